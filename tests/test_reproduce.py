@@ -25,6 +25,7 @@ def reproduce(tool, monkeypatch):
 
     module.given = given
     given(BASE="configs/mini.flags", TRAIN=[], FINAL=False, DELETE=False, DEVICE="auto", WORKERS=3)
+    given(ANNOTATIONS=None, BUILD=["--clip_stride=2"])
     return module
 
 
@@ -187,11 +188,11 @@ def test_mistakes(words, named, tmp_path):
 
 def test_flagfiles_are_whole(reproduce):
     """Each names a base that is there, and flags that trainings know."""
-    for name in ("mini", "a2d"):
+    for name, base in (("mini", "mini"), ("a2d", "a2d"), ("jhmdb", "lite0")):
         lines = (ROOT / "configs" / f"reproduce_{name}.flags").read_text().splitlines()
         flags = [line for line in lines if line.startswith("--")]
-        assert f"--base=configs/{name}.flags" in flags
-        assert Config.read(ROOT / "configs" / f"{name}.flags").learning.steps > 0
+        assert f"--base=configs/{base}.flags" in flags
+        assert Config.read(ROOT / "configs" / f"{base}.flags").learning.steps > 0
         for flag in flags:
             if flag.startswith("--train="):
                 name = flag[len("--train=") :].partition("--")[2].split("=")[0]
@@ -208,8 +209,10 @@ def test_records_are_of_the_networks_size(reproduce, monkeypatch, tmp_path, rele
     monkeypatch.setattr(processes, "call_main", calls.append)
     monkeypatch.setattr(reproduce.mini, "make_release", lambda *made: calls.append(made) or "mini")
     reproduce.given(BASE=str(base), RELEASE=release, VIDEOS=6, FLOW="dis")
-    folder = reproduce.make_records(str(tmp_path))
+    reproduce.make_records(str(tmp_path), drawn, ["v1", "v,2"])
     *made, records = calls
+    folder = f"{tmp_path}/records"
     assert made == ([] if release else [(drawn, 6, 0, 3)])
     assert {f"--release={release or 'mini'}", f"--output={folder}", "--workers=3"} < {*records}
+    assert records[-2:] == ["--clip_stride=2", '--test_videos=v1,"v,2"']
     assert {"--image_height=64", "--image_width=96", "--clip_frames=3"} < {*records}

@@ -74,7 +74,8 @@ _FIRST_FRAME = flags.DEFINE_enum(
 _TEST = flags.DEFINE_list(
     "test_videos",
     [],
-    "Names of the test videos of --annotations; by default as these say, else a fifth, by a hash.",
+    "Names of the test videos; by default as the list or the annotations say, else a fifth, by a "
+    "hash.",
 )
 _CHECK = flags.DEFINE_bool("check", False, "Only read everything; report what is wrong.")
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for the records.")
@@ -114,14 +115,15 @@ def open_source() -> Release | AnnotatedVideos:
             raise InputError("--coco replaces --release and --annotations; leave out either")
         exports = [_COCO.value]
     if release:
-        if _TEST.value or len(exports) > 1:
-            raise InputError("--release takes no --test_videos and one --annotations at most")
+        if len(exports) > 1:
+            raise InputError("--release takes one --annotations at most")
         return Release(
             release,
             labels or A2D,
             videos=None if _VIDEOS.value and os.path.isdir(_VIDEOS.value) else _VIDEOS.value,
             annotations=exports[0] if exports else None,
             skip_rows=_CHECK.value or _ON_ERROR.value == "skip",
+            test_videos=frozenset(_TEST.value),
         )
     if not exports:
         raise InputError(

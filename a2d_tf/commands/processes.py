@@ -31,7 +31,7 @@ def keep_settings(path: pathlib.Path, text: str) -> None:
     Raises:
       InputError: trainings are there, with other settings.
     """
-    trained = path.exists() and any(path.parent.glob("*/*/flags.txt"))
+    trained = path.exists() and any(path.parent.rglob("flags.txt"))
     if trained and path.read_text() != text:
         raise InputError(
             f"{path}: the trainings there have these settings; give the same, or another --workdir"

@@ -1,24 +1,29 @@
-"""Reproduce the paper's Tables 1 to 3 and Fig. 4: train and score every row, write a report.
+"""Train and score every row of the paper's tables, on A2D or across folds of videos; report it.
 
   python tools/reproduce.py --flagfile=configs/reproduce_mini.flags --workdir=runs/mini
   python tools/reproduce.py --flagfile=configs/reproduce_a2d.flags --workdir=runs/a2d
+  python tools/reproduce.py --flagfile=configs/reproduce_jhmdb.flags --workdir=runs/jhmdb
 
 Makes the records, trains and scores what is not done yet, then writes WORKDIR/report.md and
 report.html. With --final, the rows of Tables 1 to 3 end with a run on all training videos, whose
 figures the report then shows. Run again, it continues where it stopped; a run that fails is
 reported and the others go on. With several --seeds the report shows how figures vary with the seed.
 Several processes, say on a GPU each, share the runs; the last to finish writes the whole report.
+
+With --folds, each fold of the videos is the test split in turn. In place of the paper's tables, the
+report then has the mean of each score over folds and seeds, with its deviation.
 """
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import pathlib
 import shutil
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from absl import flags
 
@@ -26,7 +31,7 @@ from a2d_tf.commands import processes
 from a2d_tf.core import command_line
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import locked
+from a2d_tf.core.files import is_file_name, locked, read_text
 from a2d_tf.data import mini
 from a2d_tf.data.flow import METHODS
 from a2d_tf.data.manifest import Manifest
@@ -37,6 +42,17 @@ _BASE = flags.DEFINE_string("base", "configs/mini.flags", "Flagfile of the netwo
 _RELEASE = flags.DEFINE_string(
     "release", None, "A2D's folder Release; by default a mini A2D is drawn instead."
 )
+_ANNOTATIONS = flags.DEFINE_string(
+    "annotations", None, "Annotations of your own videos, in place of --release; as build_records."
+)
+_OWN_VIDEOS = flags.DEFINE_string("videos", None, "Folder of the videos of --annotations.")
+_FOLDS = flags.DEFINE_string(
+    "folds",
+    None,
+    "CSV file with the columns video and fold: each fold in turn is the test split, and all other "
+    "videos, also those that it does not list, are for training.",
+)
+_TEST_FOLDS = flags.DEFINE_list("test_folds", None, "Folds to test; by default all.")
 _RECORDS = flags.DEFINE_string(
     "records",
     None,
@@ -46,6 +62,9 @@ _RECORDS = flags.DEFINE_string(
 _VIDEOS = flags.DEFINE_integer("mini_videos", 400, "Number of videos of the mini A2D.", 6)
 _FLOW = flags.DEFINE_enum("flow_method", "dis", METHODS, "Optical flow method of the records.")
 _WORKERS = flags.DEFINE_integer("workers", 2, "Number of processes that make the records.", 1)
+_BUILD = flags.DEFINE_multi_string(
+    "build", [], "Flag of tools/build_records.py, as --build=--clip_stride=3."
+)
 _TRAIN = flags.DEFINE_multi_string(
     "train",
     [],
@@ -74,18 +93,49 @@ def order() -> list[str]:
     return sorted(experiments.names(), key=lambda name: (name != "full", "zero_shot" in name, name))
 
 
-def make_records(workdir: str) -> str:
-    """Make records of the network's size, if they are not there; returns their folder."""
-    model, release = Config.read(command_line.find(_BASE.value)).model, _RELEASE.value
-    if release is None:
-        drawn = os.path.join(workdir, "mini_a2d")
-        release = mini.make_release(drawn, _VIDEOS.value, 0, _WORKERS.value)
-    folder = os.path.join(workdir, "records")
-    words = [f"--release={release}", f"--output={folder}", f"--clip_frames={model.frames}"]
+def read_folds(path: str) -> dict[str, list[str]]:
+    """Read --folds: {fold: its videos}; InputError where the file is no such CSV."""
+    folds: dict[str, list[str]] = {}
+    try:
+        for row in csv.DictReader(read_text(path).splitlines()):
+            if not is_file_name(row["fold"]):
+                raise ValueError(f"'{row['fold']}' cannot name a folder")
+            folds.setdefault(row["fold"], []).append(row["video"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"--folds={path}: no CSV with columns video and fold ({error})") from error
+    for fold in _TEST_FOLDS.value or ():
+        if fold not in folds:
+            raise InputError(f"--test_folds: {path} has no fold '{fold}', only {', '.join(folds)}")
+    return folds
+
+
+def make_records(workdir: str, drawn: str, tests: Sequence[str] = ()) -> None:
+    """Make records of the network's size, if they are not there, in `workdir/records`.
+
+    Args:
+      workdir: the folder.
+      drawn: folder of the mini A2D, if there is no other source.
+      tests: videos of the test split; by default the source's own.
+    """
+    words = [f"--flagfile={os.path.abspath(command_line.find(_BASE.value))}", *train_flags("full")]
+    model = _config(words).model
+    if _ANNOTATIONS.value:
+        words = [f"--annotations={_ANNOTATIONS.value}", f"--videos={_OWN_VIDEOS.value}"]
+    else:
+        release = _RELEASE.value or mini.make_release(drawn, _VIDEOS.value, 0, _WORKERS.value)
+        words = [f"--release={release}"]
+    words += [f"--output={workdir}/records", f"--clip_frames={model.frames}"]
     words += [f"--image_height={model.image_height}", f"--image_width={model.image_width}"]
-    words += [f"--flow_method={_FLOW.value}", f"--workers={_WORKERS.value}"]
+    words += [f"--flow_method={_FLOW.value}", f"--workers={_WORKERS.value}", *_BUILD.value]
+    if tests:
+        listed = (f'"{video}"' if "," in video else video for video in tests)
+        words.append(f"--test_videos={','.join(listed)}")
     processes.call_main(["commands.build_records", *words])  # whose memory the runs need
-    return folder
+
+
+def _config(words):
+    """The settings of a training's flags."""
+    return Config.parse([word for word in words if not word.startswith(_OF_TRAIN)])
 
 
 def run_all(
@@ -196,37 +246,47 @@ def check_flags(names: Iterable[str], workdir: str) -> None:
             for folder, files, start in experiments.trainings(name, _BASE.value, workdir, final):
                 words = [*files, *train_flags(name), *start]
                 try:
-                    Config.parse([word for word in words if not word.startswith(_OF_TRAIN)])
+                    _config(words)
                 except InputError as error:
                     raise InputError(f"{os.path.basename(folder)}: {error}") from error
 
 
-def _report(workdir, records, runs):
-    """Write the report; returns its results."""
+def _report(workdir, folds):
+    """Write the report of {fold: (its folder, records, runs)}; returns its results."""
     # Imported here because the runs need the memory.
     from a2d_tf.core import devices
     from a2d_tf.evaluation.reports import pages, reproduction
 
     devices.hide_gpus()  # which the trainings of other processes use
     print("\n== report", flush=True)
-    manifest, names = Manifest.load(records), order()
-    results = []
-    for seed, name in sorted(runs, key=lambda key: (key[0], names.index(key[1]))):
-        folders = [run_folder(workdir, seed, name, final) for final in (False, True)]
-        final = folders[1] if is_scored(workdir, seed, name, True) else None
-        results.append(reproduction.Result(name, seed, folders[0], runs[seed, name], final))
+    names, results = order(), []
+    for fold, (place, records, runs) in folds.items():
+        manifest = Manifest.load(records)
+        for seed, name in sorted(runs, key=lambda key: (key[0], names.index(key[1]))):
+            folders = [run_folder(place, seed, name, final) for final in (False, True)]
+            final = folders[1] if is_scored(place, seed, name, True) else None
+            run = reproduction.Result(name, seed, folders[0], runs[seed, name], final, fold)
+            results.append(run)
+    source = _RECORDS.value or _RELEASE.value or _ANNOTATIONS.value
+    counts = [f"{manifest.counts[split]['records']}" for split in ("train", "test")]
     text = (
-        f"Made on {_RECORDS.value or _RELEASE.value or 'the mini A2D, drawn videos'}: "
-        f"{manifest.counts['train']['records']} training and {manifest.counts['test']['records']} "
+        f"Made on {source or 'the mini A2D, drawn videos'}: {counts[0]} training and {counts[1]} "
         f"test clips, flow by {manifest.flow_method}. Network: {_BASE.value}, with "
-        f"{' '.join(_TRAIN.value) or 'its own flags'}. Published rows are for A2D's own test split "
-        "of 2365 clips: compare figures of that split, and of others the order alone."
+        f"{' '.join(_TRAIN.value) or 'its own flags'}."
     )
-    pages.write(
-        workdir,
-        "The paper's tables, reproduced",
-        reproduction.build(results, manifest, text),
-    )
+    if _FOLDS.value:
+        title = "Scores over folds and seeds"
+        blocks = reproduction.build_folds(results, manifest.label_space, text)
+    else:
+        title = "The paper's tables, reproduced"
+        text += (
+            " Published rows are for A2D's own test split of 2365 clips: compare figures of that "
+            "split, and of others the order alone."
+        )
+        blocks = reproduction.build(results, manifest, text)
+    pages.write(workdir, title, blocks)
+    if _FOLDS.value:
+        print(pathlib.Path(workdir, "report.md").read_text())
     print(f"{workdir}/report.html")
     return results
 
@@ -244,6 +304,8 @@ def main(argv: list[str]) -> None:
     except ValueError as error:
         raise InputError(f"--seeds={','.join(_SEEDS.value)}: whole numbers, as 0,1,2") from error
     given, lacking = None, []
+    if _RECORDS.value and _FOLDS.value:
+        raise InputError("--records and --folds: records have one split; give --annotations")
     if _RECORDS.value:
         given = Manifest.load(os.path.abspath(_RECORDS.value))
         given.check_frames(Config.read(command_line.find(_BASE.value)).model.frames)
@@ -251,23 +313,32 @@ def main(argv: list[str]) -> None:
         lacking = [n for n in names if n.startswith(experiments.ZERO_SHOT) and n not in there]
     wanted = [name for name in names if name in (_RUNS.value or {*names} - {*lacking})]
     check_flags(wanted, workdir)
+    folds = read_folds(_FOLDS.value) if _FOLDS.value else {"": []}
     settings = {
         "base": _BASE.value,
         "records": given and given.directory,
         "release": _RELEASE.value,
+        "annotations": _ANNOTATIONS.value,
+        "build": _BUILD.value,
         "train": _TRAIN.value,
-        "mini_videos": None if _RELEASE.value or given else _VIDEOS.value,
+        "mini_videos": None if _RELEASE.value or _ANNOTATIONS.value or given else _VIDEOS.value,
         "flow_method": None if given else _FLOW.value,
     }
     text = json.dumps(settings, indent=1) + "\n"
     processes.keep_settings(pathlib.Path(workdir, "settings.json"), text)
-    if given:
-        records = given.directory
-    else:
-        with locked(os.path.join(workdir, "records.lock")):
-            records = make_records(workdir)
-    results = _report(workdir, records, run_all(workdir, records, seeds, wanted))
-    failed = [f"{r.name}, seed {r.seed}" for r in results if r.error]
+    found = {}
+    for fold, tests in folds.items():
+        place, asked = os.path.join(workdir, fold and f"fold_{fold}"), wanted
+        records = given.directory if given else os.path.join(place, "records")
+        if fold not in (_TEST_FOLDS.value or folds):
+            asked = []  # what is there is reported, too
+        elif not given:
+            with locked(os.path.join(place, "records.lock")):
+                make_records(place, os.path.join(workdir, "mini_a2d"), tests)
+        if asked or os.path.exists(records):
+            found[fold] = place, records, run_all(place, records, seeds, asked)
+    results = _report(workdir, found)
+    failed = [r.where for r in results if r.error]
     if failed:
         raise InputError(f"{len(failed)} runs are missing: {'; '.join(failed)}; run again")
 

@@ -16,7 +16,7 @@ import io
 import os
 import pathlib
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -80,6 +80,7 @@ class Release:
         videos: str | os.PathLike | None = None,
         annotations: str | os.PathLike | None = None,
         skip_rows: bool = False,
+        test_videos: Collection[str] = (),
     ) -> None:
         """Read `videoset.csv`.
 
@@ -90,6 +91,7 @@ class Release:
           annotations: folder with a folder of annotations per video; by default one of those named
             above.
           skip_rows: whether to leave malformed rows of the list out instead of raising.
+          test_videos: VIDs of the test split; by default as the list says.
 
         Raises:
           InputError: a list or folder is missing or malformed.
@@ -101,6 +103,12 @@ class Release:
         self.listing = videoset.name
         if videos is not None:
             self.videos = _only(pathlib.Path(videos), self.videos, videoset)
+        if unknown := sorted(set(test_videos) - {video.vid for video in self.videos}):
+            raise InputError(f"--test_videos: {shown(unknown[0])} is not in {videoset}")
+        if test_videos:
+            self.videos = tuple(
+                dataclasses.replace(v, usage=int(v.vid in test_videos)) for v in self.videos
+            )
         self._videos = {video.vid: video for video in self.videos}
         if annotations is None:
             beside = self.root.absolute().parent

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -213,12 +213,18 @@ class Classes:
       found: whose frames the boxes are in.
       truth: the ground truth.
       weights: see `metrics_of`.
+      measure: function of the arguments of `average_precision`, by default that.
     """
 
     def __init__(
-        self, found: Detections | Results, truth: Truth, weights: np.ndarray | None = None
+        self,
+        found: Detections | Results,
+        truth: Truth,
+        weights: np.ndarray | None = None,
+        measure: Callable[..., float] | None = None,
     ):
         self.truth, self._weights = truth, weights
+        self._measure = measure or average_precision
         self._frame = found.roi_frame if isinstance(found, Detections) else found.box_frame
         self._order = np.argsort(self._frame, kind="stable")
         self._box_frame = _places(truth.frames, found.frames)[truth.box_frame]
@@ -235,13 +241,11 @@ class Classes:
         order = np.argsort(-scores[rois], kind="stable")
         rois, hits = rois[order], hits[order]
         if self._weights is None:
-            return 100 * average_precision(hits, int(targets.sum()))
+            return 100 * self._measure(hits, int(targets.sum()))
         frames = self._true_frame[self._frame[rois]]
         counts = self._weights[:, self.truth.box_frame[targets]].sum(axis=1)
         with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
-            each = pool.map(
-                lambda n, w: average_precision(hits, n, w[frames]), counts, self._weights
-            )
+            each = pool.map(lambda n, w: self._measure(hits, n, w[frames]), counts, self._weights)
             return 100 * np.array(list(each))
 
     def _matched(self, boxes, scores, targets):

@@ -1,7 +1,8 @@
-"""Scores over time: HOTA, IDF1 and AP of tubes, of followed objects in whole videos.
+"""Scores over time: video-mAP, HOTA, IDF1 and AP of tubes, of followed objects in whole videos.
 
 In an evaluation these are the videos whose frames are all recorded, with identities; instances of
-one frame and the next are linked by the tracker of predictions, `ops/tracking.py`.
+one frame and the next are linked by the tracker of predictions, `ops/tracking.py`. Where an
+instance has no mask, its video has a video-mAP alone.
 
 Source of the AP of tubes: Yang et al., "Video Instance Segmentation", ICCV 2019 (YouTube-VIS).
 """
@@ -18,7 +19,7 @@ from pycocotools import mask as rle_tools
 from pycocotools.cocoeval import COCOeval
 
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.evaluation.metrics import Metric, Split, Table, coco
+from a2d_tf.evaluation.metrics import Metric, Split, Table, coco, video_map
 from a2d_tf.evaluation.tracks import (
     KINDS,
     NAMES,
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
 _COLUMNS = dict(
     zip((*NAMES, "tube_ap", "tube_ap50"), "HOTA DetA AssA LocA IDF1 IDP IDR AP AP50".split())
 )
+_MAPS = {"frame_map50": "frame-mAP .5"}
+_MAPS |= {"video_map20": "video-mAP .2", "video_map50": "video-mAP .5"}
+_XY = [1, 0, 3, 2]  # columns of x1, y1, x2, y2 in y1, x1, y2, x2
 
 _FOLLOWED = {  # what the tracker reads -> outputs of the network
     **{name: name for name in ("boxes", "actor_scores", "action_scores")},
@@ -58,25 +62,22 @@ class OverTime(Metric):
         """Keep the instances of a frame, and its truth."""
         truth, found, kept = frame.truth, frame.instances, None
         tracks = np.full(len(truth.codes), -1) if truth.tracks is None else truth.tracks
-        if (
-            truth.is_complete
-            and tracks.min(initial=0) >= 0
-            and len(np.unique(tracks)) == len(tracks)
-        ):
+        if tracks.min(initial=0) >= 0 and len(np.unique(tracks)) == len(tracks):
             chosen = np.flatnonzero(found["class_score"] >= self.split.threshold)
             parts = {name: found[key][chosen] for name, key in _FOLLOWED.items()}
             masks = [frame.rles[i] for i in chosen]
-            true = Objects(tracks, truth.codes.astype(np.int64), truth.rles, np.ones(len(tracks)))
+            codes, ones = truth.codes.astype(np.int64), np.ones(len(tracks))
+            true = Objects(tracks, codes, truth.rles, ones, truth.boxes[:, _XY])
             kept = true, types.SimpleNamespace(**parts, masks=masks)
         self._videos.setdefault(truth.video, {})[truth.frame] = kept
 
     def result(self) -> dict:
-        """Return {"over_time": see `metrics_of`}; empty where no video holds an object.
+        """Return {"video_map": see `video_map.metrics_of`, "over_time": see `metrics_of`}.
 
         A video counts if its frames are recorded without a gap, two or more, and every instance has
-        a mask and an identity.
+        an identity; for "over_time" also a mask. Empty where no such video holds an object.
         """
-        videos = self.split.videos
+        split, videos = self.split, self.split.videos
         if videos is None:
             whole = [
                 [frames[number] for number in sorted(frames)]
@@ -86,26 +87,43 @@ class OverTime(Metric):
             if not any(len(true.codes) for frames in whole for true, _ in frames):
                 return {}
             videos = list(map(self._follow, whole))
-        return {"over_time": metrics_of(videos, self.split.labels)}
+        figures = {"video_map": video_map.metrics_of(videos, split.labels)}
+        if split.detections is not None:
+            joint = figures["video_map"]["joint"]
+            joint["frame_map50"] = video_map.frame_map(split.detections, split.truth, split.labels)
+        with_masks = [v for v in videos if all(frame.truth.areas.all() for frame in v)]
+        if with_masks:
+            figures["over_time"] = metrics_of(with_masks, split.labels)
+        return figures
 
     def _follow(self, frames):
         """Link the instances of a video's frames."""
-        followed = tracking.follow(frames, self.split.labels, joint=self.split.joint)
+        labels, joint = self.split.labels, self.split.joint
         compared = []
-        for true, instances, tracks, codes, scores in followed:
-            rows = [i for i, mask in enumerate(instances.masks) if rle_tools.area(mask)]
-            masks = [instances.masks[i] for i in rows]
-            compared.append(Frame(true, Objects(tracks[rows], codes[rows], masks, scores[rows])))
+        for true, found, tracks, codes, scores in tracking.follow(frames, labels, joint=joint):
+            rows = [i for i, mask in enumerate(found.masks) if rle_tools.area(mask)]
+            actions = found.action_scores[rows].astype(float)
+            if joint:  # they contain p(actor), see `tracking.read_label`
+                actions /= np.maximum(actions.sum(axis=1, keepdims=True), 1e-30)
+            pairs = found.actor_scores[rows, :, None] * actions[:, None] * labels.valid
+            masks, boxes = [found.masks[i] for i in rows], found.boxes[rows][:, _XY]
+            objects = Objects(tracks[rows], codes[rows], masks, scores[rows], boxes, pairs)
+            compared.append(Frame(true, objects))
         return compared
 
     @classmethod
     def rows(cls, metrics: dict) -> list[Table]:
-        """Return a table with a row for each of KINDS."""
-        found = metrics.get("over_time")
-        if not found:
-            return []
-        title = "Over time, {videos} videos with {frames} frames: percent; AP of tubes"
-        return [Table(title.format_map(found), _COLUMNS, {kind: found[kind] for kind in KINDS})]
+        """Return tables with a row for each kind."""
+        counts, tables = "{videos} videos with {frames} frames", []
+        for name, title, columns in (
+            ("over_time", f"Over time, {counts}: percent; AP of tubes", _COLUMNS),
+            ("video_map", f"mAP at IoU .2 and .5, {counts}: percent", _MAPS),
+        ):
+            found = metrics.get(name)
+            if found:
+                rows = {kind: found[kind] for kind in KINDS if kind in found}
+                tables.append(Table(title.format_map(found), columns, rows))
+        return tables
 
 
 def metrics_of(videos: Sequence[Sequence[Frame]], labels: LabelSpace) -> dict:

@@ -19,7 +19,7 @@ from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import pipeline
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation import box_data, label_maps
-from a2d_tf.evaluation.metrics import KINDS, detection, figure, segmentation
+from a2d_tf.evaluation.metrics import KINDS, detection, figure, scalars, segmentation
 from a2d_tf.evaluation.metrics.detection import Detection
 from a2d_tf.evaluation.metrics.segmentation import Segmentation
 from a2d_tf.evaluation.reports import charts
@@ -42,7 +42,17 @@ ROWS = {
     "no_mask_strong": ("w/o mask + strong segmenter", None, None),
 }
 _TABLE_1 = ("Trilayer", "GPM+TSP", "GPM+GBH", "TSMT+GBH", "TSMT+SM", _FULL)
-_COMPARED = (*(f"{kind} mIoU" for kind in KINDS), "joint mAP")
+_COMPARED = {
+    **{f"segmentation/{kind}_miou": f"{kind} mIoU" for kind in KINDS},
+    "detection/joint_map": "joint mAP",
+}
+_OF_FOLDS = {
+    **_COMPARED,
+    **{f"detection/{kind}_map": f"{kind} mAP" for kind in KINDS},
+    "over_time/joint_frame_map50": "frame-mAP .5",
+    **{f"over_time/joint_video_map{iou}": f"video-mAP .{iou // 10}" for iou in (20, 50)},
+}
+"""Figures by their tags of `scalars`: those compared, and those of a report across folds."""
 _PICTURED = ("full", "mask_rcnn_baseline", "no_mask", "no_temporal", "no_flow", "no_joint")
 _FRAMES = 6  # frames shown
 SAMPLES = 500
@@ -59,6 +69,7 @@ class Result:
       folder: the scored run folder.
       error: why it failed; '' if it did not.
       final: the scored run folder of its final run, on all training videos, if it has one.
+      fold: the fold that is its test split, or "".
     """
 
     name: str
@@ -66,6 +77,12 @@ class Result:
     folder: pathlib.Path
     error: str
     final: pathlib.Path | None = None
+    fold: str = ""
+
+    @property
+    def where(self) -> str:
+        """Row, fold and seed."""
+        return ", ".join([self.name, *[f"fold {self.fold}"] * bool(self.fold), f"seed {self.seed}"])
 
     @property
     def test(self) -> pathlib.Path:
@@ -87,7 +104,7 @@ def build(results: list[Result], manifest: Manifest, origin: str) -> list[Block]
     """
     done = [result for result in results if not result.error]
     blocks: list[Block] = [Text(origin)]
-    blocks += [Text(f"Failed: {r.name}, seed {r.seed}: {r.error}.") for r in results if r.error]
+    blocks += [Text(f"Failed: {r.where}: {r.error}.") for r in results if r.error]
     if not done:
         return blocks
     seeds = collections.Counter(result.seed for result in done)
@@ -99,10 +116,56 @@ def build(results: list[Result], manifest: Manifest, origin: str) -> list[Block]
     metrics = {name: result.metrics() for name, result in shown.items()}
     space = manifest.label_space
     rows = {name: metrics[name] for name in ROWS if name in metrics}
-    blocks += _tables(rows) + _differences(rows, shown, space)
+    blocks += _tables(rows) + _differences(shown.values(), space)
     if "full" in shown:  # like the zero-shot rows, without the videos held out
         metrics["full"] = dataclasses.replace(shown["full"], final=None).metrics()
     return blocks + _zero_shot(metrics, space) + _seeds(done) + _frames(shown, manifest)
+
+
+def build_folds(results: list[Result], labels: LabelSpace, origin: str) -> list[Block]:
+    """Build the blocks of a report across folds: means over folds and seeds, nothing published.
+
+    Args:
+      results, origin: as for `build`.
+      labels: the label space of all folds.
+    """
+    done = [result for result in results if not result.error and result.name in ROWS]
+    found = {(r.name, r.fold, r.seed): scalars(r.metrics()) for r in done}
+    columns = {
+        tag: head for tag, head in _OF_FOLDS.items() if any(tag in f for f in found.values())
+    }
+    each = [[*map(str, run), *(figure(f.get(tag)) for tag in columns)] for run, f in found.items()]
+
+    def cell(values, form):
+        deviation = f" ± {values.std(ddof=1):.1f}" if len(values) > 1 else ""
+        return f"{values.mean():{form}}{deviation}"
+
+    return [
+        Text(origin),
+        *(Text(f"Failed: {r.where}: {r.error}.") for r in results if r.error),
+        Heading("Mean over folds and seeds, and deviation"),
+        *_spread(done, columns, 1, cell),
+        *_differences(done, labels, published=False),
+        Heading("Each run"),
+        Table(("", "fold", "seed", *columns.values()), each),
+        *_together(done, labels),
+    ]
+
+
+def _together(done, labels):
+    """The mIoU of the frames of all folds together, of which one alone may have few classes."""
+    lines = []
+    for name, seed in dict.fromkeys((result.name, result.seed) for result in done):
+        folders = [r.test for r in done if (r.name, r.seed) == (name, seed)]
+        confusion = segmentation.Confusion(labels)
+        for folder in folders:
+            for frame in label_maps.frames_of(folder):
+                confusion.update(*label_maps.read_maps(folder, frame, labels))
+        if confusion.pixels:
+            scores = confusion.metrics()
+            lines.append([name, str(seed), *(figure(scores[kind]["miou"]) for kind in KINDS)])
+    heads = ("", "seed", *(f"{kind} mIoU" for kind in KINDS))
+    return [Heading("All folds' frames together"), Table(heads, lines)] if lines else []
 
 
 def _training_videos(done):
@@ -148,37 +211,54 @@ def _beside(metric, rows, lines):
     return Table(("", *metric.columns.values()), cells, frozenset(ours))
 
 
-def _differences(rows, shown, space):
-    """Differences to the full model, with the intervals of a paired bootstrap."""
-    if "full" not in rows or len(rows) < 2:
+def _differences(done, space, published=True):
+    """Differences to the full model of the same fold and seed, with the intervals of a bootstrap.
+
+    Of several folds and seeds they are means, also in each sample.
+    """
+    runs = {(r.name, r.fold, r.seed): r for r in done if r.name in ROWS}
+    draws, lines, others = {}, [], {name: [] for name in ROWS if name != "full"}
+    for (name, *split), result in runs.items():
+        if name != "full" and ("full", *split) in runs:
+            others[name].append((result, runs[("full", *split)]))
+
+    def mean(results):
+        """The figures of _COMPARED, and their samples."""
+        for r in results:
+            if r.folder not in draws:
+                print(f"bootstrap of {r.where}", flush=True)
+                draws[r.folder] = _compared(bootstrap(r.test, space, SAMPLES))
+        figures = np.mean([_compared(r.metrics()) for r in results], axis=0)
+        return figures, np.mean([draws[r.folder] for r in results], axis=0)
+
+    for name, pairs in others.items():
+        if pairs:
+            (ours, drawn), (full, full_drawn) = map(mean, zip(*pairs))
+            cells = [ROWS[name][0]]
+            if published:
+                rows, beside = Segmentation.published, ROWS[name][1]
+                cells.append(f"{rows[beside][-1] - rows[_FULL][-1]:+.1f}" if beside else "-")
+            for one, other, *pair in zip(ours, full, drawn, full_drawn):
+                low, high = interval(*pair)
+                cells.append(f"{one - other:+.1f} [{low:+.1f}, {high:+.1f}]")
+            lines.append([cell.replace("+nan [+nan, +nan]", "-") for cell in cells])
+    if not lines:
         return []
-    draws = {}
-    for name in rows:
-        print(f"bootstrap of {name}", flush=True)
-        draws[name] = bootstrap(shown[name].test, space, SAMPLES)
-    published, lines = Segmentation.published, []
-    for name in (name for name in rows if name != "full"):
-        beside = ROWS[name][1]
-        cells = [f"{published[beside][-1] - published[_FULL][-1]:+.1f}" if beside else "-"]
-        drawn = zip(_compared(draws[name]), _compared(draws["full"]))
-        for ours, full, pair in zip(_compared(rows[name]), _compared(rows["full"]), drawn):
-            low, high = interval(*pair)
-            cells.append(f"{ours - full:+.1f} [{low:+.1f}, {high:+.1f}]")
-        lines.append([ROWS[name][0], *cells])
     return [
         Heading("Difference to the full model"),
         Text(
             f"Points, with {LEVEL} % intervals of a paired bootstrap over the test "
             f"videos ({SAMPLES} samples); the seed of training adds to them."
         ),
-        Table(("", "joint mIoU, published", *_COMPARED), lines),
+        Table(("", *["joint mIoU, published"] * published, *_COMPARED.values()), lines),
     ]
 
 
 def _compared(figures):
-    """The figures of _COMPARED."""
-    parts = figures["segmentation"], figures["detection"]
-    return [*(parts[0][kind]["miou"] for kind in KINDS), parts[1]["joint"]]
+    """The figures of _COMPARED, NaN where there are none: a list of floats or of arrays."""
+    maps, joint = figures.get("segmentation"), figures["detection"]["joint"]
+    mious = [maps[kind]["miou"] if maps else np.nan * joint for kind in KINDS]
+    return [*mious, joint]
 
 
 def _zero_shot(metrics, space):
@@ -204,32 +284,47 @@ def _zero_shot(metrics, space):
 
 def _seeds(done):
     """The spread of the rows that were trained with several seeds, and of their differences."""
+
+    def cell(values, form):
+        return f"{values.mean():{form}} ({values.min():{form}} to {values.max():{form}})"
+
+    tables = _spread(done, _COMPARED, 2, cell)
+    text = Text("Mean of the seeds, the lowest and the highest.")
+    return [Heading("Seeds"), text, *tables] if tables else []
+
+
+def _spread(done, columns, least, cell):
+    """Tables of the rows with `least` runs or more, and of their differences to the full model.
+
+    Args:
+      columns: {tag of a scalar: heading}.
+      cell: (values of some runs, format of a number) -> text.
+    """
     runs = {name: {} for name in ROWS}
     for result in done:
         if result.name in ROWS:
-            runs[result.name][result.seed] = np.array(_compared(result.metrics()))
+            found = scalars(result.metrics())
+            values = np.array([found.get(tag, np.nan) for tag in columns])
+            runs[result.name][result.fold, result.seed] = values
     full = runs["full"]
     differences = {
-        name: {seed: row - full[seed] for seed, row in rows.items() if seed in full}
+        name: {split: row - full[split] for split, row in rows.items() if split in full}
         for name, rows in runs.items()
         if name != "full"
     }
     blocks: list[Block] = []
     for text, table, form in (
-        ("Percent", runs, ".1f"),
-        ("Difference to the full model of the same seed, in points", differences, "+.1f"),
+        ("Percent.", runs, ".1f"),
+        ("Difference to the full model of the same fold and seed, in points.", differences, "+.1f"),
     ):
         lines = []
         for name, rows in table.items():
-            if len(rows) > 1:
-                each = np.array([*rows.values()])
-                spread = zip(each.mean(axis=0), each.min(axis=0), each.max(axis=0))
-                cells = [f"{m:{form}} ({low:{form}} to {high:{form}})" for m, low, high in spread]
+            if len(rows) >= least:
+                cells = [cell(values, form) for values in np.array([*rows.values()]).T]
                 lines.append([ROWS[name][0], str(len(rows)), *cells])
         if lines:
-            blocks.append(Text(f"{text}: mean of the seeds, the lowest and the highest."))
-            blocks.append(Table(("", "seeds", *_COMPARED), lines))
-    return [Heading("Seeds"), *blocks] if blocks else []
+            blocks += [Text(text), Table(("", "runs", *columns.values()), lines)]
+    return blocks
 
 
 def _frames(shown, manifest):
@@ -278,7 +373,7 @@ def bootstrap(
 
     Returns:
       {"segmentation": {kind: {"ave", "glo", "miou"}}, "detection": {kind}}, as in `metrics.json`,
-      each figure an array [samples].
+      each figure an array [samples]; no kind of segmentation where no frame has a label map.
 
     Raises:
       InputError: a file is missing or damaged.
@@ -290,16 +385,18 @@ def bootstrap(
     weights = draw(len(videos), samples, seed)
 
     confusions = [segmentation.Confusion(label_space) for _ in videos]
+    with_maps = set(label_maps.frames_of(folder))
     for video, name in zip(place, names):
-        confusions[video].update(*label_maps.read_maps(folder, name, label_space))
-    segmentation_figures = {}
-    for kind in KINDS:
+        if name in with_maps:
+            confusions[video].update(*label_maps.read_maps(folder, name, label_space))
+    figures: dict = {"segmentation": {}}
+    for kind in KINDS if with_maps else ():
         matrices = np.stack([confusion.matrix(kind) for confusion in confusions])
         drawn = np.tensordot(weights, matrices, axes=1)
-        segmentation_figures[kind] = segmentation.metrics_of(drawn)
+        figures["segmentation"][kind] = segmentation.metrics_of(drawn)
     detections = box_data.Detections.load(folder / "detections.npz")
     metrics = detection.metrics_of(detections, truth, label_space, weights[:, place])
-    return {"segmentation": segmentation_figures, "detection": metrics["detection"]}
+    return {**figures, "detection": metrics["detection"]}
 
 
 def interval(ours: np.ndarray, other: np.ndarray) -> tuple[float, float]:

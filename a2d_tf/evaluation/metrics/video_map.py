@@ -1,0 +1,134 @@
+"""frame-mAP and video-mAP, the scores of actions in whole videos, from boxes alone.
+
+A tube is a track with the score of one class. Source: Gkioxari and Malik, "Finding Action Tubes",
+CVPR 2015; the IoU of tubes is that of Weinzaepfel et al., "Learning to Track for Spatio-Temporal
+Action Localization", ICCV 2015, as in the usual scripts for JHMDB and UCF101-24. The AP is the area
+under the interpolated curve of precision over recall (VOC 2010).
+"""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from a2d_tf.core.labels import LabelSpace
+from a2d_tf.evaluation.box_data import Detections, Truth
+from a2d_tf.evaluation.metrics import KINDS, detection
+from a2d_tf.evaluation.tracks import Frame, Objects
+
+THRESHOLDS = {"video_map20": 0.2, "video_map50": 0.5}  # least IoUs of tubes
+
+Boxes = dict[int, np.ndarray]
+"""The boxes of a tube, [4], by the number of the frame."""
+
+
+def area(hits: np.ndarray, positives: int) -> float:
+    """Compute the area under precision over recall; arguments as of `average_precision`.
+
+    Precision at a recall is the best at this or a higher recall.
+    """
+    precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
+    best = np.maximum.accumulate(precision[::-1])[::-1]
+    return float(best[hits].sum() / max(positives, 1))
+
+
+def class_scores(objects: Objects, kind: str, labels: LabelSpace) -> dict[int, np.ndarray]:
+    """Return the score of each object in each class of one of KINDS: {class: float [N]}.
+
+    The score of an actor is the sum over its actions, that of an action the sum over its actors.
+    Objects without `pair_scores` have their own score in the class of their code and 0 elsewhere.
+    """
+    scores = objects.pair_scores
+    if scores is None:
+        scores = np.zeros((len(objects.codes), *labels.valid.shape))
+        actors, actions = labels.split(objects.codes)
+        scores[np.arange(len(actors)), actors - 1, actions - 1] = objects.scores
+    if kind == "joint":
+        return {int(labels.encode(x, y)): scores[:, x, y] for x, y in labels.pairs}
+    return dict(enumerate(scores.sum(axis=2 if kind == "actor" else 1).T, 1))
+
+
+def tube_iou(one: Boxes, other: Boxes) -> float:
+    """Return the mean IoU of two tubes over the frames of either, 0 where only one has a box."""
+    shared = sorted(one.keys() & other.keys())
+    sides = (np.array([tube[frame] for frame in shared]).reshape(-1, 4) for tube in (one, other))
+    return float(detection.iou(*sides).sum() / len(one.keys() | other.keys()))
+
+
+def video_maps(
+    videos: Sequence[Iterable[Frame]], kind: str, labels: LabelSpace
+) -> dict[str, float | None]:
+    """Compute the video-mAP of the classes of a kind at each of THRESHOLDS, in percent.
+
+    A track is a tube of each class in which it has a score, in the frames where it has; the score
+    of a tube is the mean over them. The best tube takes, of the true ones of its class in its video
+    that are left, the one with the highest IoU, and is a hit if that reaches the threshold.
+
+    Returns:
+      {name of a threshold: the mean over the classes with truth; None where there is none}.
+    """
+    sides: tuple[dict, dict] = ({}, {})  # {class: {(video, track): {frame: (score, box)}}}
+    for video, frames in enumerate(videos):
+        for number, frame in enumerate(frames):
+            for side, objects in zip(sides, (frame.truth, frame.found)):
+                for label, scores in class_scores(objects, kind, labels).items():
+                    for i in np.flatnonzero(scores):
+                        key = video, int(objects.tracks[i])
+                        tube = side.setdefault(label, {}).setdefault(key, {})
+                        tube[number] = scores[i], objects.edges[i]
+    true, found = sides
+    aps = [_aps(tubes, found.get(label, {})) for label, tubes in true.items()]
+    means = np.mean(aps, axis=0).tolist() if aps else [None] * len(THRESHOLDS)
+    return dict(zip(THRESHOLDS, means))
+
+
+def _aps(true, found):
+    """The AP of one class at each of THRESHOLDS, percent."""
+    ranked = sorted(
+        (
+            (float(np.mean([score for score, _ in tube.values()])), key)
+            for key, tube in found.items()
+        ),
+        key=lambda row: -row[0],
+    )
+    boxes = [
+        {key: {n: box for n, (_, box) in tube.items()} for key, tube in side.items()}
+        for side in (true, found)
+    ]
+    in_video = collections.defaultdict(list)
+    for key in true:
+        in_video[key[0]].append(key)
+    ious = [
+        {other: tube_iou(boxes[0][other], boxes[1][key]) for other in in_video[key[0]]}
+        for _, key in ranked
+    ]
+    aps = []
+    for threshold in THRESHOLDS.values():
+        taken: set = set()
+        hits = np.zeros(len(ranked), bool)
+        for i, row in enumerate(ious):
+            best = max(row.keys() - taken, key=row.__getitem__, default=None)
+            hits[i] = best is not None and row[best] >= threshold
+            if hits[i]:
+                taken.add(best)
+        aps.append(100 * area(hits, len(true)))
+    return aps
+
+
+def frame_map(detections: Detections, truth: Truth, labels: LabelSpace) -> float | None:
+    """Compute the frame-mAP of the pairs at IoU .5, in percent: the mean over those with truth.
+
+    Every RoI has a score in every pair and passes NMS, as for Table 2, of which the AP differs.
+    """
+    classes = detection.Classes(detections, truth, measure=area)
+    pairs = labels.pairs[np.isin(labels.codes, truth.codes)]
+    aps = detection.pair_aps(classes, detections, labels, pairs)
+    return float(np.mean([*aps.values()])) if aps else None
+
+
+def metrics_of(videos: Sequence[Sequence[Frame]], labels: LabelSpace) -> dict:
+    """Return {"videos", "frames": numbers, and for each of KINDS its `video_maps`}."""
+    figures: dict = {"videos": len(videos), "frames": sum(map(len, videos))}
+    return {**figures, **{kind: video_maps(videos, kind, labels) for kind in KINDS}}

@@ -1,0 +1,79 @@
+"""A row across two folds by one command: boxes alone, every frame annotated, resumed."""
+
+import json
+
+import numpy as np
+import pytest
+from a2d_files import moving_frames, write_video
+from processes import complaint, run_tool
+from test_mains import TINY
+
+from a2d_tf.data.manifest import Manifest
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Three videos; a and b are folds of their own, c is for training."""
+    folder = tmp_path_factory.mktemp("data")
+    images, annotations = [], []
+    for name in "abc":
+        write_video(folder / "videos" / f"{name}.mp4", moving_frames(4, 48, 64, step=2))
+        for number in (1, 2, 3, 4):
+            image = {"id": len(images) + 1, "file_name": f"{name}/{number:06}.png"}
+            images.append({**image, "width": 64, "height": 48})
+            facts = {"track_id": 0, "action": "walk"}
+            shape = {"bbox": [4 + 2 * number, 6, 30, 36], "segmentation": [], "attributes": facts}
+            annotations.append(
+                {"image_id": image["id"], "category_id": 1, "id": image["id"], **shape}
+            )
+    content = {"images": images, "annotations": annotations}
+    content["categories"] = [{"id": 1, "name": "person"}]
+    (folder / "boxes.json").write_text(json.dumps(content))
+    (folder / "folds.csv").write_text("video,source,fold\na,x,A\nb,y,B\n")
+    return folder
+
+
+def reproduce(data, work, *words):
+    (work / "tiny.flags").write_text("\n".join(TINY))
+    flags = [f"--base={work}/tiny.flags", f"--workdir={work}", f"--folds={data}/folds.csv"]
+    flags += [f"--annotations={data}/boxes.json", f"--videos={data}/videos", "--runs=full"]
+    train = ("use_mask=false", "steps=2", "pictures=0", "val_fraction=0", "score_threshold=0.01")
+    done = run_tool("reproduce", *flags, *(f"--train=--{flag}" for flag in train), *words)
+    return done
+
+
+def test_folds(data, tmp_path):
+    done = reproduce(data, tmp_path, "--test_folds=A")
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "fold_B").exists()
+    done = reproduce(data, tmp_path)  # A is done already
+    assert done.returncode == 0 and done.stdout.count("a2d_tf.train ") == 1, done.stderr
+    scores = []
+    for fold in "AB":
+        folder = tmp_path / f"fold_{fold}"
+        counts = Manifest.load(folder / "records").counts
+        assert (counts["train"]["videos"], counts["test"]["videos"]) == (2, 1)
+        run = folder / "seed0" / "full" / "evaluation" / "test"
+        assert {
+            f["file_name"][0] for f in json.loads((run / "truth.json").read_text())["images"]
+        } == {fold.lower()}
+        metrics = json.loads((run / "metrics.json").read_text())
+        assert metrics["score_threshold"] == 0.01 and metrics["video_map"]["frames"] == 4
+        scores.append([metrics["detection"]["actor"], metrics["video_map"]["joint"]["frame_map50"]])
+    report = (tmp_path / "report.md").read_text()
+    assert report in done.stdout and "published" not in report and "mIoU" not in report
+    heads, _, row = (
+        line.split(" | ") for line in report.partition("Percent.\n\n")[2].splitlines()[:3]
+    )
+    for name, values in zip(("actor mAP", "frame-mAP .5"), zip(*scores)):
+        expected = f"{np.mean(values):.1f} ± {np.std(values, ddof=1):.1f}"
+        assert row[heads.index(name)] == expected
+    assert row[:2] == ["| full", "2"]
+
+
+def test_mistakes(data, tmp_path):
+    (tmp_path / "wrong.csv").write_text("name,fold\na,A\n")
+    for flag in (f"--folds={tmp_path}/wrong.csv", "--test_folds=Z"):
+        assert flag.partition("=")[0] in complaint(reproduce(data, tmp_path, flag))
