@@ -1,10 +1,13 @@
 """One command for all runs: what it does in which order, what it keeps, and one run of it."""
 
+import json
+import math
 import os
 import types
 
 import pytest
 from processes import ROOT, complaint, run_tool
+from test_mains import TINY
 
 from a2d_tf.commands import processes
 from a2d_tf.core.config import Config
@@ -188,7 +191,7 @@ def test_mistakes(words, named, tmp_path):
 
 def test_flagfiles_are_whole(reproduce):
     """Each names a base that is there, and flags that trainings know."""
-    for name, base in (("mini", "mini"), ("a2d", "a2d"), ("jhmdb", "lite0")):
+    for name, base in (("mini", "mini"), ("a2d", "a2d"), ("jhmdb", "lite0"), ("davis", "lite0")):
         lines = (ROOT / "configs" / f"reproduce_{name}.flags").read_text().splitlines()
         flags = [line for line in lines if line.startswith("--")]
         assert f"--base=configs/{base}.flags" in flags
@@ -216,3 +219,42 @@ def test_records_are_of_the_networks_size(reproduce, monkeypatch, tmp_path, rele
     assert {f"--release={release or 'mini'}", f"--output={folder}", "--workers=3"} < {*records}
     assert records[-2:] == ["--clip_stride=2", '--test_videos=v1,"v,2"']
     assert {"--image_height=64", "--image_width=96", "--clip_frames=3"} < {*records}
+
+
+def row(records, work, name, *train):
+    """A row over a tiny network."""
+    base = work / "tiny.flags"
+    base.write_text("\n".join([*TINY, "--refiner_size=32", "--refiner_channels=8"]))
+    flags = [f"--base={base}", f"--records={records.directory}", f"--workdir={work}"]
+    return run_tool("reproduce", f"--runs={name}", *flags, *(f"--train={flag}" for flag in train))
+
+
+def test_two_phases_and_their_score(mini_records, tmp_path, tiny_run):
+    train = f"--steps=2 --pictures=0 --init_checkpoint={tiny_run}".split()
+    train += ["--refiner_backbone=resnet14", "--pixel_scale=0.015625", "--flow_scale=0.5"]
+    done = row(mini_records, tmp_path, "no_mask", *train)
+    assert done.returncode == 0, done.stderr
+    first, second = (tmp_path / "seed0" / phase for phase in ("no_mask", "no_mask_refiner"))
+    for folder, phase in ((first, "joint"), (second, "refiner")):
+        learning = Config.read(folder / "flags.txt").learning
+        assert (learning.train_phase, learning.steps) == (phase, 2)
+    # Pretrained weights start the first phase; they must not stand in the way of the second.
+    assert Config.read(first / "flags.txt").learning.init_checkpoint == str(tiny_run)
+    assert (learning.init_run, learning.init_checkpoint) == (str(first), "")
+    metrics = json.loads((second / "evaluation" / "test" / "metrics.json").read_text())
+    for values in metrics["segmentation"].values():
+        assert all(0 <= value <= 100 and math.isfinite(value) for value in values.values())
+    assert not (first / "evaluation").exists()
+
+
+def test_a_training_that_fails_is_named(mini_records, tmp_path):
+    done = row(mini_records, tmp_path, "full", "--steps=1", "--init_checkpoint=none")
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "full, seed 0" in done.stderr.splitlines()[-1]  # the training has said its own before
+
+
+def test_a_training_imports_the_package_from_where_its_command_does(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    with pytest.raises(InputError, match="manifest.json"):
+        processes.call_main(["train", "--records=none", "--workdir=run"])

@@ -87,7 +87,7 @@ def test_flagfiles_and_experiments_are_found_from_any_folder(command):
     assert (done.returncode, done.stderr[:27]) == (1, "error: --records is missing")
     done = command("a2d-train", "--flagfile=configs/none.flags")
     assert "configs/none.flags: not a readable file of flags" in done.stderr
-    done = command("a2d-experiment", "none", "--records=records", "--workdir=runs")
-    assert "'none' is no experiment; there are cartesian, full, " in done.stderr
+    done = command("a2d-reproduce", "--runs=none", "--workdir=runs")
+    assert "'none' is no run; there are full, cartesian, " in done.stderr
     done = command("a2d-records", "--helpshort")
     assert done.returncode == 0 and "python tools/" not in done.stdout

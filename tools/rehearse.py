@@ -54,7 +54,6 @@ python -m a2d_tf.evaluate --workdir=runs/full --records=records --split=test
 python tools/browse.py --run=runs/full --records=records --json=records.json
 python -m a2d_tf.export --workdir=runs/full --output=exports/full
 python -m a2d_tf.predict --saved_model=exports/full --video=Release/clips320H --output=out --every=5 --end=1
-python tools/run_experiment.py no_joint --base=configs/a2d.flags --records=records --workdir=runs -- {_WEIGHTS} {_BRIEF}
 {_REPRODUCE} --nofinal --workers=2 --delete_weights
 """  # noqa: E501
 _ONE_ROW = f"""

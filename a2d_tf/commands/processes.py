@@ -17,14 +17,6 @@ from a2d_tf.training import experiments
 _IMPORTED_FROM = str(pathlib.Path(__file__).resolve().parents[2])
 
 
-def flags_of_trainings(words: Sequence[str]) -> Sequence[str]:
-    """Return the flags after `--` of a command line; InputError where one is no flag."""
-    stray = [word for word in words if not word.startswith("--")]
-    if stray:
-        raise InputError(f"unexpected word '{stray[0]}'; flags of trainings follow `--`")
-    return words
-
-
 def keep_settings(path: pathlib.Path, text: str) -> None:
     """Write the settings that all trainings in the folder of a file share into that file.
 
