@@ -101,6 +101,8 @@ def read_folds(path: str) -> dict[str, list[str]]:
             if not is_file_name(row["fold"]):
                 raise ValueError(f"'{row['fold']}' cannot name a folder")
             folds.setdefault(row["fold"], []).append(row["video"])
+        if not folds:
+            raise ValueError("no line")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"--folds={path}: no CSV with columns video and fold ({error})") from error
     for fold in _TEST_FOLDS.value or ():
@@ -274,7 +276,8 @@ def _report(workdir, folds):
         f"test clips, flow by {manifest.flow_method}. Network: {_BASE.value}, with "
         f"{' '.join(_TRAIN.value) or 'its own flags'}."
     )
-    if _FOLDS.value:
+    own = _FOLDS.value or _ANNOTATIONS.value  # nothing is published of these
+    if own:
         title = "Scores over folds and seeds"
         blocks = reproduction.build_folds(results, manifest.label_space, text)
     else:
@@ -285,7 +288,7 @@ def _report(workdir, folds):
         )
         blocks = reproduction.build(results, manifest, text)
     pages.write(workdir, title, blocks)
-    if _FOLDS.value:
+    if own:
         print(pathlib.Path(workdir, "report.md").read_text())
     print(f"{workdir}/report.html")
     return results
