@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import types
 
 import cv2
@@ -391,6 +392,10 @@ def test_a_set_of_boxes_from_its_export_to_its_predictions_export(tmp_path, vide
     assert "segmentation" not in scored and "mask" not in scored["coco"]
     assert scored["box_f1"] >= 0 and set(scored["detection"]) == {"actor", "action", "joint"}
     assert not (run / "evaluation" / "test" / "label_truth").exists()
+    done = run_tool("browse", f"--run={run}", f"--records={made}")
+    assert done.stdout.startswith("2 of 2 frames"), done.stderr
+    page = (run / "evaluation" / "test" / "browse.html").read_text()
+    assert len(re.findall("truth:</b>\\s*<span [^>]*>cat-sit<", page)) == 2  # the boxes, filled
     video = f"--video={videos / 'other.mp4'}"
     done = run_main("predict", f"--workdir={run}", video, f"--output={out}", "--score_threshold=0")
     assert done.returncode == 0, done.stderr

@@ -119,7 +119,7 @@ def test_what_is_missing_is_said(run, mini_records, tmp_path):
     assert "a2d_tf.evaluate" in complaint(
         run_tool("browse", "--run", run[0], "--split=val", "--records=r")
     )
-    with pytest.raises(InputError, match="label_truth"):
+    with pytest.raises(InputError, match="truth.json"):
         browse.score(tmp_path, A2D)
     folder = tmp_path / "test"
     shutil.copytree(run[0] / "evaluation" / "test", folder)

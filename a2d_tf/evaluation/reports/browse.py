@@ -15,7 +15,7 @@ from a2d_tf.core.files import load_json
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import pipeline
 from a2d_tf.data.manifest import Manifest
-from a2d_tf.evaluation import label_maps
+from a2d_tf.evaluation import box_data, label_maps
 from a2d_tf.evaluation import metrics as registry
 from a2d_tf.evaluation.metrics import segmentation
 from a2d_tf.evaluation.reports import pages
@@ -35,6 +35,8 @@ ERRORS = {
 def score(folder: pathlib.Path, labels: LabelSpace) -> list[tuple[float, str]]:
     """Score the frames of an evaluated split one by one.
 
+    Boxes are filled if no frame has a true label map, for lack of masks.
+
     Args:
       folder: as written by `Evaluator.evaluate`.
       labels: the label space.
@@ -45,20 +47,15 @@ def score(folder: pathlib.Path, labels: LabelSpace) -> list[tuple[float, str]]:
     Raises:
       InputError: the split was not evaluated, or a label map is missing or damaged.
     """
-    truths = folder / "label_truth"
-    names = label_maps.frames_of(folder)
-    if not names:
-        raise InputError(
-            f"{truths}: no label maps there; run a2d_tf.evaluate on this split first, or annotate "
-            "masks, for boxes alone make none"
-        )
+    truth = box_data.Truth.load(folder / "truth.json", labels)
+    names = label_maps.frames_of(folder) or truth.frames.tolist()
     scored = []
     for name in tqdm(names, desc="score", unit="frame", leave=False):
         confusion = segmentation.Confusion(labels)
         try:
-            confusion.update(*label_maps.read_maps(folder, name, labels))
+            confusion.update(*_maps(folder, name, labels, truth))
         except InputError as error:
-            raise InputError(f"{truths / name}.png: {error}") from error
+            raise InputError(f"{folder / 'label_truth' / name}.png: {error}") from error
         scored.append((confusion.metrics()["joint"]["miou"], name))
     return sorted(scored)
 
@@ -91,6 +88,7 @@ def page(
     if manifest.label_space != labels:
         raise InputError(f"{manifest.directory}: the records have another label space")
     scored = score(folder, labels)
+    truth = box_data.Truth.load(folder / "truth.json", labels)
     names = {name for _, name in scored[:limit]}
     metrics = load_json(folder / "metrics.json", dict, "evaluate it again")
     images = dict(pipeline.key_frames(manifest, split, names))
@@ -115,11 +113,25 @@ def page(
         labels=labels,
         errors=ERRORS,
         cards=[
-            {"miou": miou, **_card(name, folder, labels, images[name])}
+            {"miou": miou, **_card(name, folder, labels, truth, images[name])}
             for miou, name in tqdm(scored[:limit], desc="page", unit="frame", leave=False)
         ],
     )
     return text, len(names), len(scored)
+
+
+def _maps(folder, name, labels, truth):
+    """Read the label maps of a frame: truth, of boxes alone these filled, and prediction."""
+    if (folder / "label_truth").exists():
+        return label_maps.read_maps(folder, name, labels)
+    predicted = label_maps.read_label_map(folder / "label_maps" / f"{name}.png", labels)
+    rows = np.flatnonzero(truth.frames[truth.box_frame] == name)
+    filled, boxes = np.zeros_like(predicted), np.round(truth.boxes[rows]).astype(int)
+    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    for i in np.argsort(-areas, kind="stable"):  # smaller ones over larger ones
+        x1, y1, x2, y2 = boxes[i]
+        filled[y1:y2, x1:x2] = truth.codes[rows[i]]
+    return [filled, predicted]
 
 
 def _errors(truth, predicted, labels):
@@ -129,9 +141,9 @@ def _errors(truth, predicted, labels):
     return np.select(cases, [0, 1, 2, 3], 4).astype(np.uint8)
 
 
-def _card(name, folder, labels, image):
+def _card(name, folder, labels, truth, image):
     """What the template shows of a frame, whose picture is `image`."""
-    maps = label_maps.read_maps(folder, name, labels)
+    maps = _maps(folder, name, labels, truth)
     figures = []
     for side, codes in zip(("truth", "prediction"), maps):
         painted = visualize.paint(image, codes, labels.palette)
