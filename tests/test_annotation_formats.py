@@ -245,33 +245,21 @@ def left_out(documents):
 @pytest.mark.parametrize(
     "name, frame, kind",
     [
-        ("clip1/00005.jpg", ("clip1", 5), "names"),
         (r"lab\clip1\00005.jpg", ("clip1", 5), "names"),
-        ("clip1/frame_000005.PNG", ("clip1", 5), "names"),
         ("frame_000005.png", (None, 5), "names"),
         ("frame_000005.PNG", (None, 6), "video"),
-        ("images/default/frame_000005.PNG", (None, 6), "video"),
         ("images/default/clip1/00000.jpg", ("clip1", 0), "names"),
-        ("images/00005.jpg", (None, 5), "names"),
         ("clip1_00005.jpg", ("clip1", 5), "names"),
-        ("my.clip-5.png", ("my.clip", 5), "names"),
         ("clip_2_3.png", ("clip_2", 3), "names"),
         ("../upload/1/204292eb-clip1_00003.jpg", ("clip1", 3), "names"),
-        ("204292eb-deadbeef-clip_00003.jpg", ("deadbeef-clip", 3), "names"),
         ("204292eb-00003_00003.jpg", ("00003", 3), "names"),
         (f"clip-1_mp4-4_jpg.rf.{HASH}.jpg", ("clip-1", 41), "video"),
-        (f"clip1_00005_png.rf.{HASH}.jpg", ("clip1", 5), "names"),
     ],
 )
 def test_names_of_images_in_coco(tmp_path, name, frame, kind):
     (document,) = read(tmp_path, {"x.json": coco([image(name)], [drawn()])}, frame_step=10)
     assert found([document]) == {frame: ["cat-sit"]}
     assert document.frames[0].numbering.kind == kind and document.frame_count is None
-
-
-def test_roboflow_keeps_uploaded_names_beside_its_own(tmp_path):
-    images = [image(f"x_jpg.rf.{HASH}.jpg", extra={"name": "clip1_MOV-0007.jpg"})]
-    assert found(read(tmp_path, {"x.json": coco(images, [drawn()])})) == {("clip1", 8): ["cat-sit"]}
 
 
 def test_options_say_which_frames_and_shapes_of_cvat_count(tmp_path):
@@ -297,32 +285,6 @@ def test_a_video_of_another_length_is_not_the_one_that_was_annotated(tmp_path, f
         assert report.problems
         with pytest.raises(InputError, match="clip.mp4: 5 frames decode"):
             list(sources.clips_of(source, sources.ConversionSettings(), source.videos[0], fail))
-
-
-def test_attributes_of_other_types(tmp_path):
-    """CVAT writes numbers where an action looks like one."""
-    values = [
-        {"action": 3.0, "actor": "v1.0"},
-        {"action": None, "track_id": "7"},
-        None,
-        {"action": True},
-    ]
-    annotations = [drawn(attributes=value) for value in values]
-    (document,) = read(tmp_path, {"x.json": coco([image("a/1.jpg")], annotations)})
-    instances = document.frames[0].instances
-    assert [(i.actor, i.action) for i in instances] == [("v1.0", "3"), *[(None, None)] * 3]
-    assert {instance.track for instance in instances} == {None}
-
-
-def test_annotations_without_masks_and_boxes_are_left_out(tmp_path):
-    images = [image("a/1.jpg"), image("a/2.jpg", 2)]
-    annotations = [drawn(0, SQUARE), drawn(1, []), drawn(1, image_id=2, segmentation={})]
-    documents = read(tmp_path, {"x.json": coco(images, annotations)}, empty_frames=True)
-    assert found(documents) == {("a", 1): ["cat-sit"]}  # what is on frame 2 is not known
-    assert left_out(documents) == {
-        "annotations without a mask or a box": 2,
-        "frames with nothing but such annotations": 1,
-    }
 
 
 def test_label_studio_outlines_of_a_line_of_pixels_have_no_area(tmp_path):
@@ -408,9 +370,7 @@ def test_labelme_shapes_of_other_kinds(tmp_path, videos):
         (r"..\images\clip2\00007.jpg", "labels/a.json", ("clip2", 7)),
         ("../../00007.jpg", "clip1/a.json", (None, 7)),
         ("../00007.jpg", "clip1/labels/a.json", ("clip1", 7)),
-        (r"C:\lab\clip3\00007.jpg", "labels/a.json", ("clip3", 7)),
         ("/lab/clip3/00007.jpg", "labels/a.json", ("clip3", 7)),
-        ("clip4_00007.jpg", "a.json", ("clip4", 7)),
         ("cat.jpg", "clip5/00008.json", ("clip5", 8)),
         (None, "clip5_00008.json", ("clip5", 8)),
     ],
@@ -429,7 +389,6 @@ def test_labelme_frames_are_named_by_the_image_or_the_file(tmp_path, path, name,
         ("labels/Val/clip1/00005.txt", "clip1"),
         ("labels/night/clip1/00005.txt", "clip1"),
         ("labels/night/00005.txt", None),
-        ("labels/clip1/00005.txt", "clip1"),
         ("train/labels/clip1_00005.txt", "clip1"),
     ],
 )
@@ -453,15 +412,6 @@ def test_yolo_images_without_a_text_file_and_boxes(tmp_path):
     (box,) = documents[0].frames[-1].instances
     assert box.parts == () and box.box == pytest.approx([0.45, 0.45, 0.1, 0.1])
     assert sorted(n for _, n in found(read(tmp_path, files, empty_frames=True))) == [3, 5, 6, 7, 8]
-
-
-def test_yolo_of_a_video_that_cvat_numbers(tmp_path):
-    files = {
-        "data.yaml": YOLO,
-        "train.txt": "data/images/train/frame_000005.PNG\n",
-        "labels/train/frame_000005.txt": f"0 {LINE}",
-    }
-    assert found(read(tmp_path, files)) == {(None, 6): ["cat-sit"]}
 
 
 # Damage
@@ -512,25 +462,16 @@ TWICE = {**SCENES["coco"], "clip_00003.json": labelme(path=None)}
 # What is in the export, and what the error names.
 BROKEN = [
     ({}, "export: no annotations of a known format"),
-    ({"x.json": {"frames": []}}, "found x.json"),
     ({"x.json": json.dumps(SCENES["coco"])[:90]}, "x.json: cannot be read"),
     ({"x.xml": "<annotation><object/></annotation>"}, "found x.xml"),
     (of_coco("images", 0, "file_name", value="photo.jpg"), "x.json: images[0].file_name: 'photo"),
-    (of_coco("images", value=[image("a/1.jpg")] * 2), "x.json: images[1].id: 1"),
-    (of_coco("images", 0, "width", value="10"), "x.json: images[0].width"),
-    (of_coco("annotations", 0, "image_id", value=7), "x.json: annotations[0].image_id: 7"),
     (of_coco("annotations", value=[drawn(0, [])]), "x.json: annotations: none has a mask"),
     (of_coco("images", 0, "width", value=33), "x.json: images[0]: 'width' and 'height' say 33x24"),
     (of_coco("images", 0, "file_name", value="clip/7"), "x.json: images[0]: names frame 7, but"),
-    (of_coco("categories", 0, "name", value="cat"), "labels 'cat' (1)"),
-    (of_coco("images", 0, "file_name", value="other/2"), "neither a video other.mp4"),
     (AUGMENTED, "x.json: images[1]: frame 2 of 'clip' is also"),
     (PHOTO, "result.json: images[0].file_name: "),
     (TWICE, "clip_00003.json: imagePath"),
-    (of_own("annotations", 1, "action", value="a\nb"), "own.json: annotations[1]"),
-    (of_own("annotations", 0, "iscrowd", value=1), "own.json: annotations[0].iscrowd"),
     (of_own("annotations", 0, "bbox", value=[64, 2, 5, 5]), "own.json: annotations[0].bbox"),
-    (of_own("images", 0, "file_name", value="00003.png"), "own.json: images[0].file_name"),
     (of_own("images", 0, "file_name", value="/etc/1"), "own.json: video '/etc'"),
     (of_own("images", 0, "split", value="val"), "own.json: images[0].split: 'val'"),
     (
@@ -539,14 +480,11 @@ BROKEN = [
     ),
     ({"photo.json": labelme(shape(), path="photo.jpg")}, "photo.json: imagePath: 'photo.jpg'"),
     (of_labelme(shape(polygon=[1, 1, 2, 2])), "clip_3.json: shapes[0]: points"),
-    (of_mask(mask=None), "clip_3.json: shapes[0]: mask"),
     (of_mask(mask=png(np.ones((10, 16)))[:-16]), "clip_3.json: shapes[0]: mask"),
     (of_mask(mask=png(np.ones((9, 16)))), "clip_3.json: shapes[0]: mask: is 16x9"),
     (of_labelme(BEYOND), "clip_3.json: shapes[0]: a mask of 16x10"),
     ({"data.yaml": "names: [a\n"}, "data.yaml: no YAML"),
-    ({"data.yaml": "names: a"}, "data.yaml: names: 'a'"),
     ({"data.yaml": YOLO}, "data.yaml: labels: "),
-    (of_yolo(f"3 {LINE}"), "clip_3.txt: line 2: class '3'"),
     (of_yolo("0 10 10 50 10 50 40"), "clip_3.txt: line 2"),
     (NO_NUMBER, "labels/train/cat.txt: name: 'cat'"),
     (CVATS, "frame_000005.txt: name: CVAT counts such names from 0"),

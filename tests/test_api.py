@@ -8,7 +8,6 @@ import pytest
 from processes import ROOT, run_python
 
 import a2d_tf
-from a2d_tf.core.config import ModelConfig
 
 pytestmark = pytest.mark.slow
 
@@ -77,13 +76,3 @@ def test_a_run_folder_takes_settings_and_a_saved_model_takes_none(saved_model, t
         a2d_tf.Predictor.load(saved_model, score_threshold=0.45)
     with pytest.raises(a2d_tf.InputError, match="nowhere"):
         a2d_tf.Predictor.load("nowhere")
-
-
-def test_datasets_refuse_what_there_is_not(mini_records):
-    long = a2d_tf.Config(model=ModelConfig(temporal_layers=3))
-    with pytest.raises(a2d_tf.InputError, match="--clip_frames=7"):
-        a2d_tf.dataset(mini_records.directory, long)
-    with pytest.raises(ValueError, match="augment=True is for split 'train'"):
-        a2d_tf.dataset(mini_records.directory, a2d_tf.Config(), "test", augment=True)
-    with pytest.raises(a2d_tf.InputError, match="nothing.flags"):
-        a2d_tf.build_network("nothing.flags")

@@ -39,9 +39,7 @@ def test_a_file_with_a_track_a_line_is_whole_or_damaged(tmp_path):
     "field, value, message",
     [
         (None, 3, r"\[0\]: content: 3"),
-        ("track_id", 0, r"\[0\]: track_id: 0"),
         ("actor", "a\nb", r"\[0\]: actor: 'a\\nb'"),
-        ("actions", [], r"\[0\]: actions"),
         ("action", 7, r"\[0\]: actions\[0\].action: 7"),
         ("mean_score", 1.5, "mean_score: 1.5"),
         ("end_second", 0.5, "end_second: 0.5"),

@@ -12,14 +12,24 @@ import tensorflow as tf
 import tiny_network
 from a2d_files import moving_frames, write_video
 from processes import run_main, run_tool
+from test_annotation_formats import (
+    SIZE,
+    SQUARE,
+    coco,
+    drawn,
+    image,
+    labelme,
+    open_source,
+    shape,
+    vis,
+    write,
+    xml,
+)
+from test_mains import TINY
 
-from a2d_tf.annotations import writers
-from a2d_tf.annotations.annotated_videos import AnnotatedVideos
 from a2d_tf.annotations.document import Instance, ReadOptions
 from a2d_tf.annotations.formats import read_export
-from a2d_tf.annotations.matching import Export
 from a2d_tf.annotations.shapes import join
-from a2d_tf.annotations.tracked_video import Shape, Track, TrackedVideo
 from a2d_tf.commands.inspect_records import describe
 from a2d_tf.core.config import Config, LearningConfig
 from a2d_tf.core.errors import InputError
@@ -29,71 +39,40 @@ from a2d_tf.data.manifest import Manifest
 from a2d_tf.data.segmentations import encode_mask
 from a2d_tf.evaluation import metrics
 from a2d_tf.evaluation.box_data import Results, Truth
-from a2d_tf.evaluation.metrics import coco, detection, segmentation
+from a2d_tf.evaluation.metrics import coco as coco_metric
+from a2d_tf.evaluation.metrics import detection, segmentation
 from a2d_tf.training import forward, run_start
 
-SIZE = (24, 32)
-SQUARE = [[2, 1, 6, 1, 6, 5, 2, 5]]
 BOX = [8, 3, 10, 12]
-IMAGE = {"width": 32, "height": 24}
-CATEGORIES = [{"id": 1, "name": "cat-sit"}]
+BOTH = (drawn(bbox=BOX), drawn(0, [], bbox=BOX))
+KINDS = {"masks": BOTH[:1], "boxes": BOTH[1:], "mixed": (drawn(), BOTH[1])}
 
 
-def cvat(*shapes):
-    task = "<task><name>a</name><source>clip.mp4</source></task>"
-    track = f'<track id="3" label="cat-sit">{"".join(shapes)}</track>'
-    return f"<annotations><meta>{task}</meta>{track}</annotations>"
+def of_coco(*annotations):
+    return {"a.json": coco([image("clip/00002.jpg")], annotations)}
 
 
-def box(frame, key, more=""):
+def box(frame, more=""):
     edges = 'xtl="8" ytl="3" xbr="18" ybr="15"'
-    return f'<box frame="{frame}" keyframe="{key}" outside="0" {edges} {more}/>'
+    return f'<track id="3" label="cat-sit"><box frame="{frame}" {edges} {more}/></track>'
 
 
-def coco_of(*annotations, frames=(2,)):
-    images = [{"id": n, "file_name": f"clip/0000{n}.jpg", **IMAGE} for n in frames]
-    listed = [{"image_id": frames[0], "category_id": 1, **a} for a in annotations]
-    return {"images": images, "categories": CATEGORIES, "annotations": listed}
-
-
-VIS = {
-    "videos": [{"id": 1, "file_names": ["clip/00000.jpg", "clip/00001.jpg"], **IMAGE}],
-    "categories": CATEGORIES,
-    "annotations": [
-        {
-            "id": 3,
-            "video_id": 1,
-            "category_id": 1,
-            "segmentations": [None] * 2,
-            "bboxes": [None, BOX],
-        }
-    ],
-}
-RECTANGLE = {"label": "cat-sit", "shape_type": "rectangle", "points": [[18, 3], [8, 15]]}
-LABELME = {"shapes": [RECTANGLE], "imagePath": "2.jpg", "imageHeight": 24, "imageWidth": 32}
-OWN = {
-    "images": [{"id": 2, "file_name": "clip/00002", **IMAGE}],
-    "annotations": [{"image_id": 2, "actor": "cat", "action": "sit", "bbox": BOX}],
-}
+VIS = vis(["clip/00000.jpg", "clip/00001.jpg"], (0, [None, None]))
+VIS["annotations"][0]["bboxes"] = [None, BOX]
+OWN = {"image_id": 2, "actor": "cat", "action": "sit", "bbox": BOX}
 EXPORTS = {
-    "cvat": {"a.xml": cvat(box(1, 1))},
-    "coco": {"a.json": coco_of({"segmentation": [], "bbox": BOX})},
+    "cvat": {"a.xml": xml(box(1))},
+    "coco": of_coco(BOTH[1]),
     "youtube_vis": {"a.json": VIS},
-    "labelme": {"clip/2.json": LABELME},
-    "a2d_tf": {"a.json": OWN},
+    "labelme": {
+        "2.json": labelme(shape("cat-sit", [18, 3, 8, 15], "rectangle"), path="clip_2.jpg")
+    },
+    "a2d_tf": {"a.json": {"images": [image("clip/00002", 2)], "annotations": [OWN]}},
     "yolo": {
         "data.yaml": "names: [cat-sit]",
         "labels/train/clip/00002.txt": f"0 {13 / 32} 0.375 0.3125 0.5",
     },
 }
-
-
-def write(folder, files):
-    for name, content in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content if isinstance(content, str) else json.dumps(content))
-    return folder
 
 
 @pytest.fixture
@@ -102,10 +81,6 @@ def videos(tmp_path):
     for name in ("clip.mp4", "other.mp4", "a.mp4"):
         write_video(folder / name, moving_frames(6, *SIZE, step=2))
     return folder
-
-
-def open_source(export, videos, **fields):
-    return AnnotatedVideos([Export(export)], videos, **fields)
 
 
 @pytest.mark.parametrize("form", EXPORTS)
@@ -123,17 +98,8 @@ def test_every_format_has_boxes(tmp_path, videos, form):
     assert not annotation.label_map.any() and annotation.codes.tolist() == [11]
 
 
-def test_interpolated_boxes_of_a_track_are_read_as_polygons_are(tmp_path):
-    write(tmp_path, {"a.xml": cvat(box(0, 1), box(1, 0), box(2, 1))})
-    for interpolated, numbers in ((False, [1, 3]), (True, [1, 2, 3])):
-        options = ReadOptions(interpolated=interpolated)
-        (document,) = read_export(tmp_path / "a.xml", options)
-        assert [frame.number for frame in document.frames] == numbers
-        assert {i.track for frame in document.frames for i in frame.instances} == {3}
-
-
 def test_a_box_that_is_turned_is_the_one_around_it(tmp_path):
-    write(tmp_path, {"a.xml": cvat(box(0, 1, 'rotation="90"'), box(1, 1, 'rotation="330"'))})
+    write(tmp_path, {"a.xml": xml(box(0, 'rotation="90"'), box(1, 'rotation="330"'))})
     (document,) = read_export(tmp_path / "a.xml", ReadOptions())
     first, second = (frame.instances[0].box for frame in document.frames)
     assert first == pytest.approx([7, 4, 12, 10])
@@ -142,37 +108,24 @@ def test_a_box_that_is_turned_is_the_one_around_it(tmp_path):
 
 
 def test_what_has_both_has_the_mask_and_its_box(tmp_path, videos):
-    both = {"segmentation": SQUARE, "bbox": BOX}
-    nothing = [{"segmentation": []}, {"segmentation": [], "bbox": [1, 1, 0, 4]}]
-    source = open_source(write(tmp_path / "x", {"a.json": coco_of(both, *nothing)}), videos)
+    nothing = drawn(0, []), drawn(0, [], bbox=[1, 1, 0, 4])
+    source = open_source(write(tmp_path / "x", of_coco(BOTH[0], *nothing)), videos)
     annotation = source.read_annotation("clip", 2, SIZE)
     assert annotation.has_mask.tolist() == [True] and annotation.boxes.tolist() == [[1, 2, 5, 6]]
     assert source.documents[0].left_out == {"annotations without a mask or a box": 2}
-
-
-def test_broken_boxes_are_named(tmp_path, videos):
-    for bbox in ([1, 2, 3], [40, 2, 5, 5], ["a", 1, 2, 3]):
-        content = coco_of({"segmentation": [], "bbox": bbox})
-        source = open_source(write(tmp_path / "x", {"a.json": content}), videos)
-        with pytest.raises(InputError, match=r"a.json: annotations\[0\].bbox"):
-            source.read_annotation("clip", 2, SIZE)
 
 
 def test_a_group_of_boxes_is_the_box_around_them_and_masks_go_first():
     boxes = [Instance("a", (), "x", box=[1, 2, 3, 4]), Instance("b", (), "x", box=[6, 0, 9, 1])]
     (whole,) = join([(1, boxes[0]), (1, boxes[1])])
     assert (whole.label, whole.box) == ("a", [1, 0, 14, 6])
-    (whole,) = join([(1, boxes[0]), (1, Instance("m", (SQUARE,), "x"))])
-    assert (whole.label, whole.parts, whole.box) == ("m", (SQUARE,), None)
-
-
-BOTH = ({"segmentation": SQUARE}, {"segmentation": [], "bbox": BOX})
-KINDS = {"masks": BOTH[:1], "boxes": BOTH[1:], "mixed": BOTH}
+    (whole,) = join([(1, boxes[0]), (1, Instance("m", ([SQUARE],), "x"))])
+    assert (whole.label, whole.parts, whole.box) == ("m", ([SQUARE],), None)
 
 
 def convert_to(folder, videos, annotations, **fields):
     """The manifest of records of one frame, and its serialised record."""
-    export = write(folder / "export", {"a.json": coco_of(*annotations)})
+    export = write(folder / "export", of_coco(*annotations))
     settings = convert.ConversionSettings(image_height=24, image_width=32, clip_frames=3)
     convert.convert(open_source(export, videos, **fields), folder / "records", settings, workers=1)
     manifest = Manifest.load(folder / "records")
@@ -205,26 +158,9 @@ def test_records_say_which_instances_have_masks(tmp_path, videos, kind, has_mask
     assert ("boxes_alone" in manifest.counts["train"]) == bool(alone)
 
 
-def test_a_damaged_record_is_named(tmp_path, videos):
-    _, serialized = convert_to(tmp_path, videos, BOTH)
-    example = tf.train.Example.FromString(serialized)
-    example.features.feature["has_mask"].int64_list.value.append(1)
-    with pytest.raises(InputError, match="has_mask"):
-        records.read_truth(example.SerializeToString())
-
-
-def test_the_mask_head_is_off_where_no_training_instance_has_a_mask(caplog):
-    boxes = {"train": {"instances": 3, "boxes_alone": 3}}
-    for counts, use_mask in ((boxes, False), ({"train": {"instances": 3, "boxes_alone": 2}}, True)):
-        manifest = types.SimpleNamespace(
-            trains_masks=Manifest.trains_masks.fget(types.SimpleNamespace(counts=counts)),
-            directory="RECORDS",
-        )
-        caplog.clear()
-        assert run_start.without_masks(Config(), manifest).model.use_mask is use_mask
-        assert ("--use_mask=false" in caplog.text) != use_mask
+def test_a_refiner_needs_masks():
     refined = Config(tiny_network.config(use_mask=False, use_refiner=True))
-    manifest.trains_masks = False
+    manifest = types.SimpleNamespace(trains_masks=False, directory="RECORDS")
     with pytest.raises(InputError, match="--use_refiner"):
         run_start.without_masks(refined, manifest)
 
@@ -248,19 +184,6 @@ def test_the_mask_term_counts_positives_whose_instance_has_a_mask():
         assert counted == count and float(total) == pytest.approx(count * math.log(2), rel=1e-6)
         weighted = forward.weighted({"mask": [(total, counted)]}, learning)
         assert float(weighted["mask"]) == pytest.approx(math.log(2) if count else 0, rel=1e-6)
-
-
-def test_a_step_without_masks_has_a_finite_loss_and_the_other_terms_stay():
-    network, learning = tiny_network.make(), LearningConfig(roi_samples=16)
-    batch = tiny_network.labelled(2)
-    seed = tf.constant([0, 0], tf.int64)
-    whole, _ = forward.forward(network, batch, seed, learning, training=False)
-    alone = {**batch, "has_mask": tf.zeros_like(batch["has_mask"])}
-    boxes, _ = forward.forward(network, alone, seed, learning, training=False)
-    values = [forward.weighted(terms, learning) for terms in (whole, boxes)]
-    assert float(values[0]["mask"]) > 0 and float(values[1]["mask"]) == 0
-    for name in ("roi_cls", "box_reg", "actor_cls", "action_cls"):
-        assert float(values[0][name]) == float(values[1][name])
 
 
 SPACE = LabelSpace(("cat",), ("sit", "run"), (11, 12))
@@ -320,7 +243,7 @@ def test_the_ap_of_masks_is_that_of_frames_whose_instances_all_have_masks(tmp_pa
     )
     found = dict(boxes=[edges], codes=[11], masks=[mask], scores=np.ones(1))
     for i, expected in ((0, 100), (1, 0)):  # that on the second frame counts nowhere
-        figures = coco.metrics_of(Results(**fields, **found, box_frame=[i]), truth)
+        figures = coco_metric.metrics_of(Results(**fields, **found, box_frame=[i]), truth)
         assert figures["mask"]["ap"] == pytest.approx(expected)
     truth.save(tmp_path / "truth.json", SPACE)
     loaded = Truth.load(tmp_path / "truth.json", SPACE, with_masks=True)
@@ -329,56 +252,29 @@ def test_the_ap_of_masks_is_that_of_frames_whose_instances_all_have_masks(tmp_pa
     assert areas == [100, 100, 100.0]
     truth.masks = [mask, None, None]
     truth.box_frame = np.array([0, 0, 1])
-    assert "mask" not in coco.metrics_of(Results(**fields, **found, box_frame=[0]), truth)
-
-
-def rectangle(x):
-    mask = np.zeros(SIZE, bool)
-    mask[4:10, x : x + 5] = True
-    return encode_mask(mask)
-
-
-@pytest.mark.parametrize(
-    "form, name", [("cvat", "a.xml"), ("coco", "a.json"), ("labelme", "a.zip")]
-)
-def test_boxes_of_predictions_are_written_and_read_back(tmp_path, form, name):
-    shapes = tuple(Shape(n, "sit", rectangle(2 * n)) for n in (1, 2, 3))
-    video = TrackedVideo(
-        "clip.mp4", None, SIZE, 6, (1, 2, 3), {"cat": ("sit",)}, (Track(1, "cat", shapes),), True
-    )
-    writers.save(video, str(tmp_path / name), form, every=1)
-    documents = read_export(tmp_path / name, ReadOptions(), form)
-    found = {f.number: f.instances for document in documents for f in document.frames}
-    assert {n: [(i.parts, i.box) for i in each] for n, each in found.items()} == {
-        n: [((), [2 * n, 4, 5, 6])] for n in (1, 2, 3)
-    }
+    assert "mask" not in coco_metric.metrics_of(Results(**fields, **found, box_frame=[0]), truth)
 
 
 @pytest.mark.slow
 def test_a_set_of_boxes_from_its_export_to_its_predictions_export(tmp_path, videos):
-    annotations = [{"image_id": n, "category_id": 1, "bbox": [2 * n, 3, 10, 12]} for n in (2, 4)]
-    clips = {}
-    for vid in ("clip", "other", "a"):
-        content = coco_of(frames=(2, 4))
-        for image in content["images"]:
-            image["file_name"] = image["file_name"].replace("clip", vid)
-        clips[f"{vid}.json"] = {**content, "annotations": annotations}
-    export = write(tmp_path / "export", clips)
+    boxes = [drawn(0, [], n, bbox=[2 * n, 3, 10, 12]) for n in (2, 4)]
+    export = write(
+        tmp_path / "export",
+        {
+            f"{vid}.json": coco([image(f"{vid}/{n}.jpg", n) for n in (2, 4)], boxes)
+            for vid in ("clip", "other", "a")
+        },
+    )
     words = ["--image_height=64", "--image_width=96", "--clip_frames=3", "--workers=1"]
     made, run, out = (tmp_path / name for name in ("records", "run", "out"))
     words += [f"--annotations={export}", f"--videos={videos}", f"--output={made}"]
-    done = run_tool("build_records", *words, "--test_videos=other")
+    names = write(tmp_path, {"names.json": {"cat-sit": ["dog", "rest"]}}) / "names.json"
+    done = run_tool("build_records", *words, "--test_videos=other", f"--names={names}")
     assert done.returncode == 0, done.stderr
+    assert LabelSpace.from_json(made / "labels.json").actors == ("dog",)
     assert "test: 1 videos, 2 clips, 2 instances, 2 of them boxes alone\n" in done.stdout
-    done = run_tool("suggest_config", f"--records={made}", "--machine=cpu")
-    assert "# no training instance has a mask\n--use_mask=false\n" in done.stdout
-    small = (
-        "--image_height=64 --image_width=96 --backbone=resnet14 --width_multiplier=0.125 "
-        "--norm=none --flow_norm=same --stride_in_1x1=false --fpn_channels=16 --rpn_channels=16 "
-        "--head_units=32 --test_proposals=20 --train_proposals=50 --max_detections=5 "
-        "--roi_samples=16 --max_instances=4 --batch_size=2 --steps=2 --pictures=1"
-    ).split()
     settings = [f"--records={made}", f"--workdir={run}"]
+    small = [*TINY, "--use_flow=false", "--temporal_layers=0", "--steps=2", "--pictures=1"]
     done = run_main("train", *small, *settings, "--val_fraction=0.6")  # holds out clip
     assert done.returncode == 0 and "--use_mask=false" in done.stderr, done.stderr
     best = json.loads((run / "best" / "validation.json").read_text())

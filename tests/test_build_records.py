@@ -1,6 +1,5 @@
 """From a release to records and their report: contents, interruption, and what users see."""
 
-import contextlib
 import dataclasses
 import os
 import random
@@ -10,9 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-import types
-import weakref
-from concurrent import futures
 
 import numpy as np
 import pytest
@@ -20,14 +16,13 @@ from a2d_files import (
     add_rows,
     mask,
     moving_frames,
-    real,
     row,
     write_mat,
     write_release,
     write_video,
 )
 from processes import ROOT, complaint, run_tool
-from pycocotools import mask as rle_tools
+from test_library import contents
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import file_digest
@@ -36,8 +31,8 @@ from a2d_tf.core.workers import Task
 from a2d_tf.data import convert, records
 from a2d_tf.data.flow import MAX_FLOW, Flow, resize_frame
 from a2d_tf.data.manifest import Manifest
-from a2d_tf.data.release import Release, fail
-from a2d_tf.data.sources import clip_sources, clips_of
+from a2d_tf.data.release import Release
+from a2d_tf.data.sources import clip_sources
 
 SETTINGS = convert.ConversionSettings(image_height=48, image_width=48, shard_videos=1)
 
@@ -45,12 +40,6 @@ SETTINGS = convert.ConversionSettings(image_height=48, image_width=48, shard_vid
 def build(release, output, settings=SETTINGS, **options):
     source = release if isinstance(release, Release) else Release(release)
     return convert.convert(source, output, settings, **{"workers": 1, **options})
-
-
-def contents(folder):
-    """{path within the folder: bytes} of every file."""
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def clips(output):
@@ -88,6 +77,7 @@ def test_the_manifest_counts_and_checks(small_records):
     assert manifest.sizes == {"32x48": 4} and manifest.native_sizes == {"64x96": 3}
     assert manifest.durations == {"6": 2, "8": 1}
     assert manifest.skipped == [] and manifest.mended == []
+
     names = [shard["name"].partition(".")[0] for shard in manifest.files]
     assert names == ["train-00000-of-00002", "train-00001-of-00002", "test-00000-of-00001"]
     for shard in manifest.files:
@@ -147,46 +137,6 @@ def test_damaged_or_different_leftovers_are_built_anew(
     finish()
 
 
-DIES = """
-import os, pathlib, signal, sys
-from a2d_tf.data import convert
-from a2d_tf.data.release import Release, fail
-
-release, output = map(pathlib.Path, sys.argv[1:3])
-replace = os.replace
-
-def dies(source, target):
-    if pathlib.Path(target).parent == output:
-        os.kill(os.getpid(), signal.SIGKILL)
-    replace(source, target)
-
-os.replace = dies
-settings = convert.ConversionSettings(image_height=48, image_width=48, shard_videos=1)
-convert.convert(Release(release), output, settings, workers=1)
-"""
-
-
-@pytest.mark.slow
-def test_killed_twice_and_run_again(small_source, finish, tmp_path):
-    """SIGKILL: from outside at some moment, then while it publishes."""
-    output, rng = tmp_path / "out", np.random.default_rng()
-    words = [*COMMAND, *SMALL, f"--release={small_source}", f"--output={output}", "--workers=2"]
-    process = subprocess.Popen(words, stderr=subprocess.DEVNULL, start_new_session=True)
-    while process.poll() is None and not (output / ".partial").exists():
-        time.sleep(0.005)
-    time.sleep(rng.uniform(0, 2))
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    (output / "manifest.json").unlink(missing_ok=True)
-    for path in output.rglob("train-00000-*"):
-        path.unlink()  # so that something is left to build
-    words = [sys.executable, "-c", DIES, str(small_source), str(output)]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, timeout=300)
-    assert done.returncode == -signal.SIGKILL and not (output / "manifest.json").exists()
-    finish()
-
-
 class Deadly(Release):
     """A release whose second video kills the process that reads it."""
 
@@ -202,7 +152,7 @@ def test_a_killed_worker_ends_it_with_nothing_published(small_source, finish, tm
     with pytest.raises(InputError, match="worker process was killed.*fewer --workers"):
         build(Deadly(small_source), output, workers=2)
     assert [path.name for path in output.iterdir()] == [".partial"]
-    finish(workers=2)
+    finish()
 
 
 def test_a_full_disk_ends_it_and_the_next_run_goes_on(small_source, finish, tmp_path):
@@ -271,17 +221,6 @@ def test_broken_items_are_skipped_and_reported(broken, tmp_path):
         build(Release(broken, skip_rows=True), output, convert.ConversionSettings())
 
 
-def test_a_broken_item_ends_it_with_nothing_published(small_source, broken, tmp_path):
-    mended = "Annotations/mat/-b/00008.mat"
-    shutil.copy(small_source / mended, broken / mended)
-    video = broken / "clips320H/--a.mp4"
-    for frames in (3, 5):  # of 6: also where clips need no more
-        write_video(video, moving_frames(frames, 64, 96, step=2))
-        with pytest.raises(InputError, match=f"--a.mp4: decoding ends after {frames} frames"):
-            build(broken, tmp_path / "out")
-    assert [path.name for path in (tmp_path / "out").iterdir()] == [".partial"]
-
-
 def test_missing_files_are_told_before_any_work(small_copy, tmp_path):
     """No record disappears without a word; a video's other annotations are used."""
     root, output = small_copy, tmp_path / "out"
@@ -297,19 +236,6 @@ def test_missing_files_are_told_before_any_work(small_copy, tmp_path):
     assert items == ["Annotations/mat/-b", "clips320H/--a.mp4", "Annotations/mat/c"]
     assert set(clips(output)) == {("-b", 8)}
     assert manifest.durations == {"8": 1} and manifest.native_sizes == {"64x96": 1}
-
-
-def test_mended_annotations_are_listed(small_source, small_records, tmp_path, monkeypatch):
-    read = Release.read_annotation
-
-    def mend(self, vid, frame, size=None):
-        note = "two became one" if frame == 8 else ""
-        return dataclasses.replace(read(self, vid, frame, size), note=note)
-
-    monkeypatch.setattr(Release, "read_annotation", mend)
-    manifest, _ = build(small_source, tmp_path / "out")
-    assert manifest.mended == [{"item": "Annotations/mat/-b/00008.mat", "note": "two became one"}]
-    assert manifest.files == Manifest.load(small_records).files
 
 
 def random_release(root, rng):
@@ -390,21 +316,6 @@ def test_wrong_flags_end_with_one_clear_line(small_source):
         convert.ConversionSettings(clip_frames=4)
 
 
-def test_real_clips(tmp_path):
-    settings = convert.ConversionSettings(clip_frames=3)
-    release = Release(real("real_clips/Release"))
-    manifest, _ = build(release, tmp_path, settings)
-    assert manifest.sizes == {"144x256": 50}
-    assert [manifest.counts[s]["records"] for s in ("train", "test")] == [30, 20]
-    for fields, truth in clips(tmp_path).values():
-        (box,), (inside,) = fields["boxes"], fields["masks"]
-        rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
-        edges = [rows[0], columns[0], rows[-1] + 1, columns[-1] + 1]
-        np.testing.assert_allclose(box, edges, atol=3)
-        native = rle_tools.decode(truth.rles[0]).sum() * (256 / 568) ** 2
-        assert abs(inside.sum() / native - 1) < 0.1
-
-
 def build_task(release, output, task):
     return build(release, output, task=Task.parse(task))
 
@@ -424,17 +335,6 @@ def test_tasks_in_any_order_make_the_records_of_one_process(small_source, small_
         Manifest.load(tmp_path / "out"),
         False,
     )
-
-
-def test_tasks_that_end_at_once_publish_once(small_source, small_records, tmp_path):
-    """Four threads, two of them with the same task."""
-    with futures.ThreadPoolExecutor(4) as pool:
-        done = [
-            pool.submit(build_task, small_source, tmp_path / "out", f"{number}/3")
-            for number in (1, 2, 3, 3)
-        ]
-        assert any(future.result()[0] for future in done)
-    assert contents(tmp_path / "out") == contents(small_records)
 
 
 def test_a_task_leaves_the_files_that_another_one_writes(small_source, finish, tmp_path):
@@ -464,36 +364,3 @@ def test_a_killed_task_is_run_again(small_source, small_records, tmp_path):
     # A task that is killed after its part was whole lets another one publish.
     waits = "--task=1/3 is done; the last task publishes"
     assert not killed or waits in shown[0] or "complete, " in shown[0]
-
-
-def test_a_long_video_is_never_held_whole():
-    """A clip comes as soon as its last frame is read, and frames of the past are let go."""
-
-    alive, read = [], []
-
-    class Tracked(np.ndarray):
-        pass
-
-    def read_frames(_, numbers):
-        for number in sorted(numbers):
-            frame = np.full((48, 64, 3), number, np.uint8).view(Tracked)
-            alive.append(weakref.ref(frame))
-            read.append(number)
-            yield number, frame
-
-    keys, most = range(5, 200, 5), 0
-    source = types.SimpleNamespace(
-        length=lambda _: 200,
-        read_frames=read_frames,
-        split=lambda _: "train",
-        annotated_frames=lambda *_: keys,
-        read_annotation=lambda *_: None,
-    )
-    settings = convert.ConversionSettings(image_height=48, image_width=64, clip_frames=3)
-    made = clips_of(source, settings, types.SimpleNamespace(vid="v", frames=200), fail)
-    for clip, key in zip(made, keys):
-        assert clip.frame == key and clip.clip_frames == (key - 1, key, key + 1) == tuple(read[-3:])
-        assert [int(frame[0, 0, 0]) for frame in clip.rgb] == list(clip.clip_frames)
-        most = max(most, sum(frame() is not None for frame in alive))
-        del clip
-    assert key == 195 and 0 < most < 12

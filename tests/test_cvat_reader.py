@@ -1,12 +1,8 @@
 """CVAT's XML: tasks, jobs, projects and images, whole and damaged."""
 
-import json
-
 import numpy as np
 import pytest
-from a2d_files import real
 
-from a2d_tf.annotations import read_cvat
 from a2d_tf.annotations.document import ReadOptions
 from a2d_tf.annotations.formats import read_export
 from a2d_tf.core.errors import InputError
@@ -191,22 +187,6 @@ def test_frames_of_a_project_run_on_through_the_tasks_of_a_subset(read):
         read(document(track(0, polygon(3), task_id=77), meta=meta))
 
 
-@pytest.mark.parametrize("subset, split", [("Validation", "train"), ("", None)])
-def test_videos_of_a_third_subset_keep_the_others_where_they_are(read, subset, split):
-    names = ("Train", "Test", subset)
-    tasks = [(i, name, 0, 7, "", f"<source>{i}.mp4</source>") for i, name in enumerate(names)]
-    tracks = [track(i, polygon(3), task_id=i) for i in range(3)]
-    found = read(document(*tracks, meta=project(*tasks)))
-    assert [frame.split for each in found for frame in each.frames] == ["train", "test", split]
-
-
-def test_a_video_in_two_tasks(read):
-    source = "<source>video.mp4</source>"
-    meta = project((3, "", 0, 5, "", source), (4, "", 5, 4, "", source))
-    text = document(track(0, polygon(3), task_id=3), track(1, polygon(5 + 7), task_id=4), meta=meta)
-    assert [frame.number for each in read(text) for frame in each.frames] == [4, 8]
-
-
 @pytest.mark.parametrize("inside", [True, False])
 def test_a_job_has_no_name_and_any_part_of_the_frames(read, inside):
     size = "<original_size><width>8</width><height>6</height></original_size>"
@@ -262,15 +242,6 @@ def test_images_of_the_users_keep_their_numbers(read):
         read(document(image(4, "yard.jpg", shape), meta=""))
 
 
-def test_a_video_format_of_a_task_of_images_counts_its_images(read):
-    meta = TASK.replace("interpolation", "annotation").replace("<source>yard.one.mp4</source>", "")
-    start, end = meta.index("<original_size>"), meta.index("</original_size>")
-    meta = meta[:start] + meta[end + len("</original_size>") :]
-    (found,) = read(document(track(0, polygon(1, "run"), polygon(2, "run")), meta=meta))
-    assert (found.frames[0].numbering.kind, found.frame_count) == ("images", 10)
-    assert [(x.video, x.number) for x in found.frames] == [(None, 2), (None, 3)]
-
-
 def test_masks_of_one_group_are_one_track(read):
     """As our own export writes them: CVAT has no tracks of masks."""
     masks = [track(i, polygon(i), polygon(i + 1, outside=1), group_id=7) for i in (1, 3, 5)]
@@ -281,13 +252,6 @@ def test_masks_of_one_group_are_one_track(read):
         4: [("mouse", None, 1), ("mouse", None, None)],
         6: [("mouse", None, 1)],
     }
-
-
-def test_folders_of_images_may_have_dots(read):
-    for name, video in (("clip.v2", "clip.v2"), ("clip.MPG", "clip"), ("a/clip.zip", "clip")):
-        meta = TASK.replace("yard.one.mp4", name)
-        (found,) = read(document(track(0, polygon(1), polygon(2)), meta=meta))
-        assert {frame.video for frame in found.frames} == {video}
 
 
 def test_an_ellipse_turns_about_its_centre(read):
@@ -309,11 +273,9 @@ DAMAGED = [
     (document(track(0, polygon(1)))[:-30], "line 4"),
     ('<!DOCTYPE a [<!ENTITY b SYSTEM "file:///b">]>' + document("&b;"), "undefined"),
     (document(track(0, polygon(1), label="")), "<track id=\"0\">: no 'label'"),
-    (document(track(0, polygon("x"))), "'frame' is 'x'"),
     (document(track(0, polygon(1), group_id="b")), "'group_id' is 'b'"),
     (document(track(0, polygon(1, points="1,2;3"))), '<track id="0">, frame="1"'),
     (masked("1, 2"), "box of 2x2"),
-    (masked("a"), 'frame="3"'),
     (masked("0, 4", 'left="7" top="1" width="2" height="2"'), "the image of 8x6"),
     (masked("0, 9000000000", LARGE), "box of 90000x100000"),
     (masked("0, 4", meta=""), "the size"),
@@ -327,28 +289,3 @@ def test_damage_is_one_clear_error(read, text, expected):
     with pytest.raises(InputError) as caught:
         read(text)
     assert "annotations.xml: " in str(caught.value) and expected in str(caught.value)
-
-
-@pytest.mark.parametrize("case", ["cvat_video_xml", "cvat_project_xml"])
-@pytest.mark.parametrize("form", ["export", "zips"])
-def test_identities_in_exports_of_cvat(case, form):
-    folder = real(f"exports/{case}")
-    paths = [folder / form] if form == "export" else sorted((folder / form).iterdir())
-    found = {
-        (frame.video, frame.number): {(x.label, x.action, x.track) for x in frame.instances}
-        for path in paths
-        for each in read_export(path, ReadOptions())
-        for frame in each.frames
-    }
-    assert found == {
-        (entry["video"], entry["frame"]): {
-            (x["actor"], x["action"], x["track"]) for x in entry["instances"]
-        }
-        for entry in json.loads((folder / "expected.json").read_text())
-        if entry["required"]
-    }
-
-
-def test_it_is_recognised_by_its_first_tag():
-    assert read_cvat.matches(document().encode("utf-16")) and read_cvat.matches(b"<annotations ")
-    assert not read_cvat.matches(b"<annotation><folder/></annotation>")

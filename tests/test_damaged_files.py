@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import struct
 import zipfile
 import zlib
@@ -21,16 +20,15 @@ from a2d_files import (
     write_release,
     write_video,
 )
+from test_records import NATIVE, clip
 from test_tensor_files import write_torch
 
 from a2d_tf.annotations.annotated_videos import AnnotatedVideos
 from a2d_tf.annotations.matching import Export
-from a2d_tf.core import files
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data import frames, records
-from a2d_tf.data.a2d_annotations import Annotation
 from a2d_tf.data.release import Release
 from a2d_tf.data.segmentations import decode_rle
 from a2d_tf.evaluation.box_data import Detections, Truth
@@ -76,14 +74,8 @@ def make_label_map(folder):
 
 
 def clip_record(**fields):
-    """A serialised record of one instance, with some of its features replaced."""
-    inside = mask(*SIZE, 2, 3, 14, 12)
-    annotation = Annotation(
-        np.uint8(16 * inside), inside[None], np.int32([16]), np.float32([[2, 3, 14, 12]])
-    )
-    images, flow = moving_frames(3, *SIZE, step=2), np.zeros((3, *SIZE, 2), np.float32)
-    clip = records.ClipRecord("v", 2, "train", (1, 2, 3), images, flow, annotation)
-    example = tf.train.Example.FromString(records.encode(clip))
+    """A serialised record, with some of its features replaced."""
+    example = tf.train.Example.FromString(records.encode(clip()))
     for name, values in fields.items():
         feature = example.features.feature[name]
         kind = feature.WhichOneof("kind")
@@ -220,16 +212,6 @@ def test_a_damaged_file_is_named_in_one_line(tmp_path, kind, damage):
         assert kind in SOUND.get(damage, ())
 
 
-@pytest.mark.parametrize("kind", ["label map", "detections", "labels", "coco", "torch"])
-def test_a_folder_or_nothing_instead_of_a_file(tmp_path, kind):
-    _, read = KINDS[kind]
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "videos").mkdir()
-    for name in ("folder", "absent"):
-        with refused(f"{name}: "):
-            read(tmp_path / name)
-
-
 # Headers that claim more than there is: refused before memory is taken.
 
 
@@ -266,9 +248,13 @@ def test_an_image_of_too_many_pixels(tmp_path, kind, side):
             records.read_truth,
             "claims 10000000",
         ),
-        ({"label_map": [image_that_claims("png", *SIZE)]}, records.read_truth, "'label_map' is no"),
-        ({"mask_rle": [b"PPPPPPPP0"]}, records.read_truth, "the RLE's 'counts' "),
-        ({"boxes": [np.nan] * 4}, records.read_truth, "a box that is not finite"),
+        (
+            {"label_map": [image_that_claims("png", *NATIVE)]},
+            records.read_truth,
+            "'label_map' is no",
+        ),
+        ({"mask_rle": [b"PPPPPPPP0"] * 2}, records.read_truth, "the RLE's 'counts' "),
+        ({"boxes": [np.nan] * 8}, records.read_truth, "a box that is not finite"),
         ({"rgb": [image_that_claims("jpg", 65_500, 65_500)] * 3}, records.parse, ""),
         ({"masks": [image_that_claims("png", 20_000, 20_000)]}, records.parse, ""),
         ({"height": [2**40], "width": [2**40]}, records.parse, ""),
@@ -336,9 +322,3 @@ def test_frames_are_named_by_video_and_number(tmp_path, name):
         Truth.load(path, A2D)
     with refused("json: video .* cannot be a file name"):
         read_annotations(path)
-
-
-def test_an_output_replaces_no_pipe(tmp_path):
-    os.mkfifo(tmp_path / "pipe")
-    with refused("pipe: a folder, a pipe or a device is there"):
-        files.write_text(tmp_path / "pipe", "x")

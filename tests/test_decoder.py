@@ -8,7 +8,7 @@ import av
 import cv2
 import numpy as np
 import pytest
-from a2d_files import REAL, moving_frames, real, write_film, write_video
+from a2d_files import REAL, moving_frames, real, write_film
 
 from a2d_tf.core import errors
 from a2d_tf.core.errors import InputError
@@ -96,12 +96,6 @@ def test_frames_of_real_clips_are_opencvs():
             assert video.count == len(theirs)
 
 
-@pytest.mark.parametrize("name, codec", [("a.flv", "flv"), ("a.mpg.mp4", "mpeg2video")])
-def test_containers_that_list_no_streams_at_their_start(tmp_path, name, codec):
-    path = write_film(tmp_path / name.replace(".mp4", ""), scene(10), codec, ticks=25)
-    assert frames.count(path.rename(tmp_path / name)) == 10
-
-
 def test_a_film_begins_at_zero_though_its_clock_does_not_or_there_is_none(tmp_path):
     path = write_film(tmp_path / "late.mp4", scene(COUNT), "libx264", 3 + VARYING)
     np.testing.assert_allclose(pictures(path)[0], VARYING, atol=1e-4)
@@ -128,17 +122,6 @@ def test_seconds_are_those_of_the_file_and_decoding_may_begin_anywhere(film, nam
             np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("name", ["a.mp4", "old.mp4"])
-def test_a_timeline_knows_all_frames_before_its_end(film, name):
-    path = film(name, VARYING)
-    for until in (0.01, VARYING[9], 2.0):
-        with decoder.Video(path, "") as video:
-            known = video.timeline(until).seconds
-        np.testing.assert_allclose(known, VARYING[: len(known)], atol=1e-4)
-        assert len(known) > np.sum(VARYING <= until)
-        assert len(known) < COUNT
-
-
 def test_a_film_trimmed_without_encoding_begins_within_a_group(film, tmp_path):
     path = tmp_path / "trimmed.mp4"
     with av.open(str(film("a.mp4"))) as source, av.open(str(path), "w") as file:
@@ -156,20 +139,6 @@ def test_a_film_trimmed_without_encoding_begins_within_a_group(film, tmp_path):
         timeline = video.timeline(0.6)
     assert timeline.seconds[:15].tolist() == seconds[:15]
     assert_same(pictures(path, 12, timeline)[1], rgb[12:])
-
-
-def test_what_lies_before_is_not_decoded(film, tmp_path):
-    path = film("a.mp4")
-    with decoder.Video(path, "") as video:
-        timeline = video.timeline(1e9)
-    data, start = bytearray(path.read_bytes()), path.read_bytes().index(b"mdat") + 4
-    with av.open(str(path)) as file:
-        sizes = [packet.size for packet in file.demux(video=0)]
-    data[start + 2000 : start + sum(sizes[:20])] = bytes(sum(sizes[:20]) - 2000)
-    broken = tmp_path / "broken.mp4"
-    broken.write_bytes(data)
-    assert len(pictures(broken)[1]) < 20  # it ends there, and numbers stay those of the film
-    assert_same(pictures(broken, 25, timeline)[1], pictures(path)[1][25:])
 
 
 @pytest.mark.parametrize(
@@ -245,12 +214,3 @@ def test_claims_of_too_many_pixels_take_no_memory(film, tmp_path, monkeypatch):
     monkeypatch.setattr(errors, "MAX_PIXELS", 48 * 80 - 1)
     with pytest.raises(InputError, match="a.mp4: claims 48x80 pixels .*; re-encode it$"):
         decoder.Video(film("a.mp4"), "re-encode it")
-
-
-def test_damage_is_quiet(tmp_path, capfd):
-    path = write_video(tmp_path / "a.mp4", scene(COUNT))
-    data = bytearray(path.read_bytes())
-    data[len(data) // 4 : len(data) // 2] = bytes(len(data) // 2 - len(data) // 4)
-    path.write_bytes(data)
-    assert 0 < len(pictures(path)[0]) < COUNT
-    assert capfd.readouterr().err == ""

@@ -1,6 +1,5 @@
 """Predictions written for annotation tools: polygons, key frames, the files, and the way back."""
 
-import base64
 import dataclasses
 import json
 import pathlib
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 from a2d_files import mask
 from processes import complaint, run_tool
+from pycocotools import mask as rle_tools
 from test_outputs import BOX, FILM, OTHER, SIZE, write
 
 from a2d_tf.annotations import writers as files
@@ -70,21 +70,6 @@ def test_polygons_are_within_a_pixel_of_the_mask(seed):
     assert far == 0 and iou >= 0.95
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_the_closest_polygons_are_the_mask(seed, monkeypatch):
-    monkeypatch.setattr("a2d_tf.annotations.shapes._LEAST_IOU", 1.0)
-    inside = blobs(seed)
-    assert (decode_mask(polygons(inside), *inside.shape) == inside).all()
-
-
-def test_a_smooth_outline_has_few_points():
-    inside = np.zeros((240, 320), np.uint8)
-    cv2.ellipse(inside, (160, 120), (90, 60), 20, 0, 360, 1, -1)
-    (outline,) = polygons(inside.astype(bool))
-    far, iou = differences(inside.astype(bool), decode_mask([outline], 240, 320))
-    assert len(outline) // 2 < 100 and far == 0 and iou > 0.99
-
-
 TWELVE = range(1, 13)
 
 
@@ -116,17 +101,6 @@ def test_key_frames_are_at_every_few_frames_and_where_a_track_changes():
     first, second = ([s.frame for s in t.shapes if s.key] for t in marked.tracks)
     assert first == [1, 2, 5, 6, 7, 9, 10, 11, 12] and second == [2, 5, 6, 7, 9, 10]
     assert [s.frame for s in marked.tracks[1].shapes] == [2, 3, 4, 5, 6, 7, 9, 10]
-
-
-def test_key_frames_of_every_fourth_frame():
-    frames = range(3, 24, 4)
-    whole = video(shapes("a3 a7 a15 a19 a23"), frames=frames, count=26)
-    assert thinned(whole, 4).frames == (3, 7, 11, 15, 19, 23)
-    key = thinned(whole, 10)
-    assert key.frames == (3, 7, 15, 23)
-    # The next frame that would have been looked at, 27, is not in the video.
-    assert key.tracks[0].shapes == shapes("a3 a7 a15 a23", a7=11)
-    assert thinned(video(frames=()), 3).frames == ()
 
 
 @pytest.fixture(scope="module")
@@ -164,12 +138,6 @@ def test_a_track_that_changes_its_actor_is_two(tmp_path):
         (4, "cat", [1, 4, 5]),
         (5, "dog", [2, 3]),
     ]
-
-
-def test_masks_without_a_pixel_are_left_out(tmp_path):
-    write(tmp_path, {1: [(1, 17, 0.5, [0, 0, 0, 0])], 2: [(1, 17, 0.5, BOX)]}, **CLIP)
-    (track,) = predictions.read(tmp_path).tracks
-    assert [shape.frame for shape in track.shapes] == [2]
 
 
 def damage(path, fields):
@@ -255,40 +223,6 @@ def test_cvat_has_a_task_and_tracks_of_polygons_that_end_where_they_are_gone(pre
     }
 
 
-def test_parts_of_an_instance_are_tracks_of_a_group_in_cvat():
-    two = mask(20, 20, 1, 1, 9, 9) | mask(20, 20, 12, 12, 15, 15)
-    masks = [two, mask(20, 20, 1, 1, 9, 9), two]
-    found = tuple(Shape(n, "a", encode_mask(m)) for n, m in enumerate(masks, 1))
-    track = Track(7, "cat", found)
-    whole = TrackedVideo("a.mp4", None, (20, 20), 3, (1, 2, 3), {"cat": ("a",)}, (track,))
-    ((_, content),) = files.WRITERS["cvat"].write(whole, False)
-    tracks = ElementTree.fromstring(content).findall("track")
-    assert [(t.get("id"), t.get("group_id")) for t in tracks] == [("0", "7"), ("1", "7")]
-    times = [[(s.get("frame"), s.get("outside")) for s in t] for t in tracks]
-    assert times[0] == [("0", "0"), ("1", "0"), ("2", "0")]
-    assert times[1] == [("0", "0"), ("1", "1"), ("2", "0")]
-
-
-def test_masks_in_cvat_are_runs_by_rows_in_a_box_each_a_track_of_its_own():
-    inside = mask(6, 8, 1, 2, 4, 5)
-    inside[1, 2] = inside[2, 3] = False
-    track = Track(7, "cat", (Shape(2, "a", encode_mask(inside)),) * 2)
-    whole = TrackedVideo("a.mp4", None, (6, 8), None, (2,), {"cat": ("a",)}, (track,))
-    ((_, content),) = files.WRITERS["cvat"].write(whole, True)
-    root = ElementTree.fromstring(content)
-    first, second = root.findall("track")
-    assert root.find("meta/task/size") is None
-    assert (first.get("group_id"), second.get("group_id"), second.get("id")) == ("7", "7", "1")
-    assert [(s.tag, s.get("frame"), s.get("outside")) for s in first] == [
-        ("mask", "1", "0"),
-        ("mask", "2", "1"),
-    ]
-    ((_, content),) = files.WRITERS["cvat"].write(dataclasses.replace(whole, frame_count=2), True)
-    assert len(ElementTree.fromstring(content).find("track")) == 1  # the video ends there
-    fields = {name: first[0].get(name) for name in ("rle", "left", "top", "width", "height")}
-    assert fields == {"rle": "1, 3, 1, 4", "left": "2", "top": "1", "width": "3", "height": "3"}
-
-
 def test_coco_has_the_attributes_of_cvat(prediction, tmp_path):
     keys = thinned(predictions.read(prediction), 5)
     files.save(keys, str(tmp_path / "a.json"), "coco")
@@ -319,18 +253,6 @@ def test_coco_has_the_attributes_of_cvat(prediction, tmp_path):
     assert "keyframe" not in content["annotations"][2]["attributes"]
 
 
-def test_a_mask_in_parts_between_key_frames_makes_no_empty_frame(tmp_path):
-    whole, parts = (np.zeros((24, 32), bool) for _ in range(2))
-    whole[2:9, 2:9] = parts[2:9, 2:5] = parts[2:9, 20:25] = True
-    track = tuple(Shape(n, "a", encode_mask(parts if n == 3 else whole)) for n in range(1, 8))
-    actions = {"cat": ("a",)}
-    clip = TrackedVideo("v.mp4", None, (24, 32), 9, range(1, 8), actions, (Track(1, "cat", track),))
-    files.save(clip, str(tmp_path / "a.json"), "coco", every=5)
-    (document,) = read_export(tmp_path / "a.json", ReadOptions())
-    found = [(frame.number, len(frame.instances)) for frame in document.frames]
-    assert found == [(1, 1), (6, 1), (7, 1)]
-
-
 def test_labelme_has_a_file_for_each_frame(prediction, tmp_path):
     files.save(predictions.read(prediction), str(tmp_path / "new" / "a"), "labelme", False)
     names = sorted(p.relative_to(tmp_path / "new").as_posix() for p in tmp_path.rglob("a/*/*"))
@@ -356,17 +278,6 @@ def test_labelme_has_a_file_for_each_frame(prediction, tmp_path):
     assert json.loads((tmp_path / "new" / names[3]).read_text())["shapes"] == []
 
 
-def test_masks_in_labelme_are_pngs_of_0_and_1(prediction, tmp_path):
-    files.save(predictions.read(prediction), str(tmp_path / "a.zip"), "labelme", True)
-    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
-        content = json.loads(archive.read("clip1/00002.json"))
-    shape = content["shapes"][1]
-    assert (shape["shape_type"], shape["points"]) == ("mask", [[2, 30], [11, 43]])
-    png = np.frombuffer(base64.b64decode(shape["mask"]), np.uint8)
-    decoded = cv2.imdecode(png, cv2.IMREAD_UNCHANGED)
-    assert decoded.shape == (14, 10) and (decoded == 1).all()
-
-
 def test_frames_of_a_folder_have_the_names_of_its_images(tmp_path):
     images = tuple(f"{n:04d}.png" for n in range(6))
     source = {"name": "clip.v2", "images": images, "count": 6}
@@ -376,12 +287,6 @@ def test_frames_of_a_folder_have_the_names_of_its_images(tmp_path):
     files.save(predictions.read(tmp_path / "out"), str(tmp_path / "b"), "labelme", False)
     labelme = json.loads((tmp_path / "b" / "clip.v2" / "0005.json").read_text())
     assert labelme["imagePath"] == "0005.png"
-
-
-@pytest.mark.parametrize("form, name", [("cvat", "a.json"), ("coco", "a"), ("labelme", "a.json")])
-def test_outputs_are_what_the_format_needs(form, name):
-    with pytest.raises(InputError, match=f"--output={name}: --format={form}"):
-        files.check_output(name, form)
 
 
 def test_outputs_replace_no_folder(prediction, tmp_path):
@@ -437,12 +342,12 @@ def read_back(form, path):
     return found
 
 
-@pytest.mark.parametrize("masks", [False, True])
+@pytest.mark.parametrize("kind", ["polygons", "masks", "boxes"])
 @pytest.mark.parametrize("form", SUFFIXES)
-def test_imported_again_they_are_the_same_instances(form, masks, tmp_path):
-    whole = thinned(ragged(), 4)
+def test_imported_again_they_are_the_same_instances(form, kind, tmp_path):
+    whole = thinned(dataclasses.replace(ragged(), boxes_alone=kind == "boxes"), 4)
     path = tmp_path / f"export{SUFFIXES[form]}"
-    files.save(whole, str(path), form, masks)
+    files.save(whole, str(path), form, kind == "masks")
     found, expected = read_back(form, path), whole.by_frame()
     empty = {frame for frame in expected if not expected[frame]}
     assert set(found) == set(expected) - (empty if form == "cvat" else set())
@@ -451,9 +356,13 @@ def test_imported_again_they_are_the_same_instances(form, masks, tmp_path):
         assert len(instances) == len(expected[frame])
         for actor, action, instance in instances:
             inside = pairs[actor, action].decoded()
+            if kind == "boxes":
+                box = rle_tools.toBbox(encode_mask(inside)).tolist()
+                assert (instance.parts, list(instance.box)) == ((), box)
+                continue
             again = decode_parts(instance.parts, whole.size, whole.size)
             far, iou = differences(inside, again)
-            assert far == 0 and iou >= (1 if masks else 0.95)
+            assert far == 0 and iou >= (1 if kind == "masks" else 0.95)
 
 
 @pytest.mark.slow

@@ -9,7 +9,6 @@ from a2d_files import REAL, real
 from a2d_tf.annotations.annotated_videos import AnnotatedVideos
 from a2d_tf.annotations.document import ReadOptions
 from a2d_tf.annotations.matching import Export
-from a2d_tf.core.errors import InputError
 
 EXPORTS = REAL / "exports"
 CASES = sorted(path.parent.name for path in EXPORTS.glob("*/expected.json")) or ["exports"]
@@ -70,9 +69,3 @@ def test_exports_as_zips(case):
         videos = {path: video for video, path in named.items()}
     paths = sorted((folder / "zips").glob("*.zip"))
     assert problems(case, [Export(path, videos.get(path.name)) for path in paths]) == []
-
-
-def test_the_file_of_a_task_names_no_video():
-    (path, *_) = sorted((real("exports/cvat_coco") / "zips").glob("*.zip"))
-    with pytest.raises(InputError, match="--annotations=clip"):
-        problems("cvat_coco", [Export(path)])

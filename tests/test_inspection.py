@@ -1,6 +1,5 @@
 """Statistics of records: counts, anchors' recall, rare labels; the report of the command."""
 
-import dataclasses
 import json
 
 import cv2
@@ -9,7 +8,6 @@ import pytest
 import tensorflow as tf
 from processes import run_tool
 
-from a2d_tf.commands.inspect_records import describe
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data import inspection, records
@@ -115,24 +113,6 @@ def test_labels_that_are_rare_or_unscored():
     assert len(inspection.describe_rare({"train": train}, SPACE)) == 3
     many = LabelSpace(tuple(f"p{i}" for i in range(14)), ("go",), tuple(range(11, 151, 10)))
     assert inspection.describe_rare({"train": Summary()}, many)[0].endswith(" and 2 more")
-
-
-def test_identities_of_the_instances():
-    clip = {
-        "rgb": np.zeros((1, 4, 6, 3), np.uint8),
-        "flow": np.zeros((1, 4, 6, 2), np.float32),
-        "boxes": np.array([[0, 0, 2, 2], [1, 1, 4, 6], [0, 2, 4, 4]], np.float32),
-        "codes": np.array([16, 34, 16], np.int32),
-        "masks": np.ones((3, 4, 6), np.uint8),
-    }
-    key = truth("v", clip["boxes"], clip["codes"])
-
-    def tracks(identities):
-        found = describe(clip, dataclasses.replace(key, tracks=identities), A2D)
-        return [instance["track"] for instance in found["instances"]]
-
-    assert tracks(np.array([7, -1, 0])) == [7, None, 0]
-    assert tracks(None) == [None, None, None]
 
 
 @pytest.mark.slow

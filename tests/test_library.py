@@ -5,9 +5,7 @@ import json
 import os
 import pathlib
 import random
-import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -40,14 +38,6 @@ def plan(video=None, videos=None):
     return jobs and [(os.path.basename(job.path), job.output) for job in jobs]
 
 
-def test_one_video_is_no_library(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    empty(tmp_path, "a.mp4", "images/1.png", "images/more/2.png", "nothing/", "a[1].mp4")
-    empty(tmp_path, "into_itself/1.png", "into_itself/overlay.mp4", "into_itself/video.json")
-    for video in ("a.mp4", "images", "nothing", "0", "absent.mp4", "a[1].mp4", "into_itself"):
-        assert library.plan(video, None, "out") is None
-
-
 @pytest.mark.parametrize(
     "names, pattern, expected",
     [
@@ -56,7 +46,6 @@ def test_one_video_is_no_library(tmp_path, monkeypatch):
             "",
             ["a.b.MOV", "b.mp4", "c.d"],
         ),
-        ("a/1.png b/1.png", "", ["a", "b"]),
         ("a.mp4 out/a/overlay.mp4 out/a/prediction.json b/prediction.json b/p.png", "*", ["a.mp4"]),
         ("x/b.mp4 x/c.mkv y/a.mp4 y/notes.txt", "*/*.mp4", ["b.mp4", "a.mp4"]),
         ("x/b.mp4 y/z/d.mp4 out/b/overlay.mp4 out/b/prediction.json", "**", ["b.mp4", "d.mp4"]),
@@ -94,7 +83,6 @@ def test_a_list(tmp_path, monkeypatch):
     [
         (["a.mp4", "a.avi"], "a.mp4: .*a.avi, for both are named 'a'"),
         (["a.mp4", "1.png"], r"holds images \(1.png\) and videos \(a.mp4\)"),
-        (["a.mp4", "b/1.png", "b/2.mp4"], r"b: holds images \(1.png\) and videos \(2.mp4\)"),
         (["a\n.mp4"], "cannot be the name"),
     ],
 )
@@ -103,13 +91,6 @@ def test_folders_that_are_no_library(tmp_path, names, message):
     for video in (tmp_path / "videos", tmp_path / "videos" / "*"):
         with pytest.raises(InputError, match=message):
             plan(video)
-
-
-def test_globs_of_no_video(tmp_path):
-    empty(tmp_path, "1.png", "2.png")
-    for pattern in ("*.png", "*.avi"):
-        with pytest.raises(InputError, match=re.escape(pattern)):
-            plan(tmp_path / pattern)
 
 
 def test_no_file_of_the_users_own_is_replaced(tmp_path):
@@ -151,7 +132,6 @@ def finish(job, request, **changes):
     "changes, message",
     [
         ({"every": 2}, "with --every=1, not with --every=2"),
-        ({"end": 2.5}, "without --end, not with --end=2.5"),
         ({"kinds": ("tracks",)}, "with --results=.*, not with --results=tracks"),
         ({"settings": {"paint": "pixel"}}, "without --paint, not with --paint=pixel"),
         ({"model": {**MODEL, "model_sha256": "1"}}, r"another model .*\(full\)"),
@@ -264,20 +244,6 @@ def test_given_again_it_does_nothing_but_what_is_missing(films, predicted, predi
     assert len(kept) > 15 and all(path.stat().st_mtime_ns == before[path] for path in kept)
 
 
-@pytest.mark.slow
-def test_overwrite_replaces_predictions_of_other_settings(films, predicted, predictor, tmp_path):
-    output = shutil.copytree(predicted, tmp_path / "out")
-    request = library.Request(model=MODEL, every=2, kinds=("tracks", "label_maps"))
-    with pytest.raises(InputError, match="out/a: finished with --every=1, not with --every=2"):
-        run(films, output, predictor, request)
-    assert contents(output) == contents(predicted)
-    assert run(films, output, predictor, request, overwrite=True) == ({}, True)
-    for name in "abcd":
-        names = ["label_maps", "prediction.json", "tracks.json", "video.json"]
-        assert sorted(os.listdir(output / name)) == names
-    assert sorted(os.listdir(output)) == ["a", "b", "c", "d"]  # no totals of other predictions
-
-
 @pytest.fixture
 def broken(films, tmp_path):
     folder = shutil.copytree(films, tmp_path / "films")
@@ -312,23 +278,6 @@ def test_a_video_that_fails_ends_it_or_is_listed(films, broken, predicted, predi
     shutil.copytree(films, broken)
     assert run(broken, output, predictor) == ({}, True)  # mended
     assert contents(output) == contents(predicted)
-
-
-@pytest.mark.slow
-def test_a_signal_leaves_the_finished_ones_whole(films, predicted, predictor, tmp_path):
-    class Interrupted:
-        facts, labels, frame, calls = predictor.facts, predictor.labels, predictor.frame, 0
-
-        def key_frame(self, frames, size):
-            self.calls += 1
-            if self.calls == 4:  # the second of three frames of b
-                os.kill(os.getpid(), signal.SIGTERM)
-            return predictor.key_frame(frames, size)
-
-    with pytest.raises(KeyboardInterrupt):
-        run(films, tmp_path / "out", Interrupted())
-    assert os.listdir(tmp_path / "out") == ["a"]
-    assert contents(tmp_path / "out/a") == contents(predicted / "a")
 
 
 @pytest.mark.slow

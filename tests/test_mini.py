@@ -113,49 +113,6 @@ def test_splits_pairs_and_names_of_a_plan():
     assert sum(vid.startswith("-") and not vid.startswith("--") for vid in vids) >= 20
 
 
-@pytest.mark.parametrize(
-    "axis, change, action",
-    [
-        (axis, change, action)
-        for axis, *actions in (
-            ("horizontal", "walking", "running", "crawling"),
-            ("vertical", "climbing", "flying", "jumping"),
-            ("rotation", "rolling", None, "eating"),
-        )
-        for change, action in zip(("steady", "level", "sign"), actions)
-        if action
-    ],
-)
-def test_programmes_differ_only_in_their_change(action, axis, change):
-    windows = []  # the four steps that join frames t-2..t+2, around every key of many clips
-    for seed in range(200):
-        rng = np.random.default_rng(seed)
-        length = int(rng.integers(36, 43))
-        keys = np.arange(1, 6) * (length // 6)
-        found, steps = mini.programme(action, length, tuple(keys), rng)
-        assert found == axis and steps.shape == (length,) and steps[0] == 0
-        assert np.ptp(np.cumsum(steps)[keys - 1]) < 45  # of up to 240 px travelled in between
-        windows += [steps[key - 2 : key + 2] for key in keys]
-    steps = np.array(windows)
-    high, right = np.abs(steps) > 5, steps > 0
-    size = np.abs(steps) / np.where(high, 8, 3)
-    assert size.min() >= 0.85 and size.max() <= 1.15
-    assert np.all((high[:, 1:] != high[:, :-1]) == (change == "level"))
-    assert np.all((right[:, 1:] != right[:, :-1]) == (change == "sign"))
-    # One step is low or high, left or right, equally often and independently: the same law for all.
-    for share in (high, right, high ^ right):
-        assert np.abs(share.mean(axis=0) - 0.5).max() < 0.1
-    assert abs(np.abs(steps[high]).mean() - 8) < 0.1
-    assert abs(np.abs(steps[~high]).mean() - 3) < 0.05
-
-
-def test_turns_move_small_and_large_figures_as_far_as_steps():
-    steps = np.array([3.0, -8.0])
-    expected = {25: [6.8754935, -18.3346494], 10: [17.188734, -20], 80: [5, -5.729578]}
-    for radius, turns in expected.items():
-        assert mini.turn_per_step(steps, radius) == pytest.approx(turns)
-
-
 def test_masks_follow_the_pixels():
     """A frame drawn without its actors differs exactly where they are."""
     scenes = [(video, mini.Scene(video)) for video in mini.plan(8, 0)]

@@ -10,8 +10,7 @@ import time
 
 import extra_packages
 import pytest
-from a2d_files import coloured_frames, write_video
-from processes import ROOT, complaint, run_main, run_python
+from processes import ROOT, complaint, run_main
 from test_library import contents, films  # noqa: F401
 
 PROCESSES = ("--runner=FnApiRunner", "--direct_running_mode=multi_processing")
@@ -51,7 +50,6 @@ def killing(folder, at):
     "words, named",
     [
         (["--release=r"], "--release=r"),
-        (["predict", "--task=1/2"], "--task"),
         (["predict", "--video=no-such://a", "--output=o"], "no-such://a"),
     ],
 )
@@ -59,22 +57,6 @@ def test_command_lines_without_sense(tmp_path, words, named):
     done = on_beam(*words, cwd=tmp_path)
     assert named in complaint(done) and "Traceback" not in done.stderr
     assert os.listdir(tmp_path) == []
-
-
-def test_without_beam_the_extra_is_named():
-    code = "import sys; sys.modules['apache_beam'] = None; from a2d_tf.commands.beam import on_beam"
-    words = ("records", "--release=r", "--output=o")
-    done = run_python("-c", f"{code}; on_beam.run()", *words, PYTHONPATH=str(ROOT))
-    assert "pip install '.[beam]'" in complaint(done)
-
-
-@pytest.mark.slow
-def test_records_of_two_processes_are_those_of_the_local_command(
-    small_source, small_records, tmp_path
-):
-    words = ("records", f"--release={small_source}", f"--output={tmp_path / 'records'}", *SIZES)
-    assert "records: complete, 0 items skipped" in succeeded(on_beam(*words))
-    assert contents(tmp_path / "records") == contents(small_records)
 
 
 @pytest.mark.slow
@@ -96,7 +78,6 @@ def test_records_by_urls_resume(small_source, small_records, tmp_path):
     os.utime(broken, ns=(0, 0))  # another state than that of the copy
     assert "complete, 0 items skipped" in succeeded(on_beam(*words, **options))
     assert contents(records) == contents(small_records)
-    assert "already complete" in succeeded(on_beam(*words, **options))
 
 
 @pytest.fixture(scope="module")
@@ -126,23 +107,6 @@ def without_failures(folder):
 def failures(output):
     with open(output / "failed.csv", newline="") as file:
         return {row["video"]: row["reason"] for row in csv.DictReader(file)}
-
-
-@pytest.mark.slow
-def test_predictions_of_two_processes_are_those_of_the_local_command(
-    library, local, saved_model, tmp_path
-):
-    videos, output = shutil.copytree(library, tmp_path / "videos"), tmp_path / "out"
-    words = ("predict", f"--saved_model={saved_model}", f"--video={videos}", f"--output={output}")
-    words = (*words, "--on_error=skip")
-    assert "of 4 videos 3 predicted, 0 finished before, 1 failed" in succeeded(on_beam(*words))
-    assert without_failures(output) == without_failures(local)
-    assert "videos/broken.mp4" in failures(output)["broken"]
-    before = {path: path.stat().st_mtime_ns for path in output.rglob("*/*")}
-    write_video(videos / "broken.mp4", coloured_frames(2, seed=9))
-    assert "of 4 videos 1 predicted, 3 finished before, 0 failed" in succeeded(on_beam(*words))
-    assert sorted(os.listdir(output)) == ["a", "b", "broken", "c", "index.html", "summary.csv"]
-    assert before and all(path.stat().st_mtime_ns == time for path, time in before.items())
 
 
 @contextlib.contextmanager

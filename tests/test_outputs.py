@@ -12,7 +12,7 @@ from a2d_files import mask
 
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.segmentations import encode_mask
-from a2d_tf.ops import tracking, visualize
+from a2d_tf.ops import tracking
 from a2d_tf.video import outputs
 from a2d_tf.video.predictor import Instances
 from a2d_tf.video.streaming import VideoFrame
@@ -99,13 +99,6 @@ def test_tracks_hold_the_same_and_every_frame(tmp_path):
     assert [row["frame"] for row in first["frames"]] == [1, 2, 3, 5, 6]
 
 
-def test_a_track_is_called_what_it_was_in_most_frames(tmp_path):
-    write(tmp_path, {1: [(1, 66, 0.5, BOX)], 2: [(1, 76, 0.5, BOX)], 3: [(1, 77, 0.5, BOX)]})
-    (track,) = load(tmp_path, "tracks.json")
-    assert track["actor"] == "dog"
-    assert [action["actor"] for action in track["actions"]] == ["cat", "dog", "dog"]
-
-
 def test_detections_and_label_maps_are_named_by_the_frames_of_the_video(tmp_path):
     write(tmp_path, {11: FILM[1], 14: FILM[2]}, every=3)
     capture = cv2.VideoCapture(str(tmp_path / "overlay.mp4"))
@@ -124,31 +117,6 @@ def test_detections_and_label_maps_are_named_by_the_frames_of_the_video(tmp_path
     assert (codes[10, 20], codes[35, 5], codes[0, 0]) == (17, 34, 0)
     rows = (tmp_path / "summary.csv").read_text().splitlines()
     assert rows[1].startswith("1,adult,running,1.0,1.4,11,14")
-
-
-def test_an_actor_keeps_its_colour_whatever_it_does(tmp_path):
-    write(tmp_path, {n: [(3, code, 0.9, BOX)] for n, code in enumerate((17, 18, 11), 1)})
-    capture = cv2.VideoCapture(str(tmp_path / "overlay.mp4"))
-    expected = visualize.track_colours([3])[0] / 2 + 45  # over grey 90
-    for _ in range(3):
-        picture = capture.read()[1][..., ::-1]
-        np.testing.assert_allclose(picture[18:22, 12:36].mean(axis=(0, 1)), expected, atol=12)
-        assert (np.abs(picture[30:, 45:].astype(int) - 90) < 12).all()
-
-
-def test_what_a_long_track_holds_is_on_disk_and_the_same(tmp_path, monkeypatch):
-    film = {n: [(1, 17 if n // 5 % 2 else 18, n / 1000, BOX)] for n in range(1, 60)}
-    write(tmp_path / "memory", film)
-    monkeypatch.setattr(outputs, "_IN_MEMORY", 300)
-    with outputs.opened(str(tmp_path / "disk"), reader()) as files:
-        for number, instances in film.items():
-            files.add(frame(number, *instances), A2D)
-        track = files._tracks[1]
-        assert track._frames._rolled and track._actions._rolled
-    for name in ("tracks.json", "summary.csv", "detections.json"):
-        assert (tmp_path / "disk" / name).read_bytes() == (tmp_path / "memory" / name).read_bytes()
-    (track,) = load(tmp_path / "disk", "tracks.json")
-    assert len(track["frames"]) == 59 and len(track["actions"]) == 12
 
 
 def test_tracks_are_let_go_when_they_cannot_come_back(tmp_path):

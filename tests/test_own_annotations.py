@@ -8,9 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from a2d_files import moving_frames, write_video
-from processes import complaint, run_tool
 
-from a2d_tf.annotations import matching
 from a2d_tf.annotations.document import (
     AnnotatedFrame,
     Document,
@@ -21,8 +19,6 @@ from a2d_tf.annotations.matching import Export, Matcher
 from a2d_tf.annotations.names import Names, check_label_space, check_mapped
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.data import records
-from a2d_tf.data.manifest import Manifest
 from a2d_tf.data.segmentations import decode_parts
 
 SQUARE = ([[2.0, 1.0, 6.0, 1.0, 6.0, 5.0, 2.0, 5.0]],)
@@ -90,15 +86,6 @@ def test_videos_by_the_path_of_the_export(videos, path, video):
     assert matched(videos, document(frame(), path=path)) == {video: [1]}
 
 
-def test_folders_above_the_export_name_no_video(videos):
-    def named_by(path):
-        return Matcher(videos).match([(Export(pathlib.Path(path)), [document(frame(), path=path)])])
-
-    assert set(named_by("far/task.json")) == {"far"}  # unzipped there
-    with pytest.raises(InputError, match="names no video"):
-        named_by("far/exports/task.json")
-
-
 def test_a_video_that_is_there_twice(videos):
     (videos / "far").mkdir()
     cv2.imwrite(str(videos / "far" / "00001.png"), np.zeros((24, 32, 3), np.uint8))
@@ -151,13 +138,6 @@ def test_videos_that_the_user_names(videos, tmp_path):
         Matcher(tmp_path / "nowhere")
 
 
-def test_an_export_that_is_said_to_be_of_one_video_names_several(videos):
-    loose = document(frame(None, 2), path="x/part/00002.json")
-    assert matched(videos, document(frame("far", 3)), loose, video="far") == {"far": [2, 3]}
-    with pytest.raises(InputError, match="of the videos Clip 1, far, so --annotations=far="):
-        matched(videos, document(frame("far", 3)), document(frame("clip_1", 4)), video="far")
-
-
 def test_a_file_of_labelme_is_named_after_its_frame(tmp_path):
     for name in ("00001", "00002"):
         write_video(tmp_path / f"{name}.mp4", moving_frames(4, 24, 32, step=2))
@@ -175,27 +155,6 @@ def test_positions_of_images_in_a_task_tell_frames_of_whole_videos_alone(videos)
         part = document(frame("imgs", 3, kind="images"), frame_count=count)
         with pytest.raises(InputError, match="has 4 frames.*export it as 'CVAT for images 1.1'"):
             matched(videos, part)
-
-
-def test_our_own_names_are_not_those_of_images_from_zero(videos):
-    own = document(frame("imgs", 3, kind="names from 1"))
-    with pytest.raises(InputError, match="the images of .imgs. from 0"):
-        matched(videos, own)
-
-
-def test_what_is_no_video_does_not_stop_the_search_by_size(videos, monkeypatch):
-    (videos / "broken.mp4").write_bytes(b"no video")
-    for name in ("thumbs/cover.png", "annotations/far.zip"):
-        (videos / name).parent.mkdir()
-        (videos / name).write_bytes(b"no image")
-    assert "annotations" not in Matcher(videos).names
-    counted, count = [], matching.frame_files.count
-    monkeypatch.setattr(
-        matching.frame_files, "count", lambda path, **k: counted.append(path) or count(path, **k)
-    )
-    unnamed = [document(frame(), path=f"{i}.json", frame_count=i) for i in (4, 5)]
-    assert list(matched(videos, *unnamed)) == ["Clip 1", "far"]
-    assert len(counted) == len(set(counted))
 
 
 def test_images_numbered_from_zero(videos):
@@ -221,7 +180,6 @@ def test_a_frame_that_is_annotated_twice(videos):
 @pytest.mark.parametrize(
     "given, expected",
     [
-        (instance("cat-sit"), ("cat", "sit")),
         (instance("cat", action="run"), ("cat", "run")),
         (instance("x-y", action="run"), ("x-y", "run")),
         (instance("thing", actor="dog", action="run"), ("dog", "run")),
@@ -232,7 +190,6 @@ def test_a_frame_that_is_annotated_twice(videos):
         (instance("cat", action="__undefined__"), None),
         (instance("cat", actor="__undefined__", action="run"), ("cat", "run")),
         (instance("cat"), None),
-        (instance("cat-"), None),
     ],
 )
 def test_actors_and_actions(tmp_path, given, expected):
@@ -295,50 +252,3 @@ def test_parts_are_joined_and_scaled():
     assert decode_parts([square, sliver], (10, 10), (10, 10)).sum() == 16
     with pytest.raises(InputError, match="the mask is empty"):
         decode_parts([sliver], (10, 10), (10, 10))
-
-
-@pytest.mark.slow
-def test_from_an_export_to_records_and_again(videos, tmp_path):
-    shape = {"category_id": 1, "segmentation": list(SQUARE[0]), "attributes": {"track_id": 4}}
-    names = ["far/00002.jpg", "far/00004.jpg", "imgs/00000.png"]
-    sizes = [(32, 24), (32, 24), (12, 10)]
-    content = {
-        "images": [
-            {"id": i, "file_name": name, "width": width, "height": height}
-            for i, (name, (width, height)) in enumerate(zip(names, sizes), 1)
-        ],
-        "categories": [{"id": 1, "name": "rat-run"}],
-        "annotations": [{"id": i, "image_id": i, **shape} for i in (1, 2, 3)],
-    }
-    (tmp_path / "export.json").write_text(json.dumps(content))
-    (tmp_path / "names.json").write_text('{"rat-run": ["mouse", "run"]}')
-    flags = [f"--annotations={tmp_path / 'export.json'}", f"--videos={videos}"]
-    flags += [f"--names={tmp_path / 'names.json'}", "--image_height=24", "--image_width=32"]
-    flags += [f"--output={tmp_path / 'records'}", "--workers=1", "--clip_frames=3"]
-    done = run_tool("build_records", *flags)
-    assert done.returncode == 0, done.stderr
-    assert "export.json: coco; annotated frames of far (2), imgs (1); images are" in done.stdout
-    labels = tmp_path / "records" / "labels.json"
-    assert f"{labels}: the label space" in done.stdout
-    assert LabelSpace.from_json(labels).actors == ("mouse",)
-    truths = {}
-    manifest = Manifest.load(tmp_path / "records")
-    for split in manifest.splits:
-        for shard in manifest.shards(split):
-            for truth in map(records.read_truth, records.read_shard(shard)):
-                truths[truth.video, truth.frame] = truth
-    assert set(truths) == {("far", 2), ("far", 4), ("imgs", 1)}  # 00000.png is the first
-    assert truths["far", 2].tracks.tolist() == [4] and truths["imgs", 1].native_size == (10, 12)
-
-
-@pytest.mark.parametrize(
-    "flags, named",
-    [
-        ([], "--release"),
-        (["--annotations=a.zip", "--coco=b.json"], "--coco"),
-        (["--release=r", "--annotations=a", "--annotations=b"], "--release"),
-        (["--annotations=a.zip", "--videos=no_such"], "no_such: "),
-    ],
-)
-def test_flags_that_do_not_fit(flags, named):
-    assert named in complaint(run_tool("build_records", *flags, "--check"))

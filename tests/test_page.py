@@ -80,13 +80,6 @@ def test_names_cannot_leave_their_place(tmp_path):
         assert "default-src 'none'" in path.read_text()
 
 
-def test_a_name_that_is_no_utf_8_is_shown_and_linked(tmp_path):
-    folder = write(tmp_path / os.fsdecode(b"clip \xff"), overlay=0)
-    pages.write_page(folder)
-    path = pages.write_library_page(tmp_path, [folder], {})
-    assert "clip%20%FF/index.html" in Elements(path).addresses and "clip \ufffd" in path.read_text()
-
-
 def test_the_page_of_a_library_has_a_card_for_each_prediction(tmp_path):
     pages.write_page(write(tmp_path / "b", overlay=30))
     (write(tmp_path / "a", [], overlay=0) / "overlay.mp4").write_bytes(bytes(1000))  # of Beam
@@ -102,79 +95,68 @@ def test_the_page_of_a_library_has_a_card_for_each_prediction(tmp_path):
     assert ["b", "dog", "walking", "1", "3.30", "2", "0.730"] in elements.rows
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    path = browsers.find()
-    with browsers.Browser(path, tmp_path_factory.mktemp("browser")) as opened:
-        yield opened
+HELPERS = """
+const seen = selector => [...document.querySelectorAll(selector)].filter(e => !e.hidden);
+const cells = () => [...[...document.querySelectorAll('tbody')].at(-1).rows].filter(
+  row => !row.hidden).map(row => [...row.cells].map(cell => cell.innerText));
+function choose(values) {
+  for (const [name, value] of Object.entries(values)) form.elements[name].value = value;
+  form.dispatchEvent(new Event('input'));
+}
+"""
 
 
-def cells(browser):
-    """Rows of the table that are to be seen, but for the sums."""
-    rows = "[...document.querySelectorAll('tbody')].at(-1).rows"
-    return browser.get(
-        f"[...{rows}].filter(r => !r.hidden).map(r => [...r.cells].map(c => c.innerText))"
-    )
-
-
-def choose(browser, **values):
-    for name, value in values.items():
-        browser.get(f"form.elements.{name}.value = '{value}'")
-    browser.get("form.dispatchEvent(new Event('input'))")
-
-
-def test_a_page_plays_filters_and_sorts(browser, tmp_path):
-    browser.open(pages.write_page(write(tmp_path / "clip #1 ü")).as_uri())
-    browser.wait("video.readyState >= 2")
-    lane = "document.querySelectorAll('.lane')[2]"
-    browser.click(lane, browser.get(f"{lane}.clientWidth") * 1.62 / 4, 10)
-    browser.wait("!video.seeking && Math.abs(video.currentTime - 1.62) < 0.02")
-    head = "$('head').getBoundingClientRect().left"
-    share = f"({head} - {lane}.getBoundingClientRect().left) / {lane}.clientWidth"
-    browser.wait(f"Math.abs({share} - 1.62 / 4) < 0.01")
-    choose(browser, actor="dog", action="running")
-    assert [row[:3] for row in cells(browser)] == [
+def test_a_page_plays_filters_and_sorts(tmp_path):
+    script = """
+    await until(() => video.readyState >= 2);
+    const lane = document.querySelectorAll('.lane')[2], box = lane.getBoundingClientRect();
+    const place = {clientX: box.left + lane.clientWidth * 1.62 / 4, clientY: box.top + 10};
+    lane.dispatchEvent(new MouseEvent('click', {bubbles: true, ...place}));
+    await until(() => !video.seeking && Math.abs(video.currentTime - 1.62) < 0.02);
+    const head = () => $('head').getBoundingClientRect().left - box.left;
+    await until(() => Math.abs(head() / lane.clientWidth - 1.62 / 4) < 0.01);
+    choose({actor: 'dog', action: 'running'});
+    const filtered = cells(), groups = seen('.group').length;
+    choose({actor: '', action: ''});
+    [...document.querySelectorAll('th')].at(-3).click();  // seconds
+    return [filtered, groups, cells()];
+    """
+    page = pages.write_page(write(tmp_path / "clip #1 ü"))
+    filtered, groups, rows = browsers.run(page, HELPERS + script)
+    assert [row[:3] for row in filtered] == [
         ["#1 dog", "dog", "running"],
         ["#2 dog", "dog", "running"],
     ]
-    assert browser.get("document.querySelectorAll('.group:not([hidden])').length") == 2
-    choose(browser, actor="", action="")
-    browser.click("[...document.querySelectorAll('th')].at(-3)")  # seconds
-    assert [row[4] for row in cells(browser)][:2] == ["3.30", "1.00"]
-    assert not browser.complaints
-    assert {url.split(":")[0] for url in browser.requests} <= {
-        "data",
-        "file",
-    }  # data: icons of controls
+    assert groups == 2 and [row[4] for row in rows][:2] == ["3.30", "1.00"]
 
 
-def test_it_fits_a_small_window_with_a_thousand_tracks(browser, tmp_path, width=390):
-    browser.open(pages.write_page(write(tmp_path, many(1000), overlay=0)).as_uri(), width, 800)
-    assert browser.get("document.documentElement.scrollWidth") <= width
-    assert len(cells(browser)) == 1000
-    browser.get("$('zoom').value = 3; $('zoom').dispatchEvent(new Event('input'))")
-    assert browser.get("$('scroller').scrollWidth > 5 * innerWidth")
-    assert not browser.complaints
+def test_it_fits_a_small_window_with_a_thousand_tracks(tmp_path):
+    script = """
+    const found = [document.documentElement.scrollWidth <= innerWidth, cells().length];
+    $('zoom').value = 3;
+    $('zoom').dispatchEvent(new Event('input'));
+    return [...found, $('scroller').scrollWidth > 5 * innerWidth];
+    """
+    page = pages.write_page(write(tmp_path, many(1000), overlay=0))
+    assert browsers.run(page, HELPERS + script, 500, 800) == [True, 1000, True]
 
 
-def test_the_browser_shows_hostile_names_as_text(browser, tmp_path):
+def test_the_browser_shows_hostile_names_as_text(tmp_path):
     write(tmp_path, [track(1, (HOSTILE, HOSTILE, 1, 5, 0.5))], overlay=0, name=HOSTILE)
-    browser.open(pages.write_page(tmp_path).as_uri())
-    assert browser.get("document.querySelector('h1').innerText") == HOSTILE
-    assert cells(browser)[0][1:3] == [HOSTILE, HOSTILE]
-    assert browser.get("document.images.length") == 0 and len(browser.requests) == 1
+    script = "return [document.querySelector('h1').innerText, cells()[0], document.images.length];"
+    title, row, images = browsers.run(pages.write_page(tmp_path), HELPERS + script)
+    assert (title, row[1:3], images) == (HOSTILE, [HOSTILE, HOSTILE], 0)
 
 
-def test_a_library_filters_and_links(browser, tmp_path, width=390):
+def test_a_library_filters(tmp_path):
     for name, tracks in (("a", TRACKS), ("b c#", many(20)), ("d", TRACKS[:1])):
         pages.write_page(write(tmp_path / name, tracks, overlay=3))
-    address = pages.write_library_page(tmp_path, predictions.of_library(tmp_path), {}).as_uri()
-    browser.open(address, width, 800)
-    assert browser.get("document.documentElement.scrollWidth") <= width
-    visible = "[...document.querySelectorAll('article:not([hidden]) h2')]"
-    assert browser.get(f"{visible}.map(h => h.textContent)") == ["a", "b c#", "d"]
-    assert browser.get("[...document.images].every(i => i.naturalWidth === 64)")
-    choose(browser, action="walking", actor="dog")
-    assert browser.get(f"{visible}.map(h => h.textContent)") == ["a"]
-    browser.click(f"{visible}[0]")
-    browser.wait("document.readyState === 'complete' && document.title === 'a.mp4'")
+    page = pages.write_library_page(tmp_path, predictions.of_library(tmp_path), {})
+    script = """
+    const names = () => seen('article').map(e => e.querySelector('h2').textContent);
+    const all = names(), wide = document.documentElement.scrollWidth > innerWidth;
+    choose({action: 'walking', actor: 'dog'});
+    return [all, names(), wide, [...document.images].every(i => i.naturalWidth === 64)];
+    """
+    found = browsers.run(page, HELPERS + script, 500, 800)
+    assert found == [["a", "b c#", "d"], ["a"], False, True]

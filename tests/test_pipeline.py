@@ -2,7 +2,6 @@
 
 import dataclasses
 
-import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -65,27 +64,6 @@ def extent(image):
     return [rows.min(), columns.min(), rows.max() + 1, columns.max() + 1]
 
 
-def photometric_error(rgb, flow):
-    """Mean |frame 1 (p) - frame 0 (p - flow(p))| over the middle third, by OpenCV."""
-    height, width = rgb.shape[1:3]
-    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    x, y = x - flow[1, ..., 0], y - flow[1, ..., 1]
-    moved = cv2.remap(rgb[0].astype(np.float32), x, y, cv2.INTER_LINEAR)
-    error = np.abs(moved - rgb[1])
-    return error[height // 3 : -height // 3, width // 3 : -width // 3].mean()
-
-
-def panning():
-    """Two frames of one texture that moves by (u, v) = (6, -4), with exact flow."""
-    noise = np.random.default_rng(3).uniform(0, 255, (120, 160)).astype(np.float32)
-    smooth = cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 3), None, 0, 255, cv2.NORM_MINMAX)
-    wide = 10 + smooth.astype(np.uint8) // 2
-    rgb = np.stack([wide[20:84, 30:126], wide[24:88, 24:120]])
-    flow = np.zeros((2, 64, 96, 2), np.float32)
-    flow[1] = [6, -4]
-    return np.repeat(rgb[..., None], 3, axis=3), flow
-
-
 # One map for all parts.
 
 
@@ -124,57 +102,11 @@ def test_a_window_enlarges_all_parts(window, flip, box, vector):
     np.testing.assert_allclose(flow[1, 20, 24], vector, atol=1e-4)
 
 
-def test_outside_the_frame_is_zero():
-    rgb, flow, boxes, masks = scene()
-    made = warp(
-        (np.full_like(rgb, 200), flow + 1, boxes, np.ones_like(masks)), [-16, -24, 64, 96], False
-    )
-    assert made[0].shape == rgb.shape
-    for part in (made[0][0, ..., 0] > 127, np.abs(made[1][0, ..., 0]) > 0.1, made[3][0]):
-        assert extent(part) == [8, 12, 24, 36]
-    np.testing.assert_allclose(made[2], [[12, 18, 18, 27]], atol=1e-4)
-
-
-@pytest.mark.parametrize(
-    "window, flip", [([0, 0, 64, 96], True), ([10, 20, 40, 60], False), ([-8, -12, 80, 120], True)]
-)
-def test_flow_still_explains_the_motion(window, flip):
-    rgb, flow = panning()
-    assert photometric_error(rgb, flow) < 0.01
-    made = warp((rgb, flow, np.zeros((0, 4), "f"), np.zeros((0, 64, 96), "u1")), window, flip)
-    assert photometric_error(made[0], made[1]) < 0.6
-    # The measure tells a wrong sign or scale of either component.
-    for wrong in ([-1, 1], [1, -1], [0.8, 0.8], [1.25, 1.25]):
-        assert photometric_error(made[0], made[1] * np.float32(wrong)) > 4
-
-
-def test_augmentation_keeps_flow_and_boxes_right():
-    rgb, flow = panning()
-    masks = np.zeros((1, 64, 96), np.uint8)
-    masks[:, 20:44, 32:64] = 1
-    given = example(rgb=rgb, flow=flow, boxes=np.float32([[20, 32, 44, 64]]), masks=masks)
-    made = augmented(given, [1, 5], flip=True, scale_jitter=0.3, colour_jitter=0.1)
-    assert not np.allclose(made["flow"][1, 32, 48], [6, -4], atol=0.05)
-    assert photometric_error(made["rgb"].numpy(), made["flow"].numpy()) < 0.6
-    np.testing.assert_allclose(extent(made["masks"][0].numpy()), made["boxes"][0], atol=0.75)
-
-
 def test_augmentation_mirrors_half_of_the_clips():
     given = example()
     draws = [float(augmented(given, [1, i], flip=True)["boxes"][0, 1]) for i in range(30)]
     assert set(draws) == {12.0, 18.0}
     assert 8 <= draws.count(12.0) <= 22
-
-
-def test_windows_keep_the_aspect_and_nest_in_the_frame():
-    scales = []
-    for i in range(40):
-        y, x, height, width = pipeline._random_window([64, 96], 0.4, tf.constant([7, i])).numpy()
-        assert height / 64 == pytest.approx(width / 96, rel=1e-5)
-        for start, rest in ((y, 64 - height), (x, 96 - width)):
-            assert min(0, rest) - 1e-3 <= start <= max(0, rest) + 1e-3
-        scales.append(height / 64)
-    assert 0.6 <= min(scales) < 0.7 and 1.3 < max(scales) <= 1.4
 
 
 def test_instances_cut_away_are_dropped_with_all_their_parts(monkeypatch):
@@ -382,11 +314,6 @@ def test_elements_are_the_records_own(mini_records):
             assert (own == box).numpy().all(axis=1).any()
 
 
-def test_the_same_seed_gives_the_same_batches(mini_records, stream):
-    assert all(map(equal, stream, training(mini_records, 2)))
-    assert not any(map(equal, stream, training(mini_records, 2, seed=4)))
-
-
 def test_a_resumed_stream_is_the_undisturbed_one(mini_records, tmp_path):
     serialized = [r for path in mini_records.shards("train") for r in records.read_shard(path)]
     names = [f"{i}.tfrecord" for i in range(5)]
@@ -401,6 +328,8 @@ def test_a_resumed_stream_is_the_undisturbed_one(mini_records, tmp_path):
     for step in (1, 7):
         resumed = training(manifest, 2, batch_size=5, shuffle_buffer=4, start_step=step)
         assert all(map(equal, whole[step:], resumed))
+    other = training(manifest, 1, batch_size=5, shuffle_buffer=4, seed=4)
+    assert not equal(whole[0], other[0])
 
 
 def test_each_epoch_has_every_record_once_in_an_order_and_a_view_of_its_own(mini_records, stream):

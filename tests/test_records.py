@@ -79,6 +79,9 @@ def test_identities_come_back_and_are_left_out_where_there_are_none():
     for damaged in ([5], [5, 6, 7], [], [5, -2]):
         with pytest.raises(InputError, match="'track'"):
             records.read_truth(records.encode(tracked(damaged)))
+    example.features.feature["has_mask"].int64_list.value.append(1)
+    with pytest.raises(InputError, match="has_mask"):
+        records.read_truth(example.SerializeToString())
 
 
 def test_sixteen_bit_label_maps_come_back_exactly():
@@ -117,22 +120,6 @@ def test_parse_gives_clips_of_any_length_at_the_stored_size():
     assert truth.rles == [] and truth.boxes.shape == (0, 4) and not truth.label_map.any()
 
 
-def test_flow_is_within_its_quantum_and_zero_stays_zero():
-    record = clip(frames=5)
-    record.flow[2] = 0
-    record.flow[:, :8] = 0
-    flow = records.parse(records.encode(record))["flow"].numpy()
-    assert flow.shape == (5, *STORED, 2) and flow.dtype == np.float32
-    for got, wanted in zip(flow, record.flow):
-        quantum = np.abs(wanted).max() / 127
-        # Half of one by rounding, and one or rarely two by JPEG, of which noise is the worst case.
-        assert np.abs(got - wanted).max() <= 2.5001 * quantum
-        assert np.quantile(np.abs(got - wanted), 0.999) <= 1.5001 * quantum
-        assert np.abs(got - wanted).mean() <= 0.3 * quantum
-        assert abs((got - wanted).mean()) <= 0.05 * quantum
-        assert not got[:8, :, 0].any()  # blocks without motion
-
-
 def test_flow_components_do_not_mix_and_fast_ones_are_cut():
     flow = np.zeros((3, *STORED, 2), np.float32)
     flow[1] = 5.0, -2.5
@@ -154,19 +141,6 @@ def test_a_mask_is_where_half_a_pixel_is_covered_and_never_vanishes():
     speck[5, 6] = True
     assert np.argwhere(records.resize_mask(speck, 2, 2)).tolist() == [[1, 1]]
     assert not records.resize_mask(np.zeros((8, 8), bool), 2, 2).any()
-
-
-def test_shards_are_read_back_or_named(tmp_path):
-    path, serialized = tmp_path / "t.tfrecord", [records.encode(clip(frames=n)) for n in (3, 1)]
-    records.write_shard(path, iter(serialized))
-    assert list(records.read_shard(str(path))) == serialized
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
-    with pytest.raises(InputError, match="t.tfrecord: damaged"):
-        list(records.read_shard(str(path)))
-    with pytest.raises(InputError, match="x.tfrecord: cannot be written"):
-        records.write_shard(tmp_path / "absent" / "x.tfrecord", [])
 
 
 def manifest_of(folder, **changes):

@@ -1,5 +1,6 @@
 """Predictions of videos scored over time: the files of both sides, and what does not fit."""
 
+import dataclasses
 import json
 import types
 
@@ -7,11 +8,11 @@ import numpy as np
 import pytest
 from a2d_files import mask
 from processes import run_tool
+from test_inspection import truth
 from test_outputs import BOX, FILM, OTHER, SIZE, write
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
-from a2d_tf.data.records import ClipTruth
 from a2d_tf.data.segmentations import encode_mask
 from a2d_tf.evaluation.metrics import Split
 from a2d_tf.evaluation.metrics.over_time import OverTime
@@ -153,43 +154,16 @@ def test_frames_of_a_folder_of_images_go_by_their_names(tmp_path, images, listed
         assert frame.iou.max(axis=0).tolist() == [1.0] * len(frame.truth.tracks)
 
 
-def test_names_are_split_and_label_spaces_compared_as_they_are_told_apart(tmp_path):
-    """By the pairs, not by colours; a predicted actor may have none of its actions."""
-    space = LabelSpace(("polar-bear", "dog"), ("run",), (11,))
-    folder = predict(tmp_path / "out", {1: [(1, 11, 0.5, BOX), (2, 21, 0.5, OTHER)]})
-    facts = json.loads((folder / "video.json").read_text())
-    facts["labels"] = json.loads(space.to_json())
-    (folder / "video.json").write_text(json.dumps(facts))
-    path = truth_of(tmp_path, {1: [(1, 17, 1, BOX)]})
-    path.write_text(path.read_text().replace(A2D.name(17), "polar-bear-run"))
-    given = LabelSpace(("polar-bear", "dog"), ("run",), (11,), colours=((11, (1, 2, 3)),))
-    for labels in (None, given):
-        (video,) = read(path, folder, labels=labels)[0].values()
-        assert video[0].truth.codes.tolist() == [11]
-        assert video[0].found.codes.tolist() == [11, 21]
-    path.write_text(path.read_text().replace("polar-bear-run", "dog"))
-    assert "the label space has no dog" in complaint(path, folder)
-
-
 # ---- Records that hold every frame of a video
 
 
 def clip(number, tracks, video="v"):
     """The truth of a record with adults who run in BOX, and then in OTHER."""
-    boxes = np.array([BOX, OTHER][: len(tracks)], np.float32).reshape(-1, 4)
-    rles = [encode_mask(mask(*SIZE, *box)) for box in boxes.astype(int)]
-    return ClipTruth(
-        video=video,
+    boxes = [BOX, OTHER][: len(tracks)]
+    return dataclasses.replace(
+        truth(video, boxes, [17] * len(tracks), SIZE),
         frame=number,
-        split="test",
-        clip_frames=np.array([number]),
-        native_size=SIZE,
-        size=SIZE,
-        boxes=boxes,
-        codes=np.full(len(tracks), 17, np.int32),
-        rles=rles,
-        label_map=np.zeros(SIZE, np.uint8),
-        has_mask=np.ones(len(tracks), bool),
+        rles=[encode_mask(mask(*SIZE, *box)) for box in boxes],
         tracks=np.array(tracks, np.int64) if tracks else None,
     )
 
@@ -225,6 +199,8 @@ def test_recorded_videos_are_followed():
     for number in (4, 2, 3):
         show(metric, clip(number, [5]), *found(RIGHT, LOW))
     show(metric, clip(5, []), *found())
+    for number, tracks, video in ((1, [5], "gap"), (3, [5], "gap"), (1, [-1], "u"), (2, [5], "u")):
+        show(metric, clip(number, tracks, video), *found(RIGHT))  # do not count
     figures = metric.result()["over_time"]
     assert (figures["videos"], figures["frames"]) == (1, 4)
     assert figures["joint"]["hota"] == figures["any"]["idf1"] == 100
@@ -240,20 +216,3 @@ def test_recorded_videos_are_followed():
     figures = metric.result()["over_time"]
     assert (figures["videos"], precision) == (3, 100)
     assert figures["any"]["idp"] == pytest.approx(60) == figures["any"]["idr"]
-
-
-@pytest.mark.parametrize(
-    "clips",
-    [
-        [(1, [5])],  # a single frame
-        [(1, [5]), (3, [5])],  # a gap
-        [(1, [5]), (2, [-1]), (3, [5])],  # an unknown identity
-        [(1, [5]), (2, [5, 5])],  # one twice
-        [(1, []), (2, [])],  # nothing
-    ],
-)
-def test_other_records_have_no_scores_over_time(clips):
-    metric = OverTime(Split(A2D, 0.3))
-    for number, tracks in clips:
-        show(metric, clip(number, tracks), *found(RIGHT))
-    assert metric.result() == {}

@@ -71,19 +71,3 @@ def test_a_new_gpu_gets_the_newest_tensorflow_unless_python_is_named(clone):
     shutil.rmtree(clone / ".venv")
     program(clone / "nvidia-smi", "#!/bin/sh\necho 8.6\n")
     assert asked(clone, "tools/setup.sh --gpu") == ["venv python3.11", "gpu"]
-
-
-def test_cusolver_lies_where_tensorflow_looks(clone):
-    nvidia = clone / ".venv" / "lib" / "python3.12" / "site-packages" / "nvidia"
-    for name in ("cusolver", "cusparse"):
-        (nvidia / name / "lib").mkdir(parents=True)
-    (nvidia / "cusolver" / "lib" / "libcusolver.so.11").write_text("library")
-    asked(clone, "tools/setup.sh --gpu")
-    assert (nvidia / "cusparse" / "lib" / "libcusolver.so.11").read_text() == "library"
-
-
-def test_the_arguments_of_a_script_that_sources_it_are_not_its_own(clone):
-    (clone / "demo.sh").write_text("set -euo pipefail\nsource tools/setup.sh\necho $1 >said\n")
-    assert asked(clone, "bash demo.sh --gpu") == ["venv python3.11", "cpu"]
-    assert (clone / "said").read_text() == "--gpu\n"
-    assert asked(clone, "tools/setup.sh --gup", status=2) == []

