@@ -8,7 +8,6 @@ import pytest
 from prediction_files import TRACKS, write
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.video.views import bouts
 
 
@@ -53,13 +52,3 @@ def test_a_malformed_field_is_named(tmp_path, field, value, message):
     path.write_text(json.dumps([own if field else value]))
     with pytest.raises(InputError, match=f"^{re.escape(str(path))}: .*{message}"):
         bouts.read(tmp_path)
-
-
-def test_an_action_has_its_colour_whatever_else_occurs():
-    few, more = (bouts.colours(x, A2D) for x in (["running"], ["running", "climbing"]))
-    assert list(more) == ["climbing", "running"] and few["running"] == more["running"]
-    own = LabelSpace(("ant",), ("waits", "digs", "none"), (11, 12, 13), "none")
-    assert list(bouts.colours(["none", "digs", "waits"], own)) == ["waits", "digs", "none"]
-    many = bouts.colours(f"action {i}" for i in range(60))
-    assert len(set(many.values())) == 60
-    assert all(re.fullmatch("#[0-9a-f]{6}", colour) for colour in many.values())

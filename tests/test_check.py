@@ -10,7 +10,6 @@ from a2d_files import (
     row,
     write_h5,
     write_images,
-    write_mat,
     write_video,
 )
 from processes import run_tool
@@ -98,21 +97,6 @@ def test_what_was_mended_and_what_does_no_harm_are_notes(small_copy):
     )
     assert report.forms == "3 videos as mp4, 3 annotations as mat, 1 annotations as h5"
     assert f"note: {mended}" in report.text()
-
-
-def test_an_annotation_must_fit_the_frames_and_not_the_list(small_copy):
-    listing = small_copy / "videoset.csv"
-    listing.write_text(listing.read_text().replace(",64,96,", ",60,90,"))
-    assert check(Release(small_copy), workers=1).problems == ()
-    write_mat(
-        small_copy / "Annotations/mat/c/00004.mat",
-        np.zeros((60, 90)),
-        np.zeros((0, 60, 90)),
-        [],
-        [],
-    )
-    (problem,) = check(Release(small_copy), workers=1).problems
-    assert "c/00004.mat: 'reS_id': has HDF5 shape (90, 60), not (96, 64)" in problem
 
 
 def test_the_command_line(small_copy, tmp_path):

@@ -11,7 +11,7 @@ from processes import run_tool
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data import inspection, records
-from a2d_tf.data.inspection import Boxes, InputScale, Summary
+from a2d_tf.data.inspection import Boxes, Summary
 from a2d_tf.data.records import ClipTruth
 
 SIZES = ((8, 16), (32,), (64,), (128,), (256,))
@@ -62,15 +62,6 @@ def test_best_anchors_of_boxes(corners, expected):
     boxes = boxes_of(*corners)
     np.testing.assert_allclose(boxes.overlaps(SIZES), expected)
     assert boxes.sides() == pytest.approx([(b[2] - b[0]) / 2 for b in corners])
-
-
-def test_deviations_of_the_inputs():
-    scale = InputScale()
-    # RGB deviates by 30 about 40 in every channel; u by 6, v by 0: together by the root of 18.
-    scale.add(np.full((1, 2, 3), 10), np.array([[[6.0, 1], [-6, 1]]]))
-    scale.add(np.full((1, 2, 3), 70), np.array([[[6.0, 1], [-6, 1]]]))
-    assert scale.deviation("rgb") == pytest.approx(30)
-    assert scale.deviation("flow") == pytest.approx(18**0.5)
 
 
 def test_the_contents_are_those_of_the_training_records(mini_records, monkeypatch):

@@ -230,20 +230,6 @@ def test_a_library_has_a_prediction_of_each_as_alone_and_a_summary_of_all(
     assert contents(tmp_path / "alone") == there
 
 
-@pytest.mark.slow
-def test_given_again_it_does_nothing_but_what_is_missing(films, predicted, predictor, tmp_path):
-    output = shutil.copytree(predicted, tmp_path / "out")
-    before = {path: path.stat().st_mtime_ns for path in output.rglob("*/*")}
-    request = library.Request(model=MODEL)
-    assert request.unfinished(library.plan(str(films), None, str(output))) == []
-    shutil.rmtree(output / "b")
-    (output / f"{outputs.HIDDEN}0/new").mkdir(parents=True)  # of a killed run
-    assert run(films, output, predictor) == ({}, True)
-    assert contents(output) == contents(predicted)
-    kept = [path for path in before if path.relative_to(output).parts[0] != "b"]
-    assert len(kept) > 15 and all(path.stat().st_mtime_ns == before[path] for path in kept)
-
-
 @pytest.fixture
 def broken(films, tmp_path):
     folder = shutil.copytree(films, tmp_path / "films")

@@ -120,41 +120,12 @@ def test_cuts_are_neither_motion_nor_light():
         assert cuts(film[0], film[1]) == expected[0]  # not what it has seen last
 
 
-@pytest.fixture
-def film(tmp_path):
-    """A film of varying rate; each fourth frame is a key frame."""
-    scene = np.stack(moving_frames(24, 48, 64, 2))
-    return write_film(tmp_path / "film.mp4", list(scene), "libx264", TIMES, g="4", bf="2")
-
-
-def test_times_are_those_of_the_frames(film):
-    reader = video_files.Reader(film)
-    frames = reader.frames()
-    for index, begin in enumerate(TIMES):
-        assert next(frames) is not None
-        assert reader.seconds(index) == pytest.approx(begin, abs=1e-4)
-        if index < 23:  # how long a frame lasts is known with it
-            assert reader.seconds(index + 1) == pytest.approx(TIMES[index + 1], abs=1e-4)
-    assert next(frames, None) is None and reader.seconds(24) > TIMES[23]
-
-
 @pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
 def test_a_time_leads_to_the_frame_that_begins_then_or_next(tmp_path, codec):
     scene = list(np.stack(moving_frames(24, 48, 64, 2)))
     reader = video_files.Reader(write_film(tmp_path / "a.mp4", scene, codec, TIMES))
     for seconds in (0, 0.01, 0.02, 0.0201, 1.0, TIMES[10], TIMES[10] + 0.001, TIMES[23], 99):
         assert reader.index(seconds) == np.sum(TIMES < seconds - 1e-3 * (seconds in TIMES))
-
-
-def test_a_late_start_is_the_rest_of_the_film(film):
-    whole, times = list(video_files.Reader(film)), TIMES.tolist()
-    for first in (1, 2, 9, 12, 23):
-        reader = video_files.Reader(film)
-        assert reader.index(TIMES[first]) == first
-        late = list(reader.frames(lambda index, first=first: index >= first, first))
-        assert late[:first] == [None] * first and len(late) == 24
-        np.testing.assert_array_equal(late[first:], whole[first:])
-        assert [reader.seconds(i) for i in range(24)] == pytest.approx(times, abs=1e-4)
 
 
 def write(path, frames, times, fps=24.0):
