@@ -77,7 +77,10 @@ def read_export(
                 documents += _FORMATS[format_name].read(file, options)
     names = ", ".join(file.name for file, _ in others[:3]) + (", …" if len(others) > 3 else "")
     if not documents:
-        known = f"the format '{format_name}'" if format_name else f"a known format: {_KINDS}"
+        known = f"a known format: {_KINDS}"
+        if format_name:
+            files = ", ".join(name.lstrip("/") for name in _FORMATS[format_name].suffixes)
+            known = f"the format '{format_name}' ({files})"
         raise InputError(
             f"{path}: no annotations of {known}; found {names or 'none'}; name an export, or its "
             "format by --format"
