@@ -4,6 +4,7 @@
 """
 
 import os
+import shlex
 
 from absl import flags
 
@@ -54,11 +55,15 @@ def main(argv: list[str]) -> None:
     result = a2d_tf.metrics.evaluate(run, manifest, _SPLIT.value, output=output)
     threshold = run.config.inference.score_threshold
     print(f"{run.checkpoint} on {_SPLIT.value}, p(actor) >= {threshold:g}")
-    print(a2d_tf.metrics.table(result))
+    print(a2d_tf.metrics.table(result, labels=manifest.label_space))
     print(f"written to {output}")
     if not _OUTPUT.value:
         step = int(run.checkpoint.rpartition("-")[2])
         dashboard.show_evaluation(workdir, name, step, result)
+        if "segmentation" in result:
+            words = shlex.join([f"--run={workdir}", f"--records={_RECORDS.value}"])
+            line = f"the frames, worst first: python tools/browse.py {words} --split={name}"
+            print(command_line.as_installed(line))
 
 
 run = command_line.command(main)

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import shlex
 
 from absl import flags
 
@@ -86,6 +87,8 @@ def main(argv: list[str]) -> None:
                 profiled=profiled,
                 filled=filled,
             )
+    if replicas.is_chief():
+        _conclude(workdir, manifest)
 
 
 def _profiled(text):
@@ -116,6 +119,26 @@ def _prepare(network, config, manifest, workdir, *, inherited):
     if replicas.is_chief() and inherited:
         run_folder.save_threshold(workdir, **inherited)
     return report
+
+
+def _conclude(workdir, manifest):
+    """Print the last validation's scores, and in a line the result, its path and what is next."""
+    from a2d_tf.core.files import read_json
+    from a2d_tf.core.labels import A2D
+    from a2d_tf.evaluation import metrics as registry
+
+    path, result = os.path.join(workdir, "score_threshold.json"), "no video was held out"
+    chosen = read_json(path) if os.path.isfile(path) else {}
+    metrics = chosen.get("validation")
+    if metrics and "origin" not in chosen:
+        if manifest.label_space != A2D:
+            print(registry.table(metrics, labels=manifest.label_space))
+        score, name = metrics.get("box_f1"), "F1 of boxes"
+        if score is None:
+            score, name = metrics["segmentation"]["joint"]["miou"], "joint mIoU"
+        result = f"{name} {score:.1f} % on the videos held out"
+    words = shlex.join([f"--workdir={workdir}", f"--records={manifest.directory}"])
+    print(f"trained: {result}; {workdir}; next: python -m a2d_tf.evaluate {words}")
 
 
 def _validation(network, config, manifest, workdir, *, threshold):

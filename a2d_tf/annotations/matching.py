@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import pathlib
 import re
 import unicodedata
@@ -214,9 +215,14 @@ class Matcher:
             )
         other = numbered.setdefault(number, frame)
         if other is not frame and not _same(other, frame):
+            remedy = (
+                "put all instances of a frame on one image, and export images once, without "
+                "augmentation"
+            )
+            if other.path != frame.path:
+                remedy = f"{_remove_older(other.path, frame.path)}, if the other is a correction"
             raise InputError(
-                f"{frame.where}: frame {number} of '{video}' is also {other.where}; put all "
-                "instances of a frame on one image, and export images once, without augmentation"
+                f"{frame.where}: frame {number} of '{video}' is also {other.where}; {remedy}"
             )
 
 
@@ -234,8 +240,17 @@ def _check_again(document: Document, other: Document) -> None:
     if {frame.number for frame in document.frames} != {frame.number for frame in other.frames}:
         raise InputError(
             f"{document.path}: task {document.task} is also {other.path}, with other annotations; "
-            "remove the older export"
+            f"{_remove_older(other.path, document.path)}"
         )
+
+
+def _remove_older(*paths: pathlib.PurePath) -> str:
+    """Say which of two exports to remove, by when their files were written, where that tells."""
+    # Of a zip's member the zip.
+    files = [next((p for p in (x, *x.parents) if os.path.isfile(p)), x) for x in paths]
+    times = [os.path.getmtime(file) if os.path.isfile(file) else 0 for file in files]
+    named = f", {files[times.index(min(times))]}" if len({*times}) > 1 else ""
+    return f"remove the older export{named}"
 
 
 def _same(frame: AnnotatedFrame, other: AnnotatedFrame) -> bool:

@@ -203,7 +203,3 @@ def _report(source: Release | AnnotatedVideos, manifest: Manifest) -> None:
 
 
 run = command_line.command(main)
-
-
-if __name__ == "__main__":
-    run()

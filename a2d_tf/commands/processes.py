@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import ctypes
 import io
 import os
 import pathlib
+import re
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
-from typing import cast
+from typing import IO, cast
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_text
 from a2d_tf.training import experiments
 
 _IMPORTED_FROM = str(pathlib.Path(__file__).resolve().parents[2])
+_LINUX = ctypes.CDLL(None) if sys.platform == "linux" else None
+_PR_SET_PDEATHSIG = 1
 
 
 def keep_settings(path: pathlib.Path, text: str) -> None:
@@ -71,10 +76,15 @@ def train(run: pathlib.Path, records: str | os.PathLike, device: str, words: lis
 
 def score(run: pathlib.Path, records: str | os.PathLike, device: str, *words: str) -> None:
     """Score a run, with further flags, unless it is scored since it was trained."""
-    metrics, finished = experiments.metrics_file(run), run / "finished.json"
-    if not metrics.exists() or metrics.stat().st_mtime < finished.stat().st_mtime:
+    if not is_scored(run):
         split = f"--split={experiments.SPLIT}"
         call_main(["evaluate", *_common(run, records, device), split, *words])
+
+
+def is_scored(run: pathlib.Path) -> bool:
+    """Return whether a run is scored since it was trained."""
+    metrics, finished = experiments.metrics_file(run), run / "finished.json"
+    return metrics.exists() and metrics.stat().st_mtime >= finished.stat().st_mtime
 
 
 def _common(run, records, device):
@@ -82,20 +92,51 @@ def _common(run, records, device):
     return words if device == "auto" else [*words, f"--device={device}"]
 
 
-def call_main(command: Sequence[str]) -> None:
-    """Run a main of a2d_tf, such as `["train", "--workdir=RUN"]`.
+def flags_of(main: str) -> set[str]:
+    """Return the names of the flags of a main of a2d_tf, such as `train`."""
+    # A process of its own, for the flags of mains share their names and one register.
+    command, environment = _started([main, "--help"])
+    text = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True).stdout
+    return set(re.findall(r"^  --(\w+)", text, re.MULTILINE))
+
+
+def _started(command):
+    """Return the words and the environment of a main, which imports this package, installed or not.
+
+    `a2d_tf.commands` have no block of `__main__`.
+    """
+    places = [_IMPORTED_FROM, os.environ.get("PYTHONPATH")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, places))}
+    start = f"import a2d_tf.{command[0]} as main; main.run()"
+    return [sys.executable, "-c", start, *command[1:]], environment
+
+
+def _end_with_parent():
+    """Let Linux kill this process when the one that started it ends, be it killed."""
+    if _LINUX:
+        _LINUX.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def call_main(command: Sequence[str], log: IO | None = None) -> None:
+    """Run a main of a2d_tf, such as `["train", "--workdir=RUN"]`; it ends with this process.
+
+    Args:
+      command: module and flags.
+      log: file that takes what it prints; by default that, and first the command, is printed.
 
     Raises:
       InputError: it failed; with its last error message.
     """
-    print("python -m a2d_tf." + " ".join(command), flush=True)
-    # The processes import this package, installed or not.
-    places = [_IMPORTED_FROM, os.environ.get("PYTHONPATH")]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, places))}
+    if log is None:
+        print("python -m a2d_tf." + " ".join(command), flush=True)
+    words, environment = _started(command)
     with subprocess.Popen(
-        [sys.executable, "-m", f"a2d_tf.{command[0]}", *command[1:]],
+        words,
         env=environment,
+        stdout=log,
         stderr=subprocess.PIPE,
+        preexec_fn=_end_with_parent,
+        start_new_session=True,  # a signal to a terminal's processes reaches it once, from below
     ) as process:
         tail, said = b"", cast(io.BufferedReader, process.stderr)
         try:

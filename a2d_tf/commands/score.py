@@ -158,7 +158,7 @@ def main(argv: list[str]) -> None:
         split = registry.Split(label_space or A2D, zero_shot_actor=actor, seed=args.seed)
         metrics = score_detection(args.truth, predicted, split, args.full)
     write_json(args.output, metrics, sort_keys=True)
-    print(registry.table(metrics))
+    print(registry.table(metrics, labels=label_space or A2D))
 
 
 run = command_line.command(main)

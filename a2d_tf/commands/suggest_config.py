@@ -4,8 +4,8 @@
   python -m a2d_tf.train --flagfile=own.flags --records=records --workdir=runs/own
 
 The suggestion depends on sizes, counts and motion of the training split's instances, and on this
-machine, or one with or without a GPU (--machine). Remarks name labels that are too rare to learn, a
-better size of the records, and the number of annotated frames that is likely to be enough.
+machine. Remarks name labels that are hard to learn, a better size of the records, and the number of
+annotated frames that is likely to be enough.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from a2d_tf.data.manifest import Manifest
 
 _RECORDS = flags.DEFINE_string("records", None, "Folder of the records, made by build_records.py.")
 _OUTPUT = flags.DEFINE_string("output", None, "Flagfile to write; by default it is printed.")
-_MACHINE = flags.DEFINE_enum(
-    "machine",
-    "auto",
-    ["auto", "gpu", "cpu"],
-    "Machine to train on; auto: this one, with its GPU if it has one.",
+_MINUTES = flags.DEFINE_float(
+    "minutes",
+    None,
+    "Most minutes of training, by an estimate of its steps; by default 180 on a CPU.",
+    lower_bound=0.1,
 )
 
 
@@ -40,7 +40,7 @@ def main(argv: list[str]) -> None:
     from a2d_tf.data.inspection import gather
     from a2d_tf.training import suggestion
 
-    host = suggestion.Host.here(_MACHINE.value)
+    host = suggestion.Host.here()
     devices.hide_gpus()
     sizes = suggestion.sizes_of(manifest.sizes)
     contents = gather(manifest, suggestion.canvas(sizes, suggestion.preset_for(host).pixels))
@@ -49,10 +49,11 @@ def main(argv: list[str]) -> None:
     def held_out(fraction):
         return int(tf.math.count_nonzero(pipeline.is_validation(videos, fraction)))
 
-    suggestions = suggestion.suggest(manifest, contents, host, held_out)
+    suggestions = suggestion.suggest(manifest, contents, host, held_out, _MINUTES.value)
     remarks = suggestion.notes(manifest, contents, host)
+    minutes = f" --minutes={_MINUTES.value:g}" if _MINUTES.value else ""
     title = (
-        f"Suggested by tools/suggest_config.py for {_RECORDS.value} "
+        f"Suggested by tools/suggest_config.py{minutes} for {_RECORDS.value} "
         f"({contents.summaries['train'].counts()} in training) and {host}."
     )
     text = suggestion.flagfile(title, suggestions, remarks)

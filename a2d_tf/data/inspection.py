@@ -203,7 +203,7 @@ def describe(summaries: Mapping[str, Summary], label_space: LabelSpace) -> list[
 
 
 def describe_rare(summaries: Mapping[str, Summary], label_space: LabelSpace) -> list[str]:
-    """Say in sentences which labels are too rare to learn or to score; none where all is well."""
+    """Say in sentences which labels are rare where most are not, and which are not scored."""
     lines, codes = [], label_space.codes
     train, test = summaries.get("train"), summaries.get("test")
     names = {"actor": label_space.actors, "action": label_space.actions}
@@ -222,17 +222,16 @@ def describe_rare(summaries: Mapping[str, Summary], label_space: LabelSpace) -> 
             for name, (videos, instances) in counts.items()
             if videos < FEW_VIDEOS or instances < FEW_INSTANCES
         )
-        if rare:
+        if 0 < len(rare) <= len(named) / 2:
             lines.append(
-                f"too rare to learn, {kind}s in fewer than {FEW_VIDEOS} training videos or with "
-                f"fewer than {FEW_INSTANCES} instances (instances / videos): "
+                f"hard to learn are {kind}s in fewer than {FEW_VIDEOS} training videos or with "
+                f"fewer than {FEW_INSTANCES} instances; annotate more (instances / videos): "
                 + _listed([f"{name} ({instances} / {videos})" for videos, name, instances in rare])
             )
         unscored = [name for name, own in named.items() if test and not any(test.of(own))]
         if unscored:
             lines.append(
-                f"not measured, {kind}s without an instance in the test split, each an AP of 0 in "
-                f"the mAP: {_listed(unscored)}"
+                f"no test video shows, and so no score tells of, the {kind}s {_listed(unscored)}"
             )
     return lines
 

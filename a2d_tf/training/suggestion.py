@@ -28,7 +28,7 @@ from a2d_tf.pretrained import cache
 from a2d_tf.pretrained.weights import anchor_ratios
 
 UNKNOWN_GPU = 16 * 2**30
-"""Bytes of memory assumed of a GPU that does not say, or that is elsewhere."""
+"""Bytes of memory assumed of a GPU that does not say."""
 FEW_VIDEOS = 20  # training videos below which none is held out
 SMALL_SIDE = 8
 """Pixels of a side below which the least anchors hardly meet a box (docs/training.md)."""
@@ -42,6 +42,7 @@ _MOST_STEPS = 60000  # the paper's, by the authors' code
 _HOURS = 3.0  # a first run on a CPU may take
 _BESIDE = 0.8  # of the memory is the network's
 _SQUARE = 256**2
+_THRESHOLD = 0.3  # on p(actor), of a network that has learned little (docs/real_video.md)
 _LEAST_FLOW = 1e-3  # standard deviation in pixels below which nothing moves
 _SIDES = {"left", "right", "leftwards", "rightwards", "clockwise", "counterclockwise"}
 
@@ -59,12 +60,10 @@ class Host:
     gpu: int | None = None
 
     @classmethod
-    def here(cls, kind: str = "auto") -> Host:
-        """Return this machine; `kind` 'gpu' or 'cpu' says with or without a GPU."""
-        cards = [] if devices.hides_nvidia() or kind == "cpu" else devices.nvidia_cards()
-        gpu = None
-        if cards or kind == "gpu":
-            gpu = (cards[0].memory if cards else None) or UNKNOWN_GPU
+    def here(cls) -> Host:
+        """Return this machine."""
+        cards = [] if devices.hides_nvidia() else devices.nvidia_cards()
+        gpu = cards[0].memory or UNKNOWN_GPU if cards else None
         return cls(devices.cores(), devices.memory(), gpu)
 
     def __str__(self) -> str:
@@ -84,6 +83,7 @@ class Preset:
       batch: most clips of a step.
       epochs: passes over the clips; least: steps.
       core_seconds: that a step takes of a CPU's core, per clip and pixel; where it is for a CPU.
+      gpu_seconds: the same of a GPU, an estimate; where it is for a GPU.
     """
 
     flagfile: str
@@ -95,6 +95,7 @@ class Preset:
     epochs: int
     least: int
     core_seconds: float = 0.0
+    gpu_seconds: float = 0.0
 
     @property
     def pixels(self) -> int | None:
@@ -137,6 +138,7 @@ PAPER = Preset(
     batch=8,
     epochs=50,
     least=3000,
+    gpu_seconds=5e-7,
 )
 """50 passes are its 60000 steps on A2D's 9561 clips; the memory is that of docs/scaling.md."""
 
@@ -195,9 +197,10 @@ def batch_size(pixels: int, memory: float, preset: Preset) -> int:
     return max(1, min(preset.batch, 2 ** int(math.log2(max(fit, 1)))))
 
 
-def cpu_hours(batch: int, pixels: int, cores: int, preset: Preset) -> float:
-    """Estimate the hours that a step takes on a CPU, for a preset for CPUs."""
-    return batch * pixels * preset.core_seconds / cores / 3600
+def step_hours(batch: int, pixels: int, host: Host, preset: Preset) -> float:
+    """Estimate the hours that a step takes, of clips of so many pixels."""
+    seconds = preset.core_seconds / host.cores if host.gpu is None else preset.gpu_seconds
+    return batch * pixels * seconds / 3600
 
 
 def step_count(clips: int, batch: int, preset: Preset, most: float = math.inf) -> int:
@@ -259,7 +262,11 @@ def sizes_of(counts: dict) -> list[tuple[int, int]]:
 
 
 def suggest(
-    manifest: Manifest, contents: Contents, host: Host, held_out: Callable[[float], int]
+    manifest: Manifest,
+    contents: Contents,
+    host: Host,
+    held_out: Callable[[float], int],
+    minutes: float | None = None,
 ) -> Iterator[Suggestion]:
     """Yield the settings for records; first comes the flagfile that they are laid over.
 
@@ -267,6 +274,7 @@ def suggest(
       manifest: of the records; contents: theirs, on the network's canvas.
       host: the machine.
       held_out: how many training videos a --val_fraction holds out.
+      minutes: of training at most; by default 180 on a CPU.
     """
     preset = preset_for(host)
     base = Config.read(command_line.find(preset.flagfile))
@@ -275,7 +283,7 @@ def suggest(
         yield Suggestion({"use_mask": False}, "no training instance has a mask")
     yield from _of_frames(manifest, contents.boxes, base.model, preset)
     yield from _of_motion(manifest, contents.inputs, preset, base)
-    yield from _of_training(contents, host, preset, base.learning)
+    yield from _of_training(contents, host, preset, base.learning, minutes)
     yield from _of_labels(manifest.label_space, contents.summaries["train"], base, held_out)
 
 
@@ -341,7 +349,7 @@ def _of_motion(manifest, inputs, preset, base):
         yield Suggestion(weights, reason)
 
 
-def _of_training(contents, host, preset, learning):
+def _of_training(contents, host, preset, learning, minutes):
     """Batch, steps, and what goes by the number of steps."""
     pixels, clips = math.prod(contents.boxes.canvas), contents.summaries["train"].clips
     batch = batch_size(pixels, host.memory if host.gpu is None else host.gpu, preset)
@@ -351,11 +359,15 @@ def _of_training(contents, host, preset, learning):
             flags["learning_rate"] = learning.learning_rate * batch / preset.batch
             reason += "; the rate goes with the batch"
         yield Suggestion(flags, reason)
-    hours = cpu_hours(batch, pixels, host.cores, preset) if host.gpu is None else 0.0
-    steps = step_count(clips, batch, preset, _HOURS / hours if hours else math.inf)
+    hours = step_hours(batch, pixels, host, preset)
+    steps = step_count(clips, batch, preset, _HOURS / hours if host.gpu is None else math.inf)
+    if minutes:
+        steps = min(steps, math.ceil(minutes / 60 / hours))
     reason = f"{steps * batch / clips:.0f} passes over {clips} clips"
-    reason += f", about {steps * hours:.1f} h on {host}" if hours else ""
-    yield Suggestion({"steps": steps}, f"{reason}; tools/doctor.py measures the time")
+    if steps < preset.least:
+        reason += f" in {minutes:g} minutes, and {preset.least} steps learn much more"
+    reason += f"; about {60 * steps * hours:.0f} minutes on {host}, tools/doctor.py measures them"
+    yield Suggestion({"steps": steps}, reason)
     every = max(1, min(learning.validate_every, steps // 3))
     flags = {
         "validate_every": every,
@@ -381,10 +393,12 @@ def _of_labels(labels, train, base, held_out):
         yield Suggestion(flags, f"a frame has up to {most} instances")
     videos = len(train.videos)
     fraction = val_fraction(videos, held_out)
-    reason = f"too few training videos ({videos}) to hold any out; the score threshold is then 0.7"
     if fraction:
         reason = f"{held_out(fraction)} of {videos} training videos choose the score threshold"
-    yield Suggestion({"val_fraction": fraction}, reason)
+        yield Suggestion({"val_fraction": fraction}, reason)
+    else:
+        reason = f"too few training videos ({videos}) to hold any out, to choose the threshold by"
+        yield Suggestion({"val_fraction": 0.0, "score_threshold": _THRESHOLD}, reason)
     names = (*labels.actors, *labels.actions)
     sided = [name for name in names if _SIDES & set(re.split(r"[\s_./-]+", name.lower()))]
     if sided:
@@ -406,12 +420,17 @@ def notes(manifest: Manifest, contents: Contents, host: Host) -> list[str]:
     lines += describe_rare(contents.summaries, manifest.label_space)
     if "test" not in contents.summaries:
         lines.append("no test split: nothing will say how well it works")
-    frames, pairs = contents.summaries["train"].clips, len(manifest.label_space.codes)
-    verdict = "enough" if frames >= ENOUGH * pairs else "too few"
-    lines.append(
-        f"{frames} annotated frames for {pairs} pairs are likely to be {verdict}: the mini A2D "
-        f"took about {ENOUGH * pairs} (docs/experiments.md), and real video takes more"
-    )
+    if preset_for(host) is SMALL:
+        lines.append(SMALL.why)
+    train, pairs = contents.summaries["train"], len(manifest.label_space.codes)
+    wanted = ENOUGH * pairs
+    likely = "enough for a first result on videos like these"
+    if train.clips < wanted:
+        likely = (
+            "it will know these videos again, and find little in others; annotate about "
+            f"{wanted} frames, and each pair in several videos"
+        )
+    lines.append(f"{train.clips} annotated frames for {pairs} pairs: {likely}")
     return lines
 
 

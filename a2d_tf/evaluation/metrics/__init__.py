@@ -10,10 +10,11 @@ import dataclasses
 import functools
 import importlib
 import pkgutil
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
-from a2d_tf.core.labels import LabelSpace
+from a2d_tf.core.labels import A2D, LabelSpace
 
 KINDS = ("actor", "action", "joint")
 NOTE = "Published rows are for A2D's own test split: compare only figures of that split."
@@ -59,12 +60,14 @@ class Table:
       columns: {name of a figure: its heading}.
       rows: {name: {name of a figure: its value, or None}}; the row "" gets the network's name.
       published: {name: values in the order of the columns}, rows of the paper.
+      notes: sentences below the rows.
     """
 
     title: str
     columns: dict[str, str]
     rows: dict[str, dict]
     published: dict[str, tuple] = dataclasses.field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def lines(self) -> list[tuple[str, list]]:
         """Return the rows without the published ones: names, and values by column."""
@@ -77,7 +80,7 @@ class Table:
         width, wide = max(len(row) for row, _ in rows), max(5, *map(len, self.columns.values()))
         cells = [("", self.columns.values()), *((row, map(figure, each)) for row, each in rows)]
         lines = [f"{row:<{width}}" + "".join(f"  {c:>{wide}}" for c in each) for row, each in cells]
-        return "\n".join([self.title, *lines])
+        return "\n".join([self.title, *lines, *self.notes])
 
 
 class Metric:
@@ -134,21 +137,29 @@ def tables(metrics: dict) -> list[tuple[type[Metric], Table]]:
     return [(metric, table) for metric in registered() for table in metric.rows(metrics)]
 
 
-def table(metrics: dict, name: str = "ours") -> str:
+def table(metrics: dict, name: str = "ours", labels: LabelSpace = A2D) -> str:
     """Format the tables of all metrics that there are, `-` where a figure is absent.
 
     Args:
       metrics: as in `metrics.json`, every part optional.
       name: of our row.
+      labels: the label space; published rows are shown beside A2D's alone.
     """
     found = [table for _, table in tables(metrics)]
+    if labels != A2D:
+        found = [
+            dataclasses.replace(table, title=re.sub("^Table .: ", "", table.title), published={})
+            for table in found
+        ]
     notes = [NOTE] if any(table.published for table in found) else []
     return "\n\n".join([*(table.text(name) for table in found), *notes])
 
 
 def figure(value: float | None) -> str:
-    """Format a figure; `-` where there is none."""
-    return "-" if value is None else f"{value:.1f}"
+    """Format a figure, a count as a whole number; `-` where there is none."""
+    if value is None or isinstance(value, int):
+        return "-" if value is None else str(value)
+    return f"{value:.1f}"
 
 
 def scalars(metrics: dict) -> dict[str, float]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.labels import LabelSpace
+from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.evaluation.metrics import KINDS, Metric, Split, Table
 
 _CODES = 65536  # of a 16-bit label map
@@ -52,8 +52,14 @@ class Segmentation(Metric):
             self.confusion.add(*frame.pairs)
 
     def result(self) -> dict:
-        """Return {"segmentation": see `Confusion.metrics`}; empty without a complete label map."""
-        return {"segmentation": self.confusion.metrics()} if self.confusion.pixels else {}
+        """Return {"segmentation": see `Confusion.metrics`}; empty without a complete label map.
+
+        With labels other than A2D's also `Confusion.ious`.
+        """
+        if not self.confusion.pixels:
+            return {}
+        ious = self.confusion.ious() if self.split.labels != A2D else {}
+        return {"segmentation": self.confusion.metrics(), **ious}
 
     @classmethod
     def rows(cls, metrics: dict) -> list[Table]:
@@ -135,6 +141,29 @@ class Confusion:
             kind: {name: float(value) for name, value in metrics_of(self.matrix(kind)).items()}
             for kind in KINDS
         }
+
+    def ious(self) -> dict[str, dict[str, float | None]]:
+        """Return the IoU of each class in percent, None of one without ground truth.
+
+        Returns:
+          {"per_actor_iou" | "per_action_iou": {1-based digit: IoU}, "per_pair_iou": {code: IoU}},
+          keys strings.
+        """
+        space, found = self.label_space, {}
+        numbers = {
+            "actor": range(1, len(space.actors) + 1),
+            "action": range(1, len(space.actions) + 1),
+            "joint": space.codes,
+        }
+        for kind, classes in numbers.items():
+            matrix = self.matrix(kind)
+            correct, truth = matrix.diagonal(), matrix.sum(axis=1)
+            union = truth + matrix.sum(axis=0)[:-1] - correct
+            found[f"per_{'pair' if kind == 'joint' else kind}_iou"] = {
+                str(number): 100 * float(right / whole) if present else None
+                for number, right, whole, present in zip(classes, correct[1:], union[1:], truth[1:])
+            }
+        return found
 
 
 def pairs(truth: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

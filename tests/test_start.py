@@ -1,0 +1,147 @@
+"""One command from an export to a page: killed in training and given again; the words of scores."""
+
+import json
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+import types
+
+import numpy as np
+import pytest
+from a2d_files import coloured_frames, write_video
+from processes import ROOT, complaint, run_tool
+
+from a2d_tf.core.labels import A2D, LabelSpace
+from a2d_tf.evaluation import metrics
+from a2d_tf.evaluation.metrics import segmentation
+from a2d_tf.evaluation.metrics.behaviours import Behaviours
+
+LABELS = LabelSpace(("mouse", "wheel"), ("run", "rest"), (11, 12, 22))
+HERE, THERE = [0, 0, 20, 10], [30, 30, 50, 40]
+TINY = (
+    "--image_height=64 --image_width=96 --backbone=resnet14 --width_multiplier=0.125 --norm=none "
+    "--flow_norm=same --fpn_channels=16 --rpn_channels=16 --head_units=32 --mask_channels=16 "
+    "--mask_layers=1 --test_proposals=20 --train_proposals=50 --max_detections=5 --roi_samples=16 "
+    "--steps=12 --checkpoint_every=1 --init_rgb= --init_flow= --workers=1 --device=cpu"
+).split()
+
+
+def frame(truth, found):
+    """A frame of [(code, box)], and of [(code, box, p(actor))] that were found, best first."""
+    codes, boxes = zip(*truth)
+    columns = zip(*found) if found else ((), np.zeros((0, 4)), ())
+    named = zip(("code", "boxes", "class_score"), map(np.array, columns))
+    return types.SimpleNamespace(
+        truth=types.SimpleNamespace(codes=np.array(codes), boxes=np.array(boxes)),
+        instances={**dict(named), **({} if found else {"code": np.zeros(0, int)})},
+    )
+
+
+def behaviours(labels=LABELS):
+    """The metric of four frames, three of them with a mouse that runs."""
+    aps = {"per_actor_ap": {"1": 50.0, "2": 0.0}, "per_action_ap": {"1": 25.0, "2": 0.0}}
+    aps["per_pair_ap"] = {"11": 20.0, "12": 0.0, "22": 0.0}
+    split = metrics.Split(labels, 0.5, metrics={**aps, "per_pair_iou": {"11": 75.0}})
+    metric = Behaviours(split)
+    unsure = (11, HERE, 0.4)  # below the threshold, so that it answers for nothing
+    metric.update(frame([(11, HERE)], [unsure, (12, HERE, 0.9), (11, HERE, 0.8)]))
+    metric.update(frame([(11, HERE), (22, THERE)], [(11, HERE, 0.5), (12, [5, 0, 45, 10], 0.9)]))
+    metric.update(frame([(11, HERE), (11, THERE)], [(22, THERE, 0.9), (11, HERE, 0.9)]))
+    metric.update(frame([(22, THERE)], []))
+    return {**split.metrics, **metric.result()}
+
+
+def test_confusions_are_told_in_words():
+    found = behaviours()
+    assert found["behaviours"]["actor mouse"] == {"frames": 3, "ap": 50.0, "iou": None}
+    assert found["behaviours"]["mouse-run"] == {"frames": 3, "ap": 20.0, "iou": 75.0}
+    assert found["behaviours"]["mouse-rest"] == {"frames": 0, "ap": None, "iou": None}
+    assert [(a, b, round(percent, 1)) for a, b, percent in found["confusions"]] == [
+        ("wheel", None, 100.0),
+        ("run", "rest", 66.7),
+        ("mouse", "wheel", 33.3),
+    ]
+    text = metrics.table(found, labels=LABELS).splitlines()
+    assert text[1].split() == ["frames", "AP", "IoU"]
+    assert text[2].split() == ["actor", "mouse", "3", "50.0", "-"]
+    assert text[-3:] == [
+        "run taken for rest in 67 % of frames",
+        "mouse taken for wheel in 33 % of frames",
+        "wheel not found in 100 % of frames",
+    ]
+    assert "behaviours" not in behaviours(A2D)
+
+
+def test_own_labels_have_the_iou_of_each_class_and_no_published_rows():
+    split = metrics.Split(LABELS)
+    metric = segmentation.Segmentation(split)
+    metric.confusion.update(np.array([[11, 11, 0, 0]]), np.array([[11, 12, 0, 0]]))
+    found = metric.result()
+    assert found["per_actor_iou"] == {"1": 100.0, "2": None}
+    assert found["per_action_iou"] == {"1": 50.0, "2": None}
+    assert found["per_pair_iou"] == {"11": 50.0, "12": None, "22": None}
+    text = metrics.table(found, labels=LABELS)
+    assert text.startswith("segmentation, percent") and "TSMT" not in text
+    assert "TSMT" in metrics.table(found)
+
+
+@pytest.fixture
+def words(tmp_path):
+    """The flags of the command, for three videos of which two frames each are annotated."""
+    images, annotations = [], []
+    for number, action in enumerate(("run", "rest", "run")):
+        write_video(tmp_path / f"videos/v{number}.mp4", coloured_frames(4, 64, 96, seed=number))
+        for key in (2, 3):
+            image = {"id": len(images), "file_name": f"v{number}/{key:05d}.png"}
+            images.append({**image, "width": 96, "height": 64})
+            shape = {"actor": "mouse", "action": action}
+            shape["segmentation"] = [[20, 10, 60, 10, 60, 40, 20, 40]]
+            annotations.append({"image_id": image["id"], **shape})
+    export = {"images": images, "annotations": annotations}
+    (tmp_path / "own.json").write_text(json.dumps(export))
+    named = {"annotations": "own.json", "videos": "videos", "output": "out"}
+    return [f"--{name}={tmp_path / value}" for name, value in named.items()]
+
+
+def children(folder):
+    """The processes that have a folder in their command line."""
+    lines = (path.parent for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"))
+    return [path for path in lines if str(folder).encode() in (path / "cmdline").read_bytes()]
+
+
+@pytest.mark.slow
+def test_killed_in_training_and_given_again(words, tmp_path):
+    output = tmp_path / "out"
+    command = [sys.executable, "tools/start.py", *words, "--", *TINY]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as killed:
+        while killed.poll() is None and not list(output.glob("run/checkpoints/*.index")):
+            time.sleep(0.05)
+        killed.send_signal(signal.SIGKILL)
+        stages = [line.split()[0] for line in killed.stdout]
+    assert stages == ["check", "records", "settings"]
+    time.sleep(1)
+    assert not children(output)
+    done = run_tool("start", *words, "--", *TINY)
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = done.stdout.splitlines()
+    assert [
+        line.split()[0] for line in lines[:5]
+    ] == "records training scores errors videos".split()
+    assert "resuming at step" in (output / "logs/training.txt").read_text()
+    assert "Who does what, percent" in lines and "What to do next:" in lines
+    assert (
+        lines[-1] == str(output / "videos/index.html") and (output / "videos/index.html").exists()
+    )
+    assert sorted(path.name for path in (output / "videos").iterdir() if path.is_dir()) == [
+        "v0",
+        "v1",
+        "v2",
+    ]
+
+
+def test_a_flag_of_no_single_command(words):
+    message = complaint(run_tool("start", *words, "--", "--stpes=3"))
+    assert "--stpes" in message
+    assert "--output" in complaint(run_tool("start", *words[:2]))
