@@ -15,16 +15,8 @@ from a2d_tf.training.train_step import TrainState, make_train_step
 pytestmark = pytest.mark.slow
 
 VARIANT = dict(norm="frozen_bn", use_flow=False, temporal_layers=0, head_units=16)
-LEARNING = LearningConfig(
-    batch_size=2,
-    optimizer="sgd",
-    learning_rate=0.1,
-    warmup_steps=0,
-    average_decay=0.9,
-    deterministic=False,
-    roi_samples=16,
-    train_proposals=20,
-    rpn_samples=32,
+LEARNING = dataclasses.replace(
+    tiny_network.LEARNING, learning_rate=0.1, average_decay=0.9, deterministic=False
 )
 
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import pathlib
-import re
 
 import pytest
 from absl import flags
@@ -151,18 +150,6 @@ def test_an_ablation_changes_what_it_says_and_nothing_else(name, changed, monkey
     init = ["--init_run=first_run"] if "init_run" in changed else []
     words = ["--flagfile=configs/mini.flags", f"--flagfile=configs/ablations/{name}.flags", *init]
     assert changes(from_words(words[0]), from_words(*words)) == changed
-
-
-def test_the_authors_flagfile_says_what_differs_and_no_more(tmp_path, monkeypatch):
-    """Each of its lines changes what configs/a2d.flags has, once."""
-    monkeypatch.chdir(CONFIGS.parent)
-    path, both = CONFIGS / "authors.flags", tmp_path / "both.flags"
-    both.write_text(f"--flagfile=configs/a2d.flags\n--flagfile={path}\n")
-    made = Config.read(both)
-    changed = changes(Config.read(CONFIGS / "a2d.flags"), made)
-    assert sorted(changed) == sorted(re.findall(r"^--(\w+)=", path.read_text(), re.MULTILINE))
-    assert (changed["score_threshold"], changed["action_threshold"]) == (0.7, 0.3)
-    assert made.learning.learning_rate == 2e-4
 
 
 def test_settings_of_code_are_checked_as_those_of_flags_are():

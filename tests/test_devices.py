@@ -1,8 +1,6 @@
 """The machine: its cards, memory and cores; the devices that TensorFlow is told to use."""
 
 import os
-import subprocess
-import sys
 
 import pytest
 import tensorflow as tf
@@ -69,21 +67,6 @@ def test_what_cuda_visible_devices_hides(monkeypatch):
         if value is not None:
             monkeypatch.setenv("CUDA_VISIBLE_DEVICES", value)
         assert devices.hides_nvidia() == hides
-
-
-@pytest.mark.parametrize("visible, level", [("0", "1"), ("", "3")])
-def test_tensorflow_warns_where_there_is_a_card_and_opencv_is_quiet(smi, visible, level):
-    smi("NVIDIA L4, 23034")
-    drop = ("TF_CPP_MIN_LOG_LEVEL", "OPENCV_LOG_LEVEL", "OPENCV_FFMPEG_LOGLEVEL")
-    environment = {name: value for name, value in os.environ.items() if name not in drop}
-    environment["CUDA_VISIBLE_DEVICES"] = visible
-    code = (
-        "import os, cv2; from a2d_tf.core import command_line; command_line.prepare(); "
-        "print(cv2.imread('nothing.png'), os.environ['TF_CPP_MIN_LOG_LEVEL'])"
-    )
-    words = [sys.executable, "-c", code]
-    done = subprocess.run(words, capture_output=True, text=True, env=environment)
-    assert (done.stdout, done.stderr) == (f"None {level}\n", "")
 
 
 def test_memory_and_cores(tmp_path):

@@ -7,18 +7,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tiny_network
+from tiny_network import LEARNING
 
-from a2d_tf.core.config import LearningConfig
 from a2d_tf.training import forward, losses
 from a2d_tf.training.train_step import TrainState, make_train_step
-
-LEARNING = LearningConfig(
-    batch_size=2,
-    roi_samples=16,
-    train_proposals=30,
-    rpn_samples=32,
-    max_instances=4,
-)
 
 ALL = dataclasses.replace(LEARNING, roi_samples=120, positive_fraction=1.0, rpn_samples=10000)
 """So large a sample takes every candidate: no draw decides."""

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from plain_detection import slow_iou
 from tiny_network import normal
 
 from a2d_tf.model import fpn
@@ -101,11 +102,7 @@ def plain_proposals(logits, deltas, anchors, size, before, after, threshold):
         x1, x2 = np.clip([x1, x2], 0, size[1])
         if y2 - y1 < 1 or x2 - x1 < 1:
             continue
-        for a, b, c, d in kept:
-            inner = max(0, min(y2, c) - max(y1, a)) * max(0, min(x2, d) - max(x1, b))
-            if inner / ((y2 - y1) * (x2 - x1) + (c - a) * (d - b) - inner) > threshold:
-                break
-        else:
+        if all(slow_iou((y1, x1, y2, x2), box) <= threshold for box in kept):
             kept.append((y1, x1, y2, x2))
     return kept[:after]
 

@@ -8,8 +8,9 @@ import pytest
 import tensorflow as tf
 import tiny_network
 from tensorflow.python.autograph.impl import api
+from tiny_network import LEARNING
 
-from a2d_tf.core.config import InferenceConfig, LearningConfig
+from a2d_tf.core.config import InferenceConfig
 from a2d_tf.core.labels import A2D
 from a2d_tf.training import forward, optimizer
 from a2d_tf.training.train_step import TrainState, make_train_step
@@ -19,7 +20,6 @@ pytestmark = pytest.mark.slow
 SETTINGS = InferenceConfig(
     test_proposals=12, proposals_before_nms=100, max_detections=5, score_threshold=0.0
 )
-LEARNING = LearningConfig(roi_samples=16, train_proposals=20, rpn_samples=32)
 SIZE = tf.constant([[64, 80], [48, 96]])
 
 VARIANTS = [
@@ -247,7 +247,7 @@ def test_phases_move_exactly_their_own_variables(variant, batch_norms):
 @pytest.mark.parametrize("phase", ["actor", "action"])
 def test_a_step_of_a_phase_leaves_the_rest_bit_for_bit(phase, eagerly, batch_norms):
     network = batch_norms
-    learning = dataclasses.replace(LEARNING, train_phase=phase, learning_rate=0.1, warmup_steps=0)
+    learning = dataclasses.replace(LEARNING, train_phase=phase, learning_rate=0.1)
     network.set_phase(phase)
     before = {v.ref(): v.numpy() for v in network.variables}
     step = make_train_step(TrainState(network, optimizer.make(learning)), learning)

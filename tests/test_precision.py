@@ -1,11 +1,12 @@
 """Mixed precision: what computes in 16 bits, how near it comes, and that weights are exchanged."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
 import tiny_network
 
-from a2d_tf.core.config import LearningConfig
 from a2d_tf.model.layers import ConvNorm
 from a2d_tf.serving.served_network import ServedNetwork
 from a2d_tf.training import optimizer, run_folder
@@ -13,9 +14,7 @@ from a2d_tf.training.train_step import TrainState, make_train_step
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("eagerly")]
 
-LEARNING = LearningConfig(
-    learning_rate=0.1, warmup_steps=0, roi_samples=16, train_proposals=20, rpn_samples=32
-)
+LEARNING = dataclasses.replace(tiny_network.LEARNING, learning_rate=0.1)
 
 
 def make(precision, **override):

@@ -160,22 +160,6 @@ def test_the_gradient_of_the_crops_themselves_is_the_same(monkeypatch):
         np.testing.assert_allclose(own, exact, atol=2e-4)
 
 
-def test_who_computes_what():
-    cpu, gpu, repeatable = ((on_gpu, fixed) for on_gpu, fixed in ((0, 0), (1, 0), (1, 1)))
-    table = {
-        "auto": [("sparse", "sparse"), ("crop_and_resize", None), ("crop_and_resize", "segments")],
-        "crop_and_resize": [
-            ("crop_and_resize", "sparse"),
-            ("crop_and_resize", None),
-            ("crop_and_resize", "segments"),
-        ],
-        "sparse": [("sparse", "sparse")] * 3,
-        "segments": [("segments", "segments")] * 3,
-    }
-    for name, expected in table.items():
-        assert [roi_align.choose(name, *there) for there in (cpu, gpu, repeatable)] == expected
-
-
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 def test_saved_and_loaded(implementation, tmp_path):
     """With any number of frames and RoIs."""

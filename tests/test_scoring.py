@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from plain_detection import slow_iou
 
 from a2d_tf.core.config import InferenceConfig
 from a2d_tf.core.labels import LabelSpace
@@ -131,12 +132,6 @@ def test_the_box_of_an_actor_is_that_of_a_valid_pair_even_where_all_score_zero()
 # The choice of detections.
 
 
-def plain_iou(a, b):
-    inner = max(0, min(a[2], b[2]) - max(a[0], b[0])) * max(0, min(a[3], b[3]) - max(a[1], b[1]))
-    total = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - inner
-    return inner / total if total > 0 else 0
-
-
 def plain_selection(scores, boxes, threshold, overlap):
     """Per-class suppression of one frame: [(score, roi, class)], best first."""
     kept = []
@@ -145,7 +140,7 @@ def plain_selection(scores, boxes, threshold, overlap):
         for r in np.argsort(-scores[:, c], kind="stable"):
             if scores[r, c] < threshold or scores[r, c] == 0:
                 continue
-            if all(plain_iou(boxes[r, c], boxes[k, c]) <= overlap for k in own):
+            if all(slow_iou(boxes[r, c], boxes[k, c]) <= overlap for k in own):
                 own.append(r)
         kept += [(scores[r, c], r, c) for r in own]
     return sorted(kept, reverse=True)

@@ -6,25 +6,10 @@ import tensorflow as tf
 from tiny_network import normal
 
 from a2d_tf.model import temporal
-from a2d_tf.model.temporal import TemporalConv
 
 
 def conv3d(x, kernel, bias):
     return tf.nn.conv3d(x, kernel[:, None, None], [1] * 5, "VALID") + bias
-
-
-@pytest.mark.parametrize("frames", [3, 5, 6])
-@pytest.mark.parametrize("relu", [False, True])
-def test_it_is_a_convolution_over_time(frames, relu):
-    x = tf.constant(normal(2, frames, 4, 5, 6))
-    layer = TemporalConv(relu)
-    layer(x)
-    layer.kernel.assign(normal(3, 6, 6, seed=1))
-    layer.bias.assign(normal(6, seed=2))
-    expected = conv3d(x, layer.kernel, layer.bias)
-    expected = tf.nn.relu(expected) if relu else expected
-    assert layer(x).shape == (2, frames - 2, 4, 5, 6)
-    np.testing.assert_allclose(layer(x), expected, atol=1e-5)
 
 
 def aggregated(pyramid, layers, init="random"):

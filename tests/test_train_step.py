@@ -8,21 +8,13 @@ import tensorflow as tf
 import tiny_network
 
 from a2d_tf.core import devices
-from a2d_tf.core.config import LearningConfig
 from a2d_tf.pretrained.weights import variables
 from a2d_tf.training import optimizer, train_step
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("eagerly")]
 
-LEARNING = LearningConfig(
-    batch_size=1,
-    optimizer="adam",
-    learning_rate=0.01,
-    warmup_steps=0,
-    average_decay=0.9,
-    roi_samples=16,
-    train_proposals=20,
-    rpn_samples=32,
+LEARNING = dataclasses.replace(
+    tiny_network.LEARNING, batch_size=1, optimizer="adam", learning_rate=0.01, average_decay=0.9
 )
 BAD = 4
 

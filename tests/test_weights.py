@@ -175,6 +175,21 @@ def test_a_run_starts_by_its_class_map(detector, tmp_path):
         Config(learning=learning(class_map="map.json")).checked()
 
 
+@pytest.mark.parametrize(
+    "text, named",
+    [
+        ('{"rat": "cat"}', "'rat'"),
+        ('{"dog": "cats"}', "'cats' .* one of cat"),
+        ('["cat"]', "actor"),
+    ],
+)
+def test_what_is_no_class_map_of_these_actors(tmp_path, text, named):
+    path = tmp_path / "map.json"
+    path.write_text(text)
+    with pytest.raises(InputError, match=f"map.json: .*{named}"):
+        layouts.read_class_map(path, A2D.actors)
+
+
 def test_smaller_anchors_start_from_the_next_size_that_is_there(detector, network):
     """From a file, of one size a level; into a run that has one, and from it."""
     two = tiny_network.make(**{**TINY, "anchor_sizes": "16+32,64,128,256,512"})

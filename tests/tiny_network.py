@@ -5,12 +5,23 @@ import types
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf.core.config import ComputeConfig, ModelConfig
+from a2d_tf.core.config import ComputeConfig, LearningConfig, ModelConfig
 from a2d_tf.core.labels import A2D
 from a2d_tf.model.network import Network
 from a2d_tf.training import forward
 
 CANVAS = (64, 96)
+
+
+LEARNING = LearningConfig(
+    batch_size=2,
+    warmup_steps=0,
+    roi_samples=16,
+    train_proposals=30,
+    rpn_samples=32,
+    max_instances=4,
+)
+"""Small samples, of `labelled` clips."""
 
 
 def config(**override):

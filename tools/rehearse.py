@@ -64,7 +64,7 @@ python tools/build_records.py --release=Release --check --workers=1
 
 def plan(short: bool) -> list[str]:
     """Return the commands to run: those that make what a user has, then the documented ones."""
-    videos = 8 if short else 48
+    videos = 4 if short else 48
     planned = [f"python tools/make_mini_a2d.py --output=. --videos={videos} --workers=2"]
     for name, published in () if short else PUBLISHED.items():
         if not published.package:
