@@ -1,4 +1,4 @@
-"""The picture and the path of a step in WORKSPACE.md, held against the imports and the calls."""
+"""The picture and the tables of WORKSPACE.md, held against the imports and the files."""
 
 import ast
 import re
@@ -83,19 +83,3 @@ def test_files_and_functions_of_the_tables_exist(title):
                 assert word in defined(path), f"{word} of {path}"
             count += 1
     assert count > 8
-
-
-def called(path, function):
-    """What a function of a module calls, as it is written there."""
-    module = ast.parse((PACKAGE / path).read_text())
-    (body,) = (x for x in ast.walk(module) if getattr(x, "name", None) == function)
-    return {ast.unparse(x.func) for x in ast.walk(body) if isinstance(x, ast.Call)}
-
-
-def test_from_the_main_to_the_forward_pass_it_is_three_hops():
-    hops = re.findall(r"`([\w./]+)`", section("A training step in three hops").split("\n|")[0])
-    names = ["fit", "train_step", "forward"]
-    assert hops == ["train.main", *(f"training/{name}.py" for name in names)]
-    assert "fit" in called("train.py", "main")
-    assert {"make_train_step", "train_step"} <= called(hops[1], "fit")
-    assert "forward" in called(hops[2], "_gradients")

@@ -49,19 +49,12 @@ def advice(config=CONFIG, found=A100, rate=100.0, clips=0, sharing=1, **changed)
 
 def test_what_to_change():
     said = advice()
-    for words in (
-        "--batch_size=8 does not fit, 4 does",
-        "--strategy=mirrored",
-        "mixed_bfloat16 may be faster",
-        "--nodeterministic",
-        "more than half of the GPU's memory is free",
-    ):
+    for words in ("--batch_size=8", "--strategy=mirrored", "mixed_bfloat16", "--nodeterministic"):
         assert words in said
-    assert "validation" not in said and "input" not in said
     shared = advice(sharing=2, batch=2)
-    assert "--batch_size=8 does not fit, 4 does" in shared and "--strategy" not in shared
-    assert "take 8 clips/s" in advice(rate=4.0)
-    assert "validation is 29 % of the run: raise --validate_every=500" in advice(clips=90)
+    assert "--batch_size=8" in shared and "--strategy" not in shared
+    assert "8 clips/s" in advice(rate=4.0) and "8 clips/s" not in said
+    assert "--validate_every=500" in advice(clips=90) and "--validate_every" not in said
     assert "steps differ" in advice(differing=3)
     quick = Config(
         learning=dataclasses.replace(CONFIG.learning, deterministic=False),

@@ -230,8 +230,9 @@ def test_deltas_mean_the_same_boxes_on_smaller_anchors(detector, network):
     assert "adapted" not in weights.load(network, detector).summary()
 
 
-def test_anchors_that_do_not_fit_are_refused_with_some_that_do(detector):
-    network = tiny_network.make(**{**TINY, "anchor_sizes": "8,16,24,32,48"})
+def test_anchors_that_do_not_fit_are_refused_with_some_that_do(detector, network, monkeypatch):
+    model = dataclasses.replace(network.model_config, anchor_sizes="8,16,24,32,48")
+    monkeypatch.setattr(network, "model_config", model)
     with pytest.raises(InputError, match="--anchor_sizes=8,16,24,32,48 cannot") as raised:
         weights.load(network, detector)
     some = re.findall(r"[\d+]+(?:,[\d+]+){4}", str(raised.value).split("cannot")[1])

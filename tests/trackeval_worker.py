@@ -1,8 +1,8 @@
-"""TrackEval's HOTA and Identity on sequences, and SciPy's assignment, from and to JSON.
+"""TrackEval's HOTA and Identity on sequences, from and to JSON.
 
 It runs in the packages of tests/oracles_requirements.txt, see tests/test_trackeval_oracle.py.
-Standard input: {"cases": [[sequence, ...], ...], "scores": [matrix, ...]}; a sequence has for each
-frame the ids of the truth, those of the tracker and their similarity.
+Standard input: [[sequence, ...], ...]; a sequence has for each frame the ids of the truth, those of
+the tracker and their similarity.
 """
 
 import importlib
@@ -12,7 +12,6 @@ import sys
 import types
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 
 def package(name):
@@ -55,15 +54,4 @@ def figures(case):
     return [100 * float(np.mean(found[name])) for name in names]
 
 
-def total(scores):
-    """The highest sum of an assignment."""
-    scores = np.array(scores, float)
-    return float(scores[linear_sum_assignment(-scores)].sum())
-
-
-given = json.load(sys.stdin)
-answer = {
-    "figures": [figures(case) for case in given["cases"]],
-    "totals": [total(scores) for scores in given["scores"]],
-}
-print(json.dumps(answer))
+print(json.dumps([figures(case) for case in json.load(sys.stdin)]))
