@@ -15,7 +15,6 @@ import pytest
 import tensorflow as tf
 import tiny_network
 from processes import run_tool
-from tensorflow.python.framework import ops
 
 from a2d_tf.core import devices
 from a2d_tf.core.config import ComputeConfig, Config
@@ -28,7 +27,7 @@ from a2d_tf.model.network import Network
 from a2d_tf.training import checkpoints, divergence, optimizer, run_folder
 from a2d_tf.training import fit as fit_module
 from a2d_tf.training.fit import Validated, fit
-from a2d_tf.training.train_step import TrainState, make_train_step
+from a2d_tf.training.train_step import make_train_step
 
 pytestmark = pytest.mark.slow
 
@@ -46,12 +45,15 @@ LEARNING = dataclasses.replace(
 
 
 ONE_STREAM = dict(use_flow=False, temporal_layers=0)
-"""The loop is the same for every network, and this one is traced in a few seconds."""
+"""The loop is the same for every network."""
 
 
 @pytest.fixture(autouse=True, scope="module")
 def deterministic():
     devices.prepare()
+    tf.config.run_functions_eagerly(True)  # a few steps cost less than a trace
+    yield
+    tf.config.run_functions_eagerly(False)
 
 
 NONE = range(0)
@@ -61,35 +63,11 @@ class Killed(BaseException):
     pass
 
 
-BUILT: dict = {}
-"""By settings: a state, the values of its variables when it was made, and its traced step."""
-
-
-def built(config):
-    """The network and the state of a new process, and a list of its step; traced once for all."""
-
-    def variables(state):
-        parts = (state.network, state.averages, state.loss_scale)
-        held = [v for part in parts if part for v in part.variables]
-        return [*held, *state.optimizer.variables(), state.step, state.diverged]
-
-    if repr(config) not in BUILT:
-        tf.keras.utils.set_random_seed(config.learning.seed)
-        network = Network(config.model, A2D, config.compute)
-        state = TrainState.create(network, config.learning)
-        BUILT[repr(config)] = state, {v.ref(): v.numpy() for v in variables(state)}, []
-    state, values, steps = BUILT[repr(config)]
-    for variable in variables(state):  # those of the optimizer begin at zero
-        variable.assign(values.get(variable.ref(), tf.zeros_like(variable)))
-    return state.network, state, steps
-
-
 def train(
     records,
     workdir,
     kill=None,
     stop=None,
-    steps=6,
     precision="float32",
     model=ONE_STREAM,
     at_step=lambda network: None,
@@ -103,14 +81,14 @@ def train(
     config = Config(
         tiny_network.config(**model),
         compute=ComputeConfig(precision),
-        learning=dataclasses.replace(LEARNING, steps=steps, **learning),
+        learning=dataclasses.replace(LEARNING, **learning),
     )
-    network, state, steps = built(config)
+    tf.keras.utils.set_random_seed(config.learning.seed)
+    network = Network(config.model, A2D, config.compute)
     log, calls = [], []
 
     def watched(*arguments):
-        train_step = steps[0] if steps else make_train_step(*arguments)
-        steps.append(train_step)
+        train_step = make_train_step(*arguments)
 
         def step(batch, number):
             at_step(network)
@@ -130,7 +108,6 @@ def train(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fit_module, "make_train_step", watched)
-        patch.setattr(TrainState, "create", lambda *_: state)
         ends = pytest.raises((Killed, KeyboardInterrupt)) if kill or stop else nullcontext()
         with ends:
             fit(network, records, config, str(workdir), validate=validate, profiled=profiled)
@@ -141,17 +118,12 @@ def train(
 
 @pytest.fixture(scope="module")
 def undisturbed(mini_records, tmp_path_factory):
-    workdir, count, counts = tmp_path_factory.mktemp("run"), [], []
-    fetch = ops.EagerTensor._numpy
-    with pytest.MonkeyPatch.context() as patch:
-        watched = lambda tensor: count.append(True) or fetch(tensor)  # noqa: E731
-        patch.setattr(ops._EagerTensorBase, "_numpy", watched)
-        weights, log = train(mini_records, workdir, at_step=lambda _: counts.append(len(count)))
-    return weights, log, workdir, counts
+    workdir = tmp_path_factory.mktemp("run")
+    return *train(mini_records, workdir), workdir
 
 
 def test_what_a_run_leaves(undisturbed):
-    _, log, workdir, _ = undisturbed
+    _, log, workdir = undisturbed
     names = {path.name for path in (workdir / "checkpoints").glob("*.index")}
     assert names == {"ckpt-3.index", "ckpt-6.index"}
 
@@ -180,7 +152,7 @@ def test_a_killed_or_stopped_run_ends_as_an_undisturbed_one_and_no_point_comes_t
     mini_records, undisturbed, tmp_path, caplog
 ):
     caplog.set_level(logging.INFO)
-    weights, log, whole, _ = undisturbed
+    weights, log, whole = undisturbed
     _, before = train(mini_records, tmp_path, kill=5)  # past the points of steps 2 and 4
     assert before == log[:5]  # the same seed gives the same run
     _, between = train(mini_records, tmp_path, stop=2)
@@ -197,7 +169,7 @@ def test_a_killed_or_stopped_run_ends_as_an_undisturbed_one_and_no_point_comes_t
 
 
 def test_another_precision_goes_on_and_float16_resumes_its_loss_scale(
-    mini_records, undisturbed, tmp_path, eagerly
+    mini_records, undisturbed, tmp_path
 ):
     run = shutil.copytree(undisturbed[2], tmp_path / "run")
     for path in (run / "checkpoints").glob("ckpt-6.*"):
@@ -214,14 +186,8 @@ def test_another_precision_goes_on_and_float16_resumes_its_loss_scale(
     assert len(log) == 1 and "loss_scale" not in log[0]
 
 
-def test_nothing_is_fetched_before_it_is_due(undisturbed):
-    """After the first call, which traces; points are due after 2 and 4, a checkpoint after 3."""
-    counts = undisturbed[3]
-    assert [b > a for a, b in zip(counts[1:], counts[2:])] == [True, True, True, False]
-
-
 def test_a_non_finite_loss_ends_the_run_before_its_weights_are_kept(
-    mini_records, tmp_path, monkeypatch, eagerly
+    mini_records, tmp_path, monkeypatch
 ):
     """A clip with non-finite flow: named, kept with the weights before it, and played again."""
     parse = record_format.parse
