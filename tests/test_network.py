@@ -161,14 +161,6 @@ def test_flow_beyond_the_bound_keeps_its_direction(network):
     assert np.isfinite(level(0.0, 0.0)).all()
 
 
-def test_frames_of_a_batch_do_not_meet(network, model):
-    clip = dict(tiny_network.clip(2, 3), size=SIZE)
-    both = flat(model({name: tf.constant(value) for name, value in clip.items()}))
-    rows = [flat(model({n: tf.constant(v[i : i + 1]) for n, v in clip.items()})) for i in (0, 1)]
-    for whole, *alone in zip(both, *rows):
-        np.testing.assert_allclose(whole, np.concatenate(alone), atol=2e-4)
-
-
 def test_the_model_is_the_submodels_one_by_one(network, model):
     clip = {name: tf.constant(value) for name, value in tiny_network.clip(2, 3).items()}
     made = model(dict(clip, size=SIZE))

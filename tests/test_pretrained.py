@@ -128,17 +128,6 @@ def test_without_a_network_it_says_what_to_put_where(world, server):
     assert not (world / "weights/notop.h5").exists()
 
 
-def test_where_the_cache_is(monkeypatch, tmp_path):
-    for name in ("A2D_TF_CACHE", "XDG_CACHE_HOME"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert cache.folder() == tmp_path / ".cache/a2d_tf"
-    monkeypatch.setenv("XDG_CACHE_HOME", "/xdg")
-    assert str(cache.folder()) == "/xdg/a2d_tf"
-    monkeypatch.setenv("A2D_TF_CACHE", "~/mine")
-    assert cache.folder() == tmp_path / "mine"
-
-
 def test_the_settings_of_a_run_keep_the_name(world, tmp_path):
     """So that its flags.txt starts the same run on another machine."""
     config = Config(learning=LearningConfig(init_flow="imagenet"))
