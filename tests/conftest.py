@@ -18,6 +18,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
 
+def pytest_collection_finish():
+    """What is imported by then is no garbage: each of the many collections leaves it out."""
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def forgotten_gradients():
     """What a test traced is let go after it.
