@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from a2d_files import coloured_frames, write_video
 from processes import ROOT, complaint, run_tool
+from test_mains import TINY
 
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.evaluation import metrics
@@ -20,12 +21,7 @@ from a2d_tf.evaluation.metrics.behaviours import Behaviours
 
 LABELS = LabelSpace(("mouse", "wheel"), ("run", "rest"), (11, 12, 22))
 HERE, THERE = [0, 0, 20, 10], [30, 30, 50, 40]
-TINY = (
-    "--image_height=64 --image_width=96 --backbone=resnet14 --width_multiplier=0.125 --norm=none "
-    "--flow_norm=same --fpn_channels=16 --rpn_channels=16 --head_units=32 --mask_channels=16 "
-    "--mask_layers=1 --test_proposals=20 --train_proposals=50 --max_detections=5 --roi_samples=16 "
-    "--steps=12 --checkpoint_every=1 --init_rgb= --init_flow= --workers=1 --device=cpu"
-).split()
+SMALL = [*TINY, "--steps=12", "--checkpoint_every=1", "--init_rgb=", "--init_flow=", "--workers=1"]
 
 
 def frame(truth, found):
@@ -114,7 +110,7 @@ def children(folder):
 @pytest.mark.slow
 def test_killed_in_training_and_given_again(words, tmp_path):
     output = tmp_path / "out"
-    command = [sys.executable, "tools/start.py", *words, "--", *TINY]
+    command = [sys.executable, "tools/start.py", *words, "--", *SMALL]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as killed:
         while killed.poll() is None and not list(output.glob("run/checkpoints/*.index")):
             time.sleep(0.05)
@@ -123,7 +119,7 @@ def test_killed_in_training_and_given_again(words, tmp_path):
     assert stages == ["check", "records", "settings"]
     time.sleep(1)
     assert not children(output)
-    done = run_tool("start", *words, "--", *TINY)
+    done = run_tool("start", *words, "--", *SMALL)
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
     assert [

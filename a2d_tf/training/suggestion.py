@@ -427,7 +427,7 @@ def notes(manifest: Manifest, contents: Contents, host: Host) -> list[str]:
     likely = "enough for a first result on videos like these"
     if train.clips < wanted:
         likely = (
-            "it will know these videos again, and find little in others; annotate about "
+            "likely to know these videos again, and to find less in others; annotate about "
             f"{wanted} frames, and each pair in several videos"
         )
     lines.append(f"{train.clips} annotated frames for {pairs} pairs: {likely}")
