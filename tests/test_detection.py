@@ -12,7 +12,6 @@ from a2d_tf.data.segmentations import encode_mask
 from a2d_tf.evaluation.box_data import Detections, Results, Truth
 from a2d_tf.evaluation.metrics import detection, zero_shot
 from a2d_tf.evaluation.metrics.detection import (
-    average_precision,
     metrics_of,
     metrics_of_results,
 )
@@ -124,16 +123,6 @@ A, B, C = [0, 0, 10, 10], [4, 0, 14, 10], [8, 0, 18, 10]  # each overlaps the ne
 )
 def test_boxes_of_a_frame(boxes, scores, targets, ap):
     assert one_actor(boxes, scores, targets) == pytest.approx(ap)
-
-
-def test_average_precision_literals():
-    hits = np.array([True, False, True])
-    assert average_precision(hits, 2) == pytest.approx((6 + 5 * 2 / 3) / 11)
-    assert average_precision(hits, 4) == pytest.approx((3 + 3 * 2 / 3) / 11)
-    # The levels .3, .6 and .7 are a rounding above the tenths, so that 3 of 10 reach 0, .1, .2.
-    for found, levels in enumerate([0, 2, 3, 3, 5, 6, 6, 7, 9, 10, 11]):
-        assert average_precision(np.ones(found, bool), 10) == pytest.approx(levels / 11)
-    assert average_precision(np.zeros(0, bool), 0) == average_precision(hits, 0) == 0
 
 
 def test_means_and_what_they_leave_out():

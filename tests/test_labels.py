@@ -45,11 +45,6 @@ def test_own_label_space_round_trips_through_json(tmp_path):
     assert LabelSpace.from_json(path) == space
 
 
-def test_sixteen_bit_codes_where_eight_are_too_few():
-    many = LabelSpace(tuple(f"x{i}" for i in range(30)), ("a", "b"), (11, 302))
-    assert many.code_dtype == np.uint16 and A2D.code_dtype == np.uint8
-
-
 @pytest.mark.parametrize(
     "text, field",
     [

@@ -93,14 +93,3 @@ def test_pixels_are_those_of_the_graph(levels):
             expected = masks.paint(*row, height=HEIGHT, width=WIDTH, per_pixel=per_pixel)
             np.testing.assert_array_equal(canvas.labels, expected[0])
             assert len(np.unique(canvas.labels)) > 3
-
-
-@pytest.mark.parametrize("share", [0, 0.3, 0.7, 1])
-def test_run_lengths_of_windows_at_any_border(share):
-    rng = np.random.default_rng(0)
-    for _ in range(300):
-        height, width = rng.integers(1, 7, 2).tolist()
-        rows, columns = (slice(*np.sort(rng.integers(0, n + 1, 2))) for n in (height, width))
-        shape = rows.stop - rows.start, columns.stop - columns.start
-        patch = masks.Patch(rows, columns, (rng.random(shape) < share).astype(np.float32))
-        assert patch.rle(height, width) == encode_mask(patch.mask(height, width))

@@ -122,11 +122,9 @@ DETECTION = ("--truth=truth.json", "--output=metrics.json", "--predicted=detecti
 @pytest.mark.parametrize(
     "words, complaint",
     [
-        ((), "no flags given"),
         (("segment", *FLAGS), "first word"),
         (("detection", "segmentation", *FLAGS), "first word"),
         (("segmentation", *FLAGS, "--zero_shot_actor=cat"), "--zero_shot_actor"),
-        (("segmentation", *FLAGS[2:]), "--truth is missing"),
         (("segmentation", *FLAGS), "truth holds no label maps"),
         (("detection", *DETECTION, "--truth=none.json"), "none.json: No such file"),
         (("detection", *DETECTION, "--zero_shot_actor=cow"), "'cow' is none of adult"),
