@@ -266,6 +266,12 @@ def test_what_is_no_export_is_refused(saved_model, tmp_path):
             (tmp_path / "saved_model.pb").write_bytes(b"damaged")
         with pytest.raises(InputError, match=f"{tmp_path}: damaged .* export the run again"):
             Predictor.from_saved_model(str(tmp_path))
+    copy = shutil.copytree(saved_model, tmp_path / "copy")
+    data = bytearray((copy / "saved_model.pb").read_bytes())
+    data[len(data) // 2] ^= 1
+    (copy / "saved_model.pb").write_bytes(data)
+    with pytest.raises(InputError, match=f"{copy}: damaged .saved_model.pb "):
+        Predictor.from_saved_model(str(copy))
 
 
 def assert_equal(made, expected, **tolerance):

@@ -330,6 +330,11 @@ def test_a_resumed_stream_is_the_undisturbed_one(mini_records, tmp_path):
         assert all(map(equal, whole[step:], resumed))
     other = training(manifest, 1, batch_size=5, shuffle_buffer=4, seed=4)
     assert not equal(whole[0], other[0])
+    data = bytearray((tmp_path / "3.tfrecord").read_bytes())
+    data[len(data) // 2] ^= 1
+    (tmp_path / "3.tfrecord").write_bytes(data)
+    with pytest.raises(InputError, match=f"{tmp_path}/3.tfrecord: damaged"):
+        training(manifest, 1)
 
 
 def test_each_epoch_has_every_record_once_in_an_order_and_a_view_of_its_own(mini_records, stream):

@@ -257,7 +257,8 @@ def training(
 def _endless(manifest, learning, start):
     """Return the training records, epoch after epoch, as (position, serialised) from `start` on."""
     paths, fraction = split_shards(manifest, "train"), learning.val_fraction
-    total = int(_serialized(paths, "train", fraction).reduce(0, lambda count, _: count + 1))
+    with records.naming(manifest.directory):
+        total = int(_serialized(paths, "train", fraction).reduce(0, lambda count, _: count + 1))
     if total == 0:
         raise InputError(f"no training record is left by --val_fraction={fraction}")
     epochs = tf.data.Dataset.range(start // total, tf.int64.max).flat_map(

@@ -27,9 +27,11 @@ magnitude is computed, never stored.
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import dataclasses
 import os
+import pathlib
 import re
 from collections.abc import Iterable, Iterator
 
@@ -316,12 +318,19 @@ def read_shard(path: str | os.PathLike) -> Iterator[bytes]:
 
 @contextlib.contextmanager
 def naming(path: str | os.PathLike) -> Iterator[None]:
-    """Reraise errors in the records of a shard as an InputError that names the shard."""
+    """Reraise errors in records as an InputError that names the shard.
+
+    Args:
+      path: of the shard; or their folder, which is read to find a damaged one.
+    """
     try:
         yield
     except (InputError, tf.errors.OpError) as error:
         if isinstance(error, tf.errors.ResourceExhaustedError):  # the records are not at fault
             raise
+        if isinstance(error, tf.errors.DataLossError) and os.path.isdir(path):
+            for shard in sorted(pathlib.Path(path).glob("*.tfrecord")):
+                collections.deque(read_shard(shard), maxlen=0)
         # TensorFlow's messages begin and end with names of its own; those of a graph that reads
         # begin with where it was made.
         text = str(error)

@@ -13,7 +13,7 @@ from typing import Any
 import tensorflow as tf
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import check_place, whole_folder, write_json
+from a2d_tf.core.files import check_place, file_digest, whole_folder, write_json
 from a2d_tf.serving.exported import FACTS, SAVED_MODEL
 from a2d_tf.serving.served_network import INPUTS, OUTPUTS, SIGNATURES, ServedNetwork
 from a2d_tf.training.run_folder import Run
@@ -77,7 +77,8 @@ def export(run: Run, output: str) -> dict[str, tf.types.experimental.ConcreteFun
     try:
         with whole_folder(output) as new:
             tf.saved_model.save(served, new, signatures=signatures)
-            write_json(os.path.join(new, FACTS), facts(run))
+            digest = file_digest(os.path.join(new, SAVED_MODEL))
+            write_json(os.path.join(new, FACTS), {**facts(run), "sha256": digest})
     except tf.errors.OpError as error:
         raise InputError(f"{output}: cannot be written ({error})") from error
     return signatures

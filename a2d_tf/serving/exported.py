@@ -9,7 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import load_json, number, whole
+from a2d_tf.core.files import file_digest, load_json, number, whole
 from a2d_tf.core.labels import LabelSpace
 
 FACTS = "a2d_tf.json"
@@ -29,6 +29,7 @@ _KIND = {
     "boxes_alone?": bool,
     "precision": str,
     "checkpoint": str,
+    "sha256": str,
 }
 
 Function = Callable[..., "dict[str, tf.Tensor]"]
@@ -48,6 +49,9 @@ def load(folder: str) -> tuple[dict[str, Function], dict[str, Any]]:
     """
     facts = load_json(os.path.join(folder, FACTS), _KIND, "name a folder that a2d_tf.export made")
     try:
+        # TensorFlow checks the weights itself, but not the graph.
+        if file_digest(os.path.join(folder, SAVED_MODEL)) != facts["sha256"]:
+            raise OSError(f"{SAVED_MODEL} is not as it was exported")
         model = tf.saved_model.load(folder)
         loaded = {name: _keeping(model, model.signatures[name]) for name in NAMES}
     except (OSError, KeyError, tf.errors.OpError) as error:
