@@ -16,7 +16,7 @@ from a2d_tf.annotations.document import (
     Numbering,
 )
 from a2d_tf.annotations.matching import Export, Matcher
-from a2d_tf.annotations.names import Names, check_label_space, check_mapped
+from a2d_tf.annotations.names import Names, check_label_space, check_mapped, check_spelling
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.segmentations import decode_parts
@@ -187,6 +187,7 @@ def test_a_frame_that_is_annotated_twice(videos):
         (instance("R1"), ("mouse", "rest")),
         (instance("R1", action="run"), ("mouse", "rest")),
         (instance(" cat - sit "), ("cat", "sit")),
+        (instance("le\u0301rot", action="e\u0301 "), ("l\u00e9rot", "\u00e9")),
         (instance("cat", action="__undefined__"), None),
         (instance("cat", actor="__undefined__", action="run"), ("cat", "run")),
         (instance("cat"), None),
@@ -194,7 +195,7 @@ def test_a_frame_that_is_annotated_twice(videos):
 )
 def test_actors_and_actions(tmp_path, given, expected):
     path = tmp_path / "names.json"
-    path.write_text(json.dumps({"rat": ["mouse", None], " R1": ["mouse", "rest"]}))
+    path.write_text(json.dumps({"rat": ["mouse ", None], " R1": ["mouse", "rest"]}))
     assert Names.load(path).pair(given) == expected
 
 
@@ -204,6 +205,14 @@ def test_a_label_space_tells_where_an_actor_with_a_hyphen_ends():
     assert Names(known=known).pair(instance("polar-bear-rest")) == ("polar-bear", "rest")
     assert Names(known=known).pair(instance("polar-bear")) == ("polar", "bear")
     assert Names(known=known).pair(instance("grey-wolf-rest")) == ("grey", "wolf-rest")
+    known = LabelSpace(("a", "a-b"), ("b-c", "c"), (11, 22))
+    assert Names(known=known).pair(instance("a-b-c")) is None  # it may be either
+
+
+def test_names_that_differ_in_case_alone_are_not_two_classes():
+    check_spelling([instance("cat-sit"), instance("Ball-Sits"), instance("cat-sit")], Names())
+    with pytest.raises(InputError, match=r"a.json: .*'Cat' is 'cat' elsewhere.*--names"):
+        check_spelling([instance("cat-sit"), instance("Cat-sit")], Names())
 
 
 def test_a_task_that_was_exported_again(videos):

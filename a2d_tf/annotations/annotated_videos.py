@@ -21,6 +21,7 @@ from a2d_tf.annotations.names import (
     Names,
     check_label_space,
     check_mapped,
+    check_spelling,
     derive_label_space,
 )
 from a2d_tf.core.errors import MAX_INSTANCES, MAX_MASK_PIXELS, InputError
@@ -262,6 +263,7 @@ class AnnotatedVideos:
         if label_space is not None:
             check_label_space(instances, self._names, label_space)
             return label_space
+        check_spelling(instances, self._names)
         return derive_label_space(dict.fromkeys(map(self._names.pair, instances)))
 
     def _code(self, instance):

@@ -2,14 +2,16 @@
 
 In this order: the file of `--names`; the attributes 'actor' and 'action'; the label as the actor,
 with the attribute 'action'; a label 'actor-action', split at its first hyphen, or where --labels
-knows both. Blanks around a name do not count.
+knows both. Blanks around a name do not count, nor does how its accents are composed.
 """
 
 from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 import os
+import unicodedata
 from collections.abc import Iterable, Mapping
 
 from a2d_tf.annotations.document import Instance
@@ -45,11 +47,13 @@ class Names:
             {str: _check_pair},
             'write {"label": ["actor", "action"]}, or ["actor", null] for the attribute \'action\'',
         )
-        return cls({label.strip(): (actor, action) for label, (actor, action) in content.items()})
+        return cls(
+            {_plain(label): (_plain(x), y and _plain(y)) for label, (x, y) in content.items()}
+        )
 
     def pair(self, instance: Instance) -> Pair | None:
         """Return the actor and the action of an instance; None if they cannot be told."""
-        label = instance.label.strip()
+        label = _plain(instance.label)
         given, action = _chosen(instance.actor), _chosen(instance.action)
         if label in self.by_label:
             actor, named = self.by_label[label]
@@ -68,14 +72,15 @@ class Names:
         return int(space.encode(space.actors.index(actor), space.actions.index(action)))
 
     def _split(self, label):
-        """Split 'actor-action' as the label space knows it, else at the first hyphen."""
+        """Split 'actor-action' as the label space knows it, else at the first hyphen.
+
+        The action is None where the label space knows two ways.
+        """
         places = [i for i, letter in enumerate(label) if letter == "-"] or [len(label)]
         splits = [(label[:i].strip(), label[i + 1 :].strip()) for i in places]
-        space = self.known
-        for actor, action in splits if space else ():
-            if actor in space.actors and action in space.actions:
-                return actor, action
-        return splits[0]
+        pairs = _pairs(self.known) if self.known else ()
+        known = [split for split in splits if split in pairs]
+        return (label, None) if len(known) > 1 else (known or splits)[0]
 
 
 NO_NAMES = Names()
@@ -89,8 +94,19 @@ def _check_pair(pair):
 
 def _chosen(value):
     """The text of an attribute; None where it has no value, which CVAT calls __undefined__."""
-    text = (value or "").strip()
+    text = _plain(value or "")
     return None if text in ("", "__undefined__") else text
+
+
+def _plain(name):
+    """A name without blanks around it, its accents composed."""
+    return unicodedata.normalize("NFC", name.strip())
+
+
+@functools.lru_cache(maxsize=4)
+def _pairs(space):
+    """The pairs of a label space, as names."""
+    return {(space.actors[x], space.actions[y]) for x, y in space.pairs}
 
 
 def check_mapped(instances: Iterable[Instance], names: Names) -> None:
@@ -110,6 +126,23 @@ def check_mapped(instances: Iterable[Instance], names: Names) -> None:
         )
 
 
+def check_spelling(instances: Iterable[Instance], names: Names) -> None:
+    """Check that no two names differ in case alone, which would be two classes.
+
+    Raises:
+      InputError: names an instance with such a name.
+    """
+    seen: dict[tuple[int, str], str] = {}
+    for instance in instances:
+        for place, name in enumerate(names.pair(instance) or ()):
+            other = seen.setdefault((place, name.casefold()), name)
+            if other != name:
+                raise InputError(
+                    f"{instance.where}: {shown(name)} is {shown(other)} elsewhere; correct one, or "
+                    "map the labels to one name by --names"
+                )
+
+
 def derive_label_space(pairs: Iterable[Pair]) -> LabelSpace:
     """Return a label space with these pairs.
 
@@ -117,7 +150,7 @@ def derive_label_space(pairs: Iterable[Pair]) -> LabelSpace:
     that action mAP leaves out, last.
     """
     pairs = list(pairs)
-    if set(pairs) <= {(A2D.actors[x], A2D.actions[y]) for x, y in A2D.pairs}:
+    if set(pairs) <= _pairs(A2D):
         return A2D
     actions = sorted({action for _, action in pairs}, key=lambda name: (name == "none", name))
     return LabelSpace.from_fields(
@@ -136,7 +169,7 @@ def check_label_space(instances: Iterable[Instance], names: Names, space: LabelS
     Raises:
       InputError: names the first instance whose pair the label space lacks.
     """
-    known = {(space.actors[x], space.actions[y]) for x, y in space.pairs}
+    known = _pairs(space)
     for instance in instances:
         pair = names.pair(instance)
         if pair not in known:
