@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from a2d_files import grey_frames, write_images, write_video
+from PIL import Image
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.data import frames
@@ -35,6 +36,18 @@ def test_frames_are_rgb(tmp_path, form):
     write = write_video if form == "mp4" else write_images
     ((_, frame),) = frames.read(write(tmp_path / "v.mp4", [red] * 3), [2])
     assert frame[..., 0].mean() > 200 and frame[..., 1:].max() < 30
+
+
+def test_images_are_turned_as_their_exif_says_and_have_one_page(tmp_path):
+    picture = Image.fromarray(np.arange(6 * 8 * 3, dtype=np.uint8).reshape(6, 8, 3))
+    exif, path = Image.Exif(), tmp_path / "1.webp"
+    exif[274] = 6  # to be turned clockwise
+    picture.save(path, exif=exif, lossless=True)
+    turned = np.rot90(np.asarray(picture)[..., ::-1], -1)
+    np.testing.assert_array_equal(frames.read_image(path, ""), turned)
+    picture.save(tmp_path / "1.tif", save_all=True, append_images=[picture])
+    with pytest.raises(InputError, match="1.tif: 2 images in one file"):
+        frames.read_image(tmp_path / "1.tif", "")
 
 
 def test_a_video_file_is_found_before_a_folder_of_its_frames(tmp_path):

@@ -15,7 +15,7 @@ from typing import Union
 
 import cv2
 import numpy as np
-from PIL import Image, ImageFile
+from PIL import ExifTags, Image, ImageFile, ImageOps
 
 from a2d_tf.core.errors import MAX_PIXELS, InputError, check_size
 from a2d_tf.data import decoder
@@ -182,18 +182,27 @@ def read_image(path: Path, remedy: str) -> np.ndarray:
     """Decode a PNG, JPEG, BMP, TIFF or WebP.
 
     Returns:
-      BGR uint8 [H, W, 3].
+      BGR uint8 [H, W, 3], turned as its EXIF says.
 
     Raises:
-      InputError: unreadable, truncated or too large; ends with the remedy.
+      InputError: unreadable, truncated, too large, or of several pages; ends with the remedy.
     """
     try:
         data = pathlib.Path(path).read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); {remedy}") from error
-    frame = decode_image(data, cv2.IMREAD_COLOR, path, remedy)
-    if frame is None:
+    frame, image = decode_image(data, cv2.IMREAD_COLOR, path, remedy), None
+    if frame is not None:
+        image = open_image(data, path, remedy)
+    if frame is None or image is None:
         raise InputError(f"{path}: not a readable image, or truncated; {remedy}")
+    pages = getattr(image, "n_frames", 1)
+    if pages > 1 and image.format in ("TIFF", "WEBP"):
+        raise InputError(f"{path}: {pages} images in one file; write each to a file of its own")
+    if image.format == "WEBP" and image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
+        # OpenCV turns the other formats alone.
+        rgb = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+        frame = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
     return frame
 
 
