@@ -2,7 +2,6 @@
 
 import gc
 import importlib
-import json
 import os
 import pathlib
 import shutil
@@ -168,7 +167,7 @@ def loaded_run(tmp_path_factory):
     run_folder.save_threshold(folder, 0.3, {})
     saver = tf.train.Checkpoint(network=network)
     path = tf.train.CheckpointManager(saver, str(folder / "checkpoints"), 1).save(7)
-    facts = json.loads((folder / "records.json").read_text())
+    facts = {name: getattr(tiny_network.manifest(), name) for name in run_folder.FACTS}
     return run_folder.Run(config.with_inference(score_threshold=0.3), network, facts, path)
 
 

@@ -11,6 +11,7 @@ import pytest
 from processes import run_tool
 from pycocotools import mask as rle_tools
 
+import a2d_tf
 from a2d_tf.core.errors import InputError
 from a2d_tf.data import records
 from a2d_tf.evaluation import box_data
@@ -229,6 +230,17 @@ def test_frames_are_scored_in_order_with_the_label_map_of_each_threshold(
             for array, other in zip(found, expected):
                 np.testing.assert_array_equal(array, other)
     assert len(numbers) > 3
+
+
+def test_scores_of_training_videos_are_marked(
+    evaluator, loaded_run, mini_records, monkeypatch, tmp_path, caplog
+):
+    monkeypatch.setattr("a2d_tf.evaluation.evaluator.Evaluator", lambda *_: evaluator)
+    known, *_ = videos = sorted(mini_records.videos("test"))
+    assert len(videos) == 2 and not mini_records.videos("train") & {*videos}
+    run = dataclasses.replace(loaded_run, trained_on=frozenset([known, "another"]))
+    scores = a2d_tf.metrics.evaluate(run, mini_records, "test", output=str(tmp_path / "scores"))
+    assert scores["trained_on"] == [known] and known in caplog.text
 
 
 def test_what_fails_in_a_thread_is_raised(evaluator, monkeypatch, tmp_path):

@@ -52,6 +52,12 @@ def test_what_may_change_and_what_may_not(tmp_path, monkeypatch, caplog):
     ):
         with pytest.raises(InputError, match=flag):
             run_folder.create(tmp_path, config, manifest())
+    other = manifest(source="b", videos=lambda split: {"w"})
+    with pytest.raises(InputError, match="RECORDS: not the records .*--init_run"):
+        run_folder.create(tmp_path, learns(), other)
+    monkeypatch.undo()
+    run_folder.create(tmp_path / "next", learns(init_run=str(tmp_path)), other)
+    assert json.loads((tmp_path / "next/records.json").read_text())["videos"] == ["v", "w"]
 
 
 def test_withheld_actions_are_not_learned_in_the_run_before(tmp_path, monkeypatch):

@@ -55,7 +55,8 @@ def make(seed=0, precision="float32", recompute=False, jit=False, **override):
 def manifest(**changes):
     """Stand in for the manifest of records for this network: what a run folder keeps of it."""
     facts = dict(flow_method="dis", image_height=64, image_width=96, clip_stride=1)
-    return types.SimpleNamespace(**{**facts, "label_space": A2D, "directory": "RECORDS", **changes})
+    facts |= dict(source="a", videos=lambda split: {"v"}, label_space=A2D, directory="RECORDS")
+    return types.SimpleNamespace(**{**facts, **changes})
 
 
 def normal(*shape, seed=0):

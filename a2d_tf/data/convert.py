@@ -309,6 +309,7 @@ def _publish(conversion, shards, sidecars):
         files=[
             {"name": shard.name, "split": shard.split}
             | {field: sidecar[field] for field in ("records", "bytes", "sha256")}
+            | {"videos": [video.vid for video in shard.videos]}
             for shard, sidecar in zip(shards, sidecars)
         ],
         skipped=[*source.skipped, *(item for sidecar in sidecars for item in sidecar["skipped"])],

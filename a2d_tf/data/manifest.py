@@ -39,6 +39,7 @@ _KIND = {
     **dict.fromkeys(("counts", "sizes", "native_sizes", "durations"), dict),
     "files": [
         {"name": _shard_name, "split": one_of(*SPLITS), "records": whole(), "bytes": whole()}
+        | {"videos?": [str]}
     ],
     "skipped": [{"item": str, "reason": str}],
     "mended": [{"item": str, "note": str}],
@@ -62,7 +63,7 @@ class Manifest:
       sizes: {'<height>x<width>': records}, the sizes of the stored frames.
       native_sizes: {'<height>x<width>': videos}, the sizes of the videos that have records.
       durations: {number of frames: videos} of the same videos; the number is a string.
-      files: the shards, a list of {'name', 'split', 'records', 'bytes', 'sha256'}.
+      files: the shards, a list of {'name', 'split', 'records', 'bytes', 'sha256', 'videos'}.
       skipped: list of {'item', 'reason'}, what --on_error skip left out, by path in the release.
       mended: list of {'item', 'note'}, the annotations with known faults that were repaired.
       labels: the fields of the label space, as in its JSON file.
@@ -130,6 +131,11 @@ class Manifest:
         counts = self.counts.get("train", {})
         boxes_alone = counts.get("boxes_alone", 0)
         return not boxes_alone or boxes_alone < counts["instances"]
+
+    def videos(self, split: str) -> set[str]:
+        """Return the names of a split's videos."""
+        shards = [shard for shard in self.files if shard["split"] == split]
+        return {video for shard in shards for video in shard.get("videos", ())}
 
     def check_frames(self, frames: int) -> None:
         """Raise an InputError if the clips are shorter than a network's temporal field."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,8 @@ from a2d_tf.evaluation.metrics import detection, segmentation, table
 
 if TYPE_CHECKING:
     from a2d_tf.training.run_folder import Run
+
+logger = logging.getLogger(__name__)
 
 __all__ = ["Detections", "Truth", "detections", "evaluate", "label_maps", "table"]
 
@@ -89,5 +92,13 @@ def evaluate(
         raise ValueError("a loaded run needs an output folder")
     manifest = records if isinstance(records, Manifest) else Manifest.load(records)
     run.check_records(manifest)
+    seen = sorted(run.trained_on & manifest.videos(split)) if split == "test" else []
+    if seen:
+        logger.warning(
+            "%s: the run was trained on %d of the test videos (%s): scores of these say nothing "
+            "of new videos; metrics.json lists them as 'trained_on'",
+            *(manifest.directory, len(seen), ", ".join(seen[:3])),
+        )
     evaluator = Evaluator(run.network, run.config, manifest)
-    return evaluator.evaluate(split, run.config.inference.score_threshold, output)
+    threshold = run.config.inference.score_threshold
+    return evaluator.evaluate(split, threshold, output, {"trained_on": seen} if seen else {})

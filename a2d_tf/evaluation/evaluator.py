@@ -241,7 +241,9 @@ class Evaluator:
             pictures=self._drawn(split, best, shown),
         )
 
-    def evaluate(self, split: str, threshold: float, output: str) -> dict:
+    def evaluate(
+        self, split: str, threshold: float, output: str, notes: dict | None = None
+    ) -> dict:
         """Score a split, and write the scores with everything that they are computed from.
 
         Args:
@@ -250,6 +252,7 @@ class Evaluator:
           output: folder, replaced as a whole: `metrics.json`; `detections.npz`, every RoI;
             `instances.json`, COCO results of the instances with p(actor) >= FLOOR; `truth.json`;
             `label_maps/<VID>/<%05d>.png` and, where they are complete, `label_truth/...`.
+          notes: further fields of `metrics.json`.
 
         Returns:
           The metrics, as in `metrics.json`.
@@ -259,9 +262,9 @@ class Evaluator:
         """
         check_place(output, _MARKS, "folder of scores")
         with whole_folder(output) as partial:
-            return self._evaluate(split, threshold, pathlib.Path(partial))
+            return self._evaluate(split, threshold, pathlib.Path(partial), notes)
 
-    def _evaluate(self, split, threshold, folder):
+    def _evaluate(self, split, threshold, folder, notes):
         """Evaluate into a folder beside the final one."""
         inputs, collected = self._inputs(threshold)
         metrics = [metric(inputs) for metric in registry.registered("evaluate")]
@@ -301,7 +304,7 @@ class Evaluator:
             saved = pool.submit(inputs.detections.save, folder / "detections.npz")
             scores = registry.results(metrics, inputs)
             saved.result()
-        scores["score_threshold"] = float(threshold)
+        scores.update(notes or {}, score_threshold=float(threshold))
         write_json(folder / "metrics.json", scores, sort_keys=True)
         return scores
 

@@ -2,7 +2,8 @@
 
 flags.txt             the resolved settings, reusable as --flagfile
 labels.json           the label space
-records.json          how its records were made: flow method, sizes and clip stride
+records.json          how its records were made: flow method, sizes and clip stride; a digest of
+                      their source, and the training videos
 checkpoints/          the newest weights with the optimizer's state
 best/                 the weights of the best validation, by joint mIoU or box F1, and its threshold
 diverged/             the batch of a step with a non-finite loss, and the weights before it
@@ -76,20 +77,30 @@ def create(workdir: str, config: Config, manifest: Manifest) -> None:
     Raises:
       InputError: the folder holds a run of another network or of other records.
     """
-    path = os.path.join(workdir, "flags.txt")
+    path, seen = os.path.join(workdir, "flags.txt"), manifest.videos("train")
+    if is_new(workdir):
+        for origin in filter(None, (config.learning.init_run, config.learning.init_checkpoint)):
+            seen |= {*_record_facts(origin).get("videos", ())}
     if os.path.exists(path):
         check_network(workdir, config, manifest.label_space)
-        _check_made_alike(_record_facts(workdir), manifest)
+        known = _record_facts(workdir)
+        _check_made_alike(known, manifest)
         # Changing these would not undo the steps that are done.
         fixed = ["seed", "val_fraction", "zero_shot_actor", "train_phase", "average_decay"]
         check_same(path, config, fixed)
         if not is_new(workdir):
             # The optimizer's moments would begin anew, and checkpoints lack the new layers.
             check_same(path, config, ["optimizer", "new_layers_rate"])
+            seen |= {*known.get("videos", ())}
+            if known.get("source", manifest.source) != manifest.source:
+                raise InputError(
+                    f"{manifest.directory}: not the records that {workdir} has begun with; give "
+                    "those, or start another run from it by --init_run"
+                )
             config = _with_start(config, path)
     write_text(os.path.join(workdir, "labels.json"), manifest.label_space.to_json())
-    facts = {name: getattr(manifest, name) for name in FACTS}
-    write_json(os.path.join(workdir, "records.json"), facts)
+    facts = {name: getattr(manifest, name) for name in (*FACTS, "source")}
+    write_json(os.path.join(workdir, "records.json"), {**facts, "videos": sorted(seen)})
     config.write(path)
 
 
@@ -138,7 +149,8 @@ def check_network(workdir: str, config: Config, labels: LabelSpace) -> None:
 
 def _check_made_alike(facts, manifest):
     """Raise InputError unless records are made as those that a network learned from."""
-    for name, value in facts.items():
+    for name in FACTS:
+        value = facts[name]
         if getattr(manifest, name) != value:
             raise InputError(
                 f"{manifest.directory}: records with {name} {getattr(manifest, name)}, but the "
@@ -147,8 +159,9 @@ def _check_made_alike(facts, manifest):
 
 
 def _record_facts(workdir):
-    facts = load_json(os.path.join(workdir, "records.json"), FACTS, "is this a run folder?")
-    return {name: facts[name] for name in FACTS}
+    """The contents of records.json."""
+    kind = {**FACTS, "source?": str, "videos?": [str]}
+    return load_json(os.path.join(workdir, "records.json"), kind, "is this a run folder?")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,12 +173,14 @@ class Run:
       network: with the weights of the checkpoint.
       records: {'flow_method', 'image_height', 'image_width', 'clip_stride'} of its records.
       checkpoint: the checkpoint's path.
+      trained_on: names of the videos of its training split.
     """
 
     config: Config
     network: Network
     records: dict[str, Any]
     checkpoint: str
+    trained_on: frozenset[str] = frozenset()
 
     def check_records(self, manifest: Manifest) -> None:
         """Raise InputError unless the records are of the kind that the network learned from."""
@@ -203,7 +218,9 @@ def load(workdir: str, given: dict[str, Any] | None = None, kind: str = "last") 
         _take_packed(network, os.path.join(workdir, packed.WEIGHTS))
     else:
         path = checkpoints.restore(network, workdir, kind)
-    return Run(config, network, _record_facts(workdir), path)
+    known = _record_facts(workdir)
+    facts = {name: known[name] for name in FACTS}
+    return Run(config, network, facts, path, frozenset(known.get("videos", ())))
 
 
 def _take_packed(network, path):
