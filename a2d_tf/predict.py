@@ -125,7 +125,7 @@ def _one(load, output, kinds, threshold):
 
 def _many(load, jobs, output, request, task, predict):
     """Predict this task's share of the videos of a library; returns the exit status."""
-    missing = set(request.unfinished(jobs, _OVERWRITE.value))
+    missing = set(request.unfinished(jobs))
     todo = [job for job in task.share(jobs) if job in missing]
     failures = predict(load, todo, request, _ON_ERROR.value) if todo else {}
     complete = library.conclude(output, jobs, request, failures, task)
@@ -173,6 +173,7 @@ def main(argv: list[str], predict: library.Predict = library.predict) -> int | N
         kinds=kinds,
         model=library.model(packed.find(model.value) if model is _MODEL else model.value),
         settings={**settings, **({"checkpoint": _CHECKPOINT.value} if _WORKDIR.value else {})},
+        overwrite=_OVERWRITE.value,
     )
     task = workers.Task.parse(_TASK.value) if _TASK.value else workers.ALONE
     return _many(load, jobs, output, request, task, predict)

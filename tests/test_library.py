@@ -1,6 +1,7 @@
 """A library of videos: its plan, one process, several tasks, and what is there already."""
 
 import csv
+import dataclasses
 import json
 import os
 import pathlib
@@ -146,7 +147,9 @@ def test_other_settings_are_named(tmp_path, changes, message):
     other = library.Request(**{"model": MODEL, **changes})
     with pytest.raises(InputError, match=f"out/a: finished .*{message}; .*--overwrite"):
         other.unfinished([job])
-    assert other.unfinished([job], overwrite=True) == [job]
+    with pytest.raises(InputError, match="out/a: finished "):  # since the videos were compared
+        library.predict_video(lambda: None, job, other)
+    assert dataclasses.replace(other, overwrite=True).unfinished([job]) == [job]
 
 
 def test_what_else_may_be_in_the_place_of_a_prediction(tmp_path):
@@ -164,15 +167,20 @@ def test_what_else_may_be_in_the_place_of_a_prediction(tmp_path):
     (place / outputs.RECORD).write_text("{")
     with pytest.raises(InputError, match="prediction.json: "):
         request.unfinished([job])
-    assert request.unfinished([job], overwrite=True) == [job]
+    assert dataclasses.replace(request, overwrite=True).unfinished([job]) == [job]
     shutil.rmtree(place)
     place.touch()
     with pytest.raises(InputError, match="out/a: not a folder"):
-        request.unfinished([job], overwrite=True)
+        dataclasses.replace(request, overwrite=True).unfinished([job])
     (tmp_path / "a.mp4").write_bytes(b"another")
     place.unlink()
-    finish(job, request, bytes=3)
-    with pytest.raises(InputError, match="finished for a.mp4 of 3 bytes, not a.mp4 of 7"):
+    finish(job, request, bytes=3, digest="1")
+    with pytest.raises(InputError, match="finished for another a.mp4 of 3 bytes, not a.mp4 of 7"):
+        request.unfinished([job])
+    shutil.rmtree(place)
+    finish(job, request)
+    (tmp_path / "a.mp4").write_bytes(b"Another")  # of the same size
+    with pytest.raises(InputError, match="finished for another a.mp4 of 7 bytes"):
         request.unfinished([job])
 
 
@@ -196,8 +204,9 @@ def contents(folder):
 def run(films, output, predictor, request=None, task="1/1", on_error="fail", overwrite=False):
     """What the command does with a library, in this process; (failures, whether complete)."""
     request, task = request or library.Request(model=MODEL), Task.parse(task)
+    request = dataclasses.replace(request, overwrite=overwrite)
     jobs = library.plan(str(films), None, str(output))
-    missing = request.unfinished(jobs, overwrite)
+    missing = request.unfinished(jobs)
     todo = [job for job in task.share(jobs) if job in missing]
     failures = library.predict(lambda: predictor, todo, request, on_error)
     return failures, library.conclude(str(output), jobs, request, failures, task)

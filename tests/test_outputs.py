@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import os
 import types
 
 import cv2
@@ -140,10 +141,28 @@ def test_files_of_the_users_own_stay(tmp_path, name):
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / name]
 
 
+def test_two_predictions_do_not_replace_each_other(tmp_path):
+    one, many = str(tmp_path / "one"), str(tmp_path / "library/a")
+    with outputs.opened(one, reader()) as files:
+        with pytest.raises(outputs.OutputError, match="one: another process predicts into it"):
+            with outputs.opened(one, reader()):
+                pass
+        files.add(frame(1), A2D)
+    assert (tmp_path / "one/video.json").exists()
+    with pytest.raises(outputs.OutputError, match="library/a: another process has written"):
+        with outputs.opened(many, reader(), record={"every": 1}) as files:
+            files.add(frame(1), A2D)
+            with outputs.opened(many, reader(), record={"every": 2}) as other:
+                other.add(frame(1), A2D)
+    assert load(tmp_path / "library/a", outputs.RECORD)["every"] == 2
+    assert os.listdir(tmp_path / "library") == ["a"]
+
+
 def test_an_earlier_prediction_is_replaced_and_what_a_killed_one_left_removed(tmp_path):
     write(tmp_path, FILM)
     (tmp_path / outputs.RECORD).write_text("{}")  # of a library, which would take it for its own
-    (tmp_path / f"{outputs.HIDDEN}0/new").mkdir(parents=True)
+    (tmp_path / f"{outputs.HIDDEN}0").mkdir()
+    (tmp_path / f"{outputs.HIDDEN}0/lock").touch()
     (tmp_path / "mine.txt").touch()
     write(tmp_path, {1: []})
     assert load(tmp_path, "tracks.json") == load(tmp_path, "detections.json") == []

@@ -7,12 +7,14 @@ A reader finds the old file or the new one, never a part. A damaged header can c
 from __future__ import annotations
 
 import contextlib
+import glob
 import hashlib
 import json
 import os
 import pathlib
 import re
 import secrets
+import shutil
 import tempfile
 import zipfile
 import zlib
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     import h5py
 
 Path = Union[str, os.PathLike]
+_LOCK = "lock"  # of a process that is at work in a hidden folder
 _LARGEST = 1e300  # of a JSON number, which can be NaN, infinite or of any length
 UNREADABLE = (
     EOFError,
@@ -272,6 +275,27 @@ def check_place(place: str, marks: Iterable[str], kind: str) -> None:
 
 
 @contextlib.contextmanager
+def hidden_folder(parent: str, prefix: str) -> Iterator[tuple[str, bool]]:
+    """Yield a new folder, removed at the end, and whether no other process has one beside it.
+
+    Those that killed processes left are removed: nobody holds the lock in them.
+
+    Raises:
+      OSError: it cannot be made.
+    """
+    pattern = os.path.join(glob.escape(parent), f"{prefix}*", _LOCK)
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=parent) as own:
+        lock, alone = os.path.join(own, _LOCK), True
+        with locked(lock), locked(lock, wait=False) as lockless:
+            for other in [] if lockless else glob.glob(pattern):
+                with locked(other, wait=False) as left:
+                    if left:
+                        shutil.rmtree(os.path.dirname(other), ignore_errors=True)
+                alone = alone and (left or other == lock)
+            yield own, alone
+
+
+@contextlib.contextmanager
 def whole_folder(place: str, replace: bool = True) -> Iterator[str]:
     """Yield an empty folder that afterwards takes `place`; after an error nothing has changed.
 
@@ -284,7 +308,7 @@ def whole_folder(place: str, replace: bool = True) -> Iterator[str]:
     parent = os.path.dirname(os.path.abspath(place))
     try:
         os.makedirs(parent, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".partial-", dir=parent) as partial:
+        with hidden_folder(parent, ".partial-") as (partial, _):
             new = os.path.join(partial, "new")
             os.mkdir(new)
             yield new

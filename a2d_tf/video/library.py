@@ -28,7 +28,14 @@ from tqdm import tqdm
 
 from a2d_tf.core.command_line import written
 from a2d_tf.core.errors import InputError, shown
-from a2d_tf.core.files import file_digest, is_file_name, load_json, read_text, write_text
+from a2d_tf.core.files import (
+    file_digest,
+    hidden_folder,
+    is_file_name,
+    load_json,
+    read_text,
+    write_text,
+)
 from a2d_tf.core.workers import ALONE, Task, stop_at_once
 from a2d_tf.data import frames
 from a2d_tf.ops import tracking
@@ -49,7 +56,11 @@ SUMMARY, FAILED = "summary.csv", "failed.csv"
 ON_ERROR = ("fail", "skip")
 Predict = Callable[..., "dict[str, str]"]  # `predict`, or another way to do it
 _TAKEN = (SUMMARY, FAILED, KINDS["page"])  # names of the library's own files
-_RECORD = {"video": str, "bytes": (int, None), "model": str, "model_sha256": str, "settings": {}}
+_RECORD = {
+    **{"video": str, "bytes": (int, None), "digest": (str, None)},
+    **{"model": str, "model_sha256": str, "settings": {}},
+}
+_ENDS = 1 << 18  # bytes of a file that tell it from another, from its start and to its end
 
 
 @dataclasses.dataclass(frozen=True)
@@ -256,6 +267,7 @@ class Request:
       kinds: those of `predictions.KINDS` that are written.
       model: of `model`.
       settings: further settings that tell predictions apart, as {flag: value}.
+      overwrite: whether a prediction of other settings counts as none, rather than as an error.
     """
 
     start: float = 0.0
@@ -266,33 +278,36 @@ class Request:
     kinds: tuple[str, ...] = tuple(KINDS)
     model: dict[str, str] = dataclasses.field(default_factory=dict)
     settings: dict[str, Any] = dataclasses.field(default_factory=dict)
+    overwrite: bool = False
 
     def record(self, job: Job) -> dict[str, Any]:
         """Return the contents of a job's `prediction.json`, but for the number of frames.
 
-        `bytes` is None if the video, or the file that a link leads to, is gone.
+        `bytes` and `digest`, of the sizes, first and last bytes of its files, are None if the
+        video, or the file that a link leads to, is gone.
         """
         span = {name: getattr(self, name) for name in ("start", "end", "every", "window")}
         settings = {**span, "results": ",".join(self.kinds), **self.settings}
         try:
-            size = sum(file.stat().st_size for file in frames.files(job.path, video_files.IMAGES))
+            size, digest = _content(frames.files(job.path, video_files.IMAGES))
         except OSError:
-            size = None
+            size = digest = None
         name = os.path.basename(os.path.abspath(job.path))
-        return {"video": name, "bytes": size, **self.model, "settings": settings}
+        video = {"video": name, "bytes": size, "digest": digest}
+        return {**video, **self.model, "settings": settings}
 
-    def is_finished(self, job: Job, overwrite: bool = False) -> bool:
+    def is_finished(self, job: Job, overwrite: bool | None = None) -> bool:
         """Return whether the results of a job are there and whole.
 
         Args:
           job: the job.
-          overwrite: whether a prediction of other settings counts as none, rather than as an error.
+          overwrite: in place of the request's own.
 
         Raises:
           InputError: its place is taken: by a prediction that is not the wanted one, with the field
             that differs, or by something else.
         """
-        place = job.output
+        place, overwrite = job.output, self.overwrite if overwrite is None else overwrite
         if os.path.lexists(place) and not os.path.isdir(place):
             raise InputError(f"{place}: not a folder; remove it, or give another --output")
         there = set(os.listdir(place)) if os.path.isdir(place) else set()
@@ -315,10 +330,24 @@ class Request:
             )
         return False
 
-    def unfinished(self, jobs: Sequence[Job], overwrite: bool = False) -> list[Job]:
-        """Return the jobs whose results are not there; arguments and errors as of `is_finished`."""
+    def unfinished(self, jobs: Sequence[Job]) -> list[Job]:
+        """Return the jobs whose results are not there; errors as of `is_finished`."""
         compared = tqdm(jobs, "Comparing with what is there", unit="video", leave=False)
-        return [job for job in compared if not self.is_finished(job, overwrite)]
+        return [job for job in compared if not self.is_finished(job)]
+
+
+def _content(files):
+    """(bytes in all, digest of each size and of each file's first and last bytes) of files."""
+    size, digest = 0, hashlib.sha256()
+    for path in files:
+        with open(path, "rb") as file:
+            end = file.seek(0, os.SEEK_END)
+            digest.update(f"{end} ".encode())
+            for start in (0, max(0, end - _ENDS)):
+                file.seek(start)
+                digest.update(file.read(_ENDS))
+        size += end
+    return size, digest.hexdigest()
 
 
 def _difference(there, wanted):
@@ -333,11 +362,11 @@ def _difference(there, wanted):
         if was != now:
             return f"finished {was}, not {now}"
     # A video that is gone since is not another one.
-    same = wanted["bytes"] in (None, there["bytes"])
+    same = wanted["digest"] in (None, there["digest"])
     if there["video"] != wanted["video"] or not same:
         return (
-            f"finished for {there['video']} of {there['bytes']} bytes, not {wanted['video']} of "
-            f"{wanted['bytes']}"
+            f"finished for another {there['video']} of {there['bytes']} bytes, not "
+            f"{wanted['video']} of {wanted['bytes']}"
         )
     return None
 
@@ -359,6 +388,8 @@ def predict_video(
     Raises:
       InputError, KeyboardInterrupt: as of `outputs.predict`.
     """
+    if request.is_finished(job):  # by another process, since the videos were compared
+        return ""
     reader = video_files.Reader(job.path)
     span = streaming.Span.of_seconds(reader, request.start, request.end, request.every)
     try:
@@ -485,7 +516,8 @@ def conclude(
         _remove(place(KINDS["page"]))
     for path in waiting:
         _remove(path)
-    outputs.sweep(output)
+    with hidden_folder(output, outputs.HIDDEN):  # which removes what killed processes left
+        pass
     return True
 
 

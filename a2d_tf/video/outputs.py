@@ -5,9 +5,9 @@ from __future__ import annotations
 import collections
 import contextlib
 import csv
-import glob
 import json
 import os
+import pathlib
 import shutil
 import tempfile
 from collections.abc import Callable, Collection, Iterator
@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from a2d_tf.core import devices
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import replace_folder, write_json
+from a2d_tf.core.files import hidden_folder, replace_folder, write_json
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.core.workers import in_threads, stop_on_signal
 from a2d_tf.evaluation import box_data
@@ -119,7 +119,7 @@ def opened(
     """Yield the `Outputs` of a prediction, whose files move to their places at the end.
 
     The files are first written into a hidden folder. After an error, or without any frame, nothing
-    in `folder` has changed.
+    in `folder` has changed. Two processes do not replace each other's results.
 
     Args:
       folder: made if missing; results of an earlier prediction there are replaced.
@@ -137,7 +137,12 @@ def opened(
     try:
         _check_place(folder)
         os.makedirs(parent, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=HIDDEN, dir=parent) as hidden:
+        with hidden_folder(parent, HIDDEN) as (hidden, alone):
+            if record is None and not alone:
+                raise OutputError(
+                    f"--output={folder}: another process predicts into it; give another --output"
+                )
+            before = _mark(folder)
             new = os.path.join(hidden, "new")
             os.mkdir(new)
             with Outputs(new, reader, every, kinds) as files:
@@ -148,17 +153,20 @@ def opened(
                 _move_files(new, folder)
             else:
                 write_json(os.path.join(new, RECORD), {**record, "frames": files.frames})
+                if _mark(folder) != before:
+                    raise OutputError(
+                        f"{folder}: another process has written other results there meanwhile; "
+                        "give another --output"
+                    )
                 replace_folder(new, folder, os.path.join(hidden, "old"))
-        if record is None:
-            sweep(folder)
     except OSError as error:
         raise OutputError(f"--output={folder}: cannot be written ({error})") from error
 
 
-def sweep(folder: str) -> None:
-    """Remove the hidden folders that killed processes left; nobody may be writing here."""
-    for left in glob.glob(os.path.join(glob.escape(folder), f"{HIDDEN}*")):
-        shutil.rmtree(left, ignore_errors=True)
+def _mark(folder):
+    """What tells a finished prediction of a library from another one; None where there is none."""
+    with contextlib.suppress(OSError):
+        return pathlib.Path(folder, RECORD).read_bytes()
 
 
 def _move_files(new, folder):
