@@ -61,7 +61,7 @@ def test_a_flagfile_that_cannot_be_used_is_named(parse, tmp_path):
 
 
 def test_words_pass_in_their_order(parse, tmp_path):
-    (tmp_path / "f.flags").write_text("--steps=5\n// a comment\n--noflip\n")
+    (tmp_path / "f.flags").write_text("\ufeff--steps=5\n// a comment\n--noflip\n")
     words = ["a", "--flagfile", str(tmp_path / "f.flags"), "b", "--seed", "4", "--", "--steps=9"]
     assert parse(*words) == ["program", "a", "b", "--steps=9"]
 

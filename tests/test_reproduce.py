@@ -178,6 +178,7 @@ def test_flags_of_trainings(reproduce, tmp_path):
         (["--workdir=w", "--train=steps=3"], "--train=steps=3"),
         (["--workdir=w", "--runs=full,no_such"], "'no_such'"),
         (["--workdir=w", "--seeds=a"], "--seeds=a"),
+        (["--workdir=w", f"--seeds={2**32}"], f"--seeds={2**32}"),
         (["--workdir=w", "--records=no_such"], "no_such/manifest.json"),
         (["--workdir={old}"], "settings.json"),
     ],

@@ -89,7 +89,7 @@ class AnnotatedVideos:
         self.documents = tuple(document for _, documents in read for document in documents)
         self._frames = matcher.match(read)
         if not self._frames:
-            left_out = "; ".join(_left_out(self.documents))
+            (left_out,) = _left_out(self.documents) or ["annotate some, and export it again"]
             raise InputError(f"{exports[0].path}: not one annotated frame; {left_out}")
         self._names = dataclasses.replace(names, known=label_space)
         self.label_space = self._check_names(label_space)

@@ -31,7 +31,7 @@ from a2d_tf.commands import processes
 from a2d_tf.core import command_line
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import is_file_name, locked, read_text
+from a2d_tf.core.files import file_digest, is_file_name, locked, read_text
 from a2d_tf.data import mini
 from a2d_tf.data.flow import METHODS
 from a2d_tf.data.manifest import Manifest
@@ -306,6 +306,8 @@ def main(argv: list[str]) -> None:
         seeds = [int(seed) for seed in _SEEDS.value]
     except ValueError as error:
         raise InputError(f"--seeds={','.join(_SEEDS.value)}: whole numbers, as 0,1,2") from error
+    if any(not 0 <= seed < 2**32 for seed in seeds):
+        raise InputError(f"--seeds={','.join(_SEEDS.value)}: from 0 to {2**32 - 1}")
     given, lacking = None, []
     if _RECORDS.value and _FOLDS.value:
         raise InputError("--records and --folds: records have one split; give --annotations")
@@ -319,7 +321,9 @@ def main(argv: list[str]) -> None:
     folds = read_folds(_FOLDS.value) if _FOLDS.value else {"": []}
     settings = {
         "base": _BASE.value,
+        "base_sha256": file_digest(command_line.find(_BASE.value)),
         "records": given and given.directory,
+        "records_source": given and given.source,
         "release": _RELEASE.value,
         "annotations": _ANNOTATIONS.value,
         "build": _BUILD.value,

@@ -209,7 +209,7 @@ def _flagfile(path, places, inside):
     if path in inside:
         raise flags.Error(f"{inside[-1]}: --flagfile={path} is this file, or one that names it")
     try:
-        text = pathlib.Path(path).read_text(encoding="utf-8")
+        text = pathlib.Path(path).read_text(encoding="utf-8-sig")
         if "\0" in text:
             raise ValueError("zeros in it")  # absl compares a long flag with all others
     except (OSError, ValueError) as error:

@@ -306,6 +306,8 @@ def whole_folder(place: str, replace: bool = True) -> Iterator[str]:
       InputError: it cannot be written.
     """
     parent = os.path.dirname(os.path.abspath(place))
+    if os.path.ismount(place):
+        raise InputError(f"{place}: a mount point, which cannot be replaced; name a folder in it")
     try:
         os.makedirs(parent, exist_ok=True)
         with hidden_folder(parent, ".partial-") as (partial, _):

@@ -60,7 +60,8 @@ class Flow:
         except cv2.error as error:
             size = f"{current.shape[0]}x{current.shape[1]} pixels"
             raise InputError(
-                f"flow method '{self.method}' cannot work on frames of {size}; use 'farneback'"
+                f"flow method '{self.method}' cannot work on frames of {size}; give larger "
+                "ones, or train on records of --flow_method=farneback"
             ) from error
 
 

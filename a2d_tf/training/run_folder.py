@@ -80,7 +80,8 @@ def create(workdir: str, config: Config, manifest: Manifest) -> None:
     path, seen = os.path.join(workdir, "flags.txt"), manifest.videos("train")
     if is_new(workdir):
         for origin in filter(None, (config.learning.init_run, config.learning.init_checkpoint)):
-            seen |= {*_record_facts(origin).get("videos", ())}
+            if os.path.isfile(os.path.join(origin, "records.json")):
+                seen |= {*_record_facts(origin).get("videos", ())}
     if os.path.exists(path):
         check_network(workdir, config, manifest.label_space)
         known = _record_facts(workdir)
