@@ -259,6 +259,8 @@ def _endless(manifest, learning, start):
     paths, fraction = split_shards(manifest, "train"), learning.val_fraction
     with records.naming(manifest.directory):
         total = int(_serialized(paths, "train", fraction).reduce(0, lambda count, _: count + 1))
+    if not manifest.counts["train"]["instances"]:
+        raise InputError(f"{manifest.directory}: no training clip shows an instance; annotate some")
     if total == 0:
         raise InputError(f"no training record is left by --val_fraction={fraction}")
     epochs = tf.data.Dataset.range(start // total, tf.int64.max).flat_map(

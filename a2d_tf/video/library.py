@@ -541,5 +541,5 @@ def _write_rows(path, rows):
     if rows is None:
         return _remove(path)
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    csv.writer(text, lineterminator="\n").writerows(map(outputs.no_formulas, rows))
     write_text(path, text.getvalue())

@@ -10,7 +10,7 @@ import os
 import pathlib
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import cv2
@@ -37,6 +37,11 @@ _NEEDS = {"page": ("overlay", "tracks")}
 _STRETCH = ("start_second", "end_second", "start_frame", "end_frame")
 COLUMNS = ("track_id", "actor", "action", *_STRETCH, "mean_score")
 _IN_MEMORY = 1 << 14  # bytes of a track's rows that are held in memory
+
+
+def no_formulas(row: Iterable[Any]) -> list:
+    """Return the cells of a CSV's row, with an apostrophe before what a spreadsheet would run."""
+    return [f"'{x}" if isinstance(x, str) and x.startswith(("=", "+", "@")) else x for x in row]
 
 
 def with_needs(kinds: Collection[str]) -> tuple[str, ...]:
@@ -272,14 +277,14 @@ class Outputs:
             row = {"category_id": code, "score": round(score, 6), "bbox": result["bbox"]}
             ended = self._tracks[identity].add(self.frames, frame, row)
             if ended:
-                self._rows.writerow(ended)
+                self._rows.writerow(no_formulas(ended))
         self._end(self.frames - tracking.PATIENCE - 1)
 
     def _end(self, last):
         """Write the tracks that were last seen in the answered frame `last` or before it."""
         for identity in [i for i, track in self._tracks.items() if track.seen <= last]:
             track = self._tracks.pop(identity)
-            self._rows.writerow(track.end())
+            self._rows.writerow(no_formulas(track.end()))
             track.write(self._ended.next())
 
     def _describe(self, labels):
