@@ -1,6 +1,5 @@
 """Train the network: python -m a2d_tf.train --flagfile=F --records=RECORDS --workdir=RUN."""
 
-import contextlib
 import os
 import re
 import shlex
@@ -57,7 +56,7 @@ def main(argv: list[str]) -> None:
     hardware = devices.prepare(_DEVICE.value, learning.deterministic)
     tf.keras.utils.set_random_seed(learning.seed)
     strategy = replicas.make(learning.strategy, learning.replicas)
-    hardware.announce(config.compute.precision, replicas.local_devices(strategy))
+    hardware.announce(config.compute.precision, strategy.num_replicas_in_sync)
     pipeline.check_batch(learning.batch_size, strategy.num_replicas_in_sync)
     with strategy.scope():
         inherited = run_folder.inherited_threshold(config, manifest)
@@ -67,9 +66,7 @@ def main(argv: list[str]) -> None:
         threshold = config.inference.score_threshold
         if threshold < 0:
             threshold = inherited["threshold"] if inherited else run_folder.DEFAULT_THRESHOLD
-        # Workers of one training share the run folder; other trainings are kept out of it.
-        lock = locked(os.path.join(workdir, ".lock"), wait=False)
-        with lock if replicas.is_chief() else contextlib.nullcontext(True) as held:
+        with locked(os.path.join(workdir, ".lock"), wait=False) as held:
             if not held:
                 raise InputError(
                     f"{workdir}: another training uses this run folder; stop it, or give another "
@@ -106,17 +103,17 @@ def _prepare(network, config, manifest, workdir, *, inherited):
     Returns the `weights.LoadReport` of these, if there is one.
     """
     from a2d_tf.evaluation.reports import dashboard
-    from a2d_tf.training import replicas, run_folder, run_start
+    from a2d_tf.training import run_folder, run_start
 
     new = run_folder.is_new(workdir)
     report = run_start.initialise(network, config) if new else None
     run_folder.create(workdir, config, manifest)
-    if replicas.is_chief() and new:
+    if new:
         run_folder.forget(workdir)
         dashboard.describe(workdir, config)
         if report:
             report.publish(workdir)
-    if replicas.is_chief() and inherited:
+    if inherited:
         run_folder.save_threshold(workdir, **inherited)
     return report
 
@@ -145,7 +142,7 @@ def _validation(network, config, manifest, workdir, *, threshold):
     """Return the validation of a run, or pictures of training clips where no video is held out."""
     from a2d_tf.evaluation.evaluator import Evaluator
     from a2d_tf.evaluation.reports import dashboard
-    from a2d_tf.training import replicas, run_folder
+    from a2d_tf.training import run_folder
     from a2d_tf.training.checkpoints import tagged
     from a2d_tf.training.fit import Validated
     from a2d_tf.training.forward import make_measure
@@ -158,8 +155,7 @@ def _validation(network, config, manifest, workdir, *, threshold):
         if validation is None:
             pictures = evaluator.pictures("train", threshold, _PICTURES.value)
             return Validated({}, {tag: image[None] for tag, image in pictures.items()})
-        if replicas.is_chief():
-            run_folder.save_threshold(workdir, validation.threshold, validation.metrics)
+        run_folder.save_threshold(workdir, validation.threshold, validation.metrics)
         return Validated(
             {**tagged(validation.losses), **dashboard.scalars(validation)},
             dashboard.images(validation, network.labels),

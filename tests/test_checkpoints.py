@@ -145,16 +145,6 @@ def test_the_best_is_kept_apart(tmp_path):
     assert json.loads((tmp_path / "best" / "validation.json").read_text()) == best
 
 
-def test_the_first_worker_decides_what_is_best(tmp_path, monkeypatch):
-    """Another worker saves where the first one does, whatever its own score, and writes nothing."""
-    made, *_ = checkpointer(tmp_path)
-    monkeypatch.setattr(checkpoints.replicas, "is_chief", lambda: False)
-    for first in (True, False):
-        monkeypatch.setattr(checkpoints.replicas, "make_any", lambda f=first: lambda own: own or f)
-        assert made.save_best(99.0, 0.1) is first
-    assert not list(tmp_path.iterdir())
-
-
 def test_averages_are_what_a_reader_gets_and_a_run_goes_on_with_its_own(tmp_path):
     made, network, step, means = checkpointer(tmp_path, averages=True)
     network.weight.assign([2.0, 2, 2])

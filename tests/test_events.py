@@ -5,7 +5,6 @@ import pytest
 import tensorflow as tf
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.training import replicas
 from a2d_tf.training.checkpoints import Events
 
 
@@ -52,11 +51,3 @@ def test_points_that_cannot_be_written(tmp_path):
     (tmp_path / "tensorboard").write_text("in the way")
     with pytest.raises(InputError, match="tensorboard: the points of step 1 cannot be kept"):
         Events(tmp_path).write("train", 1, {"loss/total": 1.0})
-
-
-def test_only_the_chief_writes(tmp_path, monkeypatch):
-    monkeypatch.setattr(replicas, "is_chief", lambda: False)
-    log = Events(tmp_path)
-    log.write("train", 1, {"loss/total": 1.0})
-    log.trim("train", 0)
-    assert not list(tmp_path.iterdir())

@@ -243,7 +243,7 @@ def test_a_step_of_a_phase_leaves_the_rest_bit_for_bit(phase, eagerly, batch_nor
     network.set_phase(phase)
     before = {v.ref(): v.numpy() for v in network.variables}
     step = make_train_step(TrainState(network, optimizer.make(learning)), learning)
-    values = step(tiny_network.labelled(2), tf.constant(0, tf.int64))
+    values = step(tiny_network.labelled(2), 0)
     terms = {"roi_cls", "box_reg", "actor_cls", "mask"} if phase == "actor" else {"action_cls"}
     assert set(values) == terms | {"total", "gradient_norm", "proposal_recall", "positives"}
     changed = {v.ref() for v in network.variables if (v.numpy() != before[v.ref()]).any()}

@@ -75,7 +75,7 @@ def test_a_power_of_two_as_loss_scale_changes_nothing():
         network = make("float32", use_flow=False, temporal_layers=0)
         opt = optimizer.make(LEARNING)
         step = make_train_step(TrainState(network, opt, loss_scale=scale), LEARNING)
-        step(tiny_network.labelled(1), tf.constant(0, tf.int64))
+        step(tiny_network.labelled(1), 0)
         weights.append([v.numpy() for v in network.trainable_weights])
     for a, b in zip(*weights):
         np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-9)
@@ -91,7 +91,7 @@ def test_a_step_that_overflows_changes_the_scale_alone(monkeypatch):
     step = make_train_step(TrainState(network, opt, loss_scale=scale), LEARNING)
     for start, norm, later in ((2.0**100, 0.0, 2.0**24), (1.0, np.inf, 1.0)):
         scale.value.assign(start)
-        values = step(tiny_network.labelled(1), tf.constant(0, tf.int64))
+        values = step(tiny_network.labelled(1), 0)
         assert values["loss_scale"] == start and values["gradient_norm"] == norm
         assert np.isfinite(values["total"]) and int(opt.iterations) == 0
         assert float(scale.value) == later

@@ -131,7 +131,7 @@ def test_it_learns_alone(network):
     )
     step = make_train_step(TrainState.create(network, config), config)
     batch = halved(tiny_network.labelled(2))
-    losses = [float(step(batch, tf.constant(i, tf.int64))["mask"]) for i in range(40)]
+    losses = [float(step(batch, i)["mask"]) for i in range(40)]
     assert np.mean(losses[-5:]) < 0.4 * np.mean(losses[:3])
     changed = {v.ref() for v in network.variables if (v.numpy() != before[v.ref()]).any()}
     assert changed <= {v.ref() for v in network.refiner.variables} and changed >= own

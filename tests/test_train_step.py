@@ -34,7 +34,7 @@ def run(steps):
     log, kept = [], []
     for number in range(steps):
         batch = tiny_network.labelled(1, frames=1, seed=number)
-        values = step(batch, tf.constant(number, tf.int64))
+        values = step(batch, number)
         log.append({name: float(value) for name, value in values.items()})
         variables = [*network.variables, *state.optimizer.variables(), *state.averages.values]
         kept.append([v.numpy() for v in (*variables, *state.loss_scale.variables)])
@@ -77,7 +77,7 @@ def test_new_layers_learn_at_a_rate_of_their_own():
         filled = [name for name in named if name.startswith("rgb_resnet")]
         state = train_step.TrainState.create(network, learning, filled)
         train_step.make_train_step(state, learning)(
-            tiny_network.labelled(1, frames=1), tf.constant(0, tf.int64)
+            tiny_network.labelled(1, frames=1), 0
         )
         slots = {name: state.optimizer.get_slot(x, "momentum") for name, x in named.items()}
         return {name: slot.numpy() for name, slot in slots.items()}, filled

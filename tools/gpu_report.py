@@ -164,16 +164,16 @@ def step(layout: bool, replicas: int = 1, **options: Any) -> dict:
             batch = next(stream)
             stream = iter(strategy.experimental_distribute_dataset(_endless(batch)))
         began = time.perf_counter()
-        _run(train_step, stream, 0)["total"].numpy()
+        train_step(next(stream), 0)["total"].numpy()
         first = time.perf_counter() - began
         for number in range(1, 4):
-            _run(train_step, stream, number)["total"].numpy()
+            train_step(next(stream), number)["total"].numpy()
         devices.forget_peak()
         count, host = 5 if _SMALL.value else 50, []
         began = time.perf_counter()
         for number in range(4, 4 + count):
             queued = time.perf_counter()
-            values = _run(train_step, stream, number)
+            values = train_step(next(stream), number)
             host.append(time.perf_counter() - queued)
         values["total"].numpy()
         seconds = (time.perf_counter() - began) / count
@@ -190,14 +190,6 @@ def _endless(batch):
     import tensorflow as tf
 
     return tf.data.Dataset.from_tensors(batch).unbatch().repeat().batch(len(batch["rgb"]))
-
-
-def _run(train_step, stream, number):
-    import tensorflow as tf
-
-    with tf.device("CPU:0"):
-        number = tf.constant(number, tf.int64)
-    return train_step(next(stream), number)
 
 
 def gradients(tf32: bool) -> dict:
@@ -232,7 +224,7 @@ def bits() -> dict:
     _need_gpu(found)
     train_step, stream, network = _step_and_batch(config, "GPU:0")
     for number in range(3):
-        _run(train_step, stream, number)
+        train_step(next(stream), number)
     digest = hashlib.sha256()
     for variable in network.variables:
         digest.update(variable.numpy().tobytes())
@@ -248,12 +240,12 @@ def kernels() -> dict:
     _need_gpu(found)
     train_step, stream, _ = _step_and_batch(config, "GPU:0")
     for number in range(3):
-        _run(train_step, stream, number)["total"].numpy()
+        train_step(next(stream), number)["total"].numpy()
     folder, steps = os.path.join(_OUTPUT.value, "trace"), 5
     began = time.perf_counter()
     with tf.profiler.experimental.Profile(folder):
         for number in range(steps):
-            values = _run(train_step, stream, number)
+            values = train_step(next(stream), number)
         values["total"].numpy()
         seconds = time.perf_counter() - began
     launches, busy = 0, 0.0

@@ -67,8 +67,7 @@ def main(argv: list[str]) -> None:
     config = run_start.resolve_config(config, Config.given("model"))
     learning = config.learning
     used = devices.prepare(_DEVICE.value, learning.deterministic)
-    hosts, devices_each = replicas.count(learning.strategy, learning.replicas)
-    sharing = hosts * devices_each
+    sharing = replicas.count(learning.strategy, learning.replicas)
     pipeline.check_batch(learning.batch_size, sharing)
     used.announce(config.compute.precision)
     versions = f"TensorFlow {tf.__version__}, Python {platform.python_version()}"
@@ -77,7 +76,7 @@ def main(argv: list[str]) -> None:
     if sharing > 1:
         print(f"devices: {sharing} share a batch; one of them is measured, without exchange")
     steps, network = doctor.train(config, manifest, sharing)
-    rate = hosts * doctor.feed(config, manifest)
+    rate = doctor.feed(config, manifest)
     clips, seconds = round(learning.val_fraction * manifest.counts["train"]["records"]), 0.0
     if clips:
         seconds = _validation(network, config, manifest, steps.batch)

@@ -224,7 +224,7 @@ class LearningConfig:
       recompute: Recompute the backbones' activations in the backward pass: less memory, more time.
       jit: Compile the training step by XLA; a ResNet needs --deterministic=false with it.
       deterministic: Use deterministic kernels only, so that training can be repeated exactly.
-      strategy: Train on one device, on all of this machine, or on the workers listed in TF_CONFIG.
+      strategy: Train on one device, or on several of this machine, which share each batch.
       replicas: Number of GPUs, or of parts of the CPU, for --strategy=mirrored; 0: all GPUs.
     """
 
@@ -275,7 +275,7 @@ class LearningConfig:
     recompute: bool = False
     jit: bool = False
     deterministic: bool = True
-    strategy: str = _setting("none", ["none", "mirrored", "multi_worker"])
+    strategy: str = _setting("none", ["none", "mirrored"])
     replicas: int = _setting(0, _POSITIVE)
 
     @property

@@ -213,7 +213,7 @@ def training(
     config: Config,
     *,
     start_step: int = 0,
-    input_context: tf.distribute.InputContext | None = None,
+    replicas: int = 1,
 ) -> tf.data.Dataset:
     """Return endless batches of augmented training clips, from `start_step` on.
 
@@ -221,9 +221,7 @@ def training(
       manifest: the records.
       config: of the run; the canvas and the number of frames are those of its network.
       start_step: step of the first batch.
-      input_context: of `distribute_datasets_from_function`, which calls this once per worker;
-        elements are then a replica's equal part of a batch. The replicas together see exactly the
-        batches that one would see.
+      replicas: that share a batch: each element is the equal part of one of them.
 
     Returns:
       a dataset of dicts: rgb uint8 [B, T, H, W, 3], flow float32 [B, T, H, W, 2], size int32 [B, 2]
@@ -238,8 +236,6 @@ def training(
         share evenly.
     """
     learning = config.learning
-    context = input_context or tf.distribute.InputContext()
-    replicas = max(context.num_replicas_in_sync, context.num_input_pipelines)
     check_batch(learning.batch_size, replicas)
 
     def augmented(example, position):
@@ -249,8 +245,7 @@ def training(
 
     load = _loader(manifest, config, learning.batch_size, augmented)
     clips = _endless(manifest, learning, start_step * learning.batch_size)
-    share = clips.shard(context.num_input_pipelines, context.input_pipeline_id)
-    clips = share.map(load, num_parallel_calls=os.cpu_count())
+    clips = clips.map(load, num_parallel_calls=os.cpu_count())
     return _prefetched(clips.batch(learning.batch_size // replicas, drop_remainder=True), 4)
 
 

@@ -15,7 +15,6 @@ import os
 import pathlib
 import shutil
 import statistics
-import tempfile
 from typing import TYPE_CHECKING
 
 import tensorflow as tf
@@ -23,7 +22,7 @@ from tensorflow.core.util import event_pb2
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import read_json, write_json, write_text
-from a2d_tf.training import losses, replicas
+from a2d_tf.training import losses
 
 if TYPE_CHECKING:
     from a2d_tf.model.network import Network
@@ -66,9 +65,7 @@ class Checkpointer:
 
     A checkpoint holds the network, the optimizer's slots, averages, loss scale and the choice of
     new layers where there are any, the step, and the values gathered for the next TensorBoard
-    point. The averages take the place of the network's weights, so that every reader gets them. The
-    chief alone writes the run folder, but all workers have to call `save` and `save_best`: some
-    variables are gathered.
+    point. The averages take the place of the network's weights, so that every reader gets them.
 
     Args:
       workdir: the run folder, also an attribute.
@@ -98,9 +95,8 @@ class Checkpointer:
           InputError: the checkpoint is of another network, or all are damaged.
         """
         path = newest(self._folder("last"))
-        if replicas.is_chief():
-            for kind in ("last", "best"):
-                sweep(self._folder(kind))
+        for kind in ("last", "best"):
+            sweep(self._folder(kind))
         if path is None:
             return False
         load(path, self._parts)
@@ -121,29 +117,23 @@ class Checkpointer:
     def save_best(self, score: float, threshold: float, measure: str = "joint_miou") -> bool:
         """Save to `best/` if the validation is the run's best; return whether it is.
 
-        The chief's score decides: scores may differ between workers, but all must save together.
-
         Args:
           score: percent; threshold: on p(actor), with which it was reached.
           measure: what was measured, of `evaluator.Validation`.
         """
         step, path = self.step, os.path.join(self._folder("best"), BEST)
-        better = replicas.is_chief()
-        if better and os.path.isfile(path):
+        if os.path.isfile(path):
             best = read_json(path)
             # Ignore a best from this step or later: the run was killed and will repeat it.
-            better = best["step"] >= step or best.get(measure, -1.0) < score
-        if not replicas.make_any()(better):
-            return False
+            if best["step"] < step and best.get(measure, -1.0) >= score:
+                return False
         self._save("best", {"network": self._state.network}, 1)
-        if replicas.is_chief():
-            write_json(path, {"step": step, measure: score, "score_threshold": threshold})
+        write_json(path, {"step": step, measure: score, "score_threshold": threshold})
         return True
 
     def mark_finished(self) -> None:
         """Write `finished.json`, after the validation of the last step."""
-        if replicas.is_chief():
-            write_json(os.path.join(self.workdir, "finished.json"), {"steps": self.step})
+        write_json(os.path.join(self.workdir, "finished.json"), {"steps": self.step})
 
     def is_finished(self) -> bool:
         """Return whether the run was marked as finished at this step."""
@@ -165,32 +155,25 @@ class Checkpointer:
 def save(folder: str, parts: dict, step: int, number: int = 1) -> None:
     """Write `ckpt-<step>`, and remove all but the newest `number` of the folder up to that step.
 
-    The chief's checkpoint goes there. All workers have to call; the checkpoints of the others are
-    dropped.
-
     Args:
       folder: of checkpoints; parts: {name: trackable}.
 
     Raises:
       InputError: it cannot be written; the older ones stay.
     """
-    with contextlib.ExitStack() as stack:
-        chief = replicas.is_chief()
-        place = folder if chief else stack.enter_context(tempfile.TemporaryDirectory())
-        try:
-            tf.train.Checkpoint(**parts).write(os.path.join(place, f"ckpt-{step}"))
-        except tf.errors.OpError as error:
-            sweep(place)
-            raise InputError(
-                f"{folder}: step {step} cannot be kept ({error.message.splitlines()[0]}); make "
-                "room, then give the same command again: it resumes at the last checkpoint"
-            ) from error
-    if chief:
-        # For TensorFlow's own `latest_checkpoint`.
-        write_text(os.path.join(folder, "checkpoint"), f'model_checkpoint_path: "ckpt-{step}"\n')
-        for old in [found for found in steps_in(folder) if found <= step][:-number]:
-            for part in glob.glob(f"{glob.escape(os.path.join(folder, f'ckpt-{old}'))}.*"):
-                os.remove(part)
+    try:
+        tf.train.Checkpoint(**parts).write(os.path.join(folder, f"ckpt-{step}"))
+    except tf.errors.OpError as error:
+        sweep(folder)
+        raise InputError(
+            f"{folder}: step {step} cannot be kept ({error.message.splitlines()[0]}); make room, "
+            "then give the same command again: it resumes at the last checkpoint"
+        ) from error
+    # For TensorFlow's own `latest_checkpoint`.
+    write_text(os.path.join(folder, "checkpoint"), f'model_checkpoint_path: "ckpt-{step}"\n')
+    for old in [found for found in steps_in(folder) if found <= step][:-number]:
+        for part in glob.glob(f"{glob.escape(os.path.join(folder, f'ckpt-{old}'))}.*"):
+            os.remove(part)
 
 
 def sweep(folder: str) -> None:
@@ -288,14 +271,12 @@ class Events:
 
     `a2d_tf.evaluate` writes `evaluation/<split>`.
 
-    The chief alone writes them.
-
     Args:
       workdir: the run folder.
     """
 
     def __init__(self, workdir: str) -> None:
-        self._folder, self._chief = os.path.join(workdir, "tensorboard"), replicas.is_chief()
+        self._folder = os.path.join(workdir, "tensorboard")
         self._writers: dict[str, tf.summary.SummaryWriter] = {}
 
     def write(
@@ -306,8 +287,6 @@ class Events:
         Raises:
           InputError: they cannot be written.
         """
-        if not self._chief:
-            return
         try:
             if name not in self._writers:
                 path = os.path.join(self._folder, name)
@@ -327,7 +306,7 @@ class Events:
 
     def trim(self, name: str, last: int) -> None:
         """Remove the points after step `last` from a writer's files: they will be written again."""
-        for path in pathlib.Path(self._folder, name).glob(EVENTS) if self._chief else ():
+        for path in pathlib.Path(self._folder, name).glob(EVENTS):
             events = list(_events(path))
             kept = [serialized for serialized, event in events if event.step <= last]
             if len(kept) < len(events):

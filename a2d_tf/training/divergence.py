@@ -21,7 +21,7 @@ from a2d_tf.data import pipeline, records
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.model.network import Network
 from a2d_tf.training import checkpoints, replicas
-from a2d_tf.training.train_step import Step, make_probe
+from a2d_tf.training.train_step import Probe, make_probe
 
 BATCH = "batch.npz"
 
@@ -69,7 +69,7 @@ def row(batch: dict, i: int) -> dict:
     return {name: value[i : i + 1] for name, value in replicas.for_device(batch).items()}
 
 
-def probe_clips(batch: dict, step: int, probe: Step) -> dict[str, dict[str, float]]:
+def probe_clips(batch: dict, step: int, probe: Probe) -> dict[str, dict[str, float]]:
     """Compute what a step reports for each clip of its batch alone: {VID/frame: values}.
 
     Args:
@@ -83,15 +83,13 @@ def probe_clips(batch: dict, step: int, probe: Step) -> dict[str, dict[str, floa
 
 
 def _save(network, batch, step, workdir):
-    """Write a step's batch and the network's weights to RUN/diverged/; all workers have to call."""
+    """Write a step's batch and the network's weights to RUN/diverged/."""
     folder = os.path.join(workdir, checkpoints.KINDS["diverged"])
-    if replicas.is_chief():
-        shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
     checkpoints.save(folder, {"network": network}, step)
-    if replicas.is_chief():
-        values = {name: value.numpy() for name, value in batch.items()}
-        values["video"] = np.char.decode(values["video"].astype(bytes))  # no pickle
-        write_file(os.path.join(folder, BATCH), lambda file: np.savez_compressed(file, **values))
+    values = {name: value.numpy() for name, value in batch.items()}
+    values["video"] = np.char.decode(values["video"].astype(bytes))  # no pickle
+    write_file(os.path.join(folder, BATCH), lambda file: np.savez_compressed(file, **values))
 
 
 def load(workdir: str) -> tuple[dict, int]:

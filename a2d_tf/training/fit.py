@@ -16,7 +16,6 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from a2d_tf.core.config import Config
-from a2d_tf.core.errors import InputError
 from a2d_tf.core.workers import stop_at_once, stop_on_signal
 from a2d_tf.data import records
 from a2d_tf.data.manifest import Manifest
@@ -60,7 +59,7 @@ def fit(
     """Train the network and keep its checkpoints; an interrupted run resumes from its last one.
 
     Call it in the scope of the network's strategy. A finished run is left as it is. SIGTERM or
-    Ctrl-C ends the run after the current step (with several workers, after the next) and saves it.
+    Ctrl-C ends the run after the current step and saves it.
     Metrics stay on the device until they are logged or a checkpoint is due.
 
     Args:
@@ -84,21 +83,17 @@ def fit(
     step = checkpointer.step
     train_step = make_train_step(state, learning)
     stream = replicas.batches(manifest, config, start_step=step)
-    any_stopped, alone = replicas.make_delayed_any(), replicas.is_alone()
     profiled = range(max(profiled.start, step + 1), min(profiled.stop, learning.steps + 1))
     progress = _Progress(checkpointer, events, learning)
     with progress.bar, stop_on_signal() as signals:
         while step < learning.steps:
             with _profile(profiled, step + 1, workdir):
                 batch = progress.fetch(stream, manifest.directory)
-                with tf.device("CPU:0"):  # where kernels read the seed, which is made of it
-                    number = tf.constant(step, tf.int64)
-                progress.advance(train_step(batch, number))
+                progress.advance(train_step(batch, step))
             step += 1
             state.step.assign(step)
-            stop = any_stopped(bool(signals))
             due = _due(step, learning.validate_every, learning.steps)
-            save = stop or due or step % learning.checkpoint_every == 0
+            save = bool(signals) or due or step % learning.checkpoint_every == 0
             if save or _due(step, learning.log_every, learning.steps):
                 for number, values in progress.read(step):
                     if not divergence.is_finite(values):
@@ -106,9 +101,8 @@ def fit(
                 progress.show(step)
             if save:
                 checkpointer.save()
-                stop = stop or (alone and bool(signals))  # the others would not know of it
-            if stop:
-                progress.stop(step)
+                if signals:
+                    progress.stop(step)
             if due and step < learning.steps:
                 validation(step)
                 progress.restart()
@@ -124,11 +118,6 @@ def _due(step, every, last):
 def _resume(checkpointer, events, validation, learning):
     """Restore the newest checkpoint, validate where that is due; return whether steps are left."""
     resumed, step = checkpointer.resume(), checkpointer.step
-    if not replicas.agree(step):
-        raise InputError(
-            f"{checkpointer.workdir}: the workers find different checkpoints there (this one step "
-            f"{step}); all of them must see the same folder"
-        )
     if resumed:
         if step >= learning.steps and checkpointer.is_finished():
             logger.info(
@@ -192,7 +181,6 @@ class _Progress:
             unit="step",
             dynamic_ncols=True,
             smoothing=0.1,
-            disable=not replicas.is_chief(),
         )
         self.restart()
 

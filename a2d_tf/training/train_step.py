@@ -15,7 +15,8 @@ from a2d_tf.pretrained.weights import variables as named_variables
 from a2d_tf.training import optimizer, replicas
 from a2d_tf.training.forward import forward, scalars
 
-Step = Callable[[dict, tf.Tensor], dict[str, tf.Tensor]]
+Step = Callable[[dict, int], dict[str, tf.Tensor]]
+Probe = Callable[[dict, tf.Tensor], dict[str, tf.Tensor]]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -67,7 +68,7 @@ class TrainState:
 
 
 def make_train_step(state: TrainState, learning: LearningConfig) -> Step:
-    """Compile the step: (batch, step int64 scalar) -> {name: scalar} of losses and health.
+    """Compile the step: (batch, number of steps before) -> {name: scalar} of losses and health.
 
     It runs on the strategy in whose scope it is made, on elements of `replicas.batches`, once a
     checkpoint is restored.
@@ -81,8 +82,13 @@ def make_train_step(state: TrainState, learning: LearningConfig) -> Step:
     new = () if state.new is None else state.new.numpy().tolist()
 
     @tf.function(reduce_retracing=True, autograph=False)
-    def train_step(batch, step):
+    def compiled(batch, step):
         return _step(state, learning, batch, step, new=new)
+
+    def train_step(batch, step):
+        with tf.device("CPU:0"):  # where kernels read the seed, which is made of it
+            step = tf.constant(step, tf.int64)
+        return compiled(batch, step)
 
     return train_step
 
@@ -126,7 +132,7 @@ def _keep(variables, before, going):
         variable.assign(tf.where(going, variable, value))
 
 
-def make_probe(network: Network, learning: LearningConfig) -> Step:
+def make_probe(network: Network, learning: LearningConfig) -> Probe:
     """Compile a step without its update: (batch, step int64 scalar) -> {name: scalar}.
 
     The batch may be some rows of a step's batch; sampling gives them what it gave them in that

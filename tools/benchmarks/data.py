@@ -143,9 +143,9 @@ def _rates(mini, paper, config, options):
         ):
             candidates[f"{name}: {stage}"] = _rate(data, size, count)
     network = Network(config.model, mini.label_space, config.compute)
-    step, zero = setups.make_step(network, config.learning), tf.constant(0, tf.int64)
+    step = setups.make_step(network, config.learning)
     clip = for_device(next(iter(setups.batches(mini, config))))
-    seconds = measure.stopwatch(lambda: step(clip, zero), 5)
+    seconds = measure.stopwatch(lambda: step(clip, 0), 5)
     candidates["training step of configs/mini.flags"] = lambda: batch / seconds()
     return measure.alternate(options["rounds"], candidates)
 

@@ -105,7 +105,6 @@ def _ours(network, batches, counts):
         _require("proposals", int(tf.math.count_nonzero(outputs["valid"])), counts.proposals)
         _require("detections", int(outputs["detections"]["num_detections"][0]), number)
         yield f"inference, {number} detections", lambda detect=detect: detect(frame)
-    zero = tf.constant(0, tf.int64)
     for number, positives in counts.samples:
         # A rate of zero: the update is computed, and the next call works on the same weights.
         learning = LearningConfig(
@@ -116,9 +115,9 @@ def _ours(network, batches, counts):
             warmup_steps=0,
         )
         step, batch = setups.make_step(network, learning), batches[positives]
-        _require("positive RoIs", round(float(step(batch, zero)["positives"])), positives)
+        _require("positive RoIs", round(float(step(batch, 0)["positives"])), positives)
         name = f"training, {number} RoIs, {positives} masks"
-        yield name, lambda step=step, batch=batch: step(batch, zero)
+        yield name, lambda step=step, batch=batch: step(batch, 0)
 
 
 def _torchvisions(config, batches, counts):

@@ -74,7 +74,7 @@ class Ours:
         """Train on a batch of `setups.batches`; return the loss."""
         batch = for_device(batch)
         batch["actions"] = tf.minimum(batch["actions"], 0)
-        return float(self._step(batch, tf.constant(number, tf.int64))["total"])
+        return float(self._step(batch, number)["total"])
 
     def detect(self, batch: dict[str, tf.Tensor]) -> list[Instances]:
         """Detect on the frames of a batch of `pipeline.evaluation`."""

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 
-import numpy as np
-
 from a2d_tf.core import devices
 from a2d_tf.core.labels import A2D
 from a2d_tf.model.network import Network
@@ -54,4 +52,4 @@ def _call(network, learning):
     model, step = network.model_config, setups.make_step(network, learning)
     size, instances = (model.image_height, model.image_width), learning.max_instances
     batch = setups.clips(learning.batch_size, model.frames, *size, instances=instances)
-    return lambda: step(batch, np.zeros([], np.int64))
+    return lambda: step(batch, 0)
