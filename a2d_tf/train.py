@@ -60,9 +60,7 @@ def main(argv: list[str]) -> None:
     pipeline.check_batch(learning.batch_size, strategy.num_replicas_in_sync)
     with strategy.scope():
         inherited = run_folder.inherited_threshold(config, manifest)
-        network = Network(
-            config.model, manifest.label_space, config.compute, learning.recompute, learning.jit
-        )
+        network = Network(config.model, manifest.label_space, config.compute, learning.jit)
         threshold = config.inference.score_threshold
         if threshold < 0:
             threshold = inherited["threshold"] if inherited else run_folder.DEFAULT_THRESHOLD

@@ -15,7 +15,7 @@ def ours(weights, shape):
     backbone = backbones.BACKBONES[weights.backbone]
     width = weights.model_fields()["width_multiplier"]
     pixels = convention.preprocess(image)
-    maps, _ = backbone.build(pixels, width, convention=convention, name="backbone")
+    maps = backbone.build(pixels, width, convention=convention, name="backbone")
     model = tf.keras.Model(image, maps)
     for layer in model.layers:
         for variable in layer.weights:

@@ -52,7 +52,7 @@ def test_the_backbone_that_the_contributors_guide_adds(monkeypatch):
     module: dict = {}
     exec(re.search(r"```python\n(.*?)```", guide, re.S)[1], module)
     monkeypatch.setitem(backbones.BACKBONES, "plain", module["BACKBONES"]["plain"])
-    network = tiny_network.make(backbone="plain", norm="frozen_bn", recompute=True)
+    network = tiny_network.make(backbone="plain", norm="frozen_bn")
     flow = [x.name for x in network.backbones.layers if x.name.startswith("flow_plain")]
     assert flow == ["flow_plain_stem", *(f"flow_plain_c{level}" for level in range(2, 6))]
     frames = {name: x[:, 0] for name, x in tiny_network.clip(2, 1).items()}

@@ -67,7 +67,6 @@ def test_what_is_sampled_is_the_same():
     "model, learning, word",
     [
         ({}, {}, "--deterministic=false"),
-        ({}, dict(deterministic=False, recompute=True), "give one of them"),
         ({}, dict(deterministic=False, strategy="mirrored"), "one device"),
     ],
 )

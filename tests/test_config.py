@@ -83,7 +83,6 @@ def test_anchor_sizes_are_five_levels_of_ascending_sizes():
     [
         ("--fusion=late --nouse_flow", "--use_flow"),
         ("--zero_shot_actor=cat --label_mode=cartesian", "--zero_shot_actor"),
-        ("--recompute --norm=frozen_bn --flow_norm=bn", "--norm=bn"),
         ("--new_layers_rate=10 --optimizer=adam", "--optimizer=sgd"),
         ("--threshold_from=r", "--val_fraction=0"),
         ("--train_proposals_before_nms=999", "--train_proposals=2000"),

@@ -46,10 +46,10 @@ def config(**override):
     return ModelConfig(**{**fields, **override})
 
 
-def make(seed=0, precision="float32", recompute=False, jit=False, **override):
+def make(seed=0, precision="float32", jit=False, **override):
     """A Network on A2D's labels whose weights come from the seed."""
     tf.keras.utils.set_random_seed(seed)
-    return Network(config(**override), A2D, ComputeConfig(precision), recompute, jit)
+    return Network(config(**override), A2D, ComputeConfig(precision), jit)
 
 
 def manifest(**changes):

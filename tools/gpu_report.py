@@ -139,7 +139,7 @@ def _step_and_batch(config, device):
 
     model, learning = config.model, config.learning
     tf.keras.utils.set_random_seed(0)
-    network = Network(model, A2D, config.compute, learning.recompute, learning.jit)
+    network = Network(model, A2D, config.compute, learning.jit)
     batch = setups.clips(
         learning.batch_size, model.frames, model.image_height, model.image_width, instances=3
     )

@@ -221,7 +221,6 @@ class LearningConfig:
       validate_every: Steps between validations.
       checkpoint_every: Steps between checkpoints.
       keep_checkpoints: Number of newest checkpoints kept.
-      recompute: Recompute the backbones' activations in the backward pass: less memory, more time.
       jit: Compile the training step by XLA; a ResNet needs --deterministic=false with it.
       deterministic: Use deterministic kernels only, so that training can be repeated exactly.
       strategy: Train on one device, or on several of this machine, which share each batch.
@@ -272,7 +271,6 @@ class LearningConfig:
     validate_every: int = _setting(3000, _COUNT)
     checkpoint_every: int = _setting(1000, _COUNT)
     keep_checkpoints: int = _setting(3, _COUNT)
-    recompute: bool = False
     jit: bool = False
     deterministic: bool = True
     strategy: str = _setting("none", ["none", "mirrored"])
@@ -535,10 +533,6 @@ def _contradiction(model, learning):
         return f"--train_phase={phase} freezes the actor branch: give --init_run"
     if phase == "action" and cartesian:
         return "--train_phase=action: cartesian labels have no action head"
-    if learning.recompute and "bn" in (model.norm, model.flow_norm):
-        return "--recompute would count batches twice in --norm=bn; use frozen_bn or group_norm"
-    if learning.jit and learning.recompute:
-        return "--jit and --recompute exclude each other; give one of them"
     if learning.jit and learning.strategy != "none":
         return f"--jit is for one device; got --strategy={learning.strategy}"
     return None

@@ -24,7 +24,7 @@ import tensorflow as tf
 from a2d_tf.core.config import ComputeConfig, InferenceConfig, ModelConfig
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.model import backbones, fpn, heads, refiner, scoring, temporal
-from a2d_tf.model.execution import CheckpointedModel, CompiledModel
+from a2d_tf.model.execution import CompiledModel
 from a2d_tf.model.layers import ConvNorm, Function, JoinedNorms
 from a2d_tf.ops import anchors as anchor_ops
 from a2d_tf.ops import roi_align
@@ -56,10 +56,8 @@ class Network(tf.Module):
       model_config: the network's settings.
       labels: the label space.
       compute: its precision is a Keras mixed precision policy.
-      recompute: whether training recomputes the activations within the backbones' stages in the
-        backward pass, to save memory; not with norm 'bn'.
       jit: whether XLA compiles the submodels for training, and of the heads the layers behind
-        RoIAlign. A backbone that pools is then not deterministic. Excludes `recompute`.
+        RoIAlign. A backbone that pools is then not deterministic.
 
     Attributes:
       backbones: {rgb [N, H, W, 3] uint8, flow [N, H, W, 2]} -> {actor, rgb, flow: lists P2..P5};
@@ -82,7 +80,6 @@ class Network(tf.Module):
         model_config: ModelConfig,
         labels: LabelSpace,
         compute: ComputeConfig = _DEFAULT_COMPUTE,
-        recompute: bool = False,
         jit: bool = False,
     ):
         super().__init__(name="network")
@@ -98,7 +95,7 @@ class Network(tf.Module):
         self.anchors = anchor_ops.generate(shapes, strides, model_config.anchors)
         with _precision(compute.precision):
             self._model = CompiledModel if jit else JoinedNorms
-            self.backbones = self._backbones(recompute)
+            self.backbones = self._backbones()
             self.temporal_fusion = self._temporal_fusion()
             self.rpn = self._rpn()
             self.features = self._features()
@@ -135,20 +132,17 @@ class Network(tf.Module):
         """Convert uint8 RGB to the input of an appearance backbone."""
         return self._convention.preprocess(tf.cast(rgb, tf.float32))
 
-    def _backbones(self, recompute):
+    def _backbones(self):
         c = self.model_config
         rgb = tf.keras.Input([*self.image_size, 3], dtype=tf.uint8, name="rgb")
         inputs = {"rgb": rgb}
         x = self._preprocess(rgb)
-        maps, cuts = self._backbone(x, "rgb", c.norm, 64 / self._convention.std[0])
-        chains, ends = [[x, *cuts]], [*maps]
+        maps = self._backbone(x, "rgb", c.norm, 64 / self._convention.std[0])
         outputs = {"actor": fpn.fpn(maps, c.fpn_channels, "rgb_fpn")}
         outputs["rgb"] = outputs["actor"]
         if c.action_topdown != "shared":
             if c.action_topdown == "own_backbone":
-                maps, cuts = self._backbone(x, "action", c.norm, 64 / self._convention.std[0])
-                chains.append([x, *cuts])
-                ends += maps
+                maps = self._backbone(x, "action", c.norm, 64 / self._convention.std[0])
             outputs["rgb"] = fpn.fpn(maps, c.fpn_channels, "action_fpn")
         if c.use_flow:
             flow = inputs["flow"] = tf.keras.Input([*self.image_size, 2], name="flow")
@@ -156,12 +150,8 @@ class Network(tf.Module):
             x = tf.concat([flow, length], axis=-1) * c.flow_scale
             if c.flow_bound:
                 x *= tf.minimum(1.0, tf.math.divide_no_nan(c.flow_bound, length * c.flow_scale))
-            maps, cuts = self._backbone(x, "flow", c.motion_norm, c.flow_scale)
-            chains.append([x, *cuts])
-            ends += maps
+            maps = self._backbone(x, "flow", c.motion_norm, c.flow_scale)
             outputs["flow"] = fpn.fpn(maps, c.fpn_channels, "flow_fpn")
-        if recompute:
-            return CheckpointedModel(inputs, outputs, chains, ends, name="backbones")
         return self._model(inputs, outputs, name="backbones")
 
     def _temporal_fusion(self):
@@ -296,7 +286,7 @@ class Network(tf.Module):
         rgb = tf.keras.Input([*self.image_size, 3], dtype=tf.uint8, name="rgb")
         rois = tf.keras.Input([None, 4], name="rois")
         patches = refiner.patches(self._preprocess(rgb), rois, c.refiner_size)
-        maps, _ = self._backbone(patches, "refiner", c.norm, 64 / self._convention.std[0])
+        maps = self._backbone(patches, "refiner", c.norm, 64 / self._convention.std[0])
         logits = refiner.segment(maps, c.refiner_channels)
         logits = tf.reshape(logits, [-1, tf.shape(rois)[1], *logits.shape[1:]])
         return tf.keras.Model({"rgb": rgb, "rois": rois}, logits, name="refiner")

@@ -254,7 +254,7 @@ def _convert(file, source, sizes):
     layer = _torch_layer if published.file.endswith(".pth") else _keras_layer
     backbone, tensors = BACKBONES[sizes.backbone or name], {}
     image = tf.keras.Input([64, 64, 3])
-    maps, _ = backbone.build(
+    maps = backbone.build(
         image, sizes.width_multiplier, convention=published.convention, name="backbone"
     )
     for built in tf.keras.Model(image, maps).layers:

@@ -80,9 +80,7 @@ def train(config: Config, manifest: Manifest, sharing: int = 1) -> tuple[Steps, 
     """
     learning = config.learning
     tf.keras.utils.set_random_seed(learning.seed)
-    network = Network(
-        config.model, manifest.label_space, config.compute, learning.recompute, learning.jit
-    )
+    network = Network(config.model, manifest.label_space, config.compute, learning.jit)
     network.set_phase(learning.train_phase)
     batch = math.ceil(learning.batch_size / sharing) if devices.on_gpu() else 1
     out_of_memory: list[int] = []
@@ -93,8 +91,7 @@ def train(config: Config, manifest: Manifest, sharing: int = 1) -> tuple[Steps, 
             out_of_memory.append(batch)
             batch //= 2
     raise InputError(
-        "the memory does not hold a training step of one clip: --recompute and "
-        "--precision=mixed_bfloat16 need less"
+        "the memory does not hold a training step of one clip: --precision=mixed_bfloat16 needs less"
     )
 
 
@@ -201,12 +198,10 @@ def advise(
     if steps.out_of_memory:
         lines.append(
             f"--batch_size={learning.batch_size} does not fit, {sharing * steps.batch} does: "
-            f"{'' if learning.jit else '--recompute or '}--precision=mixed_bfloat16 needs less"
+            "--precision=mixed_bfloat16 needs less"
         )
         if sharing == 1 and not learning.jit:
             lines.append("several GPUs share a batch with --strategy=mirrored")
-    elif learning.recompute:
-        lines.append(f"--norecompute is faster, if the memory suffices; {_TRY}")
     for gpu in found.gpus[:1]:
         if config.compute.precision == "float32" and gpu.capability and gpu.capability[0] >= 8:
             lines.append(f"--precision=mixed_bfloat16 may be faster; {_TRY}")

@@ -16,7 +16,6 @@ _CALLS = {"mini": 5, "a2d": 1}  # per round
 _WAYS = {
     "step": {},
     "step in bfloat16": {"precision": "mixed_bfloat16"},
-    "step, recomputed": {"recompute": True},
 }
 
 
@@ -31,9 +30,7 @@ def run(options: dict) -> tuple[list[dict], dict]:
         # A rate of zero: an update is computed, and the weights stay.
         learning = dataclasses.replace(config.learning, learning_rate=0.0, batch_size=clips)
         for way, changes in _WAYS.items():
-            precision, recompute = changes.get("precision", "float32"), "recompute" in changes
-            compute = dataclasses.replace(config.compute, precision=precision)
-            network = Network(config.model, A2D, compute, recompute)
+            network = Network(config.model, A2D, dataclasses.replace(config.compute, **changes))
             call = _call(network, learning)
             candidates[name, way] = measure.stopwatch(call, _CALLS[name])
         work[name] = setups.step_gflop(network, learning)

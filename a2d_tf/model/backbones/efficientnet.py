@@ -99,8 +99,7 @@ def efficientnet_lite0(
                 options=options,
             )
         ends.append(x)
-    maps = [ends[stage] for stage in _C2_TO_C5]
-    return maps, maps
+    return [ends[stage] for stage in _C2_TO_C5]
 
 
 def _names(role):

@@ -122,10 +122,9 @@ class Backbone:
 
     Attributes:
       build: (x float [N, H, W, 3], width multiplier, norm, *, convention, stem_norm, deviation,
-        name) -> (maps C2..C5 at strides 4, 8, 16 and 32; the tensors between which training may
-        recompute activations, in order, the maps among them). `stem_norm` is the stem's norm, by
-        default `norm`; `name` is the prefix of the layers' names. `deviation` is the typical size
-        of the input's values: a frozen norm does not normalise, so the stem divides by it.
+        name) -> maps C2..C5 at strides 4, 8, 16 and 32. `stem_norm` is the stem's norm, by default
+        `norm`; `name` is the prefix of the layers' names. `deviation` is the typical size of the
+        input's values: a frozen norm does not normalise, so the stem divides by it.
       family: part of the prefix of its layers' names, as in rgb_resnet_stem.
       stem: channels of the stem at a width multiplier of 1.
       max_pooling: whether it pools; XLA cannot compute that gradient deterministically.

@@ -47,7 +47,7 @@ def resnet(
     stem_norm: str | None = None,
     deviation: float = 1.0,
     name: str = "resnet",
-) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+) -> list[tf.Tensor]:
     """Build a ResNet of so many blocks a stage; the other arguments are those of `Backbone.build`.
 
     A frozen norm's initial gamma keeps activations near one: it also divides by the square root of
@@ -55,7 +55,7 @@ def resnet(
 
     Returns:
       [N, H/4, W/4, 4w], [N, H/8, W/8, 8w], [N, H/16, W/16, 16w], [N, H/32, W/32, 32w] with
-      w = 64 * width_multiplier; the ends of the stem, of every fourth block and of each stage.
+      w = 64 * width_multiplier.
     """
     width = int(round(64 * width_multiplier))
     x = tf.pad(x, [[0, 0], [3, 3], [3, 3], [0, 0]])
@@ -64,7 +64,7 @@ def resnet(
     # Zero padding does not change a maximum after the ReLU.
     x, pooling = _pad(x, convention.padding)
     x = tf.keras.layers.MaxPooling2D(3, 2, padding=pooling, name=f"{name}_pool")(x)
-    maps, cuts = [], [x]
+    maps = []
     for stage, count in enumerate(blocks):
         for block in range(count):
             x = _bottleneck(
@@ -76,11 +76,8 @@ def resnet(
                 gain=count**-0.5,
                 norm=norm,
             )
-            # Of a stage of 23, about as much is kept as is computed again at once.
-            if block == count - 1 or block % 4 == 3:
-                cuts.append(x)
         maps.append(x)
-    return maps, cuts
+    return maps
 
 
 def _parts(role):
