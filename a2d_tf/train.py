@@ -108,7 +108,7 @@ def _prepare(network, config, manifest, workdir, *, inherited):
     run_folder.create(workdir, config, manifest)
     if new:
         run_folder.forget(workdir)
-        dashboard.describe(workdir, config)
+        dashboard.describe(workdir)
         if report:
             report.publish(workdir)
     if inherited:

@@ -116,7 +116,7 @@ def training(run: str) -> dict:
                 key = f"{path.parent.name} {value.tag} {event.step}"
                 if key in found:
                     raise InputError(f"{path}: {key} is there twice")
-                if value.tag not in _OF_TIME and not value.tag.startswith("_hparams_"):
+                if value.tag not in _OF_TIME:
                     found[key] = value.tensor.SerializeToString()
     return found
 

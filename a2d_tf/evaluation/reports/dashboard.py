@@ -1,12 +1,11 @@
-"""TensorBoard's view of a run: flags, hyperparameters and layout, figures of each validation.
+"""TensorBoard's view of a run: its flags, and the figures of validations and evaluations.
 
-The former are written to `RUN/tensorboard`, validations to its subfolder `validation`, the figures
+The flags are written to `RUN/tensorboard`, validations to its subfolder `validation`, the figures
 of an evaluation to `evaluation/<split>`, those of the best weights to `evaluation/<split>_best`.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import shutil
 from typing import TYPE_CHECKING
@@ -14,69 +13,23 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 import tensorflow as tf
-from tensorboard.plugins.custom_scalar import layout_pb2
-from tensorboard.plugins.custom_scalar import summary as custom_scalar
-from tensorboard.plugins.hparams import api as hparams
 
-from a2d_tf.core.config import Config
 from a2d_tf.core.files import read_text
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.evaluation import metrics as registry
 from a2d_tf.evaluation.reports import charts
 from a2d_tf.training.checkpoints import Events
-from a2d_tf.training.losses import TERMS
 
 if TYPE_CHECKING:
     from a2d_tf.evaluation.evaluator import Validation
 
-MAIN = "segmentation/joint_miou"
-# They tell the runs of a folder apart: the rows of the paper's tables, and how they were trained.
-_HYPERPARAMETERS = (
-    *("backbone", "use_flow", "temporal_layers", "use_mask", "label_mode", "fusion"),
-    *("train_phase", "zero_shot_actor", "seed", "steps", "batch_size", "learning_rate"),
-    *("optimizer", "precision"),
-)
-_LAYOUT = {
-    "How good": {
-        # A chart each, since all lines of a run have one colour.
-        **{f"mIoU, {kind}": f"segmentation/{kind}_miou" for kind in ("joint", "actor", "action")},
-        **{f"mAP, {kind}": f"detection/{kind}_map" for kind in ("joint", "actor", "action")},
-        "proposals that find an instance": "run/proposal_recall",
-    },
-    "Losses, training and validation": {
-        "sum": "loss/total",
-        **{name: f"loss/{name}" for name in TERMS},
-    },
-    "The run": {
-        "learning rate": "run/learning_rate",
-        "gradient norm, before clipping": "run/gradient_norm",
-        "clips a second": "run/clips_per_second",
-        "milliseconds of a step, and of waiting for its data": "run/(step|wait)_ms",
-    },
-}
 
-
-def describe(workdir: str, config: Config) -> None:
-    """Write a new run's flags, hyperparameters and layout of custom scalars."""
+def describe(workdir: str) -> None:
+    """Write a new run's flags."""
     flags = read_text(os.path.join(workdir, "flags.txt"))
-    layout = layout_pb2.Layout()
-    for title, panels in _LAYOUT.items():
-        chart = [{"title": name, "multiline": {"tag": [f"^{t}$"]}} for name, t in panels.items()]
-        layout.category.add(title=title, chart=chart)
-    settings = dataclasses.asdict(config).values()
-    values = {k: v for part in settings for k, v in part.items() if k in _HYPERPARAMETERS}
     writer = tf.summary.create_file_writer(os.path.join(workdir, "tensorboard"))
     with writer.as_default(0):
         tf.summary.text("flags", f"```\n{flags}```")
-        tf.summary.experimental.write_raw_pb(custom_scalar.pb(layout).SerializeToString())
-        hparams.hparams_config(
-            [hparams.HParam(name) for name in values],
-            [
-                hparams.Metric(tag, "validation", display_name=tag.split("/")[1])
-                for tag in (MAIN, "detection/joint_map")
-            ],
-        )
-        hparams.hparams(values, trial_id=os.path.basename(os.path.abspath(workdir)))
     writer.close()
 
 
