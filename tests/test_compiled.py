@@ -38,7 +38,8 @@ def test_a_step_is_that_of_the_plain_network(determinism):
         np.testing.assert_allclose(ours, exact, rtol=0, atol=1e-5, err_msg=ours.name)
     # Outside of the clusters no layer is left, nor any loss.
     compiled = inspect.getclosurevars(step).nonlocals["compiled"]
-    operations = compiled.get_concrete_function(batch, tf.constant(0, tf.int64)).graph.get_operations()
+    graph = compiled.get_concrete_function(batch, tf.constant(0, tf.int64)).graph
+    operations = graph.get_operations()
     outside = {operation.type for operation in operations}
     assert "CombinedNonMaxSuppression" in outside
     assert not outside & {"Conv2D", "MatMul", "Conv2DBackpropInput", "Log1p", "LogSoftmax"}

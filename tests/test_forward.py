@@ -187,8 +187,6 @@ def test_every_term_falls_on_one_batch(monkeypatch):
     network = tiny_network.make(norm="frozen_bn", use_flow=False, temporal_layers=0)
     learning = dataclasses.replace(LEARNING, learning_rate=0.02, warmup_steps=5)
     step = make_train_step(TrainState.create(network, learning), learning)
-    log = [
-        {k: float(v) for k, v in step(batch, 0).items()} for _ in range(40)
-    ]
+    log = [{k: float(v) for k, v in step(batch, 0).items()} for _ in range(40)]
     for name in losses.TERMS:
         assert log[-1][name] < 0.6 * log[0][name], (name, log[0][name], log[-1][name])

@@ -76,9 +76,7 @@ def test_new_layers_learn_at_a_rate_of_their_own():
         named = variables(network)
         filled = [name for name in named if name.startswith("rgb_resnet")]
         state = train_step.TrainState.create(network, learning, filled)
-        train_step.make_train_step(state, learning)(
-            tiny_network.labelled(1, frames=1), 0
-        )
+        train_step.make_train_step(state, learning)(tiny_network.labelled(1, frames=1), 0)
         slots = {name: state.optimizer.get_slot(x, "momentum") for name, x in named.items()}
         return {name: slot.numpy() for name, slot in slots.items()}, filled
 

@@ -91,7 +91,8 @@ def train(config: Config, manifest: Manifest, sharing: int = 1) -> tuple[Steps, 
             out_of_memory.append(batch)
             batch //= 2
     raise InputError(
-        "the memory does not hold a training step of one clip: --precision=mixed_bfloat16 needs less"
+        "the memory does not hold a training step of one clip; --precision=mixed_bfloat16 needs "
+        "less"
     )
 
 
