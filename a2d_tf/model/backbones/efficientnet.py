@@ -73,14 +73,14 @@ def efficientnet_lite0(
     stem_norm: str | None = None,
     deviation: float = 1.0,
     name: str = "efficientnet",
-) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+) -> list[tf.Tensor]:
     """Build the network; the arguments are those of `Backbone.build`.
 
     Channels are rounded to multiples of eight.
 
     Returns:
       [N, H/4, W/4, 24], [N, H/8, W/8, 40], [N, H/16, W/16, 112], [N, H/32, W/32, 320] at a
-      multiplier of 1, each the last map of its size; the same again.
+      multiplier of 1, each the last map of its size.
     """
     options = {"norm": norm, "epsilon": convention.epsilon}
     stem: dict = dict(epsilon=convention.epsilon, gain=1 / deviation, name=f"{name}_stem")
