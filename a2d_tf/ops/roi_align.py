@@ -45,8 +45,8 @@ from tensorflow.python.framework.config import is_op_determinism_enabled
 from a2d_tf.core import devices
 from a2d_tf.ops import boxes as box_ops
 
-# Most floats that `Segments` adds at a time, 256 MiB, by some channels after others.
-_CHUNK = 2**26
+# Most floats that `Segments` adds at a time, 512 MiB, by some channels after others.
+_CHUNK = 2**27
 _BOXES = 512  # where their number is not known before
 
 
