@@ -239,7 +239,7 @@ class JoinedNorms(tf.keras.Model):
     @plain
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         folded: dict = {}
-        # Apart, so that constants get no gradient; but a GPU takes less time for it than to start.
+        # Apart, so that constants get no gradient. On a GPU that takes less time than the launches.
         for norms in (FROZEN,) if devices.on_gpu() else ((norm,) for norm in FROZEN):
             folded.update(_fold([x for x in self.layers if getattr(x, "norm", None) in norms]))
         if not folded:
