@@ -91,3 +91,17 @@ def test_what_is_served_has_no_batch_norm_left():
     operations = {op.type for op in served.frame.get_concrete_function().graph.get_operations()}
     assert "Conv2D" in operations and "Rsqrt" not in operations
     assert not [v.name for v in served.variables if "gamma" in v.name or "variance" in v.name]
+
+
+def test_kernels_joined_for_a_gpu_are_those_of_each_layer(monkeypatch):
+    network = make(norm="frozen_bn", flow_norm="frozen_stats", use_mask=False)
+    frames = {name: tf.constant(x[0]) for name, x in tiny_network.clip(1, 3).items()}
+    model, results = network.backbones, []
+    for on_gpu in (False, True):
+        monkeypatch.setattr("a2d_tf.core.devices.on_gpu", lambda on_gpu=on_gpu: on_gpu)
+        with tf.GradientTape() as tape:
+            maps = tf.nest.flatten(model(frames, training=True))
+            total = sum(tf.reduce_sum(x**2) for x in maps)
+        results.append([*maps, *tape.gradient(total, model.trainable_variables)])
+    for one, other in zip(*results):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4 * np.abs(one).max())
