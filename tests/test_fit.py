@@ -23,7 +23,7 @@ from a2d_tf.core.labels import A2D
 from a2d_tf.data import pipeline
 from a2d_tf.data import records as record_format
 from a2d_tf.model.network import Network
-from a2d_tf.training import checkpoints, divergence, optimizer, run_folder
+from a2d_tf.training import checkpoints, divergence, losses, optimizer, run_folder
 from a2d_tf.training import fit as fit_module
 from a2d_tf.training.fit import Validated, fit
 from a2d_tf.training.train_step import make_train_step
