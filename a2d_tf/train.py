@@ -82,8 +82,7 @@ def main(argv: list[str]) -> None:
                 profiled=profiled,
                 filled=filled,
             )
-    if replicas.is_chief():
-        _conclude(workdir, manifest)
+    _conclude(workdir, manifest)
 
 
 def _profiled(text):
