@@ -28,9 +28,11 @@ PEERS = {
 
 
 @pytest.mark.parametrize("suite", RATIOS)
-def test_small_suite(suite, tmp_path):
+def test_small_suite(suite, request, tmp_path):
     output = tmp_path / "report.json"
     words = f"--suite={suite} --output={output} --small --rounds=1 --workers=1".split()
+    if suite == "prediction":
+        words.append(f"--saved_model={request.getfixturevalue('saved_model')}")
     done = run_tool("benchmark", *words)
     assert done.returncode == 0, done.stderr
     report = json.loads(output.read_text())

@@ -141,7 +141,6 @@ def test_every_frame_has_the_answer_of_its_clip(layers, stride, use_flow, more, 
     assert any(outputs["label_map"].any() for outputs in expected)
 
 
-@pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize(
     "stride, count, span, passes",
     [

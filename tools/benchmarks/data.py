@@ -35,7 +35,7 @@ _MINI = convert.ConversionSettings(image_height=128, image_width=160, clip_frame
 def run(options: dict) -> tuple[list[dict], dict]:
     """Return rows and details, on a drawn A2D; `small`: of four videos."""
     cv2.setNumThreads(1)  # one core's work is what the workers' is compared with
-    config, workers = setups.read("mini"), options["workers"]
+    config, workers = setups.read("mini", options["small"]), options["workers"]
     devices.prepare(deterministic=config.learning.deterministic)
     with tempfile.TemporaryDirectory() as name:
         folder, videos = pathlib.Path(name), 4 if options["small"] else options["videos"]

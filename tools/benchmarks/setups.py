@@ -24,6 +24,7 @@ SMALLEST = dict(
     image_width=96,
     backbone="resnet14",
     width_multiplier=0.125,
+    use_flow=False,
     fpn_channels=16,
     rpn_channels=16,
     head_units=16,
