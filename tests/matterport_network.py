@@ -180,41 +180,28 @@ def crop(pyramid, boxes, cells, size):
     return np.array(made, np.float32)
 
 
-def run(model, canvas, window, sides, count, least_score):
-    """Every stage of the network on a canvas uint8 [S, S, 3]: the arrays of check.npz."""
+def stages(model, canvas, cells, large):
+    """The outputs of the Keras model, as arrays."""
+    found = model([(canvas - MEAN)[None], cells[None], large[None]], training=False)
+    return {
+        name: [y.numpy() for y in x] if isinstance(x, list) else x.numpy()
+        for name, x in found.items()
+    }
+
+
+def run(model, canvas, sides, count):
+    """Pyramid, proposals and heads of the network on a canvas uint8 [S, S, 3]."""
+    size, channels = canvas.shape[0], model.inputs[1].shape[-1]
+    none = np.zeros([1, 14, 14, channels], "f")
+    made = stages(model, canvas, none[:, :7, :7], none)
+    rois = propose(made["rpn_logits"][0], made["rpn_deltas"][0], size, sides, count)
+    heads = stages(model, canvas, crop(made["pyramid"], rois, 7, size), none)
+    made.update(proposals=rois[None], class_probabilities=heads["class_probabilities"])
+    return {**made, "box_deltas": heads["box_deltas"].reshape(1, count, -1, 4)}
+
+
+def masks(model, canvas, pyramid, boxes):
+    """The masks of boxes in pixels: [N, 28, 28, classes]."""
     size = canvas.shape[0]
-    channels, classes = model.inputs[1].shape[-1], model.output["masks"].shape[-1]
-
-    def stage(cells, large):
-        inputs = [(canvas - MEAN)[None], cells[None], large[None]]
-        return {
-            name: [y.numpy() for y in x] if isinstance(x, list) else x.numpy()
-            for name, x in model(inputs, training=False).items()
-        }
-
-    none = np.zeros([1, 7, 7, channels], "f"), np.zeros([1, 14, 14, channels], "f")
-    first = stage(*none)
-    pyramid = first["pyramid"]
-    made = {f"P{level}": x for level, x in enumerate(pyramid, 2)}
-    made.update(rpn_logits=first["rpn_logits"], rpn_deltas=first["rpn_deltas"])
-    rois = propose(first["rpn_logits"][0], first["rpn_deltas"][0], size, sides, count)
-    made["proposals"] = rois[None]
-    heads = stage(crop(pyramid, rois, 7, size), none[1])
-    made["class_probabilities"] = heads["class_probabilities"]
-    made["box_deltas"] = heads["box_deltas"].reshape(1, count, classes, 4)
-
-    probabilities, deltas = made["class_probabilities"][0], made["box_deltas"][0]
-    best, rows = probabilities.argmax(1), np.arange(count)
-    boxes = apply(rois, deltas[rows, best] * [0.1, 0.1, 0.2, 0.2]) * size
-    boxes = np.rint(np.clip(boxes, np.tile(window[:2], 2), np.tile(window[2:], 2)))
-    scores = probabilities.max(1)
-    kept = []
-    for number in range(1, classes):
-        mine = np.flatnonzero((best == number) & (scores >= least_score))
-        kept += list(mine[suppress(boxes[mine], scores[mine], 100, 0.3)])
-    kept = sorted(kept, key=lambda i: (-scores[i], i))[:100]
-    found = np.zeros([100, 6])
-    found[: len(kept)] = np.column_stack([boxes[kept], best[kept], scores[kept]])
-    made["detections"] = found[None]
-    made["masks"] = stage(none[0], crop(pyramid, found[:, :4] / size, 14, size))["masks"]
-    return made
+    large = crop(pyramid, boxes / size, 14, size)
+    return stages(model, canvas, np.zeros([1, 7, 7, large.shape[-1]], "f"), large)["masks"][0]

@@ -123,19 +123,17 @@ def test_what_a_program_prints(tmp_path):
 
 
 @pytest.mark.parametrize("main", ["train", "predict"])
-def test_help_explains_every_flag_and_short_help_fits_a_screen(main):
-    done = run_main(main, "--helpshort")
+def test_help_explains_every_flag(main):
+    done = run_main(main, "--help")
     assert done.returncode == 0 and done.stderr == ""
     lines = done.stdout.splitlines()
-    assert len(lines) <= 45 and max(map(len, lines)) <= 100
-    long = run_main(main, "--help").stdout
+    assert max(map(len, lines)) <= 100
     own = re.findall(r'flags\.DEFINE_\w+\(\s*"(\w+)"', (ROOT / f"a2d_tf/{main}.py").read_text())
     for name in (*own, "device", "debug", "flagfile"):
         assert sum(line.startswith(f"  --{name} ") for line in lines) == 1
     for title in SECTIONS if main == "train" else ("inference", "compute"):
         for name in SECTIONS[title].__dataclass_fields__:
-            assert f"--{name}" in done.stdout.split()
-            assert len(re.findall(rf"^  --{name} +\S", long, re.MULTILINE)) == 1
+            assert len(re.findall(rf"^  --{name} +\S", done.stdout, re.MULTILINE)) == 1
 
 
 def test_the_table_of_flags_is_current():

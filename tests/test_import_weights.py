@@ -16,7 +16,7 @@ from a2d_tf.core.config import InferenceConfig, ModelConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.model.backbones import resnet
 from a2d_tf.model.network import Network
-from a2d_tf.pretrained import cache, coco_check, layouts
+from a2d_tf.pretrained import cache, layouts
 from a2d_tf.pretrained import weights as weights_lib
 from a2d_tf.pretrained.layouts import Weights
 
@@ -89,40 +89,18 @@ def test_a_renamed_a_reshaped_a_missing_and_a_broken_tensor_are_named(source, te
             layouts.convert(source, changed, "FILE", "", sizes=SIZES)
 
 
-def test_matterports_network_agrees_stage_by_stage(matterport, tmp_path, capsys):
-    model, path = matterport
-    photo, folder = str(tmp_path / "photo.png"), str(tmp_path / "check")
-    image = cv2.GaussianBlur(np.uint8(128 + 40 * normal(50, 80, 3).clip(-3, 3)), (0, 0), 2)
-    cv2.imwrite(photo, image)
-    weights, _, _ = layouts.convert("matterport", cache.read_tensors(path), path, "", sizes=SIZES)
-    coco_check.run(weights, photo, folder, size=128, proposals=60, score=0.02)
-    canvas, window = coco_check.square(np.ascontiguousarray(image[..., ::-1]), 128)
-    expected = matterport_network.run(model, canvas, window, SIDES, 60, 0.02)
-    with np.load(f"{folder}/check.npz") as made:
-        assert sorted(made.files) == sorted(expected)
-        for name, value in expected.items():
-            assert made[name].shape == np.shape(value), name
-            scale = np.abs(value).max()
-            np.testing.assert_allclose(made[name] / scale, value / scale, atol=2e-5, err_msg=name)
-    found = expected["detections"][0]
-    assert 0 < (found[:, 4] > 0).sum() < 100
-    first = layouts.CLASSES[int(found[0, 4]) - 1]
-    assert f"{first} {found[0, 5]:.2f}" in capsys.readouterr().out
-    assert cv2.imread(f"{folder}/check.png").shape == image.shape
-
-
 def test_a_run_finds_matterports_boxes_before_any_training(matterport):
-    """Within half a pixel, by anchors of other sizes: proposals, and boxes of their best class."""
+    """Within half a pixel: proposals, and boxes of their best class; and scores and masks."""
     model, path = matterport
     weights, _, _ = layouts.convert("matterport", cache.read_tensors(path), path, "", sizes=SIZES)
     canvas = cv2.GaussianBlur(np.uint8(128 + 40 * normal(128, 128, 3).clip(-3, 3)), (0, 0), 2)
-    expected = matterport_network.run(model, canvas, (0, 0, 128, 128), SIDES, 60, 0.02)
+    expected = matterport_network.run(model, canvas, SIDES, 60)
     fields = dict(image_height=128, image_width=128, use_flow=False, temporal_layers=0)
     config = ModelConfig(**fields, **weights.model_fields())
-    network = Network(config, layouts.ClassSpace.of(layouts.CLASSES))
+    network = Network(config, layouts.label_space(layouts.CLASSES, "object"))
     weights_lib.load(network, weights)
     clip = {"rgb": canvas[None, None], "size": np.int32([[128, 128]])}
-    made = network.inference(clip, InferenceConfig(test_proposals=60))
+    made = network.inference(clip, InferenceConfig(test_proposals=60, score_threshold=0.02))
 
     rois, theirs = made["rois"][0].numpy(), 128 * expected["proposals"][0]
     assert made["valid"].numpy().all()
@@ -133,6 +111,16 @@ def test_a_run_finds_matterports_boxes_before_any_training(matterport):
     boxes = matterport_network.apply(theirs, deltas).clip(0, 128)
     found = made["table"]["class_boxes"][0].numpy()[apart.argmin(axis=0), best]
     assert np.abs(found - boxes).max() < 0.5
+    shares = made["table"]["class_scores"][0].numpy()[apart.argmin(axis=0)]
+    close(shares, expected["class_probabilities"][0, :, 1:])
+    instances = {name: x[0].numpy() for name, x in made["detections"].items()}
+    count = instances["num_detections"]
+    assert count > 3
+    shapes = matterport_network.masks(
+        model, canvas, expected["pyramid"], instances["boxes"][:count]
+    )
+    actors = instances["actor"][:count]
+    close(instances["masks"][:count], shapes[np.arange(count), :, :, actors])
 
 
 def layout(path):
@@ -153,22 +141,6 @@ def test_random_weights_lie_where_keras_puts_matterports(matterport, tool):
     assert random_layout(tool, "matterport", SIZES) == layout(matterport[1])
 
 
-def test_square_is_bilinear_in_the_middle_of_zeros():
-    image = np.arange(8, dtype=np.uint8).reshape(2, 4, 1) * np.uint8([[[30, 20, 10]]])
-    canvas, window = coco_check.square(image, 4)
-    assert window == (1, 0, 3, 4)
-    np.testing.assert_array_equal(canvas[1:3], image)
-    assert not canvas[[0, 3]].any()
-    # Halved: each pixel is the mean of four.
-    canvas, window = coco_check.square(np.tile(image, (2, 1, 1)), 2)
-    assert window == (0, 0, 2, 2)
-    assert canvas[:, :, 0].tolist() == [[75, 135], [75, 135]]
-    # Doubled: samples at quarters; beyond the border the image fades, but not below its least.
-    canvas, window = coco_check.square(np.uint8([[[100] * 3, [200] * 3]]), 4)
-    assert window == (1, 0, 3, 4)
-    assert canvas[1, :, 0].tolist() == [100, 100, 131, 112]
-
-
 def close(made, expected, tolerance=1e-4):
     scale = np.abs(expected).max()
     np.testing.assert_allclose(made / scale, expected / scale, atol=tolerance)
@@ -180,7 +152,7 @@ def command(tool, monkeypatch):
     module = tool("a2d_tf.commands.import_weights")
 
     def run(**given):
-        for name in ("source", "input", "output", "image", "check", "proposals"):
+        for name in ("source", "input", "output", "image", "check"):
             flag = types.SimpleNamespace(value=given.get(name))
             monkeypatch.setattr(module, f"_{name.upper()}", flag)
         module.main(["import_weights"])
@@ -219,7 +191,7 @@ def test_keras_resnet_through_the_command(blocks, tmp_path, tool, command, monke
     "given, message",
     [
         ({"source": "matterport"}, "--output is missing"),
-        ({"source": "matterport", "image": "p.png"}, "--check_output"),
+        ({"source": "matterport", "output": "o.h5", "image": "p.png"}, "--check_output"),
         ({"source": "caffe", "output": "o.h5"}, "--source=caffe"),
     ],
 )

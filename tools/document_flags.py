@@ -23,7 +23,7 @@ _INTRODUCTION = """# Flags
 Every setting of a run, with its default. `a2d_tf.train` takes all of them; `a2d_tf.evaluate`,
 `a2d_tf.export` and `a2d_tf.predict` take those of inference and computing, which override the
 run's. The defaults are those of `configs/a2d.flags` ([paper.md](paper.md)). `--flip` and `--noflip`
-are short for `--flip=true` and `--flip=false`. `--helpshort` lists a program's own flags, such as
+are short for `--flip=true` and `--flip=false`. `--help` lists a program's own flags, such as
 `--records`.
 
 `tools/document_flags.py` makes this page from `a2d_tf/core/config.py`.

@@ -8,10 +8,9 @@ The report lists every tensor of the input (used, or why it was skipped) and eve
 paper's network (loaded, or why it is initialised). For a detector,
 
   python tools/import_weights.py --source matterport --input mask_rcnn_coco.h5
-      --check_image photo.jpg --check_output check
+      --output coco.h5 --check_image photo.jpg --check_output check.png
 
-runs the original network on a photo: check/check.png shows the detections, check/check.npz holds
-the outputs of every stage.
+draws what the network with these weights finds on a photo, of A2D's actors.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from absl import flags
 
 from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import file_digest
+from a2d_tf.core.files import file_digest, write_file
 
 _SOURCE = flags.DEFINE_string(
     "source", None, "Source of the weights: matterport, keras_resnet101 or efficientnet_lite0."
@@ -28,8 +27,7 @@ _SOURCE = flags.DEFINE_string(
 _INPUT = flags.DEFINE_string("input", None, "File of public weights: .h5 or .pth.")
 _OUTPUT = flags.DEFINE_string("output", None, "File of imported weights (.h5) to write.")
 _IMAGE = flags.DEFINE_string("check_image", None, "Photo to run the detector on.")
-_CHECK = flags.DEFINE_string("check_output", None, "Folder of check.png and check.npz to write.")
-_PROPOSALS = flags.DEFINE_integer("check_proposals", 1000, "Number of proposals in the check.", 1)
+_CHECK = flags.DEFINE_string("check_output", None, "Picture (.png) of the detections to write.")
 
 
 def _report(weights, used, skipped):
@@ -50,25 +48,50 @@ def _report(weights, used, skipped):
     print(report)
 
 
+def _check(path: str, photo: str, output: str) -> None:
+    """Draw what a network with imported weights alone finds on a photo."""
+    import cv2
+    import numpy as np
+
+    from a2d_tf.data.frames import read_image
+    from a2d_tf.ops import visualize
+    from a2d_tf.training import run_start
+    from a2d_tf.video.predictor import Predictor
+
+    predictor = Predictor.from_run(run_start.untrained(path, {"score_threshold": 0.7}))
+    image = np.ascontiguousarray(read_image(photo, "give another --check_image")[..., ::-1])
+    size = image.shape[0], image.shape[1]
+    found = predictor.key_frame([predictor.frame(image, np.zeros((*size, 2), np.float32))], size)
+    drawn = visualize.draw_instances(
+        image,
+        found.boxes,
+        found.codes,
+        found.decoded_masks(),
+        label_space=predictor.labels,
+        scores=found.scores,
+    )
+    png = cv2.imencode(".png", drawn[..., ::-1])[1].tobytes()
+    write_file(output, lambda file: file.write(png))
+    names = [f"{predictor.labels.name(c)} {s:.2f}" for c, s in zip(found.codes, found.scores)]
+    print(f"{photo}: {', '.join(names) or 'nothing'} -> {output}")
+
+
 def main(argv: list[str]) -> None:
     """Run the command."""
-    command_line.require(argv, source=_SOURCE.value, input=_INPUT.value)
-    if not _OUTPUT.value and not _IMAGE.value:
-        raise InputError("--output is missing, and so is --check_image; give one or both")
+    command_line.require(argv, source=_SOURCE.value, input=_INPUT.value, output=_OUTPUT.value)
     if bool(_IMAGE.value) != bool(_CHECK.value):
         raise InputError("--check_image and --check_output belong together; give both")
     # Imported here because TensorFlow takes seconds to load; a missing flag is reported at once.
-    from a2d_tf.pretrained import cache, coco_check, layouts
+    from a2d_tf.pretrained import cache, layouts
 
     if _SOURCE.value not in layouts.SOURCES:
         raise InputError(f"--source={_SOURCE.value}: give one of {', '.join(layouts.SOURCES)}")
     tensors, digest = cache.read_tensors(_INPUT.value), file_digest(_INPUT.value)
     weights, used, skipped = layouts.convert(_SOURCE.value, tensors, _INPUT.value, digest)
-    if _OUTPUT.value:
-        weights.write(_OUTPUT.value)
-        _report(weights, used, skipped)
+    weights.write(_OUTPUT.value)
+    _report(weights, used, skipped)
     if _IMAGE.value:
-        coco_check.run(weights, _IMAGE.value, _CHECK.value, proposals=_PROPOSALS.value)
+        _check(_OUTPUT.value, _IMAGE.value, _CHECK.value)
 
 
 run = command_line.command(main)

@@ -29,7 +29,7 @@ CONFIGS = (_PACKAGE if INSTALLED else _PACKAGE.parent) / "configs"
 """Folder of the package's flagfiles, in a clone or installed."""
 
 SETTINGS = "settings, "  # begins the module names under which config.py defines its sections
-_HELP = {"help": "help", "?": "help", "helpshort": "helpshort", "h": "helpshort"}
+_HELP = {"help", "?", "helpshort", "h"}
 _WIDTH = 100
 _LONGEST = 2000  # characters of a message
 
@@ -120,9 +120,9 @@ class _Console(logging.Handler):
 
 
 def _parse(words, module):
-    asked, example = wants_help(words), _example(module)
-    if asked:
-        sys.exit(_guarded(print, as_installed(help_text(module, asked == "helpshort"))))
+    example = _example(module)
+    if wants_help(words):
+        sys.exit(_guarded(print, as_installed(help_text(module))))
     if len(words) == 1 and example:
         sys.exit(_complain(f"no flags given; for example {example} (--help explains)"))
     try:
@@ -249,11 +249,10 @@ def as_installed(text: str) -> str:
     return re.sub(r"(?:python )?tools/(\w+)\.py", lambda match: names.get(match[1], match[0]), text)
 
 
-def wants_help(words: Sequence[str]) -> str | None:
-    """Return 'help' or 'helpshort' if a command line asks for one of them, else None."""
+def wants_help(words: Sequence[str]) -> bool:
+    """Return whether a command line asks for help."""
     own = words[1 : words.index("--")] if "--" in words else words[1:]
-    asked = [word.lstrip("-") for word in own if word.startswith("-")]
-    return next((_HELP[word] for word in asked if word in _HELP), None)
+    return any(word.startswith("-") and word.lstrip("-") in _HELP for word in own)
 
 
 def _example(module):
@@ -262,13 +261,13 @@ def _example(module):
     return found[0].rstrip(".`") if found else ""
 
 
-def help_text(module: str, short: bool) -> str:
-    """Return the text of `--helpshort` or `--help`: a main module's flags, then the settings."""
+def help_text(module: str) -> str:
+    """Return the text of `--help`: a main module's flags, then the settings."""
     by_module = flags.FLAGS.flags_by_module_dict()
     doc = (sys.modules[module].__doc__ or "").strip()
     # absl names the module that Python runs by the path of its file.
     main = sys.argv[0] if module == "__main__" else module
-    lines = [doc.split("\n\n")[0] if short else doc, ""]
+    lines = [doc, ""]
     for name in (main, "a2d_tf.core.config", "a2d_tf.core.command_line"):
         lines += map(_described, by_module.get(name, ()))
     lines.append(_line("flagfile", "file of flags, one a line, such as configs/a2d.flags"))
@@ -276,17 +275,10 @@ def help_text(module: str, short: bool) -> str:
     if sections and f"{SETTINGS}learning" not in sections:
         lines += ["", "Settings that are not given are the model's; in brackets: a new model's."]
     for name in sections:
-        lines += ["", f"{name}:"]
-        if short:
-            names = " ".join(f"--{flag.name}" for flag in by_module[name])
-            lines += textwrap.wrap(
-                names, _WIDTH, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False
-            )
-        else:
-            lines += map(_described, by_module[name])
+        lines += ["", f"{name}:", *map(_described, by_module[name])]
     if sections:
         lines += ["", "docs/flags.md has the settings in tables; true or false: --flip, --noflip"]
-    return "\n".join([*lines, "--help explains all flags, --helpfull also those of the libraries"])
+    return "\n".join([*lines, "--helpfull also explains the flags of the libraries"])
 
 
 def written(value: Any) -> str:

@@ -12,9 +12,6 @@ objectness  one logit, foreground minus background
 anchors     ratios tall, square, wide
 boxes       dy, dx, dh, dw, for each class but background
 classes     as COCO counts them, background last
-
-Also kept are tensors that only the source's own outputs need: `rpn/background`, and the
-background's box and mask in `actor/background` and `mask/background`.
 """
 
 from __future__ import annotations
@@ -320,7 +317,6 @@ def _matterport(file, sizes, widths):
     for name, both in _keras_layer(file, "rpn_class_raw", kernel).items():
         background, foreground = np.moveaxis(both.reshape(*both.shape[:-1], _ANCHORS, 2), -1, 0)
         tensors[f"rpn/logits/{name}"] = foreground - background
-        tensors[f"rpn/background/{name}"] = background
     layer("rpn/deltas", "rpn_bbox_pred", 1, 1, sizes.proposals, 4 * _ANCHORS)
 
     for number, side, channels in (("1", 7, sizes.pyramid), ("2", 1, sizes.head)):
@@ -329,7 +325,6 @@ def _matterport(file, sizes, widths):
     dense = _keras_layer(file, "mrcnn_class_logits", (sizes.head, classes))
     _put(tensors, "actor/logits", {k: _as_1x1(np.roll(v, -1, axis=-1)) for k, v in dense.items()})
     for name, value in _keras_layer(file, "mrcnn_bbox_fc", (sizes.head, 4 * classes)).items():
-        tensors[f"actor/background/{name}"] = _as_1x1(value[..., :4])
         tensors[f"actor/deltas/{name}"] = _as_1x1(value[..., 4:])
 
     for number in range(1, 5):
@@ -338,7 +333,6 @@ def _matterport(file, sizes, widths):
         layer(f"mask/conv{number}", name, 3, 3, channels, sizes.mask, norm=norm)
     layer("mask/deconv", "mrcnn_mask_deconv", 2, 2, sizes.mask, sizes.mask)
     for name, value in _keras_layer(file, "mrcnn_mask", (1, 1, sizes.mask, classes)).items():
-        tensors[f"mask/background/{name}"] = value[..., :1]
         tensors[f"mask/logits/{name}"] = value[..., 1:]
     return tensors
 
@@ -346,19 +340,6 @@ def _matterport(file, sizes, widths):
 def _as_1x1(value):
     """Return a matrix as the kernel of a 1x1 convolution; a bias stays."""
     return value[None, None] if value.ndim == 2 else value
-
-
-class ClassSpace(LabelSpace):
-    """A label space of classes without actions, for a detector."""
-
-    @classmethod
-    def of(cls, classes: Iterable[str]) -> ClassSpace:
-        """Make the space of these classes."""
-        return cls(**dataclasses.asdict(label_space(classes, "object")))
-
-    def name(self, code: int) -> str:
-        """Return the class of a code."""
-        return self.actors[code // self.base - 1]
 
 
 def read_class_map(path: str | os.PathLike, actors: Sequence[str]) -> dict[str, str | None]:
