@@ -146,16 +146,19 @@ def _validation(network, config, manifest, workdir, *, threshold):
 
     evaluator = Evaluator(network, config, manifest, make_measure(network, config.learning))
 
+    def batched(pictures):
+        return {tag: picture[None] for tag, picture in pictures.items()}
+
     def validate():
         """Choose the threshold and score with it; pictures show the same clips every time."""
         validation = evaluator.validate("val", _PICTURES.value)
         if validation is None:
             pictures = evaluator.pictures("train", threshold, _PICTURES.value)
-            return Validated({}, {tag: image[None] for tag, image in pictures.items()})
+            return Validated({}, batched(pictures))
         run_folder.save_threshold(workdir, validation.threshold, validation.metrics)
         return Validated(
             {**tagged(validation.losses), **dashboard.scalars(validation)},
-            dashboard.images(validation, network.labels),
+            batched(validation.pictures),
             score=validation.score,
             measure=validation.measure,
             threshold=validation.threshold,

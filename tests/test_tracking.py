@@ -60,30 +60,6 @@ def test_an_id_survives_eight_missed_frames(missed, expected):
     assert ids(frames) == [[1, 2], *[[2]] * missed, [expected, 2]]
 
 
-def test_a_cut_of_the_film_ends_all_tracks():
-    frames = [frame(sight(at(10), action=RUNNING))] * 3 + [frame(sight(at(10), action=WALKING))] * 3
-    cuts = []
-
-    def is_cut(before, after):
-        cuts.append((before, after))
-        return after == 3
-
-    followed = list(tracking.follow(enumerate(frames), A2D, 5, is_cut))
-    assert [ids.tolist() for _, _, ids, _, _ in followed] == [[1]] * 3 + [[2]] * 3
-    # No label is read of frames beyond the cut.
-    assert [codes[0] % 10 for *_, codes, _ in followed] == [RUNNING] * 3 + [WALKING] * 3
-    assert cuts == [(0, 1), (1, 2), (2, 3), (3, 4), (4, 5)]
-
-
-@pytest.mark.parametrize(
-    "shift, actor, expected",
-    [
-        (10, DOG, 1),
-        (11, DOG, 2),  # IoU 1 / 3, 9 / 31 with 0.3 between them
-        (6, CAT, 1),
-        (7, CAT, 2),  # IoU 14 / 26, 13 / 27 with 0.5 between them
-    ],
-)
 def test_another_kind_of_actor_must_overlap_more(shift, actor, expected):
     frames = [frame(sight(at(10), DOG)), frame(sight(at(10 + shift), actor))]
     assert ids(frames)[1] == [expected]

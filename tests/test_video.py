@@ -103,23 +103,6 @@ def test_unwanted_frames_are_counted_and_not_read(kind, camera, tmp_path, monkey
         assert camera.retrieved == [0, 1, 4]  # the first one tells the size
 
 
-def test_cuts_are_neither_motion_nor_light():
-    rng = np.random.default_rng(0)
-    scenes = rng.integers(0, 256, (2, 6, 8, 3)).astype(np.uint8).repeat(20, 1).repeat(20, 2)
-    moved = np.roll(scenes[0], (7, 30), (0, 1))
-    texture = rng.integers(0, 120, (160, 160, 3)).astype(np.uint8)
-    flat = np.zeros_like(texture)
-    for film, expected in (
-        ([scenes[i].copy() for i in (0, 0, 1, 1, 0)], [False, True, False, True]),
-        ([scenes[0], moved, np.zeros_like(moved)], [False, True]),
-        ([flat + level for level in (90, 120, 150)], [False, False]),
-        ([texture, texture * 1.5, texture * 2], [False, False]),
-    ):
-        cuts, film = video_files.Cuts(), [np.uint8(frame) for frame in film]
-        assert [cuts(*pair) for pair in zip(film, film[1:])] == expected
-        assert cuts(film[0], film[1]) == expected[0]  # not what it has seen last
-
-
 @pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
 def test_a_time_leads_to_the_frame_that_begins_then_or_next(tmp_path, codec):
     scene = list(np.stack(moving_frames(24, 48, 64, 2)))

@@ -45,7 +45,6 @@ class Validation:
       score: percent; measure: "joint_miou", or "joint_f1" of boxes (`detection.BoxF1`) where no
         frame has a complete true label map.
       metrics: as in `metrics.json`: segmentation at that threshold, detection, APs of classes.
-      confusion: at that threshold.
       losses: {name: mean over the batches} of the Evaluator's `measure`.
       pictures: {split/VID/frame: uint8 [H, 3 W, 3]}, truth | prediction | flow.
     """
@@ -54,7 +53,6 @@ class Validation:
     score: float
     measure: str
     metrics: dict
-    confusion: segmentation.Confusion
     losses: dict
     pictures: dict
 
@@ -236,7 +234,6 @@ class Evaluator:
             score=scores[best],
             measure=measure,
             metrics=registry.results([maps[best], *others], inputs),
-            confusion=maps[best].confusion,
             losses={name: float(np.mean([each[name] for each in measured])) for name in names},
             pictures=self._drawn(split, best, shown),
         )

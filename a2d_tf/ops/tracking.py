@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -87,10 +87,6 @@ class Tracker:
             shares = instances.actor_scores[i], instances.action_scores[i]
             owner.detections.append((index, code, score, *shares))
         return owners
-
-    def cut(self) -> None:
-        """End all tracks, as at a cut of the film."""
-        self._tracks = []
 
     def _match(self, instances):
         """The track of each instance, or None."""
@@ -185,7 +181,6 @@ def follow(
     answers: Iterable[tuple[Any, Found]],
     labels: LabelSpace,
     window: int = WINDOW,
-    is_cut: Callable[[Any, Any], bool] | None = None,
     *,
     joint: bool = False,
 ) -> Iterator[tuple[Any, Found, np.ndarray, np.ndarray, np.ndarray]]:
@@ -197,8 +192,6 @@ def follow(
     Args:
       answers: (frame, its instances with masks as RLEs), in order.
       window: answered frames; 1 is the network's own answer.
-      is_cut: (frame, the next one) -> whether the film was cut between them, which ends all tracks;
-        None for a film of one shot.
       joint: as for `read_label`.
 
     Yields:
@@ -206,7 +199,7 @@ def follow(
     """
     tracker = Tracker(labels, window)
     waiting: collections.deque = collections.deque()
-    ahead, before = window // 2, None
+    ahead = window // 2
 
     def labelled():
         index, frame, instances, tracks = waiting.popleft()
@@ -219,9 +212,6 @@ def follow(
         return frame, instances, np.array([track.id for track in tracks], np.int64), codes, scores
 
     for index, (frame, instances) in enumerate(answers):
-        if is_cut and index and is_cut(before, frame):
-            tracker.cut()
-        before = frame
         waiting.append((index, frame, instances, tracker.add(instances)))
         if len(waiting) > ahead:
             yield labelled()

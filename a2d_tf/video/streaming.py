@@ -236,7 +236,7 @@ def watch(
     Args:
       predictor: of the video's instances.
       reader: the video.
-      span: the frames to answer. If `every` is above 15, cuts of the film are not detected.
+      span: the frames to answer.
       window: answered frames from which a track's label is read; 1 is the network's own answer.
       threshold: on p(actor), where it is above the predictor's own.
       stops: the video ends as soon as this is not empty.
@@ -266,9 +266,8 @@ def watch(
                 return
 
     def followed():
-        is_cut = video_files.Cuts() if span.every <= video_files.CUT_REACH else None
         joint = facts["label_mode"] != "decoupled"
-        tracked = tracking.follow(chosen(), labels, window, is_cut, joint=joint)
+        tracked = tracking.follow(chosen(), labels, window, joint=joint)
         for number, answer in zip(itertools.count(span.first + 1, span.every), tracked):
             yield VideoFrame(number, reader.seconds(number - 1), *answer, reader.seconds(number))
 

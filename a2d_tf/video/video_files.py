@@ -24,12 +24,6 @@ from a2d_tf.core.errors import InputError, check_size
 from a2d_tf.data import decoder, frames
 
 IMAGES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-# There is a cut between two frames where the distance of their colours is above the first and the
-# correlation of their grey levels below the second. Brighter light changes the first alone, motion
-# the second. In ten clips of A2D this holds for no two frames up to 15 apart, nor for a frame and
-# itself 1.5 times as bright; and for 98 % of the pairs of one clip's end and another's beginning.
-CUT_COLOURS, CUT_LEVELS = 0.4, 0.7
-CUT_REACH = 15  # frames; further apart, motion alone may look like a cut
 _REMEDY = "re-encode it"
 _CODECS = {  # encoders by preference, and their options
     # A key frame in two seconds or so, for quick jumps. Frames are sent in the order in which they
@@ -241,41 +235,6 @@ def _by_number(path):
     """Sort key of a name, by which 2 is before 10."""
     parts = re.split("([0-9]+)", path.name)
     return [int(part) if place % 2 else part for place, part in enumerate(parts)]
-
-
-class Cuts:
-    """Whether a film was cut between two frames, RGB uint8 [H, W, 3], at most CUT_REACH apart.
-
-    Called for a film's frames one after the other, it keeps what it has of one for the next. A cut
-    between views of one place may go unseen, and in a film without colours most do (58 % of those
-    between ten clips of A2D).
-    """
-
-    def __init__(self) -> None:
-        self._seen: tuple | None = None  # a frame; its small copy, its histogram
-
-    def __call__(self, before: np.ndarray, after: np.ndarray) -> bool:
-        known = self._seen if self._seen and self._seen[0] is before else _small(before)
-        self._seen = now = _small(after)
-        return _differ(*known[1:], *now[1:])
-
-
-def _small(frame):
-    """(the frame, a small copy, the histogram of that)."""
-    small = cv2.resize(frame, (64, 64), interpolation=cv2.INTER_AREA)
-    return frame, small, cv2.calcHist([small], [0, 1, 2], None, [8] * 3, [0, 256] * 3)
-
-
-def _differ(before, colours_before, after, colours_after):
-    """Whether small copies and their histograms are of two shots."""
-    if cv2.compareHist(colours_before, colours_after, cv2.HISTCMP_BHATTACHARYYA) <= CUT_COLOURS:
-        return False
-    levels = [np.float64(cv2.cvtColor(x, cv2.COLOR_RGB2GRAY)) for x in (before, after)]
-    deviations = [each - each.mean() for each in levels]
-    spread = np.prod([np.sqrt((each**2).mean()) for each in deviations])
-    if spread < 4**2:  # hardly more than noise: there is nothing to correlate
-        return bool(abs(levels[0].mean() - levels[1].mean()) > 64)
-    return bool((deviations[0] * deviations[1]).mean() < CUT_LEVELS * spread)
 
 
 class OutputError(InputError):

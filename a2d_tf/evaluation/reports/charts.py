@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from a2d_tf.core.labels import LabelSpace
-from a2d_tf.evaluation.metrics.segmentation import Confusion
 from a2d_tf.ops.visualize import figure_png, label_axes
 
 _COLOURS = "#33658a", "#9fb8c9", "#f26419"
@@ -37,29 +35,6 @@ def bars(groups: dict[str, list], names: list[str], title: str) -> bytes:
         # Beside the title, above the bars whatever their heights.
         place = {"loc": "lower right", "bbox_to_anchor": (1, 1), "ncols": len(groups)}
         axes.legend(fontsize=8, frameon=False, **place)
-    return figure_png(figure)
-
-
-def confusion(confusion: Confusion, space: LabelSpace) -> bytes:
-    """Draw the confusion of actors and of actions, rows in percent of the true pixels.
-
-    Args:
-      confusion: the counts; space: its label space.
-    """
-    figure = _figure(9, 4.2)
-    kinds = {"actor": space.actors, "action": space.actions}
-    for axes, (kind, classes) in zip(figure.subplots(1, 2), kinds.items()):
-        matrix, names = confusion.matrix(kind), ["background", *classes]
-        shares = 100 * matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-        label_axes(axes, kind, "predicted", "true")
-        axes.imshow(shares, cmap="Blues", vmin=0, vmax=100, aspect="auto")
-        _name_ticks(axes.set_xticks, [*names, "no class"], rotation=90)
-        _name_ticks(axes.set_yticks, names)
-        for row, column in np.argwhere(shares >= 0.5):
-            share = shares[row, column]
-            style = {"ha": "center", "va": "center", "fontsize": 6}
-            style["color"] = "white" if share > 60 else "black"
-            axes.text(column, row, f"{share:.0f}", **style)
     return figure_png(figure)
 
 

@@ -10,14 +10,10 @@ import os
 import shutil
 from typing import TYPE_CHECKING
 
-import cv2
-import numpy as np
 import tensorflow as tf
 
 from a2d_tf.core.files import read_text
-from a2d_tf.core.labels import LabelSpace
 from a2d_tf.evaluation import metrics as registry
-from a2d_tf.evaluation.reports import charts
 from a2d_tf.training.checkpoints import Events
 
 if TYPE_CHECKING:
@@ -51,22 +47,3 @@ def show_evaluation(workdir: str, name: str, step: int, metrics: dict) -> None:
     place = os.path.join("evaluation", name)
     shutil.rmtree(os.path.join(workdir, "tensorboard", place), ignore_errors=True)
     Events(workdir).write(place, step, registry.scalars(metrics))
-
-
-def images(validation: Validation, space: LabelSpace) -> dict[str, np.ndarray]:
-    """Return a validation's pictures and charts of classes by tag, each uint8 [1, H, W, 3]."""
-    found = {}
-    if validation.confusion.pixels:
-        found["confusion"] = charts.confusion(validation.confusion, space)
-    pairs = [space.name(code) for code in space.codes]
-    for kind, names in {"actor": space.actors, "action": space.actions, "pair": pairs}.items():
-        aps = [*validation.metrics[f"per_{kind}_ap"].values()]  # in code order
-        found[f"{kind}_ap"] = charts.bars({"": aps}, list(names), f"AP of {kind}s")
-    return {
-        **{tag: picture[None] for tag, picture in validation.pictures.items()},
-        **{f"classes/{tag}": _decoded(png) for tag, png in found.items()},
-    }
-
-
-def _decoded(png):
-    return cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)[None, ..., ::-1]
