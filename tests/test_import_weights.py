@@ -120,7 +120,8 @@ def test_a_run_finds_matterports_boxes_before_any_training(matterport):
         model, canvas, expected["pyramid"], instances["boxes"][:count]
     )
     actors = instances["actor"][:count]
-    close(instances["masks"][:count], shapes[np.arange(count), :, :, actors])
+    # A sample on the very edge may be outside for one of the two.
+    close(instances["masks"][:count], shapes[np.arange(count), :, :, actors], 1e-2)
 
 
 def layout(path):
