@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from a2d_tf.core.errors import MAX_EXPORT_BYTES, InputError, shown
+from a2d_tf.core.errors import InputError, shown
 from a2d_tf.core.files import check_json
 
 _REMEDY = "export it again"
@@ -62,8 +62,6 @@ class Container:
         with _readable(where):
             if self._zip is None:
                 return pathlib.Path(where).read_bytes()
-            if self._zip.getinfo(name).file_size > MAX_EXPORT_BYTES:
-                raise ValueError(f"larger than {MAX_EXPORT_BYTES} bytes")
             return self._zip.read(name)
 
     def text(self, name: str) -> str:

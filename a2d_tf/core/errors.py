@@ -19,8 +19,6 @@ MAX_INSTANCES = 1000  # of a frame; A2D's most is 19
 MAX_MASK_PIXELS = 2**30  # of all masks of a frame together
 MAX_OUTLINE = 2**21  # pixels along the polygons of a mask, which are traced one by one
 MAX_NAME = 200  # bytes of a video's name: 255 fit a file system, with a suffix
-MAX_EXPORT_BYTES = 2**31  # of one file of an annotation export
-MAX_ARRAY_BYTES = 2**32  # of one array in an .npz or HDF5 file
 MAX_FLOW = 1e4  # pixels, of a served flow vector; a longer one would leave any frame
 
 

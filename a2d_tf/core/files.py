@@ -1,7 +1,6 @@
 """Read text, JSON and arrays, and write files and folders atomically.
 
-A reader finds the old file or the new one, never a part. A damaged header can claim any size:
-`read_dataset` and `read_npz` refuse arrays of more than MAX_ARRAY_BYTES before they take memory.
+A reader finds the old file or the new one, never a part.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Callable, Union
 
 import numpy as np
 
-from a2d_tf.core.errors import MAX_ARRAY_BYTES, MAX_NAME, InputError, shown
+from a2d_tf.core.errors import MAX_NAME, InputError, shown
 
 if TYPE_CHECKING:
-    import h5py
+    pass
 
 Path = Union[str, os.PathLike]
 _LOCK = "lock"  # of a process that is at work in a hidden folder
@@ -172,26 +171,12 @@ def file_digest(path: Path, algorithm: str = "sha256") -> str:
     return digest.hexdigest()
 
 
-def read_dataset(data: h5py.Dataset) -> np.ndarray:
-    """Read an HDF5 data set.
-
-    Raises:
-      one of UNREADABLE: it is damaged, or claims more than MAX_ARRAY_BYTES.
-    """
-    _check_size(data.name, data.nbytes)
-    return np.asarray(data[()])
-
-
 def read_npz(path: Path) -> dict[str, np.ndarray]:
     """Read the arrays of an .npz, none of which may be pickled.
 
     Raises:
-      one of UNREADABLE: no .npz, a damaged one, or it claims more than MAX_ARRAY_BYTES; names the
-        array.
+      one of UNREADABLE: no .npz, or a damaged one; names the array.
     """
-    with zipfile.ZipFile(path) as archive:
-        for entry in archive.infolist():
-            _check_size(entry.filename, entry.file_size)
     arrays = {}
     with np.load(path, allow_pickle=False) as entries:
         for name in entries.files:
@@ -200,11 +185,6 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
             except UNREADABLE as error:
                 raise ValueError(f"field '{name}' is unreadable ({error})") from error
     return arrays
-
-
-def _check_size(name, size):
-    if size > MAX_ARRAY_BYTES:
-        raise ValueError(f"'{name}' claims {size} bytes, more than {MAX_ARRAY_BYTES}")
 
 
 def is_file_name(name: str) -> bool:

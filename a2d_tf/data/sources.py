@@ -15,13 +15,12 @@ import numpy as np
 import tqdm
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.labels import A2D
 from a2d_tf.core.workers import imap
 from a2d_tf.data.a2d_annotations import Annotation
 from a2d_tf.data.flow import Flow, fit, resize_frame
 from a2d_tf.data.release import Skip, Video, annotated_frames
 
-_COLUMNS = ("listed", "found", "whole", "published")
+_COLUMNS = ("listed", "found", "whole")
 _ROWS = {
     "videos": ("listed", "found", "whole"),
     "train": ("listed", "found", "whole"),
@@ -30,8 +29,6 @@ _ROWS = {
     "annotated frames": ("listed", "found", "whole"),
     "instances": ("found",),
 }
-# Xu et al., CVPR 2015, as the published videoset.csv counts them.
-PUBLISHED = {"videos": 3782, "train": 3036, "test": 746, "annotated frames": 11926}
 _RESTORE = "restore the video that was annotated, or correct that number"
 
 
@@ -46,7 +43,6 @@ class CheckReport:
 
     Attributes:
       title: the source and its list of videos.
-      forms: file formats of its frames and annotations.
       counts: {row: {column: number}}; a video or annotation is `found` if its file exists and
         `whole` if all of it can be read. Frames are `found` if they decode.
       problems: a line for each missing or broken item, with its file, field and remedy.
@@ -54,7 +50,6 @@ class CheckReport:
     """
 
     title: str
-    forms: str
     counts: dict
     problems: tuple
     notes: tuple
@@ -62,7 +57,7 @@ class CheckReport:
     def text(self) -> str:
         """Format the report: a table, the problems, the notes and their numbers."""
         columns = [c for c in _COLUMNS if any(c in row for row in self.counts.values())]
-        lines = [self.title, self.forms, "", f"{'':20}" + "".join(f"{c:>11}" for c in columns)]
+        lines = [self.title, "", f"{'':20}" + "".join(f"{c:>11}" for c in columns)]
         for name, row in self.counts.items():
             lines.append(f"{name:20}" + "".join(f"{row.get(c, ''):>11}" for c in columns))
         lines += ["", *(f"problem: {line}" for line in self.problems)]
@@ -82,30 +77,19 @@ def check(source: Source, workers: int = 2) -> CheckReport:
         functools.partial(_examine, source), source.videos, min(workers, len(source.videos))
     )
     found: collections.Counter = collections.Counter()
-    forms: collections.Counter = collections.Counter()
     problems, notes = [item["reason"] for item in source.skipped], []
-    for numbers, kinds, broken, harmless in tqdm.tqdm(
+    for numbers, broken, harmless in tqdm.tqdm(
         examined, "Checking", total=len(source.videos), unit="video"
     ):
         found.update(numbers)
-        forms.update(kinds)
         problems += broken
         notes += harmless
     counts = {
         row: {c: found[row, c] for c in columns if c != "listed" or found[row, c]}
         for row, columns in _ROWS.items()
     }
-    if source.label_space == A2D and len(source.videos) == PUBLISHED["videos"]:
-        for row, number in PUBLISHED.items():
-            counts[row]["published"] = number
-    kinds = ", ".join(f"{number} {form}" for form, number in sorted(forms.items(), reverse=True))
-    return CheckReport(
-        title=f"{source.root}: {source.listing}",
-        forms=kinds or "no video and no annotation",
-        counts=counts,
-        problems=tuple(problems),
-        notes=tuple(notes),
-    )
+    title = f"{source.root}: {source.listing}"
+    return CheckReport(title, counts, tuple(problems), tuple(notes))
 
 
 def _differs(source, video, count):
@@ -115,8 +99,8 @@ def _differs(source, video, count):
 
 
 def _examine(source, video):
-    """Return {(row, column): number}, {form of files: number}, problems and notes of a video."""
-    counts, forms, problems, notes = {}, collections.Counter(), [], []
+    """Return {(row, column): number}, problems and notes of a video."""
+    counts, problems, notes = {}, [], []
     path, size, decoded = source.frames_path(video.vid), None, 0
 
     def problem(path, error):
@@ -138,7 +122,6 @@ def _examine(source, video):
     keys, whole, instances = annotated_frames(source, video.vid, problem), 0, 0
     for key in keys:
         file = source.annotation_path(video.vid, key)
-        forms[f"annotations as {file.suffix[1:]}"] += 1
         try:
             annotation = source.read_annotation(video.vid, key, size)
         except InputError as error:
@@ -153,9 +136,7 @@ def _examine(source, video):
         numbers[row] = (1, path.exists(), not problems)
     for row, values in numbers.items():
         counts.update({(row, c): int(value) for c, value in zip(_COLUMNS, values)})
-    if path.exists():
-        forms[f"videos as {'images' if path.is_dir() else path.suffix[1:]}"] += 1
-    return counts, forms, problems, notes
+    return counts, problems, notes
 
 
 @dataclasses.dataclass(frozen=True)

@@ -29,7 +29,7 @@ import numpy as np
 import tensorflow as tf
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import UNREADABLE, file_digest, locked, read_dataset
+from a2d_tf.core.files import UNREADABLE, file_digest, locked
 from a2d_tf.model.backbones import PUBLISHED
 from a2d_tf.pretrained import layouts
 
@@ -177,7 +177,7 @@ def _read_h5(path):
 
     def visit(name, item):
         if isinstance(item, h5py.Dataset):
-            tensors[_keras_name(name)] = read_dataset(item)
+            tensors[_keras_name(name)] = np.asarray(item[()])
 
     with h5py.File(path, "r") as file:
         if "source" in file.attrs:

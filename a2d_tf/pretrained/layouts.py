@@ -28,7 +28,7 @@ import numpy as np
 import tensorflow as tf
 
 from a2d_tf.core.errors import InputError, shown
-from a2d_tf.core.files import UNREADABLE, load_json, read_dataset, write_file
+from a2d_tf.core.files import UNREADABLE, load_json, write_file
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.model import backbones
 from a2d_tf.model.backbones import BACKBONES
@@ -139,7 +139,7 @@ class Weights:
 
         def visit(name, item):
             if isinstance(item, h5py.Dataset):
-                tensors[name] = read_dataset(item)
+                tensors[name] = np.asarray(item[()])
 
         try:
             with h5py.File(path, "r") as file:
