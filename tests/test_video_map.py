@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from test_over_time import ADULT_EATING, ADULT_RUNNING, CAT_EATING
-from test_score_tracks import BOX, clip, found, show
+from test_recorded_tracks import BOX, clip, found, show
 
 from a2d_tf.core.labels import A2D
 from a2d_tf.evaluation import metrics

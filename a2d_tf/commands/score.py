@@ -1,9 +1,8 @@
-"""Score label maps or detections by the protocol of the paper's tables, or predictions over time.
+"""Score label maps or detections by the protocol of the paper's tables.
 
   python tools/score.py segmentation --truth DIR --predicted DIR --output metrics.json
   python tools/score.py detection --truth COCO.json --predicted detections.npz --output metrics.json
   python tools/score.py detection --truth COCO.json --predicted results.json --output metrics.json
-  python tools/score.py tracks --truth YOUTUBE_VIS.json --predicted PREDICTION --output metrics.json
 
 Label maps are <VID>/<frame>.png: single-channel PNGs of codes, or RGB PNGs in the colours of the
 label space. `--labels FILE.json` names a label space other than A2D's.
@@ -11,10 +10,6 @@ label space. `--labels FILE.json` names a label space other than A2D's.
 results.json is in COCO's results format, as other methods write it: a list of {"image_id",
 "category_id" (the code of a pair), "score", "bbox" or "segmentation"}. It gives the joint figures
 of the same protocol, and COCO's AP of boxes and masks.
-
-Predictions over time are folders of a2d_tf.predict, or a library of them; --predicted may be
-repeated. They are scored in the frames that the truth annotates, videos going by their names: HOTA,
-IDF1 and AP of tubes (docs/evaluation.md).
 
 For a model trained without the action labels of an actor: --zero_shot_actor=cat, and the full
 model's --full=FULL/detections.npz for the ratio of the two (Eq. 3).
@@ -35,19 +30,12 @@ from a2d_tf.evaluation import box_data, label_maps
 from a2d_tf.evaluation import metrics as registry
 from a2d_tf.evaluation.metrics import segmentation
 
+flags.DEFINE_string("truth", None, "Folder of true label maps; or COCO JSON of true boxes.")
 flags.DEFINE_string(
-    "truth", None, "Folder of true label maps; COCO JSON of true boxes; YouTube-VIS JSON of tracks."
-)
-flags.DEFINE_multi_string(
-    "predicted",
-    None,
-    "Folder of predicted label maps; detections.npz or COCO results (*.json); predictions of "
-    "videos or libraries of them: tracks takes several.",
+    "predicted", None, "Folder of predicted label maps; or detections.npz or COCO results (*.json)."
 )
 flags.DEFINE_string("output", None, "Metrics file (JSON, percent) to write.")
-flags.DEFINE_string(
-    "labels", None, "Label space (JSON); by default A2D's, for tracks that of the predictions."
-)
+flags.DEFINE_string("labels", None, "Label space (JSON); by default A2D's.")
 flags.DEFINE_string("zero_shot_actor", None, "Actor whose action labels were withheld.")
 flags.DEFINE_string("full", None, "detections.npz of the full model, for the zero-shot ratio.")
 flags.DEFINE_integer("seed", 0, "Seed of the shuffles for zero-shot chance.")
@@ -107,56 +95,25 @@ def score_detection(
     else:
         split.detections = box_data.Detections.load(predicted)
         split.full = box_data.Detections.load(full) if full else None
-    return _results("detection", split)
-
-
-def score_tracks(truth: str, predicted: list[str], label_space: LabelSpace | None) -> dict:
-    """Score predictions of videos over time, and print what was not scored.
-
-    Args:
-      truth: path of YouTube-VIS's JSON.
-      predicted: folders of predictions, or of libraries.
-      label_space: of both; by default that of the predictions.
-
-    Raises:
-      InputError: a file cannot be used, or the two sides do not match.
-    """
-    # Late: it loads what decodes videos.
-    from a2d_tf.video import scoring
-
-    videos, label_space, notes = scoring.read(truth, predicted, label_space)
-    for note in notes:
-        print(note)
-    return _results("tracks", registry.Split(label_space, videos=list(videos.values())))
-
-
-def _results(command, split):
-    return registry.results([metric(split) for metric in registry.registered(command)], split)
+    return registry.results([each(split) for each in registry.registered("detection")], split)
 
 
 def main(argv: list[str]) -> None:
     """Run the command."""
     args = flags.FLAGS
-    if len(argv) != 2 or argv[1] not in ("segmentation", "detection", "tracks"):
-        raise InputError(
-            "the first word must be segmentation, detection or tracks, and the only one"
-        )
+    if len(argv) != 2 or argv[1] not in ("segmentation", "detection"):
+        raise InputError("the first word must be segmentation or detection, and the only one")
     _, command = argv
     command_line.require([], truth=args.truth, predicted=args.predicted, output=args.output)
     if command != "detection" and (args.zero_shot_actor or args.full):
         raise InputError(f"--zero_shot_actor and --full: {command} does not use them")
-    predicted, *others = args.predicted
-    if others and command != "tracks":
-        raise InputError(f"--predicted={others[0]}: one too many; only tracks takes several")
-    label_space = LabelSpace.from_json(args.labels) if args.labels else None
-    if command == "tracks":
-        metrics = score_tracks(args.truth, args.predicted, label_space)
-    elif command == "segmentation":
-        metrics = score_segmentation(args.truth, predicted, label_space or A2D)
+    label_space = LabelSpace.from_json(args.labels) if args.labels else A2D
+    if command == "segmentation":
+        metrics = score_segmentation(args.truth, args.predicted, label_space)
     else:
         actor = args.zero_shot_actor or ""
-        split = registry.Split(label_space or A2D, zero_shot_actor=actor, seed=args.seed)
-        metrics = score_detection(args.truth, predicted, split, args.full)
+        split = registry.Split(label_space, zero_shot_actor=actor, seed=args.seed)
+        metrics = score_detection(args.truth, args.predicted, split, args.full)
     write_json(args.output, metrics, sort_keys=True)
     print(registry.table(metrics, labels=label_space or A2D))
 

@@ -12,14 +12,11 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
-from a2d_tf.annotations.tracked_video import Shape, Track, TrackedVideo, name_of
+from a2d_tf.annotations.tracked_video import Shape, Track, TrackedVideo
 from a2d_tf.core.errors import MAX_SIDE, InputError, shown
 from a2d_tf.core.files import check_json, is_file_name, load_json, number, whole
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.segmentations import runs_of
-from a2d_tf.evaluation.tracks import Objects
 
 KINDS = {
     "overlay": "overlay.mp4",
@@ -100,12 +97,6 @@ def read_facts(folder: str | os.PathLike) -> Facts:
     )
 
 
-def of_library(output: str | os.PathLike) -> list[pathlib.Path]:
-    """Return the folders of a library that hold a `tracks.json`, by name, except hidden ones."""
-    paths = pathlib.Path(output).glob(f"*/{KINDS['tracks']}")
-    return sorted(path.parent for path in paths if not path.parent.name.startswith("."))
-
-
 def read_tracks(
     folder: str | os.PathLike, kind: Any, hook: Callable[[dict], Any] | None = None
 ) -> list[dict]:
@@ -138,72 +129,6 @@ def read_tracks(
     return rows
 
 
-@dataclasses.dataclass(frozen=True)
-class Detections:
-    """What a prediction holds, frame by frame.
-
-    Attributes:
-      facts: of the video.
-      frames: 1-based numbers of the frames that were answered, ascending.
-      objects: {number of a frame: what is in it}, with the labels and scores of the tracks.
-    """
-
-    facts: Facts
-    frames: tuple[int, ...]
-    objects: dict[int, Objects]
-
-    @property
-    def name(self) -> str:
-        """The name of the video, as of `TrackedVideo.name`."""
-        return name_of(self.facts.name, self.facts.images)
-
-    @property
-    def frame_count(self) -> int | None:
-        """The video's number of frames; None if unknown, or where more were read than it claims."""
-        count = self.facts.frames
-        return count if count is None or count >= max(self.frames, default=0) else None
-
-
-def read_detections(folder: str | os.PathLike, min_score: float = 0.0) -> Detections:
-    """Read the folder that a2d_tf.predict wrote; masks without a pixel are left out.
-
-    Args:
-      folder: with `tracks.json`, `detections.json`, `label_maps` and `video.json`.
-      min_score: tracks with a lower mean score are left out.
-
-    Raises:
-      InputError: a file is missing or damaged; names the field.
-    """
-    maps, path = (
-        pathlib.Path(folder, KINDS["label_maps"]),
-        pathlib.Path(folder, KINDS["detections"]),
-    )
-    if not maps.is_dir():
-        raise InputError(f"{maps}: no such folder; {_REMEDY}, to the end")
-    facts = read_facts(folder)
-    numbers = (int(path.stem) for path in maps.iterdir() if re.fullmatch("[0-9]{5,9}", path.stem))
-    masks = _masks(path, *facts.size)
-    rows: dict[int, list] = collections.defaultdict(list)
-    for track in read_tracks(folder, _TRACK):
-        identity = track["track_id"]
-        for row in track["frames"] if track["mean_score"] >= min_score else ():
-            if (row["frame"], identity) not in masks:
-                raise InputError(
-                    f"{path}: no entry for track {identity} in frame {row['frame']}, as in "
-                    f"tracks.json; {_REMEDY}"
-                )
-            mask = masks[row["frame"], identity]
-            if mask:
-                rows[row["frame"]].append((identity, row["category_id"], mask, row["score"]))
-    objects = {}
-    for frame, found in rows.items():
-        tracks, codes, rles, scores = map(list, zip(*found))
-        objects[frame] = Objects(
-            np.array(tracks, np.int64), np.array(codes, np.int64), rles, np.array(scores, float)
-        )
-    return Detections(facts, tuple(sorted(numbers)), objects)
-
-
 def _masks(path, height, width):
     """{(frame, track): its RLE, or None where no pixel is in it}."""
     masks: dict[tuple[int, int], dict | None] = {}
@@ -227,34 +152,52 @@ def read(
 ) -> TrackedVideo:
     """Read the tracks of a prediction, with labels that are steadier than the detections'.
 
-    A track has one actor: where its actor changes, another track begins.
+    A track has one actor: where its actor changes, another track begins. Masks without a pixel are
+    left out.
 
     Args:
-      folder, min_score: as for `read_detections`, with its errors.
+      folder: with `tracks.json`, `detections.json`, `label_maps` and `video.json`.
+      min_score: tracks with a lower mean score are left out.
       source: name of the video's file; by default as in `video.json`.
+
+    Raises:
+      InputError: a file is missing or damaged; names the field.
     """
-    found = read_detections(folder, min_score)
-    facts, labels = found.facts, found.facts.labels
-    source = source or facts.name
+    maps = pathlib.Path(folder, KINDS["label_maps"])
+    if not maps.is_dir():
+        raise InputError(f"{maps}: no such folder; {_REMEDY}, to the end")
+    facts = read_facts(folder)
+    labels, source = facts.labels, source or facts.name
     if not is_file_name(source):
         raise InputError(
             f"{os.path.join(folder, VIDEO)}: name: {shown(source)} is no file's; give it by --video"
         )
-    actions: dict[str, list[str]] = collections.defaultdict(list)
-    for actor, action in labels.pairs.tolist():
-        actions[labels.actors[actor]].append(labels.actions[action])
+    numbers = sorted(int(p.stem) for p in maps.iterdir() if re.fullmatch("[0-9]{5,9}", p.stem))
+    path = pathlib.Path(folder, KINDS["detections"])
+    masks = _masks(path, *facts.size)
     shapes: dict[tuple[int, str], list[Shape]] = collections.defaultdict(list)
-    for frame, objects in sorted(found.objects.items()):
-        columns = objects.tracks.tolist(), objects.codes, objects.masks, objects.scores.tolist()
-        for identity, code, mask, score in zip(*columns):
+    for track in read_tracks(folder, _TRACK):
+        identity = track["track_id"]
+        for row in track["frames"] if track["mean_score"] >= min_score else ():
+            frame, code = row["frame"], row["category_id"]
+            if (frame, identity) not in masks:
+                raise InputError(
+                    f"{path}: no entry for track {identity} in frame {frame}, as in tracks.json; "
+                    f"{_REMEDY}"
+                )
             if code not in labels.codes:
                 raise InputError(
                     f"{os.path.join(folder, KINDS['tracks'])}: category_id: {code} has no name; "
                     f"{_REMEDY}"
                 )
             actor, action = labels.split(code)
-            shape = Shape(frame, labels.actions[action - 1], mask, score=score)
-            shapes[identity, labels.actors[actor - 1]].append(shape)
+            mask = masks[frame, identity]
+            if mask:
+                shape = Shape(frame, labels.actions[action - 1], mask, score=row["score"])
+                shapes[identity, labels.actors[actor - 1]].append(shape)
+    actions: dict[str, list[str]] = collections.defaultdict(list)
+    for actor, action in labels.pairs.tolist():
+        actions[labels.actors[actor]].append(labels.actions[action])
     # The first actor of a track keeps its number, others get a free one.
     free = itertools.count(max((identity for identity, _ in shapes), default=0) + 1)
     tracks: dict[int, Track] = {}
@@ -265,8 +208,9 @@ def read(
         source=source,
         images=facts.images,
         size=facts.size,
-        frame_count=found.frame_count,
-        frames=found.frames,
+        # A file may claim fewer frames than it has.
+        frame_count=facts.frames if (facts.frames or 0) >= max(numbers, default=0) else None,
+        frames=tuple(numbers),
         actions={actor: tuple(own) for actor, own in actions.items()},
         tracks=tuple(tracks[number] for number in sorted(tracks)),
         boxes_alone=facts.boxes_alone,

@@ -31,7 +31,6 @@ class Split:
       joint: whether p(action) is a sum over actors, see `tracking.read_label`.
       truth, detections, results: of all frames when `Metric.result` is called: a `box_data.Truth`
         and its `Detections` and `Results`.
-      videos: lists of `tracks.Frame`.
       zero_shot_actor: name of the actor whose action labels were withheld, or "".
       seed: of shuffles.
       full: `Detections` of the full model, to compare a zero-shot model with.
@@ -44,7 +43,6 @@ class Split:
     truth: Any = None
     detections: Any = None
     results: Any = None
-    videos: Any = None
     zero_shot_actor: str = ""
     seed: int = 0
     full: Any = None
@@ -89,8 +87,8 @@ class Metric:
     Attributes:
       section: of TensorBoard's tags: SECTION/FIGURE, or SECTION/ROW_FIGURE.
       place: tables and results come in this order.
-      computed_by: "evaluate" (a2d_tf.evaluate), "validate" (a2d_tf.train), and "segmentation",
-        "detection" or "tracks" (tools/score.py).
+      computed_by: "evaluate" (a2d_tf.evaluate), "validate" (a2d_tf.train), and "segmentation" or
+        "detection" (tools/score.py).
     """
 
     section: ClassVar[str]

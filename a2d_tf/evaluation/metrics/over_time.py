@@ -51,7 +51,6 @@ class OverTime(Metric):
     """The scores over time of the videos whose frames are all there."""
 
     section, place = "over_time", 5
-    computed_by = ("evaluate", "tracks")
 
     def __init__(self, split: Split):
         super().__init__(split)
@@ -77,20 +76,17 @@ class OverTime(Metric):
         A video counts if its frames are recorded without a gap, two or more, and every instance has
         an identity; for "over_time" also a mask. Empty where no such video holds an object.
         """
-        split, videos = self.split, self.split.videos
-        if videos is None:
-            whole = [
-                [frames[number] for number in sorted(frames)]
-                for frames in self._videos.values()
-                if 1 < len(frames) == max(frames) - min(frames) + 1 and None not in frames.values()
-            ]
-            if not any(len(true.codes) for frames in whole for true, _ in frames):
-                return {}
-            videos = list(map(self._follow, whole))
+        whole = [
+            [frames[number] for number in sorted(frames)]
+            for frames in self._videos.values()
+            if 1 < len(frames) == max(frames) - min(frames) + 1 and None not in frames.values()
+        ]
+        if not any(len(true.codes) for frames in whole for true, _ in frames):
+            return {}
+        split, videos = self.split, list(map(self._follow, whole))
         figures = {"video_map": video_map.metrics_of(videos, split.labels)}
-        if split.detections is not None:
-            joint = figures["video_map"]["joint"]
-            joint["frame_map50"] = video_map.frame_map(split.detections, split.truth, split.labels)
+        joint = figures["video_map"]["joint"]
+        joint["frame_map50"] = video_map.frame_map(split.detections, split.truth, split.labels)
         with_masks = [v for v in videos if all(frame.truth.areas.all() for frame in v)]
         if with_masks:
             figures["over_time"] = metrics_of(with_masks, split.labels)
