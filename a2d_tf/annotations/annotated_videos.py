@@ -270,10 +270,7 @@ class AnnotatedVideos:
         return self._names.code(instance, self.label_space)
 
     def _splits(self, tests):
-        """Return {vid: split}, and the test videos that `split_by_name` chose.
-
-        A split is that of --test_videos, else the files' own.
-        """
+        """Return {vid: split}, and the test videos that `split_by_name` chose."""
         if tests:
             if unknown := sorted(tests - set(self._frames)):
                 raise InputError(

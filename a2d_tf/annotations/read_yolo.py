@@ -64,11 +64,7 @@ def read(file: File, options: ReadOptions) -> list[Document]:
 
 
 def _load(file):
-    """Parse data.yaml; all its scalars stay texts, so that a class may be called 'no'.
-
-    Returns:
-      Its fields, with `names` as {number as text: name}.
-    """
+    """Parse data.yaml; all its scalars stay texts, so that a class may be called 'no'."""
     try:
         dataset = yaml.load(file.content, Loader=yaml.BaseLoader)
     except yaml.YAMLError as error:
@@ -83,11 +79,7 @@ def _load(file):
 
 
 def _files(file, subsets):
-    """Return {(subset, path in it without suffix): [text file or None, image or None]}.
-
-    The text file is a name in the container, the image a path in its subset. Images are those in
-    the container and in the lists beside data.yaml, such as train.txt, whose paths begin anywhere.
-    """
+    """Return {(subset, path in it without suffix): [text file or None, image or None]}."""
     files: dict[tuple[str, str], list[str | None]] = {}
     folder = posixpath.dirname(file.name)
     prefix = f"{folder}/" if folder else ""
@@ -105,10 +97,7 @@ def _files(file, subsets):
 
 
 def _split(stem, kind, subsets):
-    """Split a path at its folder `kind`, as (subset, the rest); None where it has no such folder.
-
-    The subset's folder is inside that folder, or around it: labels/train/, train/labels/.
-    """
+    """Split a path at its folder `kind`, as (subset, the rest); None where it has no such folder."""
     *folders, last = stem.split("/")
     if kind not in folders:
         return None

@@ -144,11 +144,7 @@ def crop(mask: np.ndarray) -> tuple[np.ndarray, int, int]:
 
 
 def _trace(mask):
-    """The rings [n, 1, 2] of each connected part, its holes behind the outline, in half pixels.
-
-    OpenCV's contours run through the centres of pixels. On a grid of the corners and centres of
-    pixels, and of the middles of their edges, these lie on the edges.
-    """
+    """The rings [n, 1, 2] of each connected part, its holes behind the outline, in half pixels."""
     height, width = mask.shape
     grid = np.zeros((2 * height + 1, 2 * width + 1), np.uint8)
     grid[1::2, 1::2] = mask

@@ -182,13 +182,7 @@ def parse(words: Sequence[str], flag_values: flags.FlagValues = flags.FLAGS) -> 
 
 
 def _expanded(words, places, inside=()):
-    """Return the words with flagfiles replaced by their flags.
-
-    Args:
-      words: of a command line or of a line of a flagfile.
-      places: a dict to fill with {flag, and flag=value: 'file, line n: '} for errors.
-      inside: the flagfiles that the words are in, the outermost first.
-    """
+    """Return the words with flagfiles replaced by their flags."""
     expanded, words = [], iter(words)
     for word in words:
         if word == "--":

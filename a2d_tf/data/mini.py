@@ -168,15 +168,7 @@ class _Layer:
     """A moving sprite with its path and tilt."""
 
     def __init__(self, sprite, pivot, centres, tilts, size):
-        """Create a layer.
-
-        Args:
-          sprite: function from frame index to premultiplied BGRA.
-          pivot: (x, y) in the sprite.
-          centres: [frames, 2], positions of the pivot in pixels.
-          tilts: [frames], degrees clockwise.
-          size: (width, height) of the frame.
-        """
+        """Create a layer."""
         self._sprite, self._pivot, self._centres, self._tilts = sprite, pivot, centres, tilts
         self._size = size
 

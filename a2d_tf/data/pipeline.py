@@ -265,11 +265,7 @@ def _endless(manifest, learning, start):
 
 
 def _shuffled(paths, learning, epoch):
-    """Return the serialised records in the order of an epoch.
-
-    Records are permuted within blocks, because Dataset.shuffle takes no seed that is a tensor, and
-    the seed of an epoch is one.
-    """
+    """Return the serialised records in the order of an epoch."""
     run_seed = tf.constant([learning.seed, 0x5EED], tf.int64)
     seed = tf.random.experimental.stateless_fold_in(run_seed, epoch)
     order = tf.argsort(tf.random.stateless_uniform([len(paths)], seed))

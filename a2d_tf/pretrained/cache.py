@@ -189,11 +189,7 @@ def _read_h5(path):
 
 
 def _keras_name(path):
-    """Return `layer/weight` of a dataset, such as conv1/conv1_1/kernel:0.
-
-    The outer group has the layer's own name, unless that layer is a model, as in
-    rpn_model/rpn_conv/kernel:0: then the inner has.
-    """
+    """Return `layer/weight` of a dataset, such as conv1/conv1_1/kernel:0."""
     layer, *inner, weight = path.split("/")
     if layer == "rpn_model" and inner:
         layer = inner[-1]
@@ -242,11 +238,7 @@ _KNOWN = {
 
 
 class _Unpickler(pickle.Unpickler):
-    """Unpickles tensors and nothing else.
-
-    Attributes:
-      storages: {key: (dtype, number of elements)} of the storages met so far.
-    """
+    """Unpickles tensors and nothing else."""
 
     def __init__(self, file: Any) -> None:
         super().__init__(file)

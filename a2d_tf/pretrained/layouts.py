@@ -298,11 +298,7 @@ def _keras_layer(file, layer, kernel, norm=None):
 
 
 def _matterport(file, sizes, widths):
-    """Return pyramid, proposal network and heads of a Mask R-CNN in matterport's layout.
-
-    Args:
-      widths: channels of the backbone's maps.
-    """
+    """Return pyramid, proposal network and heads of a Mask R-CNN in matterport's layout."""
     tensors, classes = {}, sizes.classes + 1
 
     def layer(role, name, *kernel, norm=None):

@@ -359,11 +359,7 @@ class _List:
 
 
 class _Track:
-    """The JSON object and the rows of the summary of a track, gathered while it lasts.
-
-    Attributes:
-      seen: the answered frame where it was last seen, counted from 1.
-    """
+    """The JSON object and the rows of the summary of a track, gathered while it lasts."""
 
     def __init__(self, identity: int, labels: LabelSpace, folder: str):
         self._id, self._labels = identity, labels
@@ -378,16 +374,7 @@ class _Track:
         )
 
     def add(self, index: int, frame: streaming.VideoFrame, result: dict[str, Any]) -> list | None:
-        """Append an instance.
-
-        Args:
-          index: of the answered frame, from 1 on.
-          frame: of the video.
-          result: its `category_id`, `score` and `bbox`.
-
-        Returns:
-          the row of the summary of an action that ended before this frame, or None.
-        """
+        """Append an instance."""
         code, score, row = result["category_id"], result["score"], None
         begin, end = (frame.number, frame.seconds), (frame.number, frame.until)
         if not self._action:

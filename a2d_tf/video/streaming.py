@@ -148,11 +148,7 @@ def _ahead(
     depth: int = 2,
     start: Callable[[], None] | None = None,
 ) -> Iterator[_Item]:
-    """Yield the items of a generator, of which a thread computes up to `depth` ahead.
-
-    Args:
-      start: called in that thread before all else.
-    """
+    """Yield the items of a generator, of which a thread computes up to `depth` ahead."""
     made = in_threads(lambda _: next(items, None), itertools.count(), depth, 1, start)
     with contextlib.closing(items), contextlib.closing(made):
         yield from itertools.takewhile(lambda item: item is not None, made)

@@ -71,12 +71,7 @@ def _staging():
 
 
 def _copied(words, folder, staging):
-    """Replace URLs in the words of a command line.
-
-    Returns:
-      ([(URL, path of its copy on each machine)] of inputs, {folder here: URL} of what the jobs
-      alone read or write, the words).
-    """
+    """Replace URLs in the words of a command line."""
     copies, stands, own = [], {}, []
     for word in words:
         found = _OF_URL.fullmatch(word)

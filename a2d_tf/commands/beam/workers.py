@@ -249,11 +249,7 @@ def publish_library(setup: Setup, output: str) -> None:
 
 
 def _predict(setup, load, request, job) -> tuple[str, str, str, bool]:
-    """In a worker: predict a video, by copies where the video or its place is a URL.
-
-    Returns:
-      (name, a remark, why it failed, whether that ends the command).
-    """
+    """In a worker: predict a video, by copies where the video or its place is a URL."""
     video, place = setup.url_of(job.path), setup.url_of(job.output)
     shown = video or job.path
     with _one_at_a_time, tempfile.TemporaryDirectory(dir=setup.staging) as folder:

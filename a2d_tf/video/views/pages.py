@@ -109,10 +109,7 @@ def write_page(folder: str | os.PathLike) -> pathlib.Path:
 
 
 def _thumbnail(path):
-    """A frame near the start of a video as the data URL of a small JPEG, or None.
-
-    On Beam a file of zeros may stand for a video that is elsewhere.
-    """
+    """A frame near the start of a video as the data URL of a small JPEG, or None."""
     try:
         read = frames.read(path, remedy="predict the video again")
         (_, rgb) = collections.deque(itertools.islice(read, _FRAME), maxlen=1).pop()
