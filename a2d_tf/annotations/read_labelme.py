@@ -22,7 +22,7 @@ from a2d_tf.annotations.container import File, size_of
 from a2d_tf.annotations.document import Document, FrameName, Instance, ReadOptions
 from a2d_tf.core.errors import MAX_SIDE, shown
 from a2d_tf.core.files import check_json, whole
-from a2d_tf.data.frames import claimed_size, decode_image
+from a2d_tf.data.frames import decode_image
 
 _SIDE = whole(1, MAX_SIDE)
 _KIND = {
@@ -115,13 +115,10 @@ def _segmentation(shape, size):
 def _decode(text: Any, height: int, width: int) -> np.ndarray:
     """Decode a mask's PNG, whose values are 0 and 1, to bool [height, width]."""
     data = base64.b64decode(text, validate=True) if isinstance(text, str) else b""
-    # The size is compared before the image is decoded, which takes as much memory as it claims.
-    claimed = claimed_size(data)
-    if claimed is None:
-        raise ValueError("mask: no PNG")
-    if claimed != (height, width):
-        raise ValueError(f"mask: is {claimed[1]}x{claimed[0]}, but 'points' span {width}x{height}")
     image = decode_image(data, cv2.IMREAD_GRAYSCALE, "the mask", "draw it again")
     if image is None:
-        raise ValueError("mask: a damaged or truncated PNG")
+        raise ValueError("mask: no PNG, or a damaged one")
+    if image.shape != (height, width):
+        found = f"{image.shape[1]}x{image.shape[0]}"
+        raise ValueError(f"mask: is {found}, but 'points' span {width}x{height}")
     return image != 0

@@ -97,7 +97,7 @@ def _files(file, subsets):
 
 
 def _split(stem, kind, subsets):
-    """Split a path at its folder `kind`, as (subset, the rest); None where it has no such folder."""
+    """Split a path at its folder `kind`, as (subset, the rest); None where it has none."""
     *folders, last = stem.split("/")
     if kind not in folders:
         return None

@@ -264,9 +264,3 @@ def open_image(data: bytes, path: Path, remedy: str) -> ImageFile.ImageFile | No
         return None
     check_size(path, image.height, image.width, remedy)
     return image
-
-
-def claimed_size(data: bytes) -> tuple[int, int] | None:
-    """Return the (height, width) in an image's header; None where there is no known header."""
-    image = open_image(data, "an image", "write it again")
-    return None if image is None else (image.height, image.width)
