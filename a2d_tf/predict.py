@@ -85,10 +85,10 @@ def _check_flags(argv):
     if _VIDEO.value and _VIDEOS.value:
         raise InputError("--videos is a list in place of --video; leave out either")
     packed.check_sources(_CHECKPOINT.present, **{flag.name: flag.value for flag in _SOURCES})
-    given = [name for name in Config.given("inference", "compute") if name != "score_threshold"]
+    given = Config.given("inference", "compute")
     if _SAVED_MODEL.value and given:
         raise InputError(
-            f"--{given[0]} is fixed in a SavedModel; give it to a2d_tf.export, or use --workdir"
+            f"--{min(given)} is fixed in a SavedModel; give it to a2d_tf.export, or use --workdir"
         )
     if _END.value is not None and _END.value <= _START.value:
         raise InputError(f"--end={_END.value:g} must be beyond --start={_START.value:g}")
@@ -101,17 +101,18 @@ def _check_flags(argv):
         )
 
 
-def _one(load, output, kinds, threshold):
+def _one(load, output, kinds):
     """Predict one video."""
     source = os.path.realpath(_VIDEO.value)
     if source in [os.path.join(os.path.realpath(output), name) for name in outputs.RESULTS]:
         raise InputError(f"{_VIDEO.value}: would be overwritten; give another --output")
     reader = video_files.Reader(_VIDEO.value)
     span = streaming.Span.of_seconds(reader, _START.value, _END.value, _EVERY.value)
-    options = {"window": _WINDOW.value, "threshold": threshold, "kinds": kinds}
-    loaded, count, stopped = outputs.predict(load, reader, output, span, **options)
+    loaded, count, stopped = outputs.predict(
+        load, reader, output, span, window=_WINDOW.value, kinds=kinds
+    )
     facts = loaded.facts
-    threshold = max(facts["score_threshold"], threshold)
+    threshold = facts["score_threshold"]
     files = ",".join(outputs.KINDS[kind] for kind in kinds)
     print(
         f"{facts['checkpoint']}, p(actor) >= {threshold:g}: {count} frames -> {output}/{{{files}}}"
@@ -145,8 +146,6 @@ def main(argv: list[str], predict: library.Predict = library.predict) -> int | N
     _check_flags(argv)
     kinds, output = outputs.with_needs(_RESULTS.value), os.path.normpath(_OUTPUT.value)
     settings, (model,) = Config.given("inference", "compute"), (s for s in _SOURCES if s.value)
-    # A run applies its threshold itself.
-    threshold = settings.get("score_threshold", -1.0) if model is _SAVED_MODEL else -1.0
     load = functools.partial(
         predictor.load,
         model.name,
@@ -163,13 +162,12 @@ def main(argv: list[str], predict: library.Predict = library.predict) -> int | N
             raise InputError(
                 f"--video={_VIDEO.value}: one video; name a folder of videos or a glob"
             )
-        return _one(load, output, kinds, threshold)
+        return _one(load, output, kinds)
     request = library.Request(
         start=_START.value,
         end=_END.value,
         every=_EVERY.value,
         window=_WINDOW.value,
-        threshold=threshold,
         kinds=kinds,
         model=library.model(packed.find(model.value) if model is _MODEL else model.value),
         settings={**settings, **({"checkpoint": _CHECKPOINT.value} if _WORKDIR.value else {})},

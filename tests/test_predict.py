@@ -182,14 +182,14 @@ def test_command_line_of_part_of_a_folder_of_images(saved_model, predictor, film
     images = write_images(tmp_path / "images", coloured_frames(7))
     (images / "notes.txt").write_text("no frame")
     output = tmp_path / "new" / "output"
-    options = ["--start=0.08", "--end=0.24", "--every=2", "--window=3", "--threshold=0.32"]
+    options = ["--start=0.08", "--end=0.24", "--every=2", "--window=3"]
     words = (f"--saved_model={saved_model}", f"--video={images}", f"--output={output}", *options)
     done = run_main("predict", *words)
     assert done.returncode == 0, done.stderr
     assert sorted(p.name for p in output.iterdir()) == sorted(outputs.RESULTS)
     check_agreement(output, (3, 5), (96, 144))
     reader, span = video_files.Reader(images), streaming.Span(2, 6, 2)
-    _, own = predict(predictor, reader, tmp_path / "own", span, window=3, threshold=0.32)
+    _, own = predict(predictor, reader, tmp_path / "own", span, window=3)
     found = json.loads((output / "detections.json").read_text())
     names = ("image_id", "category_id", "track_id")
     assert found and [[r[n] for n in names] for r in found] == [[r[n] for n in names] for r in own]
@@ -247,7 +247,7 @@ def test_bad_command_lines_end_with_one_clear_line(tmp_path, film, saved_model):
         ([video, output], "--saved_model, --workdir, --model and --init_rgb"),
         ([model, video, output, "--paint=pixel"], "--paint"),
         ([model, video, output, "--start=2", "--end=2"], "--end=2"),
-        ([f"--saved_model={saved_model}", video, output, "--threshold=0.2"], "--threshold=0.2"),
+        ([f"--saved_model={saved_model}", video, output, "--threshold=0.2"], "--score_threshold"),
         (["--workdir=nowhere", video, output], "nowhere: no such folder"),
         ([model, "--video=nothing.mp4", output], "nothing.mp4: no such video"),
         ([model, f"--video={tmp_path / 'empty.mp4'}", output], "empty.mp4: cannot be decoded"),

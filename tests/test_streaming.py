@@ -1,6 +1,5 @@
 """Streaming: the answers of the sliding clip, from backbones that see each frame once."""
 
-import dataclasses
 import functools
 import itertools
 import json
@@ -164,34 +163,6 @@ def test_part_of_the_frames_have_the_answers_of_all(stride, count, span, passes)
     assert len(said) == len(asked) and recorder.calls == passes
     for pair in zip(said, asked):
         assert_equal(*pair)
-
-
-@pytest.mark.usefixtures("eagerly")
-@pytest.mark.parametrize("more", [CARTESIAN, HIERARCHICAL])
-def test_surer_instances_are_those_of_a_graph_with_that_threshold(more):
-    network, model = served(1, True, *more)
-    frames, mode = scene(2), network.model_config.label_mode
-    known = {**facts(network), "label_mode": mode, "paint": "instance"}
-
-    def found(model):
-        predictor = Predictor(
-            model.frame, lambda size, **window: model.key_frame(window, size), known
-        )
-        return [found for _, found in streaming.answers(predictor, frames)]
-
-    own = found(model)
-    sure = sorted(
-        own[0].scores
-        if mode == "cartesian"
-        else own[0].actor_scores[range(len(own[0].codes)), own[0].codes // 10 - 1]
-    )
-    threshold = float(sure[len(sure) // 2 - 1] + sure[len(sure) // 2]) / 2
-    settings = dataclasses.replace(SETTINGS, score_threshold=threshold)
-    kept = [f.at_least(threshold, A2D, known) for f in own]
-    for one, other in zip(kept, found(ServedNetwork(network, settings))):
-        for name in ("boxes", "codes", "scores", "masks", "label_map"):
-            np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
-    assert 0 < len(kept[0].codes) < len(own[0].codes)
 
 
 @pytest.mark.parametrize("first, last, every", [(0, None, 1), (3, 9, 2), (2, None, 5), (4, 5, 7)])

@@ -26,7 +26,7 @@ def frame(*sights):
     boxes, codes, scores, actors, actions, masks = zip(*sights) if sights else [[]] * 6
     boxes = np.array(boxes).reshape(-1, 4)
     scores = [np.array(x) for x in (scores, actors, actions)]
-    return Instances(boxes, np.array(codes, int), scores[0], masks, None, *scores[1:], None)
+    return Instances(boxes, np.array(codes, int), scores[0], masks, None, *scores[1:])
 
 
 def ids(frames):

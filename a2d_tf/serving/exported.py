@@ -25,7 +25,6 @@ _KIND = {
     "image_width": whole(1),
     "clip_stride": whole(1),
     "score_threshold": number(0, 1),
-    "paint": str,
     "boxes_alone?": bool,
     "precision": str,
     "checkpoint": str,

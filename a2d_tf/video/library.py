@@ -263,7 +263,7 @@ class Request:
     """What is predicted of each video of a library, and written of it.
 
     Attributes:
-      start, end, every, window, threshold: as for `Predictor.video`.
+      start, end, every, window: as for `Predictor.video`.
       kinds: those of `predictions.KINDS` that are written.
       model: of `model`.
       settings: further settings that tell predictions apart, as {flag: value}.
@@ -274,7 +274,6 @@ class Request:
     end: float | None = None
     every: int = 1
     window: int = tracking.WINDOW
-    threshold: float = 0.0
     kinds: tuple[str, ...] = tuple(KINDS)
     model: dict[str, str] = dataclasses.field(default_factory=dict)
     settings: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -402,7 +401,6 @@ def predict_video(
             record=request.record(job),
             progress=progress,
             window=request.window,
-            threshold=request.threshold,
         )
     except outputs.OutputError:
         # Where another process has finished it meanwhile, its folder cannot be replaced.

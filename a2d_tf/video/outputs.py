@@ -73,7 +73,7 @@ def predict(
       span: the frames to answer.
       kinds, record: as for `opened`; with a record, a signal discards the frames so far.
       progress: what the bar is called; None for no bar.
-      **options: `window` and `threshold` of `streaming.watch`.
+      **options: `window` of `streaming.watch`.
 
     Returns:
       (the predictor, frames written, whether a signal ended it).

@@ -42,7 +42,6 @@ class Instances:
       label_map: codes [H, W], in the label space's dtype; 0 is background.
       actor_scores: float32 [N, |X|], p(actor).
       action_scores: float32 [N, |Y|], p(action).
-      probabilities: float32 [N, 28, 28], the masks inside their boxes.
     """
 
     boxes: np.ndarray
@@ -52,32 +51,6 @@ class Instances:
     label_map: np.ndarray
     actor_scores: np.ndarray
     action_scores: np.ndarray
-    probabilities: np.ndarray
-
-    def at_least(self, threshold: float, labels: LabelSpace, facts: dict[str, Any]) -> Instances:
-        """Keep the instances with p(actor) >= threshold, as a higher --score_threshold would.
-
-        Args:
-          facts: of the predictor, for its `label_mode` and `paint`.
-        """
-        if threshold <= 0:
-            return self
-        scores = self.scores
-        if facts["label_mode"] != "cartesian":
-            actors = labels.split(self.codes)[0] - 1
-            scores = np.take_along_axis(self.actor_scores, actors[:, None], axis=1)[:, 0]
-        indices = np.flatnonzero(scores >= threshold)
-        if len(indices) == len(scores):
-            return self
-        names = ("boxes", "codes", "scores", "actor_scores", "action_scores", "probabilities")
-        rows = {name: getattr(self, name)[indices] for name in names}
-        height, width = self.label_map.shape
-        canvas = mask_ops.Canvas(height, width, facts["paint"] == "pixel", self.label_map.dtype)
-        patches = mask_ops.patches(rows["probabilities"], rows["boxes"], height, width)
-        for patch, score, code in zip(patches, rows["scores"], rows["codes"]):
-            canvas.add(patch, score, code)
-        masks = [self.masks[i] for i in indices]
-        return Instances(masks=masks, label_map=canvas.labels, **rows)
 
     def mask(self, index: int) -> np.ndarray:
         """Return the mask of an instance, uint8 [H, W]."""
@@ -165,7 +138,6 @@ class Predictor:
         end: float | None = None,
         every: int = 1,
         window: int = tracking.WINDOW,
-        threshold: float = 0.0,
     ) -> Iterator[streaming.VideoFrame]:
         """Predict the frames of a video, one after the other, with tracks.
 
@@ -176,7 +148,6 @@ class Predictor:
           start, end: seconds; frames that begin in [start, end) are answered.
           every: answer one of so many frames; flow still comes from neighbouring frames.
           window: answered frames from which a track's label is read; 1 is the network's own answer.
-          threshold: on p(actor), where it is above the network's own.
 
         Yields:
           a VideoFrame for each answered frame, in order.
@@ -189,7 +160,7 @@ class Predictor:
             raise InputError(f"every={every}, window={window}: both are 1 or more")
         reader = video_files.Reader(path)
         span = streaming.Span.of_seconds(reader, start, end, every)
-        yield from streaming.watch(self, reader, span, window, threshold=threshold)
+        yield from streaming.watch(self, reader, span, window)
 
     def frame(self, rgb: np.ndarray, flow: np.ndarray) -> Features:
         """Compute the backbones' features of a frame.
@@ -221,7 +192,7 @@ class Predictor:
         names = ("boxes", "score", "code", "masks", "actor_scores", "action_scores")
         boxes, scores, codes, small, actors, actions = (outputs[name][:number] for name in names)
         masks = [patch.rle(*size) for patch in mask_ops.patches(small, boxes, *size)]
-        return Instances(boxes, codes, scores, masks, outputs["label_map"], actors, actions, small)
+        return Instances(boxes, codes, scores, masks, outputs["label_map"], actors, actions)
 
 
 def load(
@@ -234,8 +205,7 @@ def load(
       path: its value.
       checkpoint: of a run, "last" or "best".
       device: as for `devices.prepare`.
-      settings: {name: value} of inference and computing that are given. Those of a SavedModel are
-        fixed, except that it takes a `score_threshold` that is not below its own.
+      settings: {name: value} of inference and computing that are given; a SavedModel takes none.
 
     Raises:
       InputError: there is no such model, it is damaged, or the settings are not for it.
@@ -245,13 +215,6 @@ def load(
     prepared = devices.prepare(device)
     if source == "saved_model":
         predictor = Predictor.from_saved_model(os.path.normpath(path))
-        lowest = predictor.facts["score_threshold"]
-        threshold = settings.get("score_threshold", lowest)
-        if 0 <= threshold < lowest:
-            raise InputError(
-                f"--threshold={threshold:g} is below {lowest:g}, which is fixed in {path}; "
-                f"export again with --score_threshold={threshold:g}, or use --workdir"
-            )
     elif source == "init_rgb":
         from a2d_tf.training import run_start
 

@@ -221,7 +221,6 @@ def watch(
     span: Span = EVERY_FRAME,
     window: int = tracking.WINDOW,
     *,
-    threshold: float = 0.0,
     stops: Sequence[Any] = (),
 ) -> Iterator[VideoFrame]:
     """Predict the frames of a video and link their instances over time.
@@ -234,7 +233,6 @@ def watch(
       reader: the video.
       span: the frames to answer.
       window: answered frames from which a track's label is read; 1 is the network's own answer.
-      threshold: on p(actor), where it is above the predictor's own.
       stops: the video ends as soon as this is not empty.
 
     Yields:
@@ -257,7 +255,7 @@ def watch(
 
     def chosen():
         for image, instances in _ahead(answers(predictor, frames(), span)):
-            yield image, instances.at_least(threshold, labels, facts)
+            yield image, instances
             if stops:
                 return
 
