@@ -37,11 +37,9 @@ def test_a_file_with_a_track_a_line_is_whole_or_damaged(tmp_path):
 @pytest.mark.parametrize(
     "field, value, message",
     [
-        (None, 3, r"\[0\]: content: 3"),
-        ("actor", "a\nb", r"\[0\]: actor: 'a\\nb'"),
+        (None, 3, r"\[0\]: 3"),
         ("action", 7, r"\[0\]: actions\[0\].action: 7"),
         ("mean_score", 1.5, "mean_score: 1.5"),
-        ("end_second", 0.5, "end_second: 0.5"),
         ("start_second", 10**400, "start_second"),
     ],
 )
