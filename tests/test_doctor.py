@@ -1,15 +1,11 @@
-"""The doctor: estimates and advice by hand, a batch that does not fit, and one examination."""
-
-import dataclasses
-import json
+"""The doctor: estimates by hand, a batch that does not fit, and one examination."""
 
 import pytest
 import tensorflow as tf
 from processes import run_tool
 from test_mains import TINY
 
-from a2d_tf.core.config import ComputeConfig, Config, LearningConfig
-from a2d_tf.core.devices import Devices, Gpu
+from a2d_tf.core.config import Config, LearningConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.training import doctor
 
@@ -25,44 +21,18 @@ STEPS = doctor.Steps(
     variables=40,
     differing=0,
 )
-A100 = Devices((Gpu("NVIDIA A100", 80 * 2**30, (8, 0)),))
 
 
 def test_the_hours_of_a_run():
-    # 8 clips take 1 s; 1800 of those half an hour; 4 validations of 90 clips at 2 s, 12 minutes.
-    whole = doctor.estimate(CONFIG, STEPS, rate=100.0, clips=90, seconds=2.0)
-    hours = pytest.approx
-    assert whole == doctor.Estimate(100.0, 1.0, 0.5, hours(0.2), hours(0.7))
+    def line(**options):
+        return doctor.report(CONFIG, STEPS, **options)[-1]
+
+    # 8 clips take 1 s; 1800 of those half an hour.
+    assert "at 1000 ms take 0.5 h" in line(rate=100.0)
     # 4 clips/s come in: a step waits 2 s for its 8.
-    slow = doctor.estimate(CONFIG, STEPS, 4.0, 0, seconds=0.0)
-    assert slow == doctor.Estimate(4.0, 2.0, 1.0, 0.0, 1.0)
+    assert "at 2000 ms take 1.0 h" in line(rate=4.0)
     # Two devices take 4 clips each, of 8, in half a second.
-    shared = doctor.estimate(CONFIG, STEPS, 100.0, 90, seconds=2.0, sharing=2)
-    assert shared == doctor.Estimate(100.0, 0.5, 0.25, hours(0.2), hours(0.45))
-
-
-def advice(config=CONFIG, found=A100, rate=100.0, clips=0, sharing=1, **changed):
-    steps = dataclasses.replace(STEPS, **changed)
-    whole = doctor.estimate(config, steps, rate, clips, seconds=2.0, sharing=sharing)
-    return " | ".join(doctor.advise(config, found, steps, whole, sharing))
-
-
-def test_what_to_change():
-    said = advice()
-    for words in ("--batch_size=8", "--strategy=mirrored", "mixed_bfloat16", "--nodeterministic"):
-        assert words in said
-    shared = advice(sharing=2, batch=2)
-    assert "--batch_size=8" in shared and "--strategy" not in shared
-    assert "8 clips/s" in advice(rate=4.0) and "8 clips/s" not in said
-    assert "--validate_every=500" in advice(clips=90) and "--validate_every" not in said
-    assert "steps differ" in advice(differing=3)
-    quick = Config(
-        learning=dataclasses.replace(CONFIG.learning, deterministic=False),
-        compute=ComputeConfig("mixed_bfloat16"),
-    )
-    assert advice(quick, out_of_memory=[], memory=60 * 2**30, differing=3) == ""
-    assert "this wants a GPU" in advice(found=Devices(), seconds=500.0)
-    assert advice(found=Devices(), out_of_memory=[]) == ""
+    assert "at 500 ms take 0.2 h" in line(rate=100.0, sharing=2)
 
 
 @pytest.fixture
@@ -85,7 +55,7 @@ def trials(monkeypatch, mini_records):
         monkeypatch.setattr(doctor, "_measure", measure)
         monkeypatch.setattr(doctor, "Network", Network)
         monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: gpus)
-        return doctor.train(CONFIG, mini_records, sharing)[0], tried
+        return doctor.train(CONFIG, mini_records, sharing), tried
 
     return train
 
@@ -100,27 +70,11 @@ def test_the_batch_is_what_the_machine_bears(trials):
     assert trials([], fits=8)[1] == [1]
 
 
-def test_a_machine_is_examined(mini_records, tmp_path):
-    path = tmp_path / "report.json"
-    done = run_tool(
-        "doctor",
-        "--flagfile=",
-        *TINY,
-        f"--records={mini_records.directory}",
-        "--batch_size=1",
-        "--steps=3600",
-        "--validate_every=1800",
-        "--val_fraction=0.5",
-        f"--json={path}",
-    )
+def test_a_machine_is_examined(mini_records):
+    words = (f"--records={mini_records.directory}", "--batch_size=1", "--steps=3600")
+    done = run_tool("doctor", "--flagfile=", *TINY, *words)
     assert done.returncode == 0, done.stderr
-    report = json.loads(path.read_text())
-    steps, run = report["steps"], report["run"]
-    assert steps["batch"] == 1 and steps["seconds"] > 0 and steps["differing"] == 0
-    assert steps["variables"] > 40 and steps["memory"] > 2**28
-    assert run["validation"] == pytest.approx(12 * report["validation_seconds_per_clip"] / 3600)
-    assert run["training"] == pytest.approx(max(steps["seconds"], 1 / run["rate"]))
     lines = done.stdout.splitlines()
-    assert lines[0] == report["device"] and lines[0].startswith("device: CPU, ")
-    names = [line.split(":")[0] for line in lines[2:6]]
-    assert names == ["determinism", "step", "input", "a run"]
+    assert lines[0].startswith("device: CPU, ")
+    assert [line.split(":")[0] for line in lines[2:]] == ["determinism", "step", "input", "a run"]
+    assert lines[2].endswith("variables equal to the bit")

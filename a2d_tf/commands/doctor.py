@@ -1,55 +1,28 @@
-"""Check this machine in five minutes, estimate a training run, and suggest changes.
+"""Check this machine in five minutes, and estimate the hours of a training run.
 
   python tools/doctor.py --records=records --init_rgb=coco --init_flow=imagenet
 
 Prints devices, memory and precision; whether two steps, run twice, are equal to the bit; the time
-and memory of a step; the clips per second of the input pipeline; the hours of a whole run; and
-what to change. Takes the flags of a2d_tf.train, by default those of configs/a2d.flags. Give the
-weights to start from, since they decide how RoIs are cropped and so the time of a step. With
---strategy it measures what one of the GPUs computes, without the exchange of gradients. A CPU
-measures a single clip. Only --json is written.
+and memory of a step; the clips per second of the input pipeline; the hours of a whole run. Takes
+the flags of a2d_tf.train, by default those of configs/a2d.flags. Give the weights to start from,
+since they decide how RoIs are cropped and so the time of a step. With --strategy it measures what
+one of the GPUs computes, without the exchange of gradients.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import itertools
 import platform
 import sys
-import time
 
 from absl import flags
 
 from a2d_tf.core import command_line, devices
 from a2d_tf.core.config import Config
-from a2d_tf.core.files import write_json
 from a2d_tf.data.manifest import Manifest
 
 _RECORDS = flags.DEFINE_string("records", None, "Folder written by tools/build_records.py.")
-_JSON = flags.DEFINE_string("json", None, "File for the results as JSON.")
 _DEVICE = Config.define_device()
 Config.define_flags()
-
-_VALIDATED = 4  # least number of clips to time validation
-
-
-def _validation(network, config, manifest, batch):
-    """Measure the seconds per clip of validation."""
-    from a2d_tf.evaluation.evaluator import Evaluator
-    from a2d_tf.training.forward import make_measure
-
-    learning = dataclasses.replace(config.learning, val_fraction=1.0, batch_size=batch)
-    config = dataclasses.replace(config, learning=learning)
-    evaluator = Evaluator(network, config, manifest, make_measure(network, learning))
-    most = max(learning.evaluation_batch, _VALIDATED)
-
-    def once():
-        began = time.perf_counter()
-        count = sum(1 for _ in evaluator.scored(itertools.islice(evaluator.clips("val"), most)))
-        return (time.perf_counter() - began) / count
-
-    once()  # traces
-    return once()
 
 
 def main(argv: list[str]) -> None:
@@ -75,28 +48,9 @@ def main(argv: list[str]) -> None:
     print(f"host: {cores} cores, {memory / 2**30:.0f} GB, {versions}", flush=True)
     if sharing > 1:
         print(f"devices: {sharing} share a batch; one of them is measured, without exchange")
-    steps, network = doctor.train(config, manifest, sharing)
+    steps = doctor.train(config, manifest, sharing)
     rate = doctor.feed(config, manifest)
-    clips, seconds = round(learning.val_fraction * manifest.counts["train"]["records"]), 0.0
-    if clips:
-        seconds = _validation(network, config, manifest, steps.batch)
-    whole = doctor.estimate(config, steps, rate, clips, seconds=seconds, sharing=sharing)
-    print("\n".join(doctor.report(config, steps, whole)))
-    advice = doctor.advise(config, used, steps, whole, sharing)
-    lines = ["what to change:", *(f"- {line}" for line in advice)]
-    print("\n".join(lines if advice else ["nothing to change"]))
-    if _JSON.value:
-        report = {
-            "device": used.line(config.compute.precision),
-            "versions": versions,
-            "cores": cores,
-            "memory": memory,
-            "steps": dataclasses.asdict(steps),
-            "validation_seconds_per_clip": seconds,
-            "run": dataclasses.asdict(whole),
-            "advice": advice,
-        }
-        write_json(_JSON.value, report)
+    print("\n".join(doctor.report(config, steps, rate, sharing)))
 
 
 def run() -> None:

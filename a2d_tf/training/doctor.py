@@ -20,10 +20,6 @@ from a2d_tf.training.replicas import for_device
 from a2d_tf.training.train_step import TrainState, make_train_step
 
 _REPEATED = 2  # steps to run twice from the same state
-_SPARE = 0.5  # share of a GPU's memory in use below which a larger batch is worth a trial
-_LONG = 48.0  # hours of a run from which a GPU is recommended
-_MOST_VALIDATION = 0.1  # share of a run's hours above which validation is too frequent
-_TRY = "run this again with it to see"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,24 +45,7 @@ class Steps:
     differing: int
 
 
-@dataclasses.dataclass(frozen=True)
-class Estimate:
-    """Hours of a whole run.
-
-    Attributes:
-      rate: clips per second of the input.
-      step: seconds of a step with the batch size of the settings, input included.
-      training, validation: hours of all steps and of all validations; hours: both.
-    """
-
-    rate: float
-    step: float
-    training: float
-    validation: float
-    hours: float
-
-
-def train(config: Config, manifest: Manifest, sharing: int = 1) -> tuple[Steps, Network]:
+def train(config: Config, manifest: Manifest, sharing: int = 1) -> Steps:
     """Run a few training steps of a new network, on one device.
 
     A GPU computes its share of the batch, halved until it fits; a CPU a single clip.
@@ -86,7 +65,7 @@ def train(config: Config, manifest: Manifest, sharing: int = 1) -> tuple[Steps, 
     out_of_memory: list[int] = []
     while batch:
         try:
-            return Steps(batch, out_of_memory, *_measure(network, config, manifest, batch)), network
+            return Steps(batch, out_of_memory, *_measure(network, config, manifest, batch))
         except tf.errors.ResourceExhaustedError:
             out_of_memory.append(batch)
             batch //= 2
@@ -141,27 +120,13 @@ def feed(config: Config, manifest: Manifest, seconds: float = 5.0) -> float:
     return clips / (time.perf_counter() - start)
 
 
-def estimate(
-    config: Config, steps: Steps, rate: float, clips: int, *, seconds: float, sharing: int = 1
-) -> Estimate:
-    """Estimate the hours of a run.
+def report(config: Config, steps: Steps, rate: float, sharing: int = 1) -> list[str]:
+    """Return a line for each measurement, and one on the hours of a run without its validations.
 
     Args:
       config: a Config; steps: a Steps; rate: clips per second of the input.
-      clips: of the validation split; seconds: of the validation of a clip, on one device.
       sharing: number of devices that share a batch.
     """
-    learning = config.learning
-    batch = learning.batch_size
-    step = max(steps.seconds * batch / (sharing * steps.batch), batch / rate)
-    training = learning.steps * step / 3600
-    validations = math.ceil(learning.steps / learning.validate_every)
-    validation = validations * clips * seconds / 3600
-    return Estimate(rate, step, training, validation, training + validation)
-
-
-def report(config: Config, steps: Steps, run: Estimate) -> list[str]:
-    """Return a line for each measurement."""
     learning = config.learning
     repeated = f"all {steps.variables} variables equal to the bit"
     if steps.differing:
@@ -171,60 +136,12 @@ def report(config: Config, steps: Steps, run: Estimate) -> list[str]:
     if steps.out_of_memory:
         tried += f", for {steps.out_of_memory[0]} do not fit the memory"
     memory = "" if steps.memory is None else f", {steps.memory / 2**30:.1f} GB at most"
+    batch = learning.batch_size
+    step = max(steps.seconds * batch / (sharing * steps.batch), batch / rate)
     return [
         f"determinism: two steps, twice from the same state: {repeated}",
         f"step: {1e3 * steps.seconds:.0f} ms, of {tried}; the first {steps.first:.0f} s{memory}",
-        f"input: {run.rate:.0f} clips/s",
-        f"a run: {learning.steps} steps of {learning.batch_size} clips at {1e3 * run.step:.0f} ms "
-        f"take {run.training:.1f} h, validation {run.validation:.1f} h: {run.hours:.1f} h",
+        f"input: {rate:.0f} clips/s",
+        f"a run: {learning.steps} steps of {batch} clips at {1e3 * step:.0f} ms take "
+        f"{learning.steps * step / 3600:.1f} h, without validation",
     ]
-
-
-def advise(
-    config: Config, found: devices.Devices, steps: Steps, run: Estimate, sharing: int = 1
-) -> list[str]:
-    """Return what to change before a run, one sentence each.
-
-    Args:
-      config: a Config; found: the devices of this machine.
-      steps: the measured steps; run: the whole run.
-      sharing: number of devices that share a batch.
-    """
-    learning, lines = config.learning, []
-    if steps.differing and learning.deterministic:
-        lines.append(
-            "steps differ though --deterministic asks for their repetition: an interrupted run "
-            "will not end as it would have undisturbed; please report it with this output"
-        )
-    if steps.out_of_memory:
-        lines.append(
-            f"--batch_size={learning.batch_size} does not fit, {sharing * steps.batch} does: "
-            "--precision=mixed_bfloat16 needs less"
-        )
-        if sharing == 1 and not learning.jit:
-            lines.append("several GPUs share a batch with --strategy=mirrored")
-    for gpu in found.gpus[:1]:
-        if config.compute.precision == "float32" and gpu.capability and gpu.capability[0] >= 8:
-            lines.append(f"--precision=mixed_bfloat16 may be faster; {_TRY}")
-        if learning.deterministic:
-            lines.append(f"--nodeterministic may be faster, and no two runs are then alike; {_TRY}")
-        if gpu.memory and steps.memory and steps.memory < _SPARE * gpu.memory:
-            lines.append(
-                "more than half of the GPU's memory is free: a larger --batch_size fits, with "
-                "--steps and --learning_rate to suit"
-            )
-    if not found.gpus and run.hours > _LONG:
-        lines.append("this wants a GPU; for a CPU there is the small network of configs/mini.flags")
-    needed = sharing * steps.batch / steps.seconds
-    if run.rate < needed:
-        lines.append(
-            f"the input is slower than the steps, which take {needed:.0f} clips/s: it wants more "
-            f"cores than {devices.cores()}, or records on a faster disk"
-        )
-    if run.validation > _MOST_VALIDATION * run.hours:
-        lines.append(
-            f"validation is {100 * run.validation / run.hours:.0f} % of the run: raise "
-            f"--validate_every={learning.validate_every} or lower "
-            f"--val_fraction={learning.val_fraction:g}"
-        )
-    return lines
