@@ -128,68 +128,6 @@ def test_coco_rows_go_to_the_actors(detector, network):
     )
 
 
-def test_a_class_map_chooses_the_rows_of_actors(detector):
-    """Before the class of an actor's own name; twice the same class; none; left out."""
-    labels = LabelSpace(("mouse", "dog", "truck", "cat", "vole"), ("run",), (11, 21, 31, 41, 51))
-    network = Network(tiny_network.config(**TINY), labels)
-    before = values(network)
-    report = weights.load(
-        network,
-        detector,
-        class_map={"mouse": "cat", "dog": "horse", "truck": None, "vole": "cat"},
-    )
-    after = values(network)
-    horse, cat = 17, 15
-    for name, width in (("actor_deltas", 4), ("mask_logits", 1), ("actor_logits", 1)):
-        for weight in ("kernel", "bias"):
-            source = detector.tensors[f"{name.replace('_', '/')}/{weight}"]
-            source = source.reshape(*source.shape[:-1], -1, width)
-            made, old = (x[f"{name}/{weight}"] for x in (after, before))
-            made = made.reshape(*made.shape[:-1], -1, width)
-            old = old.reshape(made.shape)
-            rows = [0, 1, 3, 4]
-            np.testing.assert_array_equal(
-                made[..., rows, :], source[..., [cat, horse, cat, cat], :]
-            )
-            np.testing.assert_array_equal(made[..., 2, :], old[..., 2, :])
-    assert report.loaded["mask_logits/bias"] == (
-        "mask/logits/bias (mouse by --class_map <- cat, dog by --class_map <- horse, cat, "
-        "vole by --class_map <- cat)"
-    )
-    row = report.initialised["mask_logits/bias[truck by --class_map]"]
-    assert row == "no class of that name"
-
-
-def test_a_run_starts_by_its_class_map(detector, tmp_path):
-    path, chosen = str(tmp_path / "w.h5"), tmp_path / "map.json"
-    detector.write(path)
-    chosen.write_text('{"dog": "horse"}')
-    config = Config(
-        tiny_network.config(**TINY), learning=learning(init_rgb=path, class_map=str(chosen))
-    )
-    network = Network(config.model, A2D)
-    run_start.initialise(network, config.checked())
-    bias, source = values(network)["mask_logits/bias"], detector.tensors["mask/logits/bias"]
-    np.testing.assert_array_equal(bias, source[[0, 0, 32, 14, 2, 15, 17]])
-    with pytest.raises(InputError, match="--class_map .*needs --init_rgb"):
-        Config(learning=learning(class_map="map.json")).checked()
-
-
-@pytest.mark.parametrize(
-    "text, named",
-    [
-        ('{"rat": "cat"}', "'rat'"),
-        ('{"dog": "cats"}', "'cats' .* one of cat"),
-        ('["cat"]', "actor"),
-    ],
-)
-def test_what_is_no_class_map_of_these_actors(tmp_path, text, named):
-    path = tmp_path / "map.json"
-    path.write_text(text)
-    with pytest.raises(InputError, match=f"map.json: .*{named}"):
-        layouts.read_class_map(path, A2D.actors)
-
-
 def test_smaller_anchors_start_from_the_next_size_that_is_there(detector, network):
     """From a file, of one size a level; into a run that has one, and from it."""
     two = tiny_network.make(**{**TINY, "anchor_sizes": "16+32,64,128,256,512"})

@@ -195,8 +195,6 @@ class LearningConfig:
         name and shape from, and classes by their names.
       init_rgb: Pretrained weights of the appearance branch: coco, imagenet (downloaded once), lite0
         (of a package), or a file of tools/import_weights.py.
-      class_map: JSON file {actor: COCO class or null}: the class of --init_rgb that an actor starts
-        from, null for random weights; actors not listed start from the class of their name.
       init_flow: Pretrained weights of the motion backbone: a name or a file, as for --init_rgb.
       rpn_samples: Anchors per frame in the proposal loss.
       rpn_beta: Beta of the proposals' smooth L1 loss; 0: that of the pretrained weights.
@@ -249,7 +247,6 @@ class LearningConfig:
     init_run: str = ""
     init_checkpoint: str = ""
     init_rgb: str = ""
-    class_map: str = ""
     init_flow: str = ""
     rpn_samples: int = _setting(256, (2, 1000000))
     rpn_beta: float = _setting(0.0, (0, 100))
@@ -517,8 +514,6 @@ def _contradiction(model, learning):
         return f"--train_proposals_before_nms={before} is less than --train_proposals={most}"
     if learning.replicas and learning.strategy != "mirrored":
         return "--replicas counts those of --strategy=mirrored"
-    if learning.class_map and not learning.init_rgb:
-        return "--class_map names classes of a detector; it needs --init_rgb"
     if sum(map(bool, starts)) > 1:
         return "give one of --init_run, --init_checkpoint, --init_rgb (an empty one takes it back)"
     if learning.new_layers_rate != 1 and learning.optimizer == "adam":

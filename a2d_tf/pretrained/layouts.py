@@ -17,7 +17,6 @@ classes     as COCO counts them, background last
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
 import os
 import re
@@ -27,8 +26,8 @@ import h5py
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf.core.errors import InputError, shown
-from a2d_tf.core.files import UNREADABLE, load_json, write_file
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.files import UNREADABLE, write_file
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.model import backbones
 from a2d_tf.model.backbones import BACKBONES
@@ -336,32 +335,6 @@ def _matterport(file, sizes, widths):
 def _as_1x1(value):
     """Return a matrix as the kernel of a 1x1 convolution; a bias stays."""
     return value[None, None] if value.ndim == 2 else value
-
-
-def read_class_map(path: str | os.PathLike, actors: Sequence[str]) -> dict[str, str | None]:
-    """Read a JSON file {actor: COCO class, or null for none}.
-
-    Args:
-      path: the file.
-      actors: those that it may name; it may leave some out.
-
-    Raises:
-      InputError: no such file, or it names another actor or class; names the file and the actor.
-    """
-    chosen = load_json(path, {str: (str, None)}, "write {actor: COCO class or null}")
-    for actor, name in chosen.items():
-        if actor not in actors:
-            raise InputError(
-                f"{path}: {shown(actor)}: no actor of the records, which have {', '.join(actors)}; "
-                "correct or delete the line"
-            )
-        if name is not None and name not in CLASSES:
-            close = difflib.get_close_matches(str(name), CLASSES, 3) or CLASSES
-            raise InputError(
-                f"{path}: {shown(actor)}: {shown(name)} is no class of COCO; write null for "
-                f"random weights, or one of {', '.join(close)}"
-            )
-    return chosen
 
 
 def label_space(actors: Iterable[str], action: str) -> LabelSpace:

@@ -119,14 +119,13 @@ def variables(network: Network) -> dict[str, tf.Variable]:
     return named
 
 
-def _class_names(network, class_map=None):
+def _class_names(network):
     """The classes of each class layer, each as its possible names in other files, its own first.
 
     Those of the proposal head are the sizes of anchors, "size 1" the largest of a level.
-    `class_map` is that of `load`.
     """
     labels, mode = network.labels, network.model_config.label_mode
-    actors = [_actor_names(actor, class_map or {}) for actor in labels.actors]
+    actors = [(actor, layouts.ALIASES.get(actor, actor)) for actor in labels.actors]
     classes, actions = actors, [(action,) for action in labels.actions]
     if network.model_config.has_action_background:
         actions.append((_BACKGROUND,))
@@ -149,14 +148,6 @@ def _class_names(network, class_map=None):
         "action_rgb_logits": actions,
         "action_flow_logits": actions,
     }
-
-
-def _actor_names(actor, class_map):
-    if actor not in class_map:
-        return actor, layouts.ALIASES.get(actor, actor)
-    # What the user chose also goes before COCO's class of the actor's own name.
-    chosen = class_map[actor]
-    return (f"{actor} by --class_map", *([] if chosen is None else [chosen]))
 
 
 def _assign_rows(variable, value, classes, source_classes):
@@ -207,7 +198,6 @@ def _fill(
     strict: bool,
     origin: str,
     halves=(),
-    class_map: Mapping[str, str | None] | None = None,
 ) -> LoadReport:
     """Fill a network's variables, and account for all of them and all tensors.
 
@@ -218,9 +208,8 @@ def _fill(
       strict: whether a tensor of another shape is an error.
       origin: of the tensors, for the report.
       halves: names of kernels that read both streams, whose tensor may be the RGB half.
-      class_map: that of `load`.
     """
-    classes, loaded, initialised = _class_names(network, class_map), {}, {}
+    classes, loaded, initialised = _class_names(network), {}, {}
     skipped = dict.fromkeys(tensors, "the network has no use for it")
     for name, variable in variables(network).items():
         key, reason = find(name)
@@ -263,12 +252,7 @@ def _extent(shape, classes):
     return *shape[:-1], shape[-1] / len(classes)
 
 
-def load(
-    network: Network,
-    weights: Weights,
-    stream: str = "rgb",
-    class_map: Mapping[str, str | None] | None = None,
-) -> LoadReport:
+def load(network: Network, weights: Weights, stream: str = "rgb") -> LoadReport:
     """Fill a network from imported weights.
 
     The proposals' deltas are adapted to the network's anchors: each gives the box that it gives on
@@ -280,16 +264,13 @@ def load(
       stream: 'rgb' fills the appearance backbones, the refiner's trunk, every pyramid, the proposal
         network and the actor and mask heads; 'flow' fills the motion backbone, and its pyramid if
         the file has one.
-      class_map: {actor: the class of the file that its rows start from, or None for none}; other
-        actors take the class of their name.
 
     Raises:
       InputError: the weights are for another network, a tensor is missing or has another shape,
-        nothing of the file fits, its boxes cannot be had from the network's anchors, or `class_map`
-        names classes of a file without any.
+        nothing of the file fits, or its boxes cannot be had from the network's anchors.
     """
     model, path = network.model_config, weights.path
-    _check(model, weights, stream, class_map)
+    _check(model, weights, stream)
     parts = {role.split("/")[0] for role in weights.tensors}
     ratios = []
     if stream == "rgb" and "rpn" in parts and weights.anchors:
@@ -331,7 +312,6 @@ def load(
         strict=True,
         origin=origin,
         halves=halves,
-        class_map=class_map,
     )
     _adapt_deltas(network, ratios)
     return report
@@ -396,13 +376,8 @@ def _role(name, stream):
     return None
 
 
-def _check(model, weights, stream, class_map):
-    """Raise InputError if a network's flags, or its class map, contradict the weights."""
-    if class_map and not weights.classes:
-        raise InputError(
-            f"{weights.path}: {weights.source} weights are a backbone's, which have no classes; "
-            "--class_map needs a detector's, such as --init_rgb=coco"
-        )
+def _check(model, weights, stream):
+    """Raise InputError if a network's flags contradict the weights."""
     for name, value in (
         (f"{stream}_convention", weights.source),
         ("backbone", weights.backbone),

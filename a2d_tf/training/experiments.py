@@ -22,7 +22,7 @@ PHASES = {
     "no_mask": ("no_mask", "no_mask_refiner"),
     "no_mask_strong": ("no_mask_strong", "no_mask_strong_refiner"),
 }
-NOTHING = ("--init_rgb=", "--init_flow=", "--init_checkpoint=", "--class_map=")
+NOTHING = ("--init_rgb=", "--init_flow=", "--init_checkpoint=")
 SPLIT = "test"
 ZERO_SHOT = "zero_shot_"
 """Prefix of the experiments that withhold the action labels of an actor, whose name follows."""

@@ -58,7 +58,7 @@ from a2d_tf.training import checkpoints
 # The authors' choice of p(actor), for a run without a validation split.
 DEFAULT_THRESHOLD = 0.7
 
-STARTS = ("init_run", "init_rgb", "init_flow", "init_checkpoint", "class_map")
+STARTS = ("init_run", "init_rgb", "init_flow", "init_checkpoint")
 """The settings that name the weights which a new run takes."""
 
 _CHOSEN = {"score_threshold": number(0, 1)}

@@ -139,14 +139,10 @@ def initialise(network: Network, config: Config) -> weights.LoadReport | None:
         restore(network, learning.init_run)
     elif learning.init_checkpoint:
         report = _warm_start(network, config, learning.init_checkpoint)
-    class_map = {}
-    if learning.class_map:
-        class_map = layouts.read_class_map(learning.class_map, network.labels.actors)
     for stream in ("rgb", "flow"):
         path = cache.resolve(getattr(learning, f"init_{stream}"))
         if path:
-            chosen = class_map if stream == "rgb" else {}
-            loaded = weights.load(network, layouts.Weights.read(path), stream, chosen)
+            loaded = weights.load(network, layouts.Weights.read(path), stream)
             report = report.then(loaded) if report else loaded
     return report
 
