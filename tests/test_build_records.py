@@ -75,7 +75,6 @@ def test_the_manifest_counts_and_checks(small_records):
         "test": {"videos": 1, "records": 1, "instances": 1, "pairs": {"34": 1}},
     }
     assert manifest.sizes == {"32x48": 4} and manifest.native_sizes == {"64x96": 3}
-    assert manifest.durations == {"6": 2, "8": 1}
     assert manifest.skipped == [] and manifest.mended == []
 
     names = [shard["name"].partition(".")[0] for shard in manifest.files]
@@ -235,7 +234,7 @@ def test_missing_files_are_told_before_any_work(small_copy, tmp_path):
     items = [item["item"] for item in manifest.skipped]
     assert items == ["Annotations/mat/-b", "clips320H/--a.mp4", "Annotations/mat/c"]
     assert set(clips(output)) == {("-b", 8)}
-    assert manifest.durations == {"8": 1} and manifest.native_sizes == {"64x96": 1}
+    assert manifest.native_sizes == {"64x96": 1}
 
 
 def random_release(root, rng):

@@ -152,7 +152,6 @@ def manifest_of(folder, **changes):
         counts={"train": {**empty, "records": 1}, "test": empty},
         sizes={},
         native_sizes={},
-        durations={},
         files=[{"name": "t.tfrecord", "split": "train", "records": 1, "bytes": 16, "sha256": ""}],
         skipped=[],
         mended=[],

@@ -85,7 +85,7 @@ class Conversion:
 
         Returns:
           The sidecar: `fingerprint`, `records`, `bytes`, `sha256`, `videos`, `instances`,
-          `boxes_alone`, `pairs`, `sizes`, `native_sizes`, `durations`,
+          `boxes_alone`, `pairs`, `sizes`, `native_sizes`,
           `skipped`, `mended`.
         """
         from a2d_tf.data import records  # late: only the workers need TensorFlow
@@ -305,7 +305,6 @@ def _publish(conversion, shards, sidecars):
         counts={split: _counts(shards, sidecars, split) for split in manifests.SPLITS},
         sizes=sizes,
         native_sizes=_total(sidecars, "native_sizes"),
-        durations=_total(sidecars, "durations", key=int),
         files=[
             {"name": shard.name, "split": shard.split}
             | {field: sidecar[field] for field in ("records", "bytes", "sha256")}
@@ -347,7 +346,7 @@ class _Tally:
 
     def __init__(self, source):
         self._source, self._video = source, None
-        counters = ("pairs", "sizes", "native_sizes", "durations")
+        counters = ("pairs", "sizes", "native_sizes")
         self.sidecar = {
             **dict.fromkeys(("videos", "records", "instances", "boxes_alone"), 0),
             **{name: collections.Counter() for name in counters},
@@ -362,7 +361,6 @@ class _Tally:
             self._video = clip.video
             counts["videos"] += 1
             counts["native_sizes"]["{}x{}".format(*annotation.label_map.shape)] += 1
-            counts["durations"][str(self._source.length(clip.video))] += 1
         counts["records"] += 1
         counts["instances"] += len(annotation.codes)
         counts["boxes_alone"] += int((~annotation.has_mask).sum())

@@ -36,7 +36,7 @@ _KIND = {
     "schema": one_of(SCHEMA),
     **FACTS,
     "clip_frames": whole(1),
-    **dict.fromkeys(("counts", "sizes", "native_sizes", "durations"), dict),
+    **dict.fromkeys(("counts", "sizes", "native_sizes"), dict),
     "files": [
         {"name": _shard_name, "split": one_of(*SPLITS), "records": whole(), "bytes": whole()}
         | {"videos?": [str]}
@@ -62,7 +62,6 @@ class Manifest:
         'boxes_alone', the instances without masks, where there are any.
       sizes: {'<height>x<width>': records}, the sizes of the stored frames.
       native_sizes: {'<height>x<width>': videos}, the sizes of the videos that have records.
-      durations: {number of frames: videos} of the same videos; the number is a string.
       files: the shards, a list of {'name', 'split', 'records', 'bytes', 'sha256', 'videos'}.
       skipped: list of {'item', 'reason'}, what --on_error skip left out, by path in the release.
       mended: list of {'item', 'note'}, the annotations with known faults that were repaired.
@@ -80,7 +79,6 @@ class Manifest:
     counts: dict
     sizes: dict
     native_sizes: dict
-    durations: dict
     files: list
     skipped: list
     mended: list
