@@ -85,8 +85,9 @@ class OverTime(Metric):
             return {}
         split, videos = self.split, list(map(self._follow, whole))
         figures = {"video_map": video_map.metrics_of(videos, split.labels)}
-        joint = figures["video_map"]["joint"]
-        joint["frame_map50"] = video_map.frame_map(split.detections, split.truth, split.labels)
+        if split.detections is not None:
+            joint = figures["video_map"]["joint"]
+            joint["frame_map50"] = video_map.frame_map(split.detections, split.truth, split.labels)
         with_masks = [v for v in videos if all(frame.truth.areas.all() for frame in v)]
         if with_masks:
             figures["over_time"] = metrics_of(with_masks, split.labels)
