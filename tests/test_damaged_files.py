@@ -19,7 +19,7 @@ from a2d_files import (
     write_release,
     write_video,
 )
-from test_records import NATIVE, clip
+from test_records import clip
 from test_tensor_files import write_torch
 
 from a2d_tf.annotations.annotated_videos import AnnotatedVideos
