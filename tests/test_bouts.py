@@ -38,7 +38,7 @@ def test_a_file_with_a_track_a_line_is_whole_or_damaged(tmp_path):
     "field, value, message",
     [
         (None, 3, r"\[0\]: 3"),
-        ("action", 7, r"\[0\]: actions\[0\].action: 7"),
+        ("action", 7, r"\[0\].actions\[0\].action: 7"),
         ("mean_score", 1.5, "mean_score: 1.5"),
         ("start_second", 10**400, "start_second"),
     ],
