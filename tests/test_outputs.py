@@ -31,7 +31,8 @@ def frame(number, *instances, level=0, fps=10):
         label_map[inside] = code
     codes, scores = np.array(codes, np.int64), np.array(scores)
     boxes, rles = np.array(boxes, np.float32).reshape(-1, 4), [encode_mask(m) for m in masks]
-    found = Instances(boxes, codes, scores, rles, label_map, None, None)
+    actors, actions = (np.eye(n)[k - 1] for n, k in zip((7, 9), A2D.split(codes)))
+    found = Instances(boxes, codes, scores, rles, label_map, actors, actions)
     image = np.full((*SIZE, 3), level, np.uint8)
     tracks = np.array(ids, np.int64)
     begin, end = (number - 1) / fps, number / fps

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from pycocotools import mask as rle_tools
@@ -103,12 +103,7 @@ def thinned(video: TrackedVideo, every: int, between: bool = False) -> TrackedVi
     all frames where a track begins, ends or changes its action. A track that is missing for a time
     ends before that. So tools may interpolate between two key frames, up to `Shape.until`.
     """
-    following = dict(zip(video.frames, video.frames[1:]))
-    if video.frames:
-        last = video.frames[-1]
-        beyond = last + (last - video.frames[-2] if len(video.frames) > 1 else 1)
-        if video.frame_count is not None and beyond <= video.frame_count:
-            following[last] = beyond
+    following = _following(video)
     kept, latest = set(), -every
     for frame in video.frames:
         if frame >= latest + every:
@@ -137,3 +132,28 @@ def thinned(video: TrackedVideo, every: int, between: bool = False) -> TrackedVi
         frames=tuple(sorted(shown)),
         tracks=tuple(dataclasses.replace(t, shapes=marked(t.shapes)) for t in tracks),
     )
+
+
+def chosen(video: TrackedVideo, frames: Collection[int]) -> TrackedVideo:
+    """Keep these frames of a video, with all that is in them; tracks end after each of them."""
+    following, tracks = _following(video), []
+    for track in video.tracks:
+        own = {shape.frame: shape for shape in track.shapes if shape.frame in frames}
+        shapes = []
+        for frame, shape in own.items():
+            after = following.get(frame)
+            shapes.append(dataclasses.replace(shape, until=None if after in own else after))
+        if shapes:
+            tracks.append(dataclasses.replace(track, shapes=tuple(shapes)))
+    return dataclasses.replace(video, frames=tuple(sorted(frames)), tracks=tuple(tracks))
+
+
+def _following(video):
+    """{frame that was looked at: the next one}; the last one has one if the video goes on."""
+    following = dict(zip(video.frames, video.frames[1:]))
+    if video.frames:
+        last = video.frames[-1]
+        beyond = last + (last - video.frames[-2] if len(video.frames) > 1 else 1)
+        if video.frame_count is not None and beyond <= video.frame_count:
+            following[last] = beyond
+    return following

@@ -12,7 +12,7 @@ import itertools
 import json
 import pathlib
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
@@ -25,7 +25,7 @@ from pycocotools import mask as rle_tools
 from a2d_tf.annotations import frame_names
 from a2d_tf.annotations.read_masks import COLUMNS, LIST, MAX_OBJECT
 from a2d_tf.annotations.shapes import crop, polygons
-from a2d_tf.annotations.tracked_video import Shape, TrackedVideo, thinned
+from a2d_tf.annotations.tracked_video import Shape, TrackedVideo, chosen, thinned
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import whole_folder, write_file
 from a2d_tf.ops.visualize import track_colours
@@ -369,7 +369,12 @@ def check_output(output: str, form: str) -> None:
 
 
 def save(
-    video: TrackedVideo, output: str, form: str, masks: bool = False, every: int = 1
+    video: TrackedVideo,
+    output: str,
+    form: str,
+    masks: bool = False,
+    every: int = 1,
+    frames: Collection[int] | None = None,
 ) -> TrackedVideo:
     """Write an export; a file that is there is replaced, a folder must be new or empty.
 
@@ -379,6 +384,7 @@ def save(
       form: one of `WRITERS`.
       masks: whether shapes are masks; else polygons.
       every: see `thinned`.
+      frames: instead of every few frames these alone, see `chosen`.
 
     Returns:
       What was written of the video.
@@ -387,7 +393,10 @@ def save(
       InputError: it cannot be written, or not there.
     """
     writer = WRITERS[form]
-    video = thinned(video, every, writer.between and not masks)
+    if frames is None:
+        video = thinned(video, every, writer.between and not masks)
+    else:
+        video = chosen(video, frames)
     members = writer.write(video, masks)
     if output.lower().endswith(".zip"):
         write_file(output, lambda file: _zip(file, members))

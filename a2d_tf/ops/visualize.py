@@ -238,12 +238,17 @@ def data_url(data: bytes, kind: str = "png") -> str:
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
+def shrunk(rgb: np.ndarray, side: int) -> np.ndarray:
+    """Shrink a picture, uint8 [H, W, 3], so that its longer side is at most `side`."""
+    scale = side / max(rgb.shape[:2])
+    if scale >= 1:
+        return rgb
+    size = [max(1, round(length * scale)) for length in rgb.shape[1::-1]]
+    return cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
+
+
 def jpeg_url(rgb: np.ndarray, side: int, quality: int) -> str:
     """Shrink a picture, RGB uint8 [H, W, 3], and encode it as the data URL of a JPEG."""
-    image = np.ascontiguousarray(rgb[..., ::-1])
-    scale = side / max(image.shape[:2])
-    if scale < 1:
-        size = [max(1, round(length * scale)) for length in image.shape[1::-1]]
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    image = np.ascontiguousarray(shrunk(rgb, side)[..., ::-1])
     data = cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, quality))[1]
     return data_url(data.tobytes(), "jpeg")

@@ -209,7 +209,8 @@ class Outputs:
     """Writer of the files of a prediction; a context manager.
 
     label_maps/         %05d.png of codes, named by the 1-based frame number of the video
-    detections.json     COCO results with `track_id`; `image_id` is the frame number
+    detections.json     COCO results with `track_id`; `image_id` is the frame number; the nearest
+                        other label, `runner_up`, and the `margin` before it
     overlay.mp4         the answered frames, one after the other, each at its time
     tracks.json         for each track its actions, and its box and score in each frame
     summary.csv         one row for each action of a track
@@ -270,8 +271,10 @@ class Outputs:
             masks=instances.masks,
         )
         rows = zip(frame.tracks.tolist(), frame.codes.tolist(), frame.scores.tolist(), results)
-        for identity, code, score, result in rows:
-            self._detections.next().write(json.dumps({**result, "track_id": identity}).encode())
+        for i, (identity, code, score, result) in enumerate(rows):
+            margin, other = instances.runner_up(i, labels)
+            doubt = {"track_id": identity, "runner_up": other, "margin": round(margin, 4)}
+            self._detections.next().write(json.dumps({**result, **doubt}).encode())
             if identity not in self._tracks:
                 self._tracks[identity] = _Track(identity, labels, self._folder)
             row = {"category_id": code, "score": round(score, 6), "bbox": result["bbox"]}

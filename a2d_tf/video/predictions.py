@@ -97,6 +97,14 @@ def read_facts(folder: str | os.PathLike) -> Facts:
     )
 
 
+def answered(folder: str | os.PathLike) -> list[int]:
+    """Return the 1-based numbers of the frames that have a label map, ascending."""
+    maps = pathlib.Path(folder, KINDS["label_maps"])
+    if not maps.is_dir():
+        raise InputError(f"{maps}: no such folder; {_REMEDY}, to the end")
+    return sorted(int(p.stem) for p in maps.iterdir() if re.fullmatch("[0-9]{5,9}", p.stem))
+
+
 def read_tracks(
     folder: str | os.PathLike, kind: Any, hook: Callable[[dict], Any] | None = None
 ) -> list[dict]:
@@ -163,16 +171,12 @@ def read(
     Raises:
       InputError: a file is missing or damaged; names the field.
     """
-    maps = pathlib.Path(folder, KINDS["label_maps"])
-    if not maps.is_dir():
-        raise InputError(f"{maps}: no such folder; {_REMEDY}, to the end")
-    facts = read_facts(folder)
+    numbers, facts = answered(folder), read_facts(folder)
     labels, source = facts.labels, source or facts.name
     if not is_file_name(source):
         raise InputError(
             f"{os.path.join(folder, VIDEO)}: name: {shown(source)} is no file's; give it by --video"
         )
-    numbers = sorted(int(p.stem) for p in maps.iterdir() if re.fullmatch("[0-9]{5,9}", p.stem))
     path = pathlib.Path(folder, KINDS["detections"])
     masks = _masks(path, *facts.size)
     shapes: dict[tuple[int, str], list[Shape]] = collections.defaultdict(list)

@@ -52,6 +52,28 @@ class Instances:
     actor_scores: np.ndarray
     action_scores: np.ndarray
 
+    def runner_up(self, index: int, labels: LabelSpace) -> tuple[float, int]:
+        """Return what the network nearly took an instance for: another actor, or another action.
+
+        Returns:
+          (margin, code): by how much p(actor), or p(action), is below that of the instance's label;
+          (1, the instance's own) if there is no other.
+        """
+        code = int(self.codes[index])
+        actor, action = (number - 1 for number in labels.split(code))
+        actors, actions = self.actor_scores[index], self.action_scores[index]
+        rivals = [
+            (float(actions[action] - actions[k]), int(labels.encode(actor, k)))
+            for k in np.flatnonzero(labels.valid[actor])
+            if k != action
+        ]
+        for k in range(len(actors)):
+            if k != actor:
+                likely = np.argmax(np.where(labels.valid[k], actions, -1))
+                rivals.append((float(actors[actor] - actors[k]), int(labels.encode(k, likely))))
+        margin, other = min(rivals, default=(1.0, code))
+        return max(0.0, margin), other
+
     def mask(self, index: int) -> np.ndarray:
         """Return the mask of an instance, uint8 [H, W]."""
         return rle_tools.decode(self.masks[index])

@@ -50,11 +50,34 @@ def grid(rows: list[tuple[str, list]], heads: list[str]) -> bytes:
     plots = figure.subplots(len(rows), len(heads), squeeze=False, height_ratios=shares)
     for line, (name, pictures) in zip(plots, rows):
         for axes, picture in zip(line, pictures):
-            axes.imshow(picture)
-            axes.set_xticks([])
-            axes.set_yticks([])
-            axes.spines[:].set_visible(False)
+            _show(axes, picture)
         line[0].set_xlabel(name, fontsize=7, loc="left", parse_math=False)
     for axes, head in zip(plots[0], heads):
         axes.set_title(head, fontsize=9, parse_math=False)
     return figure_png(figure)
+
+
+def sheet(pictures: list[tuple[str, np.ndarray]], across: int) -> bytes:
+    """Draw (text, uint8 [H, W, 3]) side by side, `across` in a row, each text under its picture."""
+    rows = [pictures[first : first + across] for first in range(0, len(pictures), across)]
+    tall = [
+        4.4 * max(picture.shape[0] / picture.shape[1] for _, picture in row)
+        + 0.15 * max(text.count("\n") + 2 for text, _ in row)
+        for row in rows
+    ]
+    figure = _figure(4.4 * across, sum(tall))
+    plots = figure.subplots(len(rows), across, squeeze=False, height_ratios=tall)
+    for axes in plots.flat[len(pictures) :]:
+        axes.set_axis_off()
+    for axes, (text, picture) in zip(plots.flat, pictures):
+        _show(axes, picture)
+        axes.set_anchor("N")
+        axes.set_xlabel(text, fontsize=8, loc="left", parse_math=False)
+    return figure_png(figure)
+
+
+def _show(axes, picture):
+    axes.imshow(picture)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)

@@ -1,0 +1,128 @@
+"""Choose the frames of predicted videos to correct next, and write them for an annotation tool.
+
+  python tools/next_frames.py --prediction=out_clips --count=40 --output=next
+  python tools/next_frames.py --prediction=out --records=records --format=coco --output=next
+
+The prediction is a folder of a2d_tf.predict, of one video or a library. Frames are chosen where two
+labels of an instance are close, a track changes its label or is lost, two tracks overlap, or a pair
+is rare in the records. They are spread over videos and time. The output, a new folder, has
+
+  frames.csv    the frames, best first, with the reasons
+  sheet_1.png   the frames to look at, with the boxes of the prediction and the reasons
+  annotations/  for each video a .zip with the prediction of these frames; corrected in the tool, it
+                is an input of tools/build_records.py
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import pathlib
+import textwrap
+
+from absl import flags
+from tqdm import tqdm
+
+from a2d_tf.annotations import writers
+from a2d_tf.core import command_line
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.files import whole_folder
+from a2d_tf.data import frames, inspection
+from a2d_tf.data.manifest import Manifest
+from a2d_tf.evaluation.reports import charts
+from a2d_tf.ops import visualize
+from a2d_tf.video import choice, predictions
+
+_PREDICTION = flags.DEFINE_string("prediction", None, "Folder of a prediction, or of a library.")
+_COUNT = flags.DEFINE_integer("count", 40, "Frames to choose, at most.", lower_bound=1)
+_OUTPUT = flags.DEFINE_string("output", None, "Folder to write; new or empty.")
+_RECORDS = flags.DEFINE_string(
+    "records", None, "Records: their frames are left out, and pairs that are rare in them count."
+)
+_FORMAT = flags.DEFINE_enum("format", "cvat", ["cvat", "coco", "masks"], "Format of annotations.")
+
+_COLUMNS = ("rank", "video", "frame", "second", "score", "reasons")
+_ROWS, _ACROSS = 5, 4  # of a sheet
+
+
+def main(argv: list[str]) -> None:
+    """Run the command."""
+    command_line.require(argv, prediction=_PREDICTION.value, output=_OUTPUT.value)
+    output = _OUTPUT.value
+    if os.path.lexists(output) and not (os.path.isdir(output) and not os.listdir(output)):
+        raise InputError(f"--output={output}: is there already; give a new folder")
+    folders = _folders(pathlib.Path(_PREDICTION.value))
+    for folder in folders:
+        overlay = folder / predictions.KINDS["overlay"]
+        if not overlay.is_file():
+            raise InputError(
+                f"{overlay}: no such file, which the pictures are from; put it back, or predict "
+                "the video again, with all --results"
+            )
+    counts, known = (None, set()) if _RECORDS.value is None else _contents(_RECORDS.value)
+    listed = []
+    for folder in tqdm(folders, "Looking for frames", unit="video", leave=False):
+        listed += choice.candidates(folder, counts, known)
+    chosen = choice.choose(listed, _COUNT.value)
+    if not chosen:
+        raise InputError(f"--prediction={_PREDICTION.value}: no frame has a reason to be corrected")
+    with whole_folder(output, replace=False) as new:
+        write(chosen, pathlib.Path(new), _FORMAT.value)
+    videos = len({candidate.folder for candidate in chosen})
+    print(f"{output}: {len(chosen)} frames of {videos} videos ({_FORMAT.value})")
+
+
+def _folders(path):
+    """The folder of a prediction, or those in a library."""
+    tracks = predictions.KINDS["tracks"]
+    if (path / tracks).is_file():
+        return [path]
+    folders = sorted(p.parent for p in path.glob(f"*/{tracks}") if p.parent.name[0] != ".")
+    if not folders:
+        raise InputError(
+            f"--prediction={path}: neither a prediction nor a library of predictions, for there is "
+            f"no {tracks}; a2d_tf.predict makes them"
+        )
+    return folders
+
+
+def _contents(records):
+    """({name of a pair: its instances in training}, names of the frames) of records."""
+    manifest = Manifest.load(records)
+    pairs, labels = manifest.counts.get("train", {}).get("pairs", {}), manifest.label_space
+    names = {truth.name for *_, truth in inspection.read(manifest, manifest.splits)}
+    return {labels.name(int(code)): count for code, count in pairs.items()}, names
+
+
+def write(chosen: list[choice.Candidate], output: pathlib.Path, form: str) -> None:
+    """Write the files of chosen frames into an empty folder; `form` is of `writers.WRITERS`."""
+    with open(output / "frames.csv", "w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(_COLUMNS)
+        for rank, one in enumerate(chosen, 1):
+            values = f"{one.seconds:.2f}", f"{one.score:.3f}", "; ".join(one.reasons)
+            table.writerow([rank, one.video, one.frame, *values])
+    pictures = {}
+    for folder in sorted({one.folder for one in chosen}):
+        own = {one.place: one.frame for one in chosen if one.folder == folder}
+        video = predictions.read(folder)
+        path, masks = str(output / "annotations" / f"{video.name}.zip"), form == "masks"
+        writers.save(video, path, form, masks, frames=own.values())
+        overlay = folder / predictions.KINDS["overlay"]
+        for place, picture in frames.read(overlay, own, "predict the video again"):
+            pictures[folder, own[place]] = visualize.shrunk(picture, 480)
+    most = _ROWS * _ACROSS
+    for first in range(0, len(chosen), most):
+        page = [
+            (
+                f"{rank}. {one.video}, frame {one.frame}, {one.seconds:.2f} s\n"
+                + "\n".join(textwrap.fill(reason, 60) for reason in one.reasons),
+                pictures[one.folder, one.frame],
+            )
+            for rank, one in enumerate(chosen[first : first + most], first + 1)
+        ]
+        drawn = charts.sheet(page, _ACROSS)
+        (output / f"sheet_{first // most + 1}.png").write_bytes(drawn)
+
+
+run = command_line.command(main)

@@ -1,0 +1,164 @@
+"""Which frames of predictions to correct next, and why.
+
+A frame counts the more, the more of these it has, each worth at most 1: a small margin between the
+two best labels of an instance (Scheffer et al., "Active Hidden Markov Models for Information
+Extraction", IDA 2001), a track whose label changes or that is lost, two tracks that overlap, and a
+pair that is rare in the records.
+"""
+
+from __future__ import annotations
+
+import collections
+import os
+import pathlib
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from pycocotools import mask as rle_tools
+
+from a2d_tf.annotations.tracked_video import name_of
+from a2d_tf.core.files import load_json, number, whole
+from a2d_tf.video import predictions
+
+SMALL = 0.3  # margins from here on are no reason
+OVERLAP = 0.1  # IoU of boxes from which two tracks may be confused
+FEW = 15  # instances in the records from which on a pair is not rare
+_EDGE = 0.02  # of the frame's longer side: tracks that are lost so near to its edge have left it
+_TRACK = {
+    "track_id": whole(),
+    "frames": [{"frame": whole(), "category_id": whole(), "bbox": [number(-1e6, 1e6)]}],
+}
+_DETECTION = {
+    "image_id": whole(),
+    "track_id": whole(),
+    "category_id": whole(),
+    "runner_up": whole(),
+    "margin": number(0, 1),
+}
+
+
+class Candidate(NamedTuple):
+    """A frame.
+
+    Attributes:
+      folder: of the prediction.
+      video: name of the video.
+      frame: its 1-based number in the video.
+      place: its 1-based number among the frames that were answered, those of the overlay.
+      seconds: its time in the video.
+      score: of its reasons, the sum.
+      reasons: in words.
+    """
+
+    folder: pathlib.Path
+    video: str
+    frame: int
+    place: int
+    seconds: float
+    score: float
+    reasons: tuple[str, ...]
+
+
+def candidates(
+    folder: str | os.PathLike,
+    counts: Mapping[str, int] | None = None,
+    known: Collection[str] = (),
+) -> list[Candidate]:
+    """Return the frames of a prediction that there is a reason to correct, in order of time.
+
+    Args:
+      folder: of the prediction.
+      counts: {name of a pair: its instances in the records}; None if there are no records.
+      known: names of frames that are left out, '<video>/<%05d>'.
+
+    Raises:
+      InputError: a file of the prediction is missing or damaged.
+    """
+    facts, numbers = predictions.read_facts(folder), predictions.answered(folder)
+    labels, name = facts.labels, name_of(facts.name, facts.images)
+    rows: dict[int, list[tuple[int, int, list[float]]]] = collections.defaultdict(list)
+    for track in predictions.read_tracks(folder, _TRACK):
+        for row in track["frames"]:
+            rows[row["frame"]].append((track["track_id"], row["category_id"], row["bbox"]))
+    path = pathlib.Path(folder, predictions.KINDS["detections"])
+    answers = load_json(path, [_DETECTION], "predict the video again")
+    margins = {(answer["image_id"], answer["track_id"]): answer for answer in answers}
+    height, width = facts.size
+    near = _EDGE * max(facts.size)
+    reasons: dict[int, dict[str, tuple[float, str]]] = collections.defaultdict(dict)
+    seen: dict[int, int] = {}  # track: its last code
+    before: list[tuple[int, list[float]]] = []  # (track, box) of the frame before
+
+    def note(frame, kind, value, text):
+        if value > reasons[frame].get(kind, (0.0, ""))[0]:
+            reasons[frame][kind] = value, text
+
+    def named(track, code):
+        return f"#{track} {labels.name(code)}"
+
+    for frame in numbers:
+        tracks, codes, boxes = zip(*rows[frame]) if rows[frame] else [()] * 3
+        for track, (x, y, w, h) in before:
+            inside = min(x, y, width - x - w, height - y - h) > near
+            if track not in tracks and inside:
+                text = f"{named(track, seen[track])} is lost away from the edge of the picture"
+                note(frame, "lost", 1.0, text)
+        before = list(zip(tracks, boxes))
+        for track, code in zip(tracks, codes):
+            if seen.get(track, code) != code:
+                text = f"{named(track, seen[track])} becomes {labels.name(code)}"
+                note(frame, "changed", 1.0, text)
+            if (frame, track) in margins:
+                answer = margins[frame, track]
+                other, margin = labels.name(answer["runner_up"]), answer["margin"]
+                text = f"{named(track, answer['category_id'])} is nearly {other}"
+                note(frame, "margin", 1 - margin / SMALL, f"{text} (margin {margin:.2f})")
+            if counts is not None and counts.get(labels.name(code), 0) < FEW:
+                count = counts.get(labels.name(code), 0)
+                text = f"{named(track, code)} is rare in the records ({count} instances)"
+                note(frame, "rare", 1 - count / FEW, text)
+            seen[track] = code
+        if len(tracks) > 1:
+            iou = np.triu(rle_tools.iou(*[np.float64(boxes)] * 2, [0] * len(boxes)), 1)
+            one, two = np.unravel_index(np.argmax(iou), iou.shape)
+            if iou[one, two] > OVERLAP:
+                text = f"{named(tracks[one], codes[one])} and {named(tracks[two], codes[two])}"
+                note(frame, "crossing", float(iou[one, two]), f"{text} overlap")
+    listed = []
+    for place, frame in enumerate(numbers, 1):
+        values = sorted(reasons[frame].values(), reverse=True)
+        if values and f"{name}/{frame:05d}" not in known:
+            seconds = facts.span[0] + (place - 1) * facts.step
+            score, texts = sum(value for value, _ in values), tuple(text for _, text in values)
+            listed.append(
+                Candidate(pathlib.Path(folder), name, frame, place, seconds, score, texts)
+            )
+    return listed
+
+
+def choose(listed: Sequence[Candidate], count: int) -> list[Candidate]:
+    """Choose frames, best first, spread over videos and time.
+
+    The score of a frame is divided by one more than the frames that its video has already, as
+    D'Hondt's method divides votes, and is multiplied by t / (t + 1), t seconds from the nearest of
+    these.
+
+    Args:
+      listed: the candidates.
+      count: how many to choose at most.
+    """
+    videos = np.array([str(candidate.folder) for candidate in listed])
+    seconds = np.array([candidate.seconds for candidate in listed])
+    values = np.array([candidate.score for candidate in listed])
+    taken, away = np.zeros(len(listed)), np.full(len(listed), np.inf)
+    chosen: list[Candidate] = []
+    while len(chosen) < min(count, len(listed)):
+        best = int(np.argmax(values * (1 - 1 / (1 + away)) / (1 + taken)))
+        chosen.append(listed[best])
+        same = videos == videos[best]
+        taken += same
+        away[same] = np.minimum(away[same], abs(seconds[same] - seconds[best]))
+        values[best] = -1.0
+        away[best] = np.inf
+    return chosen

@@ -1,0 +1,97 @@
+"""Which frames of predictions are to be corrected next: the ranking, and the files."""
+
+import csv
+import json
+
+import pytest
+from processes import complaint, run_tool
+from test_outputs import BOX, OTHER, write
+
+from a2d_tf.annotations.document import ReadOptions
+from a2d_tf.annotations.formats import read_export
+from a2d_tf.video import choice
+
+WALKS = {n: [(1, 17 if n < 20 else 18, 0.9, BOX)] for n in range(1, 31)}
+LOST = {n: [(1, 77, 0.9, BOX)] if n < 11 else [] for n in range(1, 16)}
+LEAVES = {n: [(1, 77, 0.9, [4, 0, 24, 30])] if n < 11 else [] for n in range(1, 16)}
+MARGINS = {5: 0.06, 28: 0.15, 29: 0.3}
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    """Predictions of a.mp4, where labels are close in two frames and once change, b, and c."""
+    folder = tmp_path_factory.mktemp("library")
+    for name, film in (("a", WALKS), ("b", LOST), ("c", LEAVES)):
+        write(folder / name, film, name=f"{name}.mp4", length=len(film), count=len(film))
+    path = folder / "a" / "detections.json"
+    rows = json.loads(path.read_text())
+    for row in rows:
+        row.update(margin=MARGINS.get(row["image_id"], 1.0), runner_up=12)
+    path.write_text(json.dumps(rows))
+    return folder
+
+
+def found(library, *names, **options):
+    return [one for name in names for one in choice.candidates(library / name, **options)]
+
+
+def test_frames_are_ranked_by_their_reasons_and_spread_over_videos_and_time(library):
+    listed = found(library, "a", "b", "c")
+    chosen = [(x.video, x.frame, round(x.score, 6), x.reasons) for x in choice.choose(listed, 9)]
+    assert chosen == [
+        ("a", 20, 1.0, ("#1 adult-running becomes adult-walking",)),
+        ("b", 11, 1.0, ("#1 dog-running is lost away from the edge of the picture",)),
+        ("a", 5, 0.8, ("#1 adult-running is nearly adult-crawling (margin 0.06)",)),
+        ("a", 28, 0.5, ("#1 adult-walking is nearly adult-crawling (margin 0.15)",)),
+    ]
+    assert [x.seconds for x in listed] == pytest.approx([0.4, 1.9, 2.7, 1.0])
+    near = [x._replace(frame=n, seconds=n / 10) for n, x in zip((1, 2, 50), listed)]
+    assert [x.frame for x in choice.choose([near[1], near[0], near[2]], 2)] == [2, 50]
+    assert len(choice.choose(listed, 2)) == 2
+
+
+def test_rare_pairs_and_tracks_that_overlap_count_and_known_frames_do_not(library, tmp_path):
+    counts = {"adult-running": 3, "adult-walking": 15}
+    rare = found(library, "a", counts=counts, known={"a/00001", "a/00005"})
+    assert [x.frame for x in rare] == [*range(2, 5), *range(6, 21), 28]
+    assert (rare[0].score, rare[0].reasons) == (
+        pytest.approx(0.8),
+        ("#1 adult-running is rare in the records (3 instances)",),
+    )
+    film = {1: [(1, 77, 0.9, BOX), (2, 67, 0.8, [4, 24, 24, 56]), (3, 17, 0.9, OTHER)]}
+    write(tmp_path, film)
+    (crossing,) = choice.candidates(tmp_path)
+    assert crossing.score == pytest.approx(1 / 3)
+    assert crossing.reasons == ("#1 dog-running and #2 cat-running overlap",)
+
+
+@pytest.mark.parametrize("form", ["cvat", "coco", "masks"])
+def test_the_command_writes_a_table_sheets_and_annotations_that_are_read_back(
+    library, tmp_path, form
+):
+    words = f"--prediction={library}", "--output=next", f"--format={form}", "--count=3"
+    done = run_tool("next_frames", *words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"next: 3 frames of 2 videos ({form})\n"
+    with open(tmp_path / "next" / "frames.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(r["rank"], r["video"], r["frame"]) for r in rows] == [
+        *(("1", "a", "20"), ("2", "b", "11"), ("3", "a", "5"))
+    ]
+    assert (tmp_path / "next" / "sheet_1.png").stat().st_size > 10_000
+    (document,) = read_export(tmp_path / "next" / "annotations" / "a.zip", ReadOptions())
+    assert [(f.number, len(f.instances)) for f in document.frames] == [(5, 1), (20, 1)]
+
+
+def test_what_cannot_be_done_is_said_and_nothing_is_written(library, tmp_path):
+    def fails(*words):
+        return complaint(run_tool("next_frames", "--output=next", *words, cwd=tmp_path))
+
+    assert "--prediction=none" in fails("--prediction=none")
+    assert "--count" in fails(f"--prediction={library}", "--count=0")
+    write(tmp_path / "out", LOST)
+    (tmp_path / "out" / "overlay.mp4").rename(tmp_path / "gone.mp4")
+    assert "out/overlay.mp4" in fails("--prediction=out")
+    (tmp_path / "out" / "overlay.mp4").write_bytes(b"")
+    assert "out/overlay.mp4" in fails("--prediction=out")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["gone.mp4", "out"]
