@@ -78,9 +78,9 @@ def candidates(
     facts, numbers = predictions.read_facts(folder), predictions.answered(folder)
     labels, name = facts.labels, name_of(facts.name, facts.images)
     rows: dict[int, list[tuple[int, int, list[float]]]] = collections.defaultdict(list)
-    for track in predictions.read_tracks(folder, _TRACK):
-        for row in track["frames"]:
-            rows[row["frame"]].append((track["track_id"], row["category_id"], row["bbox"]))
+    for fields in predictions.read_tracks(folder, _TRACK):
+        for row in fields["frames"]:
+            rows[row["frame"]].append((fields["track_id"], row["category_id"], row["bbox"]))
     path = pathlib.Path(folder, predictions.KINDS["detections"])
     answers = load_json(path, [_DETECTION], "predict the video again")
     margins = {(answer["image_id"], answer["track_id"]): answer for answer in answers}
@@ -120,7 +120,7 @@ def candidates(
                 note(frame, "rare", 1 - count / FEW, text)
             seen[track] = code
         if len(tracks) > 1:
-            iou = np.triu(rle_tools.iou(*[np.float64(boxes)] * 2, [0] * len(boxes)), 1)
+            iou = np.triu(rle_tools.iou(*[np.array(boxes, float)] * 2, [0] * len(boxes)), 1)
             one, two = np.unravel_index(np.argmax(iou), iou.shape)
             if iou[one, two] > OVERLAP:
                 text = f"{named(tracks[one], codes[one])} and {named(tracks[two], codes[two])}"

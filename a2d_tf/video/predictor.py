@@ -67,7 +67,7 @@ class Instances:
             for k in np.flatnonzero(labels.valid[actor])
             if k != action
         ]
-        for k in range(len(actors)):
+        for k in range(len(labels.actors)):
             if k != actor:
                 likely = np.argmax(np.where(labels.valid[k], actions, -1))
                 rivals.append((float(actors[actor] - actors[k]), int(labels.encode(k, likely))))
