@@ -21,6 +21,7 @@ from a2d_tf.core.workers import Task
 from a2d_tf.video import library, outputs, video_files
 from a2d_tf.video.library import Job
 
+OWN = ["index.html", "summary.csv", "time_budget.csv"]
 MODEL = {"model": "full", "model_sha256": "0" * 64}
 
 
@@ -223,14 +224,17 @@ def predicted(films, predictor, tmp_path_factory):
 def test_a_library_has_a_prediction_of_each_as_alone_and_a_summary_of_all(
     films, predicted, predictor, tmp_path
 ):
-    assert sorted(os.listdir(predicted)) == ["a", "b", "c", "d", "index.html", "summary.csv"]
+    assert sorted(os.listdir(predicted)) == ["a", "b", "c", "d", *OWN]
     rows = []
     for number, name in enumerate("abcd", 2):
         assert sorted(os.listdir(predicted / name)) == sorted([*outputs.RESULTS, outputs.RECORD])
         assert json.loads((predicted / name / outputs.RECORD).read_text())["frames"] == number
         assert len(os.listdir(predicted / name / "label_maps")) == number
         with open(predicted / name / "summary.csv", newline="") as file:
-            rows += [{"video": name, **row} for row in csv.DictReader(file)]
+            for row in csv.DictReader(file):
+                fps = 25.0 if name == "d" else 24.0
+                video = {"video": name, "video_seconds": f"{number / fps:.3g}", "fps": str(fps)}
+                rows.append({**video, "individual": f"{name}_{row['track_id']}", **row})
     with open(predicted / "summary.csv", newline="") as file:
         assert list(csv.DictReader(file)) == rows and len(rows) > 4
     outputs.predict(lambda: predictor, video_files.Reader(films / "c.mp4"), str(tmp_path / "alone"))
@@ -254,7 +258,7 @@ def test_a_video_that_fails_ends_it_or_is_listed(films, broken, predicted, predi
         run(broken, output, predictor)
     assert sorted(os.listdir(output)) == ["a"]
     assert run(broken, output, predictor, on_error="skip")[1]
-    assert sorted(os.listdir(output)) == ["a", "c", "failed.csv", "index.html", "summary.csv"]
+    assert sorted(os.listdir(output)) == ["a", "c", "failed.csv", *OWN]
     with open(output / "failed.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["video"] for row in rows] == ["b", "d"]
@@ -319,7 +323,7 @@ def test_a_killed_command_given_again_leaves_no_trace(films, saved_model, predic
     request = library.Request(model=library.model(str(saved_model)))
     for number in (2, 1):
         run(films, output, predictor, request, task=f"{number}/2")
-    assert sorted(os.listdir(output)) == ["a", "b", "c", "d", "index.html", "summary.csv"]
+    assert sorted(os.listdir(output)) == ["a", "b", "c", "d", *OWN]
     done = run_main("predict", *words)
     assert "of 4 videos 0 predicted, 4 finished before" in done.stdout, done.stderr
     assert "device:" not in done.stdout  # the network is not even loaded

@@ -96,7 +96,8 @@ def local(library, saved_model, tmp_path_factory):
     words = (f"--saved_model={saved_model}", f"--video={library}", f"--output={output}")
     done = run_main("predict", *words, "--on_error=skip")
     assert done.returncode == 0, done.stderr
-    assert sorted(os.listdir(output)) == ["a", "b", "c", "failed.csv", "index.html", "summary.csv"]
+    tables = ["failed.csv", "index.html", "summary.csv", "time_budget.csv"]
+    assert sorted(os.listdir(output)) == ["a", "b", "c", *tables]
     return output
 
 

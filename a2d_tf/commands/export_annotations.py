@@ -11,10 +11,11 @@ where a track begins, ends or changes its action. Files:
   coco     COCO with CVAT's attributes: .json or .zip
   labelme  LabelMe, a JSON for each frame: a folder or .zip
   masks    PNGs of masks as for SAM 2 and Cutie, and objects.csv: a folder or .zip
+  boris    times alone, as BORIS' tabular events, of a prediction or a library: .csv or .tsv
 
 A label is the actor and has the attribute 'action'; of labelme it is 'actor-action'. In masks, a
 pixel has one track: that of the higher score where masks overlap. tools/build_records.py reads all
-of them, corrected or not.
+of them but boris, corrected or not.
 """
 
 from __future__ import annotations
@@ -25,10 +26,12 @@ from absl import flags
 
 from a2d_tf.annotations import writers
 from a2d_tf.core import command_line
+from a2d_tf.core.errors import InputError
 from a2d_tf.video import predictions
+from a2d_tf.video.views import tables
 
 _PREDICTION = flags.DEFINE_string("prediction", None, "Folder of a2d_tf.predict.")
-_FORMAT = flags.DEFINE_enum("format", "cvat", list(writers.WRITERS), "Format to write.")
+_FORMAT = flags.DEFINE_enum("format", "cvat", [*writers.WRITERS, "boris"], "Format to write.")
 _OUTPUT = flags.DEFINE_string("output", None, "File, .zip, or folder to write.")
 _SHAPES = flags.DEFINE_enum("shapes", "polygons", ["polygons", "masks"], "Shapes to write.")
 _EVERY = flags.DEFINE_integer(
@@ -40,9 +43,21 @@ _VIDEO = flags.DEFINE_string(
 )
 
 
+def _write_boris():
+    """Write the times of predictions for BORIS."""
+    if not _OUTPUT.value.lower().endswith((".csv", ".tsv")):
+        raise InputError(f"--output={_OUTPUT.value}: --format=boris is a .csv or .tsv")
+    found = tables.read(predictions.folders_of([_PREDICTION.value], "prediction"), _MIN_SCORE.value)
+    tables.write_boris(_OUTPUT.value, found)
+    count = sum(len(track.bouts) for each in found for track in each.tracks)
+    print(f"{_OUTPUT.value}: {count} bouts in {len(found)} videos (boris)")
+
+
 def main(argv: list[str]) -> None:
     """Run the command."""
     command_line.require(argv, prediction=_PREDICTION.value, output=_OUTPUT.value)
+    if _FORMAT.value == "boris":
+        return _write_boris()
     writers.check_output(_OUTPUT.value, _FORMAT.value)
     folder = os.path.normpath(_PREDICTION.value)
     source = os.path.basename(_VIDEO.value) if _VIDEO.value else None

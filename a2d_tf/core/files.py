@@ -6,8 +6,10 @@ A reader finds the old file or the new one, never a part.
 from __future__ import annotations
 
 import contextlib
+import csv
 import glob
 import hashlib
+import io
 import json
 import os
 import pathlib
@@ -237,6 +239,19 @@ def write_json(path: Path, value: Any, sort_keys: bool = False) -> None:
     """Create or replace a JSON file, indented; InputError where it cannot be written."""
     text = json.dumps(value, indent=1, sort_keys=sort_keys, allow_nan=False)
     write_text(path, text + "\n")
+
+
+def no_formulas(row: Iterable[Any]) -> list:
+    """Return the cells of a CSV's row, with an apostrophe before what a spreadsheet would run."""
+    return [f"'{x}" if isinstance(x, str) and x.startswith(("=", "+", "@")) else x for x in row]
+
+
+def write_csv(path: Path, rows: Iterable[Iterable[Any]], delimiter: str = ",") -> None:
+    """Create or replace a CSV without formulas; InputError where it cannot be written."""
+    text = io.StringIO()
+    table = csv.writer(text, delimiter=delimiter, lineterminator="\n")
+    table.writerows(map(no_formulas, rows))
+    write_text(path, text.getvalue())
 
 
 def check_place(place: str, marks: Iterable[str], kind: str) -> None:

@@ -5,8 +5,8 @@ video and no library.
 
 `prediction.json` marks a video as finished: it holds the video's file and size, the model, the
 settings and the number of frames. By it the same command, given again, skips finished videos, and
-another command refuses to replace them. `summary.csv` and `failed.csv` of the library are written
-once every video is finished or has failed, in whichever process.
+another command refuses to replace them. The tables and the page of the library are written once
+every video is finished or has failed, in whichever process.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import dataclasses
 import functools
 import glob
 import hashlib
-import io
 import os
 import pathlib
 import sys
@@ -33,15 +32,16 @@ from a2d_tf.core.files import (
     hidden_folder,
     is_file_name,
     load_json,
+    no_formulas,
     read_text,
-    write_text,
+    write_csv,
 )
 from a2d_tf.core.workers import ALONE, Task, stop_at_once
 from a2d_tf.data import frames
 from a2d_tf.ops import tracking
 from a2d_tf.video import outputs, streaming, video_files
-from a2d_tf.video.predictions import KINDS, RECORD, RESULTS, VIDEO
-from a2d_tf.video.views import pages
+from a2d_tf.video.predictions import KINDS, RECORD, RESULTS, VIDEO, read_facts
+from a2d_tf.video.views import pages, tables
 
 if TYPE_CHECKING:
     from a2d_tf.video.predictor import Predictor
@@ -55,7 +55,7 @@ VIDEOS = (
 SUMMARY, FAILED = "summary.csv", "failed.csv"
 ON_ERROR = ("fail", "skip")
 Predict = Callable[..., "dict[str, str]"]  # `predict`, or another way to do it
-_TAKEN = (SUMMARY, FAILED, KINDS["page"])  # names of the library's own files
+_TAKEN = (SUMMARY, tables.TIME_BUDGET, FAILED, KINDS["page"])  # names of the library's own files
 _RECORD = {
     **{"video": str, "bytes": (int, None), "digest": (str, None)},
     **{"model": str, "model_sha256": str, "settings": {}},
@@ -472,9 +472,10 @@ def conclude(
 ) -> bool:
     """Write the library's own files, if by now each video is finished or has failed.
 
-    `summary.csv` has the rows of every finished video, `failed.csv` the videos that failed and why;
-    it is absent where none did. Until then the failures of a task wait in a file of its own. What
-    killed processes left is removed.
+    `summary.csv` has the rows of every finished video, `time_budget.csv` what each individual did
+    (see `tables`), `failed.csv` the videos that failed and why; it is
+    absent where none did. Until then the failures of a task wait in a file of its own. What killed
+    processes left is removed.
 
     Args:
       output: folder of the library.
@@ -496,19 +497,24 @@ def conclude(
             failed.update(_rows(path))
     whole = [job for job in jobs if request.is_finished(job, overwrite=True)]
     missing = [job.name for job in jobs if job not in whole]
-    if not failed.keys() >= set(missing):
+    if not failed.keys() >= set(no_formulas(missing)):
         return False
-    lost = {name: failed[name] for name in missing}
-    rows = None
+    lost = {name: failed[key] for name, key in zip(missing, no_formulas(missing))}
+    folders = [pathlib.Path(job.output) for job in whole]
     if "summary" in request.kinds:
-        rows = [("video", *outputs.COLUMNS)]
-        for job in whole:
-            own = _rows(os.path.join(job.output, KINDS["summary"]))
-            rows += [(job.name, *row) for row in own]
-    _write_rows(place(SUMMARY), rows)
+        rows = [(*tables.VIDEO, *outputs.COLUMNS)]
+        for folder in folders:
+            own, facts = _rows(folder / KINDS["summary"]), read_facts(folder)
+            rows += [(*tables.of_video(folder.name, facts, row[0]), *row) for row in own]
+        write_csv(place(SUMMARY), rows)
+    else:
+        _remove(place(SUMMARY))
+    if {"summary", "tracks"} <= set(request.kinds):
+        tables.write_time_budget(place(tables.TIME_BUDGET), tables.read(folders))
+    else:
+        _remove(place(tables.TIME_BUDGET))
     _write_failures(place(FAILED), lost)
     if "page" in request.kinds:
-        folders = [pathlib.Path(job.output) for job in whole]
         pages.write_library_page(output, folders, lost)
     else:
         _remove(place(KINDS["page"]))
@@ -531,13 +537,8 @@ def _remove(path):
 
 
 def _write_failures(path, failures):
-    _write_rows(path, [("video", "reason"), *failures.items()] if failures else None)
-
-
-def _write_rows(path, rows):
-    """Write a CSV; None: there shall be none."""
-    if rows is None:
-        return _remove(path)
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(map(outputs.no_formulas, rows))
-    write_text(path, text.getvalue())
+    """Write the CSV of the videos that failed; there is none where none did."""
+    if failures:
+        write_csv(path, [("video", "reason"), *failures.items()])
+    else:
+        _remove(path)

@@ -10,7 +10,7 @@ import os
 import pathlib
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import cv2
@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from a2d_tf.core import devices
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import hidden_folder, replace_folder, write_json
+from a2d_tf.core.files import hidden_folder, no_formulas, replace_folder, write_json
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.core.workers import in_threads, stop_on_signal
 from a2d_tf.evaluation import box_data
@@ -37,11 +37,6 @@ _NEEDS = {"page": ("overlay", "tracks")}
 _STRETCH = ("start_second", "end_second", "start_frame", "end_frame")
 COLUMNS = ("track_id", "actor", "action", *_STRETCH, "mean_score")
 _IN_MEMORY = 1 << 14  # bytes of a track's rows that are held in memory
-
-
-def no_formulas(row: Iterable[Any]) -> list:
-    """Return the cells of a CSV's row, with an apostrophe before what a spreadsheet would run."""
-    return [f"'{x}" if isinstance(x, str) and x.startswith(("=", "+", "@")) else x for x in row]
 
 
 def with_needs(kinds: Collection[str]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import json
 import os
 import pathlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from a2d_tf.annotations.tracked_video import Shape, Track, TrackedVideo
@@ -67,7 +67,7 @@ class Facts:
       frames: number of its frames; None if unknown.
       size: (height, width), pixels.
       span: (start, end) of what was segmented, seconds in the video.
-      step: seconds from one answered frame to the next, on average.
+      fps: nominal frames a second.
       labels: the label space.
       boxes_alone: whether the network finds no masks: those there fill their boxes.
     """
@@ -77,9 +77,14 @@ class Facts:
     frames: int | None
     size: tuple[int, int]
     span: tuple[float, float]
-    step: float
+    fps: float
     labels: LabelSpace
     boxes_alone: bool = False
+
+    @property
+    def seconds(self) -> float:
+        """How long the video lasts at its nominal rate, or was read where that is unknown."""
+        return self.span[1] if self.frames is None else self.frames / self.fps
 
 
 def read_facts(folder: str | os.PathLike) -> Facts:
@@ -91,7 +96,7 @@ def read_facts(folder: str | os.PathLike) -> Facts:
         fields["frames"],
         size=(fields["height"], fields["width"]),
         span=(float(fields["begin"]), float(fields["until"])),
-        step=fields["every"] / fields["fps"],
+        fps=float(fields["fps"]),
         labels=LabelSpace.from_fields(fields["labels"]),
         boxes_alone=fields.get("boxes_alone", False),
     )
@@ -103,6 +108,26 @@ def answered(folder: str | os.PathLike) -> list[int]:
     if not maps.is_dir():
         raise InputError(f"{maps}: no such folder; {_REMEDY}, to the end")
     return sorted(int(p.stem) for p in maps.iterdir() if re.fullmatch("[0-9]{5,9}", p.stem))
+
+
+def folders_of(paths: Iterable[str], flag: str) -> list[pathlib.Path]:
+    """Return the folders of predictions: those given, and those in a library given, by name.
+
+    Raises:
+      InputError: there is none in a path; names the flag.
+    """
+    found: list[pathlib.Path] = []
+    for path in map(pathlib.Path, paths):
+        tracks = [path / KINDS["tracks"]]
+        if not tracks[0].is_file():
+            tracks = sorted(path.glob(f"[!.]*/{KINDS['tracks']}"))
+        if not tracks:
+            raise InputError(
+                f"--{flag}={path}: neither a prediction nor a library of predictions, for there "
+                f"is no {KINDS['tracks']}; a2d_tf.predict makes them"
+            )
+        found += [file.parent for file in tracks]
+    return found
 
 
 def read_tracks(

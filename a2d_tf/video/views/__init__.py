@@ -1,1 +1,1 @@
-"""Views of a prediction: its page, and the page of a library of them."""
+"""Views of predictions: pages, tables and plots."""

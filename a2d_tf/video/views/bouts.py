@@ -34,7 +34,12 @@ _BOUT = {  # fields of a bout in `tracks.json`, in the order of those of `Bout`
     "end_second": SECONDS,
     "mean_score": number(0, 1),
 }
-_TRACK = {"track_id": whole(1), "actor": str, "actions": [_BOUT]}
+_TRACK = {
+    "track_id": whole(1),
+    "actor": str,
+    "mean_score": number(0, 1),
+    "actions": [_BOUT],
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,11 +89,12 @@ class Track:
         return self.bouts[-1].end
 
 
-def read(folder: str | os.PathLike) -> list[Track]:
+def read(folder: str | os.PathLike, min_score: float = 0.0) -> list[Track]:
     """Read the tracks of a prediction, in the order of their starts.
 
     Args:
       folder: of `a2d_tf.predict`, with a `tracks.json`.
+      min_score: tracks with a lower mean score are left out.
 
     Raises:
       InputError: the file is missing, or names the field that is missing or malformed.
@@ -97,6 +103,8 @@ def read(folder: str | os.PathLike) -> list[Track]:
     rows = read_tracks(folder, _TRACK, lambda row: None if "bbox" in row else row)
     tracks = []
     for row in rows:
+        if row["mean_score"] < min_score:
+            continue
         own = sorted(row["actions"], key=operator.itemgetter("start_second"))
         found = tuple(Bout(*(bout[name] for name in _BOUT)) for bout in own)
         tracks.append(Track(row["track_id"], row["actor"], found))
