@@ -9,6 +9,7 @@ transitions.png of all predictions together, their numbers as CSV, and timeline_
 
 from __future__ import annotations
 
+import functools
 import os
 
 from absl import flags
@@ -21,6 +22,10 @@ _PREDICTION = flags.DEFINE_multi_string(
 )
 _OUTPUT = flags.DEFINE_string("output", None, "Folder of the plots.")
 _MIN_SCORE = flags.DEFINE_float("min_score", 0.0, "Leave out tracks with a lower mean score.")
+
+
+def _write(content, file):
+    file.write(content)
 
 
 def main(argv: list[str]) -> None:
@@ -44,10 +49,8 @@ def main(argv: list[str]) -> None:
         print(f"{folder}: {each.name}, {each.facts.seconds:.1f} s, {len(each.tracks)} tracks")
         figures[f"timeline_{each.name}"] = plots.timeline(each, shades)
     for name, figure in figures.items():
-        png = figure_png(figure)
-        write_file(
-            os.path.join(_OUTPUT.value, f"{name}.png"), lambda file, png=png: file.write(png)
-        )
+        path = os.path.join(_OUTPUT.value, f"{name}.png")
+        write_file(path, functools.partial(_write, figure_png(figure)))
     tables.write_time_budget(os.path.join(_OUTPUT.value, tables.TIME_BUDGET), predictions)
     rows = [[name, *row] for name, row in zip(actions, counts)]
     write_csv(os.path.join(_OUTPUT.value, "transitions.csv"), [["from \\ to", *actions], *rows])

@@ -68,8 +68,8 @@ def transitions(counts: Sequence[Sequence[int]], actions: Sequence[str]) -> Figu
     axes.set_yticks(range(len(actions)), actions, parse_math=False)
     for row, column in zip(*np.nonzero(found)):
         ink = "white" if shares[row, column] > 0.6 else "black"
-        style = {"ha": "center", "va": "center", "fontsize": 8, "color": ink}
-        axes.text(column, row, str(found[row, column]), **style)
+        count = str(found[row, column])
+        axes.text(column, row, count, ha="center", va="center", fontsize=8, color=ink)
     return figure
 
 
