@@ -68,6 +68,7 @@ class Facts:
       size: (height, width), pixels.
       span: (start, end) of what was segmented, seconds in the video.
       fps: nominal frames a second.
+      step: seconds from one answered frame to the next, on average.
       labels: the label space.
       boxes_alone: whether the network finds no masks: those there fill their boxes.
     """
@@ -78,6 +79,7 @@ class Facts:
     size: tuple[int, int]
     span: tuple[float, float]
     fps: float
+    step: float
     labels: LabelSpace
     boxes_alone: bool = False
 
@@ -97,6 +99,7 @@ def read_facts(folder: str | os.PathLike) -> Facts:
         size=(fields["height"], fields["width"]),
         span=(float(fields["begin"]), float(fields["until"])),
         fps=float(fields["fps"]),
+        step=fields["every"] / fields["fps"],
         labels=LabelSpace.from_fields(fields["labels"]),
         boxes_alone=fields.get("boxes_alone", False),
     )
