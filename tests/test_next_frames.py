@@ -56,7 +56,7 @@ def test_rare_pairs_and_tracks_that_overlap_count_and_known_frames_do_not(librar
     assert [x.frame for x in rare] == [*range(2, 5), *range(6, 21), 28]
     assert (rare[0].score, rare[0].reasons) == (
         pytest.approx(0.8),
-        ("#1 adult-running is rare in the records (3 instances)",),
+        ("#1 adult-running is rare in the records (instances: 3)",),
     )
     film = {1: [(1, 77, 0.9, BOX), (2, 67, 0.8, [4, 24, 24, 56]), (3, 17, 0.9, OTHER)]}
     write(tmp_path, film)
@@ -94,4 +94,7 @@ def test_what_cannot_be_done_is_said_and_nothing_is_written(library, tmp_path):
     assert "out/overlay.mp4" in fails("--prediction=out")
     (tmp_path / "out" / "overlay.mp4").write_bytes(b"")
     assert "out/overlay.mp4" in fails("--prediction=out")
+    text = (tmp_path / "out" / "tracks.json").read_text().replace(': 77, "score"', ': 99, "score"')
+    (tmp_path / "out" / "tracks.json").write_text(text)
+    assert "out/tracks.json" in fails("--prediction=out")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["gone.mp4", "out"]

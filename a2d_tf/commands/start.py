@@ -173,12 +173,12 @@ def _next(settings, output):
     """Return what to do next: the remarks of the suggested settings, then the usual steps."""
     head, _, _ = read_text(settings).partition("\n\n")
     remarks = re.sub(r"\n#   ", " ", head).splitlines()
-    words = f"--prediction={output / 'videos' / 'VIDEO'} --format=cvat --output=VIDEO.zip"
+    words = f"--prediction={output / 'videos'} --records={output / 'records'} --output=next"
     return [
         *(line.removeprefix("# ") for line in remarks if line.startswith("# - ")),
-        "- to correct a prediction in your tool, and start again with its export in place of the "
-        "earlier one and another --output: "
-        + command_line.as_installed(f"python tools/export_annotations.py {words}"),
+        "- to choose frames of the predictions to correct in your tool, and start again with its "
+        "exports beside the earlier ones and another --output: "
+        + command_line.as_installed(f"python tools/next_frames.py {words}"),
     ]
 
 

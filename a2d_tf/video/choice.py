@@ -18,6 +18,7 @@ import numpy as np
 from pycocotools import mask as rle_tools
 
 from a2d_tf.annotations.tracked_video import name_of
+from a2d_tf.core.errors import shown
 from a2d_tf.core.files import load_json, number, whole
 from a2d_tf.video import predictions
 
@@ -25,17 +26,6 @@ SMALL = 0.3  # margins from here on are no reason
 OVERLAP = 0.1  # IoU of boxes from which two tracks may be confused
 FEW = 15  # instances in the records from which on a pair is not rare
 _EDGE = 0.02  # of the frame's longer side: tracks that are lost so near to its edge have left it
-_TRACK = {
-    "track_id": whole(),
-    "frames": [{"frame": whole(), "category_id": whole(), "bbox": [number(-1e6, 1e6)]}],
-}
-_DETECTION = {
-    "image_id": whole(),
-    "track_id": whole(),
-    "category_id": whole(),
-    "runner_up": whole(),
-    "margin": number(0, 1),
-}
 
 
 class Candidate(NamedTuple):
@@ -77,12 +67,23 @@ def candidates(
     """
     facts, numbers = predictions.read_facts(folder), predictions.answered(folder)
     labels, name = facts.labels, name_of(facts.name, facts.images)
+
+    def known_code(value):
+        whole()(value)
+        if not labels.knows(value):
+            raise ValueError(f"{shown(value)} names no actor and action")
+
+    row_kind = {"frame": whole(), "category_id": known_code, "bbox": [number(-1e6, 1e6)]}
+    answer_kind = {
+        **{"image_id": whole(), "track_id": whole(), "category_id": known_code},
+        **{"runner_up": known_code, "margin": number(0, 1)},
+    }
     rows: dict[int, list[tuple[int, int, list[float]]]] = collections.defaultdict(list)
-    for fields in predictions.read_tracks(folder, _TRACK):
+    for fields in predictions.read_tracks(folder, {"track_id": whole(), "frames": [row_kind]}):
         for row in fields["frames"]:
             rows[row["frame"]].append((fields["track_id"], row["category_id"], row["bbox"]))
     path = pathlib.Path(folder, predictions.KINDS["detections"])
-    answers = load_json(path, [_DETECTION], "predict the video again")
+    answers = load_json(path, [answer_kind], "predict the video again")
     margins = {(answer["image_id"], answer["track_id"]): answer for answer in answers}
     height, width = facts.size
     near = _EDGE * max(facts.size)
@@ -114,9 +115,9 @@ def candidates(
                 other, margin = labels.name(answer["runner_up"]), answer["margin"]
                 text = f"{named(track, answer['category_id'])} is nearly {other}"
                 note(frame, "margin", 1 - margin / SMALL, f"{text} (margin {margin:.2f})")
-            if counts is not None and counts.get(labels.name(code), 0) < FEW:
+            if counts is not None:
                 count = counts.get(labels.name(code), 0)
-                text = f"{named(track, code)} is rare in the records ({count} instances)"
+                text = f"{named(track, code)} is rare in the records (instances: {count})"
                 note(frame, "rare", 1 - count / FEW, text)
             seen[track] = code
         if len(tracks) > 1:
