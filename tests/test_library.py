@@ -233,7 +233,11 @@ def test_a_library_has_a_prediction_of_each_as_alone_and_a_summary_of_all(
         with open(predicted / name / "summary.csv", newline="") as file:
             for row in csv.DictReader(file):
                 fps = 25.0 if name == "d" else 24.0
-                video = {"video": name, "video_seconds": f"{number / fps:.3g}", "fps": str(fps)}
+                video = {
+                    "video": name,
+                    "video_seconds": str(round(number / fps, 3)),
+                    "fps": str(fps),
+                }
                 rows.append({**video, "individual": f"{name}_{row['track_id']}", **row})
     with open(predicted / "summary.csv", newline="") as file:
         assert list(csv.DictReader(file)) == rows and len(rows) > 4

@@ -1,6 +1,7 @@
 """The tables and plots of predictions: time budget, transitions, BORIS' events."""
 
 import csv
+import json
 
 import pytest
 from prediction_files import track, write
@@ -17,6 +18,7 @@ clip,6.0,10.0,clip_2,dog,running,1.0,1.0,1,1.0,1.0
 clip,6.0,10.0,clip_3,ball,rolling,1.0,0.5556,1,2.0,1.0
 clip,6.0,10.0,clip_3,ball,flying,0.8,0.4444,1,3.0,0.8
 """
+RUNS = [1.0, "dog 1", "running", "", ""]
 
 
 @pytest.fixture
@@ -68,6 +70,13 @@ def test_boris_has_a_row_where_a_bout_starts_and_one_where_it_stops(library, tmp
     ]
     assert len(rows) == 1 + 2 * 9
     assert rows[-1][9:14] == ["'=ant 1", "_waits", "", "STOP", "0.800"]
+    tables.write_boris_project(tmp_path / "own.boris", tables.read([library / "clip"]))
+    project = json.loads((tmp_path / "own.boris").read_text())
+    behaviours = [(b["code"], b["type"]) for b in project["behaviors_conf"].values()]
+    assert behaviours[1:3] == [("rolling", "State event"), ("running", "State event")]
+    observation = project["observations"]["clip"]
+    assert observation["file"] == {"1": ["clip.mp4"]}
+    assert observation["events"][1:3] == [[1.0, "dog 1", "walking", "", ""], RUNS]
     done = run_tool("export_annotations", *words[:2], f"--output={tmp_path / 'events.zip'}")
     assert "--output" in complaint(done)
 

@@ -11,7 +11,8 @@ where a track begins, ends or changes its action. Files:
   coco     COCO with CVAT's attributes: .json or .zip
   labelme  LabelMe, a JSON for each frame: a folder or .zip
   masks    PNGs of masks as for SAM 2 and Cutie, and objects.csv: a folder or .zip
-  boris    times alone, as BORIS' tabular events, of a prediction or a library: .csv or .tsv
+  boris    times alone, of a prediction or a library: a project that BORIS opens, .boris, or its
+           tabular events, .csv or .tsv
 
 A label is the actor and has the attribute 'action'; of labelme it is 'actor-action'. In masks, a
 pixel has one track: that of the higher score where masks overlap. tools/build_records.py reads all
@@ -45,10 +46,12 @@ _VIDEO = flags.DEFINE_string(
 
 def _write_boris():
     """Write the times of predictions for BORIS."""
-    if not _OUTPUT.value.lower().endswith((".csv", ".tsv")):
-        raise InputError(f"--output={_OUTPUT.value}: --format=boris is a .csv or .tsv")
+    path = _OUTPUT.value
+    if not path.lower().endswith((".boris", ".csv", ".tsv")):
+        raise InputError(f"--output={path}: --format=boris is a .boris, .csv or .tsv")
     found = tables.read(predictions.folders_of([_PREDICTION.value], "prediction"), _MIN_SCORE.value)
-    tables.write_boris(_OUTPUT.value, found)
+    is_project = path.lower().endswith(".boris")
+    (tables.write_boris_project if is_project else tables.write_boris)(path, found)
     count = sum(len(track.bouts) for each in found for track in each.tracks)
     print(f"{_OUTPUT.value}: {count} bouts in {len(found)} videos (boris)")
 

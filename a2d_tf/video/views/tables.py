@@ -1,4 +1,4 @@
-"""The tables of predictions, as CSV: time budget, transitions, the events that BORIS writes."""
+"""The tables of predictions: time budget, transitions, events for BORIS."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from a2d_tf.annotations.tracked_video import name_of
 from a2d_tf.core.errors import InputError, shown
-from a2d_tf.core.files import is_file_name, write_csv
+from a2d_tf.core.files import is_file_name, write_csv, write_json
 from a2d_tf.video.predictions import Facts, read_facts
 from a2d_tf.video.views import bouts
 
@@ -102,6 +102,67 @@ def transitions(predictions: Iterable[Prediction], actions: Sequence[str]) -> li
     return counts
 
 
+def _events(prediction):
+    """(second, whether a bout starts there, subject, action) of starts and stops, in order.
+
+    Where one bout follows another, the first stops before the next starts.
+    """
+    return sorted(
+        event
+        for track in prediction.tracks
+        for bout in track.bouts
+        for event in (
+            (bout.start, 1, f"{track.actor} {track.number}", bout.action),
+            (bout.end, 0, f"{track.actor} {track.number}", bout.action),
+        )
+    )
+
+
+def write_boris_project(path: str | os.PathLike, predictions: Sequence[Prediction]) -> None:
+    """Write a project that BORIS opens, or imports observations from: one for each video.
+
+    Subjects and behaviours are those of `write_boris`. BORIS toggles a state at each of its events.
+
+    Raises:
+      InputError: a video is a folder of images, or the file cannot be written.
+
+    Source: olivierfriard/BORIS, `boris/config.py` and `tests/files/test.boris`, format 7.0.
+    """
+    events = {each.name: _events(each) for each in predictions}
+    subjects, actions = (
+        sorted({event[i] for found in events.values() for event in found}) for i in (2, 3)
+    )
+    behaviour = {"type": "State event", "key": "", "description": "", "category": ""}
+    behaviour |= {"excluded": "", "coding map": ""}
+    observations = {}
+    for each in predictions:
+        facts, name = each.facts, each.facts.name
+        if facts.images is not None:
+            raise InputError(f"{path}: {shown(name)} is a folder of images; write a .csv or .tsv")
+        media = {"length": {name: facts.seconds}, "fps": {name: facts.fps}}
+        media |= {"hasVideo": {name: True}, "hasAudio": {name: False}, "offset": {"1": 0.0}}
+        observations[each.name] = {
+            **{"type": "MEDIA", "file": {"1": [name]}, "media_info": media},
+            **{"date": "1970-01-01T00:00:00", "description": "", "time offset": 0.0},
+            **{"independent_variables": {}, "close_behaviors_between_videos": False},
+            "events": [[time, who, what, "", ""] for time, _, who, what in events[each.name]],
+        }
+    project = {
+        **{"time_format": "s", "project_date": "1970-01-01T00:00:00", "project_name": "a2d_tf"},
+        **{"project_description": "", "project_format_version": "7.0"},
+        "subjects_conf": {
+            str(i): {"key": "", "name": name, "description": ""} for i, name in enumerate(subjects)
+        },
+        "behaviors_conf": {
+            str(i): {**behaviour, "code": name, "modifiers": {}} for i, name in enumerate(actions)
+        },
+        "observations": observations,
+        **{"behavioral_categories": [], "independent_variables": {}, "coding_map": {}},
+        **{"behaviors_coding_map": [], "converters": {}},
+    }
+    write_json(path, project)
+
+
 def write_boris(path: str | os.PathLike, predictions: Iterable[Prediction]) -> None:
     """Write bouts as BORIS writes its tabular events: a row where each starts, and where it stops.
 
@@ -117,13 +178,8 @@ def write_boris(path: str | os.PathLike, predictions: Iterable[Prediction]) -> N
         source = facts.name if images else f"player #1:{facts.name}"
         kind = "From directories of images" if images else "Media file(s)"
         video = (each.name, "", "", f"{facts.seconds:.3f}", kind, source, 0, length, fps)
-        events = []
-        for track in each.tracks:
-            for bout in track.bouts:
-                cells = (f"{track.actor} {track.number}", bout.action, "")
-                # Where one bout follows another, the first stops before the next starts.
-                events += [(bout.start, 1, cells, "START"), (bout.end, 0, cells, "STOP")]
         media = "NA" if images else facts.name
-        for time, _, cells, kind in sorted(events):
-            rows.append((*video, *cells, kind, f"{time:.3f}", media, "NA", "NA", ""))
+        for time, starts, subject, action in _events(each):
+            cells = (subject, action, "", "START" if starts else "STOP", f"{time:.3f}")
+            rows.append((*video, *cells, media, "NA", "NA", ""))
     write_csv(path, rows, "\t" if os.fspath(path).lower().endswith(".tsv") else ",")
