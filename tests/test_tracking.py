@@ -60,6 +60,15 @@ def test_an_id_survives_eight_missed_frames(missed, expected):
     assert ids(frames) == [[1, 2], *[[2]] * missed, [expected, 2]]
 
 
+@pytest.mark.parametrize(
+    "shift, actor, expected",
+    [
+        (10, DOG, 1),
+        (11, DOG, 2),  # IoU 1 / 3, 9 / 31 with 0.3 between them
+        (6, CAT, 1),
+        (7, CAT, 2),  # IoU 14 / 26, 13 / 27 with 0.5 between them
+    ],
+)
 def test_another_kind_of_actor_must_overlap_more(shift, actor, expected):
     frames = [frame(sight(at(10), DOG)), frame(sight(at(10 + shift), actor))]
     assert ids(frames)[1] == [expected]
