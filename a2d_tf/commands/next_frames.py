@@ -15,7 +15,6 @@ is rare in the records. They are spread over videos and time. The output, a new 
 
 from __future__ import annotations
 
-import csv
 import os
 import pathlib
 import textwrap
@@ -26,7 +25,7 @@ from tqdm import tqdm
 from a2d_tf.annotations import writers
 from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import whole_folder
+from a2d_tf.core.files import whole_folder, write_csv
 from a2d_tf.data import frames, inspection
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation.reports import charts
@@ -51,7 +50,7 @@ def main(argv: list[str]) -> None:
     output = _OUTPUT.value
     if os.path.lexists(output) and not (os.path.isdir(output) and not os.listdir(output)):
         raise InputError(f"--output={output}: is there already; give a new folder")
-    folders = _folders(pathlib.Path(_PREDICTION.value))
+    folders = predictions.folders_of([_PREDICTION.value], "prediction")
     for folder in folders:
         overlay = folder / predictions.KINDS["overlay"]
         if not overlay.is_file():
@@ -72,20 +71,6 @@ def main(argv: list[str]) -> None:
     print(f"{output}: {len(chosen)} frames of {videos} videos ({_FORMAT.value})")
 
 
-def _folders(path):
-    """The folder of a prediction, or those in a library."""
-    tracks = predictions.KINDS["tracks"]
-    if (path / tracks).is_file():
-        return [path]
-    folders = sorted(p.parent for p in path.glob(f"*/{tracks}") if p.parent.name[0] != ".")
-    if not folders:
-        raise InputError(
-            f"--prediction={path}: neither a prediction nor a library of predictions, for there is "
-            f"no {tracks}; a2d_tf.predict makes them"
-        )
-    return folders
-
-
 def _contents(records):
     """({name of a pair: its instances in training}, names of the frames) of records."""
     manifest = Manifest.load(records)
@@ -96,12 +81,11 @@ def _contents(records):
 
 def write(chosen: list[choice.Candidate], output: pathlib.Path, form: str) -> None:
     """Write the files of chosen frames into an empty folder; `form` is of `writers.WRITERS`."""
-    with open(output / "frames.csv", "w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(_COLUMNS)
-        for rank, one in enumerate(chosen, 1):
-            values = f"{one.seconds:.2f}", f"{one.score:.3f}", "; ".join(one.reasons)
-            table.writerow([rank, one.video, one.frame, *values])
+    rows = [
+        (i, x.video, x.frame, f"{x.seconds:.2f}", f"{x.score:.3f}", "; ".join(x.reasons))
+        for i, x in enumerate(chosen, 1)
+    ]
+    write_csv(output / "frames.csv", [_COLUMNS, *rows])
     pictures = {}
     for folder in sorted({one.folder for one in chosen}):
         own = {one.place: one.frame for one in chosen if one.folder == folder}
