@@ -14,6 +14,7 @@ import pytest
 import tensorflow as tf
 import tiny_network
 from processes import ROOT
+from test_functions import Served
 
 from a2d_tf.core.config import InferenceConfig
 from a2d_tf.core.errors import InputError
@@ -39,14 +40,6 @@ SETTINGS = InferenceConfig(
 @pytest.fixture(scope="module")
 def model(saved_model):
     return tf.saved_model.load(str(saved_model))
-
-
-class Served(tf.Module):
-    """Is saved faster than a ServedNetwork."""
-
-    def signatures(self):
-        double = tf.function(lambda x: {"y": 2 * x}, [tf.TensorSpec([])])
-        return {"frame": double.get_concrete_function()}
 
 
 def call(model, signature, **inputs):

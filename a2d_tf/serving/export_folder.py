@@ -1,7 +1,7 @@
-"""The folder of an exported network: a SavedModel with `a2d_tf.json` in it.
+"""The folder of an exported network: a SavedModel with `a2d_tf.json` and `functions/` in it.
 
 `a2d_tf.json` holds what is not in the graph: the label space, the method of the flow and the
-distance between the frames of a clip.
+distance between the frames of a clip. `functions/` is for a quick start; see `exported`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 import tensorflow as tf
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import check_place, file_digest, whole_folder, write_json
-from a2d_tf.serving.exported import FACTS, SAVED_MODEL
+from a2d_tf.core.files import check_place, whole_folder, write_json
+from a2d_tf.serving.exported import FACTS, SAVED_MODEL, write_functions
 from a2d_tf.serving.served_network import INPUTS, OUTPUTS, SIGNATURES, ServedNetwork
 from a2d_tf.training.run_folder import Run
 
@@ -77,8 +77,8 @@ def export(run: Run, output: str) -> dict[str, tf.types.experimental.ConcreteFun
     try:
         with whole_folder(output) as new:
             tf.saved_model.save(served, new, signatures=signatures)
-            digest = file_digest(os.path.join(new, SAVED_MODEL))
-            write_json(os.path.join(new, FACTS), {**facts(run), "sha256": digest})
+            digests = write_functions(new, served)
+            write_json(os.path.join(new, FACTS), {**facts(run), "sha256": digests})
     except tf.errors.OpError as error:
         raise InputError(f"{output}: cannot be written ({error})") from error
     return signatures

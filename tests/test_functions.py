@@ -1,0 +1,102 @@
+"""The functions of an exported folder: those of its SavedModel to the bit, or not used at all."""
+
+import shutil
+
+import numpy as np
+import tensorflow as tf
+
+from a2d_tf.serving import exported
+from a2d_tf.video.predictor import Predictor
+
+PIXELS = tf.TensorSpec([None, 3], name="rgb")
+
+
+class Served(tf.Module):
+    """Like a ServedNetwork: two functions of one signature each, over weights, with a loop."""
+
+    def __init__(self, power=3, factor=2.0):
+        super().__init__()
+        self.weights = [tf.Variable(1.0), tf.Variable(factor)]
+        self.power, self.captured = power, tf.constant(0.5)
+        self.frame = tf.function(self._frame, [PIXELS, tf.TensorSpec([], name="flow")])
+        size = tf.TensorSpec([], name="a")
+        self.key_frame = tf.function(
+            self._key_frame, [{"b": tf.TensorSpec([None, 3], name="b")}, size]
+        )
+
+    def signatures(self):
+        functions = {"frame": self.frame, "key_frame": self.key_frame}
+        return {name: function.get_concrete_function() for name, function in functions.items()}
+
+    def _frame(self, rgb, flow):
+        for _ in tf.range(self.power):
+            rgb = rgb * self.weights[1]
+        return {"sum": rgb + flow, "half": rgb * self.captured}
+
+    def _key_frame(self, frames, size):
+        return {"quotient": frames["b"] / size}
+
+
+def write(folder, *arguments):
+    """Save a network and its functions; returns the digests."""
+    served = Served(*arguments)
+    tf.saved_model.save(served, str(folder), signatures=served.signatures())
+    return exported.write_functions(str(folder), served)
+
+
+def test_functions_compute_with_the_weights_of_the_saved_model(tmp_path):
+    loaded = exported.load_functions(str(tmp_path), write(tmp_path))
+    outputs = loaded["frame"](rgb=tf.constant([[1.0, 2.0, 3.0]]), flow=tf.constant(0.25))
+    np.testing.assert_array_equal(outputs["sum"], [[8.25, 16.25, 24.25]])
+    np.testing.assert_array_equal(outputs["half"], [[4.0, 8.0, 12.0]])
+    outputs = loaded["key_frame"](b=tf.constant([[3.0, 6.0, 9.0]]), a=tf.constant(3.0))
+    np.testing.assert_array_equal(outputs["quotient"], [[1.0, 2.0, 3.0]])
+
+
+def test_functions_of_several_exports_do_not_mix(tmp_path):
+    rgb, flow = tf.ones([1, 3]), tf.constant(0.0)
+    loaded = []
+    for power in (2, 5):
+        folder = tmp_path / str(power)
+        tf.keras.backend.clear_session()
+        loaded.append(exported.load_functions(str(folder), write(folder, power)))
+    sums = [float(each["frame"](rgb=rgb, flow=flow)["sum"][0, 0]) for each in loaded]
+    assert sums == [4.0, 32.0]
+
+
+def test_what_belongs_to_another_saved_model_is_not_used(tmp_path):
+    old, new = tmp_path / "old", tmp_path / "new"
+    digests = write(old)
+    assert exported.load_functions(str(old), digests)
+    write(new, 4, 3.0)
+    shutil.copy(new / "variables/variables.index", old / "variables/variables.index")
+    assert exported.load_functions(str(old), digests) is None
+
+
+def test_what_another_tensorflow_wrote_and_what_is_damaged_is_not_used(tmp_path, monkeypatch):
+    digests = write(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(tf, "__version__", "2.99.0")
+        assert exported.load_functions(str(tmp_path), digests) is None
+    assert exported.load_functions(str(tmp_path), digests)
+    path = tmp_path / "functions" / "frame.pb"
+    path.write_bytes(path.read_bytes()[:-1])
+    assert exported.load_functions(str(tmp_path), digests) is None
+    path.unlink()
+    assert exported.load_functions(str(tmp_path), digests) is None
+
+
+def test_a_video_is_answered_as_by_the_saved_model_to_the_bit(saved_model, predictor, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(exported, "load_functions", lambda *_: None)
+        slow = Predictor.load(saved_model)
+    rng = np.random.default_rng(0)
+    rgb = rng.integers(0, 256, (3, 48, 72, 3), np.uint8)
+    flow = rng.normal(0, 2, (3, 48, 72, 2)).astype(np.float32)
+    answers = []
+    for each in (predictor, slow):
+        frames = [each.frame(*pair) for pair in zip(rgb, flow)]
+        answers.append(vars(each.key_frame(frames, (48, 72))))
+    assert len(answers[0]["codes"])
+    for name, value in answers[1].items():
+        np.testing.assert_array_equal(answers[0][name], value, err_msg=name)
