@@ -274,24 +274,22 @@ def _shape(layer):
 def _scaled(layers, scales):
     """Return the kernels of layers, which are sorted by shape, times the scales of all of them.
 
-    On a GPU, kernels of one shape are multiplied at once, and all are joined to one vector before
-    and after: a launch takes as long as copying some megabytes, and TensorFlow launches a kernel
-    for each input of a concatenation of fewer than 16, but none for a split of rows.
+    On a GPU, kernels of one shape are stacked and multiplied at once: a launch takes as long as
+    copying some megabytes.
     """
-    if not devices.on_gpu():
-        factors = tf.split(scales, [layer.filters for layer in layers])
-        return [layer.kernel * factor for layer, factor in zip(layers, factors)]
-    shapes = [layer.kernel.shape for layer in layers]
-    groups = [(shape, len(list(group))) for shape, group in itertools.groupby(shapes)]
-    joined = tf.concat([tf.reshape(layer.kernel, [-1]) for layer in layers], axis=0)
-    parts = tf.split(joined, [count * shape.num_elements() for shape, count in groups])
-    factors = tf.split(scales, [count * shape[-1] for shape, count in groups])
-    products = []
-    for (shape, count), part, factor in zip(groups, parts, factors):
-        product = tf.reshape(part, [count, -1, shape[-1]]) * tf.reshape(factor, [count, 1, -1])
-        products.append(tf.reshape(tf.cast(product, layers[0].compute_dtype), [-1]))
-    kernels = tf.split(tf.concat(products, axis=0), [shape.num_elements() for shape in shapes])
-    return [tf.reshape(kernel, shape) for kernel, shape in zip(kernels, shapes)]
+    groups = [[layer] for layer in layers]
+    if devices.on_gpu():
+        groups = [list(group) for _, group in itertools.groupby(layers, _shape)]
+    kernels = []
+    factors = tf.split(scales, [len(group) * group[0].filters for group in groups])
+    for group, factor in zip(groups, factors):
+        if len(group) == 1:
+            kernels.append(group[0].kernel * factor)
+        else:
+            stacked = tf.stack([layer.kernel for layer in group])
+            stacked *= tf.reshape(factor, [len(group), 1, 1, 1, -1])
+            kernels += tf.unstack(tf.cast(stacked, group[0].compute_dtype))
+    return kernels
 
 
 def _affine(statistics, epsilon):

@@ -43,15 +43,18 @@ class TemporalConv(tf.keras.layers.Layer):
 
     @plain
     def call(self, x: tf.Tensor) -> tf.Tensor:
-        height, width, channels = x.shape[2:]
-        # Unstack: the gradient of a slice would fill a whole clip with zeros.
-        frames = tf.unstack(x, axis=1)
-        windows = [tf.concat(frames[t : t + 3], axis=-1) for t in range(len(frames) - 2)]
-        windows = tf.reshape(tf.stack(windows, axis=1), [-1, height, width, 3 * channels])
+        frames, height, width, channels = x.shape[1:]
+        if frames == 3:
+            windows = tf.transpose(x, [0, 2, 3, 1, 4])
+        else:  # Unstack: the gradient of a slice would fill a whole clip with zeros.
+            parts = tf.unstack(x, axis=1)
+            windows = [tf.concat(parts[t : t + 3], axis=-1) for t in range(frames - 2)]
+            windows = tf.stack(windows, axis=1)
+        windows = tf.reshape(windows, [-1, height, width, 3 * channels])
         kernel = tf.reshape(self.kernel, [1, 1, 3 * channels, channels])
         x = tf.nn.bias_add(tf.nn.conv2d(windows, kernel, 1, "VALID"), self.bias)
         x = tf.nn.relu(x) if self.relu else x
-        return tf.reshape(x, [-1, len(frames) - 2, height, width, channels])
+        return tf.reshape(x, [-1, frames - 2, height, width, channels])
 
 
 def aggregate(pyramid: list[tf.Tensor], layers: int, init: str, name: str) -> list[tf.Tensor]:
