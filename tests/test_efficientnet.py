@@ -25,7 +25,7 @@ def build(height=64, width=96, **options):
     tf.keras.utils.set_random_seed(0)
     image = tf.keras.Input([height, width, 3])
     options.setdefault("convention", CONVENTION)
-    return tf.keras.Model(image, efficientnet_lite0(image, **options)[0])
+    return tf.keras.Model(image, efficientnet_lite0(image, **options))
 
 
 def test_strides_and_channels():

@@ -15,10 +15,9 @@ def build(height=64, width=96, backbone="resnet14", multiplier=0.125, **options)
     image = tf.keras.Input([height, width, 3])
     names = [field for field in ("stride_in_1x1", "padding") if field in options]
     convention = Convention(**{name: options.pop(name) for name in names})
-    made = BACKBONES[backbone].build(
-        image, multiplier, convention=convention, name="resnet", **options
-    )
-    return tf.keras.Model(image, made[0])
+    build = BACKBONES[backbone].build
+    maps = build(image, multiplier, convention=convention, name="resnet", **options)
+    return tf.keras.Model(image, maps)
 
 
 @pytest.mark.parametrize("norm, learn", [("frozen_bn", 1), ("frozen_stats", 3)])

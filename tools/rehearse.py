@@ -2,7 +2,7 @@
 
   tools/rehearse.sh [--short] [WORKDIR]
 
-Draws videos of A2D's sizes in its layout, fills COCO's and ImageNet's layouts with random numbers,
+Draws videos in A2D's layout, fills COCO's and ImageNet's layouts with random numbers,
 and runs the commands that README.md documents, with flags that keep them brief. The network is the
 paper's; its figures mean nothing. Prints wall time, CPU time, peak memory and disk of each command,
 which are also in WORKDIR/rehearsal.json. Interrupted and run again, it goes on with the command

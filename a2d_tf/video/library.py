@@ -55,7 +55,7 @@ VIDEOS = (
 SUMMARY, FAILED = "summary.csv", "failed.csv"
 ON_ERROR = ("fail", "skip")
 Predict = Callable[..., "dict[str, str]"]  # `predict`, or another way to do it
-_TAKEN = (SUMMARY, tables.TIME_BUDGET, FAILED, KINDS["page"])  # names of the library's own files
+OWN_FILES = (SUMMARY, tables.TIME_BUDGET, FAILED, KINDS["page"])  # names of the library's own files
 _RECORD = {
     **{"video": str, "bytes": (int, None), "digest": (str, None)},
     **{"model": str, "model_sha256": str, "settings": {}},
@@ -112,7 +112,7 @@ def plan(video: str | None, videos: str | None, output: str) -> tuple[Job, ...] 
         return None
     jobs = tuple(Job(path, os.path.join(output, _name(path))) for path in paths)
     _check_names(jobs)
-    there = [name for name in _TAKEN if os.path.lexists(os.path.join(output, name))]
+    there = [name for name in OWN_FILES if os.path.lexists(os.path.join(output, name))]
     records = os.path.join(glob.escape(output), "*", RECORD)
     # Without a prediction, a library has its list of what failed.
     if there and FAILED not in there and not glob.glob(records):
@@ -217,7 +217,7 @@ def _check_names(jobs):
     seen: dict[str, str] = {}
     for job in jobs:
         problem = None
-        if not is_file_name(job.name) or job.name in _TAKEN or job.name.startswith("."):
+        if not is_file_name(job.name) or job.name in OWN_FILES or job.name.startswith("."):
             problem = f"{shown(job.name)} cannot be the name of its results; rename it"
         elif job.name in seen:
             problem = (
@@ -473,9 +473,8 @@ def conclude(
     """Write the library's own files, if by now each video is finished or has failed.
 
     `summary.csv` has the rows of every finished video, `time_budget.csv` what each individual did
-    (see `tables`), `failed.csv` the videos that failed and why; it is
-    absent where none did. Until then the failures of a task wait in a file of its own. What killed
-    processes left is removed.
+    (see `tables`), `failed.csv` the videos that failed and why; it is absent where none did. Until
+    then the failures of a task wait in a file of its own. What killed processes left is removed.
 
     Args:
       output: folder of the library.

@@ -239,7 +239,7 @@ def publish_library(setup: Setup, output: str) -> None:
     url = setup.url_of(output)
     if not url:
         return
-    for name in (library.SUMMARY, library.FAILED, library.KINDS["page"]):
+    for name in library.OWN_FILES:
         place, there = os.path.join(output, name), files.join(url, name)
         if os.path.exists(place):
             with open(place, "rb") as file:
