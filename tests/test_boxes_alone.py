@@ -291,7 +291,7 @@ def test_a_set_of_boxes_from_its_export_to_its_predictions_export(tmp_path, vide
     done = run_tool("browse", f"--run={run}", f"--records={made}")
     assert done.stdout.startswith("2 of 2 frames"), done.stderr
     page = (run / "evaluation" / "test" / "browse.html").read_text()
-    assert len(re.findall("truth:</b>\\s*<span [^>]*>cat-sit<", page)) == 2  # the boxes, filled
+    assert len(re.findall("truth:</b>\\s*<span [^>]*>dog-rest<", page)) == 2  # the boxes, filled
     video = f"--video={videos / 'other.mp4'}"
     done = run_main("predict", f"--workdir={run}", video, f"--output={out}", "--score_threshold=0")
     assert done.returncode == 0, done.stderr

@@ -60,7 +60,8 @@ _RECORD = {
     **{"video": str, "bytes": (int, None), "digest": (str, None)},
     **{"model": str, "model_sha256": str, "settings": {}},
 }
-_ENDS = 1 << 18  # bytes of a file that tell it from another, from its start and to its end
+ENDS = 1 << 18
+"""Bytes of a file that tell it from another, from its start and to its end."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -342,9 +343,9 @@ def _content(files):
         with open(path, "rb") as file:
             end = file.seek(0, os.SEEK_END)
             digest.update(f"{end} ".encode())
-            for start in (0, max(0, end - _ENDS)):
+            for start in (0, max(0, end - ENDS)):
                 file.seek(start)
-                digest.update(file.read(_ENDS))
+                digest.update(file.read(ENDS))
         size += end
     return size, digest.hexdigest()
 

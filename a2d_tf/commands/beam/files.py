@@ -87,7 +87,7 @@ def listing(url: str) -> tuple[str, dict[str, Any]]:
 
 
 def get(
-    url: str, place: str, contents: Callable[[str], bool] | None = None, sized: bool = False
+    url: str, place: str, contents: Callable[[str], bool] | None = None, ends: int = 0
 ) -> str:
     """Copy a file, or the files below a URL or of a glob, to a path of this machine.
 
@@ -95,7 +95,8 @@ def get(
       url: may name nothing yet.
       place: path of the copy.
       contents: name below the URL -> whether to copy; by default all.
-      sized: whether files that are not copied have their size, or else none.
+      ends: bytes to copy of the start and the end of the other files, which then have their size;
+        0 leaves them empty.
 
     Returns:
       the URL that `place` stands for.
@@ -106,12 +107,19 @@ def get(
         path = os.path.join(place, name) if name else place
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "wb") as copy:
-            if contents and not contents(name):
-                copy.truncate(there[name].size_in_bytes if sized else 0)
+            whole = contents is None or contents(name)
+            if not whole and not ends:
                 return
-            source = there[name].path
+            source, size = there[name].path, there[name].size_in_bytes
             with _systems().open(source, compression_type="uncompressed") as file:
-                shutil.copyfileobj(file, copy, 1 << 20)
+                if whole:
+                    shutil.copyfileobj(file, copy, 1 << 20)
+                    return
+                copy.truncate(size)
+                for start in (0, max(0, size - ends)):
+                    file.seek(start)
+                    copy.seek(start)
+                    copy.write(file.read(ends))
 
     _each(fetch, there)
     return root

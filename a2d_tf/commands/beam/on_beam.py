@@ -28,6 +28,7 @@ from absl import flags
 from a2d_tf.commands.beam import files, workers
 from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
+from a2d_tf.video import library
 
 FLAGS = flags.FLAGS
 _STAGING = flags.DEFINE_string(
@@ -82,7 +83,7 @@ def _copied(words, folder, staging):
                 stands[place] = url.rstrip("/")
             elif name == "video":
                 place = os.path.join(folder, "videos")
-                stands[place] = files.get(url, place, lambda name: False, sized=True)
+                stands[place] = files.get(url, place, lambda name: False, library.ENDS)
                 place += url.rstrip("/")[len(stands[place]) :]  # a glob stays one
             else:
                 place = files.place_of_copy(url, staging)
