@@ -86,9 +86,7 @@ def listing(url: str) -> tuple[str, dict[str, Any]]:
     return base, {}
 
 
-def get(
-    url: str, place: str, contents: Callable[[str], bool] | None = None, ends: int = 0
-) -> str:
+def get(url: str, place: str, contents: Callable[[str], bool] | None = None, ends: int = 0) -> str:
     """Copy a file, or the files below a URL or of a glob, to a path of this machine.
 
     Args:
