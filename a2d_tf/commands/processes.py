@@ -7,12 +7,14 @@ import io
 import os
 import pathlib
 import re
+import shlex
 import signal
 import subprocess
 import sys
 from collections.abc import Sequence
 from typing import IO, cast
 
+from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_text
 from a2d_tf.training import experiments
@@ -100,6 +102,13 @@ def flags_of(main: str) -> set[str]:
     return set(re.findall(r"^  --(\w+)", text, re.MULTILINE))
 
 
+def shown(command: Sequence[str]) -> str:
+    """Return the words of a main as a shell takes them."""
+    room, _, name = command[0].rpartition(".")
+    program = f"python tools/{name}.py" if room else f"python -m a2d_tf.{name}"
+    return command_line.as_installed(shlex.join([*program.split(), *command[1:]]))
+
+
 def _started(command):
     """Return the words and the environment of a main, which imports this package, installed or not.
 
@@ -128,7 +137,7 @@ def call_main(command: Sequence[str], log: IO | None = None) -> None:
       InputError: it failed; with its last error message.
     """
     if log is None:
-        print("python -m a2d_tf." + " ".join(command), flush=True)
+        print(shown(command), flush=True)
     words, environment = _started(command)
     with subprocess.Popen(
         words,

@@ -34,7 +34,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import file_digest, is_file_name, locked, read_text
 from a2d_tf.data import mini
 from a2d_tf.data.flow import METHODS
-from a2d_tf.data.manifest import Manifest
+from a2d_tf.data.manifest import NAME, Manifest
 from a2d_tf.training import experiments
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder for the records, the runs and the report.")
@@ -100,6 +100,8 @@ def read_folds(path: str) -> dict[str, list[str]]:
         for row in csv.DictReader(read_text(path).splitlines()):
             if not is_file_name(row["fold"]):
                 raise ValueError(f"'{row['fold']}' cannot name a folder")
+            if not row["video"]:
+                raise ValueError(f"no video in a line of fold {row['fold']}")
             folds.setdefault(row["fold"], []).append(row["video"])
         if not folds:
             raise ValueError("no line")
@@ -270,10 +272,13 @@ def _report(workdir, folds):
             run = reproduction.Result(name, seed, folders[0], runs[seed, name], final, fold)
             results.append(run)
     source = _RECORDS.value or _RELEASE.value or _ANNOTATIONS.value
-    counts = [f"{manifest.counts[split]['records']}" for split in ("train", "test")]
+    train, test = (manifest.counts[split]["records"] for split in ("train", "test"))
+    clips = f"{train} training and {test} test clips"
+    if _FOLDS.value:
+        clips = f"{train + test} clips, {len(folds)} folds in turn the test split"
     text = (
-        f"Made on {source or 'the mini A2D, drawn videos'}: {counts[0]} training and {counts[1]} "
-        f"test clips, flow by {manifest.flow_method}. Network: {_BASE.value}, with "
+        f"Made on {source or 'the mini A2D, drawn videos'}: {clips}, flow by "
+        f"{manifest.flow_method}. Network: {_BASE.value}, with "
         f"{' '.join(_TRAIN.value) or 'its own flags'}."
     )
     own = _FOLDS.value or _ANNOTATIONS.value  # nothing is published of these
@@ -298,6 +303,8 @@ def main(argv: list[str]) -> None:
     """Run the command."""
     command_line.require(argv, workdir=_WORKDIR.value, base=_BASE.value)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a training then saves its step
+    if _ANNOTATIONS.value:
+        command_line.require([], videos=_OWN_VIDEOS.value)
     names, workdir = order(), os.path.abspath(_WORKDIR.value)
     for name in _RUNS.value or ():
         if name not in names:
@@ -342,7 +349,7 @@ def main(argv: list[str]) -> None:
         elif not given:
             with locked(os.path.join(place, "records.lock")):
                 make_records(place, os.path.join(workdir, "mini_a2d"), tests)
-        if asked or os.path.exists(records):
+        if asked or os.path.exists(os.path.join(records, NAME)):
             found[fold] = place, records, run_all(place, records, seeds, asked)
     results = _report(workdir, found)
     failed = [r.where for r in results if r.error]

@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import pathlib
 import re
-import shlex
 import signal
 import time
 
@@ -64,14 +63,7 @@ class _Stages:
             print(read_text(log), end="", flush=True)
             raise
         minutes, seconds = divmod(round(time.monotonic() - start), 60)
-        print(f"{name:9}{minutes:3}:{seconds:02}  {_shown(command)}", flush=True)
-
-
-def _shown(command):
-    """Format a command as it is written in a shell."""
-    room, _, name = command[0].rpartition(".")
-    program = f"python tools/{name}.py" if room else f"python -m a2d_tf.{name}"
-    return command_line.as_installed(f"{program} {shlex.join(command[1:])}")
+        print(f"{name:9}{minutes:3}:{seconds:02}  {processes.shown(command)}", flush=True)
 
 
 def share(words: list[str]) -> dict[str, list[str]]:
@@ -90,7 +82,8 @@ def share(words: list[str]) -> dict[str, list[str]]:
             raise InputError(f"{word}: not after `--`: this command gives --{name} itself")
         mains = [main for main in further if {name, name.removeprefix("no")} & known[main]]
         if not mains:
-            raise InputError(f"{word}: no flag of {', '.join(map(_shown, [[m] for m in _MAINS]))}")
+            programs = ", ".join(processes.shown([main]) for main in _MAINS)
+            raise InputError(f"{word}: no flag of {programs}")
         for main in mains[:1] if name in ("image_height", "image_width") else mains:
             further[main].append(word)
     return further

@@ -20,14 +20,11 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, BinaryIO, Callable, Union
+from typing import Any, BinaryIO, Callable, Union
 
 import numpy as np
 
 from a2d_tf.core.errors import MAX_NAME, InputError, shown
-
-if TYPE_CHECKING:
-    pass
 
 Path = Union[str, os.PathLike]
 _LOCK = "lock"  # of a process that is at work in a hidden folder
