@@ -17,9 +17,8 @@ a `split` ('train' or 'test') or none.
 
 YouTube-VIS lists videos with their frames, and an annotation for each track: `segmentations[k]`
 belongs to `file_names[k]` of its video, and is null, polygons or an RLE; where it is null,
-`bboxes[k]` may be a box. All listed frames are
-annotated. A track has one category, so it ends where the action changes; a `track_id`, which is not
-YouTube-VIS's, joins its actions.
+`bboxes[k]` may be a box. All listed frames are annotated. A track has one category, so it ends
+where the action changes; a `track_id`, which is not YouTube-VIS's, joins its actions.
 
 Sources: cvat-ai/datumaro `coco/exporter.py`; label-studio-sdk 2.1.2 `converter/converter.py` and
 `exports/brush_to_coco.py`; Roboflow's from public files; youtubevos/cocoapi `ytvos.py`; labelformat
