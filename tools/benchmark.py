@@ -2,9 +2,9 @@
 
   python tools/benchmark.py --suite data --output data.json
 
-A table of figures and ratios; the same in the JSON file. Competing things run in turn, round by
-round, and what is given is the median, for machines drift. Leave the machine alone meanwhile.
-Peers are there where requirements-bench.txt is installed.
+A table of figures and ratios; the same in the JSON file. Competitors run in turn, round by round,
+because machines drift; the figures are medians. Run nothing else meanwhile. Peers run if
+requirements-bench.txt is installed.
 """
 
 from __future__ import annotations

@@ -3,9 +3,9 @@
   python tools/soak.py --workdir=work/soak
 
 Conversion, training and the prediction of a library, each run once undisturbed and once killed by
-SIGKILL with all its children at random moments, and started again. Then what both left is compared:
-bytes of records and of results, weights to the bit, TensorBoard's points, of which none may come
-twice. Ends with status 1 where anything differs.
+SIGKILL with all its children at random moments, and started again. Then the results
+of both are compared: records and predictions by byte, weights to the bit, TensorBoard's points, of
+which none may come twice. The command ends with status 1 if anything differs.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from pycocotools import mask as rle_tools
 from a2d_tf.core.labels import LabelSpace
 
 KINDS = ("any", "actor", "action", "joint")
-"""What a class is: all objects are one, or they are told apart by actor, action or pair."""
+"""Kinds of classes: all objects are of one, or actor, action or pair tells them apart."""
 ALPHAS = np.arange(0.05, 0.99, 0.05)
 """Least IoUs of a match; every figure of HOTA is the mean over them."""
 IDENTITY_IOU = 0.5  # least IoU of an object that is on its track, for IDF1

@@ -1,6 +1,6 @@
 """Which frames of predictions to correct next, and why.
 
-A frame counts the more, the more of these it has, each worth at most 1: a small margin between the
+The score of a frame is the sum of its reasons, each of at most 1: a small margin between the
 two best labels of an instance (Scheffer et al., "Active Hidden Markov Models for Information
 Extraction", IDA 2001), a track whose label changes or that is lost, two tracks that overlap, and a
 pair that is rare in the records.

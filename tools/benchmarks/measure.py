@@ -1,4 +1,4 @@
-"""What all suites share: rounds in turn, medians, the peak, rows of figures and their table."""
+"""Shared by all suites: rounds in turn, medians, the peak, rows of figures and their table."""
 
 from __future__ import annotations
 

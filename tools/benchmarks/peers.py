@@ -1,4 +1,4 @@
-"""What the suites compare with: torch and torchvision, where they are installed.
+"""Peers of the suites: torch and torchvision, where they are installed.
 
 Weights are random. Frozen batch norm then normalises nothing, so its scales see to it that
 activations stay near one, as those of a trained network: else no proposal would survive.

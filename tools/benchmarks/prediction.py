@@ -1,4 +1,4 @@
-"""Suite `prediction`: what a user waits for, as multiples of `import tensorflow` in the same round.
+"""Suite `prediction`: waiting times, as multiples of `import tensorflow` in the same round.
 
 Every command is a process of its own, timed from outside, start and all. The network is that of
 configs/mini.flags with random weights, or `--saved_model`; clips have 36 frames at 400x320. Of the

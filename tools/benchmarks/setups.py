@@ -1,4 +1,4 @@
-"""What the suites train and train on: configurations, the step, random clips, its work."""
+"""Setups of the suites: configurations, the training step and its work, random clips."""
 
 from __future__ import annotations
 

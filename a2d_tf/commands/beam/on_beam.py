@@ -5,8 +5,8 @@
     --output=gs://bucket/predicted -- --runner=DaskRunner --dask_client_address=tcp://host:8786
 
 The first word says what to do, then come the flags of tools/build_records.py or of a2d_tf.predict,
-which --help of theirs shows; after -- those of Beam and its runner. What is finished is left out
-when the command is given again. Paths may be URLs of Beam's file systems, which are copied to each
+which their --help shows; after -- those of Beam and its runner. The same command, given again,
+leaves out finished work. Paths may be URLs of Beam's file systems, which are copied to each
 machine; others are of a disk that every worker sees. docs/scaling.md says more. Needs
 `pip install .[beam]`.
 """

@@ -1,7 +1,7 @@
-"""What a network makes of each actor, action and pair of a label space of a user's own.
+"""Scores and confusions of each actor, action and pair of a label space of a user's own.
 
-A true instance is found as the best-scored instance, of at least the threshold's p(actor), whose
-box has an IoU of 0.5 or more with its own.
+A true instance is compared with one predicted instance: of those whose p(actor) reaches the
+threshold and whose box has an IoU of 0.5 or more with its own, the one of the best score.
 """
 
 from __future__ import annotations

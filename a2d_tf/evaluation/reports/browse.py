@@ -142,7 +142,7 @@ def _errors(truth, predicted, labels):
 
 
 def _card(name, folder, labels, truth, image):
-    """What the template shows of a frame, whose picture is `image`."""
+    """Return the fields of the template for a frame, whose picture is `image`."""
     maps = _maps(folder, name, labels, truth)
     figures = []
     for side, codes in zip(("truth", "prediction"), maps):

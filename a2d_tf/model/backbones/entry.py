@@ -1,4 +1,4 @@
-"""What a backbone says of itself: how to build it, its public weights, and their convention.
+"""The description of a backbone: how to build it, its public weights, and their convention.
 
 A convention is what a network must share with published weights, beside the numbers. Networks of
 equal shapes but different conventions compute different functions, and nothing fails: the results
