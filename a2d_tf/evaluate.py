@@ -60,10 +60,9 @@ def main(argv: list[str]) -> None:
     if not _OUTPUT.value:
         step = int(run.checkpoint.rpartition("-")[2])
         dashboard.show_evaluation(workdir, name, step, result)
-        if "segmentation" in result:
-            words = shlex.join([f"--run={workdir}", f"--records={_RECORDS.value}"])
-            line = f"the frames, worst first: python tools/browse.py {words} --split={name}"
-            print(command_line.as_installed(line))
+        words = shlex.join([f"--run={workdir}", f"--records={_RECORDS.value}"])
+        line = f"the frames, worst first: python tools/browse.py {words} --split={name}"
+        print(command_line.as_installed(line))
 
 
 run = command_line.command(main)

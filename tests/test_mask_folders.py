@@ -123,6 +123,7 @@ BROKEN = [
     (ROWS.replace("run", ""), WHOLE, "objects.csv: line 3.action: ''"),
     (ROWS.replace("2,dog", "3,dog"), WHOLE, "line 3.object: no PNG of 'clip' has the object 3"),
     (ROWS + "tram,1,cat,sit\n", WHOLE, "objects.csv: line 4.video: no folder 'tram'"),
+    (ROWS, {}, "objects.csv: video: no folder of PNGs comes with this file"),
     (ROWS, {**WHOLE, "tram/00000.png": BOTH}, "objects.csv: video: no row of 'tram'"),
     (ROWS, {"clip/a.png": BOTH}, "clip/a.png: its name ends with no number"),
     (ROWS, {"clip/0.png": png(BOTH, "RGB")}, "clip/0.png: has colours (RGB)"),

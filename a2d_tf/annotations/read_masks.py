@@ -61,6 +61,9 @@ def read(file: File, options: ReadOptions) -> list[Document]:
       InputError: a row or a PNG is broken, or rows and folders do not fit together.
     """
     listed, folders = _rows(file), _folders(file)
+    if not folders:
+        problem = "no folder of PNGs comes with this file; give --annotations the folder of both"
+        raise file.error("video", problem)
     document = Document(file.path, "masks")
     for video, objects in listed.items():
         if video not in folders:

@@ -124,9 +124,8 @@ def main(argv: list[str]) -> None:
         if not processes.is_scored(run):
             stage("scores", "evaluate", *of_run, f"--split={experiments.SPLIT}")
         lines = _table(read_json(scores / "metrics.json"), manifest) + lines
-        if (scores / "label_truth").exists():
-            stage("errors", "commands.browse", f"--run={run}", f"--records={records}")
-            lines.append(f"- the frames of the videos held out, worst first: {scores}/browse.html")
+        stage("errors", "commands.browse", f"--run={run}", f"--records={records}")
+        lines.append(f"- the frames of the videos held out, worst first: {scores}/browse.html")
     words = [f"--workdir={run}", f"--video={_VIDEOS.value}", f"--output={output / 'videos'}"]
     stage("videos", "predict", *words, "--overwrite", "--on_error=skip")
     print("\n".join([*lines, *_next(settings, output)]))
