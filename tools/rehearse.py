@@ -51,7 +51,7 @@ python tools/get_weights.py coco imagenet
 python tools/doctor.py --records=records {_WEIGHTS}
 python -m a2d_tf.train --flagfile=configs/a2d.flags {_WEIGHTS} --records=records --workdir=runs/full {_BRIEF}
 python -m a2d_tf.evaluate --workdir=runs/full --records=records --split=test
-python tools/browse.py --run=runs/full --records=records --json=records.json
+python tools/browse.py --run=runs/full --records=records
 python -m a2d_tf.export --workdir=runs/full --output=exports/full
 python -m a2d_tf.predict --saved_model=exports/full --video=Release/clips320H --output=out --every=5 --end=1
 {_REPRODUCE} --nofinal --workers=2 --delete_weights
