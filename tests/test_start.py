@@ -68,6 +68,7 @@ def test_confusions_are_told_in_words():
         "wheel not found in 100 % of frames",
     ]
     assert "behaviours" not in behaviours(A2D)
+    assert not metrics.scalars(found)
 
 
 def test_own_labels_have_the_iou_of_each_class_and_no_published_rows():

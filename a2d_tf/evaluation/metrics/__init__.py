@@ -85,7 +85,7 @@ class Metric:
     """One or several figures of a split.
 
     Attributes:
-      section: of TensorBoard's tags: SECTION/FIGURE, or SECTION/ROW_FIGURE.
+      section: of TensorBoard's tags: SECTION/FIGURE, or SECTION/ROW_FIGURE; empty for none.
       place: tables and results come in this order.
       computed_by: "evaluate" (a2d_tf.evaluate), "validate" (a2d_tf.train), and "segmentation" or
         "detection" (tools/score.py).
@@ -167,5 +167,5 @@ def scalars(metrics: dict) -> dict[str, float]:
         for metric, table in tables(metrics)
         for row, values in table.rows.items()
         for name, value in values.items()
-        if value is not None
+        if metric.section and value is not None
     }

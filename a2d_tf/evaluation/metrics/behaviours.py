@@ -25,7 +25,7 @@ class Behaviours(Metric):
     The IoU is that of the label maps; it is absent where no frame has a complete one.
     """
 
-    section, place = "behaviours", 9
+    section, place = "", 9  # a chart for each name would hide the others
     computed_by = ("evaluate", "validate")
 
     def __init__(self, split: Split):
