@@ -60,11 +60,11 @@ def load(folder: str) -> tuple[dict[str, Function], dict[str, Any]]:
     facts = load_json(os.path.join(folder, FACTS), _KIND, "name a folder that a2d_tf.export made")
     digests = facts.pop("sha256")
     try:
-        # TensorFlow checks the weights itself, but not the graph.
-        if file_digest(os.path.join(folder, SAVED_MODEL)) != digests[SAVED_MODEL]:
-            raise OSError(f"{SAVED_MODEL} is not as it was exported")
         loaded = load_functions(folder, digests)
         if loaded is None:
+            # TensorFlow checks the weights itself, but not the graph.
+            if file_digest(os.path.join(folder, SAVED_MODEL)) != digests[SAVED_MODEL]:
+                raise OSError(f"{SAVED_MODEL} is not as it was exported")
             model = tf.saved_model.load(folder)
             loaded = {name: _keeping(model, model.signatures[name]) for name in NAMES}
     except (OSError, KeyError, tf.errors.OpError) as error:
