@@ -66,7 +66,21 @@ def candidates(
       InputError: a file of the prediction is missing or damaged.
     """
     facts, numbers = predictions.read_facts(folder), predictions.answered(folder)
-    labels, name = facts.labels, name_of(facts.name, facts.images)
+    name, reasons = name_of(facts.name, facts.images), _reasons(folder, facts, numbers, counts)
+    listed = []
+    for place, frame in enumerate(numbers, 1):
+        values = sorted(reasons[frame].values(), reverse=True)
+        if values and f"{name}/{frame:05d}" not in known:
+            seconds = facts.span[0] + (place - 1) * facts.step
+            score, texts = sum(value for value, _ in values), tuple(text for _, text in values)
+            listed.append(
+                Candidate(pathlib.Path(folder), name, frame, place, seconds, score, texts)
+            )
+    return listed
+
+
+def _read(folder, labels):
+    """Read {frame: its (track, code, box) rows}, and {(frame, track): its entry of margins}."""
 
     def known_code(value):
         whole()(value)
@@ -85,6 +99,13 @@ def candidates(
     path = pathlib.Path(folder, predictions.KINDS["detections"])
     answers = load_json(path, [answer_kind], "predict the video again")
     margins = {(answer["image_id"], answer["track_id"]): answer for answer in answers}
+    return rows, margins
+
+
+def _reasons(folder, facts, numbers, counts):
+    """Find the reasons of the answered frames: {frame: {kind: (value, text)}}."""
+    labels = facts.labels
+    rows, margins = _read(folder, labels)
     height, width = facts.size
     near = _EDGE * max(facts.size)
     reasons: dict[int, dict[str, tuple[float, str]]] = collections.defaultdict(dict)
@@ -126,16 +147,7 @@ def candidates(
             if iou[one, two] > OVERLAP:
                 text = f"{named(tracks[one], codes[one])} and {named(tracks[two], codes[two])}"
                 note(frame, "crossing", float(iou[one, two]), f"{text} overlap")
-    listed = []
-    for place, frame in enumerate(numbers, 1):
-        values = sorted(reasons[frame].values(), reverse=True)
-        if values and f"{name}/{frame:05d}" not in known:
-            seconds = facts.span[0] + (place - 1) * facts.step
-            score, texts = sum(value for value, _ in values), tuple(text for _, text in values)
-            listed.append(
-                Candidate(pathlib.Path(folder), name, frame, place, seconds, score, texts)
-            )
-    return listed
+    return reasons
 
 
 def choose(listed: Sequence[Candidate], count: int) -> list[Candidate]:
