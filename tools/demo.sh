@@ -45,9 +45,15 @@ step "7/7 prediction on a test video"
 video=$(awk -F, '$9 == 1 { print $1; exit }' "$out/mini_a2d/Release/videoset.csv")
 python -m a2d_tf.predict --saved_model="$out/saved_model" \
   --video="$out/mini_a2d/Release/clips320H/$video.mp4" --output="$out/prediction"
+if [ "${1:-}" = --quick ]; then  # which has trained too little for a good overlay
+  python -m a2d_tf.predict --model=mini --output="$out/prediction_of_mini" \
+    --video="$out/mini_a2d/Release/clips320H/$video.mp4"
+fi
 
 step "done"
 echo "page:     $out/prediction/index.html"
+[ "${1:-}" != --quick ] ||
+  echo "better:   $out/prediction_of_mini/index.html, by the model that comes with the code"
 echo "metrics:  $out/run/evaluation/test/metrics.json"
 echo "model:    $out/saved_model"
 echo "overlay:  $out/prediction/overlay.mp4"
