@@ -45,7 +45,7 @@ def main(argv: list[str]) -> None:
     from a2d_tf.core.files import locked
     from a2d_tf.data import pipeline
     from a2d_tf.model.network import Network
-    from a2d_tf.training import replicas, run_folder, run_start
+    from a2d_tf.training import replicas, run_folder, run_start, scores
     from a2d_tf.training.fit import fit
 
     workdir = os.path.normpath(_WORKDIR.value)
@@ -63,7 +63,7 @@ def main(argv: list[str]) -> None:
         network = Network(config.model, manifest.label_space, config.compute, learning.jit)
         threshold = config.inference.score_threshold
         if threshold < 0:
-            threshold = inherited["threshold"] if inherited else run_folder.DEFAULT_THRESHOLD
+            threshold = inherited["threshold"] if inherited else scores.DEFAULT_THRESHOLD
         with locked(os.path.join(workdir, ".lock"), wait=False) as held:
             if not held:
                 raise InputError(

@@ -240,6 +240,10 @@ def test_scores_of_training_videos_are_marked(
     run = dataclasses.replace(loaded_run, trained_on=frozenset([known, "another"]))
     scores = a2d_tf.metrics.evaluate(run, mini_records, "test", output=str(tmp_path / "scores"))
     assert scores["trained_on"] == [known] and known in caplog.text
+    # Beside them is what they were computed from.
+    origin = json.loads((tmp_path / "scores" / "origin.json").read_text())
+    assert origin["records"] == mini_records.source and origin["settings"]["score_threshold"] == 0.3
+    assert len(origin["weights"]) == 64
 
 
 def test_what_fails_in_a_thread_is_raised(evaluator, monkeypatch, tmp_path):

@@ -1,7 +1,6 @@
 """Packed models: what is in the folder, that it computes what the run does, and what is refused."""
 
 import json
-import os
 import pathlib
 import shutil
 
@@ -17,24 +16,26 @@ from a2d_tf.data import mini as synthetic
 from a2d_tf.data.release import Release
 from a2d_tf.pretrained import packed
 from a2d_tf.pretrained.weights import variables
-from a2d_tf.training import run_folder
+from a2d_tf.training import run_folder, scores
 
 FILES = {"flags.txt", "labels.json", "records.json", "score_threshold.json", "weights.npz"}
 
 
 @pytest.fixture(scope="module")
-def folder(tiny_run, tmp_path_factory):
+def folder(tiny_run, loaded_run, tmp_path_factory):
     """A packed `tiny_run`, with scores, in a folder of models."""
     run = shutil.copytree(tiny_run, tmp_path_factory.mktemp("run") / "run")
     path = run / "flags.txt"
     path.write_text(path.read_text() + "--init_rgb=/home/me/coco.h5\n")
-    scores = {"ave": 50.25, "glo": 60.0, "miou": 40.0}
+    shares = {"ave": 50.25, "glo": 60.0, "miou": 40.0}
     metrics = {
-        "segmentation": dict.fromkeys(("actor", "action", "joint"), scores),
+        "segmentation": dict.fromkeys(("actor", "action", "joint"), shares),
         "detection": {"actor": 70.0, "action": 60.0, "joint": 55.55},
     }
     (run / "evaluation" / "test").mkdir(parents=True)
     (run / "evaluation" / "test" / "metrics.json").write_text(json.dumps(metrics))
+    known = scores.origin(loaded_run.checkpoint, loaded_run.config, "r")
+    (run / "evaluation" / "test" / scores.ORIGIN).write_text(json.dumps(known))
     output = tmp_path_factory.mktemp("models") / "tiny"
     facts = run_folder.pack(str(run), str(output), notes="# Tiny\n\nNot for anything.")
     assert facts["bytes"] == sum(path.stat().st_size for path in output.iterdir())
@@ -67,7 +68,7 @@ def test_it_holds_settings_halved_weights_scores_and_a_card(folder, loaded_run):
     assert "adult, baby, ball, bird, car, cat, dog" in card
 
 
-def test_a_run_of_a_phase_with_scores_of_older_weights(tiny_run, tmp_path, loads):
+def test_a_run_of_a_phase_with_scores_of_another_threshold(tiny_run, loaded_run, tmp_path, loads):
     """It loads without the run that it began with, and the scores are not packed."""
     run = shutil.copytree(tiny_run, tmp_path / "run")
     path = run / "flags.txt"
@@ -75,7 +76,10 @@ def test_a_run_of_a_phase_with_scores_of_older_weights(tiny_run, tmp_path, loads
     metrics = run / "evaluation" / "test" / "metrics.json"
     metrics.parent.mkdir(parents=True, exist_ok=True)
     metrics.write_text("{}")
-    os.utime(metrics, (0, 0))
+    others = scores.origin(
+        loaded_run.checkpoint, loaded_run.config.with_inference(score_threshold=0.9), "r"
+    )
+    metrics.with_name(scores.ORIGIN).write_text(json.dumps(others))
     run_folder.pack(str(run), str(tmp_path / "packed"))
     assert {path.name for path in (tmp_path / "packed").iterdir()} == FILES | {"card.md"}
     assert run_folder.load(str(tmp_path / "packed")).config.learning.train_phase == "joint"
@@ -165,9 +169,9 @@ def test_the_model_that_comes_with_the_code_finds_drawn_actors(tmp_path):
     run = run_folder.load(packed.find("mini"))
     size = convert.ConversionSettings(image_height=128, image_width=160, clip_frames=3)
     manifest, _ = convert.convert(Release(release), tmp_path / "records", size, workers=1)
-    scores = a2d_tf.metrics.evaluate(run, manifest, "test", output=str(tmp_path / "scores"))
-    assert scores["segmentation"]["actor"]["miou"] > 40
-    assert scores["segmentation"]["joint"]["miou"] > 25
+    found = a2d_tf.metrics.evaluate(run, manifest, "test", output=str(tmp_path / "scores"))
+    assert found["segmentation"]["actor"]["miou"] > 40
+    assert found["segmentation"]["joint"]["miou"] > 25
     card = (pathlib.Path(packed.find("mini")) / "card.md").read_text()
     notes = pathlib.Path(a2d_tf.__file__).parents[1] / "docs" / "model_card.md"
     assert card.startswith(notes.read_text().rstrip())

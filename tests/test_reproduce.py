@@ -12,7 +12,8 @@ from test_mains import TINY
 from a2d_tf.commands import processes
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
-from a2d_tf.training import experiments
+from a2d_tf.core.files import write_json
+from a2d_tf.training import experiments, scores
 
 pytestmark = pytest.mark.slow
 
@@ -33,7 +34,15 @@ def reproduce(tool, monkeypatch):
 
 
 @pytest.fixture
-def run_all(reproduce, tmp_path):
+def manifest(monkeypatch):
+    """Stands in for the manifest of the records."""
+    manifest = types.SimpleNamespace(source="a")
+    monkeypatch.setattr(processes, "Manifest", types.SimpleNamespace(load=lambda _: manifest))
+    return manifest
+
+
+@pytest.fixture
+def run_all(reproduce, manifest, tmp_path):
     """`reproduce.run_all` of seeds and names in the test's folder."""
     return lambda seeds, names: reproduce.run_all(tmp_path, "r", seeds, names)
 
@@ -53,10 +62,18 @@ class Runs:
         metrics = folder / "evaluation" / "test" / "metrics.json"
         metrics.parent.mkdir(parents=True, exist_ok=True)
         metrics.write_text("{}")
+        Config().with_inference(score_threshold=0.5).write(folder / "flags.txt")
+        (folder / "finished.json").touch()
+        origin = scores.origin(
+            "", Config.read(folder / "flags.txt"), processes.Manifest.load(records).source
+        )
+        write_json(metrics.with_name(scores.ORIGIN), origin)
         return folder
 
 
-def test_failed_and_interrupted_runs_are_taken_up_again(reproduce, run_all, monkeypatch, tmp_path):
+def test_failed_and_interrupted_runs_are_taken_up_again(
+    reproduce, run_all, manifest, monkeypatch, tmp_path
+):
     names = ["full", "no_flow", "no_joint"]
     first = Runs({"no_flow": InputError("disk full"), "no_joint": KeyboardInterrupt()})
     monkeypatch.setattr(processes, "train_and_score", first)
@@ -81,6 +98,10 @@ def test_failed_and_interrupted_runs_are_taken_up_again(reproduce, run_all, monk
     (tmp_path / "seed0" / "full" / "evaluation" / "test" / "metrics.json").unlink()
     run_all([0], names[:2])
     assert second.calls[3:] == [("seed0", "full", ("--steps=3", "--seed=0"))]
+    # Figures of other records are none.
+    manifest.source = "others"
+    assert run_all([0], names[1:2])[0, "full"] == "not ended"
+    assert [call[1] for call in second.calls[4:]] == ["no_flow"]
 
 
 def test_weights_of_a_scored_row_can_be_deleted(reproduce, run_all, monkeypatch, tmp_path):

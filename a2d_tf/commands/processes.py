@@ -17,7 +17,8 @@ from typing import IO, cast
 from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_text
-from a2d_tf.training import experiments
+from a2d_tf.data.manifest import Manifest
+from a2d_tf.training import experiments, scores
 
 _IMPORTED_FROM = str(pathlib.Path(__file__).resolve().parents[2])
 _LINUX = ctypes.CDLL(None) if sys.platform == "linux" else None
@@ -77,16 +78,16 @@ def train(run: pathlib.Path, records: str | os.PathLike, device: str, words: lis
 
 
 def score(run: pathlib.Path, records: str | os.PathLike, device: str, *words: str) -> None:
-    """Score a run, with further flags, unless it is scored since it was trained."""
-    if not is_scored(run):
+    """Score a run, with further flags, unless it is scored as it is."""
+    if not is_scored(run, records):
         split = f"--split={experiments.SPLIT}"
         call_main(["evaluate", *_common(run, records, device), split, *words])
 
 
-def is_scored(run: pathlib.Path) -> bool:
-    """Return whether a run is scored since it was trained."""
-    metrics, finished = experiments.metrics_file(run), run / "finished.json"
-    return metrics.exists() and metrics.stat().st_mtime >= finished.stat().st_mtime
+def is_scored(run: pathlib.Path, records: str | os.PathLike) -> bool:
+    """Return whether a run as it is now is scored on the test split of these records."""
+    folder = experiments.metrics_file(run).parent
+    return scores.are_current(run, folder, Manifest.load(records).source)
 
 
 def _common(run, records, device):

@@ -65,13 +65,13 @@ def main(argv: list[str]) -> None:
     import tensorflow as tf
 
     from a2d_tf.core import devices
-    from a2d_tf.training import divergence, run_folder
+    from a2d_tf.training import divergence, run_folder, scores
     from a2d_tf.training.train_step import make_probe
 
     workdir = os.path.normpath(_WORKDIR.value)
     batch, step = divergence.load(workdir)
     devices.prepare(_DEVICE.value)
-    given = {"score_threshold": run_folder.DEFAULT_THRESHOLD, **Config.given("compute")}
+    given = {"score_threshold": scores.DEFAULT_THRESHOLD, **Config.given("compute")}
     run = run_folder.load(workdir, given, "diverged")
     # Operations that XLA has fused cannot be looked at.
     learning = dataclasses.replace(run.config.learning, jit=False)

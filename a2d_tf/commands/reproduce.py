@@ -166,7 +166,7 @@ def run_all(
             extra = [*train_flags(name), f"--seed={seed}"]
             device = _DEVICE.value
             for final in stages(name):
-                if is_scored(workdir, seed, name, final):
+                if processes.is_scored(run_folder(workdir, seed, name, final), records):
                     continue
                 try:
                     processes.train_and_score(
@@ -192,7 +192,8 @@ def run_all(
         with locked(path, wait=False) as held:
             if held:
                 wanted = stages(name) if (seed, name) in runs else [False]
-                scored = all(is_scored(workdir, seed, name, final) for final in wanted)
+                folders = (run_folder(workdir, seed, name, final) for final in wanted)
+                scored = all(processes.is_scored(folder, records) for folder in folders)
                 found[seed, name] = errors.get((seed, name), "" if scored else "not ended")
     return found
 
@@ -211,11 +212,6 @@ def run_folder(
     """Return the run folder of which the scores are a row's."""
     phase = experiments.phases(name)[-1]
     return experiments.run_folder(os.path.join(workdir, f"seed{seed}"), phase, final)
-
-
-def is_scored(workdir: str | os.PathLike, seed: int, name: str, final: bool) -> bool:
-    """Tell whether a row's runs, or its final runs, are scored."""
-    return experiments.metrics_file(run_folder(workdir, seed, name, final)).exists()
 
 
 def train_flags(name: str) -> list[str]:
@@ -268,7 +264,7 @@ def _report(workdir, folds):
         manifest = Manifest.load(records)
         for seed, name in sorted(runs, key=lambda key: (key[0], names.index(key[1]))):
             folders = [run_folder(place, seed, name, final) for final in (False, True)]
-            final = folders[1] if is_scored(place, seed, name, True) else None
+            final = folders[1] if processes.is_scored(folders[1], records) else None
             run = reproduction.Result(name, seed, folders[0], runs[seed, name], final, fold)
             results.append(run)
     source = _RECORDS.value or _RELEASE.value or _ANNOTATIONS.value

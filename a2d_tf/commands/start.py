@@ -108,10 +108,12 @@ def main(argv: list[str]) -> None:
     words = [*source, f"--output={records}", *_size(jobs, records), "--clip_frames=3"]
     stage("records", _RECORDS, *words)
     minutes, manifest = f"--minutes={_MINUTES.value:g}", Manifest.load(records)
-    if not _follows(settings, records) or minutes not in read_text(settings).split():
+    suggested = read_text(settings).split() if settings.exists() else []
+    if not {minutes, manifest.source[:12]} <= {*suggested}:
         stage("settings", _SUGGEST, f"--records={records}", minutes, f"--output={settings}")
-    finished = run / "finished.json"
-    if finished.exists() and not _follows(finished, records):
+    facts = run / "records.json"
+    finished = (run / "finished.json").exists()
+    if finished and read_json(facts)["source"] != manifest.source:
         raise InputError(
             f"{run}: trained on other records than those of now; give another --output, where "
             f"`-- --init_checkpoint={run} --init_rgb= --init_flow=` starts from its weights"
@@ -121,7 +123,7 @@ def main(argv: list[str]) -> None:
     scores = run / "evaluation" / experiments.SPLIT
     lines = ["", "What to do next:"]
     if experiments.SPLIT in manifest.splits:
-        if not processes.is_scored(run):
+        if not processes.is_scored(run, records):
             stage("scores", "evaluate", *of_run, f"--split={experiments.SPLIT}")
         lines = _table(read_json(scores / "metrics.json"), manifest) + lines
         stage("errors", "commands.browse", f"--run={run}", f"--records={records}")
@@ -146,11 +148,6 @@ def _size(jobs, records):
         f"--image_height={min(height, most.image_height)}",
         f"--image_width={min(width, most.image_width)}",
     ]
-
-
-def _follows(path, records):
-    """Return whether a file is there, and was written after the records."""
-    return path.exists() and path.stat().st_mtime >= (records / NAME).stat().st_mtime
 
 
 def _table(metrics, manifest):

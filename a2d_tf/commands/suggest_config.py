@@ -54,7 +54,8 @@ def main(argv: list[str]) -> None:
     minutes = f" --minutes={_MINUTES.value:g}" if _MINUTES.value else ""
     title = (
         f"Suggested by tools/suggest_config.py{minutes} for {_RECORDS.value} "
-        f"({contents.summaries['train'].counts()} in training) and {host}."
+        f"({contents.summaries['train'].counts()} in training) with source {manifest.source[:12]} "
+        f"and {host}."
     )
     text = suggestion.flagfile(title, suggestions, remarks)
     if not _OUTPUT.value:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from a2d_tf.core.files import write_json
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation.box_data import Detections, Truth
@@ -83,7 +84,7 @@ def evaluate(
     """
     # Late: these load TensorFlow.
     from a2d_tf.evaluation.evaluator import Evaluator
-    from a2d_tf.training import run_folder
+    from a2d_tf.training import run_folder, scores
 
     if not isinstance(run, run_folder.Run):
         output = output or os.path.join(run, "evaluation", split)
@@ -101,4 +102,7 @@ def evaluate(
         )
     evaluator = Evaluator(run.network, run.config, manifest)
     threshold = run.config.inference.score_threshold
-    return evaluator.evaluate(split, threshold, output, {"trained_on": seen} if seen else {})
+    origin = scores.origin(run.checkpoint, run.config, manifest.source)
+    found = evaluator.evaluate(split, threshold, output, {"trained_on": seen} if seen else {})
+    write_json(os.path.join(output, scores.ORIGIN), origin)
+    return found

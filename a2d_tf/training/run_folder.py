@@ -12,7 +12,7 @@ score_threshold.json  p(actor) from which a RoI is an instance, chosen on valida
                       run of --threshold_from
 tensorboard/          events
 finished.json         the last step, once the last validation is done
-evaluation/<split>/   metrics, detections and label maps
+evaluation/<split>/   metrics, what they were computed from, detections and label maps
 
 A packed model is a run's network in a small folder: flags.txt, labels.json, records.json and
 score_threshold.json as above, and
@@ -40,8 +40,6 @@ from a2d_tf.core.files import (
     UNREADABLE,
     check_place,
     load_json,
-    number,
-    read_json,
     read_npz,
     whole_folder,
     write_file,
@@ -53,15 +51,10 @@ from a2d_tf.data.manifest import FACTS, Manifest
 from a2d_tf.model.network import Network
 from a2d_tf.pretrained import packed
 from a2d_tf.pretrained.weights import variables
-from a2d_tf.training import checkpoints
-
-# The authors' choice of p(actor), for a run without a validation split.
-DEFAULT_THRESHOLD = 0.7
+from a2d_tf.training import checkpoints, scores
 
 STARTS = ("init_run", "init_rgb", "init_flow", "init_checkpoint")
 """The settings that name the weights which a new run takes."""
-
-_CHOSEN = {"score_threshold": number(0, 1)}
 
 logger = logging.getLogger(__name__)
 
@@ -212,7 +205,7 @@ def load(workdir: str, given: dict[str, Any] | None = None, kind: str = "last") 
     threshold = _best_threshold(workdir) if kind == "best" else None
     if config.inference.score_threshold < 0:
         if threshold is None:
-            threshold = _threshold(workdir)
+            threshold = scores.threshold(workdir)
         config = config.with_inference(score_threshold=threshold)
     network, path = Network(config.model, labels, config.compute), workdir
     if packed.is_packed(workdir):
@@ -269,29 +262,18 @@ def inherited_threshold(config: Config, manifest: Manifest) -> dict[str, Any] | 
     finished = load_json(os.path.join(origin, "finished.json"), {"steps": int}, remedy)["steps"]
     if finished < Config.read(os.path.join(origin, "flags.txt")).learning.steps:
         raise InputError(f"{origin}: not finished, at step {finished}; {remedy}")
-    chosen = load_json(path, {**_CHOSEN, "validation": {}}, f"{remedy}, with validation")
+    chosen = load_json(path, {**scores.CHOSEN, "validation": {}}, f"{remedy}, with validation")
     if "origin" in chosen:
         raise InputError(f"{path}: chosen by {chosen['origin']}; name that")
     threshold = chosen["score_threshold"]
     return {"threshold": threshold, "metrics": chosen["validation"], "origin": origin}
 
 
-def _threshold(workdir):
-    """Read the threshold that the last validation has chosen."""
-    path = os.path.join(workdir, "score_threshold.json")
-    if not os.path.isfile(path):
-        logger.warning(
-            "%s is not there: no validation chose a threshold; using %s", path, DEFAULT_THRESHOLD
-        )
-        return DEFAULT_THRESHOLD
-    return load_json(path, _CHOSEN, "delete it or give --score_threshold")["score_threshold"]
-
-
 def _best_threshold(workdir):
     """Read the threshold of a run's best validation; InputError if writing it was interrupted."""
     folder = os.path.join(workdir, checkpoints.KINDS["best"])
     path, remedy = os.path.join(folder, checkpoints.BEST), "take --checkpoint=last"
-    best = load_json(path, {**_CHOSEN, "step": int}, f"validate, or {remedy}")
+    best = load_json(path, {**scores.CHOSEN, "step": int}, f"validate, or {remedy}")
     newest = checkpoints.newest(folder)
     if newest != os.path.join(folder, f"ckpt-{best['step']}"):
         raise InputError(
@@ -320,7 +302,7 @@ def pack(workdir: str, output: str, kind: str = "last", notes: str = "") -> dict
     run = load(workdir, kind=kind)
     weights = {name: _halved(name, x.numpy()) for name, x in variables(run.network).items()}
     parameters = sum(values.size for values in weights.values())
-    metrics = _metrics(workdir, kind, run.checkpoint)
+    metrics = _metrics(workdir, kind, run)
     threshold = run.config.inference.score_threshold
     # Without the paths of what it started from; another phase would need the run there.
     config = Config.read(os.path.join(workdir, "flags.txt"))
@@ -349,13 +331,15 @@ def _halved(name, values):
     return small
 
 
-def _metrics(workdir, kind, checkpoint):
-    """The scores of the test split; {} where that was not evaluated since the checkpoint."""
+def _metrics(workdir, kind, run):
+    """The scores of the test split; {} where the run as it is was not evaluated."""
     split = "test_best" if kind == "best" else "test"
-    path = os.path.join(workdir, "evaluation", split, "metrics.json")
-    if not os.path.isfile(path) or os.path.getmtime(path) < os.path.getmtime(f"{checkpoint}.index"):
+    folder = pathlib.Path(workdir, "evaluation", split)
+    path = folder / scores.ORIGIN
+    found = load_json(path, {"records": str}, "evaluate it again") if path.is_file() else {}
+    if not found or found != scores.origin(run.checkpoint, run.config, found["records"]):
         return {}
-    return read_json(path)
+    return load_json(folder / "metrics.json", dict, "evaluate it again")
 
 
 def _card(title, run, parameters, metrics):
@@ -378,12 +362,12 @@ def _card(title, run, parameters, metrics):
     lines += ["", "## Scores on its test split, percent", ""]
     if not metrics:
         return "\n".join([*lines, "The run was not evaluated.", ""])
-    scores = {
+    shares = {
         measure: {kind: values[measure] for kind, values in metrics["segmentation"].items()}
         for measure in (("ave", "glo", "miou") if "segmentation" in metrics else ())
     }
     lines += ["| of | actor | action | joint |", "|---|---|---|---|"]
-    for name, values in {**scores, "mAP": metrics["detection"]}.items():
+    for name, values in {**shares, "mAP": metrics["detection"]}.items():
         cells = [f"{values[kind]:.1f}" for kind in ("actor", "action", "joint")]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join([*lines, ""])

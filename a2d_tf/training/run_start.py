@@ -22,7 +22,7 @@ from a2d_tf.model import backbones
 from a2d_tf.model.layers import FROZEN
 from a2d_tf.model.network import Network
 from a2d_tf.pretrained import cache, layouts, weights
-from a2d_tf.training import run_folder
+from a2d_tf.training import run_folder, scores
 from a2d_tf.training.checkpoints import restore
 from a2d_tf.training.run_folder import Run
 
@@ -217,7 +217,7 @@ def untrained(path: str, given: dict[str, Any] | None = None) -> Run:
     model = ModelConfig(
         use_flow=False, temporal_layers=0, action_background=False, **imported.model_fields()
     )
-    config = Config(model, InferenceConfig(score_threshold=run_folder.DEFAULT_THRESHOLD))
+    config = Config(model, InferenceConfig(score_threshold=scores.DEFAULT_THRESHOLD))
     config = config.with_inference(**(given or {})).checked()
     labels = layouts.label_space(A2D.actors, "untrained")
     network = Network(model, labels, config.compute)

@@ -1,0 +1,80 @@
+"""What the scores of a run were computed from, and whether the run is still the same.
+
+Without TensorFlow: the commands that start trainings leave that to their processes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import glob
+import logging
+import os
+from typing import Any
+
+from a2d_tf.core.config import Config
+from a2d_tf.core.files import file_digest, load_json, number
+
+ORIGIN = "origin.json"
+"""In a folder of scores: the `origin` of its `metrics.json`."""
+DEFAULT_THRESHOLD = 0.7
+"""The authors' choice of p(actor), for a run without a validation split."""
+CHOSEN = {"score_threshold": number(0, 1)}
+
+logger = logging.getLogger(__name__)
+
+
+def origin(checkpoint: str, config: Config, records: str) -> dict[str, Any]:
+    """Return what scores are computed from: weights, settings and records.
+
+    Args:
+      checkpoint: path of the weights; its index holds their checksums.
+      config: with the resolved score_threshold.
+      records: `source` of their manifest.
+    """
+    index = f"{checkpoint}.index"
+    return {
+        "weights": file_digest(index) if os.path.isfile(index) else None,
+        "settings": {**dataclasses.asdict(config.inference), **dataclasses.asdict(config.compute)},
+        "records": records,
+    }
+
+
+def are_current(workdir: str | os.PathLike, folder: str | os.PathLike, records: str) -> bool:
+    """Return whether scores are of a run's newest weights, its own settings, and these records.
+
+    Args:
+      workdir: the run folder; weights that were deleted after its last step count as the same.
+      folder: of the scores.
+      records: `source` of the manifest.
+
+    Raises:
+      InputError: a damaged file.
+    """
+    place = os.path.join(folder, ORIGIN)
+    if not os.path.isfile(place) or not os.path.isfile(os.path.join(folder, "metrics.json")):
+        return False
+    found = load_json(place, {"weights": (str, None)}, "delete it, run again")
+    config = Config.read(os.path.join(workdir, "flags.txt"))
+    if config.inference.score_threshold < 0:
+        config = config.with_inference(score_threshold=threshold(workdir))
+    indices = glob.glob(os.path.join(glob.escape(str(workdir)), "checkpoints", "ckpt-*.index"))
+    newest = max(indices, key=lambda path: (len(path), path), default="").removesuffix(".index")
+    now = origin(newest, config, records)
+    if not newest and os.path.isfile(os.path.join(workdir, "finished.json")):
+        now["weights"] = found["weights"]
+    return found == now
+
+
+def threshold(workdir: str | os.PathLike) -> float:
+    """Read the threshold that a run's last validation has chosen.
+
+    Raises:
+      InputError: the file is damaged.
+    """
+    path = os.path.join(workdir, "score_threshold.json")
+    if not os.path.isfile(path):
+        logger.warning(
+            "%s is not there: no validation chose a threshold; using %s", path, DEFAULT_THRESHOLD
+        )
+        return DEFAULT_THRESHOLD
+    return load_json(path, CHOSEN, "delete it or give --score_threshold")["score_threshold"]
