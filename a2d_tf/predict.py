@@ -72,9 +72,21 @@ _END = flags.DEFINE_float(
 )
 _WINDOW = flags.DEFINE_integer(
     "window",
-    tracking.WINDOW,
+    tracking.LINKING.window,
     "segmented frames whose answers are combined into a track's label; 1: the network's own answer",
     lower_bound=1,
+)
+_PATIENCE = flags.DEFINE_integer(
+    "patience",
+    tracking.LINKING.patience,
+    "segmented frames in a row that may miss an actor before its track is lost",
+    lower_bound=0,
+)
+_MAX_TRACKS = flags.DEFINE_string(
+    "max_tracks",
+    None,
+    "number of individuals, of all actors or as in mouse=2,wheel=1: what was lost goes on with its "
+    "track when one is found again",
 )
 Config.define_flags(["inference", "compute"])
 flags.DEFINE_alias("threshold", "score_threshold")
@@ -101,7 +113,7 @@ def _check_flags(argv):
         )
 
 
-def _one(load, output, kinds):
+def _one(load, output, kinds, linking):
     """Predict one video."""
     source = os.path.realpath(_VIDEO.value)
     if source in [os.path.join(os.path.realpath(output), name) for name in outputs.RESULTS]:
@@ -109,7 +121,7 @@ def _one(load, output, kinds):
     reader = video_files.Reader(_VIDEO.value)
     span = streaming.Span.of_seconds(reader, _START.value, _END.value, _EVERY.value)
     loaded, count, stopped = outputs.predict(
-        load, reader, output, span, window=_WINDOW.value, kinds=kinds
+        load, reader, output, span, linking=linking, kinds=kinds
     )
     facts = loaded.facts
     threshold = facts["score_threshold"]
@@ -154,6 +166,7 @@ def main(argv: list[str], predict: library.Predict = library.predict) -> int | N
         device=_DEVICE.value,
         settings=settings,
     )
+    linking = tracking.Linking(_WINDOW.value, _PATIENCE.value, _MAX_TRACKS.value)
     jobs = library.plan(_VIDEO.value, _VIDEOS.value, output)
     if jobs is None:
         if _TASK.value:
@@ -162,12 +175,12 @@ def main(argv: list[str], predict: library.Predict = library.predict) -> int | N
             raise InputError(
                 f"--video={_VIDEO.value}: one video; name a folder of videos or a glob"
             )
-        return _one(load, output, kinds)
+        return _one(load, output, kinds, linking)
     request = library.Request(
         start=_START.value,
         end=_END.value,
         every=_EVERY.value,
-        window=_WINDOW.value,
+        linking=linking,
         kinds=kinds,
         model=library.model(packed.find(model.value) if model is _MODEL else model.value),
         settings={**settings, **({"checkpoint": _CHECKPOINT.value} if _WORKDIR.value else {})},

@@ -18,6 +18,7 @@ from processes import ROOT, run_main
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.workers import Task
+from a2d_tf.ops import tracking
 from a2d_tf.video import library, outputs, video_files
 from a2d_tf.video.library import Job
 
@@ -134,6 +135,10 @@ def finish(job, request, **changes):
     "changes, message",
     [
         ({"every": 2}, "with --every=1, not with --every=2"),
+        (
+            {"linking": tracking.Linking(patience=2, max_tracks="mouse=2")},
+            "without --max_tracks, not with --max_tracks=mouse=2",
+        ),
         ({"kinds": ("tracks",)}, "with --results=.*, not with --results=tracks"),
         ({"settings": {"paint": "pixel"}}, "without --paint, not with --paint=pixel"),
         ({"model": {**MODEL, "model_sha256": "1"}}, r"another model .*\(full\)"),

@@ -13,16 +13,16 @@ from a2d_files import mask
 
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.segmentations import encode_mask
-from a2d_tf.ops import tracking
-from a2d_tf.video import outputs
+from a2d_tf.video import outputs, predictions
 from a2d_tf.video.predictor import Instances
 from a2d_tf.video.streaming import VideoFrame
+from a2d_tf.video.views import tables
 
 SIZE = (48, 64)
 BOX, OTHER = [4, 8, 24, 40], [30, 2, 44, 12]
 
 
-def frame(number, *instances, level=0, fps=10):
+def frame(number, *instances, level=0, fps=10, lost=None):
     """A grey VideoFrame with instances (id, code, score, box)."""
     ids, codes, scores, boxes = zip(*instances) if instances else [()] * 4
     masks = [mask(*SIZE, *box) for box in boxes]
@@ -36,7 +36,7 @@ def frame(number, *instances, level=0, fps=10):
     image = np.full((*SIZE, 3), level, np.uint8)
     tracks = np.array(ids, np.int64)
     begin, end = (number - 1) / fps, number / fps
-    return VideoFrame(number, begin, image, found, tracks, codes, scores, end)
+    return VideoFrame(number, begin, image, found, tracks, codes, scores, end, lost or {})
 
 
 def reader(fps=10, **facts):
@@ -128,15 +128,43 @@ def test_detections_and_label_maps_are_named_by_the_frames_of_the_video(tmp_path
     assert rows[1].startswith("1,adult,running,1.0,1.4,11,14")
 
 
-def test_tracks_are_let_go_when_they_cannot_come_back(tmp_path):
+def test_tracks_are_let_go_when_they_have_ended(tmp_path):
     with outputs.opened(str(tmp_path), reader()) as files:
         for number in range(1, 61):
             instances = [(number // 3 + 1, 17, 0.5, BOX)]  # somebody else every third frame
-            files.add(frame(number, *instances), A2D)
-            assert len(files._tracks) <= 1 + (tracking.PATIENCE + 1) // 3 + 1
+            lost = {} if number % 3 else {number // 3: True}
+            files.add(frame(number, *instances, lost=lost), A2D)
+            assert len(files._tracks) <= 2
     tracks = load(tmp_path, "tracks.json")
     assert [track["track_id"] for track in tracks] == list(range(1, 22))
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(outputs.RESULTS)
+
+
+def test_a_lost_track_rests_and_what_is_of_no_track_is_in_the_detections_alone(tmp_path):
+    with outputs.opened(str(tmp_path), reader()) as files:
+        for number in range(1, 13):
+            seen = [(1, 17, 0.5, BOX)] if number in (1, 2, 12) else []
+            lost = {1: False} if number == 5 else {}
+            files.add(frame(number, *seen, (0, 77, 0.25, OTHER), lost=lost), A2D)
+    (track,) = load(tmp_path, "tracks.json")
+    assert [row["frame"] for row in track["frames"]] == [1, 2, 12]
+    assert (track["start_second"], track["end_second"], track["mean_score"]) == (0, 1.2, 0.5)
+    spans = [(a["start_second"], a["end_second"]) for a in track["actions"]]
+    assert spans == [(0, 0.2), (1.1, 1.2)]
+    assert (tmp_path / "summary.csv").read_text().splitlines()[1:] == [
+        "1,adult,running,0.0,0.2,1,2,0.5",
+        "1,adult,running,1.1,1.2,12,12,0.5",
+    ]
+    results = load(tmp_path, "detections.json")
+    assert [(r["image_id"], r["track_id"]) for r in results] == [
+        *((1, 1), (1, 0), (2, 1)),
+        *((number, 0) for number in range(2, 12)),
+        *((12, 1), (12, 0)),
+    ]
+    ((*_, seconds, share, bouts, _, _),) = tables.time_budget(tables.read([tmp_path]))
+    assert (seconds, share, bouts) == (0.3, 1, 2)
+    (found,) = predictions.read(tmp_path).tracks
+    assert [shape.frame for shape in found.shapes] == [1, 2, 12]
 
 
 @pytest.mark.parametrize("name", ["index.html", "video.json", "label_maps/VID/1.png"])

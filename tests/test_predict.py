@@ -15,11 +15,12 @@ from pycocotools import mask as rle_tools
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
-from a2d_tf.ops import visualize
+from a2d_tf.ops import tracking, visualize
 from a2d_tf.video import outputs, streaming, video_files
 from a2d_tf.video.predictor import Predictor
 
 pytestmark = pytest.mark.slow
+OWN = tracking.Linking(window=1)  # the network's own answer
 
 
 def read_back(path):
@@ -128,7 +129,7 @@ def predict(predictor, reader, folder, *span, **options):
 
 def test_a_window_of_one_is_the_networks_own_answer(predictor, film, tmp_path):
     own = list(streaming.answers(predictor, video_files.Reader(film)))
-    _, results = predict(predictor, video_files.Reader(film), tmp_path, window=1)
+    _, results = predict(predictor, video_files.Reader(film), tmp_path, linking=OWN)
     assert check_agreement(tmp_path, range(1, 8), (96, 144), True) == sum(
         len(f.codes) for _, f in own
     )
@@ -147,7 +148,7 @@ def test_seconds_are_a_players_at_a_varying_rate(predictor, tmp_path):
     span = streaming.Span.of_seconds(reader, 0.5, 1.2)
     first, last = np.searchsorted(times, (0.5, 1.2))
     assert (span.first, span.last) == (first, last)
-    count, _ = predict(predictor, reader, tmp_path / "out", span, window=1)
+    count, _ = predict(predictor, reader, tmp_path / "out", span, linking=OWN)
     assert check_agreement(tmp_path / "out", range(first + 1, last + 1), (96, 144)) and count > 3
     with pytest.raises(InputError, match="no frame of the video lies between --start and --end"):
         predict(predictor, reader, tmp_path / "none", streaming.Span(17, 19))
@@ -189,7 +190,7 @@ def test_command_line_of_part_of_a_folder_of_images(saved_model, predictor, film
     assert sorted(p.name for p in output.iterdir()) == sorted(outputs.RESULTS)
     check_agreement(output, (3, 5), (96, 144))
     reader, span = video_files.Reader(images), streaming.Span(2, 6, 2)
-    _, own = predict(predictor, reader, tmp_path / "own", span, window=3)
+    _, own = predict(predictor, reader, tmp_path / "own", span, linking=tracking.Linking(3))
     found = json.loads((output / "detections.json").read_text())
     names = ("image_id", "category_id", "track_id")
     assert found and [[r[n] for n in names] for r in found] == [[r[n] for n in names] for r in own]

@@ -36,7 +36,7 @@ def ids(frames):
 
 def labels(frames, window):
     """(codes, scores) of the first instance of each frame."""
-    followed = list(tracking.follow(enumerate(frames), A2D, window))
+    followed = list(tracking.follow(enumerate(frames), A2D, tracking.Linking(window)))
     assert [number for number, *_ in followed] == list(range(len(frames)))
     return [f[3][0] for f in followed], [f[4][0] for f in followed]
 
@@ -119,7 +119,7 @@ def test_an_action_that_another_actor_does_is_out_of_question():
         frame(sight(at(10), ADULT, WALKING, 0.3)),
         frame(sight(at(10), BALL, ROLLING, 0.9, 0.5)),
     ]
-    followed = list(tracking.follow(enumerate(frames), A2D, 5))
+    followed = list(tracking.follow(enumerate(frames), A2D, tracking.Linking(5)))
     assert [f[3].tolist() for f in followed] == [[36]] * 3 and 38 not in A2D.codes
     assert followed[0][4] == pytest.approx([(0 + 0 + 0.9 * 0.5) / 3])
 
@@ -127,8 +127,9 @@ def test_an_action_that_another_actor_does_is_out_of_question():
 def test_actions_of_joint_labels_count_as_if_they_summed_to_one():
     one, two = sight(at(10), action=RUNNING), sight(at(10), action=RUNNING)
     tenth = (*one[:4], one[4] * np.float32(0.1), one[5])
-    followed = tracking.follow(zip("ab", [frame(tenth), frame(two)]), A2D, 3, joint=True)
-    rows = [(int(codes[0]), float(scores[0])) for *_, codes, scores in followed]
+    pairs = zip("ab", [frame(tenth), frame(two)])
+    followed = tracking.follow(pairs, A2D, tracking.Linking(3), joint=True)
+    rows = [(int(codes[0]), float(scores[0])) for *_, codes, scores, _ in followed]
     assert [code for code, _ in rows] == [17, 17]
     assert [score for _, score in rows] == pytest.approx([0.48, 0.48])
 
@@ -152,13 +153,13 @@ def test_answers_wait_for_half_a_window_and_no_longer():
             read += 1
             yield read, frame(sight(at(10)))
 
-    followed = tracking.follow(endless(), A2D, 9)
+    followed = tracking.follow(endless(), A2D)
     for count in range(1, 100):
         assert next(followed)[0] == count and read == count + 4
 
 
 def test_memory_is_that_of_the_window():
-    tracker = tracking.Tracker(A2D, 9)
+    tracker = tracking.Tracker(A2D)
     for t in range(300):
         flicker = sight(at(40 + 25 * (t % 2), 5 + 12 * (t % 3), 10))
         tracks = tracker.add(frame(sight(at(5)), flicker))

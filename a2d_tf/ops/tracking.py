@@ -2,25 +2,27 @@
 
 Linking is greedy on the IoU of masks between one answered frame and the next, as in tracking by
 detection (Bochinski et al., AVSS 2017; Bewley et al., ICIP 2016); it needs no motion model.
-Memory does not grow with the video.
+Where the number of individuals is known, what was lost is linked to its track again, wherever it
+is found. Memory does not grow with the video.
 """
 
 from __future__ import annotations
 
 import collections
 import dataclasses
+import math
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from pycocotools import mask as rle_tools
 
+from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
 
-PATIENCE = 8  # answered frames in a row that an actor may be missing and still keep its id
 MIN_IOU = 0.3  # of an actor's mask with its last one
 MIN_IOU_OTHER = 0.5  # the same, where the network now takes it for another kind of actor
-WINDOW = 9
+GHOST = 0.5  # share of a mask in another, or of the other in it, from which both are one individual
 LEAD = 1.5  # how many times the evidence for another label must be that for the one so far
 
 
@@ -29,94 +31,200 @@ Found = TypeVar("Found")
 [N], masks (N RLEs), actor_scores [N, |X|], action_scores [N, |Y|]."""
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(frozen=True)
+class Linking:
+    """How instances are linked.
+
+    Attributes:
+      window: answered frames from which a track's label is read; 1 is the network's own answer.
+      patience: answered frames in a row that may miss an actor before its track is lost.
+      max_tracks: the number of individuals, such as "4" or "mouse=2,wheel=1"; actors that are not
+        named have any number. None: a track that is lost ends, and the actor begins another.
+    """
+
+    window: int = 9
+    patience: int = 8
+    max_tracks: str | None = None
+
+    def limits(self, labels: LabelSpace) -> tuple[list[int], list[float]]:
+        """Return (the group of each actor, the most tracks of each group).
+
+        Instances are linked within a group: a named actor alone, or all others.
+
+        Raises:
+          InputError: `max_tracks` is no number of individuals, or names no actor of `labels`.
+        """
+        groups, most = [0] * len(labels.actors), [math.inf]
+        for part in self.max_tracks.split(",") if self.max_tracks else ():
+            actor, equals, count = part.rpartition("=")
+            known = actor in labels.actors or part == self.max_tracks and not equals
+            if not known or not count.isdecimal() or int(count) < 1:
+                raise InputError(
+                    f"--max_tracks={self.max_tracks}: '{part}' is no number of individuals; give "
+                    f"one for all, or ACTOR=NUMBER with actors of {', '.join(labels.actors)}"
+                )
+            if equals:
+                groups[labels.actors.index(actor)] = len(most)
+                most.append(int(count))
+            else:
+                most[0] = int(count)
+        return groups, most
+
+
+LINKING = Linking()
+
+
+@dataclasses.dataclass(eq=False)
 class Track:
     """An actor while it is followed.
 
     Attributes:
       id: 1, 2, ... in the order of appearance.
+      group: of `Linking.limits`.
       detections: (index, code, score, p(actor) [|X|], p(action) [|Y|]), the newest last.
       seen: index of the answered frame where it was last seen.
-      box: [y1, x1, y2, x2] where it was last seen.
-      mask: RLE of the same.
+      place: its box [y1, x1, y2, x2] and its RLE where it was last seen.
       label: the code that was last read for it; None before that.
     """
 
     id: int
+    group: int
     detections: collections.deque
-    seen: int = 0
-    box: Any = None
-    mask: Any = None
+    seen: int = -1
+    place: Any = None
     label: int | None = None
+
+
+class _Sight(NamedTuple):
+    """An instance; fields as of a Track, and its actor as a 0-based index."""
+
+    actor: int
+    group: int
+    place: tuple
+    detection: tuple
 
 
 class Tracker:
     """Assigns the instances of one frame after another to tracks.
 
-    Args:
-      window: answered frames from which a label is read.
+    Attributes:
+      lost: {id of each track that was lost by the newest frame: whether it has ended}; where the
+        number of individuals is known, it may be found again.
     """
 
-    def __init__(self, labels: LabelSpace, window: int = WINDOW):
-        self._labels, self._window = labels, window
+    def __init__(self, labels: LabelSpace, linking: Linking = LINKING):
+        self._labels, self._linking = labels, linking
+        self._groups, self._most = linking.limits(labels)
         self._tracks: list[Track] = []
-        self._frames, self._ids = 0, 0
+        self._index, self._ids = -1, 0
+        self.lost: dict[int, bool] = {}
 
-    def add(self, instances: Any) -> list[Track]:
+    def add(self, instances: Any) -> list[Track | None]:
         """Follow the actors into the next answered frame.
 
         An instance goes to the track with whose last mask it has the highest IoU, first among those
         of its own kind of actor, then among others. The instances that are left begin a track.
+        Where the number of individuals is known, a second instance of one of them does not, and
+        once there are as many tracks, the nearest that this frame misses goes on instead.
 
         Args:
-          instances: N, with masks as RLEs.
+          instances: N, with masks as RLEs, by descending p(actor).
 
         Returns:
-          the track of each instance.
+          the track of each instance; None if it is none of the individuals.
         """
-        index, self._frames = self._frames, self._frames + 1
-        self._tracks = [t for t in self._tracks if index - t.seen <= PATIENCE + 1]
-        owners = self._match(instances)
-        for i, owner in enumerate(owners):
-            if owner is None:
+        self._index += 1
+        last = self._index - self._linking.patience - 1  # tracks that were seen before it are lost
+        self.lost = {t.id: not self._is_limited(t) for t in self._tracks if t.seen == last - 1}
+        self._tracks = [track for track in self._tracks if not self.lost.get(track.id)]
+        followed = [track for track in self._tracks if track.seen >= last]
+        sights = list(self._sights(instances))
+        owners: list[Track | None] = [None] * len(sights)
+        self._link(owners, sights, followed, self._alike(sights, followed))
+        left = []
+        for i, sight in enumerate(sights):
+            if owners[i] or any(self._is_ghost(sight, track, last) for track in self._tracks):
+                continue
+            if sum(track.group == sight.group for track in self._tracks) < self._most[sight.group]:
                 self._ids += 1
-                owner = owners[i] = Track(self._ids, collections.deque(maxlen=self._window))
-                self._tracks.append(owner)
-            owner.seen, owner.box, owner.mask = index, instances.boxes[i], instances.masks[i]
-            code, score = int(instances.codes[i]), float(instances.scores[i])
-            shares = instances.actor_scores[i], instances.action_scores[i]
-            owner.detections.append((index, code, score, *shares))
+                detections: collections.deque = collections.deque(maxlen=self._linking.window)
+                self._tracks.append(Track(self._ids, sight.group, detections))
+                owners[i] = self._append(self._tracks[-1], sight)
+            else:
+                left.append(i)
+        pairs = [
+            (_distance(sights[i].place, track.place), track.id, i, k)
+            for i in left
+            for k, track in enumerate(self._tracks)
+            if track.group == sights[i].group
+        ]
+        self._link(owners, sights, self._tracks, pairs)
         return owners
 
-    def _match(self, instances):
-        """The track of each instance, or None."""
-        owners, tracks = [None] * len(instances.boxes), self._tracks
-        actors = self._labels.split(np.asarray(instances.codes))[0]
-        kinds = [_actor(track.detections, self._labels) + 1 for track in tracks]
-        iou = _iou(instances, tracks)
-        pairs = []
+    def _sights(self, instances):
+        columns = zip(
+            instances.codes.tolist(),
+            instances.scores.tolist(),
+            instances.actor_scores,
+            instances.action_scores,
+        )
+        for place, detection in zip(zip(instances.boxes, instances.masks), columns):
+            actor = self._labels.split(detection[0])[0] - 1
+            yield _Sight(actor, self._groups[actor], place, (self._index, *detection))
+
+    def _is_limited(self, track):
+        return math.isfinite(self._most[track.group])
+
+    def _alike(self, sights, tracks):
+        """Yield (..., i, k), the best first when sorted, where sight i may be of track k."""
+        kinds = [_actor(track.detections, self._labels) for track in tracks]
+        iou = _overlaps([sight.place for sight in sights], [track.place for track in tracks])
         for i, k in zip(*np.nonzero(iou >= MIN_IOU)):
-            same = actors[i] == kinds[k]
-            if same or iou[i, k] >= MIN_IOU_OTHER:
-                pairs.append((not same, -iou[i, k], tracks[k].id, i, k))
-        taken = set()
-        for _, _, _, i, k in sorted(pairs):
-            if owners[i] is None and k not in taken:
-                owners[i] = tracks[k]
-                taken.add(k)
-        return owners
+            same = sights[i].actor == kinds[k]
+            if sights[i].group == tracks[k].group and (same or iou[i, k] >= MIN_IOU_OTHER):
+                yield not same, -iou[i, k], tracks[k].id, i, k
+
+    def _is_ghost(self, sight, track, last):
+        """Whether a sight is a second one of an individual, or an individual that is mistaken."""
+        if not self._is_limited(track):
+            return False
+        if track.group != sight.group:
+            near = track.seen >= last
+            return near and _overlaps([sight.place], [track.place])[0, 0] >= MIN_IOU_OTHER
+        one, two = [sight.place], [track.place]
+        inside = max(_overlaps(one, two, True)[0, 0], _overlaps(two, one, True)[0, 0])
+        return track.seen == self._index and inside >= GHOST
+
+    def _link(self, owners, sights, tracks, pairs):
+        """Give sights i their tracks k that this frame misses, the best (..., i, k) first."""
+        for *_, i, k in sorted(pairs):
+            if owners[i] is None and tracks[k].seen < self._index:
+                owners[i] = self._append(tracks[k], sights[i])
+
+    def _append(self, track, sight):
+        track.seen, track.place = self._index, sight.place
+        track.detections.append(sight.detection)
+        return track
 
 
-def _iou(instances, tracks):
-    """IoU of instances and tracks [N, K]: of their masks, of their boxes where a mask is empty."""
-    if not len(instances.boxes) or not tracks:
-        return np.zeros((len(instances.boxes), len(tracks)))
-    masks = list(instances.masks), [track.mask for track in tracks]
-    boxes = [
-        np.float64([[x1, y1, x2 - x1, y2 - y1] for y1, x1, y2, x2 in side])
-        for side in (instances.boxes, [track.box for track in tracks])
-    ]
-    crowd = [0] * len(tracks)
+def _distance(place, other):
+    """The distance between the centres of two places, pixels."""
+    (y1, x1, y2, x2), (v1, u1, v2, u2) = (np.float64(box) for box, _ in (place, other))
+    return math.hypot(y1 + y2 - v1 - v2, x1 + x2 - u1 - u2) / 2
+
+
+def _overlaps(places, others, of_one=False):
+    """IoU of places [N, K]: of their masks, of their boxes where a mask is empty.
+
+    `of_one`: not IoU, but the share of each of `places` that lies in each of `others`.
+    """
+    if not places or not others:
+        return np.zeros((len(places), len(others)))
+    boxes, masks = (
+        [[place[part] for place in side] for side in (places, others)] for part in (0, 1)
+    )
+    boxes = [np.float64([[x1, y1, x2 - x1, y2 - y1] for y1, x1, y2, x2 in side]) for side in boxes]
+    crowd = [int(of_one)] * len(others)
     empty = [rle_tools.area(side) == 0 for side in masks]
     return np.where(
         empty[0][:, None] | empty[1], rle_tools.iou(*boxes, crowd), rle_tools.iou(*masks, crowd)
@@ -180,10 +288,10 @@ def read_label(
 def follow(
     answers: Iterable[tuple[Any, Found]],
     labels: LabelSpace,
-    window: int = WINDOW,
+    linking: Linking = LINKING,
     *,
     joint: bool = False,
-) -> Iterator[tuple[Any, Found, np.ndarray, np.ndarray, np.ndarray]]:
+) -> Iterator[tuple[Any, Found, np.ndarray, np.ndarray, np.ndarray, dict[int, bool]]]:
     """Add tracks and steady labels to the instances of every answered frame.
 
     The label of an instance is read from the track's detections in the `window` frames around it,
@@ -191,28 +299,31 @@ def follow(
 
     Args:
       answers: (frame, its instances with masks as RLEs), in order.
-      window: answered frames; 1 is the network's own answer.
+      linking: how instances are linked.
       joint: as for `read_label`.
 
     Yields:
-      (frame, instances, ids int [N], codes int [N], scores float [N]) in the same order.
+      (frame, instances, ids int [N], codes int [N], scores float [N], `Tracker.lost`) in the same
+      order. An instance that is none of the individuals has id 0 and the network's own label.
     """
-    tracker = Tracker(labels, window)
+    tracker, window = Tracker(labels, linking), linking.window
     waiting: collections.deque = collections.deque()
     ahead = window // 2
 
     def labelled():
-        index, frame, instances, tracks = waiting.popleft()
+        index, frame, instances, tracks, lost = waiting.popleft()
         first, last = index + ahead - window + 1, index + ahead
-        codes, scores = np.zeros(len(tracks), np.int64), np.zeros(len(tracks))
+        ids = np.array([track.id if track else 0 for track in tracks], np.int64)
+        codes, scores = np.array(instances.codes, np.int64), np.array(instances.scores, np.float64)
         for i, track in enumerate(tracks):
-            detections = [x for x in track.detections if first <= x[0] <= last]
-            codes[i], scores[i] = read_label(detections, labels, track.label, joint)
-            track.label = int(codes[i]) if window > 1 else None
-        return frame, instances, np.array([track.id for track in tracks], np.int64), codes, scores
+            if track:
+                detections = [x for x in track.detections if first <= x[0] <= last]
+                codes[i], scores[i] = read_label(detections, labels, track.label, joint)
+                track.label = int(codes[i]) if window > 1 else None
+        return frame, instances, ids, codes, scores, lost
 
     for index, (frame, instances) in enumerate(answers):
-        waiting.append((index, frame, instances, tracker.add(instances)))
+        waiting.append((index, frame, instances, tracker.add(instances), tracker.lost))
         if len(waiting) > ahead:
             yield labelled()
     while waiting:

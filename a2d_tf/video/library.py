@@ -264,7 +264,7 @@ class Request:
     """What is predicted of each video of a library, and written of it.
 
     Attributes:
-      start, end, every, window: as for `Predictor.video`.
+      start, end, every, linking: as for `Predictor.video`.
       kinds: those of `predictions.KINDS` that are written.
       model: of `model`.
       settings: further settings that tell predictions apart, as {flag: value}.
@@ -274,7 +274,7 @@ class Request:
     start: float = 0.0
     end: float | None = None
     every: int = 1
-    window: int = tracking.WINDOW
+    linking: tracking.Linking = tracking.LINKING
     kinds: tuple[str, ...] = tuple(KINDS)
     model: dict[str, str] = dataclasses.field(default_factory=dict)
     settings: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -286,8 +286,9 @@ class Request:
         `bytes` and `digest`, of the sizes, first and last bytes of its files, are None if the
         video, or the file that a link leads to, is gone.
         """
-        span = {name: getattr(self, name) for name in ("start", "end", "every", "window")}
-        settings = {**span, "results": ",".join(self.kinds), **self.settings}
+        span = {"start": self.start, "end": self.end, "every": self.every}
+        linking = dataclasses.asdict(self.linking)
+        settings = {**span, **linking, "results": ",".join(self.kinds), **self.settings}
         try:
             size, digest = _content(frames.files(job.path, video_files.IMAGES))
         except OSError:
@@ -401,7 +402,7 @@ def predict_video(
             kinds=request.kinds,
             record=request.record(job),
             progress=progress,
-            window=request.window,
+            linking=request.linking,
         )
     except outputs.OutputError:
         # Where another process has finished it meanwhile, its folder cannot be replaced.

@@ -23,7 +23,7 @@ from a2d_tf.core.files import hidden_folder, no_formulas, replace_folder, write_
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.core.workers import in_threads, stop_on_signal
 from a2d_tf.evaluation import box_data
-from a2d_tf.ops import tracking, visualize
+from a2d_tf.ops import visualize
 from a2d_tf.video import streaming
 from a2d_tf.video.predictions import KINDS, RECORD, RESULTS, VIDEO, read_facts
 from a2d_tf.video.video_files import OutputError, Reader, Writer
@@ -68,7 +68,7 @@ def predict(
       span: the frames to answer.
       kinds, record: as for `opened`; with a record, a signal discards the frames so far.
       progress: what the bar is called; None for no bar.
-      **options: `window` of `streaming.watch`.
+      **options: `linking` of `streaming.watch`.
 
     Returns:
       (the predictor, frames written, whether a signal ended it).
@@ -213,6 +213,7 @@ class Outputs:
     index.html          a page to look at: the overlay above a timeline of the tracks
 
     The first two hold the network's own answer to each frame, the others the labels of the tracks.
+    Instances of no track are in the first two alone; their `track_id` is 0.
     Tracks and rows of the summary are in the order in which they ended.
 
     Args:
@@ -229,7 +230,7 @@ class Outputs:
         self.boxes_alone = False  # see `predictions.Facts`
         self._labels: LabelSpace | None = None
         self._begin = self._until = 0.0  # seconds, of what was added
-        self._tracks: dict[int, _Track] = {}  # by id, those that may be seen again
+        self._tracks: dict[int, _Track] = {}  # by id, those that have not ended
         if "label_maps" in kinds:
             os.mkdir(self._path("label_maps"))
         self._detections = _List(self._path("detections"))
@@ -251,6 +252,7 @@ class Outputs:
         if self._labels is None:
             self._labels, self._begin = labels, frame.seconds
         self._until = frame.until
+        self._lose(frame.lost)
         if self._video:
             self._video.write(_drawn(frame, labels), frame.seconds)
         instances = frame.instances
@@ -270,20 +272,18 @@ class Outputs:
             margin, other = instances.runner_up(i, labels)
             doubt = {"track_id": identity, "runner_up": other, "margin": round(margin, 4)}
             self._detections.next().write(json.dumps({**result, **doubt}).encode())
-            if identity not in self._tracks:
-                self._tracks[identity] = _Track(identity, labels, self._folder)
-            row = {"category_id": code, "score": round(score, 6), "bbox": result["bbox"]}
-            ended = self._tracks[identity].add(self.frames, frame, row)
-            if ended:
-                self._rows.writerow(no_formulas(ended))
-        self._end(self.frames - tracking.PATIENCE - 1)
+            if identity:
+                if identity not in self._tracks:
+                    self._tracks[identity] = _Track(identity, labels, self._folder)
+                row = {"category_id": code, "score": round(score, 6), "bbox": result["bbox"]}
+                self._rows.writerows(self._tracks[identity].add(frame, row))
 
-    def _end(self, last):
-        """Write the tracks that were last seen in the answered frame `last` or before it."""
-        for identity in [i for i, track in self._tracks.items() if track.seen <= last]:
-            track = self._tracks.pop(identity)
-            self._rows.writerow(no_formulas(track.end()))
-            track.write(self._ended.next())
+    def _lose(self, lost):
+        """End the actions of lost tracks, {id: whether the track has ended}; write what ended."""
+        for identity, has_ended in lost.items():
+            self._rows.writerows(self._tracks[identity].end())
+            if has_ended:
+                self._tracks.pop(identity).write(self._ended.next())
 
     def _describe(self, labels):
         """Write what the video is, and the page of what was found in it."""
@@ -312,7 +312,7 @@ class Outputs:
         with self._summary, self._ended, self._detections:
             if self._video:
                 self._video.close()
-            self._end(self.frames)
+            self._lose(dict.fromkeys(list(self._tracks), True))
         if kind is None and self._labels:
             try:
                 self._describe(self._labels)
@@ -323,6 +323,7 @@ class Outputs:
 def _drawn(frame, labels):
     """The frame as the overlay shows it."""
     order = np.argsort(frame.scores, kind="stable")  # the best one is drawn last, on top
+    order = order[frame.tracks[order] > 0]
     return visualize.draw_instances(
         frame.image,
         frame.instances.boxes[order],
@@ -362,34 +363,35 @@ class _Track:
     def __init__(self, identity: int, labels: LabelSpace, folder: str):
         self._id, self._labels = identity, labels
         self._actors: collections.Counter[int] = collections.Counter()
-        self._scores, self.seen = 0.0, 0
+        self._scores = 0.0
         self._first = self._last = (0, 0.0)  # frame, second
-        # The action in progress: [code, begin, end, sum of scores, frames].
+        # The action in progress, [code, begin, end, sum of scores, frames]; empty while it is lost.
         self._action: list = []
         # Both grow with the video; beyond a size they move to disk.
         self._frames, self._actions = (
             tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=folder) for _ in range(2)
         )
 
-    def add(self, index: int, frame: streaming.VideoFrame, result: dict[str, Any]) -> list | None:
-        """Append an instance."""
-        code, score, row = result["category_id"], result["score"], None
+    def add(self, frame: streaming.VideoFrame, result: dict[str, Any]) -> list[list]:
+        """Append an instance; returns the row of the summary of an action that it ends, if any."""
+        code, score = result["category_id"], result["score"]
         begin, end = (frame.number, frame.seconds), (frame.number, frame.until)
-        if not self._action:
+        if not self._actors:
             self._first = begin
-        elif self._action[0] != code:
-            row = self.end()
+        rows = self.end() if self._action[:1] != [code] else []
         if not self._action:
             self._action = [code, begin, end, 0.0, 0]
         self._action[2:] = end, self._action[3] + score, self._action[4] + 1
         self._actors[self._labels.split(code)[0]] += 1
         self._scores += score
-        self._last, self.seen = end, index
+        self._last = end
         _append(self._frames, {"frame": frame.number, **result})
-        return row
+        return rows
 
-    def end(self) -> list:
-        """End the action in progress; returns its row of the summary."""
+    def end(self) -> list[list]:
+        """End the action in progress; returns its row of the summary, none while it is lost."""
+        if not self._action:
+            return []
         code, begin, end, scores, count = self._action
         self._action = []
         actor, action = self._labels.split(code)
@@ -401,7 +403,7 @@ class _Track:
             round(scores / count, 6),
         ]
         _append(self._actions, {"category_id": code, **dict(zip(COLUMNS[1:], row[1:]))})
-        return row
+        return [no_formulas(row)]
 
     def write(self, file: BinaryIO) -> None:
         """Write an ended track as a JSON object to a binary file, and release its rows."""

@@ -159,7 +159,7 @@ class Predictor:
         start: float = 0.0,
         end: float | None = None,
         every: int = 1,
-        window: int = tracking.WINDOW,
+        **linking: Any,
     ) -> Iterator[streaming.VideoFrame]:
         """Predict the frames of a video, one after the other, with tracks.
 
@@ -169,20 +169,21 @@ class Predictor:
           path: a video file, a folder of images, or the index of a camera, such as "0".
           start, end: seconds; frames that begin in [start, end) are answered.
           every: answer one of so many frames; flow still comes from neighbouring frames.
-          window: answered frames from which a track's label is read; 1 is the network's own answer.
+          **linking: `window`, `patience` and `max_tracks` of `tracking.Linking`.
 
         Yields:
           a VideoFrame for each answered frame, in order.
 
         Raises:
-          InputError: a video or a frame that cannot be read, a time that is not finite, or `every`
-            or `window` below 1.
+          InputError: a video or a frame that cannot be read, a time that is not finite, `every`
+            or `window` below 1, or a `max_tracks` that does not fit the labels.
         """
-        if every < 1 or window < 1:
-            raise InputError(f"every={every}, window={window}: both are 1 or more")
+        options = tracking.Linking(**linking)
+        if every < 1 or options.window < 1:
+            raise InputError(f"every={every}, window={options.window}: both are 1 or more")
         reader = video_files.Reader(path)
         span = streaming.Span.of_seconds(reader, start, end, every)
-        yield from streaming.watch(self, reader, span, window)
+        yield from streaming.watch(self, reader, span, options)
 
     def frame(self, rgb: np.ndarray, flow: np.ndarray) -> Features:
         """Compute the backbones' features of a frame.

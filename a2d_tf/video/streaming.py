@@ -11,7 +11,7 @@ import contextlib
 import dataclasses
 import itertools
 import math
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -38,10 +38,12 @@ class VideoFrame:
       seconds: time at which the frame begins, as a player shows it.
       image: RGB uint8 [H, W, 3].
       instances: the network's own answer; N instances.
-      tracks: int64 [N], the track of each instance; an actor keeps its number.
+      tracks: int64 [N], the track of each instance; an actor keeps its number. 0 is no track, where
+        the number of individuals is known.
       codes: int64 [N], the label of the track in this frame; steadier than `instances.codes`.
       scores: float64 [N], of `codes`.
       until: time at which the next frame of the video begins, or the last one ends.
+      lost: as of `tracking.Tracker`.
     """
 
     number: int
@@ -52,6 +54,7 @@ class VideoFrame:
     codes: np.ndarray
     scores: np.ndarray
     until: float
+    lost: Mapping[int, bool]
 
     @property
     def label_map(self) -> np.ndarray:
@@ -219,7 +222,7 @@ def watch(
     predictor: Predictor,
     reader: video_files.Reader,
     span: Span = EVERY_FRAME,
-    window: int = tracking.WINDOW,
+    linking: tracking.Linking = tracking.LINKING,
     *,
     stops: Sequence[Any] = (),
 ) -> Iterator[VideoFrame]:
@@ -232,14 +235,14 @@ def watch(
       predictor: of the video's instances.
       reader: the video.
       span: the frames to answer.
-      window: answered frames from which a track's label is read; 1 is the network's own answer.
+      linking: how instances are linked.
       stops: the video ends as soon as this is not empty.
 
     Yields:
       the frames of `span`, in order.
 
     Raises:
-      InputError: a frame that cannot be read.
+      InputError: a frame that cannot be read, or as of `tracking.Linking.limits`.
     """
     facts, labels = predictor.facts, predictor.labels
     far = reach(facts)
@@ -261,9 +264,10 @@ def watch(
 
     def followed():
         joint = facts["label_mode"] != "decoupled"
-        tracked = tracking.follow(chosen(), labels, window, joint=joint)
-        for number, answer in zip(itertools.count(span.first + 1, span.every), tracked):
-            yield VideoFrame(number, reader.seconds(number - 1), *answer, reader.seconds(number))
+        tracked = tracking.follow(chosen(), labels, linking, joint=joint)
+        for number, (*answer, lost) in zip(itertools.count(span.first + 1, span.every), tracked):
+            begin, until = reader.seconds(number - 1), reader.seconds(number)
+            yield VideoFrame(number, begin, *answer, until, lost)
 
     yield from _ahead(followed())
 

@@ -1,0 +1,198 @@
+"""Individuals: where their number is known, what was lost is linked to its track again."""
+
+import collections
+import types
+
+import cv2
+import numpy as np
+import pytest
+from test_tracking import CAT, DOG, at, frame, sight
+
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import A2D
+from a2d_tf.data import mini
+from a2d_tf.data.segmentations import encode_mask
+from a2d_tf.evaluation import tracks
+from a2d_tf.evaluation.metrics import over_time
+from a2d_tf.ops import tracking
+from a2d_tf.video import streaming
+from a2d_tf.video.predictor import Predictor
+
+
+def ids(frames, max_tracks, **options):
+    tracker = tracking.Tracker(A2D, tracking.Linking(max_tracks=max_tracks, **options))
+    return [[track and track.id for track in tracker.add(found)] for found in frames]
+
+
+def test_two_that_cross_keep_their_ids_and_a_third_has_none():
+    one = [sight(at(5 + 4 * t, 10)) for t in range(12)]
+    other = [sight(at(49 - 4 * t, 22)) for t in range(12)]
+    frames = [frame(a, b) if t % 2 else frame(b, a) for t, (a, b) in enumerate(zip(one, other))]
+    frames[8] = frame(sight(at(70, 40)), one[8], other[8])
+    assert ids(frames, "2") == [[1, 2], [2, 1]] * 4 + [[None, 2, 1], [2, 1], [1, 2], [2, 1]]
+
+
+@pytest.mark.parametrize("missed", [1, 8, 9, 50])
+@pytest.mark.parametrize("max_tracks, found", [(None, 3), ("3", 3), ("2", 1)])
+def test_after_a_gap_it_is_found_again_elsewhere(missed, max_tracks, found):
+    other = sight(at(60))
+    frames = [frame(sight(at(5)), other), *[frame(other)] * missed, frame(sight(at(35)), other)]
+    assert ids(frames, max_tracks)[-1] == [found, 2]
+
+
+def test_a_lost_one_takes_no_neighbour_by_the_place_where_it_was():
+    """The place says nothing once patience has ended; the other walks over it and stays itself."""
+    frames = [frame(sight(at(10)), sight(at(60)))]
+    frames += [frame(sight(at(60 - 5 * t))) for t in range(1, 11)]
+    assert ids(frames, "2", patience=3) == [[1, 2], *[[2]] * 10]
+    assert ids([*frames, frame(sight(at(10)), sight(at(40, 40)))], "2", patience=3)[-1] == [2, 1]
+
+
+def test_the_nearest_of_those_that_are_missed_goes_on():
+    first = frame(sight(at(5)), sight(at(35)), sight(at(65)))
+    assert ids([first, frame(sight(at(65)), sight(at(24, 40)))], "3")[1] == [3, 2]
+    assert ids([first, frame(sight(at(60, 40)), sight(at(38, 40)))], "3")[1] == [3, 2]
+
+
+@pytest.mark.parametrize(
+    "box, expected", [(at(10, 20), None), (at(10, 21), 2), ([12, 12, 18, 18], None)]
+)
+def test_a_ghost_has_no_track_beside_its_animal(box, expected):
+    """Half of the smaller mask lies on the animal's, or 9 rows of 20, or all."""
+    assert ids([frame(sight(at(10)), sight(box))] * 4, "2") == [[1, expected]] * 4
+
+
+def test_each_kind_has_its_own_number():
+    dog, cat = sight(at(10), DOG), sight(at(60), CAT)
+    frames = [frame(dog, cat), frame(dog), frame(sight(at(10), CAT)), frame(cat, cat)]
+    frames += [frame(dog, sight(at(35), CAT), sight(at(35, 40), DOG))]
+    assert ids(frames, "dog=1,cat=1") == [[1, 2], [1], [None], [2, None], [1, 2, None]]
+    assert ids(frames, "dog=1") == [[1, 2], [1], [None], [2, 3], [1, 4, None]]
+
+
+@pytest.mark.parametrize("text", ["0", "two", "dog", "mouse=2", "dog=1,2", "dog=", "=1", "dog=-1"])
+def test_what_is_no_number_of_individuals_is_named(text):
+    with pytest.raises(InputError, match=f"--max_tracks={text}"):
+        tracking.Linking(max_tracks=text).limits(A2D)
+
+
+def test_memory_does_not_grow_with_the_video():
+    tracker = tracking.Tracker(A2D, tracking.Linking(max_tracks="3"))
+    for t in range(200):
+        tracker.add(frame(sight(at(5 * (t % 11), 5 + 12 * (t % 3), 10)), sight(at(60))))
+        assert len(tracker._tracks) <= 3
+
+
+def clips():
+    """(codes, {actor: mask} and picture of each frame) of ten drawn clips with several actors."""
+    plans = [plan for plan in mini.plan(60, seed=7) if len(plan.codes) > 1][:10]
+    scenes = [(plan, mini.Scene(plan)) for plan in plans]
+    return [
+        (
+            plan.codes,
+            list(map(scene.instances, range(plan.frames))),
+            [scene.image(i)[..., ::-1] for i in range(plan.frames)],
+        )
+        for plan, scene in scenes
+    ]
+
+
+def noisy(codes, truth, rng):
+    """Detections that jitter, are missed for 1 frame or for 9 to 14, are mistaken, have ghosts."""
+    gone, haunted = collections.Counter(), collections.Counter()
+    for masks in truth:
+        rows = []
+        for i, inside in masks.items():
+            gone[i] -= 1
+            haunted[i] -= 1
+            if gone[i] < 0 and rng.random() < 0.02:
+                gone[i] = int(rng.integers(9, 15))
+            if gone[i] >= 0 or rng.random() < 0.1:
+                continue
+            shift = np.float32([[1, 0, rng.integers(-3, 4)], [0, 1, rng.integers(-3, 4)]])
+            moved = cv2.warpAffine(inside.astype(np.uint8), shift, inside.shape[::-1])
+            wrong = rng.random() < 0.05
+            rows.append((rng.uniform(0.6, 1), rng.choice(A2D.codes) if wrong else codes[i], moved))
+            if haunted[i] < 0 and rng.random() < 0.1:
+                haunted[i] = int(rng.integers(3, 9))
+            if haunted[i] >= 0:  # the upper half, as the same or as any pair
+                ghost = inside.astype(np.uint8)
+                ghost[int(np.argwhere(inside)[:, 0].mean()) :] = 0
+                code = codes[i] if rng.random() < 0.5 else rng.choice(A2D.codes)
+                rows.append((rng.uniform(0.3, 0.8), code, ghost))
+        rows = sorted((row for row in rows if row[2].any()), key=lambda row: -row[0])
+        scores, codes_found, found = zip(*rows) if rows else [()] * 3
+        yield detections(np.array(scores), np.array(codes_found, int), found)
+
+
+def detections(scores, codes, masks):
+    boxes = [cv2.boundingRect(inside) for inside in masks]
+    boxes = np.float32([[y, x, y + h, x + w] for x, y, w, h in boxes]).reshape(-1, 4)
+    actors, actions = np.full((len(codes), 7), 0.05), np.full((len(codes), 9), 0.05)
+    for row, (score, code) in enumerate(zip(scores, codes)):
+        actors[row, code // 10 - 1], actions[row, code % 10 - 1] = score, 0.6
+    return types.SimpleNamespace(
+        **{"boxes": boxes, "codes": codes, "scores": 0.6 * scores, "actor_scores": actors},
+        **{"action_scores": actions, "masks": [encode_mask(inside) for inside in masks]},
+    )
+
+
+def followed(truth, found, max_tracks):
+    """The `tracks.Frame`s of a clip."""
+    frames = []
+    linking = tracking.Linking(max_tracks=max_tracks)
+    for masks, instances, own, codes, scores, _ in tracking.follow(zip(truth, found), A2D, linking):
+        rles, kept = [encode_mask(inside) for inside in masks.values()], np.flatnonzero(own)
+        true = tracks.Objects(np.array([*masks]), np.full(len(rles), 11), rles, np.ones(len(rles)))
+        seen = own[kept], codes[kept], [instances.masks[i] for i in kept], scores[kept]
+        frames.append(tracks.Frame(true, tracks.Objects(*seen)))
+    return frames
+
+
+def kinds(codes):
+    """As in "dog=2,cat=1"."""
+    counts = collections.Counter(A2D.actors[code // 10 - 1] for code in codes)
+    return ",".join(f"{actor}={count}" for actor, count in counts.items())
+
+
+def table(made):
+    """{how the number is given: (IDF1, HOTA, tracks)} over (codes, truth, found) of clips."""
+    rows = {}
+    for name, given in (
+        ("none", lambda codes: None),
+        ("all", lambda c: str(len(c))),
+        ("kinds", kinds),
+    ):
+        videos = [followed(truth, found, given(codes)) for codes, truth, found in made]
+        figures = over_time.of_classes(videos, "any", A2D)[1]
+        count = sum(len({t for f in video for t in f.found.tracks.tolist()}) for video in videos)
+        rows[name] = figures["idf1"], figures["hota"], count
+        print("{:6} IDF1 {:.1f} HOTA {:.1f} tracks {}".format(name, *rows[name]))
+    return rows
+
+
+def test_known_numbers_keep_identities_in_noisy_detections():
+    """The table of docs/prediction.md is what `pytest -s` prints of this test and the next."""
+    made = clips()
+    assert sum(len(codes) for codes, *_ in made) == 25
+    rows = table(
+        [
+            (codes, truth, list(noisy(codes, truth, np.random.default_rng(i))))
+            for i, (codes, truth, _) in enumerate(made)
+        ]
+    )
+    assert rows["all"][2] == 25
+    assert rows["all"][0] > rows["none"][0] + 15 and rows["kinds"][0] > rows["none"][0] + 12
+    assert rows["all"][1] > rows["none"][1] + 6 and rows["kinds"][1] > rows["none"][1] + 3
+
+
+@pytest.mark.slow
+def test_known_numbers_keep_identities_in_what_the_packed_model_finds():
+    model = Predictor.load("mini")
+    made = []
+    for codes, truth, images in clips()[:4]:
+        found = [instances for _, instances in streaming.answers(model, images)]
+        made.append((codes, truth, found))
+    rows = table(made)
+    assert rows["all"][2] == sum(len(codes) for codes, *_ in made) < rows["none"][2]
+    assert rows["all"][0] > rows["none"][0] and rows["all"][1] > rows["none"][1]
