@@ -31,7 +31,9 @@ def complaint(parse, *words):
 @pytest.mark.parametrize(
     "word, problem",
     [
-        ("--steps=many", "--steps=many"),
+        ("--steps=many", "--steps=many: no whole number"),
+        ("--steps=5 # five", "--steps=5 # five: no whole number"),
+        ("--learning_rate=0,001", "--learning_rate=0,001: no number"),
         ("--image_height=9999999", "in the range [32, 8192]"),
         ("--flow_norm=layer", "<same|frozen_bn|frozen_stats|bn|group_norm|none>"),
         ("--flip=maybe", "--flip=maybe"),
@@ -53,7 +55,7 @@ def test_a_wrong_word_is_named_with_its_flagfile_and_line(parse, tmp_path, word,
 
 def test_a_flagfile_that_cannot_be_used_is_named(parse, tmp_path):
     path = tmp_path / "f.flags"
-    for content in (None, b"--steps=\xff", f"--flagfile={path}\n".encode()):
+    for content in (None, b"steps=5", b"--steps=\xff", f"--flagfile={path}\n".encode()):
         if content:
             path.write_bytes(content)
         assert str(path) in complaint(parse, f"--flagfile={path}")

@@ -30,6 +30,12 @@ CONFIGS = (_PACKAGE if INSTALLED else _PACKAGE.parent) / "configs"
 
 SETTINGS = "settings, "  # begins the module names under which config.py defines its sections
 _HELP = {"help", "?", "helpshort", "h"}
+_WRONG = {
+    r"\('Non-boolean argument": "neither true nor false",
+    "invalid literal for int": "no whole number; write it in digits, as 900",
+    "could not convert string to float": "no number; write it with a point, as 0.001",
+}
+"""What absl and Python say of a wrong value, and what is said in its place."""
 _WIDTH = 100
 _LONGEST = 2000  # characters of a message
 
@@ -173,10 +179,10 @@ def parse(words: Sequence[str], flag_values: flags.FlagValues = flags.FLAGS) -> 
     try:
         return flag_values([words[0], *expanded])
     except (flags.Error, ValueError) as error:  # a ValueError where --noflag has a value
-        problem = re.sub(
-            r"\('Non-boolean argument.*", "neither true nor false", " ".join(str(error).split())
-        )
-        found = re.search(r"--(\w+(=.*?(?=[:\s]))?)", problem)
+        problem = " ".join(str(error).split())
+        for pattern, words in _WRONG.items():
+            problem = re.sub(f"{pattern}.*", words, problem)
+        found = re.search(r"--(\w+(=.*?(?=:\s| does not take|$))?)", problem)
         named = getattr(error, "flagname", found[1] if found else "")
         raise flags.Error(places.get(named, "") + problem) from error
 
@@ -211,11 +217,13 @@ def _flagfile(path, places, inside):
         raise flags.Error(f"--flagfile={path}: not a readable file of flags ({reason})") from error
     expanded = []
     for number, line in enumerate(map(str.strip, text.splitlines()), 1):
-        if line and not line.startswith(("#", "//")):
+        if line.startswith("-"):
             word = line.lstrip("-")
             for key in (word, word.partition("=")[0]):
                 places.setdefault(key, f"{path}, line {number}: ")
             expanded += _expanded([line], places, (*inside, path))
+        elif line and not line.startswith(("#", "//")):
+            raise flags.Error(f"{path}, line {number}: '{line}' is no flag; write --name=value")
     return expanded
 
 
