@@ -469,6 +469,7 @@ BROKEN = [
     (of_coco("annotations", value=[drawn(0, [])]), "x.json: annotations: none has a mask"),
     (of_coco("images", 0, "width", value=33), "x.json: images[0]: 'width' and 'height' say 33x24"),
     (of_coco("images", 0, "file_name", value="clip/7"), "x.json: images[0]: names frame 7, but"),
+    (of_coco("categories", 1, value={"id": 0, "name": "dog-run"}), "x.json: categories[1].id: 0"),
     (AUGMENTED, "x.json: images[1]: frame 2 of 'clip' is also"),
     (PHOTO, "result.json: images[0].file_name: "),
     (TWICE, "clip_00003.json: imagePath"),

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pathlib
+import shlex
 
 import cv2
 import numpy as np
@@ -104,17 +105,23 @@ def test_a_name_differs_from_anothers_by_more_than_blanks(tmp_path):
     assert matched(tmp_path, document(frame("clip_1_1"))) == {"clip_1_1": [1]}  # is missing
 
 
-def test_videos_by_size_and_number_of_frames(videos):
+def test_videos_by_size_and_number_of_frames(videos, tmp_path):
     assert matched(videos, document(frame(), frame_count=4)) == {"Clip 1": [1]}
     assert matched(videos, document(frame(), frame_count=5)) == {"far": [1]}
     assert matched(videos, document(frame(size=(24, 48)), frame_count=4)) == {"wide": [1]}
     with pytest.raises(InputError, match="task.json: names no video, and 0 of"):
         matched(videos, document(frame(), frame_count=6))
-    with pytest.raises(InputError, match="candidates: Clip 1, far, imgs, wide; say --annotations="):
+    with pytest.raises(InputError, match="candidates: Clip 1, far, imgs, wide; "):
         matched(videos, document(frame()))
+    # The error has words for the shell that name a video of the folder and the file.
+    (tmp_path / "an export.zip").touch()
+    with pytest.raises(InputError) as caught:
+        matched(videos, document(frame(), path=tmp_path / "an export.zip" / "task.json"))
+    named = shlex.split(str(caught.value).partition("--annotations=")[2])[0]
+    assert Export.parse(named) == Export(tmp_path / "an export.zip", "Clip 1")
     # Of two that fit, one is taken where another file names it.
     write_video(videos / "more.mp4", moving_frames(4, 24, 32, step=2))
-    with pytest.raises(InputError, match="and 2 of .*candidates: Clip 1, more; say"):
+    with pytest.raises(InputError, match="and 2 of .*candidates: Clip 1, more; "):
         matched(videos, document(frame(), frame_count=4))
     pair = document(frame(), frame_count=4), document(frame("more", 2))
     assert matched(videos, *pair) == {"Clip 1": [1], "more": [2]}

@@ -12,6 +12,7 @@ import dataclasses
 import os
 import pathlib
 import re
+import shlex
 import unicodedata
 from collections.abc import Iterable, Sequence
 
@@ -169,10 +170,11 @@ class Matcher:
         if len(fit) == 1:
             return fit[0]
         candidates = fit or free or self.names or ["VIDEO"]
+        named = shlex.quote(f"{candidates[0]}={_file(document.path)}")
         raise InputError(
             f"{document.path}: names no video, and {len(fit)} of {self.folder} have its size and "
-            f"number of frames; candidates: {_listed(candidates)}; say --annotations="
-            f"{candidates[0]}=PATH"
+            f"number of frames; candidates: {_listed(candidates)}; give each such file with its "
+            f"video, as --annotations={named} if that is the one"
         )
 
     def _measure(self, video: str) -> tuple[tuple[int, int], int] | None:
@@ -244,10 +246,14 @@ def _check_again(document: Document, other: Document) -> None:
         )
 
 
+def _file(path):
+    """The file of a document: of a zip's member the zip."""
+    return next((part for part in (path, *path.parents) if os.path.isfile(part)), path)
+
+
 def _remove_older(*paths: pathlib.PurePath) -> str:
     """Say which of two exports to remove, by when their files were written, where that tells."""
-    # Of a zip's member the zip.
-    files = [next((p for p in (x, *x.parents) if os.path.isfile(p)), x) for x in paths]
+    files = [_file(path) for path in paths]
     times = [os.path.getmtime(file) if os.path.isfile(file) else 0 for file in files]
     named = f", {files[times.index(min(times))]}" if len({*times}) > 1 else ""
     return f"remove the older export{named}"

@@ -123,7 +123,7 @@ def read(file: File, options: ReadOptions) -> list[Document]:
       InputError: the structure is broken, a name holds no frame, or nothing has a mask.
     """
     content = file.check(_COCO)
-    labels = _labels(content)
+    labels = _labels(file)
     dialect = _dialect(content, options)
     document = Document(file.path, "coco", frame_count=_frame_count(content))
     left_out = document.left_out
@@ -208,8 +208,13 @@ def read_youtube_vis(file: File, options: ReadOptions) -> list[Document]:
     return [document]
 
 
-def _labels(content):
-    return {category["id"]: category["name"] for category in content["categories"]}
+def _labels(file):
+    """Return {id: name} of the categories; InputError where two names share an id."""
+    labels: dict = {}
+    for i, category in enumerate(file.content["categories"]):
+        if labels.setdefault(category["id"], category["name"]) != category["name"]:
+            raise file.error(f"categories[{i}].id", f"{shown(category['id'])} is also another's")
+    return labels
 
 
 def _dialect(content, options):
@@ -325,7 +330,7 @@ def _frame_count(content):
 def _sort(file):
     """Return {(index of a video of YouTube-VIS, of its frame): [Instance, ...]}."""
     videos = {video["id"]: i for i, video in enumerate(file.content["videos"])}
-    labels = _labels(file.content)
+    labels = _labels(file)
     instances: dict[tuple[int, int], list[Instance]] = {}
     for j, annotation in enumerate(file.content["annotations"]):
         where = f"annotations[{j}]"
