@@ -59,18 +59,17 @@ def main(argv: list[str]) -> None:
     hardware.announce(config.compute.precision, strategy.num_replicas_in_sync)
     pipeline.check_batch(learning.batch_size, strategy.num_replicas_in_sync)
     with strategy.scope():
-        inherited = run_folder.inherited_threshold(config, manifest)
-        network = Network(config.model, manifest.label_space, config.compute, learning.jit)
+        network = Network(config.model, manifest.label_space, config.compute)
         threshold = config.inference.score_threshold
         if threshold < 0:
-            threshold = inherited["threshold"] if inherited else scores.DEFAULT_THRESHOLD
+            threshold = scores.DEFAULT_THRESHOLD
         with locked(os.path.join(workdir, ".lock"), wait=False) as held:
             if not held:
                 raise InputError(
                     f"{workdir}: another training uses this run folder; stop it, or give another "
                     "--workdir"
                 )
-            report = _prepare(network, config, manifest, workdir, inherited=inherited)
+            report = _prepare(network, config, manifest, workdir)
             filled = run_start.filled(network, learning, report)
             validate = _validation(network, config, manifest, workdir, threshold=threshold)
             fit(
@@ -94,7 +93,7 @@ def _profiled(text):
     return steps
 
 
-def _prepare(network, config, manifest, workdir, *, inherited):
+def _prepare(network, config, manifest, workdir):
     """Create or check the run folder; give the network of a new run its initial weights.
 
     Returns the `weights.LoadReport` of these, if there is one.
@@ -110,8 +109,6 @@ def _prepare(network, config, manifest, workdir, *, inherited):
         dashboard.describe(workdir)
         if report:
             report.publish(workdir)
-    if inherited:
-        run_folder.save_threshold(workdir, **inherited)
     return report
 
 
@@ -122,9 +119,8 @@ def _conclude(workdir, manifest):
     from a2d_tf.evaluation import metrics as registry
 
     path, result = os.path.join(workdir, "score_threshold.json"), "no video was held out"
-    chosen = read_json(path) if os.path.isfile(path) else {}
-    metrics = chosen.get("validation")
-    if metrics and "origin" not in chosen:
+    if os.path.isfile(path):
+        metrics = read_json(path)["validation"]
         if manifest.label_space != A2D:
             print(registry.table(metrics, labels=manifest.label_space))
         score, name = metrics.get("box_f1"), "F1 of boxes"

@@ -22,11 +22,11 @@ class Toy(tf.Module):
         self.weight = tf.Variable(tf.zeros([size]))
 
 
-def checkpointer(workdir, number=2, averages=False, size=3, new=None):
+def checkpointer(workdir, averages=False, size=3, new=None):
     network = Toy(size)
     means = Averages([network.weight], 0.5) if averages else None
     state = TrainState(network, tf.Module(), averages=means, new=new)
-    return Checkpointer(str(workdir), state, number), network, state.step, means
+    return Checkpointer(str(workdir), state), network, state.step, means
 
 
 def save(made, network, step, number):
@@ -42,13 +42,13 @@ def names(folder):
 def test_the_newest_stay_and_are_taken_up(tmp_path):
     made, network, step, _ = checkpointer(tmp_path)
     assert made.resume() is False
-    for number in (2, 4, 6):
+    for number in (2, 4, 6, 7):
         save(made, network, step, number)
     made.window.values = [{"total": 0.1 + 0.2}]
     folder = tmp_path / "checkpoints"
     (folder / "ckpt-99.index").write_bytes(b"damaged")
     save(made, network, step, 8)
-    assert names(folder) == ["ckpt-6", "ckpt-8", "ckpt-99"]
+    assert names(folder) == ["ckpt-6", "ckpt-7", "ckpt-8", "ckpt-99"]
     assert tf.train.latest_checkpoint(str(folder)) == str(folder / "ckpt-8")
     other, network, step, _ = checkpointer(tmp_path)
     assert other.resume() is True
@@ -107,7 +107,7 @@ def test_a_damaged_newest_is_left_aside_with_a_warning(suffix, damage, tmp_path,
 
 def test_a_full_disk_leaves_the_old_one(tmp_path):
     """Files that may grow no larger than what is to be saved stand for the disk."""
-    made, network, step, _ = checkpointer(tmp_path, number=1)
+    made, network, step, _ = checkpointer(tmp_path)
     save(made, network, step, 2)
     step.assign(4)
     made.window.values = [{"x" * 100000: 1.0}]
@@ -127,7 +127,7 @@ def test_a_full_disk_leaves_the_old_one(tmp_path):
 
 
 def test_the_best_is_kept_apart(tmp_path):
-    made, network, step, _ = checkpointer(tmp_path, number=1)
+    made, network, step, _ = checkpointer(tmp_path)
     kept = []
     for number, score in ((2, 10.0), (4, 30.0), (6, 20.0), (8, 30.0)):
         save(made, network, step, number)

@@ -84,7 +84,6 @@ def test_anchor_sizes_are_five_levels_of_ascending_sizes():
         ("--fusion=late --nouse_flow", "--use_flow"),
         ("--zero_shot_actor=cat --label_mode=cartesian", "--zero_shot_actor"),
         ("--new_layers_rate=10 --optimizer=adam", "--optimizer=sgd"),
-        ("--threshold_from=r", "--val_fraction=0"),
         ("--train_proposals_before_nms=999", "--train_proposals=2000"),
         ("--train_phase=action", "--init_run"),
         ("--train_phase=action --init_run=r --label_mode=cartesian", "no action head"),

@@ -55,19 +55,14 @@ def test_train_then_evaluate(trained, mini_records):
     assert "Table 1" in result.stdout and result.stdout.startswith("device: CPU, ")
 
 
-def test_a_final_run_takes_the_threshold_of_one_that_held_videos_out(
-    trained, mini_records, tmp_path
-):
+def test_a_final_run_has_the_threshold_that_is_given(mini_records, tmp_path):
     """It has no validation split; its pictures are those of training."""
     words = [f"--records={mini_records.directory}", f"--workdir={tmp_path}", "--steps=1"]
-    words += ["--val_fraction=0", f"--threshold_from={trained}", "--pictures=1"]
+    words += ["--val_fraction=0", "--score_threshold=0.45", "--pictures=1"]
     result = run_main("train", *TINY, *words)
     assert result.returncode == 0, result.stderr
-    chosen = json.loads((trained / "score_threshold.json").read_text())
-    taken = json.loads((tmp_path / "score_threshold.json").read_text())
-    assert taken == {**chosen, "origin": str(trained)}
     loaded = run_folder.load(str(tmp_path), {"max_detections": 3})
-    assert loaded.config.inference.score_threshold == chosen["score_threshold"]
+    assert loaded.config.inference.score_threshold == 0.45
     folder = tmp_path / "tensorboard"
     assert sorted(p.name for p in folder.iterdir() if p.is_dir()) == ["train", "training_clips"]
     ((step, tag, _),) = event_files.values(folder / "training_clips")

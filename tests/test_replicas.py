@@ -26,7 +26,7 @@ LEARNING = dict(
     clip_norm=1.0,
     roi_samples=8,
     train_proposals=30,
-    train_proposals_before_nms=0,
+    train_proposals_before_nms=60,
     rpn_samples=16,
     max_instances=4,
     val_fraction=0.0,
@@ -35,7 +35,6 @@ LEARNING = dict(
     validate_every=100,
     average_decay=0.9,
     shuffle_buffer=4,
-    keep_checkpoints=1000,
 )
 
 

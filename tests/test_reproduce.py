@@ -148,13 +148,17 @@ def test_rows_of_the_tables_end_with_final_runs(reproduce, run_all, monkeypatch,
 
 
 def test_final_runs_take_thresholds_and_weights_of_the_right_runs(tmp_path):
+    for phase, chosen in (("no_mask", 0.45), ("no_mask_refiner", 0.3)):
+        (tmp_path / phase).mkdir()
+        path = tmp_path / phase / "score_threshold.json"
+        path.write_text(json.dumps({"score_threshold": chosen}))
     (first, _, start), (second, _, later) = experiments.trainings(
         "no_mask", "configs/mini.flags", tmp_path, final=True
     )
     assert (first.name, second.name) == ("no_mask_final", "no_mask_refiner_final")
-    assert start == ["--val_fraction=0", f"--threshold_from={tmp_path}/no_mask"]
+    assert start == ["--val_fraction=0", "--score_threshold=0.45"]
     assert f"--init_run={first}" in later
-    assert later[-2:] == ["--val_fraction=0", f"--threshold_from={tmp_path}/no_mask_refiner"]
+    assert later[-2:] == ["--val_fraction=0", "--score_threshold=0.3"]
 
 
 def test_processes_share_the_runs(run_all, monkeypatch):
@@ -182,7 +186,7 @@ def test_flags_of_trainings(reproduce, tmp_path):
         reproduce.given(TRAIN=train)
         reproduce.check_flags(names, str(tmp_path))
 
-    check("--pictures=1", "--steps=9", "no_joint:--steps=4", "--nodeterministic", "--jit")
+    check("--pictures=1", "--steps=9", "no_joint:--steps=4", "--nodeterministic")
     check("--init_rgb=coco", "--init_flow=imagenet", names=reproduce.order())
     for flag, words in (
         ("--stepz=9", "full: .*stepz"),

@@ -1,6 +1,5 @@
 """The run folder: what may differ between two uses of it, and what is refused."""
 
-import dataclasses
 import json
 import shutil
 import types
@@ -11,7 +10,7 @@ from tiny_network import manifest
 
 from a2d_tf.core.config import ComputeConfig, Config, LearningConfig
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.labels import A2D, LabelSpace
+from a2d_tf.core.labels import A2D
 from a2d_tf.training import run_folder, run_start
 from a2d_tf.training.checkpoints import Events
 
@@ -89,7 +88,9 @@ def test_withheld_actions_are_not_learned_in_the_run_before(tmp_path, monkeypatc
 
 
 def test_what_a_training_that_is_gone_has_chosen_is_forgotten(tmp_path):
-    chooser(tmp_path)
+    run_folder.create(tmp_path, Config(tiny_network.config()), manifest())
+    run_folder.save_threshold(tmp_path, 0.4, {"segmentation": 1})
+    (tmp_path / "finished.json").write_text('{"steps": 3}')
     (tmp_path / "best").mkdir()
     (tmp_path / "best" / "validation.json").touch()
     Events(tmp_path).write("train", 1, {"loss/total": 1.0})
@@ -98,57 +99,6 @@ def test_what_a_training_that_is_gone_has_chosen_is_forgotten(tmp_path):
         run_folder.forget(tmp_path)
         names = {path.name for path in tmp_path.rglob("*") if path.is_file()}
         assert names == {"flags.txt", "labels.json", "records.json", "notes.txt"}
-
-
-def chooser(folder, **model):
-    """A finished run whose validation has chosen .4, and a Config of one that asks for it."""
-    config = Config(tiny_network.config(), learning=LearningConfig(steps=3))
-    run_folder.create(folder, config, manifest())
-    run_folder.save_threshold(folder, 0.4, {"segmentation": 1})
-    (folder / "finished.json").write_text('{"steps": 3}')
-    learning = LearningConfig(val_fraction=0.0, threshold_from=str(folder))
-    return Config(tiny_network.config(**model), learning=learning)
-
-
-def test_a_threshold_is_taken_from_another_run_with_its_origin(tmp_path):
-    config = chooser(tmp_path / "held_out")
-    inherited = run_folder.inherited_threshold(config, manifest())
-    assert run_folder.inherited_threshold(Config(), manifest()) is None
-    final = tmp_path / "final"
-    run_folder.create(final, config, manifest())
-    run_folder.save_threshold(final, **inherited)
-    origin = str(tmp_path / "held_out")
-    kept = {"score_threshold": 0.4, "validation": {"segmentation": 1}, "origin": origin}
-    assert json.loads((final / "score_threshold.json").read_text()) == kept
-    (final / "finished.json").write_text('{"steps": 60000}')
-    learning = dataclasses.replace(config.learning, threshold_from=str(final))
-    with pytest.raises(InputError, match=origin):
-        run_folder.inherited_threshold(dataclasses.replace(config, learning=learning), manifest())
-
-
-OTHER_LABELS = LabelSpace(("x",), ("a",), (11,))
-
-
-@pytest.mark.parametrize(
-    "missing, steps, records, model, complaint",
-    [
-        ("", 3, {}, {"head_units": 64}, "flags.txt: .*--head_units=32"),
-        ("", 3, {"label_space": OTHER_LABELS}, {}, "labels.json"),
-        ("", 3, {"flow_method": "tvl1"}, {}, "flow_method"),
-        ("", 2, {}, {}, "at step 2"),
-        ("finished.json", 3, {}, {}, "finished.json"),
-        ("score_threshold.json", 3, {}, {}, "score_threshold.json"),
-    ],
-)
-def test_no_threshold_of_another_network_or_of_an_unfinished_run(
-    missing, steps, records, model, complaint, tmp_path
-):
-    config = chooser(tmp_path / "held_out", **model)
-    (tmp_path / "held_out" / "finished.json").write_text(json.dumps({"steps": steps}))
-    if missing:
-        (tmp_path / "held_out" / missing).unlink()
-    with pytest.raises(InputError, match=complaint):
-        run_folder.inherited_threshold(config, manifest(**records))
 
 
 def test_the_best_checkpoint_has_its_own_threshold(tiny_run, tmp_path):

@@ -46,10 +46,10 @@ def config(**override):
     return ModelConfig(**{**fields, **override})
 
 
-def make(seed=0, precision="float32", jit=False, **override):
+def make(seed=0, precision="float32", **override):
     """A Network on A2D's labels whose weights come from the seed."""
     tf.keras.utils.set_random_seed(seed)
-    return Network(config(**override), A2D, ComputeConfig(precision), jit)
+    return Network(config(**override), A2D, ComputeConfig(precision))
 
 
 def manifest(**changes):

@@ -52,12 +52,6 @@ def rows() -> dict[str, tuple[str, dict[str, Any]]]:
                 words = [name, *["free"] * (not deterministic), *["layout optimizer"] * layout]
                 change = dict(precision=precision, deterministic=deterministic, layout=layout)
                 steps[", ".join(words)] = {**_STEP, **change}
-    steps["bfloat16, free, XLA"] = {
-        **_STEP,
-        "precision": "mixed_bfloat16",
-        "deterministic": False,
-        "jit": True,
-    }
     for batch in (16, 32):
         steps[f"float32, batch {batch}"] = {**_STEP, "batch": batch}
     cards = max(1, len(devices.nvidia_cards()))
@@ -100,12 +94,12 @@ def _flags() -> list[str]:
     return words
 
 
-def _config(precision="float32", deterministic=True, batch=None, jit=False, **_):
+def _config(precision="float32", deterministic=True, batch=None, **_):
     """Return the Config of a row, and the devices that it runs on."""
     from a2d_tf.core.config import Config
 
     words = [*_flags(), f"--precision={precision}", f"--deterministic={str(deterministic).lower()}"]
-    words += [f"--batch_size={batch}"] * bool(batch and not _SMALL.value) + ["--jit"] * jit
+    words += [f"--batch_size={batch}"] * bool(batch and not _SMALL.value)
     config = Config.parse(words)
     return config, devices.prepare("auto", deterministic)
 
@@ -139,7 +133,7 @@ def _step_and_batch(config, device):
 
     model, learning = config.model, config.learning
     tf.keras.utils.set_random_seed(0)
-    network = Network(model, A2D, config.compute, learning.jit)
+    network = Network(model, A2D, config.compute)
     batch = setups.clips(
         learning.batch_size, model.frames, model.image_height, model.image_width, instances=3
     )

@@ -41,7 +41,7 @@ _SMALL = (
 ).split()
 _WEIGHTS = "--init_rgb=coco --init_flow=imagenet"
 # Two of the 38 videos are for validation.
-_BRIEF = "--steps=2 --batch_size=1 --val_fraction=0.05 --keep_checkpoints=1"
+_BRIEF = "--steps=2 --batch_size=1 --val_fraction=0.05"
 _REPRODUCE = "python tools/reproduce.py --flagfile=configs/reproduce_a2d.flags --workdir=runs/a2d"
 _FULL = f"""
 python tools/build_records.py --release=Release --check --workers=2

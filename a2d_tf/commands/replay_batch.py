@@ -8,7 +8,6 @@ itself and, for the first clip that is not finite, the input or operation where 
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import os
 import re
@@ -73,8 +72,7 @@ def main(argv: list[str]) -> None:
     devices.prepare(_DEVICE.value)
     given = {"score_threshold": scores.DEFAULT_THRESHOLD, **Config.given("compute")}
     run = run_folder.load(workdir, given, "diverged")
-    # Operations that XLA has fused cannot be looked at.
-    learning = dataclasses.replace(run.config.learning, jit=False)
+    learning = run.config.learning
     run.network.set_phase(learning.train_phase)
     clips = divergence.probe_clips(batch, step, make_probe(run.network, learning))
     print(f"{run.checkpoint}, step {step + 1}, precision {run.config.compute.precision}")

@@ -203,14 +203,12 @@ class LearningConfig:
       box_normaliser: Divide the actors' box loss by the sampled RoIs, or by four times the positive
         ones.
       train_proposals: Proposals per frame in training.
-      train_proposals_before_nms: Anchors per frame that enter the proposals' NMS in training; 0:
-        twice --train_proposals.
+      train_proposals_before_nms: Anchors per frame that enter the proposals' NMS in training.
       roi_samples: RoIs per frame in training.
       positive_fraction: Largest fraction of positive RoIs.
       add_truth_rois: Add the ground-truth boxes to the training proposals.
       max_instances: Most ground-truth instances per frame, the largest first.
       val_fraction: Fraction of training videos held out to validate.
-      threshold_from: With --val_fraction=0: run folder to take the score threshold from.
       flip: Mirror half of the training clips.
       scale_jitter: Largest relative zoom in or out, with a shift.
       colour_jitter: Largest change of brightness and contrast.
@@ -218,8 +216,6 @@ class LearningConfig:
       log_every: Steps between TensorBoard points.
       validate_every: Steps between validations.
       checkpoint_every: Steps between checkpoints.
-      keep_checkpoints: Number of newest checkpoints kept.
-      jit: Compile the training step by XLA; a ResNet needs --deterministic=false with it.
       deterministic: Use deterministic kernels only, so that training can be repeated exactly.
       strategy: Train on one device, or on several of this machine, which share each batch.
       replicas: Number of GPUs, or of parts of the CPU, for --strategy=mirrored; 0: all GPUs.
@@ -253,13 +249,12 @@ class LearningConfig:
     rpn_box_normaliser: str = _setting("positives", ["samples", "positives"])
     box_normaliser: str = _setting("samples", ["samples", "positives"])
     train_proposals: int = _setting(2000, (1, 100000))
-    train_proposals_before_nms: int = _setting(10000, (0, 1000000))
+    train_proposals_before_nms: int = _setting(10000, (1, 1000000))
     roi_samples: int = _setting(64, (2, 100000))
     positive_fraction: float = _setting(1 / 3, _SHARE)
     add_truth_rois: bool = True
     max_instances: int = _setting(25, (1, 10000))
     val_fraction: float = _setting(0.1, _SHARE)
-    threshold_from: str = ""
     flip: bool = True
     scale_jitter: float = _setting(0.2, (0, 0.9))
     colour_jitter: float = _setting(0.1, _SHARE)
@@ -267,16 +262,9 @@ class LearningConfig:
     log_every: int = _setting(20, _COUNT)
     validate_every: int = _setting(3000, _COUNT)
     checkpoint_every: int = _setting(1000, _COUNT)
-    keep_checkpoints: int = _setting(3, _COUNT)
-    jit: bool = False
     deterministic: bool = True
     strategy: str = _setting("none", ["none", "mirrored"])
     replicas: int = _setting(0, _POSITIVE)
-
-    @property
-    def before_nms(self) -> int:
-        """Number of anchors that enter the NMS of the training proposals."""
-        return self.train_proposals_before_nms or 2 * self.train_proposals
 
     @property
     def evaluation_batch(self) -> int:
@@ -508,9 +496,7 @@ def _contradiction(model, learning):
         return "--fusion=late joins action heads; --label_mode=cartesian has none"
     if model.use_refiner and model.use_mask:
         return "--use_refiner stands in for the mask head; it needs --use_mask=false"
-    if learning.threshold_from and learning.val_fraction:
-        return "--threshold_from is for a run without validation; it needs --val_fraction=0"
-    if 0 < before < most:
+    if before < most:
         return f"--train_proposals_before_nms={before} is less than --train_proposals={most}"
     if learning.replicas and learning.strategy != "mirrored":
         return "--replicas counts those of --strategy=mirrored"
@@ -528,6 +514,4 @@ def _contradiction(model, learning):
         return f"--train_phase={phase} freezes the actor branch: give --init_run"
     if phase == "action" and cartesian:
         return "--train_phase=action: cartesian labels have no action head"
-    if learning.jit and learning.strategy != "none":
-        return f"--jit is for one device; got --strategy={learning.strategy}"
     return None

@@ -38,11 +38,6 @@ def plain(call: _Call) -> _Call:
     return unconverted
 
 
-DERIVED = contextvars.ContextVar("derived", default=False)
-"""Whether TensorFlow derives the gradients of group norms, as is best under XLA: it fuses their
-operations itself, and would keep the input of a written-out gradient twice."""
-
-
 class GroupNorm(tf.keras.layers.Layer):
     """Group normalisation (Wu and He 2018) in groups of eight channels.
 
@@ -62,7 +57,7 @@ class GroupNorm(tf.keras.layers.Layer):
     @plain
     def call(self, x: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         weights = tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta)
-        if training and not DERIVED.get():
+        if training:
             return tf.custom_gradient(self._normalised)(x, *weights)
         return self._normalised(x, *weights)[0]  # no operation for a gradient in what is exported
 

@@ -24,7 +24,6 @@ import tensorflow as tf
 from a2d_tf.core.config import ComputeConfig, InferenceConfig, ModelConfig
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.model import backbones, fpn, heads, refiner, scoring, temporal
-from a2d_tf.model.execution import CompiledModel
 from a2d_tf.model.layers import ConvNorm, Function, JoinedNorms
 from a2d_tf.ops import anchors as anchor_ops
 from a2d_tf.ops import roi_align
@@ -56,8 +55,6 @@ class Network(tf.Module):
       model_config: the network's settings.
       labels: the label space.
       compute: its precision is a Keras mixed precision policy.
-      jit: whether XLA compiles the submodels for training, and of the heads the layers behind
-        RoIAlign. A backbone that pools is then not deterministic.
 
     Attributes:
       backbones: {rgb [N, H, W, 3] uint8, flow [N, H, W, 2]} -> {actor, rgb, flow: lists P2..P5};
@@ -80,7 +77,6 @@ class Network(tf.Module):
         model_config: ModelConfig,
         labels: LabelSpace,
         compute: ComputeConfig = _DEFAULT_COMPUTE,
-        jit: bool = False,
     ):
         super().__init__(name="network")
         self.model_config, self.labels, self.compute = model_config, labels, compute
@@ -94,7 +90,6 @@ class Network(tf.Module):
         shapes = [(-(-height // stride), -(-width // stride)) for stride in strides]
         self.anchors = anchor_ops.generate(shapes, strides, model_config.anchors)
         with _precision(compute.precision):
-            self._model = CompiledModel if jit else JoinedNorms
             self.backbones = self._backbones()
             self.temporal_fusion = self._temporal_fusion()
             self.rpn = self._rpn()
@@ -152,7 +147,7 @@ class Network(tf.Module):
                 x *= tf.minimum(1.0, tf.math.divide_no_nan(c.flow_bound, length * c.flow_scale))
             maps = self._backbone(x, "flow", c.motion_norm, c.flow_scale)
             outputs["flow"] = fpn.fpn(maps, c.fpn_channels, "flow_fpn")
-        return self._model(inputs, outputs, name="backbones")
+        return JoinedNorms(inputs, outputs, name="backbones")
 
     def _temporal_fusion(self):
         c = self.model_config
@@ -162,14 +157,14 @@ class Network(tf.Module):
             for stream, pyramid in inputs.items()
         ]
         fused = temporal.fuse(*streams) if c.use_flow else streams[0]
-        return self._model(inputs, fused, name="temporal_fusion")
+        return JoinedNorms(inputs, fused, name="temporal_fusion")
 
     def _rpn(self):
         pyramid = self._pyramid()
         levels = [*pyramid, fpn.coarsest(pyramid[-1])]
         per_cell = [len(sizes) * len(anchor_ops.RATIOS) for sizes in self.model_config.anchors]
         outputs = fpn.rpn(levels, self.model_config.rpn_channels, per_cell)
-        return self._model(pyramid, outputs, name="rpn")
+        return JoinedNorms(pyramid, outputs, name="rpn")
 
     def _features(self):
         c = self.model_config
@@ -241,7 +236,7 @@ class Network(tf.Module):
             epsilon=self._convention.epsilon,
         )
         inputs = {"actor": actor, "action": action, "rois": rois}
-        return self._after_roi_align(roi_features, inputs, outputs, name="roi_heads")
+        return tf.keras.Model(inputs, outputs, name="roi_heads")
 
     def _roi_align(self, size, name, pyramid, rois):
         """Return the features of RoIs, [B, R, size, size, C]."""
@@ -259,12 +254,6 @@ class Network(tf.Module):
 
         return Function(align, name=name, dtype="float32")([*pyramid, rois])
 
-    def _after_roi_align(self, roi_features, inputs, outputs, name):
-        """Return a model of heads; XLA compiles its layers behind RoIAlign."""
-        if self._model is CompiledModel:
-            return CompiledModel(inputs, outputs, start=roi_features, name=name)
-        return tf.keras.Model(inputs, outputs, name=name)
-
     def _mask_head(self):
         c = self.model_config
         pyramid, rois = self._pyramid(), tf.keras.Input([None, 4], name="rois")
@@ -277,9 +266,7 @@ class Network(tf.Module):
             norm=c.norm,
             epsilon=self._convention.epsilon,
         )
-        return self._after_roi_align(
-            roi_features, {"actor": pyramid, "rois": rois}, logits, name="mask_head"
-        )
+        return tf.keras.Model({"actor": pyramid, "rois": rois}, logits, name="mask_head")
 
     def _refiner(self):
         c = self.model_config

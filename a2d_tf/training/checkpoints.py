@@ -34,6 +34,7 @@ KINDS = {"last": "checkpoints", "best": "best", "diverged": "diverged"}
 BEST = "validation.json"
 """In `best/`: {"step", "joint_miou" or "joint_f1", "score_threshold"} of that validation."""
 EVENTS = "events.out.tfevents.*"
+_KEPT = 3  # newest checkpoints, should the last ones be damaged
 
 
 class Window(tf.train.experimental.PythonState):
@@ -70,15 +71,14 @@ class Checkpointer:
     Args:
       workdir: the run folder, also an attribute.
       state: the training state.
-      number: how many of the newest checkpoints to keep.
 
     Attributes:
       window: a Window.
     """
 
-    def __init__(self, workdir: str, state: TrainState, number: int) -> None:
+    def __init__(self, workdir: str, state: TrainState) -> None:
         self.workdir, self.window = workdir, Window()
-        self._state, self._number = state, number
+        self._state = state
         names = ["network", "optimizer", "step"] + ["averages"] * bool(state.averages)
         names += ["new"] * (state.new is not None)
         self._parts = {name: getattr(state, name) for name in names} | {"window": self.window}
@@ -112,7 +112,7 @@ class Checkpointer:
         Raises:
           InputError: it cannot be written; the older checkpoints stay.
         """
-        self._save("last", {**self._parts, **self._loss_scale()}, self._number)
+        self._save("last", {**self._parts, **self._loss_scale()}, _KEPT)
 
     def save_best(self, score: float, threshold: float, measure: str = "joint_miou") -> bool:
         """Save to `best/` if the validation is the run's best; return whether it is.

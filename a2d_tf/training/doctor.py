@@ -59,7 +59,7 @@ def train(config: Config, manifest: Manifest, sharing: int = 1) -> Steps:
     """
     learning = config.learning
     tf.keras.utils.set_random_seed(learning.seed)
-    network = Network(config.model, manifest.label_space, config.compute, learning.jit)
+    network = Network(config.model, manifest.label_space, config.compute)
     network.set_phase(learning.train_phase)
     batch = math.ceil(learning.batch_size / sharing) if devices.on_gpu() else 1
     out_of_memory: list[int] = []

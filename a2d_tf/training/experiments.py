@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.files import read_json
 
 ABLATIONS = command_line.CONFIGS / "ablations"
 # The phases of an experiment; each starts from the weights of the one before.
@@ -71,8 +72,7 @@ def trainings(
         elif phase != "full" and not _uses_flow(phase):
             start = ["--init_flow="]
         if final:
-            chosen = run_folder(workdir, phase).absolute()
-            start += ["--val_fraction=0", f"--threshold_from={chosen}"]
+            start += ["--val_fraction=0", *_chosen_threshold(run_folder(workdir, phase))]
         previous = run_folder(workdir, phase, final).absolute()
         yield previous, [f"--flagfile={path}" for path in files], start
 
@@ -80,6 +80,12 @@ def trainings(
 def metrics_file(folder: str | os.PathLike) -> pathlib.Path:
     """Return the path of a run folder's scores of the test split."""
     return pathlib.Path(folder, "evaluation", SPLIT, "metrics.json")
+
+
+def _chosen_threshold(run):
+    """Return the flag of the threshold that a run has chosen; none before it has."""
+    path = run / "score_threshold.json"
+    return [f"--score_threshold={read_json(path)['score_threshold']}"] if path.exists() else []
 
 
 def _uses_flow(phase):

@@ -75,7 +75,7 @@ def fit(
     learning = config.learning
     network.set_phase(learning.train_phase)
     state = TrainState.create(network, learning, filled)
-    checkpointer = Checkpointer(workdir, state, learning.keep_checkpoints)
+    checkpointer = Checkpointer(workdir, state)
     events = Events(workdir)
     validation = functools.partial(_validate, validate, state, checkpointer, events)
     if not _resume(checkpointer, events, validation, learning):

@@ -7,7 +7,6 @@ jittered boxes; the jitter stands for the error of the detector's boxes.
 
 from __future__ import annotations
 
-import functools
 from typing import Callable
 
 import numpy as np
@@ -15,7 +14,6 @@ import tensorflow as tf
 
 from a2d_tf.core.config import LearningConfig
 from a2d_tf.model import fpn, refiner, scoring
-from a2d_tf.model.execution import cluster
 from a2d_tf.model.network import Network
 from a2d_tf.ops import boxes as box_ops
 from a2d_tf.ops import masks as mask_ops
@@ -52,40 +50,40 @@ def forward(
     """
     if learning.train_phase == "refiner":
         return _refine(network, batch, seed, learning, training), {}
-    jit = training and learning.jit
     roi_rng, anchor_rng = targets.Rng(seed, batch["row"], learning.batch_size).split(2)
     if features is None:
         inputs = {name: batch[name] for name in network.features.input_names}
         features = network.features(inputs, training=training)
     with tf.name_scope("proposals"):
         predicted = features["rpn_logits"], features["rpn_deltas"]
-        counts = dict(before_nms=learning.before_nms, after_nms=learning.train_proposals)
         proposals, valid = fpn.propose(
-            *predicted, network.anchors, batch["size"], network.rpn_coder, **counts
+            *predicted,
+            network.anchors,
+            batch["size"],
+            network.rpn_coder,
+            before_nms=learning.train_proposals_before_nms,
+            after_nms=learning.train_proposals,
         )
     with tf.name_scope("targets"):
-        rois = targets.sample_rois(proposals, valid, batch, learning, rng=roi_rng, jit=jit)
-        labels = cluster(lambda: _roi_labels(network, batch, rois), jit)
+        rois = targets.sample_rois(proposals, valid, batch, learning, rng=roi_rng)
+        labels = _roi_labels(network, batch, rois)
     pyramids = {name: features[name] for name in ("actor", "action")}
     outputs = network.roi_heads({**pyramids, "rois": rois["rois"]}, training=training)
     terms = {}
-    # The gradient of a choice is a sum that XLA makes deterministic by a loop over its rows.
-    together = functools.partial(cluster, jit=jit and not learning.deterministic)
     if learning.train_phase != "action":
         with tf.name_scope("targets"):
             anchors = targets.anchor_targets(
-                network.anchors, batch, learning, coder=network.rpn_coder, rng=anchor_rng, jit=jit
+                network.anchors, batch, learning, coder=network.rpn_coder, rng=anchor_rng
             )
         found = {**features, **outputs}
-        terms = together(lambda: _detection_terms(network, found, anchors, labels, rois, learning))
+        terms = _detection_terms(network, found, anchors, labels, rois, learning)
         if network.mask_head is not None:
-            masks = _masks(network, batch, features, {**rois, **labels}, learning, training)
-            terms["mask"] = [together(lambda: losses.mask(*masks))]
+            rows = {**rois, **labels}
+            terms["mask"] = [_mask_term(network, batch, features, rows, learning, training)]
     if learning.train_phase != "actor" and "action_logits" in outputs:
         logits = outputs["action_logits"]
-        action = together(lambda: _action_term(network, logits, labels, rois, learning=learning))
-        terms["action_cls"] = [action]
-    return terms, cluster(lambda: _health(batch, proposals, rois), jit)
+        terms["action_cls"] = [_action_term(network, logits, labels, rois, learning)]
+    return terms, _health(batch, proposals, rois)
 
 
 def _roi_labels(network, batch, rois):
@@ -117,8 +115,8 @@ def _detection_terms(network, found, anchors, labels, rois, learning):
     }
 
 
-def _masks(network, batch, features, rows, learning, training):
-    """Return the arguments of `losses.mask` for the rows that can be positive.
+def _mask_term(network, batch, features, rows, learning, training):
+    """Return the mask term of the rows that can be positive.
 
     Their number is static, so that there is one trace and never an empty batch, and small, because
     mask rows are expensive.
@@ -131,10 +129,10 @@ def _masks(network, batch, features, rows, learning, training):
     with tf.name_scope("targets"):
         truth = mask_ops.crop_targets(batch["masks"], rows["rois"], rows["match"], logits.shape[2])
     has_mask = tf.gather(batch["has_mask"], rows["match"], batch_dims=1)
-    return logits, truth, rows["class_index"], rows["positive"] & has_mask
+    return losses.mask(logits, truth, rows["class_index"], rows["positive"] & has_mask)
 
 
-def _action_term(network, logits, labels, rois, *, learning):
+def _action_term(network, logits, labels, rois, learning):
     """Return the action term, without the labels of a held-out actor (paper, 4.4)."""
     held_out = -1
     if learning.zero_shot_actor:

@@ -8,8 +8,7 @@ checkpoints/          the newest weights with the optimizer's state
 best/                 the weights of the best validation, by joint mIoU or box F1, and its threshold
 diverged/             the batch of a step with a non-finite loss, and the weights before it
 weights.txt           how each variable was initialised, by name
-score_threshold.json  p(actor) from which a RoI is an instance, chosen on validation, here or in the
-                      run of --threshold_from
+score_threshold.json  p(actor) from which a RoI is an instance, chosen on validation
 tensorboard/          events
 finished.json         the last step, once the last validation is done
 evaluation/<split>/   metrics, what they were computed from, detections and label maps
@@ -229,44 +228,10 @@ def _take_packed(network, path):
         variable.assign(stored[name].astype(np.float32))
 
 
-def save_threshold(
-    workdir: str, threshold: float, metrics: dict, origin: str | None = None
-) -> None:
-    """Write the threshold chosen on validation, with that split's metrics.
-
-    Args:
-      origin: the run whose validation chose it, if that is another run.
-    """
-    fields: dict[str, Any] = {"score_threshold": threshold, "validation": metrics}
-    if origin:
-        fields["origin"] = origin
+def save_threshold(workdir: str, threshold: float, metrics: dict) -> None:
+    """Write the threshold chosen on validation, with that split's metrics."""
+    fields = {"score_threshold": threshold, "validation": metrics}
     write_json(os.path.join(workdir, "score_threshold.json"), fields)
-
-
-def inherited_threshold(config: Config, manifest: Manifest) -> dict[str, Any] | None:
-    """Read the threshold that the run of --threshold_from has chosen.
-
-    Returns:
-      arguments of `save_threshold`; None where no other run is named.
-
-    Raises:
-      InputError: no finished run there, one of another network, label space or kind of records,
-        or one that has not chosen its threshold itself.
-    """
-    origin = config.learning.threshold_from
-    if not origin:
-        return None
-    check_network(origin, config, manifest.label_space)
-    _check_made_alike(_record_facts(origin), manifest)
-    path, remedy = os.path.join(origin, "score_threshold.json"), "train that run to its end"
-    finished = load_json(os.path.join(origin, "finished.json"), {"steps": int}, remedy)["steps"]
-    if finished < Config.read(os.path.join(origin, "flags.txt")).learning.steps:
-        raise InputError(f"{origin}: not finished, at step {finished}; {remedy}")
-    chosen = load_json(path, {**scores.CHOSEN, "validation": {}}, f"{remedy}, with validation")
-    if "origin" in chosen:
-        raise InputError(f"{path}: chosen by {chosen['origin']}; name that")
-    threshold = chosen["score_threshold"]
-    return {"threshold": threshold, "metrics": chosen["validation"], "origin": origin}
 
 
 def _best_threshold(workdir):
@@ -306,7 +271,7 @@ def pack(workdir: str, output: str, kind: str = "last", notes: str = "") -> dict
     threshold = run.config.inference.score_threshold
     # Without the paths of what it started from; another phase would need the run there.
     config = Config.read(os.path.join(workdir, "flags.txt"))
-    none: dict[str, Any] = dict.fromkeys((*STARTS, "threshold_from"), "")
+    none: dict[str, Any] = dict.fromkeys(STARTS, "")
     learning = dataclasses.replace(config.learning, train_phase="joint", **none)
     config = dataclasses.replace(config, learning=learning)
     title = notes.strip() or f"# {os.path.basename(os.path.abspath(output))}"

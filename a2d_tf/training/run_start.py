@@ -50,12 +50,6 @@ def resolve_config(config: Config, given: Collection[str], workdir: str | None =
     """
     resumes = workdir and not run_folder.is_new(workdir)
     run = workdir if resumes else config.learning.init_run or config.learning.init_checkpoint
-    pools = backbones.find(config.model.backbone).max_pooling
-    if config.learning.jit and config.learning.deterministic and pools:
-        raise InputError(
-            f"--jit: XLA has no deterministic gradient of {config.model.backbone}'s max pooling; "
-            "give --deterministic=false, or --backbone=efficientnet_lite0"
-        )
     if workdir and not run:
         _warn_of_norms(config.model, config.learning)
     model: dict[str, Any] = {}

@@ -16,7 +16,6 @@ import numpy as np
 import tensorflow as tf
 
 from a2d_tf.core.config import LearningConfig
-from a2d_tf.model.execution import cluster
 from a2d_tf.ops import boxes as box_ops
 from a2d_tf.ops.anchors import NEGATIVE_IOU, POSITIVE_IOU, ROI_POSITIVE_IOU
 
@@ -78,7 +77,6 @@ def anchor_targets(
     *,
     coder: box_ops.BoxCoder,
     rng: Rng,
-    jit: bool = False,
 ) -> dict[str, tf.Tensor]:
     """Sample anchors and assign objectness and box targets (Ren et al. 2015).
 
@@ -88,7 +86,7 @@ def anchor_targets(
 
     Args:
       anchors: [A, 4]; batch: an element of `pipeline.training`; learning: its `rpn_samples`.
-      coder: of the deltas; jit: whether XLA compiles what is before and after the sampling.
+      coder: of the deltas.
 
     Returns:
       dict of index [B, S], objectness float32 0/1 [B, S], deltas [B, S, 4],
@@ -97,37 +95,30 @@ def anchor_targets(
     """
     anchors, samples = tf.convert_to_tensor(anchors), learning.rpn_samples
 
-    def candidates():
-        best, match, overlaps = _match(anchors[None], batch["boxes"], batch["present"])
-        centre = 0.5 * (anchors[:, :2] + anchors[:, 2:])
-        inside = tf.reduce_all(centre[None] < tf.cast(batch["size"], tf.float32)[:, None], axis=-1)
-        inside &= batch["annotated"][:, None]
-        positive = inside & ((best >= POSITIVE_IOU) | _is_peak(overlaps, inside))
-        return positive, inside & (best < NEGATIVE_IOU) & ~positive, match
-
-    positive, negative, match = cluster(candidates, jit)
+    best, match, overlaps = _match(anchors[None], batch["boxes"], batch["present"])
+    centre = 0.5 * (anchors[:, :2] + anchors[:, 2:])
+    inside = tf.reduce_all(centre[None] < tf.cast(batch["size"], tf.float32)[:, None], axis=-1)
+    inside &= batch["annotated"][:, None]
+    positive = inside & ((best >= POSITIVE_IOU) | _is_peak(overlaps, inside))
+    negative = inside & (best < NEGATIVE_IOU) & ~positive
     positive_rng, negative_rng = rng.split(2)
     positives = _sample(positive, samples // 2, positive_rng)
-    negatives = _sample(negative, samples, negative_rng)
-
-    def rows():
-        quota = samples - tf.reduce_sum(tf.cast(positives[1], tf.float32), axis=1, keepdims=True)
-        within = negatives[1] & (tf.range(negatives[1].shape[1], dtype=tf.float32) < quota)
-        index, positive, counted = _joined(positives, (negatives[0], within))
-        # An anchor that is the best of one instance is regressed to its own best instance, which
-        # may be another.
-        matched = tf.gather(match, index, batch_dims=1)
-        truth = tf.gather(batch["boxes"], matched, batch_dims=1)
-        deltas = coder.encode(truth, tf.gather(anchors, index))
-        return {
-            "index": index,
-            "objectness": tf.cast(positive, tf.float32),
-            "deltas": tf.where(positive[..., None], deltas, 0.0),
-            "positive": positive,
-            "counted": counted,
-        }
-
-    return cluster(rows, jit)
+    indices, candidates = _sample(negative, samples, negative_rng)
+    quota = samples - tf.reduce_sum(tf.cast(positives[1], tf.float32), axis=1, keepdims=True)
+    within = candidates & (tf.range(candidates.shape[1], dtype=tf.float32) < quota)
+    index, positive, counted = _joined(positives, (indices, within))
+    # An anchor that is the best of one instance is regressed to its own best instance, which may be
+    # another.
+    matched = tf.gather(match, index, batch_dims=1)
+    truth = tf.gather(batch["boxes"], matched, batch_dims=1)
+    deltas = coder.encode(truth, tf.gather(anchors, index))
+    return {
+        "index": index,
+        "objectness": tf.cast(positive, tf.float32),
+        "deltas": tf.where(positive[..., None], deltas, 0.0),
+        "positive": positive,
+        "counted": counted,
+    }
 
 
 def _is_peak(overlaps, inside):
@@ -143,14 +134,12 @@ def sample_rois(
     learning: LearningConfig,
     *,
     rng: Rng,
-    jit: bool = False,
 ) -> dict[str, tf.Tensor]:
     """Sample RoIs for the heads: at most `positive_fraction` positive, the rest background.
 
     Args:
       proposals: [B, R, 4]; valid: bool [B, R]; batch: an element of `pipeline.training`.
       learning: its `roi_samples`, `positive_fraction` and `add_truth_rois`.
-      jit: whether XLA compiles what is before and after the sampling.
 
     Returns:
       dict of rois [B, samples, 4], match [B, samples] (the instance), positive and counted
@@ -162,36 +151,27 @@ def sample_rois(
         proposals = tf.concat([proposals, batch["boxes"]], axis=1)
         valid = tf.concat([valid, batch["present"]], axis=1)
 
-    def candidates():
-        best, match, _ = _match(proposals, batch["boxes"], batch["present"])
-        counts = valid & batch["annotated"][:, None]
-        return counts & (best >= ROI_POSITIVE_IOU), counts & (best < ROI_POSITIVE_IOU), match
-
-    positive, negative, match = cluster(candidates, jit)
+    best, match, _ = _match(proposals, batch["boxes"], batch["present"])
+    counts = valid & batch["annotated"][:, None]
+    positive, negative = counts & (best >= ROI_POSITIVE_IOU), counts & (best < ROI_POSITIVE_IOU)
     positive_rng, negative_rng = rng.split(2)
     positives = _sample(positive, most_positives(learning), positive_rng)
-    negatives = _sample(negative, samples, negative_rng)
-
-    def rows():
-        index, positive, counted = _joined(positives, negatives)
-        # Stable: rows that count move to the front and keep their order, positives before
-        # background.
-        number = min(samples, counted.shape[1])
-        _, order = tf.math.top_k(tf.cast(counted, tf.float32), number)
-        order = tf.cast(order, tf.int64)
-        index = tf.gather(index, order, batch_dims=1)
-        found = {
-            "rois": tf.gather(proposals, index, batch_dims=1),
-            "match": tf.gather(match, index, batch_dims=1),
-            "positive": tf.gather(positive, order, batch_dims=1),
-            "counted": tf.gather(counted, order, batch_dims=1),
-        }
-        found = {name: _padded(value, samples) for name, value in found.items()}
-        # Rows that do not count still pass through the heads: give them a box to crop.
-        counted, unused = found["counted"][..., None], tf.constant([0.0, 0, 16, 16])
-        return {**found, "rois": tf.where(counted, found["rois"], unused)}
-
-    return {name: tf.stop_gradient(value) for name, value in cluster(rows, jit).items()}
+    index, positive, counted = _joined(positives, _sample(negative, samples, negative_rng))
+    # Stable: rows that count move to the front and keep their order, positives before background.
+    _, order = tf.math.top_k(tf.cast(counted, tf.float32), min(samples, counted.shape[1]))
+    order = tf.cast(order, tf.int64)
+    index = tf.gather(index, order, batch_dims=1)
+    found = {
+        "rois": tf.gather(proposals, index, batch_dims=1),
+        "match": tf.gather(match, index, batch_dims=1),
+        "positive": tf.gather(positive, order, batch_dims=1),
+        "counted": tf.gather(counted, order, batch_dims=1),
+    }
+    found = {name: _padded(value, samples) for name, value in found.items()}
+    # Rows that do not count still pass through the heads: give them a box to crop.
+    counted, unused = found["counted"][..., None], tf.constant([0.0, 0, 16, 16])
+    rows = {**found, "rois": tf.where(counted, found["rois"], unused)}
+    return {name: tf.stop_gradient(value) for name, value in rows.items()}
 
 
 def _padded(values, rows):

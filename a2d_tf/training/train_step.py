@@ -9,7 +9,6 @@ from typing import Callable
 import tensorflow as tf
 
 from a2d_tf.core.config import LearningConfig
-from a2d_tf.model.execution import cluster
 from a2d_tf.model.network import Network
 from a2d_tf.pretrained.weights import variables as named_variables
 from a2d_tf.training import optimizer, replicas
@@ -110,7 +109,7 @@ def _step(state, learning, batch, step, *, new):
     going &= tf.reduce_all(tf.math.is_finite(tf.stack(list(values.values()))))
     tf.cond(
         going & finite,
-        lambda: cluster(lambda: _update(state, gradients, step, learning, new), learning.jit),
+        lambda: _update(state, gradients, step, learning, new),
         lambda: False,
     )
     if loss_scale:
@@ -160,14 +159,12 @@ def _gradients(network, batch, seed, learning, *, scale=1.0):
         # A scope for what is not part of the network, for profiles and TensorBoard's graph.
         with tf.name_scope("losses"):
             pairs = forward(network, batch, seed, learning, training=True)
-            values = cluster(lambda: scalars(*pairs, learning), learning.jit)
+            values = scalars(*pairs, learning)
         loss = values["total"] * scale
     gradients = tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
     values, gradients = replicas.total((values, gradients))
     with tf.name_scope("optimizer"):
-        gradients, norm = cluster(
-            lambda: optimizer.clipped(gradients, learning.clip_norm, scale), learning.jit
-        )
+        gradients, norm = optimizer.clipped(gradients, learning.clip_norm, scale)
     return {**values, "gradient_norm": norm}, gradients
 
 

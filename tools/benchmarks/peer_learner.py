@@ -97,7 +97,7 @@ def _mask_rcnn(config):
         max_size=max(model.image_height, model.image_width),
         rpn_anchor_generator=rpn.AnchorGenerator(model.anchors, ratios),
         rpn_head=rpn.RPNHead(channels, len(ratios[0])),
-        rpn_pre_nms_top_n_train=learning.before_nms,
+        rpn_pre_nms_top_n_train=learning.train_proposals_before_nms,
         rpn_pre_nms_top_n_test=inference.proposals_before_nms,
         rpn_post_nms_top_n_train=learning.train_proposals,
         rpn_post_nms_top_n_test=inference.test_proposals,

@@ -127,12 +127,10 @@ class Backbone:
         input's values: a frozen norm does not normalise, so the stem divides by it.
       family: part of the prefix of its layers' names, as in rgb_resnet_stem.
       stem: channels of the stem at a width multiplier of 1.
-      max_pooling: whether it pools; XLA cannot compute that gradient deterministically.
       published: weights for it.
     """
 
     build: Callable
     family: str
     stem: int
-    max_pooling: bool = False
     published: tuple[Published, ...] = ()

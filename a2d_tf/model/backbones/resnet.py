@@ -157,7 +157,6 @@ BACKBONES = {
         functools.partial(resnet, blocks=blocks),
         family="resnet",
         stem=64,
-        max_pooling=True,
         published=(_COCO, _IMAGENET) if name == "resnet101" else (),
     )
     for name, blocks in BLOCKS.items()
