@@ -125,7 +125,7 @@ def test_weights_that_do_not_fit_are_refused(folder, tmp_path, loads):
         arrays = dict(stored)
     arrays["rpn_conv/bias"] = arrays["rpn_conv/bias"][:1]
     np.savez(copy / "weights.npz", **arrays)
-    with pytest.raises(InputError, match="weights.npz: 'rpn_conv/bias'"):
+    with pytest.raises(InputError, match="weights.npz: .*rpn_conv/bias"):
         run_folder.load(str(copy))
     (copy / "weights.npz").write_bytes(b"PK")
     with pytest.raises(InputError, match="weights.npz: damaged"):

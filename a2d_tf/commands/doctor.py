@@ -2,11 +2,11 @@
 
   python tools/doctor.py --records=records --init_rgb=coco --init_flow=imagenet
 
-Prints devices, memory and precision; whether two steps, run twice, are equal to the bit; the time
-and memory of a step; the clips per second of the input pipeline; the hours of a whole run. Takes
-the flags of a2d_tf.train, by default those of configs/a2d.flags. Give the weights to start from,
-since they decide how RoIs are cropped and so the time of a step. With --strategy it measures what
-one of the GPUs computes, without the exchange of gradients.
+Prints devices, memory and precision; the time and memory of a step; the clips per second of the
+input pipeline; the hours of a whole run. Takes the flags of a2d_tf.train, by default those of
+configs/a2d.flags. Give the weights to start from, since they decide how RoIs are cropped and so the
+time of a step. With --strategy it measures what one of the GPUs computes, without the exchange of
+gradients.
 """
 
 from __future__ import annotations

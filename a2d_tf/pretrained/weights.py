@@ -99,13 +99,9 @@ class LoadReport:
         return "\n".join(lines) + "\n"
 
     def publish(self, workdir: str) -> None:
-        """Print the summary; write the report to `weights.txt` and TensorBoard of a run folder."""
+        """Print the summary; write the report to `weights.txt` of a run folder."""
         print(self.summary(), flush=True)
         write_text(os.path.join(workdir, "weights.txt"), str(self))
-        writer = tf.summary.create_file_writer(os.path.join(workdir, "tensorboard", "train"))
-        with writer.as_default(0):
-            tf.summary.text("weights", f"```\n{self}```")
-        writer.close()
 
 
 def variables(network: Network) -> dict[str, tf.Variable]:
@@ -272,11 +268,7 @@ def load(network: Network, weights: Weights, stream: str = "rgb") -> LoadReport:
     model, path = network.model_config, weights.path
     _check(model, weights, stream)
     parts = {role.split("/")[0] for role in weights.tensors}
-    ratios = []
-    if stream == "rgb" and "rpn" in parts and weights.anchors:
-        ratios = anchor_ratios(weights.anchors, model.anchors)
-        if not ratios:
-            raise InputError(_unlike(weights, model.anchor_sizes))
+    ratios = _ratios(model, weights) if stream == "rgb" and "rpn" in parts else []
 
     def find(name):
         role = _role(name, stream)
@@ -305,13 +297,7 @@ def load(network: Network, weights: Weights, stream: str = "rgb") -> LoadReport:
         origin += f"\nrpn deltas adapted: anchors of {theirs} to {model.anchor_sizes}"
     halves = _two_stream_kernels(model)
     report = _fill(
-        network,
-        weights.tensors,
-        find,
-        rows=rows,
-        strict=True,
-        origin=origin,
-        halves=halves,
+        network, weights.tensors, find, rows=rows, strict=True, origin=origin, halves=halves
     )
     _adapt_deltas(network, ratios)
     return report
@@ -333,15 +319,17 @@ def anchor_ratios(theirs: Sequence[float], ours: Sequence[Sequence[float]]) -> l
     return ratios
 
 
-def _unlike(weights, text):
-    """Describe anchors to which the deltas of weights cannot be adapted."""
-    theirs = weights.anchors
-    some = [",".join(f"{size * factor:g}" for size in theirs) for factor in (1, 0.5, 0.75)]
-    return (
-        f"{weights.path}: --anchor_sizes={text} cannot decode these weights' boxes, whose anchors "
-        f"are of {some[0]}; give these, all times one factor, such as {some[1]} or {some[2]}, or "
-        f"two such sizes on the finest levels, such as {theirs[0] / 2:g}+{some[0]}"
-    )
+def _ratios(model, weights):
+    """Return the `anchor_ratios` of weights; InputError where their deltas cannot be adapted."""
+    ratios, theirs = anchor_ratios(weights.anchors, model.anchors), weights.anchors
+    if not ratios:
+        some = [",".join(f"{size * factor:g}" for size in theirs) for factor in (1, 0.5)]
+        raise InputError(
+            f"{weights.path}: --anchor_sizes={model.anchor_sizes} cannot decode these weights' "
+            f"boxes, whose anchors are of {some[0]}; give these, all times one factor, such as "
+            f"{some[1]}, or two sizes on the finest levels, such as {theirs[0] / 2:g}+{some[0]}"
+        )
+    return ratios
 
 
 def _adapt_deltas(network, ratios):

@@ -161,19 +161,26 @@ def save(folder: str, parts: dict, step: int, number: int = 1) -> None:
     Raises:
       InputError: it cannot be written; the older ones stay.
     """
-    try:
+    with _kept(folder, step):
         tf.train.Checkpoint(**parts).write(os.path.join(folder, f"ckpt-{step}"))
+    # For TensorFlow's own `latest_checkpoint`.
+    write_text(os.path.join(folder, "checkpoint"), f'model_checkpoint_path: "ckpt-{step}"\n')
+    for old in [found for found in steps_in(folder) if found <= step][:-number]:
+        for part in glob.glob(f"{glob.escape(os.path.join(folder, f'ckpt-{old}'))}.*"):
+            os.remove(part)
+
+
+@contextlib.contextmanager
+def _kept(folder, step):
+    """Raise InputError if what is written inside into a folder cannot be kept."""
+    try:
+        yield
     except tf.errors.OpError as error:
         sweep(folder)
         raise InputError(
             f"{folder}: step {step} cannot be kept ({error.message.splitlines()[0]}); make room, "
             "then give the same command again: it resumes at the last checkpoint"
         ) from error
-    # For TensorFlow's own `latest_checkpoint`.
-    write_text(os.path.join(folder, "checkpoint"), f'model_checkpoint_path: "ckpt-{step}"\n')
-    for old in [found for found in steps_in(folder) if found <= step][:-number]:
-        for part in glob.glob(f"{glob.escape(os.path.join(folder, f'ckpt-{old}'))}.*"):
-            os.remove(part)
 
 
 def sweep(folder: str) -> None:
@@ -287,7 +294,7 @@ class Events:
         Raises:
           InputError: they cannot be written.
         """
-        try:
+        with _kept(self._folder, step):
             if name not in self._writers:
                 path = os.path.join(self._folder, name)
                 self._writers[name] = tf.summary.create_file_writer(path)
@@ -297,12 +304,6 @@ class Events:
                 for tag, value in (images or {}).items():
                     tf.summary.image(tag, value)
             self._writers[name].flush()
-        except tf.errors.OpError as error:
-            raise InputError(
-                f"{self._folder}: the points of step {step} cannot be kept "
-                f"({error.message.splitlines()[0]}); make room, then give the same command again: "
-                "it resumes at the last checkpoint"
-            ) from error
 
     def trim(self, name: str, last: int) -> None:
         """Remove the points after step `last` from a writer's files: they will be written again."""

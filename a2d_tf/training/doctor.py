@@ -1,9 +1,8 @@
-"""Measure how this machine trains: seconds and memory of a step, repeatability, hours of a run."""
+"""Measure how this machine trains: seconds and memory of a step, hours of a run."""
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import math
 import statistics
 import time
@@ -19,7 +18,7 @@ from a2d_tf.model.network import Network
 from a2d_tf.training.replicas import for_device
 from a2d_tf.training.train_step import TrainState, make_train_step
 
-_REPEATED = 2  # steps to run twice from the same state
+_STEPS = 5  # the first of which is apart
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,8 +31,6 @@ class Steps:
       first: seconds of the first step, in which TensorFlow traces and a GPU may compile kernels.
       seconds: median of the later steps, without waiting for data.
       memory: peak bytes, see `devices.peak_memory`; None if unknown.
-      variables: number of variables of the network and its optimizer.
-      differing: how many of them differ after the same steps from the same state.
     """
 
     batch: int
@@ -41,8 +38,6 @@ class Steps:
     first: float
     seconds: float
     memory: int | None
-    variables: int
-    differing: int
 
 
 def train(config: Config, manifest: Manifest, sharing: int = 1) -> Steps:
@@ -76,12 +71,12 @@ def train(config: Config, manifest: Manifest, sharing: int = 1) -> Steps:
 
 
 def _measure(network, config, manifest, batch):
-    """Run steps of a batch size, some of them twice; return what `Steps` holds from `first` on."""
+    """Run steps of a batch size; return what `Steps` holds from `first` on."""
     learning = dataclasses.replace(config.learning, batch_size=batch)
     state = TrainState.create(network, learning)
     train_step = make_train_step(state, learning)
     dataset = pipeline.training(manifest, dataclasses.replace(config, learning=learning))
-    inputs = list(dataset.map(for_device).take(1 + _REPEATED))
+    inputs = list(dataset.map(for_device).take(_STEPS))
 
     def timed_step(number):
         start = time.perf_counter()
@@ -89,19 +84,8 @@ def _measure(network, config, manifest, batch):
         return time.perf_counter() - start
 
     devices.forget_peak()
-    first = timed_step(0)
-    peak = devices.peak_memory()  # before the copies below
-    variables = [*network.variables, *state.optimizer.variables()]
-    for part in (state.loss_scale, state.averages):
-        variables += part.variables if part else ()
-    before, seconds, digests = [variable.numpy() for variable in variables], [], []
-    for _ in range(2):
-        for variable, value in zip(variables, before):
-            variable.assign(value)
-        seconds += [timed_step(number) for number in range(1, 1 + _REPEATED)]
-        digests.append([hashlib.sha256(v.numpy().tobytes()).digest() for v in variables])
-    differing = sum(a != b for a, b in zip(*digests))
-    return first, statistics.median(seconds), peak, len(variables), differing
+    first, *later = (timed_step(number) for number in range(_STEPS))
+    return first, statistics.median(later), devices.peak_memory()
 
 
 def feed(config: Config, manifest: Manifest, seconds: float = 5.0) -> float:
@@ -128,10 +112,6 @@ def report(config: Config, steps: Steps, rate: float, sharing: int = 1) -> list[
       sharing: number of devices that share a batch.
     """
     learning = config.learning
-    repeated = f"all {steps.variables} variables equal to the bit"
-    if steps.differing:
-        repeated = f"{steps.differing} of {steps.variables} variables differ"
-        repeated += "" if learning.deterministic else ", as --nodeterministic allows"
     tried = f"{steps.batch} {'clip' if steps.batch == 1 else 'clips'}"
     if steps.out_of_memory:
         tried += f", for {steps.out_of_memory[0]} do not fit the memory"
@@ -139,7 +119,6 @@ def report(config: Config, steps: Steps, rate: float, sharing: int = 1) -> list[
     batch = learning.batch_size
     step = max(steps.seconds * batch / (sharing * steps.batch), batch / rate)
     return [
-        f"determinism: two steps, twice from the same state: {repeated}",
         f"step: {1e3 * steps.seconds:.0f} ms, of {tried}; the first {steps.first:.0f} s{memory}",
         f"input: {rate:.0f} clips/s",
         f"a run: {learning.steps} steps of {batch} clips at {1e3 * step:.0f} ms take "

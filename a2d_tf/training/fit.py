@@ -60,7 +60,6 @@ def fit(
 
     Call it in the scope of the network's strategy. A finished run is left as it is. SIGTERM or
     Ctrl-C ends the run after the current step and saves it.
-    Metrics stay on the device until they are logged or a checkpoint is due.
 
     Args:
       workdir: gets `checkpoints/`, `best/`, `tensorboard/` and, at the end, `finished.json`.
@@ -103,10 +102,9 @@ def fit(
                 checkpointer.save()
                 if signals:
                     progress.stop(step)
-            if due and step < learning.steps:
+            if due:
                 validation(step)
                 progress.restart()
-    validation(step)
     checkpointer.mark_finished()
 
 
@@ -132,7 +130,7 @@ def _resume(checkpointer, events, validation, learning):
     events.trim("train", step)
     for name in ("validation", "training_clips"):
         events.trim(name, step - due)
-    if resumed and due and step < learning.steps:
+    if resumed and due:
         validation(step)
     return True
 
@@ -203,7 +201,7 @@ class _Progress:
         return batch
 
     def advance(self, values: dict[str, tf.Tensor]) -> None:
-        """Take the outcome of a step, {name: scalar}, which stays unread."""
+        """Take the outcome of a step, {name: scalar}, which stays on the device until `read`."""
         gc.enable()  # a2d_tf.train pauses it for the start
         self._unread.append(values)
         self._steps += 1

@@ -220,12 +220,12 @@ def _take_packed(network, path):
     """Assign the weights of a packed model."""
     try:
         stored = read_npz(path)
+        for name, variable in variables(network).items():
+            variable.assign(stored[name].astype(np.float32))
     except UNREADABLE as error:
-        raise InputError(f"{path}: damaged ({error}); pack the run again") from error
-    for name, variable in variables(network).items():
-        if name not in stored or stored[name].shape != tuple(variable.shape):
-            raise InputError(f"{path}: '{name}' is not as flags.txt says; pack the run again")
-        variable.assign(stored[name].astype(np.float32))
+        raise InputError(
+            f"{path}: damaged, or not of this flags.txt ({error}); pack the run again"
+        ) from error
 
 
 def save_threshold(workdir: str, threshold: float, metrics: dict) -> None:

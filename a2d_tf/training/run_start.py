@@ -12,8 +12,6 @@ import os
 from collections.abc import Collection
 from typing import Any
 
-import numpy as np
-
 from a2d_tf.core.config import Config, InferenceConfig, LearningConfig, ModelConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
@@ -28,9 +26,6 @@ from a2d_tf.training.run_folder import Run
 
 logger = logging.getLogger(__name__)
 
-# --flow_scale and --flow_bound beside photographs of undivided pixels (docs/training.md); more than
-# _FAR times that is taken for a mistake.
-_FLOW, _FAR = (16.0, 256.0), 8
 _CONVENTIONS = ("rgb_convention", "flow_convention")
 
 
@@ -58,8 +53,6 @@ def resolve_config(config: Config, given: Collection[str], workdir: str | None =
         path = "" if resumes else cache.resolve(getattr(config.learning, f"init_{stream}"))
         if path:
             model[f"{stream}_convention"], origin = layouts.Weights.read(path).source, path
-            if stream == "flow":
-                _warn_of_scale(config.model, model["flow_convention"], path)
     if run:
         origin = os.path.join(run, "flags.txt")
         there = Config.read(origin).model
@@ -101,19 +94,6 @@ def _warn_of_norms(model, learning):
                 "name weights by --init_%s (docs/pretrained_weights.md), or give --%s=group_norm",
                 *(stream, norm, stream, flag),
             )
-
-
-def _warn_of_scale(model, convention, path):
-    """Warn if flow is scaled to many times the photographs that these weights know."""
-    divisor = float(np.mean(backbones.CONVENTIONS[convention].std))
-    usual = [side / divisor for side in _FLOW]
-    if model.flow_scale > _FAR * usual[0]:
-        logger.warning(
-            "%s: these weights want pixels divided by %.3g, and --flow_scale=%g is for undivided "
-            "ones; about --flow_scale=%.2g --flow_bound=%.2g suit them (docs/training.md, 'Flow "
-            "beside RGB')",
-            *(path, divisor, model.flow_scale, *usual),
-        )
 
 
 def initialise(network: Network, config: Config) -> weights.LoadReport | None:
