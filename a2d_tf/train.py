@@ -70,7 +70,6 @@ def main(argv: list[str]) -> None:
                     "--workdir"
                 )
             report = _prepare(network, config, manifest, workdir)
-            filled = run_start.filled(network, learning, report)
             validate = _validation(network, config, manifest, workdir, threshold=threshold)
             fit(
                 network,
@@ -79,7 +78,7 @@ def main(argv: list[str]) -> None:
                 workdir,
                 validate=validate,
                 profiled=profiled,
-                filled=filled,
+                filled=report.loaded if report else (),
             )
     _conclude(workdir, manifest)
 

@@ -259,12 +259,13 @@ def test_what_is_no_export_is_refused(saved_model, tmp_path):
             (tmp_path / "saved_model.pb").write_bytes(b"damaged")
         with pytest.raises(InputError, match=f"{tmp_path}: damaged .* export the run again"):
             Predictor.from_saved_model(str(tmp_path))
-    copy = shutil.copytree(saved_model, tmp_path / "copy")
-    data = bytearray((copy / "saved_model.pb").read_bytes())
-    data[len(data) // 2] ^= 1
-    (copy / "saved_model.pb").write_bytes(data)
-    with pytest.raises(InputError, match=f"{copy}: damaged .saved_model.pb "):
-        Predictor.from_saved_model(str(copy))
+    for name in ("saved_model.pb", "functions/frame.pb"):
+        copy = shutil.copytree(saved_model, tmp_path / pathlib.Path(name).stem)
+        data = bytearray((copy / name).read_bytes())
+        data[len(data) // 2] ^= 1
+        (copy / name).write_bytes(data)
+        with pytest.raises(InputError, match=f"{copy}: damaged .{name} "):
+            Predictor.from_saved_model(str(copy))
 
 
 def assert_equal(made, expected, **tolerance):
@@ -303,18 +304,8 @@ def test_only_the_middle_of_a_long_clip_is_decoded(model):
     expected = call(model, "serving_default", rgb=rgb, flow=whole(flow, rgb))
     damaged = [b"", b"", *images[2:5], b"", b""]
     assert_equal(call(model, "encoded", images=[damaged], flow=flow), expected, rtol=0, atol=0)
-    # Of a header that claims too much nothing is decoded.
-    huge = images[3][:16] + (60_000).to_bytes(4, "big") * 2 + images[3][24:]
-    chunk = (64).to_bytes(4, "big") * 2
-    hidden = huge[:8] + (8).to_bytes(4, "big") + b"abCd" + chunk + bytes(4) + huge[8:]
-    kinds = "[Uu]nknown image|Expected image|JPEG"
-    for bad, message in (
-        (b"none", kinds),
-        (b"\xff\xd8\xff", kinds),
-        (hidden, kinds),
-        (huge, "many"),
-    ):
-        with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+    for bad in (b"none", b"\xff\xd8\xff"):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="[Uu]nknown image|JPEG"):
             call(model, "encoded", images=[[*images[:3], bad, *images[4:]]], flow=flow)
     for clip, vectors, message in (
         (images[:2], flow[:, :2], "at least 3 frames"),

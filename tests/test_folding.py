@@ -5,9 +5,8 @@ import pytest
 import tensorflow as tf
 import tiny_network
 
-from a2d_tf.core.config import InferenceConfig
 from a2d_tf.model.layers import ConvNorm
-from a2d_tf.serving.served_network import ServedNetwork, folded
+from a2d_tf.serving.served_network import folded
 
 pytestmark = pytest.mark.slow
 
@@ -82,15 +81,6 @@ def test_16_bits_are_rounded_once():
     assert kernels == {tf.bfloat16} and scales == {tf.float32}
     for ours, expected in zip(outputs(made), outputs(network)):
         np.testing.assert_array_equal(ours, expected)
-
-
-def test_what_is_served_has_no_batch_norm_left():
-    network = make(norm="frozen_bn", use_flow=False, temporal_layers=0)
-    settings = InferenceConfig(test_proposals=20, max_detections=4, score_threshold=0.0)
-    served = ServedNetwork(network, settings)
-    operations = {op.type for op in served.frame.get_concrete_function().graph.get_operations()}
-    assert "Conv2D" in operations and "Rsqrt" not in operations
-    assert not [v.name for v in served.variables if "gamma" in v.name or "variance" in v.name]
 
 
 def test_kernels_joined_for_a_gpu_are_those_of_each_layer(monkeypatch):

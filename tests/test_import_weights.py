@@ -9,7 +9,6 @@ import matterport_network
 import numpy as np
 import public_networks
 import pytest
-from processes import complaint, run_tool
 from tiny_network import normal
 
 from a2d_tf.core.config import InferenceConfig, ModelConfig
@@ -199,10 +198,3 @@ def test_keras_resnet_through_the_command(blocks, tmp_path, tool, command, monke
 def test_the_command_says_what_is_wrong(given, message, command):
     with pytest.raises(InputError, match=message):
         command(input="f", **given)
-
-
-def test_a_pickle_that_calls_is_an_error_of_the_command(tmp_path):
-    path = tmp_path / "evil.pth"
-    path.write_bytes(b"cposix\nsystem\n(S'touch evil'\ntR.")
-    words = ("--source=matterport", f"--input={path}", "--output=o.h5")
-    assert "posix.system" in complaint(run_tool("import_weights", *words))

@@ -282,9 +282,7 @@ class ComputeConfig:
     """
 
     precision: str = _setting("float32", PRECISIONS)
-    roi_align_impl: str = _setting(
-        "crop_and_resize", ["auto", "sparse", "crop_and_resize", "segments"]
-    )
+    roi_align_impl: str = _setting("crop_and_resize", ["auto", "sparse", "crop_and_resize"])
 
 
 SECTIONS = {

@@ -10,16 +10,6 @@ import tensorflow as tf
 
 DCT_METHOD = "INTEGER_ACCURATE"
 """DCT of JPEGs, as in OpenCV. TensorFlow's default differs by several levels and is no faster."""
-_PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
-
-
-def claimed_png_size(image: tf.Tensor) -> tf.Tensor:
-    """Return the height and width in a PNG's header, int32 [2]; fail if it is no PNG."""
-    # By the standard the header comes first; TensorFlow's decoder also finds it further on.
-    is_png = (tf.strings.substr(image, 0, len(_PNG)) == _PNG) & (tf.strings.length(image) >= 24)
-    with tf.control_dependencies([tf.debugging.Assert(is_png, ["unknown image format, no PNG"])]):
-        sides = tf.strings.substr(image, len(_PNG), 8)
-    return tf.ensure_shape(tf.io.decode_raw(sides, tf.int32, little_endian=False)[::-1], [2])
 
 
 def fitted_size(size: tf.Tensor, canvas: tuple[int, int]) -> tf.Tensor:

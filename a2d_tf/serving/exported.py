@@ -58,13 +58,13 @@ def load(folder: str) -> tuple[dict[str, Function], dict[str, Any]]:
       InputError: a folder that a2d_tf.export did not make, or a damaged one.
     """
     facts = load_json(os.path.join(folder, FACTS), _KIND, "name a folder that a2d_tf.export made")
-    digests = facts.pop("sha256")
     try:
-        loaded = load_functions(folder, digests)
+        # TensorFlow checks the weights itself, but not the graph.
+        for file, digest in facts.pop("sha256").items():
+            if file_digest(os.path.join(folder, file)) != digest:
+                raise OSError(f"{file} is not as it was exported")
+        loaded = load_functions(folder)
         if loaded is None:
-            # TensorFlow checks the weights itself, but not the graph.
-            if file_digest(os.path.join(folder, SAVED_MODEL)) != digests[SAVED_MODEL]:
-                raise OSError(f"{SAVED_MODEL} is not as it was exported")
             model = tf.saved_model.load(folder)
             loaded = {name: _keeping(model, model.signatures[name]) for name in NAMES}
     except (OSError, KeyError, tf.errors.OpError) as error:
@@ -81,7 +81,7 @@ def write_functions(folder: str, served: tf.Module) -> dict[str, str]:
       served: the ServedNetwork that was saved there.
 
     Returns:
-      {file: sha256} of all that `load_functions` compares, for `a2d_tf.json`.
+      {file: sha256} of all that `load` compares, for `a2d_tf.json`.
     """
     keys = {id(variable.handle): f"{_WEIGHT}{i}" for i, variable in enumerate(served.weights)}
     os.mkdir(os.path.join(folder, "functions"))
@@ -89,27 +89,21 @@ def write_functions(folder: str, served: tf.Module) -> dict[str, str]:
         meta = _packed(name, getattr(served, name), keys)
         with open(_path(folder, name), "wb") as file:
             file.write(meta.SerializeToString(deterministic=True))
-    return _digests(folder)
+    files = [SAVED_MODEL, f"{_VARIABLES}.index", *(_path("", name) for name in NAMES)]
+    return {file: file_digest(os.path.join(folder, file)) for file in files}
 
 
-def load_functions(folder: str, digests: dict[str, str]) -> dict[str, Function] | None:
+def load_functions(folder: str) -> dict[str, Function] | None:
     """Load the functions of an exported folder.
 
     Args:
       folder: of the SavedModel.
-      digests: what `write_functions` returned.
 
     Returns:
-      {name: function by keyword, with the inputs and outputs of the signature}; None if a file is
-      missing or was changed, or if another TensorFlow wrote the functions: TensorFlow promises to
-      read SavedModels of other versions, not functions.
+      {name: function by keyword, with the inputs and outputs of the signature}; None if another
+      TensorFlow wrote them: it promises to read SavedModels of other versions, not functions.
     """
     metas = {}
-    try:
-        if digests != _digests(folder):
-            return None
-    except FileNotFoundError:
-        return None
     for name in NAMES:
         with open(_path(folder, name), "rb") as file:
             metas[name] = tf.compat.v1.MetaGraphDef.FromString(file.read())
@@ -126,11 +120,6 @@ def _keeping(owner: Any, function: Function) -> Function:
 
 def _path(folder, name):
     return os.path.join(folder, "functions", f"{name}.pb")
-
-
-def _digests(folder):
-    files = [SAVED_MODEL, f"{_VARIABLES}.index", *(_path("", name) for name in NAMES)]
-    return {file: file_digest(os.path.join(folder, file)) for file in files}
 
 
 def _packed(name, function, keys):

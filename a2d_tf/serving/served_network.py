@@ -268,18 +268,6 @@ def _shape_checks(rgb, flow):
 
 
 def _decode(image):
-    """RGB uint8 [H, W, 3] of a JPEG or PNG; its claimed size is checked first."""
-    with tf.control_dependencies([_size_check(*tf.unstack(_claimed_size(image)))]):
-        # Despite its name, `decode_jpeg` decodes PNG as well.
-        return tf.io.decode_jpeg(image, 3, dct_method=canvas_ops.DCT_METHOD)
-
-
-def _claimed_size(image):
-    """int32 [2], height and width, that the header of a JPEG or PNG claims; of a string scalar."""
-    is_jpeg = tf.strings.substr(image, 0, 3) == b"\xff\xd8\xff"
-    size = tf.cond(
-        is_jpeg,
-        lambda: tf.io.extract_jpeg_shape(image)[:2],
-        lambda: canvas_ops.claimed_png_size(image),
-    )
-    return tf.ensure_shape(size, [2])
+    """RGB uint8 [H, W, 3] of a JPEG or PNG."""
+    # Despite its name, `decode_jpeg` decodes PNG as well.
+    return tf.io.decode_jpeg(image, 3, dct_method=canvas_ops.DCT_METHOD)

@@ -65,7 +65,7 @@ def fit(
       workdir: gets `checkpoints/`, `best/`, `tensorboard/` and, at the end, `finished.json`.
       validate: the validation, called with the averaged weights in place.
       profiled: numbers of steps, from 1, to trace for TensorBoard's profile page.
-      filled: of `run_start.filled`; a run that resumes has it in its checkpoints.
+      filled: names of the variables that are not random; a run that resumes has saved them.
 
     Raises:
       InputError: unusable records or checkpoint, or a loss that is not finite.

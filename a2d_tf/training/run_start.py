@@ -100,7 +100,7 @@ def initialise(network: Network, config: Config) -> weights.LoadReport | None:
     """Load the weights that the settings of a new run name.
 
     Returns:
-      a `weights.LoadReport`; None where they are random, or all of those of --init_run.
+      a `weights.LoadReport`; None where they are random.
 
     Raises:
       InputError: the weights are missing, or for another network, or none of them fits.
@@ -110,7 +110,8 @@ def initialise(network: Network, config: Config) -> weights.LoadReport | None:
         _check_withheld(learning)
     if learning.init_run:
         run_folder.check_network(learning.init_run, config, network.labels)
-        restore(network, learning.init_run)
+        path, names = restore(network, learning.init_run), weights.variables(network)
+        report = weights.LoadReport(path, {name: name for name in names}, {}, {})
     elif learning.init_checkpoint:
         report = _warm_start(network, config, learning.init_checkpoint)
     for stream in ("rgb", "flow"):
@@ -119,15 +120,6 @@ def initialise(network: Network, config: Config) -> weights.LoadReport | None:
             loaded = weights.load(network, layouts.Weights.read(path), stream)
             report = report.then(loaded) if report else loaded
     return report
-
-
-def filled(
-    network: Network, learning: LearningConfig, report: weights.LoadReport | None
-) -> Collection[str]:
-    """Return the names of the variables that `initialise`, with this report, has filled."""
-    if learning.init_run:
-        return weights.variables(network)
-    return report.loaded if report else ()
 
 
 def _check_withheld(learning: LearningConfig) -> None:
