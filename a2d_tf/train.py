@@ -45,7 +45,7 @@ def main(argv: list[str]) -> None:
     from a2d_tf.core.files import locked
     from a2d_tf.data import pipeline
     from a2d_tf.model.network import Network
-    from a2d_tf.training import replicas, run_folder, run_start, scores
+    from a2d_tf.training import replicas, run_start, scores
     from a2d_tf.training.fit import fit
 
     workdir = os.path.normpath(_WORKDIR.value)

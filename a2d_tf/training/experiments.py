@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import read_json
+from a2d_tf.training import scores
 
 ABLATIONS = command_line.CONFIGS / "ablations"
 # The phases of an experiment; each starts from the weights of the one before.
@@ -84,8 +84,8 @@ def metrics_file(folder: str | os.PathLike) -> pathlib.Path:
 
 def _chosen_threshold(run):
     """Return the flag of the threshold that a run has chosen; none before it has."""
-    path = run / "score_threshold.json"
-    return [f"--score_threshold={read_json(path)['score_threshold']}"] if path.exists() else []
+    chosen = (run / "score_threshold.json").exists()
+    return [f"--score_threshold={scores.threshold(run)}"] if chosen else []
 
 
 def _uses_flow(phase):
