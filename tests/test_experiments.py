@@ -72,7 +72,7 @@ def trainings(monkeypatch, name, further):
         assert main == "train"
         values = flags.FlagValues()
         Config.define_flags(flag_values=values)
-        for flag in ("flagfile", "records", "workdir"):
+        for flag in ("flagfile", "records", "workdir", "device"):
             flags.DEFINE_string(flag, "", "", flag_values=values)
         assert command_line.parse(["", *words], values) == [""]
         found.append((Config.from_flags(values), Config.given("model", flag_values=values)))

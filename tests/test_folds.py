@@ -71,6 +71,8 @@ def test_folds(data, tmp_path):
         expected = f"{np.mean(values):.1f} ± {np.std(values, ddof=1):.1f}"
         assert row[heads.index(name)] == expected
     assert row[:2] == ["| full", "2"]
+    (tmp_path / "other.csv").write_text("video,fold\na,A\nc,A\nb,B\n")
+    assert "settings.json" in complaint(reproduce(data, tmp_path, f"--folds={tmp_path}/other.csv"))
 
 
 def test_mistakes(data, tmp_path):

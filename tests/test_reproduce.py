@@ -203,6 +203,7 @@ def test_flags_of_trainings(reproduce, tmp_path):
         (["--workdir=w", "--train=steps=3"], "--train=steps=3"),
         (["--workdir=w", "--runs=full,no_such"], "'no_such'"),
         (["--workdir=w", "--seeds=a"], "--seeds=a"),
+        (["--workdir=w", "--release=r", "--annotations=a", "--videos=v"], "--annotations"),
         (["--workdir=w", f"--seeds={2**32}"], f"--seeds={2**32}"),
         (["--workdir=w", "--records=no_such"], "no_such/manifest.json"),
         (["--workdir={old}"], "settings.json"),
@@ -237,7 +238,7 @@ def test_records_are_of_the_networks_size(reproduce, monkeypatch, tmp_path, rele
     base.write_text("--image_height=64\n--image_width=96\n--temporal_layers=1\n")
     monkeypatch.setattr(processes, "call_main", calls.append)
     monkeypatch.setattr(reproduce.mini, "make_release", lambda *made: calls.append(made) or "mini")
-    reproduce.given(BASE=str(base), RELEASE=release, VIDEOS=6, FLOW="dis")
+    reproduce.given(BASE=str(base), RELEASE=release, VIDEOS=6)
     reproduce.make_records(str(tmp_path), drawn, ["v1", "v,2"])
     *made, records = calls
     folder = f"{tmp_path}/records"

@@ -48,7 +48,7 @@ def train_and_score(
     extra: Sequence[str] = (),
     device: str = "auto",
     final: bool = False,
-) -> pathlib.Path:
+) -> None:
     """Train and score an experiment; what is done already is not done again.
 
     Args:
@@ -60,39 +60,21 @@ def train_and_score(
       device: --device of training and scoring.
       final: whether to do its final runs, for which it must be trained already.
 
-    Returns:
-      The scored run folder.
-
     Raises:
       InputError: no such experiment, or a phase failed.
     """
     for folder, flagfiles, start in experiments.trainings(name, base, workdir, final):
-        train(folder, records, device, [*flagfiles, *extra, *start])
-    score(folder, records, device)
-    return folder
-
-
-def train(run: pathlib.Path, records: str | os.PathLike, device: str, words: list[str]) -> None:
-    """Train in a run folder, with further flags; an interrupted run resumes."""
-    call_main(["train", *_common(run, records, device), *words])
-
-
-def score(run: pathlib.Path, records: str | os.PathLike, device: str, *words: str) -> None:
-    """Score a run, with further flags, unless it is scored as it is."""
-    if not is_scored(run, records):
-        split = f"--split={experiments.SPLIT}"
-        call_main(["evaluate", *_common(run, records, device), split, *words])
+        common = [f"--records={os.path.abspath(records)}", f"--workdir={folder}"]
+        common.append(f"--device={device}")
+        call_main(["train", *common, *flagfiles, *extra, *start])
+    if not is_scored(folder, records):
+        call_main(["evaluate", *common, f"--split={experiments.SPLIT}"])
 
 
 def is_scored(run: pathlib.Path, records: str | os.PathLike) -> bool:
     """Return whether a run as it is now is scored on the test split of these records."""
     folder = experiments.metrics_file(run).parent
     return scores.are_current(run, folder, Manifest.load(records).source)
-
-
-def _common(run, records, device):
-    words = [f"--records={os.path.abspath(records)}", f"--workdir={run}"]
-    return words if device == "auto" else [*words, f"--device={device}"]
 
 
 def flags_of(main: str) -> set[str]:

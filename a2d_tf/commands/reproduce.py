@@ -33,7 +33,6 @@ from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import file_digest, is_file_name, locked, read_text
 from a2d_tf.data import mini
-from a2d_tf.data.flow import METHODS
 from a2d_tf.data.manifest import NAME, Manifest
 from a2d_tf.training import experiments
 
@@ -43,7 +42,7 @@ _RELEASE = flags.DEFINE_string(
     "release", None, "A2D's folder Release; by default a mini A2D is drawn instead."
 )
 _ANNOTATIONS = flags.DEFINE_string(
-    "annotations", None, "Annotations of your own videos, in place of --release; as build_records."
+    "annotations", None, "Annotations of your own videos, in place of --release."
 )
 _OWN_VIDEOS = flags.DEFINE_string("videos", None, "Folder of the videos of --annotations.")
 _FOLDS = flags.DEFINE_string(
@@ -57,13 +56,12 @@ _RECORDS = flags.DEFINE_string(
     "records",
     None,
     "Folder of records that tools/build_records.py made, in place of those of --release, "
-    "--mini_videos, --flow_method and --workers. Rows of actors that they lack are left out.",
+    "--mini_videos, --workers and --build. Rows of actors that they lack are left out.",
 )
 _VIDEOS = flags.DEFINE_integer("mini_videos", 400, "Number of videos of the mini A2D.", 6)
-_FLOW = flags.DEFINE_enum("flow_method", "dis", METHODS, "Optical flow method of the records.")
 _WORKERS = flags.DEFINE_integer("workers", 2, "Number of processes that make the records.", 1)
 _BUILD = flags.DEFINE_multi_string(
-    "build", [], "Flag of tools/build_records.py, as --build=--clip_stride=3."
+    "build", [], "Flag of tools/build_records.py, as --build=--flow_method=tvl1."
 )
 _TRAIN = flags.DEFINE_multi_string(
     "train",
@@ -130,7 +128,7 @@ def make_records(workdir: str, drawn: str, tests: Sequence[str] = ()) -> None:
         words = [f"--release={release}"]
     words += [f"--output={workdir}/records", f"--clip_frames={model.frames}"]
     words += [f"--image_height={model.image_height}", f"--image_width={model.image_width}"]
-    words += [f"--flow_method={_FLOW.value}", f"--workers={_WORKERS.value}", *_BUILD.value]
+    words += [f"--workers={_WORKERS.value}", *_BUILD.value]
     if tests:
         listed = (f'"{video}"' if "," in video else video for video in tests)
         words.append(f"--test_videos={','.join(listed)}")
@@ -301,19 +299,17 @@ def main(argv: list[str]) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a training then saves its step
     if _ANNOTATIONS.value:
         command_line.require([], videos=_OWN_VIDEOS.value)
+    if _RELEASE.value and _ANNOTATIONS.value:
+        raise InputError("--release and --annotations: name one source; leave out either")
+    if _RECORDS.value and _FOLDS.value:
+        raise InputError("--records and --folds: records have one split; give --annotations")
     names, workdir = order(), os.path.abspath(_WORKDIR.value)
     for name in _RUNS.value or ():
         if name not in names:
             raise InputError(f"--runs: '{name}' is no run; there are {', '.join(names)}")
-    try:
-        seeds = [int(seed) for seed in _SEEDS.value]
-    except ValueError as error:
-        raise InputError(f"--seeds={','.join(_SEEDS.value)}: whole numbers, as 0,1,2") from error
-    if any(not 0 <= seed < 2**32 for seed in seeds):
-        raise InputError(f"--seeds={','.join(_SEEDS.value)}: from 0 to {2**32 - 1}")
-    given, lacking = None, []
-    if _RECORDS.value and _FOLDS.value:
-        raise InputError("--records and --folds: records have one split; give --annotations")
+    if not all(seed.isdecimal() and int(seed) < 2**32 for seed in _SEEDS.value):
+        raise InputError(f"--seeds={','.join(_SEEDS.value)}: from 0 to {2**32 - 1}, as 0,1,2")
+    seeds, given, lacking = list(map(int, _SEEDS.value)), None, []
     if _RECORDS.value:
         given = Manifest.load(os.path.abspath(_RECORDS.value))
         given.check_frames(Config.read(command_line.find(_BASE.value)).model.frames)
@@ -332,7 +328,7 @@ def main(argv: list[str]) -> None:
         "build": _BUILD.value,
         "train": _TRAIN.value,
         "mini_videos": None if _RELEASE.value or _ANNOTATIONS.value or given else _VIDEOS.value,
-        "flow_method": None if given else _FLOW.value,
+        "folds": folds,
     }
     text = json.dumps(settings, indent=1) + "\n"
     processes.keep_settings(pathlib.Path(workdir, "settings.json"), text)

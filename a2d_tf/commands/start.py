@@ -40,7 +40,8 @@ _MINUTES = flags.DEFINE_float(
 )
 
 _RECORDS, _SUGGEST = "commands.build_records", "commands.suggest_config"
-_MAINS = (_RECORDS, _SUGGEST, "train", "evaluate", "predict")
+_MAINS = (_RECORDS, "train", "evaluate", "predict")
+"""Commands whose flags may follow; suggest_config has none but those that this one gives it."""
 _OWN = ("annotations", "videos", "minutes", "output", "records", "workdir", "video", "split")
 """Flags of the single commands that this one gives them."""
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import math
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -395,7 +394,12 @@ class Config:
             )
             for name, section in SECTIONS.items()
         }
-        return cls(**sections).checked()
+        config = cls(**sections)
+        parse_anchors(config.model.anchor_sizes, "anchor_sizes")
+        problem = _contradiction(config.model, config.learning)
+        if problem:
+            raise InputError(problem)
+        return config
 
     @classmethod
     def read(cls, path: str | os.PathLike) -> Config:
@@ -428,9 +432,7 @@ class Config:
         """Write the settings as a flagfile, atomically."""
         lines = []
         for name in SECTIONS:
-            lines.append(f"# {name}")
-            for field, value in dataclasses.asdict(getattr(self, name)).items():
-                lines.append(f"--{field}={str(value).lower() if type(value) is bool else value}")
+            lines += [f"# {name}", *_words(getattr(self, name))]
         write_text(path, "\n".join(lines) + "\n")
 
     @staticmethod
@@ -451,33 +453,18 @@ class Config:
         )
 
     def checked(self) -> Config:
-        """Return self if each setting is in its range and they agree.
-
-        absl checks the ranges of flags; settings can also come from Python.
+        """Return settings that were made in Python, checked as those of flags are.
 
         Raises:
           InputError: a setting is out of range, or contradicts another.
         """
-        for section in map(self.__getattribute__, SECTIONS):
-            for field in dataclasses.fields(section):
-                value = getattr(section, field.name)
-                choices, low, high = map(
-                    field.metadata.get, ("enum_values", "lower_bound", "upper_bound")
-                )
-                if choices and value not in choices:
-                    raise InputError(f"--{field.name}={value}: there are {', '.join(choices)}")
-                # A comparison with NaN is false.
-                if isinstance(value, float) and not -math.inf < value < math.inf:
-                    raise InputError(f"--{field.name}={value} is not finite")
-                if (low is not None and value < low) or (high is not None and value > high):
-                    raise InputError(
-                        f"--{field.name}={value} is not in the range {low} to {high or 'any'}"
-                    )
-        parse_anchors(self.model.anchor_sizes, "anchor_sizes")
-        problem = _contradiction(self.model, self.learning)
-        if problem:
-            raise InputError(problem)
-        return self
+        return Config.parse([word for name in SECTIONS for word in _words(getattr(self, name))])
+
+
+def _words(section):
+    """The flags of a section's settings."""
+    fields = dataclasses.asdict(section).items()
+    return [f"--{k}={str(v).lower() if type(v) is bool else v}" for k, v in fields]
 
 
 def _contradiction(model, learning):

@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from a2d_tf.core.errors import InputError
 
 _CGROUP_LIMITS = ("sys/fs/cgroup/memory.max", "sys/fs/cgroup/memory/memory.limit_in_bytes")
-_NVIDIA, _DISPLAY = "0x10de", "0x03"  # PCI vendor, and the class of display controllers
+_NODES = "/dev/nvidia[0-9]*"
 _TENSOR_CORES = (8, 0)  # the least compute capability that multiplies float32 in TF32
 _DRIVER = 525  # the oldest driver of CUDA 12
 
@@ -91,21 +91,24 @@ def process_memory() -> int | None:
     return int(match[1]) * 1024 if match else None
 
 
-def nvidia_cards(root: str | os.PathLike = "/") -> list[Gpu]:
+def nvidia_cards() -> list[Gpu]:
     """Return the NVIDIA cards of this machine, usable or not.
 
-    nvidia-smi reports names and memory. If it is missing or fails, as without a loaded driver, the
-    device nodes or the PCI bus show that there are cards.
-
-    Args:
-      root: the folder of `dev` and `sys`, for tests.
+    nvidia-smi reports names and memory. If it is missing or fails, device nodes count the cards.
     """
-    return _listed() or _found(root)
+    query = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
+    try:
+        text = subprocess.run(query, capture_output=True, text=True, timeout=30, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return [Gpu() for _ in glob.glob(_NODES)]
+    rows = [map(str.strip, line.rpartition(",")[::2]) for line in text.splitlines()]
+    # Cards that share the host's memory report '[N/A]'.
+    return [Gpu(name, int(size) << 20 if size.isdigit() else None) for name, size in rows]
 
 
-def may_have_nvidia(root: str | os.PathLike = "/") -> bool:
+def may_have_nvidia() -> bool:
     """Return whether there is any sign of an NVIDIA card; takes milliseconds."""
-    return bool(_found(root) or shutil.which("nvidia-smi"))  # WSL has only this
+    return bool(glob.glob(_NODES) or shutil.which("nvidia-smi"))  # WSL has only this
 
 
 def hides_nvidia() -> bool:
@@ -115,30 +118,6 @@ def hides_nvidia() -> bool:
     """
     value = os.environ.get("CUDA_VISIBLE_DEVICES")
     return value is not None and not re.match(r"\s*(\d|GPU-|MIG-)", value)
-
-
-def _listed():
-    """Return the cards that nvidia-smi lists."""
-    query = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
-    try:
-        text = subprocess.run(query, capture_output=True, text=True, timeout=30, check=True).stdout
-    except (OSError, subprocess.SubprocessError):
-        return []
-    rows = [map(str.strip, line.rpartition(",")[::2]) for line in text.splitlines() if "," in line]
-    # Cards that share the host's memory report '[N/A]'.
-    return [Gpu(name, int(size) << 20 if size.isdigit() else None) for name, size in rows]
-
-
-def _found(root):
-    """Return the cards that have device nodes (all that some containers have) or are on the bus."""
-    nodes = glob.glob(f"{root}/dev/nvidia[0-9]*")
-    on_bus = [
-        folder
-        for folder in pathlib.Path(root, "sys/bus/pci/devices").glob("*")
-        if (folder / "vendor").read_text().startswith(_NVIDIA)
-        and (folder / "class").read_text().startswith(_DISPLAY)
-    ]
-    return [Gpu() for _ in nodes or on_bus]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -28,7 +30,8 @@ def bars(groups: dict[str, list], names: list[str], title: str) -> bytes:
     for i, (label, values) in enumerate(groups.items()):
         places = np.arange(len(names)) + (i - (len(groups) - 1) / 2) * thick
         axes.bar(places, [value or 0 for value in values], thick, label=label, color=_COLOURS[i])
-    _name_ticks(axes.set_xticks, names, rotation=90 if len(names) > 8 else 0)
+    rotation = 90 if len(names) > 8 else 0
+    axes.set_xticks(range(len(names)), names, rotation=rotation, fontsize=7, parse_math=False)
     axes.margins(x=0.01)
     axes.set_ylim(0, None)
     if len(groups) > 1:
@@ -38,46 +41,37 @@ def bars(groups: dict[str, list], names: list[str], title: str) -> bytes:
     return figure_png(figure)
 
 
-def _name_ticks(set_ticks, names, rotation=0):
-    set_ticks(range(len(names)), names, rotation=rotation, fontsize=7, parse_math=False)
+def sheet(
+    pictures: list[tuple[str, np.ndarray]],
+    across: int,
+    width: float = 4.4,
+    heads: Sequence[str] = (),
+) -> bytes:
+    """Draw pictures side by side, each with its text below.
 
-
-def grid(rows: list[tuple[str, list]], heads: list[str]) -> bytes:
-    """Draw rows of pictures, (name, list of uint8 [H, W, 3]), under column headings."""
-    width = 1.9 * len(heads)
-    shares = [pictures[0].shape[0] / pictures[0].shape[1] for _, pictures in rows]
-    figure = _figure(width, 1.95 * sum(shares) + 0.35 * len(rows) + 0.3)
-    plots = figure.subplots(len(rows), len(heads), squeeze=False, height_ratios=shares)
-    for line, (name, pictures) in zip(plots, rows):
-        for axes, picture in zip(line, pictures):
-            _show(axes, picture)
-        line[0].set_xlabel(name, fontsize=7, loc="left", parse_math=False)
-    for axes, head in zip(plots[0], heads):
-        axes.set_title(head, fontsize=9, parse_math=False)
-    return figure_png(figure)
-
-
-def sheet(pictures: list[tuple[str, np.ndarray]], across: int) -> bytes:
-    """Draw (text, uint8 [H, W, 3]) side by side, `across` in a row, each text under its picture."""
+    Args:
+      pictures: (text, uint8 [H, W, 3]) of each, row after row.
+      across: pictures in a row.
+      width: of a picture, inches.
+      heads: headings of the columns.
+    """
     rows = [pictures[first : first + across] for first in range(0, len(pictures), across)]
     tall = [
-        4.4 * max(picture.shape[0] / picture.shape[1] for _, picture in row)
+        width * max(picture.shape[0] / picture.shape[1] for _, picture in row)
         + 0.15 * max(text.count("\n") + 2 for text, _ in row)
         for row in rows
     ]
-    figure = _figure(4.4 * across, sum(tall))
+    figure = _figure(width * across, sum(tall) + 0.3 * bool(heads))
     plots = figure.subplots(len(rows), across, squeeze=False, height_ratios=tall)
     for axes in plots.flat[len(pictures) :]:
         axes.set_axis_off()
     for axes, (text, picture) in zip(plots.flat, pictures):
-        _show(axes, picture)
+        axes.imshow(picture)
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.spines[:].set_visible(False)
         axes.set_anchor("N")
         axes.set_xlabel(text, fontsize=8, loc="left", parse_math=False)
+    for axes, head in zip(plots[0], heads):
+        axes.set_title(head, fontsize=9, parse_math=False)
     return figure_png(figure)
-
-
-def _show(axes, picture):
-    axes.imshow(picture)
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.spines[:].set_visible(False)

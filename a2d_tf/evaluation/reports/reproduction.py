@@ -102,9 +102,7 @@ def build(results: list[Result], manifest: Manifest, origin: str) -> list[Block]
       manifest: of the records.
       origin: introduction: the data, and what figures on it do and do not show.
     """
-    done = [result for result in results if not result.error]
-    blocks: list[Block] = [Text(origin)]
-    blocks += [Text(f"Failed: {r.where}: {r.error}.") for r in results if r.error]
+    done, blocks = _begin(results, origin)
     if not done:
         return blocks
     seeds = collections.Counter(result.seed for result in done)
@@ -112,14 +110,17 @@ def build(results: list[Result], manifest: Manifest, origin: str) -> list[Block]
     shown = {result.name: result for result in done if result.seed == first}
     blocks.append(Text(_training_videos(done)))
     if len(seeds) > 1:
-        blocks.append(Text(f"All but the section Seeds shows seed {first}."))
+        blocks.append(
+            Text(f"Differences and the last table are of all seeds, the rest of {first}.")
+        )
     metrics = {name: result.metrics() for name, result in shown.items()}
     space = manifest.label_space
     rows = {name: metrics[name] for name in ROWS if name in metrics}
-    blocks += _tables(rows) + _differences(shown.values(), space)
+    blocks += _tables(rows) + _differences(done, space)
     if "full" in shown:  # like the zero-shot rows, without the videos held out
         metrics["full"] = dataclasses.replace(shown["full"], final=None).metrics()
-    return blocks + _zero_shot(metrics, space) + _seeds(done) + _frames(shown, manifest)
+    blocks += _zero_shot(metrics, space) + _frames(shown, manifest)
+    return blocks + (_spread(done, _COMPARED) if len(seeds) > 1 else [])
 
 
 def build_folds(results: list[Result], labels: LabelSpace, origin: str) -> list[Block]:
@@ -129,27 +130,28 @@ def build_folds(results: list[Result], labels: LabelSpace, origin: str) -> list[
       results, origin: as for `build`.
       labels: the label space of all folds.
     """
-    done = [result for result in results if not result.error and result.name in ROWS]
-    found = {(r.name, r.fold, r.seed): scalars(r.metrics()) for r in done}
-    columns = {
-        tag: head for tag, head in _OF_FOLDS.items() if any(tag in f for f in found.values())
-    }
-    each = [[*map(str, run), *(figure(f.get(tag)) for tag in columns)] for run, f in found.items()]
-
-    def cell(values, form):
-        deviation = f" ± {values.std(ddof=1):.1f}" if len(values) > 1 else ""
-        return f"{values.mean():{form}}{deviation}"
-
+    done, blocks = _begin(results, origin)
+    done = [result for result in done if result.name in ROWS]
+    found = [scalars(result.metrics()) for result in done]
+    columns = {tag: head for tag, head in _OF_FOLDS.items() if any(tag in f for f in found)}
+    each = [
+        [r.name, r.fold, str(r.seed), *(figure(f.get(tag)) for tag in columns)]
+        for r, f in zip(done, found)
+    ]
     return [
-        Text(origin),
-        *(Text(f"Failed: {r.where}: {r.error}.") for r in results if r.error),
-        Heading("Mean over folds and seeds, and deviation"),
-        *_spread(done, columns, 1, cell),
+        *blocks,
+        *_spread(done, columns),
         *_differences(done, labels, published=False),
         Heading("Each run"),
         Table(("", "fold", "seed", *columns.values()), each),
         *_together(done, labels),
     ]
+
+
+def _begin(results, origin):
+    """The results without an error; the introduction, which names the others."""
+    failed = [Text(f"Failed: {r.where}: {r.error}.") for r in results if r.error]
+    return [result for result in results if not result.error], [Text(origin), *failed]
 
 
 def _together(done, labels):
@@ -214,7 +216,7 @@ def _beside(metric, rows, lines):
 def _differences(done, space, published=True):
     """Differences to the full model of the same fold and seed, with the intervals of a bootstrap.
 
-    Of several folds and seeds they are means, also in each sample.
+    Of several folds and seeds they are means, also in each sample, of those that have a figure.
     """
     runs = {(r.name, r.fold, r.seed): r for r in done if r.name in ROWS}
     draws, lines, others = {}, [], {name: [] for name in ROWS if name != "full"}
@@ -227,9 +229,10 @@ def _differences(done, space, published=True):
         for r in results:
             if r.folder not in draws:
                 print(f"bootstrap of {r.where}", flush=True)
-                draws[r.folder] = _compared(bootstrap(r.test, space, SAMPLES))
-        figures = np.mean([_compared(r.metrics()) for r in results], axis=0)
-        return figures, np.mean([draws[r.folder] for r in results], axis=0)
+                draws[r.folder] = _samples(bootstrap(r.test, space, SAMPLES))
+        figures = np.ma.masked_invalid([_figures(r, _COMPARED) for r in results]).mean(axis=0)
+        drawn = np.ma.masked_invalid([draws[r.folder] for r in results]).mean(axis=0)
+        return figures, drawn.filled(np.nan)
 
     for name, pairs in others.items():
         if pairs:
@@ -238,10 +241,13 @@ def _differences(done, space, published=True):
             if published:
                 rows, beside = Segmentation.published, ROWS[name][1]
                 cells.append(f"{rows[beside][-1] - rows[_FULL][-1]:+.1f}" if beside else "-")
-            for one, other, *pair in zip(ours, full, drawn, full_drawn):
+            for difference, *pair in zip(ours - full, drawn, full_drawn):
+                if difference is np.ma.masked:
+                    cells.append("-")
+                    continue
                 low, high = interval(*pair)
-                cells.append(f"{one - other:+.1f} [{low:+.1f}, {high:+.1f}]")
-            lines.append([cell.replace("+nan [+nan, +nan]", "-") for cell in cells])
+                cells.append(f"{difference:+.1f} [{low:+.1f}, {high:+.1f}]")
+            lines.append(cells)
     if not lines:
         return []
     return [
@@ -254,11 +260,16 @@ def _differences(done, space, published=True):
     ]
 
 
-def _compared(figures):
-    """The figures of _COMPARED, NaN where there are none: a list of floats or of arrays."""
-    maps, joint = figures.get("segmentation"), figures["detection"]["joint"]
-    mious = [maps[kind]["miou"] if maps else np.nan * joint for kind in KINDS]
-    return [*mious, joint]
+def _figures(result, tags):
+    """The figures of a run by their tags of `scalars`, NaN where there are none."""
+    found = scalars(result.metrics())
+    return [found.get(tag, np.nan) for tag in tags]
+
+
+def _samples(figures):
+    """The figures of _COMPARED in samples of `bootstrap`, NaN where there are none."""
+    maps, joint = figures["segmentation"], figures["detection"]["joint"]
+    return [*(maps[kind]["miou"] if maps else np.nan * joint for kind in KINDS), joint]
 
 
 def _zero_shot(metrics, space):
@@ -282,49 +293,23 @@ def _zero_shot(metrics, space):
     ]
 
 
-def _seeds(done):
-    """The spread of the rows that were trained with several seeds, and of their differences."""
-
-    def cell(values, form):
-        return f"{values.mean():{form}} ({values.min():{form}} to {values.max():{form}})"
-
-    tables = _spread(done, _COMPARED, 2, cell)
-    text = Text("Mean of the seeds, the lowest and the highest.")
-    return [Heading("Seeds"), text, *tables] if tables else []
-
-
-def _spread(done, columns, least, cell):
-    """Tables of the rows with `least` runs or more, and of their differences to the full model.
+def _spread(done, columns):
+    """The mean of each row over its folds and seeds, and its deviation.
 
     Args:
       columns: {tag of a scalar: heading}.
-      cell: (values of some runs, format of a number) -> text.
     """
-    runs = {name: {} for name in ROWS}
-    for result in done:
-        if result.name in ROWS:
-            found = scalars(result.metrics())
-            values = np.array([found.get(tag, np.nan) for tag in columns])
-            runs[result.name][result.fold, result.seed] = values
-    full = runs["full"]
-    differences = {
-        name: {split: row - full[split] for split, row in rows.items() if split in full}
-        for name, rows in runs.items()
-        if name != "full"
-    }
-    blocks: list[Block] = []
-    for text, table, form in (
-        ("Percent.", runs, ".1f"),
-        ("Difference to the full model of the same fold and seed, in points.", differences, "+.1f"),
-    ):
-        lines = []
-        for name, rows in table.items():
-            if len(rows) >= least:
-                cells = [cell(values, form) for values in np.array([*rows.values()]).T]
-                lines.append([ROWS[name][0], str(len(rows)), *cells])
-        if lines:
-            blocks += [Text(text), Table(("", "runs", *columns.values()), lines)]
-    return blocks
+    lines = []
+    for name in ROWS:
+        figures = [_figures(result, columns) for result in done if result.name == name]
+        if figures:
+            known = np.ma.masked_invalid(figures)
+            cells = [figure(mean) for mean in known.mean(axis=0).tolist()]
+            for i, deviation in enumerate(known.std(axis=0, ddof=1).tolist()):
+                cells[i] += "" if deviation is None else f" ± {deviation:.1f}"
+            lines.append([ROWS[name][0], str(len(figures)), *cells])
+    heading = Heading("Mean over folds and seeds, and deviation")
+    return [heading, Text("Percent."), Table(("", "runs", *columns.values()), lines)]
 
 
 def _frames(shown, manifest):
@@ -338,20 +323,15 @@ def _frames(shown, manifest):
     chosen = [list(video_frames.values())[i] for i in spread]
     inputs = dict(pipeline.key_frames(manifest, experiments.SPLIT, set(chosen)))
 
-    rows = []
+    pictures = []
     for name in chosen:
-        image = inputs[name]
         pairs = [label_maps.read_maps(shown[n].test, name, space) for n in variants]
         maps = [pairs[0][0], *(predicted for _, predicted in pairs)]
-        painted = [visualize.paint(image, codes, space.palette) for codes in maps]
+        painted = [visualize.paint(inputs[name], codes, space.palette) for codes in maps]
         present = ", ".join(space.name(code) for code in np.unique(maps[0]) if code)
-        rows.append(
-            (
-                f"{name}: {present}",
-                [image, *painted],
-            )
-        )
-    png = charts.grid(rows, ["input", "truth", *(ROWS[name][0] for name in variants)])
+        pictures += [(f"{name}: {present}", inputs[name]), *(("", image) for image in painted)]
+    heads = ["input", "truth", *(ROWS[name][0] for name in variants)]
+    png = charts.sheet(pictures, len(heads), 1.9, heads)
     caption = "Key frame, truth and the prediction of each variant; colours are pairs."
     return [Heading("Fig. 3: frames of the test split"), Picture("frames", png, caption)]
 
@@ -402,5 +382,5 @@ def bootstrap(
 def interval(ours: np.ndarray, other: np.ndarray) -> tuple[float, float]:
     """Compute the (low, high) of ours - other, figures [samples] of the same samples."""
     tail = (100 - LEVEL) / 2
-    low, high = np.percentile(ours - other, [tail, 100 - tail])
+    low, high = np.nanpercentile(ours - other, [tail, 100 - tail])
     return float(low), float(high)
