@@ -22,6 +22,7 @@ from absl import app, flags
 
 from a2d_tf.core import devices
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.files import read_text
 
 _PACKAGE = pathlib.Path(__file__).resolve().parents[1]
 INSTALLED = (_PACKAGE / "configs").is_dir()
@@ -126,11 +127,8 @@ class _Console(logging.Handler):
 
 
 def _parse(words, module):
-    example = _example(module)
     if wants_help(words):
         sys.exit(_guarded(print, as_installed(help_text(module))))
-    if len(words) == 1 and example:
-        sys.exit(_complain(f"no flags given; for example {example} (--help explains)"))
     try:
         return parse(words)
     except flags.Error as error:
@@ -174,57 +172,51 @@ def parse(words: Sequence[str], flag_values: flags.FlagValues = flags.FLAGS) -> 
       flags.Error: an unknown flag (the message names the nearest known one), a wrong value, or an
         unreadable flagfile; one line, which begins with the flagfile and the line in it.
     """
-    places: dict[str, str] = {}
-    expanded = _expanded(words[1:], places)
-    try:
-        return flag_values([words[0], *expanded])
-    except (flags.Error, ValueError) as error:  # a ValueError where --noflag has a value
-        problem = " ".join(str(error).split())
-        for pattern, words in _WRONG.items():
-            problem = re.sub(f"{pattern}.*", words, problem)
-        found = re.search(r"--(\w+(=.*?(?=:\s| does not take|$))?)", problem)
-        named = getattr(error, "flagname", found[1] if found else "")
-        raise flags.Error(places.get(named, "") + problem) from error
+    return [words[0], *_parsed(words[1:], flag_values, "", ())]
 
 
-def _expanded(words, places, inside=()):
-    """Return the words with flagfiles replaced by their flags."""
-    expanded, words = [], iter(words)
-    for word in words:
-        if word == "--":
-            return [*expanded, word, *words]
+def _parsed(words, flag_values, place, inside):
+    """Parse words in their order; returns those that are no flags.
+
+    Args:
+      place: begins an error.
+      inside: the flagfiles that the words are from.
+    """
+    own = words[: words.index("--")] if "--" in words else words
+    for i, word in enumerate(own):
         name, equals, path = word.lstrip("-").partition("=")
         if word.startswith("-") and name == "flagfile":
-            expanded += _flagfile(path if equals else next(words, ""), places, inside)
-        else:
-            expanded.append(word)
-    return expanded
+            before, after = words[:i], words[i + 1 :]
+            if not equals:
+                path, *after = after or [""]
+            stray = _parsed(before, flag_values, place, inside)
+            _flagfile(path, flag_values, inside)
+            return stray + _parsed(after, flag_values, place, inside)
+    try:
+        return flag_values(["", *words])[1:]
+    except (flags.Error, ValueError) as error:  # a ValueError where --noflag has a value
+        problem = " ".join(str(error).split())
+        for pattern, said in _WRONG.items():
+            problem = re.sub(f"{pattern}.*", said, problem)
+        raise flags.Error(place + problem) from error
 
 
-def _flagfile(path, places, inside):
-    """Return the flags of a flagfile; arguments as of `_expanded`."""
-    if not path:
-        return []
+def _flagfile(path, flag_values, inside):
+    """Parse the lines of a flagfile; arguments as of `_parsed`."""
     path = find(path)
     if path in inside:
         raise flags.Error(f"{inside[-1]}: --flagfile={path} is this file, or one that names it")
     try:
-        text = pathlib.Path(path).read_text(encoding="utf-8-sig")
-        if "\0" in text:
-            raise ValueError("zeros in it")  # absl compares a long flag with all others
+        lines = read_text(path).splitlines()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise flags.Error(f"--flagfile={path}: not a readable file of flags ({reason})") from error
-    expanded = []
-    for number, line in enumerate(map(str.strip, text.splitlines()), 1):
+    for number, line in enumerate(map(str.strip, lines), 1):
+        place = f"{path}, line {number}: "
         if line.startswith("-"):
-            word = line.lstrip("-")
-            for key in (word, word.partition("=")[0]):
-                places.setdefault(key, f"{path}, line {number}: ")
-            expanded += _expanded([line], places, (*inside, path))
+            _parsed([line], flag_values, place, (*inside, path))
         elif line and not line.startswith(("#", "//")):
-            raise flags.Error(f"{path}, line {number}: '{line}' is no flag; write --name=value")
-    return expanded
+            raise flags.Error(f"{place}'{line}' is no flag; write --name=value")
 
 
 def find(path: str) -> str:
@@ -255,12 +247,6 @@ def wants_help(words: Sequence[str]) -> bool:
     """Return whether a command line asks for help."""
     own = words[1 : words.index("--")] if "--" in words else words[1:]
     return any(word.startswith("-") and word.lstrip("-") in _HELP for word in own)
-
-
-def _example(module):
-    """Return the first command line in a main module's docstring; '' if there is none."""
-    found = re.search(r"python (-m a2d_tf\.|tools/)\w+.*", sys.modules[module].__doc__ or "")
-    return found[0].rstrip(".`") if found else ""
 
 
 def help_text(module: str) -> str:
