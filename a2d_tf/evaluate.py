@@ -40,7 +40,6 @@ def main(argv: list[str]) -> None:
     import a2d_tf
     from a2d_tf.core import devices
     from a2d_tf.data.manifest import Manifest
-    from a2d_tf.evaluation.reports import dashboard
     from a2d_tf.training import run_folder
 
     manifest = Manifest.load(_RECORDS.value)
@@ -58,8 +57,6 @@ def main(argv: list[str]) -> None:
     print(a2d_tf.metrics.table(result, labels=manifest.label_space))
     print(f"written to {output}")
     if not _OUTPUT.value:
-        step = int(run.checkpoint.rpartition("-")[2])
-        dashboard.show_evaluation(workdir, name, step, result)
         words = shlex.join([f"--run={workdir}", f"--records={_RECORDS.value}"])
         line = f"the frames, worst first: python tools/browse.py {words} --split={name}"
         print(command_line.as_installed(line))

@@ -97,7 +97,6 @@ def _prepare(network, config, manifest, workdir):
 
     Returns the `weights.LoadReport` of these, if there is one.
     """
-    from a2d_tf.evaluation.reports import dashboard
     from a2d_tf.training import run_folder, run_start
 
     new = run_folder.is_new(workdir)
@@ -105,7 +104,6 @@ def _prepare(network, config, manifest, workdir):
     run_folder.create(workdir, config, manifest)
     if new:
         run_folder.forget(workdir)
-        dashboard.describe(workdir)
         if report:
             report.publish(workdir)
     return report
@@ -133,7 +131,7 @@ def _conclude(workdir, manifest):
 def _validation(network, config, manifest, workdir, *, threshold):
     """Return the validation of a run, or pictures of training clips where no video is held out."""
     from a2d_tf.evaluation.evaluator import Evaluator
-    from a2d_tf.evaluation.reports import dashboard
+    from a2d_tf.evaluation.metrics import scalars
     from a2d_tf.training import run_folder
     from a2d_tf.training.checkpoints import tagged
     from a2d_tf.training.fit import Validated
@@ -152,7 +150,11 @@ def _validation(network, config, manifest, workdir, *, threshold):
             return Validated({}, batched(pictures))
         run_folder.save_threshold(workdir, validation.threshold, validation.metrics)
         return Validated(
-            {**tagged(validation.losses), **dashboard.scalars(validation)},
+            {
+                **tagged(validation.losses),
+                **scalars(validation.metrics),
+                "segmentation/threshold": validation.threshold,
+            },
             batched(validation.pictures),
             score=validation.score,
             measure=validation.measure,

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.slow
 
 TORCH = all(importlib.util.find_spec(name) for name in ("torch", "torchvision"))
 RATIOS = {
-    "data": {"conversion, 1 workers, their start included", "mini: training batches"},
+    "data": {"mini: training batches"},
     "detector": {
         "inference, 10 detections, of the peak",
         "training, 8 RoIs, 2 masks, of the peak",

@@ -44,10 +44,7 @@ def test_entries_are_read_as_they_were_written(tmp_path):
         "b", boxes, [11, 78, 39], [0.5, 0.25, 1 / 3], map(encode_mask, masks)
     )
     assert entries[0]["bbox"] == [2, 1, 4, 4] and entries[0]["image_id"] == "b"
-    path = tmp_path / "results.json"
-    box_data.write_entries(path, entries)
-    assert len(path.read_text().splitlines()) == 5
-    results = Results.load(path, truth_of(), A2D)
+    results = read(tmp_path, entries)
     assert results.frames.tolist() == ["v/1", "w/1"] and results.box_frame.tolist() == [1] * 3
     assert np.array_equal(results.boxes, boxes[:, [1, 0, 3, 2]])
     assert results.codes.tolist() == [11, 78, 39]

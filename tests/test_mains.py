@@ -43,15 +43,13 @@ def test_train_then_evaluate(trained, mini_records):
     events = event_files.values(trained / "tensorboard" / "validation")
     tags = {tag for step, tag, _ in events if step == 2}
     assert {f"loss/{name}" for name in (*losses.TERMS, "total")} < tags
-    assert {"run/positives", "run/proposal_recall", "segmentation/joint_miou"} < tags
+    assert {"run/positives", "segmentation/joint_miou", "segmentation/threshold"} < tags
     records = f"--records={mini_records.directory}"
     result = run_main("evaluate", f"--workdir={trained}", records, "--split=test")
     assert result.returncode == 0, result.stderr
     metrics = json.loads((trained / "evaluation" / "test" / "metrics.json").read_text())
     assert set(metrics["segmentation"]) == set(metrics["detection"]) == {"actor", "action", "joint"}
     assert len(metrics["per_pair_ap"]) == 43 and len(metrics["zero_shot_actor_ap"]) == 7
-    shown = event_files.points(trained / "tensorboard" / "evaluation" / "test")
-    assert (2, "coco/box_ap") in shown and {step for step, _ in shown} == {2}
     assert "Table 1" in result.stdout and result.stdout.startswith("device: CPU, ")
 
 

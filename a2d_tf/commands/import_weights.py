@@ -19,7 +19,7 @@ from absl import flags
 
 from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import file_digest, write_file
+from a2d_tf.core.files import file_digest, write_bytes
 
 _SOURCE = flags.DEFINE_string(
     "source", None, "Source of the weights: matterport, keras_resnet101 or efficientnet_lite0."
@@ -70,8 +70,7 @@ def _check(path: str, photo: str, output: str) -> None:
         label_space=predictor.labels,
         scores=found.scores,
     )
-    png = cv2.imencode(".png", drawn[..., ::-1])[1].tobytes()
-    write_file(output, lambda file: file.write(png))
+    write_bytes(output, cv2.imencode(".png", drawn[..., ::-1])[1].tobytes())
     names = [f"{predictor.labels.name(c)} {s:.2f}" for c, s in zip(found.codes, found.scores)]
     print(f"{photo}: {', '.join(names) or 'nothing'} -> {output}")
 

@@ -9,23 +9,18 @@ transitions.png of all predictions together, their numbers as CSV, and timeline_
 
 from __future__ import annotations
 
-import functools
 import os
 
 from absl import flags
 
 from a2d_tf.core import command_line
-from a2d_tf.core.files import write_csv, write_file
+from a2d_tf.core.files import write_bytes, write_csv
 
 _PREDICTION = flags.DEFINE_multi_string(
     "prediction", [], "Folder of a2d_tf.predict, or of a library."
 )
 _OUTPUT = flags.DEFINE_string("output", None, "Folder of the plots.")
 _MIN_SCORE = flags.DEFINE_float("min_score", 0.0, "Leave out tracks with a lower mean score.")
-
-
-def _write(content, file):
-    file.write(content)
 
 
 def main(argv: list[str]) -> None:
@@ -49,8 +44,7 @@ def main(argv: list[str]) -> None:
         print(f"{folder}: {each.name}, {each.facts.seconds:.1f} s, {len(each.tracks)} tracks")
         figures[f"timeline_{each.name}"] = plots.timeline(each, shades)
     for name, figure in figures.items():
-        path = os.path.join(_OUTPUT.value, f"{name}.png")
-        write_file(path, functools.partial(_write, figure_png(figure)))
+        write_bytes(os.path.join(_OUTPUT.value, f"{name}.png"), figure_png(figure))
     tables.write_time_budget(os.path.join(_OUTPUT.value, tables.TIME_BUDGET), predictions)
     rows = [[name, *row] for name, row in zip(actions, counts)]
     write_csv(os.path.join(_OUTPUT.value, "transitions.csv"), [["from \\ to", *actions], *rows])

@@ -227,9 +227,14 @@ def write_file(path: Path, write: Callable[[BinaryIO], Any]) -> None:
         raise InputError(f"{path}: cannot be written ({error.strerror})") from error
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Create or replace a file; errors as of `write_file`."""
+    write_file(path, lambda file: file.write(content))
+
+
 def write_text(path: Path, text: str) -> None:
-    """Create or replace a UTF-8 text file; InputError where it cannot be written."""
-    write_file(path, lambda file: file.write(text.encode()))
+    """Create or replace a UTF-8 text file; errors as of `write_file`."""
+    write_bytes(path, text.encode())
 
 
 def write_json(path: Path, value: Any, sort_keys: bool = False) -> None:

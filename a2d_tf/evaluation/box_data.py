@@ -12,7 +12,6 @@ Files that are read may omit one of the last two, and may have polygons for a se
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from collections.abc import Callable, Container
 from typing import Any
@@ -32,7 +31,6 @@ from a2d_tf.core.files import (
     whole,
     write_file,
     write_json,
-    write_text,
 )
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.segmentations import decode_mask, decode_rle, encode_mask
@@ -158,7 +156,6 @@ class Instances:
     def __post_init__(self):
         _check_frames(self, "box_frame")
         self.boxes = np.asarray(self.boxes, np.float32).reshape(-1, 4)
-        self.boxes = _numbers(self, "boxes", len(self.box_frame), 4)
         self.codes = np.asarray(self.codes, np.int64)
         if not self.image_ids:
             self.image_ids = list(range(1, len(self.frames) + 1))
@@ -328,11 +325,6 @@ def entries(
             }
         )
     return results
-
-
-def write_entries(path: str | os.PathLike, results: list[dict]) -> None:
-    """Write entries as a JSON list, one per line, atomically."""
-    write_text(path, "[\n" + ",\n".join(map(json.dumps, results)) + "\n]\n")
 
 
 def _columns(listed, index):

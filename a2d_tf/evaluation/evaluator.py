@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import itertools
+import json
 import pathlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
@@ -17,7 +18,7 @@ from tqdm import tqdm
 from a2d_tf.core import workers
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import check_place, whole_folder, write_json
+from a2d_tf.core.files import check_place, whole_folder, write_json, write_text
 from a2d_tf.data import pipeline, records
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation import box_data
@@ -294,7 +295,7 @@ class Evaluator:
             )
         inputs.detections, inputs.truth = collected.detections(), collected.truth()
         inputs.truth.save(folder / "truth.json", self.labels)
-        box_data.write_entries(folder / "instances.json", instances)
+        write_text(folder / "instances.json", json.dumps(instances))
         inputs.results = box_data.Results.of_entries(instances, inputs.truth)
         with futures.ThreadPoolExecutor(1) as pool:
             # Compressing releases Python's lock. The others would take turns.

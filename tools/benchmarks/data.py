@@ -1,27 +1,19 @@
-"""Suite `data`: conversion beside its bare work, a record's size, the input pipeline.
-
-The bare work is what any converter must do, by one process: read and resize frames, compute flow,
-read annotations, encode all of it. That is multiplied by the number of workers.
-"""
+"""Suite `data`: conversion, a record's size, the input pipeline beside a training step."""
 
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import os
 import pathlib
 import tempfile
 import time
 
-import cv2
 import numpy as np
 import tensorflow as tf
-from pycocotools import mask as mask_tools
 
 from a2d_tf.core import devices
-from a2d_tf.data import convert, records, sources
+from a2d_tf.data import convert, records
 from a2d_tf.data import mini as synthetic
-from a2d_tf.data.flow import Flow, fit, resize_frame
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.data.release import Release
 from a2d_tf.model.network import Network
@@ -34,78 +26,28 @@ _MINI = convert.ConversionSettings(image_height=128, image_width=160, clip_frame
 
 def run(options: dict) -> tuple[list[dict], dict]:
     """Return rows and details, on a drawn A2D; `small`: of four videos."""
-    cv2.setNumThreads(1)  # one core's work is what the workers' is compared with
     config, workers = setups.read("mini", options["small"]), options["workers"]
     devices.prepare(deterministic=config.learning.deterministic)
     with tempfile.TemporaryDirectory() as name:
         folder, videos = pathlib.Path(name), 4 if options["small"] else options["videos"]
         release = synthetic.make_release(folder, videos, seed=0, workers=workers)
-        source, counter = Release(release), itertools.count()
-
-        def converted():
-            output = folder / f"paper{next(counter)}"
-            return _timed(lambda: convert.convert(source, output, _PAPER, workers))
-
-        results = measure.alternate(
-            options["rounds"],
-            {"ours": converted, "bare": lambda: _timed(lambda: _bare_work(source, _PAPER))},
-        )
+        source, seconds = Release(release), []
+        for number in range(options["rounds"]):
+            began = time.perf_counter()
+            convert.convert(source, folder / f"paper{number}", _PAPER, workers)
+            seconds.append(time.perf_counter() - began)
         paper = Manifest.load(folder / "paper0")
         mini = convert.convert(source, folder / "mini", _MINI, workers)[0]
         rates, sizes = _rates(mini, paper, config, options), _sizes(paper)
     frames = _PAPER.clip_frames * sum(count["records"] for count in paper.counts.values())
-    ours, bare = ([frames / s for s in results[way]] for way in ("ours", "bare"))
-    best = [workers * rate for rate in bare]
     name = f"conversion, {workers} workers, their start included"
-    rows = [measure.row(name, "frames/s", ours, best, higher_is_better=True)]
+    rows = [measure.row(name, "frames/s", [frames / s for s in seconds])]
     step = rates.pop("training step of configs/mini.flags")
     for stage, rate in rates.items():
         peer = step if stage == "mini: training batches" else None
         rows.append(measure.row(stage, "clips/s", rate, peer, higher_is_better=True))
     rows += [measure.row(f"record: {part}", "bytes", size) for part, size in sizes.items()]
     return rows, {"frames": frames, "bytes_per_clip": sizes}
-
-
-def _timed(function):
-    began = time.perf_counter()
-    function()
-    return time.perf_counter() - began
-
-
-def _bare_work(source, settings):
-    """Do in order what any converter must do, and keep nothing."""
-    flow = Flow(settings.flow_method)
-    for video in source.videos:
-        length = source.length(video.vid)
-        spans = {
-            key: sources.clip_sources(key, settings.clip_frames, settings.clip_stride, length)
-            for key in source.annotated_frames(video.vid)
-        }
-        moving = {
-            n for clip in spans.values() for n, missing in zip(*clip) if n > 1 and not missing
-        }
-        wanted = {n for numbers, _ in spans.values() for n in numbers} | {n - 1 for n in moving}
-        frames, flows, native, size = {}, {}, None, None
-        for number, frame in source.read_frames(video.vid, wanted):
-            native = frame.shape[:2]
-            size = fit(*native, settings.image_height, settings.image_width)
-            frames[number] = resize_frame(frame, *size)
-            if number in moving:
-                flows[number] = flow(frames[number - 1], frames[number])
-        for key, (numbers, _) in spans.items():
-            for number in numbers:
-                records.encode_rgb(frames[number])
-                if number in flows:
-                    records.encode_flow(flows[number])
-            _encode_truth(source.read_annotation(video.vid, key, native), size)
-
-
-def _encode_truth(annotation, size):
-    cv2.imencode(".png", annotation.label_map)
-    if len(annotation.masks):
-        small = [records.resize_mask(mask, *size) for mask in annotation.masks]
-        cv2.imencode(".png", np.concatenate(small).astype(np.uint8) * 255)
-        mask_tools.encode(np.asfortranarray(annotation.masks.transpose(1, 2, 0).view(np.uint8)))
 
 
 def _sizes(manifest):
@@ -157,6 +99,9 @@ def _rate(dataset, size, clips):
     def once():
         stream = iter(dataset)
         next(stream)
-        return calls * size / _timed(lambda: [next(stream) for _ in range(calls)])
+        began = time.perf_counter()
+        for _ in range(calls):
+            next(stream)
+        return calls * size / (time.perf_counter() - began)
 
     return once

@@ -1,4 +1,4 @@
-"""Charts of a report and of TensorBoard, each as the bytes of a PNG."""
+"""Charts of a report and sheets of pictures, each as the bytes of a PNG."""
 
 from __future__ import annotations
 

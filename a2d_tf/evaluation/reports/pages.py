@@ -11,7 +11,7 @@ import os
 import pathlib
 from typing import Any, Union
 
-from a2d_tf.core.files import write_file, write_text
+from a2d_tf.core.files import write_bytes, write_text
 from a2d_tf.ops.visualize import data_url
 
 _FILES = pathlib.Path(__file__).parent
@@ -91,7 +91,7 @@ def write(folder: str | os.PathLike, title: str, blocks: list[Block]) -> None:
     for block in blocks:
         if isinstance(block, Picture):
             path = os.path.join(folder, "report", f"{block.name}.png")
-            write_file(path, lambda file, png=block.png: file.write(png))  # type: ignore[misc]
+            write_bytes(path, block.png)
     parts = [f"# {title}", *map(_markdown, blocks)]
     write_text(os.path.join(folder, "report.md"), "\n\n".join(parts) + "\n")
     shown = [(type(block).__name__, block) for block in blocks]
