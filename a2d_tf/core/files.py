@@ -282,13 +282,15 @@ def hidden_folder(parent: str, prefix: str) -> Iterator[tuple[str, bool]]:
     """
     pattern = os.path.join(glob.escape(parent), f"{prefix}*", _LOCK)
     with tempfile.TemporaryDirectory(prefix=prefix, dir=parent) as own:
-        lock, alone = os.path.join(own, _LOCK), True
-        with locked(lock), locked(lock, wait=False) as lockless:
-            for other in [] if lockless else glob.glob(pattern):
-                with locked(other, wait=False) as left:
-                    if left:
-                        shutil.rmtree(os.path.dirname(other), ignore_errors=True)
-                alone = alone and (left or other == lock)
+        new, lock, alone = os.path.join(own, "new_lock"), os.path.join(own, _LOCK), True
+        with locked(new):
+            os.rename(new, lock)  # held before others can find it
+            with locked(lock, wait=False) as lockless:
+                for other in [] if lockless else glob.glob(pattern):
+                    with locked(other, wait=False) as left:
+                        if left:
+                            shutil.rmtree(os.path.dirname(other), ignore_errors=True)
+                    alone = alone and (left or other == lock)
             yield own, alone
 
 
