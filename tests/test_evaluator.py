@@ -244,13 +244,3 @@ def test_scores_of_training_videos_are_marked(
     origin = json.loads((tmp_path / "scores" / "origin.json").read_text())
     assert origin["records"] == mini_records.source and origin["settings"]["score_threshold"] == 0.3
     assert len(origin["weights"]) == 64
-
-
-def test_what_fails_in_a_thread_is_raised(evaluator, monkeypatch, tmp_path):
-    def fail(*_):
-        raise InputError("no paint")
-
-    monkeypatch.setattr(evaluator, "label_maps", fail)
-    for score in (evaluator.validate, lambda s: evaluator.evaluate(s, 0.3, str(tmp_path / s))):
-        with pytest.raises(InputError, match="no paint"):
-            score("test")
