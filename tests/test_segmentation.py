@@ -1,11 +1,9 @@
 """Segmentation metrics: literals, a pixel-by-pixel oracle, and label maps as files."""
 
-import struct
-import zlib
-
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
@@ -97,24 +95,6 @@ def test_unusable_maps(truth, predicted, message):
 # ---- label maps as files
 
 
-def write_png(path, colour_type, depth, rows, palette=None):
-    """A PNG of packed rows, without an image library."""
-
-    def chunk(kind, body):
-        return (
-            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-        )
-
-    channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour_type]
-    width = len(rows[0]) * 8 // (depth * channels)
-    header = struct.pack(">IIBBBBB", width, len(rows), depth, colour_type, 0, 0, 0)
-    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header)
-    if palette is not None:
-        data += chunk(b"PLTE", np.asarray(palette, np.uint8).tobytes())
-    data += chunk(b"IDAT", zlib.compress(b"".join(b"\0" + bytes(row) for row in rows)))
-    path.write_bytes(data + chunk(b"IEND", b""))
-
-
 MAP = np.array([[0, 11, 43], [79, 14, 0]], np.uint8)
 
 
@@ -147,21 +127,24 @@ def test_colours_of_no_code_and_of_two(tmp_path):
 
 
 def test_palettes_fewer_bits_and_alpha(tmp_path):
-    path = tmp_path / "map.png"
-    write_png(path, 3, 8, [[2, 1, 0]], [A2D.palette[43], A2D.palette[11], (0, 0, 0)])
+    path, codes = tmp_path / "map.png", np.array([[0, 11, 14, 1]], np.uint8)
+    image = Image.fromarray(np.array([[2, 1, 0]], np.uint8), "P")
+    image.putpalette([*A2D.palette[43].tolist(), *A2D.palette[11].tolist(), 0, 0, 0])
+    image.save(path)
     assert read_label_map(path, A2D).tolist() == [[0, 11, 43]]  # of the label space's colours
-    for kind, palette in ((0, None), (3, [(i, 200, i) for i in range(16)])):
-        write_png(path, kind, 4, [[0x0B, 0xE1]], palette)
-        assert read_label_map(path, A2D).tolist() == [[0, 11, 14, 1]]
-    write_png(path, 4, 8, [[43, 255, 11, 0]])
-    assert read_label_map(path, A2D).tolist() == [[43, 11]]
+    image = Image.fromarray(codes, "P")
+    image.putpalette([level for i in range(16) for level in (i, 200, i)])
+    image.save(path, bits=4)
+    assert read_label_map(path, A2D).tolist() == codes.tolist()
+    Image.fromarray(np.dstack([codes, 255 - codes]), "LA").save(path)
+    assert read_label_map(path, A2D).tolist() == codes.tolist()
 
 
 def test_files_that_are_no_label_map(tmp_path):
     path = tmp_path / "map.png"
     with pytest.raises(InputError, match=r"map\.png: cannot be read"):
         read_label_map(path, A2D)
-    write_png(path, 2, 16, [[0] * 12])
+    cv2.imwrite(str(path), np.zeros((1, 2, 3), np.uint16))
     with pytest.raises(InputError, match="8 bits"):
         read_label_map(path, A2D)
     path.write_bytes(cv2.imencode(".jpg", MAP)[1].tobytes())
