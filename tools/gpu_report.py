@@ -39,30 +39,29 @@ _LIMIT = flags.DEFINE_integer("limit_s", 240, "Most seconds of a row.", 1)
 _ONLY = flags.DEFINE_list("only", [], "Rows to measure whose names begin so; by default all.")
 _ROW = flags.DEFINE_string("row", None, "The one row to measure here; the report starts these.")
 
-_STEP = {"precision": "float32", "deterministic": True, "layout": False, "batch": 8}
 _PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
 
 def rows() -> dict[str, tuple[str, dict[str, Any]]]:
     """Return {row: (name of its function here, its arguments)}, in their order."""
-    steps = {}
+    steps: dict[str, dict[str, Any]] = {}
     for name, precision in _PRECISIONS.items():
         for deterministic in (True, False):
             for layout in (False, True):
                 words = [name, *["free"] * (not deterministic), *["layout optimizer"] * layout]
                 change = dict(precision=precision, deterministic=deterministic, layout=layout)
-                steps[", ".join(words)] = {**_STEP, **change}
+                steps[", ".join(words)] = change
     for batch in (16, 32):
-        steps[f"float32, batch {batch}"] = {**_STEP, "batch": batch}
-    cards = max(1, len(devices.nvidia_cards()))
-    strategies = {f"mirrored, {n} GPUs": {**_STEP, "replicas": n} for n in range(2, cards + 1)}
+        steps[f"float32, batch {batch}"] = {"batch": batch}
+    for count in range(2, len(devices.nvidia_cards()) + 1):
+        steps[f"mirrored, {count} GPUs"] = {"replicas": count}
     return {
         "machine": ("machine", {}),
         "gradients, TF32 off": ("gradients", {"tf32": False}),
         "gradients, TF32 on": ("gradients", {"tf32": True}),
         "same bits, first process": ("bits", {}),
         "same bits, second process": ("bits", {}),
-        **{f"step: {name}": ("step", change) for name, change in {**steps, **strategies}.items()},
+        **{f"step: {name}": ("step", change) for name, change in steps.items()},
         "kernels of a step": ("kernels", {}),
         **{f"command: {name}": ("command", {"name": name}) for name in _COMMANDS},
     }
@@ -94,12 +93,12 @@ def _flags() -> list[str]:
     return words
 
 
-def _config(precision="float32", deterministic=True, batch=None, **_):
+def _config(precision="float32", deterministic=True, batch=8):
     """Return the Config of a row, and the devices that it runs on."""
     from a2d_tf.core.config import Config
 
     words = [*_flags(), f"--precision={precision}", f"--deterministic={str(deterministic).lower()}"]
-    words += [f"--batch_size={batch}"] * bool(batch and not _SMALL.value)
+    words += [f"--batch_size={batch}"] * (not _SMALL.value)
     config = Config.parse(words)
     return config, devices.prepare("auto", deterministic)
 
@@ -143,7 +142,7 @@ def _step_and_batch(config, device):
     return setups.make_step(network, learning), iter(dataset), network
 
 
-def step(layout: bool, replicas: int = 1, **options: Any) -> dict:
+def step(layout: bool = False, replicas: int = 1, **options: Any) -> dict:
     """Time steps on prefetched batches: host and whole milliseconds, the first step, memory."""
     import tensorflow as tf
 

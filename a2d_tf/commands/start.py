@@ -13,6 +13,7 @@ The last line is the path of the page.
 from __future__ import annotations
 
 import contextlib
+import functools
 import pathlib
 import re
 import signal
@@ -46,25 +47,18 @@ _OWN = ("annotations", "videos", "minutes", "output", "records", "workdir", "vid
 """Flags of the single commands that this one gives them."""
 
 
-class _Stages:
-    """Runs the single commands, a line each, with their flags after `--`."""
-
-    def __init__(self, logs: pathlib.Path, further: dict[str, list[str]]) -> None:
-        self._logs, self._further = logs, further
-        logs.mkdir(parents=True, exist_ok=True)
-
-    def __call__(self, name: str, main: str, *words: str) -> None:
-        """Run a main; after an error, print what it has said."""
-        command, start = [main, *words, *self._further.get(main, ())], time.monotonic()
-        log = self._logs / f"{name}.txt"
-        try:
-            with open(log, "w", encoding="utf-8") as file:
-                processes.call_main(command, file)
-        except InputError:
-            print(read_text(log), end="", flush=True)
-            raise
-        minutes, seconds = divmod(round(time.monotonic() - start), 60)
-        print(f"{name:9}{minutes:3}:{seconds:02}  {processes.shown(command)}", flush=True)
+def _run(logs, further, name, main, *words):
+    """Run a main with its flags after `--`, a line; after an error, print what it has said."""
+    command, start = [main, *words, *further.get(main, ())], time.monotonic()
+    log = logs / f"{name}.txt"
+    try:
+        with open(log, "w", encoding="utf-8") as file:
+            processes.call_main(command, file)
+    except InputError:
+        print(read_text(log), end="", flush=True)
+        raise
+    minutes, seconds = divmod(round(time.monotonic() - start), 60)
+    print(f"{name:9}{minutes:3}:{seconds:02}  {processes.shown(command)}", flush=True)
 
 
 def share(words: list[str]) -> dict[str, list[str]]:
@@ -99,7 +93,9 @@ def main(argv: list[str]) -> None:
     jobs = library.plan(_VIDEOS.value, None, str(output / "videos"))
     if jobs is None:
         raise InputError(f"--videos={_VIDEOS.value}: no folder of videos")
-    stage = _Stages(output / "logs", share(argv[1:]))
+    logs = output / "logs"
+    stage = functools.partial(_run, logs, share(argv[1:]))
+    logs.mkdir(parents=True, exist_ok=True)
     records, settings, run = output / "records", output / "own.flags", output / "run"
     source = [f"--annotations={export}" for export in _ANNOTATIONS.value]
     source.append(f"--videos={_VIDEOS.value}")
