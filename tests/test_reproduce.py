@@ -1,8 +1,10 @@
 """One command for all runs: what it does in which order, what it keeps, and one run of it."""
 
+import collections
 import json
 import math
 import os
+import re
 import types
 
 import pytest
@@ -216,20 +218,14 @@ def test_mistakes(words, named, tmp_path):
     assert named in complaint(run_tool("reproduce", *(w.format(old=tmp_path) for w in words)))
 
 
-def test_flagfiles_are_whole(reproduce):
-    """Each names a base that is there, and flags that trainings know."""
-    for name, base in (("mini", "mini"), ("a2d", "a2d"), ("jhmdb", "lite0"), ("davis", "lite0")):
-        lines = (ROOT / "configs" / f"reproduce_{name}.flags").read_text().splitlines()
-        flags = [line for line in lines if line.startswith("--")]
-        assert f"--base=configs/{base}.flags" in flags
-        assert Config.read(ROOT / "configs" / f"{base}.flags").learning.steps > 0
-        for flag in flags:
-            if flag.startswith("--train="):
-                name = flag[len("--train=") :].partition("--")[2].split("=")[0]
-                assert name in {*dir(Config().learning), *dir(Config().model)}
-        train = [flag[len("--train=") :] for flag in flags if flag.startswith("--train=")]
-        reproduce.given(TRAIN=train)
-        assert reproduce.train_flags("full")
+@pytest.mark.parametrize("path", ROOT.glob("configs/reproduce_*.flags"), ids=lambda p: p.stem)
+def test_flagfiles_name_a_base_and_flags_of_trainings(reproduce, path, tmp_path):
+    found = collections.defaultdict(list)
+    for name, value in re.findall("^--([a-z_]+)=(.*)", path.read_text(), re.MULTILINE):
+        found[name].append(value)
+    reproduce.given(BASE=found["base"][0], TRAIN=found["train"])
+    names = found["runs"][0].split(",") if "runs" in found else reproduce.order()
+    reproduce.check_flags(names, str(tmp_path))
 
 
 @pytest.mark.parametrize("release", [None, "A2D"])
