@@ -10,7 +10,7 @@ from track_cases import square, video
 
 from a2d_tf.core.labels import A2D
 from a2d_tf.evaluation.metrics import over_time as metrics
-from a2d_tf.evaluation.tracks import KINDS, assign
+from a2d_tf.evaluation.tracks import KINDS, NAMES, assign
 
 ADULT_EATING, ADULT_RUNNING, CAT_EATING = 13, 17, 63
 A, B = square(0, 0), square(12, 16)  # apart
@@ -40,6 +40,27 @@ def test_hota_of_a_track_that_changes_its_number():
     assert (figures["idf1"], figures["idp"], figures["idr"]) == (50, 50, 50)
     # Tubes cover half of the true one, at IoU .5 a hit; the best is as good as the other.
     assert figures["tube_ap50"] == pytest.approx(100) and figures["tube_ap"] == pytest.approx(10)
+
+
+# By TrackEval 1.0.0 (with SciPy 1.17.1), in the order of NAMES.
+TRACKEVAL = {
+    (0, "any"): (32.640065, 25.937588, 47.792109, 70.879184, 26.415094, 25.925926, 26.923077),
+    (3, "any"): (22.073806, 21.283473, 24.000654, 65.655261, 11.320755, 12.5, 10.344828),
+    (4, "any"): (30.290734, 29.818117, 31.260069, 70.697092, 36.0, 39.130435, 33.333333),
+    (6, "any"): (23.288882, 30.691246, 19.476332, 69.131075, 22.727273, 22.727273, 22.727273),
+    (0, "actor"): (21.831052, 14.446462, 43.51462, 68.74005, 9.090909, 7.692308, 11.111111),
+    (2, "actor"): (24.11685, 16.948028, 34.781398, 74.877712, 14.285714, 11.764706, 18.181818),
+    (6, "actor"): (24.491729, 23.508772, 25.847953, 70.883596, 33.333333, 28.571429, 40.0),
+    (9, "actor"): (21.130196, 10.701754, 42.105263, 71.410838, 18.181818, 12.5, 33.333333),
+}
+"""{(seed of random videos, kind of classes): figures of all objects, or of adults}."""
+
+
+@pytest.mark.parametrize("seed, kind", TRACKEVAL)
+def test_hota_and_idf1_are_those_of_trackeval(seed, kind):
+    figures = metrics.of_classes(track_cases.random_videos(seed)[0], kind, A2D)[1]
+    found = [figures[name] for name in NAMES]
+    assert found == pytest.approx(TRACKEVAL[seed, kind], abs=1e-6)
 
 
 def slow_tube_ap(frames_of_videos, kind, threshold):

@@ -92,14 +92,11 @@ def test_detections_and_zero_shot_figures(tmp_path):
     assert metrics["per_pair_ap"]["61"] == pytest.approx(100)
     assert metrics["per_pair_ap"]["63"] == pytest.approx(50)  # found among scores of 0
     assert metrics["zero_shot_actor_ap"]["6"] == pytest.approx(150 / 7)
-    words += ("--zero_shot_actor=cat",)
-    figures = json.loads(run_metrics(tmp_path, *words, "--full=detections.npz", "--seed=3"))
-    figures = figures["zero_shot"]
+    words += ("--zero_shot_actor=cat", "--full=detections.npz", "--seed=3")
+    figures = json.loads(run_metrics(tmp_path, *words))["zero_shot"]
     assert figures["actor"] == "cat" and figures["ratio"] == 1
     assert figures["ap"] == figures["full_ap"] == metrics["zero_shot_actor_ap"]["6"]
     assert 0 < figures["chance"] < figures["ap"]
-    other = json.loads(run_metrics(tmp_path, *words, "--seed=4"))["zero_shot"]
-    assert set(other) == {"actor", "ap", "chance"} and other["chance"] != figures["chance"]
 
 
 def test_own_label_space_with_16_bit_codes(tmp_path):
@@ -123,13 +120,10 @@ DETECTION = ("--truth=truth.json", "--output=metrics.json", "--predicted=detecti
     "words, complaint",
     [
         (("segment", *FLAGS), "first word"),
-        (("detection", "segmentation", *FLAGS), "first word"),
         (("segmentation", *FLAGS, "--zero_shot_actor=cat"), "--zero_shot_actor"),
         (("segmentation", *FLAGS), "truth holds no label maps"),
-        (("detection", *DETECTION, "--truth=none.json"), "none.json: No such file"),
         (("detection", *DETECTION, "--zero_shot_actor=cow"), "'cow' is none of adult"),
         (("detection", *DETECTION, "--full=full.npz"), "--full needs --zero_shot_actor"),
-        (("detection", *DETECTION, "--zero_shot_actor=cat", "--full=full.npz"), "full.npz: not a"),
         (
             ("detection", *DETECTION[:2], "--predicted=results.json", "--zero_shot_actor=cat"),
             "--zero_shot_actor: COCO",
