@@ -26,7 +26,7 @@ SUITES = {
     "data": "conversion, a record's size, the input pipeline beside a training step",
     "detector": "inference and training of the detector, beside torchvision's Mask R-CNN",
     "learning": "COCO's AP of the detector and of torchvision's Mask R-CNN, trained alike",
-    "prediction": "starts, a frame, a clip and a library of clips, by `import tensorflow`",
+    "prediction": "a start, a frame, a clip and a library of clips, by `import tensorflow`",
     "step": "a training step of configs/mini.flags and of configs/a2d.flags, by the peak",
 }
 """Name -> what it measures, by `tools.benchmarks.<name>.run`: {flag: value} -> (rows of

@@ -22,7 +22,6 @@ from a2d_tf.core.files import write_text
 
 PRECISIONS = ["float32", "mixed_bfloat16", "mixed_float16"]
 NORMS = ["frozen_bn", "frozen_stats", "bn", "group_norm", "none"]
-# Names of registries in model/backbones, so that a wrong one is refused before TensorFlow loads.
 EVALUATION_BATCH = 8
 _MAX_ANCHOR_SIZES = 8  # of a pyramid level
 _CHANNELS = (8, 2048)
