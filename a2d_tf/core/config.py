@@ -403,12 +403,7 @@ class Config:
     @classmethod
     def read(cls, path: str | os.PathLike) -> Config:
         """Read the settings of a flagfile, such as a run's `flags.txt`; errors as of `parse`."""
-        try:
-            return cls.parse([f"--flagfile={path}"])
-        except InputError as error:
-            if str(path) in str(error):
-                raise
-            raise InputError(f"{path}: {error}") from error
+        return cls.parse([f"--flagfile={path}"])
 
     @classmethod
     def parse(cls, words: Sequence[str]) -> Config:

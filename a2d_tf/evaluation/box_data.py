@@ -168,18 +168,14 @@ class Instances:
         ]
         for image, (height, width) in zip(images, self.sizes or ()):
             image.update(height=int(height), width=int(width))
-        edges = self.boxes.astype(np.float64)
-        extents = edges[:, 2:] - edges[:, :2]
-        columns: dict[str, list] = {
-            "image_id": [self.image_ids[frame] for frame in self.box_frame],
-            "category_id": self.codes.tolist(),
-            "bbox": np.concatenate([edges[:, :2], extents], axis=1).tolist(),
-            "area": extents.prod(axis=1).tolist(),
-        }
-        if self.scores is not None:
-            columns["score"] = self.scores.tolist()
-        rows = enumerate(zip(*columns.values()), 1)
-        annotations = [{"id": i, "iscrowd": 0, **dict(zip(columns, row))} for i, row in rows]
+        annotations: list[dict] = []
+        rows = zip(self.box_frame.tolist(), self.boxes.tolist(), self.codes.tolist())
+        for i, (frame, (x1, y1, x2, y2), code) in enumerate(rows, 1):
+            box = [x1, y1, x2 - x1, y2 - y1]
+            places = {"id": i, "image_id": self.image_ids[frame], "category_id": code}
+            annotations.append({**places, "iscrowd": 0, "bbox": box, "area": box[2] * box[3]})
+        for annotation, score in zip(annotations, () if self.scores is None else self.scores):
+            annotation["score"] = float(score)
         for annotation, mask in zip(annotations, self.masks or ()):
             if mask is not None:
                 annotation.update(segmentation=mask, area=int(rle_tools.area(mask)))
