@@ -26,20 +26,13 @@ _VERSION = flags.DEFINE_integer(
 )
 Config.define_flags(["inference", "compute"])
 
-_EXAMPLE = """load it with TensorFlow alone:
-  import tensorflow as tf
-  model = tf.saved_model.load("{output}")
-  outputs = model.signatures["{signature}"](rgb=rgb, flow=flow)
-{facts} says what the codes mean and how the flow is made, and tells of the other signatures:
-  {others}"""
-
 
 def main(argv: list[str]) -> None:
     command_line.require(argv, output=_OUTPUT.value)
     packed.check_sources(_CHECKPOINT.present, workdir=_WORKDIR.value, model=_MODEL.value)
     # Late, because TensorFlow takes seconds to load: a mistyped flag should not wait for it.
     from a2d_tf.core import devices
-    from a2d_tf.serving import export_folder, served_network
+    from a2d_tf.serving import export_folder
     from a2d_tf.training import run_folder
 
     # TensorFlow logs the name of the temporary folder.
@@ -51,23 +44,8 @@ def main(argv: list[str]) -> None:
     run = run_folder.load(folder, inference, _CHECKPOINT.value)
     signatures = export_folder.export(run, output)
     print(f"{run.checkpoint}, p(actor) >= {run.config.inference.score_threshold:g} -> {output}")
-    _describe(signatures[served_network.SIGNATURE])
-    others = ", ".join(name for name in signatures if name != served_network.SIGNATURE)
     facts = os.path.join(output, export_folder.FACTS)
-    print(
-        _EXAMPLE.format(
-            output=output, signature=served_network.SIGNATURE, others=others, facts=facts
-        )
-    )
-
-
-def _describe(function):
-    """Print names, types and shapes of a signature."""
-    inputs = {spec.name: spec for spec in function.structured_input_signature[0]}
-    for title, specs in (("takes", inputs), ("gives", function.structured_outputs)):
-        for name, spec in specs.items():
-            shape = [side or "?" for side in spec.shape]
-            print(f"  {title} {name:14s} {spec.dtype.name} {shape}".replace("'", ""))
+    print(f"signatures: {', '.join(signatures)}; {facts} and docs/serving.md describe them")
 
 
 run = command_line.command(main)
