@@ -89,7 +89,6 @@ _MAX_TRACKS = flags.DEFINE_string(
     "track when one is found again",
 )
 Config.define_flags(["inference", "compute"])
-flags.DEFINE_alias("threshold", "score_threshold")
 
 
 def _check_flags(argv):

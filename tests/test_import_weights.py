@@ -192,7 +192,6 @@ def test_keras_resnet_through_the_command(blocks, tmp_path, tool, command, monke
     [
         ({"source": "matterport"}, "--output is missing"),
         ({"source": "matterport", "output": "o.h5", "image": "p.png"}, "--check_output"),
-        ({"source": "caffe", "output": "o.h5"}, "--source=caffe"),
     ],
 )
 def test_the_command_says_what_is_wrong(given, message, command):

@@ -248,7 +248,10 @@ def test_bad_command_lines_end_with_one_clear_line(tmp_path, film, saved_model):
         ([video, output], "--saved_model, --workdir, --model and --init_rgb"),
         ([model, video, output, "--paint=pixel"], "--paint"),
         ([model, video, output, "--start=2", "--end=2"], "--end=2"),
-        ([f"--saved_model={saved_model}", video, output, "--threshold=0.2"], "--score_threshold"),
+        (
+            [f"--saved_model={saved_model}", video, output, "--score_threshold=0.2"],
+            "--score_threshold",
+        ),
         (["--workdir=nowhere", video, output], "nowhere: no such folder"),
         ([model, "--video=nothing.mp4", output], "nothing.mp4: no such video"),
         ([model, f"--video={tmp_path / 'empty.mp4'}", output], "empty.mp4: cannot be decoded"),

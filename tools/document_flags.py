@@ -11,9 +11,6 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from absl import flags
-
-from a2d_tf.core import command_line
 from a2d_tf.core.command_line import written
 from a2d_tf.core.config import SECTIONS, help_of
 from a2d_tf.core.files import write_text
@@ -56,11 +53,4 @@ def _values(field):
 
 
 if __name__ == "__main__":
-    _OUTPUT = flags.DEFINE_string("output", "docs/flags.md", "File to write.")
-
-    def main(argv: list[str]) -> None:
-        command_line.require(argv, output=_OUTPUT.value)
-        write_text(_OUTPUT.value, text())
-        print(f"{_OUTPUT.value}: written")
-
-    command_line.run(main)
+    write_text("docs/flags.md", text())

@@ -26,7 +26,6 @@ _SOURCE = flags.DEFINE_enum(
     "source", None, ["matterport", "keras_resnet101"], "Whose layout: that of a Keras file."
 )
 _OUTPUT = flags.DEFINE_string("output", None, "The .h5 file to write.")
-_SEED = flags.DEFINE_integer("seed", 0, "Seed of the numbers.", lower_bound=0)
 
 # What a stem is given: mean-free pixels, in the low hundreds.
 _PIXELS = 64
@@ -58,15 +57,14 @@ def dataset(name: str) -> str:
     return f"{group}/{layer}/{weight}:0"
 
 
-def write(path: str, shapes: dict[str, Sequence[int]], seed: int = 0) -> None:
+def write(path: str, shapes: dict[str, Sequence[int]]) -> None:
     """Write random tensors as Keras lays out a model's weights, whole or not at all.
 
     Args:
       path: the .h5 file.
       shapes: {layer/weight: shape}, of `layouts.shapes`.
-      seed: of the numbers.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
 
     def fill(file):
         with h5py.File(file.name, "w") as made:
@@ -80,7 +78,7 @@ def main(argv: list[str]) -> None:
     command_line.require(argv, source=_SOURCE.value, output=_OUTPUT.value)
     from a2d_tf.pretrained import layouts
 
-    write(_OUTPUT.value, layouts.shapes(_SOURCE.value), _SEED.value)
+    write(_OUTPUT.value, layouts.shapes(_SOURCE.value))
     print(f"{_OUTPUT.value}: random weights in the layout of {_SOURCE.value}")
 
 

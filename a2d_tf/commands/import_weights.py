@@ -21,8 +21,8 @@ from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import file_digest, write_bytes
 
-_SOURCE = flags.DEFINE_string(
-    "source", None, "Source of the weights: matterport, keras_resnet101 or efficientnet_lite0."
+_SOURCE = flags.DEFINE_enum(
+    "source", None, ["matterport", "keras_resnet101", "efficientnet_lite0"], "Whose weights."
 )
 _INPUT = flags.DEFINE_string("input", None, "File of public weights: .h5 or .pth.")
 _OUTPUT = flags.DEFINE_string("output", None, "File of imported weights (.h5) to write.")
@@ -83,8 +83,6 @@ def main(argv: list[str]) -> None:
     # Imported here because TensorFlow takes seconds to load; a missing flag is reported at once.
     from a2d_tf.pretrained import cache, layouts
 
-    if _SOURCE.value not in layouts.SOURCES:
-        raise InputError(f"--source={_SOURCE.value}: give one of {', '.join(layouts.SOURCES)}")
     tensors, digest = cache.read_tensors(_INPUT.value), file_digest(_INPUT.value)
     weights, used, skipped = layouts.convert(_SOURCE.value, tensors, _INPUT.value, digest)
     weights.write(_OUTPUT.value)

@@ -14,7 +14,6 @@ from absl import flags
 
 from a2d_tf.core import command_line
 from a2d_tf.core.config import Config
-from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import read_text
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Run folder of a2d_tf.train.")
@@ -28,10 +27,7 @@ _CHECKPOINT = Config.define_checkpoint()
 def main(argv: list[str]) -> None:
     """Run the command."""
     command_line.require(argv, workdir=_WORKDIR.value, output=_OUTPUT.value)
-    try:
-        notes = read_text(_NOTES.value) if _NOTES.value else ""
-    except (OSError, ValueError) as error:
-        raise InputError(f"--notes={_NOTES.value}: not readable ({error})") from error
+    notes = read_text(_NOTES.value) if _NOTES.value else ""
     # Imported here because TensorFlow takes seconds to load; a mistyped flag is reported at once.
     from a2d_tf.training import run_folder
 

@@ -27,15 +27,9 @@ _DEVICE = Config.define_device()
 Config.define_flags(["compute"])
 
 
-def table(clips: dict[str, dict[str, float]]) -> list[str]:
-    """Format a row per clip and a column per value; values that are not finite have a star."""
-    columns = list(next(iter(clips.values())))
-    width = max(map(len, clips))
-    lines = [" " * width + "".join(f"{column:>18}" for column in columns)]
-    for name, values in clips.items():
-        cells = [f"{'' if math.isfinite(values[c]) else '*'}{values[c]:.4g}" for c in columns]
-        lines.append(f"{name:{width}}" + "".join(f"{cell:>18}" for cell in cells))
-    return lines
+def line(values: dict[str, float]) -> str:
+    """Format the values of a clip; those that are not finite have a star."""
+    return ", ".join(f"{k} {'' if math.isfinite(x) else '*'}{x:.4g}" for k, x in values.items())
 
 
 def first_failure(probe: Callable, clip: dict[str, tf.Tensor], step: tf.Tensor) -> str:
@@ -76,7 +70,8 @@ def main(argv: list[str]) -> None:
     run.network.set_phase(learning.train_phase)
     clips = divergence.probe_clips(batch, step, make_probe(run.network, learning))
     print(f"{run.checkpoint}, step {step + 1}, precision {run.config.compute.precision}")
-    print("\n".join(table(clips)))
+    for name, values in clips.items():
+        print(f"{name}: {line(values)}")
     worst = next((n for n, v in enumerate(clips.values()) if not divergence.is_finite(v)), None)
     if worst is None:
         print("every clip alone is finite; a smaller --learning_rate or --clip_norm may do")

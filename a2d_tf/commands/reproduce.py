@@ -96,10 +96,8 @@ def read_folds(path: str) -> dict[str, list[str]]:
     folds: dict[str, list[str]] = {}
     try:
         for row in csv.DictReader(read_text(path).splitlines()):
-            if not is_file_name(row["fold"]):
-                raise ValueError(f"'{row['fold']}' cannot name a folder")
-            if not row["video"]:
-                raise ValueError(f"no video in a line of fold {row['fold']}")
+            if not (row["video"] and is_file_name(row["fold"])):
+                raise ValueError(f"'{row['video']}', '{row['fold']}'")
             folds.setdefault(row["fold"], []).append(row["video"])
         if not folds:
             raise ValueError("no line")

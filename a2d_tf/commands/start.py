@@ -77,8 +77,7 @@ def share(words: list[str]) -> dict[str, list[str]]:
             raise InputError(f"{word}: not after `--`: this command gives --{name} itself")
         mains = [main for main in further if {name, name.removeprefix("no")} & known[main]]
         if not mains:
-            programs = ", ".join(processes.shown([main]) for main in _MAINS)
-            raise InputError(f"{word}: no flag of {programs}")
+            raise InputError(f"{word}: no flag of {', '.join(_MAINS)}")
         for main in mains[:1] if name in ("image_height", "image_width") else mains:
             further[main].append(word)
     return further
