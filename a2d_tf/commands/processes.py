@@ -82,7 +82,7 @@ def flags_of(main: str) -> set[str]:
     # A process of its own, for the flags of mains share their names and one register.
     command, environment = _started([main, "--help"])
     text = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True).stdout
-    return set(re.findall(r"^  --(\w+)", text, re.MULTILINE))
+    return set(re.findall(r"^  --(?:\[no\])?(\w+)", text, re.MULTILINE))
 
 
 def shown(command: Sequence[str]) -> str:

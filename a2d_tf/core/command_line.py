@@ -13,7 +13,6 @@ import os
 import pathlib
 import re
 import sys
-import textwrap
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -37,7 +36,8 @@ _WRONG = {
     "could not convert string to float": "no number; write it with a point, as 0.001",
 }
 """What absl and Python say of a wrong value, and what is said in its place."""
-_WIDTH = 100
+_MORE_HELP = """--flagfile=FILE reads flags from a file, one a line, such as configs/a2d.flags
+docs/flags.md has the settings in tables; --helpfull also explains the flags of the libraries"""
 _LONGEST = 2000  # characters of a message
 
 
@@ -251,22 +251,18 @@ def wants_help(words: Sequence[str]) -> bool:
 
 def help_text(module: str) -> str:
     """Return the text of `--help`: a main module's flags, then the settings."""
-    by_module = flags.FLAGS.flags_by_module_dict()
-    doc = (sys.modules[module].__doc__ or "").strip()
+    known = flags.FLAGS.flags_by_module_dict()
     # absl names the module that Python runs by the path of its file.
     main = sys.argv[0] if module == "__main__" else module
-    lines = [doc, ""]
-    for name in (main, "a2d_tf.core.config", "a2d_tf.core.command_line"):
-        lines += map(_described, by_module.get(name, ()))
-    lines.append(_line("flagfile", "file of flags, one a line, such as configs/a2d.flags"))
-    sections = [name for name in by_module if name.startswith(SETTINGS)]
-    if sections and f"{SETTINGS}learning" not in sections:
-        lines += ["", "Settings that are not given are the model's; in brackets: a new model's."]
-    for name in sections:
-        lines += ["", f"{name}:", *map(_described, by_module[name])]
-    if sections:
-        lines += ["", "docs/flags.md has the settings in tables; true or false: --flip, --noflip"]
-    return "\n".join([*lines, "--helpfull also explains the flags of the libraries"])
+    names = [main, "a2d_tf.core.config", "a2d_tf.core.command_line"]
+    names += [name for name in known if name.startswith(SETTINGS)]
+    parts = [(sys.modules[module].__doc__ or "").strip()]
+    for name in filter(known.__contains__, names):
+        title, _, text = flags.FLAGS.module_help(name).strip().partition("\n")
+        parts.append(f"{title}\n{text}" if name.startswith(SETTINGS) else text)
+    if len(names) > 3:
+        parts.append("The defaults are a new model's; a run's own settings are in its flags.txt.")
+    return "\n\n".join([*parts, _MORE_HELP])
 
 
 def written(value: Any) -> str:
@@ -276,14 +272,3 @@ def written(value: Any) -> str:
     if isinstance(value, list):
         return ",".join(map(written, value))
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _described(flag):
-    # absl's own words, after those of flags that may be given several times.
-    text = re.sub(r"[;\s]*repeat this option to specify a list of values$", "", flag.help or "")
-    default = "" if flag.default in (None, "", []) else f" ({written(flag.default)})"
-    return _line(flag.name, text + default)
-
-
-def _line(name, text):
-    return textwrap.fill(text, _WIDTH, initial_indent=f"  --{name:23} ", subsequent_indent=" " * 28)
