@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import sys
 from typing import TYPE_CHECKING, Any, Union
 
 if TYPE_CHECKING:
@@ -32,6 +33,11 @@ __all__ = [
     "metrics",
 ]
 
+if not importlib.util.find_spec("absl"):
+    sys.exit(
+        f"error: {sys.executable} lacks the packages of a2d_tf; in a new terminal, first: "
+        "source tools/setup.sh"
+    )
 # After TensorFlow 2.15 `tf.keras` is Keras 3, unless this is set before its first use; the code is
 # for Keras 2, which there is the package tf-keras.
 if importlib.util.find_spec("tf_keras"):

@@ -53,6 +53,22 @@ def test_a_wrong_word_is_named_with_its_flagfile_and_line(parse, tmp_path, word,
     assert said.startswith(f"{inner}, line 4: ") and problem in said
 
 
+def test_a_path_that_is_a_link_to_nothing(tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "disk")
+    with pytest.raises(InputError, match=f"--output={link}: .*{tmp_path / 'disk'}"):
+        command_line.require([], output=str(link))
+    (tmp_path / "disk").mkdir()
+    command_line.require([], output=str(link))
+
+
+@pytest.mark.parametrize("words", [["-m", "a2d_tf.predict"], ["tools/start.py"]])
+def test_a_python_without_the_packages(words):
+    done = run_python("-S", *words, "--help")
+    assert done.returncode == 1 and done.stderr.startswith("error: ")
+    assert len(done.stderr.splitlines()) == 1 and "source tools/setup.sh" in done.stderr
+
+
 def test_a_flagfile_that_cannot_be_used_is_named(parse, tmp_path):
     path = tmp_path / "f.flags"
     for content in (None, b"steps=5", b"--steps=\xff", f"--flagfile={path}\n".encode()):

@@ -81,13 +81,18 @@ def require(argv: list[str], **values: object) -> None:
     """Check that a command line has no stray words, and a value for each named flag.
 
     Raises:
-      InputError: names the word, or the flag that is missing.
+      InputError: names the word, the flag that is missing, or a path that is a link to nothing.
     """
     if len(argv) > 1:
         raise InputError(f"unexpected word '{argv[1]}'; flags are written --name=value")
     for name, value in values.items():
         if not value:
             raise InputError(f"--{name} is missing; --help shows the flags")
+        if isinstance(value, str) and os.path.islink(value) and not os.path.exists(value):
+            raise InputError(
+                f"--{name}={value}: a link to {os.readlink(value)}, which is not there; mount or "
+                "make that, or remove the link"
+            )
 
 
 def prepare() -> None:
