@@ -11,6 +11,7 @@ from a2d_tf.ops.visualize import (
     label_map_to_rgb,
     overlay_masks,
     track_colours,
+    zoom,
 )
 
 
@@ -102,12 +103,47 @@ def test_in_a_crowded_picture_the_surest_are_named():
     assert all(size < 100 for size in sizes[:3])
 
 
-def test_a_stamp_stands_in_its_corner():
-    def stamped(height, width, stamp):
-        box = [height - 30, width - 60, height, width]
-        return draw((height, width), [box], [12], scores=[0.5], ids=[1], stamp=stamp)
+def test_a_stamp_stands_in_the_lower_right_corner_unless_an_actor_is_there():
+    for box, columns in ([10, 10, 30, 50], slice(100, 160)), ([90, 100, 120, 160], slice(0, 60)):
+        plain, drawn = (
+            draw((120, 160), [box], [12], scores=[0.5], ids=[1], stamp=stamp)
+            for stamp in ("", "12.4 s")
+        )
+        changed = (drawn != plain).any(axis=2)
+        assert changed[108:, columns].any() and not np.delete(changed, columns, axis=1).any()
+        assert plates(drawn, [1]) == plates(plain, [1])
 
-    plain, drawn = stamped(120, 160, ""), stamped(120, 160, "12.4 s")
-    changed = (drawn != plain).any(axis=2)
-    assert changed[108:, 112:].any() and (drawn[-1, -1] == 40).all()
-    assert abs(plates(drawn, [1])[0] - plates(plain, [1])[0]) < 100  # its name is elsewhere
+
+@pytest.mark.parametrize(
+    "box, others, place",
+    [
+        ([0, 100, 60, 130], [], [60, 100]),  # below
+        ([0, 100, 120, 130], [], [0, 130]),  # beside
+        ([0, 350, 120, 390], [], [0, 248]),
+        ([40, 100, 60, 130], [[20, 90, 40, 120]], [60, 100]),
+        ([0, 0, 120, 400], [], [0, 0]),  # there is no room but inside
+    ],
+)
+def test_a_name_covers_no_actor_where_there_is_room(box, others, place):
+    drawn = draw((120, 400), [*others, box], [12] * (1 + len(others)))
+    alone = draw((120, 400), others, [12] * len(others))
+    changed = (drawn != alone).any(axis=2)
+    y, x = place
+    assert changed[y : y + 12, x : x + 100].mean() > 0.95
+    for y1, x1, y2, x2 in [box, *others]:
+        if place != [0, 0]:
+            assert not changed[y1 + 1 : y2 - 1, x1 + 1 : x2 - 1].any()
+
+
+def test_small_videos_are_enlarged():
+    assert [zoom(size) for size in ((120, 160), (240, 320), (480, 360), (720, 1280))] == [
+        3,
+        2,
+        1,
+        1,
+    ]
+    drawn = draw((20, 40), [[4, 8, 12, 32]], [12], [mask(20, 40, 4, 8, 12, 32)], ids=[1], times=10)
+    assert drawn.shape == (200, 400, 3)
+    colour = track_colours([1])[0]
+    assert (drawn[40, 80:320] == colour).all() and (drawn[119, 80:320] == colour).all()
+    assert (drawn[60:100, 100:300] == np.round(colour / 2)).all()

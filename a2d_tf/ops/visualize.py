@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import colorsys
 import io
+import operator
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -98,8 +99,8 @@ def draw_boxes_with_names(
 ) -> np.ndarray:
     """Draw boxes, each with the name of its code and its score.
 
-    A name is placed above its box, or else inside or below it, where it covers no other name; if
-    there is no such place it is left out.
+    A name is placed above its box, below or beside it where it covers neither a box nor another
+    name, or else where it covers no name; if there is no such place it is left out.
 
     Args:
       rgb: uint8 [H, W, 3].
@@ -109,7 +110,7 @@ def draw_boxes_with_names(
       scores: [N], 0..1.
       ids: [N], numbers before the names.
       colours: [N, 3], RGB, to replace those of the codes.
-      stamp: text in the lower right corner, such as a time.
+      stamp: text in a corner, such as a time: the lower right one, unless a box is there.
 
     Returns:
       uint8 [H, W, 3], a new image.
@@ -120,58 +121,73 @@ def draw_boxes_with_names(
     thickness = max(1, round(image.shape[0] / 320))
     for (y1, x1, y2, x2), colour in zip(edges, shades):
         cv2.rectangle(image, (x1, y1), (x2 - 1, y2 - 1), colour, thickness)
-    plates, (height, width) = _Plates(image), image.shape[:2]
+    plates = _Plates(image, edges)
     if stamp:
-        plates.write(stamp, width, [-height], (40, 40, 40))
+        plates.write(stamp, [0, 0, *image.shape[:2]], _CORNERS, (40, 40, 40))
     # The last box lies on top, so its name is placed first.
     for i in reversed(range(len(edges))):
-        y1, x1, y2, _ = edges[i]
         number = "" if ids is None else f"#{ids[i]} "
         score = "" if scores is None else f" {100 * float(scores[i]):.0f}%"
         text = f"{number}{label_space.name(codes[i])}{score}"
-        plates.write(text, x1, [-y1, y1, -y2, y2], shades[i])
+        plates.write(text, edges[i], _AROUND, shades[i])
     return image
 
 
-def _meet(one, other):
-    """Whether two boxes x1, y1, x2, y2 have a pixel in common."""
-    starts, ends = np.maximum(one[:2], other[:2]), np.minimum(one[2:], other[2:])
-    return bool((starts < ends).all())
+# Places of a text by a box, (down, across): before the box -1, at its start 0, its end 1, behind 2.
+_CORNERS = ((1, 1), (1, 0), (0, 1), (0, 0))
+_AROUND = ((-1, 0), (2, 0), (0, 2), (0, -1), (0, 0), (1, 0))
 
 
 class _Plates:
-    """Writes texts on plates into a picture, without overlap."""
+    """Writes texts on plates into a picture, without overlap; boxes are y1, x1, y2, x2."""
 
     _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
-    def __init__(self, image):
-        self._image, self._taken = image, []  # (x1, y1, x2, y2) of each plate
+    def __init__(self, image, boxes):
+        self._image, self._boxes, self._taken = image, boxes, []
 
-    def write(self, text: str, left: int, tops: Sequence[float], colour: Sequence[int]) -> None:
-        """Write a text at the first free place: `left` and a top or, negative, a bottom of these.
+    def write(self, text: str, box: Sequence[int], places: Sequence, colour: Sequence[int]) -> None:
+        """Write a text at the first free place by a box.
 
         A text wider than the picture is made smaller; without a free place it is left out.
         """
         height, width = self._image.shape[:2]
-        scale = max(0.42, height / 800)
+        scale = max(0.42, height / 1000)
         across = cv2.getTextSize(text, self._FONT, scale, max(1, round(2 * scale)))[0][0]
         scale *= min(1, (width - 2) / across)
         thickness = max(1, round(2 * scale))
         (across, tall), descent = cv2.getTextSize(text, self._FONT, scale, thickness)
-        left, tall = max(0, min(left, width - across - 2)), tall + descent + 2
-        for top in tops:
-            top = int(-top - tall if top < 0 else top)
-            place = left, top, left + across + 2, top + tall
-            if 0 <= top <= max(0, height - tall) and not any(_meet(place, x) for x in self._taken):
-                break
-        else:
+        size = np.array([tall + descent + 2, across + 2])
+        starts, ends = np.array(box[:2]), np.array(box[2:])
+        found: list[tuple[bool, list[int]]] = []  # whether it covers a box, and the plate
+        for place in places:
+            options = [starts - size, starts, ends - size, ends]
+            corner = np.array([options[1 + side][axis] for axis, side in enumerate(place)])
+            corner = np.clip(corner, 0, np.maximum(0, (height, width) - size))
+            plate = [*corner.tolist(), *(corner + size).tolist()]
+            if not any(_meet(plate, other) for other in self._taken):
+                found.append((any(_meet(plate, other) for other in self._boxes), plate))
+        if not found:
             return
+        _, plate = min(found, key=operator.itemgetter(0))
+        y1, x1, y2, x2 = plate
         # OpenCV's lower right corner is inclusive.
-        cv2.rectangle(self._image, place[:2], (place[2] - 1, place[3] - 1), colour, -1)
+        cv2.rectangle(self._image, (x1, y1), (x2 - 1, y2 - 1), colour, -1)
         ink = (0, 0, 0) if np.dot(colour, (0.299, 0.587, 0.114)) > 128 else (255, 255, 255)
-        base = (left + 1, place[3] - descent - 1)
+        base = (x1 + 1, y2 - descent - 1)
         cv2.putText(self._image, text, base, self._FONT, scale, ink, thickness, cv2.LINE_AA)
-        self._taken.append(place)
+        self._taken.append(plate)
+
+
+def _meet(one, other):
+    """Whether two boxes have a pixel in common."""
+    starts, ends = np.maximum(one[:2], other[:2]), np.minimum(one[2:], other[2:])
+    return bool((starts < ends).all())
+
+
+def zoom(size: Sequence[int]) -> int:
+    """Return how many times a frame (height, width) is enlarged so that names fit beside actors."""
+    return max(1, round(360 / min(size)))
 
 
 def draw_instances(
@@ -184,13 +200,18 @@ def draw_instances(
     scores: Sequence[float] | np.ndarray | None = None,
     ids: Sequence[int] | np.ndarray | None = None,
     stamp: str = "",
+    times: int = 1,
 ) -> np.ndarray:
     """Draw masks, boxes and names over a frame; arguments as of the two functions above.
 
-    With `ids` of tracks, colours are by track, not by code.
+    With `ids` of tracks, colours are by track, not by code. The picture is so many `times` as large
+    as the frame.
     """
     colours = None if ids is None else track_colours(ids)
     image = overlay_masks(rgb, codes, masks, label_space, colours=colours)
+    if times > 1:
+        image = cv2.resize(image, None, fx=times, fy=times, interpolation=cv2.INTER_CUBIC)
+        boxes = times * np.asarray(boxes)
     return draw_boxes_with_names(
         image, boxes, codes, label_space, scores=scores, ids=ids, colours=colours, stamp=stamp
     )

@@ -240,7 +240,9 @@ class Outputs:
         self._rows.writerow(COLUMNS)
         self._video = None
         if "overlay" in kinds:
-            self._video = Writer(self._path("overlay"), reader.fps / every, reader.size)
+            times = visualize.zoom(reader.size)
+            size = times * reader.size[0], times * reader.size[1]
+            self._video = Writer(self._path("overlay"), reader.fps / every, size)
 
     def _path(self, kind):
         """Where results of a kind are written: nowhere if they are not wanted."""
@@ -333,6 +335,7 @@ def _drawn(frame, labels):
         scores=frame.scores[order],
         ids=frame.tracks[order],
         stamp=f"{frame.seconds:.2f} s",
+        times=visualize.zoom(frame.image.shape[:2]),
     )
 
 
