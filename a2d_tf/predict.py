@@ -106,6 +106,9 @@ def _check_flags(argv):
     for flag in (_SAVED_MODEL, _WORKDIR):
         if flag.value and not os.path.isdir(flag.value):
             raise InputError(f"--{flag.name}={flag.value}: no such folder")
+    run = _SAVED_MODEL.value or ""
+    if os.path.isfile(os.path.join(run, "flags.txt")):
+        raise InputError(f"--saved_model={run}: a run folder; give --workdir={run}, or export it")
     if not _RESULTS.value or not set(_RESULTS.value) <= set(outputs.KINDS):
         raise InputError(
             f"--results={','.join(_RESULTS.value)}: give one or more of {','.join(outputs.KINDS)}"

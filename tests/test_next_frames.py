@@ -65,6 +65,13 @@ def test_rare_pairs_and_tracks_that_overlap_count_and_known_frames_do_not(librar
     assert crossing.reasons == ("#1 dog-running and #2 cat-running overlap",)
 
 
+@pytest.mark.parametrize("missed, lost", [(2, []), (3, [11])])
+def test_a_track_is_lost_that_several_frames_miss(tmp_path, missed, lost):
+    seen = [(1, 77, 0.9, BOX)]
+    write(tmp_path, {n: [] if 10 < n <= 10 + missed else seen for n in range(1, 20)})
+    assert [one.frame for one in choice.candidates(tmp_path)] == lost
+
+
 @pytest.mark.parametrize("form", ["cvat", "coco", "masks"])
 def test_the_command_writes_a_table_sheets_and_annotations_that_are_read_back(
     library, tmp_path, form
@@ -94,7 +101,9 @@ def test_what_cannot_be_done_is_said_and_nothing_is_written(library, tmp_path):
     assert "out/overlay.mp4" in fails("--prediction=out")
     (tmp_path / "out" / "overlay.mp4").write_bytes(b"")
     assert "out/overlay.mp4" in fails("--prediction=out")
-    text = (tmp_path / "out" / "tracks.json").read_text().replace(': 77, "score"', ': 99, "score"')
-    (tmp_path / "out" / "tracks.json").write_text(text)
-    assert "out/tracks.json" in fails("--prediction=out")
+    path = tmp_path / "out" / "tracks.json"
+    text = path.read_text()
+    for right, wrong in ((': 77, "score"', ': 99, "score"'), ("[8.0, 4.0,", "[8.0,")):
+        path.write_text(text.replace(right, wrong))
+        assert wrong in path.read_text() and "out/tracks.json" in fails("--prediction=out")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["gone.mp4", "out"]

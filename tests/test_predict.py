@@ -244,6 +244,9 @@ def test_bad_command_lines_end_with_one_clear_line(tmp_path, film, saved_model):
     (tmp_path / "empty.mp4").write_bytes(b"")
     (tmp_path / "model").mkdir()
     (tmp_path / "file").write_text("")
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "flags.txt").write_text("")
     model, output = f"--saved_model={tmp_path / 'model'}", f"--output={tmp_path / 'out'}"
     video = f"--video={film}"
     cases = [
@@ -255,6 +258,7 @@ def test_bad_command_lines_end_with_one_clear_line(tmp_path, film, saved_model):
             "--score_threshold",
         ),
         (["--workdir=nowhere", video, output], "nowhere: no such folder"),
+        ([f"--saved_model={run}", video, output], f"--workdir={run}"),
         ([model, "--video=nothing.mp4", output], "nothing.mp4: no such video"),
         ([model, f"--video={tmp_path / 'empty.mp4'}", output], "empty.mp4: cannot be decoded"),
         ([model, video, f"--output={tmp_path / 'file'}"], "--output"),

@@ -19,11 +19,12 @@ from pycocotools import mask as rle_tools
 
 from a2d_tf.annotations.tracked_video import name_of
 from a2d_tf.core.errors import shown
-from a2d_tf.core.files import load_json, number, whole
+from a2d_tf.core.files import check_json, load_json, number, whole
 from a2d_tf.video import predictions
 
 SMALL = 0.3  # margins from here on are no reason
 OVERLAP = 0.1  # IoU of boxes from which two tracks may be confused
+LOST = 3  # answered frames in a row that miss a track that is lost
 FEW = 15  # instances in the records from which on a pair is not rare
 _EDGE = 0.02  # of the frame's longer side: tracks that are lost so near to its edge have left it
 
@@ -87,7 +88,12 @@ def _read(folder, labels):
         if not labels.knows(value):
             raise ValueError(f"{shown(value)} names no actor and action")
 
-    row_kind = {"frame": whole(), "category_id": known_code, "bbox": [number(-1e6, 1e6)]}
+    def box(value):
+        check_json(value, [number(-1e6, 1e6)])
+        if len(value) != 4:
+            raise ValueError(f"{shown(value)} is no box x, y, width, height")
+
+    row_kind = {"frame": whole(), "category_id": known_code, "bbox": box}
     answer_kind = {
         **{"image_id": whole(), "track_id": whole(), "category_id": known_code},
         **{"runner_up": known_code, "margin": number(0, 1)},
@@ -110,7 +116,8 @@ def _reasons(folder, facts, numbers, counts):
     near = _EDGE * max(facts.size)
     reasons: dict[int, dict[str, tuple[float, str]]] = collections.defaultdict(dict)
     seen: dict[int, int] = {}  # track: its last code
-    before: list[tuple[int, list[float]]] = []  # (track, box) of the frame before
+    # {track: box} of the frames before.
+    recent: collections.deque[dict[int, list[float]]] = collections.deque(maxlen=LOST)
 
     def note(frame, kind, value, text):
         if value > reasons[frame].get(kind, (0.0, ""))[0]:
@@ -119,14 +126,15 @@ def _reasons(folder, facts, numbers, counts):
     def named(track, code):
         return f"#{track} {labels.name(code)}"
 
-    for frame in numbers:
+    for place, frame in enumerate(numbers):
         tracks, codes, boxes = zip(*rows[frame]) if rows[frame] else [()] * 3
-        for track, (x, y, w, h) in before:
+        last, since = recent[0] if len(recent) == LOST else {}, {*tracks}.union(*[*recent][1:])
+        for track, (x, y, w, h) in last.items():
             inside = min(x, y, width - x - w, height - y - h) > near
-            if track not in tracks and inside:
+            if track not in since and inside:
                 text = f"{named(track, seen[track])} is lost away from the edge of the picture"
-                note(frame, "lost", 1.0, text)
-        before = list(zip(tracks, boxes))
+                note(numbers[place - LOST + 1], "lost", 1.0, text)
+        recent.append(dict(zip(tracks, boxes)))
         for track, code in zip(tracks, codes):
             if seen.get(track, code) != code:
                 text = f"{named(track, seen[track])} becomes {labels.name(code)}"

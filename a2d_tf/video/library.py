@@ -450,7 +450,8 @@ def predict(
                 except Exception as error:
                     failures[job.name] = reason(job, error)
                     if on_error == "fail":
-                        raise InputError(failures[job.name]) from error
+                        text = f"{failures[job.name]}; --on_error=skip leaves it out"
+                        raise InputError(text) from error
                     note = f"skipped {failures[job.name]}"
                 if note:
                     bar.write(note, file=sys.stderr)

@@ -6,12 +6,15 @@ Measuring Behaviour).
 
 from __future__ import annotations
 
+import collections
 import colorsys
 import dataclasses
 import itertools
+import math
 import operator
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, TypeVar
 
 from a2d_tf.core.files import number, whole
 from a2d_tf.core.labels import LabelSpace
@@ -27,6 +30,7 @@ _NONE = "#8f979e"
 _GOLDEN = (5**0.5 - 1) / 2
 
 
+_Key = TypeVar("_Key")
 _BOUT = {  # fields of a bout in `tracks.json`, in the order of those of `Bout`
     "actor": str,
     "action": str,
@@ -109,6 +113,38 @@ def read(folder: str | os.PathLike, min_score: float = 0.0) -> list[Track]:
         found = tuple(Bout(*(bout[name] for name in _BOUT)) for bout in own)
         tracks.append(Track(row["track_id"], row["actor"], found))
     return sorted(tracks, key=lambda track: (track.start, track.number))
+
+
+class Sum(NamedTuple):
+    """What bouts come to.
+
+    Attributes:
+      tracks, bouts: how many there are.
+      seconds: how long they last together.
+      start: where the first one starts, seconds in the video.
+      score: the mean of their scores, weighted by their seconds.
+    """
+
+    tracks: int
+    bouts: int
+    seconds: float
+    start: float
+    score: float
+
+
+def sums(tracks: Iterable[Track], key: Callable[[Bout], _Key]) -> dict[_Key, Sum]:
+    """Add up the bouts of tracks for each key, in the order of their first bouts."""
+    found = collections.defaultdict(list)
+    for track in tracks:
+        for bout in track.bouts:
+            found[key(bout)].append((track, bout))
+    added = {}
+    for name, own in found.items():
+        seconds = math.fsum(bout.seconds for _, bout in own)
+        score = math.fsum(bout.seconds * bout.score for _, bout in own) / (seconds or 1)
+        start = min(bout.start for _, bout in own)
+        added[name] = Sum(len({id(track) for track, _ in own}), len(own), seconds, start, score)
+    return added
 
 
 def colours(names: Iterable[str], labels: LabelSpace | None = None) -> dict[str, str]:

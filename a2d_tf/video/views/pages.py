@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import collections
 import itertools
-import math
+import operator
 import os
 import pathlib
 import urllib.parse
@@ -47,17 +47,11 @@ def _write(folder, template, title, tracks, labels, tables, **values):
 
 def _sums(name: str, tracks: Iterable[bouts.Track]) -> list[tuple]:
     """A row of `name` and _COLUMNS for each actor and action."""
-    found = collections.defaultdict(list)
-    for track in tracks:
-        for bout in track.bouts:
-            found[bout.actor, bout.action].append((track, bout))
-    rows = []
-    for pair, own in sorted(found.items()):
-        seconds = math.fsum(bout.seconds for _, bout in own)
-        score = math.fsum(bout.seconds * bout.score for _, bout in own) / (seconds or 1)
-        count = len({id(track) for track, _ in own})
-        rows.append((name, *pair, count, f"{seconds:.2f}", len(own), f"{score:.3f}"))
-    return rows
+    added = bouts.sums(tracks, operator.attrgetter("actor", "action"))
+    return [
+        (name, *pair, own.tracks, f"{own.seconds:.2f}", own.bouts, f"{own.score:.3f}")
+        for pair, own in sorted(added.items())
+    ]
 
 
 def _clock(seconds):

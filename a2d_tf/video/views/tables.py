@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import operator
 import os
 import pathlib
 from collections.abc import Iterable, Sequence
@@ -51,7 +52,7 @@ def read(folders: Iterable[str | os.PathLike], min_score: float = 0.0) -> list[P
         facts = read_facts(folder)
         name = name_of(facts.name, facts.images)
         if name in seen or not is_file_name(name):
-            problem = f"as {seen[name]} is; name one of them" if name in seen else "no file's name"
+            problem = f"as {seen[name]} is; give one of them" if name in seen else "no file's name"
             raise InputError(f"{folder}: is of a video named {shown(name)}, {problem}")
         seen[name] = folder
         found.append(Prediction(name, facts, bouts.read(folder, min_score)))
@@ -72,15 +73,13 @@ def time_budget(predictions: Iterable[Prediction]) -> list[tuple]:
     rows = []
     for each in predictions:
         for track in each.tracks:
-            whole = math.fsum(bout.seconds for bout in track.bouts)
-            for action in dict.fromkeys(bout.action for bout in track.bouts):
-                own = [bout for bout in track.bouts if bout.action == action]
-                seconds = math.fsum(bout.seconds for bout in own)
-                share = seconds / whole if whole else 0.0
-                numbers = (round(seconds, 3), round(share, 4), len(own), own[0].start)
-                mean = round(seconds / len(own), 3)
-                video = of_video(each.name, each.facts, track.number)
-                rows.append((*video, track.actor, action, *numbers, mean))
+            added = bouts.sums([track], operator.attrgetter("action"))
+            whole = math.fsum(own.seconds for own in added.values()) or 1
+            video = of_video(each.name, each.facts, track.number)
+            for action, own in added.items():
+                numbers = (round(own.seconds, 3), round(own.seconds / whole, 4), own.bouts)
+                mean = round(own.seconds / own.bouts, 3)
+                rows.append((*video, track.actor, action, *numbers, own.start, mean))
     return rows
 
 
