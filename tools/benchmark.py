@@ -23,7 +23,7 @@ from a2d_tf.core import command_line
 from a2d_tf.core.files import write_json
 
 SUITES = {
-    "data": "conversion, a record's size, the input pipeline beside a training step",
+    "data": "conversion, the input pipeline beside a training step",
     "detector": "inference and training of the detector, beside torchvision's Mask R-CNN",
     "learning": "COCO's AP of the detector and of torchvision's Mask R-CNN, trained alike",
     "prediction": "a start, a frame, a clip and a library of clips, by `import tensorflow`",

@@ -12,7 +12,6 @@ gradients.
 from __future__ import annotations
 
 import platform
-import sys
 
 from absl import flags
 
@@ -53,8 +52,4 @@ def main(argv: list[str]) -> None:
     print("\n".join(doctor.report(config, steps, rate, sharing)))
 
 
-def run() -> None:
-    """Parse the command line and run."""
-    if not any(word.lstrip("-").startswith("flagfile") for word in sys.argv[1:]):
-        sys.argv.insert(1, f"--flagfile={command_line.CONFIGS}/a2d.flags")
-    command_line.run(main)
+run = command_line.command(main)

@@ -53,11 +53,6 @@ class Objects:
     boxes: np.ndarray | None = None
     pair_scores: np.ndarray | None = None
 
-    @classmethod
-    def none(cls) -> Objects:
-        """Return the objects of a frame without any."""
-        return cls(np.zeros(0, np.int64), np.zeros(0, np.int64), [], np.zeros(0))
-
     @functools.cached_property
     def areas(self) -> np.ndarray:
         """The pixels of each mask: int64 [N]."""

@@ -1,4 +1,4 @@
-"""Suite `data`: conversion, a record's size, the input pipeline beside a training step."""
+"""Suite `data`: conversion, the input pipeline beside a training step."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import pathlib
 import tempfile
 import time
 
-import numpy as np
 import tensorflow as tf
 
 from a2d_tf.core import devices
@@ -38,7 +37,7 @@ def run(options: dict) -> tuple[list[dict], dict]:
             seconds.append(time.perf_counter() - began)
         paper = Manifest.load(folder / "paper0")
         mini = convert.convert(source, folder / "mini", _MINI, workers)[0]
-        rates, sizes = _rates(mini, paper, config, options), _sizes(paper)
+        rates = _rates(mini, paper, config, options)
     frames = _PAPER.clip_frames * sum(count["records"] for count in paper.counts.values())
     name = f"conversion, {workers} workers, their start included"
     rows = [measure.row(name, "frames/s", [frames / s for s in seconds])]
@@ -46,22 +45,7 @@ def run(options: dict) -> tuple[list[dict], dict]:
     for stage, rate in rates.items():
         peer = step if stage == "mini: training batches" else None
         rows.append(measure.row(stage, "clips/s", rate, peer, higher_is_better=True))
-    rows += [measure.row(f"record: {part}", "bytes", size) for part, size in sizes.items()]
-    return rows, {"frames": frames, "bytes_per_clip": sizes}
-
-
-def _sizes(manifest):
-    """{part of a record: mean bytes}."""
-    parts: dict[str, list[int]] = {}
-    for split in manifest.splits:
-        for shard in manifest.shards(split):
-            for serialized in records.read_shard(shard):
-                feature = tf.train.Example.FromString(serialized).features.feature
-                for part in ("rgb", "flow", "masks", "label_map", "mask_rle"):
-                    size = sum(map(len, feature[part].bytes_list.value))
-                    parts.setdefault(part, []).append(size)
-                parts.setdefault("all", []).append(len(serialized))
-    return {part: float(np.mean(sizes)) for part, sizes in parts.items()}
+    return rows, {"frames": frames}
 
 
 def _rates(mini, paper, config, options):

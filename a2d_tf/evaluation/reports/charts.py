@@ -34,10 +34,9 @@ def bars(groups: dict[str, list], names: list[str], title: str) -> bytes:
     axes.set_xticks(range(len(names)), names, rotation=rotation, fontsize=7, parse_math=False)
     axes.margins(x=0.01)
     axes.set_ylim(0, None)
-    if len(groups) > 1:
-        # Beside the title, above the bars whatever their heights.
-        place = {"loc": "lower right", "bbox_to_anchor": (1, 1), "ncols": len(groups)}
-        axes.legend(fontsize=8, frameon=False, **place)
+    # Beside the title, above the bars whatever their heights.
+    place = {"loc": "lower right", "bbox_to_anchor": (1, 1), "ncols": len(groups)}
+    axes.legend(fontsize=8, frameon=False, **place)
     return figure_png(figure)
 
 
