@@ -15,8 +15,8 @@ import importlib.metadata
 import json
 import os
 import pathlib
-import platform
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -105,20 +105,15 @@ def _config(precision="float32", deterministic=True, batch=8):
 
 def machine() -> dict:
     """Return what the machine and its software are."""
-    query = "name,driver_version,memory.total,compute_cap,power.limit,pcie.link.gen.max"
-    asked = {
-        "nvidia-smi": ["nvidia-smi", f"--query-gpu={query}", "--format=csv,noheader"],
-        "lscpu": ["lscpu"],
-    }
-    told = {}
-    for name, words in asked.items():
-        try:
-            told[name] = subprocess.run(words, capture_output=True, text=True).stdout.strip()
-        except OSError:
-            told[name] = "not there"
+    from tools.benchmarks import measure
+
+    words = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total,compute_cap,power.limit"]
+    told = ""
+    if shutil.which("nvidia-smi"):
+        told = subprocess.run([*words, "--format=csv"], capture_output=True, text=True).stdout
     packages = importlib.metadata.distributions()
     versions = sorted(f"{found.metadata['Name']}=={found.version}" for found in packages)
-    return {**told, "python": platform.python_version(), "packages": " ".join(versions)}
+    return {**measure.machine(), "nvidia-smi": told, "packages": " ".join(versions)}
 
 
 def _step_and_batch(config, device):

@@ -152,15 +152,15 @@ class LabelSpace:
             unknown = {*fields} - {name.rstrip("?") for name in _FIELDS}
             if unknown:
                 raise ValueError(f"unknown field {shown(sorted(unknown)[0])}")
-            # First with one code: all of a mistaken file may be too many to list.
             actors, actions = tuple(fields["actors"]), tuple(fields["actions"])
-            plain = cls(actors, actions, (max(10, len(actions) + 1) + 1,))
+            base = max(10, len(actions) + 1)
             pairs = fields.get("pairs") or itertools.product(actors, actions)
             for pair in fields.get("pairs") or ():
                 if len(pair) != 2 or pair[0] not in actors or pair[1] not in actions:
                     raise ValueError(f"pairs: {shown(pair)} is no [actor, action]")
             codes = fields.get("codes") or [
-                plain.encode(actors.index(actor), actions.index(action)) for actor, action in pairs
+                base * (actors.index(actor) + 1) + actions.index(action) + 1
+                for actor, action in pairs
             ]
             colours = [(int(code), tuple(rgb)) for code, rgb in fields.get("colours", {}).items()]
             none = fields.get("none_action")
