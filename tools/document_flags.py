@@ -21,7 +21,7 @@ Every setting of a run, with its default. `a2d_tf.train` takes all of them; `a2d
 `a2d_tf.export` and `a2d_tf.predict` take those of inference and computing, which override the
 run's. The defaults are those of `configs/a2d.flags` ([paper.md](paper.md)). `--flip` and `--noflip`
 are short for `--flip=true` and `--flip=false`. `--help` lists a program's own flags, such as
-`--records`.
+`--records`, and the range of each setting.
 
 `tools/document_flags.py` makes this page from `a2d_tf/core/config.py`.
 """
@@ -38,18 +38,9 @@ def text() -> str:
 
 
 def _row(field, meaning):
-    values = _values(field)
-    values = f" ({values})" if values else ""
+    choices = [f"`{choice}`" for choice in field.metadata.get("enum_values", ())]
+    values = f" ({', '.join(choices)})" if choices else ""
     return f"- `--{field.name}={written(field.default)}`: {meaning}{values}\n"
-
-
-def _values(field):
-    low, high = map(field.metadata.get, ("lower_bound", "upper_bound"))
-    if "enum_values" in field.metadata:
-        return ", ".join(f"`{choice}`" for choice in field.metadata["enum_values"])
-    if high is not None:
-        return f"{low} to {high}"
-    return "" if low is None else f"{low} or more"
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import dataclasses
 import inspect
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from absl import flags
@@ -298,13 +298,7 @@ def help_of(section: type) -> dict[str, str]:
     return {name: " ".join(text.split()) for name, text in found}
 
 
-_DEFINE: dict[str, Callable] = {
-    "bool": flags.DEFINE_bool,
-    "enum": flags.DEFINE_enum,
-    "float": flags.DEFINE_float,
-    "int": flags.DEFINE_integer,
-    "str": flags.DEFINE_string,
-}
+_KINDS = {"int": "integer", "str": "string"}  # as absl names them
 
 
 def parse_anchors(text: str, flag: str) -> tuple[tuple[float, ...], ...]:
@@ -355,7 +349,8 @@ class Config:
             for field in dataclasses.fields(SECTIONS[section]):
                 kind = "enum" if "enum_values" in field.metadata else str(field.type)
                 limits = {**field.metadata, "help": texts[field.name]}
-                _DEFINE[kind](field.name, field.default, **limits, **common)
+                define = getattr(flags, f"DEFINE_{_KINDS.get(kind, kind)}")
+                define(field.name, field.default, **limits, **common)
 
     @staticmethod
     def define_checkpoint() -> flags.FlagHolder:
