@@ -27,7 +27,7 @@ from absl import flags
 
 from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import file_digest, write_json, write_text
+from a2d_tf.core.files import file_digest, write_text
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder that everything goes to; is emptied.")
 _SEED = flags.DEFINE_integer("seed", 0, "Of the moments.", 0)
@@ -144,7 +144,7 @@ def main(argv: list[str]) -> None:
     shutil.rmtree(workdir, ignore_errors=True)
     mini = ["tools/make_mini_a2d.py", f"--output={workdir}/mini", f"--videos={_VIDEOS.value}"]
     survive(mini, f"{workdir}/mini", 0, 0, moments)
-    report = {}
+    same = True
     for name, (command, result) in commands(workdir).items():
         ends, seconds = [], 0.0
         for way, kills in (("whole", 0), ("killed", _KILLS.value)):
@@ -156,14 +156,11 @@ def main(argv: list[str]) -> None:
             ends.append(result(folder))
         keys = {**ends[0], **ends[1]}
         differ = sorted(key for key in keys if ends[0].get(key) != ends[1].get(key))
-        report[name] = {"kills": _KILLS.value, "compared": len(keys), "differ": differ}
-        print(
-            f"{name}: killed {_KILLS.value} times, {len(keys)} compared, {len(differ)} differ",
-            flush=True,
-        )
-    write_json(os.path.join(workdir, "soak.json"), report)
-    if any(part["differ"] or not part["compared"] for part in report.values()):
-        raise InputError(f"not the same after kills; see {workdir}/soak.json")
+        same = same and bool(keys) and not differ
+        print(f"{name}: killed {_KILLS.value} times, {len(keys)} compared, {len(differ)} differ")
+        print("\n".join(differ), end="", flush=True)
+    if not same:
+        raise InputError(f"{workdir}: not the same after kills")
 
 
 if __name__ == "__main__":
