@@ -158,7 +158,8 @@ def main(argv: list[str]) -> None:
         differ = sorted(key for key in keys if ends[0].get(key) != ends[1].get(key))
         same = same and bool(keys) and not differ
         print(f"{name}: killed {_KILLS.value} times, {len(keys)} compared, {len(differ)} differ")
-        print("\n".join(differ), end="", flush=True)
+        for key in differ:
+            print(f"  {key}", flush=True)
     if not same:
         raise InputError(f"{workdir}: not the same after kills")
 
