@@ -7,7 +7,7 @@ import pytest
 from plain_detection import MANY, SMALL, flatten, random_case, slow_ap, slow_metrics_of
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.labels import A2D
+from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.segmentations import encode_mask
 from a2d_tf.evaluation.box_data import Detections, Results, Truth
 from a2d_tf.evaluation.metrics import detection, zero_shot
@@ -221,6 +221,10 @@ def test_truth_survives_a_file(tmp_path):
     assert written["images"][1] == {"id": 7, "file_name": "w/1.png", "height": 6, "width": 9}
     assert written["annotations"][0]["area"] == 10
     assert Truth.load(path, A2D).masks is None
+    # All of its codes have other names in another label space, in which they may be valid.
+    other = LabelSpace(("car", *A2D.actors[1:]), A2D.actions, A2D.codes)
+    with pytest.raises(InputError, match=r"truth\.json: categories\[0\]: 11 "):
+        Truth.load(path, other)
 
 
 def test_masks_of_the_truth_are_read_where_there_are_any(tmp_path):

@@ -200,7 +200,7 @@ class Truth(Instances):
         Raises:
           InputError: the file is missing or no such JSON; a frame is listed twice; an annotation
             lacks its image, has a code that is no valid pair, a malformed box or segmentation, or
-            is a crowd.
+            is a crowd, or `categories` call the codes otherwise than the label space.
         """
         index: dict = {}  # image id -> frame
 
@@ -217,7 +217,18 @@ class Truth(Instances):
             "bbox": _bbox,
             "iscrowd?": one_of(0, None),  # crowds cannot be scored
         }
-        kind = {"images": [image], "annotations": [annotation]}
+
+        def category(value):
+            check_json(value, {})
+            code, name = value.get("id"), str(value.get("name"))
+            # Other tools call them as they like; codes of another label space may be valid, too.
+            if "-" in name and (code not in label_space.codes or label_space.name(code) != name):
+                raise ValueError(
+                    f"{shown(code)} is {shown(name)}, but not in the label space; give the "
+                    "labels.json of the run that wrote it"
+                )
+
+        kind = {"categories?": [category], "images": [image], "annotations": [annotation]}
         coco = load_json(path, kind, "a truth is COCO JSON")
         images, boxes = coco["images"], coco["annotations"]
         frames = np.array([image["file_name"][: -len(".png")] for image in images])
