@@ -15,9 +15,10 @@ from a2d_tf.training import run_folder, run_start
 from a2d_tf.training.checkpoints import Events
 
 
-def test_records_made_otherwise_are_refused(tmp_path):
+def test_records_made_otherwise_are_refused(tmp_path, monkeypatch):
     config = Config(tiny_network.config())
     run_folder.create(tmp_path, config, manifest())
+    monkeypatch.setattr(run_folder, "is_new", lambda _: False)
     facts = {name: getattr(manifest(), name) for name in run_folder.FACTS}
     run = run_folder.Run(config, types.SimpleNamespace(labels=A2D), facts, "")
     run.check_records(manifest())
@@ -72,8 +73,8 @@ def test_withheld_actions_are_not_learned_in_the_run_before(tmp_path, monkeypatc
     learned, withheld = run("learned"), run("withheld", zero_shot_actor="cat")
     actor = run("actor", train_phase="actor")
     late = run("late", train_phase="actor", init_checkpoint=learned)
-    (tmp_path / "gone").mkdir()
-    gone = run("from gone", train_phase="actor", init_run=str(tmp_path / "gone"))
+    gone = run("from gone", train_phase="actor", init_run=run("gone"))
+    shutil.rmtree(tmp_path / "gone")
     for before in (withheld, actor, gone, ""):
         check("cat", before)
     check("robot", learned)  # whose labels know no robot

@@ -24,7 +24,6 @@ FACTS = {
 }
 """Properties of the records that a network was trained on, which its inputs must share, as of
 `check_json`; sizes and stride bound the memory that a video takes."""
-RECORD_FIELDS = tuple(FACTS)
 
 
 def _shard_name(value):

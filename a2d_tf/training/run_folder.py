@@ -64,7 +64,7 @@ def is_new(workdir: str) -> bool:
 
 
 def create(workdir: str, config: Config, manifest: Manifest) -> None:
-    """Make the run folder, or check that an existing one belongs to the same network.
+    """Make the run folder, or check that a run with checkpoints goes on as it began.
 
     Raises:
       InputError: the folder holds a run of another network or of other records.
@@ -72,25 +72,21 @@ def create(workdir: str, config: Config, manifest: Manifest) -> None:
     path, seen = os.path.join(workdir, "flags.txt"), manifest.videos("train")
     if is_new(workdir):
         for origin in filter(None, (config.learning.init_run, config.learning.init_checkpoint)):
-            if os.path.isfile(os.path.join(origin, "records.json")):
-                seen |= {*_record_facts(origin).get("videos", ())}
-    if os.path.exists(path):
+            seen |= {*_record_facts(origin)["videos"]}
+    else:
         check_network(workdir, config, manifest.label_space)
         known = _record_facts(workdir)
         _check_made_alike(known, manifest)
-        # Changing these would not undo the steps that are done.
+        # Changing these would not undo the steps that are done, nor are they in the checkpoints.
         fixed = ["seed", "val_fraction", "zero_shot_actor", "train_phase", "average_decay"]
-        check_same(path, config, fixed)
-        if not is_new(workdir):
-            # The optimizer's moments would begin anew, and checkpoints lack the new layers.
-            check_same(path, config, ["optimizer", "new_layers_rate"])
-            seen |= {*known.get("videos", ())}
-            if known.get("source", manifest.source) != manifest.source:
-                raise InputError(
-                    f"{manifest.directory}: not the records that {workdir} has begun with; give "
-                    "those, or start another run from it by --init_run"
-                )
-            config = _with_start(config, path)
+        check_same(path, config, [*fixed, "optimizer", "new_layers_rate"])
+        seen |= {*known["videos"]}
+        if known["source"] != manifest.source:
+            raise InputError(
+                f"{manifest.directory}: not the records that {workdir} has begun with; give those, "
+                "or start another run from it by --init_run"
+            )
+        config = _with_start(config, path)
     write_text(os.path.join(workdir, "labels.json"), manifest.label_space.to_json())
     facts = {name: getattr(manifest, name) for name in (*FACTS, "source")}
     write_json(os.path.join(workdir, "records.json"), {**facts, "videos": sorted(seen)})
@@ -153,7 +149,7 @@ def _check_made_alike(facts, manifest):
 
 def _record_facts(workdir):
     """The contents of records.json."""
-    kind = {**FACTS, "source?": str, "videos?": [str]}
+    kind = {**FACTS, "source": str, "videos": [str]}
     return load_json(os.path.join(workdir, "records.json"), kind, "is this a run folder?")
 
 
@@ -213,7 +209,7 @@ def load(workdir: str, given: dict[str, Any] | None = None, kind: str = "last") 
         path = checkpoints.restore(network, workdir, kind)
     known = _record_facts(workdir)
     facts = {name: known[name] for name in FACTS}
-    return Run(config, network, facts, path, frozenset(known.get("videos", ())))
+    return Run(config, network, facts, path, frozenset(known["videos"]))
 
 
 def _take_packed(network, path):

@@ -15,7 +15,7 @@ from typing import Any
 from a2d_tf.core.config import Config, InferenceConfig, LearningConfig, ModelConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
-from a2d_tf.data.manifest import RECORD_FIELDS, Manifest
+from a2d_tf.data.manifest import Manifest
 from a2d_tf.model import backbones
 from a2d_tf.model.layers import FROZEN
 from a2d_tf.model.network import Network
@@ -189,5 +189,6 @@ def untrained(path: str, given: dict[str, Any] | None = None) -> Run:
     network = Network(model, labels, config.compute)
     logger.info(weights.load(network, imported).summary())
     weights.suppress_duplicate_actors(network)
-    facts = dict(zip(RECORD_FIELDS, ("dis", model.image_height, model.image_width, 1)))
+    size = {"image_height": model.image_height, "image_width": model.image_width}
+    facts = {"flow_method": "dis", **size, "clip_stride": 1}
     return Run(config, network, facts, path)
