@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.training import checkpoints
-from a2d_tf.training.checkpoints import Checkpointer, Window
+from a2d_tf.training.checkpoints import Checkpointer
 from a2d_tf.training.optimizer import Averages
 from a2d_tf.training.train_step import TrainState
 
@@ -166,10 +166,3 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path):
     other, *_ = checkpointer(tmp_path, size=4)
     with pytest.raises(InputError, match="a checkpoint of another network"):
         other.resume()
-
-
-def test_a_point_is_of_the_steps_that_have_its_value():
-    """The first of two steps was of float16, before a resume."""
-    window = Window()
-    window.values = [{"total": 1.0, "loss_scale": 8.0}, {"total": 3.0, "mask": 0.5}]
-    assert window.means() == {"total": 2.0, "mask": 0.5}

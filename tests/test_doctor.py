@@ -23,15 +23,13 @@ def test_the_hours_of_a_run():
     assert "at 1000 ms take 0.5 h" in line(rate=100.0)
     # 4 clips/s come in: a step waits 2 s for its 8.
     assert "at 2000 ms take 1.0 h" in line(rate=4.0)
-    # Two devices take 4 clips each, of 8, in half a second.
-    assert "at 500 ms take 0.2 h" in line(rate=100.0, sharing=2)
 
 
 @pytest.fixture
 def trials(monkeypatch, mini_records):
     """Examines a machine whose memory holds so many clips; returns (Steps, batches tried)."""
 
-    def train(gpus, fits, sharing=1):
+    def train(gpus, fits):
         tried = []
 
         def measure(network, config, manifest, batch):
@@ -47,7 +45,7 @@ def trials(monkeypatch, mini_records):
         monkeypatch.setattr(doctor, "_measure", measure)
         monkeypatch.setattr(doctor, "Network", Network)
         monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: gpus)
-        return doctor.train(CONFIG, mini_records, sharing), tried
+        return doctor.train(CONFIG, mini_records), tried
 
     return train
 
@@ -56,7 +54,6 @@ def test_the_batch_is_what_the_machine_bears(trials):
     steps, tried = trials(["GPU:0"], fits=3)
     assert tried == [8, 4, 2] and steps.batch == 2 and steps.out_of_memory == [8, 4]
     assert trials(["GPU:0"], fits=8)[1] == [8]
-    assert trials(["GPU:0"] * 4, fits=8, sharing=4)[1] == [2]
     with pytest.raises(InputError, match="one clip"):
         trials(["GPU:0"], fits=0)
     assert trials([], fits=8)[1] == [1]

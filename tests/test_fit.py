@@ -5,7 +5,6 @@ import logging
 import math
 import os
 import re
-import shutil
 import signal
 from contextlib import nullcontext
 
@@ -166,21 +165,16 @@ def test_a_killed_or_stopped_run_ends_as_an_undisturbed_one_and_no_point_comes_t
     assert trace.stat().st_size > 1000
 
 
-def test_another_precision_goes_on_and_float16_resumes_its_loss_scale(
-    mini_records, undisturbed, tmp_path
-):
-    run = shutil.copytree(undisturbed[2], tmp_path / "run")
-    for path in (run / "checkpoints").glob("ckpt-6.*"):
-        path.unlink()
+def test_float16_resumes_its_loss_scale_and_goes_on_in_float32(mini_records, tmp_path):
     half = {"precision": "mixed_float16", "checkpoint_every": 1}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(optimizer.LossScale.__init__, "__defaults__", (2.0**60, 1))
-        _, before = train(mini_records, run, kill=2, **half)
-        _, after = train(mini_records, run, stop=1, **half)
+        _, before = train(mini_records, tmp_path, kill=2, **half)
+        _, after = train(mini_records, tmp_path, stop=1, **half)
     assert len(before) == 2 and after == before[1:]
     assert before[0]["loss_scale"] == 2.0**60 and before[0]["gradient_norm"] == 0
     assert after[0]["loss_scale"] == 2.0**24
-    _, log = train(mini_records, run)
+    _, log = train(mini_records, tmp_path, steps=3)
     assert len(log) == 1 and "loss_scale" not in log[0]
 
 

@@ -87,10 +87,7 @@ def test_two_logical_devices_do_what_one_does(mini_records, tmp_path):
         np.testing.assert_allclose(found[name], value, rtol=1e-4, atol=1e-5, err_msg=name)
 
 
-def test_the_devices_that_share_a_batch(monkeypatch):
-    assert replicas.count("none") == replicas.count("mirrored", 2) == 1  # parts of one CPU
+def test_more_replicas_than_gpus_are_refused(monkeypatch):
     monkeypatch.setattr(replicas.tf.config, "get_visible_devices", lambda kind: ["GPU:0"] * 4)
-    counts = [replicas.count("none"), replicas.count("mirrored"), replicas.count("mirrored", 3)]
-    assert counts == [1, 4, 3]
     with pytest.raises(InputError, match="--replicas=5"):
-        replicas.count("mirrored", 5)
+        replicas.make("mirrored", 5)

@@ -5,8 +5,7 @@
 Prints devices, memory and precision; the time and memory of a step; the clips per second of the
 input pipeline; the hours of a whole run. Takes the flags of a2d_tf.train, by default those of
 configs/a2d.flags. Give the weights to start from, since they decide how RoIs are cropped and so the
-time of a step. With --strategy it measures what one of the GPUs computes, without the exchange of
-gradients.
+time of a step. It measures one GPU: for --strategy=mirrored give it one GPU's part of the batch.
 """
 
 from __future__ import annotations
@@ -33,23 +32,17 @@ def main(argv: list[str]) -> None:
     # Imported here because TensorFlow takes seconds to load; a mistyped flag is reported at once.
     import tensorflow as tf
 
-    from a2d_tf.data import pipeline
-    from a2d_tf.training import doctor, replicas, run_start
+    from a2d_tf.training import doctor, run_start
 
     config = run_start.resolve_config(config, Config.given("model"))
-    learning = config.learning
-    used = devices.prepare(_DEVICE.value, learning.deterministic)
-    sharing = replicas.count(learning.strategy, learning.replicas)
-    pipeline.check_batch(learning.batch_size, sharing)
+    used = devices.prepare(_DEVICE.value, config.learning.deterministic)
     used.announce(config.compute.precision)
     versions = f"TensorFlow {tf.__version__}, Python {platform.python_version()}"
     cores, memory = devices.cores(), devices.memory()
     print(f"host: {cores} cores, {memory / 2**30:.0f} GB, {versions}", flush=True)
-    if sharing > 1:
-        print(f"devices: {sharing} share a batch; one of them is measured, without exchange")
-    steps = doctor.train(config, manifest, sharing)
+    steps = doctor.train(config, manifest)
     rate = doctor.feed(config, manifest)
-    print("\n".join(doctor.report(config, steps, rate, sharing)))
+    print("\n".join(doctor.report(config, steps, rate)))
 
 
 run = command_line.command(main)

@@ -45,12 +45,9 @@ class Window(tf.train.experimental.PythonState):
         self.values: list[dict[str, float]] = []
 
     def means(self) -> dict[str, float]:
-        """Return the mean of each value of the last step over the steps that have it.
-
-        Steps in another precision, before a resume, may lack some.
-        """
+        """Return the mean of each value of the last step over all steps."""
         return {
-            name: statistics.fmean(values[name] for values in self.values if name in values)
+            name: statistics.fmean(values[name] for values in self.values)
             for name in self.values[-1]
         }
 
@@ -79,9 +76,9 @@ class Checkpointer:
     def __init__(self, workdir: str, state: TrainState) -> None:
         self.workdir, self.window = workdir, Window()
         self._state = state
-        names = ["network", "optimizer", "step"] + ["averages"] * bool(state.averages)
-        names += ["new"] * (state.new is not None)
-        self._parts = {name: getattr(state, name) for name in names} | {"window": self.window}
+        names = ("network", "optimizer", "step", "averages", "loss_scale", "new")
+        parts = {name: getattr(state, name) for name in names} | {"window": self.window}
+        self._parts = {name: part for name, part in parts.items() if part is not None}
 
     @property
     def step(self) -> int:
@@ -100,8 +97,6 @@ class Checkpointer:
         if path is None:
             return False
         load(path, self._parts)
-        # A checkpoint of another precision has none.
-        tf.train.Checkpoint(**self._loss_scale()).read(path).expect_partial()
         if self._state.averages:
             self._state.averages.exchange()
         return True
@@ -112,7 +107,7 @@ class Checkpointer:
         Raises:
           InputError: it cannot be written; the older checkpoints stay.
         """
-        self._save("last", {**self._parts, **self._loss_scale()}, _KEPT)
+        self._save("last", self._parts, _KEPT)
 
     def save_best(self, score: float, threshold: float, measure: str = "joint_miou") -> bool:
         """Save to `best/` if the validation is the run's best; return whether it is.
@@ -142,9 +137,6 @@ class Checkpointer:
 
     def _folder(self, kind):
         return os.path.join(self.workdir, KINDS[kind])
-
-    def _loss_scale(self):
-        return {"loss_scale": self._state.loss_scale} if self._state.loss_scale else {}
 
     def _save(self, kind, parts, number):
         averages = self._state.averages

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import statistics
 import time
 
@@ -40,14 +39,13 @@ class Steps:
     memory: int | None
 
 
-def train(config: Config, manifest: Manifest, sharing: int = 1) -> Steps:
+def train(config: Config, manifest: Manifest) -> Steps:
     """Run a few training steps of a new network, on one device.
 
-    A GPU computes its share of the batch, halved until it fits; a CPU a single clip.
+    A GPU computes the batch, halved until it fits; a CPU a single clip.
 
     Args:
       config: a Config; manifest: of records that suit it.
-      sharing: number of devices that share a batch, see `replicas.count`.
 
     Raises:
       InputError: a batch of one clip does not fit the memory.
@@ -56,7 +54,7 @@ def train(config: Config, manifest: Manifest, sharing: int = 1) -> Steps:
     tf.keras.utils.set_random_seed(learning.seed)
     network = Network(config.model, manifest.label_space, config.compute)
     network.set_phase(learning.train_phase)
-    batch = math.ceil(learning.batch_size / sharing) if devices.on_gpu() else 1
+    batch = learning.batch_size if devices.on_gpu() else 1
     out_of_memory: list[int] = []
     while batch:
         try:
@@ -104,12 +102,11 @@ def feed(config: Config, manifest: Manifest, seconds: float = 5.0) -> float:
     return clips / (time.perf_counter() - start)
 
 
-def report(config: Config, steps: Steps, rate: float, sharing: int = 1) -> list[str]:
+def report(config: Config, steps: Steps, rate: float) -> list[str]:
     """Return a line for each measurement, and one on the hours of a run without its validations.
 
     Args:
       config: a Config; steps: a Steps; rate: clips per second of the input.
-      sharing: number of devices that share a batch.
     """
     learning = config.learning
     tried = f"{steps.batch} {'clip' if steps.batch == 1 else 'clips'}"
@@ -117,7 +114,7 @@ def report(config: Config, steps: Steps, rate: float, sharing: int = 1) -> list[
         tried += f", for {steps.out_of_memory[0]} do not fit the memory"
     memory = "" if steps.memory is None else f", {steps.memory / 2**30:.1f} GB at most"
     batch = learning.batch_size
-    step = max(steps.seconds * batch / (sharing * steps.batch), batch / rate)
+    step = max(steps.seconds * batch / steps.batch, batch / rate)
     return [
         f"step: {1e3 * steps.seconds:.0f} ms, of {tried}; the first {steps.first:.0f} s{memory}",
         f"input: {rate:.0f} clips/s",

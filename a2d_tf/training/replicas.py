@@ -32,29 +32,14 @@ def make(kind: str, number: int = 0) -> tf.distribute.Strategy:
     """
     if kind == "none":
         return tf.distribute.get_strategy()
-    count(kind, number)
-    device = "GPU" if tf.config.get_visible_devices("GPU") else "CPU"
-    if device == "CPU" and number:
+    gpus = len(tf.config.get_visible_devices("GPU"))
+    if gpus and number > gpus:
+        raise InputError(f"--replicas={number}: TensorFlow finds {gpus} GPUs; give as many")
+    device = "GPU" if gpus else "CPU"
+    if number and not gpus:
         parts = [tf.config.LogicalDeviceConfiguration()] * number
         tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], parts)
     return tf.distribute.MirroredStrategy([f"{device}:{i}" for i in range(number)] or None)
-
-
-def count(kind: str, number: int = 0) -> int:
-    """Return how many devices share a batch; a CPU is one.
-
-    Args:
-      kind, number: see `make`, which need not be called.
-
-    Raises:
-      InputError: see `make`.
-    """
-    gpus = len(tf.config.get_visible_devices("GPU"))
-    if kind == "none" or not gpus:
-        return 1
-    if number > gpus:
-        raise InputError(f"--replicas={number}: TensorFlow finds {gpus} GPUs; give as many")
-    return number or gpus
 
 
 def batches(manifest: Manifest, config: Config, *, start_step: int) -> Iterator[dict]:

@@ -420,8 +420,6 @@ def notes(manifest: Manifest, contents: Contents, host: Host) -> list[str]:
     lines += describe_rare(contents.summaries, manifest.label_space)
     if "test" not in contents.summaries:
         lines.append("no test split: nothing will say how well it works")
-    if preset_for(host) is SMALL:
-        lines.append(SMALL.why)
     train, pairs = contents.summaries["train"], len(manifest.label_space.codes)
     wanted = ENOUGH * pairs
     likely = "enough for a first result on videos like these"
