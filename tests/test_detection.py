@@ -222,7 +222,7 @@ def test_truth_survives_a_file(tmp_path):
     assert written["annotations"][0]["area"] == 10
     assert Truth.load(path, A2D).masks is None
     # All of its codes have other names in another label space, in which they may be valid.
-    other = LabelSpace(("car", *A2D.actors[1:]), A2D.actions, A2D.codes)
+    other = LabelSpace(("person", *A2D.actors[1:]), A2D.actions, A2D.codes)
     with pytest.raises(InputError, match=r"truth\.json: categories\[0\]: 11 "):
         Truth.load(path, other)
 
