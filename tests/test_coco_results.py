@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import pytest
-from coco_files import SPACE, random_files
 from pycocotools import mask as rle_tools
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
@@ -105,10 +104,41 @@ def test_malformed_entries_are_named(tmp_path, entries, field):
 # ---- COCO's own AP
 
 
+def random_files(folder):
+    """Paths of a random truth and of results around it, with masks, in frames of three sizes."""
+    rng, annotations, results = np.random.default_rng(0), [], []
+    sizes = [(200, 200), (200, 280), (220, 200)]
+    images = [
+        {"id": 10 + i, "file_name": f"v/{i:05d}.png", "height": height, "width": width}
+        for i, (height, width) in enumerate(sizes)
+    ]
+    for i in range(18):
+        height, width = sizes[i % 3]
+        centre, radius = rng.uniform(40, 160, 2), rng.uniform(15, 70, 2)
+        y, x = np.ogrid[:height, :width]
+        mask = ((y - centre[0]) / radius[0]) ** 2 + ((x - centre[1]) / radius[1]) ** 2 <= 1
+        code = int(rng.choice([11, 12, 21]))
+        for shift in (None, 0, 5, 20):
+            rle = encode_mask(np.roll(mask, shift or 0, axis=(0, 1)))
+            entry = {"image_id": 10 + i % 3, "category_id": code, "segmentation": rle}
+            entry["bbox"] = rle_tools.toBbox(rle).tolist()
+            if shift is None:
+                facts = {"id": i + 1, "iscrowd": 0, "area": int(mask.sum())}
+                annotations.append({**entry, **facts})
+            else:
+                said = {"category_id": int(rng.choice([code, 22])), "score": round(rng.random(), 1)}
+                results.append({**entry, **said})
+    truth = {"images": images, "annotations": annotations}
+    truth["categories"] = [{"id": code, "name": str(code)} for code in A2D.codes]
+    for name, value in (("truth", truth), ("results", results)):
+        (folder / f"{name}.json").write_text(json.dumps(value))
+    return folder / "truth.json", folder / "results.json"
+
+
 def test_agrees_with_pycocotools_on_the_files(tmp_path, capsys):
-    truth_path, results_path = random_files(tmp_path, 0, scale=5)
-    truth = Truth.load(truth_path, SPACE, with_masks=True)
-    ours = coco.metrics_of(Results.load(results_path, truth, SPACE), truth)
+    truth_path, results_path = random_files(tmp_path)
+    truth = Truth.load(truth_path, A2D, with_masks=True)
+    ours = coco.metrics_of(Results.load(results_path, truth, A2D), truth)
     assert capsys.readouterr().out == ""
     true = COCO(str(truth_path))
     entries = json.loads(results_path.read_text())

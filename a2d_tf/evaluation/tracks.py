@@ -42,7 +42,7 @@ class Objects:
       codes: int64 [N], pairs of actor and action.
       masks: N COCO RLEs of the frame's size, none of them empty; not of objects with boxes alone.
       scores: float64 [N]; of truth all 1.
-      boxes: float [N, 4], x1, y1, x2, y2; by default those around the masks.
+      boxes: float [N, 4], x1, y1, x2, y2; for video-mAP alone.
       pair_scores: float [N, |X|, |Y|], the score of each valid pair, 0 of the others, where known.
     """
 
@@ -50,21 +50,13 @@ class Objects:
     codes: np.ndarray
     masks: Sequence[dict]
     scores: np.ndarray
-    boxes: np.ndarray | None = None
+    boxes: np.ndarray = None  # type: ignore[assignment]
     pair_scores: np.ndarray | None = None
 
     @functools.cached_property
     def areas(self) -> np.ndarray:
         """The pixels of each mask: int64 [N]."""
         return np.asarray(rle_tools.area(list(self.masks)), np.int64)
-
-    @functools.cached_property
-    def edges(self) -> np.ndarray:
-        """The boxes, those of the masks where none are given: float [N, 4], x1, y1, x2, y2."""
-        if self.boxes is not None:
-            return self.boxes
-        boxes = np.reshape(rle_tools.toBbox(list(self.masks)), (-1, 4))
-        return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -77,7 +77,7 @@ def video_maps(
                     for i in np.flatnonzero(scores):
                         key = video, int(objects.tracks[i])
                         tube = side.setdefault(label, {}).setdefault(key, {})
-                        tube[number] = scores[i], objects.edges[i]
+                        tube[number] = scores[i], objects.boxes[i]
     true, found = sides
     aps = [_aps(tubes, found.get(label, {})) for label, tubes in true.items()]
     means = np.mean(aps, axis=0).tolist() if aps else [None] * len(THRESHOLDS)
