@@ -61,7 +61,7 @@ def test_the_batch_is_what_the_machine_bears(trials):
 
 def test_a_machine_is_examined(mini_records):
     words = (f"--records={mini_records.directory}", "--batch_size=1", "--steps=3600")
-    done = run_tool("doctor", "--flagfile=", *TINY, *words)
+    done = run_tool("doctor", *TINY, *words)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0].startswith("device: CPU, ")
