@@ -14,7 +14,6 @@ from a2d_tf.annotations.matching import Export
 from a2d_tf.annotations.names import derive_label_space
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
-from a2d_tf.data import sources
 from a2d_tf.data.segmentations import decode_mask
 
 SIZE = (48, 64)
@@ -108,7 +107,7 @@ def test_the_videos_and_their_frames(tmp_path):
         ("yard", 2),
         ("gate-1", 1),
     ]
-    assert [source.split(video) for video in source.videos] == ["train", "test"]
+    assert [video.split for video in source.videos] == ["train", "test"]
     assert source.annotated_frames("yard") == (2, 5) and source.annotated_frames("gate-1") == (3,)
     assert source.length("yard") == 6 and source.length("gate-1") == 4
     found = dict(source.read_frames("gate-1", [4, 2]))
@@ -116,7 +115,7 @@ def test_the_videos_and_their_frames(tmp_path):
     assert [number for number, _ in source.read_frames("yard", [6, 1])] == [1, 6]
     assert source.files("yard") == (videos / "yard.mp4",)
     assert [file.name for file in source.files("gate-1")] == [f"0000{i}.png" for i in (1, 2, 3, 4)]
-    assert source.root == tmp_path and source.missing() == []
+    assert source.root == tmp_path
     assert source.listing == f"own.json, videos in {videos}"
     assert source.annotation_path("yard", 5) == source.annotation_folder("yard") == path
 
@@ -125,9 +124,9 @@ def test_videos_that_are_not_there(tmp_path):
     path, videos = write(tmp_path)
     (videos / "yard.mp4").unlink()
     source = open_source(path, videos, FORKLIFTS)
-    assert source.missing() == [("yard", videos / "yard.mp4")]
-    with pytest.raises(InputError, match="videos: neither a video yard.mp4 .*own.json"):
-        source.annotated_frames("yard")
+    assert source.frames_path("yard") == videos / "yard.mp4"
+    with pytest.raises(InputError, match="videos/yard.mp4: no such video"):
+        source.length("yard")
     with pytest.raises(InputError, match="nowhere: no such folder; --videos"):
         open_source(path, tmp_path / "nowhere", FORKLIFTS)
 
@@ -169,16 +168,14 @@ def test_polygons_agree_with_pycocotools():
 @pytest.mark.parametrize(
     "segmentation, words",
     [
-        ([[]], "three points"),
         ([[1, 2, 3, 4, 5, float("nan")]], "three points"),
-        ([[0, 0, 1e9, 0, 1e9, 1e9]], "leaves the frame of 64x48"),
+        ([[0, 0, 1e9, 0, 1e9, 1e9]], "outside the frame, 64x48"),
         ([[0, 0, 64, 48, 0, 48] * 400], "outline is longer"),
         ([[60, 60, 70, 60, 70, 70]], "the mask is empty"),
-        (rle(LARGE.T), r"size \[64, 48\] is not .* \[48, 64\]"),
-        ({"size": [48, 64], "counts": "0"}, "add up to 0 pixels"),
+        (rle(LARGE.T), r"size \[64, 48\] is not \[48, 64\]"),
+        ({"size": [48, 64], "counts": "0"}, "'counts' are damaged"),
         ({"size": [48, 64], "counts": "PPPP\x7f"}, "'counts' are damaged"),
         ({"size": [48, 64], "counts": [1, -1, 3072]}, "'counts' are damaged"),
-        ({"size": [48, 64], "counts": [0, 10**12]}, "add up to 1000000000000 pixels"),
     ],
 )
 def test_broken_masks_are_named_when_they_are_read(tmp_path, segmentation, words):
@@ -216,18 +213,18 @@ def test_without_splits_the_names_decide_or_the_user(tmp_path):
         del entry["split"]
     path, videos = write(tmp_path, content)
     source = open_source(path, videos, FORKLIFTS)
-    splits = {v.vid: source.split(v) for v in source.videos}
+    splits = {v.vid: v.split for v in source.videos}
     assert splits == split_by_name(["yard", "gate-1"])
     (test,) = (vid for vid, split in splits.items() if split == "test")
     assert source.summary()[-1].endswith(f"--test_videos={test}")
     source = open_source(path, videos, FORKLIFTS, test_videos=["yard"])
-    assert {v.vid: source.split(v) for v in source.videos} == {"yard": "test", "gate-1": "train"}
-    with pytest.raises(InputError, match="--test_videos: no annotation of dock"):
+    assert {v.vid: v.split for v in source.videos} == {"yard": "test", "gate-1": "train"}
+    with pytest.raises(InputError, match="--test_videos: there is no video 'dock'"):
         open_source(path, videos, FORKLIFTS, test_videos=["dock"])
 
 
 def test_two_files_of_a_video(tmp_path):
-    """Each numbers its tracks by itself, and they agree on the split."""
+    """Each numbers its tracks by itself."""
     _, videos = write(tmp_path)
     for name, actor, frame in (("a", "truck", 2), ("b", "forklift", 3)):
         track = {"id": 2**64 + 5 if name == "b" else 5, "video_id": 1, "category_id": 1}
@@ -241,24 +238,3 @@ def test_two_files_of_a_video(tmp_path):
     source = AnnotatedVideos(exports, videos)
     tracks = [source.read_annotation("yard", frame).tracks for frame in (3, 4)]
     assert tracks[0].tolist() == [5] and tracks[1].tolist() == [5 + 6]  # modulo 2^63
-    one = {"images": [image(1, "yard/2", split="train")], "annotations": []}
-    for name, split in (("c", "train"), ("d", "test")):
-        one["images"][0].update(split=split, file_name=f"yard/{ord(name) - 97}")
-        (tmp_path / f"{name}.json").write_text(json.dumps(one))
-    exports = tuple(Export(tmp_path / name) for name in ("c.json", "d.json"))
-    with pytest.raises(
-        InputError, match=r"d.json: images\[0\]: puts 'yard' into 'test', and .*c.js"
-    ):
-        AnnotatedVideos(exports, videos)
-
-
-def test_a_check_reads_all_of_it(tmp_path):
-    report = sources.check(open_source(*write(tmp_path), FORKLIFTS), workers=1)
-    assert report.problems == () and report.counts["frames"]["found"] == 10
-    assert report.counts["instances"]["found"] == 3
-    broken = changed("annotations", 0, segmentation=[])
-    (tmp_path / "videos/gate-1/00003.png").write_bytes(b"no image")
-    report = sources.check(open_source(*write(tmp_path, broken), FORKLIFTS), workers=1)
-    assert len(report.problems) == 2 and report.counts["videos"]["whole"] == 0
-    assert "annotations[0].segmentation" in report.problems[0]
-    assert "00003.png" in report.problems[1]

@@ -102,7 +102,7 @@ def test_a_missing_label_map_is_painted_where_instances_are_numbered(tmp_path):
     np.testing.assert_array_equal(annotation.label_map, np.where(A, 11, np.where(B, 57, 0)))
     assert annotation.label_map.dtype == np.uint8
     assert annotation.note == "'reS_id' is missing: painted from the masks, smaller over larger"
-    with pytest.raises(InputError, match="00003.mat: 'reS_id': field missing"):
+    with pytest.raises(InputError, match="00003.mat: 'reS_id': missing"):
         mat(tmp_path, drop=["reS_id"])
 
 

@@ -268,16 +268,14 @@ def masked(runs, box='left="2" top="1" width="2" height="2"', **fields):
     return document(track(0, f'<mask frame="3" rle="{runs}" {box}/>'), **fields)
 
 
-LARGE = 'left="0" top="0" width="90000" height="100000"'
 DAMAGED = [
     (document(track(0, polygon(1)))[:-30], "line 4"),
     ('<!DOCTYPE a [<!ENTITY b SYSTEM "file:///b">]>' + document("&b;"), "undefined"),
     (document(track(0, polygon(1), label="")), "<track id=\"0\">: no 'label'"),
     (document(track(0, polygon(1), group_id="b")), "'group_id' is 'b'"),
     (document(track(0, polygon(1, points="1,2;3"))), '<track id="0">, frame="1"'),
-    (masked("1, 2"), "box of 2x2"),
+    (masked("1, 2"), "4 pixels"),
     (masked("0, 4", 'left="7" top="1" width="2" height="2"'), "the image of 8x6"),
-    (masked("0, 9000000000", LARGE), "box of 90000x100000"),
     (masked("0, 4", meta=""), "the size"),
     (document(meta=TASK.replace("frame>0<", "frame>a<")), "meta: 'start_frame' is 'a'"),
     (document('<image id="0" name="a/1.jpg" width="8"/>'), "'height' is ''"),

@@ -8,7 +8,7 @@ import av
 import cv2
 import numpy as np
 import pytest
-from a2d_files import REAL, moving_frames, real, write_film
+from a2d_files import moving_frames, write_film
 
 from a2d_tf.core import errors
 from a2d_tf.core.errors import InputError
@@ -84,16 +84,6 @@ def test_frames_are_opencvs(film, name):
     seconds, rgb = pictures(path)
     assert_same(rgb, by_opencv(path))
     np.testing.assert_allclose(seconds, np.arange(COUNT) / 25, atol=0.002)
-
-
-def test_frames_of_real_clips_are_opencvs():
-    paths = [*(real("real_clips") / "Release/clips320H").glob("*.mp4")]
-    paths += (REAL / "exports").glob("*/videos/*.mp4")
-    for path in sorted(paths, key=lambda path: path.stat().st_size)[:4]:
-        theirs = by_opencv(path)
-        assert_same(pictures(path)[1], theirs)
-        with decoder.Video(path, "") as video:
-            assert video.count == len(theirs)
 
 
 def test_a_film_begins_at_zero_though_its_clock_does_not_or_there_is_none(tmp_path):

@@ -96,11 +96,6 @@ def test_key_frames_are_at_every_few_frames_and_where_a_track_changes():
     assert key.tracks[0].shapes == shapes("a1 a2 a5 a6 a7 a9 a10 a11 a12", a12=13)
     assert key.tracks[1].shapes == shapes("a2 b5 b6 b7 b9 b10", b7=8, b10=11)
     assert thinned(whole, 1).frames == whole.frames
-    marked = thinned(whole, 5, between=True)
-    assert marked.frames == whole.frames
-    first, second = ([s.frame for s in t.shapes if s.key] for t in marked.tracks)
-    assert first == [1, 2, 5, 6, 7, 9, 10, 11, 12] and second == [2, 5, 6, 7, 9, 10]
-    assert [s.frame for s in marked.tracks[1].shapes] == [2, 3, 4, 5, 6, 7, 9, 10]
 
 
 @pytest.fixture(scope="module")
@@ -239,18 +234,10 @@ def test_coco_has_the_attributes_of_cvat(prediction, tmp_path):
         "area": 140,
         "bbox": [2, 30, 10, 14],
         "iscrowd": 0,
-        "attributes": {"action": "flying", "occluded": False, "track_id": 2, "keyframe": True},
+        "attributes": {"action": "flying", "occluded": False, "track_id": 2},
     }
-    files.save(predictions.read(prediction), str(tmp_path / "b.json"), "coco", every=5)
-    (document,) = read_export(tmp_path / "b.json", ReadOptions())
-    (keys,) = read_export(tmp_path / "a.json", ReadOptions())
-    # CVAT's tracks go on through frames that are no key frames, and readers leave these out.
-    numbers = [frame.number for frame in document.frames]
-    assert numbers == [frame.number for frame in keys.frames] == [1, 2, 3, 5, 6]
-    assert {i.track for f in document.frames for i in f.instances} == {1, 2}
     content = saved(prediction, tmp_path / "a.json", "coco", masks=True)
     assert content["annotations"][2]["segmentation"] == encode_mask(mask(*SIZE, *OTHER))
-    assert "keyframe" not in content["annotations"][2]["attributes"]
 
 
 def test_labelme_has_a_file_for_each_frame(prediction, tmp_path):
@@ -276,17 +263,6 @@ def test_labelme_has_a_file_for_each_frame(prediction, tmp_path):
         "mask": None,
     }
     assert json.loads((tmp_path / "new" / names[3]).read_text())["shapes"] == []
-
-
-def test_frames_of_a_folder_have_the_names_of_its_images(tmp_path):
-    images = tuple(f"{n:04d}.png" for n in range(6))
-    source = {"name": "clip.v2", "images": images, "count": 6}
-    write(tmp_path / "out", FILM, **source)
-    content = saved(tmp_path / "out", tmp_path / "a.json", "coco")
-    assert content["images"][5]["file_name"] == "clip.v2/0005.png"
-    files.save(predictions.read(tmp_path / "out"), str(tmp_path / "b"), "labelme", False)
-    labelme = json.loads((tmp_path / "b" / "clip.v2" / "0005.json").read_text())
-    assert labelme["imagePath"] == "0005.png"
 
 
 def test_outputs_replace_no_folder(prediction, tmp_path):

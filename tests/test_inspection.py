@@ -1,6 +1,5 @@
 """Statistics of records: counts, anchors' recall, rare labels; the report of the command."""
 
-import itertools
 import json
 
 import cv2
@@ -33,7 +32,6 @@ def test_records_are_counted():
     train.add(truth("b", [], [], (120, 90)))
     assert train.pairs == {16: 2, 34: 1} and train.pair_videos == {16: {"a"}, 34: {"a"}}
     assert train.per_clip == {0: 1, 1: 1, 2: 1} and train.videos == {"a", "b"}
-    assert train.of([16, 34]) == (1, 3)
     assert inspection.describe({"train": train, "test": test}, A2D) == [
         "train: 2 videos, 3 clips, 3 instances, 2 of 43 pairs",
         "  instances a clip: 0 to 2, mean 1.0",
@@ -91,18 +89,11 @@ def summary(codes):
 
 
 def test_labels_that_are_rare_or_unscored():
-    """Videos that show two pairs of an actor or action count once."""
-    train = summary({11: (40, 8), 12: (12, 2), 21: (9, 5)})
+    train = summary({11: (40, 8), 12: (12, 2), 21: (19, 5)})
     test = summary({11: (3, 1), 21: (1, 1)})
     found = inspection.describe_rare({"train": train, "test": test}, SPACE)
-    ends = [
-        ("hard", ": disc (9 / 5)"),
-        ("hard", ": slide (12 / 2)"),
-        ("no", " actions slide"),
-        ("no", " pairs box-slide, disc-slide"),
-    ]
-    for line, (first, last) in itertools.zip_longest(found, ends):
-        assert line.split()[0] == first and line.endswith(last)
+    assert found[0].endswith(": disc-slide (0 / 0), box-slide (12 / 2)")
+    assert found[1].endswith(" pairs box-slide, disc-slide")
     assert not inspection.describe_rare({"train": Summary()}, SPACE)  # where all are rare, none is
     many = LabelSpace(tuple(f"p{i}" for i in range(30)), ("go",), tuple(range(11, 311, 10)))
     common = summary({code: (40, 8) for code in many.codes[:16]})

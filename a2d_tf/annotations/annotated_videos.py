@@ -16,23 +16,16 @@ import numpy as np
 from a2d_tf.annotations.document import DEFAULTS, AnnotatedFrame, ReadOptions
 from a2d_tf.annotations.formats import read_export
 from a2d_tf.annotations.matching import Export, Matcher
-from a2d_tf.annotations.names import (
-    NO_NAMES,
-    Names,
-    check_label_space,
-    check_mapped,
-    check_spelling,
-    derive_label_space,
-)
+from a2d_tf.annotations.names import NO_NAMES, Names, label_space_of
 from a2d_tf.core.errors import MAX_INSTANCES, MAX_MASK_PIXELS, InputError
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import frames
 from a2d_tf.data.a2d_annotations import Annotation, paint
 from a2d_tf.data.manifest import SPLITS
-from a2d_tf.data.release import Skip, Video, fail, within
+from a2d_tf.data.release import Video, with_tests
 from a2d_tf.data.segmentations import box_of, decode_box, decode_parts
 
-_REMEDY = "restore it, or re-encode it"
+_REMEDY = "add it, restore it, or re-encode it"
 
 
 class AnnotatedVideos:
@@ -48,10 +41,7 @@ class AnnotatedVideos:
         annotations have it, or 0.
       documents: the `Document`s that were read.
       listing: description of the source, for reports.
-      skipped: always empty; see `release.Release`.
     """
-
-    skipped = ()
 
     def __init__(
         self,
@@ -92,16 +82,27 @@ class AnnotatedVideos:
             (left_out,) = _left_out(self.documents) or ["annotate some, and export it again"]
             raise InputError(f"{exports[0].path}: not one annotated frame; {left_out}")
         self._names = dataclasses.replace(names, known=label_space)
-        self.label_space = self._check_names(label_space)
+        annotated = [frame for numbered in self._frames.values() for frame in numbered.values()]
+        instances = (instance for frame in annotated for instance in frame.instances)
+        self.label_space = label_space_of(instances, self._names)
         files = ", ".join(export.path.name for export in exports[:3])
         self.listing = f"{files}, videos in {self.folder}"
-        splits, self._hashed = self._splits(frozenset(test_videos))
         self._lengths: dict[str, int] = {}
         self._offsets = {vid: _offsets(numbered.values()) for vid, numbered in self._frames.items()}
+        given = {
+            vid: next((frame.split for frame in numbered.values() if frame.split), None)
+            for vid, numbered in self._frames.items()
+        }
+        hashed = split_by_name(vid for vid, split in given.items() if split is None)
+        self._hashed = sorted(v for v in hashed if hashed[v] == "test" and not test_videos)
+        self.videos = with_tests(self._listed({**given, **hashed}), test_videos)
+
+    def _listed(self, splits):
+        """Return the videos, of {vid: split}."""
         known = {
             id(f): document.frame_count or 0 for document in self.documents for f in document.frames
         }
-        self.videos = tuple(
+        return tuple(
             Video(
                 *(vid, 0, "", "", 0, 0, max(known[id(frame)] for frame in numbered.values())),
                 *(len(numbered), SPLITS.index(splits[vid])),
@@ -134,30 +135,15 @@ class AnnotatedVideos:
             )
         return lines
 
-    def split(self, video: Video) -> str:
-        """Return 'train' or 'test'."""
-        return SPLITS[video.usage]
-
     def length(self, vid: str) -> int:
         """Return the number of frames that decode; counted once."""
         if vid not in self._lengths:
-            self._lengths[vid] = frames.count(self._existing(vid), _REMEDY, zero_based=True)
+            self._lengths[vid] = frames.count(self.frames_path(vid), _REMEDY)
         return self._lengths[vid]
 
-    def annotated_frames(self, vid: str, skip: Skip = fail) -> tuple[int, ...]:
-        """Return the 1-based numbers of a video's annotated frames, ascending.
-
-        A frame beyond the video's end is an error, or is left out and given to `skip`.
-        """
-
-        def beyond(number):
-            frame = self._frames[vid][number]
-            return (
-                f"{frame.where}: names frame {number}, but {self.frames_path(vid)} has "
-                f"{self.length(vid)} in a row; {frame.numbering.explanation}"
-            )
-
-        return within(self, vid, sorted(self._frames[vid]), beyond, skip)
+    def annotated_frames(self, vid: str) -> tuple[int, ...]:
+        """Return the 1-based numbers of a video's annotated frames, ascending."""
+        return tuple(sorted(self._frames[vid]))
 
     def read_annotation(
         self, vid: str, frame: int, size: tuple[int, int] | None = None
@@ -168,15 +154,14 @@ class AnnotatedVideos:
           vid: the video.
           frame: 1-based frame number, one of `annotated_frames`.
           size: (height, width) of the decoded frames, to be compared with the annotation's; by
-            default the annotation's, or else the first frame's.
+            default the first frame's.
 
         Returns:
           The annotation, with a label map painted from the masks, smaller over larger. An instance
           of which only the box is annotated has an empty mask.
         """
         annotated = self._frames[vid][frame]
-        size = size or (None if annotated.scaled else annotated.size)
-        size = size or frames.size(self._existing(vid), _REMEDY, zero_based=True)
+        size = size or frames.size(self.frames_path(vid), _REMEDY)
         drawn = annotated.size or size
         if not annotated.fits(size):
             raise InputError(
@@ -211,7 +196,7 @@ class AnnotatedVideos:
         self, vid: str, numbers: Iterable[int] | None
     ) -> Iterator[tuple[int, np.ndarray]]:
         """Yield frames, by default all, as (1-based number, RGB uint8 [H, W, 3]), ascending."""
-        return frames.read(self._existing(vid), numbers, _REMEDY, zero_based=True)
+        return frames.read(self.frames_path(vid), numbers, _REMEDY)
 
     def frames_path(self, vid: str) -> pathlib.Path:
         """Return the video file, or else the folder of its frames."""
@@ -237,50 +222,8 @@ class AnnotatedVideos:
             content.append([number, frame.size, frame.scaled, frame.split, instances])
         return json.dumps(content, sort_keys=True)
 
-    def missing(self) -> list[tuple[str, pathlib.Path]]:
-        """Return the videos without frames as (vid, missing path); no file is opened."""
-        vids = [vid for vid in self._frames if frames.find(self.folder, vid) is None]
-        return [(vid, self.frames_path(vid)) for vid in vids]
-
-    def _existing(self, vid):
-        path = frames.find(self.folder, vid)
-        if path is None:
-            raise InputError(
-                f"{self.folder}: neither a video {vid}.mp4 (.avi, .mov, .mkv, .webm) nor a folder "
-                f"{vid} of frames; add it, or remove the video from {self.annotation_folder(vid)}"
-            )
-        return path
-
-    def _check_names(self, label_space):
-        """Check the names of all instances; return their label space."""
-        instances = [
-            instance
-            for numbered in self._frames.values()
-            for frame in numbered.values()
-            for instance in frame.instances
-        ]
-        check_mapped(instances, self._names)
-        if label_space is not None:
-            check_label_space(instances, self._names, label_space)
-            return label_space
-        check_spelling(instances, self._names)
-        return derive_label_space(dict.fromkeys(map(self._names.pair, instances)))
-
     def _code(self, instance):
         return self._names.code(instance, self.label_space)
-
-    def _splits(self, tests):
-        """Return {vid: split}, and the test videos that `split_by_name` chose."""
-        if tests:
-            if unknown := sorted(tests - set(self._frames)):
-                raise InputError(
-                    f"--test_videos: no annotation of {', '.join(unknown)}; there are "
-                    f"{', '.join(sorted(self._frames))}"
-                )
-            return {vid: "test" if vid in tests else "train" for vid in self._frames}, []
-        own = {vid: _split_of(vid, numbered.values()) for vid, numbered in self._frames.items()}
-        hashed = split_by_name(vid for vid, split in own.items() if split is None)
-        return {**own, **hashed}, sorted(vid for vid in hashed if hashed[vid] == "test")
 
 
 def _offsets(annotated: Iterable[AnnotatedFrame]) -> dict[pathlib.PurePath, int]:
@@ -298,17 +241,6 @@ def _tracks(instances, offset):
     # Tools write numbers of any length.
     tracks = [-1 if i.track is None else (i.track + offset) % 2**63 for i in instances]
     return np.array(tracks, np.int64) if any(track >= 0 for track in tracks) else None
-
-
-def _split_of(vid, annotated):
-    """Return the split that a video's files give it, None where none does; they must agree."""
-    by_split = {frame.split: frame for frame in annotated if frame.split is not None}
-    if len(by_split) > 1:
-        raise InputError(
-            f"{by_split['test'].where}: puts '{vid}' into 'test', and {by_split['train'].where} "
-            "into 'train'; correct one, or name the test videos by --test_videos"
-        )
-    return next(iter(by_split), None)
 
 
 def _left_out(documents):

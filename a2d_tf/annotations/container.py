@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import json
 import pathlib
+import re
 import zipfile
 import zlib
 from collections.abc import Collection, Iterator, Mapping
@@ -15,9 +16,6 @@ from a2d_tf.core.errors import InputError, shown
 from a2d_tf.core.files import check_json
 
 _REMEDY = "export it again"
-# A zip of more bytes than the first unpacks to less than the second times its own size: texts of
-# annotations to 10 or 50 times, zeros to 1000 times.
-_SMALL, _DENSEST = 2**28, 300
 # Of a file that is none of its kind, damaged or not to be read.
 _UNREADABLE = (OSError, EOFError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error)
 
@@ -44,13 +42,12 @@ class Container:
         elif path.suffix.lower() == ".zip" or zipfile.is_zipfile(path):
             with _readable(path):
                 self._zip = zipfile.ZipFile(path)
-                size = sum(info.file_size for info in self._zip.infolist())
-                if size > max(_SMALL, _DENSEST * path.stat().st_size):
-                    raise ValueError(f"claims to unpack to {size} bytes")
             names = [info.filename for info in self._zip.infolist() if not info.is_dir()]
         else:
             names = [path.name]
-        self.names = sorted(name for name in names if not _is_hidden(name))
+        # macOS leaves __MACOSX/ and ._name in zips.
+        hidden = re.compile(r"(^|/)(\.|__MACOSX)")
+        self.names = sorted(name for name in names if not hidden.search(name))
 
     def locate(self, name: str) -> pathlib.PurePath:
         """Return the path of a file, as errors name it; of a zip 'task.zip/annotations.xml'."""
@@ -84,11 +81,6 @@ def _readable(path):
 def size_of(image: dict, height: str = "height", width: str = "width") -> tuple[int, int] | None:
     """Return an image's (height, width) by the names of their fields; None where it has none."""
     return (image[height], image[width]) if image.get(height) and image.get(width) else None
-
-
-def _is_hidden(name):
-    """Whether a file is a system's own: macOS leaves __MACOSX/ and ._name in zips."""
-    return any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
 
 
 @dataclasses.dataclass(frozen=True)

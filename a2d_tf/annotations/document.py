@@ -46,9 +46,8 @@ class Numbering(NamedTuple):
     Attributes:
       kind: 'video', if numbers count the frames of the source video from 1; 'names', if a number is
         that in the name of an image, whose folder may begin at 0; 'names from 0', if it is one more
-        than that, unless the folder begins at 1; 'names from 1', if the folder must begin at 1;
-        'images', if numbers count the images of a task, which tell frames only where they are all
-        of the video's.
+        than that, unless the folder begins at 1; 'images', if numbers count the images of a task,
+        which tell frames only where they are all of the video's.
       explanation: the same in one line for the user: 'frame_000005 is frame 6'.
     """
 
@@ -126,17 +125,12 @@ class Document:
         name: FrameName,
         size: tuple[int, int] | None,
         instances: Iterable[Instance],
-        scaled: bool = False,
-        split: str | None = None,
-        keeps_shape: bool = False,
+        **fields: Any,
     ) -> None:
         """Add a frame; arguments as of `AnnotatedFrame`, but `where` without the file."""
         place = f"{self.path}: {where}"
-        self.frames.append(
-            AnnotatedFrame(
-                self.path, place, *name, size, tuple(instances), scaled, split, keeps_shape
-            )
-        )
+        frame = AnnotatedFrame(self.path, place, *name, size, tuple(instances), **fields)
+        self.frames.append(frame)
 
 
 @dataclasses.dataclass(frozen=True)

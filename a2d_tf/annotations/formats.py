@@ -71,16 +71,12 @@ def read_export(
                 others.append((file, possible))
         elif path.is_dir() and name.lower().endswith(".zip"):
             documents += read_export(path / name, options, format_name)
-    if format_name and not documents:  # the format's reader says what is wrong
-        for file, possible in others:
-            if format_name in possible:
-                documents += _FORMATS[format_name].read(file, options)
+    for file, possible in () if documents else others:
+        if format_name in possible:  # the format's reader says what is wrong
+            documents += _FORMATS[format_name].read(file, options)
     names = ", ".join(file.name for file, _ in others[:3]) + (", …" if len(others) > 3 else "")
     if not documents:
-        known = f"a known format: {_KINDS}"
-        if format_name:
-            files = ", ".join(name.lstrip("/") for name in _FORMATS[format_name].suffixes)
-            known = f"the format '{format_name}' ({files})"
+        known = f"the format '{format_name}'" if format_name else f"a known format: {_KINDS}"
         raise InputError(
             f"{path}: no annotations of {known}; found {names or 'none'}; name an export, or its "
             "format by --format"

@@ -11,11 +11,9 @@ PREDICTION = "a2d_tf"
 
 _BY_NAME = Numbering("names", "images are numbered by their own names, as in clip/00005.jpg")
 _BY_CVAT = Numbering("video", "CVAT counts from 0: frame_000005 is frame 6 of the video")
-_OWN = Numbering("names from 1", "yard/00005.png is frame 5, counted from 1")
-_FROM_0 = "YouTube-VIS counts from 0: clip/00005.jpg is frame 6 of the video"
-_MASKS = (
-    "masks count from 0, where images of the video do not count from 1: clip/00005.png is frame 6; "
-    "pass --first_frame=1 if those of a video file count from 1"
+_FROM_0 = (
+    "numbers count from 0, where images of the video do not count from 1: clip/00005.png is frame "
+    "6; pass --first_frame=1 if those of a video file count from 1"
 )
 _UPLOADED = re.compile(r"^[0-9a-f]{8}(-|__)(?=.)")
 
@@ -56,48 +54,23 @@ def of_image(name: str) -> FrameName | None:
 def of_cvat(name: str) -> FrameName | None:
     """Parse a name that CVAT writes: 'frame_000005.PNG' of a video, else an image's own path.
 
+    This project's exports have the video as its folder: 'clip1/frame_000005.PNG'.
+
     Source: cvat-ai/cvat `dataset_manager/bindings.py`.
     """
-    found = re.fullmatch(r"frame_([0-9]{6,9})\.PNG", _without_images(name))
-    return FrameName(None, int(found[1]) + 1, _BY_CVAT) if found else of_image(name)
+    found = re.fullmatch(r"(?:([^/]+)/)?frame_([0-9]{6,9})\.PNG", _without_images(name))
+    return FrameName(found[1], int(found[2]) + 1, _BY_CVAT) if found else of_image(name)
 
 
-def of_prediction(name: str) -> FrameName | None:
-    """Parse a name of this project's own export: 'clip1/frame_000005.PNG' is frame 6 of clip1.
-
-    'garden/DSC_0005.jpg' is frame 5 of garden.
-    """
-    folders, _, last = name.rpartition("/")
-    found, video = of_cvat(last), folders.rpartition("/")[2]
-    return found._replace(video=video) if found and video else found
-
-
-def of_own(name: str) -> FrameName | None:
-    """Parse a name in this project's own annotations: 'yard/00005.png' is frame 5, and none 0."""
-    found = re.fullmatch(r"(.+)/([0-9]{1,9})(\.(png|jpe?g))?", name, re.IGNORECASE)
-    if not found or int(found[2]) == 0:
-        return None
-    return FrameName(found[1], int(found[2]), _OWN)
-
-
-def of_youtube_vis(name: str, certain: bool) -> FrameName | None:
-    """Parse a name of YouTube-VIS, which counts from 0: 'clip1/00005.jpg' is frame 6.
+def from_0(name: str, certain: bool) -> FrameName | None:
+    """Parse a name of YouTube-VIS or of a mask, which count from 0: 'clip1/00005.jpg' is frame 6.
 
     Args:
       name: the image's name.
       certain: whether this file surely counts from 0; others may have counted from 1.
     """
-    found = of_image(name)
-    return found and FrameName(found.video, found.number + 1, Numbering(_from_0(certain), _FROM_0))
-
-
-def _from_0(certain):
-    return "video" if certain else "names from 0"
-
-
-def of_mask(video: str, number: int, certain: bool) -> FrameName:
-    """Return the frame of a video that a mask of this number is; `certain` as of YouTube-VIS."""
-    return FrameName(video, number + 1, Numbering(_from_0(certain), _MASKS))
+    found, kind = of_image(name), "video" if certain else "names from 0"
+    return found and FrameName(found.video, found.number + 1, Numbering(kind, _FROM_0))
 
 
 def of_roboflow(name: str, step: int) -> FrameName | None:

@@ -89,7 +89,7 @@ class Matcher:
             each for export, documents in exports for each in self._videos_of(export, documents)
         ]
         taken = {video for _, videos in named for video in videos.values() if video}
-        tasks: dict[tuple[str, int], Document] = {}
+        tasks: dict[tuple[str, int | None], Document] = {}
         found: dict[str, dict[int, AnnotatedFrame]] = {}
         for document, videos in named:
             if None in videos.values():
@@ -98,8 +98,13 @@ class Matcher:
                 videos = {name: video or sized for name, video in videos.items()}
             for video in set(videos.values()):
                 self._check_numbering(video, document)
-                if document.task is not None:
-                    _check_again(document, tasks.setdefault((video, document.task), document))
+                other = tasks.setdefault((video, document.task), document)
+                # Of two exports of a task, one may be a correction.
+                if document.task is not None and _numbers(document) != _numbers(other):
+                    raise InputError(
+                        f"{document.path}: task {document.task} is also {other.path}, with other "
+                        "frames; remove the older export"
+                    )
             for frame in document.frames:
                 video = videos[frame.video]
                 self._add(found.setdefault(video, {}), video, frame)
@@ -119,11 +124,10 @@ class Matcher:
             names = dict.fromkeys(frame.video for frame in document.frames)
             videos = {n: self._spelling(n) if n else self._by_path(export, document) for n in names}
             named.append((document, videos))
-            wrong = [name for name in names if name and not is_file_name(name)]
-            if wrong and export.video is None:
-                raise InputError(
-                    f"{document.path}: video {shown(wrong[0])} cannot be a file name; rename it"
-                )
+            for name in names:
+                if name and not is_file_name(name):
+                    problem = f"video {shown(name)} cannot be a file name; rename it"
+                    raise InputError(f"{document.path}: {problem}")
         if export.video is None:
             return named
         if export.video not in self.names:
@@ -131,13 +135,11 @@ class Matcher:
                 f"--annotations={export.video}={export.path}: {self.folder} has no video "
                 f"'{export.video}'; it has {_listed(self.names)}"
             )
-        known = {video for _, videos in named for video in videos.values() if video in self.names}
-        several = max([known, *(set(videos.values()) for _, videos in named)], key=len)
+        several = {video for _, videos in named for video in videos.values() if video}
         if len(several) > 1:
             raise InputError(
                 f"{export.path}: contents or file names are of the videos "
-                f"{_listed(sorted(map(str, several)))}, so --annotations={export.video}=… cannot "
-                f"hold; leave out '{export.video}='"
+                f"{_listed(sorted(several))}; leave out '{export.video}='"
             )
         return [(document, dict.fromkeys(videos, export.video)) for document, videos in named]
 
@@ -170,7 +172,9 @@ class Matcher:
         if len(fit) == 1:
             return fit[0]
         candidates = fit or free or self.names or ["VIDEO"]
-        named = shlex.quote(f"{candidates[0]}={_file(document.path)}")
+        path = document.path  # of a zip's member the zip
+        path = next((part for part in (path, *path.parents) if os.path.isfile(part)), path)
+        named = shlex.quote(f"{candidates[0]}={path}")
         raise InputError(
             f"{document.path}: names no video, and {len(fit)} of {self.folder} have its size and "
             f"number of frames; candidates: {_listed(candidates)}; give each such file with its "
@@ -182,26 +186,20 @@ class Matcher:
         if video not in self._measured:
             self._measured[video], path = None, self._paths[video][0]
             with contextlib.suppress(InputError):  # other things may lie in the folder
-                size = frame_files.size(path, zero_based=True)
-                self._measured[video] = size, frame_files.count(path, zero_based=True)
+                size = frame_files.size(path)
+                self._measured[video] = size, frame_files.count(path)
         return self._measured[video]
 
     def _check_numbering(self, video: str, document: Document) -> None:
         """Raise InputError where numbers would be taken for other frames than those meant."""
         kinds = {frame.numbering.kind for frame in document.frames}
-        if "names from 1" in kinds and self._first.get(video) == 0:
+        measured = self._measure(video) if "images" in kinds and video in self._paths else None
+        if measured and measured[1] != document.frame_count:
             raise InputError(
-                f"{document.path}: counts frames from 1, and the images of '{video}' from 0, so "
-                "that names of one are not those of the other; number the images from 1"
+                f"{document.path}: counts {document.frame_count or 'some'} images of a task, and "
+                f"'{video}' has {measured[1]} frames, so that it does not say which they are; "
+                "export it as 'CVAT for images 1.1', which keeps the images' names"
             )
-        if "images" in kinds and video in self._paths:
-            measured = self._measure(video)
-            if measured and measured[1] != document.frame_count:
-                raise InputError(
-                    f"{document.path}: counts {document.frame_count or 'some'} images of a task, "
-                    f"and '{video}' has {measured[1]} frames, so that it does not say which they "
-                    "are; export it as 'CVAT for images 1.1', which keeps the images' names"
-                )
 
     def _add(self, numbered: dict[int, AnnotatedFrame], video: str, frame: AnnotatedFrame) -> None:
         """Add a frame of a video to those of the documents before."""
@@ -217,14 +215,10 @@ class Matcher:
             )
         other = numbered.setdefault(number, frame)
         if other is not frame and not _same(other, frame):
-            remedy = (
-                "put all instances of a frame on one image, and export images once, without "
-                "augmentation"
-            )
-            if other.path != frame.path:
-                remedy = f"{_remove_older(other.path, frame.path)}, if the other is a correction"
             raise InputError(
-                f"{frame.where}: frame {number} of '{video}' is also {other.where}; {remedy}"
+                f"{frame.where}: frame {number} of '{video}' is also {other.where}; remove the "
+                "older export, or export each image once, with all instances and without "
+                "augmentation"
             )
 
 
@@ -237,26 +231,8 @@ def _name_of(path):
     return path.stem if path.suffix.lower() in frame_files.VIDEOS else ""
 
 
-def _check_again(document: Document, other: Document) -> None:
-    """Raise InputError where two exports of a task have other frames: one may be a correction."""
-    if {frame.number for frame in document.frames} != {frame.number for frame in other.frames}:
-        raise InputError(
-            f"{document.path}: task {document.task} is also {other.path}, with other annotations; "
-            f"{_remove_older(other.path, document.path)}"
-        )
-
-
-def _file(path):
-    """The file of a document: of a zip's member the zip."""
-    return next((part for part in (path, *path.parents) if os.path.isfile(part)), path)
-
-
-def _remove_older(*paths: pathlib.PurePath) -> str:
-    """Say which of two exports to remove, by when their files were written, where that tells."""
-    files = [_file(path) for path in paths]
-    times = [os.path.getmtime(file) if os.path.isfile(file) else 0 for file in files]
-    named = f", {files[times.index(min(times))]}" if len({*times}) > 1 else ""
-    return f"remove the older export{named}"
+def _numbers(document):
+    return {frame.number for frame in document.frames}
 
 
 def _same(frame: AnnotatedFrame, other: AnnotatedFrame) -> bool:

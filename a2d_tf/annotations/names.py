@@ -13,6 +13,7 @@ import functools
 import os
 import unicodedata
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from a2d_tf.annotations.document import Instance
 from a2d_tf.core.errors import InputError, shown
@@ -109,38 +110,41 @@ def _pairs(space):
     return {(space.actors[x], space.actions[y]) for x, y in space.pairs}
 
 
-def check_mapped(instances: Iterable[Instance], names: Names) -> None:
-    """Check that all instances have an actor and an action.
+def label_space_of(instances: Iterable[Instance], names: Names) -> LabelSpace:
+    """Return the label space of instances: the one that `names` knows, else `derive_label_space`.
 
     Raises:
-      InputError: lists the labels of those that have none, with counts.
+      InputError: labels have no actor and action, all of which are listed with counts; or the known
+        label space lacks a pair; or two names differ in case alone, which would be two classes.
     """
-    unmapped = [instance for instance in instances if names.pair(instance) is None]
-    if unmapped:
-        counts = collections.Counter(instance.label for instance in unmapped)
-        listed = ", ".join(f"{shown(label)} ({n})" for label, n in sorted(counts.items()))
-        raise InputError(
-            f"{unmapped[0].where}: no actor and action for the labels {listed}; name them "
-            "'actor-action', give them the attribute 'action', or map them with --names=FILE, a "
-            f'JSON file such as {{"{unmapped[0].label}": ["actor", "action"]}}'
-        )
-
-
-def check_spelling(instances: Iterable[Instance], names: Names) -> None:
-    """Check that no two names differ in case alone, which would be two classes.
-
-    Raises:
-      InputError: names an instance with such a name.
-    """
-    seen: dict[tuple[int, str], str] = {}
+    counts: collections.Counter = collections.Counter()
+    first: dict[Any, Instance] = {}  # of each pair
     for instance in instances:
-        for place, name in enumerate(names.pair(instance) or ()):
+        found = names.pair(instance)
+        counts[instance.label] += found is None
+        first.setdefault(found, instance)
+    if None in first:
+        listed = ", ".join(f"{shown(label)} ({n})" for label, n in sorted(counts.items()) if n)
+        raise InputError(
+            f"{first[None].where}: no actor and action for the labels {listed}; name them "
+            "'actor-action', give them the attribute 'action', or map them with --names=FILE, a "
+            f'JSON file such as {{"{first[None].label}": ["actor", "action"]}}'
+        )
+    seen: dict[tuple[int, str], str] = {}
+    for pair, instance in first.items():
+        if names.known and pair not in _pairs(names.known):
+            raise InputError(
+                f"{instance.where}: the label space has no {'-'.join(pair)}; correct it, or add "
+                "the pair in the file of --labels"
+            )
+        for place, name in enumerate(pair):
             other = seen.setdefault((place, name.casefold()), name)
-            if other != name:
+            if other != name and not names.known:
                 raise InputError(
                     f"{instance.where}: {shown(name)} is {shown(other)} elsewhere; correct one, or "
                     "map the labels to one name by --names"
                 )
+    return names.known or derive_label_space(first)
 
 
 def derive_label_space(pairs: Iterable[Pair]) -> LabelSpace:
@@ -161,20 +165,3 @@ def derive_label_space(pairs: Iterable[Pair]) -> LabelSpace:
             "none_action": "none" if "none" in actions else None,
         }
     )
-
-
-def check_label_space(instances: Iterable[Instance], names: Names, space: LabelSpace) -> None:
-    """Check that a label space has the pairs of all instances.
-
-    Raises:
-      InputError: names the first instance whose pair the label space lacks.
-    """
-    known = _pairs(space)
-    for instance in instances:
-        pair = names.pair(instance)
-        if pair not in known:
-            name = "-".join(pair or (instance.label,))
-            raise InputError(
-                f"{instance.where}: the label space has no {name}; correct it, or add the pair in "
-                "the file of --labels"
-            )

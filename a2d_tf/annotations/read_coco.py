@@ -11,14 +11,14 @@ This project's own has no categories, but an actor and an action for each annota
  "annotations": [{"image_id": 1, "actor": "truck", "action": "driving", "segmentation": …}, …]}
 ```
 
-`file_name` is `<video>/<frame>`, with the 1-based number of the frame; its suffix is optional.
-An annotation has a `segmentation`, a `bbox` [x, y, width, height], or both. Either all images have
-a `split` ('train' or 'test') or none.
+`file_name` is `<video>/<frame>`, with the number of the frame; its suffix is optional.
+An annotation has a `segmentation`, a `bbox` [x, y, width, height], or both. An image may have a
+`split` ('train' or 'test').
 
 YouTube-VIS lists videos with their frames, and an annotation for each track: `segmentations[k]`
 belongs to `file_names[k]` of its video, and is null, polygons or an RLE; where it is null,
 `bboxes[k]` may be a box. All listed frames are annotated. A track has one category, so it ends
-where the action changes; a `track_id`, which is not YouTube-VIS's, joins its actions.
+where the action changes.
 
 Sources: cvat-ai/datumaro `coco/exporter.py`; label-studio-sdk 2.1.2 `converter/converter.py` and
 `exports/brush_to_coco.py`; Roboflow's from public files; youtubevos/cocoapi `ytvos.py`; labelformat
@@ -28,19 +28,15 @@ Sources: cvat-ai/datumaro `coco/exporter.py`; label-studio-sdk 2.1.2 `converter/
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
-from collections.abc import Callable
-from typing import Any
+import itertools
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from a2d_tf.annotations import frame_names
 from a2d_tf.annotations.container import File, size_of
-from a2d_tf.annotations.document import (
-    Document,
-    FrameName,
-    Instance,
-    ReadOptions,
-    Segmentation,
-)
+from a2d_tf.annotations.document import Document, FrameName, Instance, ReadOptions
 from a2d_tf.annotations.shapes import area
 from a2d_tf.core.errors import MAX_SIDE, shown
 from a2d_tf.core.files import check_json, one_of, whole
@@ -56,10 +52,8 @@ _COCO = {
     "annotations": [{"image_id": _ID, "category_id": _ID, "attributes?": (dict, None)}],
 }
 _OWN = {
-    "images": [{**_IMAGE, "width": _SIDE, "height": _SIDE}],
-    "annotations": [
-        {"image_id": _ID, "actor": str, "action": str, "segmentation?": (list, dict, None)}
-    ],
+    "images": [{**_IMAGE, "width": _SIDE, "height": _SIDE, "split?": one_of(*SPLITS)}],
+    "annotations": [{"image_id": _ID, "actor": str, "action": str}],
 }
 _YOUTUBE_VIS = {
     "videos": [{"id": _ID, "file_names": [str], **_SIZE}],
@@ -69,7 +63,6 @@ _YOUTUBE_VIS = {
         | {f"{name}?": (list, None) for name in ("segmentations", "bboxes")}
     ],
 }
-_NOTHING = "annotations without a mask or a box"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,25 +73,28 @@ class _Dialect:
       parse: the name of an image -> its frame, or None.
       form: what a name should look like, the remedy where `parse` finds none.
       empty: whether an image without annotations is an annotated frame without instances.
-      thin: whether polygons may have no area, as the outlines of a line of pixels have none.
       scaled: see `AnnotatedFrame.scaled`.
     """
 
     parse: Callable[[str], FrameName | None]
     form: str = "<video>/<number>.jpg"
     empty: bool = False
-    thin: bool = False
     scaled: bool = False
 
 
+class _Drawn(NamedTuple):
+    """An annotation of an image; `mask` and `box` as in the file, or None."""
+
+    where: str
+    label: str
+    attributes: Mapping[str, Any]
+    mask: Any
+    box: Any
+
+
 def is_own(content: Any) -> bool:
-    """Return whether a parsed JSON is this project's format: COCO with actors, no categories."""
-    if not matches(content):
-        return False
-    entries = content["annotations"]
-    if not entries:
-        return "categories" not in content
-    return any(isinstance(entry, dict) and "actor" in entry for entry in entries)
+    """Return whether a parsed JSON is this project's format: COCO without categories."""
+    return matches(content) and not content.get("categories")
 
 
 def matches(content: Any) -> bool:
@@ -120,42 +116,19 @@ def read(file: File, options: ReadOptions) -> list[Document]:
     """Read a tool's COCO file.
 
     Raises:
-      InputError: the structure is broken, a name holds no frame, or nothing has a mask.
+      InputError: the structure is broken, a name holds no frame, or nothing has a mask or a box.
     """
     content = file.check(_COCO)
     labels = _labels(file)
-    dialect = _dialect(content, options)
-    document = Document(file.path, "coco", frame_count=_frame_count(content))
-    left_out = document.left_out
-    for i, drawn in enumerate(_by_image(file, {"category_id": labels})):
-        instances = []
-        for where, annotation in drawn:
-            segmentation = _segmentation(annotation.get("segmentation"), left_out)
-            box = None if segmentation else _box(annotation.get("bbox"))
-            if not segmentation and not box:
-                left_out[_NOTHING] += 1
-            elif dialect.thin and segmentation and _is_thin(file, segmentation, where):
-                left_out["polygons without an area"] += 1
-            else:
-                label = labels[annotation["category_id"]]
-                attributes = _attributes(annotation)
-                actor, action = (_text(attributes.get(name)) for name in ("actor", "action"))
-                track = attributes.get("track_id")
-                track = track if type(track) is int else None
-                parts = (segmentation,) if segmentation else ()
-                place = file.place(where)
-                instances.append(Instance(label, parts, place, actor, action, track, box))
-        reason = _reason(drawn, instances, dialect, options)
-        if reason:
-            left_out[reason] += 1
-        else:
-            name, size = _name(file, i, dialect), size_of(content["images"][i])
-            document.add(f"images[{i}]", name, size, instances, dialect.scaled)
-    if content["annotations"] and left_out[_NOTHING] == len(content["annotations"]):
-        problem = (
-            "none has a mask ('segmentation') or a box ('bbox'); draw polygons, masks or boxes"
-        )
-        raise file.error("annotations", problem)
+
+    def described(annotation):
+        attributes = annotation.get("attributes") or {}
+        named = {name.lower(): value for name, value in attributes.items()}
+        return labels[annotation["category_id"]], named
+
+    images = _by_image(file, {"category_id": labels}, described)
+    document = _document(file, "coco", _dialect(content, options), options, images)
+    document.frame_count = _frame_count(content)
     return [document]
 
 
@@ -163,49 +136,57 @@ def read_own(file: File, options: ReadOptions) -> list[Document]:
     """Read a file of this project's own format; all of its images are annotated.
 
     Raises:
-      InputError: the structure is broken; masks and boxes are checked when they are decoded.
+      InputError: as of `read`; masks and boxes are checked when they are decoded.
     """
-    images = file.check(_OWN)["images"]
-    if any("split" in image for image in images):
-        file.check({"images": [{"split": one_of(*SPLITS)}]})
-    dialect = _Dialect(frame_names.of_own, "<video>/<frame>, such as yard/00030 or yard/00030.png")
-    document = Document(file.path, "a2d_tf")
-    for i, drawn in enumerate(_by_image(file, {})):
-        instances = []
-        for where, annotation in drawn:
-            if annotation.get("iscrowd"):
-                problem = "crowds have no single action; annotate each instance"
-                raise file.error(f"{where}.iscrowd", problem)
-            actor, action, box = annotation["actor"], annotation["action"], annotation.get("bbox")
-            mask = annotation.get("segmentation")
-            parts = (mask,) if mask or not box else ()
-            instances.append(Instance(actor, parts, file.place(where), actor, action, box=box))
-        name, size, split = _name(file, i, dialect), size_of(images[i]), images[i].get("split")
-        document.add(f"images[{i}]", name, size, instances, split=split)
-    return [document]
+    file.check(_OWN)
+    images = _by_image(file, {}, lambda annotation: (annotation["actor"], annotation))
+    dialect = _Dialect(frame_names.of_image, empty=True)
+    return [_document(file, "a2d_tf", dialect, options, images)]
 
 
 def read_youtube_vis(file: File, options: ReadOptions) -> list[Document]:
     """Read a YouTube-VIS file.
 
     Raises:
-      InputError: the structure is broken, or a name holds no frame.
+      InputError: as of `read`.
     """
     videos = file.check(_YOUTUBE_VIS)["videos"]
-    document = Document(file.path, "youtube_vis")
-    tracks = _sort(file)
     # A file that lists 00000.jpg leaves no doubt that it counts from 0.
     names = [name for video in videos for name in video["file_names"]]
     certain = any(name and name[1] == 0 for name in map(frame_names.split_frame_name, names))
-    for i, video in enumerate(videos):
-        for k, name in enumerate(video["file_names"]):
-            where = f"videos[{i}].file_names[{k}]"
-            found = frame_names.of_youtube_vis(name, certain)
-            if not found:
-                problem = f"{shown(name)} names no frame; name frames <video>/<number>.jpg"
-                raise file.error(where, problem)
-            document.add(where, found, size_of(video), tracks.get((i, k), ()))
-    return [document]
+    dialect = _Dialect(lambda name: frame_names.from_0(name, certain), empty=True)
+    return [_document(file, "youtube_vis", dialect, options, _by_frame(file))]
+
+
+def _document(file, form, dialect, options, images):
+    """Return the document of a file; `images` are (where, fields, [_Drawn, ...]) of each."""
+    document, count = Document(file.path, form), 0
+    for where, image, drawn in images:
+        instances = []
+        for annotation in drawn:
+            attributes, parts = annotation.attributes, _parts(annotation.mask, document)
+            # This project's own format gives the box of a mask where it is not the smallest one.
+            box = None if parts and form != "a2d_tf" else _box(annotation.box)
+            if not parts and not box:
+                document.left_out["annotations without a mask or a box"] += 1
+                continue
+            actor, action = (_text(attributes.get(name)) for name in ("actor", "action"))
+            track = attributes.get("track_id")
+            track = track if type(track) is int else None
+            place = file.place(annotation.where)
+            instances.append(Instance(annotation.label, parts, place, actor, action, track, box))
+        count += len(instances)
+        reason = _reason(drawn, instances, dialect, options)
+        if reason:
+            document.left_out[reason] += 1
+        else:
+            split = image.get("split") if form == "a2d_tf" else None
+            name, size = _name(file, where, image, dialect), size_of(image)
+            document.add(where, name, size, instances, scaled=dialect.scaled, split=split)
+    if file.content["annotations"] and not count:
+        problem = "none has a mask ('segmentation') or a box ('bbox'); draw some"
+        raise file.error("annotations", problem)
+    return document
 
 
 def _labels(file):
@@ -232,18 +213,18 @@ def _dialect(content, options):
             frame_names.of_label_studio,
             form="<video>_<number>.jpg before the import, for Label Studio keeps no folders",
             empty=True,
-            thin=True,
         )
-    if info.get("description") == frame_names.PREDICTION:  # lists nothing but key frames
-        return _Dialect(frame_names.of_prediction, empty=True)
-    return _Dialect(frame_names.of_cvat)
+    # Our own export of a prediction lists nothing but key frames.
+    return _Dialect(frame_names.of_cvat, empty=info.get("description") == frame_names.PREDICTION)
 
 
-def _by_image(file, lists):
-    """Return [(where, annotation), ...] of each image.
+def _by_image(file, known, described):
+    """Return the images of COCO, as `_document` takes them.
 
     Args:
-      file: the file; lists: {field of annotations: what it may be}, beside `image_id`.
+      file: the file.
+      known: {field of annotations: what it may be}, beside `image_id`.
+      described: an annotation -> its label and its attributes by names in small letters.
     """
     drawn = {}
     for i, image in enumerate(file.content["images"]):
@@ -251,28 +232,50 @@ def _by_image(file, lists):
             raise file.error(f"images[{i}].id", f"{shown(image['id'])} is also another's")
         drawn[image["id"]] = []
     for i, annotation in enumerate(file.content["annotations"]):
-        file.check_listed(f"annotations[{i}]", annotation, {"image_id": drawn, **lists})
-        drawn[annotation["image_id"]].append((f"annotations[{i}]", annotation))
-    return drawn.values()
+        where = f"annotations[{i}]"
+        file.check_listed(where, annotation, {"image_id": drawn, **known})
+        mask, box = annotation.get("segmentation"), annotation.get("bbox")
+        drawn[annotation["image_id"]].append(_Drawn(where, *described(annotation), mask, box))
+    images = enumerate(file.content["images"])
+    return [(f"images[{i}]", image, drawn[image["id"]]) for i, image in images]
 
 
-def _name(file, i, dialect):
-    """Return the name of the frame that images[i] is."""
-    image = file.content["images"][i]
+def _by_frame(file):
+    """Yield the frames of YouTube-VIS, as `_document` takes images."""
+    labels, drawn = _labels(file), collections.defaultdict(list)
+    counts = {video["id"]: len(video["file_names"]) for video in file.content["videos"]}
+    for j, annotation in enumerate(file.content["annotations"]):
+        where = f"annotations[{j}]"
+        file.check_listed(where, annotation, {"video_id": counts, "category_id": labels})
+        vid, track = annotation["video_id"], annotation.get("id")
+        track = track if type(track) is int and track >= 0 else j
+        fields = labels[annotation["category_id"]], {"track_id": track}
+        for name in ("segmentations", "bboxes"):
+            given = annotation.get(name)
+            if given is not None and len(given) != counts[vid]:
+                problem = f"{len(given)}, but its video has {counts[vid]} file_names"
+                raise file.error(f"{where}.{name}", f"{problem}; export it again")
+        lists = (annotation.get(name) or () for name in ("segmentations", "bboxes"))
+        for k, (mask, box) in enumerate(itertools.zip_longest(*lists)):
+            if mask or box:
+                drawn[vid, k].append(_Drawn(f"{where}[{k}]", *fields, mask, box))
+    for i, video in enumerate(file.content["videos"]):
+        for k, name in enumerate(video["file_names"]):
+            where = f"videos[{i}].file_names[{k}]"
+            yield where, {**video, "file_name": name}, drawn[video["id"], k]
+
+
+def _name(file, where, image, dialect):
+    """Return the name of the frame that an image is."""
     name, extra = image["file_name"], image.get("extra")
     # Roboflow keeps the name that was uploaded, and numbers frames in it.
     uploaded = extra.get("name") if dialect.scaled and isinstance(extra, dict) else None
     found = dialect.parse(uploaded) if isinstance(uploaded, str) else None
     found = found or dialect.parse(name)
     if not found:
-        problem = f"{shown(name)} names no frame of a video; name images {dialect.form}"
-        raise file.error(f"images[{i}].file_name", problem)
+        problem = f"'file_name' {shown(name)} names no frame of a video"
+        raise file.error(where, f"{problem}; name images {dialect.form}")
     return found
-
-
-def _attributes(annotation):
-    """Return the 'attributes' of an annotation by their names in small letters."""
-    return {name.lower(): value for name, value in (annotation.get("attributes") or {}).items()}
 
 
 def _text(value):
@@ -282,31 +285,31 @@ def _text(value):
     return str(value) if type(value) in (int, float, str) else None
 
 
-def _segmentation(value: Any, left_out: collections.Counter[str]) -> Segmentation | None:
-    """Return a COCO segmentation, whose polygons may lack the list around them; None: no mask."""
+def _parts(value, document):
+    """Return a COCO segmentation, whose polygons may lack the list around them; () for no mask."""
     if not isinstance(value, list) or not any(value):
-        return value if isinstance(value, dict) else None
-    if not all(isinstance(polygon, list) for polygon in value):
-        return [value]
-    # Programs that outline masks leave parts of one or two points beside polygons.
-    polygons = [polygon for polygon in value if len(polygon) not in (2, 4)]
-    if not polygons or len(polygons) == len(value):
-        return value
-    left_out["parts of one or two points"] += len(value) - len(polygons)
-    return polygons
+        return (value,) if isinstance(value, dict) else ()
+    polygons = value if all(isinstance(polygon, list) for polygon in value) else [value]
+    # Programs that outline masks leave points and lines of pixels beside polygons.
+    kept = [polygon for polygon in polygons if not _is_thin(polygon)]
+    if len(kept) < len(polygons):
+        document.left_out["polygons without an area"] += len(polygons) - len(kept)
+    return (kept,) if kept else ()
 
 
-def _box(value: Any) -> Any:
+def _is_thin(polygon):
+    """Return whether a polygon has no area; False where it is damaged, which is told later."""
+    with contextlib.suppress(ValueError):
+        check_json(polygon, [float])
+        return len(polygon) in (2, 4) or area([polygon]) < 1e-6
+    return False
+
+
+def _box(value):
     """Return a COCO box to be decoded later; None where there is none, or one of no area."""
     if isinstance(value, list) and len(value) == 4 and 0 in value[2:]:
         return None
     return value or None
-
-
-def _is_thin(file, segmentation, where):
-    with file.at(f"{where}.segmentation"):
-        check_json(segmentation, (dict, [[float]]))
-        return isinstance(segmentation, list) and area(segmentation) < 1e-6
 
 
 def _reason(drawn, instances, dialect, options):
@@ -315,7 +318,7 @@ def _reason(drawn, instances, dialect, options):
         return None if dialect.empty or options.empty_frames else "frames without annotations"
     if not instances:
         return "frames with nothing but such annotations"
-    keys = (_attributes(annotation).get("keyframe") for _, annotation in drawn)
+    keys = (annotation.attributes.get("keyframe") for annotation in drawn)
     interpolated = all(key in (False, "false", "False") for key in keys)
     return "interpolated frames" if interpolated and not options.interpolated else None
 
@@ -325,35 +328,3 @@ def _frame_count(content):
     found = [frame_names.of_cvat(image["file_name"]) for image in content["images"]]
     numbers = sorted(frame.number for frame in found if frame and frame.numbering.kind == "video")
     return len(found) if numbers == list(range(1, len(found) + 1)) else None
-
-
-def _sort(file):
-    """Return {(index of a video of YouTube-VIS, of its frame): [Instance, ...]}."""
-    videos = {video["id"]: i for i, video in enumerate(file.content["videos"])}
-    labels = _labels(file)
-    instances: dict[tuple[int, int], list[Instance]] = {}
-    for j, annotation in enumerate(file.content["annotations"]):
-        where = f"annotations[{j}]"
-        file.check_listed(where, annotation, {"video_id": videos, "category_id": labels})
-        i = videos[annotation["video_id"]]
-        count = len(file.content["videos"][i]["file_names"])
-        lists = {name: annotation.get(name) for name in ("segmentations", "bboxes")}
-        for name, given in lists.items():
-            if given is not None and len(given) != count:
-                problem = f"{len(given)}, but videos[{i}] has {count} file_names; export it again"
-                raise file.error(f"{where}.{name}", problem)
-        if lists["segmentations"] is None and lists["bboxes"] is None:
-            raise file.error(f"{where}.segmentations", "missing, and 'bboxes' too; export it again")
-        masks, boxes = (given or [None] * count for given in lists.values())
-        ids = [annotation.get(name) for name in ("track_id", "id")]
-        track = next((number for number in ids if type(number) is int and number >= 0), j)
-        for k, (mask, bbox) in enumerate(zip(masks, boxes)):
-            parts = () if mask in (None, []) else (mask,)
-            box = None if parts else _box(bbox)
-            if parts or box:
-                place = file.place(f"{where}.{'segmentations' if parts else 'bboxes'}[{k}]")
-                instance = Instance(
-                    labels[annotation["category_id"]], parts, place, track=track, box=box
-                )
-                instances.setdefault((i, k), []).append(instance)
-    return instances

@@ -14,31 +14,18 @@ from typing import Any
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-import numpy as np
-
 from a2d_tf.annotations import frame_names, shapes
 from a2d_tf.annotations.container import File
-from a2d_tf.annotations.document import (
-    Document,
-    FrameName,
-    Instance,
-    Numbering,
-    ReadOptions,
-    Segmentation,
-)
-from a2d_tf.core.errors import MAX_SIDE, InputError, shown
+from a2d_tf.annotations.document import Document, FrameName, Instance, Numbering, ReadOptions
+from a2d_tf.core.errors import InputError, shown
+from a2d_tf.data.segmentations import decode_rle
 
 _Key = tuple[str, int]  # the group of a shape, or else its track
-_START = 4096  # bytes that hold the first tag
 _SHAPES = ("polygon", "mask", "ellipse", "box")  # have an area, or bound one
 # Of CVAT's subsets, where one of them is Test: validation videos are chosen by `--val_fraction`.
 _SPLITS = {"train": "train", "validation": "train", "test": "test"}
 # Of sources: films, archives and images. A folder's name may have a dot, too: clip.v2.
-_SUFFIX = re.compile(
-    r"\.(mp4|m4v|avi|mov|mkv|webm|mpe?g|m2?ts|ts|vob|wmv|flv|3gp|og[gv]|mxf|y4m"
-    r"|zip|7z|rar|tar|t?gz|jpe?g|png|bmp|gif|tiff?|webp|pdf)$",
-    re.IGNORECASE,
-)
+_SUFFIX = re.compile(r"(?i)\.(mp4|m4v|avi|mov|mkv|webm|mpe?g|m?ts|wmv|flv|zip|tar|t?gz|jpe?g|png)$")
 _BY_FRAME = Numbering("video", "CVAT counts from 0: its frame 5 is frame 6 of the video")
 _BY_IMAGE = Numbering(
     "images", "CVAT counts the task's images from 0: its frame 5 is the sixth of them"
@@ -47,8 +34,7 @@ _BY_IMAGE = Numbering(
 
 def matches(content: Any) -> bool:
     """Return whether the bytes of a file are CVAT's XML, even if truncated."""
-    # UTF-16 has a zero in each character of a tag.
-    return re.search(rb"<annotations[\s/>]", content[:_START].replace(b"\0", b"")) is not None
+    return re.search(rb"<annotations[\s/>]", content[:4096]) is not None
 
 
 def read(file: File, options: ReadOptions) -> list[Document]:
@@ -308,17 +294,15 @@ class _Reader:
         return True
 
 
-def _segmentation(element: Element, size: tuple[int, int] | None) -> Segmentation:
+def _segmentation(element, size):
     """Return the segmentation of a shape other than a box, in a frame of (height, width)."""
     if element.tag == "mask":
         left, top, width, height = (
             _number(element, key) for key in ("left", "top", "width", "height")
         )
-        # The runs go row by row through the box, background first.
+        # The runs go row by row through the box, and COCO's by columns.
         runs = [int(run) for run in element.get("rle", "").split(",")]
-        if min(runs) < 0 or sum(runs) != width * height or width * height > MAX_SIDE**2:
-            raise ValueError(f"the runs of 'rle' do not fill its box of {width}x{height}")
-        inside = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(height, width)
+        inside = decode_rle({"size": [width, height], "counts": runs}, width, height).T
         return shapes.bitmap(inside, left, top, size)
     if element.tag == "ellipse":
         numbers = [float(element.get(key, "")) for key in ("cx", "cy", "rx", "ry")]

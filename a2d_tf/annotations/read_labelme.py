@@ -83,27 +83,27 @@ def _frame_name(file: File) -> FrameName:
 
 def _box(shape):
     """Return [x, y, width, height] of a rectangle, of which two corners are given."""
+    return shapes.spanned(_points(shape, 2))
+
+
+def _points(shape, count=None):
+    """Return the points [x, y] of a shape: so many, or else three or more."""
     points = shape["points"]
     check_json(points, [[float]], "points")
-    if [len(point) for point in points] != [2, 2]:
-        raise ValueError(f"points: {shown(points)} are not two points x, y")
-    return shapes.spanned(points)
+    right = len(points) == count if count else len(points) > 2
+    if not right or any(len(point) != 2 for point in points):
+        raise ValueError(f"points: {shown(points)} are not {count or '3 or more'} points x, y")
+    return points
 
 
 def _segmentation(shape, size):
     """Return the COCO segmentation of a shape; None where its type has no area."""
-    kind, points = shape.get("shape_type") or "polygon", shape["points"]
+    kind = shape.get("shape_type") or "polygon"
     if kind not in ("polygon", "mask", "circle"):
         return None
-    check_json(points, [[float]], "points")
-    numbers = [number for point in points for number in point]
     if kind == "polygon":
-        if len(points) < 3 or len(numbers) != 2 * len(points):
-            raise ValueError(f"points: {shown(points)} are not three points x, y or more")
-        return [numbers]
-    if len(numbers) != 4:
-        raise ValueError(f"points: {shown(points)} are not two points x, y")
-    x1, y1, x2, y2 = numbers
+        return [[number for point in _points(shape) for number in point]]
+    (x1, y1), (x2, y2) = _points(shape, 2)
     if kind == "circle":
         radius = math.hypot(x2 - x1, y2 - y1)
         return [shapes.ellipse(x1, y1, radius, radius)]
@@ -115,10 +115,7 @@ def _segmentation(shape, size):
 def _decode(text: Any, height: int, width: int) -> np.ndarray:
     """Decode a mask's PNG, whose values are 0 and 1, to bool [height, width]."""
     data = base64.b64decode(text, validate=True) if isinstance(text, str) else b""
-    image = decode_image(data, cv2.IMREAD_GRAYSCALE, "the mask", "draw it again")
-    if image is None:
-        raise ValueError("mask: no PNG, or a damaged one")
+    image, _ = decode_image(data, cv2.IMREAD_GRAYSCALE, "mask", "draw it again")
     if image.shape != (height, width):
-        found = f"{image.shape[1]}x{image.shape[0]}"
-        raise ValueError(f"mask: is {found}, but 'points' span {width}x{height}")
+        raise ValueError(f"mask: not of {width}x{height} pixels, as 'points' are apart")
     return image != 0

@@ -36,7 +36,6 @@ from a2d_tf.data.segmentations import encode_mask
 
 LIST = "objects.csv"
 COLUMNS = ("video", "object", "actor", "action", "first", "last")  # the last two are optional
-MAX_OBJECT = 2**16 - 1
 
 
 class _Row(NamedTuple):
@@ -89,20 +88,17 @@ def _rows(file):
     """Return {video: {object: its rows by time}}."""
     table = csv.DictReader(io.StringIO(file.container.text(file.name), newline=""))
     listed: dict[str, dict[int, list[_Row]]] = {}
-    try:
-        table.fieldnames = [name.strip().lower() for name in table.fieldnames or ()]
-        missing = [name for name in COLUMNS[:4] if name not in table.fieldnames]
-        if missing:
-            problem = f"no column {', '.join(missing)}; the first line is {','.join(COLUMNS)}"
-            raise file.error("line 1", problem)
-        for entry in table:
-            line = f"line {table.line_num}"
-            fields = {name: (entry.get(name) or "").strip() for name in COLUMNS}
-            if any(fields.values()):
-                number, row = _row(file, line, fields)
-                listed.setdefault(fields["video"], {}).setdefault(number, []).append(row)
-    except csv.Error as error:
-        raise file.error(f"line {table.line_num}", f"no CSV ({error}); write it again") from error
+    table.fieldnames = [name.strip().lower() for name in table.fieldnames or ()]
+    missing = [name for name in COLUMNS[:4] if name not in table.fieldnames]
+    if missing:
+        problem = f"no column {', '.join(missing)}; the first line is {','.join(COLUMNS)}"
+        raise file.error("line 1", problem)
+    for entry in table:
+        line = f"line {table.line_num}"
+        fields = {name: (entry.get(name) or "").strip() for name in COLUMNS}
+        if any(fields.values()):
+            number, row = _row(file, line, fields)
+            listed.setdefault(fields["video"], {}).setdefault(number, []).append(row)
     for objects in listed.values():
         for number, rows in objects.items():
             rows.sort(key=lambda row: row.first)
@@ -115,29 +111,27 @@ def _rows(file):
 
 def _row(file, line, fields):
     """Return the object and the `_Row` of a line."""
-    numbers = {}
-    for name, least, most in (("object", 1, MAX_OBJECT), ("first", 0, 1e9), ("last", 0, 1e9)):
+    numbers = {"first": 0, "last": math.inf}
+    for name in ("object", "first", "last"):
         text = fields[name]
-        optional = name != "object" and not text
-        if not optional and not (re.fullmatch("[0-9]{1,9}", text) and least <= int(text) <= most):
-            problem = f"{shown(text)} is no whole number from {least} to {most:.0f}; correct it"
-            raise file.error(f"{line}.{name}", problem)
-        numbers[name] = None if optional else int(text)
+        if re.fullmatch("[0-9]{1,9}", text):
+            numbers[name] = int(text)
+        elif text or name == "object":
+            raise file.error(f"{line}.{name}", f"{shown(text)} is no whole number; correct it")
+    if numbers["object"] == 0:
+        raise file.error(f"{line}.object", "0 is the background; correct it")
     for name in ("actor", "action"):
         if not is_name(fields[name]):
             raise file.error(f"{line}.{name}", f"{shown(fields[name])} is no name; write one")
-    first = numbers["first"] or 0
-    last = math.inf if numbers["last"] is None else numbers["last"]
-    if first > last:
-        raise file.error(f"{line}.first", f"{first} is after 'last', {last}; exchange them")
-    return numbers["object"], _Row(line, fields["actor"], fields["action"], first, last)
+    row = _Row(line, fields["actor"], fields["action"], numbers["first"], numbers["last"])
+    return numbers["object"], row
 
 
 def _add_video(document, file, video, names, objects):
     """Add the frames of a video; `objects` are {object: its rows}."""
     numbers = [frame_names.split_frame_name(name) for name in names]
     certain = any(found and found[1] == 0 for found in numbers)
-    seen: collections.Counter[int] = collections.Counter()
+    seen: set[int] = set()
     for name, found in zip(names, numbers):
         if not found:
             problem = f"its name ends with no number; name it {video}/00000.png, …"
@@ -145,7 +139,7 @@ def _add_video(document, file, video, names, objects):
         values, instances = _values(file, name), []
         for value in np.flatnonzero(np.bincount(values.ravel())).tolist():
             rows = [row for row in objects.get(value, ()) if row.first <= found[1] <= row.last]
-            seen[value] += 1
+            seen.add(value)
             if rows:
                 actor, action, where = rows[0].actor, rows[0].action, rows[0].line
                 where = f"{file.place(where)} ({video}, frame {found[1]})"
@@ -153,21 +147,15 @@ def _add_video(document, file, video, names, objects):
                 instances.append(Instance(actor, (mask,), where, actor, action, track=value))
             elif value:
                 document.left_out[f"masks of no row of {LIST}"] += 1
-        frame = frame_names.of_mask(video, found[1], certain)
+        frame = frame_names.from_0(name, certain)._replace(video=video)
         document.add(name, frame, values.shape, instances, scaled=True, keeps_shape=True)
-    _check_objects(file, video, objects, sorted(set(seen) - {0}))
-
-
-def _check_objects(file, video, objects, seen):
-    """Raise InputError where the PNGs have other objects than those that are listed."""
-    others = ", ".join(str(value) for value in seen if value not in objects)
+    others = ", ".join(str(value) for value in sorted(seen - {0, *objects}))
     if others and not objects:
         problem = f"no row of {shown(video)}, whose PNGs have the objects {others}; add rows"
-        raise file.error("video", f"{problem}, or move the folder away")
-    for value, (row, *_) in objects.items():
-        if others and value not in seen:
-            problem = f"no PNG of {shown(video)} has the object {value}, but some have {others}"
-            raise file.error(f"{row.line}.object", f"{problem}; correct the number")
+        raise file.error("video", problem)
+    for value in objects.keys() - seen if others else ():
+        problem = f"no PNG of {shown(video)} has the object {value}, but some have {others}"
+        raise file.error(f"{objects[value][0].line}.object", f"{problem}; correct the number")
 
 
 def _values(file, name):

@@ -22,7 +22,7 @@ import yaml
 
 from a2d_tf.annotations import frame_names
 from a2d_tf.annotations.container import File
-from a2d_tf.annotations.document import Document, FrameName, Instance, ReadOptions
+from a2d_tf.annotations.document import Document, Instance, ReadOptions
 from a2d_tf.core.errors import shown
 
 _SUBSETS = {"train", "val", "valid", "test", "default"}
@@ -56,10 +56,8 @@ def read(file: File, options: ReadOptions) -> list[Document]:
         elif not options.empty_frames:
             document.left_out["images without a text file"] += 1
             continue
-        where = labels or image
-        with File(file.container, where, None).at("name", "rename it, or export it again"):
-            found = _frame_name(stem, image, options)
-        document.add(where, found, (1, 1), instances, scaled=True)
+        found = _frame_name(file, stem, image, options)
+        document.add(labels or image, found, (1, 1), instances, scaled=True)
     return [document]
 
 
@@ -109,19 +107,18 @@ def _split(stem, kind, subsets):
     return outer, "/".join([*inner, last])
 
 
-def _frame_name(stem: str, image: str | None, options: ReadOptions) -> FrameName:
+def _frame_name(file, stem, image, options):
     """Return the frame of an image; `image` is None where only the text file exists."""
     if image is None and re.fullmatch(r"(.*/)?frame_[0-9]{6,9}", stem):
-        raise ValueError(
-            "CVAT counts such names from 0, others from 1, and train.txt or the images are missing"
-        )
+        problem = "may count from 0, as CVAT does, or from 1; add train.txt or the images"
+        raise file.error(stem, problem)
     name = image or f"{stem}.txt"
     if frame_names.is_of_roboflow(name):
         found = frame_names.of_roboflow(name, options.frame_step)
     else:
         found = frame_names.of_cvat(name)
     if not found:
-        raise ValueError(f"{shown(stem)} is not <video>/<number>.jpg")
+        raise file.error(stem, "names no frame of a video; name images <video>/<number>.jpg")
     return found
 
 

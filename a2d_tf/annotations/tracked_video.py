@@ -25,7 +25,6 @@ class Shape:
       mask: RLE {'size': [height, width], 'counts': text}, not empty.
       until: number of a later frame where the track is gone; None where it goes on to its next
         shape, or to the end of the video.
-      key: whether the frame is a key frame; others are between two, see `thinned`.
       score: of the detection, 0 to 1.
     """
 
@@ -33,7 +32,6 @@ class Shape:
     action: str
     mask: dict
     until: int | None = None
-    key: bool = True
     score: float = 1.0
 
     def box(self) -> list[float]:
@@ -96,8 +94,8 @@ class TrackedVideo:
         return found
 
 
-def thinned(video: TrackedVideo, every: int, between: bool = False) -> TrackedVideo:
-    """Keep the key frames of a video, with all that is in them; with `between` mark the others.
+def thinned(video: TrackedVideo, every: int) -> TrackedVideo:
+    """Keep the key frames of a video, with all that is in them.
 
     Key frames are the first frame, the next that is `every` frames or more after it, and so on, and
     all frames where a track begins, ends or changes its action. A track that is missing for a time
@@ -120,18 +118,11 @@ def thinned(video: TrackedVideo, every: int, between: bool = False) -> TrackedVi
             before = dataclasses.replace(shape, until=until)
             shapes.append(before)
         tracks.append(dataclasses.replace(track, shapes=tuple(shapes)))
-    shown = kept | ({s.frame for track in tracks for s in track.shapes} if between else set())
-
-    def marked(shapes):
-        return tuple(
-            dataclasses.replace(s, key=s.frame in kept) for s in shapes if s.frame in shown
-        )
-
-    return dataclasses.replace(
-        video,
-        frames=tuple(sorted(shown)),
-        tracks=tuple(dataclasses.replace(t, shapes=marked(t.shapes)) for t in tracks),
-    )
+    tracks = [
+        dataclasses.replace(track, shapes=tuple(s for s in track.shapes if s.frame in kept))
+        for track in tracks
+    ]
+    return dataclasses.replace(video, frames=tuple(sorted(kept)), tracks=tuple(tracks))
 
 
 def chosen(video: TrackedVideo, frames: Collection[int]) -> TrackedVideo:

@@ -23,33 +23,25 @@ from PIL import Image
 from pycocotools import mask as rle_tools
 
 from a2d_tf.annotations import frame_names
-from a2d_tf.annotations.read_masks import COLUMNS, LIST, MAX_OBJECT
+from a2d_tf.annotations.read_masks import COLUMNS, LIST
 from a2d_tf.annotations.shapes import crop, polygons
 from a2d_tf.annotations.tracked_video import Shape, TrackedVideo, chosen, thinned
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import whole_folder, write_file
+from a2d_tf.data.segmentations import encode_mask, runs_of
 from a2d_tf.ops.visualize import track_colours
 
 
 def _coco(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
-    """Write COCO's JSON, with CVAT's attributes: 'action', 'occluded', 'track_id', 'keyframe'.
+    """Write COCO's JSON, with CVAT's attributes: 'action', 'occluded', 'track_id'.
 
     Images of a video are named as CVAT names them, which counts from 0: clip1/frame_000004.PNG is
-    frame 5; those of a folder have their own names. CVAT makes a track of annotations with a
-    'keyframe', which ends where a frame has none: so it has the frames between key frames, too,
-    where 'keyframe' is false. A track cannot hold masks or several parts: these have no 'keyframe',
-    and key frames alone.
-
-    Source: cvat-ai/cvat, `cvat/apps/dataset_manager/bindings.py`, `_validate_track_shapes`.
+    frame 5; those of a folder have their own names.
     """
     numbers = {actor: i for i, actor in enumerate(video.actions, 1)}
     images: list[dict[str, Any]] = []
-    annotations: list[str] = []
+    annotations: list[dict[str, Any]] = []
     for frame, found in video.by_frame().items():
-        rows = [(track, shape, *_segmentation(shape, masks, video)) for track, shape in found]
-        rows = [row for row in rows if row[1].key or row[3]]
-        if found and not rows:  # nothing but masks in parts, between key frames
-            continue
         images.append(
             {
                 "id": len(images) + 1,
@@ -58,19 +50,23 @@ def _coco(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
                 "height": video.size[0],
             }
         )
-        for track, shape, segmentation, keyframe in rows:
-            attributes = {"action": shape.action, "occluded": False, "track_id": track.id}
+        for track, shape in found:
+            outline = shape.mask if masks else polygons(shape.decoded())
             annotation = {
                 "id": len(annotations) + 1,
                 "image_id": len(images),
                 "category_id": numbers[track.actor],
-                "segmentation": segmentation,
+                "segmentation": [] if video.boxes_alone else outline,
                 "area": int(rle_tools.area(shape.mask)),
                 "bbox": shape.box(),
                 "iscrowd": 0,
-                "attributes": {**attributes, **keyframe},
+                "attributes": {
+                    "action": shape.action,
+                    "occluded": False,
+                    "track_id": track.id,
+                },
             }
-            annotations.append(json.dumps(annotation))  # a tenth of the objects' memory
+            annotations.append(annotation)
     content = {
         "info": {"description": frame_names.PREDICTION},
         "licenses": [],
@@ -78,18 +74,9 @@ def _coco(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
             {"id": i, "name": actor, "supercategory": ""} for actor, i in numbers.items()
         ],
         "images": images,
+        "annotations": annotations,
     }
-    text = f'{json.dumps(content)[:-1]}, "annotations": [{", ".join(annotations)}]}}\n'
-    yield "annotations/instances_default.json", text.encode()
-
-
-def _segmentation(shape, masks, video):
-    """The segmentation of a shape, and the attribute 'keyframe' where it can be of a track."""
-    if video.boxes_alone:
-        return [], {"keyframe": shape.key}
-    segmentation = shape.mask if masks else polygons(shape.decoded())
-    of_track = not masks and len(segmentation) == 1
-    return segmentation, {"keyframe": shape.key} if of_track else {}
+    yield "annotations/instances_default.json", json.dumps(content).encode() + b"\n"
 
 
 def _image(video, frame):
@@ -127,14 +114,14 @@ def _add(parent, tag, text=None):
 
 def _describe(task, video):
     """Fill meta/task."""
-    _add(task, "name", video.source)
+    for tag in ("name", "source"):
+        _add(task, tag, video.source)
     if video.frame_count is not None:
         _add(task, "size", video.frame_count)
-    _add(task, "mode", "interpolation")
-    _add(task, "overlap", 0)
-    if video.frame_count is not None:
         _add(task, "start_frame", 0)
         _add(task, "stop_frame", video.frame_count - 1)
+    _add(task, "mode", "interpolation")
+    _add(task, "overlap", 0)
     _add(task, "frame_filter", "")
     labels = _add(task, "labels")
     for actor, actions in video.actions.items():
@@ -149,31 +136,25 @@ def _describe(task, video):
     size = _add(task, "original_size")
     _add(size, "width", video.size[1])
     _add(size, "height", video.size[0])
-    _add(task, "source", video.source)
 
 
 def _of_outlines(track, video):
     """The <track> of a track's boxes, or its <track>s of polygons, one for each part at most."""
     tag = "box" if video.boxes_alone else "polygon"
     parts = [
-        [_corners(shape)]
-        if video.boxes_alone
-        else [{"points": _points(outline)} for outline in polygons(shape.decoded())]
+        [_corners(shape)] if video.boxes_alone else [*map(_points, polygons(shape.decoded()))]
         for shape in track.shapes
     ]
     most = max(map(len, parts))
     for k in range(most):
-        element, previous = _track(track, most > 1), None
-        for shape, outlines in zip(track.shapes, parts):
+        element = _track(track, most > 1)
+        following = zip([*track.shapes[1:], None], [*parts[1:], ()])
+        for shape, outlines, (after, others) in zip(track.shapes, parts, following):
             if k < len(outlines):
-                previous = outlines[k]
-                _shape(element, tag, shape, previous)
-                if shape.until:
-                    _shape(element, tag, shape, previous, shape.until)
-                    previous = None
-            elif previous:
-                _shape(element, tag, shape, previous, shape.frame)
-                previous = None
+                _shape(element, tag, shape, outlines[k])
+                gone = after.frame if after and k >= len(others) else None
+                if shape.until or gone:
+                    _shape(element, tag, shape, outlines[k], shape.until or gone)
         yield element
 
 
@@ -206,7 +187,8 @@ def _shape(track, tag: str, shape: Shape, fields: dict[str, str], outside: int |
 
 
 def _points(outline):
-    return ";".join(f"{x:.2f},{y:.2f}" for x, y in zip(outline[::2], outline[1::2]))
+    points = zip(outline[::2], outline[1::2])
+    return {"points": ";".join(f"{x:.2f},{y:.2f}" for x, y in points)}
 
 
 def _corners(shape):
@@ -218,15 +200,10 @@ def _corners(shape):
 def _runs(shape):
     """A mask's runs, background first, row by row through its box."""
     inside, left, top = crop(shape.decoded())
-    flat = np.concatenate([[False], inside.ravel()])
-    runs = np.diff([0, *np.flatnonzero(flat[1:] != flat[:-1]), inside.size])
-    return {
-        "rle": ", ".join(map(str, runs)),
-        "left": str(left),
-        "top": str(top),
-        "width": str(inside.shape[1]),
-        "height": str(inside.shape[0]),
-    }
+    height, width = inside.shape
+    runs = runs_of(encode_mask(inside.T)["counts"], inside.size)  # COCO's go by columns
+    box = {"left": left, "top": top, "width": width, "height": height}
+    return {"rle": ", ".join(map(str, runs)), **{name: str(edge) for name, edge in box.items()}}
 
 
 def _labelme(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
@@ -297,12 +274,9 @@ def _masks(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
     if video.boxes_alone:
         raise InputError("--format=masks: the network finds no masks; choose another format")
     most = max((track.id for track in video.tracks), default=0)
-    if most > MAX_OBJECT:
-        raise InputError(
-            f"--format=masks: numbers of tracks go to {most}, and a PNG's to {MAX_OBJECT}; choose "
-            "another format"
-        )
-    names = {frame: _mask_name(video, frame) for frame in video.frames}
+    names = {frame: f"{frame - 1:05d}" for frame in video.frames}
+    if video.images is not None:
+        names = {frame: pathlib.PurePath(video.image(frame)).stem for frame in video.frames}
     yield LIST, _objects(video, names)
     palette = bytes([0, 0, 0]) + track_colours(range(1, 256)).tobytes()
     for frame, found in video.by_frame().items():
@@ -314,12 +288,6 @@ def _masks(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
             image.putpalette(palette)
         image.save(file, "PNG")
         yield f"{video.name}/{names[frame]}.png", file.getvalue()
-
-
-def _mask_name(video, frame):
-    if video.images is None:
-        return f"{frame - 1:05d}"
-    return pathlib.PurePath(video.images[frame - 1]).stem
 
 
 def _objects(video, names):
@@ -344,17 +312,15 @@ class Writer(NamedTuple):
     Attributes:
       write: (video, whether as masks, else polygons) -> (name in a zip, content) of each file.
       suffix: of its one file; '' of a folder.
-      between: whether its tracks of polygons need the frames between key frames.
     """
 
     write: Callable[[TrackedVideo, bool], Iterator[tuple[str, bytes]]]
     suffix: str
-    between: bool = False
 
 
 WRITERS = {
     "cvat": Writer(_cvat, ".xml"),
-    "coco": Writer(_coco, ".json", between=True),
+    "coco": Writer(_coco, ".json"),
     "labelme": Writer(_labelme, ""),
     "masks": Writer(_masks, ""),
 }
@@ -393,10 +359,7 @@ def save(
       InputError: it cannot be written, or not there.
     """
     writer = WRITERS[form]
-    if frames is None:
-        video = thinned(video, every, writer.between and not masks)
-    else:
-        video = chosen(video, frames)
+    video = thinned(video, every) if frames is None else chosen(video, frames)
     members = writer.write(video, masks)
     if output.lower().endswith(".zip"):
         write_file(output, lambda file: _zip(file, members))

@@ -122,7 +122,6 @@ def open_source() -> Release | AnnotatedVideos:
             labels or A2D,
             videos=None if _VIDEOS.value and os.path.isdir(_VIDEOS.value) else _VIDEOS.value,
             annotations=exports[0] if exports else None,
-            skip_rows=_CHECK.value or _ON_ERROR.value == "skip",
             test_videos=frozenset(_TEST.value),
         )
     if not exports:

@@ -138,7 +138,7 @@ def _size(jobs, records):
         sizes, jobs = [(manifest.image_height, manifest.image_width)], ()
     for job in jobs:
         with contextlib.suppress(InputError):  # of one that is not annotated
-            sizes.append(frames.size(job.path, zero_based=True))
+            sizes.append(frames.size(job.path))
     height, width = map(max, zip(*sizes))
     return [
         f"--image_height={min(height, most.image_height)}",

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 import h5py
 import numpy as np
 
-from a2d_tf.core.errors import MAX_INSTANCES, MAX_MASK_PIXELS, InputError
+from a2d_tf.core.errors import MAX_INSTANCES, InputError
 from a2d_tf.core.files import UNREADABLE
 from a2d_tf.core.labels import LabelSpace
 
@@ -140,10 +140,8 @@ class _Hdf5:
     def _array(self, field):
         """Return the data set of numbers, and its shape."""
         data = self._file.get(field)
-        if data is None:
-            raise self._error(field, "field missing")
         if not isinstance(data, h5py.Dataset) or data.dtype.kind not in "buif":
-            raise self._error(field, "not an array of numbers")
+            raise self._error(field, "missing, or not an array of numbers")
         # MATLAB writes an empty array as the list of its dimensions, marked by this attribute.
         return data, (0,) if data.attrs.get("MATLAB_empty", 0) else data.shape
 
@@ -156,9 +154,8 @@ class _Hdf5:
         count = math.prod(found)
         if shape and count:
             count = found[axis] if len(found) > len(shape) else 1
-        most = min(MAX_INSTANCES, MAX_MASK_PIXELS // math.prod(self._size))
-        if count > most:
-            raise self._error(field, f"claims {count} instances, more than {most}")
+        if count > MAX_INSTANCES:
+            raise self._error(field, f"claims {count} instances, more than {MAX_INSTANCES}")
         if self._count is None:
             self._count = count
         elif self._counter == "instance" and count > self._count:

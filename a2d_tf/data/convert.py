@@ -14,10 +14,8 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-import logging
 import os
 import pathlib
-import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -33,8 +31,6 @@ from a2d_tf.data.flow import Flow
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.data.release import Video
 from a2d_tf.data.sources import ClipRecord, ConversionSettings, Source, clips_of
-
-logger = logging.getLogger(__name__)
 
 ON_ERROR = ("fail", "skip")
 PARTIAL = ".partial"
@@ -72,7 +68,7 @@ class Conversion:
         """Return the shards: train first, the videos in the source's order."""
         shards, size = [], self.settings.shard_videos
         for split in manifests.SPLITS:
-            videos = [video for video in self.source.videos if self.source.split(video) == split]
+            videos = [video for video in self.source.videos if video.split == split]
             slices = [tuple(videos[i : i + size]) for i in range(0, len(videos), size)]
             shards += [
                 Shard(f"{split}-{i:05d}-of-{len(slices):05d}.tfrecord", split, part)
@@ -210,11 +206,7 @@ def convert(
                 return _check_complete(conversion, shards), True
             sidecars = _all_sidecars(conversion, shards, own)
             return (_publish(conversion, shards, sidecars) if sidecars else None), True
-    except (OSError, InputError) as error:
-        if published.exists():  # another copy of this task was faster
-            return _check_complete(conversion, shards), True
-        if isinstance(error, InputError):
-            raise
+    except OSError as error:
         raise InputError(
             f"{output}: cannot be written ({error}); mend that and run again"
         ) from error
@@ -245,20 +237,15 @@ def _all_sidecars(conversion, shards, own):
 
 
 def _check_missing(source, on_error):
-    """Report missing files before any work: as an InputError with 'fail', else in the log."""
-    missing = source.missing()
-    if not missing:
-        return
-    first = ", ".join(str(path) for _, path in missing[:3])
-    more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
-    videos = len({vid for vid, _ in missing})
-    problem = f"{source.root}: {videos} of {len(source.videos)} videos lack files: {first}{more}"
-    if on_error == "fail":
+    """With 'fail', raise an InputError about missing videos before any work."""
+    paths = [source.frames_path(video.vid) for video in source.videos]
+    missing = [str(path) for path in paths if not path.exists()]
+    if missing and on_error == "fail":
         raise InputError(
-            f"{problem}; restore them, name those that you have by --videos, or leave them out by "
-            "--on_error skip"
+            f"{source.root}: {len(missing)} of {len(paths)} videos are missing, such as "
+            f"{', '.join(missing[:3])}; restore them, name those that you have by --videos, or "
+            "leave them out by --on_error skip"
         )
-    logger.info("%s; they are left out", problem)
 
 
 def _check_complete(conversion, shards):
@@ -290,10 +277,6 @@ def _publish(conversion, shards, sidecars):
     sizes = _total(sidecars, "sizes")
     if not sizes:
         raise InputError(f"{output}: not one annotated frame of the release could be used")
-    names = {shard.name for shard in shards}
-    for path in output.glob("*.tfrecord"):
-        if path.name not in names and re.fullmatch(r"(train|test)-\d+-of-\d+\.tfrecord", path.name):
-            path.unlink()  # published by an interrupted run with other settings
     for shard in shards:
         with contextlib.suppress(FileNotFoundError):  # an interrupted run moved it
             os.replace(output / PARTIAL / shard.name, output / shard.name)
@@ -311,7 +294,7 @@ def _publish(conversion, shards, sidecars):
             | {"videos": [video.vid for video in shard.videos]}
             for shard, sidecar in zip(shards, sidecars)
         ],
-        skipped=[*source.skipped, *(item for sidecar in sidecars for item in sidecar["skipped"])],
+        skipped=[item for sidecar in sidecars for item in sidecar["skipped"]],
         mended=[item for sidecar in sidecars for item in sidecar["mended"]],
         labels=json.loads(source.label_space.to_json()),
         source=_digest_of(sidecar["fingerprint"] for sidecar in sidecars),
@@ -325,8 +308,7 @@ def _counts(shards, sidecars, split):
     of_split = [sidecar for shard, sidecar in zip(shards, sidecars) if shard.split == split]
     names = ("videos", "records", "instances")
     sums = {name: sum(sidecar[name] for sidecar in of_split) for name in names}
-    # Absent from shards that were begun before there were boxes alone.
-    if boxes_alone := sum(sidecar.get("boxes_alone", 0) for sidecar in of_split):
+    if boxes_alone := sum(sidecar["boxes_alone"] for sidecar in of_split):
         sums["boxes_alone"] = boxes_alone
     return {**sums, "pairs": _total(of_split, "pairs", key=int)}
 

@@ -265,10 +265,7 @@ class Video:
 def _container(path):
     # FFmpeg would take the start of a relative path, such as http:, for a protocol.
     path = os.path.abspath(path)
-    try:
-        return av.open(path, container_options=dict(_OPTIONS))
-    except UnicodeDecodeError:  # in a title, say; later versions of PyAV do not mind
-        return av.open(path, metadata_errors="replace", container_options=dict(_OPTIONS))
+    return av.open(path, metadata_errors="replace", container_options=dict(_OPTIONS))
 
 
 def stated_rate(*claimed: float | Fraction | None) -> float:

@@ -1,6 +1,7 @@
 """The frames of a video on disk: a video file, or a folder of images named by their number.
 
-Numbers are 1-based: `00001.png` is the first frame. All frames of a video must be of one size.
+Numbers are 1-based: `00001.png` is the first frame, or the second one where there is `00000.png`.
+All frames of a video must be of one size.
 """
 
 from __future__ import annotations
@@ -48,11 +49,7 @@ def find(folder: Path, vid: str) -> pathlib.Path | None:
 
 
 def read(
-    path: Path,
-    numbers: Iterable[int] | None = None,
-    remedy: str = _REMEDY,
-    *,
-    zero_based: bool = False,
+    path: Path, numbers: Iterable[int] | None = None, remedy: str = _REMEDY
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Decode frames in one pass that stops after the last one asked for.
 
@@ -60,7 +57,6 @@ def read(
       path: a video file, or a folder of images.
       numbers: 1-based, in any order; by default all frames there are.
       remedy: what the user can do about a broken file; ends each message.
-      zero_based: whether a folder of images may begin with 00000, which is then frame 1.
 
     Yields:
       (number, RGB uint8 [H, W, 3]), ascending.
@@ -75,7 +71,7 @@ def read(
     if ascending == []:
         return
     if path.is_dir():
-        decoded = _decode_images(path, images(path, remedy, zero_based), ascending, remedy)
+        decoded = _decode_images(path, images(path, remedy), ascending, remedy)
     else:
         decoded = _decode_video(path, ascending, remedy)
     for number, frame, file in decoded:
@@ -86,26 +82,26 @@ def read(
         yield number, frame
 
 
-def count(path: Path, remedy: str = _REMEDY, zero_based: bool = False) -> int:
+def count(path: Path, remedy: str = _REMEDY) -> int:
     """Count the frames by decoding them, whatever the file claims.
 
     Args:
       path: a video file, which is decoded to its end, or a folder of images.
-      remedy, zero_based: see `read`.
+      remedy: see `read`.
 
     Returns:
       The number of frames that decode; of a folder, the last number without a gap before it.
     """
     path = pathlib.Path(path)
     if path.is_dir():
-        return sum(number == i for i, number in enumerate(images(path, remedy, zero_based), 1))
+        return sum(number == i for i, number in enumerate(images(path, remedy), 1))
     with decoder.Video(path, remedy) as video:
         return sum(1 for _ in video.pictures())
 
 
-def size(path: Path, remedy: str = _REMEDY, zero_based: bool = False) -> tuple[int, int]:
+def size(path: Path, remedy: str = _REMEDY) -> tuple[int, int]:
     """Return (height, width) of the first frame."""
-    _, frame = next(read(path, [1], remedy, zero_based=zero_based))
+    _, frame = next(read(path, [1], remedy))
     height, width, _ = frame.shape
     return height, width
 
@@ -125,24 +121,22 @@ def begins_with_zero(path: Path) -> bool:
     return any(re.fullmatch("0+", file.stem) for file in files(path))
 
 
-def images(
-    folder: Path, remedy: str = _REMEDY, zero_based: bool = False
-) -> dict[int, pathlib.Path]:
+def images(folder: Path, remedy: str = _REMEDY) -> dict[int, pathlib.Path]:
     """List the numbered images of a folder: {1-based number: path}, ascending.
 
     Args:
       folder: the folder.
-      remedy, zero_based: see `read`.
+      remedy: see `read`.
 
     Raises:
-      InputError: an image whose name is no 1-based number, two of one number, or none at all.
+      InputError: an image whose name is no number, two of one number, or none at all.
     """
     numbered: dict[int, pathlib.Path] = {}
-    first = 0 if zero_based and begins_with_zero(folder) else 1
+    first = 0 if begins_with_zero(folder) else 1
     for path in files(folder):
         number = int(path.stem) + 1 - first if re.fullmatch(r"[0-9]{1,9}", path.stem) else 0
         if number == 0:
-            raise InputError(f"{path}: frames are named by their number from 1 on; rename it")
+            raise InputError(f"{path}: frames are named by their number; rename it")
         if number in numbered:
             raise InputError(
                 f"{path}: {numbered[number].name} is frame {number} too; remove one of them"
@@ -191,11 +185,7 @@ def read_image(path: Path, remedy: str) -> np.ndarray:
         data = pathlib.Path(path).read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); {remedy}") from error
-    frame, image = decode_image(data, cv2.IMREAD_COLOR, path, remedy), None
-    if frame is not None:
-        image = open_image(data, path, remedy)
-    if frame is None or image is None:
-        raise InputError(f"{path}: not a readable image, or truncated; {remedy}")
+    frame, image = decode_image(data, cv2.IMREAD_COLOR, path, remedy)
     pages = getattr(image, "n_frames", 1)
     if pages > 1 and image.format in ("TIFF", "WEBP"):
         raise InputError(f"{path}: {pages} images in one file; write each to a file of its own")
@@ -206,23 +196,41 @@ def read_image(path: Path, remedy: str) -> np.ndarray:
     return frame
 
 
-def decode_image(data: bytes, flags: int, path: Path, remedy: str) -> np.ndarray | None:
-    """Decode an image with OpenCV; None where it is damaged or no image.
+def decode_image(
+    data: bytes, flags: int, path: Path, remedy: str
+) -> tuple[np.ndarray, ImageFile.ImageFile]:
+    """Decode a PNG, JPEG, BMP, TIFF or WebP.
+
+    Args:
+      data: the encoded image.
+      flags: of `cv2.imdecode`.
+      path: what errors begin with; remedy: what they end with.
+
+    Returns:
+      (the pixels as OpenCV has them; Pillow's image, which has read nothing but the header).
 
     Raises:
-      InputError: as of `open_image`.
+      InputError: another format, damaged, or of more than MAX_PIXELS.
     """
-    # A PNG or JPEG that breaks off may decode, to grey where the rest is missing.
-    is_png, is_jpeg = data[:4] == b"\x89PNG", data[:2] == b"\xff\xd8"
-    torn = (is_png and b"IEND" not in data) or (
-        is_jpeg and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
-    )
-    if torn or open_image(data, path, remedy) is None:
-        return None
+    problem = f"{path}: not a readable image, or truncated; {remedy}"
     try:
-        return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error:
-        return None
+        image = Image.open(io.BytesIO(data), formats=_FORMATS)
+    except Image.DecompressionBombError as error:
+        raise InputError(f"{path}: claims more than {MAX_PIXELS} pixels; {remedy}") from error
+    except Exception as error:  # of a damaged header, Pillow raises whatever its parser met
+        raise InputError(problem) from error
+    check_size(path, image.height, image.width, remedy)
+    # A PNG or JPEG that breaks off may decode, to grey where the rest is missing.
+    is_torn = (image.format == "PNG" and b"IEND" not in data) or (
+        image.format in ("JPEG", "MPO") and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
+    )
+    try:
+        pixels = None if is_torn else cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error as error:
+        raise InputError(problem) from error
+    if pixels is None:
+        raise InputError(problem)
+    return pixels, image
 
 
 def decode_png(data: bytes, path: Path, remedy: str) -> tuple[np.ndarray, np.ndarray | None]:
@@ -233,34 +241,13 @@ def decode_png(data: bytes, path: Path, remedy: str) -> tuple[np.ndarray, np.nda
       the indices uint8 [H, W] of a palette, None where there is none).
 
     Raises:
-      InputError: as of `open_image`, or no PNG, or a damaged one; ends with the remedy.
+      InputError: as of `decode_image`, or no PNG.
     """
-    header = open_image(data, path, remedy)
-    image = decode_image(data, cv2.IMREAD_UNCHANGED, path, remedy)
-    if header is None or header.format != "PNG" or image is None:
-        raise InputError(f"{path}: not a PNG, or a damaged PNG; {remedy}")
+    image, header = decode_image(data, cv2.IMREAD_UNCHANGED, path, remedy)
+    if header.format != "PNG":
+        raise InputError(f"{path}: not a PNG; {remedy}")
     layout = str(header.tile[0][3])  # such as "L;4" or "RGB;16B": channels, and bits where not 8
     if layout.startswith(("RGB", "P")):
         return image, np.array(header) if header.mode == "P" else None
     grey = image if image.ndim == 2 else image[..., 0]  # maybe with alpha
     return grey // _STEPS.get(layout, 1), None
-
-
-def open_image(data: bytes, path: Path, remedy: str) -> ImageFile.ImageFile | None:
-    """Read the header of an encoded image, and none of its pixels.
-
-    Returns:
-      The image, whose pixels Pillow decodes on demand; None where there is no header of a PNG,
-      JPEG, BMP, TIFF or WebP.
-
-    Raises:
-      InputError: it claims more than MAX_PIXELS; ends with the remedy.
-    """
-    try:
-        image = Image.open(io.BytesIO(data), formats=_FORMATS)
-    except Image.DecompressionBombError as error:
-        raise InputError(f"{path}: claims more than {MAX_PIXELS} pixels; {remedy}") from error
-    except Exception:  # of a damaged header, Pillow raises whatever its parser met
-        return None
-    check_size(path, image.height, image.width, remedy)
-    return image

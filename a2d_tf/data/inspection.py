@@ -60,12 +60,6 @@ class Summary:
         instances = sum(self.pairs.values())
         return f"{len(self.videos)} videos, {self.clips} clips, {instances} instances"
 
-    def of(self, codes: Iterable[int]) -> tuple[int, int]:
-        """Return the number of videos that show any of the codes, and of their instances."""
-        codes = list(codes)
-        videos = set().union(*(self.pair_videos.get(code, ()) for code in codes))
-        return len(videos), sum(self.pairs[code] for code in codes)
-
 
 class Boxes:
     """Ground-truth boxes on the network's canvas, (height, width)."""
@@ -203,36 +197,24 @@ def describe(summaries: Mapping[str, Summary], label_space: LabelSpace) -> list[
 
 
 def describe_rare(summaries: Mapping[str, Summary], label_space: LabelSpace) -> list[str]:
-    """Say in sentences which labels are rare where most are not, and which are not scored."""
+    """Say in sentences which pairs are rare where most are not, and which are not scored."""
     lines, codes = [], label_space.codes
-    train, test = summaries.get("train"), summaries.get("test")
-    names = {"actor": label_space.actors, "action": label_space.actions}
-    kinds = {
-        kind: {
-            name: [code for code in codes if label_space.split(code)[part] == i]
-            for i, name in enumerate(names[kind], 1)
-        }
-        for part, kind in enumerate(names)
-    }
-    kinds["pair"] = {label_space.name(code): [code] for code in codes}
-    for kind, named in kinds.items():
-        counts = {name: train.of(own) for name, own in named.items()} if train else {}
-        rare = sorted(
-            (videos, name, instances)
-            for name, (videos, instances) in counts.items()
-            if videos < FEW_VIDEOS or instances < FEW_INSTANCES
+    train, test = summaries.get("train", Summary()), summaries.get("test")
+    counts = [(len(train.pair_videos.get(code, ())), train.pairs[code], code) for code in codes]
+    rare = [
+        f"{label_space.name(code)} ({instances} / {videos})"
+        for videos, instances, code in sorted(counts)
+        if videos < FEW_VIDEOS or instances < FEW_INSTANCES
+    ]
+    if 0 < len(rare) <= len(codes) / 2:
+        lines.append(
+            f"hard to learn are pairs in fewer than {FEW_VIDEOS} training videos or with fewer "
+            f"than {FEW_INSTANCES} instances; annotate more (instances / videos): {_listed(rare)}"
         )
-        if 0 < len(rare) <= len(named) / 2:
-            lines.append(
-                f"hard to learn are {kind}s in fewer than {FEW_VIDEOS} training videos or with "
-                f"fewer than {FEW_INSTANCES} instances; annotate more (instances / videos): "
-                + _listed([f"{name} ({instances} / {videos})" for videos, name, instances in rare])
-            )
-        unscored = [name for name, own in named.items() if test and not any(test.of(own))]
-        if unscored:
-            lines.append(
-                f"no test video shows, and so no score tells of, the {kind}s {_listed(unscored)}"
-            )
+    unscored = [label_space.name(code) for code in codes if test and not test.pairs[code]]
+    if unscored:
+        listed = _listed(unscored)
+        lines.append(f"no test video shows, and so no score tells of, the pairs {listed}")
     return lines
 
 

@@ -32,7 +32,6 @@ import contextlib
 import dataclasses
 import os
 import pathlib
-import re
 from collections.abc import Iterable, Iterator
 
 import cv2
@@ -306,12 +305,8 @@ def naming(path: str | os.PathLike) -> Iterator[None]:
         if isinstance(error, tf.errors.DataLossError) and os.path.isdir(path):
             for shard in sorted(pathlib.Path(path).glob("*.tfrecord")):
                 collections.deque(read_shard(shard), maxlen=0)
-        # TensorFlow's messages begin and end with names of its own; those of a graph that reads
-        # begin with where it was made.
-        text = str(error)
-        if text.startswith("Graph execution error:"):
-            text = text.partition("\n\t [[")[0].rstrip().rpartition("\n")[2]
-        problem = re.sub(r"^\{\{.*?\}\} | \[Op:.*", "", text.splitlines()[0])
+        # TensorFlow's messages go on for lines about its graph.
+        problem = error if isinstance(error, InputError) else type(error).__name__
         raise InputError(f"{path}: damaged records ({problem}); build them again") from error
 
 

@@ -16,8 +16,7 @@ import io
 import os
 import pathlib
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator
 
 import numpy as np
 
@@ -26,6 +25,7 @@ from a2d_tf.core.files import is_file_name, read_text
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data import frames
 from a2d_tf.data.a2d_annotations import Annotation, read_hdf5
+from a2d_tf.data.manifest import SPLITS
 
 _COLUMNS = ("vid", "label", "start", "end", "height", "width", "frames", "annotated", "usage")
 _RANGES = {
@@ -35,15 +35,7 @@ _RANGES = {
     "usage": (0, 1),
 }
 _SUFFIXES = (".mat", ".h5")
-INSTANCES, _SENTENCES = "a2d_annotation_with_instances", "text_annotations"
-
-Skip = Callable[[pathlib.Path, InputError], None]
-"""Take the path of a missing or broken item, which is left out, and its error; or raise that."""
-
-
-def fail(path: pathlib.Path, error: InputError) -> None:
-    """Raise the error: the Skip that leaves nothing out."""
-    raise error
+_INSTANCES = "a2d_annotation_with_instances"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +52,11 @@ class Video:
     annotated: int
     usage: int
 
+    @property
+    def split(self) -> str:
+        """'train' or 'test'."""
+        return SPLITS[self.usage]
+
 
 class Release:
     """A release; broken files raise an InputError that names file and field.
@@ -69,7 +66,6 @@ class Release:
       label_space: label space of the annotations' codes.
       videos: the `Video`s, in the order of `videoset.csv`.
       listing: description of the list of videos, for reports.
-      skipped: {'item', 'reason'} of each row of `videoset.csv` that was left out.
     """
 
     def __init__(
@@ -79,7 +75,6 @@ class Release:
         *,
         videos: str | os.PathLike | None = None,
         annotations: str | os.PathLike | None = None,
-        skip_rows: bool = False,
         test_videos: Collection[str] = (),
     ) -> None:
         """Read `videoset.csv`.
@@ -90,7 +85,6 @@ class Release:
           videos: text file of the VIDs to use, one a line; by default all.
           annotations: folder with a folder of annotations per video; by default one of those named
             above.
-          skip_rows: whether to leave malformed rows of the list out instead of raising.
           test_videos: VIDs of the test split; by default as the list says.
 
         Raises:
@@ -99,23 +93,16 @@ class Release:
         self.root = pathlib.Path(root)
         self.label_space = label_space
         videoset = self.root / "videoset.csv"
-        self.videos, self.skipped = _read_videoset(videoset, skip_rows)
+        self.videos = _read_videoset(videoset)
         self.listing = videoset.name
         if videos is not None:
             self.videos = _only(pathlib.Path(videos), self.videos, videoset)
-        if unknown := sorted(set(test_videos) - {video.vid for video in self.videos}):
-            raise InputError(f"--test_videos: {shown(unknown[0])} is not in {videoset}")
-        if test_videos:
-            self.videos = tuple(
-                dataclasses.replace(v, usage=int(v.vid in test_videos)) for v in self.videos
-            )
+        self.videos = with_tests(self.videos, test_videos)
         self._videos = {video.vid: video for video in self.videos}
         if annotations is None:
-            beside = self.root.absolute().parent
-            self._annotations = [self.root / "Annotations" / "mat"] + [
-                folder / INSTANCES
-                for folder in (self.root, self.root / "Annotations", beside, beside / _SENTENCES)
-            ]
+            own, beside = self.root / "Annotations", self.root.absolute().parent
+            folders = self.root, own, beside, beside / "text_annotations"
+            self._annotations = [own / "mat", *(folder / _INSTANCES for folder in folders)]
         elif pathlib.Path(annotations).is_dir():
             self._annotations = [pathlib.Path(annotations)]
         else:
@@ -147,56 +134,18 @@ class Release:
         """Return what else a video's records depend on, as text: nothing."""
         return ""
 
-    def missing(self) -> list[tuple[str, Any]]:
-        """Return the missing files and folders as (vid, path), by existence only.
-
-        If a folder lacks some of its annotations, the path is followed by their number.
-        """
-        lost: list[tuple[str, Any]] = []
-        for video in self.videos:
-            vid = video.vid
-            if not self.frames_path(vid).exists():
-                lost.append((vid, self.frames_path(vid)))
-            count, folder = len(self._annotation_files(vid)), self.annotation_folder(vid)
-            if count < video.annotated:
-                incomplete = f"{folder} ({count} of {video.annotated} annotations)"
-                lost.append((vid, incomplete if count else folder))
-        return lost
-
-    def split(self, video: Video) -> str:
-        """Return 'train' or 'test'."""
-        return "test" if video.usage else "train"
-
     def length(self, vid: str) -> int:
         """Return the number of frames of a video according to `videoset.csv`."""
         return self._videos[vid].frames
 
-    def annotated_frames(self, vid: str, skip: Skip = fail) -> tuple[int, ...]:
-        """Return the 1-based numbers of a video's annotated frames, ascending.
-
-        `skip` is called for those beyond the video's end and for missing ones.
-        """
-        folder, paths = self.annotation_folder(vid), self._annotation_files(vid)
+    def annotated_frames(self, vid: str) -> tuple[int, ...]:
+        """Return the 1-based numbers of a video's annotations, ascending."""
+        paths = self._annotation_files(vid)
         for path in paths:
             if not re.fullmatch(r"[0-9]{5}", path.stem) or path.stem == "00000":
                 example = f"00001{path.suffix}"
                 raise InputError(f"{path}: rename it to its 1-based frame, such as {example}")
-
-        def beyond(number):
-            return (
-                f"{self.annotation_path(vid, number)}: annotates frame {number}, but videoset.csv "
-                f"gives the video {self.length(vid)}; correct 'frames' there"
-            )
-
-        numbers = sorted({int(path.stem) for path in paths})
-        kept = within(self, vid, numbers, beyond, skip)
-        if len(numbers) < self._videos[vid].annotated:
-            message = (
-                f"{folder}: annotates {len(numbers)} frames, but 'annotated' in videoset.csv is "
-                f"{self._videos[vid].annotated}; restore the others, or correct 'annotated'"
-            )
-            skip(folder, InputError(message))
-        return kept
+        return tuple(sorted({int(path.stem) for path in paths}))
 
     def read_annotation(
         self, vid: str, frame: int, size: tuple[int, int] | None = None
@@ -224,17 +173,8 @@ class Release:
         Yields:
           (frame number, RGB uint8 [H, W, 3]), ascending.
         """
-        path = self.frames_path(vid)
-        if not path.exists():
-            raise InputError(
-                f"{path}: no such video, nor its frames in {self.root / 'pngs320H'}; restore it, "
-                "or name those that you have by --videos"
-            )
-        remedy = (
-            f"restore it from the release, or correct 'frames' (now {self.length(vid)}) in "
-            "videoset.csv"
-        )
-        yield from frames.read(path, numbers, remedy)
+        remedy = f"restore it, or correct 'frames' (now {self.length(vid)}) in videoset.csv"
+        return frames.read(self.frames_path(vid), numbers, remedy)
 
     def _annotation_files(self, vid):
         # macOS leaves files with a leading dot beside copied ones.
@@ -245,37 +185,19 @@ class Release:
         ]
 
 
-def within(
-    source: Any, vid: str, numbers: Iterable[int], beyond: Callable[[int], str], skip: Skip
-) -> tuple[int, ...]:
-    """Return the numbers of frames that a video has.
+def with_tests(videos: tuple[Video, ...], tests: Collection[str]) -> tuple[Video, ...]:
+    """Return videos of which these are the test split; as they are where none is named.
 
-    Args:
-      source: a Release, or another source of clips.
-      vid: its video.
-      numbers: of annotated frames, from 1.
-      beyond: what is wrong with a number beyond the video's end.
-      skip: is told of these.
+    Raises:
+      InputError: one of the tests is not among the videos.
     """
-    for number in numbers:
-        if number > source.length(vid):
-            skip(source.annotation_path(vid, number), InputError(beyond(number)))
-    return tuple(number for number in numbers if number <= source.length(vid))
-
-
-def annotated_frames(source: Any, vid: str, skip: Skip) -> tuple[int, ...]:
-    """Return the numbers of the annotated frames that exist; call `skip` for all others.
-
-    Args:
-      source: a Release, or another source of clips.
-      vid: one of its videos.
-      skip: gets each frame that is missing, in the list of videos or in the video.
-    """
-    try:
-        return source.annotated_frames(vid, skip)
-    except InputError as error:
-        skip(source.annotation_folder(vid), error)
-        return ()
+    if unknown := set(tests) - {video.vid for video in videos}:
+        raise InputError(
+            f"--test_videos: there is no video {shown(min(unknown))}; correct the name"
+        )
+    if not tests:
+        return videos
+    return tuple(dataclasses.replace(v, usage=int(v.vid in tests)) for v in videos)
 
 
 def _only(path, videos, videoset):
@@ -294,8 +216,8 @@ def _only(path, videos, videoset):
     return tuple(video for video in videos if video.vid in listed)
 
 
-def _read_videoset(path, skip_rows):
-    """Read videoset.csv: `Release.videos` and `Release.skipped`."""
+def _read_videoset(path):
+    """Read `Release.videos` from videoset.csv."""
     try:
         file = io.StringIO(read_text(path), newline="")
         rows = [(number, row) for number, row in enumerate(csv.reader(file), 1) if any(row)]
@@ -307,21 +229,14 @@ def _read_videoset(path, skip_rows):
     # The published list has no header line; some copies have one.
     header = bool(rows) and not any(re.fullmatch(r"\s*-?\d+\s*", c) for c in rows[0][1][4:])
     videos: dict[str, Video] = {}
-    skipped = []
     for number, row in rows[header:]:
-        line = f"line {number}"
-        try:
-            video = _parse_row(f"{path}, {line}", row)
-            if videos.setdefault(video.vid, video) is not video:
-                raise InputError(f"{path}, {line}: vid '{video.vid}' is listed twice; remove it")
-        except InputError as error:
-            if not skip_rows:
-                raise
-            skipped.append({"item": f"{path.name}, {line}", "reason": str(error)})
+        where = f"{path}, line {number}"
+        video = _parse_row(where, row)
+        if videos.setdefault(video.vid, video) is not video:
+            raise InputError(f"{where}: vid '{video.vid}' is listed twice; remove it")
     if not videos:
-        reason = f"the first row: {skipped[0]['reason']}" if skipped else "restore it"
-        raise InputError(f"{path}: lists no video that can be used; {reason}")
-    return tuple(videos.values()), tuple(skipped)
+        raise InputError(f"{path}: lists no video; restore it")
+    return tuple(videos.values())
 
 
 def _parse_row(where, row):

@@ -10,8 +10,7 @@ import numpy as np
 from pycocotools import mask as rle_tools
 
 from a2d_tf.core.errors import MAX_OUTLINE, InputError, shown
-
-_MOST_DIGITS = 8  # of a run: 40 bits
+from a2d_tf.core.files import check_json
 
 
 def encode_mask(mask: np.ndarray) -> dict:
@@ -73,10 +72,7 @@ def _decode(part, annotated, size):
         points = numbers.reshape(-1, 2) * scale
         # Points slightly outside are clipped; points far outside are in other units.
         if (points < np.negative(size[::-1])).any() or (points > 2 * np.array(size[::-1])).any():
-            raise InputError(
-                f"a polygon leaves the frame of {size[1]}x{size[0]} by more than its size; give "
-                "pixels"
-            )
+            raise InputError(f"a polygon lies far outside the frame, {size[1]}x{size[0]} pixels")
         length += float(np.hypot(*(points - np.roll(points, 1, axis=0)).T).sum())
         polygons.append(points.ravel().tolist())
     # The outline is traced pixel by pixel, so memory grows with its length.
@@ -109,22 +105,18 @@ def decode_box(bbox: Any, annotated: tuple[int, int], size: tuple[int, int]) -> 
     edges = np.array([y, x, y + height, x + width]) * scale
     box = np.clip(edges, 0, [rows, columns, rows, columns]).astype(np.float32)
     if not (box[2:] > box[:2]).all():
-        raise InputError(
-            f"{bbox} [x, y, width, height] leaves nothing inside the frame of "
-            f"{columns}x{rows}; correct it or leave it out"
-        )
+        problem = f"{bbox} [x, y, width, height] is outside the frame, {columns}x{rows}"
+        raise InputError(f"{problem}; correct it or leave it out")
     return box
 
 
 def _numbers(values):
     """Return a JSON list of finite numbers as float64 [n]; None if it is something else."""
-    if not isinstance(values, list) or not all(type(value) in (int, float) for value in values):
-        return None
     try:
-        array = np.array(values, np.float64)
-    except OverflowError:
+        check_json(values, [float])
+    except ValueError:
         return None
-    return array if np.isfinite(array).all() else None
+    return np.array(values, np.float64)
 
 
 def decode_rle(rle: dict, height: int, width: int) -> np.ndarray:
@@ -137,10 +129,8 @@ def decode_rle(rle: dict, height: int, width: int) -> np.ndarray:
       InputError: malformed or of another size; names no file.
     """
     if rle.get("size") != [height, width]:
-        raise InputError(
-            f"the RLE's size {shown(rle.get('size'))} is not the image's [height, width] "
-            f"[{height}, {width}]; encode the mask at the frame's size"
-        )
+        problem = f"the RLE's size {shown(rle.get('size'))} is not {[height, width]}"
+        raise InputError(f"{problem}; encode the mask at the frame's size")
     runs = runs_of(rle.get("counts"), height * width)
     inside = np.arange(len(runs)) % 2 == 1
     return np.repeat(inside, runs).reshape(width, height).T
@@ -153,13 +143,10 @@ def runs_of(counts: Any, pixels: int) -> list[int]:
       InputError: they are damaged, or do not add up to `pixels`; names no file.
     """
     runs = _parse_runs(counts) if isinstance(counts, str) else counts
-    if not isinstance(runs, list) or not all(type(run) is int and run >= 0 for run in runs):
-        raise InputError("the RLE's 'counts' are damaged; encode the mask again")
-    if sum(runs) != pixels:
-        raise InputError(
-            f"the RLE's 'counts' add up to {sum(runs)} pixels instead of {pixels}; encode the mask "
-            "again"
-        )
+    whole = isinstance(runs, list) and all(type(run) is int and run >= 0 for run in runs)
+    if not whole or sum(runs) != pixels:
+        problem = f"the RLE's 'counts' are damaged, or do not add up to {pixels} pixels"
+        raise InputError(f"{problem}; encode the mask again")
     return runs
 
 
@@ -170,20 +157,15 @@ def _parse_runs(text):
     follow; bit 16 of the last is the sign. From the fourth run on it is the difference to the run
     two before.
     """
-    try:
-        digits = np.frombuffer(text.encode("ascii"), np.uint8).astype(np.int64) - ord("0")
-    except UnicodeEncodeError:
-        return None
-    if not len(digits):
-        return []
-    last = np.flatnonzero(digits & 32 == 0)
-    first = np.concatenate([[0], last[:-1] + 1])
-    lengths = last + 1 - first
-    if digits.min() < 0 or digits.max() > 63 or digits[-1] & 32 or lengths.max() > _MOST_DIGITS:
-        return None
-    shifts = 5 * (np.arange(len(digits)) - np.repeat(first, lengths))
-    runs = np.add.reduceat((digits & 31) << shifts, first)
-    runs -= (digits[last] >> 4) << 5 * lengths  # the last digit's bit 32 is not set
-    for parity in (runs[1::2], runs[2::2]):
-        np.cumsum(parity, out=parity)
-    return runs.tolist()
+    runs, run, shift = [], 0, 0
+    for letter in text:
+        digit = ord(letter) - ord("0")
+        if not 0 <= digit < 64:
+            return None
+        run |= (digit & 31) << shift
+        shift += 5
+        if not digit & 32:
+            run -= (digit & 16) << shift - 4
+            runs.append(run + (runs[-2] if len(runs) > 2 else 0))
+            run, shift = 0, 0
+    return runs

@@ -8,7 +8,8 @@ from __future__ import annotations
 import collections
 import dataclasses
 import functools
-from collections.abc import Iterator, Sequence
+import pathlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,23 +19,40 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.workers import imap
 from a2d_tf.data.a2d_annotations import Annotation
 from a2d_tf.data.flow import Flow, fit, resize_frame
-from a2d_tf.data.release import Skip, Video, annotated_frames
+from a2d_tf.data.release import Video
 
-_COLUMNS = ("listed", "found", "whole")
-_ROWS = {
-    "videos": ("listed", "found", "whole"),
-    "train": ("listed", "found", "whole"),
-    "test": ("listed", "found", "whole"),
-    "frames": ("listed", "found"),
-    "annotated frames": ("listed", "found", "whole"),
-    "instances": ("found",),
-}
-_RESTORE = "restore the video that was annotated, or correct that number"
+_COUNTS = ("videos", "train", "test", "frames", "annotated frames", "instances")
+_RESTORE = "restore what was annotated, or correct that number"
 
 
 Source = Any
 """A `release.Release`, or another class with its public attributes and methods, such as
 `annotations.annotated_videos.AnnotatedVideos`."""
+
+Skip = Callable[[pathlib.Path, InputError], None]
+"""Take the path of a missing or broken item, which is left out, and its error; or raise that."""
+
+
+def usable_frames(source: Source, video: Video, skip: Skip) -> tuple[int, ...]:
+    """Return the numbers of a video's annotated frames that exist, ascending.
+
+    `skip` is called for frames beyond the video's end, and for annotations that are missing.
+    """
+    try:
+        numbers, length = source.annotated_frames(video.vid), source.length(video.vid)
+    except InputError as error:
+        skip(source.annotation_folder(video.vid), error)
+        return ()
+    for number in numbers:
+        if number > length:
+            path, frames = source.annotation_path(video.vid, number), source.frames_path(video.vid)
+            problem = f"{path}: annotates frame {number}, but {frames} has {length}"
+            skip(path, InputError(f"{problem} by {source.listing}; correct the number"))
+    if len(numbers) < video.annotated:
+        folder = source.annotation_folder(video.vid)
+        problem = f"{folder}: annotates {len(numbers)} frames, but by {source.listing} it has"
+        skip(folder, InputError(f"{problem} {video.annotated}; {_RESTORE}"))
+    return tuple(number for number in numbers if number <= length)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,24 +61,21 @@ class CheckReport:
 
     Attributes:
       title: the source and its list of videos.
-      counts: {row: {column: number}}; a video or annotation is `found` if its file exists and
-        `whole` if all of it can be read. Frames are `found` if they decode.
+      counts: {name: number} of the videos that are whole, in all and of each split, and of the
+        frames, annotated frames and instances that can be read.
       problems: a line for each missing or broken item, with its file, field and remedy.
       notes: a line for each item that was repaired, or that differs without harm.
     """
 
     title: str
-    counts: dict
+    counts: dict[str, int]
     problems: tuple
     notes: tuple
 
     def text(self) -> str:
-        """Format the report: a table, the problems, the notes and their numbers."""
-        columns = [c for c in _COLUMNS if any(c in row for row in self.counts.values())]
-        lines = [self.title, "", f"{'':20}" + "".join(f"{c:>11}" for c in columns)]
-        for name, row in self.counts.items():
-            lines.append(f"{name:20}" + "".join(f"{row.get(c, ''):>11}" for c in columns))
-        lines += ["", *(f"problem: {line}" for line in self.problems)]
+        """Format the report: the counts, the problems, the notes and their numbers."""
+        lines = [self.title, "", *(f"{name:20}{n:>11}" for name, n in self.counts.items()), ""]
+        lines += [f"problem: {line}" for line in self.problems]
         lines += [f"note: {line}" for line in self.notes]
         lines.append(f"problems: {len(self.problems)}, notes: {len(self.notes)}")
         return "\n".join(lines)
@@ -76,18 +91,14 @@ def check(source: Source, workers: int = 2) -> CheckReport:
     examined = imap(
         functools.partial(_examine, source), source.videos, min(workers, len(source.videos))
     )
-    found: collections.Counter = collections.Counter()
-    problems, notes = [item["reason"] for item in source.skipped], []
+    counts, problems, notes = dict.fromkeys(_COUNTS, 0), [], []
     for numbers, broken, harmless in tqdm.tqdm(
         examined, "Checking", total=len(source.videos), unit="video"
     ):
-        found.update(numbers)
+        for name, number in numbers.items():
+            counts[name] += number
         problems += broken
         notes += harmless
-    counts = {
-        row: {c: found[row, c] for c in columns if c != "listed" or found[row, c]}
-        for row, columns in _ROWS.items()
-    }
     title = f"{source.root}: {source.listing}"
     return CheckReport(title, counts, tuple(problems), tuple(notes))
 
@@ -99,8 +110,8 @@ def _differs(source, video, count):
 
 
 def _examine(source, video):
-    """Return {(row, column): number}, problems and notes of a video."""
-    counts, problems, notes = {}, [], []
+    """Return the counts, problems and notes of a video."""
+    problems, notes = [], []
     path, size, decoded = source.frames_path(video.vid), None, 0
 
     def problem(path, error):
@@ -118,9 +129,8 @@ def _examine(source, video):
             problem(path, f"{_differs(source, video, decoded)}; {_RESTORE}")
         elif decoded > video.frames > 0:
             notes.append(f"{_differs(source, video, decoded)}; those beyond are left out")
-    counts["frames", "listed"], counts["frames", "found"] = video.frames, decoded
-    keys, whole, instances = annotated_frames(source, video.vid, problem), 0, 0
-    for key in keys:
+    whole, instances = 0, 0
+    for key in usable_frames(source, video, problem):
         file = source.annotation_path(video.vid, key)
         try:
             annotation = source.read_annotation(video.vid, key, size)
@@ -130,13 +140,9 @@ def _examine(source, video):
         whole, instances = whole + 1, instances + len(annotation.codes)
         if annotation.note:
             notes.append(f"{file}: {annotation.note}")
-    counts["instances", "found"] = instances
-    numbers = {"annotated frames": (video.annotated, len(keys), whole)}
-    for row in ("videos", source.split(video)):
-        numbers[row] = (1, path.exists(), not problems)
-    for row, values in numbers.items():
-        counts.update({(row, c): int(value) for c, value in zip(_COLUMNS, values)})
-    return counts, problems, notes
+    counts = dict.fromkeys(("videos", video.split), int(not problems))
+    read = {"frames": decoded, "annotated frames": whole, "instances": instances}
+    return {**counts, **read}, problems, notes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -219,7 +225,7 @@ def clips_of(
       source, settings, video: which, and how; see `convert.convert`.
       skip: called with the path of a broken item and its error; what lacks it is left out.
     """
-    keys = annotated_frames(source, video.vid, skip)
+    keys = usable_frames(source, video, skip)
     if not keys:
         return
     length = source.length(video.vid)
@@ -227,47 +233,43 @@ def clips_of(
         problem = f"{_differs(source, video, length)}; {_RESTORE}"
         return skip(source.frames_path(video.vid), InputError(problem))
     spacing = settings.clip_frames, settings.clip_stride, length
-    clips = {key: clip_sources(key, *spacing) for key in keys}
-    pairs = (pair for clip in clips.values() for pair in zip(*clip))
+    waiting = collections.deque((key, *clip_sources(key, *spacing)) for key in keys)
+    pairs = [pair for _, *clip in waiting for pair in zip(*clip)]
     with_flow = {number for number, missing in pairs if number > 1 and not missing}
-    needed = {number for sources, _ in clips.values() for number in sources}
-    needed |= {video.frames} - {0}  # the last one shows that none is missing
-    frames, flows, flow = {}, {}, Flow(settings.flow_method)
-    waiting = collections.deque(clips)
+    # The last one shows that none is missing.
+    needed = {number for number, _ in pairs} | {n - 1 for n in with_flow} | {video.frames} - {0}
+    seen: dict[int, tuple[np.ndarray, np.ndarray]] = {}
     try:
-        for number, frame in source.read_frames(video.vid, needed | {n - 1 for n in with_flow}):
-            height, width = frame.shape[:2]
-            size = fit(height, width, settings.image_height, settings.image_width)
-            frames[number] = resize_frame(frame, *size)
-            if number in with_flow:
+        for number, native, rgb, flow in _decoded(source, settings, video.vid, needed, with_flow):
+            seen[number], zero = (rgb, flow), np.zeros_like(flow)
+            while waiting and number >= waiting[0][1][-1]:
+                key, numbers, clamped = waiting.popleft()
                 try:
-                    flows[number] = flow(frames[number - 1], frames[number])
-                except InputError as error:
-                    raise InputError(f"{source.frames_path(video.vid)}: {error}") from error
-            while waiting and number >= clips[waiting[0]][0][-1]:
-                key = waiting.popleft()
-                try:
-                    annotation = source.read_annotation(video.vid, key, (height, width))
+                    annotation = source.read_annotation(video.vid, key, native)
                 except InputError as error:
                     skip(source.annotation_path(video.vid, key), error)
-                else:
-                    sources, clamped = clips[key]
-                    zero = np.zeros((*size, 2), np.float32)
-                    yield ClipRecord(
-                        video=video.vid,
-                        frame=key,
-                        split=source.split(video),
-                        clip_frames=sources,
-                        rgb=[frames[i] for i in sources],
-                        flow=[
-                            zero if missing else flows.get(i, zero)
-                            for i, missing in zip(sources, clamped)
-                        ],
-                        annotation=annotation,
-                    )
-                first = clips[waiting[0]][0][0] - 1 if waiting else number
-                for older in [n for n in frames if n < first]:
-                    del frames[older]
-                    flows.pop(older, None)
+                    continue
+                rgbs, flows = zip(*map(seen.get, numbers))
+                flows = [zero if missing else flow for flow, missing in zip(flows, clamped)]
+                split = video.split
+                yield ClipRecord(video.vid, key, split, numbers, rgbs, flows, annotation)
+            first = waiting[0][1][0] if waiting else number
+            seen = {n: images for n, images in seen.items() if n >= first}
     except InputError as error:
         skip(source.frames_path(video.vid), error)
+
+
+def _decoded(source, settings, vid, numbers, with_flow):
+    """Yield (number, (height, width) of the video, frame and flow at the stored size)."""
+    method, before = Flow(settings.flow_method), None
+    for number, frame in source.read_frames(vid, numbers):
+        native = frame.shape[:2]
+        rgb = resize_frame(frame, *fit(*native, settings.image_height, settings.image_width))
+        flow = np.zeros((*rgb.shape[:2], 2), np.float32)
+        if number in with_flow:
+            try:
+                flow = method(before, rgb)
+            except InputError as error:
+                raise InputError(f"{source.frames_path(vid)}: {error}") from error
+        before = rgb
+        yield number, native, rgb, flow
