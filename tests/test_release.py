@@ -127,9 +127,6 @@ def test_mat_goes_before_h5_unless_another_folder_is_chosen(tmp_path):
     chosen = Release(tmp_path, annotations=other)
     assert chosen.annotated_frames("v") == (3, 6)
     assert chosen.annotation_path("v", 3) == other / "v" / "00003.h5"
-    shutil.copy(release.annotation_path("v", 3), other / "v")
-    assert chosen.annotated_frames("v") == (3, 6)
-    assert chosen.annotation_path("v", 3) == other / "v" / "00003.mat"
     with pytest.raises(InputError, match="absent: no such folder; --annotations names"):
         Release(tmp_path, annotations=tmp_path / "absent")
 
