@@ -179,8 +179,8 @@ def test_the_mask_term_counts_positives_whose_instance_has_a_mask():
     }
     for has_mask, count in ([True, True], 3), ([True, False], 2), ([False, False], 0):
         batch["has_mask"] = tf.constant([has_mask])
-        arguments = forward._masks(network, batch, {"actor": None}, rows, learning, True)
-        total, counted = forward.losses.mask(*arguments)
+        given = network, batch, {"actor": None}, rows, learning, True
+        total, counted = forward._mask_term(*given)
         assert counted == count and float(total) == pytest.approx(count * math.log(2), rel=1e-6)
         weighted = forward.weighted({"mask": [(total, counted)]}, learning)
         assert float(weighted["mask"]) == pytest.approx(math.log(2) if count else 0, rel=1e-6)
