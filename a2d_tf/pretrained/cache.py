@@ -173,19 +173,13 @@ def read_tensors(path: str) -> dict[str, np.ndarray]:
 
 
 def _read_h5(path):
-    tensors = {}
-
-    def visit(name, item):
-        if isinstance(item, h5py.Dataset):
-            tensors[_keras_name(name)] = np.asarray(item[()])
-
     with h5py.File(path, "r") as file:
         if "source" in file.attrs:
             raise InputError(
                 f"{path}: imported already; it is what --init_rgb and --init_flow take"
             )
-        file.get("model_weights", file).visititems(visit)
-    return tensors
+        arrays = layouts.datasets(file.get("model_weights", file))
+    return {_keras_name(name): array for name, array in arrays.items()}
 
 
 def _keras_name(path):

@@ -65,6 +65,18 @@ ALIASES = {"adult": "person", "baby": "person", "ball": "sports ball"}
 """Names of A2D's actors in COCO, where they differ."""
 
 
+def datasets(group: h5py.Group) -> dict[str, np.ndarray]:
+    """Read all datasets of a group of an HDF5 file: {path: array}."""
+    arrays = {}
+
+    def visit(path, item):
+        if isinstance(item, h5py.Dataset):
+            arrays[path] = np.asarray(item[()])
+
+    group.visititems(visit)
+    return arrays
+
+
 @dataclasses.dataclass(frozen=True)
 class Weights:
     """Imported weights.
@@ -134,16 +146,10 @@ class Weights:
                 f"{path}: no such file; give {', '.join(backbones.PUBLISHED)}, or a file of "
                 "tools/import_weights.py"
             )
-        tensors = {}
-
-        def visit(name, item):
-            if isinstance(item, h5py.Dataset):
-                tensors[name] = np.asarray(item[()])
-
         try:
             with h5py.File(path, "r") as file:
                 facts = {name: json.loads(value) for name, value in file.attrs.items()}
-                file.visititems(visit)
+                tensors = datasets(file)
             known = facts["source"] in backbones.CONVENTIONS and facts["backbone"] in BACKBONES
             if facts.pop("format") != _FORMAT or not known:
                 raise ValueError("of another version")
