@@ -12,6 +12,7 @@ import pytest
 from a2d_files import mask, moving_frames, write_video
 from pycocotools import mask as rle_tools
 
+from a2d_tf.annotations import container
 from a2d_tf.annotations.annotated_videos import AnnotatedVideos
 from a2d_tf.annotations.document import ReadOptions
 from a2d_tf.annotations.formats import read_export
@@ -504,11 +505,14 @@ def test_the_files_of_an_export(tmp_path):
         read_export(tmp_path / "export.zip", ReadOptions())
 
 
-@pytest.mark.parametrize("damage", ["truncated", "flipped", "missing"])
-def test_damaged_zips(tmp_path, damage):
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "missing", "huge"])
+def test_damaged_zips(tmp_path, damage, monkeypatch):
+    monkeypatch.setattr(container, "_SMALL", 2**16)
     path = tmp_path / "task.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("annotations.json", json.dumps(list(range(500))))
+        if damage == "huge":
+            archive.writestr("zeros.json", bytes(2**20))
     data = bytearray(path.read_bytes())
     if damage == "truncated":
         path.write_bytes(data[: len(data) // 2])
