@@ -119,7 +119,7 @@ def test_a_run_finds_matterports_boxes_before_any_training(matterport):
         model, canvas, expected["pyramid"], instances["boxes"][:count]
     )
     actors = instances["actor"][:count]
-    # A sample on the very edge may be outside for one of the two, which processors round differently.
+    # A sample on the very edge may be outside for one of the two, on some processors.
     apart = np.abs(instances["masks"][:count] - shapes[np.arange(count), :, :, actors])
     assert apart.mean() < 1e-4 and apart.max() < 0.05
 
