@@ -1,6 +1,8 @@
 """A run's checkpoints: whole ones only, the old one until the new one is there, the best apart."""
 
+import gc
 import json
+import logging
 import resource
 import signal
 
@@ -160,9 +162,16 @@ def test_averages_are_what_a_reader_gets_and_a_run_goes_on_with_its_own(tmp_path
     assert means.values[0].numpy().tolist() == [1, 1, 1]
 
 
-def test_a_checkpoint_of_another_network_is_refused(tmp_path):
+def test_a_checkpoint_of_another_network_is_refused(tmp_path, caplog, monkeypatch):
+    """In one error, without a warning for each variable after it."""
+    monkeypatch.setattr(tf.get_logger(), "handlers", [caplog.handler])
+    tf.get_logger().setLevel(logging.WARNING)
     made, network, step, _ = checkpointer(tmp_path)
     save(made, network, step, 2)
     other, *_ = checkpointer(tmp_path, size=4)
     with pytest.raises(InputError, match="a checkpoint of another network"):
         other.resume()
+    with pytest.raises(InputError, match="a checkpoint of another network"):
+        checkpoints.restore(Toy(4), str(tmp_path))
+    gc.collect()
+    assert not caplog.records

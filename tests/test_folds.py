@@ -79,3 +79,8 @@ def test_mistakes(data, tmp_path):
     (tmp_path / "wrong.csv").write_text("name,fold\na,A\n")
     for flag in (f"--folds={tmp_path}/wrong.csv", "--test_folds=Z"):
         assert flag.partition("=")[0] in complaint(reproduce(data, tmp_path, flag))
+    # A video that is not there is found before the first fold is trained.
+    (tmp_path / "gone.csv").write_text("video,fold\na,A\nd,B\n")
+    done = reproduce(data, tmp_path, f"--folds={tmp_path}/gone.csv")
+    assert done.returncode == 1 and "'d'" in done.stderr.splitlines()[-1]
+    assert not list(tmp_path.glob("fold_*/seed*"))

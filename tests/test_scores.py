@@ -1,5 +1,6 @@
 """Scores count as those of a run until its weights, its settings or the records change."""
 
+import dataclasses
 import json
 import pathlib
 import shutil
@@ -46,12 +47,18 @@ def settings(run):
     config.with_inference(max_detections=3).write(run / "flags.txt")
 
 
+def model(run):
+    config = Config.read(run / "flags.txt")
+    changed = dataclasses.replace(config.model, flow_scale=9.0)
+    dataclasses.replace(config, model=changed).write(run / "flags.txt")
+
+
 def begin_anew(run):
     shutil.rmtree(run / "checkpoints")
     (run / "finished.json").unlink()
 
 
-@pytest.mark.parametrize("change", [train_on, threshold, settings, begin_anew])
+@pytest.mark.parametrize("change", [train_on, threshold, settings, model, begin_anew])
 def test_scores_of_what_has_changed(run, change):
     assert are_current(run) and not are_current(run, "other records")
     change(run)

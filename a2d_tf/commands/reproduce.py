@@ -330,15 +330,15 @@ def main(argv: list[str]) -> None:
     }
     text = json.dumps(settings, indent=1) + "\n"
     processes.keep_settings(pathlib.Path(workdir, "settings.json"), text)
-    found = {}
-    for fold, tests in folds.items():
-        place, asked = os.path.join(workdir, fold and f"fold_{fold}"), wanted
+    found, tested = {}, _TEST_FOLDS.value or folds
+    places = {fold: os.path.join(workdir, fold and f"fold_{fold}") for fold in folds}
+    # All before the first run, which would hide a mistake in a later fold for hours.
+    for fold in tested if not given else ():
+        with locked(os.path.join(places[fold], "records.lock")):
+            make_records(places[fold], os.path.join(workdir, "mini_a2d"), folds[fold])
+    for fold, place in places.items():
         records = given.directory if given else os.path.join(place, "records")
-        if fold not in (_TEST_FOLDS.value or folds):
-            asked = []  # what is there is reported, too
-        elif not given:
-            with locked(os.path.join(place, "records.lock")):
-                make_records(place, os.path.join(workdir, "mini_a2d"), tests)
+        asked = wanted if fold in tested else []  # what is there of others is reported, too
         if asked or os.path.exists(os.path.join(records, NAME)):
             found[fold] = place, records, run_all(place, records, seeds, asked)
     results = _report(workdir, found)

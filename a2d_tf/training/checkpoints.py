@@ -253,6 +253,7 @@ def load(path: str, parts: dict) -> None:
         status = tf.train.Checkpoint(**parts).read(path).expect_partial()
         status.assert_existing_objects_matched()
     except (AssertionError, ValueError) as error:
+        tf.get_logger().setLevel("ERROR")  # it would name every variable left
         reason = str(error).splitlines()[0]
         raise InputError(
             f"{path}: a checkpoint of another network ({reason}); give another --workdir"

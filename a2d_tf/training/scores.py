@@ -31,10 +31,10 @@ def origin(checkpoint: str, config: Config, records: str) -> dict[str, Any]:
       config: with the resolved score_threshold.
       records: `source` of their manifest.
     """
-    index = f"{checkpoint}.index"
+    index, sections = f"{checkpoint}.index", dataclasses.asdict(config)
     return {
         "weights": file_digest(index) if os.path.isfile(index) else None,
-        "settings": {**dataclasses.asdict(config.inference), **dataclasses.asdict(config.compute)},
+        "settings": {**sections["model"], **sections["inference"], **sections["compute"]},
         "records": records,
     }
 
