@@ -136,12 +136,8 @@ def test_a_name_covers_no_actor_where_there_is_room(box, others, place):
 
 
 def test_small_videos_are_enlarged():
-    assert [zoom(size) for size in ((120, 160), (240, 320), (480, 360), (720, 1280))] == [
-        3,
-        2,
-        1,
-        1,
-    ]
+    sizes = (120, 160), (240, 320), (480, 360), (720, 1280), (16, 8192)
+    assert [zoom(size) for size in sizes] == [3, 2, 1, 1, 1]
     drawn = draw((20, 40), [[4, 8, 12, 32]], [12], [mask(20, 40, 4, 8, 12, 32)], ids=[1], times=10)
     assert drawn.shape == (200, 400, 3)
     colour = track_colours([1])[0]

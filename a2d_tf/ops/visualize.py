@@ -187,7 +187,7 @@ def _meet(one, other):
 
 def zoom(size: Sequence[int]) -> int:
     """Return how many times a frame (height, width) is enlarged so that names fit beside actors."""
-    return max(1, round(360 / min(size)))
+    return max(1, round(min(360 / min(size), 1280 / max(size))))
 
 
 def draw_instances(

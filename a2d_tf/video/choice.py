@@ -83,16 +83,12 @@ def candidates(
 def _read(folder, labels):
     """Read {frame: its (track, code, box) rows}, and {(frame, track): its entry of margins}."""
 
-    def known_code(value):
-        whole()(value)
-        if not labels.knows(value):
-            raise ValueError(f"{shown(value)} names no actor and action")
-
     def box(value):
         check_json(value, [number(-1e6, 1e6)])
         if len(value) != 4:
             raise ValueError(f"{shown(value)} is no box x, y, width, height")
 
+    known_code = predictions.code_of(labels)
     row_kind = {"frame": whole(), "category_id": known_code, "bbox": box}
     answer_kind = {
         **{"image_id": whole(), "track_id": whole(), "category_id": known_code},

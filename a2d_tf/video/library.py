@@ -126,10 +126,7 @@ def plan(video: str | None, videos: str | None, output: str) -> tuple[Job, ...] 
 
 def _entries(folder):
     """The paths in a folder that are not hidden."""
-    try:
-        return [entry.path for entry in os.scandir(folder) if not entry.name.startswith(".")]
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be read ({error.strerror})") from error
+    return [entry.path for entry in os.scandir(folder) if not entry.name.startswith(".")]
 
 
 def _found(place, paths):
@@ -156,10 +153,8 @@ def _files(place, paths):
 
 
 def _is_a(path, suffixes):
-    """Whether it is a file; so is a link to one that is gone, which fails under its name."""
-    return path.lower().endswith(suffixes) and (
-        os.path.isfile(path) or os.path.islink(path) and not os.path.exists(path)
-    )
+    """Whether it is a file, or a link to one that is gone, which fails under its name."""
+    return path.lower().endswith(suffixes) and not os.path.isdir(path)
 
 
 def _holds_images(path):
@@ -192,15 +187,9 @@ def _listed(file):
             continue
         places = [line, os.path.join(os.path.dirname(file), line)]
         path = next((place for place in places if os.path.exists(place)), None)
-        is_folder = path and os.path.isdir(path)
-        if not path or not (
-            _holds_images(path) if is_folder else not _is_a(path, video_files.IMAGES)
-        ):
-            problem = "an image, or a folder without any" if path else "no such file"
-            raise InputError(
-                f"{file}, line {number}: {shown(line)}: {problem}; a line names a video or a "
-                "folder of images"
-            )
+        if not path or _is_a(path, video_files.IMAGES):
+            problem = "an image; name its folder" if path else "no such file or folder"
+            raise InputError(f"{file}, line {number}: {shown(line)}: {problem}")
         paths.append(path)
     if not paths:
         raise InputError(f"--videos={file}: names no video; give one a line")
@@ -217,21 +206,17 @@ def _check_names(jobs):
     """Raise InputError where two predictions would have one place, or one no place."""
     seen: dict[str, str] = {}
     for job in jobs:
+        name, before = shown(job.name), seen.setdefault(job.name, job.path)
+        source, place = (os.path.join(os.path.realpath(x), "") for x in (job.path, job.output))
         problem = None
         if not is_file_name(job.name) or job.name in OWN_FILES or job.name.startswith("."):
-            problem = f"{shown(job.name)} cannot be the name of its results; rename it"
-        elif job.name in seen:
-            problem = (
-                f"its results would be those of {seen[job.name]}, for both are named "
-                f"{shown(job.name)}; rename one of them"
-            )
-        else:
-            source, place = (os.path.join(os.path.realpath(x), "") for x in (job.path, job.output))
-            if source.startswith(place):
-                problem = "would be overwritten; give another --output"
+            problem = f"{name} cannot be the name of its results; rename it"
+        elif before is not job.path:
+            problem = f"is named {name}, as {before} is, and so are its results; rename one of them"
+        elif source.startswith(place):
+            problem = "would be overwritten; give another --output"
         if problem:
             raise InputError(f"{job.path}: {problem}")
-        seen[job.name] = job.path
 
 
 def model(path: str) -> dict[str, str]:
@@ -503,23 +488,19 @@ def conclude(
         return False
     lost = {name: failed[key] for name, key in zip(missing, no_formulas(missing))}
     folders = [pathlib.Path(job.output) for job in whole]
+    for name in OWN_FILES:  # those of an earlier call
+        _remove(place(name))
     if "summary" in request.kinds:
         rows = [(*tables.VIDEO, *outputs.COLUMNS)]
         for folder in folders:
             own, facts = _rows(folder / KINDS["summary"]), read_facts(folder)
             rows += [(*tables.of_video(folder.name, facts, row[0]), *row) for row in own]
         write_csv(place(SUMMARY), rows)
-    else:
-        _remove(place(SUMMARY))
     if {"summary", "tracks"} <= set(request.kinds):
         tables.write_time_budget(place(tables.TIME_BUDGET), tables.read(folders))
-    else:
-        _remove(place(tables.TIME_BUDGET))
     _write_failures(place(FAILED), lost)
     if "page" in request.kinds:
         pages.write_library_page(output, folders, lost)
-    else:
-        _remove(place(KINDS["page"]))
     for path in waiting:
         _remove(path)
     with hidden_folder(output, outputs.HIDDEN):  # which removes what killed processes left

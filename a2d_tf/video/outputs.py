@@ -7,7 +7,6 @@ import contextlib
 import csv
 import json
 import os
-import pathlib
 import shutil
 import tempfile
 from collections.abc import Callable, Collection, Iterator
@@ -33,15 +32,14 @@ if TYPE_CHECKING:
     from a2d_tf.video.predictor import Predictor
 
 HIDDEN = ".prediction-"  # begins the name of a folder of results that are not yet whole
-_NEEDS = {"page": ("overlay", "tracks")}
 _STRETCH = ("start_second", "end_second", "start_frame", "end_frame")
 COLUMNS = ("track_id", "actor", "action", *_STRETCH, "mean_score")
-_IN_MEMORY = 1 << 14  # bytes of a track's rows that are held in memory
+_IN_MEMORY = 1 << 15  # bytes of a track's rows that are held in memory
 
 
 def with_needs(kinds: Collection[str]) -> tuple[str, ...]:
-    """Return kinds of results with those that they need, in the order of KINDS."""
-    wanted = {need for kind in kinds for need in (kind, *_NEEDS.get(kind, ()))}
+    """Return kinds of results with those that the page needs, in the order of KINDS."""
+    wanted = {*kinds, *(("overlay", "tracks") if "page" in kinds else ())}
     return tuple(kind for kind in KINDS if kind in wanted)
 
 
@@ -142,7 +140,6 @@ def opened(
                 raise OutputError(
                     f"--output={folder}: another process predicts into it; give another --output"
                 )
-            before = _mark(folder)
             new = os.path.join(hidden, "new")
             os.mkdir(new)
             with Outputs(new, reader, every, kinds) as files:
@@ -153,20 +150,9 @@ def opened(
                 _move_files(new, folder)
             else:
                 write_json(os.path.join(new, RECORD), {**record, "frames": files.frames})
-                if _mark(folder) != before:
-                    raise OutputError(
-                        f"{folder}: another process has written other results there meanwhile; "
-                        "give another --output"
-                    )
                 replace_folder(new, folder, os.path.join(hidden, "old"))
     except OSError as error:
         raise OutputError(f"--output={folder}: cannot be written ({error})") from error
-
-
-def _mark(folder):
-    """What tells a finished prediction of a library from another one; None where there is none."""
-    with contextlib.suppress(OSError):
-        return pathlib.Path(folder, RECORD).read_bytes()
 
 
 def _move_files(new, folder):
@@ -370,10 +356,9 @@ class _Track:
         self._first = self._last = (0, 0.0)  # frame, second
         # The action in progress, [code, begin, end, sum of scores, frames]; empty while it is lost.
         self._action: list = []
-        # Both grow with the video; beyond a size they move to disk.
-        self._frames, self._actions = (
-            tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=folder) for _ in range(2)
-        )
+        self._actions: list[dict[str, Any]] = []
+        # A row a frame: beyond a size they move to disk.
+        self._frames = tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=folder)
 
     def add(self, frame: streaming.VideoFrame, result: dict[str, Any]) -> list[list]:
         """Append an instance; returns the row of the summary of an action that it ends, if any."""
@@ -388,7 +373,8 @@ class _Track:
         self._actors[self._labels.split(code)[0]] += 1
         self._scores += score
         self._last = end
-        _append(self._frames, {"frame": frame.number, **result})
+        row = json.dumps({"frame": frame.number, **result})
+        self._frames.write(f"{', ' if self._frames.tell() else ''}{row}".encode())
         return rows
 
     def end(self) -> list[list]:
@@ -405,7 +391,7 @@ class _Track:
             *_stretch(begin, end).values(),
             round(scores / count, 6),
         ]
-        _append(self._actions, {"category_id": code, **dict(zip(COLUMNS[1:], row[1:]))})
+        self._actions.append({"category_id": code, **dict(zip(COLUMNS[1:], row[1:]))})
         return [no_formulas(row)]
 
     def write(self, file: BinaryIO) -> None:
@@ -416,24 +402,17 @@ class _Track:
             "actor": self._labels.actors[actor - 1],
             **_stretch(self._first, self._last),
             "mean_score": round(self._scores / count, 6),
+            "actions": self._actions,
         }
-        file.write(json.dumps(head)[:-1].encode())
-        rows: Any
-        for name, rows in (("actions", self._actions), ("frames", self._frames)):
-            with rows:
-                file.write(f', "{name}": ['.encode())
-                rows.seek(0)
-                shutil.copyfileobj(rows, file)
-                file.write(b"]")
-        file.write(b"}")
+        file.write(f'{json.dumps(head)[:-1]}, "frames": ['.encode())
+        rows: Any = self._frames
+        with rows:
+            rows.seek(0)
+            shutil.copyfileobj(rows, file)
+        file.write(b"]}")
 
 
 def _stretch(begin, end):
     """The fields of a stretch of time: (frame, second) to (frame, second)."""
     values = (round(begin[1], 3), round(end[1], 3), begin[0], end[0])
     return dict(zip(_STRETCH, values))
-
-
-def _append(rows, fields):
-    """Append an object to the rows of a JSON list."""
-    rows.write(((", " if rows.tell() else "") + json.dumps(fields)).encode())

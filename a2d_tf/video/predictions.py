@@ -45,11 +45,6 @@ _FACTS = {
     "labels": LabelSpace.from_fields,
     "boxes_alone?": bool,
 }
-_TRACK = {
-    "track_id": whole(),
-    "mean_score": number(0, 1),
-    "frames": [{"frame": whole(), "category_id": whole(), "score": number(0, 1)}],
-}
 _DETECTION = {
     "image_id": whole(),
     "track_id": whole(),
@@ -133,6 +128,17 @@ def folders_of(paths: Iterable[str], flag: str) -> list[pathlib.Path]:
     return found
 
 
+def code_of(labels: LabelSpace) -> Callable[[Any], None]:
+    """Return a kind for `check_json`: codes of the pairs of actor and action."""
+
+    def check(value):
+        whole()(value)
+        if not labels.knows(value):
+            raise ValueError(f"{shown(value)} names no actor and action")
+
+    return check
+
+
 def read_tracks(
     folder: str | os.PathLike, kind: Any, hook: Callable[[dict], Any] | None = None
 ) -> list[dict]:
@@ -183,6 +189,30 @@ def _masks(path, height, width):
     return masks
 
 
+def _shapes(folder, facts, min_score):
+    """{(track, actor): its shapes, in order of time}; arguments as of `read`."""
+    labels, path = facts.labels, pathlib.Path(folder, KINDS["detections"])
+    row_kind = {"frame": whole(), "category_id": code_of(labels), "score": number(0, 1)}
+    kind = {"track_id": whole(), "mean_score": number(0, 1), "frames": [row_kind]}
+    masks = _masks(path, *facts.size)
+    shapes: dict[tuple[int, str], list[Shape]] = collections.defaultdict(list)
+    for track in read_tracks(folder, kind):
+        identity = track["track_id"]
+        for row in track["frames"] if track["mean_score"] >= min_score else ():
+            frame = row["frame"]
+            if (frame, identity) not in masks:
+                raise InputError(
+                    f"{path}: no entry for track {identity} in frame {frame}, as in tracks.json; "
+                    f"{_REMEDY}"
+                )
+            actor, action = labels.split(row["category_id"])
+            mask = masks[frame, identity]
+            if mask:
+                shape = Shape(frame, labels.actions[action - 1], mask, score=row["score"])
+                shapes[identity, labels.actors[actor - 1]].append(shape)
+    return shapes
+
+
 def read(
     folder: str | os.PathLike, min_score: float = 0.0, source: str | None = None
 ) -> TrackedVideo:
@@ -205,28 +235,7 @@ def read(
         raise InputError(
             f"{os.path.join(folder, VIDEO)}: name: {shown(source)} is no file's; give it by --video"
         )
-    path = pathlib.Path(folder, KINDS["detections"])
-    masks = _masks(path, *facts.size)
-    shapes: dict[tuple[int, str], list[Shape]] = collections.defaultdict(list)
-    for track in read_tracks(folder, _TRACK):
-        identity = track["track_id"]
-        for row in track["frames"] if track["mean_score"] >= min_score else ():
-            frame, code = row["frame"], row["category_id"]
-            if (frame, identity) not in masks:
-                raise InputError(
-                    f"{path}: no entry for track {identity} in frame {frame}, as in tracks.json; "
-                    f"{_REMEDY}"
-                )
-            if code not in labels.codes:
-                raise InputError(
-                    f"{os.path.join(folder, KINDS['tracks'])}: category_id: {code} has no name; "
-                    f"{_REMEDY}"
-                )
-            actor, action = labels.split(code)
-            mask = masks[frame, identity]
-            if mask:
-                shape = Shape(frame, labels.actions[action - 1], mask, score=row["score"])
-                shapes[identity, labels.actors[actor - 1]].append(shape)
+    shapes = _shapes(folder, facts, min_score)
     actions: dict[str, list[str]] = collections.defaultdict(list)
     for actor, action in labels.pairs.tolist():
         actions[labels.actors[actor]].append(labels.actions[action])

@@ -78,11 +78,7 @@ class Span:
 
     @classmethod
     def of_seconds(
-        cls,
-        reader: video_files.Reader,
-        start: float = 0.0,
-        end: float | None = None,
-        every: int = 1,
+        cls, reader: video_files.Reader, start: float, end: float | None, every: int = 1
     ) -> Span:
         """Return the span of the frames that begin in [start, end), seconds.
 

@@ -254,12 +254,11 @@ class Writer:
 
     Raises:
       OutputError: FFmpeg has neither encoder, or cannot write there, which shows with the frames.
-      InputError: the frames are too large for the encoder, which shows with them too.
     """
 
     def __init__(self, path: str | os.PathLike[str], fps: float, size: tuple[int, int]):
         height, width = size
-        self._path, self._size, self._padding = path, size, (height % 2, width % 2)
+        self._path, self._padding = path, (height % 2, width % 2)
         self._start: float | None = None
         self._converter = VideoReformatter()  # one a frame would build its tables again
         self._pts, self._duration = -1, min(round(_TICKS / fps), _LONGEST)
@@ -299,29 +298,16 @@ class Writer:
 
     def _mux(self, picture):
         try:
-            packets = self._stream.encode(picture)
-        except av.FFmpegError as error:  # by x264: sides above 16384 pixels
-            self._give_up()
-            height, width = self._size
-            raise InputError(
-                f"{os.path.basename(self._path)}: frames of {height}x{width} pixels cannot be "
-                f"encoded ({error.strerror}); leave 'overlay' and 'page' out of --results"
-            ) from error
-        try:
-            for packet in packets:
+            for packet in self._stream.encode(picture):
                 packet.duration = self._duration
                 self._file.mux(packet)
             if picture is None:
                 self._file.close()
         except av.FFmpegError as error:
-            self._give_up()
+            self._pts = -1  # to write on would crash FFmpeg, or fail again
+            with contextlib.suppress(av.FFmpegError):
+                self._file.close()
             raise OutputError(f"{self._path}: cannot be written ({error.strerror})") from error
-
-    def _give_up(self):
-        """Let go of a file that failed: to write on would crash FFmpeg, or fail again."""
-        self._pts = -1
-        with contextlib.suppress(av.FFmpegError):
-            self._file.close()
 
     def close(self) -> None:
         """Finish the file."""

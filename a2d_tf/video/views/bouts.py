@@ -7,7 +7,6 @@ Measuring Behaviour).
 from __future__ import annotations
 
 import collections
-import colorsys
 import dataclasses
 import itertools
 import math
@@ -18,6 +17,7 @@ from typing import NamedTuple, TypeVar
 
 from a2d_tf.core.files import number, whole
 from a2d_tf.core.labels import LabelSpace
+from a2d_tf.ops import visualize
 from a2d_tf.video.predictions import SECONDS, read_tracks
 
 # Those of Okabe and Ito (Color Universal Design, 2008), which the colour-blind can tell apart, but
@@ -27,7 +27,6 @@ _FIRST = (
     *("#7b5ea7", "#8c6a4a"),
 )
 _NONE = "#8f979e"
-_GOLDEN = (5**0.5 - 1) / 2
 
 
 _Key = TypeVar("_Key")
@@ -169,5 +168,4 @@ def colours(names: Iterable[str], labels: LabelSpace | None = None) -> dict[str,
 def _colour(index):
     if index < len(_FIRST):
         return _FIRST[index]
-    red, green, blue = colorsys.hls_to_rgb(index * _GOLDEN % 1, (0.45, 0.6)[index % 2], 0.55)
-    return f"#{round(255 * red):02x}{round(255 * green):02x}{round(255 * blue):02x}"
+    return "#" + visualize.track_colours([index]).tobytes().hex()
