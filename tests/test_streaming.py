@@ -177,21 +177,19 @@ def test_spans_know_what_they_hold(first, last, every):
 
 
 @pytest.mark.parametrize(
-    "count, duration, length, last, found, said",
+    "count, expected, last, found, said",
     [
-        (100, None, 60, None, 60, "claims 100 frames, of which 100 were to be answered; 60 could"),
-        (100, None, None, 50, 50, ""),
-        (None, 10.0, 92, None, 92, ""),  # sound may go on
-        (None, 10.0, 60, 95, 60, "claims to last 10.0 s; 6.0 s could be decoded"),
-        (None, 10.0, 60, 60, 60, ""),
-        (None, 10.0, None, 60, 60, ""),  # not read to its end
-        (None, None, None, 60, 20, ""),  # a camera
+        (100, 100, None, 60, "claims 100 frames, of which 100 were to be answered; 60 could"),
+        (100, 100, 50, 50, ""),
+        (None, 100, None, 90, ""),  # by a duration: sound may go on
+        (None, 100, None, 89, "claims 100 frames, of which 100 were to be answered; 89 could"),
+        (None, 100, 95, 60, "claims 100 frames, of which 95 were to be answered; 60 could"),
+        (None, 100, 60, 60, ""),
+        (None, None, 60, 20, ""),  # a camera
     ],
 )
-def test_a_video_that_is_shorter_than_it_claims(count, duration, length, last, found, said):
-    reader = types.SimpleNamespace(
-        count=count, duration=duration, length=length, seconds=lambda index: index / 10
-    )
+def test_a_video_that_is_shorter_than_it_claims(count, expected, last, found, said):
+    reader = types.SimpleNamespace(count=count, expected=expected, fps=10)
     told = streaming.shortfall(reader, streaming.Span(0, last, 1), found)
     assert told.startswith(said) and bool(told) == bool(said)
 

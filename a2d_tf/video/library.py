@@ -102,12 +102,10 @@ def plan(video: str | None, videos: str | None, output: str) -> tuple[Job, ...] 
             return None
     elif video and not os.path.exists(video) and glob.has_magic(video):
         paths, images = _found(video, glob.glob(video, recursive=True))
-        if images:
-            raise InputError(f"{video}: images; name their folder, which is one video")
-        if not paths:
+        if images or not paths:
             raise InputError(
-                f"--video={video}: no video of that name ({', '.join(VIDEOS)}, or a folder of "
-                "images); --videos takes a list of any files"
+                f"--video={video}: no videos ({', '.join(VIDEOS)}, or folders of images) are named "
+                "so; --videos takes a list of any files"
             )
     else:
         return None
@@ -282,18 +280,14 @@ class Request:
         video = {"video": name, "bytes": size, "digest": digest}
         return {**video, **self.model, "settings": settings}
 
-    def is_finished(self, job: Job, overwrite: bool | None = None) -> bool:
+    def is_finished(self, job: Job) -> bool:
         """Return whether the results of a job are there and whole.
-
-        Args:
-          job: the job.
-          overwrite: in place of the request's own.
 
         Raises:
           InputError: its place is taken: by a prediction that is not the wanted one, with the field
             that differs, or by something else.
         """
-        place, overwrite = job.output, self.overwrite if overwrite is None else overwrite
+        place = job.output
         if os.path.lexists(place) and not os.path.isdir(place):
             raise InputError(f"{place}: not a folder; remove it, or give another --output")
         there = set(os.listdir(place)) if os.path.isdir(place) else set()
@@ -306,7 +300,7 @@ class Request:
             difference = str(error)
         if not difference and {KINDS[kind] for kind in self.kinds} <= there:
             return True
-        if difference and not overwrite:
+        if difference and not self.overwrite:
             raise InputError(f"{place}: {difference}; give another --output, or --overwrite")
         strange = sorted(there - {*RESULTS, RECORD})
         if strange:
@@ -350,10 +344,7 @@ def _difference(there, wanted):
     # A video that is gone since is not another one.
     same = wanted["digest"] in (None, there["digest"])
     if there["video"] != wanted["video"] or not same:
-        return (
-            f"finished for another {there['video']} of {there['bytes']} bytes, not "
-            f"{wanted['video']} of {wanted['bytes']}"
-        )
+        return f"finished for another {there['video']}, of {there['bytes']} bytes"
     return None
 
 
@@ -378,22 +369,16 @@ def predict_video(
         return ""
     reader = video_files.Reader(job.path)
     span = streaming.Span.of_seconds(reader, request.start, request.end, request.every)
-    try:
-        _, count, _ = outputs.predict(
-            load,
-            reader,
-            job.output,
-            span,
-            kinds=request.kinds,
-            record=request.record(job),
-            progress=progress,
-            linking=request.linking,
-        )
-    except outputs.OutputError:
-        # Where another process has finished it meanwhile, its folder cannot be replaced.
-        if not request.is_finished(job, overwrite=True):
-            raise
-        return ""
+    _, count, _ = outputs.predict(
+        load,
+        reader,
+        job.output,
+        span,
+        kinds=request.kinds,
+        record=request.record(job),
+        progress=progress,
+        linking=request.linking,
+    )
     return streaming.shortfall(reader, span, count)
 
 
@@ -482,7 +467,7 @@ def conclude(
     for path in (place(FAILED), *waiting):
         with contextlib.suppress(FileNotFoundError):
             failed.update(_rows(path))
-    whole = [job for job in jobs if request.is_finished(job, overwrite=True)]
+    whole = list(filter(dataclasses.replace(request, overwrite=True).is_finished, jobs))
     missing = [job.name for job in jobs if job not in whole]
     if not failed.keys() >= set(no_formulas(missing)):
         return False

@@ -32,8 +32,10 @@ if TYPE_CHECKING:
     from a2d_tf.video.predictor import Predictor
 
 HIDDEN = ".prediction-"  # begins the name of a folder of results that are not yet whole
-_STRETCH = ("start_second", "end_second", "start_frame", "end_frame")
-COLUMNS = ("track_id", "actor", "action", *_STRETCH, "mean_score")
+COLUMNS = (
+    *("track_id", "actor", "action", "start_second", "end_second", "start_frame", "end_frame"),
+    "mean_score",
+)
 _IN_MEMORY = 1 << 15  # bytes of a track's rows that are held in memory
 
 
@@ -162,7 +164,7 @@ def _move_files(new, folder):
     for name in (RECORD, VIDEO, *KINDS.values()):
         place, made = os.path.join(folder, name), os.path.join(new, name)
         if os.path.isdir(place):
-            shutil.rmtree(place)
+            (os.remove if os.path.islink(place) else shutil.rmtree)(place)
         if os.path.exists(made):
             os.replace(made, place)
         elif os.path.exists(place):
@@ -172,18 +174,14 @@ def _move_files(new, folder):
 def _check_place(folder):
     """Raise OutputError where a prediction would replace something else in its folder."""
     there = [name for name in RESULTS if os.path.lexists(os.path.join(folder, name))]
-    for name in there:
-        place = os.path.join(folder, name)
-        is_own = VIDEO in there and os.path.isdir(place) == (name == KINDS["label_maps"])
-        if not is_own or os.path.islink(place):
-            raise OutputError(
-                f"{place}: not a prediction's own; remove it, or give another --output"
-            )
-    if there:
-        try:
+    try:
+        if there:
             read_facts(folder)
-        except InputError as error:
-            raise OutputError(f"{error}, or give another --output") from error
+    except InputError as error:
+        place = os.path.join(folder, there[0])
+        raise OutputError(
+            f"{place}: not a prediction's own ({error}); remove it, or give another --output"
+        ) from error
 
 
 class Outputs:
@@ -243,21 +241,17 @@ class Outputs:
         self._lose(frame.lost)
         if self._video:
             self._video.write(_drawn(frame, labels), frame.seconds)
-        instances = frame.instances
+        found = frame.instances
         if "label_maps" in self._kinds:
-            png = cv2.imencode(".png", instances.label_map)[1]
+            png = cv2.imencode(".png", found.label_map)[1]
             with open(f"{self._path('label_maps')}/{frame.number:05d}.png", "wb") as file:
                 file.write(png.tobytes())
         results = box_data.entries(
-            frame.number,
-            instances.boxes,
-            instances.codes,
-            instances.scores,
-            masks=instances.masks,
+            frame.number, found.boxes, found.codes, found.scores, found.masks
         )
         rows = zip(frame.tracks.tolist(), frame.codes.tolist(), frame.scores.tolist(), results)
         for i, (identity, code, score, result) in enumerate(rows):
-            margin, other = instances.runner_up(i, labels)
+            margin, other = found.runner_up(i, labels)
             doubt = {"track_id": identity, "runner_up": other, "margin": round(margin, 4)}
             self._detections.next().write(json.dumps({**result, **doubt}).encode())
             if identity:
@@ -351,28 +345,27 @@ class _Track:
 
     def __init__(self, identity: int, labels: LabelSpace, folder: str):
         self._id, self._labels = identity, labels
-        self._actors: collections.Counter[int] = collections.Counter()
-        self._scores = 0.0
-        self._first = self._last = (0, 0.0)  # frame, second
-        # The action in progress, [code, begin, end, sum of scores, frames]; empty while it is lost.
-        self._action: list = []
+        self._actors: collections.Counter[str] = collections.Counter()
         self._actions: list[dict[str, Any]] = []
+        self._action: dict[str, Any] = {}  # the one in progress; empty while the track is lost
+        self._score, self._count, self._total = 0.0, 0, 0.0  # of that action; of the track
         # A row a frame: beyond a size they move to disk.
         self._frames = tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=folder)
 
     def add(self, frame: streaming.VideoFrame, result: dict[str, Any]) -> list[list]:
         """Append an instance; returns the row of the summary of an action that it ends, if any."""
-        code, score = result["category_id"], result["score"]
-        begin, end = (frame.number, frame.seconds), (frame.number, frame.until)
-        if not self._actors:
-            self._first = begin
-        rows = self.end() if self._action[:1] != [code] else []
-        if not self._action:
-            self._action = [code, begin, end, 0.0, 0]
-        self._action[2:] = end, self._action[3] + score, self._action[4] + 1
-        self._actors[self._labels.split(code)[0]] += 1
-        self._scores += score
-        self._last = end
+        code, rows = result["category_id"], []
+        if self._action.get("category_id") != code:
+            rows = self.end()
+            actor, action = self._labels.split(code)
+            names = self._labels.actors[actor - 1], self._labels.actions[action - 1]
+            self._action = {"category_id": code, "actor": names[0], "action": names[1]}
+            self._action["start_second"] = round(frame.seconds, 3)
+            self._action |= {"end_second": None, "start_frame": frame.number}
+        self._action |= {"end_second": round(frame.until, 3), "end_frame": frame.number}
+        self._actors[self._action["actor"]] += 1
+        self._score, self._count = self._score + result["score"], self._count + 1
+        self._total += result["score"]
         row = json.dumps({"frame": frame.number, **result})
         self._frames.write(f"{', ' if self._frames.tell() else ''}{row}".encode())
         return rows
@@ -381,27 +374,21 @@ class _Track:
         """End the action in progress; returns its row of the summary, none while it is lost."""
         if not self._action:
             return []
-        code, begin, end, scores, count = self._action
-        self._action = []
-        actor, action = self._labels.split(code)
-        row = [
-            self._id,
-            self._labels.actors[actor - 1],
-            self._labels.actions[action - 1],
-            *_stretch(begin, end).values(),
-            round(scores / count, 6),
-        ]
-        self._actions.append({"category_id": code, **dict(zip(COLUMNS[1:], row[1:]))})
-        return [no_formulas(row)]
+        self._actions.append({**self._action, "mean_score": round(self._score / self._count, 6)})
+        self._action, self._score, self._count = {}, 0.0, 0
+        return [no_formulas([self._id, *(self._actions[-1][name] for name in COLUMNS[1:])])]
 
     def write(self, file: BinaryIO) -> None:
         """Write an ended track as a JSON object to a binary file, and release its rows."""
-        actor, count = self._actors.most_common(1)[0][0], sum(self._actors.values())
+        first, last = self._actions[0], self._actions[-1]
         head = {
             "track_id": self._id,
-            "actor": self._labels.actors[actor - 1],
-            **_stretch(self._first, self._last),
-            "mean_score": round(self._scores / count, 6),
+            "actor": self._actors.most_common(1)[0][0],
+            "start_second": first["start_second"],
+            "end_second": last["end_second"],
+            "start_frame": first["start_frame"],
+            "end_frame": last["end_frame"],
+            "mean_score": round(self._total / sum(self._actors.values()), 6),
             "actions": self._actions,
         }
         file.write(f'{json.dumps(head)[:-1]}, "frames": ['.encode())
@@ -410,9 +397,3 @@ class _Track:
             rows.seek(0)
             shutil.copyfileobj(rows, file)
         file.write(b"]}")
-
-
-def _stretch(begin, end):
-    """The fields of a stretch of time: (frame, second) to (frame, second)."""
-    values = (round(begin[1], 3), round(end[1], 3), begin[0], end[0])
-    return dict(zip(_STRETCH, values))

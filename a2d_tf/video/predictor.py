@@ -236,7 +236,9 @@ def load(
     from a2d_tf.core import devices
 
     prepared = devices.prepare(device)
-    if source == "init_rgb":
+    if source == "saved_model":
+        predictor = Predictor.from_saved_model(os.path.normpath(path))
+    elif source == "init_rgb":
         from a2d_tf.training import run_start
 
         predictor = Predictor.from_run(run_start.untrained(path, settings))
