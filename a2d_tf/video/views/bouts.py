@@ -10,7 +10,6 @@ import collections
 import dataclasses
 import itertools
 import math
-import operator
 import os
 from collections.abc import Callable, Iterable
 from typing import NamedTuple, TypeVar
@@ -108,8 +107,7 @@ def read(folder: str | os.PathLike, min_score: float = 0.0) -> list[Track]:
     for row in rows:
         if row["mean_score"] < min_score:
             continue
-        own = sorted(row["actions"], key=operator.itemgetter("start_second"))
-        found = tuple(Bout(*(bout[name] for name in _BOUT)) for bout in own)
+        found = tuple(Bout(*(bout[name] for name in _BOUT)) for bout in row["actions"])
         tracks.append(Track(row["track_id"], row["actor"], found))
     return sorted(tracks, key=lambda track: (track.start, track.number))
 
