@@ -189,7 +189,12 @@ def test_two_predictions_do_not_replace_each_other(tmp_path):
         files.add(frame(1), A2D)
         with outputs.opened(many, reader(), record={"every": 1}) as other:
             other.add(frame(1), A2D)
-    assert load(tmp_path / "library/a", outputs.RECORD)["every"] == 1
+    with pytest.raises(outputs.OutputError, match="a: another process has written other results"):
+        with outputs.opened(many, reader(), record={"every": 2}) as files:
+            files.add(frame(1), A2D)
+            with outputs.opened(many, reader(), record={"every": 3}) as other:
+                other.add(frame(1), A2D)
+    assert load(tmp_path / "library/a", outputs.RECORD)["every"] == 3
     assert os.listdir(tmp_path / "library") == ["a"]
 
 

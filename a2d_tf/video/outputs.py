@@ -7,6 +7,7 @@ import contextlib
 import csv
 import json
 import os
+import pathlib
 import shutil
 import tempfile
 from collections.abc import Callable, Collection, Iterator
@@ -142,6 +143,7 @@ def opened(
                 raise OutputError(
                     f"--output={folder}: another process predicts into it; give another --output"
                 )
+            before = _mark(folder)
             new = os.path.join(hidden, "new")
             os.mkdir(new)
             with Outputs(new, reader, every, kinds) as files:
@@ -152,9 +154,20 @@ def opened(
                 _move_files(new, folder)
             else:
                 write_json(os.path.join(new, RECORD), {**record, "frames": files.frames})
+                if _mark(folder) not in (before, _mark(new)):
+                    raise OutputError(
+                        f"{folder}: another process has written other results there meanwhile; "
+                        "give another --output"
+                    )
                 replace_folder(new, folder, os.path.join(hidden, "old"))
     except OSError as error:
         raise OutputError(f"--output={folder}: cannot be written ({error})") from error
+
+
+def _mark(folder):
+    """What tells a finished prediction of a library from another one; None where there is none."""
+    with contextlib.suppress(OSError):
+        return pathlib.Path(folder, RECORD).read_bytes()
 
 
 def _move_files(new, folder):
