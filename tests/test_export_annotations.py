@@ -159,6 +159,13 @@ def test_damaged_files_are_named(prediction, name, fields, message):
     assert message in str(error.value) and str(prediction) in str(error.value)
 
 
+def test_a_prediction_that_was_copied_in_part(prediction):
+    path = min((prediction / "label_maps").iterdir())
+    path.unlink()
+    with pytest.raises(InputError, match=str(path)):
+        predictions.read(prediction)
+
+
 def saved(prediction, output, form, masks=False, every=1):
     """The content of an exported JSON."""
     files.save(predictions.read(prediction), str(output), form, masks, every)
@@ -269,7 +276,7 @@ def test_outputs_replace_no_folder(prediction, tmp_path):
     for form, name in (("labelme", "full"), ("coco", "folder.zip")):
         (tmp_path / name).mkdir()
         (tmp_path / name / "corrected.json").write_text("{}")
-        with pytest.raises(InputError, match=name):
+        with pytest.raises(InputError, match=f"{name}: (is there already|a folder)"):
             files.save(predictions.read(prediction), str(tmp_path / name), form, False)
         assert (tmp_path / name / "corrected.json").read_text() == "{}"
 

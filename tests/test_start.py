@@ -141,4 +141,6 @@ def test_killed_in_training_and_given_again(words, tmp_path):
 def test_a_flag_of_no_single_command(words):
     message = complaint(run_tool("start", *words, "--", "--stpes=3"))
     assert "--stpes" in message
+    # Its scores would be in a folder of their own.
+    assert "--checkpoint" in complaint(run_tool("start", *words, "--", "--checkpoint=best"))
     assert "--output" in complaint(run_tool("start", *words[:2]))

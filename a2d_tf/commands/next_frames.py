@@ -15,7 +15,6 @@ is rare in the records. They are spread over videos and time. The output, a new 
 
 from __future__ import annotations
 
-import os
 import pathlib
 import textwrap
 
@@ -25,7 +24,7 @@ from tqdm import tqdm
 from a2d_tf.annotations import writers
 from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import whole_folder, write_csv
+from a2d_tf.core.files import check_free, whole_folder, write_csv
 from a2d_tf.data import frames, inspection
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation.reports import charts
@@ -48,8 +47,7 @@ def main(argv: list[str]) -> None:
     """Run the command."""
     command_line.require(argv, prediction=_PREDICTION.value, output=_OUTPUT.value)
     output = _OUTPUT.value
-    if os.path.lexists(output) and not (os.path.isdir(output) and not os.listdir(output)):
-        raise InputError(f"--output={output}: is there already; give a new folder")
+    check_free(output)
     folders = predictions.folders_of([_PREDICTION.value], "prediction")
     for folder in folders:
         overlay = folder / predictions.KINDS["overlay"]

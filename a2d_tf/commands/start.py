@@ -43,8 +43,11 @@ _MINUTES = flags.DEFINE_float(
 _RECORDS, _SUGGEST = "commands.build_records", "commands.suggest_config"
 _MAINS = (_RECORDS, "train", "evaluate", "predict")
 """Commands whose flags may follow; suggest_config has none but those that this one gives it."""
-_OWN = ("annotations", "videos", "minutes", "output", "records", "workdir", "video", "split")
-"""Flags of the single commands that this one gives them."""
+_OWN = (
+    *("annotations", "videos", "minutes", "output", "records", "workdir", "video", "split"),
+    "checkpoint",  # the scores of the best weights are in a folder of their own
+)
+"""Flags of the single commands that this one decides."""
 
 
 def _run(logs, further, name, main, *words):
@@ -67,14 +70,14 @@ def share(words: list[str]) -> dict[str, list[str]]:
     The size of the frames is that of the records, to which the network's is suggested.
 
     Raises:
-      InputError: a flag of none of them, or one that this command gives them itself.
+      InputError: a flag of none of them, or one that this command decides itself.
     """
     further: dict[str, list[str]] = {main: [] for main in _MAINS if words}
     known = {main: processes.flags_of(main) for main in further}
     for word in words:
         name = word[2:].partition("=")[0] if word.startswith("--") else ""
         if name in _OWN:
-            raise InputError(f"{word}: not after `--`: this command gives --{name} itself")
+            raise InputError(f"{word}: not after `--`: this command decides --{name} itself")
         mains = [main for main in further if {name, name.removeprefix("no")} & known[main]]
         if not mains:
             raise InputError(f"{word}: no flag of {', '.join(_MAINS)}")

@@ -253,6 +253,12 @@ def write_csv(path: Path, rows: Iterable[Iterable[Any]], delimiter: str = ",") -
     write_text(path, text.getvalue())
 
 
+def check_free(place: str) -> None:
+    """Raise InputError where something else than an empty folder is at a path."""
+    if os.path.lexists(place) and not (os.path.isdir(place) and not os.listdir(place)):
+        raise InputError(f"{place}: is there already; give a new folder")
+
+
 def check_place(place: str, marks: Iterable[str], kind: str) -> None:
     """Check that `place` is free, an empty folder, or a folder of the same kind to replace.
 
@@ -304,6 +310,8 @@ def whole_folder(place: str, replace: bool = True) -> Iterator[str]:
     parent = os.path.dirname(os.path.abspath(place))
     if os.path.ismount(place):
         raise InputError(f"{place}: a mount point, which cannot be replaced; name a folder in it")
+    if not replace:
+        check_free(place)
     try:
         os.makedirs(parent, exist_ok=True)
         with hidden_folder(parent, ".partial-") as (partial, _):

@@ -104,7 +104,7 @@ def answered(folder: str | os.PathLike) -> list[int]:
     """Return the 1-based numbers of the frames that have a label map, ascending."""
     maps = pathlib.Path(folder, KINDS["label_maps"])
     if not maps.is_dir():
-        raise InputError(f"{maps}: no such folder; {_REMEDY}, to the end")
+        raise InputError(f"{maps}: no such folder; {_REMEDY}, label_maps among --results")
     return sorted(int(p.stem) for p in maps.iterdir() if re.fullmatch("[0-9]{5,9}", p.stem))
 
 
@@ -236,6 +236,9 @@ def read(
             f"{os.path.join(folder, VIDEO)}: name: {shown(source)} is no file's; give it by --video"
         )
     shapes = _shapes(folder, facts, min_score)
+    if lost := {shape.frame for own in shapes.values() for shape in own} - {*numbers}:
+        name = f"{KINDS['label_maps']}/{min(lost):05}.png"
+        raise InputError(f"{os.path.join(folder, name)}: missing; {_REMEDY}, or copy all of it")
     actions: dict[str, list[str]] = collections.defaultdict(list)
     for actor, action in labels.pairs.tolist():
         actions[labels.actors[actor]].append(labels.actions[action])
