@@ -118,6 +118,7 @@ BROKEN = [
     (ROWS.replace(",action", ""), WHOLE, "objects.csv: line 1: no column action"),
     (ROWS + "clip,1,cat,run\n", WHOLE, "objects.csv: line 4: object 1 is in line 2"),
     (f"{HEADER},first,last\nclip,1,cat,sit,a\n", WHOLE, "objects.csv: line 2.first: 'a'"),
+    (f"{HEADER},first,last\nclip,1,cat,sit,4,2\n", WHOLE, "objects.csv: line 2.last: 2 comes"),
     (ROWS.replace("2,dog", "0,dog"), WHOLE, "objects.csv: line 3.object: 0"),
     (ROWS.replace("run", ""), WHOLE, "objects.csv: line 3.action: ''"),
     (ROWS.replace("2,dog", "3,dog"), WHOLE, "line 3.object: no PNG of 'clip' has the object 3"),

@@ -120,6 +120,8 @@ def _row(file, line, fields):
             raise file.error(f"{line}.{name}", f"{shown(text)} is no whole number; correct it")
     if numbers["object"] == 0:
         raise file.error(f"{line}.object", "0 is the background; correct it")
+    if numbers["first"] > numbers["last"]:
+        raise file.error(f"{line}.last", f"{fields['last']} comes before 'first'; correct it")
     for name in ("actor", "action"):
         if not is_name(fields[name]):
             raise file.error(f"{line}.{name}", f"{shown(fields[name])} is no name; write one")
