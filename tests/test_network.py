@@ -195,9 +195,9 @@ def test_the_model_is_the_submodels_one_by_one(network, model):
 # Phases.
 
 
-def moved(network, phase):
+def moved(network, phase, freeze_backbones=False):
     """Names of what the phase leaves free, by part."""
-    network.set_phase(phase)
+    network.set_phase(phase, freeze_backbones)
     parts = network.parts().items()
     return {name: variable_names(part.trainable_variables) for name, part in parts}
 
@@ -232,6 +232,9 @@ def test_phases_move_exactly_their_own_variables(variant, batch_norms):
     assert heads == {"flow_resnet", "flow_fpn"} | own.get(variant.get("action_topdown"), set())
     assert {name.split("_")[0] for name in action["roi_heads"]} == {"action"}
     assert {name.split("_")[0] for name in actor["roi_heads"]} == {"actor"}
+    frozen = moved(network, "joint", freeze_backbones=True)
+    kept = [name for name in joint["backbones"] if "_resnet" not in name]
+    assert kept and frozen == {**joint, "backbones": kept}
     network.set_phase("action")
     assert variable_names(network.trainable_weights) == sorted(sum(action.values(), []))
 

@@ -188,6 +188,7 @@ class LearningConfig:
       zero_shot_actor: Actor whose action labels are withheld from training (section 4.4).
       train_phase: The part to train: everything but the refiner; the actor branch; what only the
         action branch uses; or the refiner.
+      freeze_backbones: Keep the weights of the backbones as they are at the start of the run.
       init_run: Run folder of the same network to take all weights from.
       init_checkpoint: Run folder, also of another network or labels, to take weights of the same
         name and shape from, and classes by their names.
@@ -238,6 +239,7 @@ class LearningConfig:
     lambda_mask: float = _setting(1.0, _POSITIVE)
     zero_shot_actor: str = ""
     train_phase: str = _setting("joint", ["joint", "actor", "action", "refiner"])
+    freeze_backbones: bool = False
     init_run: str = ""
     init_checkpoint: str = ""
     init_rgb: str = ""
@@ -478,6 +480,8 @@ def _contradiction(model, learning):
         return "give one of --init_run, --init_checkpoint, --init_rgb (an empty one takes it back)"
     if learning.new_layers_rate != 1 and learning.optimizer == "adam":
         return "--new_layers_rate scales gradients, which Adam undoes; it needs --optimizer=sgd"
+    if learning.freeze_backbones and not any(starts):
+        return "--freeze_backbones keeps loaded weights; give --init_rgb and --init_flow, or a run"
     if learning.init_flow and not model.use_flow:
         return "--init_flow starts the motion stream; it needs --use_flow"
     if learning.zero_shot_actor and model.label_mode != "decoupled":

@@ -133,11 +133,13 @@ class Network(tf.Module):
         inputs = {"rgb": rgb}
         x = self._preprocess(rgb)
         maps = self._backbone(x, "rgb", c.norm, 64 / self._convention.std[0])
+        self._maps = [*maps]
         outputs = {"actor": fpn.fpn(maps, c.fpn_channels, "rgb_fpn")}
         outputs["rgb"] = outputs["actor"]
         if c.action_topdown != "shared":
             if c.action_topdown == "own_backbone":
                 maps = self._backbone(x, "action", c.norm, 64 / self._convention.std[0])
+                self._maps += maps
             outputs["rgb"] = fpn.fpn(maps, c.fpn_channels, "action_fpn")
         if c.use_flow:
             flow = inputs["flow"] = tf.keras.Input([*self.image_size, 2], name="flow")
@@ -146,6 +148,7 @@ class Network(tf.Module):
             if c.flow_bound:
                 x *= tf.minimum(1.0, tf.math.divide_no_nan(c.flow_bound, length * c.flow_scale))
             maps = self._backbone(x, "flow", c.motion_norm, c.flow_scale)
+            self._maps += maps
             outputs["flow"] = fpn.fpn(maps, c.fpn_channels, "flow_fpn")
         return JoinedNorms(inputs, outputs, name="backbones")
 
@@ -381,13 +384,13 @@ class Network(tf.Module):
             return tf.reshape(refiner.inside_box(flat, MASK_SIZE), shape)
         return tf.ones_like(tf.tile(boxes[..., :1, None], [1, 1, *shape[2:]]))
 
-    def set_phase(self, phase: str) -> None:
+    def set_phase(self, phase: str, freeze_backbones: bool = False) -> None:
         """Choose what is trained: 'joint' (both branches), 'actor', 'action' or 'refiner'.
 
         The actor branch is all that actors, boxes and masks are computed from; the action branch is
         the rest: the flow backbone, the temporal layers, the action head, and an RGB top-down or
         backbone of its own (section 4.3, "Ours w/o Joint Learning"). The refiner is trained
-        separately.
+        separately. With `freeze_backbones` all of them but the refiner's keep their weights.
         """
         parts = self.parts()
         actor = [*self.rpn.layers, *getattr(self.mask_head, "layers", [])]
@@ -398,6 +401,9 @@ class Network(tf.Module):
             layer.trainable = phase == "refiner"
         for layer in (layer for part in parts.values() for layer in part.layers):
             layer.trainable = phase in ("joint", "actor" if layer in actor else "action")
+        if freeze_backbones:
+            for layer in tf.keras.Model(self.backbones.inputs, self._maps).layers:
+                layer.trainable = False
 
     @property
     def trainable_weights(self) -> list[tf.Variable]:

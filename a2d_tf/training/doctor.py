@@ -53,7 +53,7 @@ def train(config: Config, manifest: Manifest) -> Steps:
     learning = config.learning
     tf.keras.utils.set_random_seed(learning.seed)
     network = Network(config.model, manifest.label_space, config.compute)
-    network.set_phase(learning.train_phase)
+    network.set_phase(learning.train_phase, learning.freeze_backbones)
     batch = learning.batch_size if devices.on_gpu() else 1
     out_of_memory: list[int] = []
     while batch:

@@ -72,7 +72,7 @@ def fit(
       KeyboardInterrupt: a signal ended the run.
     """
     learning = config.learning
-    network.set_phase(learning.train_phase)
+    network.set_phase(learning.train_phase, learning.freeze_backbones)
     state = TrainState.create(network, learning, filled)
     checkpointer = Checkpointer(workdir, state)
     events = Events(workdir)

@@ -79,7 +79,8 @@ def create(workdir: str, config: Config, manifest: Manifest) -> None:
         _check_made_alike(known, manifest)
         # Changing these would not undo the steps that are done, nor are they in the checkpoints.
         fixed = ["seed", "val_fraction", "zero_shot_actor", "train_phase", "average_decay"]
-        check_same(path, config, [*fixed, "optimizer", "new_layers_rate"])
+        fixed += ["optimizer", "new_layers_rate", "freeze_backbones"]
+        check_same(path, config, fixed)
         seen |= {*known["videos"]}
         if known["source"] != manifest.source:
             raise InputError(
@@ -267,7 +268,7 @@ def pack(workdir: str, output: str, kind: str = "last", notes: str = "") -> dict
     threshold = run.config.inference.score_threshold
     # Without the paths of what it started from; another phase would need the run there.
     config = Config.read(os.path.join(workdir, "flags.txt"))
-    none: dict[str, Any] = dict.fromkeys(STARTS, "")
+    none: dict[str, Any] = {**dict.fromkeys(STARTS, ""), "freeze_backbones": False}
     learning = dataclasses.replace(config.learning, train_phase="joint", **none)
     config = dataclasses.replace(config, learning=learning)
     title = notes.strip() or f"# {os.path.basename(os.path.abspath(output))}"
