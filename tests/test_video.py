@@ -183,6 +183,9 @@ def test_where_nothing_can_be_written(tmp_path, monkeypatch):
                 writer.write(frame, number)
         finally:
             writer.close()
+    with pytest.raises(InputError, match="a.mp4: frames of 16x16400 pixels") as raised:
+        write(tmp_path / "a.mp4", [np.zeros((16, 16400, 3), np.uint8)], [0])
+    assert raised.type is InputError  # of this video alone: a library goes on
     monkeypatch.setattr(video_files, "_CODECS", {"one": {}, "other": {}})
     with pytest.raises(InputError, match="a.mp4: FFmpeg lacks one and other; install av by pip$"):
         video_files.Writer(tmp_path / "a.mp4", 24, (48, 64))

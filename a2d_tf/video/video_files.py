@@ -254,11 +254,12 @@ class Writer:
 
     Raises:
       OutputError: FFmpeg has neither encoder, or cannot write there, which shows with the frames.
+      InputError: the frames are too large for the encoder, which shows with them too.
     """
 
     def __init__(self, path: str | os.PathLike[str], fps: float, size: tuple[int, int]):
         height, width = size
-        self._path, self._padding = path, (height % 2, width % 2)
+        self._path, self._size, self._padding = path, size, (height % 2, width % 2)
         self._start: float | None = None
         self._converter = VideoReformatter()  # one a frame would build its tables again
         self._pts, self._duration = -1, min(round(_TICKS / fps), _LONGEST)
@@ -297,8 +298,10 @@ class Writer:
         self._mux(picture)
 
     def _mux(self, picture):
+        packets = None
         try:
-            for packet in self._stream.encode(picture):
+            packets = self._stream.encode(picture)
+            for packet in packets:
                 packet.duration = self._duration
                 self._file.mux(packet)
             if picture is None:
@@ -307,6 +310,12 @@ class Writer:
             self._pts = -1  # to write on would crash FFmpeg, or fail again
             with contextlib.suppress(av.FFmpegError):
                 self._file.close()
+            if packets is None:  # x264 takes sides of 16384 pixels at most
+                size = "{}x{}".format(*self._size)
+                raise InputError(
+                    f"{os.path.basename(self._path)}: frames of {size} pixels cannot be encoded "
+                    f"({error.strerror}); leave 'overlay' and 'page' out of --results"
+                ) from error
             raise OutputError(f"{self._path}: cannot be written ({error.strerror})") from error
 
     def close(self) -> None:
