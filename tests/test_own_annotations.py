@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import pathlib
 import shlex
 
@@ -29,13 +30,11 @@ def instance(label="cat-sit", **fields):
     return Instance(label=label, parts=SQUARE, where="a.json: annotations[0]", **fields)
 
 
-def frame(video=None, number=1, size=(24, 32), instances=None, kind="video"):
+def frame(video=None, number=1, size=(24, 32), instances=None, kind="video", path="task.json"):
     instances = (instance(),) if instances is None else tuple(instances)
     numbering = Numbering(kind, "counted from 1")
-    where = f"task.json: images[{number}]"
-    return AnnotatedFrame(
-        pathlib.PurePath("task.json"), where, video, number, numbering, size, instances
-    )
+    where = f"{path}: images[{number}]"
+    return AnnotatedFrame(pathlib.PurePath(path), where, video, number, numbering, size, instances)
 
 
 def document(*frames, path="task.json", **fields):
@@ -137,6 +136,7 @@ def test_videos_that_the_user_names(videos, tmp_path):
     odd = str(tmp_path / "a=b.zip")
     assert Export.parse(odd) == Export(pathlib.Path(odd))
     assert matched(videos, document(frame("near")), video="far") == {"far": [1]}
+    assert matched(videos, document(frame("../near")), video="far") == {"far": [1]}
     with pytest.raises(InputError, match="no video 'near'; it has Clip 1, far, imgs, wide"):
         matched(videos, document(frame()), video="near")
     with pytest.raises(InputError, match="of the videos near, wide"):
@@ -182,6 +182,21 @@ def test_a_frame_that_is_annotated_twice(videos):
     other = document(frame("far", 2, instances=[instance("cat-run")]), path="other.json")
     with pytest.raises(InputError, match=r"images\[2\]: frame 2 of 'far' is also task.json"):
         matched(videos, first, other)
+
+
+def test_the_older_of_two_exports_is_to_be_removed(videos, tmp_path):
+    corrected, first = tmp_path / "corrected.zip", tmp_path / "first.zip"
+    for path, written in ((corrected, 2000), (first, 1000)):
+        path.touch()
+        os.utime(path, (written, written))
+    one, other = (
+        document(frame("far", 2, instances=found, path=path / "a.xml"), path=path / "a.xml", task=7)
+        for path, found in ((corrected, [instance("cat-run")]), (first, None))
+    )
+    further = document(frame("far", 3), path=corrected / "a.xml", task=7)
+    for pair in ((one, other), (other, one), (other, further)):
+        with pytest.raises(InputError, match=f"remove the older export, {first}"):
+            matched(videos, *pair, video="far")
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ class Matcher:
                 if document.task is not None and _numbers(document) != _numbers(other):
                     raise InputError(
                         f"{document.path}: task {document.task} is also {other.path}, with other "
-                        "frames; remove the older export"
+                        f"frames; {_remove_older(other, document)}"
                     )
             for frame in document.frames:
                 video = videos[frame.video]
@@ -125,7 +125,7 @@ class Matcher:
             videos = {n: self._spelling(n) if n else self._by_path(export, document) for n in names}
             named.append((document, videos))
             for name in names:
-                if name and not is_file_name(name):
+                if name and export.video is None and not is_file_name(name):
                     problem = f"video {shown(name)} cannot be a file name; rename it"
                     raise InputError(f"{document.path}: {problem}")
         if export.video is None:
@@ -172,9 +172,7 @@ class Matcher:
         if len(fit) == 1:
             return fit[0]
         candidates = fit or free or self.names or ["VIDEO"]
-        path = document.path  # of a zip's member the zip
-        path = next((part for part in (path, *path.parents) if os.path.isfile(part)), path)
-        named = shlex.quote(f"{candidates[0]}={path}")
+        named = shlex.quote(f"{candidates[0]}={_file(document)}")
         raise InputError(
             f"{document.path}: names no video, and {len(fit)} of {self.folder} have its size and "
             f"number of frames; candidates: {_listed(candidates)}; give each such file with its "
@@ -215,10 +213,11 @@ class Matcher:
             )
         other = numbered.setdefault(number, frame)
         if other is not frame and not _same(other, frame):
+            remedy = "export each image once, with all instances and without augmentation"
+            if other.path != frame.path:
+                remedy = f"{_remove_older(other, frame)}, if the other is a correction"
             raise InputError(
-                f"{frame.where}: frame {number} of '{video}' is also {other.where}; remove the "
-                "older export, or export each image once, with all instances and without "
-                "augmentation"
+                f"{frame.where}: frame {number} of '{video}' is also {other.where}; {remedy}"
             )
 
 
@@ -233,6 +232,18 @@ def _name_of(path):
 
 def _numbers(document):
     return {frame.number for frame in document.frames}
+
+
+def _file(source):
+    """The file that a document or a frame is read from: of a zip's member the zip."""
+    path = source.path
+    return next((part for part in (path, *path.parents) if os.path.isfile(part)), path)
+
+
+def _remove_older(*sources):
+    """Say which of two exports to remove, by the times of their files where these tell."""
+    written = {os.path.getmtime(f): f for f in map(_file, sources) if os.path.isfile(f)}
+    return "remove the older export" + (f", {written[min(written)]}" if len(written) > 1 else "")
 
 
 def _same(frame: AnnotatedFrame, other: AnnotatedFrame) -> bool:
