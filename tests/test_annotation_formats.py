@@ -293,7 +293,7 @@ def test_label_studio_outlines_of_a_line_of_pixels_have_no_area(tmp_path):
     rle = {"size": [*SIZE], "counts": [3, 4, 24 * 32 - 7]}
     lines = [[[3, 3, 3, 6, 3, 5]], [[3, 3, 4, 4]], [[3, 3, 4, 4], SQUARE], rle]
     images = [image("0a1b2c3d-clip1_3.jpg"), {"id": 2, "file_name": "0a1b2c3e-clip1_4.jpg"}]
-    content = coco(images, [drawn(0, line) for line in lines])
+    content = coco(images, [drawn(0, line, bbox=[3, 3, 1, 1]) for line in lines])
     documents = read(tmp_path, {"x.json": content})
     assert [i.parts for i in documents[0].frames[0].instances] == [([SQUARE],), (rle,)]
     nothing = "annotations without a mask or a box"

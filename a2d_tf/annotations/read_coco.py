@@ -166,7 +166,9 @@ def _document(file, form, dialect, options, images):
         for annotation in drawn:
             attributes, parts = annotation.attributes, _parts(annotation.mask, document)
             # This project's own format gives the box of a mask where it is not the smallest one.
-            box = None if parts and form != "a2d_tf" else _box(annotation.box)
+            # A mask that is left out has no box either: it is a speck beside another outline.
+            alone = not annotation.mask or not any(annotation.mask)
+            box = _box(annotation.box) if alone or (parts and form == "a2d_tf") else None
             if not parts and not box:
                 document.left_out["annotations without a mask or a box"] += 1
                 continue
