@@ -1,9 +1,12 @@
 """Work shared by processes, and by threads."""
 
 import os
+import subprocess
+import sys
 import time
 
 import pytest
+from processes import ROOT
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.workers import Task, imap, in_threads
@@ -19,6 +22,16 @@ def test_results_come_in_order_and_errors_through(workers):
 def test_a_killed_process_is_a_clear_error():
     with pytest.raises(InputError, match="a worker process was killed.*--workers"):
         list(imap(os._exit, [1], 2))
+
+
+def test_a_process_that_ends_before_it_has_read_anything():
+    """What it is to do is more than a pipe holds."""
+    code = "import multiprocessing as m; from multiprocessing import resource_tracker as r; "
+    code += "r.ensure_running(); m.set_executable('/bin/false'); from a2d_tf.core import workers; "
+    code += "list(workers.imap(bytes(10**6).startswith, [b'0'] * 9, 2))"
+    words = [sys.executable, "-c", code]
+    done = subprocess.run(words, cwd=ROOT, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert done.returncode == 1 and "InputError: a worker process was killed" in done.stderr
 
 
 def test_threads_keep_the_order_and_take_no_more_items_than_they_may():

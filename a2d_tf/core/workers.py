@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import multiprocessing
 import os
+import pickle
 import re
 import signal
 import threading
@@ -62,7 +63,7 @@ def imap(function: Callable, items: Iterable, workers: int) -> Iterator:
     If the caller stops early, work in progress is abandoned at once.
 
     Args:
-      function: sent to each process once, so it may be large.
+      function: sent to each process once, with all items, so that both may be large.
       items: its arguments.
       workers: number of processes; with 1 all is done in this one.
 
@@ -75,10 +76,19 @@ def imap(function: Callable, items: Iterable, workers: int) -> Iterator:
     # Not forked: TensorFlow and OpenCV break in a fork once they have started threads.
     context = multiprocessing.get_context("spawn")
     stop = context.RawValue("b", 0)  # no Event, whose lock a killed process may hold
-    arguments = function, os.getpid(), stop
+    items = list(items)
+    work = pickle.dumps((function, items))
+    # No pipe, where writing would wait forever for a process that is killed while it starts.
+    shared = context.RawArray("c", len(work))
+    shared.raw = work
+    arguments = shared, os.getpid(), stop
     pool = concurrent.futures.ProcessPoolExecutor(workers, context, _start, arguments)
     try:
-        yield from pool.map(_call, items)
+        try:
+            results = pool.map(_call, range(len(items)))  # starts the processes
+        except OSError as error:  # as where one of them is gone before the next is started
+            raise BrokenProcessPool from error
+        yield from results
     except BrokenProcessPool as error:
         raise InputError(
             "a worker process was killed, perhaps for want of memory; use fewer --workers"
@@ -114,12 +124,12 @@ def in_threads(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-_function = None  # of a worker process
+_function, _items = None, ()  # of a worker process
 
 
-def _start(function, parent, stop):
-    global _function
-    _function = function
+def _start(shared, parent, stop):
+    global _function, _items
+    _function, _items = pickle.loads(shared.raw)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process stops its workers
     cv2.setNumThreads(1)  # the workers share the cores
     threading.Thread(target=_exit_with, args=(parent, stop), daemon=True).start()
@@ -132,8 +142,8 @@ def _exit_with(parent, stop):
     os._exit(1)
 
 
-def _call(item):
-    return _function(item)
+def _call(index):
+    return _function(_items[index])
 
 
 @contextlib.contextmanager
