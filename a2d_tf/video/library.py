@@ -54,6 +54,7 @@ VIDEOS = (
 """Suffixes by which a folder or a glob has videos; a list may name any file."""
 SUMMARY, FAILED = "summary.csv", "failed.csv"
 ON_ERROR = ("fail", "skip")
+SKIPPING = "; --on_error=skip leaves it out"  # ends the error of a video that fails
 Predict = Callable[..., "dict[str, str]"]  # `predict`, or another way to do it
 OWN_FILES = (SUMMARY, tables.TIME_BUDGET, FAILED, KINDS["page"])  # names of the library's own files
 _RECORD = {
@@ -420,8 +421,7 @@ def predict(
                 except Exception as error:
                     failures[job.name] = reason(job, error)
                     if on_error == "fail":
-                        text = f"{failures[job.name]}; --on_error=skip leaves it out"
-                        raise InputError(text) from error
+                        raise InputError(failures[job.name] + SKIPPING) from error
                     note = f"skipped {failures[job.name]}"
                 if note:
                     bar.write(note, file=sys.stderr)

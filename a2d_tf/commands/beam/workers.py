@@ -220,8 +220,10 @@ def predict(
     for name, note, problem, ends in sorted(results):
         if note:
             print(f"note: {note}")
-        if problem and (ends or on_error == "fail"):
+        if ends:
             raise InputError(problem)
+        if problem and on_error == "fail":
+            raise InputError(problem + library.SKIPPING)
         if problem:
             failures[name] = problem
     return failures
