@@ -33,11 +33,12 @@ def main(argv: list[str]) -> None:
 
     folders = folders_of(_PREDICTION.value, "prediction")
     predictions = tables.read(folders, _MIN_SCORE.value)
-    found = {bout.action for p in predictions for track in p.tracks for bout in track.bouts}
+    tracks = [track for each in predictions for track in each.tracks]
+    found = {bout.action for track in tracks for bout in track.bouts}
     shades = bouts.colours(found, predictions[0].facts.labels)
     actions, counts = list(shades), tables.transitions(predictions, list(shades))
     figures = {
-        "time_budget": plots.time_budget(tables.time_budget(predictions), shades),
+        "time_budget": plots.time_budget(tracks, shades),
         "transitions": plots.transitions(counts, actions),
     }
     for folder, each in zip(folders, predictions):

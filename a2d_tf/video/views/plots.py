@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -9,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from a2d_tf.ops.visualize import label_axes
-from a2d_tf.video.views import tables
+from a2d_tf.video.views import bouts, tables
 
 _LABELLED = 60  # rows of a timeline that can have names
 
@@ -27,18 +28,19 @@ def _chart(height, shades, title, x):
     return figure, label_axes(figure.subplots(), title, x)
 
 
-def time_budget(rows: Sequence[tuple], shades: Mapping[str, str]) -> Figure:
+def time_budget(tracks: Sequence[bouts.Track], shades: Mapping[str, str]) -> Figure:
     """Draw what share of its time each kind of actor spent in which action.
 
     Args:
-      rows: of `tables.time_budget`.
+      tracks: of all predictions.
       shades: {action: colour}, of all that occur.
     """
-    columns = [(row[4], row[5], row[6]) for row in rows]  # actor, action, seconds
-    actors = sorted({actor for actor, _, _ in columns}, reverse=True)
+    actors = sorted({track.actor for track in tracks}, reverse=True)
     seconds = np.zeros((len(shades), len(actors)))
-    for actor, action, spent in columns:
-        seconds[list(shades).index(action), actors.index(actor)] += spent
+    for column, actor in enumerate(actors):
+        own = [track for track in tracks if track.actor == actor]
+        for action, added in bouts.sums(own, operator.attrgetter("action")).items():
+            seconds[list(shades).index(action), column] = added.seconds
     totals = seconds.sum(axis=0)
     wide = 100 * seconds / np.maximum(totals, 1e-9)
     title, x = "Time budget", "percent of the time of its tracks"
