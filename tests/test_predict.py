@@ -258,6 +258,10 @@ def test_bad_command_lines_end_with_one_clear_line(tmp_path, film, saved_model):
             "--score_threshold",
         ),
         (["--workdir=nowhere", video, output], "nowhere: no such folder"),
+        (
+            [f"--workdir={tmp_path / 'model'}", video, output],
+            f"{tmp_path / 'model'}: no run folder",
+        ),
         ([f"--saved_model={run}", video, output], f"--workdir={run}"),
         ([model, "--video=nothing.mp4", output], "nothing.mp4: no such video"),
         ([model, f"--video={tmp_path / 'empty.mp4'}", output], "empty.mp4: cannot be decoded"),

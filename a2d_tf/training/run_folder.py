@@ -192,11 +192,10 @@ def load(workdir: str, given: dict[str, Any] | None = None, kind: str = "last") 
     Raises:
       InputError: no finished run folder, a damaged one, or a setting out of range.
     """
-    if not os.path.isdir(workdir):
-        raise InputError(f"{workdir}: no such folder; it is one that a2d_tf.train made")
-    config = (
-        Config.read(os.path.join(workdir, "flags.txt")).with_inference(**(given or {})).checked()
-    )
+    flags = os.path.join(workdir, "flags.txt")
+    if not os.path.isfile(flags):
+        raise InputError(f"{workdir}: no run folder, which has flags.txt; name one of a2d_tf.train")
+    config = Config.read(flags).with_inference(**(given or {})).checked()
     labels = LabelSpace.from_json(os.path.join(workdir, "labels.json"))
     threshold = _best_threshold(workdir) if kind == "best" else None
     if config.inference.score_threshold < 0:
