@@ -45,9 +45,12 @@ class Window(tf.train.experimental.PythonState):
         self.values: list[dict[str, float]] = []
 
     def means(self) -> dict[str, float]:
-        """Return the mean of each value of the last step over all steps."""
+        """Return the mean of each value of the last step over the steps that have it.
+
+        Steps in another precision, before a resume, may lack some.
+        """
         return {
-            name: statistics.fmean(values[name] for values in self.values)
+            name: statistics.fmean(values[name] for values in self.values if name in values)
             for name in self.values[-1]
         }
 
@@ -96,7 +99,9 @@ class Checkpointer:
             sweep(self._folder(kind))
         if path is None:
             return False
-        load(path, self._parts)
+        load(path, {name: part for name, part in self._parts.items() if name != "loss_scale"})
+        if self._state.loss_scale:  # a checkpoint of another precision has none
+            tf.train.Checkpoint(loss_scale=self._state.loss_scale).read(path).expect_partial()
         if self._state.averages:
             self._state.averages.exchange()
         return True
