@@ -17,7 +17,7 @@ from a2d_tf.core import command_line
 from a2d_tf.core.files import write_bytes, write_csv
 
 _PREDICTION = flags.DEFINE_multi_string(
-    "prediction", [], "Folder of a2d_tf.predict, or of a library."
+    "prediction", [], "Folder of a2d_tf.predict, or of a library; may be repeated."
 )
 _OUTPUT = flags.DEFINE_string("output", None, "Folder of the plots.")
 _MIN_SCORE = flags.DEFINE_float("min_score", 0.0, "Leave out tracks with a lower mean score.")

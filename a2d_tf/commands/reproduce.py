@@ -61,13 +61,13 @@ _RECORDS = flags.DEFINE_string(
 _VIDEOS = flags.DEFINE_integer("mini_videos", 400, "Number of videos of the mini A2D.", 6)
 _WORKERS = flags.DEFINE_integer("workers", 2, "Number of processes that make the records.", 1)
 _BUILD = flags.DEFINE_multi_string(
-    "build", [], "Flag of tools/build_records.py, as --build=--flow_method=tvl1."
+    "build", [], "Flag of tools/build_records.py, as --build=--flow_method=tvl1; may be repeated."
 )
 _TRAIN = flags.DEFINE_multi_string(
     "train",
     [],
     "Flag of every training, as --train=--steps=900, or of one row's, as "
-    "--train=no_joint:--steps=450.",
+    "--train=no_joint:--steps=450; may be repeated.",
 )
 _SEEDS = flags.DEFINE_list("seeds", "0", "Seeds of the trainings, in order.")
 _FINAL = flags.DEFINE_bool(
