@@ -443,6 +443,7 @@ BROKEN = [
     (of_coco("images", 0, "file_name", value="photo.jpg"), "x.json: images[0]: 'file_name' 'photo"),
     (of_coco("annotations", value=[drawn(0, [])]), "x.json: annotations: none has a mask"),
     (of_coco("images", 0, "width", value=33), "x.json: images[0]: 'width' and 'height' say 33x24"),
+    (of_coco("images", 0, "file_name", value="clip/7"), "x.json: images[0]: names frame 7, but"),
     (of_coco("categories", 1, value={"id": 0, "name": "dog-run"}), "x.json: categories[1].id: 0"),
     (AUGMENTED, "x.json: images[1]: frame 2 of 'clip' is also"),
     (PHOTO, "result.json: images[0]: 'file_name'"),
@@ -468,10 +469,13 @@ BROKEN = [
 
 @pytest.mark.parametrize("files, named", BROKEN, ids=[named for _, named in BROKEN])
 def test_broken_exports_have_one_clear_error(tmp_path, videos, files, named):
+    def fail(path, error):
+        raise error
+
     with pytest.raises(InputError) as caught:
         source = open_source(write(tmp_path / "export", files), videos)
         for video in source.videos:
-            for number in source.annotated_frames(video.vid):
+            for number in sources.usable_frames(source, video, fail):
                 source.read_annotation(video.vid, number, SIZE)
     assert named in str(caught.value)
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 600

@@ -210,6 +210,14 @@ class AnnotatedVideos:
         """Return the file of a frame's annotation."""
         return pathlib.Path(self._frames[vid][frame].path)
 
+    def beyond_the_end(self, vid: str, number: int) -> str:
+        """Return what is wrong with an annotated frame that the video does not have."""
+        frame = self._frames[vid][number]
+        return (
+            f"{frame.where}: names frame {number}, but {self.frames_path(vid)} has "
+            f"{self.length(vid)} in a row; {frame.numbering.explanation}"
+        )
+
     def files(self, vid: str) -> tuple[pathlib.Path, ...]:
         """Return the video file, or the frames in its folder."""
         return frames.files(self.frames_path(vid))

@@ -126,6 +126,13 @@ class Release:
         mat, h5 = (self.annotation_folder(vid) / f"{frame:05d}{suffix}" for suffix in _SUFFIXES)
         return h5 if h5.is_file() and not mat.is_file() else mat
 
+    def beyond_the_end(self, vid: str, number: int) -> str:
+        """Return what is wrong with an annotated frame that the video does not have."""
+        return (
+            f"{self.annotation_path(vid, number)}: annotates frame {number}, but videoset.csv "
+            f"gives the video {self.length(vid)}; correct 'frames' there"
+        )
+
     def files(self, vid: str) -> tuple[pathlib.Path, ...]:
         """Return all files that a video's records depend on."""
         return (*frames.files(self.frames_path(vid)), *self._annotation_files(vid))

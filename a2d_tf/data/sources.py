@@ -45,9 +45,8 @@ def usable_frames(source: Source, video: Video, skip: Skip) -> tuple[int, ...]:
         return ()
     for number in numbers:
         if number > length:
-            path, frames = source.annotation_path(video.vid, number), source.frames_path(video.vid)
-            problem = f"{path}: annotates frame {number}, but {frames} has {length}"
-            skip(path, InputError(f"{problem} by {source.listing}; correct the number"))
+            path = source.annotation_path(video.vid, number)
+            skip(path, InputError(source.beyond_the_end(video.vid, number)))
     if len(numbers) < video.annotated:
         folder = source.annotation_folder(video.vid)
         problem = f"{folder}: annotates {len(numbers)} frames, but by {source.listing} it has"
