@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tiny_network
-from a2d_files import moving_frames
+from a2d_files import moving_frames, write_film
 
 from a2d_tf.core.config import InferenceConfig
 from a2d_tf.core.labels import A2D
@@ -177,21 +177,33 @@ def test_spans_know_what_they_hold(first, last, every):
 
 
 @pytest.mark.parametrize(
-    "count, expected, last, found, said",
+    "count, duration, length, last, found, said",
     [
-        (100, 100, None, 60, "claims 100 frames, of which 100 were to be answered; 60 could"),
-        (100, 100, 50, 50, ""),
-        (None, 100, None, 90, ""),  # by a duration: sound may go on
-        (None, 100, None, 89, "claims 100 frames, of which 100 were to be answered; 89 could"),
-        (None, 100, 95, 60, "claims 100 frames, of which 95 were to be answered; 60 could"),
-        (None, 100, 60, 60, ""),
-        (None, None, 60, 20, ""),  # a camera
+        (100, None, 60, None, 60, "claims 100 frames, of which 100 were to be answered; 60 could"),
+        (100, None, None, 50, 50, ""),
+        (None, 10.0, 92, None, 92, ""),  # sound may go on
+        (None, 10.0, 60, 95, 60, "claims to last 10.0 s; 6.0 s could be decoded"),
+        (None, 10.0, 60, 60, 60, ""),
+        (None, 10.0, None, 60, 60, ""),  # not read to its end
+        (None, None, None, 60, 20, ""),  # a camera
     ],
 )
-def test_a_video_that_is_shorter_than_it_claims(count, expected, last, found, said):
-    reader = types.SimpleNamespace(count=count, expected=expected, fps=10)
+def test_a_video_that_is_shorter_than_it_claims(count, duration, length, last, found, said):
+    reader = types.SimpleNamespace(
+        count=count, duration=duration, length=length, seconds=lambda index: index / 10
+    )
     told = streaming.shortfall(reader, streaming.Span(0, last, 1), found)
     assert told.startswith(said) and bool(told) == bool(said)
+
+
+def test_a_recording_with_few_frames_in_its_rest_is_whole(tmp_path):
+    """Matroska has no number of frames, and the rate of its beginning."""
+    times = [*np.arange(30) / 30, *range(1, 20)]
+    frames = moving_frames(len(times), 48, 64, step=1)
+    reader = video_files.Reader(write_film(tmp_path / "a.mkv", frames, "libx264", times))
+    count = sum(1 for _ in reader.frames())
+    assert count == len(times) and reader.count is None and reader.expected > 400
+    assert streaming.shortfall(reader, streaming.EVERY_FRAME, count) == ""
 
 
 def test_key_frames_know_no_backbone_and_nothing_is_traced_twice():

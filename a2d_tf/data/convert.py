@@ -243,8 +243,7 @@ def _check_missing(source, on_error):
     if missing and on_error == "fail":
         raise InputError(
             f"{source.root}: {len(missing)} of {len(paths)} videos are missing, such as "
-            f"{', '.join(missing[:3])}; restore them, name those that you have by --videos, or "
-            "leave them out by --on_error skip"
+            f"{', '.join(missing[:3])}; restore them, or leave them out by --on_error=skip"
         )
 
 

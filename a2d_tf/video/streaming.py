@@ -271,15 +271,21 @@ def watch(
 def shortfall(reader: video_files.Reader, span: Span, count: int) -> str:
     """Describe that fewer frames were answered than the video claims to have; "" if all were.
 
-    Where a file claims a duration alone, a second or a fiftieth of it may lack: sound may go on
-    where pictures end.
+    If a file claims no number of frames, its duration counts, once it was read to its end.
     """
-    claimed = reader.expected
-    expected = span.count(claimed) if claimed else None
-    lacking = 0 if reader.count else max(reader.fps, 0.02 * (claimed or 0)) / span.every
-    if not expected or count >= expected - lacking:
+    if reader.count is None:
+        if reader.duration is None or reader.length is None:
+            return ""
+        end = reader.seconds(reader.length)
+        # Sound may go on where pictures end.
+        whole = end >= reader.duration - max(1.0, 0.02 * reader.duration)
+        if whole or (span.last is not None and span.last <= reader.length):
+            return ""
+        return f"claims to last {reader.duration:.1f} s; {end:.1f} s could be decoded"
+    expected = span.count(reader.count)
+    if not expected or count >= expected:
         return ""
     return (
-        f"claims {claimed} frames, of which {expected} were to be answered; {count} could be "
+        f"claims {reader.count} frames, of which {expected} were to be answered; {count} could be "
         "decoded"
     )
