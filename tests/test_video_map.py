@@ -46,6 +46,20 @@ def test_tubes_by_hand():
     assert video_map.area(np.array([True, False, True, False]), 4) == pytest.approx((1 + 2 / 3) / 4)
 
 
+def test_a_box_may_have_the_mean_score_of_its_track():
+    """Ranks: 7 with .8 twice, a hit in the second frame; 8 with .6, a hit in the first one."""
+    true, code = (1, ADULT_EATING, 0, 1), ADULT_EATING
+    one = video(
+        ([true], [(7, code, 40, 0.9), (8, code, 0, 0.6)]),
+        ([true], [(7, code, 0, 0.7)]),
+        ([true], []),
+    )
+    # Precision 1/2 and 2/3 at the hits, or 2/3 from either on, of three true boxes.
+    expected = 100 * (2 / 3 + 2 / 3) / 3
+    assert video_map.frame_map_of_tracks([one], A2D) == pytest.approx(expected)
+    assert video_map.frame_map_of_tracks([video(([], []))], A2D) is None
+
+
 def plain_video_map(frames_of_videos, threshold):
     """video-mAP of pairs by loops; frames are lists of (track, code, x, score)."""
     aps = []

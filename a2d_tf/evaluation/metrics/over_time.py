@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _COLUMNS = dict(
     zip((*NAMES, "tube_ap", "tube_ap50"), "HOTA DetA AssA LocA IDF1 IDP IDR AP AP50".split())
 )
-_MAPS = {"frame_map50": "frame-mAP .5"}
+_MAPS = {"frame_map50": "frame-mAP .5", "frame_map50_tracks": "of tracks"}
 _MAPS |= {"video_map20": "video-mAP .2", "video_map50": "video-mAP .5"}
 _XY = [1, 0, 3, 2]  # columns of x1, y1, x2, y2 in y1, x1, y2, x2
 
@@ -88,6 +88,7 @@ class OverTime(Metric):
         if split.detections is not None:
             joint = figures["video_map"]["joint"]
             joint["frame_map50"] = video_map.frame_map(split.detections, split.truth, split.labels)
+            joint["frame_map50_tracks"] = video_map.frame_map_of_tracks(videos, split.labels)
         with_masks = [v for v in videos if all(frame.truth.areas.all() for frame in v)]
         if with_masks:
             figures["over_time"] = metrics_of(with_masks, split.labels)

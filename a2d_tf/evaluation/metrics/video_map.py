@@ -69,7 +69,15 @@ def video_maps(
     Returns:
       {name of a threshold: the mean over the classes with truth; None where there is none}.
     """
-    sides: tuple[dict, dict] = ({}, {})  # {class: {(video, track): {frame: (score, box)}}}
+    true, found = _tubes(videos, kind, labels)
+    aps = [_aps(tubes, found.get(label, {})) for label, tubes in true.items()]
+    means = np.mean(aps, axis=0).tolist() if aps else [None] * len(THRESHOLDS)
+    return dict(zip(THRESHOLDS, means))
+
+
+def _tubes(videos, kind, labels):
+    """Return the true and the found tubes: {class: {(video, track): {frame: (score, box)}}}."""
+    sides: tuple[dict, dict] = ({}, {})
     for video, frames in enumerate(videos):
         for number, frame in enumerate(frames):
             for side, objects in zip(sides, (frame.truth, frame.found)):
@@ -78,10 +86,7 @@ def video_maps(
                         key = video, int(objects.tracks[i])
                         tube = side.setdefault(label, {}).setdefault(key, {})
                         tube[number] = scores[i], objects.boxes[i]
-    true, found = sides
-    aps = [_aps(tubes, found.get(label, {})) for label, tubes in true.items()]
-    means = np.mean(aps, axis=0).tolist() if aps else [None] * len(THRESHOLDS)
-    return dict(zip(THRESHOLDS, means))
+    return sides
 
 
 def _aps(true, found):
@@ -126,6 +131,27 @@ def frame_map(detections: Detections, truth: Truth, labels: LabelSpace) -> float
     pairs = labels.pairs[np.isin(labels.codes, truth.codes)]
     aps = detection.pair_aps(classes, detections, labels, pairs)
     return float(np.mean([*aps.values()])) if aps else None
+
+
+def frame_map_of_tracks(videos: Sequence[Iterable[Frame]], labels: LabelSpace) -> float | None:
+    """Compute the frame-mAP of the pairs at IoU .5 where a box has the mean score of its track.
+
+    Each box of a tube counts as a tube of its frame alone.
+    """
+
+    def by_frame(tubes):
+        means = {key: np.mean([score for score, _ in tube.values()]) for key, tube in tubes.items()}
+        return {
+            ((video, number), track): {number: (means[video, track], box)}
+            for (video, track), tube in tubes.items()
+            for number, (_, box) in tube.items()
+        }
+
+    true, found = _tubes(videos, "joint", labels)
+    aps = [
+        _aps(by_frame(tubes), by_frame(found.get(label, {})))[-1] for label, tubes in true.items()
+    ]
+    return float(np.mean(aps)) if aps else None
 
 
 def metrics_of(videos: Sequence[Sequence[Frame]], labels: LabelSpace) -> dict:

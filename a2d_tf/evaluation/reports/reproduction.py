@@ -50,6 +50,7 @@ _OF_FOLDS = {
     **_COMPARED,
     **{f"detection/{kind}_map": f"{kind} mAP" for kind in KINDS},
     "over_time/joint_frame_map50": "frame-mAP .5",
+    "over_time/joint_frame_map50_tracks": "frame-mAP .5 of tracks",
     **{f"over_time/joint_video_map{iou}": f"video-mAP .{iou // 10}" for iou in (20, 50)},
 }
 """Figures by their tags of `scalars`: those compared, and those of a report across folds."""
