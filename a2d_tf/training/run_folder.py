@@ -181,6 +181,16 @@ class Run:
             )
 
 
+def settings(workdir: str) -> Config:
+    """Read the settings of a run folder or of a packed model; InputError where it is neither."""
+    path = os.path.join(workdir, "flags.txt")
+    if not os.path.isfile(path):
+        raise InputError(
+            f"{workdir}: no run folder, for it has no flags.txt; name one that a2d_tf.train made"
+        )
+    return Config.read(path)
+
+
 def load(workdir: str, given: dict[str, Any] | None = None, kind: str = "last") -> Run:
     """Load the network of a run folder or of a packed model.
 
@@ -192,10 +202,7 @@ def load(workdir: str, given: dict[str, Any] | None = None, kind: str = "last") 
     Raises:
       InputError: no finished run folder, a damaged one, or a setting out of range.
     """
-    flags = os.path.join(workdir, "flags.txt")
-    if not os.path.isfile(flags):
-        raise InputError(f"{workdir}: no run folder, which has flags.txt; name one of a2d_tf.train")
-    config = Config.read(flags).with_inference(**(given or {})).checked()
+    config = settings(workdir).with_inference(**(given or {})).checked()
     labels = LabelSpace.from_json(os.path.join(workdir, "labels.json"))
     threshold = _best_threshold(workdir) if kind == "best" else None
     if config.inference.score_threshold < 0:

@@ -54,8 +54,7 @@ def resolve_config(config: Config, given: Collection[str], workdir: str | None =
         if path:
             model[f"{stream}_convention"], origin = layouts.Weights.read(path).source, path
     if run:
-        origin = os.path.join(run, "flags.txt")
-        there = Config.read(origin).model
+        origin, there = os.path.join(run, "flags.txt"), run_folder.settings(run).model
         model.update({name: getattr(there, name) for name in _CONVENTIONS})
     convention = model.get("rgb_convention", config.model.rgb_convention)
     model.update(backbones.implied_settings(convention))
