@@ -86,6 +86,7 @@ def test_anchor_sizes_are_five_levels_of_ascending_sizes():
         ("--train_proposals_before_nms=999", "--train_proposals=2000"),
         ("--train_phase=action", "--init_run"),
         ("--freeze_backbones", "--init_rgb"),
+        ("--score_threshold=nan", "--score_threshold=nan is not finite"),
         ("--train_phase=action --init_run=r --label_mode=cartesian", "no action head"),
     ],
 )

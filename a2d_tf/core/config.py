@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import math
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -391,6 +392,10 @@ class Config:
             for name, section in SECTIONS.items()
         }
         config = cls(**sections)
+        for section in sections.values():
+            for name, value in vars(section).items():
+                if isinstance(value, float) and not math.isfinite(value):  # no bound holds for NaN
+                    raise InputError(f"--{name}={value} is not finite")
         parse_anchors(config.model.anchor_sizes, "anchor_sizes")
         problem = _contradiction(config.model, config.learning)
         if problem:
