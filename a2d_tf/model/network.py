@@ -32,9 +32,9 @@ MASK_SIZE = 28
 _DEFAULT_COMPUTE = ComputeConfig()
 
 
-def _layers_computing(model, *outputs):
-    """Return the layers that compute some of a model's outputs."""
-    return tf.keras.Model(model.inputs, [model.output[name] for name in outputs]).layers
+def _layers_computing(model, tensors):
+    """Return the layers of a model that compute some of its tensors."""
+    return tf.keras.Model(model.inputs, tensors).layers
 
 
 @contextlib.contextmanager
@@ -394,15 +394,16 @@ class Network(tf.Module):
         """
         parts = self.parts()
         actor = [*self.rpn.layers, *getattr(self.mask_head, "layers", [])]
-        actor += _layers_computing(self.backbones, "actor")
-        actor += _layers_computing(self.roi_heads, "class_logits", "deltas")
+        actor += _layers_computing(self.backbones, self.backbones.output["actor"])
+        heads_of_actor = [self.roi_heads.output[name] for name in ("class_logits", "deltas")]
+        actor += _layers_computing(self.roi_heads, heads_of_actor)
         refine = getattr(parts.pop("refiner", None), "layers", [])
         for layer in refine:
             layer.trainable = phase == "refiner"
         for layer in (layer for part in parts.values() for layer in part.layers):
             layer.trainable = phase in ("joint", "actor" if layer in actor else "action")
         if freeze_backbones:
-            for layer in tf.keras.Model(self.backbones.inputs, self._maps).layers:
+            for layer in _layers_computing(self.backbones, self._maps):
                 layer.trainable = False
 
     @property
