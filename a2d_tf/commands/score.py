@@ -3,6 +3,7 @@
   python tools/score.py segmentation --truth DIR --predicted DIR --output metrics.json
   python tools/score.py detection --truth COCO.json --predicted detections.npz --output metrics.json
   python tools/score.py detection --truth COCO.json --predicted results.json --output metrics.json
+  python tools/score.py bouts --truth events.tsv --predicted LIBRARY --output metrics.json
 
 Label maps are <VID>/<frame>.png: single-channel PNGs of codes, or RGB PNGs in the colours of the
 label space. `--labels FILE.json` names a label space other than A2D's.
@@ -10,6 +11,8 @@ label space. `--labels FILE.json` names a label space other than A2D's.
 results.json is in COCO's results format, as other methods write it: a list of {"image_id",
 "category_id" (the code of a pair), "score", "bbox" or "segmentation"}. It gives the joint figures
 of the same protocol, and COCO's AP of boxes and masks.
+
+events.tsv holds the aggregated events of BORIS; their bouts are compared with those of predictions.
 
 For a model trained without the action labels of an actor: --zero_shot_actor=cat, and the full
 model's --full=FULL/detections.npz for the ratio of the two (Eq. 3).
@@ -29,10 +32,19 @@ from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.evaluation import box_data, label_maps
 from a2d_tf.evaluation import metrics as registry
 from a2d_tf.evaluation.metrics import segmentation
+from a2d_tf.video import predictions
+from a2d_tf.video.views import agreement, tables
 
-flags.DEFINE_string("truth", None, "Folder of true label maps; or COCO JSON of true boxes.")
 flags.DEFINE_string(
-    "predicted", None, "Folder of predicted label maps; or detections.npz or COCO results (*.json)."
+    "truth",
+    None,
+    "Folder of true label maps; COCO JSON of true boxes; or BORIS' aggregated events.",
+)
+flags.DEFINE_string(
+    "predicted",
+    None,
+    "Folder of predicted label maps; detections.npz or COCO results (*.json); or a prediction or "
+    "library of them.",
 )
 flags.DEFINE_string("output", None, "Metrics file (JSON, percent) to write.")
 flags.DEFINE_string("labels", None, "Label space (JSON); by default A2D's.")
@@ -101,12 +113,19 @@ def score_detection(
 def main(argv: list[str]) -> None:
     """Run the command."""
     args = flags.FLAGS
-    if len(argv) != 2 or argv[1] not in ("segmentation", "detection"):
-        raise InputError("the first word must be segmentation or detection, and the only one")
+    if len(argv) != 2 or argv[1] not in ("segmentation", "detection", "bouts"):
+        raise InputError(
+            "the first word must be segmentation, detection or bouts, and the only one"
+        )
     _, command = argv
     command_line.require([], truth=args.truth, predicted=args.predicted, output=args.output)
     if command != "detection" and (args.zero_shot_actor or args.full):
         raise InputError(f"--zero_shot_actor and --full: {command} does not use them")
+    if command == "bouts":
+        folders = predictions.folders_of([args.predicted], "predicted")
+        metrics = agreement.compare(agreement.read_boris(args.truth), tables.read(folders))
+        write_json(args.output, metrics, sort_keys=True)
+        return print(agreement.table(metrics).text())
     label_space = LabelSpace.from_json(args.labels) if args.labels else A2D
     if command == "segmentation":
         metrics = score_segmentation(args.truth, args.predicted, label_space)

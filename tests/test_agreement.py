@@ -1,0 +1,76 @@
+"""Predicted bouts beside those of BORIS' aggregated events."""
+
+import json
+
+import prediction_files
+import pytest
+from processes import complaint, run_tool
+
+HEAD = ("Observation id", "Media file name", "Subject", "Behavior", "Behavior type", "Start (s)")
+HEAD += ("Stop (s)", "Comment stop")
+
+
+def write_events(path, *rows, sep="\t"):
+    """Events (observation, media, behaviour, type, start, stop) as BORIS writes them."""
+    lines = [
+        (obs, media, "A", what, kind, start, stop, "")
+        for obs, media, what, kind, start, stop in rows
+    ]
+    path.write_text("\ufeff" + "".join(sep.join(map(str, row)) + "\r\n" for row in [HEAD, *lines]))
+    return path
+
+
+def score(folder, events, *more):
+    words = (
+        f"--truth={events}",
+        f"--predicted={folder / 'library'}",
+        f"--output={folder / 'out.json'}",
+    )
+    return run_tool("score", "bouts", *words, *more)
+
+
+@pytest.fixture
+def library(tmp_path):
+    """A prediction of `clip`: walking 0-1 s and 1.7-4, running 1-1.7 and 1-2; and two of a ball."""
+    prediction_files.write(tmp_path / "library/clip", overlay=0)
+    return tmp_path
+
+
+@pytest.mark.parametrize("media", ["C:\\videos\\clip.mp4", "player #1:/data/clip.avi", "clip"])
+def test_bouts_of_all_individuals_are_compared_by_action(library, media):
+    rows = [
+        ("day 1", media, "walking", "STATE", 0.5, 1.0),
+        ("day 1", media, "walking", "STATE", 2.0, 9.0),  # the prediction ends at 4 s
+        ("day 1", media, "running", "STATE", 0.9, 2.1),
+        ("day 1", media, "running", "POINT", 3.0, "NA"),
+        ("day 1", media, "grooming", "STATE", 3.0, 4.0),
+    ]
+    done = score(library, write_events(library / "events.tsv", *rows))
+    assert done.returncode == 0, done.stderr
+    assert "not actions of the network: grooming" in done.stdout
+    found = json.loads((library / "out.json").read_text())
+    walking = {"coded_seconds": 2.5, "predicted_seconds": 3.3, "agreed_seconds": 2.5}
+    walking |= {"f1_seconds": 100 * 5 / 5.8, "coded_bouts": 2, "predicted_bouts": 2}
+    assert found["actions"]["walking"] == pytest.approx(
+        walking | {"agreed_bouts": 2, "f1_bouts": 100}
+    )
+    running = found["actions"]["running"]  # of two individuals, where one was coded
+    assert [
+        running[f"{name}_seconds"] for name in ("coded", "predicted", "agreed")
+    ] == pytest.approx([1.2, 1.7, 1.0])
+    assert [running[f"{name}_bouts"] for name in ("coded", "predicted", "agreed")] == [1, 3, 1]
+    assert found["actions"]["rolling"]["f1_seconds"] == 0
+    assert (found["videos"], found["left_out"]) == (["clip"], ["grooming"])
+
+
+def test_what_cannot_be_compared(library):
+    path = library / "events.csv"
+    good = ("day 1", "clip.mp4", "walking", "STATE", 0.5, 1.0)
+    for rows, told in [
+        ([("day 1", "other.mp4", *good[2:])], "other"),
+        ([(*good[:2], "sniffing", *good[3:])], "sniffing"),
+        ([(*good[:5], "NA")], "line 2: Start (s) or Stop (s)"),
+        ([good, ("day 1", "second.mp4", *good[2:])], "line 3"),
+        ([], "'Observation id'"),
+    ]:
+        assert told in complaint(score(library, write_events(path, *rows, sep=",")))
