@@ -42,15 +42,15 @@ def main(argv: list[str]) -> None:
 
     host = suggestion.Host.here()
     devices.hide_gpus()
-    sizes = suggestion.sizes_of(manifest.sizes)
-    contents = gather(manifest, suggestion.canvas(sizes, suggestion.preset_for(host).pixels))
+    pixels = suggestion.preset_for(host).pixels
+    contents = gather(manifest, suggestion.canvas(manifest.sizes, pixels))
     videos = tf.constant(sorted(contents.summaries["train"].videos))
 
     def held_out(fraction):
         return int(tf.math.count_nonzero(pipeline.is_validation(videos, fraction)))
 
     suggestions = suggestion.suggest(manifest, contents, host, held_out, _MINUTES.value)
-    remarks = suggestion.notes(manifest, contents, host)
+    remarks = suggestion.notes(manifest, contents)
     minutes = f" --minutes={_MINUTES.value:g}" if _MINUTES.value else ""
     title = (
         f"Suggested by tools/suggest_config.py{minutes} for {_RECORDS.value} "
