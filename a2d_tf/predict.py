@@ -96,19 +96,6 @@ def _check_flags(argv):
     if _VIDEO.value and _VIDEOS.value:
         raise InputError("--videos is a list in place of --video; leave out either")
     packed.check_sources(_CHECKPOINT.present, **{flag.name: flag.value for flag in _SOURCES})
-    given = Config.given("inference", "compute")
-    if _SAVED_MODEL.value and given:
-        raise InputError(
-            f"--{min(given)} is fixed in a SavedModel; give it to a2d_tf.export, or use --workdir"
-        )
-    if _END.value is not None and _END.value <= _START.value:
-        raise InputError(f"--end={_END.value:g} must be beyond --start={_START.value:g}")
-    for flag in (_SAVED_MODEL, _WORKDIR):
-        if flag.value and not os.path.isdir(flag.value):
-            raise InputError(f"--{flag.name}={flag.value}: no such folder")
-    run = _SAVED_MODEL.value or ""
-    if os.path.isfile(os.path.join(run, "flags.txt")):
-        raise InputError(f"--saved_model={run}: a run folder; give --workdir={run}, or export it")
     if not _RESULTS.value or not set(_RESULTS.value) <= set(outputs.KINDS):
         raise InputError(
             f"--results={','.join(_RESULTS.value)}: give one or more of {','.join(outputs.KINDS)}"
@@ -117,9 +104,6 @@ def _check_flags(argv):
 
 def _one(load, output, kinds, linking):
     """Predict one video."""
-    source = os.path.realpath(_VIDEO.value)
-    if source in [os.path.join(os.path.realpath(output), name) for name in outputs.RESULTS]:
-        raise InputError(f"{_VIDEO.value}: would be overwritten; give another --output")
     reader = video_files.Reader(_VIDEO.value)
     span = streaming.Span.of_seconds(reader, _START.value, _END.value, _EVERY.value)
     loaded, count, stopped = outputs.predict(
@@ -133,7 +117,7 @@ def _one(load, output, kinds, linking):
     )
     if stopped:
         raise KeyboardInterrupt
-    note = streaming.shortfall(reader, span, count)
+    note = streaming.shortfall(reader, span)
     if note:
         print(f"note: {_VIDEO.value} {note}", file=sys.stderr)
 
@@ -171,12 +155,8 @@ def main(argv: list[str], predict: library.Predict = library.predict) -> int | N
     linking = tracking.Linking(_WINDOW.value, _PATIENCE.value, _MAX_TRACKS.value)
     jobs = library.plan(_VIDEO.value, _VIDEOS.value, output)
     if jobs is None:
-        if _TASK.value:
-            raise InputError("--task shares the videos of a library, but --video names one video")
-        if predict is not library.predict:
-            raise InputError(
-                f"--video={_VIDEO.value}: one video; name a folder of videos or a glob"
-            )
+        if _TASK.value or predict is not library.predict:
+            raise InputError(f"--video={_VIDEO.value}: one video; name a folder of them, or a glob")
         return _one(load, output, kinds, linking)
     request = library.Request(
         start=_START.value,

@@ -65,7 +65,7 @@ def test_command_lines_without_sense(tmp_path, words, named):
 
 def test_a_video_that_fails_is_named_with_the_flag_that_leaves_it_out(tmp_path):
     setup = unittest.mock.Mock()
-    setup.run.return_value = [("a", "", "a.mp4: cannot be decoded", False)]
+    setup.run.return_value = [("a", "", "a.mp4: cannot be decoded")]
     setup.url_of.return_value = None
     with pytest.raises(InputError, match="a.mp4: cannot be decoded; --on_error=skip"):
         workers.predict(setup, str(tmp_path), None, [], None)

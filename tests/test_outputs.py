@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from a2d_files import mask
 
+from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.segmentations import encode_mask
 from a2d_tf.video import outputs, predictions
@@ -171,7 +172,7 @@ def test_a_lost_track_rests_and_what_is_of_no_track_is_in_the_detections_alone(t
 def test_files_of_the_users_own_stay(tmp_path, name):
     (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
     (tmp_path / name).write_text("mine")
-    with pytest.raises(outputs.OutputError, match="give another --output"):
+    with pytest.raises(InputError, match="give another --output"):
         write(tmp_path, {1: []})
     assert (tmp_path / name).read_text() == "mine"
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / name]
@@ -180,7 +181,7 @@ def test_files_of_the_users_own_stay(tmp_path, name):
 def test_two_predictions_do_not_replace_each_other(tmp_path):
     one, many = str(tmp_path / "one"), str(tmp_path / "library/a")
     with outputs.opened(one, reader()) as files:
-        with pytest.raises(outputs.OutputError, match="one: another process predicts into it"):
+        with pytest.raises(InputError, match="one: another process predicts into it"):
             with outputs.opened(one, reader()):
                 pass
         files.add(frame(1), A2D)
@@ -189,7 +190,7 @@ def test_two_predictions_do_not_replace_each_other(tmp_path):
         files.add(frame(1), A2D)
         with outputs.opened(many, reader(), record={"every": 1}) as other:
             other.add(frame(1), A2D)
-    with pytest.raises(outputs.OutputError, match="a: another process has written other results"):
+    with pytest.raises(InputError, match="a: another process has written other results"):
         with outputs.opened(many, reader(), record={"every": 2}) as files:
             files.add(frame(1), A2D)
             with outputs.opened(many, reader(), record={"every": 3}) as other:
@@ -216,12 +217,12 @@ def test_an_earlier_prediction_is_replaced_and_what_a_killed_one_left_removed(tm
     assert len(list((tmp_path / "label_maps").iterdir())) == 2
 
 
-def test_a_full_disk_is_no_fault_of_the_video(tmp_path, monkeypatch):
+def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
     def full(*_):
-        raise outputs.OutputError("overlay.mp4: cannot be written (No space left on device)")
+        raise InputError("overlay.mp4: cannot be written (No space left on device)")
 
     for place in (outputs.Writer, "close"), (outputs, "write_json"):
-        with monkeypatch.context() as patched, pytest.raises(outputs.OutputError, match="No space"):
+        with monkeypatch.context() as patched, pytest.raises(InputError, match="No space"):
             patched.setattr(*place, full)
             write(tmp_path, FILM)
         assert not any(tmp_path.iterdir())

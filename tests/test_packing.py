@@ -103,7 +103,7 @@ def test_the_api_takes_its_folder_or_its_name(folder, monkeypatch, loads):
     predictor = a2d_tf.Predictor.load("tiny", score_threshold=0.35)
     assert predictor.facts["checkpoint"] == "tiny"
     assert predictor.facts["score_threshold"] == 0.35
-    with pytest.raises(InputError, match="a packed model has no other checkpoints"):
+    with pytest.raises(InputError, match="best/validation.json"):
         a2d_tf.Predictor.load(folder, checkpoint="best")
 
 

@@ -57,7 +57,9 @@ def load(folder: str) -> tuple[dict[str, Function], dict[str, Any]]:
     Raises:
       InputError: a folder that a2d_tf.export did not make, or a damaged one.
     """
-    facts = load_json(os.path.join(folder, FACTS), _KIND, "name a folder that a2d_tf.export made")
+    facts = load_json(
+        os.path.join(folder, FACTS), _KIND, "name a folder of a2d_tf.export or a2d_tf.train"
+    )
     try:
         # TensorFlow checks the weights itself, but not the graph.
         for file, digest in facts.pop("sha256").items():

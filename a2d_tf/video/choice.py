@@ -18,8 +18,7 @@ import numpy as np
 from pycocotools import mask as rle_tools
 
 from a2d_tf.annotations.tracked_video import name_of
-from a2d_tf.core.errors import shown
-from a2d_tf.core.files import check_json, load_json, number, whole
+from a2d_tf.core.files import load_json, number, whole
 from a2d_tf.video import predictions
 
 SMALL = 0.3  # margins from here on are no reason
@@ -82,18 +81,10 @@ def candidates(
 
 def _read(folder, labels):
     """Read {frame: its (track, code, box) rows}, and {(frame, track): its entry of margins}."""
-
-    def box(value):
-        check_json(value, [number(-1e6, 1e6)])
-        if len(value) != 4:
-            raise ValueError(f"{shown(value)} is no box x, y, width, height")
-
-    known_code = predictions.code_of(labels)
-    row_kind = {"frame": whole(), "category_id": known_code, "bbox": box}
-    answer_kind = {
-        **{"image_id": whole(), "track_id": whole(), "category_id": known_code},
-        **{"runner_up": known_code, "margin": number(0, 1)},
-    }
+    code = whole(0, labels.max_code)
+    row_kind = {"frame": whole(), "category_id": code, "bbox": [float]}
+    answer_kind = {"image_id": whole(), "track_id": whole(), "category_id": code}
+    answer_kind |= {"runner_up": code, "margin": number(0, 1)}
     rows: dict[int, list[tuple[int, int, list[float]]]] = collections.defaultdict(list)
     for fields in predictions.read_tracks(folder, {"track_id": whole(), "frames": [row_kind]}):
         for row in fields["frames"]:

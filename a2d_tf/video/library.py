@@ -21,6 +21,7 @@ import os
 import pathlib
 import sys
 from collections.abc import Callable, Sequence
+from itertools import filterfalse
 from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
@@ -33,7 +34,6 @@ from a2d_tf.core.files import (
     is_file_name,
     load_json,
     no_formulas,
-    read_text,
     write_csv,
 )
 from a2d_tf.core.workers import ALONE, Task, stop_at_once
@@ -131,15 +131,16 @@ def _entries(folder):
 def _found(place, paths):
     """(videos, single images) among some paths, in order; what was predicted is neither."""
     # A pattern may reach into the predictions of an earlier call.
-    paths = [path for path in paths if not _is_predicted(path)]
+    paths = list(filterfalse(_is_predicted, paths))
     videos, images = _files(place, paths)
     return sorted([*videos, *filter(_holds_images, paths)]), images
 
 
 def _files(place, paths):
     """(video files, images) among some paths; InputError where there are both."""
+    paths = sorted(paths)
     videos, images = (
-        sorted(path for path in paths if _is_a(path, suffixes))
+        [path for path in paths if _is_a(path, suffixes)]
         for suffixes in (VIDEOS, video_files.IMAGES)
     )
     if images and videos:
@@ -158,10 +159,9 @@ def _is_a(path, suffixes):
 
 def _holds_images(path):
     """Whether it is a folder that holds images, and no prediction; InputError if videos too."""
-    if not os.path.isdir(path) or os.path.exists(os.path.join(path, RECORD)):
+    if not os.path.isdir(path):
         return False
-    entries = [entry for entry in _entries(path) if not _is_predicted(entry)]
-    return bool(_files(path, entries)[1])
+    return bool(_files(path, filterfalse(_is_predicted, _entries(path)))[1])
 
 
 def _is_predicted(path):
@@ -169,29 +169,19 @@ def _is_predicted(path):
     folder, name = os.path.split(path)
     if os.path.basename(folder) == KINDS["label_maps"]:
         folder, name = os.path.split(folder)
-    marks = [RECORD, *[VIDEO] * (name in RESULTS)]
-    return any(os.path.exists(os.path.join(folder, mark)) for mark in marks)
+    return name in RESULTS and os.path.exists(os.path.join(folder, VIDEO))
 
 
 def _listed(file):
     """The videos of a list."""
-    try:
-        lines = [line.strip() for line in read_text(file).splitlines()]
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"--videos={file}: not a readable text file ({reason})") from error
     paths = []
-    for number, line in enumerate(lines, 1):
-        if not line:
-            continue
+    text = pathlib.Path(file).read_bytes().decode("utf-8-sig", "replace")  # it may be a video
+    for line in filter(None, map(str.strip, text.splitlines())):
         places = [line, os.path.join(os.path.dirname(file), line)]
-        path = next((place for place in places if os.path.exists(place)), None)
+        path = next((place for place in places if os.path.exists(place)), "")
         if not path or _is_a(path, video_files.IMAGES):
-            problem = "an image; name its folder" if path else "no such file or folder"
-            raise InputError(f"{file}, line {number}: {shown(line)}: {problem}")
+            raise InputError(f"--videos={file}: {shown(line)} is no video file or folder of images")
         paths.append(path)
-    if not paths:
-        raise InputError(f"--videos={file}: names no video; give one a line")
     return paths
 
 
@@ -205,17 +195,14 @@ def _check_names(jobs):
     """Raise InputError where two predictions would have one place, or one no place."""
     seen: dict[str, str] = {}
     for job in jobs:
-        name, before = shown(job.name), seen.setdefault(job.name, job.path)
-        source, place = (os.path.join(os.path.realpath(x), "") for x in (job.path, job.output))
-        problem = None
-        if not is_file_name(job.name) or job.name in OWN_FILES or job.name.startswith("."):
-            problem = f"{name} cannot be the name of its results; rename it"
-        elif before is not job.path:
-            problem = f"is named {name}, as {before} is, and so are its results; rename one of them"
-        elif source.startswith(place):
-            problem = "would be overwritten; give another --output"
-        if problem:
-            raise InputError(f"{job.path}: {problem}")
+        before = seen.setdefault(job.name, job.path)
+        is_name = is_file_name(job.name) and job.name not in OWN_FILES and job.name[0] != "."
+        if not is_name or before is not job.path:
+            others = "" if before is job.path else f", as {before} is"
+            raise InputError(
+                f"{job.path}: is named {shown(job.name)}{others}, which cannot be the name of its "
+                "results; rename it"
+            )
 
 
 def model(path: str) -> dict[str, str]:
@@ -286,12 +273,10 @@ class Request:
 
         Raises:
           InputError: its place is taken: by a prediction that is not the wanted one, with the field
-            that differs, or by something else.
+            that differs, or by other files.
         """
         place = job.output
-        if os.path.lexists(place) and not os.path.isdir(place):
-            raise InputError(f"{place}: not a folder; remove it, or give another --output")
-        there = set(os.listdir(place)) if os.path.isdir(place) else set()
+        there = set(os.listdir(place)) if os.path.lexists(place) else set()
         if all(name.startswith(".") for name in there):
             return False
         try:
@@ -370,7 +355,7 @@ def predict_video(
         return ""
     reader = video_files.Reader(job.path)
     span = streaming.Span.of_seconds(reader, request.start, request.end, request.every)
-    _, count, _ = outputs.predict(
+    outputs.predict(
         load,
         reader,
         job.output,
@@ -380,7 +365,7 @@ def predict_video(
         progress=progress,
         linking=request.linking,
     )
-    return streaming.shortfall(reader, span, count)
+    return streaming.shortfall(reader, span)
 
 
 def predict(
@@ -404,7 +389,7 @@ def predict(
       {name of a video that failed: why}.
 
     Raises:
-      InputError: a video failed (with 'fail'), or nothing can be written.
+      InputError: a video failed (with 'fail').
       KeyboardInterrupt: a signal ended it.
     """
     failures: dict[str, str] = {}
@@ -416,8 +401,6 @@ def predict(
                 try:
                     note = predict_video(lambda: predictor, job, request, job.name)
                     note = note and f"note: {job.path} {note}"
-                except outputs.OutputError:
-                    raise
                 except Exception as error:
                     failures[job.name] = reason(job, error)
                     if on_error == "fail":
@@ -474,7 +457,7 @@ def conclude(
     lost = {name: failed[key] for name, key in zip(missing, no_formulas(missing))}
     folders = [pathlib.Path(job.output) for job in whole]
     for name in OWN_FILES:  # those of an earlier call
-        _remove(place(name))
+        pathlib.Path(output, name).unlink(missing_ok=True)
     if "summary" in request.kinds:
         rows = [(*tables.VIDEO, *outputs.COLUMNS)]
         for folder in folders:
@@ -487,7 +470,7 @@ def conclude(
     if "page" in request.kinds:
         pages.write_library_page(output, folders, lost)
     for path in waiting:
-        _remove(path)
+        pathlib.Path(path).unlink(missing_ok=True)
     with hidden_folder(output, outputs.HIDDEN):  # which removes what killed processes left
         pass
     return True
@@ -499,14 +482,9 @@ def _rows(path):
         return list(csv.reader(file))[1:]
 
 
-def _remove(path):
-    with contextlib.suppress(FileNotFoundError):  # it was not there, or another task was faster
-        os.remove(path)
-
-
 def _write_failures(path, failures):
     """Write the CSV of the videos that failed; there is none where none did."""
     if failures:
         write_csv(path, [("video", "reason"), *failures.items()])
     else:
-        _remove(path)
+        pathlib.Path(path).unlink(missing_ok=True)

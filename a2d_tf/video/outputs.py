@@ -26,7 +26,7 @@ from a2d_tf.evaluation import box_data
 from a2d_tf.ops import visualize
 from a2d_tf.video import streaming
 from a2d_tf.video.predictions import KINDS, RECORD, RESULTS, VIDEO, read_facts
-from a2d_tf.video.video_files import OutputError, Reader, Writer
+from a2d_tf.video.video_files import Reader, Writer
 from a2d_tf.video.views import pages
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def opened(
         then appears whole or not at all, and whatever was there is replaced.
 
     Raises:
-      OutputError: the folder cannot be written, or holds files of these names that are no
+      InputError: the folder cannot be written, or holds files of these names that are no
         prediction's.
     """
     parent = folder if record is None else os.path.dirname(folder)
@@ -140,7 +140,7 @@ def opened(
         os.makedirs(parent, exist_ok=True)
         with hidden_folder(parent, HIDDEN) as (hidden, alone):
             if record is None and not alone:
-                raise OutputError(
+                raise InputError(
                     f"--output={folder}: another process predicts into it; give another --output"
                 )
             before = _mark(folder)
@@ -155,13 +155,13 @@ def opened(
             else:
                 write_json(os.path.join(new, RECORD), {**record, "frames": files.frames})
                 if _mark(folder) not in (before, _mark(new)):
-                    raise OutputError(
+                    raise InputError(
                         f"{folder}: another process has written other results there meanwhile; "
                         "give another --output"
                     )
                 replace_folder(new, folder, os.path.join(hidden, "old"))
     except OSError as error:
-        raise OutputError(f"--output={folder}: cannot be written ({error})") from error
+        raise InputError(f"--output={folder}: cannot be written ({error})") from error
 
 
 def _mark(folder):
@@ -185,14 +185,14 @@ def _move_files(new, folder):
 
 
 def _check_place(folder):
-    """Raise OutputError where a prediction would replace something else in its folder."""
+    """Raise InputError where a prediction would replace something else in its folder."""
     there = [name for name in RESULTS if os.path.lexists(os.path.join(folder, name))]
     try:
         if there:
             read_facts(folder)
     except InputError as error:
         place = os.path.join(folder, there[0])
-        raise OutputError(
+        raise InputError(
             f"{place}: not a prediction's own ({error}); remove it, or give another --output"
         ) from error
 
@@ -309,10 +309,7 @@ class Outputs:
                 self._video.close()
             self._lose(dict.fromkeys(list(self._tracks), True))
         if kind is None and self._labels:
-            try:
-                self._describe(self._labels)
-            except InputError as error:
-                raise OutputError(str(error)) from error
+            self._describe(self._labels)
 
 
 def _drawn(frame, labels):

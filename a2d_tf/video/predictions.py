@@ -45,11 +45,7 @@ _FACTS = {
     "labels": LabelSpace.from_fields,
     "boxes_alone?": bool,
 }
-_DETECTION = {
-    "image_id": whole(),
-    "track_id": whole(),
-    "segmentation": {"size": [whole()], "counts": str},
-}
+_DETECTION = {"image_id": whole(), "track_id": whole(), "segmentation": {"counts": str}}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,17 +124,6 @@ def folders_of(paths: Iterable[str], flag: str) -> list[pathlib.Path]:
     return found
 
 
-def code_of(labels: LabelSpace) -> Callable[[Any], None]:
-    """Return a kind for `check_json`: codes of the pairs of actor and action."""
-
-    def check(value):
-        whole()(value)
-        if not labels.knows(value):
-            raise ValueError(f"{shown(value)} names no actor and action")
-
-    return check
-
-
 def read_tracks(
     folder: str | os.PathLike, kind: Any, hook: Callable[[dict], Any] | None = None
 ) -> list[dict]:
@@ -177,13 +162,10 @@ def _masks(path, height, width):
 
     def take(entry):
         check_json(entry, _DETECTION)
-        rle = entry["segmentation"]
-        if rle["size"] != [height, width]:
-            raise ValueError(
-                f"segmentation.size: {rle['size']} is not the video's {[height, width]}"
-            )
-        runs = runs_of(rle["counts"], height * width)
-        masks[entry["image_id"], entry["track_id"]] = rle if any(runs[1::2]) else None
+        counts = entry["segmentation"]["counts"]
+        rle = {"size": [height, width], "counts": counts}
+        filled = any(runs_of(counts, height * width)[1::2])
+        masks[entry["image_id"], entry["track_id"]] = rle if filled else None
 
     load_json(path, [take], _REMEDY)
     return masks
@@ -191,24 +173,19 @@ def _masks(path, height, width):
 
 def _shapes(folder, facts, min_score):
     """{(track, actor): its shapes, in order of time}; arguments as of `read`."""
-    labels, path = facts.labels, pathlib.Path(folder, KINDS["detections"])
-    row_kind = {"frame": whole(), "category_id": code_of(labels), "score": number(0, 1)}
+    labels = facts.labels
+    code = whole(0, labels.max_code)
+    row_kind = {"frame": whole(), "category_id": code, "score": number(0, 1)}
     kind = {"track_id": whole(), "mean_score": number(0, 1), "frames": [row_kind]}
-    masks = _masks(path, *facts.size)
+    masks = _masks(os.path.join(folder, KINDS["detections"]), *facts.size)
     shapes: dict[tuple[int, str], list[Shape]] = collections.defaultdict(list)
     for track in read_tracks(folder, kind):
         identity = track["track_id"]
         for row in track["frames"] if track["mean_score"] >= min_score else ():
-            frame = row["frame"]
-            if (frame, identity) not in masks:
-                raise InputError(
-                    f"{path}: no entry for track {identity} in frame {frame}, as in tracks.json; "
-                    f"{_REMEDY}"
-                )
             actor, action = labels.split(row["category_id"])
-            mask = masks[frame, identity]
+            mask = masks[row["frame"], identity]
             if mask:
-                shape = Shape(frame, labels.actions[action - 1], mask, score=row["score"])
+                shape = Shape(row["frame"], labels.actions[action - 1], mask, score=row["score"])
                 shapes[identity, labels.actors[actor - 1]].append(shape)
     return shapes
 
@@ -236,9 +213,6 @@ def read(
             f"{os.path.join(folder, VIDEO)}: name: {shown(source)} is no file's; give it by --video"
         )
     shapes = _shapes(folder, facts, min_score)
-    if lost := {shape.frame for own in shapes.values() for shape in own} - {*numbers}:
-        name = f"{KINDS['label_maps']}/{min(lost):05}.png"
-        raise InputError(f"{os.path.join(folder, name)}: missing; {_REMEDY}, or copy all of it")
     actions: dict[str, list[str]] = collections.defaultdict(list)
     for actor, action in labels.pairs.tolist():
         actions[labels.actors[actor]].append(labels.actions[action])

@@ -121,15 +121,18 @@ class Predictor:
         folder = os.path.normpath(path)
         if not os.path.isdir(folder) and folder in packed.names():
             folder = packed.find(folder)
-        if packed.is_packed(folder) and checkpoint != "last":
-            raise InputError(f"{folder}: a packed model has no other checkpoints")
-        if not os.path.isfile(os.path.join(folder, "a2d_tf.json")):
+        if os.path.isfile(os.path.join(folder, "flags.txt")):
             from a2d_tf.training import run_folder
 
             return cls.from_run(run_folder.load(folder, settings, checkpoint))
+        predictor = cls.from_saved_model(folder)
         if settings or checkpoint != "last":
-            raise InputError(f"{folder}: a SavedModel takes no settings; load its run folder")
-        return cls.from_saved_model(folder)
+            given = ", ".join(settings) or "checkpoint"
+            raise InputError(
+                f"{folder}: a SavedModel takes no settings ({given}); give them to a2d_tf.export, "
+                "or name its run folder"
+            )
+        return predictor
 
     @classmethod
     def from_run(cls, run: Run) -> Predictor:
@@ -175,15 +178,12 @@ class Predictor:
           a VideoFrame for each answered frame, in order.
 
         Raises:
-          InputError: a video or a frame that cannot be read, a time that is not finite, `every`
-            or `window` below 1, or a `max_tracks` that does not fit the labels.
+          InputError: a video or a frame that cannot be read, or a `max_tracks` that does not fit
+            the labels.
         """
-        options = tracking.Linking(**linking)
-        if every < 1 or options.window < 1:
-            raise InputError(f"every={every}, window={options.window}: both are 1 or more")
         reader = video_files.Reader(path)
         span = streaming.Span.of_seconds(reader, start, end, every)
-        yield from streaming.watch(self, reader, span, options)
+        yield from streaming.watch(self, reader, span, tracking.Linking(**linking))
 
     def frame(self, rgb: np.ndarray, flow: np.ndarray) -> Features:
         """Compute the backbones' features of a frame.
@@ -236,9 +236,7 @@ def load(
     from a2d_tf.core import devices
 
     prepared = devices.prepare(device)
-    if source == "saved_model":
-        predictor = Predictor.from_saved_model(os.path.normpath(path))
-    elif source == "init_rgb":
+    if source == "init_rgb":
         from a2d_tf.training import run_start
 
         predictor = Predictor.from_run(run_start.untrained(path, settings))

@@ -10,14 +10,12 @@ import collections
 import contextlib
 import dataclasses
 import itertools
-import math
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from a2d_tf.core import devices
-from a2d_tf.core.errors import InputError
 from a2d_tf.core.workers import in_threads
 from a2d_tf.data.flow import Flow, fit, resize_frame
 from a2d_tf.ops import tracking
@@ -80,14 +78,7 @@ class Span:
     def of_seconds(
         cls, reader: video_files.Reader, start: float, end: float | None, every: int = 1
     ) -> Span:
-        """Return the span of the frames that begin in [start, end), seconds.
-
-        Raises:
-          InputError: a time that is not finite.
-        """
-        for name, seconds in (("start", start), ("end", end)):
-            if seconds is not None and not math.isfinite(seconds * reader.fps):
-                raise InputError(f"--{name}={seconds:g}: no time in a video; give seconds")
+        """Return the span of the frames that begin in [start, end), seconds."""
         last = None if end is None else reader.index(end)  # the later first: one search serves both
         return cls(reader.index(start), last, every)
 
@@ -268,24 +259,18 @@ def watch(
     yield from _ahead(followed())
 
 
-def shortfall(reader: video_files.Reader, span: Span, count: int) -> str:
-    """Describe that fewer frames were answered than the video claims to have; "" if all were.
+def shortfall(reader: video_files.Reader, span: Span) -> str:
+    """Describe that a video ended before its claimed end and that of the span; "" if it did not.
 
-    If a file claims no number of frames, its duration counts, once it was read to its end.
+    If a file claims no number of frames, its duration counts.
     """
-    if reader.count is None:
-        if reader.duration is None or reader.length is None:
-            return ""
-        end = reader.seconds(reader.length)
-        # Sound may go on where pictures end.
-        whole = end >= reader.duration - max(1.0, 0.02 * reader.duration)
-        if whole or (span.last is not None and span.last <= reader.length):
-            return ""
-        return f"claims to last {reader.duration:.1f} s; {end:.1f} s could be decoded"
-    expected = span.count(reader.count)
-    if not expected or count >= expected:
+    length = reader.length
+    if length is None or (span.last is not None and span.last <= length):
         return ""
-    return (
-        f"claims {reader.count} frames, of which {expected} were to be answered; {count} could be "
-        "decoded"
-    )
+    found, claimed, unit, slack = float(length), float(reader.count or 0), "frames", 0.0
+    if reader.count is None:
+        found, claimed, unit = reader.seconds(length), reader.duration or 0.0, "seconds"
+        slack = max(1.0, 0.02 * claimed)  # sound may go on where pictures end
+    if found >= claimed - slack:
+        return ""
+    return f"claims {claimed:.0f} {unit}, of which {found:.0f} could be decoded"

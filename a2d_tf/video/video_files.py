@@ -20,19 +20,15 @@ import cv2
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from a2d_tf.core.errors import InputError, check_size
+from a2d_tf.core.errors import InputError
 from a2d_tf.data import decoder, frames
 
 IMAGES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 _REMEDY = "re-encode it"
-_CODECS = {  # encoders by preference, and their options
-    # A key frame in two seconds or so, for quick jumps. Frames are sent in the order in which they
-    # are shown, so that all players agree on their times.
-    # x264's macroblock tree chooses quantisers by floating-point approximations, which differ
-    # between processors; without it a film is the same everywhere.
-    "libx264": {"preset": "veryfast", "crf": "20", "g": "50", "bf": "0", "mbtree": "0"},
-    "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8", "crf": "30", "b": "0", "g": "50"},
-}
+# A key frame in two seconds or so, for quick jumps. Frames are sent in the order in which they are
+# shown, so that all players agree on their times. x264's macroblock tree chooses quantisers by
+# floating-point approximations, which differ between processors.
+_X264 = {"preset": "veryfast", "crf": "20", "g": "50", "bf": "0", "mbtree": "0"}
 _TICKS = 90_000  # a second; the usual rates are whole numbers of them
 _LONGEST = _TICKS * 18_000  # between two frames: mp4 counts ticks in 32 bits, PyAV in 31
 _BT601 = 6  # FFmpeg's AVCOL_SPC_SMPTE170M
@@ -58,8 +54,8 @@ class Reader:
       images: names of the images of a folder; None for another source.
 
     Raises:
-      InputError: no such file or camera, not one frame in it, a frame that is too large, or an
-        image that is unreadable or of another size.
+      InputError: no such file or camera, not one frame in it, or an image that is unreadable or
+        of another size.
     """
 
     def __init__(self, path: str | os.PathLike[str]):
@@ -76,6 +72,7 @@ class Reader:
         self._is_camera = False
         remedy = _REMEDY
         if self._path.is_dir():
+            remedy = f"give a folder of images ({', '.join(IMAGES)}), or a glob: '{path}/**'"
             self._frames = self._fitted(self._images())
         elif self._path.exists():
             self._times = array.array("d")
@@ -83,7 +80,7 @@ class Reader:
         elif str(path).isdigit():
             self._times, self._is_camera = array.array("d"), True
             remedy = "give the index of a camera that works and is not in use, or a file"
-            self._frames = self._fitted(self._camera(int(str(path)), remedy))
+            self._frames = self._fitted(self._camera(int(str(path))))
         else:
             raise InputError(
                 f"{path}: no such video; --video names a file, a folder of images or a camera (0)"
@@ -163,16 +160,12 @@ class Reader:
                 self._times.append(last.seconds + last.duration)
                 yield index, last.rgb
 
-    def _camera(self, number, remedy):
+    def _camera(self, number):
         capture, start = cv2.VideoCapture(number), None
         try:
-            if not capture.isOpened():
-                raise InputError(f"{number}: cannot be decoded (no such camera); {remedy}")
-            height, width = map(capture.get, (cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_WIDTH))
-            check_size(str(number), int(height), int(width), remedy)
             self.fps = decoder.stated_rate(capture.get(cv2.CAP_PROP_FPS))
             for index in itertools.count():
-                if not capture.grab():  # unplugged
+                if not capture.grab():  # unplugged, or no such camera
                     return
                 # By the clock: frames are dropped where the network is slower than the camera.
                 now = time.monotonic()
@@ -202,11 +195,6 @@ class Reader:
 
     def _images(self):
         paths = sorted(frames.files(self._path, IMAGES), key=_by_number)
-        if not paths:
-            raise InputError(
-                f"{self._path}: no image in this folder ({', '.join(IMAGES)}); for videos in its "
-                f"subfolders give --video='{self._path}/**'"
-            )
         self.count = self.length = len(paths)
         self.images = tuple(path.name for path in paths)
         for index, path in enumerate(paths):
@@ -224,10 +212,7 @@ class Reader:
 
 def _retrieve(capture):
     """The frame that a camera has grabbed, RGB uint8 [H, W, 3]; None where it cannot be decoded."""
-    try:
-        decoded, frame = capture.retrieve()
-    except cv2.error:
-        return None
+    decoded, frame = capture.retrieve()
     return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB) if decoded else None
 
 
@@ -237,15 +222,10 @@ def _by_number(path):
     return [int(part) if place % 2 else part for place, part in enumerate(parts)]
 
 
-class OutputError(InputError):
-    """The results cannot be written, whatever the video."""
-
-
 class Writer:
     """Writer of H.264 in mp4, which plays everywhere; playable once `close` was called.
 
-    Where FFmpeg has no x264, it is VP9, which browsers play. Both take even sides only: the last
-    row or column of an odd frame is repeated.
+    x264 takes even sides only: the last row or column of an odd frame is repeated.
 
     Args:
       path: of the file, whatever its suffix.
@@ -253,8 +233,8 @@ class Writer:
       size: (height, width) of the frames.
 
     Raises:
-      OutputError: FFmpeg has neither encoder, or cannot write there, which shows with the frames.
-      InputError: the frames are too large for the encoder, which shows with them too.
+      InputError: the file cannot be written, or the frames are too large for the encoder; both
+        show with the frames.
     """
 
     def __init__(self, path: str | os.PathLike[str], fps: float, size: tuple[int, int]):
@@ -263,14 +243,11 @@ class Writer:
         self._start: float | None = None
         self._converter = VideoReformatter()  # one a frame would build its tables again
         self._pts, self._duration = -1, min(round(_TICKS / fps), _LONGEST)
-        name = next(filter(_has, _CODECS), None)
-        if name is None:
-            raise OutputError(f"{path}: FFmpeg lacks {' and '.join(_CODECS)}; install av by pip")
         # The index in front, so that a browser need not fetch the file to its end.
         options = {"movflags": "+faststart"}
         self._file = av.open(os.path.abspath(path), "w", format="mp4", options=options)
         rate = Fraction(max(fps, 1)).limit_denominator(1001)
-        self._stream: Any = self._file.add_stream(name, rate, _CODECS[name])
+        self._stream: Any = self._file.add_stream("libx264", rate, _X264)
         context = self._stream.codec_context
         context.height, context.width = height + self._padding[0], width + self._padding[1]
         context.pix_fmt, context.time_base = "yuv420p", Fraction(1, _TICKS)
@@ -298,10 +275,8 @@ class Writer:
         self._mux(picture)
 
     def _mux(self, picture):
-        packets = None
         try:
-            packets = self._stream.encode(picture)
-            for packet in packets:
+            for packet in self._stream.encode(picture):
                 packet.duration = self._duration
                 self._file.mux(packet)
             if picture is None:
@@ -310,23 +285,13 @@ class Writer:
             self._pts = -1  # to write on would crash FFmpeg, or fail again
             with contextlib.suppress(av.FFmpegError):
                 self._file.close()
-            if packets is None:  # x264 takes sides of 16384 pixels at most
-                size = "{}x{}".format(*self._size)
-                raise InputError(
-                    f"{os.path.basename(self._path)}: frames of {size} pixels cannot be encoded "
-                    f"({error.strerror}); leave 'overlay' and 'page' out of --results"
-                ) from error
-            raise OutputError(f"{self._path}: cannot be written ({error.strerror})") from error
+            size = "{}x{}".format(*self._size)  # x264 takes sides of 16384 pixels at most
+            raise InputError(
+                f"{self._path}: frames of {size} pixels cannot be written ({error.strerror}); free "
+                "some space, or leave 'overlay' and 'page' out of --results"
+            ) from error
 
     def close(self) -> None:
         """Finish the file."""
         if self._pts >= 0:
             self._mux(None)
-
-
-def _has(codec):
-    """Whether FFmpeg has an encoder."""
-    try:
-        return bool(av.codec.Codec(codec, "w"))
-    except av.codec.codec.UnknownCodecError:
-        return False

@@ -217,11 +217,9 @@ def predict(
     results = setup.run(functools.partial(_predict, setup, load, request), jobs, output)
     fetch_small(setup, output)
     failures = {}
-    for name, note, problem, ends in sorted(results):
+    for name, note, problem in sorted(results):
         if note:
             print(f"note: {note}")
-        if ends:
-            raise InputError(problem)
         if problem and on_error == "fail":
             raise InputError(problem + library.SKIPPING)
         if problem:
@@ -250,7 +248,7 @@ def publish_library(setup: Setup, output: str) -> None:
             files.delete([there])
 
 
-def _predict(setup, load, request, job) -> tuple[str, str, str, bool]:
+def _predict(setup, load, request, job) -> tuple[str, str, str]:
     """In a worker: predict a video, by copies where the video or its place is a URL."""
     video, place = setup.url_of(job.path), setup.url_of(job.output)
     shown = video or job.path
@@ -265,10 +263,9 @@ def _predict(setup, load, request, job) -> tuple[str, str, str, bool]:
                 # The record last: with it they count as finished.
                 files.delete(entry.path for entry in files.listing(place)[1].values())
                 files.put(copy.output, place, last=outputs.RECORD)
-            return job.name, note and f"{shown} {note}", "", False
+            return job.name, note and f"{shown} {note}", ""
         except Exception as error:  # the others go on
-            why = library.reason(copy, error).replace(path, shown)
-            return job.name, "", why, isinstance(error, outputs.OutputError)
+            return job.name, "", library.reason(copy, error).replace(path, shown)
 
 
 def _predictor(setup, load, request):
