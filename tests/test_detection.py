@@ -258,7 +258,7 @@ BOX = {"image_id": 7, "category_id": 22, "bbox": [1, 2, 3, 4]}
         ([{**IMAGE, "id": []}], [], r"images\[0\]\.id"),
         ([{**IMAGE, "file_name": "v.jpg"}], [], r"images\[0\]\.file_name"),
         ([IMAGE, {**IMAGE, "file_name": "w/1.png"}], [], r"images\[1\]\.id"),
-        ([IMAGE, {**IMAGE, "id": 8}], [], "lists v/00001 twice"),
+        ([IMAGE, {**IMAGE, "id": 8}], [], "'v/00001' is twice there"),
         ([IMAGE], [{**BOX, "bbox": [1, 2, 3]}], r"annotations\[0\]\.bbox"),
         ([IMAGE], [{**BOX, "bbox": [1, 2, -3, 4]}], r"annotations\[0\]\.bbox"),
         ([IMAGE], [{**BOX, "image_id": 9}], r"annotations\[0\]\.image_id: 9"),

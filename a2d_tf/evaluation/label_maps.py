@@ -46,19 +46,16 @@ def read_label_map(path: str | os.PathLike, label_space: LabelSpace) -> np.ndarr
       Codes uint8 or uint16 [H, W].
 
     Raises:
-      InputError: the file is missing, no whole PNG, larger than MAX_PIXELS, or has a colour that
-        the label space does not know.
+      InputError: no whole PNG, larger than MAX_PIXELS, or a colour that the label space does not
+        know.
+      OSError: the file cannot be read.
     """
     path = os.fspath(path)
-    try:
-        data = pathlib.Path(path).read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    image, indices = frames.decode_png(data, path, "write the file again")
+    image, indices = frames.decode_png(
+        pathlib.Path(path).read_bytes(), path, "write the file again"
+    )
     if image.ndim == 2:
         return image
-    if image.dtype != np.uint8:
-        raise InputError(f"{path}: colours must have 8 bits a channel")
     if image.shape[2] == 3:
         image = cv2.cvtColor(image, cv2.COLOR_BGR2BGRA)
     colours, place = np.unique(image.view("<u4")[..., 0] & 0xFFFFFF, return_inverse=True)

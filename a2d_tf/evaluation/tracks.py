@@ -40,7 +40,7 @@ class Objects:
     Attributes:
       tracks: int64 [N], identities in the video.
       codes: int64 [N], pairs of actor and action.
-      masks: N COCO RLEs of the frame's size, none of them empty; not of objects with boxes alone.
+      masks: list of N COCO RLEs of the frame's size; empty ones of objects with boxes alone.
       scores: float64 [N]; of truth all 1.
       boxes: float [N, 4], x1, y1, x2, y2; for video-mAP alone.
       pair_scores: float [N, |X|, |Y|], the score of each valid pair, 0 of the others, where known.
@@ -48,15 +48,10 @@ class Objects:
 
     tracks: np.ndarray
     codes: np.ndarray
-    masks: Sequence[dict]
+    masks: list[dict]
     scores: np.ndarray
     boxes: np.ndarray = None  # type: ignore[assignment]
     pair_scores: np.ndarray | None = None
-
-    @functools.cached_property
-    def areas(self) -> np.ndarray:
-        """The pixels of each mask: int64 [N]."""
-        return np.asarray(rle_tools.area(list(self.masks)), np.int64)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,16 +62,10 @@ class Frame:
     found: Objects
 
     @functools.cached_property
-    def overlaps(self) -> np.ndarray:
-        """The pixels of each intersection: int64 [N, M]."""
-        pairs = [[mask, other] for mask in self.truth.masks for other in self.found.masks]
-        areas = rle_tools.area([rle_tools.merge(pair, intersect=True) for pair in pairs])
-        return np.array(areas, np.int64).reshape(len(self.truth.masks), len(self.found.masks))
-
-    @functools.cached_property
     def iou(self) -> np.ndarray:
         """The intersection over union of each pair of masks: float64 [N, M]."""
-        return self.overlaps / (self.truth.areas[:, None] + self.found.areas - self.overlaps)
+        sides = self.truth.masks, self.found.masks
+        return np.reshape(rle_tools.iou(*sides, [0] * len(sides[1])), [*map(len, sides)])
 
 
 class Match(NamedTuple):

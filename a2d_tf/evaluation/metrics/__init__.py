@@ -106,7 +106,7 @@ class Metric:
 
     def result(self) -> dict:
         """Return the metric's part of `metrics.json`; empty where there is nothing to score."""
-        raise NotImplementedError
+        return {}
 
     @classmethod
     def rows(cls, metrics: dict) -> list[Table]:

@@ -72,38 +72,34 @@ def metrics_of(results: Results, truth: Truth) -> dict[str, dict[str, float | No
     """
     if not len(truth.codes):
         return {}
-    categories, figures = np.unique(truth.codes).tolist(), {}
+    categories, figures = [{"id": code} for code in np.unique(truth.codes).tolist()], {}
 
     def indexed(instances, **changes):
+        coco = COCO()
         # Ids of frames from 1 on.
-        content = dataclasses.replace(instances, image_ids=[], **changes).coco()
-        return index(**content, categories=categories)
+        coco.dataset = dataclasses.replace(instances, image_ids=[], **changes).coco()
+        coco.dataset["categories"] = categories
+        with contextlib.redirect_stdout(io.StringIO()):
+            coco.createIndex()
+        return coco
 
     true, boxes = indexed(truth), indexed(results, masks=None)
-    figures["box"] = precisions(COCOeval(true, boxes, "bbox"), _SIZES)
+    figures["box"] = _precisions(COCOeval(true, boxes, "bbox"))
     alone = np.array([mask is None for mask in truth.masks or ()], bool)
     if truth.masks is not None and results.masks is not None and not alone.all():
         masks = COCOeval(true, indexed(results), "segm")
         complete = np.setdiff1d(np.arange(len(truth.frames)), truth.box_frame[alone])
         masks.params.imgIds = (complete + 1).tolist()
         if np.isin(truth.box_frame, complete).any():
-            figures["mask"] = precisions(masks, _SIZES)
+            figures["mask"] = _precisions(masks)
     return figures
 
 
-def precisions(evaluation: COCOeval, sizes: dict[str, list[float]]) -> dict[str, float | None]:
-    """Run an evaluation of pycocotools, and use it up: AP in percent, the mean over the classes.
-
-    Args:
-      evaluation: with truth in one class at least; classes without truth do not count.
-      sizes: {"all", or name of a size: [least, largest area]}; "all" first.
-
-    Returns:
-      {"ap", "ap50", "ap75"} of all, and {"ap_<name>"} of each size, None where it has no truth.
-    """
+def _precisions(evaluation):
+    """Run an evaluation of pycocotools, and use it up; returns the figures of `metrics_of`."""
     settings = evaluation.params
     settings.maxDets = [100]
-    settings.areaRng, settings.areaRngLbl = list(sizes.values()), list(sizes)
+    settings.areaRng, settings.areaRngLbl = list(_SIZES.values()), list(_SIZES)
     with contextlib.redirect_stdout(io.StringIO()):
         evaluation.evaluate()
         evaluation.accumulate()
@@ -116,17 +112,4 @@ def precisions(evaluation: COCOeval, sizes: dict[str, list[float]]) -> dict[str,
         return 100 * float(known.mean()) if known.size else None
 
     figures = {name: mean(match, 0) for name, match in _MATCHES.items()}
-    return figures | {f"ap_{name}": mean(slice(None), i) for i, name in enumerate(sizes) if i}
-
-
-def index(images: list[dict], annotations: list[dict], categories: list[int]) -> COCO:
-    """Make an object of pycocotools of images, annotations and the ids of categories."""
-    coco = COCO()
-    coco.dataset = {
-        "images": images,
-        "annotations": annotations,
-        "categories": [{"id": number} for number in categories],
-    }
-    with contextlib.redirect_stdout(io.StringIO()):
-        coco.createIndex()
-    return coco
+    return figures | {f"ap_{name}": mean(slice(None), i) for i, name in enumerate(_SIZES) if i}

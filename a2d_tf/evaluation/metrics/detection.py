@@ -93,11 +93,9 @@ class BoxF1(Metric):
 
     def result(self) -> dict:
         """Return {"box_f1": percent}; empty where there are figures of label maps."""
-        return (
-            {}
-            if self.split.metrics.get("segmentation")
-            else {"box_f1": self.at(self.split.threshold)}
-        )
+        if self.split.metrics.get("segmentation"):
+            return {}
+        return {"box_f1": self.at(self.split.threshold)}
 
     @classmethod
     def rows(cls, metrics: dict) -> list[Table]:

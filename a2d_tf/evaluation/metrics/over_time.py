@@ -1,25 +1,21 @@
-"""Scores over time: video-mAP, HOTA, IDF1 and AP of tubes, of followed objects in whole videos.
+"""Scores over time: video-mAP, HOTA and IDF1, of followed objects in whole videos.
 
 In an evaluation these are the videos whose frames are all recorded, with identities; instances of
 one frame and the next are linked by the tracker of predictions, `ops/tracking.py`. Where an
 instance has no mask, its video has a video-mAP alone.
-
-Source of the AP of tubes: Yang et al., "Video Instance Segmentation", ICCV 2019 (YouTube-VIS).
 """
 
 from __future__ import annotations
 
-import collections
 import types
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pycocotools import mask as rle_tools
-from pycocotools.cocoeval import COCOeval
 
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.evaluation.metrics import Metric, Split, Table, coco, video_map
+from a2d_tf.evaluation.metrics import Metric, Split, Table, video_map
 from a2d_tf.evaluation.tracks import (
     KINDS,
     NAMES,
@@ -34,9 +30,7 @@ from a2d_tf.ops import tracking
 if TYPE_CHECKING:
     from a2d_tf.evaluation import frames
 
-_COLUMNS = dict(
-    zip((*NAMES, "tube_ap", "tube_ap50"), "HOTA DetA AssA LocA IDF1 IDP IDR AP AP50".split())
-)
+_COLUMNS = dict(zip(NAMES, "HOTA DetA AssA LocA IDF1 IDP IDR".split()))
 _MAPS = {"frame_map50": "frame-mAP .5", "frame_map50_tracks": "of tracks"}
 _MAPS |= {"video_map20": "video-mAP .2", "video_map50": "video-mAP .5"}
 _XY = [1, 0, 3, 2]  # columns of x1, y1, x2, y2 in y1, x1, y2, x2
@@ -88,8 +82,9 @@ class OverTime(Metric):
         if split.detections is not None:
             joint = figures["video_map"]["joint"]
             joint["frame_map50"] = video_map.frame_map(split.detections, split.truth, split.labels)
-            joint["frame_map50_tracks"] = video_map.frame_map_of_tracks(videos, split.labels)
-        with_masks = [v for v in videos if all(frame.truth.areas.all() for frame in v)]
+        with_masks = [
+            v for v in videos if all(rle_tools.area(frame.truth.masks).all() for frame in v)
+        ]
         if with_masks:
             figures["over_time"] = metrics_of(with_masks, split.labels)
         return figures
@@ -114,7 +109,7 @@ class OverTime(Metric):
         """Return tables with a row for each kind."""
         counts, tables = "{videos} videos with {frames} frames", []
         for name, title, columns in (
-            ("over_time", f"Over time, {counts}: percent; AP of tubes", _COLUMNS),
+            ("over_time", f"Over time, {counts}: percent", _COLUMNS),
             ("video_map", f"mAP at IoU .2 and .5, {counts}: percent", _MAPS),
         ):
             found = metrics.get(name)
@@ -127,20 +122,19 @@ class OverTime(Metric):
 def metrics_of(videos: Sequence[Sequence[Frame]], labels: LabelSpace) -> dict:
     """Score videos over time.
 
-    HOTA and IDF1, with their parts, and the AP of tubes are means over the classes of a kind that
-    have truth. The classes of "joint" are pairs; of "any", all objects are of one class, so that
-    labels do not count.
+    HOTA and IDF1, with their parts, are means over the classes of a kind that have truth. The
+    classes of "joint" are pairs; of "any", all objects are of one class, so that labels do not
+    count.
 
     Returns:
-      {"videos", "frames": numbers, and for each of KINDS {"hota", "det_a", "ass_a", "loc_a",
-      "idf1", "idp", "idr", "tube_ap", "tube_ap50"}}: percent; None where there is nothing to score.
+      {"videos", "frames": numbers, and for each of KINDS {each of NAMES: percent; None where there
+      is nothing to score}}.
     """
     figures: dict = {"videos": len(videos), "frames": sum(map(len, videos))}
     for kind in KINDS:
         rows = of_classes(videos, kind, labels).values()
         figures[kind] = {
-            **{n: float(np.mean([row[n] for row in rows])) if rows else None for n in NAMES},
-            **{f"tube_{n}": ap for n, ap in tube_aps(videos, kind, labels).items()},
+            name: float(np.mean([row[name] for row in rows])) if rows else None for name in NAMES
         }
     return figures
 
@@ -155,79 +149,3 @@ def of_classes(
         int(number): class_figures(of_class(video, kind, number, labels) for video in videos)
         for number in present[present > 0]
     }
-
-
-def tube_aps(
-    videos: Sequence[Sequence[Frame]], kind: str, labels: LabelSpace
-) -> dict[str, float | None]:
-    """Compute the AP of tubes of the classes of a kind, in percent.
-
-    A tube is what a track shows of one class in the scored frames of a video. The IoU of two tubes
-    is the sum over these frames of the intersections of their masks over that of their unions. The
-    score of a predicted tube is the mean over its frames. All else is COCO's AP, a video in the
-    place of an image: the best 100 tubes of a class in a video, the mean over the classes with
-    truth.
-
-    Returns:
-      {"ap", "ap50"} at IoU .5:.95 and .5; None where no object is true.
-    """
-    sides: tuple[dict, dict] = ({}, {})  # {(video, class, track): [(pixels, score), ...]}
-    shared: collections.Counter = collections.Counter()  # {(true tube, predicted tube): pixels}
-    for i, frames in enumerate(videos):
-        for frame in frames:
-            tubes = []
-            for seen, side in zip(sides, (frame.truth, frame.found)):
-                numbers = classes_of(kind, side.codes, labels).tolist()
-                tubes.append([(i, *tube) for tube in zip(numbers, side.tracks.tolist())])
-                for tube, *shown in zip(tubes[-1], side.areas.tolist(), side.scores.tolist()):
-                    seen.setdefault(tube, []).append(shown)
-            for row, column in zip(*np.nonzero(frame.overlaps)):
-                shared[tubes[0][row], tubes[1][column]] += int(frame.overlaps[row, column])
-    categories = sorted({number for _, number, _ in sides[0]})
-    if not categories:
-        return {"ap": None, "ap50": None}
-    images = [{"id": i} for i in range(len(videos))]
-    true, found = (coco.index(images, _annotations(seen, categories), categories) for seen in sides)
-    figures = coco.precisions(_TubeEvaluation(true, found, shared), {"all": [0, np.inf]})
-    return {name: figures[name] for name in ("ap", "ap50")}
-
-
-def _annotations(seen, categories):
-    """Return annotations of pycocotools, with their tubes."""
-    return [
-        {
-            "id": number,
-            "image_id": tube[0],
-            "category_id": tube[1],
-            "tube": tube,
-            "area": sum(area for area, _ in rows),
-            "iscrowd": 0,
-            "score": float(np.mean([score for _, score in rows])),
-        }
-        for number, (tube, rows) in enumerate(seen.items(), 1)
-        if tube[1] in categories
-    ]
-
-
-class _TubeEvaluation(COCOeval):
-    """pycocotools' evaluation with the IoU of tubes in the place of that of masks.
-
-    Args:
-      true, found: objects of pycocotools, of `_annotations`.
-      shared: {(true tube, predicted tube): pixels}.
-    """
-
-    def __init__(self, true, found, shared):
-        super().__init__(true, found, "bbox")  # the kind whose annotations are left as they are
-        self._shared = shared
-
-    def computeIoU(self, imgId: int, catId: int) -> list | np.ndarray:
-        """Return the IoU of each (predicted, true) tube, the best predicted first."""
-        found = sorted(self._dts[imgId, catId], key=lambda row: -row["score"])
-        found = found[: self.params.maxDets[-1]]
-        true = self._gts[imgId, catId]
-        if not found or not true:
-            return []
-        overlaps = [[self._shared[t["tube"], f["tube"]] for t in true] for f in found]
-        areas = [[t["area"] + f["area"] for t in true] for f in found]
-        return np.array(overlaps) / (np.array(areas) - overlaps)

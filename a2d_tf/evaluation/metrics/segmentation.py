@@ -172,7 +172,10 @@ def pairs(truth: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np.ndar
     Raises:
       InputError: a map is no integer codes of 16 bits [H, W], or the sizes differ.
     """
-    truth, predicted = _codes(truth, "truth"), _codes(predicted, "prediction")
+    for codes in (truth, predicted):
+        kind, ends = codes.dtype.kind, (codes.min(initial=0), codes.max(initial=0))
+        if codes.ndim != 2 or kind not in "iu" or ends[0] < 0 or ends[1] >= _CODES:
+            raise InputError(f"a label map is no integer codes [height, width] below {_CODES}")
     if truth.shape != predicted.shape:
         raise InputError(
             f"label maps differ in size: truth is {truth.shape[0]}x{truth.shape[1]}, prediction is "
@@ -188,17 +191,6 @@ def pairs(truth: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np.ndar
     else:
         used, pixels = np.unique(index, return_counts=True)
     return used // width, used % width, pixels
-
-
-def _codes(label_map, what):
-    """Return a label map as an array, checked."""
-    label_map = np.asarray(label_map)
-    if label_map.ndim != 2 or label_map.dtype.kind not in "iu":
-        raise InputError(f"{what} label map must be integer codes [height, width]")
-    if label_map.dtype.itemsize > 2 or label_map.dtype.kind == "i":
-        if label_map.size and not 0 <= label_map.min() <= label_map.max() < _CODES:
-            raise InputError(f"{what} label map: codes must lie in 0..{_CODES - 1}")
-    return label_map
 
 
 def metrics_of(matrix: np.ndarray) -> dict[str, np.ndarray]:

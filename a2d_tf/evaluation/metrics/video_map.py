@@ -9,19 +9,16 @@ under the interpolated curve of precision over recall (VOC 2010).
 from __future__ import annotations
 
 import collections
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.evaluation.box_data import Detections, Truth
 from a2d_tf.evaluation.metrics import KINDS, detection
-from a2d_tf.evaluation.tracks import Frame, Objects
+from a2d_tf.evaluation.tracks import Frame
 
 THRESHOLDS = {"video_map20": 0.2, "video_map50": 0.5}  # least IoUs of tubes
-
-Boxes = dict[int, np.ndarray]
-"""The boxes of a tube, [4], by the number of the frame."""
 
 
 def area(hits: np.ndarray, positives: int) -> float:
@@ -34,7 +31,7 @@ def area(hits: np.ndarray, positives: int) -> float:
     return float(best[hits].sum() / max(positives, 1))
 
 
-def class_scores(objects: Objects, kind: str, labels: LabelSpace) -> dict[int, np.ndarray]:
+def _class_scores(objects, kind, labels):
     """Return the score of each object in each class of one of KINDS: {class: float [N]}.
 
     The score of an actor is the sum over its actions, that of an action the sum over its actors.
@@ -50,29 +47,45 @@ def class_scores(objects: Objects, kind: str, labels: LabelSpace) -> dict[int, n
     return dict(enumerate(scores.sum(axis=2 if kind == "actor" else 1).T, 1))
 
 
-def tube_iou(one: Boxes, other: Boxes) -> float:
+def _tube_iou(one, other):
     """Return the mean IoU of two tubes over the frames of either, 0 where only one has a box."""
     shared = sorted(one.keys() & other.keys())
     sides = (np.array([tube[frame] for frame in shared]).reshape(-1, 4) for tube in (one, other))
     return float(detection.iou(*sides).sum() / len(one.keys() | other.keys()))
 
 
-def video_maps(
-    videos: Sequence[Iterable[Frame]], kind: str, labels: LabelSpace
-) -> dict[str, float | None]:
-    """Compute the video-mAP of the classes of a kind at each of THRESHOLDS, in percent.
+def metrics_of(videos: Sequence[Sequence[Frame]], labels: LabelSpace) -> dict:
+    """Compute the video-mAP of each of KINDS at each of THRESHOLDS, and the pairs' of tracks.
 
     A track is a tube of each class in which it has a score, in the frames where it has; the score
     of a tube is the mean over them. The best tube takes, of the true ones of its class in its video
     that are left, the one with the highest IoU, and is a hit if that reaches the threshold.
 
     Returns:
-      {name of a threshold: the mean over the classes with truth; None where there is none}.
+      {"videos", "frames": numbers, and for each of KINDS {name of a threshold: percent}; of pairs
+      also "frame_map50_tracks": the frame-mAP at IoU .5 where a box has the mean score of its
+      track}: means over the classes with truth, None where there is none.
     """
-    true, found = _tubes(videos, kind, labels)
-    aps = [_aps(tubes, found.get(label, {})) for label, tubes in true.items()]
-    means = np.mean(aps, axis=0).tolist() if aps else [None] * len(THRESHOLDS)
-    return dict(zip(THRESHOLDS, means))
+    figures: dict = {"videos": len(videos), "frames": sum(map(len, videos))}
+    for kind in KINDS:
+        true, found = _tubes(videos, kind, labels)
+        aps = [_aps(tubes, found.get(label, {})) for label, tubes in true.items()]
+        means = np.mean(aps, axis=0).tolist() if aps else [None] * len(THRESHOLDS)
+        figures[kind] = dict(zip(THRESHOLDS, means))
+    # The tubes of the last kind, the pairs, frame by frame.
+    aps = [_aps(_by_frame(t), _by_frame(found.get(label, {})))[-1] for label, t in true.items()]
+    figures["joint"]["frame_map50_tracks"] = float(np.mean(aps)) if aps else None
+    return figures
+
+
+def _by_frame(tubes):
+    """Return each box of some tubes as a tube of its frame alone, with its tube's mean score."""
+    means = {key: np.mean([score for score, _ in tube.values()]) for key, tube in tubes.items()}
+    return {
+        ((video, number), track): {number: (means[video, track], box)}
+        for (video, track), tube in tubes.items()
+        for number, (_, box) in tube.items()
+    }
 
 
 def _tubes(videos, kind, labels):
@@ -81,7 +94,7 @@ def _tubes(videos, kind, labels):
     for video, frames in enumerate(videos):
         for number, frame in enumerate(frames):
             for side, objects in zip(sides, (frame.truth, frame.found)):
-                for label, scores in class_scores(objects, kind, labels).items():
+                for label, scores in _class_scores(objects, kind, labels).items():
                     for i in np.flatnonzero(scores):
                         key = video, int(objects.tracks[i])
                         tube = side.setdefault(label, {}).setdefault(key, {})
@@ -106,7 +119,7 @@ def _aps(true, found):
     for key in true:
         in_video[key[0]].append(key)
     ious = [
-        {other: tube_iou(boxes[0][other], boxes[1][key]) for other in in_video[key[0]]}
+        {other: _tube_iou(boxes[0][other], boxes[1][key]) for other in in_video[key[0]]}
         for _, key in ranked
     ]
     aps = []
@@ -131,30 +144,3 @@ def frame_map(detections: Detections, truth: Truth, labels: LabelSpace) -> float
     pairs = labels.pairs[np.isin(labels.codes, truth.codes)]
     aps = detection.pair_aps(classes, detections, labels, pairs)
     return float(np.mean([*aps.values()])) if aps else None
-
-
-def frame_map_of_tracks(videos: Sequence[Iterable[Frame]], labels: LabelSpace) -> float | None:
-    """Compute the frame-mAP of the pairs at IoU .5 where a box has the mean score of its track.
-
-    Each box of a tube counts as a tube of its frame alone.
-    """
-
-    def by_frame(tubes):
-        means = {key: np.mean([score for score, _ in tube.values()]) for key, tube in tubes.items()}
-        return {
-            ((video, number), track): {number: (means[video, track], box)}
-            for (video, track), tube in tubes.items()
-            for number, (_, box) in tube.items()
-        }
-
-    true, found = _tubes(videos, "joint", labels)
-    aps = [
-        _aps(by_frame(tubes), by_frame(found.get(label, {})))[-1] for label, tubes in true.items()
-    ]
-    return float(np.mean(aps)) if aps else None
-
-
-def metrics_of(videos: Sequence[Sequence[Frame]], labels: LabelSpace) -> dict:
-    """Return {"videos", "frames": numbers, and for each of KINDS its `video_maps`}."""
-    figures: dict = {"videos": len(videos), "frames": sum(map(len, videos))}
-    return {**figures, **{kind: video_maps(videos, kind, labels) for kind in KINDS}}

@@ -104,13 +104,11 @@ def chance(
 
     Raises:
       InputError: the detections carry joint scores or boxes, which leave no action scores to
-        shuffle; or the actor has no valid action.
+        shuffle.
     """
     if detections.joint_scores is not None or detections.joint_boxes is not None:
         raise InputError(f"{detections.source}: chance needs decoupled actor and action scores")
     pairs = label_space.pairs[label_space.pairs[:, 0] == actor]
-    if not len(pairs):
-        raise InputError(f"label space: actor '{label_space.actors[actor]}' has no valid action")
     movable = np.flatnonzero(detections.actor_scores.argmax(axis=1) == actor)
     rng = np.random.default_rng(seed)
     shuffled = copy.copy(detections)

@@ -45,17 +45,15 @@ def score(folder: pathlib.Path, labels: LabelSpace) -> list[tuple[float, str]]:
       Of each frame its joint mIoU in percent, and its name; the worst first.
 
     Raises:
-      InputError: the split was not evaluated, or a label map is missing or damaged.
+      InputError: the split was not evaluated, or a label map is damaged.
+      OSError: a label map is missing.
     """
     truth = box_data.Truth.load(folder / "truth.json", labels)
     names = label_maps.frames_of(folder) or truth.frames.tolist()
     scored = []
     for name in tqdm(names, desc="score", unit="frame", leave=False):
         confusion = segmentation.Confusion(labels)
-        try:
-            confusion.update(*_maps(folder, name, labels, truth))
-        except InputError as error:
-            raise InputError(f"{folder / 'label_truth' / name}.png: {error}") from error
+        confusion.update(*_maps(folder, name, labels, truth))
         scored.append((confusion.metrics()["joint"]["miou"], name))
     return sorted(scored)
 
@@ -82,11 +80,8 @@ def page(
       (text, number of frames shown, number of frames in the split).
 
     Raises:
-      InputError: see `score`; a file of the evaluation or the records are missing, damaged or do
-        not match.
+      InputError: see `score`; the records do not hold the frames.
     """
-    if manifest.label_space != labels:
-        raise InputError(f"{manifest.directory}: the records have another label space")
     scored = score(folder, labels)
     truth = box_data.Truth.load(folder / "truth.json", labels)
     names = {name for _, name in scored[:limit]}

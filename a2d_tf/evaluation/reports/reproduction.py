@@ -133,20 +133,25 @@ def build_folds(results: list[Result], labels: LabelSpace, origin: str) -> list[
     """
     done, blocks = _begin(results, origin)
     done = [result for result in done if result.name in ROWS]
-    found = [scalars(result.metrics()) for result in done]
-    columns = {tag: head for tag, head in _OF_FOLDS.items() if any(tag in f for f in found)}
-    each = [
-        [r.name, r.fold, str(r.seed), *(figure(f.get(tag)) for tag in columns)]
-        for r, f in zip(done, found)
-    ]
+    each = []
+    for result in done:
+        found = scalars(result.metrics())
+        cells = [figure(found.get(tag)) for tag in _OF_FOLDS]
+        each.append([result.name, result.fold, str(result.seed), *cells])
     return [
         *blocks,
-        *_spread(done, columns),
+        *_spread(done, _OF_FOLDS),
         *_differences(done, labels, published=False),
         Heading("Each run"),
-        Table(("", "fold", "seed", *columns.values()), each),
+        _table(("", "fold", "seed", *_OF_FOLDS.values()), each),
         *_together(done, labels),
     ]
+
+
+def _table(heads, lines):
+    """A table without the columns that have no figure."""
+    kept = [i for i in range(len(heads)) if any(line[i] != "-" for line in lines)]
+    return Table(tuple(heads[i] for i in kept), [[line[i] for i in kept] for line in lines])
 
 
 def _begin(results, origin):
@@ -257,7 +262,7 @@ def _differences(done, space, published=True):
             f"Points, with {LEVEL} % intervals of a paired bootstrap over the test "
             f"videos ({SAMPLES} samples); the seed of training adds to them."
         ),
-        Table(("", *["joint mIoU, published"] * published, *_COMPARED.values()), lines),
+        _table(("", *["joint mIoU, published"] * published, *_COMPARED.values()), lines),
     ]
 
 
@@ -310,7 +315,7 @@ def _spread(done, columns):
                 cells[i] += "" if deviation is None else f" ± {deviation:.1f}"
             lines.append([ROWS[name][0], str(len(figures)), *cells])
     heading = Heading("Mean over folds and seeds, and deviation")
-    return [heading, Text("Percent."), Table(("", "runs", *columns.values()), lines)]
+    return [heading, Text("Percent."), _table(("", "runs", *columns.values()), lines)]
 
 
 def _frames(shown, manifest):
