@@ -129,18 +129,14 @@ def test_complete_records_are_left_alone(small_source, small_records, tmp_path):
     before = {path: path.stat().st_mtime_ns for path in output.iterdir()}
     _, new = build(small_source, output)
     assert not new and {path: path.stat().st_mtime_ns for path in output.iterdir()} == before
-    for changed, words in (
-        ({"flow_method": "farneback"}, "--flow_method dis, not farneback"),
-        ({"clip_frames": 3}, "--clip_frames 5, not 3"),
-        ({"shard_videos": 2}, "--shard_videos"),
-    ):
-        with pytest.raises(InputError, match=words):
+    for changed in {"flow_method": "farneback"}, {"clip_frames": 3}, {"shard_videos": 2}:
+        with pytest.raises(InputError, match="--" + next(iter(changed))):
             build(small_source, output, dataclasses.replace(SETTINGS, **changed))
     changed = shutil.copytree(small_source, tmp_path / "Release")
     one = mask(64, 96, 8, 16, 40, 48)
     path = changed / "Annotations/mat/c/00004.mat"
     write_mat(path, np.zeros((64, 96)), [one], [34], [[17, 9, 48, 40]])
-    with pytest.raises(InputError, match="another release"):
+    with pytest.raises(InputError, match="another source"):
         build(changed, output)
 
 
@@ -171,8 +167,6 @@ def test_broken_items_are_skipped_and_reported(broken, tmp_path):
     for item, words in zip(manifest.skipped, causes):
         assert words in item["reason"] and item["item"] in done.stdout
     assert set(clips(output)) == {("-b", 1), ("c", 4)}
-    with pytest.raises(InputError, match="3 broken items that were skipped.*--on_error skip"):
-        build(broken, output, convert.ConversionSettings())
 
 
 def test_missing_files_are_told_before_any_work(small_copy, tmp_path):

@@ -271,7 +271,6 @@ def masked(runs, box='left="2" top="1" width="2" height="2"', **fields):
 DAMAGED = [
     (document(track(0, polygon(1)))[:-30], "line 4"),
     ('<!DOCTYPE a [<!ENTITY b SYSTEM "file:///b">]>' + document("&b;"), "undefined"),
-    (document(track(0, polygon(1), label="")), "<track id=\"0\">: no 'label'"),
     (document(track(0, polygon(1), group_id="b")), "'group_id' is 'b'"),
     (document(track(0, polygon(1, points="1,2;3"))), '<track id="0">, frame="1"'),
     (masked("1, 2"), "4 pixels"),

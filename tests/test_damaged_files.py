@@ -229,10 +229,10 @@ def image_that_claims(kind, height, width):
 def test_an_image_of_too_many_pixels(tmp_path, kind, side):
     path = tmp_path / f"a.{kind}"
     path.write_bytes(image_that_claims(kind, side, side))
-    with refused(f"a.{kind}: claims .* pixels"):
+    with refused(f"a.{kind}: .* pixels"):
         frames.read_image(path, "")
     if kind == "png":
-        with refused("a.png: claims .* pixels"):
+        with refused("a.png: .* pixels"):
             read_label_map(path, A2D)
 
 

@@ -87,9 +87,8 @@ def test_a_folder_with_a_gap_or_another_size_or_nothing(tmp_path):
 @pytest.mark.parametrize(
     "name, words",
     [
-        ("frame1.jpg", "frame1.jpg: frames are named by their number"),
-        ("00001.JPEG", "00001.png: 00001.JPEG is frame 1 too"),
-        ("1.jpg", "1.jpg: 00001.png is frame 1 too"),
+        ("frame1.jpg", "frame1.jpg: its name is no number"),
+        ("00001.JPEG", "00001.png: .* another image's"),
     ],
 )
 def test_names_of_images(tmp_path, name, words):

@@ -46,7 +46,7 @@ def test_videoset_with_and_without_a_header_line(tmp_path):
 @pytest.mark.parametrize(
     "change, words",
     [
-        ({"usage": None}, "line 1: 8 columns instead of 9"),
+        ({"usage": None}, "line 1: usage ''"),
         ({"vid": "../v"}, "cannot be a file name"),
         ({"vid": "é" * 101}, "cannot be a file name"),
         ({"usage": 2}, "usage '2'"),
@@ -127,8 +127,6 @@ def test_mat_goes_before_h5_unless_another_folder_is_chosen(tmp_path):
     chosen = Release(tmp_path, annotations=other)
     assert chosen.annotated_frames("v") == (3, 6)
     assert chosen.annotation_path("v", 3) == other / "v" / "00003.h5"
-    with pytest.raises(InputError, match="absent: no such folder; --annotations names"):
-        Release(tmp_path, annotations=tmp_path / "absent")
 
 
 def test_frames_come_from_videos_or_images(tmp_path):
@@ -152,12 +150,8 @@ def test_a_list_chooses_videos(small_copy, tmp_path):
     chosen.write_text("c\r\n\n  -b \n")
     release = Release(root, videos=chosen)
     assert [video.vid for video in release.videos] == ["-b", "c"]
-    for text, words in (
-        ("-b\n\n# c\n", "have.txt: '# c' is not in .*videoset.csv"),
-        ("\n", "have.txt: lists no video"),
-    ):
-        chosen.write_text(text)
-        with pytest.raises(InputError, match=words):
-            Release(root, videos=chosen)
+    chosen.write_text("-b\n\n# c\n")
+    with pytest.raises(InputError, match="have.txt: '# c' is not in .*videoset.csv"):
+        Release(root, videos=chosen)
     with pytest.raises(InputError, match="absent.txt: not a readable list of videos.*--videos"):
         Release(root, videos=tmp_path / "absent.txt")

@@ -17,7 +17,7 @@ from a2d_tf.annotations.document import DEFAULTS, AnnotatedFrame, ReadOptions
 from a2d_tf.annotations.formats import read_export
 from a2d_tf.annotations.matching import Export, Matcher
 from a2d_tf.annotations.names import NO_NAMES, Names, label_space_of
-from a2d_tf.core.errors import MAX_INSTANCES, MAX_MASK_PIXELS, InputError
+from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import frames
 from a2d_tf.data.a2d_annotations import Annotation, paint
@@ -31,7 +31,7 @@ _REMEDY = "add it, restore it, or re-encode it"
 class AnnotatedVideos:
     """Annotated videos; broken files raise an InputError that names file and field.
 
-    The structure of the annotations is checked at once, masks and boxes when they are read.
+    Masks and boxes are checked when they are read, all else at once.
 
     Attributes:
       folder: the folder with a file, or a folder of frames, for each video; see `frames.find`.
@@ -60,11 +60,10 @@ class AnnotatedVideos:
         Args:
           exports: the files, folders and zips of the annotations.
           videos: the folder of the videos.
-          label_space: the pairs that may occur; by default A2D's if A2D has all annotated pairs,
-            else the annotated pairs.
+          label_space: the pairs that may occur; by default as of `derive_label_space`.
           names: maps labels to actors and actions.
           options: which frames and shapes count.
-          format_name: one of `formats.FORMATS`; by default recognised by content.
+          format_name: see `read_export`.
           first_frame: see `Matcher`.
           test_videos: names of the test split; by default as the files say, else `split_by_name`.
 
@@ -76,6 +75,7 @@ class AnnotatedVideos:
         self.root = exports[0].path.parent
         matcher = Matcher(self.folder, first_frame)
         read = [(export, read_export(export.path, options, format_name)) for export in exports]
+        self._exports = read
         self.documents = tuple(document for _, documents in read for document in documents)
         self._frames = matcher.match(read)
         if not self._frames:
@@ -111,22 +111,19 @@ class AnnotatedVideos:
         )
 
     def summary(self) -> list[str]:
-        """Describe format, videos, numbering and what is left out, a line for each of the files."""
-        groups = collections.defaultdict(list)  # LabelMe writes a file for each frame
-        for document in self.documents:
-            groups[document.path.parent, document.format].append(document)
+        """Describe format, videos, numbering and what is left out, a line for each export."""
         lines = []
-        for (folder, format_name), documents in groups.items():
+        for export, documents in self._exports:
             paths = {document.path for document in documents}
             counts = {
                 vid: sum(frame.path in paths for frame in numbered.values())
                 for vid, numbered in self._frames.items()
             }
-            listed = ", ".join(f"{vid} ({n})" for vid, n in counts.items() if n)
-            where = f"{folder}: {len(paths)} files" if len(paths) > 1 else str(documents[0].path)
-            line = f"{where}: {format_name}; annotated frames of {listed or 'none'}"
+            listed = ", ".join(f"{vid} ({n})" for vid, n in counts.items() if n) or "none"
+            formats = ", ".join({document.format: None for document in documents})
             numberings = [f.numbering.explanation for d in documents for f in d.frames]
-            lines.append("; ".join([line, *dict.fromkeys(numberings), *_left_out(documents)]))
+            parts = [f"{export.path}: {formats}; annotated frames of {listed}"]
+            lines.append("; ".join([*parts, *dict.fromkeys(numberings), *_left_out(documents)]))
         if self._hashed:
             listed = ",".join(f'"{vid}"' if "," in vid else vid for vid in self._hashed)
             lines.append(
@@ -136,7 +133,7 @@ class AnnotatedVideos:
         return lines
 
     def length(self, vid: str) -> int:
-        """Return the number of frames that decode; counted once."""
+        """Return the number of frames that decode."""
         if vid not in self._lengths:
             self._lengths[vid] = frames.count(self.frames_path(vid), _REMEDY)
         return self._lengths[vid]
@@ -148,17 +145,10 @@ class AnnotatedVideos:
     def read_annotation(
         self, vid: str, frame: int, size: tuple[int, int] | None = None
     ) -> Annotation:
-        """Decode the masks and boxes of one frame.
+        """Decode the masks and boxes of one of `annotated_frames`.
 
-        Args:
-          vid: the video.
-          frame: 1-based frame number, one of `annotated_frames`.
-          size: (height, width) of the decoded frames, to be compared with the annotation's; by
-            default the first frame's.
-
-        Returns:
-          The annotation, with a label map painted from the masks, smaller over larger. An instance
-          of which only the box is annotated has an empty mask.
+        The label map is painted from the masks, smaller over larger. `size` is the (height, width)
+        of the decoded frames, by default the first one's.
         """
         annotated = self._frames[vid][frame]
         size = size or frames.size(self.frames_path(vid), _REMEDY)
@@ -170,8 +160,6 @@ class AnnotatedVideos:
                 f"{'shape' if annotated.scaled else 'size'}"
             )
         count = len(annotated.instances)
-        if count > min(MAX_INSTANCES, MAX_MASK_PIXELS // (size[0] * size[1])):
-            raise InputError(f"{annotated.where}: {count} instances are too many; remove some")
         masks, boxes = np.zeros((count, *size), bool), np.zeros((count, 4), np.float32)
         for i, instance in enumerate(annotated.instances):
             field = "segmentation"

@@ -39,12 +39,7 @@ class Export:
 
 
 class Matcher:
-    """Finds the videos of a folder.
-
-    Attributes:
-      folder: the folder of the videos.
-      names: the names of its videos, sorted.
-    """
+    """Finds the videos of a folder; `names` are those of its videos, sorted."""
 
     def __init__(self, folder: pathlib.Path, first_frame: int | None = None) -> None:
         """List the videos.
@@ -73,13 +68,7 @@ class Matcher:
     def match(
         self, exports: Iterable[tuple[Export, Sequence[Document]]]
     ) -> dict[str, dict[int, AnnotatedFrame]]:
-        """Find the video and the frame of each annotated frame.
-
-        Args:
-          exports: each with its documents.
-
-        Returns:
-          {video: {1-based number: frame}}, in the order of the documents.
+        """Return {video: {1-based number: frame}} of exports, each with its documents.
 
         Raises:
           InputError: no video fits a document, two files are one video, or two documents
@@ -89,7 +78,6 @@ class Matcher:
             each for export, documents in exports for each in self._videos_of(export, documents)
         ]
         taken = {video for _, videos in named for video in videos.values() if video}
-        tasks: dict[tuple[str, int | None], Document] = {}
         found: dict[str, dict[int, AnnotatedFrame]] = {}
         for document, videos in named:
             if None in videos.values():
@@ -98,13 +86,6 @@ class Matcher:
                 videos = {name: video or sized for name, video in videos.items()}
             for video in set(videos.values()):
                 self._check_numbering(video, document)
-                other = tasks.setdefault((video, document.task), document)
-                # Of two exports of a task, one may be a correction.
-                if document.task is not None and _numbers(document) != _numbers(other):
-                    raise InputError(
-                        f"{document.path}: task {document.task} is also {other.path}, with other "
-                        f"frames; {_remove_older(other, document)}"
-                    )
             for frame in document.frames:
                 video = videos[frame.video]
                 self._add(found.setdefault(video, {}), video, frame)
@@ -228,10 +209,6 @@ def _name_of(path):
     if path.is_dir():
         return path.name if frame_files.files(path) else ""
     return path.stem if path.suffix.lower() in frame_files.VIDEOS else ""
-
-
-def _numbers(document):
-    return {frame.number for frame in document.frames}
 
 
 def _file(source):

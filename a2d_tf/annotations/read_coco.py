@@ -113,13 +113,9 @@ def is_youtube_vis(content: Any) -> bool:
 
 
 def read(file: File, options: ReadOptions) -> list[Document]:
-    """Read a tool's COCO file.
-
-    Raises:
-      InputError: the structure is broken, a name holds no frame, or nothing has a mask or a box.
-    """
+    """Read a tool's COCO file; InputError where the structure is broken, or a name has no frame."""
     content = file.check(_COCO)
-    labels = _labels(file)
+    labels = {category["id"]: category["name"] for category in content["categories"]}
 
     def described(annotation):
         attributes = annotation.get("attributes") or {}
@@ -133,11 +129,7 @@ def read(file: File, options: ReadOptions) -> list[Document]:
 
 
 def read_own(file: File, options: ReadOptions) -> list[Document]:
-    """Read a file of this project's own format; all of its images are annotated.
-
-    Raises:
-      InputError: as of `read`; masks and boxes are checked when they are decoded.
-    """
+    """Read a file of this project's own format, as `read`; all of its images are annotated."""
     file.check(_OWN)
     images = _by_image(file, {}, lambda annotation: (annotation["actor"], annotation))
     dialect = _Dialect(frame_names.of_image, empty=True)
@@ -145,11 +137,7 @@ def read_own(file: File, options: ReadOptions) -> list[Document]:
 
 
 def read_youtube_vis(file: File, options: ReadOptions) -> list[Document]:
-    """Read a YouTube-VIS file.
-
-    Raises:
-      InputError: as of `read`.
-    """
+    """Read a YouTube-VIS file, as `read`."""
     videos = file.check(_YOUTUBE_VIS)["videos"]
     # A file that lists 00000.jpg leaves no doubt that it counts from 0.
     names = [name for video in videos for name in video["file_names"]]
@@ -160,7 +148,7 @@ def read_youtube_vis(file: File, options: ReadOptions) -> list[Document]:
 
 def _document(file, form, dialect, options, images):
     """Return the document of a file; `images` are (where, fields, [_Drawn, ...]) of each."""
-    document, count = Document(file.path, form), 0
+    document = Document(file.path, form)
     for where, image, drawn in images:
         instances = []
         for annotation in drawn:
@@ -177,7 +165,6 @@ def _document(file, form, dialect, options, images):
             track = track if type(track) is int else None
             place = file.place(annotation.where)
             instances.append(Instance(annotation.label, parts, place, actor, action, track, box))
-        count += len(instances)
         reason = _reason(drawn, instances, dialect, options)
         if reason:
             document.left_out[reason] += 1
@@ -185,19 +172,7 @@ def _document(file, form, dialect, options, images):
             split = image.get("split") if form == "a2d_tf" else None
             name, size = _name(file, where, image, dialect), size_of(image)
             document.add(where, name, size, instances, scaled=dialect.scaled, split=split)
-    if file.content["annotations"] and not count:
-        problem = "none has a mask ('segmentation') or a box ('bbox'); draw some"
-        raise file.error("annotations", problem)
     return document
-
-
-def _labels(file):
-    """Return {id: name} of the categories; InputError where two names share an id."""
-    labels: dict = {}
-    for i, category in enumerate(file.content["categories"]):
-        if labels.setdefault(category["id"], category["name"]) != category["name"]:
-            raise file.error(f"categories[{i}].id", f"{shown(category['id'])} is also another's")
-    return labels
 
 
 def _dialect(content, options):
@@ -244,19 +219,15 @@ def _by_image(file, known, described):
 
 def _by_frame(file):
     """Yield the frames of YouTube-VIS, as `_document` takes images."""
-    labels, drawn = _labels(file), collections.defaultdict(list)
-    counts = {video["id"]: len(video["file_names"]) for video in file.content["videos"]}
+    labels = {category["id"]: category["name"] for category in file.content["categories"]}
+    drawn = collections.defaultdict(list)
+    videos = {video["id"] for video in file.content["videos"]}
     for j, annotation in enumerate(file.content["annotations"]):
         where = f"annotations[{j}]"
-        file.check_listed(where, annotation, {"video_id": counts, "category_id": labels})
+        file.check_listed(where, annotation, {"video_id": videos, "category_id": labels})
         vid, track = annotation["video_id"], annotation.get("id")
         track = track if type(track) is int and track >= 0 else j
         fields = labels[annotation["category_id"]], {"track_id": track}
-        for name in ("segmentations", "bboxes"):
-            given = annotation.get(name)
-            if given is not None and len(given) != counts[vid]:
-                problem = f"{len(given)}, but its video has {counts[vid]} file_names"
-                raise file.error(f"{where}.{name}", f"{problem}; export it again")
         lists = (annotation.get(name) or () for name in ("segmentations", "bboxes"))
         for k, (mask, box) in enumerate(itertools.zip_longest(*lists)):
             if mask or box:

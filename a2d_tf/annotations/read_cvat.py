@@ -179,13 +179,13 @@ class _Reader:
         self._images: list[_Frame] = []
         self._frames: dict[int, _Frame] = {}  # of a video, by number
         self._identities: dict[_Key | None, int] = {}  # of tracks
-        self._document = Document(file.path, "cvat", task=task.id)
+        self._document = Document(file.path, "cvat")
 
     def add_track(self, track: Element) -> None:
         """Add the visible shapes of a <track>."""
         place = _place(track)
         with self._file.at(place):
-            label, identity = _label(track), _number(track, "id")
+            label, identity = track.get("label", ""), _number(track, "id")
             key = _group(track) or ("track", identity)
         # The largest part of a group changes; its first track does not.
         self._identities[key] = min(identity, self._identities.get(key, identity))
@@ -213,7 +213,8 @@ class _Reader:
             for i, element in enumerate(image, 1):
                 if element.tag != "tag":
                     where = f"{place}, shape {i}"
-                    self._add(entry, element, _label(element), _group(element), where)
+                    label = element.get("label", "")
+                    self._add(entry, element, label, _group(element), where)
         entry.known = bool(entry.shapes)
         self._images.append(entry)
 
@@ -323,12 +324,6 @@ def _box(element):
     cos, sin = abs(math.cos(math.radians(turn))), abs(math.sin(math.radians(turn)))
     width, height = (x2 - x1) * cos + (y2 - y1) * sin, (x2 - x1) * sin + (y2 - y1) * cos
     return [(x1 + x2 - width) / 2, (y1 + y2 - height) / 2, width, height]
-
-
-def _label(element):
-    if not element.get("label"):
-        raise ValueError("no 'label'")
-    return element.get("label")
 
 
 def _group(element):

@@ -20,7 +20,6 @@ from __future__ import annotations
 import collections
 import csv
 import io
-import math
 import re
 from typing import Any, NamedTuple
 
@@ -30,12 +29,13 @@ from a2d_tf.annotations import frame_names
 from a2d_tf.annotations.container import File
 from a2d_tf.annotations.document import Document, Instance, ReadOptions
 from a2d_tf.core.errors import InputError, shown
-from a2d_tf.core.labels import is_name
 from a2d_tf.data.frames import decode_png
 from a2d_tf.data.segmentations import encode_mask
 
 LIST = "objects.csv"
 COLUMNS = ("video", "object", "actor", "action", "first", "last")  # the last two are optional
+
+_NUMBERS = {"object": "0*[1-9][0-9]{0,8}", "first": "[0-9]{0,9}", "last": "[0-9]{0,9}"}
 
 
 class _Row(NamedTuple):
@@ -44,8 +44,8 @@ class _Row(NamedTuple):
     line: str
     actor: str
     action: str
-    first: float
-    last: float
+    first: int
+    last: int
 
 
 def matches(content: Any) -> bool:
@@ -60,15 +60,10 @@ def read(file: File, options: ReadOptions) -> list[Document]:
       InputError: a row or a PNG is broken, or rows and folders do not fit together.
     """
     listed, folders = _rows(file), _folders(file)
-    if not folders:
-        problem = "no folder of PNGs comes with this file; give --annotations the folder of both"
-        raise file.error("video", problem)
     document = Document(file.path, "masks")
-    for video, objects in listed.items():
-        if video not in folders:
-            line = next(iter(objects.values()))[0].line
-            problem = f"no folder {shown(video)} with PNGs is beside this file; correct the name"
-            raise file.error(f"{line}.video", problem)
+    for video in listed.keys() - folders.keys():
+        problem = f"no folder {shown(video)} with PNGs is beside this file"
+        raise file.error("video", f"{problem}; correct the name, or give the folder of both")
     for video, names in folders.items():
         _add_video(document, file, video, names, listed.get(video, {}))
     return [document]
@@ -111,22 +106,13 @@ def _rows(file):
 
 def _row(file, line, fields):
     """Return the object and the `_Row` of a line."""
-    numbers = {"first": 0, "last": math.inf}
-    for name in ("object", "first", "last"):
-        text = fields[name]
-        if re.fullmatch("[0-9]{1,9}", text):
-            numbers[name] = int(text)
-        elif text or name == "object":
-            raise file.error(f"{line}.{name}", f"{shown(text)} is no whole number; correct it")
-    if numbers["object"] == 0:
-        raise file.error(f"{line}.object", "0 is the background; correct it")
-    if numbers["first"] > numbers["last"]:
-        raise file.error(f"{line}.last", f"{fields['last']} comes before 'first'; correct it")
-    for name in ("actor", "action"):
-        if not is_name(fields[name]):
-            raise file.error(f"{line}.{name}", f"{shown(fields[name])} is no name; write one")
-    row = _Row(line, fields["actor"], fields["action"], numbers["first"], numbers["last"])
-    return numbers["object"], row
+    for name, wanted in _NUMBERS.items():
+        if not re.fullmatch(wanted, fields[name]):
+            raise file.error(
+                f"{line}.{name}", f"{shown(fields[name])} is no number of one; mend it"
+            )
+    first, last = int(fields["first"] or 0), int(fields["last"] or 10**9)
+    return int(fields["object"]), _Row(line, fields["actor"], fields["action"], first, last)
 
 
 def _add_video(document, file, video, names, objects):
@@ -151,13 +137,10 @@ def _add_video(document, file, video, names, objects):
                 document.left_out[f"masks of no row of {LIST}"] += 1
         frame = frame_names.from_0(name, certain)._replace(video=video)
         document.add(name, frame, values.shape, instances, scaled=True, keeps_shape=True)
-    others = ", ".join(str(value) for value in sorted(seen - {0, *objects}))
-    if others and not objects:
-        problem = f"no row of {shown(video)}, whose PNGs have the objects {others}; add rows"
-        raise file.error("video", problem)
-    for value in objects.keys() - seen if others else ():
-        problem = f"no PNG of {shown(video)} has the object {value}, but some have {others}"
-        raise file.error(f"{objects[value][0].line}.object", f"{problem}; correct the number")
+    others, absent = sorted(seen - {0, *objects}), sorted(objects.keys() - seen)
+    if others and (absent or not objects):
+        problem = f"PNGs of {shown(video)} have the objects {others}, and rows name {absent}"
+        raise file.error("object", f"{problem}; correct the numbers")
 
 
 def _values(file, name):

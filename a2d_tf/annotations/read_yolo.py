@@ -131,10 +131,8 @@ def _instances(file, classes):
         label, *words = line.split()
         with file.at(f"line {i}"):
             polygon = [float(word) for word in words]
-            if label not in classes:
-                raise ValueError(f"class {shown(label)} is not among the 'names' of data.yaml")
-            if len(polygon) != 4 and (len(polygon) < 6 or len(polygon) % 2):
-                raise ValueError(f"{len(polygon)} numbers after the class are no polygon")
+            if label not in classes or len(polygon) < 4 or len(polygon) % 2:
+                raise ValueError(f"{shown(line)} is no class of data.yaml with a box or a polygon")
         parts: tuple = ([polygon],)
         box = None
         if len(polygon) == 4:

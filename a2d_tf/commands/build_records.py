@@ -154,9 +154,9 @@ def main(argv: list[str], builder: convert.Builder | None = None) -> int:
     """Check or convert; `builder` as for `convert.convert`."""
     if _CHECK.value:
         command_line.require(argv)
-        report = check(open_source(), _WORKERS.value)
-        print(report.text())
-        return 1 if report.problems and _ON_ERROR.value == "fail" else 0
+        report, problems = check(open_source(), _WORKERS.value)
+        print(report)
+        return 1 if problems and _ON_ERROR.value == "fail" else 0
     command_line.require(argv, output=_OUTPUT.value)
     source = open_source()
     from a2d_tf.core import devices  # late: TensorFlow takes seconds, and a check does without

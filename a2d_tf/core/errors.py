@@ -15,9 +15,6 @@ shown = _short.repr
 
 MAX_SIDE = 8192  # pixels; 8K video has 7680
 MAX_PIXELS = MAX_SIDE**2  # of an image, a frame, a label map
-MAX_INSTANCES = 1000  # of a frame; A2D's most is 19
-MAX_MASK_PIXELS = 2**30  # of all masks of a frame together
-MAX_OUTLINE = 2**21  # pixels along the polygons of a mask, which are traced one by one
 MAX_NAME = 200  # bytes of a video's name: 255 fit a file system, with a suffix
 MAX_FLOW = 1e4  # pixels, of a served flow vector; a longer one would leave any frame
 

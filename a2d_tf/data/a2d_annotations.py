@@ -21,7 +21,7 @@ from collections.abc import Sequence
 import h5py
 import numpy as np
 
-from a2d_tf.core.errors import MAX_INSTANCES, InputError
+from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import UNREADABLE
 from a2d_tf.core.labels import LabelSpace
 
@@ -56,38 +56,22 @@ class Annotation:
 
 
 def read_hdf5(path: pathlib.Path, size: tuple[int, int], label_space: LabelSpace) -> Annotation:
-    """Read a `.mat` or `.h5` file.
-
-    Args:
-      path: the file.
-      size: (height, width) of the frame.
-      label_space: label space of its codes.
+    """Read a `.mat` or `.h5` file of a frame of `size` (height, width).
 
     Raises:
       InputError: the file is missing or broken; names file and field.
     """
     try:
         with h5py.File(path, "r") as file:
-            return _Hdf5(path, file, size).annotation(label_space)
-    except InputError:
-        raise
+            return _Hdf5(file, size).annotation(label_space)
     except UNREADABLE as error:
         raise InputError(
-            f"{path}: not a readable HDF5 file ({error}); restore it, or save it with -v7.3"
+            f"{path}: {error}; mend the HDF5 file, which MATLAB writes by -v7.3, or restore it"
         ) from error
 
 
 def paint(masks: np.ndarray, codes: Sequence[int] | np.ndarray, dtype: type) -> np.ndarray:
-    """Paint a label map from masks, smaller ones over larger ones.
-
-    Args:
-      masks: bool [N, H, W].
-      codes: integers [N].
-      dtype: dtype of the label map.
-
-    Returns:
-      codes [H, W], 0 outside of all masks.
-    """
+    """Paint a label map [H, W] from masks bool [N, H, W], smaller ones over larger ones."""
     label_map: np.ndarray = np.zeros(masks.shape[1:], dtype)
     for i in np.argsort(-masks.sum(axis=(1, 2)), kind="stable"):
         label_map[masks[i]] = codes[i]
@@ -97,33 +81,28 @@ def paint(masks: np.ndarray, codes: Sequence[int] | np.ndarray, dtype: type) -> 
 class _Hdf5:
     """An open annotation file, of a frame of `size` (height, width)."""
 
-    def __init__(self, path, file, size):
-        self._path, self._file, self._size = path, file, size
-        self._counter = "instance" if "instance" in file else "id"
+    def __init__(self, file, size):
+        self._file, self._size = file, size
+        self._numbered = "instance" in file
         self._count, self._notes = None, []
 
     def annotation(self, label_space: LabelSpace) -> Annotation:
-        """Return the file's annotation."""
-        numbers = self._rows(self._counter)
-        numbered, rows = self._counter == "instance", np.arange(len(numbers))
-        if numbered:
-            rows = self._distinct(numbers)
-        codes = (self._rows("id") if numbered else numbers)[rows]
-        self._check_codes("id", codes, label_space.codes)
-        width_height = self._size[::-1]
-        if "reS_id" in self._file or not numbered:
-            data, shape = self._array("reS_id")
-            if shape != width_height:
-                raise self._error("reS_id", f"has HDF5 shape {shape}, not {width_height}")
-            label_map = data[()].T
-            self._check_codes("reS_id", label_map, (0, *label_space.codes))
-        masks = self._rows("reMask", width_height).transpose(0, 2, 1)[rows] != 0
+        """Return the file's annotation; ValueError where a field is broken."""
+        # The first field that is read tells how many instances there are.
+        numbers = self._rows("instance" if self._numbered else "id")
+        rows = self._distinct(numbers) if self._numbered else np.arange(len(numbers))
+        codes = self._rows("id")[rows]
+        _check_codes("id", codes, label_space.codes)
+        masks = self._rows("reMask", self._size[::-1]).transpose(0, 2, 1)[rows] != 0
         for i in np.flatnonzero(~masks.any(axis=(1, 2))):
-            raise self._error("reMask", f"the mask of instance {rows[i] + 1} is empty")
+            raise ValueError(f"'reMask': the mask of instance {rows[i] + 1} is empty")
         boxes = self._boxes(self._rows("reBBox", (4,), axis=1)[rows], rows)
-        if "reS_id" not in self._file:
+        if self._numbered and "reS_id" not in self._file:
             label_map = paint(masks, codes, label_space.code_dtype)
             self._notes.append("'reS_id' is missing: painted from the masks, smaller over larger")
+        else:
+            label_map = self._read("reS_id", [self._size[::-1]]).T
+            _check_codes("reS_id", label_map, (0, *label_space.codes))
         return Annotation(
             np.ascontiguousarray(label_map, label_space.code_dtype),
             np.ascontiguousarray(masks),
@@ -132,33 +111,33 @@ class _Hdf5:
             "; ".join(self._notes),
         )
 
-    def _error(self, field, problem):
-        return InputError(
-            f"{self._path}: '{field}': {problem}; mend the file or restore it from the release"
-        )
-
-    def _array(self, field):
-        """Return the data set of numbers, and its shape."""
+    def _shape(self, field):
+        """Return the shape of an array of numbers, () for anything else."""
         data = self._file.get(field)
         if not isinstance(data, h5py.Dataset) or data.dtype.kind not in "buif":
-            raise self._error(field, "missing, or not an array of numbers")
+            return ()
         # MATLAB writes an empty array as the list of its dimensions, marked by this attribute.
-        return data, (0,) if data.attrs.get("MATLAB_empty", 0) else data.shape
+        return (0,) if data.attrs.get("MATLAB_empty", 0) else data.shape
+
+    def _read(self, field, shapes):
+        """Return an array that must have one of these shapes."""
+        if self._shape(field) not in shapes:
+            found = self._shape(field) or "missing, or no array of numbers"
+            raise ValueError(f"'{field}': {found} in HDF5, and not {shapes[0]}")
+        return self._file[field][()]
 
     def _rows(self, field, shape=(), axis=0):
         """Read [N, *shape], where `axis` of the file is that of instances, absent if there is one.
 
-        The first field that is read tells their number. If it numbers them, others may hold more.
+        If a field numbers the instances, others may hold more.
         """
-        data, found = self._array(field)
+        found = self._shape(field)
         count = math.prod(found)
         if shape and count:
             count = found[axis] if len(found) > len(shape) else 1
-        if count > MAX_INSTANCES:
-            raise self._error(field, f"claims {count} instances, more than {MAX_INSTANCES}")
         if self._count is None:
             self._count = count
-        elif self._counter == "instance" and count > self._count:
+        elif self._numbered and count > self._count:
             self._notes.append(
                 f"'{field}' holds {count} instances, 'instance' numbers {self._count}: the surplus "
                 "is dropped"
@@ -169,10 +148,8 @@ class _Hdf5:
         if count == 0 and 0 in found:
             return np.zeros((0, *shape))
         squeezed = [shape] if shape and count == 1 else []
-        if found not in [whole, *squeezed, *([] if shape else [(1, count), (count, 1)])]:
-            wanted = f"{whole}, for {self._count} instances ('{self._counter}')"
-            raise self._error(field, f"has HDF5 shape {found}, not {wanted}")
-        return np.moveaxis(data[()].reshape(whole), axis, 0)
+        alike = [whole, *squeezed, *([] if shape else [(1, count), (count, 1)])]
+        return np.moveaxis(self._read(field, alike).reshape(whole), axis, 0)
 
     def _distinct(self, numbers):
         """Return the indices of the instances whose number no earlier one has."""
@@ -183,26 +160,21 @@ class _Hdf5:
             )
         return np.sort(first)
 
-    def _check_codes(self, field, codes, known):
-        is_known = np.zeros(1 << 16, bool)  # a table: np.isin is as slow as reading the file
-        is_known[list(known)] = True
-        with np.errstate(invalid="ignore"):
-            whole = codes.astype(np.uint16)
-        unknown = codes[(whole != codes) | ~is_known[whole]]
-        if unknown.size:
-            raise self._error(
-                field, f"code {unknown.flat[0]:g} is not in the label space (see --labels)"
-            )
-
     def _boxes(self, corners, rows):
         """Convert 1-based inclusive x1, y1, x2, y2 to half-open boxes, clipped to the frame."""
         height, width = self._size
-        if not np.isfinite(corners).all():
-            raise self._error("reBBox", "a corner is not finite")
         x1, y1, x2, y2 = corners.astype(np.float64).T
         boxes = np.stack([y1 - 1, x1 - 1, y2, x2], axis=1)
         boxes = np.clip(boxes, 0, [height, width, height, width]).astype(np.float32)
-        for i in np.flatnonzero((boxes[:, 2:] <= boxes[:, :2]).any(axis=1)):
+        for i in np.flatnonzero(~(boxes[:, 2:] > boxes[:, :2]).all(axis=1)):  # also of NaN
             box = f"box {corners[i].tolist()} (x1, y1, x2, y2) of instance {rows[i] + 1}"
-            raise self._error("reBBox", f"{box} is outside the frame, {width}x{height}")
+            raise ValueError(f"'reBBox': {box} is outside the frame, {width}x{height}")
         return boxes
+
+
+def _check_codes(field, codes, known):
+    unknown = codes[~np.isin(codes, known)]
+    if unknown.size:
+        raise ValueError(
+            f"'{field}': code {unknown.flat[0]:g} is not in the label space (see --labels)"
+        )

@@ -77,13 +77,7 @@ class Conversion:
         return tuple(shards)
 
     def build(self, shard: Shard) -> dict:
-        """Build a shard in `output/.partial`, unless it is there already.
-
-        Returns:
-          The sidecar: `fingerprint`, `records`, `bytes`, `sha256`, `videos`, `instances`,
-          `boxes_alone`, `pairs`, `sizes`, `native_sizes`,
-          `skipped`, `mended`.
-        """
+        """Build a shard in `output/.partial`, unless it is there already; return its sidecar."""
         from a2d_tf.data import records  # late: only the workers need TensorFlow
 
         inputs = self.fingerprint(shard)
@@ -251,20 +245,14 @@ def _check_complete(conversion, shards):
     """Return the manifest of complete records if they are those asked for."""
     output = conversion.output
     manifest = Manifest.load(output)
-    remedy = "choose another --output, or delete this one to build it again"
-    for field, asked in dataclasses.asdict(conversion.settings).items():
-        built = getattr(manifest, field, asked)
-        if built != asked:
-            raise InputError(f"{output}: holds records of --{field} {built}, not {asked}; {remedy}")
+    asked = dataclasses.asdict(conversion.settings).items()
+    differing = [f"--{name}" for name, value in asked if getattr(manifest, name, value) != value]
     bar = tqdm.tqdm(shards, "Comparing with the source", unit="shard")
-    if manifest.source != _digest_of(map(conversion.fingerprint, bar)):
+    if differing or manifest.source != _digest_of(map(conversion.fingerprint, bar)):
+        other = " ".join(differing) or "source, --labels or --shard_videos"
         raise InputError(
-            f"{output}: holds records of another release, --labels or --shard_videos; {remedy}"
-        )
-    if manifest.skipped and conversion.on_error == "fail":
-        raise InputError(
-            f"{output}: lacks {len(manifest.skipped)} broken items that were skipped, the first "
-            f"{manifest.skipped[0]['item']}; mend them, or accept that by --on_error skip"
+            f"{output}: holds records of another {other}; choose another --output, or delete this "
+            "one to build it again"
         )
     shutil.rmtree(output / PARTIAL, ignore_errors=True)
     return manifest

@@ -7,6 +7,7 @@ All frames of a video must be of one size.
 from __future__ import annotations
 
 import collections
+import contextlib
 import io
 import os
 import pathlib
@@ -18,7 +19,7 @@ import cv2
 import numpy as np
 from PIL import ExifTags, Image, ImageFile, ImageOps
 
-from a2d_tf.core.errors import MAX_PIXELS, InputError, check_size
+from a2d_tf.core.errors import MAX_PIXELS, InputError
 from a2d_tf.data import decoder
 
 Path = Union[str, os.PathLike]
@@ -31,15 +32,8 @@ _REMEDY = "restore it from the release"
 
 
 def find(folder: Path, vid: str) -> pathlib.Path | None:
-    """Find the frames of a video.
-
-    Args:
-      folder: folder of the videos.
-      vid: name of one of them.
-
-    Returns:
-      Path of `<vid>.mp4` (or another of `VIDEOS`, also as `.MP4` or `.Mp4`), else of the folder
-      `<vid>`, else None.
+    """Return the path of `<vid>.mp4` (or another of `VIDEOS`, also as `.MP4` or `.Mp4`) in a folder
+    of videos, else of the folder `<vid>`, else None.
     """
     folder = pathlib.Path(folder)
     for suffix in (*VIDEOS, *map(str.upper, VIDEOS), *map(str.title, VIDEOS)):
@@ -51,15 +45,12 @@ def find(folder: Path, vid: str) -> pathlib.Path | None:
 def read(
     path: Path, numbers: Iterable[int] | None = None, remedy: str = _REMEDY
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Decode frames in one pass that stops after the last one asked for.
+    """Yield (1-based number, RGB uint8 [H, W, 3]) of frames, ascending, in one pass.
 
     Args:
       path: a video file, or a folder of images.
-      numbers: 1-based, in any order; by default all frames there are.
+      numbers: which frames, in any order; by default all there are.
       remedy: what the user can do about a broken file; ends each message.
-
-    Yields:
-      (number, RGB uint8 [H, W, 3]), ascending.
 
     Raises:
       InputError: one of these frames is absent, cannot be decoded, or is of another size than
@@ -83,15 +74,7 @@ def read(
 
 
 def count(path: Path, remedy: str = _REMEDY) -> int:
-    """Count the frames by decoding them, whatever the file claims.
-
-    Args:
-      path: a video file, which is decoded to its end, or a folder of images.
-      remedy: see `read`.
-
-    Returns:
-      The number of frames that decode; of a folder, the last number without a gap before it.
-    """
+    """Count the frames that decode, whatever the file claims; of a folder, those before a gap."""
     path = pathlib.Path(path)
     if path.is_dir():
         return sum(number == i for i, number in enumerate(images(path, remedy), 1))
@@ -124,10 +107,6 @@ def begins_with_zero(path: Path) -> bool:
 def images(folder: Path, remedy: str = _REMEDY) -> dict[int, pathlib.Path]:
     """List the numbered images of a folder: {1-based number: path}, ascending.
 
-    Args:
-      folder: the folder.
-      remedy: see `read`.
-
     Raises:
       InputError: an image whose name is no number, two of one number, or none at all.
     """
@@ -135,13 +114,9 @@ def images(folder: Path, remedy: str = _REMEDY) -> dict[int, pathlib.Path]:
     first = 0 if begins_with_zero(folder) else 1
     for path in files(folder):
         number = int(path.stem) + 1 - first if re.fullmatch(r"[0-9]{1,9}", path.stem) else 0
-        if number == 0:
-            raise InputError(f"{path}: frames are named by their number; rename it")
-        if number in numbered:
-            raise InputError(
-                f"{path}: {numbered[number].name} is frame {number} too; remove one of them"
-            )
-        numbered[number] = path
+        if number == 0 or numbered.setdefault(number, path) != path:
+            problem = "its name is no number, or another image's, too"
+            raise InputError(f"{path}: {problem}; number the images from 00001{IMAGES[0]} on")
     if not numbered:
         raise InputError(f"{folder}: no image ({', '.join(IMAGES)}) in this folder; {remedy}")
     return dict(sorted(numbered.items()))
@@ -199,37 +174,28 @@ def read_image(path: Path, remedy: str) -> np.ndarray:
 def decode_image(
     data: bytes, flags: int, path: Path, remedy: str
 ) -> tuple[np.ndarray, ImageFile.ImageFile]:
-    """Decode a PNG, JPEG, BMP, TIFF or WebP.
-
-    Args:
-      data: the encoded image.
-      flags: of `cv2.imdecode`.
-      path: what errors begin with; remedy: what they end with.
+    """Decode the bytes of a PNG, JPEG, BMP, TIFF or WebP by `cv2.imdecode` with these flags.
 
     Returns:
       (the pixels as OpenCV has them; Pillow's image, which has read nothing but the header).
 
     Raises:
-      InputError: another format, damaged, or of more than MAX_PIXELS.
+      InputError: another format, damaged, or of more than MAX_PIXELS; begins with the path and
+        ends with the remedy.
     """
-    problem = f"{path}: not a readable image, or truncated; {remedy}"
-    try:
+    pixels = None
+    # Of a damaged header, Pillow raises whatever its parser met.
+    with contextlib.suppress(Exception):
         image = Image.open(io.BytesIO(data), formats=_FORMATS)
-    except Image.DecompressionBombError as error:
-        raise InputError(f"{path}: claims more than {MAX_PIXELS} pixels; {remedy}") from error
-    except Exception as error:  # of a damaged header, Pillow raises whatever its parser met
-        raise InputError(problem) from error
-    check_size(path, image.height, image.width, remedy)
-    # A PNG or JPEG that breaks off may decode, to grey where the rest is missing.
-    is_torn = (image.format == "PNG" and b"IEND" not in data) or (
-        image.format in ("JPEG", "MPO") and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
-    )
-    try:
-        pixels = None if is_torn else cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error as error:
-        raise InputError(problem) from error
+        # A PNG or JPEG that breaks off may decode, to grey where the rest is missing.
+        is_torn = (image.format == "PNG" and b"IEND" not in data) or (
+            image.format in ("JPEG", "MPO") and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
+        )
+        if not is_torn and image.height * image.width <= MAX_PIXELS:
+            pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     if pixels is None:
-        raise InputError(problem)
+        problem = f"not a readable image of at most {MAX_PIXELS} pixels, or truncated"
+        raise InputError(f"{path}: {problem}; {remedy}")
     return pixels, image
 
 

@@ -80,15 +80,14 @@ class Release:
         """Read `videoset.csv`.
 
         Args:
-          root: the folder of `videoset.csv`.
-          label_space: label space of the annotations' codes.
+          root, label_space: see the attributes.
           videos: text file of the VIDs to use, one a line; by default all.
           annotations: folder with a folder of annotations per video; by default one of those named
             above.
           test_videos: VIDs of the test split; by default as the list says.
 
         Raises:
-          InputError: a list or folder is missing or malformed.
+          InputError: a list is missing or malformed.
         """
         self.root = pathlib.Path(root)
         self.label_space = label_space
@@ -99,16 +98,11 @@ class Release:
             self.videos = _only(pathlib.Path(videos), self.videos, videoset)
         self.videos = with_tests(self.videos, test_videos)
         self._videos = {video.vid: video for video in self.videos}
-        if annotations is None:
-            own, beside = self.root / "Annotations", self.root.absolute().parent
-            folders = self.root, own, beside, beside / "text_annotations"
-            self._annotations = [own / "mat", *(folder / _INSTANCES for folder in folders)]
-        elif pathlib.Path(annotations).is_dir():
+        own, beside = self.root / "Annotations", self.root.absolute().parent
+        folders = self.root, own, beside, beside / "text_annotations"
+        self._annotations = [own / "mat", *(folder / _INSTANCES for folder in folders)]
+        if annotations is not None:
             self._annotations = [pathlib.Path(annotations)]
-        else:
-            raise InputError(
-                f"{annotations}: no such folder; --annotations names that of the videos' folders"
-            )
 
     def frames_path(self, vid: str) -> pathlib.Path:
         """Return the video file, or else the folder of its frames."""
@@ -157,12 +151,9 @@ class Release:
     def read_annotation(
         self, vid: str, frame: int, size: tuple[int, int] | None = None
     ) -> Annotation:
-        """Read the ground truth of a frame.
+        """Read the ground truth of a 1-based frame.
 
-        Args:
-          vid: the video.
-          frame: 1-based frame number.
-          size: (height, width) of the decoded frames; by default that of `videoset.csv`.
+        `size` is the (height, width) of the decoded frames, by default that of `videoset.csv`.
         """
         video = self._videos[vid]
         path = self.annotation_path(vid, frame)
@@ -171,15 +162,7 @@ class Release:
     def read_frames(
         self, vid: str, numbers: Iterable[int] | None
     ) -> Iterator[tuple[int, np.ndarray]]:
-        """Decode frames in one pass that stops after the last of them.
-
-        Args:
-          vid: the video.
-          numbers: 1-based frame numbers, in any order; None for all.
-
-        Yields:
-          (frame number, RGB uint8 [H, W, 3]), ascending.
-        """
+        """Yield frames, None for all, as (1-based number, RGB uint8 [H, W, 3]), ascending."""
         remedy = f"restore it, or correct 'frames' (now {self.length(vid)}) in videoset.csv"
         return frames.read(self.frames_path(vid), numbers, remedy)
 
@@ -210,16 +193,13 @@ def with_tests(videos: tuple[Video, ...], tests: Collection[str]) -> tuple[Video
 def _only(path, videos, videoset):
     """Return the videos that a text file lists, in the order of `videos`."""
     try:
-        lines = read_text(path).splitlines()
+        listed = set(map(str.strip, read_text(path).splitlines())) - {""}
     except (OSError, ValueError) as error:
         raise InputError(
             f"{path}: not a readable list of videos, one a line ({error}); see --videos"
         ) from error
-    known, listed = {video.vid for video in videos}, set(map(str.strip, lines)) - {""}
-    if unknown := sorted(listed - known):
-        raise InputError(f"{path}: {shown(unknown[0])} is not in {videoset}; remove the line")
-    if not listed:
-        raise InputError(f"{path}: lists no video; write VIDs of videoset.csv, one a line")
+    if unknown := listed - {video.vid for video in videos}:
+        raise InputError(f"{path}: {shown(min(unknown))} is not in {videoset}; remove the line")
     return tuple(video for video in videos if video.vid in listed)
 
 
@@ -248,17 +228,15 @@ def _read_videoset(path):
 
 def _parse_row(where, row):
     """Parse the cells of a row; messages begin with `where`."""
-    if len(row) != len(_COLUMNS):
-        raise InputError(f"{where}: {len(row)} columns instead of {len(_COLUMNS)}")
-    fields = {column: cell.strip() for column, cell in zip(_COLUMNS, row)}
-    if not is_file_name(fields["vid"]):
-        vid = shown(fields["vid"])
-        raise InputError(f"{where}: vid {vid} cannot be a file name; rename the video")
+    fields = dict(zip(_COLUMNS, map(str.strip, row)))
     for column, (least, most) in _RANGES.items():
-        cell = fields[column]
+        cell = fields.get(column, "")
         if not re.fullmatch(r"\d{1,10}", cell) or not least <= int(cell) <= most:
             raise InputError(
                 f"{where}: {column} {shown(cell)} is no whole number from {least} to {most}"
             )
         fields[column] = int(cell)
+    if not is_file_name(fields["vid"]):
+        vid = shown(fields["vid"])
+        raise InputError(f"{where}: vid {vid} cannot be a file name; rename the video")
     return Video(**fields)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import cv2
 import numpy as np
 from pycocotools import mask as rle_tools
 
-from a2d_tf.core.errors import MAX_OUTLINE, InputError, shown
+from a2d_tf.core.errors import InputError, shown
 from a2d_tf.core.files import check_json
 
 
@@ -20,16 +21,7 @@ def encode_mask(mask: np.ndarray) -> dict:
 
 
 def decode_mask(segmentation: list | dict, height: int, width: int) -> np.ndarray:
-    """Decode a COCO segmentation to a mask, bool [height, width].
-
-    Args:
-      segmentation: polygons [[x1, y1, x2, y2, ...], ...] in pixels, or an RLE {'size': [height,
-        width], 'counts': text or list}.
-      height, width: size of the frame.
-
-    Raises:
-      InputError: malformed, of another size, or empty; names no file.
-    """
+    """Decode a COCO segmentation to a mask, bool [height, width]; as `decode_parts`."""
     return decode_parts([segmentation], (height, width), (height, width))
 
 
@@ -39,7 +31,8 @@ def decode_parts(
     """Decode the union of segmentations to a mask, bool [height, width].
 
     Args:
-      parts: segmentations, in pixels of an image of the size `annotated`.
+      parts: segmentations, in pixels of an image of the size `annotated`: polygons [[x1, y1, x2,
+        y2, ...], ...] or RLEs {'size': [height, width], 'counts': text or list}.
       annotated: (height, width) of that image; (1, 1) for normalised coordinates.
       size: (height, width) of the mask, to which coordinates are scaled, each axis by itself.
 
@@ -62,22 +55,16 @@ def _decode(part, annotated, size):
             row, column = np.argwhere(mask)[0] * size // annotated
             scaled[row, column] = True
         return scaled
-    if not isinstance(part, list) or not part:
-        raise InputError("neither polygons [[x1, y1, x2, y2, ...], ...] nor an RLE; draw it again")
-    scale, length, polygons = np.divide(size, annotated)[::-1], 0.0, []
-    for polygon in part:
+    scale, polygons = np.divide(size, annotated)[::-1], []
+    for polygon in part if isinstance(part, list) and part else [part]:
         numbers = _numbers(polygon)
-        if numbers is None or len(numbers) < 6 or len(numbers) % 2:
+        if len(numbers) < 6 or len(numbers) % 2:
             raise InputError("a polygon is a list x1, y1, x2, y2, ... of three points or more")
         points = numbers.reshape(-1, 2) * scale
         # Points slightly outside are clipped; points far outside are in other units.
         if (points < np.negative(size[::-1])).any() or (points > 2 * np.array(size[::-1])).any():
             raise InputError(f"a polygon lies far outside the frame, {size[1]}x{size[0]} pixels")
-        length += float(np.hypot(*(points - np.roll(points, 1, axis=0)).T).sum())
         polygons.append(points.ravel().tolist())
-    # The outline is traced pixel by pixel, so memory grows with its length.
-    if length > min(4 * size[0] * size[1] + 64, MAX_OUTLINE):
-        raise InputError("the polygons' outline is longer than all pixels' edges; simplify it")
     return rle_tools.decode(rle_tools.merge(rle_tools.frPyObjects(polygons, *size))).astype(bool)
 
 
@@ -98,7 +85,7 @@ def decode_box(bbox: Any, annotated: tuple[int, int], size: tuple[int, int]) -> 
       InputError: malformed, or outside the frame; names no file.
     """
     numbers = _numbers(bbox)
-    if numbers is None or len(numbers) != 4:
+    if len(numbers) != 4:
         raise InputError("not numbers [x, y, width, height]; correct it or leave it out")
     (x, y, width, height), (rows, columns) = numbers, size
     scale = np.tile(np.divide(size, annotated), 2)
@@ -111,23 +98,15 @@ def decode_box(bbox: Any, annotated: tuple[int, int], size: tuple[int, int]) -> 
 
 
 def _numbers(values):
-    """Return a JSON list of finite numbers as float64 [n]; None if it is something else."""
-    try:
+    """Return a JSON list of finite numbers as float64 [n]; none if it is something else."""
+    with contextlib.suppress(ValueError):
         check_json(values, [float])
-    except ValueError:
-        return None
-    return np.array(values, np.float64)
+        return np.array(values, np.float64)
+    return np.zeros(0)
 
 
 def decode_rle(rle: dict, height: int, width: int) -> np.ndarray:
-    """Decode the mask of an RLE {'size': [height, width], 'counts': text or list}.
-
-    Returns:
-      bool [height, width].
-
-    Raises:
-      InputError: malformed or of another size; names no file.
-    """
+    """Decode an RLE to bool [height, width]; InputError where it is damaged or of another size."""
     if rle.get("size") != [height, width]:
         problem = f"the RLE's size {shown(rle.get('size'))} is not {[height, width]}"
         raise InputError(f"{problem}; encode the mask at the frame's size")
@@ -137,11 +116,7 @@ def decode_rle(rle: dict, height: int, width: int) -> np.ndarray:
 
 
 def runs_of(counts: Any, pixels: int) -> list[int]:
-    """Return the run lengths of an RLE's 'counts'.
-
-    Raises:
-      InputError: they are damaged, or do not add up to `pixels`; names no file.
-    """
+    """Return the run lengths of an RLE's 'counts'; InputError unless they add up to `pixels`."""
     runs = _parse_runs(counts) if isinstance(counts, str) else counts
     whole = isinstance(runs, list) and all(type(run) is int and run >= 0 for run in runs)
     if not whole or sum(runs) != pixels:

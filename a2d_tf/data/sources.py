@@ -34,10 +34,7 @@ Skip = Callable[[pathlib.Path, InputError], None]
 
 
 def usable_frames(source: Source, video: Video, skip: Skip) -> tuple[int, ...]:
-    """Return the numbers of a video's annotated frames that exist, ascending.
-
-    `skip` is called for frames beyond the video's end, and for annotations that are missing.
-    """
+    """Return the numbers of a video's annotated frames that exist, ascending; skip the others."""
     try:
         numbers, length = source.annotated_frames(video.vid), source.length(video.vid)
     except InputError as error:
@@ -54,38 +51,14 @@ def usable_frames(source: Source, video: Video, skip: Skip) -> tuple[int, ...]:
     return tuple(number for number in numbers if number <= length)
 
 
-@dataclasses.dataclass(frozen=True)
-class CheckReport:
-    """The result of a check.
+def check(source: Source, workers: int = 2) -> tuple[str, list[str]]:
+    """Decode every frame to the last and parse every annotation, in several processes.
 
-    Attributes:
-      title: the source and its list of videos.
-      counts: {name: number} of the videos that are whole, in all and of each split, and of the
-        frames, annotated frames and instances that can be read.
-      problems: a line for each missing or broken item, with its file, field and remedy.
-      notes: a line for each item that was repaired, or that differs without harm.
-    """
-
-    title: str
-    counts: dict[str, int]
-    problems: tuple
-    notes: tuple
-
-    def text(self) -> str:
-        """Format the report: the counts, the problems, the notes and their numbers."""
-        lines = [self.title, "", *(f"{name:20}{n:>11}" for name, n in self.counts.items()), ""]
-        lines += [f"problem: {line}" for line in self.problems]
-        lines += [f"note: {line}" for line in self.notes]
-        lines.append(f"problems: {len(self.problems)}, notes: {len(self.notes)}")
-        return "\n".join(lines)
-
-
-def check(source: Source, workers: int = 2) -> CheckReport:
-    """Decode every frame to the last and parse every annotation.
-
-    Args:
-      source: the annotated videos.
-      workers: number of processes.
+    Returns:
+      (a report; the problems in it, a line for each missing or broken item, with its file, field
+      and remedy). The report counts the videos that are whole, in all and of each split, and the
+      frames, annotated frames and instances that can be read. It notes items that were repaired,
+      or that differ without harm.
     """
     examined = imap(
         functools.partial(_examine, source), source.videos, min(workers, len(source.videos))
@@ -98,8 +71,11 @@ def check(source: Source, workers: int = 2) -> CheckReport:
             counts[name] += number
         problems += broken
         notes += harmless
-    title = f"{source.root}: {source.listing}"
-    return CheckReport(title, counts, tuple(problems), tuple(notes))
+    lines = [f"{source.root}: {source.listing}", ""]
+    lines += [*(f"{name:20}{n:>11}" for name, n in counts.items()), ""]
+    lines += [f"problem: {line}" for line in problems] + [f"note: {line}" for line in notes]
+    lines.append(f"problems: {len(problems)}, notes: {len(notes)}")
+    return "\n".join(lines), problems
 
 
 def _differs(source, video, count):
@@ -153,7 +129,7 @@ class ClipRecord:
       frame: 1-based number of the key frame.
       split: 'train' or 'test'.
       clip_frames: T source frames, 1-based.
-      rgb: T frames uint8 [h, w, 3], at the stored size.
+      rgb: T times uint8 [h, w, 3], at the stored size.
       flow: T times float32 [h, w, 2], (u, v), pixels of the stored frames, from the previous source
         frame.
       annotation: the key frame's ground truth, at the native size.
@@ -195,17 +171,9 @@ class ConversionSettings:
 def clip_sources(
     key: int, count: int, stride: int, length: int
 ) -> tuple[tuple[int, ...], tuple[bool, ...]]:
-    """Return the source frames of a clip, and which of them are clamped.
+    """Return the `count` source frames of a clip around a key frame, and which are clamped.
 
-    Args:
-      key: 1-based key frame.
-      count: T.
-      stride: source frames from one clip frame to the next.
-      length: frames of the video.
-
-    Returns:
-      (T source frames within 1..length; T booleans, true if the nearest frame replaces one beyond
-      an end of the video, with zero flow).
+    Numbers are 1-based. Beyond an end of the video the nearest frame is taken, with zero flow.
     """
     unclamped = [key + (i - count // 2) * stride for i in range(count)]
     sources = tuple(min(max(frame, 1), length) for frame in unclamped)
@@ -218,11 +186,7 @@ def clips_of(
     """Yield the clips of a video, which is decoded once, in the order of their key frames.
 
     A clip comes as soon as its last frame is decoded, and only frames that a later clip needs are
-    kept, so that memory does not grow with the video.
-
-    Args:
-      source, settings, video: which, and how; see `convert.convert`.
-      skip: called with the path of a broken item and its error; what lacks it is left out.
+    kept, so that memory does not grow with the video. What lacks a skipped item is left out.
     """
     keys = usable_frames(source, video, skip)
     if not keys:
@@ -266,9 +230,6 @@ def _decoded(source, settings, vid, numbers, with_flow):
         rgb = resize_frame(frame, *fit(*native, settings.image_height, settings.image_width))
         flow = np.zeros((*rgb.shape[:2], 2), np.float32)
         if number in with_flow:
-            try:
-                flow = method(before, rgb)
-            except InputError as error:
-                raise InputError(f"{source.frames_path(vid)}: {error}") from error
+            flow = method(before, rgb)
         before = rgb
         yield number, native, rgb, flow
