@@ -87,8 +87,6 @@ def dataset(
     records: str | os.PathLike[str],
     settings: _Settings,
     split: str = "train",
-    *,
-    augment: bool | None = None,
 ) -> tf.data.Dataset:
     """Read clips from a folder of records, in batches of `Config.learning.batch_size`.
 
@@ -96,9 +94,8 @@ def dataset(
       records: the folder; `a2d-records` makes one of A2D or of your own videos.
       settings: a Config, or the path of a flagfile: canvas, frames of a clip, batch size, seed,
         augmentation.
-      split: "train" (without the videos held out for validation), "val" or "test".
-      augment: True for endless batches of shuffled and augmented clips, which only "train" has;
-        False for each clip once, in the order of the records. By default True for "train".
+      split: "train" (without the videos held out for validation), endless, shuffled and augmented;
+        "val" or "test", each clip once, in the order of the records.
 
     Returns:
       a dataset of dicts: rgb uint8 [B, T, H, W, 3]; flow float32 [B, T, H, W, 2], (u, v) in pixels;
@@ -110,19 +107,14 @@ def dataset(
     Raises:
       InputError: no records there, an unknown split, clips that are too short, or no record to
         train on. "val" is empty where `val_fraction` holds no video out.
-      ValueError: `augment` of another split than "train".
     """
     from a2d_tf.data import pipeline
     from a2d_tf.data.manifest import Manifest
 
     config, manifest = _config(settings), Manifest.load(records)
-    if augment is None:
-        augment = split == "train"
-    if not augment:
-        return pipeline.evaluation(manifest, split, config, config.learning.batch_size)
-    if split != "train":
-        raise ValueError(f"augment=True is for split 'train', not '{split}'")
-    return pipeline.training(manifest, config)
+    if split == "train":
+        return pipeline.training(manifest, config)
+    return pipeline.evaluation(manifest, split, config, config.learning.batch_size)
 
 
 def _config(settings: _Settings) -> Config:

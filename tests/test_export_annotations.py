@@ -148,7 +148,7 @@ def damage(path, fields):
         ("tracks.json", {"mean_score": None}, "tracks.json: [0].mean_score"),
         ("detections.json", {"segmentation": {"size": [48, 64], "counts": "1"}}, "[0]: the RLE"),
         ("video.json", {"name": "../x"}, "video.json: name: '../x'"),
-        ("video.json", {"labels": {"actors": []}}, "video.json: labels: label space"),
+        ("video.json", {"labels": {"actors": []}}, "video.json: labels: actions"),
     ],
 )
 def test_damaged_files_are_named(prediction, name, fields, message):

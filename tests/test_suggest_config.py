@@ -111,6 +111,8 @@ def test_for_a_cpu(mini_records, gathered):
         "score_threshold": 0.3,
     }
     assert flags(mini_records, gathered, CPU, minutes=0.5)["steps"] == 499  # of 60 ms
+    small = Host(2, 16 * GB, 4 * GB)  # whose GPU is too small for the paper's network
+    assert flags(mini_records, gathered, small, minutes=0.5)["steps"] == 499
 
 
 def test_for_a_cpu_that_has_the_weights_of_imagenet(mini_records, gathered, still, tmp_path):

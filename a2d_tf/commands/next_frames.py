@@ -24,7 +24,7 @@ from tqdm import tqdm
 from a2d_tf.annotations import writers
 from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import check_free, whole_folder, write_csv
+from a2d_tf.core.files import check_place, whole_folder, write_csv
 from a2d_tf.data import frames, inspection
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation.reports import charts
@@ -47,7 +47,7 @@ def main(argv: list[str]) -> None:
     """Run the command."""
     command_line.require(argv, prediction=_PREDICTION.value, output=_OUTPUT.value)
     output = _OUTPUT.value
-    check_free(output)
+    check_place(output)
     folders = predictions.folders_of([_PREDICTION.value], "prediction")
     for folder in folders:
         overlay = folder / predictions.KINDS["overlay"]

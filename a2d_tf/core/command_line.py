@@ -36,8 +36,6 @@ _WRONG = {
     "could not convert string to float": "no number; write it with a point, as 0.001",
 }
 """What absl and Python say of a wrong value, and what is said in its place."""
-_OF_LISTS = r";\s+repeat this option[^(]*(?=\n)|\n +\(default: '(\[\])?'\)"
-"""What absl says of flags that may be repeated, as their own texts do, and of empty defaults."""
 _MORE_HELP = """--flagfile=FILE reads flags from a file, one a line, such as configs/a2d.flags
 docs/flags.md has the settings in tables; --helpfull also explains the flags of the libraries"""
 _LONGEST = 2000  # characters of a message
@@ -266,7 +264,6 @@ def help_text(module: str) -> str:
     parts = [(sys.modules[module].__doc__ or "").strip()]
     for name in filter(known.__contains__, names):
         title, _, text = flags.FLAGS.module_help(name).strip().partition("\n")
-        text = re.sub(_OF_LISTS, "", text)
         parts.append(f"{title}\n{text}" if name.startswith(SETTINGS) else text)
     if len(names) > 3:
         parts.append("The defaults are a new model's; a run's own settings are in its flags.txt.")

@@ -24,7 +24,6 @@ from a2d_tf.core.errors import InputError
 _CGROUP_LIMITS = ("sys/fs/cgroup/memory.max", "sys/fs/cgroup/memory/memory.limit_in_bytes")
 _NODES = "/dev/nvidia[0-9]*"
 _TENSOR_CORES = (8, 0)  # the least compute capability that multiplies float32 in TF32
-_DRIVER = 525  # the oldest driver of CUDA 12
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,16 +80,6 @@ def give_way() -> None:
         os.nice(10)
 
 
-def process_memory() -> int | None:
-    """Return the peak memory of this process in bytes; None if not on Linux."""
-    try:
-        status = pathlib.Path("/proc/self/status").read_text()
-    except OSError:
-        return None
-    match = re.search(r"VmHWM:\s*(\d+) kB", status)
-    return int(match[1]) * 1024 if match else None
-
-
 def nvidia_cards() -> list[Gpu]:
     """Return the NVIDIA cards of this machine, usable or not.
 
@@ -126,26 +115,21 @@ class Devices:
 
     gpus: tuple[Gpu, ...] = ()
 
-    def line(self, precision: str, used: int = 1) -> str:
-        """Describe the devices in a line.
+    def announce(self, precision: str, used: int = 1) -> None:
+        """Print the devices in a line.
 
         Args:
           precision: of the activations, one of `config.PRECISIONS`.
           used: number of GPUs that take part.
         """
-        if not self.gpus:
-            return f"device: CPU, {cores()} cores, {memory() / 2**30:.0f} GB, {precision}"
         counts = collections.Counter(self.gpus[:used])
         parts = [f"{count} x {gpu.name}{_size(gpu.memory)}" for gpu, count in counts.items()]
-        if precision == "float32" and any(
-            (gpu.capability or (0,)) >= _TENSOR_CORES for gpu in counts
-        ):
+        if not counts:
+            parts = [f"CPU, {cores()} cores, {memory() / 2**30:.0f} GB"]
+        tensor_cores = any((gpu.capability or (0,)) >= _TENSOR_CORES for gpu in counts)
+        if precision == "float32" and tensor_cores:
             precision += " with products in TF32"
-        return f"device: {', '.join([*parts, precision])}"
-
-    def announce(self, precision: str, used: int = 1) -> None:
-        """Print `line`."""
-        print(self.line(precision, used), flush=True)
+        print(f"device: {', '.join([*parts, precision])}", flush=True)
 
 
 def prepare(device: str = "auto", deterministic: bool = True) -> Devices:
@@ -203,15 +187,10 @@ def on_gpu() -> bool:
 
 
 def peak_memory() -> int | None:
-    """Return the peak memory in bytes, of the first GPU since `forget_peak` or of this process.
-
-    None if unknown.
-    """
+    """Return the peak memory of the first GPU since `forget_peak`, in bytes; None without one."""
     import tensorflow as tf
 
-    if on_gpu():
-        return tf.config.experimental.get_memory_info("GPU:0")["peak"]
-    return process_memory()
+    return tf.config.experimental.get_memory_info("GPU:0")["peak"] if on_gpu() else None
 
 
 def forget_peak() -> None:
@@ -224,18 +203,17 @@ def forget_peak() -> None:
 
 def _check_unused(device):
     """Raise an InputError if a GPU should be used and TensorFlow has none."""
-    if hides_nvidia():
-        if device == "gpu":
-            raise InputError("--device=gpu: CUDA_VISIBLE_DEVICES hides every GPU")
-    elif cards := nvidia_cards():
+    hidden = hides_nvidia()
+    cards = [] if hidden else nvidia_cards()
+    if cards:
         raise InputError(
             f"TensorFlow cannot use this machine's {cards[0].name}{_size(cards[0].memory)}, for "
             "the reason above; tools/setup.sh --gpu installs one that can, nvidia-smi shows the "
-            f"driver, of which it needs {_DRIVER} or newer (docs/gpu.md), --device=cpu computes "
-            "without it"
+            "driver, of which it needs 525 or newer (docs/gpu.md), --device=cpu computes without it"
         )
-    elif device == "gpu":
-        raise InputError("--device=gpu: TensorFlow finds no GPU, nor is there an NVIDIA card")
+    if device == "gpu":
+        reason = "CUDA_VISIBLE_DEVICES hides every GPU" if hidden else "there is no NVIDIA card"
+        raise InputError(f"--device=gpu: {reason}")
 
 
 def _size(memory):

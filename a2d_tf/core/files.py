@@ -19,7 +19,7 @@ import shutil
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, BinaryIO, Callable, Union
 
 import numpy as np
@@ -253,22 +253,17 @@ def write_csv(path: Path, rows: Iterable[Iterable[Any]], delimiter: str = ",") -
     write_text(path, text.getvalue())
 
 
-def check_free(place: str) -> None:
-    """Raise InputError where something else than an empty folder is at a path."""
-    if os.path.lexists(place) and not (os.path.isdir(place) and not os.listdir(place)):
-        raise InputError(f"{place}: is there already; give a new folder")
-
-
-def check_place(place: str, marks: Iterable[str], kind: str) -> None:
+def check_place(place: str, marks: Sequence[str] = (), kind: str = "empty folder") -> None:
     """Check that `place` is free, an empty folder, or a folder of the same kind to replace.
 
     Args:
-      place: path; marks: names of files that every such folder has; kind: its name in messages.
+      place: path; marks: names of files that every such folder has, none where nothing is to be
+        replaced; kind: its name in messages.
 
     Raises:
       InputError: something else is there.
     """
-    known = all(os.path.isfile(os.path.join(place, name)) for name in marks)
+    known = marks and all(os.path.isfile(os.path.join(place, name)) for name in marks)
     empty = os.path.isdir(place) and not os.listdir(place)
     if os.path.lexists(place) and not known and not empty:
         raise InputError(f"{place}: is there already and is no {kind}; give another --output")
@@ -311,7 +306,7 @@ def whole_folder(place: str, replace: bool = True) -> Iterator[str]:
     if os.path.ismount(place):
         raise InputError(f"{place}: a mount point, which cannot be replaced; name a folder in it")
     if not replace:
-        check_free(place)
+        check_place(place)
     try:
         os.makedirs(parent, exist_ok=True)
         with hidden_folder(parent, ".partial-") as (partial, _):

@@ -49,21 +49,25 @@ class LabelSpace:
     colours: tuple = ()
 
     def __post_init__(self):
-        for names in (self.actors, self.actions):
-            if not names or not all(map(is_name, names)) or len(set(names)) != len(names):
-                raise InputError(f"actors and actions must be distinct names, got {shown(names)}")
-        if self.max_code > _MAX_CODE:
-            raise InputError("so many actors and actions that codes do not fit 16 bits")
-        if not self.codes or tuple(sorted(set(self.codes))) != tuple(self.codes):
-            raise InputError("codes must be ascending, distinct and not empty")
-        for code in self.codes:
-            if not self.knows(code):
-                raise InputError(f"code {shown(code)} names no actor and action")
-        if self.none_action is not None and self.none_action not in self.actions:
-            raise InputError(f"none_action {shown(self.none_action)} is not an action")
-        for code, colour in self.colours:
-            if len(colour) != 3 or not 0 <= code <= self.max_code:
-                raise InputError(f"colours: {code}: {list(colour)} is no [r, g, b] of a code")
+        checks = {
+            "actors and actions must be distinct names": all(
+                names and all(map(is_name, names)) and len({*names}) == len(names)
+                for names in (self.actors, self.actions)
+            ),
+            "so many actors and actions that codes do not fit 16 bits": self.max_code <= _MAX_CODE,
+            f"codes must be ascending, each of an actor and an action, not {shown(self.codes)}": (
+                self.codes
+                and tuple(sorted({*self.codes})) == self.codes
+                and all(map(self.knows, self.codes))
+            ),
+            "none_action must be an action": self.none_action in (None, *self.actions),
+            "colours must be {code: [r, g, b]}": all(
+                len(colour) == 3 and 0 <= code <= self.max_code for code, colour in self.colours
+            ),
+        }
+        for problem, right in checks.items():
+            if not right:
+                raise InputError(f"label space: {problem}")
 
     @property
     def base(self) -> int:
@@ -145,28 +149,24 @@ class LabelSpace:
         """Return the label space of a JSON object's fields; see `from_json`.
 
         Raises:
-          InputError: a field is missing, unknown or malformed.
+          ValueError: a field is missing, unknown or malformed.
         """
-        try:
-            check_json(fields, _FIELDS)
-            unknown = {*fields} - {name.rstrip("?") for name in _FIELDS}
-            if unknown:
-                raise ValueError(f"unknown field {shown(sorted(unknown)[0])}")
-            actors, actions = tuple(fields["actors"]), tuple(fields["actions"])
-            base = max(10, len(actions) + 1)
-            pairs = fields.get("pairs") or itertools.product(actors, actions)
-            for pair in fields.get("pairs") or ():
-                if len(pair) != 2 or pair[0] not in actors or pair[1] not in actions:
-                    raise ValueError(f"pairs: {shown(pair)} is no [actor, action]")
-            codes = fields.get("codes") or [
-                base * (actors.index(actor) + 1) + actions.index(action) + 1
-                for actor, action in pairs
-            ]
-            colours = [(int(code), tuple(rgb)) for code, rgb in fields.get("colours", {}).items()]
-            none = fields.get("none_action")
-            return cls(actors, actions, tuple(sorted(codes)), none, tuple(sorted(colours)))
-        except ValueError as error:
-            raise InputError(f"label space: {error}") from error
+        check_json(fields, _FIELDS)
+        unknown = {*fields} - {name.rstrip("?") for name in _FIELDS}
+        if unknown:
+            raise InputError(f"label space: unknown field {shown(sorted(unknown)[0])}")
+        actors, actions = tuple(fields["actors"]), tuple(fields["actions"])
+        pairs = fields.get("pairs") or [list(pair) for pair in itertools.product(actors, actions)]
+        for pair in pairs:
+            if len(pair) != 2 or pair[0] not in actors or pair[1] not in actions:
+                raise InputError(f"label space: pairs: {shown(pair)} is no [actor, action]")
+        base = max(10, len(actions) + 1)
+        codes = fields.get("codes") or [
+            base * (actors.index(actor) + 1) + actions.index(action) + 1 for actor, action in pairs
+        ]
+        colours = [(int(code), tuple(rgb)) for code, rgb in fields.get("colours", {}).items()]
+        none = fields.get("none_action")
+        return cls(actors, actions, tuple(sorted(codes)), none, tuple(sorted(colours)))
 
     @classmethod
     def from_json(cls, path: str | os.PathLike) -> LabelSpace:

@@ -12,7 +12,6 @@ import pickle
 import re
 import signal
 import threading
-import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
@@ -75,14 +74,12 @@ def imap(function: Callable, items: Iterable, workers: int) -> Iterator:
         return
     # Not forked: TensorFlow and OpenCV break in a fork once they have started threads.
     context = multiprocessing.get_context("spawn")
-    stop = context.RawValue("b", 0)  # no Event, whose lock a killed process may hold
     items = list(items)
     work = pickle.dumps((function, items))
     # No pipe, where writing would wait forever for a process that is killed while it starts.
     shared = context.RawArray("c", len(work))
     shared.raw = work
-    arguments = shared, os.getpid(), stop
-    pool = concurrent.futures.ProcessPoolExecutor(workers, context, _start, arguments)
+    pool = concurrent.futures.ProcessPoolExecutor(workers, context, _start, (shared,))
     try:
         try:
             results = pool.map(_call, range(len(items)))  # starts the processes
@@ -94,7 +91,8 @@ def imap(function: Callable, items: Iterable, workers: int) -> Iterator:
             "a worker process was killed, perhaps for want of memory; use fewer --workers"
         ) from error
     finally:
-        stop.value = 1
+        for process in multiprocessing.active_children():
+            process.terminate()
         pool.shutdown(wait=True, cancel_futures=True)
 
 
@@ -127,18 +125,16 @@ def in_threads(
 _function, _items = None, ()  # of a worker process
 
 
-def _start(shared, parent, stop):
+def _start(shared):
     global _function, _items
     _function, _items = pickle.loads(shared.raw)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process stops its workers
     cv2.setNumThreads(1)  # the workers share the cores
-    threading.Thread(target=_exit_with, args=(parent, stop), daemon=True).start()
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
 
 
-def _exit_with(parent, stop):
-    """Exit when the parent stops its workers, or was killed."""
-    while os.getppid() == parent and not stop.value:
-        time.sleep(0.2)
+def _exit_with_parent():
+    multiprocessing.parent_process().join()
     os._exit(1)
 
 
