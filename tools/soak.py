@@ -2,14 +2,17 @@
 
   python tools/soak.py --workdir=work/soak
 
-Conversion, training and the prediction of a library, each run once undisturbed and once killed by
-SIGKILL with all its children at random moments, and started again. Then the results
-of both are compared: records and predictions by byte, weights to the bit, TensorBoard's points, of
-which none may come twice. The command ends with status 1 if anything differs.
+Conversion, training, the prediction of a library, the way from an export to a page, and both
+pipelines of Beam where it is installed: each run once undisturbed and once killed by SIGKILL with
+all its children at random moments, and started again. Then the results of both are compared:
+records and predictions by byte, weights to the bit, TensorBoard's points, of which none may come
+twice. The command ends with status 1 if anything differs.
 """
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import os
 import pathlib
 import random
@@ -19,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
@@ -28,10 +31,12 @@ from absl import flags
 from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import file_digest, write_text
+from a2d_tf.data import inspection
+from a2d_tf.data.manifest import Manifest
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder that everything goes to; is emptied.")
 _SEED = flags.DEFINE_integer("seed", 0, "Of the moments.", 0)
-_KILLS = flags.DEFINE_integer("kills", 10, "How often to kill each command.", 0)
+_KILLS = flags.DEFINE_integer("kills", 20, "How often to kill each command.", 0)
 _VIDEOS = flags.DEFINE_integer("videos", 24, "Clips of the mini A2D.", 6)
 _STEPS = flags.DEFINE_integer("steps", 400, "Training steps.", 1)
 
@@ -121,21 +126,58 @@ def training(run: str) -> dict:
     return found
 
 
-def commands(workdir: str) -> dict[str, tuple[list[str], Callable[[str], dict]]]:
-    """Return {name: (words, {} for a folder of its own; what must be the same of that)}."""
+def start(folder: str) -> dict:
+    """Return what must be the same of all that `tools/start.py` makes."""
+    names = ("records/", "videos/")
+    found = {name: one for name, one in files(folder).items() if name.startswith(names)}
+    return {**found, **training(os.path.join(folder, "run"))}
+
+
+def write_export(records: str, path: str) -> None:
+    """Write the instances of records as annotations in the own format of build_records.py."""
+    images: list[dict] = []
+    annotations = []
+    manifest = Manifest.load(records)
+    for split, _, truth in inspection.read(manifest, manifest.splits):
+        height, width = truth.native_size
+        image = {"id": len(images), "width": width, "height": height, "split": split}
+        images.append({**image, "file_name": f"{truth.name}.png"})
+        for code, rle in zip(truth.codes.tolist(), truth.rles):
+            actor, action = manifest.label_space.name(code).split("-")
+            shape = {"size": rle["size"], "counts": rle["counts"].decode()}
+            named = {"image_id": image["id"], "actor": actor, "action": action}
+            annotations.append({**named, "segmentation": shape})
+    write_text(path, json.dumps({"images": images, "annotations": annotations}))
+
+
+def commands(workdir: str) -> Iterator[tuple[str, list[str], Callable[[str], dict]]]:
+    """Yield a name, the words with {} for a folder of its own, and what must be the same of that.
+
+    Later commands read what the earlier ones have made.
+    """
     base = os.path.join(workdir, "tiny.flags")
     write_text(base, "\n".join(_TINY))
     release = os.path.join(workdir, "mini", "Release")
-    records, run = (os.path.join(workdir, name, "whole") for name in ("conversion", "training"))
-    sizes = "--image_height=64 --image_width=96 --clip_frames=3 --workers=2 --shard_videos=2"
-    convert = ["tools/build_records.py", f"--release={release}", "--output={}", *sizes.split()]
+    records, run = (os.path.join(workdir, "whole", name) for name in ("conversion", "training"))
+    sizes = "--image_height=64 --image_width=96 --clip_frames=3 --shard_videos=2".split()
+    convert = [f"--release={release}", "--output={}", *sizes]
     train = ["-m", "a2d_tf.train", f"--flagfile={base}", f"--records={records}", "--workdir={}"]
     videos = f"--video={release}/clips320H"
-    return {
-        "conversion": (convert, files),
-        "training": ([*train, f"--steps={_STEPS.value}"], training),
-        "library": (["-m", "a2d_tf.predict", f"--workdir={run}", videos, "--output={}"], files),
-    }
+    predict = [f"--workdir={run}", videos, "--output={}"]
+    yield "conversion", ["tools/build_records.py", *convert, "--workers=2"], files
+    yield "training", [*train, f"--steps={_STEPS.value}"], training
+    yield "library", ["-m", "a2d_tf.predict", *predict], files
+    export = os.path.join(workdir, "export.json")
+    write_export(records, export)
+    own = [f"--annotations={export}", f"--videos={release}/clips320H", "--output={}", "--"]
+    own += [*_TINY, "--init_rgb=", "--init_flow=", f"--steps={_STEPS.value}", *sizes[2:]]
+    yield "start", ["tools/start.py", *own], start
+    if importlib.util.find_spec("apache_beam") is None:
+        return print("Beam: not installed")
+    runner = ["--", "--runner=FnApiRunner", "--direct_running_mode=multi_processing"]
+    runner += ["--direct_num_workers=2"]
+    yield "Beam, records", ["tools/on_beam.py", "records", *convert, *runner], files
+    yield "Beam, library", ["tools/on_beam.py", "predict", *predict, *runner], files
 
 
 def main(argv: list[str]) -> None:
@@ -145,10 +187,10 @@ def main(argv: list[str]) -> None:
     mini = ["tools/make_mini_a2d.py", f"--output={workdir}/mini", f"--videos={_VIDEOS.value}"]
     survive(mini, f"{workdir}/mini", 0, 0, moments)
     same = True
-    for name, (command, result) in commands(workdir).items():
+    for name, command, result in commands(workdir):
         ends, seconds = [], 0.0
         for way, kills in (("whole", 0), ("killed", _KILLS.value)):
-            folder = os.path.join(workdir, name, way)
+            folder = os.path.join(workdir, way, name)  # whose name is in pages
             began = time.monotonic()
             words = [word.replace("{}", folder) for word in command]
             survive(words, folder, kills, seconds, moments)
