@@ -2,6 +2,7 @@
 
 import pytest
 import tensorflow as tf
+import tiny_network
 from processes import run_tool
 from test_mains import TINY
 
@@ -12,7 +13,7 @@ from a2d_tf.training import doctor
 pytestmark = pytest.mark.slow
 
 CONFIG = Config(learning=LearningConfig(batch_size=8, steps=1800, validate_every=500))
-STEPS = doctor.Steps(batch=4, out_of_memory=[8], first=20.0, seconds=0.5, memory=3 * 2**30)
+STEPS = doctor.Steps(batch=4, first=20.0, seconds=0.5, memory=3 * 2**30)
 
 
 def test_the_hours_of_a_run():
@@ -25,38 +26,14 @@ def test_the_hours_of_a_run():
     assert "at 2000 ms take 1.0 h" in line(rate=4.0)
 
 
-@pytest.fixture
-def trials(monkeypatch, mini_records):
-    """Examines a machine whose memory holds so many clips; returns (Steps, batches tried)."""
+def test_a_batch_that_does_not_fit(mini_records, monkeypatch):
+    def step(*_):
+        raise tf.errors.ResourceExhaustedError(None, None, "no memory")
 
-    def train(gpus, fits):
-        tried = []
-
-        def measure(network, config, manifest, batch):
-            tried.append(batch)
-            if batch > fits:
-                raise tf.errors.ResourceExhaustedError(None, None, "no memory")
-            return 1.0, 0.5, None
-
-        class Network:
-            def __init__(self, *_):
-                self.set_phase = lambda *_: None
-
-        monkeypatch.setattr(doctor, "_measure", measure)
-        monkeypatch.setattr(doctor, "Network", Network)
-        monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: gpus)
-        return doctor.train(CONFIG, mini_records), tried
-
-    return train
-
-
-def test_the_batch_is_what_the_machine_bears(trials):
-    steps, tried = trials(["GPU:0"], fits=3)
-    assert tried == [8, 4, 2] and steps.batch == 2 and steps.out_of_memory == [8, 4]
-    assert trials(["GPU:0"], fits=8)[1] == [8]
-    with pytest.raises(InputError, match="one clip"):
-        trials(["GPU:0"], fits=0)
-    assert trials([], fits=8)[1] == [1]
+    monkeypatch.setattr(doctor, "make_train_step", lambda *_: step)
+    config = Config(tiny_network.config(), learning=tiny_network.LEARNING)
+    with pytest.raises(InputError, match="--batch_size"):
+        doctor.train(config, mini_records)
 
 
 def test_a_machine_is_examined(mini_records):

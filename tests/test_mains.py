@@ -72,7 +72,7 @@ def test_mistakes(tmp_path, mini_records, trained):
     for main, words, named in (
         ("train", [workdir], "--records"),
         ("train", [*TINY, records, workdir, "--temporal_layers=3"], "--clip_frames=7"),
-        ("train", [*TINY, "--head_units=64", records, f"--workdir={trained}"], "--head_units=32"),
+        ("train", [*TINY, "--head_units=64", records, f"--workdir={trained}"], "--head_units=64"),
         ("evaluate", [records, workdir], str(tmp_path / "run")),
     ):
         assert named in complaint(run_main(main, *words))

@@ -63,9 +63,7 @@ def test_it_holds_settings_halved_weights_scores_and_a_card(folder, loaded_run):
         parts = loaded_run.network.parts().values()
         assert len(stored.files) == sum(len(part.variables) for part in parts)
     card = (folder / "card.md").read_text()
-    assert card.startswith("# Tiny\n\nNot for anything.\n\n## Facts")
-    assert "| ave | 50.2 | 50.2 | 50.2 |" in card and "| mAP | 70.0 | 60.0 | 55.5 |" in card
-    assert "adult, baby, ball, bird, car, cat, dog" in card
+    assert card == "# Tiny\n\nNot for anything."
 
 
 def test_a_run_of_a_phase_with_scores_of_another_threshold(tiny_run, loaded_run, tmp_path, loads):

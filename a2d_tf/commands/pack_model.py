@@ -1,4 +1,4 @@
-"""Pack a run into a small folder: float16 weights, settings, scores and a model card.
+"""Pack a run into a small folder: float16 weights, settings, scores and notes.
 
   python tools/pack_model.py --workdir=RUN --output=DIR
 
@@ -19,7 +19,7 @@ from a2d_tf.core.files import read_text
 _WORKDIR = flags.DEFINE_string("workdir", None, "Run folder of a2d_tf.train.")
 _OUTPUT = flags.DEFINE_string("output", None, "Folder to write; an older packed model is replaced.")
 _NOTES = flags.DEFINE_string(
-    "notes", None, "Markdown with which the card begins: the data, what it is for and not for."
+    "notes", None, "Markdown to keep as card.md: the data, what it is for and not for."
 )
 _CHECKPOINT = Config.define_checkpoint()
 

@@ -8,7 +8,6 @@ complete. `tensorboard/` has a writer for each split, and no step twice after a 
 from __future__ import annotations
 
 import contextlib
-import glob
 import json
 import logging
 import os
@@ -23,6 +22,7 @@ from tensorflow.core.util import event_pb2
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import read_json, write_json, write_text
 from a2d_tf.training import losses
+from a2d_tf.training.scores import KINDS, steps_in
 
 if TYPE_CHECKING:
     from a2d_tf.model.network import Network
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-KINDS = {"last": "checkpoints", "best": "best", "diverged": "diverged"}
 BEST = "validation.json"
 """In `best/`: {"step", "joint_miou" or "joint_f1", "score_threshold"} of that validation."""
 EVENTS = "events.out.tfevents.*"
@@ -89,7 +88,7 @@ class Checkpointer:
         return int(self._state.step.numpy())
 
     def resume(self) -> bool:
-        """Restore the newest intact checkpoint, and return whether there is one.
+        """Restore the newest whole checkpoint, and return whether there is one.
 
         Raises:
           InputError: the checkpoint is of another network, or all are damaged.
@@ -163,8 +162,8 @@ def save(folder: str, parts: dict, step: int, number: int = 1) -> None:
     # For TensorFlow's own `latest_checkpoint`.
     write_text(os.path.join(folder, "checkpoint"), f'model_checkpoint_path: "ckpt-{step}"\n')
     for old in [found for found in steps_in(folder) if found <= step][:-number]:
-        for part in glob.glob(f"{glob.escape(os.path.join(folder, f'ckpt-{old}'))}.*"):
-            os.remove(part)
+        for part in pathlib.Path(folder).glob(f"ckpt-{old}.*"):
+            part.unlink()
 
 
 @contextlib.contextmanager
@@ -182,11 +181,8 @@ def _kept(folder, step):
 
 def sweep(folder: str) -> None:
     """Remove the partial checkpoints that a killed run left in a folder."""
-    for path in glob.glob(os.path.join(glob.escape(folder), "ckpt-*temp*")):
-        if os.path.isdir(path):
-            shutil.rmtree(path)
-        else:
-            os.remove(path)
+    for path in pathlib.Path(folder).glob("ckpt-*temp*"):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def newest(folder: str) -> str | None:
@@ -215,12 +211,6 @@ def newest(folder: str) -> str | None:
             "train from the start"
         )
     return None
-
-
-def steps_in(folder: str) -> list[int]:
-    """Return the steps of the checkpoints in a folder, whole or not, in order."""
-    indices = glob.glob(os.path.join(glob.escape(folder), "ckpt-*.index"))
-    return sorted(int(path[:-6].rpartition("-")[2]) for path in indices)
 
 
 def restore(network: Network, run: str, kind: str = "last") -> str:

@@ -21,6 +21,7 @@ from a2d_tf.data import pipeline, records
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.model.network import Network
 from a2d_tf.training import checkpoints, replicas
+from a2d_tf.training.scores import KINDS, steps_in
 from a2d_tf.training.train_step import Probe, make_probe
 
 BATCH = "batch.npz"
@@ -84,7 +85,7 @@ def probe_clips(batch: dict, step: int, probe: Probe) -> dict[str, dict[str, flo
 
 def _save(network, batch, step, workdir):
     """Write a step's batch and the network's weights to RUN/diverged/."""
-    folder = os.path.join(workdir, checkpoints.KINDS["diverged"])
+    folder = os.path.join(workdir, KINDS["diverged"])
     shutil.rmtree(folder, ignore_errors=True)
     checkpoints.save(folder, {"network": network}, step)
     values = {name: value.numpy() for name, value in batch.items()}
@@ -93,14 +94,8 @@ def _save(network, batch, step, workdir):
 
 
 def load(workdir: str) -> tuple[dict, int]:
-    """Read the (batch, step) that `stop` wrote.
-
-    Raises:
-      InputError: no step has diverged.
-    """
-    folder = os.path.join(workdir, checkpoints.KINDS["diverged"])
+    """Read the (batch, step) that `stop` wrote; FileNotFoundError where no step has diverged."""
+    folder = os.path.join(workdir, KINDS["diverged"])
     path = os.path.join(folder, BATCH)
-    if not os.path.isfile(path):
-        raise InputError(f"{path}: not there; no step of this run has diverged")
-    (step,) = checkpoints.steps_in(folder)
-    return {name: tf.constant(array) for name, array in read_npz(path).items()}, step
+    batch = {name: tf.constant(array) for name, array in read_npz(path).items()}
+    return batch, steps_in(folder)[-1]

@@ -26,53 +26,32 @@ class Steps:
 
     Attributes:
       batch: batch size of these steps.
-      out_of_memory: batch sizes that did not fit the device's memory, largest first.
       first: seconds of the first step, in which TensorFlow traces and a GPU may compile kernels.
       seconds: median of the later steps, without waiting for data.
       memory: peak bytes, see `devices.peak_memory`; None if unknown.
     """
 
     batch: int
-    out_of_memory: list[int]
     first: float
     seconds: float
     memory: int | None
 
 
 def train(config: Config, manifest: Manifest) -> Steps:
-    """Run a few training steps of a new network, on one device.
-
-    A GPU computes the batch, halved until it fits; a CPU a single clip.
+    """Run a few training steps of a new network: a GPU computes a batch, a CPU a single clip.
 
     Args:
       config: a Config; manifest: of records that suit it.
 
     Raises:
-      InputError: a batch of one clip does not fit the memory.
+      InputError: the batch does not fit the memory.
     """
-    learning = config.learning
+    batch = config.learning.batch_size if devices.on_gpu() else 1
+    learning = dataclasses.replace(config.learning, batch_size=batch)
     tf.keras.utils.set_random_seed(learning.seed)
     network = Network(config.model, manifest.label_space, config.compute)
     network.set_phase(learning.train_phase, learning.freeze_backbones)
-    batch = learning.batch_size if devices.on_gpu() else 1
-    out_of_memory: list[int] = []
-    while batch:
-        try:
-            return Steps(batch, out_of_memory, *_measure(network, config, manifest, batch))
-        except tf.errors.ResourceExhaustedError:
-            out_of_memory.append(batch)
-            batch //= 2
-    raise InputError(
-        "the memory does not hold a training step of one clip; --precision=mixed_bfloat16 needs "
-        "less"
-    )
-
-
-def _measure(network, config, manifest, batch):
-    """Run steps of a batch size; return what `Steps` holds from `first` on."""
-    learning = dataclasses.replace(config.learning, batch_size=batch)
-    state = TrainState.create(network, learning)
-    train_step = make_train_step(state, learning)
+    train_step = make_train_step(TrainState.create(network, learning), learning)
     dataset = pipeline.training(manifest, dataclasses.replace(config, learning=learning))
     inputs = list(dataset.map(for_device).take(_STEPS))
 
@@ -82,8 +61,14 @@ def _measure(network, config, manifest, batch):
         return time.perf_counter() - start
 
     devices.forget_peak()
-    first, *later = (timed_step(number) for number in range(_STEPS))
-    return first, statistics.median(later), devices.peak_memory()
+    try:
+        first, *later = map(timed_step, range(_STEPS))
+    except tf.errors.ResourceExhaustedError as error:
+        raise InputError(
+            f"the memory does not hold a step of {batch} clips; lower --batch_size, or give "
+            "--precision=mixed_bfloat16"
+        ) from error
+    return Steps(batch, first, statistics.median(later), devices.peak_memory())
 
 
 def feed(config: Config, manifest: Manifest, seconds: float = 5.0) -> float:
@@ -109,14 +94,12 @@ def report(config: Config, steps: Steps, rate: float) -> list[str]:
       config: a Config; steps: a Steps; rate: clips per second of the input.
     """
     learning = config.learning
-    tried = f"{steps.batch} {'clip' if steps.batch == 1 else 'clips'}"
-    if steps.out_of_memory:
-        tried += f", for {steps.out_of_memory[0]} do not fit the memory"
+    took = f"{1e3 * steps.seconds:.0f} ms, of {steps.batch} clips"
     memory = "" if steps.memory is None else f", {steps.memory / 2**30:.1f} GB at most"
     batch = learning.batch_size
     step = max(steps.seconds * batch / steps.batch, batch / rate)
     return [
-        f"step: {1e3 * steps.seconds:.0f} ms, of {tried}; the first {steps.first:.0f} s{memory}",
+        f"step: {took}; the first {steps.first:.0f} s{memory}",
         f"input: {rate:.0f} clips/s",
         f"a run: {learning.steps} steps of {batch} clips at {1e3 * step:.0f} ms take "
         f"{learning.steps * step / 3600:.1f} h, without validation",

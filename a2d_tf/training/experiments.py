@@ -12,7 +12,6 @@ import pathlib
 from collections.abc import Iterator
 
 from a2d_tf.core import command_line
-from a2d_tf.core.errors import InputError
 from a2d_tf.training import scores
 
 ABLATIONS = command_line.CONFIGS / "ablations"
@@ -55,12 +54,7 @@ def trainings(
       base: flagfile of the network.
       workdir: folder of the run folders.
       final: whether these are the final runs, which need the others finished.
-
-    Raises:
-      InputError: no such experiment.
     """
-    if name not in names():
-        raise InputError(f"'{name}' is no experiment; there are {', '.join(names())}")
     previous = None
     for phase in phases(name):
         files, start = [os.path.abspath(command_line.find(base))], []

@@ -18,7 +18,7 @@ score_threshold.json as above, and
 
 weights.npz           {layer/weight: float16}, without the optimizer's state
 metrics.json          the scores of the test split, if the run was evaluated
-card.md               the model card
+card.md               what the packer was given as notes
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from typing import Any
 import numpy as np
 
 from a2d_tf.core.config import Config
-from a2d_tf.core.errors import InputError
+from a2d_tf.core.errors import InputError, shown
 from a2d_tf.core.files import (
     UNREADABLE,
     check_place,
@@ -60,7 +60,7 @@ logger = logging.getLogger(__name__)
 
 def is_new(workdir: str) -> bool:
     """Return whether a run has no checkpoint yet, so that it starts from its initial weights."""
-    return not checkpoints.steps_in(os.path.join(workdir, checkpoints.KINDS["last"]))
+    return not scores.steps_in(os.path.join(workdir, scores.KINDS["last"]))
 
 
 def create(workdir: str, config: Config, manifest: Manifest) -> None:
@@ -82,11 +82,8 @@ def create(workdir: str, config: Config, manifest: Manifest) -> None:
         fixed += ["optimizer", "new_layers_rate", "freeze_backbones"]
         check_same(path, config, fixed)
         seen |= {*known["videos"]}
-        if known["source"] != manifest.source:
-            raise InputError(
-                f"{manifest.directory}: not the records that {workdir} has begun with; give those, "
-                "or start another run from it by --init_run"
-            )
+        remedy = "give the records that it began with, or start another run from it by --init_run"
+        _compare(manifest.directory, {"source": known["source"]}, vars(manifest), remedy)
         config = _with_start(config, path)
     write_text(os.path.join(workdir, "labels.json"), manifest.label_space.to_json())
     facts = {name: getattr(manifest, name) for name in (*FACTS, "source")}
@@ -96,7 +93,7 @@ def create(workdir: str, config: Config, manifest: Manifest) -> None:
 
 def forget(workdir: str) -> None:
     """Remove plots and threshold of an earlier training whose checkpoints are gone."""
-    shutil.rmtree(os.path.join(workdir, checkpoints.KINDS["best"]), ignore_errors=True)
+    shutil.rmtree(os.path.join(workdir, scores.KINDS["best"]), ignore_errors=True)
     for name in ("finished.json", "score_threshold.json"):
         pathlib.Path(workdir, name).unlink(missing_ok=True)
     for path in pathlib.Path(workdir, "tensorboard").rglob(checkpoints.EVENTS):
@@ -114,38 +111,36 @@ def _with_start(config, path):
     return dataclasses.replace(config, learning=dataclasses.replace(config.learning, **before))
 
 
+def _compare(place, there, given, remedy):
+    """Raise InputError at the first field of a run that has another value in what is given."""
+    for name, value in there.items():
+        if given[name] != value:
+            differs = f"{name}={shown(given[name])} differs from the run's {shown(value)}"
+            raise InputError(f"{place}: {differs}; {remedy}")
+
+
 def check_same(path: str, config: Config, fields: Iterable[str], section: str = "learning") -> None:
     """Raise InputError where a run's flags.txt has another value in one of a section's fields."""
-    old, new = (getattr(c, section) for c in (Config.read(path), config))
-    for name in fields:
-        if getattr(old, name) != getattr(new, name):
-            raise InputError(
-                f"{path}: the run there has --{name}={getattr(old, name)}, not "
-                f"{getattr(new, name)}; give that, or another run folder"
-            )
+    old, new = (
+        {f"--{name}": getattr(getattr(c, section), name) for name in fields}
+        for c in (Config.read(path), config)
+    )
+    _compare(path, old, new, "give that, or another run folder")
 
 
 def check_network(workdir: str, config: Config, labels: LabelSpace) -> None:
     """Raise InputError unless the run's network has these settings and this label space."""
-    path = os.path.join(workdir, "flags.txt")
-    check_same(path, config, [f.name for f in dataclasses.fields(config.model)], "model")
+    names = [field.name for field in dataclasses.fields(config.model)]
+    check_same(os.path.join(workdir, "flags.txt"), config, names, "model")
     path = os.path.join(workdir, "labels.json")
-    if LabelSpace.from_json(path) != labels:
-        raise InputError(
-            f"{path}: the run there has other actors or actions than the records; give another "
-            "run folder"
-        )
+    old, new = map(dataclasses.asdict, (LabelSpace.from_json(path), labels))
+    _compare(path, old, new, "give another run folder")
 
 
 def _check_made_alike(facts, manifest):
     """Raise InputError unless records are made as those that a network learned from."""
-    for name in FACTS:
-        value = facts[name]
-        if getattr(manifest, name) != value:
-            raise InputError(
-                f"{manifest.directory}: records with {name} {getattr(manifest, name)}, but the "
-                f"network learned from {name} {value}; build the records again with that"
-            )
+    made = {name: facts[name] for name in FACTS}
+    _compare(manifest.directory, made, vars(manifest), "build the records again with that")
 
 
 def _record_facts(workdir):
@@ -175,10 +170,8 @@ class Run:
     def check_records(self, manifest: Manifest) -> None:
         """Raise InputError unless the records are of the kind that the network learned from."""
         _check_made_alike(self.records, manifest)
-        if manifest.label_space != self.network.labels:
-            raise InputError(
-                f"{manifest.directory}: the records have other actors or actions than the network"
-            )
+        old, new = map(dataclasses.asdict, (self.network.labels, manifest.label_space))
+        _compare(manifest.directory, old, new, "evaluate on records with the network's labels")
 
 
 def settings(workdir: str) -> Config:
@@ -197,7 +190,7 @@ def load(workdir: str, given: dict[str, Any] | None = None, kind: str = "last") 
     Args:
       workdir: the run folder, or the folder of a packed model.
       given: {setting of inference or computing: value}, over the run's own.
-      kind: of checkpoints.KINDS; "best" has the threshold of its own validation.
+      kind: of scores.KINDS; "best" has the threshold of its own validation.
 
     Raises:
       InputError: no finished run folder, a damaged one, or a setting out of range.
@@ -239,7 +232,7 @@ def save_threshold(workdir: str, threshold: float, metrics: dict) -> None:
 
 def _best_threshold(workdir):
     """Read the threshold of a run's best validation; InputError if writing it was interrupted."""
-    folder = os.path.join(workdir, checkpoints.KINDS["best"])
+    folder = os.path.join(workdir, scores.KINDS["best"])
     path, remedy = os.path.join(folder, checkpoints.BEST), "take --checkpoint=last"
     best = load_json(path, {**scores.CHOSEN, "step": int}, f"validate, or {remedy}")
     newest = checkpoints.newest(folder)
@@ -257,7 +250,7 @@ def pack(workdir: str, output: str, kind: str = "last", notes: str = "") -> dict
     Args:
       workdir: run folder; output: the new folder.
       kind: the checkpoint, "last" or "best".
-      notes: Markdown, with which the card begins.
+      notes: Markdown, the model card.
 
     Returns:
       {"parameters": number of weights, "bytes": of the folder}.
@@ -277,7 +270,6 @@ def pack(workdir: str, output: str, kind: str = "last", notes: str = "") -> dict
     none: dict[str, Any] = {**dict.fromkeys(STARTS, ""), "freeze_backbones": False}
     learning = dataclasses.replace(config.learning, train_phase="joint", **none)
     config = dataclasses.replace(config, learning=learning)
-    title = notes.strip() or f"# {os.path.basename(os.path.abspath(output))}"
     with whole_folder(output) as new:
         config.write(os.path.join(new, "flags.txt"))
         for name in ("labels.json", "records.json"):
@@ -286,7 +278,7 @@ def pack(workdir: str, output: str, kind: str = "last", notes: str = "") -> dict
         write_file(os.path.join(new, packed.WEIGHTS), lambda f: np.savez_compressed(f, **weights))
         if metrics:
             write_json(os.path.join(new, "metrics.json"), metrics, sort_keys=True)
-        write_text(os.path.join(new, "card.md"), _card(title, run, parameters, metrics))
+        write_text(os.path.join(new, "card.md"), notes)
         size = sum(entry.stat().st_size for entry in os.scandir(new))
     return {"parameters": parameters, "bytes": size}
 
@@ -308,34 +300,3 @@ def _metrics(workdir, kind, run):
     if not found or found != scores.origin(run.checkpoint, run.config, found["records"]):
         return {}
     return load_json(folder / "metrics.json", dict, "evaluate it again")
-
-
-def _card(title, run, parameters, metrics):
-    """The model card as Markdown."""
-    model, learning = run.config.model, run.config.learning
-    labels = run.network.labels
-    streams = "RGB and flow" if model.use_flow else "RGB"
-    rows = {
-        "network": f"{model.backbone}, width {model.width_multiplier:g}; {streams}; "
-        f"{model.frames} frames of {model.image_height}x{model.image_width}",
-        "weights": f"{parameters} in float16",
-        "actors": ", ".join(labels.actors),
-        "actions": ", ".join(labels.actions),
-        "flow": str(run.records["flow_method"]),
-        "training": f"{learning.steps} steps of {learning.batch_size} clips, seed {learning.seed}",
-        "p(actor) from": f"{run.config.inference.score_threshold:g}",
-    }
-    lines = [title, "", "## Facts", "", "| | |", "|---|---|"]
-    lines += [f"| {key} | {value} |" for key, value in rows.items()]
-    lines += ["", "## Scores on its test split, percent", ""]
-    if not metrics:
-        return "\n".join([*lines, "The run was not evaluated.", ""])
-    shares = {
-        measure: {kind: values[measure] for kind, values in metrics["segmentation"].items()}
-        for measure in (("ave", "glo", "miou") if "segmentation" in metrics else ())
-    }
-    lines += ["| of | actor | action | joint |", "|---|---|---|---|"]
-    for name, values in {**shares, "mAP": metrics["detection"]}.items():
-        cells = [f"{values[kind]:.1f}" for kind in ("actor", "action", "joint")]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join([*lines, ""])

@@ -6,9 +6,9 @@ Without TensorFlow: the commands that start trainings leave that to their proces
 from __future__ import annotations
 
 import dataclasses
-import glob
 import logging
 import os
+import pathlib
 from typing import Any
 
 from a2d_tf.core.config import Config
@@ -20,7 +20,16 @@ DEFAULT_THRESHOLD = 0.7
 """The authors' choice of p(actor), for a run without a validation split."""
 CHOSEN = {"score_threshold": number(0, 1)}
 
+KINDS = {"last": "checkpoints", "best": "best", "diverged": "diverged"}
+"""Which checkpoints of a run, and their folders."""
+
 logger = logging.getLogger(__name__)
+
+
+def steps_in(folder: str | os.PathLike) -> list[int]:
+    """Return the steps of the checkpoints in a folder, whole or not, in order."""
+    names = [path.stem for path in pathlib.Path(folder).glob("ckpt-*.index")]
+    return sorted(int(name.removeprefix("ckpt-")) for name in names)
 
 
 def origin(checkpoint: str, config: Config, records: str) -> dict[str, Any]:
@@ -57,10 +66,10 @@ def are_current(workdir: str | os.PathLike, folder: str | os.PathLike, records: 
     config = Config.read(os.path.join(workdir, "flags.txt"))
     if config.inference.score_threshold < 0:
         config = config.with_inference(score_threshold=threshold(workdir))
-    indices = glob.glob(os.path.join(glob.escape(str(workdir)), "checkpoints", "ckpt-*.index"))
-    newest = max(indices, key=lambda path: (len(path), path), default="").removesuffix(".index")
-    now = origin(newest, config, records)
-    if not newest and os.path.isfile(os.path.join(workdir, "finished.json")):
+    folder = os.path.join(workdir, KINDS["last"])
+    steps = steps_in(folder)
+    now = origin(os.path.join(folder, f"ckpt-{max(steps, default=0)}"), config, records)
+    if not steps and os.path.isfile(os.path.join(workdir, "finished.json")):
         now["weights"] = found["weights"]
     return found == now
 
