@@ -16,7 +16,7 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "run folder; an interrupted run 
 _PICTURES = flags.DEFINE_integer(
     "pictures",
     8,
-    "clips drawn for TensorBoard at each validation; training clips if no video is held out",
+    "clips drawn for TensorBoard at each validation",
     0,
 )
 _PROFILE = flags.DEFINE_string(
@@ -43,9 +43,8 @@ def main(argv: list[str]) -> None:
     import tensorflow as tf
 
     from a2d_tf.core.files import locked
-    from a2d_tf.data import pipeline
     from a2d_tf.model.network import Network
-    from a2d_tf.training import replicas, run_start, scores
+    from a2d_tf.training import replicas, run_start
     from a2d_tf.training.fit import fit
 
     workdir = os.path.normpath(_WORKDIR.value)
@@ -57,12 +56,8 @@ def main(argv: list[str]) -> None:
     tf.keras.utils.set_random_seed(learning.seed)
     strategy = replicas.make(learning.strategy, learning.replicas)
     hardware.announce(config.compute.precision, strategy.num_replicas_in_sync)
-    pipeline.check_batch(learning.batch_size, strategy.num_replicas_in_sync)
     with strategy.scope():
         network = Network(config.model, manifest.label_space, config.compute)
-        threshold = config.inference.score_threshold
-        if threshold < 0:
-            threshold = scores.DEFAULT_THRESHOLD
         with locked(os.path.join(workdir, ".lock"), wait=False) as held:
             if not held:
                 raise InputError(
@@ -70,13 +65,12 @@ def main(argv: list[str]) -> None:
                     "--workdir"
                 )
             report = _prepare(network, config, manifest, workdir)
-            validate = _validation(network, config, manifest, workdir, threshold=threshold)
             fit(
                 network,
                 manifest,
                 config,
                 workdir,
-                validate=validate,
+                validate=_validation(network, config, manifest, workdir),
                 profiled=profiled,
                 filled=report.loaded if report else (),
             )
@@ -128,8 +122,8 @@ def _conclude(workdir, manifest):
     print(f"trained: {result}; {workdir}; next: python -m a2d_tf.evaluate {words}")
 
 
-def _validation(network, config, manifest, workdir, *, threshold):
-    """Return the validation of a run, or pictures of training clips where no video is held out."""
+def _validation(network, config, manifest, workdir):
+    """Return the validation of a run, for `fit`."""
     from a2d_tf.evaluation.evaluator import Evaluator
     from a2d_tf.evaluation.metrics import scalars
     from a2d_tf.training import run_folder
@@ -139,27 +133,16 @@ def _validation(network, config, manifest, workdir, *, threshold):
 
     evaluator = Evaluator(network, config, manifest, make_measure(network, config.learning))
 
-    def batched(pictures):
-        return {tag: picture[None] for tag, picture in pictures.items()}
-
     def validate():
         """Choose the threshold and score with it; pictures show the same clips every time."""
-        validation = evaluator.validate("val", _PICTURES.value)
-        if validation is None:
-            pictures = evaluator.pictures("train", threshold, _PICTURES.value)
-            return Validated({}, batched(pictures))
-        run_folder.save_threshold(workdir, validation.threshold, validation.metrics)
-        return Validated(
-            {
-                **tagged(validation.losses),
-                **scalars(validation.metrics),
-                "segmentation/threshold": validation.threshold,
-            },
-            batched(validation.pictures),
-            score=validation.score,
-            measure=validation.measure,
-            threshold=validation.threshold,
-        )
+        found = evaluator.validate("val", _PICTURES.value)
+        if found is None:
+            return None
+        run_folder.save_threshold(workdir, found.threshold, found.metrics)
+        values = {**tagged(found.losses), **scalars(found.metrics)}
+        values["segmentation/threshold"] = found.threshold
+        images = {tag: picture[None] for tag, picture in found.pictures.items()}
+        return Validated(values, images, found.score, found.threshold)
 
     return validate
 

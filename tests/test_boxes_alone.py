@@ -278,9 +278,9 @@ def test_a_set_of_boxes_from_its_export_to_its_predictions_export(tmp_path, vide
     done = run_main("train", *small, *settings, "--val_fraction=0.6")  # holds out clip
     assert done.returncode == 0 and "--use_mask=false" in done.stderr, done.stderr
     best = json.loads((run / "best" / "validation.json").read_text())
-    assert set(best) == {"step", "joint_f1", "score_threshold"}
+    assert set(best) == {"step", "score", "score_threshold"}
     validated = json.loads((run / "score_threshold.json").read_text())["validation"]
-    assert validated["box_f1"] == best["joint_f1"] and "segmentation" not in validated
+    assert validated["box_f1"] == best["score"] and "segmentation" not in validated
     done = run_main("evaluate", *settings, "--split=test", "--score_threshold=0.01")
     assert done.returncode == 0, done.stderr
     assert "dog-rest" in done.stdout and "Table" not in done.stdout

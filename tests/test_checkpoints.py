@@ -136,7 +136,7 @@ def test_the_best_is_kept_apart(tmp_path):
         kept.append(made.save_best(score, 0.1 * number))
     assert kept == [True, True, False, False]
     best = json.loads((tmp_path / "best" / "validation.json").read_text())
-    assert best == {"step": 4, "joint_miou": 30.0, "score_threshold": 0.4}
+    assert best == {"step": 4, "score": 30.0, "score_threshold": 0.4}
     other = Toy()
     assert checkpoints.restore(other, str(tmp_path), "best").endswith("best/ckpt-4")
     assert other.weight.numpy().tolist() == [4, 4, 4]

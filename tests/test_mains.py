@@ -54,17 +54,14 @@ def test_train_then_evaluate(trained, mini_records):
 
 
 def test_a_final_run_has_the_threshold_that_is_given(mini_records, tmp_path):
-    """It has no validation split; its pictures are those of training."""
+    """It has no validation split."""
     words = [f"--records={mini_records.directory}", f"--workdir={tmp_path}", "--steps=1"]
     words += ["--val_fraction=0", "--score_threshold=0.45", "--pictures=1"]
     result = run_main("train", *TINY, *words)
     assert result.returncode == 0, result.stderr
     loaded = run_folder.load(str(tmp_path), {"max_detections": 3})
     assert loaded.config.inference.score_threshold == 0.45
-    folder = tmp_path / "tensorboard"
-    assert sorted(p.name for p in folder.iterdir() if p.is_dir()) == ["train", "training_clips"]
-    ((step, tag, _),) = event_files.values(folder / "training_clips")
-    assert step == 1 and tag.startswith("train/")
+    assert [path.name for path in (tmp_path / "tensorboard").iterdir()] == ["train"]
 
 
 def test_mistakes(tmp_path, mini_records, trained):

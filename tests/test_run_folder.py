@@ -108,7 +108,7 @@ def test_the_best_checkpoint_has_its_own_threshold(tiny_run, tmp_path):
     with pytest.raises(InputError, match="validation.json.*--checkpoint=last"):
         run_folder.load(str(run), kind="best")
     shutil.copytree(run / "checkpoints", run / "best")
-    best = {"step": 7, "joint_miou": 1.0, "score_threshold": 0.25}
+    best = {"step": 7, "score": 1.0, "score_threshold": 0.25}
     (run / "best" / "validation.json").write_text(json.dumps(best))
     loaded = run_folder.load(str(run), kind="best")
     assert loaded.config.inference.score_threshold == 0.25

@@ -43,8 +43,8 @@ class Validation:
 
     Attributes:
       threshold: on p(actor), that of the best score.
-      score: percent; measure: "joint_miou", or "joint_f1" of boxes (`detection.BoxF1`) where no
-        frame has a complete true label map.
+      score: percent: the joint mIoU, or the F1 of boxes (`detection.BoxF1`) where no frame has a
+        complete true label map.
       metrics: as in `metrics.json`: segmentation at that threshold, detection, APs of classes.
       losses: {name: mean over the batches} of the Evaluator's `measure`.
       pictures: {split/VID/frame: uint8 [H, 3 W, 3]}, truth | prediction | flow.
@@ -52,7 +52,6 @@ class Validation:
 
     threshold: float
     score: float
-    measure: str
     metrics: dict
     losses: dict
     pictures: dict
@@ -222,21 +221,22 @@ class Evaluator:
                 shown.setdefault(frame.truth.video, frame)
         if not collected.truths:
             return None
-        measure = "joint_miou" if maps[THRESHOLDS[0]].confusion.pixels else "joint_f1"
-        if measure == "joint_f1":
-            scores = {t: boxes.at(t) for t in THRESHOLDS}
-        else:
+        if maps[THRESHOLDS[0]].confusion.pixels:
             scores = {t: m.result()["segmentation"]["joint"]["miou"] for t, m in maps.items()}
+        else:
+            scores = {t: boxes.at(t) for t in THRESHOLDS}
         best = inputs.threshold = max(scores, key=scores.__getitem__)
         inputs.detections, inputs.truth = collected.detections(), collected.truth()
         names = measured[0]
         return Validation(
             threshold=best,
             score=scores[best],
-            measure=measure,
             metrics=registry.results([maps[best], *others], inputs),
             losses={name: float(np.mean([each[name] for each in measured])) for name in names},
-            pictures=self._drawn(split, best, shown),
+            pictures={
+                f"{split}/{frame.name}": frame.picture(best, self.labels)
+                for frame in shown.values()
+            },
         )
 
     def evaluate(
@@ -305,23 +305,6 @@ class Evaluator:
         scores.update(notes or {}, score_threshold=float(threshold))
         write_json(folder / "metrics.json", scores, sort_keys=True)
         return scores
-
-    def pictures(self, split: str, threshold: float, limit: int) -> dict[str, np.ndarray]:
-        """Draw the first key frame of at most `limit` videos, by split/VID/frame."""
-        shown: dict[str, Frame] = {}
-        for clip in self.clips(split) if limit else ():
-            frame = clip()
-            shown.setdefault(frame.truth.video, frame)
-            if len(shown) == limit:
-                break
-        return self._drawn(split, threshold, shown)
-
-    def _drawn(self, split, threshold, shown):
-        """Draw {video: its frame}, by split/VID/frame."""
-        return {
-            f"{split}/{frame.name}": frame.picture(threshold, self.labels)
-            for frame in shown.values()
-        }
 
 
 def _frame(batch, outputs, row, directory):

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 BEST = "validation.json"
-"""In `best/`: {"step", "joint_miou" or "joint_f1", "score_threshold"} of that validation."""
+"""In `best/`: {"step", "score" in percent, "score_threshold"} of that validation."""
 EVENTS = "events.out.tfevents.*"
 _KEPT = 3  # newest checkpoints, should the last ones be damaged
 
@@ -113,21 +113,20 @@ class Checkpointer:
         """
         self._save("last", self._parts, _KEPT)
 
-    def save_best(self, score: float, threshold: float, measure: str = "joint_miou") -> bool:
+    def save_best(self, score: float, threshold: float) -> bool:
         """Save to `best/` if the validation is the run's best; return whether it is.
 
         Args:
           score: percent; threshold: on p(actor), with which it was reached.
-          measure: what was measured, of `evaluator.Validation`.
         """
         step, path = self.step, os.path.join(self._folder("best"), BEST)
         if os.path.isfile(path):
             best = read_json(path)
             # Ignore a best from this step or later: the run was killed and will repeat it.
-            if best["step"] < step and best.get(measure, -1.0) >= score:
+            if best["step"] < step and best["score"] >= score:
                 return False
         self._save("best", {"network": self._state.network}, 1)
-        write_json(path, {"step": step, measure: score, "score_threshold": threshold})
+        write_json(path, {"step": step, "score": score, "score_threshold": threshold})
         return True
 
     def mark_finished(self) -> None:
@@ -262,7 +261,7 @@ def tagged(values: dict[str, float]) -> dict[str, float]:
 
 
 class Events:
-    """The writers of a run folder: `train`, and `validation` or, without that, `training_clips`.
+    """The writers of a run folder: `train` and `validation`.
 
     `a2d_tf.evaluate` writes `evaluation/<split>`.
 

@@ -32,18 +32,16 @@ class Validated:
     """The outcome of a validation, for the training loop.
 
     Attributes:
-      scalars: {tag: value} for TensorBoard; empty where no video is held out.
+      scalars: {tag: value} for TensorBoard.
       images: {tag: uint8 [1, H, W, 3]} for TensorBoard.
-      score: percent; the weights with the highest are kept. None where no video is held out.
-      measure: what `score` measures, of `evaluator.Validation`.
+      score: percent; the weights with the highest are kept.
       threshold: on p(actor), at which `score` was reached.
     """
 
     scalars: dict[str, float]
     images: dict[str, Any]
-    score: float | None = None
-    measure: str = "joint_miou"
-    threshold: float | None = None
+    score: float
+    threshold: float
 
 
 def fit(
@@ -52,7 +50,7 @@ def fit(
     config: Config,
     workdir: str,
     *,
-    validate: Callable[[], Validated],
+    validate: Callable[[], Validated | None],
     profiled: range = range(0),
     filled: Collection[str] = (),
 ) -> None:
@@ -63,7 +61,8 @@ def fit(
 
     Args:
       workdir: gets `checkpoints/`, `best/`, `tensorboard/` and, at the end, `finished.json`.
-      validate: the validation, called with the averaged weights in place.
+      validate: the validation, called with the averaged weights in place; None if no video is held
+        out.
       profiled: numbers of steps, from 1, to trace for TensorBoard's profile page.
       filled: names of the variables that are not random; a run that resumes has saved them.
 
@@ -128,8 +127,7 @@ def _resume(checkpointer, events, validation, learning):
     due = _due(step, learning.validate_every, learning.steps)
     # Points that the run wrote after its last checkpoint will be written again.
     events.trim("train", step)
-    for name in ("validation", "training_clips"):
-        events.trim(name, step - due)
+    events.trim("validation", step - due)
     if resumed and due:
         validation(step)
     return True
@@ -159,11 +157,9 @@ def _validate(validate, state, checkpointer, events, step):
     with stop_at_once():
         with state.averages.in_place() if state.averages else contextlib.nullcontext():
             outcome = validate()
-        # Without a validation split there are only pictures, of training clips.
-        name = "validation" if outcome.scalars else "training_clips"
-        events.write(name, step, outcome.scalars, outcome.images)
-        if outcome.score is not None:
-            checkpointer.save_best(outcome.score, outcome.threshold, outcome.measure)
+        if outcome:
+            events.write("validation", step, outcome.scalars, outcome.images)
+            checkpointer.save_best(outcome.score, outcome.threshold)
 
 
 class _Progress:
