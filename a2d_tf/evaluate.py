@@ -10,7 +10,6 @@ from absl import flags
 
 from a2d_tf.core import command_line
 from a2d_tf.core.config import Config
-from a2d_tf.core.errors import InputError
 from a2d_tf.pretrained import packed
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "run folder of a2d_tf.train")
@@ -34,8 +33,8 @@ Config.define_flags(["inference", "compute"])
 def main(argv: list[str]) -> None:
     command_line.require(argv, records=_RECORDS.value)
     packed.check_sources(_CHECKPOINT.present, workdir=_WORKDIR.value, model=_MODEL.value)
-    if _MODEL.value and not _OUTPUT.value:
-        raise InputError("--output is missing: a packed model has no folder of scores")
+    if _MODEL.value:  # which has no folder of scores
+        command_line.require(argv, output=_OUTPUT.value)
     # Late, because TensorFlow takes seconds to load: a mistyped flag should not wait for it.
     import a2d_tf
     from a2d_tf.core import devices

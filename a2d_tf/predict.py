@@ -17,6 +17,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
+from collections.abc import Callable
 
 from absl import flags
 
@@ -127,19 +128,17 @@ def _many(load, jobs, output, request, task, predict):
     missing = set(request.unfinished(jobs))
     todo = [job for job in task.share(jobs) if job in missing]
     failures = predict(load, todo, request, _ON_ERROR.value) if todo else {}
-    complete = library.conclude(output, jobs, request, failures, task)
+    library.conclude(output, jobs, request, failures, task)
     for reason in failures.values():
         print(f"skipped {reason}")
     print(
         f"{output}: of {len(jobs)} videos {len(todo) - len(failures)} predicted, "
         f"{len(jobs) - len(missing)} finished before, {len(failures)} failed"
     )
-    if not complete:
-        print("other tasks have not finished theirs; the last one writes the summary of all")
     return 1 if failures and len(failures) == len(task.share(jobs)) else 0
 
 
-def main(argv: list[str], predict: library.Predict = library.predict) -> int | None:
+def main(argv: list[str], predict: Callable = library.predict) -> int | None:
     """Predict one video, or the videos of a library by `predict`."""
     _check_flags(argv)
     kinds, output = outputs.with_needs(_RESULTS.value), os.path.normpath(_OUTPUT.value)

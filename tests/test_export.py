@@ -220,14 +220,6 @@ def test_export_replaces_its_own_folder_only(loaded_run, saved_model, tmp_path, 
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
-def test_versions_and_an_export_do_not_mix(saved_model):
-    versions = saved_model.parent
-    assert export_folder.place_of(str(versions), 4) == str(versions / "4")
-    for place, version in ((saved_model, 4), (versions, None)):
-        with pytest.raises(InputError, match=f"{place}: .*--output"):
-            export_folder.place_of(str(place), version)
-
-
 def test_one_frame_without_flow_or_masks_and_codes_beyond_a_byte(eagerly):
     labels = LabelSpace(
         tuple(f"x{i}" for i in range(30)),

@@ -76,7 +76,7 @@ def test_folds(data, tmp_path):
 
 
 def test_mistakes(data, tmp_path):
-    (tmp_path / "wrong.csv").write_text("name,fold\na,A\n")
+    (tmp_path / "wrong.csv").write_text("video,set\na,A\n")
     for flag in (f"--folds={tmp_path}/wrong.csv", "--test_folds=Z"):
         assert flag.partition("=")[0] in complaint(reproduce(data, tmp_path, flag))
     # A video that is not there is found before the first fold is trained.

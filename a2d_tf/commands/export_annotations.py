@@ -11,7 +11,7 @@ where a track begins, ends or changes its action. Files:
   coco     COCO with CVAT's attributes: .json or .zip
   labelme  LabelMe, a JSON for each frame: a folder or .zip
   masks    PNGs of masks as for SAM 2 and Cutie, and objects.csv: a folder or .zip
-  boris    times alone, of a prediction or a library: a project that BORIS opens, .boris, or its
+  boris    times alone, of a prediction or a library: a project that BORIS opens, .boris, else its
            tabular events, .csv or .tsv
 
 A label is the actor and has the attribute 'action'; of labelme it is 'actor-action'. In masks, a
@@ -27,7 +27,6 @@ from absl import flags
 
 from a2d_tf.annotations import writers
 from a2d_tf.core import command_line
-from a2d_tf.core.errors import InputError
 from a2d_tf.video import predictions
 from a2d_tf.video.views import tables
 
@@ -47,13 +46,11 @@ _VIDEO = flags.DEFINE_string(
 def _write_boris():
     """Write the times of predictions for BORIS."""
     path = _OUTPUT.value
-    if not path.lower().endswith((".boris", ".csv", ".tsv")):
-        raise InputError(f"--output={path}: --format=boris is a .boris, .csv or .tsv")
     found = tables.read(predictions.folders_of([_PREDICTION.value], "prediction"), _MIN_SCORE.value)
     is_project = path.lower().endswith(".boris")
     (tables.write_boris_project if is_project else tables.write_boris)(path, found)
     count = sum(len(track.bouts) for each in found for track in each.tracks)
-    print(f"{_OUTPUT.value}: {count} bouts in {len(found)} videos (boris)")
+    print(f"{path}: {count} bouts in {len(found)} videos (boris)")
 
 
 def main(argv: list[str]) -> None:

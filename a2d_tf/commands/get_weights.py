@@ -25,17 +25,12 @@ _FROM = flags.DEFINE_string(
 
 def main(argv: list[str]) -> None:
     """Run the command."""
-    names = argv[1:]
-    if not names:
-        raise InputError("name the weights to get, as in: get_weights coco imagenet")
     # Imported late, because TensorFlow takes seconds to load.
     from a2d_tf.pretrained import cache
 
-    for name in names:
-        if name not in cache.PUBLISHED:
-            raise InputError(
-                f"'{name}': no weights of that name; there are {', '.join(cache.PUBLISHED)}"
-            )
+    names = argv[1:]
+    if not names or not {*names} <= {*cache.PUBLISHED}:
+        raise InputError(f"'{' '.join(names)}': name weights of {', '.join(cache.PUBLISHED)}")
     for name in names:
         path = cache.get(name, _FROM.value)
         print(f"{name}: {path}, for --init_rgb={name} or --init_flow={name}")

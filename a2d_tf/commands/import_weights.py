@@ -18,7 +18,6 @@ from __future__ import annotations
 from absl import flags
 
 from a2d_tf.core import command_line
-from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import file_digest, write_bytes
 
 _SOURCE = flags.DEFINE_enum(
@@ -78,8 +77,8 @@ def _check(path: str, photo: str, output: str) -> None:
 def main(argv: list[str]) -> None:
     """Run the command."""
     command_line.require(argv, source=_SOURCE.value, input=_INPUT.value, output=_OUTPUT.value)
-    if bool(_IMAGE.value) != bool(_CHECK.value):
-        raise InputError("--check_image and --check_output belong together; give both")
+    if _IMAGE.value or _CHECK.value:
+        command_line.require(argv, check_image=_IMAGE.value, check_output=_CHECK.value)
     # Imported here because TensorFlow takes seconds to load; a missing flag is reported at once.
     from a2d_tf.pretrained import cache, layouts
 

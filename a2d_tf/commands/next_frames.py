@@ -19,11 +19,9 @@ import pathlib
 import textwrap
 
 from absl import flags
-from tqdm import tqdm
 
 from a2d_tf.annotations import writers
 from a2d_tf.core import command_line
-from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import check_place, whole_folder, write_csv
 from a2d_tf.data import frames, inspection
 from a2d_tf.data.manifest import Manifest
@@ -49,20 +47,9 @@ def main(argv: list[str]) -> None:
     output = _OUTPUT.value
     check_place(output)
     folders = predictions.folders_of([_PREDICTION.value], "prediction")
-    for folder in folders:
-        overlay = folder / predictions.KINDS["overlay"]
-        if not overlay.is_file():
-            raise InputError(
-                f"{overlay}: no such file, which the pictures are from; put it back, or predict "
-                "the video again, with all --results"
-            )
     counts, known = (None, set()) if _RECORDS.value is None else _contents(_RECORDS.value)
-    listed = []
-    for folder in tqdm(folders, "Looking for frames", unit="video", leave=False):
-        listed += choice.candidates(folder, counts, known)
+    listed = [one for folder in folders for one in choice.candidates(folder, counts, known)]
     chosen = choice.choose(listed, _COUNT.value)
-    if not chosen:
-        raise InputError(f"--prediction={_PREDICTION.value}: no frame has a reason to be corrected")
     with whole_folder(output, replace=False) as new:
         write(chosen, pathlib.Path(new), _FORMAT.value)
     videos = len({candidate.folder for candidate in chosen})
@@ -91,7 +78,7 @@ def write(chosen: list[choice.Candidate], output: pathlib.Path, form: str) -> No
         path, masks = str(output / "annotations" / f"{video.name}.zip"), form == "masks"
         writers.save(video, path, form, masks, frames=own.values())
         overlay = folder / predictions.KINDS["overlay"]
-        for place, picture in frames.read(overlay, own, "predict the video again"):
+        for place, picture in frames.read(overlay, own, "predict again with all --results"):
             pictures[folder, own[place]] = visualize.shrunk(picture, 480)
     most = _ROWS * _ACROSS
     for first in range(0, len(chosen), most):

@@ -54,8 +54,7 @@ def train_and_score(
     Args:
       name: one of `experiments.names()`.
       base: flagfile of the network.
-      records: folder of the records.
-      workdir: folder of the run folders.
+      records, workdir: folders of the records, and of the run folders.
       extra: further flags of every training.
       device: --device of training and scoring.
       final: whether to do its final runs, for which it must be trained already.

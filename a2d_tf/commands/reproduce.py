@@ -31,7 +31,7 @@ from a2d_tf.commands import processes
 from a2d_tf.core import command_line
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import file_digest, is_file_name, locked, read_text
+from a2d_tf.core.files import file_digest, is_file_name, locked
 from a2d_tf.data import mini
 from a2d_tf.data.manifest import NAME, Manifest
 from a2d_tf.training import experiments
@@ -92,20 +92,17 @@ def order() -> list[str]:
 
 
 def read_folds(path: str) -> dict[str, list[str]]:
-    """Read --folds: {fold: its videos}; InputError where the file is no such CSV."""
+    """Read --folds: {fold: its videos}; InputError if a column or one of --test_folds lacks."""
     folds: dict[str, list[str]] = {}
-    try:
-        for row in csv.DictReader(read_text(path).splitlines()):
-            if not (row["video"] and is_file_name(row["fold"])):
-                raise ValueError(f"'{row['video']}', '{row['fold']}'")
-            folds.setdefault(row["fold"], []).append(row["video"])
-        if not folds:
-            raise ValueError("no line")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"--folds={path}: no CSV with columns video and fold ({error})") from error
-    for fold in _TEST_FOLDS.value or ():
-        if fold not in folds:
-            raise InputError(f"--test_folds: {path} has no fold '{fold}', only {', '.join(folds)}")
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        for row in csv.DictReader(file):
+            folds.setdefault(row.get("fold") or "", []).append(row.get("video") or "")
+    lacking = {*(_TEST_FOLDS.value or ())} - {*folds}
+    if not folds or lacking or not all(map(is_file_name, folds)):
+        raise InputError(
+            f"--folds={path}: give a CSV with the columns video and fold; it has the folds "
+            f"{', '.join(folds)}, of which --test_folds names some"
+        )
     return folds
 
 
@@ -159,21 +156,13 @@ def run_all(
             if not held:
                 print("another process is at it", flush=True)
                 continue
-            extra = [*train_flags(name), f"--seed={seed}"]
-            device = _DEVICE.value
+            options = {"extra": [*train_flags(name), f"--seed={seed}"], "device": _DEVICE.value}
             for final in stages(name):
                 if processes.is_scored(run_folder(workdir, seed, name, final), records):
                     continue
                 try:
-                    processes.train_and_score(
-                        name,
-                        _BASE.value,
-                        records,
-                        folder,
-                        extra=extra,
-                        device=device,
-                        final=final,
-                    )
+                    row = name, _BASE.value, records, folder
+                    processes.train_and_score(*row, final=final, **options)
                 except InputError as error:
                     errors[seed, name] = str(error)
                     print(f"failed: {error}", file=sys.stderr, flush=True)
@@ -231,20 +220,12 @@ def train_flags(name: str) -> list[str]:
     return common + specific
 
 
-def check_flags(names: Iterable[str], workdir: str) -> None:
-    """Check the flags of all trainings of some runs, before there are records.
-
-    Raises:
-      InputError: a training would refuse them.
-    """
+def check_flags(names: Iterable[str], workdir: str, *extra: str) -> None:
+    """Raise InputError where a training of some runs would refuse its flags, or further ones."""
     for name in names:
         for final in stages(name):
-            for folder, files, start in experiments.trainings(name, _BASE.value, workdir, final):
-                words = [*files, *train_flags(name), *start]
-                try:
-                    _config(words)
-                except InputError as error:
-                    raise InputError(f"{os.path.basename(folder)}: {error}") from error
+            for _, files, start in experiments.trainings(name, _BASE.value, workdir, final):
+                _config([*files, *train_flags(name), *start, *extra])
 
 
 def _report(workdir, folds):
@@ -297,24 +278,22 @@ def main(argv: list[str]) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a training then saves its step
     if _ANNOTATIONS.value:
         command_line.require([], videos=_OWN_VIDEOS.value)
-    if _RELEASE.value and _ANNOTATIONS.value:
-        raise InputError("--release and --annotations: name one source; leave out either")
     if _RECORDS.value and _FOLDS.value:
         raise InputError("--records and --folds: records have one split; give --annotations")
     names, workdir = order(), os.path.abspath(_WORKDIR.value)
     for name in _RUNS.value or ():
         if name not in names:
             raise InputError(f"--runs: '{name}' is no run; there are {', '.join(names)}")
-    if not all(seed.isdecimal() and int(seed) < 2**32 for seed in _SEEDS.value):
-        raise InputError(f"--seeds={','.join(_SEEDS.value)}: from 0 to {2**32 - 1}, as 0,1,2")
-    seeds, given, lacking = list(map(int, _SEEDS.value)), None, []
+    given, lacking = None, []
     if _RECORDS.value:
         given = Manifest.load(os.path.abspath(_RECORDS.value))
         given.check_frames(Config.read(command_line.find(_BASE.value)).model.frames)
         there = [f"{experiments.ZERO_SHOT}{actor}" for actor in given.label_space.actors]
         lacking = [n for n in names if n.startswith(experiments.ZERO_SHOT) and n not in there]
     wanted = [name for name in names if name in (_RUNS.value or {*names} - {*lacking})]
-    check_flags(wanted, workdir)
+    for seed in _SEEDS.value:
+        check_flags(wanted, workdir, f"--seed={seed}")
+    seeds = list(map(int, _SEEDS.value))
     folds = read_folds(_FOLDS.value) if _FOLDS.value else {"": []}
     settings = {
         "base": _BASE.value,

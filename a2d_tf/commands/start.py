@@ -76,11 +76,11 @@ def share(words: list[str]) -> dict[str, list[str]]:
     known = {main: processes.flags_of(main) for main in further}
     for word in words:
         name = word[2:].partition("=")[0] if word.startswith("--") else ""
-        if name in _OWN:
-            raise InputError(f"{word}: not after `--`: this command decides --{name} itself")
         mains = [main for main in further if {name, name.removeprefix("no")} & known[main]]
-        if not mains:
-            raise InputError(f"{word}: no flag of {', '.join(_MAINS)}")
+        if not mains or name in _OWN:
+            raise InputError(
+                f"{word}: no flag of {', '.join(_MAINS)}, or one that this command decides itself"
+            )
         for main in mains[:1] if name in ("image_height", "image_width") else mains:
             further[main].append(word)
     return further

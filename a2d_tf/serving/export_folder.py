@@ -46,13 +46,8 @@ def place_of(output: str, version: int | None = None) -> str:
     """Return the folder of an export: `output`, or that of a version in it.
 
     Raises:
-      InputError: it is neither new nor empty nor an older export, or `output` is an export itself.
+      InputError: it is neither new nor empty nor an older export.
     """
-    if version and os.path.isfile(os.path.join(output, SAVED_MODEL)):
-        raise InputError(
-            f"{output}: is a SavedModel itself; for --version give another --output, of which "
-            "each version is a subfolder"
-        )
     place = os.path.join(output, str(version)) if version else output
     check_place(place, (SAVED_MODEL, FACTS), "export")
     return place

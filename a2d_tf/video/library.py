@@ -1,12 +1,9 @@
 """Libraries of videos: find the videos, and predict each, whole or not at all.
 
-A folder of videos, a glob or a list is a library. A file, a camera or a folder of images is one
-video and no library.
+A folder of videos, a glob or a list is a library; a file, a camera or a folder of images is not.
 
-`prediction.json` marks a video as finished: it holds the video's file and size, the model, the
-settings and the number of frames. By it the same command, given again, skips finished videos, and
-another command refuses to replace them. The tables and the page of the library are written once
-every video is finished or has failed, in whichever process.
+`prediction.json` marks a video as finished, and tells by which settings. The tables and the page of
+the library are written once every video is finished or has failed, in whichever process.
 """
 
 from __future__ import annotations
@@ -55,8 +52,7 @@ VIDEOS = (
 SUMMARY, FAILED = "summary.csv", "failed.csv"
 ON_ERROR = ("fail", "skip")
 SKIPPING = "; --on_error=skip leaves it out"  # ends the error of a video that fails
-Predict = Callable[..., "dict[str, str]"]  # `predict`, or another way to do it
-OWN_FILES = (SUMMARY, tables.TIME_BUDGET, FAILED, KINDS["page"])  # names of the library's own files
+OWN_FILES = (SUMMARY, tables.TIME_BUDGET, FAILED, KINDS["page"])  # of the library itself
 _RECORD = {
     **{"video": str, "bytes": (int, None), "digest": (str, None)},
     **{"model": str, "model_sha256": str, "settings": {}},
@@ -82,18 +78,16 @@ def plan(video: str | None, videos: str | None, output: str) -> tuple[Job, ...] 
     """Find the videos of a library; one of `video` and `videos` is given.
 
     Args:
-      video: a folder of videos, each a file or a folder of images; or a glob. Suffixes tell videos
-        from images; other files are ignored.
+      video: a folder of videos, each a file or a folder of images; or a glob.
       videos: text file of videos, one a line, relative to the current folder or to that of the
         file.
       output: folder of the library's predictions.
 
     Returns:
-      the jobs, those of a folder or a glob by their names; None where `video` is one video.
+      the jobs; None where `video` is one video.
 
     Raises:
-      InputError: nothing to predict, images beside videos, two videos of one name, or one that
-        cannot be the name of a folder in `output`.
+      InputError: nothing to predict, images beside videos, or two videos of one name.
     """
     if videos:
         paths = _listed(videos)
@@ -124,12 +118,11 @@ def plan(video: str | None, videos: str | None, output: str) -> tuple[Job, ...] 
 
 
 def _entries(folder):
-    """The paths in a folder that are not hidden."""
     return [entry.path for entry in os.scandir(folder) if not entry.name.startswith(".")]
 
 
 def _found(place, paths):
-    """(videos, single images) among some paths, in order; what was predicted is neither."""
+    """(videos, single images) among some paths; what was predicted is neither."""
     # A pattern may reach into the predictions of an earlier call.
     paths = list(filterfalse(_is_predicted, paths))
     videos, images = _files(place, paths)
@@ -158,14 +151,12 @@ def _is_a(path, suffixes):
 
 
 def _holds_images(path):
-    """Whether it is a folder that holds images, and no prediction; InputError if videos too."""
-    if not os.path.isdir(path):
-        return False
-    return bool(_files(path, filterfalse(_is_predicted, _entries(path)))[1])
+    """Whether it is a folder that holds images; InputError if videos too."""
+    entries = _entries(path) if os.path.isdir(path) else ()
+    return bool(_files(path, filterfalse(_is_predicted, entries))[1])
 
 
 def _is_predicted(path):
-    """Whether a path is of a prediction's results."""
     folder, name = os.path.split(path)
     if os.path.basename(folder) == KINDS["label_maps"]:
         folder, name = os.path.split(folder)
@@ -173,7 +164,6 @@ def _is_predicted(path):
 
 
 def _listed(file):
-    """The videos of a list."""
     paths = []
     text = pathlib.Path(file).read_bytes().decode("utf-8-sig", "replace")  # it may be a video
     for line in filter(None, map(str.strip, text.splitlines())):
@@ -186,7 +176,6 @@ def _listed(file):
 
 
 def _name(path):
-    """The name of a video in the library: its file's without suffix, or its folder's."""
     name = os.path.basename(os.path.abspath(path))
     return name if os.path.isdir(path) else os.path.splitext(name)[0]
 
@@ -212,8 +201,8 @@ def model(path: str) -> dict[str, str]:
       path: an exported folder, a run folder, a packed model or a file of weights.
 
     Returns:
-      its name, and the digest of what tells it from others: all of a file; of a folder its facts,
-      graph and settings, and the indices of its variables, which hold their checksums.
+      its name, and a digest: of a file, or of a folder's facts, graph and settings, and of the
+      indices of its variables, which hold their checksums.
     """
     digest = hashlib.sha256()
     if os.path.isdir(path):
@@ -252,11 +241,7 @@ class Request:
     overwrite: bool = False
 
     def record(self, job: Job) -> dict[str, Any]:
-        """Return the contents of a job's `prediction.json`, but for the number of frames.
-
-        `bytes` and `digest`, of the sizes, first and last bytes of its files, are None if the
-        video, or the file that a link leads to, is gone.
-        """
+        """Return a job's `prediction.json`, but for its `frames`; `bytes` is None if it is gone."""
         span = {"start": self.start, "end": self.end, "every": self.every}
         linking = dataclasses.asdict(self.linking)
         settings = {**span, **linking, "results": ",".join(self.kinds), **self.settings}
@@ -272,8 +257,7 @@ class Request:
         """Return whether the results of a job are there and whole.
 
         Raises:
-          InputError: its place is taken: by a prediction that is not the wanted one, with the field
-            that differs, or by other files.
+          InputError: another prediction is in its place, with what differs, or other files are.
         """
         place = job.output
         there = set(os.listdir(place)) if os.path.lexists(place) else set()
@@ -298,12 +282,11 @@ class Request:
 
     def unfinished(self, jobs: Sequence[Job]) -> list[Job]:
         """Return the jobs whose results are not there; errors as of `is_finished`."""
-        compared = tqdm(jobs, "Comparing with what is there", unit="video", leave=False)
-        return [job for job in compared if not self.is_finished(job)]
+        return [job for job in jobs if not self.is_finished(job)]
 
 
 def _content(files):
-    """(bytes in all, digest of each size and of each file's first and last bytes) of files."""
+    """(bytes in all, digest of the sizes and of the files' first and last bytes) of files."""
     size, digest = 0, hashlib.sha256()
     for path in files:
         with open(path, "rb") as file:
@@ -337,19 +320,9 @@ def _difference(there, wanted):
 def predict_video(
     load: Callable[[], Predictor], job: Job, request: Request, progress: str | None = None
 ) -> str:
-    """Predict a video, whole or not at all, in any thread.
+    """Predict a video, whole or not at all; return a remark on it, or "".
 
-    Args:
-      load: returns the predictor.
-      job: the video, and its place.
-      request: what to predict and to write.
-      progress: as for `outputs.predict`.
-
-    Returns:
-      a remark on the video, or "".
-
-    Raises:
-      InputError, KeyboardInterrupt: as of `outputs.predict`.
+    Arguments and errors are those of `outputs.predict`.
     """
     if request.is_finished(job):  # by another process, since the videos were compared
         return ""
@@ -376,9 +349,6 @@ def predict(
 ) -> dict[str, str]:
     """Predict videos one after the other, by one model.
 
-    Ctrl-C or SIGTERM ends the command after the current frame: it keeps finished videos and
-    discards the current one.
-
     Args:
       load: returns the predictor.
       jobs: the videos, none of which is finished.
@@ -390,7 +360,7 @@ def predict(
 
     Raises:
       InputError: a video failed (with 'fail').
-      KeyboardInterrupt: a signal ended it.
+      KeyboardInterrupt: a signal ended it; the current video is discarded.
     """
     failures: dict[str, str] = {}
     with stop_at_once():
@@ -428,15 +398,13 @@ def conclude(
 ) -> bool:
     """Write the library's own files, if by now each video is finished or has failed.
 
-    `summary.csv` has the rows of every finished video, `time_budget.csv` what each individual did
-    (see `tables`), `failed.csv` the videos that failed and why; it is absent where none did. Until
-    then the failures of a task wait in a file of its own. What killed processes left is removed.
+    Until then the failures of a task wait in a file of its own.
 
     Args:
       output: folder of the library.
       jobs: all of the library, not this task's alone.
       request: as for `predict`.
-      failures: of this task; it has no others.
+      failures: of this task.
       task: this process's task.
 
     Returns:
@@ -477,13 +445,11 @@ def conclude(
 
 
 def _rows(path):
-    """The rows of a CSV below its head."""
     with open(path, encoding="utf-8", newline="") as file:
         return list(csv.reader(file))[1:]
 
 
 def _write_failures(path, failures):
-    """Write the CSV of the videos that failed; there is none where none did."""
     if failures:
         write_csv(path, [("video", "reason"), *failures.items()])
     else:

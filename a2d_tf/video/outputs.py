@@ -64,9 +64,8 @@ def predict(
 
     Args:
       load: returns the predictor; called when `output` is known to be writable.
-      reader: the video.
+      reader, span: the video, and its frames to answer.
       output: folder of the results.
-      span: the frames to answer.
       kinds, record: as for `opened`; with a record, a signal discards the frames so far.
       progress: what the bar is called; None for no bar.
       **options: `linking` of `streaming.watch`.
@@ -75,10 +74,8 @@ def predict(
       (the predictor, frames written, whether a signal ended it).
 
     Raises:
-      InputError: `output` cannot be written, there are no frames, or what `load` and `reader`
-        raise.
-      KeyboardInterrupt: a signal came while the predictor was being loaded, or the frames so far
-        were discarded.
+      InputError: `output` cannot be written, or there are no frames.
+      KeyboardInterrupt: a signal came, and there is nothing to keep.
     """
     place = opened(output, reader, span.every, kinds=kinds, record=record)
     with stop_on_signal() as stops, place as files:
@@ -119,16 +116,16 @@ def opened(
 ) -> Iterator[Outputs]:
     """Yield the `Outputs` of a prediction, whose files move to their places at the end.
 
-    The files are first written into a hidden folder. After an error, or without any frame, nothing
-    in `folder` has changed. Two processes do not replace each other's results.
+    After an error, or without any frame, nothing in `folder` has changed. Two processes do not
+    replace each other's results.
 
     Args:
       folder: made if missing; results of an earlier prediction there are replaced.
       reader: of the video.
       every: N if each Nth frame is added.
       kinds: those of KINDS that are written.
-      record: what to write to `prediction.json` beside the results, with their `frames`. The folder
-        then appears whole or not at all, and whatever was there is replaced.
+      record: what to write to `prediction.json`, with the number of `frames`. The folder then
+        appears whole or not at all, and whatever was there is replaced.
 
     Raises:
       InputError: the folder cannot be written, or holds files of these names that are no
@@ -165,7 +162,7 @@ def opened(
 
 
 def _mark(folder):
-    """What tells a finished prediction of a library from another one; None where there is none."""
+    """What tells a finished prediction of a library from another one."""
     with contextlib.suppress(OSError):
         return pathlib.Path(folder, RECORD).read_bytes()
 
@@ -198,20 +195,10 @@ def _check_place(folder):
 
 
 class Outputs:
-    """Writer of the files of a prediction; a context manager.
+    """Writer of the files of a prediction (docs/prediction.md); a context manager.
 
-    label_maps/         %05d.png of codes, named by the 1-based frame number of the video
-    detections.json     COCO results with `track_id`; `image_id` is the frame number; the nearest
-                        other label, `runner_up`, and the `margin` before it
-    overlay.mp4         the answered frames, one after the other, each at its time
-    tracks.json         for each track its actions, and its box and score in each frame
-    summary.csv         one row for each action of a track
-    video.json          the video: name, number of frames, rate, size; and the label space
-    index.html          a page to look at: the overlay above a timeline of the tracks
-
-    The first two hold the network's own answer to each frame, the others the labels of the tracks.
-    Instances of no track are in the first two alone; their `track_id` is 0.
-    Tracks and rows of the summary are in the order in which they ended.
+    Label maps and detections hold the network's own answer to each frame, the other files the
+    labels of the tracks. Tracks and rows of the summary are in the order in which they ended.
 
     Args:
       folder: an empty one.
@@ -313,7 +300,6 @@ class Outputs:
 
 
 def _drawn(frame, labels):
-    """The frame as the overlay shows it."""
     order = np.argsort(frame.scores, kind="stable")  # the best one is drawn last, on top
     order = order[frame.tracks[order] > 0]
     return visualize.draw_instances(
@@ -330,7 +316,7 @@ def _drawn(frame, labels):
 
 
 class _List:
-    """A file with a JSON list, one item a line, written item by item; a context manager."""
+    """A file with a JSON list, an item a line, written one by one; a context manager."""
 
     def __init__(self, path):
         self._file, self._start = open(path, "wb"), b"\n"

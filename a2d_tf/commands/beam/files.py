@@ -68,21 +68,17 @@ def listing(url: str) -> tuple[str, dict[str, Any]]:
     """
     base = url.rstrip("/")
     fixed = re.split(r"[*?[]", base)[0].rpartition("/")[0]
-    for root, pattern in (
-        (base, f"{_escaped(base)}/**"),
-        (base, _escaped(base)),
-        (fixed, base),
-    ):
+    patterns = (base, f"{_escaped(base)}/**"), (base, _escaped(base)), (fixed, base)
+    for root, pattern in patterns:
         try:
             (found,) = _systems().match([pattern])
         except Exception as error:  # each file system has its own
             raise InputError(f"{url}: cannot be listed ({error})") from error
         names = {entry.path[len(root) :].lstrip("/"): entry for entry in found.metadata_list}
-        for name in names:
-            if ".." in name.split("/"):
-                raise InputError(f"{url}: {name} leads out of it; rename it")
-        if names:
-            return root, dict(sorted(names.items()))
+        # A name with .. would lead out of the folder of its copy.
+        safe = {name: names[name] for name in sorted(names) if ".." not in name.split("/")}
+        if safe:
+            return root, safe
     return base, {}
 
 

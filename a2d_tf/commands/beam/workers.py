@@ -111,13 +111,16 @@ def options(words: Sequence[str]) -> Any:
     try:
         from apache_beam.io.filesystems import FileSystems
         from apache_beam.options import pipeline_options
+
+        quiet = "--default_sdk_harness_log_level=WARNING"
+        given = pipeline_options.PipelineOptions([quiet, *words])
+        for plugin in given.view_as(pipeline_options.SetupOptions).beam_plugins or ():
+            importlib.import_module(plugin)
     except ImportError as error:
         raise InputError(
-            f"Apache Beam cannot be imported ({error}); install the extra: pip install "
-            "'a2d_tf[beam]', or pip install '.[beam]' in a clone"
+            f"Apache Beam, or a plugin, cannot be imported ({error}); pip install 'a2d_tf[beam]', "
+            "or pip install '.[beam]' in a clone"
         ) from error
-    quiet = "--default_sdk_harness_log_level=WARNING"
-    given = pipeline_options.PipelineOptions([quiet, *words])
     standard = given.view_as(pipeline_options.StandardOptions)
     standard.runner = _RUNNERS.get(standard.runner, standard.runner or _LOCAL)
     if standard.runner in _RUNNERS.values():
@@ -127,11 +130,6 @@ def options(words: Sequence[str]) -> Any:
         dask = given.view_as(DaskOptions)
         if not dask.npartitions and not dask.partition_size:
             dask.partition_size = 1
-    for plugin in given.view_as(pipeline_options.SetupOptions).beam_plugins or ():
-        try:
-            importlib.import_module(plugin)
-        except ImportError as error:
-            raise InputError(f"--beam_plugins={plugin}: {error}") from error
     FileSystems.set_options(given)
     return given
 
@@ -162,10 +160,9 @@ def build_all(
         yield from ((shard.name, conversion.build(shard)) for shard in there)
         shards = [shard for shard in shards if shard not in there]
     results = setup.run(functools.partial(_build, setup, conversion), shards, str(output))
-    problems = sorted(problem for _, _, problem in results if problem)
-    if problems:
-        more = f" (and {len(problems) - 1} more shards failed)" if len(problems) > 1 else ""
-        raise InputError(problems[0] + more)
+    problem = max((problem for _, _, problem in results), default="")
+    if problem:
+        raise InputError(problem)
     if url:
         files.get(files.join(url, PARTIAL), str(output / PARTIAL))
     yield from ((name, sidecar) for name, sidecar, _ in results)

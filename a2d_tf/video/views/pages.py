@@ -15,8 +15,6 @@ import urllib.parse
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from tqdm import tqdm
-
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_text
 from a2d_tf.core.labels import LabelSpace
@@ -132,7 +130,7 @@ def write_library_page(
     """
     cards: list[dict[str, Any]] = []
     rows, everything = [], []
-    for i, folder in enumerate(tqdm(folders, "page", unit="video", leave=False)):
+    for i, folder in enumerate(folders):
         tracks, name = bouts.read(folder), printable(folder.name)
         sums = _sums(name, tracks)
         end = max((track.end for track in tracks), default=0.0)
@@ -148,7 +146,6 @@ def write_library_page(
         )
         rows += sums
         everything += tracks
-    more = f" The first {PICTURES} have a picture." if len(folders) > PICTURES else ""
     labels: LabelSpace | None = read_facts(folders[0]).labels if folders else None
     return _write(
         output,
@@ -158,7 +155,7 @@ def write_library_page(
         labels,
         [_sums("all", everything), rows],
         columns=("video", *_COLUMNS),
-        totals=f"{len(folders)} videos, {len(everything)} tracks.{more}",
+        totals=f"{len(folders)} videos, {len(everything)} tracks.",
         cards=cards,
         failed=failed,
     )
