@@ -22,7 +22,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import file_digest
 from a2d_tf.core.labels import A2D
 from a2d_tf.core.workers import Task
-from a2d_tf.data import convert, records
+from a2d_tf.data import convert, frames, records
 from a2d_tf.data.flow import MAX_FLOW, Flow, resize_frame
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.data.release import Release
@@ -240,20 +240,20 @@ def test_what_goes_in_comes_out(seed, tmp_path):
         np.testing.assert_allclose(fields["boxes"], truth.boxes * scale, rtol=1e-5)
         assert fields["masks"].shape == (len(codes), *truth.size)
         assert fields["masks"].any(axis=(1, 2)).all()
-        frames = {
+        decoded = {
             number: resize_frame(frame, *truth.size)
-            for number, frame in source.read_frames(vid, range(1, source.length(vid) + 1))
+            for number, frame in frames.read(source.frames_path(vid))
         }
         middle, sources = settings.clip_frames // 2, (settings.clip_frames, settings.clip_stride)
-        assert (*truth.clip_frames,) == clip_sources(key, *sources, len(frames))[0]
+        assert (*truth.clip_frames,) == clip_sources(key, *sources, len(decoded))[0]
         for i, number in enumerate(truth.clip_frames):
             wanted = np.zeros((*truth.size, 2))
             if number > 1 and number == key + (i - middle) * settings.clip_stride:
-                wanted = Flow(settings.flow_method)(frames[number - 1], frames[number])
+                wanted = Flow(settings.flow_method)(decoded[number - 1], decoded[number])
             most = min(np.abs(wanted).max(), MAX_FLOW)
             error = np.abs(fields["flow"][i] - np.clip(wanted, -most, most)).max()
             assert error <= most / 127 * 2.5001 + 1e-6
-            assert np.abs(fields["rgb"][i].astype(int) - frames[number]).mean() < 2.5
+            assert np.abs(fields["rgb"][i].astype(int) - decoded[number]).mean() < 2.5
 
 
 def test_wrong_flags_end_with_one_clear_line(small_source):

@@ -49,7 +49,7 @@ def test_every_problem_is_found(small_copy):
         ("Annotations/mat/-b/00001.mat: ", "HDF5"),
         ("Annotations/mat/--a: annotates 0 frames", "it has 1"),
         ("pngs320H/c/00005.png: not a readable image", "restore"),
-        ("clips320H/d.mp4: no such video", "restore"),
+        ("clips320H/d.mp4: cannot be decoded", "restore"),
         ("Annotations/mat/d: annotates 0 frames", "it has 1"),
         ("Annotations/mat/e: annotates 1 frames", "by videoset.csv it has 2"),
     )

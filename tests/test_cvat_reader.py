@@ -275,7 +275,7 @@ DAMAGED = [
     (document(track(0, polygon(1, points="1,2;3"))), '<track id="0">, frame="1"'),
     (masked("1, 2"), "4 pixels"),
     (masked("0, 4", 'left="7" top="1" width="2" height="2"'), "the image of 8x6"),
-    (masked("0, 4", meta=""), "the size"),
+    (masked("0, 4", meta=""), "the image of 0x0"),
     (document(meta=TASK.replace("frame>0<", "frame>a<")), "meta: 'start_frame' is 'a'"),
     (document('<image id="0" name="a/1.jpg" width="8"/>'), "'height' is ''"),
 ]

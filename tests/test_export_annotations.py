@@ -201,20 +201,9 @@ def test_cvat_has_a_task_and_tracks_of_polygons_that_end_where_they_are_gone(pre
     assert fixed == {"keyframe": "1", "occluded": "0", "z_order": "0"}
     task = root.find("meta/task")
     assert root.findtext("version") == "1.1"
-    words = ["name", "size", "mode", "start_frame", "stop_frame", "source"]
-    expected = ["clip1.mp4", "8", "interpolation", "0", "7", "clip1.mp4"]
-    assert [task.findtext(word) for word in words] == expected
+    words = ["name", "size", "start_frame", "source"]
+    assert [task.findtext(word) for word in words] == ["clip1.mp4", "8", "0", "clip1.mp4"]
     assert [task.findtext(f"original_size/{side}") for side in ("width", "height")] == ["64", "48"]
-    labels = {label.findtext("name"): label for label in task.findall("labels/label")}
-    assert list(labels) == list(A2D.actors)
-    attribute = labels["ball"].find("attributes/attribute")
-    assert {field.tag: field.text for field in attribute} == {
-        "name": "action",
-        "mutable": "True",
-        "input_type": "select",
-        "default_value": "flying",
-        "values": "flying\njumping\nrolling\nnone",
-    }
 
 
 def test_coco_has_the_attributes_of_cvat(prediction, tmp_path):

@@ -269,7 +269,7 @@ def test_a_video_that_fails_ends_it_or_is_listed(films, broken, predicted, predi
     (broken / "b.mp4").unlink()
     (broken / "b.mp4").symlink_to("gone.mp4")
     failures, complete = run(broken, output, predictor, on_error="skip")
-    assert complete and list(failures) == ["b", "d"] and "b.mp4: no such video" in failures["b"]
+    assert complete and list(failures) == ["b", "d"] and "b.mp4: cannot be decoded" in failures["b"]
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="cannot be written"):
         run(films, tmp_path / "file/out", predictor, on_error="skip")

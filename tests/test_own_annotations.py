@@ -137,8 +137,6 @@ def test_videos_that_the_user_names(videos, tmp_path):
     assert Export.parse(odd) == Export(pathlib.Path(odd))
     assert matched(videos, document(frame("near")), video="far") == {"far": [1]}
     assert matched(videos, document(frame("../near")), video="far") == {"far": [1]}
-    with pytest.raises(InputError, match="no video 'near'; it has Clip 1, far, imgs, wide"):
-        matched(videos, document(frame()), video="near")
     with pytest.raises(InputError, match="of the videos near, wide"):
         matched(videos, document(frame("near"), frame("wide")), video="far")
     with pytest.raises(InputError, match="nowhere: no such folder; --videos"):

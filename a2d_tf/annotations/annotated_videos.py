@@ -9,7 +9,7 @@ import itertools
 import json
 import pathlib
 import shlex
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 
@@ -25,8 +25,6 @@ from a2d_tf.data.manifest import SPLITS
 from a2d_tf.data.release import Video, with_tests
 from a2d_tf.data.segmentations import box_of, decode_box, decode_parts
 
-_REMEDY = "add it, restore it, or re-encode it"
-
 
 class AnnotatedVideos:
     """Annotated videos; broken files raise an InputError that names file and field.
@@ -41,7 +39,10 @@ class AnnotatedVideos:
         annotations have it, or 0.
       documents: the `Document`s that were read.
       listing: description of the source, for reports.
+      remedy: what to do about a broken video.
     """
+
+    remedy = "add it, restore it, or re-encode it"
 
     def __init__(
         self,
@@ -79,7 +80,9 @@ class AnnotatedVideos:
         self.documents = tuple(document for _, documents in read for document in documents)
         self._frames = matcher.match(read)
         if not self._frames:
-            (left_out,) = _left_out(self.documents) or ["annotate some, and export it again"]
+            (left_out,) = _left_out(self.documents) or [
+                "give the whole export, of annotated frames"
+            ]
             raise InputError(f"{exports[0].path}: not one annotated frame; {left_out}")
         self._names = dataclasses.replace(names, known=label_space)
         annotated = [frame for numbered in self._frames.values() for frame in numbered.values()]
@@ -135,7 +138,7 @@ class AnnotatedVideos:
     def length(self, vid: str) -> int:
         """Return the number of frames that decode."""
         if vid not in self._lengths:
-            self._lengths[vid] = frames.count(self.frames_path(vid), _REMEDY)
+            self._lengths[vid] = frames.count(self.frames_path(vid), self.remedy)
         return self._lengths[vid]
 
     def annotated_frames(self, vid: str) -> tuple[int, ...]:
@@ -151,7 +154,7 @@ class AnnotatedVideos:
         of the decoded frames, by default the first one's.
         """
         annotated = self._frames[vid][frame]
-        size = size or frames.size(self.frames_path(vid), _REMEDY)
+        size = size or frames.size(self.frames_path(vid), self.remedy)
         drawn = annotated.size or size
         if not annotated.fits(size):
             raise InputError(
@@ -180,12 +183,6 @@ class AnnotatedVideos:
         tracks = _tracks(annotated.instances, self._offsets[vid][annotated.path])
         return Annotation(label_map, masks, codes, boxes, tracks=tracks)
 
-    def read_frames(
-        self, vid: str, numbers: Iterable[int] | None
-    ) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield frames, by default all, as (1-based number, RGB uint8 [H, W, 3]), ascending."""
-        return frames.read(self.frames_path(vid), numbers, _REMEDY)
-
     def frames_path(self, vid: str) -> pathlib.Path:
         """Return the video file, or else the folder of its frames."""
         return frames.find(self.folder, vid) or self.folder / f"{vid}.mp4"
@@ -197,14 +194,6 @@ class AnnotatedVideos:
     def annotation_path(self, vid: str, frame: int) -> pathlib.Path:
         """Return the file of a frame's annotation."""
         return pathlib.Path(self._frames[vid][frame].path)
-
-    def beyond_the_end(self, vid: str, number: int) -> str:
-        """Return what is wrong with an annotated frame that the video does not have."""
-        frame = self._frames[vid][number]
-        return (
-            f"{frame.where}: names frame {number}, but {self.frames_path(vid)} has "
-            f"{self.length(vid)} in a row; {frame.numbering.explanation}"
-        )
 
     def files(self, vid: str) -> tuple[pathlib.Path, ...]:
         """Return the video file, or the frames in its folder."""

@@ -20,7 +20,10 @@ _REMEDY = "export it again"
 # annotations to 10 or 50 times, zeros to 1000 times.
 _SMALL, _DENSEST = 2**28, 300
 # Of a file that is none of its kind, damaged or not to be read.
-_UNREADABLE = (OSError, EOFError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error)
+_UNREADABLE = (
+    *(OSError, EOFError, RuntimeError, UnicodeDecodeError, json.JSONDecodeError),
+    *(zipfile.BadZipFile, zlib.error),
+)
 
 
 class Container:
@@ -37,20 +40,20 @@ class Container:
     def __init__(self, path: pathlib.Path) -> None:
         self.path = path
         self._zip = None
+        names = [path.name]
         if path.is_dir():
             found = (file for file in path.rglob("*") if file.is_file())
             names = [file.relative_to(path).as_posix() for file in found]
-        elif not path.is_file():
-            raise InputError(f"{path}: no such file or folder; --annotations names an export")
         elif path.suffix.lower() == ".zip" or zipfile.is_zipfile(path):
             with _readable(path):
                 self._zip = zipfile.ZipFile(path)
                 size = sum(info.file_size for info in self._zip.infolist())
                 if size > max(_SMALL, _DENSEST * path.stat().st_size):
-                    raise ValueError(f"claims to unpack to {size} bytes")
+                    raise zipfile.BadZipFile(f"claims to unpack to {size} bytes")
             names = [info.filename for info in self._zip.infolist() if not info.is_dir()]
         else:
-            names = [path.name]
+            with _readable(path):
+                path.stat()
         # macOS leaves __MACOSX/ and ._name in zips.
         hidden = re.compile(r"(^|/)(\.|__MACOSX)")
         self.names = sorted(name for name in names if not hidden.search(name))
@@ -78,8 +81,6 @@ def _readable(path):
     """Name the file in an error that reading it raises."""
     try:
         yield
-    except InputError:
-        raise
     except _UNREADABLE as error:
         raise InputError(f"{path}: cannot be read ({error}); {_REMEDY}") from error
 
@@ -118,7 +119,7 @@ class File:
 
     def place(self, where: str) -> str:
         """Return a place in the file, as errors name it: 'task.zip/x.json: images[0]'."""
-        return f"{self.path}: {where}"
+        return f"{self.path}: {where}" if where else str(self.path)
 
     def error(self, where: str, problem: str) -> InputError:
         """Return the error of a field; `problem` ends with the remedy."""
@@ -126,10 +127,8 @@ class File:
 
     def check(self, kind: Any) -> Any:
         """Return the content, of this kind for `core.files.check_json`; else raise InputError."""
-        try:
+        with self.at():
             check_json(self.content, kind)
-        except ValueError as error:
-            raise InputError(f"{self.path}: {error}; {_REMEDY}") from error
         return self.content
 
     def check_listed(self, where: str, entry: dict, known: Mapping[str, Collection]) -> None:
@@ -140,7 +139,7 @@ class File:
                 raise self.error(f"{where}.{field}", problem)
 
     @contextlib.contextmanager
-    def at(self, where: str, remedy: str = _REMEDY) -> Iterator[None]:
+    def at(self, where: str = "", remedy: str = _REMEDY) -> Iterator[None]:
         """Name file, place and remedy in a ValueError that a damaged value raises within."""
         try:
             yield

@@ -11,6 +11,8 @@ import pathlib
 from collections.abc import Iterable
 from typing import Any, NamedTuple, Union
 
+from a2d_tf.core.errors import InputError, shown
+
 Segmentation = Union[list, dict]
 """A COCO segmentation: polygons [[x1, y1, x2, y2, ...], ...] or an RLE {'size', 'counts'}."""
 _ROUNDING = 0.02  # of the shape of a frame: sides are whole numbers, of videos even ones
@@ -120,13 +122,20 @@ class Document:
     def add(
         self,
         where: str,
-        name: FrameName,
+        name: FrameName | str,
         size: tuple[int, int] | None,
         instances: Iterable[Instance],
         **fields: Any,
     ) -> None:
-        """Add a frame; arguments as of `AnnotatedFrame`, but `where` without the file."""
+        """Add a frame; arguments as of `AnnotatedFrame`, but `where` without the file.
+
+        Raises:
+          InputError: the name is still a text, the image's, which is that of no frame.
+        """
         place = f"{self.path}: {where}"
+        if isinstance(name, str):
+            problem = f"{shown(name)} names no frame of a video"
+            raise InputError(f"{place}: {problem}; name images <video>_<number>.jpg")
         frame = AnnotatedFrame(self.path, place, *name, size, tuple(instances), **fields)
         self.frames.append(frame)
 

@@ -111,11 +111,6 @@ class Matcher:
                     raise InputError(f"{document.path}: {problem}")
         if export.video is None:
             return named
-        if export.video not in self.names:
-            raise InputError(
-                f"--annotations={export.video}={export.path}: {self.folder} has no video "
-                f"'{export.video}'; it has {_listed(self.names)}"
-            )
         several = {video for _, videos in named for video in videos.values() if video}
         if len(several) > 1:
             raise InputError(

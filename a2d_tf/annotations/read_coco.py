@@ -71,13 +71,11 @@ class _Dialect:
 
     Attributes:
       parse: the name of an image -> its frame, or None.
-      form: what a name should look like, the remedy where `parse` finds none.
       empty: whether an image without annotations is an annotated frame without instances.
       scaled: see `AnnotatedFrame.scaled`.
     """
 
     parse: Callable[[str], FrameName | None]
-    form: str = "<video>/<number>.jpg"
     empty: bool = False
     scaled: bool = False
 
@@ -170,7 +168,7 @@ def _document(file, form, dialect, options, images):
             document.left_out[reason] += 1
         else:
             split = image.get("split") if form == "a2d_tf" else None
-            name, size = _name(file, where, image, dialect), size_of(image)
+            name, size = _name(image, dialect), size_of(image)
             document.add(where, name, size, instances, scaled=dialect.scaled, split=split)
     return document
 
@@ -186,11 +184,7 @@ def _dialect(content, options):
     if str(info.get("contributor")).startswith("Label Studio") or (
         names and all(map(frame_names.is_of_label_studio, names))
     ):
-        return _Dialect(
-            frame_names.of_label_studio,
-            form="<video>_<number>.jpg before the import, for Label Studio keeps no folders",
-            empty=True,
-        )
+        return _Dialect(frame_names.of_label_studio, empty=True)
     # Our own export of a prediction lists nothing but key frames.
     return _Dialect(frame_names.of_cvat, empty=info.get("description") == frame_names.PREDICTION)
 
@@ -238,17 +232,13 @@ def _by_frame(file):
             yield where, {**video, "file_name": name}, drawn[video["id"], k]
 
 
-def _name(file, where, image, dialect):
-    """Return the name of the frame that an image is."""
+def _name(image, dialect):
+    """Return the name of the frame that an image is, or the image's own where it is of none."""
     name, extra = image["file_name"], image.get("extra")
     # Roboflow keeps the name that was uploaded, and numbers frames in it.
     uploaded = extra.get("name") if dialect.scaled and isinstance(extra, dict) else None
     found = dialect.parse(uploaded) if isinstance(uploaded, str) else None
-    found = found or dialect.parse(name)
-    if not found:
-        problem = f"'file_name' {shown(name)} names no frame of a video"
-        raise file.error(where, f"{problem}; name images {dialect.form}")
-    return found
+    return found or dialect.parse(name) or name
 
 
 def _text(value):

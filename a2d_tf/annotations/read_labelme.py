@@ -21,12 +21,13 @@ from a2d_tf.annotations import frame_names, shapes
 from a2d_tf.annotations.container import File, size_of
 from a2d_tf.annotations.document import Document, FrameName, Instance, ReadOptions
 from a2d_tf.core.errors import MAX_SIDE, shown
-from a2d_tf.core.files import check_json, whole
+from a2d_tf.core.files import whole
 from a2d_tf.data.frames import decode_image
 
 _SIDE = whole(1, MAX_SIDE)
 _KIND = {
-    "shapes": [{"label": str, "shape_type?": (str, None), "points": list}],
+    "shapes": [{"label": str, "shape_type?": (str, None), "points": [[float]]}],
+    "imagePath?": (str, None),
     "imageHeight?": (_SIDE, None),
     "imageWidth?": (_SIDE, None),
 }
@@ -66,19 +67,13 @@ def read(file: File, options: ReadOptions) -> list[Document]:
     return [document]
 
 
-def _frame_name(file: File) -> FrameName:
+def _frame_name(file: File) -> FrameName | str:
     """Return the frame that an image's path names, relative to the file; else the file's own."""
-    found, image = None, file.content["imagePath"]
-    if isinstance(image, str):
-        path = image.replace("\\", "/")
-        if not pathlib.PureWindowsPath(image).is_absolute():
-            path = posixpath.normpath(posixpath.join(posixpath.dirname(file.name), path))
-        found = frame_names.of_image(path)
-    found = found or frame_names.of_image(file.name)
-    if not found:
-        problem = f"{shown(image)} names no frame of a video; name images <video>/<number>.jpg"
-        raise file.error("imagePath", problem)
-    return found
+    image = file.content["imagePath"] or file.name
+    path = image.replace("\\", "/")
+    if not pathlib.PureWindowsPath(image).is_absolute():
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(file.name), path))
+    return frame_names.of_image(path) or frame_names.of_image(file.name) or image
 
 
 def _box(shape):
@@ -89,7 +84,6 @@ def _box(shape):
 def _points(shape, count=None):
     """Return the points [x, y] of a shape: so many, or else three or more."""
     points = shape["points"]
-    check_json(points, [[float]], "points")
     right = len(points) == count if count else len(points) > 2
     if not right or any(len(point) != 2 for point in points):
         raise ValueError(f"points: {shown(points)} are not {count or '3 or more'} points x, y")
@@ -108,14 +102,12 @@ def _segmentation(shape, size):
         radius = math.hypot(x2 - x1, y2 - y1)
         return [shapes.ellipse(x1, y1, radius, radius)]
     left, top = int(x1), int(y1)
-    inside = _decode(shape.get("mask"), int(y2) - top + 1, int(x2) - left + 1)
+    inside = _decode(shape.get("mask"))
     return shapes.bitmap(inside, left, top, size)
 
 
-def _decode(text: Any, height: int, width: int) -> np.ndarray:
-    """Decode a mask's PNG, whose values are 0 and 1, to bool [height, width]."""
+def _decode(text: Any) -> np.ndarray:
+    """Decode a mask's PNG, whose values are 0 and 1, to bool [h, w]."""
     data = base64.b64decode(text, validate=True) if isinstance(text, str) else b""
     image, _ = decode_image(data, cv2.IMREAD_GRAYSCALE, "mask", "draw it again")
-    if image.shape != (height, width):
-        raise ValueError(f"mask: not of {width}x{height} pixels, as 'points' are apart")
     return image != 0

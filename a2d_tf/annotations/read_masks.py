@@ -61,9 +61,9 @@ def read(file: File, options: ReadOptions) -> list[Document]:
     """
     listed, folders = _rows(file), _folders(file)
     document = Document(file.path, "masks")
-    for video in listed.keys() - folders.keys():
-        problem = f"no folder {shown(video)} with PNGs is beside this file"
-        raise file.error("video", f"{problem}; correct the name, or give the folder of both")
+    if without := listed.keys() - folders.keys():
+        reason = f"videos of {LIST} without a folder of PNGs beside it"
+        document.left_out[f"{reason} ({', '.join(sorted(without))})"] = len(without)
     for video, names in folders.items():
         _add_video(document, file, video, names, listed.get(video, {}))
     return [document]
@@ -122,8 +122,8 @@ def _add_video(document, file, video, names, objects):
     seen: set[int] = set()
     for name, found in zip(names, numbers):
         if not found:
-            problem = f"its name ends with no number; name it {video}/00000.png, …"
-            raise InputError(f"{file.container.locate(name)}: {problem}")
+            document.left_out["PNGs whose names end with no number"] += 1
+            continue
         values, instances = _values(file, name), []
         for value in np.flatnonzero(np.bincount(values.ravel())).tolist():
             rows = [row for row in objects.get(value, ()) if row.first <= found[1] <= row.last]

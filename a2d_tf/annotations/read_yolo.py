@@ -14,6 +14,7 @@ Source: cvat-ai/datumaro `yolo/exporter.py`.
 
 from __future__ import annotations
 
+import contextlib
 import posixpath
 import re
 from typing import Any
@@ -40,13 +41,9 @@ def read(file: File, options: ReadOptions) -> list[Document]:
     Raises:
       InputError: the yaml or a line is broken, or a name holds no frame.
     """
-    dataset = _load(file)
-    classes = dataset["names"]
+    dataset, classes = _load(file)
     subsets = _SUBSETS | {key.lower() for key, value in dataset.items() if isinstance(value, str)}
     files = _files(file, subsets)
-    if not any(labels for labels, _ in files.values()):
-        problem = "no <subset>/<image>.txt beside it; give the whole folder, or its zip"
-        raise file.error("labels", problem)
     document = Document(file.path, "yolo")
     for (_, stem), (labels, image) in sorted(files.items()):
         instances: tuple[Instance, ...] = ()
@@ -62,18 +59,19 @@ def read(file: File, options: ReadOptions) -> list[Document]:
 
 
 def _load(file):
-    """Parse data.yaml; all its scalars stay texts, so that a class may be called 'no'."""
-    try:
+    """Return data.yaml and {number as text: name} of its classes.
+
+    All its scalars stay texts, so that a class may be called 'no'.
+    """
+    dataset = None
+    with contextlib.suppress(yaml.YAMLError):
         dataset = yaml.load(file.content, Loader=yaml.BaseLoader)
-    except yaml.YAMLError as error:
-        # It goes on for lines, and the first says what is wrong.
-        raise file.error("no YAML", f"{str(error).splitlines()[0]}; export it again") from error
     names = dataset.get("names") if isinstance(dataset, dict) else None
     if isinstance(names, list):
         names = {str(number): label for number, label in enumerate(names)}
     if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
         raise file.error("names", f"{shown(names)} lists no classes; export it again")
-    return {**dataset, "names": names}
+    return dataset, names
 
 
 def _files(file, subsets):
@@ -114,12 +112,8 @@ def _frame_name(file, stem, image, options):
         raise file.error(stem, problem)
     name = image or f"{stem}.txt"
     if frame_names.is_of_roboflow(name):
-        found = frame_names.of_roboflow(name, options.frame_step)
-    else:
-        found = frame_names.of_cvat(name)
-    if not found:
-        raise file.error(stem, "names no frame of a video; name images <video>/<number>.jpg")
-    return found
+        return frame_names.of_roboflow(name, options.frame_step) or name
+    return frame_names.of_cvat(name) or name
 
 
 def _instances(file, classes):

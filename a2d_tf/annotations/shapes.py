@@ -26,13 +26,7 @@ _LEAST_IOU = 0.95  # of a mask and its polygons
 def ellipse(
     x: float, y: float, radius_x: float, radius_y: float, *, angle: float = 0
 ) -> list[float]:
-    """Return the polygon [x, y, ...] of an ellipse.
-
-    Args:
-      x, y: centre.
-      radius_x, radius_y: half axes, along x and y before the turn.
-      angle: turn in radians, from x to y.
-    """
+    """Return the polygon [x, y, ...] of an ellipse about (x, y), turned by radians from x to y."""
     turn = 2 * np.pi * np.arange(_CORNERS) / _CORNERS
     along, across = radius_x * np.cos(turn), radius_y * np.sin(turn)
     xs = x + along * math.cos(angle) - across * math.sin(angle)
@@ -41,27 +35,20 @@ def ellipse(
 
 
 def bitmap(inside: np.ndarray, left: int, top: int, size: tuple[int, int] | None) -> dict:
-    """Return the RLE of a bitmap that covers a part of an image.
-
-    Args:
-      inside: bool [h, w].
-      left, top: the bitmap's corner in the image.
-      size: (height, width) of the image; None where it is unknown, which is an error.
+    """Return the RLE of a bitmap bool [h, w] at a corner of an image of (height, width).
 
     Raises:
-      ValueError: the bitmap leaves the image; names no file.
+      ValueError: the bitmap leaves the image, or that is of unknown size; names no file.
     """
     height, width = inside.shape
-    if size is None or max(size) > MAX_SIDE:
-        raise ValueError(f"a mask, and the file gives {size} as the size of the image")
-    if left < 0 or top < 0 or left + width > size[1] or top + height > size[0]:
-        raise ValueError(
-            f"a mask of {width}x{height} at x {left}, y {top} leaves the image of "
-            f"{size[1]}x{size[0]}"
-        )
-    whole = np.zeros(size, np.uint8, order="F")
+    rows, columns = size or (0, 0)
+    inside_image = 0 <= left <= columns - width and 0 <= top <= rows - height
+    if not inside_image or max(rows, columns) > MAX_SIDE:
+        problem = f"a mask of {width}x{height} at x {left}, y {top} leaves"
+        raise ValueError(f"{problem} the image of {columns}x{rows}")
+    whole = np.zeros((rows, columns), np.uint8, order="F")
     whole[top : top + height, left : left + width] = inside
-    return {"size": list(size), "counts": rle_tools.encode(whole)["counts"].decode()}
+    return {"size": [rows, columns], "counts": rle_tools.encode(whole)["counts"].decode()}
 
 
 def join(shapes: Iterable[tuple[tuple | None, Instance]]) -> tuple[Instance, ...]:

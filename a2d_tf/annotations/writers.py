@@ -113,26 +113,12 @@ def _add(parent, tag, text=None):
 
 
 def _describe(task, video):
-    """Fill meta/task."""
+    """Fill meta/task with what readers use to find the video."""
     for tag in ("name", "source"):
         _add(task, tag, video.source)
     if video.frame_count is not None:
         _add(task, "size", video.frame_count)
         _add(task, "start_frame", 0)
-        _add(task, "stop_frame", video.frame_count - 1)
-    _add(task, "mode", "interpolation")
-    _add(task, "overlap", 0)
-    _add(task, "frame_filter", "")
-    labels = _add(task, "labels")
-    for actor, actions in video.actions.items():
-        label = _add(labels, "label")
-        _add(label, "name", actor)
-        attribute = _add(_add(label, "attributes"), "attribute")
-        _add(attribute, "name", "action")
-        _add(attribute, "mutable", True)
-        _add(attribute, "input_type", "select")
-        _add(attribute, "default_value", actions[0])
-        _add(attribute, "values", "\n".join(actions))
     size = _add(task, "original_size")
     _add(size, "width", video.size[1])
     _add(size, "height", video.size[0])

@@ -110,10 +110,7 @@ def open_source() -> Release | AnnotatedVideos:
     release, exports = _RELEASE.value, _ANNOTATIONS.value
     if not release and len(exports) == 1 and (pathlib.Path(exports[0]) / "videoset.csv").is_file():
         release, exports = exports[0], []
-    if _COCO.value:
-        if release or exports:
-            raise InputError("--coco replaces --release and --annotations; leave out either")
-        exports = [_COCO.value]
+    exports = [*exports, _COCO.value] if _COCO.value else exports
     if release:
         if len(exports) > 1:
             raise InputError("--release takes one --annotations at most")

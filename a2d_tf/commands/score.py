@@ -88,19 +88,15 @@ def score_detection(
 ) -> dict:
     """Score `detections.npz` or COCO results against COCO JSON of the ground truth.
 
-    Args:
-      truth, predicted: paths.
-      split: with label space, actor held out and seed; the boxes are added.
-      full: path of the full model's `detections.npz`.
+    `split` has the label space, the actor held out and the seed; the boxes are added. `full` is the
+    path of the full model's `detections.npz`.
 
     Raises:
       InputError: a file or an option cannot be used.
     """
-    if full and not split.zero_shot_actor:
-        raise InputError("--full needs --zero_shot_actor, the actor whose figures are compared")
     results = predicted.endswith(".json")
-    if results and split.zero_shot_actor:
-        raise InputError("--zero_shot_actor: COCO results have no action scores; give an .npz")
+    if (full or split.zero_shot_actor) and (results or not split.zero_shot_actor):
+        raise InputError("--zero_shot_actor, and --full beside it, are for a detections.npz")
     split.truth = box_data.Truth.load(truth, split.labels, with_masks=results)
     if results:
         split.results = box_data.Results.load(predicted, split.truth, split.labels)
@@ -119,8 +115,6 @@ def main(argv: list[str]) -> None:
         )
     _, command = argv
     command_line.require([], truth=args.truth, predicted=args.predicted, output=args.output)
-    if command != "detection" and (args.zero_shot_actor or args.full):
-        raise InputError(f"--zero_shot_actor and --full: {command} does not use them")
     if command == "bouts":
         folders = predictions.folders_of([args.predicted], "predicted")
         metrics = agreement.compare(agreement.read_boris(args.truth), tables.read(folders))

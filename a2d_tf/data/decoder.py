@@ -99,8 +99,6 @@ class Video:
     """
 
     def __init__(self, path: Path, remedy: str):
-        if not os.path.isfile(path):
-            raise InputError(f"{path}: no such video; {remedy}")
         self._path, self._remedy = pathlib.Path(path), remedy
         self._open()
         self.fps = stated_rate(self._stream.average_rate, self._stream.guessed_rate)
@@ -124,7 +122,7 @@ class Video:
             height, width = context.height, context.width
         except (av.FFmpegError, AttributeError, OSError, StopIteration) as error:
             raise InputError(
-                f"{self._path}: cannot be decoded (truncated, or no video); {self._remedy}"
+                f"{self._path}: cannot be decoded (missing, truncated, or no video); {self._remedy}"
             ) from error
         check_size(self._path, height, width, self._remedy)
         # FFmpeg would take every core, in each of many worker processes.

@@ -19,9 +19,8 @@ from a2d_tf.ops import anchors
 if TYPE_CHECKING:
     from a2d_tf.data.records import ClipTruth
 
-FEW_VIDEOS = 3
-FEW_INSTANCES = 10
-"""Rules of thumb: a label of one or two videos is learned as their backgrounds and colours."""
+# Rules of thumb: a label of one or two videos is learned as their backgrounds and colours.
+FEW_VIDEOS, FEW_INSTANCES = 3, 10
 _NAMED = 12  # labels of a line
 
 
@@ -87,26 +86,25 @@ class Boxes:
 
 
 class InputScale:
-    """Running moments of RGB and flow over the key frames of records.
+    """Moments of RGB and flow over the key frames of records, which count alike.
 
     A motion backbone with ImageNet's weights has filters, and frozen norms, for photographs, but
     flow in pixels is many times smaller than mean-subtracted RGB: hence --flow_scale.
     """
 
     def __init__(self) -> None:
-        self._moments = {name: np.zeros((3, size)) for name, size in (("rgb", 3), ("flow", 2))}
+        self._moments: dict[str, list] = {"rgb": [], "flow": []}
 
     def add(self, rgb: np.ndarray, flow: np.ndarray) -> None:
         """Add a key frame: RGB 0..255 [h, w, 3] and flow (u, v) in pixels [h, w, 2]."""
         for name, image in (("rgb", rgb), ("flow", flow)):
             values = np.reshape(image, (-1, image.shape[-1])).astype(np.float64)
-            count = np.full(values.shape[1], len(values))
-            self._moments[name] += [count, values.sum(axis=0), np.square(values).sum(axis=0)]
+            self._moments[name].append([values.mean(axis=0), np.square(values).mean(axis=0)])
 
     def deviation(self, name: str) -> float:
         """Return the standard deviation of 'rgb' or 'flow', with the channels' mean variance."""
-        count, total, squares = self._moments[name]
-        return float(np.sqrt(np.mean(squares / count - np.square(total / count))))
+        mean, square = np.mean(self._moments[name], axis=0)
+        return float(np.sqrt(np.mean(square - np.square(mean))))
 
 
 @dataclasses.dataclass
@@ -134,8 +132,7 @@ def read(
     """Yield (split, fields of `records.parse` as arrays, truth) of each record.
 
     Args:
-      manifest: the records.
-      splits: which of their splits.
+      manifest, splits: which records.
       limit: largest number of records; by default all.
       decode: whether to decode frames, flow and masks; otherwise there are no fields.
       frames: number of clip frames to decode, those in the middle; by default all.
@@ -186,38 +183,26 @@ def gather(manifest: Manifest, canvas: tuple[int, int]) -> Contents:
 
 def describe(summaries: Mapping[str, Summary], label_space: LabelSpace) -> list[str]:
     """Summarise the records in lines of text; `label_space` names the codes."""
-    lines, pairs = [], len(label_space.codes)
-    for split, summary in summaries.items():
-        lines.append(f"{split}: {summary.counts()}, {len(summary.pairs)} of {pairs} pairs")
-        if summary.clips:
-            mean = sum(summary.pairs.values()) / summary.clips
-            least, most = min(summary.per_clip), max(summary.per_clip)
-            lines.append(f"  instances a clip: {least} to {most}, mean {mean:.1f}")
-    return lines
+    pairs = len(label_space.codes)
+    return [
+        f"{split}: {summary.counts()}, {len(summary.pairs)} of {pairs} pairs"
+        for split, summary in summaries.items()
+    ]
 
 
 def describe_rare(summaries: Mapping[str, Summary], label_space: LabelSpace) -> list[str]:
-    """Say in sentences which pairs are rare where most are not, and which are not scored."""
-    lines, codes = [], label_space.codes
-    train, test = summaries.get("train", Summary()), summaries.get("test")
+    """Say which pairs are rare in training, where most are not."""
+    codes, train = label_space.codes, summaries.get("train", Summary())
     counts = [(len(train.pair_videos.get(code, ())), train.pairs[code], code) for code in codes]
     rare = [
         f"{label_space.name(code)} ({instances} / {videos})"
         for videos, instances, code in sorted(counts)
         if videos < FEW_VIDEOS or instances < FEW_INSTANCES
     ]
-    if 0 < len(rare) <= len(codes) / 2:
-        lines.append(
-            f"hard to learn are pairs in fewer than {FEW_VIDEOS} training videos or with fewer "
-            f"than {FEW_INSTANCES} instances; annotate more (instances / videos): {_listed(rare)}"
-        )
-    unscored = [label_space.name(code) for code in codes if test and not test.pairs[code]]
-    if unscored:
-        listed = _listed(unscored)
-        lines.append(f"no test video shows, and so no score tells of, the pairs {listed}")
-    return lines
-
-
-def _listed(names):
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
+    if not 0 < len(rare) <= len(codes) / 2:
+        return []
+    listed = ", ".join(rare[:_NAMED]) + (", …" if len(rare) > _NAMED else "")
+    return [
+        f"hard to learn are pairs in fewer than {FEW_VIDEOS} training videos or with fewer than "
+        f"{FEW_INSTANCES} instances; annotate more (instances / videos): {listed}"
+    ]

@@ -140,11 +140,12 @@ class Manifest:
             )
 
     def shards(self, split: str) -> list[str]:
-        """Return the paths of a split's shards, in order.
+        """Return the paths of a split's shards, in order; those of 'train' hold 'val', too.
 
         Raises:
           InputError: the split has no records.
         """
+        split = "train" if split == "val" else split
         if split not in self.splits:
             raise InputError(
                 f"{self.directory}: no records of split '{split}', only of {self.splits}; see "

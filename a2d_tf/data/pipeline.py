@@ -251,13 +251,12 @@ def training(
 
 def _endless(manifest, learning, start):
     """Return the training records, epoch after epoch, as (position, serialised) from `start` on."""
-    paths, fraction = split_shards(manifest, "train"), learning.val_fraction
+    paths, fraction = manifest.shards("train"), learning.val_fraction
     with records.naming(manifest.directory):
         total = int(_serialized(paths, "train", fraction).reduce(0, lambda count, _: count + 1))
-    if not manifest.counts["train"]["instances"]:
-        raise InputError(f"{manifest.directory}: no training clip shows an instance; annotate some")
-    if total == 0:
-        raise InputError(f"no training record is left by --val_fraction={fraction}")
+    if total == 0 or not manifest.counts["train"]["instances"]:
+        problem = f"--val_fraction={fraction} leaves no training clip that shows an instance"
+        raise InputError(f"{manifest.directory}: {problem}; annotate more")
     epochs = tf.data.Dataset.range(start // total, tf.int64.max).flat_map(
         lambda epoch: _shuffled(paths, learning, epoch)
     )
@@ -323,7 +322,7 @@ def evaluation(
       InputError: too short clips, or no shard of the split.
     """
     load = _loader(manifest, config, batch_size)
-    clips = _serialized(split_shards(manifest, split), split, config.learning.val_fraction)
+    clips = _serialized(manifest.shards(split), split, config.learning.val_fraction)
 
     def load_fields(position, serialized):
         example = {**load(position, serialized), "record": serialized}
@@ -350,17 +349,8 @@ def key_frames(
       split: 'train', 'val' or 'test'.
       names: the frames wanted, as `<VID>/<%05d>`.
     """
-    for path in split_shards(manifest, split):
+    for path in manifest.shards(split):
         for serialized in records.read_shard(path):
             truth = records.read_truth(serialized)
             if truth.name in names:
                 yield truth.name, records.parse(serialized, 1)["rgb"][0].numpy()
-
-
-def split_shards(manifest: Manifest, split: str) -> list[str]:
-    """Return the shards that hold a split; 'train' and 'val' are in the same shards.
-
-    Raises:
-      InputError: there is no such split.
-    """
-    return manifest.shards("train" if split == "val" else split)

@@ -16,9 +16,7 @@ import io
 import os
 import pathlib
 import re
-from collections.abc import Collection, Iterable, Iterator
-
-import numpy as np
+from collections.abc import Collection
 
 from a2d_tf.core.errors import MAX_SIDE, InputError, shown
 from a2d_tf.core.files import is_file_name, read_text
@@ -66,7 +64,10 @@ class Release:
       label_space: label space of the annotations' codes.
       videos: the `Video`s, in the order of `videoset.csv`.
       listing: description of the list of videos, for reports.
+      remedy: what to do about a broken video.
     """
+
+    remedy = "restore it, or correct 'frames' in videoset.csv"
 
     def __init__(
         self,
@@ -120,13 +121,6 @@ class Release:
         mat, h5 = (self.annotation_folder(vid) / f"{frame:05d}{suffix}" for suffix in _SUFFIXES)
         return h5 if h5.is_file() and not mat.is_file() else mat
 
-    def beyond_the_end(self, vid: str, number: int) -> str:
-        """Return what is wrong with an annotated frame that the video does not have."""
-        return (
-            f"{self.annotation_path(vid, number)}: annotates frame {number}, but videoset.csv "
-            f"gives the video {self.length(vid)}; correct 'frames' there"
-        )
-
     def files(self, vid: str) -> tuple[pathlib.Path, ...]:
         """Return all files that a video's records depend on."""
         return (*frames.files(self.frames_path(vid)), *self._annotation_files(vid))
@@ -158,13 +152,6 @@ class Release:
         video = self._videos[vid]
         path = self.annotation_path(vid, frame)
         return read_hdf5(path, size or (video.height, video.width), self.label_space)
-
-    def read_frames(
-        self, vid: str, numbers: Iterable[int] | None
-    ) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield frames, None for all, as (1-based number, RGB uint8 [H, W, 3]), ascending."""
-        remedy = f"restore it, or correct 'frames' (now {self.length(vid)}) in videoset.csv"
-        return frames.read(self.frames_path(vid), numbers, remedy)
 
     def _annotation_files(self, vid):
         # macOS leaves files with a leading dot beside copied ones.
@@ -215,15 +202,9 @@ def _read_videoset(path):
         ) from error
     # The published list has no header line; some copies have one.
     header = bool(rows) and not any(re.fullmatch(r"\s*-?\d+\s*", c) for c in rows[0][1][4:])
-    videos: dict[str, Video] = {}
-    for number, row in rows[header:]:
-        where = f"{path}, line {number}"
-        video = _parse_row(where, row)
-        if videos.setdefault(video.vid, video) is not video:
-            raise InputError(f"{where}: vid '{video.vid}' is listed twice; remove it")
-    if not videos:
+    if not rows[header:]:
         raise InputError(f"{path}: lists no video; restore it")
-    return tuple(videos.values())
+    return tuple(_parse_row(f"{path}, line {number}", row) for number, row in rows[header:])
 
 
 def _parse_row(where, row):

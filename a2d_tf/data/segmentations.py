@@ -84,17 +84,15 @@ def decode_box(bbox: Any, annotated: tuple[int, int], size: tuple[int, int]) -> 
     Raises:
       InputError: malformed, or outside the frame; names no file.
     """
-    numbers = _numbers(bbox)
-    if len(numbers) != 4:
-        raise InputError("not numbers [x, y, width, height]; correct it or leave it out")
-    (x, y, width, height), (rows, columns) = numbers, size
-    scale = np.tile(np.divide(size, annotated), 2)
-    edges = np.array([y, x, y + height, x + width]) * scale
-    box = np.clip(edges, 0, [rows, columns, rows, columns]).astype(np.float32)
-    if not (box[2:] > box[:2]).all():
-        problem = f"{bbox} [x, y, width, height] is outside the frame, {columns}x{rows}"
-        raise InputError(f"{problem}; correct it or leave it out")
-    return box
+    numbers, (rows, columns) = _numbers(bbox), size
+    if len(numbers) == 4:
+        x, y, width, height = numbers
+        edges = np.array([y, x, y + height, x + width]) * np.tile(np.divide(size, annotated), 2)
+        box = np.clip(edges, 0, [rows, columns, rows, columns]).astype(np.float32)
+        if (box[2:] > box[:2]).all():
+            return box
+    problem = f"{shown(bbox)} is no [x, y, width, height] in a frame of {columns}x{rows} pixels"
+    raise InputError(f"{problem}; correct it or leave it out")
 
 
 def _numbers(values):

@@ -17,6 +17,7 @@ import tqdm
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.workers import imap
+from a2d_tf.data import frames
 from a2d_tf.data.a2d_annotations import Annotation
 from a2d_tf.data.flow import Flow, fit, resize_frame
 from a2d_tf.data.release import Video
@@ -43,7 +44,8 @@ def usable_frames(source: Source, video: Video, skip: Skip) -> tuple[int, ...]:
     for number in numbers:
         if number > length:
             path = source.annotation_path(video.vid, number)
-            skip(path, InputError(source.beyond_the_end(video.vid, number)))
+            problem = f"{path}: annotates frame {number}, but {source.frames_path(video.vid)} has"
+            skip(path, InputError(f"{problem} {length} by {source.listing}; {_RESTORE}"))
     if len(numbers) < video.annotated:
         folder = source.annotation_folder(video.vid)
         problem = f"{folder}: annotates {len(numbers)} frames, but by {source.listing} it has"
@@ -95,7 +97,7 @@ def _examine(source, video):
             problems.append(line)
 
     try:
-        for decoded, frame in source.read_frames(video.vid, None):  # noqa: B007
+        for decoded, frame in frames.read(path, None, source.remedy):  # noqa: B007
             size = frame.shape[:2]
     except InputError as error:
         problem(path, error)
@@ -225,7 +227,7 @@ def clips_of(
 def _decoded(source, settings, vid, numbers, with_flow):
     """Yield (number, (height, width) of the video, frame and flow at the stored size)."""
     method, before = Flow(settings.flow_method), None
-    for number, frame in source.read_frames(vid, numbers):
+    for number, frame in frames.read(source.frames_path(vid), numbers, source.remedy):
         native = frame.shape[:2]
         rgb = resize_frame(frame, *fit(*native, settings.image_height, settings.image_width))
         flow = np.zeros((*rgb.shape[:2], 2), np.float32)
