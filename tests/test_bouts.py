@@ -1,8 +1,6 @@
 """What is read from tracks.json: bouts, and their colours."""
 
-import copy
 import json
-import re
 
 import pytest
 from prediction_files import TRACKS, write
@@ -32,21 +30,3 @@ def test_a_file_with_a_track_a_line_is_whole_or_damaged(tmp_path):
         (folder / "tracks.json").write_text(text, encoding="latin-1")
         with pytest.raises(InputError, match="tracks.json: "):
             bouts.read(folder)
-
-
-@pytest.mark.parametrize(
-    "field, value, message",
-    [
-        (None, 3, r"\[0\]: 3"),
-        ("action", 7, r"\[0\].actions\[0\].action: 7"),
-        ("mean_score", 1.5, "mean_score: 1.5"),
-        ("start_second", 10**400, "start_second"),
-    ],
-)
-def test_a_malformed_field_is_named(tmp_path, field, value, message):
-    path = write(tmp_path, overlay=0) / "tracks.json"
-    own = copy.deepcopy(TRACKS[0])
-    (own if field in ("track_id", "actor", "actions") else own["actions"][0])[field] = value
-    path.write_text(json.dumps([own if field else value]))
-    with pytest.raises(InputError, match=f"^{re.escape(str(path))}: .*{message}"):
-        bouts.read(tmp_path)

@@ -114,12 +114,6 @@ def test_signatures_are_those_of_the_contract_and_pass_on_what_a_frame_gave(mode
     assert specs(inputs(model["encoded"]))["images"] == ("string", [None, None])
 
 
-def test_the_weights_are_stored_once(saved_model, loaded_run):
-    stored = (saved_model / "variables" / "variables.data-00000-of-00001").stat().st_size
-    needed = sum(v.numpy().nbytes for v in loaded_run.network.variables)
-    assert needed <= stored < 1.1 * needed + 10_000
-
-
 def test_export_agrees_with_the_network_in_pixels_of_the_input(signature, loaded_run):
     height, width = 90, 200
     rgb, flow = clip(2, 3, height, width)
@@ -206,15 +200,6 @@ def test_export_replaces_its_own_folder_only(loaded_run, saved_model, tmp_path, 
     assert [path.name for path in tmp_path.rglob("*")] == ["model", "thesis.txt"]
     (output / "thesis.txt").unlink()
     shutil.copytree(saved_model, output, dirs_exist_ok=True)
-    (output / "older").touch()
-
-    def full(*_):
-        raise OSError("disk full")
-
-    with monkeypatch.context() as patch, pytest.raises(InputError, match="disk full"):
-        patch.setattr(export_folder, "write_json", full)
-        export_folder.export(loaded_run, str(output))
-    assert (output / "older").exists()
     export_folder.export(loaded_run, str(output))
     assert set(os.listdir(output)) == set(os.listdir(saved_model))
     assert [path.name for path in tmp_path.iterdir()] == ["model"]

@@ -43,15 +43,6 @@ def write(folder, *arguments):
     return str(folder)
 
 
-def test_functions_compute_with_the_weights_of_the_saved_model(tmp_path):
-    loaded = exported.load_functions(write(tmp_path))
-    outputs = loaded["frame"](rgb=tf.constant([[1.0, 2.0, 3.0]]), flow=tf.constant(0.25))
-    np.testing.assert_array_equal(outputs["sum"], [[8.25, 16.25, 24.25]])
-    np.testing.assert_array_equal(outputs["half"], [[4.0, 8.0, 12.0]])
-    outputs = loaded["key_frame"](b=tf.constant([[3.0, 6.0, 9.0]]), a=tf.constant(3.0))
-    np.testing.assert_array_equal(outputs["quotient"], [[1.0, 2.0, 3.0]])
-
-
 def test_functions_of_several_exports_do_not_mix(tmp_path):
     rgb, flow = tf.ones([1, 3]), tf.constant(0.0)
     loaded = []

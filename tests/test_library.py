@@ -131,13 +131,12 @@ def finish(job, request, **changes):
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"every": 2}, "with --every=1, not with --every=2"),
+        ({"every": 2}, "with --every=1, not 2"),
         (
             {"linking": tracking.Linking(patience=2, max_tracks="mouse=2")},
-            "without --max_tracks, not with --max_tracks=mouse=2",
+            "with --max_tracks=None, not mouse=2",
         ),
-        ({"kinds": ("tracks",)}, "with --results=.*, not with --results=tracks"),
-        ({"settings": {"paint": "pixel"}}, "without --paint, not with --paint=pixel"),
+        ({"settings": {"paint": "pixel"}}, "with --paint=None, not pixel"),
         ({"model": {**MODEL, "model_sha256": "1"}}, r"another model .*\(full\)"),
     ],
 )

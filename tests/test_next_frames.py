@@ -94,7 +94,7 @@ def test_what_cannot_be_done_is_said_and_nothing_is_written(library, tmp_path):
     def fails(*words):
         return complaint(run_tool("next_frames", "--output=next", *words, cwd=tmp_path))
 
-    assert "--prediction=none" in fails("--prediction=none")
+    assert "none: neither" in fails("--prediction=none")
     assert "--count" in fails(f"--prediction={library}", "--count=0")
     write(tmp_path / "out", LOST)
     (tmp_path / "out" / "overlay.mp4").rename(tmp_path / "gone.mp4")

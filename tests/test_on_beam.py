@@ -7,15 +7,11 @@ import shutil
 import subprocess
 import sys
 import time
-import unittest.mock
 
 import extra_packages
 import pytest
 from processes import ROOT, complaint, run_main
 from test_library import contents, films  # noqa: F401
-
-from a2d_tf.commands.beam import workers
-from a2d_tf.core.errors import InputError
 
 PROCESSES = ("--runner=FnApiRunner", "--direct_running_mode=multi_processing")
 SIZES = ("--image_height=48", "--image_width=48", "--shard_videos=1")  # of `small_records`
@@ -61,15 +57,6 @@ def test_command_lines_without_sense(tmp_path, words, named):
     done = on_beam(*words, cwd=tmp_path)
     assert named in complaint(done) and "Traceback" not in done.stderr
     assert os.listdir(tmp_path) == []
-
-
-def test_a_video_that_fails_is_named_with_the_flag_that_leaves_it_out(tmp_path):
-    setup = unittest.mock.Mock()
-    setup.run.return_value = [("a", "", "a.mp4: cannot be decoded")]
-    setup.url_of.return_value = None
-    with pytest.raises(InputError, match="a.mp4: cannot be decoded; --on_error=skip"):
-        workers.predict(setup, str(tmp_path), None, [], None)
-    assert list(workers.predict(setup, str(tmp_path), None, [], None, "skip")) == ["a"]
 
 
 @pytest.mark.slow

@@ -1,7 +1,6 @@
 """The files of a prediction: their contents for known instances, and their use of memory."""
 
 import csv
-import dataclasses
 import json
 import os
 import types
@@ -226,15 +225,3 @@ def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
             patched.setattr(*place, full)
             write(tmp_path, FILM)
         assert not any(tmp_path.iterdir())
-
-
-def test_maps_and_detections_are_the_networks_own_answer_and_the_rest_is_steady(tmp_path):
-    with outputs.opened(str(tmp_path), reader()) as files:
-        steady = {"codes": np.array([18]), "scores": np.array([0.75])}
-        files.add(dataclasses.replace(frame(1, (1, 17, 0.5, BOX)), **steady), A2D)
-    (result,) = load(tmp_path, "detections.json")
-    assert (result["category_id"], result["score"], result["track_id"]) == (17, 0.5, 1)
-    assert cv2.imread(str(tmp_path / "label_maps/00001.png"), -1).max() == 17
-    (track,) = load(tmp_path, "tracks.json")
-    assert (track["frames"][0]["category_id"], track["mean_score"]) == (18, 0.75)
-    assert ",walking," in (tmp_path / "summary.csv").read_text()

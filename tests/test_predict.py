@@ -208,16 +208,6 @@ def test_only_the_chosen_results_are_written(predictor, film, tmp_path):
     assert json.loads((tmp_path / "detections.json").read_text())
 
 
-def test_a_failure_publishes_nothing_and_keeps_the_older_results(predictor, film, tmp_path):
-    outputs.predict(lambda: predictor, video_files.Reader(film), str(tmp_path))
-    older = (tmp_path / "detections.json").read_bytes()
-    frames = write_images(tmp_path / "frames", [*coloured_frames(3), *coloured_frames(1, 48, 48)])
-    with pytest.raises(InputError, match="4.png: 48x48"):
-        outputs.predict(lambda: predictor, video_files.Reader(frames), str(tmp_path))
-    assert (tmp_path / "detections.json").read_bytes() == older
-    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([*outputs.RESULTS, "frames"])
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_leaves_whole_files_of_the_frames_so_far(predictor, film, tmp_path, number):
     class Interrupted:

@@ -271,10 +271,3 @@ def test_a_training_that_fails_is_named(mini_records, tmp_path):
     done = row(mini_records, tmp_path, "full", "--steps=1", "--init_checkpoint=none")
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert "full, seed 0" in done.stderr.splitlines()[-1]  # the training has said its own before
-
-
-def test_a_training_imports_the_package_from_where_its_command_does(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("PYTHONPATH", raising=False)
-    with pytest.raises(InputError, match="manifest.json"):
-        processes.call_main(["train", "--records=none", "--workdir=run"])

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tiny_network
-from a2d_files import moving_frames, write_film
+from a2d_files import moving_frames
 
 from a2d_tf.core.config import InferenceConfig
 from a2d_tf.core.labels import A2D
@@ -192,16 +192,6 @@ def test_a_video_that_is_shorter_than_it_claims(count, duration, length, last, s
         count=count, duration=duration, length=length, seconds=lambda index: index / 10
     )
     assert streaming.shortfall(reader, streaming.Span(0, last, 1)) == said
-
-
-def test_a_recording_with_few_frames_in_its_rest_is_whole(tmp_path):
-    """Matroska has no number of frames, and the rate of its beginning."""
-    times = [*np.arange(30) / 30, *range(1, 20)]
-    frames = moving_frames(len(times), 48, 64, step=1)
-    reader = video_files.Reader(write_film(tmp_path / "a.mkv", frames, "libx264", times))
-    count = sum(1 for _ in reader.frames())
-    assert count == len(times) and reader.count is None and reader.expected > 400
-    assert streaming.shortfall(reader, streaming.EVERY_FRAME) == ""
 
 
 def test_key_frames_know_no_backbone_and_nothing_is_traced_twice():

@@ -97,4 +97,4 @@ def test_plots_of_libraries_and_predictions(library, tmp_path):
     rows = list(csv.reader((tmp_path / "plots/transitions.csv").open()))
     assert ["-digs$", "0", "0", "0", "0", "0", "1"] in rows
     done = run_tool("plot_tracks", f"--prediction={tmp_path / 'plots'}", words[2])
-    assert "--prediction" in complaint(done)
+    assert "plots: neither" in complaint(done)

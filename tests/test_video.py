@@ -65,12 +65,6 @@ def test_a_camera_by_its_index_has_the_times_of_a_clock(camera, monkeypatch):
     assert reader.seconds(6) == pytest.approx(4.5 + 1 / 30)
 
 
-def test_a_camera_that_is_not_there(camera, monkeypatch):
-    monkeypatch.setattr(camera, "frames", [])
-    with pytest.raises(InputError, match="^7: .*give the index of a camera"):
-        video_files.Reader("7")
-
-
 def test_a_reader_knows_the_name_the_images_and_in_the_end_the_length(tmp_path):
     folder = write_images(tmp_path / "clip.v2", grey_frames(11, 48, 64))
     for path in sorted(folder.iterdir()):

@@ -36,7 +36,6 @@ _LIMIT = flags.DEFINE_integer(
 
 
 def main(argv: list[str]) -> None:
-    """Run the command."""
     command_line.require(argv, run=_RUN.value, records=_RECORDS.value)
     run, split = pathlib.Path(_RUN.value), _SPLIT.value.removesuffix("_best")
     folder = run / "evaluation" / _SPLIT.value

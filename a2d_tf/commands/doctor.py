@@ -24,7 +24,6 @@ Config.define_flags()
 
 
 def main(argv: list[str]) -> None:
-    """Run the command."""
     config = Config.from_flags()
     command_line.require(argv, records=_RECORDS.value)
     manifest = Manifest.load(_RECORDS.value)

@@ -46,7 +46,7 @@ _VIDEO = flags.DEFINE_string(
 def _write_boris():
     """Write the times of predictions for BORIS."""
     path = _OUTPUT.value
-    found = tables.read(predictions.folders_of([_PREDICTION.value], "prediction"), _MIN_SCORE.value)
+    found = tables.read(predictions.folders_of([_PREDICTION.value]), _MIN_SCORE.value)
     is_project = path.lower().endswith(".boris")
     (tables.write_boris_project if is_project else tables.write_boris)(path, found)
     count = sum(len(track.bouts) for each in found for track in each.tracks)
@@ -54,7 +54,6 @@ def _write_boris():
 
 
 def main(argv: list[str]) -> None:
-    """Run the command."""
     command_line.require(argv, prediction=_PREDICTION.value, output=_OUTPUT.value)
     if _FORMAT.value == "boris":
         return _write_boris()

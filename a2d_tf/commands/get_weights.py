@@ -24,7 +24,6 @@ _FROM = flags.DEFINE_string(
 
 
 def main(argv: list[str]) -> None:
-    """Run the command."""
     # Imported late, because TensorFlow takes seconds to load.
     from a2d_tf.pretrained import cache
 

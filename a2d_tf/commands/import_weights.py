@@ -75,7 +75,6 @@ def _check(path: str, photo: str, output: str) -> None:
 
 
 def main(argv: list[str]) -> None:
-    """Run the command."""
     command_line.require(argv, source=_SOURCE.value, input=_INPUT.value, output=_OUTPUT.value)
     if _IMAGE.value or _CHECK.value:
         command_line.require(argv, check_image=_IMAGE.value, check_output=_CHECK.value)

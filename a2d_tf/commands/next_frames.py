@@ -42,11 +42,10 @@ _ROWS, _ACROSS = 5, 4  # of a sheet
 
 
 def main(argv: list[str]) -> None:
-    """Run the command."""
     command_line.require(argv, prediction=_PREDICTION.value, output=_OUTPUT.value)
     output = _OUTPUT.value
     check_place(output)
-    folders = predictions.folders_of([_PREDICTION.value], "prediction")
+    folders = predictions.folders_of([_PREDICTION.value])
     counts, known = (None, set()) if _RECORDS.value is None else _contents(_RECORDS.value)
     listed = [one for folder in folders for one in choice.candidates(folder, counts, known)]
     chosen = choice.choose(listed, _COUNT.value)

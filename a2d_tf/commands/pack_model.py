@@ -25,7 +25,6 @@ _CHECKPOINT = Config.define_checkpoint()
 
 
 def main(argv: list[str]) -> None:
-    """Run the command."""
     command_line.require(argv, workdir=_WORKDIR.value, output=_OUTPUT.value)
     notes = read_text(_NOTES.value) if _NOTES.value else ""
     # Imported here because TensorFlow takes seconds to load; a mistyped flag is reported at once.

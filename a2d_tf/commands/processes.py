@@ -92,10 +92,7 @@ def shown(command: Sequence[str]) -> str:
 
 
 def _started(command):
-    """Return the words and the environment of a main, which imports this package, installed or not.
-
-    `a2d_tf.commands` have no block of `__main__`.
-    """
+    """Return the words and the environment of a main, which imports this package."""
     places = [_IMPORTED_FROM, os.environ.get("PYTHONPATH")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, places))}
     start = f"import a2d_tf.{command[0]} as main; main.run()"
@@ -103,7 +100,7 @@ def _started(command):
 
 
 def _end_with_parent():
-    """Let Linux kill this process when the one that started it ends, be it killed."""
+    """Let Linux kill this process when the one that started it ends."""
     if _LINUX:
         _LINUX.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 

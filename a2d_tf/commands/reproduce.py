@@ -110,8 +110,7 @@ def make_records(workdir: str, drawn: str, tests: Sequence[str] = ()) -> None:
     """Make records of the network's size, if they are not there, in `workdir/records`.
 
     Args:
-      workdir: the folder.
-      drawn: folder of the mini A2D, if there is no other source.
+      workdir, drawn: the folder, and that of the mini A2D, if there is no other source.
       tests: videos of the test split; by default the source's own.
     """
     words = [f"--flagfile={os.path.abspath(command_line.find(_BASE.value))}", *train_flags("full")]
@@ -139,10 +138,6 @@ def run_all(
     workdir: str | os.PathLike, records: str, seeds: list[int], names: list[str]
 ) -> dict[tuple[int, str], str]:
     """Train and score what is not done yet.
-
-    Args:
-      workdir, records: folder of the runs, folder of records.
-      seeds, names: of the runs.
 
     Returns:
       {(seed, name): why it failed, or ""} of these and all earlier runs, except those that other
@@ -200,11 +195,7 @@ def run_folder(
 
 
 def train_flags(name: str) -> list[str]:
-    """Select the flags of --train for an experiment: those of every training, then its own.
-
-    Raises:
-      InputError: a flag of no experiment.
-    """
+    """Select the flags of --train for an experiment; InputError for a flag of none."""
     common, specific = [], []
     for flag in _TRAIN.value:
         row, colon, rest = flag.partition(":--")
@@ -273,7 +264,6 @@ def _report(workdir, folds):
 
 
 def main(argv: list[str]) -> None:
-    """Run the command."""
     command_line.require(argv, workdir=_WORKDIR.value, base=_BASE.value)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a training then saves its step
     if _ANNOTATIONS.value:

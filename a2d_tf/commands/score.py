@@ -116,7 +116,7 @@ def main(argv: list[str]) -> None:
     _, command = argv
     command_line.require([], truth=args.truth, predicted=args.predicted, output=args.output)
     if command == "bouts":
-        folders = predictions.folders_of([args.predicted], "predicted")
+        folders = predictions.folders_of([args.predicted])
         metrics = agreement.compare(agreement.read_boris(args.truth), tables.read(folders))
         write_json(args.output, metrics, sort_keys=True)
         return print(agreement.table(metrics).text())

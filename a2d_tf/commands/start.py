@@ -67,11 +67,10 @@ def _run(logs, further, name, main, *words):
 def share(words: list[str]) -> dict[str, list[str]]:
     """Give each flag after `--` to the single commands that have it: {main: flags}.
 
-    The size of the frames is that of the records, to which the network's is suggested.
-
     Raises:
       InputError: a flag of none of them, or one that this command decides itself.
     """
+    # The size of the frames is that of the records, to which the network's is suggested.
     further: dict[str, list[str]] = {main: [] for main in _MAINS if words}
     known = {main: processes.flags_of(main) for main in further}
     for word in words:
@@ -87,7 +86,6 @@ def share(words: list[str]) -> dict[str, list[str]]:
 
 
 def main(argv: list[str]) -> None:
-    """Run the command."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a training then saves its step
     given = {"annotations": _ANNOTATIONS.value, "videos": _VIDEOS.value, "output": _OUTPUT.value}
     command_line.require(argv[:1], **given)
@@ -110,13 +108,6 @@ def main(argv: list[str]) -> None:
     suggested = read_text(settings).split() if settings.exists() else []
     if not {minutes, manifest.source[:12]} <= {*suggested}:
         stage("settings", _SUGGEST, f"--records={records}", minutes, f"--output={settings}")
-    facts = run / "records.json"
-    finished = (run / "finished.json").exists()
-    if finished and read_json(facts)["source"] != manifest.source:
-        raise InputError(
-            f"{run}: trained on other records than those of now; give another --output, where "
-            f"`-- --init_checkpoint={run} --init_rgb= --init_flow=` starts from its weights"
-        )
     of_run = [f"--records={records}", f"--workdir={run}"]
     stage("training", "train", f"--flagfile={settings}", *of_run)
     scores = run / "evaluation" / experiments.SPLIT
@@ -124,7 +115,7 @@ def main(argv: list[str]) -> None:
     if experiments.SPLIT in manifest.splits:
         if not processes.is_scored(run, records):
             stage("scores", "evaluate", *of_run, f"--split={experiments.SPLIT}")
-        lines = _table(read_json(scores / "metrics.json"), manifest) + lines
+        lines = ["", _table(read_json(scores / "metrics.json"), manifest), *lines]
         stage("errors", "commands.browse", f"--run={run}", f"--records={records}")
         lines.append(f"- the frames of the videos held out, worst first: {scores}/browse.html")
     words = [f"--workdir={run}", f"--video={_VIDEOS.value}", f"--output={output / 'videos'}"]
@@ -150,11 +141,11 @@ def _size(jobs, records):
 
 
 def _table(metrics, manifest):
-    """Return the scores by behaviour as lines; of A2D's labels the tables of the paper."""
+    """Return the scores by behaviour; of A2D's labels the tables of the paper."""
     from a2d_tf.evaluation import metrics as registry
 
     own = {name: metrics[name] for name in ("behaviours", "confusions") if name in metrics}
-    return ["", registry.table(own or metrics, labels=manifest.label_space)]
+    return registry.table(own or metrics, labels=manifest.label_space)
 
 
 def _next(settings, output):

@@ -56,10 +56,6 @@ def place_of(output: str, version: int | None = None) -> str:
 def export(run: Run, output: str) -> dict[str, tf.types.experimental.ConcreteFunction]:
     """Write a run as a SavedModel folder, whole or not at all; an older export is replaced.
 
-    Args:
-      run: the loaded run.
-      output: the folder.
-
     Returns:
       {name: concrete function} of the signatures.
 

@@ -47,12 +47,8 @@ Function = Callable[..., "dict[str, tf.Tensor]"]
 def load(folder: str) -> tuple[dict[str, Function], dict[str, Any]]:
     """Load an exported folder for videos.
 
-    Args:
-      folder: of `export_folder.export`.
-
     Returns:
-      ({name: function by keyword} of `NAMES`, the contents of `a2d_tf.json` but for the
-      digests in it).
+      ({name: function by keyword} of `NAMES`, the contents of `a2d_tf.json` but for the digests).
 
     Raises:
       InputError: a folder that a2d_tf.export did not make, or a damaged one.
@@ -76,11 +72,7 @@ def load(folder: str) -> tuple[dict[str, Function], dict[str, Any]]:
 
 
 def write_functions(folder: str, served: tf.Module) -> dict[str, str]:
-    """Write `functions/` into the folder of a SavedModel.
-
-    Args:
-      folder: of the SavedModel.
-      served: the ServedNetwork that was saved there.
+    """Write `functions/` into the folder where a ServedNetwork was saved.
 
     Returns:
       {file: sha256} of all that `load` compares, for `a2d_tf.json`.
@@ -97,9 +89,6 @@ def write_functions(folder: str, served: tf.Module) -> dict[str, str]:
 
 def load_functions(folder: str) -> dict[str, Function] | None:
     """Load the functions of an exported folder.
-
-    Args:
-      folder: of the SavedModel.
 
     Returns:
       {name: function by keyword, with the inputs and outputs of the signature}; None if another

@@ -304,12 +304,9 @@ def _difference(there, wanted):
     if there["model_sha256"] != wanted["model_sha256"]:
         return f"finished by another model or other weights ({there['model']})"
     for name in sorted({*there["settings"], *wanted["settings"]}):
-        was, now = (
-            f"without --{name}" if value is None else f"with --{name}={written(value)}"
-            for value in (each["settings"].get(name) for each in (there, wanted))
-        )
+        was, now = (each["settings"].get(name) for each in (there, wanted))
         if was != now:
-            return f"finished {was}, not {now}"
+            return f"finished with --{name}={written(was)}, not {written(now)}"
     # A video that is gone since is not another one.
     same = wanted["digest"] in (None, there["digest"])
     if there["video"] != wanted["video"] or not same:

@@ -104,11 +104,11 @@ def answered(folder: str | os.PathLike) -> list[int]:
     return sorted(int(p.stem) for p in maps.iterdir() if re.fullmatch("[0-9]{5,9}", p.stem))
 
 
-def folders_of(paths: Iterable[str], flag: str) -> list[pathlib.Path]:
+def folders_of(paths: Iterable[str]) -> list[pathlib.Path]:
     """Return the folders of predictions: those given, and those in a library given, by name.
 
     Raises:
-      InputError: there is none in a path; names the flag.
+      InputError: there is none in a path.
     """
     found: list[pathlib.Path] = []
     for path in map(pathlib.Path, paths):
@@ -117,8 +117,8 @@ def folders_of(paths: Iterable[str], flag: str) -> list[pathlib.Path]:
             tracks = sorted(path.glob(f"[!.]*/{KINDS['tracks']}"))
         if not tracks:
             raise InputError(
-                f"--{flag}={path}: neither a prediction nor a library of predictions, for there "
-                f"is no {KINDS['tracks']}; a2d_tf.predict makes them"
+                f"{path}: neither a prediction nor a library of predictions, for there is no "
+                f"{KINDS['tracks']}; a2d_tf.predict makes them"
             )
         found += [file.parent for file in tracks]
     return found
@@ -129,8 +129,6 @@ def read_tracks(
 ) -> list[dict]:
     """Read `tracks.json`, which has a track a line.
 
-    Line by line, because a long video's file as a whole takes twice its size in memory.
-
     Args:
       folder: of the prediction.
       kind: what a track must hold, as for `check_json`.
@@ -139,6 +137,7 @@ def read_tracks(
     Raises:
       InputError: the file is missing or damaged; names the field.
     """
+    # Line by line, because a long video's file as a whole takes twice its size in memory.
     path, rows, text = pathlib.Path(folder, KINDS["tracks"]), [], ""
     try:
         with open(path, encoding="utf-8") as file:

@@ -87,7 +87,7 @@ class Span:
         return not beyond and index >= self.first and (index - self.first) % self.every == 0
 
     def any(self, low: int, high: int) -> bool:
-        """Return whether a frame in [low, high] is answered."""
+        """Return whether a frame from low to high is answered."""
         steps = max(0, -(-(low - self.first) // self.every))
         index = self.first + steps * self.every
         return index <= high and index in self
@@ -138,7 +138,7 @@ def _ahead(
     depth: int = 2,
     start: Callable[[], None] | None = None,
 ) -> Iterator[_Item]:
-    """Yield the items of a generator, of which a thread computes up to `depth` ahead."""
+    """Yield the items of a generator, computed by a thread up to `depth` ahead."""
     made = in_threads(lambda _: next(items, None), itertools.count(), depth, 1, start)
     with contextlib.closing(items), contextlib.closing(made):
         yield from itertools.takewhile(lambda item: item is not None, made)
@@ -148,9 +148,6 @@ def answers(
     predictor: Predictor, frames: Iterable[np.ndarray | None], span: Span = EVERY_FRAME
 ) -> Iterator[tuple[np.ndarray, Instances]]:
     """Predict the instances in the frames of a video; each passes the backbones at most once.
-
-    Flow is computed between neighbours of the video, at the size of the records, while the network
-    works on the frames before. Memory does not grow with the video.
 
     Args:
       predictor: of the video's instances.
@@ -220,13 +217,9 @@ def watch(
 
     Args:
       predictor: of the video's instances.
-      reader: the video.
-      span: the frames to answer.
+      reader, span: the video, and the frames to answer.
       linking: how instances are linked.
       stops: the video ends as soon as this is not empty.
-
-    Yields:
-      the frames of `span`, in order.
 
     Raises:
       InputError: a frame that cannot be read, or as of `tracking.Linking.limits`.

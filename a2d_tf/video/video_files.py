@@ -37,8 +37,7 @@ _BT601 = 6  # FFmpeg's AVCOL_SPC_SMPTE170M
 class Reader:
     """Reader of a video file, of a folder of images (in the order of their names), or of a camera.
 
-    Iterate once: RGB uint8 [H, W, 3], all of one size; frames of a video that change their size are
-    resized to that of the first.
+    Iterate once: RGB uint8 [H, W, 3], all resized to the size of the first.
 
     Args:
       path: file or folder; or digits that name no file, the index of a camera, which ends only
@@ -115,8 +114,7 @@ class Reader:
     def index(self, seconds: float) -> int:
         """Return the 0-based index of the first frame that begins at a time or later.
 
-        A video file is read up to that time, without decoding it where that will do. Frames of a
-        camera are counted as if it dropped none.
+        Frames of a camera are counted as if it dropped none.
         """
         # 0.4 s of 30 frames a second is frame 12, whatever 0.4 * 30 comes to.
         if self._times is None or self._is_camera:
@@ -136,11 +134,7 @@ class Reader:
         return max(1, round(self.duration * self.fps))
 
     def seconds(self, index: int) -> float:
-        """Return the time at which the frame of a 0-based index begins, as a player shows it.
-
-        Args:
-          index: of a frame that was read, or of the one behind it.
-        """
+        """Return when a frame begins that was read, or the one behind it, by its 0-based index."""
         if self._times is None:
             return index / self.fps
         if self._is_camera and index >= len(self._times):  # the end of its last frame
@@ -148,7 +142,7 @@ class Reader:
         return self._times[index]
 
     def _file(self, start=0):
-        """Yield (index, function that makes it RGB) once the frame's duration is known."""
+        """Yield (index, function that makes it RGB)."""
         with decoder.Video(self._path, _REMEDY) as video:
             self.fps, self.count, self.duration, last = video.fps, video.count, video.duration, None
             for index, picture in enumerate(video.pictures(start, self._timeline), start):
@@ -211,7 +205,6 @@ class Reader:
 
 
 def _retrieve(capture):
-    """The frame that a camera has grabbed, RGB uint8 [H, W, 3]; None where it cannot be decoded."""
     decoded, frame = capture.retrieve()
     return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB) if decoded else None
 
@@ -257,12 +250,7 @@ class Writer:
         context.colorspace, context.color_range = _BT601, 1
 
     def write(self, frame: np.ndarray, seconds: float) -> None:
-        """Append a frame.
-
-        Args:
-          frame: RGB uint8 [height, width, 3].
-          seconds: when it is shown, on any clock; the first frame is shown at once.
-        """
+        """Append a frame, RGB uint8 [height, width, 3]; the first one is shown at once."""
         if any(self._padding):
             rows, columns = self._padding
             frame = cv2.copyMakeBorder(frame, 0, rows, 0, columns, cv2.BORDER_REPLICATE)

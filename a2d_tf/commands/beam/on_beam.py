@@ -120,7 +120,6 @@ _COMMANDS = {
 
 
 def run() -> None:
-    """Run the command line."""
     command, words = (sys.argv[1] if len(sys.argv) > 1 else ""), sys.argv[1:]
     if command in _COMMANDS:  # its flags alone, for the two have some of the same names
         importlib.import_module(_COMMANDS[command][0])

@@ -65,16 +65,13 @@ class Setup:
             files.ensure(url, place)
 
     def run(self, function: Callable[[Any], Any], items: Sequence[Any], folder: str) -> list[Any]:
-        """Apply a function to items, each on some worker.
+        """Apply a function to items, each on some worker; returns the results, in no order.
 
         Args:
           function: returns JSON; it is pickled, by name where it is of a module.
           items: pickled too.
           folder: that all workers see, or that stands for a URL; the results pass through a file
             in it.
-
-        Returns:
-          the results, in no order.
 
         Raises:
           InputError: the runner failed.
@@ -149,11 +146,7 @@ def _write(words, place, keyed):
 def build_all(
     setup: Setup, conversion: Conversion, shards: Sequence[Shard], workers: int
 ) -> Iterator[tuple[str, dict]]:
-    """Build shards on Beam's workers; see `convert.build_all`, whose place it takes.
-
-    Raises:
-      InputError: of a worker, or the runner failed.
-    """
+    """Build shards on Beam's workers; see `convert.build_all`, whose place it takes."""
     output, url = conversion.output, setup.url_of(str(conversion.output))
     if url:  # what an earlier call has finished was copied here
         there = [shard for shard in shards if conversion.sidecar_path(shard).exists()]
@@ -169,10 +162,7 @@ def build_all(
 
 
 def publish_records(output: str, url: str) -> None:
-    """Copy records that were published in `output` to a URL, the manifest last.
-
-    The shards are copied from here, where each was compared with its digest.
-    """
+    """Copy records that were published in `output` to a URL, the manifest last."""
     _, there = files.listing(url)
     if manifest.NAME not in there:
         files.put(output, url, last=manifest.NAME)
@@ -207,8 +197,7 @@ def predict(
 ) -> dict[str, str]:
     """Predict videos on Beam's workers; see `library.predict`, whose place it takes.
 
-    A video that fails does not stop the others, whatever `on_error` is. `output` is the folder of
-    the library.
+    A video that fails does not stop the others, whatever `on_error` is.
     """
     os.makedirs(output, exist_ok=True)
     results = setup.run(functools.partial(_predict, setup, load, request), jobs, output)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import itertools
 import math
 import os
 from collections.abc import Callable, Iterable
@@ -94,12 +93,7 @@ class Track:
 def read(folder: str | os.PathLike, min_score: float = 0.0) -> list[Track]:
     """Read the tracks of a prediction, in the order of their starts.
 
-    Args:
-      folder: of `a2d_tf.predict`, with a `tracks.json`.
-      min_score: tracks with a lower mean score are left out.
-
-    Raises:
-      InputError: the file is missing, or names the field that is missing or malformed.
+    Tracks with a mean score below `min_score` are left out. Errors are those of `read_tracks`.
     """
     # Without the rows of single frames, which are nearly all of a long video's file.
     rows = read_tracks(folder, _TRACK, lambda row: None if "bbox" in row else row)
@@ -145,25 +139,16 @@ def sums(tracks: Iterable[Track], key: Callable[[Bout], _Key]) -> dict[_Key, Sum
 
 
 def colours(names: Iterable[str], labels: LabelSpace | None = None) -> dict[str, str]:
-    """Colour actions, alike on every page of a label space.
-
-    Args:
-      names: those that occur.
-      labels: gives the order; None: that of the alphabet.
+    """Colour the actions that occur, alike on every page of a label space, in its order.
 
     Returns:
-      {name: '#rrggbb'} of the actions that occur, in that order.
+      {name: '#rrggbb'}.
     """
-    found = set(names)
-    known = labels.actions if labels else ()
-    none = labels.none_action if labels else "none"
-    shades, indices = {}, itertools.count()
-    for name in [*known, *sorted(found - set(known))]:
-        shades[name] = _NONE if name == none else _colour(next(indices))
+    found, known = set(names), labels.actions if labels else ()
+    shades: dict[str | None, str] = {}
+    for i, name in enumerate([*known, *sorted(found - set(known))]):
+        more = "#" + visualize.track_colours([i]).tobytes().hex()
+        shades[name] = _FIRST[i] if i < len(_FIRST) else more
+    if labels:
+        shades[labels.none_action] = _NONE
     return {name: colour for name, colour in shades.items() if name in found}
-
-
-def _colour(index):
-    if index < len(_FIRST):
-        return _FIRST[index]
-    return "#" + visualize.track_colours([index]).tobytes().hex()

@@ -37,11 +37,7 @@ class Prediction:
 
 
 def read(folders: Iterable[str | os.PathLike], min_score: float = 0.0) -> list[Prediction]:
-    """Read predictions of different videos.
-
-    Args:
-      folders: of `a2d_tf.predict`.
-      min_score: tracks with a lower mean score are left out.
+    """Read predictions of different videos; tracks below a mean score are left out.
 
     Raises:
       InputError: a file is missing or damaged, or two predictions are of videos of one name.
@@ -67,8 +63,7 @@ def of_video(name: str, facts: Facts, track: int | str) -> tuple:
 def time_budget(predictions: Iterable[Prediction]) -> list[tuple]:
     """Return rows of `VIDEO` and `_BUDGET`, one for each action of each track.
 
-    The actor is what the track was in most frames. A share is of the time in which the track was
-    followed, 0 to 1; seconds are seconds in the video.
+    A share is of the time in which the track was followed, 0 to 1.
     """
     rows = []
     for each in predictions:
@@ -122,9 +117,6 @@ def write_boris_project(path: str | os.PathLike, predictions: Sequence[Predictio
 
     Subjects and behaviours are those of `write_boris`. BORIS toggles a state at each of its events.
 
-    Raises:
-      InputError: a video is a folder of images, or the file cannot be written.
-
     Source: olivierfriard/BORIS, `boris/config.py` and `tests/files/test.boris`, format 7.0.
     """
     events = {each.name: _events(each) for each in predictions}
@@ -136,8 +128,6 @@ def write_boris_project(path: str | os.PathLike, predictions: Sequence[Predictio
     observations = {}
     for each in predictions:
         facts, name = each.facts, each.facts.name
-        if facts.images is not None:
-            raise InputError(f"{path}: {shown(name)} is a folder of images; write a .csv or .tsv")
         media = {"length": {name: facts.seconds}, "fps": {name: facts.fps}}
         media |= {"hasVideo": {name: True}, "hasAudio": {name: False}, "offset": {"1": 0.0}}
         observations[each.name] = {
