@@ -246,7 +246,7 @@ def test_the_ap_of_masks_is_that_of_frames_whose_instances_all_have_masks(tmp_pa
         figures = coco_metric.metrics_of(Results(**fields, **found, box_frame=[i]), truth)
         assert figures["mask"]["ap"] == pytest.approx(expected)
     truth.save(tmp_path / "truth.json", SPACE)
-    loaded = Truth.load(tmp_path / "truth.json", SPACE, with_masks=True)
+    loaded = Truth.load(tmp_path / "truth.json", SPACE)
     assert loaded.masks == truth.masks
     areas = [a["area"] for a in json.loads((tmp_path / "truth.json").read_text())["annotations"]]
     assert areas == [100, 100, 100.0]

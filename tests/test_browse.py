@@ -120,7 +120,7 @@ def test_what_is_missing_is_said(run, mini_records, tmp_path):
         run_tool("browse", "--run", run[0], "--split=val", "--records=r")
     )
     with pytest.raises(InputError, match="truth.json"):
-        browse.score(tmp_path, A2D)
+        browse.page("p", tmp_path, A2D, mini_records, split="test", limit=2)
     folder = tmp_path / "test"
     shutil.copytree(run[0] / "evaluation" / "test", folder)
     text, shown, count = browse.page("p", folder, A2D, mini_records, split="test", limit=2)
@@ -129,7 +129,7 @@ def test_what_is_missing_is_said(run, mini_records, tmp_path):
         browse.page("p", folder, A2D, mini_records, split="train", limit=6)
     next((folder / "label_maps").glob("*/*.png")).unlink()
     with pytest.raises(OSError, match=r"label_maps.*\.png"):
-        browse.score(folder, A2D)
+        browse.page("p", folder, A2D, mini_records, split="test", limit=2)
 
 
 def test_a_browser_sorts_and_filters(written, maps):

@@ -137,7 +137,7 @@ def random_files(folder):
 
 def test_agrees_with_pycocotools_on_the_files(tmp_path, capsys):
     truth_path, results_path = random_files(tmp_path)
-    truth = Truth.load(truth_path, A2D, with_masks=True)
+    truth = Truth.load(truth_path, A2D)
     ours = coco.metrics_of(Results.load(results_path, truth, A2D), truth)
     assert capsys.readouterr().out == ""
     true = COCO(str(truth_path))

@@ -166,7 +166,7 @@ KINDS = {  # name: (make, read)
     ),
     "flags": (written("flags.txt", Config().write), Config.read),
     "detections": (make_detections, Detections.load),
-    "truth": (make_coco, lambda path: Truth.load(path, A2D, with_masks=True)),
+    "truth": (make_coco, lambda path: Truth.load(path, A2D)),
     "coco": (make_coco, read_annotations),
     "shard": (
         written("t.tfrecord", lambda path: records.write_shard(path, [clip_record()] * 2)),
@@ -266,7 +266,7 @@ def test_masks_that_reach_beyond_their_frame(tmp_path):
             decode_rle({"size": list(SIZE), "counts": counts}, *SIZE)
     path = make_coco(tmp_path, height=10**12)
     with refused("coco.json: images.0..height"):
-        Truth.load(path, A2D, with_masks=True)
+        Truth.load(path, A2D)
 
 
 # Names that lead out of a folder.

@@ -32,9 +32,8 @@ OVERRIDES = ("joint_scores", "joint_boxes")
     ],
 )
 def test_agrees_with_slow_loops(space, overrides, rois, digits, monkeypatch):
-    # Frames of unequal length, some at a time, by several threads.
+    # Frames of unequal length, some at a time.
     monkeypatch.setattr(detection, "_FRAMES", 2)
-    monkeypatch.setattr(detection, "_THREADS", 3)
     detections, truth = random_case(space, 7, overrides, rois, digits)
     assert len(set(np.bincount(detections.roi_frame))) > 1
     ours, slow = metrics_of(detections, truth, space), slow_metrics_of(detections, truth, space)
@@ -211,7 +210,7 @@ def test_truth_survives_a_file(tmp_path):
         image_ids=["a", 7],
     )
     truth.save(path, A2D)
-    loaded = Truth.load(path, A2D, with_masks=True)
+    loaded = Truth.load(path, A2D)
     assert (loaded.sizes, loaded.masks) == (truth.sizes, truth.masks)
     assert loaded.image_ids == ["a", 7]
     assert loaded.boxes.tolist() == [[2, 1, 7, 3]] and loaded.codes.tolist() == [21]
@@ -220,7 +219,6 @@ def test_truth_survives_a_file(tmp_path):
     assert len(categories) == 43 and categories[43] == "bird-eating"
     assert written["images"][1] == {"id": 7, "file_name": "w/1.png", "height": 6, "width": 9}
     assert written["annotations"][0]["area"] == 10
-    assert Truth.load(path, A2D).masks is None
     # All of its codes have other names in another label space, in which they may be valid.
     other = LabelSpace(("person", *A2D.actors[1:]), A2D.actions, A2D.codes)
     with pytest.raises(InputError, match=r"truth\.json: categories\[0\]: 11 "):
@@ -239,12 +237,12 @@ def test_masks_of_the_truth_are_read_where_there_are_any(tmp_path):
         ({**sized, "height": None}, [{**square, **polygon}], None),
     ):
         path.write_text(json.dumps({"images": [image], "annotations": annotations}))
-        masks = Truth.load(path, SMALL, with_masks=True).masks
+        masks = Truth.load(path, SMALL).masks
         assert (masks and len(masks)) == count
     broken = {**square, "segmentation": {"size": [4, 5], "counts": [3]}}
     path.write_text(json.dumps({"images": [sized], "annotations": [broken]}))
     with pytest.raises(InputError, match=r"truth\.json: annotations\[0\]\.segmentation: .*add up"):
-        Truth.load(path, SMALL, with_masks=True)
+        Truth.load(path, SMALL)
 
 
 IMAGE = {"id": 7, "file_name": "v/00001.png"}

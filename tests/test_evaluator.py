@@ -72,7 +72,7 @@ def test_score_py_repeats_the_figures(evaluated, tmp_path):
 
 def test_instances_are_what_is_painted(evaluated, evaluator, frames):
     _, output = evaluated
-    truth = box_data.Truth.load(output / "truth.json", evaluator.labels, with_masks=True)
+    truth = box_data.Truth.load(output / "truth.json", evaluator.labels)
     results = box_data.Results.load(output / "instances.json", truth, evaluator.labels)
     assert len(results.codes) == sum(len(frame.instances["code"]) for frame in frames) > 0
     for i, frame in enumerate(frames):

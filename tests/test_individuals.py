@@ -76,13 +76,6 @@ def test_what_is_no_number_of_individuals_is_named(text):
         tracking.Linking(max_tracks=text).limits(A2D)
 
 
-def test_memory_does_not_grow_with_the_video():
-    tracker = tracking.Tracker(A2D, tracking.Linking(max_tracks="3"))
-    for t in range(200):
-        tracker.add(frame(sight(at(5 * (t % 11), 5 + 12 * (t % 3), 10)), sight(at(60))))
-        assert len(tracker._tracks) <= 3
-
-
 def clips():
     """(codes, {actor: mask} and picture of each frame) of ten drawn clips with several actors."""
     plans = [plan for plan in mini.plan(60, seed=7) if len(plan.codes) > 1][:10]

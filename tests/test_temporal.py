@@ -38,9 +38,3 @@ def test_identity_aggregation_is_the_key_frame_where_it_is_positive():
     x = normal(1, 5, 4, 6, 5)
     _, made = aggregated([x], 2, "identity")
     np.testing.assert_allclose(made, np.maximum(x[:, 2], 0), atol=1e-6)
-
-
-def test_fusion_puts_rgb_before_flow_at_each_level():
-    rgb, flow = [normal(1, 4, 4, 2), normal(1, 2, 2, 2)], [normal(1, 4, 4, 3), normal(1, 2, 2, 3)]
-    for made, a, b in zip(temporal.fuse(rgb, flow), rgb, flow):
-        assert (made.numpy() == np.concatenate([a, b], axis=-1)).all()

@@ -39,10 +39,7 @@ def write_torch(path, tensors, edit=lambda *window: window):
         kind = KINDS[value.dtype.str[1:]]
         tensor = f"(S'storage'\nctorch\n{kind}\nS'{key}'\nS'cpu'\nI{value.size}\nNtQ"
         tensor += f"I{offset}\n{numbers(size)}{numbers(stride)}I00\n{NOTHING}tR"
-        tensor = f"ctorch._utils\n_rebuild_tensor_v2\n({tensor}"
-        if name.endswith("weight"):
-            tensor = f"ctorch._utils\n_rebuild_parameter\n({tensor}I01\n{NOTHING}tR"
-        state += f"S'{name}'\n{tensor}s"
+        state += f"S'{name}'\nctorch._utils\n_rebuild_tensor_v2\n({tensor}s"
     parts = [0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}]
     keys = [str(key) for key in range(len(tensors))]
     content = b"".join(pickle.dumps(part, 2) for part in parts)
@@ -69,11 +66,10 @@ def test_torch_itself(tmp_path):
     torch = pytest.importorskip("torch")
     state = {
         "a.weight": torch.arange(24.0).reshape(4, 6).T,
-        "b": torch.nn.Parameter(torch.ones(3)),
         "c": torch.arange(10)[3:7],
     }
     torch.save(state, tmp_path / "w.pth", _use_new_zipfile_serialization=False)
-    check(tmp_path / "w.pth", {k: v.detach().numpy() for k, v in state.items()})
+    check(tmp_path / "w.pth", {k: v.numpy() for k, v in state.items()})
 
 
 def test_keras_names(tmp_path):
@@ -119,12 +115,12 @@ def test_a_pickle_cannot_call(tmp_path, protocol, function, name):
 )
 def test_a_torch_tensor_stays_inside_its_storage(tmp_path, edit):
     write_torch(tmp_path / "w.pth", TENSORS, edit)
-    with pytest.raises(InputError, match="w.pth: damaged"):
+    with pytest.raises(InputError, match="w.pth: no readable"):
         cache.read_tensors(str(tmp_path / "w.pth"))
 
 
 @pytest.mark.parametrize("content", [b"", b"no tensors", pickle.dumps([1, 2])])
 def test_files_of_other_things(tmp_path, content):
     (tmp_path / "w.pth").write_bytes(content)
-    with pytest.raises(InputError, match="w.pth: damaged, or neither"):
+    with pytest.raises(InputError, match="w.pth: no readable"):
         cache.read_tensors(str(tmp_path / "w.pth"))

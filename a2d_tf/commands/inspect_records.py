@@ -112,7 +112,7 @@ def sheet(
         label_space=label_space,
     )
     flow = resize_frame(visualize.flow_to_rgb(fields["flow"][key]), *size)
-    labels = visualize.label_map_to_rgb(truth.label_map, label_space)
+    labels = label_space.palette[truth.label_map]
     labels = cv2.resize(labels, size[::-1], interpolation=cv2.INTER_NEAREST)
     return np.concatenate([instances, flow, labels], axis=1)
 

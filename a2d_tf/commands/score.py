@@ -97,7 +97,7 @@ def score_detection(
     results = predicted.endswith(".json")
     if (full or split.zero_shot_actor) and (results or not split.zero_shot_actor):
         raise InputError("--zero_shot_actor, and --full beside it, are for a detections.npz")
-    split.truth = box_data.Truth.load(truth, split.labels, with_masks=results)
+    split.truth = box_data.Truth.load(truth, split.labels)
     if results:
         split.results = box_data.Results.load(predicted, split.truth, split.labels)
     else:

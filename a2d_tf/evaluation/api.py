@@ -30,7 +30,6 @@ def label_maps(
 
     Args:
       pairs: (true, predicted) label maps of each frame, integer codes [H, W].
-      labels: the label space of the codes.
 
     Returns:
       {"actor" | "action" | "joint": {"ave", "glo", "miou"}}, percent; see `Confusion.metrics`.
@@ -50,7 +49,6 @@ def detections(detected: Detections, truth: Truth, labels: LabelSpace = A2D) -> 
     Args:
       detected: boxes and scores; `Detections.load` reads `detections.npz`.
       truth: the true boxes; `Truth.load` reads COCO JSON.
-      labels: the label space of both.
 
     Raises:
       InputError: frames or sizes that do not agree.
@@ -68,11 +66,10 @@ def evaluate(
     """Score a run on a split of the records.
 
     Args:
-      run: a run folder, or a loaded one.
-      records: the folder, or its manifest.
+      run, records: folders, or what was loaded from them.
       split: "train" (without the validation videos), "val" or "test".
       output: folder for metrics, detections and label maps, replaced as a whole; by default
-        `evaluation/<split>` in the run folder.
+        `evaluation/<split>` in the run folder. A loaded run needs one.
 
     Returns:
       the contents of `metrics.json`; `table` prints them.
@@ -80,17 +77,14 @@ def evaluate(
     Raises:
       InputError: no run or records there, records of another kind, an empty split, or something
         else than scores at `output`.
-      ValueError: a loaded run without `output`.
     """
     # Late: these load TensorFlow.
     from a2d_tf.evaluation.evaluator import Evaluator
     from a2d_tf.training import run_folder, scores
 
+    output = output or os.path.join(run, "evaluation", split)  # type: ignore[arg-type]
     if not isinstance(run, run_folder.Run):
-        output = output or os.path.join(run, "evaluation", split)
         run = run_folder.load(os.path.normpath(run))
-    if output is None:
-        raise ValueError("a loaded run needs an output folder")
     manifest = records if isinstance(records, Manifest) else Manifest.load(records)
     run.check_records(manifest)
     seen = sorted(run.trained_on & manifest.videos(split)) if split == "test" else []

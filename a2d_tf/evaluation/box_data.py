@@ -80,11 +80,7 @@ class Detections:
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Detections:
-        """Read `detections.npz`.
-
-        Raises:
-          InputError: the file is missing or damaged, or a field is missing or malformed.
-        """
+        """Read `detections.npz`; InputError where it or a field is missing or damaged."""
         path = os.fspath(path)
         try:
             stored = read_npz(path)
@@ -93,12 +89,7 @@ class Detections:
         return cls(**{name: stored.get(name) for name in _FIELDS}, source=path)  # type: ignore[arg-type]
 
     def check(self, truth: Truth, label_space: LabelSpace) -> None:
-        """Check that ground truth and label space are those of the detections.
-
-        Raises:
-          InputError: the numbers of actors or actions differ, or there are detections on a frame
-            outside the truth.
-        """
+        """Raise InputError where ground truth or label space are not those of the detections."""
         for field, names in (("actor", label_space.actors), ("action", label_space.actions)):
             columns = getattr(self, f"{field}_scores").shape[1]
             if columns != len(names):
@@ -185,16 +176,11 @@ class Truth(Instances):
     """The ground truth of a split: codes are valid pairs."""
 
     @classmethod
-    def load(
-        cls, path: str | os.PathLike, label_space: LabelSpace, with_masks: bool = False
-    ) -> Truth:
+    def load(cls, path: str | os.PathLike, label_space: LabelSpace) -> Truth:
         """Read COCO JSON: `file_name` = `<VID>/<%05d>.png`, `category_id` = pair code.
 
-        Args:
-          path: the file.
-          label_space: the label space of the codes.
-          with_masks: also read `masks` (RLE or polygons) and `sizes`. They remain None if an image
-            lacks `width` or `height`, or if no annotation has a `segmentation`.
+        `masks` (RLE or polygons) and `sizes` remain None if an image lacks `width` or `height`, or
+        if no annotation has a `segmentation`.
 
         Raises:
           InputError: the file is missing or no such JSON; a frame is listed twice; an annotation
@@ -235,7 +221,7 @@ class Truth(Instances):
         truth = cls(frames, **columns, source=source, image_ids=list(index))
         sizes = [(image.get("height"), image.get("width")) for image in images]
         segmentations = [annotation.get("segmentation") for annotation in boxes]
-        if with_masks and all(map(all, sizes)) and (any(segmentations) or not boxes):
+        if all(map(all, sizes)) and (any(segmentations) or not boxes):
             truth.sizes = sizes
             truth.masks = [
                 _read_mask(segmentation, sizes[frame], f"{source}: annotations[{i}]")
@@ -261,8 +247,7 @@ class Results(Instances):
         The sizes of masks are those of the ground truth; without sizes, segmentations are ignored.
 
         Raises:
-          InputError: the file is missing or no such JSON, or names the entry and its field that is
-            missing or malformed.
+          InputError: the file is missing or no such JSON, or an entry lacks a field.
         """
         sizes = dict(zip(truth.image_ids, truth.sizes or ()))
         codes = [code for code in range(label_space.max_code + 1) if label_space.knows(code)]

@@ -94,23 +94,12 @@ class Evaluator:
 
         self._graph = graph
 
-    def run(self, batch: dict[str, tf.Tensor]) -> tuple[dict, dict]:
-        """Compute the outputs of `Network.inference` and those of `measure` on a batch."""
-        batch = {name: batch[name] for name in self._needed}
-        if self._traced is None:
-            # For batches of any size, so that a smaller last one is not traced by itself.
-            specs = {
-                name: tf.TensorSpec([None, *x.shape[1:]], x.dtype) for name, x in batch.items()
-            }
-            self._traced = self._graph.get_concrete_function(specs)
-        return self._traced(batch)
-
     def clips(self, split: str, measured: list[dict] | None = None) -> Iterator[Clip]:
         """Run the network over a split; yield its clips in the records' order.
 
         Args:
           split: 'train' (without the validation videos), 'val' or 'test'.
-          measured: list to which the values of `measure` on each batch are appended.
+          measured: gets the values of `measure` on each batch.
         """
         directory, size = self.manifest.directory, self.config.learning.evaluation_batch
         if split not in self._batches:
@@ -124,7 +113,12 @@ class Evaluator:
                 batch = next(batches, None)
             if batch is None:
                 return
-            outputs, values = self.run(batch)
+            inputs = {name: batch[name] for name in self._needed}
+            if self._traced is None:
+                # For batches of any size, so that a smaller last one is not traced by itself.
+                specs = {n: tf.TensorSpec([None, *x.shape[1:]], x.dtype) for n, x in inputs.items()}
+                self._traced = self._graph.get_concrete_function(specs)
+            outputs, values = self._traced(inputs)
             if measured is not None:
                 measured.append({name: float(value) for name, value in values.items()})
             # What is on the host is not copied.
@@ -194,12 +188,7 @@ class Evaluator:
     def validate(self, split: str = "val", pictures: int = 0) -> Validation | None:
         """Choose the p(actor) threshold of the best score, and score a split with it.
 
-        Args:
-          split: see `clips`.
-          pictures: number of videos whose first key frame is drawn.
-
-        Returns:
-          The scores; None if the split is empty.
+        The first key frames of so many `pictures` are drawn. None if the split is empty.
         """
         if split == "val" and not self.config.learning.val_fraction:
             return None  # no video is held out: the training split need not be read to see it
@@ -245,7 +234,7 @@ class Evaluator:
         """Score a split, and write the scores with everything that they are computed from.
 
         Args:
-          split: 'train' (without the validation videos), 'val' or 'test'.
+          split: see `clips`.
           threshold: on p(actor), for the label maps.
           output: folder, replaced as a whole: `metrics.json`; `detections.npz`, every RoI;
             `instances.json`, COCO results of the instances with p(actor) >= FLOOR; `truth.json`;
@@ -253,7 +242,7 @@ class Evaluator:
           notes: further fields of `metrics.json`.
 
         Returns:
-          The metrics, as in `metrics.json`.
+          the contents of `metrics.json`.
 
         Raises:
           InputError: the split is empty, or something else than scores is at `output`.

@@ -44,12 +44,7 @@ class Frame:
 
     @classmethod
     def of(cls, batch: dict[str, np.ndarray], outputs: dict, row: int) -> Frame:
-        """Return the frame of a row of a batch of `pipeline.evaluation`.
-
-        Args:
-          batch: its FIELDS.
-          outputs: of `Network.inference`.
-          row: index into both.
+        """Return the frame of a row of a batch's FIELDS and of the outputs of `Network.inference`.
 
         Raises:
           InputError: the record holds no ground truth.
@@ -111,12 +106,9 @@ class Frame:
 
 
 class Collected:
-    """The RoIs and the truth of each frame: whole frames would fill the memory.
+    """The RoIs and the truth of each frame, by the network's label mode.
 
-    They grow by 4 bytes a number of `box_data.Detections`, and by the run lengths of the truth.
-
-    Args:
-      label_mode: of the network.
+    Whole frames would fill the memory.
     """
 
     def __init__(self, label_mode: str):
@@ -136,7 +128,7 @@ class Collected:
         rows = _rows(table["boxes"] for table in self.tables)
         arrays = {}
         for field in self._fields:
-            # Popped, since the boxes of every pair of every RoI take gigabytes.
+            # Popped: the boxes of every pair of every RoI take gigabytes.
             values = np.concatenate([table.pop(field) for table in self.tables])
             arrays[field] = values[..., [1, 0, 3, 2]] if field.endswith("boxes") else values
         return box_data.Detections(self._names(), rows, **arrays)

@@ -72,8 +72,7 @@ class Match(NamedTuple):
     """A frame of one class alone: n true objects against m that were found.
 
     Attributes:
-      rows, columns: which track of the truth, and of those found, each object is of: int64 [n],
-        [m], indices from 0 that are the same in all frames of a video.
+      rows, columns: the track of each, int64 [n], [m], counted from 0 in the whole video.
       iou: float64 [n, m].
     """
 
@@ -105,11 +104,9 @@ def of_class(frames: Iterable[Frame], kind: str, number: int, labels: LabelSpace
 
 
 def class_figures(videos: Iterable[Sequence[Match]]) -> dict[str, float]:
-    """Score the objects of one class, in percent; counts add up over the videos, as in TrackEval.
+    """Compute the figures of NAMES of one class, in percent.
 
-    Returns:
-      {"hota", "det_a", "ass_a", "loc_a": HOTA and its parts, LocA 100 where nothing is matched;
-      "idf1", "idp", "idr": IDF1, its precision and its recall}.
+    Counts add up over the videos, as in TrackEval; LocA is 100 where nothing is matched.
     """
     videos = [frames for frames in videos if frames]
     counts = sum(map(count, videos), np.zeros((5, len(ALPHAS))))

@@ -46,11 +46,6 @@ def fpn(maps: list[tf.Tensor], channels: int, name: str = "fpn") -> list[tf.Tens
     ]
 
 
-def coarsest(p5: tf.Tensor) -> tf.Tensor:
-    """Subsample P5 to P6, which only the proposal network uses: every second cell."""
-    return p5[:, ::2, ::2, :]
-
-
 def rpn(
     pyramid: list[tf.Tensor], channels: int, anchors_per_cell: list[int]
 ) -> tuple[tf.Tensor, tf.Tensor]:

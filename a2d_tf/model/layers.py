@@ -117,7 +117,6 @@ class ConvNorm(tf.keras.layers.Layer):
     Args:
       filters: output channels.
       size: side of the kernel.
-      strides: of the convolution.
       norm: one of NORMS.
       relu: whether a ReLU follows.
       epsilon: of the normalisation.

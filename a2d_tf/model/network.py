@@ -27,13 +27,14 @@ from a2d_tf.model import backbones, fpn, heads, refiner, scoring, temporal
 from a2d_tf.model.layers import ConvNorm, Function, JoinedNorms
 from a2d_tf.ops import anchors as anchor_ops
 from a2d_tf.ops import roi_align
+from a2d_tf.ops.boxes import BoxCoder
 
 MASK_SIZE = 28
 _DEFAULT_COMPUTE = ComputeConfig()
 
 
 def _layers_computing(model, tensors):
-    """Return the layers of a model that compute some of its tensors."""
+    """The layers of a model that compute some of its tensors."""
     return tf.keras.Model(model.inputs, tensors).layers
 
 
@@ -50,11 +51,6 @@ def _precision(policy):
 
 class Network(tf.Module):
     """The submodels over one set of variables.
-
-    Args:
-      model_config: the network's settings.
-      labels: the label space.
-      compute: its precision is a Keras mixed precision policy.
 
     Attributes:
       backbones: {rgb [N, H, W, 3] uint8, flow [N, H, W, 2]} -> {actor, rgb, flow: lists P2..P5};
@@ -82,9 +78,11 @@ class Network(tf.Module):
         self.model_config, self.labels, self.compute = model_config, labels, compute
         self.image_size = (model_config.image_height, model_config.image_width)
         self.num_classes = scoring.num_classes(labels, model_config.label_mode)
-        self._convention = backbones.convention(model_config, "rgb")
-        self.rpn_coder, self.head_coder = self._convention.rpn_coder, self._convention.head_coder
-        self.rpn_beta = self._convention.rpn_beta
+        self._convention = shared = backbones.convention(model_config, "rgb")
+        self.rpn_coder = BoxCoder(shared.rpn_weights, shared.max_log_scale)
+        self.head_coder = BoxCoder(shared.head_weights, shared.max_log_scale)
+        # 1/9 for plain deltas (Ren et al. 2015); matterport's are ten times as large.
+        self.rpn_beta = 1.0 if max(shared.rpn_weights) > 1.0 else 1.0 / 9
         strides = anchor_ops.STRIDES
         height, width = self.image_size
         shapes = [(-(-height // stride), -(-width // stride)) for stride in strides]
@@ -106,7 +104,7 @@ class Network(tf.Module):
         sizes = [[side // s for side in self.image_size] for s in anchor_ops.STRIDES[:4]]
         return [tf.keras.Input([*lead, *size, channels], dtype=dtype) for size in sizes]
 
-    def _backbone(self, x, stream, norm, deviation):
+    def _backbone(self, x, stream, norm):
         """Return what `Backbone.build` does, for 'rgb', 'flow', 'action' or 'refiner'."""
         c = self.model_config
         entry = backbones.find(c.backbone)
@@ -119,26 +117,22 @@ class Network(tf.Module):
             convention=self._convention if stream != "flow" else backbones.convention(c, "flow"),
             # A group norm in the stem would erase the magnitude of the flow.
             stem_norm="none" if stream == "flow" and norm == "group_norm" else None,
-            deviation=deviation,
+            deviation=c.flow_scale if stream == "flow" else 64 / self._convention.std[0],
             name=f"{stream}_{entry.family}",
         )
-
-    def _preprocess(self, rgb):
-        """Convert uint8 RGB to the input of an appearance backbone."""
-        return self._convention.preprocess(tf.cast(rgb, tf.float32))
 
     def _backbones(self):
         c = self.model_config
         rgb = tf.keras.Input([*self.image_size, 3], dtype=tf.uint8, name="rgb")
         inputs = {"rgb": rgb}
-        x = self._preprocess(rgb)
-        maps = self._backbone(x, "rgb", c.norm, 64 / self._convention.std[0])
+        x = self._convention.preprocess(rgb)
+        maps = self._backbone(x, "rgb", c.norm)
         self._maps = [*maps]
         outputs = {"actor": fpn.fpn(maps, c.fpn_channels, "rgb_fpn")}
         outputs["rgb"] = outputs["actor"]
         if c.action_topdown != "shared":
             if c.action_topdown == "own_backbone":
-                maps = self._backbone(x, "action", c.norm, 64 / self._convention.std[0])
+                maps = self._backbone(x, "action", c.norm)
                 self._maps += maps
             outputs["rgb"] = fpn.fpn(maps, c.fpn_channels, "action_fpn")
         if c.use_flow:
@@ -147,7 +141,7 @@ class Network(tf.Module):
             x = tf.concat([flow, length], axis=-1) * c.flow_scale
             if c.flow_bound:
                 x *= tf.minimum(1.0, tf.math.divide_no_nan(c.flow_bound, length * c.flow_scale))
-            maps = self._backbone(x, "flow", c.motion_norm, c.flow_scale)
+            maps = self._backbone(x, "flow", c.motion_norm)
             self._maps += maps
             outputs["flow"] = fpn.fpn(maps, c.fpn_channels, "flow_fpn")
         return JoinedNorms(inputs, outputs, name="backbones")
@@ -159,12 +153,13 @@ class Network(tf.Module):
             temporal.aggregate(pyramid, c.temporal_layers, c.temporal_init, stream)
             for stream, pyramid in inputs.items()
         ]
-        fused = temporal.fuse(*streams) if c.use_flow else streams[0]
-        return JoinedNorms(inputs, fused, name="temporal_fusion")
+        if c.use_flow:
+            streams = [[tf.concat(pair, axis=-1) for pair in zip(*streams)]]
+        return JoinedNorms(inputs, streams[0], name="temporal_fusion")
 
     def _rpn(self):
         pyramid = self._pyramid()
-        levels = [*pyramid, fpn.coarsest(pyramid[-1])]
+        levels = [*pyramid, pyramid[-1][:, ::2, ::2, :]]  # P6
         per_cell = [len(sizes) * len(anchor_ops.RATIOS) for sizes in self.model_config.anchors]
         outputs = fpn.rpn(levels, self.model_config.rpn_channels, per_cell)
         return JoinedNorms(pyramid, outputs, name="rpn")
@@ -275,8 +270,8 @@ class Network(tf.Module):
         c = self.model_config
         rgb = tf.keras.Input([*self.image_size, 3], dtype=tf.uint8, name="rgb")
         rois = tf.keras.Input([None, 4], name="rois")
-        patches = refiner.patches(self._preprocess(rgb), rois, c.refiner_size)
-        maps = self._backbone(patches, "refiner", c.norm, 64 / self._convention.std[0])
+        patches = refiner.patches(self._convention.preprocess(rgb), rois, c.refiner_size)
+        maps = self._backbone(patches, "refiner", c.norm)
         logits = refiner.segment(maps, c.refiner_channels)
         logits = tf.reshape(logits, [-1, tf.shape(rois)[1], *logits.shape[1:]])
         return tf.keras.Model({"rgb": rgb, "rois": rois}, logits, name="refiner")
@@ -323,8 +318,7 @@ class Network(tf.Module):
         Args:
           pyramids: {actor, rgb, flow: lists P2..P5 of [B, 2L + 1, h, w, C]}, of `backbones`; `rgb`
             defaults to the actor's.
-          size: int32 [B, 2], as for `inference`.
-          settings: as for `inference`.
+          size, settings: as for `inference`.
           rgb: uint8 [B, 2L + 1, H, W, 3], for the refiner only.
 
         Returns:
@@ -376,7 +370,7 @@ class Network(tf.Module):
         """Masks [B, N, 28, 28] from the mask head or the refiner, else full boxes."""
         if self.mask_head is not None:
             logits = self.mask_head({"actor": features["actor"], "rois": boxes})
-            return scoring.masks_of_classes(logits, class_index)
+            return tf.sigmoid(scoring.logits_of_classes(logits, class_index))
         shape = [-1, tf.shape(boxes)[1], MASK_SIZE, MASK_SIZE]
         if self.refiner is not None:
             logits = self.refiner({"rgb": rgb[:, tf.shape(rgb)[1] // 2], "rois": boxes})

@@ -46,7 +46,7 @@ def segment(maps: list[tf.Tensor], channels: int) -> tf.Tensor:
 
     Args:
       maps: list of [N, size / 4, size / 4, C2] … [N, size / 32, size / 32, C5].
-      channels: width of the refinement modules.
+      channels: of the refinement modules.
 
     Returns:
       float32 [N, size / 2, size / 2] over the window.

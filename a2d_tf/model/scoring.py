@@ -67,7 +67,6 @@ def score_rois(
         action_logits [B, R, |Y|], or [B, R, |Y| + 1] with background last; with hierarchical labels
         [B, R, |X| |Y|].
       rois: [B, R, 4]; valid: bool [B, R]; size: int [B, 2] of the frames in the canvas.
-      labels: the label space.
       label_mode: 'decoupled', 'hierarchical' or 'cartesian'.
       coder: the box coder of the deltas.
 
@@ -134,7 +133,6 @@ def select(
 
     Args:
       table: the result of `score_rois`.
-      labels, label_mode: as for `score_rois`.
       settings: those of `suppress`, and action_threshold: least p(action); 0 keeps all.
 
     Returns:
@@ -210,10 +208,6 @@ def assign_actions(
     Args:
       kept: the first result of `suppress`.
       scores: actor_scores, action_scores and joint_scores of the instances' RoIs.
-      labels, label_mode, action_threshold: as for `select`.
-
-    Returns:
-      The result of `select`.
     """
     detections, which = dict(kept), kept["class"]
     used = tf.sequence_mask(kept["num_detections"], which.shape[1])
@@ -261,11 +255,6 @@ def _gather_rows(rows, index, number):
 def logits_of_classes(logits: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
     """Pick each row's mask logits by its class: [B, N, m, m, C], [B, N] -> [B, N, m, m]."""
     return tf.gather(tf.transpose(logits, [0, 1, 4, 2, 3]), classes, batch_dims=2)
-
-
-def masks_of_classes(logits: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
-    """Pick each instance's mask by its class: [B, N, m, m, C], [B, N] -> sigmoid [B, N, m, m]."""
-    return tf.sigmoid(logits_of_classes(logits, classes))
 
 
 def apply_to_used_rows(

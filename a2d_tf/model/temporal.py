@@ -63,8 +63,6 @@ def aggregate(pyramid: list[tf.Tensor], layers: int, init: str, name: str) -> li
     Args:
       pyramid: list of [B, 2 * layers + 1, H_l, W_l, C].
       layers: number of 3x1x1 convolutions, with ReLUs between them.
-      init: see `TemporalConv`.
-      name: prefix of the layers' names.
 
     Returns:
       list of [B, H_l, W_l, C].
@@ -75,8 +73,3 @@ def aggregate(pyramid: list[tf.Tensor], layers: int, init: str, name: str) -> li
             x = TemporalConv(layer + 1 < layers, init, name=f"{name}_p{level + 2}_t{layer}")(x)
         out.append(tf.squeeze(x, axis=1))
     return out
-
-
-def fuse(rgb: list[tf.Tensor], flow: list[tf.Tensor]) -> list[tf.Tensor]:
-    """Concatenate pyramids of [B, H_l, W_l, C] along the channels, level by level."""
-    return [tf.concat(pair, axis=-1) for pair in zip(rgb, flow)]

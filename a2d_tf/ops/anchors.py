@@ -59,9 +59,6 @@ def best_overlaps(
       boxes: [N, 4] (y1, x1, y2, x2), pixels of the canvas, not empty.
       frames: [N, 2] height and width of each box's frame, which starts at (0, 0).
       strides, sizes: see `generate`.
-
-    Returns:
-      float64 [N].
     """
     boxes, frames = np.asarray(boxes, np.float64), np.asarray(frames)
     area, best = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1), np.zeros(len(boxes))

@@ -34,11 +34,9 @@ def iou(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
 
 @dataclasses.dataclass(frozen=True)
 class BoxCoder:
-    """Coder of boxes as deltas (dy, dx, dh, dw) from anchors.
+    """Coder of boxes as deltas (dy, dx, dh, dw) from anchors, by factors on the deltas.
 
-    Attributes:
-      weights: factors on the deltas.
-      max_log_scale: upper bound of dh and dw in decoding.
+    In decoding, `max_log_scale` bounds dh and dw.
     """
 
     weights: tuple

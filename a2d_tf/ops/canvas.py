@@ -13,10 +13,7 @@ DCT_METHOD = "INTEGER_ACCURATE"
 
 
 def fitted_size(size: tf.Tensor, canvas: tuple[int, int]) -> tf.Tensor:
-    """Return the largest size, int32 [2], inside the canvas that keeps the aspect of `size`.
-
-    The TensorFlow counterpart of `data.flow.fit`.
-    """
+    """Return the largest size, int32 [2], inside the canvas that keeps the aspect of `size`."""
     ratio = tf.cast(canvas, tf.float64) / tf.cast(size, tf.float64)
     fitted = tf.round(tf.cast(size, tf.float64) * tf.reduce_min(ratio))
     return tf.cast(tf.clip_by_value(fitted, 1, tf.cast(canvas, tf.float64)), tf.int32)
@@ -25,12 +22,7 @@ def fitted_size(size: tf.Tensor, canvas: tuple[int, int]) -> tf.Tensor:
 def resize(images: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     """Resize images like the frames of records, by area to shrink them, else bilinearly.
 
-    Args:
-      images: uint8 or float32 [N, h, w, C].
-      size: int32 [2] height, width.
-
-    Returns:
-      float32 [N, *size, C].
+    uint8 or float32 [N, h, w, C] become float32 [N, *size, C].
     """
     with tf.device("CPU:0"):
         shrinks = tf.reduce_prod(size) < tf.reduce_prod(tf.shape(images)[1:3])

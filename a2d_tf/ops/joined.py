@@ -16,22 +16,14 @@ _ON_CPU, _ON_GPU = 2**12, 2**22
 
 
 def join(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-    """Return one vector of all small tensors, and the large ones as they are.
-
-    Args:
-      tensors: of one type and of static shapes.
-    """
+    """Return one vector of all small tensors, of one type, and the large ones as they are."""
     small = [_shaped(x, [x.shape.num_elements()]) for x in tensors if is_small(x)]
     large = [x for x in tensors if not is_small(x)]
     return [tf.concat(small, axis=0), *large] if small else large
 
 
 def split(groups: Sequence[tf.Tensor], like: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-    """Invert `join`.
-
-    Args:
-      groups: of the shapes that `join` returns; like: tensors of the shapes that it was given.
-    """
+    """Invert `join`, which was given tensors like these."""
     small, large = [x for x in like if is_small(x)], list(groups)
     parts = tf.split(large.pop(0), [x.shape.num_elements() for x in small]) if small else []
     rest, parts = iter(large), iter(parts)

@@ -47,11 +47,7 @@ def _interpolation(first, last, length, size):
 
     Bilinear between cell centres, constant outside them, zero outside the span.
 
-    Args:
-      first, last: float32 [B], in pixels.
-
-    Returns:
-      float32 [B, length, size].
+    The ends are float32 [B], in pixels; the weights float32 [B, length, size].
     """
     centres = tf.range(length, dtype=tf.float32) + 0.5
     first, last = first[:, None], last[:, None]
@@ -159,13 +155,7 @@ class Patch(NamedTuple):
 
 
 def patches(masks: np.ndarray, boxes: np.ndarray, height: int, width: int) -> Iterator[Patch]:
-    """Resample masks into their boxes of a frame, one after another.
-
-    Args:
-      masks: float32 [N, m, m], probabilities.
-      boxes: float32 [N, 4], y1, x1, y2, x2 in pixels of the frame.
-      height, width: of the frame.
-    """
+    """Resample probabilities [N, m, m] into their boxes [N, 4] of a frame, one after another."""
     size = masks.shape[-1]
     along_y = _samples(boxes[:, 0], boxes[:, 2], height, size)
     along_x = _samples(boxes[:, 1], boxes[:, 3], width, size)
@@ -215,10 +205,7 @@ def _resample(cells, before, behind, share, other):
 class Canvas:
     """A label map that is painted one instance after another.
 
-    Args:
-      height, width: its size.
-      per_pixel: a pixel goes to the instance of highest score times mask, not of highest score.
-      dtype: of the codes.
+    With `per_pixel` a pixel goes to the instance of highest score times mask, not of highest score.
 
     Attributes:
       labels: codes [height, width]; 0 without an instance.

@@ -23,11 +23,6 @@ segments         The same forward; its gradient sums what each pixel gets from e
 
 `auto` is `sparse` on a CPU and `crop_and_resize` on a GPU.
 
-On two busy CPU cores, crop_and_resize takes, forward and forward + backward by those of sparse
-(medians of seven, one after the other; 256 channels): 0.7 and 1.4 times as long for 1000 RoIs of
-14x14 in the pyramid of 320x576 pixels, 0.6 and 0.7 times for eight frames of 256x256 pixels, 64
-RoIs of 7x7 each.
-
 Indices are computed as floats, which are exact below 2**24: TensorFlow has arithmetic of int32 on
 the host alone, for shapes, and a GPU would wait for it.
 """
@@ -57,11 +52,8 @@ def assign_levels(boxes: tf.Tensor, num_levels: int, convention: str = "aligned"
     legacy: round in place of floor.
 
     Args:
-      boxes: [..., 4] in image pixels.
+      boxes: [..., 4] in image pixels; the index of each is int64 [...].
       num_levels: number of levels, to which the index is clamped.
-
-    Returns:
-      int64 [...].
     """
     side = tf.sqrt(tf.maximum(box_ops.area(boxes), 1e-12))
     octaves = tf.math.log(side / 224.0) / tf.math.log(2.0)
@@ -77,10 +69,7 @@ def crop(images: tf.Tensor, boxes: tf.Tensor, box_indices: tf.Tensor, samples: i
       images: [N, H, W, C], sampled in float32; they get no gradient.
       boxes: float32 [R, 4] in pixels of this map, inside it.
       box_indices: int32 [R], the map of each box.
-      samples: m of the module docstring.
-
-    Returns:
-      float32 [R, m, m, C].
+      samples: m; the result is float32 [R, m, m, C].
     """
     first, last = _ends(boxes, samples)
     # Samples may lie up to one pixel outside of the map, where the op reads zeros.
@@ -125,11 +114,7 @@ def _grid(shapes, rois, size, convention, image_size):
 
 
 def choose(implementation: str, on_gpu: bool, deterministic: bool) -> tuple[str, str | None]:
-    """Return the (forward, backward) implementation; backward is None for autodiff.
-
-    Args:
-      implementation: 'auto', 'sparse', 'crop_and_resize' or 'segments'.
-    """
+    """Return the (forward, backward) implementation; backward is None for autodiff."""
     if implementation == "auto":
         implementation = "crop_and_resize" if on_gpu else "sparse"
     if implementation != "crop_and_resize":
@@ -190,11 +175,7 @@ def roi_align(
 
 
 class Pyramid:
-    """Maps of one number of channels as one tensor [B, P, C] of all their P pixels.
-
-    Args:
-      shapes: (height, width) of each level's map.
-    """
+    """Maps, of a (height, width) each, as one tensor [B, P, C] of all their P pixels."""
 
     def __init__(self, shapes: Sequence[tuple[int, int]]) -> None:
         self._areas = [height * width for height, width in shapes]

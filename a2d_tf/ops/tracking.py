@@ -96,7 +96,7 @@ class Track:
 
 
 class _Sight(NamedTuple):
-    """An instance; fields as of a Track, and its actor as a 0-based index."""
+    """An instance; its actor is a 0-based index."""
 
     actor: int
     group: int
@@ -108,8 +108,7 @@ class Tracker:
     """Assigns the instances of one frame after another to tracks.
 
     Attributes:
-      lost: {id of each track that was lost by the newest frame: whether it has ended}; where the
-        number of individuals is known, it may be found again.
+      lost: {id of each track that was lost by the newest frame: whether it has ended}.
     """
 
     def __init__(self, labels: LabelSpace, linking: Linking = LINKING):
@@ -135,7 +134,8 @@ class Tracker:
         """
         self._index += 1
         last = self._index - self._linking.patience - 1  # tracks that were seen before it are lost
-        self.lost = {t.id: not self._is_limited(t) for t in self._tracks if t.seen == last - 1}
+        lost = (track for track in self._tracks if track.seen == last - 1)
+        self.lost = {track.id: math.isinf(self._most[track.group]) for track in lost}
         self._tracks = [track for track in self._tracks if not self.lost.get(track.id)]
         followed = [track for track in self._tracks if track.seen >= last]
         sights = list(self._sights(instances))
@@ -172,9 +172,6 @@ class Tracker:
             actor = self._labels.split(detection[0])[0] - 1
             yield _Sight(actor, self._groups[actor], place, (self._index, *detection))
 
-    def _is_limited(self, track):
-        return math.isfinite(self._most[track.group])
-
     def _alike(self, sights, tracks):
         """Yield (..., i, k), the best first when sorted, where sight i may be of track k."""
         kinds = [_actor(track.detections, self._labels) for track in tracks]
@@ -186,7 +183,7 @@ class Tracker:
 
     def _is_ghost(self, sight, track, last):
         """Whether a sight is a second one of an individual, or an individual that is mistaken."""
-        if not self._is_limited(track):
+        if math.isinf(self._most[track.group]):
             return False
         if track.group != sight.group:
             near = track.seen >= last
@@ -255,14 +252,12 @@ def read_label(
 ) -> tuple[int, float]:
     """Read the label of an actor from several detections of it.
 
-    Each detection votes for the actor of its own code, with p(actor); the actor is the one with the
-    highest sum, the action the valid one with the highest sum of p(action). The label before holds
-    until another has LEAD times its sum.
+    The actor is that of most votes, see `_actor`, the action its valid one with the highest sum of
+    p(action). The label before holds until another has LEAD times its sum.
 
     Args:
       detections: as in a Track, at least one.
-      before: code of the frame before. Without it, a single detection keeps
-        the network's answer.
+      before: code of the frame before. Without it, a single detection keeps the network's answer.
       joint: whether p(action) is a sum over actors, as with cartesian and hierarchical labels. It
         then contains p(actor), and each detection is normalised to 1.
 
@@ -299,7 +294,6 @@ def follow(
 
     Args:
       answers: (frame, its instances with masks as RLEs), in order.
-      linking: how instances are linked.
       joint: as for `read_label`.
 
     Yields:

@@ -21,26 +21,17 @@ if TYPE_CHECKING:
 _GOLDEN = (5**0.5 - 1) / 2  # steps of this fraction of a turn give hues far apart
 
 
-def flow_to_rgb(flow: np.ndarray, max_flow: float | None = None) -> np.ndarray:
-    """Colour flow by its direction (hue) and speed (saturation); no motion is white.
+def flow_to_rgb(flow: np.ndarray) -> np.ndarray:
+    """Colour flow (u, v) by its direction (hue) and speed (saturation): uint8 [H, W, 3].
 
-    Args:
-      flow: float [H, W, 2], (u, v), pixels.
-      max_flow: speed of full saturation; by default the largest in the picture.
-
-    Returns:
-      uint8 [H, W, 3]. Rightward motion is red, downward yellow-green, leftward cyan.
+    Rightward motion is red, downward yellow-green, leftward cyan; no motion is white. The greatest
+    speed in the picture is saturated.
     """
     u, v = flow[..., 0].astype(np.float32), flow[..., 1].astype(np.float32)
     speed, angle = cv2.cartToPolar(u, v, angleInDegrees=True)
-    limit = max_flow or max(float(np.max(speed)), 1e-6)
+    limit = max(float(np.max(speed)), 1e-6)
     hsv = np.stack([angle, np.minimum(speed / limit, 1), np.ones_like(speed)], axis=-1)
     return np.round(255 * cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)).astype(np.uint8)
-
-
-def label_map_to_rgb(label_map: np.ndarray, label_space: LabelSpace) -> np.ndarray:
-    """Colour a label map [H, W] by the label space's palette: uint8 [H, W, 3]."""
-    return label_space.palette[label_map]
 
 
 def track_colours(ids: Sequence[int] | np.ndarray) -> np.ndarray:
@@ -50,54 +41,39 @@ def track_colours(ids: Sequence[int] | np.ndarray) -> np.ndarray:
     return np.array(colours, np.uint8).reshape(-1, 3)
 
 
-def overlay_masks(
-    rgb: np.ndarray,
-    codes: Sequence[int] | np.ndarray,
-    masks: Iterable[np.ndarray],
-    label_space: LabelSpace,
-    *,
-    alpha: float = 0.5,
-    colours: np.ndarray | None = None,
-) -> np.ndarray:
-    """Tint instance masks.
+def overlay_masks(rgb: np.ndarray, masks: Iterable[np.ndarray], colours: np.ndarray) -> np.ndarray:
+    """Tint masks half: uint8 [H, W, 3], a new image.
 
     Args:
       rgb: uint8 [H, W, 3].
-      codes: int [N].
-      masks: N masks [H, W], nonzero inside; later ones lie over earlier ones.
-      label_space: its palette gives the colours.
-      alpha: opacity of the tint.
-      colours: [N, 3], RGB, to replace those of the codes.
-
-    Returns:
-      uint8 [H, W, 3], a new image.
+      masks: N masks [H, W], bool or uint8; later ones lie over earlier ones.
+      colours: [N, 3], RGB.
     """
-    image, levels = rgb.copy(), np.arange(256)[None, :, None]
-    for colour, mask in zip(_colours(codes, label_space, colours), masks):
-        inside = np.asarray(mask)
-        if inside.dtype != np.uint8:
-            inside = (inside != 0).view(np.uint8)
+    image, levels = np.ascontiguousarray(rgb).copy(), np.arange(256)[None, :, None]
+    for colour, mask in zip(colours, masks):
+        inside = np.asarray(mask).view(np.uint8)
         y, x, height, width = cv2.boundingRect(inside.T)  # RLEs are decoded by columns
         rows, columns = slice(y, y + height), slice(x, x + width)
         if height:
-            window, table = image[rows, columns], (1 - alpha) * levels + alpha * colour
+            window, table = image[rows, columns], 0.5 * levels + 0.5 * colour
             tinted = cv2.LUT(window, np.round(table).astype(np.uint8))
             cv2.copyTo(tinted, np.ascontiguousarray(inside[rows, columns]), window)
     return image
 
 
-def draw_boxes_with_names(
+def draw_instances(
     rgb: np.ndarray,
     boxes: Sequence | np.ndarray,
     codes: Sequence[int] | np.ndarray,
-    label_space: LabelSpace,
+    masks: Iterable[np.ndarray],
     *,
+    label_space: LabelSpace,
     scores: Sequence[float] | np.ndarray | None = None,
     ids: Sequence[int] | np.ndarray | None = None,
-    colours: np.ndarray | None = None,
     stamp: str = "",
+    times: int = 1,
 ) -> np.ndarray:
-    """Draw boxes, each with the name of its code and its score.
+    """Draw masks, boxes and names over a frame.
 
     A name is placed above its box, below or beside it where it covers neither a box nor another
     name, or else where it covers no name; if there is no such place it is left out.
@@ -106,18 +82,24 @@ def draw_boxes_with_names(
       rgb: uint8 [H, W, 3].
       boxes: [N, 4], y1, x1, y2, x2, pixels, half-open; later ones lie over earlier ones.
       codes: int [N].
+      masks: as of `overlay_masks`.
       label_space: gives names and colours.
       scores: [N], 0..1.
-      ids: [N], numbers before the names.
-      colours: [N, 3], RGB, to replace those of the codes.
+      ids: [N], of tracks: numbers before the names; colours are by track then, not by code.
       stamp: text in a corner, such as a time: the lower right one, unless a box is there.
+      times: how many times as large as the frame the picture is.
 
     Returns:
-      uint8 [H, W, 3], a new image.
+      uint8 [times H, times W, 3], a new image.
     """
-    image = np.ascontiguousarray(rgb).copy()
-    edges = np.round(np.asarray(boxes, np.float64).reshape(-1, 4)).astype(int).tolist()
-    shades = [[int(c) for c in rgb] for rgb in _colours(codes, label_space, colours)]
+    # Some of A2D's colours are too dark on a frame.
+    of_codes = [bright(label_space.palette[code]) for code in codes]
+    colours = np.array(of_codes if ids is None else track_colours(ids))
+    image = overlay_masks(rgb, masks, colours)
+    if times > 1:
+        image = cv2.resize(image, None, fx=times, fy=times, interpolation=cv2.INTER_CUBIC)
+    edges = np.round(times * np.asarray(boxes, np.float64).reshape(-1, 4)).astype(int).tolist()
+    shades = colours.astype(int).tolist()
     thickness = max(1, round(image.shape[0] / 320))
     for (y1, x1, y2, x2), colour in zip(edges, shades):
         cv2.rectangle(image, (x1, y1), (x2 - 1, y2 - 1), colour, thickness)
@@ -139,7 +121,7 @@ _AROUND = ((-1, 0), (2, 0), (0, 2), (0, -1), (0, 0), (1, 0))
 
 
 class _Plates:
-    """Writes texts on plates into a picture, without overlap; boxes are y1, x1, y2, x2."""
+    """Writes texts on plates into a picture, without overlap."""
 
     _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
@@ -190,42 +172,8 @@ def zoom(size: Sequence[int]) -> int:
     return max(1, round(min(360 / min(size), 1280 / max(size))))
 
 
-def draw_instances(
-    rgb: np.ndarray,
-    boxes: Sequence | np.ndarray,
-    codes: Sequence[int] | np.ndarray,
-    masks: Iterable[np.ndarray],
-    *,
-    label_space: LabelSpace,
-    scores: Sequence[float] | np.ndarray | None = None,
-    ids: Sequence[int] | np.ndarray | None = None,
-    stamp: str = "",
-    times: int = 1,
-) -> np.ndarray:
-    """Draw masks, boxes and names over a frame; arguments as of the two functions above.
-
-    With `ids` of tracks, colours are by track, not by code. The picture is so many `times` as large
-    as the frame.
-    """
-    colours = None if ids is None else track_colours(ids)
-    image = overlay_masks(rgb, codes, masks, label_space, colours=colours)
-    if times > 1:
-        image = cv2.resize(image, None, fx=times, fy=times, interpolation=cv2.INTER_CUBIC)
-        boxes = times * np.asarray(boxes)
-    return draw_boxes_with_names(
-        image, boxes, codes, label_space, scores=scores, ids=ids, colours=colours, stamp=stamp
-    )
-
-
-def _colours(codes, label_space, colours):
-    """Return a bright colour for each instance, the given one or its code's."""
-    if colours is not None:
-        return list(colours)
-    return [bright(label_space.palette[code]) for code in codes]
-
-
 def bright(colour: np.ndarray) -> np.ndarray:
-    """Scale a colour to full brightness, because some of A2D's are too dark on a frame."""
+    """Scale a colour to full brightness."""
     return np.round(colour * (255 / max(int(np.max(colour)), 1)))
 
 

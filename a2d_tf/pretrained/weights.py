@@ -73,8 +73,7 @@ class LoadReport:
 
     def then(self, later: LoadReport) -> LoadReport:
         """Combine with the report of weights that were loaded after these."""
-        names = [name for name in self.initialised if name in later.initialised]
-        names += [name for name in self.initialised if "[" in name and name not in names]
+        names = [name for name in self.initialised if name in later.initialised or "[" in name]
         return LoadReport(
             f"{self.origin}\n{later.origin}",
             {**self.loaded, **later.loaded},
@@ -150,10 +149,8 @@ def _assign_rows(variable, value, classes, source_classes):
     """Assign the rows of a class layer whose classes have the same name.
 
     Args:
-      variable: [..., len(classes) * k].
+      variable: [..., len(classes) * k], of classes with several possible names each.
       value: [..., len(source_classes) * k].
-      classes: possible names of each class of the variable.
-      source_classes: name of each class of the value.
 
     Returns:
       (assigned classes, as 'name' or 'name <- name', and the names of the others).
@@ -172,17 +169,12 @@ def _assign_rows(variable, value, classes, source_classes):
     return assigned, missing
 
 
-def _two_stream_kernels(model):
-    """The kernels whose input channels are the RGB stream's and as many of the flow stream."""
-    if not model.use_flow or model.fusion == "late":
-        return ()
-    return ("actor_fc1/kernel" if model.label_mode == "cartesian" else "action_fc1/kernel",)
-
-
-def _is_rgb_half(tensor, variable):
-    """Whether a kernel [h, w, C, D] fits the first half of a variable [h, w, 2C, D]."""
-    height, width, channels, filters = variable.shape
-    return tuple(tensor.shape) == (height, width, channels // 2, filters)
+def _is_rgb_half(name, tensor, variable):
+    """Whether a head's tensor reads RGB, and the network's the channels of both streams."""
+    if not name.endswith("_fc1/kernel"):
+        return False
+    height, width, channels, filters = tensor.shape
+    return tuple(variable.shape) == (height, width, 2 * channels, filters)
 
 
 def _fill(
@@ -193,17 +185,13 @@ def _fill(
     rows: Mapping[str, Sequence[str]],
     strict: bool,
     origin: str,
-    halves=(),
 ) -> LoadReport:
     """Fill a network's variables, and account for all of them and all tensors.
 
     Args:
-      tensors: {key: tensor}.
-      find: name of a variable -> (key, None), or (None, the reason why there is none).
+      find: name of a variable -> (key of its tensor, None), or (None, why there is none).
       rows: {layer: names of the classes in its tensors}.
       strict: whether a tensor of another shape is an error.
-      origin: of the tensors, for the report.
-      halves: names of kernels that read both streams, whose tensor may be the RGB half.
     """
     classes, loaded, initialised = _class_names(network), {}, {}
     skipped = dict.fromkeys(tensors, "the network has no use for it")
@@ -213,7 +201,7 @@ def _fill(
             initialised[name] = reason
             continue
         tensor, layer = tensors[key], name.split("/")[0]
-        if name in halves and _is_rgb_half(tensor, variable):
+        if _is_rgb_half(name, tensor, variable):
             variable.assign(np.concatenate([tensor, variable[:, :, tensor.shape[2] :]], axis=2))
             loaded[name] = f"{key} (input channels of RGB)"
             initialised[f"{name}[input channels of flow]"] = "the tensor reads RGB alone"
@@ -256,7 +244,6 @@ def load(network: Network, weights: Weights, stream: str = "rgb") -> LoadReport:
 
     Args:
       network: of the weights' convention (see `run_start.resolve_config`).
-      weights: imported weights.
       stream: 'rgb' fills the appearance backbones, the refiner's trunk, every pyramid, the proposal
         network and the actor and mask heads; 'flow' fills the motion backbone, and its pyramid if
         the file has one.
@@ -295,10 +282,7 @@ def load(network: Network, weights: Weights, stream: str = "rgb") -> LoadReport:
     if any(ratio != 1 for ratio in ratios):
         theirs = weights.model_fields()["anchor_sizes"]
         origin += f"\nrpn deltas adapted: anchors of {theirs} to {model.anchor_sizes}"
-    halves = _two_stream_kernels(model)
-    report = _fill(
-        network, weights.tensors, find, rows=rows, strict=True, origin=origin, halves=halves
-    )
+    report = _fill(network, weights.tensors, find, rows=rows, strict=True, origin=origin)
     _adapt_deltas(network, ratios)
     return report
 
@@ -358,29 +342,19 @@ def _family(backbone):
 
 def _role(name, stream):
     """The tensor that fills a variable, or None."""
-    for start, part in _ROLES[stream].items():
-        if name.startswith(start):
-            return part + name[len(start) :]
-    return None
+    roles = _ROLES[stream].items()
+    return next((part + name[len(x) :] for x, part in roles if name.startswith(x)), None)
 
 
 def _check(model, weights, stream):
     """Raise InputError if a network's flags contradict the weights."""
-    for name, value in (
-        (f"{stream}_convention", weights.source),
-        ("backbone", weights.backbone),
-    ):
-        if getattr(model, name) != value:
+    norm = "flow_norm" if stream == "flow" and model.flow_norm != "same" else "norm"
+    for flag, right in (("backbone", (weights.backbone,)), (norm, BATCH_NORMS)):
+        if getattr(model, flag) not in right:
             raise InputError(
-                f"{weights.path}: weights of --{name}={value}, but the network has "
-                f"{getattr(model, name)}; give that flag"
+                f"{weights.path}: weights for --{flag}={' or '.join(right)}, but the network has "
+                f"{getattr(model, flag)}; give that flag"
             )
-    flag = "flow_norm" if stream == "flow" and model.flow_norm != "same" else "norm"
-    if getattr(model, flag) not in BATCH_NORMS:
-        raise InputError(
-            f"{weights.path}: weights with batch norms, but the network has "
-            f"--{flag}={getattr(model, flag)}; give --{flag}=frozen_bn"
-        )
 
 
 def copy(network: Network, other: Network, origin: str) -> LoadReport:
@@ -398,11 +372,7 @@ def copy(network: Network, other: Network, origin: str) -> LoadReport:
     def find(name):
         return (name, None) if name in tensors else (None, "not there")
 
-    # A kernel of both streams is not half of a wider one, even where its shape fits.
-    halves = set(_two_stream_kernels(network.model_config)) - set(
-        _two_stream_kernels(other.model_config)
-    )
-    return _fill(network, tensors, find, rows=rows, strict=False, origin=origin, halves=halves)
+    return _fill(network, tensors, find, rows=rows, strict=False, origin=origin)
 
 
 def suppress_duplicate_actors(network: Network) -> None:
@@ -411,11 +381,9 @@ def suppress_duplicate_actors(network: Network) -> None:
     Their rows are equal: before training, each would take half of the class's probability and be
     detected twice.
     """
-    bias, seen = variables(network)["actor_logits/bias"], set()
+    bias = variables(network)["actor_logits/bias"]
+    names = [layouts.ALIASES.get(actor, actor) for actor in network.labels.actors]
+    twins = [row for row, name in enumerate(names) if name in names[:row]]
     values = bias.numpy()
-    for row, actor in enumerate(network.labels.actors):
-        name = layouts.ALIASES.get(actor, actor)
-        if name in seen:
-            values[row] = _SILENT
-        seen.add(name)
+    values[twins] = _SILENT
     bias.assign(values)

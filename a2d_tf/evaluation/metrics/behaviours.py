@@ -49,20 +49,18 @@ class Behaviours(Metric):
             return {}
         labels, metrics = self.split.labels, self.split.metrics
         shown, confused = self._counts()
-        actors, actions = enumerate(labels.actors, 1), enumerate(labels.actions, 1)
-        pairs = [(code, labels.name(code)) for code in labels.codes]
-        classes = {"actor": list(actors), "action": list(actions), "pair": pairs}
+        names = {("actor", i): name for i, name in enumerate(labels.actors, 1)}
+        names |= {("action", i): name for i, name in enumerate(labels.actions, 1)}
+        names |= {("pair", code): labels.name(code) for code in labels.codes}
         rows = {}
-        for kind, named in classes.items():
-            for number, name in named:
-                count = shown[kind, number]
-                aps, ious = (metrics.get(f"per_{kind}_{of}", {}) for of in ("ap", "iou"))
-                rows[name if kind == "pair" else f"{kind} {name}"] = {
-                    "frames": count,
-                    "ap": aps.get(str(number)) if count else None,
-                    "iou": ious.get(str(number)) if count else None,
-                }
-        names = {(kind, number): name for kind in classes for number, name in classes[kind]}
+        for (kind, number), name in names.items():
+            count = shown[kind, number]
+            aps, ious = (metrics.get(f"per_{kind}_{of}", {}) for of in ("ap", "iou"))
+            rows[name if kind == "pair" else f"{kind} {name}"] = {
+                "frames": count,
+                "ap": aps.get(str(number)) if count else None,
+                "iou": ious.get(str(number)) if count else None,
+            }
         worst = [
             [names[kind, true], names.get((kind, found)), 100 * count / shown[kind, true]]
             for (kind, true, found), count in confused.items()
@@ -78,18 +76,12 @@ class Behaviours(Metric):
             # Background is what is left to a true instance that no other lies on.
             near = np.column_stack([near[:, chosen], np.ones(len(codes), bool)])
             answers = np.append(found[chosen], 0)[near.argmax(axis=1)]
-            parts = zip(
-                ("actor", "action", "pair"),
-                (*self.split.labels.split(codes), codes),
-                (*self.split.labels.split(answers), answers),
-            )
-            for kind, true, taken in parts:
+            shown.update(("pair", code) for code in set(codes.tolist()))
+            sides = map(self.split.labels.split, (codes, answers))
+            for kind, true, taken in zip(("actor", "action"), *sides):
                 shown.update((kind, each) for each in set(true.tolist()))
-                if kind != "pair":
-                    both = set(zip(true.tolist(), taken.tolist()))
-                    confused.update(
-                        (kind, a, b) for a, b in both if a != b and (b or kind == "actor")
-                    )
+                both = set(zip(true.tolist(), taken.tolist()))
+                confused.update((kind, a, b) for a, b in both if a != b and (b or kind == "actor"))
         return shown, confused
 
     @classmethod

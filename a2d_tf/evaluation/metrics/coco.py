@@ -62,10 +62,6 @@ def metrics_of(results: Results, truth: Truth) -> dict[str, dict[str, float | No
     a detection is that of the box or of the mask that is matched. The AP of masks is that of the
     frames all of whose instances have masks.
 
-    Args:
-      results: instances on this truth's frames.
-      truth: the ground truth.
-
     Returns:
       {"box": {"ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large"}, "mask": {...}} in
       percent; None where no object is of that size; empty without truth.

@@ -7,8 +7,6 @@ recall are computed over the detections of the whole set.
 
 from __future__ import annotations
 
-import concurrent.futures
-import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -22,8 +20,7 @@ RECALL_LEVELS = np.linspace(0, 1, 11)  # not the exact tenths, see average_preci
 NMS_IOU = 3, 10  # the fraction 3/10, see suppress
 MATCH_IOU = 0.5
 
-_FRAMES = 64  # suppressed at once, so that NumPy releases the GIL to other threads
-_THREADS = min(8, os.cpu_count() or 1)
+_FRAMES = 64  # suppressed at once
 
 
 class Detection(Metric):
@@ -192,14 +189,12 @@ def pair_aps(
 
 def _action_boxes(detections, label_space, action):
     """Return the box of each RoI for an action, [R, 4]."""
-    rois = np.arange(len(detections.roi_frame))
-    if detections.joint_scores is None:
-        return detections.boxes[rois, detections.actor_scores.argmax(axis=1)]
-    actors = np.flatnonzero(label_space.valid[:, action])
-    if not len(actors):
-        return np.zeros((len(rois), 4), np.float32)
-    best = actors[detections.joint_scores[:, actors, action].argmax(axis=1)]
-    if detections.joint_boxes is None:
+    rois, scores = np.arange(len(detections.roi_frame)), detections.actor_scores
+    if detections.joint_scores is not None:
+        valid = label_space.valid[:, action]
+        scores = np.where(valid, detections.joint_scores[:, :, action], -np.inf)
+    best = scores.argmax(axis=1)
+    if detections.joint_scores is None or detections.joint_boxes is None:
         return detections.boxes[rois, best]
     return detections.joint_boxes[rois, best, action]
 
@@ -235,45 +230,30 @@ class Classes:
           boxes, scores: of the RoIs, float32 [R, 4] and float [R]; -inf for RoIs to leave out.
           targets: bool [G], whether a ground-truth box is of the class.
         """
-        rois, hits = self._matched(boxes, scores, targets)
+        rois, hits = self._match(boxes, scores, targets)
         order = np.argsort(-scores[rois], kind="stable")
         rois, hits = rois[order], hits[order]
         if self._weights is None:
             return 100 * self._measure(hits, int(targets.sum()))
         frames = self._true_frame[self._frame[rois]]
         counts = self._weights[:, self.truth.box_frame[targets]].sum(axis=1)
-        with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
-            each = pool.map(lambda n, w: self._measure(hits, n, w[frames]), counts, self._weights)
-            return 100 * np.array(list(each))
+        each = [self._measure(hits, n, w[frames]) for n, w in zip(counts, self._weights)]
+        return 100 * np.array(each)
 
-    def _matched(self, boxes, scores, targets):
+    def _match(self, boxes, scores, targets):
         """Return the RoIs that suppression keeps, frame after frame, and which are true positives.
 
-        RoIs that score less than the last true positive are left out: behind it precision only
-        falls, so they change no average precision, whatever the frames weigh. The frames with truth
-        tell that score, and they are few.
+        The first box kept that overlaps a true one enough is one.
         """
         kept, hits = np.zeros((2, len(scores)), bool)
-        own = np.isin(self._frame, self._box_frame[targets])
-        self._match(boxes, scores, targets, own, kept, hits)
-        others = ~own & (scores >= scores[hits].min(initial=np.inf))
-        self._match(boxes, scores, targets, others, kept, hits)
-        rois = self._order[kept[self._order]]
-        return rois, hits[rois]
-
-    def _match(self, boxes, scores, targets, chosen, kept, hits):
-        """Suppress and match the chosen RoIs; set which are `kept`, and which of these are `hits`.
-
-        The first box kept that overlaps a true one enough is a hit.
-        """
-        rois = self._order[(chosen & (scores > -np.inf))[self._order]]
+        rois = self._order[scores[self._order] > -np.inf]
         frames, starts = np.unique(self._frame[rois], return_index=True)
         groups = np.split(rois, starts[1:])
         true: dict[int, list] = {}
         for frame, box in zip(self._box_frame[targets].tolist(), self.truth.boxes[targets]):
             true.setdefault(frame, []).append(box)
 
-        def match(first):
+        for first in range(0, len(frames), _FRAMES):
             part = groups[first : first + _FRAMES]
             table = np.full((len(part), max(map(len, part))), -1)
             for row, group in zip(table, part):
@@ -286,9 +266,8 @@ class Classes:
                     near = found[i] & (iou(boxes[table[i]], box) >= MATCH_IOU)
                     if near.any():
                         hits[table[i, np.where(near, ranks[i], -np.inf).argmax()]] = True
-
-        with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
-            list(pool.map(match, range(0, len(frames), _FRAMES)))
+        rois = self._order[kept[self._order]]
+        return rois, hits[rois]
 
 
 def _places(names, among):

@@ -107,11 +107,8 @@ class Confusion:
     def matrix(self, kind: str) -> np.ndarray:
         """Return the pixel counts int64 [C, C + 1], rows truth, columns prediction.
 
-        The classes are in code order, background first. The last column counts predictions that
-        are no class: pairs that do not exist, actors or actions beyond the last one.
-
-        Args:
-          kind: "actor", "action" or "joint".
+        The classes of one of KINDS are in code order, background first. The last column counts
+        predictions that are no class: pairs that do not exist, actors or actions beyond the last.
         """
         space, count = self.label_space, self._counts.shape[1]
         actors, actions = zip(space.split(self._classes), space.split(np.arange(count)))
@@ -194,11 +191,7 @@ def pairs(truth: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def metrics_of(matrix: np.ndarray) -> dict[str, np.ndarray]:
-    """Return {"ave", "glo", "miou"} in percent, [...] each.
-
-    Args:
-      matrix: [..., C, C + 1] as `Confusion.matrix` returns them.
-    """
+    """Return {"ave", "glo", "miou"} in percent, [...] each, of matrices [..., C, C + 1]."""
     correct = np.diagonal(matrix, axis1=-2, axis2=-1)
     truth, predicted = matrix.sum(axis=-1), matrix.sum(axis=-2)[..., :-1]
     present = truth > 0

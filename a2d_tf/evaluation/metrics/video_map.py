@@ -50,7 +50,7 @@ def _class_scores(objects, kind, labels):
 def _tube_iou(one, other):
     """Return the mean IoU of two tubes over the frames of either, 0 where only one has a box."""
     shared = sorted(one.keys() & other.keys())
-    sides = (np.array([tube[frame] for frame in shared]).reshape(-1, 4) for tube in (one, other))
+    sides = (np.array([tube[n][1] for n in shared]).reshape(-1, 4) for tube in (one, other))
     return float(detection.iou(*sides).sum() / len(one.keys() | other.keys()))
 
 
@@ -78,9 +78,14 @@ def metrics_of(videos: Sequence[Sequence[Frame]], labels: LabelSpace) -> dict:
     return figures
 
 
+def _means(tubes):
+    """Return the mean score of each tube, by its key."""
+    return {key: np.mean([score for score, _ in tube.values()]) for key, tube in tubes.items()}
+
+
 def _by_frame(tubes):
     """Return each box of some tubes as a tube of its frame alone, with its tube's mean score."""
-    means = {key: np.mean([score for score, _ in tube.values()]) for key, tube in tubes.items()}
+    means = _means(tubes)
     return {
         ((video, number), track): {number: (means[video, track], box)}
         for (video, track), tube in tubes.items()
@@ -104,23 +109,13 @@ def _tubes(videos, kind, labels):
 
 def _aps(true, found):
     """The AP of one class at each of THRESHOLDS, percent."""
-    ranked = sorted(
-        (
-            (float(np.mean([score for score, _ in tube.values()])), key)
-            for key, tube in found.items()
-        ),
-        key=lambda row: -row[0],
-    )
-    boxes = [
-        {key: {n: box for n, (_, box) in tube.items()} for key, tube in side.items()}
-        for side in (true, found)
-    ]
+    means = _means(found)
+    ranked = sorted(found, key=lambda key: -means[key])
     in_video = collections.defaultdict(list)
     for key in true:
         in_video[key[0]].append(key)
     ious = [
-        {other: _tube_iou(boxes[0][other], boxes[1][key]) for other in in_video[key[0]]}
-        for _, key in ranked
+        {other: _tube_iou(true[other], found[key]) for other in in_video[key[0]]} for key in ranked
     ]
     aps = []
     for threshold in THRESHOLDS.values():

@@ -62,9 +62,6 @@ def figures(split: Split, aps: dict[str, float]) -> dict:
 
     Returns:
       {"actor", "ap", "chance"} in percent, with `full` also {"full_ap", "ratio"}.
-
-    Raises:
-      InputError: see `chance` and `Detections.check`.
     """
     actor = split.labels.actor_index(split.zero_shot_actor)
     result: dict = {
@@ -96,15 +93,8 @@ def chance(
     The action scores are shuffled among the RoIs of the whole set whose most probable actor is
     this one. The result is the mean of `actor_aps` over the shuffles.
 
-    Args:
-      detections, truth, label_space: see `Detections.check`.
-      actor: 0-based index.
-      seed: of the shuffles.
-      shuffles: number of them.
-
     Raises:
-      InputError: the detections carry joint scores or boxes, which leave no action scores to
-        shuffle.
+      InputError: the detections carry joint scores or boxes, and so no action scores to shuffle.
     """
     if detections.joint_scores is not None or detections.joint_boxes is not None:
         raise InputError(f"{detections.source}: chance needs decoupled actor and action scores")

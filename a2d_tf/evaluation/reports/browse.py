@@ -32,23 +32,17 @@ ERRORS = {
 }
 
 
-def score(folder: pathlib.Path, labels: LabelSpace) -> list[tuple[float, str]]:
-    """Score the frames of an evaluated split one by one.
+def score(
+    folder: pathlib.Path, labels: LabelSpace, truth: box_data.Truth
+) -> list[tuple[float, str]]:
+    """Return joint mIoU, in percent, and name of each frame of a folder of scores, worst first.
 
     Boxes are filled if no frame has a true label map, for lack of masks.
 
-    Args:
-      folder: as written by `Evaluator.evaluate`.
-      labels: the label space.
-
-    Returns:
-      Of each frame its joint mIoU in percent, and its name; the worst first.
-
     Raises:
-      InputError: the split was not evaluated, or a label map is damaged.
+      InputError: a label map is damaged.
       OSError: a label map is missing.
     """
-    truth = box_data.Truth.load(folder / "truth.json", labels)
     names = label_maps.frames_of(folder) or truth.frames.tolist()
     scored = []
     for name in tqdm(names, desc="score", unit="frame", leave=False):
@@ -73,17 +67,16 @@ def page(
       title: of the page.
       folder, labels: see `score`.
       manifest: of the records that hold the frames.
-      split: 'train', 'val' or 'test'.
-      limit: maximal number of frames.
+      split: of the frames; limit: their maximal number.
 
     Returns:
       (text, number of frames shown, number of frames in the split).
 
     Raises:
-      InputError: see `score`; the records do not hold the frames.
+      InputError: the split was not evaluated; see `score`; the records do not hold the frames.
     """
-    scored = score(folder, labels)
     truth = box_data.Truth.load(folder / "truth.json", labels)
+    scored = score(folder, labels, truth)
     names = {name for _, name in scored[:limit]}
     metrics = load_json(folder / "metrics.json", dict, "evaluate it again")
     images = dict(pipeline.key_frames(manifest, split, names))

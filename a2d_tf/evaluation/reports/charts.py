@@ -21,8 +21,6 @@ def bars(groups: dict[str, list], names: list[str], title: str) -> bytes:
 
     Args:
       groups: {label: list of a figure per name, None where there is none}; three at most.
-      names: labels under the bars.
-      title: of the chart.
     """
     figure = _figure(min(max(6, 0.3 * len(names) * len(groups) + 2), 13), 3.6)
     axes = label_axes(figure.subplots(), title, y="%")
@@ -46,13 +44,10 @@ def sheet(
     width: float = 4.4,
     heads: Sequence[str] = (),
 ) -> bytes:
-    """Draw pictures side by side, each with its text below.
+    """Draw pictures (text below, uint8 [H, W, 3]) row after row.
 
     Args:
-      pictures: (text, uint8 [H, W, 3]) of each, row after row.
-      across: pictures in a row.
-      width: of a picture, inches.
-      heads: headings of the columns.
+      across: pictures in a row; width: of each, inches; heads: headings of the columns.
     """
     rows = [pictures[first : first + across] for first in range(0, len(pictures), across)]
     tall = [
@@ -66,10 +61,8 @@ def sheet(
         axes.set_axis_off()
     for axes, (text, picture) in zip(plots.flat, pictures):
         axes.imshow(picture)
-        axes.set_xticks([])
-        axes.set_yticks([])
+        axes.set(xticks=[], yticks=[], anchor="N")
         axes.spines[:].set_visible(False)
-        axes.set_anchor("N")
         axes.set_xlabel(text, fontsize=8, loc="left", parse_math=False)
     for axes, head in zip(plots[0], heads):
         axes.set_title(head, fontsize=9, parse_math=False)

@@ -54,11 +54,9 @@ Block = Union[Heading, Text, Table, Picture]
 
 
 def render(name: str, title: str, folder: pathlib.Path = _FILES, **values: Any) -> str:
-    """Render a page.
+    """Render a page from the template of that name, which extends base.html.
 
     Args:
-      name: of its template, which extends base.html.
-      title: of the page, plain text.
       folder: of the template, and of the styles and scripts that it includes, beside those here.
       **values: what the template shows; `data` is for the page's script.
     """
@@ -83,11 +81,7 @@ def printable(text: str) -> str:
 
 
 def write(folder: str | os.PathLike, title: str, blocks: list[Block]) -> None:
-    """Write `report.md` with its pictures in `report/`, and `report.html`, which embeds them.
-
-    Raises:
-      InputError: the folder cannot be written.
-    """
+    """Write `report.md` with its pictures in `report/`, and `report.html`, which embeds them."""
     for block in blocks:
         if isinstance(block, Picture):
             path = os.path.join(folder, "report", f"{block.name}.png")

@@ -111,9 +111,8 @@ def build(results: list[Result], manifest: Manifest, origin: str) -> list[Block]
     shown = {result.name: result for result in done if result.seed == first}
     blocks.append(Text(_training_videos(done)))
     if len(seeds) > 1:
-        blocks.append(
-            Text(f"Differences and the last table are of all seeds, the rest of {first}.")
-        )
+        said = f"Differences and the last table are of all seeds, the rest of {first}."
+        blocks.append(Text(said))
     metrics = {name: result.metrics() for name, result in shown.items()}
     space = manifest.label_space
     rows = {name: metrics[name] for name in ROWS if name in metrics}
@@ -125,12 +124,7 @@ def build(results: list[Result], manifest: Manifest, origin: str) -> list[Block]
 
 
 def build_folds(results: list[Result], labels: LabelSpace, origin: str) -> list[Block]:
-    """Build the blocks of a report across folds: means over folds and seeds, nothing published.
-
-    Args:
-      results, origin: as for `build`.
-      labels: the label space of all folds.
-    """
+    """Build the blocks of a report across folds: means over folds and seeds, nothing published."""
     done, blocks = _begin(results, origin)
     done = [result for result in done if result.name in ROWS]
     each = []
@@ -300,11 +294,7 @@ def _zero_shot(metrics, space):
 
 
 def _spread(done, columns):
-    """The mean of each row over its folds and seeds, and its deviation.
-
-    Args:
-      columns: {tag of a scalar: heading}.
-    """
+    """The mean of each row over its folds and seeds, and its deviation, by {tag: heading}."""
     lines = []
     for name in ROWS:
         figures = [_figures(result, columns) for result in done if result.name == name]
@@ -353,16 +343,12 @@ def bootstrap(
     """Score each bootstrap sample of the videos of an evaluated split.
 
     Args:
-      folder: RUN/evaluation/<split>, as `a2d_tf.evaluate` wrote it.
-      label_space: of the records.
+      folder: RUN/evaluation/<split>.
       samples, seed: of `draw`; equal for folders to be compared.
 
     Returns:
       {"segmentation": {kind: {"ave", "glo", "miou"}}, "detection": {kind}}, as in `metrics.json`,
       each figure an array [samples]; no kind of segmentation where no frame has a label map.
-
-    Raises:
-      InputError: a file is missing or damaged.
     """
     folder = pathlib.Path(folder)
     truth = box_data.Truth.load(folder / "truth.json", label_space)

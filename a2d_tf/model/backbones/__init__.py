@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Mapping
+from typing import Any
 
 from a2d_tf.core.config import ModelConfig
 from a2d_tf.core.errors import InputError
@@ -24,26 +26,25 @@ CONVENTIONS = {
 """Weight conventions by the sources of weights; 'own' is that of random ones."""
 
 
-def find(name: str, flag: str = "backbone") -> Backbone:
-    """Return the backbone that a flag names.
+def find(name: str, flag: str = "backbone", entries: Mapping[str, Any] = BACKBONES) -> Any:
+    """Return the backbone, or the entry of another dictionary, that a flag names.
 
     Raises:
       InputError: there is none of that name.
     """
-    return _found(BACKBONES, flag, name)
+    if name not in entries:
+        raise InputError(f"--{flag}={name}: unknown; give one of {', '.join(entries)}")
+    return entries[name]
 
 
 def convention(model: ModelConfig, stream: str) -> Convention:
     """Return the weight convention of a network's 'rgb' or 'flow' stream.
 
     'own' follows --stride_in_1x1, --pixel_scale and --roi_align, others ignore them.
-
-    Raises:
-      InputError: there is none of that name.
     """
     flag = f"{stream}_convention"
     if getattr(model, flag) != "own":
-        return _found(CONVENTIONS, flag, getattr(model, flag))
+        return find(getattr(model, flag), flag, CONVENTIONS)
     return Convention(
         std=(1 / model.pixel_scale,) * 3,
         stride_in_1x1=model.stride_in_1x1,
@@ -55,15 +56,9 @@ def implied_settings(name: str) -> dict:
     """Return the values that a convention implies for the flags that only 'own' follows."""
     if name == "own":
         return {}
-    chosen = _found(CONVENTIONS, "rgb_convention", name)
+    chosen = find(name, "rgb_convention", CONVENTIONS)
     return {
         "stride_in_1x1": chosen.stride_in_1x1,
         "roi_align": chosen.roi_align,
         "pixel_scale": 1.0,
     }
-
-
-def _found(entries, flag, name):
-    if name not in entries:
-        raise InputError(f"--{flag}={name}: unknown; give one of {', '.join(entries)}")
-    return entries[name]

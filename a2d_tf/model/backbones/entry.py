@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf.ops.boxes import MAX_LOG_SCALE, BoxCoder
+from a2d_tf.ops.boxes import MAX_LOG_SCALE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,8 +49,10 @@ class Convention:
     anchors: tuple | None = None
 
     def preprocess(self, rgb: tf.Tensor) -> tf.Tensor:
-        """Normalise RGB values 0..255, float [..., W, 3] of static sides, for the backbone."""
-        pixels = tf.gather(rgb, [2, 1, 0], axis=-1) if self.channels == "bgr" else rgb
+        """Normalise RGB values 0..255, [..., W, 3] of static sides, for the backbone."""
+        pixels = tf.cast(rgb, tf.float32)
+        if self.channels == "bgr":
+            pixels = tf.gather(pixels, [2, 1, 0], axis=-1)
         # By rows: broadcasting along three channels takes ten times as long.
         width = rgb.shape[-2]
         mean, std = (
@@ -58,25 +60,6 @@ class Convention:
         )
         rows = (tf.reshape(pixels, [-1, 3 * width]) - mean) / std
         return tf.reshape(rows, [-1, *rgb.shape[1:]])
-
-    @property
-    def rpn_coder(self) -> BoxCoder:
-        """The box coder of the proposals."""
-        return BoxCoder(self.rpn_weights, self.max_log_scale)
-
-    @property
-    def rpn_beta(self) -> float:
-        """The error of a delta at which the proposals' smooth L1 becomes linear.
-
-        1/9 for plain deltas (Ren et al. 2015). matterport's are ten times as large, where 1 is
-        about the same and 1/9 would amount to a plain L1.
-        """
-        return 1.0 if max(self.rpn_weights) > 1.0 else 1.0 / 9
-
-    @property
-    def head_coder(self) -> BoxCoder:
-        """The box coder of the actor head."""
-        return BoxCoder(self.head_weights, self.max_log_scale)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +74,6 @@ class Published:
         the name of our layer without the backbone's prefix, such as c2_b0_conv1.
       unused: {pattern of tensors that have no place in the network: reason}.
       url: its address; of a file in a package, its name. A .pth is PyTorch's, others are Keras'.
-      size: bytes.
       md5: of the file, hexadecimal.
       licence: as published.
       package: what pip installs the file with, NAME==VERSION; empty where it is downloaded.
@@ -104,7 +86,6 @@ class Published:
     tensors: Callable[[str], tuple[str, str]]
     unused: Mapping[str, str]
     url: str
-    size: int
     md5: str
     licence: str
     package: str = ""

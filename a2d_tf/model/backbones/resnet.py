@@ -105,10 +105,9 @@ def _keras_names(role):
 
 
 # Mask R-CNN on COCO, from which the paper starts. The address is COCO_MODEL_URL of mrcnn/utils.py
-# in github.com/matterport/Mask_RCNN, whose release page gives no hash. The size is the end of file
-# that the file's own HDF5 header names (issues 653 and 2816 there); release v1.0 had another file
-# of this name and another size (issue 59). The hash is in the README of TensorRT's
-# sampleUffMaskRCNN (github.com/NVIDIA/TensorRT) and in macro_benchmark/Mask_RCNN/checksum.md5 of
+# in github.com/matterport/Mask_RCNN, whose release page gives no hash; release v1.0 had another
+# file of this name (issue 59 there). The hash is in the README of TensorRT's sampleUffMaskRCNN
+# (github.com/NVIDIA/TensorRT) and in macro_benchmark/Mask_RCNN/checksum.md5 of
 # github.com/alibaba/ai-matrix.
 _COCO = Published(
     name="coco",
@@ -123,14 +122,12 @@ _COCO = Published(
     tensors=_matterport_names,
     unused={"^anchors/": "anchors are made, not learned"},
     url="https://github.com/matterport/Mask_RCNN/releases/download/v2.0/mask_rcnn_coco.h5",
-    size=257557808,
     md5="e98aaff6f99e307b5e2a8a3ff741a518",
     licence="MIT, as matterport/Mask_RCNN",
     detector=True,
 )
 # keras.applications. Address and hash are BASE_WEIGHTS_PATH and WEIGHTS_HASHES["resnet101"][1] of
-# keras/applications/resnet.py; the size is in the output of keras.io's example "Multiclass semantic
-# segmentation using DeepLabV3+", which downloads the file.
+# keras/applications/resnet.py.
 _IMAGENET = Published(
     name="imagenet",
     source="keras_resnet101",
@@ -141,7 +138,6 @@ _IMAGENET = Published(
     unused={"^predictions/": "ImageNet's own classes"},
     url="https://storage.googleapis.com/tensorflow/keras-applications/resnet/"
     "resnet101_weights_tf_dim_ordering_tf_kernels_notop.h5",
-    size=171446536,
     md5="88cf7a10940856eca736dc7b7e228a21",
     licence="MIT, as keras-team/keras-applications",
 )
