@@ -42,10 +42,8 @@ def main(argv: list[str]) -> None:
     inference = Config.given("inference", "compute")
     folder = packed.folder_of(_WORKDIR.value, _MODEL.value)
     run = run_folder.load(folder, inference, _CHECKPOINT.value)
-    signatures = export_folder.export(run, output)
+    export_folder.export(run, output)
     print(f"{run.checkpoint}, p(actor) >= {run.config.inference.score_threshold:g} -> {output}")
-    facts = os.path.join(output, export_folder.FACTS)
-    print(f"signatures: {', '.join(signatures)}; {facts} and docs/serving.md describe them")
 
 
 run = command_line.command(main)

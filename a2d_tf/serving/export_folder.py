@@ -53,23 +53,18 @@ def place_of(output: str, version: int | None = None) -> str:
     return place
 
 
-def export(run: Run, output: str) -> dict[str, tf.types.experimental.ConcreteFunction]:
+def export(run: Run, output: str) -> None:
     """Write a run as a SavedModel folder, whole or not at all; an older export is replaced.
-
-    Returns:
-      {name: concrete function} of the signatures.
 
     Raises:
       InputError: something else is at `output`, or the folder cannot be written.
     """
     place_of(output)
     served = ServedNetwork(run.network, run.config.inference, run.records["clip_stride"])
-    signatures = served.signatures()
     try:
         with whole_folder(output) as new:
-            tf.saved_model.save(served, new, signatures=signatures)
+            tf.saved_model.save(served, new, signatures=served.signatures())
             digests = write_functions(new, served)
             write_json(os.path.join(new, FACTS), {**facts(run), "sha256": digests})
     except tf.errors.OpError as error:
         raise InputError(f"{output}: cannot be written ({error})") from error
-    return signatures

@@ -35,10 +35,9 @@ class Candidate(NamedTuple):
       folder: of the prediction.
       video: name of the video.
       frame: its 1-based number in the video.
-      place: its 1-based number among the frames that were answered, those of the overlay.
+      place: its 1-based number among the frames of the overlay.
       seconds: its time in the video.
-      score: of its reasons, the sum.
-      reasons: in words.
+      score, reasons: the sum of its reasons; these in words.
     """
 
     folder: pathlib.Path
@@ -61,9 +60,6 @@ def candidates(
       folder: of the prediction.
       counts: {name of a pair: its instances in the records}; None if there are no records.
       known: names of frames that are left out, '<video>/<%05d>'.
-
-    Raises:
-      InputError: a file of the prediction is missing or damaged.
     """
     facts, numbers = predictions.read_facts(folder), predictions.answered(folder)
     name, reasons = name_of(facts.name, facts.images), _reasons(folder, facts, numbers, counts)
@@ -151,10 +147,6 @@ def choose(listed: Sequence[Candidate], count: int) -> list[Candidate]:
     The score of a frame is divided by one more than the frames that its video has already, as
     D'Hondt's method divides votes, and is multiplied by t / (t + 1), t seconds from the nearest of
     these.
-
-    Args:
-      listed: the candidates.
-      count: how many to choose at most.
     """
     videos = np.array([str(candidate.folder) for candidate in listed])
     seconds = np.array([candidate.seconds for candidate in listed])

@@ -96,10 +96,8 @@ class Reader:
     ) -> Iterator[np.ndarray | None]:
         """Iterate, with None in place of the frames that are not needed, which costs less.
 
-        Args:
-          is_needed: 0-based index of a frame -> bool; by default all are.
-          start: none before this one is needed. Where `index` was asked before, decoding begins
-            close to it.
+        `is_needed` takes a 0-based index; no frame before `start` is needed. Where `index` was
+        asked before, decoding begins close to it.
         """
         self._is_needed = is_needed or self._is_needed
         if self._timeline is not None and 1 < start < len(self._timeline.stamps):
@@ -221,7 +219,7 @@ class Writer:
     x264 takes even sides only: the last row or column of an odd frame is repeated.
 
     Args:
-      path: of the file, whatever its suffix.
+      path: of the file.
       fps: frames a second on average; the last frame is shown for as long.
       size: (height, width) of the frames.
 

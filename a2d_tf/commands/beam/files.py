@@ -30,7 +30,6 @@ def _systems():
 
 
 def join(folder: str, *names: str) -> str:
-    """Join names to a path or a URL."""
     return _systems().join(folder, *names)
 
 
@@ -41,13 +40,11 @@ def read(path: str) -> bytes:
 
 
 def write(path: str, data: bytes) -> None:
-    """Create or replace a file."""
     with _systems().create(path, compression_type="uncompressed") as file:
         file.write(data)
 
 
 def delete(paths: Iterable[str]) -> None:
-    """Delete files."""
     _systems().delete([_escaped(path) for path in paths])  # Beam takes them for patterns
 
 
@@ -83,7 +80,7 @@ def listing(url: str) -> tuple[str, dict[str, Any]]:
 
 
 def get(url: str, place: str, contents: Callable[[str], bool] | None = None, ends: int = 0) -> str:
-    """Copy a file, or the files below a URL or of a glob, to a path of this machine.
+    """Copy the files of a URL or a glob to a path of this machine; returns the URL it stands for.
 
     Args:
       url: may name nothing yet.
@@ -91,9 +88,6 @@ def get(url: str, place: str, contents: Callable[[str], bool] | None = None, end
       contents: name below the URL -> whether to copy; by default all.
       ends: bytes to copy of the start and the end of the other files, which then have their size;
         0 leaves them empty.
-
-    Returns:
-      the URL that `place` stands for.
     """
     root, there = listing(url)
 
@@ -154,11 +148,7 @@ def ensure(url: str, place: str) -> None:
 
 
 def place_of_copy(url: str, folder: str) -> str:
-    """Return where `ensure` puts a URL: another place once a file of it has changed.
-
-    Raises:
-      InputError: nothing is there.
-    """
+    """Return where `ensure` puts a URL: another place once a file of it has changed."""
     _, there = listing(url)
     if not there:
         raise InputError(f"{url}: no such file or folder")

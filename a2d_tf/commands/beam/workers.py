@@ -100,11 +100,7 @@ class Setup:
 
 
 def options(words: Sequence[str]) -> Any:
-    """Return Beam's PipelineOptions of the words of a command line; its file systems take them.
-
-    Raises:
-      InputError: Beam or a plugin is not installed.
-    """
+    """Return Beam's PipelineOptions of the words of a command line; its file systems take them."""
     try:
         from apache_beam.io.filesystems import FileSystems
         from apache_beam.options import pipeline_options
@@ -170,7 +166,7 @@ def publish_records(output: str, url: str) -> None:
 
 
 def _build(setup: Setup, conversion: Conversion, shard: Shard) -> tuple[str, dict | None, str]:
-    """In a worker: build a shard; return its name, its sidecar, and what went wrong."""
+    """In a worker: (the shard's name, its sidecar, what went wrong)."""
     url = setup.url_of(str(conversion.output))
     try:
         setup.fetch_copies()

@@ -84,11 +84,6 @@ class Track:
         """Where its first bout starts, seconds in the video."""
         return self.bouts[0].start
 
-    @property
-    def end(self) -> float:
-        """Where its last bout ends, seconds in the video."""
-        return self.bouts[-1].end
-
 
 def read(folder: str | os.PathLike, min_score: float = 0.0) -> list[Track]:
     """Read the tracks of a prediction, in the order of their starts.
@@ -111,8 +106,7 @@ class Sum(NamedTuple):
 
     Attributes:
       tracks, bouts: how many there are.
-      seconds: how long they last together.
-      start: where the first one starts, seconds in the video.
+      seconds, start: how long they last together; where the first one starts in the video.
       score: the mean of their scores, weighted by their seconds.
     """
 

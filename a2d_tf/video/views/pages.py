@@ -121,7 +121,7 @@ def write_library_page(
     for i, folder in enumerate(folders):
         tracks, name = bouts.read(folder), printable(folder.name)
         sums = _sums(name, tracks)
-        end = max((track.end for track in tracks), default=0.0)
+        end = max((track.bouts[-1].end for track in tracks), default=0.0)
         quoted = urllib.parse.quote(os.fsencode(folder.name))
         cards.append(
             {
