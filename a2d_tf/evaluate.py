@@ -42,11 +42,11 @@ def main(argv: list[str]) -> None:
     from a2d_tf.training import run_folder
 
     manifest = Manifest.load(_RECORDS.value)
-    device = devices.prepare(_DEVICE.value)
+    gpus = devices.prepare(_DEVICE.value)
     inference = Config.given("inference", "compute")
     folder = packed.folder_of(_WORKDIR.value, _MODEL.value)
     run = run_folder.load(folder, inference, _CHECKPOINT.value)
-    device.announce(run.config.compute.precision)
+    devices.announce(gpus, run.config.compute.precision)
     name = _SPLIT.value + ("_best" if _CHECKPOINT.value == "best" else "")
     workdir = os.path.normpath(_WORKDIR.value or "")
     output = _OUTPUT.value or os.path.join(workdir, "evaluation", name)

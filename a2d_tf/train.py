@@ -29,7 +29,6 @@ _DEVICE = Config.define_device()
 Config.define_flags()
 
 
-@devices.without_collection()  # until the first step is done
 def main(argv: list[str]) -> None:
     config = Config.from_flags()
     command_line.require(argv, records=_RECORDS.value, workdir=_WORKDIR.value)
@@ -52,10 +51,10 @@ def main(argv: list[str]) -> None:
     config = run_start.resolve_config(config, given, _WORKDIR.value)
     config = run_start.without_masks(config, manifest)
     learning = config.learning
-    hardware = devices.prepare(_DEVICE.value, learning.deterministic)
+    gpus = devices.prepare(_DEVICE.value, learning.deterministic)
     tf.keras.utils.set_random_seed(learning.seed)
     strategy = replicas.make(learning.strategy, learning.replicas)
-    hardware.announce(config.compute.precision, strategy.num_replicas_in_sync)
+    devices.announce(gpus, config.compute.precision, strategy.num_replicas_in_sync)
     with strategy.scope():
         network = Network(config.model, manifest.label_space, config.compute)
         with locked(os.path.join(workdir, ".lock"), wait=False) as held:

@@ -90,7 +90,7 @@ def test_words_pass_in_their_order(parse, tmp_path):
         (InputError("bad\x1b[2J\nfile"), r"bad\\x1b\[2J file"),
         (OSError(28, "No space left on device", "out"), "out: No space .*; --debug shows where"),
         (KeyError("box"), "unexpected KeyError: 'box'; --debug shows where"),
-        (MemoryError(), "out of memory; --debug shows where"),
+        (MemoryError(), "unexpected MemoryError: ; --debug shows where"),
         (ValueError("x" * 10_000), "unexpected ValueError: x{1000}; --debug shows where"),
     ],
 )

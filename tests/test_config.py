@@ -59,16 +59,6 @@ def test_written_and_read_back(tmp_path):
     assert Config.read(path) == Config()
 
 
-def test_a_bad_line_or_a_missing_file_is_named(tmp_path):
-    path = tmp_path / "flags.txt"
-    with pytest.raises(InputError, match=str(path)):
-        Config.read(path)
-    for line in ("--batch_sise=4", "--norm=layer"):
-        path.write_text(f"--seed=3\n{line}\n--steps=10\n")
-        with pytest.raises(InputError, match=f"{path}.*{line.lstrip('-').split('=')[0]}"):
-            Config.read(path)
-
-
 def test_anchor_sizes_are_five_levels_of_ascending_sizes():
     anchors = from_words("--anchor_sizes=8+16,32,64+90.5,128,256").model.anchors
     assert anchors == ((8.0, 16.0), (32.0,), (64.0, 90.5), (128.0,), (256.0,))

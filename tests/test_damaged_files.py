@@ -256,7 +256,7 @@ def test_an_npz_whose_array_is_not_there(tmp_path, entry):
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in {**entries, "boxes.npy": entry}.items():
             archive.writestr(name, data)
-    with refused("detections.npz: .*'boxes' is unreadable"):
+    with refused("detections.npz: not a readable"):
         Detections.load(path)
 
 

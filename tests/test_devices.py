@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from a2d_tf.core import devices
-from a2d_tf.core.devices import Devices, Gpu
+from a2d_tf.core.devices import Gpu
 from a2d_tf.core.errors import InputError
 
 GIB = 2**30
@@ -83,7 +83,7 @@ def test_the_line_of_devices(monkeypatch, capsys):
         ((T4, L4), 2, "mixed_float16", "1 x Tesla T4 (15 GB), 1 x NVIDIA L4, mixed_float16"),
         ((), 1, "float32", "CPU, 2 cores, 24 GB, float32"),
     ):
-        Devices(gpus).announce(precision, used)
+        devices.announce(gpus, precision, used)
         assert capsys.readouterr().out.rstrip().partition(" TF32")[0] == f"device: {line}"
 
 
@@ -97,14 +97,14 @@ def test_the_cpu_is_taken_where_that_is_wanted_or_there_is_no_card(card, monkeyp
     # Where TensorFlow has begun, which devices it sees cannot be changed any more.
     chosen = []
     monkeypatch.setattr(tf.config, "set_visible_devices", lambda *given: chosen.append(given))
-    assert devices.prepare("cpu", deterministic=False) == Devices()
+    assert devices.prepare("cpu", deterministic=False) == []
     assert chosen == [([], "GPU")]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert devices.prepare(deterministic=False) == Devices()
+    assert devices.prepare(deterministic=False) == []
     with pytest.raises(InputError, match="hides every GPU"):
         devices.prepare("gpu")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     monkeypatch.setattr(devices, "nvidia_cards", list)
-    assert devices.prepare(deterministic=False) == Devices()
+    assert devices.prepare(deterministic=False) == []
     with pytest.raises(InputError, match="--device=gpu: there is no NVIDIA card"):
         devices.prepare("gpu")

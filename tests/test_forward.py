@@ -139,14 +139,6 @@ def test_a_held_out_actor_alone_gives_no_gradient_to_the_action_branch():
         assert full[name].any(), name
 
 
-def test_the_seed_decides_the_sample(network):
-    learning = dataclasses.replace(LEARNING, roi_samples=8, rpn_samples=16)
-    batch = tiny_network.labelled(2)
-    seeds = ((0, 1), (0, 1), (0, 2), (1, 1))
-    first, again, later, other = (terms_of(network, batch, learning, seed) for seed in seeds)
-    assert first == again and first != later and first != other
-
-
 def extremes():
     """A clip each: still, black, tiny and filling instances, no masks, huge flow, 25 instances."""
     batch = {name: x.numpy() for name, x in tiny_network.labelled(7).items()}

@@ -68,7 +68,7 @@ def test_three_steps_with_decoupled_decay(kind, factors):
     )
     new = [factor > 1 for factor in factors]
     held, opt = variables(), optimizer.make(learning)
-    optimizer.create_slots(opt, held)
+    opt._create_all_weights(held)
 
     @tf.function
     def apply(factor):
@@ -100,7 +100,7 @@ def test_small_variables_at_once_are_updated_as_one_by_one():
     starts = [rng.normal(size=shape).astype(np.float32) for shape in shapes]
     held, others = ([tf.Variable(start) for start in starts] for _ in range(2))
     joined, plain = optimizer.make(learning), optimizer.make(learning)
-    optimizer.create_slots(joined, held)
+    joined._create_all_weights(held)
     kernels = [variable for variable in others if variable.shape.rank > 1]
     for _ in range(4):
         gradients = [tf.constant(rng.normal(size=shape), tf.float32) for shape in shapes]

@@ -34,7 +34,7 @@ def folder(tiny_run, loaded_run, tmp_path_factory):
     }
     (run / "evaluation" / "test").mkdir(parents=True)
     (run / "evaluation" / "test" / "metrics.json").write_text(json.dumps(metrics))
-    known = scores.origin(loaded_run.checkpoint, loaded_run.config, "r")
+    known = scores.origin(loaded_run.checkpoint, loaded_run.config, "a")
     (run / "evaluation" / "test" / scores.ORIGIN).write_text(json.dumps(known))
     output = tmp_path_factory.mktemp("models") / "tiny"
     facts = run_folder.pack(str(run), str(output), notes="# Tiny\n\nNot for anything.")

@@ -69,18 +69,6 @@ def test_frozen_statistics_are_not_rounded():
     assert made.dtype == tf.bfloat16 and float(made[0, 0, 0, 0]) == 0.5
 
 
-def test_a_power_of_two_as_loss_scale_changes_nothing():
-    weights = []
-    for scale in (None, optimizer.LossScale(start=2.0**10)):
-        network = make("float32", use_flow=False, temporal_layers=0)
-        opt = optimizer.make(LEARNING)
-        step = make_train_step(TrainState(network, opt, loss_scale=scale), LEARNING)
-        step(tiny_network.labelled(1), 0)
-        weights.append([v.numpy() for v in network.trainable_weights])
-    for a, b in zip(*weights):
-        np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-9)
-
-
 def test_a_step_that_overflows_changes_the_scale_alone(monkeypatch):
     """But at the scale's least the norm stays, which ends the run."""
     network = make("mixed_float16", use_flow=False, temporal_layers=0)

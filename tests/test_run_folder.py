@@ -84,8 +84,6 @@ def test_withheld_actions_are_not_learned_in_the_run_before(tmp_path, monkeypatc
         for start in ("init_run", "init_checkpoint"):
             with pytest.raises(InputError, match=f"'{name}'"):
                 check(name, **{start: before})
-    with pytest.raises(InputError, match="--train_phase=actor"):
-        check("cat", train_phase="actor")
 
 
 def test_what_a_training_that_is_gone_has_chosen_is_forgotten(tmp_path):

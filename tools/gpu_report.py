@@ -94,7 +94,7 @@ def _flags() -> list[str]:
 
 
 def _config(precision="float32", deterministic=True, batch=8):
-    """Return the Config of a row, and the devices that it runs on."""
+    """Return the Config of a row, and the GPUs that it runs on."""
     from a2d_tf.core.config import Config
 
     words = [*_flags(), f"--precision={precision}", f"--deterministic={str(deterministic).lower()}"]
@@ -278,7 +278,7 @@ def command(name: str) -> dict:
 
 
 def _need_gpu(found):
-    if not found.gpus:
+    if not found:
         raise InputError("needs a GPU")
 
 

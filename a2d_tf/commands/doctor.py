@@ -34,8 +34,8 @@ def main(argv: list[str]) -> None:
     from a2d_tf.training import doctor, run_start
 
     config = run_start.resolve_config(config, Config.given("model"))
-    used = devices.prepare(_DEVICE.value, config.learning.deterministic)
-    used.announce(config.compute.precision)
+    gpus = devices.prepare(_DEVICE.value, config.learning.deterministic)
+    devices.announce(gpus, config.compute.precision)
     versions = f"TensorFlow {tf.__version__}, Python {platform.python_version()}"
     cores, memory = devices.cores(), devices.memory()
     print(f"host: {cores} cores, {memory / 2**30:.0f} GB, {versions}", flush=True)

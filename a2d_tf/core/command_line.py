@@ -154,13 +154,11 @@ def _complain(problem):
 
 def _describe(error):
     """Describe an unexpected exception in one line."""
-    if isinstance(error, MemoryError):
-        return "out of memory"
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        return f"{error.filename}: {error.strerror}"
     # TensorFlow's messages have many lines.
     first, _, _ = str(error).strip().partition("\n")
-    return f"unexpected {type(error).__name__}" + (f": {first[:1000]}" if first else "")
+    return f"unexpected {type(error).__name__}: {first[:1000]}"
 
 
 def parse(words: Sequence[str], flag_values: flags.FlagValues = flags.FLAGS) -> list[str]:

@@ -135,7 +135,7 @@ class ModelConfig:
     @property
     def anchors(self) -> tuple[tuple[float, ...], ...]:
         """Anchor sizes of each of the levels P2 to P6; see `parse_anchors`."""
-        return parse_anchors(self.anchor_sizes, "anchor_sizes")
+        return parse_anchors(self.anchor_sizes)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -304,12 +304,8 @@ def help_of(section: type) -> dict[str, str]:
 _KINDS = {"int": "integer", "str": "string"}  # as absl names them
 
 
-def parse_anchors(text: str, flag: str) -> tuple[tuple[float, ...], ...]:
-    """Parse the anchor sizes of the five pyramid levels.
-
-    Args:
-      text: a side in pixels for each of P2 to P6, as `16,32,64,128,256`; `8+16` for several.
-      flag: name of the flag, for messages.
+def parse_anchors(text: str) -> tuple[tuple[float, ...], ...]:
+    """Parse --anchor_sizes: a side in pixels for each of P2 to P6, or several, as 8+16.
 
     Returns:
       five tuples of floats, each ascending.
@@ -326,7 +322,7 @@ def parse_anchors(text: str, flag: str) -> tuple[tuple[float, ...], ...]:
     within = all(len(sizes) <= _MAX_ANCHOR_SIZES and sizes[-1] <= MAX_SIDE for sizes in levels)
     if len(levels) != 5 or not ascending or not within:
         raise InputError(
-            f"--{flag}={text}: give five sizes, or up to {_MAX_ANCHOR_SIZES} a level, as 8+16"
+            f"--anchor_sizes={text}: give five sizes, or up to {_MAX_ANCHOR_SIZES} a level, as 8+16"
         )
     return levels
 
@@ -396,7 +392,7 @@ class Config:
             for name, value in vars(section).items():
                 if isinstance(value, float) and not math.isfinite(value):  # no bound holds for NaN
                     raise InputError(f"--{name}={value} is not finite")
-        parse_anchors(config.model.anchor_sizes, "anchor_sizes")
+        parse_anchors(config.model.anchor_sizes)
         problem = _contradiction(config.model, config.learning)
         if problem:
             raise InputError(problem)

@@ -17,7 +17,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from a2d_tf.core.errors import InputError
 
@@ -28,13 +28,7 @@ _TENSOR_CORES = (8, 0)  # the least compute capability that multiplies float32 i
 
 @dataclasses.dataclass(frozen=True)
 class Gpu:
-    """A GPU.
-
-    Attributes:
-      name: as reported by its driver.
-      memory: in bytes, None if unknown.
-      capability: compute capability (major, minor), None if unknown.
-    """
+    """A GPU: its driver's name, bytes, and compute capability (major, minor); None if unknown."""
 
     name: str = "an NVIDIA GPU"
     memory: int | None = None
@@ -48,11 +42,7 @@ def cores() -> int:
 
 
 def memory(root: str | os.PathLike = "/") -> int:
-    """Return the bytes of memory that this process may use, of the machine or the container.
-
-    Args:
-      root: the folder of `sys`, for tests.
-    """
+    """Return the bytes of memory that this process may use, of the machine or the container."""
     least = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     for path in _CGROUP_LIMITS:
         try:
@@ -109,31 +99,20 @@ def hides_nvidia() -> bool:
     return value is not None and not re.match(r"\s*(\d|GPU-|MIG-)", value)
 
 
-@dataclasses.dataclass(frozen=True)
-class Devices:
-    """The GPUs that this process computes on; without any, the CPU."""
-
-    gpus: tuple[Gpu, ...] = ()
-
-    def announce(self, precision: str, used: int = 1) -> None:
-        """Print the devices in a line.
-
-        Args:
-          precision: of the activations, one of `config.PRECISIONS`.
-          used: number of GPUs that take part.
-        """
-        counts = collections.Counter(self.gpus[:used])
-        parts = [f"{count} x {gpu.name}{_size(gpu.memory)}" for gpu, count in counts.items()]
-        if not counts:
-            parts = [f"CPU, {cores()} cores, {memory() / 2**30:.0f} GB"]
-        tensor_cores = any((gpu.capability or (0,)) >= _TENSOR_CORES for gpu in counts)
-        if precision == "float32" and tensor_cores:
-            precision += " with products in TF32"
-        print(f"device: {', '.join([*parts, precision])}", flush=True)
+def announce(gpus: Sequence[Gpu], precision: str, used: int = 1) -> None:
+    """Print the devices of `prepare` in a line, of which so many are used; without any, the CPU."""
+    counts = collections.Counter(gpus[:used])
+    parts = [f"{count} x {gpu.name}{_size(gpu.memory)}" for gpu, count in counts.items()]
+    if not counts:
+        parts = [f"CPU, {cores()} cores, {memory() / 2**30:.0f} GB"]
+    tensor_cores = any((gpu.capability or (0,)) >= _TENSOR_CORES for gpu in counts)
+    if precision == "float32" and tensor_cores:
+        precision += " with products in TF32"
+    print(f"device: {', '.join([*parts, precision])}", flush=True)
 
 
-def prepare(device: str = "auto", deterministic: bool = True) -> Devices:
-    """Choose the devices, and let GPU memory grow as needed.
+def prepare(device: str = "auto", deterministic: bool = True) -> list[Gpu]:
+    """Choose the devices, let GPU memory grow as needed, and return the GPUs that compute.
 
     Call this before TensorFlow creates a tensor.
 
@@ -166,7 +145,7 @@ def prepare(device: str = "auto", deterministic: bool = True) -> Devices:
         # It would transpose float32 to channels first, but these cards convolve channels last.
         tf.config.optimizer.set_experimental_options({"layout_optimizer": False})
     named = [(info.get("device_name", "GPU"), info.get("compute_capability")) for info in details]
-    return Devices(tuple(Gpu(name, sizes.get(name), capability) for name, capability in named))
+    return [Gpu(name, sizes.get(name), capability) for name, capability in named]
 
 
 def hide_gpus() -> None:

@@ -44,12 +44,7 @@ UNREADABLE = (
 
 
 def read_text(path: Path) -> str:
-    """Read a UTF-8 text file, without a byte order mark.
-
-    Raises:
-      OSError: no such file, or it cannot be read.
-      ValueError: no UTF-8.
-    """
+    """Read a UTF-8 text file, without a byte order mark; OSError or ValueError where it is none."""
     return pathlib.Path(path).read_bytes().decode("utf-8-sig")
 
 
@@ -62,7 +57,6 @@ def load_json(path: Path, kind: Any, remedy: str) -> Any:
     """Read a JSON file and check its fields; fields that `kind` does not name may be anything.
 
     Args:
-      path: the file.
       kind: what the file holds, as for `check_json`.
       remedy: what to do about a missing or damaged file; ends the error.
 
@@ -129,17 +123,16 @@ def check_json(value: Any, kind: Any, where: str = "") -> None:
 
 def whole(least: int = 0, most: int = 2**53) -> Callable[[Any], None]:
     """Return a kind for `check_json`: whole numbers of a range."""
-    return _kind(
-        lambda value: type(value) is int and least <= value <= most,
-        f"whole number from {least} to {most}",
-    )
+    return number(least, most, "whole number", (int,))
 
 
-def number(least: float, most: float) -> Callable[[Any], None]:
-    """Return a kind for `check_json`: numbers of a range."""
+def number(
+    least: float, most: float, what: str = "number", types: tuple[type, ...] = (int, float)
+) -> Callable[[Any], None]:
+    """Return a kind for `check_json`: numbers of a range, of these types."""
     return _kind(
-        lambda value: type(value) in (int, float) and least <= value <= most,
-        f"number from {least:g} to {most:g}",
+        lambda value: type(value) in types and least <= value <= most,
+        f"{what} from {least} to {most}",
     )
 
 
@@ -168,19 +161,9 @@ def file_digest(path: Path, algorithm: str = "sha256") -> str:
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:
-    """Read the arrays of an .npz, none of which may be pickled.
-
-    Raises:
-      one of UNREADABLE: no .npz, or a damaged one; names the array.
-    """
-    arrays = {}
+    """Read the arrays of an .npz, none of which may be pickled; raises UNREADABLE."""
     with np.load(path, allow_pickle=False) as entries:
-        for name in entries.files:
-            try:
-                arrays[name] = np.asarray(entries[name])
-            except UNREADABLE as error:
-                raise ValueError(f"field '{name}' is unreadable ({error})") from error
-    return arrays
+        return dict(entries)
 
 
 def is_file_name(name: str) -> bool:
@@ -296,8 +279,7 @@ def hidden_folder(parent: str, prefix: str) -> Iterator[tuple[str, bool]]:
 def whole_folder(place: str, replace: bool = True) -> Iterator[str]:
     """Yield an empty folder that afterwards takes `place`; after an error nothing has changed.
 
-    Args:
-      place: path; replace: whether a folder there is replaced, else it must be empty.
+    A folder there is replaced, or must be empty.
 
     Raises:
       InputError: it cannot be written.
@@ -335,12 +317,7 @@ def replace_folder(new: str, place: str, old: str) -> None:
 
 @contextlib.contextmanager
 def locked(path: str | os.PathLike[str], wait: bool = True) -> Iterator[bool]:
-    """Hold the lock of a file, and yield whether this process holds it.
-
-    The file is made if missing, and stays.
-
-    Args:
-      path: of the file; wait: whether to wait while another process holds the lock.
+    """Hold the lock of a file, which is made if missing, and yield whether this process holds it.
 
     Raises:
       InputError: the file cannot be made.

@@ -63,16 +63,8 @@ class Window(tf.train.experimental.PythonState):
 class Checkpointer:
     """Saves and restores the training state in a run folder.
 
-    A checkpoint holds the network, the optimizer's slots, averages, loss scale and the choice of
-    new layers where there are any, the step, and the values gathered for the next TensorBoard
-    point. The averages take the place of the network's weights, so that every reader gets them.
-
-    Args:
-      workdir: the run folder, also an attribute.
-      state: the training state.
-
-    Attributes:
-      window: a Window.
+    A checkpoint holds what changes, and the values gathered for the next TensorBoard point. The
+    averages take the place of the network's weights, so that every reader gets them.
     """
 
     def __init__(self, workdir: str, state: TrainState) -> None:
@@ -106,19 +98,11 @@ class Checkpointer:
         return True
 
     def save(self) -> None:
-        """Save the current step.
-
-        Raises:
-          InputError: it cannot be written; the older checkpoints stay.
-        """
+        """Save the current step; errors as of `save`."""
         self._save("last", self._parts, _KEPT)
 
     def save_best(self, score: float, threshold: float) -> bool:
-        """Save to `best/` if the validation is the run's best; return whether it is.
-
-        Args:
-          score: percent; threshold: on p(actor), with which it was reached.
-        """
+        """Save to `best/` if the validation is the run's best; return whether it is."""
         step, path = self.step, os.path.join(self._folder("best"), BEST)
         if os.path.isfile(path):
             best = read_json(path)
@@ -149,9 +133,6 @@ class Checkpointer:
 
 def save(folder: str, parts: dict, step: int, number: int = 1) -> None:
     """Write `ckpt-<step>`, and remove all but the newest `number` of the folder up to that step.
-
-    Args:
-      folder: of checkpoints; parts: {name: trackable}.
 
     Raises:
       InputError: it cannot be written; the older ones stay.
@@ -213,14 +194,7 @@ def newest(folder: str) -> str | None:
 
 
 def restore(network: Network, run: str, kind: str = "last") -> str:
-    """Load the weights of a run folder's checkpoint into the network.
-
-    Args:
-      network: a Network of the run's own ModelConfig and label space.
-      run: the run folder; kind: of KINDS.
-
-    Returns:
-      the checkpoint's path.
+    """Load a run folder's checkpoint, of KINDS, into a network of its settings; return its path.
 
     Raises:
       InputError: no checkpoint there, or one of another network.
@@ -234,10 +208,7 @@ def restore(network: Network, run: str, kind: str = "last") -> str:
 
 
 def load(path: str, parts: dict) -> None:
-    """Load trackables out of a checkpoint, which may hold more than these.
-
-    Args:
-      path: of `newest`; parts: {name: trackable}, each of which must be there to the last variable.
+    """Load {name: trackable} out of a checkpoint, where each must be to the last variable.
 
     Raises:
       InputError: a checkpoint of another network.
@@ -261,13 +232,7 @@ def tagged(values: dict[str, float]) -> dict[str, float]:
 
 
 class Events:
-    """The writers of a run folder: `train` and `validation`.
-
-    `a2d_tf.evaluate` writes `evaluation/<split>`.
-
-    Args:
-      workdir: the run folder.
-    """
+    """The writers of a run folder: `train` and `validation`."""
 
     def __init__(self, workdir: str) -> None:
         self._folder = os.path.join(workdir, "tensorboard")
@@ -276,11 +241,7 @@ class Events:
     def write(
         self, name: str, step: int, scalars: dict[str, float], images: dict | None = None
     ) -> None:
-        """Write {tag: number} and {tag: uint8 image [1, H, W, 3]} of a step, and flush.
-
-        Raises:
-          InputError: they cannot be written.
-        """
+        """Write {tag: number} and {tag: uint8 image [1, H, W, 3]} of a step, and flush."""
         with _kept(self._folder, step):
             if name not in self._writers:
                 path = os.path.join(self._folder, name)

@@ -40,9 +40,6 @@ class Steps:
 def train(config: Config, manifest: Manifest) -> Steps:
     """Run a few training steps of a new network: a GPU computes a batch, a CPU a single clip.
 
-    Args:
-      config: a Config; manifest: of records that suit it.
-
     Raises:
       InputError: the batch does not fit the memory.
     """
@@ -72,12 +69,7 @@ def train(config: Config, manifest: Manifest) -> Steps:
 
 
 def feed(config: Config, manifest: Manifest, seconds: float = 5.0) -> float:
-    """Measure the clips per second of the input pipeline while nothing else computes.
-
-    Args:
-      config: a Config; manifest: of records that suit it.
-      seconds: duration of the measurement.
-    """
+    """Measure the clips per second of the input pipeline while nothing else computes."""
     stream = iter(pipeline.training(manifest, config))
     next(stream)  # fills the buffers
     start, clips = time.perf_counter(), 0
@@ -90,8 +82,7 @@ def feed(config: Config, manifest: Manifest, seconds: float = 5.0) -> float:
 def report(config: Config, steps: Steps, rate: float) -> list[str]:
     """Return a line for each measurement, and one on the hours of a run without its validations.
 
-    Args:
-      config: a Config; steps: a Steps; rate: clips per second of the input.
+    `rate` is the clips per second of the input.
     """
     learning = config.learning
     took = f"{1e3 * steps.seconds:.0f} ms, of {steps.batch} clips"

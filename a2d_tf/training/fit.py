@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import gc
 import logging
 import os
 import time
 from collections.abc import Collection, Iterator
-from typing import Any, Callable, NoReturn
+from typing import Any, Callable
 
 import tensorflow as tf
 from tqdm import tqdm
@@ -32,10 +31,8 @@ class Validated:
     """The outcome of a validation, for the training loop.
 
     Attributes:
-      scalars: {tag: value} for TensorBoard.
-      images: {tag: uint8 [1, H, W, 3]} for TensorBoard.
-      score: percent; the weights with the highest are kept.
-      threshold: on p(actor), at which `score` was reached.
+      scalars, images: {tag: value} and {tag: uint8 [1, H, W, 3]} for TensorBoard.
+      score: percent, at this threshold on p(actor); the weights with the highest are kept.
     """
 
     scalars: dict[str, float]
@@ -100,7 +97,9 @@ def fit(
             if save:
                 checkpointer.save()
                 if signals:
-                    progress.stop(step)
+                    progress.bar.close()
+                    logger.info("stopped at step %d; the same command resumes there", step)
+                    raise KeyboardInterrupt
             if due:
                 validation(step)
                 progress.restart()
@@ -153,7 +152,6 @@ def _validate(validate, state, checkpointer, events, step):
 
     The step is saved, so that a signal may end it at once.
     """
-    gc.enable()  # where it comes before the first step
     with stop_at_once():
         with state.averages.in_place() if state.averages else contextlib.nullcontext():
             outcome = validate()
@@ -182,12 +180,6 @@ class _Progress:
         """Restart the clock, so that the time until now does not count as steps."""
         self._steps, self._start, self._waited = 0, time.monotonic(), 0.0
 
-    def stop(self, step: int) -> NoReturn:
-        """End the run at a step that is saved."""
-        self.bar.close()
-        logger.info("stopped at step %d, which is kept; the same command resumes there", step)
-        raise KeyboardInterrupt
-
     def fetch(self, stream: Iterator[dict], directory: str) -> dict:
         """Return the next batch of the records in a folder."""
         began = time.monotonic()
@@ -198,7 +190,6 @@ class _Progress:
 
     def advance(self, values: dict[str, tf.Tensor]) -> None:
         """Take the outcome of a step, {name: scalar}, which stays on the device until `read`."""
-        gc.enable()  # a2d_tf.train pauses it for the start
         self._unread.append(values)
         self._steps += 1
         self.bar.update()

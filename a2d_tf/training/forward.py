@@ -37,9 +37,9 @@ def forward(
     """Compute the loss terms of a batch.
 
     Args:
-      network: a Network; batch: an element of `pipeline.training`.
+      batch: an element of `pipeline.training`.
       seed: int [2], of the sampling of anchors and RoIs.
-      learning: a LearningConfig; its `train_phase` decides which terms there are.
+      learning: its `train_phase` decides which terms there are.
       training: whether batch normalisation uses the statistics of the batch.
       features: `network.features` of the batch, if already computed.
 

@@ -2,7 +2,8 @@
 
 Each function returns (sum, count), so that the sums of several devices can be divided by the count
 of all of them. Rows that do not count, such as padding, add to neither. B is the batch, A the
-anchors of a frame, R the sampled RoIs, C the classes without background.
+anchors of a frame, R the sampled RoIs, C the classes without background; targets and rows are those
+of `targets.anchor_targets`, `targets.roi_targets` and `targets.sample_rois`.
 """
 
 from __future__ import annotations
@@ -30,11 +31,7 @@ def _masked(values, mask):
 
 
 def objectness(logits: tf.Tensor, targets: dict) -> Term:
-    """Return the binary cross-entropy of the sampled anchors.
-
-    Args:
-      logits: [B, A]; targets: of `targets.anchor_targets`.
-    """
+    """Return the binary cross-entropy of the sampled anchors; logits [B, A]."""
     logits = tf.gather(logits, targets["index"], batch_dims=1)
     values = tf.nn.sigmoid_cross_entropy_with_logits(targets["objectness"], logits)
     return _masked(values, targets["counted"])
@@ -56,8 +53,7 @@ def proposal_boxes(
     times as large with 'positives' as with 'samples'.
 
     Args:
-      deltas: [B, A, 4]; targets: of `targets.anchor_targets`.
-      beta: of the smooth L1.
+      deltas: [B, A, 4]; beta: of the smooth L1.
       normaliser: 'positives' for the mean over the positives and their four deltas, or 'samples' to
         divide by all sampled anchors.
     """
@@ -67,11 +63,7 @@ def proposal_boxes(
 
 
 def actor_class(logits: tf.Tensor, targets: dict, rows: dict) -> Term:
-    """Return -log p(x) (Eq. 2) of the RoIs that count, background included.
-
-    Args:
-      logits: [B, R, C + 1]; targets: of `targets.roi_targets`; rows: of `targets.sample_rois`.
-    """
+    """Return -log p(x) (Eq. 2) of the RoIs, background included; logits [B, R, C + 1]."""
     values = tf.nn.sparse_softmax_cross_entropy_with_logits(targets["class_index"], logits)
     return _masked(values, rows["counted"])
 
@@ -82,7 +74,7 @@ def actor_boxes(deltas: tf.Tensor, targets: dict, rows: dict, normaliser: str = 
     The count is that of the class term, so that both weigh a positive alike (Girshick 2015).
 
     Args:
-      deltas: [B, R, C, 4]; targets: of `targets.roi_targets`; rows: of `targets.sample_rois`.
+      deltas: [B, R, C, 4].
       normaliser: as of `proposal_boxes`.
     """
     classes = tf.minimum(targets["class_index"], deltas.shape[2] - 1)
@@ -110,7 +102,6 @@ def action_class(
     Args:
       logits: [B, R, |Y| + 1] with background, which is last; else [B, R, |Y|], or [B, R, |X| |Y|]
         for p(y | x), read at the true actor's row.
-      targets: of `targets.roi_targets`; rows: of `targets.sample_rois`.
       num_actions: |Y|; background: whether it is a class; held_out: 0-based index of x', or -1.
     """
     actors, actions, counted = targets["actor"], targets["action"], rows["positive"]

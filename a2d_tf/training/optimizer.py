@@ -64,7 +64,6 @@ def apply(
 
     Args:
       optimizer: of `make`, with slots; gradients: of all replicas; variables: theirs.
-      learning: a LearningConfig.
       new: whether --new_layers_rate applies, for each variable; empty for none. In SGD a factor on
         the gradient is one on the rate. The decay stays as it is.
     """
@@ -114,16 +113,6 @@ def _descend(optimizer, pairs, learning):
 def _decays(variable):
     """Whether weight decay applies to a variable: to kernels, not biases, scales or offsets."""
     return variable.shape.rank > 1
-
-
-def create_slots(
-    optimizer: tf.keras.optimizers.Optimizer, variables: Iterable[tf.Variable]
-) -> None:
-    """Create the optimizer's slot variables; a checkpoint that was restored before fills them.
-
-    Left to the first step, TensorFlow would trace it twice: once to find that variables are made.
-    """
-    optimizer._create_all_weights(list(variables))
 
 
 def clipped(

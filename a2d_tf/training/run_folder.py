@@ -188,7 +188,6 @@ def load(workdir: str, given: dict[str, Any] | None = None, kind: str = "last") 
     """Load the network of a run folder or of a packed model.
 
     Args:
-      workdir: the run folder, or the folder of a packed model.
       given: {setting of inference or computing: value}, over the run's own.
       kind: of scores.KINDS; "best" has the threshold of its own validation.
 
@@ -247,10 +246,8 @@ def _best_threshold(workdir):
 def pack(workdir: str, output: str, kind: str = "last", notes: str = "") -> dict[str, int]:
     """Write a run as a packed model, whole or not at all; an older one is replaced.
 
-    Args:
-      workdir: run folder; output: the new folder.
-      kind: the checkpoint, "last" or "best".
-      notes: Markdown, the model card.
+    It has the scores of the test split where they are those of the newest weights, and `notes` as
+    its card.
 
     Returns:
       {"parameters": number of weights, "bytes": of the folder}.
@@ -263,7 +260,6 @@ def pack(workdir: str, output: str, kind: str = "last", notes: str = "") -> dict
     run = load(workdir, kind=kind)
     weights = {name: _halved(name, x.numpy()) for name, x in variables(run.network).items()}
     parameters = sum(values.size for values in weights.values())
-    metrics = _metrics(workdir, kind, run)
     threshold = run.config.inference.score_threshold
     # Without the paths of what it started from; another phase would need the run there.
     config = Config.read(os.path.join(workdir, "flags.txt"))
@@ -276,8 +272,9 @@ def pack(workdir: str, output: str, kind: str = "last", notes: str = "") -> dict
             shutil.copyfile(os.path.join(workdir, name), os.path.join(new, name))
         write_json(os.path.join(new, "score_threshold.json"), {"score_threshold": threshold})
         write_file(os.path.join(new, packed.WEIGHTS), lambda f: np.savez_compressed(f, **weights))
-        if metrics:
-            write_json(os.path.join(new, "metrics.json"), metrics, sort_keys=True)
+        scored = os.path.join(workdir, "evaluation", "test")
+        if kind == "last" and scores.are_current(workdir, scored, _record_facts(workdir)["source"]):
+            shutil.copy(os.path.join(scored, "metrics.json"), new)
         write_text(os.path.join(new, "card.md"), notes)
         size = sum(entry.stat().st_size for entry in os.scandir(new))
     return {"parameters": parameters, "bytes": size}
@@ -289,14 +286,3 @@ def _halved(name, values):
     if not np.isfinite(small).all():
         raise InputError(f"{name}: {np.abs(values).max():g} is beyond float16; it cannot be packed")
     return small
-
-
-def _metrics(workdir, kind, run):
-    """The scores of the test split; {} where the run as it is was not evaluated."""
-    split = "test_best" if kind == "best" else "test"
-    folder = pathlib.Path(workdir, "evaluation", split)
-    path = folder / scores.ORIGIN
-    found = load_json(path, {"records": str}, "evaluate it again") if path.is_file() else {}
-    if not found or found != scores.origin(run.checkpoint, run.config, found["records"]):
-        return {}
-    return load_json(folder / "metrics.json", dict, "evaluate it again")

@@ -30,13 +30,12 @@ _CONVENTIONS = ("rgb_convention", "flow_convention")
 
 
 def resolve_config(config: Config, given: Collection[str], workdir: str | None = None) -> Config:
-    """Complete the settings by those of the weights that the run starts from.
+    """Complete the settings by the conventions of the weights that the run starts from.
 
-    The settings added are the weight conventions of imported files or of another run. Weights given
-    by name are fetched if they are not in the cache; a run that resumes does not need them.
+    Weights given by name are fetched if they are not in the cache; a run that resumes does not need
+    them.
 
     Args:
-      config: the settings of the flags.
       given: names of the flags that were given.
       workdir: the run folder, which may hold a run already.
 
@@ -96,10 +95,7 @@ def _warn_of_norms(model, learning):
 
 
 def initialise(network: Network, config: Config) -> weights.LoadReport | None:
-    """Load the weights that the settings of a new run name.
-
-    Returns:
-      a `weights.LoadReport`; None where they are random.
+    """Load the weights that the settings of a new run name; None where they are random.
 
     Raises:
       InputError: the weights are missing, or for another network, or none of them fits.
@@ -122,18 +118,8 @@ def initialise(network: Network, config: Config) -> weights.LoadReport | None:
 
 
 def _check_withheld(learning: LearningConfig) -> None:
-    """Check that a new run withholds the actions of --zero_shot_actor.
-
-    Raises:
-      InputError: it trains no actions, or starts from a run that has learned these, or that has
-        itself started from one.
-    """
+    """Raise InputError where a run starts from one that has learned what it withholds."""
     actor, run = learning.zero_shot_actor, learning.init_run or learning.init_checkpoint
-    if learning.train_phase == "actor":
-        raise InputError(
-            f"--zero_shot_actor={actor} withholds action labels, and --train_phase=actor reads "
-            "none; leave it out, and give it in the phase of actions"
-        )
     # A run before the last may be gone: its weights are not needed.
     while run and os.path.isfile(os.path.join(run, "flags.txt")):
         there = Config.read(os.path.join(run, "flags.txt")).learning

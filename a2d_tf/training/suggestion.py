@@ -209,7 +209,7 @@ def suggest(
     reason = f"the stored frames; a CPU takes at most {_SQUARE} pixels"
     yield {"image_height": height, "image_width": width}, reason
     yield _anchors(contents.boxes, base.model, preset)
-    yield from _of_motion(manifest, contents.inputs, preset, base)
+    yield from _of_motion(contents.inputs, preset, base)
     yield from _of_training(contents, host, preset, base.learning, minutes)
     yield from _of_labels(manifest.label_space, contents.summaries["train"], base, held_out)
 
@@ -220,7 +220,7 @@ def _anchors(boxes, model, preset):
     The preset's own come first.
     """
     made = [model.anchor_sizes, *anchor_sizes(boxes.sides())]
-    choices = {text: parse_anchors(text, "anchor_sizes") for text in made}
+    choices = {text: parse_anchors(text) for text in made}
     trained = backbones.CONVENTIONS[preset.rgb_convention].anchors
     overlaps = {
         text: boxes.overlaps(sizes)
@@ -233,12 +233,8 @@ def _anchors(boxes, model, preset):
     return {"anchor_sizes": best}, reason
 
 
-def _of_motion(manifest, inputs, preset, base):
-    """Frames of the network, flow, and the weights, of which flow may have its own."""
-    layers = (manifest.clip_frames - 1) // 2
-    if layers < base.model.temporal_layers:
-        reason = f"the records hold clips of {manifest.clip_frames} frames"
-        yield {"temporal_layers": layers}, reason
+def _of_motion(inputs, preset, base):
+    """Flow, and the weights, of which flow may have its own."""
     flow, rgb = (inputs.deviation(name) for name in ("flow", "rgb"))
     moves = flow > _LEAST_FLOW and rgb > 0
     if preset is PAPER:
@@ -274,11 +270,8 @@ def _of_training(contents, host, preset, learning, minutes):
     steps = int(float(f"{max(min(clips * preset.epochs / batch, most), preset.least):.2g}"))
     if minutes:
         steps = min(steps, math.ceil(minutes / 60 / hours))
-    reason = f"{steps * batch / clips:.0f} passes over {clips} clips"
-    if steps < preset.least:
-        reason += f" in {minutes:g} minutes, and {preset.least} steps learn much more"
-    reason += f"; about {60 * steps * hours:.0f} minutes on {host}, tools/doctor.py measures them"
-    yield {"steps": steps}, reason
+    passes, time = steps * batch / clips, f"{60 * steps * hours:.0f} minutes on {host}"
+    yield {"steps": steps}, f"{passes:.0f} passes over {clips} clips; an estimated {time}"
     every = max(1, min(learning.validate_every, steps // 3))
     flags = {
         "validate_every": every,

@@ -46,9 +46,7 @@ class TrainState:
     ) -> TrainState:
         """Make the state of a new run, with a loss scale and averages if its settings need them.
 
-        Args:
-          network: in the phase of the run; learning: a LearningConfig.
-          filled: names of the variables that pretrained weights have filled.
+        The network is in the run's phase; `filled` names the variables that have loaded weights.
         """
         new = None
         if learning.new_layers_rate != 1:
@@ -77,7 +75,8 @@ def make_train_step(state: TrainState, learning: LearningConfig) -> Step:
     A step that reports a non-finite value changes nothing at all, nor does any step after it. So
     the state before that step is still there when the reports are read, many steps later.
     """
-    optimizer.create_slots(state.optimizer, state.network.trainable_weights)
+    # Left to the first step, TensorFlow would trace it twice. A checkpoint fills the slots.
+    state.optimizer._create_all_weights(list(state.network.trainable_weights))
     new = () if state.new is None else state.new.numpy().tolist()
 
     @tf.function(reduce_retracing=True, autograph=False)
@@ -149,10 +148,7 @@ def make_probe(network: Network, learning: LearningConfig) -> Probe:
 
 
 def _gradients(network, batch, seed, learning, *, scale=1.0):
-    """In a replica: return what the step reports, and the clipped gradients of all replicas.
-
-    `scale` is a factor on the loss while gradients are computed.
-    """
+    """In a replica: return what the step reports, and the clipped gradients of all replicas."""
     variables = network.trainable_weights
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(variables)

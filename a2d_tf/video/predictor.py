@@ -226,12 +226,12 @@ def load(
     """
     from a2d_tf.core import devices
 
-    prepared = devices.prepare(device)
+    gpus = devices.prepare(device)
     if source == "init_rgb":
         from a2d_tf.training import run_start
 
         predictor = Predictor.from_run(run_start.untrained(path, settings))
     else:
         predictor = Predictor.load(path, checkpoint=checkpoint, **settings)
-    prepared.announce(predictor.facts["precision"])
+    devices.announce(gpus, predictor.facts["precision"])
     return predictor
