@@ -117,17 +117,6 @@ def test_the_videos_and_their_frames(tmp_path):
     assert source.annotation_path("yard", 5) == source.annotation_folder("yard") == path
 
 
-def test_videos_that_are_not_there(tmp_path):
-    path, videos = write(tmp_path)
-    (videos / "yard.mp4").unlink()
-    source = open_source(path, videos, FORKLIFTS)
-    assert source.frames_path("yard") == videos / "yard.mp4"
-    with pytest.raises(InputError, match="videos/yard.mp4: cannot be decoded"):
-        source.length("yard")
-    with pytest.raises(InputError, match="nowhere: no such folder; --videos"):
-        open_source(path, tmp_path / "nowhere", FORKLIFTS)
-
-
 def test_facts_follow_the_content_alone(tmp_path):
     source = open_source(*write(tmp_path), FORKLIFTS)
     facts = {vid: source.facts(vid) for vid in ("yard", "gate-1")}
@@ -177,7 +166,7 @@ def test_polygons_agree_with_pycocotools():
 def test_broken_masks_are_named_when_they_are_read(tmp_path, segmentation, words):
     content = changed("annotations", 1, segmentation=segmentation)
     source = open_source(*write(tmp_path, content), FORKLIFTS)
-    with pytest.raises(InputError, match=rf"own.json: annotations\[1\].segmentation: .*{words}"):
+    with pytest.raises(InputError, match=rf"own.json: annotations\[1\]: .*{words}"):
         source.read_annotation("yard", 5)
     assert source.read_annotation("gate-1", 3).codes.tolist() == [23]
 

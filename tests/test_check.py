@@ -20,15 +20,6 @@ from a2d_tf.data.sources import check
 SIZE = (64, 96)
 
 
-def test_a_whole_release(small_source):
-    report, problems = check(Release(small_source), workers=1)
-    counts = [line.split() for line in report.splitlines()[2:-2]]
-    names = ["videos", "train", "test", "frames", "annotated frames", "instances"]
-    assert [" ".join(line[:-1]) for line in counts] == names
-    assert [int(line[-1]) for line in counts] == [3, 2, 1, 20, 4, 4]
-    assert problems == [] and report.splitlines()[-1] == "problems: 0, notes: 0"
-
-
 def test_every_problem_is_found(small_copy):
     """Also what the converter would not come to, such as the end of a video."""
     write_video(small_copy / "clips320H/-b.mp4", moving_frames(7, *SIZE, step=4))

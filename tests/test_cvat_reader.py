@@ -183,7 +183,7 @@ def test_frames_of_a_project_run_on_through_the_tasks_of_a_subset(read):
         wrong = document(track(2, polygon(frame), task_id=task), meta=meta)
         with pytest.raises(InputError, match=f'<track id="2">, frame="{frame}": .* does not show'):
             read(wrong)
-    with pytest.raises(InputError, match=r"<track id=\"0\">: 'task_id' '77' is no task"):
+    with pytest.raises(InputError, match=r"<track id=\"0\">, task_id: '77' is not listed"):
         read(document(track(0, polygon(3), task_id=77), meta=meta))
 
 

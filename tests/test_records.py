@@ -78,18 +78,6 @@ def test_identities_come_back_and_are_left_out_where_there_are_none():
     assert empty.tracks.shape == (0,) and empty.tracks.dtype == np.int64
 
 
-def test_sixteen_bit_label_maps_come_back_exactly():
-    record = clip()
-    wide = dataclasses.replace(
-        record.annotation,
-        label_map=record.annotation.label_map.astype(np.uint16) * 700,
-        codes=record.annotation.codes * 700,
-    )
-    truth = records.read_truth(records.encode(dataclasses.replace(record, annotation=wide)))
-    np.testing.assert_array_equal(truth.label_map, wide.label_map)
-    assert truth.label_map.dtype == np.uint16 and truth.codes.tolist() == [7700, 39900]
-
-
 def test_parse_gives_clips_of_any_length_at_the_stored_size():
     record, none = clip(), clip(masks=[], codes=(), boxes=(), frames=5)
     serialized = [records.encode(each) for each in (record, none)]

@@ -149,5 +149,3 @@ def test_a_list_chooses_videos(small_copy, tmp_path):
     chosen.write_text("-b\n\n# c\n")
     with pytest.raises(InputError, match="have.txt: '# c' is not in .*videoset.csv"):
         Release(root, videos=chosen)
-    with pytest.raises(InputError, match="absent.txt: not a readable list of videos.*--videos"):
-        Release(root, videos=tmp_path / "absent.txt")

@@ -165,19 +165,15 @@ class AnnotatedVideos:
         count = len(annotated.instances)
         masks, boxes = np.zeros((count, *size), bool), np.zeros((count, 4), np.float32)
         for i, instance in enumerate(annotated.instances):
-            field = "segmentation"
             try:
                 if instance.parts:
                     masks[i] = decode_parts(instance.parts, drawn, size)
-                field = "bbox"
                 if instance.box is None:
                     boxes[i] = box_of(masks[i])
                 else:
                     boxes[i] = decode_box(instance.box, drawn, size)
             except InputError as error:
-                raise InputError(
-                    f"{instance.where}.{field}: {error} (frame {frame} of '{vid}')"
-                ) from error
+                raise InputError(f"{instance.where}: {error} (frame {frame} of '{vid}')") from error
         codes = np.array([self._code(i) for i in annotated.instances], np.int32)
         label_map = paint(masks, codes, self.label_space.code_dtype)
         tracks = _tracks(annotated.instances, self._offsets[vid][annotated.path])

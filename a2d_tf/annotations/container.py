@@ -9,10 +9,10 @@ import pathlib
 import re
 import zipfile
 import zlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
-from a2d_tf.core.errors import InputError, shown
+from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import check_json
 
 _REMEDY = "export it again"
@@ -131,17 +131,12 @@ class File:
             check_json(self.content, kind)
         return self.content
 
-    def check_listed(self, where: str, entry: dict, known: Mapping[str, Collection]) -> None:
-        """Raise InputError where fields of an entry are not among what is known of them."""
-        for field, values in known.items():
-            if entry[field] not in values:
-                problem = f"{shown(entry[field])} is not listed in this file; {_REMEDY}"
-                raise self.error(f"{where}.{field}", problem)
-
     @contextlib.contextmanager
     def at(self, where: str = "", remedy: str = _REMEDY) -> Iterator[None]:
-        """Name file, place and remedy in a ValueError that a damaged value raises within."""
+        """Name file, place and remedy in the error of a value that is damaged or not found."""
         try:
             yield
+        except KeyError as error:
+            raise self.error(where, f"{error} is not listed; {remedy}") from error
         except ValueError as error:
             raise self.error(where, f"{error}; {remedy}") from error

@@ -17,12 +17,8 @@ from a2d_tf.core.errors import InputError
 
 
 class Format(NamedTuple):
-    """A format.
-
-    Attributes:
-      suffixes: how the paths of its files end, in small letters.
-      matches: whether it is the format of such a file, by the content, see `File`.
-      read: makes documents of a file; raises InputError where it is damaged.
+    """A format: how the paths of its files end, in small letters; whether a content, see `File`, is
+    of it; its reader, which raises InputError for a damaged file.
     """
 
     suffixes: tuple[str, ...]
@@ -37,7 +33,7 @@ _FORMATS = {
     "labelme": Format((".json",), labelme.matches, labelme.read),
     "coco": Format((".json",), coco.matches, coco.read),
     "cvat": Format((".xml",), cvat.matches, cvat.read),
-    "masks": Format((f"/{masks.LIST}",), masks.matches, masks.read),
+    "masks": Format((f"/{masks.LIST}",), lambda _: True, masks.read),
     "yolo": Format(("/data.yaml", "/data.yml"), yolo.matches, yolo.read),
 }
 FORMATS = tuple(sorted(_FORMATS))
@@ -47,12 +43,9 @@ _KINDS = "COCO, YouTube-VIS or LabelMe (.json), CVAT (.xml), YOLO (data.yaml), m
 def read_export(
     path: pathlib.Path, options: ReadOptions, format_name: str | None = None
 ) -> list[Document]:
-    """Read all annotations of an export.
+    """Read all annotations of an export: a file, a zip as downloaded, or a folder, also of zips.
 
-    Args:
-      path: a file, a zip as downloaded, or a folder, which may hold zips.
-      options: what the user says of it.
-      format_name: one of FORMATS, to overrule recognition by content.
+    `format_name`, one of FORMATS, overrules recognition by content.
 
     Raises:
       InputError: no such path, a damaged file, or not one file of a known format.

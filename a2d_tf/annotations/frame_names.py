@@ -22,10 +22,8 @@ def split_frame_name(name: str) -> tuple[str | None, int] | None:
     """Split the path of an image into the video's name and the frame's number.
 
     'clip1/00005.jpg', 'clip1_00005.jpg' and r'images\\clip1\\frame-5.png' are frame 5 of clip1;
-    '00005.jpg' and 'frame_00005.png' are frame 5 of a video without a name.
-
-    Returns:
-      (video or None, number), or None where the name ends with no number.
+    '00005.jpg' and 'frame_00005.png' are frame 5 of a video without a name. None where the name
+    ends with no number.
     """
     *folders, last = name.replace("\\", "/").split("/")
     stem = last.rpartition(".")[0] or last
@@ -39,11 +37,7 @@ def split_frame_name(name: str) -> tuple[str | None, int] | None:
 
 
 def of_image(name: str) -> FrameName | None:
-    """Parse the path of an image of the user's: 'clip1/00005.jpg', 'images/clip1_00005.jpg'.
-
-    Returns:
-      The frame; None where the name ends with no number.
-    """
+    """Parse the path of an image of the user's: 'clip1/00005.jpg', 'images/clip1_00005.jpg'."""
     found = split_frame_name(_without_images(name))
     if not found:
         return None
@@ -65,9 +59,7 @@ def of_cvat(name: str) -> FrameName | None:
 def from_0(name: str, certain: bool) -> FrameName | None:
     """Parse a name of YouTube-VIS or of a mask, which count from 0: 'clip1/00005.jpg' is frame 6.
 
-    Args:
-      name: the image's name.
-      certain: whether this file surely counts from 0; others may have counted from 1.
+    Unless it is `certain` that this file counts from 0, images of the video may count from 1.
     """
     found, kind = of_image(name), "video" if certain else "names from 0"
     return found and FrameName(found.video, found.number + 1, Numbering(kind, _FROM_0))
@@ -76,9 +68,7 @@ def from_0(name: str, certain: bool) -> FrameName | None:
 def of_roboflow(name: str, step: int) -> FrameName | None:
     """Parse a name of Roboflow's: 'clip1_mp4-5_jpg.rf.0a1b….jpg', or 'clip1_mp4-5.jpg'.
 
-    Args:
-      name: the image's name.
-      step: the number of video frames from one sampled frame to the next.
+    `step` is the number of video frames from one sampled frame to the next.
     """
     name = re.sub(r"_([A-Za-z]+)\.rf\.[^./]+\.[A-Za-z]+$", r".\1", name)
     found = re.fullmatch(
@@ -101,11 +91,7 @@ def is_of_roboflow(name: str) -> bool:
 
 
 def of_label_studio(name: str) -> FrameName | None:
-    """Parse a name of Label Studio's: '../upload/1/0a1b2c3d-clip1_00005.jpg'.
-
-    Returns:
-      The frame; None also where the name does not hold the video, for folders are lost.
-    """
+    """Parse a name of Label Studio's, which must hold the video: '0a1b2c3d-clip1_00005.jpg'."""
     found = of_image(re.sub(_UPLOADED, "", _last(name)))
     return found if found and found.video else None
 

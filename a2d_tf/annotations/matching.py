@@ -39,7 +39,7 @@ class Export:
 
 
 class Matcher:
-    """Finds the videos of a folder; `names` are those of its videos, sorted."""
+    """Finds the videos of a folder."""
 
     def __init__(self, folder: pathlib.Path, first_frame: int | None = None) -> None:
         """List the videos.
@@ -60,9 +60,8 @@ class Matcher:
                 self._paths.setdefault(name, []).append(path)
                 if path.is_dir():
                     self._first[name] = int(not frame_files.begins_with_zero(path))
-        self.names = sorted(self._paths)
         self._alike: dict[str, list[str]] = {}
-        for name in self.names:
+        for name in self._paths:
             self._alike.setdefault(_letters(name), []).append(name)
 
     def match(
@@ -143,11 +142,11 @@ class Matcher:
     def _find_by_size(self, document: Document, taken: set[str]) -> str:
         """Return the only video of the size and the number of frames that a document gives."""
         wanted = document.frames[0].size, document.frame_count
-        free = [name for name in self.names if name not in taken]
+        free = [name for name in sorted(self._paths) if name not in taken]
         fit = [] if None in wanted else [name for name in free if self._measure(name) == wanted]
         if len(fit) == 1:
             return fit[0]
-        candidates = fit or free or self.names or ["VIDEO"]
+        candidates = fit or free or ["VIDEO"]
         named = shlex.quote(f"{candidates[0]}={_file(document)}")
         raise InputError(
             f"{document.path}: names no video, and {len(fit)} of {self.folder} have its size and "

@@ -120,7 +120,7 @@ def read(file: File, options: ReadOptions) -> list[Document]:
         named = {name.lower(): value for name, value in attributes.items()}
         return labels[annotation["category_id"]], named
 
-    images = _by_image(file, {"category_id": labels}, described)
+    images = _by_image(file, described)
     document = _document(file, "coco", _dialect(content, options), options, images)
     document.frame_count = _frame_count(content)
     return [document]
@@ -129,7 +129,7 @@ def read(file: File, options: ReadOptions) -> list[Document]:
 def read_own(file: File, options: ReadOptions) -> list[Document]:
     """Read a file of this project's own format, as `read`; all of its images are annotated."""
     file.check(_OWN)
-    images = _by_image(file, {}, lambda annotation: (annotation["actor"], annotation))
+    images = _by_image(file, lambda annotation: (annotation["actor"], annotation))
     dialect = _Dialect(frame_names.of_image, empty=True)
     return [_document(file, "a2d_tf", dialect, options, images)]
 
@@ -168,7 +168,8 @@ def _document(file, form, dialect, options, images):
             document.left_out[reason] += 1
         else:
             split = image.get("split") if form == "a2d_tf" else None
-            name, size = _name(image, dialect), size_of(image)
+            name = dialect.parse(image["file_name"]) or image["file_name"]
+            size = size_of(image)
             document.add(where, name, size, instances, scaled=dialect.scaled, split=split)
     return document
 
@@ -189,13 +190,10 @@ def _dialect(content, options):
     return _Dialect(frame_names.of_cvat, empty=info.get("description") == frame_names.PREDICTION)
 
 
-def _by_image(file, known, described):
+def _by_image(file, described):
     """Return the images of COCO, as `_document` takes them.
 
-    Args:
-      file: the file.
-      known: {field of annotations: what it may be}, beside `image_id`.
-      described: an annotation -> its label and its attributes by names in small letters.
+    `described` gives the label of an annotation and its attributes by names in small letters.
     """
     drawn = {}
     for i, image in enumerate(file.content["images"]):
@@ -204,9 +202,10 @@ def _by_image(file, known, described):
         drawn[image["id"]] = []
     for i, annotation in enumerate(file.content["annotations"]):
         where = f"annotations[{i}]"
-        file.check_listed(where, annotation, {"image_id": drawn, **known})
         mask, box = annotation.get("segmentation"), annotation.get("bbox")
-        drawn[annotation["image_id"]].append(_Drawn(where, *described(annotation), mask, box))
+        with file.at(where):
+            drawing = _Drawn(where, *described(annotation), mask, box)
+            drawn[annotation["image_id"]].append(drawing)
     images = enumerate(file.content["images"])
     return [(f"images[{i}]", image, drawn[image["id"]]) for i, image in images]
 
@@ -215,13 +214,14 @@ def _by_frame(file):
     """Yield the frames of YouTube-VIS, as `_document` takes images."""
     labels = {category["id"]: category["name"] for category in file.content["categories"]}
     drawn = collections.defaultdict(list)
-    videos = {video["id"] for video in file.content["videos"]}
+    videos = {video["id"]: video for video in file.content["videos"]}
     for j, annotation in enumerate(file.content["annotations"]):
         where = f"annotations[{j}]"
-        file.check_listed(where, annotation, {"video_id": videos, "category_id": labels})
-        vid, track = annotation["video_id"], annotation.get("id")
+        track = annotation.get("id")
         track = track if type(track) is int and track >= 0 else j
-        fields = labels[annotation["category_id"]], {"track_id": track}
+        with file.at(where):
+            vid = videos[annotation["video_id"]]["id"]
+            fields = labels[annotation["category_id"]], {"track_id": track}
         lists = (annotation.get(name) or () for name in ("segmentations", "bboxes"))
         for k, (mask, box) in enumerate(itertools.zip_longest(*lists)):
             if mask or box:
@@ -230,15 +230,6 @@ def _by_frame(file):
         for k, name in enumerate(video["file_names"]):
             where = f"videos[{i}].file_names[{k}]"
             yield where, {**video, "file_name": name}, drawn[video["id"], k]
-
-
-def _name(image, dialect):
-    """Return the name of the frame that an image is, or the image's own where it is of none."""
-    name, extra = image["file_name"], image.get("extra")
-    # Roboflow keeps the name that was uploaded, and numbers frames in it.
-    uploaded = extra.get("name") if dialect.scaled and isinstance(extra, dict) else None
-    found = dialect.parse(uploaded) if isinstance(uploaded, str) else None
-    return found or dialect.parse(name) or name
 
 
 def _text(value):

@@ -56,10 +56,8 @@ def read(file: File, options: ReadOptions) -> list[Document]:
     for element in root:
         if element.tag in ("track", "image"):
             key = None if None in readers else element.get("task_id")
-            if key not in readers:
-                problem = f"'task_id' {shown(key)} is no task of meta/project; export it again"
-                raise file.error(_place(element), problem)
-            reader = readers[key]
+            with file.at(f"{_place(element)}, task_id"):
+                reader = readers[key]
             (reader.add_track if element.tag == "track" else reader.add_image)(element)
     return [reader.document() for reader in readers.values()]
 

@@ -51,7 +51,8 @@ def read(file: File, options: ReadOptions) -> list[Document]:
     for i, shape in enumerate(content["shapes"]):
         where = f"shapes[{i}]"
         with file.at(where, "draw the shape again"):
-            box = _box(shape) if shape.get("shape_type") == "rectangle" else None
+            is_box = shape.get("shape_type") == "rectangle"
+            box = shapes.spanned(_points(shape, 2)) if is_box else None
             part = None if box else _segmentation(shape, size)
         if not box and part is None:
             document.left_out[f"shapes of type {shown(shape['shape_type'])}"] += 1
@@ -74,11 +75,6 @@ def _frame_name(file: File) -> FrameName | str:
     if not pathlib.PureWindowsPath(image).is_absolute():
         path = posixpath.normpath(posixpath.join(posixpath.dirname(file.name), path))
     return frame_names.of_image(path) or frame_names.of_image(file.name) or image
-
-
-def _box(shape):
-    """Return [x, y, width, height] of a rectangle, of which two corners are given."""
-    return shapes.spanned(_points(shape, 2))
 
 
 def _points(shape, count=None):

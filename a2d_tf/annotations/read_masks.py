@@ -21,7 +21,7 @@ import collections
 import csv
 import io
 import re
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -46,11 +46,6 @@ class _Row(NamedTuple):
     action: str
     first: int
     last: int
-
-
-def matches(content: Any) -> bool:
-    """Return True: the name of the file says what it is."""
-    return True
 
 
 def read(file: File, options: ReadOptions) -> list[Document]:

@@ -125,12 +125,13 @@ def _instances(file, classes):
         label, *words = line.split()
         with file.at(f"line {i}"):
             polygon = [float(word) for word in words]
-            if label not in classes or len(polygon) < 4 or len(polygon) % 2:
-                raise ValueError(f"{shown(line)} is no class of data.yaml with a box or a polygon")
+            name = classes[label]
+            if len(polygon) < 4 or len(polygon) % 2:
+                raise ValueError(f"{shown(line)} is no class with a box or a polygon")
         parts: tuple = ([polygon],)
         box = None
         if len(polygon) == 4:
             (x, y, width, height), parts = polygon, ()
             box = [x - width / 2, y - height / 2, width, height]
-        instances.append(Instance(classes[label], parts, file.place(f"line {i}"), box=box))
+        instances.append(Instance(name, parts, file.place(f"line {i}"), box=box))
     return tuple(instances)

@@ -197,8 +197,6 @@ def _labelme(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
 
     Labels are 'actor-action'. Parts of one instance are shapes of one group, whose number is the
     track's.
-
-    Source: labelme 6.3.1 `_label_file.py`, `utils/shape.py`.
     """
     kind, parts = ("mask", _png) if masks else ("polygon", _parts)
     if video.boxes_alone:
@@ -293,12 +291,7 @@ def _objects(video, names):
 
 
 class Writer(NamedTuple):
-    """A format.
-
-    Attributes:
-      write: (video, whether as masks, else polygons) -> (name in a zip, content) of each file.
-      suffix: of its one file; '' of a folder.
-    """
+    """A format; `suffix` is that of its one file, '' of a folder."""
 
     write: Callable[[TrackedVideo, bool], Iterator[tuple[str, bytes]]]
     suffix: str
@@ -331,15 +324,12 @@ def save(
     """Write an export; a file that is there is replaced, a folder must be new or empty.
 
     Args:
-      video: what to write.
+      video: what to write; of it, what was written is returned.
       output: path of a file, a zip or a folder, see `check_output`.
       form: one of `WRITERS`.
       masks: whether shapes are masks; else polygons.
       every: see `thinned`.
       frames: instead of every few frames these alone, see `chosen`.
-
-    Returns:
-      What was written of the video.
 
     Raises:
       InputError: it cannot be written, or not there.

@@ -121,12 +121,7 @@ def open_source() -> Release | AnnotatedVideos:
             annotations=exports[0] if exports else None,
             test_videos=frozenset(_TEST.value),
         )
-    if not exports:
-        raise InputError(
-            "no source; name A2D's folder by --release, or annotations of your own by "
-            "--annotations and their videos by --videos"
-        )
-    command_line.require([], videos=_VIDEOS.value)
+    command_line.require([], **{"annotations (or --release)": exports}, videos=_VIDEOS.value)
     from a2d_tf.annotations.annotated_videos import AnnotatedVideos
     from a2d_tf.annotations.document import ReadOptions
     from a2d_tf.annotations.matching import Export
@@ -189,9 +184,6 @@ def _report(source: Release | AnnotatedVideos, manifest: Manifest) -> None:
         videos, records, instances = (counts[n] for n in ("videos", "records", "instances"))
         alone = f", {counts['boxes_alone']} of them boxes alone" if "boxes_alone" in counts else ""
         print(f"{split}: {videos} videos, {records} clips, {instances} instances{alone}")
-    total, clips = (sum(shard[name] for shard in manifest.files) for name in ("bytes", "records"))
-    size = f"{total / 1e6:.1f} MB, {total / clips / 1e3:.1f} kB per clip"
-    print(f"{size}; stored as {manifest.sizes}")
     if not isinstance(source, Release):
         labels = os.path.join(_OUTPUT.value, "labels.json")
         write_text(labels, source.label_space.to_json() + "\n")

@@ -18,7 +18,6 @@ from a2d_tf.core import command_line
 from a2d_tf.core.files import write_json
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import inspection
-from a2d_tf.data.flow import resize_frame
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation.label_maps import write_png
 from a2d_tf.ops import visualize
@@ -96,25 +95,24 @@ def describe(fields: Mapping[str, np.ndarray], truth: ClipTruth, label_space: La
 
 
 def sheet(
-    fields: Mapping[str, np.ndarray], truth: ClipTruth, label_space: LabelSpace, height: int = 320
+    fields: Mapping[str, np.ndarray], truth: ClipTruth, label_space: LabelSpace
 ) -> np.ndarray:
-    """Draw key frame with instances | flow | label map: RGB uint8 [height, W, 3]."""
+    """Draw key frame with instances | flow | label map, enlarged: RGB uint8 [H, W, 3]."""
     key = len(fields["rgb"]) // 2
     rgb = fields["rgb"][key]
-    scale = height / rgb.shape[0]
-    size = (height, max(1, round(rgb.shape[1] * scale)))
-    masks = [cv2.resize(m, size[::-1], interpolation=cv2.INTER_NEAREST) for m in fields["masks"]]
     instances = visualize.draw_instances(
-        resize_frame(rgb, *size),
-        fields["boxes"] * scale,
+        rgb,
+        fields["boxes"],
         fields["codes"],
-        masks,
+        fields["masks"],
         label_space=label_space,
+        times=math.ceil(320 / len(rgb)),
     )
-    flow = resize_frame(visualize.flow_to_rgb(fields["flow"][key]), *size)
+    flow = visualize.flow_to_rgb(fields["flow"][key])
     labels = label_space.palette[truth.label_map]
-    labels = cv2.resize(labels, size[::-1], interpolation=cv2.INTER_NEAREST)
-    return np.concatenate([instances, flow, labels], axis=1)
+    size = instances.shape[1::-1]
+    others = [cv2.resize(x, size, interpolation=cv2.INTER_NEAREST) for x in (flow, labels)]
+    return np.concatenate([instances, *others], axis=1)
 
 
 run = command_line.command(main)

@@ -64,21 +64,15 @@ def score_segmentation(truth: str, predicted: str, label_space: LabelSpace) -> d
     names = sorted(path.relative_to(truth) for path in folders[0].glob("*/[!.]*.png"))
     if not names:
         raise InputError(f"--truth: {truth} holds no label maps <VID>/<frame>.png")
-    missing = [name for name in names if not (folders[1] / name).is_file()]
-    if missing:
-        raise InputError(
-            f"{folders[1] / missing[0]}: missing; {len(missing)} of the {len(names)} frames of the "
-            "truth have no prediction"
-        )
     split = registry.Split(label_space)
     metrics = [metric(split) for metric in registry.registered("segmentation")]
     for name in names:
-        maps = [label_maps.read_label_map(folder / name, label_space) for folder in folders]
         try:
+            maps = [label_maps.read_label_map(folder / name, label_space) for folder in folders]
             frame = types.SimpleNamespace(pairs=segmentation.pairs(*maps))
             for metric in metrics:
                 metric.update(frame)
-        except InputError as error:
+        except (InputError, OSError) as error:
             raise InputError(f"{folders[0] / name}, {folders[1] / name}: {error}") from error
     return registry.results(metrics, split)
 

@@ -1,7 +1,7 @@
 """Convert annotated videos to records: shards built in parallel, then published together.
 
 A shard is a slice of the videos of one split. A finished one is renamed into `OUTPUT/.partial`
-beside a JSON *sidecar* of its counts and a fingerprint of the settings and of all files that it was
+beside a JSON *sidecar* of its clips and a fingerprint of the settings and of all files that it was
 made from; it is kept only as long as its fingerprint matches. So an interrupted conversion resumes,
 and its records are the same, byte for byte, as those of an uninterrupted one. Finally all shards
 move to OUTPUT, then the manifest is written. Several processes may share the shards.
@@ -35,7 +35,7 @@ from a2d_tf.data.sources import ClipRecord, ConversionSettings, Source, clips_of
 ON_ERROR = ("fail", "skip")
 PARTIAL = ".partial"
 _LOCK = ".lock"  # of the process that publishes; not in PARTIAL, which that removes
-_SIDECAR = {"fingerprint": str, "sha256": str, "skipped": list}
+_SIDECAR = {"fingerprint": str, "sha256": str, "skipped": list, "clips": list}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,17 +83,24 @@ class Conversion:
         inputs = self.fingerprint(shard)
         if finished := self.finished(shard, inputs):
             return finished
-        tally = _Tally(self.source)
+        sidecar: dict = {"fingerprint": inputs, "clips": [], "skipped": [], "mended": []}
+
+        def note(kind, path, **words):
+            item = pathlib.Path(os.path.relpath(path, self.source.root)).as_posix()
+            sidecar[kind].append({"item": item, **words})
 
         def skip(path, error):
             if self.on_error == "fail":
                 raise error
-            tally.note("skipped", path, reason=str(error))
+            note("skipped", path, reason=str(error))
 
         def serialised():
             for video in shard.videos:
                 for clip in clips_of(self.source, self.settings, video, skip):
-                    tally.add(clip)
+                    sidecar["clips"].append(_facts(clip))
+                    if clip.annotation.note:
+                        path = self.source.annotation_path(clip.video, clip.frame)
+                        note("mended", path, note=clip.annotation.note)
                     yield records.encode(clip)
 
         path = self.output / PARTIAL / shard.name
@@ -101,9 +108,8 @@ class Conversion:
             temporary = os.path.join(folder, shard.name)
             records.write_shard(temporary, serialised())
             # Before another copy of this task can publish it.
-            size, digest = os.path.getsize(temporary), file_digest(temporary)
+            sidecar |= {"bytes": os.path.getsize(temporary), "sha256": file_digest(temporary)}
             os.replace(temporary, path)
-        sidecar = {"fingerprint": inputs, "bytes": size, "sha256": digest, **tally.sidecar}
         write_json(self.sidecar_path(shard), sidecar)
         return sidecar
 
@@ -173,7 +179,7 @@ def convert(
     its share of the shards, and publishes the records if now every shard is whole.
 
     Args:
-      source, output, settings, on_error: as of `Conversion`; `output` is created if missing.
+      source, output, settings, on_error: as of `Conversion`.
       workers: number of processes.
       task: which shards to build.
       builder: builds them in place of `build_all`, whose arguments it takes.
@@ -261,8 +267,8 @@ def _check_complete(conversion, shards):
 def _publish(conversion, shards, sidecars):
     """Move the shards into OUTPUT, then write the manifest; return it."""
     source, output = conversion.source, conversion.output
-    sizes = _total(sidecars, "sizes")
-    if not sizes:
+    clips = [clip for sidecar in sidecars for clip in sidecar["clips"]]
+    if not clips:
         raise InputError(f"{output}: not one annotated frame of the release could be used")
     for shard in shards:
         with contextlib.suppress(FileNotFoundError):  # an interrupted run moved it
@@ -272,12 +278,12 @@ def _publish(conversion, shards, sidecars):
     Manifest(
         schema=manifests.SCHEMA,
         **settings,
-        counts={split: _counts(shards, sidecars, split) for split in manifests.SPLITS},
-        sizes=sizes,
-        native_sizes=_total(sidecars, "native_sizes"),
+        counts={split: _counts(clips, split) for split in manifests.SPLITS},
+        sizes=_count(clip["size"] for clip in clips),
+        native_sizes=_count({clip["video"]: clip["native_size"] for clip in clips}.values()),
         files=[
-            {"name": shard.name, "split": shard.split}
-            | {field: sidecar[field] for field in ("records", "bytes", "sha256")}
+            {"name": shard.name, "split": shard.split, "records": len(sidecar["clips"])}
+            | {field: sidecar[field] for field in ("bytes", "sha256")}
             | {"videos": [video.vid for video in shard.videos]}
             for shard, sidecar in zip(shards, sidecars)
         ],
@@ -290,56 +296,34 @@ def _publish(conversion, shards, sidecars):
     return Manifest.load(output)
 
 
-def _counts(shards, sidecars, split):
+def _facts(clip: ClipRecord) -> dict:
+    """Return what the manifest counts of a clip."""
+    return {
+        "video": clip.video,
+        "split": clip.split,
+        "size": "{}x{}".format(*clip.rgb[0].shape),
+        "native_size": "{}x{}".format(*clip.annotation.label_map.shape),
+        "codes": clip.annotation.codes.tolist(),
+        "boxes_alone": int((~clip.annotation.has_mask).sum()),
+    }
+
+
+def _counts(clips, split):
     """Return the manifest's `counts` of a split."""
-    of_split = [sidecar for shard, sidecar in zip(shards, sidecars) if shard.split == split]
-    names = ("videos", "records", "instances")
-    sums = {name: sum(sidecar[name] for sidecar in of_split) for name in names}
-    if boxes_alone := sum(sidecar["boxes_alone"] for sidecar in of_split):
-        sums["boxes_alone"] = boxes_alone
-    return {**sums, "pairs": _total(of_split, "pairs", key=int)}
+    clips = [clip for clip in clips if clip["split"] == split]
+    codes = [str(code) for clip in clips for code in clip["codes"]]
+    counts: dict = {"videos": len({clip["video"] for clip in clips})}
+    counts |= {"records": len(clips), "instances": len(codes)}
+    if boxes_alone := sum(clip["boxes_alone"] for clip in clips):
+        counts["boxes_alone"] = boxes_alone
+    return {**counts, "pairs": _count(codes, key=int)}
 
 
-def _total(sidecars, name, key=None):
-    """Sum counts over shards; return them as a dict ordered by key."""
-    total = sum((collections.Counter(sidecar[name]) for sidecar in sidecars), collections.Counter())
+def _count(values, key=None):
+    """Return {value: how often it occurs}, ordered by value."""
+    total = collections.Counter(values)
     return {value: total[value] for value in sorted(total, key=key)}
 
 
 def _digest_of(fingerprints):
     return hashlib.sha256("\n".join(fingerprints).encode()).hexdigest()
-
-
-class _Tally:
-    """What the sidecar of a shard says of its clips; a video's clips are added consecutively."""
-
-    def __init__(self, source):
-        self._source, self._video = source, None
-        counters = ("pairs", "sizes", "native_sizes")
-        self.sidecar = {
-            **dict.fromkeys(("videos", "records", "instances", "boxes_alone"), 0),
-            **{name: collections.Counter() for name in counters},
-            "skipped": [],
-            "mended": [],
-        }
-
-    def add(self, clip: ClipRecord) -> None:
-        """Count a clip."""
-        annotation, counts = clip.annotation, self.sidecar
-        if clip.video != self._video:
-            self._video = clip.video
-            counts["videos"] += 1
-            counts["native_sizes"]["{}x{}".format(*annotation.label_map.shape)] += 1
-        counts["records"] += 1
-        counts["instances"] += len(annotation.codes)
-        counts["boxes_alone"] += int((~annotation.has_mask).sum())
-        counts["pairs"].update(map(str, annotation.codes))
-        counts["sizes"]["{}x{}".format(*clip.rgb[0].shape)] += 1
-        if annotation.note:
-            path = self._source.annotation_path(clip.video, clip.frame)
-            self.note("mended", path, note=annotation.note)
-
-    def note(self, kind: str, path: pathlib.Path, **words: str) -> None:
-        """Note an item that was skipped or mended, by its path relative to the source's folder."""
-        item = pathlib.Path(os.path.relpath(path, self._source.root)).as_posix()
-        self.sidecar[kind].append({"item": item, **words})

@@ -68,12 +68,10 @@ class Picture:
 
 @dataclasses.dataclass(frozen=True)
 class Timeline:
-    """The first frames of a video: all that begin before `until`, and maybe some more.
+    """When frames begin: all before `until`, and maybe some more.
 
-    Attributes:
-      until: seconds.
-      seconds: float64 [N], when each begins, ascending.
-      stamps: int64 [N], the same as the file has it; or empty, where it cannot be sought in.
+    `seconds` ascend, float64 [N]. `stamps` int64 [N] are the same as the file has them, or none,
+    where it cannot be sought in.
     """
 
     until: float
@@ -110,7 +108,11 @@ class Video:
 
     def _open(self):
         try:
-            self._container = _container(self._path)
+            # FFmpeg would take the start of a relative path, such as http:, for a protocol.
+            path = os.path.abspath(self._path)
+            self._container = av.open(
+                path, metadata_errors="replace", container_options=dict(_OPTIONS)
+            )
             # The cover of a piece of music is no video.
             films = (
                 stream
@@ -213,12 +215,9 @@ class Video:
             return
 
     def timeline(self, until: float) -> Timeline:
-        """Find the times of frames; nothing else may be called after it.
+        """Find the times of frames up to some seconds; nothing else may be called after it.
 
         Packets are read without decoding them where each is a frame. Else, frames are decoded.
-
-        Args:
-          until: seconds; what begins later is not looked for.
         """
         codec = self._stream.codec_context.codec.canonical_name
         if codec in _FRAME_A_PACKET and not self._is_untimed():
@@ -258,12 +257,6 @@ class Video:
         return Timeline(
             until, (ordered - start) * float(base.numerator) / base.denominator, ordered
         )
-
-
-def _container(path):
-    # FFmpeg would take the start of a relative path, such as http:, for a protocol.
-    path = os.path.abspath(path)
-    return av.open(path, metadata_errors="replace", container_options=dict(_OPTIONS))
 
 
 def stated_rate(*claimed: float | Fraction | None) -> float:

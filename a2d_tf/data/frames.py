@@ -148,10 +148,7 @@ def _decode_video(path, numbers, remedy):
 
 
 def read_image(path: Path, remedy: str) -> np.ndarray:
-    """Decode a PNG, JPEG, BMP, TIFF or WebP.
-
-    Returns:
-      BGR uint8 [H, W, 3], turned as its EXIF says.
+    """Decode a PNG, JPEG, BMP, TIFF or WebP to BGR uint8 [H, W, 3], turned as its EXIF says.
 
     Raises:
       InputError: unreadable, truncated, too large, or of several pages; ends with the remedy.
@@ -205,9 +202,6 @@ def decode_png(data: bytes, path: Path, remedy: str) -> tuple[np.ndarray, np.nda
     Returns:
       (grey levels uint8 or uint16 [H, W], or else colours [H, W, 3 or 4], BGR and alpha;
       the indices uint8 [H, W] of a palette, None where there is none).
-
-    Raises:
-      InputError: as of `decode_image`.
     """
     image, header = decode_image(data, cv2.IMREAD_UNCHANGED, path, remedy)
     layout = str(header.tile[0][3])  # such as "L;4" or "RGB;16B": channels, and bits where not 8

@@ -53,10 +53,8 @@ class Manifest:
 
     Attributes:
       schema: version of the record format.
-      flow_method: method of optical flow.
-      image_height, image_width: size that the stored frames were resized to fit into.
-      clip_frames: T, frames per clip.
-      clip_stride: source frames from one clip frame to the next.
+      flow_method, image_height, image_width, clip_frames, clip_stride: as of
+        `sources.ConversionSettings`.
       counts: {split: {'videos', 'records', 'instances', 'pairs': {code: instances}}}; also
         'boxes_alone', the instances without masks, where there are any.
       sizes: {'<height>x<width>': records}, the sizes of the stored frames.
@@ -87,11 +85,7 @@ class Manifest:
 
     @classmethod
     def load(cls, records_dir: str | os.PathLike) -> Manifest:
-        """Load the manifest and verify each shard's presence and size.
-
-        Raises:
-          InputError: no such folder, no manifest or a damaged one, or a damaged or missing shard.
-        """
+        """Load the manifest; InputError where it is missing or damaged, or a shard of its size."""
         folder = pathlib.Path(records_dir)
         remedy = "build the records, or build them again, by tools/build_records.py"
         fields = load_json(folder / NAME, _KIND, remedy)

@@ -308,15 +308,11 @@ def evaluation(
     """Return the clips of a split once, unaugmented, in the order of the records.
 
     Args:
-      manifest: the records.
+      manifest, config: as of `training`.
       split: 'train' (without the held-out videos), 'val' (those alone) or 'test'.
-      config: as of `training`.
       batch_size: clips of a batch; the last one may be smaller.
       fields: of the elements, by default those of `training`; no others are computed. `record` is
         one more, the serialised records, string [B].
-
-    Returns:
-      a dataset, with elements as of `training`; empty if no video is held out for "val".
 
     Raises:
       InputError: too short clips, or no shard of the split.
@@ -342,13 +338,7 @@ def _prefetched(dataset, batches):
 def key_frames(
     manifest: Manifest, split: str, names: Collection[str]
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield the stored key frames of a split's records as (name, RGB uint8 [h, w, 3]).
-
-    Args:
-      manifest: the records.
-      split: 'train', 'val' or 'test'.
-      names: the frames wanted, as `<VID>/<%05d>`.
-    """
+    """Yield the stored key frames of these names, `<VID>/<%05d>`, with RGB uint8 [h, w, 3]."""
     for path in manifest.shards(split):
         for serialized in records.read_shard(path):
             truth = records.read_truth(serialized)

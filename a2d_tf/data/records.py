@@ -1,23 +1,9 @@
-"""The record format: clips as tf.train.Examples, written and parsed here only.
+"""The record format: clips as tf.train.Examples, written and parsed here alone.
 
 A record is one annotated *key frame* and the clip of T frames centred on it. Frames and flow are
 stored at the training size, the ground truth also at the native size, at which it is scored.
 
-| feature | form |
-|---|---|
-| `video`, `split` | strings |
-| `frame` | 1-based number of the key frame |
-| `native_height`, `native_width`, `height`, `width` | sizes of the video and of the stored frames |
-| `clip_frames` | T source frames, 1-based |
-| `rgb` | T JPEGs |
-| `flow`, `flow_scale` | T grey JPEGs, u above v [2 * height, width]; their T ranges, in pixels |
-| `boxes` | N * 4 float, y1, x1, y2, x2, native pixels, 0-based half-open |
-| `codes` | N |
-| `masks` | one PNG of the N masks one above another [N * height, width], 0 or 255; empty if N = 0 |
-| `label_map` | PNG of codes, 8 or 16 bits, native size; complete if all instances have masks |
-| `mask_rle` | N compressed COCO RLEs, native size: the exact masks, empty where there is none |
-| `has_mask` | N times 1, or 0 where only the box is known; absent where all have masks |
-| `track` | N identities in the video, -1 where unknown; absent where the source has none |
+docs/data_format.md lists the features.
 
 Flow is quantised to 8 bits over each frame's own range, pixel = round(127 + 127 * value / range),
 with an error of at most range / 254. The JPEG changes few pixels by one level, one in a million by
@@ -159,7 +145,7 @@ def dequantise(pixels: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
 
 
 def parse_video(serialized: tf.Tensor) -> tf.Tensor:
-    """Return the VID of a record, a string scalar, without decoding anything else."""
+    """Return the VID of a record, a string scalar, and decode nothing else."""
     return tf.io.parse_single_example(serialized, {"video": _FEATURES["video"]})["video"]
 
 
@@ -281,22 +267,14 @@ def decode_rles(rles: list[dict], height: int, width: int) -> np.ndarray:
 
 
 def read_shard(path: str | os.PathLike) -> Iterator[bytes]:
-    """Yield the serialised records of a shard.
-
-    Raises:
-      InputError: the shard is missing, truncated or corrupt.
-    """
+    """Yield the serialised records of a shard; InputError where it is missing or damaged."""
     with naming(path):
         yield from tf.data.TFRecordDataset(os.fspath(path)).as_numpy_iterator()
 
 
 @contextlib.contextmanager
 def naming(path: str | os.PathLike) -> Iterator[None]:
-    """Reraise errors in records as an InputError that names the shard.
-
-    Args:
-      path: of the shard; or their folder, which is read to find a damaged one.
-    """
+    """Reraise errors as an InputError that names a shard, or the damaged one of their folder."""
     try:
         yield
     except (InputError, tf.errors.OpError) as error:
@@ -311,11 +289,7 @@ def naming(path: str | os.PathLike) -> Iterator[None]:
 
 
 def write_shard(path: str | os.PathLike, records: Iterable[bytes]) -> None:
-    """Write serialised records to a TFRecord file.
-
-    Raises:
-      InputError: the file cannot be written.
-    """
+    """Write serialised records to a TFRecord file; InputError where that cannot be written."""
     try:
         with tf.io.TFRecordWriter(str(path)) as writer:
             for record in records:

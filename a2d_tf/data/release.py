@@ -179,12 +179,7 @@ def with_tests(videos: tuple[Video, ...], tests: Collection[str]) -> tuple[Video
 
 def _only(path, videos, videoset):
     """Return the videos that a text file lists, in the order of `videos`."""
-    try:
-        listed = set(map(str.strip, read_text(path).splitlines())) - {""}
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{path}: not a readable list of videos, one a line ({error}); see --videos"
-        ) from error
+    listed = set(map(str.strip, read_text(path).splitlines())) - {""}
     if unknown := listed - {video.vid for video in videos}:
         raise InputError(f"{path}: {shown(min(unknown))} is not in {videoset}; remove the line")
     return tuple(video for video in videos if video.vid in listed)

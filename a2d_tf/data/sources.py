@@ -92,9 +92,7 @@ def _examine(source, video):
     path, size, decoded = source.frames_path(video.vid), None, 0
 
     def problem(path, error):
-        line = " ".join(str(error).split())
-        if line not in problems:  # a broken video can be reported twice
-            problems.append(line)
+        problems.append(" ".join(str(error).split()))
 
     try:
         for decoded, frame in frames.read(path, None, source.remedy):  # noqa: B007
@@ -119,7 +117,8 @@ def _examine(source, video):
             notes.append(f"{file}: {annotation.note}")
     counts = dict.fromkeys(("videos", video.split), int(not problems))
     read = {"frames": decoded, "annotated frames": whole, "instances": instances}
-    return {**counts, **read}, problems, notes
+    # A broken video can be reported twice.
+    return {**counts, **read}, list(dict.fromkeys(problems)), notes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,10 +126,7 @@ class ClipRecord:
     """The contents of a record.
 
     Attributes:
-      video: the VID.
-      frame: 1-based number of the key frame.
-      split: 'train' or 'test'.
-      clip_frames: T source frames, 1-based.
+      video, frame, split, clip_frames: as of `records.ClipTruth`.
       rgb: T times uint8 [h, w, 3], at the stored size.
       flow: T times float32 [h, w, 2], (u, v), pixels of the stored frames, from the previous source
         frame.
