@@ -28,7 +28,13 @@ _TENSOR_CORES = (8, 0)  # the least compute capability that multiplies float32 i
 
 @dataclasses.dataclass(frozen=True)
 class Gpu:
-    """A GPU: its driver's name, bytes, and compute capability (major, minor); None if unknown."""
+    """A GPU.
+
+    Attributes:
+      name: as reported by its driver.
+      memory: in bytes, None if unknown.
+      capability: compute capability (major, minor), None if unknown.
+    """
 
     name: str = "an NVIDIA GPU"
     memory: int | None = None
@@ -100,7 +106,13 @@ def hides_nvidia() -> bool:
 
 
 def announce(gpus: Sequence[Gpu], precision: str, used: int = 1) -> None:
-    """Print the devices of `prepare` in a line, of which so many are used; without any, the CPU."""
+    """Print the devices of `prepare` in a line.
+
+    Args:
+      gpus: the GPUs; without any, the CPU computes.
+      precision: of the activations, one of `config.PRECISIONS`.
+      used: number of GPUs that take part.
+    """
     counts = collections.Counter(gpus[:used])
     parts = [f"{count} x {gpu.name}{_size(gpu.memory)}" for gpu, count in counts.items()]
     if not counts:

@@ -57,6 +57,7 @@ def load_json(path: Path, kind: Any, remedy: str) -> Any:
     """Read a JSON file and check its fields; fields that `kind` does not name may be anything.
 
     Args:
+      path: the file.
       kind: what the file holds, as for `check_json`.
       remedy: what to do about a missing or damaged file; ends the error.
 
@@ -161,7 +162,11 @@ def file_digest(path: Path, algorithm: str = "sha256") -> str:
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:
-    """Read the arrays of an .npz, none of which may be pickled; raises UNREADABLE."""
+    """Read the arrays of an .npz, none of which may be pickled.
+
+    Raises:
+      one of UNREADABLE: no .npz, or a damaged one.
+    """
     with np.load(path, allow_pickle=False) as entries:
         return dict(entries)
 
@@ -279,7 +284,8 @@ def hidden_folder(parent: str, prefix: str) -> Iterator[tuple[str, bool]]:
 def whole_folder(place: str, replace: bool = True) -> Iterator[str]:
     """Yield an empty folder that afterwards takes `place`; after an error nothing has changed.
 
-    A folder there is replaced, or must be empty.
+    Args:
+      place: path; replace: whether a folder there is replaced, else it must be empty.
 
     Raises:
       InputError: it cannot be written.
@@ -317,7 +323,12 @@ def replace_folder(new: str, place: str, old: str) -> None:
 
 @contextlib.contextmanager
 def locked(path: str | os.PathLike[str], wait: bool = True) -> Iterator[bool]:
-    """Hold the lock of a file, which is made if missing, and yield whether this process holds it.
+    """Hold the lock of a file, and yield whether this process holds it.
+
+    The file is made if missing, and stays.
+
+    Args:
+      path: of the file; wait: whether to wait while another process holds the lock.
 
     Raises:
       InputError: the file cannot be made.

@@ -63,8 +63,16 @@ class Window(tf.train.experimental.PythonState):
 class Checkpointer:
     """Saves and restores the training state in a run folder.
 
-    A checkpoint holds what changes, and the values gathered for the next TensorBoard point. The
-    averages take the place of the network's weights, so that every reader gets them.
+    A checkpoint holds the network, the optimizer's slots, averages, loss scale and the choice of
+    new layers where there are any, the step, and the values gathered for the next TensorBoard
+    point. The averages take the place of the network's weights, so that every reader gets them.
+
+    Args:
+      workdir: the run folder, also an attribute.
+      state: the training state.
+
+    Attributes:
+      window: a Window.
     """
 
     def __init__(self, workdir: str, state: TrainState) -> None:
@@ -102,7 +110,11 @@ class Checkpointer:
         self._save("last", self._parts, _KEPT)
 
     def save_best(self, score: float, threshold: float) -> bool:
-        """Save to `best/` if the validation is the run's best; return whether it is."""
+        """Save to `best/` if the validation is the run's best; return whether it is.
+
+        Args:
+          score: percent; threshold: on p(actor), with which it was reached.
+        """
         step, path = self.step, os.path.join(self._folder("best"), BEST)
         if os.path.isfile(path):
             best = read_json(path)
@@ -133,6 +145,9 @@ class Checkpointer:
 
 def save(folder: str, parts: dict, step: int, number: int = 1) -> None:
     """Write `ckpt-<step>`, and remove all but the newest `number` of the folder up to that step.
+
+    Args:
+      folder: of checkpoints; parts: {name: trackable}.
 
     Raises:
       InputError: it cannot be written; the older ones stay.
@@ -194,7 +209,14 @@ def newest(folder: str) -> str | None:
 
 
 def restore(network: Network, run: str, kind: str = "last") -> str:
-    """Load a run folder's checkpoint, of KINDS, into a network of its settings; return its path.
+    """Load the weights of a run folder's checkpoint into the network.
+
+    Args:
+      network: a Network of the run's own ModelConfig and label space.
+      run: the run folder; kind: of KINDS.
+
+    Returns:
+      the checkpoint's path.
 
     Raises:
       InputError: no checkpoint there, or one of another network.
@@ -208,7 +230,10 @@ def restore(network: Network, run: str, kind: str = "last") -> str:
 
 
 def load(path: str, parts: dict) -> None:
-    """Load {name: trackable} out of a checkpoint, where each must be to the last variable.
+    """Load trackables out of a checkpoint, which may hold more than these.
+
+    Args:
+      path: of `newest`; parts: {name: trackable}, each of which must be there to the last variable.
 
     Raises:
       InputError: a checkpoint of another network.
@@ -232,7 +257,13 @@ def tagged(values: dict[str, float]) -> dict[str, float]:
 
 
 class Events:
-    """The writers of a run folder: `train` and `validation`."""
+    """The writers of a run folder: `train` and `validation`.
+
+    `a2d_tf.evaluate` writes `evaluation/<split>`.
+
+    Args:
+      workdir: the run folder.
+    """
 
     def __init__(self, workdir: str) -> None:
         self._folder = os.path.join(workdir, "tensorboard")
@@ -241,7 +272,11 @@ class Events:
     def write(
         self, name: str, step: int, scalars: dict[str, float], images: dict | None = None
     ) -> None:
-        """Write {tag: number} and {tag: uint8 image [1, H, W, 3]} of a step, and flush."""
+        """Write {tag: number} and {tag: uint8 image [1, H, W, 3]} of a step, and flush.
+
+        Raises:
+          InputError: they cannot be written.
+        """
         with _kept(self._folder, step):
             if name not in self._writers:
                 path = os.path.join(self._folder, name)

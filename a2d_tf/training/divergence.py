@@ -35,7 +35,11 @@ def stop(
     config: Config,
     workdir: str,
 ) -> NoReturn:
-    """Keep a step, counted from 0, that reports a non-finite value; find the clips at fault.
+    """Keep a step that reports a non-finite value, and find the clips at fault.
+
+    Args:
+      values: what the step reports; step: its number, from 0.
+      manifest: of the records; workdir: the run folder.
 
     Raises:
       InputError: always; names the clips. The step's batch and the weights, which it has not
@@ -67,7 +71,11 @@ def row(batch: dict, i: int) -> dict:
 
 
 def probe_clips(batch: dict, step: int, probe: Probe) -> dict[str, dict[str, float]]:
-    """Compute what a step reports for each clip of its batch alone: {VID/frame: values}."""
+    """Compute what a step reports for each clip of its batch alone: {VID/frame: values}.
+
+    Args:
+      batch: the whole batch of the step; step: its number, from 0; probe: of `make_probe`.
+    """
     number, clips = tf.constant(step, tf.int64), {}
     for i, (video, frame) in enumerate(zip(batch["video"].numpy(), batch["frame"].numpy())):
         values = probe(row(batch, i), number)

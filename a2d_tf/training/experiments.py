@@ -49,7 +49,11 @@ def trainings(
 ) -> Iterator[tuple[pathlib.Path, list[str], list[str]]]:
     """Yield each phase's run folder, its flagfiles, and its flags of the weights it starts from.
 
-    `base` is the flagfile of the network; final runs need the others finished.
+    Args:
+      name: one of `names()`.
+      base: flagfile of the network.
+      workdir: folder of the run folders.
+      final: whether these are the final runs, which need the others finished.
     """
     previous = None
     for phase in phases(name):

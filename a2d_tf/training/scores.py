@@ -35,7 +35,10 @@ def steps_in(folder: str | os.PathLike) -> list[int]:
 def origin(checkpoint: str, config: Config, records: str) -> dict[str, Any]:
     """Return what scores are computed from: weights, settings and records.
 
-    The checkpoint's index holds checksums; `records` is the `source` of their manifest.
+    Args:
+      checkpoint: path of the weights; its index holds their checksums.
+      config: with the resolved score_threshold.
+      records: `source` of their manifest.
     """
     index, sections = f"{checkpoint}.index", dataclasses.asdict(config)
     return {
@@ -48,7 +51,13 @@ def origin(checkpoint: str, config: Config, records: str) -> dict[str, Any]:
 def are_current(workdir: str | os.PathLike, folder: str | os.PathLike, records: str) -> bool:
     """Return whether scores are of a run's newest weights, its own settings, and these records.
 
-    Weights that were deleted after its last step count as the same.
+    Args:
+      workdir: the run folder; weights that were deleted after its last step count as the same.
+      folder: of the scores.
+      records: `source` of the manifest.
+
+    Raises:
+      InputError: a damaged file.
     """
     place = os.path.join(folder, ORIGIN)
     if not os.path.isfile(place) or not os.path.isfile(os.path.join(folder, "metrics.json")):
@@ -66,7 +75,11 @@ def are_current(workdir: str | os.PathLike, folder: str | os.PathLike, records: 
 
 
 def threshold(workdir: str | os.PathLike) -> float:
-    """Read the threshold that a run's last validation has chosen."""
+    """Read the threshold that a run's last validation has chosen.
+
+    Raises:
+      InputError: the file is damaged.
+    """
     path = os.path.join(workdir, "score_threshold.json")
     if not os.path.isfile(path):
         logger.warning(

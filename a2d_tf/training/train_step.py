@@ -46,7 +46,9 @@ class TrainState:
     ) -> TrainState:
         """Make the state of a new run, with a loss scale and averages if its settings need them.
 
-        The network is in the run's phase; `filled` names the variables that have loaded weights.
+        Args:
+          network: in the phase of the run; learning: a LearningConfig.
+          filled: names of the variables that pretrained weights have filled.
         """
         new = None
         if learning.new_layers_rate != 1:
@@ -148,7 +150,10 @@ def make_probe(network: Network, learning: LearningConfig) -> Probe:
 
 
 def _gradients(network, batch, seed, learning, *, scale=1.0):
-    """In a replica: return what the step reports, and the clipped gradients of all replicas."""
+    """In a replica: return what the step reports, and the clipped gradients of all replicas.
+
+    `scale` is a factor on the loss while gradients are computed.
+    """
     variables = network.trainable_weights
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(variables)
