@@ -46,7 +46,12 @@ def _chart(height, shades, title, x):
 
 
 def time_budget(tracks: Sequence[bouts.Track], shades: Mapping[str, str]) -> Figure:
-    """Draw what share of its time each kind of actor spent in which action, {action: colour}."""
+    """Draw what share of its time each kind of actor spent in which action.
+
+    Args:
+      tracks: of all predictions.
+      shades: {action: colour}, of all that occur.
+    """
     actors = sorted({track.actor for track in tracks}, reverse=True)
     seconds = np.zeros((len(shades), len(actors)))
     for column, actor in enumerate(actors):
@@ -66,7 +71,11 @@ def time_budget(tracks: Sequence[bouts.Track], shades: Mapping[str, str]) -> Fig
 
 
 def transitions(counts: Sequence[Sequence[int]], actions: Sequence[str]) -> Figure:
-    """Draw how often an action was followed by which; `counts` are of `tables.transitions`."""
+    """Draw how often an action was followed by which; the shade is the share of the row.
+
+    Args:
+      counts: of `tables.transitions`; actions: names of its rows and columns.
+    """
     side = 2 + 0.36 * max(len(actions), 2)
     figure = Figure((side, side), dpi=120, layout="constrained")
     axes = label_axes(figure.subplots(), "Transitions", "then (shade: share of the row)", "first")
@@ -84,7 +93,12 @@ def transitions(counts: Sequence[Sequence[int]], actions: Sequence[str]) -> Figu
 
 
 def timeline(prediction: tables.Prediction, shades: Mapping[str, str]) -> Figure:
-    """Draw the ethogram of a prediction: a row a track, coloured by action."""
+    """Draw the ethogram of a prediction: a row a track, coloured by action.
+
+    Args:
+      prediction: one of `tables.read`.
+      shades: {action: colour}, of all that occur.
+    """
     tracks = prediction.tracks
     figure, axes = _chart(min(0.22 * len(tracks), 14), shades, prediction.name, "seconds")
     for row, track in enumerate(tracks):

@@ -26,7 +26,11 @@ _PR_SET_PDEATHSIG = 1
 
 
 def keep_settings(path: pathlib.Path, text: str) -> None:
-    """Write the settings that all trainings in a file's folder share; InputError for others."""
+    """Write the settings that all trainings in the folder of a file share into that file.
+
+    Raises:
+      InputError: trainings are there, with other settings.
+    """
     trained = path.exists() and any(path.parent.rglob("flags.txt"))
     if trained and path.read_text() != text:
         raise InputError(
@@ -104,7 +108,9 @@ def _end_with_parent():
 def call_main(command: Sequence[str], log: IO | None = None) -> None:
     """Run a main of a2d_tf, such as `["train", "--workdir=RUN"]`; it ends with this process.
 
-    What it prints goes into `log`; without it, that is printed, and first the command.
+    Args:
+      command: module and flags.
+      log: file that takes what it prints; by default that, and first the command, is printed.
 
     Raises:
       InputError: it failed; with its last error message.

@@ -110,7 +110,8 @@ def make_records(workdir: str, drawn: str, tests: Sequence[str] = ()) -> None:
     """Make records of the network's size, if they are not there, in `workdir/records`.
 
     Args:
-      workdir, drawn: the folder, and that of the mini A2D, if there is no other source.
+      workdir: the folder.
+      drawn: folder of the mini A2D, if there is no other source.
       tests: videos of the test split; by default the source's own.
     """
     words = [f"--flagfile={os.path.abspath(command_line.find(_BASE.value))}", *train_flags("full")]
@@ -195,7 +196,11 @@ def run_folder(
 
 
 def train_flags(name: str) -> list[str]:
-    """Select the flags of --train for an experiment; InputError for a flag of none."""
+    """Select the flags of --train for an experiment: those of every training, then its own.
+
+    Raises:
+      InputError: a flag of no experiment.
+    """
     common, specific = [], []
     for flag in _TRAIN.value:
         row, colon, rest = flag.partition(":--")

@@ -67,10 +67,11 @@ def _run(logs, further, name, main, *words):
 def share(words: list[str]) -> dict[str, list[str]]:
     """Give each flag after `--` to the single commands that have it: {main: flags}.
 
+    The size of the frames is that of the records, to which the network's is suggested.
+
     Raises:
       InputError: a flag of none of them, or one that this command decides itself.
     """
-    # The size of the frames is that of the records, to which the network's is suggested.
     further: dict[str, list[str]] = {main: [] for main in _MAINS if words}
     known = {main: processes.flags_of(main) for main in further}
     for word in words:

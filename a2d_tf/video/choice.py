@@ -35,9 +35,10 @@ class Candidate(NamedTuple):
       folder: of the prediction.
       video: name of the video.
       frame: its 1-based number in the video.
-      place: its 1-based number among the frames of the overlay.
+      place: its 1-based number among the frames that were answered, those of the overlay.
       seconds: its time in the video.
-      score, reasons: the sum of its reasons; these in words.
+      score: of its reasons, the sum.
+      reasons: in words.
     """
 
     folder: pathlib.Path
@@ -60,6 +61,9 @@ def candidates(
       folder: of the prediction.
       counts: {name of a pair: its instances in the records}; None if there are no records.
       known: names of frames that are left out, '<video>/<%05d>'.
+
+    Raises:
+      InputError: a file of the prediction is missing or damaged.
     """
     facts, numbers = predictions.read_facts(folder), predictions.answered(folder)
     name, reasons = name_of(facts.name, facts.images), _reasons(folder, facts, numbers, counts)

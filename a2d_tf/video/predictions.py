@@ -129,6 +129,8 @@ def read_tracks(
 ) -> list[dict]:
     """Read `tracks.json`, which has a track a line.
 
+    Line by line, because a long video's file as a whole takes twice its size in memory.
+
     Args:
       folder: of the prediction.
       kind: what a track must hold, as for `check_json`.
@@ -137,7 +139,6 @@ def read_tracks(
     Raises:
       InputError: the file is missing or damaged; names the field.
     """
-    # Line by line, because a long video's file as a whole takes twice its size in memory.
     path, rows, text = pathlib.Path(folder, KINDS["tracks"]), [], ""
     try:
         with open(path, encoding="utf-8") as file:

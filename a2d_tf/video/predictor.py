@@ -53,10 +53,11 @@ class Instances:
     action_scores: np.ndarray
 
     def runner_up(self, index: int, labels: LabelSpace) -> tuple[float, int]:
-        """Return (margin, code) of what the network nearly took an instance for.
+        """Return what the network nearly took an instance for: another actor, or another action.
 
-        The margin is how far p(actor), or p(action), is below that of the instance's label; (1, the
-        instance's own) if there is no other.
+        Returns:
+          (margin, code): by how much p(actor), or p(action), is below that of the instance's label;
+          (1, the instance's own) if there is no other.
         """
         code = int(self.codes[index])
         actor, action = (number - 1 for number in labels.split(code))
@@ -144,7 +145,11 @@ class Predictor:
 
     @classmethod
     def from_saved_model(cls, folder: str) -> Predictor:
-        """Return the predictor of an exported folder, without the network's code or Keras."""
+        """Return the predictor of an exported folder, without the network's code or Keras.
+
+        Raises:
+          InputError: as of `exported.load`.
+        """
         from a2d_tf.serving import exported
 
         loaded, known = exported.load(folder)
@@ -219,10 +224,14 @@ def load(
     """Load the predictor that the flags of a command name, and announce the device.
 
     Args:
-      source: the flag that names the model, such as "saved_model" or "init_rgb".
+      source: the flag that names the model: "saved_model", "workdir", "model" or "init_rgb".
       path: its value.
-      checkpoint, settings: as for `Predictor.load`.
+      checkpoint: of a run, "last" or "best".
       device: as for `devices.prepare`.
+      settings: {name: value} of inference and computing that are given; a SavedModel takes none.
+
+    Raises:
+      InputError: there is no such model, it is damaged, or the settings are not for it.
     """
     from a2d_tf.core import devices
 

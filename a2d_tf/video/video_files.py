@@ -96,8 +96,10 @@ class Reader:
     ) -> Iterator[np.ndarray | None]:
         """Iterate, with None in place of the frames that are not needed, which costs less.
 
-        `is_needed` takes a 0-based index; no frame before `start` is needed. Where `index` was
-        asked before, decoding begins close to it.
+        Args:
+          is_needed: 0-based index of a frame -> bool; by default all are.
+          start: none before this one is needed. Where `index` was asked before, decoding begins
+            close to it.
         """
         self._is_needed = is_needed or self._is_needed
         if self._timeline is not None and 1 < start < len(self._timeline.stamps):
@@ -132,7 +134,11 @@ class Reader:
         return max(1, round(self.duration * self.fps))
 
     def seconds(self, index: int) -> float:
-        """Return when a frame begins that was read, or the one behind it, by its 0-based index."""
+        """Return the time at which the frame of a 0-based index begins, as a player shows it.
+
+        Args:
+          index: of a frame that was read, or of the one behind it.
+        """
         if self._times is None:
             return index / self.fps
         if self._is_camera and index >= len(self._times):  # the end of its last frame
@@ -248,7 +254,12 @@ class Writer:
         context.colorspace, context.color_range = _BT601, 1
 
     def write(self, frame: np.ndarray, seconds: float) -> None:
-        """Append a frame, RGB uint8 [height, width, 3]; the first one is shown at once."""
+        """Append a frame.
+
+        Args:
+          frame: RGB uint8 [height, width, 3].
+          seconds: when it is shown, on any clock; the first frame is shown at once.
+        """
         if any(self._padding):
             rows, columns = self._padding
             frame = cv2.copyMakeBorder(frame, 0, rows, 0, columns, cv2.BORDER_REPLICATE)

@@ -80,7 +80,7 @@ def listing(url: str) -> tuple[str, dict[str, Any]]:
 
 
 def get(url: str, place: str, contents: Callable[[str], bool] | None = None, ends: int = 0) -> str:
-    """Copy the files of a URL or a glob to a path of this machine; returns the URL it stands for.
+    """Copy a file, or the files below a URL or of a glob, to a path of this machine.
 
     Args:
       url: may name nothing yet.
@@ -88,6 +88,9 @@ def get(url: str, place: str, contents: Callable[[str], bool] | None = None, end
       contents: name below the URL -> whether to copy; by default all.
       ends: bytes to copy of the start and the end of the other files, which then have their size;
         0 leaves them empty.
+
+    Returns:
+      the URL that `place` stands for.
     """
     root, there = listing(url)
 
@@ -148,7 +151,11 @@ def ensure(url: str, place: str) -> None:
 
 
 def place_of_copy(url: str, folder: str) -> str:
-    """Return where `ensure` puts a URL: another place once a file of it has changed."""
+    """Return where `ensure` puts a URL: another place once a file of it has changed.
+
+    Raises:
+      InputError: nothing is there.
+    """
     _, there = listing(url)
     if not there:
         raise InputError(f"{url}: no such file or folder")

@@ -65,13 +65,16 @@ class Setup:
             files.ensure(url, place)
 
     def run(self, function: Callable[[Any], Any], items: Sequence[Any], folder: str) -> list[Any]:
-        """Apply a function to items, each on some worker; returns the results, in no order.
+        """Apply a function to items, each on some worker.
 
         Args:
           function: returns JSON; it is pickled, by name where it is of a module.
           items: pickled too.
           folder: that all workers see, or that stands for a URL; the results pass through a file
             in it.
+
+        Returns:
+          the results, in no order.
 
         Raises:
           InputError: the runner failed.
@@ -100,7 +103,11 @@ class Setup:
 
 
 def options(words: Sequence[str]) -> Any:
-    """Return Beam's PipelineOptions of the words of a command line; its file systems take them."""
+    """Return Beam's PipelineOptions of the words of a command line; its file systems take them.
+
+    Raises:
+      InputError: Beam or a plugin is not installed.
+    """
     try:
         from apache_beam.io.filesystems import FileSystems
         from apache_beam.options import pipeline_options
@@ -142,7 +149,11 @@ def _write(words, place, keyed):
 def build_all(
     setup: Setup, conversion: Conversion, shards: Sequence[Shard], workers: int
 ) -> Iterator[tuple[str, dict]]:
-    """Build shards on Beam's workers; see `convert.build_all`, whose place it takes."""
+    """Build shards on Beam's workers; see `convert.build_all`, whose place it takes.
+
+    Raises:
+      InputError: of a worker, or the runner failed.
+    """
     output, url = conversion.output, setup.url_of(str(conversion.output))
     if url:  # what an earlier call has finished was copied here
         there = [shard for shard in shards if conversion.sidecar_path(shard).exists()]

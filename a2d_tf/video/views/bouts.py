@@ -88,7 +88,12 @@ class Track:
 def read(folder: str | os.PathLike, min_score: float = 0.0) -> list[Track]:
     """Read the tracks of a prediction, in the order of their starts.
 
-    Tracks with a mean score below `min_score` are left out. Errors are those of `read_tracks`.
+    Args:
+      folder: of `a2d_tf.predict`, with a `tracks.json`.
+      min_score: tracks with a lower mean score are left out.
+
+    Raises:
+      InputError: the file is missing, or names the field that is missing or malformed.
     """
     # Without the rows of single frames, which are nearly all of a long video's file.
     rows = read_tracks(folder, _TRACK, lambda row: None if "bbox" in row else row)
@@ -106,7 +111,8 @@ class Sum(NamedTuple):
 
     Attributes:
       tracks, bouts: how many there are.
-      seconds, start: how long they last together; where the first one starts in the video.
+      seconds: how long they last together.
+      start: where the first one starts, seconds in the video.
       score: the mean of their scores, weighted by their seconds.
     """
 
@@ -133,10 +139,14 @@ def sums(tracks: Iterable[Track], key: Callable[[Bout], _Key]) -> dict[_Key, Sum
 
 
 def colours(names: Iterable[str], labels: LabelSpace | None = None) -> dict[str, str]:
-    """Colour the actions that occur, alike on every page of a label space, in its order.
+    """Colour actions, alike on every page of a label space.
+
+    Args:
+      names: those that occur.
+      labels: gives the order; None: that of the alphabet.
 
     Returns:
-      {name: '#rrggbb'}.
+      {name: '#rrggbb'} of the actions that occur, in that order.
     """
     found, known = set(names), labels.actions if labels else ()
     shades: dict[str | None, str] = {}

@@ -60,10 +60,16 @@ def _clock(seconds):
 
 
 def write_page(folder: str | os.PathLike) -> pathlib.Path:
-    """Write the page of a prediction into its folder, and return its path.
+    """Write the page of a prediction into its folder, from its `tracks.json` and `video.json`.
+
+    Args:
+      folder: of `a2d_tf.predict`; with or without an `overlay.mp4`.
+
+    Returns:
+      the path of the page.
 
     Raises:
-      InputError: `tracks.json` or `video.json` is missing or malformed.
+      InputError: a file is missing or malformed, or the page cannot be written.
     """
     tracks, video = bouts.read(folder), read_facts(folder)
     start, seconds = video.span[0], max(video.span[1] - video.span[0], 1e-3)
@@ -109,12 +115,18 @@ def write_library_page(
     folders: Sequence[pathlib.Path],
     failed: Mapping[str, str],
 ) -> pathlib.Path:
-    """Write the page of a library into its folder, and return its path.
+    """Write the page of a library into its folder, from the `tracks.json` of its predictions.
 
     Args:
       output: folder of the predictions. Those with a page are linked to.
       folders: those of the predictions in it.
       failed: {name of a video: why it has no prediction}.
+
+    Returns:
+      the path of the page.
+
+    Raises:
+      InputError: a `tracks.json` is malformed, or the page cannot be written.
     """
     cards: list[dict[str, Any]] = []
     rows, everything = [], []
