@@ -443,6 +443,7 @@ BROKEN = [
     (of_coco("annotations", value=[drawn(0, [])]), "1 annotations without a mask or a box"),
     (of_coco("images", 0, "width", value=33), "x.json: images[0]: 'width' and 'height' say 33x24"),
     (of_coco("images", 0, "file_name", value="clip/7"), "x.json: annotates frame 7, but"),
+    (of_coco("categories", 1, value={"id": 0, "name": "dog-run"}), "x.json: categories[1].id: 0"),
     (AUGMENTED, "x.json: images[1]: frame 2 of 'clip' is also"),
     (PHOTO, "result.json: images[0]: '0a1b2c3d-00003.jpg' names"),
     (TWICE, "clip_00003.json: imagePath"),
@@ -451,6 +452,10 @@ BROKEN = [
         "own.json: annotations[0]: [64, 2,",
     ),
     (of_own("images", 0, "split", value="val"), "own.json: images[0].split: 'val'"),
+    (
+        changed("youtube_vis", "x.json", "annotations", 0, "segmentations", value=[None]),
+        "x.json: annotations[0]: its segmentations",
+    ),
     ({"photo.json": labelme(shape(), path="photo.jpg")}, "photo.json: imagePath: 'photo.jpg'"),
     (of_labelme(shape(polygon=[1, 1, 2, 2])), "clip_3.json: shapes[0]: points"),
     (of_mask(mask=png(np.ones((10, 16)))[:-16]), "clip_3.json: shapes[0]: mask"),

@@ -188,10 +188,11 @@ def test_the_older_of_two_exports_is_to_be_removed(videos, tmp_path):
         path.touch()
         os.utime(path, (written, written))
     one, other = (
-        document(frame("far", 2, instances=found, path=path / "a.xml"), path=path / "a.xml")
+        document(frame("far", 2, instances=found, path=path / "a.xml"), path=path / "a.xml", task=7)
         for path, found in ((corrected, [instance("cat-run")]), (first, None))
     )
-    for pair in ((one, other), (other, one)):
+    further = document(frame("far", 3), path=corrected / "a.xml", task=7)
+    for pair in ((one, other), (other, one), (other, further)):
         with pytest.raises(InputError, match=f"remove the older export, {first}"):
             matched(videos, *pair, video="far")
 
@@ -226,6 +227,17 @@ def test_a_label_space_tells_where_an_actor_with_a_hyphen_ends():
     assert Names(known=known).pair(instance("grey-wolf-rest")) == ("grey", "wolf-rest")
     known = LabelSpace(("a", "a-b"), ("b-c", "c"), (11, 22))
     assert Names(known=known).pair(instance("a-b-c")) is None  # it may be either
+
+
+def test_a_task_that_was_exported_again(videos):
+    old = document(frame("far", 2), frame("far", 3), path="old.zip/a.xml", task=7)
+    again = document(frame("far", 2), frame("far", 3), path="new.zip/a.xml", task=7)
+    assert matched(videos, old, again) == {"far": [2, 3]}
+    corrected = document(frame("far", 2), path="new.zip/a.xml", task=7)
+    with pytest.raises(InputError, match="new.zip/a.xml: task 7 is also old.*remove the older"):
+        matched(videos, old, corrected)
+    elsewhere = document(frame("wide", 2), path="b.xml", task=7)  # another server's
+    assert matched(videos, old, elsewhere) == {"far": [2, 3], "wide": [2]}
 
 
 SPACE = LabelSpace(("cat", "dog"), ("run", "sit"), (11, 22))

@@ -111,6 +111,7 @@ class Document:
       frames: the annotated frames, in the order of the file.
       left_out: {reason: count} of frames and shapes that were left out.
       frame_count: the number of frames of the video, as far as the tool says; else None.
+      task: number of the task in the tool; None if it has none. A task may be exported once.
     """
 
     path: pathlib.PurePath
@@ -118,6 +119,7 @@ class Document:
     frames: list[AnnotatedFrame] = dataclasses.field(default_factory=list)
     left_out: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     frame_count: int | None = None
+    task: int | None = None
 
     def add(
         self,

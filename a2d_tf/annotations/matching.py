@@ -77,6 +77,7 @@ class Matcher:
             each for export, documents in exports for each in self._videos_of(export, documents)
         ]
         taken = {video for _, videos in named for video in videos.values() if video}
+        tasks: dict[tuple[str, int | None], Document] = {}
         found: dict[str, dict[int, AnnotatedFrame]] = {}
         for document, videos in named:
             if None in videos.values():
@@ -85,6 +86,14 @@ class Matcher:
                 videos = {name: video or sized for name, video in videos.items()}
             for video in set(videos.values()):
                 self._check_numbering(video, document)
+                other = tasks.setdefault((video, document.task), document)
+                # Of two exports of a task, one may be a correction.
+                numbers = ({frame.number for frame in each.frames} for each in (document, other))
+                if document.task is not None and next(numbers) != next(numbers):
+                    raise InputError(
+                        f"{document.path}: task {document.task} is also {other.path}, with other "
+                        f"frames; {_remove_older(other, document)}"
+                    )
             for frame in document.frames:
                 video = videos[frame.video]
                 self._add(found.setdefault(video, {}), video, frame)

@@ -112,8 +112,7 @@ def is_youtube_vis(content: Any) -> bool:
 
 def read(file: File, options: ReadOptions) -> list[Document]:
     """Read a tool's COCO file; InputError where the structure is broken, or a name has no frame."""
-    content = file.check(_COCO)
-    labels = {category["id"]: category["name"] for category in content["categories"]}
+    content, labels = file.check(_COCO), _labels(file)
 
     def described(annotation):
         attributes = annotation.get("attributes") or {}
@@ -174,6 +173,16 @@ def _document(file, form, dialect, options, images):
     return document
 
 
+def _labels(file):
+    """Return {id: name} of the categories; InputError where an id has two names."""
+    labels: dict = {}
+    for i, category in enumerate(file.content["categories"]):
+        if labels.setdefault(category["id"], category["name"]) != category["name"]:
+            problem = f"{shown(category['id'])} is also another's; give each its own"
+            raise file.error(f"categories[{i}].id", problem)
+    return labels
+
+
 def _dialect(content, options):
     info = content.get("info")
     info = info if isinstance(info, dict) else {}
@@ -212,20 +221,21 @@ def _by_image(file, described):
 
 def _by_frame(file):
     """Yield the frames of YouTube-VIS, as `_document` takes images."""
-    labels = {category["id"]: category["name"] for category in file.content["categories"]}
-    drawn = collections.defaultdict(list)
+    labels, drawn = _labels(file), collections.defaultdict(list)
     videos = {video["id"]: video for video in file.content["videos"]}
     for j, annotation in enumerate(file.content["annotations"]):
         where = f"annotations[{j}]"
         track = annotation.get("id")
         track = track if type(track) is int and track >= 0 else j
+        lists = [annotation.get(name) or () for name in ("segmentations", "bboxes")]
         with file.at(where):
-            vid = videos[annotation["video_id"]]["id"]
-            fields = labels[annotation["category_id"]], {"track_id": track}
-        lists = (annotation.get(name) or () for name in ("segmentations", "bboxes"))
+            video, label = videos[annotation["video_id"]], labels[annotation["category_id"]]
+            if {len(each) for each in lists if each} - {len(video["file_names"])}:
+                raise ValueError("its segmentations or bboxes are not one for each of file_names")
+        fields = label, {"track_id": track}
         for k, (mask, box) in enumerate(itertools.zip_longest(*lists)):
             if mask or box:
-                drawn[vid, k].append(_Drawn(f"{where}[{k}]", *fields, mask, box))
+                drawn[video["id"], k].append(_Drawn(f"{where}[{k}]", *fields, mask, box))
     for i, video in enumerate(file.content["videos"]):
         for k, name in enumerate(video["file_names"]):
             where = f"videos[{i}].file_names[{k}]"

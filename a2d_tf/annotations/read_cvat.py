@@ -177,7 +177,7 @@ class _Reader:
         self._images: list[_Frame] = []
         self._frames: dict[int, _Frame] = {}  # of a video, by number
         self._identities: dict[_Key | None, int] = {}  # of tracks
-        self._document = Document(file.path, "cvat")
+        self._document = Document(file.path, "cvat", task=task.id)
 
     def add_track(self, track: Element) -> None:
         """Add the visible shapes of a <track>."""

@@ -57,8 +57,8 @@ def read(file: File, options: ReadOptions) -> list[Document]:
     listed, folders = _rows(file), _folders(file)
     document = Document(file.path, "masks")
     if without := listed.keys() - folders.keys():
-        reason = f"videos of {LIST} without a folder of PNGs beside it"
-        document.left_out[f"{reason} ({', '.join(sorted(without))})"] = len(without)
+        problem = f"no folder of PNGs of {', '.join(map(shown, sorted(without)))} is beside it"
+        raise file.error("video", f"{problem}; correct the name, or give the folder of both")
     for video, names in folders.items():
         _add_video(document, file, video, names, listed.get(video, {}))
     return [document]
@@ -107,6 +107,8 @@ def _row(file, line, fields):
                 f"{line}.{name}", f"{shown(fields[name])} is no number of one; mend it"
             )
     first, last = int(fields["first"] or 0), int(fields["last"] or 10**9)
+    if first > last:
+        raise file.error(f"{line}.last", f"{last} comes before 'first'; mend it")
     return int(fields["object"]), _Row(line, fields["actor"], fields["action"], first, last)
 
 
