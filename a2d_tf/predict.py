@@ -15,6 +15,7 @@ OUTPUT/<file name without suffix>/ for each video, and OUTPUT/summary.csv. The s
 from __future__ import annotations
 
 import functools
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -97,6 +98,21 @@ def _check_flags(argv):
     if _VIDEO.value and _VIDEOS.value:
         raise InputError("--videos is a list in place of --video; leave out either")
     packed.check_sources(_CHECKPOINT.present, **{flag.name: flag.value for flag in _SOURCES})
+    given = Config.given("inference", "compute")
+    if _SAVED_MODEL.value and given:
+        raise InputError(
+            f"--{min(given)} is fixed in a SavedModel; give it to a2d_tf.export, or use --workdir"
+        )
+    for flag, mark in ((_SAVED_MODEL, "saved_model.pb"), (_WORKDIR, "flags.txt")):
+        if flag.value and not os.path.isfile(os.path.join(flag.value, mark)):
+            raise InputError(
+                f"--{flag.name}={flag.value}: there is no {mark}; --saved_model takes a folder of "
+                "a2d_tf.export, --workdir one of a2d_tf.train"
+            )
+    end = sys.float_info.max if _END.value is None else _END.value
+    if not _START.value < end < math.inf:
+        span = f"--start={_START.value:g}, --end={_END.value}"
+        raise InputError(f"{span}: give seconds, the end beyond the start")
     if not _RESULTS.value or not set(_RESULTS.value) <= set(outputs.KINDS):
         raise InputError(
             f"--results={','.join(_RESULTS.value)}: give one or more of {','.join(outputs.KINDS)}"
@@ -105,6 +121,9 @@ def _check_flags(argv):
 
 def _one(load, output, kinds, linking):
     """Predict one video."""
+    source = os.path.realpath(_VIDEO.value)
+    if source in [os.path.join(os.path.realpath(output), name) for name in outputs.RESULTS]:
+        raise InputError(f"{_VIDEO.value}: would be overwritten; give another --output")
     reader = video_files.Reader(_VIDEO.value)
     span = streaming.Span.of_seconds(reader, _START.value, _END.value, _EVERY.value)
     loaded, count, stopped = outputs.predict(

@@ -223,7 +223,7 @@ def saved_model(tiny_run, tmp_path_factory):
         if not output.exists():
             done = run_main("export", f"--workdir={tiny_run}", f"--output={output}", "--version=3")
             assert done.returncode == 0, done.stderr
-            assert f"-> {output}/3\n" in done.stdout and "encoded, stream, frame" in done.stdout
+            assert f"-> {output}/3\n" in done.stdout, done.stdout
     return output / "3"
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import errno
 import json
 import os
 import pathlib
@@ -72,9 +73,14 @@ def test_a_list(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     expected = [("b.dat", "out/b"), ("a.mp4", "out/a"), ("images", "out/images")]
     assert plan(videos="lists/list.txt") == expected
-    for text, message in ((b"a.mp4\nc.mp4", "'c.mp4'"), (b"images/1.png", "1.png'"), (b"\xff", "")):
+    for text, message in (
+        (b"a.mp4\n\nc.mp4", ", line 3: 'c.mp4'"),
+        (b"images/1.png", ", line 1: 'images/1.png'"),
+        (b"\xff", ", line 1: "),
+        (b"\n", ": names no video"),
+    ):
         file.write_bytes(text)
-        with pytest.raises(InputError, match=f"--videos={file}: .*{message}"):
+        with pytest.raises(InputError, match=f"--videos={file}{message}"):
             plan(videos=file)
 
 
@@ -100,10 +106,10 @@ def test_no_file_of_the_users_own_is_replaced(tmp_path):
     assert library.plan(videos, None, str(tmp_path / "out"))
     empty(tmp_path, "site/a/prediction.json")
     assert library.plan(videos, None, videos)
-    (job,) = library.plan(str(empty(tmp_path, "videos/1.png") / "vid*"), None, str(tmp_path))
-    for overwrite in (False, True):
-        with pytest.raises(InputError, match="videos: .* another --output"):
-            library.Request(overwrite=overwrite).is_finished(job)
+    empty(tmp_path, "out/overlay/overlay.mp4", "videos/1.png")
+    for video, output in (("out/overlay/*", "out"), ("vid*", ".")):
+        with pytest.raises(InputError, match="would be overwritten; give another --output"):
+            library.plan(str(tmp_path / video), None, str(tmp_path / output))
 
 
 def test_a_model_is_known_by_its_weights(tmp_path):
@@ -253,7 +259,9 @@ def broken(films, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_video_that_fails_ends_it_or_is_listed(films, broken, predicted, predictor, tmp_path):
+def test_a_video_that_fails_ends_it_or_is_listed(
+    films, broken, predicted, predictor, tmp_path, monkeypatch
+):
     output = tmp_path / "out"
     with pytest.raises(InputError, match="b.mp4: cannot be decoded.*--on_error=skip"):
         run(broken, output, predictor)
@@ -272,6 +280,16 @@ def test_a_video_that_fails_ends_it_or_is_listed(films, broken, predicted, predi
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="cannot be written"):
         run(films, tmp_path / "file/out", predictor, on_error="skip")
+    tried = []
+
+    def full(*_):
+        tried.append(1)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched, pytest.raises(InputError, match="No space.*device.$"):
+        patched.setattr(outputs.Outputs, "add", full)
+        run(films, tmp_path / "full", predictor, on_error="skip")
+    assert len(tried) == 1
     with open(output / "summary.csv", newline="") as file:
         assert {row["video"] for row in csv.DictReader(file)} <= {"a", "c"}
     shutil.rmtree(broken)

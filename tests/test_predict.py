@@ -230,16 +230,25 @@ def test_a_signal_leaves_whole_files_of_the_frames_so_far(predictor, film, tmp_p
     assert {result["image_id"] for result in results} <= set(range(1, count + 1))
 
 
-def test_bad_command_lines_end_with_one_clear_line(tmp_path, film, saved_model):
+def test_bad_command_lines_end_with_one_clear_line(tmp_path, film):
     (tmp_path / "empty.mp4").write_bytes(b"")
     (tmp_path / "model").mkdir()
     (tmp_path / "file").write_text("")
+    (tmp_path / "model" / "saved_model.pb").touch()
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "flags.txt").write_text("")
     model, output = f"--saved_model={tmp_path / 'model'}", f"--output={tmp_path / 'out'}"
     video = f"--video={film}"
     cases = [
         ([video, output], "--saved_model, --workdir, --model and --init_rgb"),
-        ([f"--saved_model={saved_model}", video, output, "--score_threshold=0.2"], "_threshold"),
-        (["--workdir=nowhere", video, output], "nowhere/a2d_tf.json"),
+        ([model, video, output, "--paint=pixel"], "--paint"),
+        ([model, video, output, "--start=2", "--end=2"], "--end=2"),
+        ([model, video, output, "--start=nan"], "--start=nan"),
+        ([model, video, output, "--end=inf"], "--end=inf"),
+        (["--workdir=nowhere", video, output], "--workdir=nowhere: there is no flags.txt"),
+        ([f"--workdir={tmp_path / 'model'}", video, output], "--workdir"),
+        ([f"--saved_model={run}", video, output], f"--saved_model={run}: there is no saved_model"),
         ([model, "--video=nothing.mp4", output], "nothing.mp4: no such video"),
         ([model, f"--video={tmp_path / 'empty.mp4'}", output], "empty.mp4: cannot be decoded"),
         ([model, video, f"--output={tmp_path / 'file'}"], "--output"),

@@ -58,6 +58,7 @@ def test_bad_videoset_names_line_and_field(tmp_path, change, words):
     cells = [cell for cell in row(**{**right, **change}) if cell is not None]
     for rows, problem in (
         ([cells], words),
+        ([row(**right), row(**right)], "line 2: vid 'v' is there twice"),
         ([], "lists no video"),
     ):
         with pytest.raises(InputError, match="videoset.csv.*" + problem):

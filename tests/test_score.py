@@ -120,6 +120,7 @@ DETECTION = ("--truth=truth.json", "--output=metrics.json", "--predicted=detecti
     "words, complaint",
     [
         (("segment", *FLAGS), "first word"),
+        (("segmentation", *FLAGS, "--zero_shot_actor=cat"), "--zero_shot_actor"),
         (("segmentation", *FLAGS), "truth holds no label maps"),
         (("detection", *DETECTION, "--zero_shot_actor=cow"), "'cow' is none of adult"),
         (("detection", *DETECTION, "--full=full.npz"), "--full beside it"),

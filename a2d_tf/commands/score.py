@@ -88,11 +88,8 @@ def score_detection(
     Raises:
       InputError: a file or an option cannot be used.
     """
-    results = predicted.endswith(".json")
-    if (full or split.zero_shot_actor) and (results or not split.zero_shot_actor):
-        raise InputError("--zero_shot_actor, and --full beside it, are for a detections.npz")
     split.truth = box_data.Truth.load(truth, split.labels)
-    if results:
+    if predicted.endswith(".json"):
         split.results = box_data.Results.load(predicted, split.truth, split.labels)
     else:
         split.detections = box_data.Detections.load(predicted)
@@ -109,6 +106,9 @@ def main(argv: list[str]) -> None:
         )
     _, command = argv
     command_line.require([], truth=args.truth, predicted=args.predicted, output=args.output)
+    has_actions = command == "detection" and not args.predicted.endswith(".json")
+    if (args.full or args.zero_shot_actor) and not (has_actions and args.zero_shot_actor):
+        raise InputError("--zero_shot_actor, and --full beside it, are for a detections.npz")
     if command == "bouts":
         folders = predictions.folders_of([args.predicted])
         metrics = agreement.compare(agreement.read_boris(args.truth), tables.read(folders))

@@ -155,7 +155,7 @@ def _complain(problem):
 def _describe(error):
     """Describe an unexpected exception in one line."""
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}"
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     # TensorFlow's messages have many lines.
     first, _, _ = str(error).strip().partition("\n")
     return f"unexpected {type(error).__name__}: {first[:1000]}"

@@ -22,7 +22,7 @@ class Flow:
     """Compute flow: (previous, current), RGB uint8 [H, W, 3] each -> float32 [H, W, 2] (u, v).
 
     Raises:
-      InputError: TV-L1 without opencv-contrib-python.
+      InputError: TV-L1 without opencv-contrib-python, or frames too low for DIS.
     """
 
     def __init__(self, method: str = "dis") -> None:
@@ -30,7 +30,8 @@ class Flow:
             raise InputError(
                 "'tvl1': install opencv-contrib-python in place of opencv-python, or use 'dis'"
             )
-        if method == "dis":
+        self._is_dis = method == "dis"
+        if self._is_dis:
             preset = cv2.DISOPTICAL_FLOW_PRESET_MEDIUM
             self._calculate: Callable = cv2.DISOpticalFlow.create(preset).calc
         elif method == "farneback":
@@ -42,6 +43,13 @@ class Flow:
 
     def __call__(self, previous: np.ndarray, current: np.ndarray) -> np.ndarray:
         grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (previous, current)]
+        rows, columns = grey[0].shape
+        # DIS chooses its pyramid by the columns, and reads beyond so few rows, or returns NaN.
+        if self._is_dis and rows < 16 and columns >= 40:
+            raise InputError(
+                f"'dis' cannot work on frames of {rows}x{columns} pixels; give higher ones, or "
+                "train on records of --flow_method=farneback"
+            )
         return self._calculate(grey[0], grey[1], None).astype(np.float32, copy=False)
 
 

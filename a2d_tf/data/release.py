@@ -197,9 +197,14 @@ def _read_videoset(path):
         ) from error
     # The published list has no header line; some copies have one.
     header = bool(rows) and not any(re.fullmatch(r"\s*-?\d+\s*", c) for c in rows[0][1][4:])
-    if not rows[header:]:
+    videos: dict[str, Video] = {}
+    for number, row in rows[header:]:
+        video = _parse_row(f"{path}, line {number}", row)
+        if videos.setdefault(video.vid, video) is not video:
+            raise InputError(f"{path}, line {number}: vid '{video.vid}' is there twice; remove it")
+    if not videos:
         raise InputError(f"{path}: lists no video; restore it")
-    return tuple(_parse_row(f"{path}, line {number}", row) for number, row in rows[header:])
+    return tuple(videos.values())
 
 
 def _parse_row(where, row):

@@ -228,6 +228,9 @@ def _decoded(source, settings, vid, numbers, with_flow):
         rgb = resize_frame(frame, *fit(*native, settings.image_height, settings.image_width))
         flow = np.zeros((*rgb.shape[:2], 2), np.float32)
         if number in with_flow:
-            flow = method(before, rgb)
+            try:
+                flow = method(before, rgb)
+            except InputError as error:
+                raise InputError(f"{source.frames_path(vid)}: {error}") from error
         before = rgb
         yield number, native, rgb, flow

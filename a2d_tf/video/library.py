@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import dataclasses
+import errno
 import functools
 import glob
 import hashlib
@@ -52,6 +53,7 @@ VIDEOS = (
 SUMMARY, FAILED = "summary.csv", "failed.csv"
 ON_ERROR = ("fail", "skip")
 SKIPPING = "; --on_error=skip leaves it out"  # ends the error of a video that fails
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # of a disk that takes no results at all
 OWN_FILES = (SUMMARY, tables.TIME_BUDGET, FAILED, KINDS["page"])  # of the library itself
 _RECORD = {
     **{"video": str, "bytes": (int, None), "digest": (str, None)},
@@ -166,12 +168,17 @@ def _is_predicted(path):
 def _listed(file):
     paths = []
     text = pathlib.Path(file).read_bytes().decode("utf-8-sig", "replace")  # it may be a video
-    for line in filter(None, map(str.strip, text.splitlines())):
+    for number, line in enumerate(map(str.strip, text.splitlines()), 1):
+        if not line:
+            continue
         places = [line, os.path.join(os.path.dirname(file), line)]
         path = next((place for place in places if os.path.exists(place)), "")
         if not path or _is_a(path, video_files.IMAGES):
-            raise InputError(f"--videos={file}: {shown(line)} is no video file or folder of images")
+            problem = f"{shown(line)} is no video file or folder of images"
+            raise InputError(f"--videos={file}, line {number}: {problem}")
         paths.append(path)
+    if not paths:
+        raise InputError(f"--videos={file}: names no video; give one a line")
     return paths
 
 
@@ -192,6 +199,9 @@ def _check_names(jobs):
                 f"{job.path}: is named {shown(job.name)}{others}, which cannot be the name of its "
                 "results; rename it"
             )
+        source, place = (os.path.join(os.path.realpath(x), "") for x in (job.path, job.output))
+        if source.startswith(place):
+            raise InputError(f"{job.path}: would be overwritten; give another --output")
 
 
 def model(path: str) -> dict[str, str]:
@@ -356,7 +366,7 @@ def predict(
       {name of a video that failed: why}.
 
     Raises:
-      InputError: a video failed (with 'fail').
+      InputError: a video failed (with 'fail'), or the disk is full.
       KeyboardInterrupt: a signal ended it; the current video is discarded.
     """
     failures: dict[str, str] = {}
@@ -370,6 +380,8 @@ def predict(
                     note = note and f"note: {job.path} {note}"
                 except Exception as error:
                     failures[job.name] = reason(job, error)
+                    if getattr(error.__cause__, "errno", None) in _FULL:
+                        raise  # so would all others
                     if on_error == "fail":
                         raise InputError(failures[job.name] + SKIPPING) from error
                     note = f"skipped {failures[job.name]}"
