@@ -72,7 +72,7 @@ def test_the_contents_are_those_of_the_training_records(mini_records, monkeypatc
         for serialized in records.read_shard(shard)
     ]
     expected = np.concatenate(rgb).astype(np.float64).var(axis=0).mean() ** 0.5
-    assert gathered.inputs.deviation("rgb") == pytest.approx(expected, rel=1e-6)
+    assert gathered.deviations["rgb"] == pytest.approx(expected, rel=1e-6)
     monkeypatch.setattr(Summary, "add", lambda self, truth: None)
     with pytest.raises(InputError, match=mini_records.directory):  # no instance to learn
         inspection.gather(mini_records, (64, 96))

@@ -11,7 +11,7 @@ from processes import run_tool
 from a2d_tf.core import devices
 from a2d_tf.core.config import Config
 from a2d_tf.data import inspection
-from a2d_tf.data.inspection import InputScale, Summary
+from a2d_tf.data.inspection import Summary
 from a2d_tf.model.backbones import PUBLISHED
 from a2d_tf.training import suggestion
 from a2d_tf.training.suggestion import Host
@@ -69,9 +69,7 @@ def gathered(mini_records):
 @pytest.fixture
 def still(gathered):
     """The same records, of videos in which nothing moves."""
-    inputs = InputScale()
-    inputs.add(np.arange(12.0).reshape(2, 2, 3), np.zeros((2, 2, 2)))
-    return dataclasses.replace(gathered, inputs=inputs)
+    return dataclasses.replace(gathered, deviations={"rgb": 3.5, "flow": 0.0})
 
 
 def flags(manifest, contents, host, held=0, minutes=None):
@@ -90,7 +88,7 @@ def written(manifest, contents, host, folder):
 
 def flow_scale(contents, divisor):
     """--flow_scale by which flow deviates as RGB that is divided."""
-    rgb, flow = (contents.inputs.deviation(name) for name in ("rgb", "flow"))
+    rgb, flow = contents.deviations["rgb"], contents.deviations["flow"]
     return float(f"{rgb / divisor / flow:.2g}")
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from a2d_tf.annotations.document import Instance
 from a2d_tf.core.errors import InputError, shown
-from a2d_tf.core.files import load_json
+from a2d_tf.core.files import kind_of, load_json
 from a2d_tf.core.labels import A2D, LabelSpace, is_name
 
 Pair = tuple[str, str]
@@ -45,7 +45,7 @@ class Names:
         """
         content = load_json(
             path,
-            {str: _check_pair},
+            {str: kind_of(_is_pair, "pair of names")},
             'write {"label": ["actor", "action"]}, or ["actor", null] for the attribute \'action\'',
         )
         return cls(
@@ -87,10 +87,9 @@ class Names:
 NO_NAMES = Names()
 
 
-def _check_pair(pair):
-    names = pair if isinstance(pair, list) and len(pair) == 2 else [None]
-    if not is_name(names[0]) or not (names[1] is None or is_name(names[1])):
-        raise ValueError(f"{shown(pair)} is no pair of names")
+def _is_pair(value):
+    whole = isinstance(value, list) and len(value) == 2 and is_name(value[0])
+    return whole and (value[1] is None or is_name(value[1]))
 
 
 def _chosen(value):

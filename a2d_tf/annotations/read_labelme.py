@@ -15,7 +15,6 @@ import posixpath
 from typing import Any
 
 import cv2
-import numpy as np
 
 from a2d_tf.annotations import frame_names, shapes
 from a2d_tf.annotations.container import File, size_of
@@ -97,13 +96,7 @@ def _segmentation(shape, size):
     if kind == "circle":
         radius = math.hypot(x2 - x1, y2 - y1)
         return [shapes.ellipse(x1, y1, radius, radius)]
-    left, top = int(x1), int(y1)
-    inside = _decode(shape.get("mask"))
-    return shapes.bitmap(inside, left, top, size)
-
-
-def _decode(text: Any) -> np.ndarray:
-    """Decode a mask's PNG, whose values are 0 and 1, to bool [h, w]."""
-    data = base64.b64decode(text, validate=True) if isinstance(text, str) else b""
+    png = shape.get("mask")  # of 0 and 1
+    data = base64.b64decode(png, validate=True) if isinstance(png, str) else b""
     image, _ = decode_image(data, cv2.IMREAD_GRAYSCALE, "mask", "draw it again")
-    return image != 0
+    return shapes.bitmap(image != 0, int(x1), int(y1), size)

@@ -101,50 +101,49 @@ def thinned(video: TrackedVideo, every: int) -> TrackedVideo:
     all frames where a track begins, ends or changes its action. A track that is missing for a time
     ends before that. So tools may interpolate between two key frames, up to `Shape.until`.
     """
-    following = _following(video)
     kept, latest = set(), -every
     for frame in video.frames:
         if frame >= latest + every:
             kept.add(frame)
             latest = frame
-    tracks = []
+    video = _with_ends(video, video)
     for track in video.tracks:
-        before, shapes = None, []
-        for shape, after in zip(track.shapes, (*track.shapes[1:], None)):
-            goes_on = after is not None and following[shape.frame] == after.frame
-            if before is None or before.until or before.action != shape.action or not goes_on:
+        for before, shape in zip((None, *track.shapes), track.shapes):
+            if before is None or before.until or before.action != shape.action or shape.until:
                 kept.add(shape.frame)
-            until = None if goes_on else following.get(shape.frame)
-            before = dataclasses.replace(shape, until=until)
-            shapes.append(before)
-        tracks.append(dataclasses.replace(track, shapes=tuple(shapes)))
-    tracks = [
-        dataclasses.replace(track, shapes=tuple(s for s in track.shapes if s.frame in kept))
-        for track in tracks
-    ]
-    return dataclasses.replace(video, frames=tuple(sorted(kept)), tracks=tuple(tracks))
+        kept.add(track.shapes[-1].frame)
+    return _only(video, kept)
 
 
 def chosen(video: TrackedVideo, frames: Collection[int]) -> TrackedVideo:
     """Keep these frames of a video, with all that is in them; tracks end after each of them."""
-    following, tracks = _following(video), []
-    for track in video.tracks:
-        own = {shape.frame: shape for shape in track.shapes if shape.frame in frames}
-        shapes = []
-        for frame, shape in own.items():
-            after = following.get(frame)
-            shapes.append(dataclasses.replace(shape, until=None if after in own else after))
-        if shapes:
-            tracks.append(dataclasses.replace(track, shapes=tuple(shapes)))
+    return _with_ends(_only(video, frames), video)
+
+
+def _only(video, frames):
+    """Leave out what is in other frames than these, and tracks that are in none of them."""
+    shapes = [tuple(s for s in track.shapes if s.frame in frames) for track in video.tracks]
+    tracks = [dataclasses.replace(track, shapes=s) for track, s in zip(video.tracks, shapes) if s]
     return dataclasses.replace(video, frames=tuple(sorted(frames)), tracks=tuple(tracks))
 
 
-def _following(video):
-    """{frame that was looked at: the next one}; the last one has one if the video goes on."""
+def _with_ends(part, video):
+    """Give each shape of a part of a video its `until`: the next frame, if its track lacks that.
+
+    That is the next one that was looked at in the whole video. The last has one if it goes on.
+    """
     following = dict(zip(video.frames, video.frames[1:]))
     if video.frames:
         last = video.frames[-1]
         beyond = last + (last - video.frames[-2] if len(video.frames) > 1 else 1)
         if video.frame_count is not None and beyond <= video.frame_count:
             following[last] = beyond
-    return following
+    tracks = []
+    for track in part.tracks:
+        after = {shape.frame: following.get(shape.frame) for shape in track.shapes}
+        shapes = [
+            dataclasses.replace(s, until=None if after[s.frame] in after else after[s.frame])
+            for s in track.shapes
+        ]
+        tracks.append(dataclasses.replace(track, shapes=tuple(shapes)))
+    return dataclasses.replace(part, tracks=tuple(tracks))

@@ -42,10 +42,11 @@ def _coco(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for frame, found in video.by_frame().items():
+        name = f"frame_{frame - 1:06d}.PNG" if video.images is None else video.image(frame)
         images.append(
             {
                 "id": len(images) + 1,
-                "file_name": f"{video.name}/{_image(video, frame)}",
+                "file_name": f"{video.name}/{name}",
                 "width": video.size[1],
                 "height": video.size[0],
             }
@@ -60,11 +61,7 @@ def _coco(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
                 "area": int(rle_tools.area(shape.mask)),
                 "bbox": shape.box(),
                 "iscrowd": 0,
-                "attributes": {
-                    "action": shape.action,
-                    "occluded": False,
-                    "track_id": track.id,
-                },
+                "attributes": {"action": shape.action, "occluded": False, "track_id": track.id},
             }
             annotations.append(annotation)
     content = {
@@ -77,10 +74,6 @@ def _coco(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
         "annotations": annotations,
     }
     yield "annotations/instances_default.json", json.dumps(content).encode() + b"\n"
-
-
-def _image(video, frame):
-    return video.image(frame) if video.images is not None else f"frame_{frame - 1:06d}.PNG"
 
 
 def _cvat(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
@@ -96,7 +89,15 @@ def _cvat(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
     """
     root = Element("annotations")
     _add(root, "version", "1.1")
-    _describe(_add(_add(root, "meta"), "task"), video)
+    task = _add(_add(root, "meta"), "task")
+    for tag in ("name", "source"):
+        _add(task, tag, video.source)
+    if video.frame_count is not None:
+        _add(task, "size", video.frame_count)
+        _add(task, "start_frame", 0)
+    size = _add(task, "original_size")
+    _add(size, "width", video.size[1])
+    _add(size, "height", video.size[0])
     for track in video.tracks:
         of_masks = masks and not video.boxes_alone
         for element in _of_masks(track, video) if of_masks else _of_outlines(track, video):
@@ -110,18 +111,6 @@ def _add(parent, tag, text=None):
     element = SubElement(parent, tag)
     element.text = None if text is None else str(text)
     return element
-
-
-def _describe(task, video):
-    """Fill meta/task with what readers use to find the video."""
-    for tag in ("name", "source"):
-        _add(task, tag, video.source)
-    if video.frame_count is not None:
-        _add(task, "size", video.frame_count)
-        _add(task, "start_frame", 0)
-    size = _add(task, "original_size")
-    _add(size, "width", video.size[1])
-    _add(size, "height", video.size[0])
 
 
 def _of_outlines(track, video):
@@ -198,9 +187,7 @@ def _labelme(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
     Labels are 'actor-action'. Parts of one instance are shapes of one group, whose number is the
     track's.
     """
-    kind, parts = ("mask", _png) if masks else ("polygon", _parts)
-    if video.boxes_alone:
-        kind, parts = "rectangle", _rectangle
+    kind = "rectangle" if video.boxes_alone else "mask" if masks else "polygon"
     for frame, found in video.by_frame().items():
         image = video.image(frame)
         content = {
@@ -217,7 +204,7 @@ def _labelme(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
                     "mask": mask,
                 }
                 for track, shape in found
-                for points, mask in parts(shape)
+                for points, mask in _parts(shape, kind)
             ],
             "imagePath": image,
             "imageData": None,
@@ -228,19 +215,13 @@ def _labelme(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
         yield str(path), json.dumps(content, indent=1).encode() + b"\n"
 
 
-def _parts(shape: Shape) -> list[tuple[list, Any]]:
-    """(points, no mask) of each part of a shape."""
-    return [(np.reshape(outline, (-1, 2)).tolist(), None) for outline in polygons(shape.decoded())]
-
-
-def _rectangle(shape: Shape) -> list[tuple[list, Any]]:
-    """(two corners, no mask) of a shape's box."""
-    x, y, width, height = shape.box()
-    return [([[x, y], [x + width, y + height]], None)]
-
-
-def _png(shape: Shape) -> list[tuple[list, Any]]:
-    """(first and last pixel, PNG of 0 and 1 between them in base64) of a shape."""
+def _parts(shape: Shape, kind: str) -> list[tuple[list, str | None]]:
+    """(points; of masks a PNG of 0 and 1 between these, in base64) of each part of a shape."""
+    if kind == "polygon":
+        return [(np.reshape(ring, (-1, 2)).tolist(), None) for ring in polygons(shape.decoded())]
+    if kind == "rectangle":
+        x, y, width, height = shape.box()
+        return [([[x, y], [x + width, y + height]], None)]
     inside, left, top = crop(shape.decoded())
     height, width = inside.shape
     png = cv2.imencode(".png", np.uint8(inside))[1]

@@ -84,8 +84,7 @@ def check_json(value: Any, kind: Any, where: str = "") -> None:
         - {name: kind}: an object with these fields and perhaps others; 'name?' may be missing;
         - {str: kind}: an object with such values under any names;
         - (kind, ...): one of these; None is null;
-        - a function that raises ValueError for a wrong value, as `whole`, `number` and `one_of`
-          return.
+        - a function that raises ValueError for a wrong value, as `kind_of` and those below return.
       where: the value's place in the file.
 
     Raises:
@@ -131,7 +130,7 @@ def number(
     least: float, most: float, what: str = "number", types: tuple[type, ...] = (int, float)
 ) -> Callable[[Any], None]:
     """Return a kind for `check_json`: numbers of a range, of these types."""
-    return _kind(
+    return kind_of(
         lambda value: type(value) in types and least <= value <= most,
         f"{what} from {least} to {most}",
     )
@@ -139,11 +138,11 @@ def number(
 
 def one_of(*values: Any) -> Callable[[Any], None]:
     """Return a kind for `check_json`: one of these values."""
-    return _kind(lambda value: value in values, f"value of {', '.join(map(str, values))}")
+    return kind_of(lambda value: value in values, f"value of {', '.join(map(str, values))}")
 
 
-def _kind(right, what):
-    """Return a check that `right` is true of a value; `what` says what is right."""
+def kind_of(right: Callable[[Any], bool], what: str) -> Callable[[Any], None]:
+    """Return a kind for `check_json`: values of which `right` is true; `what` names them."""
 
     def check(value):
         if not right(value):

@@ -114,12 +114,13 @@ class Video:
                 path, metadata_errors="replace", container_options=dict(_OPTIONS)
             )
             # The cover of a piece of music is no video.
-            films = (
+            self._stream = next(
                 stream
                 for stream in self._container.streams.video
                 if not stream.disposition & Disposition.attached_pic
             )
-            self._stream = next(films)
+            # AVI has no times of frames but their order.
+            self._is_untimed = self._container.format.name == "avi"
             context = self._stream.codec_context
             height, width = context.height, context.width
         except (av.FFmpegError, AttributeError, OSError, StopIteration) as error:
@@ -176,11 +177,11 @@ class Video:
     def _decoded(self):
         """The pictures from where the file is."""
         base, before = self._stream.time_base, -math.inf
-        start = None if self._is_untimed() else self._stream.start_time
+        start = None if self._is_untimed else self._stream.start_time
         converter = VideoReformatter()
         for frame in self._frames():
             check_size(self._path, frame.height, frame.width, self._remedy)
-            stamp = frame.dts if frame.pts is None or self._is_untimed() else frame.pts
+            stamp = frame.dts if frame.pts is None or self._is_untimed else frame.pts
             start = stamp if start is None else start
             seconds = -math.inf
             if stamp is not None:
@@ -190,10 +191,6 @@ class Video:
             duration = float(frame.duration * base) if frame.duration else 1 / self.fps
             before = seconds
             yield Picture(seconds, duration, stamp, frame, converter)
-
-    def _is_untimed(self):
-        """Return whether the format has no times of frames but their order: AVI."""
-        return self._container.format.name == "avi"
 
     def _frames(self):
         """FFmpeg's frames from where the file is; damage ends them, but not before the first."""
@@ -220,7 +217,7 @@ class Video:
         Packets are read without decoding them where each is a frame. Else, frames are decoded.
         """
         codec = self._stream.codec_context.codec.canonical_name
-        if codec in _FRAME_A_PACKET and not self._is_untimed():
+        if codec in _FRAME_A_PACKET and not self._is_untimed:
             found = self._timeline_of_packets(until)
             if found:
                 return found

@@ -85,40 +85,21 @@ class Boxes:
         return anchors.best_overlaps(boxes, frames, anchors.STRIDES, sizes)
 
 
-class InputScale:
-    """Moments of RGB and flow over the key frames of records, which count alike.
-
-    A motion backbone with ImageNet's weights has filters, and frozen norms, for photographs, but
-    flow in pixels is many times smaller than mean-subtracted RGB: hence --flow_scale.
-    """
-
-    def __init__(self) -> None:
-        self._moments: dict[str, list] = {"rgb": [], "flow": []}
-
-    def add(self, rgb: np.ndarray, flow: np.ndarray) -> None:
-        """Add a key frame: RGB 0..255 [h, w, 3] and flow (u, v) in pixels [h, w, 2]."""
-        for name, image in (("rgb", rgb), ("flow", flow)):
-            values = np.reshape(image, (-1, image.shape[-1])).astype(np.float64)
-            self._moments[name].append([values.mean(axis=0), np.square(values).mean(axis=0)])
-
-    def deviation(self, name: str) -> float:
-        """Return the standard deviation of 'rgb' or 'flow', with the channels' mean variance."""
-        mean, square = np.mean(self._moments[name], axis=0)
-        return float(np.sqrt(np.mean(square - np.square(mean))))
-
-
 @dataclasses.dataclass
 class Contents:
     """Statistics of records that the settings of a run depend on.
 
     Attributes:
       boxes: those of the training split, on the canvas.
-      inputs: RGB and flow of the training split's key frames, flow in pixels of the canvas.
+      deviations: {"rgb", "flow"}, standard deviations in the training split's key frames, which
+        count alike: of the channels' mean variance, in levels and in pixels of the canvas. A motion
+        backbone with ImageNet's weights has filters, and frozen norms, for photographs, but flow is
+        many times smaller than mean-subtracted RGB: hence --flow_scale.
       summaries: {split: Summary} of the splits that there are.
     """
 
     boxes: Boxes
-    inputs: InputScale
+    deviations: dict[str, float]
     summaries: dict[str, Summary]
 
 
@@ -165,12 +146,14 @@ def gather(manifest: Manifest, canvas: tuple[int, int]) -> Contents:
       InputError: no training split, or none with an instance; or a damaged shard.
     """
     summaries = {split: Summary() for split in manifest.splits}
-    contents = Contents(Boxes(canvas), InputScale(), summaries)
+    boxes, moments = Boxes(canvas), collections.defaultdict(list)
     for _, fields, truth in read(manifest, ["train"], decode=True, frames=1):
         summaries["train"].add(truth)
-        contents.boxes.add(truth)
+        boxes.add(truth)
         scale = min(canvas[0] / truth.size[0], canvas[1] / truth.size[1])
-        contents.inputs.add(fields["rgb"][0], fields["flow"][0] * scale)
+        for name, image in (("rgb", fields["rgb"][0]), ("flow", fields["flow"][0] * scale)):
+            values = image.reshape(-1, image.shape[-1]).astype(np.float64)
+            moments[name].append([values.mean(axis=0), np.square(values).mean(axis=0)])
     if not summaries["train"].pairs:
         raise InputError(
             f"{manifest.directory}: no instance in the training split, so there is nothing to "
@@ -178,7 +161,12 @@ def gather(manifest: Manifest, canvas: tuple[int, int]) -> Contents:
         )
     for split, _, truth in read(manifest, {*manifest.splits} - {"train"}):
         summaries[split].add(truth)
-    return contents
+    means = {name: np.mean(each, axis=0) for name, each in moments.items()}
+    deviations = {
+        name: float(np.sqrt(np.mean(square - np.square(mean))))
+        for name, (mean, square) in means.items()
+    }
+    return Contents(boxes, deviations, summaries)
 
 
 def describe(summaries: Mapping[str, Summary], label_space: LabelSpace) -> list[str]:

@@ -9,8 +9,8 @@ import dataclasses
 import os
 import pathlib
 
-from a2d_tf.core.errors import MAX_SIDE, InputError, shown
-from a2d_tf.core.files import is_file_name, load_json, one_of, whole, write_json
+from a2d_tf.core.errors import MAX_SIDE, InputError
+from a2d_tf.core.files import is_file_name, kind_of, load_json, one_of, whole, write_json
 from a2d_tf.core.labels import LabelSpace
 
 SCHEMA = 3  # of the records; increase it if they become incompatible with older readers
@@ -24,20 +24,14 @@ FACTS = {
 }
 """Properties of the records that a network was trained on, which its inputs must share, as of
 `check_json`; sizes and stride bound the memory that a video takes."""
-
-
-def _shard_name(value):
-    if not isinstance(value, str) or not is_file_name(value):
-        raise ValueError(f"{shown(value)} is no file name")
-
-
+_SHARD_NAME = kind_of(lambda value: isinstance(value, str) and is_file_name(value), "file name")
 _KIND = {
     "schema": one_of(SCHEMA),
     **FACTS,
     "clip_frames": whole(1),
     **dict.fromkeys(("counts", "sizes", "native_sizes"), dict),
     "files": [
-        {"name": _shard_name, "split": one_of(*SPLITS), "records": whole(), "bytes": whole()}
+        {"name": _SHARD_NAME, "split": one_of(*SPLITS), "records": whole(), "bytes": whole()}
         | {"videos?": [str]}
     ],
     "skipped": [{"item": str, "reason": str}],

@@ -187,14 +187,6 @@ def augment(
     )
 
 
-def check_batch(batch_size: int, replicas: int) -> None:
-    """Raise an InputError if the replicas cannot share a batch evenly."""
-    if batch_size % replicas:
-        raise InputError(
-            f"--batch_size={batch_size} cannot be shared evenly by {replicas} replicas"
-        )
-
-
 def _serialized(paths, split, val_fraction):
     """Return the serialised records of a split from its shards."""
     clips = tf.data.TFRecordDataset(paths)
@@ -236,7 +228,9 @@ def training(
         share evenly.
     """
     learning = config.learning
-    check_batch(learning.batch_size, replicas)
+    if learning.batch_size % replicas:
+        flag = f"--batch_size={learning.batch_size}"
+        raise InputError(f"{flag} cannot be shared evenly by {replicas} replicas")
 
     def augmented(example, position):
         return augment(

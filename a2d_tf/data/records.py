@@ -107,7 +107,8 @@ def encode(record: ClipRecord) -> bytes:
     annotation = record.annotation
     native_height, native_width = annotation.label_map.shape
     height, width = record.rgb[0].shape[:2]
-    flow, scales = zip(*map(encode_flow, record.flow))
+    rgb = (cv2.cvtColor(frame, cv2.COLOR_RGB2BGR) for frame in record.rgb)
+    flow, scales = zip(*map(quantise, record.flow))
     columns = np.asfortranarray(annotation.masks.transpose(1, 2, 0).astype(np.uint8))
     features = {
         "video": _bytes(record.video.encode()),
@@ -118,8 +119,8 @@ def encode(record: ClipRecord) -> bytes:
         "height": _ints([height]),
         "width": _ints([width]),
         "clip_frames": _ints(record.clip_frames),
-        "rgb": _bytes(*map(encode_rgb, record.rgb)),
-        "flow": _bytes(*flow),
+        "rgb": _bytes(*(_jpeg(frame, JPEG_QUALITY) for frame in rgb)),
+        "flow": _bytes(*(_jpeg(pixels, FLOW_QUALITY) for pixels in flow)),
         "flow_scale": _floats(scales),
         "boxes": _floats(annotation.boxes.ravel()),
         "codes": _ints(annotation.codes),
@@ -305,17 +306,6 @@ def resize_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:
     """
     cover = resize_frame(mask.astype(np.float32), height, width)
     return (cover >= min(0.5, cover.max())) & (cover > 0)
-
-
-def encode_rgb(frame: np.ndarray) -> bytes:
-    """Encode a frame, RGB uint8 [h, w, 3], as JPEG."""
-    return _jpeg(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), JPEG_QUALITY)
-
-
-def encode_flow(flow: np.ndarray) -> tuple[bytes, np.float32]:
-    """Encode flow float32 [h, w, 2] as (JPEG, range); see `quantise`."""
-    pixels, scale = quantise(flow)
-    return _jpeg(pixels, FLOW_QUALITY), scale
 
 
 def _encode_masks(masks, height, width):

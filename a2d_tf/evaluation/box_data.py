@@ -25,6 +25,7 @@ from a2d_tf.core.files import (
     UNREADABLE,
     check_json,
     is_frame_name,
+    kind_of,
     load_json,
     number,
     one_of,
@@ -343,12 +344,7 @@ def _read_mask(segmentation, size, where):
 
 def _among(values: Container, what: str) -> Callable[[Any], None]:
     """Return a kind for `files.check_json`: integers or texts that are among these values."""
-
-    def check(value):
-        if type(value) not in (int, str) or value not in values:
-            raise ValueError(f"{shown(value)} is no {what}")
-
-    return check
+    return kind_of(lambda value: type(value) in (int, str) and value in values, what)
 
 
 def _bbox(value):

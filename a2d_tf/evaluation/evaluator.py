@@ -108,6 +108,7 @@ class Evaluator:
                 self.manifest, split, self.config, size, fields=fields
             )
         batches = iter(self._batches[split])
+        frame_of = records.naming(directory)(Frame.of)
         while True:
             with records.naming(directory):
                 batch = next(batches, None)
@@ -126,7 +127,7 @@ class Evaluator:
                 np.asarray, (outputs, {name: batch[name] for name in FIELDS})
             )
             for row in range(len(arrays["size"])):
-                yield functools.partial(_frame, arrays, outputs, row, directory)
+                yield functools.partial(frame_of, arrays, outputs, row)
 
     def label_map(self, frame: Frame, threshold: float) -> np.ndarray:
         """Paint a frame's label map at native size, of codes in the label space's dtype."""
@@ -294,9 +295,3 @@ class Evaluator:
         scores.update(notes or {}, score_threshold=float(threshold))
         write_json(folder / "metrics.json", scores, sort_keys=True)
         return scores
-
-
-def _frame(batch, outputs, row, directory):
-    """Return `Frame.of`, whose errors name the records."""
-    with records.naming(directory):
-        return Frame.of(batch, outputs, row)

@@ -17,6 +17,7 @@ classes     as COCO counts them, background last
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 import re
@@ -67,14 +68,9 @@ ALIASES = {"adult": "person", "baby": "person", "ball": "sports ball"}
 
 def datasets(group: h5py.Group) -> dict[str, np.ndarray]:
     """Read all datasets of an HDF5 group: {path: array}."""
-    arrays = {}
-
-    def visit(path, item):
-        if isinstance(item, h5py.Dataset):
-            arrays[path] = np.asarray(item[()])
-
-    group.visititems(visit)
-    return arrays
+    paths: list[str] = []
+    group.visit(paths.append)
+    return {p: np.asarray(group[p][()]) for p in paths if isinstance(group[p], h5py.Dataset)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -243,15 +239,11 @@ def _convert(file, source, sizes):
             role = built.name[len("backbone_") :]
             convolution, norm = published.tensors(role)
             filled = layer(file, convolution, tuple(built.kernel.shape), norm)
-            _put(tensors, f"backbone/{role}", filled)
+            tensors.update({f"backbone/{role}/{weight}": value for weight, value in filled.items()})
     if published.detector:
         widths = [int(level.shape[-1]) for level in maps]
         tensors.update(_matterport(file, sizes, widths))
     return tensors
-
-
-def _put(tensors, role, layer):
-    tensors.update({f"{role}/{name}": value for name, value in layer.items()})
 
 
 def _torch_layer(file, convolution, kernel, norm):
@@ -282,41 +274,39 @@ def _matterport(file, sizes, widths):
     """Return pyramid, proposal network and heads of a Mask R-CNN in matterport's layout."""
     tensors, classes = {}, sizes.classes + 1
 
-    def layer(role, name, *kernel, norm=None):
-        _put(tensors, role, _keras_layer(file, name, kernel, norm))
+    def layer(role, name, *kernel, norm=None, change=lambda value: value):
+        for weight, value in _keras_layer(file, name, kernel, norm).items():
+            value = change(value)
+            # A matrix becomes the kernel of a 1x1 convolution.
+            tensors[f"{role}/{weight}"] = value[None, None] if value.ndim == 2 else value
+
+    def objectness(value):
+        background, foreground = np.moveaxis(value.reshape(*value.shape[:-1], _ANCHORS, 2), -1, 0)
+        return foreground - background
 
     for level, width in enumerate(widths, 2):
         layer(f"fpn/c{level}p{level}", f"fpn_c{level}p{level}", 1, 1, width, sizes.pyramid)
         layer(f"fpn/p{level}", f"fpn_p{level}", 3, 3, sizes.pyramid, sizes.pyramid)
 
     layer("rpn/conv", "rpn_conv_shared", 3, 3, sizes.pyramid, sizes.proposals)
-    kernel = (1, 1, sizes.proposals, 2 * _ANCHORS)
-    for name, both in _keras_layer(file, "rpn_class_raw", kernel).items():
-        background, foreground = np.moveaxis(both.reshape(*both.shape[:-1], _ANCHORS, 2), -1, 0)
-        tensors[f"rpn/logits/{name}"] = foreground - background
+    kernel = 1, 1, sizes.proposals, 2 * _ANCHORS
+    layer("rpn/logits", "rpn_class_raw", *kernel, change=objectness)
     layer("rpn/deltas", "rpn_bbox_pred", 1, 1, sizes.proposals, 4 * _ANCHORS)
 
     for number, side, channels in (("1", 7, sizes.pyramid), ("2", 1, sizes.head)):
         name, norm = f"mrcnn_class_conv{number}", f"mrcnn_class_bn{number}"
         layer(f"actor/fc{number}", name, side, side, channels, sizes.head, norm=norm)
-    dense = _keras_layer(file, "mrcnn_class_logits", (sizes.head, classes))
-    _put(tensors, "actor/logits", {k: _as_1x1(np.roll(v, -1, axis=-1)) for k, v in dense.items()})
-    for name, value in _keras_layer(file, "mrcnn_bbox_fc", (sizes.head, 4 * classes)).items():
-        tensors[f"actor/deltas/{name}"] = _as_1x1(value[..., 4:])
+    roll = functools.partial(np.roll, shift=-1, axis=-1)
+    layer("actor/logits", "mrcnn_class_logits", sizes.head, classes, change=roll)
+    layer("actor/deltas", "mrcnn_bbox_fc", sizes.head, 4 * classes, change=lambda x: x[..., 4:])
 
     for number in range(1, 5):
         channels = sizes.pyramid if number == 1 else sizes.mask
         name, norm = f"mrcnn_mask_conv{number}", f"mrcnn_mask_bn{number}"
         layer(f"mask/conv{number}", name, 3, 3, channels, sizes.mask, norm=norm)
     layer("mask/deconv", "mrcnn_mask_deconv", 2, 2, sizes.mask, sizes.mask)
-    for name, value in _keras_layer(file, "mrcnn_mask", (1, 1, sizes.mask, classes)).items():
-        tensors[f"mask/logits/{name}"] = value[..., 1:]
+    layer("mask/logits", "mrcnn_mask", 1, 1, sizes.mask, classes, change=lambda x: x[..., 1:])
     return tensors
-
-
-def _as_1x1(value):
-    """Return a matrix as the kernel of a 1x1 convolution; a bias stays."""
-    return value[None, None] if value.ndim == 2 else value
 
 
 def label_space(actors: Iterable[str], action: str) -> LabelSpace:

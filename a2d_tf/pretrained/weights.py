@@ -169,14 +169,6 @@ def _assign_rows(variable, value, classes, source_classes):
     return assigned, missing
 
 
-def _is_rgb_half(name, tensor, variable):
-    """Whether a head's tensor reads RGB, and the network's the channels of both streams."""
-    if not name.endswith("_fc1/kernel"):
-        return False
-    height, width, channels, filters = tensor.shape
-    return tuple(variable.shape) == (height, width, 2 * channels, filters)
-
-
 def _fill(
     network: Network,
     tensors: dict,
@@ -201,7 +193,10 @@ def _fill(
             initialised[name] = reason
             continue
         tensor, layer = tensors[key], name.split("/")[0]
-        if _is_rgb_half(name, tensor, variable):
+        # A head's tensor may read RGB, and the network's the channels of both streams.
+        if name.endswith("_fc1/kernel") and (
+            tuple(variable.shape) == (*tensor.shape[:2], 2 * tensor.shape[2], tensor.shape[3])
+        ):
             variable.assign(np.concatenate([tensor, variable[:, :, tensor.shape[2] :]], axis=2))
             loaded[name] = f"{key} (input channels of RGB)"
             initialised[f"{name}[input channels of flow]"] = "the tensor reads RGB alone"

@@ -209,7 +209,7 @@ def suggest(
     reason = f"the stored frames; a CPU takes at most {_SQUARE} pixels"
     yield {"image_height": height, "image_width": width}, reason
     yield _anchors(contents.boxes, base.model, preset)
-    yield from _of_motion(contents.inputs, preset, base)
+    yield from _of_motion(contents.deviations, preset, base)
     yield from _of_training(contents, host, preset, base.learning, minutes)
     yield from _of_labels(manifest.label_space, contents.summaries["train"], base, held_out)
 
@@ -233,9 +233,9 @@ def _anchors(boxes, model, preset):
     return {"anchor_sizes": best}, reason
 
 
-def _of_motion(inputs, preset, base):
+def _of_motion(deviations, preset, base):
     """Flow, and the weights, of which flow may have its own."""
-    flow, rgb = (inputs.deviation(name) for name in ("flow", "rgb"))
+    flow, rgb = deviations["flow"], deviations["rgb"]
     moves = flow > _LEAST_FLOW and rgb > 0
     if preset is PAPER:
         weights = {"init_rgb": "coco", **({"init_flow": "imagenet"} if moves else {})}

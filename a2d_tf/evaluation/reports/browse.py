@@ -122,24 +122,19 @@ def _maps(folder, name, labels, truth):
     return [filled, predicted]
 
 
-def _errors(truth, predicted, labels):
-    """Classify pairs of codes: uint8, 0 where they are equal, else the 1-based index in ERRORS."""
-    other = labels.split(truth)[0] != labels.split(predicted)[0]
-    cases = [truth == predicted, predicted == 0, truth == 0, other]
-    return np.select(cases, [0, 1, 2, 3], 4).astype(np.uint8)
-
-
 def _card(name, folder, labels, truth, image):
     """Return the fields of the template for a frame, whose picture is `image`."""
-    maps = _maps(folder, name, labels, truth)
+    expected, predicted = _maps(folder, name, labels, truth)
     figures = []
-    for side, codes in zip(("truth", "prediction"), maps):
+    for side, codes in (("truth", expected), ("prediction", predicted)):
         painted = visualize.paint(image, codes, labels.palette)
         found = (labels.split(int(code)) for code in np.unique(codes) if code)
         pairs = [(labels.actors[actor - 1], labels.actions[action - 1]) for actor, action in found]
         figures.append((side, visualize.jpeg_url(painted, _SIDE, _QUALITY), pairs))
     colours = np.array([(0, 0, 0), *ERRORS.values()], np.uint8)
-    wrong = _errors(*maps, labels)
+    other_actor = labels.split(expected)[0] != labels.split(predicted)[0]
+    cases = [expected == predicted, predicted == 0, expected == 0, other_actor]
+    wrong = np.select(cases, [0, 1, 2, 3], 4).astype(np.uint8)  # indices of colours
     shares = 100 * np.bincount(wrong.ravel(), minlength=len(colours))[1:] / wrong.size
     painted = visualize.paint(image, wrong, colours)
     url = visualize.jpeg_url(painted, _SIDE, _QUALITY)

@@ -218,11 +218,8 @@ def _differences(done, space, published=True):
 
     Of several folds and seeds they are means, also in each sample, of those that have a figure.
     """
-    runs = {(r.name, r.fold, r.seed): r for r in done if r.name in ROWS}
-    draws, lines, others = {}, [], {name: [] for name in ROWS if name != "full"}
-    for (name, *split), result in runs.items():
-        if name != "full" and ("full", *split) in runs:
-            others[name].append((result, runs[("full", *split)]))
+    full = {(r.fold, r.seed): r for r in done if r.name == "full"}
+    draws, lines = {}, []
 
     def mean(results):
         """The figures of _COMPARED, and their samples."""
@@ -234,14 +231,16 @@ def _differences(done, space, published=True):
         drawn = np.ma.masked_invalid([draws[r.folder] for r in results]).mean(axis=0)
         return figures, drawn.filled(np.nan)
 
-    for name, pairs in others.items():
-        if pairs:
-            (ours, drawn), (full, full_drawn) = map(mean, zip(*pairs))
+    for name in ROWS:
+        own = [r for r in done if r.name == name and (r.fold, r.seed) in full]
+        if name != "full" and own:
+            pairs = own, [full[r.fold, r.seed] for r in own]
+            (ours, drawn), (whole, whole_drawn) = map(mean, pairs)
             cells = [ROWS[name][0]]
             if published:
                 rows, beside = Segmentation.published, ROWS[name][1]
                 cells.append(f"{rows[beside][-1] - rows[_FULL][-1]:+.1f}" if beside else "-")
-            for difference, *pair in zip(ours - full, drawn, full_drawn):
+            for difference, *pair in zip(ours - whole, drawn, whole_drawn):
                 if difference is np.ma.masked:
                     cells.append("-")
                     continue
