@@ -13,12 +13,7 @@ from a2d_tf.data.manifest import Manifest
 
 _RECORDS = flags.DEFINE_string("records", None, "folder that tools/build_records.py made")
 _WORKDIR = flags.DEFINE_string("workdir", None, "run folder; an interrupted run there resumes")
-_PICTURES = flags.DEFINE_integer(
-    "pictures",
-    8,
-    "clips drawn for TensorBoard at each validation",
-    0,
-)
+_PICTURES = flags.DEFINE_integer("pictures", 8, "clips drawn for TensorBoard at each validation", 0)
 _PROFILE = flags.DEFINE_string(
     "profile",
     None,
@@ -43,7 +38,7 @@ def main(argv: list[str]) -> None:
 
     from a2d_tf.core.files import locked
     from a2d_tf.model.network import Network
-    from a2d_tf.training import replicas, run_start
+    from a2d_tf.training import replicas, run_folder, run_start
     from a2d_tf.training.fit import fit
 
     workdir = os.path.normpath(_WORKDIR.value)
@@ -63,7 +58,12 @@ def main(argv: list[str]) -> None:
                     f"{workdir}: another training uses this run folder; stop it, or give another "
                     "--workdir"
                 )
-            report = _prepare(network, config, manifest, workdir)
+            report = None
+            if run_folder.is_new(workdir):
+                report = run_start.initialise(network, config)
+            run_folder.create(workdir, config, manifest)
+            if report:
+                report.publish(workdir)
             fit(
                 network,
                 manifest,
@@ -83,23 +83,6 @@ def _profiled(text):
     if text and not steps:
         raise InputError(f"--profile={text}: the first and the last step to trace, as 100:110")
     return steps
-
-
-def _prepare(network, config, manifest, workdir):
-    """Create or check the run folder; give the network of a new run its initial weights.
-
-    Returns the `weights.LoadReport` of these, if there is one.
-    """
-    from a2d_tf.training import run_folder, run_start
-
-    new = run_folder.is_new(workdir)
-    report = run_start.initialise(network, config) if new else None
-    run_folder.create(workdir, config, manifest)
-    if new:
-        run_folder.forget(workdir)
-        if report:
-            report.publish(workdir)
-    return report
 
 
 def _conclude(workdir, manifest):

@@ -87,7 +87,8 @@ def test_withheld_actions_are_not_learned_in_the_run_before(tmp_path, monkeypatc
 
 
 def test_what_a_training_that_is_gone_has_chosen_is_forgotten(tmp_path):
-    run_folder.create(tmp_path, Config(tiny_network.config()), manifest())
+    config = Config(tiny_network.config())
+    run_folder.create(tmp_path, config, manifest())
     run_folder.save_threshold(tmp_path, 0.4, {"segmentation": 1})
     (tmp_path / "finished.json").write_text('{"steps": 3}')
     (tmp_path / "best").mkdir()
@@ -95,7 +96,7 @@ def test_what_a_training_that_is_gone_has_chosen_is_forgotten(tmp_path):
     Events(tmp_path).write("train", 1, {"loss/total": 1.0})
     (tmp_path / "tensorboard" / "notes.txt").touch()
     for _ in range(2):
-        run_folder.forget(tmp_path)
+        run_folder.create(tmp_path, config, manifest())
         names = {path.name for path in tmp_path.rglob("*") if path.is_file()}
         assert names == {"flags.txt", "labels.json", "records.json", "notes.txt"}
 

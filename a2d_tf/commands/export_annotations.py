@@ -43,30 +43,25 @@ _VIDEO = flags.DEFINE_string(
 )
 
 
-def _write_boris():
-    """Write the times of predictions for BORIS."""
-    path = _OUTPUT.value
-    found = tables.read(predictions.folders_of([_PREDICTION.value]), _MIN_SCORE.value)
-    is_project = path.lower().endswith(".boris")
-    (tables.write_boris_project if is_project else tables.write_boris)(path, found)
-    count = sum(len(track.bouts) for each in found for track in each.tracks)
-    print(f"{path}: {count} bouts in {len(found)} videos (boris)")
-
-
 def main(argv: list[str]) -> None:
     command_line.require(argv, prediction=_PREDICTION.value, output=_OUTPUT.value)
+    path = _OUTPUT.value
     if _FORMAT.value == "boris":
-        return _write_boris()
-    writers.check_output(_OUTPUT.value, _FORMAT.value)
+        found = tables.read(predictions.folders_of([_PREDICTION.value]), _MIN_SCORE.value)
+        is_project = path.lower().endswith(".boris")
+        (tables.write_boris_project if is_project else tables.write_boris)(path, found)
+        count = sum(len(track.bouts) for each in found for track in each.tracks)
+        return print(f"{path}: {count} bouts in {len(found)} videos (boris)")
+    writers.check_output(path, _FORMAT.value)
     folder = os.path.normpath(_PREDICTION.value)
     source = os.path.basename(_VIDEO.value) if _VIDEO.value else None
     video = predictions.read(folder, _MIN_SCORE.value, source)
     masks, every = "masks" in (_SHAPES.value, _FORMAT.value), _EVERY.value
-    video = writers.save(video, _OUTPUT.value, _FORMAT.value, masks, every)
+    video = writers.save(video, path, _FORMAT.value, masks, every)
     shapes = sum(len(track.shapes) for track in video.tracks)
     kind = "boxes" if video.boxes_alone else "masks" if masks else "polygons"
     print(
-        f"{_OUTPUT.value}: {len(video.tracks)} tracks with {shapes} {kind} in "
+        f"{path}: {len(video.tracks)} tracks with {shapes} {kind} in "
         f"{len(video.frames)} frames of {video.source} ({_FORMAT.value})"
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import io
 import os
 import pathlib
@@ -99,12 +100,6 @@ def _started(command):
     return [sys.executable, "-c", start, *command[1:]], environment
 
 
-def _end_with_parent():
-    """Let Linux kill this process when the one that started it ends."""
-    if _LINUX:
-        _LINUX.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
 def call_main(command: Sequence[str], log: IO | None = None) -> None:
     """Run a main of a2d_tf, such as `["train", "--workdir=RUN"]`; it ends with this process.
 
@@ -123,7 +118,8 @@ def call_main(command: Sequence[str], log: IO | None = None) -> None:
         env=environment,
         stdout=log,
         stderr=subprocess.PIPE,
-        preexec_fn=_end_with_parent,
+        # Linux kills it when the process that started it ends.
+        preexec_fn=_LINUX and functools.partial(_LINUX.prctl, _PR_SET_PDEATHSIG, signal.SIGKILL),
         start_new_session=True,  # a signal to a terminal's processes reaches it once, from below
     ) as process:
         tail, said = b"", cast(io.BufferedReader, process.stderr)
@@ -139,14 +135,9 @@ def call_main(command: Sequence[str], log: IO | None = None) -> None:
             process.wait()
             raise
     if process.returncode:
+        lines = tail.decode(errors="replace").strip().splitlines() or ["it said nothing"]
+        reason = lines[-1].removeprefix("error: ")
         raise InputError(
-            f"a2d_tf.{command[0]} ended with status {process.returncode} ({_reason(tail)}); "
+            f"a2d_tf.{command[0]} ended with status {process.returncode} ({reason}); "
             "correct that and give the same command again, which resumes"
         )
-
-
-def _reason(tail):
-    """The error message at the end of a main's stderr."""
-    lines = tail.decode(errors="replace").replace("\r", "\n").splitlines()
-    lines = [line for line in lines if line.strip()]
-    return lines[-1].removeprefix("error: ") if lines else "it said nothing"

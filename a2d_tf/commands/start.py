@@ -116,7 +116,12 @@ def main(argv: list[str]) -> None:
     if experiments.SPLIT in manifest.splits:
         if not processes.is_scored(run, records):
             stage("scores", "evaluate", *of_run, f"--split={experiments.SPLIT}")
-        lines = ["", _table(read_json(scores / "metrics.json"), manifest), *lines]
+        from a2d_tf.evaluation import metrics as registry
+
+        metrics = read_json(scores / "metrics.json")
+        # By behaviour; of A2D's labels the tables of the paper.
+        own = {name: metrics[name] for name in ("behaviours", "confusions") if name in metrics}
+        lines = ["", registry.table(own or metrics, labels=manifest.label_space), *lines]
         stage("errors", "commands.browse", f"--run={run}", f"--records={records}")
         lines.append(f"- the frames of the videos held out, worst first: {scores}/browse.html")
     words = [f"--workdir={run}", f"--video={_VIDEOS.value}", f"--output={output / 'videos'}"]
@@ -139,14 +144,6 @@ def _size(jobs, records):
         f"--image_height={min(height, most.image_height)}",
         f"--image_width={min(width, most.image_width)}",
     ]
-
-
-def _table(metrics, manifest):
-    """Return the scores by behaviour; of A2D's labels the tables of the paper."""
-    from a2d_tf.evaluation import metrics as registry
-
-    own = {name: metrics[name] for name in ("behaviours", "confusions") if name in metrics}
-    return registry.table(own or metrics, labels=manifest.label_space)
 
 
 def _next(settings, output):

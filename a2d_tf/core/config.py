@@ -381,17 +381,14 @@ class Config:
         Raises:
           InputError: settings contradict each other.
         """
-        sections = {
-            name: section(
-                **{f.name: flag_values[f.name].value for f in dataclasses.fields(section)}
-            )
-            for name, section in SECTIONS.items()
-        }
-        config = cls(**sections)
-        for section in sections.values():
-            for name, value in vars(section).items():
+        sections = {}
+        for section, kind in SECTIONS.items():
+            values = {f.name: flag_values[f.name].value for f in dataclasses.fields(kind)}
+            sections[section] = kind(**values)
+            for name, value in values.items():
                 if isinstance(value, float) and not math.isfinite(value):  # no bound holds for NaN
                     raise InputError(f"--{name}={value} is not finite")
+        config = cls(**sections)
         parse_anchors(config.model.anchor_sizes)
         problem = _contradiction(config.model, config.learning)
         if problem:
@@ -422,9 +419,7 @@ class Config:
 
     def write(self, path: str | os.PathLike) -> None:
         """Write the settings as a flagfile, atomically."""
-        lines = []
-        for name in SECTIONS:
-            lines += [f"# {name}", *_words(getattr(self, name))]
+        lines = [x for name in SECTIONS for x in (f"# {name}", *_words(getattr(self, name)))]
         write_text(path, "\n".join(lines) + "\n")
 
     @staticmethod

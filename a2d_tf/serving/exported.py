@@ -104,7 +104,12 @@ def load_functions(folder: str) -> dict[str, Function] | None:
             metas[name] = tf.compat.v1.MetaGraphDef.FromString(file.read())
     if any(meta.meta_info_def.tensorflow_version != tf.__version__ for meta in metas.values()):
         return None
-    weights = _restored(folder, metas.values())
+    inputs = {key for name, meta in metas.items() for key in meta.signature_def[name].inputs}
+    stored = tf.train.load_checkpoint(os.path.join(folder, _VARIABLES))
+    weights = {
+        key: tf.Variable(stored.get_tensor(f"{key}/.ATTRIBUTES/VARIABLE_VALUE"), trainable=False)
+        for key in sorted(key for key in inputs if key.startswith(_WEIGHT))
+    }
     return {name: _function(meta, name, weights) for name, meta in metas.items()}
 
 
@@ -170,16 +175,6 @@ def _rename_functions(graph):
         for value in (value for node in nodes for value in node.attr.values()):
             for called in [value.func] if value.HasField("func") else value.list.func:
                 called.name = names[called.name]
-
-
-def _restored(folder, metas):
-    """{input's name: tf.Variable} of the weights that graphs take, from `variables/`."""
-    signatures = [signature for meta in metas for signature in meta.signature_def.values()]
-    inputs = {key for signature in signatures for key in signature.inputs}
-    keys = sorted(key for key in inputs if key.startswith(_WEIGHT))
-    stored = tf.train.load_checkpoint(os.path.join(folder, _VARIABLES))
-    values = {key: stored.get_tensor(f"{key}/.ATTRIBUTES/VARIABLE_VALUE") for key in keys}
-    return {key: tf.Variable(value, trainable=False) for key, value in values.items()}
 
 
 def _function(meta, name, weights):

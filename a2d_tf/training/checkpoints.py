@@ -105,9 +105,17 @@ class Checkpointer:
             self._state.averages.exchange()
         return True
 
-    def save(self) -> None:
-        """Save the current step; errors as of `save`."""
-        self._save("last", self._parts, _KEPT)
+    def save(self, kind: str = "last") -> None:
+        """Save the current step: all of it, or of the best validation the network alone.
+
+        Errors are those of `save`.
+        """
+        parts, number = self._parts, _KEPT
+        if kind == "best":
+            parts, number = {"network": self._state.network}, 1
+        averages = self._state.averages
+        with averages.in_place() if averages else contextlib.nullcontext():
+            save(self._folder(kind), parts, self.step, number)
 
     def save_best(self, score: float, threshold: float) -> bool:
         """Save to `best/` if the validation is the run's best; return whether it is.
@@ -121,7 +129,7 @@ class Checkpointer:
             # Ignore a best from this step or later: the run was killed and will repeat it.
             if best["step"] < step and best["score"] >= score:
                 return False
-        self._save("best", {"network": self._state.network}, 1)
+        self.save("best")
         write_json(path, {"step": step, "score": score, "score_threshold": threshold})
         return True
 
@@ -136,11 +144,6 @@ class Checkpointer:
 
     def _folder(self, kind):
         return os.path.join(self.workdir, KINDS[kind])
-
-    def _save(self, kind, parts, number):
-        averages = self._state.averages
-        with averages.in_place() if averages else contextlib.nullcontext():
-            save(self._folder(kind), parts, self.step, number)
 
 
 def save(folder: str, parts: dict, step: int, number: int = 1) -> None:

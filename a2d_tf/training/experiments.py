@@ -63,10 +63,13 @@ def trainings(
         if previous:
             # The first phase has started from the weights that the base or the caller names.
             start = [f"--init_run={previous}", *NOTHING]
-        elif phase != "full" and not _uses_flow(phase):
+        elif phase != "full" and "--use_flow=false" in pathlib.Path(files[1]).read_text().split():
             start = ["--init_flow="]
         if final:
-            start += ["--val_fraction=0", *_chosen_threshold(run_folder(workdir, phase))]
+            start.append("--val_fraction=0")
+            first = run_folder(workdir, phase)
+            if (first / "score_threshold.json").exists():  # else it has not chosen one yet
+                start.append(f"--score_threshold={scores.threshold(first)}")
         previous = run_folder(workdir, phase, final).absolute()
         yield previous, [f"--flagfile={path}" for path in files], start
 
@@ -74,13 +77,3 @@ def trainings(
 def metrics_file(folder: str | os.PathLike) -> pathlib.Path:
     """Return the path of a run folder's scores of the test split."""
     return pathlib.Path(folder, "evaluation", SPLIT, "metrics.json")
-
-
-def _chosen_threshold(run):
-    """Return the flag of the threshold that a run has chosen; none before it has."""
-    chosen = (run / "score_threshold.json").exists()
-    return [f"--score_threshold={scores.threshold(run)}"] if chosen else []
-
-
-def _uses_flow(phase):
-    return "--use_flow=false" not in (ABLATIONS / f"{phase}.flags").read_text().split()

@@ -66,11 +66,14 @@ def is_new(workdir: str) -> bool:
 def create(workdir: str, config: Config, manifest: Manifest) -> None:
     """Make the run folder, or check that a run with checkpoints goes on as it began.
 
+    Without checkpoints, plots and threshold of an earlier training there are removed.
+
     Raises:
       InputError: the folder holds a run of another network or of other records.
     """
     path, seen = os.path.join(workdir, "flags.txt"), manifest.videos("train")
     if is_new(workdir):
+        _forget(workdir)
         for origin in filter(None, (config.learning.init_run, config.learning.init_checkpoint)):
             seen |= {*_record_facts(origin)["videos"]}
     else:
@@ -91,7 +94,7 @@ def create(workdir: str, config: Config, manifest: Manifest) -> None:
     config.write(path)
 
 
-def forget(workdir: str) -> None:
+def _forget(workdir):
     """Remove plots and threshold of an earlier training whose checkpoints are gone."""
     shutil.rmtree(os.path.join(workdir, scores.KINDS["best"]), ignore_errors=True)
     for name in ("finished.json", "score_threshold.json"):

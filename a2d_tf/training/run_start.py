@@ -26,8 +26,6 @@ from a2d_tf.training.run_folder import Run
 
 logger = logging.getLogger(__name__)
 
-_CONVENTIONS = ("rgb_convention", "flow_convention")
-
 
 def resolve_config(config: Config, given: Collection[str], workdir: str | None = None) -> Config:
     """Complete the settings by the conventions of the weights that the run starts from.
@@ -54,7 +52,7 @@ def resolve_config(config: Config, given: Collection[str], workdir: str | None =
             model[f"{stream}_convention"], origin = layouts.Weights.read(path).source, path
     if run:
         origin, there = os.path.join(run, "flags.txt"), run_folder.settings(run).model
-        model.update({name: getattr(there, name) for name in _CONVENTIONS})
+        model.update(rgb_convention=there.rgb_convention, flow_convention=there.flow_convention)
     convention = model.get("rgb_convention", config.model.rgb_convention)
     model.update(backbones.implied_settings(convention))
     for name, value in model.items():

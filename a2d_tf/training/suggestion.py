@@ -219,14 +219,11 @@ def _anchors(boxes, model, preset):
 
     The preset's own come first.
     """
-    made = [model.anchor_sizes, *anchor_sizes(boxes.sides())]
-    choices = {text: parse_anchors(text) for text in made}
-    trained = backbones.CONVENTIONS[preset.rgb_convention].anchors
-    overlaps = {
-        text: boxes.overlaps(sizes)
-        for text, sizes in choices.items()
-        if not trained or anchor_ratios(trained, sizes)
-    }
+    trained, overlaps = backbones.CONVENTIONS[preset.rgb_convention].anchors, {}
+    for text in (model.anchor_sizes, *anchor_sizes(boxes.sides())):
+        sizes = parse_anchors(text)
+        if not trained or anchor_ratios(trained, sizes):
+            overlaps[text] = boxes.overlaps(sizes)
     recalls = {text: round(100 * np.mean(x >= ROI_POSITIVE_IOU)) for text, x in overlaps.items()}
     best = max(overlaps, key=lambda text: (recalls[text], overlaps[text].mean()))
     reason = f"an anchor of IoU {ROI_POSITIVE_IOU:g} for {recalls[best]} % of the boxes"
@@ -307,15 +304,13 @@ def _of_labels(labels, train, base, held_out):
 
 def notes(manifest: Manifest, contents: Contents) -> list[str]:
     """Return remarks that no flag of training can follow: on the records and the annotations."""
-    stored = manifest.image_height, manifest.image_width
+    height, width = manifest.image_height, manifest.image_width
     small = np.mean(contents.boxes.sides() < _SMALL_SIDE)
     lines = []
-    if small >= 0.1 and any(_largest(manifest.native_sizes) > 1.2 * np.array(stored)):
+    if small >= 0.1 and any(_largest(manifest.native_sizes) / (height, width) > 1.2):
         lines.append(
             f"{100 * small:.0f} % of the boxes have sides below {_SMALL_SIDE} pixels: build the "
-            "records again with a larger --image_height and --image_width than {}x{}".format(
-                *stored
-            )
+            f"records again with a larger --image_height and --image_width than {height}x{width}"
         )
     lines += describe_rare(contents.summaries, manifest.label_space)
     if "test" not in contents.summaries:

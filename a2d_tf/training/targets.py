@@ -167,19 +167,16 @@ def sample_rois(
         "positive": tf.gather(positive, order, batch_dims=1),
         "counted": tf.gather(counted, order, batch_dims=1),
     }
-    found = {name: _padded(value, samples) for name, value in found.items()}
+    missing = samples - order.shape[1]
+    if missing:
+        found = {
+            name: tf.pad(x, [[0, 0], [0, missing]] + [[0, 0]] * (x.shape.rank - 2))
+            for name, x in found.items()
+        }
     # Rows that do not count still pass through the heads: give them a box to crop.
     counted, unused = found["counted"][..., None], tf.constant([0.0, 0, 16, 16])
     rows = {**found, "rois": tf.where(counted, found["rois"], unused)}
     return {name: tf.stop_gradient(value) for name, value in rows.items()}
-
-
-def _padded(values, rows):
-    """Pad [B, R, ...] with zeros to at least so many rows."""
-    missing = rows - values.shape[1]
-    if missing <= 0:
-        return values
-    return tf.pad(values, [[0, 0], [0, missing]] + [[0, 0]] * (values.shape.rank - 2))
 
 
 def most_positives(learning: LearningConfig) -> int:

@@ -108,11 +108,7 @@ def _step(state, learning, batch, step, *, new):
         norm = tf.where(finite | (scale <= 1.0), values["gradient_norm"], 0.0)
         values = {**values, "gradient_norm": norm, "loss_scale": scale}
     going &= tf.reduce_all(tf.math.is_finite(tf.stack(list(values.values()))))
-    tf.cond(
-        going & finite,
-        lambda: _update(state, gradients, step, learning, new),
-        lambda: False,
-    )
+    tf.cond(going & finite, lambda: _update(state, gradients, step, learning, new), lambda: False)
     if loss_scale:
         loss_scale.update(finite, going)
     if means:
