@@ -23,7 +23,8 @@ from a2d_tf.training import experiments, scores
 
 _IMPORTED_FROM = str(pathlib.Path(__file__).resolve().parents[2])
 _LINUX = ctypes.CDLL(None) if sys.platform == "linux" else None
-_PR_SET_PDEATHSIG = 1
+# PR_SET_PDEATHSIG, 1: Linux kills a process when the one that started it ends.
+_TIED = functools.partial(_LINUX.prctl, 1, signal.SIGKILL) if _LINUX else None
 
 
 def keep_settings(path: pathlib.Path, text: str) -> None:
@@ -118,8 +119,7 @@ def call_main(command: Sequence[str], log: IO | None = None) -> None:
         env=environment,
         stdout=log,
         stderr=subprocess.PIPE,
-        # Linux kills it when the process that started it ends.
-        preexec_fn=_LINUX and functools.partial(_LINUX.prctl, _PR_SET_PDEATHSIG, signal.SIGKILL),
+        preexec_fn=_TIED,
         start_new_session=True,  # a signal to a terminal's processes reaches it once, from below
     ) as process:
         tail, said = b"", cast(io.BufferedReader, process.stderr)

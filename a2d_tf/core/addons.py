@@ -34,17 +34,12 @@ class _DecoupledDecay:
         self._decaying = None
 
     def apply_gradients(
-        self,
-        grads_and_vars: Iterable[tuple],
-        name: str | None = None,
-        decay_var_list: Iterable[tf.Variable] | None = None,
-        **arguments: Any,
+        self, *arguments: Any, decay_var_list: Iterable[tf.Variable] | None = None, **options: Any
     ) -> tf.Operation:
         """Apply gradients; only variables of `decay_var_list` decay, by default all."""
         self._decaying = decay_var_list and {variable.ref() for variable in decay_var_list}
-        return super().apply_gradients(  # type: ignore[misc]  # the optimizer's, beside this class
-            grads_and_vars, name=name, **arguments
-        )
+        # The optimizer's, beside this class.
+        return super().apply_gradients(*arguments, **options)  # type: ignore[misc]
 
     def _prepare_local(self, device, dtype, apply_state):
         super()._prepare_local(device, dtype, apply_state)

@@ -197,11 +197,7 @@ def suppress(
 
 
 def assign_actions(
-    kept: Tensors,
-    scores: Tensors,
-    labels: LabelSpace,
-    label_mode: str,
-    action_threshold: float,
+    kept: Tensors, scores: Tensors, labels: LabelSpace, label_mode: str, action_threshold: float
 ) -> Tensors:
     """Assign actor, action and code to the instances of `suppress`: the second half of `select`.
 

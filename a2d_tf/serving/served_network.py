@@ -9,6 +9,7 @@ answers. A run and its export use this same `tf.Module`.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any
 
 import tensorflow as tf
@@ -165,7 +166,9 @@ class ServedNetwork(tf.Module):
         with tf.control_dependencies([check]):
             images, flow = (x[:, first : first + field] for x in (images, flow))
         pixels = tf.TensorSpec([None, None, 3], tf.uint8)
-        rgb = tf.map_fn(_decode, tf.reshape(images, [-1]), fn_output_signature=pixels)
+        # Despite its name, `decode_jpeg` decodes PNG as well.
+        decode = functools.partial(tf.io.decode_jpeg, channels=3, dct_method=canvas_ops.DCT_METHOD)
+        rgb = tf.map_fn(decode, tf.reshape(images, [-1]), fn_output_signature=pixels)
         rgb = tf.reshape(rgb, tf.concat([tf.shape(images), tf.shape(rgb)[1:]], axis=0))
         is_vector = tf.reduce_all(tf.shape(flow)[2:4] == 1)
         times = tf.where(is_vector, tf.shape(rgb)[2:4], 1)
@@ -265,9 +268,3 @@ def _shape_checks(rgb, flow):
     message = "rgb [..., H, W, 3] and flow [..., H, W, 2] must agree in all but the last axis"
     agree = tf.debugging.assert_equal(tf.shape(rgb)[:-1], tf.shape(flow)[:-1], message)
     return [agree, _size_check(*tf.unstack(tf.shape(rgb)[-3:-1]))]
-
-
-def _decode(image):
-    """RGB uint8 [H, W, 3] of a JPEG or PNG."""
-    # Despite its name, `decode_jpeg` decodes PNG as well.
-    return tf.io.decode_jpeg(image, 3, dct_method=canvas_ops.DCT_METHOD)

@@ -71,12 +71,7 @@ def _match(boxes, truth, present):
 
 
 def anchor_targets(
-    anchors: np.ndarray,
-    batch: dict,
-    learning: LearningConfig,
-    *,
-    coder: box_ops.BoxCoder,
-    rng: Rng,
+    anchors: np.ndarray, batch: dict, learning: LearningConfig, *, coder: box_ops.BoxCoder, rng: Rng
 ) -> dict[str, tf.Tensor]:
     """Sample anchors and assign objectness and box targets (Ren et al. 2015).
 
@@ -128,12 +123,7 @@ def _is_peak(overlaps, inside):
 
 
 def sample_rois(
-    proposals: tf.Tensor,
-    valid: tf.Tensor,
-    batch: dict,
-    learning: LearningConfig,
-    *,
-    rng: Rng,
+    proposals: tf.Tensor, valid: tf.Tensor, batch: dict, learning: LearningConfig, *, rng: Rng
 ) -> dict[str, tf.Tensor]:
     """Sample RoIs for the heads: at most `positive_fraction` positive, the rest background.
 
