@@ -110,7 +110,6 @@ def _validation(network, config, manifest, workdir):
     from a2d_tf.evaluation.metrics import scalars
     from a2d_tf.training import run_folder
     from a2d_tf.training.checkpoints import tagged
-    from a2d_tf.training.fit import Validated
     from a2d_tf.training.forward import make_measure
 
     evaluator = Evaluator(network, config, manifest, make_measure(network, config.learning))
@@ -124,7 +123,7 @@ def _validation(network, config, manifest, workdir):
         values = {**tagged(found.losses), **scalars(found.metrics)}
         values["segmentation/threshold"] = found.threshold
         images = {tag: picture[None] for tag, picture in found.pictures.items()}
-        return Validated(values, images, found.score, found.threshold)
+        return values, images, found.score, found.threshold
 
     return validate
 

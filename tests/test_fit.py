@@ -24,7 +24,7 @@ from a2d_tf.data import records as record_format
 from a2d_tf.model.network import Network
 from a2d_tf.training import checkpoints, divergence, losses, optimizer, run_folder
 from a2d_tf.training import fit as fit_module
-from a2d_tf.training.fit import Validated, fit
+from a2d_tf.training.fit import fit
 from a2d_tf.training.train_step import make_train_step
 
 pytestmark = pytest.mark.slow
@@ -102,7 +102,7 @@ def train(
     def validate():
         calls.append(True)
         pictures = {"clip": tf.zeros([1, 4, 4, 3], tf.uint8)}
-        return Validated({"segmentation/joint_miou": 12.5}, pictures, score=12.5, threshold=0.3)
+        return {"segmentation/joint_miou": 12.5}, pictures, 12.5, 0.3
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fit_module, "make_train_step", watched)

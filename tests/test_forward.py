@@ -114,16 +114,12 @@ def test_each_lambda_weighs_its_own_term():
         assert {k: float(v) for k, v in made.items()} == expected
 
 
-def all_birds(batch):
-    """The batch with every instance a bird that flies."""
-    classes = tf.where(batch["present"], 3, -1)
-    return dict(batch, actors=classes, actions=classes)
-
-
 def test_a_held_out_actor_alone_gives_no_gradient_to_the_action_branch():
     """And all else as before, without background among the actions."""
     network = tiny_network.make(action_background=False)
-    birds = all_birds(tiny_network.labelled(2))
+    batch = tiny_network.labelled(2)
+    flying = tf.where(batch["present"], 3, -1)
+    birds = dict(batch, actors=flying, actions=flying)
     _, full = gradients_of(network, birds)
     _, withheld = gradients_of(network, birds, dataclasses.replace(ALL, zero_shot_actor="bird"))
     network.set_phase("action")

@@ -41,52 +41,32 @@ def test_pyramid_against_a_plain_composition():
         top = top.repeat(2, axis=1).repeat(2, axis=2)
 
 
-def test_proposal_head_is_in_the_order_of_the_anchors():
+def test_proposal_head_is_in_the_order_of_the_anchors_and_shares_the_largest():
+    """The fine level has two sizes; the coarse one's outputs are those of the larger."""
     tf.keras.utils.set_random_seed(0)
-    shapes = [(3, 4), (2, 2)]
-    inputs = [tf.keras.Input([*shape, 6]) for shape in shapes]
-    model = tf.keras.Model(inputs, fpn.rpn(inputs, 8, [3, 3]))
-    maps = [normal(2, *shape, 6, seed=i) for i, shape in enumerate(shapes)]
-    logits, deltas = model(maps)
-    assert logits.shape == (2, 48) and deltas.shape == (2, 48, 4)
-    anchors = anchor_ops.generate(shapes, (4, 8), (16, 32))
-    centres = (anchors[:, :2] + anchors[:, 2:]) / 2
-    sides = anchors[:, 2:] - anchors[:, :2]
-    for level, (x, stride, size) in enumerate(zip(maps, (4, 8), (16, 32))):
-        hidden = model.get_layer("rpn_conv")(tf.constant(x))
-        one = model.get_layer("rpn_logits")(hidden).numpy()
-        four = model.get_layer("rpn_deltas")(hidden).numpy()
-        for row, column in np.ndindex(*shapes[level]):
-            for ratio in range(3):
-                # The anchor of that level, cell and shape is at the place where its output is.
-                wanted = np.float32([size / np.sqrt((0.5, 1, 2)[ratio]), 0])
-                wanted[1] = size**2 / wanted[0]
-                near = np.abs(centres - [row * stride, column * stride]).max(1) < 1e-3
-                near &= np.abs(sides - wanted).max(1) < 1e-3
-                index = int(np.flatnonzero(near)[0])
-                np.testing.assert_allclose(logits[:, index], one[:, row, column, ratio], atol=1e-6)
-                np.testing.assert_allclose(
-                    deltas[:, index], four[:, row, column, 4 * ratio : 4 * ratio + 4], atol=1e-6
-                )
-
-
-def test_levels_of_fewer_anchors_share_the_weights_of_the_largest():
-    tf.keras.utils.set_random_seed(0)
-    shapes, sizes = [(3, 4), (2, 2)], [(8, 16), 32]
+    shapes, strides, sizes = [(3, 4), (2, 2)], (4, 8), [(8, 16), (32,)]
     inputs = [tf.keras.Input([*shape, 6]) for shape in shapes]
     model = tf.keras.Model(inputs, fpn.rpn(inputs, 8, [6, 3]))
     maps = [normal(2, *shape, 6, seed=i) for i, shape in enumerate(shapes)]
     logits, deltas = model(maps)
-    assert len(anchor_ops.generate(shapes, (4, 8), sizes)) == 12 * 6 + 4 * 3 == logits.shape[1]
-    hidden = [model.get_layer("rpn_conv")(tf.constant(x)) for x in maps]
-    one, four = (
-        [model.get_layer(name)(x).numpy() for x in hidden] for name in ("rpn_logits", "rpn_deltas")
-    )
-    # Square anchors: sizes 8 and 16 of the fine level's cell (1, 2), 32 of the coarse one's (1, 0).
-    for place, level, y, x, channel in ((37, 0, 1, 2, 1), (40, 0, 1, 2, 4), (79, 1, 1, 0, 4)):
-        own = slice(4 * channel, 4 * channel + 4)
-        np.testing.assert_allclose(logits[:, place], one[level][:, y, x, channel], atol=1e-6)
-        np.testing.assert_allclose(deltas[:, place], four[level][:, y, x, own], atol=1e-6)
+    anchors = anchor_ops.generate(shapes, strides, sizes)
+    assert logits.shape == (2, 12 * 6 + 4 * 3) and deltas.shape == (*logits.shape, 4)
+    centres, sides = (anchors[:, :2] + anchors[:, 2:]) / 2, anchors[:, 2:] - anchors[:, :2]
+    for level, (x, stride) in enumerate(zip(maps, strides)):
+        hidden = model.get_layer("rpn_conv")(tf.constant(x))
+        one = model.get_layer("rpn_logits")(hidden).numpy()
+        four = model.get_layer("rpn_deltas")(hidden).numpy()
+        own = [(size, ratio) for size in sizes[level] for ratio in (0.5, 1, 2)]
+        for row, column in np.ndindex(*shapes[level]):
+            for channel, (size, ratio) in enumerate(own, 6 - len(own)):
+                # The anchor of that level, cell and shape is at the place where its output is.
+                wanted = np.float32([size / np.sqrt(ratio), size * np.sqrt(ratio)])
+                near = np.abs(centres - [row * stride, column * stride]).max(1) < 1e-3
+                near &= np.abs(sides - wanted).max(1) < 1e-3
+                index, box = int(np.flatnonzero(near)[0]), slice(4 * channel, 4 * channel + 4)
+                expected = one[:, row, column, channel], four[:, row, column, box]
+                np.testing.assert_allclose(logits[:, index], expected[0], atol=1e-6)
+                np.testing.assert_allclose(deltas[:, index], expected[1], atol=1e-6)
 
 
 def plain_proposals(logits, deltas, anchors, size, before, after, threshold):

@@ -24,12 +24,14 @@ def ids(frames, max_tracks, **options):
     return [[track and track.id for track in tracker.add(found)] for found in frames]
 
 
-def test_two_that_cross_keep_their_ids_and_a_third_has_none():
+@pytest.mark.parametrize("max_tracks, newcomer", [("2", None), (None, 3)])
+def test_two_that_cross_keep_their_ids_and_a_newcomer_has_none_or_the_next(max_tracks, newcomer):
     one = [sight(at(5 + 4 * t, 10)) for t in range(12)]
-    other = [sight(at(49 - 4 * t, 22)) for t in range(12)]
+    other = [sight(at(49 - 4 * t, 22)) for t in range(12)]  # both over columns 27 to 47 at t = 5.5
     frames = [frame(a, b) if t % 2 else frame(b, a) for t, (a, b) in enumerate(zip(one, other))]
     frames[8] = frame(sight(at(70, 40)), one[8], other[8])
-    assert ids(frames, "2") == [[1, 2], [2, 1]] * 4 + [[None, 2, 1], [2, 1], [1, 2], [2, 1]]
+    after = [[newcomer, 2, 1], [2, 1], [1, 2], [2, 1]]
+    assert ids(frames, max_tracks) == [[1, 2], [2, 1]] * 4 + after
 
 
 @pytest.mark.parametrize("missed", [1, 8, 9, 50])

@@ -1,7 +1,6 @@
 """The whole network: its variants, what it looks at, what learns in each phase."""
 
 import dataclasses
-import functools
 
 import numpy as np
 import pytest
@@ -43,11 +42,6 @@ def randomise(network, seed=0):
 @pytest.fixture(scope="module")
 def network():
     return randomise(tiny_network.make())
-
-
-@pytest.fixture(scope="module")
-def model(network):
-    return functools.partial(network.inference, settings=SETTINGS)
 
 
 def flat(outputs):
@@ -159,37 +153,6 @@ def test_flow_beyond_the_bound_keeps_its_direction(network):
     np.testing.assert_allclose(level(3072.0, -4096.0), at_most, rtol=1e-4, atol=1e-3)
     assert np.abs(level(153.6, -204.8) - at_most).max() > 1e-3
     assert np.isfinite(level(0.0, 0.0)).all()
-
-
-def test_the_model_is_the_submodels_one_by_one(network, model):
-    clip = {name: tf.constant(value) for name, value in tiny_network.clip(2, 3).items()}
-    made = model(dict(clip, size=SIZE))
-    frames = {name: tf.reshape(x, [-1, *x.shape[2:]]) for name, x in clip.items()}
-    pyramids = network.backbones(frames)
-    levels = {
-        name: [tf.reshape(x, [2, 3, *x.shape[1:]]) for x in pyramids[name]]
-        for name in ("rgb", "flow")
-    }
-    action = network.temporal_fusion(levels)
-    actor = [x[:, 1] for x in levels["rgb"]]
-    assert [tuple(x.shape) for x in actor] == [
-        (2, 16, 24, 16),
-        (2, 8, 12, 16),
-        (2, 4, 6, 16),
-        (2, 2, 3, 16),
-    ]
-    assert [x.shape[-1] for x in action] == [32] * 4
-    outputs = network.roi_heads({"actor": actor, "action": action, "rois": made["rois"]})
-    scores = tf.nn.softmax(outputs["class_logits"])[..., :-1]
-    scores *= tf.cast(made["valid"], tf.float32)[..., None]
-    np.testing.assert_allclose(made["table"]["class_scores"], scores, atol=1e-5)
-    logits, deltas = network.rpn(actor)
-    assert logits.shape == (2, len(network.anchors)) and deltas.shape == (2, *network.anchors.shape)
-    found = made["detections"]
-    masks = tf.sigmoid(network.mask_head({"actor": actor, "rois": found["boxes"]})).numpy()
-    own = np.take_along_axis(masks, found["class"].numpy()[..., None, None, None], -1)[..., 0]
-    np.testing.assert_allclose(found["masks"], own, atol=1e-5)
-    assert found["num_detections"].numpy().min() >= 2
 
 
 # Phases.

@@ -207,24 +207,11 @@ def test_selection_is_a_suppression_per_class(threshold, overlap, most):
                 assert not value[b, count:].any(), name
 
 
-def one(actor, action, mode="decoupled", labels=SMALL):
-    """The instance chosen from one RoI with these scores."""
-    actor, action = np.float32(actor), np.float32(action)
-    boxes = np.tile(np.float32([0, 0, 9, 9]), (1, 1, len(actor), 1))
-    joint = actor[:, None] * action[None] * labels.valid
-    table = {
-        "class_scores": actor[None, None],
-        "class_boxes": boxes,
-        "boxes": boxes,
-        "actor_scores": actor[None, None],
-        "action_scores": action[None, None],
-        "joint_scores": np.float32(joint)[None, None],
-    }
-    return select(table, mode, labels=labels, most=1)
-
-
 def test_an_invalid_pair_is_not_chosen_even_where_the_valid_ones_underflow():
-    made = one([0.05, 0.8], [1.0, 0.0, 0.0])
+    table = {name: value[:1] for name, value in table_of(1).items()}
+    table.update(class_scores=np.float32([[[0.05, 0.8]]]))
+    table["joint_scores"][:] = 0
+    made = select(table, most=1)
     assert made["code"].tolist() == [[23]] and made["score"].tolist() == [[0]]
 
 

@@ -45,14 +45,6 @@ def at(x, y=10, size=20):
     return [y, x, y + size, x + size]
 
 
-def test_actors_that_cross_keep_their_ids_and_newcomers_get_the_next():
-    one = [sight(at(5 + 4 * t, 10)) for t in range(12)]
-    other = [sight(at(49 - 4 * t, 22)) for t in range(12)]  # both over columns 27 to 47 at t = 5.5
-    frames = [frame(a, b) if t % 2 else frame(b, a) for t, (a, b) in enumerate(zip(one, other))]
-    frames[8] = frame(sight(at(70)), one[8], other[8])
-    assert ids(frames) == [[1, 2], [2, 1]] * 4 + [[3, 2, 1], [2, 1], [1, 2], [2, 1]]
-
-
 @pytest.mark.parametrize("missed, expected", [(1, 1), (8, 1), (9, 3)])
 def test_an_id_survives_eight_missed_frames(missed, expected):
     other = sight(at(60))  # is there all the time

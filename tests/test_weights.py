@@ -232,14 +232,10 @@ def test_files_that_are_no_imported_weights(detector, tmp_path):
         Weights.read(path)
 
 
-def learning(**options):
-    return LearningConfig(**options)
-
-
 def test_the_convention_comes_from_the_file(detector, tmp_path):
     path = str(tmp_path / "w.h5")
     detector.write(path)
-    config = Config(learning=learning(init_rgb=path))
+    config = Config(learning=LearningConfig(init_rgb=path))
     made = run_start.resolve_config(config, {}).model
     assert (made.rgb_convention, made.flow_convention, made.roi_align) == (
         "matterport",
@@ -287,7 +283,7 @@ def test_a_run_starts_another_of_other_labels_and_another_variant(other_run):
     model = tiny_network.config(**options, **variant)
     network = Network(model, A2D)
     before = values(network)
-    config = Config(model, learning=learning(init_checkpoint=run))
+    config = Config(model, learning=LearningConfig(init_checkpoint=run))
     report = run_start.initialise(network, config)
     after = values(network)
     for name in after:
@@ -326,12 +322,12 @@ def test_a_run_without_flow_is_the_rgb_half_of_a_head_that_reads_both(network, t
 
 def test_the_convention_comes_from_the_run(other_run):
     run, _ = other_run
-    config = Config(tiny_network.config(norm="none"), learning=learning(init_checkpoint=run))
+    config = Config(tiny_network.config(norm="none"), learning=LearningConfig(init_checkpoint=run))
     settled = run_start.resolve_config(config, {})
     assert settled.model.rgb_convention == "matterport" and settled.model.roi_align == "legacy"
     with pytest.raises(InputError, match="--rgb_convention=own contradicts .*flags.txt"):
         run_start.resolve_config(config, {"rgb_convention": "own"})
-    with pytest.raises(InputError, match="--norm=frozen_bn"):
+    with pytest.raises(InputError, match="--norm=.*frozen_bn"):
         run_start.initialise(None, settled)
 
 

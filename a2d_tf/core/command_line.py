@@ -69,7 +69,12 @@ def _guarded(function, *arguments):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
-        return _complain(f"{_describe(error)}; --debug shows where")
+        # TensorFlow's messages have many lines.
+        first, _, _ = str(error).strip().partition("\n")
+        problem = f"unexpected {type(error).__name__}: {first[:1000]}"
+        if isinstance(error, OSError) and error.strerror:
+            problem = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        return _complain(f"{problem}; --debug shows where")
 
 
 def command(main: Callable[[list[str]], int | None]) -> Callable[[], None]:
@@ -150,15 +155,6 @@ def _complain(problem):
     line = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in line[:_LONGEST])
     print(f"error: {line}", file=sys.stderr)
     return 1
-
-
-def _describe(error):
-    """Describe an unexpected exception in one line."""
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    # TensorFlow's messages have many lines.
-    first, _, _ = str(error).strip().partition("\n")
-    return f"unexpected {type(error).__name__}: {first[:1000]}"
 
 
 def parse(words: Sequence[str], flag_values: flags.FlagValues = flags.FLAGS) -> list[str]:

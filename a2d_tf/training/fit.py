@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import functools
 import logging
 import os
@@ -26,19 +25,9 @@ from a2d_tf.training.train_step import TrainState, make_train_step
 logger = logging.getLogger(__name__)
 
 
-@dataclasses.dataclass(frozen=True)
-class Validated:
-    """The outcome of a validation, for the training loop.
-
-    Attributes:
-      scalars, images: {tag: value} and {tag: uint8 [1, H, W, 3]} for TensorBoard.
-      score: percent, at this threshold on p(actor); the weights with the highest are kept.
-    """
-
-    scalars: dict[str, float]
-    images: dict[str, Any]
-    score: float
-    threshold: float
+Validated = tuple[dict[str, float], dict[str, Any], float, float]
+"""Of a validation {tag: value} and {tag: uint8 [1, H, W, 3]} for TensorBoard, the score in percent,
+of which the highest's weights are kept, and the threshold on p(actor) with which it was reached."""
 
 
 def fit(
@@ -156,8 +145,9 @@ def _validate(validate, state, checkpointer, events, step):
         with state.averages.in_place() if state.averages else contextlib.nullcontext():
             outcome = validate()
         if outcome:
-            events.write("validation", step, outcome.scalars, outcome.images)
-            checkpointer.save_best(outcome.score, outcome.threshold)
+            scalars, images, score, threshold = outcome
+            events.write("validation", step, scalars, images)
+            checkpointer.save_best(score, threshold)
 
 
 class _Progress:
