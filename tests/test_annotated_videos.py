@@ -103,10 +103,7 @@ def test_the_annotations_of_a_frame(tmp_path):
 def test_the_videos_and_their_frames(tmp_path):
     path, videos = write(tmp_path)
     source = open_source(path, videos, FORKLIFTS)
-    assert [(v.vid, v.annotated) for v in source.videos] == [
-        ("yard", 2),
-        ("gate-1", 1),
-    ]
+    assert [(v.vid, v.annotated) for v in source.videos] == [("yard", 2), ("gate-1", 1)]
     assert [video.split for video in source.videos] == ["train", "test"]
     assert source.annotated_frames("yard") == (2, 5) and source.annotated_frames("gate-1") == (3,)
     assert source.length("yard") == 6 and source.length("gate-1") == 4

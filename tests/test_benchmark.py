@@ -11,10 +11,7 @@ pytestmark = pytest.mark.slow
 TORCH = all(importlib.util.find_spec(name) for name in ("torch", "torchvision"))
 RATIOS = {
     "data": {"mini: training batches"},
-    "detector": {
-        "inference, 10 detections, of the peak",
-        "training, 8 RoIs, 2 masks, of the peak",
-    },
+    "detector": {"inference, 10 detections, of the peak", "training, 8 RoIs, 2 masks, of the peak"},
     "learning": set(),
     "prediction": {"a clip of a library"},
     "step": {"mini: step, of the peak", "mini: step in bfloat16, by step"},

@@ -6,15 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
-from a2d_files import (
-    add_rows,
-    mask,
-    moving_frames,
-    row,
-    write_mat,
-    write_release,
-    write_video,
-)
+from a2d_files import add_rows, mask, moving_frames, row, write_mat, write_release, write_video
 from processes import complaint, run_tool
 from test_library import contents
 

@@ -3,15 +3,7 @@
 import shutil
 
 import numpy as np
-from a2d_files import (
-    add_rows,
-    mask,
-    moving_frames,
-    row,
-    write_h5,
-    write_images,
-    write_video,
-)
+from a2d_files import add_rows, mask, moving_frames, row, write_h5, write_images, write_video
 from processes import run_tool
 
 from a2d_tf.data.release import Release

@@ -6,13 +6,7 @@ import pathlib
 import pytest
 from absl import flags
 
-from a2d_tf.core.config import (
-    ComputeConfig,
-    Config,
-    InferenceConfig,
-    LearningConfig,
-    ModelConfig,
-)
+from a2d_tf.core.config import ComputeConfig, Config, InferenceConfig, LearningConfig, ModelConfig
 from a2d_tf.core.errors import InputError
 
 CONFIGS = pathlib.Path(__file__).resolve().parents[1] / "configs"

@@ -10,15 +10,7 @@ import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
-from a2d_files import (
-    mask,
-    moving_frames,
-    row,
-    write_images,
-    write_mat,
-    write_release,
-    write_video,
-)
+from a2d_files import mask, moving_frames, row, write_images, write_mat, write_release, write_video
 from test_records import clip
 from test_tensor_files import write_torch
 

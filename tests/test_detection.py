@@ -11,10 +11,7 @@ from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.segmentations import encode_mask
 from a2d_tf.evaluation.box_data import Detections, Results, Truth
 from a2d_tf.evaluation.metrics import detection, zero_shot
-from a2d_tf.evaluation.metrics.detection import (
-    metrics_of,
-    metrics_of_results,
-)
+from a2d_tf.evaluation.metrics.detection import metrics_of, metrics_of_results
 
 OVERRIDES = ("joint_scores", "joint_boxes")
 

@@ -29,12 +29,8 @@ def build(height=64, width=96, **options):
 
 
 def test_strides_and_channels():
-    assert [tuple(m.shape[1:]) for m in build(width_multiplier=0.3).outputs] == [
-        (16, 24, 8),
-        (8, 12, 16),
-        (4, 6, 32),
-        (2, 3, 96),
-    ]
+    expected = [(16, 24, 8), (8, 12, 16), (4, 6, 32), (2, 3, 96)]
+    assert [tuple(m.shape[1:]) for m in build(width_multiplier=0.3).outputs] == expected
 
 
 # Kernel side, stride, expansion, channels of each block, written out.

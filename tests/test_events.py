@@ -25,11 +25,7 @@ def test_later_steps_are_dropped_and_said_again(tmp_path):
     again.trim("test", 0)
     again.write("train", 4, {"loss/total": 7.0})
     train = tmp_path / "tensorboard" / "train"
-    assert read(train) == [
-        (0, "loss/total"),
-        (2, "loss/total"),
-        (4, "loss/total"),
-    ]
+    assert read(train) == [(0, "loss/total"), (2, "loss/total"), (4, "loss/total")]
     assert read(tmp_path / "tensorboard" / "validation") == [(4, "clip")]
     assert all(path.name.startswith("events.out.tfevents.") for path in train.iterdir())
 

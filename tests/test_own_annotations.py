@@ -11,12 +11,7 @@ import numpy as np
 import pytest
 from a2d_files import moving_frames, write_video
 
-from a2d_tf.annotations.document import (
-    AnnotatedFrame,
-    Document,
-    Instance,
-    Numbering,
-)
+from a2d_tf.annotations.document import AnnotatedFrame, Document, Instance, Numbering
 from a2d_tf.annotations.matching import Export, Matcher
 from a2d_tf.annotations.names import Names, label_space_of
 from a2d_tf.core.errors import InputError

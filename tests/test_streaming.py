@@ -124,11 +124,7 @@ def assert_equal(said, expected):
 @pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize(
     "layers, stride, use_flow, more, count",
-    [
-        (0, 1, True, (), 2),
-        (2, 2, False, (), 7),
-        (1, 1, True, SEPARATE, 4),
-    ],
+    [(0, 1, True, (), 2), (2, 2, False, (), 7), (1, 1, True, SEPARATE, 4)],
 )
 def test_every_frame_has_the_answer_of_its_clip(layers, stride, use_flow, more, count):
     network, model = served(layers, use_flow, *more)

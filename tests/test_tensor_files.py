@@ -64,10 +64,7 @@ def test_torch_files(tmp_path):
 
 def test_torch_itself(tmp_path):
     torch = pytest.importorskip("torch")
-    state = {
-        "a.weight": torch.arange(24.0).reshape(4, 6).T,
-        "c": torch.arange(10)[3:7],
-    }
+    state = {"a.weight": torch.arange(24.0).reshape(4, 6).T, "c": torch.arange(10)[3:7]}
     torch.save(state, tmp_path / "w.pth", _use_new_zipfile_serialization=False)
     check(tmp_path / "w.pth", {k: v.numpy() for k, v in state.items()})
 

@@ -5,13 +5,7 @@ import pytest
 from a2d_files import mask
 
 from a2d_tf.core.labels import A2D
-from a2d_tf.ops.visualize import (
-    draw_instances,
-    flow_to_rgb,
-    overlay_masks,
-    track_colours,
-    zoom,
-)
+from a2d_tf.ops.visualize import draw_instances, flow_to_rgb, overlay_masks, track_colours, zoom
 
 
 def test_flow_colours_by_direction_and_speed():
