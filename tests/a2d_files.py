@@ -153,8 +153,7 @@ def small_release(root):
     """
     size = (64, 96)
     write_release(
-        root,
-        [row("-b", *size, 8, 2, 0), row("--a", *size, 6, 1, 0), row("c", *size, 6, 1, 1)],
+        root, [row("-b", *size, 8, 2, 0), row("--a", *size, 6, 1, 0), row("c", *size, 6, 1, 1)]
     )
     write_video(root / "clips320H" / "-b.mp4", moving_frames(8, *size, step=4))
     write_video(root / "clips320H" / "--a.mp4", moving_frames(6, *size, step=2, seed=1))

@@ -447,10 +447,7 @@ BROKEN = [
     (AUGMENTED, "x.json: images[1]: frame 2 of 'clip' is also"),
     (PHOTO, "result.json: images[0]: '0a1b2c3d-00003.jpg' names"),
     (TWICE, "clip_00003.json: imagePath"),
-    (
-        of_own("annotations", 0, "bbox", value=[64, 2, 5, 5]),
-        "own.json: annotations[0]: [64, 2,",
-    ),
+    (of_own("annotations", 0, "bbox", value=[64, 2, 5, 5]), "own.json: annotations[0]: [64, 2,"),
     (of_own("images", 0, "split", value="val"), "own.json: images[0].split: 'val'"),
     (
         changed("youtube_vis", "x.json", "annotations", 0, "segmentations", value=[None]),

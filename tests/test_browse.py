@@ -87,10 +87,7 @@ def maps(truths, run):
 
 def figures(truth, predicted):
     """miou and shares of errors, percent, by plain NumPy."""
-    pixels = {
-        "missed": (truth > 0) & (predicted == 0),
-        "extra": (truth == 0) & (predicted > 0),
-    }
+    pixels = {"missed": (truth > 0) & (predicted == 0), "extra": (truth == 0) & (predicted > 0)}
     ious = [
         ((truth == code) & (predicted == code)).sum()
         / ((truth == code) | (predicted == code)).sum()

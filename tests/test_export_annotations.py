@@ -88,8 +88,7 @@ def video(*tracks, frames=TWELVE, count=14):
 
 def test_key_frames_are_at_every_few_frames_and_where_a_track_changes():
     whole = video(
-        shapes(" ".join(f"a{n}" for n in range(1, 13))),
-        shapes("a2 a3 a4 b5 b6 b7 b9 b10"),
+        shapes(" ".join(f"a{n}" for n in range(1, 13))), shapes("a2 a3 a4 b5 b6 b7 b9 b10")
     )
     key = thinned(whole, 5)
     assert key.frames == (1, 2, 5, 6, 7, 9, 10, 11, 12)
@@ -158,42 +157,27 @@ def test_damaged_files_are_named(prediction, name, fields, message):
     assert message in str(error.value) and str(prediction) in str(error.value)
 
 
-def saved(prediction, output, form, masks=False, every=1):
-    """The content of an exported JSON."""
-    files.save(predictions.read(prediction), str(output), form, masks, every)
-    return json.loads(output.read_text())
-
-
-def elements(prediction, tmp_path, masks=False, every=1):
-    """The <track>s of CVAT's XML: (attributes, [(tag, frame, outside, points, action)])."""
-    path = tmp_path / "clip1.xml"
-    files.save(predictions.read(prediction), str(path), "cvat", masks, every)
-    root = ElementTree.fromstring(path.read_bytes())
-    return root, [
+def test_cvat_has_a_task_and_tracks_of_polygons_that_end_where_they_are_gone(prediction, tmp_path):
+    files.save(predictions.read(prediction), str(tmp_path / "clip1.xml"), "cvat")
+    root = ElementTree.fromstring((tmp_path / "clip1.xml").read_bytes())
+    tracks = [
         (
-            dict(track.attrib),
-            [
-                (s.tag, int(s.get("frame")), s.get("outside"), s.get("points"), s[0].text)
-                for s in track
-            ],
+            track.attrib,
+            [(s.tag, *map(s.get, ("frame", "outside", "points")), s[0].text) for s in track],
         )
         for track in root.findall("track")
     ]
-
-
-def test_cvat_has_a_task_and_tracks_of_polygons_that_end_where_they_are_gone(prediction, tmp_path):
-    root, tracks = elements(prediction, tmp_path)
     box = "8.00,4.00;8.00,24.00;40.00,24.00;40.00,4.00"
     other = "2.00,30.00;2.00,44.00;12.00,44.00;12.00,30.00"
     shapes = "running00 running10 walking20 walking31 walking40 running50 running61".split()
     assert tracks == [
         (
             {"id": "0", "label": "adult", "source": "auto"},
-            [("polygon", int(s[-2]), s[-1], box, s[:-2]) for s in shapes],
+            [("polygon", s[-2], s[-1], box, s[:-2]) for s in shapes],
         ),
         (
             {"id": "1", "label": "ball", "source": "auto"},
-            [("polygon", 1, "0", other, "flying"), ("polygon", 2, "1", other, "flying")],
+            [("polygon", "1", "0", other, "flying"), ("polygon", "2", "1", other, "flying")],
         ),
     ]
     shape = root.find("track/polygon")
@@ -224,7 +208,8 @@ def test_coco_has_the_attributes_of_cvat(prediction, tmp_path):
         "iscrowd": 0,
         "attributes": {"action": "flying", "occluded": False, "track_id": 2},
     }
-    content = saved(prediction, tmp_path / "a.json", "coco", masks=True)
+    files.save(keys, str(tmp_path / "a.json"), "coco", masks=True)
+    content = json.loads((tmp_path / "a.json").read_text())
     assert content["annotations"][2]["segmentation"] == encode_mask(mask(*SIZE, *OTHER))
 
 

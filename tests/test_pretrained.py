@@ -34,9 +34,7 @@ def published(tmp_path_factory):
 def world(server, published, tmp_path, monkeypatch):
     """The cache's folder; `imagenet` is published on loopback, and small."""
     entry = dataclasses.replace(
-        PUBLISHED["imagenet"],
-        url=f"{server.url}/notop.h5",
-        md5=hashlib.md5(published).hexdigest(),
+        PUBLISHED["imagenet"], url=f"{server.url}/notop.h5", md5=hashlib.md5(published).hexdigest()
     )
     monkeypatch.setitem(PUBLISHED, "imagenet", entry)
     convert = functools.partial(layouts.convert, sizes=SIZES)

@@ -8,8 +8,7 @@ from test_recorded_tracks import BOX, clip, found, show
 from a2d_tf.core.labels import A2D
 from a2d_tf.evaluation import metrics
 from a2d_tf.evaluation.box_data import Detections, Truth
-from a2d_tf.evaluation.metrics import video_map
-from a2d_tf.evaluation.metrics.over_time import OverTime
+from a2d_tf.evaluation.metrics import over_time
 from a2d_tf.evaluation.tracks import Frame, Objects
 
 
@@ -37,14 +36,14 @@ def test_tubes_by_hand():
         video(([(1, ADULT_RUNNING, 0, 1)], [(1, ADULT_RUNNING, 8, 1.0), (2, CAT_EATING, 0, 1.0)])),
     ]
     # (1/3 + 1 + 1 + 0) / 4 = .58, behind a tube of .8 that hits nothing; the other one has 1/9.
-    figures = video_map.metrics_of(videos, A2D)
+    figures = over_time.video_maps(videos, A2D)
     assert (figures["videos"], figures["frames"]) == (2, 5)
     assert figures["joint"]["video_map20"] == figures["joint"]["video_map50"] == pytest.approx(25)
     # As actors both are of one class: .8 misses, .7 hits, 1.0 misses; the actions' order is other.
     assert figures["actor"] == pytest.approx({"video_map20": 100 / 6, "video_map50": 100 / 6})
-    nothing = video_map.metrics_of([video(([], []))], A2D)
+    nothing = over_time.video_maps([video(([], []))], A2D)
     assert {*nothing["actor"].values(), *nothing["joint"].values()} == {None}
-    assert video_map.area(np.array([True, False, True, False]), 4) == pytest.approx((1 + 2 / 3) / 4)
+    assert over_time.area(np.array([True, False, True, False]), 4) == pytest.approx((1 + 2 / 3) / 4)
 
 
 def test_a_box_may_have_the_mean_score_of_its_track():
@@ -57,7 +56,7 @@ def test_a_box_may_have_the_mean_score_of_its_track():
     )
     # Precision 1/2 and 2/3 at the hits, or 2/3 from either on, of three true boxes.
     expected = 100 * (2 / 3 + 2 / 3) / 3
-    figures = video_map.metrics_of([one], A2D)["joint"]
+    figures = over_time.video_maps([one], A2D)["joint"]
     assert figures["frame_map50_tracks"] == pytest.approx(expected)
 
 
@@ -114,7 +113,7 @@ def test_video_map_agrees_with_loops():
                 ]
                 frames.append((sides[0], [*sides[1], (9, 11, 0, rng.random())]))
             cases.append(frames)
-        figures = video_map.metrics_of([video(*frames) for frames in cases], A2D)["joint"]
+        figures = over_time.video_maps([video(*frames) for frames in cases], A2D)["joint"]
         expected = {f"video_map{t}": plain_video_map(cases, t / 100) for t in (20, 50)}
         assert {name: figures[name] for name in expected} == pytest.approx(expected)
         seen |= {round(value) for value in expected.values()}
@@ -130,12 +129,12 @@ def test_frame_map_is_the_area_under_the_curve():
     actors, actions = np.zeros((3, 7)), np.zeros((3, 9))
     actors[:, 0], actions[:, 2] = (0.9, 0.8, 0.7), 0.5
     detections = Detections(names, [0, 0, 1], boxes, actors, actions)
-    assert video_map.frame_map(detections, truth, A2D) == pytest.approx(100 * (1 + 2 / 3) / 2)
+    assert over_time.frame_map(detections, truth, A2D) == pytest.approx(100 * (1 + 2 / 3) / 2)
 
 
 def test_recorded_videos_of_boxes_alone_have_a_video_map():
     """A track is a tube of each class: that of the second best action is found, too."""
-    metric = OverTime(metrics.Split(A2D, 0.3))
+    metric = over_time.OverTime(metrics.Split(A2D, 0.3))
     for number in (2, 3):
         instances, rles = found((17, 0.9, BOX))
         instances["action_scores"][0, 2] = 0.4  # eating

@@ -41,9 +41,7 @@ def shapes():
 
 
 def imported(
-    parts=("backbone", "fpn", "rpn", "actor", "mask"),
-    source="matterport",
-    classes=layouts.CLASSES,
+    parts=("backbone", "fpn", "rpn", "actor", "mask"), source="matterport", classes=layouts.CLASSES
 ):
     """Weights of a detector with the sizes of tiny_network, every number random."""
     counts = {

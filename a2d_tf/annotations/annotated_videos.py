@@ -80,10 +80,8 @@ class AnnotatedVideos:
         self.documents = tuple(document for _, documents in read for document in documents)
         self._frames = matcher.match(read)
         if not self._frames:
-            (left_out,) = _left_out(self.documents) or [
-                "give the whole export, of annotated frames"
-            ]
-            raise InputError(f"{exports[0].path}: not one annotated frame; {left_out}")
+            left_out = _left_out(self.documents) or ["give the whole export, of annotated frames"]
+            raise InputError(f"{exports[0].path}: not one annotated frame; {left_out[0]}")
         self._names = dataclasses.replace(names, known=label_space)
         annotated = [frame for numbered in self._frames.values() for frame in numbered.values()]
         instances = (instance for frame in annotated for instance in frame.instances)
@@ -102,9 +100,7 @@ class AnnotatedVideos:
 
     def _listed(self, splits):
         """Return the videos, of {vid: split}."""
-        known = {
-            id(f): document.frame_count or 0 for document in self.documents for f in document.frames
-        }
+        known = {id(f): d.frame_count or 0 for d in self.documents for f in d.frames}
         return tuple(
             Video(
                 *(vid, 0, "", "", 0, 0, max(known[id(frame)] for frame in numbered.values())),
@@ -226,9 +222,7 @@ def _tracks(instances, offset):
 
 def _left_out(documents):
     """What documents left out, as a list of one line or none."""
-    total: collections.Counter = collections.Counter()
-    for document in documents:
-        total.update(document.left_out)
+    total = sum((document.left_out for document in documents), collections.Counter())
     listed = ", ".join(f"{count} {reason}" for reason, count in total.items())
     return [f"left out: {listed}"] if listed else []
 

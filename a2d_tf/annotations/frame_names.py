@@ -26,8 +26,7 @@ def split_frame_name(name: str) -> tuple[str | None, int] | None:
     ends with no number.
     """
     *folders, last = name.replace("\\", "/").split("/")
-    stem = last.rpartition(".")[0] or last
-    found = re.fullmatch(r"(?:(.*?)[ _.-]?)?([0-9]{1,9})", stem)
+    found = re.fullmatch(r"(?:(.*?)[ _.-]?)?([0-9]{1,9})", last.rpartition(".")[0] or last)
     if not found:
         return None
     prefix, number = found[1] or "", int(found[2])

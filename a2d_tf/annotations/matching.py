@@ -73,9 +73,7 @@ class Matcher:
           InputError: no video fits a document, two files are one video, or two documents
             annotate one frame.
         """
-        named = [
-            each for export, documents in exports for each in self._videos_of(export, documents)
-        ]
+        named = [each for export in exports for each in self._videos_of(*export)]
         taken = {video for _, videos in named for video in videos.values() if video}
         tasks: dict[tuple[str, int | None], Document] = {}
         found: dict[str, dict[int, AnnotatedFrame]] = {}
@@ -168,8 +166,7 @@ class Matcher:
         if video not in self._measured:
             self._measured[video], path = None, self._paths[video][0]
             with contextlib.suppress(InputError):  # other things may lie in the folder
-                size = frame_files.size(path)
-                self._measured[video] = size, frame_files.count(path)
+                self._measured[video] = frame_files.size(path), frame_files.count(path)
         return self._measured[video]
 
     def _check_numbering(self, video: str, document: Document) -> None:

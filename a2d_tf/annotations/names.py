@@ -48,9 +48,7 @@ class Names:
             {str: kind_of(_is_pair, "pair of names")},
             'write {"label": ["actor", "action"]}, or ["actor", null] for the attribute \'action\'',
         )
-        return cls(
-            {_plain(label): (_plain(x), y and _plain(y)) for label, (x, y) in content.items()}
-        )
+        return cls({_plain(n): (_plain(x), y and _plain(y)) for n, (x, y) in content.items()})
 
     def pair(self, instance: Instance) -> Pair | None:
         """Return the actor and the action of an instance; None if they cannot be told."""

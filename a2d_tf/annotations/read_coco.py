@@ -129,8 +129,7 @@ def read_own(file: File, options: ReadOptions) -> list[Document]:
     """Read a file of this project's own format, as `read`; all of its images are annotated."""
     file.check(_OWN)
     images = _by_image(file, lambda annotation: (annotation["actor"], annotation))
-    dialect = _Dialect(frame_names.of_image, empty=True)
-    return [_document(file, "a2d_tf", dialect, options, images)]
+    return [_document(file, "a2d_tf", _Dialect(frame_names.of_image, empty=True), options, images)]
 
 
 def read_youtube_vis(file: File, options: ReadOptions) -> list[Document]:
@@ -168,8 +167,7 @@ def _document(file, form, dialect, options, images):
         else:
             split = image.get("split") if form == "a2d_tf" else None
             name = dialect.parse(image["file_name"]) or image["file_name"]
-            size = size_of(image)
-            document.add(where, name, size, instances, scaled=dialect.scaled, split=split)
+            document.add(where, name, size_of(image), instances, split=split, scaled=dialect.scaled)
     return document
 
 
@@ -204,19 +202,18 @@ def _by_image(file, described):
 
     `described` gives the label of an annotation and its attributes by names in small letters.
     """
-    drawn = {}
+    drawn, images = {}, []
     for i, image in enumerate(file.content["images"]):
         if image["id"] in drawn:
             raise file.error(f"images[{i}].id", f"{shown(image['id'])} is also another's")
         drawn[image["id"]] = []
+        images.append((f"images[{i}]", image, drawn[image["id"]]))
     for i, annotation in enumerate(file.content["annotations"]):
         where = f"annotations[{i}]"
         mask, box = annotation.get("segmentation"), annotation.get("bbox")
         with file.at(where):
-            drawing = _Drawn(where, *described(annotation), mask, box)
-            drawn[annotation["image_id"]].append(drawing)
-    images = enumerate(file.content["images"])
-    return [(f"images[{i}]", image, drawn[image["id"]]) for i, image in images]
+            drawn[annotation["image_id"]].append(_Drawn(where, *described(annotation), mask, box))
+    return images
 
 
 def _by_frame(file):

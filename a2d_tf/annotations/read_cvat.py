@@ -144,8 +144,7 @@ def _texts(elements):
 
 def _video(name):
     """Return the name of a file without folders and suffix; None for no name."""
-    base = name.strip().replace("\\", "/").rpartition("/")[2]
-    return _SUFFIX.sub("", base) or None
+    return _SUFFIX.sub("", name.strip().replace("\\", "/").rpartition("/")[2]) or None
 
 
 @dataclasses.dataclass
@@ -188,10 +187,14 @@ class _Reader:
         # The largest part of a group changes; its first track does not.
         self._identities[key] = min(identity, self._identities.get(key, identity))
         visible, left = 0, []
+        numbering = _BY_IMAGE if self._task.of_video is False else _BY_FRAME
         for element in track:
             where = f'{place}, frame="{element.get("frame")}"'
             with self._file.at(where):
-                entry = self._entry(self._task.number(_number(element, "frame")))
+                number = self._task.number(_number(element, "frame"))
+                name = FrameName(self._task.video, number, numbering)
+                entry = _Frame(f"frame {number}", name, self._task.size)
+                entry = self._frames.setdefault(number, entry)
                 if element.get("outside") == "1":
                     left.append(entry)
                 elif self._add(entry, element, label, key, where):
@@ -211,17 +214,14 @@ class _Reader:
             for i, element in enumerate(image, 1):
                 if element.tag != "tag":
                     where = f"{place}, shape {i}"
-                    label = element.get("label", "")
-                    self._add(entry, element, label, _group(element), where)
+                    self._add(entry, element, element.get("label", ""), _group(element), where)
         entry.known = bool(entry.shapes)
         self._images.append(entry)
 
     def document(self) -> Document:
         """Return the document, with the frames that are annotated."""
         entries = [*self._images, *(self._frames[n] for n in sorted(self._frames))]
-        shown_on = collections.Counter(
-            key for entry in entries for key in {key for key, _ in entry.shapes}
-        )
+        shown_on = collections.Counter(key for entry in entries for key in dict(entry.shapes))
         tracks = {key: n for key, n in self._identities.items() if shown_on[key] > 1}
         document, task = self._document, self._task
         for entry in entries:
@@ -238,8 +238,7 @@ class _Reader:
                     (key, dataclasses.replace(shape, track=tracks.get(key)))
                     for key, shape in entry.shapes
                 )
-                name, size = entry.name, entry.size
-                document.add(entry.where, name, size, instances, split=task.split)
+                document.add(entry.where, entry.name, entry.size, instances, split=task.split)
             else:
                 document.left_out[reason] += 1
         by_name = any(entry.name.numbering.kind == "names" for entry in self._images)
@@ -247,15 +246,6 @@ class _Reader:
         if task.of_video is not None and task.step == 1 and not by_name:
             document.frame_count = task.frames.stop if task.count is not None else None
         return document
-
-    def _entry(self, number):
-        """Return the frame of a video that has this 1-based number."""
-        if number not in self._frames:
-            task = self._task
-            numbering = _BY_IMAGE if task.of_video is False else _BY_FRAME
-            name = FrameName(task.video, number, numbering)
-            self._frames[number] = _Frame(f"frame {number}", name, task.size)
-        return self._frames[number]
 
     def _name(self, image: Element) -> FrameName:
         """Return which frame an <image> is."""
@@ -296,30 +286,26 @@ class _Reader:
 def _segmentation(element, size):
     """Return the segmentation of a shape other than a box, in a frame of (height, width)."""
     if element.tag == "mask":
-        left, top, width, height = (
-            _number(element, key) for key in ("left", "top", "width", "height")
-        )
+        sides = ("left", "top", "width", "height")
+        left, top, width, height = (_number(element, side) for side in sides)
         # The runs go row by row through the box, and COCO's by columns.
         runs = [int(run) for run in element.get("rle", "").split(",")]
         inside = decode_rle({"size": [width, height], "counts": runs}, width, height).T
         return shapes.bitmap(inside, left, top, size)
     if element.tag == "ellipse":
         numbers = [float(element.get(key, "")) for key in ("cx", "cy", "rx", "ry")]
-        angle = math.radians(float(element.get("rotation", 0)))
-        return [shapes.ellipse(*numbers, angle=angle)]
+        return [shapes.ellipse(*numbers, angle=math.radians(float(element.get("rotation", 0))))]
     points = [point.split(",") for point in element.get("points", "").split(";")]
     return [[float(number) for x, y in points for number in (x, y)]]
 
 
 def _box(element):
     """Return [x, y, width, height] of a <box>, around it where it is turned about its centre."""
-    names = ("xtl", "ytl", "xbr", "ybr", "rotation")
-    x1, y1, x2, y2, turn = (
-        float(element.get(name, 0 if name == "rotation" else "")) for name in names
-    )
+    x1, y1, x2, y2 = (float(element.get(name, "")) for name in ("xtl", "ytl", "xbr", "ybr"))
+    turn = math.radians(float(element.get("rotation", 0)))
     if not turn:
         return [x1, y1, x2 - x1, y2 - y1]
-    cos, sin = abs(math.cos(math.radians(turn))), abs(math.sin(math.radians(turn)))
+    cos, sin = abs(math.cos(turn)), abs(math.sin(turn))
     width, height = (x2 - x1) * cos + (y2 - y1) * sin, (x2 - x1) * sin + (y2 - y1) * cos
     return [(x1 + x2 - width) / 2, (y1 + y2 - height) / 2, width, height]
 

@@ -87,8 +87,7 @@ def _files(file, subsets):
         is_text, is_image = suffix.lower() == ".txt", suffix.lower() in _IMAGES
         key = _split(stem, "labels" if is_text else "images", subsets)
         if key and (is_text or is_image) and key[1] != "classes":
-            texts_and_images = files.setdefault(key, [None, None])
-            texts_and_images[is_image] = key[1] + suffix if is_image else name
+            files.setdefault(key, [None, None])[is_image] = key[1] + suffix if is_image else name
     return files
 
 

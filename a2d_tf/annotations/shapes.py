@@ -15,7 +15,7 @@ from pycocotools import mask as rle_tools
 
 from a2d_tf.annotations.document import Instance, Segmentation
 from a2d_tf.core.errors import MAX_SIDE
-from a2d_tf.data.segmentations import encode_mask
+from a2d_tf.data.segmentations import box_of, encode_mask
 
 _CORNERS = 96  # of an ellipse, whose area is then right to a thousandth
 # Pixels by which a traced outline may leave the edges: 0.75 straightens steps. At 0.25, for parts
@@ -120,9 +120,8 @@ def polygons(mask: np.ndarray) -> list[list[float]]:
 
 def crop(mask: np.ndarray) -> tuple[np.ndarray, int, int]:
     """Cut a mask that is not empty to its box; returns it, and the box's left and top."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    left, top = int(columns[0]), int(rows[0])
-    return mask[top : rows[-1] + 1, left : columns[-1] + 1], left, top
+    top, left, bottom, right = box_of(mask).astype(int).tolist()
+    return mask[top:bottom, left:right], left, top
 
 
 def _trace(mask):

@@ -162,8 +162,7 @@ def _shape(track, tag: str, shape: Shape, fields: dict[str, str], outside: int |
 
 
 def _points(outline):
-    points = zip(outline[::2], outline[1::2])
-    return {"points": ";".join(f"{x:.2f},{y:.2f}" for x, y in points)}
+    return {"points": ";".join(f"{x:.2f},{y:.2f}" for x, y in zip(outline[::2], outline[1::2]))}
 
 
 def _corners(shape):
@@ -318,8 +317,14 @@ def save(
     writer = WRITERS[form]
     video = thinned(video, every) if frames is None else chosen(video, frames)
     members = writer.write(video, masks)
+
+    def fill(file):
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, content in members:
+                archive.writestr(name, content)
+
     if output.lower().endswith(".zip"):
-        write_file(output, lambda file: _zip(file, members))
+        write_file(output, fill)
     elif writer.suffix:
         ((_, content),) = members
         write_file(output, lambda file: file.write(content))
@@ -330,9 +335,3 @@ def save(
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content)
     return video
-
-
-def _zip(file, members):
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in members:
-            archive.writestr(name, content)

@@ -114,11 +114,8 @@ class Video:
                 path, metadata_errors="replace", container_options=dict(_OPTIONS)
             )
             # The cover of a piece of music is no video.
-            self._stream = next(
-                stream
-                for stream in self._container.streams.video
-                if not stream.disposition & Disposition.attached_pic
-            )
+            films = self._container.streams.video
+            self._stream = next(x for x in films if not x.disposition & Disposition.attached_pic)
             # AVI has no times of frames but their order.
             self._is_untimed = self._container.format.name == "avi"
             context = self._stream.codec_context
@@ -251,9 +248,8 @@ class Video:
         if first is None or len(ordered) < len(stamps):
             return None
         ordered = ordered[ordered >= first]  # decoding begins with a key frame
-        return Timeline(
-            until, (ordered - start) * float(base.numerator) / base.denominator, ordered
-        )
+        seconds = (ordered - start) * float(base.numerator) / base.denominator
+        return Timeline(until, seconds, ordered)
 
 
 def stated_rate(*claimed: float | Fraction | None) -> float:

@@ -161,19 +161,17 @@ def gather(manifest: Manifest, canvas: tuple[int, int]) -> Contents:
         )
     for split, _, truth in read(manifest, {*manifest.splits} - {"train"}):
         summaries[split].add(truth)
-    means = {name: np.mean(each, axis=0) for name, each in moments.items()}
-    deviations = {
-        name: float(np.sqrt(np.mean(square - np.square(mean))))
-        for name, (mean, square) in means.items()
-    }
+    deviations = {}
+    for name, each in moments.items():
+        mean, square = np.mean(each, axis=0)
+        deviations[name] = float(np.sqrt(np.mean(square - np.square(mean))))
     return Contents(boxes, deviations, summaries)
 
 
 def describe(summaries: Mapping[str, Summary], label_space: LabelSpace) -> list[str]:
     """Summarise the records in lines of text; `label_space` names the codes."""
-    pairs = len(label_space.codes)
     return [
-        f"{split}: {summary.counts()}, {len(summary.pairs)} of {pairs} pairs"
+        f"{split}: {summary.counts()}, {len(summary.pairs)} of {len(label_space.codes)} pairs"
         for split, summary in summaries.items()
     ]
 

@@ -139,8 +139,5 @@ class Manifest:
                 f"{self.directory}: no records of split '{split}', only of {self.splits}; see "
                 "'usage' in videoset.csv, or 'split' in the COCO file"
             )
-        return [
-            os.path.join(self.directory, shard["name"])
-            for shard in self.files
-            if shard["split"] == split
-        ]
+        shards = [shard for shard in self.files if shard["split"] == split]
+        return [os.path.join(self.directory, shard["name"]) for shard in shards]

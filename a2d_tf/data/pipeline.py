@@ -37,8 +37,7 @@ _BUCKETS = 1000
 
 def is_validation(video: tf.Tensor, fraction: float) -> tf.Tensor:
     """Return whether a training video is held out, a bool tensor: decided by a hash of its VID."""
-    bucket = tf.strings.to_hash_bucket_fast(video, _BUCKETS)
-    return bucket < int(round(fraction * _BUCKETS))
+    return tf.strings.to_hash_bucket_fast(video, _BUCKETS) < int(round(fraction * _BUCKETS))
 
 
 def _fit(example, canvas):
@@ -172,8 +171,7 @@ def augment(
         window=_random_window(size, learning.scale_jitter, seeds[1]),
         flip=mirrored,
     )
-    limit = tf.cast(tf.tile(size, [2]), tf.float32)
-    clipped = tf.clip_by_value(boxes, 0.0, limit)
+    clipped = tf.clip_by_value(boxes, 0.0, tf.cast(tf.tile(size, [2]), tf.float32))
     old, new = boxes[:, 2:] - boxes[:, :2], clipped[:, 2:] - clipped[:, :2]
     kept = (tf.reduce_min(new, 1) >= 2.0) & (tf.reduce_prod(new, 1) >= 0.1 * tf.reduce_prod(old, 1))
     kept &= tf.reduce_any(masks > 0, axis=[1, 2]) | ~example["has_mask"]
@@ -192,20 +190,15 @@ def _serialized(paths, split, val_fraction):
     clips = tf.data.TFRecordDataset(paths)
     if split == "test":
         return clips
-    held_out = split == "val"
     return clips.filter(
-        lambda clip: is_validation(records.parse_video(clip), val_fraction) == held_out
+        lambda clip: is_validation(records.parse_video(clip), val_fraction) == (split == "val")
     )
 
 
 # There is no `if` or `for` on tensors; AutoGraph would look for them for a second.
 @tf.autograph.experimental.do_not_convert
 def training(
-    manifest: Manifest,
-    config: Config,
-    *,
-    start_step: int = 0,
-    replicas: int = 1,
+    manifest: Manifest, config: Config, *, start_step: int = 0, replicas: int = 1
 ) -> tf.data.Dataset:
     """Return endless batches of augmented training clips, from `start_step` on.
 
@@ -233,9 +226,8 @@ def training(
         raise InputError(f"{flag} cannot be shared evenly by {replicas} replicas")
 
     def augmented(example, position):
-        return augment(
-            example, tf.stack([tf.constant(learning.seed, tf.int64), position]), learning
-        )
+        seed = tf.stack([tf.constant(learning.seed, tf.int64), position])
+        return augment(example, seed, learning)
 
     load = _loader(manifest, config, learning.batch_size, augmented)
     clips = _endless(manifest, learning, start_step * learning.batch_size)
@@ -267,8 +259,7 @@ def _shuffled(paths, learning, epoch):
         block_seed = tf.random.experimental.stateless_fold_in(seed, block)
         return tf.random.experimental.stateless_shuffle(rows, block_seed)
 
-    ordered = tf.gather(tf.constant(paths), order)
-    clips = _serialized(ordered, "train", learning.val_fraction)
+    clips = _serialized(tf.gather(tf.constant(paths), order), "train", learning.val_fraction)
     return clips.batch(learning.shuffle_buffer).enumerate().map(permute).unbatch()
 
 

@@ -40,13 +40,10 @@ def _many(dtype, shape=()):
     return tf.io.FixedLenSequenceFeature(shape, dtype, allow_missing=True)
 
 
+_NUMBERS = ("native_height", "native_width", "height", "width", "frame")
 _FEATURES = {
+    **dict.fromkeys(_NUMBERS, tf.io.FixedLenFeature((), tf.int64)),
     "video": tf.io.FixedLenFeature((), tf.string),
-    "frame": tf.io.FixedLenFeature((), tf.int64),
-    "native_height": tf.io.FixedLenFeature((), tf.int64),
-    "native_width": tf.io.FixedLenFeature((), tf.int64),
-    "height": tf.io.FixedLenFeature((), tf.int64),
-    "width": tf.io.FixedLenFeature((), tf.int64),
     "rgb": _many(tf.string),
     "flow": _many(tf.string),
     "flow_scale": _many(tf.float32),
@@ -105,26 +102,22 @@ class ClipTruth:
 def encode(record: ClipRecord) -> bytes:
     """Serialise a record as a tf.train.Example."""
     annotation = record.annotation
-    native_height, native_width = annotation.label_map.shape
-    height, width = record.rgb[0].shape[:2]
+    size = record.rgb[0].shape[:2]
+    numbers = (*annotation.label_map.shape, *size, record.frame)
     rgb = (cv2.cvtColor(frame, cv2.COLOR_RGB2BGR) for frame in record.rgb)
     flow, scales = zip(*map(quantise, record.flow))
     columns = np.asfortranarray(annotation.masks.transpose(1, 2, 0).astype(np.uint8))
     features = {
         "video": _bytes(record.video.encode()),
         "split": _bytes(record.split.encode()),
-        "frame": _ints([record.frame]),
-        "native_height": _ints([native_height]),
-        "native_width": _ints([native_width]),
-        "height": _ints([height]),
-        "width": _ints([width]),
+        **{name: _ints([number]) for name, number in zip(_NUMBERS, numbers)},
         "clip_frames": _ints(record.clip_frames),
         "rgb": _bytes(*(_jpeg(frame, JPEG_QUALITY) for frame in rgb)),
         "flow": _bytes(*(_jpeg(pixels, FLOW_QUALITY) for pixels in flow)),
         "flow_scale": _floats(scales),
         "boxes": _floats(annotation.boxes.ravel()),
         "codes": _ints(annotation.codes),
-        "masks": _bytes(_encode_masks(annotation.masks, height, width)),
+        "masks": _bytes(_encode_masks(annotation.masks, *size)),
         "label_map": _bytes(_png(annotation.label_map)),
         "mask_rle": _bytes(*(rle["counts"] for rle in rle_tools.encode(columns))),
     }
@@ -222,26 +215,20 @@ def read_truth(serialized: bytes) -> ClipTruth:
     try:
         feature = tf.train.Example.FromString(serialized).features.feature
         height, width, stored_height, stored_width, frame = (
-            feature[name].int64_list.value[0]
-            for name in ("native_height", "native_width", "height", "width", "frame")
+            feature[name].int64_list.value[0] for name in _NUMBERS
         )
-        video, split, png = (
-            feature[name].bytes_list.value[0] for name in ("video", "split", "label_map")
-        )
-        video, split = video.decode(), split.decode()
+        video, split = (feature[name].bytes_list.value[0].decode() for name in ("video", "split"))
+        png = feature["label_map"].bytes_list.value[0]
         boxes = np.array(feature["boxes"].float_list.value, np.float32).reshape(-1, 4)
         codes = np.array(feature["codes"].int64_list.value, np.int64)
-        rles = [
-            {"size": [height, width], "counts": rle} for rle in feature["mask_rle"].bytes_list.value
-        ]
+        masks = feature["mask_rle"].bytes_list.value
+        rles = [{"size": [height, width], "counts": counts} for counts in masks]
         label_map = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
     except (DecodeError, IndexError, ValueError, cv2.error) as error:
         raise InputError("no record of a clip, or one with a field missing") from error
     if not is_file_name(video):  # it becomes part of paths
         raise InputError(f"'video' {shown(video)} cannot be a file name")
-    has_mask, tracks = np.ones(len(codes), bool), None
-    if "has_mask" in feature:
-        has_mask = np.array(feature["has_mask"].int64_list.value, bool)
+    tracks = None
     if "track" in feature:  # indexing would add it
         tracks = np.array(feature["track"].int64_list.value, np.int64)
     return ClipTruth(
@@ -255,7 +242,7 @@ def read_truth(serialized: bytes) -> ClipTruth:
         codes=codes.astype(np.int32),
         rles=rles,
         label_map=label_map,
-        has_mask=has_mask,
+        has_mask=np.array(feature["has_mask"].int64_list.value or [True] * len(codes), bool),
         tracks=tracks,
     )
 

@@ -155,11 +155,8 @@ class Release:
 
     def _annotation_files(self, vid):
         # macOS leaves files with a leading dot beside copied ones.
-        return [
-            path
-            for path in sorted(self.annotation_folder(vid).glob("*"))
-            if path.suffix in _SUFFIXES and not path.name.startswith(".")
-        ]
+        paths = sorted(self.annotation_folder(vid).glob("[!.]*"))
+        return [path for path in paths if path.suffix in _SUFFIXES]
 
 
 def with_tests(videos: tuple[Video, ...], tests: Collection[str]) -> tuple[Video, ...]:

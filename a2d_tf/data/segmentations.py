@@ -109,8 +109,7 @@ def decode_rle(rle: dict, height: int, width: int) -> np.ndarray:
         problem = f"the RLE's size {shown(rle.get('size'))} is not {[height, width]}"
         raise InputError(f"{problem}; encode the mask at the frame's size")
     runs = runs_of(rle.get("counts"), height * width)
-    inside = np.arange(len(runs)) % 2 == 1
-    return np.repeat(inside, runs).reshape(width, height).T
+    return np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(width, height).T
 
 
 def runs_of(counts: Any, pixels: int) -> list[int]:

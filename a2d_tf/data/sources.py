@@ -62,9 +62,8 @@ def check(source: Source, workers: int = 2) -> tuple[str, list[str]]:
       frames, annotated frames and instances that can be read. It notes items that were repaired,
       or that differ without harm.
     """
-    examined = imap(
-        functools.partial(_examine, source), source.videos, min(workers, len(source.videos))
-    )
+    examine = functools.partial(_examine, source)
+    examined = imap(examine, source.videos, min(workers, len(source.videos)))
     counts, problems, notes = dict.fromkeys(_COUNTS, 0), [], []
     for numbers, broken, harmless in tqdm.tqdm(
         examined, "Checking", total=len(source.videos), unit="video"
@@ -212,8 +211,7 @@ def clips_of(
                     continue
                 rgbs, flows = zip(*map(seen.get, numbers))
                 flows = [zero if missing else flow for flow, missing in zip(flows, clamped)]
-                split = video.split
-                yield ClipRecord(video.vid, key, split, numbers, rgbs, flows, annotation)
+                yield ClipRecord(video.vid, key, video.split, numbers, rgbs, flows, annotation)
             first = waiting[0][1][0] if waiting else number
             seen = {n: images for n, images in seen.items() if n >= first}
     except InputError as error:

@@ -290,11 +290,7 @@ class Results(Instances):
 
 
 def entries(
-    image_id: int | str,
-    boxes: np.ndarray,
-    codes: np.ndarray,
-    scores: np.ndarray,
-    masks: list[dict],
+    image_id: int | str, boxes: np.ndarray, codes: np.ndarray, scores: np.ndarray, masks: list[dict]
 ) -> list[dict]:
     """Return the instances of one frame as entries of COCO's results.
 

@@ -84,6 +84,8 @@ class Evaluator:
         self._needed = pipeline.CLIP if measure else [*names, "size"]
         self._batches: dict[str, tf.data.Dataset] = {}  # by split: each takes a second to trace
         self._traced: Callable | None = None
+        # Threads work on frames while the network processes the next batch.
+        self._ahead = 2 * config.learning.evaluation_batch
 
         # There is no `if` or `for` on tensors for AutoGraph to find.
         @tf.function(autograph=False)
@@ -103,9 +105,8 @@ class Evaluator:
         """
         directory, size = self.manifest.directory, self.config.learning.evaluation_batch
         if split not in self._batches:
-            fields = {*self._needed, *FIELDS}
             self._batches[split] = pipeline.evaluation(
-                self.manifest, split, self.config, size, fields=fields
+                self.manifest, split, self.config, size, fields={*self._needed, *FIELDS}
             )
         batches = iter(self._batches[split])
         frame_of = records.naming(directory)(Frame.of)
@@ -168,11 +169,7 @@ class Evaluator:
                 pairs.update(dict.fromkeys(thresholds, counted))
             return frame, pairs
 
-        yield from self._in_threads(score, clips)
-
-    def _in_threads(self, work, items):
-        """Work on frames in threads, while the network processes the next batch."""
-        return workers.in_threads(work, items, ahead=2 * self.config.learning.evaluation_batch)
+        yield from workers.in_threads(score, clips, self._ahead)
 
     def _inputs(self, threshold):
         """Return the `Split` of an evaluation, to be filled, and a place for its frames."""
@@ -217,12 +214,11 @@ class Evaluator:
             scores = {t: boxes.at(t) for t in THRESHOLDS}
         best = inputs.threshold = max(scores, key=scores.__getitem__)
         inputs.detections, inputs.truth = collected.detections(), collected.truth()
-        names = measured[0]
         return Validation(
             threshold=best,
             score=scores[best],
             metrics=registry.results([maps[best], *others], inputs),
-            losses={name: float(np.mean([each[name] for each in measured])) for name in names},
+            losses={n: float(np.mean([each[n] for each in measured])) for n in measured[0]},
             pictures={
                 f"{split}/{frame.name}": frame.picture(best, self.labels)
                 for frame in shown.values()
@@ -270,7 +266,7 @@ class Evaluator:
             return frame, frame.entries(number)
 
         total = self.manifest.counts[split]["records"] if split == "test" else None
-        frames = self._in_threads(write_maps, enumerate(self.clips(split), 1))
+        frames = workers.in_threads(write_maps, enumerate(self.clips(split), 1), self._ahead)
         # Closed, so that no thread writes on where this one is interrupted.
         with contextlib.closing(frames):
             for frame, found in tqdm(frames, desc=split, unit="frame", total=total):

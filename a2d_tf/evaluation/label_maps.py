@@ -23,10 +23,8 @@ def frames_of(folder: pathlib.Path) -> list[str]:
 
 def read_maps(folder: pathlib.Path, frame: str, label_space: LabelSpace) -> list[np.ndarray]:
     """Read the label maps of a frame of an evaluated split: truth and prediction."""
-    return [
-        read_label_map(folder / kind / f"{frame}.png", label_space)
-        for kind in ("label_truth", "label_maps")
-    ]
+    paths = (folder / kind / f"{frame}.png" for kind in ("label_truth", "label_maps"))
+    return [read_label_map(path, label_space) for path in paths]
 
 
 def write_png(path: str | os.PathLike, image: np.ndarray) -> None:
@@ -50,10 +48,8 @@ def read_label_map(path: str | os.PathLike, label_space: LabelSpace) -> np.ndarr
         know.
       OSError: the file cannot be read.
     """
-    path = os.fspath(path)
-    image, indices = frames.decode_png(
-        pathlib.Path(path).read_bytes(), path, "write the file again"
-    )
+    data = pathlib.Path(path).read_bytes()
+    image, indices = frames.decode_png(data, path, "write the file again")
     if image.ndim == 2:
         return image
     if image.shape[2] == 3:

@@ -90,9 +90,8 @@ def of_class(frames: Iterable[Frame], kind: str, number: int, labels: LabelSpace
     chosen = []
     for frame in frames:
         sides = frame.truth, frame.found
-        rows, columns = (
-            np.flatnonzero(classes_of(kind, side.codes, labels) == number) for side in sides
-        )
+        classes = (classes_of(kind, side.codes, labels) for side in sides)
+        rows, columns = (np.flatnonzero(each == number) for each in classes)
         if len(rows) or len(columns):
             tracks = sides[0].tracks[rows], sides[1].tracks[columns]
             chosen.append((*tracks, frame.iou[np.ix_(rows, columns)]))

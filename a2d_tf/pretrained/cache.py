@@ -104,9 +104,8 @@ def _import(published, place, by_hand):
         raise InputError(
             f"{path}: not there, or not the published file of md5 {published.md5}, from {source}"
         )
-    tensors = read_tensors(str(path))
     weights, used, skipped = layouts.convert(
-        published.source, tensors, str(path), file_digest(path)
+        published.source, read_tensors(str(path)), str(path), file_digest(path)
     )
     print(f"{path}: {len(used)} tensors used, {len(skipped)} skipped", flush=True)
     return weights

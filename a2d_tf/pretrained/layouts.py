@@ -241,8 +241,7 @@ def _convert(file, source, sizes):
             filled = layer(file, convolution, tuple(built.kernel.shape), norm)
             tensors.update({f"backbone/{role}/{weight}": value for weight, value in filled.items()})
     if published.detector:
-        widths = [int(level.shape[-1]) for level in maps]
-        tensors.update(_matterport(file, sizes, widths))
+        tensors.update(_matterport(file, sizes, [int(level.shape[-1]) for level in maps]))
     return tensors
 
 

@@ -125,9 +125,8 @@ def _class_names(network):
     if network.model_config.has_action_background:
         actions.append((_BACKGROUND,))
     if mode == "cartesian":
-        classes = [
-            (labels.name(code), *actors[i]) for code, i in zip(labels.codes, labels.pairs[:, 0])
-        ]
+        pairs = zip(labels.codes, labels.pairs[:, 0])
+        classes = [(labels.name(code), *actors[actor]) for code, actor in pairs]
     if mode == "hierarchical":
         actions = [(f"{x}-{y}", y) for x in labels.actors for y in labels.actions]
     # A level's largest anchors come last; smaller ones start from the next size available.

@@ -49,8 +49,7 @@ class Coco(Metric):
     def rows(cls, metrics: dict) -> list[Table]:
         """Return a table with a row for boxes and one for masks."""
         found = metrics.get("coco")
-        title = "COCO's AP of the pairs, percent"
-        return [Table(title, _COLUMNS, found)] if found else []
+        return [Table("COCO's AP of the pairs, percent", _COLUMNS, found)] if found else []
 
 
 @devices.without_collection()  # the search took two fifths of the time of so many objects

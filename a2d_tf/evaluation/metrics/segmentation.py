@@ -68,8 +68,7 @@ class Segmentation(Metric):
         if not found:
             return []
         ours = {f"{kind}_{measure}": found[kind][measure] for kind, measure in _FIGURES}
-        title = "Table 1: segmentation, percent"
-        return [Table(title, cls.columns, {"": ours}, cls.published)]
+        return [Table("Table 1: segmentation, percent", cls.columns, {"": ours}, cls.published)]
 
 
 class Confusion:
@@ -134,10 +133,8 @@ class Confusion:
         """
         if not self._counts.any():
             raise InputError("segmentation: no frame to score")
-        return {
-            kind: {name: float(value) for name, value in metrics_of(self.matrix(kind)).items()}
-            for kind in KINDS
-        }
+        found = {kind: metrics_of(self.matrix(kind)).items() for kind in KINDS}
+        return {kind: {name: float(x) for name, x in each} for kind, each in found.items()}
 
     def ious(self) -> dict[str, dict[str, float | None]]:
         """Return the IoU of each class in percent, None of one without ground truth.

@@ -84,8 +84,7 @@ def write(folder: str | os.PathLike, title: str, blocks: list[Block]) -> None:
     """Write `report.md` with its pictures in `report/`, and `report.html`, which embeds them."""
     for block in blocks:
         if isinstance(block, Picture):
-            path = os.path.join(folder, "report", f"{block.name}.png")
-            write_bytes(path, block.png)
+            write_bytes(os.path.join(folder, "report", f"{block.name}.png"), block.png)
     parts = [f"# {title}", *map(_markdown, blocks)]
     write_text(os.path.join(folder, "report.md"), "\n\n".join(parts) + "\n")
     shown = [(type(block).__name__, block) for block in blocks]

@@ -331,11 +331,6 @@ def _frames(shown, manifest):
     return [Heading("Fig. 3: frames of the test split"), Picture("frames", png, caption)]
 
 
-def draw(count: int, samples: int, seed: int = 0) -> np.ndarray:
-    """Draw the multiplicity of each of `count` videos in each sample: int64 [samples, count]."""
-    return np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), samples)
-
-
 def bootstrap(
     folder: str | os.PathLike, label_space: LabelSpace, samples: int, seed: int = 0
 ) -> dict:
@@ -343,7 +338,7 @@ def bootstrap(
 
     Args:
       folder: RUN/evaluation/<split>.
-      samples, seed: of `draw`; equal for folders to be compared.
+      samples, seed: number and seed of the samples; equal for folders to be compared.
 
     Returns:
       {"segmentation": {kind: {"ave", "glo", "miou"}}, "detection": {kind}}, as in `metrics.json`,
@@ -353,7 +348,9 @@ def bootstrap(
     truth = box_data.Truth.load(folder / "truth.json", label_space)
     names = truth.frames.tolist()
     videos, place = np.unique([name.rpartition("/")[0] for name in names], return_inverse=True)
-    weights = draw(len(videos), samples, seed)
+    # The multiplicity of each video in each sample, [samples, videos].
+    count, rng = len(videos), np.random.default_rng(seed)
+    weights = rng.multinomial(count, np.full(count, 1 / count), samples)
 
     confusions = [segmentation.Confusion(label_space) for _ in videos]
     with_maps = set(label_maps.frames_of(folder))
