@@ -276,7 +276,7 @@ def test_a_video_that_fails_ends_it_or_is_listed(
     (broken / "b.mp4").unlink()
     (broken / "b.mp4").symlink_to("gone.mp4")
     failures, complete = run(broken, output, predictor, on_error="skip")
-    assert complete and list(failures) == ["b", "d"] and "b.mp4: cannot be decoded" in failures["b"]
+    assert complete and list(failures) == ["b", "d"] and "b.mp4: no such video" in failures["b"]
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="cannot be written"):
         run(films, tmp_path / "file/out", predictor, on_error="skip")
@@ -286,7 +286,7 @@ def test_a_video_that_fails_ends_it_or_is_listed(
         tried.append(1)
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    with monkeypatch.context() as patched, pytest.raises(InputError, match="No space.*device.$"):
+    with monkeypatch.context() as patched, pytest.raises(InputError, match="No space left"):
         patched.setattr(outputs.Outputs, "add", full)
         run(films, tmp_path / "full", predictor, on_error="skip")
     assert len(tried) == 1

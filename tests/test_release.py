@@ -147,6 +147,7 @@ def test_a_list_chooses_videos(small_copy, tmp_path):
     chosen.write_text("c\r\n\n  -b \n")
     release = Release(root, videos=chosen)
     assert [video.vid for video in release.videos] == ["-b", "c"]
-    chosen.write_text("-b\n\n# c\n")
-    with pytest.raises(InputError, match="have.txt: '# c' is not in .*videoset.csv"):
-        Release(root, videos=chosen)
+    for text, words in (("-b\n\n# c\n", "'# c' is not in .*videoset"), ("\n", "lists no video")):
+        chosen.write_text(text)
+        with pytest.raises(InputError, match=f"have.txt: {words}"):
+            Release(root, videos=chosen)

@@ -77,6 +77,8 @@ def test_boris_has_a_row_where_a_bout_starts_and_one_where_it_stops(library, tmp
     observation = project["observations"]["clip"]
     assert observation["file"] == {"1": ["clip.mp4"]}
     assert observation["events"][1:3] == [[1.0, "dog 1", "walking", "", ""], RUNS]
+    done = run_tool("export_annotations", *words[:2], f"--output={tmp_path / 'events.zip'}")
+    assert "--output" in complaint(done)
 
 
 def test_plots_of_libraries_and_predictions(library, tmp_path):

@@ -27,6 +27,7 @@ from absl import flags
 
 from a2d_tf.annotations import writers
 from a2d_tf.core import command_line
+from a2d_tf.core.errors import InputError
 from a2d_tf.video import predictions
 from a2d_tf.video.views import tables
 
@@ -49,6 +50,10 @@ def main(argv: list[str]) -> None:
     if _FORMAT.value == "boris":
         found = tables.read(predictions.folders_of([_PREDICTION.value]), _MIN_SCORE.value)
         is_project = path.lower().endswith(".boris")
+        # A project names video files, not folders of images.
+        fits = not is_project or all(each.facts.images is None for each in found)
+        if not (fits and path.lower().endswith((".boris", ".csv", ".tsv"))):
+            raise InputError(f"--output={path}: give a .csv or .tsv, or of video files a .boris")
         (tables.write_boris_project if is_project else tables.write_boris)(path, found)
         count = sum(len(track.bouts) for each in found for track in each.tracks)
         return print(f"{path}: {count} bouts in {len(found)} videos (boris)")

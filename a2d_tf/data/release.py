@@ -177,6 +177,8 @@ def with_tests(videos: tuple[Video, ...], tests: Collection[str]) -> tuple[Video
 def _only(path, videos, videoset):
     """Return the videos that a text file lists, in the order of `videos`."""
     listed = set(map(str.strip, read_text(path).splitlines())) - {""}
+    if not listed:
+        raise InputError(f"{path}: lists no video; write VIDs of {videoset}, one a line")
     if unknown := listed - {video.vid for video in videos}:
         raise InputError(f"{path}: {shown(min(unknown))} is not in {videoset}; remove the line")
     return tuple(video for video in videos if video.vid in listed)

@@ -16,7 +16,6 @@ from pycocotools import mask as rle_tools
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.ops import masks as mask_ops
 from a2d_tf.ops import tracking
 from a2d_tf.pretrained import packed
 from a2d_tf.video import streaming, video_files
@@ -207,6 +206,8 @@ class Predictor:
           the instances in native pixels, by descending p(actor).
         """
         import tensorflow as tf
+
+        from a2d_tf.ops import masks as mask_ops
 
         stacked = {name: tf.stack([f[name] for f in frames], axis=1) for name in frames[0]}
         outputs = self._key_frame(size=tf.constant(size, tf.int32), **stacked)
