@@ -204,6 +204,8 @@ def decode_png(data: bytes, path: Path, remedy: str) -> tuple[np.ndarray, np.nda
       the indices uint8 [H, W] of a palette, None where there is none).
     """
     image, header = decode_image(data, cv2.IMREAD_UNCHANGED, path, remedy)
+    if header.format != "PNG":  # such as a JPEG, whose numbers are no longer the same
+        raise InputError(f"{path}: not a PNG; {remedy}")
     layout = str(header.tile[0][3])  # such as "L;4" or "RGB;16B": channels, and bits where not 8
     if layout.startswith(("RGB", "P")):
         return image, np.array(header) if header.mode == "P" else None
