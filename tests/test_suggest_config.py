@@ -109,6 +109,12 @@ def test_for_a_cpu(mini_records, gathered):
         "score_threshold": 0.3,
     }
     assert flags(mini_records, gathered, CPU, minutes=0.5)["steps"] == 499  # of 60 ms
+    # Frames of a video lie together in the records: all of them are shuffled, where they fit.
+    many = Summary()
+    many.per_clip.update({1: 1500})
+    many = dataclasses.replace(gathered, summaries={"train": many})
+    assert flags(mini_records, many, CPU)["shuffle_buffer"] == 1500
+    assert "shuffle_buffer" not in flags(mini_records, many, Host(2, 1000))
     small = Host(2, 16 * GB, 4 * GB)  # whose GPU is too small for the paper's network
     assert flags(mini_records, gathered, small, minutes=0.5)["steps"] == 499
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 import re
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -211,6 +212,11 @@ def suggest(
     yield _anchors(contents.boxes, base.model, preset)
     yield from _of_motion(contents.deviations, preset, base)
     yield from _of_training(contents, host, preset, base.learning, minutes)
+    clips = contents.summaries["train"].clips
+    size = sum(map(os.path.getsize, manifest.shards("train")))
+    if clips > base.learning.shuffle_buffer and size < host.memory / 8:
+        reason = "all clips, for those of a video lie together in the records (docs/real_video.md)"
+        yield {"shuffle_buffer": clips}, reason
     yield from _of_labels(manifest.label_space, contents.summaries["train"], base, held_out)
 
 
