@@ -42,19 +42,17 @@ def fit(
 ) -> None:
     """Train the network and keep its checkpoints; an interrupted run resumes from its last one.
 
-    Call it in the scope of the network's strategy. A finished run is left as it is. SIGTERM or
-    Ctrl-C ends the run after the current step and saves it.
+    Call it in the scope of the network's strategy. A finished run is left as it is.
 
     Args:
       workdir: gets `checkpoints/`, `best/`, `tensorboard/` and, at the end, `finished.json`.
-      validate: the validation, called with the averaged weights in place; None if no video is held
-        out.
+      validate: called with the averaged weights in place; returns None if no video is held out.
       profiled: numbers of steps, from 1, to trace for TensorBoard's profile page.
       filled: names of the variables that are not random; a run that resumes has saved them.
 
     Raises:
       InputError: unusable records or checkpoint, or a loss that is not finite.
-      KeyboardInterrupt: a signal ended the run.
+      KeyboardInterrupt: SIGTERM or Ctrl-C ended the run after a step, which is saved.
     """
     learning = config.learning
     network.set_phase(learning.train_phase, learning.freeze_backbones)
@@ -72,8 +70,7 @@ def fit(
     with progress.bar, stop_on_signal() as signals:
         while step < learning.steps:
             with _profile(profiled, step + 1, workdir):
-                batch = progress.fetch(stream, manifest.directory)
-                progress.advance(train_step(batch, step))
+                progress.advance(train_step(progress.fetch(stream, manifest.directory), step))
             step += 1
             state.step.assign(step)
             due = _due(step, learning.validate_every, learning.steps)
