@@ -291,10 +291,7 @@ def _measured(name: str) -> dict:
     began = time.monotonic()
     try:
         done = subprocess.run(
-            [sys.executable, __file__, *words],
-            capture_output=True,
-            text=True,
-            timeout=_LIMIT.value,
+            [sys.executable, __file__, *words], capture_output=True, text=True, timeout=_LIMIT.value
         )
         lines = done.stdout.splitlines()
         if done.returncode == 0 and lines:

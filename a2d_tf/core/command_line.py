@@ -49,8 +49,7 @@ def run(main: Callable[[list[str]], int | None]) -> None:
     """
     prepare()
     app.run(
-        lambda argv: _guarded(main, argv),
-        flags_parser=lambda words: _parse(words, main.__module__),
+        lambda argv: _guarded(main, argv), flags_parser=lambda words: _parse(words, main.__module__)
     )
 
 

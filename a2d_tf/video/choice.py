@@ -51,9 +51,7 @@ class Candidate(NamedTuple):
 
 
 def candidates(
-    folder: str | os.PathLike,
-    counts: Mapping[str, int] | None = None,
-    known: Collection[str] = (),
+    folder: str | os.PathLike, counts: Mapping[str, int] | None = None, known: Collection[str] = ()
 ) -> list[Candidate]:
     """Return the frames of a prediction that there is a reason to correct, in order of time.
 

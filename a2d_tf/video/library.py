@@ -349,10 +349,7 @@ def predict_video(
 
 
 def predict(
-    load: Callable[[], Predictor],
-    jobs: Sequence[Job],
-    request: Request,
-    on_error: str = "fail",
+    load: Callable[[], Predictor], jobs: Sequence[Job], request: Request, on_error: str = "fail"
 ) -> dict[str, str]:
     """Predict videos one after the other, by one model.
 
@@ -399,11 +396,7 @@ def reason(job: Job, error: Exception) -> str:
 
 
 def conclude(
-    output: str,
-    jobs: Sequence[Job],
-    request: Request,
-    failures: dict[str, str],
-    task: Task = ALONE,
+    output: str, jobs: Sequence[Job], request: Request, failures: dict[str, str], task: Task = ALONE
 ) -> bool:
     """Write the library's own files, if by now each video is finished or has failed.
 

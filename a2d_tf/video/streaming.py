@@ -134,9 +134,7 @@ def moving(
 
 
 def _ahead(
-    items: Generator[_Item, None, None],
-    depth: int = 2,
-    start: Callable[[], None] | None = None,
+    items: Generator[_Item, None, None], depth: int = 2, start: Callable[[], None] | None = None
 ) -> Iterator[_Item]:
     """Yield the items of a generator, computed by a thread up to `depth` ahead."""
     made = in_threads(lambda _: next(items, None), itertools.count(), depth, 1, start)

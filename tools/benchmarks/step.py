@@ -13,10 +13,7 @@ from a2d_tf.model.network import Network
 from tools.benchmarks import measure, setups
 
 _CALLS = {"mini": 5, "a2d": 1}  # per round
-_WAYS = {
-    "step": {},
-    "step in bfloat16": {"precision": "mixed_bfloat16"},
-}
+_WAYS = {"step": {}, "step in bfloat16": {"precision": "mixed_bfloat16"}}
 
 
 def run(options: dict) -> tuple[list[dict], dict]:

@@ -35,12 +35,7 @@ _BOUT = {  # fields of a bout in `tracks.json`, in the order of those of `Bout`
     "end_second": SECONDS,
     "mean_score": number(0, 1),
 }
-_TRACK = {
-    "track_id": whole(1),
-    "actor": str,
-    "mean_score": number(0, 1),
-    "actions": [_BOUT],
-}
+_TRACK = {"track_id": whole(1), "actor": str, "mean_score": number(0, 1), "actions": [_BOUT]}
 
 
 @dataclasses.dataclass(frozen=True)

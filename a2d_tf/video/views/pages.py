@@ -111,9 +111,7 @@ def _thumbnail(path):
 
 
 def write_library_page(
-    output: str | os.PathLike,
-    folders: Sequence[pathlib.Path],
-    failed: Mapping[str, str],
+    output: str | os.PathLike, folders: Sequence[pathlib.Path], failed: Mapping[str, str]
 ) -> pathlib.Path:
     """Write the page of a library into its folder, from the `tracks.json` of its predictions.
 
