@@ -52,7 +52,8 @@ def files(request, tmp_path_factory, tool):
     sizes, further = (SMALL, SMALL_FLAGS) if request.param == "small" else (None, [])
     for stream, source in (("rgb", "matterport"), ("flow", "keras_resnet101")):
         public, imported = str(folder / f"{source}.h5"), str(folder / f"{stream}.h5")
-        tool("tools.make_random_weights").write(public, layouts.shapes(source, sizes))
+        weights = tool("tools.make_random_weights")
+        weights.write(public, weights.shapes(source, sizes))
         made, _, skipped = layouts.convert(source, cache.read_tensors(public), public, sizes=sizes)
         assert not skipped
         made.write(imported)

@@ -35,16 +35,18 @@ def matterport(tmp_path_factory):
     return model, str(path)
 
 
-def keras_tensors():
+def keras_tensors(tool):
     """Random tensors; that their names are Keras' own is another test's matter."""
-    shapes = layouts.shapes("keras_resnet101", SIZES).items()
+    shapes = tool("tools.make_random_weights").shapes("keras_resnet101", SIZES).items()
     made = {name: normal(*shape, seed=seed) ** 2 for seed, (name, shape) in enumerate(shapes)}
     return {**made, "predictions/kernel": normal(256, 1000)}
 
 
 @pytest.fixture
-def tensors(request, matterport):
-    return cache.read_tensors(matterport[1]) if request.param == "matterport" else keras_tensors()
+def tensors(request, matterport, tool):
+    if request.param == "matterport":
+        return cache.read_tensors(matterport[1])
+    return keras_tensors(tool)
 
 
 ALL = pytest.mark.parametrize(
@@ -132,8 +134,8 @@ def layout(path):
 
 def random_layout(tool, source, sizes=None):
     """The same of a file of tools/make_random_weights.py, without writing one."""
-    dataset = tool("tools.make_random_weights").dataset
-    return {dataset(name): shape for name, shape in layouts.shapes(source, sizes).items()}
+    weights = tool("tools.make_random_weights")
+    return {weights.dataset(name): shape for name, shape in weights.shapes(source, sizes).items()}
 
 
 def test_random_weights_lie_where_keras_puts_matterports(matterport, tool):

@@ -62,7 +62,7 @@ def write(path: str, shapes: dict[str, Sequence[int]]) -> None:
 
     Args:
       path: the .h5 file.
-      shapes: {layer/weight: shape}, of `layouts.shapes`.
+      shapes: {layer/weight: shape}, of `shapes`.
     """
     rng = np.random.default_rng(0)
 
@@ -74,11 +74,27 @@ def write(path: str, shapes: dict[str, Sequence[int]]) -> None:
     write_file(path, fill)
 
 
-def main(argv: list[str]) -> None:
-    command_line.require(argv, source=_SOURCE.value, output=_OUTPUT.value)
+class Shapes(dict):
+    """{name: shape} of the tensors that are taken from it, as from a source's file."""
+
+    def take(self, name: str, shape: Sequence[int]) -> np.ndarray:
+        """Record a tensor's name and shape; return zeros."""
+        self[name] = tuple(shape)
+        return np.zeros(shape, np.float32)
+
+
+def shapes(source: str, sizes=None) -> Shapes:
+    """Return the shapes of the tensors that a source's file must hold; sizes: `layouts.Sizes`."""
     from a2d_tf.pretrained import layouts
 
-    write(_OUTPUT.value, layouts.shapes(_SOURCE.value))
+    found = Shapes()
+    layouts.take(found, source, sizes or layouts.Sizes())
+    return found
+
+
+def main(argv: list[str]) -> None:
+    command_line.require(argv, source=_SOURCE.value, output=_OUTPUT.value)
+    write(_OUTPUT.value, shapes(_SOURCE.value))
     print(f"{_OUTPUT.value}: random weights in the layout of {_SOURCE.value}")
 
 

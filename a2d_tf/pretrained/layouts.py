@@ -21,7 +21,7 @@ import functools
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import h5py
 import numpy as np
@@ -177,25 +177,6 @@ class _Source:
         return tensor.astype(np.float32)
 
 
-class _Recorder(_Source):
-    """Stands in for any file and records the shapes that are taken."""
-
-    def __init__(self):
-        super().__init__({}, "")
-        self.shapes = {}
-
-    def take(self, name: str, shape: Sequence[int]) -> np.ndarray:
-        self.shapes[name] = tuple(shape)
-        return np.zeros(shape, np.float32)
-
-
-def shapes(source: str, sizes: Sizes | None = None) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of the tensors that a source's file must hold, by name."""
-    recorder = _Recorder()
-    _convert(recorder, source, sizes or Sizes())
-    return recorder.shapes
-
-
 def convert(
     source: str, tensors: Mapping, path: str, sha256: str = "", *, sizes: Sizes | None = None
 ) -> tuple[Weights, list[str], dict[str, str]]:
@@ -215,7 +196,7 @@ def convert(
     """
     (backbone, published), sizes = SOURCES[source], sizes or Sizes()
     file = _Source(tensors, path)
-    converted = _convert(file, source, sizes)
+    converted = take(file, source, sizes)
     classes = CLASSES if published.detector else ()
     weights = Weights(converted, source, sizes.backbone or backbone, classes, sha256, path)
     return weights, file.taken, {name: _reason(published, name) for name in file.left}
@@ -226,9 +207,10 @@ def _reason(published, name):
     return next(matching, "no part of the network")
 
 
-def _convert(file, source, sizes):
+def take(file, source: str, sizes: Sizes) -> dict[str, np.ndarray]:
+    """Return {role: array} of all that a source's network has, by `file.take(name, shape)`."""
     name, published = SOURCES[source]
-    layer = _torch_layer if published.file.endswith(".pth") else _keras_layer
+    layer: Callable = _torch_layer if published.file.endswith(".pth") else _keras_layer
     backbone, tensors = BACKBONES[sizes.backbone or name], {}
     image = tf.keras.Input([64, 64, 3])
     maps = backbone.build(
