@@ -211,12 +211,8 @@ def suggest(
     yield {"image_height": height, "image_width": width}, reason
     yield _anchors(contents.boxes, base.model, preset)
     yield from _of_motion(contents.deviations, preset, base)
-    yield from _of_training(contents, host, preset, base.learning, minutes)
-    clips = contents.summaries["train"].clips
     size = sum(map(os.path.getsize, manifest.shards("train")))
-    if clips > base.learning.shuffle_buffer and size < host.memory / 8:
-        reason = "all clips, for those of a video lie together in the records (docs/real_video.md)"
-        yield {"shuffle_buffer": clips}, reason
+    yield from _of_training(contents, size, host, preset, base.learning, minutes)
     yield from _of_labels(manifest.label_space, contents.summaries["train"], base, held_out)
 
 
@@ -255,8 +251,8 @@ def _of_motion(deviations, preset, base):
         yield {"use_flow": False, "init_flow": ""}, "nothing moves in the key frames"
 
 
-def _of_training(contents, host, preset, learning, minutes):
-    """Batch, steps, and what goes by the number of steps."""
+def _of_training(contents, size, host, preset, learning, minutes):
+    """Batch, steps, what goes by the number of steps, and the clips' order; size: bytes of them."""
     pixels, clips = math.prod(contents.boxes.canvas), contents.summaries["train"].clips
     memory = _BESIDE * (host.gpu or host.memory) - preset.weights
     fit = max(1, memory / (preset.clip * pixels / _SQUARE))
@@ -284,6 +280,9 @@ def _of_training(contents, host, preset, learning, minutes):
     if learning.average_decay and steps < 20000:
         flags["average_decay"] = 0.99
     yield flags, f"to go with {steps} steps"
+    if clips > learning.shuffle_buffer and size < host.memory / 8:
+        reason = "all clips, for those of a video lie together in the records (docs/real_video.md)"
+        yield {"shuffle_buffer": clips}, reason
 
 
 def _of_labels(labels, train, base, held_out):
