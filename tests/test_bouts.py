@@ -1,17 +1,38 @@
-"""What is read from tracks.json: bouts, and their colours."""
+"""Bouts as read from tracks.json; their tables and plots."""
 
+import csv
 import json
 
 import pytest
-from prediction_files import TRACKS, write
+from prediction_files import TRACKS, track, write
+from processes import complaint, run_tool
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.video.views import bouts
 
+BUDGET = """\
+video,video_seconds,fps,individual,actor,action,seconds,share,bouts,first_second,mean_bout_seconds
+clip,6.0,10.0,clip_1,dog,walking,3.3,0.825,2,0.0,1.65
+clip,6.0,10.0,clip_1,dog,running,0.7,0.175,2,1.0,0.35
+clip,6.0,10.0,clip_2,dog,running,1.0,1.0,1,1.0,1.0
+clip,6.0,10.0,clip_3,ball,rolling,1.0,0.5556,1,2.0,1.0
+clip,6.0,10.0,clip_3,ball,flying,0.8,0.4444,1,3.0,0.8
+"""
+RUNS = [1.0, "dog 1", "running", "", ""]
+
+
+@pytest.fixture
+def library(tmp_path):
+    """Predictions of two videos, whose folders are in one."""
+    write(tmp_path / "library/clip", overlay=0, frames=60)
+    made = [track(1, ("=ant", "-digs$", 1, 5, 0.5), ("=ant", "_waits", 6, 8, 0.5))]
+    write(tmp_path / "library/other", made, overlay=0)
+    return tmp_path / "library"
+
 
 def test_tracks_are_read_in_the_order_of_their_starts(tmp_path):
     tracks = bouts.read(write(tmp_path, overlay=0))
-    assert [(t.number, t.actor, t.start, t.bouts[-1].end) for t in tracks] == [
+    assert [(t.number, t.actor, t.bouts[0].start, t.bouts[-1].end) for t in tracks] == [
         (1, "dog", 0, 4),
         (2, "dog", 1, 2),
         (3, "ball", 2, 3.8),
@@ -30,3 +51,75 @@ def test_a_file_with_a_track_a_line_is_whole_or_damaged(tmp_path):
         (folder / "tracks.json").write_text(text, encoding="latin-1")
         with pytest.raises(InputError, match="tracks.json: "):
             bouts.read(folder)
+
+
+def test_the_time_budget_of_each_individual(library, tmp_path):
+    found = bouts.read_all([library / "clip"])
+    bouts.write_time_budget(tmp_path / "budget.csv", found)
+    assert (tmp_path / "budget.csv").read_text() == BUDGET
+    assert bouts.read_all([library / "clip"], min_score=0.51)[0].tracks == []  # all have 0.5
+    write(tmp_path / "clip", overlay=0)
+    with pytest.raises(InputError, match="library/clip"):
+        bouts.read_all([library / "clip", tmp_path / "clip"])
+
+
+def test_transitions_along_a_track(library):
+    """A dog that runs as a cat has not changed what it does."""
+    actions = ["flying", "rolling", "running", "walking"]
+    counts = bouts.transitions(bouts.read_all([library / "clip"]), actions)
+    assert counts == [[0, 0, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0]]
+
+
+def test_boris_has_a_row_where_a_bout_starts_and_one_where_it_stops(library, tmp_path):
+    place = tmp_path / "events.tsv"
+    words = (f"--prediction={library}", "--format=boris", f"--output={place}")
+    done = run_tool("export_annotations", *words)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    with open(place, newline="") as file:
+        rows = list(csv.reader(file, delimiter="\t"))
+    assert "|".join(rows[0]) == (
+        "Observation id|Observation date|Description|Observation duration|Observation type|Source|"
+        "Time offset (s)|Media duration (s)|FPS|Subject|Behavior|Behavioral category|"
+        "Behavior type|Time|Media file name|Image index|Image file path|Comment"
+    )
+    video = ["clip", "", "", "6.000", "Media file(s)", "player #1:clip.mp4", "0", "6.000", "10.000"]
+    end = ["clip.mp4", "NA", "NA", ""]
+    assert rows[1] == [*video, "dog 1", "walking", "", "START", "0.000", *end]
+    assert [(row[9], row[10], row[12], row[13]) for row in rows[2:6]] == [
+        ("dog 1", "walking", "STOP", "1.000"),
+        ("dog 1", "running", "START", "1.000"),
+        ("dog 2", "running", "START", "1.000"),
+        ("dog 1", "running", "STOP", "1.500"),
+    ]
+    assert len(rows) == 1 + 2 * 9
+    assert rows[-1][9:14] == ["'=ant 1", "_waits", "", "STOP", "0.800"]
+    bouts.write_boris_project(tmp_path / "own.boris", bouts.read_all([library / "clip"]))
+    project = json.loads((tmp_path / "own.boris").read_text())
+    behaviours = [(b["code"], b["type"]) for b in project["behaviors_conf"].values()]
+    assert behaviours[1:3] == [("rolling", "State event"), ("running", "State event")]
+    observation = project["observations"]["clip"]
+    assert observation["file"] == {"1": ["clip.mp4"]}
+    assert observation["events"][1:3] == [[1.0, "dog 1", "walking", "", ""], RUNS]
+    done = run_tool("export_annotations", *words[:2], f"--output={tmp_path / 'events.zip'}")
+    assert "--output" in complaint(done)
+
+
+def test_plots_of_libraries_and_predictions(library, tmp_path):
+    alone = write(tmp_path / "alone", [], overlay=0)
+    words = (f"--prediction={library}", f"--prediction={alone}", f"--output={tmp_path / 'plots'}")
+    done = run_tool("plot_tracks", *words)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        f"{library / 'clip'}: clip, 6.0 s, 3 tracks",
+        f"{library / 'other'}: other, 0.8 s, 1 tracks",
+        f"{alone}: alone, 0.0 s, 0 tracks",
+        f"3 predictions -> {tmp_path / 'plots'}",
+    ]
+    drawn = ["time_budget", "timeline_alone", "timeline_clip", "timeline_other", "transitions"]
+    assert sorted(path.stem for path in (tmp_path / "plots").glob("*.png")) == drawn
+    budget = (tmp_path / "plots/time_budget.csv").read_text()
+    assert budget.startswith(BUDGET) and "\nother,0.8,10.0,other_1,'=ant,-digs$,0.5," in budget
+    rows = list(csv.reader((tmp_path / "plots/transitions.csv").open()))
+    assert ["-digs$", "0", "0", "0", "0", "0", "1"] in rows
+    done = run_tool("plot_tracks", f"--prediction={tmp_path / 'plots'}", words[2])
+    assert "plots: neither" in complaint(done)

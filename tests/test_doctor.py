@@ -8,29 +8,29 @@ from test_mains import TINY
 
 from a2d_tf.core.config import Config, LearningConfig
 from a2d_tf.core.errors import InputError
-from a2d_tf.training import doctor
+from a2d_tf.training import train_step
 
 pytestmark = pytest.mark.slow
 
-CONFIG = Config(learning=LearningConfig(batch_size=8, steps=1800, validate_every=500))
-STEPS = doctor.Steps(batch=4, first=20.0, seconds=0.5, memory=3 * 2**30)
+
+@pytest.fixture(scope="module")
+def doctor(tool):
+    return tool("a2d_tf.commands.doctor")
 
 
-def test_the_hours_of_a_run():
-    def line(**options):
-        return doctor.report(CONFIG, STEPS, **options)[-1]
-
+def test_the_hours_of_a_run(doctor):
+    learning = LearningConfig(batch_size=8, steps=1800)
     # 8 clips take 1 s; 1800 of those half an hour.
-    assert "at 1000 ms take 0.5 h" in line(rate=100.0)
+    assert "at 1000 ms take 0.5 h" in doctor.hours(learning, 0.125, rate=100.0)
     # 4 clips/s come in: a step waits 2 s for its 8.
-    assert "at 2000 ms take 1.0 h" in line(rate=4.0)
+    assert "at 2000 ms take 1.0 h" in doctor.hours(learning, 0.125, rate=4.0)
 
 
-def test_a_batch_that_does_not_fit(mini_records, monkeypatch):
+def test_a_batch_that_does_not_fit(doctor, mini_records, monkeypatch):
     def step(*_):
         raise tf.errors.ResourceExhaustedError(None, None, "no memory")
 
-    monkeypatch.setattr(doctor, "make_train_step", lambda *_: step)
+    monkeypatch.setattr(train_step, "make_train_step", lambda *_: step)
     config = Config(tiny_network.config(), learning=tiny_network.LEARNING)
     with pytest.raises(InputError, match="--batch_size"):
         doctor.train(config, mini_records)

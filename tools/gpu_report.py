@@ -156,7 +156,7 @@ def step(layout: bool = False, replicas: int = 1, **options: Any) -> dict:
         first = time.perf_counter() - began
         for number in range(1, 4):
             train_step(next(stream), number)["total"].numpy()
-        devices.forget_peak()
+        tf.config.experimental.reset_memory_stats("GPU:0")
         count, host = 5 if _SMALL.value else 50, []
         began = time.perf_counter()
         for number in range(4, 4 + count):
@@ -170,7 +170,7 @@ def step(layout: bool = False, replicas: int = 1, **options: Any) -> dict:
         "host ms": 1e3 * statistics.median(host),
         "clips/s": config.learning.batch_size / seconds,
         "first step s": first,
-        "peak GB": devices.peak_memory() / 2**30,
+        "peak GB": tf.config.experimental.get_memory_info("GPU:0")["peak"] / 2**30,
     }
 
 

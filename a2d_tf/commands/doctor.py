@@ -10,17 +10,88 @@ time of a step. It measures one GPU: for --strategy=mirrored give it one GPU's p
 
 from __future__ import annotations
 
+import dataclasses
 import platform
+import statistics
+import time
 
 from absl import flags
 
 from a2d_tf.core import command_line, devices
-from a2d_tf.core.config import Config
+from a2d_tf.core.config import Config, LearningConfig
+from a2d_tf.core.errors import InputError
 from a2d_tf.data.manifest import Manifest
 
 _RECORDS = flags.DEFINE_string("records", None, "Folder written by tools/build_records.py.")
 _DEVICE = Config.define_device()
 Config.define_flags()
+_STEPS = 5  # the first of which is apart: TensorFlow traces, a GPU may compile kernels
+_FEED_SECONDS = 5.0
+
+
+def train(config: Config, manifest: Manifest) -> tuple[float, str]:
+    """Run a few training steps of a new network: a GPU computes a batch, a CPU a single clip.
+
+    Returns:
+      (seconds a clip, without waiting for data; a line on the time and memory of a step).
+
+    Raises:
+      InputError: the batch does not fit the memory.
+    """
+    import tensorflow as tf
+
+    from a2d_tf.data import pipeline
+    from a2d_tf.model.network import Network
+    from a2d_tf.training import train_step
+    from a2d_tf.training.replicas import for_device
+
+    batch = config.learning.batch_size if devices.on_gpu() else 1
+    learning = dataclasses.replace(config.learning, batch_size=batch)
+    tf.keras.utils.set_random_seed(learning.seed)
+    network = Network(config.model, manifest.label_space, config.compute)
+    network.set_phase(learning.train_phase, learning.freeze_backbones)
+    step = train_step.make_train_step(train_step.TrainState.create(network, learning), learning)
+    dataset = pipeline.training(manifest, dataclasses.replace(config, learning=learning))
+    seconds = []
+    try:
+        for number, clips in enumerate(list(dataset.map(for_device).take(_STEPS))):
+            start = time.perf_counter()
+            float(step(clips, number)["total"])
+            seconds.append(time.perf_counter() - start)
+    except tf.errors.ResourceExhaustedError as error:
+        raise InputError(
+            f"the memory does not hold a step of {batch} clips; lower --batch_size, or give "
+            "--precision=mixed_bfloat16"
+        ) from error
+    memory, later = "", statistics.median(seconds[1:])
+    if devices.on_gpu():
+        peak = tf.config.experimental.get_memory_info("GPU:0")["peak"]
+        memory = f", {peak / 2**30:.1f} GB at most"
+    line = f"step: {1e3 * later:.0f} ms, of {batch} clips; the first {seconds[0]:.0f} s{memory}"
+    return later / batch, line
+
+
+def feed(config: Config, manifest: Manifest) -> float:
+    """Measure the clips per second of the input pipeline while nothing else computes."""
+    from a2d_tf.data import pipeline
+
+    stream = iter(pipeline.training(manifest, config))
+    next(stream)  # fills the buffers
+    start, clips = time.perf_counter(), 0
+    while time.perf_counter() - start < _FEED_SECONDS:
+        next(stream)
+        clips += config.learning.batch_size
+    return clips / (time.perf_counter() - start)
+
+
+def hours(learning: LearningConfig, seconds: float, rate: float) -> str:
+    """Say how long a run takes, by the seconds of a clip and the input's clips per second."""
+    batch = learning.batch_size
+    step = batch * max(seconds, 1 / rate)
+    return (
+        f"a run: {learning.steps} steps of {batch} clips at {1e3 * step:.0f} ms take "
+        f"{learning.steps * step / 3600:.1f} h, without validation"
+    )
 
 
 def main(argv: list[str]) -> None:
@@ -31,7 +102,7 @@ def main(argv: list[str]) -> None:
     # Imported here because TensorFlow takes seconds to load; a mistyped flag is reported at once.
     import tensorflow as tf
 
-    from a2d_tf.training import doctor, run_start
+    from a2d_tf.training import run_start
 
     config = run_start.resolve_config(config, Config.given("model"))
     gpus = devices.prepare(_DEVICE.value, config.learning.deterministic)
@@ -39,9 +110,10 @@ def main(argv: list[str]) -> None:
     versions = f"TensorFlow {tf.__version__}, Python {platform.python_version()}"
     cores, memory = devices.cores(), devices.memory()
     print(f"host: {cores} cores, {memory / 2**30:.0f} GB, {versions}", flush=True)
-    steps = doctor.train(config, manifest)
-    rate = doctor.feed(config, manifest)
-    print("\n".join(doctor.report(config, steps, rate)))
+    seconds, line = train(config, manifest)
+    print(line, flush=True)
+    rate = feed(config, manifest)
+    print(f"input: {rate:.0f} clips/s", hours(config.learning, seconds, rate), sep="\n")
 
 
 run = command_line.command(main)

@@ -29,7 +29,7 @@ from a2d_tf.annotations import writers
 from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
 from a2d_tf.video import predictions
-from a2d_tf.video.views import tables
+from a2d_tf.video.views import bouts
 
 _PREDICTION = flags.DEFINE_string("prediction", None, "Folder of a2d_tf.predict.")
 _FORMAT = flags.DEFINE_enum("format", "cvat", [*writers.WRITERS, "boris"], "Format to write.")
@@ -48,13 +48,13 @@ def main(argv: list[str]) -> None:
     command_line.require(argv, prediction=_PREDICTION.value, output=_OUTPUT.value)
     path = _OUTPUT.value
     if _FORMAT.value == "boris":
-        found = tables.read(predictions.folders_of([_PREDICTION.value]), _MIN_SCORE.value)
+        found = bouts.read_all(predictions.folders_of([_PREDICTION.value]), _MIN_SCORE.value)
         is_project = path.lower().endswith(".boris")
         # A project names video files, not folders of images.
         fits = not is_project or all(each.facts.images is None for each in found)
         if not (fits and path.lower().endswith((".boris", ".csv", ".tsv"))):
             raise InputError(f"--output={path}: give a .csv or .tsv, or of video files a .boris")
-        (tables.write_boris_project if is_project else tables.write_boris)(path, found)
+        (bouts.write_boris_project if is_project else bouts.write_boris)(path, found)
         count = sum(len(track.bouts) for each in found for track in each.tracks)
         return print(f"{path}: {count} bouts in {len(found)} videos (boris)")
     writers.check_output(path, _FORMAT.value)

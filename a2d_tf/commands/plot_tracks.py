@@ -22,7 +22,7 @@ from a2d_tf.core import command_line
 from a2d_tf.core.files import write_bytes, write_csv
 from a2d_tf.ops.visualize import figure_png, label_axes
 from a2d_tf.video.predictions import folders_of
-from a2d_tf.video.views import bouts, tables
+from a2d_tf.video.views import bouts
 
 _PREDICTION = flags.DEFINE_multi_string(
     "prediction", [], "Folder of a2d_tf.predict, or of a library; may be repeated."
@@ -74,7 +74,7 @@ def transitions(counts: Sequence[Sequence[int]], actions: Sequence[str]) -> Figu
     """Draw how often an action was followed by which; the shade is the share of the row.
 
     Args:
-      counts: of `tables.transitions`; actions: names of its rows and columns.
+      counts: of `bouts.transitions`; actions: names of its rows and columns.
     """
     side = 2 + 0.36 * max(len(actions), 2)
     figure = Figure((side, side), dpi=120, layout="constrained")
@@ -92,11 +92,11 @@ def transitions(counts: Sequence[Sequence[int]], actions: Sequence[str]) -> Figu
     return figure
 
 
-def timeline(prediction: tables.Prediction, shades: Mapping[str, str]) -> Figure:
+def timeline(prediction: bouts.Prediction, shades: Mapping[str, str]) -> Figure:
     """Draw the ethogram of a prediction: a row a track, coloured by action.
 
     Args:
-      prediction: one of `tables.read`.
+      prediction: one of `bouts.read_all`.
       shades: {action: colour}, of all that occur.
     """
     tracks = prediction.tracks
@@ -118,11 +118,11 @@ def timeline(prediction: tables.Prediction, shades: Mapping[str, str]) -> Figure
 def main(argv: list[str]) -> None:
     command_line.require(argv, prediction=_PREDICTION.value, output=_OUTPUT.value)
     folders = folders_of(_PREDICTION.value)
-    predictions = tables.read(folders, _MIN_SCORE.value)
+    predictions = bouts.read_all(folders, _MIN_SCORE.value)
     tracks = [track for each in predictions for track in each.tracks]
     found = {bout.action for track in tracks for bout in track.bouts}
     shades = bouts.colours(found, predictions[0].facts.labels)
-    actions, counts = list(shades), tables.transitions(predictions, list(shades))
+    actions, counts = list(shades), bouts.transitions(predictions, list(shades))
     figures = {
         "time_budget": time_budget(tracks, shades),
         "transitions": transitions(counts, actions),
@@ -132,7 +132,7 @@ def main(argv: list[str]) -> None:
         figures[f"timeline_{each.name}"] = timeline(each, shades)
     for name, figure in figures.items():
         write_bytes(os.path.join(_OUTPUT.value, f"{name}.png"), figure_png(figure))
-    tables.write_time_budget(os.path.join(_OUTPUT.value, tables.TIME_BUDGET), predictions)
+    bouts.write_time_budget(os.path.join(_OUTPUT.value, bouts.TIME_BUDGET), predictions)
     rows = [[name, *row] for name, row in zip(actions, counts)]
     write_csv(os.path.join(_OUTPUT.value, "transitions.csv"), [["from \\ to", *actions], *rows])
     print(f"{len(predictions)} predictions -> {_OUTPUT.value}")

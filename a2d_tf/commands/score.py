@@ -33,7 +33,7 @@ from a2d_tf.evaluation import box_data, label_maps
 from a2d_tf.evaluation import metrics as registry
 from a2d_tf.evaluation.metrics import segmentation
 from a2d_tf.video import predictions
-from a2d_tf.video.views import agreement, tables
+from a2d_tf.video.views import agreement, bouts
 
 flags.DEFINE_string(
     "truth",
@@ -111,7 +111,7 @@ def main(argv: list[str]) -> None:
         raise InputError("--zero_shot_actor, and --full beside it, are for a detections.npz")
     if command == "bouts":
         folders = predictions.folders_of([args.predicted])
-        metrics = agreement.compare(agreement.read_boris(args.truth), tables.read(folders))
+        metrics = agreement.compare(agreement.read_boris(args.truth), bouts.read_all(folders))
         write_json(args.output, metrics, sort_keys=True)
         return print(agreement.table(metrics).text())
     label_space = LabelSpace.from_json(args.labels) if args.labels else A2D

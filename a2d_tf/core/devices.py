@@ -177,21 +177,6 @@ def on_gpu() -> bool:
     return bool(tf.config.get_visible_devices("GPU"))
 
 
-def peak_memory() -> int | None:
-    """Return the peak memory of the first GPU since `forget_peak`, in bytes; None without one."""
-    import tensorflow as tf
-
-    return tf.config.experimental.get_memory_info("GPU:0")["peak"] if on_gpu() else None
-
-
-def forget_peak() -> None:
-    """Reset the peak memory of the first GPU."""
-    import tensorflow as tf
-
-    if on_gpu():
-        tf.config.experimental.reset_memory_stats("GPU:0")
-
-
 def _check_unused(device):
     """Raise an InputError if a GPU should be used and TensorFlow has none."""
     hidden = hides_nvidia()

@@ -13,9 +13,12 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import tensorflow as tf
 
-from a2d_tf.core import addons
+from a2d_tf.core import addons, devices
 from a2d_tf.core.config import LearningConfig
-from a2d_tf.ops import joined
+
+_SMALL_ON_CPU, _SMALL_ON_GPU = 2**12, 2**22
+"""Most elements of a tensor that is worth joining to others: to launch a kernel on a GPU takes as
+long as to copy some megabytes there."""
 
 
 class Schedule(tf.keras.optimizers.schedules.LearningRateSchedule):
@@ -72,8 +75,8 @@ def apply(
         gradients = [factor * g if chosen else g for g, chosen in zip(gradients, new)]
     pairs = list(zip(gradients, variables))
     if learning.optimizer == "sgd":
-        small = [pair for pair in pairs if joined.is_small(pair[1])]
-        pairs = [pair for pair in pairs if not joined.is_small(pair[1])]
+        small = [pair for pair in pairs if _is_small(pair[1])]
+        pairs = [pair for pair in pairs if not _is_small(pair[1])]
         _descend(optimizer, small, learning)
     if pairs:
         # By variable: tensorflow-addons can also exclude by name, but two may share one. It looks
@@ -99,14 +102,14 @@ def _descend(optimizer, pairs, learning):
             continue
         variables = _own([variable for _, variable in chosen])
         slots = _own([optimizer.get_slot(variable, "momentum") for _, variable in chosen])
-        (gradient,) = joined.join([gradient for gradient, _ in chosen])
-        (momentum,) = joined.join([slot.read_value() for slot in slots])
-        (weights,) = joined.join([variable.read_value() for variable in variables])
+        (gradient,) = _join([gradient for gradient, _ in chosen])
+        (momentum,) = _join([slot.read_value() for slot in slots])
+        (weights,) = _join([variable.read_value() for variable in variables])
         momentum = momentum * learning.momentum - gradient * rate
         if decays:
             weights -= decay * weights
         for old, new in ((slots, momentum), (variables, weights + momentum)):
-            for variable, value in zip(old, joined.split([new], variables)):
+            for variable, value in zip(old, _split([new], variables)):
                 variable.assign(value)
 
 
@@ -123,12 +126,12 @@ def clipped(
     Returns:
       (gradients, their global norm after unscaling and before clipping).
     """
-    groups = joined.join(gradients)
+    groups = _join(gradients)
     norm = tf.linalg.global_norm(groups) / scale
     factor = 1.0 / scale
     if clip_norm:
         factor *= clip_norm / tf.maximum(norm, clip_norm)
-    return joined.split([factor * group for group in groups], gradients), norm
+    return _split([factor * group for group in groups], gradients), norm
 
 
 class LossScale(tf.Module):
@@ -182,10 +185,10 @@ class Averages(tf.Module):
 
     def _approach(self, rate):
         means, variables = _own(self.values), _own(self._variables())
-        before = joined.join([mean.read_value() for mean in means])
-        aims = joined.join([variable.read_value() for variable in variables])
+        before = _join([mean.read_value() for mean in means])
+        aims = _join([variable.read_value() for variable in variables])
         moved = [mean - rate * (mean - aim) for mean, aim in zip(before, aims)]
-        for mean, value in zip(means, joined.split(moved, means)):
+        for mean, value in zip(means, _split(moved, means)):
             mean.assign(value)
 
     @contextlib.contextmanager
@@ -224,3 +227,30 @@ def _own(variables):
     index = tf.get_static_value(tf.distribute.get_replica_context().replica_id_in_sync_group)
     parts = [strategy.experimental_local_results(variable) for variable in variables]
     return [part[index % len(part)] for part in parts]
+
+
+def _join(tensors):
+    """Return one vector of all small tensors, of one type, and the large ones as they are.
+
+    So one operation serves all of them.
+    """
+    small = [_shaped(x, [x.shape.num_elements()]) for x in tensors if _is_small(x)]
+    large = [x for x in tensors if not _is_small(x)]
+    return [tf.concat(small, axis=0), *large] if small else large
+
+
+def _split(groups, like):
+    """Invert `_join`, which was given tensors like these."""
+    small, large = [x for x in like if _is_small(x)], list(groups)
+    parts = tf.split(large.pop(0), [x.shape.num_elements() for x in small]) if small else []
+    rest, parts = iter(large), iter(parts)
+    return [_shaped(next(parts), x.shape) if _is_small(x) else next(rest) for x in like]
+
+
+def _shaped(x, shape):
+    """Reshape a tensor that has another shape: each operation takes time to trace."""
+    return x if x.shape == shape else tf.reshape(x, shape)
+
+
+def _is_small(x):
+    return x.shape.num_elements() <= (_SMALL_ON_GPU if devices.on_gpu() else _SMALL_ON_CPU)

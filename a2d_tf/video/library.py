@@ -39,7 +39,7 @@ from a2d_tf.data import frames
 from a2d_tf.ops import tracking
 from a2d_tf.video import outputs, streaming, video_files
 from a2d_tf.video.predictions import KINDS, RECORD, RESULTS, VIDEO, read_facts
-from a2d_tf.video.views import pages, tables
+from a2d_tf.video.views import bouts, pages
 
 if TYPE_CHECKING:
     from a2d_tf.video.predictor import Predictor
@@ -54,7 +54,7 @@ SUMMARY, FAILED = "summary.csv", "failed.csv"
 ON_ERROR = ("fail", "skip")
 SKIPPING = "; --on_error=skip leaves it out"  # ends the error of a video that fails
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # of a disk that takes no results at all
-OWN_FILES = (SUMMARY, tables.TIME_BUDGET, FAILED, KINDS["page"])  # of the library itself
+OWN_FILES = (SUMMARY, bouts.TIME_BUDGET, FAILED, KINDS["page"])  # of the library itself
 _RECORD = {
     **{"video": str, "bytes": (int, None), "digest": (str, None)},
     **{"model": str, "model_sha256": str, "settings": {}},
@@ -429,13 +429,13 @@ def conclude(
     for name in OWN_FILES:  # those of an earlier call
         pathlib.Path(output, name).unlink(missing_ok=True)
     if "summary" in request.kinds:
-        rows = [(*tables.VIDEO, *outputs.COLUMNS)]
+        rows = [(*bouts.VIDEO, *outputs.COLUMNS)]
         for folder in folders:
             own, facts = _rows(folder / KINDS["summary"]), read_facts(folder)
-            rows += [(*tables.of_video(folder.name, facts, row[0]), *row) for row in own]
+            rows += [(*bouts.of_video(folder.name, facts, row[0]), *row) for row in own]
         write_csv(place(SUMMARY), rows)
     if {"summary", "tracks"} <= set(request.kinds):
-        tables.write_time_budget(place(tables.TIME_BUDGET), tables.read(folders))
+        bouts.write_time_budget(place(bouts.TIME_BUDGET), bouts.read_all(folders))
     _write_failures(place(FAILED), lost)
     if "page" in request.kinds:
         pages.write_library_page(output, folders, lost)

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from a2d_tf.core.errors import InputError, shown
 from a2d_tf.core.files import read_text
 from a2d_tf.evaluation.metrics import Table
-from a2d_tf.video.views.tables import Prediction
+from a2d_tf.video.views.bouts import Prediction
 
 Spans = dict[str, list[tuple[float, float]]]
 """Action -> its bouts of all individuals, (start, end) in seconds in the video."""
