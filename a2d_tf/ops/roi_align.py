@@ -316,10 +316,10 @@ def _corners(pyramid, grid, dtype):
     """Return the pixels that a cell reads, of all frames', and their weights: [R, n, n, k] both."""
     shapes = np.array(pyramid.shapes, np.float32)
     table = tf.gather(np.column_stack([shapes, np.float32(pyramid.starts)]), grid.levels)
-    height, width, start = (x[:, None, None] for x in tf.unstack(table, axis=1))
-    rows, row_weights = _along(grid, 0, height)
-    columns, column_weights = _along(grid, 1, width)
-    rows = rows * width + start
+    (rows, columns), (row_weights, column_weights) = (
+        tf.unstack(x, axis=1) for x in _along(grid, table[:, :2])
+    )
+    rows = rows * table[:, 1, None, None] + table[:, 2, None, None]
     pixels = rows[:, :, None, :, None] + columns[:, None, :, None, :]
     owners = tf.reshape(tf.cast(grid.owners, dtype), [-1, 1, 1, 1, 1])
     pixels = tf.cast(pixels, dtype) + owners * pyramid.pixels
@@ -328,18 +328,20 @@ def _corners(pyramid, grid, dtype):
     return tf.reshape(pixels, shape), tf.reshape(weights, shape)
 
 
-def _along(grid, axis, length):
-    """Return the pixels that a cell reads along an axis and their weights: float32 [R, n, k]."""
-    first, last = grid.first[:, axis, None], grid.last[:, axis, None]
-    number = grid.size * grid.samples
+def _along(grid, sides):
+    """Return the pixels that a cell reads along each axis and their weights: float32 [R, 2, n, k].
+
+    `sides` are those of each box's map, float32 [R, 2].
+    """
+    first, end, number = grid.first[..., None], sides[..., None] - 1.0, grid.size * grid.samples
     steps = tf.range(number, dtype=tf.float32) / max(number - 1, 1)
-    positions = (first + (last - first) * steps)[:, None]
-    positions = tf.maximum(tf.minimum(positions, length - 1.0), 0.0)
-    low = tf.minimum(tf.floor(positions), tf.maximum(length - 2.0, 0.0))
+    positions = first + (grid.last[..., None] - first) * steps
+    positions = tf.maximum(tf.minimum(positions, end), 0.0)
+    low = tf.minimum(tf.floor(positions), tf.maximum(end - 1.0, 0.0))
     part = positions - low
-    pixels = tf.stack([low, tf.minimum(low + 1.0, length - 1.0)], axis=-1)
+    pixels = tf.stack([low, tf.minimum(low + 1.0, end)], axis=-1)
     weights = tf.stack([1.0 - part, part], axis=-1) / grid.samples
-    shape = [-1, grid.size, 2 * grid.samples]
+    shape = [-1, 2, grid.size, 2 * grid.samples]
     return tf.reshape(pixels, shape), tf.reshape(weights, shape)
 
 
