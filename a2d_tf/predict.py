@@ -185,6 +185,7 @@ def main(argv: list[str], predict: Callable = library.predict) -> int | None:
         model=library.model(packed.find(model.value) if model is _MODEL else model.value),
         settings={**settings, **({"checkpoint": _CHECKPOINT.value} if _WORKDIR.value else {})},
         overwrite=_OVERWRITE.value,
+        run=_WORKDIR.value,
     )
     task = workers.Task.parse(_TASK.value) if _TASK.value else workers.ALONE
     return _many(load, jobs, output, request, task, predict)

@@ -120,7 +120,11 @@ def test_what_is_missing_is_said(run, mini_records, tmp_path):
         browse.page("p", tmp_path, A2D, mini_records, split="test", limit=2)
     folder = tmp_path / "test"
     shutil.copytree(run[0] / "evaluation" / "test", folder)
+    own = {"behaviours": {"ant-digs": dict(frames=3, ap=1.5, iou=None)}}
+    own |= {"per_actor_ap": {"1": 5.0}, "confusions": [["digs", "eats", 40.0]]}
+    (folder / "metrics.json").write_text(json.dumps(own))
     text, shown, count = browse.page("p", folder, A2D, mini_records, split="test", limit=2)
+    assert "digs taken for eats in 40 % of frames" in text and text.count("<table>") == 1
     assert (shown, count, len(names(text))) == (2, 6, 2)
     with pytest.raises(InputError, match="--records"):
         browse.page("p", folder, A2D, mini_records, split="train", limit=6)

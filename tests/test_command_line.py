@@ -84,6 +84,12 @@ def test_words_pass_in_their_order(parse, tmp_path):
     assert parse(*words) == ["program", "a", "b", "--steps=9"]
 
 
+def test_where_nobody_watches_no_bar_is_shown(capsys):
+    assert [*command_line.progress_bar(range(3))] == [0, 1, 2]
+    command_line._Lines().write("\r 1 of 3")
+    assert capsys.readouterr().err == "1 of 3\n"
+
+
 @pytest.mark.parametrize(
     "error, line",
     [

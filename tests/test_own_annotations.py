@@ -120,8 +120,9 @@ def test_videos_by_size_and_number_of_frames(videos, tmp_path):
     pair = document(frame(), frame_count=4), document(frame("more", 2))
     assert matched(videos, *pair) == {"Clip 1": [1], "more": [2]}
     # Nor is one taken for two files.
-    with pytest.raises(InputError, match="again.json: names no video, and 0 of"):
-        matched(videos, *pair, document(frame(number=3), frame_count=4, path="again.json"))
+    lost = [document(frame(number=3), frame_count=4, path=f"{name}.json") for name in "ab"]
+    with pytest.raises(InputError, match="a.json: names no video, and 0 of .*; so do b.json;"):
+        matched(videos, *pair, *lost)
 
 
 def test_videos_that_the_user_names(videos, tmp_path):

@@ -1,7 +1,9 @@
 """The pages of a prediction and of a library: what they hold, and what they do in a browser."""
 
 import html.parser
+import json
 import os
+import re
 
 import browsers
 import pytest
@@ -60,6 +62,8 @@ def test_times_are_those_of_the_video(tmp_path):
     facts = dict(fps=8, every=2, begin=1.5)
     folder = write(tmp_path, tracks, 0, **facts, until=9.5)
     elements = Elements(pages.write_page(folder))
+    ticks = re.findall(r'<span style="left:(.*)%">(.*)<', (folder / "index.html").read_text())
+    assert (ticks[0], ticks[-1], len(ticks)) == (("6.250", "0:02.0"), ("93.750", "0:09.0"), 8)
     assert elements.bouts[0][1].startswith("left:18.750%;width:6.250%")
     assert "video" not in elements.tags
     write(tmp_path, tracks, 0, until=-1.0)
@@ -87,10 +91,15 @@ def test_the_page_of_a_library_has_a_card_for_each_prediction(tmp_path):
     pages.write_page(write(tmp_path / "b", overlay=30))
     (write(tmp_path / "a", [], overlay=0) / "overlay.mp4").write_bytes(bytes(1000))  # of Beam
     write(tmp_path / ".hidden", overlay=0)
-    path = pages.write_library_page(tmp_path, folders(tmp_path), {"c": "not one frame"})
+    (tmp_path / ".run/evaluation/test").mkdir(parents=True)
+    (tmp_path / ".run/evaluation/test/browse.html").touch()
+    (tmp_path / ".run/records.json").write_text(json.dumps({"videos": ["a", "z"]}))
+    failed, run = {"c": "not one frame"}, str(tmp_path / ".run")
+    path = pages.write_library_page(tmp_path, folders(tmp_path), failed, run)
     text, elements = path.read_text(), Elements(path)
-    pictures = [a for a in elements.addresses if a.startswith("data:image/jpeg;base64,")]
-    assert len(pictures) == 1 and [*elements.addresses] == ["b/index.html", pictures[0]]
+    scored, page, picture = elements.addresses
+    assert (scored, page) == (".run/evaluation/test/browse.html", "b/index.html")
+    assert picture.startswith("data:image/jpeg;base64,") and text.count("trained on this") == 1
     assert elements.tags.count("article") == 2 and "2 videos, 3 tracks" in text
     assert ["c", "not one frame"] in elements.rows
     assert ["b", "dog", "walking", "1", "3.30", "2", "0.730"] in elements.rows

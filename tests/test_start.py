@@ -91,11 +91,10 @@ def words(tmp_path):
     for number, action in enumerate(("run", "rest", "run")):
         write_video(tmp_path / f"videos/v{number}.mp4", coloured_frames(4, 64, 96, seed=number))
         for key in (2, 3):
+            shape = {"segmentation": [[20, 10, 60, 10, 60, 40, 20, 40]], "image_id": len(images)}
+            annotations.append({"actor": "mouse", "action": action, **shape})
             image = {"id": len(images), "file_name": f"v{number}/{key:05d}.png"}
             images.append({**image, "width": 96, "height": 64})
-            shape = {"actor": "mouse", "action": action}
-            shape["segmentation"] = [[20, 10, 60, 10, 60, 40, 20, 40]]
-            annotations.append({"image_id": image["id"], **shape})
     export = {"images": images, "annotations": annotations}
     (tmp_path / "own.json").write_text(json.dumps(export))
     named = {"annotations": "own.json", "videos": "videos", "output": "out"}
@@ -123,19 +122,13 @@ def test_killed_in_training_and_given_again(words, tmp_path):
     done = run_tool("start", *words, "--", *SMALL)
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
-    assert [
-        line.split()[0] for line in lines[:5]
-    ] == "records training scores errors videos".split()
+    stages = [line.split()[0] for line in lines[:5]]
+    assert stages == ["records", "training", "scores", "browse", "videos"]
     assert "resuming at step" in (output / "logs/training.txt").read_text()
     assert "Who does what, percent" in lines and "What to do next:" in lines
-    assert (
-        lines[-1] == str(output / "videos/index.html") and (output / "videos/index.html").exists()
-    )
-    assert sorted(path.name for path in (output / "videos").iterdir() if path.is_dir()) == [
-        "v0",
-        "v1",
-        "v2",
-    ]
+    page = output / "videos/index.html"
+    assert lines[-1] == str(page) and page.read_text().count("trained on this video") == 2
+    assert sorted(path.parent.name for path in page.parent.glob("*/*.html")) == ["v0", "v1", "v2"]
 
 
 def test_a_flag_of_no_single_command(words):
@@ -144,3 +137,5 @@ def test_a_flag_of_no_single_command(words):
     # Its scores would be in a folder of their own.
     assert "--checkpoint" in complaint(run_tool("start", *words, "--", "--checkpoint=best"))
     assert "--output" in complaint(run_tool("start", *words[:2]))
+    done = run_tool("start", "--annotations=no.json", *words[1:])
+    assert "no.json" in complaint(done) and done.stderr.strip().endswith("which resumes")

@@ -77,11 +77,15 @@ class Matcher:
         taken = {video for _, videos in named for video in videos.values() if video}
         tasks: dict[tuple[str, int | None], Document] = {}
         found: dict[str, dict[int, AnnotatedFrame]] = {}
+        lost = []
         for document, videos in named:
             if None in videos.values():
-                sized = self._find_by_size(document, taken)
-                taken.add(sized)
-                videos = {name: video or sized for name, video in videos.items()}
+                sized = self._of_size(document, taken)
+                if len(sized) != 1:
+                    lost.append(document)
+                    continue
+                taken.update(sized)
+                videos = {name: video or sized[0] for name, video in videos.items()}
             for video in set(videos.values()):
                 self._check_numbering(video, document)
                 other = tasks.setdefault((video, document.task), document)
@@ -95,6 +99,8 @@ class Matcher:
             for frame in document.frames:
                 video = videos[frame.video]
                 self._add(found.setdefault(video, {}), video, frame)
+        if lost:
+            self._complain(lost, taken)
         for video in found:
             there = [path.name for path in self._paths.get(video, ())]
             if len(there) > 1:
@@ -146,19 +152,23 @@ class Matcher:
                     return name
         return None
 
-    def _find_by_size(self, document: Document, taken: set[str]) -> str:
-        """Return the only video of the size and the number of frames that a document gives."""
+    def _of_size(self, document: Document, taken: set[str]) -> list[str]:
+        """Return the videos of the size and the number of frames that a document gives."""
         wanted = document.frames[0].size, document.frame_count
         free = [name for name in sorted(self._paths) if name not in taken]
-        fit = [] if None in wanted else [name for name in free if self._measure(name) == wanted]
-        if len(fit) == 1:
-            return fit[0]
+        return [] if None in wanted else [name for name in free if self._measure(name) == wanted]
+
+    def _complain(self, documents: Sequence[Document], taken: set[str]) -> None:
+        """Raise InputError for documents of which each fits no video, or several."""
+        document, *others = documents
+        fit, free = self._of_size(document, taken), sorted(set(self._paths) - taken)
         candidates = fit or free or ["VIDEO"]
         named = shlex.quote(f"{candidates[0]}={_file(document)}")
+        more = f"; so do {_listed([str(each.path) for each in others])}" if others else ""
         raise InputError(
             f"{document.path}: names no video, and {len(fit)} of {self.folder} have its size and "
-            f"number of frames; candidates: {_listed(candidates)}; give each such file with its "
-            f"video, as --annotations={named} if that is the one"
+            f"number of frames{more}; candidates: {_listed(candidates)}; give each such file with "
+            f"its video, as --annotations={named} if that is the one"
         )
 
     def _measure(self, video: str) -> tuple[tuple[int, int], int] | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import io
 import os
 import pathlib
 import re
@@ -13,7 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
-from typing import IO, cast
+from typing import IO
 
 from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
@@ -122,22 +121,22 @@ def call_main(command: Sequence[str], log: IO | None = None) -> None:
         preexec_fn=_TIED,
         start_new_session=True,  # a signal to a terminal's processes reaches it once, from below
     ) as process:
-        tail, said = b"", cast(io.BufferedReader, process.stderr)
+        reason, said = "", process.stderr or ()
         try:
-            while chunk := said.read1():
-                sys.stderr.buffer.write(chunk)
+            for line in said:
+                if line.startswith(b"error: "):  # is said below, once
+                    reason = line.decode(errors="replace").strip().removeprefix("error: ")
+                    continue
+                sys.stderr.buffer.write(line)
                 sys.stderr.flush()
-                tail = (tail + chunk)[-4096:]
         except KeyboardInterrupt:
             process.terminate()
             # It saves its current step, and would fail at a closed pipe.
-            sys.stderr.buffer.write(said.read())
+            sys.stderr.buffer.writelines(said)
             process.wait()
             raise
     if process.returncode:
-        lines = tail.decode(errors="replace").strip().splitlines() or ["it said nothing"]
-        reason = lines[-1].removeprefix("error: ")
         raise InputError(
-            f"a2d_tf.{command[0]} ended with status {process.returncode} ({reason}); "
+            f"a2d_tf.{command[0]}: {reason or f'ended with status {process.returncode}'}; "
             "correct that and give the same command again, which resumes"
         )

@@ -118,12 +118,15 @@ def main(argv: list[str]) -> None:
             stage("scores", "evaluate", *of_run, f"--split={experiments.SPLIT}")
         from a2d_tf.evaluation import metrics as registry
 
-        metrics = read_json(scores / "metrics.json")
-        # By behaviour; of A2D's labels the tables of the paper.
-        own = {name: metrics[name] for name in ("behaviours", "confusions") if name in metrics}
-        lines = ["", registry.table(own or metrics, labels=manifest.label_space), *lines]
-        stage("errors", "commands.browse", f"--run={run}", f"--records={records}")
-        lines.append(f"- the frames of the videos held out, worst first: {scores}/browse.html")
+        found = registry.of_own_labels(read_json(scores / "metrics.json"))
+        lines = ["", registry.table(found, labels=manifest.label_space), *lines]
+        stage("browse", "commands.browse", f"--run={run}", f"--records={records}")
+        held = sorted(manifest.videos(experiments.SPLIT))
+        named = ", ".join(held[:3]) + f" and {len(held) - 3} more" * (len(held) > 3)
+        lines += [
+            f"- to see the frames that were held out for these scores: {scores}/browse.html",
+            f"- to hold out other videos than {named}: another --output, -- --test_videos=NAMES",
+        ]
     words = [f"--workdir={run}", f"--video={_VIDEOS.value}", f"--output={output / 'videos'}"]
     stage("videos", "predict", *words, "--overwrite", "--on_error=skip")
     print("\n".join([*lines, *_next(settings, output)]))

@@ -1,4 +1,4 @@
-"""Parse command lines, print help, and report errors in one line.
+"""Parse command lines, print help, show progress, and report errors in one line.
 
 absl parses and holds the flags. Flagfiles are expanded here, so that an error can name the file and
 the line. The help leaves out the flags of libraries.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import io
 import logging
 import os
 import pathlib
@@ -18,6 +19,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from absl import app, flags
+from tqdm import tqdm
 
 from a2d_tf.core import devices
 from a2d_tf.core.errors import InputError
@@ -239,6 +241,22 @@ def as_installed(text: str) -> str:
     scripts = importlib.metadata.distribution("a2d_tf").entry_points
     names = {re.split(r"[.:]", script.value)[-2]: script.name for script in scripts}
     return re.sub(r"(?:python )?tools/(\w+)\.py", lambda match: names.get(match[1], match[0]), text)
+
+
+class _Lines(io.TextIOBase):
+    """A file for tqdm, which prints each of its texts as a line."""
+
+    def write(self, text: str) -> int:
+        if text.strip():
+            print(text.strip(), file=sys.stderr, flush=True)
+        return len(text)
+
+
+def progress_bar(*arguments: Any, **options: Any) -> tqdm:
+    """Return tqdm's bar; where stderr is no terminal, it is a line each minute."""
+    if not sys.stderr.isatty():
+        options |= {"file": _Lines(), "position": 0, "miniters": 1, "delay": 60, "mininterval": 60}
+    return tqdm(*arguments, **options)
 
 
 def wants_help(words: Sequence[str]) -> bool:

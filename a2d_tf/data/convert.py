@@ -21,8 +21,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from typing import Callable
 
-import tqdm
-
+from a2d_tf.core.command_line import progress_bar
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import file_digest, load_json, locked, write_json
 from a2d_tf.core.workers import ALONE, Task, imap
@@ -219,7 +218,7 @@ def build_all(
     workers = min(workers, len(shards))
     build = conversion.build_in_worker if workers > 1 else conversion.build
     total = sum(len(shard.videos) for shard in shards)
-    with tqdm.tqdm(total=total, desc="Building records", unit="video") as bar:
+    with progress_bar(total=total, desc="Building records", unit="video") as bar:
         for shard, sidecar in zip(shards, imap(build, shards, workers)):
             yield shard.name, sidecar
             bar.update(len(shard.videos))
@@ -253,7 +252,7 @@ def _check_complete(conversion, shards):
     manifest = Manifest.load(output)
     asked = dataclasses.asdict(conversion.settings).items()
     differing = [f"--{name}" for name, value in asked if getattr(manifest, name, value) != value]
-    bar = tqdm.tqdm(shards, "Comparing with the source", unit="shard")
+    bar = progress_bar(shards, "Comparing with the source", unit="shard")
     if differing or manifest.source != _digest_of(map(conversion.fingerprint, bar)):
         other = " ".join(differing) or "source, --labels or --shard_videos"
         raise InputError(

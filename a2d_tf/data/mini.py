@@ -20,8 +20,8 @@ from collections.abc import Sequence
 import cv2
 import h5py
 import numpy as np
-import tqdm
 
+from a2d_tf.core.command_line import progress_bar
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import whole_folder
 from a2d_tf.core.labels import A2D
@@ -391,7 +391,7 @@ def make_release(output: str | os.PathLike, videos: int, seed: int, workers: int
         partial = pathlib.Path(folder)
         (partial / "clips320H").mkdir()
         made = imap(functools.partial(write_video, partial), plans, workers)
-        for _ in tqdm.tqdm(made, "mini A2D", len(plans), unit="clip"):
+        for _ in progress_bar(made, "mini A2D", len(plans), unit="clip"):
             pass
         with open(partial / "videoset.csv", "w", encoding="utf-8") as file:
             for v in plans:

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import tqdm
 
+from a2d_tf.core.command_line import progress_bar
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.workers import imap
 from a2d_tf.data import frames
@@ -65,7 +65,7 @@ def check(source: Source, workers: int = 2) -> tuple[str, list[str]]:
     examine = functools.partial(_examine, source)
     examined = imap(examine, source.videos, min(workers, len(source.videos)))
     counts, problems, notes = dict.fromkeys(_COUNTS, 0), [], []
-    for numbers, broken, harmless in tqdm.tqdm(
+    for numbers, broken, harmless in progress_bar(
         examined, "Checking", total=len(source.videos), unit="video"
     ):
         for name, number in numbers.items():

@@ -13,9 +13,9 @@ from concurrent import futures
 
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
 from a2d_tf.core import workers
+from a2d_tf.core.command_line import progress_bar
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import check_place, whole_folder, write_json, write_text
@@ -198,7 +198,7 @@ class Evaluator:
         measured: list[dict] = []
         shown: dict[str, Frame] = {}
         scored = self.scored(self.clips(split, measured))
-        for frame, pairs in tqdm(scored, desc=split, unit="frame", leave=False):
+        for frame, pairs in progress_bar(scored, desc=split, unit="frame", leave=False):
             for threshold, counted in pairs.items():
                 maps[threshold].confusion.add(*counted)
             for other in others:
@@ -269,7 +269,7 @@ class Evaluator:
         frames = workers.in_threads(write_maps, enumerate(self.clips(split), 1), self._ahead)
         # Closed, so that no thread writes on where this one is interrupted.
         with contextlib.closing(frames):
-            for frame, found in tqdm(frames, desc=split, unit="frame", total=total):
+            for frame, found in progress_bar(frames, desc=split, unit="frame", total=total):
                 collected.add(frame)
                 instances += found
                 for metric in metrics:

@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterator
 from typing import Any, Callable
 
 import tensorflow as tf
-from tqdm import tqdm
 
+from a2d_tf.core.command_line import progress_bar
 from a2d_tf.core.config import Config
 from a2d_tf.core.workers import stop_at_once, stop_on_signal
 from a2d_tf.data import records
@@ -154,7 +154,7 @@ class _Progress:
         self._window, self._events, self._learning = checkpointer.window, events, learning
         self._schedule = optimizer.Schedule(learning)
         self._unread = []
-        self.bar = tqdm(
+        self.bar = progress_bar(
             total=learning.steps,
             initial=checkpointer.step,
             unit="step",

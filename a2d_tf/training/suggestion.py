@@ -269,7 +269,8 @@ def _of_training(contents, size, host, preset, learning, minutes):
     steps = int(float(f"{max(min(clips * preset.epochs / batch, most), preset.least):.2g}"))
     if minutes:
         steps = min(steps, math.ceil(minutes / 60 / hours))
-    passes, time = steps * batch / clips, f"{60 * steps * hours:.0f} minutes on {host}"
+    passes, estimate = steps * batch / clips, round(60 * steps * hours)
+    time = f"{estimate} minute{'s' * (estimate != 1)} on {host}"
     yield {"steps": steps}, f"{passes:.0f} passes over {clips} clips; an estimated {time}"
     every = max(1, min(learning.validate_every, steps // 3))
     flags = {

@@ -22,9 +22,7 @@ from collections.abc import Callable, Sequence
 from itertools import filterfalse
 from typing import TYPE_CHECKING, Any
 
-from tqdm import tqdm
-
-from a2d_tf.core.command_line import written
+from a2d_tf.core.command_line import progress_bar, written
 from a2d_tf.core.errors import InputError, shown
 from a2d_tf.core.files import (
     file_digest,
@@ -239,6 +237,7 @@ class Request:
       model: of `model`.
       settings: further settings that tell predictions apart, as {flag: value}.
       overwrite: whether a prediction of other settings counts as none, rather than as an error.
+      run: the run folder of the model, if it is one.
     """
 
     start: float = 0.0
@@ -249,6 +248,7 @@ class Request:
     model: dict[str, str] = dataclasses.field(default_factory=dict)
     settings: dict[str, Any] = dataclasses.field(default_factory=dict)
     overwrite: bool = False
+    run: str | None = None
 
     def record(self, job: Job) -> dict[str, Any]:
         """Return a job's `prediction.json`, but for its `frames`; `bytes` is None if it is gone."""
@@ -370,7 +370,7 @@ def predict(
     with stop_at_once():
         predictor = load()
         # Smoothing 0: the time left by the mean rate, for videos differ in length.
-        with tqdm(jobs, "predict", unit="video", smoothing=0) as bar:
+        with progress_bar(jobs, "predict", unit="video", smoothing=0) as bar:
             for job in bar:
                 try:
                     note = predict_video(lambda: predictor, job, request, job.name)
@@ -438,7 +438,7 @@ def conclude(
         bouts.write_time_budget(place(bouts.TIME_BUDGET), bouts.read_all(folders))
     _write_failures(place(FAILED), lost)
     if "page" in request.kinds:
-        pages.write_library_page(output, folders, lost)
+        pages.write_library_page(output, folders, lost, request.run)
     for path in waiting:
         pathlib.Path(path).unlink(missing_ok=True)
     with hidden_folder(output, outputs.HIDDEN):  # which removes what killed processes left

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from a2d_tf.core import devices
+from a2d_tf.core.command_line import progress_bar
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import hidden_folder, no_formulas, replace_folder, write_json
 from a2d_tf.core.labels import LabelSpace
@@ -84,7 +84,7 @@ def predict(
             raise KeyboardInterrupt
         files.boxes_alone = predictor.facts.get("boxes_alone", False)
         answered = streaming.watch(predictor, reader, span, stops=stops, **options)
-        bar = tqdm(
+        bar = progress_bar(
             answered,
             desc=progress,
             total=span.count(reader.expected),

@@ -135,6 +135,12 @@ def tables(metrics: dict) -> list[tuple[type[Metric], Table]]:
     return [(metric, table) for metric in registered() for table in metric.rows(metrics)]
 
 
+def of_own_labels(metrics: dict) -> dict:
+    """Return the part of `metrics.json` that tells of a user's own labels; of A2D's, all of it."""
+    own = ("behaviours", "confusions")
+    return {name: metrics[name] for name in own if name in metrics} or metrics
+
+
 def table(metrics: dict, name: str = "ours", labels: LabelSpace = A2D) -> str:
     """Format the tables of all metrics that there are, `-` where a figure is absent.
 

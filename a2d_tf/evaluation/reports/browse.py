@@ -8,7 +8,6 @@ from __future__ import annotations
 import pathlib
 
 import numpy as np
-from tqdm import tqdm
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import load_json
@@ -45,7 +44,7 @@ def score(
     """
     names = label_maps.frames_of(folder) or truth.frames.tolist()
     scored = []
-    for name in tqdm(names, desc="score", unit="frame", leave=False):
+    for name in names:
         confusion = segmentation.Confusion(labels)
         confusion.update(*_maps(folder, name, labels, truth))
         scored.append((confusion.metrics()["joint"]["miou"], name))
@@ -95,14 +94,15 @@ def page(
                 table.title,
                 ("", *table.columns.values()),
                 [[kind, *map(registry.figure, row)] for kind, row in table.lines()],
+                table.notes,
             )
-            for _, table in registry.tables(metrics)
+            for _, table in registry.tables(registry.of_own_labels(metrics))
         ],
         labels=labels,
         errors=ERRORS,
         cards=[
             {"miou": miou, **_card(name, folder, labels, truth, images[name])}
-            for miou, name in tqdm(scored[:limit], desc="page", unit="frame", leave=False)
+            for miou, name in scored[:limit]
         ],
     )
     return text, len(names), len(scored)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections
 import itertools
+import math
 import operator
 import os
 import pathlib
@@ -16,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import write_text
+from a2d_tf.core.files import load_json, write_text
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import frames
 from a2d_tf.evaluation.reports.pages import printable, render
@@ -30,7 +31,9 @@ NAME, _OVERLAY = KINDS["page"], KINDS["overlay"]
 _COLUMNS = ("actor", "action", "tracks", "seconds", "bouts", "mean score")
 _WIDE = 240  # pixels of the longest side of a thumbnail
 _FRAME = 25  # the one that is shown; later ones cost more, since they are decoded one by one
-_TICKS = 8  # of the timeline
+_TICKS = 8  # of the timeline at most
+_STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400)
+"""Seconds from one tick to the next, whose labels are exact."""
 
 
 def _write(folder, template, title, tracks, labels, tables, **values):
@@ -57,6 +60,14 @@ def _clock(seconds):
     minutes, rest = divmod(round(10 * seconds), 600)
     hours, minutes = divmod(minutes, 60)
     return (f"{hours}:{minutes:02d}" if hours else f"{minutes}") + f":{rest / 10:04.1f}"
+
+
+def _ticks(start, seconds):
+    """Places, percent of the timeline, and labels of round times in the video."""
+    step = next((step for step in _STEPS if step * _TICKS >= seconds), seconds / _TICKS)
+    first, end = (math.ceil(time / step - 1e-6) for time in (start, start + seconds))
+    times = [i * step for i in range(first, end)]
+    return [(f"{100 * (time - start) / seconds:.3f}", _clock(time)) for time in times]
 
 
 def write_page(folder: str | os.PathLike) -> pathlib.Path:
@@ -95,7 +106,7 @@ def write_page(folder: str | os.PathLike) -> pathlib.Path:
         columns=("track", *_COLUMNS),
         data={"seconds": seconds},
         overlay=_OVERLAY if os.path.isfile(os.path.join(folder, _OVERLAY)) else None,
-        ticks=[(100 * i / _TICKS, _clock(start + seconds * i / _TICKS)) for i in range(_TICKS)],
+        ticks=_ticks(start, seconds),
         rows=[(names[t.number], [shown(bout) for bout in t.bouts]) for t in tracks],
     )
 
@@ -111,7 +122,10 @@ def _thumbnail(path):
 
 
 def write_library_page(
-    output: str | os.PathLike, folders: Sequence[pathlib.Path], failed: Mapping[str, str]
+    output: str | os.PathLike,
+    folders: Sequence[pathlib.Path],
+    failed: Mapping[str, str],
+    run: str | None = None,
 ) -> pathlib.Path:
     """Write the page of a library into its folder, from the `tracks.json` of its predictions.
 
@@ -119,6 +133,7 @@ def write_library_page(
       output: folder of the predictions. Those with a page are linked to.
       folders: those of the predictions in it.
       failed: {name of a video: why it has no prediction}.
+      run: folder of the run that predicts, whose training videos are marked.
 
     Returns:
       the path of the page.
@@ -127,7 +142,11 @@ def write_library_page(
       InputError: a `tracks.json` is malformed, or the page cannot be written.
     """
     cards: list[dict[str, Any]] = []
-    rows, everything = [], []
+    rows, everything, trained = [], [], set()
+    browse = pathlib.Path(run or output, "evaluation", "test", "browse.html")
+    if run:
+        path = os.path.join(run, "records.json")
+        trained = {*load_json(path, {"videos": [str]}, "train it again")["videos"]}
     for i, folder in enumerate(folders):
         tracks, name = bouts.read(folder), printable(folder.name)
         sums = _sums(name, tracks)
@@ -139,6 +158,7 @@ def write_library_page(
                 "link": f"{quoted}/{NAME}" if (folder / NAME).is_file() else None,
                 "picture": _thumbnail(folder / _OVERLAY) if i < PICTURES else None,
                 "tracks": f"{len(tracks)} tracks in {end:,.1f} s",
+                "trained": folder.name in trained,
                 "sums": [(row[1], row[2], row[4]) for row in sums],
             }
         )
@@ -148,12 +168,13 @@ def write_library_page(
     return _write(
         output,
         "library.html",
-        os.path.basename(os.path.abspath(output)),
+        f"Predictions in {'/'.join(pathlib.Path(output).absolute().parts[-2:])}",
         everything,
         labels,
         [_sums("all", everything), rows],
         columns=("video", *_COLUMNS),
         totals=f"{len(folders)} videos, {len(everything)} tracks.",
+        browse=browse.is_file() and urllib.parse.quote(os.path.relpath(browse, output)),
         cards=cards,
         failed=failed,
     )
