@@ -315,6 +315,7 @@ def _bytes(*values):
 
 
 def _ints(values):
+    values = np.asarray(values, np.int64)  # protobuf takes no booleans of NumPy 2
     return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
 
 
