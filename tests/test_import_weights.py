@@ -13,6 +13,7 @@ from tiny_network import normal
 
 from a2d_tf.core.config import InferenceConfig, ModelConfig
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import LabelSpace
 from a2d_tf.model.backbones import resnet
 from a2d_tf.model.network import Network
 from a2d_tf.pretrained import cache, layouts
@@ -96,7 +97,8 @@ def test_a_run_finds_matterports_boxes_before_any_training(matterport):
     expected = matterport_network.run(model, canvas, SIDES, 60)
     fields = dict(image_height=128, image_width=128, use_flow=False, temporal_layers=0)
     config = ModelConfig(**fields, **weights.model_fields())
-    network = Network(config, layouts.label_space(layouts.CLASSES, "object"))
+    labels = LabelSpace.from_fields({"actors": [*layouts.CLASSES], "actions": ["object"]})
+    network = Network(config, labels)
     weights_lib.load(network, weights)
     clip = {"rgb": canvas[None, None], "size": np.int32([[128, 128]])}
     made = network.inference(clip, InferenceConfig(test_proposals=60, score_threshold=0.02))

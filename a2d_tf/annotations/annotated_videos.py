@@ -37,7 +37,6 @@ class AnnotatedVideos:
       label_space: the one given, or by default `derive_label_space` of the annotations.
       videos: the `release.Video`s in the order of the annotations, without size; `frames` as the
         annotations have it, or 0.
-      documents: the `Document`s that were read.
       listing: description of the source, for reports.
       remedy: what to do about a broken video.
     """
@@ -60,7 +59,6 @@ class AnnotatedVideos:
 
         Args:
           exports: the files, folders and zips of the annotations.
-          videos: the folder of the videos.
           label_space: the pairs that may occur; by default as of `derive_label_space`.
           names: maps labels to actors and actions.
           options: which frames and shapes count.

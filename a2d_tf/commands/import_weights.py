@@ -18,7 +18,7 @@ from __future__ import annotations
 from absl import flags
 
 from a2d_tf.core import command_line
-from a2d_tf.core.files import file_digest, write_bytes
+from a2d_tf.core.files import file_digest
 
 _SOURCE = flags.DEFINE_enum(
     "source", None, ["matterport", "keras_resnet101", "efficientnet_lite0"], "Whose weights."
@@ -49,10 +49,10 @@ def _report(weights, used, skipped):
 
 def _check(path: str, photo: str, output: str) -> None:
     """Draw what a network with imported weights alone finds on a photo."""
-    import cv2
     import numpy as np
 
     from a2d_tf.data.frames import read_image
+    from a2d_tf.evaluation.label_maps import write_png
     from a2d_tf.ops import visualize
     from a2d_tf.training import run_start
     from a2d_tf.video.predictor import Predictor
@@ -69,7 +69,7 @@ def _check(path: str, photo: str, output: str) -> None:
         label_space=predictor.labels,
         scores=found.scores,
     )
-    write_bytes(output, cv2.imencode(".png", drawn[..., ::-1])[1].tobytes())
+    write_png(output, drawn[..., ::-1])
     names = [f"{predictor.labels.name(c)} {s:.2f}" for c, s in zip(found.codes, found.scores)]
     print(f"{photo}: {', '.join(names) or 'nothing'} -> {output}")
 

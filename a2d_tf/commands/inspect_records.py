@@ -49,7 +49,10 @@ def main(argv: list[str]) -> None:
             write_png(path, sheet(fields, truth, label_space)[..., ::-1])
     if _JSON.value:
         write_json(_JSON.value, rows)
-    lines = inspection.describe(summaries, label_space)
+    lines = [
+        f"{split}: {each.counts()}, {len(each.pairs)} of {len(label_space.codes)} pairs"
+        for split, each in summaries.items()
+    ]
     if _LIMIT.value is None:
         lines += inspection.describe_rare(summaries, label_space)
     print("\n".join(lines))

@@ -16,7 +16,6 @@ from typing import IO
 
 from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import write_text
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.training import experiments, scores
 
@@ -24,20 +23,6 @@ _IMPORTED_FROM = str(pathlib.Path(__file__).resolve().parents[2])
 _LINUX = ctypes.CDLL(None) if sys.platform == "linux" else None
 # PR_SET_PDEATHSIG, 1: Linux kills a process when the one that started it ends.
 _TIED = functools.partial(_LINUX.prctl, 1, signal.SIGKILL) if _LINUX else None
-
-
-def keep_settings(path: pathlib.Path, text: str) -> None:
-    """Write the settings that all trainings in the folder of a file share into that file.
-
-    Raises:
-      InputError: trainings are there, with other settings.
-    """
-    trained = path.exists() and any(path.parent.rglob("flags.txt"))
-    if trained and path.read_text() != text:
-        raise InputError(
-            f"{path}: the trainings there have these settings; give the same, or another --workdir"
-        )
-    write_text(path, text)
 
 
 def train_and_score(
@@ -73,7 +58,7 @@ def train_and_score(
 
 def is_scored(run: pathlib.Path, records: str | os.PathLike) -> bool:
     """Return whether a run as it is now is scored on the test split of these records."""
-    folder = experiments.metrics_file(run).parent
+    folder = experiments.scores_folder(run)
     return scores.are_current(run, folder, Manifest.load(records).source)
 
 

@@ -31,7 +31,7 @@ from a2d_tf.commands import processes
 from a2d_tf.core import command_line
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import file_digest, is_file_name, locked
+from a2d_tf.core.files import file_digest, is_file_name, locked, write_text
 from a2d_tf.data import mini
 from a2d_tf.data.manifest import NAME, Manifest
 from a2d_tf.training import experiments
@@ -110,7 +110,6 @@ def make_records(workdir: str, drawn: str, tests: Sequence[str] = ()) -> None:
     """Make records of the network's size, if they are not there, in `workdir/records`.
 
     Args:
-      workdir: the folder.
       drawn: folder of the mini A2D, if there is no other source.
       tests: videos of the test split; by default the source's own.
     """
@@ -303,7 +302,13 @@ def main(argv: list[str]) -> None:
         "folds": folds,
     }
     text = json.dumps(settings, indent=1) + "\n"
-    processes.keep_settings(pathlib.Path(workdir, "settings.json"), text)
+    path = pathlib.Path(workdir, "settings.json")
+    trained = path.exists() and any(path.parent.rglob("flags.txt"))
+    if trained and path.read_text() != text:
+        raise InputError(
+            f"{path}: the trainings there have these settings; give the same, or another --workdir"
+        )
+    write_text(path, text)
     found, tested = {}, _TEST_FOLDS.value or folds
     places = {fold: os.path.join(workdir, fold and f"fold_{fold}") for fold in folds}
     # All before the first run, which would hide a mistake in a later fold for hours.

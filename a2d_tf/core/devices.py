@@ -7,9 +7,7 @@ before it loads.
 from __future__ import annotations
 
 import collections
-import contextlib
 import dataclasses
-import gc
 import glob
 import os
 import pathlib
@@ -17,7 +15,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from a2d_tf.core.errors import InputError
 
@@ -56,18 +54,6 @@ def memory(root: str | os.PathLike = "/") -> int:
         except (OSError, ValueError):  # another version of control groups, or 'max'
             pass
     return least
-
-
-@contextlib.contextmanager
-def without_collection() -> Iterator[None]:
-    """Switch off garbage collection for code that makes many objects and keeps them."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def give_way() -> None:

@@ -57,7 +57,6 @@ def load_json(path: Path, kind: Any, remedy: str) -> Any:
     """Read a JSON file and check its fields; fields that `kind` does not name may be anything.
 
     Args:
-      path: the file.
       kind: what the file holds, as for `check_json`.
       remedy: what to do about a missing or damaged file; ends the error.
 
@@ -77,7 +76,6 @@ def check_json(value: Any, kind: Any, where: str = "") -> None:
     """Check a value that was read from JSON.
 
     Args:
-      value: the value.
       kind: one of
         - a type; float takes any finite number, int and bool are apart;
         - [kind]: a list of such values;

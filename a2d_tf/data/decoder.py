@@ -83,7 +83,6 @@ class Video:
     """An open video file; a context manager.
 
     Args:
-      path: the file.
       remedy: what the user can do about a broken file; ends each message.
 
     Attributes:

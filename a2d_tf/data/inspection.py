@@ -168,14 +168,6 @@ def gather(manifest: Manifest, canvas: tuple[int, int]) -> Contents:
     return Contents(boxes, deviations, summaries)
 
 
-def describe(summaries: Mapping[str, Summary], label_space: LabelSpace) -> list[str]:
-    """Summarise the records in lines of text; `label_space` names the codes."""
-    return [
-        f"{split}: {summary.counts()}, {len(summary.pairs)} of {len(label_space.codes)} pairs"
-        for split, summary in summaries.items()
-    ]
-
-
 def describe_rare(summaries: Mapping[str, Summary], label_space: LabelSpace) -> list[str]:
     """Say which pairs are rare in training, where most are not."""
     codes, train = label_space.codes, summaries.get("train", Summary())

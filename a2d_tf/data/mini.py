@@ -304,7 +304,6 @@ def write_mat(path: str | os.PathLike, codes: Sequence[int], masks: np.ndarray) 
     """Write a frame's annotation like A2D's, MATLAB v7.3: HDF5 behind a user block.
 
     Args:
-      path: the file.
       codes: code of each instance [N], N >= 1.
       masks: bool [N, H, W], disjoint.
     """

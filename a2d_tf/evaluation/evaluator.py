@@ -61,9 +61,6 @@ class Evaluator:
     """Scores a network, whose weights may change between calls.
 
     Args:
-      network: the network.
-      config: the run's settings.
-      manifest: of the records.
       measure: graph function (batch, its `Network.features`) -> {name: scalar}, which `validate`
         averages over the batches.
     """

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.files import write_bytes
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import frames
 
@@ -28,10 +29,8 @@ def read_maps(folder: pathlib.Path, frame: str, label_space: LabelSpace) -> list
 
 
 def write_png(path: str | os.PathLike, image: np.ndarray) -> None:
-    """Write an image, creating its folders."""
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    if not cv2.imwrite(os.fspath(path), image):
-        raise InputError(f"{path}: cannot be written; is the disk full?")
+    """Write an image; errors as of `write_bytes`."""
+    write_bytes(path, cv2.imencode(".png", image)[1].tobytes())
 
 
 def read_label_map(path: str | os.PathLike, label_space: LabelSpace) -> np.ndarray:

@@ -22,11 +22,6 @@ Tensors = dict[str, tf.Tensor]
 _ROWS = 8
 
 
-def class_of_pair(labels: LabelSpace, label_mode: str) -> np.ndarray:
-    """Return the class index of each valid pair: int32 [P]."""
-    return np.arange(len(labels.codes)) if label_mode == "cartesian" else labels.pairs[:, 0]
-
-
 def num_classes(labels: LabelSpace, label_mode: str) -> int:
     """Return the number of classes of the actor head, without background."""
     return len(labels.codes) if label_mode == "cartesian" else len(labels.actors)

@@ -21,7 +21,7 @@ import functools
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import h5py
 import numpy as np
@@ -29,7 +29,6 @@ import tensorflow as tf
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import UNREADABLE, write_file
-from a2d_tf.core.labels import LabelSpace
 from a2d_tf.model import backbones
 from a2d_tf.model.backbones import BACKBONES
 from a2d_tf.model.layers import ConvNorm
@@ -290,8 +289,3 @@ def _matterport(file, sizes, widths):
     layer("mask/deconv", "mrcnn_mask_deconv", 2, 2, sizes.mask, sizes.mask)
     layer("mask/logits", "mrcnn_mask", 1, 1, sizes.mask, classes, change=lambda x: x[..., 1:])
     return tensors
-
-
-def label_space(actors: Iterable[str], action: str) -> LabelSpace:
-    """Make a label space of actors with one placeholder action, for a network without actions."""
-    return LabelSpace.from_fields({"actors": list(actors), "actions": [action]})

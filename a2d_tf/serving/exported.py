@@ -74,10 +74,6 @@ def load(folder: str) -> tuple[dict[str, Function], dict[str, Any]]:
 def write_functions(folder: str, served: tf.Module) -> dict[str, str]:
     """Write `functions/` into the folder of a SavedModel.
 
-    Args:
-      folder: of the SavedModel.
-      served: the ServedNetwork that was saved there.
-
     Returns:
       {file: sha256} of all that `load` compares, for `a2d_tf.json`.
     """

@@ -66,13 +66,6 @@ class Checkpointer:
     A checkpoint holds the network, the optimizer's slots, averages, loss scale and the choice of
     new layers where there are any, the step, and the values gathered for the next TensorBoard
     point. The averages take the place of the network's weights, so that every reader gets them.
-
-    Args:
-      workdir: the run folder, also an attribute.
-      state: the training state.
-
-    Attributes:
-      window: a Window.
     """
 
     def __init__(self, workdir: str, state: TrainState) -> None:
@@ -263,9 +256,6 @@ class Events:
     """The writers of a run folder: `train` and `validation`.
 
     `a2d_tf.evaluate` writes `evaluation/<split>`.
-
-    Args:
-      workdir: the run folder.
     """
 
     def __init__(self, workdir: str) -> None:

@@ -74,6 +74,6 @@ def trainings(
         yield previous, [f"--flagfile={path}" for path in files], start
 
 
-def metrics_file(folder: str | os.PathLike) -> pathlib.Path:
-    """Return the path of a run folder's scores of the test split."""
-    return pathlib.Path(folder, "evaluation", SPLIT, "metrics.json")
+def scores_folder(run: str | os.PathLike) -> pathlib.Path:
+    """Return the folder of a run's scores of the test split."""
+    return pathlib.Path(run, "evaluation", SPLIT)

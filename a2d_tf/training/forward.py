@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from a2d_tf.core.config import LearningConfig
-from a2d_tf.model import fpn, refiner, scoring
+from a2d_tf.model import fpn, refiner
 from a2d_tf.model.network import Network
 from a2d_tf.ops import boxes as box_ops
 from a2d_tf.ops import masks as mask_ops
@@ -89,7 +89,8 @@ def _roi_labels(network, batch, rois):
     """Return `targets.roi_targets` of the sampled RoIs."""
     space = network.labels
     lookup = np.zeros(space.valid.shape, np.int64)
-    lookup[space.valid] = scoring.class_of_pair(space, network.model_config.label_mode)
+    cartesian = network.model_config.label_mode == "cartesian"
+    lookup[space.valid] = np.arange(len(space.codes)) if cartesian else space.pairs[:, 0]
     # Padding is -1; no loss reads its class, but it must be an index of the lookup.
     pairs = tf.maximum(tf.stack([batch["actors"], batch["actions"]], axis=-1), 0)
     return targets.roi_targets(

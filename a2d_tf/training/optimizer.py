@@ -165,7 +165,6 @@ class Averages(tf.Module):
     """Moving averages of variables, on several devices too (unlike those of tensorflow-addons).
 
     Args:
-      variables: the variables to average.
       decay: of the averages, per step. At step n it is at most (1 + n) / (10 + n), so that the
         random initial weights soon lose their influence.
     """

@@ -160,7 +160,6 @@ class Run:
       config: its settings, with those given to `load` and the resolved score_threshold.
       network: with the weights of the checkpoint.
       records: {'flow_method', 'image_height', 'image_width', 'clip_stride'} of its records.
-      checkpoint: the checkpoint's path.
       trained_on: names of the videos of its training split.
     """
 

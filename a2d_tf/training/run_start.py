@@ -168,7 +168,7 @@ def untrained(path: str, given: dict[str, Any] | None = None) -> Run:
     )
     config = Config(model, InferenceConfig(score_threshold=scores.DEFAULT_THRESHOLD))
     config = config.with_inference(**(given or {})).checked()
-    labels = layouts.label_space(A2D.actors, "untrained")
+    labels = LabelSpace.from_fields({"actors": [*A2D.actors], "actions": ["untrained"]})
     network = Network(model, labels, config.compute)
     logger.info(weights.load(network, imported).summary())
     weights.suppress_duplicate_actors(network)

@@ -53,7 +53,6 @@ def are_current(workdir: str | os.PathLike, folder: str | os.PathLike, records: 
 
     Args:
       workdir: the run folder; weights that were deleted after its last step count as the same.
-      folder: of the scores.
       records: `source` of the manifest.
 
     Raises:

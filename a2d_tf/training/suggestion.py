@@ -197,7 +197,6 @@ def suggest(
 
     Args:
       manifest: of the records; contents: theirs, on the network's canvas.
-      host: the machine.
       held_out: how many training videos a --val_fraction holds out.
       minutes: of training at most; by default 180 on a CPU.
     """

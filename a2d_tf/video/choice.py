@@ -32,7 +32,6 @@ class Candidate(NamedTuple):
     """A frame.
 
     Attributes:
-      folder: of the prediction.
       video: name of the video.
       frame: its 1-based number in the video.
       place: its 1-based number among the frames that were answered, those of the overlay.
@@ -56,7 +55,6 @@ def candidates(
     """Return the frames of a prediction that there is a reason to correct, in order of time.
 
     Args:
-      folder: of the prediction.
       counts: {name of a pair: its instances in the records}; None if there are no records.
       known: names of frames that are left out, '<video>/<%05d>'.
 

@@ -81,7 +81,6 @@ def plan(video: str | None, videos: str | None, output: str) -> tuple[Job, ...] 
       video: a folder of videos, each a file or a folder of images; or a glob.
       videos: text file of videos, one a line, relative to the current folder or to that of the
         file.
-      output: folder of the library's predictions.
 
     Returns:
       the jobs; None where `video` is one video.
@@ -403,11 +402,8 @@ def conclude(
     Until then the failures of a task wait in a file of its own.
 
     Args:
-      output: folder of the library.
       jobs: all of the library, not this task's alone.
       request: as for `predict`.
-      failures: of this task.
-      task: this process's task.
 
     Returns:
       whether they were written.

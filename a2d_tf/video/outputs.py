@@ -65,7 +65,6 @@ def predict(
     Args:
       load: returns the predictor; called when `output` is known to be writable.
       reader, span: the video, and its frames to answer.
-      output: folder of the results.
       kinds, record: as for `opened`; with a record, a signal discards the frames so far.
       progress: what the bar is called; None for no bar.
       **options: `linking` of `streaming.watch`.
@@ -121,7 +120,6 @@ def opened(
 
     Args:
       folder: made if missing; results of an earlier prediction there are replaced.
-      reader: of the video.
       every: N if each Nth frame is added.
       kinds: those of KINDS that are written.
       record: what to write to `prediction.json`, with the number of `frames`. The folder then
@@ -201,7 +199,6 @@ class Outputs:
     labels of the tracks. Tracks and rows of the summary are in the order in which they ended.
 
     Args:
-      folder: an empty one.
       reader, every, kinds: as for `opened`.
 
     Attributes:

@@ -132,7 +132,6 @@ def read_tracks(
     Line by line, because a long video's file as a whole takes twice its size in memory.
 
     Args:
-      folder: of the prediction.
       kind: what a track must hold, as for `check_json`.
       hook: what is made of each object, as for `json.loads`.
 

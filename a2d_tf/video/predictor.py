@@ -93,7 +93,6 @@ class Predictor:
       facts: the contents of `a2d_tf.json`.
 
     Attributes:
-      facts: as given.
       labels: the label space of the codes.
     """
 
@@ -226,7 +225,6 @@ def load(
 
     Args:
       source: the flag that names the model: "saved_model", "workdir", "model" or "init_rgb".
-      path: its value.
       checkpoint: of a run, "last" or "best".
       device: as for `devices.prepare`.
       settings: {name: value} of inference and computing that are given; a SavedModel takes none.

@@ -148,10 +148,8 @@ def answers(
     """Predict the instances in the frames of a video; each passes the backbones at most once.
 
     Args:
-      predictor: of the video's instances.
       frames: all native frames, RGB uint8 [H, W, 3]; a frame may be None if no answered frame is
         within its `reach` plus one.
-      span: the frames to answer.
 
     Yields:
       (native frame, its instances) of the frames of `span`.
@@ -214,9 +212,7 @@ def watch(
     work a few frames ahead of the caller.
 
     Args:
-      predictor: of the video's instances.
       reader, span: the video, and the frames to answer.
-      linking: how instances are linked.
       stops: the video ends as soon as this is not empty.
 
     Raises:

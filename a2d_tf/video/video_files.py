@@ -225,7 +225,6 @@ class Writer:
     x264 takes even sides only: the last row or column of an odd frame is repeated.
 
     Args:
-      path: of the file.
       fps: frames a second on average; the last frame is shown for as long.
       size: (height, width) of the frames.
 

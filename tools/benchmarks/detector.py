@@ -15,9 +15,8 @@ import tensorflow as tf
 
 from a2d_tf.core import devices
 from a2d_tf.core.config import ComputeConfig, InferenceConfig, LearningConfig, ModelConfig
-from a2d_tf.core.labels import A2D
+from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.model.network import Network
-from a2d_tf.pretrained import layouts
 from a2d_tf.serving.served_network import folded
 from tools.benchmarks import measure, peers, setups
 
@@ -54,7 +53,7 @@ def run(options: dict) -> tuple[list[dict], dict]:
     small = options["small"]
     model = _SMALL if small else _MODEL
     counts = _Counts(20, (10,), ((8, 2),)) if small else _Counts()
-    labels = layouts.label_space(A2D.actors, "one")
+    labels = LabelSpace.from_fields({"actors": [*A2D.actors], "actions": ["one"]})
     # As many instances as there shall be positive RoIs: random weights propose none.
     size = (model.image_height, model.image_width)
     batches = {n: setups.clips(1, 1, *size, instances=n) for _, n in counts.samples}

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from a2d_tf.core import devices
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.labels import A2D
+from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data import pipeline
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.data.segmentations import encode_mask
@@ -29,7 +29,6 @@ from a2d_tf.evaluation import box_data
 from a2d_tf.evaluation.metrics import coco
 from a2d_tf.model.network import Network
 from a2d_tf.ops import masks as mask_ops
-from a2d_tf.pretrained import layouts
 from a2d_tf.training.replicas import for_device
 from tools.benchmarks import measure, peers, setups
 
@@ -60,7 +59,7 @@ class Ours:
 
     def __init__(self, config: Config) -> None:
         tf.keras.utils.set_random_seed(config.learning.seed)
-        labels = layouts.label_space(A2D.actors, "one")
+        labels = LabelSpace.from_fields({"actors": [*A2D.actors], "actions": ["one"]})
         self._network = Network(config.model, labels, config.compute)
         self._step = setups.make_step(self._network, config.learning)
         settings = dataclasses.replace(

@@ -14,7 +14,6 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from a2d_tf.core import devices
 from a2d_tf.evaluation.box_data import Results, Truth
 from a2d_tf.evaluation.metrics import Metric, Table
 
@@ -52,7 +51,6 @@ class Coco(Metric):
         return [Table("COCO's AP of the pairs, percent", _COLUMNS, found)] if found else []
 
 
-@devices.without_collection()  # the search took two fifths of the time of so many objects
 def metrics_of(results: Results, truth: Truth) -> dict[str, dict[str, float | None]]:
     """Compute the AP of boxes and, where both sides have them, of masks.
 

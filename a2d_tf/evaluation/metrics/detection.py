@@ -204,7 +204,6 @@ class Classes:
 
     Args:
       found: whose frames the boxes are in.
-      truth: the ground truth.
       weights: see `metrics_of`.
       measure: function of the arguments of `average_precision`, by default that.
     """

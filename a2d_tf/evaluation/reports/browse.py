@@ -13,6 +13,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import load_json
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import pipeline
+from a2d_tf.data.a2d_annotations import paint
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation import box_data, label_maps
 from a2d_tf.evaluation import metrics as registry
@@ -63,9 +64,7 @@ def page(
     """Render the worst frames of an evaluated split as HTML.
 
     Args:
-      title: of the page.
       folder, labels: see `score`.
-      manifest: of the records that hold the frames.
       split: of the frames; limit: their maximal number.
 
     Returns:
@@ -114,12 +113,10 @@ def _maps(folder, name, labels, truth):
         return label_maps.read_maps(folder, name, labels)
     predicted = label_maps.read_label_map(folder / "label_maps" / f"{name}.png", labels)
     rows = np.flatnonzero(truth.frames[truth.box_frame] == name)
-    filled, boxes = np.zeros_like(predicted), np.round(truth.boxes[rows]).astype(int)
-    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-    for i in np.argsort(-areas, kind="stable"):  # smaller ones over larger ones
-        x1, y1, x2, y2 = boxes[i]
-        filled[y1:y2, x1:x2] = truth.codes[rows[i]]
-    return [filled, predicted]
+    masks = np.zeros((len(rows), *predicted.shape), bool)
+    for mask, (x1, y1, x2, y2) in zip(masks, np.round(truth.boxes[rows]).astype(int)):
+        mask[y1:y2, x1:x2] = True
+    return [paint(masks, truth.codes[rows], predicted.dtype), predicted]
 
 
 def _card(name, folder, labels, truth, image):

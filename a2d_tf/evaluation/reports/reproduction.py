@@ -88,7 +88,7 @@ class Result:
     @property
     def test(self) -> pathlib.Path:
         """The folder of its scores on the test split, of the final run if there is one."""
-        return experiments.metrics_file(self.final or self.folder).parent
+        return experiments.scores_folder(self.final or self.folder)
 
     def metrics(self) -> dict:
         """Read its `metrics.json`; InputError where it is missing or damaged."""
