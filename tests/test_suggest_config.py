@@ -72,15 +72,15 @@ def still(gathered):
     return dataclasses.replace(gathered, deviations={"rgb": 3.5, "flow": 0.0})
 
 
-def flags(manifest, contents, host, held=0, minutes=None):
+def flags(manifest, contents, host, minutes=None):
     """{flag: value} of all suggestions."""
-    found = suggestion.suggest(manifest, contents, host, lambda fraction: held, minutes)
+    found = suggestion.suggest(manifest, contents, host, minutes)
     return {name: value for given, _ in found for name, value in given.items()}
 
 
 def written(manifest, contents, host, folder):
     """The Config of the flagfile."""
-    found = suggestion.suggest(manifest, contents, host, lambda fraction: 0)
+    found = suggestion.suggest(manifest, contents, host)
     path = folder / "own.flags"
     path.write_text(suggestion.flagfile("For a test.", found, ["one", "two"]))
     return Config.read(path)
@@ -166,8 +166,8 @@ def test_many_instances_sides_and_validation(mini_records, gathered):
     crowded.per_clip.update({0: 3, 30: 1})
     crowded.videos = {f"v{i}": (64, 80) for i in range(20)}
     held = dataclasses.replace(gathered, summaries={"train": crowded})
-    found = flags(manifest, held, CPU, held=2)
-    assert (found["flip"], found["val_fraction"]) == (False, 0.1)
+    found = flags(manifest, held, CPU)
+    assert (found["flip"], found["val_fraction"]) == (False, 0.2)  # at 0.1 it holds one out
     assert (found["max_instances"], found["max_detections"]) == (30, 60)
 
 

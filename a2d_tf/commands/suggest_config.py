@@ -33,10 +33,7 @@ def main(argv: list[str]) -> None:
     manifest = Manifest.load(_RECORDS.value)
     manifest.shards("train")
     # Imported here because TensorFlow takes seconds to load; a wrong folder is reported at once.
-    import tensorflow as tf
-
     from a2d_tf.core import devices
-    from a2d_tf.data import pipeline
     from a2d_tf.data.inspection import gather
     from a2d_tf.training import suggestion
 
@@ -44,12 +41,7 @@ def main(argv: list[str]) -> None:
     devices.hide_gpus()
     preset = suggestion.preset_for(host)
     contents = gather(manifest, suggestion.canvas(manifest.sizes, preset.pixels))
-    videos = tf.constant(sorted(contents.summaries["train"].videos))
-
-    def held_out(fraction):
-        return int(tf.math.count_nonzero(pipeline.is_validation(videos, fraction)))
-
-    suggestions = suggestion.suggest(manifest, contents, host, held_out, _MINUTES.value)
+    suggestions = suggestion.suggest(manifest, contents, host, _MINUTES.value)
     remarks = suggestion.notes(manifest, contents)
     if preset is suggestion.SMALL:
         remarks.insert(0, preset.why)

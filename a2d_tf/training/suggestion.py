@@ -12,14 +12,16 @@ import math
 import os
 import re
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from a2d_tf.core import command_line, devices
 from a2d_tf.core.config import Config, parse_anchors
 from a2d_tf.core.errors import MAX_SIDE
+from a2d_tf.data import pipeline
 from a2d_tf.data.inspection import Contents, describe_rare
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.model import backbones
@@ -187,17 +189,12 @@ def anchor_sizes(sides: np.ndarray) -> list[str]:
 
 
 def suggest(
-    manifest: Manifest,
-    contents: Contents,
-    host: Host,
-    held_out: Callable[[float], int],
-    minutes: float | None = None,
+    manifest: Manifest, contents: Contents, host: Host, minutes: float | None = None
 ) -> Iterator[Suggestion]:
     """Yield the settings for records; first comes the flagfile that they are laid over.
 
     Args:
       manifest: of the records; contents: theirs, on the network's canvas.
-      held_out: how many training videos a --val_fraction holds out.
       minutes: of training at most; by default 180 on a CPU.
     """
     preset = preset_for(host)
@@ -212,7 +209,7 @@ def suggest(
     yield from _of_motion(contents.deviations, preset, base)
     size = sum(map(os.path.getsize, manifest.shards("train")))
     yield from _of_training(contents, size, host, preset, base.learning, minutes)
-    yield from _of_labels(manifest.label_space, contents.summaries["train"], base, held_out)
+    yield from _of_labels(manifest.label_space, contents.summaries["train"], base)
 
 
 def _anchors(boxes, model, preset):
@@ -285,7 +282,7 @@ def _of_training(contents, size, host, preset, learning, minutes):
         yield {"shuffle_buffer": clips}, reason
 
 
-def _of_labels(labels, train, base, held_out):
+def _of_labels(labels, train, base):
     """Room for as many instances as a frame has, videos to hold out, names that have a side."""
     most = max(train.per_clip)
     if most > base.learning.max_instances or 2 * most > base.inference.max_detections:
@@ -293,11 +290,12 @@ def _of_labels(labels, train, base, held_out):
         flags["max_detections"] = max(2 * most, base.inference.max_detections)
         yield flags, f"a frame has up to {most} instances"
     videos = len(train.videos)
-    fractions = (0.1, 0.2, 0.3) if videos >= _FEW_VIDEOS else ()
-    fraction = next((fraction for fraction in fractions if held_out(fraction) >= 2), 0.0)
-    if fraction:
-        reason = f"{held_out(fraction)} of {videos} training videos choose the score threshold"
-        yield {"val_fraction": fraction}, reason
+    for fraction in (0.1, 0.2, 0.3) if videos >= _FEW_VIDEOS else ():
+        held = np.count_nonzero(pipeline.is_validation(tf.constant([*train.videos]), fraction))
+        if held >= 2:
+            reason = f"{held} of {videos} training videos choose the score threshold"
+            yield {"val_fraction": fraction}, reason
+            break
     else:
         reason = f"too few training videos ({videos}) to hold any out, to choose the threshold by"
         yield {"val_fraction": 0.0, "score_threshold": _THRESHOLD}, reason
