@@ -121,7 +121,7 @@ def test_videos_by_size_and_number_of_frames(videos, tmp_path):
     assert matched(videos, *pair) == {"Clip 1": [1], "more": [2]}
     # Nor is one taken for two files.
     lost = [document(frame(number=3), frame_count=4, path=f"{name}.json") for name in "ab"]
-    with pytest.raises(InputError, match="a.json: names no video, and 0 of .*; so do b.json;"):
+    with pytest.raises(InputError, match="a.json: names no video, and 0 of .*; likewise b.json;"):
         matched(videos, *pair, *lost)
 
 

@@ -162,13 +162,13 @@ class Matcher:
         """Raise InputError for documents of which each fits no video, or several."""
         document, *others = documents
         fit, free = self._of_size(document, taken), sorted(set(self._paths) - taken)
-        candidates = fit or free or ["VIDEO"]
-        named = shlex.quote(f"{candidates[0]}={_file(document)}")
-        more = f"; so do {_listed([str(each.path) for each in others])}" if others else ""
+        candidates = fit or free
+        named = shlex.quote(f"{[*candidates, 'VIDEO'][0]}={_file(document)}")
+        more = f"; likewise {_listed([str(each.path) for each in others])}" if others else ""
         raise InputError(
             f"{document.path}: names no video, and {len(fit)} of {self.folder} have its size and "
-            f"number of frames{more}; candidates: {_listed(candidates)}; give each such file with "
-            f"its video, as --annotations={named} if that is the one"
+            f"number of frames{more}; candidates: {_listed(candidates)}; add the video, or give "
+            f"each such file with its own, as --annotations={named} if that is the one"
         )
 
     def _measure(self, video: str) -> tuple[tuple[int, int], int] | None:
