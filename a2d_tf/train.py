@@ -36,7 +36,7 @@ def main(argv: list[str]) -> None:
     # Below, because TensorFlow takes seconds to load: a mistyped flag should not wait for it.
     import tensorflow as tf
 
-    from a2d_tf.core.files import locked
+    from a2d_tf.core.files import locked, write_text
     from a2d_tf.model.network import Network
     from a2d_tf.training import replicas, run_folder, run_start
     from a2d_tf.training.fit import fit
@@ -63,7 +63,8 @@ def main(argv: list[str]) -> None:
                 report = run_start.initialise(network, config)
             run_folder.create(workdir, config, manifest)
             if report:
-                report.publish(workdir)
+                print(report.summary(), flush=True)
+                write_text(os.path.join(workdir, "weights.txt"), str(report))
             fit(
                 network,
                 manifest,

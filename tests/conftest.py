@@ -232,4 +232,4 @@ def predictor(saved_model):
     """The predictor of `saved_model`."""
     from a2d_tf.video.predictor import Predictor
 
-    return Predictor.from_saved_model(str(saved_model))
+    return Predictor.load(str(saved_model))

@@ -229,20 +229,20 @@ def test_one_frame_without_flow_or_masks_and_codes_beyond_a_byte(eagerly):
 def test_what_is_no_export_is_refused(saved_model, tmp_path):
     for folder in (tmp_path / "nowhere", tmp_path):
         with pytest.raises(InputError, match=f"{folder}/a2d_tf.json: .*a2d_tf.export"):
-            Predictor.from_saved_model(str(folder))
+            Predictor.load(str(folder))
     (tmp_path / "a2d_tf.json").write_text((saved_model / "a2d_tf.json").read_text())
     for damaged in (False, True):
         if damaged:
             (tmp_path / "saved_model.pb").write_bytes(b"damaged")
         with pytest.raises(InputError, match=f"{tmp_path}: damaged .* export the run again"):
-            Predictor.from_saved_model(str(tmp_path))
+            Predictor.load(str(tmp_path))
     for name in ("saved_model.pb", "functions/frame.pb"):
         copy = shutil.copytree(saved_model, tmp_path / pathlib.Path(name).stem)
         data = bytearray((copy / name).read_bytes())
         data[len(data) // 2] ^= 1
         (copy / name).write_bytes(data)
         with pytest.raises(InputError, match=f"{copy}: damaged .{name} "):
-            Predictor.from_saved_model(str(copy))
+            Predictor.load(str(copy))
 
 
 def assert_equal(made, expected, **tolerance):

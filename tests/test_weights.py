@@ -355,4 +355,4 @@ def test_coco_weights_predict_before_any_training(detector, tmp_path, caplog):
     found = predictor.key_frame([frame], (96, 128))
     assert {predictor.labels.name(code) for code in found.codes} == {"adult-untrained"}
     assert 0 < len(found.boxes) <= 5 and found.scores.min() > 0.7
-    assert found.boxes.max() <= 128 and found.mask(0).shape == (96, 128)
+    assert found.boxes.max() <= 128 and found.decoded_masks().shape[1:] == (96, 128)

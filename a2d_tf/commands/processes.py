@@ -38,11 +38,7 @@ def train_and_score(
     """Train and score an experiment; what is done already is not done again.
 
     Args:
-      name: one of `experiments.names()`.
-      base: flagfile of the network.
-      records, workdir: folders of the records, and of the run folders.
       extra: further flags of every training.
-      device: --device of training and scoring.
       final: whether to do its final runs, for which it must be trained already.
 
     Raises:

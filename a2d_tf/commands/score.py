@@ -98,7 +98,6 @@ def score_detection(
 
 
 def main(argv: list[str]) -> None:
-    """Run the command."""
     args = flags.FLAGS
     if len(argv) != 2 or argv[1] not in ("segmentation", "detection", "bouts"):
         raise InputError(

@@ -63,7 +63,6 @@ def imap(function: Callable, items: Iterable, workers: int) -> Iterator:
 
     Args:
       function: sent to each process once, with all items, so that both may be large.
-      items: its arguments.
       workers: number of processes; with 1 all is done in this one.
 
     Raises:

@@ -203,7 +203,6 @@ def training(
     """Return endless batches of augmented training clips, from `start_step` on.
 
     Args:
-      manifest: the records.
       config: of the run; the canvas and the number of frames are those of its network.
       start_step: step of the first batch.
       replicas: that share a batch: each element is the equal part of one of them.

@@ -247,13 +247,6 @@ def read_truth(serialized: bytes) -> ClipTruth:
     )
 
 
-def decode_rles(rles: list[dict], height: int, width: int) -> np.ndarray:
-    """Decode COCO RLEs to masks, bool [N, height, width]."""
-    if not rles:
-        return np.zeros((0, height, width), bool)
-    return rle_tools.decode(rles).transpose(2, 0, 1).astype(bool)
-
-
 def read_shard(path: str | os.PathLike) -> Iterator[bytes]:
     """Yield the serialised records of a shard; InputError where it is missing or damaged."""
     with naming(path):

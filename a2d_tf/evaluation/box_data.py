@@ -295,7 +295,6 @@ def entries(
     """Return the instances of one frame as entries of COCO's results.
 
     Args:
-      image_id: of the frame.
       boxes: float [N, 4], y1, x1, y2, x2.
       codes, scores: [N].
       masks: N RLEs, see `segmentations.encode_mask`.

@@ -228,7 +228,6 @@ class Evaluator:
         """Score a split, and write the scores with everything that they are computed from.
 
         Args:
-          split: see `clips`.
           threshold: on p(actor), for the label maps.
           output: folder, replaced as a whole: `metrics.json`; `detections.npz`, every RoI;
             `instances.json`, COCO results of the instances with p(actor) >= FLOOR; `truth.json`;

@@ -7,6 +7,7 @@ import functools
 
 import cv2
 import numpy as np
+from pycocotools import mask as rle_tools
 
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import records
@@ -90,7 +91,7 @@ class Frame:
         truth, instances = self.truth, self.instances
         height, width = truth.native_size
         rgb = cv2.resize(self.rgb, (width, height))
-        masks = records.decode_rles(truth.rles, height, width)
+        masks = map(rle_tools.decode, truth.rles)
         left = visualize.draw_instances(rgb, truth.boxes, truth.codes, masks, label_space=labels)
         chosen = np.flatnonzero(instances["class_score"] >= threshold)
         middle = visualize.draw_instances(

@@ -51,14 +51,11 @@ def resolve(value: str) -> str:
     return str(get(value)) if value in PUBLISHED else value
 
 
-def get(name: str, by_hand: str | os.PathLike | None = None) -> pathlib.Path:
+def get(name: str) -> pathlib.Path:
     """Return the file of imported weights of a name; fetches and imports it if necessary.
 
-    Of processes that start together, one does this and the others wait.
-
-    Args:
-      name: a key of `PUBLISHED`.
-      by_hand: folder of published files to import from instead of fetching them.
+    `name` is a key of `PUBLISHED`. Of processes that start together, one does this and the others
+    wait.
 
     Raises:
       InputError: the published file cannot be downloaded, its package is not installed, or a file
@@ -69,7 +66,7 @@ def get(name: str, by_hand: str | os.PathLike | None = None) -> pathlib.Path:
     if not imported.exists():
         with locked(place / f"{name}.lock"):
             if not imported.exists():  # another process may have been faster
-                _import(PUBLISHED[name], place, by_hand).write(imported)
+                _import(PUBLISHED[name], place).write(imported)
                 print(f"{imported}: written", flush=True)
     return imported
 
@@ -90,10 +87,10 @@ def installed(name: str) -> pathlib.Path | None:
     return None
 
 
-def _import(published, place, by_hand):
+def _import(published, place):
     """Return the Weights of a published file, which is fetched if it is missing, and verified."""
-    path = pathlib.Path(by_hand or place) / published.file
-    if not by_hand and not published.package:
+    path = place / published.file
+    if not published.package:
         print(f"{published.url} ({published.licence}) -> {path}", flush=True)
         _download(published, path)
     elif not path.exists():
@@ -125,8 +122,7 @@ def _download(published, path):
     except Exception as error:  # Keras raises Exception itself where a server cannot be reached
         raise InputError(
             f"{published.url}: cannot be downloaded ({error}). By hand: put it at {path}, and run "
-            f"this again; or leave it in another folder: tools/get_weights.py {published.name} "
-            "--from=DIR"
+            "this again"
         ) from error
 
 

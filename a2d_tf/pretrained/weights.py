@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 
@@ -18,7 +17,6 @@ import numpy as np
 import tensorflow as tf
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import write_text
 from a2d_tf.model import backbones
 from a2d_tf.model.layers import BATCH_NORMS
 from a2d_tf.model.network import Network
@@ -96,11 +94,6 @@ class LoadReport:
             lines += [f"{title}:"]
             lines += [f"  {name}: {reason}" for name, reason in getattr(self, title).items()]
         return "\n".join(lines) + "\n"
-
-    def publish(self, workdir: str) -> None:
-        """Print the summary; write the report to `weights.txt` of a run folder."""
-        print(self.summary(), flush=True)
-        write_text(os.path.join(workdir, "weights.txt"), str(self))
 
 
 def variables(network: Network) -> dict[str, tf.Variable]:

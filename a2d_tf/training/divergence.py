@@ -48,7 +48,12 @@ def stop(
     name = next(name for name, value in values.items() if not math.isfinite(value))
     with records.naming(manifest.directory):
         batch = next(iter(pipeline.training(manifest, config, start_step=step)))
-    _save(network, batch, step, workdir)
+    folder = os.path.join(workdir, KINDS["diverged"])
+    shutil.rmtree(folder, ignore_errors=True)
+    checkpoints.save(folder, {"network": network}, step)
+    kept = {name: value.numpy() for name, value in batch.items()}
+    kept["video"] = np.char.decode(kept["video"].astype(bytes))  # no pickle
+    write_file(os.path.join(folder, BATCH), lambda file: np.savez_compressed(file, **kept))
     clips = probe_clips(batch, step, make_probe(network, config.learning))
     at_fault = [clip for clip, values in clips.items() if not is_finite(values)]
     raise InputError(
@@ -81,16 +86,6 @@ def probe_clips(batch: dict, step: int, probe: Probe) -> dict[str, dict[str, flo
         values = probe(row(batch, i), number)
         clips[f"{video.decode()}/{frame:05d}"] = {k: float(v) for k, v in values.items()}
     return clips
-
-
-def _save(network, batch, step, workdir):
-    """Write a step's batch and the network's weights to RUN/diverged/."""
-    folder = os.path.join(workdir, KINDS["diverged"])
-    shutil.rmtree(folder, ignore_errors=True)
-    checkpoints.save(folder, {"network": network}, step)
-    values = {name: value.numpy() for name, value in batch.items()}
-    values["video"] = np.char.decode(values["video"].astype(bytes))  # no pickle
-    write_file(os.path.join(folder, BATCH), lambda file: np.savez_compressed(file, **values))
 
 
 def load(workdir: str) -> tuple[dict, int]:

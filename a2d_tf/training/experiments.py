@@ -52,7 +52,6 @@ def trainings(
     Args:
       name: one of `names()`.
       base: flagfile of the network.
-      workdir: folder of the run folders.
       final: whether these are the final runs, which need the others finished.
     """
     previous = None

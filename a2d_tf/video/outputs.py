@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import cv2
 import numpy as np
+from pycocotools import mask as rle_tools
 
 from a2d_tf.core import devices
 from a2d_tf.core.command_line import progress_bar
@@ -299,11 +300,13 @@ class Outputs:
 def _drawn(frame, labels):
     order = np.argsort(frame.scores, kind="stable")  # the best one is drawn last, on top
     order = order[frame.tracks[order] > 0]
+    # One after the other: all of a large frame would fill the memory.
+    masks = (rle_tools.decode(frame.instances.masks[i]) for i in order)
     return visualize.draw_instances(
         frame.image,
         frame.instances.boxes[order],
         frame.codes[order],
-        map(frame.instances.mask, order),  # all of a large frame would fill the memory
+        masks,
         label_space=labels,
         scores=frame.scores[order],
         ids=frame.tracks[order],

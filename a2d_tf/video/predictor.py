@@ -73,10 +73,6 @@ class Instances:
         margin, other = min(rivals, default=(1.0, code))
         return max(0.0, margin), other
 
-    def mask(self, index: int) -> np.ndarray:
-        """Return the mask of an instance, uint8 [H, W]."""
-        return rle_tools.decode(self.masks[index])
-
     def decoded_masks(self) -> np.ndarray:
         """Return the masks as bool [N, H, W]."""
         masks = list(map(rle_tools.decode, self.masks))
@@ -123,14 +119,16 @@ class Predictor:
             from a2d_tf.training import run_folder
 
             return cls.from_run(run_folder.load(folder, settings, checkpoint))
-        predictor = cls.from_saved_model(folder)
+        from a2d_tf.serving import exported  # without the network's code or Keras
+
+        loaded, facts = exported.load(folder)
         if settings or checkpoint != "last":
             given = ", ".join(settings) or "checkpoint"
             raise InputError(
                 f"{folder}: a SavedModel takes no settings ({given}); give them to a2d_tf.export, "
                 "or name its run folder"
             )
-        return predictor
+        return cls(loaded["frame"], loaded["key_frame"], facts)
 
     @classmethod
     def from_run(cls, run: Run) -> Predictor:
@@ -140,18 +138,6 @@ class Predictor:
 
         served = ServedNetwork(run.network, run.config.inference)
         return cls(served.frame, lambda size, **frames: served.key_frame(frames, size), facts(run))
-
-    @classmethod
-    def from_saved_model(cls, folder: str) -> Predictor:
-        """Return the predictor of an exported folder, without the network's code or Keras.
-
-        Raises:
-          InputError: as of `exported.load`.
-        """
-        from a2d_tf.serving import exported
-
-        loaded, known = exported.load(folder)
-        return cls(loaded["frame"], loaded["key_frame"], known)
 
     def video(
         self,

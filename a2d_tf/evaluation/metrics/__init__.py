@@ -146,7 +146,6 @@ def table(metrics: dict, name: str = "ours", labels: LabelSpace = A2D) -> str:
 
     Args:
       metrics: as in `metrics.json`, every part optional.
-      name: of our row.
       labels: the label space; published rows are shown beside A2D's alone.
     """
     found = [table for _, table in tables(metrics)]

@@ -100,7 +100,6 @@ def build(results: list[Result], manifest: Manifest, origin: str) -> list[Block]
 
     Args:
       results: all experiments; the folders of those without an error are read.
-      manifest: of the records.
       origin: introduction: the data, and what figures on it do and do not show.
     """
     done, blocks = _begin(results, origin)
