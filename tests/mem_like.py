@@ -4,6 +4,7 @@ Where MEM_LIKE_KILL names a file that is absent, the first process that creates 
 holds MEM_LIKE_KILL_AT makes it, and kills itself.
 """
 
+import glob
 import os
 import shutil
 import signal
@@ -97,4 +98,5 @@ class MemLike(FileSystem):
 
     def delete(self, paths):
         for path in paths:
-            os.remove(self._place(path))
+            for place in glob.glob(self._place(path)):
+                os.remove(place)

@@ -74,6 +74,7 @@ def test_records_by_urls_resume(small_source, small_records, tmp_path):
     records = memory / "bucket/records"
     before = {path: path.stat().st_mtime_ns for path in records.glob(".partial/train-*")}
     assert before and not (records / "manifest.json").exists()
+    (records / ".partial/.on_beam-0.json").write_text("results of a command that was killed")
     broken.write_bytes(whole)
     os.utime(broken, ns=(0, 0))  # another state than that of the copy
     assert "complete, 0 items skipped" in succeeded(on_beam(*words, **options))

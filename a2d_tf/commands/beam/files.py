@@ -44,8 +44,9 @@ def write(path: str, data: bytes) -> None:
         file.write(data)
 
 
-def delete(paths: Iterable[str]) -> None:
-    _systems().delete([_escaped(path) for path in paths])  # Beam takes them for patterns
+def delete(paths: Iterable[str], more: str = "") -> None:
+    """Delete files; `more` is a pattern that follows each path."""
+    _systems().delete([_escaped(path) + more for path in paths])  # Beam takes them for patterns
 
 
 def _escaped(path):

@@ -84,7 +84,8 @@ class Setup:
         # Worker processes of this machine find this package where it is not installed, too.
         root = str(pathlib.Path(__file__).resolve().parents[3])
         os.environ["PYTHONPATH"] = os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])
-        place = files.join(self.url_of(folder) or folder, f".on_beam-{secrets.token_hex(8)}.json")
+        passing = files.join(self.url_of(folder) or folder, ".on_beam-")
+        place = f"{passing}{secrets.token_hex(8)}.json"
         work = functools.partial(_work, function, self.words)
         write = functools.partial(_write, self.words, place)
         try:
@@ -98,7 +99,7 @@ class Setup:
                 f"the runner failed ({last[0][:300]}); correct that and give the same command "
                 "again, which keeps what is finished"
             ) from error
-        files.delete([place])
+        files.delete([passing], "*.json")  # those of killed commands, too
         return found
 
 
@@ -159,7 +160,7 @@ def build_all(
         there = [shard for shard in shards if conversion.sidecar_path(shard).exists()]
         yield from ((shard.name, conversion.build(shard)) for shard in there)
         shards = [shard for shard in shards if shard not in there]
-    results = setup.run(functools.partial(_build, setup, conversion), shards, str(output))
+    results = setup.run(functools.partial(_build, setup, conversion), shards, str(output / PARTIAL))
     problem = max((problem for _, _, problem in results), default="")
     if problem:
         raise InputError(problem)
