@@ -173,7 +173,7 @@ def test_many_instances_sides_and_validation(mini_records, gathered):
 
 def test_the_notes_say_what_to_build_again(mini_records, gathered):
     lines = suggestion.notes(mini_records, gathered)
-    assert "12 annotated frames for 43 pairs: " in lines[-1] and "516" in lines[-1]
+    assert "12 annotated frames to train 43 pairs: " in lines[-1] and "516" in lines[-1]
     assert not any("hard to learn" in line for line in lines)  # so are all of them
     tiny = inspection.Boxes((64, 96))
     tiny._boxes, tiny._frames = [np.array([0, 0, 5, 5])] * 3, [np.array([64, 80])] * 3
@@ -187,7 +187,7 @@ def test_the_flagfile_is_reasoned(mini_records, tmp_path):
     done = run_tool("suggest_config", records, f"--output={path}")
     assert done.returncode == 0, done.stderr
     text = path.read_text()
-    assert "- 12 annotated frames for 43 pairs" in done.stdout
+    assert "- 12 annotated frames to train 43 pairs" in done.stdout
     # Every block of flags has its reason above it.
     header, *blocks = text.split("\n\n")
     assert header.startswith("# Suggested by ") and len(blocks) >= 6

@@ -325,7 +325,7 @@ def notes(manifest: Manifest, contents: Contents) -> list[str]:
             "likely to know these videos again, and to find less in others; annotate about "
             f"{_ENOUGH * pairs} frames, and each pair in several videos"
         )
-    lines.append(f"{train.clips} annotated frames for {pairs} pairs: {likely}")
+    lines.append(f"{train.clips} annotated frames to train {pairs} pairs: {likely}")
     return lines
 
 
