@@ -49,9 +49,8 @@ def test_without_nvidia_smi_device_nodes_count_the_cards(tmp_path, monkeypatch):
 def test_what_cuda_visible_devices_hides(monkeypatch):
     hidden = {None: False, "": True, "-1": True, "0": False, "1,0": False, "MIG-GPU-89/1/2": False}
     for value, hides in hidden.items():
-        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-        if value is not None:
-            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", value)
+        variables = {} if value is None else {"CUDA_VISIBLE_DEVICES": value}
+        monkeypatch.setattr(os, "environ", variables)
         assert devices.hides_nvidia() == hides
 
 

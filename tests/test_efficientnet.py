@@ -7,16 +7,11 @@ import matplotlib.cbook
 import numpy as np
 import pytest
 import tensorflow as tf
-from processes import ROOT
 from tiny_network import normal
 
-from a2d_tf.core.config import Config
-from a2d_tf.core.labels import A2D
 from a2d_tf.model.backbones import CONVENTIONS, PUBLISHED
 from a2d_tf.model.backbones.efficientnet import efficientnet_lite0
-from a2d_tf.model.network import Network
-from a2d_tf.pretrained import cache, layouts, weights
-from a2d_tf.training import run_start
+from a2d_tf.pretrained import cache, layouts
 
 CONVENTION = CONVENTIONS["efficientnet_lite0"]
 
@@ -148,31 +143,6 @@ def test_every_tensor_is_used_or_named_with_the_reason():
     np.testing.assert_array_equal(
         made.tensors["backbone/s3_b1_project/variance"], tensors["_blocks.4._bn2.running_var"]
     )
-
-
-def test_both_streams_of_the_network_start_from_it(tmp_path, monkeypatch):
-    monkeypatch.chdir(ROOT)  # flagfiles name others from there
-    path = str(tmp_path / "lite0.h5")
-    layouts.convert("efficientnet_lite0", state(), "lite0.pth")[0].write(path)
-    composed = tmp_path / "composed.flags"
-    composed.write_text(
-        "--flagfile=configs/real_clips.flags\n--flagfile=configs/efficientnet.flags\n"
-        f"--init_rgb={path}\n--init_flow={path}\n--image_height=64\n--image_width=96\n"
-    )
-    config = Config.read(composed)
-    # As if all had been given: the flagfiles do not contradict the weights.
-    given = set(vars(config.model)) - {"rgb_convention", "flow_convention"}
-    config = run_start.resolve_config(config, given)
-    network = Network(config.model, A2D)
-    report = run_start.initialise(network, config)
-    variables = weights.variables(network)
-    for stream in ("rgb", "flow"):
-        kernel = variables[f"{stream}_efficientnet_s7_b0_project/kernel"]
-        np.testing.assert_array_equal(
-            kernel[0, 0], state()["_blocks.15._project_conv.weight"][:, :, 0, 0].T
-        )
-    backbones = {name for name in variables if "_efficientnet_" in name}
-    assert set(report.loaded) == backbones and len(backbones) == 2 * 48 * 5
 
 
 @pytest.fixture(scope="module")
