@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
+import re
 from collections.abc import Collection
 from typing import Any
 
@@ -132,15 +133,24 @@ def _check_withheld(learning: LearningConfig) -> None:
 
 
 def _warm_start(network, config, run):
-    """Copy what fits of another run, also of another network; return the report."""
+    """Copy what fits of another run, also of another network; return the report.
+
+    If flow has another scale here, the kernel that reads it makes up for that.
+    """
     path = os.path.join(run, "flags.txt")
     there = Config.read(path)
     fields = ["backbone", "norm", "rgb_convention", "stride_in_1x1", "pixel_scale", "roi_align"]
-    if config.model.use_flow and there.model.use_flow:
-        fields += ["flow_norm", "flow_convention", "flow_scale", "flow_bound"]
+    both_flow = config.model.use_flow and there.model.use_flow
+    if both_flow:
+        fields += ["flow_norm", "flow_convention", "flow_bound"]
+        fields += ["flow_scale"] * (config.model.flow_bound > 0)  # which is of scaled flow
     run_folder.check_same(path, config, fields, "model")
     other = Network(there.model, LabelSpace.from_json(os.path.join(run, "labels.json")))
-    return weights.copy(network, other, restore(other, run))
+    origin = restore(other, run)
+    for name, kernel in weights.variables(other).items() if both_flow else ():
+        if re.fullmatch(r"flow_\w+_stem/kernel", name):
+            kernel.assign(kernel * (there.model.flow_scale / config.model.flow_scale))
+    return weights.copy(network, other, origin)
 
 
 def untrained(path: str, given: dict[str, Any] | None = None) -> Run:
