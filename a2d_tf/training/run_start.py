@@ -135,15 +135,14 @@ def _check_withheld(learning: LearningConfig) -> None:
 def _warm_start(network, config, run):
     """Copy what fits of another run, also of another network; return the report.
 
-    If flow has another scale here, the kernel that reads it makes up for that.
+    If flow has another scale here, the kernel that reads it makes up for that, but where the flow
+    is longer than --flow_bound.
     """
     path = os.path.join(run, "flags.txt")
     there = Config.read(path)
     fields = ["backbone", "norm", "rgb_convention", "stride_in_1x1", "pixel_scale", "roi_align"]
     both_flow = config.model.use_flow and there.model.use_flow
-    if both_flow:
-        fields += ["flow_norm", "flow_convention", "flow_bound"]
-        fields += ["flow_scale"] * (config.model.flow_bound > 0)  # which is of scaled flow
+    fields += ["flow_norm", "flow_convention", "flow_bound"] if both_flow else []
     run_folder.check_same(path, config, fields, "model")
     other = Network(there.model, LabelSpace.from_json(os.path.join(run, "labels.json")))
     origin = restore(other, run)
