@@ -64,7 +64,7 @@ def test_the_command_line(small_copy, tmp_path):
     words = ["--release", small_copy, "--check", "--workers=1"]
     (small_copy / "clips320H/c.mp4").write_bytes(b"none")
     done = run_tool("build_records", *words)
-    assert done.returncode == 1 and done.stderr.splitlines()[-1].startswith("Checking")
+    assert (done.returncode, done.stderr) == (1, "")
     assert f"problem: {small_copy}/clips320H/c.mp4: cannot be decoded" in done.stdout
     assert done.stdout.endswith("problems: 1, notes: 0\n")
     chosen = tmp_path / "have.txt"
