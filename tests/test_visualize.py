@@ -68,12 +68,6 @@ def test_a_track_has_its_own_colour_and_its_number():
     assert (one[:40] != two[:40]).any()  # the names differ
 
 
-def test_long_names_are_written_smaller_in_narrow_pictures():
-    for width in (64, 150, 400):
-        drawn = draw((64, width), [[40, 0, 60, 20]], [12], scores=[0.87], ids=[123])
-        assert (drawn[:, -1] != 0).any() == (width < 400)  # its plate ends at the edge, or before
-
-
 def plates(drawn, ids):
     """Pixels in each track's colour: its plate, and what is to be seen of its outline."""
     return [(drawn == colour).all(axis=2).sum() for colour in track_colours(ids)]
