@@ -32,17 +32,17 @@ def main(argv: list[str]) -> None:
     packed.check_sources(_CHECKPOINT.present, workdir=_WORKDIR.value, model=_MODEL.value)
     # Late, because TensorFlow takes seconds to load: a mistyped flag should not wait for it.
     from a2d_tf.core import devices
-    from a2d_tf.serving import served_network
+    from a2d_tf.serving import export_folder
     from a2d_tf.training import run_folder
 
     # TensorFlow logs the name of the temporary folder.
     logging.set_verbosity(logging.WARNING)
-    output = served_network.place_of(os.path.normpath(_OUTPUT.value), _VERSION.value)
+    output = export_folder.place_of(os.path.normpath(_OUTPUT.value), _VERSION.value)
     devices.prepare(_DEVICE.value)
     inference = Config.given("inference", "compute")
     folder = packed.folder_of(_WORKDIR.value, _MODEL.value)
     run = run_folder.load(folder, inference, _CHECKPOINT.value)
-    served_network.export(run, output)
+    export_folder.export(run, output)
     print(f"{run.checkpoint}, p(actor) >= {run.config.inference.score_threshold:g} -> {output}")
 
 

@@ -22,7 +22,7 @@ from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.sources import clip_sources
 from a2d_tf.model.network import Network
 from a2d_tf.ops import canvas, masks
-from a2d_tf.serving import served_network
+from a2d_tf.serving import export_folder
 from a2d_tf.serving.served_network import ServedNetwork
 from a2d_tf.video import streaming, video_files
 from a2d_tf.video.predictor import Predictor
@@ -191,16 +191,16 @@ def test_facts_beside_the_graph(saved_model):
 
 
 def test_export_replaces_its_own_folder_only(loaded_run, saved_model, tmp_path, monkeypatch):
-    monkeypatch.setattr(served_network, "ServedNetwork", lambda *_: Served())
+    monkeypatch.setattr(export_folder, "ServedNetwork", lambda *_: Served())
     output = tmp_path / "model"
     output.mkdir()
     (output / "thesis.txt").write_text("mine")
     with pytest.raises(InputError, match="--output"):
-        served_network.export(loaded_run, str(output))
+        export_folder.export(loaded_run, str(output))
     assert [path.name for path in tmp_path.rglob("*")] == ["model", "thesis.txt"]
     (output / "thesis.txt").unlink()
     shutil.copytree(saved_model, output, dirs_exist_ok=True)
-    served_network.export(loaded_run, str(output))
+    export_folder.export(loaded_run, str(output))
     assert set(os.listdir(output)) == set(os.listdir(saved_model))
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 

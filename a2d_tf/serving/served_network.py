@@ -4,31 +4,22 @@ It has five signatures, for clips of pixels or of encoded images and for the fra
 by one. `frame` computes the backbones' features of a frame, and `key_frame` the answer from the
 features of 2L + 1 frames; the other three are built from these two, so that all give the same
 answers. A run and its export use this same `tf.Module`.
-
-An export is a folder: a SavedModel with `a2d_tf.json` and `functions/` in it. `a2d_tf.json` holds
-what is not in the graph: the label space, the method of the flow and the distance between the
-frames of a clip. `functions/` is for a quick start; see `exported`.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-import json
-import os
 from typing import Any
 
 import tensorflow as tf
 
 from a2d_tf.core.config import InferenceConfig
-from a2d_tf.core.errors import MAX_FLOW, MAX_PIXELS, InputError
-from a2d_tf.core.files import check_place, whole_folder, write_json
+from a2d_tf.core.errors import MAX_FLOW, MAX_PIXELS
 from a2d_tf.model.layers import BATCH_NORMS, ConvNorm
 from a2d_tf.model.network import Network
 from a2d_tf.ops import canvas as canvas_ops
 from a2d_tf.ops import masks as mask_ops
-from a2d_tf.serving.exported import FACTS, SAVED_MODEL, write_functions
-from a2d_tf.training.run_folder import Run
 
 SIGNATURE = "serving_default"
 INPUTS = {
@@ -277,54 +268,3 @@ def _shape_checks(rgb, flow):
     message = "rgb [..., H, W, 3] and flow [..., H, W, 2] must agree in all but the last axis"
     agree = tf.debugging.assert_equal(tf.shape(rgb)[:-1], tf.shape(flow)[:-1], message)
     return [agree, _size_check(*tf.unstack(tf.shape(rgb)[-3:-1]))]
-
-
-def facts(run: Run) -> dict[str, Any]:
-    """Return the contents of `a2d_tf.json`."""
-    model, inference = run.config.model, run.config.inference
-    boxes_alone = not (model.use_mask or model.use_refiner)
-    return {
-        "labels": json.loads(run.network.labels.to_json()),
-        "base": run.network.labels.base,
-        **run.records,
-        "frames": model.frames,
-        "use_flow": model.use_flow,
-        "label_mode": model.label_mode,
-        "canvas": list(run.network.image_size),
-        "score_threshold": inference.score_threshold,
-        "paint": inference.paint,
-        "precision": run.config.compute.precision,
-        "checkpoint": os.path.basename(run.checkpoint),
-        "inputs": INPUTS,
-        "outputs": OUTPUTS,
-        "signatures": SIGNATURES,
-        **({"boxes_alone": True} if boxes_alone else {}),  # masks fill their boxes
-    }
-
-
-def place_of(output: str, version: int | None = None) -> str:
-    """Return the folder of an export: `output`, or that of a version in it.
-
-    Raises:
-      InputError: it is neither new nor empty nor an older export.
-    """
-    place = os.path.join(output, str(version)) if version else output
-    check_place(place, (SAVED_MODEL, FACTS), "export")
-    return place
-
-
-def export(run: Run, output: str) -> None:
-    """Write a run as a SavedModel folder, whole or not at all; an older export is replaced.
-
-    Raises:
-      InputError: something else is at `output`, or the folder cannot be written.
-    """
-    place_of(output)
-    served = ServedNetwork(run.network, run.config.inference, run.records["clip_stride"])
-    try:
-        with whole_folder(output) as new:
-            tf.saved_model.save(served, new, signatures=served.signatures())
-            digests = write_functions(new, served)
-            write_json(os.path.join(new, FACTS), {**facts(run), "sha256": digests})
-    except tf.errors.OpError as error:
-        raise InputError(f"{output}: cannot be written ({error})") from error

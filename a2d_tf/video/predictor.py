@@ -133,7 +133,8 @@ class Predictor:
     @classmethod
     def from_run(cls, run: Run) -> Predictor:
         """Return the predictor of a loaded run."""
-        from a2d_tf.serving.served_network import ServedNetwork, facts
+        from a2d_tf.serving.export_folder import facts
+        from a2d_tf.serving.served_network import ServedNetwork
 
         served = ServedNetwork(run.network, run.config.inference)
         return cls(served.frame, lambda size, **frames: served.key_frame(frames, size), facts(run))

@@ -20,7 +20,7 @@ import cv2
 from a2d_tf.core.labels import A2D
 from a2d_tf.data import mini as synthetic
 from a2d_tf.model.network import Network
-from a2d_tf.serving import served_network
+from a2d_tf.serving import export_folder
 from a2d_tf.training.run_folder import Run
 from tools.benchmarks import measure, setups
 
@@ -114,5 +114,5 @@ def _model(folder, small):
         "clip_stride": 1,
     }
     network = Network(config.model, A2D, config.compute)
-    served_network.export(Run(config, network, facts, "random"), str(folder / "model"))
+    export_folder.export(Run(config, network, facts, "random"), str(folder / "model"))
     return folder / "model"
