@@ -12,6 +12,7 @@ from __future__ import annotations
 import pathlib
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import h5py
 import numpy as np
@@ -83,7 +84,7 @@ class Shapes(dict):
         return np.zeros(shape, np.float32)
 
 
-def shapes(source: str, sizes=None) -> Shapes:
+def shapes(source: str, sizes: Any = None) -> Shapes:
     """Return the shapes of the tensors that a source's file must hold; sizes: `layouts.Sizes`."""
     from a2d_tf.pretrained import layouts
 

@@ -17,7 +17,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 
 from a2d_tf.annotations.document import AnnotatedFrame, Document
-from a2d_tf.core.errors import InputError, shown
+from a2d_tf.core.errors import InputError, listed, shown
 from a2d_tf.core.files import is_file_name
 from a2d_tf.data import frames as frame_files
 
@@ -127,7 +127,7 @@ class Matcher:
         if len(several) > 1:
             raise InputError(
                 f"{export.path}: contents or file names are of the videos "
-                f"{_listed(sorted(several))}; leave out '{export.video}='"
+                f"{listed(sorted(several))}; leave out '{export.video}='"
             )
         return [(document, dict.fromkeys(videos, export.video)) for document, videos in named]
 
@@ -164,10 +164,10 @@ class Matcher:
         fit, free = self._of_size(document, taken), sorted(set(self._paths) - taken)
         candidates = fit or free
         named = shlex.quote(f"{[*candidates, 'VIDEO'][0]}={_file(document)}")
-        more = f"; likewise {_listed([str(each.path) for each in others])}" if others else ""
+        more = f"; likewise {listed([str(each.path) for each in others])}" if others else ""
         raise InputError(
             f"{document.path}: names no video, and {len(fit)} of {self.folder} have its size and "
-            f"number of frames{more}; candidates: {_listed(candidates)}; add the video, or give "
+            f"number of frames{more}; candidates: {listed(candidates)}; add the video, or give "
             f"each such file with its own, as --annotations={named} if that is the one"
         )
 
@@ -246,8 +246,3 @@ def _letters(name: str) -> str:
     text = unicodedata.normalize("NFC", name).lower()
     text = re.sub(r"(?<=\d)[\W_]+(?=\d)", "_", text)
     return re.sub(r"[^\w]|(?<!\d)_|_(?!\d)", "", text)
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
-    return (", ".join(names[:10]) or "none") + more

@@ -23,7 +23,7 @@ from absl import flags
 
 from a2d_tf.commands import processes
 from a2d_tf.core import command_line
-from a2d_tf.core.errors import InputError
+from a2d_tf.core.errors import InputError, listed
 from a2d_tf.core.files import read_json, read_text
 from a2d_tf.data import frames
 from a2d_tf.data.manifest import NAME, Manifest
@@ -121,8 +121,7 @@ def main(argv: list[str]) -> None:
         found = registry.of_own_labels(read_json(scores / "metrics.json"))
         lines = ["", registry.table(found, labels=manifest.label_space), *lines]
         stage("browse", "commands.browse", f"--run={run}", f"--records={records}")
-        held = sorted(manifest.videos(experiments.SPLIT))
-        named = ", ".join(held[:3]) + f" and {len(held) - 3} more" * (len(held) > 3)
+        named = listed(sorted(manifest.videos(experiments.SPLIT)), 3)
         lines += [
             f"- to see the frames that were held out for these scores: {scores}/browse.html",
             f"- to hold out other videos than {named}: another --output, -- --test_videos=NAMES",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import reprlib
+from collections.abc import Sequence
 
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = 80
@@ -17,6 +18,12 @@ MAX_SIDE = 8192  # pixels; 8K video has 7680
 MAX_PIXELS = MAX_SIDE**2  # of an image, a frame, a label map
 MAX_NAME = 200  # bytes of a video's name: 255 fit a file system, with a suffix
 MAX_FLOW = 1e4  # pixels, of a served flow vector; a longer one would leave any frame
+
+
+def listed(names: Sequence[str], most: int = 10) -> str:
+    """Name the first of some things, and how many more there are; 'none' of none."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return (", ".join(names[:most]) or "none") + more
 
 
 class InputError(ValueError):

@@ -22,6 +22,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import h5py
 import numpy as np
@@ -206,7 +207,7 @@ def _reason(published, name):
     return next(matching, "no part of the network")
 
 
-def take(file, source: str, sizes: Sizes) -> dict[str, np.ndarray]:
+def take(file: Any, source: str, sizes: Sizes) -> dict[str, np.ndarray]:
     """Return {role: array} of all that a source's network has, by `file.take(name, shape)`."""
     name, published = SOURCES[source]
     layer: Callable = _keras_layer
