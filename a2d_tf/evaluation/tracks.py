@@ -12,6 +12,7 @@ import functools
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+import lap
 import numpy as np
 from pycocotools import mask as rle_tools
 
@@ -187,46 +188,14 @@ def _track_counts(frames):
 def assign(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Pair rows with columns so that the sum of the pairs' scores is the highest.
 
-    By shortest augmenting paths with potentials: Jonker and Volgenant, "A shortest augmenting path
-    algorithm for dense and sparse linear assignment problems", Computing 1987. SciPy has it too;
-    where SciPy is installed, however, each start of Keras loads it.
+    lap and not SciPy does it: where SciPy is installed, each start of Keras loads it.
 
     Args:
       scores: finite float [N, M].
 
     Returns:
-      (rows, columns), each int64 [min(N, M)]; every row or every column is paired.
+      (rows, columns), each int [min(N, M)]; every row or every column is paired.
     """
-    rows, columns = scores.shape
-    size = max(rows, columns)
-    costs = np.zeros((size, size))  # rows or columns that are added take what is left
-    costs[:rows, :columns] = -scores
-    owner = np.full(size + 1, -1)  # the row of each column, and of a start beside them
-    prices = np.zeros(size), np.zeros(size + 1)
-    for row in range(size):
-        owner[-1] = row
-        _augment(costs, owner, *prices)
-    paired = owner[:columns]
-    return paired[paired < rows], np.flatnonzero(paired < rows)
-
-
-def _augment(costs, owner, row_prices, column_prices):
-    """Give the row that owns the start a column: along the cheapest path, rows change theirs."""
-    start = column = len(owner) - 1
-    cheapest, before = np.full(start, np.inf), np.full(start, start)
-    reached = np.zeros(len(owner), bool)
-    while owner[column] >= 0:
-        reached[column] = True
-        row = owner[column]
-        reduced = costs[row] - row_prices[row] - column_prices[:start]
-        shorter = ~reached[:start] & (reduced < cheapest)
-        cheapest[shorter], before[shorter] = reduced[shorter], column
-        open_ = np.where(reached[:start], np.inf, cheapest)
-        column = int(np.argmin(open_))
-        step = open_[column]
-        row_prices[owner[reached]] += step
-        column_prices[reached] -= step
-        cheapest -= step
-    while column != start:
-        owner[column] = owner[before[column]]
-        column = before[column]
+    _, columns, _ = lap.lapjv(-scores, extend_cost=True)
+    rows = np.flatnonzero(columns >= 0)
+    return rows, columns[rows]
