@@ -155,7 +155,7 @@ def command(tool, monkeypatch):
     module = tool("a2d_tf.commands.import_weights")
 
     def run(**given):
-        for name in ("source", "input", "output", "image", "check"):
+        for name in ("source", "input", "output"):
             flag = types.SimpleNamespace(value=given.get(name))
             monkeypatch.setattr(module, f"_{name.upper()}", flag)
         module.main(["import_weights"])
@@ -188,8 +188,3 @@ def test_keras_resnet_through_the_command(blocks, tmp_path, tool, command, monke
     expected = public_networks.keras_maps(model, blocks, rgb)
     for ours, theirs in zip(public_networks.ours(Weights.read(imported), (64, 96))(rgb), expected):
         close(ours.numpy(), theirs)
-
-
-def test_a_photo_needs_a_place_for_its_picture(command):
-    with pytest.raises(InputError, match="--check_output"):
-        command(source="matterport", input="f", output="o.h5", image="p.png")
