@@ -72,7 +72,6 @@ def main(argv: list[str]) -> None:
                 workdir,
                 validate=_validation(network, config, manifest, workdir),
                 profiled=profiled,
-                filled=report.loaded if report else (),
             )
     _conclude(workdir, manifest)
 

@@ -66,10 +66,9 @@ def test_anchor_sizes_are_five_levels_of_ascending_sizes():
     [
         ("--fusion=late --nouse_flow", "--use_flow"),
         ("--zero_shot_actor=cat --label_mode=cartesian", "--zero_shot_actor"),
-        ("--new_layers_rate=10 --optimizer=adam", "--optimizer=sgd"),
         ("--train_proposals_before_nms=999", "--train_proposals=2000"),
         ("--train_phase=action", "--init_run"),
-        ("--freeze_backbones", "--init_rgb"),
+        ("--backbone_rate=0", "--init_rgb"),
         ("--score_threshold=nan", "--score_threshold=nan is not finite"),
         ("--train_phase=action --init_run=r --label_mode=cartesian", "no action head"),
     ],

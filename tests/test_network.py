@@ -158,9 +158,9 @@ def test_flow_beyond_the_bound_keeps_its_direction(network):
 # Phases.
 
 
-def moved(network, phase, freeze_backbones=False):
+def moved(network, phase, trains_backbones=True):
     """Names of what the phase leaves free, by part."""
-    network.set_phase(phase, freeze_backbones)
+    network.set_phase(phase, trains_backbones)
     parts = network.parts().items()
     return {name: variable_names(part.trainable_variables) for name, part in parts}
 
@@ -195,9 +195,11 @@ def test_phases_move_exactly_their_own_variables(variant, batch_norms):
     assert heads == {"flow_resnet", "flow_fpn"} | own.get(variant.get("action_topdown"), set())
     assert {name.split("_")[0] for name in action["roi_heads"]} == {"action"}
     assert {name.split("_")[0] for name in actor["roi_heads"]} == {"actor"}
-    frozen = moved(network, "joint", freeze_backbones=True)
-    kept = [name for name in joint["backbones"] if "_resnet" not in name]
-    assert kept and frozen == {**joint, "backbones": kept}
+    network.set_phase("joint")
+    own = variable_names(network.backbone_weights)
+    kept = [name for name in joint["backbones"] if name not in own]
+    assert all("_resnet" in name for name in own) and not any("_resnet" in x for x in kept)
+    assert kept and moved(network, "joint", False) == {**joint, "backbones": kept}
     network.set_phase("action")
     assert variable_names(network.trainable_weights) == sorted(sum(action.values(), []))
 

@@ -70,9 +70,8 @@ def test_a_run_of_a_phase_with_scores_of_another_threshold(tiny_run, loaded_run,
     """It loads without the run that it began with, and the scores are not packed."""
     run = shutil.copytree(tiny_run, tmp_path / "run")
     path = run / "flags.txt"
-    path.write_text(
-        path.read_text() + "--train_phase=action\n--init_run=/home/me/a\n--freeze_backbones\n"
-    )
+    more = "--train_phase=action\n--init_run=/home/me/a\n--backbone_rate=0\n"
+    path.write_text(path.read_text() + more)
     metrics = run / "evaluation" / "test" / "metrics.json"
     metrics.parent.mkdir(parents=True, exist_ok=True)
     metrics.write_text("{}")

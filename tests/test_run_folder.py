@@ -46,7 +46,7 @@ def test_what_may_change_and_what_may_not(tmp_path, monkeypatch, caplog):
     assert "the run has begun; --init_rgb=other.h5 is not used" in caplog.text
     for config, flag in (
         (learns(optimizer="adam"), "--optimizer"),
-        (learns(new_layers_rate=10.0), "--new_layers_rate"),
+        (learns(backbone_rate=0.1, init_rgb="coco"), "--backbone_rate"),
         (learns(seed=1), "--seed"),
         (Config(tiny_network.config(roi_align="legacy")), "--roi_align"),
     ):

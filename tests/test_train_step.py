@@ -1,4 +1,4 @@
-"""A step of new layers, one in float16, and one with a non-finite loss, which changes nothing."""
+"""A step in float16, and one with a non-finite loss, which changes nothing."""
 
 import dataclasses
 
@@ -8,7 +8,6 @@ import tensorflow as tf
 import tiny_network
 
 from a2d_tf.core import devices
-from a2d_tf.pretrained.weights import variables
 from a2d_tf.training import optimizer, train_step
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("eagerly")]
@@ -64,24 +63,3 @@ def test_in_float16_with_overflows_and_up_to_a_non_finite_loss(monkeypatch):
     for after in kept[BAD:]:
         for x, y in zip(kept[BAD - 1], after):
             np.testing.assert_array_equal(x, y)
-
-
-def test_new_layers_learn_at_a_rate_of_their_own():
-    """Theirs is four times as high: a power of two, by which the update is exact to the bit."""
-    settings = dict(optimizer="sgd", weight_decay=0.0, average_decay=0.0)
-
-    def update(rate):
-        learning = dataclasses.replace(LEARNING, new_layers_rate=rate, **settings)
-        network = tiny_network.make(use_flow=False, temporal_layers=0, use_mask=False)
-        named = variables(network)
-        filled = [name for name in named if name.startswith("rgb_resnet")]
-        state = train_step.TrainState.create(network, learning, filled)
-        train_step.make_train_step(state, learning)(tiny_network.labelled(1, frames=1), 0)
-        slots = {name: state.optimizer.get_slot(x, "momentum") for name, x in named.items()}
-        return {name: slot.numpy() for name, slot in slots.items()}, filled
-
-    (plain, filled), (fast, _) = update(1.0), update(4.0)
-    assert 0 < len(filled) < len(plain)
-    for name, momentum in plain.items():
-        factor = 1 if name in filled else 4
-        np.testing.assert_array_equal(fast[name], factor * momentum, err_msg=name)

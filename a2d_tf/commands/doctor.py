@@ -49,7 +49,7 @@ def train(config: Config, manifest: Manifest) -> tuple[float, str]:
     learning = dataclasses.replace(config.learning, batch_size=batch)
     tf.keras.utils.set_random_seed(learning.seed)
     network = Network(config.model, manifest.label_space, config.compute)
-    network.set_phase(learning.train_phase, learning.freeze_backbones)
+    network.set_phase(learning.train_phase, learning.backbone_rate > 0)
     step = train_step.make_train_step(train_step.TrainState.create(network, learning), learning)
     dataset = pipeline.training(manifest, dataclasses.replace(config, learning=learning))
     seconds = []

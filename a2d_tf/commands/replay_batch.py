@@ -35,7 +35,7 @@ def main(argv: list[str]) -> None:
     given = {"score_threshold": scores.DEFAULT_THRESHOLD, **Config.given("compute")}
     run = run_folder.load(workdir, given, "diverged")
     learning = run.config.learning
-    run.network.set_phase(learning.train_phase, learning.freeze_backbones)
+    run.network.set_phase(learning.train_phase, learning.backbone_rate > 0)
     clips = divergence.probe_clips(batch, step, make_probe(run.network, learning))
     print(f"{run.checkpoint}, step {step + 1}, precision {run.config.compute.precision}")
     for i, (name, values) in enumerate(clips.items()):

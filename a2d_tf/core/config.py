@@ -172,8 +172,7 @@ class LearningConfig:
       batch_size: Clips per training step.
       steps: Number of training steps.
       learning_rate: Peak learning rate.
-      new_layers_rate: Factor on the learning rate of variables that no pretrained weights filled at
-        the start of the run (SGD).
+      backbone_rate: Factor on the learning rate of the backbones; 0 keeps their weights.
       schedule: Learning rate after warm-up.
       warmup_steps: Steps of linear warm-up of the learning rate.
       optimizer: SGD with momentum, or Adam; both with decoupled weight decay.
@@ -189,7 +188,6 @@ class LearningConfig:
       zero_shot_actor: Actor whose action labels are withheld from training (section 4.4).
       train_phase: The part to train: everything but the refiner; the actor branch; what only the
         action branch uses; or the refiner.
-      freeze_backbones: Keep the weights of the backbones as they are at the start of the run.
       init_run: Run folder of the same network to take all weights from.
       init_checkpoint: Run folder, also of another network or labels, to take weights of the same
         name and shape from, and classes by their names.
@@ -225,7 +223,7 @@ class LearningConfig:
     batch_size: int = _setting(8, (1, 65536))
     steps: int = _setting(60000, (1, 10**9))
     learning_rate: float = _setting(2e-4, _POSITIVE)
-    new_layers_rate: float = _setting(1.0, _POSITIVE)
+    backbone_rate: float = _setting(1.0, _SHARE)
     schedule: str = _setting("constant", ["constant", "cosine"])
     warmup_steps: int = _setting(1000, _POSITIVE)
     optimizer: str = _setting("sgd", ["sgd", "adam"])
@@ -240,7 +238,6 @@ class LearningConfig:
     lambda_mask: float = _setting(1.0, _POSITIVE)
     zero_shot_actor: str = ""
     train_phase: str = _setting("joint", ["joint", "actor", "action", "refiner"])
-    freeze_backbones: bool = False
     init_run: str = ""
     init_checkpoint: str = ""
     init_rgb: str = ""
@@ -474,10 +471,8 @@ def _contradiction(model, learning):
         return "--replicas counts those of --strategy=mirrored"
     if sum(map(bool, starts)) > 1:
         return "give one of --init_run, --init_checkpoint, --init_rgb (an empty one takes it back)"
-    if learning.new_layers_rate != 1 and learning.optimizer == "adam":
-        return "--new_layers_rate scales gradients, which Adam undoes; it needs --optimizer=sgd"
-    if learning.freeze_backbones and not any(starts):
-        return "--freeze_backbones keeps loaded weights; give --init_rgb and --init_flow, or a run"
+    if learning.backbone_rate < 1 and not any(starts):
+        return "--backbone_rate is for loaded backbones; give --init_rgb and --init_flow, or a run"
     if learning.init_flow and not model.use_flow:
         return "--init_flow starts the motion stream; it needs --use_flow"
     if learning.zero_shot_actor and model.label_mode != "decoupled":

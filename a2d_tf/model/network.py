@@ -378,13 +378,13 @@ class Network(tf.Module):
             return tf.reshape(refiner.inside_box(flat, MASK_SIZE), shape)
         return tf.ones_like(tf.tile(boxes[..., :1, None], [1, 1, *shape[2:]]))
 
-    def set_phase(self, phase: str, freeze_backbones: bool = False) -> None:
+    def set_phase(self, phase: str, trains_backbones: bool = True) -> None:
         """Choose what is trained: 'joint' (both branches), 'actor', 'action' or 'refiner'.
 
         The actor branch is all that actors, boxes and masks are computed from; the action branch is
         the rest: the flow backbone, the temporal layers, the action head, and an RGB top-down or
         backbone of its own (section 4.3, "Ours w/o Joint Learning"). The refiner is trained
-        separately. With `freeze_backbones` all of them but the refiner's keep their weights.
+        separately. Without `trains_backbones` all of them but the refiner's keep their weights.
         """
         parts = self.parts()
         actor = [*self.rpn.layers, *getattr(self.mask_head, "layers", [])]
@@ -396,7 +396,7 @@ class Network(tf.Module):
             layer.trainable = phase == "refiner"
         for layer in (layer for part in parts.values() for layer in part.layers):
             layer.trainable = phase in ("joint", "actor" if layer in actor else "action")
-        if freeze_backbones:
+        if not trains_backbones:
             for layer in _layers_computing(self.backbones, self._maps):
                 layer.trainable = False
 
@@ -404,6 +404,12 @@ class Network(tf.Module):
     def trainable_weights(self) -> list[tf.Variable]:
         """The variables that the phase trains, in a fixed order."""
         return [v for part in self.parts().values() for v in part.trainable_variables]
+
+    @property
+    def backbone_weights(self) -> list[tf.Variable]:
+        """Those of `trainable_weights` that are of the backbones, but for the refiner's."""
+        layers = _layers_computing(self.backbones, self._maps)
+        return [v for layer in layers for v in layer.trainable_variables]
 
     @property
     def running_statistics(self) -> list[tf.Variable]:

@@ -63,15 +63,15 @@ class Window(tf.train.experimental.PythonState):
 class Checkpointer:
     """Saves and restores the training state in a run folder.
 
-    A checkpoint holds the network, the optimizer's slots, averages, loss scale and the choice of
-    new layers where there are any, the step, and the values gathered for the next TensorBoard
-    point. The averages take the place of the network's weights, so that every reader gets them.
+    A checkpoint holds the network, the optimizer's slots, averages and loss scale where there are
+    any, the step, and the values gathered for the next TensorBoard point. The averages take the
+    place of the network's weights, so that every reader gets them.
     """
 
     def __init__(self, workdir: str, state: TrainState) -> None:
         self.workdir, self.window = workdir, Window()
         self._state = state
-        names = ("network", "optimizer", "step", "averages", "loss_scale", "new")
+        names = ("network", "optimizer", "step", "averages", "loss_scale")
         parts = {name: getattr(state, name) for name in names} | {"window": self.window}
         self._parts = {name: part for name, part in parts.items() if part is not None}
 

@@ -7,7 +7,7 @@ import functools
 import logging
 import os
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from typing import Any, Callable
 
 import tensorflow as tf
@@ -38,7 +38,6 @@ def fit(
     *,
     validate: Callable[[], Validated | None],
     profiled: range = range(0),
-    filled: Collection[str] = (),
 ) -> None:
     """Train the network and keep its checkpoints; an interrupted run resumes from its last one.
 
@@ -48,15 +47,14 @@ def fit(
       workdir: gets `checkpoints/`, `best/`, `tensorboard/` and, at the end, `finished.json`.
       validate: called with the averaged weights in place; returns None if no video is held out.
       profiled: numbers of steps, from 1, to trace for TensorBoard's profile page.
-      filled: names of the variables that are not random; a run that resumes has saved them.
 
     Raises:
       InputError: unusable records or checkpoint, or a loss that is not finite.
       KeyboardInterrupt: SIGTERM or Ctrl-C ended the run after a step, which is saved.
     """
     learning = config.learning
-    network.set_phase(learning.train_phase, learning.freeze_backbones)
-    state = TrainState.create(network, learning, filled)
+    network.set_phase(learning.train_phase, learning.backbone_rate > 0)
+    state = TrainState.create(network, learning)
     checkpointer = Checkpointer(workdir, state)
     events = Events(workdir)
     validation = functools.partial(_validate, validate, state, checkpointer, events)

@@ -60,19 +60,17 @@ def apply(
     optimizer: tf.keras.optimizers.Optimizer,
     gradients: Sequence[tf.Tensor],
     variables: Sequence[tf.Variable],
+    backbone: Sequence[tf.Variable],
     learning: LearningConfig,
-    new: Sequence[bool] = (),
 ) -> None:
     """Apply gradients in a replica: SGD to the small variables at once, all else one by one.
 
     Args:
       optimizer: of `make`, with slots; gradients: of all replicas; variables: theirs.
-      new: whether --new_layers_rate applies, for each variable; empty for none. In SGD a factor on
-        the gradient is one on the rate. The decay stays as it is.
+      backbone: those of them whose rate and decay are multiplied by --backbone_rate.
     """
-    if any(new):
-        factor = learning.new_layers_rate
-        gradients = [factor * g if chosen else g for g, chosen in zip(gradients, new)]
+    slow = _own(backbone) if learning.backbone_rate != 1 else []
+    before = _join([variable.read_value() for variable in slow])
     pairs = list(zip(gradients, variables))
     if learning.optimizer == "sgd":
         small = [pair for pair in pairs if _is_small(pair[1])]
@@ -90,6 +88,8 @@ def apply(
         )
     else:
         optimizer.iterations.assign_add(1)
+    # Adam would undo a factor on the gradients.
+    _approach(slow, before, 1 - learning.backbone_rate)
 
 
 def _descend(optimizer, pairs, learning):
@@ -180,15 +180,11 @@ class Averages(tf.Module):
         """Take the weights after a step into the averages; in a cross-replica context."""
         step = tf.cast(step, tf.float32)
         rate = 1.0 - tf.minimum(self._decay, (1.0 + step) / (10.0 + step))
-        tf.distribute.get_strategy().run(self._approach, (rate,))
+        tf.distribute.get_strategy().run(self._follow, (rate,))
 
-    def _approach(self, rate):
-        means, variables = _own(self.values), _own(self._variables())
-        before = _join([mean.read_value() for mean in means])
-        aims = _join([variable.read_value() for variable in variables])
-        moved = [mean - rate * (mean - aim) for mean, aim in zip(before, aims)]
-        for mean, value in zip(means, _split(moved, means)):
-            mean.assign(value)
+    def _follow(self, rate):
+        aims = _join([variable.read_value() for variable in _own(self._variables())])
+        _approach(_own(self.values), aims, rate)
 
     @contextlib.contextmanager
     def in_place(self) -> Iterator[None]:
@@ -226,6 +222,14 @@ def _own(variables):
     index = tf.get_static_value(tf.distribute.get_replica_context().replica_id_in_sync_group)
     parts = [strategy.experimental_local_results(variable) for variable in variables]
     return [part[index % len(part)] for part in parts]
+
+
+def _approach(variables, aims, rate):
+    """Move a replica's variables by a share of the way to their aims, of `_join`."""
+    values = _join([variable.read_value() for variable in variables])
+    moved = [value - rate * (value - aim) for value, aim in zip(values, aims)]
+    for variable, value in zip(variables, _split(moved, variables)):
+        variable.assign(value)
 
 
 def _join(tensors):

@@ -82,7 +82,7 @@ def create(workdir: str, config: Config, manifest: Manifest) -> None:
         _check_made_alike(known, manifest)
         # Changing these would not undo the steps that are done, nor are they in the checkpoints.
         fixed = ["seed", "val_fraction", "zero_shot_actor", "train_phase", "average_decay"]
-        fixed += ["optimizer", "new_layers_rate", "freeze_backbones"]
+        fixed += ["optimizer", "backbone_rate"]
         check_same(path, config, fixed)
         seen |= {*known["videos"]}
         remedy = "give the records that it began with, or start another run from it by --init_run"
@@ -265,7 +265,7 @@ def pack(workdir: str, output: str, kind: str = "last", notes: str = "") -> dict
     threshold = run.config.inference.score_threshold
     # Without the paths of what it started from; another phase would need the run there.
     config = Config.read(os.path.join(workdir, "flags.txt"))
-    none: dict[str, Any] = {**dict.fromkeys(STARTS, ""), "freeze_backbones": False}
+    none: dict[str, Any] = {**dict.fromkeys(STARTS, ""), "backbone_rate": 1.0}
     learning = dataclasses.replace(config.learning, train_phase="joint", **none)
     config = dataclasses.replace(config, learning=learning)
     with whole_folder(output) as new:

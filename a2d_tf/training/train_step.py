@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection
 from typing import Callable
 
 import tensorflow as tf
 
 from a2d_tf.core.config import LearningConfig
 from a2d_tf.model.network import Network
-from a2d_tf.pretrained.weights import variables as named_variables
 from a2d_tf.training import optimizer, replicas
 from a2d_tf.training.forward import forward, scalars
 
@@ -23,7 +21,6 @@ class TrainState:
     """The objects that training changes.
 
     Attributes:
-      new: for which of the trainable weights --new_layers_rate is, bool [n]; None where it is 1.
       step: the number of steps done, int64.
       diverged: whether a step has reported a non-finite value; nothing changes from that step on.
     """
@@ -32,7 +29,6 @@ class TrainState:
     optimizer: tf.keras.optimizers.Optimizer
     loss_scale: optimizer.LossScale | None = None
     averages: optimizer.Averages | None = None
-    new: tf.Variable | None = None
     step: tf.Variable = dataclasses.field(
         default_factory=lambda: tf.Variable(0, dtype=tf.int64, trainable=False)
     )
@@ -41,20 +37,12 @@ class TrainState:
     )
 
     @classmethod
-    def create(
-        cls, network: Network, learning: LearningConfig, filled: Collection[str] = ()
-    ) -> TrainState:
+    def create(cls, network: Network, learning: LearningConfig) -> TrainState:
         """Make the state of a new run, with a loss scale and averages if its settings need them.
 
         Args:
           network: in the phase of the run; learning: a LearningConfig.
-          filled: names of the variables that pretrained weights have filled.
         """
-        new = None
-        if learning.new_layers_rate != 1:
-            old = {id(x) for name, x in named_variables(network).items() if name in filled}
-            chosen = [id(variable) not in old for variable in network.trainable_weights]
-            new = tf.Variable(chosen, trainable=False)
         half, decay = network.compute.precision == "mixed_float16", learning.average_decay
         changing = [*network.trainable_weights, *network.running_statistics]
         return cls(
@@ -62,7 +50,6 @@ class TrainState:
             optimizer.make(learning),
             loss_scale=optimizer.LossScale() if half else None,
             averages=optimizer.Averages(changing, decay) if decay else None,
-            new=new,
         )
 
 
@@ -79,11 +66,10 @@ def make_train_step(state: TrainState, learning: LearningConfig) -> Step:
     """
     # Left to the first step, TensorFlow would trace it twice. A checkpoint fills the slots.
     state.optimizer._create_all_weights(list(state.network.trainable_weights))
-    new = () if state.new is None else state.new.numpy().tolist()
 
     @tf.function(reduce_retracing=True, autograph=False)
     def compiled(batch, step):
-        return _step(state, learning, batch, step, new=new)
+        return _step(state, learning, batch, step)
 
     def train_step(batch, step):
         with tf.device("CPU:0"):  # where kernels read the seed, which is made of it
@@ -93,7 +79,7 @@ def make_train_step(state: TrainState, learning: LearningConfig) -> Step:
     return train_step
 
 
-def _step(state, learning, batch, step, *, new):
+def _step(state, learning, batch, step):
     strategy, loss_scale = tf.distribute.get_strategy(), state.loss_scale
     seed = _seed(learning, step)
     scale = loss_scale.value.read_value() if loss_scale else 1.0
@@ -108,7 +94,7 @@ def _step(state, learning, batch, step, *, new):
         norm = tf.where(finite | (scale <= 1.0), values["gradient_norm"], 0.0)
         values = {**values, "gradient_norm": norm, "loss_scale": scale}
     going &= tf.reduce_all(tf.math.is_finite(tf.stack(list(values.values()))))
-    tf.cond(going & finite, lambda: _update(state, gradients, step, learning, new), lambda: False)
+    tf.cond(going & finite, lambda: _update(state, gradients, step, learning), lambda: False)
     if loss_scale:
         loss_scale.update(finite, going)
     if means:
@@ -165,14 +151,15 @@ def _gradients(network, batch, seed, learning, *, scale=1.0):
     return {**values, "gradient_norm": norm}, gradients
 
 
-def _update(state, gradients, step, learning, new):
+def _update(state, gradients, step, learning):
     """Apply the gradients on every replica, then take the new weights into the averages."""
-    variables = state.network.trainable_weights
+    weights = state.network.trainable_weights, state.network.backbone_weights
+
+    def apply(gradients):
+        optimizer.apply(state.optimizer, gradients, *weights, learning)
+
     with tf.name_scope("optimizer"):
-        tf.distribute.get_strategy().run(
-            lambda gradients: optimizer.apply(state.optimizer, gradients, variables, learning, new),
-            (gradients,),
-        )
+        tf.distribute.get_strategy().run(apply, (gradients,))
         if state.averages:
             state.averages.update(step)
     return True
