@@ -37,7 +37,7 @@ def test_defaults_are_the_papers():
 
 CHANGED = Config(
     ModelConfig(image_width=320, backbone="resnet14", pixel_scale=1 / 64, use_mask=False),
-    InferenceConfig(score_threshold=0.45, paint="pixel"),
+    InferenceConfig(score_threshold=0.45, max_detections=7),
     LearningConfig(seed=7, learning_rate=1e-7, positive_fraction=0.1 + 0.2, init_run="runs/a b=c"),
     ComputeConfig("mixed_bfloat16"),
 )
@@ -83,8 +83,8 @@ def test_the_command_line_overrides_settings_of_inference_that_it_names_alone():
         values = parsed(*words, sections=("inference", "compute"))
         return Config.given("inference", "compute", flag_values=values)
 
-    made = CHANGED.with_inference(**given("--nms_threshold=0.6", "--paint=instance"))
-    wanted = dataclasses.replace(CHANGED.inference, nms_threshold=0.6, paint="instance")
+    made = CHANGED.with_inference(**given("--nms_threshold=0.6", "--max_detections=100"))
+    wanted = dataclasses.replace(CHANGED.inference, nms_threshold=0.6, max_detections=100)
     assert made == dataclasses.replace(CHANGED, inference=wanted)
     assert given() == {}
     made = CHANGED.with_inference(**given("--precision=float32"))
@@ -114,6 +114,6 @@ def test_an_ablation_changes_the_base(path, monkeypatch):
 
 
 def test_settings_of_code_are_checked_as_those_of_flags_are():
-    for name, value in (("score_threshold", 70.0), ("paint", "pixels")):
+    for name, value in (("score_threshold", 70.0), ("max_detections", 0)):
         with pytest.raises(InputError, match=f"--{name}={value}"):
             Config().with_inference(**{name: value}).checked()

@@ -207,13 +207,7 @@ def test_validation_measures_in_the_pass_that_scores(evaluator, validated, monke
     assert len(set(batches)) > 1 and evaluator.traced == [features]
 
 
-@pytest.mark.parametrize("paint", ["instance", "pixel"])
-def test_frames_are_scored_in_order_with_the_label_map_of_each_threshold(
-    evaluator, frames, monkeypatch, paint
-):
-    inference = dataclasses.replace(evaluator.config.inference, paint=paint)
-    config = dataclasses.replace(evaluator.config, inference=inference)
-    monkeypatch.setattr(evaluator, "config", config)
+def test_frames_are_scored_in_order_with_the_label_map_of_each_threshold(evaluator, frames):
     scored = list(evaluator.scored((lambda frame=frame: frame) for frame in frames[:3]))
     assert [frame for frame, _ in scored] == frames[:3]
     numbers = set()

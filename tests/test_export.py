@@ -183,7 +183,7 @@ def test_facts_beside_the_graph(saved_model):
     assert facts["labels"]["actors"][6] == "dog" and facts["base"] == 10
     assert len(facts["labels"]["codes"]) == 43
     expected = dict(flow_method="dis", image_height=64, image_width=96, clip_stride=1, frames=3)
-    expected |= dict(use_flow=True, canvas=[64, 96], score_threshold=0.3, paint="instance")
+    expected |= dict(use_flow=True, canvas=[64, 96], score_threshold=0.3)
     expected |= dict(precision="float32", checkpoint="ckpt-7")
     assert {name: facts[name] for name in expected} == expected
     assert set(facts["inputs"]) == {"rgb", "flow"} and set(facts["outputs"]) == NAMES

@@ -142,7 +142,7 @@ def finish(job, request, **changes):
             {"linking": tracking.Linking(patience=2, max_tracks="mouse=2")},
             "with --max_tracks=None, not mouse=2",
         ),
-        ({"settings": {"paint": "pixel"}}, "with --paint=None, not pixel"),
+        ({"settings": {"max_detections": 7}}, "with --max_detections=None, not 7"),
         ({"model": {**MODEL, "model_sha256": "1"}}, r"another model .*\(full\)"),
     ],
 )

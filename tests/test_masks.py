@@ -27,13 +27,11 @@ def test_paste_is_exact_on_whole_cells_and_zero_outside():
     np.testing.assert_allclose(made, expected, atol=1e-6)
 
 
-def paint(scores, probabilities=(1.0, 1.0), per_pixel=False):
+def paint(scores, probabilities=(1.0, 1.0)):
     squares = tf.constant(probabilities)[None, :, None, None] * tf.ones([1, 2, 28, 28])
     boxes = tf.constant([[[0.0, 0, 2, 2], [0.0, 1, 2, 3]]])
     codes = tf.constant([[11, 22]])
-    made = masks.paint(
-        squares, boxes, tf.constant([scores]), codes, height=2, width=4, per_pixel=per_pixel
-    )
+    made = masks.paint(squares, boxes, tf.constant([scores]), codes, height=2, width=4)
     return made.numpy()[0].tolist()
 
 
@@ -45,11 +43,6 @@ def test_a_pixel_goes_to_the_highest_scored_instance():
 def test_masks_below_one_half_and_scores_of_zero_are_not_painted():
     assert paint([0.9, 0.8], (0.4, 1.0)) == [[0, 22, 22, 0]] * 2
     assert paint([0.0, 0.8]) == [[0, 22, 22, 0]] * 2
-
-
-def test_per_pixel_weighs_by_the_mask():
-    assert paint([0.9, 0.8], (0.6, 1.0)) == [[11, 11, 22, 0]] * 2
-    assert paint([0.9, 0.8], (0.6, 1.0), per_pixel=True) == [[11, 22, 22, 0]] * 2
 
 
 # ---- on the host
@@ -85,11 +78,10 @@ def test_pixels_are_those_of_the_graph(levels):
             np.testing.assert_allclose(whole, expected, rtol=0, atol=2e-7)
             np.testing.assert_array_equal(patch.mask(HEIGHT, WIDTH), expected >= 0.5)
             assert patch.rle(HEIGHT, WIDTH) == encode_mask(expected >= 0.5)
-        for per_pixel in (False, True):
-            canvas = masks.Canvas(HEIGHT, WIDTH, per_pixel)
-            for patch, score, code in zip(patches, scores, codes):
-                canvas.add(patch, score, code)
-            row = (x[None] for x in (grids, boxes, scores, codes))
-            expected = masks.paint(*row, height=HEIGHT, width=WIDTH, per_pixel=per_pixel)
-            np.testing.assert_array_equal(canvas.labels, expected[0])
-            assert len(np.unique(canvas.labels)) > 3
+        canvas = masks.Canvas(HEIGHT, WIDTH)
+        for patch, score, code in zip(patches, scores, codes):
+            canvas.add(patch, score, code)
+        row = (x[None] for x in (grids, boxes, scores, codes))
+        expected = masks.paint(*row, height=HEIGHT, width=WIDTH)
+        np.testing.assert_array_equal(canvas.labels, expected[0])
+        assert len(np.unique(canvas.labels)) > 3

@@ -242,7 +242,7 @@ def test_bad_command_lines_end_with_one_clear_line(tmp_path, film):
     video = f"--video={film}"
     cases = [
         ([video, output], "--saved_model, --workdir, --model and --init_rgb"),
-        ([model, video, output, "--paint=pixel"], "--paint"),
+        ([model, video, output, "--max_detections=7"], "--max_detections"),
         ([model, video, output, "--start=2", "--end=2"], "--end=2"),
         ([model, video, output, "--start=nan"], "--start=nan"),
         ([model, video, output, "--end=inf"], "--end=inf"),

@@ -150,8 +150,6 @@ class InferenceConfig:
       nms_threshold: IoU threshold of the NMS over instances.
       max_detections: Most instances per frame.
       action_threshold: Least p(action) of a reported instance; 0 keeps all.
-      paint: Where instances overlap, give a pixel to the highest score, or to the highest score
-        times mask probability.
     """
 
     test_proposals: int = _setting(1000, (1, 100000))
@@ -160,7 +158,6 @@ class InferenceConfig:
     nms_threshold: float = _setting(0.3, _SHARE)
     max_detections: int = _setting(100, (1, 10000))
     action_threshold: float = _setting(0.0, _SHARE)
-    paint: str = _setting("instance", ["instance", "pixel"])
 
 
 @dataclasses.dataclass(frozen=True)

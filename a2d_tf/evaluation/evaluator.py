@@ -142,8 +142,7 @@ class Evaluator:
         """
         parts = (frame.instances[name] for name in ("class_score", "score", "code"))
         class_scores, scores, codes = parts
-        per_pixel = self.config.inference.paint == "pixel"
-        canvas = mask_ops.Canvas(*frame.truth.native_size, per_pixel, self.labels.code_dtype)
+        canvas = mask_ops.Canvas(*frame.truth.native_size, self.labels.code_dtype)
         descending, painted = sorted(thresholds, reverse=True), 0
         for number, same in itertools.groupby(
             descending, lambda threshold: np.count_nonzero(class_scores >= threshold)

@@ -77,12 +77,10 @@ def paint(
     *,
     height: int | tf.Tensor,
     width: int | tf.Tensor,
-    per_pixel: bool | tf.Tensor = False,
 ) -> tf.Tensor:
     """Paint a label map: each pixel gets the code of the best instance with a mask >= 1/2 there.
 
-    The best is that of highest score, or with `per_pixel` of highest score times mask. Instances
-    are painted one by one, so that memory does not grow with their number.
+    Instances are painted one by one, so that memory does not grow with their number.
 
     Args:
       masks: float32 [B, N, m, m], probabilities.
@@ -90,7 +88,6 @@ def paint(
       scores: float32 [B, N]; instances with score <= 0 are not painted.
       codes: int32 [B, N].
       height, width: size of the map.
-      per_pixel: see above.
 
     Returns:
       int32 [B, height, width], 0 without an instance.
@@ -99,7 +96,6 @@ def paint(
     def add(index, best, labels):
         mask = paste(masks[:, index], boxes[:, index], height, width)
         value = tf.where(mask >= 0.5, scores[:, index, None, None], 0.0)
-        value *= tf.where(per_pixel, mask, 1.0)
         better = value > best
         labels = tf.where(better, codes[:, index, None, None], labels)
         return index + 1, tf.where(better, value, best), labels
@@ -205,26 +201,18 @@ def _resample(cells, before, behind, share, other):
 class Canvas:
     """A label map that is painted one instance after another.
 
-    With `per_pixel` a pixel goes to the instance of highest score times mask, not of highest score.
-
     Attributes:
       labels: codes [height, width]; 0 without an instance.
     """
 
-    def __init__(
-        self, height: int, width: int, per_pixel: bool = False, dtype: npt.DTypeLike = np.int32
-    ):
+    def __init__(self, height: int, width: int, dtype: npt.DTypeLike = np.int32):
         self.labels: np.ndarray = np.zeros((height, width), dtype)
         self._best = np.zeros((height, width), np.float32)
-        self._per_pixel = per_pixel
 
     def add(self, patch: Patch, score: np.float32, code: int) -> None:
         """Paint an instance where its mask is, and no better one. A score <= 0 paints nothing."""
         window = patch.rows, patch.columns
-        value: np.ndarray = np.asarray(score, np.float32)
-        if self._per_pixel:
-            value = patch.values * value
         best = self._best[window]
-        better = (patch.values >= 0.5) & (value > best)
-        np.copyto(best, value, where=better)
+        better = (patch.values >= 0.5) & (score > best)
+        np.copyto(best, score, where=better)
         np.copyto(self.labels[window], code, where=better, casting="unsafe")

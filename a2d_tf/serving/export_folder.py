@@ -32,7 +32,6 @@ def facts(run: Run) -> dict[str, Any]:
         "label_mode": model.label_mode,
         "canvas": list(run.network.image_size),
         "score_threshold": inference.score_threshold,
-        "paint": inference.paint,
         "precision": run.config.compute.precision,
         "checkpoint": os.path.basename(run.checkpoint),
         "inputs": INPUTS,

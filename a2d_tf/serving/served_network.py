@@ -236,7 +236,6 @@ def _answer(network, settings, frames, size):
         detections["code"],
         height=size[0],
         width=size[1],
-        per_pixel=settings.paint == "pixel",
     )
     outputs["label_map"] = tf.cast(painted, tf.as_dtype(network.labels.code_dtype))
     return outputs
