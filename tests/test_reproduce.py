@@ -31,7 +31,7 @@ def reproduce(tool, monkeypatch):
 
     module.given = given
     given(BASE="configs/mini.flags", TRAIN=[], FINAL=False, DELETE=False, DEVICE="auto", WORKERS=3)
-    given(ANNOTATIONS=None, BUILD=["--clip_stride=2"])
+    given(ANNOTATIONS=None)
     return module
 
 
@@ -237,7 +237,7 @@ def test_records_are_of_the_networks_size(reproduce, monkeypatch, tmp_path, rele
     folder = f"{tmp_path}/records"
     assert made == ([] if release else [(drawn, 6, 0, 3)])
     assert {f"--release={release or 'mini'}", f"--output={folder}", "--workers=3"} < {*records}
-    assert records[-2:] == ["--clip_stride=2", '--test_videos=v1,"v,2"']
+    assert records[-1] == '--test_videos=v1,"v,2"'
     assert {"--image_height=64", "--image_width=96", "--clip_frames=3"} < {*records}
 
 

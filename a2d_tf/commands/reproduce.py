@@ -56,13 +56,10 @@ _RECORDS = flags.DEFINE_string(
     "records",
     None,
     "Folder of records that tools/build_records.py made, in place of those of --release, "
-    "--mini_videos, --workers and --build. Rows of actors that they lack are left out.",
+    "--mini_videos and --workers. Rows of actors that they lack are left out.",
 )
 _VIDEOS = flags.DEFINE_integer("mini_videos", 400, "Number of videos of the mini A2D.", 6)
 _WORKERS = flags.DEFINE_integer("workers", 2, "Number of processes that make the records.", 1)
-_BUILD = flags.DEFINE_multi_string(
-    "build", [], "Flag of tools/build_records.py, as --build=--flow_method=tvl1; may be repeated."
-)
 _TRAIN = flags.DEFINE_multi_string(
     "train",
     [],
@@ -120,9 +117,9 @@ def make_records(workdir: str, drawn: str, tests: Sequence[str] = ()) -> None:
     else:
         release = _RELEASE.value or mini.make_release(drawn, _VIDEOS.value, 0, _WORKERS.value)
         words = [f"--release={release}"]
-    words += [f"--output={workdir}/records", f"--clip_frames={model.frames}"]
+    words += [f"--output={workdir}/records", f"--workers={_WORKERS.value}"]
     words += [f"--image_height={model.image_height}", f"--image_width={model.image_width}"]
-    words += [f"--workers={_WORKERS.value}", *_BUILD.value]
+    words.append(f"--clip_frames={model.frames}")
     if tests:
         listed = (f'"{video}"' if "," in video else video for video in tests)
         words.append(f"--test_videos={','.join(listed)}")
@@ -296,7 +293,6 @@ def main(argv: list[str]) -> None:
         "records_source": given and given.source,
         "release": _RELEASE.value,
         "annotations": _ANNOTATIONS.value,
-        "build": _BUILD.value,
         "train": _TRAIN.value,
         "mini_videos": None if _RELEASE.value or _ANNOTATIONS.value or given else _VIDEOS.value,
         "folds": folds,
