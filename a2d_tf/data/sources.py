@@ -25,7 +25,6 @@ from a2d_tf.data.release import Video
 _COUNTS = ("videos", "train", "test", "frames", "annotated frames", "instances")
 _RESTORE = "restore what was annotated, or correct that number"
 
-
 Source = Any
 """A `release.Release`, or another class with its public attributes and methods, such as
 `annotations.annotated_videos.AnnotatedVideos`."""

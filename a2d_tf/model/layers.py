@@ -23,7 +23,6 @@ NORMS = (*BATCH_NORMS, "group_norm", "none")
 # Output layers start near zero, so that an untrained network predicts all classes alike.
 OUTPUT_STDDEV = 0.01
 
-
 _Call = TypeVar("_Call", bound=Callable[..., Any])
 
 

@@ -25,7 +25,6 @@ MIN_IOU_OTHER = 0.5  # the same, where the network now takes it for another kind
 GHOST = 0.5  # share of a mask in another, or of the other in it, from which both are one individual
 LEAD = 1.5  # how many times the evidence for another label must be that for the one so far
 
-
 Found = TypeVar("Found")
 """The N instances of a frame, with the attributes boxes [N, 4] (y1, x1, y2, x2), codes [N], scores
 [N], masks (N RLEs), actor_scores [N, |X|], action_scores [N, |Y|]."""
