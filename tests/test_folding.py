@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 
 VARIANTS = [
     dict(norm="bn", use_flow=False, use_mask=False, use_refiner=True, refiner_size=32),
-    dict(norm="frozen_bn", flow_norm="group_norm", rgb_convention="matterport"),
+    dict(norm="frozen_bn", flow_norm="group_norm", rgb_convention="matterport", mask_image=True),
     dict(norm="frozen_bn", backbone="efficientnet_lite0", use_flow=False, temporal_layers=0),
 ]
 
@@ -38,7 +38,7 @@ def outputs(network):
         network.roi_heads({"actor": features["actor"], "action": features["action"], "rois": rois})
     )
     if network.mask_head is not None:
-        made["masks"] = network.mask_head({"actor": features["actor"], "rois": rois})
+        made["masks"] = network.mask_head(network.mask_inputs(clip["rgb"], features, rois))
     if network.refiner is not None:
         made["masks"] = network.refiner({"rgb": clip["rgb"][:, 1], "rois": rois})
     return tf.nest.flatten({**features, **made})

@@ -23,7 +23,8 @@ SIZE = tf.constant([[64, 80], [48, 96]])
 
 VARIANTS = [
     dict(fusion="late", use_mask=False, action_topdown="separate", temporal_layers=0),
-    dict(label_mode="hierarchical", use_flow=False, temporal_layers=2, norm="group_norm"),
+    dict(label_mode="hierarchical", use_flow=False, temporal_layers=2, norm="group_norm")
+    | dict(mask_image=True),
     dict(label_mode="cartesian", action_topdown="separate", norm="bn", roi_align="legacy"),
 ]
 
@@ -153,6 +154,19 @@ def test_flow_beyond_the_bound_keeps_its_direction(network):
     np.testing.assert_allclose(level(3072.0, -4096.0), at_most, rtol=1e-4, atol=1e-3)
     assert np.abs(level(153.6, -204.8) - at_most).max() > 1e-3
     assert np.isfinite(level(0.0, 0.0)).all()
+
+
+def test_the_mask_head_sees_the_pixels_of_its_box(network):
+    network = tiny_network.make(mask_image=True)
+    for part in network.mask_head.layers:
+        for weight in part.weights:
+            weight.assign(tf.ones_like(weight) if "kernel" in weight.name else 0 * weight)
+    pyramids = [0 * tf.ones([1, *x.shape[1:]]) for x in network.mask_head.input["actor"]]
+    rgb = np.zeros((1, 64, 96, 3), np.uint8)
+    rgb[:, 8:36, 40:68] = 255
+    rois = tf.constant([[[8.0, 40, 36, 68], [40, 0, 60, 30]]])
+    bright, dark = network.mask_head({"actor": pyramids, "rois": rois, "rgb": rgb}).numpy()[0]
+    assert (bright[5:-5, 5:-5] > 2 * dark.max()).all() and np.ptp(dark[3:-3, 3:-3]) == 0
 
 
 # Phases.

@@ -30,7 +30,7 @@ def test_patch_samples_the_window_of_its_own_image():
     ramp = np.stack([y, x, np.ones_like(x)], axis=-1)
     images = tf.constant(np.stack([ramp, 100 + ramp]), tf.float32)
     boxes = tf.constant([[[8.0, 16, 16, 32]], [[12, 20, 28, 28]]])
-    patches = refiner.patches(images, boxes, 32).numpy()
+    patches = refiner.patches(images, refiner.windows(boxes), 32).numpy()
     assert patches.shape == (2, 32, 32, 3)
     for patch, offset, (y1, x1, y2, x2) in zip(
         patches, (0, 100), ((7, 14, 17, 34), (10, 19, 30, 29))
@@ -41,7 +41,8 @@ def test_patch_samples_the_window_of_its_own_image():
 
 
 def test_outside_of_the_image_a_patch_is_zero():
-    patch = refiner.patches(tf.ones([1, 40, 40, 3]), tf.constant([[[0.0, 0, 40, 40]]]), 32)[0]
+    windows = refiner.windows(tf.constant([[[0.0, 0, 40, 40]]]))
+    patch = refiner.patches(tf.ones([1, 40, 40, 3]), windows, 32)[0]
     # Four of 50 pixels on each side of the window are outside, save the half that the edge fills.
     assert not patch[:3].numpy().any() and not patch[:, -3:].numpy().any()
     np.testing.assert_allclose(patch[4:-4, 4:-4], 1.0)

@@ -71,6 +71,7 @@ class ModelConfig:
       action_topdown: Top-down pathway over RGB of the action branch: the actor branch's, its own,
         or its own over a backbone of its own.
       use_mask: Use the mask head; otherwise paint label maps from boxes.
+      mask_image: Show the mask head the pixels inside the box, too.
       use_refiner: Segment each box by a separate network in place of the mask head (section 4.3).
       refiner_backbone: Backbone of the refiner; empty: that of both streams.
       refiner_size: Side of the refiner's input, a multiple of 32.
@@ -106,6 +107,7 @@ class ModelConfig:
     fusion: str = _setting("mid", ["mid", "late"])
     action_topdown: str = _setting("shared", ["shared", "separate", "own_backbone"])
     use_mask: bool = True
+    mask_image: bool = False
     use_refiner: bool = False
     refiner_backbone: str = ""
     refiner_size: int = _setting(128, (32, 1024))

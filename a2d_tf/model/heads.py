@@ -9,6 +9,8 @@ import tensorflow as tf
 
 from a2d_tf.model.layers import OUTPUT_STDDEV, ConvNorm
 
+_SKIP = 16  # channels of the image in the mask head
+
 
 def _fold(x):
     return tf.reshape(x, [-1, *x.shape[2:]])
@@ -65,8 +67,12 @@ def mask_head(
     *,
     norm: str,
     epsilon: float = 1e-5,
+    patches: tf.Tensor | None = None,
 ) -> tf.Tensor:
     """Predict one mask per class: 3x3 convolutions, a transposed one that doubles the size, 1x1.
+
+    With `patches` [B * R, 2n, 2n, 3], the image in the boxes, 3x3 convolutions merge the two before
+    the last one, as the refinement modules of SharpMask do (Pinheiro et al., ECCV 2016).
 
     Returns:
       logits float32 [B, R, 2n, 2n, num_classes].
@@ -83,4 +89,8 @@ def mask_head(
         kernel_initializer="he_normal",
         name="mask_deconv",
     )(x)
+    if patches is not None:
+        skip = ConvNorm(_SKIP, 3, name="patch_skip")(patches)
+        merged = tf.concat([x, skip], axis=-1)
+        x = ConvNorm(channels, 3, norm=norm, epsilon=epsilon, name="patch_merge")(merged)
     return _unfold(_output(x, num_classes, "mask_logits"), roi_features, size, size, num_classes)

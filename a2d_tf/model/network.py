@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+from typing import Any
 
 import tensorflow as tf
 
@@ -60,7 +61,8 @@ class Network(tf.Module):
         rpn_deltas}, of the middle 2L + 1 of T frames.
       roi_heads: {actor, action, rois [B, R, 4]} -> {class_logits, deltas, action_logits}, as
         `scoring.score_rois` takes them.
-      mask_head: {actor, rois} -> logits [B, R, 28, 28, C]; None without masks.
+      mask_head: {actor, rois}, and rgb uint8 [B, H, W, 3] with --mask_image -> logits
+        [B, R, 28, 28, C]; None without masks.
       refiner: {rgb uint8 [B, H, W, 3], rois} -> logits [B, R, m, m] over `refiner.windows`; None
         without a refiner.
       anchors: float32 [A, 4].
@@ -255,7 +257,12 @@ class Network(tf.Module):
     def _mask_head(self):
         c = self.model_config
         pyramid, rois = self._pyramid(), tf.keras.Input([None, 4], name="rois")
+        inputs, patches = {"actor": pyramid, "rois": rois}, None
         roi_features = self._roi_align(14, "roi_align_mask", pyramid, rois)
+        if c.mask_image:
+            rgb = inputs["rgb"] = tf.keras.Input([*self.image_size, 3], dtype=tf.uint8, name="rgb")
+            image = self._convention.preprocess(rgb)
+            patches = refiner.patches(image, rois, MASK_SIZE)
         logits = heads.mask_head(
             roi_features,
             self.num_classes,
@@ -263,14 +270,16 @@ class Network(tf.Module):
             c.mask_layers,
             norm=c.norm,
             epsilon=self._convention.epsilon,
+            patches=patches,
         )
-        return tf.keras.Model({"actor": pyramid, "rois": rois}, logits, name="mask_head")
+        return tf.keras.Model(inputs, logits, name="mask_head")
 
     def _refiner(self):
         c = self.model_config
         rgb = tf.keras.Input([*self.image_size, 3], dtype=tf.uint8, name="rgb")
         rois = tf.keras.Input([None, 4], name="rois")
-        patches = refiner.patches(self._convention.preprocess(rgb), rois, c.refiner_size)
+        image, windows = self._convention.preprocess(rgb), refiner.windows(rois)
+        patches = refiner.patches(image, windows, c.refiner_size)
         maps = self._backbone(patches, "refiner", c.norm)
         logits = refiner.segment(maps, c.refiner_channels)
         logits = tf.reshape(logits, [-1, tf.shape(rois)[1], *logits.shape[1:]])
@@ -319,7 +328,7 @@ class Network(tf.Module):
           pyramids: {actor, rgb, flow: lists P2..P5 of [B, 2L + 1, h, w, C]}, of `backbones`; `rgb`
             defaults to the actor's.
           size, settings: as for `inference`.
-          rgb: uint8 [B, 2L + 1, H, W, 3], for the refiner only.
+          rgb: uint8 [B, 2L + 1, H, W, 3], where `masks_need_image`.
 
         Returns:
           The `detections` of `inference`.
@@ -369,7 +378,7 @@ class Network(tf.Module):
     def _masks(self, rgb, features, boxes, class_index):
         """Masks [B, N, 28, 28] from the mask head or the refiner, else full boxes."""
         if self.mask_head is not None:
-            logits = self.mask_head({"actor": features["actor"], "rois": boxes})
+            logits = self.mask_head(self.mask_inputs(rgb, features, boxes))
             return tf.sigmoid(scoring.logits_of_classes(logits, class_index))
         shape = [-1, tf.shape(boxes)[1], MASK_SIZE, MASK_SIZE]
         if self.refiner is not None:
@@ -377,6 +386,21 @@ class Network(tf.Module):
             flat = tf.reshape(logits, [-1, *logits.shape[2:]])
             return tf.reshape(refiner.inside_box(flat, MASK_SIZE), shape)
         return tf.ones_like(tf.tile(boxes[..., :1, None], [1, 1, *shape[2:]]))
+
+    def mask_inputs(
+        self, rgb: tf.Tensor | None, features: dict[str, Any], rois: tf.Tensor
+    ) -> dict[str, Any]:
+        """Return the inputs of the mask head; `rgb` is the clip, where `masks_need_image`."""
+        inputs = {"actor": features["actor"], "rois": rois}
+        if rgb is not None and self.masks_need_image:
+            inputs["rgb"] = rgb[:, tf.shape(rgb)[1] // 2]
+        return inputs
+
+    @property
+    def masks_need_image(self) -> bool:
+        """Whether masks are also made from the pixels of the key frame."""
+        c = self.model_config
+        return c.use_refiner or (c.use_mask and c.mask_image)
 
     def set_phase(self, phase: str, trains_backbones: bool = True) -> None:
         """Choose what is trained: 'joint' (both branches), 'actor', 'action' or 'refiner'.

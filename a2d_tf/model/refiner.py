@@ -27,7 +27,7 @@ def windows(boxes: tf.Tensor) -> tf.Tensor:
 
 
 def patches(images: tf.Tensor, boxes: tf.Tensor, size: int) -> tf.Tensor:
-    """Crop the windows of boxes to `size` x `size`; zero outside the image.
+    """Crop boxes to `size` x `size`; zero outside the image.
 
     Args:
       images: float [B, H, W, 3], preprocessed.
@@ -37,7 +37,7 @@ def patches(images: tf.Tensor, boxes: tf.Tensor, size: int) -> tf.Tensor:
       float32 [B * R, size, size, 3].
     """
     owners = tf.repeat(tf.range(tf.shape(boxes)[0]), tf.shape(boxes)[1])
-    samples = roi_align.crop(images, tf.reshape(windows(boxes), [-1, 4]), owners, 2 * size)
+    samples = roi_align.crop(images, tf.reshape(boxes, [-1, 4]), owners, 2 * size)
     return tf.nn.avg_pool2d(samples, 2, 2, "VALID")
 
 

@@ -213,7 +213,7 @@ def _features(network, rgb, flow):
         for level, x in enumerate(pyramids[name], 2)
     }
     outputs["inside"] = tf.tile(inside[None], [tf.shape(rgb)[0], 1])
-    if network.model_config.use_refiner:
+    if network.masks_need_image:
         outputs["image"] = placed
     return outputs
 

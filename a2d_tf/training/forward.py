@@ -124,7 +124,7 @@ def _mask_term(network, batch, features, rows, learning, training):
     most = targets.most_positives(learning)
     names = "rois", "match", "class_index", "positive"
     rows = {name: rows[name][:, :most] for name in names}
-    inputs = {"actor": features["actor"], "rois": rows["rois"]}
+    inputs = network.mask_inputs(batch["rgb"], features, rows["rois"])
     logits = network.mask_head(inputs, training=training)
     with tf.name_scope("targets"):
         truth = mask_ops.crop_targets(batch["masks"], rows["rois"], rows["match"], logits.shape[2])
