@@ -125,6 +125,7 @@ def test_for_a_cpu_that_has_the_weights_of_imagenet(mini_records, gathered, stil
     config = written(mini_records, gathered, CPU, tmp_path)
     assert (config.model.backbone, config.learning.batch_size) == ("efficientnet_lite0", 2)
     assert (config.learning.init_rgb, config.learning.init_flow) == ("lite0", "lite0")
+    assert (config.learning.backbone_rate, config.model.mask_image) == (0.1, True)
     assert (config.learning.steps, config.learning.warmup_steps) == (350, 35)
     assert config.model.flow_scale == flow_scale(gathered, 128.0)
     found = flags(mini_records, still, CPU)
