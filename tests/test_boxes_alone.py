@@ -168,9 +168,10 @@ def test_a_refiner_needs_masks():
 def test_the_mask_term_counts_positives_whose_instance_has_a_mask():
     learning = LearningConfig(roi_samples=12)
     network = types.SimpleNamespace(
-        mask_head=lambda inputs, training: tf.zeros([1, inputs["rois"].shape[1], 4, 4, 2])
+        mask_inputs=lambda rgb, features, rois: rois,
+        mask_head=lambda rois, training: tf.zeros([1, rois.shape[1], 4, 4, 2]),
     )
-    batch = {"masks": tf.ones([1, 2, 8, 8], tf.uint8)}
+    batch = {"masks": tf.ones([1, 2, 8, 8], tf.uint8), "rgb": None}
     rows = {
         "rois": tf.constant([[[0.0, 0.0, 8.0, 8.0]] * 4]),
         "match": tf.constant([[0, 1, 0, 1]]),

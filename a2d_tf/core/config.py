@@ -470,7 +470,8 @@ def _contradiction(model, learning):
         return "--replicas counts those of --strategy=mirrored"
     if sum(map(bool, starts)) > 1:
         return "give one of --init_run, --init_checkpoint, --init_rgb (an empty one takes it back)"
-    if learning.backbone_rate < 1 and not any(starts):
+    imported = learning.init_rgb and (learning.init_flow or not model.use_flow)
+    if learning.backbone_rate < 1 and not (any(starts[:2]) or imported):
         return "--backbone_rate is for loaded backbones; give --init_rgb and --init_flow, or a run"
     if learning.init_flow and not model.use_flow:
         return "--init_flow starts the motion stream; it needs --use_flow"

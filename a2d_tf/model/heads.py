@@ -71,8 +71,9 @@ def mask_head(
 ) -> tf.Tensor:
     """Predict one mask per class: 3x3 convolutions, a transposed one that doubles the size, 1x1.
 
-    With `patches` [B * R, 2n, 2n, 3], the image in the boxes, 3x3 convolutions merge the two before
-    the last one, as the refinement modules of SharpMask do (Pinheiro et al., ECCV 2016).
+    With `patches` [B * R, 2n, 2n, 3], the image in the boxes, a 3x3 convolution reads these, and
+    another merges them with the features before the 1x1, as in a refinement module of SharpMask
+    (Pinheiro et al., ECCV 2016).
 
     Returns:
       logits float32 [B, R, 2n, 2n, num_classes].

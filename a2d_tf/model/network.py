@@ -5,7 +5,7 @@
     rpn              RGB pyramid of the key frame -> proposals    (3.1)
     features         a clip through these three
     roi_heads        RoIAlign-AR and actor head, RoIAlign-AN and action head
-    mask_head        RoIAlign-AR and mask head
+    mask_head        RoIAlign-AR, the box's pixels with --mask_image, and mask head
     refiner          or, in place of mask_head, RGB and boxes -> masks  (4.3, "w/o Mask + SM")
 
 They are separate models because training samples RoIs between features and heads.
@@ -261,7 +261,8 @@ class Network(tf.Module):
         roi_features = self._roi_align(14, "roi_align_mask", pyramid, rois)
         if c.mask_image:
             rgb = inputs["rgb"] = tf.keras.Input([*self.image_size, 3], dtype=tf.uint8, name="rgb")
-            image = self._convention.preprocess(rgb)
+            # Levels of any convention become small numbers.
+            image = self._convention.preprocess(rgb) * min(1.0, self._convention.std[0] / 64)
             patches = refiner.patches(image, rois, MASK_SIZE)
         logits = heads.mask_head(
             roi_features,

@@ -33,7 +33,7 @@ from a2d_tf.pretrained.weights import anchor_ratios
 UNKNOWN_GPU = 16 * 2**30
 """Bytes of memory assumed of a GPU that does not say."""
 _FEW_VIDEOS = 20  # training videos below which none is held out
-_SMALL_SIDE = 8  # pixels below which the least anchors hardly meet a box (docs/training.md)
+_SMALL_SIDE = 8  # pixels below which the least anchors hardly meet a box
 _ENOUGH = 12  # annotated frames a pair with which the mini learned most (docs/experiments.md)
 _CELL = 32  # of the coarsest map that a canvas must divide into
 _FLOOR = 2.5  # an anchor's least side, in strides of its level
