@@ -63,14 +63,6 @@ def test_the_newest_stay_and_are_taken_up(tmp_path):
     assert not other.is_finished()
 
 
-def test_which_layers_are_new_is_taken_up(tmp_path):
-    new = [tf.Variable(values) for values in ([True, False, True], [True] * 3)]
-    made, network, step, _ = checkpointer(tmp_path, new=new[0])
-    save(made, network, step, 2)
-    assert checkpointer(tmp_path, new=new[1])[0].resume()
-    assert new[1].numpy().tolist() == [True, False, True]
-
-
 @pytest.mark.parametrize(
     "suffix, damage",
     [

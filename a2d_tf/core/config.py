@@ -471,8 +471,8 @@ def _contradiction(model, learning):
     if sum(map(bool, starts)) > 1:
         return "give one of --init_run, --init_checkpoint, --init_rgb (an empty one takes it back)"
     imported = learning.init_rgb and (learning.init_flow or not model.use_flow)
-    if learning.backbone_rate < 1 and not (any(starts[:2]) or imported):
-        return "--backbone_rate is for loaded backbones; give --init_rgb and --init_flow, or a run"
+    if not (learning.backbone_rate or any(starts[:2]) or imported):
+        return "--backbone_rate=0 keeps loaded weights; give --init_rgb and --init_flow, or a run"
     if learning.init_flow and not model.use_flow:
         return "--init_flow starts the motion stream; it needs --use_flow"
     if learning.zero_shot_actor and model.label_mode != "decoupled":
