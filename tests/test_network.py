@@ -23,8 +23,13 @@ SIZE = tf.constant([[64, 80], [48, 96]])
 
 VARIANTS = [
     dict(fusion="late", use_mask=False, action_topdown="separate", temporal_layers=0),
-    dict(label_mode="hierarchical", use_flow=False, temporal_layers=2, norm="group_norm")
-    | dict(mask_image=True),
+    dict(
+        label_mode="hierarchical",
+        use_flow=False,
+        temporal_layers=2,
+        norm="group_norm",
+        mask_image=True,
+    ),
     dict(label_mode="cartesian", action_topdown="separate", norm="bn", roi_align="legacy"),
 ]
 
@@ -156,7 +161,7 @@ def test_flow_beyond_the_bound_keeps_its_direction(network):
     assert np.isfinite(level(0.0, 0.0)).all()
 
 
-def test_the_mask_head_sees_the_pixels_of_its_box(network):
+def test_the_mask_head_sees_the_pixels_of_its_box():
     network = tiny_network.make(mask_image=True)
     for part in network.mask_head.layers:
         for weight in part.weights:

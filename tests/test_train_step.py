@@ -1,4 +1,4 @@
-"""A step in float16, and one with a non-finite loss, which changes nothing."""
+"""A step of slower backbones, one in float16, and one of no finite loss, which changes nothing."""
 
 import dataclasses
 
@@ -8,6 +8,7 @@ import tensorflow as tf
 import tiny_network
 
 from a2d_tf.core import devices
+from a2d_tf.pretrained.weights import variables
 from a2d_tf.training import optimizer, train_step
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("eagerly")]
@@ -63,3 +64,22 @@ def test_in_float16_with_overflows_and_up_to_a_non_finite_loss(monkeypatch):
     for after in kept[BAD:]:
         for x, y in zip(kept[BAD - 1], after):
             np.testing.assert_array_equal(x, y)
+
+
+def test_backbones_learn_at_a_rate_of_their_own():
+    """The update of each of their variables, and of no other, is a quarter of what it was."""
+
+    def updates(rate):
+        learning = dataclasses.replace(LEARNING, backbone_rate=rate, average_decay=0.0)
+        network = tiny_network.make(use_flow=False, temporal_layers=0, use_mask=False)
+        named = variables(network)
+        before = {name: variable.numpy() for name, variable in named.items()}
+        state = train_step.TrainState.create(network, learning)
+        train_step.make_train_step(state, learning)(tiny_network.labelled(1, frames=1), 0)
+        return {name: variable.numpy() - before[name] for name, variable in named.items()}
+
+    whole, slow = updates(1.0), updates(0.25)
+    assert any(update.any() for name, update in whole.items() if "_resnet" in name)
+    for name, update in whole.items():
+        factor = 0.25 if "_resnet" in name else 1.0
+        np.testing.assert_allclose(slow[name], factor * update, atol=1e-6, err_msg=name)
