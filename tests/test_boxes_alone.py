@@ -98,9 +98,14 @@ def test_every_format_has_boxes(tmp_path, videos, form):
     assert not annotation.label_map.any() and annotation.codes.tolist() == [11]
 
 
-def test_a_box_that_is_turned_is_the_one_around_it(tmp_path):
-    write(tmp_path, {"a.xml": xml(box(0, 'rotation="90"'), box(1, 'rotation="330"'))})
-    (document,) = read_export(tmp_path / "a.xml", ReadOptions())
+@pytest.mark.parametrize("form", ["cvat", "coco"])
+def test_a_box_that_is_turned_is_the_one_around_it(tmp_path, form):
+    turned = [drawn(0, [], n, bbox=BOX, attributes={"rotation": 120 * n - 30}) for n in (1, 3)]
+    files = {
+        "cvat": {"a.xml": xml(box(0, 'rotation="90"'), box(1, 'rotation="330"'))},
+        "coco": {"a.json": coco([image("clip/1.jpg", 1), image("clip/2.jpg", 3)], turned)},
+    }
+    (document,) = read_export(write(tmp_path, files[form]), ReadOptions())
     first, second = (frame.instances[0].box for frame in document.frames)
     assert first == pytest.approx([7, 4, 12, 10])
     width, height = 10 * math.sqrt(0.75) + 6, 5 + 12 * math.sqrt(0.75)

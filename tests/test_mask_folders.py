@@ -70,7 +70,7 @@ def test_masks_of_every_kind(tmp_path, videos, form):
     """Frames without a PNG are not annotated, one of zeros is empty, and 255 is not listed."""
     ignored = np.where(mask(*SIZE, 21, 0, 24, 32), 255, BOTH).astype(np.uint8)
     pngs = {"clip/00002.png": png(ignored, form), "clip/4.png": 0 * BOTH, "sheet.png": b""}
-    source = open_source(make(tmp_path / "set", ROWS, pngs), videos)
+    source = open_source(make(tmp_path / "set", f"{ROWS}clip,3,dog,sit\n", pngs), videos)
     scene = [("cat-sit", 1, CAT.tobytes()), ("dog-run", 2, DOG.tobytes())]
     assert content(source) == {3: scene, 5: []}
     (document,) = source.documents

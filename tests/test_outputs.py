@@ -84,13 +84,6 @@ def test_what_the_video_is_and_who_did_what_from_when_to_when(tmp_path):
     assert load(tmp_path, "video.json")["frames"] == 8
 
 
-def test_names_are_no_formulas_of_a_spreadsheet(tmp_path):
-    labels = LabelSpace(("=1+1",), ("-run",), (11,))
-    with outputs.opened(str(tmp_path), reader()) as files:
-        files.add(frame(1, (1, 11, 0.5, BOX)), labels)
-    assert (tmp_path / "summary.csv").read_text().splitlines()[1].startswith("1,'=1+1,-run,0.0")
-
-
 def test_tracks_hold_the_same_and_every_frame(tmp_path):
     write(tmp_path, FILM)
     first, second = load(tmp_path, "tracks.json")

@@ -16,9 +16,6 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import check_json
 
 _REMEDY = "export it again"
-# A zip of more bytes than the first unpacks to less than the second times its own size: texts of
-# annotations to 10 or 50 times, zeros to 1000 times.
-_SMALL, _DENSEST = 2**28, 300
 # Of a file that is none of its kind, damaged or not to be read.
 _UNREADABLE = (
     *(OSError, EOFError, RuntimeError, UnicodeDecodeError, json.JSONDecodeError),
@@ -47,9 +44,6 @@ class Container:
         elif path.suffix.lower() == ".zip" or zipfile.is_zipfile(path):
             with _readable(path):
                 self._zip = zipfile.ZipFile(path)
-                size = sum(info.file_size for info in self._zip.infolist())
-                if size > max(_SMALL, _DENSEST * path.stat().st_size):
-                    raise zipfile.BadZipFile(f"claims to unpack to {size} bytes")
             names = [info.filename for info in self._zip.infolist() if not info.is_dir()]
         else:
             with _readable(path):

@@ -37,7 +37,7 @@ from typing import Any, NamedTuple
 from a2d_tf.annotations import frame_names
 from a2d_tf.annotations.container import File, size_of
 from a2d_tf.annotations.document import Document, FrameName, Instance, ReadOptions
-from a2d_tf.annotations.shapes import area
+from a2d_tf.annotations.shapes import area, turned
 from a2d_tf.core.errors import MAX_SIDE, shown
 from a2d_tf.core.files import check_json, one_of, whole
 from a2d_tf.data.manifest import SPLITS
@@ -151,14 +151,16 @@ def _document(file, form, dialect, options, images):
             attributes, parts = annotation.attributes, _parts(annotation.mask, document)
             # This project's own format gives the box of a mask where it is not the smallest one.
             # A mask that is left out has no box either: it is a speck beside another outline.
-            alone = not annotation.mask or not any(annotation.mask)
-            box = _box(annotation.box) if alone or (parts and form == "a2d_tf") else None
+            alone = not isinstance(annotation.mask, (list, dict)) or not any(annotation.mask)
+            box = None
+            if alone or (parts and form == "a2d_tf"):
+                box = _box(annotation.box, attributes.get("rotation"))
             if not parts and not box:
                 document.left_out["annotations without a mask or a box"] += 1
                 continue
             actor, action = (_text(attributes.get(name)) for name in ("actor", "action"))
             track = attributes.get("track_id")
-            track = track if type(track) is int else None
+            track = track if type(track) is int and track >= 0 else None
             place = file.place(annotation.where)
             instances.append(Instance(annotation.label, parts, place, actor, action, track, box))
         reason = _reason(drawn, instances, dialect, options)
@@ -227,7 +229,7 @@ def _by_frame(file):
         lists = [annotation.get(name) or () for name in ("segmentations", "bboxes")]
         with file.at(where):
             video, label = videos[annotation["video_id"]], labels[annotation["category_id"]]
-            if {len(each) for each in lists if each} - {len(video["file_names"])}:
+            if {len(each) for each in lists if each} != {len(video["file_names"])}:
                 raise ValueError("its segmentations or bboxes are not one for each of file_names")
         fields = label, {"track_id": track}
         for k, (mask, box) in enumerate(itertools.zip_longest(*lists)):
@@ -266,11 +268,16 @@ def _is_thin(polygon):
     return False
 
 
-def _box(value):
-    """Return a COCO box to be decoded later; None where there is none, or one of no area."""
+def _box(value, degrees):
+    """Return a COCO box to be decoded later; None where there is none, or one of no area.
+
+    CVAT writes the box before it is turned.
+    """
     if isinstance(value, list) and len(value) == 4 and 0 in value[2:]:
         return None
-    return value or None
+    with contextlib.suppress(TypeError, ValueError):  # of a damaged box, which is told later
+        return turned(value, degrees) if degrees else value or None
+    return value
 
 
 def _reason(drawn, instances, dialect, options):

@@ -302,12 +302,7 @@ def _segmentation(element, size):
 def _box(element):
     """Return [x, y, width, height] of a <box>, around it where it is turned about its centre."""
     x1, y1, x2, y2 = (float(element.get(name, "")) for name in ("xtl", "ytl", "xbr", "ybr"))
-    turn = math.radians(float(element.get("rotation", 0)))
-    if not turn:
-        return [x1, y1, x2 - x1, y2 - y1]
-    cos, sin = abs(math.cos(turn)), abs(math.sin(turn))
-    width, height = (x2 - x1) * cos + (y2 - y1) * sin, (x2 - x1) * sin + (y2 - y1) * cos
-    return [(x1 + x2 - width) / 2, (y1 + y2 - height) / 2, width, height]
+    return shapes.turned([x1, y1, x2 - x1, y2 - y1], float(element.get("rotation", 0)))
 
 
 def _group(element):

@@ -32,7 +32,7 @@ _IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
 def matches(content: Any) -> bool:
     """Return whether a YAML file, as bytes, lists classes."""
-    return bool(re.search(rb"(?m)^['\"]?names['\"]?\s*:", content))
+    return bool(re.search(rb"(?m)^(\xef\xbb\xbf)?['\"]?names['\"]?\s*:", content))
 
 
 def read(file: File, options: ReadOptions) -> list[Document]:
@@ -71,6 +71,8 @@ def _load(file):
         names = {str(number): label for number, label in enumerate(names)}
     if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
         raise file.error("names", f"{shown(names)} lists no classes; export it again")
+    if "kpt_shape" in dataset:
+        raise file.error("kpt_shape", "key points have no area; export boxes or polygons")
     return dataset, names
 
 
@@ -112,6 +114,8 @@ def _frame_name(file, stem, image, options):
     name = image or f"{stem}.txt"
     if frame_names.is_of_roboflow(name):
         return frame_names.of_roboflow(name, options.frame_step) or name
+    if frame_names.is_of_label_studio(name):
+        return frame_names.of_label_studio(name) or name
     return frame_names.of_cvat(name) or name
 
 
@@ -122,6 +126,8 @@ def _instances(file, classes):
         if not line.strip():
             continue
         label, *words = line.split()
+        # CVAT's "Ultralytics YOLO Detection Track" ends a box with its track.
+        track = int(words.pop()) if len(words) == 5 and words[4].isdecimal() else None
         with file.at(f"line {i}"):
             polygon = [float(word) for word in words]
             name = classes[label]
@@ -132,5 +138,5 @@ def _instances(file, classes):
         if len(polygon) == 4:
             (x, y, width, height), parts = polygon, ()
             box = [x - width / 2, y - height / 2, width, height]
-        instances.append(Instance(name, parts, file.place(f"line {i}"), box=box))
+        instances.append(Instance(name, parts, file.place(f"line {i}"), track=track, box=box))
     return tuple(instances)

@@ -34,6 +34,14 @@ def ellipse(
     return np.stack([xs, ys], axis=1).ravel().tolist()
 
 
+def turned(box: Sequence[float], degrees: float) -> list[float]:
+    """Return the box [x, y, width, height] around a box that is turned about its centre."""
+    x, y, width, height = box
+    cos, sin = abs(math.cos(math.radians(degrees))), abs(math.sin(math.radians(degrees)))
+    across, down = width * cos + height * sin, width * sin + height * cos
+    return [x + (width - across) / 2, y + (height - down) / 2, across, down]
+
+
 def bitmap(inside: np.ndarray, left: int, top: int, size: tuple[int, int] | None) -> dict:
     """Return the RLE of a bitmap bool [h, w] at a corner of an image of (height, width).
 

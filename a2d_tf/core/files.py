@@ -225,16 +225,11 @@ def write_json(path: Path, value: Any, sort_keys: bool = False) -> None:
     write_text(path, text + "\n")
 
 
-def no_formulas(row: Iterable[Any]) -> list:
-    """Return the cells of a CSV's row, with an apostrophe before what a spreadsheet would run."""
-    return [f"'{x}" if isinstance(x, str) and x.startswith(("=", "+", "@")) else x for x in row]
-
-
 def write_csv(path: Path, rows: Iterable[Iterable[Any]], delimiter: str = ",") -> None:
-    """Create or replace a CSV without formulas; InputError where it cannot be written."""
+    """Create or replace a CSV; InputError where it cannot be written."""
     text = io.StringIO()
     table = csv.writer(text, delimiter=delimiter, lineterminator="\n")
-    table.writerows(map(no_formulas, rows))
+    table.writerows(rows)
     write_text(path, text.getvalue())
 
 

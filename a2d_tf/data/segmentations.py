@@ -61,8 +61,7 @@ def _decode(part, annotated, size):
         if len(numbers) < 6 or len(numbers) % 2:
             raise InputError("a polygon is a list x1, y1, x2, y2, ... of three points or more")
         points = numbers.reshape(-1, 2) * scale
-        # Points slightly outside are clipped; points far outside are in other units.
-        if (points < np.negative(size[::-1])).any() or (points > 2 * np.array(size[::-1])).any():
+        if _is_far(points, size[::-1]):
             raise InputError(f"a polygon lies far outside the frame, {size[1]}x{size[0]} pixels")
         polygons.append(points.ravel().tolist())
     return rle_tools.decode(rle_tools.merge(rle_tools.frPyObjects(polygons, *size))).astype(bool)
@@ -87,12 +86,19 @@ def decode_box(bbox: Any, annotated: tuple[int, int], size: tuple[int, int]) -> 
     numbers, (rows, columns) = _numbers(bbox), size
     if len(numbers) == 4:
         x, y, width, height = numbers
-        edges = np.array([y, x, y + height, x + width]) * np.tile(np.divide(size, annotated), 2)
-        box = np.clip(edges, 0, [rows, columns, rows, columns]).astype(np.float32)
-        if (box[2:] > box[:2]).all():
-            return box
+        corners = np.array([[y, x], [y + height, x + width]]) * np.divide(size, annotated)
+        box = np.clip(corners, 0, size).astype(np.float32)
+        sides = box[1] - box[0]
+        # A box that is smaller than a pixel is in other units, too.
+        if min(sides) > 0 and max(sides) >= 1 and not _is_far(corners, size):
+            return box.ravel()
     problem = f"{shown(bbox)} is no [x, y, width, height] in a frame of {columns}x{rows} pixels"
     raise InputError(f"{problem}; correct it or leave it out")
+
+
+def _is_far(points, size):
+    """Whether points are in other units: slightly outside of the frame, they are clipped."""
+    return (points < np.negative(size)).any() or (points > 2 * np.array(size)).any()
 
 
 def _numbers(values):

@@ -24,14 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from a2d_tf.core.command_line import progress_bar, written
 from a2d_tf.core.errors import InputError, shown
-from a2d_tf.core.files import (
-    file_digest,
-    hidden_folder,
-    is_file_name,
-    load_json,
-    no_formulas,
-    write_csv,
-)
+from a2d_tf.core.files import file_digest, hidden_folder, is_file_name, load_json, write_csv
 from a2d_tf.core.workers import ALONE, Task, stop_at_once
 from a2d_tf.data import frames
 from a2d_tf.ops import tracking
@@ -418,9 +411,9 @@ def conclude(
             failed.update(_rows(path))
     whole = list(filter(dataclasses.replace(request, overwrite=True).is_finished, jobs))
     missing = [job.name for job in jobs if job not in whole]
-    if not failed.keys() >= set(no_formulas(missing)):
+    if not failed.keys() >= {*missing}:
         return False
-    lost = {name: failed[key] for name, key in zip(missing, no_formulas(missing))}
+    lost = {name: failed[name] for name in missing}
     folders = [pathlib.Path(job.output) for job in whole]
     for name in OWN_FILES:  # those of an earlier call
         pathlib.Path(output, name).unlink(missing_ok=True)

@@ -20,7 +20,7 @@ from pycocotools import mask as rle_tools
 from a2d_tf.core import devices
 from a2d_tf.core.command_line import progress_bar
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import hidden_folder, no_formulas, replace_folder, write_json
+from a2d_tf.core.files import hidden_folder, replace_folder, write_json
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.core.workers import in_threads, stop_on_signal
 from a2d_tf.evaluation import box_data
@@ -372,7 +372,7 @@ class _Track:
             return []
         self._actions.append({**self._action, "mean_score": round(self._score / self._count, 6)})
         self._action, self._score, self._count = {}, 0.0, 0
-        return [no_formulas([self._id, *(self._actions[-1][name] for name in COLUMNS[1:])])]
+        return [[self._id, *(self._actions[-1][name] for name in COLUMNS[1:])]]
 
     def write(self, file: BinaryIO) -> None:
         """Write an ended track as a JSON object to a binary file, and release its rows."""
