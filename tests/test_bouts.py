@@ -92,7 +92,7 @@ def test_boris_has_a_row_where_a_bout_starts_and_one_where_it_stops(library, tmp
         ("dog 1", "running", "STOP", "1.500"),
     ]
     assert len(rows) == 1 + 2 * 9
-    assert rows[-1][9:14] == ["'=ant 1", "_waits", "", "STOP", "0.800"]
+    assert rows[-1][9:14] == ["=ant 1", "_waits", "", "STOP", "0.800"]
     bouts.write_boris_project(tmp_path / "own.boris", bouts.read_all([library / "clip"]))
     project = json.loads((tmp_path / "own.boris").read_text())
     behaviours = [(b["code"], b["type"]) for b in project["behaviors_conf"].values()]
@@ -118,7 +118,7 @@ def test_plots_of_libraries_and_predictions(library, tmp_path):
     drawn = ["time_budget", "timeline_alone", "timeline_clip", "timeline_other", "transitions"]
     assert sorted(path.stem for path in (tmp_path / "plots").glob("*.png")) == drawn
     budget = (tmp_path / "plots/time_budget.csv").read_text()
-    assert budget.startswith(BUDGET) and "\nother,0.8,10.0,other_1,'=ant,-digs$,0.5," in budget
+    assert budget.startswith(BUDGET) and "\nother,0.8,10.0,other_1,=ant,-digs$,0.5," in budget
     rows = list(csv.reader((tmp_path / "plots/transitions.csv").open()))
     assert ["-digs$", "0", "0", "0", "0", "0", "1"] in rows
     done = run_tool("plot_tracks", f"--prediction={tmp_path / 'plots'}", words[2])

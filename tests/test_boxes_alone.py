@@ -230,6 +230,8 @@ def test_f1_of_boxes_and_pairs():
 def test_segmentation_is_scored_over_complete_label_maps_alone():
     metric = segmentation.Segmentation(metrics.Split(SPACE))
     metric.update(frame([False]))
+    # An empty frame of a set of boxes says nothing of masks.
+    metric.update(frame([], codes=(), pairs=segmentation.pairs(*2 * [np.zeros((2, 2), int)])))
     assert metric.result() == {}
     metric.update(frame([True], pairs=segmentation.pairs(*2 * [np.full((2, 2), 11)])))
     assert metric.result()["segmentation"]["joint"]["miou"] == 100

@@ -31,9 +31,9 @@ def complaint(parse, *words):
 @pytest.mark.parametrize(
     "word, problem",
     [
-        ("--steps=many", "--steps=many: no whole number"),
-        ("--steps=5 # five", "--steps=5 # five: no whole number"),
-        ("--learning_rate=0,001", "--learning_rate=0,001: no number"),
+        ("--steps=many", "--steps=many: invalid literal"),
+        ("--steps=5 # five", "--steps=5 # five: invalid literal"),
+        ("--learning_rate=0,001", "--learning_rate=0,001: could not"),
         ("--image_height=9999999", "in the range [32, 8192]"),
         ("--flow_norm=layer", "<same|frozen_bn|frozen_stats|bn|group_norm|none>"),
         ("--flip=maybe", "--flip=maybe"),

@@ -77,8 +77,11 @@ def test_folds(data, tmp_path):
 
 def test_mistakes(data, tmp_path):
     (tmp_path / "wrong.csv").write_text("video,set\na,A\n")
-    for flag in (f"--folds={tmp_path}/wrong.csv", "--test_folds=Z"):
-        assert flag.partition("=")[0] in complaint(reproduce(data, tmp_path, flag))
+    (tmp_path / "latin.csv").write_bytes("video,fold\nBär,A\n".encode("latin-1"))
+    for flag in (f"--folds={tmp_path}/wrong.csv", f"--folds={tmp_path}/latin.csv"):
+        assert flag in complaint(reproduce(data, tmp_path, flag))
+    said = complaint(reproduce(data, tmp_path, "--test_folds=A,Z"))
+    assert "'A', 'B', and lacks Z of --test_folds" in said
     # A video that is not there is found before the first fold is trained.
     (tmp_path / "gone.csv").write_text("video,fold\na,A\nd,B\n")
     done = reproduce(data, tmp_path, f"--folds={tmp_path}/gone.csv")

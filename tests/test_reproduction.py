@@ -4,6 +4,7 @@ import dataclasses
 import json
 import re
 import shutil
+import zlib
 
 import cv2
 import numpy as np
@@ -131,7 +132,7 @@ def test_seeds_are_summed_up_and_that_with_the_most_runs_is_shown(results, mini_
     ]
 
 
-def test_folds_have_means_deviations_and_all_frames_together(results, tmp_path):
+def test_folds_have_means_deviations_and_all_frames_together(results, tmp_path, monkeypatch):
     """The full model and another in two folds, then the other way round; one lacks a score."""
     full, other = results[:2]
     swapped = (
@@ -152,10 +153,20 @@ def test_folds_have_means_deviations_and_all_frames_together(results, tmp_path):
     mean, deviation = np.mean(mious[1][:2]), np.std(mious[1][:2], ddof=1)
     assert [row[column] for row in means.rows] == 2 * [f"{mean:.1f} ± {deviation:.1f}"]
     assert means.rows[1][2] == f"{mious[0][1]:.1f}" and each.rows[3][3] == "-"
-    assert differences.rows[0][3].startswith("+0.0 [") and "w/o flow" == differences.rows[0][0]
+    drawn = [
+        reproduction.bootstrap(r.test, A2D, reproduction.SAMPLES, zlib.crc32(r.fold.encode()))
+        for r in (done[1], done[3], done[0], done[2])  # each fold is drawn by itself
+    ]
+    samples = np.reshape([each["segmentation"]["joint"]["miou"] for each in drawn], (2, 2, -1))
+    low, high = reproduction.interval(*samples.mean(axis=1))
+    assert differences.rows[0][0] == "w/o flow"
+    assert differences.rows[0][3] == f"+0.0 [{low:+.1f}, {high:+.1f}]" and low < high
     assert each.rows[1][:3] == ["no_flow", "A", "0"] and len(each.rows) == 4
     assert together.rows[0][:2] == ["full", "0"]
     assert together.rows[0][2:] == together.rows[1][2:]  # each has all frames twice
+    monkeypatch.setattr(reproduction, "SAMPLES", 1)  # alike, as those of a single video are
+    blocks = reproduction.build_folds(done, A2D, "x")
+    assert [b for b in blocks if isinstance(b, pages.Table)][1].rows[0][3] == "+0.0"
 
 
 def test_results_that_are_damaged_or_failed(results, mini_records, tmp_path):
@@ -243,6 +254,8 @@ def test_a_draw_is_scored_as_the_set_that_it_stands_for(scored):
                 assert got["segmentation"][kind][name][sample] == pytest.approx(value, abs=1e-9)
         other = repeated(truth, detections, times)
         expected = detection.metrics_of(*other[::-1], SMALL)["detection"]
+        # Pairs that the sample lacks do not count.
+        expected["joint"] *= len(np.unique(truth.codes)) / len(np.unique(other[0].codes))
         for kind, value in expected.items():
             assert got["detection"][kind][sample] == pytest.approx(value, abs=1e-9)
     assert got["detection"]["joint"].std() > 0

@@ -94,7 +94,7 @@ class Matcher:
                 if document.task is not None and next(numbers) != next(numbers):
                     raise InputError(
                         f"{document.path}: task {document.task} is also {other.path}, with other "
-                        f"frames; {_remove_older(other, document)}"
+                        "frames; remove the older export"
                     )
             for frame in document.frames:
                 video = videos[frame.video]
@@ -206,7 +206,7 @@ class Matcher:
         if other is not frame and not _same(other, frame):
             remedy = "export each image once, with all instances and without augmentation"
             if other.path != frame.path:
-                remedy = f"{_remove_older(other, frame)}, if the other is a correction"
+                remedy = "remove the older export, if the other is a correction"
             raise InputError(
                 f"{frame.where}: frame {number} of '{video}' is also {other.where}; {remedy}"
             )
@@ -225,12 +225,6 @@ def _file(source):
     """The file that a document or a frame is read from: of a zip's member the zip."""
     path = source.path
     return next((part for part in (path, *path.parents) if os.path.isfile(part)), path)
-
-
-def _remove_older(*sources):
-    """Say which of two exports to remove, by the times of their files where these tell."""
-    written = {os.path.getmtime(f): f for f in map(_file, sources) if os.path.isfile(f)}
-    return "remove the older export" + (f", {written[min(written)]}" if len(written) > 1 else "")
 
 
 def _same(frame: AnnotatedFrame, other: AnnotatedFrame) -> bool:

@@ -30,8 +30,8 @@ from absl import flags
 from a2d_tf.commands import processes
 from a2d_tf.core import command_line
 from a2d_tf.core.config import Config
-from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import file_digest, is_file_name, locked, write_text
+from a2d_tf.core.errors import InputError, listed, shown
+from a2d_tf.core.files import file_digest, is_file_name, locked, read_text, write_text
 from a2d_tf.data import mini
 from a2d_tf.data.manifest import NAME, Manifest
 from a2d_tf.training import experiments
@@ -91,14 +91,16 @@ def order() -> list[str]:
 def read_folds(path: str) -> dict[str, list[str]]:
     """Read --folds: {fold: its videos}; InputError if a column or one of --test_folds lacks."""
     folds: dict[str, list[str]] = {}
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        for row in csv.DictReader(file):
+    try:
+        for row in csv.DictReader(read_text(path).splitlines()):
             folds.setdefault(row.get("fold") or "", []).append(row.get("video") or "")
-    lacking = {*(_TEST_FOLDS.value or ())} - {*folds}
+    except (ValueError, csv.Error) as error:
+        raise InputError(f"--folds={path}: {error}; save it as a CSV in UTF-8") from error
+    lacking = [fold for fold in _TEST_FOLDS.value or () if fold not in folds]
     if not folds or lacking or not all(map(is_file_name, folds)):
         raise InputError(
             f"--folds={path}: give a CSV with the columns video and fold; it has the folds "
-            f"{', '.join(folds)}, of which --test_folds names some"
+            f"{listed([*map(shown, folds)])}, and lacks {listed(lacking)} of --test_folds"
         )
     return folds
 
@@ -236,7 +238,7 @@ def _report(workdir, folds):
             final = folders[1] if processes.is_scored(folders[1], records) else None
             run = reproduction.Result(name, seed, folders[0], runs[seed, name], final, fold)
             results.append(run)
-    source = _RECORDS.value or _RELEASE.value or _ANNOTATIONS.value
+    source = _RECORDS.value or _ANNOTATIONS.value or _RELEASE.value
     train, test = (manifest.counts[split]["records"] for split in ("train", "test"))
     clips = f"{train} training and {test} test clips"
     if _FOLDS.value:
@@ -265,7 +267,7 @@ def _report(workdir, folds):
 
 
 def main(argv: list[str]) -> None:
-    command_line.require(argv, workdir=_WORKDIR.value, base=_BASE.value)
+    command_line.require(argv, workdir=_WORKDIR.value, base=_BASE.value, seeds=_SEEDS.value)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a training then saves its step
     if _ANNOTATIONS.value:
         command_line.require([], videos=_OWN_VIDEOS.value)
@@ -275,13 +277,14 @@ def main(argv: list[str]) -> None:
     for name in _RUNS.value or ():
         if name not in names:
             raise InputError(f"--runs: '{name}' is no run; there are {', '.join(names)}")
-    given, lacking = None, []
+    given, zero_shot = None, {name for name in names if name.startswith(experiments.ZERO_SHOT)}
+    # A report of own videos has no Fig. 4.
+    lacking = zero_shot if _FOLDS.value or _ANNOTATIONS.value else set()
     if _RECORDS.value:
         given = Manifest.load(os.path.abspath(_RECORDS.value))
         given.check_frames(Config.read(command_line.find(_BASE.value)).model.frames)
-        there = [f"{experiments.ZERO_SHOT}{actor}" for actor in given.label_space.actors]
-        lacking = [n for n in names if n.startswith(experiments.ZERO_SHOT) and n not in there]
-    wanted = [name for name in names if name in (_RUNS.value or {*names} - {*lacking})]
+        lacking = zero_shot - {experiments.ZERO_SHOT + name for name in given.label_space.actors}
+    wanted = [name for name in names if name in (_RUNS.value or {*names} - lacking)]
     for seed in _SEEDS.value:
         check_flags(wanted, workdir, f"--seed={seed}")
     seeds = list(map(int, _SEEDS.value))

@@ -32,12 +32,6 @@ CONFIGS = (_PACKAGE if INSTALLED else _PACKAGE.parent) / "configs"
 
 SETTINGS = "settings, "  # begins the module names under which config.py defines its sections
 _HELP = {"help", "?", "helpshort", "h"}
-_WRONG = {
-    r"\('Non-boolean argument": "neither true nor false",
-    "invalid literal for int": "no whole number; write it in digits, as 900",
-    "could not convert string to float": "no number; write it with a point, as 0.001",
-}
-"""What absl and Python say of a wrong value, and what is said in its place."""
 _MORE_HELP = """--flagfile=FILE reads flags from a file, one a line, such as configs/a2d.flags
 docs/flags.md has the settings in tables; --helpfull also explains the flags of the libraries"""
 _LONGEST = 2000  # characters of a message
@@ -195,10 +189,7 @@ def _parsed(words, flag_values, place, inside):
     try:
         return flag_values(["", *words])[1:]
     except (flags.Error, ValueError) as error:  # a ValueError where --noflag has a value
-        problem = " ".join(str(error).split())
-        for pattern, said in _WRONG.items():
-            problem = re.sub(f"{pattern}.*", said, problem)
-        raise flags.Error(place + problem) from error
+        raise flags.Error(place + " ".join(str(error).split())) from error
 
 
 def _flagfile(path, flag_values, inside):

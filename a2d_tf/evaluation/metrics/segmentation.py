@@ -52,7 +52,7 @@ class Segmentation(Metric):
             self.confusion.add(*frame.pairs)
 
     def result(self) -> dict:
-        """Return {"segmentation": see `Confusion.metrics`}; empty without a complete label map.
+        """Return {"segmentation": see `Confusion.metrics`}; empty without objects in label maps.
 
         With labels other than A2D's also `Confusion.ious`.
         """
@@ -88,8 +88,8 @@ class Confusion:
 
     @property
     def pixels(self) -> int:
-        """The number of pixels that were counted."""
-        return int(self._counts.sum())
+        """The number of pixels of true objects; none where only empty frames have label maps."""
+        return int(self._counts[1:].sum())
 
     def update(self, truth: np.ndarray, predicted: np.ndarray) -> None:
         """Add the label maps of a frame; errors as of `pairs` and `add`."""
@@ -197,8 +197,9 @@ def metrics_of(matrix: np.ndarray) -> dict[str, np.ndarray]:
         ratios = np.divide(parts, wholes, out=np.zeros(parts.shape), where=present)
         return 100 * ratios.sum(axis=-1) / present.sum(axis=-1)
 
-    return {
-        "ave": mean(correct, truth),
-        "glo": 100 * correct.sum(axis=-1) / truth.sum(axis=-1),
-        "miou": mean(correct, truth + predicted - correct),
-    }
+    with np.errstate(invalid="ignore"):  # NaN of no pixels
+        return {
+            "ave": mean(correct, truth),
+            "glo": 100 * correct.sum(axis=-1) / truth.sum(axis=-1),
+            "miou": mean(correct, truth + predicted - correct),
+        }

@@ -11,6 +11,7 @@ import collections
 import dataclasses
 import os
 import pathlib
+import zlib
 
 import numpy as np
 
@@ -125,7 +126,8 @@ def build(results: list[Result], manifest: Manifest, origin: str) -> list[Block]
 def build_folds(results: list[Result], labels: LabelSpace, origin: str) -> list[Block]:
     """Build the blocks of a report across folds: means over folds and seeds, nothing published."""
     done, blocks = _begin(results, origin)
-    done = [result for result in done if result.name in ROWS]
+    if not done:
+        return blocks
     each = []
     for result in done:
         found = scalars(result.metrics())
@@ -223,11 +225,12 @@ def _differences(done, space, published=True):
     def mean(results):
         """The figures of _COMPARED, and their samples."""
         for r in results:
-            if r.folder not in draws:
+            if r not in draws:
                 print(f"bootstrap of {r.where}", flush=True)
-                draws[r.folder] = _samples(bootstrap(r.test, space, SAMPLES))
+                seed = zlib.crc32(r.fold.encode())  # folds are drawn apart, rows of one alike
+                draws[r] = _samples(bootstrap(r.test, space, SAMPLES, seed))
         figures = np.ma.masked_invalid([_figures(r, _COMPARED) for r in results]).mean(axis=0)
-        drawn = np.ma.masked_invalid([draws[r.folder] for r in results]).mean(axis=0)
+        drawn = np.ma.masked_invalid([draws[r] for r in results]).mean(axis=0)
         return figures, drawn.filled(np.nan)
 
     for name in ROWS:
@@ -244,7 +247,8 @@ def _differences(done, space, published=True):
                     cells.append("-")
                     continue
                 low, high = interval(*pair)
-                cells.append(f"{difference:+.1f} [{low:+.1f}, {high:+.1f}]")
+                samples = f" [{low:+.1f}, {high:+.1f}]" * (low < high)  # none of a single video
+                cells.append(f"{difference:+.1f}{samples}")
             lines.append(cells)
     if not lines:
         return []
@@ -341,7 +345,8 @@ def bootstrap(
 
     Returns:
       {"segmentation": {kind: {"ave", "glo", "miou"}}, "detection": {kind}}, as in `metrics.json`,
-      each figure an array [samples]; no kind of segmentation where no frame has a label map.
+      each figure an array [samples]; no kind of segmentation where no frame has a label map. Of
+      the pairs without truth in a sample, only those that the split lacks count in joint mAP.
     """
     folder = pathlib.Path(folder)
     truth = box_data.Truth.load(folder / "truth.json", label_space)
@@ -362,8 +367,13 @@ def bootstrap(
         drawn = np.tensordot(weights, matrices, axes=1)
         figures["segmentation"][kind] = segmentation.metrics_of(drawn)
     detections = box_data.Detections.load(folder / "detections.npz")
-    metrics = detection.metrics_of(detections, truth, label_space, weights[:, place])
-    return {**figures, "detection": metrics["detection"]}
+    weights = weights[:, place]
+    found = detection.metrics_of(detections, truth, label_space, weights)["detection"]
+    # A pair without truth has an AP of 0, which in both networks would pull differences to 0.
+    pairs = [truth.box_frame[truth.codes == code] for code in np.unique(truth.codes)]
+    drawn = np.sum([weights[:, frames].any(axis=1) for frames in pairs], axis=0)
+    found["joint"] *= len(pairs) / np.maximum(drawn, 1)
+    return {**figures, "detection": found}
 
 
 def interval(ours: np.ndarray, other: np.ndarray) -> tuple[float, float]:

@@ -36,7 +36,7 @@ def read_boris(path: str | os.PathLike) -> dict[str, Spans]:
     """
     lines = read_text(path).splitlines()
     header = lines[0] if lines else ""
-    rows = list(csv.DictReader(lines, delimiter="\t" if "\t" in header else ","))
+    rows = list(csv.DictReader(lines, delimiter="\t" if "\t" in header else ",", restval=""))
     missing = [name for name in _COLUMNS if not rows or name not in rows[0]]
     if missing:
         raise InputError(
@@ -55,6 +55,8 @@ def read_boris(path: str | os.PathLike) -> dict[str, Spans]:
         if row["Behavior type"].upper().startswith("STATE"):
             try:
                 span = float(row["Start (s)"]), float(row["Stop (s)"])
+                if not span[0] <= span[1]:
+                    raise ValueError(f"{span[0]} to {span[1]} is no time")
             except ValueError as error:
                 raise InputError(f"{path}, line {number}: Start (s) or Stop (s): {error}") from None
             spans[row["Behavior"].strip()].append(span)
