@@ -379,7 +379,7 @@ def test_yolo_images_without_a_text_file_and_boxes(tmp_path):
         **SCENES["yolo"],
         "data.yaml": "\ufeff" + YOLO.replace("dog-run", "'no'"),
         "images/train/clip/00007.PNG": "",
-        "labels/train/0a1b2c3d-clip_00008.txt": "0 0.5 0.5 0.1 0.1 3",  # of Label Studio; a track
+        "labels/train/clip/00008.txt": "0 0.5 0.5 0.1 0.1 3",  # with its track
     }
     documents = read(tmp_path, files)
     names = {3: ["cat-sit", "no"], 5: [], 8: ["cat-sit"]}
@@ -449,7 +449,7 @@ BROKEN = [
     (PHOTO, "result.json: images[0]: '0a1b2c3d-00003.jpg' names"),
     (TWICE, "clip_00003.json: imagePath"),
     (of_own("annotations", 0, "bbox", value=[64, 2, 5, 5]), "own.json: annotations[0]: [64, 2,"),
-    (of_coco("annotations", value=[drawn(0, 5, bbox=[0.1, 0.2, 0.3, 0.4])]), "[0]: [0.1, 0.2,"),
+    (of_coco("annotations", value=[drawn(0, 5, bbox=[0.1, 0.2, 0.3, 0.8])]), "[0]: [0.1, 0.2,"),
     (of_coco("annotations", value=[drawn(0, [], bbox=[9, 9, 900, 9])]), "[0]: [9, 9, 900, 9] is"),
     (of_own("images", 0, "split", value="val"), "own.json: images[0].split: 'val'"),
     (

@@ -123,6 +123,7 @@ BROKEN = [
     (ROWS.replace("run", ""), WHOLE, "objects.csv: line 3 (clip, frame 0): no actor and action"),
     (ROWS.replace("2,dog", "3,dog"), WHOLE, "'clip' have the objects [2], and rows name [3]"),
     (ROWS, {**WHOLE, "tram/00000.png": BOTH}, "'tram' have the objects [1, 2], and rows name []"),
+    (ROWS, {"clip/0.png": np.uint8(255 * CAT)}, "'clip' have the objects [255], and rows name [1,"),
     (ROWS, {"clip/a.png": BOTH}, "left out: 1 PNGs whose names end with no number"),
     (ROWS, {}, "objects.csv: video: no folder of PNGs of 'clip' is beside it"),
     (ROWS + "tram,1,cat,sit\n", WHOLE, "objects.csv: video: no folder of PNGs of 'tram'"),

@@ -142,6 +142,8 @@ def test_unusable_folders_name_the_file(tmp_path):
     write_maps(tmp_path / "predicted", maps[:1])
     message = fails(tmp_path, "segmentation", *FLAGS)
     assert "predicted/--bcdefghij/00005.png" in message
+    write_maps(tmp_path / "predicted", maps)
+    assert "truth shows an object" in fails(tmp_path, "segmentation", *FLAGS)
     write_maps(tmp_path / "predicted", maps[:, :3])
     message = fails(tmp_path, "segmentation", *FLAGS)
     assert "--bcdefghij/00005.png" in message and "truth is 4x4, prediction is 3x4" in message

@@ -221,9 +221,9 @@ def _name_of(path):
     return path.stem if path.suffix.lower() in frame_files.VIDEOS else ""
 
 
-def _file(source):
-    """The file that a document or a frame is read from: of a zip's member the zip."""
-    path = source.path
+def _file(document):
+    """The file that a document is read from: of a zip's member the zip."""
+    path = document.path
     return next((part for part in (path, *path.parents) if os.path.isfile(part)), path)
 
 

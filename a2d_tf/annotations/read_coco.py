@@ -154,7 +154,7 @@ def _document(file, form, dialect, options, images):
             alone = not isinstance(annotation.mask, (list, dict)) or not any(annotation.mask)
             box = None
             if alone or (parts and form == "a2d_tf"):
-                box = _box(annotation.box, attributes.get("rotation"))
+                box = _box(annotation.box, form == "coco" and attributes.get("rotation"))
             if not parts and not box:
                 document.left_out["annotations without a mask or a box"] += 1
                 continue
@@ -271,7 +271,7 @@ def _is_thin(polygon):
 def _box(value, degrees):
     """Return a COCO box to be decoded later; None where there is none, or one of no area.
 
-    CVAT writes the box before it is turned.
+    CVAT writes the box as it is before it is turned by `degrees`, if any.
     """
     if isinstance(value, list) and len(value) == 4 and 0 in value[2:]:
         return None

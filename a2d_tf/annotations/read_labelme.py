@@ -1,8 +1,8 @@
 """LabelMe's JSON, one file for each image.
 
-Shapes are polygons, masks and circles, and rectangles, which are boxes, as are those around turned
-ones; shapes of one label and one
-`group_id` are one instance. A file without shapes is an annotated frame without instances.
+Polygons, masks and circles are masks. Rectangles are boxes; of a turned one, the box around it.
+Shapes of one label and one `group_id` are one instance. A file without shapes is an annotated frame
+without instances.
 
 Source: labelme 6.3.1 `_label_file.py`, `utils/shape.py`.
 """
@@ -53,9 +53,9 @@ def read(file: File, options: ReadOptions) -> list[Document]:
     for i, shape in enumerate(content["shapes"]):
         where = f"shapes[{i}]"
         with file.at(where, "draw the shape again"):
-            is_box = shape.get("shape_type") in _BOXES
-            corners = 4 if len(shape["points"]) == 4 else 2  # X-AnyLabeling writes all of them
-            box = shapes.spanned(_points(shape, corners)) if is_box else None
+            kind, count = shape.get("shape_type"), len(shape["points"])
+            corners = 2 if kind == "rectangle" and count != 4 else 4  # of X-AnyLabeling 4
+            box = shapes.spanned(_points(shape, corners)) if kind in _BOXES else None
             part = None if box else _segmentation(shape, size)
         if not box and part is None:
             document.left_out[f"shapes of type {shown(shape['shape_type'])}"] += 1

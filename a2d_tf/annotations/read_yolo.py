@@ -7,7 +7,8 @@ train.txt                     data/images/train/clip1/00005.jpg
 ```
 
 A line is an instance: its class, and x, y as shares of the image's width and height; or a box by
-its centre, width and height. An image without text file is empty, or was not annotated.
+its centre, width and height, and perhaps its track. An image without text file is empty, or was not
+annotated.
 
 Source: cvat-ai/datumaro `yolo/exporter.py`.
 """
@@ -114,8 +115,6 @@ def _frame_name(file, stem, image, options):
     name = image or f"{stem}.txt"
     if frame_names.is_of_roboflow(name):
         return frame_names.of_roboflow(name, options.frame_step) or name
-    if frame_names.is_of_label_studio(name):
-        return frame_names.of_label_studio(name) or name
     return frame_names.of_cvat(name) or name
 
 

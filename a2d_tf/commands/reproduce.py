@@ -89,18 +89,18 @@ def order() -> list[str]:
 
 
 def read_folds(path: str) -> dict[str, list[str]]:
-    """Read --folds: {fold: its videos}; InputError if a column or one of --test_folds lacks."""
+    """Read --folds: {fold: its videos}; InputError where --test_folds, or a column, is missing."""
     folds: dict[str, list[str]] = {}
     try:
         for row in csv.DictReader(read_text(path).splitlines()):
             folds.setdefault(row.get("fold") or "", []).append(row.get("video") or "")
-    except (ValueError, csv.Error) as error:
-        raise InputError(f"--folds={path}: {error}; save it as a CSV in UTF-8") from error
-    lacking = [fold for fold in _TEST_FOLDS.value or () if fold not in folds]
+    except (OSError, ValueError, csv.Error) as error:
+        raise InputError(f"--folds={path}: {error}; give a CSV in UTF-8") from error
+    lacking = {*(_TEST_FOLDS.value or ())} - {*folds}
     if not folds or lacking or not all(map(is_file_name, folds)):
         raise InputError(
-            f"--folds={path}: give a CSV with the columns video and fold; it has the folds "
-            f"{listed([*map(shown, folds)])}, and lacks {listed(lacking)} of --test_folds"
+            f"--folds={path}: has the folds {listed([*map(shown, folds)])}; give a CSV with the "
+            "columns video and fold, and --test_folds of its folds"
         )
     return folds
 

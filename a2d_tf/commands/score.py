@@ -74,7 +74,9 @@ def score_segmentation(truth: str, predicted: str, label_space: LabelSpace) -> d
                 metric.update(frame)
         except (InputError, OSError) as error:
             raise InputError(f"{folders[0] / name}, {folders[1] / name}: {error}") from error
-    return registry.results(metrics, split)
+    if not (found := registry.results(metrics, split)):
+        raise InputError(f"--truth: no label map in {truth} shows an object")
+    return found
 
 
 def score_detection(

@@ -81,23 +81,22 @@ def decode_box(bbox: Any, annotated: tuple[int, int], size: tuple[int, int]) -> 
       annotated, size: as of `decode_parts`.
 
     Raises:
-      InputError: malformed, or outside the frame; names no file.
+      InputError: malformed, in other units, or outside the frame; names no file.
     """
     numbers, (rows, columns) = _numbers(bbox), size
     if len(numbers) == 4:
         x, y, width, height = numbers
         corners = np.array([[y, x], [y + height, x + width]]) * np.divide(size, annotated)
         box = np.clip(corners, 0, size).astype(np.float32)
-        sides = box[1] - box[0]
-        # A box that is smaller than a pixel is in other units, too.
-        if min(sides) > 0 and max(sides) >= 1 and not _is_far(corners, size):
+        # A box inside the first pixel has shares of width and height.
+        if (box[1] > box[0]).all() and corners.max() > 1 and not _is_far(corners, size):
             return box.ravel()
     problem = f"{shown(bbox)} is no [x, y, width, height] in a frame of {columns}x{rows} pixels"
-    raise InputError(f"{problem}; correct it or leave it out")
+    raise InputError(f"{problem}; write it in pixels, correct it or leave it out")
 
 
 def _is_far(points, size):
-    """Whether points are in other units: slightly outside of the frame, they are clipped."""
+    """Whether a point is so far outside that it is in other units; nearer ones are clipped."""
     return (points < np.negative(size)).any() or (points > 2 * np.array(size)).any()
 
 

@@ -43,8 +43,8 @@ class Validation:
 
     Attributes:
       threshold: on p(actor), that of the best score.
-      score: percent: the joint mIoU, or the F1 of boxes (`detection.BoxF1`) where no frame has a
-        complete true label map.
+      score: percent: the joint mIoU, or the F1 of boxes (`detection.BoxF1`) where no complete true
+        label map has an object.
       metrics: as in `metrics.json`: segmentation at that threshold, detection, APs of classes.
       losses: {name: mean over the batches} of the Evaluator's `measure`.
       pictures: {split/VID/frame: uint8 [H, 3 W, 3]}, truth | prediction | flow.

@@ -100,7 +100,7 @@ def answered(folder: str | os.PathLike) -> list[int]:
     """Return the 1-based numbers of the frames that have a label map, ascending."""
     maps = pathlib.Path(folder, KINDS["label_maps"])
     if not maps.is_dir():
-        raise InputError(f"{maps}: not there; name a video's prediction with --results=label_maps")
+        raise InputError(f"{maps}: not there; name a video's prediction with label_maps in it")
     return sorted(int(p.stem) for p in maps.iterdir() if re.fullmatch("[0-9]{5,9}", p.stem))
 
 

@@ -56,7 +56,7 @@ class Detection(Metric):
 
 
 class BoxF1(Metric):
-    """F1 of boxes and pairs at the threshold, where no frame has a complete true label map.
+    """F1 of boxes and pairs at the threshold, where there are no metrics of segmentation.
 
     An instance is right if its box has an IoU of 0.5 or more with a true one of its pair, which no
     better instance has taken.

@@ -247,7 +247,7 @@ def _differences(done, space, published=True):
                     cells.append("-")
                     continue
                 low, high = interval(*pair)
-                samples = f" [{low:+.1f}, {high:+.1f}]" * (low < high)  # none of a single video
+                samples = f" [{low:+.1f}, {high:+.1f}]" * (low < high)  # none of one video
                 cells.append(f"{difference:+.1f}{samples}")
             lines.append(cells)
     if not lines:
@@ -345,8 +345,9 @@ def bootstrap(
 
     Returns:
       {"segmentation": {kind: {"ave", "glo", "miou"}}, "detection": {kind}}, as in `metrics.json`,
-      each figure an array [samples]; no kind of segmentation where no frame has a label map. Of
-      the pairs without truth in a sample, only those that the split lacks count in joint mAP.
+      each figure an array [samples]; no kind of segmentation where no label map has an object.
+      Joint mAP is the mean AP of the pairs with truth in a sample, times the share of the pairs
+      with truth in the split.
     """
     folder = pathlib.Path(folder)
     truth = box_data.Truth.load(folder / "truth.json", label_space)
@@ -362,7 +363,7 @@ def bootstrap(
         if name in with_maps:
             confusions[video].update(*label_maps.read_maps(folder, name, label_space))
     figures: dict = {"segmentation": {}}
-    for kind in KINDS if with_maps else ():
+    for kind in KINDS if any(confusion.pixels for confusion in confusions) else ():
         matrices = np.stack([confusion.matrix(kind) for confusion in confusions])
         drawn = np.tensordot(weights, matrices, axes=1)
         figures["segmentation"][kind] = segmentation.metrics_of(drawn)
