@@ -171,7 +171,7 @@ class LearningConfig:
       batch_size: Clips per training step.
       steps: Number of training steps.
       learning_rate: Peak learning rate.
-      backbone_rate: Factor on the learning rate of the RGB backbones; 0 keeps their weights.
+      backbone_rate: Factor on the learning rate of the backbones; 0 keeps their weights.
       schedule: Learning rate after warm-up.
       warmup_steps: Steps of linear warm-up of the learning rate.
       optimizer: SGD with momentum, or Adam; both with decoupled weight decay.
@@ -470,8 +470,9 @@ def _contradiction(model, learning):
         return "--replicas counts those of --strategy=mirrored"
     if sum(map(bool, starts)) > 1:
         return "give one of --init_run, --init_checkpoint, --init_rgb (an empty one takes it back)"
-    if not (learning.backbone_rate or any(starts[:2]) or learning.init_rgb):
-        return "--backbone_rate=0 keeps loaded weights; give --init_rgb, or a run"
+    imported = learning.init_rgb and (learning.init_flow or not model.use_flow)
+    if not (learning.backbone_rate or any(starts[:2]) or imported):
+        return "--backbone_rate=0 keeps loaded weights; give --init_rgb and --init_flow, or a run"
     if learning.init_flow and not model.use_flow:
         return "--init_flow starts the motion stream; it needs --use_flow"
     if learning.zero_shot_actor and model.label_mode != "decoupled":

@@ -129,13 +129,13 @@ class Network(tf.Module):
         inputs = {"rgb": rgb}
         x = self._convention.preprocess(rgb)
         maps = self._backbone(x, "rgb", c.norm)
-        self._rgb_maps = [*maps]
+        self._maps = [*maps]
         outputs = {"actor": fpn.fpn(maps, c.fpn_channels, "rgb_fpn")}
         outputs["rgb"] = outputs["actor"]
         if c.action_topdown != "shared":
             if c.action_topdown == "own_backbone":
                 maps = self._backbone(x, "action", c.norm)
-                self._rgb_maps += maps
+                self._maps += maps
             outputs["rgb"] = fpn.fpn(maps, c.fpn_channels, "action_fpn")
         if c.use_flow:
             flow = inputs["flow"] = tf.keras.Input([*self.image_size, 2], name="flow")
@@ -144,6 +144,7 @@ class Network(tf.Module):
             if c.flow_bound:
                 x *= tf.minimum(1.0, tf.math.divide_no_nan(c.flow_bound, length * c.flow_scale))
             maps = self._backbone(x, "flow", c.motion_norm)
+            self._maps += maps
             outputs["flow"] = fpn.fpn(maps, c.fpn_channels, "flow_fpn")
         return JoinedNorms(inputs, outputs, name="backbones")
 
@@ -402,13 +403,13 @@ class Network(tf.Module):
         c = self.model_config
         return c.use_refiner or (c.use_mask and c.mask_image)
 
-    def set_phase(self, phase: str, trains_rgb: bool = True) -> None:
+    def set_phase(self, phase: str, trains_backbones: bool = True) -> None:
         """Choose what is trained: 'joint' (both branches), 'actor', 'action' or 'refiner'.
 
         The actor branch is all that actors, boxes and masks are computed from; the action branch is
         the rest: the flow backbone, the temporal layers, the action head, and an RGB top-down or
         backbone of its own (section 4.3, "Ours w/o Joint Learning"). The refiner is trained
-        separately. Without `trains_rgb`, the RGB backbones but the refiner's keep their weights.
+        separately. Without `trains_backbones` all of them but the refiner's keep their weights.
         """
         parts = self.parts()
         actor = [*self.rpn.layers, *getattr(self.mask_head, "layers", [])]
@@ -420,8 +421,8 @@ class Network(tf.Module):
             layer.trainable = phase == "refiner"
         for layer in (layer for part in parts.values() for layer in part.layers):
             layer.trainable = phase in ("joint", "actor" if layer in actor else "action")
-        if not trains_rgb:
-            for layer in _layers_computing(self.backbones, self._rgb_maps):
+        if not trains_backbones:
+            for layer in _layers_computing(self.backbones, self._maps):
                 layer.trainable = False
 
     @property
@@ -430,9 +431,9 @@ class Network(tf.Module):
         return [v for part in self.parts().values() for v in part.trainable_variables]
 
     @property
-    def rgb_backbone_weights(self) -> list[tf.Variable]:
-        """Those of `trainable_weights` that are of the RGB backbones, but for the refiner's."""
-        layers = _layers_computing(self.backbones, self._rgb_maps)
+    def backbone_weights(self) -> list[tf.Variable]:
+        """Those of `trainable_weights` that are of the backbones, but for the refiner's."""
+        layers = _layers_computing(self.backbones, self._maps)
         return [v for layer in layers for v in layer.trainable_variables]
 
     @property

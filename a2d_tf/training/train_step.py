@@ -153,7 +153,7 @@ def _gradients(network, batch, seed, learning, *, scale=1.0):
 
 def _update(state, gradients, step, learning):
     """Apply the gradients on every replica, then take the new weights into the averages."""
-    weights = state.network.trainable_weights, state.network.rgb_backbone_weights
+    weights = state.network.trainable_weights, state.network.backbone_weights
 
     def apply(gradients):
         optimizer.apply(state.optimizer, gradients, *weights, learning)
