@@ -70,6 +70,7 @@ def test_what_cannot_be_compared(library):
         ([("day 1", "other.mp4", *good[2:])], "other"),
         ([(*good[:2], "sniffing", *good[3:])], "sniffing"),
         ([(*good[:5], "NA")], "line 2: Start (s) or Stop (s)"),
+        ([(*good[:4], 2.0, 1.0)], "line 2: Start (s) or Stop (s): 2.0 to 1.0"),
         ([good, ("day 1", "second.mp4", *good[2:])], "line 3"),
         ([], "'Observation id'"),
     ]:

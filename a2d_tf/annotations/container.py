@@ -91,7 +91,7 @@ class File:
     Attributes:
       container: the export.
       name: one of its names.
-      content: the value of a .json; else the bytes.
+      content: the value of a .json; else the bytes, without a byte order mark.
     """
 
     container: Container
@@ -102,7 +102,7 @@ class File:
     def open(cls, container: Container, name: str) -> File:
         """Read a file; InputError where it cannot be read, or is a .json and none."""
         if not name.lower().endswith(".json"):
-            return cls(container, name, container.read(name))
+            return cls(container, name, container.read(name).removeprefix(b"\xef\xbb\xbf"))
         with _readable(container.locate(name)):  # a RecursionError is a RuntimeError
             return cls(container, name, json.loads(container.text(name)))
 

@@ -54,7 +54,7 @@ def read(file: File, options: ReadOptions) -> list[Document]:
         where = f"shapes[{i}]"
         with file.at(where, "draw the shape again"):
             kind, count = shape.get("shape_type"), len(shape["points"])
-            corners = 2 if kind == "rectangle" and count != 4 else 4  # of X-AnyLabeling 4
+            corners = 2 if kind == "rectangle" and count != 4 else 4  # X-AnyLabeling writes 4
             box = shapes.spanned(_points(shape, corners)) if kind in _BOXES else None
             part = None if box else _segmentation(shape, size)
         if not box and part is None:

@@ -133,7 +133,7 @@ def _add_video(document, file, video, names, objects):
                 document.left_out[f"masks of no row of {LIST}"] += 1
         frame = frame_names.from_0(name, certain)._replace(video=video)
         document.add(name, frame, values.shape, instances, scaled=True, keeps_shape=True)
-    unclear = {255} if seen & objects.keys() else set()  # of objects in 0 and 255, it is one
+    unclear = {255} if seen & objects.keys() else set()  # alone in a video it is an object
     others, absent = sorted(seen - {0, *unclear, *objects}), sorted(objects.keys() - seen)
     if others and (absent or not objects):
         problem = f"PNGs of {shown(video)} have the objects {others}, and rows name {absent}"

@@ -33,7 +33,7 @@ _IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
 def matches(content: Any) -> bool:
     """Return whether a YAML file, as bytes, lists classes."""
-    return bool(re.search(rb"(?m)^(\xef\xbb\xbf)?['\"]?names['\"]?\s*:", content))
+    return bool(re.search(rb"(?m)^['\"]?names['\"]?\s*:", content))
 
 
 def read(file: File, options: ReadOptions) -> list[Document]:

@@ -62,7 +62,7 @@ def main(argv: list[str], command: str = "", words: tuple[str, ...] = ()) -> int
 
 
 def _staging():
-    """Make the folder, for this user alone unless it is there: the models in it are run."""
+    """Make the folder of the copies; a new one is for this user alone."""
     own = os.path.join(tempfile.gettempdir(), f"a2d_tf-beam-{os.getuid()}")
     folder = os.path.abspath(_STAGING.value or own)
     os.makedirs(folder, mode=0o700, exist_ok=True)

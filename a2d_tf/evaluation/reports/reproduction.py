@@ -247,8 +247,8 @@ def _differences(done, space, published=True):
                     cells.append("-")
                     continue
                 low, high = interval(*pair)
-                samples = f" [{low:+.1f}, {high:+.1f}]" * (low < high)  # none of one video
-                cells.append(f"{difference:+.1f}{samples}")
+                between = f" [{low:+.1f}, {high:+.1f}]" * (low < high)  # none of one video
+                cells.append(f"{difference:+.1f}{between}")
             lines.append(cells)
     if not lines:
         return []
@@ -372,8 +372,8 @@ def bootstrap(
     found = detection.metrics_of(detections, truth, label_space, weights)["detection"]
     # A pair without truth has an AP of 0, which in both networks would pull differences to 0.
     pairs = [truth.box_frame[truth.codes == code] for code in np.unique(truth.codes)]
-    drawn = np.sum([weights[:, frames].any(axis=1) for frames in pairs], axis=0)
-    found["joint"] *= len(pairs) / np.maximum(drawn, 1)
+    present = np.sum([weights[:, frames].any(axis=1) for frames in pairs], axis=0)
+    found["joint"] *= len(pairs) / np.maximum(present, 1)
     return {**figures, "detection": found}
 
 

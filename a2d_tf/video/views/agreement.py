@@ -54,12 +54,12 @@ def read_boris(path: str | os.PathLike) -> dict[str, Spans]:
         spans = found.setdefault(name, collections.defaultdict(list))
         if row["Behavior type"].upper().startswith("STATE"):
             try:
-                span = float(row["Start (s)"]), float(row["Stop (s)"])
-                if not span[0] <= span[1]:
-                    raise ValueError(f"{span[0]} to {span[1]} is no time")
+                start, stop = float(row["Start (s)"]), float(row["Stop (s)"])
+                if not start <= stop:
+                    raise ValueError(f"{start} to {stop} is no time")
             except ValueError as error:
                 raise InputError(f"{path}, line {number}: Start (s) or Stop (s): {error}") from None
-            spans[row["Behavior"].strip()].append(span)
+            spans[row["Behavior"].strip()].append((start, stop))
     return found
 
 
