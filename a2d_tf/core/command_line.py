@@ -33,7 +33,7 @@ CONFIGS = (_PACKAGE if INSTALLED else _PACKAGE.parent) / "configs"
 SETTINGS = "settings, "  # begins the module names under which config.py defines its sections
 _HELP = {"help", "?", "helpshort", "h"}
 _MORE_HELP = """--flagfile=FILE reads flags from a file, one a line, such as configs/a2d.flags
-docs/flags.md has the settings in tables; --helpfull also explains the flags of the libraries"""
+docs/flags.md lists the settings; --helpfull also explains the flags of the libraries"""
 _LONGEST = 2000  # characters of a message
 
 

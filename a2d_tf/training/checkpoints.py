@@ -253,10 +253,7 @@ def tagged(values: dict[str, float]) -> dict[str, float]:
 
 
 class Events:
-    """The writers of a run folder: `train` and `validation`.
-
-    `a2d_tf.evaluate` writes `evaluation/<split>`.
-    """
+    """The writers of a run folder: `train` and `validation`."""
 
     def __init__(self, workdir: str) -> None:
         self._folder = os.path.join(workdir, "tensorboard")

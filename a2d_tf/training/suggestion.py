@@ -124,7 +124,7 @@ LITE0 = Preset(
     least=350,
     seconds=1.1e-5,
 )
-"""1300 steps on 267 videos are 3 passes; 350 fit a handful of clips (docs/real_video.md)."""
+"""1300 steps on 267 videos are 3 passes; 350 fit a handful of clips."""
 PAPER = Preset(
     "configs/a2d.flags",
     "the paper's network, ResNet-101 in both streams",
