@@ -9,7 +9,7 @@ import pytest
 import tiny_network
 from processes import run_main
 
-from a2d_tf.core.config import ComputeConfig, Config, LearningConfig
+from a2d_tf.core.config import Config, LearningConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.training import replicas
 
@@ -42,7 +42,6 @@ def train(records, workdir, *more):
     """Train the tiny network, whose settings are beside its run folder."""
     config = Config(
         tiny_network.config(norm="group_norm", use_flow=False, temporal_layers=0),
-        compute=ComputeConfig(roi_align_impl="sparse"),
         learning=LearningConfig(**LEARNING),
     )
     path = workdir.with_suffix(".flags")

@@ -8,7 +8,6 @@ import tensorflow as tf
 from tensorflow.python.framework import config as tf_config
 
 from a2d_tf.ops import roi_align
-from a2d_tf.ops.roi_align import IMPLEMENTATIONS
 
 
 def matrix(first, last, length, n, samples):
@@ -59,9 +58,9 @@ def test_detectron2_literal():
     np.testing.assert_allclose(cells[0, 0, :, :, 0], expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+@pytest.mark.parametrize("kind", ["auto", "segments"])
 @pytest.mark.parametrize("determinism", [True, False], ids=["deterministic", "free"], indirect=True)
-def test_gradient_is_exact_where_rois_coincide(implementation, determinism):
+def test_gradient_is_exact_where_rois_coincide(kind, determinism):
     """However the threads run: no update of a pixel that many RoIs share is lost."""
     rng = np.random.default_rng(0)
     shape, n, count, box = (2, 16, 16), 7, 100, np.array([2.0, 2, 10.3, 9])
@@ -72,7 +71,7 @@ def test_gradient_is_exact_where_rois_coincide(implementation, determinism):
     def gradient():
         with tf.GradientTape() as tape:
             tape.watch(feature)
-            cells = roi_align.roi_align([feature], rois, n, implementation=implementation)
+            cells = roi_align.roi_align([feature], rois, n, gradient=kind)
         return tape.gradient(cells, feature, tf.constant(into)).numpy()
 
     rows, columns = matrices(box, shape[1:], n)
@@ -119,29 +118,24 @@ def case(convention, levels):
 
 @pytest.mark.parametrize("convention", ["aligned", "legacy"])
 @pytest.mark.parametrize(
-    "implementation, chunk, levels",
+    "kind, chunk, levels",
     [
-        *((name, 2**24, 5) for name in IMPLEMENTATIONS),
+        ("sparse", 2**24, 5),
+        ("segments", 2**24, 5),
         ("segments", 60 * 7 * 7 * 16 * 2, 3),  # two of three channels at a time
-        ("autodiff", 2**24, 3),  # what a GPU without determinism uses
+        ("op", 2**24, 3),  # what a GPU without determinism uses
     ],
 )
-def test_implementations_are_the_same_map(implementation, convention, chunk, levels, monkeypatch):
+def test_all_gradients_are_of_the_same_map(kind, convention, chunk, levels, monkeypatch):
     """On all levels, also on two of five that get no RoI; forth and back, against float64."""
     monkeypatch.setattr(roi_align, "_CHUNK", chunk)
-    if implementation == "autodiff":
+    if kind == "op":
         tf_config.enable_op_determinism()
-        monkeypatch.setattr(roi_align, "choose", lambda *_: ("crop_and_resize", None))
     pyramid, rois, into, expected = case(convention, levels)
 
     def align(pyramid):
         return roi_align.roi_align(
-            pyramid,
-            tf.constant(rois),
-            7,
-            convention,
-            image_size=SIZE,
-            implementation=implementation,
+            pyramid, tf.constant(rois), 7, convention, image_size=SIZE, gradient=kind
         )
 
     made = both_ways(align, [tf.constant(x) for x in pyramid], tf.constant(into))
@@ -150,8 +144,7 @@ def test_implementations_are_the_same_map(implementation, convention, chunk, lev
         np.testing.assert_allclose(gradient, exact, atol=1e-4 * max(np.abs(exact).max(), 1e-6))
 
 
-@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-def test_saved_and_loaded(implementation, tmp_path):
+def test_saved_and_loaded(tmp_path):
     """With any number of frames and RoIs."""
 
     class Aligned(tf.Module):
@@ -159,7 +152,7 @@ def test_saved_and_loaded(implementation, tmp_path):
             input_signature=[tf.TensorSpec([None, 16, 16, 3]), tf.TensorSpec([None, None, 4])]
         )
         def __call__(self, features, rois):
-            return roi_align.roi_align([features], rois, 3, implementation=implementation)
+            return roi_align.roi_align([features], rois, 3)
 
     tf.saved_model.save(Aligned(), str(tmp_path))
     loaded = tf.saved_model.load(str(tmp_path))
@@ -170,16 +163,13 @@ def test_saved_and_loaded(implementation, tmp_path):
         np.testing.assert_allclose(loaded(features, rois), expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-def test_legacy_boxes_that_end_at_the_border_read_no_zeros(implementation):
+def test_legacy_boxes_that_end_at_the_border_read_no_zeros():
     """Rounded past the last pixel by a hair, a sample used to read zero: a fifth of such RoIs."""
     size = (128, 160)
     pyramid = [tf.ones([1, size[0] // s, size[1] // s, 1]) for s in (4, 8, 16, 32)]
     rois = boxes_inside(*size, (1, 200))
     rois[..., 2:] = size
-    cells = roi_align.roi_align(
-        pyramid, rois, 7, "legacy", image_size=size, implementation=implementation
-    )
+    cells = roi_align.roi_align(pyramid, rois, 7, "legacy", image_size=size)
     np.testing.assert_allclose(cells, np.ones((1, 200, 7, 7, 1)), atol=1e-5)
 
 
@@ -193,11 +183,11 @@ def test_levels():
     assert legacy.numpy().tolist() == [0, 1, 1, 2, 2, 3, 3]
 
 
-@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-def test_no_rois(implementation):
+@pytest.mark.parametrize("kind", ["sparse", "segments"])
+def test_no_rois(kind):
     pyramid = [tf.ones([2, 8, 8, 3])] * 4
     with tf.GradientTape() as tape:
         tape.watch(pyramid)
-        cells = roi_align.roi_align(pyramid, tf.zeros([2, 0, 4]), 7, implementation=implementation)
+        cells = roi_align.roi_align(pyramid, tf.zeros([2, 0, 4]), 7, gradient=kind)
     assert cells.shape == (2, 0, 7, 7, 3)
     assert not any(x.numpy().any() for x in tape.gradient(cells, pyramid))

@@ -275,11 +275,9 @@ class ComputeConfig:
 
     Attributes:
       precision: Precision of the activations; weights, boxes, scores and losses are float32.
-      roi_align_impl: Kernels of RoIAlign; auto: sparse on a CPU, crop_and_resize on a GPU.
     """
 
     precision: str = _setting("float32", PRECISIONS)
-    roi_align_impl: str = _setting("crop_and_resize", ["auto", "sparse", "crop_and_resize"])
 
 
 SECTIONS = {

@@ -244,12 +244,7 @@ class Network(tf.Module):
         def align(*inputs):
             *pyramid, rois = inputs
             return roi_align.roi_align(
-                pyramid,
-                rois,
-                size,
-                self._convention.roi_align,
-                image_size=self.image_size,
-                implementation=self.compute.roi_align_impl,
+                pyramid, rois, size, self._convention.roi_align, image_size=self.image_size
             )
 
         return Function(align, name=name, dtype="float32")([*pyramid, rois])

@@ -10,18 +10,14 @@ This is ROIAlign "v2, aligned" with sampling ratio 2.
 `legacy` is the convention of matterport's published weights: boxes divided by the image's (H, W),
 in which 1 is the centre of a map's last pixel, one corner-aligned sample per cell, levels rounded.
 
-The levels are joined, so that one op samples all of them. The cells are a linear function of the
-features, with three implementations:
+The levels are joined, so that `tf.image.crop_and_resize` and average pooling sample all of them at
+once. On a CPU with several threads its gradient loses updates where RoIs overlap (tensorflow issue
+42033), and on a GPU it is not deterministic. The cells are a linear function of the features, so
+two other gradients replace it there:
 
-sparse           A sparse matrix, 16 numbers per cell. On a CPU it is exact and deterministic in
-                 both directions, with any number of threads.
-crop_and_resize  `tf.image.crop_and_resize` and average pooling. On a CPU with several threads its
-                 gradient loses updates where RoIs overlap (tensorflow issue 42033), and on a GPU it
-                 is not deterministic; the gradient of `sparse` or `segments` replaces it there.
-segments         The same forward; its gradient sums what each pixel gets from every cell, by a
-                 kernel that is deterministic on a GPU as well.
-
-`auto` is `sparse` on a CPU and `crop_and_resize` on a GPU.
+sparse    The product with a sparse matrix, 16 numbers per cell: exact and deterministic on a CPU
+          with any number of threads.
+segments  A sum of what each pixel gets from every cell, by a kernel that is deterministic on a GPU.
 
 Indices are computed as floats, which are exact below 2**24: TensorFlow has arithmetic of int32 on
 the host alone, for shapes, and a GPU would wait for it.
@@ -40,7 +36,7 @@ from tensorflow.python.framework.config import is_op_determinism_enabled
 from a2d_tf.core import devices
 from a2d_tf.ops import boxes as box_ops
 
-# Most floats that `Segments` adds at a time, 512 MiB, by some channels after others.
+# Most floats that `_segments` adds at a time, 512 MiB, by some channels after others.
 _CHUNK = 2**27
 _BOXES = 512  # where their number is not known before
 
@@ -113,17 +109,6 @@ def _grid(shapes, rois, size, convention, image_size):
     return Grid(first, last, owners, tf.reshape(levels, [-1]), size, samples)
 
 
-def choose(implementation: str, on_gpu: bool, deterministic: bool) -> tuple[str, str | None]:
-    """Return the (forward, backward) implementation; backward is None for autodiff."""
-    if implementation == "auto":
-        implementation = "crop_and_resize" if on_gpu else "sparse"
-    if implementation != "crop_and_resize":
-        return implementation, implementation
-    if on_gpu:
-        return implementation, "segments" if deterministic else None
-    return implementation, "sparse"
-
-
 def roi_align(
     pyramid: Sequence[tf.Tensor],
     rois: tf.Tensor,
@@ -131,7 +116,7 @@ def roi_align(
     convention: str = "aligned",
     *,
     image_size: tuple[int, int] | None = None,
-    implementation: str = "auto",
+    gradient: str = "auto",
 ) -> tf.Tensor:
     """Extract the features of each RoI from the pyramid level for its size.
 
@@ -141,33 +126,32 @@ def roi_align(
       size: n, cells per side.
       convention: 'aligned' or 'legacy'.
       image_size: (height, width) of the image, for the legacy convention only.
-      implementation: as of `choose`.
+      gradient: 'sparse', 'segments', 'op' for that of the ops, or 'auto': 'sparse' on a CPU; on a
+        GPU 'segments' where TensorFlow must be deterministic, else 'op'.
 
     Returns:
       float32 [B, R, n, n, C].
     """
-    forward, backward = choose(implementation, devices.on_gpu(), is_op_determinism_enabled())
+    if gradient == "auto":
+        on_gpu = "segments" if is_op_determinism_enabled() else "op"
+        gradient = on_gpu if devices.on_gpu() else "sparse"
     rois = tf.stop_gradient(rois)
     joined = Pyramid([tuple(features.shape[1:3]) for features in pyramid])
     grid = _grid(joined.shapes, rois, size, convention, image_size)
     frames = tf.shape(rois)[0]
-    sampler = IMPLEMENTATIONS[forward](joined, grid, frames)
+
+    def sampled(*pyramid):
+        return _cells(joined.join(pyramid), joined, grid)
 
     @tf.custom_gradient
     def exactly_sampled(*pyramid):
-        def gradient(cells):
+        def backward(cells):
             with tf.name_scope("gradient_tape/roi_align"):  # for profiles
-                chosen = sampler
-                if backward != forward:
-                    chosen = IMPLEMENTATIONS[backward](joined, grid, frames)
-                return joined.split(chosen.gradient(cells))
+                return joined.split(_GRADIENTS[gradient](cells, joined, grid, frames))
 
-        return sampler.cells(joined.join(pyramid)), gradient
+        return sampled(*pyramid), backward
 
-    def sampled(*pyramid):
-        return sampler.cells(joined.join(pyramid))
-
-    function = exactly_sampled if backward else sampled
+    function = sampled if gradient == "op" else exactly_sampled
     cells = function(*(tf.cast(features, tf.float32) for features in pyramid))
     count, channels = tf.shape(rois)[1], pyramid[0].shape[-1]
     cells = tf.reshape(cells, [frames, count, size, size, channels])
@@ -233,83 +217,51 @@ class Grid(NamedTuple):
     samples: int
 
 
-class Crop:
-    """Sampling by `tf.image.crop_and_resize` and average pooling, with the gradients of these ops.
-
-    Args:
-      pyramid: a Pyramid; grid: the samples; batch: the number B of frames, which may be a tensor.
-    """
-
-    def __init__(self, pyramid: Pyramid, grid: Grid, batch: int | tf.Tensor) -> None:
-        self._pyramid, self._grid = pyramid, grid
-
-    def cells(self, pixels: tf.Tensor) -> tf.Tensor:
-        """Sample pixels float32 [B, P, C]: float32 [R, n, n, C]."""
-        grid = self._grid
-        sheet, corners = self._pyramid.atlas()
-        features = tf.gather(pixels, sheet, axis=1)
-        corner = tf.gather(corners, grid.levels)
-        number, owners = grid.size * grid.samples, tf.cast(grid.owners, tf.int32)
-        cells = _crop(features, grid.first + corner, grid.last + corner, owners, number)
-        if grid.samples > 1:
-            cells = tf.nn.avg_pool2d(cells, grid.samples, grid.samples, "VALID")
-        return cells
+def _cells(pixels, pyramid, grid):
+    """Sample pixels float32 [B, P, C] of a Pyramid at a Grid: float32 [R, n, n, C]."""
+    sheet, corners = pyramid.atlas()
+    features = tf.gather(pixels, sheet, axis=1)
+    corner = tf.gather(corners, grid.levels)
+    number, owners = grid.size * grid.samples, tf.cast(grid.owners, tf.int32)
+    cells = _crop(features, grid.first + corner, grid.last + corner, owners, number)
+    if grid.samples > 1:
+        cells = tf.nn.avg_pool2d(cells, grid.samples, grid.samples, "VALID")
+    return cells
 
 
-class Sparse:
-    """Sampling by a sparse matrix; arguments as of `Crop`."""
-
-    def __init__(self, pyramid: Pyramid, grid: Grid, batch: int | tf.Tensor) -> None:
-        self._pixels, self._size = pyramid.pixels, grid.size
-        # The raw op accepts int32 indices, which are half as large.
-        pixels, weights = _corners(pyramid, grid, tf.int32)
-        number = tf.shape(grid.owners)[0] * grid.size**2
-        cells = tf.repeat(tf.range(number), pixels.shape[-1])
-        self._matrix = dict(
-            a_indices=tf.stack([cells, tf.reshape(pixels, [-1])], axis=1),
-            a_values=tf.reshape(weights, [-1]),
-            a_shape=tf.cast([number, batch * pyramid.pixels], tf.int64),
-        )
-
-    def cells(self, pixels: tf.Tensor) -> tf.Tensor:
-        """Sample pixels float32 [B, P, C]: float32 [R, n, n, C]."""
-        return self._product(pixels, [-1, self._size, self._size])
-
-    def gradient(self, cells: tf.Tensor) -> tf.Tensor:
-        """Backpropagate cells float32 [R, n, n, C] to the pixels: float32 [B, P, C]."""
-        return self._product(cells, [-1, self._pixels], adjoint_a=True)
-
-    def _product(self, x, shape, **options):
-        channels = x.shape[-1]
-        x = tf.reshape(x, [-1, channels])
-        x = tf.raw_ops.SparseTensorDenseMatMul(**self._matrix, b=x, **options)
-        return tf.reshape(x, [*shape, channels])
+def _sparse(cells, pyramid, grid, batch):
+    """Backpropagate cells float32 [R, n, n, C] to the pixels of B frames: float32 [B, P, C]."""
+    # The raw op accepts int32 indices, which are half as large.
+    pixels, weights = _corners(pyramid, grid, tf.int32)
+    number, channels = tf.shape(grid.owners)[0] * grid.size**2, cells.shape[-1]
+    rows = tf.repeat(tf.range(number), pixels.shape[-1])
+    total = tf.raw_ops.SparseTensorDenseMatMul(
+        a_indices=tf.stack([rows, tf.reshape(pixels, [-1])], axis=1),
+        a_values=tf.reshape(weights, [-1]),
+        a_shape=tf.cast([number, batch * pyramid.pixels], tf.int64),
+        b=tf.reshape(cells, [-1, channels]),
+        adjoint_a=True,
+    )
+    return tf.reshape(total, [-1, pyramid.pixels, channels])
 
 
-class Segments(Crop):
-    """As `Crop`, but its gradient is a sum of segments: of what each pixel gets from every cell.
+def _segments(cells, pyramid, grid, batch):
+    """As `_sparse`, with neither loops nor sizes that depend on data."""
+    pixels, weights = _corners(pyramid, grid, tf.int64)
+    index, weights = tf.reshape(pixels, [-1]), weights[..., None]
+    channels, rows = cells.shape[-1], math.prod(pixels.shape[1:])
+    at_once = max(1, _CHUNK // (rows * (pixels.shape[0] or _BOXES)))
+    sizes = [min(at_once, channels - start) for start in range(0, channels, at_once)]
+    parts = tf.split(cells, sizes, axis=-1) if len(sizes) > 1 else [cells]
+    sums = []
+    for part in parts:
+        part = tf.reshape(weights * part[..., None, :], [-1, part.shape[-1]])
+        sums.append(tf.math.unsorted_segment_sum(part, index, batch * pyramid.pixels))
+    total = tf.concat(sums, axis=1) if len(sums) > 1 else sums[0]
+    return tf.reshape(total, [-1, pyramid.pixels, channels])
 
-    That has a deterministic kernel on a GPU, and neither loops nor sizes that depend on data.
-    """
 
-    def __init__(self, pyramid: Pyramid, grid: Grid, batch: int | tf.Tensor) -> None:
-        super().__init__(pyramid, grid, batch)
-        self._segments = batch * pyramid.pixels
-
-    def gradient(self, cells: tf.Tensor) -> tf.Tensor:
-        """Backpropagate cells float32 [R, n, n, C] to the pixels: float32 [B, P, C]."""
-        pixels, weights = _corners(self._pyramid, self._grid, tf.int64)
-        index, weights = tf.reshape(pixels, [-1]), weights[..., None]
-        channels, rows = cells.shape[-1], math.prod(pixels.shape[1:])
-        at_once = max(1, _CHUNK // (rows * (pixels.shape[0] or _BOXES)))
-        sizes = [min(at_once, channels - start) for start in range(0, channels, at_once)]
-        parts = tf.split(cells, sizes, axis=-1) if len(sizes) > 1 else [cells]
-        sums = []
-        for part in parts:
-            part = tf.reshape(weights * part[..., None, :], [-1, part.shape[-1]])
-            sums.append(tf.math.unsorted_segment_sum(part, index, self._segments))
-        total = tf.concat(sums, axis=1) if len(sums) > 1 else sums[0]
-        return tf.reshape(total, [-1, self._pyramid.pixels, channels])
+_GRADIENTS = {"sparse": _sparse, "segments": _segments}
 
 
 def _corners(pyramid, grid, dtype):
@@ -343,6 +295,3 @@ def _along(grid, sides):
     weights = tf.stack([1.0 - part, part], axis=-1) / grid.samples
     shape = [-1, 2, grid.size, 2 * grid.samples]
     return tf.reshape(pixels, shape), tf.reshape(weights, shape)
-
-
-IMPLEMENTATIONS = {"sparse": Sparse, "crop_and_resize": Crop, "segments": Segments}
