@@ -75,3 +75,5 @@ def test_what_cannot_be_compared(library):
         ([], "'Observation id'"),
     ]:
         assert told in complaint(score(library, write_events(path, *rows, sep=",")))
+    path.write_text(path.read_text(), encoding="utf-16")
+    assert "events.csv: no UTF-8 text" in complaint(score(library, path))

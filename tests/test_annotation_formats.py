@@ -493,6 +493,9 @@ def test_a_format_that_the_user_says(tmp_path, videos):
     torn = write(tmp_path / "torn", {"own.json": {"images": []}})
     with pytest.raises(InputError, match="own.json: annotations"):
         open_source(torn, videos, format_name="a2d_tf")
+    bare = {"shapes": [shape()], "imageHeight": SIZE[0], "imageWidth": SIZE[1]}
+    bare = write(tmp_path / "bare", {"clip_00004.json": bare})
+    assert open_source(bare, videos, format_name="labelme").annotated_frames("clip") == (4,)
 
 
 def test_the_files_of_an_export(tmp_path):
@@ -503,6 +506,8 @@ def test_the_files_of_an_export(tmp_path):
             for member in ("x/instances.json", "__MACOSX/x/._instances.json"):
                 archive.writestr(member, "\ufeff" + content)
     write(tmp_path, {"tasks.json": "[]", "00001.xml": "<annotation/>", ".hidden/y.json": "["})
+    with zipfile.ZipFile(tmp_path / "frames.zip", "w") as archive:
+        archive.writestr("00001.png", b"PNG")
     documents = read_export(tmp_path, ReadOptions(empty_frames=True))
     names = [str(document.path.relative_to(tmp_path)) for document in documents]
     assert names == ["a.zip/x/instances.json", "b.zip/x/instances.json"]

@@ -132,7 +132,12 @@ def test_the_best_is_kept_apart(tmp_path):
     other = Toy()
     assert checkpoints.restore(other, str(tmp_path), "best").endswith("best/ckpt-4")
     assert other.weight.numpy().tolist() == [4, 4, 4]
-    # A run that goes back to step 2 repeats what it was killed in, with the same end.
+    # A run that goes back to step 2, and finds less than before.
+    for number, score in ((2, 10.0), (3, 20.0), (4, 20.0)):
+        save(made, network, step, number)
+        made.save_best(score, 0.1 * number)
+    assert checkpoints.restore(other, str(tmp_path), "best").endswith("best/ckpt-3")
+    # It repeats what it was killed in, with the same end.
     for number, score in ((2, 10.0), (4, 30.0), (6, 20.0)):
         save(made, network, step, number)
         made.save_best(score, 0.1 * number)

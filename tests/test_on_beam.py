@@ -13,6 +13,9 @@ import pytest
 from processes import ROOT, complaint, run_main
 from test_library import contents, films  # noqa: F401
 
+from a2d_tf.data import convert
+from a2d_tf.data.release import Release
+
 PROCESSES = ("--runner=FnApiRunner", "--direct_running_mode=multi_processing")
 SIZES = ("--image_height=48", "--image_width=48", "--shard_videos=1")  # of `small_records`
 SCHEME = "mem-like://"
@@ -79,6 +82,16 @@ def test_records_by_urls_resume(small_source, small_records, tmp_path):
     os.utime(broken, ns=(0, 0))  # another state than that of the copy
     assert "complete, 0 items skipped" in succeeded(on_beam(*words, **options))
     assert contents(records) == contents(small_records)
+    # Killed after the last shard: nothing is left to build.
+    again = memory / "bucket/again"
+    (again / ".partial").mkdir(parents=True)
+    settings = convert.ConversionSettings(image_height=48, image_width=48, shard_videos=1)
+    conversion = convert.Conversion(Release(release), again, settings)
+    for shard in conversion.shards():
+        conversion.build(shard)
+    words = [word.replace("bucket/records", "bucket/again") for word in words]
+    assert "complete, 0 items skipped" in succeeded(on_beam(*words, **options))
+    assert contents(again) == contents(small_records)
 
 
 @pytest.fixture(scope="module")

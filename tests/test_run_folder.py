@@ -55,7 +55,14 @@ def test_what_may_change_and_what_may_not(tmp_path, monkeypatch, caplog):
     other = manifest(source="b", videos=lambda split: {"w"})
     with pytest.raises(InputError, match="RECORDS: source=.*--init_run"):
         run_folder.create(tmp_path, learns(), other)
+    (tmp_path / "finished.json").write_text('{"steps": 5}')
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "ckpt-5.index").touch()
+    for steps, rate in ((5, 2e-4), (6, 0.5)):  # finished, and to go on
+        run_folder.create(tmp_path, learns(steps=steps, learning_rate=0.5), manifest())
+        assert Config.read(tmp_path / "flags.txt").learning.learning_rate == rate
     monkeypatch.undo()
+    shutil.rmtree(tmp_path / "checkpoints")
     run_folder.create(tmp_path / "next", learns(init_run=str(tmp_path)), other)
     assert json.loads((tmp_path / "next/records.json").read_text())["videos"] == ["v", "w"]
 
@@ -93,6 +100,9 @@ def test_what_a_training_that_is_gone_has_chosen_is_forgotten(tmp_path):
     (tmp_path / "finished.json").write_text('{"steps": 3}')
     (tmp_path / "best").mkdir()
     (tmp_path / "best" / "validation.json").touch()
+    (tmp_path / "diverged").mkdir()
+    (tmp_path / "diverged" / "batch.npz").touch()
+    (tmp_path / "weights.txt").touch()
     Events(tmp_path).write("train", 1, {"loss/total": 1.0})
     (tmp_path / "tensorboard" / "notes.txt").touch()
     for _ in range(2):

@@ -92,7 +92,7 @@ def flow_scale(contents, divisor):
     return float(f"{rgb / divisor / flow:.2g}")
 
 
-def test_for_a_cpu(mini_records, gathered):
+def test_for_a_cpu(mini_records, gathered, monkeypatch):
     found = flags(mini_records, gathered, CPU)
     assert found == {
         "flagfile": "configs/mini.flags",
@@ -117,6 +117,9 @@ def test_for_a_cpu(mini_records, gathered):
     assert "shuffle_buffer" not in flags(mini_records, many, Host(2, 1000))
     small = Host(2, 16 * GB, 4 * GB)  # whose GPU is too small for the paper's network
     assert flags(mini_records, gathered, small, minutes=0.5)["steps"] == 499
+    many.summaries["train"].per_clip.update({1: 10**6})
+    monkeypatch.setattr(suggestion, "_HOURS", 0.25)
+    assert [flags(mini_records, many, CPU, m)["steps"] for m in (None, 30)] == [15000, 29895]
 
 
 def test_for_a_cpu_that_has_the_weights_of_imagenet(mini_records, gathered, still, tmp_path):

@@ -233,13 +233,12 @@ def test_files_that_are_no_imported_weights(detector, tmp_path):
 def test_the_convention_comes_from_the_file(detector, tmp_path):
     path = str(tmp_path / "w.h5")
     detector.write(path)
-    config = Config(learning=LearningConfig(init_rgb=path))
+    dataclasses.replace(detector, source="keras_resnet101").write(tmp_path / "flow.h5")
+    learning = LearningConfig(init_rgb=path, init_flow=str(tmp_path / "flow.h5"))
+    config = Config(learning=learning)
     made = run_start.resolve_config(config, {}).model
-    assert (made.rgb_convention, made.flow_convention, made.roi_align) == (
-        "matterport",
-        "own",
-        "legacy",
-    )
+    assert made.rgb_convention == "matterport" and made.flow_convention == "keras_resnet101"
+    assert made.roi_align == "legacy"
     given = {"stride_in_1x1": True, "rgb_convention": "matterport"}
     same = dataclasses.replace(config, model=ModelConfig(rgb_convention="matterport"))
     assert run_start.resolve_config(same, given).model == made

@@ -1,5 +1,6 @@
 """Work shared by processes, and by threads."""
 
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -14,7 +15,10 @@ from a2d_tf.core.workers import Task, imap, in_threads
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_results_come_in_order_and_errors_through(workers):
-    assert list(imap(abs, [-3, 2, -1], workers)) == [3, 2, 1]
+    other = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(60,))
+    other.start()
+    assert list(imap(abs, [-3, 2, -1], workers)) == [3, 2, 1] and other.is_alive()
+    other.terminate()
     with pytest.raises(ValueError, match="invalid literal"):
         list(imap(int, ["1", "one"], workers))
 

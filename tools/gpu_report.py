@@ -297,7 +297,8 @@ def _measured(name: str) -> dict:
         if done.returncode == 0 and lines:
             found = {"row": name, "values": json.loads(lines[-1])}
         else:
-            found = {"row": name, "reason": done.stderr[-1500:].strip()}
+            reason = done.stderr[-1500:].strip() or f"ended with status {done.returncode}"
+            found = {"row": name, "reason": reason}
     except subprocess.TimeoutExpired:
         found = {"row": name, "reason": f"took more than --limit_s={_LIMIT.value}"}
     found["seconds"] = time.monotonic() - began

@@ -50,10 +50,15 @@ def read_export(
     Raises:
       InputError: no such path, a damaged file, or not one file of a known format.
     """
-    container = Container(path)
+    folder = Container(path)
+    files: list[tuple[Container, str]] = []
+    for name in folder.names:
+        is_zip = path.is_dir() and name.lower().endswith(".zip")
+        container = Container(path / name) if is_zip else folder
+        files += [(container, each) for each in (container.names if is_zip else [name])]
     documents: list[Document] = []
     others: list[tuple[File, list[str]]] = []
-    for name in container.names:
+    for container, name in files:
         possible = [k for k, f in _FORMATS.items() if f"/{name.lower()}".endswith(f.suffixes)]
         if possible:
             file = File.open(container, name)
@@ -62,8 +67,6 @@ def read_export(
                 documents += _FORMATS[found].read(file, options)
             else:
                 others.append((file, possible))
-        elif path.is_dir() and name.lower().endswith(".zip"):
-            documents += read_export(path / name, options, format_name)
     for file, possible in () if documents else others:
         if format_name in possible:  # the format's reader says what is wrong
             documents += _FORMATS[format_name].read(file, options)

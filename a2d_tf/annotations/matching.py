@@ -35,6 +35,10 @@ class Export:
         video, equals, path = argument.partition("=")
         if not equals or pathlib.Path(argument).exists():
             return cls(pathlib.Path(argument))
+        stem, suffix = os.path.splitext(video)
+        video = stem if suffix.lower() in frame_files.VIDEOS else video
+        if not is_file_name(video):
+            raise InputError(f"--annotations={argument}: {shown(video)} cannot be a video's name")
         return cls(pathlib.Path(path), video)
 
 

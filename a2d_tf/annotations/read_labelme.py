@@ -73,7 +73,7 @@ def read(file: File, options: ReadOptions) -> list[Document]:
 
 def _frame_name(file: File) -> FrameName | str:
     """Return the frame that an image's path names, relative to the file; else the file's own."""
-    image = file.content["imagePath"] or file.name
+    image = file.content.get("imagePath") or file.name
     path = image.replace("\\", "/")
     if not pathlib.PureWindowsPath(image).is_absolute():
         path = posixpath.normpath(posixpath.join(posixpath.dirname(file.name), path))

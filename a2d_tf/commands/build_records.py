@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from a2d_tf.annotations.formats import FORMATS
-from a2d_tf.core import command_line, workers
+from a2d_tf.core import command_line, devices, workers
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_text
 from a2d_tf.core.labels import A2D, LabelSpace
@@ -151,8 +151,6 @@ def main(argv: list[str], builder: convert.Builder | None = None) -> int:
         return 1 if problems and _ON_ERROR.value == "fail" else 0
     command_line.require(argv, output=_OUTPUT.value)
     source = open_source()
-    from a2d_tf.core import devices  # late: TensorFlow takes seconds, and a check does without
-
     devices.hide_gpus()
     sizes = {name: flags.FLAGS[name].value for name in _SIZES}
     settings = ConversionSettings(flow_method=_FLOW.value, **sizes)

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from absl import flags
 
-from a2d_tf.core import command_line
+from a2d_tf.core import command_line, devices
 from a2d_tf.core.files import write_json
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import inspection
@@ -34,8 +34,6 @@ _LIMIT = flags.DEFINE_integer("limit", None, "Largest number of records to read.
 def main(argv: list[str]) -> None:
     command_line.require(argv, records=_RECORDS.value)
     manifest = Manifest.load(_RECORDS.value)
-    from a2d_tf.core import devices  # late, for TensorFlow takes seconds to load
-
     devices.hide_gpus()
     label_space = manifest.label_space
     summaries = {split: inspection.Summary() for split in manifest.splits}

@@ -15,6 +15,7 @@ is rare in the records. They are spread over videos and time. The output, a new 
 
 from __future__ import annotations
 
+import os
 import pathlib
 import textwrap
 
@@ -22,6 +23,7 @@ from absl import flags
 
 from a2d_tf.annotations import writers
 from a2d_tf.core import command_line
+from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import check_place, whole_folder, write_csv
 from a2d_tf.data import frames, inspection
 from a2d_tf.data.manifest import Manifest
@@ -75,6 +77,8 @@ def write(chosen: list[choice.Candidate], output: pathlib.Path, form: str) -> No
         own = {one.place: one.frame for one in chosen if one.folder == folder}
         video = predictions.read(folder)
         path, masks = str(output / "annotations" / f"{video.name}.zip"), form == "masks"
+        if os.path.exists(path):
+            raise InputError(f"{folder}: is of a second video {video.name}; give one prediction")
         writers.save(video, path, form, masks, frames=own.values())
         overlay = folder / predictions.KINDS["overlay"]
         for place, picture in frames.read(overlay, own, "predict again with all --results"):

@@ -95,7 +95,7 @@ def read_folds(path: str) -> dict[str, list[str]]:
         for row in csv.DictReader(read_text(path).splitlines()):
             folds.setdefault(row.get("fold") or "", []).append(row.get("video") or "")
     except (OSError, ValueError, csv.Error) as error:
-        raise InputError(f"--folds={path}: {error}; give a CSV in UTF-8") from error
+        raise InputError(f"--folds={path}: {error}; give a CSV") from error
     lacking = {*(_TEST_FOLDS.value or ())} - {*folds}
     if not folds or lacking or not all(map(is_file_name, folds)):
         raise InputError(

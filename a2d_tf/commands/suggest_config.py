@@ -14,7 +14,7 @@ import shlex
 
 from absl import flags
 
-from a2d_tf.core import command_line
+from a2d_tf.core import command_line, devices
 from a2d_tf.core.files import write_text
 from a2d_tf.data.manifest import Manifest
 
@@ -33,7 +33,6 @@ def main(argv: list[str]) -> None:
     manifest = Manifest.load(_RECORDS.value)
     manifest.shards("train")
     # Imported here because TensorFlow takes seconds to load; a wrong folder is reported at once.
-    from a2d_tf.core import devices
     from a2d_tf.data.inspection import gather
     from a2d_tf.training import suggestion
 

@@ -44,13 +44,16 @@ UNREADABLE = (
 
 
 def read_text(path: Path) -> str:
-    """Read a UTF-8 text file, without a byte order mark; OSError or ValueError where it is none."""
-    return pathlib.Path(path).read_bytes().decode("utf-8-sig")
+    """Read a UTF-8 text file, without a byte order mark; OSError, or InputError for another."""
+    try:
+        return pathlib.Path(path).read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: no UTF-8 text ({error}); save it as UTF-8") from error
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file; errors as of `read_text`, ValueError where it is no JSON."""
-    return json.loads(read_text(path))
+    """Read a JSON file; OSError, or ValueError where it is no JSON."""
+    return json.loads(pathlib.Path(path).read_bytes())
 
 
 def load_json(path: Path, kind: Any, remedy: str) -> Any:
@@ -298,6 +301,8 @@ def whole_folder(place: str, replace: bool = True) -> Iterator[str]:
             else:
                 os.replace(new, place)
     except OSError as error:
+        if not str(error.filename or parent).startswith(parent):
+            raise  # of a file that was read inside
         raise InputError(f"{place}: cannot be written ({error.strerror or error})") from error
 
 

@@ -78,6 +78,7 @@ def imap(function: Callable, items: Iterable, workers: int) -> Iterator:
     # No pipe, where writing would wait forever for a process that is killed while it starts.
     shared = context.RawArray("c", len(work))
     shared.raw = work
+    others = {*multiprocessing.active_children()}
     pool = concurrent.futures.ProcessPoolExecutor(workers, context, _start, (shared,))
     try:
         try:
@@ -90,7 +91,7 @@ def imap(function: Callable, items: Iterable, workers: int) -> Iterator:
             "a worker process was killed, perhaps for want of memory; use fewer --workers"
         ) from error
     finally:
-        for process in multiprocessing.active_children():
+        for process in {*multiprocessing.active_children()} - others:
             process.terminate()
         pool.shutdown(wait=True, cancel_futures=True)
 

@@ -21,6 +21,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from typing import Callable
 
+from a2d_tf.core import devices
 from a2d_tf.core.command_line import progress_bar
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import file_digest, load_json, locked, write_json
@@ -115,8 +116,6 @@ class Conversion:
     def build_in_worker(self, shard: Shard) -> dict:
         """Build a shard in a worker process, whose TensorFlow uses one core and no GPU."""
         import tensorflow as tf
-
-        from a2d_tf.core import devices
 
         devices.hide_gpus()
         tf.config.threading.set_intra_op_parallelism_threads(1)

@@ -24,7 +24,11 @@ from a2d_tf.data import decoder
 
 Path = Union[str, os.PathLike]
 
-VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm")
+VIDEOS = (
+    *(".mp4", ".avi", ".mov", ".mkv", ".webm", ".3gp", ".asf", ".flv", ".m2ts", ".m4v", ".mpeg"),
+    *(".mpg", ".mts", ".mxf", ".ogv", ".ts", ".wmv"),
+)
+"""Suffixes of the files in a folder that are videos."""
 IMAGES = (".png", ".jpg", ".jpeg")
 _STEPS = {"1": 255, "L;2": 85, "L;4": 17}  # between the grey levels that OpenCV makes of few bits
 _FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")

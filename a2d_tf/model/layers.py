@@ -19,7 +19,6 @@ from a2d_tf.core import devices
 
 FROZEN = ("frozen_bn", "frozen_stats")
 BATCH_NORMS = (*FROZEN, "bn")
-NORMS = (*BATCH_NORMS, "group_norm", "none")
 # Output layers start near zero, so that an untrained network predicts all classes alike.
 OUTPUT_STDDEV = 0.01
 
@@ -116,7 +115,7 @@ class ConvNorm(tf.keras.layers.Layer):
     Args:
       filters: output channels.
       size: side of the kernel.
-      norm: one of NORMS.
+      norm: one of `config.NORMS`.
       relu: whether a ReLU follows.
       epsilon: of the normalisation.
       padding: 'same' or 'valid'.

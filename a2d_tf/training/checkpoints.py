@@ -140,7 +140,7 @@ class Checkpointer:
 
 
 def save(folder: str, parts: dict, step: int, number: int = 1) -> None:
-    """Write `ckpt-<step>`, and remove all but the newest `number` of the folder up to that step.
+    """Write `ckpt-<step>`, and keep the newest `number` up to that step, with 1 this one alone.
 
     Args:
       folder: of checkpoints; parts: {name: trackable}.
@@ -152,8 +152,11 @@ def save(folder: str, parts: dict, step: int, number: int = 1) -> None:
         tf.train.Checkpoint(**parts).write(os.path.join(folder, f"ckpt-{step}"))
     # For TensorFlow's own `latest_checkpoint`.
     write_text(os.path.join(folder, "checkpoint"), f'model_checkpoint_path: "ckpt-{step}"\n')
-    for old in [found for found in steps_in(folder) if found <= step][:-number]:
-        for part in pathlib.Path(folder).glob(f"ckpt-{old}.*"):
+    old = steps_in(folder)
+    if number > 1:  # later ones stay: damaged, and left aside
+        old = [found for found in old if found <= step][:-number]
+    for other in {*old} - {step}:
+        for part in pathlib.Path(folder).glob(f"ckpt-{other}.*"):
             part.unlink()
 
 
@@ -265,7 +268,7 @@ class Events:
         """Write {tag: number} and {tag: uint8 image [1, H, W, 3]} of a step, and flush.
 
         Raises:
-          InputError: they cannot be written.
+          InputError: no file can be made. TensorFlow does not tell when one cannot grow.
         """
         with _kept(self._folder, step):
             if name not in self._writers:

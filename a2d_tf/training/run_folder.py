@@ -39,6 +39,7 @@ from a2d_tf.core.files import (
     UNREADABLE,
     check_place,
     load_json,
+    read_json,
     read_npz,
     whole_folder,
     write_file,
@@ -91,13 +92,22 @@ def create(workdir: str, config: Config, manifest: Manifest) -> None:
     write_text(os.path.join(workdir, "labels.json"), manifest.label_space.to_json())
     facts = {name: getattr(manifest, name) for name in (*FACTS, "source")}
     write_json(os.path.join(workdir, "records.json"), {**facts, "videos": sorted(seen)})
-    config.write(path)
+    if not _is_finished(workdir, config.learning.steps):
+        config.write(path)
+
+
+def _is_finished(workdir, steps):
+    """Return whether a run has made `steps` or more, and its last validation."""
+    path = os.path.join(workdir, "finished.json")
+    newest = max(scores.steps_in(os.path.join(workdir, scores.KINDS["last"])), default=0)
+    return newest >= steps and os.path.isfile(path) and read_json(path) == {"steps": newest}
 
 
 def _forget(workdir):
     """Remove plots and threshold of an earlier training whose checkpoints are gone."""
-    shutil.rmtree(os.path.join(workdir, scores.KINDS["best"]), ignore_errors=True)
-    for name in ("finished.json", "score_threshold.json"):
+    for kind in ("best", "diverged"):
+        shutil.rmtree(os.path.join(workdir, scores.KINDS[kind]), ignore_errors=True)
+    for name in ("finished.json", "score_threshold.json", "weights.txt"):
         pathlib.Path(workdir, name).unlink(missing_ok=True)
     for path in pathlib.Path(workdir, "tensorboard").rglob(checkpoints.EVENTS):
         path.unlink()

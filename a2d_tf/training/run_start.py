@@ -46,21 +46,24 @@ def resolve_config(config: Config, given: Collection[str], workdir: str | None =
     if workdir and not run:
         _warn_of_norms(config.model, config.learning)
     model: dict[str, Any] = {}
-    origin = ""
+    origins: dict[str, str] = {}
     for stream in ("rgb", "flow"):
         path = "" if resumes else cache.resolve(getattr(config.learning, f"init_{stream}"))
         if path:
-            model[f"{stream}_convention"], origin = layouts.Weights.read(path).source, path
+            model[f"{stream}_convention"] = layouts.Weights.read(path).source
+            origins[f"{stream}_convention"] = path
     if run:
-        origin, there = os.path.join(run, "flags.txt"), run_folder.settings(run).model
+        there, path = run_folder.settings(run).model, os.path.join(run, "flags.txt")
+        origins = dict.fromkeys(("rgb_convention", "flow_convention"), path)
         model.update(rgb_convention=there.rgb_convention, flow_convention=there.flow_convention)
     convention = model.get("rgb_convention", config.model.rgb_convention)
     model.update(backbones.implied_settings(convention))
     for name, value in model.items():
         mine = getattr(config.model, name)
         if name in given and mine != value:
+            origin = origins.get(name) or origins.get("rgb_convention", convention)
             raise InputError(
-                f"--{name}={mine} contradicts {origin or convention}, which wants {value}; give "
+                f"--{name}={mine} contradicts {origin}, which wants {value}; give "
                 "that, or leave it out"
             )
     return dataclasses.replace(config, model=dataclasses.replace(config.model, **model))

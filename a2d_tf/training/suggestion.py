@@ -263,14 +263,15 @@ def _of_training(contents, size, host, preset, learning, minutes):
             reason += "; the rate goes with the batch"
         yield flags, reason
     hours = batch * pixels * preset.seconds / 3600 / (1 if preset is PAPER else host.cores)
-    most = _MOST_STEPS if preset is PAPER else min(_MOST_STEPS, _HOURS / hours)
+    limit = math.inf if preset is PAPER else max(_HOURS, (minutes or 0) / 60)
+    most = min(_MOST_STEPS, limit / hours)
     # Never below the least: a network that has learned nothing was not cheaper.
     steps = int(float(f"{max(min(clips * preset.epochs / batch, most), preset.least):.2g}"))
     if minutes:
         steps = min(steps, math.ceil(minutes / 60 / hours))
     passes, estimate = steps * batch / clips, round(60 * steps * hours)
     time = f"{estimate} minute{'s' * (estimate != 1)} on {host}"
-    yield {"steps": steps}, f"{passes:.0f} passes over {clips} clips; an estimated {time}"
+    yield {"steps": steps}, f"{passes:.1f} passes over {clips} clips; an estimated {time}"
     every = max(1, min(learning.validate_every, steps // 3))
     flags = {
         "validate_every": every,

@@ -35,12 +35,6 @@ from a2d_tf.video.views import bouts, pages
 if TYPE_CHECKING:
     from a2d_tf.video.predictor import Predictor
 
-VIDEOS = (
-    *frames.VIDEOS,
-    *(".3gp", ".asf", ".flv", ".m2ts", ".m4v", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv"),
-    *(".ts", ".wmv"),
-)
-"""Suffixes by which a folder or a glob has videos; a list may name any file."""
 SUMMARY, FAILED = "summary.csv", "failed.csv"
 ON_ERROR = ("fail", "skip")
 SKIPPING = "; --on_error=skip leaves it out"  # ends the error of a video that fails
@@ -91,8 +85,8 @@ def plan(video: str | None, videos: str | None, output: str) -> tuple[Job, ...] 
         paths, images = _found(video, glob.glob(video, recursive=True))
         if images or not paths:
             raise InputError(
-                f"--video={video}: no videos ({', '.join(VIDEOS)}, or folders of images) are named "
-                "so; --videos takes a list of any files"
+                f"--video={video}: no videos ({', '.join(frames.VIDEOS)}, or folders of images) "
+                "are named so; --videos takes a list of any files"
             )
     else:
         return None
@@ -126,7 +120,7 @@ def _files(place, paths):
     paths = sorted(paths)
     videos, images = (
         [path for path in paths if _is_a(path, suffixes)]
-        for suffixes in (VIDEOS, video_files.IMAGES)
+        for suffixes in (frames.VIDEOS, video_files.IMAGES)
     )
     if images and videos:
         names = (os.path.basename(found[0]) for found in (images, videos))

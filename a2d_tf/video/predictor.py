@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pycocotools import mask as rle_tools
 
+from a2d_tf.core import devices
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.ops import tracking
@@ -218,8 +219,6 @@ def load(
     Raises:
       InputError: there is no such model, it is damaged, or the settings are not for it.
     """
-    from a2d_tf.core import devices
-
     gpus = devices.prepare(device)
     if source == "init_rgb":
         from a2d_tf.training import run_start

@@ -100,6 +100,7 @@ def _records(main, argv, setup):
     status = main(argv, functools.partial(workers.build_all, setup))
     if url:
         workers.publish_records(FLAGS.output, url)
+        print(f"{url}: the records")
     return status
 
 

@@ -81,6 +81,8 @@ class Setup:
         """
         import apache_beam as beam
 
+        if not items:
+            return []
         # Worker processes of this machine find this package where it is not installed, too.
         root = str(pathlib.Path(__file__).resolve().parents[3])
         os.environ["PYTHONPATH"] = os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])
@@ -157,7 +159,7 @@ def build_all(
     """
     output, url = conversion.output, setup.url_of(str(conversion.output))
     if url:  # what an earlier call has finished was copied here
-        there = [shard for shard in shards if conversion.sidecar_path(shard).exists()]
+        there = [each for each in shards if conversion.finished(each, conversion.fingerprint(each))]
         yield from ((shard.name, conversion.build(shard)) for shard in there)
         shards = [shard for shard in shards if shard not in there]
     results = setup.run(functools.partial(_build, setup, conversion), shards, str(output / PARTIAL))
@@ -174,7 +176,7 @@ def publish_records(output: str, url: str) -> None:
     _, there = files.listing(url)
     if manifest.NAME not in there:
         files.put(output, url, last=manifest.NAME)
-        files.delete(entry.path for entry in there.values() if f"/{PARTIAL}/" in entry.path)
+    files.delete(entry.path for entry in there.values() if f"/{PARTIAL}/" in entry.path)
 
 
 def _build(setup: Setup, conversion: Conversion, shard: Shard) -> tuple[str, dict | None, str]:

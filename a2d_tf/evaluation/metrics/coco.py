@@ -18,14 +18,7 @@ from a2d_tf.evaluation.box_data import Results, Truth
 from a2d_tf.evaluation.metrics import Metric, Table
 
 _MATCHES = {"ap": slice(None), "ap50": 0, "ap75": 5}  # of the IoUs .5, .55, ..., .95
-_SIZES: dict[str, list[float]] = {
-    "all": [0, np.inf],
-    "small": [0, 32**2],
-    "medium": [32**2, 96**2],
-    "large": [96**2, np.inf],
-}
-"""Least and largest area of an object, pixels."""
-
+_SIZES = ("all", "small", "medium", "large")  # pycocotools divides at 32**2 and 96**2 pixels
 _COLUMNS = {
     **{name: name.upper() for name in _MATCHES},
     **{f"ap_{size}": f"AP {size}" for size in _SIZES if size != "all"},
@@ -90,9 +83,7 @@ def metrics_of(results: Results, truth: Truth) -> dict[str, dict[str, float | No
 
 def _precisions(evaluation):
     """Run an evaluation of pycocotools, and use it up; returns the figures of `metrics_of`."""
-    settings = evaluation.params
-    settings.maxDets = [100]
-    settings.areaRng, settings.areaRngLbl = list(_SIZES.values()), list(_SIZES)
+    evaluation.params.maxDets = [100]
     with contextlib.redirect_stdout(io.StringIO()):
         evaluation.evaluate()
         evaluation.accumulate()

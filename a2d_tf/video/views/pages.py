@@ -20,7 +20,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import load_json, write_text
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import frames
-from a2d_tf.evaluation.reports.pages import printable, render
+from a2d_tf.evaluation.reports.pages import render
 from a2d_tf.ops import visualize
 from a2d_tf.video.predictions import KINDS, read_facts
 from a2d_tf.video.views import bouts
@@ -148,17 +148,16 @@ def write_library_page(
         path = os.path.join(run, "records.json")
         trained = {*load_json(path, {"videos": [str]}, "train it again")["videos"]}
     for i, folder in enumerate(folders):
-        tracks, name = bouts.read(folder), printable(folder.name)
+        tracks, name = bouts.read(folder), folder.name
         sums = _sums(name, tracks)
         end = max((track.bouts[-1].end for track in tracks), default=0.0)
-        quoted = urllib.parse.quote(os.fsencode(folder.name))
         cards.append(
             {
                 "name": name,
-                "link": f"{quoted}/{NAME}" if (folder / NAME).is_file() else None,
+                "link": f"{urllib.parse.quote(name)}/{NAME}" if (folder / NAME).is_file() else None,
                 "picture": _thumbnail(folder / _OVERLAY) if i < PICTURES else None,
                 "tracks": f"{len(tracks)} tracks in {end:,.1f} s",
-                "trained": folder.name in trained,
+                "trained": name in trained,
                 "sums": [(row[1], row[2], row[4]) for row in sums],
             }
         )
@@ -174,7 +173,8 @@ def write_library_page(
         [_sums("all", everything), rows],
         columns=("video", *_COLUMNS),
         totals=f"{len(folders)} videos, {len(everything)} tracks.",
-        browse=browse.is_file() and urllib.parse.quote(os.path.relpath(browse, output)),
+        browse=browse.is_file()
+        and urllib.parse.quote(os.fsencode(os.path.relpath(browse, output))),
         cards=cards,
         failed=failed,
     )
