@@ -178,7 +178,7 @@ class AnnotatedVideos:
         return frames.find(self.folder, vid) or self.folder / f"{vid}.mp4"
 
     def annotation_folder(self, vid: str) -> pathlib.Path:
-        """Return the file of the video's first annotated frame."""
+        """Return what messages name as its annotations: the file of the first annotated frame."""
         return self.annotation_path(vid, min(self._frames[vid]))
 
     def annotation_path(self, vid: str, frame: int) -> pathlib.Path:

@@ -16,7 +16,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import check_json
 
 _REMEDY = "export it again"
-# Of a file that is none of its kind, damaged or not to be read.
+# Errors of a file that is damaged, of another kind or unreadable.
 _UNREADABLE = (
     *(OSError, EOFError, RuntimeError, UnicodeDecodeError, json.JSONDecodeError),
     *(zipfile.BadZipFile, zlib.error),

@@ -15,7 +15,9 @@ from a2d_tf.core.errors import InputError, shown
 
 Segmentation = Union[list, dict]
 """A COCO segmentation: polygons [[x1, y1, x2, y2, ...], ...] or an RLE {'size', 'counts'}."""
-_ROUNDING = 0.02  # of the shape of a frame: sides are whole numbers, of videos even ones
+_ROUNDING = (
+    0.02  # of aspect ratios that count as equal: sides are whole numbers, in videos even ones
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,10 +48,10 @@ class Numbering(NamedTuple):
     """How a tool numbers the frames of a video.
 
     Attributes:
-      kind: 'video', if numbers count the frames of the source video from 1; 'names', if a number is
-        that in the name of an image, whose folder may begin at 0; 'names from 0', if it is one more
-        than that, unless the folder begins at 1; 'images', if numbers count the images of a task,
-        which tell frames only where they are all of the video's.
+      kind: what a number is. 'video': the frame's in the source video, from 1; 'names': that in the
+        image's name, whose folder may begin at 0; 'names from 0': that plus 1, unless the folder
+        begins at 1; 'images': the image's in the task, which is the frame's only if the task has
+        all frames.
       explanation: the same in one line for the user: 'frame_000005 is frame 6'.
     """
 

@@ -149,8 +149,8 @@ def _document(file, form, dialect, options, images):
         instances = []
         for annotation in drawn:
             attributes, parts = annotation.attributes, _parts(annotation.mask, document)
-            # This project's own format gives the box of a mask where it is not the smallest one.
-            # A mask that is left out has no box either: it is a speck beside another outline.
+            # In our own format the box of a mask may be larger than its smallest one. A mask that
+            # is left out, a speck beside another outline, has no box either.
             alone = not isinstance(annotation.mask, (list, dict)) or not any(annotation.mask)
             box = None
             if alone or (parts and form == "a2d_tf"):

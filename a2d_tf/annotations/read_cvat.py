@@ -22,7 +22,7 @@ from a2d_tf.data.segmentations import decode_rle
 
 _Key = tuple[str, int]  # the group of a shape, or else its track
 _SHAPES = ("polygon", "mask", "ellipse", "box")  # have an area, or bound one
-# Of CVAT's subsets, where one of them is Test: validation videos are chosen by `--val_fraction`.
+# Of CVAT's subsets, if one is Test; `--val_fraction` chooses the validation videos.
 _SPLITS = {"train": "train", "validation": "train", "test": "test"}
 # Of sources: films, archives and images. A folder's name may have a dot, too: clip.v2.
 _SUFFIX = re.compile(r"(?i)\.(mp4|m4v|avi|mov|mkv|webm|mpe?g|m?ts|wmv|flv|zip|tar|t?gz|jpe?g|png)$")
@@ -200,8 +200,8 @@ class _Reader:
                 elif self._add(entry, element, label, key, where):
                     entry.known |= element.get("keyframe") != "0"
                     visible += 1
-        # A shape that was drawn on one frame is exported as a track too, which ends at the next
-        # frame, whatever that one shows.
+        # A shape drawn on one frame is exported as a track that ends at the next one; that end says
+        # nothing of the next frame.
         for entry in left if visible > 1 else ():
             entry.listed = True
 
@@ -242,7 +242,7 @@ class _Reader:
             else:
                 document.left_out[reason] += 1
         by_name = any(entry.name.numbering.kind == "names" for entry in self._images)
-        # Of every second frame, the last one may be the video's last but one.
+        # With a step above 1 the video may go on behind the last frame shown.
         if task.of_video is not None and task.step == 1 and not by_name:
             document.frame_count = task.frames.stop if task.count is not None else None
         return document

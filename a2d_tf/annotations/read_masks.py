@@ -103,7 +103,7 @@ def _row(file, line, fields):
     """Return the object and the `_Row` of a line."""
     for name, wanted in _NUMBERS.items():
         if not re.fullmatch(wanted, fields[name]):
-            problem = f"{shown(fields[name])} is no number of one; mend it"
+            problem = f"{shown(fields[name])} is no whole number; correct it"
             raise file.error(f"{line}.{name}", problem)
     first, last = int(fields["first"] or 0), int(fields["last"] or 10**9)
     if first > last:

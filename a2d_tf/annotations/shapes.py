@@ -18,8 +18,8 @@ from a2d_tf.core.errors import MAX_SIDE
 from a2d_tf.data.segmentations import box_of, encode_mask
 
 _CORNERS = 96  # of an ellipse, whose area is then right to a thousandth
-# Pixels by which a traced outline may leave the edges: 0.75 straightens steps. At 0.25, for parts
-# of fewer pixels than these, no pixel's centre changes sides.
+# Pixels by which a simplified outline may deviate: 0.75 straightens steps. At 0.25, for parts of
+# fewer pixels than _SMALL, no pixel's centre changes sides.
 _ROUGH, _EXACT, _SMALL = 0.75, 0.25, 400
 
 

@@ -128,9 +128,9 @@ def _only(video, frames):
 
 
 def _with_ends(part, video):
-    """Give each shape of a part of a video its `until`: the next frame, if its track lacks that.
+    """Set `until` of each shape to the next frame looked at in `video`, if its track lacks that.
 
-    That is the next one that was looked at in the whole video. The last has one if it goes on.
+    Behind the last one looked at it is a step later, if the video is that long.
     """
     following = dict(zip(video.frames, video.frames[1:]))
     if video.frames:

@@ -1,4 +1,4 @@
-"""Shared by the commands that start trainings: their settings, and mains as processes."""
+"""Run mains as processes, and tell whether a run is scored."""
 
 from __future__ import annotations
 

@@ -240,8 +240,8 @@ def check_place(place: str, marks: Sequence[str] = (), kind: str = "empty folder
     """Check that `place` is free, an empty folder, or a folder of the same kind to replace.
 
     Args:
-      place: path; marks: names of files that every such folder has, none where nothing is to be
-        replaced; kind: its name in messages.
+      marks: files that every such folder has; empty if nothing may be replaced.
+      kind: what messages call such a folder.
 
     Raises:
       InputError: something else is there.
@@ -254,9 +254,9 @@ def check_place(place: str, marks: Sequence[str] = (), kind: str = "empty folder
 
 @contextlib.contextmanager
 def hidden_folder(parent: str, prefix: str) -> Iterator[tuple[str, bool]]:
-    """Yield a new folder, removed at the end, and whether no other process has one beside it.
+    """Yield a new folder, removed at the end, and whether it is the only one in use in `parent`.
 
-    Those that killed processes left are removed: nobody holds the lock in them.
+    Folders of killed processes are removed: nobody holds the lock in them.
 
     Raises:
       OSError: it cannot be made.

@@ -54,7 +54,7 @@ class Picture:
 
     def rgb(self) -> np.ndarray:
         """Convert it to RGB, uint8 [H, W, 3], turned and mirrored as a player does it."""
-        # As OpenCV does, bit for bit: records and runs are older than this module.
+        # Bit for bit as OpenCV does, by which earlier records were made.
         space = Colorspace.DEFAULT
         rgb = self._converter.reformat(
             self._frame,
@@ -68,10 +68,10 @@ class Picture:
 
 @dataclasses.dataclass(frozen=True)
 class Timeline:
-    """When frames begin: all before `until`, and maybe some more.
+    """When frames begin: complete before `until`, perhaps beyond.
 
-    `seconds` ascend, float64 [N]. `stamps` int64 [N] are the same as the file has them, or none,
-    where it cannot be sought in.
+    `seconds` ascend, float64 [N]. `stamps` int64 [N] are the same in the file's units; empty if the
+    file cannot be sought in.
     """
 
     until: float
@@ -138,8 +138,7 @@ class Video:
     def pictures(self, first: int = 0, timeline: Timeline | None = None) -> Iterator[Picture]:
         """Decode to the end, or to the first frame that cannot be decoded. To be called once.
 
-        Numbers of frames stay those of the file: what follows a broken frame is not shown in its
-        place.
+        Nothing is yielded behind a broken frame, so every frame keeps its number.
 
         Args:
           first: 0-based index of the first frame that is yielded.

@@ -44,7 +44,7 @@ class Flow:
     def __call__(self, previous: np.ndarray, current: np.ndarray) -> np.ndarray:
         grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (previous, current)]
         rows, columns = grey[0].shape
-        # DIS chooses its pyramid by the columns, and reads beyond so few rows, or returns NaN.
+        # DIS chooses its pyramid by the columns; with fewer rows it reads outside, or returns NaN.
         if self._is_dis and rows < 16 and columns >= 40:
             raise InputError(
                 f"'dis' cannot work on frames of {rows}x{columns} pixels; give higher ones, or "

@@ -166,7 +166,7 @@ def read_image(path: Path, remedy: str) -> np.ndarray:
     if pages > 1 and image.format in ("TIFF", "WEBP"):
         raise InputError(f"{path}: {pages} images in one file; write each to a file of its own")
     if image.format == "WEBP" and image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
-        # OpenCV turns the other formats alone.
+        # OpenCV turns the other formats by itself.
         rgb = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
         frame = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
     return frame

@@ -91,10 +91,9 @@ class Contents:
 
     Attributes:
       boxes: those of the training split, on the canvas.
-      deviations: {"rgb", "flow"}, standard deviations in the training split's key frames, which
-        count alike: of the channels' mean variance, in levels and in pixels of the canvas. A motion
-        backbone with ImageNet's weights has filters, and frozen norms, for photographs, but flow is
-        many times smaller than mean-subtracted RGB: hence --flow_scale.
+      deviations: {"rgb", "flow"}, standard deviations over the training split's key frames, in
+        levels and in pixels of the canvas: roots of the channels' mean variance. ImageNet's filters
+        and norms expect RGB, and flow is many times smaller: hence --flow_scale.
       summaries: {split: Summary} of the splits that there are.
     """
 

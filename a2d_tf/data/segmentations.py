@@ -88,7 +88,7 @@ def decode_box(bbox: Any, annotated: tuple[int, int], size: tuple[int, int]) -> 
         x, y, width, height = numbers
         corners = np.array([[y, x], [y + height, x + width]]) * np.divide(size, annotated)
         box = np.clip(corners, 0, size).astype(np.float32)
-        # A box inside the first pixel has shares of width and height.
+        # A box inside the first pixel is given in shares of the frame.
         if (box[1] > box[0]).all() and corners.max() > 1 and not _is_far(corners, size):
             return box.ravel()
     problem = f"{shown(bbox)} is no [x, y, width, height] in a frame of {columns}x{rows} pixels"

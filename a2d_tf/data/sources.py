@@ -182,7 +182,7 @@ def clips_of(
     """Yield the clips of a video, which is decoded once, in the order of their key frames.
 
     A clip comes as soon as its last frame is decoded, and only frames that a later clip needs are
-    kept, so that memory does not grow with the video. What lacks a skipped item is left out.
+    kept, so that memory does not grow with the video. Clips that need a skipped item are left out.
     """
     keys = usable_frames(source, video, skip)
     if not keys:
@@ -195,7 +195,7 @@ def clips_of(
     waiting = collections.deque((key, *clip_sources(key, *spacing)) for key in keys)
     pairs = [pair for _, *clip in waiting for pair in zip(*clip)]
     with_flow = {number for number, missing in pairs if number > 1 and not missing}
-    # The last one shows that none is missing.
+    # The video's last frame is decoded too, to show that none is missing.
     needed = {number for number, _ in pairs} | {n - 1 for n in with_flow} | {video.frames} - {0}
     seen: dict[int, tuple[np.ndarray, np.ndarray]] = {}
     try:

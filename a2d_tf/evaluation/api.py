@@ -13,7 +13,8 @@ from a2d_tf.core.files import write_json
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation.box_data import Detections, Truth
-from a2d_tf.evaluation.metrics import detection, segmentation, table
+from a2d_tf.evaluation.metrics import segmentation, table
+from a2d_tf.evaluation.metrics.detection import metrics_of as detections
 
 if TYPE_CHECKING:
     from a2d_tf.training.run_folder import Run
@@ -41,19 +42,6 @@ def label_maps(
     for truth, predicted in pairs:
         confusion.update(truth, predicted)
     return confusion.metrics()
-
-
-def detections(detected: Detections, truth: Truth, labels: LabelSpace = A2D) -> dict[str, Any]:
-    """Compute the detection metrics of the paper's Table 2, and the AP of each pair.
-
-    Args:
-      detected: boxes and scores; `Detections.load` reads `detections.npz`.
-      truth: the true boxes; `Truth.load` reads COCO JSON.
-
-    Raises:
-      InputError: frames or sizes that do not agree.
-    """
-    return detection.metrics_of(detected, truth, labels)
 
 
 def evaluate(

@@ -128,8 +128,8 @@ class Instances:
       codes: int64 [G], the pair codes.
       source: their name in messages.
       sizes: [F] (height, width), if there are masks.
-      masks: [G] RLEs, see `segmentations.encode_mask`, of a truth None for instances of which only
-        the box is known; None if any of results is missing.
+      masks: [G] RLEs, see `segmentations.encode_mask`; in a truth None where only the box is known.
+        The whole field is None if one of results is missing.
       image_ids: [F] ids of the frames in COCO files; 1, 2, ... by default.
       scores: float64 [G], of results.
     """

@@ -137,8 +137,8 @@ class Evaluator:
     ) -> Iterator[tuple[list[float], np.ndarray]]:
         """Yield (thresholds, their common `label_map`), from the highest down.
 
-        Instances come best first, so each threshold only paints those that it adds, most of them
-        none. It does so in the same array.
+        Instances come best first, so each threshold only paints those that it adds. All maps are
+        one array, painted further.
         """
         parts = (frame.instances[name] for name in ("class_score", "score", "code"))
         class_scores, scores, codes = parts
@@ -262,7 +262,7 @@ class Evaluator:
 
         total = self.manifest.counts[split]["records"] if split == "test" else None
         frames = workers.in_threads(write_maps, enumerate(self.clips(split), 1), self._ahead)
-        # Closed, so that no thread writes on where this one is interrupted.
+        # Closed, so that the threads stop writing when this loop is interrupted.
         with contextlib.closing(frames):
             for frame, found in progress_bar(frames, desc=split, unit="frame", total=total):
                 collected.add(frame)

@@ -78,7 +78,7 @@ class Frame:
 
     @functools.cached_property
     def rles(self) -> list[dict]:
-        """The same as RLEs."""
+        """The masks of the instances at native size, as RLEs."""
         return [patch.rle(*self.truth.native_size) for patch in self.patches]
 
     def entries(self, image_id: int) -> list[dict]:

@@ -404,7 +404,7 @@ class Network(tf.Module):
         The actor branch is all that actors, boxes and masks are computed from; the action branch is
         the rest: the flow backbone, the temporal layers, the action head, and an RGB top-down or
         backbone of its own (section 4.3, "Ours w/o Joint Learning"). The refiner is trained
-        separately. Without `trains_backbones` all of them but the refiner's keep their weights.
+        separately. Without `trains_backbones`, all backbones except its own keep their weights.
         """
         parts = self.parts()
         actor = [*self.rpn.layers, *getattr(self.mask_head, "layers", [])]
@@ -427,7 +427,7 @@ class Network(tf.Module):
 
     @property
     def backbone_weights(self) -> list[tf.Variable]:
-        """Those of `trainable_weights` that are of the backbones, but for the refiner's."""
+        """The variables of `trainable_weights` that belong to backbones, the refiner's excepted."""
         layers = _layers_computing(self.backbones, self._maps)
         return [v for layer in layers for v in layer.trainable_variables]
 

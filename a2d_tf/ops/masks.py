@@ -2,9 +2,8 @@
 
 Label maps are painted in a graph by `paint`, and of a frame in NumPy by `patches` and `Canvas`, in
 less time: only pixels inside an instance's box are touched, and other threads can run meanwhile.
-The operations on a pixel are those of the graph in its order, rounded as processors with fused
-multiplication and addition do, so that the results are equal to the bit there. Elsewhere a
-probability may differ in its last bits (on a GPU by what its matrix products round).
+Both do the same operations on a pixel in the same order. On processors with fused multiply-add the
+results are equal to the bit; elsewhere probabilities may differ in the last bits.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ def crop(images: tf.Tensor, boxes: tf.Tensor, box_indices: tf.Tensor, samples: i
 
     Args:
       images: [N, H, W, C], sampled in float32; they get no gradient.
-      boxes: float32 [R, 4] in pixels of this map, inside it.
+      boxes: float32 [R, 4] in pixels of this map; zeros are read further outside than a pixel.
       box_indices: int32 [R], the map of each box.
       samples: m; the result is float32 [R, m, m, C].
     """

@@ -120,10 +120,10 @@ class Tracker:
     def add(self, instances: Any) -> list[Track | None]:
         """Follow the actors into the next answered frame.
 
-        An instance goes to the track with whose last mask it has the highest IoU, first among those
-        of its own kind of actor, then among others. The instances that are left begin a track.
-        Where the number of individuals is known, a second instance of one of them does not, and
-        once there are as many tracks, the nearest that this frame misses goes on instead.
+        An instance goes to the track whose last mask it overlaps most, first among those of its own
+        actor, then among others; any other instance begins a track. If the number of individuals is
+        known, a second instance of one of them is dropped; and once all have a track, an instance
+        continues the nearest track that has none in this frame.
 
         Args:
           instances: N, with masks as RLEs, by descending p(actor).

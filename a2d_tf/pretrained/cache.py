@@ -77,7 +77,7 @@ def at_hand(name: str) -> bool:
 
 
 def installed(name: str) -> pathlib.Path | None:
-    """Return the published file of a name in its package; None without one, or without it."""
+    """Return the path of a name's published file in its installed package; None without one."""
     published = PUBLISHED[name]
     if published.package:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):

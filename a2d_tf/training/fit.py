@@ -25,8 +25,8 @@ from a2d_tf.training.train_step import TrainState, make_train_step
 logger = logging.getLogger(__name__)
 
 Validated = tuple[dict[str, float], dict[str, Any], float, float]
-"""Of a validation {tag: value} and {tag: uint8 [1, H, W, 3]} for TensorBoard, the score in percent,
-of which the highest's weights are kept, and the threshold on p(actor) with which it was reached."""
+"""Of a validation: {tag: value} and {tag: uint8 [1, H, W, 3]} for TensorBoard; the score, percent,
+whose best weights are kept; the threshold on p(actor) that reached it."""
 
 
 def fit(

@@ -17,8 +17,8 @@ from a2d_tf.core import addons, devices
 from a2d_tf.core.config import LearningConfig
 
 _SMALL_ON_CPU, _SMALL_ON_GPU = 2**12, 2**22
-"""Most elements of a tensor that is worth joining to others: to launch a kernel on a GPU takes as
-long as to copy some megabytes there."""
+"""Tensors up to this many elements are joined: to launch a GPU's kernel takes as long as to copy
+some megabytes."""
 
 
 class Schedule(tf.keras.optimizers.schedules.LearningRateSchedule):

@@ -258,8 +258,8 @@ def _best_threshold(workdir):
 def pack(workdir: str, output: str, kind: str = "last", notes: str = "") -> dict[str, int]:
     """Write a run as a packed model, whole or not at all; an older one is replaced.
 
-    It has the scores of the test split where they are those of the newest weights, and `notes` as
-    its card.
+    Scores of the test split are copied if they are those of the newest weights; `notes` becomes
+    card.md.
 
     Returns:
       {"parameters": number of weights, "bytes": of the folder}.

@@ -138,8 +138,8 @@ def _check_withheld(learning: LearningConfig) -> None:
 def _warm_start(network, config, run):
     """Copy what fits of another run, also of another network; return the report.
 
-    If flow has another scale here, the kernel that reads it makes up for that, but where the flow
-    is longer than --flow_bound.
+    If --flow_scale differs, the kernel that reads the flow is rescaled to make up for it (not for
+    flow beyond --flow_bound).
     """
     path = os.path.join(run, "flags.txt")
     there = Config.read(path)

@@ -52,7 +52,7 @@ def are_current(workdir: str | os.PathLike, folder: str | os.PathLike, records: 
     """Return whether scores are of a run's newest weights, its own settings, and these records.
 
     Args:
-      workdir: the run folder; weights that were deleted after its last step count as the same.
+      workdir: the run folder; a finished run whose weights were deleted is still the same.
       records: `source` of the manifest.
 
     Raises:

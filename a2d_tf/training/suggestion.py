@@ -83,7 +83,7 @@ class Preset:
       rgb_convention: of the weights that its appearance stream starts from.
       weights, clip: bytes that the network takes, and those for a clip of 256 x 256 pixels.
       batch: most clips of a step; epochs: passes over the clips; least: steps.
-      seconds: of a step, per clip and pixel, on a CPU's core; of PAPER on a GPU, an estimate.
+      seconds: of a step per clip and pixel on a core of a CPU; for PAPER an estimate for a GPU.
       pixels: most of a canvas.
     """
 

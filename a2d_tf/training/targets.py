@@ -102,8 +102,7 @@ def anchor_targets(
     quota = samples - tf.reduce_sum(tf.cast(positives[1], tf.float32), axis=1, keepdims=True)
     within = candidates & (tf.range(candidates.shape[1], dtype=tf.float32) < quota)
     index, positive, counted = _joined(positives, (indices, within))
-    # An anchor that is the best of one instance is regressed to its own best instance, which may be
-    # another.
+    # The best anchor of an instance may overlap another one more: that is the target of its box.
     matched = tf.gather(match, index, batch_dims=1)
     truth = tf.gather(batch["boxes"], matched, batch_dims=1)
     deltas = coder.encode(truth, tf.gather(anchors, index))

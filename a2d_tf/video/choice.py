@@ -32,7 +32,7 @@ class Candidate(NamedTuple):
     """A frame.
 
     Attributes:
-      video: name of the video.
+      folder: of the prediction; video: its name.
       frame: its 1-based number in the video.
       place: its 1-based number among the frames that were answered, those of the overlay.
       seconds: its time in the video.

@@ -168,8 +168,8 @@ def _mark(folder):
 
 def _move_files(new, folder):
     """Move results to their places, of which nothing but a prediction's results is replaced."""
-    # The record first: with it, a library would take these results for its own. Then what tells
-    # that they are a prediction's, should this be killed.
+    # First the record, or a library would take these results for its own; then the file that marks
+    # a prediction, should this be killed.
     for name in (RECORD, VIDEO, *KINDS.values()):
         place, made = os.path.join(folder, name), os.path.join(new, name)
         if os.path.isdir(place):

@@ -29,7 +29,7 @@ KINDS = {
 """Kind of result, as `--results` names it -> its file or folder."""
 VIDEO = "video.json"
 RESULTS = (*KINDS.values(), VIDEO)
-RECORD = "prediction.json"  # of a video of a library, see `batch`
+RECORD = "prediction.json"  # of a video of a library, see `library`
 SECONDS = number(0, 1e9)
 _REMEDY = "predict the video again"
 _FACTS = {

@@ -66,7 +66,7 @@ class Span:
 
     Attributes:
       first: 0-based index of the first one.
-      last: index of the one behind the last, or None for all.
+      last: index after the last one; None: to the end.
       every: 1 for each frame, N for each Nth from the first.
     """
 

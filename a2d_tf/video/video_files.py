@@ -65,7 +65,7 @@ class Reader:
         self.name = os.path.basename(os.path.abspath(path))
         self.images: tuple[str, ...] | None = None
         self._is_needed: Callable[[int], bool] = lambda index: True
-        # Of the frames of a file or camera, and of the end of a file; None of images.
+        # Seconds at which frames begin, and at which a file ends; None for a folder of images.
         self._times: array.array[float] | None = None
         self._timeline: decoder.Timeline | None = None
         self._is_camera = False

@@ -34,7 +34,7 @@ FLAGS = flags.FLAGS
 _STAGING = flags.DEFINE_string(
     "staging",
     None,
-    "Folder on each machine for copies of what URLs name; by default one of yours in that for "
+    "Folder on each machine for copies of what URLs name; by default one of this user among the "
     "temporary files. Copies of inputs and models stay there for the next time.",
 )
 _LOCAL = ("task", "workers")  # which share the work without Beam

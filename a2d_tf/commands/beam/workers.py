@@ -43,7 +43,7 @@ class Setup:
     Attributes:
       words: Beam's command line.
       copies: (URL, path of its copy on each machine) of inputs.
-      stands: {folder of this machine: URL} of what an item alone reads or writes, by copies.
+      stands: {local folder: its URL}; a worker copies only what its item needs of it.
       staging: folder of each machine, for what it must hold for a while.
     """
 

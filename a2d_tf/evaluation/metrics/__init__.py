@@ -136,7 +136,7 @@ def tables(metrics: dict) -> list[tuple[type[Metric], Table]]:
 
 
 def of_own_labels(metrics: dict) -> dict:
-    """Return the part of `metrics.json` that tells of a user's own labels; of A2D's, all of it."""
+    """Return the fields of `metrics.json` for users' own labels; all of them if it has none."""
     own = ("behaviours", "confusions")
     return {name: metrics[name] for name in own if name in metrics} or metrics
 

@@ -42,8 +42,8 @@ class Behaviours(Metric):
     def result(self) -> dict:
         """Return {"behaviours": {name: figures}, "confusions": [[name, name or None, percent]]}.
 
-        A confusion is of the percentage of the frames with the first name in which an instance of
-        it is taken for the second, or is not found (None); the worst come first.
+        A confusion is the percentage of the frames with the first name in which an instance of it
+        is taken for the second, or is not found (None); the worst come first.
         """
         if not self._frames:
             return {}
@@ -73,7 +73,7 @@ class Behaviours(Metric):
         confused: collections.Counter = collections.Counter()
         for codes, near, scores, found in self._frames:
             chosen = scores >= np.float32(self.split.threshold)
-            # Background is what is left to a true instance that no other lies on.
+            # The last column is background: the answer where no prediction overlaps.
             near = np.column_stack([near[:, chosen], np.ones(len(codes), bool)])
             answers = np.append(found[chosen], 0)[near.argmax(axis=1)]
             shown.update(("pair", code) for code in set(codes.tolist()))

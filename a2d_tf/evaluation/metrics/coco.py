@@ -1,7 +1,6 @@
 """COCO's average precision of instances, computed by pycocotools and reported beside the paper's.
 
-Categories are the pairs; those without ground truth do not count. Of a pair's instances in a frame
-the best 100 do.
+Categories are the pairs with ground truth. The best 100 instances of a pair in a frame count.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from a2d_tf.core.labels import LabelSpace
+from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.evaluation.box_data import Detections, Results, Truth
 from a2d_tf.evaluation.metrics import KINDS, Metric, Split, Table
 
@@ -103,7 +103,10 @@ class BoxF1(Metric):
 
 
 def metrics_of(
-    detections: Detections, truth: Truth, label_space: LabelSpace, weights: np.ndarray | None = None
+    detections: Detections,
+    truth: Truth,
+    labels: LabelSpace = A2D,
+    weights: np.ndarray | None = None,
 ) -> dict:
     """Score detections by the protocol of Table 2.
 
@@ -113,7 +116,8 @@ def metrics_of(
     action.
 
     Args:
-      detections, truth, label_space: see `Detections.check`.
+      detections: as `Detections.load` reads them from detections.npz.
+      truth: the true boxes, as `Truth.load` reads them from COCO JSON.
       weights: int [S, F], multiplicity of each ground-truth frame in each of S samples; every
         figure is then an array [S].
 
@@ -125,26 +129,26 @@ def metrics_of(
     Raises:
       InputError: see `Detections.check`.
     """
-    detections.check(truth, label_space)
+    detections.check(truth, labels)
     classes = Classes(detections, truth, weights)
-    true_actors, true_actions = label_space.split(truth.codes)
+    true_actors, true_actions = labels.split(truth.codes)
     actor_ap = {
         str(actor + 1): classes.ap(
             detections.boxes[:, actor], detections.actor_scores[:, actor], true_actors == actor + 1
         )
-        for actor in range(len(label_space.actors))
+        for actor in range(len(labels.actors))
     }
     action_ap = {
         str(action + 1): classes.ap(
-            _action_boxes(detections, label_space, action),
+            _action_boxes(detections, labels, action),
             detections.action_scores[:, action],
             true_actions == action + 1,
         )
-        for action in range(len(label_space.actions))
+        for action in range(len(labels.actions))
     }
-    pair_ap = pair_aps(classes, detections, label_space, label_space.pairs)
-    named = zip(label_space.actions, action_ap.values())
-    real = [ap for name, ap in named if name != label_space.none_action]
+    pair_ap = pair_aps(classes, detections, labels, labels.pairs)
+    named = zip(labels.actions, action_ap.values())
+    real = [ap for name, ap in named if name != labels.none_action]
     means = {"actor": actor_ap.values(), "action": real, "joint": pair_ap.values()}
     return {
         "detection": {kind: _mean(aps) for kind, aps in means.items()},

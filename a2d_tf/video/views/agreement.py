@@ -66,7 +66,7 @@ def read_boris(path: str | os.PathLike) -> dict[str, Spans]:
 def compare(coded: dict[str, Spans], predictions: Iterable[Prediction]) -> dict:
     """Compare bouts action by action, whichever individual they are of.
 
-    At each moment as many individuals agree as both say; a coded and a predicted bout are one if
+    At each moment the smaller number of individuals agrees; a coded and a predicted bout are one if
     their IoU in time is at least one half, each at most once. Only what was segmented counts.
 
     Returns:
