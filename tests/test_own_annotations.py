@@ -125,8 +125,8 @@ def test_videos_by_size_and_number_of_frames(videos, tmp_path):
 
 
 def test_videos_that_the_user_names(videos, tmp_path):
-    assert Export.parse("far=task.zip") == Export(pathlib.Path("task.zip"), "far")
-    assert Export.parse("far.MP4=task.zip") == Export(pathlib.Path("task.zip"), "far")
+    for name in ("far", "far.MP4"):
+        assert Export.parse(f"{name}=task.zip") == Export(pathlib.Path("task.zip"), "far")
     with pytest.raises(InputError, match="'sub/far' cannot be a video's name"):
         Export.parse("sub/far=task.zip")
     assert Export.parse("task.zip") == Export(pathlib.Path("task.zip"))

@@ -132,12 +132,8 @@ def test_all_gradients_are_of_the_same_map(kind, convention, chunk, levels, monk
     if kind == "op":
         tf_config.enable_op_determinism()
     pyramid, rois, into, expected = case(convention, levels)
-
-    def align(pyramid):
-        return roi_align.roi_align(
-            pyramid, tf.constant(rois), 7, convention, image_size=SIZE, gradient=kind
-        )
-
+    options = dict(size=7, convention=convention, image_size=SIZE, gradient=kind)
+    align = functools.partial(roi_align.roi_align, rois=tf.constant(rois), **options)
     made = both_ways(align, [tf.constant(x) for x in pyramid], tf.constant(into))
     np.testing.assert_allclose(made[0], expected[0], atol=2e-4)
     for gradient, exact in zip(made[1:], expected[1:]):
