@@ -103,5 +103,5 @@ def test_what_cannot_be_done_is_said_and_nothing_is_written(library, tmp_path):
     assert "out/overlay.mp4" in fails("--prediction=out")
     for name in "ab":
         write(tmp_path / "twice" / name, LOST)
-    assert "twice/b: is of a second video" in fails("--prediction=twice")
+    assert "twice/b: another prediction" in fails("--prediction=twice")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["gone.mp4", "out", "twice"]

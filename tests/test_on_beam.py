@@ -92,6 +92,10 @@ def test_records_by_urls_resume(small_source, small_records, tmp_path):
     words = [word.replace("bucket/records", "bucket/again") for word in words]
     assert "complete, 0 items skipped" in succeeded(on_beam(*words, **options))
     assert contents(again) == contents(small_records)
+    # Killed before it has removed what it was built from.
+    (again / ".partial/train-00000").write_bytes(b"")
+    assert "already complete" in succeeded(on_beam(*words, **options))
+    assert contents(again) == contents(small_records)
 
 
 @pytest.fixture(scope="module")

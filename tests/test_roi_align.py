@@ -58,10 +58,12 @@ def test_detectron2_literal():
     np.testing.assert_allclose(cells[0, 0, :, :, 0], expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["auto", "segments"])
-@pytest.mark.parametrize("determinism", [True, False], ids=["deterministic", "free"], indirect=True)
-def test_gradient_is_exact_where_rois_coincide(kind, determinism):
+@pytest.mark.parametrize(
+    "determinism, on_gpu", [(True, False), (False, False), (True, True)], indirect=["determinism"]
+)
+def test_gradient_is_exact_where_rois_coincide(determinism, on_gpu, monkeypatch):
     """However the threads run: no update of a pixel that many RoIs share is lost."""
+    monkeypatch.setattr("a2d_tf.core.devices.on_gpu", lambda: on_gpu)
     rng = np.random.default_rng(0)
     shape, n, count, box = (2, 16, 16), 7, 100, np.array([2.0, 2, 10.3, 9])
     feature = tf.zeros([*shape, 8])
@@ -71,7 +73,7 @@ def test_gradient_is_exact_where_rois_coincide(kind, determinism):
     def gradient():
         with tf.GradientTape() as tape:
             tape.watch(feature)
-            cells = roi_align.roi_align([feature], rois, n, gradient=kind)
+            cells = roi_align.roi_align([feature], rois, n)
         return tape.gradient(cells, feature, tf.constant(into)).numpy()
 
     rows, columns = matrices(box, shape[1:], n)

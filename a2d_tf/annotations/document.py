@@ -15,9 +15,8 @@ from a2d_tf.core.errors import InputError, shown
 
 Segmentation = Union[list, dict]
 """A COCO segmentation: polygons [[x1, y1, x2, y2, ...], ...] or an RLE {'size', 'counts'}."""
-_ROUNDING = (
-    0.02  # of aspect ratios that count as equal: sides are whole numbers, in videos even ones
-)
+# Least relative difference of aspect ratios that differ: sides are rounded, of videos to even ones.
+_ROUNDING = 0.02
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,10 +47,10 @@ class Numbering(NamedTuple):
     """How a tool numbers the frames of a video.
 
     Attributes:
-      kind: what a number is. 'video': the frame's in the source video, from 1; 'names': that in the
-        image's name, whose folder may begin at 0; 'names from 0': that plus 1, unless the folder
-        begins at 1; 'images': the image's in the task, which is the frame's only if the task has
-        all frames.
+      kind: what is counted. 'video': the frames of the source video, from 1; 'names': the number in
+        the name of the image, whose folder may begin at 0; 'names from 0': that number plus 1,
+        unless the folder begins at 1; 'images': the images of the task, which tell frames only if
+        the task has all of the video's.
       explanation: the same in one line for the user: 'frame_000005 is frame 6'.
     """
 

@@ -50,15 +50,9 @@ def read_export(
     Raises:
       InputError: no such path, a damaged file, or not one file of a known format.
     """
-    folder = Container(path)
-    files: list[tuple[Container, str]] = []
-    for name in folder.names:
-        is_zip = path.is_dir() and name.lower().endswith(".zip")
-        container = Container(path / name) if is_zip else folder
-        files += [(container, each) for each in (container.names if is_zip else [name])]
     documents: list[Document] = []
     others: list[tuple[File, list[str]]] = []
-    for container, name in files:
+    for container, name in _files(path):
         possible = [k for k, f in _FORMATS.items() if f"/{name.lower()}".endswith(f.suffixes)]
         if possible:
             file = File.open(container, name)
@@ -80,3 +74,14 @@ def read_export(
     if others:
         documents[0].left_out[f"files of other formats ({names})"] = len(others)
     return documents
+
+
+def _files(path):
+    """Yield (container, name) of the files of an export, of a folder's zips those inside."""
+    folder = Container(path)
+    for name in folder.names:
+        if path.is_dir() and name.lower().endswith(".zip"):
+            inside = Container(path / name)
+            yield from ((inside, each) for each in inside.names)
+        else:
+            yield folder, name

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from a2d_tf.annotations.document import FrameName, Numbering
+from a2d_tf.data.frames import VIDEOS
 
 PREDICTION = "a2d_tf"
 """`info.description` of this project's own export of a prediction as COCO."""
@@ -15,6 +16,7 @@ _FROM_0 = (
     "numbers count from 0, where images of the video do not count from 1: clip/00005.png is frame "
     "6; pass --first_frame=1 if those of a video file count from 1"
 )
+_KINDS = "|".join(suffix[1:] for suffix in VIDEOS)
 _UPLOADED = re.compile(r"^[0-9a-f]{8}(-|__)(?=.)")
 
 
@@ -71,9 +73,7 @@ def of_roboflow(name: str, step: int) -> FrameName | None:
     """
     name = re.sub(r"_([A-Za-z]+)\.rf\.[^./]+\.[A-Za-z]+$", r".\1", name)
     found = re.fullmatch(
-        r"(?:.*[/\\])?([^/\\]+)_(?:mp4|mov|avi|mkv|webm|m4v|mpe?g|wmv)-([0-9]{1,9})(?:\.[a-z]+)?",
-        name,
-        re.IGNORECASE,
+        rf"(?:.*[/\\])?([^/\\]+)_(?:{_KINDS})-([0-9]{{1,9}})(?:\.[a-z]+)?", name, re.IGNORECASE
     )
     if not found:
         return of_image(name)

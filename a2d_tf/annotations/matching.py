@@ -35,10 +35,9 @@ class Export:
         video, equals, path = argument.partition("=")
         if not equals or pathlib.Path(argument).exists():
             return cls(pathlib.Path(argument))
-        stem, suffix = os.path.splitext(video)
-        video = stem if suffix.lower() in frame_files.VIDEOS else video
         if not is_file_name(video):
-            raise InputError(f"--annotations={argument}: {shown(video)} cannot be a video's name")
+            problem = f"no such file, and {shown(video)} cannot be a video's name"
+            raise InputError(f"--annotations={argument}: {problem}")
         return cls(pathlib.Path(path), video)
 
 
@@ -133,7 +132,10 @@ class Matcher:
                 f"{export.path}: contents or file names are of the videos "
                 f"{listed(sorted(several))}; leave out '{export.video}='"
             )
-        return [(document, dict.fromkeys(videos, export.video)) for document, videos in named]
+        stem, suffix = os.path.splitext(export.video)
+        is_file = suffix.lower() in frame_files.VIDEOS and export.video not in self._paths
+        video = stem if is_file else export.video
+        return [(document, dict.fromkeys(videos, video)) for document, videos in named]
 
     def _spelling(self, video: str) -> str:
         """Return the folder's spelling of a name; the name where the folder has no such video."""

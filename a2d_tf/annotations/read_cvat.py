@@ -18,14 +18,16 @@ from a2d_tf.annotations import frame_names, shapes
 from a2d_tf.annotations.container import File
 from a2d_tf.annotations.document import Document, FrameName, Instance, Numbering, ReadOptions
 from a2d_tf.core.errors import InputError, shown
+from a2d_tf.data import frames
 from a2d_tf.data.segmentations import decode_rle
 
 _Key = tuple[str, int]  # the group of a shape, or else its track
 _SHAPES = ("polygon", "mask", "ellipse", "box")  # have an area, or bound one
 # Of CVAT's subsets, if one is Test; `--val_fraction` chooses the validation videos.
 _SPLITS = {"train": "train", "validation": "train", "test": "test"}
-# Of sources: films, archives and images. A folder's name may have a dot, too: clip.v2.
-_SUFFIX = re.compile(r"(?i)\.(mp4|m4v|avi|mov|mkv|webm|mpe?g|m?ts|wmv|flv|zip|tar|t?gz|jpe?g|png)$")
+# Suffixes of sources: films, images and archives. A folder's name may have a dot, too: clip.v2.
+_SOURCES = (*frames.VIDEOS, *frames.IMAGES, ".zip", ".tar", ".gz", ".tgz")
+_SUFFIX = re.compile(f"(?i)({'|'.join(map(re.escape, _SOURCES))})$")
 _BY_FRAME = Numbering("video", "CVAT counts from 0: its frame 5 is frame 6 of the video")
 _BY_IMAGE = Numbering(
     "images", "CVAT counts the task's images from 0: its frame 5 is the sixth of them"

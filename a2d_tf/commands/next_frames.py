@@ -78,7 +78,9 @@ def write(chosen: list[choice.Candidate], output: pathlib.Path, form: str) -> No
         video = predictions.read(folder)
         path, masks = str(output / "annotations" / f"{video.name}.zip"), form == "masks"
         if os.path.exists(path):
-            raise InputError(f"{folder}: is of a second video {video.name}; give one prediction")
+            raise InputError(
+                f"{folder}: another prediction is also of {video.name}; give one of them"
+            )
         writers.save(video, path, form, masks, frames=own.values())
         overlay = folder / predictions.KINDS["overlay"]
         for place, picture in frames.read(overlay, own, "predict again with all --results"):

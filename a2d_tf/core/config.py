@@ -185,8 +185,8 @@ class LearningConfig:
       lambda_action_cls: Lambda 4: weight of the action loss.
       lambda_mask: Lambda 5: weight of the mask loss.
       zero_shot_actor: Actor whose action labels are withheld from training (section 4.4).
-      train_phase: The part to train: all but the refiner, the actor branch, what only the action
-        branch uses, or the refiner.
+      train_phase: joint: all but the refiner; actor: the actor branch; action: what only the action
+        branch uses; refiner: the refiner.
       init_run: Run folder of the same network to take all weights from.
       init_checkpoint: Run folder, also of another network or labels, to take weights of the same
         name and shape from, and classes by their names.

@@ -44,7 +44,7 @@ UNREADABLE = (
 
 
 def read_text(path: Path) -> str:
-    """Read a UTF-8 text file, without a byte order mark; OSError, or InputError for another."""
+    """Read a text file without a byte order mark; OSError, or InputError where it is not UTF-8."""
     try:
         return pathlib.Path(path).read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -301,9 +301,7 @@ def whole_folder(place: str, replace: bool = True) -> Iterator[str]:
             else:
                 os.replace(new, place)
     except OSError as error:
-        if not str(error.filename or parent).startswith(parent):
-            raise  # of a file that was read inside
-        raise InputError(f"{place}: cannot be written ({error.strerror or error})") from error
+        raise InputError(f"{place}: cannot be written ({error})") from error
 
 
 def replace_folder(new: str, place: str, old: str) -> None:

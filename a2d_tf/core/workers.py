@@ -57,7 +57,7 @@ ALONE = Task()
 
 
 def imap(function: Callable, items: Iterable, workers: int) -> Iterator:
-    """Apply a function to items in `workers` processes; yield the results in order.
+    """Apply a function to items in `workers` processes; yield the results in order. One at a time.
 
     If the caller stops early, work in progress is abandoned at once.
 

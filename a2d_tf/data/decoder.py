@@ -68,7 +68,7 @@ class Picture:
 
 @dataclasses.dataclass(frozen=True)
 class Timeline:
-    """When frames begin: complete before `until`, perhaps beyond.
+    """When frames begin: all before `until`, perhaps some after it.
 
     `seconds` ascend, float64 [N]. `stamps` int64 [N] are the same in the file's units; empty if the
     file cannot be sought in.

@@ -129,7 +129,7 @@ class Instances:
       source: their name in messages.
       sizes: [F] (height, width), if there are masks.
       masks: [G] RLEs, see `segmentations.encode_mask`; in a truth None where only the box is known.
-        The whole field is None if one of results is missing.
+        In results the field is None if any mask is missing.
       image_ids: [F] ids of the frames in COCO files; 1, 2, ... by default.
       scores: float64 [G], of results.
     """

@@ -404,7 +404,7 @@ class Network(tf.Module):
         The actor branch is all that actors, boxes and masks are computed from; the action branch is
         the rest: the flow backbone, the temporal layers, the action head, and an RGB top-down or
         backbone of its own (section 4.3, "Ours w/o Joint Learning"). The refiner is trained
-        separately. Without `trains_backbones`, all backbones except its own keep their weights.
+        separately. Without `trains_backbones`, all backbones except the refiner's keep theirs.
         """
         parts = self.parts()
         actor = [*self.rpn.layers, *getattr(self.mask_head, "layers", [])]

@@ -13,7 +13,7 @@ in which 1 is the centre of a map's last pixel, one corner-aligned sample per ce
 The levels are joined, so that `tf.image.crop_and_resize` and average pooling sample all of them at
 once. On a CPU with several threads its gradient loses updates where RoIs overlap (tensorflow issue
 42033), and on a GPU it is not deterministic. The cells are a linear function of the features, so
-two other gradients replace it there:
+two other gradients replace it, on a CPU and on a GPU that must be deterministic:
 
 sparse    The product with a sparse matrix, 16 numbers per cell: exact and deterministic on a CPU
           with any number of threads.
@@ -63,12 +63,12 @@ def crop(images: tf.Tensor, boxes: tf.Tensor, box_indices: tf.Tensor, samples: i
 
     Args:
       images: [N, H, W, C], sampled in float32; they get no gradient.
-      boxes: float32 [R, 4] in pixels of this map; zeros are read further outside than a pixel.
+      boxes: float32 [R, 4] in pixels of this map; samples over half a pixel outside it are zero.
       box_indices: int32 [R], the map of each box.
       samples: m; the result is float32 [R, m, m, C].
     """
     first, last = _ends(boxes, samples)
-    # Samples may lie up to one pixel outside of the map, where the op reads zeros.
+    # Samples may lie half a pixel outside of the centres, where the op reads zeros.
     images = tf.stop_gradient(tf.cast(images, tf.float32))
     images = tf.pad(images, [[0, 0], [1, 1], [1, 1], [0, 0]], "SYMMETRIC")
     return _crop(images, first + 1.0, last + 1.0, box_indices, samples)

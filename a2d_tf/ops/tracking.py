@@ -123,7 +123,7 @@ class Tracker:
         An instance goes to the track whose last mask it overlaps most, first among those of its own
         actor, then among others; any other instance begins a track. If the number of individuals is
         known, a second instance of one of them is dropped; and once all have a track, an instance
-        continues the nearest track that has none in this frame.
+        continues the nearest track that no other instance of this frame continues.
 
         Args:
           instances: N, with masks as RLEs, by descending p(actor).

@@ -140,7 +140,7 @@ class Checkpointer:
 
 
 def save(folder: str, parts: dict, step: int, number: int = 1) -> None:
-    """Write `ckpt-<step>`, and keep the newest `number` up to that step, with 1 this one alone.
+    """Write `ckpt-<step>`, and remove older ones but for `number`; with 1 all others are removed.
 
     Args:
       folder: of checkpoints; parts: {name: trackable}.

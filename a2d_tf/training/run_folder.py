@@ -67,7 +67,7 @@ def is_new(workdir: str) -> bool:
 def create(workdir: str, config: Config, manifest: Manifest) -> None:
     """Make the run folder, or check that a run with checkpoints goes on as it began.
 
-    Without checkpoints, plots and threshold of an earlier training there are removed.
+    Without checkpoints, what an earlier training has left there is removed.
 
     Raises:
       InputError: the folder holds a run of another network or of other records.
@@ -104,7 +104,7 @@ def _is_finished(workdir, steps):
 
 
 def _forget(workdir):
-    """Remove plots and threshold of an earlier training whose checkpoints are gone."""
+    """Remove what an earlier training has left whose checkpoints are gone."""
     for kind in ("best", "diverged"):
         shutil.rmtree(os.path.join(workdir, scores.KINDS[kind]), ignore_errors=True)
     for name in ("finished.json", "score_threshold.json", "weights.txt"):

@@ -32,7 +32,7 @@ class Candidate(NamedTuple):
     """A frame.
 
     Attributes:
-      folder: of the prediction; video: its name.
+      folder: of the prediction; video: name of the video.
       frame: its 1-based number in the video.
       place: its 1-based number among the frames that were answered, those of the overlay.
       seconds: its time in the video.

@@ -34,7 +34,7 @@ FLAGS = flags.FLAGS
 _STAGING = flags.DEFINE_string(
     "staging",
     None,
-    "Folder on each machine for copies of what URLs name; by default one of this user among the "
+    "Folder on each machine for copies of what URLs name; by default a2d_tf-beam-UID among the "
     "temporary files. Copies of inputs and models stay there for the next time.",
 )
 _LOCAL = ("task", "workers")  # which share the work without Beam
@@ -98,7 +98,7 @@ def _records(main, argv, setup):
     if url:
         files.get(url, FLAGS.output)
     status = main(argv, functools.partial(workers.build_all, setup))
-    if url:
+    if url and not FLAGS.check:
         workers.publish_records(FLAGS.output, url)
         print(f"{url}: the records")
     return status

@@ -159,9 +159,9 @@ def build_all(
     """
     output, url = conversion.output, setup.url_of(str(conversion.output))
     if url:  # what an earlier call has finished was copied here
-        there = [each for each in shards if conversion.finished(each, conversion.fingerprint(each))]
-        yield from ((shard.name, conversion.build(shard)) for shard in there)
-        shards = [shard for shard in shards if shard not in there]
+        there = {x: conversion.finished(x, conversion.fingerprint(x)) for x in shards}
+        yield from ((shard.name, sidecar) for shard, sidecar in there.items() if sidecar)
+        shards = [shard for shard in shards if not there[shard]]
     results = setup.run(functools.partial(_build, setup, conversion), shards, str(output / PARTIAL))
     problem = max((problem for _, _, problem in results), default="")
     if problem:

@@ -106,6 +106,7 @@ def metrics_of(
     detections: Detections,
     truth: Truth,
     labels: LabelSpace = A2D,
+    *,
     weights: np.ndarray | None = None,
 ) -> dict:
     """Score detections by the protocol of Table 2.
@@ -117,7 +118,7 @@ def metrics_of(
 
     Args:
       detections: as `Detections.load` reads them from detections.npz.
-      truth: the true boxes, as `Truth.load` reads them from COCO JSON.
+      truth: the true boxes, as `Truth.load` reads them from COCO JSON; labels: of both.
       weights: int [S, F], multiplicity of each ground-truth frame in each of S samples; every
         figure is then an array [S].
 

@@ -369,7 +369,7 @@ def bootstrap(
         figures["segmentation"][kind] = segmentation.metrics_of(drawn)
     detections = box_data.Detections.load(folder / "detections.npz")
     weights = weights[:, place]
-    found = detection.metrics_of(detections, truth, label_space, weights)["detection"]
+    found = detection.metrics_of(detections, truth, label_space, weights=weights)["detection"]
     # A pair without truth has an AP of 0, which in both networks would pull differences to 0.
     pairs = [truth.box_frame[truth.codes == code] for code in np.unique(truth.codes)]
     present = np.sum([weights[:, frames].any(axis=1) for frames in pairs], axis=0)
