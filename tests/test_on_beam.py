@@ -87,8 +87,7 @@ def test_records_by_urls_resume(small_source, small_records, tmp_path):
     (again / ".partial").mkdir(parents=True)
     settings = convert.ConversionSettings(image_height=48, image_width=48, shard_videos=1)
     conversion = convert.Conversion(Release(release), again, settings)
-    for shard in conversion.shards():
-        conversion.build(shard)
+    [*map(conversion.build, conversion.shards())]
     words = [word.replace("bucket/records", "bucket/again") for word in words]
     assert "complete, 0 items skipped" in succeeded(on_beam(*words, **options))
     assert contents(again) == contents(small_records)

@@ -5,7 +5,6 @@ import functools
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow.python.framework import config as tf_config
 
 from a2d_tf.ops import roi_align
 
@@ -131,8 +130,6 @@ def case(convention, levels):
 def test_all_gradients_are_of_the_same_map(kind, convention, chunk, levels, monkeypatch):
     """On all levels, also on two of five that get no RoI; forth and back, against float64."""
     monkeypatch.setattr(roi_align, "_CHUNK", chunk)
-    if kind == "op":
-        tf_config.enable_op_determinism()
     pyramid, rois, into, expected = case(convention, levels)
     options = dict(size=7, convention=convention, image_size=SIZE, gradient=kind)
     align = functools.partial(roi_align.roi_align, rois=tf.constant(rois), **options)

@@ -62,7 +62,6 @@ def test_what_may_change_and_what_may_not(tmp_path, monkeypatch, caplog):
         run_folder.create(tmp_path, learns(steps=steps, learning_rate=0.5), manifest())
         assert Config.read(tmp_path / "flags.txt").learning.learning_rate == rate
     monkeypatch.undo()
-    shutil.rmtree(tmp_path / "checkpoints")
     run_folder.create(tmp_path / "next", learns(init_run=str(tmp_path)), other)
     assert json.loads((tmp_path / "next/records.json").read_text())["videos"] == ["v", "w"]
 
@@ -98,11 +97,9 @@ def test_what_a_training_that_is_gone_has_chosen_is_forgotten(tmp_path):
     run_folder.create(tmp_path, config, manifest())
     run_folder.save_threshold(tmp_path, 0.4, {"segmentation": 1})
     (tmp_path / "finished.json").write_text('{"steps": 3}')
-    (tmp_path / "best").mkdir()
-    (tmp_path / "best" / "validation.json").touch()
-    (tmp_path / "diverged").mkdir()
-    (tmp_path / "diverged" / "batch.npz").touch()
-    (tmp_path / "weights.txt").touch()
+    for name in ("best/validation.json", "diverged/batch.npz", "weights.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
     Events(tmp_path).write("train", 1, {"loss/total": 1.0})
     (tmp_path / "tensorboard" / "notes.txt").touch()
     for _ in range(2):

@@ -83,7 +83,7 @@ def imap(function: Callable, items: Iterable, workers: int) -> Iterator:
     try:
         try:
             results = pool.map(_call, range(len(items)))  # starts the processes
-        except OSError as error:  # as where one of them is gone before the next is started
+        except (OSError, ValueError) as error:  # one of them is gone before the next is started
             raise BrokenProcessPool from error
         yield from results
     except BrokenProcessPool as error:

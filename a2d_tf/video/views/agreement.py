@@ -66,8 +66,9 @@ def read_boris(path: str | os.PathLike) -> dict[str, Spans]:
 def compare(coded: dict[str, Spans], predictions: Iterable[Prediction]) -> dict:
     """Compare bouts action by action, whichever individual they are of.
 
-    At each moment the smaller of the two numbers of individuals agrees; a coded and a predicted bout
-    match if their IoU in time is at least .5, each at most once. Only what was segmented counts.
+    At each moment the smaller of the two numbers of individuals agrees. A coded and a predicted
+    bout match if their IoU in time is at least .5, each at most once. Only what was segmented
+    counts.
 
     Returns:
       {"videos": names, "left_out": coded behaviours that the network does not know, "actions":
