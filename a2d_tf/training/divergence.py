@@ -57,7 +57,7 @@ def stop(
     clips = probe_clips(batch, step, make_probe(network, config.learning))
     at_fault = [clip for clip, values in clips.items() if not is_finite(values)]
     raise InputError(
-        f"step {step + 1}: {name} is {values[name]}, from "
+        f"step {step + 1}: '{name}' is {values[name]}, from "
         f"{', '.join(at_fault) or 'no clip alone'}; tools/replay_batch.py --workdir={workdir} "
         "shows more of it. Mend the clip, or lower --learning_rate, lengthen --warmup_steps or "
         "lower --clip_norm; the same command resumes at the last checkpoint. If it diverges "

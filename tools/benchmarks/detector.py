@@ -59,7 +59,7 @@ def run(options: dict) -> tuple[list[dict], dict]:
     batches = {n: setups.clips(1, 1, *size, instances=n) for _, n in counts.samples}
     candidates = {"peak": measure.peak(small)}
     for suffix, precision in (("", "float32"), (_HALF, "mixed_bfloat16")):
-        network = Network(model, labels, ComputeConfig(precision, "auto"))
+        network = Network(model, labels, ComputeConfig(precision))
         for name, call in _ours(network, batches, counts):
             candidates["ours", name + suffix] = measure.stopwatch(call)
     if peers.available():
