@@ -97,7 +97,7 @@ def test_what_a_training_that_is_gone_has_chosen_is_forgotten(tmp_path):
     run_folder.create(tmp_path, config, manifest())
     run_folder.save_threshold(tmp_path, 0.4, {"segmentation": 1})
     (tmp_path / "finished.json").write_text('{"steps": 3}')
-    for name in ("best/validation.json", "diverged/batch.npz", "weights.txt"):
+    for name in ("best/validation.json", "weights.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     Events(tmp_path).write("train", 1, {"loss/total": 1.0})

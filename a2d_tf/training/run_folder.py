@@ -67,7 +67,7 @@ def is_new(workdir: str) -> bool:
 def create(workdir: str, config: Config, manifest: Manifest) -> None:
     """Make the run folder, or check that a run with checkpoints goes on as it began.
 
-    Without checkpoints, what an earlier training has left there is removed.
+    Without checkpoints, what an earlier training has left there is removed, but for `diverged/`.
 
     Raises:
       InputError: the folder holds a run of another network or of other records.
@@ -104,9 +104,8 @@ def _is_finished(workdir, steps):
 
 
 def _forget(workdir):
-    """Remove what an earlier training has left whose checkpoints are gone."""
-    for kind in ("best", "diverged"):
-        shutil.rmtree(os.path.join(workdir, scores.KINDS[kind]), ignore_errors=True)
+    """Remove what an earlier training has left whose checkpoints are gone, but for `diverged/`."""
+    shutil.rmtree(os.path.join(workdir, scores.KINDS["best"]), ignore_errors=True)
     for name in ("finished.json", "score_threshold.json", "weights.txt"):
         pathlib.Path(workdir, name).unlink(missing_ok=True)
     for path in pathlib.Path(workdir, "tensorboard").rglob(checkpoints.EVENTS):
