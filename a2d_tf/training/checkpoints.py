@@ -132,11 +132,16 @@ class Checkpointer:
 
     def is_finished(self) -> bool:
         """Return whether the run was marked as finished at this step."""
-        path = os.path.join(self.workdir, "finished.json")
-        return os.path.isfile(path) and read_json(path) == {"steps": self.step}
+        return is_finished(self.workdir, self.step)
 
     def _folder(self, kind):
         return os.path.join(self.workdir, KINDS[kind])
+
+
+def is_finished(workdir: str, step: int) -> bool:
+    """Return whether a run was marked as finished at a step."""
+    path = os.path.join(workdir, "finished.json")
+    return os.path.isfile(path) and read_json(path) == {"steps": step}
 
 
 def save(folder: str, parts: dict, step: int, number: int = 1) -> None:

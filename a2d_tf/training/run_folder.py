@@ -39,7 +39,6 @@ from a2d_tf.core.files import (
     UNREADABLE,
     check_place,
     load_json,
-    read_json,
     read_npz,
     whole_folder,
     write_file,
@@ -92,15 +91,10 @@ def create(workdir: str, config: Config, manifest: Manifest) -> None:
     write_text(os.path.join(workdir, "labels.json"), manifest.label_space.to_json())
     facts = {name: getattr(manifest, name) for name in (*FACTS, "source")}
     write_json(os.path.join(workdir, "records.json"), {**facts, "videos": sorted(seen)})
-    if not _is_finished(workdir, config.learning.steps):
-        config.write(path)
-
-
-def _is_finished(workdir, steps):
-    """Return whether a run has made `steps` or more, and its last validation."""
-    path = os.path.join(workdir, "finished.json")
     newest = max(scores.steps_in(os.path.join(workdir, scores.KINDS["last"])), default=0)
-    return newest >= steps and os.path.isfile(path) and read_json(path) == {"steps": newest}
+    # A finished run is left as it is.
+    if newest < config.learning.steps or not checkpoints.is_finished(workdir, newest):
+        config.write(path)
 
 
 def _forget(workdir):
