@@ -40,7 +40,7 @@ class VideoFrame:
         the number of individuals is known.
       codes: int64 [N], the label of the track in this frame; steadier than `instances.codes`.
       scores: float64 [N], of `codes`.
-      until: time at which the next frame of the video begins, or the last one ends.
+      until: time at which the next answered frame begins, or the span or the video ends.
       lost: as of `tracking.Tracker`.
     """
 
@@ -239,9 +239,15 @@ def watch(
     def followed():
         joint = facts["label_mode"] != "decoupled"
         tracked = tracking.follow(chosen(), labels, linking, joint=joint)
-        for number, (*answer, lost) in zip(itertools.count(span.first + 1, span.every), tracked):
-            begin, until = reader.seconds(number - 1), reader.seconds(number)
-            yield VideoFrame(number, begin, *answer, until, lost)
+        held = None  # until it is known when the next one begins
+        for end, answer in zip(
+            itertools.count(span.first, span.every), itertools.chain(tracked, [None])
+        ):
+            if held:
+                index, (*found, lost) = end - span.every, held
+                until = reader.seconds(min(end, span.last or end))
+                yield VideoFrame(index + 1, reader.seconds(index), *found, until, lost)
+            held = answer
 
     yield from _ahead(followed())
 

@@ -137,13 +137,13 @@ class Reader:
         """Return the time at which the frame of a 0-based index begins, as a player shows it.
 
         Args:
-          index: of a frame that was read, or of the one behind it.
+          index: of a frame that was read; behind the last of all, the time at which that ends.
         """
         if self._times is None:
-            return index / self.fps
-        if self._is_camera and index >= len(self._times):  # the end of its last frame
+            return min(index, self.count or 0) / self.fps
+        if self._is_camera and index >= len(self._times):
             return self._times[-1] + 1 / self.fps
-        return self._times[index]
+        return self._times[min(index, len(self._times) - 1)]
 
     def _file(self, start=0):
         """Yield (index, function that makes it RGB)."""
