@@ -8,7 +8,7 @@ import shlex
 
 from absl import flags
 
-from a2d_tf.core import command_line
+from a2d_tf.core import command_line, devices
 from a2d_tf.core.config import Config
 from a2d_tf.pretrained import packed
 
@@ -35,9 +35,7 @@ def main(argv: list[str]) -> None:
     packed.check_sources(_CHECKPOINT.present, workdir=_WORKDIR.value, model=_MODEL.value)
     if _MODEL.value:  # which has no folder of scores
         command_line.require(argv, output=_OUTPUT.value)
-    # Late, because TensorFlow takes seconds to load: a mistyped flag should not wait for it.
     import a2d_tf
-    from a2d_tf.core import devices
     from a2d_tf.data.manifest import Manifest
     from a2d_tf.training import run_folder
 

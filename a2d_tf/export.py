@@ -7,7 +7,7 @@ import os
 
 from absl import flags, logging
 
-from a2d_tf.core import command_line
+from a2d_tf.core import command_line, devices
 from a2d_tf.core.config import Config
 from a2d_tf.pretrained import packed
 
@@ -30,8 +30,6 @@ Config.define_flags(["inference", "compute"])
 def main(argv: list[str]) -> None:
     command_line.require(argv, output=_OUTPUT.value)
     packed.check_sources(_CHECKPOINT.present, workdir=_WORKDIR.value, model=_MODEL.value)
-    # Late, because TensorFlow takes seconds to load: a mistyped flag should not wait for it.
-    from a2d_tf.core import devices
     from a2d_tf.serving import export_folder
     from a2d_tf.training import run_folder
 

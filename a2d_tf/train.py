@@ -9,7 +9,10 @@ from absl import flags
 from a2d_tf.core import command_line, devices
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.files import locked, read_json, write_text
+from a2d_tf.core.labels import A2D
 from a2d_tf.data.manifest import Manifest
+from a2d_tf.evaluation import metrics as registry
 
 _RECORDS = flags.DEFINE_string("records", None, "folder that tools/build_records.py made")
 _WORKDIR = flags.DEFINE_string("workdir", None, "run folder; an interrupted run there resumes")
@@ -33,10 +36,8 @@ def main(argv: list[str]) -> None:
     manifest.check_frames(config.model.frames)
     if learning.zero_shot_actor:
         manifest.label_space.actor_index(learning.zero_shot_actor)
-    # Below, because TensorFlow takes seconds to load: a mistyped flag should not wait for it.
     import tensorflow as tf
 
-    from a2d_tf.core.files import locked, write_text
     from a2d_tf.model.network import Network
     from a2d_tf.training import replicas, run_folder, run_start
     from a2d_tf.training.fit import fit
@@ -87,10 +88,6 @@ def _profiled(text):
 
 def _conclude(workdir, manifest):
     """Print the last validation's scores, and in a line the result, its path and what is next."""
-    from a2d_tf.core.files import read_json
-    from a2d_tf.core.labels import A2D
-    from a2d_tf.evaluation import metrics as registry
-
     path, result = os.path.join(workdir, "score_threshold.json"), "no video was held out"
     if os.path.isfile(path):
         metrics = read_json(path)["validation"]
@@ -107,7 +104,6 @@ def _conclude(workdir, manifest):
 def _validation(network, config, manifest, workdir):
     """Return the validation of a run, for `fit`."""
     from a2d_tf.evaluation.evaluator import Evaluator
-    from a2d_tf.evaluation.metrics import scalars
     from a2d_tf.training import run_folder
     from a2d_tf.training.checkpoints import tagged
     from a2d_tf.training.forward import make_measure
@@ -120,7 +116,7 @@ def _validation(network, config, manifest, workdir):
         if found is None:
             return None
         run_folder.save_threshold(workdir, found.threshold, found.metrics)
-        values = {**tagged(found.losses), **scalars(found.metrics)}
+        values = {**tagged(found.losses), **registry.scalars(found.metrics)}
         values["segmentation/threshold"] = found.threshold
         images = {tag: picture[None] for tag, picture in found.pictures.items()}
         return values, images, found.score, found.threshold

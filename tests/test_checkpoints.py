@@ -56,11 +56,11 @@ def test_the_newest_stay_and_are_taken_up(tmp_path):
     assert other.resume() is True
     assert int(step) == 8 and network.weight.numpy().tolist() == [8, 8, 8]
     assert other.window.values == [{"total": 0.1 + 0.2}]
-    assert not other.is_finished()
+    assert not checkpoints.is_finished(str(tmp_path), 8)
     other.mark_finished()
-    assert other.is_finished()
-    step.assign(10)  # its last checkpoint was lost, or it has gone on
-    assert not other.is_finished()
+    assert checkpoints.is_finished(str(tmp_path), 8)
+    # Its last checkpoint was lost, or it has gone on.
+    assert not checkpoints.is_finished(str(tmp_path), 10)
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ def frames(evaluator):
 
 def test_frames_come_in_the_records_order_and_native_pixels(frames, mini_records):
     assert len(frames) == mini_records.counts["test"]["records"]
-    assert len({frame.name for frame in frames}) == len(frames)
+    assert len({frame.truth.name for frame in frames}) == len(frames)
     for frame in frames:
         height, width = frame.truth.native_size
         assert frame.rgb.shape == (*frame.truth.size, 3)
@@ -88,10 +88,10 @@ def test_instances_are_what_is_painted(evaluated, evaluator, frames):
             ("label_maps", evaluator.label_map(frame, 0.3)),
             ("label_truth", frame.truth.label_map),
         ):
-            path = str(output / folder / f"{frame.name}.png")
+            path = str(output / folder / f"{frame.truth.name}.png")
             np.testing.assert_array_equal(cv2.imread(path, cv2.IMREAD_UNCHANGED), expected)
         # The truth has masks, too.
-        assert (truth.frames[i], truth.sizes[i]) == (frame.name, frame.truth.native_size)
+        assert (truth.frames[i], truth.sizes[i]) == (frame.truth.name, frame.truth.native_size)
         masks = [truth.masks[index] for index in np.flatnonzero(truth.box_frame == i)]
         np.testing.assert_array_equal(rle_tools.decode(masks), rle_tools.decode(frame.truth.rles))
 

@@ -43,7 +43,7 @@ class Elements(html.parser.HTMLParser):
 
 def test_the_page_holds_the_tracks_and_needs_the_overlay_only(tmp_path):
     folder = write(tmp_path / "out", overlay=2)
-    assert pages.write_page(folder) == folder / "index.html"
+    pages.write_page(folder)
     elements = Elements(folder / "index.html")
     assert elements.addresses == ["overlay.mp4"]
     assert not {"link", "iframe", "object", "img"} & set(elements.tags)
@@ -61,7 +61,8 @@ def test_times_are_those_of_the_video(tmp_path):
     tracks = [track(1, ("ant", "digs", 31, 35, 0.5))]
     facts = dict(fps=8, every=2, begin=1.5)
     folder = write(tmp_path, tracks, 0, **facts, until=9.5)
-    elements = Elements(pages.write_page(folder))
+    pages.write_page(folder)
+    elements = Elements(folder / "index.html")
     ticks = re.findall(r'<span style="left:(.*)%">(.*)<', (folder / "index.html").read_text())
     assert (ticks[0], ticks[-1], len(ticks)) == (("6.250", "0:02.0"), ("93.750", "0:09.0"), 8)
     assert elements.bouts[0][1].startswith("left:18.750%;width:6.250%")
@@ -95,7 +96,8 @@ def test_the_page_of_a_library_has_a_card_for_each_prediction(tmp_path):
     (tmp_path / ".run/evaluation/test/browse.html").touch()
     (tmp_path / ".run/records.json").write_text(json.dumps({"videos": ["a", "z"]}))
     failed, run = {"c": "not one frame"}, str(tmp_path / ".run")
-    path = pages.write_library_page(tmp_path, folders(tmp_path), failed, run)
+    pages.write_library_page(tmp_path, folders(tmp_path), failed, run)
+    path = tmp_path / "index.html"
     text, elements = path.read_text(), Elements(path)
     scored, page, picture = elements.addresses
     assert (scored, page) == (".run/evaluation/test/browse.html", "b/index.html")
@@ -131,8 +133,9 @@ def test_a_page_plays_filters_and_sorts(tmp_path):
     [...document.querySelectorAll('th')].at(-3).click();  // seconds
     return [filtered, groups, cells()];
     """
-    page = pages.write_page(write(tmp_path / "clip #1 ü"))
-    filtered, groups, rows = browsers.run(page, HELPERS + script)
+    folder = write(tmp_path / "clip #1 ü")
+    pages.write_page(folder)
+    filtered, groups, rows = browsers.run(folder / "index.html", HELPERS + script)
     assert [row[:3] for row in filtered] == [
         ["#1 dog", "dog", "running"],
         ["#2 dog", "dog", "running"],
@@ -143,12 +146,12 @@ def test_a_page_plays_filters_and_sorts(tmp_path):
 def test_a_library_filters(tmp_path):
     for name, tracks in (("a", TRACKS), ("b c#", many(20)), ("d", TRACKS[:1])):
         pages.write_page(write(tmp_path / name, tracks, overlay=3))
-    page = pages.write_library_page(tmp_path, folders(tmp_path), {})
+    pages.write_library_page(tmp_path, folders(tmp_path), {})
     script = """
     const names = () => seen('article').map(e => e.querySelector('h2').textContent);
     const all = names(), wide = document.documentElement.scrollWidth > innerWidth;
     choose({action: 'walking', actor: 'dog'});
     return [all, names(), wide, [...document.images].every(i => i.naturalWidth === 64)];
     """
-    found = browsers.run(page, HELPERS + script, 500, 800)
+    found = browsers.run(tmp_path / "index.html", HELPERS + script, 500, 800)
     assert found == [["a", "b c#", "d"], ["a"], False, True]

@@ -59,11 +59,9 @@ class AnnotatedVideos:
 
         Args:
           exports: the files, folders and zips of the annotations.
-          label_space: the pairs that may occur; by default as of `derive_label_space`.
           names: maps labels to actors and actions.
           options: which frames and shapes count.
-          format_name: see `read_export`.
-          first_frame: see `Matcher`.
+          format_name, first_frame: see `read_export` and `Matcher`.
           test_videos: names of the test split; by default as the files say, else `split_by_name`.
 
         Raises:

@@ -27,8 +27,7 @@ class Instance:
       label: the tool's name of the class: an actor, or 'actor-action'.
       parts: the segmentations whose union is the mask; none where only a box is annotated.
       where: the file and the place in it, for errors: 'own.json: annotations[3]'.
-      actor: the attribute 'actor'; None where the tool has none.
-      action: the attribute 'action'; None where the tool has none.
+      actor, action: the attributes of these names; None where the tool has none.
       track: the tool's identity, unique in its video; None where it has none.
       box: [x, y, width, height] as annotated, in pixels; None for the box of the mask. A box may
         have no parts, but one or the other is there.
@@ -75,9 +74,7 @@ class AnnotatedFrame:
       where: the file and the place in it, for errors: 'own.json: images[0]'.
       video: the video's name as in the file, without suffix; None where the file names none.
       number: 1-based number of the frame; see `numbering`.
-      numbering: what the number means.
       size: (height, width) of the image that the coordinates refer to; None for the video's own.
-      instances: its instances.
       scaled: whether coordinates are scaled from `size` to the video's size, each axis by itself;
         else another size is an error.
       split: 'train' or 'test'; None where the file does not say.

@@ -21,7 +21,6 @@ class Shape:
 
     Attributes:
       frame: 1-based number of the frame.
-      action: name of the action.
       mask: RLE {'size': [height, width], 'counts': text}, not empty.
       until: number of a later frame where the track is gone; None where it goes on to its next
         shape, or to the end of the video.

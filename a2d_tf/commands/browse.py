@@ -45,7 +45,6 @@ def main(argv: list[str]) -> None:
             f"--split={split}{' --checkpoint=best' * (split != _SPLIT.value)} makes it"
         )
     labels = LabelSpace.from_json(run / "labels.json")
-    # Imported here because TensorFlow takes seconds to load; a wrong folder is reported at once.
     from a2d_tf.data.manifest import Manifest
     from a2d_tf.evaluation.reports import browse
 

@@ -99,7 +99,6 @@ def main(argv: list[str]) -> None:
     command_line.require(argv, records=_RECORDS.value)
     manifest = Manifest.load(_RECORDS.value)
     manifest.check_frames(config.model.frames)
-    # Imported here because TensorFlow takes seconds to load; a mistyped flag is reported at once.
     import tensorflow as tf
 
     from a2d_tf.training import run_start

@@ -18,7 +18,6 @@ from a2d_tf.core.errors import InputError
 
 
 def main(argv: list[str]) -> None:
-    # Imported late, because TensorFlow takes seconds to load.
     from a2d_tf.pretrained import cache
 
     names = argv[1:]

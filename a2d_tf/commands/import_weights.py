@@ -42,7 +42,6 @@ def _report(weights, used, skipped):
 
 def main(argv: list[str]) -> None:
     command_line.require(argv, source=_SOURCE.value, input=_INPUT.value, output=_OUTPUT.value)
-    # Imported here because TensorFlow takes seconds to load; a missing flag is reported at once.
     from a2d_tf.pretrained import cache, layouts
 
     tensors, digest = cache.read_tensors(_INPUT.value), file_digest(_INPUT.value)

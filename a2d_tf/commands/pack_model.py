@@ -27,7 +27,6 @@ _CHECKPOINT = Config.define_checkpoint()
 def main(argv: list[str]) -> None:
     command_line.require(argv, workdir=_WORKDIR.value, output=_OUTPUT.value)
     notes = read_text(_NOTES.value) if _NOTES.value else ""
-    # Imported here because TensorFlow takes seconds to load; a mistyped flag is reported at once.
     from a2d_tf.training import run_folder
 
     output = os.path.normpath(_OUTPUT.value)

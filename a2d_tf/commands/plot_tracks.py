@@ -92,12 +92,7 @@ def transitions(counts: Sequence[Sequence[int]], actions: Sequence[str]) -> Figu
 
 
 def timeline(prediction: bouts.Prediction, shades: Mapping[str, str]) -> Figure:
-    """Draw the ethogram of a prediction: a row a track, coloured by action.
-
-    Args:
-      prediction: one of `bouts.read_all`.
-      shades: {action: colour}, of all that occur.
-    """
+    """Draw the ethogram of a prediction: a row a track, coloured by action."""
     tracks = prediction.tracks
     figure, axes = _chart(min(0.22 * len(tracks), 14), shades, prediction.name, "seconds")
     for row, track in enumerate(tracks):

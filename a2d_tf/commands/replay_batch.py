@@ -13,7 +13,7 @@ import os
 
 from absl import flags
 
-from a2d_tf.core import command_line
+from a2d_tf.core import command_line, devices
 from a2d_tf.core.config import Config
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Run folder of a2d_tf.train.")
@@ -25,7 +25,6 @@ def main(argv: list[str]) -> None:
     command_line.require(argv, workdir=_WORKDIR.value)
     import tensorflow as tf
 
-    from a2d_tf.core import devices
     from a2d_tf.training import divergence, run_folder, scores
     from a2d_tf.training.train_step import make_probe
 

@@ -28,7 +28,7 @@ from collections.abc import Iterable, Sequence
 from absl import flags
 
 from a2d_tf.commands import processes
-from a2d_tf.core import command_line
+from a2d_tf.core import command_line, devices
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError, listed, shown
 from a2d_tf.core.files import file_digest, is_file_name, locked, read_text, write_text
@@ -225,7 +225,6 @@ def check_flags(names: Iterable[str], workdir: str, *extra: str) -> None:
 def _report(workdir, folds):
     """Write the report of {fold: (its folder, records, runs)}; returns its results."""
     # Imported here because the runs need the memory.
-    from a2d_tf.core import devices
     from a2d_tf.evaluation.reports import pages, reproduction
 
     devices.hide_gpus()  # which the trainings of other processes use
@@ -261,7 +260,7 @@ def _report(workdir, folds):
         blocks = reproduction.build(results, manifest, text)
     pages.write(workdir, title, blocks)
     if own:
-        print(pathlib.Path(workdir, "report.md").read_text())
+        print(read_text(os.path.join(workdir, "report.md")))
     print(f"{workdir}/report.html")
     return results
 
@@ -271,6 +270,8 @@ def main(argv: list[str]) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a training then saves its step
     if _ANNOTATIONS.value:
         command_line.require([], videos=_OWN_VIDEOS.value)
+    if _TEST_FOLDS.value:
+        command_line.require([], folds=_FOLDS.value)
     if _RECORDS.value and _FOLDS.value:
         raise InputError("--records and --folds: records have one split; give --annotations")
     names, workdir = order(), os.path.abspath(_WORKDIR.value)

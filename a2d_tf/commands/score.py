@@ -123,7 +123,7 @@ def main(argv: list[str]) -> None:
         split = registry.Split(label_space, zero_shot_actor=actor, seed=args.seed)
         metrics = score_detection(args.truth, args.predicted, split, args.full)
     write_json(args.output, metrics, sort_keys=True)
-    print(registry.table(metrics, labels=label_space or A2D))
+    print(registry.table(metrics, labels=label_space))
 
 
 run = command_line.command(main)

@@ -32,7 +32,6 @@ def main(argv: list[str]) -> None:
     command_line.require(argv, records=_RECORDS.value)
     manifest = Manifest.load(_RECORDS.value)
     manifest.shards("train")
-    # Imported here because TensorFlow takes seconds to load; a wrong folder is reported at once.
     from a2d_tf.data.inspection import gather
     from a2d_tf.training import suggestion
 

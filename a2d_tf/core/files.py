@@ -318,15 +318,9 @@ def replace_folder(new: str, place: str, old: str) -> None:
 
 @contextlib.contextmanager
 def locked(path: str | os.PathLike[str], wait: bool = True) -> Iterator[bool]:
-    """Hold the lock of a file, and yield whether this process holds it.
+    """Hold the lock of a file, and yield whether this process holds it, as it does with `wait`.
 
-    The file is made if missing, and stays.
-
-    Args:
-      path: of the file; wait: whether to wait while another process holds the lock.
-
-    Raises:
-      InputError: the file cannot be made.
+    The file is made if missing, and stays; InputError where it cannot be made.
     """
     import filelock  # late: it loads asyncio
 

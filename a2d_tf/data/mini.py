@@ -168,7 +168,6 @@ class _Layer:
     """A moving sprite with its path and tilt."""
 
     def __init__(self, sprite, pivot, centres, tilts, size):
-        """Create a layer."""
         self._sprite, self._pivot, self._centres, self._tilts = sprite, pivot, centres, tilts
         self._size = size
 

@@ -277,13 +277,6 @@ def _car(board, swing, pose, colours):
             board.limb((x, 0.22) - tip, (x, 0.22) + tip, 0.03, 0.03, tyre, outline=0)
 
 
-def _curve(board, points, start_width, end_width, colour):
-    """Draw a tapering curve through points."""
-    widths = np.linspace(start_width, end_width, len(points))
-    for (start, end), (w0, w1) in zip(zip(points, points[1:]), zip(widths, widths[1:])):
-        board.limb(start, end, w0, w1, colour, outline=0)
-
-
 def _cat(board, swing, pose, colours):
     fur, patch = colours[0], colours[1]
     for side, x in ((-1, -0.27), (1, 0.25), (1, -0.36), (-1, 0.15)):
@@ -296,7 +289,9 @@ def _cat(board, swing, pose, colours):
     turn = np.linspace(0, 1, 12)
     x = -0.42 - 0.3 * np.sin(2.4 * turn) + (bend + 0.3) * turn**3
     y = 0.46 + 0.62 * turn - 0.08 * turn**4
-    _curve(board, np.stack([x, y], axis=1), 0.08, 0.065, patch)
+    tail, widths = np.stack([x, y], axis=1), np.linspace(0.08, 0.065, 12)
+    for start, end, *ends in zip(tail, tail[1:], widths, widths[1:]):
+        board.limb(start, end, *ends, patch, outline=0)
     board.ellipse((-0.06, 0.43), (0.41, 0.135), fur)
     for x in (-0.25, -0.12, 0.01):
         board.limb((x, 0.55), (x - 0.03, 0.44), 0.05, 0.02, patch, outline=0)

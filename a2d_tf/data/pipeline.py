@@ -208,12 +208,9 @@ def training(
       replicas: that share a batch: each element is the equal part of one of them.
 
     Returns:
-      a dataset of dicts: rgb uint8 [B, T, H, W, 3], flow float32 [B, T, H, W, 2], size int32 [B, 2]
-      (the frame inside the canvas), boxes [B, N, 4], masks uint8 [B, N, H, W], has_mask bool [B, N]
-      (False where only the box is known), actors and actions int32 [B, N] (0-based), present bool
-      [B, N], annotated bool [B] (False where augmentation has cut off all instances: what is
-      background is not known then), native_size int32 [B, 2], video string [B], frame int [B], row
-      int32 [B] (the clip's index in the step's whole batch).
+      a dataset of dicts of CLIP, see `a2d_tf.dataset`. has_mask is False where only the box of an
+      instance is known, annotated where augmentation has cut off all instances: what is background
+      is not known then.
 
     Raises:
       InputError: too short clips, no record in the split, or a batch that the replicas cannot

@@ -66,13 +66,10 @@ class ClipTruth:
       clip_frames: int [T], source frames, 1-based.
       native_size: (height, width) of the video.
       size: (height, width) of the stored frames.
-      boxes: float32 [N, 4], y1, x1, y2, x2, native pixels.
-      codes: int32 [N].
+      boxes, codes, tracks: as of `a2d_annotations.Annotation`.
       rles: N COCO RLEs, {'size': [height, width], 'counts': bytes}.
       label_map: codes [height, width], uint8 or uint16; see `is_complete`.
       has_mask: bool [N], False for instances of which only the box is known: their mask is empty.
-      tracks: int64 [N], the identity of each instance in its video, -1 where unknown; None where
-        the record has none.
     """
 
     video: str

@@ -81,7 +81,6 @@ class Release:
         """Read `videoset.csv`.
 
         Args:
-          root, label_space: see the attributes.
           videos: text file of the VIDs to use, one a line; by default all.
           annotations: folder with a folder of annotations per video; by default one of those named
             above.

@@ -216,7 +216,7 @@ class Evaluator:
             metrics=registry.results([maps[best], *others], inputs),
             losses={n: float(np.mean([each[n] for each in measured])) for n in measured[0]},
             pictures={
-                f"{split}/{frame.name}": frame.picture(best, self.labels)
+                f"{split}/{frame.truth.name}": frame.picture(best, self.labels)
                 for frame in shown.values()
             },
         )
@@ -254,9 +254,9 @@ class Evaluator:
             number, clip = numbered
             frame = clip()
             predicted, expected = self.label_map(frame, threshold), frame.truth.label_map
-            write_png(folder / "label_maps" / f"{frame.name}.png", predicted)
+            write_png(folder / "label_maps" / f"{frame.truth.name}.png", predicted)
             if frame.truth.is_complete:
-                write_png(folder / "label_truth" / f"{frame.name}.png", expected)
+                write_png(folder / "label_truth" / f"{frame.truth.name}.png", expected)
                 frame.pairs = segmentation.pairs(expected, predicted)
             return frame, frame.entries(number)
 

@@ -65,11 +65,6 @@ class Frame:
         rgb, flow = (clip[len(clip) // 2, : size[0], : size[1]] for clip in clips)
         return cls(truth, table, instances, rgb, flow)
 
-    @property
-    def name(self) -> str:
-        """`<VID>/<%05d>`."""
-        return self.truth.name
-
     @functools.cached_property
     def patches(self) -> list[mask_ops.Patch]:
         """The masks of the instances at native size."""

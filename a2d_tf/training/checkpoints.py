@@ -1,8 +1,7 @@
 """Checkpoints and TensorBoard's files of a run folder, so that a killed run resumes exactly.
 
-`checkpoints/` has the newest checkpoints, `best/` that of the best validation, `diverged/` the
-weights before a step with a non-finite loss. An older checkpoint stays until the new one is
-complete. `tensorboard/` has a writer for each split, and no step twice after a resume.
+An older checkpoint stays until the new one is complete. `tensorboard/` has a writer for each split,
+and no step twice after a resume.
 """
 
 from __future__ import annotations
@@ -129,10 +128,6 @@ class Checkpointer:
     def mark_finished(self) -> None:
         """Write `finished.json`, after the validation of the last step."""
         write_json(os.path.join(self.workdir, "finished.json"), {"steps": self.step})
-
-    def is_finished(self) -> bool:
-        """Return whether the run was marked as finished at this step."""
-        return is_finished(self.workdir, self.step)
 
     def _folder(self, kind):
         return os.path.join(self.workdir, KINDS[kind])

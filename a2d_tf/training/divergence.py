@@ -39,7 +39,6 @@ def stop(
 
     Args:
       values: what the step reports; step: its number, from 0.
-      manifest: of the records; workdir: the run folder.
 
     Raises:
       InputError: always; names the clips. The step's batch and the weights, which it has not

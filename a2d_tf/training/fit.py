@@ -19,7 +19,7 @@ from a2d_tf.data import records
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.model.network import Network
 from a2d_tf.training import divergence, losses, optimizer, replicas
-from a2d_tf.training.checkpoints import Checkpointer, Events, tagged
+from a2d_tf.training.checkpoints import Checkpointer, Events, is_finished, tagged
 from a2d_tf.training.train_step import TrainState, make_train_step
 
 logger = logging.getLogger(__name__)
@@ -98,7 +98,7 @@ def _resume(checkpointer, events, validation, learning):
     """Restore the newest checkpoint, validate where that is due; return whether steps are left."""
     resumed, step = checkpointer.resume(), checkpointer.step
     if resumed:
-        if step >= learning.steps and checkpointer.is_finished():
+        if step >= learning.steps and is_finished(checkpointer.workdir, step):
             logger.info(
                 "%s: finished at step %d; raise --steps to go on, or give another --workdir",
                 *(checkpointer.workdir, step),

@@ -340,9 +340,7 @@ def predict(
     """Predict videos one after the other, by one model.
 
     Args:
-      load: returns the predictor.
       jobs: the videos, none of which is finished.
-      request: what to predict of each, and to write.
       on_error: 'fail' stops at the first video that fails, 'skip' continues.
 
     Returns:
@@ -383,17 +381,13 @@ def reason(job: Job, error: Exception) -> str:
 
 def conclude(
     output: str, jobs: Sequence[Job], request: Request, failures: dict[str, str], task: Task = ALONE
-) -> bool:
+) -> None:
     """Write the library's own files, if by now each video is finished or has failed.
 
     Until then the failures of a task wait in a file of its own.
 
     Args:
       jobs: all of the library, not this task's alone.
-      request: as for `predict`.
-
-    Returns:
-      whether they were written.
     """
     place = functools.partial(os.path.join, output)
     name, suffix = os.path.splitext(FAILED)
@@ -406,7 +400,7 @@ def conclude(
     whole = list(filter(dataclasses.replace(request, overwrite=True).is_finished, jobs))
     missing = [job.name for job in jobs if job not in whole]
     if not failed.keys() >= {*missing}:
-        return False
+        return
     lost = {name: failed[name] for name in missing}
     folders = [pathlib.Path(job.output) for job in whole]
     for name in OWN_FILES:  # those of an earlier call
@@ -426,7 +420,6 @@ def conclude(
         pathlib.Path(path).unlink(missing_ok=True)
     with hidden_folder(output, outputs.HIDDEN):  # which removes what killed processes left
         pass
-    return True
 
 
 def _rows(path):

@@ -60,7 +60,6 @@ class Facts:
       span: (start, end) of what was segmented, seconds in the video.
       fps: nominal frames a second.
       step: seconds from one answered frame to the next, on average.
-      labels: the label space.
       boxes_alone: whether the network finds no masks: those there fill their boxes.
     """
 

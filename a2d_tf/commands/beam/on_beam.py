@@ -129,7 +129,3 @@ def run() -> None:
     start = functools.partial(main, command=command, words=tuple(words))
     start.__module__ = __name__  # whose text --help shows
     command_line.run(start)
-
-
-if __name__ == "__main__":
-    run()

@@ -25,7 +25,6 @@ class Split:
     """The data that metrics are computed from, beside the frames; None if not given.
 
     Attributes:
-      labels: the label space.
       threshold: least p(actor) of an instance in label maps and tracks; in validation it is chosen
         after the last `Metric.update`.
       joint: whether p(action) is a sum over actors, see `tracking.read_label`.

@@ -69,15 +69,11 @@ def render(name: str, title: str, folder: pathlib.Path = _FILES, **values: Any) 
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    # Names of files that are no UTF-8 stay whole until `printable`.
+    # Names of files that are no UTF-8 stay whole until the end.
     compact = {"separators": (",", ":"), "allow_nan": False, "ensure_ascii": False}
     templates.policies["json.dumps_kwargs"] = compact
-    return printable(templates.get_template(name).render(title=title, **values))
-
-
-def printable(text: str) -> str:
-    """Return text with names of files as UTF-8 can write it."""
-    return text.encode(errors="surrogateescape").decode(errors="replace")
+    page = templates.get_template(name).render(title=title, **values)
+    return page.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def write(folder: str | os.PathLike, title: str, blocks: list[Block]) -> None:

@@ -207,8 +207,8 @@ def _beside(metric, rows, lines):
         if published:
             values = metric.published[published]
             cells.append([f"{published}, published", *map(figure, values)])
-        if name in rows:
-            ((_, values),) = metric.rows(rows[name])[0].lines()
+        for table in metric.rows(rows[name]) if name in rows else ():
+            ((_, values),) = table.lines()
             ours.add(len(cells))
             cells.append([f"ours, {ROWS[name][0]}", *map(figure, values)])
     return Table(("", *metric.columns.values()), cells, frozenset(ours))
@@ -312,11 +312,12 @@ def _spread(done, columns):
 
 def _frames(shown, manifest):
     variants = [name for name in _PICTURED if name in shown]
-    if not variants:
+    names = label_maps.frames_of(shown[variants[0]].test) if variants else []
+    if not names:  # or the records have boxes alone
         return []
-    space, folder = manifest.label_space, shown[variants[0]].test
+    space = manifest.label_space
     # One frame per video, spread over the split.
-    video_frames = {name.partition("/")[0]: name for name in label_maps.frames_of(folder)}
+    video_frames = {name.partition("/")[0]: name for name in names}
     spread = np.linspace(0, len(video_frames) - 1, min(_FRAMES, len(video_frames))).astype(int)
     chosen = [list(video_frames.values())[i] for i in spread]
     inputs = dict(pipeline.key_frames(manifest, experiments.SPLIT, set(chosen)))

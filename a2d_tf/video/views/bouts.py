@@ -56,7 +56,6 @@ class Bout:
     """An action of a track.
 
     Attributes:
-      actor, action: names.
       start, end: seconds in the video.
       score: mean p(actor) p(action) of its frames.
     """

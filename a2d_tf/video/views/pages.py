@@ -38,12 +38,11 @@ _STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 360
 
 def _write(folder, template, title, tracks, labels, tables, **values):
     pairs = {(bout.actor, bout.action) for track in tracks for bout in track.bouts}
-    path = pathlib.Path(folder, NAME)
     values["actors"] = sorted({actor for actor, _ in pairs})
     values["shades"] = bouts.colours((action for _, action in pairs), labels)
     values.setdefault("data", {})
-    write_text(path, render(template, title, _TEMPLATES, tables=tables, **values))
-    return path
+    page = render(template, title, _TEMPLATES, tables=tables, **values)
+    write_text(os.path.join(folder, NAME), page)
 
 
 def _sums(name: str, tracks: Iterable[bouts.Track]) -> list[tuple]:
@@ -70,14 +69,11 @@ def _ticks(start, seconds):
     return [(f"{100 * (time - start) / seconds:.3f}", _clock(time)) for time in times]
 
 
-def write_page(folder: str | os.PathLike) -> pathlib.Path:
+def write_page(folder: str | os.PathLike) -> None:
     """Write the page of a prediction into its folder, from its `tracks.json` and `video.json`.
 
     Args:
       folder: of `a2d_tf.predict`; with or without an `overlay.mp4`.
-
-    Returns:
-      the path of the page.
 
     Raises:
       InputError: a file is missing or malformed, or the page cannot be written.
@@ -96,7 +92,7 @@ def write_page(folder: str | os.PathLike) -> pathlib.Path:
         }
 
     names = {track.number: f"#{track.number} {track.actor}" for track in tracks}
-    return _write(
+    _write(
         folder,
         "page.html",
         video.name,
@@ -116,7 +112,7 @@ def _thumbnail(path):
     try:
         read = frames.read(path, remedy="predict the video again")
         (_, rgb) = collections.deque(itertools.islice(read, _FRAME), maxlen=1).pop()
-    except InputError:
+    except (InputError, IndexError):  # IndexError where no frame decodes
         return None
     return visualize.jpeg_url(rgb, _WIDE, 70)
 
@@ -126,7 +122,7 @@ def write_library_page(
     folders: Sequence[pathlib.Path],
     failed: Mapping[str, str],
     run: str | None = None,
-) -> pathlib.Path:
+) -> None:
     """Write the page of a library into its folder, from the `tracks.json` of its predictions.
 
     Args:
@@ -134,9 +130,6 @@ def write_library_page(
       folders: those of the predictions in it.
       failed: {name of a video: why it has no prediction}.
       run: folder of the run that predicts, whose training videos are marked.
-
-    Returns:
-      the path of the page.
 
     Raises:
       InputError: a `tracks.json` is malformed, or the page cannot be written.
@@ -164,7 +157,7 @@ def write_library_page(
         rows += sums
         everything += tracks
     labels: LabelSpace | None = read_facts(folders[0]).labels if folders else None
-    return _write(
+    _write(
         output,
         "library.html",
         f"Predictions in {'/'.join(pathlib.Path(output).absolute().parts[-2:])}",
