@@ -423,15 +423,12 @@ def of_yolo(line):
     return {"data.yaml": YOLO, "labels/train/clip_3.txt": f"0 {LINE}\n{line}"}
 
 
-def of_mask(**fields):
-    return of_labelme(shape(polygon=[8, 10, 23, 19], kind="mask", **fields))
-
-
 ROBOFLOW = [image(f"clip_mp4-1_jpg.rf.{h * 16}.jpg", i) for i, h in enumerate(("a1", "b2"))]
-AUGMENTED = {"x.json": coco(ROBOFLOW, [drawn(image_id=0), drawn(0, [WIDE], 1)])}
+AUGMENTED = {"x.json": coco(ROBOFLOW, [drawn(image_id=0), drawn(image_id=1)])}
 PHOTO = {"result.json": coco([image("0a1b2c3d-00003.jpg")], [drawn()])}
 NO_NUMBER = {"data.yaml": YOLO, "labels/train/cat.txt": ""}
 CVATS = {"data.yaml": YOLO, "labels/train/frame_000005.txt": ""}
+SHORT = shape(polygon=[8, 10, 23, 19], kind="mask", mask=png(np.ones((10, 16)))[:-16])
 BEYOND = shape(polygon=[18, 16, 33, 25], kind="mask", mask=png(np.ones((10, 16))))
 TWICE = {**SCENES["coco"], "clip_00003.json": labelme(path=None)}
 
@@ -459,7 +456,7 @@ BROKEN = [
     (changed("youtube_vis", "x.json", "annotations", 0, "segmentations"), "[0]: its segmentations"),
     ({"photo.json": labelme(shape(), path="photo.jpg")}, "photo.json: imagePath: 'photo.jpg'"),
     (of_labelme(shape(polygon=[1, 1, 2, 2])), "clip_3.json: shapes[0]: points"),
-    (of_mask(mask=png(np.ones((10, 16)))[:-16]), "clip_3.json: shapes[0]: mask"),
+    (of_labelme(SHORT), "clip_3.json: shapes[0]: mask"),
     (of_labelme(BEYOND), "clip_3.json: shapes[0]: a mask of 16x10"),
     ({"data.yaml": "names: [a\n"}, "data.yaml: names"),
     ({"data.yaml": YOLO}, "not one annotated frame"),

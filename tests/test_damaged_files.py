@@ -48,10 +48,6 @@ def make_mat(folder):
     return write_mat(path, 16 * person, [person], [16], [[4, 3, 12, 14]])
 
 
-def read_mat(path):
-    return Release(path.parents[3]).read_annotation("v", 4)
-
-
 def make_image(suffix):
     # Noise, for half of a smooth picture's file may hold all of its pixels.
     noise = np.random.default_rng(0).integers(0, 255, (*SIZE, 3), np.uint8)
@@ -134,12 +130,8 @@ def read_tensors(path):
     return cache.read_tensors(str(path))
 
 
-def read_annotations(path):
-    return AnnotatedVideos((Export(path),), path.parent / "videos")
-
-
 KINDS = {  # name: (make, read)
-    "mat": (make_mat, read_mat),
+    "mat": (make_mat, lambda path: Release(path.parents[3]).read_annotation("v", 4)),
     "mp4": (
         written("v.mp4", lambda path: write_video(path, moving_frames(6, 48, 64, step=2))),
         lambda path: list(frames.read(path, [6])),
@@ -159,7 +151,7 @@ KINDS = {  # name: (make, read)
     "flags": (written("flags.txt", Config().write), Config.read),
     "detections": (make_detections, Detections.load),
     "truth": (make_coco, lambda path: Truth.load(path, A2D)),
-    "coco": (make_coco, read_annotations),
+    "coco": (make_coco, lambda path: AnnotatedVideos((Export(path),), path.parent / "videos")),
     "shard": (
         written("t.tfrecord", lambda path: records.write_shard(path, [clip_record()] * 2)),
         read_shard,

@@ -216,6 +216,10 @@ def test_truth_survives_a_file(tmp_path):
     assert len(categories) == 43 and categories[43] == "bird-eating"
     assert written["images"][1] == {"id": 7, "file_name": "w/1.png", "height": 6, "width": 9}
     assert written["annotations"][0]["area"] == 10
+    # Lists may have the paper's names, and pairs that nobody does.
+    written["categories"] += [{"id": 11, "name": "adult-climb"}, {"id": 14, "name": "adult-flying"}]
+    path.write_text(json.dumps(written))
+    assert len(Truth.load(path, A2D).codes) == 1
     # All of its codes have other names in another label space, in which they may be valid.
     other = LabelSpace(("person", *A2D.actors[1:]), A2D.actions, A2D.codes)
     with pytest.raises(InputError, match=r"truth\.json: categories\[0\]: 11 "):

@@ -209,7 +209,7 @@ class Matcher:
                 "pass --first_frame=0 if the images are numbered from 0"
             )
         other = numbered.setdefault(number, frame)
-        if other is not frame and not _same(other, frame):
+        if other is not frame and (other.path == frame.path or not _same(other, frame)):
             remedy = "export each image once, with all instances and without augmentation"
             if other.path != frame.path:
                 remedy = "remove the older export, if the other is a correction"
@@ -234,7 +234,7 @@ def _file(document):
 
 
 def _same(frame: AnnotatedFrame, other: AnnotatedFrame) -> bool:
-    """Whether two frames hold the same annotations, as an export and its project do."""
+    """Whether two frames hold the same annotations, as a task's export and its project's do."""
     contents = [
         [(i.label, i.actor, i.action, i.parts, i.box) for i in f.instances] for f in (frame, other)
     ]

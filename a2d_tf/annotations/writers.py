@@ -263,7 +263,12 @@ def _objects(video, names):
         actions = itertools.groupby(track.shapes, lambda shape: shape.action)
         starts = [(action, next(shapes).frame) for action, shapes in actions]
         firsts = [frame_names.split_frame_name(f"{names[frame]}.png") for _, frame in starts[1:]]
-        numbers = [found[1] if found else 0 for found in firsts]
+        numbers = [found[1] for found in firsts if found]
+        if len(numbers) < len(firsts):
+            raise InputError(
+                f"{video.name}: an action changes, and the images' names hold no number to say at "
+                "which; give another --format"
+            )
         lasts = [number - 1 for number in numbers]
         for (action, _), first, last in zip(starts, ["", *numbers], [*lasts, ""]):
             table.writerow([video.name, track.id, track.actor, action, first, last])

@@ -194,7 +194,8 @@ def _read_videoset(path):
             "--release must name the folder with videoset.csv, clips320H and Annotations"
         ) from error
     # The published list has no header line; some copies have one.
-    header = bool(rows) and not any(re.fullmatch(r"\s*-?\d+\s*", c) for c in rows[0][1][4:])
+    numbers = rows[0][1][4:] if rows else []
+    header = bool(numbers) and not any(re.fullmatch(r"\s*-?\d+\s*", cell) for cell in numbers)
     videos: dict[str, Video] = {}
     for number, row in rows[header:]:
         video = _parse_row(f"{path}, line {number}", row)
