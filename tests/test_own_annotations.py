@@ -173,9 +173,9 @@ def test_images_numbered_from_zero(videos):
 
 
 def test_a_frame_that_is_annotated_twice(videos):
-    first, other = document(frame("far", 2)), document(frame("far", 2), path="other.json")
+    first, other = document(frame("far", 2)), document(frame("far", 2, path="other.json"))
     assert matched(videos, first, other) == {"far": [2]}  # an export and its project
-    other = document(frame("far", 2, instances=[instance("cat-run")]), path="other.json")
+    other = document(frame("far", 2, instances=[instance("cat-run")], path="other.json"))
     with pytest.raises(InputError, match=r"images\[2\]: frame 2 of 'far' is also task.json"):
         matched(videos, first, other)
 
@@ -224,7 +224,8 @@ def test_a_label_space_tells_where_an_actor_with_a_hyphen_ends():
 
 def test_a_task_that_was_exported_again(videos):
     old = document(frame("far", 2), frame("far", 3), path="old.zip/a.xml", task=7)
-    again = document(frame("far", 2), frame("far", 3), path="new.zip/a.xml", task=7)
+    frames = (frame("far", number, path="new.zip/a.xml") for number in (2, 3))
+    again = document(*frames, path="new.zip/a.xml", task=7)
     assert matched(videos, old, again) == {"far": [2, 3]}
     corrected = document(frame("far", 2), path="new.zip/a.xml", task=7)
     with pytest.raises(InputError, match="new.zip/a.xml: task 7 is also old.*remove the older"):
