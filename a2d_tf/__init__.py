@@ -99,9 +99,9 @@ def dataset(
       a dataset of dicts: rgb uint8 [B, T, H, W, 3]; flow float32 [B, T, H, W, 2], (u, v) in pixels;
       size int32 [B, 2], height and width of the frame inside the canvas; boxes float32 [B, N, 4],
       y1, x1, y2, x2; masks uint8 [B, N, H, W]; actors and actions int32 [B, N], 0-based; present
-      bool [B, N], which of the N rows hold an instance, and has_mask, which of them a mask;
-      `annotated` bool [B]; `video`, `frame` and `native_size` of the key frame; and `row`, the
-      place in the batch that random draws go by.
+      bool [B, N], which of the N rows hold an instance; has_mask bool [B, N], which of these
+      has a mask; `annotated` bool [B]; `video`, `frame` and `native_size` of the key frame; and
+      `row`, the place in the batch that random draws go by.
 
     Raises:
       InputError: no records there, an unknown split, clips that are too short, or no record to

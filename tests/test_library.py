@@ -213,6 +213,7 @@ def run(films, output, predictor, request=None, task="1/1", on_error="fail", ove
     missing = request.unfinished(jobs)
     todo = [job for job in task.share(jobs) if job in missing]
     failures = library.predict(lambda: predictor, todo, request, on_error)
+    list(map(pathlib.Path.unlink, output.glob("index.html")))
     library.conclude(str(output), jobs, request, failures, task)
     return failures, (output / "index.html").exists()
 

@@ -73,8 +73,8 @@ class Matcher:
         """Return {video: {1-based number: frame}} of exports, each with its documents.
 
         Raises:
-          InputError: no video fits a document, two files are one video, or two documents
-            annotate one frame.
+          InputError: no video fits a document, two files are one video, or a frame is annotated
+            twice.
         """
         named = [each for export in exports for each in self._videos_of(*export)]
         taken = {video for _, videos in named for video in videos.values() if video}
@@ -209,7 +209,8 @@ class Matcher:
                 "pass --first_frame=0 if the images are numbered from 0"
             )
         other = numbered.setdefault(number, frame)
-        if other is not frame and (other.path == frame.path or not _same(other, frame)):
+        twice = other.path == frame.path and other.where != frame.where
+        if other is not frame and (twice or not _same(other, frame)):
             remedy = "export each image once, with all instances and without augmentation"
             if other.path != frame.path:
                 remedy = "remove the older export, if the other is a correction"

@@ -266,8 +266,8 @@ def _objects(video, names):
         numbers = [found[1] for found in firsts if found]
         if len(numbers) < len(firsts):
             raise InputError(
-                f"{video.name}: an action changes, and the images' names hold no number to say at "
-                "which; give another --format"
+                f"{video.name}: images' names do not end with a number, by which objects.csv says "
+                "where an action changes; give another --format"
             )
         lasts = [number - 1 for number in numbers]
         for (action, _), first, last in zip(starts, ["", *numbers], [*lasts, ""]):

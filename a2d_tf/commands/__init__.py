@@ -1,5 +1,5 @@
 """The commands beside train, evaluate, export and predict; `tools/` starts them in a clone.
 
-Like those four, they import TensorFlow inside functions: it takes seconds, for which a mistyped
-flag should not wait.
+Like those four, they import TensorFlow inside functions, so that a mistyped flag is reported before
+the seconds that loading takes.
 """

@@ -318,7 +318,7 @@ def replace_folder(new: str, place: str, old: str) -> None:
 
 @contextlib.contextmanager
 def locked(path: str | os.PathLike[str], wait: bool = True) -> Iterator[bool]:
-    """Hold the lock of a file, and yield whether this process holds it, as it does with `wait`.
+    """Hold the lock of a file, and yield whether this process holds it; with `wait` it always does.
 
     The file is made if missing, and stays; InputError where it cannot be made.
     """

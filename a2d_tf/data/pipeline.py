@@ -208,9 +208,9 @@ def training(
       replicas: that share a batch: each element is the equal part of one of them.
 
     Returns:
-      a dataset of dicts of CLIP, see `a2d_tf.dataset`. has_mask is False where only the box of an
-      instance is known, annotated where augmentation has cut off all instances: what is background
-      is not known then.
+      a dataset of dicts with the fields CLIP, see `a2d_tf.dataset`. has_mask is False where only
+      the box of an instance is known, annotated where augmentation has cut off all instances: the
+      background is unknown then.
 
     Raises:
       InputError: too short clips, no record in the split, or a batch that the replicas cannot

@@ -186,7 +186,7 @@ class Truth(Instances):
         Raises:
           InputError: the file is missing or no such JSON; a frame is listed twice; an annotation
             lacks its image, has a code that is no valid pair, a malformed box or segmentation, or
-            is a crowd, or `categories` call the codes otherwise than the label space.
+            is a crowd, or `categories` give a code of the label space another name.
         """
         index: dict = {}  # image id -> frame
 
@@ -204,13 +204,15 @@ class Truth(Instances):
             "iscrowd?": one_of(0, None),  # crowds cannot be scored
         }
 
+        names = {label_space.name(code): code for code in label_space.codes}
+
         def category(value):
             check_json(value, {})
             code, name = value.get("id"), str(value.get("name"))
-            # Other tools call them as they like, and the paper has "adult-climb"; but codes of
-            # another label space may be valid, too.
-            wrong = code in label_space.codes and not label_space.name(code).startswith(name)
-            if "-" in name and wrong:
+            known = label_space.name(code) if code in label_space.codes else name
+            # Other tools name categories as they like, and the paper shortens: "adult-climb". But a
+            # code may be valid in two label spaces, so that only its name tells them apart.
+            if "-" in name and (names.get(name, code) != code or not known.startswith(name)):
                 raise ValueError(
                     f"{shown(code)} is {shown(name)}, but not in the label space; give the "
                     "labels.json of the run that wrote it"

@@ -160,7 +160,7 @@ class Predictor:
           **linking: `window`, `patience` and `max_tracks` of `tracking.Linking`.
 
         Yields:
-          a VideoFrame for each answered frame, in order.
+          a VideoFrame for each answered frame, in order, once the next one is answered.
 
         Raises:
           InputError: a video or a frame that cannot be read, or a `max_tracks` that does not fit

@@ -137,7 +137,8 @@ class Reader:
         """Return the time at which the frame of a 0-based index begins, as a player shows it.
 
         Args:
-          index: of a frame that was read; behind the last of all, the time at which that ends.
+          index: of a frame; behind those read so far, the time at which the newest one begins, or
+            ends where it is the last.
         """
         if self._times is None:
             return min(index, self.count or 0) / self.fps
