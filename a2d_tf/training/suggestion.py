@@ -201,7 +201,7 @@ def suggest(
     base = Config.read(command_line.find(preset.flagfile))
     yield {"flagfile": preset.flagfile}, f"for {host}: {preset.why}"
     if preset is LITE0:
-        reason = "backbones near ImageNet's know unseen videos better (docs/real_video.md)"
+        reason = "backbones near ImageNet's may know unseen videos better (docs/real_video.md)"
         yield {"backbone_rate": 0.1}, reason
     if not manifest.trains_masks:
         yield {"use_mask": False}, "no training instance has a mask"
