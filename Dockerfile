@@ -1,8 +1,8 @@
 # For machines without a Python 3.9 to 3.13, or not to touch theirs:
 #   docker build -t a2d_tf .                               for the processor
 #   docker build -t a2d_tf:gpu --build-arg DEVICE=gpu .    with CUDA's libraries, 3 GB more
-#   docker run --rm -v "$PWD/work:/a2d_tf/work" a2d_tf python tools/make_mini_a2d.py --output=work/mini
-#   docker run --rm --gpus all -v ... a2d_tf:gpu python -m a2d_tf.train ...
+#   docker run --rm -v "$PWD/work:/a2d_tf/work" a2d_tf python -m a2d_tf mini --output=work/mini
+#   docker run --rm --gpus all -v ... a2d_tf:gpu python -m a2d_tf train ...
 # tensorflow-addons is for x86-64 alone; elsewhere: --platform=linux/amd64.
 FROM python:3.11-slim-bookworm
 

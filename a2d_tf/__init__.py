@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from a2d_tf.core.config import Config
     from a2d_tf.core.errors import InputError
     from a2d_tf.core.labels import A2D, LabelSpace
-    from a2d_tf.evaluation import api as metrics
     from a2d_tf.model.network import Network
+    from a2d_tf.paper import metrics
     from a2d_tf.video.predictor import Predictor
 
 __all__ = [
@@ -32,6 +32,8 @@ __all__ = [
     "dataset",
     "metrics",
 ]
+
+__version__ = "0.1.0"
 
 if not importlib.util.find_spec("absl"):
     sys.exit(
@@ -49,7 +51,7 @@ _MODULES = {
     "InputError": "a2d_tf.core.errors",
     "LabelSpace": "a2d_tf.core.labels",
     "Predictor": "a2d_tf.video.predictor",
-    "metrics": "a2d_tf.evaluation.api",
+    "metrics": "a2d_tf.paper.metrics",
 }
 _Settings = Union["Config", str, "os.PathLike[str]"]
 
@@ -89,7 +91,7 @@ def dataset(
     """Read clips from a folder of records, in batches of `Config.learning.batch_size`.
 
     Args:
-      records: the folder; `a2d-records` makes one of A2D or of your own videos.
+      records: the folder; `a2d records` makes one of A2D or of your own videos.
       settings: a Config, or the path of a flagfile: canvas, frames of a clip, batch size, seed,
         augmentation.
       split: "train" (without the videos held out for validation), endless, shuffled and augmented;
@@ -113,7 +115,7 @@ def dataset(
     config, manifest = _config(settings), Manifest.load(records)
     if split == "train":
         return pipeline.training(manifest, config)
-    return pipeline.evaluation(manifest, split, config, config.learning.batch_size)
+    return pipeline.evaluation(manifest, split, config, config.training.batch_size)
 
 
 def _config(settings: _Settings) -> Config:

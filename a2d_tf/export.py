@@ -1,50 +1,51 @@
-"""Export a run as a SavedModel: python -m a2d_tf.export --workdir=RUN --output=DIR.
+"""Export a run as a SavedModel: a2d export --workdir=RUN --output=DIR.
 
 With `--version=N` the SavedModel is `DIR/N`, for TensorFlow Serving.
 """
 
 import os
 
-from absl import flags, logging
-
 from a2d_tf.core import command_line, devices
 from a2d_tf.core.config import Config
-from a2d_tf.pretrained import packed
+from a2d_tf.runs import packed
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "run folder of a2d_tf.train")
-_MODEL = flags.DEFINE_string(
-    "model", None, "packed model in place of a run: a name, or a folder of tools/pack_model.py"
+FLAGS = command_line.Register()
+_WORKDIR = FLAGS.string("workdir", None, "run folder of a2d train")
+_MODEL = FLAGS.string(
+    "model", None, "packed model in place of a run: a name, or a folder of a2d pack-model"
 )
-_OUTPUT = flags.DEFINE_string("output", None, "folder of the SavedModel; replaces an older one")
-_CHECKPOINT = Config.define_checkpoint()
-_DEVICE = Config.define_device()
-_VERSION = flags.DEFINE_integer(
+_OUTPUT = FLAGS.string("output", None, "folder of the SavedModel; replaces an older one")
+_CHECKPOINT = Config.define_checkpoint(FLAGS)
+_DEVICE = Config.define_device(FLAGS)
+_VERSION = FLAGS.integer(
     "version",
     None,
     "write DIR/<version>; TensorFlow Serving takes the highest version",
     lower_bound=1,
 )
-Config.define_flags(["inference", "compute"])
+Config.define_flags(FLAGS, ["inference", "compute"])
 
 
 def main(argv: list[str]) -> None:
     command_line.require(argv, output=_OUTPUT.value)
     packed.check_sources(_CHECKPOINT.present, workdir=_WORKDIR.value, model=_MODEL.value)
+    from absl import logging
+
+    from a2d_tf.runs import loading
     from a2d_tf.serving import export_folder
-    from a2d_tf.training import run_folder
 
     # TensorFlow logs the name of the temporary folder.
     logging.set_verbosity(logging.WARNING)
     output = export_folder.place_of(os.path.normpath(_OUTPUT.value), _VERSION.value)
     devices.prepare(_DEVICE.value)
-    inference = Config.given("inference", "compute")
+    inference = Config.given(FLAGS, "inference", "compute")
     folder = packed.folder_of(_WORKDIR.value, _MODEL.value)
-    run = run_folder.load(folder, inference, _CHECKPOINT.value)
+    run = loading.load(folder, inference, _CHECKPOINT.value)
     export_folder.export(run, output)
     print(f"{run.checkpoint}, p(actor) >= {run.config.inference.score_threshold:g} -> {output}")
 
 
-run = command_line.command(main)
+run = command_line.command(main, FLAGS)
 
 
 if __name__ == "__main__":

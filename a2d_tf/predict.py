@@ -1,7 +1,7 @@
-"""Segment a video: python -m a2d_tf.predict --saved_model=DIR --video=FILE --output=DIR.
+"""Segment a video: a2d predict --saved_model=DIR --video=FILE --output=DIR.
 
-`--workdir=RUN` takes a run that is not exported, `--model=DIR` a model of tools/pack_model.py, in
-place of `--saved_model`. `--init_rgb=coco`, or a file of tools/import_weights.py, takes a
+`--workdir=RUN` takes a run that is not exported, `--model=DIR` a model of a2d pack-model, in
+place of `--saved_model`. `--init_rgb=coco`, or a file of a2d import-weights, takes a
 detector's weights before any training: it finds actors, and calls their actions "untrained".
 
 Frames are numbered from 1, as in the video: in `label_maps/`, in `detections.json` (`image_id`), in
@@ -20,77 +20,72 @@ import os
 import sys
 from collections.abc import Callable
 
-from absl import flags
-
 from a2d_tf.core import command_line, workers
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.ops import tracking
-from a2d_tf.pretrained import packed
+from a2d_tf.runs import packed
 from a2d_tf.video import library, outputs, predictor, streaming, video_files
 
-_SAVED_MODEL = flags.DEFINE_string("saved_model", None, "folder of a2d_tf.export")
-_WORKDIR = flags.DEFINE_string("workdir", None, "run folder of a2d_tf.train")
-_MODEL = flags.DEFINE_string(
-    "model",
-    None,
-    "packed model: a folder of tools/pack_model.py, or a name where some are installed",
+FLAGS = command_line.Register()
+_SAVED_MODEL = FLAGS.string("saved_model", None, "folder of a2d export")
+_WORKDIR = FLAGS.string("workdir", None, "run folder of a2d train")
+_MODEL = FLAGS.string(
+    "model", None, "packed model: a folder of a2d pack-model, or a name where some are installed"
 )
-_CHECKPOINT = Config.define_checkpoint()
-_INIT_RGB = flags.DEFINE_string(
+_CHECKPOINT = Config.define_checkpoint(FLAGS)
+_INIT_RGB = FLAGS.string(
     "init_rgb", None, "imported COCO weights: coco, which is fetched once, or a file"
 )
 _SOURCES = (_SAVED_MODEL, _WORKDIR, _MODEL, _INIT_RGB)
-_DEVICE = Config.define_device()
-_VIDEO = flags.DEFINE_string(
+_DEVICE = Config.define_device(FLAGS)
+_VIDEO = FLAGS.string(
     "video",
     None,
     "video file, folder of images, or index of a camera, which runs until Ctrl-C; or a library: "
     "folder of videos, or a glob in quotes",
 )
-_VIDEOS = flags.DEFINE_string(
+_VIDEOS = FLAGS.string(
     "videos", None, "library: text file of videos and folders of images, one a line"
 )
-_OUTPUT = flags.DEFINE_string(
+_OUTPUT = FLAGS.string(
     "output", None, f"folder of {', '.join(outputs.RESULTS)}; of a library, with a folder a video"
 )
-_RESULTS = flags.DEFINE_list(
-    "results", list(outputs.KINDS), f"what to write, of {','.join(outputs.KINDS)}"
+_RESULTS = FLAGS.list(
+    "results", list(outputs.RESULT_FILES), f"what to write, of {','.join(outputs.RESULT_FILES)}"
 )
-_OVERWRITE = flags.DEFINE_bool(
+_OVERWRITE = FLAGS.bool(
     "overwrite", False, "library: replace predictions of other settings, models or videos"
 )
-_ON_ERROR = flags.DEFINE_enum(
+_ON_ERROR = FLAGS.enum(
     "on_error",
     "fail",
     library.ON_ERROR,
     "library: on a video that cannot be predicted, fail, or skip it and list it in failed.csv",
 )
-_TASK = flags.DEFINE_string("task", None, f"library: {workers.HELP}")
-_EVERY = flags.DEFINE_integer("every", 1, "segment every Nth frame only", lower_bound=1)
-_START = flags.DEFINE_float("start", 0.0, "start of the segmented part, seconds", lower_bound=0)
-_END = flags.DEFINE_float(
-    "end", None, "end of the segmented part, seconds; by default that of the video"
-)
-_WINDOW = flags.DEFINE_integer(
+_TASK = FLAGS.string("task", None, f"library: {workers.HELP}")
+_EVERY = FLAGS.integer("every", 1, "segment every Nth frame only", lower_bound=1)
+_START = FLAGS.float("start", 0.0, "start of the segmented part, seconds", lower_bound=0)
+_END = FLAGS.float("end", None, "end of the segmented part, seconds; by default that of the video")
+_WINDOW = FLAGS.integer(
     "window",
     tracking.LINKING.window,
     "segmented frames whose answers are combined into a track's label; 1: the network's own answer",
     lower_bound=1,
 )
-_PATIENCE = flags.DEFINE_integer(
+_PATIENCE = FLAGS.integer(
     "patience",
     tracking.LINKING.patience,
     "segmented frames in a row that may miss an actor before its track is lost",
     lower_bound=0,
 )
-_MAX_TRACKS = flags.DEFINE_string(
+_MAX_TRACKS = FLAGS.string(
     "max_tracks",
     None,
     "number of individuals, of all actors or as in mouse=2,wheel=1: what was lost goes on with its "
     "track when one is found again",
 )
-Config.define_flags(["inference", "compute"])
+Config.define_flags(FLAGS, ["inference", "compute"])
 
 
 def _check_flags(argv):
@@ -98,24 +93,25 @@ def _check_flags(argv):
     if _VIDEO.value and _VIDEOS.value:
         raise InputError("--videos is a list in place of --video; leave out either")
     packed.check_sources(_CHECKPOINT.present, **{flag.name: flag.value for flag in _SOURCES})
-    given = Config.given("inference", "compute")
+    given = Config.given(FLAGS, "inference", "compute")
     if _SAVED_MODEL.value and given:
         raise InputError(
-            f"--{min(given)} is fixed in a SavedModel; give it to a2d_tf.export, or use --workdir"
+            f"--{min(given)} is fixed in a SavedModel; give it to a2d export, or use --workdir"
         )
     for flag, mark in ((_SAVED_MODEL, "saved_model.pb"), (_WORKDIR, "flags.txt")):
         if flag.value and not os.path.isfile(os.path.join(flag.value, mark)):
             raise InputError(
                 f"--{flag.name}={flag.value}: there is no {mark}; --saved_model takes a folder of "
-                "a2d_tf.export, --workdir one of a2d_tf.train"
+                "a2d export, --workdir one of a2d train"
             )
     end = sys.float_info.max if _END.value is None else _END.value
     if not _START.value < end < math.inf:
         span = f"--start={_START.value:g}, --end={_END.value}"
         raise InputError(f"{span}: give seconds, the end beyond the start")
-    if not _RESULTS.value or not set(_RESULTS.value) <= set(outputs.KINDS):
+    if not _RESULTS.value or not set(_RESULTS.value) <= set(outputs.RESULT_FILES):
         raise InputError(
-            f"--results={','.join(_RESULTS.value)}: give one or more of {','.join(outputs.KINDS)}"
+            f"--results={','.join(_RESULTS.value)}: give one or more of "
+            f"{','.join(outputs.RESULT_FILES)}"
         )
 
 
@@ -131,7 +127,7 @@ def _one(load, output, kinds, linking):
     )
     facts = loaded.facts
     threshold = facts["score_threshold"]
-    files = ",".join(outputs.KINDS[kind] for kind in kinds)
+    files = ",".join(outputs.RESULT_FILES[kind] for kind in kinds)
     print(
         f"{facts['checkpoint']}, p(actor) >= {threshold:g}: {count} frames -> {output}/{{{files}}}"
     )
@@ -161,7 +157,10 @@ def main(argv: list[str], predict: Callable = library.predict) -> int | None:
     """Predict one video, or the videos of a library by `predict`."""
     _check_flags(argv)
     kinds, output = outputs.with_needs(_RESULTS.value), os.path.normpath(_OUTPUT.value)
-    settings, (model,) = Config.given("inference", "compute"), (s for s in _SOURCES if s.value)
+    settings, (model,) = (
+        Config.given(FLAGS, "inference", "compute"),
+        (s for s in _SOURCES if s.value),
+    )
     load = functools.partial(
         predictor.load,
         model.name,
@@ -191,7 +190,7 @@ def main(argv: list[str], predict: Callable = library.predict) -> int | None:
     return _many(load, jobs, output, request, task, predict)
 
 
-run = command_line.command(main)
+run = command_line.command(main, FLAGS)
 
 
 if __name__ == "__main__":

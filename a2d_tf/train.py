@@ -1,10 +1,10 @@
-"""Train the network: python -m a2d_tf.train --flagfile=F --records=RECORDS --workdir=RUN."""
+"""Train the network: a2d train --flagfile=F --records=RECORDS --workdir=RUN."""
+
+from __future__ import annotations
 
 import os
 import re
 import shlex
-
-from absl import flags
 
 from a2d_tf.core import command_line, devices
 from a2d_tf.core.config import Config
@@ -14,42 +14,44 @@ from a2d_tf.core.labels import A2D
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation import metrics as registry
 
-_RECORDS = flags.DEFINE_string("records", None, "folder that tools/build_records.py made")
-_WORKDIR = flags.DEFINE_string("workdir", None, "run folder; an interrupted run there resumes")
-_PICTURES = flags.DEFINE_integer("pictures", 8, "clips drawn for TensorBoard at each validation", 0)
-_PROFILE = flags.DEFINE_string(
+FLAGS = command_line.Register()
+_RECORDS = FLAGS.string("records", None, "folder that a2d records made")
+_WORKDIR = FLAGS.string("workdir", None, "run folder; an interrupted run there resumes")
+_PICTURES = FLAGS.integer("pictures", 8, "clips drawn for TensorBoard at each validation", 0)
+_PROFILE = FLAGS.string(
     "profile",
     None,
     "FROM:TO: steps, counted from 1, to trace into the run's tensorboard folder, for the profile "
     "page of TensorBoard (pip install tensorboard-plugin-profile)",
 )
-_DEVICE = Config.define_device()
-Config.define_flags()
+_DEVICE = Config.define_device(FLAGS)
+Config.define_flags(FLAGS)
 
 
 def main(argv: list[str]) -> None:
-    config = Config.from_flags()
+    config = Config.from_flags(FLAGS)
     command_line.require(argv, records=_RECORDS.value, workdir=_WORKDIR.value)
-    learning = config.learning
+    training = config.training
     profiled = _profiled(_PROFILE.value)
     manifest = Manifest.load(_RECORDS.value)
     manifest.check_frames(config.model.frames)
-    if learning.zero_shot_actor:
-        manifest.label_space.actor_index(learning.zero_shot_actor)
+    if training.zero_shot_actor:
+        manifest.label_space.actor_index(training.zero_shot_actor)
     import tensorflow as tf
 
     from a2d_tf.model.network import Network
-    from a2d_tf.training import replicas, run_folder, run_start
+    from a2d_tf.runs import run_folder
+    from a2d_tf.training import replicas, run_start
     from a2d_tf.training.fit import fit
 
     workdir = os.path.normpath(_WORKDIR.value)
-    given = Config.given("model", "learning")
+    given = Config.given(FLAGS, "model", "training")
     config = run_start.resolve_config(config, given, _WORKDIR.value)
     config = run_start.without_masks(config, manifest)
-    learning = config.learning
-    gpus = devices.prepare(_DEVICE.value, learning.deterministic)
-    tf.keras.utils.set_random_seed(learning.seed)
-    strategy = replicas.make(learning.strategy, learning.replicas)
+    training = config.training
+    gpus = devices.prepare(_DEVICE.value, training.deterministic)
+    tf.keras.utils.set_random_seed(training.seed)
+    strategy = replicas.make(training.strategy, training.replicas)
     devices.announce(gpus, config.compute.precision, strategy.num_replicas_in_sync)
     with strategy.scope():
         network = Network(config.model, manifest.label_space, config.compute)
@@ -92,25 +94,25 @@ def _conclude(workdir, manifest):
     if os.path.isfile(path):
         metrics = read_json(path)["validation"]
         if manifest.label_space != A2D:
-            print(registry.table(metrics, labels=manifest.label_space))
+            print(registry.table(metrics))
         score, name = metrics.get("box_f1"), "F1 of boxes"
         if score is None:
             score, name = metrics["segmentation"]["joint"]["miou"], "joint mIoU"
         result = f"{name} {score:.1f} % on the videos held out"
     words = shlex.join([f"--workdir={workdir}", f"--records={manifest.directory}"])
-    print(f"trained: {result}; {workdir}; next: python -m a2d_tf.evaluate {words}")
+    print(f"trained: {result}; {workdir}; next: a2d evaluate {words}")
 
 
 def _validation(network, config, manifest, workdir):
     """Return the validation of a run, for `fit`."""
     from a2d_tf.evaluation.evaluator import Evaluator
-    from a2d_tf.training import run_folder
-    from a2d_tf.training.checkpoints import tagged
+    from a2d_tf.runs import run_folder
+    from a2d_tf.training.events import tagged
     from a2d_tf.training.forward import make_measure
 
-    evaluator = Evaluator(network, config, manifest, make_measure(network, config.learning))
+    evaluator = Evaluator(network, config, manifest, make_measure(network, config.training))
 
-    def validate():
+    def validate() -> tuple[dict, dict, float, float] | None:
         """Choose the threshold and score with it; pictures show the same clips every time."""
         found = evaluator.validate("val", _PICTURES.value)
         if found is None:
@@ -124,7 +126,7 @@ def _validation(network, config, manifest, workdir):
     return validate
 
 
-run = command_line.command(main)
+run = command_line.command(main, FLAGS)
 
 
 if __name__ == "__main__":

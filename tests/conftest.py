@@ -1,7 +1,6 @@
 """Fixtures that several test modules share."""
 
 import gc
-import importlib
 import os
 import pathlib
 import shutil
@@ -37,28 +36,6 @@ def forgotten_gradients():
         del register[name]
     if names:
         gc.collect()
-
-
-@pytest.fixture(scope="session")
-def tool():
-    """Name -> a command's module, without its flags: those of the mains share one register."""
-    from absl import flags
-
-    def load(name):
-        # A main that another test has loaded may have a flag of the same name.
-        others = {f: flags.FLAGS[f] for f in flags.FLAGS if not flags.FLAGS[f].short_name}
-        for flag in others:
-            delattr(flags.FLAGS, flag)
-        kept = set(flags.FLAGS)
-        try:
-            return importlib.import_module(name)
-        finally:
-            for flag in set(flags.FLAGS) - kept:
-                delattr(flags.FLAGS, flag)
-            for flag, known in others.items():
-                flags.FLAGS[flag] = known
-
-    return load
 
 
 @pytest.fixture
@@ -151,7 +128,7 @@ def loaded_run(tmp_path_factory):
     import tiny_network
 
     from a2d_tf.core.config import Config, InferenceConfig
-    from a2d_tf.training import run_folder
+    from a2d_tf.runs import loading, run_folder
 
     folder = tmp_path_factory.mktemp("tiny_run")
     inference = InferenceConfig(test_proposals=30, proposals_before_nms=200, max_detections=8)
@@ -168,7 +145,7 @@ def loaded_run(tmp_path_factory):
     saver = tf.train.Checkpoint(network=network)
     path = tf.train.CheckpointManager(saver, str(folder / "checkpoints"), 1).save(7)
     facts = {name: getattr(tiny_network.manifest(), name) for name in run_folder.FACTS}
-    return run_folder.Run(config.with_inference(score_threshold=0.3), network, facts, path)
+    return loading.Run(config.with_inference(score_threshold=0.3), network, facts, path)
 
 
 @pytest.fixture(scope="session")
@@ -212,7 +189,7 @@ def validated(evaluator):
 @pytest.fixture(scope="session")
 def saved_model(tiny_run, tmp_path_factory):
     """`tiny_run` exported as the version 3 of a model, by the command."""
-    from processes import run_main
+    from processes import run_a2d
 
     from a2d_tf.core.files import locked
 
@@ -221,7 +198,7 @@ def saved_model(tiny_run, tmp_path_factory):
     output = folder / "export" / "model"
     with locked(folder / "export.lock"):
         if not output.exists():
-            done = run_main("export", f"--workdir={tiny_run}", f"--output={output}", "--version=3")
+            done = run_a2d("export", f"--workdir={tiny_run}", f"--output={output}", "--version=3")
             assert done.returncode == 0, done.stderr
             assert f"-> {output}/3\n" in done.stdout, done.stdout
     return output / "3"

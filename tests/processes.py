@@ -1,4 +1,4 @@
-"""Mains and tools in processes of their own, as a user starts them."""
+"""Commands in processes of their own, as a user starts them."""
 
 import functools
 import json
@@ -51,9 +51,9 @@ def run_tool(name, *words, cwd=ROOT):
     return _forked(ROOT / "tools" / f"{name}.py", *words, cwd=cwd)
 
 
-def run_main(name, *words):
-    """`python -m a2d_tf.NAME` with these words."""
-    return _forked("-m", f"a2d_tf.{name}", *words)
+def run_a2d(name, *words, cwd=ROOT):
+    """`a2d NAME` with these words."""
+    return _forked("-m", "a2d_tf", name, *words, cwd=cwd)
 
 
 def complaint(done):

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from a2d_tf.core import addons
-from a2d_tf.core.config import LearningConfig
+from a2d_tf.core.config import TrainingConfig
 from a2d_tf.training import optimizer
 
 SHAPES = [(3, 3, 2, 4), (4,), (5, 7), ()]
@@ -18,8 +18,8 @@ class Training(tf.Module):
         super().__init__()
         rng = np.random.default_rng(0)
         self.held = [tf.Variable(rng.normal(size=shape).astype(np.float32)) for shape in SHAPES]
-        learning = LearningConfig(learning_rate=0.1, steps=6, warmup_steps=2, schedule="cosine")
-        rate, decay = (optimizer.Schedule(learning, factor) for factor in (1.0, 0.03))
+        training = TrainingConfig(learning_rate=0.1, steps=6, warmup_steps=2, schedule="cosine")
+        rate, decay = (optimizer.Schedule(training, factor) for factor in (1.0, 0.03))
         options = {"momentum": 0.9} if kind == "SGDW" else {}
         maker = getattr(addons, f"Own{kind}") if own else getattr(addons.tfa.optimizers, kind)
         self.opt = maker(weight_decay=decay, learning_rate=rate, **options)

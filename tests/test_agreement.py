@@ -4,7 +4,7 @@ import json
 
 import prediction_files
 import pytest
-from processes import complaint, run_tool
+from processes import complaint, run_a2d
 
 HEAD = ("Observation id", "Media file name", "Subject", "Behavior", "Behavior type", "Start (s)")
 HEAD += ("Stop (s)", "Comment stop")
@@ -26,7 +26,7 @@ def score(folder, events, *more):
         f"--predicted={folder / 'library'}",
         f"--output={folder / 'out.json'}",
     )
-    return run_tool("score", "bouts", *words, *more)
+    return run_a2d("score", "bouts", *words, *more)
 
 
 @pytest.fixture

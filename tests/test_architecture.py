@@ -7,15 +7,18 @@ import pytest
 from processes import ROOT
 
 PACKAGE = ROOT / "a2d_tf"
-MAINS = {"train", "evaluate", "export", "predict"}
+NAME = re.compile(r"(\w+)(?:/|\.py)")
+MAINS = {"__main__", "train", "evaluate", "export", "predict"}
 
 
 def picture():
     """{room or main: its height in the picture, 0 at the bottom}."""
     text = (ROOT / "WORKSPACE.md").read_text()
     drawn = re.search(r"^## The rooms.*?```\n(.*?)```", text, re.M | re.S)[1]
-    layers = [re.findall(r"(\w+)(?:/|\.py)", line.split("   ")[0]) for line in drawn.splitlines()]
-    layers = [layer for layer in layers if layer]
+    layers = [
+        [name for line in layer.splitlines() for name in NAME.findall(line.split("   ")[0])]
+        for layer in drawn.split("\n   |\n")
+    ]
     return {name: len(layers) - i for i, layer in enumerate(layers) for name in layer}
 
 

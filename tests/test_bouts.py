@@ -5,10 +5,10 @@ import json
 
 import pytest
 from prediction_files import TRACKS, track, write
-from processes import complaint, run_tool
+from processes import complaint, run_a2d
 
+from a2d_tf.behaviour import boris, bouts, time_budget
 from a2d_tf.core.errors import InputError
-from a2d_tf.video.views import bouts
 
 BUDGET = """\
 video,video_seconds,fps,individual,actor,action,seconds,share,bouts,first_second,mean_bout_seconds
@@ -55,7 +55,7 @@ def test_a_file_with_a_track_a_line_is_whole_or_damaged(tmp_path):
 
 def test_the_time_budget_of_each_individual(library, tmp_path):
     found = bouts.read_all([library / "clip"])
-    bouts.write_time_budget(tmp_path / "budget.csv", found)
+    time_budget.write_time_budget(tmp_path / "budget.csv", found)
     assert (tmp_path / "budget.csv").read_text() == BUDGET
     assert bouts.read_all([library / "clip"], min_score=0.51)[0].tracks == []  # all have 0.5
     write(tmp_path / "clip", overlay=0)
@@ -66,14 +66,14 @@ def test_the_time_budget_of_each_individual(library, tmp_path):
 def test_transitions_along_a_track(library):
     """A dog that runs as a cat has not changed what it does."""
     actions = ["flying", "rolling", "running", "walking"]
-    counts = bouts.transitions(bouts.read_all([library / "clip"]), actions)
+    counts = time_budget.transitions(bouts.read_all([library / "clip"]), actions)
     assert counts == [[0, 0, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0]]
 
 
 def test_boris_has_a_row_where_a_bout_starts_and_one_where_it_stops(library, tmp_path):
     place = tmp_path / "events.tsv"
     words = (f"--prediction={library}", "--format=boris", f"--output={place}")
-    done = run_tool("export_annotations", *words)
+    done = run_a2d("export-annotations", *words)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     with open(place, newline="") as file:
         rows = list(csv.reader(file, delimiter="\t"))
@@ -93,21 +93,21 @@ def test_boris_has_a_row_where_a_bout_starts_and_one_where_it_stops(library, tmp
     ]
     assert len(rows) == 1 + 2 * 9
     assert rows[-1][9:14] == ["=ant 1", "_waits", "", "STOP", "0.800"]
-    bouts.write_boris_project(tmp_path / "own.boris", bouts.read_all([library / "clip"]))
+    boris.write_project(tmp_path / "own.boris", bouts.read_all([library / "clip"]))
     project = json.loads((tmp_path / "own.boris").read_text())
     behaviours = [(b["code"], b["type"]) for b in project["behaviors_conf"].values()]
     assert behaviours[1:3] == [("rolling", "State event"), ("running", "State event")]
     observation = project["observations"]["clip"]
     assert observation["file"] == {"1": ["clip.mp4"]}
     assert observation["events"][1:3] == [[1.0, "dog 1", "walking", "", ""], RUNS]
-    done = run_tool("export_annotations", *words[:2], f"--output={tmp_path / 'events.zip'}")
+    done = run_a2d("export-annotations", *words[:2], f"--output={tmp_path / 'events.zip'}")
     assert "--output" in complaint(done)
 
 
 def test_plots_of_libraries_and_predictions(library, tmp_path):
     alone = write(tmp_path / "alone", [], overlay=0)
     words = (f"--prediction={library}", f"--prediction={alone}", f"--output={tmp_path / 'plots'}")
-    done = run_tool("plot_tracks", *words)
+    done = run_a2d("plot-tracks", *words)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
         f"{library / 'clip'}: clip, 6.0 s, 3 tracks",
@@ -121,5 +121,5 @@ def test_plots_of_libraries_and_predictions(library, tmp_path):
     assert budget.startswith(BUDGET) and "\nother,0.8,10.0,other_1,=ant,-digs$,0.5," in budget
     rows = list(csv.reader((tmp_path / "plots/transitions.csv").open()))
     assert ["-digs$", "0", "0", "0", "0", "0", "1"] in rows
-    done = run_tool("plot_tracks", f"--prediction={tmp_path / 'plots'}", words[2])
+    done = run_a2d("plot-tracks", f"--prediction={tmp_path / 'plots'}", words[2])
     assert "plots: neither" in complaint(done)

@@ -7,7 +7,7 @@ import shutil
 import browsers
 import numpy as np
 import pytest
-from processes import complaint, run_tool
+from processes import complaint, run_a2d
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
@@ -65,7 +65,7 @@ def run(truths, evaluated, tmp_path_factory):
 @pytest.fixture(scope="module")
 def written(run, mini_records):
     """The page as the tool writes it: its path."""
-    done = run_tool("browse", "--run", run[0], "--records", mini_records.directory)
+    done = run_a2d("browse", "--run", run[0], "--records", mini_records.directory)
     assert done.returncode == 0, done.stderr
     path = run[0] / "evaluation" / "test" / "browse.html"
     assert re.fullmatch(rf"6 of 6 frames, \d+\.\d MB -> {path}\n", done.stdout)
@@ -113,8 +113,8 @@ def test_the_page_holds_every_frame_the_worst_first(written, maps, truths):
 
 
 def test_what_is_missing_is_said(run, mini_records, tmp_path):
-    assert "a2d_tf.evaluate" in complaint(
-        run_tool("browse", "--run", run[0], "--split=val", "--records=r")
+    assert "a2d evaluate" in complaint(
+        run_a2d("browse", "--run", run[0], "--split=val", "--records=r")
     )
     with pytest.raises(InputError, match="truth.json"):
         browse.page("p", tmp_path, A2D, mini_records, split="test", limit=2)

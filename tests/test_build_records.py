@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 from a2d_files import add_rows, mask, moving_frames, row, write_mat, write_release, write_video
-from processes import complaint, run_tool
+from processes import complaint, run_a2d
 from pycocotools import mask as rle_tools
 from test_library import contents
 
@@ -58,7 +58,7 @@ def test_the_manifest_counts_and_checks(small_records):
         "test": {"videos": 1, "records": 1, "instances": 1, "pairs": {"34": 1}},
     }
     assert manifest.sizes == {"32x48": 4} and manifest.native_sizes == {"64x96": 3}
-    assert manifest.skipped == [] and manifest.mended == []
+    assert manifest.skipped == [] and manifest.repaired == []
 
     names = [shard["name"].partition(".")[0] for shard in manifest.files]
     assert names == ["train-00000-of-00002", "train-00001-of-00002", "test-00000-of-00001"]
@@ -148,7 +148,7 @@ def broken(small_copy):
 def test_broken_items_are_skipped_and_reported(broken, tmp_path):
     output = tmp_path / "out"
     words = [f"--release={broken}", f"--output={output}", "--workers=1"]
-    done = run_tool("build_records", *words, "--on_error=skip")
+    done = run_a2d("records", *words, "--on_error=skip")
     assert done.returncode == 0, done.stderr
     manifest = Manifest.load(output)
     assert [item["item"] for item in manifest.skipped] == [
@@ -251,7 +251,7 @@ def test_what_goes_in_comes_out(seed, tmp_path):
 
 
 def test_wrong_flags_end_with_one_clear_line(small_source):
-    done = run_tool("build_records", "--release", small_source, "--output=/dev/null/x")
+    done = run_a2d("records", "--release", small_source, "--output=/dev/null/x")
     assert "/dev/null/x: cannot be written" in complaint(done)
     with pytest.raises(InputError, match="--clip_frames must be odd"):
         convert.ConversionSettings(clip_frames=4)

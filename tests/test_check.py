@@ -4,7 +4,7 @@ import shutil
 
 import numpy as np
 from a2d_files import add_rows, mask, moving_frames, row, write_h5, write_images, write_video
-from processes import run_tool
+from processes import run_a2d
 
 from a2d_tf.data.release import Release
 from a2d_tf.data.sources import check
@@ -53,22 +53,22 @@ def test_what_was_mended_and_what_does_no_harm_are_notes(small_copy):
     path = small_copy / "a2d_annotation_with_instances/c/00004.h5"
     write_h5(path, np.where(inside, 34, 0), [inside] * 2, [34], [[17, 9, 48, 40]], instances=[0])
     report, problems = check(Release(small_copy), workers=1)
-    longer, mended, total = report.splitlines()[-3:]
+    longer, repaired, total = report.splitlines()[-3:]
     assert longer.startswith(f"note: {small_copy}/clips320H/c.mp4: 7 frames decode, but by")
     surplus = "'reMask' holds 2 instances, 'instance' numbers 1: the surplus is dropped"
-    assert mended == f"note: {path}: {surplus}"
+    assert repaired == f"note: {path}: {surplus}"
     assert problems == [] and total == "problems: 0, notes: 2"
 
 
 def test_the_command_line(small_copy, tmp_path):
     words = ["--release", small_copy, "--check", "--workers=1"]
     (small_copy / "clips320H/c.mp4").write_bytes(b"none")
-    done = run_tool("build_records", *words)
+    done = run_a2d("records", *words)
     assert (done.returncode, done.stderr) == (1, "")
     assert f"problem: {small_copy}/clips320H/c.mp4: cannot be decoded" in done.stdout
     assert done.stdout.endswith("problems: 1, notes: 0\n")
     chosen = tmp_path / "have.txt"
     chosen.write_text("-b\n--a\n")
-    done = run_tool("build_records", *words, f"--videos={chosen}")
+    done = run_a2d("records", *words, f"--videos={chosen}")
     assert done.returncode == 0 and done.stdout.endswith("problems: 0, notes: 0\n")
     assert {path.name for path in tmp_path.iterdir()} == {"Release", "have.txt"}

@@ -10,8 +10,8 @@ import pytest
 import tensorflow as tf
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.training import checkpoints
-from a2d_tf.training.checkpoints import Checkpointer
+from a2d_tf.runs import checkpoints
+from a2d_tf.training.checkpointer import Checkpointer
 from a2d_tf.training.optimizer import Averages, LossScale
 from a2d_tf.training.train_step import TrainState
 

@@ -138,7 +138,7 @@ def random_files(folder):
 def test_agrees_with_pycocotools_on_the_files(tmp_path, capsys):
     truth_path, results_path = random_files(tmp_path)
     truth = Truth.load(truth_path, A2D)
-    ours = coco.metrics_of(Results.load(results_path, truth, A2D), truth)
+    ours = coco.coco_aps(Results.load(results_path, truth, A2D), truth)
     assert capsys.readouterr().out == ""
     true = COCO(str(truth_path))
     entries = json.loads(results_path.read_text())
@@ -164,10 +164,10 @@ def test_nothing_found_and_nothing_to_find():
 
     truth = truth_of(masks=[encode_mask(square())])
     for count, ap in ((1, 100), (0, 0)):
-        figures = coco.metrics_of(results(count), truth)
+        figures = coco.coco_aps(results(count), truth)
         assert list(figures) == ["box", "mask"]
         for kind in figures.values():
             aps = dict.fromkeys(("ap", "ap50", "ap75", "ap_small"), pytest.approx(ap))
             assert kind == {**aps, "ap_medium": None, "ap_large": None}
-    assert coco.metrics_of(results(1), Truth(["v/1", "w/1"], [], [], [])) == {}
-    assert list(coco.metrics_of(results(1), truth_of())) == ["box"]  # without masks on both sides
+    assert coco.coco_aps(results(1), Truth(["v/1", "w/1"], [], [], [])) == {}
+    assert list(coco.coco_aps(results(1), truth_of())) == ["box"]  # without masks on both sides

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 from absl import flags
-from processes import ROOT, run_main, run_python
+from processes import ROOT, run_a2d, run_python
 
 from a2d_tf.core import command_line
 from a2d_tf.core.config import SECTIONS, Config
@@ -16,8 +16,8 @@ from tools import document_flags
 
 @pytest.fixture
 def parse():
-    values = flags.FlagValues()
-    Config.define_flags(flag_values=values)
+    values = command_line.Register()
+    Config.define_flags(values)
     return lambda *words: command_line.parse(["program", *words], values)
 
 
@@ -62,7 +62,7 @@ def test_a_path_that_is_a_link_to_nothing(tmp_path):
     command_line.require([], output=str(link))
 
 
-@pytest.mark.parametrize("words", [["-m", "a2d_tf.predict"], ["tools/start.py"]])
+@pytest.mark.parametrize("words", [["-m", "a2d_tf.predict"], ["-m", "a2d_tf"]])
 def test_a_python_without_the_packages(words):
     done = run_python("-S", *words, "--help")
     assert done.returncode == 1 and done.stderr.startswith("error: ")
@@ -104,16 +104,16 @@ def test_an_error_is_one_line(error, line, capsys):
     def fail():
         raise error
 
-    assert command_line._guarded(fail) == 1
+    assert command_line.guarded(fail) == 1
     assert re.fullmatch(f"error: {line}\n", capsys.readouterr().err)
 
 
 PROGRAM = '''"""Do it: python tools/do.py --what=THIS."""
 import logging
-from absl import flags
 from a2d_tf.core import command_line
 
-_WHAT = flags.DEFINE_string("what", "", "what to do")
+FLAGS = command_line.Register()
+_WHAT = FLAGS.string("what", "", "what to do")
 
 
 def main(argv):
@@ -122,7 +122,7 @@ def main(argv):
     {"long": lambda: [print("x" * 99) for _ in range(9999)]}[_WHAT.value]()
 
 
-command_line.run(main)
+command_line.run(main, FLAGS)
 '''
 
 
@@ -131,7 +131,11 @@ def test_what_a_program_prints(tmp_path):
     path.write_text(PROGRAM)
     bug = "unexpected KeyError: 'bug'; --debug shows where"
     for words, out, errors in (
-        (["--waht=x"], "", ["error: Unknown command line flag 'waht'. Did you mean: what ?"]),
+        (
+            ["--waht=x"],
+            "",
+            ["error: Unknown command line flag 'waht'. Did you mean: what; --help lists the flags"],
+        ),
         (["--what=bug"], "a note\n", ["warning: mind", f"error: {bug}"]),
     ):
         done = run_python(path, *words, PYTHONPATH=str(ROOT))
@@ -146,9 +150,9 @@ def test_what_a_program_prints(tmp_path):
 
 @pytest.mark.parametrize("main", ["train", "predict"])
 def test_help_explains_every_flag(main):
-    done = run_main(main, "--help")
+    done = run_a2d(main, "--help")
     assert done.returncode == 0 and done.stderr == ""
-    own = re.findall(r'flags\.DEFINE_\w+\(\s*"(\w+)"', (ROOT / f"a2d_tf/{main}.py").read_text())
+    own = re.findall(r'FLAGS\.\w+\(\s*"(\w+)"', (ROOT / f"a2d_tf/{main}.py").read_text())
     settings = SECTIONS if main == "train" else ("inference", "compute")
     own += [name for title in settings for name in SECTIONS[title].__dataclass_fields__]
     for name in (*own, "device", "debug"):

@@ -4,19 +4,18 @@ import dataclasses
 import pathlib
 
 import pytest
-from absl import flags
 
-from a2d_tf.core.config import ComputeConfig, Config, InferenceConfig, LearningConfig, ModelConfig
+from a2d_tf.core import command_line
+from a2d_tf.core.config import ComputeConfig, Config, InferenceConfig, ModelConfig, TrainingConfig
 from a2d_tf.core.errors import InputError
 
 CONFIGS = pathlib.Path(__file__).resolve().parents[1] / "configs"
 
 
-def parsed(*words, sections=("model", "inference", "learning", "compute")):
-    values = flags.FlagValues()
-    Config.define_flags(sections, values)
-    flags.DEFINE_string("flagfile", "", "", flag_values=values)
-    values(["program", *words])
+def parsed(*words, sections=("model", "inference", "training", "compute")):
+    values = command_line.Register()
+    Config.define_flags(values, sections)
+    command_line.parse(["program", *words], values)
     return values
 
 
@@ -27,18 +26,18 @@ def from_words(*words):
 def test_defaults_are_the_papers():
     """As in configs/a2d.flags; the paper gives these."""
     assert from_words() == Config() == Config.read(CONFIGS / "a2d.flags")
-    model, learning = Config().model, Config().learning
+    model, training = Config().model, Config().training
     assert (model.backbone, model.image_height, model.image_width) == ("resnet101", 256, 256)
     assert (model.temporal_layers, model.frames, model.fusion) == (1, 3, "mid")
-    assert (learning.optimizer, learning.learning_rate, learning.momentum) == ("sgd", 2e-4, 0.9)
-    assert (learning.roi_samples, learning.rpn_samples) == (64, 256)
+    assert (training.optimizer, training.learning_rate, training.momentum) == ("sgd", 2e-4, 0.9)
+    assert (training.roi_samples, training.rpn_samples) == (64, 256)
     assert model.anchors == ((16.0, 32.0), (64.0,), (128.0,), (256.0,), (512.0,))
 
 
 CHANGED = Config(
     ModelConfig(image_width=320, backbone="resnet14", pixel_scale=1 / 64, use_mask=False),
     InferenceConfig(score_threshold=0.45, max_detections=7),
-    LearningConfig(seed=7, learning_rate=1e-7, positive_fraction=0.1 + 0.2, init_run="runs/a b=c"),
+    TrainingConfig(seed=7, learning_rate=1e-7, positive_fraction=0.1 + 0.2, init_run="runs/a b=c"),
     ComputeConfig("mixed_bfloat16"),
 )
 
@@ -81,7 +80,7 @@ def test_contradictions(words, complaint):
 def test_the_command_line_overrides_settings_of_inference_that_it_names_alone():
     def given(*words):
         values = parsed(*words, sections=("inference", "compute"))
-        return Config.given("inference", "compute", flag_values=values)
+        return Config.given(values, "inference", "compute")
 
     made = CHANGED.with_inference(**given("--nms_threshold=0.6", "--max_detections=100"))
     wanted = dataclasses.replace(CHANGED.inference, nms_threshold=0.6, max_detections=100)

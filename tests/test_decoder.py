@@ -66,7 +66,7 @@ def by_opencv(path):
 
 def pictures(path, *where):
     """([seconds], [RGB])."""
-    with decoder.Video(path, "") as video:
+    with decoder.Decoder(path, "") as video:
         found = [(picture.seconds, picture.rgb()) for picture in video.pictures(*where)]
     return [seconds for seconds, _ in found], [rgb for _, rgb in found]
 
@@ -100,7 +100,7 @@ def test_seconds_are_those_of_the_file_and_decoding_may_begin_anywhere(film, nam
     seconds, rgb = pictures(path)
     if times is not None:
         np.testing.assert_allclose(seconds, times, atol=0.0006)  # Matroska counts milliseconds
-    with decoder.Video(path, "") as video:
+    with decoder.Decoder(path, "") as video:
         timeline = video.timeline(1e9)
         assert video.fps != 25 or not name.endswith("mp4")
     np.testing.assert_array_equal(timeline.seconds, seconds)
@@ -125,7 +125,7 @@ def test_a_film_trimmed_without_encoding_begins_within_a_group(film, tmp_path):
                 file.mux(packet)
     seconds, rgb = pictures(path)
     assert_same(rgb, pictures(film("a.mp4"))[1][5 : 5 + len(rgb)])
-    with decoder.Video(path, "") as video:
+    with decoder.Decoder(path, "") as video:
         timeline = video.timeline(0.6)
     assert timeline.seconds[:15].tolist() == seconds[:15]
     assert_same(pictures(path, 12, timeline)[1], rgb[12:])
@@ -190,7 +190,7 @@ def test_playlists_and_music_are_no_videos(film, tmp_path, text):
             file.mux(stream.encode(sound))
             file.mux(stream.encode(None))
     with pytest.raises(InputError, match="list.mp4: cannot be decoded .*; re-encode it$"):
-        decoder.Video(path, "re-encode it")
+        decoder.Decoder(path, "re-encode it")
 
 
 def test_claims_of_too_many_pixels_take_no_memory(film, tmp_path, monkeypatch):
@@ -203,4 +203,4 @@ def test_claims_of_too_many_pixels_take_no_memory(film, tmp_path, monkeypatch):
         list(frames.read(path, [1]))
     monkeypatch.setattr(errors, "MAX_PIXELS", 48 * 80 - 1)
     with pytest.raises(InputError, match="a.mp4: claims 48x80 pixels .*; re-encode it$"):
-        decoder.Video(film("a.mp4"), "re-encode it")
+        decoder.Decoder(film("a.mp4"), "re-encode it")

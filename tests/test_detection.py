@@ -11,7 +11,7 @@ from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.segmentations import encode_mask
 from a2d_tf.evaluation.box_data import Detections, Results, Truth
 from a2d_tf.evaluation.metrics import detection, zero_shot
-from a2d_tf.evaluation.metrics.detection import metrics_of, metrics_of_results
+from a2d_tf.evaluation.metrics.detection import voc_aps, voc_aps_of_results
 
 OVERRIDES = ("joint_scores", "joint_boxes")
 
@@ -33,7 +33,7 @@ def test_agrees_with_slow_loops(space, overrides, rois, digits, monkeypatch):
     monkeypatch.setattr(detection, "_FRAMES", 2)
     detections, truth = random_case(space, 7, overrides, rois, digits)
     assert len(set(np.bincount(detections.roi_frame))) > 1
-    ours, slow = metrics_of(detections, truth, space), slow_metrics_of(detections, truth, space)
+    ours, slow = voc_aps(detections, truth, space), slow_metrics_of(detections, truth, space)
     assert flatten(ours) == pytest.approx(flatten(slow))
     assert 0 < ours["detection"]["joint"] < 100
     pairs = slow["per_pair_ap"]
@@ -57,7 +57,7 @@ def random_results(seed):
 
 def test_instances_agree_with_slow_loops():
     results, truth = random_results(3)
-    metrics = metrics_of_results(results, truth, A2D)
+    metrics = voc_aps_of_results(results, truth, A2D)
     names, expected = truth.frames.tolist(), {}
     for code in A2D.codes:
         found, wanted = {}, {}
@@ -85,7 +85,7 @@ def one_actor(boxes, scores, targets):
     actor_scores[:, 0] = scores
     detections = Detections(names, frames, rois, actor_scores, np.ones((len(scores), 3)))
     truth = Truth(names, target_frames, targets, [11] * len(targets))
-    return metrics_of(detections, truth, SMALL)["per_actor_ap"]["1"]
+    return voc_aps(detections, truth, SMALL)["per_actor_ap"]["1"]
 
 
 GT = [0, 0, 10, 10]
@@ -128,7 +128,7 @@ def test_means_and_what_they_leave_out():
     detections = Detections(
         names, [0, 1], boxes, np.array([[0.1, 0.9], [0.8, 0.2]]), np.eye(3)[[0, 2]]
     )
-    metrics = metrics_of(detections, Truth(names, [0, 1], [GT, GT], [21, 13]), SMALL)
+    metrics = voc_aps(detections, Truth(names, [0, 1], [GT, GT], [21, 13]), SMALL)
     assert metrics == {
         "per_pair_ap": pytest.approx({"11": 0, "13": 100, "21": 100, "22": 0}),
         "per_actor_ap": pytest.approx({"1": 100, "2": 100}),
@@ -144,12 +144,12 @@ def test_frames_outside_the_truth_and_other_label_spaces_are_refused():
     detections, truth = random_case(SMALL, 0)
     fewer = Truth(truth.frames[:1], [0], [GT], [11])
     with pytest.raises(InputError, match="'frames'"):
-        metrics_of(detections, fewer, SMALL)
+        voc_aps(detections, fewer, SMALL)
     with pytest.raises(InputError, match="'actor_scores' has 2 columns, the label space 7"):
-        metrics_of(detections, truth, A2D)
+        voc_aps(detections, truth, A2D)
     # A listed frame without RoIs may lie outside.
     listed = Detections(["v/1", "w/1"], [0], [[GT, GT]], [[1.0, 0]], np.ones((1, 3)))
-    metrics = metrics_of(listed, Truth(["v/1"], [0], [GT], [11]), SMALL)
+    metrics = voc_aps(listed, Truth(["v/1"], [0], [GT], [11]), SMALL)
     assert metrics["per_actor_ap"]["1"] == pytest.approx(100)
 
 
@@ -165,7 +165,7 @@ def test_detections_survive_a_file(tmp_path, overrides, rois):
     for name in ("frames", "roi_frame", "boxes", "actor_scores", "action_scores", *overrides):
         assert np.array_equal(getattr(loaded, name), getattr(detections, name)), name
     assert (loaded.joint_scores is None) == (not overrides)
-    assert metrics_of(loaded, truth, SMALL) == metrics_of(detections, truth, SMALL)
+    assert voc_aps(loaded, truth, SMALL) == voc_aps(detections, truth, SMALL)
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ def test_links(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
 def test_files_of_code_exist(page):
-    """`tools/doctor.py` is of the repository, `data/sources.py` of the package, `own/` a result."""
+    """`a2d doctor` is of the repository, `data/sources.py` of the package, `own/` a result."""
     for name in re.findall(r"`([\w/]+/\w+\.(?:py|sh|flags))`", (ROOT / page).read_text()):
         if name.startswith("own/"):
             continue
@@ -36,10 +36,12 @@ def test_names_in_docstrings_exist():
     """`pipeline.training` is in a pipeline.py."""
     texts, missing = {}, []
     for path in ROOT.glob("a2d_tf/**/*.py"):
-        texts[path.stem] = texts.get(path.stem, "") + path.read_text()
+        place = path.parent if path.stem == "__init__" else path.with_suffix("")
+        for name, text in ((place.name, path.read_text()), (place.parent.name, f" {place.name} ")):
+            texts[name] = texts.get(name, "") + text
     for stem, text in texts.items():
         for module, name in re.findall(r"`(\w+)\.(\w+)`", text):
-            is_file = name in ("csv", "h5", "html", "json", "npz", "py", "txt")
+            is_file = name in ("csv", "h5", "html", "json", "md", "npz", "py", "txt")
             if module in texts and not is_file and not re.search(rf"\b{name}\b", texts[module]):
                 missing.append(f"{stem}: {module}.{name}")
     assert not missing
@@ -57,6 +59,6 @@ import numpy as np
 truth = predicted = np.array([[0, 11]])
 """
     # In a process of its own: the registry would keep the class.
-    end = "assert ExactFrames in metrics.registered('segmentation')"
+    end = "assert ExactFrames in metrics.registered(metrics.PIXELS)"
     done = run_python("-c", start + metric + test + end)
     assert done.returncode == 0, done.stderr

@@ -3,42 +3,38 @@
 import pytest
 import tensorflow as tf
 import tiny_network
-from processes import run_tool
+from processes import run_a2d
 from test_mains import TINY
 
-from a2d_tf.core.config import Config, LearningConfig
+from a2d_tf.commands import doctor
+from a2d_tf.core.config import Config, TrainingConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.training import train_step
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def doctor(tool):
-    return tool("a2d_tf.commands.doctor")
-
-
-def test_the_hours_of_a_run(doctor):
-    learning = LearningConfig(batch_size=8, steps=1800)
+def test_the_hours_of_a_run():
+    training = TrainingConfig(batch_size=8, steps=1800)
     # 8 clips take 1 s; 1800 of those half an hour.
-    assert "at 1000 ms take 0.5 h" in doctor.hours(learning, 0.125, rate=100.0)
+    assert "at 1000 ms take 0.5 h" in doctor.hours(training, 0.125, rate=100.0)
     # 4 clips/s come in: a step waits 2 s for its 8.
-    assert "at 2000 ms take 1.0 h" in doctor.hours(learning, 0.125, rate=4.0)
+    assert "at 2000 ms take 1.0 h" in doctor.hours(training, 0.125, rate=4.0)
 
 
-def test_a_batch_that_does_not_fit(doctor, mini_records, monkeypatch):
+def test_a_batch_that_does_not_fit(mini_records, monkeypatch):
     def step(*_):
         raise tf.errors.ResourceExhaustedError(None, None, "no memory")
 
     monkeypatch.setattr(train_step, "make_train_step", lambda *_: step)
-    config = Config(tiny_network.config(), learning=tiny_network.LEARNING)
+    config = Config(tiny_network.config(), training=tiny_network.LEARNING)
     with pytest.raises(InputError, match="--batch_size"):
-        doctor.train(config, mini_records)
+        doctor.train(config, mini_records, on_gpu=False)
 
 
 def test_a_machine_is_examined(mini_records):
     words = (f"--records={mini_records.directory}", "--batch_size=1", "--steps=3600")
-    done = run_tool("doctor", *TINY, *words)
+    done = run_a2d("doctor", *TINY, *words)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0].startswith("device: CPU, ")

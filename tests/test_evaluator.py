@@ -8,7 +8,7 @@ import types
 import cv2
 import numpy as np
 import pytest
-from processes import run_tool
+from processes import run_a2d
 from pycocotools import mask as rle_tools
 
 import a2d_tf
@@ -60,7 +60,7 @@ def test_score_py_repeats_the_figures(evaluated, tmp_path):
         ("detection", "truth.json", "instances.json"),
     ):
         paths = f"--truth={output / truth}", f"--predicted={output / predicted}"
-        done = run_tool("score", command, *paths, f"--output={tmp_path / 'scores.json'}")
+        done = run_a2d("score", command, *paths, f"--output={tmp_path / 'scores.json'}")
         assert done.returncode == 0, done.stderr
         scored = json.loads((tmp_path / "scores.json").read_text())
         if predicted == "instances.json":  # fewer than all RoIs, which the other figures are of
@@ -108,8 +108,8 @@ def test_records_of_every_frame_are_scored_over_time_and_a_zero_shot_run_has_its
         tracks = np.arange(len(truth.codes))
         return dataclasses.replace(truth, video="v", frame=next(numbers), tracks=tracks)
 
-    learning = dataclasses.replace(evaluator.config.learning, zero_shot_actor="ball")
-    config = dataclasses.replace(evaluator.config, learning=learning)
+    training = dataclasses.replace(evaluator.config.training, zero_shot_actor="ball")
+    config = dataclasses.replace(evaluator.config, training=training)
     monkeypatch.setattr(evaluator, "config", config)
     monkeypatch.setattr(records, "read_truth", followed)
     for threshold in (0.0, 1.1):  # nothing reaches the latter
@@ -199,7 +199,7 @@ def test_validation_measures_in_the_pass_that_scores(evaluator, validated, monke
     found = evaluator.validate("test")
     assert found.metrics == validated.metrics
     # Six clips in batches of the evaluation's size, each batch weighing alike.
-    size = evaluator.config.learning.evaluation_batch
+    size = evaluator.config.training.evaluation_batch
     batches = [min(size, 6 - first) for first in range(0, 6, size)]
     assert found.losses["clips"] == np.mean(batches) and np.isfinite(found.losses["level"])
     # Traced once, for batches of every size.
@@ -209,11 +209,11 @@ def test_validation_measures_in_the_pass_that_scores(evaluator, validated, monke
 
 def test_frames_are_scored_in_order_with_the_label_map_of_each_threshold(evaluator, frames):
     scored = list(evaluator.scored((lambda frame=frame: frame) for frame in frames[:3]))
-    assert [frame for frame, _ in scored] == frames[:3]
+    assert scored == frames[:3]
     numbers = set()
-    for frame, pairs in scored:
-        assert list(pairs) == sorted(evaluators.THRESHOLDS, reverse=True)
-        for threshold, found in pairs.items():
+    for frame in scored:
+        assert list(frame.pairs) == sorted(evaluators.THRESHOLDS, reverse=True)
+        for threshold, found in frame.pairs.items():
             numbers.add(np.count_nonzero(frame.instances["class_score"] >= threshold))
             label_map = evaluator.label_map(frame, threshold)
             assert label_map.dtype == np.uint8

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.training.checkpoints import Events
+from a2d_tf.training.events import Events
 
 
 def read(folder):

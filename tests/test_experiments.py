@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from absl import flags
 from processes import ROOT
 
-from a2d_tf.commands import processes
-from a2d_tf.core import command_line
+from a2d_tf.core import command_line, processes
 from a2d_tf.core.config import Config
 from a2d_tf.core.labels import A2D
 from a2d_tf.model.network import Network
+from a2d_tf.paper import experiments, reproduce
 from a2d_tf.pretrained import cache, layouts, weights
-from a2d_tf.training import experiments, run_start
+from a2d_tf.training import run_start
+from tools import make_random_weights
 
 SMALL = layouts.Sizes("resnet14", 1 / 8, pyramid=16, proposals=16, head=32, mask=16)
 SMALL_FLAGS = (
@@ -46,14 +46,13 @@ ANEW = {
 @pytest.fixture(
     scope="module", params=["small", pytest.param("full size", marks=pytest.mark.full_size)]
 )
-def files(request, tmp_path_factory, tool):
+def files(request, tmp_path_factory):
     """A COCO file and an ImageNet file, imported: (their flags, further flags, their tensors)."""
     folder, flagged, tensors = tmp_path_factory.mktemp("files"), [], {}
     sizes, further = (SMALL, SMALL_FLAGS) if request.param == "small" else (None, [])
     for stream, source in (("rgb", "matterport"), ("flow", "keras_resnet101")):
         public, imported = str(folder / f"{source}.h5"), str(folder / f"{stream}.h5")
-        weights = tool("tools.make_random_weights")
-        weights.write(public, weights.shapes(source, sizes))
+        make_random_weights.write(public, make_random_weights.shapes(source, sizes))
         made, _, skipped = layouts.convert(source, cache.read_tensors(public), public, sizes=sizes)
         assert not skipped
         made.write(imported)
@@ -66,18 +65,19 @@ def trainings(monkeypatch, name, further):
     """[Settings and given flags] of an experiment's trainings, of the paper's network."""
     calls = []
     monkeypatch.chdir(ROOT)  # flagfiles name others from there
-    monkeypatch.setattr(processes, "call_main", calls.append)
-    monkeypatch.setattr(processes, "is_scored", lambda *_: False)
-    processes.train_and_score(name, "configs/a2d.flags", "RECORDS", "RUNS", extra=further)
+    monkeypatch.setattr(processes, "call", calls.append)
+    monkeypatch.setattr(reproduce, "is_scored", lambda *_: False)
+    plan = reproduce.Plan("configs/a2d.flags", further)
+    plan.train_and_score(name, "RECORDS", "RUNS", seed=0, final=False)
     found = []
     for main, *words in calls[:-1]:
         assert main == "train"
-        values = flags.FlagValues()
-        Config.define_flags(flag_values=values)
-        for flag in ("flagfile", "records", "workdir", "device"):
-            flags.DEFINE_string(flag, "", "", flag_values=values)
+        values = command_line.Register()
+        Config.define_flags(values)
+        for flag in ("records", "workdir", "device"):
+            values.string(flag, "", "")
         assert command_line.parse(["", *words], values) == [""]
-        found.append((Config.from_flags(values), Config.given("model", flag_values=values)))
+        found.append((Config.from_flags(values), Config.given(values, "model")))
     return found
 
 
@@ -109,7 +109,7 @@ def test_row_starts_from_public_weights(name, files, start, monkeypatch):
     flagged, further, tensors = files
     first, *later = trainings(monkeypatch, name, [*further, *flagged])
     config = run_start.resolve_config(*first)
-    assert (config.model.rgb_convention, config.learning.init_rgb) == (
+    assert (config.model.rgb_convention, config.training.init_rgb) == (
         "matterport",
         flagged[0][11:],
     )
@@ -125,5 +125,5 @@ def test_row_starts_from_public_weights(name, files, start, monkeypatch):
     for key in set(report.initialised) & set(after):
         np.testing.assert_array_equal(after[key], before[key], err_msg=key)
     for second, _ in later:  # it goes on with the first one's weights, whatever these are from
-        assert not (second.learning.init_rgb or second.learning.init_flow)
-        assert second.learning.init_run.endswith(experiments.phases(name)[0])
+        assert not (second.training.init_rgb or second.training.init_flow)
+        assert second.training.init_run.endswith(experiments.phases(name)[0])

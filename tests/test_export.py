@@ -228,7 +228,7 @@ def test_one_frame_without_flow_or_masks_and_codes_beyond_a_byte(eagerly):
 
 def test_what_is_no_export_is_refused(saved_model, tmp_path):
     for folder in (tmp_path / "nowhere", tmp_path):
-        with pytest.raises(InputError, match=f"{folder}/a2d_tf.json: .*a2d_tf.export"):
+        with pytest.raises(InputError, match=f"{folder}/a2d_tf.json: .*a2d export"):
             Predictor.load(str(folder))
     (tmp_path / "a2d_tf.json").write_text((saved_model / "a2d_tf.json").read_text())
     for damaged in (False, True):

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from a2d_files import mask
-from processes import complaint, run_tool
+from processes import complaint, run_a2d
 from pycocotools import mask as rle_tools
 from test_outputs import BOX, FILM, OTHER, SIZE, write
 
@@ -19,11 +19,11 @@ from a2d_tf.annotations import writers as files
 from a2d_tf.annotations.document import ReadOptions
 from a2d_tf.annotations.formats import read_export
 from a2d_tf.annotations.shapes import polygons
-from a2d_tf.annotations.tracked_video import Shape, Track, TrackedVideo, thinned
+from a2d_tf.annotations.tracked_video import Shape, TrackedVideo, TrackShapes, thinned
+from a2d_tf.behaviour import predictions
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 from a2d_tf.data.segmentations import decode_mask, decode_parts, encode_mask
-from a2d_tf.video import predictions
 
 CLIP = {"name": "clip1.mp4", "length": 8}
 
@@ -81,7 +81,7 @@ def shapes(text, **until):
 
 def video(*tracks, frames=TWELVE, count=14):
     """A TrackedVideo of a cat for each of the tracks."""
-    made = tuple(Track(i, "cat", track) for i, track in enumerate(tracks, 1))
+    made = tuple(TrackShapes(i, "cat", track) for i, track in enumerate(tracks, 1))
     actions = {"cat": ("a", "b")}
     return TrackedVideo("clip1.mp4", None, (4, 4), count, tuple(frames), actions, made)
 
@@ -259,7 +259,7 @@ def ragged(count=12, size=(60, 80)):
         made = [
             Shape(n, then if n > 9 else action, encode_mask(blobs(100 * i + n))) for n in frames
         ]
-        tracks.append(Track(i, actor, tuple(made)))
+        tracks.append(TrackShapes(i, actor, tuple(made)))
     actions = {"cat": ("a", "b"), "dog": ("a", "b")}
     numbers = tuple(range(1, count + 1))
     return TrackedVideo("clip1.mp4", None, size, count, numbers, actions, tuple(tracks))
@@ -281,7 +281,7 @@ def read_back(form, path):
 @pytest.mark.parametrize("kind", ["polygons", "masks", "boxes"])
 @pytest.mark.parametrize("form", SUFFIXES)
 def test_imported_again_they_are_the_same_instances(form, kind, tmp_path):
-    whole = thinned(dataclasses.replace(ragged(), boxes_alone=kind == "boxes"), 4)
+    whole = thinned(dataclasses.replace(ragged(), boxes_only=kind == "boxes"), 4)
     path = tmp_path / f"export{SUFFIXES[form]}"
     files.save(whole, str(path), form, kind == "masks")
     found, expected = read_back(form, path), whole.by_frame()
@@ -304,7 +304,7 @@ def test_imported_again_they_are_the_same_instances(form, kind, tmp_path):
 @pytest.mark.slow
 def test_the_command(prediction, tmp_path):
     def run(*words):
-        return run_tool("export_annotations", "--prediction=out", *words, cwd=tmp_path)
+        return run_a2d("export-annotations", "--prediction=out", *words, cwd=tmp_path)
 
     done = run("--output=clip1.zip", "--every=3", "--min_score=0.3")
     assert (done.returncode, done.stderr) == (0, "")

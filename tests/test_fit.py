@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tiny_network
-from processes import run_tool
+from processes import run_a2d
 
 from a2d_tf.core import devices
 from a2d_tf.core.config import ComputeConfig, Config
@@ -22,7 +22,8 @@ from a2d_tf.core.labels import A2D
 from a2d_tf.data import pipeline
 from a2d_tf.data import records as record_format
 from a2d_tf.model.network import Network
-from a2d_tf.training import checkpoints, divergence, losses, optimizer, run_folder
+from a2d_tf.runs import checkpoints, run_folder
+from a2d_tf.training import divergence, losses, optimizer
 from a2d_tf.training import fit as fit_module
 from a2d_tf.training.fit import fit
 from a2d_tf.training.train_step import make_train_step
@@ -70,7 +71,7 @@ def train(
     model=ONE_STREAM,
     at_step=lambda network: None,
     profiled=NONE,
-    **learning,
+    **training,
 ):
     """Train in the folder; returns the weights and every step's values.
 
@@ -79,9 +80,9 @@ def train(
     config = Config(
         tiny_network.config(**model),
         compute=ComputeConfig(precision),
-        learning=dataclasses.replace(LEARNING, **learning),
+        training=dataclasses.replace(LEARNING, **training),
     )
-    tf.keras.utils.set_random_seed(config.learning.seed)
+    tf.keras.utils.set_random_seed(config.training.seed)
     network = Network(config.model, A2D, config.compute)
     log, calls = [], []
 
@@ -184,7 +185,7 @@ def test_a_non_finite_loss_ends_the_run_before_its_weights_are_kept(
     """A clip with non-finite flow: named, kept with the weights before it, and played again."""
     parse = record_format.parse
     model = dict(use_flow=True, temporal_layers=0)
-    config = Config(tiny_network.config(**model), learning=LEARNING)
+    config = Config(tiny_network.config(**model), training=LEARNING)
     clips = pipeline.training(mini_records, config).take(20)
     videos = {video.decode() for batch in clips for video in batch["video"].numpy()}
     culprit = sorted(videos)[1]
@@ -205,8 +206,8 @@ def test_a_non_finite_loss_ends_the_run_before_its_weights_are_kept(
             **settings,
         )
     text = str(raised.value)
-    assert f"'action_cls' is nan, from {culprit}/" in text and "roi_cls" not in text
-    assert f"tools/replay_batch.py --workdir={tmp_path}" in text
+    assert f"'action_cls' is nan, from {culprit}/" in text and "objectness" not in text
+    assert f"a2d replay --workdir={tmp_path}" in text
     step = int(re.match(r"step (\d+):", text)[1])
     batch, kept = divergence.load(str(tmp_path))
     assert kept == step - 1 and len(batch["row"]) == LEARNING.batch_size
@@ -217,7 +218,7 @@ def test_a_non_finite_loss_ends_the_run_before_its_weights_are_kept(
         np.testing.assert_array_equal(variable, value, err_msg=variable.name)
 
     run_folder.create(tmp_path, config, tiny_network.manifest())
-    done = run_tool("replay_batch", f"--workdir={tmp_path}")
+    done = run_a2d("replay", f"--workdir={tmp_path}")
     assert done.returncode == 0, done.stderr
     own = [line for line in done.stdout.splitlines() if line.startswith(f"{culprit}/")]
     assert "*nan" in own[0] and "its flow holds non-finite values" in done.stdout

@@ -83,12 +83,12 @@ def test_16_bits_are_rounded_once():
         np.testing.assert_array_equal(ours, expected)
 
 
-def test_kernels_joined_for_a_gpu_are_those_of_each_layer(monkeypatch):
+def test_kernels_joined_for_a_gpu_are_those_of_each_layer():
     network = make(norm="frozen_bn", flow_norm="frozen_stats", use_mask=False)
     frames = {name: tf.constant(x[0]) for name, x in tiny_network.clip(1, 3).items()}
     model, results = network.backbones, []
     for on_gpu in (False, True):
-        monkeypatch.setattr("a2d_tf.core.devices.on_gpu", lambda on_gpu=on_gpu: on_gpu)
+        model.on_gpu = on_gpu
         with tf.GradientTape() as tape:
             maps = tf.nest.flatten(model(frames, training=True))
             total = sum(tf.reduce_sum(x**2) for x in maps)

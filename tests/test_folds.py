@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from a2d_files import moving_frames, write_video
-from processes import complaint, run_tool
+from processes import complaint, run_a2d
 from test_mains import TINY
 
 from a2d_tf.data.manifest import Manifest
@@ -40,7 +40,7 @@ def reproduce(data, work, *words):
     flags = [f"--base={work}/tiny.flags", f"--workdir={work}", f"--folds={data}/folds.csv"]
     flags += [f"--annotations={data}/boxes.json", f"--videos={data}/videos", "--runs=full"]
     train = ("use_mask=false", "steps=2", "pictures=0", "val_fraction=0", "score_threshold=0.01")
-    done = run_tool("reproduce", *flags, *(f"--train=--{flag}" for flag in train), *words)
+    done = run_a2d("reproduce", *flags, *(f"--train=--{flag}" for flag in train), *words)
     return done
 
 
@@ -49,7 +49,7 @@ def test_folds(data, tmp_path):
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "fold_B").exists()
     done = reproduce(data, tmp_path)  # A is done already
-    assert done.returncode == 0 and done.stdout.count("a2d_tf.train ") == 1, done.stderr
+    assert done.returncode == 0 and done.stdout.count("a2d train ") == 1, done.stderr
     scores = []
     for fold in "AB":
         folder = tmp_path / f"fold_{fold}"

@@ -21,28 +21,28 @@ def network():
     return tiny_network.make()
 
 
-def values_of(network, batch, learning, seed=(0, 0)):
-    terms, _ = forward.forward(network, batch, tf.constant(seed), learning, training=True)
-    return forward.weighted(terms, learning)
+def values_of(network, batch, training, seed=(0, 0)):
+    terms, _ = forward.forward(network, batch, tf.constant(seed), training, training=True)
+    return forward.weighted(terms, training)
 
 
-def terms_of(network, batch, learning=ALL, seed=(0, 0)):
-    values = values_of(network, batch, learning, seed)
+def terms_of(network, batch, training=ALL, seed=(0, 0)):
+    values = values_of(network, batch, training, seed)
     return {name: float(value) for name, value in values.items()}
 
 
-def gradients_of(network, batch, learning=ALL):
+def gradients_of(network, batch, training=ALL):
     """The values, and {variable's name: gradient of the total}."""
     variables = network.trainable_weights
     with tf.GradientTape() as tape:
-        values = values_of(network, batch, learning)
+        values = values_of(network, batch, training)
     gradients = tape.gradient(values["total"], variables, unconnected_gradients="zero")
     return values, {v.name: gradient.numpy() for v, gradient in zip(variables, gradients)}
 
 
 def test_first_losses_are_those_of_an_undecided_network(network):
     first = terms_of(network, tiny_network.labelled(2))
-    assert first["roi_cls"] == pytest.approx(math.log(2), abs=0.1)
+    assert first["objectness"] == pytest.approx(math.log(2), abs=0.1)
     assert first["actor_cls"] == pytest.approx(math.log(8), abs=0.2)
     assert first["action_cls"] == pytest.approx(math.log(9), abs=0.2)
     assert first["mask"] == pytest.approx(math.log(2), abs=0.1)
@@ -52,9 +52,9 @@ def test_settings_of_boxes_reach_the_terms(network):
     """Each as (sum, count), of anchors and of RoIs."""
 
     def boxes(**settings):
-        learning = dataclasses.replace(ALL, **settings)
+        training = dataclasses.replace(ALL, **settings)
         batch, seed = tiny_network.labelled(2), tf.constant([0, 0])
-        terms, health = forward.forward(network, batch, seed, learning, training=True)
+        terms, health = forward.forward(network, batch, seed, training, training=True)
         return np.array(terms["box_reg"]), float(health["positives"][0])
 
     (plain, positives), (round_, _) = boxes(), boxes(rpn_beta=1.0)
@@ -95,7 +95,7 @@ def test_frames_without_annotation_and_rows_of_padding_add_nothing(network):
     # Frames of background alone, which are annotated, feed the classes.
     background = terms_of(network, dict(none, annotated=both["annotated"]))
     assert {name for name in losses.TERMS if background[name] > 0} == {
-        "roi_cls",
+        "objectness",
         "actor_cls",
         "action_cls",
     }
@@ -157,8 +157,8 @@ def extremes():
 
 
 def test_extreme_clips_train_without_a_nan(network):
-    learning = dataclasses.replace(LEARNING, batch_size=7)
-    values, gradients = gradients_of(network, extremes(), learning)
+    training = dataclasses.replace(LEARNING, batch_size=7)
+    values, gradients = gradients_of(network, extremes(), training)
     assert all(math.isfinite(float(value)) for value in values.values())
     assert all(np.isfinite(gradient).all() for gradient in gradients.values())
 
@@ -173,8 +173,8 @@ def test_every_term_falls_on_one_batch(monkeypatch):
         forward.fpn, "propose", lambda *_, **__: (proposals, tf.fill([2, 20], True))
     )
     network = tiny_network.make(norm="frozen_bn", use_flow=False, temporal_layers=0)
-    learning = dataclasses.replace(LEARNING, learning_rate=0.02, warmup_steps=5)
-    step = make_train_step(TrainState.create(network, learning), learning)
+    training = dataclasses.replace(LEARNING, learning_rate=0.02, warmup_steps=5)
+    step = make_train_step(TrainState.create(network, training), training)
     log = [{k: float(v) for k, v in step(batch, 0).items()} for _ in range(40)]
     for name in losses.TERMS:
         assert log[-1][name] < 0.6 * log[0][name], (name, log[0][name], log[-1][name])

@@ -11,6 +11,7 @@ import public_networks
 import pytest
 from tiny_network import normal
 
+from a2d_tf.commands import import_weights
 from a2d_tf.core.config import InferenceConfig, ModelConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
@@ -19,6 +20,7 @@ from a2d_tf.model.network import Network
 from a2d_tf.pretrained import cache, layouts
 from a2d_tf.pretrained import weights as weights_lib
 from a2d_tf.pretrained.layouts import Weights
+from tools import make_random_weights
 
 pytestmark = pytest.mark.slow
 
@@ -36,18 +38,18 @@ def matterport(tmp_path_factory):
     return model, str(path)
 
 
-def keras_tensors(tool):
+def keras_tensors():
     """Random tensors; that their names are Keras' own is another test's matter."""
-    shapes = tool("tools.make_random_weights").shapes("keras_resnet101", SIZES).items()
+    shapes = make_random_weights.shapes("keras_resnet101", SIZES).items()
     made = {name: normal(*shape, seed=seed) ** 2 for seed, (name, shape) in enumerate(shapes)}
     return {**made, "predictions/kernel": normal(256, 1000)}
 
 
 @pytest.fixture
-def tensors(request, matterport, tool):
+def tensors(request, matterport):
     if request.param == "matterport":
         return cache.read_tensors(matterport[1])
-    return keras_tensors(tool)
+    return keras_tensors()
 
 
 ALL = pytest.mark.parametrize(
@@ -134,14 +136,14 @@ def layout(path):
     return {name: shape for name, shape in found.items() if shape is not None}
 
 
-def random_layout(tool, source, sizes=None):
+def random_layout(source, sizes=None):
     """The same of a file of tools/make_random_weights.py, without writing one."""
-    weights = tool("tools.make_random_weights")
-    return {weights.dataset(name): shape for name, shape in weights.shapes(source, sizes).items()}
+    shapes = make_random_weights.shapes(source, sizes).items()
+    return {make_random_weights.dataset(name): shape for name, shape in shapes}
 
 
-def test_random_weights_lie_where_keras_puts_matterports(matterport, tool):
-    assert random_layout(tool, "matterport", SIZES) == layout(matterport[1])
+def test_random_weights_lie_where_keras_puts_matterports(matterport):
+    assert random_layout("matterport", SIZES) == layout(matterport[1])
 
 
 def close(made, expected, tolerance=1e-4):
@@ -150,15 +152,14 @@ def close(made, expected, tolerance=1e-4):
 
 
 @pytest.fixture
-def command(tool, monkeypatch):
+def command(monkeypatch):
     """The command's main, by its flags, in this process."""
-    module = tool("a2d_tf.commands.import_weights")
 
     def run(**given):
         for name in ("source", "input", "output"):
             flag = types.SimpleNamespace(value=given.get(name))
-            monkeypatch.setattr(module, f"_{name.upper()}", flag)
-        module.main(["import_weights"])
+            monkeypatch.setattr(import_weights, f"_{name.upper()}", flag)
+        import_weights.main(["import-weights"])
 
     return run
 
@@ -168,12 +169,12 @@ def command(tool, monkeypatch):
     [(1, 1, 1, 1), pytest.param((3, 4, 23, 3), marks=pytest.mark.full_size)],
     ids=["one block a stage", "ResNet-101"],
 )
-def test_keras_resnet_through_the_command(blocks, tmp_path, tool, command, monkeypatch, capsys):
+def test_keras_resnet_through_the_command(blocks, tmp_path, command, monkeypatch, capsys):
     model = public_networks.keras_resnet(blocks)
     sizes = layouts.Sizes("resnet101" if blocks[2] == 23 else "resnet14")
     path, imported = str(tmp_path / "notop.h5"), str(tmp_path / "imported.h5")
     model.save_weights(path)
-    assert random_layout(tool, "keras_resnet101", sizes) == layout(path)
+    assert random_layout("keras_resnet101", sizes) == layout(path)
     convert = functools.partial(layouts.convert, sizes=sizes)
     monkeypatch.setattr(layouts, "convert", convert)
     command(source="keras_resnet101", input=path, output=imported)

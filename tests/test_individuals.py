@@ -133,14 +133,14 @@ def detections(scores, codes, masks):
 
 
 def followed(truth, found, max_tracks):
-    """The `tracks.Frame`s of a clip."""
+    """The `tracks.ComparedFrame`s of a clip."""
     frames = []
     linking = tracking.Linking(max_tracks=max_tracks)
     for masks, instances, own, codes, scores, _ in tracking.follow(zip(truth, found), A2D, linking):
         rles, kept = [encode_mask(inside) for inside in masks.values()], np.flatnonzero(own)
         true = tracks.Objects(np.array([*masks]), np.full(len(rles), 11), rles, np.ones(len(rles)))
         seen = own[kept], codes[kept], [instances.masks[i] for i in kept], scores[kept]
-        frames.append(tracks.Frame(true, tracks.Objects(*seen)))
+        frames.append(tracks.ComparedFrame(true, tracks.Objects(*seen)))
     return frames
 
 

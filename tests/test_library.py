@@ -15,7 +15,7 @@ from concurrent import futures
 
 import pytest
 from a2d_files import coloured_frames, write_images, write_video
-from processes import ROOT, run_main
+from processes import ROOT, run_a2d
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.workers import Task
@@ -131,7 +131,7 @@ def finish(job, request, **changes):
     record = {**request.record(job), "frames": 1, **changes}
     pathlib.Path(job.output, outputs.RECORD).write_text(json.dumps(record))
     for kind in request.kinds:
-        pathlib.Path(job.output, outputs.KINDS[kind]).touch()
+        pathlib.Path(job.output, outputs.RESULT_FILES[kind]).touch()
 
 
 @pytest.mark.parametrize(
@@ -345,6 +345,6 @@ def test_a_killed_command_given_again_leaves_no_trace(films, saved_model, predic
     for number in (2, 1):
         run(films, output, predictor, request, task=f"{number}/2")
     assert sorted(os.listdir(output)) == ["a", "b", "c", "d", *OWN]
-    done = run_main("predict", *words)
+    done = run_a2d("predict", *words)
     assert "of 4 videos 0 predicted, 4 finished before" in done.stdout, done.stderr
     assert "device:" not in done.stdout  # the network is not even loaded

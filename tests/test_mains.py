@@ -4,10 +4,11 @@ import json
 
 import event_files
 import pytest
-from processes import complaint, run_main
+from processes import complaint, run_a2d
 
 from a2d_tf.core import files
-from a2d_tf.training import losses, run_folder
+from a2d_tf.runs import loading
+from a2d_tf.training import losses
 
 pytestmark = pytest.mark.slow
 
@@ -24,7 +25,7 @@ TINY = (
 def trained(mini_records, tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained") / "run"
     words = [f"--records={mini_records.directory}", f"--workdir={folder}", "--steps=2"]
-    result = run_main("train", *TINY, *words, "--val_fraction=0.6", "--pictures=1")
+    result = run_a2d("train", *TINY, *words, "--val_fraction=0.6", "--pictures=1")
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith("device: CPU, ") and ", float32\n" in result.stdout
     return folder
@@ -33,7 +34,7 @@ def trained(mini_records, tmp_path_factory):
 def test_two_trainings_in_one_run_folder_are_refused(mini_records, tmp_path):
     with files.locked(tmp_path / ".lock") as held:
         words = (*TINY, f"--records={mini_records.directory}", f"--workdir={tmp_path}")
-        message = complaint(run_main("train", *words, "--steps=2", "--val_fraction=0"))
+        message = complaint(run_a2d("train", *words, "--steps=2", "--val_fraction=0"))
     assert held and f"{tmp_path}: another training" in message
     assert [path.name for path in tmp_path.iterdir()] == [".lock"]
 
@@ -45,7 +46,7 @@ def test_train_then_evaluate(trained, mini_records):
     assert {f"loss/{name}" for name in (*losses.TERMS, "total")} < tags
     assert {"run/positives", "segmentation/joint_miou", "segmentation/threshold"} < tags
     records = f"--records={mini_records.directory}"
-    result = run_main("evaluate", f"--workdir={trained}", records, "--split=test")
+    result = run_a2d("evaluate", f"--workdir={trained}", records, "--split=test")
     assert result.returncode == 0, result.stderr
     metrics = json.loads((trained / "evaluation" / "test" / "metrics.json").read_text())
     assert set(metrics["segmentation"]) == set(metrics["detection"]) == {"actor", "action", "joint"}
@@ -57,9 +58,9 @@ def test_a_final_run_has_the_threshold_that_is_given(mini_records, tmp_path):
     """It has no validation split."""
     words = [f"--records={mini_records.directory}", f"--workdir={tmp_path}", "--steps=1"]
     words += ["--val_fraction=0", "--score_threshold=0.45", "--pictures=1"]
-    result = run_main("train", *TINY, *words)
+    result = run_a2d("train", *TINY, *words)
     assert result.returncode == 0, result.stderr
-    loaded = run_folder.load(str(tmp_path), {"max_detections": 3})
+    loaded = loading.load(str(tmp_path), {"max_detections": 3})
     assert loaded.config.inference.score_threshold == 0.45
     assert [path.name for path in (tmp_path / "tensorboard").iterdir()] == ["train"]
 
@@ -72,5 +73,5 @@ def test_mistakes(tmp_path, mini_records, trained):
         ("train", [*TINY, "--head_units=64", records, f"--workdir={trained}"], "--head_units=64"),
         ("evaluate", [records, workdir], str(tmp_path / "run")),
     ):
-        assert named in complaint(run_main(main, *words))
+        assert named in complaint(run_a2d(main, *words))
     assert not (tmp_path / "run").exists()

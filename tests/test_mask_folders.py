@@ -14,8 +14,8 @@ from test_export_annotations import ragged
 from test_outputs import FILM, write
 
 from a2d_tf.annotations import writers
+from a2d_tf.behaviour import predictions
 from a2d_tf.core.errors import InputError
-from a2d_tf.video import predictions
 
 SIZE = (24, 32)
 CAT, DOG = mask(*SIZE, 1, 2, 5, 6), mask(*SIZE, 10, 8, 20, 24)
@@ -173,5 +173,5 @@ def test_masks_of_images_have_their_names(tmp_path):
     first = ["one,1,adult,running,,2", "one,1,adult,walking,3,5", "one,1,adult,running,6,"]
     assert rows == [*first, "one,2,ball,flying,,"]
     with pytest.raises(InputError, match="--format=masks"):
-        writers.save(dataclasses.replace(video, boxes_alone=True), str(tmp_path / "a"), "masks")
+        writers.save(dataclasses.replace(video, boxes_only=True), str(tmp_path / "a"), "masks")
     assert not (tmp_path / "a").exists()

@@ -101,7 +101,7 @@ def test_variant_builds_runs_and_learns(variant, monkeypatch):
         total = forward.weighted(terms, LEARNING)["total"]
     still = [v.name for v, g in zip(weights, tape.gradient(total, weights)) if g is None]
     assert still == []
-    assert set(terms) == {"roi_cls", "box_reg", "actor_cls"} | (
+    assert set(terms) == {"objectness", "box_reg", "actor_cls"} | (
         {"mask"} if model.use_mask else set()
     ) | (set() if pairs else {"action_cls"})
     assert np.isfinite(float(total))
@@ -226,12 +226,12 @@ def test_phases_move_exactly_their_own_variables(variant, batch_norms):
 @pytest.mark.parametrize("phase", ["actor", "action"])
 def test_a_step_of_a_phase_leaves_the_rest_bit_for_bit(phase, eagerly, batch_norms):
     network = batch_norms
-    learning = dataclasses.replace(LEARNING, train_phase=phase, learning_rate=0.1)
+    training = dataclasses.replace(LEARNING, train_phase=phase, learning_rate=0.1)
     network.set_phase(phase)
     before = {v.ref(): v.numpy() for v in network.variables}
-    step = make_train_step(TrainState(network, optimizer.make(learning)), learning)
+    step = make_train_step(TrainState(network, optimizer.make(training)), training)
     values = step(tiny_network.labelled(2), 0)
-    terms = {"roi_cls", "box_reg", "actor_cls", "mask"} if phase == "actor" else {"action_cls"}
+    terms = {"objectness", "box_reg", "actor_cls", "mask"} if phase == "actor" else {"action_cls"}
     assert set(values) == terms | {"total", "gradient_norm", "proposal_recall", "positives"}
     changed = {v.ref() for v in network.variables if (v.numpy() != before[v.ref()]).any()}
     own = {v.ref() for v in network.trainable_weights}

@@ -4,7 +4,7 @@ import csv
 import json
 
 import pytest
-from processes import complaint, run_tool
+from processes import complaint, run_a2d
 from test_outputs import BOX, OTHER, write
 
 from a2d_tf.annotations.document import ReadOptions
@@ -77,7 +77,7 @@ def test_the_command_writes_a_table_sheets_and_annotations_that_are_read_back(
     library, tmp_path, form
 ):
     words = f"--prediction={library}", "--output=next", f"--format={form}", "--count=3"
-    done = run_tool("next_frames", *words, cwd=tmp_path)
+    done = run_a2d("next", *words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"next: 3 frames of 2 videos ({form})\n"
     with open(tmp_path / "next" / "frames.csv", newline="") as file:
@@ -92,7 +92,7 @@ def test_the_command_writes_a_table_sheets_and_annotations_that_are_read_back(
 
 def test_what_cannot_be_done_is_said_and_nothing_is_written(library, tmp_path):
     def fails(*words):
-        return complaint(run_tool("next_frames", "--output=next", *words, cwd=tmp_path))
+        return complaint(run_a2d("next", "--output=next", *words, cwd=tmp_path))
 
     assert "none: neither" in fails("--prediction=none")
     assert "--count" in fails(f"--prediction={library}", "--count=0")

@@ -10,7 +10,7 @@ import time
 
 import extra_packages
 import pytest
-from processes import ROOT, complaint, run_main
+from processes import ROOT, complaint, run_a2d
 from test_library import contents, films  # noqa: F401
 
 from a2d_tf.data import convert
@@ -30,7 +30,7 @@ def environment(**variables):
 def on_beam(*words, runner=(*PROCESSES, "--direct_num_workers=2"), cwd=ROOT, **variables):
     """The `CompletedProcess` of the command, which must end by itself."""
     return subprocess.run(
-        [sys.executable, str(ROOT / "tools/on_beam.py"), *map(str, words), "--", *runner],
+        [sys.executable, "-m", "a2d_tf", "on-beam", *map(str, words), "--", *runner],
         capture_output=True,
         text=True,
         timeout=300,
@@ -111,7 +111,7 @@ def local(library, saved_model, tmp_path_factory):
     """The predictions of the local command."""
     output = tmp_path_factory.mktemp("local") / "out"
     words = (f"--saved_model={saved_model}", f"--video={library}", f"--output={output}")
-    done = run_main("predict", *words, "--on_error=skip")
+    done = run_a2d("predict", *words, "--on_error=skip")
     assert done.returncode == 0, done.stderr
     tables = ["failed.csv", "index.html", "summary.csv", "time_budget.csv"]
     assert sorted(os.listdir(output)) == ["a", "b", "c", *tables]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from a2d_tf.core.config import LearningConfig
+from a2d_tf.core.config import TrainingConfig
 from a2d_tf.training import optimizer
 from a2d_tf.training.optimizer import Averages
 
@@ -18,12 +18,12 @@ def test_schedule():
         ("constant", {0: 0.02, 4: 0.1, 5: 0.1, 999: 0.1}),
         ("cosine", {0: 0.02, 5: 0.1, 30: 0.0853553, 55: 0.05, 105: 0.0, 200: 0.0}),
     ):
-        learning = LearningConfig(learning_rate=0.1, steps=105, warmup_steps=5, schedule=kind)
-        whole, half = optimizer.Schedule(learning), optimizer.Schedule(learning, 0.5)
+        training = TrainingConfig(learning_rate=0.1, steps=105, warmup_steps=5, schedule=kind)
+        whole, half = optimizer.Schedule(training), optimizer.Schedule(training, 0.5)
         for step, rate in rates.items():
             assert float(whole(step)) == pytest.approx(rate, abs=1e-6), (kind, step)
             assert float(half(step)) == pytest.approx(rate / 2, abs=1e-6)
-    at_once = LearningConfig(learning_rate=0.1, warmup_steps=0)
+    at_once = TrainingConfig(learning_rate=0.1, warmup_steps=0)
     assert float(optimizer.Schedule(at_once)(0)) == pytest.approx(0.1)
 
 
@@ -57,7 +57,7 @@ def test_three_steps_with_decoupled_decay(kind, slow):
 
     The first and the last variable are of a backbone, whose rate and decay have a factor.
     """
-    learning = LearningConfig(
+    training = TrainingConfig(
         optimizer=kind,
         learning_rate=0.1,
         steps=100,
@@ -65,13 +65,13 @@ def test_three_steps_with_decoupled_decay(kind, slow):
         weight_decay=0.01,
         backbone_rate=slow,
     )
-    held, opt = variables(), optimizer.make(learning)
+    held, opt = variables(), optimizer.make(training)
     opt._create_all_weights(held)
 
     @tf.function
     def apply(factor):
         gradients = [tf.constant(g) * factor for g in GRADIENTS]
-        optimizer.apply(opt, gradients, held, [held[0], held[3]], learning)
+        optimizer.apply(opt, gradients, held, [held[0], held[3]], training)
 
     for step in range(3):
         apply(tf.constant(float(step + 1)))
@@ -94,17 +94,17 @@ def test_three_steps_with_decoupled_decay(kind, slow):
 
 def test_small_variables_at_once_are_updated_as_one_by_one():
     """To the bit, as by the optimizer of tensorflow-addons or its equivalent."""
-    learning = LearningConfig(learning_rate=0.1, warmup_steps=3, weight_decay=0.02)
+    training = TrainingConfig(learning_rate=0.1, warmup_steps=3, weight_decay=0.02)
     rng = np.random.default_rng(0)
     shapes = [(3, 3, 8, 16), (16,), (70, 70), (1, 1, 16, 4), ()]
     starts = [rng.normal(size=shape).astype(np.float32) for shape in shapes]
     held, others = ([tf.Variable(start) for start in starts] for _ in range(2))
-    joined, plain = optimizer.make(learning), optimizer.make(learning)
+    joined, plain = optimizer.make(training), optimizer.make(training)
     joined._create_all_weights(held)
     kernels = [variable for variable in others if variable.shape.rank > 1]
     for _ in range(4):
         gradients = [tf.constant(rng.normal(size=shape), tf.float32) for shape in shapes]
-        optimizer.apply(joined, gradients, held, [], learning)
+        optimizer.apply(joined, gradients, held, [], training)
         plain.apply_gradients(zip(gradients, others), decay_var_list=kernels)
     assert int(joined.iterations) == 4
     for variable, other in zip(held, others):

@@ -9,7 +9,7 @@ from track_cases import square, video
 
 from a2d_tf.core.labels import A2D
 from a2d_tf.evaluation.metrics import over_time as metrics
-from a2d_tf.evaluation.tracks import KINDS, NAMES, assign
+from a2d_tf.evaluation.tracks import NAMES, TRACK_KINDS, assign
 
 ADULT_EATING, ADULT_RUNNING, CAT_EATING = 13, 17, 63
 A, B = square(0, 0), square(12, 16)  # apart
@@ -32,7 +32,7 @@ def test_assignments_are_the_best_of_all():
 def test_hota_of_a_track_that_changes_its_number():
     """Four frames; the prediction is right, but its second half has another number."""
     frames = [([(1, 11, A)], [(5 if t < 2 else 6, 11, A)]) for t in range(4)]
-    figures = metrics.metrics_of([video(*frames)], A2D)["any"]
+    figures = metrics.tracking_scores([video(*frames)], A2D)["any"]
     # Of 4 frames of the true track, 2 are with each predicted one: 2 / 4 for each match.
     assert figures["det_a"] == figures["loc_a"] == 100 and figures["ass_a"] == 50
     assert figures["hota"] == pytest.approx(100 * 0.5**0.5)
@@ -65,19 +65,19 @@ def test_all_figures_of_a_perfect_prediction_and_of_none():
         ([(1, ADULT_EATING, A), (2, CAT_EATING, B)], [(8, ADULT_EATING, A), (4, CAT_EATING, B)])
         for _ in range(3)
     ]
-    figures = metrics.metrics_of([video(*frames)], A2D)
+    figures = metrics.tracking_scores([video(*frames)], A2D)
     assert figures.pop("videos") == 1 and figures.pop("frames") == 3
-    assert list(figures) == list(KINDS)
+    assert list(figures) == list(TRACK_KINDS)
     for values in figures.values():
         assert values == pytest.approx(dict.fromkeys(NAMES, 100))
-    nothing = metrics.metrics_of([video(([], []))], A2D)["joint"]
+    nothing = metrics.tracking_scores([video(([], []))], A2D)["joint"]
     assert set(nothing.values()) == {None}
-    missed = metrics.metrics_of([video(([(1, 13, A)], []))], A2D)["joint"]
+    missed = metrics.tracking_scores([video(([(1, 13, A)], []))], A2D)["joint"]
     assert (missed["hota"], missed["idf1"]) == (0, 0)
 
 
 def test_classes_without_truth_do_not_count():
     frame = ([(1, ADULT_EATING, A)], [(1, ADULT_EATING, A), (2, CAT_EATING, B)])
-    figures = metrics.metrics_of([video(frame)], A2D)
+    figures = metrics.tracking_scores([video(frame)], A2D)
     assert figures["actor"]["hota"] == figures["joint"]["idf1"] == 100
     assert figures["any"]["idp"] == figures["action"]["idp"] == 50

@@ -7,16 +7,15 @@ import shutil
 import numpy as np
 import pytest
 from a2d_files import write_video
-from processes import run_main, run_tool
+from processes import run_a2d
 
 import a2d_tf
 from a2d_tf.core.errors import InputError
 from a2d_tf.data import convert
 from a2d_tf.data import mini as synthetic
 from a2d_tf.data.release import Release
-from a2d_tf.pretrained import packed
 from a2d_tf.pretrained.weights import variables
-from a2d_tf.training import run_folder, scores
+from a2d_tf.runs import loading, packed, scores
 
 FILES = {"flags.txt", "labels.json", "records.json", "score_threshold.json", "weights.npz"}
 
@@ -37,7 +36,7 @@ def folder(tiny_run, loaded_run, tmp_path_factory):
     known = scores.origin(loaded_run.checkpoint, loaded_run.config, "a")
     (run / "evaluation" / "test" / scores.ORIGIN).write_text(json.dumps(known))
     output = tmp_path_factory.mktemp("models") / "tiny"
-    facts = run_folder.pack(str(run), str(output), notes="# Tiny\n\nNot for anything.")
+    facts = loading.pack(str(run), str(output), notes="# Tiny\n\nNot for anything.")
     assert facts["bytes"] == sum(path.stat().st_size for path in output.iterdir())
     return output
 
@@ -45,12 +44,12 @@ def folder(tiny_run, loaded_run, tmp_path_factory):
 @pytest.fixture
 def loads(monkeypatch, spare):
     """Makes no network to load a folder, but takes one that all these tests share."""
-    monkeypatch.setattr(run_folder, "Network", lambda *_, **__: spare)
+    monkeypatch.setattr(loading, "Network", lambda *_, **__: spare)
 
 
 @pytest.fixture(scope="module")
 def spare(tiny_run):
-    return run_folder.load(str(tiny_run)).network
+    return loading.load(str(tiny_run)).network
 
 
 def test_it_holds_settings_halved_weights_scores_and_a_card(folder, loaded_run):
@@ -79,13 +78,13 @@ def test_a_run_of_a_phase_with_scores_of_another_threshold(tiny_run, loaded_run,
         loaded_run.checkpoint, loaded_run.config.with_inference(score_threshold=0.9), "r"
     )
     metrics.with_name(scores.ORIGIN).write_text(json.dumps(others))
-    run_folder.pack(str(run), str(tmp_path / "packed"))
+    loading.pack(str(run), str(tmp_path / "packed"))
     assert {path.name for path in (tmp_path / "packed").iterdir()} == FILES | {"card.md"}
-    assert run_folder.load(str(tmp_path / "packed")).config.learning.train_phase == "joint"
+    assert loading.load(str(tmp_path / "packed")).config.training.train_phase == "joint"
 
 
 def test_it_loads_as_the_run_but_for_the_rounding_of_its_weights(folder, loaded_run, loads):
-    run = run_folder.load(str(folder), {"score_threshold": 0.4})
+    run = loading.load(str(folder), {"score_threshold": 0.4})
     assert run.config.inference.score_threshold == 0.4
     assert run.config.model == loaded_run.config.model and run.records == loaded_run.records
     kept = variables(loaded_run.network)
@@ -125,38 +124,38 @@ def test_weights_that_do_not_fit_are_refused(folder, tmp_path, loads):
     arrays["rpn_conv/bias"] = arrays["rpn_conv/bias"][:1]
     np.savez(copy / "weights.npz", **arrays)
     with pytest.raises(InputError, match="weights.npz: .*rpn_conv/bias"):
-        run_folder.load(str(copy))
+        loading.load(str(copy))
     (copy / "weights.npz").write_bytes(b"PK")
     with pytest.raises(InputError, match="weights.npz: damaged"):
-        run_folder.load(str(copy))
+        loading.load(str(copy))
 
 
 def test_what_is_beyond_float16_or_in_the_way_is_refused(tiny_run, tmp_path, monkeypatch, loads):
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "file").touch()
     with pytest.raises(InputError, match="other: "):
-        run_folder.pack(str(tiny_run), str(tmp_path / "other"))
-    load = run_folder.load
+        loading.pack(str(tiny_run), str(tmp_path / "other"))
+    load = loading.load
 
     def large(*arguments, **options):
         run = load(*arguments, **options)
         variables(run.network)["rpn_conv/bias"].assign_add([65520.0] * 16)
         return run
 
-    monkeypatch.setattr(run_folder, "load", large)
+    monkeypatch.setattr(loading, "load", large)
     with pytest.raises(InputError, match="rpn_conv/bias: 65520 is beyond float16"):
-        run_folder.pack(str(tiny_run), str(tmp_path / "new"))
+        loading.pack(str(tiny_run), str(tmp_path / "new"))
     assert {path.name for path in tmp_path.iterdir()} == {"other"}
 
 
 @pytest.mark.slow
 def test_from_a_run_to_a_prediction_by_commands(tiny_run, tmp_path):
     model, film = tmp_path / "model", tmp_path / "film.mp4"
-    done = run_tool("pack_model", f"--workdir={tiny_run}", f"--output={model}")
+    done = run_a2d("pack-model", f"--workdir={tiny_run}", f"--output={model}")
     assert done.returncode == 0, done.stderr
     write_video(film, [np.full((96, 144, 3), 40 * i, np.uint8) for i in range(4)])
     words = [f"--video={film}", f"--output={tmp_path / 'out'}", "--score_threshold=0.2"]
-    done = run_main("predict", f"--model={model}", *words)
+    done = run_a2d("predict", f"--model={model}", *words)
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "out" / "label_maps").glob("*.png"))) == 4
 
@@ -165,7 +164,7 @@ def test_from_a_run_to_a_prediction_by_commands(tiny_run, tmp_path):
 def test_the_model_that_comes_with_the_code_finds_drawn_actors(tmp_path):
     """Of other drawings than it was trained on."""
     release = synthetic.make_release(tmp_path / "drawn", 6, seed=77, workers=1)
-    run = run_folder.load(packed.find("mini"))
+    run = loading.load(packed.find("mini"))
     size = convert.ConversionSettings(image_height=128, image_width=160, clip_frames=3)
     manifest, _ = convert.convert(Release(release), tmp_path / "records", size, workers=1)
     found = a2d_tf.metrics.evaluate(run, manifest, "test", output=str(tmp_path / "scores"))

@@ -10,7 +10,7 @@ import pytest
 from prediction_files import TRACKS, many, track, write
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.video.views import pages
+from a2d_tf.video import pages
 
 HOSTILE = "</script><img src=x onerror=alert(1)>&amp;\"'"
 

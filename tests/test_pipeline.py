@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from a2d_tf.core.config import Config, LearningConfig, ModelConfig
+from a2d_tf.core.config import Config, ModelConfig, TrainingConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.data import pipeline, records
 
 
-def config(frames=3, height=64, width=96, **learning):
+def config(frames=3, height=64, width=96, **training):
     """A run's settings, on the canvas of `mini_records` and without held-out videos."""
     model = ModelConfig(image_height=height, image_width=width, temporal_layers=frames // 2)
     settings = dict(max_instances=4, val_fraction=0.0, shuffle_buffer=100, batch_size=4)
-    return Config(model=model, learning=LearningConfig(**{**settings, **learning}))
+    return Config(model=model, training=TrainingConfig(**{**settings, **training}))
 
 
 def scene():
@@ -55,8 +55,8 @@ def warp(parts, window, flip):
 
 def augmented(given, seed, **changes):
     off = dict(flip=False, scale_jitter=0.0, colour_jitter=0.0)
-    learning = LearningConfig(**{**off, **changes})
-    return pipeline.augment(given, tf.constant(seed, tf.int64), learning)
+    training = TrainingConfig(**{**off, **changes})
+    return pipeline.augment(given, tf.constant(seed, tf.int64), training)
 
 
 def extent(image):
@@ -249,9 +249,9 @@ def test_validation_takes_whole_videos_out_of_training_in_the_order_of_the_recor
 # Training batches.
 
 
-def training(manifest, batches=None, frames=3, start_step=0, replicas=1, **learning):
+def training(manifest, batches=None, frames=3, start_step=0, replicas=1, **training):
     """The dataset, or a list of its first batches."""
-    settings = config(frames, **learning)
+    settings = config(frames, **training)
     dataset = pipeline.training(manifest, settings, start_step=start_step, replicas=replicas)
     return dataset if batches is None else list(dataset.take(batches))
 

@@ -8,8 +8,9 @@ import tensorflow as tf
 import tiny_network
 
 from a2d_tf.model.layers import ConvNorm
+from a2d_tf.runs import loading
 from a2d_tf.serving.served_network import ServedNetwork
-from a2d_tf.training import optimizer, run_folder
+from a2d_tf.training import optimizer
 from a2d_tf.training.train_step import TrainState, make_train_step
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("eagerly")]
@@ -89,7 +90,7 @@ def test_a_step_that_overflows_changes_the_scale_alone(monkeypatch):
 
 def test_a_run_in_float32_answers_in_16_bits_and_what_is_served_in_float32(tiny_run, loaded_run):
     given = {"precision": "mixed_bfloat16", "max_detections": 3}
-    run = run_folder.load(str(tiny_run), given)
+    run = loading.load(str(tiny_run), given)
     assert run.config.compute.precision == given["precision"]
     assert run.config.inference.max_detections == 3
     for a, b in zip(loaded_run.network.variables, run.network.variables):

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from a2d_files import coloured_frames, write_film, write_images, write_video
-from processes import complaint, run_main
+from processes import complaint, run_a2d
 from pycocotools import mask as rle_tools
 
 from a2d_tf.core.errors import InputError
@@ -187,7 +187,7 @@ def test_command_line_of_part_of_a_folder_of_images(saved_model, predictor, film
     output = tmp_path / "new" / "output"
     options = ["--start=0.08", "--end=0.24", "--every=2", "--window=3"]
     words = (f"--saved_model={saved_model}", f"--video={images}", f"--output={output}", *options)
-    done = run_main("predict", *words)
+    done = run_a2d("predict", *words)
     assert done.returncode == 0, done.stderr
     assert sorted(p.name for p in output.iterdir()) == sorted(outputs.RESULTS)
     check_agreement(output, (3, 5), (96, 144))
@@ -205,7 +205,7 @@ def test_only_the_chosen_results_are_written(predictor, film, tmp_path):
     for kinds in (("overlay", "tracks"), ("label_maps", "detections", "summary")):
         reader = video_files.Reader(film)
         outputs.predict(lambda: predictor, reader, str(tmp_path), kinds=kinds)
-        names = {outputs.VIDEO, *(outputs.KINDS[kind] for kind in kinds)}
+        names = {outputs.VIDEO, *(outputs.RESULT_FILES[kind] for kind in kinds)}
         assert {path.name for path in tmp_path.iterdir()} == names  # none is of the run before
     assert len(list((tmp_path / "label_maps").iterdir())) == 7
     assert json.loads((tmp_path / "detections.json").read_text())
@@ -260,4 +260,4 @@ def test_bad_command_lines_end_with_one_clear_line(tmp_path, film):
         ([model, video, f"--videos={film}", output], "--videos"),
     ]
     for words, named in cases:
-        assert named in complaint(run_main("predict", *words))
+        assert named in complaint(run_a2d("predict", *words))

@@ -12,7 +12,7 @@ import pytest
 from test_import_weights import SIZES, keras_tensors
 from tiny_network import normal
 
-from a2d_tf.core.config import Config, LearningConfig
+from a2d_tf.core.config import Config, TrainingConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.model.backbones import PUBLISHED
 from a2d_tf.pretrained import cache, layouts
@@ -21,11 +21,11 @@ from a2d_tf.training import run_start
 
 
 @pytest.fixture(scope="module")
-def published(tmp_path_factory, tool):
+def published(tmp_path_factory):
     """A small file in the layout of Keras' ImageNet weights, as bytes."""
     path = tmp_path_factory.mktemp("published") / "notop.h5"
     with h5py.File(path, "w") as file:
-        for name, value in keras_tensors(tool).items():
+        for name, value in keras_tensors().items():
             layer = name.split("/")[0]
             file[f"{layer}/{name}:0"] = value
     return path.read_bytes()
@@ -116,16 +116,16 @@ def test_without_a_network_it_says_what_to_put_where(world, server, published):
 
 def test_the_settings_of_a_run_keep_the_name(world, tmp_path):
     """So that its flags.txt starts the same run on another machine."""
-    config = Config(learning=LearningConfig(init_flow="imagenet"))
+    config = Config(training=TrainingConfig(init_flow="imagenet"))
     settled = run_start.resolve_config(config, {})
     assert (
         settled.model.flow_convention == "keras_resnet101"
-        and settled.learning.init_flow == "imagenet"
+        and settled.training.init_flow == "imagenet"
     )
     settled.write(tmp_path / "flags.txt")
     assert "--init_flow=imagenet\n" in (tmp_path / "flags.txt").read_text()
     assert run_start.resolve_config(Config.read(tmp_path / "flags.txt"), {}) == settled
-    config = Config(learning=LearningConfig(init_rgb="cocoo"))
+    config = Config(training=TrainingConfig(init_rgb="cocoo"))
     with pytest.raises(InputError, match="cocoo: no file.*imagenet"):
         run_start.resolve_config(config, {})
 

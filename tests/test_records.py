@@ -142,7 +142,7 @@ def manifest_of(folder, **changes):
         native_sizes={},
         files=[{"name": "t.tfrecord", "split": "train", "records": 1, "bytes": 16, "sha256": ""}],
         skipped=[],
-        mended=[],
+        repaired=[],
         labels=json.loads(A2D.to_json()),
         source="",
     )
@@ -157,7 +157,7 @@ def test_unusable_folders_of_records(tmp_path):
         with pytest.raises(InputError, match=words):
             Manifest.load(tmp_path)
 
-    refused("manifest.json: No such file.*build_records.py")
+    refused("manifest.json: No such file.*a2d records")
     for field, value in (
         ("schema", 99),
         ("counts", []),

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 import tiny_network
 
-from a2d_tf.core.config import InferenceConfig, LearningConfig
+from a2d_tf.core.config import InferenceConfig, TrainingConfig
 from a2d_tf.model import refiner
 from a2d_tf.training import forward, targets
 from a2d_tf.training.train_step import TrainState, make_train_step
@@ -90,7 +90,7 @@ def test_target_is_the_drawn_instance_inside_its_window(network, monkeypatch):
         "mask",
         lambda logits, truth, classes, valid: seen.update(truth=truth, valid=valid) or (1.0, 1.0),
     )
-    config = LearningConfig(roi_samples=30, train_phase="refiner")
+    config = TrainingConfig(roi_samples=30, train_phase="refiner")
     forward.forward(network, batch, tf.constant([0, 0]), config, training=False)
     truth, valid = seen["truth"].numpy(), seen["valid"].numpy()
     assert truth.shape == (2, 10, 32, 32) and valid.tolist() == [[True] * 10, [False] * 10]
@@ -121,7 +121,7 @@ def test_it_learns_alone(network):
     assert own == {v.ref() for v in network.refiner.trainable_variables} and not own & joint
     before = {v.ref(): v.numpy() for v in network.variables}
 
-    config = LearningConfig(
+    config = TrainingConfig(
         train_phase="refiner",
         roi_samples=12,
         optimizer="adam",

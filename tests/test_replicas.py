@@ -7,9 +7,9 @@ import event_files
 import numpy as np
 import pytest
 import tiny_network
-from processes import run_main
+from processes import run_a2d
 
-from a2d_tf.core.config import Config, LearningConfig
+from a2d_tf.core.config import Config, TrainingConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.training import replicas
 
@@ -42,12 +42,12 @@ def train(records, workdir, *more):
     """Train the tiny network, whose settings are beside its run folder."""
     config = Config(
         tiny_network.config(norm="group_norm", use_flow=False, temporal_layers=0),
-        learning=LearningConfig(**LEARNING),
+        training=TrainingConfig(**LEARNING),
     )
     path = workdir.with_suffix(".flags")
     config.write(path)
     flags = [f"--flagfile={path}", f"--records={records.directory}", f"--workdir={workdir}"]
-    done = run_main("train", *flags, "--pictures=0", *more)
+    done = run_a2d("train", *flags, "--pictures=0", *more)
     assert done.returncode == 0, done.stderr
 
 

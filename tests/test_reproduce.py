@@ -8,56 +8,53 @@ import re
 import types
 
 import pytest
-from processes import ROOT, complaint, run_tool
+from processes import ROOT, complaint, run_a2d
 from test_mains import TINY
 
-from a2d_tf.commands import processes
+from a2d_tf.core import processes
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_json
-from a2d_tf.training import experiments, scores
+from a2d_tf.paper import experiments, reproduce
+from a2d_tf.runs import scores
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def reproduce(tool, monkeypatch):
-    """The command, whose flags `reproduce.given(TRAIN=…)` sets."""
-    module = tool("a2d_tf.commands.reproduce")
-
-    def given(**values):
-        for name, value in values.items():
-            monkeypatch.setattr(module, f"_{name}", types.SimpleNamespace(value=value))
-
-    module.given = given
-    given(BASE="configs/mini.flags", TRAIN=[], FINAL=False, DELETE=False, DEVICE="auto", WORKERS=3)
-    given(ANNOTATIONS=None)
-    return module
 
 
 @pytest.fixture
 def manifest(monkeypatch):
     """Stands in for the manifest of the records."""
     manifest = types.SimpleNamespace(source="a")
-    monkeypatch.setattr(processes, "Manifest", types.SimpleNamespace(load=lambda _: manifest))
+    monkeypatch.setattr(reproduce, "Manifest", types.SimpleNamespace(load=lambda _: manifest))
     return manifest
 
 
 @pytest.fixture
-def run_all(reproduce, manifest, tmp_path):
-    """`reproduce.run_all` of seeds and names in the test's folder."""
-    return lambda seeds, names: reproduce.run_all(tmp_path, "r", seeds, names)
+def run_all(manifest, tmp_path):
+    """`Plan.run_all` of seeds and names in the test's folder; more are fields of the plan."""
+
+    def call(seeds, names, **fields):
+        plan = reproduce.Plan("configs/mini.flags", **fields)
+        return plan.run_all(tmp_path, "r", seeds, names)
+
+    return call
+
+
+@pytest.fixture
+def runs(monkeypatch):
+    """Puts a `Runs` in place of the trainings."""
+    return lambda made: monkeypatch.setattr(reproduce.Plan, "train_and_score", made)
 
 
 class Runs:
-    """Stands in for `processes.train_and_score`."""
+    """Stands in for `Plan.train_and_score`."""
 
     def __init__(self, failing=()):
         self.calls, self.failing = [], failing
 
-    def __call__(self, name, base, records, place, *, extra, device, final):
+    def __call__(self, name, records, place, seed, final):
         done = f"{name}_final" if final else name
-        self.calls.append((os.path.basename(place), done, tuple(extra)))
+        self.calls.append((os.path.basename(place), done))
         if done in self.failing:
             raise self.failing[done]
         folder = experiments.run_folder(place, experiments.phases(name)[-1], final)
@@ -66,49 +63,40 @@ class Runs:
         metrics.write_text("{}")
         Config().with_inference(score_threshold=0.5).write(folder / "flags.txt")
         (folder / "finished.json").touch()
-        origin = scores.origin(
-            "", Config.read(folder / "flags.txt"), processes.Manifest.load(records).source
-        )
+        source = reproduce.Manifest.load(records).source
+        origin = scores.origin("", Config.read(folder / "flags.txt"), source)
         write_json(metrics.with_name(scores.ORIGIN), origin)
         return folder
 
 
-def test_failed_and_interrupted_runs_are_taken_up_again(
-    reproduce, run_all, manifest, monkeypatch, tmp_path
-):
+def test_failed_and_interrupted_runs_are_taken_up_again(run_all, runs, manifest, tmp_path):
     names = ["full", "no_flow", "no_joint"]
     first = Runs({"no_flow": InputError("disk full"), "no_joint": KeyboardInterrupt()})
-    monkeypatch.setattr(processes, "train_and_score", first)
-    reproduce.given(TRAIN=["--steps=3"])
+    runs(first)
     assert run_all([0], names[:2]) == {(0, "full"): "", (0, "no_flow"): "disk full"}
-    assert first.calls[0] == ("seed0", "full", ("--steps=3", "--seed=0"))
+    assert first.calls[0] == ("seed0", "full")
     with pytest.raises(KeyboardInterrupt):
         run_all([0], names[2:])
 
     second = Runs()
-    monkeypatch.setattr(processes, "train_and_score", second)
+    runs(second)
     found = run_all([0, 1], names[:2])
-    assert [call[:2] for call in second.calls] == [
-        ("seed0", "no_flow"),
-        ("seed1", "full"),
-        ("seed1", "no_flow"),
-    ]
+    assert second.calls == [("seed0", "no_flow"), ("seed1", "full"), ("seed1", "no_flow")]
     # What is not asked for this time is known, and said to be unfinished.
     assert found.pop((0, "no_joint")) == "not ended" and set(found.values()) == {""}
 
     # A run whose figures are deleted is scored again.
     (tmp_path / "seed0" / "full" / "evaluation" / "test" / "metrics.json").unlink()
     run_all([0], names[:2])
-    assert second.calls[3:] == [("seed0", "full", ("--steps=3", "--seed=0"))]
+    assert second.calls[3:] == [("seed0", "full")]
     # Figures of other records are none.
     manifest.source = "others"
     assert run_all([0], names[1:2])[0, "full"] == "not ended"
     assert [call[1] for call in second.calls[4:]] == ["no_flow"]
 
 
-def test_weights_of_a_scored_row_can_be_deleted(reproduce, run_all, monkeypatch, tmp_path):
-    reproduce.given(DELETE=True)
-    monkeypatch.setattr(processes, "train_and_score", Runs({"no_flow": InputError("disk full")}))
+def test_weights_of_a_scored_row_can_be_deleted(run_all, runs, tmp_path):
+    runs(Runs({"no_flow": InputError("disk full")}))
     folders = [
         tmp_path / "seed0" / name / kind
         for kind in ("checkpoints", "best")
@@ -117,33 +105,33 @@ def test_weights_of_a_scored_row_can_be_deleted(reproduce, run_all, monkeypatch,
     for folder in folders:
         folder.mkdir(parents=True)
         (folder / "ckpt-1.index").touch()
-    run_all([0], ["no_joint", "no_flow"])
+    run_all([0], ["no_joint", "no_flow"], delete_weights=True)
     # What is not scored goes on from them.
     assert [folder for folder in folders if folder.exists()] == [folders[2], folders[5]]
 
 
-def test_rows_of_the_tables_end_with_final_runs(reproduce, run_all, monkeypatch, tmp_path):
+def test_rows_of_the_tables_end_with_final_runs(run_all, runs, tmp_path):
     names, first = ["full", "no_joint", "zero_shot_cat"], Runs()
-    monkeypatch.setattr(processes, "train_and_score", first)
+    runs(first)
     assert run_all([0], names) == {(0, name): "" for name in names}
     # Asked for later, they are done beside what is there, and a failed one is taken up again.
-    reproduce.given(FINAL=True, DELETE=True)
+    final = {"final": True, "delete_weights": True}
     kept = tmp_path / "seed0" / "full" / "checkpoints"
     gone = tmp_path / "seed0" / "no_joint_actor_final" / "checkpoints"
     for folder in (kept, gone):
         folder.mkdir(parents=True)
     second = Runs({"full_final": InputError("disk full")})
-    monkeypatch.setattr(processes, "train_and_score", second)
-    found = run_all([0], names)
+    runs(second)
+    found = run_all([0], names, **final)
     assert found == {(0, "full"): "disk full", (0, "no_joint"): "", (0, "zero_shot_cat"): ""}
     assert [call[1] for call in second.calls] == ["full_final", "no_joint_final"]
     assert kept.exists() and not gone.exists()
     # A row that is not asked for is not missed.
-    assert run_all([0], ["no_joint"]) == {(0, name): "" for name in names}
-    assert run_all([0], []) == {(0, name): "" for name in names}
+    assert run_all([0], ["no_joint"], **final) == {(0, name): "" for name in names}
+    assert run_all([0], [], **final) == {(0, name): "" for name in names}
     third = Runs()
-    monkeypatch.setattr(processes, "train_and_score", third)
-    run_all([0], names)
+    runs(third)
+    run_all([0], names, **final)
     assert [call[1] for call in third.calls] == ["full_final"]
     scored = tmp_path / "seed0" / "no_joint_action_final" / "evaluation" / "test" / "metrics.json"
     assert scored.exists()
@@ -163,30 +151,37 @@ def test_final_runs_take_thresholds_and_weights_of_the_right_runs(tmp_path):
     assert later[-2:] == ["--val_fraction=0", "--score_threshold=0.3"]
 
 
-def test_processes_share_the_runs(run_all, monkeypatch):
+def test_processes_share_the_runs(run_all, runs):
     """While one is at its first run, another does the rest; the first then finds nothing to do."""
     names, first, second, shared = ["full", "no_flow", "no_joint"], Runs(), Runs(), []
 
-    def share(*arguments, **options):
-        monkeypatch.setattr(processes, "train_and_score", second)
+    def share(plan, *arguments, **options):
+        runs(second)
         shared.append(run_all([0], names))
         return first(*arguments, **options)
 
-    monkeypatch.setattr(processes, "train_and_score", share)
+    runs(share)
     assert run_all([0], names) == {(0, name): "" for name in names}
     assert [call[1] for call in first.calls] == ["full"]
     assert [call[1] for call in second.calls] == ["no_flow", "no_joint"]
     assert shared == [{(0, "no_flow"): "", (0, "no_joint"): ""}]
 
 
-def test_flags_of_trainings(reproduce, tmp_path):
+def test_flags_of_trainings(monkeypatch, tmp_path):
     """Those of one row follow those of all; mistakes are found before there are records."""
-    reproduce.given(TRAIN=["no_joint:--steps=450", "--steps=900", "no_flow:--batch_size=2"])
-    assert reproduce.train_flags("no_joint") == ["--steps=900", "--steps=450"]
+    train = ["no_joint:--steps=450", "--steps=900", "no_flow:--batch_size=2"]
+    plan = reproduce.Plan("configs/mini.flags", train)
+    assert plan.train_flags("no_joint") == ["--steps=900", "--steps=450"]
+    calls = []
+    monkeypatch.setattr(processes, "call", calls.append)
+    monkeypatch.setattr(reproduce, "is_scored", lambda *_: True)
+    plan.train_and_score("no_joint", "r", str(tmp_path), 7, False)
+    for words, phase in zip(calls, ("actor", "action")):
+        assert words[0] == "train" and f"--workdir={tmp_path}/no_joint_{phase}" in words
+        assert words.index("--steps=900") < words.index("--steps=450") < words.index("--seed=7")
 
     def check(*train, names=("full", "no_joint")):
-        reproduce.given(TRAIN=train)
-        reproduce.check_flags(names, str(tmp_path))
+        reproduce.Plan("configs/mini.flags", train).check(names, str(tmp_path))
 
     check("--pictures=1", "--steps=9", "no_joint:--steps=4", "--nodeterministic")
     check("--init_rgb=coco", "--init_flow=imagenet", names=reproduce.order())
@@ -212,27 +207,26 @@ def test_mistakes(words, named, tmp_path):
     (tmp_path / "settings.json").write_text('{"base": "other"}')
     (tmp_path / "seed0" / "full").mkdir(parents=True)
     (tmp_path / "seed0" / "full" / "flags.txt").touch()
-    assert named in complaint(run_tool("reproduce", *(w.format(old=tmp_path) for w in words)))
+    assert named in complaint(run_a2d("reproduce", *(w.format(old=tmp_path) for w in words)))
 
 
 @pytest.mark.parametrize("path", ROOT.glob("configs/reproduce_*.flags"), ids=lambda p: p.stem)
-def test_flagfiles_name_a_base_and_flags_of_trainings(reproduce, path, tmp_path):
+def test_flagfiles_name_a_base_and_flags_of_trainings(path, tmp_path):
     found = collections.defaultdict(list)
     for name, value in re.findall("^--([a-z_]+)=(.*)", path.read_text(), re.MULTILINE):
         found[name].append(value)
-    reproduce.given(BASE=found["base"][0], TRAIN=found["train"])
     names = found["runs"][0].split(",") if "runs" in found else reproduce.order()
-    reproduce.check_flags(names, str(tmp_path))
+    reproduce.Plan(found["base"][0], found["train"]).check(names, str(tmp_path))
 
 
 @pytest.mark.parametrize("release", [None, "A2D"])
-def test_records_are_of_the_networks_size(reproduce, monkeypatch, tmp_path, release):
+def test_records_are_of_the_networks_size(monkeypatch, tmp_path, release):
     calls, base, drawn = [], tmp_path / "base.flags", str(tmp_path / "mini_a2d")
     base.write_text("--image_height=64\n--image_width=96\n--temporal_layers=1\n")
-    monkeypatch.setattr(processes, "call_main", calls.append)
+    monkeypatch.setattr(processes, "call", calls.append)
     monkeypatch.setattr(reproduce.mini, "make_release", lambda *made: calls.append(made) or "mini")
-    reproduce.given(BASE=str(base), RELEASE=release, VIDEOS=6)
-    reproduce.make_records(str(tmp_path), drawn, ["v1", "v,2"])
+    source = reproduce.Source(release, None, None, drawn, mini_videos=6, workers=3)
+    reproduce.Plan(str(base)).make_records(str(tmp_path), source, ["v1", "v,2"])
     *made, records = calls
     folder = f"{tmp_path}/records"
     assert made == ([] if release else [(drawn, 6, 0, 3)])
@@ -246,7 +240,7 @@ def row(records, work, name, *train):
     base = work / "tiny.flags"
     base.write_text("\n".join([*TINY, "--refiner_size=32", "--refiner_channels=8"]))
     flags = [f"--base={base}", f"--records={records.directory}", f"--workdir={work}"]
-    return run_tool("reproduce", f"--runs={name}", *flags, *(f"--train={flag}" for flag in train))
+    return run_a2d("reproduce", f"--runs={name}", *flags, *(f"--train={flag}" for flag in train))
 
 
 def test_two_phases_and_their_score(mini_records, tmp_path, tiny_run):
@@ -256,11 +250,11 @@ def test_two_phases_and_their_score(mini_records, tmp_path, tiny_run):
     assert done.returncode == 0, done.stderr
     first, second = (tmp_path / "seed0" / phase for phase in ("no_mask", "no_mask_refiner"))
     for folder, phase in ((first, "joint"), (second, "refiner")):
-        learning = Config.read(folder / "flags.txt").learning
-        assert (learning.train_phase, learning.steps) == (phase, 2)
+        training = Config.read(folder / "flags.txt").training
+        assert (training.train_phase, training.steps) == (phase, 2)
     # Pretrained weights start the first phase; they must not stand in the way of the second.
-    assert Config.read(first / "flags.txt").learning.init_checkpoint == str(tiny_run)
-    assert (learning.init_run, learning.init_checkpoint) == (str(first), "")
+    assert Config.read(first / "flags.txt").training.init_checkpoint == str(tiny_run)
+    assert (training.init_run, training.init_checkpoint) == (str(first), "")
     metrics = json.loads((second / "evaluation" / "test" / "metrics.json").read_text())
     for values in metrics["segmentation"].values():
         assert all(0 <= value <= 100 and math.isfinite(value) for value in values.values())

@@ -8,11 +8,12 @@ import pytest
 import tiny_network
 from tiny_network import manifest
 
-from a2d_tf.core.config import ComputeConfig, Config, LearningConfig
+from a2d_tf.core.config import ComputeConfig, Config, TrainingConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
-from a2d_tf.training import run_folder, run_start
-from a2d_tf.training.checkpoints import Events
+from a2d_tf.runs import loading, run_folder
+from a2d_tf.training import run_start
+from a2d_tf.training.events import Events
 
 
 def test_records_made_otherwise_are_refused(tmp_path, monkeypatch):
@@ -20,7 +21,7 @@ def test_records_made_otherwise_are_refused(tmp_path, monkeypatch):
     run_folder.create(tmp_path, config, manifest())
     monkeypatch.setattr(run_folder, "is_new", lambda _: False)
     facts = {name: getattr(manifest(), name) for name in run_folder.FACTS}
-    run = run_folder.Run(config, types.SimpleNamespace(labels=A2D), facts, "")
+    run = loading.Run(config, types.SimpleNamespace(labels=A2D), facts, "")
     run.check_records(manifest())
     others = dict(flow_method="farneback", image_height=32, image_width=32, clip_stride=2)
     for field, value in others.items():
@@ -30,8 +31,8 @@ def test_records_made_otherwise_are_refused(tmp_path, monkeypatch):
 
 
 def test_what_may_change_and_what_may_not(tmp_path, monkeypatch, caplog):
-    def learns(**learning):
-        return Config(tiny_network.config(), learning=LearningConfig(**learning))
+    def learns(**training):
+        return Config(tiny_network.config(), training=TrainingConfig(**training))
 
     run_folder.create(tmp_path, learns(), manifest())
     run_folder.create(tmp_path, learns(init_rgb="coco"), manifest())  # there is no checkpoint yet
@@ -39,10 +40,10 @@ def test_what_may_change_and_what_may_not(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(run_folder, "is_new", lambda _: False)
     for again in (learns(init_rgb="coco"), learns(), other):
         run_folder.create(tmp_path, again, manifest())
-        assert Config.read(tmp_path / "flags.txt").learning.init_rgb == "coco" and not caplog.text
+        assert Config.read(tmp_path / "flags.txt").training.init_rgb == "coco" and not caplog.text
     assert Config.read(tmp_path / "flags.txt").compute == other.compute
     run_folder.create(tmp_path, learns(init_rgb="other.h5", init_run="b"), manifest())
-    assert Config.read(tmp_path / "flags.txt").learning == learns(init_rgb="coco").learning
+    assert Config.read(tmp_path / "flags.txt").training == learns(init_rgb="coco").training
     assert "the run has begun; --init_rgb=other.h5 is not used" in caplog.text
     for config, flag in (
         (learns(optimizer="adam"), "--optimizer"),
@@ -60,21 +61,21 @@ def test_what_may_change_and_what_may_not(tmp_path, monkeypatch, caplog):
     (tmp_path / "checkpoints" / "ckpt-5.index").touch()
     for steps, rate in ((5, 2e-4), (6, 0.5)):  # finished, and to go on
         run_folder.create(tmp_path, learns(steps=steps, learning_rate=0.5), manifest())
-        assert Config.read(tmp_path / "flags.txt").learning.learning_rate == rate
+        assert Config.read(tmp_path / "flags.txt").training.learning_rate == rate
     monkeypatch.undo()
     run_folder.create(tmp_path / "next", learns(init_run=str(tmp_path)), other)
     assert json.loads((tmp_path / "next/records.json").read_text())["videos"] == ["v", "w"]
 
 
 def test_withheld_actions_are_not_learned_in_the_run_before(tmp_path, monkeypatch):
-    def run(name, **learning):
-        config = Config(tiny_network.config(), learning=LearningConfig(**learning))
+    def run(name, **training):
+        config = Config(tiny_network.config(), training=TrainingConfig(**training))
         run_folder.create(tmp_path / name, config, manifest())
         return str(tmp_path / name)
 
     def check(actor, before="", **more):
         more.setdefault("init_run", before)
-        run_start._check_withheld(LearningConfig(zero_shot_actor=actor, **more))
+        run_start._check_withheld(TrainingConfig(zero_shot_actor=actor, **more))
 
     learned, withheld = run("learned"), run("withheld", zero_shot_actor="cat")
     actor = run("actor", train_phase="actor")
@@ -112,13 +113,13 @@ def test_the_best_checkpoint_has_its_own_threshold(tiny_run, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(tiny_run, run)
     with pytest.raises(InputError, match="validation.json.*--checkpoint=last"):
-        run_folder.load(str(run), kind="best")
+        loading.load(str(run), kind="best")
     shutil.copytree(run / "checkpoints", run / "best")
     best = {"step": 7, "score": 1.0, "score_threshold": 0.25}
     (run / "best" / "validation.json").write_text(json.dumps(best))
-    loaded = run_folder.load(str(run), kind="best")
+    loaded = loading.load(str(run), kind="best")
     assert loaded.config.inference.score_threshold == 0.25
     assert loaded.checkpoint == str(run / "best" / "ckpt-7")
     (run / "best" / "validation.json").write_text(json.dumps({**best, "step": 5}))
     with pytest.raises(InputError, match="step 5.*ckpt-7"):
-        run_folder.load(str(run), kind="best")
+        loading.load(str(run), kind="best")

@@ -1,11 +1,11 @@
-"""tools/score.py as a program, from another folder and without an installed package."""
+"""a2d score as a program, from another folder and without an installed package."""
 
 import json
 
 import cv2
 import numpy as np
 import pytest
-from processes import run_tool
+from processes import run_a2d
 
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.segmentations import encode_mask
@@ -17,7 +17,7 @@ NAMES = ("-a-bcdefghi/00030", "--bcdefghij/00005")
 
 def fails(folder, *args):
     """The one line of a failed run."""
-    result = run_tool("score", *args, cwd=folder)
+    result = run_a2d("score", *args, cwd=folder)
     assert result.returncode == 1, result.stdout + result.stderr
     assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1, result.stderr
     return result.stderr
@@ -42,7 +42,7 @@ def test_segmentation_of_codes_against_colours(tmp_path):
     write_maps(tmp_path / "predicted", A2D.palette[predicted][..., ::-1])
     # What copies made on a Mac have.
     (tmp_path / "truth" / NAMES[0]).with_name("._00001.png").write_bytes(b"Mac OS X")
-    result = run_tool("score", "segmentation", *FLAGS, cwd=tmp_path)
+    result = run_a2d("score", "segmentation", *FLAGS, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert list(metrics) == ["segmentation"]
@@ -76,7 +76,7 @@ def write_detections(folder):
 
 
 def run_metrics(folder, *words):
-    result = run_tool("score", *words, cwd=folder)
+    result = run_a2d("score", *words, cwd=folder)
     assert result.returncode == 0, result.stderr
     return (folder / "metrics.json").read_text()
 
@@ -107,7 +107,7 @@ def test_own_label_space_with_16_bit_codes(tmp_path):
     write_maps(tmp_path / "truth", maps)
     write_maps(tmp_path / "predicted", maps)
     assert "code 302" in fails(tmp_path, "segmentation", *FLAGS)
-    result = run_tool("score", "segmentation", *FLAGS, "--labels=labels.json", cwd=tmp_path)
+    result = run_a2d("score", "segmentation", *FLAGS, "--labels=labels.json", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert metrics["segmentation"]["joint"] == {"ave": 100, "glo": 100, "miou": 100}

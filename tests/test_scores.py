@@ -9,7 +9,7 @@ import pytest
 from tiny_network import manifest
 
 from a2d_tf.core.config import Config
-from a2d_tf.training import scores
+from a2d_tf.runs import scores
 
 SOURCE = manifest().source
 

@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from processes import run_tool
+from processes import run_a2d
 
 from a2d_tf.core import devices
 from a2d_tf.core.config import Config
@@ -126,10 +126,10 @@ def test_for_a_cpu_that_has_the_weights_of_imagenet(mini_records, gathered, stil
     (tmp_path / "cache/weights").mkdir(parents=True)
     (tmp_path / "cache/weights/lite0.h5").touch()
     config = written(mini_records, gathered, CPU, tmp_path)
-    assert (config.model.backbone, config.learning.batch_size) == ("efficientnet_lite0", 2)
-    assert (config.learning.init_rgb, config.learning.init_flow) == ("lite0", "lite0")
-    assert (config.learning.backbone_rate, config.model.mask_image) == (0.1, True)
-    assert (config.learning.steps, config.learning.warmup_steps) == (350, 35)
+    assert (config.model.backbone, config.training.batch_size) == ("efficientnet_lite0", 2)
+    assert (config.training.init_rgb, config.training.init_flow) == ("lite0", "lite0")
+    assert (config.training.backbone_rate, config.model.mask_image) == (0.1, True)
+    assert (config.training.steps, config.training.warmup_steps) == (350, 35)
     assert config.model.flow_scale == flow_scale(gathered, 128.0)
     found = flags(mini_records, still, CPU)
     assert (found["use_flow"], found["init_flow"]) == (False, "")
@@ -137,10 +137,10 @@ def test_for_a_cpu_that_has_the_weights_of_imagenet(mini_records, gathered, stil
 
 def test_for_a_gpu(mini_records, gathered, still, tmp_path):
     config = written(mini_records, gathered, GPU, tmp_path)
-    assert (config.model.backbone, config.learning.batch_size) == ("resnet101", 8)
-    assert (config.learning.init_rgb, config.learning.init_flow) == ("coco", "imagenet")
-    assert (config.learning.steps, config.learning.warmup_steps) == (3000, 300)
-    assert config.learning.average_decay == 0.99 and config.learning.learning_rate == 2e-4
+    assert (config.model.backbone, config.training.batch_size) == ("resnet101", 8)
+    assert (config.training.init_rgb, config.training.init_flow) == ("coco", "imagenet")
+    assert (config.training.steps, config.training.warmup_steps) == (3000, 300)
+    assert config.training.average_decay == 0.99 and config.training.learning_rate == 2e-4
     # A canvas four times as large takes a smaller batch at a smaller rate.
     boxes = inspection.Boxes((512, 512))
     boxes._boxes, boxes._frames = gathered.boxes._boxes, gathered.boxes._frames
@@ -188,7 +188,7 @@ def test_the_notes_say_what_to_build_again(mini_records, gathered):
 @pytest.mark.slow
 def test_the_flagfile_is_reasoned(mini_records, tmp_path):
     path, records = tmp_path / "own.flags", f"--records={mini_records.directory}"
-    done = run_tool("suggest_config", records, f"--output={path}")
+    done = run_a2d("suggest-config", records, f"--output={path}")
     assert done.returncode == 0, done.stderr
     text = path.read_text()
     assert "- 12 annotated frames to train 43 pairs" in done.stdout

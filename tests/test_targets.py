@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from a2d_tf.core.config import LearningConfig
+from a2d_tf.core.config import TrainingConfig
 from a2d_tf.ops.boxes import BoxCoder
 from a2d_tf.training import targets
 
@@ -40,7 +40,7 @@ def anchor_labels(anchors, truth, present, size=(100, 100), annotated=True, samp
     made = targets.anchor_targets(
         np.float32(anchors),
         batch_of(truth, present, annotated, size),
-        LearningConfig(rpn_samples=samples),
+        TrainingConfig(rpn_samples=samples),
         coder=UNIT,
         rng=targets.Rng(seed, [0], 1),
     )
@@ -124,13 +124,13 @@ def rois(
     present=None,
     annotated=True,
     seed=SEED,
-    **learning,
+    **training,
 ):
     made = targets.sample_rois(
         tf.constant([proposals], tf.float32),
         tf.constant([valid or [True] * len(proposals)]),
         batch_of(truth, present or [True] * len(truth), annotated),
-        LearningConfig(**learning),
+        TrainingConfig(**training),
         rng=targets.Rng(seed, [0], 1),
     )
     return {name: value.numpy()[0] for name, value in made.items()}
@@ -186,8 +186,8 @@ def test_no_gradient_passes_the_sample():
     with tf.GradientTape() as tape:
         tape.watch(proposals)
         valid, batch = tf.constant([[True, True]]), batch_of([[0, 0, 10, 10]], [True])
-        rng, learning = targets.Rng(SEED, [0], 1), LearningConfig(roi_samples=4)
-        made = targets.sample_rois(proposals, valid, batch, learning, rng=rng)
+        rng, training = targets.Rng(SEED, [0], 1), TrainingConfig(roi_samples=4)
+        made = targets.sample_rois(proposals, valid, batch, training, rng=rng)
         total = tf.reduce_sum(made["rois"])
     assert tape.gradient(total, proposals) is None
 

@@ -51,9 +51,9 @@ def test_in_float16_with_overflows_and_up_to_a_non_finite_loss(monkeypatch):
 
     def spoilt(network, batch, seed, *arguments, **options):
         terms, health = forward(network, batch, seed, *arguments, **options)
-        ((total, count),) = terms["roi_cls"]
+        ((total, count),) = terms["objectness"]
         bad = tf.where(seed[1] == BAD, np.nan, 1.0)
-        return {**terms, "roi_cls": [(total * bad, count)]}, health
+        return {**terms, "objectness": [(total * bad, count)]}, health
 
     monkeypatch.setattr(train_step, "forward", spoilt)
     log, kept = run(BAD + 3)
@@ -70,12 +70,12 @@ def test_backbones_learn_at_a_rate_of_their_own():
     """The update of each of their variables, and of no other, is a quarter of what it was."""
 
     def updates(rate):
-        learning = dataclasses.replace(LEARNING, backbone_rate=rate, average_decay=0.0)
+        training = dataclasses.replace(LEARNING, backbone_rate=rate, average_decay=0.0)
         network = tiny_network.make(use_flow=False, temporal_layers=0, use_mask=False)
         named = variables(network)
         before = {name: variable.numpy() for name, variable in named.items()}
-        state = train_step.TrainState.create(network, learning)
-        train_step.make_train_step(state, learning)(tiny_network.labelled(1, frames=1), 0)
+        state = train_step.TrainState.create(network, training)
+        train_step.make_train_step(state, training)(tiny_network.labelled(1, frames=1), 0)
         return {name: variable.numpy() - before[name] for name, variable in named.items()}
 
     whole, slow = updates(1.0), updates(0.25)

@@ -9,7 +9,7 @@ from a2d_tf.core.labels import A2D
 from a2d_tf.evaluation import metrics
 from a2d_tf.evaluation.box_data import Detections, Truth
 from a2d_tf.evaluation.metrics import over_time
-from a2d_tf.evaluation.tracks import Frame, Objects
+from a2d_tf.evaluation.tracks import ComparedFrame, Objects
 
 
 def objects(*rows):
@@ -20,7 +20,7 @@ def objects(*rows):
 
 
 def video(*frames):
-    return [Frame(objects(*true), objects(*seen)) for true, seen in frames]
+    return [ComparedFrame(objects(*true), objects(*seen)) for true, seen in frames]
 
 
 def test_tubes_by_hand():
@@ -132,7 +132,7 @@ def test_frame_map_is_the_area_under_the_curve():
     assert over_time.frame_map(detections, truth, A2D) == pytest.approx(100 * (1 + 2 / 3) / 2)
 
 
-def test_recorded_videos_of_boxes_alone_have_a_video_map():
+def test_recorded_videos_of_boxes_only_have_a_video_map():
     """A track is a tube of each class: that of the second best action is found, too."""
     metric = over_time.OverTime(metrics.Split(A2D, 0.3))
     for number in (2, 3):

@@ -11,12 +11,13 @@ import tensorflow as tf
 import tiny_network
 from tiny_network import normal
 
-from a2d_tf.core.config import Config, LearningConfig, ModelConfig
+from a2d_tf.core.config import Config, ModelConfig, TrainingConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.model.network import Network
 from a2d_tf.pretrained import layouts, weights
 from a2d_tf.pretrained.layouts import Weights
+from a2d_tf.runs import loading
 from a2d_tf.training import run_start
 from a2d_tf.video.predictor import Predictor
 
@@ -234,8 +235,8 @@ def test_the_convention_comes_from_the_file(detector, tmp_path):
     path = str(tmp_path / "w.h5")
     detector.write(path)
     dataclasses.replace(detector, source="keras_resnet101").write(tmp_path / "flow.h5")
-    learning = LearningConfig(init_rgb=path, init_flow=str(tmp_path / "flow.h5"))
-    config = Config(learning=learning)
+    training = TrainingConfig(init_rgb=path, init_flow=str(tmp_path / "flow.h5"))
+    config = Config(training=training)
     made = run_start.resolve_config(config, {}).model
     assert made.rgb_convention == "matterport" and made.flow_convention == "keras_resnet101"
     assert made.roi_align == "legacy"
@@ -280,7 +281,7 @@ def test_a_run_starts_another_of_other_labels_and_another_variant(other_run):
     model = tiny_network.config(**options, **variant)
     network = Network(model, A2D)
     before = values(network)
-    config = Config(model, learning=LearningConfig(init_checkpoint=run))
+    config = Config(model, training=TrainingConfig(init_checkpoint=run))
     report = run_start.initialise(network, config)
     after = values(network)
     for name in after:
@@ -320,7 +321,7 @@ def test_a_run_without_flow_is_the_rgb_half_of_a_head_that_reads_both(network, t
 
 def test_the_convention_comes_from_the_run(other_run):
     run, _ = other_run
-    config = Config(tiny_network.config(norm="none"), learning=LearningConfig(init_checkpoint=run))
+    config = Config(tiny_network.config(norm="none"), training=TrainingConfig(init_checkpoint=run))
     settled = run_start.resolve_config(config, {})
     assert settled.model.rgb_convention == "matterport" and settled.model.roi_align == "legacy"
     with pytest.raises(InputError, match="--rgb_convention=own contradicts .*flags.txt"):
@@ -347,7 +348,7 @@ def test_coco_weights_predict_before_any_training(detector, tmp_path, caplog):
     tamed["actor/logits/bias"] = np.where(np.arange(81) == 0, 9, 0).astype("f")  # all are persons
     dataclasses.replace(detector, tensors=tamed).write(path)
     with caplog.at_level("INFO", "a2d_tf"):
-        predictor = Predictor.from_run(run_start.untrained(path, {"max_detections": 5}))
+        predictor = Predictor.from_run(loading.untrained(path, {"max_detections": 5}))
     assert "6 initialised (action_fc1, action_fc2, action_logits)" in caplog.text
     assert not predictor.facts["use_flow"] and predictor.facts["score_threshold"] == 0.7
     rgb = np.random.default_rng(0).integers(0, 256, (192, 256, 3), np.uint8)

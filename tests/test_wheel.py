@@ -11,6 +11,8 @@ import zipfile
 import pytest
 from processes import ROOT
 
+import a2d_tf
+
 pytestmark = pytest.mark.slow
 
 SOURCES = (
@@ -56,15 +58,15 @@ def wheel(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def command(wheel, tmp_path_factory):
-    """Runs an installed command, in an empty folder."""
+    """Runs a command of the installed a2d, in an empty folder."""
     folder = tmp_path_factory.mktemp("installed")
     pip("install", wheel, "--target", folder / "site")
     (folder / "empty").mkdir()
     environment = {**os.environ, "PYTHONPATH": str(folder / "site")}
 
     def call(name, *words):
-        path = folder / "site" / "bin" / name
-        return run(path, *words, cwd=folder / "empty", env=environment)
+        path = folder / "site" / "bin" / "a2d"
+        return run(path, name, *words, cwd=folder / "empty", env=environment)
 
     return call
 
@@ -73,13 +75,14 @@ def test_it_holds_the_package_and_its_flagfiles_and_nothing_of_development(wheel
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
         (metadata,) = (name for name in archive.namelist() if name.endswith("/METADATA"))
-        needed = re.findall("^Requires-Dist: (.*)", archive.read(metadata).decode(), re.MULTILINE)
+        metadata = archive.read(metadata).decode()
+        needed = re.findall("^Requires-Dist: (.*)", metadata, re.MULTILINE)
         (points,) = (name for name in archive.namelist() if name.endswith("/entry_points.txt"))
         scripts = archive.read(points).decode()
     files = (
         path
         for path in (ROOT / "a2d_tf").rglob("*.*")
-        if path.suffix in (".py", ".js", ".css", ".html")
+        if path.suffix in (".py", ".js", ".css", ".html", ".typed")
     )
     expected = {str(path.relative_to(ROOT)) for path in files}
     models = (ROOT / "a2d_tf" / "pretrained" / "models").glob("*/*")
@@ -87,19 +90,19 @@ def test_it_holds_the_package_and_its_flagfiles_and_nothing_of_development(wheel
     expected |= {f"a2d_tf/{path.relative_to(ROOT)}" for path in (ROOT / "configs").rglob("*.flags")}
     assert names == expected
     assert len(needed) > 8 and not [line for line in needed if re.match("pytest|ruff|mypy", line)]
-    targets = re.findall(r"^(a2d-[\w-]+) = (a2d_tf[\w.]+):(\w+)$", scripts, re.MULTILINE)
-    assert len(targets) > 10
-    for _, module, function in targets:
-        text = (ROOT / f"{module.replace('.', '/')}.py").read_text()
-        assert re.search(rf"^({function} = |def {function}\()", text, re.MULTILINE), module
+    assert scripts.split() == ["[console_scripts]", "a2d", "=", "a2d_tf.__main__:run"]
+    assert f"\nVersion: {a2d_tf.__version__}\n" in metadata
 
 
 def test_flagfiles_and_experiments_are_found_from_any_folder(command):
-    done = command("a2d-train", "--flagfile=configs/mini.flags")
+    done = command("train", "--flagfile=configs/mini.flags")
     assert (done.returncode, done.stderr[:27]) == (1, "error: --records is missing")
-    done = command("a2d-train", "--flagfile=configs/none.flags")
+    done = command("train", "--flagfile=configs/none.flags")
     assert "configs/none.flags: not a readable file of flags" in done.stderr
-    done = command("a2d-reproduce", "--runs=none", "--workdir=runs")
+    done = command("reproduce", "--runs=none", "--workdir=runs")
     assert "'none' is no run; there are full, cartesian, " in done.stderr
-    done = command("a2d-records", "--helpshort")
-    assert done.returncode == 0 and "python tools/" not in done.stdout
+    done = command("records", "--helpshort")
+    assert done.returncode == 0 and "a2d records --release" in done.stdout
+    # Workers start from the installed script.
+    done = command("mini", "--output=mini", "--videos=2", "--workers=2")
+    assert done.stdout.endswith("mini/Release is ready\n"), done.stderr

@@ -9,7 +9,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.evaluation.box_data import Detections, Truth
 from a2d_tf.evaluation.metrics import Split, zero_shot
-from a2d_tf.evaluation.metrics.detection import metrics_of
+from a2d_tf.evaluation.metrics.detection import voc_aps
 
 SPACE = LabelSpace(("man", "dog"), ("run", "eat"), (11, 12, 21, 22))
 
@@ -37,7 +37,7 @@ def test_scores_are_shuffled_among_the_rois_of_the_actor():
     shuffled[movable] = shuffled[np.random.default_rng(5).permutation(movable)]
     assert not np.array_equal(shuffled, detections.action_scores)
     by_hand = dataclasses.replace(detections, action_scores=shuffled)
-    expected = zero_shot.actor_aps(metrics_of(by_hand, truth, SPACE)["per_pair_ap"], SPACE)
+    expected = zero_shot.actor_aps(voc_aps(by_hand, truth, SPACE)["per_pair_ap"], SPACE)
     once = zero_shot.chance(detections, truth, SPACE, 0, seed=5, shuffles=1)
     assert once == pytest.approx(expected["1"])
     # The only RoI of 'dog' has nobody to swap with: dog-running found, dog-eating without truth.
@@ -51,7 +51,7 @@ def test_figures_of_an_actor_with_and_without_the_full_model():
     scores = np.where(wrong[:, None], full.action_scores[:, ::-1], full.action_scores)
     ours = dataclasses.replace(full, action_scores=scores)
     split = Split(SPACE, truth=truth, detections=ours, zero_shot_actor="man", seed=1)
-    split.metrics = metrics_of(ours, truth, SPACE)
+    split.metrics = voc_aps(ours, truth, SPACE)
     found = zero_shot.ZeroShot(split).result()
     figures = found["zero_shot"]
     assert figures == {

@@ -5,7 +5,7 @@ import types
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf.core.config import ComputeConfig, LearningConfig, ModelConfig
+from a2d_tf.core.config import ComputeConfig, ModelConfig, TrainingConfig
 from a2d_tf.core.labels import A2D
 from a2d_tf.model.network import Network
 from a2d_tf.training import forward
@@ -13,7 +13,7 @@ from a2d_tf.training import forward
 CANVAS = (64, 96)
 
 
-LEARNING = LearningConfig(
+LEARNING = TrainingConfig(
     batch_size=2,
     warmup_steps=0,
     roi_samples=16,
@@ -99,15 +99,15 @@ def labelled(batch, frames=3, seed=0):
     return {name: tf.constant(value) for name, value in made.items()}
 
 
-def gradients(network, learning):
+def gradients(network, training):
     """The total loss of one batch, and its gradient as one vector."""
     variables = network.trainable_weights
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(variables)
         terms, _ = forward.forward(
-            network, labelled(2), tf.constant([0, 0]), learning, training=False
+            network, labelled(2), tf.constant([0, 0]), training, training=False
         )
-        total = forward.weighted(terms, learning)["total"]
+        total = forward.weighted(terms, training)["total"]
     parts = tape.gradient(total, variables, unconnected_gradients="zero")
     assert {part.dtype for part in parts} == {tf.float32}
     return float(total), np.concatenate([part.numpy().ravel() for part in parts])

@@ -3,7 +3,7 @@
 import numpy as np
 
 from a2d_tf.data.segmentations import encode_mask
-from a2d_tf.evaluation.tracks import Frame, Objects
+from a2d_tf.evaluation.tracks import ComparedFrame, Objects
 
 SIZE = (24, 32)
 
@@ -25,7 +25,7 @@ def objects(*seen):
 
 def video(*frames):
     """The Frames of (true, predicted) objects, each a list of arguments of `objects`."""
-    return [Frame(objects(*t), objects(*p)) for t, p in frames]
+    return [ComparedFrame(objects(*t), objects(*p)) for t, p in frames]
 
 
 def random_frames(rng, frames=8, codes=(11, 18, 61)):

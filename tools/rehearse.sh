@@ -16,20 +16,19 @@ mkdir -p "$workdir/done"
 cd "$workdir"
 export A2D_TF_CACHE=$workdir/cache TIMEFORMAT='%0R seconds'
 
-# Runs a command of Python, unless it has ended well before.
+# Runs a command, unless it has ended well before.
 run() {
   local mark
   mark=done/$(cksum <<<"$*" | cut -d ' ' -f 1)
   [ ! -e "$mark" ] || return 0
-  printf '\n== python %s\n' "$*"
-  time python "$@"
+  printf '\n== %s\n' "$*"
+  time "$@"
   touch "$mark"
 }
-tool() { run "$root/tools/$1.py" "${@:2}"; }
-reproduce() { tool reproduce --flagfile=configs/reproduce_a2d.flags --workdir=runs/a2d --nofinal "$@"; }
+reproduce() { run a2d reproduce --flagfile=configs/reproduce_a2d.flags --workdir=runs/a2d --nofinal "$@"; }
 
-tool make_mini_a2d --output=. --videos=$([ $short = true ] && echo 4 || echo 48)
-tool build_records --release=Release --check --workers=2
+run a2d mini --output=. --videos=$([ $short = true ] && echo 4 || echo 48)
+run a2d records --release=Release --check --workers=2
 if [ $short = true ]; then
   cat >small.flags <<'FLAGS'
 --flagfile=configs/a2d.flags
@@ -53,21 +52,21 @@ FLAGS
   exit
 fi
 for names in coco:matterport imagenet:keras_resnet101; do
-  tool make_random_weights --source="${names#*:}" --output="${names%:*}.h5"
-  tool import_weights --source="${names#*:}" --input="${names%:*}.h5" \
+  run python "$root/tools/make_random_weights.py" --source="${names#*:}" --output="${names%:*}.h5"
+  run a2d import-weights --source="${names#*:}" --input="${names%:*}.h5" \
     --output="cache/weights/${names%:*}.h5"
 done
 weights=(--init_rgb=coco --init_flow=imagenet)
 # Two of the 38 videos are for validation.
 brief=(--steps=2 --batch_size=1 --val_fraction=0.05)
-tool build_records --release=Release --output=records --workers=2
-tool inspect_records --records=records --json=records.json
-tool get_weights coco imagenet
-tool doctor --records=records "${weights[@]}"
-run -m a2d_tf.train --flagfile=configs/a2d.flags "${weights[@]}" --records=records \
+run a2d records --release=Release --output=records --workers=2
+run a2d inspect --records=records --json=records.json
+run a2d weights coco imagenet
+run a2d doctor --records=records "${weights[@]}"
+run a2d train --flagfile=configs/a2d.flags "${weights[@]}" --records=records \
   --workdir=runs/full "${brief[@]}"
-run -m a2d_tf.evaluate --workdir=runs/full --records=records --split=test
-tool browse --run=runs/full --records=records
-run -m a2d_tf.export --workdir=runs/full --output=exports/full
-run -m a2d_tf.predict --saved_model=exports/full --video=Release/clips320H --output=out --every=5 --end=1
+run a2d evaluate --workdir=runs/full --records=records --split=test
+run a2d browse --run=runs/full --records=records
+run a2d export --workdir=runs/full --output=exports/full
+run a2d predict --saved_model=exports/full --video=Release/clips320H --output=out --every=5 --end=1
 reproduce --delete_weights "${brief[@]/#/--train=}"

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Makes .venv with the pinned requirements and puts it in front of PATH. A second run finds it ready.
+# Makes .venv with the pinned requirements and the command a2d, and puts it in front of PATH. A second
+# run finds it ready.
 #   source tools/setup.sh          from the repository's root; also what demo.sh and test.sh do
 #   tools/setup.sh --gpu           with CUDA's libraries for an NVIDIA GPU, 3 GB more; also sourced
 # Python 3.9 to 3.11 gets TensorFlow 2.15 (requirements.txt); 3.12 or 3.13, if PYTHON names it, there
@@ -55,7 +56,7 @@ make_environment() {
     python=$(find_python "$gpu") || return 1
     echo "== making .venv with $("$python" --version), installing the requirements (about a minute)"
     "$python" -m venv --clear .venv || return 1
-  elif [ "$installed" = "$sum$gpu" ]; then
+  elif [ "$installed" = "$sum$gpu" ] && [ -x .venv/bin/a2d ]; then
     return
   fi
   if [ -n "$gpu" ]; then
@@ -71,6 +72,18 @@ make_environment() {
     [ ! -e "$nvidia/cusolver/lib/libcusolver.so.11" ] ||
       ln -sf ../../cusolver/lib/libcusolver.so.11 "$nvidia/cusparse/lib/" || return 1
   done
+  # The command a2d, which needs no PYTHONPATH.
+  cat >.venv/bin/a2d <<COMMAND || return 1
+#!$PWD/.venv/bin/python
+import sys
+
+sys.path[0] = "$PWD"
+from a2d_tf.__main__ import run
+
+if __name__ == "__main__":
+    run()
+COMMAND
+  chmod +x .venv/bin/a2d
   if ! .venv/bin/python -c 'import cv2' 2>/dev/null; then
     echo "error: OpenCV lacks a system library; Debian, Ubuntu: apt-get install libgl1 libglib2.0-0" >&2
     return 1

@@ -26,19 +26,18 @@ from collections.abc import Callable, Iterator
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from absl import flags
-
 from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import file_digest, write_text
 from a2d_tf.data import inspection
 from a2d_tf.data.manifest import Manifest
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "Folder that everything goes to; is emptied.")
-_SEED = flags.DEFINE_integer("seed", 0, "Of the moments.", 0)
-_KILLS = flags.DEFINE_integer("kills", 20, "How often to kill each command.", 0)
-_VIDEOS = flags.DEFINE_integer("videos", 24, "Clips of the mini A2D.", 6)
-_STEPS = flags.DEFINE_integer("steps", 400, "Training steps.", 1)
+FLAGS = command_line.Register()
+_WORKDIR = FLAGS.string("workdir", None, "Folder that everything goes to; is emptied.")
+_SEED = FLAGS.integer("seed", 0, "Of the moments.", 0)
+_KILLS = FLAGS.integer("kills", 20, "How often to kill each command.", 0)
+_VIDEOS = FLAGS.integer("videos", 24, "Clips of the mini A2D.", 6)
+_STEPS = FLAGS.integer("steps", 400, "Training steps.", 1)
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
 _TINY = (
@@ -58,14 +57,14 @@ def survive(
     """Run a command to its end, after so many SIGKILLs.
 
     Args:
-      words: of Python's command line.
+      words: a command of a2d, its name first.
       folder: what it makes; one that ends before its SIGKILL came begins anew, without that.
       kills: how many; longest: seconds that it may run before one; moments: the generator.
 
     Raises:
       InputError: it failed by itself.
     """
-    command = [sys.executable, *words]
+    command = [sys.executable, "-m", "a2d_tf", *words]
     while kills:
         process = subprocess.Popen(
             command,
@@ -127,7 +126,7 @@ def training(run: str) -> dict:
 
 
 def start(folder: str) -> dict:
-    """Return what must be the same of all that `tools/start.py` makes."""
+    """Return what must be the same of all that `a2d start` makes."""
     names = ("records/", "videos/")
     found = {name: one for name, one in files(folder).items() if name.startswith(names)}
     return {**found, **training(os.path.join(folder, "run"))}
@@ -161,30 +160,30 @@ def commands(workdir: str) -> Iterator[tuple[str, list[str], Callable[[str], dic
     records, run = (os.path.join(workdir, "whole", name) for name in ("conversion", "training"))
     sizes = "--image_height=64 --image_width=96 --clip_frames=3 --shard_videos=2".split()
     convert = [f"--release={release}", "--output={}", *sizes]
-    train = ["-m", "a2d_tf.train", f"--flagfile={base}", f"--records={records}", "--workdir={}"]
+    train = ["train", f"--flagfile={base}", f"--records={records}", "--workdir={}"]
     videos = f"--video={release}/clips320H"
     predict = [f"--workdir={run}", videos, "--output={}"]
-    yield "conversion", ["tools/build_records.py", *convert, "--workers=2"], files
+    yield "conversion", ["records", *convert, "--workers=2"], files
     yield "training", [*train, f"--steps={_STEPS.value}"], training
-    yield "library", ["-m", "a2d_tf.predict", *predict], files
+    yield "library", ["predict", *predict], files
     export = os.path.join(workdir, "export.json")
     write_export(records, export)
     own = [f"--annotations={export}", f"--videos={release}/clips320H", "--output={}", "--"]
     own += [*_TINY, "--init_rgb=", "--init_flow=", f"--steps={_STEPS.value}", *sizes[2:]]
-    yield "start", ["tools/start.py", *own], start
+    yield "start", ["start", *own], start
     if importlib.util.find_spec("apache_beam") is None:
         return print("Beam: not installed")
     runner = ["--", "--runner=FnApiRunner", "--direct_running_mode=multi_processing"]
     runner += ["--direct_num_workers=2"]
-    yield "Beam, records", ["tools/on_beam.py", "records", *convert, *runner], files
-    yield "Beam, library", ["tools/on_beam.py", "predict", *predict, *runner], files
+    yield "Beam, records", ["on-beam", "records", *convert, *runner], files
+    yield "Beam, library", ["on-beam", "predict", *predict, *runner], files
 
 
 def main(argv: list[str]) -> None:
     command_line.require(argv, workdir=_WORKDIR.value)
     workdir, moments = os.path.abspath(_WORKDIR.value), random.Random(_SEED.value)
     shutil.rmtree(workdir, ignore_errors=True)
-    mini = ["tools/make_mini_a2d.py", f"--output={workdir}/mini", f"--videos={_VIDEOS.value}"]
+    mini = ["mini", f"--output={workdir}/mini", f"--videos={_VIDEOS.value}"]
     survive(mini, f"{workdir}/mini", 0, 0, moments)
     same = True
     for name, command, result in commands(workdir):
@@ -207,4 +206,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    command_line.run(main)
+    command_line.run(main, FLAGS)

@@ -218,7 +218,7 @@ def _tracks(instances, offset):
 
 def _left_out(documents):
     """What documents left out, as a list of one line or none."""
-    total = sum((document.left_out for document in documents), collections.Counter())
+    total = sum((document.left_out for document in documents), collections.Counter[str]())
     listed = ", ".join(f"{count} {reason}" for reason, count in total.items())
     return [f"left out: {listed}"] if listed else []
 

@@ -114,7 +114,7 @@ def read(file: File, options: ReadOptions) -> list[Document]:
     """Read a tool's COCO file; InputError where the structure is broken, or a name has no frame."""
     content, labels = file.check(_COCO), _labels(file)
 
-    def described(annotation):
+    def described(annotation: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         attributes = annotation.get("attributes") or {}
         named = {name.lower(): value for name, value in attributes.items()}
         return labels[annotation["category_id"]], named
@@ -204,7 +204,8 @@ def _by_image(file, described):
 
     `described` gives the label of an annotation and its attributes by names in small letters.
     """
-    drawn, images = {}, []
+    drawn: dict[int | str, list[_Drawn]] = {}
+    images = []
     for i, image in enumerate(file.content["images"]):
         if image["id"] in drawn:
             raise file.error(f"images[{i}].id", f"{shown(image['id'])} is also another's")
@@ -214,7 +215,8 @@ def _by_image(file, described):
         where = f"annotations[{i}]"
         mask, box = annotation.get("segmentation"), annotation.get("bbox")
         with file.at(where):
-            drawn[annotation["image_id"]].append(_Drawn(where, *described(annotation), mask, box))
+            label, attributes = described(annotation)
+            drawn[annotation["image_id"]].append(_Drawn(where, label, attributes, mask, box))
     return images
 
 

@@ -113,25 +113,26 @@ def _row(file, line, fields):
 
 def _add_video(document, file, video, names, objects):
     """Add the frames of a video; `objects` are {object: its rows}."""
-    numbers = [frame_names.split_frame_name(name) for name in names]
-    certain = any(found and found[1] == 0 for found in numbers)
+    certain = any(found and found[1] == 0 for found in map(frame_names.split_frame_name, names))
     seen: set[int] = set()
-    for name, found in zip(names, numbers):
-        if not found:
+    for name in names:
+        frame = frame_names.from_0(name, certain)
+        if not frame:
             document.left_out["PNGs whose names end with no number"] += 1
             continue
+        number = frame.number - 1  # as in the names
         values, instances = _values(file, name), []
         for value in np.flatnonzero(np.bincount(values.ravel())).tolist():
-            rows = [row for row in objects.get(value, ()) if row.first <= found[1] <= row.last]
+            rows = [row for row in objects.get(value, ()) if row.first <= number <= row.last]
             seen.add(value)
             if rows:
                 actor, action, where = rows[0].actor, rows[0].action, rows[0].line
-                where = f"{file.place(where)} ({video}, frame {found[1]})"
+                where = f"{file.place(where)} ({video}, frame {number})"
                 mask = encode_mask(values == value)
                 instances.append(Instance(actor, (mask,), where, actor, action, track=value))
             elif value:
                 document.left_out[f"masks of no row of {LIST}"] += 1
-        frame = frame_names.from_0(name, certain)._replace(video=video)
+        frame = frame._replace(video=video)
         document.add(name, frame, values.shape, instances, scaled=True, keeps_shape=True)
     unclear = {255} if seen & objects.keys() else set()  # alone in a video it is an object
     others, absent = sorted(seen - {0, *unclear, *objects}), sorted(objects.keys() - seen)

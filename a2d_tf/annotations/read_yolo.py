@@ -64,7 +64,7 @@ def _load(file):
 
     All its scalars stay texts, so that a class may be called 'no'.
     """
-    dataset = None
+    dataset: Any = None
     with contextlib.suppress(yaml.YAMLError):
         dataset = yaml.load(file.content, Loader=yaml.BaseLoader)
     names = dataset.get("names") if isinstance(dataset, dict) else None

@@ -139,10 +139,11 @@ def _trace(mask):
     grid[1::2, 1::2] = mask
     grid = cv2.dilate(grid, np.ones((3, 3), np.uint8))
     rings, links = cv2.findContours(grid, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
-    parts: dict[int, list] = {i: [rings[i]] for i, link in enumerate(links[0]) if link[3] < 0}
-    for ring, link in zip(rings, links[0]):
-        if link[3] >= 0:
-            parts[link[3]].append(ring)
+    outlines = np.asarray(links)[0, :, 3].tolist()  # of the rings that are holes; -1 of others
+    parts: dict[int, list] = {i: [rings[i]] for i, outline in enumerate(outlines) if outline < 0}
+    for ring, outline in zip(rings, outlines):
+        if outline >= 0:
+            parts[outline].append(ring)
     return list(parts.values())
 
 

@@ -43,7 +43,7 @@ class Shape:
 
 
 @dataclasses.dataclass(frozen=True)
-class Track:
+class TrackShapes:
     """An actor that is followed; `shapes` ascend, and `id` is unique in the video."""
 
     id: int
@@ -63,7 +63,7 @@ class TrackedVideo:
       frames: 1-based numbers of the frames that were looked at, ascending.
       actions: {actor: its actions}, all that there can be.
       tracks: the tracks, by id.
-      boxes_alone: whether masks only fill the boxes that were found: then these are written.
+      boxes_only: whether masks only fill the boxes that were found: then these are written.
     """
 
     source: str
@@ -72,8 +72,8 @@ class TrackedVideo:
     frame_count: int | None
     frames: tuple[int, ...]
     actions: dict[str, tuple[str, ...]]
-    tracks: tuple[Track, ...]
-    boxes_alone: bool = False
+    tracks: tuple[TrackShapes, ...]
+    boxes_only: bool = False
 
     @property
     def name(self) -> str:
@@ -84,9 +84,9 @@ class TrackedVideo:
         """Return the file name of a frame's image: the user's own, or 00005.jpg for frame 5."""
         return f"{frame:05d}.jpg" if self.images is None else self.images[frame - 1]
 
-    def by_frame(self) -> dict[int, list[tuple[Track, Shape]]]:
+    def by_frame(self) -> dict[int, list[tuple[TrackShapes, Shape]]]:
         """Return what is in each of `frames`, in the order of the tracks."""
-        found: dict[int, list[tuple[Track, Shape]]] = {frame: [] for frame in self.frames}
+        found: dict[int, list[tuple[TrackShapes, Shape]]] = {frame: [] for frame in self.frames}
         for track in self.tracks:
             for shape in track.shapes:
                 found[shape.frame].append((track, shape))

@@ -13,7 +13,7 @@ import json
 import pathlib
 import zipfile
 from collections.abc import Callable, Collection, Iterator
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
@@ -57,7 +57,7 @@ def _coco(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
                 "id": len(annotations) + 1,
                 "image_id": len(images),
                 "category_id": numbers[track.actor],
-                "segmentation": [] if video.boxes_alone else outline,
+                "segmentation": [] if video.boxes_only else outline,
                 "area": int(rle_tools.area(shape.mask)),
                 "bbox": shape.box(),
                 "iscrowd": 0,
@@ -99,7 +99,7 @@ def _cvat(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
     _add(size, "width", video.size[1])
     _add(size, "height", video.size[0])
     for track in video.tracks:
-        of_masks = masks and not video.boxes_alone
+        of_masks = masks and not video.boxes_only
         for element in _of_masks(track, video) if of_masks else _of_outlines(track, video):
             element.set("id", str(len(root) - 2))
             root.append(element)
@@ -115,9 +115,9 @@ def _add(parent, tag, text=None):
 
 def _of_outlines(track, video):
     """The <track> of a track's boxes, or its <track>s of polygons, one for each part at most."""
-    tag = "box" if video.boxes_alone else "polygon"
+    tag = "box" if video.boxes_only else "polygon"
     parts = [
-        [_corners(shape)] if video.boxes_alone else [*map(_points, polygons(shape.decoded()))]
+        [_corners(shape)] if video.boxes_only else [*map(_points, polygons(shape.decoded()))]
         for shape in track.shapes
     ]
     most = max(map(len, parts))
@@ -186,7 +186,7 @@ def _labelme(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
     Labels are 'actor-action'. Parts of one instance are shapes of one group, whose number is the
     track's.
     """
-    kind = "rectangle" if video.boxes_alone else "mask" if masks else "polygon"
+    kind = "rectangle" if video.boxes_only else "mask" if masks else "polygon"
     for frame, found in video.by_frame().items():
         image = video.image(frame)
         content = {
@@ -235,7 +235,7 @@ def _masks(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
     that of the higher score where masks overlap. A row of objects.csv lasts to the next one of the
     track, so that masks that are drawn between the key frames have their action.
     """
-    if video.boxes_alone:
+    if video.boxes_only:
         raise InputError("--format=masks: the network finds no masks; choose another format")
     most = max((track.id for track in video.tracks), default=0)
     names = {frame: f"{frame - 1:05d}" for frame in video.frames}
@@ -323,7 +323,7 @@ def save(
     video = thinned(video, every) if frames is None else chosen(video, frames)
     members = writer.write(video, masks)
 
-    def fill(file):
+    def fill(file: BinaryIO) -> None:
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
             for name, content in members:
                 archive.writestr(name, content)

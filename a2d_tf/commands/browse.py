@@ -1,8 +1,8 @@
 """Show the frames of an evaluated split, truth beside prediction, on one HTML page.
 
-  python tools/browse.py --run RUN --records RECORDS --split test
+  a2d browse --run RUN --records RECORDS --split test
 
-The split must have been evaluated by `python -m a2d_tf.evaluate`. The page sorts by error and
+The split must have been evaluated by `a2d evaluate`. The page sorts by error and
 filters by actor and action.
 """
 
@@ -11,26 +11,23 @@ from __future__ import annotations
 import os
 import pathlib
 
-from absl import flags
-
 from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_text
 from a2d_tf.core.labels import LabelSpace
 
-_RUN = flags.DEFINE_string("run", None, "Run folder of a2d_tf.train.")
-_RECORDS = flags.DEFINE_string("records", None, "Folder of records that hold the frames.")
+FLAGS = command_line.Register()
+_RUN = FLAGS.string("run", None, "Run folder of a2d_tf.train.")
+_RECORDS = FLAGS.string("records", None, "Folder of records that hold the frames.")
 _SPLITS = ("train", "val", "test")
-_SPLIT = flags.DEFINE_enum(
+_SPLIT = FLAGS.enum(
     "split",
     "test",
     [*_SPLITS, *(f"{split}_best" for split in _SPLITS)],
     "Evaluation to show; <split>_best is that of --checkpoint=best.",
 )
-_OUTPUT = flags.DEFINE_string(
-    "output", None, "HTML file; by default browse.html beside the scores."
-)
-_LIMIT = flags.DEFINE_integer(
+_OUTPUT = FLAGS.string("output", None, "HTML file; by default browse.html beside the scores.")
+_LIMIT = FLAGS.integer(
     "limit", 200, "Maximal number of frames, worst first; about 40 kB each.", lower_bound=1
 )
 
@@ -41,7 +38,7 @@ def main(argv: list[str]) -> None:
     folder = run / "evaluation" / _SPLIT.value
     if not folder.is_dir():
         raise InputError(
-            f"{folder}: no such folder; python -m a2d_tf.evaluate --workdir={run} "
+            f"{folder}: no such folder; a2d evaluate --workdir={run} "
             f"--split={split}{' --checkpoint=best' * (split != _SPLIT.value)} makes it"
         )
     labels = LabelSpace.from_json(run / "labels.json")
@@ -58,4 +55,4 @@ def main(argv: list[str]) -> None:
     print(f"{shown} of {count} frames, {len(text.encode()) / 1e6:.1f} MB -> {output}")
 
 
-run = command_line.command(main)
+run = command_line.command(main, FLAGS)

@@ -1,9 +1,9 @@
 """Check this machine in five minutes, and estimate the hours of a training run.
 
-  python tools/doctor.py --records=records --init_rgb=coco --init_flow=imagenet
+  a2d doctor --records=records --init_rgb=coco --init_flow=imagenet
 
 Prints devices, memory and precision; the time and memory of a step; the clips per second of the
-input pipeline; the hours of a whole run. Takes the flags of a2d_tf.train, by default those of
+input pipeline; the hours of a whole run. Takes the flags of a2d train, by default those of
 configs/a2d.flags. Give the weights to start from, since they decide how RoIs are cropped and so the
 time of a step. It measures one GPU: for --strategy=mirrored give it one GPU's part of the batch.
 """
@@ -15,21 +15,20 @@ import platform
 import statistics
 import time
 
-from absl import flags
-
 from a2d_tf.core import command_line, devices
-from a2d_tf.core.config import Config, LearningConfig
+from a2d_tf.core.config import Config, TrainingConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.data.manifest import Manifest
 
-_RECORDS = flags.DEFINE_string("records", None, "Folder written by tools/build_records.py.")
-_DEVICE = Config.define_device()
-Config.define_flags()
+FLAGS = command_line.Register()
+_RECORDS = FLAGS.string("records", None, "Folder written by a2d records.")
+_DEVICE = Config.define_device(FLAGS)
+Config.define_flags(FLAGS)
 _STEPS = 5  # the first of which is apart: TensorFlow traces, a GPU may compile kernels
 _FEED_SECONDS = 5.0
 
 
-def train(config: Config, manifest: Manifest) -> tuple[float, str]:
+def train(config: Config, manifest: Manifest, on_gpu: bool) -> tuple[float, str]:
     """Run a few training steps of a new network: a GPU computes a batch, a CPU a single clip.
 
     Returns:
@@ -45,13 +44,13 @@ def train(config: Config, manifest: Manifest) -> tuple[float, str]:
     from a2d_tf.training import train_step
     from a2d_tf.training.replicas import for_device
 
-    batch = config.learning.batch_size if devices.on_gpu() else 1
-    learning = dataclasses.replace(config.learning, batch_size=batch)
-    tf.keras.utils.set_random_seed(learning.seed)
+    batch = config.training.batch_size if on_gpu else 1
+    training = dataclasses.replace(config.training, batch_size=batch)
+    tf.keras.utils.set_random_seed(training.seed)
     network = Network(config.model, manifest.label_space, config.compute)
-    network.set_phase(learning.train_phase, learning.backbone_rate > 0)
-    step = train_step.make_train_step(train_step.TrainState.create(network, learning), learning)
-    dataset = pipeline.training(manifest, dataclasses.replace(config, learning=learning))
+    network.set_phase(training.train_phase, training.backbone_rate > 0)
+    step = train_step.make_train_step(train_step.TrainState.create(network, training), training)
+    dataset = pipeline.training(manifest, dataclasses.replace(config, training=training))
     seconds = []
     try:
         for number, clips in enumerate(list(dataset.map(for_device).take(_STEPS))):
@@ -64,7 +63,7 @@ def train(config: Config, manifest: Manifest) -> tuple[float, str]:
             "--precision=mixed_bfloat16"
         ) from error
     memory, later = "", statistics.median(seconds[1:])
-    if devices.on_gpu():
+    if on_gpu:
         peak = tf.config.experimental.get_memory_info("GPU:0")["peak"]
         memory = f", {peak / 2**30:.1f} GB at most"
     line = f"step: {1e3 * later:.0f} ms, of {batch} clips; the first {seconds[0]:.0f} s{memory}"
@@ -80,22 +79,22 @@ def feed(config: Config, manifest: Manifest) -> float:
     start, clips = time.perf_counter(), 0
     while time.perf_counter() - start < _FEED_SECONDS:
         next(stream)
-        clips += config.learning.batch_size
+        clips += config.training.batch_size
     return clips / (time.perf_counter() - start)
 
 
-def hours(learning: LearningConfig, seconds: float, rate: float) -> str:
+def hours(training: TrainingConfig, seconds: float, rate: float) -> str:
     """Say how long a run takes, by the seconds of a clip and the input's clips per second."""
-    batch = learning.batch_size
+    batch = training.batch_size
     step = batch * max(seconds, 1 / rate)
     return (
-        f"a run: {learning.steps} steps of {batch} clips at {1e3 * step:.0f} ms take "
-        f"{learning.steps * step / 3600:.1f} h, without validation"
+        f"a run: {training.steps} steps of {batch} clips at {1e3 * step:.0f} ms take "
+        f"{training.steps * step / 3600:.1f} h, without validation"
     )
 
 
 def main(argv: list[str]) -> None:
-    config = Config.from_flags()
+    config = Config.from_flags(FLAGS)
     command_line.require(argv, records=_RECORDS.value)
     manifest = Manifest.load(_RECORDS.value)
     manifest.check_frames(config.model.frames)
@@ -103,16 +102,16 @@ def main(argv: list[str]) -> None:
 
     from a2d_tf.training import run_start
 
-    config = run_start.resolve_config(config, Config.given("model"))
-    gpus = devices.prepare(_DEVICE.value, config.learning.deterministic)
+    config = run_start.resolve_config(config, Config.given(FLAGS, "model"))
+    gpus = devices.prepare(_DEVICE.value, config.training.deterministic)
     devices.announce(gpus, config.compute.precision)
     versions = f"TensorFlow {tf.__version__}, Python {platform.python_version()}"
     cores, memory = devices.cores(), devices.memory()
     print(f"host: {cores} cores, {memory / 2**30:.0f} GB, {versions}", flush=True)
-    seconds, line = train(config, manifest)
+    seconds, line = train(config, manifest, bool(gpus))
     print(line, flush=True)
     rate = feed(config, manifest)
-    print(f"input: {rate:.0f} clips/s", hours(config.learning, seconds, rate), sep="\n")
+    print(f"input: {rate:.0f} clips/s", hours(config.training, seconds, rate), sep="\n")
 
 
-run = command_line.command(main)
+run = command_line.command(main, FLAGS)

@@ -1,7 +1,7 @@
 """Write a prediction for an annotation tool, as tracks to correct there.
 
-  python tools/export_annotations.py --prediction out --format cvat --output clip1.zip
-  python tools/export_annotations.py --prediction out --format labelme --output clip1 --every 25
+  a2d export-annotations --prediction out --format cvat --output clip1.zip
+  a2d export-annotations --prediction out --format labelme --output clip1 --every 25
 
 The prediction is a folder of a2d_tf.predict. Its tracks become polygons, or masks with
 --shapes=masks, or boxes if the network finds no masks, in the key frames: every --every frames, and
@@ -15,7 +15,7 @@ where a track begins, ends or changes its action. Files:
            tabular events, .csv or .tsv
 
 A label is the actor and has the attribute 'action'; of labelme it is 'actor-action'. In masks, a
-pixel has one track: that of the higher score where masks overlap. tools/build_records.py reads all
+pixel has one track: that of the higher score where masks overlap. a2d records reads all
 of them but boris, corrected or not.
 """
 
@@ -23,23 +23,21 @@ from __future__ import annotations
 
 import os
 
-from absl import flags
-
 from a2d_tf.annotations import writers
+from a2d_tf.behaviour import boris, bouts, predictions
 from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
-from a2d_tf.video import predictions
-from a2d_tf.video.views import bouts
 
-_PREDICTION = flags.DEFINE_string("prediction", None, "Folder of a2d_tf.predict.")
-_FORMAT = flags.DEFINE_enum("format", "cvat", [*writers.WRITERS, "boris"], "Format to write.")
-_OUTPUT = flags.DEFINE_string("output", None, "File, .zip, or folder to write.")
-_SHAPES = flags.DEFINE_enum("shapes", "polygons", ["polygons", "masks"], "Shapes to write.")
-_EVERY = flags.DEFINE_integer(
+FLAGS = command_line.Register()
+_PREDICTION = FLAGS.string("prediction", None, "Folder of a2d_tf.predict.")
+_FORMAT = FLAGS.enum("format", "cvat", [*writers.WRITERS, "boris"], "Format to write.")
+_OUTPUT = FLAGS.string("output", None, "File, .zip, or folder to write.")
+_SHAPES = FLAGS.enum("shapes", "polygons", ["polygons", "masks"], "Shapes to write.")
+_EVERY = FLAGS.integer(
     "every", 5, "Frames of the video from one key frame to the next.", lower_bound=1
 )
-_MIN_SCORE = flags.DEFINE_float("min_score", 0.0, "Leave out tracks with a lower mean score.")
-_VIDEO = flags.DEFINE_string(
+_MIN_SCORE = FLAGS.float("min_score", 0.0, "Leave out tracks with a lower mean score.")
+_VIDEO = FLAGS.string(
     "video", None, "Name of the video in the tool, if not that of the file that was segmented."
 )
 
@@ -54,7 +52,7 @@ def main(argv: list[str]) -> None:
         fits = not is_project or all(each.facts.images is None for each in found)
         if not (fits and path.lower().endswith((".boris", ".csv", ".tsv"))):
             raise InputError(f"--output={path}: give a .csv or .tsv, or of video files a .boris")
-        (bouts.write_boris_project if is_project else bouts.write_boris)(path, found)
+        (boris.write_project if is_project else boris.write_events)(path, found)
         count = sum(len(track.bouts) for each in found for track in each.tracks)
         return print(f"{path}: {count} bouts in {len(found)} videos (boris)")
     writers.check_output(path, _FORMAT.value)
@@ -64,11 +62,11 @@ def main(argv: list[str]) -> None:
     masks, every = "masks" in (_SHAPES.value, _FORMAT.value), _EVERY.value
     video = writers.save(video, path, _FORMAT.value, masks, every)
     shapes = sum(len(track.shapes) for track in video.tracks)
-    kind = "boxes" if video.boxes_alone else "masks" if masks else "polygons"
+    kind = "boxes" if video.boxes_only else "masks" if masks else "polygons"
     print(
         f"{path}: {len(video.tracks)} tracks with {shapes} {kind} in "
         f"{len(video.frames)} frames of {video.source} ({_FORMAT.value})"
     )
 
 
-run = command_line.command(main)
+run = command_line.command(main, FLAGS)

@@ -1,8 +1,8 @@
 """Import public weights, and verify that they fit the network.
 
-  python tools/import_weights.py --source matterport --input mask_rcnn_coco.h5 --output coco.h5
-  python tools/import_weights.py --source keras_resnet101 --input notop.h5 --output imagenet.h5
-  python -m a2d_tf.train ... --init_rgb=coco.h5 --init_flow=imagenet.h5
+  a2d import-weights --source matterport --input mask_rcnn_coco.h5 --output coco.h5
+  a2d import-weights --source keras_resnet101 --input notop.h5 --output imagenet.h5
+  a2d train ... --init_rgb=coco.h5 --init_flow=imagenet.h5
 
 The report lists every tensor of the input (used, or why it was skipped) and every variable of the
 paper's network (loaded, or why it is initialised).
@@ -10,16 +10,15 @@ paper's network (loaded, or why it is initialised).
 
 from __future__ import annotations
 
-from absl import flags
-
 from a2d_tf.core import command_line
 from a2d_tf.core.files import file_digest
 
-_SOURCE = flags.DEFINE_enum(
+FLAGS = command_line.Register()
+_SOURCE = FLAGS.enum(
     "source", None, ["matterport", "keras_resnet101", "efficientnet_lite0"], "Whose weights."
 )
-_INPUT = flags.DEFINE_string("input", None, "File of public weights: .h5 or .pth.")
-_OUTPUT = flags.DEFINE_string("output", None, "File of imported weights (.h5) to write.")
+_INPUT = FLAGS.string("input", None, "File of public weights: .h5 or .pth.")
+_OUTPUT = FLAGS.string("output", None, "File of imported weights (.h5) to write.")
 
 
 def _report(weights, used, skipped):
@@ -50,4 +49,4 @@ def main(argv: list[str]) -> None:
     _report(weights, used, skipped)
 
 
-run = command_line.command(main)
+run = command_line.command(main, FLAGS)

@@ -1,112 +1,28 @@
 """Plot who did what in predictions: time budget, transitions, timelines.
 
-  python tools/plot_tracks.py --prediction=out --output=plots
-  python tools/plot_tracks.py --prediction=library --prediction=out --output=plots --min_score=0.5
+  a2d plot-tracks --prediction=out --output=plots
+  a2d plot-tracks --prediction=library --prediction=out --output=plots --min_score=0.5
 
-A prediction is a folder of a2d_tf.predict, or of a library. Writes time_budget.png and
+A prediction is a folder of a2d predict, or of a library. Writes time_budget.png and
 transitions.png of all predictions together, their numbers as CSV, and timeline_<video>.png of each.
 """
 
 from __future__ import annotations
 
-import operator
 import os
-from collections.abc import Mapping, Sequence
 
-import numpy as np
-from absl import flags
-from matplotlib.figure import Figure
-from matplotlib.patches import Patch
-
+from a2d_tf.behaviour import bouts, plots, time_budget
+from a2d_tf.behaviour.predictions import folders_of
 from a2d_tf.core import command_line
 from a2d_tf.core.files import write_bytes, write_csv
-from a2d_tf.ops.visualize import figure_png, label_axes
-from a2d_tf.video.predictions import folders_of
-from a2d_tf.video.views import bouts
+from a2d_tf.ops.visualize import figure_png
 
-_PREDICTION = flags.DEFINE_multi_string(
-    "prediction", [], "Folder of a2d_tf.predict, or of a library; may be repeated."
+FLAGS = command_line.Register()
+_PREDICTION = FLAGS.multi_string(
+    "prediction", [], "Folder of a2d predict, or of a library; may be repeated."
 )
-_OUTPUT = flags.DEFINE_string("output", None, "Folder of the plots.")
-_MIN_SCORE = flags.DEFINE_float("min_score", 0.0, "Leave out tracks with a lower mean score.")
-_LABELLED = 60  # rows of a timeline that can have names
-
-
-def _chart(height, shades, title, x):
-    """A figure with one chart, and the names of the colours above it."""
-    figure = Figure((10, 1.3 + height + 0.2 * (len(shades) // 6)), dpi=120, layout="constrained")
-    # Matplotlib leaves out names that begin with '_', and takes dollars for formulas.
-    patches = [
-        Patch(color=shade, label=f"\u200b{name}".replace("$", r"\$"))
-        for name, shade in shades.items()
-    ]
-    style = {"ncols": 6, "fontsize": 8, "frameon": False, "handlelength": 1}
-    figure.legend(handles=patches, loc="outside upper left", **style)
-    return figure, label_axes(figure.subplots(), title, x)
-
-
-def time_budget(tracks: Sequence[bouts.Track], shades: Mapping[str, str]) -> Figure:
-    """Draw what share of its time each kind of actor spent in which action.
-
-    Args:
-      shades: {action: colour}, of all that occur.
-    """
-    actors = sorted({track.actor for track in tracks}, reverse=True)
-    seconds = np.zeros((len(shades), len(actors)))
-    for column, actor in enumerate(actors):
-        own = [track for track in tracks if track.actor == actor]
-        for action, added in bouts.sums(own, operator.attrgetter("action")).items():
-            seconds[list(shades).index(action), column] = added.seconds
-    totals = seconds.sum(axis=0)
-    wide = 100 * seconds / np.maximum(totals, 1e-9)
-    title, x = "Time budget", "percent of the time of its tracks"
-    figure, axes = _chart(0.42 * max(len(actors), 1), shades, title, x)
-    for row, left, shade in zip(wide, np.cumsum(wide, axis=0) - wide, shades.values()):
-        axes.barh(range(len(actors)), row, 0.7, left, color=shade)
-    names = [f"{actor}, {total:,.1f} s" for actor, total in zip(actors, totals)]
-    axes.set_yticks(range(len(actors)), names, parse_math=False)
-    axes.set_xlim(0, 100)
-    return figure
-
-
-def transitions(counts: Sequence[Sequence[int]], actions: Sequence[str]) -> Figure:
-    """Draw how often an action was followed by which; the shade is the share of the row.
-
-    Args:
-      counts: of `bouts.transitions`; actions: names of its rows and columns.
-    """
-    side = 2 + 0.36 * max(len(actions), 2)
-    figure = Figure((side, side), dpi=120, layout="constrained")
-    axes = label_axes(figure.subplots(), "Transitions", "then (shade: share of the row)", "first")
-    found = np.reshape(np.array(counts, int), (len(actions), len(actions)))
-    shares = found / np.maximum(found.sum(axis=1, keepdims=True), 1)
-    if actions:
-        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    axes.set_xticks(range(len(actions)), actions, rotation=90, parse_math=False)
-    axes.set_yticks(range(len(actions)), actions, parse_math=False)
-    for row, column in zip(*np.nonzero(found)):
-        ink = "white" if shares[row, column] > 0.6 else "black"
-        count = str(found[row, column])
-        axes.text(column, row, count, ha="center", va="center", fontsize=8, color=ink)
-    return figure
-
-
-def timeline(prediction: bouts.Prediction, shades: Mapping[str, str]) -> Figure:
-    """Draw the ethogram of a prediction: a row a track, coloured by action."""
-    tracks = prediction.tracks
-    figure, axes = _chart(min(0.22 * len(tracks), 14), shades, prediction.name, "seconds")
-    for row, track in enumerate(tracks):
-        spans = [(bout.start, bout.seconds) for bout in track.bouts]
-        axes.broken_barh(
-            spans, (row - 0.38, 0.76), facecolors=[shades[bout.action] for bout in track.bouts]
-        )
-    names = [f"{track.actor} {track.number}" for track in tracks]
-    if len(tracks) <= _LABELLED:
-        axes.set_yticks(range(len(names)), names, parse_math=False)
-    axes.set_ylim(max(len(tracks), 1) - 0.4, -0.6)
-    start, end = prediction.facts.span
-    axes.set_xlim(start, max(end, start + 1e-3))
-    return figure
+_OUTPUT = FLAGS.string("output", None, "Folder of the plots.")
+_MIN_SCORE = FLAGS.float("min_score", 0.0, "Leave out tracks with a lower mean score.")
 
 
 def main(argv: list[str]) -> None:
@@ -116,20 +32,20 @@ def main(argv: list[str]) -> None:
     tracks = [track for each in predictions for track in each.tracks]
     found = {bout.action for track in tracks for bout in track.bouts}
     shades = bouts.colours(found, predictions[0].facts.labels)
-    actions, counts = list(shades), bouts.transitions(predictions, list(shades))
+    actions, counts = list(shades), time_budget.transitions(predictions, list(shades))
     figures = {
-        "time_budget": time_budget(tracks, shades),
-        "transitions": transitions(counts, actions),
+        "time_budget": plots.time_budget(tracks, shades),
+        "transitions": plots.transitions(counts, actions),
     }
     for folder, each in zip(folders, predictions):
         print(f"{folder}: {each.name}, {each.facts.seconds:.1f} s, {len(each.tracks)} tracks")
-        figures[f"timeline_{each.name}"] = timeline(each, shades)
+        figures[f"timeline_{each.name}"] = plots.timeline(each, shades)
     for name, figure in figures.items():
         write_bytes(os.path.join(_OUTPUT.value, f"{name}.png"), figure_png(figure))
-    bouts.write_time_budget(os.path.join(_OUTPUT.value, bouts.TIME_BUDGET), predictions)
+    time_budget.write_time_budget(os.path.join(_OUTPUT.value, time_budget.TIME_BUDGET), predictions)
     rows = [[name, *row] for name, row in zip(actions, counts)]
     write_csv(os.path.join(_OUTPUT.value, "transitions.csv"), [["from \\ to", *actions], *rows])
     print(f"{len(predictions)} predictions -> {_OUTPUT.value}")
 
 
-run = command_line.command(main)
+run = command_line.command(main, FLAGS)

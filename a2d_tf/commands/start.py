@@ -1,6 +1,6 @@
 """From an export of an annotation tool to the pages of all videos, in one command.
 
-  python tools/start.py --annotations=EXPORT --videos=FOLDER --output=OUT
+  a2d start --annotations=EXPORT --videos=FOLDER --output=OUT
 
 Checks the annotations, builds records, suggests settings, trains, scores on the videos held out,
 and predicts each video of the folder. It starts the single commands, and prints each of them with
@@ -19,30 +19,30 @@ import re
 import signal
 import time
 
-from absl import flags
-
-from a2d_tf.commands import processes
-from a2d_tf.core import command_line
+from a2d_tf import evaluate, predict, train
+from a2d_tf.commands import records
+from a2d_tf.core import command_line, processes
 from a2d_tf.core.errors import InputError, listed
 from a2d_tf.core.files import read_json, read_text
 from a2d_tf.data import frames
 from a2d_tf.data.manifest import NAME, Manifest
 from a2d_tf.data.sources import ConversionSettings
-from a2d_tf.training import experiments
+from a2d_tf.runs import scores
+from a2d_tf.runs.scores import TEST
 from a2d_tf.video import library
 
-_ANNOTATIONS = flags.DEFINE_multi_string(
-    "annotations", [], "Export of an annotation tool, as of build_records.py; may be repeated."
+FLAGS = command_line.Register()
+_ANNOTATIONS = FLAGS.multi_string(
+    "annotations", [], "Export of an annotation tool, as of a2d records; may be repeated."
 )
-_VIDEOS = flags.DEFINE_string("videos", None, "Folder of the videos, annotated and others.")
-_OUTPUT = flags.DEFINE_string("output", None, "Folder for everything that is made.")
-_MINUTES = flags.DEFINE_float(
+_VIDEOS = FLAGS.string("videos", None, "Folder of the videos, annotated and others.")
+_OUTPUT = FLAGS.string("output", None, "Folder for everything that is made.")
+_MINUTES = FLAGS.float(
     "minutes", 30, "Most minutes of training, by an estimate of its steps.", lower_bound=0.1
 )
 
-_RECORDS, _SUGGEST = "commands.build_records", "commands.suggest_config"
-_MAINS = (_RECORDS, "train", "evaluate", "predict")
-"""Commands whose flags may follow; suggest_config has none but those that this one gives it."""
+_MAINS = {"records": records, "train": train, "evaluate": evaluate, "predict": predict}
+"""Commands whose flags may follow; suggest-config has none but those that this one gives it."""
 _OWN = (
     *("annotations", "videos", "minutes", "output", "records", "workdir", "video", "split"),
     "checkpoint",  # the scores of the best weights are in a folder of their own
@@ -50,39 +50,39 @@ _OWN = (
 """Flags of the single commands that this one decides."""
 
 
-def _run(logs, further, name, main, *words):
-    """Run a main with its flags after `--`, a line; after an error, print what it has said."""
-    command, start = [main, *words, *further.get(main, ())], time.monotonic()
-    log = logs / f"{name}.txt"
+def _run(logs, further, stage, name, *words):
+    """Run a command with its flags after `--`, a line; after an error, print what it has said."""
+    command, start = [name, *words, *further.get(name, ())], time.monotonic()
+    log = logs / f"{stage}.txt"
     try:
         with open(log, "w", encoding="utf-8") as file:
-            processes.call_main(command, file)
+            processes.call(command, file)
     except InputError:
         print(read_text(log), end="", flush=True)
         raise
     minutes, seconds = divmod(round(time.monotonic() - start), 60)
-    print(f"{name:9}{minutes:3}:{seconds:02}  {processes.shown(command)}", flush=True)
+    print(f"{stage:9}{minutes:3}:{seconds:02}  {processes.shown(command)}", flush=True)
 
 
 def share(words: list[str]) -> dict[str, list[str]]:
-    """Give each flag after `--` to the single commands that have it: {main: flags}.
+    """Give each flag after `--` to the single commands that have it: {command: flags}.
 
     The size of the frames is that of the records, to which the network's is suggested.
 
     Raises:
       InputError: a flag of none of them, or one that this command decides itself.
     """
-    further: dict[str, list[str]] = {main: [] for main in _MAINS if words}
-    known = {main: processes.flags_of(main) for main in further}
+    further: dict[str, list[str]] = {name: [] for name in _MAINS}
     for word in words:
-        name = word[2:].partition("=")[0] if word.startswith("--") else ""
-        mains = [main for main in further if {name, name.removeprefix("no")} & known[main]]
-        if not mains or name in _OWN:
+        flag = word[2:].partition("=")[0] if word.startswith("--") else ""
+        either = {flag, flag.removeprefix("no")} - {""}
+        names = [name for name, main in _MAINS.items() if either & {*main.FLAGS}]
+        if not names or flag in _OWN:
             raise InputError(
-                f"{word}: no flag of {', '.join(_MAINS)}, or one that this command decides itself"
+                f"{word}: not a flag of a2d {', '.join(_MAINS)}, or one that a2d start sets itself"
             )
-        for main in mains[:1] if name in ("image_height", "image_width") else mains:
-            further[main].append(word)
+        for name in names[:1] if flag in ("image_height", "image_width") else names:
+            further[name].append(word)
     return further
 
 
@@ -97,33 +97,33 @@ def main(argv: list[str]) -> None:
     logs = output / "logs"
     stage = functools.partial(_run, logs, share(argv[1:]))
     logs.mkdir(parents=True, exist_ok=True)
-    records, settings, run = output / "records", output / "own.flags", output / "run"
+    folder, settings, run = output / "records", output / "own.flags", output / "run"
     source = [f"--annotations={export}" for export in _ANNOTATIONS.value]
     source.append(f"--videos={_VIDEOS.value}")
-    if not (records / NAME).exists():
-        stage("check", _RECORDS, *source, "--check")
+    if not (folder / NAME).exists():
+        stage("check", "records", *source, "--check")
     # Compares the records with annotations and videos, where it has been here before.
-    words = [*source, f"--output={records}", *_size(jobs, records), "--clip_frames=3"]
-    stage("records", _RECORDS, *words)
-    minutes, manifest = f"--minutes={_MINUTES.value:g}", Manifest.load(records)
+    words = [*source, f"--output={folder}", *_size(jobs, folder), "--clip_frames=3"]
+    stage("records", "records", *words)
+    minutes, manifest = f"--minutes={_MINUTES.value:g}", Manifest.load(folder)
     suggested = read_text(settings).split() if settings.exists() else []
     if not {minutes, manifest.source[:12]} <= {*suggested}:
-        stage("settings", _SUGGEST, f"--records={records}", minutes, f"--output={settings}")
-    of_run = [f"--records={records}", f"--workdir={run}"]
+        stage("settings", "suggest-config", f"--records={folder}", minutes, f"--output={settings}")
+    of_run = [f"--records={folder}", f"--workdir={run}"]
     stage("training", "train", f"--flagfile={settings}", *of_run)
-    scores = run / "evaluation" / experiments.SPLIT
+    scored = scores.folder_of(run)
     lines = ["", "What to do next:"]
-    if experiments.SPLIT in manifest.splits:
-        if not processes.is_scored(run, records):
-            stage("scores", "evaluate", *of_run, f"--split={experiments.SPLIT}")
+    if TEST in manifest.splits:
+        if not scores.are_current(run, scored, manifest.source):
+            stage("scores", "evaluate", *of_run, f"--split={TEST}")
         from a2d_tf.evaluation import metrics as registry
 
-        found = registry.of_own_labels(read_json(scores / "metrics.json"))
-        lines = ["", registry.table(found, labels=manifest.label_space), *lines]
-        stage("browse", "commands.browse", f"--run={run}", f"--records={records}")
-        named = listed(sorted(manifest.videos(experiments.SPLIT)), 3)
+        found = registry.of_own_labels(read_json(scored / "metrics.json"))
+        lines = ["", registry.table(found), *lines]
+        stage("browse", "browse", f"--run={run}", f"--records={folder}")
+        named = listed(sorted(manifest.videos(TEST)), 3)
         lines += [
-            f"- to see the frames that were held out for these scores: {scores}/browse.html",
+            f"- to see the frames that were held out for these scores: {scored}/browse.html",
             f"- to hold out other videos than {named}: another --output, -- --test_videos=NAMES",
         ]
     words = [f"--workdir={run}", f"--video={_VIDEOS.value}", f"--output={output / 'videos'}"]
@@ -156,9 +156,8 @@ def _next(settings, output):
     return [
         *(line.removeprefix("# ") for line in remarks if line.startswith("# - ")),
         "- to choose frames of the predictions to correct in your tool, and start again with its "
-        "exports beside the earlier ones and another --output: "
-        + command_line.as_installed(f"python tools/next_frames.py {words}"),
+        f"exports beside the earlier ones and another --output: a2d next {words}",
     ]
 
 
-run = command_line.command(main)
+run = command_line.command(main, FLAGS)

@@ -1,7 +1,7 @@
 """Suggest settings of training for records: a flagfile with a reason for each line.
 
-  python tools/suggest_config.py --records=records --output=own.flags
-  python -m a2d_tf.train --flagfile=own.flags --records=records --workdir=runs/own
+  a2d suggest-config --records=records --output=own.flags
+  a2d train --flagfile=own.flags --records=records --workdir=runs/own
 
 The suggestion depends on sizes, counts and motion of the training split's instances, and on this
 machine. Remarks name labels that are hard to learn, records too small for small objects, and
@@ -12,15 +12,14 @@ from __future__ import annotations
 
 import shlex
 
-from absl import flags
-
 from a2d_tf.core import command_line, devices
 from a2d_tf.core.files import write_text
 from a2d_tf.data.manifest import Manifest
 
-_RECORDS = flags.DEFINE_string("records", None, "Folder of the records, made by build_records.py.")
-_OUTPUT = flags.DEFINE_string("output", None, "Flagfile to write; by default it is printed.")
-_MINUTES = flags.DEFINE_float(
+FLAGS = command_line.Register()
+_RECORDS = FLAGS.string("records", None, "Folder of the records, made by a2d records.")
+_OUTPUT = FLAGS.string("output", None, "Flagfile to write; by default it is printed.")
+_MINUTES = FLAGS.float(
     "minutes",
     None,
     "Most minutes of training, by an estimate of its steps; by default 180 on a CPU.",
@@ -45,7 +44,7 @@ def main(argv: list[str]) -> None:
         remarks.insert(0, preset.why)
     minutes = f" --minutes={_MINUTES.value:g}" if _MINUTES.value else ""
     title = (
-        f"Suggested by tools/suggest_config.py{minutes} for {_RECORDS.value} "
+        f"Suggested by a2d suggest-config{minutes} for {_RECORDS.value} "
         f"({contents.summaries['train'].counts()} in training) with source {manifest.source[:12]} "
         f"and {host}."
     )
@@ -56,7 +55,7 @@ def main(argv: list[str]) -> None:
     write_text(_OUTPUT.value, text)
     print("\n".join([title, *(f"- {remark}" for remark in remarks)]))
     words = [f"--flagfile={_OUTPUT.value}", f"--records={_RECORDS.value}"]
-    print(f"{_OUTPUT.value}: written; python -m a2d_tf.train {shlex.join(words)} --workdir=RUN")
+    print(f"{_OUTPUT.value}: written; a2d train {shlex.join(words)} --workdir=RUN")
 
 
-run = command_line.command(main)
+run = command_line.command(main, FLAGS)

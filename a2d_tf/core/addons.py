@@ -20,26 +20,31 @@ try:
 except ImportError:
     tfa = None
 
+_Base: Any = object  # to a type checker it has the attributes of the optimizer beside it, too
 
-class _DecoupledDecay:
+
+class _DecoupledDecay(_Base):
     """Optimizer mixin that subtracts `weight_decay` times a variable before each step.
 
     For dense gradients and optimizers whose step does not depend on the variable (Loshchilov and
     Hutter, Decoupled Weight Decay Regularization, ICLR 2019).
     """
 
-    def __init__(self, weight_decay, **arguments):
+    def __init__(
+        self,
+        weight_decay: float | tf.keras.optimizers.schedules.LearningRateSchedule,
+        **arguments: Any,
+    ) -> None:
         super().__init__(**arguments)
         self._set_hyper("weight_decay", weight_decay)
-        self._decaying = None
+        self._decaying: set = set()  # references of variables; all decay where it is empty
 
     def apply_gradients(
         self, *arguments: Any, decay_var_list: Iterable[tf.Variable] | None = None, **options: Any
     ) -> tf.Operation:
         """Apply gradients; only variables of `decay_var_list` decay, by default all."""
-        self._decaying = decay_var_list and {variable.ref() for variable in decay_var_list}
-        # The optimizer's, beside this class.
-        return super().apply_gradients(*arguments, **options)  # type: ignore[misc]
+        self._decaying = {variable.ref() for variable in decay_var_list or ()}
+        return super().apply_gradients(*arguments, **options)
 
     def _prepare_local(self, device, dtype, apply_state):
         super()._prepare_local(device, dtype, apply_state)

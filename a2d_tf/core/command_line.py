@@ -1,62 +1,97 @@
 """Parse command lines, print help, show progress, and report errors in one line.
 
-absl parses and holds the flags. Flagfiles are expanded here, so that an error can name the file and
-the line. The help leaves out the flags of libraries.
+Each command has a register of its own for its flags, `FLAGS = flags.FlagValues()`, so that several
+commands can be imported in one process. Flagfiles are expanded here, so that an error can name the
+file and the line.
 """
 
 from __future__ import annotations
 
+import faulthandler
 import functools
 import gc
 import io
 import logging
 import os
 import pathlib
-import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from absl import app, flags
+from absl import flags
 from tqdm import tqdm
 
 from a2d_tf.core import devices
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import read_text
 
+Main = Callable[[list[str]], "int | None"]
+"""The function of a command: takes the program's name and the words that are no flags."""
+
 _PACKAGE = pathlib.Path(__file__).resolve().parents[1]
-INSTALLED = (_PACKAGE / "configs").is_dir()
-CONFIGS = (_PACKAGE if INSTALLED else _PACKAGE.parent) / "configs"
+_INSTALLED = (_PACKAGE / "configs").is_dir()
+CONFIGS = (_PACKAGE if _INSTALLED else _PACKAGE.parent) / "configs"
 """Folder of the package's flagfiles, in a clone or installed."""
 
 SETTINGS = "settings, "  # begins the module names under which config.py defines its sections
-_HELP = {"help", "?", "helpshort", "h"}
-_MORE_HELP = """--flagfile=FILE reads flags from a file, one a line, such as configs/a2d.flags
-docs/flags.md lists the settings; --helpfull also explains the flags of the libraries"""
+_HELP = {"help", "?", "helpshort", "helpfull", "h"}
+_MORE_HELP = """--flagfile=FILE reads flags from a file, one a line, such as configs/a2d.flags;
+docs/flags.md lists the settings"""
 _LONGEST = 2000  # characters of a message
 
 
-def run(main: Callable[[list[str]], int | None]) -> None:
-    """Run `main(argv)` under absl, and print any error as one line on stderr.
+def _definer(define: Callable) -> Callable[..., flags.FlagHolder]:
+    return lambda register, *words, **options: define(*words, flag_values=register, **options)
+
+
+class Register(flags.FlagValues):
+    """The flags of a command; each method defines one as absl's `DEFINE_...` does.
+
+    Each command has its own, so that several can be imported in one process. A method takes the
+    flag's name, default and help, further arguments of absl, and returns a holder of its value.
+    """
+
+    bool, integer = map(_definer, (flags.DEFINE_bool, flags.DEFINE_integer))
+    float, string = map(_definer, (flags.DEFINE_float, flags.DEFINE_string))
+    enum, list = map(_definer, (flags.DEFINE_enum, flags.DEFINE_list))
+    multi_string = _definer(flags.DEFINE_multi_string)
+
+
+def command(main: Main, flag_values: Register) -> Callable[[], None]:
+    """Return the entry point of a command, which runs `main` with the words of `sys.argv`."""
+    return functools.partial(run, main, flag_values)
+
+
+def run(main: Main, flag_values: Register) -> None:
+    """Parse `sys.argv`, run `main`, and print any error as one line on stderr.
 
     The exit status is then 1, or 130 after Ctrl-C. An exception that is no InputError is a fault of
     the code or of the machine; `--debug` shows where it arises.
+
+    Args:
+      flag_values: the register of the command's flags, which gets `--debug`.
     """
     prepare()
-    app.run(
-        lambda argv: _guarded(main, argv), flags_parser=lambda words: _parse(words, main.__module__)
-    )
+    if "debug" not in flag_values:
+        flag_values.bool("debug", False, "show where in the code an error arises")
+    if wants_help(sys.argv):
+        sys.exit(guarded(print, help_text(main.__module__, flag_values)))
+    try:
+        words = parse(sys.argv, flag_values)
+    except flags.Error as error:
+        sys.exit(complain(error))
+    sys.exit(guarded(main, words, debug=flag_values.debug))
 
 
-def _guarded(function, *arguments):
-    """Call a function; returns the exit status."""
+def guarded(function: Callable, *arguments: Any, debug: bool = False) -> int | None:
+    """Call a function, print its error as one line, and return the exit status."""
     try:
         status = function(*arguments)
         sys.stdout.flush()
         return status
     except InputError as error:
-        return _complain(error)
+        return complain(error, debug)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
@@ -69,12 +104,7 @@ def _guarded(function, *arguments):
         problem = f"unexpected {type(error).__name__}: {first[:1000]}"
         if isinstance(error, OSError) and error.strerror:
             problem = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-        return _complain(f"{problem}; --debug shows where")
-
-
-def command(main: Callable[[list[str]], int | None]) -> Callable[[], None]:
-    """Return the entry point of a main, which runs it with the words of the command line."""
-    return functools.partial(run, main)
+        return complain(f"{problem}; --debug shows where", debug)
 
 
 def require(argv: list[str], **values: object) -> None:
@@ -84,7 +114,7 @@ def require(argv: list[str], **values: object) -> None:
       InputError: names the word, the flag that is missing, or a path that is a link to nothing.
     """
     if len(argv) > 1:
-        raise InputError(f"unexpected word '{argv[1]}'; flags are written --name=value")
+        raise InputError(f"unexpected argument '{argv[1]}'; flags are written --name=value")
     for name, value in values.items():
         if not value:
             raise InputError(f"--{name} is missing; --help shows the flags")
@@ -96,7 +126,7 @@ def require(argv: list[str], **values: object) -> None:
 
 
 def prepare() -> None:
-    """Set up this process for a command: quiet libraries, plain log lines, the flag --debug.
+    """Set up this process for a command: quiet libraries, plain log lines.
 
     Libraries read their environment variables when they load, so that commands import TensorFlow
     after this; child processes inherit them. Variables that are set already stay.
@@ -112,11 +142,10 @@ def prepare() -> None:
         if "cv2" in sys.modules:
             cv2 = sys.modules["cv2"]
             getattr(cv2.utils, "logging", cv2).setLogLevel(0)  # OpenCV 4.13 moved it
-    if "debug" not in flags.FLAGS:
-        flags.DEFINE_bool("debug", False, "show where in the code an error arises")
     # Importing TensorFlow makes some 300000 objects that stay. Python looks for garbage after every
     # 700 new ones, which takes a fifth of the time of the import.
     gc.set_threshold(50_000)
+    faulthandler.enable()  # a crash of a library prints where it was called
     logger = logging.getLogger("a2d_tf")
     logger.setLevel(logging.INFO)
     logger.handlers, logger.propagate = [_Console()], False
@@ -127,32 +156,23 @@ class _Console(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         warns = record.levelno >= logging.WARNING
-        text = as_installed(("warning: " if warns else "") + self.format(record))
+        text = ("warning: " if warns else "") + self.format(record)
         print(text, file=sys.stderr if warns else sys.stdout, flush=True)
 
 
-def _parse(words, module):
-    if wants_help(words):
-        sys.exit(_guarded(print, as_installed(help_text(module))))
-    try:
-        return parse(words)
-    except flags.Error as error:
-        sys.exit(_complain(error))
-
-
-def _complain(problem):
-    """Print one line that starts with 'error: '; returns the exit status."""
+def complain(problem: object, debug: bool = False) -> int:
+    """Print one line that starts with 'error: ', after the traceback with `debug`; return 1."""
     sys.stdout.flush()
-    if flags.FLAGS.is_parsed() and flags.FLAGS.debug:
+    if debug:
         traceback.print_exc()
     # A name in a file must not steer the terminal.
-    line = as_installed(" ".join(str(problem).split()))
+    line = " ".join(str(problem).split())
     line = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in line[:_LONGEST])
     print(f"error: {line}", file=sys.stderr)
     return 1
 
 
-def parse(words: Sequence[str], flag_values: flags.FlagValues = flags.FLAGS) -> list[str]:
+def parse(words: Sequence[str], flag_values: Register) -> list[str]:
     """Parse a command line.
 
     Args:
@@ -188,6 +208,8 @@ def _parsed(words, flag_values, place, inside):
             return stray + _parsed(after, flag_values, place, inside)
     try:
         return flag_values(["", *words])[1:]
+    except flags.UnrecognizedFlagError as error:
+        raise flags.Error(f"{place}{str(error).rstrip(' ?')}; --help lists the flags") from error
     except (flags.Error, ValueError) as error:  # a ValueError where --noflag has a value
         raise flags.Error(place + " ".join(str(error).split())) from error
 
@@ -223,17 +245,6 @@ def find(path: str) -> str:
     return path
 
 
-def as_installed(text: str) -> str:
-    """Replace `python tools/NAME.py` by its installed command, unless the package is in a clone."""
-    if not INSTALLED:
-        return text
-    import importlib.metadata  # late: it takes as long as all of absl
-
-    scripts = importlib.metadata.distribution("a2d_tf").entry_points
-    names = {re.split(r"[.:]", script.value)[-2]: script.name for script in scripts}
-    return re.sub(r"(?:python )?tools/(\w+)\.py", lambda match: names.get(match[1], match[0]), text)
-
-
 class _Lines(io.TextIOBase):
     """A file for tqdm, which prints each of its texts as a line."""
 
@@ -256,18 +267,14 @@ def wants_help(words: Sequence[str]) -> bool:
     return any(word.startswith("-") and word.lstrip("-") in _HELP for word in own)
 
 
-def help_text(module: str) -> str:
-    """Return the text of `--help`: a main module's flags, then the settings."""
-    known = flags.FLAGS.flags_by_module_dict()
-    # absl names the module that Python runs by the path of its file.
-    main = sys.argv[0] if module == "__main__" else module
-    names = [main, "a2d_tf.core.config", "a2d_tf.core.command_line"]
-    names += [name for name in known if name.startswith(SETTINGS)]
+def help_text(module: str, flag_values: Register) -> str:
+    """Return the text of `--help`: a module's docstring, its command's flags, then the settings."""
+    names = sorted(flag_values.flags_by_module_dict(), key=lambda name: name.startswith(SETTINGS))
     parts = [(sys.modules[module].__doc__ or "").strip()]
-    for name in filter(known.__contains__, names):
-        title, _, text = flags.FLAGS.module_help(name).strip().partition("\n")
+    for name in names:
+        title, _, text = flag_values.module_help(name).strip().partition("\n")
         parts.append(f"{title}\n{text}" if name.startswith(SETTINGS) else text)
-    if len(names) > 3:
+    if any(name.startswith(SETTINGS) for name in names):
         parts.append("The defaults are a new model's; a run's own settings are in its flags.txt.")
     return "\n\n".join([*parts, _MORE_HELP])
 

@@ -163,7 +163,7 @@ class InferenceConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class LearningConfig:
+class TrainingConfig:
     """How the network is trained (paper, sections 3.3 and 4).
 
     Attributes:
@@ -179,7 +179,7 @@ class LearningConfig:
       weight_decay: Weight decay, times the learning rate; norms and biases do not decay.
       clip_norm: Largest norm of the gradient; 0: no limit.
       average_decay: Decay of the running mean of the weights; 0: no mean.
-      lambda_roi_cls: Lambda 1: weight of the objectness loss.
+      lambda_objectness: Lambda 1: weight of the objectness loss.
       lambda_box_reg: Lambda 2: weight of both box losses.
       lambda_actor_cls: Lambda 3: weight of the actor loss.
       lambda_action_cls: Lambda 4: weight of the action loss.
@@ -191,7 +191,7 @@ class LearningConfig:
       init_checkpoint: Run folder, also of another network or labels, to take weights of the same
         name and shape from, and classes by their names.
       init_rgb: Pretrained weights of the appearance branch: coco, imagenet (downloaded once), lite0
-        (of a package), or a file of tools/import_weights.py.
+        (of a package), or a file of a2d import-weights.
       init_flow: Pretrained weights of the motion backbone: a name or a file, as for --init_rgb.
       rpn_samples: Anchors per frame in the proposal loss.
       rpn_beta: Beta of the proposals' smooth L1 loss; 0: that of the pretrained weights.
@@ -230,7 +230,7 @@ class LearningConfig:
     weight_decay: float = _setting(1e-4, _POSITIVE)
     clip_norm: float = _setting(5.0, _POSITIVE)
     average_decay: float = _setting(0.999, (0, 0.99999))
-    lambda_roi_cls: float = _setting(1.0, _POSITIVE)
+    lambda_objectness: float = _setting(1.0, _POSITIVE)
     lambda_box_reg: float = _setting(1.0, _POSITIVE)
     lambda_actor_cls: float = _setting(1.0, _POSITIVE)
     lambda_action_cls: float = _setting(1.0, _POSITIVE)
@@ -283,7 +283,7 @@ class ComputeConfig:
 SECTIONS = {
     "model": ModelConfig,
     "inference": InferenceConfig,
-    "learning": LearningConfig,
+    "training": TrainingConfig,
     "compute": ComputeConfig,
 }
 
@@ -327,28 +327,28 @@ class Config:
 
     model: ModelConfig = ModelConfig()
     inference: InferenceConfig = InferenceConfig()
-    learning: LearningConfig = LearningConfig()
+    training: TrainingConfig = TrainingConfig()
     compute: ComputeConfig = ComputeConfig()
 
     @staticmethod
     def define_flags(
-        sections: Iterable[str] = tuple(SECTIONS), flag_values: flags.FlagValues = flags.FLAGS
+        flag_values: command_line.Register, sections: Iterable[str] = tuple(SECTIONS)
     ) -> None:
         """Define a flag for each field of the named sections."""
         for section in sections:
             # --help groups flags by the name of their module.
-            common = dict(flag_values=flag_values, module_name=f"{command_line.SETTINGS}{section}")
+            place = f"{command_line.SETTINGS}{section}"
             texts = help_of(SECTIONS[section])
             for field in dataclasses.fields(SECTIONS[section]):
                 kind = "enum" if "enum_values" in field.metadata else str(field.type)
                 limits = {**field.metadata, "help": texts[field.name]}
-                define = getattr(flags, f"DEFINE_{_KINDS.get(kind, kind)}")
-                define(field.name, field.default, **limits, **common)
+                define = getattr(flag_values, _KINDS.get(kind, kind))
+                define(field.name, field.default, **limits, module_name=place)
 
     @staticmethod
-    def define_checkpoint() -> flags.FlagHolder:
+    def define_checkpoint(flag_values: command_line.Register) -> flags.FlagHolder:
         """Define `--checkpoint` for commands that read a run."""
-        return flags.DEFINE_enum(
+        return flag_values.enum(
             "checkpoint",
             "last",
             ["last", "best"],
@@ -356,12 +356,12 @@ class Config:
         )
 
     @staticmethod
-    def define_device() -> flags.FlagHolder:
+    def define_device(flag_values: command_line.Register) -> flags.FlagHolder:
         """Define `--device` for commands that compute.
 
         It depends on the machine, so it is no setting of a run and not in `flags.txt`.
         """
-        return flags.DEFINE_enum(
+        return flag_values.enum(
             "device",
             "auto",
             ["auto", "cpu", "gpu"],
@@ -369,7 +369,7 @@ class Config:
         )
 
     @classmethod
-    def from_flags(cls, flag_values: flags.FlagValues = flags.FLAGS) -> Config:
+    def from_flags(cls, flag_values: command_line.Register) -> Config:
         """Return the settings that the parsed flags give.
 
         Raises:
@@ -384,7 +384,7 @@ class Config:
                     raise InputError(f"--{name}={value} is not finite")
         config = cls(**sections)
         parse_anchors(config.model.anchor_sizes)
-        problem = _contradiction(config.model, config.learning)
+        problem = _contradiction(config.model, config.training)
         if problem:
             raise InputError(problem)
         return config
@@ -401,14 +401,14 @@ class Config:
         Raises:
           InputError: an unreadable file, a word that is no such flag, or contradicting settings.
         """
-        flag_values = flags.FlagValues()
-        cls.define_flags(flag_values=flag_values)
+        flag_values = command_line.Register()
+        cls.define_flags(flag_values)
         try:
             stray = command_line.parse(["", *words], flag_values)[1:]
         except flags.Error as error:
             raise InputError(str(error)) from error
         if stray:
-            raise InputError(f"'{stray[0]}' is no flag; flags are written --name=value")
+            raise InputError(f"unexpected argument '{stray[0]}'; flags are written --name=value")
         return cls.from_flags(flag_values)
 
     def write(self, path: str | os.PathLike) -> None:
@@ -417,7 +417,7 @@ class Config:
         write_text(path, "\n".join(lines) + "\n")
 
     @staticmethod
-    def given(*sections: str, flag_values: flags.FlagValues = flags.FLAGS) -> dict[str, Any]:
+    def given(flag_values: command_line.Register, *sections: str) -> dict[str, Any]:
         """Return the flags of sections that the command line or a flagfile gives: {name: value}."""
         fields = [field for section in sections for field in dataclasses.fields(SECTIONS[section])]
         names = [field.name for field in fields if field.name in flag_values]
@@ -448,14 +448,14 @@ def _words(section):
     return [f"--{k}={str(v).lower() if type(v) is bool else v}" for k, v in fields]
 
 
-def _contradiction(model, learning):
+def _contradiction(model, training):
     """Return how settings contradict each other; None where they do not."""
     for name in ("image_height", "image_width", "refiner_size"):
         if getattr(model, name) % 32:
             return f"--{name}={getattr(model, name)} must be a multiple of 32"
-    phase, cartesian = learning.train_phase, model.label_mode == "cartesian"
-    starts = learning.init_run, learning.init_checkpoint, learning.init_rgb or learning.init_flow
-    before, most = learning.train_proposals_before_nms, learning.train_proposals
+    phase, cartesian = training.train_phase, model.label_mode == "cartesian"
+    starts = training.init_run, training.init_checkpoint, training.init_rgb or training.init_flow
+    before, most = training.train_proposals_before_nms, training.train_proposals
     if model.fusion == "late" and not model.use_flow:
         return "--fusion=late joins two streams; it needs --use_flow"
     if model.fusion == "late" and cartesian:
@@ -464,20 +464,20 @@ def _contradiction(model, learning):
         return "--use_refiner stands in for the mask head; it needs --use_mask=false"
     if before < most:
         return f"--train_proposals_before_nms={before} is less than --train_proposals={most}"
-    if learning.replicas and learning.strategy != "mirrored":
+    if training.replicas and training.strategy != "mirrored":
         return "--replicas counts those of --strategy=mirrored"
     if sum(map(bool, starts)) > 1:
         return "give one of --init_run, --init_checkpoint, --init_rgb (an empty one takes it back)"
-    imported = learning.init_rgb and (learning.init_flow or not model.use_flow)
-    if not (learning.backbone_rate or any(starts[:2]) or imported):
+    imported = training.init_rgb and (training.init_flow or not model.use_flow)
+    if not (training.backbone_rate or any(starts[:2]) or imported):
         return "--backbone_rate=0 keeps loaded weights; give --init_rgb and --init_flow, or a run"
-    if learning.init_flow and not model.use_flow:
+    if training.init_flow and not model.use_flow:
         return "--init_flow starts the motion stream; it needs --use_flow"
-    if learning.zero_shot_actor and model.label_mode != "decoupled":
+    if training.zero_shot_actor and model.label_mode != "decoupled":
         return f"--zero_shot_actor needs --label_mode=decoupled, not {model.label_mode}"
     if phase == "refiner" and not model.use_refiner:
         return "--train_phase=refiner trains the refiner; it needs --use_refiner"
-    if phase in ("action", "refiner") and not learning.init_run:
+    if phase in ("action", "refiner") and not training.init_run:
         return f"--train_phase={phase} freezes the actor branch: give --init_run"
     if phase == "action" and cartesian:
         return "--train_phase=action: cartesian labels have no action head"

@@ -56,7 +56,7 @@ def memory(root: str | os.PathLike = "/") -> int:
     return least
 
 
-def give_way() -> None:
+def lower_priority() -> None:
     """Lower the priority of the calling thread, and of threads that it starts, for good (Linux)."""
     if sys.platform == "linux":  # elsewhere it would be the whole process
         os.nice(10)

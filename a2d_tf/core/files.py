@@ -145,7 +145,7 @@ def one_of(*values: Any) -> Callable[[Any], None]:
 def kind_of(right: Callable[[Any], bool], what: str) -> Callable[[Any], None]:
     """Return a kind for `check_json`: values of which `right` is true; `what` names them."""
 
-    def check(value):
+    def check(value: Any) -> None:
         if not right(value):
             raise ValueError(f"{shown(value)} is no {what}")
 

@@ -48,7 +48,7 @@ class LabelSpace:
     none_action: str | None = None
     colours: tuple = ()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         checks = {
             "actors and actions must be distinct names": all(
                 names and all(map(is_name, names)) and len({*names}) == len(names)

@@ -14,7 +14,7 @@ import signal
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import cv2
 
@@ -122,7 +122,8 @@ def in_threads(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-_function, _items = None, ()  # of a worker process
+_function: Callable  # of a worker process, where `_start` sets it and its items
+_items: Sequence
 
 
 def _start(shared):
@@ -134,7 +135,9 @@ def _start(shared):
 
 
 def _exit_with_parent():
-    multiprocessing.parent_process().join()
+    parent = multiprocessing.parent_process()
+    assert parent  # here is a worker process
+    parent.join()
     os._exit(1)
 
 
@@ -149,8 +152,9 @@ def stop_on_signal() -> Iterator[list[int]]:
     Signals are handled only in the main thread; elsewhere this changes nothing.
     """
     stops: list[int] = []
+    old: dict[int, Any]
 
-    def stop(number, _):
+    def stop(number: int, _: Any) -> None:
         stops.append(number)
         signal.signal(number, old[number])
 
@@ -164,11 +168,11 @@ def stop_at_once() -> contextlib.AbstractContextManager:
 
 
 @contextlib.contextmanager
-def _handled_by(handler):
+def _handled_by(handler: Callable) -> Iterator[dict[int, Any]]:
     """Install a handler of Ctrl-C and SIGTERM; yields those before, by their signals."""
     is_main = threading.current_thread() is threading.main_thread()
     signals = (signal.SIGINT, signal.SIGTERM) if is_main else ()
-    old = {number: signal.signal(number, handler) for number in signals}
+    old: dict[int, Any] = {number: signal.signal(number, handler) for number in signals}
     try:
         yield old
     finally:

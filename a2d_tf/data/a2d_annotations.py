@@ -81,10 +81,11 @@ def paint(masks: np.ndarray, codes: Sequence[int] | np.ndarray, dtype: type) -> 
 class _Hdf5:
     """An open annotation file, of a frame of `size` (height, width)."""
 
-    def __init__(self, file, size):
+    def __init__(self, file: h5py.File, size: tuple[int, int]) -> None:
         self._file, self._size = file, size
         self._numbered = "instance" in file
-        self._count, self._notes = None, []
+        self._count: int | None = None
+        self._notes: list[str] = []
 
     def annotation(self, label_space: LabelSpace) -> Annotation:
         """Return the file's annotation; ValueError where a field is broken."""

@@ -18,7 +18,7 @@ import os
 import pathlib
 import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Callable
 
 from a2d_tf.core import devices
@@ -83,24 +83,24 @@ class Conversion:
         inputs = self.fingerprint(shard)
         if finished := self.finished(shard, inputs):
             return finished
-        sidecar: dict = {"fingerprint": inputs, "clips": [], "skipped": [], "mended": []}
+        sidecar: dict = {"fingerprint": inputs, "clips": [], "skipped": [], "repaired": []}
 
-        def note(kind, path, **words):
+        def note(kind: str, path: pathlib.Path, **words: str) -> None:
             item = pathlib.Path(os.path.relpath(path, self.source.root)).as_posix()
             sidecar[kind].append({"item": item, **words})
 
-        def skip(path, error):
+        def skip(path: pathlib.Path, error: InputError) -> None:
             if self.on_error == "fail":
                 raise error
             note("skipped", path, reason=str(error))
 
-        def serialised():
+        def serialised() -> Iterator[bytes]:
             for video in shard.videos:
                 for clip in clips_of(self.source, self.settings, video, skip):
                     sidecar["clips"].append(_facts(clip))
                     if clip.annotation.note:
                         path = self.source.annotation_path(clip.video, clip.frame)
-                        note("mended", path, note=clip.annotation.note)
+                        note("repaired", path, note=clip.annotation.note)
                     yield records.encode(clip)
 
         path = self.output / PARTIAL / shard.name
@@ -234,7 +234,7 @@ def _all_sidecars(conversion, shards, own):
     return None if None in sidecars else sidecars
 
 
-def _check_missing(source, on_error):
+def _check_missing(source: Source, on_error: str) -> None:
     """With 'fail', raise an InputError about missing videos before any work."""
     paths = [source.frames_path(video.vid) for video in source.videos]
     missing = [str(path) for path in paths if not path.exists()]
@@ -286,7 +286,7 @@ def _publish(conversion, shards, sidecars):
             for shard, sidecar in zip(shards, sidecars)
         ],
         skipped=[item for sidecar in sidecars for item in sidecar["skipped"]],
-        mended=[item for sidecar in sidecars for item in sidecar["mended"]],
+        repaired=[item for sidecar in sidecars for item in sidecar["repaired"]],
         labels=json.loads(source.label_space.to_json()),
         source=_digest_of(sidecar["fingerprint"] for sidecar in sidecars),
     ).save(output)
@@ -302,7 +302,7 @@ def _facts(clip: ClipRecord) -> dict:
         "size": "{}x{}".format(*clip.rgb[0].shape),
         "native_size": "{}x{}".format(*clip.annotation.label_map.shape),
         "codes": clip.annotation.codes.tolist(),
-        "boxes_alone": int((~clip.annotation.has_mask).sum()),
+        "boxes_only": int((~clip.annotation.has_mask).sum()),
     }
 
 
@@ -312,8 +312,8 @@ def _counts(clips, split):
     codes = [str(code) for clip in clips for code in clip["codes"]]
     counts: dict = {"videos": len({clip["video"] for clip in clips})}
     counts |= {"records": len(clips), "instances": len(codes)}
-    if boxes_alone := sum(clip["boxes_alone"] for clip in clips):
-        counts["boxes_alone"] = boxes_alone
+    if boxes_only := sum(clip["boxes_only"] for clip in clips):
+        counts["boxes_only"] = boxes_only
     return {**counts, "pairs": _count(codes, key=int)}
 
 

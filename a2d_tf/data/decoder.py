@@ -79,7 +79,7 @@ class Timeline:
     stamps: np.ndarray
 
 
-class Video:
+class Decoder:
     """An open video file; a context manager.
 
     Args:
@@ -95,14 +95,14 @@ class Video:
         `errors.MAX_PIXELS`.
     """
 
-    def __init__(self, path: Path, remedy: str):
+    def __init__(self, path: Path, remedy: str) -> None:
         self._path, self._remedy = pathlib.Path(path), remedy
         self._open()
         self.fps = stated_rate(self._stream.average_rate, self._stream.guessed_rate)
         self.count = self._stream.frames or None
         seconds = (self._container.duration or 0) / av.time_base
         if self._stream.duration:
-            seconds = float(self._stream.duration * self._stream.time_base)
+            seconds = float(self._stream.duration * self._base)
         self.duration = seconds if 0 < seconds < 2**31 else None
 
     def _open(self):
@@ -115,6 +115,9 @@ class Video:
             # The cover of a piece of music is no video.
             films = self._container.streams.video
             self._stream = next(x for x in films if not x.disposition & Disposition.attached_pic)
+            time_base = self._stream.time_base
+            assert time_base  # FFmpeg gives one to every stream
+            self._base = time_base
             # AVI has no times of frames but their order.
             self._is_untimed = self._container.format.name == "avi"
             context = self._stream.codec_context
@@ -129,10 +132,10 @@ class Video:
         context.thread_type = "AUTO"
         context.options = {"max_pixels": str(MAX_PIXELS)}
 
-    def __enter__(self) -> Video:
+    def __enter__(self) -> Decoder:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self._container.close()
 
     def pictures(self, first: int = 0, timeline: Timeline | None = None) -> Iterator[Picture]:
@@ -171,7 +174,7 @@ class Video:
 
     def _decoded(self):
         """The pictures from where the file is."""
-        base, before = self._stream.time_base, -math.inf
+        base, before = self._base, -math.inf
         start = None if self._is_untimed else self._stream.start_time
         converter = VideoReformatter()
         for frame in self._frames():
@@ -227,12 +230,14 @@ class Video:
 
     def _timeline_of_packets(self, until):
         """The timeline; None where packets do not tell the times."""
-        base, start = self._stream.time_base, self._stream.start_time
+        base, start = self._base, self._stream.start_time
         stamps, first = array.array("q"), None
+        if start is None:
+            return None
         for packet in self._packets():
             if packet.size == 0:
                 continue
-            if packet.pts is None or start is None:
+            if packet.pts is None:
                 return None
             if packet.is_keyframe and first is None:
                 first = packet.pts

@@ -82,7 +82,7 @@ def count(path: Path, remedy: str = _REMEDY) -> int:
     path = pathlib.Path(path)
     if path.is_dir():
         return sum(number == i for i, number in enumerate(images(path, remedy), 1))
-    with decoder.Video(path, remedy) as video:
+    with decoder.Decoder(path, remedy) as video:
         return sum(1 for _ in video.pictures())
 
 
@@ -140,7 +140,7 @@ def _decode_images(folder, numbered, numbers, remedy):
 def _decode_video(path, numbers, remedy):
     """Yield (number, RGB frame, the file)."""
     position, ahead = 0, collections.deque(numbers or ())
-    with decoder.Video(path, remedy) as video:
+    with decoder.Decoder(path, remedy) as video:
         for position, picture in enumerate(video.pictures(), 1):
             if numbers is None or position == ahead[0]:
                 yield position, picture.rgb(), path

@@ -125,7 +125,7 @@ def read(
     from a2d_tf.data import records
 
     @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
-    def parse(serialized):
+    def parse(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         return records.parse(serialized, frames)
 
     shards = [(split, shard) for split in splits for shard in manifest.shards(split)]

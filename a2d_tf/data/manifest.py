@@ -35,7 +35,7 @@ _KIND = {
         | {"videos?": [str]}
     ],
     "skipped": [{"item": str, "reason": str}],
-    "mended": [{"item": str, "note": str}],
+    "repaired": [{"item": str, "note": str}],
     "labels": LabelSpace.from_fields,
     "source": str,
 }
@@ -50,12 +50,12 @@ class Manifest:
       flow_method, image_height, image_width, clip_frames, clip_stride: as of
         `sources.ConversionSettings`.
       counts: {split: {'videos', 'records', 'instances', 'pairs': {code: instances}}}; also
-        'boxes_alone', the instances without masks, where there are any.
+        'boxes_only', the instances without masks, where there are any.
       sizes: {'<height>x<width>': records}, the sizes of the stored frames.
       native_sizes: {'<height>x<width>': videos}, the sizes of the videos that have records.
       files: the shards, a list of {'name', 'split', 'records', 'bytes', 'sha256', 'videos'}.
       skipped: list of {'item', 'reason'}, what --on_error skip left out, by path in the release.
-      mended: list of {'item', 'note'}, the annotations with known faults that were repaired.
+      repaired: list of {'item', 'note'}, the annotations with known faults that were repaired.
       labels: the fields of the label space, as in its JSON file.
       source: hash of the settings and of every file of the release that was read.
       directory: the folder it was loaded from; not part of the file.
@@ -72,7 +72,7 @@ class Manifest:
     native_sizes: dict
     files: list
     skipped: list
-    mended: list
+    repaired: list
     labels: dict
     source: str
     directory: str = ""
@@ -81,7 +81,7 @@ class Manifest:
     def load(cls, records_dir: str | os.PathLike) -> Manifest:
         """Load the manifest; InputError where it is missing or damaged, or a shard of its size."""
         folder = pathlib.Path(records_dir)
-        remedy = "build the records, or build them again, by tools/build_records.py"
+        remedy = "build the records, or build them again, by a2d records"
         fields = load_json(folder / NAME, _KIND, remedy)
         manifest = cls(**{name: fields[name] for name in _KIND}, directory=str(folder))
         for shard in manifest.files:
@@ -111,8 +111,8 @@ class Manifest:
     def trains_masks(self) -> bool:
         """Whether an instance of the training split has a mask."""
         counts = self.counts.get("train", {})
-        boxes_alone = counts.get("boxes_alone", 0)
-        return not boxes_alone or boxes_alone < counts["instances"]
+        boxes_only = counts.get("boxes_only", 0)
+        return not boxes_only or boxes_only < counts["instances"]
 
     def videos(self, split: str) -> set[str]:
         """Return the names of a split's videos."""

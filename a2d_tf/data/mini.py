@@ -15,7 +15,7 @@ import functools
 import math
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import cv2
 import h5py
@@ -167,7 +167,14 @@ def turn_per_step(steps: np.ndarray, radius: float) -> np.ndarray:
 class _Layer:
     """A moving sprite with its path and tilt."""
 
-    def __init__(self, sprite, pivot, centres, tilts, size):
+    def __init__(
+        self,
+        sprite: Callable[[int], np.ndarray],
+        pivot: tuple[float, float],
+        centres: np.ndarray,
+        tilts: np.ndarray,
+        size: tuple[int, int],
+    ) -> None:
         self._sprite, self._pivot, self._centres, self._tilts = sprite, pivot, centres, tilts
         self._size = size
 
@@ -402,7 +409,7 @@ def make_release(output: str | os.PathLike, videos: int, seed: int, workers: int
 
 _README = """Mini A2D: drawn clips in the layout of the Actor-Action Dataset (A2D).
 
-Made by tools/make_mini_a2d.py {made_with}, drawing 3
+Made by a2d mini {made_with}, drawing 3
 
 videoset.csv                          vid,label,start,end,height,width,frames,annotated,usage
                                       (usage 0 train, 1 test)

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 _SUPERSAMPLING = 2
 _HALF_WIDTH, _BELOW, _ABOVE = 1.2, 0.1, 1.3  # extent of the drawing board, in figure heights
@@ -102,15 +104,16 @@ def _paint(image, alpha, contrast, period, rng):
 class _Board:
     """A drawing board in units of the figure's height, whose shapes have dark outlines."""
 
-    def __init__(self, pixels_per_unit):
+    def __init__(self, pixels_per_unit: float) -> None:
         self._scale = pixels_per_unit * _SUPERSAMPLING
         height, width = self._scale * (_BELOW + _ABOVE), self._scale * 2 * _HALF_WIDTH
         self.image = np.zeros((math.ceil(height), math.ceil(width), 4), np.uint8)
 
-    def polygon(self, points, colour, outline=0.012):
-        points = np.asarray(points, np.float64)
-        pixels = np.stack([points[:, 0] + _HALF_WIDTH, _ABOVE - points[:, 1]], axis=1)
-        pixels = np.round(pixels * self._scale * 16).astype(np.int32)
+    def polygon(self, points: npt.ArrayLike, colour: np.ndarray, outline: float = 0.012) -> None:
+        corners = np.asarray(points, np.float64)
+        places = np.stack([corners[:, 0] + _HALF_WIDTH, _ABOVE - corners[:, 1]], axis=1)
+        # OpenCV's stubs take no list of arrays.
+        pixels: Any = np.round(places * self._scale * 16).astype(np.int32)
         colour = np.clip(colour, 0, 255)
         cv2.fillPoly(self.image, [pixels], [*map(float, colour), 255.0], cv2.LINE_8, shift=4)
         if outline:
@@ -118,16 +121,31 @@ class _Board:
             edge = [*map(float, 0.35 * colour), 255.0]
             cv2.polylines(self.image, [pixels], True, edge, width, cv2.LINE_8, shift=4)
 
-    def ellipse(self, centre, axes, colour, angle=0.0, outline=0.012):
+    def ellipse(
+        self,
+        centre: Sequence[float],
+        axes: Sequence[float],
+        colour: np.ndarray,
+        angle: float = 0.0,
+        outline: float = 0.012,
+    ) -> None:
         self.polygon(_ellipse(centre, axes, angle), colour, outline)
 
-    def limb(self, start, end, start_width, end_width, colour, outline=0.012):
+    def limb(
+        self,
+        start: Sequence[float],
+        end: Sequence[float],
+        start_width: float,
+        end_width: float,
+        colour: np.ndarray,
+        outline: float = 0.012,
+    ) -> None:
         """Draw a limb: the hull of a circle at either end."""
         circles = [_ellipse(start, [start_width / 2] * 2), _ellipse(end, [end_width / 2] * 2)]
         hull = cv2.convexHull(np.concatenate(circles).astype(np.float32))[:, 0]
         self.polygon(hull, colour, outline)
 
-    def eye(self, centre, radius):
+    def eye(self, centre: Sequence[float], radius: float) -> None:
         self.ellipse(centre, (radius, radius), np.full(3, 245.0), outline=0)
         self.ellipse(centre, (radius * 0.55, radius * 0.55), np.full(3, 15.0), outline=0)
 
@@ -207,7 +225,7 @@ def _ball(board, swing, pose, colours):
     middle = np.array([0.0, 0.5])
     board.ellipse(middle, (0.5, 0.5), first, outline=0.025)
 
-    def rim(degrees, radius=0.48):
+    def rim(degrees: float | np.ndarray, radius: float | np.ndarray = 0.48) -> np.ndarray:
         turn = np.radians(degrees)
         return middle + radius * np.stack([np.cos(turn), np.sin(turn)], axis=-1)
 
@@ -373,7 +391,7 @@ class Figure:
         figure by `radius` pixels on average.
     """
 
-    def __init__(self, actor: str, height: int, rng: np.random.Generator) -> None:
+    def __init__(self, actor: str, height: float, rng: np.random.Generator) -> None:
         """Draw an actor of A2D, `height` pixels tall."""
         self._draw, contrast, self._period = _DRAWINGS[actor]
         self._height = height

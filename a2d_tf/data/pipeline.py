@@ -20,7 +20,7 @@ from collections.abc import Collection, Iterator
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf.core.config import Config, LearningConfig
+from a2d_tf.core.config import Config, TrainingConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.data import records
 from a2d_tf.data.manifest import Manifest
@@ -45,7 +45,7 @@ def _fit(example, canvas):
     rgb, flow, size = canvas_ops.place(example["rgb"], example["flow"], canvas)
     old = tf.shape(example["rgb"])[1:3]
 
-    def resample():
+    def resample() -> tf.Tensor:
         masks = canvas_ops.resize(example["masks"][..., None], size)[..., 0]
         return tf.cast(masks >= 0.5, tf.uint8)
 
@@ -121,7 +121,7 @@ def warp(
     left, right = tf.where(flip, last[1], first[1]), tf.where(flip, first[1], last[1])
     box = tf.stack([first[0], left, last[0], right])[None]
 
-    def resample(images):
+    def resample(images: tf.Tensor) -> tf.Tensor:
         images = tf.cast(images, tf.float32)
         images = tf.pad(images, [[0, 0], [1, 1], [1, 1], [0, 0]], "SYMMETRIC")
         count = tf.shape(images)[0]
@@ -148,7 +148,7 @@ def _random_window(size, jitter, seed):
 
 
 def augment(
-    example: dict[str, tf.Tensor], seed: tf.Tensor, learning: LearningConfig
+    example: dict[str, tf.Tensor], seed: tf.Tensor, training: TrainingConfig
 ) -> dict[str, tf.Tensor]:
     """Mirror, zoom and shift a clip and change its brightness and contrast, alike in all frames.
 
@@ -158,8 +158,8 @@ def augment(
     """
     seeds = tf.random.experimental.stateless_split(seed, 3)
     size = tf.shape(example["rgb"])[1:3]
-    mirrored = tf.random.stateless_uniform([], seeds[0]) < (0.5 if learning.flip else 0.0)
-    most = learning.colour_jitter
+    mirrored = tf.random.stateless_uniform([], seeds[0]) < (0.5 if training.flip else 0.0)
+    most = training.colour_jitter
     draw = tf.random.stateless_uniform([2], seeds[2], -most, most)
     # Before the warp, whose zeros outside of the frame must stay zero.
     rgb = tf.cast(example["rgb"], tf.float32) * (1.0 + draw[0]) + 128.0 * draw[1]
@@ -168,7 +168,7 @@ def augment(
         example["flow"],
         example["boxes"],
         example["masks"],
-        window=_random_window(size, learning.scale_jitter, seeds[1]),
+        window=_random_window(size, training.scale_jitter, seeds[1]),
         flip=mirrored,
     )
     clipped = tf.clip_by_value(boxes, 0.0, tf.cast(tf.tile(size, [2]), tf.float32))
@@ -216,47 +216,47 @@ def training(
       InputError: too short clips, no record in the split, or a batch that the replicas cannot
         share evenly.
     """
-    learning = config.learning
-    if learning.batch_size % replicas:
-        flag = f"--batch_size={learning.batch_size}"
+    training = config.training
+    if training.batch_size % replicas:
+        flag = f"--batch_size={training.batch_size}"
         raise InputError(f"{flag} cannot be shared evenly by {replicas} replicas")
 
-    def augmented(example, position):
-        seed = tf.stack([tf.constant(learning.seed, tf.int64), position])
-        return augment(example, seed, learning)
+    def augmented(example: dict[str, tf.Tensor], position: tf.Tensor) -> dict[str, tf.Tensor]:
+        seed = tf.stack([tf.constant(training.seed, tf.int64), position])
+        return augment(example, seed, training)
 
-    load = _loader(manifest, config, learning.batch_size, augmented)
-    clips = _endless(manifest, learning, start_step * learning.batch_size)
+    load = _loader(manifest, config, training.batch_size, augmented)
+    clips = _endless(manifest, training, start_step * training.batch_size)
     clips = clips.map(load, num_parallel_calls=os.cpu_count())
-    return _prefetched(clips.batch(learning.batch_size // replicas, drop_remainder=True), 4)
+    return _prefetched(clips.batch(training.batch_size // replicas, drop_remainder=True), 4)
 
 
-def _endless(manifest, learning, start):
+def _endless(manifest, training, start):
     """Return the training records, epoch after epoch, as (position, serialised) from `start` on."""
-    paths, fraction = manifest.shards("train"), learning.val_fraction
+    paths, fraction = manifest.shards("train"), training.val_fraction
     with records.naming(manifest.directory):
         total = int(_serialized(paths, "train", fraction).reduce(0, lambda count, _: count + 1))
     if total == 0 or not manifest.counts["train"]["instances"]:
         problem = f"--val_fraction={fraction} leaves no training clip that shows an instance"
         raise InputError(f"{manifest.directory}: {problem}; annotate more")
     epochs = tf.data.Dataset.range(start // total, tf.int64.max).flat_map(
-        lambda epoch: _shuffled(paths, learning, epoch)
+        lambda epoch: _shuffled(paths, training, epoch)
     )
     return epochs.skip(start % total).enumerate(start)
 
 
-def _shuffled(paths, learning, epoch):
+def _shuffled(paths, training, epoch):
     """Return the serialised records in the order of an epoch."""
-    run_seed = tf.constant([learning.seed, 0x5EED], tf.int64)
+    run_seed = tf.constant([training.seed, 0x5EED], tf.int64)
     seed = tf.random.experimental.stateless_fold_in(run_seed, epoch)
     order = tf.argsort(tf.random.stateless_uniform([len(paths)], seed))
 
-    def permute(block, rows):
+    def permute(block: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
         block_seed = tf.random.experimental.stateless_fold_in(seed, block)
         return tf.random.experimental.stateless_shuffle(rows, block_seed)
 
-    clips = _serialized(tf.gather(tf.constant(paths), order), "train", learning.val_fraction)
-    return clips.batch(learning.shuffle_buffer).enumerate().map(permute).unbatch()
+    clips = _serialized(tf.gather(tf.constant(paths), order), "train", training.val_fraction)
+    return clips.batch(training.shuffle_buffer).enumerate().map(permute).unbatch()
 
 
 def _loader(manifest, config, batch_size, change=None):
@@ -265,13 +265,13 @@ def _loader(manifest, config, batch_size, change=None):
     canvas, frames = (model.image_height, model.image_width), model.frames
     manifest.check_frames(frames)
 
-    def load(position, serialized):
+    def load(position: tf.Tensor, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         example = _fit(records.parse(serialized, frames), canvas)
         changed = change(example, position) if change else example
         # Background is known where all instances are. A record without any shows background alone,
         # but a window that lost them all may show a part of one.
         known = (tf.size(changed["codes"]) > 0) | tf.equal(tf.size(example["codes"]), 0)
-        padded = _pad(changed, canvas, frames, config.learning.max_instances, base)
+        padded = _pad(changed, canvas, frames, config.training.max_instances, base)
         return dict(padded, annotated=known, row=tf.cast(position % batch_size, tf.int32))
 
     return load
@@ -299,9 +299,9 @@ def evaluation(
       InputError: too short clips, or no shard of the split.
     """
     load = _loader(manifest, config, batch_size)
-    clips = _serialized(manifest.shards(split), split, config.learning.val_fraction)
+    clips = _serialized(manifest.shards(split), split, config.training.val_fraction)
 
-    def load_fields(position, serialized):
+    def load_fields(position: tf.Tensor, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         example = {**load(position, serialized), "record": serialized}
         return {name: example[name] for name in fields}
 

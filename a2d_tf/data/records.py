@@ -23,7 +23,7 @@ from collections.abc import Iterable, Iterator
 import cv2
 import numpy as np
 import tensorflow as tf
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from google.protobuf.message import DecodeError
 from pycocotools import mask as rle_tools
 
 from a2d_tf.core.errors import InputError, shown
@@ -185,7 +185,7 @@ def parse(serialized: tf.Tensor, frames: int | None = None) -> dict[str, tf.Tens
 def _decode_jpegs(images, channels):
     """Decode JPEGs of one size to uint8 [T, height, width, channels]."""
 
-    def decode(image):
+    def decode(image: tf.Tensor) -> tf.Tensor:
         pixels = tf.io.decode_jpeg(image, channels, dct_method=canvas_ops.DCT_METHOD)
         return tf.ensure_shape(pixels, [None, None, channels])
 
@@ -196,7 +196,7 @@ def _decode_jpegs(images, channels):
 def _decode_masks(image, count, height, width):
     """Decode the PNG of stacked masks to uint8 0/1 [count, height, width]."""
 
-    def decode():
+    def decode() -> tf.Tensor:
         return tf.cast(tf.io.decode_png(image, channels=1) > 127, tf.uint8)
 
     masks = tf.cond(count > 0, decode, lambda: tf.zeros([0, 0, 1], tf.uint8))

@@ -17,6 +17,7 @@ import os
 import pathlib
 import re
 from collections.abc import Collection
+from typing import Any
 
 from a2d_tf.core.errors import MAX_SIDE, InputError, shown
 from a2d_tf.core.files import is_file_name, read_text
@@ -208,7 +209,7 @@ def _read_videoset(path):
 
 def _parse_row(where, row):
     """Parse the cells of a row; messages begin with `where`."""
-    fields = dict(zip(_COLUMNS, map(str.strip, row)))
+    fields: dict[str, Any] = dict(zip(_COLUMNS, map(str.strip, row)))
     for column, (least, most) in _RANGES.items():
         cell = fields.get(column, "")
         if not re.fullmatch(r"\d{1,10}", cell) or not least <= int(cell) <= most:

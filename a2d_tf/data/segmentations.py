@@ -50,7 +50,8 @@ def _decode(part, annotated, size):
         mask = decode_rle(part, *annotated)
         if annotated == size:
             return mask
-        scaled = cv2.resize(np.uint8(mask), size[::-1], interpolation=cv2.INTER_NEAREST_EXACT) != 0
+        scaled = cv2.resize(np.uint8(mask), size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+        scaled = scaled.astype(bool)
         if mask.any() and not scaled.any():  # it lies between the pixels that are taken
             row, column = np.argwhere(mask)[0] * size // annotated
             scaled[row, column] = True
@@ -134,7 +135,8 @@ def _parse_runs(text):
     follow; bit 16 of the last is the sign. From the fourth run on it is the difference to the run
     two before.
     """
-    runs, run, shift = [], 0, 0
+    runs: list[int] = []
+    run = shift = 0
     for letter in text:
         digit = ord(letter) - ord("0")
         if not 0 <= digit < 64:

@@ -10,12 +10,13 @@ import dataclasses
 import functools
 import pathlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 
 from a2d_tf.core.command_line import progress_bar
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import LabelSpace
 from a2d_tf.core.workers import imap
 from a2d_tf.data import frames
 from a2d_tf.data.a2d_annotations import Annotation
@@ -25,9 +26,52 @@ from a2d_tf.data.release import Video
 _COUNTS = ("videos", "train", "test", "frames", "annotated frames", "instances")
 _RESTORE = "restore what was annotated, or correct that number"
 
-Source = Any
-"""A `release.Release`, or another class with its public attributes and methods, such as
-`annotations.annotated_videos.AnnotatedVideos`."""
+
+class Source(Protocol):
+    """Annotated videos: a `release.Release`, or an `annotations.annotated_videos.AnnotatedVideos`.
+
+    Broken files raise an InputError that names file and field. Frames are numbered from 1.
+
+    Attributes:
+      root: folder that reports name; the manifest names items relative to it.
+      label_space: label space of the annotations' codes.
+      videos: the videos of both splits; their `frames` as annotated, or 0 where that is unknown.
+      listing: what lists the videos, for reports.
+      remedy: what to do about a broken video; ends messages.
+    """
+
+    root: pathlib.Path
+    label_space: LabelSpace
+    videos: tuple[Video, ...]
+    listing: str
+    remedy: str
+
+    def frames_path(self, vid: str) -> pathlib.Path:
+        """Return the video file, or the folder of its frames; it need not exist."""
+
+    def annotation_folder(self, vid: str) -> pathlib.Path:
+        """Return what messages name as a video's annotations."""
+
+    def annotation_path(self, vid: str, frame: int) -> pathlib.Path:
+        """Return the file of a frame's annotation."""
+
+    def files(self, vid: str) -> tuple[pathlib.Path, ...]:
+        """Return the files that a video's records depend on."""
+
+    def facts(self, vid: str) -> str:
+        """Return what else they depend on, as text."""
+
+    def length(self, vid: str) -> int:
+        """Return the number of frames of a video."""
+
+    def annotated_frames(self, vid: str) -> tuple[int, ...]:
+        """Return the numbers of a video's annotated frames, ascending."""
+
+    def read_annotation(
+        self, vid: str, frame: int, size: tuple[int, int] | None = None
+    ) -> Annotation:
+        """Read a frame's ground truth; `size` is the (height, width) of the decoded frames."""
+
 
 Skip = Callable[[pathlib.Path, InputError], None]
 """Take the path of a missing or broken item, which is left out, and its error; or raise that."""
@@ -78,23 +122,24 @@ def check(source: Source, workers: int = 2) -> tuple[str, list[str]]:
     return "\n".join(lines), problems
 
 
-def _differs(source, video, count):
+def _differs(source: Source, video: Video, count: int) -> str:
     """Say that a video has another number of frames than it had when it was annotated."""
     path = source.frames_path(video.vid)
     return f"{path}: {count} frames decode, but by {source.listing} it has {video.frames}"
 
 
-def _examine(source, video):
+def _examine(source: Source, video: Video) -> tuple[dict[str, int], list[str], list[str]]:
     """Return the counts, problems and notes of a video."""
     problems, notes = [], []
-    path, size, decoded = source.frames_path(video.vid), None, 0
+    path, decoded = source.frames_path(video.vid), 0
+    size: tuple[int, int] | None = None
 
-    def problem(path, error):
+    def problem(path: pathlib.Path, error: InputError | str) -> None:
         problems.append(" ".join(str(error).split()))
 
     try:
         for decoded, frame in frames.read(path, None, source.remedy):  # noqa: B007
-            size = frame.shape[:2]
+            size = frame.shape[0], frame.shape[1]
     except InputError as error:
         problem(path, error)
     else:
@@ -159,7 +204,7 @@ class ConversionSettings:
     clip_stride: int = 1
     shard_videos: int = 32
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.clip_frames % 2 == 0:
             raise InputError(f"--clip_frames must be odd, with a middle; got {self.clip_frames}")
 
@@ -219,15 +264,18 @@ def clips_of(
 
 def _decoded(source, settings, vid, numbers, with_flow):
     """Yield (number, (height, width) of the video, frame and flow at the stored size)."""
-    method, before = Flow(settings.flow_method), None
+    method = Flow(settings.flow_method)
+    before: np.ndarray | None = None
     for number, frame in frames.read(source.frames_path(vid), numbers, source.remedy):
-        native = frame.shape[:2]
-        rgb = resize_frame(frame, *fit(*native, settings.image_height, settings.image_width))
+        height, width = frame.shape[:2]
+        size = fit(height, width, settings.image_height, settings.image_width)
+        rgb = resize_frame(frame, *size)
         flow = np.zeros((*rgb.shape[:2], 2), np.float32)
         if number in with_flow:
+            assert before is not None  # frame number - 1 is among the numbers, too
             try:
                 flow = method(before, rgb)
             except InputError as error:
                 raise InputError(f"{source.frames_path(vid)}: {error}") from error
         before = rgb
-        yield number, native, rgb, flow
+        yield number, (height, width), rgb, flow

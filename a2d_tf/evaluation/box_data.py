@@ -64,7 +64,7 @@ class Detections:
     joint_boxes: np.ndarray | None = None
     source: str = "detections"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _check_frames(self, "roi_frame")
         sizes = {"R": len(self.roi_frame), "4": 4}
         for name, axes in _AXES.items():
@@ -87,7 +87,8 @@ class Detections:
             stored = read_npz(path)
         except UNREADABLE as error:
             raise InputError(f"{path}: not a readable .npz archive ({error})") from error
-        return cls(**{name: stored.get(name) for name in _FIELDS}, source=path)  # type: ignore[arg-type]
+        fields: dict[str, Any] = {name: stored.get(name) for name in _FIELDS}
+        return cls(**fields, source=path)
 
     def check(self, truth: Truth, label_space: LabelSpace) -> None:
         """Raise InputError where ground truth or label space are not those of the detections."""
@@ -118,7 +119,7 @@ _AXES = {
 
 
 @dataclasses.dataclass
-class Instances:
+class InstanceTable:
     """Boxes, perhaps masks, on the frames of a split. Fields may be given as arrays or lists.
 
     Attributes:
@@ -142,9 +143,9 @@ class Instances:
     sizes: list | None = None
     masks: list | None = None
     image_ids: list = dataclasses.field(default_factory=list)
-    scores: np.ndarray = None  # type: ignore[assignment]
+    scores: np.ndarray | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _check_frames(self, "box_frame")
         self.boxes = np.asarray(self.boxes, np.float32).reshape(-1, 4)
         self.codes = np.asarray(self.codes, np.int64)
@@ -165,15 +166,16 @@ class Instances:
             box = [x1, y1, x2 - x1, y2 - y1]
             places = {"id": i, "image_id": self.image_ids[frame], "category_id": code}
             annotations.append({**places, "iscrowd": 0, "bbox": box, "area": box[2] * box[3]})
-        for annotation, score in zip(annotations, () if self.scores is None else self.scores):
-            annotation["score"] = float(score)
+        if self.scores is not None:
+            for annotation, score in zip(annotations, self.scores):
+                annotation["score"] = float(score)
         for annotation, mask in zip(annotations, self.masks or ()):
             if mask is not None:
                 annotation.update(segmentation=mask, area=int(rle_tools.area(mask)))
         return {"images": images, "annotations": annotations}
 
 
-class Truth(Instances):
+class Truth(InstanceTable):
     """The ground truth of a split: codes are valid pairs."""
 
     @classmethod
@@ -190,7 +192,7 @@ class Truth(Instances):
         """
         index: dict = {}  # image id -> frame
 
-        def new_image(value):
+        def new_image(value: Any) -> None:
             if type(value) not in (int, str) or value in index:
                 raise ValueError(f"{shown(value)} is no id, or used twice")
             index[value] = len(index)
@@ -206,7 +208,7 @@ class Truth(Instances):
 
         names = {label_space.name(code): code for code in label_space.codes}
 
-        def category(value):
+        def category(value: Any) -> None:
             check_json(value, {})
             code, name = value.get("id"), str(value.get("name"))
             known = label_space.name(code) if code in label_space.codes else name
@@ -242,8 +244,10 @@ class Truth(Instances):
         write_json(path, {**self.coco(), "categories": names}, sort_keys=True)
 
 
-class Results(Instances):
+class Results(InstanceTable):
     """The instances found on the frames of a truth; codes need not be valid pairs."""
+
+    scores: np.ndarray
 
     @classmethod
     def load(cls, path: str | os.PathLike, truth: Truth, label_space: LabelSpace) -> Results:
@@ -382,7 +386,7 @@ def _array(owner, name, kinds, *shape):
     right = right and all(n in (None, size) for n, size in zip(shape, values.shape))
     if right and kinds == "fiu":
         ordered = not name.endswith("boxes") or (values[..., 2:] >= values[..., :2]).all()
-        right = ordered and np.isfinite(values).all()
+        right = bool(ordered and np.isfinite(values).all())
     if not right:
         expected = ", ".join("any" if size is None else str(size) for size in shape)
         what = {"U": "texts", "iu": "integers", "fiu": "finite numbers"}[kinds]

@@ -23,9 +23,9 @@ from a2d_tf.data import pipeline, records
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation import box_data
 from a2d_tf.evaluation import metrics as registry
-from a2d_tf.evaluation.frames import FIELDS, Collected, Frame, Pairs
+from a2d_tf.evaluation.frames import FIELDS, Collected, Frame
 from a2d_tf.evaluation.label_maps import write_png
-from a2d_tf.evaluation.metrics import detection, segmentation
+from a2d_tf.evaluation.metrics import segmentation
 from a2d_tf.model.network import Network
 from a2d_tf.ops import masks as mask_ops
 
@@ -43,8 +43,7 @@ class Validation:
 
     Attributes:
       threshold: on p(actor), that of the best score.
-      score: percent: the joint mIoU, or the F1 of boxes (`detection.BoxF1`) where no complete true
-        label map has an object.
+      score: percent, by which the best weights are kept; see `metrics.choose`.
       metrics: as in `metrics.json`: segmentation at that threshold, detection, APs of classes.
       losses: {name: mean over the batches} of the Evaluator's `measure`.
       pictures: {split/VID/frame: uint8 [H, 3 W, 3]}, truth | prediction | flow.
@@ -71,7 +70,7 @@ class Evaluator:
         config: Config,
         manifest: Manifest,
         measure: Callable[[dict, dict], dict] | None = None,
-    ):
+    ) -> None:
         self.network, self.config, self.manifest = network, config, manifest
         self.labels = network.labels
         given = config.inference.score_threshold
@@ -82,11 +81,11 @@ class Evaluator:
         self._batches: dict[str, tf.data.Dataset] = {}  # by split: each takes a second to trace
         self._traced: Callable | None = None
         # Threads work on frames while the network processes the next batch.
-        self._ahead = 2 * config.learning.evaluation_batch
+        self._ahead = 2 * config.training.evaluation_batch
 
         # There is no `if` or `for` on tensors for AutoGraph to find.
         @tf.function(autograph=False)
-        def graph(batch):
+        def graph(batch: dict[str, tf.Tensor]) -> tuple[dict, dict[str, tf.Tensor]]:
             features = network.features({name: batch[name] for name in names})
             outputs = network.inference(batch, settings, features)
             return outputs, measure(batch, features) if measure else {}
@@ -100,7 +99,7 @@ class Evaluator:
           split: 'train' (without the validation videos), 'val' or 'test'.
           measured: gets the values of `measure` on each batch.
         """
-        directory, size = self.manifest.directory, self.config.learning.evaluation_batch
+        directory, size = self.manifest.directory, self.config.training.evaluation_batch
         if split not in self._batches:
             self._batches[split] = pipeline.evaluation(
                 self.manifest, split, self.config, size, fields={*self._needed, *FIELDS}
@@ -152,30 +151,27 @@ class Evaluator:
             painted = number
             yield list(same), canvas.labels
 
-    def scored(self, clips: Iterable[Clip]) -> Iterator[tuple[Frame, dict[float, Pairs]]]:
-        """Yield the frame of each clip in order, with its pairs of codes at each of THRESHOLDS.
+    def scored(self, clips: Iterable[Clip]) -> Iterator[Frame]:
+        """Yield the frame of each clip in order, with its pairs of codes at each of THRESHOLDS."""
 
-        There are none where the true label map is incomplete.
-        """
-
-        def score(clip):
-            frame, pairs = clip(), {}
+        def score(clip: Clip) -> Frame:
+            frame = clip()
             for thresholds, label_map in self.label_maps(frame) if frame.truth.is_complete else ():
                 counted = segmentation.pairs(frame.truth.label_map, label_map)
-                pairs.update(dict.fromkeys(thresholds, counted))
-            return frame, pairs
+                frame.pairs.update(dict.fromkeys(thresholds, counted))
+            return frame
 
         yield from workers.in_threads(score, clips, self._ahead)
 
     def _inputs(self, threshold):
         """Return the `Split` of an evaluation, to be filled, and a place for its frames."""
-        learning, mode = self.config.learning, self.config.model.label_mode
+        training, mode = self.config.training, self.config.model.label_mode
         inputs = registry.Split(
             self.labels,
             threshold,
             joint=mode != "decoupled",
-            zero_shot_actor=learning.zero_shot_actor,
-            seed=learning.seed,
+            zero_shot_actor=training.zero_shot_actor,
+            seed=training.seed,
         )
         return inputs, Collected(mode)
 
@@ -184,39 +180,30 @@ class Evaluator:
 
         The first key frames of so many `pictures` are drawn. None if the split is empty.
         """
-        if split == "val" and not self.config.learning.val_fraction:
+        if split == "val" and not self.config.training.val_fraction:
             return None  # no video is held out: the training split need not be read to see it
         inputs, collected = self._inputs(0.0)
-        maps = {t: segmentation.Segmentation(inputs) for t in THRESHOLDS}
-        registered = registry.registered("validate")
-        others = [made(inputs) for made in registered if made is not segmentation.Segmentation]
-        (boxes,) = (metric for metric in others if isinstance(metric, detection.BoxF1))
+        metrics = [metric(inputs) for metric in registry.registered() if metric.validates]
         measured: list[dict] = []
         shown: dict[str, Frame] = {}
         scored = self.scored(self.clips(split, measured))
-        for frame, pairs in progress_bar(scored, desc=split, unit="frame", leave=False):
-            for threshold, counted in pairs.items():
-                maps[threshold].confusion.add(*counted)
-            for other in others:
-                other.update(frame)
+        for frame in progress_bar(scored, desc=split, unit="frame", leave=False):
+            for metric in metrics:
+                metric.update(frame)
             collected.add(frame)
             if len(shown) < pictures:
                 shown.setdefault(frame.truth.video, frame)
         if not collected.truths:
             return None
-        if maps[THRESHOLDS[0]].confusion.pixels:
-            scores = {t: m.result()["segmentation"]["joint"]["miou"] for t, m in maps.items()}
-        else:
-            scores = {t: boxes.at(t) for t in THRESHOLDS}
-        best = inputs.threshold = max(scores, key=scores.__getitem__)
+        inputs.threshold, score = registry.choose(metrics, THRESHOLDS)
         inputs.detections, inputs.truth = collected.detections(), collected.truth()
         return Validation(
-            threshold=best,
-            score=scores[best],
-            metrics=registry.results([maps[best], *others], inputs),
+            threshold=inputs.threshold,
+            score=score,
+            metrics=registry.results(metrics, inputs),
             losses={n: float(np.mean([each[n] for each in measured])) for n in measured[0]},
             pictures={
-                f"{split}/{frame.truth.name}": frame.picture(best, self.labels)
+                f"{split}/{frame.truth.name}": frame.picture(inputs.threshold, self.labels)
                 for frame in shown.values()
             },
         )
@@ -246,10 +233,10 @@ class Evaluator:
     def _evaluate(self, split, threshold, folder, notes):
         """Evaluate into a folder beside the final one."""
         inputs, collected = self._inputs(threshold)
-        metrics = [metric(inputs) for metric in registry.registered("evaluate")]
+        metrics = [metric(inputs) for metric in registry.registered()]
         instances: list[dict] = []
 
-        def write_maps(numbered):
+        def write_maps(numbered: tuple[int, Clip]) -> tuple[Frame, list[dict]]:
             """Write a frame's label maps, count their pairs; return it and its instances."""
             number, clip = numbered
             frame = clip()
@@ -257,7 +244,7 @@ class Evaluator:
             write_png(folder / "label_maps" / f"{frame.truth.name}.png", predicted)
             if frame.truth.is_complete:
                 write_png(folder / "label_truth" / f"{frame.truth.name}.png", expected)
-                frame.pairs = segmentation.pairs(expected, predicted)
+                frame.pairs[threshold] = segmentation.pairs(expected, predicted)
             return frame, frame.entries(number)
 
         total = self.manifest.counts[split]["records"] if split == "test" else None
@@ -272,7 +259,7 @@ class Evaluator:
         if not collected.truths:
             raise InputError(
                 f"{self.manifest.directory}: no record in split '{split}' "
-                f"(--val_fraction={self.config.learning.val_fraction})"
+                f"(--val_fraction={self.config.training.val_fraction})"
             )
         inputs.detections, inputs.truth = collected.detections(), collected.truth()
         inputs.truth.save(folder / "truth.json", self.labels)

@@ -32,8 +32,8 @@ class Frame:
       instances: arrays of `scoring.select` over the detections, [N, ...], masks [N, m, m].
       rgb: uint8 [h, w, 3], the key frame as stored, without padding.
       flow: float32 [h, w, 2].
-      pairs: of the true and the predicted label map at the split's threshold; None in validation,
-        where the threshold is not chosen yet, and where the true label map is incomplete.
+      pairs: {threshold: those of the true label map and the one predicted at it}; empty where the
+        true one is incomplete.
     """
 
     truth: records.ClipTruth
@@ -41,7 +41,7 @@ class Frame:
     instances: dict
     rgb: np.ndarray
     flow: np.ndarray
-    pairs: Pairs | None = dataclasses.field(default=None, init=False)
+    pairs: dict[float, Pairs] = dataclasses.field(default_factory=dict, init=False)
 
     @classmethod
     def of(cls, batch: dict[str, np.ndarray], outputs: dict, row: int) -> Frame:
@@ -107,7 +107,7 @@ class Collected:
     Whole frames would fill the memory.
     """
 
-    def __init__(self, label_mode: str):
+    def __init__(self, label_mode: str) -> None:
         self._fields = ["boxes", "actor_scores", "action_scores"]
         self._fields += ["joint_scores"] * (label_mode != "decoupled")
         self._fields += ["joint_boxes"] * (label_mode == "cartesian")

@@ -17,8 +17,9 @@ import numpy as np
 from pycocotools import mask as rle_tools
 
 from a2d_tf.core.labels import LabelSpace
+from a2d_tf.evaluation.metrics import KINDS
 
-KINDS = ("any", "actor", "action", "joint")
+TRACK_KINDS = ("any", *KINDS)
 """Kinds of classes: all objects are of one, or actor, action or pair tells them apart."""
 ALPHAS = np.arange(0.05, 0.99, 0.05)
 """Least IoUs of a match; every figure of HOTA is the mean over them."""
@@ -28,7 +29,7 @@ _EPSILON = np.finfo(float).eps
 
 
 def classes_of(kind: str, codes: np.ndarray, labels: LabelSpace) -> np.ndarray:
-    """Return the class of each code, of one of KINDS: int64 [...], 0 for background alone."""
+    """Return the class of each code, of one of TRACK_KINDS: int64 [...], 0 for background alone."""
     actors, actions = labels.split(codes)
     of_kind = {"any": codes > 0, "actor": actors, "action": actions, "joint": codes}
     return of_kind[kind].astype(np.int64)
@@ -51,12 +52,12 @@ class Objects:
     codes: np.ndarray
     masks: list[dict]
     scores: np.ndarray
-    boxes: np.ndarray = None  # type: ignore[assignment]
+    boxes: np.ndarray | None = None
     pair_scores: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)
-class Frame:
+class ComparedFrame:
     """A frame: N true objects against M that were found."""
 
     truth: Objects
@@ -82,7 +83,9 @@ class Match(NamedTuple):
     iou: np.ndarray
 
 
-def of_class(frames: Iterable[Frame], kind: str, number: int, labels: LabelSpace) -> list[Match]:
+def of_class(
+    frames: Iterable[ComparedFrame], kind: str, number: int, labels: LabelSpace
+) -> list[Match]:
     """Select the objects of one class of a kind in each frame of a video that has any.
 
     As every benchmark of tracking has it, a true object is of one class and meets predictions of

@@ -15,8 +15,6 @@ from typing import Any, TypeVar
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf.core import devices
-
 FROZEN = ("frozen_bn", "frozen_stats")
 BATCH_NORMS = (*FROZEN, "bn")
 # Output layers start near zero, so that an untrained network predicts all classes alike.
@@ -67,11 +65,11 @@ class GroupNorm(tf.keras.layers.Layer):
         grouped, per_channel = [-1, channels // size, size], [-1, 1, 1, channels]
         grouped, per_channel, area, last = map(tf.constant, (grouped, per_channel, [1, 2], 2))
 
-        def of_channels(values):
+        def of_channels(values: tf.Tensor) -> tf.Tensor:
             # Reduce per channel first, over contiguous memory; the groups are tiny after that.
             return tf.reshape(tf.reduce_mean(values, area), grouped)
 
-        def of_groups(values):
+        def of_groups(values: tf.Tensor) -> tf.Tensor:
             return tf.reduce_mean(values, last, keepdims=True)
 
         wide = tf.cast(x, tf.float32)
@@ -82,7 +80,7 @@ class GroupNorm(tf.keras.layers.Layer):
         scale = inverse * gamma
         factor, shift = (tf.reshape(y, per_channel) for y in (scale, beta - mean * scale))
 
-        def gradient(upstream):
+        def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             # y = x * scale + shift, and both depend on x by its mean m and its variance v:
             # dx = dy * scale + 2 x dv + dm, where dv and dm are already means over a group.
             up = tf.cast(upstream, tf.float32)
@@ -124,6 +122,7 @@ class ConvNorm(tf.keras.layers.Layer):
     """
 
     rectify = staticmethod(tf.nn.relu)
+    on_gpu = False  # set by the network
 
     def __init__(
         self,
@@ -208,7 +207,7 @@ class ConvNorm(tf.keras.layers.Layer):
         """Convolve x [N, H, W, C] with a kernel of this layer's shape."""
         once = self.size == 1 or self.padding == "VALID"
         # In float16 a matrix product accumulates in 16 bits on a CPU, a convolution does not.
-        exact = x.dtype != tf.float16 or devices.on_gpu()
+        exact = x.dtype != tf.float16 or self.on_gpu
         if once and exact and x.shape[1:3] == kernel.shape[:2]:
             # A fully connected layer. The convolution would first reorder the whole kernel: for the
             # 64 RoIs of a head it takes twice as long, gradients included.
@@ -228,12 +227,15 @@ class JoinedNorms(tf.keras.Model):
     That takes a few operations rather than five for each norm.
     """
 
+    on_gpu = False  # set by the network
+
     @plain
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         folded: dict = {}
         # Apart, so that constants get no gradient. On a GPU that takes less time than the launches.
-        for norms in (FROZEN,) if devices.on_gpu() else ((norm,) for norm in FROZEN):
-            folded.update(_fold([x for x in self.layers if getattr(x, "norm", None) in norms]))
+        for norms in (FROZEN,) if self.on_gpu else ((norm,) for norm in FROZEN):
+            layers = [x for x in self.layers if getattr(x, "norm", None) in norms]
+            folded.update(_fold(layers, self.on_gpu))
         if not folded:
             return super().call(inputs, training, mask)
         before = _FOLDED.set(folded)
@@ -243,7 +245,7 @@ class JoinedNorms(tf.keras.Model):
             _FOLDED.reset(before)
 
 
-def _fold(layers):
+def _fold(layers, on_gpu):
     """Fold the norms of layers: {id of a layer: its (kernel, bias)}."""
     if not layers:
         return {}
@@ -253,7 +255,9 @@ def _fold(layers):
     epsilons = np.repeat(np.array([x.epsilon for x in layers], np.float32), sizes)
     scales, biases = _affine(statistics, epsilons)
     folded = {}
-    for layer, kernel, bias in zip(layers, _scaled(layers, scales), tf.split(biases, sizes)):
+    for layer, kernel, bias in zip(
+        layers, _scaled(layers, scales, on_gpu), tf.split(biases, sizes)
+    ):
         trained = layer.norm == "frozen_stats"  # else no sum of the activations' gradient
         folded[id(layer)] = kernel, bias if trained else tf.stop_gradient(bias)
     return folded
@@ -263,14 +267,14 @@ def _shape(layer):
     return tuple(layer.kernel.shape)
 
 
-def _scaled(layers, scales):
+def _scaled(layers, scales, on_gpu):
     """Return the kernels of layers, which are sorted by shape, times the scales of all of them.
 
     On a GPU, kernels of one shape are stacked and multiplied at once: a launch takes as long as
     copying some megabytes.
     """
     groups = [[layer] for layer in layers]
-    if devices.on_gpu():
+    if on_gpu:
         groups = [list(group) for _, group in itertools.groupby(layers, _shape)]
     kernels = []
     factors = tf.split(scales, [len(group) * group[0].filters for group in groups])

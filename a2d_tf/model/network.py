@@ -22,6 +22,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from a2d_tf.core import devices
 from a2d_tf.core.config import ComputeConfig, InferenceConfig, ModelConfig
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.model import backbones, fpn, heads, refiner, scoring, temporal
@@ -68,6 +69,7 @@ class Network(tf.Module):
       anchors: float32 [A, 4].
       rpn_coder, head_coder: the box coders of proposals and of actors.
       rpn_beta: of the smooth L1 loss of the proposals.
+      on_gpu: whether TensorFlow computes on a GPU, where launches cost more than copies.
     """
 
     def __init__(
@@ -75,10 +77,11 @@ class Network(tf.Module):
         model_config: ModelConfig,
         labels: LabelSpace,
         compute: ComputeConfig = _DEFAULT_COMPUTE,
-    ):
+    ) -> None:
         super().__init__(name="network")
         self.model_config, self.labels, self.compute = model_config, labels, compute
         self.image_size = (model_config.image_height, model_config.image_width)
+        self.on_gpu = devices.on_gpu()
         self.num_classes = scoring.num_classes(labels, model_config.label_mode)
         self._convention = shared = backbones.convention(model_config, "rgb")
         self.rpn_coder = BoxCoder(shared.rpn_weights, shared.max_log_scale)
@@ -97,6 +100,10 @@ class Network(tf.Module):
             self.roi_heads = self._roi_heads()
             self.mask_head = self._mask_head() if model_config.use_mask else None
             self.refiner = self._refiner() if model_config.use_refiner else None
+        for part in self.parts().values():
+            for each in (part, *part.layers):
+                if isinstance(each, (ConvNorm, JoinedNorms)):
+                    each.on_gpu = self.on_gpu
 
     def _pyramid(self, channels=None, frames=None):
         """Symbolic P2..P5."""
@@ -241,10 +248,15 @@ class Network(tf.Module):
     def _roi_align(self, size, name, pyramid, rois):
         """Return the features of RoIs, [B, R, size, size, C]."""
 
-        def align(*inputs):
+        def align(*inputs: tf.Tensor) -> tf.Tensor:
             *pyramid, rois = inputs
             return roi_align.roi_align(
-                pyramid, rois, size, self._convention.roi_align, image_size=self.image_size
+                pyramid,
+                rois,
+                size,
+                self._convention.roi_align,
+                image_size=self.image_size,
+                gradient=roi_align.gradient_for(self.on_gpu),
             )
 
         return Function(align, name=name, dtype="float32")([*pyramid, rois])
@@ -339,7 +351,7 @@ class Network(tf.Module):
         rois = tf.gather(rois, roi, batch_dims=1)
         outputs = {name: tf.gather(x, roi, batch_dims=1) for name, x in outputs.items()}
         if self.model_config.label_mode != "cartesian":
-            outputs["action_logits"] = scoring.apply_to_used_rows(
+            outputs["action_logits"] = self._apply_to_used_rows(
                 lambda rois: self._run_heads(features, rois)["action_logits"], number, rois
             )
         used = tf.sequence_mask(number, settings.max_detections)
@@ -365,11 +377,14 @@ class Network(tf.Module):
             outputs, rois, valid, size, labels=self.labels, label_mode=mode, coder=self.head_coder
         )
 
+    def _apply_to_used_rows(self, function, number, *rows):
+        return scoring.apply_to_used_rows(function, number, *rows, on_gpu=self.on_gpu)
+
     def _with_masks(self, detections, rgb, features):
         """Add masks to the detections; the costly heads see used rows only."""
         rows = (detections[name] for name in ("num_detections", "boxes", "class"))
         masks = functools.partial(self._masks, rgb, features)
-        return {**detections, "masks": scoring.apply_to_used_rows(masks, *rows)}
+        return {**detections, "masks": self._apply_to_used_rows(masks, *rows)}
 
     def _masks(self, rgb, features, boxes, class_index):
         """Masks [B, N, 28, 28] from the mask head or the refiner, else full boxes."""

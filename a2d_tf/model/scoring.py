@@ -12,7 +12,6 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf.core import devices
 from a2d_tf.core.config import InferenceConfig
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.ops import boxes as box_ops
@@ -169,7 +168,7 @@ def suppress(
 
     # One frame at a time: combined_non_max_suppression, the batched op, does not tell which boxes
     # it kept and has no GPU kernel.
-    def suppress_frame(arguments):
+    def suppress_frame(arguments: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, ...]:
         return tuple(
             tf.raw_ops.NonMaxSuppressionV4(
                 boxes=arguments[0],
@@ -235,7 +234,7 @@ def _gather_rows(rows, index, number):
     """Gather rows [B, M, ...] by index [B, N]; those from `number` [B] on are zero."""
     used = tf.sequence_mask(number, index.shape[1])
 
-    def gather(values):
+    def gather(values: tf.Tensor) -> tf.Tensor:
         values = tf.gather(values, index, batch_dims=1)
         mask = tf.reshape(used, [-1, index.shape[1]] + [1] * (values.shape.rank - 2))
         return tf.where(mask, values, tf.zeros_like(values))
@@ -249,7 +248,7 @@ def logits_of_classes(logits: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
 
 
 def apply_to_used_rows(
-    function: Callable[..., tf.Tensor], number: tf.Tensor, *rows: tf.Tensor
+    function: Callable[..., tf.Tensor], number: tf.Tensor, *rows: tf.Tensor, on_gpu: bool = False
 ) -> tf.Tensor:
     """Apply `function` to the used rows (at least one) and zero-pad the rest.
 
@@ -262,7 +261,7 @@ def apply_to_used_rows(
       [B, N, ...]; rows used only in other frames of the batch are not zero.
     """
     most, count = rows[0].shape[1], tf.maximum(tf.reduce_max(number), 1)
-    if devices.on_gpu():
+    if on_gpu:
         # cuDNN chooses an algorithm anew for each number of rows, which takes dozens of calls.
         count = tf.minimum(-(-count // _ROWS) * _ROWS, most)
     values = function(*(x[:, :count] for x in rows))

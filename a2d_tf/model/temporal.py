@@ -7,6 +7,7 @@ then concatenated per level (mid-level fusion).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -33,7 +34,7 @@ class TemporalConv(tf.keras.layers.Layer):
     def build(self, shape: tf.TensorShape) -> None:
         channels = shape[-1]
 
-        def identity(size, dtype=None, **_):
+        def identity(size: Sequence[int], dtype: tf.DType | None = None, **_: Any) -> tf.Tensor:
             centre = tf.cast(tf.range(3) == 1, dtype)[:, None, None]
             return centre * tf.eye(channels, dtype=dtype)
 

@@ -60,7 +60,7 @@ def place(
         ratio = tf.cast(new, tf.float32) / tf.cast(old, tf.float32)
         fits = tf.reduce_all(old == new)
 
-    def resample():
+    def resample() -> tuple[tf.Tensor, tf.Tensor]:
         vectors = scale_vectors(resize(flow, new), ratio[::-1])
         return tf.cast(tf.round(resize(rgb, new)), tf.uint8), vectors
 

@@ -92,7 +92,9 @@ def paint(
       int32 [B, height, width], 0 without an instance.
     """
 
-    def add(index, best, labels):
+    def add(
+        index: tf.Tensor, best: tf.Tensor, labels: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         mask = paste(masks[:, index], boxes[:, index], height, width)
         value = tf.where(mask >= 0.5, scores[:, index, None, None], 0.0)
         better = value > best
@@ -204,7 +206,7 @@ class Canvas:
       labels: codes [height, width]; 0 without an instance.
     """
 
-    def __init__(self, height: int, width: int, dtype: npt.DTypeLike = np.int32):
+    def __init__(self, height: int, width: int, dtype: npt.DTypeLike = np.int32) -> None:
         self.labels: np.ndarray = np.zeros((height, width), dtype)
         self._best = np.zeros((height, width), np.float32)
 

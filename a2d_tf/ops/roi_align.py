@@ -26,14 +26,13 @@ the host alone, for shapes, and a GPU would wait for it.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework.config import is_op_determinism_enabled
 
-from a2d_tf.core import devices
 from a2d_tf.ops import boxes as box_ops
 
 # Most floats that `_segments` adds at a time, 512 MiB, by some channels after others.
@@ -109,6 +108,13 @@ def _grid(shapes, rois, size, convention, image_size):
     return Grid(first, last, owners, tf.reshape(levels, [-1]), size, samples)
 
 
+def gradient_for(on_gpu: bool) -> str:
+    """Return the fastest gradient that is exact, and on a GPU deterministic where that is on."""
+    if not on_gpu:
+        return "sparse"
+    return "segments" if is_op_determinism_enabled() else "op"
+
+
 def roi_align(
     pyramid: Sequence[tf.Tensor],
     rois: tf.Tensor,
@@ -116,7 +122,7 @@ def roi_align(
     convention: str = "aligned",
     *,
     image_size: tuple[int, int] | None = None,
-    gradient: str = "auto",
+    gradient: str = "sparse",
 ) -> tf.Tensor:
     """Extract the features of each RoI from the pyramid level for its size.
 
@@ -126,26 +132,22 @@ def roi_align(
       size: n, cells per side.
       convention: 'aligned' or 'legacy'.
       image_size: (height, width) of the image, for the legacy convention only.
-      gradient: 'sparse', 'segments', 'op' for that of the ops, or 'auto': 'sparse' on a CPU; on a
-        GPU 'segments' where TensorFlow must be deterministic, else 'op'.
+      gradient: 'sparse', 'segments', or 'op' for that of the ops; see `gradient_for`.
 
     Returns:
       float32 [B, R, n, n, C].
     """
-    if gradient == "auto":
-        on_gpu = "segments" if is_op_determinism_enabled() else "op"
-        gradient = on_gpu if devices.on_gpu() else "sparse"
     rois = tf.stop_gradient(rois)
     joined = Pyramid([tuple(features.shape[1:3]) for features in pyramid])
     grid = _grid(joined.shapes, rois, size, convention, image_size)
     frames = tf.shape(rois)[0]
 
-    def sampled(*pyramid):
+    def sampled(*pyramid: tf.Tensor) -> tf.Tensor:
         return _cells(joined.join(pyramid), joined, grid)
 
     @tf.custom_gradient
-    def exactly_sampled(*pyramid):
-        def backward(cells):
+    def exactly_sampled(*pyramid: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+        def backward(cells: tf.Tensor) -> list[tf.Tensor]:
             with tf.name_scope("gradient_tape/roi_align"):  # for profiles
                 return joined.split(_GRADIENTS[gradient](cells, joined, grid, frames))
 

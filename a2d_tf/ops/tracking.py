@@ -110,7 +110,7 @@ class Tracker:
       lost: {id of each track that was lost by the newest frame: whether it has ended}.
     """
 
-    def __init__(self, labels: LabelSpace, linking: Linking = LINKING):
+    def __init__(self, labels: LabelSpace, linking: Linking = LINKING) -> None:
         self._labels, self._linking = labels, linking
         self._groups, self._most = linking.limits(labels)
         self._tracks: list[Track] = []
@@ -205,7 +205,7 @@ class Tracker:
 
 def _distance(place, other):
     """The distance between the centres of two places, pixels."""
-    (y1, x1, y2, x2), (v1, u1, v2, u2) = (np.float64(box) for box, _ in (place, other))
+    (y1, x1, y2, x2), (v1, u1, v2, u2) = (np.asarray(box, np.float64) for box, _ in (place, other))
     return math.hypot(y1 + y2 - v1 - v2, x1 + x2 - u1 - u2) / 2
 
 
@@ -216,10 +216,12 @@ def _overlaps(places, others, of_one=False):
     """
     if not places or not others:
         return np.zeros((len(places), len(others)))
-    boxes, masks = (
-        [[place[part] for place in side] for side in (places, others)] for part in (0, 1)
-    )
-    boxes = [np.float64([[x1, y1, x2 - x1, y2 - y1] for y1, x1, y2, x2 in side]) for side in boxes]
+    sides = places, others
+    masks = [[mask for _, mask in side] for side in sides]
+    boxes = [
+        np.array([[x1, y1, x2 - x1, y2 - y1] for (y1, x1, y2, x2), _ in side], np.float64)
+        for side in sides
+    ]
     crowd = [int(of_one)] * len(others)
     empty = [rle_tools.area(side) == 0 for side in masks]
     return np.where(
@@ -303,7 +305,7 @@ def follow(
     waiting: collections.deque = collections.deque()
     ahead = window // 2
 
-    def labelled():
+    def labelled() -> tuple[Any, Found, np.ndarray, np.ndarray, np.ndarray, dict[int, bool]]:
         index, frame, instances, tracks, lost = waiting.popleft()
         first, last = index + ahead - window + 1, index + ahead
         ids = np.array([track.id if track else 0 for track in tracks], np.int64)

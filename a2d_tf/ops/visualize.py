@@ -125,8 +125,9 @@ class _Plates:
 
     _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
-    def __init__(self, image, boxes):
-        self._image, self._boxes, self._taken = image, boxes, []
+    def __init__(self, image: np.ndarray, boxes: list[list[int]]) -> None:
+        self._image, self._boxes = image, boxes
+        self._taken: list[list[int]] = []
 
     def write(self, text: str, box: Sequence[int], places: Sequence, colour: Sequence[int]) -> None:
         """Write a text at the first free place by a box.

@@ -22,7 +22,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, BinaryIO
 
 import h5py
 import numpy as np
@@ -122,7 +122,7 @@ class Weights:
         """Write the file atomically."""
         facts = {"format": _FORMAT, **{name: getattr(self, name) for name in _FIELDS}}
 
-        def fill(file):
+        def fill(file: BinaryIO) -> None:
             with h5py.File(file.name, "w") as output:
                 output.attrs.update({name: json.dumps(value) for name, value in facts.items()})
                 for role, tensor in self.tensors.items():
@@ -144,7 +144,7 @@ class Weights:
         except UNREADABLE as error:
             raise InputError(
                 f"{path}: no file of imported weights, or a damaged one ({error}); give "
-                f"{', '.join(backbones.PUBLISHED)}, or a new file of tools/import_weights.py"
+                f"{', '.join(backbones.PUBLISHED)}, or a new file of a2d import-weights"
             ) from error
 
 
@@ -164,8 +164,9 @@ class Sizes:
 class _Source:
     """The tensors of a file, checked and removed as they are taken."""
 
-    def __init__(self, tensors, path):
-        self.left, self.path, self.taken = dict(tensors), path, []
+    def __init__(self, tensors: Mapping[str, np.ndarray], path: str) -> None:
+        self.left, self.path = dict(tensors), path
+        self.taken: list[str] = []
 
     def take(self, name: str, shape: Sequence[int]) -> np.ndarray:
         """Take a tensor as float32; raises InputError if it is missing or has another shape."""
@@ -257,13 +258,19 @@ def _matterport(file, sizes, widths):
     """Return pyramid, proposal network and heads of a Mask R-CNN in matterport's layout."""
     tensors, classes = {}, sizes.classes + 1
 
-    def layer(role, name, *kernel, norm=None, change=lambda value: value):
+    def layer(
+        role: str,
+        name: str,
+        *kernel: int,
+        norm: str | None = None,
+        change: Callable[[np.ndarray], np.ndarray] = lambda value: value,
+    ) -> None:
         for weight, value in _keras_layer(file, name, kernel, norm).items():
             value = change(value)
             # A matrix becomes the kernel of a 1x1 convolution.
             tensors[f"{role}/{weight}"] = value[None, None] if value.ndim == 2 else value
 
-    def objectness(value):
+    def objectness(value: np.ndarray) -> np.ndarray:
         background, foreground = np.moveaxis(value.reshape(*value.shape[:-1], _ANCHORS, 2), -1, 0)
         return foreground - background
 
@@ -276,7 +283,7 @@ def _matterport(file, sizes, widths):
     layer("rpn/logits", "rpn_class_raw", *kernel, change=objectness)
     layer("rpn/deltas", "rpn_bbox_pred", 1, 1, sizes.proposals, 4 * _ANCHORS)
 
-    for number, side, channels in (("1", 7, sizes.pyramid), ("2", 1, sizes.head)):
+    for number, side, channels in ((1, 7, sizes.pyramid), (2, 1, sizes.head)):
         name, norm = f"mrcnn_class_conv{number}", f"mrcnn_class_bn{number}"
         layer(f"actor/fc{number}", name, side, side, channels, sizes.head, norm=norm)
     roll = functools.partial(np.roll, shift=-1, axis=-1)

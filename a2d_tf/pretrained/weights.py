@@ -1,6 +1,6 @@
 """Imported weights: files, loading into a network, and a report that accounts for every tensor.
 
-A file of imported weights (tools/import_weights.py) holds tensors named by their roles, in the
+A file of imported weights (a2d import-weights) holds tensors named by their roles, in the
 network's layout (see `layouts`), and their source, which tells their convention. The report of
 loading lists every tensor of the file and every variable of the network as loaded, initialised or
 skipped, with the reason. A run that is to start from weights starts from them or stops.
@@ -87,7 +87,7 @@ class LoadReport:
             f"initialised ({', '.join(groups) or 'none'}), {len(self.skipped)} tensors skipped"
         )
 
-    def __str__(self):
+    def __str__(self) -> str:
         lines = [self.summary(), "", "loaded:"]
         lines += [f"  {name} <- {tensor}" for name, tensor in self.loaded.items()]
         for title in ("initialised", "skipped"):
@@ -114,7 +114,8 @@ def _class_names(network):
     """
     labels, mode = network.labels, network.model_config.label_mode
     actors = [(actor, layouts.ALIASES.get(actor, actor)) for actor in labels.actors]
-    classes, actions = actors, [(action,) for action in labels.actions]
+    classes: list[tuple] = actors
+    actions: list[tuple] = [(action,) for action in labels.actions]
     if network.model_config.has_action_background:
         actions.append((_BACKGROUND,))
     if mode == "cartesian":
@@ -244,7 +245,7 @@ def load(network: Network, weights: Weights, stream: str = "rgb") -> LoadReport:
     parts = {role.split("/")[0] for role in weights.tensors}
     ratios = _ratios(model, weights) if stream == "rgb" and "rpn" in parts else []
 
-    def find(name):
+    def find(name: str) -> tuple[str | None, str | None]:
         role = _role(name, stream)
         if role is None:
             other = _role(name, "flow" if stream == "rgb" else "rgb")
@@ -356,7 +357,7 @@ def copy(network: Network, other: Network, origin: str) -> LoadReport:
     named = _class_names(other).items()
     rows = {layer: [names[0] for names in classes] for layer, classes in named}
 
-    def find(name):
+    def find(name: str) -> tuple[str | None, str | None]:
         return (name, None) if name in tensors else (None, "not there")
 
     return _fill(network, tensors, find, rows=rows, strict=False, origin=origin)

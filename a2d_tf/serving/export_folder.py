@@ -14,15 +14,15 @@ import tensorflow as tf
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import check_place, whole_folder, write_json
+from a2d_tf.runs.loading import Run
 from a2d_tf.serving.exported import FACTS, SAVED_MODEL, write_functions
 from a2d_tf.serving.served_network import INPUTS, OUTPUTS, SIGNATURES, ServedNetwork
-from a2d_tf.training.run_folder import Run
 
 
 def facts(run: Run) -> dict[str, Any]:
     """Return the contents of `a2d_tf.json`."""
     model, inference = run.config.model, run.config.inference
-    boxes_alone = not (model.use_mask or model.use_refiner)
+    boxes_only = not (model.use_mask or model.use_refiner)
     return {
         "labels": json.loads(run.network.labels.to_json()),
         "base": run.network.labels.base,
@@ -37,7 +37,7 @@ def facts(run: Run) -> dict[str, Any]:
         "inputs": INPUTS,
         "outputs": OUTPUTS,
         "signatures": SIGNATURES,
-        **({"boxes_alone": True} if boxes_alone else {}),  # masks fill their boxes
+        **({"boxes_only": True} if boxes_only else {}),  # masks fill their boxes
     }
 
 

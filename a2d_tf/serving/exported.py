@@ -35,7 +35,7 @@ _KIND = {
     "image_width": whole(1),
     "clip_stride": whole(1),
     "score_threshold": number(0, 1),
-    "boxes_alone?": bool,
+    "boxes_only?": bool,
     "precision": str,
     "checkpoint": str,
     "sha256": {str: str},
@@ -51,10 +51,10 @@ def load(folder: str) -> tuple[dict[str, Function], dict[str, Any]]:
       ({name: function by keyword} of `NAMES`, the contents of `a2d_tf.json` but for the digests).
 
     Raises:
-      InputError: a folder that a2d_tf.export did not make, or a damaged one.
+      InputError: a folder that a2d export did not make, or a damaged one.
     """
     facts = load_json(
-        os.path.join(folder, FACTS), _KIND, "name a folder of a2d_tf.export or a2d_tf.train"
+        os.path.join(folder, FACTS), _KIND, "name a folder of a2d export or a2d train"
     )
     try:
         # TensorFlow checks the weights itself, but not the graph.
@@ -123,7 +123,7 @@ def _packed(name, function, keys):
     specs = function.input_signature
     flat = {spec.name: spec for spec in tf.nest.flatten(specs)}
 
-    def call(arguments):
+    def call(arguments: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         values = [arguments[spec.name] for spec in tf.nest.flatten(specs)]
         return function(*tf.nest.pack_sequence_as(specs, values))
 
@@ -188,7 +188,7 @@ def _function(meta, name, weights):
     tf.graph_util.import_graph_def(library, name="")
     graph.ClearField("library")
 
-    def call(arguments):
+    def call(arguments: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         capture = tf.compat.v1.get_default_graph().capture
         given = {
             info.name: capture(weights[key].handle) if key in weights else arguments[key]

@@ -105,7 +105,7 @@ class ServedNetwork(tf.Module):
         are [B, 2 L stride, ...], those of `key_frame`'s frames [B, 2L + 1, ...].
     """
 
-    def __init__(self, network: Network, settings: InferenceConfig, stride: int = 1):
+    def __init__(self, network: Network, settings: InferenceConfig, stride: int = 1) -> None:
         super().__init__(name="a2d_tf")
         network = folded(network)
         # The weights alone, not the Keras models: those would be saved a second time, as layers.
@@ -116,10 +116,10 @@ class ServedNetwork(tf.Module):
         size = tf.TensorSpec([2], tf.int32, "size")
 
         # Closures, not attributes: a SavedModel would track the Keras models in the network.
-        def frame(rgb, flow):
+        def frame(rgb: tf.Tensor, flow: tf.Tensor) -> dict[str, tf.Tensor]:
             return _features(network, rgb, flow)
 
-        def key_frame(frames, size):
+        def key_frame(frames: dict[str, tf.Tensor], size: tf.Tensor) -> dict[str, tf.Tensor]:
             return _answer(network, settings, frames, size)
 
         self.frame = tf.function(frame, pixels)

@@ -1,7 +1,7 @@
 """Steps whose loss is not finite: find the clips at fault and save the batch for a replay.
 
 `RUN/diverged/` gets `batch.npz` and a checkpoint of the weights before the step, whose number is
-that of the step; tools/replay_batch.py reads both.
+that of the step; a2d replay reads both.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from a2d_tf.core.files import read_npz, write_file
 from a2d_tf.data import pipeline, records
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.model.network import Network
-from a2d_tf.training import checkpoints, replicas
-from a2d_tf.training.scores import KINDS, steps_in
+from a2d_tf.runs import checkpoints
+from a2d_tf.runs.scores import CHECKPOINTS, steps_in
+from a2d_tf.training import replicas
 from a2d_tf.training.train_step import Probe, make_probe
 
 BATCH = "batch.npz"
@@ -47,17 +48,17 @@ def stop(
     name = next(name for name, value in values.items() if not math.isfinite(value))
     with records.naming(manifest.directory):
         batch = next(iter(pipeline.training(manifest, config, start_step=step)))
-    folder = os.path.join(workdir, KINDS["diverged"])
+    folder = os.path.join(workdir, CHECKPOINTS["diverged"])
     shutil.rmtree(folder, ignore_errors=True)
     checkpoints.save(folder, {"network": network}, step)
     kept = {name: value.numpy() for name, value in batch.items()}
     kept["video"] = np.char.decode(kept["video"].astype(bytes))  # no pickle
     write_file(os.path.join(folder, BATCH), lambda file: np.savez_compressed(file, **kept))
-    clips = probe_clips(batch, step, make_probe(network, config.learning))
+    clips = probe_clips(batch, step, make_probe(network, config.training))
     at_fault = [clip for clip, values in clips.items() if not is_finite(values)]
     raise InputError(
         f"step {step + 1}: '{name}' is {values[name]}, from "
-        f"{', '.join(at_fault) or 'no clip alone'}; tools/replay_batch.py --workdir={workdir} "
+        f"{', '.join(at_fault) or 'no clip alone'}; a2d replay --workdir={workdir} "
         "shows more of it. Mend the clip, or lower --learning_rate, lengthen --warmup_steps or "
         "lower --clip_norm; the same command resumes at the last checkpoint. If it diverges "
         f"again at once, that one's weights are bad: delete the newest of {workdir}/checkpoints"
@@ -89,7 +90,7 @@ def probe_clips(batch: dict, step: int, probe: Probe) -> dict[str, dict[str, flo
 
 def load(workdir: str) -> tuple[dict, int]:
     """Read the (batch, step) that `stop` wrote; FileNotFoundError where no step has diverged."""
-    folder = os.path.join(workdir, KINDS["diverged"])
+    folder = os.path.join(workdir, CHECKPOINTS["diverged"])
     path = os.path.join(folder, BATCH)
     batch = {name: tf.constant(array) for name, array in read_npz(path).items()}
     return batch, steps_in(folder)[-1]

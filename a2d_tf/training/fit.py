@@ -13,13 +13,15 @@ from typing import Any, Callable
 import tensorflow as tf
 
 from a2d_tf.core.command_line import progress_bar
-from a2d_tf.core.config import Config
+from a2d_tf.core.config import Config, TrainingConfig
 from a2d_tf.core.workers import stop_at_once, stop_on_signal
 from a2d_tf.data import records
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.model.network import Network
+from a2d_tf.runs.checkpoints import is_finished
 from a2d_tf.training import divergence, losses, optimizer, replicas
-from a2d_tf.training.checkpoints import Checkpointer, Events, is_finished, tagged
+from a2d_tf.training.checkpointer import Checkpointer
+from a2d_tf.training.events import Events, tagged
 from a2d_tf.training.train_step import TrainState, make_train_step
 
 logger = logging.getLogger(__name__)
@@ -51,28 +53,28 @@ def fit(
       InputError: unusable records or checkpoint, or a loss that is not finite.
       KeyboardInterrupt: SIGTERM or Ctrl-C ended the run after a step, which is saved.
     """
-    learning = config.learning
-    network.set_phase(learning.train_phase, learning.backbone_rate > 0)
-    state = TrainState.create(network, learning)
+    training = config.training
+    network.set_phase(training.train_phase, training.backbone_rate > 0)
+    state = TrainState.create(network, training)
     checkpointer = Checkpointer(workdir, state)
     events = Events(workdir)
     validation = functools.partial(_validate, validate, state, checkpointer, events)
-    if not _resume(checkpointer, events, validation, learning):
+    if not _resume(checkpointer, events, validation, training):
         return
     step = checkpointer.step
-    train_step = make_train_step(state, learning)
+    train_step = make_train_step(state, training)
     stream = replicas.batches(manifest, config, start_step=step)
-    profiled = range(max(profiled.start, step + 1), min(profiled.stop, learning.steps + 1))
-    progress = _Progress(checkpointer, events, learning)
+    profiled = range(max(profiled.start, step + 1), min(profiled.stop, training.steps + 1))
+    progress = _Progress(checkpointer, events, training)
     with progress.bar, stop_on_signal() as signals:
-        while step < learning.steps:
+        while step < training.steps:
             with _profile(profiled, step + 1, workdir):
                 progress.advance(train_step(progress.fetch(stream, manifest.directory), step))
             step += 1
             state.step.assign(step)
-            due = _due(step, learning.validate_every, learning.steps)
-            save = bool(signals) or due or step % learning.checkpoint_every == 0
-            if save or _due(step, learning.log_every, learning.steps):
+            due = _due(step, training.validate_every, training.steps)
+            save = bool(signals) or due or step % training.checkpoint_every == 0
+            if save or _due(step, training.log_every, training.steps):
                 for number, values in progress.read(step):
                     if not divergence.is_finite(values):
                         divergence.stop(values, number, network, manifest, config, workdir)
@@ -94,19 +96,19 @@ def _due(step, every, last):
     return step % every == 0 or step >= last
 
 
-def _resume(checkpointer, events, validation, learning):
+def _resume(checkpointer, events, validation, training):
     """Restore the newest checkpoint, validate where that is due; return whether steps are left."""
     resumed, step = checkpointer.resume(), checkpointer.step
     if resumed:
-        if step >= learning.steps and is_finished(checkpointer.workdir, step):
+        if step >= training.steps and is_finished(checkpointer.workdir, step):
             logger.info(
                 "%s: finished at step %d; raise --steps to go on, or give another --workdir",
                 *(checkpointer.workdir, step),
             )
             return False
-        logger.info("resuming at step %d of %d", step, learning.steps)
+        logger.info("resuming at step %d of %d", step, training.steps)
     # The validation of this step may have been cut off; it is then repeated.
-    due = _due(step, learning.validate_every, learning.steps)
+    due = _due(step, training.validate_every, training.steps)
     # Points that the run wrote after its last checkpoint will be written again.
     events.trim("train", step)
     events.trim("validation", step - due)
@@ -147,12 +149,14 @@ def _validate(validate, state, checkpointer, events, step):
 class _Progress:
     """The progress bar, and the TensorBoard points of the training steps with their times."""
 
-    def __init__(self, checkpointer, events, learning):
-        self._window, self._events, self._learning = checkpointer.window, events, learning
-        self._schedule = optimizer.Schedule(learning)
-        self._unread = []
+    def __init__(
+        self, checkpointer: Checkpointer, events: Events, training: TrainingConfig
+    ) -> None:
+        self._window, self._events, self._learning = checkpointer.window, events, training
+        self._schedule = optimizer.Schedule(training)
+        self._unread: list[dict[str, tf.Tensor]] = []
         self.bar = progress_bar(
-            total=learning.steps,
+            total=training.steps,
             initial=checkpointer.step,
             unit="step",
             dynamic_ncols=True,

@@ -12,7 +12,7 @@ from typing import Callable
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf.core.config import LearningConfig
+from a2d_tf.core.config import TrainingConfig
 from a2d_tf.model import fpn, refiner
 from a2d_tf.model.network import Network
 from a2d_tf.ops import boxes as box_ops
@@ -28,7 +28,7 @@ def forward(
     network: Network,
     batch: dict,
     seed: tf.Tensor,
-    learning: LearningConfig,
+    settings: TrainingConfig,
     *,
     training: bool,
     features: dict | None = None,
@@ -38,7 +38,7 @@ def forward(
     Args:
       batch: an element of `pipeline.training`.
       seed: int [2], of the sampling of anchors and RoIs.
-      learning: its `train_phase` decides which terms there are.
+      training: its `train_phase` decides which terms there are.
       training: whether batch normalisation uses the statistics of the batch.
       features: `network.features` of the batch, if already computed.
 
@@ -47,9 +47,9 @@ def forward(
       add up to the term; health maps `proposal_recall` (of instances, at IoU 0.5) and `positives`
       (positive RoIs per frame) to (sum, count), and is empty in phase 'refiner'.
     """
-    if learning.train_phase == "refiner":
-        return _refine(network, batch, seed, learning, training), {}
-    roi_rng, anchor_rng = targets.Rng(seed, batch["row"], learning.batch_size).split(2)
+    if settings.train_phase == "refiner":
+        return _refine(network, batch, seed, settings, training), {}
+    roi_rng, anchor_rng = targets.Rng(seed, batch["row"], settings.batch_size).split(2)
     if features is None:
         inputs = {name: batch[name] for name in network.features.input_names}
         features = network.features(inputs, training=training)
@@ -60,28 +60,28 @@ def forward(
             network.anchors,
             batch["size"],
             network.rpn_coder,
-            before_nms=learning.train_proposals_before_nms,
-            after_nms=learning.train_proposals,
+            before_nms=settings.train_proposals_before_nms,
+            after_nms=settings.train_proposals,
         )
     with tf.name_scope("targets"):
-        rois = targets.sample_rois(proposals, valid, batch, learning, rng=roi_rng)
+        rois = targets.sample_rois(proposals, valid, batch, settings, rng=roi_rng)
         labels = _roi_labels(network, batch, rois)
     pyramids = {name: features[name] for name in ("actor", "action")}
     outputs = network.roi_heads({**pyramids, "rois": rois["rois"]}, training=training)
     terms = {}
-    if learning.train_phase != "action":
+    if settings.train_phase != "action":
         with tf.name_scope("targets"):
             anchors = targets.anchor_targets(
-                network.anchors, batch, learning, coder=network.rpn_coder, rng=anchor_rng
+                network.anchors, batch, settings, coder=network.rpn_coder, rng=anchor_rng
             )
         found = {**features, **outputs}
-        terms = _detection_terms(network, found, anchors, labels, rois, learning)
+        terms = _detection_terms(network, found, anchors, labels, rois, settings)
         if network.mask_head is not None:
             rows = {**rois, **labels}
-            terms["mask"] = [_mask_term(network, batch, features, rows, learning, training)]
-    if learning.train_phase != "actor" and "action_logits" in outputs:
+            terms["mask"] = [_mask_term(network, batch, features, rows, settings, training)]
+    if settings.train_phase != "actor" and "action_logits" in outputs:
         logits = outputs["action_logits"]
-        terms["action_cls"] = [_action_term(network, logits, labels, rois, learning)]
+        terms["action_cls"] = [_action_term(network, logits, labels, rois, settings)]
     return terms, _health(batch, proposals, rois)
 
 
@@ -102,26 +102,26 @@ def _roi_labels(network, batch, rois):
     )
 
 
-def _detection_terms(network, found, anchors, labels, rois, learning):
+def _detection_terms(network, found, anchors, labels, rois, settings):
     """Return the terms of the proposals' and the actors' boxes and classes."""
-    rpn = learning.rpn_beta or network.rpn_beta, learning.rpn_box_normaliser
+    rpn = settings.rpn_beta or network.rpn_beta, settings.rpn_box_normaliser
     return {
-        "roi_cls": [losses.objectness(found["rpn_logits"], anchors)],
+        "objectness": [losses.objectness(found["rpn_logits"], anchors)],
         "box_reg": [
             losses.proposal_boxes(found["rpn_deltas"], anchors, *rpn),
-            losses.actor_boxes(found["deltas"], labels, rois, learning.box_normaliser),
+            losses.actor_boxes(found["deltas"], labels, rois, settings.box_normaliser),
         ],
         "actor_cls": [losses.actor_class(found["class_logits"], labels, rois)],
     }
 
 
-def _mask_term(network, batch, features, rows, learning, training):
+def _mask_term(network, batch, features, rows, settings, training):
     """Return the mask term of the rows that can be positive.
 
     Their number is static, so that there is one trace and never an empty batch, and small, because
     mask rows are expensive.
     """
-    most = targets.most_positives(learning)
+    most = targets.most_positives(settings)
     names = "rois", "match", "class_index", "positive"
     rows = {name: rows[name][:, :most] for name in names}
     inputs = network.mask_inputs(batch["rgb"], features, rows["rois"])
@@ -132,11 +132,11 @@ def _mask_term(network, batch, features, rows, learning, training):
     return losses.mask(logits, truth, rows["class_index"], rows["positive"] & has_mask)
 
 
-def _action_term(network, logits, labels, rois, learning):
+def _action_term(network, logits, labels, rois, settings):
     """Return the action term, without the labels of a held-out actor (paper, 4.4)."""
     held_out = -1
-    if learning.zero_shot_actor:
-        held_out = network.labels.actor_index(learning.zero_shot_actor)
+    if settings.zero_shot_actor:
+        held_out = network.labels.actor_index(settings.zero_shot_actor)
     return losses.action_class(
         logits,
         labels,
@@ -159,14 +159,14 @@ def _health(batch, proposals, rois):
     }
 
 
-def _refine(network, batch, seed, learning, training):
+def _refine(network, batch, seed, settings, training):
     """Return the mask term of the refiner.
 
     A frame has as many rows as the mask head in training, each an instance drawn with replacement.
     """
-    match_rng, jitter_rng = targets.Rng(seed, batch["row"], learning.batch_size).split(2)
+    match_rng, jitter_rng = targets.Rng(seed, batch["row"], settings.batch_size).split(2)
     count = tf.reduce_sum(tf.cast(batch["present"], tf.int64), axis=1, keepdims=True)
-    rows = targets.most_positives(learning)
+    rows = targets.most_positives(settings)
     # The instances that are present come first.
     match = tf.cast(match_rng.uniform([rows]) * tf.cast(count, tf.float32), tf.int64)
     boxes = jitter(tf.gather(batch["boxes"], match, batch_dims=1), jitter_rng)
@@ -190,17 +190,17 @@ def jitter(boxes: tf.Tensor, rng: targets.Rng) -> tf.Tensor:
     return tf.concat([centre - half, centre + half], axis=-1)
 
 
-def weighted(terms: dict, learning: LearningConfig) -> dict[str, tf.Tensor]:
+def weighted(terms: dict, settings: TrainingConfig) -> dict[str, tf.Tensor]:
     """Return each term times its lambda, and their sum as `total` (paper, Eq. 1)."""
     values = {
-        name: getattr(learning, f"lambda_{name}")
+        name: getattr(settings, f"lambda_{name}")
         * tf.add_n([tf.math.divide_no_nan(total, count) for total, count in parts])
         for name, parts in terms.items()
     }
     return dict(values, total=tf.add_n(list(values.values())))
 
 
-def scalars(terms: dict, health: dict, learning: LearningConfig) -> dict[str, tf.Tensor]:
+def scalars(terms: dict, health: dict, settings: TrainingConfig) -> dict[str, tf.Tensor]:
     """Return the weighted terms, their total and the health figures of `forward`'s pairs.
 
     In a replica the counts are those of all replicas and the sums its own, so that the results,
@@ -211,18 +211,18 @@ def scalars(terms: dict, health: dict, learning: LearningConfig) -> dict[str, tf
     flat[1::2] = replicas.total(flat[1::2])
     pairs = tf.nest.pack_sequence_as(pairs, flat)
     ratios = {name: tf.math.divide_no_nan(*pair) for name, pair in pairs["health"].items()}
-    return {**weighted(pairs["terms"], learning), **ratios}
+    return {**weighted(pairs["terms"], settings), **ratios}
 
 
 def make_measure(
-    network: Network, learning: LearningConfig
+    network: Network, settings: TrainingConfig
 ) -> Callable[[dict, dict], dict[str, tf.Tensor]]:
     """Return (batch, its `network.features`) -> {name: scalar}, the losses of validation."""
 
-    def measure(batch, features):
+    def measure(batch: dict, features: dict) -> dict[str, tf.Tensor]:
         seed = tf.zeros([2], tf.int64)  # the same at every validation
         with tf.name_scope("losses"):
-            pairs = forward(network, batch, seed, learning, training=False, features=features)
-            return scalars(*pairs, learning)
+            pairs = forward(network, batch, seed, settings, training=False, features=features)
+            return scalars(*pairs, settings)
 
     return measure

@@ -14,7 +14,7 @@ from a2d_tf.model import scoring
 
 Term = tuple[tf.Tensor, tf.Tensor]
 
-TERMS = ("roi_cls", "box_reg", "actor_cls", "action_cls", "mask")
+TERMS = ("objectness", "box_reg", "actor_cls", "action_cls", "mask")
 
 
 def smooth_l1(error: tf.Tensor, beta: float) -> tf.Tensor:

@@ -13,12 +13,12 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import tensorflow as tf
 
-from a2d_tf.core import addons, devices
-from a2d_tf.core.config import LearningConfig
+from a2d_tf.core import addons
+from a2d_tf.core.config import TrainingConfig
 
-_SMALL_ON_CPU, _SMALL_ON_GPU = 2**12, 2**22
-"""Tensors up to this many elements are joined: to launch a GPU's kernel takes as long as to copy
-some megabytes."""
+_SMALL = {False: 2**12, True: 2**22}
+"""Whether on a GPU -> up to how many elements tensors are joined: to launch a GPU's kernel takes as
+long as to copy some megabytes."""
 
 
 class Schedule(tf.keras.optimizers.schedules.LearningRateSchedule):
@@ -27,33 +27,33 @@ class Schedule(tf.keras.optimizers.schedules.LearningRateSchedule):
     Linear warm-up to --learning_rate, then constant or a half cosine to zero at --steps.
     """
 
-    def __init__(self, learning: LearningConfig, factor: float = 1.0) -> None:
-        self._learning, self._peak = learning, learning.learning_rate * factor
+    def __init__(self, training: TrainingConfig, factor: float = 1.0) -> None:
+        self._learning, self._peak = training, training.learning_rate * factor
 
     def __call__(self, step: tf.Tensor | int) -> tf.Tensor:
-        learning, step = self._learning, tf.cast(step, tf.float32)
+        training, step = self._learning, tf.cast(step, tf.float32)
         rate = tf.constant(self._peak, tf.float32)
-        if learning.schedule == "cosine":
-            span = max(1, learning.steps - learning.warmup_steps)
-            progress = tf.clip_by_value((step - learning.warmup_steps) / span, 0.0, 1.0)
+        if training.schedule == "cosine":
+            span = max(1, training.steps - training.warmup_steps)
+            progress = tf.clip_by_value((step - training.warmup_steps) / span, 0.0, 1.0)
             rate *= 0.5 * (1.0 + tf.cos(math.pi * progress))
-        if learning.warmup_steps:
-            rate *= tf.minimum(1.0, (step + 1.0) / learning.warmup_steps)
+        if training.warmup_steps:
+            rate *= tf.minimum(1.0, (step + 1.0) / training.warmup_steps)
         return rate
 
 
-def make(learning: LearningConfig) -> tf.keras.optimizers.Optimizer:
+def make(training: TrainingConfig) -> tf.keras.optimizers.Optimizer:
     """Return a new optimizer of a run.
 
     tensorflow-addons does not multiply the decay by the learning rate, so that is done here.
     """
     rates = {
-        "learning_rate": Schedule(learning),
-        "weight_decay": Schedule(learning, learning.weight_decay),
+        "learning_rate": Schedule(training),
+        "weight_decay": Schedule(training, training.weight_decay),
     }
-    if learning.optimizer == "adam":
+    if training.optimizer == "adam":
         return addons.AdamW(**rates)
-    return addons.SGDW(momentum=learning.momentum, **rates)
+    return addons.SGDW(momentum=training.momentum, **rates)
 
 
 def apply(
@@ -61,7 +61,8 @@ def apply(
     gradients: Sequence[tf.Tensor],
     variables: Sequence[tf.Variable],
     backbone: Sequence[tf.Variable],
-    learning: LearningConfig,
+    training: TrainingConfig,
+    on_gpu: bool = False,
 ) -> None:
     """Apply gradients in a replica: SGD to the small variables at once, all else one by one.
 
@@ -69,13 +70,14 @@ def apply(
       optimizer: of `make`, with slots; gradients: of all replicas; variables: theirs.
       backbone: those of them whose rate and decay are multiplied by --backbone_rate.
     """
-    slow = _own(backbone) if learning.backbone_rate != 1 else []
-    before = _join([variable.read_value() for variable in slow])
+    slow = _own(backbone) if training.backbone_rate != 1 else []
+    limit = _SMALL[on_gpu]
+    before = _join([variable.read_value() for variable in slow], limit)
     pairs = list(zip(gradients, variables))
-    if learning.optimizer == "sgd":
-        small = [pair for pair in pairs if _is_small(pair[1])]
-        pairs = [pair for pair in pairs if not _is_small(pair[1])]
-        _descend(optimizer, small, learning)
+    if training.optimizer == "sgd":
+        small = [pair for pair in pairs if _is_small(pair[1], limit)]
+        pairs = [pair for pair in pairs if not _is_small(pair[1], limit)]
+        _descend(optimizer, small, training, limit)
     if pairs:
         # By variable: tensorflow-addons can also exclude by name, but two may share one. It looks
         # for the parts of a variable of several replicas.
@@ -89,27 +91,27 @@ def apply(
     else:
         optimizer.iterations.assign_add(1)
     # Adam would undo a factor on the gradients.
-    _approach(slow, before, 1 - learning.backbone_rate)
+    _approach(slow, before, 1 - training.backbone_rate, limit)
 
 
-def _descend(optimizer, pairs, learning):
+def _descend(optimizer, pairs, training, limit):
     """Do what SGDW does, by a few operations on joined variables."""
-    rate = Schedule(learning)(optimizer.iterations)
-    decay = Schedule(learning, learning.weight_decay)(optimizer.iterations)
+    rate = Schedule(training)(optimizer.iterations)
+    decay = Schedule(training, training.weight_decay)(optimizer.iterations)
     for decays in (True, False):
         chosen = [pair for pair in pairs if _decays(pair[1]) == decays]
         if not chosen:
             continue
         variables = _own([variable for _, variable in chosen])
         slots = _own([optimizer.get_slot(variable, "momentum") for _, variable in chosen])
-        (gradient,) = _join([gradient for gradient, _ in chosen])
-        (momentum,) = _join([slot.read_value() for slot in slots])
-        (weights,) = _join([variable.read_value() for variable in variables])
-        momentum = momentum * learning.momentum - gradient * rate
+        (gradient,) = _join([gradient for gradient, _ in chosen], limit)
+        (momentum,) = _join([slot.read_value() for slot in slots], limit)
+        (weights,) = _join([variable.read_value() for variable in variables], limit)
+        momentum = momentum * training.momentum - gradient * rate
         if decays:
             weights -= decay * weights
         for old, new in ((slots, momentum), (variables, weights + momentum)):
-            for variable, value in zip(old, _split([new], variables)):
+            for variable, value in zip(old, _split([new], variables, limit)):
                 variable.assign(value)
 
 
@@ -119,19 +121,23 @@ def _decays(variable):
 
 
 def clipped(
-    gradients: list[tf.Tensor], clip_norm: float, scale: tf.Tensor | float = 1.0
+    gradients: list[tf.Tensor],
+    clip_norm: float,
+    scale: tf.Tensor | float = 1.0,
+    on_gpu: bool = False,
 ) -> tuple[list[tf.Tensor], tf.Tensor]:
     """Divide gradients by the loss scale and clip their global norm (0: do not), in one pass.
 
     Returns:
       (gradients, their global norm after unscaling and before clipping).
     """
-    groups = _join(gradients)
+    limit = _SMALL[on_gpu]
+    groups = _join(gradients, limit)
     norm = tf.linalg.global_norm(groups) / scale
     factor = 1.0 / scale
     if clip_norm:
         factor *= clip_norm / tf.maximum(norm, clip_norm)
-    return _split([factor * group for group in groups], gradients), norm
+    return _split([factor * group for group in groups], gradients, limit), norm
 
 
 class LossScale(tf.Module):
@@ -169,11 +175,14 @@ class Averages(tf.Module):
         random initial weights soon lose their influence.
     """
 
-    def __init__(self, variables: Iterable[tf.Variable], decay: float) -> None:
+    def __init__(
+        self, variables: Iterable[tf.Variable], decay: float, on_gpu: bool = False
+    ) -> None:
         super().__init__(name="averages")
         variables = list(variables)
         # Behind a function, so that a checkpoint does not track them as parts of this object.
         self._decay, self._variables = decay, lambda: variables
+        self._limit = _SMALL[on_gpu]
         self.values = [_like(variable) for variable in variables]
 
     def update(self, step: tf.Tensor) -> None:
@@ -183,8 +192,8 @@ class Averages(tf.Module):
         tf.distribute.get_strategy().run(self._follow, (rate,))
 
     def _follow(self, rate):
-        aims = _join([variable.read_value() for variable in _own(self._variables())])
-        _approach(_own(self.values), aims, rate)
+        aims = _join([variable.read_value() for variable in _own(self._variables())], self._limit)
+        _approach(_own(self.values), aims, rate, self._limit)
 
     @contextlib.contextmanager
     def in_place(self) -> Iterator[None]:
@@ -224,30 +233,30 @@ def _own(variables):
     return [part[index % len(part)] for part in parts]
 
 
-def _approach(variables, aims, rate):
+def _approach(variables, aims, rate, limit):
     """Move a replica's variables by a share of the way to their aims, of `_join`."""
-    values = _join([variable.read_value() for variable in variables])
+    values = _join([variable.read_value() for variable in variables], limit)
     moved = [value - rate * (value - aim) for value, aim in zip(values, aims)]
-    for variable, value in zip(variables, _split(moved, variables)):
+    for variable, value in zip(variables, _split(moved, variables, limit)):
         variable.assign(value)
 
 
-def _join(tensors):
-    """Return one vector of all small tensors, of one type, and the large ones as they are.
+def _join(tensors, limit):
+    """Return one vector of all tensors up to a limit, of one type, and the others as they are.
 
     So one operation serves all of them.
     """
-    small = [_shaped(x, [x.shape.num_elements()]) for x in tensors if _is_small(x)]
-    large = [x for x in tensors if not _is_small(x)]
+    small = [_shaped(x, [x.shape.num_elements()]) for x in tensors if _is_small(x, limit)]
+    large = [x for x in tensors if not _is_small(x, limit)]
     return [tf.concat(small, axis=0), *large] if small else large
 
 
-def _split(groups, like):
+def _split(groups, like, limit):
     """Invert `_join`, which was given tensors like these."""
-    small, large = [x for x in like if _is_small(x)], list(groups)
+    small, large = [x for x in like if _is_small(x, limit)], list(groups)
     parts = tf.split(large.pop(0), [x.shape.num_elements() for x in small]) if small else []
     rest, parts = iter(large), iter(parts)
-    return [_shaped(next(parts), x.shape) if _is_small(x) else next(rest) for x in like]
+    return [_shaped(next(parts), x.shape) if _is_small(x, limit) else next(rest) for x in like]
 
 
 def _shaped(x, shape):
@@ -255,5 +264,5 @@ def _shaped(x, shape):
     return x if x.shape == shape else tf.reshape(x, shape)
 
 
-def _is_small(x):
-    return x.shape.num_elements() <= (_SMALL_ON_GPU if devices.on_gpu() else _SMALL_ON_CPU)
+def _is_small(x, limit):
+    return x.shape.num_elements() <= limit

@@ -49,7 +49,7 @@ def batches(manifest: Manifest, config: Config, *, start_step: int) -> Iterator[
     prefetch to the GPU, if there is one.
     """
 
-    def part(context):
+    def part(context: tf.distribute.InputContext) -> tf.data.Dataset:
         count = context.num_replicas_in_sync
         dataset = pipeline.training(manifest, config, start_step=start_step, replicas=count)
         # Else replicas would ask before every step whether each has a batch.

@@ -13,17 +13,16 @@ import re
 from collections.abc import Collection
 from typing import Any
 
-from a2d_tf.core.config import Config, InferenceConfig, LearningConfig, ModelConfig
+from a2d_tf.core.config import Config, TrainingConfig
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.labels import A2D, LabelSpace
+from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.model import backbones
 from a2d_tf.model.layers import FROZEN
 from a2d_tf.model.network import Network
 from a2d_tf.pretrained import cache, layouts, weights
-from a2d_tf.training import run_folder, scores
-from a2d_tf.training.checkpoints import restore
-from a2d_tf.training.run_folder import Run
+from a2d_tf.runs import run_folder
+from a2d_tf.runs.checkpoints import restore
 
 logger = logging.getLogger(__name__)
 
@@ -42,13 +41,13 @@ def resolve_config(config: Config, given: Collection[str], workdir: str | None =
       InputError: an unusable file, or a given flag that contradicts it.
     """
     resumes = workdir and not run_folder.is_new(workdir)
-    run = workdir if resumes else config.learning.init_run or config.learning.init_checkpoint
+    run = workdir if resumes else config.training.init_run or config.training.init_checkpoint
     if workdir and not run:
-        _warn_of_norms(config.model, config.learning)
+        _warn_of_norms(config.model, config.training)
     model: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for stream in ("rgb", "flow"):
-        path = "" if resumes else cache.resolve(getattr(config.learning, f"init_{stream}"))
+        path = "" if resumes else cache.resolve(getattr(config.training, f"init_{stream}"))
         if path:
             model[f"{stream}_convention"] = layouts.Weights.read(path).source
             origins[f"{stream}_convention"] = path
@@ -84,11 +83,11 @@ def without_masks(config: Config, manifest: Manifest) -> Config:
     return dataclasses.replace(config, model=dataclasses.replace(config.model, use_mask=False))
 
 
-def _warn_of_norms(model, learning):
+def _warn_of_norms(model, training):
     """Warn where norms are frozen but no weights bring their statistics."""
     motion_norm = model.motion_norm if model.use_flow else None
     for stream, flag, norm in (("rgb", "norm", model.norm), ("flow", "flow_norm", motion_norm)):
-        if norm in FROZEN and not getattr(learning, f"init_{stream}"):
+        if norm in FROZEN and not getattr(training, f"init_{stream}"):
             logger.warning(
                 "the %s backbone starts random, and %s keeps its norms at their first statistics: "
                 "name weights by --init_%s (docs/pretrained_weights.md), or give --%s=group_norm",
@@ -102,29 +101,29 @@ def initialise(network: Network, config: Config) -> weights.LoadReport | None:
     Raises:
       InputError: the weights are missing, or for another network, or none of them fits.
     """
-    learning, report = config.learning, None
-    if learning.zero_shot_actor:
-        _check_withheld(learning)
-    if learning.init_run:
-        run_folder.check_network(learning.init_run, config, network.labels)
-        path, names = restore(network, learning.init_run), weights.variables(network)
+    training, report = config.training, None
+    if training.zero_shot_actor:
+        _check_withheld(training)
+    if training.init_run:
+        run_folder.check_network(training.init_run, config, network.labels)
+        path, names = restore(network, training.init_run), weights.variables(network)
         report = weights.LoadReport(path, {name: name for name in names}, {}, {})
-    elif learning.init_checkpoint:
-        report = _warm_start(network, config, learning.init_checkpoint)
+    elif training.init_checkpoint:
+        report = _warm_start(network, config, training.init_checkpoint)
     for stream in ("rgb", "flow"):
-        path = cache.resolve(getattr(learning, f"init_{stream}"))
+        path = cache.resolve(getattr(training, f"init_{stream}"))
         if path:
             loaded = weights.load(network, layouts.Weights.read(path), stream)
             report = report.then(loaded) if report else loaded
     return report
 
 
-def _check_withheld(learning: LearningConfig) -> None:
+def _check_withheld(training: TrainingConfig) -> None:
     """Raise InputError where a run starts from one that has learned what it withholds."""
-    actor, run = learning.zero_shot_actor, learning.init_run or learning.init_checkpoint
+    actor, run = training.zero_shot_actor, training.init_run or training.init_checkpoint
     # A run before the last may be gone: its weights are not needed.
     while run and os.path.isfile(os.path.join(run, "flags.txt")):
-        there = Config.read(os.path.join(run, "flags.txt")).learning
+        there = Config.read(os.path.join(run, "flags.txt")).training
         known = LabelSpace.from_json(os.path.join(run, "labels.json")).actors
         trained = actor in known and there.train_phase in ("joint", "action")
         if trained and there.zero_shot_actor != actor:
@@ -153,37 +152,3 @@ def _warm_start(network, config, run):
         if re.fullmatch(r"flow_\w+_stem/kernel", name):
             kernel.assign(kernel * (there.model.flow_scale / config.model.flow_scale))
     return weights.copy(network, other, origin)
-
-
-def untrained(path: str, given: dict[str, Any] | None = None) -> Run:
-    """Load a network with COCO weights alone: it finds A2D's actors, and knows no actions.
-
-    Where COCO has one class for two actors (adult and baby), detections get the first actor's name.
-
-    Args:
-      path: of a detector's imported weights, or a name of `pretrained`.
-      given: {setting of inference or computing: value}.
-
-    Raises:
-      InputError: no such file, or not a detector's.
-    """
-    path = cache.resolve(path)
-    imported = layouts.Weights.read(path)
-    if not imported.classes:
-        raise InputError(
-            f"{path}: {imported.source} weights are a backbone's, which finds no actors; predict "
-            "needs a detector's"
-        )
-    # With a single action, background must not take a share of its probability.
-    model = ModelConfig(
-        use_flow=False, temporal_layers=0, action_background=False, **imported.model_fields()
-    )
-    config = Config(model, InferenceConfig(score_threshold=scores.DEFAULT_THRESHOLD))
-    config = config.with_inference(**(given or {})).checked()
-    labels = LabelSpace.from_fields({"actors": [*A2D.actors], "actions": ["untrained"]})
-    network = Network(model, labels, config.compute)
-    logger.info(weights.load(network, imported).summary())
-    weights.suppress_duplicate_actors(network)
-    size = {"image_height": model.image_height, "image_width": model.image_width}
-    facts = {"flow_method": "dis", **size, "clip_stride": 1}
-    return Run(config, network, facts, path)

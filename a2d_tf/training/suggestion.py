@@ -211,7 +211,7 @@ def suggest(
     yield _anchors(contents.boxes, base.model, preset)
     yield from _of_motion(contents.deviations, preset, base)
     size = sum(map(os.path.getsize, manifest.shards("train")))
-    yield from _of_training(contents, size, host, preset, base.learning, minutes)
+    yield from _of_training(contents, size, host, preset, base.training, minutes)
     yield from _of_labels(manifest.label_space, contents.summaries["train"], base)
 
 
@@ -250,16 +250,16 @@ def _of_motion(deviations, preset, base):
         yield {"use_flow": False, "init_flow": ""}, "nothing moves in the key frames"
 
 
-def _of_training(contents, size, host, preset, learning, minutes):
+def _of_training(contents, size, host, preset, training, minutes):
     """Batch, steps, what goes by the number of steps, and the clips' order; size: bytes of them."""
     pixels, clips = math.prod(contents.boxes.canvas), contents.summaries["train"].clips
     memory = _BESIDE * (host.gpu or host.memory) - preset.weights
     fit = max(1, memory / (preset.clip * pixels / _SQUARE))
     batch = min(preset.batch, 2 ** int(math.log2(fit)))
-    if batch != learning.batch_size:
+    if batch != training.batch_size:
         flags, reason = {"batch_size": batch}, f"what fits the memory at this canvas, of {host}"
-        if learning.optimizer == "sgd":
-            flags["learning_rate"] = learning.learning_rate * batch / preset.batch
+        if training.optimizer == "sgd":
+            flags["learning_rate"] = training.learning_rate * batch / preset.batch
             reason += "; the rate goes with the batch"
         yield flags, reason
     hours = batch * pixels * preset.seconds / 3600 / (1 if preset is PAPER else host.cores)
@@ -272,16 +272,16 @@ def _of_training(contents, size, host, preset, learning, minutes):
     passes, estimate = steps * batch / clips, round(60 * steps * hours)
     time = f"{estimate} minute{'s' * (estimate != 1)} on {host}"
     yield {"steps": steps}, f"{passes:.1f} passes over {clips} clips; an estimated {time}"
-    every = max(1, min(learning.validate_every, steps // 3))
+    every = max(1, min(training.validate_every, steps // 3))
     flags = {
         "validate_every": every,
-        "checkpoint_every": min(learning.checkpoint_every, every),
-        "warmup_steps": min(learning.warmup_steps, steps // 10),
+        "checkpoint_every": min(training.checkpoint_every, every),
+        "warmup_steps": min(training.warmup_steps, steps // 10),
     }
-    if learning.average_decay and steps < 20000:
+    if training.average_decay and steps < 20000:
         flags["average_decay"] = 0.99
     yield flags, f"to go with {steps} steps"
-    if clips > learning.shuffle_buffer and size < host.memory / 8:
+    if clips > training.shuffle_buffer and size < host.memory / 8:
         reason = "all clips, for those of a video lie together in the records (docs/real_video.md)"
         yield {"shuffle_buffer": clips}, reason
 
@@ -289,8 +289,8 @@ def _of_training(contents, size, host, preset, learning, minutes):
 def _of_labels(labels, train, base):
     """Room for as many instances as a frame has, videos to hold out, names that have a side."""
     most = max(train.per_clip)
-    if most > base.learning.max_instances or 2 * most > base.inference.max_detections:
-        flags = {"max_instances": max(most, base.learning.max_instances)}
+    if most > base.training.max_instances or 2 * most > base.inference.max_detections:
+        flags = {"max_instances": max(most, base.training.max_instances)}
         flags["max_detections"] = max(2 * most, base.inference.max_detections)
         yield flags, f"a frame has up to {most} instances"
     videos = len(train.videos)

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf.core.config import LearningConfig
+from a2d_tf.core.config import TrainingConfig
 from a2d_tf.ops import boxes as box_ops
 from a2d_tf.ops.anchors import NEGATIVE_IOU, POSITIVE_IOU, ROI_POSITIVE_IOU
 
@@ -71,7 +71,7 @@ def _match(boxes, truth, present):
 
 
 def anchor_targets(
-    anchors: np.ndarray, batch: dict, learning: LearningConfig, *, coder: box_ops.BoxCoder, rng: Rng
+    anchors: np.ndarray, batch: dict, training: TrainingConfig, *, coder: box_ops.BoxCoder, rng: Rng
 ) -> dict[str, tf.Tensor]:
     """Sample anchors and assign objectness and box targets (Ren et al. 2015).
 
@@ -80,7 +80,7 @@ def anchor_targets(
     most half of the sample is positive.
 
     Args:
-      anchors: [A, 4]; batch: an element of `pipeline.training`; learning: its `rpn_samples`.
+      anchors: [A, 4]; batch: an element of `pipeline.training`; training: its `rpn_samples`.
       coder: of the deltas.
 
     Returns:
@@ -88,7 +88,7 @@ def anchor_targets(
       positive bool [B, S], counted bool [B, S]; S = samples + samples // 2 rows, of which at most
       `samples` count.
     """
-    anchors, samples = tf.convert_to_tensor(anchors), learning.rpn_samples
+    anchors, samples = tf.convert_to_tensor(anchors), training.rpn_samples
 
     best, match, overlaps = _match(anchors[None], batch["boxes"], batch["present"])
     centre = 0.5 * (anchors[:, :2] + anchors[:, 2:])
@@ -122,21 +122,21 @@ def _is_peak(overlaps, inside):
 
 
 def sample_rois(
-    proposals: tf.Tensor, valid: tf.Tensor, batch: dict, learning: LearningConfig, *, rng: Rng
+    proposals: tf.Tensor, valid: tf.Tensor, batch: dict, training: TrainingConfig, *, rng: Rng
 ) -> dict[str, tf.Tensor]:
     """Sample RoIs for the heads: at most `positive_fraction` positive, the rest background.
 
     Args:
       proposals: [B, R, 4]; valid: bool [B, R]; batch: an element of `pipeline.training`.
-      learning: its `roi_samples`, `positive_fraction` and `add_truth_rois`.
+      training: its `roi_samples`, `positive_fraction` and `add_truth_rois`.
 
     Returns:
       dict of rois [B, samples, 4], match [B, samples] (the instance), positive and counted
       bool [B, samples]. Positives come first, then background, then rows that do not count; so
       the first `most_positives(learning)` rows hold every positive.
     """
-    samples = learning.roi_samples
-    if learning.add_truth_rois:
+    samples = training.roi_samples
+    if training.add_truth_rois:
         proposals = tf.concat([proposals, batch["boxes"]], axis=1)
         valid = tf.concat([valid, batch["present"]], axis=1)
 
@@ -144,7 +144,7 @@ def sample_rois(
     counts = valid & batch["annotated"][:, None]
     positive, negative = counts & (best >= ROI_POSITIVE_IOU), counts & (best < ROI_POSITIVE_IOU)
     positive_rng, negative_rng = rng.split(2)
-    positives = _sample(positive, most_positives(learning), positive_rng)
+    positives = _sample(positive, most_positives(training), positive_rng)
     index, positive, counted = _joined(positives, _sample(negative, samples, negative_rng))
     # Stable: rows that count move to the front and keep their order, positives before background.
     _, order = tf.math.top_k(tf.cast(counted, tf.float32), min(samples, counted.shape[1]))
@@ -168,9 +168,9 @@ def sample_rois(
     return {name: tf.stop_gradient(value) for name, value in rows.items()}
 
 
-def most_positives(learning: LearningConfig) -> int:
+def most_positives(training: TrainingConfig) -> int:
     """Return how many RoIs of a sample can be positive: 22 of 64 at one third."""
-    return max(1, -int(-learning.roi_samples * learning.positive_fraction // 1))
+    return max(1, -int(-training.roi_samples * training.positive_fraction // 1))
 
 
 def roi_targets(
@@ -193,7 +193,7 @@ def roi_targets(
       deltas [B, R, 4].
     """
 
-    def matched(values):
+    def matched(values: tf.Tensor) -> tf.Tensor:
         return tf.gather(values, rows["match"], batch_dims=1)
 
     deltas = coder.encode(matched(batch["boxes"]), rows["rois"])

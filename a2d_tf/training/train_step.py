@@ -7,7 +7,7 @@ from typing import Callable
 
 import tensorflow as tf
 
-from a2d_tf.core.config import LearningConfig
+from a2d_tf.core.config import TrainingConfig
 from a2d_tf.model.network import Network
 from a2d_tf.training import optimizer, replicas
 from a2d_tf.training.forward import forward, scalars
@@ -37,23 +37,23 @@ class TrainState:
     )
 
     @classmethod
-    def create(cls, network: Network, learning: LearningConfig) -> TrainState:
+    def create(cls, network: Network, training: TrainingConfig) -> TrainState:
         """Make the state of a new run, with a loss scale and averages if its settings need them.
 
         Args:
-          network: in the phase of the run; learning: a LearningConfig.
+          network: in the phase of the run; training: a TrainingConfig.
         """
-        half, decay = network.compute.precision == "mixed_float16", learning.average_decay
+        half, decay = network.compute.precision == "mixed_float16", training.average_decay
         changing = [*network.trainable_weights, *network.running_statistics]
         return cls(
             network,
-            optimizer.make(learning),
+            optimizer.make(training),
             loss_scale=optimizer.LossScale() if half else None,
-            averages=optimizer.Averages(changing, decay) if decay else None,
+            averages=optimizer.Averages(changing, decay, network.on_gpu) if decay else None,
         )
 
 
-def make_train_step(state: TrainState, learning: LearningConfig) -> Step:
+def make_train_step(state: TrainState, training: TrainingConfig) -> Step:
     """Compile the step: (batch, number of steps before) -> {name: scalar} of losses and health.
 
     It runs on the strategy in whose scope it is made, on elements of `replicas.batches`, once a
@@ -68,10 +68,10 @@ def make_train_step(state: TrainState, learning: LearningConfig) -> Step:
     state.optimizer._create_all_weights(list(state.network.trainable_weights))
 
     @tf.function(reduce_retracing=True, autograph=False)
-    def compiled(batch, step):
-        return _step(state, learning, batch, step)
+    def compiled(batch: dict, step: tf.Tensor) -> dict[str, tf.Tensor]:
+        return _step(state, training, batch, step)
 
-    def train_step(batch, step):
+    def train_step(batch: dict, step: int) -> dict[str, tf.Tensor]:
         with tf.device("CPU:0"):  # where kernels read the seed, which is made of it
             step = tf.constant(step, tf.int64)
         return compiled(batch, step)
@@ -79,14 +79,14 @@ def make_train_step(state: TrainState, learning: LearningConfig) -> Step:
     return train_step
 
 
-def _step(state, learning, batch, step):
+def _step(state, training, batch, step):
     strategy, loss_scale = tf.distribute.get_strategy(), state.loss_scale
-    seed = _seed(learning, step)
+    seed = _seed(training, step)
     scale = loss_scale.value.read_value() if loss_scale else 1.0
     going = ~state.diverged.read_value()
     means = state.network.running_statistics
     before = strategy.run(lambda: list(map(tf.identity, means))) if means else []
-    inputs = (state.network, batch, seed, learning)
+    inputs = (state.network, batch, seed, training)
     values, gradients = strategy.run(_gradients, inputs, {"scale": scale})
     values = replicas.first(values)
     finite = tf.math.is_finite(values["gradient_norm"]) & tf.math.is_finite(values["total"])
@@ -94,7 +94,7 @@ def _step(state, learning, batch, step):
         norm = tf.where(finite | (scale <= 1.0), values["gradient_norm"], 0.0)
         values = {**values, "gradient_norm": norm, "loss_scale": scale}
     going &= tf.reduce_all(tf.math.is_finite(tf.stack(list(values.values()))))
-    tf.cond(going & finite, lambda: _update(state, gradients, step, learning), lambda: False)
+    tf.cond(going & finite, lambda: _update(state, gradients, step, training), lambda: False)
     if loss_scale:
         loss_scale.update(finite, going)
     if means:
@@ -103,9 +103,9 @@ def _step(state, learning, batch, step):
     return values
 
 
-def _seed(learning, step):
+def _seed(training, step):
     with tf.device("CPU:0"):  # where kernels read it
-        return tf.stack([tf.constant(learning.seed, tf.int64), step])
+        return tf.stack([tf.constant(training.seed, tf.int64), step])
 
 
 def _keep(variables, before, going):
@@ -114,7 +114,7 @@ def _keep(variables, before, going):
         variable.assign(tf.where(going, variable, value))
 
 
-def make_probe(network: Network, learning: LearningConfig) -> Probe:
+def make_probe(network: Network, training: TrainingConfig) -> Probe:
     """Compile a step without its update: (batch, step int64 scalar) -> {name: scalar}.
 
     The batch may be some rows of a step's batch; sampling gives them what it gave them in that
@@ -123,15 +123,15 @@ def make_probe(network: Network, learning: LearningConfig) -> Probe:
     strategy = tf.distribute.get_strategy()
 
     @tf.function(reduce_retracing=True, autograph=False)
-    def probe(batch, step):
-        seed = _seed(learning, step)
-        values, _ = strategy.run(_gradients, (network, batch, seed, learning))
+    def probe(batch: dict, step: tf.Tensor) -> dict[str, tf.Tensor]:
+        seed = _seed(training, step)
+        values, _ = strategy.run(_gradients, (network, batch, seed, training))
         return replicas.first(values)
 
     return probe
 
 
-def _gradients(network, batch, seed, learning, *, scale=1.0):
+def _gradients(network, batch, seed, training, *, scale=1.0):
     """In a replica: return what the step reports, and the clipped gradients of all replicas.
 
     `scale` is a factor on the loss while gradients are computed.
@@ -141,22 +141,22 @@ def _gradients(network, batch, seed, learning, *, scale=1.0):
         tape.watch(variables)
         # A scope for what is not part of the network, for profiles and TensorBoard's graph.
         with tf.name_scope("losses"):
-            pairs = forward(network, batch, seed, learning, training=True)
-            values = scalars(*pairs, learning)
+            pairs = forward(network, batch, seed, training, training=True)
+            values = scalars(*pairs, training)
         loss = values["total"] * scale
     gradients = tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
     values, gradients = replicas.total((values, gradients))
     with tf.name_scope("optimizer"):
-        gradients, norm = optimizer.clipped(gradients, learning.clip_norm, scale)
+        gradients, norm = optimizer.clipped(gradients, training.clip_norm, scale, network.on_gpu)
     return {**values, "gradient_norm": norm}, gradients
 
 
-def _update(state, gradients, step, learning):
+def _update(state, gradients, step, training):
     """Apply the gradients on every replica, then take the new weights into the averages."""
     weights = state.network.trainable_weights, state.network.backbone_weights
 
-    def apply(gradients):
-        optimizer.apply(state.optimizer, gradients, *weights, learning)
+    def apply(gradients: list[tf.Tensor]) -> None:
+        optimizer.apply(state.optimizer, gradients, *weights, training, state.network.on_gpu)
 
     with tf.name_scope("optimizer"):
         tf.distribute.get_strategy().run(apply, (gradients,))

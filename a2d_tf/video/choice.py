@@ -18,8 +18,8 @@ import numpy as np
 from pycocotools import mask as rle_tools
 
 from a2d_tf.annotations.tracked_video import name_of
+from a2d_tf.behaviour import predictions
 from a2d_tf.core.files import load_json, number, whole
-from a2d_tf.video import predictions
 
 SMALL = 0.3  # margins from here on are no reason
 OVERLAP = 0.1  # IoU of boxes from which two tracks may be confused
@@ -85,7 +85,7 @@ def _read(folder, labels):
     for fields in predictions.read_tracks(folder, {"track_id": whole(), "frames": [row_kind]}):
         for row in fields["frames"]:
             rows[row["frame"]].append((fields["track_id"], row["category_id"], row["bbox"]))
-    path = pathlib.Path(folder, predictions.KINDS["detections"])
+    path = pathlib.Path(folder, predictions.RESULT_FILES["detections"])
     answers = load_json(path, [answer_kind], "predict the video again")
     margins = {(answer["image_id"], answer["track_id"]): answer for answer in answers}
     return rows, margins
@@ -102,11 +102,11 @@ def _reasons(folder, facts, numbers, counts):
     # {track: box} of the frames before.
     recent: collections.deque[dict[int, list[float]]] = collections.deque(maxlen=LOST)
 
-    def note(frame, kind, value, text):
+    def note(frame: int, kind: str, value: float, text: str) -> None:
         if value > reasons[frame].get(kind, (0.0, ""))[0]:
             reasons[frame][kind] = value, text
 
-    def named(track, code):
+    def named(track: int, code: int) -> str:
         return f"#{track} {labels.name(code)}"
 
     for place, frame in enumerate(numbers):

@@ -22,15 +22,15 @@ from collections.abc import Callable, Sequence
 from itertools import filterfalse
 from typing import TYPE_CHECKING, Any
 
+from a2d_tf.behaviour import bouts, time_budget
+from a2d_tf.behaviour.predictions import RECORD, RESULT_FILES, RESULTS, VIDEO, read_facts
 from a2d_tf.core.command_line import progress_bar, written
 from a2d_tf.core.errors import InputError, shown
 from a2d_tf.core.files import file_digest, hidden_folder, is_file_name, load_json, write_csv
 from a2d_tf.core.workers import ALONE, Task, stop_at_once
 from a2d_tf.data import frames
 from a2d_tf.ops import tracking
-from a2d_tf.video import outputs, streaming, video_files
-from a2d_tf.video.predictions import KINDS, RECORD, RESULTS, VIDEO, read_facts
-from a2d_tf.video.views import bouts, pages
+from a2d_tf.video import outputs, pages, streaming, video_files
 
 if TYPE_CHECKING:
     from a2d_tf.video.predictor import Predictor
@@ -39,7 +39,12 @@ SUMMARY, FAILED = "summary.csv", "failed.csv"
 ON_ERROR = ("fail", "skip")
 SKIPPING = "; --on_error=skip leaves it out"  # ends the error of a video that fails
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # of a disk that takes no results at all
-OWN_FILES = (SUMMARY, bouts.TIME_BUDGET, FAILED, KINDS["page"])  # of the library itself
+OWN_FILES = (
+    SUMMARY,
+    time_budget.TIME_BUDGET,
+    FAILED,
+    RESULT_FILES["page"],
+)  # of the library itself
 _RECORD = {
     **{"video": str, "bytes": (int, None), "digest": (str, None)},
     **{"model": str, "model_sha256": str, "settings": {}},
@@ -144,7 +149,7 @@ def _holds_images(path):
 
 def _is_predicted(path):
     folder, name = os.path.split(path)
-    if os.path.basename(folder) == KINDS["label_maps"]:
+    if os.path.basename(folder) == RESULT_FILES["label_maps"]:
         folder, name = os.path.split(folder)
     return name in RESULTS and os.path.exists(os.path.join(folder, VIDEO))
 
@@ -219,7 +224,7 @@ class Request:
 
     Attributes:
       start, end, every, linking: as for `Predictor.video`.
-      kinds: those of `predictions.KINDS` that are written.
+      kinds: those of `predictions.RESULT_FILES` that are written.
       model: of `model`.
       settings: further settings that tell predictions apart, as {flag: value}.
       overwrite: whether a prediction of other settings counts as none, rather than as an error.
@@ -230,7 +235,7 @@ class Request:
     end: float | None = None
     every: int = 1
     linking: tracking.Linking = tracking.LINKING
-    kinds: tuple[str, ...] = tuple(KINDS)
+    kinds: tuple[str, ...] = tuple(RESULT_FILES)
     model: dict[str, str] = dataclasses.field(default_factory=dict)
     settings: dict[str, Any] = dataclasses.field(default_factory=dict)
     overwrite: bool = False
@@ -264,7 +269,7 @@ class Request:
             difference = _difference(found, self.record(job))
         except InputError as error:
             difference = str(error)
-        if not difference and {KINDS[kind] for kind in self.kinds} <= there:
+        if not difference and {RESULT_FILES[kind] for kind in self.kinds} <= there:
             return True
         if difference and not self.overwrite:
             raise InputError(f"{place}: {difference}; give another --output, or --overwrite")
@@ -406,13 +411,13 @@ def conclude(
     for name in OWN_FILES:  # those of an earlier call
         pathlib.Path(output, name).unlink(missing_ok=True)
     if "summary" in request.kinds:
-        rows = [(*bouts.VIDEO, *outputs.COLUMNS)]
+        rows = [(*time_budget.VIDEO, *outputs.COLUMNS)]
         for folder in folders:
-            own, facts = _rows(folder / KINDS["summary"]), read_facts(folder)
-            rows += [(*bouts.of_video(folder.name, facts, row[0]), *row) for row in own]
+            own, facts = _rows(folder / RESULT_FILES["summary"]), read_facts(folder)
+            rows += [(*time_budget.of_video(folder.name, facts, row[0]), *row) for row in own]
         write_csv(place(SUMMARY), rows)
     if {"summary", "tracks"} <= set(request.kinds):
-        bouts.write_time_budget(place(bouts.TIME_BUDGET), bouts.read_all(folders))
+        time_budget.write_time_budget(place(time_budget.TIME_BUDGET), bouts.read_all(folders))
     _write_failures(place(FAILED), lost)
     if "page" in request.kinds:
         pages.write_library_page(output, folders, lost, request.run)

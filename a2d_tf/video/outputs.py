@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from pycocotools import mask as rle_tools
 
+from a2d_tf.behaviour.predictions import RECORD, RESULT_FILES, RESULTS, VIDEO, read_facts
 from a2d_tf.core import devices
 from a2d_tf.core.command_line import progress_bar
 from a2d_tf.core.errors import InputError
@@ -25,10 +26,8 @@ from a2d_tf.core.labels import LabelSpace
 from a2d_tf.core.workers import in_threads, stop_on_signal
 from a2d_tf.evaluation import box_data
 from a2d_tf.ops import visualize
-from a2d_tf.video import streaming
-from a2d_tf.video.predictions import KINDS, RECORD, RESULTS, VIDEO, read_facts
+from a2d_tf.video import pages, streaming
 from a2d_tf.video.video_files import Reader, Writer
-from a2d_tf.video.views import pages
 
 if TYPE_CHECKING:
     from a2d_tf.video.predictor import Predictor
@@ -42,9 +41,9 @@ _IN_MEMORY = 1 << 15  # bytes of a track's rows that are held in memory
 
 
 def with_needs(kinds: Collection[str]) -> tuple[str, ...]:
-    """Return kinds of results with those that the page needs, in the order of KINDS."""
+    """Return kinds of results with those that the page needs, in the order of RESULT_FILES."""
     wanted = {*kinds, *(("overlay", "tracks") if "page" in kinds else ())}
-    return tuple(kind for kind in KINDS if kind in wanted)
+    return tuple(kind for kind in RESULT_FILES if kind in wanted)
 
 
 def predict(
@@ -53,7 +52,7 @@ def predict(
     output: str,
     span: streaming.Span = streaming.EVERY_FRAME,
     *,
-    kinds: Collection[str] = tuple(KINDS),
+    kinds: Collection[str] = tuple(RESULT_FILES),
     record: dict[str, Any] | None = None,
     progress: str | None = "predict",
     **options: Any,
@@ -82,7 +81,7 @@ def predict(
         predictor = load()
         if stops:  # nothing is answered: what is there stays
             raise KeyboardInterrupt
-        files.boxes_alone = predictor.facts.get("boxes_alone", False)
+        files.boxes_only = predictor.facts.get("boxes_only", False)
         answered = streaming.watch(predictor, reader, span, stops=stops, **options)
         bar = progress_bar(
             answered,
@@ -93,7 +92,7 @@ def predict(
             disable=progress is None,
         )
         added = in_threads(
-            lambda frame: files.add(frame, predictor.labels), bar, 2, 1, devices.give_way
+            lambda frame: files.add(frame, predictor.labels), bar, 2, 1, devices.lower_priority
         )
         # Closed, so that nothing is written any more where this thread is interrupted.
         with contextlib.closing(added):
@@ -111,7 +110,7 @@ def opened(
     reader: Reader,
     every: int = 1,
     *,
-    kinds: Collection[str] = tuple(KINDS),
+    kinds: Collection[str] = tuple(RESULT_FILES),
     record: dict[str, Any] | None = None,
 ) -> Iterator[Outputs]:
     """Yield the `Outputs` of a prediction, whose files move to their places at the end.
@@ -122,7 +121,7 @@ def opened(
     Args:
       folder: made if missing; results of an earlier prediction there are replaced.
       every: N if each Nth frame is added.
-      kinds: those of KINDS that are written.
+      kinds: those of RESULT_FILES that are written.
       record: what to write to `prediction.json`, with the number of `frames`. The folder then
         appears whole or not at all, and whatever was there is replaced.
 
@@ -170,10 +169,13 @@ def _move_files(new, folder):
     """Move results to their places, of which nothing but a prediction's results is replaced."""
     # First the record, or a library would take these results for its own; then the file that marks
     # a prediction, should this be killed.
-    for name in (RECORD, VIDEO, *KINDS.values()):
+    for name in (RECORD, VIDEO, *RESULT_FILES.values()):
         place, made = os.path.join(folder, name), os.path.join(new, name)
         if os.path.isdir(place):
-            (os.remove if os.path.islink(place) else shutil.rmtree)(place)
+            if os.path.islink(place):
+                os.remove(place)
+            else:
+                shutil.rmtree(place)
         if os.path.exists(made):
             os.replace(made, place)
         elif os.path.exists(place):
@@ -206,13 +208,13 @@ class Outputs:
       frames: how many were added.
     """
 
-    def __init__(self, folder: str, reader: Reader, every: int, kinds: Collection[str]):
+    def __init__(self, folder: str, reader: Reader, every: int, kinds: Collection[str]) -> None:
         self._folder, self._reader, self._every, self._kinds = folder, reader, every, kinds
         self.frames = 0
-        self.boxes_alone = False  # see `predictions.Facts`
+        self.boxes_only = False  # see `predictions.Facts`
         self._labels: LabelSpace | None = None
         self._begin = self._until = 0.0  # seconds, of what was added
-        self._tracks: dict[int, _Track] = {}  # by id, those that have not ended
+        self._tracks: dict[int, _TrackRows] = {}  # by id, those that have not ended
         if "label_maps" in kinds:
             os.mkdir(self._path("label_maps"))
         self._detections = _List(self._path("detections"))
@@ -228,7 +230,7 @@ class Outputs:
 
     def _path(self, kind):
         """Where results of a kind are written: nowhere if they are not wanted."""
-        return os.path.join(self._folder, KINDS[kind]) if kind in self._kinds else os.devnull
+        return os.path.join(self._folder, RESULT_FILES[kind]) if kind in self._kinds else os.devnull
 
     def add(self, frame: streaming.VideoFrame, labels: LabelSpace) -> None:
         """Append a frame; the numbers of frames must ascend."""
@@ -254,7 +256,7 @@ class Outputs:
             self._detections.next().write(json.dumps({**result, **doubt}).encode())
             if identity:
                 if identity not in self._tracks:
-                    self._tracks[identity] = _Track(identity, labels, self._folder)
+                    self._tracks[identity] = _TrackRows(identity, labels, self._folder)
                 row = {"category_id": code, "score": round(score, 6), "bbox": result["bbox"]}
                 self._rows.writerows(self._tracks[identity].add(frame, row))
 
@@ -279,16 +281,16 @@ class Outputs:
             "begin": self._begin,
             "until": self._until,
             "labels": json.loads(labels.to_json()),
-            **({"boxes_alone": True} if self.boxes_alone else {}),
+            **({"boxes_only": True} if self.boxes_only else {}),
         }
         write_json(os.path.join(self._folder, VIDEO), described)
         if "page" in self._kinds:
             pages.write_page(self._folder)
 
-    def __enter__(self):
+    def __enter__(self) -> Outputs:
         return self
 
-    def __exit__(self, kind, *_):
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         with self._summary, self._ended, self._detections:
             if self._video:
                 self._video.close()
@@ -318,7 +320,7 @@ def _drawn(frame, labels):
 class _List:
     """A file with a JSON list, an item a line, written one by one; a context manager."""
 
-    def __init__(self, path):
+    def __init__(self, path: str) -> None:
         self._file, self._start = open(path, "wb"), b"\n"
         self._file.write(b"[")
 
@@ -328,18 +330,18 @@ class _List:
         self._start = b",\n"
         return self._file
 
-    def __enter__(self):
+    def __enter__(self) -> _List:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         with self._file:
             self._file.write(b"\n]\n")
 
 
-class _Track:
+class _TrackRows:
     """The JSON object and the rows of the summary of a track, gathered while it lasts."""
 
-    def __init__(self, identity: int, labels: LabelSpace, folder: str):
+    def __init__(self, identity: int, labels: LabelSpace, folder: str) -> None:
         self._id, self._labels = identity, labels
         self._actors: collections.Counter[str] = collections.Counter()
         self._actions: list[dict[str, Any]] = []

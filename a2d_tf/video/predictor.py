@@ -6,78 +6,22 @@ does not wait for it.
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pycocotools import mask as rle_tools
 
 from a2d_tf.core import devices
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.ops import tracking
-from a2d_tf.pretrained import packed
+from a2d_tf.runs import packed
 from a2d_tf.video import streaming, video_files
+from a2d_tf.video.instances import Features, Instances
 
 if TYPE_CHECKING:
-    import tensorflow as tf
-
-    from a2d_tf.training.run_folder import Run
-
-Features = dict[str, "tf.Tensor"]
-"""The backbones' features of a frame: {name: [1, ...]}; those of the flow are named `flow_*`."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Instances:
-    """The instances of a frame, as the network found them, in pixels of the video.
-
-    Attributes:
-      boxes: float32 [N, 4], y1, x1, y2, x2.
-      codes: int32 [N], the pair of actor and action; see `LabelSpace`.
-      scores: float32 [N], of the pair.
-      masks: N RLEs, see `segmentations.encode_mask`.
-      label_map: codes [H, W], in the label space's dtype; 0 is background.
-      actor_scores: float32 [N, |X|], p(actor).
-      action_scores: float32 [N, |Y|], p(action).
-    """
-
-    boxes: np.ndarray
-    codes: np.ndarray
-    scores: np.ndarray
-    masks: list[dict]
-    label_map: np.ndarray
-    actor_scores: np.ndarray
-    action_scores: np.ndarray
-
-    def runner_up(self, index: int, labels: LabelSpace) -> tuple[float, int]:
-        """Return what the network nearly took an instance for: another actor, or another action.
-
-        Returns:
-          (margin, code): by how much p(actor), or p(action), is below that of the instance's label;
-          (1, the instance's own) if there is no other.
-        """
-        code = int(self.codes[index])
-        actor, action = (number - 1 for number in labels.split(code))
-        actors, actions = self.actor_scores[index], self.action_scores[index]
-        rivals = [
-            (float(actions[action] - actions[k]), int(labels.encode(actor, k)))
-            for k in np.flatnonzero(labels.valid[actor])
-            if k != action
-        ]
-        for k in range(len(labels.actors)):
-            if k != actor:
-                likely = np.argmax(np.where(labels.valid[k], actions, -1))
-                rivals.append((float(actors[actor] - actors[k]), int(labels.encode(k, likely))))
-        margin, other = min(rivals, default=(1.0, code))
-        return max(0.0, margin), other
-
-    def decoded_masks(self) -> np.ndarray:
-        """Return the masks as bool [N, H, W]."""
-        masks = list(map(rle_tools.decode, self.masks))
-        return np.array(masks, bool).reshape(-1, *self.label_map.shape)
+    from a2d_tf.runs.loading import Run
 
 
 class Predictor:
@@ -93,7 +37,7 @@ class Predictor:
       labels: the label space of the codes.
     """
 
-    def __init__(self, frame: Callable, key_frame: Callable, facts: dict[str, Any]):
+    def __init__(self, frame: Callable, key_frame: Callable, facts: dict[str, Any]) -> None:
         self._frame, self._key_frame, self.facts = frame, key_frame, facts
         self.labels = LabelSpace.from_fields(facts["labels"])
 
@@ -104,7 +48,7 @@ class Predictor:
         """Load an exported SavedModel or a run folder.
 
         Args:
-          path: folder of `a2d-export`, `a2d-train` or `a2d-pack-model`, or the name of a packed
+          path: folder of `a2d export`, `a2d train` or `a2d pack-model`, or the name of a packed
             model that comes with the package.
           checkpoint: of a run, "last" or "best": by validation.
           **settings: of a run, those of inference and computing, such as score_threshold=0.5.
@@ -117,16 +61,16 @@ class Predictor:
         if not os.path.isdir(folder) and folder in packed.names():
             folder = packed.find(folder)
         if os.path.isfile(os.path.join(folder, "flags.txt")):
-            from a2d_tf.training import run_folder
+            from a2d_tf.runs import loading
 
-            return cls.from_run(run_folder.load(folder, settings, checkpoint))
+            return cls.from_run(loading.load(folder, settings, checkpoint))
         from a2d_tf.serving import exported  # without the network's code or Keras
 
         loaded, facts = exported.load(folder)
         if settings or checkpoint != "last":
             given = ", ".join(settings) or "checkpoint"
             raise InputError(
-                f"{folder}: a SavedModel takes no settings ({given}); give them to a2d_tf.export, "
+                f"{folder}: a SavedModel takes no settings ({given}); give them to a2d export, "
                 "or name its run folder"
             )
         return cls(loaded["frame"], loaded["key_frame"], facts)
@@ -221,9 +165,9 @@ def load(
     """
     gpus = devices.prepare(device)
     if source == "init_rgb":
-        from a2d_tf.training import run_start
+        from a2d_tf.runs import loading
 
-        predictor = Predictor.from_run(run_start.untrained(path, settings))
+        predictor = Predictor.from_run(loading.untrained(path, settings))
     else:
         predictor = Predictor.load(path, checkpoint=checkpoint, **settings)
     devices.announce(gpus, predictor.facts["precision"])

@@ -11,7 +11,7 @@ import contextlib
 import dataclasses
 import itertools
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -20,9 +20,7 @@ from a2d_tf.core.workers import in_threads
 from a2d_tf.data.flow import Flow, fit, resize_frame
 from a2d_tf.ops import tracking
 from a2d_tf.video import video_files
-
-if TYPE_CHECKING:
-    from a2d_tf.video.predictor import Features, Instances, Predictor
+from a2d_tf.video.instances import Features, Finder, Instances
 
 _Item = TypeVar("_Item")
 
@@ -143,8 +141,8 @@ def _ahead(
 
 
 def answers(
-    predictor: Predictor, frames: Iterable[np.ndarray | None], span: Span = EVERY_FRAME
-) -> Iterator[tuple[np.ndarray, Instances]]:
+    predictor: Finder, frames: Iterable[np.ndarray | None], span: Span = EVERY_FRAME
+) -> Generator[tuple[np.ndarray, Instances], None, None]:
     """Predict the instances in the frames of a video; each passes the backbones at most once.
 
     Args:
@@ -157,26 +155,29 @@ def answers(
     facts = predictor.facts
     far, stride = reach(facts), facts["clip_stride"]
 
-    def clips():
+    def clips() -> Generator[tuple[np.ndarray, list[Features]], None, None]:
         """(native key frame, the features of the frames around it) of each frame that is answered.
 
         A missing neighbour is the nearest frame with zero flow, as in the records. The first frame
         has no flow, so that it pads the start unchanged; its zero-flow features also pad the end.
         """
-        kept: dict[int, Features | None] = {}  # of the last 2 L stride + 1 frames
+        kept: dict[int, Features] = {}  # of the last 2 L stride + 1 frames
         natives: collections.deque = collections.deque()  # those that wait for their answer
         index, last, still = -1, None, None
+        features: Features | None = None
 
-        def clip(key):
+        def clip(key: int) -> tuple[np.ndarray, list[Features]]:
             return natives.popleft(), [kept[max(0, key + k)] for k in range(-far, far + 1, stride)]
 
         # One ahead: frames of a camera stay fresh.
-        made = _ahead(moving(frames, facts, span), depth=1, start=devices.give_way)
+        made = _ahead(moving(frames, facts, span), depth=1, start=devices.lower_priority)
         for index, (native, last, flow) in enumerate(made):
-            kept[index] = None if flow is None else predictor.frame(last, flow)
+            features = None if flow is None else predictor.frame(last, flow)
+            if features is not None:
+                kept[index] = features
+                if index == 0:
+                    still = {name: x for name, x in features.items() if name.startswith("flow_")}
             kept.pop(index - 2 * far - 1, None)
-            if index == 0 and flow is not None:
-                still = {name: x for name, x in kept[0].items() if name.startswith("flow_")}
             if index in span:
                 natives.append(native)
             if index - far in span:
@@ -186,8 +187,8 @@ def answers(
         left = [key for key in range(max(0, index + 1 - far), index + 1) if key in span]
         if not left:
             return
-        if kept[index] is not None and still is not None:
-            padding = {**kept[index], **still}
+        if features is not None and still is not None:
+            padding = {**features, **still}
         else:
             padding = predictor.frame(last, np.zeros((*last.shape[:2], 2), np.float32))
         kept.update(dict.fromkeys(range(index + 1, index + far + 1), padding))
@@ -195,11 +196,12 @@ def answers(
 
     # A small network leaves cores idle, where the features of the next frame are computed.
     for native, clip in _ahead(clips(), depth=1):
-        yield native, predictor.key_frame(clip, native.shape[:2])
+        height, width = native.shape[:2]
+        yield native, predictor.key_frame(clip, (height, width))
 
 
 def watch(
-    predictor: Predictor,
+    predictor: Finder,
     reader: video_files.Reader,
     span: Span = EVERY_FRAME,
     linking: tracking.Linking = tracking.LINKING,
@@ -221,7 +223,7 @@ def watch(
     facts, labels = predictor.facts, predictor.labels
     far = reach(facts)
 
-    def frames():
+    def frames() -> Iterator[np.ndarray | None]:
         near = reader.frames(
             lambda index: span.any(index - far, index + far + 1), max(0, span.first - far - 1)
         )
@@ -230,13 +232,13 @@ def watch(
                 return
             yield frame
 
-    def chosen():
+    def chosen() -> Iterator[tuple[np.ndarray, Instances]]:
         for image, instances in _ahead(answers(predictor, frames(), span)):
             yield image, instances
             if stops:
                 return
 
-    def followed():
+    def followed() -> Generator[VideoFrame, None, None]:
         joint = facts["label_mode"] != "decoupled"
         tracked = tracking.follow(chosen(), labels, linking, joint=joint)
         held = None  # until it is known when the next one begins

@@ -57,9 +57,10 @@ class Reader:
         of another size.
     """
 
-    def __init__(self, path: str | os.PathLike[str]):
+    def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = pathlib.Path(path)
-        self.fps, self.count, self.size = decoder.DEFAULT_FPS, None, (0, 0)
+        self.fps, self.size = decoder.DEFAULT_FPS, (0, 0)
+        self.count: int | None = None
         self.duration: float | None = None
         self.length: int | None = None
         self.name = os.path.basename(os.path.abspath(path))
@@ -74,12 +75,13 @@ class Reader:
             remedy = f"give a folder of images ({', '.join(IMAGES)}), or a glob: '{path}/**'"
             self._frames = self._fitted(self._images())
         elif self._path.exists():
-            self._times = array.array("d")
-            self._frames = self._fitted(self._file())
+            times = self._times = array.array("d")
+            self._frames = self._fitted(self._file(times))
         elif str(path).isdigit():
-            self._times, self._is_camera = array.array("d"), True
+            times = self._times = array.array("d")
+            self._is_camera = True
             remedy = "give the index of a camera that works and is not in use, or a file"
-            self._frames = self._fitted(self._camera(int(str(path))))
+            self._frames = self._fitted(self._camera(times, int(str(path))))
         else:
             raise InputError(
                 f"{path}: no such video; --video names a file, a folder of images or a camera (0)"
@@ -104,9 +106,9 @@ class Reader:
         self._is_needed = is_needed or self._is_needed
         if self._timeline is not None and 1 < start < len(self._timeline.stamps):
             self._frames.close()
-            self._times = array.array("d", self._timeline.seconds[:start].tolist())
+            times = self._times = array.array("d", self._timeline.seconds[:start].tolist())
             yield from itertools.repeat(None, start)
-            yield from self._fitted(self._file(start))
+            yield from self._fitted(self._file(times, start))
             return
         yield self._first if self._is_needed(0) else None
         yield from self._frames
@@ -122,7 +124,7 @@ class Reader:
         if seconds <= 0:
             return 0
         if self._timeline is None or self._timeline.until < seconds:
-            with decoder.Video(self._path, _REMEDY) as video:
+            with decoder.Decoder(self._path, _REMEDY) as video:
                 self._timeline = video.timeline(seconds)
         return int(np.searchsorted(self._timeline.seconds, seconds - 1e-6))
 
@@ -146,20 +148,20 @@ class Reader:
             return self._times[-1] + 1 / self.fps
         return self._times[min(index, len(self._times) - 1)]
 
-    def _file(self, start=0):
+    def _file(self, times, start=0):
         """Yield (index, function that makes it RGB)."""
-        with decoder.Video(self._path, _REMEDY) as video:
+        with decoder.Decoder(self._path, _REMEDY) as video:
             self.fps, self.count, self.duration, last = video.fps, video.count, video.duration, None
             for index, picture in enumerate(video.pictures(start, self._timeline), start):
-                self._times.append(picture.seconds)
+                times.append(picture.seconds)
                 if last is not None:
                     yield index - 1, last.rgb
                 last = picture
             if last is not None:
-                self._times.append(last.seconds + last.duration)
+                times.append(last.seconds + last.duration)
                 yield index, last.rgb
 
-    def _camera(self, number):
+    def _camera(self, times, number):
         capture, start = cv2.VideoCapture(number), None
         try:
             self.fps = decoder.stated_rate(capture.get(cv2.CAP_PROP_FPS))
@@ -169,7 +171,7 @@ class Reader:
                 # By the clock: frames are dropped where the network is slower than the camera.
                 now = time.monotonic()
                 start = now if start is None else start
-                self._times.append(now - start)
+                times.append(now - start)
                 yield index, functools.partial(_retrieve, capture)
         finally:
             capture.release()
@@ -234,7 +236,7 @@ class Writer:
         show with the frames.
     """
 
-    def __init__(self, path: str | os.PathLike[str], fps: float, size: tuple[int, int]):
+    def __init__(self, path: str | os.PathLike[str], fps: float, size: tuple[int, int]) -> None:
         height, width = size
         self._path, self._size, self._padding = path, size, (height % 2, width % 2)
         self._start: float | None = None

@@ -26,7 +26,7 @@ _MINI = convert.ConversionSettings(image_height=128, image_width=160, clip_frame
 def run(options: dict) -> tuple[list[dict], dict]:
     """Return rows and details, on a drawn A2D; `small`: of four videos."""
     config, workers = setups.read("mini", options["small"]), options["workers"]
-    devices.prepare(deterministic=config.learning.deterministic)
+    devices.prepare(deterministic=config.training.deterministic)
     with tempfile.TemporaryDirectory() as name:
         folder, videos = pathlib.Path(name), 4 if options["small"] else options["videos"]
         release = synthetic.make_release(folder, videos, seed=0, workers=workers)
@@ -50,7 +50,7 @@ def run(options: dict) -> tuple[list[dict], dict]:
 
 def _rates(mini, paper, config, options):
     """{stage: clips a second, one per round}: read, decoded, as training gets them, trained."""
-    count, batch = 16 if options["small"] else 64, config.learning.batch_size
+    count, batch = 16 if options["small"] else 64, config.training.batch_size
     candidates = {}
     for name, manifest, sizes in (("mini", mini, _MINI), ("paper", paper, _PAPER)):
         model = dataclasses.replace(
@@ -69,7 +69,7 @@ def _rates(mini, paper, config, options):
         ):
             candidates[f"{name}: {stage}"] = _rate(data, size, count)
     network = Network(config.model, mini.label_space, config.compute)
-    step = setups.make_step(network, config.learning)
+    step = setups.make_step(network, config.training)
     clip = for_device(next(iter(setups.batches(mini, config))))
     seconds = measure.stopwatch(lambda: step(clip, 0), 5)
     candidates["training step of configs/mini.flags"] = lambda: batch / seconds()

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from a2d_tf.core import devices
-from a2d_tf.core.config import ComputeConfig, InferenceConfig, LearningConfig, ModelConfig
+from a2d_tf.core.config import ComputeConfig, InferenceConfig, ModelConfig, TrainingConfig
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.model.network import Network
 from a2d_tf.serving.served_network import folded
@@ -106,14 +106,14 @@ def _ours(network, batches, counts):
         yield f"inference, {number} detections", lambda detect=detect: detect(frame)
     for number, positives in counts.samples:
         # A rate of zero: the update is computed, and the next call works on the same weights.
-        learning = LearningConfig(
+        training = TrainingConfig(
             roi_samples=number,
             positive_fraction=positives / number,
             train_proposals=counts.proposals,
             learning_rate=0.0,
             warmup_steps=0,
         )
-        step, batch = setups.make_step(network, learning), batches[positives]
+        step, batch = setups.make_step(network, training), batches[positives]
         _require("positive RoIs", round(float(step(batch, 0)["positives"])), positives)
         name = f"training, {number} RoIs, {positives} masks"
         yield name, lambda step=step, batch=batch: step(batch, 0)

@@ -31,37 +31,20 @@ from a2d_tf.model.network import Network
 from a2d_tf.ops import masks as mask_ops
 from a2d_tf.training.replicas import for_device
 from tools.benchmarks import measure, peers, setups
+from tools.benchmarks.setups import DETECTIONS, NMS, SCORE, Instances
 
-DETECTIONS = 100  # a frame, at most
-SCORE, NMS = 0.05, 0.5  # torchvision's defaults
 _EVALUATED = 8  # frames together
 _UNITS = {"training": "steps/s"}
-
-
-@dataclasses.dataclass(frozen=True)
-class Instances:
-    """A frame's instances, found or true.
-
-    Attributes:
-      boxes: float32 [N, 4], x1, y1, x2, y2 in pixels of the canvas.
-      actors: int [N], 0-based; scores: float [N].
-      masks: bool [N, H, W].
-    """
-
-    boxes: np.ndarray
-    actors: np.ndarray
-    scores: np.ndarray
-    masks: np.ndarray
 
 
 class Ours:
     """One RGB frame, one softmax over the actors: our network without actions."""
 
     def __init__(self, config: Config) -> None:
-        tf.keras.utils.set_random_seed(config.learning.seed)
+        tf.keras.utils.set_random_seed(config.training.seed)
         labels = LabelSpace.from_fields({"actors": [*A2D.actors], "actions": ["one"]})
         self._network = Network(config.model, labels, config.compute)
-        self._step = setups.make_step(self._network, config.learning)
+        self._step = setups.make_step(self._network, config.training)
         settings = dataclasses.replace(
             config.inference, score_threshold=SCORE, nms_threshold=NMS, max_detections=DETECTIONS
         )
@@ -130,8 +113,8 @@ def _config(options, seed):
     model = dataclasses.replace(
         base.model, use_flow=False, temporal_layers=0, label_mode="cartesian"
     )
-    learning = dataclasses.replace(
-        base.learning,
+    training = dataclasses.replace(
+        base.training,
         seed=seed,
         steps=2 if options["small"] else options["steps"],
         scale_jitter=0.0,
@@ -140,13 +123,13 @@ def _config(options, seed):
         schedule="cosine",
         average_decay=0.0,
     )
-    return dataclasses.replace(base, model=model, learning=learning).checked()
+    return dataclasses.replace(base, model=model, training=training).checked()
 
 
 def _train(learner, manifest, config, name):
     """Train and score; return {figure: value}."""
     seconds, stream = [], iter(setups.batches(manifest, config))
-    for number in tqdm(range(config.learning.steps), desc=name, leave=False):
+    for number in tqdm(range(config.training.steps), desc=name, leave=False):
         batch = next(stream)
         began = time.perf_counter()
         learner.step(batch, number)
@@ -163,7 +146,7 @@ def _score(learner, manifest, config):
         found += learner.detect(batch)
     scores = np.concatenate([one.scores for one in found])
     results = box_data.Results(**_columns(found, config.model), scores=scores)
-    figures = coco.metrics_of(results, box_data.Truth(**_columns(true, config.model)))
+    figures = coco.coco_aps(results, box_data.Truth(**_columns(true, config.model)))
     return {
         f"{kind} {name.upper()}": max(figures[kind][name], 1e-9)  # 0 would have no ratio
         for kind in ("box", "mask")
@@ -182,7 +165,7 @@ def _truth(batch, row):
 
 
 def _columns(frames, model):
-    """The fields of `box_data.Instances` of the instances of frames."""
+    """The fields of `box_data.InstanceTable` of the instances of frames."""
     return {
         "frames": [f"v/{i:05d}" for i in range(len(frames))],
         "box_frame": np.repeat(np.arange(len(frames)), [len(one.actors) for one in frames]),

@@ -22,7 +22,7 @@ from a2d_tf.model.backbones import resnet
 from a2d_tf.ops import anchors
 from a2d_tf.training import optimizer, targets
 from tools.benchmarks import peers
-from tools.benchmarks.learning import DETECTIONS, NMS, SCORE, Instances
+from tools.benchmarks.setups import DETECTIONS, NMS, SCORE, Instances
 
 _GROUP = 8  # channels, as of our group norm
 
@@ -31,16 +31,16 @@ class Torchvisions:
     """torchvision's Mask R-CNN with the settings of ours, and the methods of `learning.Ours`."""
 
     def __init__(self, config: Config) -> None:
-        learning = self._learning = config.learning
-        self._schedule = optimizer.Schedule(learning)
-        torch.manual_seed(learning.seed)
+        training = self._settings = config.training
+        self._schedule = optimizer.Schedule(training)
+        torch.manual_seed(training.seed)
         self._model = _mask_rcnn(config).to(peers.device(), memory_format=torch.channels_last)
         self._trained = [p for p in self._model.parameters() if p.requires_grad]
         kernels = [p for p in self._trained if p.ndim > 1]
         others = [p for p in self._trained if p.ndim <= 1]
         self._optimizer = torch.optim.AdamW(
             [
-                {"params": kernels, "weight_decay": learning.weight_decay},
+                {"params": kernels, "weight_decay": training.weight_decay},
                 {"params": others, "weight_decay": 0.0},
             ],
             eps=1e-7,  # Keras'
@@ -55,8 +55,8 @@ class Torchvisions:
         loss = sum(self._model(_images(batch), truth).values())
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        if self._learning.clip_norm:
-            torch.nn.utils.clip_grad_norm_(self._trained, self._learning.clip_norm)
+        if self._settings.clip_norm:
+            torch.nn.utils.clip_grad_norm_(self._trained, self._settings.clip_norm)
         self._optimizer.step()
         return float(loss.detach())
 
@@ -82,13 +82,13 @@ def _images(batch):
 
 
 def _mask_rcnn(config):
-    model, learning, inference = config.model, config.learning, config.inference
+    model, training, inference = config.model, config.training, config.inference
     convention = backbones.convention(model, "rgb")
     classes, channels = 1 + len(A2D.actors), model.fpn_channels
     ratios = [tuple(anchors.RATIOS)] * len(model.anchors)
     norm = _group_norm if model.norm == "group_norm" else None
     widths = (model.mask_channels,) * model.mask_layers
-    positives = targets.most_positives(learning)
+    positives = targets.most_positives(training)
     return mask_rcnn.MaskRCNN(
         _backbone(model),
         image_mean=[x / 255 for x in convention.mean],
@@ -97,15 +97,15 @@ def _mask_rcnn(config):
         max_size=max(model.image_height, model.image_width),
         rpn_anchor_generator=rpn.AnchorGenerator(model.anchors, ratios),
         rpn_head=rpn.RPNHead(channels, len(ratios[0])),
-        rpn_pre_nms_top_n_train=learning.train_proposals_before_nms,
+        rpn_pre_nms_top_n_train=training.train_proposals_before_nms,
         rpn_pre_nms_top_n_test=inference.proposals_before_nms,
-        rpn_post_nms_top_n_train=learning.train_proposals,
+        rpn_post_nms_top_n_train=training.train_proposals,
         rpn_post_nms_top_n_test=inference.test_proposals,
-        rpn_batch_size_per_image=learning.rpn_samples,
+        rpn_batch_size_per_image=training.rpn_samples,
         box_head=faster_rcnn.TwoMLPHead(channels * 49, model.head_units),
         box_predictor=faster_rcnn.FastRCNNPredictor(model.head_units, classes),
-        box_batch_size_per_image=learning.roi_samples,
-        box_positive_fraction=(positives + 0.5) / learning.roi_samples,  # it rounds down
+        box_batch_size_per_image=training.roi_samples,
+        box_positive_fraction=(positives + 0.5) / training.roi_samples,  # it rounds down
         box_score_thresh=SCORE,
         box_nms_thresh=NMS,
         box_detections_per_img=DETECTIONS,

@@ -20,8 +20,8 @@ import cv2
 from a2d_tf.core.labels import A2D
 from a2d_tf.data import mini as synthetic
 from a2d_tf.model.network import Network
+from a2d_tf.runs.loading import Run
 from a2d_tf.serving import export_folder
-from a2d_tf.training.run_folder import Run
 from tools.benchmarks import measure, setups
 
 _IMPORT = "import tensorflow"

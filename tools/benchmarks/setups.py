@@ -8,7 +8,7 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf.core.config import Config, LearningConfig
+from a2d_tf.core.config import Config, TrainingConfig
 from a2d_tf.data import convert, pipeline
 from a2d_tf.data import mini as synthetic
 from a2d_tf.data.manifest import Manifest
@@ -17,6 +17,26 @@ from a2d_tf.model.network import Network
 from a2d_tf.training import targets
 from a2d_tf.training.train_step import Step, TrainState, make_train_step
 from tools.benchmarks import measure
+
+DETECTIONS = 100  # of a learner in a frame, at most
+SCORE, NMS = 0.05, 0.5  # torchvision's defaults
+
+
+@dataclasses.dataclass(frozen=True)
+class Instances:
+    """A frame's instances, found or true.
+
+    Attributes:
+      boxes: float32 [N, 4], x1, y1, x2, y2 in pixels of the canvas.
+      actors: int [N], 0-based; scores: float [N].
+      masks: bool [N, H, W].
+    """
+
+    boxes: np.ndarray
+    actors: np.ndarray
+    scores: np.ndarray
+    masks: np.ndarray
+
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SMALLEST = dict(
@@ -39,9 +59,9 @@ def read(name: str, small: bool = False) -> Config:
     return dataclasses.replace(config, model=model)
 
 
-def make_step(network: Network, learning: LearningConfig) -> Step:
-    """Return the compiled training step of a LearningConfig."""
-    return make_train_step(TrainState.create(network, learning), learning)
+def make_step(network: Network, training: TrainingConfig) -> Step:
+    """Return the compiled training step of a TrainingConfig."""
+    return make_train_step(TrainState.create(network, training), training)
 
 
 def records(folder: pathlib.Path, videos: int, workers: int, **settings: int) -> Manifest:
@@ -53,8 +73,8 @@ def records(folder: pathlib.Path, videos: int, workers: int, **settings: int) ->
 
 def batches(manifest: Manifest, config: Config) -> tf.data.Dataset:
     """Return the training batches of a Config, no video held out."""
-    everything = dataclasses.replace(config.learning, val_fraction=0.0)
-    return pipeline.training(manifest, dataclasses.replace(config, learning=everything))
+    everything = dataclasses.replace(config.training, val_fraction=0.0)
+    return pipeline.training(manifest, dataclasses.replace(config, training=everything))
 
 
 def clips(
@@ -92,8 +112,8 @@ def gflop(network: Network, rois: int, masks: int) -> float:
     return sum(often.get(name, 1) * gflop for name, gflop in work.items())
 
 
-def step_gflop(network: Network, learning: LearningConfig) -> float:
+def step_gflop(network: Network, training: TrainingConfig) -> float:
     """Return the GFLOP of a training step: its gradients take twice the forward pass."""
-    rois = learning.roi_samples
-    masks = targets.most_positives(learning)
-    return 3 * learning.batch_size * gflop(network, rois, masks)
+    rois = training.roi_samples
+    masks = targets.most_positives(training)
+    return 3 * training.batch_size * gflop(network, rois, masks)

@@ -23,14 +23,14 @@ def run(options: dict) -> tuple[list[dict], dict]:
     candidates, work = {"peak": measure.peak(small)}, {}
     for name in ["mini"] if small else _CALLS:
         config = setups.read(name, small)
-        clips = 1 if name == "a2d" else config.learning.batch_size
+        clips = 1 if name == "a2d" else config.training.batch_size
         # A rate of zero: an update is computed, and the weights stay.
-        learning = dataclasses.replace(config.learning, learning_rate=0.0, batch_size=clips)
+        training = dataclasses.replace(config.training, learning_rate=0.0, batch_size=clips)
         for way, changes in _WAYS.items():
             network = Network(config.model, A2D, dataclasses.replace(config.compute, **changes))
-            call = _call(network, learning)
+            call = _call(network, training)
             candidates[name, way] = measure.stopwatch(call, _CALLS[name])
-        work[name] = setups.step_gflop(network, learning)
+        work[name] = setups.step_gflop(network, training)
     results = measure.alternate(options["rounds"], candidates)
     rows = []
     for name, gflop in work.items():
@@ -42,8 +42,8 @@ def run(options: dict) -> tuple[list[dict], dict]:
     return rows, {"gflop": work, "peak": results["peak"]}
 
 
-def _call(network, learning):
-    model, step = network.model_config, setups.make_step(network, learning)
-    size, instances = (model.image_height, model.image_width), learning.max_instances
-    batch = setups.clips(learning.batch_size, model.frames, *size, instances=instances)
+def _call(network, training):
+    model, step = network.model_config, setups.make_step(network, training)
+    size, instances = (model.image_height, model.image_width), training.max_instances
+    batch = setups.clips(training.batch_size, model.frames, *size, instances=instances)
     return lambda: step(batch, 0)

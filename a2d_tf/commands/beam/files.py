@@ -95,7 +95,7 @@ def get(url: str, place: str, contents: Callable[[str], bool] | None = None, end
     """
     root, there = listing(url)
 
-    def fetch(name):
+    def fetch(name: str) -> None:
         path = os.path.join(place, name) if name else place
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "wb") as copy:
@@ -125,7 +125,7 @@ def put(folder: str, url: str, last: str | None = None) -> None:
         for name in files
     }
 
-    def send(name):
+    def send(name: str) -> None:
         with open(os.path.join(folder, name), "rb") as file:
             with _systems().create(join(url, name), compression_type="uncompressed") as copy:
                 shutil.copyfileobj(file, copy, 1 << 20)

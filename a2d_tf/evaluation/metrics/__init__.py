@@ -1,7 +1,7 @@
 """The registry of metrics, every subclass of `Metric` in a module of this folder; their tables.
 
-A metric sees the frames of a split one by one, and then gives its part of `metrics.json`.
-`evaluator`, `tools/score.py`, the printed tables and TensorBoard loop over the registry.
+A metric says what it needs, sees the frames of a split one by one, and then gives its part of
+`metrics.json`. The evaluator, `a2d score`, printed tables and TensorBoard loop over the registry.
 """
 
 from __future__ import annotations
@@ -10,14 +10,16 @@ import dataclasses
 import functools
 import importlib
 import pkgutil
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from a2d_tf.core.labels import A2D, LabelSpace
+from a2d_tf.core.labels import LabelSpace
 
 KINDS = ("actor", "action", "joint")
-NOTE = "Published rows are for A2D's own test split: compare only figures of that split."
+"""Kinds of classes."""
+PIXELS, INSTANCES, TRACKS, ROIS, RESULTS = "pixels", "instances", "tracks", "rois", "results"
+"""What a metric may need: of each frame the pairs of codes of its label maps, its instances, and
+the identities of the true ones; of the whole split `Split.detections`, or `Split.results`."""
 
 
 @dataclasses.dataclass
@@ -26,7 +28,7 @@ class Split:
 
     Attributes:
       threshold: least p(actor) of an instance in label maps and tracks; in validation it is chosen
-        after the last `Metric.update`.
+        after the last `Metric.update`, of the thresholds that `Frame.pairs` has.
       joint: whether p(action) is a sum over actors, see `tracking.read_label`.
       truth, detections, results: of all frames when `Metric.result` is called: a `box_data.Truth`
         and its `Detections` and `Results`.
@@ -56,23 +58,23 @@ class Table:
       title: printed above.
       columns: {name of a figure: its heading}.
       rows: {name: {name of a figure: its value, or None}}; the row "" gets the network's name.
-      published: {name: values in the order of the columns}, rows of the paper.
+      beside: {name: values in the order of the columns}, rows of others, printed first.
       notes: sentences below the rows.
     """
 
     title: str
     columns: dict[str, str]
     rows: dict[str, dict]
-    published: dict[str, tuple] = dataclasses.field(default_factory=dict)
+    beside: Mapping[str, tuple] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     def lines(self) -> list[tuple[str, list]]:
-        """Return the rows without the published ones: names, and values by column."""
+        """Return our rows: names, and values by column."""
         return [(row, [values.get(c) for c in self.columns]) for row, values in self.rows.items()]
 
     def text(self, name: str = "ours") -> str:
         """Return the table as printed; `name` is that of the network's row."""
-        rows: list[tuple[str, Sequence]] = list(self.published.items())
+        rows: list[tuple[str, Sequence]] = list(self.beside.items())
         rows += [(row or name, values) for row, values in self.lines()]
         width, wide = max(len(row) for row, _ in rows), max(5, *map(len, self.columns.values()))
         cells = [("", self.columns.values()), *((row, map(figure, each)) for row, each in rows)]
@@ -86,22 +88,30 @@ class Metric:
     Attributes:
       section: of TensorBoard's tags: SECTION/FIGURE, or SECTION/ROW_FIGURE; empty for none.
       place: tables and results come in this order.
-      computed_by: "evaluate" (a2d_tf.evaluate), "validate" (a2d_tf.train), and "segmentation" or
-        "detection" (tools/score.py).
+      needs: what it is computed from; one of several suffices.
+      validates: whether it is computed in validation, while a training waits.
     """
 
     section: ClassVar[str]
     place: ClassVar[int] = 100
-    computed_by: ClassVar[tuple[str, ...]] = ("evaluate",)
+    needs: ClassVar[tuple[str, ...]]
+    validates: ClassVar[bool] = False
 
-    def __init__(self, split: Split):
+    def __init__(self, split: Split) -> None:
         self.split = split
 
     def update(self, frame: Any) -> None:
         """Keep what `result` needs of an `evaluation.frames.Frame`.
 
-        In validation a frame has no `pairs`; in `tools/score.py segmentation` it has nothing else.
+        In `a2d score segmentation` a frame has `pairs` alone.
         """
+
+    def at(self, threshold: float) -> float | None:
+        """Return the percentage by which validation chooses the threshold and the best weights.
+
+        The first metric that has one, in the order of `place`, decides.
+        """
+        return None
 
     def result(self) -> dict:
         """Return the metric's part of `metrics.json`; empty where there is nothing to score."""
@@ -114,12 +124,23 @@ class Metric:
 
 
 @functools.cache
-def registered(by: str = "") -> tuple[type[Metric], ...]:
-    """Return all metrics, or those that are `computed_by` something, in the order of `place`."""
+def registered(*given: str) -> tuple[type[Metric], ...]:
+    """Return the metrics that something given suffices for, or all, in the order of `place`."""
     for module in pkgutil.iter_modules(__path__):
         importlib.import_module(f"{__name__}.{module.name}")
     metrics = sorted(Metric.__subclasses__(), key=lambda metric: (metric.place, metric.section))
-    return tuple(metric for metric in metrics if not by or by in metric.computed_by)
+    return tuple(metric for metric in metrics if not given or {*given} & {*metric.needs})
+
+
+def choose(metrics: Sequence[Metric], thresholds: Iterable[float]) -> tuple[float, float]:
+    """Choose a threshold, and the figure by which the best weights are kept: (threshold, percent).
+
+    It is the best `Metric.at` of the first metric that has one.
+    """
+    figures: list[dict[float, Any]] = [{t: metric.at(t) for t in thresholds} for metric in metrics]
+    found = next(each for each in figures if None not in each.values())
+    best = max(found, key=found.__getitem__)
+    return best, found[best]
 
 
 def results(metrics: Iterable[Metric], split: Split) -> dict:
@@ -140,21 +161,9 @@ def of_own_labels(metrics: dict) -> dict:
     return {name: metrics[name] for name in own if name in metrics} or metrics
 
 
-def table(metrics: dict, name: str = "ours", labels: LabelSpace = A2D) -> str:
-    """Format the tables of all metrics that there are, `-` where a figure is absent.
-
-    Args:
-      metrics: as in `metrics.json`, every part optional.
-      labels: the label space; published rows are shown beside A2D's alone.
-    """
-    found = [table for _, table in tables(metrics)]
-    if labels != A2D:
-        found = [
-            dataclasses.replace(table, title=re.sub("^Table .: ", "", table.title), published={})
-            for table in found
-        ]
-    notes = [NOTE] if any(table.published for table in found) else []
-    return "\n\n".join([*(table.text(name) for table in found), *notes])
+def table(metrics: dict, name: str = "ours") -> str:
+    """Format the tables of `metrics.json`, of which any part may be missing, '-' for no figure."""
+    return "\n\n".join(found.text(name) for _, found in tables(metrics))
 
 
 def figure(value: float | None) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from a2d_tf.core.labels import A2D
-from a2d_tf.evaluation.metrics import Metric, Split, Table
+from a2d_tf.evaluation.metrics import INSTANCES, Metric, Split, Table
 from a2d_tf.evaluation.metrics.detection import MATCH_IOU, iou
 
 _COLUMNS = {"frames": "frames", "ap": "AP", "iou": "IoU"}
@@ -26,9 +26,9 @@ class Behaviours(Metric):
     """
 
     section, place = "", 9  # a chart for each name would hide the others
-    computed_by = ("evaluate", "validate")
+    needs, validates = (INSTANCES,), True
 
-    def __init__(self, split: Split):
+    def __init__(self, split: Split) -> None:
         super().__init__(split)
         self._frames: list[tuple] = []
 

@@ -8,15 +8,17 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
+from typing import Any
 
 import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from a2d_tf.evaluation.box_data import Results, Truth
-from a2d_tf.evaluation.metrics import Metric, Table
+from a2d_tf.evaluation.box_data import InstanceTable, Results, Truth
+from a2d_tf.evaluation.metrics import RESULTS, Metric, Table
 
-_MATCHES = {"ap": slice(None), "ap50": 0, "ap75": 5}  # of the IoUs .5, .55, ..., .95
+# Of the IoUs .5, .55, ..., .95.
+_MATCHES: dict[str, int | slice] = {"ap": slice(None), "ap50": 0, "ap75": 5}
 _SIZES = ("all", "small", "medium", "large")  # pycocotools divides at 32**2 and 96**2 pixels
 _COLUMNS = {
     **{name: name.upper() for name in _MATCHES},
@@ -28,13 +30,11 @@ class Coco(Metric):
     """COCO's AP of the pairs."""
 
     section, place = "coco", 4
-    computed_by = ("evaluate", "detection")
+    needs = (RESULTS,)
 
     def result(self) -> dict:
-        """Return {"coco": see `metrics_of`}, where there are instances."""
-        if self.split.results is None:
-            return {}
-        return {"coco": metrics_of(self.split.results, self.split.truth)}
+        """Return {"coco": see `coco_aps`}."""
+        return {"coco": coco_aps(self.split.results, self.split.truth)}
 
     @classmethod
     def rows(cls, metrics: dict) -> list[Table]:
@@ -43,7 +43,7 @@ class Coco(Metric):
         return [Table("COCO's AP of the pairs, percent", _COLUMNS, found)] if found else []
 
 
-def metrics_of(results: Results, truth: Truth) -> dict[str, dict[str, float | None]]:
+def coco_aps(results: Results, truth: Truth) -> dict[str, dict[str, float | None]]:
     """Compute the AP of boxes and, where both sides have them, of masks.
 
     At IoU .5:.95, .5 and .75; and at .5:.95 of small, medium and large objects alone. As COCO has
@@ -59,7 +59,7 @@ def metrics_of(results: Results, truth: Truth) -> dict[str, dict[str, float | No
         return {}
     categories, figures = [{"id": code} for code in np.unique(truth.codes).tolist()], {}
 
-    def indexed(instances, **changes):
+    def indexed(instances: InstanceTable, **changes: Any) -> COCO:
         coco = COCO()
         # Ids of frames from 1 on.
         coco.dataset = dataclasses.replace(instances, image_ids=[], **changes).coco()
@@ -81,14 +81,14 @@ def metrics_of(results: Results, truth: Truth) -> dict[str, dict[str, float | No
 
 
 def _precisions(evaluation):
-    """Run an evaluation of pycocotools, and use it up; returns the figures of `metrics_of`."""
+    """Run an evaluation of pycocotools, and use it up; returns the figures of `coco_aps`."""
     evaluation.params.maxDets = [100]
     with contextlib.redirect_stdout(io.StringIO()):
         evaluation.evaluate()
         evaluation.accumulate()
     precision = evaluation.eval["precision"][..., 0]  # [IoU, recall, class, size]
 
-    def mean(match, size):
+    def mean(match: int | slice, size: int) -> float | None:
         # -1 for a class without truth.
         values = precision[match][..., size]
         known = values[values > -1]

@@ -14,7 +14,7 @@ import numpy as np
 
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.evaluation.box_data import Detections, Results, Truth
-from a2d_tf.evaluation.metrics import KINDS, Metric, Split, Table
+from a2d_tf.evaluation.metrics import INSTANCES, KINDS, RESULTS, ROIS, Metric, Split, Table
 
 RECALL_LEVELS = np.linspace(0, 1, 11)  # not the exact tenths, see average_precision
 NMS_IOU = 3, 10  # the fraction 3/10, see suppress
@@ -27,32 +27,24 @@ class Detection(Metric):
     """Table 2, and the AP of each class."""
 
     section, place = "detection", 2
-    computed_by = ("evaluate", "validate", "detection")
+    needs, validates = (ROIS, RESULTS), True
     columns = {f"{kind}_map": kind for kind in KINDS}
-    # Source: Ji et al., ECCV 2018, Table 2, on A2D's own test split.
-    published = {
-        "TSCT": (67.2, 60.2, 49.2),
-        "TSHR": (67.9, 59.6, 49.6),
-        "TSMT": (68.3, 60.0, 48.9),
-        "Ji et al., full": (77.2, 62.4, 55.5),
-    }
 
     def result(self) -> dict:
-        """Return `metrics_of`, or `metrics_of_results` where there are only instances."""
+        """Return `voc_aps`, or `voc_aps_of_results` where there are only instances."""
         split = self.split
         if split.detections is None:
-            return metrics_of_results(split.results, split.truth, split.labels)
-        return metrics_of(split.detections, split.truth, split.labels)
+            return voc_aps_of_results(split.results, split.truth, split.labels)
+        return voc_aps(split.detections, split.truth, split.labels)
 
     @classmethod
     def rows(cls, metrics: dict) -> list[Table]:
-        """Return Table 2, the published rows first."""
+        """Return a table of one row."""
         found = metrics.get("detection")
         if not found:
             return []
         ours = {f"{kind}_map": found.get(kind) for kind in KINDS}
-        title = "Table 2: detection, mAP at IoU 0.5, percent"
-        return [Table(title, cls.columns, {"": ours}, cls.published)]
+        return [Table("detection, mAP at IoU 0.5, percent", cls.columns, {"": ours})]
 
 
 class BoxF1(Metric):
@@ -63,9 +55,9 @@ class BoxF1(Metric):
     """
 
     section, place = "box_f1", 3
-    computed_by = ("evaluate", "validate")
+    needs, validates = (INSTANCES,), True
 
-    def __init__(self, split: Split):
+    def __init__(self, split: Split) -> None:
         super().__init__(split)
         self._truths, self._found = 0, [np.zeros((2, 0))]
 
@@ -102,7 +94,7 @@ class BoxF1(Metric):
         return [] if found is None else [Table(title, {"joint": "F1"}, {"": {"joint": found}})]
 
 
-def metrics_of(
+def voc_aps(
     detections: Detections,
     truth: Truth,
     labels: LabelSpace = A2D,
@@ -159,7 +151,7 @@ def metrics_of(
     }
 
 
-def metrics_of_results(results: Results, truth: Truth, label_space: LabelSpace) -> dict:
+def voc_aps_of_results(results: Results, truth: Truth, label_space: LabelSpace) -> dict:
     """Score COCO results on the frames of this ground truth, each of one pair, by this protocol.
 
     Returns:
@@ -209,7 +201,7 @@ class Classes:
 
     Args:
       found: whose frames the boxes are in.
-      weights: see `metrics_of`.
+      weights: see `voc_aps`.
       measure: function of the arguments of `average_precision`, by default that.
     """
 
@@ -219,7 +211,7 @@ class Classes:
         truth: Truth,
         weights: np.ndarray | None = None,
         measure: Callable[..., float] | None = None,
-    ):
+    ) -> None:
         self.truth, self._weights = truth, weights
         self._measure = measure or average_precision
         self._frame = found.roi_frame if isinstance(found, Detections) else found.box_frame

@@ -23,11 +23,11 @@ from pycocotools import mask as rle_tools
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.evaluation import metrics
 from a2d_tf.evaluation.box_data import Detections, Truth
-from a2d_tf.evaluation.metrics import Metric, Split, Table, detection
+from a2d_tf.evaluation.metrics import TRACKS, Metric, Split, Table, detection
 from a2d_tf.evaluation.tracks import (
-    KINDS,
     NAMES,
-    Frame,
+    TRACK_KINDS,
+    ComparedFrame,
     Objects,
     class_figures,
     classes_of,
@@ -54,8 +54,9 @@ class OverTime(Metric):
     """The scores over time of the videos whose frames are all there."""
 
     section, place = "over_time", 5
+    needs = (TRACKS,)
 
-    def __init__(self, split: Split):
+    def __init__(self, split: Split) -> None:
         super().__init__(split)
         # {video: {number of a frame: its truth and instances; None without identities}}
         self._videos: dict[str, dict[int, Any]] = {}
@@ -74,7 +75,7 @@ class OverTime(Metric):
         self._videos.setdefault(truth.video, {})[truth.frame] = kept
 
     def result(self) -> dict:
-        """Return {"video_map": see `video_maps`, "over_time": see `metrics_of`}.
+        """Return {"video_map": see `video_maps`, "over_time": see `tracking_scores`}.
 
         A video counts if its frames are recorded without a gap, two or more, and every instance has
         an identity; for "over_time" also a mask. Empty where no such video holds an object.
@@ -93,7 +94,7 @@ class OverTime(Metric):
             joint["frame_map50"] = frame_map(split.detections, split.truth, split.labels)
         with_masks = [v for v in videos if all(rle_tools.area(f.truth.masks).all() for f in v)]
         if with_masks:
-            figures["over_time"] = metrics_of(with_masks, split.labels)
+            figures["over_time"] = tracking_scores(with_masks, split.labels)
         return figures
 
     def _follow(self, frames):
@@ -108,7 +109,7 @@ class OverTime(Metric):
             pairs = found.actor_scores[rows, :, None] * actions[:, None] * labels.valid
             masks, boxes = [found.masks[i] for i in rows], found.boxes[rows][:, _XY]
             objects = Objects(tracks[rows], codes[rows], masks, scores[rows], boxes, pairs)
-            compared.append(Frame(true, objects))
+            compared.append(ComparedFrame(true, objects))
         return compared
 
     @classmethod
@@ -121,12 +122,12 @@ class OverTime(Metric):
         ):
             found = metrics.get(name)
             if found:
-                rows = {kind: found[kind] for kind in KINDS if kind in found}
+                rows = {kind: found[kind] for kind in TRACK_KINDS if kind in found}
                 tables.append(Table(title.format_map(found), columns, rows))
         return tables
 
 
-def metrics_of(videos: Sequence[Sequence[Frame]], labels: LabelSpace) -> dict:
+def tracking_scores(videos: Sequence[Sequence[ComparedFrame]], labels: LabelSpace) -> dict:
     """Score videos over time.
 
     HOTA and IDF1, with their parts, are means over the classes of a kind that have truth. The
@@ -134,11 +135,11 @@ def metrics_of(videos: Sequence[Sequence[Frame]], labels: LabelSpace) -> dict:
     count.
 
     Returns:
-      {"videos", "frames": numbers, and for each of KINDS {each of NAMES: percent; None where there
-      is nothing to score}}.
+      {"videos", "frames": numbers, and for each of TRACK_KINDS {each of NAMES: percent; None where
+      there is nothing to score}}.
     """
     figures: dict = {"videos": len(videos), "frames": sum(map(len, videos))}
-    for kind in KINDS:
+    for kind in TRACK_KINDS:
         rows = of_classes(videos, kind, labels).values()
         figures[kind] = {
             name: float(np.mean([row[name] for row in rows])) if rows else None for name in NAMES
@@ -147,7 +148,7 @@ def metrics_of(videos: Sequence[Sequence[Frame]], labels: LabelSpace) -> dict:
 
 
 def of_classes(
-    videos: Sequence[Sequence[Frame]], kind: str, labels: LabelSpace
+    videos: Sequence[Sequence[ComparedFrame]], kind: str, labels: LabelSpace
 ) -> dict[int, dict[str, float]]:
     """Return the `class_figures` of each class of a kind that has truth, by the class's number."""
     codes = [frame.truth.codes for video in videos for frame in video]
@@ -191,7 +192,7 @@ def _tube_iou(one, other):
     return float(detection.iou(*sides).sum() / len(one.keys() | other.keys()))
 
 
-def video_maps(videos: Sequence[Sequence[Frame]], labels: LabelSpace) -> dict:
+def video_maps(videos: Sequence[Sequence[ComparedFrame]], labels: LabelSpace) -> dict:
     """Compute the video-mAP of pairs, actors and actions at each of THRESHOLDS.
 
     A track is a tube of each class in which it has a score, in the frames where it has; the score

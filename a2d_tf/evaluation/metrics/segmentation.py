@@ -13,7 +13,7 @@ import numpy as np
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
-from a2d_tf.evaluation.metrics import KINDS, Metric, Split, Table
+from a2d_tf.evaluation.metrics import KINDS, PIXELS, Metric, Split, Table
 
 _CODES = 65536  # of a 16-bit label map
 _MEASURES = {"ave": "ave", "glo": "glo", "miou": "mIoU"}
@@ -21,60 +21,55 @@ _FIGURES = [(kind, measure) for kind in KINDS for measure in _MEASURES]
 
 
 class Segmentation(Metric):
-    """Table 1."""
+    """Tables 1 and 3."""
 
     section, place = "segmentation", 1
-    computed_by = ("evaluate", "validate", "segmentation")
+    needs, validates = (PIXELS,), True
     columns = {f"{kind}_{m}": f"{kind} {_MEASURES[m]}" for kind, m in _FIGURES}
-    # ave, glo, mIoU of each kind; None where the paper prints a dash. Source: Ji et al., ECCV 2018,
-    # Tables 1 and 3, all on A2D's own test split.
-    published = {
-        "Trilayer": (45.7, 74.6, None, 47.0, 74.6, None, 25.4, 76.2, None),
-        "GPM+TSP": (58.3, 85.2, 33.4, 60.5, 85.3, 32.0, 43.3, 84.2, 19.9),
-        "GPM+GBH": (59.4, 84.8, 33.3, 61.2, 84.9, 31.9, 43.9, 83.8, 19.9),
-        "TSMT+GBH": (72.9, 85.8, 42.7, 61.4, 84.6, 35.5, 48.0, 83.9, 24.9),
-        "TSMT+SM": (73.7, 90.6, 49.5, 60.5, 89.3, 42.2, 47.5, 88.7, 29.7),
-        "Ji et al., full": (79.1, 94.5, 66.4, 62.9, 92.6, 46.3, 51.4, 92.5, 36.9),
-        "Mask R-CNN baseline": (62.8, 84.2, 33.7, 59.6, 84.0, 30.3, 41.7, 82.5, 19.1),
-        "w/o mask + SM": (76.6, 92.2, 60.3, 60.7, 90.3, 42.9, 49.0, 89.8, 32.4),
-        "w/o temporal": (79.0, 94.1, 66.1, 61.8, 92.0, 45.5, 50.3, 90.2, 35.3),
-        "w/o flow": (79.5, 93.7, 66.5, 60.4, 86.3, 36.8, 46.2, 87.8, 29.4),
-        "w/o joint": (77.7, 93.2, 63.2, 62.1, 91.3, 45.2, 50.9, 90.1, 33.6),
-    }
 
-    def __init__(self, split: Split):
+    def __init__(self, split: Split) -> None:
         super().__init__(split)
-        self.confusion = Confusion(split.labels)
+        self._confusions: dict[float, Confusion] = {}
 
     def update(self, frame: Any) -> None:
         """Add the pairs of codes of a frame, unless its true label map is incomplete."""
-        if frame.pairs:
-            self.confusion.add(*frame.pairs)
+        for threshold, counted in frame.pairs.items():
+            self.confusion(threshold).add(*counted)
+
+    def confusion(self, threshold: float) -> Confusion:
+        """Return the confusion of the label maps at a threshold."""
+        return self._confusions.setdefault(threshold, Confusion(self.split.labels))
+
+    def at(self, threshold: float) -> float | None:
+        """Return the joint mIoU; None without objects in label maps."""
+        confusion = self.confusion(threshold)
+        return confusion.metrics()["joint"]["miou"] if confusion.pixels else None
 
     def result(self) -> dict:
         """Return {"segmentation": see `Confusion.metrics`}; empty without objects in label maps.
 
         With labels other than A2D's also `Confusion.ious`.
         """
-        if not self.confusion.pixels:
+        confusion = self.confusion(self.split.threshold)
+        if not confusion.pixels:
             return {}
-        ious = self.confusion.ious() if self.split.labels != A2D else {}
-        return {"segmentation": self.confusion.metrics(), **ious}
+        ious = confusion.ious() if self.split.labels != A2D else {}
+        return {"segmentation": confusion.metrics(), **ious}
 
     @classmethod
     def rows(cls, metrics: dict) -> list[Table]:
-        """Return Table 1, the published rows first."""
+        """Return a table of one row."""
         found = metrics.get("segmentation")
         if not found:
             return []
         ours = {f"{kind}_{measure}": found[kind][measure] for kind, measure in _FIGURES}
-        return [Table("Table 1: segmentation, percent", cls.columns, {"": ours}, cls.published)]
+        return [Table("segmentation, percent", cls.columns, {"": ours})]
 
 
 class Confusion:
     """Pixel counts of (true code, predicted code), added up over frames."""
 
-    def __init__(self, label_space: LabelSpace):
+    def __init__(self, label_space: LabelSpace) -> None:
         self.label_space = label_space
         self._classes = np.array((0, *label_space.codes))
         self._row = np.full(_CODES, -1, np.int32)
@@ -133,7 +128,7 @@ class Confusion:
         """
         if not self._counts.any():
             raise InputError("segmentation: no frame to score")
-        found = {kind: metrics_of(self.matrix(kind)).items() for kind in KINDS}
+        found = {kind: measures(self.matrix(kind)).items() for kind in KINDS}
         return {kind: {name: float(x) for name, x in each} for kind, each in found.items()}
 
     def ious(self) -> dict[str, dict[str, float | None]]:
@@ -187,13 +182,13 @@ def pairs(truth: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np.ndar
     return used // width, used % width, pixels
 
 
-def metrics_of(matrix: np.ndarray) -> dict[str, np.ndarray]:
+def measures(matrix: np.ndarray) -> dict[str, np.ndarray]:
     """Return {"ave", "glo", "miou"} in percent, [...] each, of matrices [..., C, C + 1]."""
     correct = np.diagonal(matrix, axis1=-2, axis2=-1)
     truth, predicted = matrix.sum(axis=-1), matrix.sum(axis=-2)[..., :-1]
     present = truth > 0
 
-    def mean(parts, wholes):
+    def mean(parts: np.ndarray, wholes: np.ndarray) -> np.ndarray:
         ratios = np.divide(parts, wholes, out=np.zeros(parts.shape), where=present)
         return 100 * ratios.sum(axis=-1) / present.sum(axis=-1)
 

@@ -13,14 +13,14 @@ import numpy as np
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.evaluation import box_data
-from a2d_tf.evaluation.metrics import Metric, Split, Table, detection
+from a2d_tf.evaluation.metrics import RESULTS, ROIS, Metric, Split, Table, detection
 
 
 class ZeroShot(Metric):
     """The AP of every actor's actions, and Fig. 4 for the actor held out."""
 
     section, place = "zero_shot", 3
-    computed_by = ("evaluate", "detection")
+    needs = (ROIS, RESULTS)
 
     def result(self) -> dict:
         """Return {"zero_shot_actor_ap": see `actor_aps`, "zero_shot": see `figures`}."""

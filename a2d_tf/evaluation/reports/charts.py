@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -16,7 +16,7 @@ def _figure(width, height):
     return Figure((width, height), dpi=100, layout="constrained")
 
 
-def bars(groups: dict[str, list], names: list[str], title: str) -> bytes:
+def bars(groups: Mapping[str, Sequence[float | None]], names: Sequence[str], title: str) -> bytes:
     """Draw grouped vertical bars of percentages.
 
     Args:

@@ -7,8 +7,6 @@ narrow ends. Strided windows are padded TensorFlow's way.
 
 from __future__ import annotations
 
-import re
-
 import tensorflow as tf
 
 from a2d_tf.model.backbones.entry import Backbone, Convention, Published
@@ -106,9 +104,9 @@ def _names(role):
     """Return the names of a convolution and its norm in the published file."""
     if role == "stem":
         return "_conv_stem", "_bn0"
-    stage, block, part = re.fullmatch(r"s(\d)_b(\d)_(\w+)", role).groups()
+    stage, block, part = role.split("_", 2)  # such as s2_b0_expand
     # Its blocks are numbered across all stages.
-    number = sum(blocks for blocks, *_ in STAGES[: int(stage) - 1]) + int(block)
+    number = sum(blocks for blocks, *_ in STAGES[: int(stage[1:]) - 1]) + int(block[1:])
     norm = {"expand": 0, "depthwise": 1, "project": 2}[part]
     return f"_blocks.{number}._{part}_conv", f"_blocks.{number}._bn{norm}"
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import math
-import re
 
 import tensorflow as tf
 
@@ -82,8 +81,8 @@ def resnet(
 
 def _parts(role):
     """Return (stage 2..5, block, part) of a role such as c2_b0_conv1."""
-    stage, block, part = re.fullmatch(r"c(\d)_b(\d+)_(\w+)", role).groups()
-    return int(stage), int(block), part
+    stage, block, part = role.split("_", 2)
+    return int(stage[1:]), int(block[1:]), part
 
 
 def _matterport_names(role):

@@ -1,0 +1,73 @@
+"""The command `a2d`, also `python -m a2d_tf`: it starts the single commands."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import sys
+
+import a2d_tf
+
+COMMANDS = {
+    "Your own videos": {
+        "start": ("commands.start", "from annotations to a page of all videos, in one command"),
+        "predict": ("predict", "segment a video, or a library of videos"),
+        "next": ("commands.next", "choose the predicted frames to correct next"),
+        "export-annotations": ("commands.export_annotations", "predictions for annotation tools"),
+        "plot-tracks": ("commands.plot_tracks", "plot time budgets, transitions, timelines"),
+        "score": ("commands.score", "score label maps, detections or bouts of any method"),
+        "browse": ("commands.browse", "show the frames of an evaluation, worst first"),
+    },
+    "Training and the paper": {
+        "records": ("commands.records", "convert A2D or annotated videos to TFRecords"),
+        "inspect": ("commands.inspect", "count, list and draw what records hold"),
+        "weights": ("commands.weights", "download pretrained weights"),
+        "import-weights": ("commands.import_weights", "import weights from a file"),
+        "train": ("train", "train the network"),
+        "evaluate": ("evaluate", "score a run on a split of the records"),
+        "export": ("export", "export a run as a SavedModel"),
+        "reproduce": ("commands.reproduce", "train and score the rows of the paper's tables"),
+    },
+    "Tools": {
+        "suggest-config": ("commands.suggest_config", "suggest the settings of a training"),
+        "doctor": ("commands.doctor", "check this machine, estimate the hours of a training"),
+        "pack-model": ("commands.pack_model", "pack a run into a small folder"),
+        "replay": ("commands.replay", "replay a training step with a non-finite loss"),
+        "on-beam": ("commands.beam.on_beam", "records and predictions by Apache Beam"),
+        "mini": ("commands.mini", "draw the mini A2D, a stand-in for A2D"),
+    },
+}
+"""{group: {name: (module in this package, what it does)}}, in the order of a user's work."""
+MODULES = {name: module for group in COMMANDS.values() for name, (module, _) in group.items()}
+
+
+def overview() -> str:
+    """Return the list of all commands."""
+    lines = ["usage: a2d COMMAND [--flags]; a2d COMMAND --help explains it; a2d --version"]
+    for title, group in COMMANDS.items():
+        lines += ["", title, *(f"  {name:20}{about}" for name, (_, about) in group.items())]
+    return "\n".join(lines)
+
+
+def run() -> None:
+    """Start the command that the first word of the command line names."""
+    name = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    if name in MODULES:
+        sys.argv[:2] = [f"a2d {name}"]
+        importlib.import_module(f"a2d_tf.{MODULES[name]}").run()
+    elif name in ("--help", "-h", "help"):
+        print(overview())
+    elif name == "--version":
+        print(f"a2d_tf {a2d_tf.__version__}")
+    else:
+        near = [known for known in MODULES if name and known.startswith(name)]
+        near += difflib.get_close_matches(name, MODULES)
+        meant = f"; did you mean {near[0]}?" if near else ""
+        print(
+            f"error: a2d {name}: no such command{meant} (a2d lists all commands)", file=sys.stderr
+        )
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    run()

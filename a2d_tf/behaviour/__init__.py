@@ -1,0 +1,1 @@
+"""What predictions say of behaviour: bouts, time budgets, plots; BORIS."""

@@ -1,0 +1,101 @@
+"""How far predicted bouts agree with those that a person coded in BORIS."""
+
+from __future__ import annotations
+
+import collections
+import math
+from collections.abc import Iterable
+
+from a2d_tf.behaviour.boris import Spans
+from a2d_tf.behaviour.bouts import Prediction
+from a2d_tf.core.errors import InputError, shown
+from a2d_tf.evaluation.metrics import Table
+
+_MATCH = 0.5  # least IoU in time of two bouts that are one
+
+
+def compare(coded: dict[str, Spans], predictions: Iterable[Prediction]) -> dict:
+    """Compare bouts action by action, whichever individual they are of.
+
+    At each moment the smaller of the two numbers of individuals agrees. A coded and a predicted
+    bout match if their IoU in time is at least .5, each at most once. Only what was segmented
+    counts.
+
+    Returns:
+      {"videos": names, "left_out": coded behaviours that the network does not know, "actions":
+      {action: coded, predicted and agreed seconds and bouts, and their F1 in percent}}.
+
+    Raises:
+      InputError: a coded video has no prediction, or no behaviour is an action of the network.
+    """
+    known = {each.name: each for each in predictions}
+    if absent := sorted(set(coded) - set(known)):
+        raise InputError(f"no prediction of {shown(absent[0])}; predicted: {sorted(known)}")
+    actions = {action for name in coded for action in known[name].facts.labels.actions}
+    behaviours = {behaviour for spans in coded.values() for behaviour in spans}
+    if not behaviours & actions:
+        raise InputError(f"none of {sorted(behaviours)} is one of the actions {sorted(actions)}")
+    totals: dict[str, list] = collections.defaultdict(lambda: [0] * 6)
+    for name, spans in coded.items():
+        begin, until = known[name].facts.span
+        own = collections.defaultdict(list)
+        for track in known[name].tracks:
+            for bout in track.bouts:
+                own[bout.action].append((bout.start, bout.end))
+        for action in sorted(actions & (behaviours | set(own))):
+            cut = [(max(a, begin), min(b, until)) for a, b in spans.get(action, ())]
+            true = [span for span in cut if span[0] < span[1]]
+            seconds = [_seconds(true), _seconds(own[action]), _agreed(true, own[action])]
+            counts = [len(true), len(own[action]), _matched(true, own[action])]
+            totals[action] = [a + b for a, b in zip(totals[action], seconds + counts)]
+    figures: dict[str, dict] = {}
+    for action, numbers in totals.items():
+        figures[action] = {}
+        for unit, (true, predicted, agreed) in (("seconds", numbers[:3]), ("bouts", numbers[3:])):
+            named = {"coded": true, "predicted": predicted, "agreed": agreed}
+            figures[action] |= {f"{name}_{unit}": value for name, value in named.items()}
+            both = true + predicted
+            figures[action][f"f1_{unit}"] = 200 * agreed / both if both else None
+    left_out = sorted(behaviours - actions)
+    return {"videos": sorted(coded), "left_out": left_out, "actions": figures}
+
+
+def table(found: dict) -> Table:
+    """Return the table of what `compare` found."""
+    units = ("seconds", "bouts")
+    columns = {
+        f"{name}_{unit}": f"{name} {unit}" for unit in units for name in ("coded", "predicted")
+    }
+    columns |= {"f1_seconds": "F1 of seconds", "f1_bouts": "F1 of bouts"}
+    title = f"Bouts coded in BORIS and predicted, {len(found['videos'])} videos"
+    left_out = found["left_out"]
+    notes = (f"not actions of the network: {', '.join(left_out)}",) if left_out else ()
+    return Table(title, columns, found["actions"], notes=notes)
+
+
+def _seconds(spans):
+    return math.fsum(end - start for start, end in spans)
+
+
+def _agreed(first, second):
+    """Integrate over time the smaller number of individuals, seconds."""
+    edges = sorted({edge for span in (*first, *second) for edge in span})
+    return math.fsum(
+        (end - start) * min(sum(a <= start < b for a, b in spans) for spans in (first, second))
+        for start, end in zip(edges, edges[1:])
+    )
+
+
+def _matched(first, second):
+    """Count pairs of bouts, the best first, each at most once."""
+    pairs = []
+    for i, (a, b) in enumerate(first):
+        for j, (c, d) in enumerate(second):
+            both = min(b, d) - max(a, c)
+            if both > 0 and (iou := both / (max(b, d) - min(a, c))) >= _MATCH:
+                pairs.append((-iou, i, j))
+    used: set[tuple[str, int]] = set()
+    for _, i, j in sorted(pairs):
+        if not {("first", i), ("second", j)} & used:
+            used |= {("first", i), ("second", j)}
+    return len(used) // 2

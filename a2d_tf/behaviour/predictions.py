@@ -1,0 +1,233 @@
+"""A prediction's folder: which files it has, and how they are read back."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import itertools
+import json
+import os
+import pathlib
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from a2d_tf.annotations.tracked_video import Shape, TrackedVideo, TrackShapes
+from a2d_tf.core.errors import MAX_SIDE, InputError, shown
+from a2d_tf.core.files import check_json, is_file_name, load_json, number, whole
+from a2d_tf.core.labels import LabelSpace
+from a2d_tf.data.segmentations import runs_of
+
+RESULT_FILES = {
+    "overlay": "overlay.mp4",
+    "label_maps": "label_maps",
+    "detections": "detections.json",
+    "tracks": "tracks.json",
+    "summary": "summary.csv",
+    "page": "index.html",
+}
+"""Kind of result, as `--results` names it -> its file or folder."""
+VIDEO = "video.json"
+RESULTS = (*RESULT_FILES.values(), VIDEO)
+RECORD = "prediction.json"  # of a video of a library, see `library`
+SECONDS = number(0, 1e9)
+_REMEDY = "predict the video again"
+_FACTS = {
+    "name": str,
+    "images": ([str], None),
+    "frames": (whole(), None),
+    "fps": number(1e-9, 1e9),
+    "height": whole(1, MAX_SIDE),
+    "width": whole(1, MAX_SIDE),
+    "every": whole(1),
+    "begin": SECONDS,
+    "until": SECONDS,
+    "labels": LabelSpace.from_fields,
+    "boxes_only?": bool,
+}
+_DETECTION = {"image_id": whole(), "track_id": whole(), "segmentation": {"counts": str}}
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """What `video.json` says of a prediction's video.
+
+    Attributes:
+      name: of its file, or of its folder of images.
+      images: file names of its images, in order; None for a video file.
+      frames: number of its frames; None if unknown.
+      size: (height, width), pixels.
+      span: (start, end) of what was segmented, seconds in the video.
+      fps: nominal frames a second.
+      step: seconds from one answered frame to the next, on average.
+      boxes_only: whether the network finds no masks: those there fill their boxes.
+    """
+
+    name: str
+    images: tuple[str, ...] | None
+    frames: int | None
+    size: tuple[int, int]
+    span: tuple[float, float]
+    fps: float
+    step: float
+    labels: LabelSpace
+    boxes_only: bool = False
+
+    @property
+    def seconds(self) -> float:
+        """How long the video lasts at its nominal rate, or was read where that is unknown."""
+        return self.span[1] if self.frames is None else self.frames / self.fps
+
+
+def read_facts(folder: str | os.PathLike) -> Facts:
+    """Read the facts of a prediction; InputError where `video.json` is missing or damaged."""
+    fields = load_json(os.path.join(folder, VIDEO), _FACTS, _REMEDY)
+    return Facts(
+        fields["name"],
+        None if fields["images"] is None else tuple(fields["images"]),
+        fields["frames"],
+        size=(fields["height"], fields["width"]),
+        span=(float(fields["begin"]), float(fields["until"])),
+        fps=float(fields["fps"]),
+        step=fields["every"] / fields["fps"],
+        labels=LabelSpace.from_fields(fields["labels"]),
+        boxes_only=fields.get("boxes_only", False),
+    )
+
+
+def answered(folder: str | os.PathLike) -> list[int]:
+    """Return the 1-based numbers of the frames that have a label map, ascending."""
+    maps = pathlib.Path(folder, RESULT_FILES["label_maps"])
+    if not maps.is_dir():
+        raise InputError(f"{maps}: not there; name a video's prediction with label_maps in it")
+    return sorted(int(p.stem) for p in maps.iterdir() if re.fullmatch("[0-9]{5,9}", p.stem))
+
+
+def folders_of(paths: Iterable[str]) -> list[pathlib.Path]:
+    """Return the folders of predictions: those given, and those in a library given, by name.
+
+    Raises:
+      InputError: there is none in a path.
+    """
+    found: list[pathlib.Path] = []
+    for path in map(pathlib.Path, paths):
+        tracks = [path / RESULT_FILES["tracks"]]
+        if not tracks[0].is_file():
+            tracks = sorted(path.glob(f"[!.]*/{RESULT_FILES['tracks']}"))
+        if not tracks:
+            raise InputError(
+                f"{path}: neither a prediction nor a library of predictions, for there is no "
+                f"{RESULT_FILES['tracks']}; a2d predict makes them"
+            )
+        found += [file.parent for file in tracks]
+    return found
+
+
+def read_tracks(
+    folder: str | os.PathLike, kind: Any, hook: Callable[[dict], Any] | None = None
+) -> list[dict]:
+    """Read `tracks.json`, which has a track a line.
+
+    Line by line, because a long video's file as a whole takes twice its size in memory.
+
+    Args:
+      kind: what a track must hold, as for `check_json`.
+      hook: what is made of each object, as for `json.loads`.
+
+    Raises:
+      InputError: the file is missing or damaged; names the field.
+    """
+    path, rows, text = pathlib.Path(folder, RESULT_FILES["tracks"]), [], ""
+    try:
+        with open(path, encoding="utf-8") as file:
+            for line in file:
+                text = line.strip().rstrip(",")
+                if text not in "[]":
+                    found = json.loads(text, object_hook=hook)
+                    rows += found if isinstance(found, list) else [found]
+        if not text.endswith("]"):
+            raise ValueError("its end is missing")
+        check_json(rows, [kind])
+    except (OSError, ValueError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: {reason}; {_REMEDY}, with its tracks") from error
+    return rows
+
+
+def _masks(path, height, width):
+    """{(frame, track): its RLE, or None where no pixel is in it}."""
+    masks: dict[tuple[int, int], dict | None] = {}
+
+    def take(entry: Any) -> None:
+        check_json(entry, _DETECTION)
+        counts = entry["segmentation"]["counts"]
+        rle = {"size": [height, width], "counts": counts}
+        filled = any(runs_of(counts, height * width)[1::2])
+        masks[entry["image_id"], entry["track_id"]] = rle if filled else None
+
+    load_json(path, [take], _REMEDY)
+    return masks
+
+
+def _shapes(folder, facts, min_score):
+    """{(track, actor): its shapes, in order of time}; arguments as of `read`."""
+    labels = facts.labels
+    code = whole(0, labels.max_code)
+    row_kind = {"frame": whole(), "category_id": code, "score": number(0, 1)}
+    kind = {"track_id": whole(), "mean_score": number(0, 1), "frames": [row_kind]}
+    masks = _masks(os.path.join(folder, RESULT_FILES["detections"]), *facts.size)
+    shapes: dict[tuple[int, str], list[Shape]] = collections.defaultdict(list)
+    for track in read_tracks(folder, kind):
+        identity = track["track_id"]
+        for row in track["frames"] if track["mean_score"] >= min_score else ():
+            actor, action = labels.split(row["category_id"])
+            mask = masks[row["frame"], identity]
+            if mask:
+                shape = Shape(row["frame"], labels.actions[action - 1], mask, score=row["score"])
+                shapes[identity, labels.actors[actor - 1]].append(shape)
+    return shapes
+
+
+def read(
+    folder: str | os.PathLike, min_score: float = 0.0, source: str | None = None
+) -> TrackedVideo:
+    """Read the tracks of a prediction, with labels that are steadier than the detections'.
+
+    A track has one actor: where its actor changes, another track begins. Masks without a pixel are
+    left out.
+
+    Args:
+      folder: with `tracks.json`, `detections.json`, `label_maps` and `video.json`.
+      min_score: tracks with a lower mean score are left out.
+      source: name of the video's file; by default as in `video.json`.
+
+    Raises:
+      InputError: a file is missing or damaged; names the field.
+    """
+    numbers, facts = answered(folder), read_facts(folder)
+    labels, source = facts.labels, source or facts.name
+    if not is_file_name(source):
+        raise InputError(
+            f"{os.path.join(folder, VIDEO)}: name: {shown(source)} is no file's; give it by --video"
+        )
+    shapes = _shapes(folder, facts, min_score)
+    actions: dict[str, list[str]] = collections.defaultdict(list)
+    for actor, action in labels.pairs.tolist():
+        actions[labels.actors[actor]].append(labels.actions[action])
+    # The first actor of a track keeps its number, others get a free one.
+    free = itertools.count(max((identity for identity, _ in shapes), default=0) + 1)
+    tracks: dict[int, TrackShapes] = {}
+    for (identity, actor), own in sorted(shapes.items(), key=lambda item: item[0]):
+        number = next(free) if identity in tracks else identity
+        tracks[number] = TrackShapes(number, actor, tuple(own))
+    return TrackedVideo(
+        source=source,
+        images=facts.images,
+        size=facts.size,
+        # A file may claim fewer frames than it has.
+        frame_count=facts.frames if (facts.frames or 0) >= max(numbers, default=0) else None,
+        frames=tuple(numbers),
+        actions={actor: tuple(own) for actor, own in actions.items()},
+        tracks=tuple(tracks[number] for number in sorted(tracks)),
+        boxes_only=facts.boxes_only,
+    )

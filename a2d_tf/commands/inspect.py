@@ -1,0 +1,119 @@
+"""Inspect records: counts, rare labels; a JSON list and pictures of them.
+
+a2d inspect --records records --json records.json --draw sheets --limit 20
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from a2d_tf.core import command_line, devices
+from a2d_tf.core.files import write_json
+from a2d_tf.core.labels import LabelSpace
+from a2d_tf.data import inspection
+from a2d_tf.data.manifest import Manifest
+from a2d_tf.evaluation.label_maps import write_png
+from a2d_tf.ops import visualize
+
+if TYPE_CHECKING:
+    from a2d_tf.data.records import ClipTruth
+
+FLAGS = command_line.Register()
+_RECORDS = FLAGS.string("records", None, "Folder of the records, made by a2d records.")
+_JSON = FLAGS.string("json", None, "JSON file to write the list of records to.")
+_DRAW = FLAGS.string("draw", None, "Folder to write a picture of each record to.")
+_LIMIT = FLAGS.integer("limit", None, "Largest number of records to read.", lower_bound=0)
+
+
+def main(argv: list[str]) -> None:
+    command_line.require(argv, records=_RECORDS.value)
+    manifest = Manifest.load(_RECORDS.value)
+    devices.hide_gpus()
+    label_space = manifest.label_space
+    summaries = {split: inspection.Summary() for split in manifest.splits}
+    rows, decode = [], bool(_JSON.value or _DRAW.value)
+    for split, fields, truth in inspection.read(manifest, summaries, _LIMIT.value, decode):
+        summaries[split].add(truth)
+        if _JSON.value:
+            rows.append(describe(fields, truth, label_space))
+        if _DRAW.value:
+            path = os.path.join(_DRAW.value, f"{truth.video}_{truth.frame:05d}.png")
+            write_png(path, sheet(fields, truth, label_space)[..., ::-1])
+    if _JSON.value:
+        write_json(_JSON.value, rows)
+    lines = [
+        f"{split}: {each.counts()}, {len(each.pairs)} of {len(label_space.codes)} pairs"
+        for split, each in summaries.items()
+    ]
+    if _LIMIT.value is None:
+        lines += inspection.describe_rare(summaries, label_space)
+    print("\n".join(lines))
+
+
+def describe(fields: Mapping[str, np.ndarray], truth: ClipTruth, label_space: LabelSpace) -> dict:
+    """Return the JSON object of a record; boxes, areas and flow are in stored pixels.
+
+    An instance's `track` is its identity in the video, None where unknown. Without a mask its
+    `area` is None, and its flow that of its box.
+    """
+    flow = fields["flow"][len(fields["flow"]) // 2].astype(np.float64)
+    codes = fields["codes"].tolist()
+    tracks = [-1] * len(codes) if truth.tracks is None else truth.tracks.tolist()
+    instances = []
+    rows = zip(fields["boxes"].tolist(), codes, fields["masks"], truth.has_mask, tracks)
+    for box, code, mask, has_mask, track in rows:
+        actor, action = label_space.split(code)
+        inside = mask != 0
+        if not has_mask:
+            y, x = (slice(math.floor(box[i]), math.ceil(box[i + 2])) for i in (0, 1))
+            inside[y, x] = True
+        instances.append(
+            {
+                "actor": label_space.actors[actor - 1],
+                "action": label_space.actions[action - 1],
+                "code": code,
+                "box": [box[1], box[0], box[3], box[2]],
+                "area": int(mask.sum()) if has_mask else None,
+                "flow_mean": flow[inside].mean(axis=0).tolist(),
+                "track": None if track < 0 else track,
+            }
+        )
+    return {
+        "video": truth.video,
+        "frame": truth.frame,
+        "split": truth.split,
+        "height": truth.size[0],
+        "width": truth.size[1],
+        "clip_frames": truth.clip_frames.tolist(),
+        "instances": instances,
+    }
+
+
+def sheet(
+    fields: Mapping[str, np.ndarray], truth: ClipTruth, label_space: LabelSpace
+) -> np.ndarray:
+    """Draw key frame with instances | flow | label map, enlarged: RGB uint8 [H, W, 3]."""
+    key = len(fields["rgb"]) // 2
+    rgb = fields["rgb"][key]
+    instances = visualize.draw_instances(
+        rgb,
+        fields["boxes"],
+        fields["codes"],
+        fields["masks"],
+        label_space=label_space,
+        times=math.ceil(320 / len(rgb)),
+    )
+    flow = visualize.flow_to_rgb(fields["flow"][key])
+    labels = label_space.palette[truth.label_map]
+    size = instances.shape[1::-1]
+    others = [cv2.resize(x, size, interpolation=cv2.INTER_NEAREST) for x in (flow, labels)]
+    return np.concatenate([instances, *others], axis=1)
+
+
+run = command_line.command(main, FLAGS)

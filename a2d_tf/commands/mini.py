@@ -1,0 +1,24 @@
+"""Make the mini A2D, a drawn data set in the layout of the real release.
+
+a2d mini --output DIR [--videos 400] [--seed 0] [--workers 2]
+"""
+
+from __future__ import annotations
+
+from a2d_tf.core import command_line
+from a2d_tf.data import mini
+
+FLAGS = command_line.Register()
+FLAGS.string("output", None, "Folder to create Release in.")
+FLAGS.integer("videos", 400, "Number of clips.", lower_bound=2)
+FLAGS.integer("seed", 0, "Seed of all randomness.", lower_bound=0)
+FLAGS.integer("workers", 2, "Number of processes; the result does not depend on it.", lower_bound=1)
+
+
+def main(argv: list[str]) -> None:
+    command_line.require(argv, output=FLAGS.output)
+    release = mini.make_release(FLAGS.output, FLAGS.videos, FLAGS.seed, FLAGS.workers)
+    print(f"{release} is ready")
+
+
+run = command_line.command(main, FLAGS)

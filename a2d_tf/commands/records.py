@@ -1,0 +1,184 @@
+"""Convert A2D, or your own videos, to TFRecords of clips.
+
+  a2d records --release A2D/Release --check
+  a2d records --release A2D/Release --output records
+  a2d records --annotations task_17.zip --videos videos --output records
+
+An interrupted conversion resumes when it is run again, and several processes may share one by
+`--task=1/16` to `--task=16/16`. docs/data_format.md describes the records.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+
+from a2d_tf.annotations.formats import FORMATS
+from a2d_tf.core import command_line, devices, workers
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.files import write_text
+from a2d_tf.core.labels import A2D, LabelSpace
+from a2d_tf.data import convert
+from a2d_tf.data.flow import METHODS
+from a2d_tf.data.manifest import Manifest
+from a2d_tf.data.release import Release
+from a2d_tf.data.sources import ConversionSettings, Source, check
+
+FLAGS = command_line.Register()
+_RELEASE = FLAGS.string("release", None, "Folder of A2D: videoset.csv, clips, annotations.")
+_ANNOTATIONS = FLAGS.multi_string(
+    "annotations",
+    [],
+    "Export of an annotation tool: a file, a folder or the zip as downloaded; may be repeated; "
+    "VIDEO=PATH says which video it is of. With --release: another folder of its annotations.",
+)
+_COCO = FLAGS.string("coco", None, "The same as --annotations with --format=a2d_tf.")
+_VIDEOS = FLAGS.string(
+    "videos",
+    None,
+    "With --annotations: folder of the videos. With --release: text file of the VIDs to use, one a "
+    "line.",
+)
+_FORMAT = FLAGS.enum(
+    "format", None, FORMATS, "Format of --annotations; by default recognised by content."
+)
+_NAMES = FLAGS.string(
+    "names",
+    None,
+    'JSON file that maps labels of --annotations to names: {"label": ["actor", "action"]}, or '
+    "[\"actor\", null] to take the attribute 'action'.",
+)
+_INTERPOLATED = FLAGS.bool(
+    "interpolated", False, "Use also frames whose shapes were all interpolated between keyframes."
+)
+_EMPTY = FLAGS.bool(
+    "empty_frames", False, "Take listed frames without shapes for annotated: background alone."
+)
+_FRAME_STEP = FLAGS.integer(
+    "frame_step",
+    1,
+    "Of frames that Roboflow sampled from a video: number of video frames from one to the next.",
+    lower_bound=1,
+)
+_FIRST_FRAME = FLAGS.enum(
+    "first_frame",
+    None,
+    ("0", "1"),
+    "Number of a video file's first frame in the names of its images; by default 1.",
+)
+_TEST = FLAGS.list(
+    "test_videos",
+    [],
+    "Names of the test videos; by default as the list or the annotations say, else a fifth, by a "
+    "hash.",
+)
+_CHECK = FLAGS.bool("check", False, "Only read everything; report what is wrong.")
+_OUTPUT = FLAGS.string("output", None, "Folder for the records.")
+_FLOW = FLAGS.enum("flow_method", "dis", METHODS, "Method of optical flow; the authors used tvl1.")
+_WORKERS = FLAGS.integer("workers", 2, "Number of processes.", lower_bound=1)
+_ON_ERROR = FLAGS.enum(
+    "on_error",
+    "fail",
+    convert.ON_ERROR,
+    "On a broken item: fail, or skip and report it. With --check: exit status 1, or 0.",
+)
+_SIZES = {
+    "image_height": "Largest height of the stored frames, which keep their aspect.",
+    "image_width": "Largest width of the stored frames, which keep their aspect.",
+    "clip_frames": "Frames per clip, odd, centred on the key frame.",
+    "clip_stride": "Video frames from one clip frame to the next.",
+    "shard_videos": "Videos per shard.",
+}
+for _name, _text in _SIZES.items():
+    FLAGS.integer(_name, getattr(ConversionSettings, _name), _text, lower_bound=1)
+_LABELS = FLAGS.string(
+    "labels", None, "JSON of the label space; by default A2D's, or that of --annotations."
+)
+_TASK = FLAGS.string("task", None, f"{workers.HELP} Shares are made of shards.")
+
+
+def open_source() -> Source:
+    """Return the source of annotated videos that the flags name."""
+    labels = LabelSpace.from_json(_LABELS.value) if _LABELS.value else None
+    release, exports = _RELEASE.value, _ANNOTATIONS.value
+    if not release and len(exports) == 1 and (pathlib.Path(exports[0]) / "videoset.csv").is_file():
+        release, exports = exports[0], []
+    exports = [*exports, _COCO.value] if _COCO.value else exports
+    if release:
+        if len(exports) > 1:
+            raise InputError("--release takes one --annotations at most")
+        return Release(
+            release,
+            labels or A2D,
+            videos=None if _VIDEOS.value and os.path.isdir(_VIDEOS.value) else _VIDEOS.value,
+            annotations=exports[0] if exports else None,
+            test_videos=frozenset(_TEST.value),
+        )
+    command_line.require([], **{"annotations (or --release)": exports}, videos=_VIDEOS.value)
+    from a2d_tf.annotations.annotated_videos import AnnotatedVideos
+    from a2d_tf.annotations.document import ReadOptions
+    from a2d_tf.annotations.matching import Export
+    from a2d_tf.annotations.names import NO_NAMES, Names
+
+    source = AnnotatedVideos(
+        [Export.parse(export) for export in exports],
+        pathlib.Path(_VIDEOS.value),
+        labels,
+        names=Names.load(_NAMES.value) if _NAMES.value else NO_NAMES,
+        options=ReadOptions(_INTERPOLATED.value, _EMPTY.value, frame_step=_FRAME_STEP.value),
+        format_name="a2d_tf" if _COCO.value else _FORMAT.value,
+        first_frame=None if _FIRST_FRAME.value is None else int(_FIRST_FRAME.value),
+        test_videos=_TEST.value,
+    )
+    for line in source.summary():
+        print(line)
+    return source
+
+
+def main(argv: list[str], builder: convert.Builder | None = None) -> int:
+    """Check or convert; `builder` as for `convert.convert`."""
+    if _CHECK.value:
+        command_line.require(argv)
+        report, problems = check(open_source(), _WORKERS.value)
+        print(report)
+        return 1 if problems and _ON_ERROR.value == "fail" else 0
+    command_line.require(argv, output=_OUTPUT.value)
+    source = open_source()
+    devices.hide_gpus()
+    sizes = {name: FLAGS[name].value for name in _SIZES}
+    settings = ConversionSettings(flow_method=_FLOW.value, **sizes)
+    manifest, built = convert.convert(
+        source,
+        _OUTPUT.value,
+        settings,
+        _WORKERS.value,
+        on_error=_ON_ERROR.value,
+        task=workers.Task.parse(_TASK.value) if _TASK.value else workers.ALONE,
+        builder=builder,
+    )
+    if manifest is None:
+        print(f"{_OUTPUT.value}: --task={_TASK.value} is done; the last task publishes the records")
+        return 0
+    _report(source, manifest)
+    state = "complete" if built else "already complete, nothing to do"
+    print(f"{_OUTPUT.value}: {state}, {len(manifest.skipped)} items skipped")
+    return 0
+
+
+def _report(source: Source, manifest: Manifest) -> None:
+    """Print what published records hold; for own annotations, write the label space too."""
+    for item in manifest.skipped:
+        print(f"skipped {item['item']}: {item['reason']}")
+    for item in manifest.repaired:
+        print(f"repaired {item['item']}: {item['note']}")
+    for split, counts in manifest.counts.items():
+        videos, records, instances = (counts[n] for n in ("videos", "records", "instances"))
+        alone = f", {counts['boxes_only']} of them boxes only" if "boxes_only" in counts else ""
+        print(f"{split}: {videos} videos, {records} clips, {instances} instances{alone}")
+    if not isinstance(source, Release):
+        labels = os.path.join(_OUTPUT.value, "labels.json")
+        write_text(labels, source.label_space.to_json() + "\n")
+        print(f"{labels}: the label space, for --labels the next time")
+
+
+run = command_line.command(main, FLAGS)

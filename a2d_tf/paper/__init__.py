@@ -1,0 +1,1 @@
+"""The paper's tables: rows, published figures, metrics, report, and their reproduction."""

@@ -1,0 +1,1 @@
+"""What a training leaves: run folders, checkpoints, their scores; packed models."""

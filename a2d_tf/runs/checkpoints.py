@@ -1,0 +1,144 @@
+"""Checkpoints of a run folder: written, found and read.
+
+An older checkpoint stays until the new one is complete.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import pathlib
+import shutil
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import tensorflow as tf
+
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.files import read_json, write_text
+from a2d_tf.runs.scores import CHECKPOINTS, steps_in
+
+if TYPE_CHECKING:
+    from a2d_tf.model.network import Network
+
+logger = logging.getLogger(__name__)
+
+BEST = "validation.json"
+"""In `best/`: {"step", "score" in percent, "score_threshold"} of that validation."""
+
+
+def is_finished(workdir: str, step: int) -> bool:
+    """Return whether a run was marked as finished at a step."""
+    path = os.path.join(workdir, "finished.json")
+    return os.path.isfile(path) and read_json(path) == {"steps": step}
+
+
+def save(folder: str, parts: dict[str, Any], step: int, number: int = 1) -> None:
+    """Write `ckpt-<step>`, and remove older ones but for `number`; with 1 all others are removed.
+
+    Args:
+      folder: of checkpoints; parts: {name: trackable}.
+
+    Raises:
+      InputError: it cannot be written; the older ones stay.
+    """
+    with writing(folder, step):
+        tf.train.Checkpoint(**parts).write(os.path.join(folder, f"ckpt-{step}"))
+    # For TensorFlow's own `latest_checkpoint`.
+    write_text(os.path.join(folder, "checkpoint"), f'model_checkpoint_path: "ckpt-{step}"\n')
+    old = steps_in(folder)
+    if number > 1:  # later ones stay: damaged, and left aside
+        old = [found for found in old if found <= step][:-number]
+    for other in {*old} - {step}:
+        for part in pathlib.Path(folder).glob(f"ckpt-{other}.*"):
+            part.unlink()
+
+
+@contextlib.contextmanager
+def writing(folder: str, step: int) -> Iterator[None]:
+    """Raise InputError if what is written inside into a folder of a run cannot be saved."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        sweep(folder)
+        raise InputError(
+            f"{folder}: step {step} cannot be kept ({error.message.splitlines()[0]}); make room, "
+            "then give the same command again: it resumes at the last checkpoint"
+        ) from error
+
+
+def sweep(folder: str) -> None:
+    """Remove the partial checkpoints that a killed run left in a folder."""
+    for path in pathlib.Path(folder).glob("ckpt-*temp*"):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def newest(folder: str) -> str | None:
+    """Find a folder's newest whole checkpoint: its path without suffix, None where there is none.
+
+    A damaged checkpoint, such as a full disk or a power failure leaves, is skipped with a warning:
+    every tensor is read, and TensorFlow compares its checksum.
+
+    Raises:
+      InputError: all that are there are damaged.
+    """
+    path = None
+    for step in reversed(steps_in(folder)):
+        path = os.path.join(folder, f"ckpt-{step}")
+        try:
+            reader = tf.train.load_checkpoint(path)
+            for name in reader.get_variable_to_shape_map():
+                reader.get_tensor(name)
+            return path
+        except (tf.errors.OpError, IndexError, RuntimeError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            logger.warning("%s: damaged, left aside (%s)", path, reason)
+    if path:
+        raise InputError(
+            f"{path}: damaged ({reason}), and so are all other checkpoints; delete {folder} to "
+            "train from the start"
+        )
+    return None
+
+
+def restore(network: Network, run: str, kind: str = "last") -> str:
+    """Load the weights of a run folder's checkpoint into the network.
+
+    Args:
+      network: a Network of the run's own ModelConfig and label space.
+      run: the run folder; kind: of CHECKPOINTS.
+
+    Returns:
+      the checkpoint's path.
+
+    Raises:
+      InputError: no checkpoint there, or one of another network.
+    """
+    folder = os.path.join(run, CHECKPOINTS[kind])
+    path = newest(folder)
+    if path is None:
+        raise InputError(f"{folder}: no checkpoint; train first, with --workdir={run}")
+    load(path, {"network": network})
+    return path
+
+
+def load(path: str, parts: dict[str, Any]) -> None:
+    """Load trackables out of a checkpoint, which may hold more than these.
+
+    Args:
+      path: of `newest`; parts: {name: trackable}, each of which must be there to the last variable.
+
+    Raises:
+      InputError: a checkpoint of another network.
+    """
+    try:
+        # Partial only lest TensorFlow tells of a mismatch in a line per variable.
+        status = tf.train.Checkpoint(**parts).read(path).expect_partial()
+        status.assert_existing_objects_matched()
+    except (AssertionError, ValueError) as error:
+        tf.get_logger().setLevel("ERROR")  # it would name every variable left
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"{path}: a checkpoint of another network ({reason}); give another --workdir"
+        ) from error

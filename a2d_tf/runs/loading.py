@@ -1,0 +1,191 @@
+"""Load a network and its settings: a run folder's, a packed model's, or COCO's weights alone."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import shutil
+from typing import Any
+
+import numpy as np
+
+from a2d_tf.core.config import Config, InferenceConfig, ModelConfig
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.files import (
+    UNREADABLE,
+    check_place,
+    load_json,
+    read_npz,
+    whole_folder,
+    write_file,
+    write_json,
+    write_text,
+)
+from a2d_tf.core.labels import A2D, LabelSpace
+from a2d_tf.data.manifest import FACTS, Manifest
+from a2d_tf.model.network import Network
+from a2d_tf.pretrained import cache, layouts, weights
+from a2d_tf.runs import checkpoints, packed, run_folder, scores
+
+logger = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A loaded run folder.
+
+    Attributes:
+      config: its settings, with those given to `load` and the resolved score_threshold.
+      network: with the weights of the checkpoint.
+      records: {'flow_method', 'image_height', 'image_width', 'clip_stride'} of its records.
+      trained_on: names of the videos of its training split.
+    """
+
+    config: Config
+    network: Network
+    records: dict[str, Any]
+    checkpoint: str
+    trained_on: frozenset[str] = frozenset()
+
+    def check_records(self, manifest: Manifest) -> None:
+        """Raise InputError unless the records are of the kind that the network learned from."""
+        run_folder.check_made_alike(self.records, manifest)
+        old, new = map(dataclasses.asdict, (self.network.labels, manifest.label_space))
+        run_folder.compare(
+            manifest.directory, old, new, "evaluate on records with the network's labels"
+        )
+
+
+def load(workdir: str, given: dict[str, Any] | None = None, kind: str = "last") -> Run:
+    """Load the network of a run folder or of a packed model.
+
+    Args:
+      given: {setting of inference or computing: value}, over the run's own.
+      kind: of scores.CHECKPOINTS; "best" has the threshold of its own validation.
+
+    Raises:
+      InputError: no finished run folder, a damaged one, or a setting out of range.
+    """
+    config = run_folder.settings(workdir).with_inference(**(given or {})).checked()
+    labels = LabelSpace.from_json(os.path.join(workdir, "labels.json"))
+    threshold = _best_threshold(workdir) if kind == "best" else None
+    if config.inference.score_threshold < 0:
+        if threshold is None:
+            threshold = scores.threshold(workdir)
+        config = config.with_inference(score_threshold=threshold)
+    network, path = Network(config.model, labels, config.compute), workdir
+    if packed.is_packed(workdir):
+        _take_packed(network, os.path.join(workdir, packed.WEIGHTS))
+    else:
+        path = checkpoints.restore(network, workdir, kind)
+    known = run_folder.record_facts(workdir)
+    facts = {name: known[name] for name in FACTS}
+    return Run(config, network, facts, path, frozenset(known["videos"]))
+
+
+def _take_packed(network, path):
+    """Assign the weights of a packed model."""
+    try:
+        stored = read_npz(path)
+        for name, variable in weights.variables(network).items():
+            variable.assign(stored[name].astype(np.float32))
+    except UNREADABLE as error:
+        raise InputError(
+            f"{path}: damaged, or not of this flags.txt ({error}); pack the run again"
+        ) from error
+
+
+def _best_threshold(workdir):
+    """Read the threshold of a run's best validation; InputError if writing it was interrupted."""
+    folder = os.path.join(workdir, scores.CHECKPOINTS["best"])
+    path, remedy = os.path.join(folder, checkpoints.BEST), "take --checkpoint=last"
+    best = load_json(path, {**scores.CHOSEN, "step": int}, f"validate, or {remedy}")
+    newest = checkpoints.newest(folder)
+    if newest != os.path.join(folder, f"ckpt-{best['step']}"):
+        raise InputError(
+            f"{path}: of step {best['step']}, but beside it is {newest}: the run was killed there; "
+            f"give its command again, or {remedy}"
+        )
+    return best["score_threshold"]
+
+
+def pack(workdir: str, output: str, kind: str = "last", notes: str = "") -> dict[str, int]:
+    """Write a run as a packed model, whole or not at all; an older one is replaced.
+
+    Scores of the test split are copied if they are those of the newest weights; `notes` becomes
+    card.md.
+
+    Returns:
+      {"parameters": number of weights, "bytes": of the folder}.
+
+    Raises:
+      InputError: no run there, a weight beyond float16, something else is at `output`, or it
+        cannot be written.
+    """
+    check_place(output, [packed.WEIGHTS, "flags.txt", "labels.json"], "packed model")
+    run = load(workdir, kind=kind)
+    halves = {name: _halved(name, x.numpy()) for name, x in weights.variables(run.network).items()}
+    parameters = sum(values.size for values in halves.values())
+    threshold = run.config.inference.score_threshold
+    # Without the paths of what it started from; another phase would need the run there.
+    config = Config.read(os.path.join(workdir, "flags.txt"))
+    none: dict[str, Any] = {**dict.fromkeys(run_folder.STARTS, ""), "backbone_rate": 1.0}
+    training = dataclasses.replace(config.training, train_phase="joint", **none)
+    config = dataclasses.replace(config, training=training)
+    with whole_folder(output) as new:
+        config.write(os.path.join(new, "flags.txt"))
+        for name in ("labels.json", "records.json"):
+            shutil.copyfile(os.path.join(workdir, name), os.path.join(new, name))
+        write_json(os.path.join(new, "score_threshold.json"), {"score_threshold": threshold})
+        write_file(os.path.join(new, packed.WEIGHTS), lambda f: np.savez_compressed(f, **halves))
+        scored = os.path.join(workdir, "evaluation", "test")
+        if kind == "last" and scores.are_current(
+            workdir, scored, run_folder.record_facts(workdir)["source"]
+        ):
+            shutil.copy(os.path.join(scored, "metrics.json"), new)
+        write_text(os.path.join(new, "card.md"), notes)
+        size = sum(entry.stat().st_size for entry in os.scandir(new))
+    return {"parameters": parameters, "bytes": size}
+
+
+def _halved(name, values):
+    with np.errstate(over="ignore"):
+        small = values.astype(np.float16)
+    if not np.isfinite(small).all():
+        raise InputError(f"{name}: {np.abs(values).max():g} is beyond float16; it cannot be packed")
+    return small
+
+
+def untrained(path: str, given: dict[str, Any] | None = None) -> Run:
+    """Load a network with COCO weights alone: it finds A2D's actors, and knows no actions.
+
+    Where COCO has one class for two actors (adult and baby), detections get the first actor's name.
+
+    Args:
+      path: of a detector's imported weights, or a name of `pretrained`.
+      given: {setting of inference or computing: value}.
+
+    Raises:
+      InputError: no such file, or not a detector's.
+    """
+    path = cache.resolve(path)
+    imported = layouts.Weights.read(path)
+    if not imported.classes:
+        raise InputError(
+            f"{path}: {imported.source} weights are a backbone's, which finds no actors; predict "
+            "needs a detector's"
+        )
+    # With a single action, background must not take a share of its probability.
+    model = ModelConfig(
+        use_flow=False, temporal_layers=0, action_background=False, **imported.model_fields()
+    )
+    config = Config(model, InferenceConfig(score_threshold=scores.DEFAULT_THRESHOLD))
+    config = config.with_inference(**(given or {})).checked()
+    labels = LabelSpace.from_fields({"actors": [*A2D.actors], "actions": ["untrained"]})
+    network = Network(model, labels, config.compute)
+    logger.info(weights.load(network, imported).summary())
+    weights.suppress_duplicate_actors(network)
+    size = {"image_height": model.image_height, "image_width": model.image_width}
+    facts = {"flow_method": "dis", **size, "clip_stride": 1}
+    return Run(config, network, facts, path)

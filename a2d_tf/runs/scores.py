@@ -1,0 +1,96 @@
+"""What the scores of a run were computed from, and whether the run is still the same.
+
+Without TensorFlow: the commands that start trainings leave that to their processes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import pathlib
+from typing import Any
+
+from a2d_tf.core.config import Config
+from a2d_tf.core.files import file_digest, load_json, number
+
+ORIGIN = "origin.json"
+"""In a folder of scores: the `origin` of its `metrics.json`."""
+DEFAULT_THRESHOLD = 0.7
+"""The authors' choice of p(actor), for a run without a validation split."""
+CHOSEN = {"score_threshold": number(0, 1)}
+
+CHECKPOINTS = {"last": "checkpoints", "best": "best", "diverged": "diverged"}
+"""Which checkpoints of a run, and their folders."""
+
+TEST = "test"
+"""The split whose scores are a run's result."""
+
+logger = logging.getLogger(__name__)
+
+
+def steps_in(folder: str | os.PathLike) -> list[int]:
+    """Return the steps of the checkpoints in a folder, whole or not, in order."""
+    names = [path.stem for path in pathlib.Path(folder).glob("ckpt-*.index")]
+    return sorted(int(name.removeprefix("ckpt-")) for name in names)
+
+
+def folder_of(run: str | os.PathLike) -> pathlib.Path:
+    """Return the folder of a run's scores of the test split."""
+    return pathlib.Path(run, "evaluation", TEST)
+
+
+def origin(checkpoint: str, config: Config, records: str) -> dict[str, Any]:
+    """Return what scores are computed from: weights, settings and records.
+
+    Args:
+      checkpoint: path of the weights; its index holds their checksums.
+      config: with the resolved score_threshold.
+      records: `source` of their manifest.
+    """
+    index, sections = f"{checkpoint}.index", dataclasses.asdict(config)
+    return {
+        "weights": file_digest(index) if os.path.isfile(index) else None,
+        "settings": {**sections["model"], **sections["inference"], **sections["compute"]},
+        "records": records,
+    }
+
+
+def are_current(workdir: str | os.PathLike, folder: str | os.PathLike, records: str) -> bool:
+    """Return whether scores are of a run's newest weights, its own settings, and these records.
+
+    Args:
+      workdir: the run folder; a finished run whose weights were deleted is still the same.
+      records: `source` of the manifest.
+
+    Raises:
+      InputError: a damaged file.
+    """
+    place = os.path.join(folder, ORIGIN)
+    if not os.path.isfile(place) or not os.path.isfile(os.path.join(folder, "metrics.json")):
+        return False
+    found = load_json(place, {"weights": (str, None)}, "delete it, run again")
+    config = Config.read(os.path.join(workdir, "flags.txt"))
+    if config.inference.score_threshold < 0:
+        config = config.with_inference(score_threshold=threshold(workdir))
+    folder = os.path.join(workdir, CHECKPOINTS["last"])
+    steps = steps_in(folder)
+    now = origin(os.path.join(folder, f"ckpt-{max(steps, default=0)}"), config, records)
+    if not steps and os.path.isfile(os.path.join(workdir, "finished.json")):
+        now["weights"] = found["weights"]
+    return found == now
+
+
+def threshold(workdir: str | os.PathLike) -> float:
+    """Read the threshold that a run's last validation has chosen.
+
+    Raises:
+      InputError: the file is damaged.
+    """
+    path = os.path.join(workdir, "score_threshold.json")
+    if not os.path.isfile(path):
+        logger.warning(
+            "%s is not there: no validation chose a threshold; using %s", path, DEFAULT_THRESHOLD
+        )
+        return DEFAULT_THRESHOLD
+    return load_json(path, CHOSEN, "delete it or give --score_threshold")["score_threshold"]

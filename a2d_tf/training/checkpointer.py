@@ -1,0 +1,121 @@
+"""The checkpoints of a training, so that a killed run resumes exactly."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import statistics
+from typing import TYPE_CHECKING
+
+import tensorflow as tf
+
+from a2d_tf.core.files import read_json, write_json
+from a2d_tf.runs import checkpoints
+from a2d_tf.runs.scores import CHECKPOINTS
+
+if TYPE_CHECKING:
+    from a2d_tf.training.train_step import TrainState
+
+_KEPT = 3  # newest checkpoints, should the last ones be damaged
+
+
+class Window(tf.train.experimental.PythonState):
+    """The values of the steps since the last TensorBoard point: a list of {name: float}."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.values: list[dict[str, float]] = []
+
+    def means(self) -> dict[str, float]:
+        """Return the mean of each value of the last step over the steps that have it.
+
+        Steps in another precision, before a resume, may lack some.
+        """
+        return {
+            name: statistics.fmean(values[name] for values in self.values if name in values)
+            for name in self.values[-1]
+        }
+
+    def serialize(self) -> str:
+        return json.dumps(self.values)
+
+    def deserialize(self, text: str) -> None:
+        self.values = json.loads(text)
+
+
+class Checkpointer:
+    """Saves and restores the training state in a run folder.
+
+    A checkpoint holds the network, the optimizer's slots, averages and loss scale where there are
+    any, the step, and the values gathered for the next TensorBoard point. The averages take the
+    place of the network's weights, so that every reader gets them.
+    """
+
+    def __init__(self, workdir: str, state: TrainState) -> None:
+        self.workdir, self.window = workdir, Window()
+        self._state = state
+        names = ("network", "optimizer", "step", "averages", "loss_scale")
+        parts = {name: getattr(state, name) for name in names} | {"window": self.window}
+        self._parts = {name: part for name, part in parts.items() if part is not None}
+
+    @property
+    def step(self) -> int:
+        """The number of steps done."""
+        return int(self._state.step.numpy())
+
+    def resume(self) -> bool:
+        """Restore the newest whole checkpoint, and return whether there is one.
+
+        Raises:
+          InputError: the checkpoint is of another network, or all are damaged.
+        """
+        path = checkpoints.newest(self._folder("last"))
+        for kind in ("last", "best"):
+            checkpoints.sweep(self._folder(kind))
+        if path is None:
+            return False
+        checkpoints.load(
+            path, {name: part for name, part in self._parts.items() if name != "loss_scale"}
+        )
+        if self._state.loss_scale:  # a checkpoint of another precision has none
+            tf.train.Checkpoint(loss_scale=self._state.loss_scale).read(path).expect_partial()
+        if self._state.averages:
+            self._state.averages.exchange()
+        return True
+
+    def save(self, kind: str = "last") -> None:
+        """Save the current step: all of it, or of the best validation the network alone.
+
+        Raises:
+          InputError: it cannot be written; the older ones stay.
+        """
+        parts, number = self._parts, _KEPT
+        if kind == "best":
+            parts, number = {"network": self._state.network}, 1
+        averages = self._state.averages
+        with averages.in_place() if averages else contextlib.nullcontext():
+            checkpoints.save(self._folder(kind), parts, self.step, number)
+
+    def save_best(self, score: float, threshold: float) -> bool:
+        """Save to `best/` if the validation is the run's best; return whether it is.
+
+        Args:
+          score: percent; threshold: on p(actor), with which it was reached.
+        """
+        step, path = self.step, os.path.join(self._folder("best"), checkpoints.BEST)
+        if os.path.isfile(path):
+            best = read_json(path)
+            # Ignore a best from this step or later: the run was killed and will repeat it.
+            if best["step"] < step and best["score"] >= score:
+                return False
+        self.save("best")
+        write_json(path, {"step": step, "score": score, "score_threshold": threshold})
+        return True
+
+    def mark_finished(self) -> None:
+        """Write `finished.json`, after the validation of the last step."""
+        write_json(os.path.join(self.workdir, "finished.json"), {"steps": self.step})
+
+    def _folder(self, kind):
+        return os.path.join(self.workdir, CHECKPOINTS[kind])

@@ -1,0 +1,67 @@
+"""TensorBoard's files of a run: a writer for each split, and no step twice after a resume."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+
+import tensorflow as tf
+from tensorflow.core.util import event_pb2
+
+from a2d_tf.runs.checkpoints import writing
+from a2d_tf.runs.run_folder import EVENTS
+from a2d_tf.training import losses
+
+
+def tagged(values: dict[str, float]) -> dict[str, float]:
+    """Rename the losses and health figures of a step to their tags in TensorBoard."""
+    groups = {name: "loss" for name in (*losses.TERMS, "total")}
+    return {f"{groups.get(name, 'run')}/{name}": value for name, value in values.items()}
+
+
+class Events:
+    """The writers of a run folder: `train` and `validation`."""
+
+    def __init__(self, workdir: str) -> None:
+        self._folder = os.path.join(workdir, "tensorboard")
+        self._writers: dict[str, tf.summary.SummaryWriter] = {}
+
+    def write(
+        self, name: str, step: int, scalars: dict[str, float], images: dict | None = None
+    ) -> None:
+        """Write {tag: number} and {tag: uint8 image [1, H, W, 3]} of a step, and flush.
+
+        Raises:
+          InputError: no file can be made. TensorFlow does not tell when one cannot grow.
+        """
+        with writing(self._folder, step):
+            if name not in self._writers:
+                path = os.path.join(self._folder, name)
+                self._writers[name] = tf.summary.create_file_writer(path)
+            with self._writers[name].as_default(step):
+                for tag, value in scalars.items():
+                    tf.summary.scalar(tag, value)
+                for tag, value in (images or {}).items():
+                    tf.summary.image(tag, value)
+            self._writers[name].flush()
+
+    def trim(self, name: str, last: int) -> None:
+        """Remove the points after step `last` from a writer's files: they will be written again."""
+        for path in pathlib.Path(self._folder, name).glob(EVENTS):
+            events = list(_events(path))
+            kept = [serialized for serialized, event in events if event.step <= last]
+            if len(kept) < len(events):
+                # Without `tfevents` in its name TensorBoard does not read it.
+                partial = path.with_name(".trim.tmp")
+                with tf.io.TFRecordWriter(str(partial)) as writer:
+                    for serialized in kept:
+                        writer.write(serialized)
+                partial.replace(path)
+
+
+def _events(path):
+    """Yield (bytes, Event) of the complete records; a killed run may leave a partial one."""
+    with contextlib.suppress(tf.errors.DataLossError):
+        for serialized in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+            yield serialized, event_pb2.Event.FromString(serialized)

@@ -1,1 +1,0 @@
-"""Views of predictions: pages, tables and plots."""

@@ -1,0 +1,312 @@
+"""Instances of which only the box is annotated: from the export to the scores and back."""
+
+import json
+import math
+import re
+import types
+
+import cv2
+import numpy as np
+import pytest
+import tensorflow as tf
+import tiny_network
+from a2d_files import moving_frames, write_video
+from processes import run_a2d
+from test_annotation_formats import (
+    SIZE,
+    SQUARE,
+    coco,
+    drawn,
+    image,
+    labelme,
+    open_source,
+    shape,
+    vis,
+    write,
+    xml,
+)
+from test_mains import TINY
+
+from a2d_tf.annotations.document import Instance, ReadOptions
+from a2d_tf.annotations.formats import read_export
+from a2d_tf.annotations.shapes import join
+from a2d_tf.commands.inspect import describe
+from a2d_tf.core.config import Config, TrainingConfig
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import LabelSpace
+from a2d_tf.data import convert, records
+from a2d_tf.data.manifest import Manifest
+from a2d_tf.data.segmentations import encode_mask
+from a2d_tf.evaluation import metrics
+from a2d_tf.evaluation.box_data import Results, Truth
+from a2d_tf.evaluation.metrics import coco as coco_metric
+from a2d_tf.evaluation.metrics import detection, segmentation
+from a2d_tf.training import forward, run_start
+
+BOX = [8, 3, 10, 12]
+BOTH = (drawn(bbox=BOX), drawn(0, [], bbox=BOX))
+KINDS = {"masks": BOTH[:1], "boxes": BOTH[1:], "mixed": (drawn(), BOTH[1])}
+
+
+def of_coco(*annotations):
+    return {"a.json": coco([image("clip/00002.jpg")], annotations)}
+
+
+def box(frame, more=""):
+    edges = 'xtl="8" ytl="3" xbr="18" ybr="15"'
+    return f'<track id="3" label="cat-sit"><box frame="{frame}" {edges} {more}/></track>'
+
+
+VIS = vis(["clip/00000.jpg", "clip/00001.jpg"], (0, [None, None]))
+VIS["annotations"][0]["bboxes"] = [None, BOX]
+OWN = {"image_id": 2, "actor": "cat", "action": "sit", "bbox": BOX}
+EXPORTS = {
+    "cvat": {"a.xml": xml(box(1))},
+    "coco": of_coco(BOTH[1]),
+    "youtube_vis": {"a.json": VIS},
+    "labelme": {
+        "2.json": labelme(shape("cat-sit", [18, 3, 8, 15], "rectangle"), path="clip_2.jpg")
+    },
+    "a2d_tf": {"a.json": {"images": [image("clip/00002", 2)], "annotations": [OWN]}},
+    "yolo": {
+        "data.yaml": "names: [cat-sit]",
+        "labels/train/clip/00002.txt": f"0 {13 / 32} 0.375 0.3125 0.5",
+    },
+}
+
+
+@pytest.fixture
+def videos(tmp_path):
+    folder = tmp_path / "videos"
+    for name in ("clip.mp4", "other.mp4", "a.mp4"):
+        write_video(folder / name, moving_frames(6, *SIZE, step=2))
+    return folder
+
+
+@pytest.mark.parametrize("form", EXPORTS)
+def test_every_format_has_boxes(tmp_path, videos, form):
+    source = open_source(write(tmp_path / "export", EXPORTS[form]), videos)
+    assert [document.format for document in source.documents] == [form]
+    assert not any(document.left_out for document in source.documents)
+    ((vid, frames),) = source._frames.items()
+    found = {number: frame.instances for number, frame in frames.items() if frame.instances}
+    ((instance,),) = found.values()
+    assert (vid, list(found), instance.parts) == ("clip", [2], ())
+    annotation = source.read_annotation("clip", 2, SIZE)
+    assert annotation.boxes.tolist() == [[3, 8, 15, 18]]
+    assert annotation.has_mask.tolist() == [False] and not annotation.masks.any()
+    assert not annotation.label_map.any() and annotation.codes.tolist() == [11]
+
+
+@pytest.mark.parametrize("form", ["cvat", "coco"])
+def test_a_box_that_is_turned_is_the_one_around_it(tmp_path, form):
+    turned = [drawn(0, [], n, bbox=BOX, attributes={"rotation": 120 * n - 30}) for n in (1, 3)]
+    files = {
+        "cvat": {"a.xml": xml(box(0, 'rotation="90"'), box(1, 'rotation="330"'))},
+        "coco": {"a.json": coco([image("clip/1.jpg", 1), image("clip/2.jpg", 3)], turned)},
+    }
+    (document,) = read_export(write(tmp_path, files[form]), ReadOptions())
+    first, second = (frame.instances[0].box for frame in document.frames)
+    assert first == pytest.approx([7, 4, 12, 10])
+    width, height = 10 * math.sqrt(0.75) + 6, 5 + 12 * math.sqrt(0.75)
+    assert second == pytest.approx([13 - width / 2, 9 - height / 2, width, height])
+
+
+def test_what_has_both_has_the_mask_and_its_box(tmp_path, videos):
+    nothing = drawn(0, []), drawn(0, [], bbox=[1, 1, 0, 4])
+    source = open_source(write(tmp_path / "x", of_coco(BOTH[0], *nothing)), videos)
+    annotation = source.read_annotation("clip", 2, SIZE)
+    assert annotation.has_mask.tolist() == [True] and annotation.boxes.tolist() == [[1, 2, 5, 6]]
+    assert source.documents[0].left_out == {"annotations without a mask or a box": 2}
+
+
+def test_a_group_of_boxes_is_the_box_around_them_and_masks_go_first():
+    boxes = [Instance("a", (), "x", box=[1, 2, 3, 4]), Instance("b", (), "x", box=[6, 0, 9, 1])]
+    (whole,) = join([(1, boxes[0]), (1, boxes[1])])
+    assert (whole.label, whole.box) == ("a", [1, 0, 14, 6])
+    (whole,) = join([(1, boxes[0]), (1, Instance("m", ([SQUARE],), "x"))])
+    assert (whole.label, whole.parts, whole.box) == ("m", ([SQUARE],), None)
+
+
+def convert_to(folder, videos, annotations, **fields):
+    """The manifest of records of one frame, and its serialised record."""
+    export = write(folder / "export", of_coco(*annotations))
+    settings = convert.ConversionSettings(image_height=24, image_width=32, clip_frames=3)
+    convert.convert(open_source(export, videos, **fields), folder / "records", settings, workers=1)
+    manifest = Manifest.load(folder / "records")
+    (serialized,) = records.read_shard(manifest.shards("train")[0])
+    return manifest, serialized
+
+
+@pytest.mark.parametrize(
+    "kind, has_mask", [("masks", [True]), ("boxes", [False]), ("mixed", [True, False])]
+)
+def test_records_say_which_instances_have_masks(tmp_path, videos, kind, has_mask):
+    manifest, serialized = convert_to(tmp_path, videos, KINDS[kind])
+    alone = has_mask.count(False)
+    assert manifest.counts["train"].get("boxes_only", 0) == alone
+    assert manifest.trains_masks == (kind != "boxes")
+    truth, fields = records.read_truth(serialized), records.parse(serialized)
+    assert truth.has_mask.tolist() == fields["has_mask"].numpy().tolist() == has_mask
+    assert truth.is_complete == (kind == "masks")
+    assert fields["masks"].numpy().any(axis=(1, 2)).tolist() == has_mask
+    expected = {"masks": [[1, 2, 5, 6]], "boxes": [[3, 8, 15, 18]]}
+    expected["mixed"] = expected["masks"] + expected["boxes"]
+    assert fields["boxes"].numpy().tolist() == truth.boxes.tolist() == expected[kind]
+    fields = {name: value.numpy() for name, value in fields.items()}
+    fields["flow"][:, 3:15, 8:18] = [1, 2]  # inside BOX alone
+    rows = describe(fields, truth, manifest.label_space)["instances"]
+    assert [row["area"] for row in rows] == [16 if each else None for each in has_mask]
+    assert has_mask[-1] or rows[-1]["flow_mean"] == [1, 2]
+    # Of masks alone, records are as they were.
+    assert ("has_mask" in tf.train.Example.FromString(serialized).features.feature) == bool(alone)
+    assert ("boxes_only" in manifest.counts["train"]) == bool(alone)
+
+
+def test_a_refiner_needs_masks():
+    refined = Config(tiny_network.config(use_mask=False, use_refiner=True))
+    manifest = types.SimpleNamespace(trains_masks=False, directory="RECORDS")
+    with pytest.raises(InputError, match="--use_refiner"):
+        run_start.without_masks(refined, manifest)
+
+
+def test_the_mask_term_counts_positives_whose_instance_has_a_mask():
+    training = TrainingConfig(roi_samples=12)
+    network = types.SimpleNamespace(
+        mask_inputs=lambda rgb, features, rois: rois,
+        mask_head=lambda rois, training: tf.zeros([1, rois.shape[1], 4, 4, 2]),
+    )
+    batch = {"masks": tf.ones([1, 2, 8, 8], tf.uint8), "rgb": None}
+    rows = {
+        "rois": tf.constant([[[0.0, 0.0, 8.0, 8.0]] * 4]),
+        "match": tf.constant([[0, 1, 0, 1]]),
+        "class_index": tf.constant([[0, 1, 0, 0]]),
+        "positive": tf.constant([[True, True, True, False]]),
+    }
+    for has_mask, count in ([True, True], 3), ([True, False], 2), ([False, False], 0):
+        batch["has_mask"] = tf.constant([has_mask])
+        given = network, batch, {"actor": None}, rows, training, True
+        total, counted = forward._mask_term(*given)
+        assert counted == count and float(total) == pytest.approx(count * math.log(2), rel=1e-6)
+        weighted = forward.weighted({"mask": [(total, counted)]}, training)
+        assert float(weighted["mask"]) == pytest.approx(math.log(2) if count else 0, rel=1e-6)
+
+
+SPACE = LabelSpace(("cat",), ("sit", "run"), (11, 12))
+
+
+def frame(has_mask, found=(), codes=(11,), pairs=()):
+    """A frame with true boxes in a row, 10 wide, and instances (p(actor), code, left edge)."""
+    true = [[0, 20 * i, 10, 20 * i + 10] for i in range(len(codes))]
+    columns = [list(column) for column in zip(*found)] or [[], [], []]
+    return types.SimpleNamespace(
+        pairs={0.5: pairs} if pairs else {},
+        truth=types.SimpleNamespace(
+            codes=np.array(codes), boxes=np.float32(true), has_mask=np.array(has_mask)
+        ),
+        instances={
+            "class_score": np.float32(columns[0]),
+            "code": np.array(columns[1], int),
+            "boxes": np.float32([[0, x, 10, x + 10] for x in columns[2]]).reshape(-1, 4),
+        },
+    )
+
+
+def test_f1_of_boxes_and_pairs():
+    metric = detection.BoxF1(metrics.Split(SPACE, threshold=0.5))
+    # Right; a second one on the same object; of another pair; right at a low score.
+    found = [(0.9, 11, 1), (0.8, 11, 0), (0.7, 11, 20), (0.3, 12, 23)]
+    metric.update(frame([False] * 2, found, codes=(11, 12)))
+    metric.update(frame([False]))  # nothing found
+    assert metric.at(0.85) == pytest.approx(100 * 2 * 1 / (1 + 3))
+    assert metric.at(0.1) == pytest.approx(100 * 2 * 2 / (4 + 3))
+    assert metric.at(0.95) == 0
+    assert metrics.results([metric], metric.split) == {"box_f1": pytest.approx(200 / 6)}
+    split = metrics.Split(SPACE, metrics={"segmentation": {"joint": {}}})
+    assert detection.BoxF1(split).result() == {}
+    assert "33.3" in metrics.table({"box_f1": 100 / 3})
+
+
+def test_segmentation_is_scored_over_complete_label_maps_alone():
+    metric = segmentation.Segmentation(metrics.Split(SPACE))
+    metric.update(frame([False]))
+    # An empty frame of a set of boxes says nothing of masks.
+    metric.update(frame([], codes=(), pairs=segmentation.pairs(*2 * [np.zeros((2, 2), int)])))
+    assert metric.result() == {}
+    metric.update(frame([True], pairs=segmentation.pairs(*2 * [np.full((2, 2), 11)])))
+    assert metric.result()["segmentation"]["joint"]["miou"] == 100
+
+
+def test_the_ap_of_masks_is_that_of_frames_whose_instances_all_have_masks(tmp_path):
+    square = np.zeros((40, 40), bool)
+    square[:10, :10] = True
+    mask, edges = encode_mask(square), [0, 0, 10, 10]
+    fields = dict(frames=["v/00001", "v/00002"], sizes=[(40, 40)] * 2)
+    truth = Truth(
+        **fields,
+        box_frame=[0, 1, 1],
+        boxes=[edges, edges, [20, 20, 30, 30]],
+        codes=[11, 11, 11],
+        masks=[mask, mask, None],
+    )
+    found = dict(boxes=[edges], codes=[11], masks=[mask], scores=np.ones(1))
+    for i, expected in ((0, 100), (1, 0)):  # that on the second frame counts nowhere
+        figures = coco_metric.coco_aps(Results(**fields, **found, box_frame=[i]), truth)
+        assert figures["mask"]["ap"] == pytest.approx(expected)
+    truth.save(tmp_path / "truth.json", SPACE)
+    loaded = Truth.load(tmp_path / "truth.json", SPACE)
+    assert loaded.masks == truth.masks
+    areas = [a["area"] for a in json.loads((tmp_path / "truth.json").read_text())["annotations"]]
+    assert areas == [100, 100, 100.0]
+    truth.masks = [mask, None, None]
+    truth.box_frame = np.array([0, 0, 1])
+    assert "mask" not in coco_metric.coco_aps(Results(**fields, **found, box_frame=[0]), truth)
+
+
+@pytest.mark.slow
+def test_a_set_of_boxes_from_its_export_to_its_predictions_export(tmp_path, videos):
+    boxes = [drawn(0, [], n, bbox=[2 * n, 3, 10, 12]) for n in (2, 4)]
+    export = write(
+        tmp_path / "export",
+        {
+            f"{vid}.json": coco([image(f"{vid}/{n}.jpg", n) for n in (2, 4)], boxes)
+            for vid in ("clip", "other", "a")
+        },
+    )
+    words = ["--image_height=64", "--image_width=96", "--clip_frames=3", "--workers=1"]
+    made, run, out = (tmp_path / name for name in ("records", "run", "out"))
+    words += [f"--annotations={export}", f"--videos={videos}", f"--output={made}"]
+    names = write(tmp_path, {"names.json": {"cat-sit": ["dog", "rest"]}}) / "names.json"
+    done = run_a2d("records", *words, "--test_videos=other", f"--names={names}")
+    assert done.returncode == 0, done.stderr
+    assert LabelSpace.from_json(made / "labels.json").actors == ("dog",)
+    assert "test: 1 videos, 2 clips, 2 instances, 2 of them boxes only\n" in done.stdout
+    settings = [f"--records={made}", f"--workdir={run}"]
+    small = [*TINY, "--use_flow=false", "--temporal_layers=0", "--steps=2", "--pictures=1"]
+    done = run_a2d("train", *small, *settings, "--val_fraction=0.6")  # holds out clip
+    assert done.returncode == 0 and "--use_mask=false" in done.stderr, done.stderr
+    best = json.loads((run / "best" / "validation.json").read_text())
+    assert set(best) == {"step", "score", "score_threshold"}
+    validated = json.loads((run / "score_threshold.json").read_text())["validation"]
+    assert validated["box_f1"] == best["score"] and "segmentation" not in validated
+    done = run_a2d("evaluate", *settings, "--split=test", "--score_threshold=0.01")
+    assert done.returncode == 0, done.stderr
+    assert "dog-rest" in done.stdout and "Table" not in done.stdout
+    scored = json.loads((run / "evaluation" / "test" / "metrics.json").read_text())
+    assert "segmentation" not in scored and "mask" not in scored["coco"]
+    assert scored["box_f1"] >= 0 and set(scored["detection"]) == {"actor", "action", "joint"}
+    assert not (run / "evaluation" / "test" / "label_truth").exists()
+    done = run_a2d("browse", f"--run={run}", f"--records={made}")
+    assert done.stdout.startswith("2 of 2 frames"), done.stderr
+    page = (run / "evaluation" / "test" / "browse.html").read_text()
+    assert len(re.findall("truth:</b>\\s*<span [^>]*>dog-rest<", page)) == 2  # the boxes, filled
+    video = f"--video={videos / 'other.mp4'}"
+    done = run_a2d("predict", f"--workdir={run}", video, f"--output={out}", "--score_threshold=0")
+    assert done.returncode == 0, done.stderr
+    assert cv2.imread(str(out / "label_maps" / "00001.png"), cv2.IMREAD_UNCHANGED).any()
+    back = tmp_path / "back.xml"
+    done = run_a2d("export-annotations", f"--prediction={out}", f"--output={back}")
+    assert done.returncode == 0 and " boxes in " in done.stdout, done.stderr
+    (document,) = read_export(back, ReadOptions())
+    assert all(i.box and not i.parts for f in document.frames for i in f.instances)
+    assert not document.left_out and document.frames

@@ -1,6 +1,0 @@
-"""Run a2d_tf.commands.beam.on_beam in a clone that is not installed."""
-
-import clone
-
-if __name__ == "__main__":
-    clone.run("a2d_tf.commands.beam.on_beam")
