@@ -200,7 +200,7 @@ def frame(has_mask, found=(), codes=(11,), pairs=()):
     true = [[0, 20 * i, 10, 20 * i + 10] for i in range(len(codes))]
     columns = [list(column) for column in zip(*found)] or [[], [], []]
     return types.SimpleNamespace(
-        pairs={0.5: pairs} if pairs else {},
+        pairs={0.0: pairs} if pairs else {},
         truth=types.SimpleNamespace(
             codes=np.array(codes), boxes=np.float32(true), has_mask=np.array(has_mask)
         ),

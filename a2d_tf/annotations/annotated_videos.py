@@ -21,7 +21,6 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import frames
 from a2d_tf.data.a2d_annotations import Annotation, paint
-from a2d_tf.data.manifest import SPLITS
 from a2d_tf.data.release import Video, with_tests
 from a2d_tf.data.segmentations import box_of, decode_box, decode_parts
 
@@ -99,8 +98,10 @@ class AnnotatedVideos:
         known = {id(f): d.frame_count or 0 for d in self.documents for f in d.frames}
         return tuple(
             Video(
-                *(vid, 0, "", "", 0, 0, max(known[id(frame)] for frame in numbered.values())),
-                *(len(numbered), SPLITS.index(splits[vid])),
+                vid,
+                frames=max(known[id(frame)] for frame in numbered.values()),
+                annotated=len(numbered),
+                split=splits[vid],
             )
             for vid, numbered in self._frames.items()
         )

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from a2d_tf.behaviour import bouts
-from a2d_tf.ops.visualize import label_axes
+from a2d_tf.evaluation.reports.charts import label_axes
 
 _LABELLED = 60  # rows of a timeline that can have names
 

@@ -15,7 +15,7 @@ from a2d_tf.behaviour import bouts, plots, time_budget
 from a2d_tf.behaviour.predictions import folders_of
 from a2d_tf.core import command_line
 from a2d_tf.core.files import write_bytes, write_csv
-from a2d_tf.ops.visualize import figure_png
+from a2d_tf.evaluation.reports.charts import figure_png
 
 FLAGS = command_line.Register()
 _PREDICTION = FLAGS.multi_string(

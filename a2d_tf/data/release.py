@@ -39,22 +39,20 @@ _INSTANCES = "a2d_annotation_with_instances"
 
 @dataclasses.dataclass(frozen=True)
 class Video:
-    """One row of `videoset.csv`; `usage` is 0 for train and 1 for test."""
+    """An annotated video, as a row of `videoset.csv` lists it.
+
+    Attributes:
+      frames, annotated: how many frames it has, and how many of them are annotated.
+      split: "train" or "test".
+      height, width: of its annotations in pixels; 0 where these tell their size.
+    """
 
     vid: str
-    label: int
-    start: str
-    end: str
-    height: int
-    width: int
     frames: int
     annotated: int
-    usage: int
-
-    @property
-    def split(self) -> str:
-        """'train' or 'test'."""
-        return SPLITS[self.usage]
+    split: str
+    height: int = 0
+    width: int = 0
 
 
 class Release:
@@ -171,7 +169,7 @@ def with_tests(videos: tuple[Video, ...], tests: Collection[str]) -> tuple[Video
         )
     if not tests:
         return videos
-    return tuple(dataclasses.replace(v, usage=int(v.vid in tests)) for v in videos)
+    return tuple(dataclasses.replace(v, split=SPLITS[v.vid in tests]) for v in videos)
 
 
 def _only(path, videos, videoset):
@@ -220,4 +218,6 @@ def _parse_row(where, row):
     if not is_file_name(fields["vid"]):
         vid = shown(fields["vid"])
         raise InputError(f"{where}: vid {vid} cannot be a file name; rename the video")
-    return Video(**fields)
+    numbers = (fields[name] for name in ("frames", "annotated", "usage", "height", "width"))
+    frames, annotated, usage, height, width = numbers
+    return Video(fields["vid"], frames, annotated, SPLITS[usage], height, width)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import colorsys
-import io
 import operator
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -15,8 +13,7 @@ import numpy as np
 from a2d_tf.core.labels import LabelSpace
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    pass
 
 _GOLDEN = (5**0.5 - 1) / 2  # steps of this fraction of a turn give hues far apart
 
@@ -178,34 +175,12 @@ def bright(colour: np.ndarray) -> np.ndarray:
     return np.round(colour * (255 / max(int(np.max(colour)), 1)))
 
 
-def label_axes(axes: Axes, title: str = "", x: str = "", y: str = "") -> Axes:
-    """Set the title and labels of a chart in the common style; return the axes."""
-    axes.set_title(title, fontsize=10, loc="left", fontweight="bold", parse_math=False)
-    axes.set_xlabel(x, fontsize=8)
-    axes.set_ylabel(y, fontsize=8)
-    axes.tick_params(labelsize=8)
-    axes.spines[["top", "right"]].set_visible(False)
-    return axes
-
-
-def figure_png(figure: Figure) -> bytes:
-    """Render a Matplotlib figure as a PNG, without a screen."""
-    file = io.BytesIO()
-    figure.savefig(file, format="png", facecolor="white")
-    return file.getvalue()
-
-
 def paint(rgb: np.ndarray, indices: np.ndarray, palette: np.ndarray) -> np.ndarray:
     """Paint indices [h, w] of a palette, 0 clear, over a picture in grey: uint8 [H, W, 3]."""
     indices = cv2.resize(indices, rgb.shape[1::-1], interpolation=cv2.INTER_NEAREST)
     grey = 0.5 * rgb.mean(axis=2, keepdims=True)
     colours = np.array([bright(colour) for colour in palette])[indices]
     return np.where(indices[..., None] > 0, 0.1 * grey + 0.9 * colours, grey).astype(np.uint8)
-
-
-def data_url(data: bytes, kind: str = "png") -> str:
-    """Return the bytes of a picture as a data URL; kind: "png" or "jpeg"."""
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def shrunk(rgb: np.ndarray, side: int) -> np.ndarray:
@@ -215,10 +190,3 @@ def shrunk(rgb: np.ndarray, side: int) -> np.ndarray:
         return rgb
     size = [max(1, round(length * scale)) for length in rgb.shape[1::-1]]
     return cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
-
-
-def jpeg_url(rgb: np.ndarray, side: int, quality: int) -> str:
-    """Shrink a picture, RGB uint8 [H, W, 3], and encode it as the data URL of a JPEG."""
-    image = np.ascontiguousarray(shrunk(rgb, side)[..., ::-1])
-    data = cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, quality))[1]
-    return data_url(data.tobytes(), "jpeg")

@@ -22,8 +22,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import load_json, write_text
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import frames
-from a2d_tf.evaluation.reports.pages import render
-from a2d_tf.ops import visualize
+from a2d_tf.evaluation.reports.pages import jpeg_url, render
 
 PICTURES = 1000  # videos with a thumbnail; each is about 6 kB
 _TEMPLATES = pathlib.Path(__file__).parent
@@ -114,7 +113,7 @@ def _thumbnail(path):
         (_, rgb) = collections.deque(itertools.islice(read, _FRAME), maxlen=1).pop()
     except (InputError, IndexError):  # IndexError where no frame decodes
         return None
-    return visualize.jpeg_url(rgb, _WIDE, 70)
+    return jpeg_url(rgb, _WIDE, 70)
 
 
 def write_library_page(

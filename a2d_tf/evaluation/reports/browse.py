@@ -127,12 +127,12 @@ def _card(name, folder, labels, truth, image):
         painted = visualize.paint(image, codes, labels.palette)
         found = (labels.split(int(code)) for code in np.unique(codes) if code)
         pairs = [(labels.actors[actor - 1], labels.actions[action - 1]) for actor, action in found]
-        figures.append((side, visualize.jpeg_url(painted, _SIDE, _QUALITY), pairs))
+        figures.append((side, pages.jpeg_url(painted, _SIDE, _QUALITY), pairs))
     colours = np.array([(0, 0, 0), *ERRORS.values()], np.uint8)
     other_actor = labels.split(expected)[0] != labels.split(predicted)[0]
     cases = [expected == predicted, predicted == 0, expected == 0, other_actor]
     wrong = np.select(cases, [0, 1, 2, 3], 4).astype(np.uint8)  # indices of colours
     shares = 100 * np.bincount(wrong.ravel(), minlength=len(colours))[1:] / wrong.size
     painted = visualize.paint(image, wrong, colours)
-    url = visualize.jpeg_url(painted, _SIDE, _QUALITY)
+    url = pages.jpeg_url(painted, _SIDE, _QUALITY)
     return {"name": name, "figures": figures, "errors": url, "shares": shares.tolist()}

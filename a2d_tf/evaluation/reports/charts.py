@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from a2d_tf.ops.visualize import figure_png, label_axes
-
 _COLOURS = "#33658a", "#9fb8c9", "#f26419"
+
+
+def label_axes(axes: Axes, title: str = "", x: str = "", y: str = "") -> Axes:
+    """Set the title and labels of a chart in the common style; return the axes."""
+    axes.set_title(title, fontsize=10, loc="left", fontweight="bold", parse_math=False)
+    axes.set_xlabel(x, fontsize=8)
+    axes.set_ylabel(y, fontsize=8)
+    axes.tick_params(labelsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
+    return axes
+
+
+def figure_png(figure: Figure) -> bytes:
+    """Render a Matplotlib figure as a PNG, without a screen."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", facecolor="white")
+    return file.getvalue()
 
 
 def _figure(width, height):

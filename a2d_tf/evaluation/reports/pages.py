@@ -6,15 +6,31 @@ escape them in HTML, and `tojson` in the data of a script, so that what a name h
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import os
 import pathlib
 from typing import Any, Union
 
+import cv2
+import numpy as np
+
 from a2d_tf.core.files import write_bytes, write_text
-from a2d_tf.ops.visualize import data_url
+from a2d_tf.ops.visualize import shrunk
 
 _FILES = pathlib.Path(__file__).parent
+
+
+def data_url(data: bytes, kind: str = "png") -> str:
+    """Return the bytes of a picture as a data URL; kind: "png" or "jpeg"."""
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def jpeg_url(rgb: np.ndarray, side: int, quality: int) -> str:
+    """Shrink a picture, RGB uint8 [H, W, 3], and encode it as the data URL of a JPEG."""
+    image = np.ascontiguousarray(shrunk(rgb, side)[..., ::-1])
+    data = cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, quality))[1]
+    return data_url(data.tobytes(), "jpeg")
 
 
 @dataclasses.dataclass(frozen=True)
