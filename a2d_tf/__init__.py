@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from a2d_tf.core.config import Config
     from a2d_tf.core.errors import InputError
     from a2d_tf.core.labels import A2D, LabelSpace
+    from a2d_tf.model.inference import infer
     from a2d_tf.model.network import Network
     from a2d_tf.paper import metrics
     from a2d_tf.video.predictor import Predictor
@@ -30,6 +31,7 @@ __all__ = [
     "Predictor",
     "build_network",
     "dataset",
+    "infer",
     "metrics",
 ]
 
@@ -37,7 +39,7 @@ __version__ = "0.1.0"
 
 if not importlib.util.find_spec("absl"):
     sys.exit(
-        f"error: {sys.executable} lacks the packages of a2d_tf; in a new terminal, first: "
+        f"error: {sys.executable} lacks the dependencies of a2d_tf; in a new terminal, run: "
         "source tools/setup.sh"
     )
 # After TensorFlow 2.15 `tf.keras` is Keras 3, unless this is set before its first use; the code is
@@ -51,6 +53,7 @@ _MODULES = {
     "InputError": "a2d_tf.core.errors",
     "LabelSpace": "a2d_tf.core.labels",
     "Predictor": "a2d_tf.video.predictor",
+    "infer": "a2d_tf.model.inference",
     "metrics": "a2d_tf.paper.metrics",
 }
 _Settings = Union["Config", str, "os.PathLike[str]"]

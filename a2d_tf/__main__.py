@@ -10,17 +10,17 @@ import a2d_tf
 
 COMMANDS = {
     "Your own videos": {
-        "start": ("commands.start", "from annotations to a page of all videos, in one command"),
+        "start": ("commands.start", "go from annotations to a page of all videos"),
         "predict": ("predict", "segment a video, or a library of videos"),
         "next": ("commands.next", "choose the predicted frames to correct next"),
-        "export-annotations": ("commands.export_annotations", "predictions for annotation tools"),
+        "export-annotations": ("commands.export_annotations", "export to annotation tools"),
         "plot-tracks": ("commands.plot_tracks", "plot time budgets, transitions, timelines"),
         "score": ("commands.score", "score label maps, detections or bouts of any method"),
         "browse": ("commands.browse", "show the frames of an evaluation, worst first"),
     },
     "Training and the paper": {
         "records": ("commands.records", "convert A2D or annotated videos to TFRecords"),
-        "inspect": ("commands.inspect", "count, list and draw what records hold"),
+        "inspect": ("commands.inspect", "count, list and draw the contents of records"),
         "weights": ("commands.weights", "download pretrained weights"),
         "import-weights": ("commands.import_weights", "import weights from a file"),
         "train": ("train", "train the network"),
@@ -29,11 +29,11 @@ COMMANDS = {
         "reproduce": ("commands.reproduce", "train and score the rows of the paper's tables"),
     },
     "Tools": {
-        "suggest-config": ("commands.suggest_config", "suggest the settings of a training"),
-        "doctor": ("commands.doctor", "check this machine, estimate the hours of a training"),
+        "suggest-config": ("commands.suggest_config", "suggest training settings"),
+        "doctor": ("commands.doctor", "check this machine, estimate the training time"),
         "pack-model": ("commands.pack_model", "pack a run into a small folder"),
         "replay": ("commands.replay", "replay a training step with a non-finite loss"),
-        "on-beam": ("commands.beam.on_beam", "records and predictions by Apache Beam"),
+        "on-beam": ("commands.beam.on_beam", "build records or predict on Apache Beam"),
         "mini": ("commands.mini", "draw the mini A2D, a stand-in for A2D"),
     },
 }

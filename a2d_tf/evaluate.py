@@ -11,18 +11,18 @@ from a2d_tf.core.config import Config
 from a2d_tf.runs import packed
 
 FLAGS = command_line.Register()
-_WORKDIR = FLAGS.string("workdir", None, "run folder of a2d train")
+_WORKDIR = FLAGS.string("workdir", None, "Run folder of a2d train.")
 _MODEL = FLAGS.string(
-    "model", None, "packed model in place of a run: a name, or a folder of a2d pack-model"
+    "model", None, "Packed model in place of a run: a name, or a folder of a2d pack-model."
 )
 _OUTPUT = FLAGS.string(
     "output",
     None,
-    "folder of the scores, replaced as a whole; by default evaluation/<split> of the run folder",
+    "Folder for the scores, replaced as a whole; by default evaluation/<split> of the run.",
 )
-_RECORDS = FLAGS.string("records", None, "folder that a2d records made")
+_RECORDS = FLAGS.string("records", None, "Folder written by a2d records.")
 _SPLIT = FLAGS.enum(
-    "split", "test", ["train", "val", "test"], "videos to score; train leaves out those of val"
+    "split", "test", ["train", "val", "test"], "Videos to score; train excludes those of val."
 )
 _CHECKPOINT = Config.define_checkpoint(FLAGS)
 _DEVICE = Config.define_device(FLAGS)
@@ -54,7 +54,7 @@ def main(argv: list[str]) -> None:
     print(f"written to {output}")
     if not _OUTPUT.value:
         words = shlex.join([f"--run={workdir}", f"--records={_RECORDS.value}"])
-        print(f"the frames, worst first: a2d browse {words} --split={name}")
+        print(f"to view the frames, worst first: a2d browse {words} --split={name}")
 
 
 run = command_line.command(main, FLAGS)

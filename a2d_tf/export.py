@@ -10,17 +10,17 @@ from a2d_tf.core.config import Config
 from a2d_tf.runs import packed
 
 FLAGS = command_line.Register()
-_WORKDIR = FLAGS.string("workdir", None, "run folder of a2d train")
+_WORKDIR = FLAGS.string("workdir", None, "Run folder of a2d train.")
 _MODEL = FLAGS.string(
-    "model", None, "packed model in place of a run: a name, or a folder of a2d pack-model"
+    "model", None, "Packed model in place of a run: a name, or a folder of a2d pack-model."
 )
-_OUTPUT = FLAGS.string("output", None, "folder of the SavedModel; replaces an older one")
+_OUTPUT = FLAGS.string("output", None, "Folder for the SavedModel; an older one is replaced.")
 _CHECKPOINT = Config.define_checkpoint(FLAGS)
 _DEVICE = Config.define_device(FLAGS)
 _VERSION = FLAGS.integer(
     "version",
     None,
-    "write DIR/<version>; TensorFlow Serving takes the highest version",
+    "Write DIR/<version>; TensorFlow Serving loads the highest version.",
     lower_bound=1,
 )
 Config.define_flags(FLAGS, ["inference", "compute"])

@@ -28,62 +28,62 @@ from a2d_tf.runs import packed
 from a2d_tf.video import library, outputs, predictor, streaming, video_files
 
 FLAGS = command_line.Register()
-_SAVED_MODEL = FLAGS.string("saved_model", None, "folder of a2d export")
-_WORKDIR = FLAGS.string("workdir", None, "run folder of a2d train")
+_SAVED_MODEL = FLAGS.string("saved_model", None, "Folder of a2d export.")
+_WORKDIR = FLAGS.string("workdir", None, "Run folder of a2d train.")
 _MODEL = FLAGS.string(
-    "model", None, "packed model: a folder of a2d pack-model, or a name where some are installed"
+    "model", None, "Packed model: a folder of a2d pack-model, or the name of an installed one."
 )
 _CHECKPOINT = Config.define_checkpoint(FLAGS)
 _INIT_RGB = FLAGS.string(
-    "init_rgb", None, "imported COCO weights: coco, which is fetched once, or a file"
+    "init_rgb", None, "Imported COCO weights: coco, which is downloaded once, or a file."
 )
 _SOURCES = (_SAVED_MODEL, _WORKDIR, _MODEL, _INIT_RGB)
 _DEVICE = Config.define_device(FLAGS)
 _VIDEO = FLAGS.string(
     "video",
     None,
-    "video file, folder of images, or index of a camera, which runs until Ctrl-C; or a library: "
-    "folder of videos, or a glob in quotes",
+    "Video file, folder of images, or camera index, which runs until Ctrl-C; or a library: "
+    "folder of videos, or a glob in quotes.",
 )
 _VIDEOS = FLAGS.string(
-    "videos", None, "library: text file of videos and folders of images, one a line"
+    "videos", None, "Library: text file of videos and folders of images, one per line."
 )
 _OUTPUT = FLAGS.string(
-    "output", None, f"folder of {', '.join(outputs.RESULTS)}; of a library, with a folder a video"
+    "output", None, f"Folder for {', '.join(outputs.RESULTS)}; of a library, a folder per video."
 )
 _RESULTS = FLAGS.list(
-    "results", list(outputs.RESULT_FILES), f"what to write, of {','.join(outputs.RESULT_FILES)}"
+    "results", list(outputs.RESULT_FILES), f"Results to write: {','.join(outputs.RESULT_FILES)}."
 )
 _OVERWRITE = FLAGS.bool(
-    "overwrite", False, "library: replace predictions of other settings, models or videos"
+    "overwrite", False, "Library: replace predictions of other settings, models or videos."
 )
 _ON_ERROR = FLAGS.enum(
     "on_error",
     "fail",
     library.ON_ERROR,
-    "library: on a video that cannot be predicted, fail, or skip it and list it in failed.csv",
+    "Library: if a video cannot be predicted, fail, or skip it and list it in failed.csv.",
 )
-_TASK = FLAGS.string("task", None, f"library: {workers.HELP}")
-_EVERY = FLAGS.integer("every", 1, "segment every Nth frame only", lower_bound=1)
-_START = FLAGS.float("start", 0.0, "start of the segmented part, seconds", lower_bound=0)
-_END = FLAGS.float("end", None, "end of the segmented part, seconds; by default that of the video")
+_TASK = FLAGS.string("task", None, f"Library: {workers.HELP}")
+_EVERY = FLAGS.integer("every", 1, "Segment only every Nth frame.", lower_bound=1)
+_START = FLAGS.float("start", 0.0, "Start of the segmented part, seconds.", lower_bound=0)
+_END = FLAGS.float("end", None, "End of the segmented part, seconds; by default the video's end.")
 _WINDOW = FLAGS.integer(
     "window",
     tracking.LINKING.window,
-    "segmented frames whose answers are combined into a track's label; 1: the network's own answer",
+    "Segmented frames whose outputs are combined into a track's label; 1: the network's output.",
     lower_bound=1,
 )
 _PATIENCE = FLAGS.integer(
     "patience",
     tracking.LINKING.patience,
-    "segmented frames in a row that may miss an actor before its track is lost",
+    "Consecutive segmented frames that may miss an actor before its track is lost.",
     lower_bound=0,
 )
 _MAX_TRACKS = FLAGS.string(
     "max_tracks",
     None,
-    "number of individuals, of all actors or as in mouse=2,wheel=1: what was lost goes on with its "
-    "track when one is found again",
+    "Number of individuals, for all actors or as in mouse=2,wheel=1: a lost one resumes its "
+    "track when it is found again.",
 )
 Config.define_flags(FLAGS, ["inference", "compute"])
 
@@ -91,26 +91,26 @@ Config.define_flags(FLAGS, ["inference", "compute"])
 def _check_flags(argv):
     command_line.require(argv, video=_VIDEO.value or _VIDEOS.value, output=_OUTPUT.value)
     if _VIDEO.value and _VIDEOS.value:
-        raise InputError("--videos is a list in place of --video; leave out either")
+        raise InputError("--videos is a list in place of --video; use one or the other")
     packed.check_sources(_CHECKPOINT.present, **{flag.name: flag.value for flag in _SOURCES})
     given = Config.given(FLAGS, "inference", "compute")
     if _SAVED_MODEL.value and given:
         raise InputError(
-            f"--{min(given)} is fixed in a SavedModel; give it to a2d export, or use --workdir"
+            f"--{min(given)} is fixed in a SavedModel; pass it to a2d export, or use --workdir"
         )
     for flag, mark in ((_SAVED_MODEL, "saved_model.pb"), (_WORKDIR, "flags.txt")):
         if flag.value and not os.path.isfile(os.path.join(flag.value, mark)):
             raise InputError(
-                f"--{flag.name}={flag.value}: there is no {mark}; --saved_model takes a folder of "
+                f"--{flag.name}={flag.value}: no {mark} there; --saved_model takes a folder of "
                 "a2d export, --workdir one of a2d train"
             )
     end = sys.float_info.max if _END.value is None else _END.value
     if not _START.value < end < math.inf:
         span = f"--start={_START.value:g}, --end={_END.value}"
-        raise InputError(f"{span}: give seconds, the end beyond the start")
+        raise InputError(f"{span}: use seconds, with the end after the start")
     if not _RESULTS.value or not set(_RESULTS.value) <= set(outputs.RESULT_FILES):
         raise InputError(
-            f"--results={','.join(_RESULTS.value)}: give one or more of "
+            f"--results={','.join(_RESULTS.value)}: use one or more of "
             f"{','.join(outputs.RESULT_FILES)}"
         )
 
@@ -119,7 +119,7 @@ def _one(load, output, kinds, linking):
     """Predict one video."""
     source = os.path.realpath(_VIDEO.value)
     if source in [os.path.join(os.path.realpath(output), name) for name in outputs.RESULTS]:
-        raise InputError(f"{_VIDEO.value}: would be overwritten; give another --output")
+        raise InputError(f"{_VIDEO.value}: would be overwritten; use another --output")
     reader = video_files.Reader(_VIDEO.value)
     span = streaming.Span.of_seconds(reader, _START.value, _END.value, _EVERY.value)
     loaded, count, stopped = outputs.predict(
@@ -173,7 +173,7 @@ def main(argv: list[str], predict: Callable = library.predict) -> int | None:
     jobs = library.plan(_VIDEO.value, _VIDEOS.value, output)
     if jobs is None:
         if _TASK.value or predict is not library.predict:
-            raise InputError(f"--video={_VIDEO.value}: one video; name a folder of them, or a glob")
+            raise InputError(f"--video={_VIDEO.value}: a single video; use a folder, or a glob")
         return _one(load, output, kinds, linking)
     request = library.Request(
         start=_START.value,

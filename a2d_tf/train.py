@@ -15,14 +15,14 @@ from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation import metrics as registry
 
 FLAGS = command_line.Register()
-_RECORDS = FLAGS.string("records", None, "folder that a2d records made")
-_WORKDIR = FLAGS.string("workdir", None, "run folder; an interrupted run there resumes")
-_PICTURES = FLAGS.integer("pictures", 8, "clips drawn for TensorBoard at each validation", 0)
+_RECORDS = FLAGS.string("records", None, "Folder written by a2d records.")
+_WORKDIR = FLAGS.string("workdir", None, "Run folder; an interrupted run there is resumed.")
+_PICTURES = FLAGS.integer("pictures", 8, "Clips drawn for TensorBoard at each validation.", 0)
 _PROFILE = FLAGS.string(
     "profile",
     None,
     "FROM:TO: steps, counted from 1, to trace into the run's tensorboard folder, for the profile "
-    "page of TensorBoard (pip install tensorboard-plugin-profile)",
+    "page of TensorBoard (pip install tensorboard-plugin-profile).",
 )
 _DEVICE = Config.define_device(FLAGS)
 Config.define_flags(FLAGS)
@@ -58,7 +58,7 @@ def main(argv: list[str]) -> None:
         with locked(os.path.join(workdir, ".lock"), wait=False) as held:
             if not held:
                 raise InputError(
-                    f"{workdir}: another training uses this run folder; stop it, or give another "
+                    f"{workdir}: another training uses this run folder; stop it, or use another "
                     "--workdir"
                 )
             report = None
@@ -84,13 +84,13 @@ def _profiled(text):
     match = re.fullmatch(r"(\d+):(\d+)", text or "1:0")
     steps = range(int(match[1]), int(match[2]) + 1) if match else range(0)
     if text and not steps:
-        raise InputError(f"--profile={text}: the first and the last step to trace, as 100:110")
+        raise InputError(f"--profile={text}: expected FROM:TO, the steps to trace, e.g. 100:110")
     return steps
 
 
 def _conclude(workdir, manifest):
     """Print the last validation's scores, and in a line the result, its path and what is next."""
-    path, result = os.path.join(workdir, "score_threshold.json"), "no video was held out"
+    path, result = os.path.join(workdir, "score_threshold.json"), "no videos were held out"
     if os.path.isfile(path):
         metrics = read_json(path)["validation"]
         if manifest.label_space != A2D:
@@ -98,7 +98,7 @@ def _conclude(workdir, manifest):
         score, name = metrics.get("box_f1"), "F1 of boxes"
         if score is None:
             score, name = metrics["segmentation"]["joint"]["miou"], "joint mIoU"
-        result = f"{name} {score:.1f} % on the videos held out"
+        result = f"{name} {score:.1f} % on held-out videos"
     words = shlex.join([f"--workdir={workdir}", f"--records={manifest.directory}"])
     print(f"trained: {result}; {workdir}; next: a2d evaluate {words}")
 

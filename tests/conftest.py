@@ -165,8 +165,8 @@ def evaluator(loaded_run, mini_records):
     from a2d_tf.evaluation.evaluator import Evaluator
 
     def measure(batch, features):
-        made.traced.append(sorted(features))
-        return {"clips": tf.shape(batch["boxes"])[0], "level": tf.reduce_mean(features["actor"][0])}
+        made.traced.append(features._fields)
+        return {"clips": tf.shape(batch["boxes"])[0], "level": tf.reduce_mean(features.actor[0])}
 
     made = Evaluator(loaded_run.network, loaded_run.config, mini_records, measure)
     made.traced = []

@@ -59,7 +59,7 @@ def test_the_version_is_that_of_the_package():
         (["--video=a"], "a2d --video=a: no such command"),
         (["evaluate", "--minutes=3"], "'minutes'; --help lists the flags"),
         (["train", "--stepz=3"], "'stepz'. Did you mean: steps; --help lists the flags"),
-        (["train", "--flagfile=no.flags"], "--flagfile=no.flags: not a readable file of flags"),
+        (["train", "--flagfile=no.flags"], "--flagfile=no.flags: not a readable flagfile"),
         (["records", "more"], "unexpected argument 'more'"),
     ],
 )

@@ -70,10 +70,10 @@ def test_what_cannot_be_compared(library):
         ([("day 1", "other.mp4", *good[2:])], "other"),
         ([(*good[:2], "sniffing", *good[3:])], "sniffing"),
         ([(*good[:5], "NA")], "line 2: Start (s) or Stop (s)"),
-        ([(*good[:4], 2.0, 1.0)], "line 2: Start (s) or Stop (s): 2.0 to 1.0"),
+        ([(*good[:4], 2.0, 1.0)], "line 2: Start (s) or Stop (s): 2.0 to 1.0 is not an interval"),
         ([good, ("day 1", "second.mp4", *good[2:])], "line 3"),
         ([], "'Observation id'"),
     ]:
         assert told in complaint(score(library, write_events(path, *rows, sep=",")))
     path.write_text(path.read_text(), encoding="utf-16")
-    assert "events.csv: no UTF-8 text" in complaint(score(library, path))
+    assert "events.csv: not UTF-8 text" in complaint(score(library, path))

@@ -151,13 +151,13 @@ def test_polygons_agree_with_pycocotools():
 @pytest.mark.parametrize(
     "segmentation, words",
     [
-        ([[1, 2, 3, 4, 5, float("nan")]], "three points"),
+        ([[1, 2, 3, 4, 5, float("nan")]], "three or more points"),
         ([[0, 0, 1e9, 0, 1e9, 1e9]], "outside the frame, 64x48"),
         ([[60, 60, 70, 60, 70, 70]], "the mask is empty"),
         (rle(LARGE.T), r"size \[64, 48\] is not \[48, 64\]"),
-        ({"size": [48, 64], "counts": "0"}, "'counts' are damaged"),
-        ({"size": [48, 64], "counts": "PPPP\x7f"}, "'counts' are damaged"),
-        ({"size": [48, 64], "counts": [1, -1, 3072]}, "'counts' are damaged"),
+        ({"size": [48, 64], "counts": "0"}, "'counts' are corrupt"),
+        ({"size": [48, 64], "counts": "PPPP\x7f"}, "'counts' are corrupt"),
+        ({"size": [48, 64], "counts": [1, -1, 3072]}, "'counts' are corrupt"),
     ],
 )
 def test_broken_masks_are_named_when_they_are_read(tmp_path, segmentation, words):
@@ -201,7 +201,7 @@ def test_without_splits_the_names_decide_or_the_user(tmp_path):
     assert source.summary()[-1].endswith(f"--test_videos={test}")
     source = open_source(path, videos, FORKLIFTS, test_videos=["yard"])
     assert {v.vid: v.split for v in source.videos} == {"yard": "test", "gate-1": "train"}
-    with pytest.raises(InputError, match="--test_videos: there is no video 'dock'"):
+    with pytest.raises(InputError, match="--test_videos: unknown video 'dock'"):
         open_source(path, videos, FORKLIFTS, test_videos=["dock"])
 
 

@@ -295,7 +295,7 @@ def test_label_studio_outlines_of_a_line_of_pixels_have_no_area(tmp_path):
     documents = read(tmp_path, {"x.json": content})
     assert [i.parts for i in documents[0].frames[0].instances] == [([SQUARE],), (rle,)]
     nothing = "annotations without a mask or a box"
-    assert left_out(documents) == {"polygons without an area": 3, nothing: 2}
+    assert left_out(documents) == {"polygons with zero area": 3, nothing: 2}
     assert documents[0].frames[1].size is None  # submitted, and empty
 
 
@@ -384,7 +384,7 @@ def test_yolo_images_without_a_text_file_and_boxes(tmp_path):
     documents = read(tmp_path, files)
     names = {3: ["cat-sit", "no"], 5: [], 8: ["cat-sit"]}
     assert found(documents) == {("clip", number): labels for number, labels in names.items()}
-    assert left_out(documents) == {"images without a text file": 2}
+    assert left_out(documents) == {"images without a label file": 2}
     ((box,),) = (f.instances for f in documents[0].frames if f.number == 8)
     assert (box.parts, box.track) == ((), 3) and box.box == pytest.approx([0.45, 0.45, 0.1, 0.1])
     assert sorted(n for _, n in found(read(tmp_path, files, empty_frames=True))) == [3, 5, 6, 7, 8]
@@ -434,16 +434,19 @@ TWICE = {**SCENES["coco"], "clip_00003.json": labelme(path=None)}
 
 # What is in the export, and what the error names.
 BROKEN = [
-    ({}, "export: no annotations of a known format"),
+    ({}, "export: no annotations in a known format"),
     ({"x.json": json.dumps(SCENES["coco"])[:90]}, "x.json: cannot be read"),
     ({"x.xml": "<annotation><object/></annotation>"}, "found x.xml"),
-    (of_coco("images", 0, "file_name", value="photo.jpg"), "x.json: images[0]: 'photo.jpg' names"),
+    (
+        of_coco("images", 0, "file_name", value="photo.jpg"),
+        "x.json: images[0]: 'photo.jpg' does not name",
+    ),
     (of_coco("annotations", value=[drawn(0, [])]), "1 annotations without a mask or a box"),
     (of_coco("images", 0, "width", value=33), "x.json: images[0]: 'width' and 'height' say 33x24"),
     (of_coco("images", 0, "file_name", value="clip/7"), "x.json: annotates frame 7, but"),
     (of_coco("categories", 1, value={"id": 0, "name": "dog-run"}), "x.json: categories[1].id: 0"),
     (AUGMENTED, "x.json: images[1]: frame 2 of 'clip' is also"),
-    (PHOTO, "result.json: images[0]: '0a1b2c3d-00003.jpg' names"),
+    (PHOTO, "result.json: images[0]: '0a1b2c3d-00003.jpg' does not name"),
     (TWICE, "clip_00003.json: imagePath"),
     (of_own("annotations", 0, "bbox", value=[64, 2, 5, 5]), "own.json: annotations[0]: [64, 2,"),
     (of_coco("annotations", value=[drawn(0, 5, bbox=[0.1, 0.2, 0.3, 0.8])]), "[0]: [0.1, 0.2,"),
@@ -451,20 +454,23 @@ BROKEN = [
     (of_own("images", 0, "split", value="val"), "own.json: images[0].split: 'val'"),
     (
         changed("youtube_vis", "x.json", "annotations", 0, "segmentations", value=[None]),
-        "x.json: annotations[0]: its segmentations",
+        "x.json: annotations[0]: the number of segmentations or bboxes differs from file_names",
     ),
-    (changed("youtube_vis", "x.json", "annotations", 0, "segmentations"), "[0]: its segmentations"),
+    (
+        changed("youtube_vis", "x.json", "annotations", 0, "segmentations"),
+        "[0]: the number of segmentations",
+    ),
     ({"photo.json": labelme(shape(), path="photo.jpg")}, "photo.json: imagePath: 'photo.jpg'"),
     (of_labelme(shape(polygon=[1, 1, 2, 2])), "clip_3.json: shapes[0]: points"),
     (of_labelme(SHORT), "clip_3.json: shapes[0]: mask"),
     (of_labelme(BEYOND), "clip_3.json: shapes[0]: a mask of 16x10"),
     ({"data.yaml": "names: [a\n"}, "data.yaml: names"),
-    ({"data.yaml": YOLO}, "not one annotated frame"),
+    ({"data.yaml": YOLO}, "no annotated frames"),
     (of_yolo("0 10 10 50 10 50 40"), "clip_3.txt: line 2"),
     (of_yolo("0 .5 .5 .1 .1 .93"), "clip_3.txt: line 2"),
     ({"data.yaml": f"{YOLO}\nkpt_shape: [2, 3]"}, "data.yaml: kpt_shape"),
-    (NO_NUMBER, "'cat.txt' names no frame"),
-    (CVATS, "data.yaml: frame_000005: may count from 0"),
+    (NO_NUMBER, "'cat.txt' does not name a video frame"),
+    (CVATS, "data.yaml: frame_000005: may be numbered from 0"),
 ]
 
 
@@ -485,7 +491,7 @@ def test_broken_exports_have_one_clear_error(tmp_path, videos, files, named):
 def test_a_format_that_the_user_says(tmp_path, videos):
     export = write(tmp_path / "export", {**SCENES["coco"], "clip_00004.json": labelme(shape())})
     assert open_source(export, videos, format_name="coco").annotated_frames("clip") == (3,)
-    with pytest.raises(InputError, match="export: no annotations of the format 'yolo'"):
+    with pytest.raises(InputError, match="export: no annotations in the format 'yolo'"):
         open_source(export, videos, format_name="yolo")
     torn = write(tmp_path / "torn", {"own.json": {"images": []}})
     with pytest.raises(InputError, match="own.json: annotations"):
@@ -508,10 +514,10 @@ def test_the_files_of_an_export(tmp_path):
     documents = read_export(tmp_path, ReadOptions(empty_frames=True))
     names = [str(document.path.relative_to(tmp_path)) for document in documents]
     assert names == ["a.zip/x/instances.json", "b.zip/x/instances.json"]
-    assert documents[0].left_out == {"files of other formats (00001.xml, tasks.json)": 2}
+    assert documents[0].left_out == {"files in other formats (00001.xml, tasks.json)": 2}
     with zipfile.ZipFile(tmp_path / "export.zip", "w") as archive:
         archive.writestr("task.zip", b"PK")
-    with pytest.raises(InputError, match="export.zip: no annotations of a known format"):
+    with pytest.raises(InputError, match="export.zip: no annotations in a known format"):
         read_export(tmp_path / "export.zip", ReadOptions())
 
 

@@ -76,7 +76,7 @@ def test_masks_boxes_and_ids_beyond_the_numbered_instances_are_dropped(tmp_path)
     np.testing.assert_array_equal(annotation.masks, [A, B])
     assert annotation.codes.tolist() == [11, 57]
     assert annotation.boxes.tolist() == [[2, 3, 9, 8], [5, 6, 20, 32]]
-    held = re.findall(r"'(\w+)' holds (\d) instances, 'instance' numbers 2", annotation.note)
+    held = re.findall(r"'(\w+)' has (\d) instances, but 'instance' has 2", annotation.note)
     assert held == [("id", "3"), ("reMask", "4"), ("reBBox", "4")]
     one = dict(instances=[0], boxes=FIELDS["boxes"][:1], codes=[11])
     np.testing.assert_array_equal(h5(tmp_path, **one).masks, [A])
@@ -94,7 +94,7 @@ def test_a_repeated_instance_number_drops_the_later_one(tmp_path):
     np.testing.assert_array_equal(annotation.masks, [A, B])
     assert annotation.codes.tolist() == [11, 57]
     assert annotation.boxes.tolist() == [[2, 3, 9, 8], [5, 6, 20, 32]]
-    assert annotation.note == "'instance' has number 4 again: its later instance is dropped"
+    assert annotation.note == "'instance' repeats number 4: the later instance is dropped"
 
 
 def test_a_missing_label_map_is_painted_where_instances_are_numbered(tmp_path):

@@ -64,7 +64,9 @@ def section(title):
 
 
 def defined(path):
-    """What a module defines, methods among it, and the modules beside it."""
+    """What a module defines, methods among it, and the modules beside it; those of a folder."""
+    if path.is_dir():
+        return {p.stem for p in path.iterdir()}
     nodes = ast.walk(ast.parse(path.read_text()))
     return {getattr(node, "name", None) for node in nodes} | {p.stem for p in path.parent.iterdir()}
 

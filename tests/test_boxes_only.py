@@ -37,10 +37,13 @@ from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import convert, records
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.data.segmentations import encode_mask
-from a2d_tf.evaluation import metrics
-from a2d_tf.evaluation.box_data import Results, Truth
+from a2d_tf.evaluation import box_data, metrics
 from a2d_tf.evaluation.metrics import coco as coco_metric
 from a2d_tf.evaluation.metrics import detection, segmentation
+from a2d_tf.model.heads.actor import ActorHead
+from a2d_tf.model.heads.mask import MaskHead
+from a2d_tf.model.label_modes import Decoupled
+from a2d_tf.model.structures import Features, Options, Rows, Seen, Truth
 from a2d_tf.training import forward, run_start
 
 BOX = [8, 3, 10, 12]
@@ -170,29 +173,29 @@ def test_a_refiner_needs_masks():
         run_start.without_masks(refined, manifest)
 
 
+SPACE = LabelSpace(("cat",), ("sit", "run"), (11, 12))
+
+
 def test_the_mask_term_counts_positives_whose_instance_has_a_mask():
     training = TrainingConfig(roi_samples=12)
-    network = types.SimpleNamespace(
-        mask_inputs=lambda rgb, features, rois: rois,
-        mask_head=lambda rois, training: tf.zeros([1, rois.shape[1], 4, 4, 2]),
+    head = MaskHead(ActorHead(Decoupled(SPACE, True), None), needs_image=False)
+    head.model = lambda inputs, training: tf.zeros([1, inputs["rois"].shape[1], 4, 4, 2])
+    positive = tf.constant([[True, True, True, False]])
+    rois = tf.constant([[[0.0, 0.0, 8.0, 8.0]] * 4])
+    rows = Rows(rois, tf.constant([[0, 1, 0, 1]]), positive, positive)
+    actions = tf.constant([[0, 1]])
+    truth = Truth._make([None] * len(Truth._fields))._replace(
+        actors=0 * actions, actions=actions, masks=tf.ones([1, 2, 8, 8], tf.uint8)
     )
-    batch = {"masks": tf.ones([1, 2, 8, 8], tf.uint8), "rgb": None}
-    rows = {
-        "rois": tf.constant([[[0.0, 0.0, 8.0, 8.0]] * 4]),
-        "match": tf.constant([[0, 1, 0, 1]]),
-        "class_index": tf.constant([[0, 1, 0, 0]]),
-        "positive": tf.constant([[True, True, True, False]]),
-    }
+    seen = Seen(Features(None, None, None, None), {}, None)
+    options = Options(256, 0.0, "positives", "samples", 4, -1)
     for has_mask, count in ([True, True], 3), ([True, False], 2), ([False, False], 0):
-        batch["has_mask"] = tf.constant([has_mask])
-        given = network, batch, {"actor": None}, rows, training, True
-        total, counted = forward._mask_term(*given)
+        truth = truth._replace(has_mask=tf.constant([has_mask]))
+        terms = head.terms(seen, rows, truth, options)
+        ((total, counted),) = terms["mask"]
         assert counted == count and float(total) == pytest.approx(count * math.log(2), rel=1e-6)
-        weighted = forward.weighted({"mask": [(total, counted)]}, training)
+        weighted = forward.weighted(terms, training)
         assert float(weighted["mask"]) == pytest.approx(math.log(2) if count else 0, rel=1e-6)
-
-
-SPACE = LabelSpace(("cat",), ("sit", "run"), (11, 12))
 
 
 def frame(has_mask, found=(), codes=(11,), pairs=()):
@@ -204,11 +207,11 @@ def frame(has_mask, found=(), codes=(11,), pairs=()):
         truth=types.SimpleNamespace(
             codes=np.array(codes), boxes=np.float32(true), has_mask=np.array(has_mask)
         ),
-        instances={
-            "class_score": np.float32(columns[0]),
-            "code": np.array(columns[1], int),
-            "boxes": np.float32([[0, x, 10, x + 10] for x in columns[2]]).reshape(-1, 4),
-        },
+        instances=types.SimpleNamespace(
+            class_scores=np.float32(columns[0]),
+            code=np.array(columns[1], int),
+            boxes=np.float32([[0, x, 10, x + 10] for x in columns[2]]).reshape(-1, 4),
+        ),
     )
 
 
@@ -242,7 +245,7 @@ def test_the_ap_of_masks_is_that_of_frames_whose_instances_all_have_masks(tmp_pa
     square[:10, :10] = True
     mask, edges = encode_mask(square), [0, 0, 10, 10]
     fields = dict(frames=["v/00001", "v/00002"], sizes=[(40, 40)] * 2)
-    truth = Truth(
+    truth = box_data.Truth(
         **fields,
         box_frame=[0, 1, 1],
         boxes=[edges, edges, [20, 20, 30, 30]],
@@ -251,16 +254,18 @@ def test_the_ap_of_masks_is_that_of_frames_whose_instances_all_have_masks(tmp_pa
     )
     found = dict(boxes=[edges], codes=[11], masks=[mask], scores=np.ones(1))
     for i, expected in ((0, 100), (1, 0)):  # that on the second frame counts nowhere
-        figures = coco_metric.coco_aps(Results(**fields, **found, box_frame=[i]), truth)
+        figures = coco_metric.coco_aps(box_data.Results(**fields, **found, box_frame=[i]), truth)
         assert figures["mask"]["ap"] == pytest.approx(expected)
     truth.save(tmp_path / "truth.json", SPACE)
-    loaded = Truth.load(tmp_path / "truth.json", SPACE)
+    loaded = box_data.Truth.load(tmp_path / "truth.json", SPACE)
     assert loaded.masks == truth.masks
     areas = [a["area"] for a in json.loads((tmp_path / "truth.json").read_text())["annotations"]]
     assert areas == [100, 100, 100.0]
     truth.masks = [mask, None, None]
     truth.box_frame = np.array([0, 0, 1])
-    assert "mask" not in coco_metric.coco_aps(Results(**fields, **found, box_frame=[0]), truth)
+    assert "mask" not in coco_metric.coco_aps(
+        box_data.Results(**fields, **found, box_frame=[0]), truth
+    )
 
 
 @pytest.mark.slow

@@ -28,13 +28,13 @@ def test_every_problem_is_found(small_copy):
     reports = [check(Release(small_copy), workers=n) for n in (1, 2)]
     assert reports[0] == reports[1]
     expected = (
-        ("clips320H/-b.mp4: 7 frames decode", "by videoset.csv it has 8"),
+        ("clips320H/-b.mp4: 7 frames decode", "not 8 as listed in videoset.csv"),
         ("Annotations/mat/-b/00001.mat: ", "HDF5"),
-        ("Annotations/mat/--a: annotates 0 frames", "it has 1"),
-        ("pngs320H/c/00005.png: not a readable image", "restore"),
+        ("Annotations/mat/--a: annotates 0 frames", "not 1 as listed in videoset.csv"),
+        ("pngs320H/c/00005.png: not an image, truncated, or larger than", "restore"),
         ("clips320H/d.mp4: cannot be decoded", "restore"),
-        ("Annotations/mat/d: annotates 0 frames", "it has 1"),
-        ("Annotations/mat/e: annotates 1 frames", "by videoset.csv it has 2"),
+        ("Annotations/mat/d: annotates 0 frames", "not 1 as listed in videoset.csv"),
+        ("Annotations/mat/e: annotates 1 frames", "not 2 as listed in videoset.csv"),
     )
     report, problems = reports[0]
     assert len(problems) == len(expected)
@@ -54,8 +54,9 @@ def test_what_was_mended_and_what_does_no_harm_are_notes(small_copy):
     write_h5(path, np.where(inside, 34, 0), [inside] * 2, [34], [[17, 9, 48, 40]], instances=[0])
     report, problems = check(Release(small_copy), workers=1)
     longer, repaired, total = report.splitlines()[-3:]
-    assert longer.startswith(f"note: {small_copy}/clips320H/c.mp4: 7 frames decode, but by")
-    surplus = "'reMask' holds 2 instances, 'instance' numbers 1: the surplus is dropped"
+    start = f"note: {small_copy}/clips320H/c.mp4: 7 frames decode, not 6 as listed in videoset.csv"
+    assert longer == f"{start}; the extra frames are ignored"
+    surplus = "'reMask' has 2 instances, but 'instance' has 1: the surplus is dropped"
     assert repaired == f"note: {path}: {surplus}"
     assert problems == [] and total == "problems: 0, notes: 2"
 

@@ -87,7 +87,7 @@ def test_a_damaged_newest_is_left_aside_with_a_warning(suffix, damage, tmp_path,
     (folder / "ckpt-6_temp" / "part-00000-of-00001.index").write_bytes(b"part")
     other, network, step, _ = checkpointer(tmp_path)
     assert other.resume() and int(step) == 2
-    assert "ckpt-4: damaged, left aside" in caplog.text
+    assert "ckpt-4: corrupt, skipped" in caplog.text
     assert not list(folder.glob("*temp*"))
     # It goes on, and writes over the damaged one.
     save(other, network, step, 4)
@@ -95,7 +95,7 @@ def test_a_damaged_newest_is_left_aside_with_a_warning(suffix, damage, tmp_path,
     path = folder / "ckpt-2.index"
     path.write_bytes(b"")
     (folder / "ckpt-4.index").write_bytes(b"")
-    with pytest.raises(InputError, match="ckpt-2: damaged .* all other checkpoints"):
+    with pytest.raises(InputError, match="ckpt-2: corrupt .* like all other checkpoints"):
         other.resume()
 
 
@@ -109,7 +109,9 @@ def test_a_full_disk_leaves_the_old_one(tmp_path):
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20000, hard))
     try:
-        with pytest.raises(InputError, match="checkpoints: step 4 cannot be kept.*make room"):
+        with pytest.raises(
+            InputError, match="checkpoints: step 4 could not be saved.*free disk space"
+        ):
             made.save()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -45,7 +45,7 @@ def test_entries_are_read_as_they_were_written(tmp_path):
     assert entries[0]["bbox"] == [2, 1, 4, 4] and entries[0]["image_id"] == "b"
     results = read(tmp_path, entries)
     assert results.frames.tolist() == ["v/1", "w/1"] and results.box_frame.tolist() == [1] * 3
-    assert np.array_equal(results.boxes, boxes[:, [1, 0, 3, 2]])
+    assert np.array_equal(results.boxes, boxes)
     assert results.codes.tolist() == [11, 78, 39]
     assert results.scores.tolist() == [0.5, 0.25, 0.333333]
     assert np.array_equal(rle_tools.decode(results.masks).transpose(2, 0, 1), masks)
@@ -60,14 +60,14 @@ def test_masks_in_every_form_give_the_same_box(tmp_path):
     runs.append(SIZE[0] * SIZE[1] - sum(runs))
     forms = [SQUARE, encode_mask(square()), {"size": list(SIZE), "counts": runs}]
     results = read(tmp_path, [{**ENTRY, "segmentation": form} for form in forms])
-    assert results.boxes.tolist() == [[2, 1, 6, 5]] * 3
+    assert results.boxes.tolist() == [[1, 2, 5, 6]] * 3
     assert [mask == encode_mask(square()) for mask in results.masks] == [True] * 3
 
 
 def test_a_box_needs_no_mask_and_stands_over_it(tmp_path):
     box = {**ENTRY, "bbox": [1, 2, 3.5, 4]}
     results = read(tmp_path, [box, {**box, "segmentation": SQUARE}])
-    assert results.boxes.tolist() == [[1, 2, 4.5, 6]] * 2
+    assert results.boxes.tolist() == [[2, 1, 6, 4.5]] * 2
     assert results.masks is None
     assert read(tmp_path, [{**box, "segmentation": []}]).masks is not None  # empty, yet a mask
     # A truth without sizes has no masks to compare with.

@@ -258,7 +258,7 @@ def test_masks_that_reach_beyond_their_frame(tmp_path):
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "v/..", ".."])
 def test_frames_are_named_by_video_and_number(tmp_path, name):
-    with refused("field 'frames': .* no VID/frame"):
+    with refused("field 'frames': .* not VID/frame"):
         Detections.load(make_detections(tmp_path, frames=[name]))
     path = make_coco(tmp_path, file_name=f"../{name}/00001.png")
     with refused("images.0..file_name: .* must be <VID>/<frame>.png"):

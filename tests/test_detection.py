@@ -145,7 +145,7 @@ def test_frames_outside_the_truth_and_other_label_spaces_are_refused():
     fewer = Truth(truth.frames[:1], [0], [GT], [11])
     with pytest.raises(InputError, match="'frames'"):
         voc_aps(detections, fewer, SMALL)
-    with pytest.raises(InputError, match="'actor_scores' has 2 columns, the label space 7"):
+    with pytest.raises(InputError, match="'actor_scores' has 2 columns, but the label space has 7"):
         voc_aps(detections, truth, A2D)
     # A listed frame without RoIs may lie outside.
     listed = Detections(["v/1", "w/1"], [0], [[GT, GT]], [[1.0, 0]], np.ones((1, 3)))
@@ -257,7 +257,7 @@ BOX = {"image_id": 7, "category_id": 22, "bbox": [1, 2, 3, 4]}
         ([{**IMAGE, "id": []}], [], r"images\[0\]\.id"),
         ([{**IMAGE, "file_name": "v.jpg"}], [], r"images\[0\]\.file_name"),
         ([IMAGE, {**IMAGE, "file_name": "w/1.png"}], [], r"images\[1\]\.id"),
-        ([IMAGE, {**IMAGE, "id": 8}], [], "'v/00001' is twice there"),
+        ([IMAGE, {**IMAGE, "id": 8}], [], "'v/00001' is listed twice"),
         ([IMAGE], [{**BOX, "bbox": [1, 2, 3]}], r"annotations\[0\]\.bbox"),
         ([IMAGE], [{**BOX, "bbox": [1, 2, -3, 4]}], r"annotations\[0\]\.bbox"),
         ([IMAGE], [{**BOX, "image_id": 9}], r"annotations\[0\]\.image_id: 9"),

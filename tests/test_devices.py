@@ -105,5 +105,5 @@ def test_the_cpu_is_taken_where_that_is_wanted_or_there_is_no_card(card, monkeyp
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     monkeypatch.setattr(devices, "nvidia_cards", list)
     assert devices.prepare(deterministic=False) == []
-    with pytest.raises(InputError, match="--device=gpu: there is no NVIDIA card"):
+    with pytest.raises(InputError, match="--device=gpu: no NVIDIA GPU found"):
         devices.prepare("gpu")

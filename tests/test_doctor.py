@@ -38,4 +38,4 @@ def test_a_machine_is_examined(mini_records):
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0].startswith("device: CPU, ")
-    assert [line.split(":")[0] for line in lines[2:]] == ["step", "input", "a run"]
+    assert [line.split(":")[0] for line in lines[2:]] == ["step", "input", "training"]

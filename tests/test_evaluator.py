@@ -18,6 +18,8 @@ from a2d_tf.evaluation import box_data
 from a2d_tf.evaluation import evaluator as evaluators
 from a2d_tf.evaluation.frames import Collected
 from a2d_tf.evaluation.metrics import segmentation
+from a2d_tf.model import label_modes
+from a2d_tf.model.structures import Features
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +34,10 @@ def test_frames_come_in_the_records_order_and_native_pixels(frames, mini_records
     for frame in frames:
         height, width = frame.truth.native_size
         assert frame.rgb.shape == (*frame.truth.size, 3)
-        assert frame.table["boxes"].dtype == np.float32
-        assert (frame.table["boxes"].max(axis=(0, 1)) <= [height, width, height, width]).all()
+        assert frame.table.boxes.dtype == np.float32
+        assert (frame.table.boxes.max(axis=(0, 1)) <= [height, width, height, width]).all()
     # The native frame is five times as large as the stored one, and so are the boxes.
-    assert max(frame.table["boxes"][..., 2].max() for frame in frames) > 200
+    assert max(frame.table.boxes[..., 2].max() for frame in frames) > 200
 
 
 def flat(values):
@@ -74,7 +76,7 @@ def test_instances_are_what_is_painted(evaluated, evaluator, frames):
     _, output = evaluated
     truth = box_data.Truth.load(output / "truth.json", evaluator.labels)
     results = box_data.Results.load(output / "instances.json", truth, evaluator.labels)
-    assert len(results.codes) == sum(len(frame.instances["code"]) for frame in frames) > 0
+    assert len(results.codes) == sum(len(frame.instances.code) for frame in frames) > 0
     for i, frame in enumerate(frames):
         own = np.flatnonzero(results.box_frame == i)
         best = own[np.argsort(results.scores[own], kind="stable")]
@@ -82,8 +84,7 @@ def test_instances_are_what_is_painted(evaluated, evaluator, frames):
         for index in best:  # the best one last, on top
             painted[rle_tools.decode(results.masks[index]) > 0] = results.codes[index]
         np.testing.assert_array_equal(painted, evaluator.label_map(frame, evaluators.FLOOR))
-        boxes = frame.instances["boxes"][:, [1, 0, 3, 2]]
-        np.testing.assert_allclose(results.boxes[own], boxes, atol=0.02)
+        np.testing.assert_allclose(results.boxes[own], frame.instances.boxes, atol=0.02)
         for folder, expected in (
             ("label_maps", evaluator.label_map(frame, 0.3)),
             ("label_truth", frame.truth.label_map),
@@ -125,14 +126,14 @@ def test_records_of_every_frame_are_scored_over_time_and_a_zero_shot_run_has_its
 @pytest.mark.parametrize(
     "mode, joint",
     [
-        ("decoupled", ()),
-        ("hierarchical", ("joint_scores",)),
-        ("cartesian", ("joint_scores", "joint_boxes")),
+        (label_modes.Decoupled, ()),
+        (label_modes.Hierarchical, ("joint_scores",)),
+        (label_modes.Cartesian, ("joint_scores", "joint_boxes")),
     ],
 )
-def test_detections_carry_joint_arrays_where_labels_are_joint(mode, joint):
+def test_detections_carry_joint_arrays_where_labels_are_joint(mode, joint, tmp_path):
     boxes = np.array([1.0, 2, 3, 4])  # y1, x1, y2, x2
-    collected = Collected(mode)
+    collected = Collected(mode.columns)
     for rois in (2, 0, 1):
         table = {
             "boxes": np.tile(boxes, (rois, 7, 1)),
@@ -145,11 +146,17 @@ def test_detections_carry_joint_arrays_where_labels_are_joint(mode, joint):
     collected.truths = [types.SimpleNamespace(name=name) for name in ("v/1", "v/2", "w/1")]
     found = collected.detections()
     assert found.roi_frame.tolist() == [0, 0, 2]
-    assert found.boxes[2, 6].tolist() == [2, 1, 4, 3]
+    assert found.boxes[2, 6].tolist() == [1, 2, 3, 4]
     names = ("joint_scores", "joint_boxes")
     assert [name for name in names if getattr(found, name) is not None] == list(joint)
-    if mode == "cartesian":
-        assert found.joint_boxes[2, 6, 8].tolist() == [2, 1, 4, 3]
+    found.save(tmp_path / "detections.npz")
+    with np.load(tmp_path / "detections.npz") as stored:  # x1, y1, x2, y2
+        assert stored["boxes"][2, 6].tolist() == [2, 1, 4, 3]
+        assert sorted(name for name in stored if name.startswith("joint")) == sorted(joint)
+    loaded = box_data.Detections.load(tmp_path / "detections.npz")
+    np.testing.assert_array_equal(loaded.boxes, found.boxes)
+    if joint == ("joint_scores", "joint_boxes"):
+        assert loaded.joint_boxes[2, 6, 8].tolist() == [1, 2, 3, 4]
 
 
 def test_validation_scores_as_evaluation_does_at_the_best_threshold(
@@ -179,7 +186,7 @@ def test_only_scores_make_way_for_scores_and_an_empty_split_has_none(
 ):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "metrics.json").touch()  # a packed model has one too
-    with pytest.raises(InputError, match="run: is there already"):
+    with pytest.raises(InputError, match="run: already exists and is not a folder of scores"):
         evaluator.evaluate("test", 0.3, str(tmp_path / "run"))
     (tmp_path / "run" / "truth.json").touch()
     evaluator.evaluate("test", 0.3, f"{tmp_path / 'run'}/")
@@ -187,7 +194,7 @@ def test_only_scores_make_way_for_scores_and_an_empty_split_has_none(
     before = (tmp_path / "run" / "metrics.json").stat()
     assert before.st_size
     monkeypatch.setattr(evaluator, "clips", lambda *_: iter(()))
-    with pytest.raises(InputError, match="no record in split 'val'"):
+    with pytest.raises(InputError, match="no records in split 'val'"):
         evaluator.evaluate("val", 0.3, str(tmp_path / "run"))
     assert (tmp_path / "run" / "metrics.json").stat() == before
     assert evaluator.validate() is None
@@ -203,8 +210,7 @@ def test_validation_measures_in_the_pass_that_scores(evaluator, validated, monke
     batches = [min(size, 6 - first) for first in range(0, 6, size)]
     assert found.losses["clips"] == np.mean(batches) and np.isfinite(found.losses["level"])
     # Traced once, for batches of every size.
-    features = ["action", "actor", "rpn_deltas", "rpn_logits"]
-    assert len(set(batches)) > 1 and evaluator.traced == [features]
+    assert len(set(batches)) > 1 and evaluator.traced == [Features._fields]
 
 
 def test_frames_are_scored_in_order_with_the_label_map_of_each_threshold(evaluator, frames):
@@ -214,7 +220,7 @@ def test_frames_are_scored_in_order_with_the_label_map_of_each_threshold(evaluat
     for frame in scored:
         assert list(frame.pairs) == sorted(evaluators.THRESHOLDS, reverse=True)
         for threshold, found in frame.pairs.items():
-            numbers.add(np.count_nonzero(frame.instances["class_score"] >= threshold))
+            numbers.add(np.count_nonzero(frame.instances.class_scores >= threshold))
             label_map = evaluator.label_map(frame, threshold)
             assert label_map.dtype == np.uint8
             expected = segmentation.pairs(frame.truth.label_map, label_map)

@@ -45,5 +45,5 @@ def test_a_file_that_was_cut_off_keeps_its_whole_records(tmp_path):
 
 def test_points_that_cannot_be_written(tmp_path):
     (tmp_path / "tensorboard").write_text("in the way")
-    with pytest.raises(InputError, match="tensorboard: step 1 cannot be kept"):
+    with pytest.raises(InputError, match="tensorboard: step 1 could not be saved"):
         Events(tmp_path).write("train", 1, {"loss/total": 1.0})

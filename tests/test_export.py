@@ -20,6 +20,7 @@ from a2d_tf.core.config import InferenceConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.sources import clip_sources
+from a2d_tf.model.inference import infer
 from a2d_tf.model.network import Network
 from a2d_tf.ops import canvas, masks
 from a2d_tf.serving import export_folder
@@ -125,7 +126,8 @@ def test_export_agrees_with_the_network_in_pixels_of_the_input(signature, loaded
         "flow": tf.reshape(vectors, [2, 3, 64, 96, 2]),
         "size": tf.constant([[43, 96]] * 2),
     }
-    expected = loaded_run.network.inference(frames, loaded_run.config.inference)["detections"]
+    found = infer(loaded_run.network, frames, loaded_run.config.inference).detections
+    expected = {**found._asdict(), **found.more, "num_detections": found.number}
     assert size.numpy().tolist() == [43, 96]
     outputs = signature(rgb, flow)
     assert outputs["num_detections"].min() > 0
@@ -234,14 +236,14 @@ def test_what_is_no_export_is_refused(saved_model, tmp_path):
     for damaged in (False, True):
         if damaged:
             (tmp_path / "saved_model.pb").write_bytes(b"damaged")
-        with pytest.raises(InputError, match=f"{tmp_path}: damaged .* export the run again"):
+        with pytest.raises(InputError, match=f"{tmp_path}: corrupt .* export the run again"):
             Predictor.load(str(tmp_path))
     for name in ("saved_model.pb", "functions/frame.pb"):
         copy = shutil.copytree(saved_model, tmp_path / pathlib.Path(name).stem)
         data = bytearray((copy / name).read_bytes())
         data[len(data) // 2] ^= 1
         (copy / name).write_bytes(data)
-        with pytest.raises(InputError, match=f"{copy}: damaged .{name} "):
+        with pytest.raises(InputError, match=f"{copy}: corrupt .{name} "):
             Predictor.load(str(copy))
 
 

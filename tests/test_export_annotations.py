@@ -242,7 +242,7 @@ def test_outputs_replace_no_folder(prediction, tmp_path):
     for form, name in (("labelme", "full"), ("coco", "folder.zip")):
         (tmp_path / name).mkdir()
         (tmp_path / name / "corrected.json").write_text("{}")
-        with pytest.raises(InputError, match=f"{name}: (is there already|a folder)"):
+        with pytest.raises(InputError, match=f"{name}: (already exists|is a folder)"):
             files.save(predictions.read(prediction), str(tmp_path / name), form, False)
         assert (tmp_path / name / "corrected.json").read_text() == "{}"
 

@@ -21,9 +21,10 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 from a2d_tf.data import pipeline
 from a2d_tf.data import records as record_format
+from a2d_tf.model import losses
 from a2d_tf.model.network import Network
 from a2d_tf.runs import checkpoints, run_folder
-from a2d_tf.training import divergence, losses, optimizer
+from a2d_tf.training import divergence, optimizer
 from a2d_tf.training import fit as fit_module
 from a2d_tf.training.fit import fit
 from a2d_tf.training.train_step import make_train_step
@@ -221,4 +222,4 @@ def test_a_non_finite_loss_ends_the_run_before_its_weights_are_kept(
     done = run_a2d("replay", f"--workdir={tmp_path}")
     assert done.returncode == 0, done.stderr
     own = [line for line in done.stdout.splitlines() if line.startswith(f"{culprit}/")]
-    assert "*nan" in own[0] and "its flow holds non-finite values" in done.stdout
+    assert "*nan" in own[0] and "its flow has non-finite values" in done.stdout

@@ -32,16 +32,13 @@ def make(precision="float32", **variant):
 def outputs(network):
     """Of every part, on one clip."""
     clip = {name: tf.constant(x) for name, x in tiny_network.clip(1, 3).items()}
-    features = network.features({name: clip[name] for name in network.features.input_names})
+    features = network.clip_features(clip)
     rois = tf.constant([[[4.0, 5, 40, 50], [10, 20, 60, 90]]])
-    made = dict(
-        network.roi_heads({"actor": features["actor"], "action": features["action"], "rois": rois})
-    )
-    if network.mask_head is not None:
-        made["masks"] = network.mask_head(network.mask_inputs(clip["rgb"], features, rois))
-    if network.refiner is not None:
-        made["masks"] = network.refiner({"rgb": clip["rgb"][:, 1], "rois": rois})
-    return tf.nest.flatten({**features, **made})
+    seen = network.see(features, rois, clip["rgb"])
+    made = dict(seen.outputs)
+    if network.masks is not None:
+        made["masks"] = network.masks.decode(seen, rois, tf.constant([[0, 1]]))
+    return tf.nest.flatten([features, made])
 
 
 @pytest.mark.parametrize("norm", ["frozen_stats", "bn"])

@@ -81,7 +81,7 @@ def test_mistakes(data, tmp_path):
     for flag in (f"--folds={tmp_path}/wrong.csv", f"--folds={tmp_path}/latin.csv"):
         assert flag in complaint(reproduce(data, tmp_path, flag))
     said = complaint(reproduce(data, tmp_path, "--test_folds=A,Z"))
-    assert "has the folds 'A', 'B'; give" in said
+    assert "has the folds 'A', 'B'; use a CSV" in said
     # A video that is not there is found before the first fold is trained.
     (tmp_path / "gone.csv").write_text("video,fold\na,A\nd,B\n")
     done = reproduce(data, tmp_path, f"--folds={tmp_path}/gone.csv")

@@ -9,7 +9,10 @@ import tensorflow as tf
 import tiny_network
 from tiny_network import LEARNING
 
-from a2d_tf.training import forward, losses
+from a2d_tf.model import losses
+from a2d_tf.model.heads.proposals import Proposals
+from a2d_tf.training import forward
+from a2d_tf.training.phases import set_phase
 from a2d_tf.training.train_step import TrainState, make_train_step
 
 ALL = dataclasses.replace(LEARNING, roi_samples=120, positive_fraction=1.0, rpn_samples=10000)
@@ -122,14 +125,14 @@ def test_a_held_out_actor_alone_gives_no_gradient_to_the_action_branch():
     birds = dict(batch, actors=flying, actions=flying)
     _, full = gradients_of(network, birds)
     _, withheld = gradients_of(network, birds, dataclasses.replace(ALL, zero_shot_actor="bird"))
-    network.set_phase("action")
+    set_phase(network, "action")
     branch = {variable.name for variable in network.trainable_weights}
     assert {name for name in full if full[name].any() and not withheld[name].any()} == {
         name for name in branch if full[name].any()
     }
     parts = (network.rpn, network.roi_heads, network.mask_head)
     own = {variable.name for part in parts for variable in part.trainable_variables}
-    network.set_phase("actor")
+    set_phase(network, "actor")
     for name in own & {variable.name for variable in network.trainable_weights}:
         np.testing.assert_array_equal(withheld[name], full[name], err_msg=name)
         assert full[name].any(), name
@@ -169,9 +172,8 @@ def test_every_term_falls_on_one_batch(monkeypatch):
     shift = tf.random.stateless_uniform([2, 20, 4], [0, 1], -8.0, 8.0)
     background = tf.tile(tf.constant([[[10.0, 60, 30, 90]]]), [2, 10, 1])
     proposals = tf.concat([tf.repeat(batch["boxes"][:, :2], 5, axis=1), background], 1) + shift
-    monkeypatch.setattr(
-        forward.fpn, "propose", lambda *_, **__: (proposals, tf.fill([2, 20], True))
-    )
+    stay = proposals, tf.fill([2, 20], True)
+    monkeypatch.setattr(Proposals, "decode", lambda *_, **__: stay)
     network = tiny_network.make(norm="frozen_bn", use_flow=False, temporal_layers=0)
     training = dataclasses.replace(LEARNING, learning_rate=0.02, warmup_steps=5)
     step = make_train_step(TrainState.create(network, training), training)

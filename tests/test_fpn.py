@@ -7,6 +7,8 @@ from plain_detection import slow_iou
 from tiny_network import normal
 
 from a2d_tf.model import fpn
+from a2d_tf.model.heads.proposals import Proposals
+from a2d_tf.model.structures import Features
 from a2d_tf.ops import anchors as anchor_ops
 from a2d_tf.ops.boxes import BoxCoder
 
@@ -46,10 +48,10 @@ def test_proposal_head_is_in_the_order_of_the_anchors_and_shares_the_largest():
     tf.keras.utils.set_random_seed(0)
     shapes, strides, sizes = [(3, 4), (2, 2)], (4, 8), [(8, 16), (32,)]
     inputs = [tf.keras.Input([*shape, 6]) for shape in shapes]
-    model = tf.keras.Model(inputs, fpn.rpn(inputs, 8, [6, 3]))
+    anchors = anchor_ops.generate(shapes, strides, sizes)
+    model = tf.keras.Model(inputs, Proposals(anchors, sizes, UNIT).build(inputs, 8))
     maps = [normal(2, *shape, 6, seed=i) for i, shape in enumerate(shapes)]
     logits, deltas = model(maps)
-    anchors = anchor_ops.generate(shapes, strides, sizes)
     assert logits.shape == (2, 12 * 6 + 4 * 3) and deltas.shape == (*logits.shape, 4)
     centres, sides = (anchors[:, :2] + anchors[:, 2:]) / 2, anchors[:, 2:] - anchors[:, :2]
     for level, (x, stride) in enumerate(zip(maps, strides)):
@@ -94,15 +96,9 @@ def test_proposals_against_a_plain_suppression(before, after):
     anchors = np.concatenate([corners, corners + rng.uniform(8, 40, (400, 2))], 1).astype("f")
     logits, deltas = normal(2, 400), 0.2 * normal(2, 400, 4, seed=2)
     size = np.int32([[90, 100], [60, 50]])
-    rois, valid = fpn.propose(
-        tf.constant(logits),
-        tf.constant(deltas),
-        tf.constant(anchors),
-        tf.constant(size),
-        coder=UNIT,
-        before_nms=before,
-        after_nms=after,
-    )
+    features = Features([], [], tf.constant(logits), tf.constant(deltas))
+    head = Proposals(anchors, ((8.0,),), UNIT)
+    rois, valid = head.decode(features, tf.constant(size), before, after)
     assert rois.shape == (2, after, 4) and valid.shape == (2, after)
     for b in range(2):
         expected = plain_proposals(logits[b], deltas[b], anchors, size[b], before, after, 0.7)
@@ -115,11 +111,10 @@ def test_proposals_against_a_plain_suppression(before, after):
 
 def test_no_gradient_passes_the_proposals():
     logits, deltas = tf.constant(normal(1, 6)), tf.constant(normal(1, 6, 4))
-    anchors = tf.constant([[0.0, 0, 9, 9]] * 6)
+    head = Proposals(np.float32([[0.0, 0, 9, 9]] * 6), ((8.0,),), UNIT)
     with tf.GradientTape() as tape:
         tape.watch([logits, deltas])
-        counts = {"before_nms": 6, "after_nms": 3}
-        size = tf.constant([[40, 40]])
-        rois, _ = fpn.propose(logits, deltas, anchors, size, coder=UNIT, **counts)
+        features = Features([], [], logits, deltas)
+        rois, _ = head.decode(features, tf.constant([[40, 40]]), 6, 3)
         total = tf.reduce_sum(rois)
     assert tape.gradient(total, [logits, deltas]) == [None, None]

@@ -16,6 +16,7 @@ from a2d_tf.core.config import InferenceConfig, ModelConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.model.backbones import resnet
+from a2d_tf.model.inference import infer
 from a2d_tf.model.network import Network
 from a2d_tf.pretrained import cache, layouts
 from a2d_tf.pretrained import weights as weights_lib
@@ -56,7 +57,7 @@ ALL = pytest.mark.parametrize(
     "source, tensors, skipped",
     [
         ("matterport", "matterport", {}),
-        ("keras_resnet101", "keras_resnet101", {"predictions/kernel": "ImageNet's own classes"}),
+        ("keras_resnet101", "keras_resnet101", {"predictions/kernel": "ImageNet classes"}),
     ],
     indirect=["tensors"],
 )
@@ -66,7 +67,7 @@ ALL = pytest.mark.parametrize(
 def test_every_tensor_is_used_or_skipped_with_a_reason(source, tensors, skipped, tmp_path):
     tensors = {**tensors, "stray.weight": normal(2)}
     weights, used, left = layouts.convert(source, tensors, "FILE", "abc", sizes=SIZES)
-    assert left == {**skipped, "stray.weight": "no part of the network"}
+    assert left == {**skipped, "stray.weight": "not part of the network"}
     assert sorted([*used, *left]) == sorted(tensors)
     path = str(tmp_path / "made" / "w.h5")
     weights.write(path)
@@ -85,7 +86,7 @@ def test_a_missing_and_a_reshaped_tensor_are_named(source, tensors, skipped):
     left = {k: v for k, v in tensors.items() if k != name}
     for changed, message in (
         (left, f"FILE: {name} is missing"),
-        ({**left, name: value[..., None]}, f"FILE: {name} has shape .*, 1\\), and should have"),
+        ({**left, name: value[..., None]}, f"FILE: {name} has shape .*, 1\\), expected shape"),
     ):
         with pytest.raises(InputError, match=message):
             layouts.convert(source, changed, "FILE", "", sizes=SIZES)
@@ -103,28 +104,27 @@ def test_a_run_finds_matterports_boxes_before_any_training(matterport):
     network = Network(config, labels)
     weights_lib.load(network, weights)
     clip = {"rgb": canvas[None, None], "size": np.int32([[128, 128]])}
-    made = network.inference(clip, InferenceConfig(test_proposals=60, score_threshold=0.02))
+    made = infer(network, clip, InferenceConfig(test_proposals=60, score_threshold=0.02))
 
-    rois, theirs = made["rois"][0].numpy(), 128 * expected["proposals"][0]
-    assert made["valid"].numpy().all()
+    rois, theirs = made.rois[0].numpy(), 128 * expected["proposals"][0]
+    assert made.valid.numpy().all()
     apart = np.abs(rois[:, None] - theirs).max(axis=-1)
     assert apart.min(axis=0).max() < 0.5 and apart.min(axis=1).max() < 0.5
     best = expected["class_probabilities"][0, :, 1:].argmax(axis=1)
     deltas = expected["box_deltas"][0, np.arange(60), 1 + best] * [0.1, 0.1, 0.2, 0.2]
     boxes = matterport_network.apply(theirs, deltas).clip(0, 128)
-    found = made["table"]["class_boxes"][0].numpy()[apart.argmin(axis=0), best]
+    found = made.table.class_boxes[0].numpy()[apart.argmin(axis=0), best]
     assert np.abs(found - boxes).max() < 0.5
-    shares = made["table"]["class_scores"][0].numpy()[apart.argmin(axis=0)]
+    shares = made.table.class_scores[0].numpy()[apart.argmin(axis=0)]
     close(shares, expected["class_probabilities"][0, :, 1:])
-    instances = {name: x[0].numpy() for name, x in made["detections"].items()}
-    count = instances["num_detections"]
+    instances = made.detections
+    count = int(instances.number[0])
     assert count > 3
-    shapes = matterport_network.masks(
-        model, canvas, expected["pyramid"], instances["boxes"][:count]
-    )
-    actors = instances["actor"][:count]
+    boxes = instances.boxes[0, :count].numpy()
+    shapes = matterport_network.masks(model, canvas, expected["pyramid"], boxes)
+    actors = instances.actor[0, :count].numpy()
     # A sample on the very edge may be outside for one of the two, on some processors.
-    apart = np.abs(instances["masks"][:count] - shapes[np.arange(count), :, :, actors])
+    apart = np.abs(instances.more["masks"][0, :count] - shapes[np.arange(count), :, :, actors])
     assert apart.mean() < 1e-4 and apart.max() < 0.05
 
 

@@ -77,7 +77,7 @@ def test_a_list(tmp_path, monkeypatch):
         (b"a.mp4\n\nc.mp4", ", line 3: 'c.mp4'"),
         (b"images/1.png", ", line 1: 'images/1.png'"),
         (b"\xff", ", line 1: "),
-        (b"\n", ": names no video"),
+        (b"\n", ": lists no videos"),
     ):
         file.write_bytes(text)
         with pytest.raises(InputError, match=f"--videos={file}{message}"):
@@ -87,9 +87,12 @@ def test_a_list(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "names, message",
     [
-        (["a.mp4", "a.avi"], "a.mp4: is named 'a', as .*a.avi is, which cannot"),
-        (["a.mp4", "1.png"], r"holds images \(1.png\) and videos \(a.mp4\)"),
-        (["a\n.mp4"], "cannot be the name"),
+        (
+            ["a.mp4", "a.avi"],
+            "a.mp4: its results cannot be named 'a', like those of .*a.avi; rename",
+        ),
+        (["a.mp4", "1.png"], r"has images \(1.png\) and videos \(a.mp4\)"),
+        (["a\n.mp4"], "its results cannot be named 'a"),
     ],
 )
 def test_folders_that_are_no_library(tmp_path, names, message):
@@ -108,7 +111,7 @@ def test_no_file_of_the_users_own_is_replaced(tmp_path):
     assert library.plan(videos, None, videos)
     empty(tmp_path, "out/overlay/overlay.mp4", "videos/1.png")
     for video, output in (("out/overlay/*", "out"), ("vid*", ".")):
-        with pytest.raises(InputError, match="would be overwritten; give another --output"):
+        with pytest.raises(InputError, match="would be overwritten; use another --output"):
             library.plan(str(tmp_path / video), None, str(tmp_path / output))
 
 
@@ -274,7 +277,7 @@ def test_a_video_that_fails_ends_it_or_is_listed(
         rows = list(csv.DictReader(file))
     assert [row["video"] for row in rows] == ["b", "d"]
     assert "b.mp4: cannot be decoded" in rows[0]["reason"]
-    assert "00004.png: not a readable image" in rows[1]["reason"]
+    assert "00004.png: not an image, truncated, or larger than" in rows[1]["reason"]
     (broken / "b.mp4").unlink()
     (broken / "b.mp4").symlink_to("gone.mp4")
     failures, complete = run(broken, output, predictor, on_error="skip")

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from a2d_tf.training import losses
+from a2d_tf.core.labels import LabelSpace
+from a2d_tf.model import label_modes, losses
+from a2d_tf.model.heads import mask
+from a2d_tf.model.heads.action import ActionHead
+from a2d_tf.model.heads.actor import ActorHead
+from a2d_tf.model.structures import Options, Rows, Seen, Truth
 
 RNG = np.random.default_rng(0)
 
@@ -33,10 +38,6 @@ def quotient(pair):
     return float(tf.math.divide_no_nan(*pair))
 
 
-def tensors(**values):
-    return {name: tf.constant(value) for name, value in values.items()}
-
-
 # Proposals: two frames, five anchors, a sample of four rows.
 
 INDEX = np.int32([[4, 0, 2, 1], [3, 3, 0, 0]])
@@ -47,10 +48,8 @@ POSITIVE = OBJECTNESS > 0
 
 def test_objectness_is_averaged_over_the_sample():
     logits = normal(2, 5)
-    made = losses.objectness(
-        tf.constant(logits), tensors(index=INDEX, objectness=OBJECTNESS, counted=COUNTED)
-    )
     taken = np.take_along_axis(logits, INDEX, 1)
+    made = losses.objectness(tf.constant(taken), POSITIVE, COUNTED)
     values = cross_entropy(taken, OBJECTNESS)[COUNTED]
     assert float(made[1]) == 5
     assert quotient(made) == pytest.approx(values.sum() / 5, abs=1e-6)
@@ -59,12 +58,9 @@ def test_objectness_is_averaged_over_the_sample():
 @pytest.mark.parametrize("normaliser, beta", [("samples", 1 / 9), ("positives", 1.0)])
 def test_proposal_boxes_are_divided_by_the_sample_or_a_mean_over_the_deltas(normaliser, beta):
     deltas, wanted = normal(2, 5, 4), normal(2, 4, 4)
-    made = losses.proposal_boxes(
-        tf.constant(deltas),
-        tensors(index=INDEX, deltas=wanted, positive=POSITIVE, counted=COUNTED),
-        beta,
-        normaliser,
-    )
+    taken = np.take_along_axis(deltas, INDEX[..., None], 1)
+    options = {"beta": beta, "normaliser": normaliser}
+    made = losses.box_regression(tf.constant(taken), wanted, POSITIVE, COUNTED, **options)
     error = np.stack([deltas[0, 4] - wanted[0, 0], deltas[1, 3] - wanted[1, 0]])
     count = 5 if normaliser == "samples" else error.size  # as matterport has them
     assert float(made[1]) == count
@@ -77,25 +73,40 @@ ROWS = dict(
     positive=np.array([[True, True, False, False], [True, False, False, False]]),
     counted=np.array([[True, True, True, False], [True, True, False, False]]),
 )
+SPACE = LabelSpace(
+    ("x", "y", "z"), tuple("abcde"), tuple(10 * x + y for x in (1, 2, 3) for y in range(1, 6))
+)
 CLASS = np.int32([[2, 0, 3, 3], [1, 3, 3, 3]])
 TRUE_CLASSES = [(0, 0, 2), (0, 1, 0), (1, 0, 1)]  # of the positives: frame, RoI, class
 ACTOR = np.int32([[2, 0, 1, 1], [1, 0, 0, 0]])
 ACTION = np.int32([[4, 1, 0, 0], [3, 0, 0, 0]])
 
 
+def rows():
+    return Rows(None, tf.constant(np.tile(np.arange(4), (2, 1))), **ROWS)
+
+
+def options(**changes):
+    made = Options(256, 0.0, "positives", "samples", 22, -1)
+    return made._replace(**changes)
+
+
 def test_actor_class_is_averaged_over_the_rois_that_count():
     logits = normal(2, 4, 4)
-    made = losses.actor_class(tf.constant(logits), tensors(class_index=CLASS), tensors(**ROWS))
+    made = losses.actor_class(tf.constant(logits), CLASS, ROWS["counted"])
     values = -np.take_along_axis(log_softmax(logits), CLASS[..., None], 2)[..., 0]
     assert float(made[1]) == 5
     assert quotient(made) == pytest.approx(values[ROWS["counted"]].sum() / 5, abs=1e-6)
 
 
 @pytest.mark.parametrize("normaliser, count", [("samples", 5), ("positives", 12)])
-def test_actor_boxes_read_the_true_class(normaliser, count):
+def test_actor_boxes_read_the_true_class(normaliser, count, monkeypatch):
     deltas, wanted = normal(2, 4, 3, 4), normal(2, 4, 4)
-    targets, rows = tensors(class_index=CLASS, deltas=wanted), tensors(**ROWS)
-    made = losses.actor_boxes(tf.constant(deltas), targets, rows, normaliser)
+    head = ActorHead(label_modes.Decoupled(SPACE, True), None)
+    monkeypatch.setattr(head, "targets", lambda rows, truth: (CLASS, wanted))
+    outputs = {"class_logits": normal(2, 4, 4), "deltas": tf.constant(deltas)}
+    terms = head.terms(Seen(None, outputs, None), rows(), None, options(box_normaliser=normaliser))
+    (made,) = terms["box_reg"]
     expected = sum(huber(deltas[b, r, c] - wanted[b, r], 1.0) for b, r, c in TRUE_CLASSES)
     assert float(made[1]) == count
     assert quotient(made) == pytest.approx(expected / count, abs=1e-6)
@@ -112,10 +123,14 @@ def action_values(logits):
 WITH_BACKGROUND = {(0, 0): 4, (0, 1): 1, (0, 2): 5, (1, 0): 3, (1, 1): 5}
 
 
-def action(logits, held_out=-1, background=False):
-    targets, rows = tensors(actor=ACTOR, action=ACTION), tensors(**ROWS)
-    logits = tf.convert_to_tensor(logits)
-    return losses.action_class(logits, targets, rows, 5, background=background, held_out=held_out)
+def action(logits, held_out=-1, background=False, mode=None):
+    """The action term; the instance of each row is in the same place."""
+    mode = mode or label_modes.Decoupled(SPACE, background)
+    outputs = {"action_logits": tf.convert_to_tensor(logits)}
+    truth = Truth._make([None] * len(Truth._fields))._replace(actors=ACTOR, actions=ACTION)
+    head, seen = ActionHead(mode, late=False), Seen(None, outputs, None)
+    (made,) = head.terms(seen, rows(), truth, options(held_out=held_out))["action_cls"]
+    return made
 
 
 @pytest.mark.parametrize("held_out", [-1, 0])
@@ -154,7 +169,7 @@ def test_a_held_out_actor_leaves_sum_and_gradient_but_not_the_count(held_out, ro
 def test_hierarchical_logits_are_read_at_the_true_actors_row():
     logits = normal(2, 4, 3 * 5)
     own = np.take_along_axis(logits.reshape(2, 4, 3, 5), ACTOR[..., None, None], 2)[:, :, 0]
-    made = action(logits)
+    made = action(logits, mode=label_modes.Hierarchical(SPACE))
     assert quotient(made) == pytest.approx(action_values(own).sum() / 3, abs=1e-6)
 
 
@@ -163,9 +178,8 @@ def test_mask_reads_the_true_class_alone_and_is_averaged_over_pixels_and_positiv
     variable = tf.constant(logits)
     with tf.GradientTape() as tape:
         tape.watch(variable)
-        made = losses.mask(
-            variable, tf.constant(truth), tf.constant(CLASS), tf.constant(ROWS["positive"])
-        )
+        own = mask._of_classes(variable, tf.constant(np.minimum(CLASS, 2)))
+        made = losses.mask(own, tf.constant(truth), tf.constant(ROWS["positive"]))
     expected = [
         cross_entropy(logits[b, r, :, :, c], truth[b, r]).mean() for b, r, c in TRUE_CLASSES
     ]

@@ -7,8 +7,8 @@ import pytest
 from processes import complaint, run_a2d
 
 from a2d_tf.core import files
+from a2d_tf.model import losses
 from a2d_tf.runs import loading
-from a2d_tf.training import losses
 
 pytestmark = pytest.mark.slow
 

@@ -75,7 +75,7 @@ def test_masks_of_every_kind(tmp_path, videos, form):
     assert content(source) == {3: scene, 5: []}
     (document,) = source.documents
     assert document.format == "masks"
-    assert document.left_out == {"masks of no row of objects.csv": 1}
+    assert document.left_out == {"masks without a row in objects.csv": 1}
     packed = shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path, "set")
     assert content(open_source(tmp_path / packed, videos, format_name="masks")) == content(source)
 
@@ -115,20 +115,28 @@ def test_rows_of_an_object_follow_each_other(tmp_path, videos):
 
 WHOLE = {"clip/00000.png": BOTH}
 BROKEN = [
-    (ROWS.replace(",action", ""), WHOLE, "objects.csv: line 1: no column action"),
-    (ROWS + "clip,1,cat,run\n", WHOLE, "objects.csv: line 4: object 1 is in line 2"),
+    (ROWS.replace(",action", ""), WHOLE, "objects.csv: line 1: missing column action"),
+    (ROWS + "clip,1,cat,run\n", WHOLE, "objects.csv: line 4: object 1 is also in line 2"),
     (f"{HEADER},first,last\nclip,1,cat,sit,a\n", WHOLE, "objects.csv: line 2.first: 'a'"),
-    (f"{HEADER},first,last\nclip,1,cat,sit,4,2\n", WHOLE, "objects.csv: line 2.last: 2 comes"),
+    (f"{HEADER},first,last\nclip,1,cat,sit,4,2\n", WHOLE, "objects.csv: line 2.last: 2 is before"),
     (ROWS.replace("2,dog", "0,dog"), WHOLE, "objects.csv: line 3.object: '0'"),
     (ROWS.replace("run", ""), WHOLE, "objects.csv: line 3 (clip, frame 0): no actor and action"),
-    (ROWS.replace("2,dog", "3,dog"), WHOLE, "'clip' have the objects [2], and rows name [3]"),
-    (ROWS, {**WHOLE, "tram/00000.png": BOTH}, "'tram' have the objects [1, 2], and rows name []"),
-    (ROWS, {"clip/0.png": np.uint8(255 * CAT)}, "'clip' have the objects [255], and rows name [1,"),
-    (ROWS, {"clip/a.png": BOTH}, "left out: 1 PNGs whose names end with no number"),
-    (ROWS, {}, "objects.csv: video: no folder of PNGs of 'clip' is beside it"),
-    (ROWS + "tram,1,cat,sit\n", WHOLE, "objects.csv: video: no folder of PNGs of 'tram'"),
-    (ROWS, {"clip/0.png": png(BOTH, "RGB")}, "clip/0.png: has colours (RGB)"),
-    (ROWS, {"clip/0.png": png(BOTH)[:-20]}, "clip/0.png: not a readable image"),
+    (ROWS.replace("2,dog", "3,dog"), WHOLE, "'clip' contain objects [2], but the rows list [3]"),
+    (
+        ROWS,
+        {**WHOLE, "tram/00000.png": BOTH},
+        "'tram' contain objects [1, 2], but the rows list []",
+    ),
+    (
+        ROWS,
+        {"clip/0.png": np.uint8(255 * CAT)},
+        "'clip' contain objects [255], but the rows list [1,",
+    ),
+    (ROWS, {"clip/a.png": BOTH}, "left out: 1 PNGs whose names do not end in a number"),
+    (ROWS, {}, "objects.csv: video: no PNG folder for 'clip' next to this file"),
+    (ROWS + "tram,1,cat,sit\n", WHOLE, "objects.csv: video: no PNG folder for 'tram'"),
+    (ROWS, {"clip/0.png": png(BOTH, "RGB")}, "clip/0.png: is an RGB image"),
+    (ROWS, {"clip/0.png": png(BOTH)[:-20]}, "clip/0.png: not an image, truncated"),
     (ROWS, {"clip/0.png": BOTH[:, :24]}, "objects.csv: clip/0.png: 'width' and 'height' say 24x24"),
 ]
 

@@ -11,7 +11,9 @@ from tiny_network import LEARNING
 
 from a2d_tf.core.config import InferenceConfig
 from a2d_tf.core.labels import A2D
+from a2d_tf.model.inference import infer, infer_key_frames
 from a2d_tf.training import forward, optimizer
+from a2d_tf.training.phases import set_phase
 from a2d_tf.training.train_step import TrainState, make_train_step
 
 pytestmark = pytest.mark.slow
@@ -72,19 +74,24 @@ def test_variant_builds_runs_and_learns(variant, monkeypatch):
     inputs = dict(tiny_network.clip(2, model.frames), size=SIZE)
     if not model.use_flow:
         del inputs["flow"]
-    made = network.inference(inputs, SETTINGS)
-    assert made["detections"]["masks"].shape == (2, 5, 28, 28)
-    table = made["table"]
-    assert table["class_scores"].shape == (2, 12, 43 if pairs else 7)
-    assert table["boxes"].shape == (2, 12, 7, 4) and table["joint_scores"].shape == (2, 12, 7, 9)
-    assert ("joint_boxes" in table) == pairs
-    assert not table["joint_scores"].numpy()[:, :, ~A2D.valid].any()
-    assert made["valid"].numpy()[:, 0].all()
+    made = infer(network, inputs, SETTINGS)
+    masks, table = made.detections.more["masks"], made.table
+    assert masks.shape == (2, 5, 28, 28)
+    assert table.class_scores.shape == (2, 12, 43 if pairs else 7)
+    assert table.boxes.shape == (2, 12, 7, 4) and table.joint_scores.shape == (2, 12, 7, 9)
+    assert (table.joint_boxes is not None) == pairs
+    assert not table.joint_scores.numpy()[:, :, ~A2D.valid].any()
+    assert made.valid.numpy()[:, 0].all()
     limit = np.tile(SIZE.numpy(), 2)[:, None]
-    assert (made["rois"].numpy() <= limit).all() and (made["rois"].numpy() >= 0).all()
-    assert set(made["detections"]["code"].numpy().ravel()) <= {0, *A2D.codes}
+    assert (made.rois.numpy() <= limit).all() and (made.rois.numpy() >= 0).all()
+    assert set(made.detections.code.numpy().ravel()) <= {0, *A2D.codes}
     if not model.use_mask:
-        assert network.mask_head is None and (made["detections"]["masks"].numpy() == 1).all()
+        assert network.mask_head is None and (masks.numpy() == 1).all()
+    # On the instances alone the action head gives the same.
+    features = network.clip_features(inputs)
+    few = infer_key_frames(network, features, SIZE, SETTINGS, inputs["rgb"]).detections
+    for one, other in zip(tf.nest.flatten(few), tf.nest.flatten(made.detections)):
+        np.testing.assert_allclose(one, other, atol=1e-5)
 
     # Each variable is in exactly one part, and each that can learn does.
     parts = network.parts()
@@ -179,7 +186,7 @@ def test_the_mask_head_sees_the_pixels_of_its_box():
 
 def moved(network, phase, trains_backbones=True):
     """Names of what the phase leaves free, by part."""
-    network.set_phase(phase, trains_backbones)
+    set_phase(network, phase, trains_backbones)
     parts = network.parts().items()
     return {name: variable_names(part.trainable_variables) for name, part in parts}
 
@@ -214,12 +221,12 @@ def test_phases_move_exactly_their_own_variables(variant, batch_norms):
     assert heads == {"flow_resnet", "flow_fpn"} | own.get(variant.get("action_topdown"), set())
     assert {name.split("_")[0] for name in action["roi_heads"]} == {"action"}
     assert {name.split("_")[0] for name in actor["roi_heads"]} == {"actor"}
-    network.set_phase("joint")
+    set_phase(network, "joint")
     own = variable_names(network.backbone_weights)
     kept = [name for name in joint["backbones"] if name not in own]
     assert all("_resnet" in name for name in own) and not any("_resnet" in x for x in kept)
     assert kept and moved(network, "joint", False) == {**joint, "backbones": kept}
-    network.set_phase("action")
+    set_phase(network, "action")
     assert variable_names(network.trainable_weights) == sorted(sum(action.values(), []))
 
 
@@ -227,7 +234,7 @@ def test_phases_move_exactly_their_own_variables(variant, batch_norms):
 def test_a_step_of_a_phase_leaves_the_rest_bit_for_bit(phase, eagerly, batch_norms):
     network = batch_norms
     training = dataclasses.replace(LEARNING, train_phase=phase, learning_rate=0.1)
-    network.set_phase(phase)
+    set_phase(network, phase)
     before = {v.ref(): v.numpy() for v in network.variables}
     step = make_train_step(TrainState(network, optimizer.make(training)), training)
     values = step(tiny_network.labelled(2), 0)

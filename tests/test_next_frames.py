@@ -40,7 +40,7 @@ def test_frames_are_ranked_by_their_reasons_and_spread_over_videos_and_time(libr
     chosen = [(x.video, x.frame, round(x.score, 6), x.reasons) for x in choice.choose(listed, 9)]
     assert chosen == [
         ("a", 20, 1.0, ("#1 adult-running becomes adult-walking",)),
-        ("b", 11, 1.0, ("#1 dog-running is lost away from the edge of the picture",)),
+        ("b", 11, 1.0, ("#1 dog-running is lost away from the image edge",)),
         ("a", 5, 0.8, ("#1 adult-running is nearly adult-crawling (margin 0.06)",)),
         ("a", 28, 0.5, ("#1 adult-walking is nearly adult-crawling (margin 0.15)",)),
     ]

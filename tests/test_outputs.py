@@ -165,7 +165,7 @@ def test_a_lost_track_rests_and_what_is_of_no_track_is_in_the_detections_alone(t
 def test_files_of_the_users_own_stay(tmp_path, name):
     (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
     (tmp_path / name).write_text("mine")
-    with pytest.raises(InputError, match="give another --output"):
+    with pytest.raises(InputError, match="use another --output"):
         write(tmp_path, {1: []})
     assert (tmp_path / name).read_text() == "mine"
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / name]
@@ -174,7 +174,7 @@ def test_files_of_the_users_own_stay(tmp_path, name):
 def test_two_predictions_do_not_replace_each_other(tmp_path):
     one, many = str(tmp_path / "one"), str(tmp_path / "library/a")
     with outputs.opened(one, reader()) as files:
-        with pytest.raises(InputError, match="one: another process predicts into it"):
+        with pytest.raises(InputError, match="one: another process is writing to it"):
             with outputs.opened(one, reader()):
                 pass
         files.add(frame(1), A2D)
@@ -183,7 +183,7 @@ def test_two_predictions_do_not_replace_each_other(tmp_path):
         files.add(frame(1), A2D)
         with outputs.opened(many, reader(), record={"every": 1}) as other:
             other.add(frame(1), A2D)
-    with pytest.raises(InputError, match="a: another process has written other results"):
+    with pytest.raises(InputError, match="a: another process has meanwhile written other results"):
         with outputs.opened(many, reader(), record={"every": 2}) as files:
             files.add(frame(1), A2D)
             with outputs.opened(many, reader(), record={"every": 3}) as other:

@@ -61,7 +61,7 @@ def test_videos_by_the_name_in_the_file(videos):
     assert matched(videos, entry) == {"far": [2, 5], "Clip 1": [3]}
     # An unknown name stays, to be reported with the other files that are missing.
     assert matched(videos, document(frame("near"))) == {"near": [1]}
-    with pytest.raises(InputError, match="cannot be a file name"):
+    with pytest.raises(InputError, match="is not a valid file name"):
         matched(videos, document(frame("../near")))
 
 
@@ -102,7 +102,7 @@ def test_videos_by_size_and_number_of_frames(videos, tmp_path):
     assert matched(videos, document(frame(), frame_count=4)) == {"Clip 1": [1]}
     assert matched(videos, document(frame(), frame_count=5)) == {"far": [1]}
     assert matched(videos, document(frame(size=(24, 48)), frame_count=4)) == {"wide": [1]}
-    with pytest.raises(InputError, match="task.json: names no video, and 0 of"):
+    with pytest.raises(InputError, match="task.json: does not name its video, and 0 of those in"):
         matched(videos, document(frame(), frame_count=6))
     with pytest.raises(InputError, match="candidates: Clip 1, far, imgs, wide; "):
         matched(videos, document(frame()))
@@ -114,19 +114,21 @@ def test_videos_by_size_and_number_of_frames(videos, tmp_path):
     assert Export.parse(named) == Export(tmp_path / "an export.zip", "Clip 1")
     # Of two that fit, one is taken where another file names it.
     write_video(videos / "more.mp4", moving_frames(4, 24, 32, step=2))
-    with pytest.raises(InputError, match="and 2 of .*candidates: Clip 1, more; "):
+    with pytest.raises(InputError, match="and 2 of those in .*candidates: Clip 1, more; "):
         matched(videos, document(frame(), frame_count=4))
     pair = document(frame(), frame_count=4), document(frame("more", 2))
     assert matched(videos, *pair) == {"Clip 1": [1], "more": [2]}
     # Nor is one taken for two files.
     lost = [document(frame(number=3), frame_count=4, path=f"{name}.json") for name in "ab"]
-    with pytest.raises(InputError, match="a.json: names no video, and 0 of .*; likewise b.json;"):
+    with pytest.raises(
+        InputError, match="a.json: does not name its video, and 0 of those in .*; likewise b.json;"
+    ):
         matched(videos, *pair, *lost)
 
 
 def test_videos_that_the_user_names(videos, tmp_path):
     assert Export.parse("far=task.zip") == Export(pathlib.Path("task.zip"), "far")
-    with pytest.raises(InputError, match="'sub/far' cannot be a video's name"):
+    with pytest.raises(InputError, match="'sub/far' is not a valid video name"):
         Export.parse("sub/far=task.zip")
     assert Export.parse("task.zip") == Export(pathlib.Path("task.zip"))
     (tmp_path / "a=b.zip").touch()
@@ -135,7 +137,7 @@ def test_videos_that_the_user_names(videos, tmp_path):
     for name in ("far", "far.MP4"):
         assert matched(videos, document(frame("near")), video=name) == {"far": [1]}
     assert matched(videos, document(frame("../near")), video="far") == {"far": [1]}
-    with pytest.raises(InputError, match="of the videos near, wide"):
+    with pytest.raises(InputError, match="belong to videos near, wide"):
         matched(videos, document(frame("near"), frame("wide")), video="far")
     with pytest.raises(InputError, match="nowhere: no such folder; --videos"):
         Matcher(tmp_path / "nowhere")
@@ -165,7 +167,7 @@ def test_images_numbered_from_zero(videos):
     assert matched(videos, named) == {"imgs": [1, 4]}
     assert matched(videos, document(frame("imgs", 3))) == {"imgs": [3]}
     named = document(frame("far", 0, kind="names"))
-    with pytest.raises(InputError, match=r"images\[0\]: is numbered 0.*--first_frame=0"):
+    with pytest.raises(InputError, match=r"images\[0\]: frame 0 is invalid.*--first_frame=0"):
         matched(videos, named)
     assert matched(videos, named, first_frame=0) == {"far": [1]}
     from_one = document(frame("imgs", 1, kind="names"))  # a folder tells its first by itself
@@ -176,7 +178,7 @@ def test_a_frame_that_is_annotated_twice(videos):
     first, other = document(frame("far", 2)), document(frame("far", 2, path="other.json"))
     assert matched(videos, first, other) == {"far": [2]}  # an export and its project
     other = document(frame("far", 2, instances=[instance("cat-run")], path="other.json"))
-    with pytest.raises(InputError, match=r"images\[2\]: frame 2 of 'far' is also task.json"):
+    with pytest.raises(InputError, match=r"images\[2\]: frame 2 of 'far' is also in task.json"):
         matched(videos, first, other)
 
 
@@ -228,7 +230,7 @@ def test_a_task_that_was_exported_again(videos):
     again = document(*frames, path="new.zip/a.xml", task=7)
     assert matched(videos, old, again) == {"far": [2, 3]}
     corrected = document(frame("far", 2), path="new.zip/a.xml", task=7)
-    with pytest.raises(InputError, match="new.zip/a.xml: task 7 is also old.*remove the older"):
+    with pytest.raises(InputError, match="new.zip/a.xml: task 7 is also in old.*remove the older"):
         matched(videos, old, corrected)
     elsewhere = document(frame("wide", 2), path="b.xml", task=7)  # another server's
     assert matched(videos, old, elsewhere) == {"far": [2, 3], "wide": [2]}
@@ -241,7 +243,7 @@ SPACE = LabelSpace(("cat", "dog"), ("run", "sit"), (11, 22))
     "labels, names, words",
     [
         (["cat", "dog", "cat", "cat-sit"], Names(), r"labels 'cat' \(2\), 'dog' \(1\);"),
-        (["cat-run", "cat-sit"], Names(known=SPACE), "no cat-sit"),
+        (["cat-run", "cat-sit"], Names(known=SPACE), "cat-sit is not in the label space"),
         (["cat-sit", "Cat-sit"], Names(), "'Cat' is 'cat' elsewhere"),
     ],
 )

@@ -109,8 +109,8 @@ def test_flags_that_choose_no_network_are_refused(folder, monkeypatch):
     packed.check_sources(False, workdir=None, model="tiny")
     for checkpoint, workdir, model, complaint in (
         (False, None, "huge", r"--model=huge: .*\(tiny\)"),
-        (False, None, None, "--workdir and --model"),
-        (False, "run", "tiny", "--workdir and --model"),
+        (False, None, None, "--workdir or --model"),
+        (False, "run", "tiny", "--workdir or --model"),
         (True, None, "tiny", "--checkpoint"),
     ):
         with pytest.raises(InputError, match=complaint):
@@ -126,7 +126,7 @@ def test_weights_that_do_not_fit_are_refused(folder, tmp_path, loads):
     with pytest.raises(InputError, match="weights.npz: .*rpn_conv/bias"):
         loading.load(str(copy))
     (copy / "weights.npz").write_bytes(b"PK")
-    with pytest.raises(InputError, match="weights.npz: damaged"):
+    with pytest.raises(InputError, match="weights.npz: corrupt"):
         loading.load(str(copy))
 
 
@@ -143,7 +143,7 @@ def test_what_is_beyond_float16_or_in_the_way_is_refused(tiny_run, tmp_path, mon
         return run
 
     monkeypatch.setattr(loading, "load", large)
-    with pytest.raises(InputError, match="rpn_conv/bias: 65520 is beyond float16"):
+    with pytest.raises(InputError, match="rpn_conv/bias: 65520 exceeds float16"):
         loading.pack(str(tiny_run), str(tmp_path / "new"))
     assert {path.name for path in tmp_path.iterdir()} == {"other"}
 

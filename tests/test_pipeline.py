@@ -331,7 +331,7 @@ def test_a_resumed_stream_is_the_undisturbed_one(mini_records, tmp_path):
     data = bytearray((tmp_path / "3.tfrecord").read_bytes())
     data[len(data) // 2] ^= 1
     (tmp_path / "3.tfrecord").write_bytes(data)
-    with pytest.raises(InputError, match=f"{tmp_path}/3.tfrecord: damaged"):
+    with pytest.raises(InputError, match=f"{tmp_path}/3.tfrecord: corrupt"):
         training(manifest, 1)
 
 

@@ -11,6 +11,7 @@ from a2d_tf.model.layers import ConvNorm
 from a2d_tf.runs import loading
 from a2d_tf.serving.served_network import ServedNetwork
 from a2d_tf.training import optimizer
+from a2d_tf.training.phases import set_phase
 from a2d_tf.training.train_step import TrainState, make_train_step
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("eagerly")]
@@ -20,7 +21,7 @@ LEARNING = dataclasses.replace(tiny_network.LEARNING, learning_rate=0.1)
 
 def make(precision, **override):
     network = tiny_network.make(precision=precision, **override)
-    network.set_phase("joint")
+    set_phase(network, "joint")
     return network
 
 

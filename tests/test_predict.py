@@ -244,19 +244,19 @@ def test_bad_command_lines_end_with_one_clear_line(tmp_path, film):
     model, output = f"--saved_model={tmp_path / 'model'}", f"--output={tmp_path / 'out'}"
     video = f"--video={film}"
     cases = [
-        ([video, output], "--saved_model, --workdir, --model and --init_rgb"),
+        ([video, output], "--saved_model, --workdir, --model or --init_rgb"),
         ([model, video, output, "--max_detections=7"], "--max_detections"),
         ([model, video, output, "--start=2", "--end=2"], "--end=2"),
         ([model, video, output, "--start=nan"], "--start=nan"),
         ([model, video, output, "--end=inf"], "--end=inf"),
-        (["--workdir=nowhere", video, output], "--workdir=nowhere: there is no flags.txt"),
+        (["--workdir=nowhere", video, output], "--workdir=nowhere: no flags.txt there"),
         ([f"--workdir={tmp_path / 'model'}", video, output], "--workdir"),
-        ([f"--saved_model={run}", video, output], f"--saved_model={run}: there is no saved_model"),
+        ([f"--saved_model={run}", video, output], f"--saved_model={run}: no saved_model"),
         ([model, "--video=nothing.mp4", output], "nothing.mp4: no such video"),
         ([model, f"--video={tmp_path / 'empty.mp4'}", output], "empty.mp4: cannot be decoded"),
         ([model, video, f"--output={tmp_path / 'file'}"], "--output"),
         ([model, video, output], "a2d_tf.json"),
-        ([model, video, output, "--task=1/2"], "one video"),
+        ([model, video, output, "--task=1/2"], "a single video"),
         ([model, video, f"--videos={film}", output], "--videos"),
     ]
     for words, named in cases:

@@ -69,7 +69,7 @@ def test_weights_of_a_package_are_found_where_it_is_installed(
     assert {file.name for file in path.parent.iterdir()} == {"lite0.h5", "lite0.lock"}
     path.unlink()
     file.write_bytes(published[:-1] + b"x")
-    with pytest.raises(InputError, match="small.h5: not there, or not the published.*pip install"):
+    with pytest.raises(InputError, match="small.h5: missing, or not the published.*pip install"):
         cache.get("lite0")
 
 
@@ -105,7 +105,7 @@ def test_files_that_are_in_the_cache(world, server, published, there, asked):
 
 def test_without_a_network_it_says_what_to_put_where(world, server, published):
     del server.files["notop.h5"]
-    with pytest.raises(InputError, match=f"put it at {world}/weights/notop.h5"):
+    with pytest.raises(InputError, match=f"save it by hand as {world}/weights/notop.h5"):
         cache.get("imagenet")
     server.files["notop.h5"] = b"a login page"
     with pytest.raises(InputError, match="notop.h5: cannot be downloaded"):
@@ -126,7 +126,7 @@ def test_the_settings_of_a_run_keep_the_name(world, tmp_path):
     assert "--init_flow=imagenet\n" in (tmp_path / "flags.txt").read_text()
     assert run_start.resolve_config(Config.read(tmp_path / "flags.txt"), {}) == settled
     config = Config(training=TrainingConfig(init_rgb="cocoo"))
-    with pytest.raises(InputError, match="cocoo: no file.*imagenet"):
+    with pytest.raises(InputError, match="cocoo: not a file of imported weights.*imagenet"):
         run_start.resolve_config(config, {})
 
 

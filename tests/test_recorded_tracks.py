@@ -34,14 +34,14 @@ def found(*rows):
     actors, actions = np.zeros((len(rows), 7)), np.zeros((len(rows), 9))
     for i, (code, score, _) in enumerate(rows):
         actors[i, code // 10 - 1], actions[i, code % 10 - 1] = score, 0.5
-    instances = {
-        "boxes": np.array(boxes, np.float32).reshape(-1, 4),
-        "code": np.array(codes, np.int32),
-        "class_score": np.array(scores),
-        "score": 0.5 * np.array(scores),
-        "actor_scores": actors,
-        "action_scores": actions,
-    }
+    instances = types.SimpleNamespace(
+        boxes=np.array(boxes, np.float32).reshape(-1, 4),
+        code=np.array(codes, np.int32),
+        class_scores=np.array(scores),
+        score=0.5 * np.array(scores),
+        actor_scores=actors,
+        action_scores=actions,
+    )
     return instances, [encode_mask(mask(*SIZE, *box)) for box in boxes]
 
 

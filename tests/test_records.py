@@ -171,6 +171,6 @@ def test_unusable_folders_of_records(tmp_path):
         (tmp_path / "t.tfrecord").write_bytes(data)
         refused(f"t.tfrecord: .*{problem}")
     (tmp_path / "t.tfrecord").unlink()
-    refused("t.tfrecord: no file")
+    refused("t.tfrecord: missing, 0 bytes instead of 16")
     (tmp_path / "manifest.json").write_text("{")
     refused("manifest.json: ")

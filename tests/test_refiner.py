@@ -6,8 +6,12 @@ import tensorflow as tf
 import tiny_network
 
 from a2d_tf.core.config import InferenceConfig, TrainingConfig
-from a2d_tf.model import refiner
-from a2d_tf.training import forward, targets
+from a2d_tf.model import targets
+from a2d_tf.model.heads import refiner
+from a2d_tf.model.inference import infer
+from a2d_tf.model.structures import Seen
+from a2d_tf.training import forward
+from a2d_tf.training.phases import set_phase
 from a2d_tf.training.train_step import TrainState, make_train_step
 
 pytestmark = pytest.mark.slow
@@ -61,9 +65,9 @@ def test_a_mask_of_the_window_is_cut_to_the_box():
 
 def test_jitter_stays_in_its_bounds_and_follows_the_seed():
     boxes = tf.tile(tf.constant([[[8.0, 16, 40, 144]]]), [1, 500, 1])
-    made = forward.jitter(boxes, targets.Rng([1, 2], [0], 1)).numpy()[0]
-    np.testing.assert_array_equal(made, forward.jitter(boxes, targets.Rng([1, 2], [0], 1))[0])
-    assert (made != forward.jitter(boxes, targets.Rng([1, 3], [0], 1))[0].numpy()).all()
+    made = refiner.jitter(boxes, targets.Rng([1, 2], [0], 1)).numpy()[0]
+    np.testing.assert_array_equal(made, refiner.jitter(boxes, targets.Rng([1, 2], [0], 1))[0])
+    assert (made != refiner.jitter(boxes, targets.Rng([1, 3], [0], 1))[0].numpy()).all()
     sizes, centres = made[:, 2:] - made[:, :2], (made[:, 2:] + made[:, :2]) / 2
     shift, scale = (centres - [24, 80]) / [32, 128], np.log2(sizes / [32, 128])
     for values, most in ((shift, 0.125), (scale, 0.25)):
@@ -83,12 +87,12 @@ def halved(batch):
 def test_target_is_the_drawn_instance_inside_its_window(network, monkeypatch):
     batch = halved(tiny_network.labelled(2))
     batch["annotated"] = tf.constant([True, False])
-    monkeypatch.setattr(forward, "jitter", lambda boxes, seed: boxes)
+    monkeypatch.setattr(refiner, "jitter", lambda boxes, rng: boxes)
     seen = {}
     monkeypatch.setattr(
-        forward.losses,
+        refiner.losses,
         "mask",
-        lambda logits, truth, classes, valid: seen.update(truth=truth, valid=valid) or (1.0, 1.0),
+        lambda logits, truth, valid: seen.update(truth=truth, valid=valid) or (1.0, 1.0),
     )
     config = TrainingConfig(roi_samples=30, train_phase="refiner")
     forward.forward(network, batch, tf.constant([0, 0]), config, training=False)
@@ -108,15 +112,14 @@ def test_target_is_the_drawn_instance_inside_its_window(network, monkeypatch):
 def test_its_masks_are_those_of_the_detections(network):
     settings = InferenceConfig(test_proposals=12, max_detections=5, score_threshold=0.0)
     clip = dict(tiny_network.clip(2, 3), size=tf.constant([[64, 96], [48, 80]]))
-    made = network.inference(clip, settings)
-    masks = made["detections"]["masks"].numpy()
+    masks = infer(network, clip, settings).detections.more["masks"].numpy()
     assert masks.shape == (2, 5, 28, 28) and 0 < masks.min() < masks.max() < 1
 
 
 def test_it_learns_alone(network):
-    network.set_phase("joint")
+    set_phase(network, "joint")
     joint = {v.ref() for v in network.trainable_weights}
-    network.set_phase("refiner")
+    set_phase(network, "refiner")
     own = {v.ref() for v in network.trainable_weights}
     assert own == {v.ref() for v in network.refiner.trainable_variables} and not own & joint
     before = {v.ref(): v.numpy() for v in network.variables}
@@ -139,7 +142,8 @@ def test_it_learns_alone(network):
 
     boxes = tf.tile(batch["boxes"][:1, :1], [1, 3, 1])
     rgb = batch["rgb"][:1]
-    masks = network._masks(rgb, None, boxes, None).numpy()
+    seen = Seen(None, {}, network.key_image(rgb))
+    masks = network.masks.decode(seen, boxes, None).numpy()
     assert masks.shape == (1, 3, 28, 28)
     truth = np.zeros([28, 28], bool)
     truth[:14] = True

@@ -47,8 +47,8 @@ def test_videoset_with_and_without_a_header_line(tmp_path):
     "change, words",
     [
         ({"usage": None}, "line 1: usage ''"),
-        ({"vid": "../v"}, "cannot be a file name"),
-        ({"vid": "é" * 101}, "cannot be a file name"),
+        ({"vid": "../v"}, "is not a valid file name"),
+        ({"vid": "é" * 101}, "is not a valid file name"),
         ({"usage": 2}, "usage '2'"),
         ({"frames": 0}, "frames '0'"),
     ],
@@ -58,8 +58,8 @@ def test_bad_videoset_names_line_and_field(tmp_path, change, words):
     cells = [cell for cell in row(**{**right, **change}) if cell is not None]
     for rows, problem in (
         ([cells], words),
-        ([row(**right), row(**right)], "line 2: vid 'v' is there twice"),
-        ([], "lists no video"),
+        ([row(**right), row(**right)], "line 2: vid 'v' is listed twice"),
+        ([], "lists no videos"),
     ):
         with pytest.raises(InputError, match="videoset.csv.*" + problem):
             Release(write_release(tmp_path, rows))
@@ -148,7 +148,7 @@ def test_a_list_chooses_videos(small_copy, tmp_path):
     chosen.write_text("c\r\n\n  -b \n")
     release = Release(root, videos=chosen)
     assert [video.vid for video in release.videos] == ["-b", "c"]
-    for text, words in (("-b\n\n# c\n", "'# c' is not in .*videoset"), ("\n", "lists no video")):
+    for text, words in (("-b\n\n# c\n", "'# c' is not in .*videoset"), ("\n", "lists no videos")):
         chosen.write_text(text)
         with pytest.raises(InputError, match=f"have.txt: {words}"):
             Release(root, videos=chosen)

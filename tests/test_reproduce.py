@@ -83,7 +83,7 @@ def test_failed_and_interrupted_runs_are_taken_up_again(run_all, runs, manifest,
     found = run_all([0, 1], names[:2])
     assert second.calls == [("seed0", "no_flow"), ("seed1", "full"), ("seed1", "no_flow")]
     # What is not asked for this time is known, and said to be unfinished.
-    assert found.pop((0, "no_joint")) == "not ended" and set(found.values()) == {""}
+    assert found.pop((0, "no_joint")) == "not finished" and set(found.values()) == {""}
 
     # A run whose figures are deleted is scored again.
     (tmp_path / "seed0" / "full" / "evaluation" / "test" / "metrics.json").unlink()
@@ -91,7 +91,7 @@ def test_failed_and_interrupted_runs_are_taken_up_again(run_all, runs, manifest,
     assert second.calls[3:] == [("seed0", "full")]
     # Figures of other records are none.
     manifest.source = "others"
-    assert run_all([0], names[1:2])[0, "full"] == "not ended"
+    assert run_all([0], names[1:2])[0, "full"] == "not finished"
     assert [call[1] for call in second.calls[4:]] == ["no_flow"]
 
 
@@ -188,7 +188,7 @@ def test_flags_of_trainings(monkeypatch, tmp_path):
     for flag, words in (
         ("--stepz=9", "stepz"),
         ("no_joint:--steps=x", "steps"),
-        ("no_such:--steps=1", "a flag, as --steps=900, or a run and its flag"),
+        ("no_such:--steps=1", "use a flag, e.g. --steps=900, or a run and its flag"),
     ):
         with pytest.raises(InputError, match=words):
             check(flag)

@@ -44,7 +44,7 @@ def test_what_may_change_and_what_may_not(tmp_path, monkeypatch, caplog):
     assert Config.read(tmp_path / "flags.txt").compute == other.compute
     run_folder.create(tmp_path, learns(init_rgb="other.h5", init_run="b"), manifest())
     assert Config.read(tmp_path / "flags.txt").training == learns(init_rgb="coco").training
-    assert "the run has begun; --init_rgb=other.h5 is not used" in caplog.text
+    assert "the run has already begun; --init_rgb=other.h5 is ignored" in caplog.text
     for config, flag in (
         (learns(optimizer="adam"), "--optimizer"),
         (learns(backbone_rate=0.1, init_rgb="coco"), "--backbone_rate"),

@@ -119,14 +119,14 @@ DETECTION = ("--truth=truth.json", "--output=metrics.json", "--predicted=detecti
 @pytest.mark.parametrize(
     "words, complaint",
     [
-        (("segment", *FLAGS), "first word"),
+        (("segment", *FLAGS), "expected one argument: segmentation, detection or bouts"),
         (("segmentation", *FLAGS, "--zero_shot_actor=cat"), "--zero_shot_actor"),
-        (("segmentation", *FLAGS), "truth holds no label maps"),
-        (("detection", *DETECTION, "--zero_shot_actor=cow"), "'cow' is none of adult"),
-        (("detection", *DETECTION, "--full=full.npz"), "--full beside it"),
+        (("segmentation", *FLAGS), "truth contains no label maps"),
+        (("detection", *DETECTION, "--zero_shot_actor=cow"), "'cow' is not one of adult"),
+        (("detection", *DETECTION, "--full=full.npz"), "--full with it"),
         (
             ("detection", *DETECTION[:2], "--predicted=results.json", "--zero_shot_actor=cat"),
-            "--full beside it",
+            "--full with it",
         ),
     ],
 )

@@ -81,7 +81,7 @@ def test_codes_of_16_bits_far_beyond_the_label_space_are_misses():
     "truth, predicted, message",
     [
         (np.zeros((2, 3), int), np.zeros((3, 2), int), "truth is 2x3, prediction is 3x2"),
-        (np.full((2, 2), 14), np.zeros((2, 2), int), "code 14 is no valid pair"),
+        (np.full((2, 2), 14), np.zeros((2, 2), int), "code 14 is not a valid pair"),
         (np.zeros((2, 2), int), np.full((2, 2), -1), "65536"),
         (np.zeros((2, 2), int), np.full((2, 2), 70000), "65536"),
         (np.zeros((2, 2)), np.zeros((2, 2), int), "integer codes"),

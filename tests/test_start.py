@@ -29,10 +29,10 @@ def frame(truth, found):
     """A frame of [(code, box)], and of [(code, box, p(actor))] that were found, best first."""
     codes, boxes = zip(*truth)
     columns = zip(*found) if found else ((), np.zeros((0, 4)), ())
-    named = zip(("code", "boxes", "class_score"), map(np.array, columns))
+    named = zip(("code", "boxes", "class_scores"), map(np.array, columns))
     return types.SimpleNamespace(
         truth=types.SimpleNamespace(codes=np.array(codes), boxes=np.array(boxes)),
-        instances={**dict(named), **({} if found else {"code": np.zeros(0, int)})},
+        instances=types.SimpleNamespace(**{"code": np.zeros(0, int), **dict(named)}),
     )
 
 
@@ -141,4 +141,5 @@ def test_a_flag_of_no_single_command(words):
     assert "--checkpoint" in complaint(run_a2d("start", *words, "--", "--checkpoint=best"))
     assert "--output" in complaint(run_a2d("start", *words[:2]))
     done = run_a2d("start", "--annotations=no.json", *words[1:])
-    assert "no.json" in complaint(done) and done.stderr.strip().endswith("which resumes")
+    assert "no.json" in complaint(done)
+    assert done.stderr.strip().endswith("run the same command again to resume")

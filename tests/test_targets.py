@@ -6,9 +6,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from a2d_tf.core.config import TrainingConfig
+from a2d_tf.core.labels import A2D
+from a2d_tf.model import targets
+from a2d_tf.model.heads.actor import ActorHead
+from a2d_tf.model.heads.proposals import Proposals
+from a2d_tf.model.label_modes import Cartesian
+from a2d_tf.model.structures import Rows, Truth
 from a2d_tf.ops.boxes import BoxCoder
-from a2d_tf.training import targets
 
 UNIT = BoxCoder((1.0, 1.0, 1.0, 1.0))
 SEED = tf.constant([0, 1])
@@ -25,31 +29,31 @@ def test_a_clip_draws_the_same_whatever_is_beside_it():
     assert -1 <= shifted.min() < -0.9 and 2.9 < shifted.max() < 3
 
 
+NOTHING = Truth._make([None] * len(Truth._fields))
+
+
 def batch_of(truth, present, annotated=True, size=(100, 100)):
-    """A batch of one frame."""
-    return {
-        "boxes": tf.constant([truth], tf.float32),
-        "present": tf.constant([present]),
-        "size": tf.constant([size]),
-        "annotated": tf.constant([annotated]),
-    }
+    """The truth of a batch of one frame."""
+    return NOTHING._replace(
+        boxes=tf.constant([truth], tf.float32),
+        present=tf.constant([present]),
+        size=tf.constant([size]),
+        annotated=tf.constant([annotated]),
+    )
 
 
 def anchor_labels(anchors, truth, present, size=(100, 100), annotated=True, samples=256, seed=SEED):
-    """Per anchor 1, 0 or None as it was sampled, and the dict itself, of a batch of one."""
-    made = targets.anchor_targets(
-        np.float32(anchors),
-        batch_of(truth, present, annotated, size),
-        TrainingConfig(rpn_samples=samples),
-        coder=UNIT,
-        rng=targets.Rng(seed, [0], 1),
-    )
-    made = {name: value.numpy()[0] for name, value in made.items()}
+    """Per anchor 1, 0 or None as it was sampled, and the sample itself, of a batch of one."""
+    proposals = Proposals(np.float32(anchors), ((8.0,),), UNIT)
+    labelled = batch_of(truth, present, annotated, size)
+    made = proposals.sample(labelled, samples, targets.Rng(seed, [0], 1))
+    names = ("index", "positive", "counted", "deltas")
+    made = {name: value.numpy()[0] for name, value in zip(names, made)}
     labels = [None] * len(anchors)
-    for index, objectness, counted in zip(made["index"], made["objectness"], made["counted"]):
+    for index, positive, counted in zip(made["index"], made["positive"], made["counted"]):
         if counted:
             assert labels[index] is None, "sampled twice"
-            labels[index] = int(objectness)
+            labels[index] = int(positive)
     return labels, made
 
 
@@ -124,16 +128,20 @@ def rois(
     present=None,
     annotated=True,
     seed=SEED,
-    **training,
+    roi_samples=64,
+    positive_fraction=1 / 3,
+    add_truth_rois=True,
 ):
     made = targets.sample_rois(
         tf.constant([proposals], tf.float32),
         tf.constant([valid or [True] * len(proposals)]),
         batch_of(truth, present or [True] * len(truth), annotated),
-        TrainingConfig(**training),
+        samples=roi_samples,
+        positives=targets.most_positives(roi_samples, positive_fraction),
+        add_truth=add_truth_rois,
         rng=targets.Rng(seed, [0], 1),
     )
-    return {name: value.numpy()[0] for name, value in made.items()}
+    return {name: value.numpy()[0] for name, value in made._asdict().items()}
 
 
 NEAR, FAR = [0.0, 0, 10, 9], [50.0, 50, 60, 60]
@@ -186,27 +194,28 @@ def test_no_gradient_passes_the_sample():
     with tf.GradientTape() as tape:
         tape.watch(proposals)
         valid, batch = tf.constant([[True, True]]), batch_of([[0, 0, 10, 10]], [True])
-        rng, training = targets.Rng(SEED, [0], 1), TrainingConfig(roi_samples=4)
-        made = targets.sample_rois(proposals, valid, batch, training, rng=rng)
-        total = tf.reduce_sum(made["rois"])
+        options = {"samples": 4, "positives": 1, "add_truth": True}
+        rng = targets.Rng(SEED, [0], 1)
+        made = targets.sample_rois(proposals, valid, batch, rng=rng, **options)
+        total = tf.reduce_sum(made.rois)
     assert tape.gradient(total, proposals) is None
 
 
 def test_roi_targets():
-    rows = {
-        "rois": tf.constant([[[0.0, 0, 10, 20], [0.0, 0, 10, 20], [50.0, 50, 60, 60]]]),
-        "match": tf.constant([[1, 0, 1]]),
-        "positive": tf.constant([[True, True, False]]),
-    }
-    batch = {
-        "boxes": tf.constant([[[0.0, 0, 10, 20], [5.0, 5, 25, 15]]]),
-        "actors": tf.constant([[3, 5]]),
-        "actions": tf.constant([[2, 8]]),
-    }
-    coder = BoxCoder((10.0, 10.0, 5.0, 5.0))
-    made = targets.roi_targets(rows, batch, tf.constant([[40, 41]]), num_classes=43, coder=coder)
-    assert made["class_index"].numpy().tolist() == [[41, 40, 43]]
-    assert made["actor"].numpy().tolist() == [[5, 3, 5]]
-    assert made["action"].numpy().tolist() == [[8, 2, 8]]
+    rows = Rows(
+        rois=tf.constant([[[0.0, 0, 10, 20], [0.0, 0, 10, 20], [50.0, 50, 60, 60]]]),
+        match=tf.constant([[1, 0, 1]]),
+        positive=tf.constant([[True, True, False]]),
+        counted=None,
+    )
+    pairs = A2D.pairs[[40, 41]]
+    truth = NOTHING._replace(
+        boxes=tf.constant([[[0.0, 0, 10, 20], [5.0, 5, 25, 15]]]),
+        actors=tf.constant(pairs[None, :, 0]),
+        actions=tf.constant(pairs[None, :, 1]),
+    )
+    head = ActorHead(Cartesian(A2D), BoxCoder((10.0, 10.0, 5.0, 5.0)))
+    classes, deltas = head.targets(rows, truth)
+    assert classes.numpy().tolist() == [[41, 40, 43]]
     expected = [[10, 0, 5 * math.log(2), -5 * math.log(2)], [0] * 4, [0] * 4]
-    np.testing.assert_allclose(made["deltas"][0], expected, atol=1e-5)
+    np.testing.assert_allclose(deltas[0], expected, atol=1e-5)

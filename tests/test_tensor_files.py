@@ -112,12 +112,12 @@ def test_a_pickle_cannot_call(tmp_path, protocol, function, name):
 )
 def test_a_torch_tensor_stays_inside_its_storage(tmp_path, edit):
     write_torch(tmp_path / "w.pth", TENSORS, edit)
-    with pytest.raises(InputError, match="w.pth: no readable"):
+    with pytest.raises(InputError, match="w.pth: not a readable"):
         cache.read_tensors(str(tmp_path / "w.pth"))
 
 
 @pytest.mark.parametrize("content", [b"", b"no tensors", pickle.dumps([1, 2])])
 def test_files_of_other_things(tmp_path, content):
     (tmp_path / "w.pth").write_bytes(content)
-    with pytest.raises(InputError, match="w.pth: no readable"):
+    with pytest.raises(InputError, match="w.pth: not a readable"):
         cache.read_tensors(str(tmp_path / "w.pth"))

@@ -137,7 +137,7 @@ def test_recorded_videos_of_boxes_only_have_a_video_map():
     metric = over_time.OverTime(metrics.Split(A2D, 0.3))
     for number in (2, 3):
         instances, rles = found((17, 0.9, BOX))
-        instances["action_scores"][0, 2] = 0.4  # eating
+        instances.action_scores[0, 2] = 0.4  # eating
         truth = clip(number, [5])
         truth.has_mask[:], truth.codes[:] = False, ADULT_EATING
         truth.rles[:] = [{**rle, "counts": b"0"} for rle in truth.rles]

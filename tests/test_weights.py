@@ -91,7 +91,7 @@ def test_every_variable_and_every_tensor_is_accounted_for(detector):
         assert (name in report.loaded) != (name in report.initialised)
     used = {text.split(" ")[0] for text in report.loaded.values()}
     assert used.isdisjoint(report.skipped) and used | set(report.skipped) == set(detector.tensors)
-    assert report.skipped == {"rpn/background/bias": "the network has no use for it"}
+    assert report.skipped == {"rpn/background/bias": "not used by the network"}
     for name, role in report.loaded.items():
         if "(" not in role:
             np.testing.assert_array_equal(after[name], detector.tensors[role], err_msg=name)
@@ -103,7 +103,7 @@ def test_every_variable_and_every_tensor_is_accounted_for(detector):
         assert report.loaded[f"{backbone}_c5_b0_conv3/gamma"] == role
     for pyramid in ("rgb_fpn", "action_fpn", "flow_fpn"):
         assert report.loaded[f"{pyramid}_c5p5/kernel"] == "fpn/c5p5/kernel"
-    assert report.initialised["flow_resnet_stem/kernel"] == "not of the rgb stream"
+    assert report.initialised["flow_resnet_stem/kernel"] == "not part of the rgb stream"
     assert report.initialised["rgb_p2_t0/kernel"] == "no pretrained weights exist for it"
     assert report.initialised["action_logits/bias"] == "no pretrained weights exist for it"
 
@@ -161,7 +161,7 @@ def test_deltas_mean_the_same_boxes_on_smaller_anchors(detector, network):
     kernel = detector.tensors["rpn/deltas/kernel"].reshape(-1, 4)
     made = values(half)["rpn_deltas/kernel"].reshape(-1, 4)
     np.testing.assert_array_equal(made, kernel * [2, 2, 1, 1])
-    line = "rpn deltas adapted: anchors of 32,64,128,256,512 to 16,32,64,128,256"
+    line = "RPN deltas adapted: anchors 32,64,128,256,512 to 16,32,64,128,256"
     assert line in report.summary().splitlines()
     assert "adapted" not in weights.load(network, detector).summary()
 
@@ -198,7 +198,7 @@ def test_a_refiner_of_another_backbone_takes_the_blocks_that_the_weights_have(de
 @pytest.mark.parametrize(
     "tensors, fields, message",
     [
-        ({"fpn/p3/bias": None}, {}, "FILE.h5: no tensor fpn/p3/bias, which fills rgb_fpn_p3/bias"),
+        ({"fpn/p3/bias": None}, {}, "FILE.h5: missing tensor fpn/p3/bias for rgb_fpn_p3/bias"),
         ({"rpn/conv/bias": normal(8)}, {}, "rpn/conv/bias has shape .*--rpn_channels"),
         ({"actor/logits/bias": normal(80)}, {}, "actor/logits/bias has shape"),
         ({}, {"backbone": "resnet26"}, "--backbone=resnet26"),
@@ -218,16 +218,16 @@ def test_weights_of_which_nothing_fits_stop_the_run(two_streams):
 
 def test_files_that_are_no_imported_weights(detector, tmp_path):
     path = str(tmp_path / "w.h5")
-    with pytest.raises(InputError, match="w.h5: no file of imported weights.*coco"):
+    with pytest.raises(InputError, match="w.h5: not a file of imported weights.*coco"):
         Weights.read(path)
     with h5py.File(path, "w") as file:
         file["conv1/conv1/kernel:0"] = np.ones(3)
-    with pytest.raises(InputError, match="no file of imported weights"):
+    with pytest.raises(InputError, match="not a file of imported weights"):
         Weights.read(path)
     detector.write(path)
     with h5py.File(path, "a") as file:
         file.attrs["format"] = "1"
-    with pytest.raises(InputError, match="another version"):
+    with pytest.raises(InputError, match="unsupported version"):
         Weights.read(path)
 
 
@@ -289,12 +289,12 @@ def test_a_run_starts_another_of_other_labels_and_another_variant(other_run):
     stem = "flow_resnet_stem/kernel"
     scale = Config.read(f"{run}/flags.txt").model.flow_scale
     np.testing.assert_allclose(4 * after[stem], scale * there[stem], rtol=1e-6)
-    assert report.initialised["rgb_p2_t0/kernel"] == "not there"
+    assert report.initialised["rgb_p2_t0/kernel"] == "missing there"
     np.testing.assert_array_equal(after["rgb_p2_t0/kernel"], before["rgb_p2_t0/kernel"])
     reason = "has shape (3, 3, 16, 16), not (3, 3, 16, 24)"
     assert report.initialised["rpn_conv/kernel"] == f"rpn_conv/kernel {reason}"
     assert report.skipped["rpn_conv/kernel"] == reason
-    assert report.skipped["mask_logits/bias"] == "the network has no use for it"
+    assert report.skipped["mask_logits/bias"] == "not used by the network"
     # Rows are mapped by name: dog and cat are found, and so is background.
     assert report.loaded["actor_logits/bias"] == "actor_logits/bias (cat, dog, background)"
     assert report.initialised["actor_logits/bias[adult]"] == "no class of that name"
@@ -316,7 +316,7 @@ def test_a_run_without_flow_is_the_rgb_half_of_a_head_that_reads_both(network, t
     np.testing.assert_array_equal(after[:, :, 16:], before[:, :, 16:])
     assert report.loaded["action_fc1/kernel"] == "action_fc1/kernel (input channels of RGB)"
     reason = report.initialised["action_fc1/kernel[input channels of flow]"]
-    assert reason == "the tensor reads RGB alone"
+    assert reason == "the tensor reads RGB only"
 
 
 def test_the_convention_comes_from_the_run(other_run):

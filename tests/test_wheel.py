@@ -98,9 +98,9 @@ def test_flagfiles_and_experiments_are_found_from_any_folder(command):
     done = command("train", "--flagfile=configs/mini.flags")
     assert (done.returncode, done.stderr[:27]) == (1, "error: --records is missing")
     done = command("train", "--flagfile=configs/none.flags")
-    assert "configs/none.flags: not a readable file of flags" in done.stderr
+    assert "configs/none.flags: not a readable flagfile" in done.stderr
     done = command("reproduce", "--runs=none", "--workdir=runs")
-    assert "'none' is no run; there are full, cartesian, " in done.stderr
+    assert "'none' is not a run; choose from full, cartesian, " in done.stderr
     done = command("records", "--helpshort")
     assert done.returncode == 0 and "a2d records --release" in done.stdout
     # Workers start from the installed script.

@@ -81,5 +81,5 @@ def test_tasks_share_all_items_once():
         assert sorted(sum(shares, [])) == items
     assert Task.parse("2/5").share(items) == [1, 6, 11, 16, 21]
     for text in ("0/3", "4/3", "3", "a/b", "1/0", "-1/2", "1/2/3", ""):
-        with pytest.raises(InputError, match=f"--task={text}: no task"):
+        with pytest.raises(InputError, match=f"--task={text}: invalid task"):
             Task.parse(text)

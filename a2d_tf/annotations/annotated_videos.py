@@ -75,8 +75,8 @@ class AnnotatedVideos:
         self.documents = tuple(document for _, documents in read for document in documents)
         self._frames = matcher.match(read)
         if not self._frames:
-            left_out = _left_out(self.documents) or ["give the whole export, of annotated frames"]
-            raise InputError(f"{exports[0].path}: not one annotated frame; {left_out[0]}")
+            left_out = _left_out(self.documents) or ["use the whole export, with annotated frames"]
+            raise InputError(f"{exports[0].path}: no annotated frames; {left_out[0]}")
         self._names = dataclasses.replace(names, known=label_space)
         annotated = [frame for numbered in self._frames.values() for frame in numbered.values()]
         instances = (instance for frame in annotated for instance in frame.instances)
@@ -123,8 +123,8 @@ class AnnotatedVideos:
         if self._hashed:
             listed = ",".join(f'"{vid}"' if "," in vid else vid for vid in self._hashed)
             lines.append(
-                f"test split, by a hash of the names: {', '.join(self._hashed)}; keep it as you "
-                f"add videos by --test_videos={shlex.quote(listed)}"
+                f"test split, by a hash of the names: {', '.join(self._hashed)}; to keep it as you "
+                f"add videos, pass --test_videos={shlex.quote(listed)}"
             )
         return lines
 

@@ -134,8 +134,8 @@ class Document:
         """
         place = f"{self.path}: {where}"
         if isinstance(name, str):
-            problem = f"{shown(name)} names no frame of a video"
-            raise InputError(f"{place}: {problem}; name images <video>_<number>.jpg")
+            problem = f"{shown(name)} does not name a video frame"
+            raise InputError(f"{place}: {problem}; rename images to <video>_<number>.jpg")
         frame = AnnotatedFrame(self.path, place, *name, size, tuple(instances), **fields)
         self.frames.append(frame)
 

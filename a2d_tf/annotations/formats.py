@@ -68,11 +68,11 @@ def read_export(
     if not documents:
         known = f"the format '{format_name}'" if format_name else f"a known format: {_KINDS}"
         raise InputError(
-            f"{path}: no annotations of {known}; found {names or 'none'}; name an export, or its "
-            "format by --format"
+            f"{path}: no annotations in {known}; found {names or 'none'}; pass an export, or its "
+            "format with --format"
         )
     if others:
-        documents[0].left_out[f"files of other formats ({names})"] = len(others)
+        documents[0].left_out[f"files in other formats ({names})"] = len(others)
     return documents
 
 

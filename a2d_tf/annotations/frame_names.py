@@ -10,11 +10,11 @@ from a2d_tf.data.frames import VIDEOS
 PREDICTION = "a2d_tf"
 """`info.description` of this project's own export of a prediction as COCO."""
 
-_BY_NAME = Numbering("names", "images are numbered by their own names, as in clip/00005.jpg")
+_BY_NAME = Numbering("names", "frames are numbered by image name, such as clip/00005.jpg")
 _BY_CVAT = Numbering("video", "CVAT counts from 0: frame_000005 is frame 6 of the video")
 _FROM_0 = (
-    "numbers count from 0, where images of the video do not count from 1: clip/00005.png is frame "
-    "6; pass --first_frame=1 if those of a video file count from 1"
+    "numbers start at 0, unless the video's images start at 1: clip/00005.png is frame "
+    "6; pass --first_frame=1 if those of a video file start at 1"
 )
 _KINDS = "|".join(suffix[1:] for suffix in VIDEOS)
 _UPLOADED = re.compile(r"^[0-9a-f]{8}(-|__)(?=.)")
@@ -78,8 +78,8 @@ def of_roboflow(name: str, step: int) -> FrameName | None:
     if not found:
         return of_image(name)
     explanation = (
-        f"Roboflow counts the frames it sampled from 0: clip_mp4-5.jpg is frame {5 * step + 1} of "
-        "the video; if it took every tenth, say --frame_step=10"
+        f"Roboflow numbers its sampled frames from 0: clip_mp4-5.jpg is frame {5 * step + 1} of "
+        "the video; if it sampled every tenth, pass --frame_step=10"
     )
     return FrameName(found[1], int(found[2]) * step + 1, Numbering("video", explanation))
 

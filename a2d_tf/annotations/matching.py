@@ -36,7 +36,7 @@ class Export:
         if not equals or pathlib.Path(argument).exists():
             return cls(pathlib.Path(argument))
         if not is_file_name(video):
-            problem = f"no such file, and {shown(video)} cannot be a video's name"
+            problem = f"no such file, and {shown(video)} is not a valid video name"
             raise InputError(f"--annotations={argument}: {problem}")
         return cls(pathlib.Path(path), video)
 
@@ -57,7 +57,7 @@ class Matcher:
         self._first: dict[str, int] = {}  # number of the first image, 0 or 1
         self._paths: dict[str, list[pathlib.Path]] = {}
         if not folder.is_dir():
-            raise InputError(f"{folder}: no such folder; --videos names that of the videos")
+            raise InputError(f"{folder}: no such folder; --videos must be the folder of videos")
         for path in sorted(folder.iterdir()):
             if name := _name_of(path):
                 self._paths.setdefault(name, []).append(path)
@@ -96,8 +96,8 @@ class Matcher:
                 numbers = ({frame.number for frame in each.frames} for each in (document, other))
                 if document.task is not None and next(numbers) != next(numbers):
                     raise InputError(
-                        f"{document.path}: task {document.task} is also {other.path}, with other "
-                        "frames; remove the older export"
+                        f"{document.path}: task {document.task} is also in {other.path}, with "
+                        "other frames; remove the older export"
                     )
             for frame in document.frames:
                 video = videos[frame.video]
@@ -108,7 +108,7 @@ class Matcher:
             there = [path.name for path in self._paths.get(video, ())]
             if len(there) > 1:
                 raise InputError(
-                    f"{self.folder}: {' and '.join(there)} are both the video '{video}', and their "
+                    f"{self.folder}: {' and '.join(there)} are both named '{video}', and their "
                     "frames may differ; move the one that was not annotated out of this folder"
                 )
         return found
@@ -122,15 +122,15 @@ class Matcher:
             named.append((document, videos))
             for name in names:
                 if name and export.video is None and not is_file_name(name):
-                    problem = f"video {shown(name)} cannot be a file name; rename it"
+                    problem = f"video {shown(name)} is not a valid file name; rename it"
                     raise InputError(f"{document.path}: {problem}")
         if export.video is None:
             return named
         several = {video for _, videos in named for video in videos.values() if video}
         if len(several) > 1:
             raise InputError(
-                f"{export.path}: contents or file names are of the videos "
-                f"{listed(sorted(several))}; leave out '{export.video}='"
+                f"{export.path}: contents or file names belong to videos "
+                f"{listed(sorted(several))}; remove '{export.video}='"
             )
         stem, suffix = os.path.splitext(export.video)
         is_file = suffix.lower() in frame_files.VIDEOS and export.video not in self._paths
@@ -172,9 +172,9 @@ class Matcher:
         named = shlex.quote(f"{[*candidates, 'VIDEO'][0]}={_file(document)}")
         more = f"; likewise {listed([str(each.path) for each in others])}" if others else ""
         raise InputError(
-            f"{document.path}: names no video, and {len(fit)} of {self.folder} have its size and "
-            f"number of frames{more}; candidates: {listed(candidates)}; add the video, or give "
-            f"each such file with its own, as --annotations={named} if that is the one"
+            f"{document.path}: does not name its video, and {len(fit)} of those in {self.folder} "
+            f"have its size and number of frames{more}; candidates: {listed(candidates)}; add the "
+            f"video, or name the video of each such file, e.g. --annotations={named}"
         )
 
     def _measure(self, video: str) -> tuple[tuple[int, int], int] | None:
@@ -191,9 +191,9 @@ class Matcher:
         measured = self._measure(video) if "images" in kinds and video in self._paths else None
         if measured and measured[1] != document.frame_count:
             raise InputError(
-                f"{document.path}: counts {document.frame_count or 'some'} images of a task, and "
-                f"'{video}' has {measured[1]} frames, so that it does not say which they are; "
-                "export it as 'CVAT for images 1.1', which keeps the images' names"
+                f"{document.path}: has {document.frame_count or 'some'} images of a task, but "
+                f"'{video}' has {measured[1]} frames, so they cannot be matched; "
+                "export it as 'CVAT for images 1.1', which keeps the image names"
             )
 
     def _add(self, numbered: dict[int, AnnotatedFrame], video: str, frame: AnnotatedFrame) -> None:
@@ -205,7 +205,7 @@ class Matcher:
             number += 0 if first is None else usual - first
         if number < 1:
             raise InputError(
-                f"{frame.where}: is numbered {frame.number}, and the first frame 1; "
+                f"{frame.where}: frame {frame.number} is invalid; numbering starts at 1; "
                 "pass --first_frame=0 if the images are numbered from 0"
             )
         other = numbered.setdefault(number, frame)
@@ -213,9 +213,9 @@ class Matcher:
         if other is not frame and (twice or not _same(other, frame)):
             remedy = "export each image once, with all instances and without augmentation"
             if other.path != frame.path:
-                remedy = "remove the older export, if the other is a correction"
+                remedy = "remove the older export, if the newer one corrects it"
             raise InputError(
-                f"{frame.where}: frame {number} of '{video}' is also {other.where}; {remedy}"
+                f"{frame.where}: frame {number} of '{video}' is also in {other.where}; {remedy}"
             )
 
 

@@ -45,7 +45,7 @@ class Names:
         """
         content = load_json(
             path,
-            {str: kind_of(_is_pair, "pair of names")},
+            {str: kind_of(_is_pair, "a pair of names")},
             'write {"label": ["actor", "action"]}, or ["actor", null] for the attribute \'action\'',
         )
         return cls({_plain(n): (_plain(x), y and _plain(y)) for n, (x, y) in content.items()})
@@ -131,15 +131,15 @@ def label_space_of(instances: Iterable[Instance], names: Names) -> LabelSpace:
     for pair, instance in first.items():
         if names.known and pair not in _pairs(names.known):
             raise InputError(
-                f"{instance.where}: the label space has no {'-'.join(pair)}; correct it, or add "
-                "the pair in the file of --labels"
+                f"{instance.where}: {'-'.join(pair)} is not in the label space; correct it, or add "
+                "the pair to the --labels file"
             )
         for place, name in enumerate(pair):
             other = seen.setdefault((place, name.casefold()), name)
             if other != name and not names.known:
                 raise InputError(
                     f"{instance.where}: {shown(name)} is {shown(other)} elsewhere; correct one, or "
-                    "map the labels to one name by --names"
+                    "map both labels to one name with --names"
                 )
     return names.known or derive_label_space(first)
 

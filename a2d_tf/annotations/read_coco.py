@@ -178,7 +178,7 @@ def _labels(file):
     labels: dict = {}
     for i, category in enumerate(file.content["categories"]):
         if labels.setdefault(category["id"], category["name"]) != category["name"]:
-            problem = f"{shown(category['id'])} is also another's; give each its own"
+            problem = f"{shown(category['id'])} is used twice; give each category its own id"
             raise file.error(f"categories[{i}].id", problem)
     return labels
 
@@ -208,7 +208,7 @@ def _by_image(file, described):
     images = []
     for i, image in enumerate(file.content["images"]):
         if image["id"] in drawn:
-            raise file.error(f"images[{i}].id", f"{shown(image['id'])} is also another's")
+            raise file.error(f"images[{i}].id", f"{shown(image['id'])} is used twice")
         drawn[image["id"]] = []
         images.append((f"images[{i}]", image, drawn[image["id"]]))
     for i, annotation in enumerate(file.content["annotations"]):
@@ -232,7 +232,7 @@ def _by_frame(file):
         with file.at(where):
             video, label = videos[annotation["video_id"]], labels[annotation["category_id"]]
             if {len(each) for each in lists if each} != {len(video["file_names"])}:
-                raise ValueError("its segmentations or bboxes are not one for each of file_names")
+                raise ValueError("the number of segmentations or bboxes differs from file_names")
         fields = label, {"track_id": track}
         for k, (mask, box) in enumerate(itertools.zip_longest(*lists)):
             if mask or box:
@@ -258,7 +258,7 @@ def _parts(value, document):
     # Programs that outline masks leave points and lines of pixels beside polygons.
     kept = [polygon for polygon in polygons if not _is_thin(polygon)]
     if len(kept) < len(polygons):
-        document.left_out["polygons without an area"] += len(polygons) - len(kept)
+        document.left_out["polygons with zero area"] += len(polygons) - len(kept)
     return (kept,) if kept else ()
 
 
@@ -287,7 +287,7 @@ def _reason(drawn, instances, dialect, options):
     if not drawn:
         return None if dialect.empty or options.empty_frames else "frames without annotations"
     if not instances:
-        return "frames with nothing but such annotations"
+        return "frames with no usable annotations"
     keys = (annotation.attributes.get("keyframe") for annotation in drawn)
     interpolated = all(key in (False, "false", "False") for key in keys)
     return "interpolated frames" if interpolated and not options.interpolated else None

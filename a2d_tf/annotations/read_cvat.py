@@ -30,7 +30,7 @@ _SOURCES = (*frames.VIDEOS, *frames.IMAGES, ".zip", ".tar", ".gz", ".tgz")
 _SUFFIX = re.compile(f"(?i)({'|'.join(map(re.escape, _SOURCES))})$")
 _BY_FRAME = Numbering("video", "CVAT counts from 0: its frame 5 is frame 6 of the video")
 _BY_IMAGE = Numbering(
-    "images", "CVAT counts the task's images from 0: its frame 5 is the sixth of them"
+    "images", "CVAT counts the task's images from 0: its frame 5 is the sixth image"
 )
 
 
@@ -52,7 +52,7 @@ def read(file: File, options: ReadOptions) -> list[Document]:
     try:
         root = ElementTree.fromstring(file.content)
     except (ElementTree.ParseError, ValueError) as error:
-        raise InputError(f"{file.path}: no XML, or truncated ({error}); export it again") from error
+        raise InputError(f"{file.path}: not valid XML ({error}); export it again") from error
     with file.at("meta"):
         readers = {key: _Reader(file, options, task) for key, task in _tasks(root).items()}
     for element in root:
@@ -96,7 +96,7 @@ class _Task:
     def number(self, frame: int) -> int:
         """Return the 1-based number of a frame of the file; ValueError if the task lacks it."""
         if self.count is not None and frame - self.offset not in self.frames:
-            raise ValueError(f"frame {frame}, which its task does not show")
+            raise ValueError(f"frame {frame} is not in its task")
         return frame - self.offset + 1
 
 
@@ -232,7 +232,7 @@ class _Reader:
                 reason = "frames with interpolated shapes only"
             elif entry.listed and not entry.others:
                 kept = self._options.empty_frames
-                reason = "frames without shapes, which may not be annotated"
+                reason = "frames without shapes, possibly not annotated"
             else:
                 continue
             if kept:
@@ -259,7 +259,7 @@ class _Reader:
             return FrameName(self._task.video, self._task.number(frame), _BY_FRAME)
         found = frame_names.of_image(name)
         if found is None:
-            raise ValueError(f"{shown(name)} has no frame number, as clip1/00005.jpg has")
+            raise ValueError(f"{shown(name)} has no frame number, unlike clip1/00005.jpg")
         return found
 
     def _add(self, entry, element, label, key, where):
@@ -316,7 +316,7 @@ def _number(fields: Element | Mapping[str, str], name: str, default: str = "") -
     """Return an attribute of an element, or one of some texts, as a number."""
     text = fields.get(name, default)
     if not re.fullmatch("[0-9]{1,9}", text):
-        raise ValueError(f"'{name}' is {shown(text)}, no whole number")
+        raise ValueError(f"'{name}' is {shown(text)}, not an integer")
     return int(text)
 
 

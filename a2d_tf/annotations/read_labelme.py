@@ -85,7 +85,7 @@ def _points(shape, count=None):
     points = shape["points"]
     right = len(points) == count if count else len(points) > 2
     if not right or any(len(point) != 2 for point in points):
-        raise ValueError(f"points: {shown(points)} are not {count or '3 or more'} points x, y")
+        raise ValueError(f"points: {shown(points)} must be {count or '3 or more'} points x, y")
     return points
 
 

@@ -57,8 +57,8 @@ def read(file: File, options: ReadOptions) -> list[Document]:
     listed, folders = _rows(file), _folders(file)
     document = Document(file.path, "masks")
     if without := listed.keys() - folders.keys():
-        problem = f"no folder of PNGs of {', '.join(map(shown, sorted(without)))} is beside it"
-        raise file.error("video", f"{problem}; correct the name, or give the folder of both")
+        problem = f"no PNG folder for {', '.join(map(shown, sorted(without)))} next to this file"
+        raise file.error("video", f"{problem}; correct the name, or pass the folder with both")
     for video, names in folders.items():
         _add_video(document, file, video, names, listed.get(video, {}))
     return [document]
@@ -81,7 +81,7 @@ def _rows(file):
     table.fieldnames = [name.strip().lower() for name in table.fieldnames or ()]
     missing = [name for name in COLUMNS[:4] if name not in table.fieldnames]
     if missing:
-        problem = f"no column {', '.join(missing)}; the first line is {','.join(COLUMNS)}"
+        problem = f"missing column {', '.join(missing)}; expected {','.join(COLUMNS)}"
         raise file.error("line 1", problem)
     for entry in table:
         line = f"line {table.line_num}"
@@ -94,8 +94,8 @@ def _rows(file):
             rows.sort(key=lambda row: row.first)
             for row, after in zip(rows, rows[1:]):
                 if after.first <= row.last:
-                    problem = f"object {number} is in {row.line}, too, for some of these frames"
-                    raise file.error(after.line, f"{problem}; make first and last of both disjoint")
+                    problem = f"object {number} is also in {row.line} for some of these frames"
+                    raise file.error(after.line, f"{problem}; make their frame ranges disjoint")
     return listed
 
 
@@ -103,11 +103,11 @@ def _row(file, line, fields):
     """Return the object and the `_Row` of a line."""
     for name, wanted in _NUMBERS.items():
         if not re.fullmatch(wanted, fields[name]):
-            problem = f"{shown(fields[name])} is no whole number; correct it"
+            problem = f"{shown(fields[name])} is not a valid number; correct it"
             raise file.error(f"{line}.{name}", problem)
     first, last = int(fields["first"] or 0), int(fields["last"] or 10**9)
     if first > last:
-        raise file.error(f"{line}.last", f"{last} comes before 'first'; mend it")
+        raise file.error(f"{line}.last", f"{last} is before 'first'; correct it")
     return int(fields["object"]), _Row(line, fields["actor"], fields["action"], first, last)
 
 
@@ -118,7 +118,7 @@ def _add_video(document, file, video, names, objects):
     for name in names:
         frame = frame_names.from_0(name, certain)
         if not frame:
-            document.left_out["PNGs whose names end with no number"] += 1
+            document.left_out["PNGs whose names do not end in a number"] += 1
             continue
         number = frame.number - 1  # as in the names
         values, instances = _values(file, name), []
@@ -131,21 +131,21 @@ def _add_video(document, file, video, names, objects):
                 mask = encode_mask(values == value)
                 instances.append(Instance(actor, (mask,), where, actor, action, track=value))
             elif value:
-                document.left_out[f"masks of no row of {LIST}"] += 1
+                document.left_out[f"masks without a row in {LIST}"] += 1
         frame = frame._replace(video=video)
         document.add(name, frame, values.shape, instances, scaled=True, keeps_shape=True)
     unclear = {255} if seen & objects.keys() else set()  # alone in a video it is an object
     others, absent = sorted(seen - {0, *unclear, *objects}), sorted(objects.keys() - seen)
     if others and (absent or not objects):
-        problem = f"PNGs of {shown(video)} have the objects {others}, and rows name {absent}"
+        problem = f"PNGs of {shown(video)} contain objects {others}, but the rows list {absent}"
         raise file.error("object", f"{problem}; correct the numbers")
 
 
 def _values(file, name):
     """Return the objects of a PNG's pixels: uint8 or uint16 [H, W]."""
-    path, remedy = file.container.locate(name), "write it again, paletted or grey"
+    path, remedy = file.container.locate(name), "save it again as palette or grey PNG"
     image, indices = decode_png(file.container.read(name), path, remedy)
     values = image if indices is None else indices
     if values.ndim != 2:
-        raise InputError(f"{path}: has colours (RGB), not one number a pixel; {remedy}")
+        raise InputError(f"{path}: is an RGB image, not one number per pixel; {remedy}")
     return values

@@ -52,7 +52,7 @@ def read(file: File, options: ReadOptions) -> list[Document]:
             lines = file.container.text(labels).splitlines()
             instances = _instances(File(file.container, labels, lines), classes)
         elif not options.empty_frames:
-            document.left_out["images without a text file"] += 1
+            document.left_out["images without a label file"] += 1
             continue
         found = _frame_name(file, stem, image, options)
         document.add(labels or image, found, (1, 1), instances, scaled=True)
@@ -71,9 +71,9 @@ def _load(file):
     if isinstance(names, list):
         names = {str(number): label for number, label in enumerate(names)}
     if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
-        raise file.error("names", f"{shown(names)} lists no classes; export it again")
+        raise file.error("names", f"{shown(names)} does not list classes; export it again")
     if "kpt_shape" in dataset:
-        raise file.error("kpt_shape", "key points have no area; export boxes or polygons")
+        raise file.error("kpt_shape", "keypoints have no area; export boxes or polygons")
     return dataset, names
 
 
@@ -110,7 +110,7 @@ def _split(stem, kind, subsets):
 def _frame_name(file, stem, image, options):
     """Return the frame of an image; `image` is None where only the text file exists."""
     if image is None and re.fullmatch(r"(.*/)?frame_[0-9]{6,9}", stem):
-        problem = "may count from 0, as CVAT does, or from 1; add train.txt or the images"
+        problem = "may be numbered from 0, as in CVAT, or from 1; add train.txt or the images"
         raise file.error(stem, problem)
     name = image or f"{stem}.txt"
     if frame_names.is_of_roboflow(name):
@@ -131,7 +131,7 @@ def _instances(file, classes):
             polygon = [float(word) for word in words]
             name = classes[label]
             if len(polygon) < 4 or len(polygon) % 2:
-                raise ValueError(f"{shown(line)} is no class with a box or a polygon")
+                raise ValueError(f"{shown(line)} is not a class with a box or a polygon")
         parts: tuple = ([polygon],)
         box = None
         if len(polygon) == 4:

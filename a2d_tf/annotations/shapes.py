@@ -52,7 +52,7 @@ def bitmap(inside: np.ndarray, left: int, top: int, size: tuple[int, int] | None
     rows, columns = size or (0, 0)
     inside_image = 0 <= left <= columns - width and 0 <= top <= rows - height
     if not inside_image or max(rows, columns) > MAX_SIDE:
-        problem = f"a mask of {width}x{height} at x {left}, y {top} leaves"
+        problem = f"a mask of {width}x{height} at x {left}, y {top} exceeds"
         raise ValueError(f"{problem} the image of {columns}x{rows}")
     whole = np.zeros((rows, columns), bool)
     whole[top : top + height, left : left + width] = inside

@@ -236,7 +236,7 @@ def _masks(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
     track, so that masks that are drawn between the key frames have their action.
     """
     if video.boxes_only:
-        raise InputError("--format=masks: the network finds no masks; choose another format")
+        raise InputError("--format=masks: the network predicts no masks; choose another format")
     most = max((track.id for track in video.tracks), default=0)
     names = {frame: f"{frame - 1:05d}" for frame in video.frames}
     if video.images is not None:
@@ -266,8 +266,8 @@ def _objects(video, names):
         numbers = [found[1] for found in firsts if found]
         if len(numbers) < len(firsts):
             raise InputError(
-                f"{video.name}: images' names do not end with a number, by which objects.csv says "
-                "where an action changes; give another --format"
+                f"{video.name}: image names do not end in a number, which objects.csv needs to "
+                "mark where an action changes; choose another --format"
             )
         lasts = [number - 1 for number in numbers]
         for (action, _), first, last in zip(starts, ["", *numbers], [*lasts, ""]):
@@ -295,7 +295,7 @@ def check_output(output: str, form: str) -> None:
     suffix, own = pathlib.PurePath(output).suffix.lower(), WRITERS[form].suffix
     if suffix != ".zip" and (suffix != own if own else suffix in (".json", ".xml")):
         what = f"a {own}" if own else "a folder"
-        raise InputError(f"--output={output}: --format={form} is {what} or a .zip")
+        raise InputError(f"--output={output}: --format={form} needs {what} or a .zip")
 
 
 def save(

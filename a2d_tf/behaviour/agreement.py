@@ -30,7 +30,7 @@ def compare(coded: dict[str, Spans], predictions: Iterable[Prediction]) -> dict:
     """
     known = {each.name: each for each in predictions}
     if absent := sorted(set(coded) - set(known)):
-        raise InputError(f"no prediction of {shown(absent[0])}; predicted: {sorted(known)}")
+        raise InputError(f"no prediction for {shown(absent[0])}; predicted: {sorted(known)}")
     actions = {action for name in coded for action in known[name].facts.labels.actions}
     behaviours = {behaviour for spans in coded.values() for behaviour in spans}
     if not behaviours & actions:

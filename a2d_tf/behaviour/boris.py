@@ -55,7 +55,7 @@ def read(path: str | os.PathLike) -> dict[str, Spans]:
     for number, row in enumerate(rows, 2):
         seen = videos.setdefault(row["Observation id"], row[media] or "")
         if seen != (row[media] or "") or ";" in seen:
-            raise InputError(f"{path}, line {number}: an observation of several videos; split it")
+            raise InputError(f"{path}, line {number}: observation spans several videos; split it")
         file = re.split(r"[\\/]", re.sub(r"^player #\d+:", "", seen))[-1]
         name = os.path.splitext(file)[0] or row["Observation id"]
         spans = found.setdefault(name, collections.defaultdict(list))
@@ -63,7 +63,7 @@ def read(path: str | os.PathLike) -> dict[str, Spans]:
             try:
                 start, stop = float(row["Start (s)"]), float(row["Stop (s)"])
                 if not start <= stop:
-                    raise ValueError(f"{start} to {stop} is no time")
+                    raise ValueError(f"{start} to {stop} is not an interval")
             except ValueError as error:
                 raise InputError(f"{path}, line {number}: Start (s) or Stop (s): {error}") from None
             spans[row["Behavior"].strip()].append((start, stop))

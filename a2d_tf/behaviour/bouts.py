@@ -169,8 +169,8 @@ def read_all(folders: Iterable[str | os.PathLike], min_score: float = 0.0) -> li
         facts = read_facts(folder)
         name = name_of(facts.name, facts.images)
         if name in seen or not is_file_name(name):
-            problem = f"as {seen[name]} is; give one of them" if name in seen else "no file's name"
-            raise InputError(f"{folder}: is of a video named {shown(name)}, {problem}")
+            problem = f"as in {seen[name]}; pass only one" if name in seen else "not a file name"
+            raise InputError(f"{folder}: the video is named {shown(name)}, {problem}")
         seen[name] = folder
         found.append(Prediction(name, facts, read(folder, min_score)))
     return found

@@ -99,7 +99,7 @@ def answered(folder: str | os.PathLike) -> list[int]:
     """Return the 1-based numbers of the frames that have a label map, ascending."""
     maps = pathlib.Path(folder, RESULT_FILES["label_maps"])
     if not maps.is_dir():
-        raise InputError(f"{maps}: not there; name a video's prediction with label_maps in it")
+        raise InputError(f"{maps}: missing; pass a video's prediction that includes label_maps")
     return sorted(int(p.stem) for p in maps.iterdir() if re.fullmatch("[0-9]{5,9}", p.stem))
 
 
@@ -116,8 +116,8 @@ def folders_of(paths: Iterable[str]) -> list[pathlib.Path]:
             tracks = sorted(path.glob(f"[!.]*/{RESULT_FILES['tracks']}"))
         if not tracks:
             raise InputError(
-                f"{path}: neither a prediction nor a library of predictions, for there is no "
-                f"{RESULT_FILES['tracks']}; a2d predict makes them"
+                f"{path}: neither a prediction nor a library of predictions, missing "
+                f"{RESULT_FILES['tracks']}; create it with a2d predict"
             )
         found += [file.parent for file in tracks]
     return found
@@ -146,7 +146,7 @@ def read_tracks(
                     found = json.loads(text, object_hook=hook)
                     rows += found if isinstance(found, list) else [found]
         if not text.endswith("]"):
-            raise ValueError("its end is missing")
+            raise ValueError("truncated")
         check_json(rows, [kind])
     except (OSError, ValueError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or error
@@ -208,7 +208,7 @@ def read(
     labels, source = facts.labels, source or facts.name
     if not is_file_name(source):
         raise InputError(
-            f"{os.path.join(folder, VIDEO)}: name: {shown(source)} is no file's; give it by --video"
+            f"{os.path.join(folder, VIDEO)}: name: {shown(source)} is not a file name; pass --video"
         )
     shapes = _shapes(folder, facts, min_score)
     actions: dict[str, list[str]] = collections.defaultdict(list)

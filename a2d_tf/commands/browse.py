@@ -17,8 +17,8 @@ from a2d_tf.core.files import write_text
 from a2d_tf.core.labels import LabelSpace
 
 FLAGS = command_line.Register()
-_RUN = FLAGS.string("run", None, "Run folder of a2d_tf.train.")
-_RECORDS = FLAGS.string("records", None, "Folder of records that hold the frames.")
+_RUN = FLAGS.string("run", None, "Run folder of a2d train.")
+_RECORDS = FLAGS.string("records", None, "Folder of records that contain the frames.")
 _SPLITS = ("train", "val", "test")
 _SPLIT = FLAGS.enum(
     "split",
@@ -28,7 +28,7 @@ _SPLIT = FLAGS.enum(
 )
 _OUTPUT = FLAGS.string("output", None, "HTML file; by default browse.html beside the scores.")
 _LIMIT = FLAGS.integer(
-    "limit", 200, "Maximal number of frames, worst first; about 40 kB each.", lower_bound=1
+    "limit", 200, "Maximum number of frames, worst first; about 40 kB each.", lower_bound=1
 )
 
 
@@ -38,8 +38,8 @@ def main(argv: list[str]) -> None:
     folder = run / "evaluation" / _SPLIT.value
     if not folder.is_dir():
         raise InputError(
-            f"{folder}: no such folder; a2d evaluate --workdir={run} "
-            f"--split={split}{' --checkpoint=best' * (split != _SPLIT.value)} makes it"
+            f"{folder}: no such folder; run a2d evaluate --workdir={run} "
+            f"--split={split}{' --checkpoint=best' * (split != _SPLIT.value)}"
         )
     labels = LabelSpace.from_json(run / "labels.json")
     from a2d_tf.data.manifest import Manifest

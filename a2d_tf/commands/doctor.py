@@ -41,14 +41,14 @@ def train(config: Config, manifest: Manifest, on_gpu: bool) -> tuple[float, str]
 
     from a2d_tf.data import pipeline
     from a2d_tf.model.network import Network
-    from a2d_tf.training import train_step
+    from a2d_tf.training import phases, train_step
     from a2d_tf.training.replicas import for_device
 
     batch = config.training.batch_size if on_gpu else 1
     training = dataclasses.replace(config.training, batch_size=batch)
     tf.keras.utils.set_random_seed(training.seed)
     network = Network(config.model, manifest.label_space, config.compute)
-    network.set_phase(training.train_phase, training.backbone_rate > 0)
+    phases.set_phase(network, training.train_phase, training.backbone_rate > 0)
     step = train_step.make_train_step(train_step.TrainState.create(network, training), training)
     dataset = pipeline.training(manifest, dataclasses.replace(config, training=training))
     seconds = []
@@ -59,14 +59,14 @@ def train(config: Config, manifest: Manifest, on_gpu: bool) -> tuple[float, str]
             seconds.append(time.perf_counter() - start)
     except tf.errors.ResourceExhaustedError as error:
         raise InputError(
-            f"the memory does not hold a step of {batch} clips; lower --batch_size, or give "
+            f"out of memory in a step of {batch} clips; lower --batch_size, or use "
             "--precision=mixed_bfloat16"
         ) from error
     memory, later = "", statistics.median(seconds[1:])
     if on_gpu:
         peak = tf.config.experimental.get_memory_info("GPU:0")["peak"]
         memory = f", {peak / 2**30:.1f} GB at most"
-    line = f"step: {1e3 * later:.0f} ms, of {batch} clips; the first {seconds[0]:.0f} s{memory}"
+    line = f"step: {1e3 * later:.0f} ms for {batch} clips; first step {seconds[0]:.0f} s{memory}"
     return later / batch, line
 
 
@@ -88,7 +88,7 @@ def hours(training: TrainingConfig, seconds: float, rate: float) -> str:
     batch = training.batch_size
     step = batch * max(seconds, 1 / rate)
     return (
-        f"a run: {training.steps} steps of {batch} clips at {1e3 * step:.0f} ms take "
+        f"training: {training.steps} steps of {batch} clips at {1e3 * step:.0f} ms take "
         f"{training.steps * step / 3600:.1f} h, without validation"
     )
 

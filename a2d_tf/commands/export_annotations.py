@@ -29,16 +29,14 @@ from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
 
 FLAGS = command_line.Register()
-_PREDICTION = FLAGS.string("prediction", None, "Folder of a2d_tf.predict.")
+_PREDICTION = FLAGS.string("prediction", None, "Folder written by a2d predict.")
 _FORMAT = FLAGS.enum("format", "cvat", [*writers.WRITERS, "boris"], "Format to write.")
 _OUTPUT = FLAGS.string("output", None, "File, .zip, or folder to write.")
 _SHAPES = FLAGS.enum("shapes", "polygons", ["polygons", "masks"], "Shapes to write.")
-_EVERY = FLAGS.integer(
-    "every", 5, "Frames of the video from one key frame to the next.", lower_bound=1
-)
+_EVERY = FLAGS.integer("every", 5, "Video frames from one key frame to the next.", lower_bound=1)
 _MIN_SCORE = FLAGS.float("min_score", 0.0, "Leave out tracks with a lower mean score.")
 _VIDEO = FLAGS.string(
-    "video", None, "Name of the video in the tool, if not that of the file that was segmented."
+    "video", None, "Name of the video in the tool, if different from the segmented file."
 )
 
 
@@ -51,7 +49,7 @@ def main(argv: list[str]) -> None:
         # A project names video files, not folders of images.
         fits = not is_project or all(each.facts.images is None for each in found)
         if not (fits and path.lower().endswith((".boris", ".csv", ".tsv"))):
-            raise InputError(f"--output={path}: give a .csv or .tsv, or of video files a .boris")
+            raise InputError(f"--output={path}: use .csv, .tsv or, for video files only, .boris")
         (boris.write_project if is_project else boris.write_events)(path, found)
         count = sum(len(track.bouts) for each in found for track in each.tracks)
         return print(f"{path}: {count} bouts in {len(found)} videos (boris)")

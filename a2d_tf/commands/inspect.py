@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from a2d_tf.data.records import ClipTruth
 
 FLAGS = command_line.Register()
-_RECORDS = FLAGS.string("records", None, "Folder of the records, made by a2d records.")
+_RECORDS = FLAGS.string("records", None, "Folder written by a2d records.")
 _JSON = FLAGS.string("json", None, "JSON file to write the list of records to.")
 _DRAW = FLAGS.string("draw", None, "Folder to write a picture of each record to.")
-_LIMIT = FLAGS.integer("limit", None, "Largest number of records to read.", lower_bound=0)
+_LIMIT = FLAGS.integer("limit", None, "Maximum number of records to read.", lower_bound=0)
 
 
 def main(argv: list[str]) -> None:

@@ -32,12 +32,12 @@ from a2d_tf.video import choice
 
 FLAGS = command_line.Register()
 _PREDICTION = FLAGS.string("prediction", None, "Folder of a prediction, or of a library.")
-_COUNT = FLAGS.integer("count", 40, "Frames to choose, at most.", lower_bound=1)
+_COUNT = FLAGS.integer("count", 40, "Maximum number of frames to choose.", lower_bound=1)
 _OUTPUT = FLAGS.string("output", None, "Folder to write; new or empty.")
 _RECORDS = FLAGS.string(
-    "records", None, "Records: their frames are left out, and pairs that are rare in them count."
+    "records", None, "Records: skip their frames, and prefer pairs that are rare in them."
 )
-_FORMAT = FLAGS.enum("format", "cvat", ["cvat", "coco", "masks"], "Format of annotations.")
+_FORMAT = FLAGS.enum("format", "cvat", ["cvat", "coco", "masks"], "Format of the annotations.")
 
 _COLUMNS = ("rank", "video", "frame", "second", "score", "reasons")
 _ROWS, _ACROSS = 5, 4  # of a sheet
@@ -79,7 +79,7 @@ def write(chosen: list[choice.Candidate], output: pathlib.Path, form: str) -> No
         path, masks = str(output / "annotations" / f"{video.name}.zip"), form == "masks"
         if os.path.exists(path):
             raise InputError(
-                f"{folder}: another prediction is also of {video.name}; give one of them"
+                f"{folder}: another prediction is also for {video.name}; pass only one"
             )
         writers.save(video, path, form, masks, frames=own.values())
         overlay = folder / predictions.RESULT_FILES["overlay"]

@@ -29,14 +29,14 @@ _RELEASE = FLAGS.string("release", None, "Folder of A2D: videoset.csv, clips, an
 _ANNOTATIONS = FLAGS.multi_string(
     "annotations",
     [],
-    "Export of an annotation tool: a file, a folder or the zip as downloaded; may be repeated; "
-    "VIDEO=PATH says which video it is of. With --release: another folder of its annotations.",
+    "Export of an annotation tool: a file, a folder or the downloaded zip; may be repeated; "
+    "VIDEO=PATH names its video. With --release: another folder of its annotations.",
 )
 _COCO = FLAGS.string("coco", None, "The same as --annotations with --format=a2d_tf.")
 _VIDEOS = FLAGS.string(
     "videos",
     None,
-    "With --annotations: folder of the videos. With --release: text file of the VIDs to use, one a "
+    "With --annotations: folder of the videos. With --release: text file of VIDs to use, one per "
     "line.",
 )
 _FORMAT = FLAGS.enum(
@@ -46,35 +46,35 @@ _NAMES = FLAGS.string(
     "names",
     None,
     'JSON file that maps labels of --annotations to names: {"label": ["actor", "action"]}, or '
-    "[\"actor\", null] to take the attribute 'action'.",
+    "[\"actor\", null] to use the attribute 'action'.",
 )
 _INTERPOLATED = FLAGS.bool(
-    "interpolated", False, "Use also frames whose shapes were all interpolated between keyframes."
+    "interpolated", False, "Also use frames whose shapes are all interpolated between keyframes."
 )
 _EMPTY = FLAGS.bool(
-    "empty_frames", False, "Take listed frames without shapes for annotated: background alone."
+    "empty_frames", False, "Treat listed frames without shapes as annotated: background only."
 )
 _FRAME_STEP = FLAGS.integer(
     "frame_step",
     1,
-    "Of frames that Roboflow sampled from a video: number of video frames from one to the next.",
+    "Sampling interval, in video frames, of frames that Roboflow sampled from a video.",
     lower_bound=1,
 )
 _FIRST_FRAME = FLAGS.enum(
     "first_frame",
     None,
     ("0", "1"),
-    "Number of a video file's first frame in the names of its images; by default 1.",
+    "Number of a video file's first frame in its image names; by default 1.",
 )
 _TEST = FLAGS.list(
     "test_videos",
     [],
-    "Names of the test videos; by default as the list or the annotations say, else a fifth, by a "
+    "Names of the test videos; by default as the list or annotations state, else a fifth, by a "
     "hash.",
 )
-_CHECK = FLAGS.bool("check", False, "Only read everything; report what is wrong.")
+_CHECK = FLAGS.bool("check", False, "Only read the input and report problems.")
 _OUTPUT = FLAGS.string("output", None, "Folder for the records.")
-_FLOW = FLAGS.enum("flow_method", "dis", METHODS, "Method of optical flow; the authors used tvl1.")
+_FLOW = FLAGS.enum("flow_method", "dis", METHODS, "Optical flow method; the authors used tvl1.")
 _WORKERS = FLAGS.integer("workers", 2, "Number of processes.", lower_bound=1)
 _ON_ERROR = FLAGS.enum(
     "on_error",
@@ -83,8 +83,8 @@ _ON_ERROR = FLAGS.enum(
     "On a broken item: fail, or skip and report it. With --check: exit status 1, or 0.",
 )
 _SIZES = {
-    "image_height": "Largest height of the stored frames, which keep their aspect.",
-    "image_width": "Largest width of the stored frames, which keep their aspect.",
+    "image_height": "Maximum height of the stored frames, which keep their aspect ratio.",
+    "image_width": "Maximum width of the stored frames, which keep their aspect ratio.",
     "clip_frames": "Frames per clip, odd, centred on the key frame.",
     "clip_stride": "Video frames from one clip frame to the next.",
     "shard_videos": "Videos per shard.",
@@ -92,9 +92,9 @@ _SIZES = {
 for _name, _text in _SIZES.items():
     FLAGS.integer(_name, getattr(ConversionSettings, _name), _text, lower_bound=1)
 _LABELS = FLAGS.string(
-    "labels", None, "JSON of the label space; by default A2D's, or that of --annotations."
+    "labels", None, "JSON file of the label space; by default A2D's, or that of --annotations."
 )
-_TASK = FLAGS.string("task", None, f"{workers.HELP} Shares are made of shards.")
+_TASK = FLAGS.string("task", None, f"{workers.HELP} Shares consist of shards.")
 
 
 def open_source() -> Source:
@@ -106,7 +106,7 @@ def open_source() -> Source:
     exports = [*exports, _COCO.value] if _COCO.value else exports
     if release:
         if len(exports) > 1:
-            raise InputError("--release takes one --annotations at most")
+            raise InputError("--release takes at most one --annotations")
         return Release(
             release,
             labels or A2D,
@@ -178,7 +178,7 @@ def _report(source: Source, manifest: Manifest) -> None:
     if not isinstance(source, Release):
         labels = os.path.join(_OUTPUT.value, "labels.json")
         write_text(labels, source.label_space.to_json() + "\n")
-        print(f"{labels}: the label space, for --labels the next time")
+        print(f"{labels}: label space; pass it as --labels next time")
 
 
 run = command_line.command(main, FLAGS)

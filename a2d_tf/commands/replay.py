@@ -15,7 +15,7 @@ from a2d_tf.core import command_line, devices
 from a2d_tf.core.config import Config
 
 FLAGS = command_line.Register()
-_WORKDIR = FLAGS.string("workdir", None, "Run folder of a2d_tf.train.")
+_WORKDIR = FLAGS.string("workdir", None, "Run folder of a2d train.")
 _DEVICE = Config.define_device(FLAGS)
 Config.define_flags(FLAGS, ["compute"])
 
@@ -25,7 +25,7 @@ def main(argv: list[str]) -> None:
     import tensorflow as tf
 
     from a2d_tf.runs import loading, scores
-    from a2d_tf.training import divergence
+    from a2d_tf.training import divergence, phases
     from a2d_tf.training.train_step import make_probe
 
     workdir = os.path.normpath(_WORKDIR.value)
@@ -34,7 +34,7 @@ def main(argv: list[str]) -> None:
     given = {"score_threshold": scores.DEFAULT_THRESHOLD, **Config.given(FLAGS, "compute")}
     run = loading.load(workdir, given, "diverged")
     training = run.config.training
-    run.network.set_phase(training.train_phase, training.backbone_rate > 0)
+    phases.set_phase(run.network, training.train_phase, training.backbone_rate > 0)
     clips = divergence.probe_clips(batch, step, make_probe(run.network, training))
     print(f"{run.checkpoint}, step {step + 1}, precision {run.config.compute.precision}")
     for i, (name, values) in enumerate(clips.items()):
@@ -42,9 +42,9 @@ def main(argv: list[str]) -> None:
         print(f"{name}: {', '.join(terms)}")
         for field, x in divergence.row(batch, i).items():
             if x.dtype.is_floating and not bool(tf.reduce_all(tf.math.is_finite(x))):
-                print(f"  its {field} holds non-finite values; mend its record")
+                print(f"  its {field} has non-finite values; fix its record")
     if all(map(divergence.is_finite, clips.values())):
-        print("every clip alone is finite; a smaller --learning_rate or --clip_norm may do")
+        print("each clip alone is finite; a smaller --learning_rate or --clip_norm may help")
 
 
 run = command_line.command(main, FLAGS)

@@ -32,7 +32,7 @@ FLAGS = command_line.Register()
 _WORKDIR = FLAGS.string("workdir", None, "Folder for the records, the runs and the report.")
 _BASE = FLAGS.string("base", "configs/mini.flags", "Flagfile of the network.")
 _RELEASE = FLAGS.string(
-    "release", None, "A2D's folder Release; by default a mini A2D is drawn instead."
+    "release", None, "A2D's Release folder; by default, a mini A2D is drawn instead."
 )
 _ANNOTATIONS = FLAGS.string(
     "annotations", None, "Annotations of your own videos, in place of --release."
@@ -42,29 +42,29 @@ _FOLDS = FLAGS.string(
     "folds",
     None,
     "CSV file with the columns video and fold: each fold in turn is the test split, and all other "
-    "videos, also those that it does not list, are for training.",
+    "videos, including unlisted ones, are for training.",
 )
 _TEST_FOLDS = FLAGS.list("test_folds", None, "Folds to test; by default all.")
 _RECORDS = FLAGS.string(
     "records",
     None,
-    "Folder of records that a2d records made, in place of those of --release, "
-    "--mini_videos and --workers. Rows of actors that they lack are left out.",
+    "Folder written by a2d records, in place of --release, "
+    "--mini_videos and --workers. Rows of actors that it lacks are skipped.",
 )
 _VIDEOS = FLAGS.integer("mini_videos", 400, "Number of videos of the mini A2D.", 6)
-_WORKERS = FLAGS.integer("workers", 2, "Number of processes that make the records.", 1)
+_WORKERS = FLAGS.integer("workers", 2, "Number of processes that build the records.", 1)
 _TRAIN = FLAGS.multi_string(
     "train",
     [],
-    "Flag of every training, as --train=--steps=900, or of one row's, as "
+    "Flag for every training, e.g. --train=--steps=900, or for one row, e.g. "
     "--train=no_joint:--steps=450; may be repeated.",
 )
-_SEEDS = FLAGS.list("seeds", "0", "Seeds of the trainings, in order.")
+_SEEDS = FLAGS.list("seeds", "0", "Training seeds, in order.")
 _FINAL = FLAGS.bool(
     "final",
     False,
-    "End each row, but for the zero-shot ones, with a run on all training videos, scored with the "
-    "threshold that the run before has chosen on held-out ones.",
+    "End each row, except zero-shot ones, with a run on all training videos, scored with the "
+    "threshold that the previous run chose on held-out ones.",
 )
 _DELETE = FLAGS.bool("delete_weights", False, "Delete a row's checkpoints once it is scored.")
 _RUNS = FLAGS.list("runs", None, "Rows to run; by default all.")
@@ -76,7 +76,7 @@ def _asked():
     names, given = reproduce.order(), None
     for name in _RUNS.value or ():
         if name not in names:
-            raise InputError(f"--runs: '{name}' is no run; there are {', '.join(names)}")
+            raise InputError(f"--runs: '{name}' is not a run; choose from {', '.join(names)}")
     zero_shot = {name for name in names if name.startswith(experiments.ZERO_SHOT)}
     # A report of own videos has no Fig. 4.
     lacking = zero_shot if _FOLDS.value or _ANNOTATIONS.value else set()
@@ -104,7 +104,7 @@ def _keep_settings(path, given, folds):
     trained = path.exists() and any(path.parent.rglob("flags.txt"))
     if trained and path.read_text() != text:
         raise InputError(
-            f"{path}: the trainings there have these settings; give the same, or another --workdir"
+            f"{path}: earlier trainings used these settings; use the same, or another --workdir"
         )
     write_text(path, text)
 
@@ -117,7 +117,7 @@ def main(argv: list[str]) -> None:
     if _TEST_FOLDS.value:
         command_line.require([], folds=_FOLDS.value)
     if _RECORDS.value and _FOLDS.value:
-        raise InputError("--records and --folds: records have one split; give --annotations")
+        raise InputError("--records and --folds: records have one split; use --annotations")
     workdir = os.path.abspath(_WORKDIR.value)
     wanted, given = _asked()
     plan = reproduce.Plan(_BASE.value, _TRAIN.value, _FINAL.value, _DELETE.value, _DEVICE.value)

@@ -37,19 +37,19 @@ FLAGS = command_line.Register()
 FLAGS.string(
     "truth",
     None,
-    "Folder of true label maps; COCO JSON of true boxes; or BORIS' aggregated events.",
+    "Folder of ground-truth label maps; COCO JSON of boxes; or BORIS aggregated events.",
 )
 FLAGS.string(
     "predicted",
     None,
     "Folder of predicted label maps; detections.npz or COCO results (*.json); or a prediction or "
-    "library of them.",
+    "library of predictions.",
 )
 FLAGS.string("output", None, "Metrics file (JSON, percent) to write.")
 FLAGS.string("labels", None, "Label space (JSON); by default A2D's.")
 FLAGS.string("zero_shot_actor", None, "Actor whose action labels were withheld.")
 FLAGS.string("full", None, "detections.npz of the full model, for the zero-shot ratio.")
-FLAGS.integer("seed", 0, "Seed of the shuffles for zero-shot chance.")
+FLAGS.integer("seed", 0, "Random seed for zero-shot chance.")
 
 
 def score_segmentation(truth: str, predicted: str, label_space: LabelSpace) -> dict:
@@ -62,7 +62,7 @@ def score_segmentation(truth: str, predicted: str, label_space: LabelSpace) -> d
     # Copies made on a Mac have a ._NAME beside NAME.
     names = sorted(path.relative_to(truth) for path in folders[0].glob("*/[!.]*.png"))
     if not names:
-        raise InputError(f"--truth: {truth} holds no label maps <VID>/<frame>.png")
+        raise InputError(f"--truth: {truth} contains no label maps <VID>/<frame>.png")
     split = registry.Split(label_space)
     metrics = [metric(split) for metric in registry.registered(registry.PIXELS)]
     for name in names:
@@ -102,14 +102,12 @@ def score_detection(
 
 def main(argv: list[str]) -> None:
     if len(argv) != 2 or argv[1] not in ("segmentation", "detection", "bouts"):
-        raise InputError(
-            "the first word must be segmentation, detection or bouts, and the only one"
-        )
+        raise InputError("expected one argument: segmentation, detection or bouts")
     _, command = argv
     command_line.require([], truth=FLAGS.truth, predicted=FLAGS.predicted, output=FLAGS.output)
     has_actions = command == "detection" and not FLAGS.predicted.endswith(".json")
     if (FLAGS.full or FLAGS.zero_shot_actor) and not (has_actions and FLAGS.zero_shot_actor):
-        raise InputError("--zero_shot_actor, and --full beside it, are for a detections.npz")
+        raise InputError("--zero_shot_actor, and --full with it, need a detections.npz")
     if command == "bouts":
         folders = predictions.folders_of([FLAGS.predicted])
         metrics = agreement.compare(boris.read(FLAGS.truth), bouts.read_all(folders))

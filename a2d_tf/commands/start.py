@@ -33,12 +33,12 @@ from a2d_tf.video import library
 
 FLAGS = command_line.Register()
 _ANNOTATIONS = FLAGS.multi_string(
-    "annotations", [], "Export of an annotation tool, as of a2d records; may be repeated."
+    "annotations", [], "Export of an annotation tool, as for a2d records; may be repeated."
 )
-_VIDEOS = FLAGS.string("videos", None, "Folder of the videos, annotated and others.")
-_OUTPUT = FLAGS.string("output", None, "Folder for everything that is made.")
+_VIDEOS = FLAGS.string("videos", None, "Folder of all videos, annotated or not.")
+_OUTPUT = FLAGS.string("output", None, "Folder for all results.")
 _MINUTES = FLAGS.float(
-    "minutes", 30, "Most minutes of training, by an estimate of its steps.", lower_bound=0.1
+    "minutes", 30, "Maximum training time in minutes, estimated from the steps.", lower_bound=0.1
 )
 
 _MAINS = {"records": records, "train": train, "evaluate": evaluate, "predict": predict}
@@ -93,7 +93,7 @@ def main(argv: list[str]) -> None:
     output = pathlib.Path(_OUTPUT.value)
     jobs = library.plan(_VIDEOS.value, None, str(output / "videos"))
     if jobs is None:
-        raise InputError(f"--videos={_VIDEOS.value}: no folder of videos")
+        raise InputError(f"--videos={_VIDEOS.value}: not a folder of videos")
     logs = output / "logs"
     stage = functools.partial(_run, logs, share(argv[1:]))
     logs.mkdir(parents=True, exist_ok=True)
@@ -155,8 +155,8 @@ def _next(settings, output):
     words = f"--prediction={output / 'videos'} --records={output / 'records'} --output=next"
     return [
         *(line.removeprefix("# ") for line in remarks if line.startswith("# - ")),
-        "- to choose frames of the predictions to correct in your tool, and start again with its "
-        f"exports beside the earlier ones and another --output: a2d next {words}",
+        "- to choose predicted frames to correct in your tool, then start again with its "
+        f"exports added to the earlier ones and another --output: a2d next {words}",
     ]
 
 

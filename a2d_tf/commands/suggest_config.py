@@ -17,12 +17,12 @@ from a2d_tf.core.files import write_text
 from a2d_tf.data.manifest import Manifest
 
 FLAGS = command_line.Register()
-_RECORDS = FLAGS.string("records", None, "Folder of the records, made by a2d records.")
+_RECORDS = FLAGS.string("records", None, "Folder written by a2d records.")
 _OUTPUT = FLAGS.string("output", None, "Flagfile to write; by default it is printed.")
 _MINUTES = FLAGS.float(
     "minutes",
     None,
-    "Most minutes of training, by an estimate of its steps; by default 180 on a CPU.",
+    "Maximum training time in minutes, estimated from the steps; by default 180 on a CPU.",
     lower_bound=0.1,
 )
 
@@ -55,7 +55,7 @@ def main(argv: list[str]) -> None:
     write_text(_OUTPUT.value, text)
     print("\n".join([title, *(f"- {remark}" for remark in remarks)]))
     words = [f"--flagfile={_OUTPUT.value}", f"--records={_RECORDS.value}"]
-    print(f"{_OUTPUT.value}: written; a2d train {shlex.join(words)} --workdir=RUN")
+    print(f"{_OUTPUT.value}: written; next: a2d train {shlex.join(words)} --workdir=RUN")
 
 
 run = command_line.command(main, FLAGS)

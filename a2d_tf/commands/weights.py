@@ -24,7 +24,7 @@ def main(argv: list[str]) -> None:
 
     names = argv[1:]
     if not names or not {*names} <= {*cache.PUBLISHED}:
-        raise InputError(f"'{' '.join(names)}': name weights of {', '.join(cache.PUBLISHED)}")
+        raise InputError(f"'{' '.join(names)}': choose weights from {', '.join(cache.PUBLISHED)}")
     for name in names:
         path = cache.get(name)
         print(f"{name}: {path}, for --init_rgb={name} or --init_flow={name}")

@@ -36,7 +36,7 @@ CONFIGS = (_PACKAGE if _INSTALLED else _PACKAGE.parent) / "configs"
 
 SETTINGS = "settings, "  # begins the module names under which config.py defines its sections
 _HELP = {"help", "?", "helpshort", "helpfull", "h"}
-_MORE_HELP = """--flagfile=FILE reads flags from a file, one a line, such as configs/a2d.flags;
+_MORE_HELP = """--flagfile=FILE reads flags from a file, one per line, such as configs/a2d.flags;
 docs/flags.md lists the settings"""
 _LONGEST = 2000  # characters of a message
 
@@ -74,7 +74,7 @@ def run(main: Main, flag_values: Register) -> None:
     """
     prepare()
     if "debug" not in flag_values:
-        flag_values.bool("debug", False, "show where in the code an error arises")
+        flag_values.bool("debug", False, "Show the traceback of an error.")
     if wants_help(sys.argv):
         sys.exit(guarded(print, help_text(main.__module__, flag_values)))
     try:
@@ -120,8 +120,8 @@ def require(argv: list[str], **values: object) -> None:
             raise InputError(f"--{name} is missing; --help shows the flags")
         if isinstance(value, str) and os.path.islink(value) and not os.path.exists(value):
             raise InputError(
-                f"--{name}={value}: a link to {os.readlink(value)}, which is not there; mount or "
-                "make that, or remove the link"
+                f"--{name}={value}: a broken link to {os.readlink(value)}; mount or "
+                "create the target, or remove the link"
             )
 
 
@@ -218,18 +218,18 @@ def _flagfile(path, flag_values, inside):
     """Parse the lines of a flagfile; arguments as of `_parsed`."""
     path = find(path)
     if path in inside:
-        raise flags.Error(f"{inside[-1]}: --flagfile={path} is this file, or one that names it")
+        raise flags.Error(f"{inside[-1]}: --flagfile={path} includes itself")
     try:
         lines = read_text(path).splitlines()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise flags.Error(f"--flagfile={path}: not a readable file of flags ({reason})") from error
+        raise flags.Error(f"--flagfile={path}: not a readable flagfile ({reason})") from error
     for number, line in enumerate(map(str.strip, lines), 1):
         place = f"{path}, line {number}: "
         if line.startswith("-"):
             _parsed([line], flag_values, place, (*inside, path))
         elif line and not line.startswith(("#", "//")):
-            raise flags.Error(f"{place}'{line}' is no flag; write --name=value")
+            raise flags.Error(f"{place}'{line}' is not a flag; write --name=value")
 
 
 def find(path: str) -> str:
@@ -275,7 +275,7 @@ def help_text(module: str, flag_values: Register) -> str:
         title, _, text = flag_values.module_help(name).strip().partition("\n")
         parts.append(f"{title}\n{text}" if name.startswith(SETTINGS) else text)
     if any(name.startswith(SETTINGS) for name in names):
-        parts.append("The defaults are a new model's; a run's own settings are in its flags.txt.")
+        parts.append("The defaults are for a new model; a run's own settings are in its flags.txt.")
     return "\n\n".join([*parts, _MORE_HELP])
 
 

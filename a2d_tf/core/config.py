@@ -56,13 +56,13 @@ class ModelConfig:
         (convention own).
       pixel_scale: Factor on mean-subtracted RGB (convention own).
       flow_scale: Factor on the flow in pixels per frame.
-      flow_bound: Largest length of a scaled flow vector; 0: no limit.
+      flow_bound: Maximum length of a scaled flow vector; 0: no limit.
       fpn_channels: Channels of the feature pyramids.
       rpn_channels: Channels of the proposal network.
       head_units: Units of the actor and action heads' layers.
       mask_channels: Channels of the mask head.
       mask_layers: 3x3 convolutions in the mask head.
-      anchor_sizes: Side of the anchors of pyramid levels P2 to P6 in pixels; 8+16 for two at a
+      anchor_sizes: Side of the anchors of pyramid levels P2 to P6 in pixels; 8+16 for two per
         level.
       use_flow: Use the motion stream (section 3.2).
       temporal_layers: Number L of convolutions over time; the network sees 2L + 1 frames.
@@ -71,8 +71,8 @@ class ModelConfig:
       action_topdown: Top-down pathway over RGB of the action branch: the actor branch's, its own,
         or its own over a backbone of its own.
       use_mask: Use the mask head; otherwise paint label maps from boxes.
-      mask_image: Show the mask head the pixels inside the box, too.
-      use_refiner: Segment each box by a separate network in place of the mask head (section 4.3).
+      mask_image: Also feed the pixels inside the box to the mask head.
+      use_refiner: Segment each box with a separate network in place of the mask head (section 4.3).
       refiner_backbone: Backbone of the refiner; empty: that of both streams.
       refiner_size: Side of the refiner's input, a multiple of 32.
       refiner_channels: Channels of the refinement modules.
@@ -147,11 +147,11 @@ class InferenceConfig:
     Attributes:
       test_proposals: Proposals per frame at inference.
       proposals_before_nms: Anchors per frame that enter the proposals' NMS at inference.
-      score_threshold: Least p(actor) of an instance (cartesian labels: p(pair)); -1: as chosen in
+      score_threshold: Minimum p(actor) of an instance (cartesian labels: p(pair)); -1: as chosen in
         validation.
       nms_threshold: IoU threshold of the NMS over instances.
-      max_detections: Most instances per frame.
-      action_threshold: Least p(action) of a reported instance; 0 keeps all.
+      max_detections: Maximum instances per frame.
+      action_threshold: Minimum p(action) of a reported instance; 0 keeps all.
     """
 
     test_proposals: int = _setting(1000, (1, 100000))
@@ -177,8 +177,8 @@ class TrainingConfig:
       optimizer: SGD with momentum, or Adam; both with decoupled weight decay.
       momentum: Momentum of SGD.
       weight_decay: Weight decay, times the learning rate; norms and biases do not decay.
-      clip_norm: Largest norm of the gradient; 0: no limit.
-      average_decay: Decay of the running mean of the weights; 0: no mean.
+      clip_norm: Maximum norm of the gradient; 0: no limit.
+      average_decay: Decay of the running mean of the weights; 0: no averaging.
       lambda_objectness: Lambda 1: weight of the objectness loss.
       lambda_box_reg: Lambda 2: weight of both box losses.
       lambda_actor_cls: Lambda 3: weight of the actor loss.
@@ -188,10 +188,10 @@ class TrainingConfig:
       train_phase: joint: all but the refiner; actor: the actor branch; action: what only the action
         branch uses; refiner: the refiner.
       init_run: Run folder of the same network to take all weights from.
-      init_checkpoint: Run folder, also of another network or labels, to take weights of the same
+      init_checkpoint: Run folder, perhaps of another network or labels, to take weights of the same
         name and shape from, and classes by their names.
       init_rgb: Pretrained weights of the appearance branch: coco, imagenet (downloaded once), lite0
-        (of a package), or a file of a2d import-weights.
+        (from a package), or a file of a2d import-weights.
       init_flow: Pretrained weights of the motion backbone: a name or a file, as for --init_rgb.
       rpn_samples: Anchors per frame in the proposal loss.
       rpn_beta: Beta of the proposals' smooth L1 loss; 0: that of the pretrained weights.
@@ -202,14 +202,14 @@ class TrainingConfig:
       train_proposals: Proposals per frame in training.
       train_proposals_before_nms: Anchors per frame that enter the proposals' NMS in training.
       roi_samples: RoIs per frame in training.
-      positive_fraction: Largest fraction of positive RoIs.
+      positive_fraction: Maximum fraction of positive RoIs.
       add_truth_rois: Add the ground-truth boxes to the training proposals.
-      max_instances: Most ground-truth instances per frame, the largest first.
-      val_fraction: Fraction of training videos held out to validate.
+      max_instances: Maximum ground-truth instances per frame, largest first.
+      val_fraction: Fraction of training videos held out for validation.
       flip: Mirror half of the training clips.
-      scale_jitter: Largest relative zoom in or out, with a shift.
-      colour_jitter: Largest change of brightness and contrast.
-      shuffle_buffer: Records shuffled together.
+      scale_jitter: Maximum relative zoom in or out, with a shift.
+      colour_jitter: Maximum change of brightness and contrast.
+      shuffle_buffer: Shuffle buffer size, in records.
       log_every: Steps between TensorBoard points.
       validate_every: Steps between validations.
       checkpoint_every: Steps between checkpoints.
@@ -316,7 +316,7 @@ def parse_anchors(text: str) -> tuple[tuple[float, ...], ...]:
     within = all(len(sizes) <= _MAX_ANCHOR_SIZES and sizes[-1] <= MAX_SIDE for sizes in levels)
     if len(levels) != 5 or not ascending or not within:
         raise InputError(
-            f"--anchor_sizes={text}: give five sizes, or up to {_MAX_ANCHOR_SIZES} a level, as 8+16"
+            f"--anchor_sizes={text}: use five sizes, or up to {_MAX_ANCHOR_SIZES} per level: 8+16"
         )
     return levels
 
@@ -352,7 +352,7 @@ class Config:
             "checkpoint",
             "last",
             ["last", "best"],
-            "Which weights of the run to use: the newest, or those of the best validation.",
+            "Weights of the run to use: the newest, or those of the best validation.",
         )
 
     @staticmethod
@@ -461,24 +461,24 @@ def _contradiction(model, training):
     if model.fusion == "late" and cartesian:
         return "--fusion=late joins action heads; --label_mode=cartesian has none"
     if model.use_refiner and model.use_mask:
-        return "--use_refiner stands in for the mask head; it needs --use_mask=false"
+        return "--use_refiner replaces the mask head; it needs --use_mask=false"
     if before < most:
         return f"--train_proposals_before_nms={before} is less than --train_proposals={most}"
     if training.replicas and training.strategy != "mirrored":
-        return "--replicas counts those of --strategy=mirrored"
+        return "--replicas needs --strategy=mirrored"
     if sum(map(bool, starts)) > 1:
-        return "give one of --init_run, --init_checkpoint, --init_rgb (an empty one takes it back)"
+        return "use one of --init_run, --init_checkpoint, --init_rgb (an empty value unsets it)"
     imported = training.init_rgb and (training.init_flow or not model.use_flow)
     if not (training.backbone_rate or any(starts[:2]) or imported):
-        return "--backbone_rate=0 keeps loaded weights; give --init_rgb and --init_flow, or a run"
+        return "--backbone_rate=0 keeps loaded weights; set --init_rgb and --init_flow, or a run"
     if training.init_flow and not model.use_flow:
-        return "--init_flow starts the motion stream; it needs --use_flow"
+        return "--init_flow initialises the motion stream; it needs --use_flow"
     if training.zero_shot_actor and model.label_mode != "decoupled":
         return f"--zero_shot_actor needs --label_mode=decoupled, not {model.label_mode}"
     if phase == "refiner" and not model.use_refiner:
         return "--train_phase=refiner trains the refiner; it needs --use_refiner"
     if phase in ("action", "refiner") and not training.init_run:
-        return f"--train_phase={phase} freezes the actor branch: give --init_run"
+        return f"--train_phase={phase} freezes the actor branch; it needs --init_run"
     if phase == "action" and cartesian:
         return "--train_phase=action: cartesian labels have no action head"
     return None

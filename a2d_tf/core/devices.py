@@ -169,12 +169,12 @@ def _check_unused(device):
     cards = [] if hidden else nvidia_cards()
     if cards:
         raise InputError(
-            f"TensorFlow cannot use this machine's {cards[0].name}{_size(cards[0].memory)}, for "
-            "the reason above; tools/setup.sh --gpu installs one that can, nvidia-smi shows the "
-            "driver, of which it needs 525 or newer (docs/gpu.md), --device=cpu computes without it"
+            f"TensorFlow cannot use this machine's {cards[0].name}{_size(cards[0].memory)} for "
+            "the reason above; reinstall with tools/setup.sh --gpu, check with nvidia-smi that the "
+            "driver is 525 or newer (docs/gpu.md), or use --device=cpu"
         )
     if device == "gpu":
-        reason = "CUDA_VISIBLE_DEVICES hides every GPU" if hidden else "there is no NVIDIA card"
+        reason = "CUDA_VISIBLE_DEVICES hides every GPU" if hidden else "no NVIDIA GPU found"
         raise InputError(f"--device=gpu: {reason}")
 
 

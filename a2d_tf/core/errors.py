@@ -34,6 +34,6 @@ def check_size(path: str | os.PathLike, height: int, width: int, remedy: str) ->
     """Raise InputError where an image claims no pixels, or more than there may be."""
     if height < 1 or width < 1 or height * width > MAX_PIXELS:
         raise InputError(
-            f"{path}: claims {height}x{width} pixels (height x width), which is none or more than "
-            f"{MAX_PIXELS}; {remedy}"
+            f"{path}: size {height}x{width} (height x width) is zero or more than "
+            f"{MAX_PIXELS} pixels; {remedy}"
         )

@@ -48,7 +48,7 @@ def read_text(path: Path) -> str:
     try:
         return pathlib.Path(path).read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: no UTF-8 text ({error}); save it as UTF-8") from error
+        raise InputError(f"{path}: not UTF-8 text ({error}); save it as UTF-8") from error
 
 
 def read_json(path: Path) -> Any:
@@ -119,16 +119,16 @@ def check_json(value: Any, kind: Any, where: str = "") -> None:
         except ValueError as error:
             raise ValueError(f"{where}: {error}" if where else str(error)) from error
     if wrong:
-        raise ValueError(f"{where or 'content'}: {shown(value)} is missing or of the wrong kind")
+        raise ValueError(f"{where or 'content'}: {shown(value)} is missing or has the wrong type")
 
 
 def whole(least: int = 0, most: int = 2**53) -> Callable[[Any], None]:
     """Return a kind for `check_json`: whole numbers of a range."""
-    return number(least, most, "whole number", (int,))
+    return number(least, most, "an integer", (int,))
 
 
 def number(
-    least: float, most: float, what: str = "number", types: tuple[type, ...] = (int, float)
+    least: float, most: float, what: str = "a number", types: tuple[type, ...] = (int, float)
 ) -> Callable[[Any], None]:
     """Return a kind for `check_json`: numbers of a range, of these types."""
     return kind_of(
@@ -139,7 +139,8 @@ def number(
 
 def one_of(*values: Any) -> Callable[[Any], None]:
     """Return a kind for `check_json`: one of these values."""
-    return kind_of(lambda value: value in values, f"value of {', '.join(map(str, values))}")
+    what = f"{'one of ' * (len(values) > 1)}{', '.join(map(str, values))}"
+    return kind_of(lambda value: value in values, what)
 
 
 def kind_of(right: Callable[[Any], bool], what: str) -> Callable[[Any], None]:
@@ -147,7 +148,7 @@ def kind_of(right: Callable[[Any], bool], what: str) -> Callable[[Any], None]:
 
     def check(value: Any) -> None:
         if not right(value):
-            raise ValueError(f"{shown(value)} is no {what}")
+            raise ValueError(f"{shown(value)} is not {what}")
 
     return check
 
@@ -196,7 +197,7 @@ def write_file(path: Path, write: Callable[[BinaryIO], Any]) -> None:
     """
     path = os.fspath(path)
     if os.path.exists(path) and not os.path.isfile(path):  # /dev/null would be replaced
-        raise InputError(f"{path}: a folder, a pipe or a device is there; name a file")
+        raise InputError(f"{path}: is a folder, a pipe or a device; choose a file name")
     # Process numbers alone may be the same on two machines that share a disk.
     temporary = f"{path}.{os.getpid()}-{secrets.token_hex(4)}.tmp"
     try:
@@ -236,7 +237,7 @@ def write_csv(path: Path, rows: Iterable[Iterable[Any]], delimiter: str = ",") -
     write_text(path, text.getvalue())
 
 
-def check_place(place: str, marks: Sequence[str] = (), kind: str = "empty folder") -> None:
+def check_place(place: str, marks: Sequence[str] = (), kind: str = "an empty folder") -> None:
     """Check that `place` is free, an empty folder, or a folder of the same kind to replace.
 
     Args:
@@ -249,7 +250,7 @@ def check_place(place: str, marks: Sequence[str] = (), kind: str = "empty folder
     known = marks and all(os.path.isfile(os.path.join(place, name)) for name in marks)
     empty = os.path.isdir(place) and not os.listdir(place)
     if os.path.lexists(place) and not known and not empty:
-        raise InputError(f"{place}: is there already and is no {kind}; give another --output")
+        raise InputError(f"{place}: already exists and is not {kind}; use another --output")
 
 
 @contextlib.contextmanager
@@ -287,7 +288,7 @@ def whole_folder(place: str, replace: bool = True) -> Iterator[str]:
     """
     parent = os.path.dirname(os.path.abspath(place))
     if os.path.ismount(place):
-        raise InputError(f"{place}: a mount point, which cannot be replaced; name a folder in it")
+        raise InputError(f"{place}: a mount point, which cannot be replaced; use a folder in it")
     if not replace:
         check_place(place)
     try:

@@ -54,7 +54,7 @@ class LabelSpace:
                 names and all(map(is_name, names)) and len({*names}) == len(names)
                 for names in (self.actors, self.actions)
             ),
-            "so many actors and actions that codes do not fit 16 bits": self.max_code <= _MAX_CODE,
+            "too many actors and actions: codes exceed 16 bits": self.max_code <= _MAX_CODE,
             f"codes must be ascending, each of an actor and an action, not {shown(self.codes)}": (
                 self.codes
                 and tuple(sorted({*self.codes})) == self.codes
@@ -87,7 +87,7 @@ class LabelSpace:
     def actor_index(self, name: str) -> int:
         """Return the 0-based index of an actor; raise an InputError if there is none."""
         if name not in self.actors:
-            raise InputError(f"actor '{name}' is none of {', '.join(self.actors)}")
+            raise InputError(f"actor '{name}' is not one of {', '.join(self.actors)}")
         return self.actors.index(name)
 
     @functools.cached_property
@@ -159,7 +159,7 @@ class LabelSpace:
         pairs = fields.get("pairs") or [list(pair) for pair in itertools.product(actors, actions)]
         for pair in pairs:
             if len(pair) != 2 or pair[0] not in actors or pair[1] not in actions:
-                raise InputError(f"label space: pairs: {shown(pair)} is no [actor, action]")
+                raise InputError(f"label space: pairs: {shown(pair)} is not [actor, action]")
         base = max(10, len(actions) + 1)
         codes = fields.get("codes") or [
             base * (actors.index(actor) + 1) + actions.index(action) + 1 for actor, action in pairs
@@ -179,7 +179,7 @@ class LabelSpace:
         Raises:
           InputError: the file is missing or malformed, or names an unknown actor or action.
         """
-        remedy = "docs/data_format.md describes label spaces"
+        remedy = "see label spaces in docs/data_format.md"
         return cls.from_fields(load_json(path, cls.from_fields, remedy))
 
 

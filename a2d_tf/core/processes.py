@@ -69,5 +69,5 @@ def call(words: Sequence[str], log: IO | None = None) -> None:
     if process.returncode:
         raise InputError(
             f"a2d {words[0]}: {reason or f'ended with status {process.returncode}'}; "
-            "correct that and give the same command again, which resumes"
+            "fix that and run the same command again to resume"
         )

@@ -45,7 +45,9 @@ class Task:
         match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text, re.ASCII)
         task = cls(int(match[1]), int(match[2])) if match else cls(0)
         if not 1 <= task.number <= task.count:
-            raise InputError(f"--task={text}: no task; give I/N with I from 1 to N, such as 3/16")
+            raise InputError(
+                f"--task={text}: invalid task; expected I/N with I from 1 to N, such as 3/16"
+            )
         return task
 
     def share(self, items: Sequence[_Item]) -> Sequence[_Item]:
@@ -88,7 +90,7 @@ def imap(function: Callable, items: Iterable, workers: int) -> Iterator:
         yield from results
     except BrokenProcessPool as error:
         raise InputError(
-            "a worker process was killed, perhaps for want of memory; use fewer --workers"
+            "a worker process was killed, perhaps out of memory; use fewer --workers"
         ) from error
     finally:
         for process in {*multiprocessing.active_children()} - others:

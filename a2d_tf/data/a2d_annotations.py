@@ -66,7 +66,7 @@ def read_hdf5(path: pathlib.Path, size: tuple[int, int], label_space: LabelSpace
             return _Hdf5(file, size).annotation(label_space)
     except UNREADABLE as error:
         raise InputError(
-            f"{path}: {error}; mend the HDF5 file, which MATLAB writes by -v7.3, or restore it"
+            f"{path}: {error}; repair the HDF5 file (saved by MATLAB with -v7.3), or restore it"
         ) from error
 
 
@@ -123,8 +123,8 @@ class _Hdf5:
     def _read(self, field, shapes):
         """Return an array that must have one of these shapes."""
         if self._shape(field) not in shapes:
-            found = self._shape(field) or "missing, or no array of numbers"
-            raise ValueError(f"'{field}': {found} in HDF5, and not {shapes[0]}")
+            found = self._shape(field) or "missing, or not a numeric array"
+            raise ValueError(f"'{field}': {found} in HDF5, expected {shapes[0]}")
         return self._file[field][()]
 
     def _rows(self, field, shape=(), axis=0):
@@ -140,7 +140,7 @@ class _Hdf5:
             self._count = count
         elif self._numbered and count > self._count:
             self._notes.append(
-                f"'{field}' holds {count} instances, 'instance' numbers {self._count}: the surplus "
+                f"'{field}' has {count} instances, but 'instance' has {self._count}: the surplus "
                 "is dropped"
             )
         else:
@@ -157,7 +157,7 @@ class _Hdf5:
         _, first = np.unique(numbers, return_index=True)
         for i in sorted(set(range(len(numbers))) - set(first)):
             self._notes.append(
-                f"'instance' has number {numbers[i]:g} again: its later instance is dropped"
+                f"'instance' repeats number {numbers[i]:g}: the later instance is dropped"
             )
         return np.sort(first)
 

@@ -206,7 +206,7 @@ def convert(
             return (_publish(conversion, shards, sidecars) if sidecars else None), True
     except OSError as error:
         raise InputError(
-            f"{output}: cannot be written ({error}); mend that and run again"
+            f"{output}: cannot be written ({error}); fix that and run again"
         ) from error
 
 
@@ -241,7 +241,7 @@ def _check_missing(source: Source, on_error: str) -> None:
     if missing and on_error == "fail":
         raise InputError(
             f"{source.root}: {len(missing)} of {len(paths)} videos are missing, such as "
-            f"{', '.join(missing[:3])}; restore them, or leave them out by --on_error=skip"
+            f"{', '.join(missing[:3])}; restore them, or skip them with --on_error=skip"
         )
 
 
@@ -255,8 +255,8 @@ def _check_complete(conversion, shards):
     if differing or manifest.source != _digest_of(map(conversion.fingerprint, bar)):
         other = " ".join(differing) or "source, --labels or --shard_videos"
         raise InputError(
-            f"{output}: holds records of another {other}; choose another --output, or delete this "
-            "one to build it again"
+            f"{output}: contains records of another {other}; use another --output, or delete this "
+            "one to rebuild it"
         )
     shutil.rmtree(output / PARTIAL, ignore_errors=True)
     return manifest
@@ -267,7 +267,7 @@ def _publish(conversion, shards, sidecars):
     source, output = conversion.source, conversion.output
     clips = [clip for sidecar in sidecars for clip in sidecar["clips"]]
     if not clips:
-        raise InputError(f"{output}: not one annotated frame of the release could be used")
+        raise InputError(f"{output}: no annotated frame of the release could be used")
     for shard in shards:
         with contextlib.suppress(FileNotFoundError):  # an interrupted run moved it
             os.replace(output / PARTIAL / shard.name, output / shard.name)

@@ -124,7 +124,7 @@ class Decoder:
             height, width = context.height, context.width
         except (av.FFmpegError, AttributeError, OSError, StopIteration) as error:
             raise InputError(
-                f"{self._path}: cannot be decoded (missing, truncated, or no video); {self._remedy}"
+                f"{self._path}: cannot be decoded (missing, truncated or not video); {self._remedy}"
             ) from error
         check_size(self._path, height, width, self._remedy)
         # FFmpeg would take every core, in each of many worker processes.

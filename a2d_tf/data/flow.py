@@ -47,8 +47,8 @@ class Flow:
         # DIS chooses its pyramid by the columns; with fewer rows it reads outside, or returns NaN.
         if self._is_dis and rows < 16 and columns >= 40:
             raise InputError(
-                f"'dis' cannot work on frames of {rows}x{columns} pixels; give higher ones, or "
-                "train on records of --flow_method=farneback"
+                f"'dis' does not support frames of {rows}x{columns} pixels; use larger frames, or "
+                "train on records with --flow_method=farneback"
             )
         return self._calculate(grey[0], grey[1], None).astype(np.float32, copy=False)
 

@@ -72,7 +72,7 @@ def read(
     for number, frame, file in decoded:
         size = size or frame.shape[:2]
         if frame.shape[:2] != size:
-            sizes = f"{frame.shape[0]}x{frame.shape[1]} pixels, those before it {size[0]}x{size[1]}"
+            sizes = f"{frame.shape[0]}x{frame.shape[1]} pixels, earlier frames {size[0]}x{size[1]}"
             raise InputError(f"{file}: frame {number} has {sizes}; {remedy}")
         yield number, frame
 
@@ -119,10 +119,10 @@ def images(folder: Path, remedy: str = _REMEDY) -> dict[int, pathlib.Path]:
     for path in files(folder):
         number = int(path.stem) + 1 - first if re.fullmatch(r"[0-9]{1,9}", path.stem) else 0
         if number == 0 or numbered.setdefault(number, path) != path:
-            problem = "its name is no number, or another image's, too"
-            raise InputError(f"{path}: {problem}; number the images from 00001{IMAGES[0]} on")
+            problem = "its name is not a number, or is used twice"
+            raise InputError(f"{path}: {problem}; number the images from 00001{IMAGES[0]}")
     if not numbered:
-        raise InputError(f"{folder}: no image ({', '.join(IMAGES)}) in this folder; {remedy}")
+        raise InputError(f"{folder}: no images ({', '.join(IMAGES)}) in this folder; {remedy}")
     return dict(sorted(numbered.items()))
 
 
@@ -132,7 +132,7 @@ def _decode_images(folder, numbered, numbers, remedy):
     for number in range(1, last + 1) if numbers is None else numbers:
         if number not in numbered:
             name = f"frame {number} ({number:05d}{IMAGES[0]})"
-            raise InputError(f"{folder}: {name} is missing, the last one here is {last}; {remedy}")
+            raise InputError(f"{folder}: {name} is missing, the last frame is {last}; {remedy}")
         frame = cv2.cvtColor(read_image(numbered[number], remedy), cv2.COLOR_BGR2RGB)
         yield number, frame, numbered[number]
 
@@ -164,7 +164,7 @@ def read_image(path: Path, remedy: str) -> np.ndarray:
     frame, image = decode_image(data, cv2.IMREAD_COLOR, path, remedy)
     pages = getattr(image, "n_frames", 1)
     if pages > 1 and image.format in ("TIFF", "WEBP"):
-        raise InputError(f"{path}: {pages} images in one file; write each to a file of its own")
+        raise InputError(f"{path}: {pages} images in one file; save each as a separate file")
     if image.format == "WEBP" and image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
         # OpenCV turns the other formats by itself.
         rgb = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
@@ -195,7 +195,7 @@ def decode_image(
         if not is_torn and image.height * image.width <= MAX_PIXELS:
             pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     if pixels is None:
-        problem = f"not a readable image of at most {MAX_PIXELS} pixels, or truncated"
+        problem = f"not an image, truncated, or larger than {MAX_PIXELS} pixels"
         raise InputError(f"{path}: {problem}; {remedy}")
     return pixels, image
 

@@ -155,8 +155,8 @@ def gather(manifest: Manifest, canvas: tuple[int, int]) -> Contents:
             moments[name].append([values.mean(axis=0), np.square(values).mean(axis=0)])
     if not summaries["train"].pairs:
         raise InputError(
-            f"{manifest.directory}: no instance in the training split, so there is nothing to "
-            "learn; annotate some, and build the records again"
+            f"{manifest.directory}: no instances in the training split, so nothing to "
+            "learn; annotate some, and rebuild the records"
         )
     for split, _, truth in read(manifest, {*manifest.splits} - {"train"}):
         summaries[split].add(truth)
@@ -180,6 +180,6 @@ def describe_rare(summaries: Mapping[str, Summary], label_space: LabelSpace) -> 
         return []
     listed = ", ".join(rare[:_NAMED]) + (", …" if len(rare) > _NAMED else "")
     return [
-        f"hard to learn are pairs in fewer than {FEW_VIDEOS} training videos or with fewer than "
-        f"{FEW_INSTANCES} instances; annotate more (instances / videos): {listed}"
+        f"pairs in fewer than {FEW_VIDEOS} training videos or with fewer than "
+        f"{FEW_INSTANCES} instances are hard to learn; annotate more (instances / videos): {listed}"
     ]

@@ -24,7 +24,7 @@ FACTS = {
 }
 """Properties of the records that a network was trained on, which its inputs must share, as of
 `check_json`; sizes and stride bound the memory that a video takes."""
-_SHARD_NAME = kind_of(lambda value: isinstance(value, str) and is_file_name(value), "file name")
+_SHARD_NAME = kind_of(lambda value: isinstance(value, str) and is_file_name(value), "a file name")
 _KIND = {
     "schema": one_of(SCHEMA),
     **FACTS,
@@ -81,12 +81,12 @@ class Manifest:
     def load(cls, records_dir: str | os.PathLike) -> Manifest:
         """Load the manifest; InputError where it is missing or damaged, or a shard of its size."""
         folder = pathlib.Path(records_dir)
-        remedy = "build the records, or build them again, by a2d records"
+        remedy = "build or rebuild the records with a2d records"
         fields = load_json(folder / NAME, _KIND, remedy)
         manifest = cls(**{name: fields[name] for name in _KIND}, directory=str(folder))
         for shard in manifest.files:
             path = folder / shard["name"]
-            size = path.stat().st_size if path.is_file() else "no file, or no"
+            size = path.stat().st_size if path.is_file() else "missing, 0"
             if size != shard["bytes"]:
                 raise InputError(f"{path}: {size} bytes instead of {shard['bytes']}; {remedy}")
         return manifest
@@ -123,8 +123,8 @@ class Manifest:
         """Raise an InputError if the clips are shorter than a network's temporal field."""
         if self.clip_frames < frames:
             raise InputError(
-                f"records hold clips of {self.clip_frames} frames, but the network looks at "
-                f"{frames}: build them with --clip_frames={frames}, or lower --temporal_layers"
+                f"records have clips of {self.clip_frames} frames, but the network needs "
+                f"{frames}; build them with --clip_frames={frames}, or lower --temporal_layers"
             )
 
     def shards(self, split: str) -> list[str]:
@@ -136,7 +136,7 @@ class Manifest:
         split = "train" if split == "val" else split
         if split not in self.splits:
             raise InputError(
-                f"{self.directory}: no records of split '{split}', only of {self.splits}; see "
+                f"{self.directory}: no records for split '{split}', only for {self.splits}; see "
                 "'usage' in videoset.csv, or 'split' in the COCO file"
             )
         shards = [shard for shard in self.files if shard["split"] == split]

@@ -219,7 +219,7 @@ def training(
     training = config.training
     if training.batch_size % replicas:
         flag = f"--batch_size={training.batch_size}"
-        raise InputError(f"{flag} cannot be shared evenly by {replicas} replicas")
+        raise InputError(f"{flag} cannot be split evenly across {replicas} replicas")
 
     def augmented(example: dict[str, tf.Tensor], position: tf.Tensor) -> dict[str, tf.Tensor]:
         seed = tf.stack([tf.constant(training.seed, tf.int64), position])
@@ -237,7 +237,7 @@ def _endless(manifest, training, start):
     with records.naming(manifest.directory):
         total = int(_serialized(paths, "train", fraction).reduce(0, lambda count, _: count + 1))
     if total == 0 or not manifest.counts["train"]["instances"]:
-        problem = f"--val_fraction={fraction} leaves no training clip that shows an instance"
+        problem = f"--val_fraction={fraction} leaves no training clip with an instance"
         raise InputError(f"{manifest.directory}: {problem}; annotate more")
     epochs = tf.data.Dataset.range(start // total, tf.int64.max).flat_map(
         lambda epoch: _shuffled(paths, training, epoch)

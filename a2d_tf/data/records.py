@@ -222,9 +222,9 @@ def read_truth(serialized: bytes) -> ClipTruth:
         rles = [{"size": [height, width], "counts": counts} for counts in masks]
         label_map = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
     except (DecodeError, IndexError, ValueError, cv2.error) as error:
-        raise InputError("no record of a clip, or one with a field missing") from error
+        raise InputError("not a clip record, or a field is missing") from error
     if not is_file_name(video):  # it becomes part of paths
-        raise InputError(f"'video' {shown(video)} cannot be a file name")
+        raise InputError(f"'video' {shown(video)} is not a valid file name")
     tracks = None
     if "track" in feature:  # indexing would add it
         tracks = np.array(feature["track"].int64_list.value, np.int64)
@@ -263,7 +263,7 @@ def naming(path: str | os.PathLike) -> Iterator[None]:
                 collections.deque(read_shard(shard), maxlen=0)
         # TensorFlow's messages go on for lines about its graph.
         problem = error if isinstance(error, InputError) else type(error).__name__
-        raise InputError(f"{path}: damaged records ({problem}); build them again") from error
+        raise InputError(f"{path}: corrupt records ({problem}); rebuild them") from error
 
 
 def write_shard(path: str | os.PathLike, records: Iterable[bytes]) -> None:

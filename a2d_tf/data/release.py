@@ -137,7 +137,7 @@ class Release:
         for path in paths:
             if not re.fullmatch(r"[0-9]{5}", path.stem) or path.stem == "00000":
                 example = f"00001{path.suffix}"
-                raise InputError(f"{path}: rename it to its 1-based frame, such as {example}")
+                raise InputError(f"{path}: rename it to its 1-based number, such as {example}")
         return tuple(sorted({int(path.stem) for path in paths}))
 
     def read_annotation(
@@ -164,9 +164,7 @@ def with_tests(videos: tuple[Video, ...], tests: Collection[str]) -> tuple[Video
       InputError: one of the tests is not among the videos.
     """
     if unknown := set(tests) - {video.vid for video in videos}:
-        raise InputError(
-            f"--test_videos: there is no video {shown(min(unknown))}; correct the name"
-        )
+        raise InputError(f"--test_videos: unknown video {shown(min(unknown))}; correct the name")
     if not tests:
         return videos
     return tuple(dataclasses.replace(v, split=SPLITS[v.vid in tests]) for v in videos)
@@ -176,7 +174,7 @@ def _only(path, videos, videoset):
     """Return the videos that a text file lists, in the order of `videos`."""
     listed = set(map(str.strip, read_text(path).splitlines())) - {""}
     if not listed:
-        raise InputError(f"{path}: lists no video; write VIDs of {videoset}, one a line")
+        raise InputError(f"{path}: lists no videos; add VIDs from {videoset}, one per line")
     if unknown := listed - {video.vid for video in videos}:
         raise InputError(f"{path}: {shown(min(unknown))} is not in {videoset}; remove the line")
     return tuple(video for video in videos if video.vid in listed)
@@ -190,7 +188,7 @@ def _read_videoset(path):
     except (OSError, ValueError, csv.Error) as error:
         raise InputError(
             f"{path}: not a readable CSV file ({getattr(error, 'strerror', None) or error}); "
-            "--release must name the folder with videoset.csv, clips320H and Annotations"
+            "--release must be the folder with videoset.csv, clips320H and Annotations"
         ) from error
     # The published list has no header line; some copies have one.
     numbers = rows[0][1][4:] if rows else []
@@ -199,9 +197,9 @@ def _read_videoset(path):
     for number, row in rows[header:]:
         video = _parse_row(f"{path}, line {number}", row)
         if videos.setdefault(video.vid, video) is not video:
-            raise InputError(f"{path}, line {number}: vid '{video.vid}' is there twice; remove it")
+            raise InputError(f"{path}, line {number}: vid '{video.vid}' is listed twice; remove it")
     if not videos:
-        raise InputError(f"{path}: lists no video; restore it")
+        raise InputError(f"{path}: lists no videos; restore it")
     return tuple(videos.values())
 
 
@@ -212,12 +210,12 @@ def _parse_row(where, row):
         cell = fields.get(column, "")
         if not re.fullmatch(r"\d{1,10}", cell) or not least <= int(cell) <= most:
             raise InputError(
-                f"{where}: {column} {shown(cell)} is no whole number from {least} to {most}"
+                f"{where}: {column} {shown(cell)} is not an integer from {least} to {most}"
             )
         fields[column] = int(cell)
     if not is_file_name(fields["vid"]):
         vid = shown(fields["vid"])
-        raise InputError(f"{where}: vid {vid} cannot be a file name; rename the video")
+        raise InputError(f"{where}: vid {vid} is not a valid file name; rename the video")
     numbers = (fields[name] for name in ("frames", "annotated", "usage", "height", "width"))
     frames, annotated, usage, height, width = numbers
     return Video(fields["vid"], frames, annotated, SPLITS[usage], height, width)

@@ -60,7 +60,7 @@ def _decode(part, annotated, size):
     for polygon in part if isinstance(part, list) and part else [part]:
         numbers = _numbers(polygon)
         if len(numbers) < 6 or len(numbers) % 2:
-            raise InputError("a polygon is a list x1, y1, x2, y2, ... of three points or more")
+            raise InputError("a polygon must be a list x1, y1, x2, y2, ... of three or more points")
         points = numbers.reshape(-1, 2) * scale
         if _is_far(points, size[::-1]):
             raise InputError(f"a polygon lies far outside the frame, {size[1]}x{size[0]} pixels")
@@ -92,8 +92,8 @@ def decode_box(bbox: Any, annotated: tuple[int, int], size: tuple[int, int]) -> 
         # A box inside the first pixel is given in shares of the frame.
         if (box[1] > box[0]).all() and corners.max() > 1 and not _is_far(corners, size):
             return box.ravel()
-    problem = f"{shown(bbox)} is no [x, y, width, height] in a frame of {columns}x{rows} pixels"
-    raise InputError(f"{problem}; write it in pixels, correct it or leave it out")
+    problem = f"{shown(bbox)} is not [x, y, width, height] in a frame of {columns}x{rows} pixels"
+    raise InputError(f"{problem}; use pixels, correct it or remove it")
 
 
 def _is_far(points, size):
@@ -123,7 +123,7 @@ def runs_of(counts: Any, pixels: int) -> list[int]:
     runs = _parse_runs(counts) if isinstance(counts, str) else counts
     whole = isinstance(runs, list) and all(type(run) is int and run >= 0 for run in runs)
     if not whole or sum(runs) != pixels:
-        problem = f"the RLE's 'counts' are damaged, or do not add up to {pixels} pixels"
+        problem = f"the RLE's 'counts' are corrupt, or do not add up to {pixels} pixels"
         raise InputError(f"{problem}; encode the mask again")
     return runs
 

@@ -24,7 +24,7 @@ from a2d_tf.data.flow import Flow, fit, resize_frame
 from a2d_tf.data.release import Video
 
 _COUNTS = ("videos", "train", "test", "frames", "annotated frames", "instances")
-_RESTORE = "restore what was annotated, or correct that number"
+_RESTORE = "restore the missing files, or correct that number"
 
 
 class Source(Protocol):
@@ -88,11 +88,11 @@ def usable_frames(source: Source, video: Video, skip: Skip) -> tuple[int, ...]:
         if number > length:
             path = source.annotation_path(video.vid, number)
             problem = f"{path}: annotates frame {number}, but {source.frames_path(video.vid)} has"
-            skip(path, InputError(f"{problem} {length} by {source.listing}; {_RESTORE}"))
+            skip(path, InputError(f"{problem} {length} according to {source.listing}; {_RESTORE}"))
     if len(numbers) < video.annotated:
         folder = source.annotation_folder(video.vid)
-        problem = f"{folder}: annotates {len(numbers)} frames, but by {source.listing} it has"
-        skip(folder, InputError(f"{problem} {video.annotated}; {_RESTORE}"))
+        problem = f"{folder}: annotates {len(numbers)} frames, not {video.annotated} as listed in"
+        skip(folder, InputError(f"{problem} {source.listing}; {_RESTORE}"))
     return tuple(number for number in numbers if number <= length)
 
 
@@ -125,7 +125,7 @@ def check(source: Source, workers: int = 2) -> tuple[str, list[str]]:
 def _differs(source: Source, video: Video, count: int) -> str:
     """Say that a video has another number of frames than it had when it was annotated."""
     path = source.frames_path(video.vid)
-    return f"{path}: {count} frames decode, but by {source.listing} it has {video.frames}"
+    return f"{path}: {count} frames decode, not {video.frames} as listed in {source.listing}"
 
 
 def _examine(source: Source, video: Video) -> tuple[dict[str, int], list[str], list[str]]:
@@ -146,7 +146,7 @@ def _examine(source: Source, video: Video) -> tuple[dict[str, int], list[str], l
         if decoded < video.frames:
             problem(path, f"{_differs(source, video, decoded)}; {_RESTORE}")
         elif decoded > video.frames > 0:
-            notes.append(f"{_differs(source, video, decoded)}; those beyond are left out")
+            notes.append(f"{_differs(source, video, decoded)}; the extra frames are ignored")
     whole, instances = 0, 0
     for key in usable_frames(source, video, problem):
         file = source.annotation_path(video.vid, key)
@@ -206,7 +206,7 @@ class ConversionSettings:
 
     def __post_init__(self) -> None:
         if self.clip_frames % 2 == 0:
-            raise InputError(f"--clip_frames must be odd, with a middle; got {self.clip_frames}")
+            raise InputError(f"--clip_frames must be odd; got {self.clip_frames}")
 
 
 def clip_sources(

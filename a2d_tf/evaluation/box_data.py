@@ -1,7 +1,8 @@
 """Boxes of a split as they are in files: of every RoI, of the ground truth, and of instances.
 
-Boxes in memory are x1, y1, x2, y2 in native pixels, half-open: areas are (x2 - x1) * (y2 - y1).
-Truth and results are COCO's JSON, whose boxes are [x, y, width, height]. Results are a list of
+Boxes in memory are y1, x1, y2, x2 in native pixels, half-open: areas are (y2 - y1) * (x2 - x1).
+Those of `detections.npz` are x1, y1, x2, y2. Truth and results are COCO's JSON, whose boxes are
+[x, y, width, height]. Results are a list of
 
   {"image_id": …, "category_id": code of a pair, "score": …, "bbox": [x, y, width, height],
    "segmentation": RLE}
@@ -42,12 +43,12 @@ _EDGE = number(-1e38, 1e38)  # so that sums of two are finite in 32 bits
 
 @dataclasses.dataclass
 class Detections:
-    """Every RoI of a split, as in `detections.npz`. The arrays are checked and converted.
+    """Every RoI of a split, the contents of `detections.npz`. The arrays are checked and converted.
 
     Attributes:
       frames: [F] distinct names `<VID>/<%05d>`.
       roi_frame: int64 [R], index into frames.
-      boxes: float32 [R, |X|, 4], x1, y1, x2, y2 in native pixels, regressed for each actor.
+      boxes: float32 [R, |X|, 4] in native pixels, regressed for each actor.
       actor_scores: float [R, |X|], p(actor).
       action_scores: float [R, |Y|], p(action), in code order.
       joint_scores: float [R, |X|, |Y|], if the score of a pair is not the product.
@@ -76,7 +77,8 @@ class Detections:
 
     def save(self, path: str | os.PathLike) -> None:
         """Write `detections.npz` atomically, without pickles."""
-        fields = {name: getattr(self, name) for name in _FIELDS if getattr(self, name) is not None}
+        known = (name for name in _FIELDS if getattr(self, name) is not None)
+        fields = {name: _turned(name, getattr(self, name)) for name in known}
         write_file(path, lambda file: np.savez_compressed(file, **fields))
 
     @classmethod
@@ -88,7 +90,10 @@ class Detections:
         except UNREADABLE as error:
             raise InputError(f"{path}: not a readable .npz archive ({error})") from error
         fields: dict[str, Any] = {name: stored.get(name) for name in _FIELDS}
-        return cls(**fields, source=path)
+        loaded = cls(**fields, source=path)
+        for name in set(_FIELDS) & set(stored):
+            setattr(loaded, name, _turned(name, getattr(loaded, name)))
+        return loaded
 
     def check(self, truth: Truth, label_space: LabelSpace) -> None:
         """Raise InputError where ground truth or label space are not those of the detections."""
@@ -96,15 +101,20 @@ class Detections:
             columns = getattr(self, f"{field}_scores").shape[1]
             if columns != len(names):
                 raise InputError(
-                    f"{self.source}: field '{field}_scores' has {columns} columns, the label space "
-                    f"{len(names)} {field}s; give the label space of these detections"
+                    f"{self.source}: field '{field}_scores' has {columns} columns, but the label "
+                    f"space has {len(names)} {field}s; use the label space of these detections"
                 )
         outside = np.setdiff1d(self.frames[np.unique(self.roi_frame)], truth.frames)
         if len(outside):
             raise InputError(
                 f"{self.source}: field 'frames': {outside[0]} ({len(outside)} in all) has "
-                f"detections and is not in {truth.source}"
+                f"detections but is not in {truth.source}"
             )
+
+
+def _turned(name, values):
+    """Exchange x and y where these are boxes."""
+    return values[..., [1, 0, 3, 2]] if name.endswith("boxes") else values
 
 
 _FIELDS = tuple(field.name for field in dataclasses.fields(Detections))[:-1]
@@ -125,7 +135,7 @@ class InstanceTable:
     Attributes:
       frames: [F] distinct names `<VID>/<%05d>`, including frames without boxes.
       box_frame: int64 [G], index into frames.
-      boxes: float32 [G, 4], x1, y1, x2, y2 in native pixels.
+      boxes: float32 [G, 4] in native pixels.
       codes: int64 [G], the pair codes.
       source: their name in messages.
       sizes: [F] (height, width), if there are masks.
@@ -162,7 +172,7 @@ class InstanceTable:
             image.update(height=int(height), width=int(width))
         annotations: list[dict] = []
         rows = zip(self.box_frame.tolist(), self.boxes.tolist(), self.codes.tolist())
-        for i, (frame, (x1, y1, x2, y2), code) in enumerate(rows, 1):
+        for i, (frame, (y1, x1, y2, x2), code) in enumerate(rows, 1):
             box = [x1, y1, x2 - x1, y2 - y1]
             places = {"id": i, "image_id": self.image_ids[frame], "category_id": code}
             annotations.append({**places, "iscrowd": 0, "bbox": box, "area": box[2] * box[3]})
@@ -194,14 +204,14 @@ class Truth(InstanceTable):
 
         def new_image(value: Any) -> None:
             if type(value) not in (int, str) or value in index:
-                raise ValueError(f"{shown(value)} is no id, or used twice")
+                raise ValueError(f"{shown(value)} is not a valid id, or is used twice")
             index[value] = len(index)
 
         side = (whole(1, MAX_SIDE), None)
         image = {"id": new_image, "file_name": _file_name, "height?": side, "width?": side}
         annotation = {
-            "image_id": _among(index, "image"),
-            "category_id": _among(label_space.codes, "valid pair"),
+            "image_id": _among(index, "a listed image"),
+            "category_id": _among(label_space.codes, "a valid pair"),
             "bbox": _bbox,
             "iscrowd?": one_of(0, None),  # crowds cannot be scored
         }
@@ -216,12 +226,12 @@ class Truth(InstanceTable):
             # code may be valid in two label spaces, so that only its name tells them apart.
             if "-" in name and (names.get(name, code) != code or not known.startswith(name)):
                 raise ValueError(
-                    f"{shown(code)} is {shown(name)}, but not in the label space; give the "
+                    f"{shown(code)} is {shown(name)}, but not in the label space; use the "
                     "labels.json of the run that wrote it"
                 )
 
         kind = {"categories?": [category], "images": [image], "annotations": [annotation]}
-        coco = load_json(path, kind, "a truth is COCO JSON")
+        coco = load_json(path, kind, "expected COCO JSON")
         images, boxes = coco["images"], coco["annotations"]
         frames = np.array([image["file_name"][: -len(".png")] for image in images])
         columns, source = _columns(boxes, index), os.fspath(path)
@@ -261,12 +271,12 @@ class Results(InstanceTable):
         sizes = dict(zip(truth.image_ids, truth.sizes or ()))
         codes = [code for code in range(label_space.max_code + 1) if label_space.knows(code)]
         entry = {
-            "image_id": _among(set(truth.image_ids), f"image of {truth.source}"),
-            "category_id": _among(codes, "code of the label space"),
+            "image_id": _among(set(truth.image_ids), f"an image of {truth.source}"),
+            "category_id": _among(codes, "a code of the label space"),
             "score": float,
             "bbox?": _bbox,
         }
-        listed = load_json(path, [entry], "results are a JSON list of COCO's instances")
+        listed = load_json(path, [entry], "expected a JSON list of COCO instances")
         for i, each in enumerate(listed):
             mask, size = each.get("segmentation"), sizes.get(each["image_id"])
             if mask is not None:
@@ -275,7 +285,7 @@ class Results(InstanceTable):
             if "bbox" not in each:
                 if mask is None:
                     raise InputError(
-                        f"{path}: [{i}].bbox is missing; a segmentation stands in for it where the "
+                        f"{path}: [{i}].bbox is missing; a segmentation can replace it if the "
                         "images of the truth have 'width' and 'height'"
                     )
                 each["bbox"] = rle_tools.toBbox(mask).tolist()
@@ -326,6 +336,7 @@ def _columns(listed, index):
     """Return frames, boxes and codes of annotations or entries, whose images `index` numbers."""
     boxes = np.array([entry["bbox"] for entry in listed], np.float64).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]
+    boxes = _turned("boxes", boxes)
     return {
         "box_frame": np.array([index[entry["image_id"]] for entry in listed], np.int64),
         "boxes": boxes.astype(np.float32),
@@ -354,7 +365,7 @@ def _bbox(value):
     """Check a box of COCO JSON, as a kind of `files.check_json`."""
     check_json(value, [_EDGE])
     if len(value) != 4 or min(value[2:]) < 0:
-        raise ValueError(f"{shown(value)} is no [x, y, width, height]")
+        raise ValueError(f"{shown(value)} is not [x, y, width, height]")
 
 
 def _file_name(value):
@@ -369,7 +380,7 @@ def _check_frames(owner, name):
     for frame, count in collections.Counter(frames.tolist()).items():
         if count > 1 or not is_frame_name(frame):
             raise InputError(
-                f"{owner.source}: field 'frames': {shown(frame)} is twice there, or no VID/frame"
+                f"{owner.source}: field 'frames': {shown(frame)} is listed twice, or not VID/frame"
             )
     places = _array(owner, name, "iu", None).astype(np.int64, copy=False)
     if not np.isin(places, np.arange(len(frames))).all():
@@ -389,9 +400,9 @@ def _array(owner, name, kinds, *shape):
         right = bool(ordered and np.isfinite(values).all())
     if not right:
         expected = ", ".join("any" if size is None else str(size) for size in shape)
-        what = {"U": "texts", "iu": "integers", "fiu": "finite numbers"}[kinds]
+        what = {"U": "strings", "iu": "integers", "fiu": "finite numbers"}[kinds]
         raise InputError(
-            f"{owner.source}: field '{name}' must be {what} of the shape [{expected}], of boxes "
-            f"with x1 <= x2 and y1 <= y2; it is {values.dtype} {list(values.shape)}"
+            f"{owner.source}: field '{name}' must be {what} of shape [{expected}] "
+            f"(boxes: x1 <= x2 and y1 <= y2); got {values.dtype} {list(values.shape)}"
         )
     return values

@@ -26,7 +26,9 @@ from a2d_tf.evaluation import metrics as registry
 from a2d_tf.evaluation.frames import FIELDS, Collected, Frame
 from a2d_tf.evaluation.label_maps import write_png
 from a2d_tf.evaluation.metrics import segmentation
+from a2d_tf.model.inference import Inference, infer
 from a2d_tf.model.network import Network
+from a2d_tf.model.structures import Features
 from a2d_tf.ops import masks as mask_ops
 
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -60,7 +62,7 @@ class Evaluator:
     """Scores a network, whose weights may change between calls.
 
     Args:
-      measure: graph function (batch, its `Network.features`) -> {name: scalar}, which `validate`
+      measure: graph function (batch, its features) -> {name: scalar}, which `validate`
         averages over the batches.
     """
 
@@ -69,7 +71,7 @@ class Evaluator:
         network: Network,
         config: Config,
         manifest: Manifest,
-        measure: Callable[[dict, dict], dict] | None = None,
+        measure: Callable[[dict, Features], dict] | None = None,
     ) -> None:
         self.network, self.config, self.manifest = network, config, manifest
         self.labels = network.labels
@@ -85,9 +87,9 @@ class Evaluator:
 
         # There is no `if` or `for` on tensors for AutoGraph to find.
         @tf.function(autograph=False)
-        def graph(batch: dict[str, tf.Tensor]) -> tuple[dict, dict[str, tf.Tensor]]:
-            features = network.features({name: batch[name] for name in names})
-            outputs = network.inference(batch, settings, features)
+        def graph(batch: dict[str, tf.Tensor]) -> tuple[Inference, dict[str, tf.Tensor]]:
+            features = network.clip_features(batch)
+            outputs = infer(network, batch, settings, features)
             return outputs, measure(batch, features) if measure else {}
 
         self._graph = graph
@@ -121,7 +123,8 @@ class Evaluator:
                 measured.append({name: float(value) for name, value in values.items()})
             # What is on the host is not copied.
             outputs, arrays = tf.nest.map_structure(
-                np.asarray, (outputs, {name: batch[name] for name in FIELDS})
+                lambda x: None if x is None else np.asarray(x),
+                (outputs, {name: batch[name] for name in FIELDS}),
             )
             for row in range(len(arrays["size"])):
                 yield functools.partial(frame_of, arrays, outputs, row)
@@ -139,8 +142,8 @@ class Evaluator:
         Instances come best first, so each threshold only paints those that it adds. All maps are
         one array, painted further.
         """
-        parts = (frame.instances[name] for name in ("class_score", "score", "code"))
-        class_scores, scores, codes = parts
+        found = frame.instances
+        class_scores, scores, codes = found.class_scores, found.score, found.code
         canvas = mask_ops.Canvas(*frame.truth.native_size, self.labels.code_dtype)
         descending, painted = sorted(thresholds, reverse=True), 0
         for number, same in itertools.groupby(
@@ -165,15 +168,15 @@ class Evaluator:
 
     def _inputs(self, threshold):
         """Return the `Split` of an evaluation, to be filled, and a place for its frames."""
-        training, mode = self.config.training, self.config.model.label_mode
+        training, columns = self.config.training, self.network.label_mode.columns
         inputs = registry.Split(
             self.labels,
             threshold,
-            joint=mode != "decoupled",
+            joint=bool(columns),
             zero_shot_actor=training.zero_shot_actor,
             seed=training.seed,
         )
-        return inputs, Collected(mode)
+        return inputs, Collected(columns)
 
     def validate(self, split: str = "val", pictures: int = 0) -> Validation | None:
         """Choose the p(actor) threshold of the best score, and score a split with it.
@@ -226,7 +229,7 @@ class Evaluator:
         Raises:
           InputError: the split is empty, or something else than scores is at `output`.
         """
-        check_place(output, _MARKS, "folder of scores")
+        check_place(output, _MARKS, "a folder of scores")
         with whole_folder(output) as partial:
             return self._evaluate(split, threshold, pathlib.Path(partial), notes)
 
@@ -258,7 +261,7 @@ class Evaluator:
                     metric.update(frame)
         if not collected.truths:
             raise InputError(
-                f"{self.manifest.directory}: no record in split '{split}' "
+                f"{self.manifest.directory}: no records in split '{split}' "
                 f"(--val_fraction={self.config.training.val_fraction})"
             )
         inputs.detections, inputs.truth = collected.detections(), collected.truth()

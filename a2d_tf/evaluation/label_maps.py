@@ -62,7 +62,7 @@ def read_label_map(path: str | os.PathLike, label_space: LabelSpace) -> np.ndarr
         return indices
     wrong = int(colours[codes.index(None)])
     colour = (wrong >> 16, wrong >> 8 & 255, wrong & 255)
-    raise InputError(f"{path}: colour (R, G, B) = {colour} is that of no code, or of two codes")
+    raise InputError(f"{path}: colour (R, G, B) = {colour} matches no code, or two codes")
 
 
 def _codes_of_colours(label_space):

@@ -44,7 +44,7 @@ class Objects:
       codes: int64 [N], pairs of actor and action.
       masks: list of N COCO RLEs of the frame's size; empty ones of objects with boxes alone.
       scores: float64 [N]; of truth all 1.
-      boxes: float [N, 4], x1, y1, x2, y2; for video-mAP alone.
+      boxes: float [N, 4], y1, x1, y2, x2; for video-mAP alone.
       pair_scores: float [N, |X|, |Y|], the score of each valid pair, 0 of the others, where known.
     """
 

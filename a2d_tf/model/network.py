@@ -1,4 +1,4 @@
-"""The network: submodels over one set of variables, and inference composed of them.
+"""The network: submodels over one set of variables, and its heads.
 
     backbones        RGB and flow of a frame -> pyramids          (paper, 3.1 and 3.2, backbones)
     temporal_fusion  pyramids of 2L + 1 frames -> the fused one   (3.2, aggregation and fusion)
@@ -7,6 +7,9 @@
     roi_heads        RoIAlign-AR and actor head, RoIAlign-AN and action head
     mask_head        RoIAlign-AR, the box's pixels with --mask_image, and mask head
     refiner          or, in place of mask_head, RGB and boxes -> masks  (4.3, "w/o Mask + SM")
+
+A head (`heads/`) builds its layers into these, and owns its labels, losses and decoding;
+`inference.py` composes them.
 
 They are separate models because training samples RoIs between features and heads.
 
@@ -17,26 +20,33 @@ bits. The backbones' inputs, RoIAlign, the heads' outputs and all variables are 
 from __future__ import annotations
 
 import contextlib
-import functools
+from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
 
 from a2d_tf.core import devices
-from a2d_tf.core.config import ComputeConfig, InferenceConfig, ModelConfig
+from a2d_tf.core.config import ComputeConfig, ModelConfig
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.model import backbones, fpn, heads, refiner, scoring, temporal
+from a2d_tf.model import backbones, fpn, label_modes, temporal
+from a2d_tf.model.heads import Head, InstanceHead, refiner
+from a2d_tf.model.heads.action import ActionHead
+from a2d_tf.model.heads.actor import ActorHead
+from a2d_tf.model.heads.mask import SIZE, BoxMasks, MaskHead
+from a2d_tf.model.heads.proposals import Proposals
+from a2d_tf.model.heads.refiner import Refiner
+from a2d_tf.model.heads.rois import Pooled
 from a2d_tf.model.layers import ConvNorm, Function, JoinedNorms
+from a2d_tf.model.structures import Features, Seen
 from a2d_tf.ops import anchors as anchor_ops
 from a2d_tf.ops import roi_align
 from a2d_tf.ops.boxes import BoxCoder
 
-MASK_SIZE = 28
 _DEFAULT_COMPUTE = ComputeConfig()
 
 
-def _layers_computing(model, tensors):
-    """The layers of a model that compute some of its tensors."""
+def layers_computing(model: tf.keras.Model, tensors: Any) -> list[tf.keras.layers.Layer]:
+    """Return the layers of a model that compute some of its tensors."""
     return tf.keras.Model(model.inputs, tensors).layers
 
 
@@ -61,14 +71,14 @@ class Network(tf.Module):
       features: {rgb [B, T, H, W, 3], flow [B, T, H, W, 2]} -> {actor, action, rpn_logits,
         rpn_deltas}, of the middle 2L + 1 of T frames.
       roi_heads: {actor, action, rois [B, R, 4]} -> {class_logits, deltas, action_logits}, as
-        `scoring.score_rois` takes them.
+        the heads decode them.
       mask_head: {actor, rois}, and rgb uint8 [B, H, W, 3] with --mask_image -> logits
         [B, R, 28, 28, C]; None without masks.
       refiner: {rgb uint8 [B, H, W, 3], rois} -> logits [B, R, m, m] over `refiner.windows`; None
         without a refiner.
-      anchors: float32 [A, 4].
-      rpn_coder, head_coder: the box coders of proposals and of actors.
-      rpn_beta: of the smooth L1 loss of the proposals.
+      label_mode: the classes of the heads, and the scores of pairs.
+      proposals, actor, action: heads; there is no action head with cartesian labels.
+      masks: the head that finds masks, None without masks.
       on_gpu: whether TensorFlow computes on a GPU, where launches cost more than copies.
     """
 
@@ -82,28 +92,73 @@ class Network(tf.Module):
         self.model_config, self.labels, self.compute = model_config, labels, compute
         self.image_size = (model_config.image_height, model_config.image_width)
         self.on_gpu = devices.on_gpu()
-        self.num_classes = scoring.num_classes(labels, model_config.label_mode)
-        self._convention = shared = backbones.convention(model_config, "rgb")
-        self.rpn_coder = BoxCoder(shared.rpn_weights, shared.max_log_scale)
-        self.head_coder = BoxCoder(shared.head_weights, shared.max_log_scale)
-        # 1/9 for plain deltas (Ren et al. 2015); matterport's are ten times as large.
-        self.rpn_beta = 1.0 if max(shared.rpn_weights) > 1.0 else 1.0 / 9
-        strides = anchor_ops.STRIDES
-        height, width = self.image_size
-        shapes = [(-(-height // stride), -(-width // stride)) for stride in strides]
-        self.anchors = anchor_ops.generate(shapes, strides, model_config.anchors)
+        self.label_mode = label_modes.make(
+            model_config.label_mode, labels, model_config.action_background
+        )
+        self._convention = backbones.convention(model_config, "rgb")
+        self._make_heads()
         with _precision(compute.precision):
             self.backbones = self._backbones()
             self.temporal_fusion = self._temporal_fusion()
             self.rpn = self._rpn()
             self.features = self._features()
             self.roi_heads = self._roi_heads()
-            self.mask_head = self._mask_head() if model_config.use_mask else None
-            self.refiner = self._refiner() if model_config.use_refiner else None
+            self.mask_head = self.refiner = None
+            if isinstance(self.masks, MaskHead):
+                self.mask_head = self.masks.model = self._mask_head(self.masks)
+            if isinstance(self.masks, Refiner):
+                self.refiner = self.masks.model = self._refiner()
         for part in self.parts().values():
             for each in (part, *part.layers):
                 if isinstance(each, (ConvNorm, JoinedNorms)):
                     each.on_gpu = self.on_gpu
+
+    def _make_heads(self):
+        c, shared, strides = self.model_config, self._convention, anchor_ops.STRIDES
+        rpn_coder, coder = (
+            BoxCoder(weights, shared.max_log_scale)
+            for weights in (shared.rpn_weights, shared.head_weights)
+        )
+        height, width = self.image_size
+        shapes = [(-(-height // stride), -(-width // stride)) for stride in strides]
+        anchors = anchor_ops.generate(shapes, strides, c.anchors)
+        proposals = Proposals(anchors, c.anchors, rpn_coder)
+        actor = ActorHead(self.label_mode, coder)
+        action = masks = refine = None
+        if self.label_mode.num_actions:
+            action = ActionHead(self.label_mode, c.fusion == "late")
+        if c.use_mask:
+            masks = MaskHead(actor, c.mask_image)
+        if c.use_refiner:
+            refine = Refiner()
+        # Behind a function, so that a checkpoint does not track their models as parts of these.
+        self._heads = lambda: (proposals, actor, action, masks or refine)
+
+    @property
+    def proposals(self) -> Proposals:
+        return self._heads()[0]
+
+    @property
+    def actor(self) -> ActorHead:
+        return self._heads()[1]
+
+    @property
+    def action(self) -> ActionHead | None:
+        return self._heads()[2]
+
+    @property
+    def masks(self) -> MaskHead | Refiner | None:
+        return self._heads()[3]
+
+    @property
+    def heads(self) -> list[Head]:
+        """The heads that learn from sampled RoIs, in the order of their loss terms."""
+        return [head for head in (self.actor, self.masks, self.action) if head is not None]
+
+    @property
+    def instance_heads(self) -> list[InstanceHead]:
+        """The heads that run on instances."""
+        return [self.masks or BoxMasks()]
 
     def _pyramid(self, channels=None, frames=None):
         """Symbolic P2..P5."""
@@ -169,8 +224,7 @@ class Network(tf.Module):
     def _rpn(self):
         pyramid = self._pyramid()
         levels = [*pyramid, pyramid[-1][:, ::2, ::2, :]]  # P6
-        per_cell = [len(sizes) * len(anchor_ops.RATIOS) for sizes in self.model_config.anchors]
-        outputs = fpn.rpn(levels, self.model_config.rpn_channels, per_cell)
+        outputs = self.proposals.build(levels, self.model_config.rpn_channels)
         return JoinedNorms(pyramid, outputs, name="rpn")
 
     def _features(self):
@@ -217,31 +271,20 @@ class Network(tf.Module):
         fused = c.fpn_channels * (2 if c.use_flow else 1)
         actor, action = self._pyramid(), self._pyramid(fused)
         rois = tf.keras.Input([None, 4], name="rois")
-        cartesian = c.label_mode == "cartesian"
-        if cartesian and (c.use_flow or c.temporal_layers):
-            # One softmax over the pairs reads the action's features, which hold both streams'.
-            roi_features = [self._roi_align(7, "roi_align_an", action, rois)]
-        else:
-            roi_features = [self._roi_align(7, "roi_align_ar", actor, rois)]
-        outputs = {}
-        if not cartesian:
-            motion = self._roi_align(7, "roi_align_an", action, rois)
-            roi_features.append(motion)
-            count = scoring.num_action_classes(self.labels, c.label_mode, c.has_action_background)
-            if c.fusion == "late":
-                # One head per stream; their logits are averaged.
-                streams = zip(("action_rgb", "action_flow"), tf.split(motion, 2, axis=-1))
-                logits = [heads.action_head(x, count, c.head_units, name) for name, x in streams]
-                outputs["action_logits"] = 0.5 * (logits[0] + logits[1])
-            else:
-                outputs["action_logits"] = heads.action_head(motion, count, c.head_units)
-        outputs["class_logits"], outputs["deltas"] = heads.actor_head(
-            roi_features[0],
-            self.num_classes,
-            c.head_units,
-            c.norm,
-            epsilon=self._convention.epsilon,
+        # Without an action head the actors' classes are pairs, and read the action's features,
+        # which hold both streams', where there are any.
+        reads_motion = self.action is not None or c.use_flow or c.temporal_layers
+        reads_appearance = self.action is not None or not reads_motion
+        pooled = Pooled(
+            self._roi_align(7, "roi_align_ar", actor, rois) if reads_appearance else None,
+            self._roi_align(7, "roi_align_an", action, rois) if reads_motion else None,
         )
+        outputs = {}
+        if self.action is not None:
+            outputs.update(self.action.build(pooled.motion, c.head_units))
+        features = pooled.appearance if reads_appearance else pooled.motion
+        epsilon = self._convention.epsilon
+        outputs.update(self.actor.build(features, c.head_units, c.norm, epsilon))
         inputs = {"actor": actor, "action": action, "rois": rois}
         return tf.keras.Model(inputs, outputs, name="roi_heads")
 
@@ -261,7 +304,7 @@ class Network(tf.Module):
 
         return Function(align, name=name, dtype="float32")([*pyramid, rois])
 
-    def _mask_head(self):
+    def _mask_head(self, head):
         c = self.model_config
         pyramid, rois = self._pyramid(), tf.keras.Input([None, 4], name="rois")
         inputs, patches = {"actor": pyramid, "rois": rois}, None
@@ -270,10 +313,10 @@ class Network(tf.Module):
             rgb = inputs["rgb"] = tf.keras.Input([*self.image_size, 3], dtype=tf.uint8, name="rgb")
             # Levels of any convention become small numbers.
             image = self._convention.preprocess(rgb) * min(1.0, self._convention.std[0] / 64)
-            patches = refiner.patches(image, rois, MASK_SIZE)
-        logits = heads.mask_head(
+            patches = refiner.patches(image, rois, SIZE)
+        logits = head.build(
             roi_features,
-            self.num_classes,
+            self.label_mode.num_classes,
             c.mask_channels,
             c.mask_layers,
             norm=c.norm,
@@ -293,147 +336,42 @@ class Network(tf.Module):
         logits = tf.reshape(logits, [-1, tf.shape(rois)[1], *logits.shape[1:]])
         return tf.keras.Model({"rgb": rgb, "rois": rois}, logits, name="refiner")
 
-    def inference(
-        self,
-        clip: dict[str, tf.Tensor],
-        settings: InferenceConfig,
-        features: dict[str, tf.Tensor] | None = None,
-    ) -> dict:
-        """Compute the scores of every RoI and the instances of a clip. To be called in a graph.
+    def clip_features(self, clip: Mapping[str, tf.Tensor], training: bool = False) -> Features:
+        """Return the features of clips, {rgb [B, T, H, W, 3], flow [B, T, H, W, 2]}."""
+        inputs = {name: clip[name] for name in self.features.input_names}
+        return Features(**self.features(inputs, training=training))
 
-        Args:
-          clip: {rgb uint8 [B, T, H, W, 3], flow [B, T, H, W, 2], size int32 [B, 2]}; `size` is the
-            frames' height and width inside the canvas; all boxes are in its pixels.
-          settings: a negative score_threshold counts as 0.
-          features: `features` of the clip, if already computed.
+    def fuse(self, pyramids: Mapping[str, list[tf.Tensor]]) -> Features:
+        """Return the features of key frames from the pyramids of the frames around each.
 
-        Returns:
-          {rois [B, R, 4], valid [B, R], table (see `scoring.score_rois`), detections (see
-          `scoring.select`, with masks [B, N, 28, 28])}.
-        """
-        if features is None:
-            features = self.features({name: clip[name] for name in self.features.input_names})
-        rois, valid = self._propose(features, clip["size"], settings)
-        table = self._score(self._run_heads(features, rois), rois, valid, clip["size"])
-        detections = scoring.select(table, self.labels, self.model_config.label_mode, settings)
-        detections = self._with_masks(detections, clip["rgb"], features)
-        return {"rois": rois, "valid": valid, "table": table, "detections": detections}
-
-    def detect(
-        self,
-        pyramids: dict[str, list[tf.Tensor]],
-        size: tf.Tensor,
-        settings: InferenceConfig,
-        rgb: tf.Tensor | None = None,
-    ) -> dict[str, tf.Tensor]:
-        """Compute the detections of a key frame from the backbones' outputs.
-
-        This takes less time than `inference`, with the same result: the frames of a video pass the
-        backbones once rather than 2L + 1 times, and the action head runs on the instances rather
-        than on every RoI. To be called in a tf.function, which prunes unused outputs.
+        So the frames of a video pass the backbones once rather than 2L + 1 times.
 
         Args:
           pyramids: {actor, rgb, flow: lists P2..P5 of [B, 2L + 1, h, w, C]}, of `backbones`; `rgb`
             defaults to the actor's.
-          size, settings: as for `inference`.
-          rgb: uint8 [B, 2L + 1, H, W, 3], where `masks_need_image`.
-
-        Returns:
-          The `detections` of `inference`.
         """
-        features = self._fuse({"rgb": pyramids["actor"], **pyramids})
-        rois, valid = self._propose(features, size, settings)
-        outputs = self._run_heads(features, rois)
-        outputs = {name: outputs[name] for name in ("class_logits", "deltas")}
-        scores = scoring.score_classes(outputs, rois, valid, size, coder=self.head_coder)
-        kept, roi = scoring.suppress(*scores, settings)
-        number = kept["num_detections"]
-        rois = tf.gather(rois, roi, batch_dims=1)
-        outputs = {name: tf.gather(x, roi, batch_dims=1) for name, x in outputs.items()}
-        if self.model_config.label_mode != "cartesian":
-            outputs["action_logits"] = self._apply_to_used_rows(
-                lambda rois: self._run_heads(features, rois)["action_logits"], number, rois
-            )
-        used = tf.sequence_mask(number, settings.max_detections)
-        table = self._score(outputs, rois, used, size)
-        detections = scoring.assign_actions(
-            kept, table, self.labels, self.model_config.label_mode, settings.action_threshold
-        )
-        return self._with_masks(detections, rgb, features)
+        return Features(**self._fuse({"rgb": pyramids["actor"], **pyramids}))
 
-    def _propose(self, features, size, settings):
-        logits, deltas = features["rpn_logits"], features["rpn_deltas"]
-        counts = settings.proposals_before_nms, settings.test_proposals
-        return fpn.propose(logits, deltas, self.anchors, size, self.rpn_coder, *counts)
+    def see(
+        self,
+        features: Features,
+        rois: tf.Tensor,
+        rgb: tf.Tensor | None = None,
+        training: bool = False,
+    ) -> Seen:
+        """Return what the heads see of RoIs [B, R, 4]; `rgb` is the clip, where `needs_image`."""
+        inputs = {"actor": features.actor, "action": features.action, "rois": rois}
+        outputs = self.roi_heads(inputs, training=training)
+        return Seen(features, outputs, self.key_image(rgb), training)
 
-    def _run_heads(self, features, rois):
-        return self.roi_heads(
-            {"actor": features["actor"], "action": features["action"], "rois": rois}
-        )
-
-    def _score(self, outputs, rois, valid, size):
-        mode = self.model_config.label_mode
-        return scoring.score_rois(
-            outputs, rois, valid, size, labels=self.labels, label_mode=mode, coder=self.head_coder
-        )
-
-    def _apply_to_used_rows(self, function, number, *rows):
-        return scoring.apply_to_used_rows(function, number, *rows, on_gpu=self.on_gpu)
-
-    def _with_masks(self, detections, rgb, features):
-        """Add masks to the detections; the costly heads see used rows only."""
-        rows = (detections[name] for name in ("num_detections", "boxes", "class"))
-        masks = functools.partial(self._masks, rgb, features)
-        return {**detections, "masks": self._apply_to_used_rows(masks, *rows)}
-
-    def _masks(self, rgb, features, boxes, class_index):
-        """Masks [B, N, 28, 28] from the mask head or the refiner, else full boxes."""
-        if self.mask_head is not None:
-            logits = self.mask_head(self.mask_inputs(rgb, features, boxes))
-            return tf.sigmoid(scoring.logits_of_classes(logits, class_index))
-        shape = [-1, tf.shape(boxes)[1], MASK_SIZE, MASK_SIZE]
-        if self.refiner is not None:
-            logits = self.refiner({"rgb": rgb[:, tf.shape(rgb)[1] // 2], "rois": boxes})
-            flat = tf.reshape(logits, [-1, *logits.shape[2:]])
-            return tf.reshape(refiner.inside_box(flat, MASK_SIZE), shape)
-        return tf.ones_like(tf.tile(boxes[..., :1, None], [1, 1, *shape[2:]]))
-
-    def mask_inputs(
-        self, rgb: tf.Tensor | None, features: dict[str, Any], rois: tf.Tensor
-    ) -> dict[str, Any]:
-        """Return the inputs of the mask head; `rgb` is the clip, where `masks_need_image`."""
-        inputs = {"actor": features["actor"], "rois": rois}
-        if rgb is not None and self.masks_need_image:
-            inputs["rgb"] = rgb[:, tf.shape(rgb)[1] // 2]
-        return inputs
+    def key_image(self, rgb: tf.Tensor | None) -> tf.Tensor | None:
+        """Return the key frames of clips uint8 [B, T, H, W, 3]; None where no head needs them."""
+        return rgb[:, tf.shape(rgb)[1] // 2] if rgb is not None and self.needs_image else None
 
     @property
-    def masks_need_image(self) -> bool:
-        """Whether masks are also made from the pixels of the key frame."""
-        c = self.model_config
-        return c.use_refiner or (c.use_mask and c.mask_image)
-
-    def set_phase(self, phase: str, trains_backbones: bool = True) -> None:
-        """Choose what is trained: 'joint' (both branches), 'actor', 'action' or 'refiner'.
-
-        The actor branch is all that actors, boxes and masks are computed from; the action branch is
-        the rest: the flow backbone, the temporal layers, the action head, and an RGB top-down or
-        backbone of its own (section 4.3, "Ours w/o Joint Learning"). The refiner is trained
-        separately. Without `trains_backbones`, all backbones except the refiner's keep theirs.
-        """
-        parts = self.parts()
-        actor = [*self.rpn.layers, *getattr(self.mask_head, "layers", [])]
-        actor += _layers_computing(self.backbones, self.backbones.output["actor"])
-        heads_of_actor = [self.roi_heads.output[name] for name in ("class_logits", "deltas")]
-        actor += _layers_computing(self.roi_heads, heads_of_actor)
-        refine = getattr(parts.pop("refiner", None), "layers", [])
-        for layer in refine:
-            layer.trainable = phase == "refiner"
-        for layer in (layer for part in parts.values() for layer in part.layers):
-            layer.trainable = phase in ("joint", "actor" if layer in actor else "action")
-        if not trains_backbones:
-            for layer in _layers_computing(self.backbones, self._maps):
-                layer.trainable = False
+    def needs_image(self) -> bool:
+        """Whether a head reads the pixels of the key frame."""
+        return any(head.needs_image for head in self.instance_heads)
 
     @property
     def trainable_weights(self) -> list[tf.Variable]:
@@ -443,8 +381,12 @@ class Network(tf.Module):
     @property
     def backbone_weights(self) -> list[tf.Variable]:
         """The variables of `trainable_weights` that belong to backbones, the refiner's excepted."""
-        layers = _layers_computing(self.backbones, self._maps)
-        return [v for layer in layers for v in layer.trainable_variables]
+        return [v for layer in self.backbone_layers for v in layer.trainable_variables]
+
+    @property
+    def backbone_layers(self) -> list[tf.keras.layers.Layer]:
+        """The layers of the backbones, the refiner's excepted."""
+        return layers_computing(self.backbones, self._maps)
 
     @property
     def running_statistics(self) -> list[tf.Variable]:

@@ -59,8 +59,8 @@ class Linking:
             known = actor in labels.actors or part == self.max_tracks and not equals
             if not known or not count.isdecimal() or int(count) < 1:
                 raise InputError(
-                    f"--max_tracks={self.max_tracks}: '{part}' is no number of individuals; give "
-                    f"one for all, or ACTOR=NUMBER with actors of {', '.join(labels.actors)}"
+                    f"--max_tracks={self.max_tracks}: '{part}' is not a number of individuals; use "
+                    f"one for all, or ACTOR=NUMBER with actors from {', '.join(labels.actors)}"
                 )
             if equals:
                 groups[labels.actors.index(actor)] = len(most)

@@ -81,8 +81,8 @@ def evaluate(
     seen = sorted(run.trained_on & manifest.videos(split)) if split == "test" else []
     if seen:
         logger.warning(
-            "%s: the run was trained on %d of the test videos (%s): scores of these say nothing "
-            "of new videos; metrics.json lists them as 'trained_on'",
+            "%s: the run was trained on %d of the test videos (%s): their scores do not reflect "
+            "new videos; metrics.json lists them as 'trained_on'",
             *(manifest.directory, len(seen), ", ".join(seen[:3])),
         )
     evaluator = Evaluator(run.network, run.config, manifest)

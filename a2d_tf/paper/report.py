@@ -95,7 +95,7 @@ class Result:
 
     def metrics(self) -> dict:
         """Read its `metrics.json`; InputError where it is missing or damaged."""
-        return load_json(self.test / "metrics.json", dict, "delete it, run again")
+        return load_json(self.test / "metrics.json", dict, "delete it and run again")
 
 
 def build(results: list[Result], manifest: Manifest, origin: str) -> list[Block]:

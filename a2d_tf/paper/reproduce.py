@@ -44,11 +44,11 @@ def read_folds(path: str, tested: Sequence[str] = ()) -> dict[str, list[str]]:
         for row in csv.DictReader(read_text(path).splitlines()):
             folds.setdefault(row.get("fold") or "", []).append(row.get("video") or "")
     except (OSError, ValueError, csv.Error) as error:
-        raise InputError(f"--folds={path}: {error}; give a CSV") from error
+        raise InputError(f"--folds={path}: {error}; expected a CSV file") from error
     if not folds or {*tested} - {*folds} or not all(map(is_file_name, folds)):
         raise InputError(
-            f"--folds={path}: has the folds {listed([*map(shown, folds)])}; give a CSV with the "
-            "columns video and fold, and --test_folds of its folds"
+            f"--folds={path}: has the folds {listed([*map(shown, folds)])}; use a CSV with the "
+            "columns video and fold, and --test_folds from its folds"
         )
     return folds
 
@@ -108,8 +108,8 @@ class Plan:
                 common.append(flag)
             elif not colon or row not in experiments.names():
                 raise InputError(
-                    f"--train={flag}: a flag, as --steps=900, or a run and its flag, as "
-                    f"no_joint:--steps=450, of the runs {', '.join(order())}"
+                    f"--train={flag}: use a flag, e.g. --steps=900, or a run and its flag, e.g. "
+                    f"no_joint:--steps=450, with one of {', '.join(order())}"
                 )
             elif row == name:
                 specific.append(f"--{rest}")
@@ -176,7 +176,7 @@ class Plan:
             print(f"\n== {i}/{len(runs)} {name}, seed {seed}", flush=True)
             with locked(os.path.join(folder, f"{name}.lock"), wait=False) as held:
                 if not held:
-                    print("another process is at it", flush=True)
+                    print("another process is running it", flush=True)
                     continue
                 try:
                     self._run(name, records, folder, seed)
@@ -191,7 +191,7 @@ class Plan:
                     wanted = self.stages(name) if (seed, name) in runs else [False]
                     folders = (run_folder(workdir, seed, name, final) for final in wanted)
                     scored = all(is_scored(folder, records) for folder in folders)
-                    found[seed, name] = errors.get((seed, name), "" if scored else "not ended")
+                    found[seed, name] = errors.get((seed, name), "" if scored else "not finished")
         return found
 
     def _run(self, name, records, folder, seed):

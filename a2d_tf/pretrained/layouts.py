@@ -138,12 +138,12 @@ class Weights:
                 facts = {name: json.loads(value) for name, value in file.attrs.items()}
                 tensors = datasets(file)
             if facts.pop("format") != _FORMAT:
-                raise ValueError("of another version")
+                raise ValueError("unsupported version")
             facts["classes"] = tuple(facts["classes"])
             return cls(tensors=tensors, path=path, **facts)
         except UNREADABLE as error:
             raise InputError(
-                f"{path}: no file of imported weights, or a damaged one ({error}); give "
+                f"{path}: not a file of imported weights, or corrupt ({error}); use "
                 f"{', '.join(backbones.PUBLISHED)}, or a new file of a2d import-weights"
             ) from error
 
@@ -173,7 +173,7 @@ class _Source:
         tensor = self.left.pop(name, None)
         if tensor is None or tensor.shape != tuple(shape):
             found = "is missing" if tensor is None else f"has shape {tensor.shape}"
-            raise InputError(f"{self.path}: {name} {found}, and should have shape {shape}")
+            raise InputError(f"{self.path}: {name} {found}, expected shape {shape}")
         self.taken.append(name)
         return tensor.astype(np.float32)
 
@@ -205,7 +205,7 @@ def convert(
 
 def _reason(published, name):
     matching = (reason for pattern, reason in published.unused.items() if re.search(pattern, name))
-    return next(matching, "no part of the network")
+    return next(matching, "not part of the network")
 
 
 def take(file: Any, source: str, sizes: Sizes) -> dict[str, np.ndarray]:

@@ -48,7 +48,7 @@ _ROUNDED = 1e-3  # relative error of a size that was rounded, such as 22.63 for 
 _SILENT = -1e4  # a logit of probability 0
 _NEW = "no pretrained weights exist for it"
 _SIZE_FLAGS = (
-    "its sizes are those of other flags: --width_multiplier, --fpn_channels, --rpn_channels, "
+    "match it with --width_multiplier, --fpn_channels, --rpn_channels, "
     "--head_units, --mask_channels"
 )
 
@@ -112,17 +112,10 @@ def _class_names(network):
 
     Those of the proposal head are the sizes of anchors, "size 1" the largest of a level.
     """
-    labels, mode = network.labels, network.model_config.label_mode
+    labels, mode = network.labels, network.label_mode
     actors = [(actor, layouts.ALIASES.get(actor, actor)) for actor in labels.actors]
-    classes: list[tuple] = actors
-    actions: list[tuple] = [(action,) for action in labels.actions]
-    if network.model_config.has_action_background:
-        actions.append((_BACKGROUND,))
-    if mode == "cartesian":
-        pairs = zip(labels.codes, labels.pairs[:, 0])
-        classes = [(labels.name(code), *actors[actor]) for code, actor in pairs]
-    if mode == "hierarchical":
-        actions = [(f"{x}-{y}", y) for x in labels.actors for y in labels.actions]
+    classes = [(*filter(None, [pair]), *actors[actor]) for pair, actor in mode.classes()]
+    actions = mode.actions()
     # A level's largest anchors come last; smaller ones start from the next size available.
     most = max(map(len, network.model_config.anchors))
     sizes = [tuple(f"size {i}" for i in range(rank, 0, -1)) for rank in range(most, 0, -1)]
@@ -179,7 +172,7 @@ def _fill(
       strict: whether a tensor of another shape is an error.
     """
     classes, loaded, initialised = _class_names(network), {}, {}
-    skipped = dict.fromkeys(tensors, "the network has no use for it")
+    skipped = dict.fromkeys(tensors, "not used by the network")
     for name, variable in variables(network).items():
         key, reason = find(name)
         if key is None:
@@ -192,14 +185,14 @@ def _fill(
         ):
             variable.assign(np.concatenate([tensor, variable[:, :, tensor.shape[2] :]], axis=2))
             loaded[name] = f"{key} (input channels of RGB)"
-            initialised[f"{name}[input channels of flow]"] = "the tensor reads RGB alone"
+            initialised[f"{name}[input channels of flow]"] = "the tensor reads RGB only"
             skipped.pop(key, None)
             continue
         here, there = classes.get(layer, [()]), rows.get(layer, [""])
         if _extent(variable.shape, here) != _extent(tensor.shape, there):
             reason = f"has shape {tuple(tensor.shape)}, not {tuple(variable.shape)}"
             if strict:
-                raise InputError(f"{origin}: {key} {reason} as the network's {name}; {_SIZE_FLAGS}")
+                raise InputError(f"{origin}: {key} {reason} of the network's {name}; {_SIZE_FLAGS}")
             initialised[name] = f"{key} {reason}"
             skipped[key] = reason
             continue
@@ -209,13 +202,13 @@ def _fill(
         else:
             assigned, missing = _assign_rows(variable, np.asarray(tensor), here, there)
             if not assigned:
-                initialised[name] = skipped[key] = "no class has a name that is known there"
+                initialised[name] = skipped[key] = "no class names in common"
                 continue
             loaded[name] = f"{key} ({', '.join(assigned)})"
             initialised.update({f"{name}[{row}]": "no class of that name" for row in missing})
         skipped.pop(key, None)
     if not loaded:
-        raise InputError(f"{origin}: nothing in it fits the network; it would start without it")
+        raise InputError(f"{origin}: nothing in it fits the network; use other weights")
     return LoadReport(origin, loaded, initialised, skipped)
 
 
@@ -249,14 +242,14 @@ def load(network: Network, weights: Weights, stream: str = "rgb") -> LoadReport:
         role = _role(name, stream)
         if role is None:
             other = _role(name, "flow" if stream == "rgb" else "rgb")
-            return None, f"not of the {stream} stream" if other else _NEW
+            return None, f"not part of the {stream} stream" if other else _NEW
         if role.split("/")[0] not in parts:
             return None, f"{weights.source} weights have no {role.split('/')[0]}"
         other = model.refiner_backbone if name.startswith("refiner_") else ""
         if other and (role not in weights.tensors or _family(other) != _family(model.backbone)):
             return None, f"{weights.backbone} has no such layer"
         if role not in weights.tensors:
-            raise InputError(f"{path}: no tensor {role}, which fills {name} of the network")
+            raise InputError(f"{path}: missing tensor {role} for {name} of the network")
         return role, None
 
     rows = {
@@ -269,7 +262,7 @@ def load(network: Network, weights: Weights, stream: str = "rgb") -> LoadReport:
     origin = f"{path}: {weights.source}, {weights.backbone}, sha256 {weights.sha256}, for {stream}"
     if any(ratio != 1 for ratio in ratios):
         theirs = weights.model_fields()["anchor_sizes"]
-        origin += f"\nrpn deltas adapted: anchors of {theirs} to {model.anchor_sizes}"
+        origin += f"\nRPN deltas adapted: anchors {theirs} to {model.anchor_sizes}"
     report = _fill(network, weights.tensors, find, rows=rows, strict=True, origin=origin)
     _adapt_deltas(network, ratios)
     return report
@@ -298,7 +291,7 @@ def _ratios(model, weights):
         some = [",".join(f"{size * factor:g}" for size in theirs) for factor in (1, 0.5)]
         raise InputError(
             f"{weights.path}: --anchor_sizes={model.anchor_sizes} cannot decode these weights' "
-            f"boxes, whose anchors are of {some[0]}; give these, all times one factor, such as "
+            f"boxes, whose anchors are {some[0]}; use these, all times one factor, such as "
             f"{some[1]}, or two sizes on the finest levels, such as {theirs[0] / 2:g}+{some[0]}"
         )
     return ratios
@@ -313,7 +306,7 @@ def _adapt_deltas(network, ratios):
     Args:
       ratios: r for each size of the head, [] for no other anchors.
     """
-    weights = network.rpn_coder.weights
+    weights = network.proposals.coder.weights
     for name in ("kernel", "bias") if ratios else ():
         variable = variables(network)[f"rpn_deltas/{name}"]
         rows = variable.numpy().reshape(*variable.shape[:-1], len(ratios), -1, 4)
@@ -341,7 +334,7 @@ def _check(model, weights, stream):
         if getattr(model, flag) not in right:
             raise InputError(
                 f"{weights.path}: weights for --{flag}={' or '.join(right)}, but the network has "
-                f"{getattr(model, flag)}; give that flag"
+                f"{getattr(model, flag)}; set that flag"
             )
 
 
@@ -358,7 +351,7 @@ def copy(network: Network, other: Network, origin: str) -> LoadReport:
     rows = {layer: [names[0] for names in classes] for layer, classes in named}
 
     def find(name: str) -> tuple[str | None, str | None]:
-        return (name, None) if name in tensors else (None, "not there")
+        return (name, None) if name in tensors else (None, "missing there")
 
     return _fill(network, tensors, find, rows=rows, strict=False, origin=origin)
 

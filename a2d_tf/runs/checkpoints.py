@@ -63,8 +63,8 @@ def writing(folder: str, step: int) -> Iterator[None]:
     except tf.errors.OpError as error:
         sweep(folder)
         raise InputError(
-            f"{folder}: step {step} cannot be kept ({error.message.splitlines()[0]}); make room, "
-            "then give the same command again: it resumes at the last checkpoint"
+            f"{folder}: step {step} could not be saved ({error.message.splitlines()[0]}); free "
+            "disk space, then run the same command again: it resumes at the last checkpoint"
         ) from error
 
 
@@ -93,11 +93,11 @@ def newest(folder: str) -> str | None:
             return path
         except (tf.errors.OpError, IndexError, RuntimeError, ValueError) as error:
             reason = str(error).splitlines()[0]
-            logger.warning("%s: damaged, left aside (%s)", path, reason)
+            logger.warning("%s: corrupt, skipped (%s)", path, reason)
     if path:
         raise InputError(
-            f"{path}: damaged ({reason}), and so are all other checkpoints; delete {folder} to "
-            "train from the start"
+            f"{path}: corrupt ({reason}), like all other checkpoints; delete {folder} to "
+            "train from scratch"
         )
     return None
 
@@ -140,5 +140,5 @@ def load(path: str, parts: dict[str, Any]) -> None:
         tf.get_logger().setLevel("ERROR")  # it would name every variable left
         reason = str(error).splitlines()[0]
         raise InputError(
-            f"{path}: a checkpoint of another network ({reason}); give another --workdir"
+            f"{path}: a checkpoint of another network ({reason}); use another --workdir"
         ) from error

@@ -52,9 +52,7 @@ class Run:
         """Raise InputError unless the records are of the kind that the network learned from."""
         run_folder.check_made_alike(self.records, manifest)
         old, new = map(dataclasses.asdict, (self.network.labels, manifest.label_space))
-        run_folder.compare(
-            manifest.directory, old, new, "evaluate on records with the network's labels"
-        )
+        run_folder.compare(manifest.directory, old, new, "use records with the network's labels")
 
 
 def load(workdir: str, given: dict[str, Any] | None = None, kind: str = "last") -> Run:
@@ -92,20 +90,20 @@ def _take_packed(network, path):
             variable.assign(stored[name].astype(np.float32))
     except UNREADABLE as error:
         raise InputError(
-            f"{path}: damaged, or not of this flags.txt ({error}); pack the run again"
+            f"{path}: corrupt, or not for this flags.txt ({error}); pack the run again"
         ) from error
 
 
 def _best_threshold(workdir):
     """Read the threshold of a run's best validation; InputError if writing it was interrupted."""
     folder = os.path.join(workdir, scores.CHECKPOINTS["best"])
-    path, remedy = os.path.join(folder, checkpoints.BEST), "take --checkpoint=last"
-    best = load_json(path, {**scores.CHOSEN, "step": int}, f"validate, or {remedy}")
+    path, remedy = os.path.join(folder, checkpoints.BEST), "use --checkpoint=last"
+    best = load_json(path, {**scores.CHOSEN, "step": int}, f"validate first, or {remedy}")
     newest = checkpoints.newest(folder)
     if newest != os.path.join(folder, f"ckpt-{best['step']}"):
         raise InputError(
-            f"{path}: of step {best['step']}, but beside it is {newest}: the run was killed there; "
-            f"give its command again, or {remedy}"
+            f"{path}: for step {best['step']}, but the checkpoint is {newest}: the run was killed; "
+            f"run its command again, or {remedy}"
         )
     return best["score_threshold"]
 
@@ -123,7 +121,7 @@ def pack(workdir: str, output: str, kind: str = "last", notes: str = "") -> dict
       InputError: no run there, a weight beyond float16, something else is at `output`, or it
         cannot be written.
     """
-    check_place(output, [packed.WEIGHTS, "flags.txt", "labels.json"], "packed model")
+    check_place(output, [packed.WEIGHTS, "flags.txt", "labels.json"], "a packed model")
     run = load(workdir, kind=kind)
     halves = {name: _halved(name, x.numpy()) for name, x in weights.variables(run.network).items()}
     parameters = sum(values.size for values in halves.values())
@@ -153,7 +151,7 @@ def _halved(name, values):
     with np.errstate(over="ignore"):
         small = values.astype(np.float16)
     if not np.isfinite(small).all():
-        raise InputError(f"{name}: {np.abs(values).max():g} is beyond float16; it cannot be packed")
+        raise InputError(f"{name}: {np.abs(values).max():g} exceeds float16; it cannot be packed")
     return small
 
 
@@ -173,8 +171,8 @@ def untrained(path: str, given: dict[str, Any] | None = None) -> Run:
     imported = layouts.Weights.read(path)
     if not imported.classes:
         raise InputError(
-            f"{path}: {imported.source} weights are a backbone's, which finds no actors; predict "
-            "needs a detector's"
+            f"{path}: {imported.source} weights are for a backbone only and cannot "
+            "detect actors; use detector weights"
         )
     # With a single action, background must not take a share of its probability.
     model = ModelConfig(

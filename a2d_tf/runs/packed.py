@@ -24,10 +24,10 @@ def find(name: str) -> str:
     for folder in (str(MODELS / name), os.path.normpath(name)):
         if is_packed(folder):
             return folder
-    known = ", ".join(names()) or "none comes with this installation"
+    known = ", ".join(names()) or "none is installed"
     raise InputError(
-        f"--model={name}: no packed model of that name ({known}), nor a folder of "
-        "a2d pack-model; runs go by --workdir, exports by --saved_model"
+        f"--model={name}: not a packed model's name ({known}) or a folder of "
+        "a2d pack-model; use --workdir for runs, --saved_model for exports"
     )
 
 
@@ -49,9 +49,9 @@ def check_sources(checkpoint_given: bool, **sources: str | None) -> None:
     """
     if sum(bool(value) for value in sources.values()) != 1:
         *others, last = (f"--{name}" for name in sources)
-        raise InputError(f"give one of {', '.join(others)} and {last}")
+        raise InputError(f"use one of {', '.join(others)} or {last}")
     if checkpoint_given and not sources["workdir"]:
-        raise InputError("--checkpoint chooses among a run's weights; it needs --workdir")
+        raise InputError("--checkpoint selects a run's weights; it needs --workdir")
     if sources["model"]:
         find(sources["model"])
 

@@ -74,7 +74,7 @@ def create(workdir: str, config: Config, manifest: Manifest) -> None:
         fixed += ["optimizer", "backbone_rate"]
         check_same(path, config, fixed)
         seen |= {*known["videos"]}
-        remedy = "give the records that it began with, or start another run from it by --init_run"
+        remedy = "use the records that it began with, or start another run with --init_run"
         compare(manifest.directory, {"source": known["source"]}, vars(manifest), remedy)
         config = _with_start(config, path)
     write_text(os.path.join(workdir, "labels.json"), manifest.label_space.to_json())
@@ -102,7 +102,7 @@ def _with_start(config, path):
     for name, value in before.items():
         given = getattr(config.training, name)
         if given and given != value:
-            logger.warning("%s: the run has begun; --%s=%s is not used", path, name, given)
+            logger.warning("%s: the run has already begun; --%s=%s is ignored", path, name, given)
     return dataclasses.replace(config, training=dataclasses.replace(config.training, **before))
 
 
@@ -122,7 +122,7 @@ def check_same(path: str, config: Config, fields: Iterable[str], section: str = 
         {f"--{name}": getattr(getattr(c, section), name) for name in fields}
         for c in (Config.read(path), config)
     )
-    compare(path, old, new, "give that, or another run folder")
+    compare(path, old, new, "use that, or another run folder")
 
 
 def check_network(workdir: str, config: Config, labels: LabelSpace) -> None:
@@ -131,13 +131,13 @@ def check_network(workdir: str, config: Config, labels: LabelSpace) -> None:
     check_same(os.path.join(workdir, "flags.txt"), config, names, "model")
     path = os.path.join(workdir, "labels.json")
     old, new = map(dataclasses.asdict, (LabelSpace.from_json(path), labels))
-    compare(path, old, new, "give another run folder")
+    compare(path, old, new, "use another run folder")
 
 
 def check_made_alike(facts: Mapping[str, Any], manifest: Manifest) -> None:
     """Raise InputError unless records are made as those that a network learned from."""
     made = {name: facts[name] for name in FACTS}
-    compare(manifest.directory, made, vars(manifest), "build the records again with that")
+    compare(manifest.directory, made, vars(manifest), "rebuild the records with that")
 
 
 def record_facts(workdir: str) -> dict[str, Any]:
@@ -151,7 +151,7 @@ def settings(workdir: str) -> Config:
     path = os.path.join(workdir, "flags.txt")
     if not os.path.isfile(path):
         raise InputError(
-            f"{workdir}: no run folder, for it has no flags.txt; name one that a2d train made"
+            f"{workdir}: not a run folder, as it has no flags.txt; use one that a2d train made"
         )
     return Config.read(path)
 

@@ -69,7 +69,7 @@ def are_current(workdir: str | os.PathLike, folder: str | os.PathLike, records: 
     place = os.path.join(folder, ORIGIN)
     if not os.path.isfile(place) or not os.path.isfile(os.path.join(folder, "metrics.json")):
         return False
-    found = load_json(place, {"weights": (str, None)}, "delete it, run again")
+    found = load_json(place, {"weights": (str, None)}, "delete it and run again")
     config = Config.read(os.path.join(workdir, "flags.txt"))
     if config.inference.score_threshold < 0:
         config = config.with_inference(score_threshold=threshold(workdir))
@@ -90,7 +90,7 @@ def threshold(workdir: str | os.PathLike) -> float:
     path = os.path.join(workdir, "score_threshold.json")
     if not os.path.isfile(path):
         logger.warning(
-            "%s is not there: no validation chose a threshold; using %s", path, DEFAULT_THRESHOLD
+            "%s is missing: no validation chose a threshold; using %s", path, DEFAULT_THRESHOLD
         )
         return DEFAULT_THRESHOLD
-    return load_json(path, CHOSEN, "delete it or give --score_threshold")["score_threshold"]
+    return load_json(path, CHOSEN, "delete it or set --score_threshold")["score_threshold"]

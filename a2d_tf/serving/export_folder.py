@@ -30,6 +30,7 @@ def facts(run: Run) -> dict[str, Any]:
         "frames": model.frames,
         "use_flow": model.use_flow,
         "label_mode": model.label_mode,
+        "joint": bool(run.network.label_mode.columns),  # whether p(action) is a sum over actors
         "canvas": list(run.network.image_size),
         "score_threshold": inference.score_threshold,
         "precision": run.config.compute.precision,
@@ -48,7 +49,7 @@ def place_of(output: str, version: int | None = None) -> str:
       InputError: it is neither new nor empty nor an older export.
     """
     place = os.path.join(output, str(version)) if version else output
-    check_place(place, (SAVED_MODEL, FACTS), "export")
+    check_place(place, (SAVED_MODEL, FACTS), "an export")
     return place
 
 

@@ -30,6 +30,7 @@ _KIND = {
     "frames": whole(1),
     "use_flow": bool,
     "label_mode": str,
+    "joint": bool,
     "flow_method": str,
     "image_height": whole(1),
     "image_width": whole(1),
@@ -53,21 +54,19 @@ def load(folder: str) -> tuple[dict[str, Function], dict[str, Any]]:
     Raises:
       InputError: a folder that a2d export did not make, or a damaged one.
     """
-    facts = load_json(
-        os.path.join(folder, FACTS), _KIND, "name a folder of a2d export or a2d train"
-    )
+    facts = load_json(os.path.join(folder, FACTS), _KIND, "use a folder of a2d export or a2d train")
     try:
         # TensorFlow checks the weights itself, but not the graph.
         for file, digest in facts.pop("sha256").items():
             if file_digest(os.path.join(folder, file)) != digest:
-                raise OSError(f"{file} is not as it was exported")
+                raise OSError(f"{file} has changed since the export")
         loaded = load_functions(folder)
         if loaded is None:
             model = tf.saved_model.load(folder)
             loaded = {name: _keeping(model, model.signatures[name]) for name in NAMES}
     except (OSError, KeyError, tf.errors.OpError) as error:
         reason = str(error).splitlines()[0]
-        raise InputError(f"{folder}: damaged ({reason}); export the run again") from error
+        raise InputError(f"{folder}: corrupt ({reason}); export the run again") from error
     return loaded, facts
 
 

@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from a2d_tf.core.config import InferenceConfig
 from a2d_tf.core.errors import MAX_FLOW, MAX_PIXELS
+from a2d_tf.model.inference import infer_key_frames
 from a2d_tf.model.layers import BATCH_NORMS, ConvNorm
 from a2d_tf.model.network import Network
 from a2d_tf.ops import canvas as canvas_ops
@@ -213,7 +214,7 @@ def _features(network, rgb, flow):
         for level, x in enumerate(pyramids[name], 2)
     }
     outputs["inside"] = tf.tile(inside[None], [tf.shape(rgb)[0], 1])
-    if network.masks_need_image:
+    if network.needs_image:
         outputs["image"] = placed
     return outputs
 
@@ -224,7 +225,9 @@ def _answer(network, settings, frames, size):
         name: [frames[f"{name}_p{level}"] for level in range(2, 6)] for name in _pyramids(network)
     }
     inside = frames["inside"][:, network.model_config.frames // 2]
-    detections = network.detect(pyramids, inside, settings, frames.get("image"))
+    features = network.fuse(pyramids)
+    found = infer_key_frames(network, features, inside, settings, frames.get("image")).detections
+    detections = {**found._asdict(), **found.more, "num_detections": found.number}
     with tf.control_dependencies([_size_check(size[0], size[1])]):
         ratio = tf.cast(size, tf.float32) / tf.cast(inside, tf.float32)
     outputs = {name: detections[name] for name in OUTPUTS if name in detections}
@@ -256,7 +259,7 @@ def _stacked(features, length, prefix=""):
 
 def _size_check(height, width):
     """An assertion on the size of a frame, int32 scalars."""
-    message = "a frame needs at least one pixel, and at most so many: "
+    message = "a frame needs at least one pixel, and at most: "
     pixels = tf.cast(height, tf.int64) * tf.cast(width, tf.int64)
     allowed = (height > 0) & (width > 0) & (pixels <= MAX_PIXELS)
     return tf.debugging.Assert(allowed, [message, tf.constant(MAX_PIXELS)])

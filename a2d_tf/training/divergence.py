@@ -58,10 +58,10 @@ def stop(
     at_fault = [clip for clip, values in clips.items() if not is_finite(values)]
     raise InputError(
         f"step {step + 1}: '{name}' is {values[name]}, from "
-        f"{', '.join(at_fault) or 'no clip alone'}; a2d replay --workdir={workdir} "
-        "shows more of it. Mend the clip, or lower --learning_rate, lengthen --warmup_steps or "
+        f"{', '.join(at_fault) or 'no single clip'}; a2d replay --workdir={workdir} "
+        "shows details. Fix the clip, or lower --learning_rate, lengthen --warmup_steps or "
         "lower --clip_norm; the same command resumes at the last checkpoint. If it diverges "
-        f"again at once, that one's weights are bad: delete the newest of {workdir}/checkpoints"
+        f"again at once, that checkpoint is bad: delete the newest in {workdir}/checkpoints"
     )
 
 

@@ -9,9 +9,9 @@ import pathlib
 import tensorflow as tf
 from tensorflow.core.util import event_pb2
 
+from a2d_tf.model import losses
 from a2d_tf.runs.checkpoints import writing
 from a2d_tf.runs.run_folder import EVENTS
-from a2d_tf.training import losses
 
 
 def tagged(values: dict[str, float]) -> dict[str, float]:

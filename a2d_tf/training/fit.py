@@ -17,11 +17,13 @@ from a2d_tf.core.config import Config, TrainingConfig
 from a2d_tf.core.workers import stop_at_once, stop_on_signal
 from a2d_tf.data import records
 from a2d_tf.data.manifest import Manifest
+from a2d_tf.model import losses
 from a2d_tf.model.network import Network
 from a2d_tf.runs.checkpoints import is_finished
-from a2d_tf.training import divergence, losses, optimizer, replicas
+from a2d_tf.training import divergence, optimizer, replicas
 from a2d_tf.training.checkpointer import Checkpointer
 from a2d_tf.training.events import Events, tagged
+from a2d_tf.training.phases import set_phase
 from a2d_tf.training.train_step import TrainState, make_train_step
 
 logger = logging.getLogger(__name__)
@@ -54,7 +56,7 @@ def fit(
       KeyboardInterrupt: SIGTERM or Ctrl-C ended the run after a step, which is saved.
     """
     training = config.training
-    network.set_phase(training.train_phase, training.backbone_rate > 0)
+    set_phase(network, training.train_phase, training.backbone_rate > 0)
     state = TrainState.create(network, training)
     checkpointer = Checkpointer(workdir, state)
     events = Events(workdir)
@@ -102,7 +104,7 @@ def _resume(checkpointer, events, validation, training):
     if resumed:
         if step >= training.steps and is_finished(checkpointer.workdir, step):
             logger.info(
-                "%s: finished at step %d; raise --steps to go on, or give another --workdir",
+                "%s: finished at step %d; raise --steps to continue, or use another --workdir",
                 *(checkpointer.workdir, step),
             )
             return False

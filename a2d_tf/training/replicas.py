@@ -34,7 +34,7 @@ def make(kind: str, number: int = 0) -> tf.distribute.Strategy:
         return tf.distribute.get_strategy()
     gpus = len(tf.config.get_visible_devices("GPU"))
     if gpus and number > gpus:
-        raise InputError(f"--replicas={number}: TensorFlow finds {gpus} GPUs; give as many")
+        raise InputError(f"--replicas={number}: TensorFlow sees {gpus} GPUs; use at most that many")
     device = "GPU" if gpus else "CPU"
     if number and not gpus:
         parts = [tf.config.LogicalDeviceConfiguration()] * number

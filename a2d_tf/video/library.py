@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 SUMMARY, FAILED = "summary.csv", "failed.csv"
 ON_ERROR = ("fail", "skip")
-SKIPPING = "; --on_error=skip leaves it out"  # ends the error of a video that fails
+SKIPPING = "; --on_error=skip skips it"  # ends the error of a video that fails
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # of a disk that takes no results at all
 OWN_FILES = (
     SUMMARY,
@@ -91,7 +91,7 @@ def plan(video: str | None, videos: str | None, output: str) -> tuple[Job, ...] 
         if images or not paths:
             raise InputError(
                 f"--video={video}: no videos ({', '.join(frames.VIDEOS)}, or folders of images) "
-                "are named so; --videos takes a list of any files"
+                "match; --videos takes a list of any files"
             )
     else:
         return None
@@ -102,8 +102,8 @@ def plan(video: str | None, videos: str | None, output: str) -> tuple[Job, ...] 
     # Without a prediction, a library has its list of what failed.
     if there and FAILED not in there and not glob.glob(records):
         raise InputError(
-            f"{os.path.join(output, there[0])}: is not of a library of predictions, and would be "
-            "replaced; give another --output"
+            f"{os.path.join(output, there[0])}: is not part of a prediction library, and would be "
+            "replaced; use another --output"
         )
     return jobs
 
@@ -130,8 +130,8 @@ def _files(place, paths):
     if images and videos:
         names = (os.path.basename(found[0]) for found in (images, videos))
         raise InputError(
-            "{}: holds images ({}) and videos ({}); put the images of each video into a folder of "
-            "their own".format(place, *names)
+            "{}: has images ({}) and videos ({}); put the images of each video into a separate "
+            "folder".format(place, *names)
         )
     return videos, images
 
@@ -163,11 +163,11 @@ def _listed(file):
         places = [line, os.path.join(os.path.dirname(file), line)]
         path = next((place for place in places if os.path.exists(place)), "")
         if not path or _is_a(path, video_files.IMAGES):
-            problem = f"{shown(line)} is no video file or folder of images"
+            problem = f"{shown(line)} is not a video file or folder of images"
             raise InputError(f"--videos={file}, line {number}: {problem}")
         paths.append(path)
     if not paths:
-        raise InputError(f"--videos={file}: names no video; give one a line")
+        raise InputError(f"--videos={file}: lists no videos; add one per line")
     return paths
 
 
@@ -183,14 +183,14 @@ def _check_names(jobs):
         before = seen.setdefault(job.name, job.path)
         is_name = is_file_name(job.name) and job.name not in OWN_FILES and job.name[0] != "."
         if not is_name or before is not job.path:
-            others = "" if before is job.path else f", as {before} is"
+            others = "" if before is job.path else f", like those of {before}"
             raise InputError(
-                f"{job.path}: is named {shown(job.name)}{others}, which cannot be the name of its "
-                "results; rename it"
+                f"{job.path}: its results cannot be named {shown(job.name)}{others}; "
+                "rename the video"
             )
         source, place = (os.path.join(os.path.realpath(x), "") for x in (job.path, job.output))
         if source.startswith(place):
-            raise InputError(f"{job.path}: would be overwritten; give another --output")
+            raise InputError(f"{job.path}: would be overwritten; use another --output")
 
 
 def model(path: str) -> dict[str, str]:
@@ -265,19 +265,19 @@ class Request:
         if all(name.startswith(".") for name in there):
             return False
         try:
-            found = load_json(os.path.join(place, RECORD), _RECORD, "no prediction of a library")
+            found = load_json(os.path.join(place, RECORD), _RECORD, "not a library prediction")
             difference = _difference(found, self.record(job))
         except InputError as error:
             difference = str(error)
         if not difference and {RESULT_FILES[kind] for kind in self.kinds} <= there:
             return True
         if difference and not self.overwrite:
-            raise InputError(f"{place}: {difference}; give another --output, or --overwrite")
+            raise InputError(f"{place}: {difference}; use another --output, or --overwrite")
         strange = sorted(there - {*RESULTS, RECORD})
         if strange:
             raise InputError(
-                f"{place}: holds {strange[0]}, which is no result and would be removed; move it, "
-                "or give another --output"
+                f"{place}: contains {strange[0]}, not a result, which would be removed; move it, "
+                "or use another --output"
             )
         return False
 
@@ -303,7 +303,7 @@ def _content(files):
 def _difference(there, wanted):
     """Describe in what a prediction is not the wanted one; None where it is."""
     if there["model_sha256"] != wanted["model_sha256"]:
-        return f"finished by another model or other weights ({there['model']})"
+        return f"finished with another model or weights ({there['model']})"
     for name in sorted({*there["settings"], *wanted["settings"]}):
         was, now = (each["settings"].get(name) for each in (there, wanted))
         if was != now:

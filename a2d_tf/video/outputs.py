@@ -136,7 +136,7 @@ def opened(
         with hidden_folder(parent, HIDDEN) as (hidden, alone):
             if record is None and not alone:
                 raise InputError(
-                    f"--output={folder}: another process predicts into it; give another --output"
+                    f"--output={folder}: another process is writing to it; use another --output"
                 )
             before = _mark(folder)
             new = os.path.join(hidden, "new")
@@ -151,8 +151,8 @@ def opened(
                 write_json(os.path.join(new, RECORD), {**record, "frames": files.frames})
                 if _mark(folder) not in (before, _mark(new)):
                     raise InputError(
-                        f"{folder}: another process has written other results there meanwhile; "
-                        "give another --output"
+                        f"{folder}: another process has meanwhile written other results there; "
+                        "use another --output"
                     )
                 replace_folder(new, folder, os.path.join(hidden, "old"))
     except OSError as error:
@@ -191,7 +191,7 @@ def _check_place(folder):
     except InputError as error:
         place = os.path.join(folder, there[0])
         raise InputError(
-            f"{place}: not a prediction's own ({error}); remove it, or give another --output"
+            f"{place}: not part of a prediction ({error}); remove it, or use another --output"
         ) from error
 
 

@@ -70,8 +70,8 @@ class Predictor:
         if settings or checkpoint != "last":
             given = ", ".join(settings) or "checkpoint"
             raise InputError(
-                f"{folder}: a SavedModel takes no settings ({given}); give them to a2d export, "
-                "or name its run folder"
+                f"{folder}: a SavedModel takes no settings ({given}); pass them to a2d export, "
+                "or use its run folder"
             )
         return cls(loaded["frame"], loaded["key_frame"], facts)
 

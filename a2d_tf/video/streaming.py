@@ -239,7 +239,7 @@ def watch(
                 return
 
     def followed() -> Generator[VideoFrame, None, None]:
-        joint = facts["label_mode"] != "decoupled"
+        joint = facts["joint"]
         tracked = tracking.follow(chosen(), labels, linking, joint=joint)
         held = None  # until it is known when the next one begins
         for end, answer in zip(

@@ -72,7 +72,7 @@ class Reader:
         self._is_camera = False
         remedy = _REMEDY
         if self._path.is_dir():
-            remedy = f"give a folder of images ({', '.join(IMAGES)}), or a glob: '{path}/**'"
+            remedy = f"use a folder of images ({', '.join(IMAGES)}), or a glob: '{path}/**'"
             self._frames = self._fitted(self._images())
         elif self._path.exists():
             times = self._times = array.array("d")
@@ -80,15 +80,15 @@ class Reader:
         elif str(path).isdigit():
             times = self._times = array.array("d")
             self._is_camera = True
-            remedy = "give the index of a camera that works and is not in use, or a file"
+            remedy = "use the index of a working camera that is not in use, or a file"
             self._frames = self._fitted(self._camera(times, int(str(path))))
         else:
             raise InputError(
-                f"{path}: no such video; --video names a file, a folder of images or a camera (0)"
+                f"{path}: no such video; --video takes a file, a folder of images or a camera (0)"
             )
         self._first = next(self._frames, None)
         if self._first is None:
-            raise InputError(f"{path}: not one frame can be decoded; {remedy}")
+            raise InputError(f"{path}: no frames can be decoded; {remedy}")
 
     def __iter__(self) -> Iterator[np.ndarray | None]:
         return self.frames()
@@ -205,8 +205,8 @@ class Reader:
         frame = frames.read_image(path, "remove or replace it")
         if self.size not in ((0, 0), frame.shape[:2]):
             raise InputError(
-                f"{path}: {frame.shape[0]}x{frame.shape[1]} pixels, but the images before it "
-                f"{self.size[0]}x{self.size[1]}; the frames of a video are of one size"
+                f"{path}: {frame.shape[0]}x{frame.shape[1]} pixels, but earlier images are "
+                f"{self.size[0]}x{self.size[1]}; all frames of a video must have one size"
             )
         return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
 
@@ -287,7 +287,7 @@ class Writer:
             size = "{}x{}".format(*self._size)  # x264 takes sides of 16384 pixels at most
             raise InputError(
                 f"{self._path}: frames of {size} pixels cannot be written ({error.strerror}); free "
-                "some space, or leave 'overlay' and 'page' out of --results"
+                "disk space, or omit 'overlay' and 'page' from --results"
             ) from error
 
     def close(self) -> None:

@@ -16,6 +16,7 @@ import tensorflow as tf
 from a2d_tf.core import devices
 from a2d_tf.core.config import ComputeConfig, InferenceConfig, ModelConfig, TrainingConfig
 from a2d_tf.core.labels import A2D, LabelSpace
+from a2d_tf.model.inference import infer
 from a2d_tf.model.network import Network
 from a2d_tf.serving.served_network import folded
 from tools.benchmarks import measure, peers, setups
@@ -99,10 +100,10 @@ def _ours(network, batches, counts):
             nms_threshold=_NMS,
             max_detections=number,
         )
-        detect = tf.function(functools.partial(used.inference, settings=settings), autograph=False)
+        detect = tf.function(functools.partial(infer, used, settings=settings), autograph=False)
         outputs = detect(frame)
-        _require("proposals", int(tf.math.count_nonzero(outputs["valid"])), counts.proposals)
-        _require("detections", int(outputs["detections"]["num_detections"][0]), number)
+        _require("proposals", int(tf.math.count_nonzero(outputs.valid)), counts.proposals)
+        _require("detections", int(outputs.detections.number[0]), number)
         yield f"inference, {number} detections", lambda detect=detect: detect(frame)
     for number, positives in counts.samples:
         # A rate of zero: the update is computed, and the next call works on the same weights.

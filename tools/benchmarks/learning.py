@@ -27,6 +27,7 @@ from a2d_tf.data.manifest import Manifest
 from a2d_tf.data.segmentations import encode_mask
 from a2d_tf.evaluation import box_data
 from a2d_tf.evaluation.metrics import coco
+from a2d_tf.model.inference import infer
 from a2d_tf.model.network import Network
 from a2d_tf.ops import masks as mask_ops
 from a2d_tf.training.replicas import for_device
@@ -49,7 +50,7 @@ class Ours:
             config.inference, score_threshold=SCORE, nms_threshold=NMS, max_detections=DETECTIONS
         )
         self._detect = tf.function(
-            lambda clip: self._network.inference(clip, settings), autograph=False
+            lambda clip: infer(self._network, clip, settings).detections, autograph=False
         )
 
     def step(self, batch: dict[str, tf.Tensor], number: int) -> float:
@@ -60,15 +61,14 @@ class Ours:
 
     def detect(self, batch: dict[str, tf.Tensor]) -> list[Instances]:
         """Detect on the frames of a batch of `pipeline.evaluation`."""
-        found = self._detect({"rgb": batch["rgb"], "size": batch["size"]})["detections"]
+        found = self._detect({"rgb": batch["rgb"], "size": batch["size"]})
         frames = []
-        for row, count in enumerate(found["num_detections"].numpy()):
-            boxes, masks = found["boxes"][row, :count], found["masks"][row, :count]
+        for row, count in enumerate(found.number.numpy()):
+            boxes, masks = found.boxes[row, :count], found.more["masks"][row, :count]
             pasted = mask_ops.paste(masks, boxes, *self._network.image_size) >= 0.5
-            scores = found["class_score"].numpy()[row, :count]
-            actors = found["actor"].numpy()[row, :count] - 1
-            boxes = boxes.numpy()[:, [1, 0, 3, 2]]
-            frames.append(Instances(boxes, actors, scores, pasted.numpy()))
+            scores = found.class_scores.numpy()[row, :count]
+            actors = found.actor.numpy()[row, :count] - 1
+            frames.append(Instances(boxes.numpy(), actors, scores, pasted.numpy()))
         return frames
 
 
@@ -157,7 +157,7 @@ def _score(learner, manifest, config):
 def _truth(batch, row):
     present = batch["present"][row].numpy()
     return Instances(
-        batch["boxes"][row].numpy()[present][:, [1, 0, 3, 2]],
+        batch["boxes"][row].numpy()[present],
         batch["actors"][row].numpy()[present],
         np.ones(present.sum()),
         batch["masks"][row].numpy()[present] > 0,

@@ -17,10 +17,10 @@ from torchvision.models.detection import backbone_utils, faster_rcnn, mask_rcnn,
 
 from a2d_tf.core.config import Config
 from a2d_tf.core.labels import A2D
-from a2d_tf.model import backbones
+from a2d_tf.model import backbones, targets
 from a2d_tf.model.backbones import resnet
 from a2d_tf.ops import anchors
-from a2d_tf.training import optimizer, targets
+from a2d_tf.training import optimizer
 from tools.benchmarks import peers
 from tools.benchmarks.setups import DETECTIONS, NMS, SCORE, Instances
 
@@ -67,7 +67,7 @@ class Torchvisions:
             found = self._model(_images(batch))
         return [
             Instances(
-                one["boxes"].cpu().numpy(),
+                one["boxes"].cpu().numpy()[:, [1, 0, 3, 2]],
                 one["labels"].cpu().numpy() - 1,
                 one["scores"].cpu().numpy().astype(np.float64),
                 one["masks"].cpu().numpy()[:, 0] >= 0.5,
@@ -88,7 +88,7 @@ def _mask_rcnn(config):
     ratios = [tuple(anchors.RATIOS)] * len(model.anchors)
     norm = _group_norm if model.norm == "group_norm" else None
     widths = (model.mask_channels,) * model.mask_layers
-    positives = targets.most_positives(training)
+    positives = targets.most_positives(training.roi_samples, training.positive_fraction)
     return mask_rcnn.MaskRCNN(
         _backbone(model),
         image_mean=[x / 255 for x in convention.mean],

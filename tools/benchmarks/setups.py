@@ -13,8 +13,8 @@ from a2d_tf.data import convert, pipeline
 from a2d_tf.data import mini as synthetic
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.data.release import Release
+from a2d_tf.model import targets
 from a2d_tf.model.network import Network
-from a2d_tf.training import targets
 from a2d_tf.training.train_step import Step, TrainState, make_train_step
 from tools.benchmarks import measure
 
@@ -27,7 +27,7 @@ class Instances:
     """A frame's instances, found or true.
 
     Attributes:
-      boxes: float32 [N, 4], x1, y1, x2, y2 in pixels of the canvas.
+      boxes: float32 [N, 4], y1, x1, y2, x2 in pixels of the canvas.
       actors: int [N], 0-based; scores: float [N].
       masks: bool [N, H, W].
     """
@@ -115,5 +115,5 @@ def gflop(network: Network, rois: int, masks: int) -> float:
 def step_gflop(network: Network, training: TrainingConfig) -> float:
     """Return the GFLOP of a training step: its gradients take twice the forward pass."""
     rois = training.roi_samples
-    masks = targets.most_positives(training)
+    masks = targets.most_positives(training.roi_samples, training.positive_fraction)
     return 3 * training.batch_size * gflop(network, rois, masks)

@@ -33,8 +33,8 @@ FLAGS = command_line.Register()
 _STAGING = (
     "staging",
     None,
-    "Folder on each machine for copies of what URLs name; by default a2d_tf-beam-UID among the "
-    "temporary files. Copies of inputs and models stay there for the next time.",
+    "Folder on each machine for copies of files given as URLs; by default a2d_tf-beam-UID in the "
+    "temporary folder. Copies of inputs and models are kept for the next run.",
 )
 FLAGS.string(*_STAGING)
 _LOCAL = ("task", "workers")  # which share the work without Beam
@@ -46,7 +46,7 @@ def _main(argv: list[str], *, module: Any, share: Callable, words: tuple[str, ..
     known = module.FLAGS
     for name in _LOCAL:
         if name in known and known[name].present:
-            raise InputError(f"--{name}: here the runner shares the work; give its flags after --")
+            raise InputError(f"--{name}: the runner distributes the work; pass its flags after --")
     logging.getLogger().setLevel(logging.ERROR)  # Beam says at its import what it does without
     workers.options(words)
     staging = _staging(known.staging)
@@ -84,7 +84,7 @@ def _copied(words, folder, staging):
                 place = files.place_of_copy(url, staging)
                 files.ensure(url, place)
                 copies.append((url, place))
-            print(f"{url}: here {place}")
+            print(f"{url}: local path {place}")
             word = before + place
         own.append(word)
     return tuple(copies), stands, own
@@ -97,7 +97,7 @@ def _records(given, argv, setup):
     status = records.main(argv, functools.partial(workers.build_all, setup))
     if url and not given.check:
         workers.publish_records(given.output, url)
-        print(f"{url}: the records")
+        print(f"{url}: records written")
     return status
 
 
@@ -116,7 +116,7 @@ _COMMANDS: dict[str, tuple[Any, Callable]] = {
 
 
 def _complain(argv: list[str]) -> None:
-    raise InputError(f"a2d on-beam {' '.join(argv[1:2])}: say first what to do: records or predict")
+    raise InputError(f"a2d on-beam {' '.join(argv[1:2])}: expected records or predict")
 
 
 def run() -> None:

@@ -98,8 +98,8 @@ class Setup:
         except Exception as error:  # each runner has its own
             last = str(error).strip().splitlines() or [type(error).__name__]
             raise InputError(
-                f"the runner failed ({last[0][:300]}); correct that and give the same command "
-                "again, which keeps what is finished"
+                f"the runner failed ({last[0][:300]}); fix that and run the same command "
+                "again; finished work is kept"
             ) from error
         files.delete([passing], "*.json")  # those of killed commands, too
         return found

@@ -36,8 +36,8 @@ class Behaviours(Metric):
         """Keep the codes of a frame, and which instances, best first, lie on which true ones."""
         truth, found = frame.truth, frame.instances
         if self.split.labels != A2D:
-            near = iou(truth.boxes[:, None], found["boxes"]) >= MATCH_IOU
-            self._frames.append((truth.codes, near, found["class_score"], found["code"]))
+            near = iou(truth.boxes[:, None], found.boxes) >= MATCH_IOU
+            self._frames.append((truth.codes, near, found.class_scores, found.code))
 
     def result(self) -> dict:
         """Return {"behaviours": {name: figures}, "confusions": [[name, name or None, percent]]}.

@@ -64,15 +64,15 @@ class BoxF1(Metric):
     def update(self, frame: Any) -> None:
         """Match the instances of a frame, which come best first."""
         truth, found = frame.truth, frame.instances
-        near = iou(found["boxes"][:, None], truth.boxes)
-        near[(near < MATCH_IOU) | (found["code"][:, None] != truth.codes)] = 0
+        near = iou(found.boxes[:, None], truth.boxes)
+        near[(near < MATCH_IOU) | (found.code[:, None] != truth.codes)] = 0
         hits = np.zeros(len(near), bool)
         for i, row in enumerate(near):
             hits[i] = row.any()
             if hits[i]:
                 near[:, row.argmax()] = 0
         self._truths += len(truth.codes)
-        self._found.append(np.stack([found["class_score"], hits]))
+        self._found.append(np.stack([found.class_scores, hits]))
 
     def at(self, threshold: float) -> float:
         """Return the F1, in percent, of the instances of at least this p(actor)."""
@@ -279,7 +279,7 @@ def suppress(boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
     pixels and holds for empty boxes.
 
     Args:
-      boxes: float32 [F, N, 4], x1, y1, x2, y2.
+      boxes: float32 [F, N, 4].
       scores: [F, N], -inf where a frame has fewer than N; of equal ones the first is better.
 
     Returns:
@@ -288,7 +288,7 @@ def suppress(boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
     left, kept = scores.copy(), np.zeros(scores.shape, bool)
     rows, (p, q) = np.arange(len(scores)), NMS_IOU
     edges = np.ascontiguousarray(np.moveaxis(boxes, 2, 0))
-    x1, y1, x2, y2 = edges
+    y1, x1, y2, x2 = edges
     areas = p * (x2 - x1) * (y2 - y1)
     while True:
         best = left.argmax(axis=1)
@@ -296,7 +296,7 @@ def suppress(boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
         if not found.any():
             return kept
         kept[rows, best] |= found
-        u1, v1, u2, v2 = edges[:, rows, best, None]
+        v1, u1, v2, u2 = edges[:, rows, best, None]
         # Clipping one factor suffices: a negative overlap never exceeds a sum of areas.
         overlap = np.maximum(np.minimum(x2, u2) - np.maximum(x1, u1), 0)
         overlap *= np.minimum(y2, v2) - np.maximum(y1, v1)

@@ -42,7 +42,6 @@ _COLUMNS = dict(zip(NAMES, "HOTA DetA AssA LocA IDF1 IDP IDR".split()))
 _MAPS = {"frame_map50": "frame-mAP .5", "frame_map50_tracks": "of tracks"}
 _MAPS |= {"video_map20": "video-mAP .2", "video_map50": "video-mAP .5"}
 THRESHOLDS = {"video_map20": 0.2, "video_map50": 0.5}  # least IoUs of tubes
-_XY = [1, 0, 3, 2]  # columns of x1, y1, x2, y2 in y1, x1, y2, x2
 
 _FOLLOWED = {  # what the tracker reads -> outputs of the network
     **{name: name for name in ("boxes", "actor_scores", "action_scores")},
@@ -66,11 +65,11 @@ class OverTime(Metric):
         truth, found, kept = frame.truth, frame.instances, None
         tracks = np.full(len(truth.codes), -1) if truth.tracks is None else truth.tracks
         if tracks.min(initial=0) >= 0 and len(np.unique(tracks)) == len(tracks):
-            chosen = np.flatnonzero(found["class_score"] >= self.split.threshold)
-            parts = {name: found[key][chosen] for name, key in _FOLLOWED.items()}
+            chosen = np.flatnonzero(found.class_scores >= self.split.threshold)
+            parts = {name: getattr(found, key)[chosen] for name, key in _FOLLOWED.items()}
             masks = [frame.rles[i] for i in chosen]
             codes, ones = truth.codes.astype(np.int64), np.ones(len(tracks))
-            true = Objects(tracks, codes, truth.rles, ones, truth.boxes[:, _XY])
+            true = Objects(tracks, codes, truth.rles, ones, truth.boxes)
             kept = true, types.SimpleNamespace(**parts, masks=masks)
         self._videos.setdefault(truth.video, {})[truth.frame] = kept
 
@@ -107,7 +106,7 @@ class OverTime(Metric):
             if joint:  # they contain p(actor), see `tracking.read_label`
                 actions /= np.maximum(actions.sum(axis=1, keepdims=True), 1e-30)
             pairs = found.actor_scores[rows, :, None] * actions[:, None] * labels.valid
-            masks, boxes = [found.masks[i] for i in rows], found.boxes[rows][:, _XY]
+            masks, boxes = [found.masks[i] for i in rows], found.boxes[rows]
             objects = Objects(tracks[rows], codes[rows], masks, scores[rows], boxes, pairs)
             compared.append(ComparedFrame(true, objects))
         return compared

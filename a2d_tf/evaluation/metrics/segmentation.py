@@ -95,7 +95,7 @@ class Confusion:
         rows = self._row[truth]
         if (rows < 0).any():
             code = truth[rows < 0][0]
-            raise InputError(f"truth label map: code {code} is no valid pair of the label space")
+            raise InputError(f"truth label map: code {code} is not a valid pair of the label space")
         np.add.at(self._counts, (rows, self._column[predicted]), pixels)
 
     def matrix(self, kind: str) -> np.ndarray:
@@ -127,7 +127,7 @@ class Confusion:
           InputError: no pixel was counted.
         """
         if not self._counts.any():
-            raise InputError("segmentation: no frame to score")
+            raise InputError("segmentation: no frames to score")
         found = {kind: measures(self.matrix(kind)).items() for kind in KINDS}
         return {kind: {name: float(x) for name, x in each} for kind, each in found.items()}
 
@@ -164,7 +164,7 @@ def pairs(truth: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np.ndar
     for codes in (truth, predicted):
         kind, ends = codes.dtype.kind, (codes.min(initial=0), codes.max(initial=0))
         if codes.ndim != 2 or kind not in "iu" or ends[0] < 0 or ends[1] >= _CODES:
-            raise InputError(f"a label map is no integer codes [height, width] below {_CODES}")
+            raise InputError(f"a label map must be integer codes [height, width] below {_CODES}")
     if truth.shape != predicted.shape:
         raise InputError(
             f"label maps differ in size: truth is {truth.shape[0]}x{truth.shape[1]}, prediction is "

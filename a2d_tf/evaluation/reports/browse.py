@@ -81,7 +81,7 @@ def page(
     if len(images) < len(names):
         raise InputError(
             f"{manifest.directory}: split '{split}' lacks {min(names - set(images))}, so "
-            f"{folder} was made from other records; --records names those"
+            f"{folder} was made from other records; pass those as --records"
         )
     text = pages.render(
         "browse.html",
@@ -114,7 +114,7 @@ def _maps(folder, name, labels, truth):
     predicted = label_maps.read_label_map(folder / "label_maps" / f"{name}.png", labels)
     rows = np.flatnonzero(truth.frames[truth.box_frame] == name)
     masks = np.zeros((len(rows), *predicted.shape), bool)
-    for mask, (x1, y1, x2, y2) in zip(masks, np.round(truth.boxes[rows]).astype(int)):
+    for mask, (y1, x1, y2, x2) in zip(masks, np.round(truth.boxes[rows]).astype(int)):
         mask[y1:y2, x1:x2] = True
     return [paint(masks, truth.codes[rows], predicted.dtype), predicted]
 

@@ -33,7 +33,7 @@ def find(name: str, flag: str = "backbone", entries: Mapping[str, Any] = BACKBON
       InputError: there is none of that name.
     """
     if name not in entries:
-        raise InputError(f"--{flag}={name}: unknown; give one of {', '.join(entries)}")
+        raise InputError(f"--{flag}={name}: unknown; use one of {', '.join(entries)}")
     return entries[name]
 
 

@@ -119,8 +119,8 @@ _LITE0 = Published(
     convention=Convention(mean=(127.0,) * 3, std=(128.0,) * 3, epsilon=1e-3),
     tensors=_names,
     unused={
-        r"^(_conv_head|_bn1|_fc)\.": "ImageNet's own classes",
-        "num_batches_tracked": "a counter of training",
+        r"^(_conv_head|_bn1|_fc)\.": "ImageNet classes",
+        "num_batches_tracked": "a training counter",
     },
     url="efficientnet-lite0-57934424.pth",
     md5="7406efdd8a1cb90d2464ddc714e33aa3",

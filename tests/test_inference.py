@@ -7,7 +7,9 @@ from plain_detection import slow_iou
 
 from a2d_tf.core.config import InferenceConfig
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.model import scoring
+from a2d_tf.model import inference, label_modes
+from a2d_tf.model.heads.actor import ActorHead
+from a2d_tf.model.structures import RoiTable, Seen
 from a2d_tf.ops.boxes import BoxCoder
 
 SMALL = LabelSpace(("x", "y"), ("a", "b", "c"), (11, 12, 23))
@@ -25,14 +27,14 @@ def softmax(x):
 def heads(mode, batch=2, rois=6, seed=0, background=False):
     """Random head outputs for SMALL, RoIs, and which of them are valid."""
     rng = np.random.default_rng(seed)
-    count = scoring.num_classes(SMALL, mode)
+    space = label_modes.make(mode, SMALL, background)
+    count = space.num_classes
     outputs = {
         "class_logits": rng.normal(0, 2, (batch, rois, count + 1)),
         "deltas": rng.normal(0, 2, (batch, rois, count, 4)),
     }
-    if mode != "cartesian":
-        count = scoring.num_action_classes(SMALL, mode, background)
-        outputs["action_logits"] = rng.normal(0, 2, (batch, rois, count))
+    if space.num_actions:
+        outputs["action_logits"] = rng.normal(0, 2, (batch, rois, space.num_actions))
     corner = rng.uniform(0, 60, (batch, rois, 2))
     boxes = np.concatenate([corner, corner + rng.uniform(10, 40, (batch, rois, 2))], -1)
     valid = np.ones((batch, rois), bool)
@@ -44,9 +46,11 @@ SIZE = np.int32([[80, 70], [60, 90]])
 
 
 def scored(outputs, rois, valid, mode):
-    return scoring.score_rois(
-        outputs, rois, valid, SIZE, labels=SMALL, label_mode=mode, coder=CODER
-    )
+    """The table of RoIs as a dict."""
+    space, seen = label_modes.make(mode, SMALL), Seen(None, outputs, None)
+    found = ActorHead(space, CODER).decode(seen, rois, valid, SIZE)
+    table = space.table(*found, outputs.get("action_logits"), valid)
+    return {name: value for name, value in table._asdict().items() if value is not None}
 
 
 def score(mode, seed=0):
@@ -174,8 +178,12 @@ def select(
         max_detections=most,
         action_threshold=action_threshold,
     )
-    made = scoring.select({k: tf.constant(v) for k, v in table.items()}, labels, mode, settings)
-    return {name: value.numpy() for name, value in made.items()}
+    given = RoiTable(**{k: tf.constant(v) for k, v in table.items()})
+    kept = inference.suppress(given.class_scores, given.class_boxes, settings)
+    own = RoiTable(*(x if x is None else tf.gather(x, kept.roi, batch_dims=1) for x in given))
+    space = label_modes.make(mode, labels)
+    made = inference.assign_pairs(space, kept, own, action_threshold)
+    return {name: value.numpy() for name, value in made._asdict().items() if name != "more"}
 
 
 @pytest.mark.parametrize(
@@ -188,11 +196,11 @@ def test_selection_is_a_suppression_per_class(threshold, overlap, most):
         expected = plain_selection(
             table["class_scores"][b], table["class_boxes"][b], threshold, overlap
         )[:most]
-        count = made["num_detections"][b]
+        count = made["number"][b]
         assert count == len(expected) and 4 < count
         scores, rois, classes = map(list, zip(*expected))
-        assert made["class_score"][b, :count].tolist() == scores
-        assert made["class"][b, :count].tolist() == classes
+        assert made["class_scores"][b, :count].tolist() == scores
+        assert made["classes"][b, :count].tolist() == classes
         assert (made["actor"][b, :count] == np.add(classes, 1)).all()
         assert (made["boxes"][b, :count] == table["boxes"][b, rois, classes]).all()
         assert (made["action_scores"][b, :count] == table["action_scores"][b, rois]).all()
@@ -203,7 +211,7 @@ def test_selection_is_a_suppression_per_class(threshold, overlap, most):
         assert (made["code"][b] == 10 * made["actor"][b] + made["action"][b]).all()
         assert set(made["code"][b, :count]) <= set(SMALL.codes)
         for name, value in made.items():
-            if name != "num_detections":
+            if name != "number":
                 assert not value[b, count:].any(), name
 
 
@@ -223,12 +231,12 @@ def test_an_action_threshold_drops_instances_and_leaves_no_gaps(mode, pairs):
     table["class_boxes"] = np.tile(table["boxes"][:, :, :1], (1, 1, pairs, 1))
     every, made = select(table, mode, most=40), select(table, mode, most=40, action_threshold=0.4)
     for b in range(2):
-        action = every["action"][b, : every["num_detections"][b]] - 1
+        action = every["action"][b, : every["number"][b]] - 1
         own = every["action_scores"][b, range(len(action)), action]
         rows = np.flatnonzero(own >= 0.4)
         assert 2 < len(rows) < len(own) and rows[-1] > len(rows)
-        assert made["num_detections"][b] == len(rows)
-        for name in set(made) - {"num_detections"}:
+        assert made["number"][b] == len(rows)
+        for name in set(made) - {"number"}:
             assert (made[name][b, : len(rows)] == every[name][b, rows]).all(), name
             assert not made[name][b, len(rows) :].any(), name
 
@@ -251,5 +259,5 @@ def test_a_score_that_is_the_threshold_is_enough():
     scores = np.unique(table["class_scores"])
     for threshold in map(float, scores[scores > 0][-3:]):
         made = select(table, threshold=threshold, overlap=1.0)
-        assert (made["class_score"] == threshold).any()
-        assert made["num_detections"].sum() == (table["class_scores"] >= threshold).sum()
+        assert (made["class_scores"] == threshold).any()
+        assert made["number"].sum() == (table["class_scores"] >= threshold).sum()

@@ -1,0 +1,209 @@
+"""The three label spaces of Table 2: what the classes are, and what a pair's probability is.
+
+Decoupled: p(x, y) = p(x) p(y), the paper's. Cartesian: one softmax over the valid pairs.
+Hierarchical: p(x, y) = p(x) p(y | x). Invalid pairs score 0, without renormalisation (paper, 4).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+import tensorflow as tf
+
+from a2d_tf.core.labels import LabelSpace
+from a2d_tf.model.structures import RoiTable, Rows
+
+_TINY = 1e-30  # where every valid pair's score underflows to 0, an invalid one must still lose
+
+
+class LabelMode(ABC):
+    """The classes of the heads, their targets, and the scores of pairs.
+
+    Attributes:
+      num_classes: outputs of the actor head, without background.
+      num_actions: outputs of the action head; 0 where there is none.
+      columns: what a table of RoIs has beside boxes, actor_scores and action_scores, because a
+        pair's score is no product, or its box not the actor's.
+    """
+
+    num_classes: int
+    num_actions: int
+    columns: tuple[str, ...] = ()
+
+    def __init__(self, labels: LabelSpace) -> None:
+        self.labels = labels
+        self._valid = np.float32(labels.valid)
+
+    def classes(self) -> list[tuple[str, int]]:
+        """Return (name of its pair or "", 0-based actor) of each class of the actor head."""
+        return [("", actor) for actor in range(len(self.labels.actors))]
+
+    def actions(self) -> list[tuple[str, ...]]:
+        """Return each output of the action head as its names, its own first."""
+        return [(action,) for action in self.labels.actions]
+
+    def classes_of(self, actors: tf.Tensor, actions: tf.Tensor) -> tf.Tensor:
+        """Return the classes of instances, int64 [B, N]; actors, actions: [B, N], -1 for none."""
+        lookup = np.zeros(self.labels.valid.shape, np.int64)
+        lookup[self.labels.valid] = self._class_of_pairs()
+        # Padding is -1; no loss reads its class, but it must be an index of the lookup.
+        return tf.gather_nd(lookup, tf.maximum(tf.stack([actors, actions], axis=-1), 0))
+
+    def _class_of_pairs(self):
+        return self.labels.pairs[:, 0]
+
+    def action_targets(
+        self, logits: tf.Tensor, actors: tf.Tensor, actions: tf.Tensor, rows: Rows
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Return the logits that the action loss reads, the true classes, and which rows count.
+
+        Args:
+          logits: [B, R, num_actions]; actors, actions: of the rows' instances, [B, R].
+        """
+        return logits, actions, rows.positive
+
+    @abstractmethod
+    def table(
+        self, scores: tf.Tensor, boxes: tf.Tensor, action_logits: tf.Tensor | None, valid: tf.Tensor
+    ) -> RoiTable:
+        """Return the scores and boxes of RoIs.
+
+        Args:
+          scores, boxes: of the actor head's classes, [B, R, C], [B, R, C, 4].
+          action_logits: [B, R, num_actions]; valid: bool [B, R].
+        """
+
+    def pairs_of(
+        self, classes: tf.Tensor, table: RoiTable
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Return (actor, action, score) of instances: the best valid action of each class's actor.
+
+        Args:
+          classes: int32 [B, N]; table: of the instances' RoIs, [B, N, ...].
+        """
+        joint = tf.gather(table.joint_scores, classes, batch_dims=2)
+        valid = tf.gather(self._valid, classes)
+        action = tf.argmax(joint + valid * _TINY, axis=2, output_type=tf.int32)
+        return classes, action, tf.reduce_max(joint, axis=2)
+
+
+class Decoupled(LabelMode):
+    """p(actor) p(action).
+
+    Args:
+      background: whether background is a class of the action head, trained on every RoI that
+        counts; else the head is trained on positives alone.
+    """
+
+    def __init__(self, labels: LabelSpace, background: bool) -> None:
+        super().__init__(labels)
+        self._background = background
+        self.num_classes = len(labels.actors)
+        self.num_actions = len(labels.actions) + background
+
+    def actions(self) -> list[tuple[str, ...]]:
+        return super().actions() + [("background",)] * self._background
+
+    def action_targets(
+        self, logits: tf.Tensor, actors: tf.Tensor, actions: tf.Tensor, rows: Rows
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        if not self._background:
+            return super().action_targets(logits, actors, actions, rows)
+        return logits, tf.where(rows.positive, actions, len(self.labels.actions)), rows.counted
+
+    def table(
+        self, scores: tf.Tensor, boxes: tf.Tensor, action_logits: tf.Tensor | None, valid: tf.Tensor
+    ) -> RoiTable:
+        row = tf.cast(valid, tf.float32)[..., None]
+        # Background keeps its share of the probability. Otherwise RoIs on background, on which the
+        # actions were never trained, would lead the ranking by p(action).
+        actions = tf.nn.softmax(action_logits)[..., : len(self.labels.actions)] * row
+        joint = scores[..., None] * actions[:, :, None, :]
+        return RoiTable(scores, boxes, boxes, scores, actions, joint * self._valid)
+
+
+class Hierarchical(LabelMode):
+    """p(actor) p(action | actor): the action head has a softmax for each actor."""
+
+    columns = ("joint_scores",)
+
+    def __init__(self, labels: LabelSpace) -> None:
+        super().__init__(labels)
+        self.num_classes = len(labels.actors)
+        self.num_actions = len(labels.actors) * len(labels.actions)
+
+    def actions(self) -> list[tuple[str, ...]]:
+        labels = self.labels
+        return [(f"{x}-{y}", y) for x in labels.actors for y in labels.actions]
+
+    def action_targets(
+        self, logits: tf.Tensor, actors: tf.Tensor, actions: tf.Tensor, rows: Rows
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """As of `LabelMode`; the logits are those of the true actor."""
+        shape = [-1, logits.shape[1], *self.labels.valid.shape]
+        logits = tf.gather(tf.reshape(logits, shape), actors, batch_dims=2)
+        return super().action_targets(logits, actors, actions, rows)
+
+    def table(
+        self, scores: tf.Tensor, boxes: tf.Tensor, action_logits: tf.Tensor | None, valid: tf.Tensor
+    ) -> RoiTable:
+        count = scores.shape[1] or tf.shape(scores)[1]
+        logits = tf.reshape(action_logits, [-1, count, *self.labels.valid.shape])
+        joint = scores[..., None] * tf.nn.softmax(logits)
+        # Over valid pairs only: an actor adds nothing to an action that it cannot do.
+        actions = tf.reduce_sum(joint * self._valid, axis=2)
+        return RoiTable(scores, boxes, boxes, scores, actions, joint * self._valid)
+
+
+class Cartesian(LabelMode):
+    """One softmax over the valid pairs, and a box of each; no action head."""
+
+    columns = ("joint_scores", "joint_boxes")
+    num_actions = 0
+
+    def __init__(self, labels: LabelSpace) -> None:
+        super().__init__(labels)
+        self.num_classes = len(labels.codes)
+
+    def classes(self) -> list[tuple[str, int]]:
+        pairs = zip(self.labels.codes, self.labels.pairs[:, 0])
+        return [(self.labels.name(code), actor) for code, actor in pairs]
+
+    def _class_of_pairs(self):
+        return np.arange(len(self.labels.codes))
+
+    def table(
+        self, scores: tf.Tensor, boxes: tf.Tensor, action_logits: tf.Tensor | None, valid: tf.Tensor
+    ) -> RoiTable:
+        labels, count = self.labels, scores.shape[1] or tf.shape(scores)[1]
+        num_actors, num_actions = labels.valid.shape
+        # Invalid pairs read the row of zeros that is padded behind the last class.
+        source = np.full(num_actors * num_actions, len(labels.codes))
+        source[labels.pairs[:, 0] * num_actions + labels.pairs[:, 1]] = self._class_of_pairs()
+        padded = tf.pad(scores, [[0, 0], [0, 0], [0, 1]])
+        joint = tf.gather(padded, source, axis=2)
+        padded = tf.pad(boxes, [[0, 0], [0, 0], [0, 1], [0, 0]])
+        pairs = tf.gather(padded, source, axis=2)
+        joint = tf.reshape(joint, [-1, count, num_actors, num_actions])
+        pairs = tf.reshape(pairs, [-1, count, num_actors, num_actions, 4])
+        # An actor's box is that of its best pair, a valid one even where all of them score 0.
+        best = tf.argmax(joint + self._valid * _TINY, axis=3)
+        of_actors = tf.gather(pairs, best, batch_dims=3)
+        sums = tf.reduce_sum(joint, axis=3), tf.reduce_sum(joint, axis=2)
+        return RoiTable(scores, boxes, of_actors, *sums, joint, pairs)
+
+    def pairs_of(
+        self, classes: tf.Tensor, table: RoiTable
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        actor, action = (tf.constant(self.labels.pairs[:, i], tf.int32) for i in (0, 1))
+        # The score of the instance's own class, the pair.
+        score = tf.gather(table.class_scores, classes, batch_dims=2)
+        return tf.gather(actor, classes), tf.gather(action, classes), score
+
+
+def make(name: str, labels: LabelSpace, action_background: bool = False) -> LabelMode:
+    """Return the label mode of --label_mode; `action_background` is for decoupled labels."""
+    if name == "decoupled":
+        return Decoupled(labels, action_background)
+    return {"hierarchical": Hierarchical, "cartesian": Cartesian}[name](labels)
