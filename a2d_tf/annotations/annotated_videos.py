@@ -21,6 +21,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import frames
 from a2d_tf.data.a2d_annotations import Annotation, paint
+from a2d_tf.data.instance_fields import FIELDS
 from a2d_tf.data.release import Video, with_tests
 from a2d_tf.data.segmentations import box_of, decode_box, decode_parts
 
@@ -155,10 +156,13 @@ class AnnotatedVideos:
                 f"frames of {self.frames_path(vid)} are {size[1]}x{size[0]}; annotate them at that "
                 f"{'shape' if annotated.scaled else 'size'}"
             )
-        count = len(annotated.instances)
+        count, ratio = len(annotated.instances), np.divide(size, drawn)
         masks, boxes = np.zeros((count, *size), bool), np.zeros((count, 4), np.float32)
+        fields = {x.name: np.zeros((count, *x.shape), np.float32) for x in FIELDS}
         for i, instance in enumerate(annotated.instances):
             try:
+                for field in FIELDS:
+                    fields[field.name][i] = field.read(instance.fields.get(field.name), ratio)
                 if instance.parts:
                     masks[i] = decode_parts(instance.parts, drawn, size)
                 if instance.box is None:
@@ -170,7 +174,7 @@ class AnnotatedVideos:
         codes = np.array([self._code(i) for i in annotated.instances], np.int32)
         label_map = paint(masks, codes, self.label_space.code_dtype)
         tracks = _tracks(annotated.instances, self._offsets[vid][annotated.path])
-        return Annotation(label_map, masks, codes, boxes, tracks=tracks)
+        return Annotation(label_map, masks, codes, boxes, tracks=tracks, fields=fields)
 
     def frames_path(self, vid: str) -> pathlib.Path:
         """Return the video file, or else the folder of its frames."""
@@ -192,7 +196,10 @@ class AnnotatedVideos:
         """Return the annotations of a video as text, independent of the files' layout."""
         content = []
         for number, frame in sorted(self._frames[vid].items()):
-            instances = [[self._code(i), i.track, i.box, list(i.parts)] for i in frame.instances]
+            instances = [
+                [self._code(i), i.track, i.box, list(i.parts), *i.fields.values()]
+                for i in frame.instances
+            ]
             content.append([number, frame.size, frame.scaled, frame.split, instances])
         return json.dumps(content, sort_keys=True)
 

@@ -31,6 +31,7 @@ class Instance:
       track: the tool's identity, unique in its video; None where it has none.
       box: [x, y, width, height] as annotated, in pixels; None for the box of the mask. A box may
         have no parts, but one or the other is there.
+      fields: values of `instance_fields.FIELDS` as in the file, by name; None where there is none.
     """
 
     label: str
@@ -40,6 +41,7 @@ class Instance:
     action: str | None = None
     track: int | None = None
     box: Any = None
+    fields: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 class Numbering(NamedTuple):

@@ -12,8 +12,8 @@ This project's own has no categories, but an actor and an action for each annota
 ```
 
 `file_name` is `<video>/<frame>`, with the number of the frame; its suffix is optional.
-An annotation has a `segmentation`, a `bbox` [x, y, width, height], or both. An image may have a
-`split` ('train' or 'test').
+An annotation has a `segmentation`, a `bbox` [x, y, width, height], or both, and may have a field
+of `instance_fields.FIELDS`. An image may have a `split` ('train' or 'test').
 
 YouTube-VIS lists videos with their frames, and an annotation for each track: `segmentations[k]`
 belongs to `file_names[k]` of its video, and is null, polygons or an RLE; where it is null,
@@ -40,6 +40,7 @@ from a2d_tf.annotations.document import Document, FrameName, Instance, ReadOptio
 from a2d_tf.annotations.shapes import area, turned
 from a2d_tf.core.errors import MAX_SIDE, shown
 from a2d_tf.core.files import check_json, one_of, whole
+from a2d_tf.data.instance_fields import FIELDS
 from a2d_tf.data.manifest import SPLITS
 
 _ID, _SIDE = (int, str), whole(1, MAX_SIDE)
@@ -162,7 +163,10 @@ def _document(file, form, dialect, options, images):
             track = attributes.get("track_id")
             track = track if type(track) is int and track >= 0 else None
             place = file.place(annotation.where)
-            instances.append(Instance(annotation.label, parts, place, actor, action, track, box))
+            fields = {field.name: attributes.get(field.name) for field in FIELDS}
+            instances.append(
+                Instance(annotation.label, parts, place, actor, action, track, box, fields)
+            )
         reason = _reason(drawn, instances, dialect, options)
         if reason:
             document.left_out[reason] += 1

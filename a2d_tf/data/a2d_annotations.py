@@ -40,6 +40,7 @@ class Annotation:
       note: description of repairs, '' if there were none.
       tracks: int64 [N], the identity of each instance in its video, -1 where unknown; None where
         the source has none.
+      fields: those of `instance_fields.FIELDS`, by name, that the source has.
     """
 
     label_map: np.ndarray
@@ -48,6 +49,7 @@ class Annotation:
     boxes: np.ndarray
     note: str = ""
     tracks: np.ndarray | None = None
+    fields: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     @property
     def has_mask(self) -> np.ndarray:

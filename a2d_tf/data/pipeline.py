@@ -15,7 +15,8 @@ those of a single one. To resume, serialised records are skipped, which costs no
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -23,12 +24,14 @@ import tensorflow as tf
 from a2d_tf.core.config import Config, TrainingConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.data import records
+from a2d_tf.data.instance_fields import FIELDS
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.ops import canvas as canvas_ops
 
 CLIP = (
     *("rgb", "flow", "size", "boxes", "masks", "has_mask", "actors", "actions", "present"),
     *("annotated", "native_size", "video", "frame", "row"),
+    *(field.name for field in FIELDS),
 )
 """The fields of a batch."""
 
@@ -49,13 +52,14 @@ def _fit(example, canvas):
         masks = canvas_ops.resize(example["masks"][..., None], size)[..., 0]
         return tf.cast(masks >= 0.5, tf.uint8)
 
-    ratio = tf.tile(tf.cast(size, tf.float32) / tf.cast(old, tf.float32), [2])
+    ratio = tf.cast(size, tf.float32) / tf.cast(old, tf.float32)
     return dict(
         example,
         rgb=rgb[:, : size[0], : size[1]],
         flow=flow[:, : size[0], : size[1]],
         masks=tf.cond(tf.reduce_all(old == size), lambda: example["masks"], resample),
-        boxes=example["boxes"] * ratio,
+        boxes=example["boxes"] * tf.tile(ratio, [2]),
+        **{field.name: field.scaled(example[field.name], ratio) for field in FIELDS},
     )
 
 
@@ -67,21 +71,24 @@ def _pad(example, canvas, frames, max_instances, base):
     count = tf.shape(order)[0]
     border = [[0, 0], [0, canvas[0] - size[0]], [0, canvas[1] - size[1]]]
     more = [0, max_instances - count]
-    codes = tf.ensure_shape(tf.pad(tf.gather(example["codes"], order), [more]), [max_instances])
-    boxes = tf.pad(tf.gather(example["boxes"], order), [more, [0, 0]])
-    masks = tf.pad(tf.gather(example["masks"], order), [more, *border[1:]])
-    has_mask = tf.pad(tf.gather(example["has_mask"], order), [more])
+
+    def rows(name: str, shape: Sequence[int] = (), sides: Sequence[Any] = ()) -> tf.Tensor:
+        values = tf.pad(tf.gather(example[name], order), [more, *(sides or [[0, 0]] * len(shape))])
+        return tf.ensure_shape(values, [max_instances, *shape])
+
+    codes = rows("codes")
     return {
         "rgb": tf.ensure_shape(tf.pad(example["rgb"], [*border, [0, 0]]), [frames, *canvas, 3]),
         "flow": tf.ensure_shape(tf.pad(example["flow"], [*border, [0, 0]]), [frames, *canvas, 2]),
         "size": size,
-        "boxes": tf.ensure_shape(boxes, [max_instances, 4]),
-        "masks": tf.ensure_shape(masks, [max_instances, *canvas]),
-        "has_mask": tf.ensure_shape(has_mask, [max_instances]),
+        "boxes": rows("boxes", [4]),
+        "masks": rows("masks", canvas, border[1:]),
+        "has_mask": rows("has_mask"),
         "actors": codes // base - 1,
         "actions": codes % base - 1,
         "present": tf.sequence_mask(count, max_instances),
         **{name: example[name] for name in ("native_size", "video", "frame")},
+        **{field.name: rows(field.name, field.shape) for field in FIELDS},
     }
 
 
@@ -113,6 +120,8 @@ def warp(
     """
     size = tf.cast(tf.shape(rgb)[1:3], tf.float32)
     origin, step = window[:2], window[2:] / size
+    corners = move(tf.reshape(boxes, [-1, 2, 2]), size, window, flip)
+    boxes = tf.concat([tf.reduce_min(corners, axis=1), tf.reduce_max(corners, axis=1)], axis=1)
     # crop_and_resize is corner-aligned and reads zeros outside. This samples at the centres of the
     # new pixels, in frames padded by their edge (cf. ops/roi_align).
     first = (origin + 0.5 * step + 0.5) / (size + 1.0)
@@ -133,10 +142,13 @@ def warp(
     rgb = tf.cast(tf.clip_by_value(tf.round(resample(rgb)), 0.0, 255.0), tf.uint8)
     flow = canvas_ops.scale_vectors(resample(flow), factor)
     masks = tf.cast(resample(masks[..., None])[..., 0] >= 0.5, tf.uint8)
-    boxes = (boxes - tf.tile(origin, [2])) / tf.tile(step, [2])
-    y1, x1, y2, x2 = tf.unstack(boxes, axis=1)
-    x1, x2 = tf.where(flip, size[1] - x2, x1), tf.where(flip, size[1] - x1, x2)
-    return rgb, flow, tf.stack([y1, x1, y2, x2], axis=1), masks
+    return rgb, flow, boxes, masks
+
+
+def move(points: tf.Tensor, size: tf.Tensor, window: tf.Tensor, flip: tf.Tensor) -> tf.Tensor:
+    """Move points [..., 2] (y, x) of a frame of `size` [2] as `warp` moves its pixels."""
+    y, x = tf.unstack((points - window[:2]) / (window[2:] / size), axis=-1)
+    return tf.stack([y, tf.where(flip, size[1] - x, x)], axis=-1)
 
 
 def _random_window(size, jitter, seed):
@@ -158,6 +170,7 @@ def augment(
     """
     seeds = tf.random.experimental.stateless_split(seed, 3)
     size = tf.shape(example["rgb"])[1:3]
+    window = _random_window(size, training.scale_jitter, seeds[1])
     mirrored = tf.random.stateless_uniform([], seeds[0]) < (0.5 if training.flip else 0.0)
     most = training.colour_jitter
     draw = tf.random.stateless_uniform([2], seeds[2], -most, most)
@@ -168,20 +181,23 @@ def augment(
         example["flow"],
         example["boxes"],
         example["masks"],
-        window=_random_window(size, training.scale_jitter, seeds[1]),
+        window=window,
         flip=mirrored,
     )
     clipped = tf.clip_by_value(boxes, 0.0, tf.cast(tf.tile(size, [2]), tf.float32))
     old, new = boxes[:, 2:] - boxes[:, :2], clipped[:, 2:] - clipped[:, :2]
     kept = (tf.reduce_min(new, 1) >= 2.0) & (tf.reduce_prod(new, 1) >= 0.1 * tf.reduce_prod(old, 1))
     kept &= tf.reduce_any(masks > 0, axis=[1, 2]) | ~example["has_mask"]
+    place = tf.cast(size, tf.float32), window, mirrored
+    moved = {x.name: move(example[x.name], *place) for x in FIELDS if x.moves}
+    plain = {x: example[x] for x in ("has_mask", "codes", *(field.name for field in FIELDS))}
     return dict(
         example,
         rgb=rgb,
         flow=flow,
         boxes=tf.boolean_mask(clipped, kept),
         masks=tf.boolean_mask(masks, kept),
-        **{name: tf.boolean_mask(example[name], kept) for name in ("has_mask", "codes")},
+        **{name: tf.boolean_mask(values, kept) for name, values in {**plain, **moved}.items()},
     )
 
 

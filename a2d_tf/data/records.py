@@ -29,6 +29,7 @@ from pycocotools import mask as rle_tools
 from a2d_tf.core.errors import InputError, shown
 from a2d_tf.core.files import is_file_name
 from a2d_tf.data.flow import quantise, resize_frame
+from a2d_tf.data.instance_fields import FIELDS
 from a2d_tf.data.sources import ClipRecord
 from a2d_tf.ops import canvas as canvas_ops
 
@@ -51,6 +52,7 @@ _FEATURES = {
     "codes": _many(tf.int64),
     "masks": tf.io.FixedLenFeature((), tf.string),
     "has_mask": _many(tf.int64),
+    **{field.name: _many(tf.float32, field.shape) for field in FIELDS},
 }
 """The features that training needs."""
 
@@ -70,6 +72,7 @@ class ClipTruth:
       rles: N COCO RLEs, {'size': [height, width], 'counts': bytes}.
       label_map: codes [height, width], uint8 or uint16; see `is_complete`.
       has_mask: bool [N], False for instances of which only the box is known: their mask is empty.
+      fields: {name of `instance_fields.FIELDS`: [N, ...]}.
     """
 
     video: str
@@ -84,6 +87,7 @@ class ClipTruth:
     label_map: np.ndarray
     has_mask: np.ndarray
     tracks: np.ndarray | None = None
+    fields: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     @property
     def is_complete(self) -> bool:
@@ -122,6 +126,7 @@ def encode(record: ClipRecord) -> bytes:
         features["has_mask"] = _ints(annotation.has_mask)
     if annotation.tracks is not None:
         features["track"] = _ints(annotation.tracks)
+    features |= {name: _floats(values.ravel()) for name, values in annotation.fields.items()}
     example = tf.train.Example(features=tf.train.Features(feature=features))
     # Protocol buffers' maps are unordered; this makes equal records equal in their bytes.
     return example.SerializeToString(deterministic=True)
@@ -151,8 +156,8 @@ def parse(serialized: tf.Tensor, frames: int | None = None) -> dict[str, tf.Tens
       `rgb` uint8 [T, h, w, 3]; `flow` float32 [T, h, w, 2], (u, v) in pixels; `boxes` float32
       [N, 4], y1, x1, y2, x2 in pixels *of the stored frames*; `codes` int32 [N]; `masks` uint8 0/1
       [N, h, w]; `has_mask` bool [N], False where the mask is unknown and zero; `video` string;
-      `frame` int32, 1-based; `native_size` int32 [2], height and width of the video. T, h, w and N
-      are dynamic, and N may be 0.
+      `frame` int32, 1-based; `native_size` int32 [2], height and width of the video; each of
+      `instance_fields.FIELDS`, [N, ...]. T, h, w and N are dynamic, and N may be 0.
     """
     fields = tf.io.parse_single_example(serialized, _FEATURES)
     if frames is not None:
@@ -169,6 +174,11 @@ def parse(serialized: tf.Tensor, frames: int | None = None) -> dict[str, tf.Tens
     flow = dequantise(tf.reshape(flow, [-1, 2 * rows, columns]), fields["flow_scale"])
     scale = tf.cast(size, tf.float32) / tf.cast(native_size, tf.float32)
     ones = tf.ones_like(fields["codes"])  # where the record does not say, all have masks
+    more = {}
+    for field in FIELDS:
+        unknown = tf.fill([tf.size(ones), *field.shape], np.float32(np.nan))
+        known = tf.concat([fields[field.name], unknown], 0)[: tf.size(ones)]
+        more[field.name] = field.scaled(known, scale)
     return {
         "rgb": tf.ensure_shape(rgb, [None, None, None, 3]),
         "flow": tf.ensure_shape(flow, [None, None, None, 2]),
@@ -179,6 +189,7 @@ def parse(serialized: tf.Tensor, frames: int | None = None) -> dict[str, tf.Tens
         "video": fields["video"],
         "frame": tf.cast(fields["frame"], tf.int32),
         "native_size": native_size,
+        **more,
     }
 
 
@@ -221,6 +232,11 @@ def read_truth(serialized: bytes) -> ClipTruth:
         masks = feature["mask_rle"].bytes_list.value
         rles = [{"size": [height, width], "counts": counts} for counts in masks]
         label_map = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
+        fields = {}
+        for field in FIELDS:
+            shape = (len(codes), *field.shape)
+            values = feature[field.name].float_list.value or np.full(shape, np.nan)
+            fields[field.name] = np.array(values, np.float32).reshape(shape)
     except (DecodeError, IndexError, ValueError, cv2.error) as error:
         raise InputError("not a clip record, or a field is missing") from error
     if not is_file_name(video):  # it becomes part of paths
@@ -241,6 +257,7 @@ def read_truth(serialized: bytes) -> ClipTruth:
         label_map=label_map,
         has_mask=np.array(feature["has_mask"].int64_list.value or [True] * len(codes), bool),
         tracks=tracks,
+        fields=fields,
     )
 
 

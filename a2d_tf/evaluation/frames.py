@@ -12,6 +12,7 @@ from pycocotools import mask as rle_tools
 
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import records
+from a2d_tf.data.instance_fields import scaled
 from a2d_tf.evaluation import box_data
 from a2d_tf.model.inference import Inference
 from a2d_tf.model.structures import Detections, RoiTable
@@ -63,6 +64,7 @@ class Frame:
         rows = (values[row][:number] for values in found[1:-1])
         instances = Detections._make([number, *rows, more])
         table, instances = _scaled(table, ratio), _scaled(instances, ratio)
+        instances = instances._replace(more=scaled(more, ratio[:2]))
         clips = (batch[name][row] for name in ("rgb", "flow"))
         rgb, flow = (clip[len(clip) // 2, : size[0], : size[1]] for clip in clips)
         return cls(truth, table, instances, rgb, flow)

@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from a2d_tf.core.config import InferenceConfig
 from a2d_tf.core.errors import MAX_FLOW, MAX_PIXELS
+from a2d_tf.data.instance_fields import scaled
 from a2d_tf.model.inference import infer_key_frames
 from a2d_tf.model.layers import BATCH_NORMS, ConvNorm
 from a2d_tf.model.network import Network
@@ -227,9 +228,10 @@ def _answer(network, settings, frames, size):
     inside = frames["inside"][:, network.model_config.frames // 2]
     features = network.fuse(pyramids)
     found = infer_key_frames(network, features, inside, settings, frames.get("image")).detections
-    detections = {**found._asdict(), **found.more, "num_detections": found.number}
     with tf.control_dependencies([_size_check(size[0], size[1])]):
         ratio = tf.cast(size, tf.float32) / tf.cast(inside, tf.float32)
+    more = scaled(found.more, ratio[:, None])
+    detections = {**found._asdict(), **more, "num_detections": found.number}
     outputs = {name: detections[name] for name in OUTPUTS if name in detections}
     outputs["boxes"] = detections["boxes"] * tf.tile(ratio, [1, 2])[:, None]
     painted = mask_ops.paint(

@@ -20,7 +20,8 @@ def set_phase(network: Network, phase: str, trains_backbones: bool = True) -> No
     """
     parts = network.parts()
     refine = getattr(parts.pop("refiner", None), "layers", [])
-    actor = [*network.rpn.layers, *getattr(network.mask_head, "layers", [])]
+    own = (head.model for head in network.heads if head.branch == "actor" and hasattr(head, "model"))
+    actor = [*network.rpn.layers, *(layer for model in own for layer in model.layers)]
     actor += layers_computing(network.backbones, network.backbones.output["actor"])
     outputs = [network.roi_heads.output[name] for name in ("class_logits", "deltas")]
     actor += layers_computing(network.roi_heads, outputs)

@@ -30,6 +30,7 @@ class Instances:
       label_map: codes [H, W], in the label space's dtype; 0 is background.
       actor_scores: float32 [N, |X|], p(actor).
       action_scores: float32 [N, |Y|], p(action).
+      fields: those of `instance_fields.FIELDS` that the network finds, [N, ...].
     """
 
     boxes: np.ndarray
@@ -39,6 +40,7 @@ class Instances:
     label_map: np.ndarray
     actor_scores: np.ndarray
     action_scores: np.ndarray
+    fields: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     def runner_up(self, index: int, labels: LabelSpace) -> tuple[float, int]:
         """Return what the network nearly took an instance for: another actor, or another action.

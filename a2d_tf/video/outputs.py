@@ -24,6 +24,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import hidden_folder, replace_folder, write_json
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.core.workers import in_threads, stop_on_signal
+from a2d_tf.data.instance_fields import FIELDS
 from a2d_tf.evaluation import box_data
 from a2d_tf.ops import visualize
 from a2d_tf.video import pages, streaming
@@ -252,8 +253,11 @@ class Outputs:
         rows = zip(frame.tracks.tolist(), frame.codes.tolist(), frame.scores.tolist(), results)
         for i, (identity, code, score, result) in enumerate(rows):
             margin, other = found.runner_up(i, labels)
-            doubt = {"track_id": identity, "runner_up": other, "margin": round(margin, 4)}
-            self._detections.next().write(json.dumps({**result, **doubt}).encode())
+            more = {"track_id": identity, "runner_up": other, "margin": round(margin, 4)}
+            for field in FIELDS:
+                if field.name in found.fields:
+                    more[field.name] = field.written(found.fields[field.name][i])
+            self._detections.next().write(json.dumps({**result, **more}).encode())
             if identity:
                 if identity not in self._tracks:
                     self._tracks[identity] = _TrackRows(identity, labels, self._folder)

@@ -15,6 +15,7 @@ import numpy as np
 from a2d_tf.core import devices
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
+from a2d_tf.data.instance_fields import FIELDS
 from a2d_tf.ops import tracking
 from a2d_tf.runs import packed
 from a2d_tf.video import streaming, video_files
@@ -146,7 +147,9 @@ class Predictor:
         names = ("boxes", "score", "code", "masks", "actor_scores", "action_scores")
         boxes, scores, codes, small, actors, actions = (outputs[name][:number] for name in names)
         masks = [patch.rle(*size) for patch in mask_ops.patches(small, boxes, *size)]
-        return Instances(boxes, codes, scores, masks, outputs["label_map"], actors, actions)
+        fields = {x.name: outputs[x.name][:number] for x in FIELDS if x.name in outputs}
+        label_map = outputs["label_map"]
+        return Instances(boxes, codes, scores, masks, label_map, actors, actions, fields)
 
 
 def load(
