@@ -77,10 +77,12 @@ class MaskHead:
         Their number is static, so that there is one trace and never an empty batch, and small,
         because mask rows are expensive.
         """
+        with tf.name_scope("targets"):
+            # Of all rows, as in the actor head: the graph then computes them once.
+            classes = self._actor.classes(rows, truth)[:, : options.most_positives]
         rows = rows.first(options.most_positives)
         logits = self._logits(seen, rows.rois)
         with tf.name_scope("targets"):
-            classes = self._actor.classes(rows, truth)
             masks = mask_ops.crop_targets(truth.masks, rows.rois, rows.match, logits.shape[2])
         own = _of_classes(logits, tf.minimum(classes, logits.shape[-1] - 1))
         return {"mask": [losses.mask(own, masks, rows.positive & rows.matched(truth.has_mask))]}
