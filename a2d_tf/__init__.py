@@ -91,7 +91,7 @@ def build_network(settings: _Settings, labels: LabelSpace | None = None) -> Netw
 def dataset(
     records: str | os.PathLike[str], settings: _Settings, split: str = "train"
 ) -> tf.data.Dataset:
-    """Read clips from a folder of records, in batches of `Config.learning.batch_size`.
+    """Read clips from a folder of records, in batches of `Config.training.batch_size`.
 
     Args:
       records: the folder; `a2d records` makes one of A2D or of your own videos.

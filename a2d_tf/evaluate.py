@@ -8,7 +8,7 @@ import shlex
 
 from a2d_tf.core import command_line, devices
 from a2d_tf.core.config import Config
-from a2d_tf.runs import packed
+from a2d_tf.runs import packed, scores
 
 FLAGS = command_line.Register()
 _WORKDIR = FLAGS.string("workdir", None, "Run folder of a2d train.")
@@ -46,7 +46,7 @@ def main(argv: list[str]) -> None:
     devices.announce(gpus, run.config.compute.precision)
     name = _SPLIT.value + ("_best" if _CHECKPOINT.value == "best" else "")
     workdir = os.path.normpath(_WORKDIR.value or "")
-    output = _OUTPUT.value or os.path.join(workdir, "evaluation", name)
+    output = _OUTPUT.value or str(scores.folder_of(workdir, name))
     result = metrics.evaluate(run, manifest, _SPLIT.value, output=output)
     threshold = run.config.inference.score_threshold
     print(f"{run.checkpoint} on {_SPLIT.value}, p(actor) >= {threshold:g}")

@@ -157,10 +157,8 @@ def main(argv: list[str], predict: Callable = library.predict) -> int | None:
     """Predict one video, or the videos of a library by `predict`."""
     _check_flags(argv)
     kinds, output = outputs.with_needs(_RESULTS.value), os.path.normpath(_OUTPUT.value)
-    settings, (model,) = (
-        Config.given(FLAGS, "inference", "compute"),
-        (s for s in _SOURCES if s.value),
-    )
+    settings = Config.given(FLAGS, "inference", "compute")
+    model = next(flag for flag in _SOURCES if flag.value)
     load = functools.partial(
         predictor.load,
         model.name,

@@ -43,7 +43,7 @@ from a2d_tf.evaluation.metrics import detection, segmentation
 from a2d_tf.model.heads.actor import ActorHead
 from a2d_tf.model.heads.mask import MaskHead
 from a2d_tf.model.label_modes import Decoupled
-from a2d_tf.model.structures import Features, Options, Rows, Seen, Truth
+from a2d_tf.model.structures import BatchTruth, Features, Options, Rows, Seen
 from a2d_tf.training import forward, run_start
 
 BOX = [8, 3, 10, 12]
@@ -184,7 +184,7 @@ def test_the_mask_term_counts_positives_whose_instance_has_a_mask():
     rois = tf.constant([[[0.0, 0.0, 8.0, 8.0]] * 4])
     rows = Rows(rois, tf.constant([[0, 1, 0, 1]]), positive, positive)
     actions = tf.constant([[0, 1]])
-    truth = Truth._make([None] * len(Truth._fields))._replace(
+    truth = BatchTruth._make([None] * len(BatchTruth._fields))._replace(
         actors=0 * actions, actions=actions, masks=tf.ones([1, 2, 8, 8], tf.uint8)
     )
     seen = Seen(Features(None, None, None, None), {}, None)

@@ -9,7 +9,7 @@ from a2d_tf.model import label_modes, losses
 from a2d_tf.model.heads import mask
 from a2d_tf.model.heads.action import ActionHead
 from a2d_tf.model.heads.actor import ActorHead
-from a2d_tf.model.structures import Options, Rows, Seen, Truth
+from a2d_tf.model.structures import BatchTruth, Options, Rows, Seen
 
 RNG = np.random.default_rng(0)
 
@@ -127,7 +127,9 @@ def action(logits, held_out=-1, background=False, mode=None):
     """The action term; the instance of each row is in the same place."""
     mode = mode or label_modes.Decoupled(SPACE, background)
     outputs = {"action_logits": tf.convert_to_tensor(logits)}
-    truth = Truth._make([None] * len(Truth._fields))._replace(actors=ACTOR, actions=ACTION)
+    truth = BatchTruth._make([None] * len(BatchTruth._fields))._replace(
+        actors=ACTOR, actions=ACTION
+    )
     head, seen = ActionHead(mode, late=False), Seen(None, outputs, None)
     (made,) = head.terms(seen, rows(), truth, options(held_out=held_out))["action_cls"]
     return made

@@ -84,7 +84,7 @@ def test_figures_of_final_runs_go_before(results, mini_records):
 
     def built(*shown):
         blocks = report.build([*shown], mini_records, "x")
-        tables = [block for block in blocks if isinstance(block, pages.Table)]
+        tables = [block for block in blocks if isinstance(block, pages.HtmlTable)]
         return [block.text for block in blocks if hasattr(block, "text")][1], tables
 
     full, other, cat, _ = results
@@ -123,7 +123,7 @@ def test_seeds_are_summed_up_and_that_with_the_most_runs_is_shown(results, mini_
     blocks = report.build(results[:2] + more, mini_records, "x")
     texts = [block.text for block in blocks if hasattr(block, "text")]
     assert "the rest of 4" in texts[2]
-    (table,) = (b for b in blocks if isinstance(b, pages.Table) and b.heads[1] == "runs")
+    (table,) = (b for b in blocks if isinstance(b, pages.HtmlTable) and b.heads[1] == "runs")
     miou, other = (r.metrics()["segmentation"]["actor"]["miou"] for r in results[:2])
     assert [row[:3] for row in table.rows] == [
         ["full", "2", f"{miou:.1f} ± 0.0"],
@@ -146,7 +146,7 @@ def test_folds_have_means_deviations_and_all_frames_together(results, tmp_path, 
     done += [dataclasses.replace(r, fold="B") for r in swapped]
     blocks = report.build_folds([*done, results[3]], A2D, "x")
     assert "published" not in str(blocks)
-    means, differences, each, together = (b for b in blocks if isinstance(b, pages.Table))
+    means, differences, each, together = (b for b in blocks if isinstance(b, pages.HtmlTable))
     column = means.heads.index("joint mIoU")
     mious = [[r.metrics()["segmentation"][k]["miou"] for r in done] for k in ("actor", "joint")]
     mean, deviation = np.mean(mious[1][:2]), np.std(mious[1][:2], ddof=1)
@@ -165,7 +165,7 @@ def test_folds_have_means_deviations_and_all_frames_together(results, tmp_path, 
     assert together.rows[0][2:] == together.rows[1][2:]  # each has all frames twice
     monkeypatch.setattr(report, "SAMPLES", 1)  # alike, as those of a single video are
     blocks = report.build_folds(done, A2D, "x")
-    assert [b for b in blocks if isinstance(b, pages.Table)][1].rows[0][3] == "+0.0"
+    assert [b for b in blocks if isinstance(b, pages.HtmlTable)][1].rows[0][3] == "+0.0"
 
 
 def test_results_that_are_damaged_or_failed(results, mini_records, tmp_path):

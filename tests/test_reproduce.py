@@ -225,7 +225,7 @@ def test_records_are_of_the_networks_size(monkeypatch, tmp_path, release):
     base.write_text("--image_height=64\n--image_width=96\n--temporal_layers=1\n")
     monkeypatch.setattr(processes, "call", calls.append)
     monkeypatch.setattr(reproduce.mini, "make_release", lambda *made: calls.append(made) or "mini")
-    source = reproduce.Source(release, None, None, drawn, mini_videos=6, workers=3)
+    source = reproduce.RecordsSource(release, None, None, drawn, mini_videos=6, workers=3)
     reproduce.Plan(str(base)).make_records(str(tmp_path), source, ["v1", "v,2"])
     *made, records = calls
     folder = f"{tmp_path}/records"

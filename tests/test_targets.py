@@ -11,7 +11,7 @@ from a2d_tf.model import targets
 from a2d_tf.model.heads.actor import ActorHead
 from a2d_tf.model.heads.proposals import Proposals
 from a2d_tf.model.label_modes import Cartesian
-from a2d_tf.model.structures import Rows, Truth
+from a2d_tf.model.structures import BatchTruth, Rows
 from a2d_tf.ops.boxes import BoxCoder
 
 UNIT = BoxCoder((1.0, 1.0, 1.0, 1.0))
@@ -29,7 +29,7 @@ def test_a_clip_draws_the_same_whatever_is_beside_it():
     assert -1 <= shifted.min() < -0.9 and 2.9 < shifted.max() < 3
 
 
-NOTHING = Truth._make([None] * len(Truth._fields))
+NOTHING = BatchTruth._make([None] * len(BatchTruth._fields))
 
 
 def batch_of(truth, present, annotated=True, size=(100, 100)):

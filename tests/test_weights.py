@@ -130,7 +130,7 @@ def test_smaller_anchors_start_from_the_next_size_that_is_there(detector, networ
     """From a file, of one size a level; into a run that has one, and from it."""
     two = tiny_network.make(**{**TINY, "anchor_sizes": "16+32,64,128,256,512"})
     assert [tuple(x.shape[1:]) for x in two.rpn.outputs] == [(1536 + 1152,), (1536 + 1152, 4)]
-    assert len(two.anchors) == 1536 + 1152
+    assert len(two.proposals.anchors) == 1536 + 1152
     report = weights.load(two, detector)
     for layer, width in (("logits", 1), ("deltas", 4)):
         role = f"rpn/{layer}/kernel"

@@ -197,7 +197,7 @@ class AnnotatedVideos:
         content = []
         for number, frame in sorted(self._frames[vid].items()):
             instances = [
-                [self._code(i), i.track, i.box, list(i.parts), *i.fields.values()]
+                [self._code(i), i.track, i.box, list(i.parts), *sorted(i.fields.items())]
                 for i in frame.instances
             ]
             content.append([number, frame.size, frame.scaled, frame.split, instances])

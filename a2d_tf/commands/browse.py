@@ -15,6 +15,7 @@ from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_text
 from a2d_tf.core.labels import LabelSpace
+from a2d_tf.runs import scores
 
 FLAGS = command_line.Register()
 _RUN = FLAGS.string("run", None, "Run folder of a2d train.")
@@ -35,7 +36,7 @@ _LIMIT = FLAGS.integer(
 def main(argv: list[str]) -> None:
     command_line.require(argv, run=_RUN.value, records=_RECORDS.value)
     run, split = pathlib.Path(_RUN.value), _SPLIT.value.removesuffix("_best")
-    folder = run / "evaluation" / _SPLIT.value
+    folder = scores.folder_of(run, _SPLIT.value)
     if not folder.is_dir():
         raise InputError(
             f"{folder}: no such folder; run a2d evaluate --workdir={run} "

@@ -127,7 +127,7 @@ def main(argv: list[str]) -> None:
     if _FOLDS.value:
         folds = reproduce.read_folds(_FOLDS.value, _TEST_FOLDS.value or ())
     _keep_settings(pathlib.Path(workdir, "settings.json"), given, folds)
-    source = reproduce.Source(
+    source = reproduce.RecordsSource(
         _RELEASE.value,
         _ANNOTATIONS.value,
         _OWN_VIDEOS.value,

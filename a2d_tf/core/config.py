@@ -127,14 +127,6 @@ class ModelConfig:
         return self.norm if self.flow_norm == "same" else self.flow_norm
 
     @property
-    def has_action_background(self) -> bool:
-        """Whether background is a class of the action head.
-
-        Other label modes do not need it: their p(action) includes the actor's background.
-        """
-        return self.action_background and self.label_mode == "decoupled"
-
-    @property
     def anchors(self) -> tuple[tuple[float, ...], ...]:
         """Anchor sizes of each of the levels P2 to P6; see `parse_anchors`."""
         return parse_anchors(self.anchor_sizes)

@@ -1,8 +1,8 @@
 """What is annotated of instances beside label, box and mask: points, or numbers.
 
 An entry of FIELDS takes a field from files in this project's own format through records and
-augmentation to the heads (`Truth.fields`) and metrics (`ClipTruth.fields`). A result of the same
-name that a head computes of instances goes to exports, metrics and `detections.json`.
+augmentation to the heads (`BatchTruth.fields`) and metrics (`ClipTruth.fields`). A result of the
+same name that a head computes of instances goes to exports, metrics and `detections.json`.
 """
 
 from __future__ import annotations
@@ -36,10 +36,11 @@ class Field(NamedTuple):
         if value is None:
             return np.full(self.shape, np.nan, np.float32)
         try:
-            values = np.array(value, np.float64)
-        except (TypeError, ValueError):
+            values = np.array(value)
+        except ValueError:  # lists of different lengths
             values = np.zeros(0)
-        if values.shape != self.shape or not np.isfinite(values).all():
+        numbers = values.dtype.kind in "iuf" and np.isfinite(values).all()
+        if values.shape != self.shape or not numbers:
             raise InputError(
                 f"'{self.name}' {shown(value)} is not finite numbers of shape {[*self.shape]}"
             )

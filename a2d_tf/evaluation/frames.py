@@ -15,7 +15,7 @@ from a2d_tf.data import records
 from a2d_tf.data.instance_fields import scaled
 from a2d_tf.evaluation import box_data
 from a2d_tf.model.inference import Inference
-from a2d_tf.model.structures import Detections, RoiTable
+from a2d_tf.model.structures import BatchDetections, RoiTable
 from a2d_tf.ops import masks as mask_ops
 from a2d_tf.ops import visualize
 
@@ -42,7 +42,7 @@ class Frame:
 
     truth: records.ClipTruth
     table: RoiTable
-    instances: Detections
+    instances: BatchDetections
     rgb: np.ndarray
     flow: np.ndarray
     pairs: dict[float, Pairs] = dataclasses.field(default_factory=dict, init=False)
@@ -57,14 +57,12 @@ class Frame:
         truth = records.read_truth(batch["record"][row])
         size = batch["size"][row]
         ratio = np.tile(np.array(truth.native_size) / size, 2).astype(np.float32)
-        valid, found = outputs.valid[row], outputs.detections
-        table = RoiTable._make(None if v is None else v[row][valid] for v in outputs.table or ())
-        number = found.number[row]
-        more = {name: values[row][:number] for name, values in found.more.items()}
-        rows = (values[row][:number] for values in found[1:-1])
-        instances = Detections._make([number, *rows, more])
-        table, instances = _scaled(table, ratio), _scaled(instances, ratio)
-        instances = instances._replace(more=scaled(more, ratio[:2]))
+        valid, number = outputs.valid[row], outputs.detections.number[row]
+        assert outputs.table is not None  # an evaluation asks for it
+        table = RoiTable._make(None if v is None else v[row][valid] for v in outputs.table)
+        found = outputs.detections.map_rows(lambda values: values[row][:number])
+        found = found._replace(number=number, more=scaled(found.more, ratio[:2]))
+        table, instances = _scaled(table, ratio), _scaled(found, ratio)
         clips = (batch[name][row] for name in ("rgb", "flow"))
         rgb, flow = (clip[len(clip) // 2, : size[0], : size[1]] for clip in clips)
         return cls(truth, table, instances, rgb, flow)
@@ -106,7 +104,7 @@ class Frame:
 
 
 def _scaled(values, ratio):
-    """A RoiTable or Detections with its boxes times a ratio."""
+    """A RoiTable or BatchDetections with its boxes times a ratio."""
     boxes = (name for name in values._fields if name.endswith("boxes"))
     known = {name: getattr(values, name) for name in boxes}
     return values._replace(**{k: box * ratio for k, box in known.items() if box is not None})

@@ -16,7 +16,7 @@ import tensorflow as tf
 from a2d_tf.core.config import InferenceConfig
 from a2d_tf.model.label_modes import LabelMode
 from a2d_tf.model.network import Network
-from a2d_tf.model.structures import Detections, Features, RoiTable
+from a2d_tf.model.structures import BatchDetections, Features, RoiTable
 
 _ROWS = 8  # on a GPU, numbers of rows are multiples of it
 
@@ -33,7 +33,7 @@ class Inference(NamedTuple):
     rois: tf.Tensor
     valid: tf.Tensor
     table: RoiTable | None
-    detections: Detections
+    detections: BatchDetections
 
 
 class Kept(NamedTuple):
@@ -91,7 +91,7 @@ def infer_key_frames(
     counts = settings.proposals_before_nms, settings.test_proposals
     rois, valid = network.proposals.decode(features, size, *counts)
     # Graphs leave out what nothing reads, such as the actions of every RoI.
-    seen = network.see(features, rois, rgb)
+    seen = network.run_roi_heads(features, rois, rgb)
     scores, boxes = network.actor.decode(seen, rois, valid, size)
     kept = suppress(scores, boxes, settings)
     mode, table = network.label_mode, None
@@ -103,7 +103,7 @@ def infer_key_frames(
         if network.action is not None:
             logits = _apply_to_used_rows(
                 network,
-                lambda rois: network.see(features, rois, rgb).outputs["action_logits"],
+                lambda rois: network.run_roi_heads(features, rois, rgb).outputs["action_logits"],
                 kept.number,
                 _rows_of(rois, kept.roi),
             )
@@ -171,7 +171,7 @@ def suppress(scores: tf.Tensor, boxes: tf.Tensor, settings: InferenceConfig) -> 
 
 def assign_pairs(
     mode: LabelMode, kept: Kept, table: RoiTable, action_threshold: float
-) -> Detections:
+) -> BatchDetections:
     """Assign actor, action and code to what suppression kept.
 
     An instance's action is the best valid one of its actor; instances whose p(action) is below the
@@ -182,7 +182,7 @@ def assign_pairs(
     """
     used = tf.sequence_mask(kept.number, kept.classes.shape[1])
     actor, action, score = mode.pairs_of(kept.classes, table)
-    found = Detections(
+    found = BatchDetections(
         number=kept.number,
         boxes=kept.boxes,
         classes=kept.classes,
@@ -201,8 +201,7 @@ def assign_pairs(
     keep = used & (probability >= action_threshold)
     order = tf.argsort(tf.cast(~keep, tf.int32), axis=1, stable=True)
     number = tf.reduce_sum(tf.cast(keep, tf.int32), axis=1)
-    rows = (_used_rows(x, order, number) for x in found[1:-1])
-    return Detections._make([number, *rows, {}])
+    return found.map_rows(lambda x: _used_rows(x, order, number))._replace(number=number)
 
 
 def _used_rows(values, index, number):

@@ -29,15 +29,15 @@ from a2d_tf.core import devices
 from a2d_tf.core.config import ComputeConfig, ModelConfig
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.model import backbones, fpn, label_modes, temporal
-from a2d_tf.model.heads import Head, InstanceHead, refiner
+from a2d_tf.model.heads import Head, InstanceHead
+from a2d_tf.model.heads import refiner as refiners
 from a2d_tf.model.heads.action import ActionHead
 from a2d_tf.model.heads.actor import ActorHead
 from a2d_tf.model.heads.mask import SIZE, BoxMasks, MaskHead
 from a2d_tf.model.heads.proposals import Proposals
 from a2d_tf.model.heads.refiner import Refiner
-from a2d_tf.model.heads.rois import Pooled
 from a2d_tf.model.layers import ConvNorm, Function, JoinedNorms
-from a2d_tf.model.structures import Features, Seen
+from a2d_tf.model.structures import Features, Pooled, Seen
 from a2d_tf.ops import anchors as anchor_ops
 from a2d_tf.ops import roi_align
 from a2d_tf.ops.boxes import BoxCoder
@@ -78,7 +78,7 @@ class Network(tf.Module):
         without a refiner.
       label_mode: the classes of the heads, and the scores of pairs.
       proposals, actor, action: heads; there is no action head with cartesian labels.
-      masks: the head that finds masks, None without masks.
+      masks: the head that finds masks, None without masks; a refiner is trained by itself.
       on_gpu: whether TensorFlow computes on a GPU, where launches cost more than copies.
     """
 
@@ -122,38 +122,22 @@ class Network(tf.Module):
         height, width = self.image_size
         shapes = [(-(-height // stride), -(-width // stride)) for stride in strides]
         anchors = anchor_ops.generate(shapes, strides, c.anchors)
-        proposals = Proposals(anchors, c.anchors, rpn_coder)
-        actor = ActorHead(self.label_mode, coder)
-        action = masks = refine = None
+        self.proposals = Proposals(anchors, c.anchors, rpn_coder)
+        self.actor = ActorHead(self.label_mode, coder)
+        self.action: ActionHead | None = None
         if self.label_mode.num_actions:
-            action = ActionHead(self.label_mode, c.fusion == "late")
+            self.action = ActionHead(self.label_mode, c.fusion == "late")
+        self.masks: MaskHead | Refiner | None = None
         if c.use_mask:
-            masks = MaskHead(actor, c.mask_image)
-        if c.use_refiner:
-            refine = Refiner()
-        # Behind a function, so that a checkpoint does not track their models as parts of these.
-        self._heads = lambda: (proposals, actor, action, masks or refine)
-
-    @property
-    def proposals(self) -> Proposals:
-        return self._heads()[0]
-
-    @property
-    def actor(self) -> ActorHead:
-        return self._heads()[1]
-
-    @property
-    def action(self) -> ActionHead | None:
-        return self._heads()[2]
-
-    @property
-    def masks(self) -> MaskHead | Refiner | None:
-        return self._heads()[3]
+            self.masks = MaskHead(self.actor, c.mask_image)
+        elif c.use_refiner:
+            self.masks = Refiner()
 
     @property
     def heads(self) -> list[Head]:
         """The heads that learn from sampled RoIs, in the order of their loss terms."""
-        return [head for head in (self.actor, self.masks, self.action) if head is not None]
+        masks = self.masks if isinstance(self.masks, MaskHead) else None
+        return [head for head in (self.actor, masks, self.action) if head is not None]
 
     @property
     def instance_heads(self) -> list[InstanceHead]:
@@ -313,7 +297,7 @@ class Network(tf.Module):
             rgb = inputs["rgb"] = tf.keras.Input([*self.image_size, 3], dtype=tf.uint8, name="rgb")
             # Levels of any convention become small numbers.
             image = self._convention.preprocess(rgb) * min(1.0, self._convention.std[0] / 64)
-            patches = refiner.patches(image, rois, SIZE)
+            patches = refiners.patches(image, rois, SIZE)
         logits = head.build(
             roi_features,
             self.label_mode.num_classes,
@@ -329,10 +313,10 @@ class Network(tf.Module):
         c = self.model_config
         rgb = tf.keras.Input([*self.image_size, 3], dtype=tf.uint8, name="rgb")
         rois = tf.keras.Input([None, 4], name="rois")
-        image, windows = self._convention.preprocess(rgb), refiner.windows(rois)
-        patches = refiner.patches(image, windows, c.refiner_size)
+        image, windows = self._convention.preprocess(rgb), refiners.windows(rois)
+        patches = refiners.patches(image, windows, c.refiner_size)
         maps = self._backbone(patches, "refiner", c.norm)
-        logits = refiner.segment(maps, c.refiner_channels)
+        logits = refiners.segment(maps, c.refiner_channels)
         logits = tf.reshape(logits, [-1, tf.shape(rois)[1], *logits.shape[1:]])
         return tf.keras.Model({"rgb": rgb, "rois": rois}, logits, name="refiner")
 
@@ -352,7 +336,7 @@ class Network(tf.Module):
         """
         return Features(**self._fuse({"rgb": pyramids["actor"], **pyramids}))
 
-    def see(
+    def run_roi_heads(
         self,
         features: Features,
         rois: tf.Tensor,

@@ -6,7 +6,7 @@ head, P the pyramid levels P2 to P5. Boxes are y1, x1, y2, x2 in pixels of the c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -31,7 +31,17 @@ class Features(NamedTuple):
     rpn_deltas: tf.Tensor
 
 
-class Truth(NamedTuple):
+class Pooled(NamedTuple):
+    """Features of the RoIs, 7x7: RoIAlign-AR of the actor's pyramid, RoIAlign-AN of the action's.
+
+    One is None where no head reads it.
+    """
+
+    appearance: tf.Tensor | None
+    motion: tf.Tensor | None
+
+
+class BatchTruth(NamedTuple):
     """The instances of a batch's key frames, which come first among N rows.
 
     Attributes:
@@ -54,7 +64,7 @@ class Truth(NamedTuple):
     fields: Mapping[str, tf.Tensor]
 
     @classmethod
-    def of(cls, batch: Mapping[str, tf.Tensor]) -> Truth:
+    def of(cls, batch: Mapping[str, tf.Tensor]) -> BatchTruth:
         """Return the truth of an element of `pipeline.training`."""
         return cls._make([*(batch[name] for name in cls._fields[:-1]), batch])
 
@@ -130,8 +140,10 @@ class RoiTable(NamedTuple):
     joint_boxes: tf.Tensor | None = None
 
 
-class Detections(NamedTuple):
-    """Instances, best p(class) first; N rows, of which the first `number` are used, others 0.
+class BatchDetections(NamedTuple):
+    """Instances, best p(class) first; N rows, of which the first `number` are used.
+
+    Other rows are 0, except in `more`.
 
     Attributes:
       number: int32 [B].
@@ -154,3 +166,9 @@ class Detections(NamedTuple):
     actor_scores: tf.Tensor
     action_scores: tf.Tensor
     more: dict[str, Any]
+
+    def map_rows(self, function: Callable[[Any], Any]) -> BatchDetections:
+        """Return all rows, those of `more` too, after a function of each field."""
+        fields = {k: v for k, v in self._asdict().items() if k not in ("number", "more")}
+        more = {name: function(values) for name, values in self.more.items()}
+        return self._replace(**{k: function(v) for k, v in fields.items()}, more=more)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from a2d_tf.model.structures import Rows, Truth
+from a2d_tf.model.structures import BatchTruth, Rows
 from a2d_tf.ops import boxes as box_ops
 from a2d_tf.ops.anchors import ROI_POSITIVE_IOU
 
@@ -64,7 +64,7 @@ def joined(
     return index, tf.concat([positives[1], tf.zeros_like(negatives[1])], axis=1), counted
 
 
-def match_boxes(boxes: tf.Tensor, truth: Truth) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+def match_boxes(boxes: tf.Tensor, truth: BatchTruth) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Return the best instance of each box: IoU [B, A], index [B, A], and all IoUs [B, A, N]."""
     overlaps = box_ops.iou(boxes, truth.boxes)
     overlaps = tf.where(truth.present[:, None, :], overlaps, -1.0)
@@ -74,7 +74,7 @@ def match_boxes(boxes: tf.Tensor, truth: Truth) -> tuple[tf.Tensor, tf.Tensor, t
 def sample_rois(
     proposals: tf.Tensor,
     valid: tf.Tensor,
-    truth: Truth,
+    truth: BatchTruth,
     *,
     samples: int,
     positives: int,

@@ -5,15 +5,11 @@ from __future__ import annotations
 import colorsys
 import operator
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from a2d_tf.core.labels import LabelSpace
-
-if TYPE_CHECKING:
-    pass
 
 _GOLDEN = (5**0.5 - 1) / 2  # steps of this fraction of a turn give hues far apart
 

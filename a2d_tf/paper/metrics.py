@@ -72,7 +72,7 @@ def evaluate(
     from a2d_tf.runs import loading, scores
 
     if not isinstance(run, loading.Run):
-        output = output or os.path.join(run, "evaluation", split)
+        output = output or str(scores.folder_of(run, split))
         run = loading.load(os.path.normpath(run))
     if not output:
         raise TypeError("of a loaded run, evaluate() needs an output")

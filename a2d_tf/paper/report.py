@@ -24,7 +24,7 @@ from a2d_tf.evaluation.metrics import KINDS, detection, figure, scalars, segment
 from a2d_tf.evaluation.metrics.detection import Detection
 from a2d_tf.evaluation.metrics.segmentation import Segmentation
 from a2d_tf.evaluation.reports import charts
-from a2d_tf.evaluation.reports.pages import Block, Heading, Picture, Table, Text
+from a2d_tf.evaluation.reports.pages import Block, Heading, HtmlTable, Picture, Text
 from a2d_tf.ops import visualize
 from a2d_tf.paper import experiments
 from a2d_tf.paper.published import DETECTION, SEGMENTATION
@@ -148,7 +148,7 @@ def build_folds(results: list[Result], labels: LabelSpace, origin: str) -> list[
 def _table(heads, lines):
     """A table without the columns that have no figure."""
     kept = [i for i in range(len(heads)) if any(line[i] != "-" for line in lines)]
-    return Table(tuple(heads[i] for i in kept), [[line[i] for i in kept] for line in lines])
+    return HtmlTable(tuple(heads[i] for i in kept), [[line[i] for i in kept] for line in lines])
 
 
 def _begin(results, origin):
@@ -170,7 +170,7 @@ def _together(done, labels):
             means = confusion.metrics()
             lines.append([name, str(seed), *(figure(means[kind]["miou"]) for kind in KINDS)])
     heads = ("", "seed", *(f"{kind} mIoU" for kind in KINDS))
-    return [Heading("All folds' frames together"), Table(heads, lines)] if lines else []
+    return [Heading("All folds' frames together"), HtmlTable(heads, lines)] if lines else []
 
 
 def _training_videos(done):
@@ -212,7 +212,7 @@ def _beside(metric, others, rows, lines):
             ((_, values),) = table.lines()
             ours.add(len(cells))
             cells.append([f"ours, {ROWS[name][0]}", *map(figure, values)])
-    return Table(("", *metric.columns.values()), cells, frozenset(ours))
+    return HtmlTable(("", *metric.columns.values()), cells, frozenset(ours))
 
 
 def _differences(done, space, published=True):
@@ -293,7 +293,7 @@ def _zero_shot(metrics, space):
     return [
         Heading("Fig. 4: actions of an actor whose action labels were withheld"),
         Picture("zero_shot", png, "AP per held-out actor, beside the full model and chance."),
-        Table(("held out", "AP", "full model", "chance", "r_zs", "r of chance"), lines),
+        HtmlTable(("held out", "AP", "full model", "chance", "r_zs", "r of chance"), lines),
     ]
 
 

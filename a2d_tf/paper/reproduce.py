@@ -54,7 +54,7 @@ def read_folds(path: str, tested: Sequence[str] = ()) -> dict[str, list[str]]:
 
 
 @dataclasses.dataclass(frozen=True)
-class Source:
+class RecordsSource:
     """What records are made of: `release`, or `annotations` with `videos`, or a drawn mini A2D.
 
     Attributes:
@@ -129,7 +129,7 @@ class Plan:
                 for _, files, start in experiments.trainings(name, self.base, workdir, final):
                     _config([*files, *self.train_flags(name), *start, *extra])
 
-    def make_records(self, workdir: str, source: Source, tests: Sequence[str] = ()) -> None:
+    def make_records(self, workdir: str, source: RecordsSource, tests: Sequence[str] = ()) -> None:
         """Make records of the network's size in `workdir/records`, if they are not there.
 
         Args:

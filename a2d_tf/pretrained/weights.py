@@ -18,6 +18,7 @@ import tensorflow as tf
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.model import backbones
+from a2d_tf.model.heads.actor import BACKGROUND
 from a2d_tf.model.layers import BATCH_NORMS
 from a2d_tf.model.network import Network
 from a2d_tf.pretrained import layouts
@@ -42,7 +43,6 @@ _ROLES = {
     "flow": {**{f"flow_{family}_": "backbone/" for family in _FAMILIES}, "flow_fpn_": "fpn/"},
 }
 _STATISTICS = {"moving_mean": "mean", "moving_variance": "variance"}
-_BACKGROUND = "background"
 _ONE_SIZE = ("size 1",)  # every published file has one anchor size per level
 _ROUNDED = 1e-3  # relative error of a size that was rounded, such as 22.63 for 16 * 2**.5
 _SILENT = -1e4  # a logit of probability 0
@@ -108,27 +108,14 @@ def variables(network: Network) -> dict[str, tf.Variable]:
 
 
 def _class_names(network):
-    """The classes of each class layer, each as its possible names in other files, its own first.
-
-    Those of the proposal head are the sizes of anchors, "size 1" the largest of a level.
-    """
-    labels, mode = network.labels, network.label_mode
-    actors = [(actor, layouts.ALIASES.get(actor, actor)) for actor in labels.actors]
-    classes = [(*filter(None, [pair]), *actors[actor]) for pair, actor in mode.classes()]
-    actions = mode.actions()
-    # A level's largest anchors come last; smaller ones start from the next size available.
-    most = max(map(len, network.model_config.anchors))
-    sizes = [tuple(f"size {i}" for i in range(rank, 0, -1)) for rank in range(most, 0, -1)]
-    return {
-        "rpn_logits": sizes,
-        "rpn_deltas": sizes,
-        "actor_logits": [*classes, (_BACKGROUND,)],
-        "actor_deltas": classes,
-        "mask_logits": classes,
-        "action_logits": actions,
-        "action_rgb_logits": actions,
-        "action_flow_logits": actions,
-    }
+    """The classes of each class layer, each as its possible names in other files, its own first."""
+    found = {}
+    for head in (network.proposals, *network.heads):
+        for layer, classes in head.class_layers().items():
+            aliases = [layouts.ALIASES.get(names[-1]) for names in classes]
+            rows = zip(classes, aliases)
+            found[layer] = [(*names, alias) if alias else names for names, alias in rows]
+    return found
 
 
 def _assign_rows(variable, value, classes, source_classes):
@@ -253,7 +240,7 @@ def load(network: Network, weights: Weights, stream: str = "rgb") -> LoadReport:
         return role, None
 
     rows = {
-        "actor_logits": (*weights.classes, _BACKGROUND),
+        "actor_logits": (*weights.classes, BACKGROUND),
         "actor_deltas": weights.classes,
         "mask_logits": weights.classes,
         "rpn_logits": _ONE_SIZE,

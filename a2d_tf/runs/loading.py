@@ -137,7 +137,7 @@ def pack(workdir: str, output: str, kind: str = "last", notes: str = "") -> dict
             shutil.copyfile(os.path.join(workdir, name), os.path.join(new, name))
         write_json(os.path.join(new, "score_threshold.json"), {"score_threshold": threshold})
         write_file(os.path.join(new, packed.WEIGHTS), lambda f: np.savez_compressed(f, **halves))
-        scored = os.path.join(workdir, "evaluation", "test")
+        scored = scores.folder_of(workdir)
         if kind == "last" and scores.are_current(
             workdir, scored, run_folder.record_facts(workdir)["source"]
         ):

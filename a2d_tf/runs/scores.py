@@ -35,9 +35,9 @@ def steps_in(folder: str | os.PathLike) -> list[int]:
     return sorted(int(name.removeprefix("ckpt-")) for name in names)
 
 
-def folder_of(run: str | os.PathLike) -> pathlib.Path:
-    """Return the folder of a run's scores of the test split."""
-    return pathlib.Path(run, "evaluation", TEST)
+def folder_of(run: str | os.PathLike, split: str = TEST) -> pathlib.Path:
+    """Return the folder of a run's scores of a split."""
+    return pathlib.Path(run, "evaluation", split)
 
 
 def origin(checkpoint: str, config: Config, records: str) -> dict[str, Any]:

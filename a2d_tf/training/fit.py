@@ -154,7 +154,7 @@ class _Progress:
     def __init__(
         self, checkpointer: Checkpointer, events: Events, training: TrainingConfig
     ) -> None:
-        self._window, self._events, self._learning = checkpointer.window, events, training
+        self._window, self._events, self._settings = checkpointer.window, events, training
         self._schedule = optimizer.Schedule(training)
         self._unread: list[dict[str, tf.Tensor]] = []
         self.bar = progress_bar(
@@ -197,11 +197,11 @@ class _Progress:
         values = self._window.values[-1]
         terms = {name: f"{values[name]:.3f}" for name in losses.TERMS if name in values}
         self.bar.set_postfix(terms, refresh=False)
-        if _due(step, self._learning.log_every, self._learning.steps):
+        if _due(step, self._settings.log_every, self._settings.steps):
             elapsed = time.monotonic() - self._start
             times = {
                 "run/learning_rate": self._schedule(step),
-                "run/clips_per_second": self._steps * self._learning.batch_size / elapsed,
+                "run/clips_per_second": self._steps * self._settings.batch_size / elapsed,
                 "run/step_ms": 1e3 * elapsed / self._steps,
                 "run/wait_ms": 1e3 * self._waited / self._steps,
             }

@@ -7,7 +7,6 @@ divide.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import cast
 
 import tensorflow as tf
 
@@ -15,7 +14,7 @@ from a2d_tf.core.config import TrainingConfig
 from a2d_tf.model import targets
 from a2d_tf.model.heads.refiner import Refiner
 from a2d_tf.model.network import Network
-from a2d_tf.model.structures import Features, Options, Seen, Term, Terms, Truth
+from a2d_tf.model.structures import BatchTruth, Features, Options, Term, Terms
 from a2d_tf.ops import boxes as box_ops
 from a2d_tf.training import replicas
 from a2d_tf.training.phases import trains
@@ -43,14 +42,12 @@ def forward(
       (terms, health): health maps `proposal_recall` (of instances, at IoU 0.5) and `positives`
       (positive RoIs per frame) to (sum, count), and is empty in phase 'refiner'.
     """
-    truth, options = Truth.of(batch), _options(network, settings)
+    truth, options = BatchTruth.of(batch), _options(network, settings)
     rng = targets.Rng(seed, batch["row"], settings.batch_size)
-    phase, masks = settings.train_phase, network.masks
-    if phase == "refiner" and isinstance(masks, Refiner):
-        rows = masks.sample(truth, options.most_positives, rng)
-        # It reads the image alone.
-        seen = Seen(cast(Features, None), {}, network.key_image(batch["rgb"]), training)
-        return masks.terms(seen, rows, truth, options), {}
+    phase, refiner = settings.train_phase, network.masks
+    if phase == "refiner" and isinstance(refiner, Refiner):
+        rows = refiner.sample(truth, options.most_positives, rng)
+        return refiner.terms(network.key_image(batch["rgb"]), rows, truth, training), {}
     roi_rng, anchor_rng = rng.split(2)
     if features is None:
         features = network.clip_features(batch, training)
@@ -67,7 +64,7 @@ def forward(
             add_truth=settings.add_truth_rois,
             rng=roi_rng,
         )
-    seen = network.see(features, rows.rois, batch["rgb"], training)
+    seen = network.run_roi_heads(features, rows.rois, batch["rgb"], training)
     terms: Terms = {}
     if trains(phase, network.proposals.branch):
         _merge(terms, network.proposals.terms(features, truth, options, anchor_rng))

@@ -28,10 +28,10 @@ class Schedule(tf.keras.optimizers.schedules.LearningRateSchedule):
     """
 
     def __init__(self, training: TrainingConfig, factor: float = 1.0) -> None:
-        self._learning, self._peak = training, training.learning_rate * factor
+        self._settings, self._peak = training, training.learning_rate * factor
 
     def __call__(self, step: tf.Tensor | int) -> tf.Tensor:
-        training, step = self._learning, tf.cast(step, tf.float32)
+        training, step = self._settings, tf.cast(step, tf.float32)
         rate = tf.constant(self._peak, tf.float32)
         if training.schedule == "cosine":
             span = max(1, training.steps - training.warmup_steps)

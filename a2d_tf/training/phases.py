@@ -20,10 +20,10 @@ def set_phase(network: Network, phase: str, trains_backbones: bool = True) -> No
     """
     parts = network.parts()
     refine = getattr(parts.pop("refiner", None), "layers", [])
-    own = (head.model for head in network.heads if head.branch == "actor" and hasattr(head, "model"))
-    actor = [*network.rpn.layers, *(layer for model in own for layer in model.layers)]
+    heads = [head for head in network.heads if head.branch == "actor"]
+    outputs = [network.roi_heads.output[name] for head in heads for name in head.outputs]
+    actor = [*network.rpn.layers, *(layer for head in heads for layer in head.layers())]
     actor += layers_computing(network.backbones, network.backbones.output["actor"])
-    outputs = [network.roi_heads.output[name] for name in ("class_logits", "deltas")]
     actor += layers_computing(network.roi_heads, outputs)
     for layer in refine:
         layer.trainable = trains(phase, "refiner")

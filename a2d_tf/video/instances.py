@@ -14,7 +14,7 @@ from a2d_tf.core.labels import LabelSpace
 if TYPE_CHECKING:
     import tensorflow as tf
 
-Features = dict[str, "tf.Tensor"]
+FrameFeatures = dict[str, "tf.Tensor"]
 """The backbones' features of a frame: {name: [1, ...]}; those of the flow are named `flow_*`."""
 
 
@@ -80,8 +80,8 @@ class Finder(Protocol):
     facts: dict[str, Any]
     labels: LabelSpace
 
-    def frame(self, rgb: np.ndarray, flow: np.ndarray) -> Features:
+    def frame(self, rgb: np.ndarray, flow: np.ndarray) -> FrameFeatures:
         """Compute the features of a frame."""
 
-    def key_frame(self, frames: Sequence[Features], size: tuple[int, int]) -> Instances:
+    def key_frame(self, frames: Sequence[FrameFeatures], size: tuple[int, int]) -> Instances:
         """Find the instances of a key frame by the features of the frames around it."""

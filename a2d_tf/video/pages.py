@@ -23,6 +23,7 @@ from a2d_tf.core.files import load_json, write_text
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import frames
 from a2d_tf.evaluation.reports.pages import jpeg_url, render
+from a2d_tf.runs import scores
 
 PICTURES = 1000  # videos with a thumbnail; each is about 6 kB
 _TEMPLATES = pathlib.Path(__file__).parent
@@ -135,7 +136,7 @@ def write_library_page(
     """
     cards: list[dict[str, Any]] = []
     rows, everything, trained = [], [], set()
-    browse = pathlib.Path(run or output, "evaluation", "test", "browse.html")
+    browse = scores.folder_of(run or output) / "browse.html"
     if run:
         path = os.path.join(run, "records.json")
         trained = {*load_json(path, {"videos": [str]}, "train it again")["videos"]}

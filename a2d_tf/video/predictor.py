@@ -19,7 +19,7 @@ from a2d_tf.data.instance_fields import FIELDS
 from a2d_tf.ops import tracking
 from a2d_tf.runs import packed
 from a2d_tf.video import streaming, video_files
-from a2d_tf.video.instances import Features, Instances
+from a2d_tf.video.instances import FrameFeatures, Instances
 
 if TYPE_CHECKING:
     from a2d_tf.runs.loading import Run
@@ -115,7 +115,7 @@ class Predictor:
         span = streaming.Span.of_seconds(reader, start, end, every)
         yield from streaming.watch(self, reader, span, tracking.Linking(**linking))
 
-    def frame(self, rgb: np.ndarray, flow: np.ndarray) -> Features:
+    def frame(self, rgb: np.ndarray, flow: np.ndarray) -> FrameFeatures:
         """Compute the backbones' features of a frame.
 
         Args:
@@ -126,7 +126,7 @@ class Predictor:
 
         return self._frame(rgb=tf.constant(rgb[None]), flow=tf.constant(flow[None]))
 
-    def key_frame(self, frames: Sequence[Features], size: tuple[int, int]) -> Instances:
+    def key_frame(self, frames: Sequence[FrameFeatures], size: tuple[int, int]) -> Instances:
         """Predict the instances of a key frame.
 
         Args:

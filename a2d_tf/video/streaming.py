@@ -20,7 +20,7 @@ from a2d_tf.core.workers import in_threads
 from a2d_tf.data.flow import Flow, fit, resize_frame
 from a2d_tf.ops import tracking
 from a2d_tf.video import video_files
-from a2d_tf.video.instances import Features, Finder, Instances
+from a2d_tf.video.instances import Finder, FrameFeatures, Instances
 
 _Item = TypeVar("_Item")
 
@@ -155,18 +155,18 @@ def answers(
     facts = predictor.facts
     far, stride = reach(facts), facts["clip_stride"]
 
-    def clips() -> Generator[tuple[np.ndarray, list[Features]], None, None]:
+    def clips() -> Generator[tuple[np.ndarray, list[FrameFeatures]], None, None]:
         """(native key frame, the features of the frames around it) of each frame that is answered.
 
         A missing neighbour is the nearest frame with zero flow, as in the records. The first frame
         has no flow, so that it pads the start unchanged; its zero-flow features also pad the end.
         """
-        kept: dict[int, Features] = {}  # of the last 2 L stride + 1 frames
+        kept: dict[int, FrameFeatures] = {}  # of the last 2 L stride + 1 frames
         natives: collections.deque = collections.deque()  # those that wait for their answer
         index, last, still = -1, None, None
-        features: Features | None = None
+        features: FrameFeatures | None = None
 
-        def clip(key: int) -> tuple[np.ndarray, list[Features]]:
+        def clip(key: int) -> tuple[np.ndarray, list[FrameFeatures]]:
             return natives.popleft(), [kept[max(0, key + k)] for k in range(-far, far + 1, stride)]
 
         # One ahead: frames of a camera stay fresh.

@@ -44,7 +44,7 @@ class Text:
 
 
 @dataclasses.dataclass(frozen=True)
-class Table:
+class HtmlTable:
     """Rows of cells under headings; the first column names the rows, those of `ours` are bold."""
 
     heads: tuple
@@ -66,7 +66,7 @@ class Picture:
         return data_url(self.png)
 
 
-Block = Union[Heading, Text, Table, Picture]
+Block = Union[Heading, Text, HtmlTable, Picture]
 
 
 def render(name: str, title: str, folder: pathlib.Path = _FILES, **values: Any) -> str:

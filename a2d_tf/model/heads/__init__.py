@@ -11,19 +11,27 @@ from typing import ClassVar, Protocol
 
 import tensorflow as tf
 
-from a2d_tf.model.structures import Options, Rows, Seen, Terms, Truth
+from a2d_tf.model.structures import BatchTruth, Options, Rows, Seen, Terms
 
 
 class Head(Protocol):
     """What training asks of every head.
 
     Attributes:
-      branch: "actor" or "action", what a phase trains (4.3, w/o joint training), or "refiner".
+      branch: "actor" or "action", what a phase trains (4.3, w/o joint training).
+      outputs: names of what it computes in `roi_heads`.
     """
 
     branch: ClassVar[str]
+    outputs: ClassVar[tuple[str, ...]]
 
-    def terms(self, seen: Seen, rows: Rows, truth: Truth, options: Options) -> Terms:
+    def layers(self) -> list[tf.keras.layers.Layer]:
+        """Return the layers of its own model, if it has one."""
+
+    def class_layers(self) -> dict[str, list[tuple[str, ...]]]:
+        """Return {layer with rows of classes: the names of each class, its own first}."""
+
+    def terms(self, seen: Seen, rows: Rows, truth: BatchTruth, options: Options) -> Terms:
         """Return the loss terms of sampled RoIs, by names of `losses.TERMS`."""
 
 

@@ -7,9 +7,9 @@ from typing import ClassVar
 import tensorflow as tf
 
 from a2d_tf.model import losses
-from a2d_tf.model.heads import rois
 from a2d_tf.model.label_modes import LabelMode
-from a2d_tf.model.structures import Options, Rows, Seen, Terms, Truth
+from a2d_tf.model.layers import fold, hidden, output, unfold
+from a2d_tf.model.structures import BatchTruth, Options, Rows, Seen, Terms
 
 
 class ActionHead:
@@ -22,24 +22,34 @@ class ActionHead:
     """
 
     branch: ClassVar[str] = "action"
+    outputs: ClassVar[tuple[str, ...]] = ("action_logits",)
 
     def __init__(self, mode: LabelMode, late: bool) -> None:
-        self._mode, self._late = mode, late
+        self._mode = mode
+        self._streams = ("action_rgb", "action_flow") if late else ("action",)
 
     def build(self, features: tf.Tensor, units: int) -> dict[str, tf.Tensor]:
         """Return {action_logits float32 [B, R, num_actions]}, without normalisation layers."""
-        if not self._late:
-            return {"action_logits": self._build(features, units, "action")}
-        streams = zip(("action_rgb", "action_flow"), tf.split(features, 2, axis=-1))
+        if len(self._streams) == 1:
+            return {"action_logits": self._build(features, units, *self._streams)}
+        streams = zip(self._streams, tf.split(features, 2, axis=-1))
         logits = [self._build(own, units, name) for name, own in streams]
         return {"action_logits": 0.5 * (logits[0] + logits[1])}
 
     def _build(self, features, units, name):
-        x = rois.hidden(rois.fold(features), units, "none", name)
+        x = hidden(fold(features), units, "none", name)
         count = self._mode.num_actions
-        return rois.unfold(rois.output(x, count, f"{name}_logits"), features, count)
+        return unfold(output(x, count, f"{name}_logits"), features, count)
 
-    def terms(self, seen: Seen, rows: Rows, truth: Truth, options: Options) -> Terms:
+    def layers(self) -> list[tf.keras.layers.Layer]:
+        """Return none: all are in `roi_heads`."""
+        return []
+
+    def class_layers(self) -> dict[str, list[tuple[str, ...]]]:
+        """Return that of each stream; see `Head`."""
+        return {f"{stream}_logits": self._mode.actions() for stream in self._streams}
+
+    def terms(self, seen: Seen, rows: Rows, truth: BatchTruth, options: Options) -> Terms:
         """Return the action term (Eq. 2), without the labels of a held-out actor (4.4)."""
         # RoIs of a frame without instances match padding, whose -1 is not an index.
         actors, actions = (tf.maximum(rows.matched(x), 0) for x in (truth.actors, truth.actions))

@@ -7,10 +7,12 @@ from typing import ClassVar
 import tensorflow as tf
 
 from a2d_tf.model import losses
-from a2d_tf.model.heads import rois
 from a2d_tf.model.label_modes import LabelMode
-from a2d_tf.model.structures import Options, Rows, Seen, Terms, Truth
+from a2d_tf.model.layers import fold, hidden, output, unfold
+from a2d_tf.model.structures import BatchTruth, Options, Rows, Seen, Terms
 from a2d_tf.ops import boxes as box_ops
+
+BACKGROUND = "background"
 
 
 class ActorHead:
@@ -21,6 +23,7 @@ class ActorHead:
     """
 
     branch: ClassVar[str] = "actor"
+    outputs: ClassVar[tuple[str, ...]] = ("class_logits", "deltas")
 
     def __init__(self, mode: LabelMode, coder: box_ops.BoxCoder) -> None:
         self._mode, self.coder = mode, coder
@@ -36,15 +39,31 @@ class ActorHead:
         count = self._mode.num_classes
         # Units have no spatial extent: statistics of groups of eight would erase them.
         norm = "none" if norm == "group_norm" else norm
-        x = rois.hidden(rois.fold(features), units, norm, "actor", epsilon)
-        logits = rois.output(x, count + 1, "actor_logits")
-        deltas = rois.output(x, 4 * count, "actor_deltas")
+        x = hidden(fold(features), units, norm, "actor", epsilon)
+        logits = output(x, count + 1, "actor_logits")
+        deltas = output(x, 4 * count, "actor_deltas")
         return {
-            "class_logits": rois.unfold(logits, features, count + 1),
-            "deltas": rois.unfold(deltas, features, count, 4),
+            "class_logits": unfold(logits, features, count + 1),
+            "deltas": unfold(deltas, features, count, 4),
         }
 
-    def terms(self, seen: Seen, rows: Rows, truth: Truth, options: Options) -> Terms:
+    def layers(self) -> list[tf.keras.layers.Layer]:
+        """Return none: all are in `roi_heads`."""
+        return []
+
+    def class_layers(self) -> dict[str, list[tuple[str, ...]]]:
+        """Return those of class and box, background last in the first; see `Head`."""
+        return {
+            "actor_logits": [*self.class_names(), (BACKGROUND,)],
+            "actor_deltas": self.class_names(),
+        }
+
+    def class_names(self) -> list[tuple[str, ...]]:
+        """Return the names of each class: of its pair, if it is one, and of its actor."""
+        actors = self._mode.labels.actors
+        return [(*filter(None, [pair]), actors[actor]) for pair, actor in self._mode.classes()]
+
+    def terms(self, seen: Seen, rows: Rows, truth: BatchTruth, options: Options) -> Terms:
         """Return the terms of the RoIs' classes and of the positives' boxes (Eq. 1 and 2)."""
         with tf.name_scope("targets"):
             classes, boxes = self.targets(rows, truth)
@@ -64,12 +83,12 @@ class ActorHead:
             "actor_cls": [losses.actor_class(seen.outputs["class_logits"], classes, rows.counted)],
         }
 
-    def targets(self, rows: Rows, truth: Truth) -> tuple[tf.Tensor, tf.Tensor]:
+    def targets(self, rows: Rows, truth: BatchTruth) -> tuple[tf.Tensor, tf.Tensor]:
         """Return the class of each row [B, R], C for background, and its deltas [B, R, 4]."""
         deltas = self.coder.encode(rows.matched(truth.boxes), rows.rois)
         return self.classes(rows, truth), tf.where(rows.positive[..., None], deltas, 0.0)
 
-    def classes(self, rows: Rows, truth: Truth) -> tf.Tensor:
+    def classes(self, rows: Rows, truth: BatchTruth) -> tf.Tensor:
         """Return the class of each row, int64 [B, R]; C for background."""
         classes = rows.matched(self._mode.classes_of(truth.actors, truth.actions))
         return tf.where(rows.positive, classes, self._mode.num_classes)

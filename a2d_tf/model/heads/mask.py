@@ -7,10 +7,9 @@ from typing import ClassVar
 import tensorflow as tf
 
 from a2d_tf.model import losses
-from a2d_tf.model.heads import rois
 from a2d_tf.model.heads.actor import ActorHead
-from a2d_tf.model.layers import ConvNorm
-from a2d_tf.model.structures import Options, Rows, Seen, Terms, Truth
+from a2d_tf.model.layers import ConvNorm, fold, output, unfold
+from a2d_tf.model.structures import BatchTruth, Options, Rows, Seen, Terms
 from a2d_tf.ops import masks as mask_ops
 
 SIZE = 28
@@ -26,6 +25,7 @@ class MaskHead:
     """
 
     branch: ClassVar[str] = "actor"
+    outputs: ClassVar[tuple[str, ...]] = ()
     name: ClassVar[str] = "masks"
     model: tf.keras.Model
 
@@ -52,7 +52,7 @@ class MaskHead:
         Returns:
           logits float32 [B, R, 2n, 2n, num_classes].
         """
-        x = rois.fold(features)
+        x = fold(features)
         size = 2 * x.shape[1]
         for layer in range(layers):
             x = ConvNorm(channels, 3, norm=norm, epsilon=epsilon, name=f"mask_conv{layer + 1}")(x)
@@ -68,10 +68,18 @@ class MaskHead:
             skip = ConvNorm(_SKIP, 3, name="patch_skip")(patches)
             merged = tf.concat([x, skip], axis=-1)
             x = ConvNorm(channels, 3, norm=norm, epsilon=epsilon, name="patch_merge")(merged)
-        logits = rois.output(x, num_classes, "mask_logits")
-        return rois.unfold(logits, features, size, size, num_classes)
+        logits = output(x, num_classes, "mask_logits")
+        return unfold(logits, features, size, size, num_classes)
 
-    def terms(self, seen: Seen, rows: Rows, truth: Truth, options: Options) -> Terms:
+    def layers(self) -> list[tf.keras.layers.Layer]:
+        """Return the layers of its model."""
+        return self.model.layers
+
+    def class_layers(self) -> dict[str, list[tuple[str, ...]]]:
+        """Return that of the logits; see `Head`."""
+        return {"mask_logits": self._actor.class_names()}
+
+    def terms(self, seen: Seen, rows: Rows, truth: BatchTruth, options: Options) -> Terms:
         """Return the mask term of the rows that can be positive (3.3).
 
         Their number is static, so that there is one trace and never an empty batch, and small,

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from a2d_tf.model import losses, targets
 from a2d_tf.model.layers import OUTPUT_STDDEV, ConvNorm
-from a2d_tf.model.structures import Features, Options, Terms, Truth
+from a2d_tf.model.structures import BatchTruth, Features, Options, Terms
 from a2d_tf.ops import boxes as box_ops
 from a2d_tf.ops.anchors import NEGATIVE_IOU, POSITIVE_IOU, RATIOS
 
@@ -94,7 +94,9 @@ class Proposals:
         )
         return rois, tf.sequence_mask(count, after_nms)
 
-    def terms(self, features: Features, truth: Truth, options: Options, rng: targets.Rng) -> Terms:
+    def terms(
+        self, features: Features, truth: BatchTruth, options: Options, rng: targets.Rng
+    ) -> Terms:
         """Return the terms of sampled anchors (Eq. 1: RoI-cls, box-reg)."""
         with tf.name_scope("targets"):
             index, positive, counted, deltas = self.sample(truth, options.rpn_samples, rng)
@@ -111,8 +113,17 @@ class Proposals:
             ],
         }
 
+    def class_layers(self) -> dict[str, list[tuple[str, ...]]]:
+        """Return its layers with rows of anchor sizes, "size 1" the largest of a level.
+
+        Largest ones come last; smaller ones start from the next size available.
+        """
+        most = max(self._per_cell) // len(RATIOS)
+        sizes = [tuple(f"size {i}" for i in range(rank, 0, -1)) for rank in range(most, 0, -1)]
+        return {"rpn_logits": sizes, "rpn_deltas": sizes}
+
     def sample(
-        self, truth: Truth, samples: int, rng: targets.Rng
+        self, truth: BatchTruth, samples: int, rng: targets.Rng
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
         """Sample anchors and assign their labels (Ren et al. 2015).
 

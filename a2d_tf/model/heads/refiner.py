@@ -18,7 +18,7 @@ from a2d_tf.model import losses, targets
 from a2d_tf.model.fpn import upsample
 from a2d_tf.model.heads import mask
 from a2d_tf.model.layers import OUTPUT_STDDEV, ConvNorm
-from a2d_tf.model.structures import Options, Rows, Seen, Terms, Truth
+from a2d_tf.model.structures import BatchTruth, Rows, Seen, Terms
 from a2d_tf.ops import masks as mask_ops
 from a2d_tf.ops import roi_align
 
@@ -33,12 +33,11 @@ _LOG2_SCALE = 0.25
 class Refiner:
     """Masks [B, N, 28, 28] of instances, probabilities inside the box; its model reads windows."""
 
-    branch: ClassVar[str] = "refiner"
     name: ClassVar[str] = "masks"
     model: tf.keras.Model
     needs_image = True
 
-    def sample(self, truth: Truth, number: int, rng: targets.Rng) -> Rows:
+    def sample(self, truth: BatchTruth, number: int, rng: targets.Rng) -> Rows:
         """Return jittered boxes of so many instances a frame, drawn with replacement."""
         match_rng, jitter_rng = rng.split(2)
         count = tf.reduce_sum(tf.cast(truth.present, tf.int64), axis=1, keepdims=True)
@@ -48,16 +47,16 @@ class Refiner:
         valid = truth.annotated[:, None] & (count > 0)
         return Rows(boxes, match, valid, valid)
 
-    def terms(self, seen: Seen, rows: Rows, truth: Truth, options: Options) -> Terms:
-        """Return the mask term of the rows of `sample`."""
-        logits = self.model({"rgb": seen.image, "rois": rows.rois}, training=seen.training)
+    def terms(self, image: tf.Tensor, rows: Rows, truth: BatchTruth, training: bool) -> Terms:
+        """Return the mask term of the rows of `sample`, of images uint8 [B, H, W, 3]."""
+        logits = self.model({"rgb": image, "rois": rows.rois}, training=training)
         cells = logits.shape[2]
         masks = mask_ops.crop_targets(truth.masks, windows(rows.rois), rows.match, cells)
         return {"mask": [losses.mask(logits, masks, rows.positive & rows.matched(truth.has_mask))]}
 
     def decode(self, seen: Seen, boxes: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
         """Return the mask of each box."""
-        logits = self.model({"rgb": seen.image, "rois": boxes})
+        logits = self.model({"rgb": seen.image, "rois": boxes}, training=seen.training)
         flat = tf.reshape(logits, [-1, *logits.shape[2:]])
         shape = [-1, tf.shape(boxes)[1], mask.SIZE, mask.SIZE]
         return tf.reshape(inside_box(flat, mask.SIZE), shape)
