@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from a2d_tf.core.labels import A2D, LabelSpace
     from a2d_tf.model.inference import infer
     from a2d_tf.model.network import Network
-    from a2d_tf.paper import metrics
+    from a2d_tf.paper import scoring as metrics
     from a2d_tf.video.predictor import Predictor
 
 __all__ = [
@@ -54,7 +54,7 @@ _MODULES = {
     "LabelSpace": "a2d_tf.core.labels",
     "Predictor": "a2d_tf.video.predictor",
     "infer": "a2d_tf.model.inference",
-    "metrics": "a2d_tf.paper.metrics",
+    "metrics": "a2d_tf.paper.scoring",
 }
 _Settings = Union["Config", str, "os.PathLike[str]"]
 

@@ -35,7 +35,7 @@ def main(argv: list[str]) -> None:
     if _MODEL.value:  # which has no folder of scores
         command_line.require(argv, output=_OUTPUT.value)
     from a2d_tf.data.manifest import Manifest
-    from a2d_tf.paper import metrics
+    from a2d_tf.paper import scoring
     from a2d_tf.runs import loading
 
     manifest = Manifest.load(_RECORDS.value)
@@ -47,10 +47,10 @@ def main(argv: list[str]) -> None:
     name = _SPLIT.value + ("_best" if _CHECKPOINT.value == "best" else "")
     workdir = os.path.normpath(_WORKDIR.value or "")
     output = _OUTPUT.value or str(scores.folder_of(workdir, name))
-    result = metrics.evaluate(run, manifest, _SPLIT.value, output=output)
+    result = scoring.evaluate(run, manifest, _SPLIT.value, output=output)
     threshold = run.config.inference.score_threshold
     print(f"{run.checkpoint} on {_SPLIT.value}, p(actor) >= {threshold:g}")
-    print(metrics.table(result, labels=manifest.label_space))
+    print(scoring.table(result, labels=manifest.label_space))
     print(f"written to {output}")
     if not _OUTPUT.value:
         words = shlex.join([f"--run={workdir}", f"--records={_RECORDS.value}"])

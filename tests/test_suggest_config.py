@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from processes import run_a2d
 
+from a2d_tf.commands import suggest_config
 from a2d_tf.core import devices
 from a2d_tf.core.config import Config
 from a2d_tf.data import inspection
@@ -82,7 +83,9 @@ def written(manifest, contents, host, folder):
     """The Config of the flagfile."""
     found = suggestion.suggest(manifest, contents, host)
     path = folder / "own.flags"
-    path.write_text(suggestion.flagfile("For a test.", found, ["one", "two"]))
+    text = suggest_config.flagfile("For a test.", found, ["one", "two " * 60])
+    assert suggest_config.remarks_of(text) == ["one", ("two " * 60).strip()]
+    path.write_text(text)
     return Config.read(path)
 
 

@@ -15,12 +15,11 @@ from __future__ import annotations
 import contextlib
 import functools
 import pathlib
-import re
 import signal
 import time
 
 from a2d_tf import evaluate, predict, train
-from a2d_tf.commands import records
+from a2d_tf.commands import records, suggest_config
 from a2d_tf.core import command_line, processes
 from a2d_tf.core.errors import InputError, listed
 from a2d_tf.core.files import read_json, read_text
@@ -105,10 +104,10 @@ def main(argv: list[str]) -> None:
     # Compares the records with annotations and videos, where it has been here before.
     words = [*source, f"--output={folder}", *_size(jobs, folder), "--clip_frames=3"]
     stage("records", "records", *words)
-    minutes, manifest = f"--minutes={_MINUTES.value:g}", Manifest.load(folder)
-    suggested = read_text(settings).split() if settings.exists() else []
-    if not {minutes, manifest.source[:12]} <= {*suggested}:
-        stage("settings", "suggest-config", f"--records={folder}", minutes, f"--output={settings}")
+    minutes, manifest = _MINUTES.value, Manifest.load(folder)
+    if not (settings.exists() and suggest_config.is_for(read_text(settings), manifest, minutes)):
+        words = [f"--records={folder}", f"--minutes={minutes:g}", f"--output={settings}"]
+        stage("settings", "suggest-config", *words)
     of_run = [f"--records={folder}", f"--workdir={run}"]
     stage("training", "train", f"--flagfile={settings}", *of_run)
     scored = scores.folder_of(run)
@@ -150,11 +149,9 @@ def _size(jobs, records):
 
 def _next(settings, output):
     """Return what to do next: the remarks of the suggested settings, then the usual steps."""
-    head, _, _ = read_text(settings).partition("\n\n")
-    remarks = re.sub(r"\n#   ", " ", head).splitlines()
     words = f"--prediction={output / 'videos'} --records={output / 'records'} --output=next"
     return [
-        *(line.removeprefix("# ") for line in remarks if line.startswith("# - ")),
+        *(f"- {remark}" for remark in suggest_config.remarks_of(read_text(settings))),
         "- to choose predicted frames to correct in your tool, then start again with its "
         f"exports added to the earlier ones and another --output: a2d next {words}",
     ]

@@ -10,7 +10,10 @@ the number of annotated frames that is likely to be enough.
 
 from __future__ import annotations
 
+import re
 import shlex
+import textwrap
+from collections.abc import Iterable, Sequence
 
 from a2d_tf.core import command_line, devices
 from a2d_tf.core.files import write_text
@@ -48,7 +51,7 @@ def main(argv: list[str]) -> None:
         f"({contents.summaries['train'].counts()} in training) with source {manifest.source[:12]} "
         f"and {host}."
     )
-    text = suggestion.flagfile(title, suggestions, remarks)
+    text = flagfile(title, suggestions, remarks)
     if not _OUTPUT.value:
         print(text, end="")
         return
@@ -56,6 +59,34 @@ def main(argv: list[str]) -> None:
     print("\n".join([title, *(f"- {remark}" for remark in remarks)]))
     words = [f"--flagfile={_OUTPUT.value}", f"--records={_RECORDS.value}"]
     print(f"{_OUTPUT.value}: written; next: a2d train {shlex.join(words)} --workdir=RUN")
+
+
+def flagfile(title: str, suggestions: Iterable, remarks: Sequence[str]) -> str:
+    """Return the text of a flagfile: the title and remarks, then each reason above its flags."""
+    blocks = [[*_comment(title), "#"]]
+    for remark in remarks:
+        blocks[0] += _comment(f"- {remark}", "  ")
+    for flags, reason in suggestions:
+        words = [f"--{name}={command_line.written(value)}" for name, value in flags.items()]
+        blocks.append([*_comment(reason), *words])
+    return "\n\n".join(map("\n".join, blocks)) + "\n"
+
+
+def _comment(text, indent=""):
+    return textwrap.wrap(
+        text, 100, initial_indent="# ", subsequent_indent=f"# {indent}", break_on_hyphens=False
+    )
+
+
+def remarks_of(text: str) -> list[str]:
+    """Return the remarks in the text of a `flagfile`."""
+    head = re.sub(r"\n#   ", " ", text.partition("\n\n")[0])
+    return [line[4:] for line in head.splitlines() if line.startswith("# - ")]
+
+
+def is_for(text: str, manifest: Manifest, minutes: float) -> bool:
+    """Return whether the title of a flagfile names these records and minutes."""
+    return {f"--minutes={minutes:g}", manifest.source[:12]} <= {*text.split()}
 
 
 run = command_line.command(main, FLAGS)

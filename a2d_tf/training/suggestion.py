@@ -11,8 +11,7 @@ import dataclasses
 import math
 import os
 import re
-import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -331,20 +330,3 @@ def notes(manifest: Manifest, contents: Contents) -> list[str]:
         )
     lines.append(f"{train.clips} annotated frames to train {pairs} pairs: {likely}")
     return lines
-
-
-def flagfile(title: str, suggestions: Iterable[Suggestion], remarks: Sequence[str]) -> str:
-    """Return the text of a flagfile: the title and remarks, then each reason above its flags."""
-    blocks = [[*_comment(title), "#"]]
-    for remark in remarks:
-        blocks[0] += _comment(f"- {remark}", "  ")
-    for flags, reason in suggestions:
-        words = [f"--{name}={command_line.written(value)}" for name, value in flags.items()]
-        blocks.append([*_comment(reason), *words])
-    return "\n\n".join(map("\n".join, blocks)) + "\n"
-
-
-def _comment(text, indent=""):
-    return textwrap.wrap(
-        text, 100, initial_indent="# ", subsequent_indent=f"# {indent}", break_on_hyphens=False
-    )
