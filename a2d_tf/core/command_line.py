@@ -1,8 +1,8 @@
 """Parse command lines, print help, show progress, and report errors in one line.
 
-Each command has a register of its own for its flags, `FLAGS = flags.FlagValues()`, so that several
-commands can be imported in one process. Flagfiles are expanded here, so that an error can name the
-file and the line.
+Each command has a register of its own for its flags, `FLAGS = command_line.Register()`, so that
+several commands can be imported in one process. Flagfiles are expanded here, so that an error can
+name the file and the line.
 """
 
 from __future__ import annotations
