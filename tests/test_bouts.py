@@ -51,6 +51,9 @@ def test_a_file_with_a_track_a_line_is_whole_or_damaged(tmp_path):
         (folder / "tracks.json").write_text(text, encoding="latin-1")
         with pytest.raises(InputError, match="tracks.json: "):
             bouts.read(folder)
+    (folder / "tracks.json").write_text(json.dumps([{**TRACKS[0], "actions": []}]))
+    with pytest.raises(InputError, match="tracks.json: track 2 has no actions"):
+        bouts.read(folder)
 
 
 def test_the_time_budget_of_each_individual(library, tmp_path):

@@ -134,6 +134,9 @@ def test_a_track_that_changes_its_actor_is_two(tmp_path):
     ]
 
 
+ROW = {"frame": 1, "category_id": 17, "score": 0.5}
+
+
 def damage(path, fields):
     """Change fields of a JSON, or of the first object of its list."""
     content = json.loads(path.read_text())
@@ -145,6 +148,8 @@ def damage(path, fields):
     "name, fields, message",
     [
         ("tracks.json", {"mean_score": None}, "tracks.json: [0].mean_score"),
+        ("tracks.json", {"frames": [{**ROW, "category_id": 10}]}, "[0].frames[0].category_id"),
+        ("tracks.json", {"frames": [{**ROW, "frame": 99}]}, "no detection in frame 99"),
         ("detections.json", {"segmentation": {"size": [48, 64], "counts": "1"}}, "[0]: the RLE"),
         ("video.json", {"name": "../x"}, "video.json: name: '../x'"),
         ("video.json", {"labels": {"actors": []}}, "video.json: labels: actions"),

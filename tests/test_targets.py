@@ -148,7 +148,8 @@ NEAR, FAR = [0.0, 0, 10, 9], [50.0, 50, 60, 60]
 
 
 @pytest.mark.parametrize(
-    "samples, fraction, most", [(64, 1 / 3, 22), (64, 0.25, 16), (64, 0.5, 32), (2, 0.1, 1)]
+    "samples, fraction, most",
+    [(64, 1 / 3, 22), (64, 0.25, 16), (64, 0.5, 32), (2, 0.1, 1), (100, 0.07, 7)],
 )
 def test_at_most_a_fraction_is_positive_and_positives_come_first(samples, fraction, most):
     made = rois([NEAR] * 100 + [FAR] * 100, roi_samples=samples, positive_fraction=fraction)

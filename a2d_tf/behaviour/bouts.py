@@ -91,6 +91,9 @@ def read(folder: str | os.PathLike, min_score: float = 0.0) -> list[TrackBouts]:
     for row in rows:
         if row["mean_score"] < min_score:
             continue
+        if not row["actions"]:
+            problem = f"track {row['track_id']} has no actions; predict the video again"
+            raise InputError(f"{pathlib.Path(folder, 'tracks.json')}: {problem}")
         found = tuple(Bout(*(bout[name] for name in _BOUT)) for bout in row["actions"])
         tracks.append(TrackBouts(row["track_id"], row["actor"], found))
     return sorted(tracks, key=lambda track: (track.bouts[0].start, track.number))

@@ -14,7 +14,7 @@ from typing import Any
 
 from a2d_tf.annotations.tracked_video import Shape, TrackedVideo, TrackShapes
 from a2d_tf.core.errors import MAX_SIDE, InputError, shown
-from a2d_tf.core.files import check_json, is_file_name, load_json, number, whole
+from a2d_tf.core.files import check_json, is_file_name, kind_of, load_json, number, whole
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.segmentations import runs_of
 
@@ -172,7 +172,7 @@ def _masks(path, height, width):
 def _shapes(folder, facts, min_score):
     """{(track, actor): its shapes, in order of time}; arguments as of `read`."""
     labels = facts.labels
-    code = whole(0, labels.max_code)
+    code = kind_of(lambda value: type(value) is int and labels.knows(value), "a code of its labels")
     row_kind = {"frame": whole(), "category_id": code, "score": number(0, 1)}
     kind = {"track_id": whole(), "mean_score": number(0, 1), "frames": [row_kind]}
     masks = _masks(os.path.join(folder, RESULT_FILES["detections"]), *facts.size)
@@ -181,7 +181,11 @@ def _shapes(folder, facts, min_score):
         identity = track["track_id"]
         for row in track["frames"] if track["mean_score"] >= min_score else ():
             actor, action = labels.split(row["category_id"])
-            mask = masks[row["frame"], identity]
+            place = row["frame"], identity
+            if place not in masks:
+                problem = f"track {identity} has no detection in frame {row['frame']}"
+                raise InputError(f"{folder}: {problem}; {_REMEDY}")
+            mask = masks[place]
             if mask:
                 shape = Shape(row["frame"], labels.actions[action - 1], mask, score=row["score"])
                 shapes[identity, labels.actors[actor - 1]].append(shape)

@@ -13,6 +13,8 @@ import numpy as np
 
 from a2d_tf.core.errors import InputError, shown
 
+_LARGEST = 1e38  # of float32
+
 
 class Field(NamedTuple):
     """A field of instances, float32 [N, *shape], NaN where it is not annotated.
@@ -39,7 +41,7 @@ class Field(NamedTuple):
             values = np.array(value)
         except ValueError:  # lists of different lengths
             values = np.zeros(0)
-        numbers = values.dtype.kind in "iuf" and np.isfinite(values).all()
+        numbers = values.dtype.kind in "iuf" and (np.abs(values) < _LARGEST).all()
         if values.shape != self.shape or not numbers:
             raise InputError(
                 f"'{self.name}' {shown(value)} is not finite numbers of shape {[*self.shape]}"
@@ -48,14 +50,19 @@ class Field(NamedTuple):
         return values.astype(np.float32)
 
     def scaled(self, values: Any, ratio: Any) -> Any:
-        """Return values [..., *shape] for frames that are resized by `ratio` [..., 2]."""
+        """Return values [..., *shape] for frames that are resized by `ratio`.
+
+        `ratio` [..., 2] has the axes of the values before `shape`, or some that broadcast to them.
+        """
         if not self.moves:
             return values
         return values * ratio[(..., *[None] * (len(self.shape) - 1), slice(None))]
 
     def written(self, values: np.ndarray) -> Any:
         """Return the values of an instance as in files."""
-        return np.round(values[..., ::-1] if self.moves else values, 2).tolist()
+        if self.moves:
+            return np.round(values[..., ::-1], 2).tolist()
+        return np.round(values, 6).tolist()
 
 
 FIELDS: tuple[Field, ...] = ()

@@ -181,7 +181,8 @@ class Evaluator:
     def validate(self, split: str = "val", pictures: int = 0) -> Validation | None:
         """Choose the p(actor) threshold of the best score, and score a split with it.
 
-        The first key frames of so many `pictures` are drawn. None if the split is empty.
+        The first key frame of each of so many videos, `pictures`, is drawn. None if the split is
+        empty.
         """
         if split == "val" and not self.config.training.val_fraction:
             return None  # no video is held out: the training split need not be read to see it
@@ -219,7 +220,8 @@ class Evaluator:
         Args:
           threshold: on p(actor), for the label maps.
           output: folder, replaced as a whole: `metrics.json`; `detections.npz`, every RoI;
-            `instances.json`, COCO results of the instances with p(actor) >= FLOOR; `truth.json`;
+            `instances.json`, COCO results of the instances with p(actor) >= FLOOR, or the
+            threshold where that is lower; `truth.json`;
             `label_maps/<VID>/<%05d>.png` and, where they are complete, `label_truth/...`.
           notes: further fields of `metrics.json`.
 

@@ -18,6 +18,7 @@ from a2d_tf.model.label_modes import LabelMode
 from a2d_tf.model.network import Network
 from a2d_tf.model.structures import BatchDetections, Features, RoiTable
 
+_CANDIDATES = 10  # for each detection
 _ROWS = 8  # on a GPU, numbers of rows are multiples of it
 
 
@@ -134,11 +135,11 @@ def suppress(scores: tf.Tensor, boxes: tf.Tensor, settings: InferenceConfig) -> 
       scores, boxes: of classes, [B, R, C], [B, R, C, 4].
       settings: score_threshold, least p(class), where a negative one counts as 0, and a score of 0
         is never kept; nms_threshold, boxes whose IoU with a better one of their class is higher are
-        suppressed; max_detections: N, kept at most.
+        suppressed; max_detections: N, kept at most, of the best _CANDIDATES times as many.
     """
     max_detections, threshold = settings.max_detections, max(settings.score_threshold, 0.0)
     count, classes = scores.shape[1], scores.shape[2]
-    candidates = min(count * classes, 10 * max_detections)
+    candidates = min(count * classes, _CANDIDATES * max_detections)
     flat, index = tf.math.top_k(tf.reshape(scores, [-1, count * classes]), candidates)
     boxes = tf.gather(tf.reshape(boxes, [-1, count * classes, 4]), index, batch_dims=1)
     roi, which = index // classes, index % classes

@@ -1,6 +1,6 @@
 """The five-term loss (paper, Eq. 1 and 2): objectness, boxes, actor, action, mask.
 
-Each function returns (sum, count), so that the sums of several devices can be divided by the count
+Each term is (sum, count), so that the sums of several devices can be divided by the count
 of all of them. Rows that do not count, such as padding, add to neither. B is the batch, R the rows
 of a frame: sampled anchors or RoIs.
 """

@@ -135,7 +135,7 @@ class Network(tf.Module):
 
     @property
     def heads(self) -> list[Head]:
-        """The heads that learn from sampled RoIs, in the order of their loss terms."""
+        """The heads that learn from sampled RoIs."""
         masks = self.masks if isinstance(self.masks, MaskHead) else None
         return [head for head in (self.actor, masks, self.action) if head is not None]
 

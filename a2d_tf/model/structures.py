@@ -96,7 +96,7 @@ class Seen(NamedTuple):
     """What a head can see.
 
     Attributes:
-      features: of the key frames; the refiner is trained without.
+      features: of the key frames.
       outputs: those of `roi_heads`, by name, [B, R, ...].
       image: uint8 [B, H, W, 3], the key frames; None where no head needs it.
       training: whether batch normalisation uses the statistics of the batch.
@@ -109,7 +109,12 @@ class Seen(NamedTuple):
 
 
 class Options(NamedTuple):
-    """How losses are sampled and normalised; see the settings of the same names."""
+    """How losses are sampled and normalised: settings of the same names, and two of them resolved.
+
+    Attributes:
+      most_positives: see `targets.most_positives`.
+      held_out: index of the actor whose action labels are withheld, or -1.
+    """
 
     rpn_samples: int
     rpn_beta: float

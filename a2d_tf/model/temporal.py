@@ -1,8 +1,8 @@
 """Two-stream temporal aggregation and fusion (paper, section 3.2).
 
 The pyramids of 2L + 1 neighbouring frames pass L layers of 3x1x1 convolution without temporal
-padding, which leaves the key frame t; its output depends on frames t-L..t+L only. The streams are
-then concatenated per level (mid-level fusion).
+padding, which leaves the key frame t; its output depends on frames t-L..t+L only. The network then
+concatenates the streams per level (mid-level fusion).
 """
 
 from __future__ import annotations

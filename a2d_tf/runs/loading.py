@@ -63,7 +63,7 @@ def load(workdir: str, given: dict[str, Any] | None = None, kind: str = "last") 
       kind: of scores.CHECKPOINTS; "best" has the threshold of its own validation.
 
     Raises:
-      InputError: no finished run folder, a damaged one, or a setting out of range.
+      InputError: no run folder, a damaged one, or a setting out of range.
     """
     config = run_folder.settings(workdir).with_inference(**(given or {})).checked()
     labels = LabelSpace.from_json(os.path.join(workdir, "labels.json"))

@@ -113,7 +113,7 @@ def _resume(checkpointer, events, validation, training):
     due = _due(step, training.validate_every, training.steps)
     # Points that the run wrote after its last checkpoint will be written again.
     events.trim("train", step)
-    events.trim("validation", step - due)
+    events.trim("validation", step - 1 if due else step)
     if resumed and due:
         validation(step)
     return True
@@ -185,7 +185,7 @@ class _Progress:
         self.bar.update()
 
     def read(self, step: int) -> list[tuple[int, dict[str, float]]]:
-        """Fetch all unread values in one transfer: [(step, {name: float})] up to this step."""
+        """Fetch all unread values in one transfer: [(step, {name: float})] before this step."""
         table = tf.stack([tf.stack(list(values.values())) for values in self._unread])
         rows = [dict(zip(self._unread[0], row)) for row in table.numpy().tolist()]
         self._unread.clear()

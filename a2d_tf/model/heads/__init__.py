@@ -15,7 +15,9 @@ from a2d_tf.model.structures import BatchTruth, Options, Rows, Seen, Terms
 
 
 class Head(Protocol):
-    """What training asks of every head.
+    """What training asks of every head; each also builds its layers and decodes their outputs.
+
+    Actions are decoded by `LabelMode.table`, which knows what a pair is.
 
     Attributes:
       branch: "actor" or "action", what a phase trains (4.3, w/o joint training).
@@ -39,7 +41,7 @@ class InstanceHead(Protocol):
     """What inference asks of a head that runs on instances alone.
 
     Attributes:
-      name: of its result among `Detections.more`.
+      name: of its result among `BatchDetections.more`.
       needs_image: whether it reads the pixels of the key frame.
     """
 

@@ -1,8 +1,9 @@
 """Class-agnostic segmentation of boxes, after SharpMask (Pinheiro et al., ECCV 2016).
 
 The "Ours w/o Mask + SM" row of Table 3 (4.3) has no mask head; this network segments its
-detections. A ResNet trunk reads the RGB window around a box. Two fully connected layers over the
-whole window predict a coarse mask, which refinement modules merge with each finer map of the trunk.
+detections. A backbone, the trunk, reads the RGB window around a box. Two fully connected layers
+over the whole window predict a coarse mask, which refinement modules merge with each finer map of
+the trunk.
 
 It is trained without the detector, on instances inside jittered boxes; the jitter stands for the
 error of the detector's boxes.
