@@ -34,7 +34,7 @@ def outputs(network):
     clip = {name: tf.constant(x) for name, x in tiny_network.clip(1, 3).items()}
     features = network.clip_features(clip)
     rois = tf.constant([[[4.0, 5, 40, 50], [10, 20, 60, 90]]])
-    seen = network.see(features, rois, clip["rgb"])
+    seen = network.run_roi_heads(features, rois, clip["rgb"])
     made = dict(seen.outputs)
     if network.masks is not None:
         made["masks"] = network.masks.decode(seen, rois, tf.constant([[0, 1]]))

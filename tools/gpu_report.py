@@ -318,7 +318,7 @@ def _report(found: list[dict]) -> None:
             continue
         text = "; ".join(f"{name} {shown(value)}" for name, value in values.items())
         cells.append([row["row"], text or row["reason"].splitlines()[-1]])
-    table = pages.Table(("row", "measured, or why not"), cells)
+    table = pages.HtmlTable(("row", "measured, or why not"), cells)
     write_json(os.path.join(_OUTPUT.value, "report.json"), found)
     title = "Training on a GPU"
     page = pages.render("report.html", title, blocks=[("Table", table), *texts])
