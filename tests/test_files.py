@@ -6,7 +6,7 @@ from concurrent import futures
 import pytest
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import load_json, locked, number, one_of, whole
+from a2d_tf.core.files import hidden_folder, load_json, locked, number, one_of, whole
 
 KIND = {
     "name": str,
@@ -72,3 +72,13 @@ def test_a_lock_is_held_by_one_at_a_time(tmp_path):
             assert not futures.wait([waiting], 0.2).done  # it would be through by now
         assert waiting.result()
     assert second(False)
+
+
+def test_a_hidden_folder_is_alone_until_another_is_made(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "out").mkdir()
+    for parent in ("out", str(tmp_path / "out")):
+        with hidden_folder(parent, ".new-") as (first, alone):
+            with hidden_folder(parent, ".new-") as (second, also):
+                assert (alone, also) == (True, False) and first != second
+        assert not list((tmp_path / "out").iterdir())

@@ -262,6 +262,7 @@ def hidden_folder(parent: str, prefix: str) -> Iterator[tuple[str, bool]]:
     Raises:
       OSError: it cannot be made.
     """
+    parent = os.path.abspath(parent)  # as mkdtemp names folders from Python 3.12 on
     pattern = os.path.join(glob.escape(parent), f"{prefix}*", _LOCK)
     with tempfile.TemporaryDirectory(prefix=prefix, dir=parent) as own:
         new, lock, alone = os.path.join(own, "new_lock"), os.path.join(own, _LOCK), True
