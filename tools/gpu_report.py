@@ -294,7 +294,10 @@ def _measured(name: str) -> dict:
         if done.returncode == 0 and lines:
             found = {"row": name, "values": json.loads(lines[-1])}
         else:
-            reason = done.stderr[-1500:].strip() or f"ended with status {done.returncode}"
+            said = done.stderr.splitlines()
+            errors = [line for line in said if line.startswith("error: ")]  # not TensorFlow's log
+            reason = (errors or [done.stderr[-1500:].strip()])[-1]
+            reason = reason or f"ended with status {done.returncode}"
             found = {"row": name, "reason": reason}
     except subprocess.TimeoutExpired:
         found = {"row": name, "reason": f"took more than --limit_s={_LIMIT.value}"}
