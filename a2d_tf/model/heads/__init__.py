@@ -28,10 +28,12 @@ class Head(Protocol):
     outputs: ClassVar[tuple[str, ...]]
 
     def layers(self) -> list[tf.keras.layers.Layer]:
-        """Return the layers of its own model, if it has one."""
+        """Return the layers of its own model; none where all are in `roi_heads`."""
+        return []
 
     def class_layers(self) -> dict[str, list[tuple[str, ...]]]:
         """Return {layer with rows of classes: the names of each class, its own first}."""
+        return {}
 
     def terms(self, seen: Seen, rows: Rows, truth: BatchTruth, options: Options) -> Terms:
         """Return the loss terms of sampled RoIs, by names of `losses.TERMS`."""

@@ -7,12 +7,13 @@ from typing import ClassVar
 import tensorflow as tf
 
 from a2d_tf.model import losses
+from a2d_tf.model.heads import Head
 from a2d_tf.model.label_modes import LabelMode
 from a2d_tf.model.layers import fold, hidden, output, unfold
 from a2d_tf.model.structures import BatchTruth, Options, Rows, Seen, Terms
 
 
-class ActionHead:
+class ActionHead(Head):
     """Actions of a RoI, in one softmax or, with hierarchical labels, one for each actor.
 
     Args:
@@ -40,10 +41,6 @@ class ActionHead:
         x = hidden(fold(features), units, "none", name)
         count = self._mode.num_actions
         return unfold(output(x, count, f"{name}_logits"), features, count)
-
-    def layers(self) -> list[tf.keras.layers.Layer]:
-        """Return none: all are in `roi_heads`."""
-        return []
 
     def class_layers(self) -> dict[str, list[tuple[str, ...]]]:
         """Return that of each stream; see `Head`."""

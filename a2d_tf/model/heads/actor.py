@@ -7,6 +7,7 @@ from typing import ClassVar
 import tensorflow as tf
 
 from a2d_tf.model import losses
+from a2d_tf.model.heads import Head
 from a2d_tf.model.label_modes import LabelMode
 from a2d_tf.model.layers import fold, hidden, output, unfold
 from a2d_tf.model.structures import BatchTruth, Options, Rows, Seen, Terms
@@ -15,7 +16,7 @@ from a2d_tf.ops import boxes as box_ops
 BACKGROUND = "background"
 
 
-class ActorHead:
+class ActorHead(Head):
     """Classes are the actors or, with cartesian labels, the valid pairs.
 
     Args:
@@ -46,10 +47,6 @@ class ActorHead:
             "class_logits": unfold(logits, features, count + 1),
             "deltas": unfold(deltas, features, count, 4),
         }
-
-    def layers(self) -> list[tf.keras.layers.Layer]:
-        """Return none: all are in `roi_heads`."""
-        return []
 
     def class_layers(self) -> dict[str, list[tuple[str, ...]]]:
         """Return those of class and box, background last in the first; see `Head`."""

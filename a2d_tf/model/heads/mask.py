@@ -7,6 +7,7 @@ from typing import ClassVar
 import tensorflow as tf
 
 from a2d_tf.model import losses
+from a2d_tf.model.heads import Head
 from a2d_tf.model.heads.actor import ActorHead
 from a2d_tf.model.layers import ConvNorm, fold, output, unfold
 from a2d_tf.model.structures import BatchTruth, Options, Rows, Seen, Terms
@@ -16,7 +17,7 @@ SIZE = 28
 _SKIP = 16  # channels of the image in the mask head
 
 
-class MaskHead:
+class MaskHead(Head):
     """Masks [B, N, 28, 28] of instances, probabilities inside the box.
 
     Args:
