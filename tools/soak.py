@@ -133,7 +133,7 @@ def start(folder: str) -> dict:
 
 
 def write_export(records: str, path: str) -> None:
-    """Write the instances of records as annotations in the own format of build_records.py."""
+    """Write the instances of records as annotations in the own format of `a2d records`."""
     images: list[dict] = []
     annotations = []
     manifest = Manifest.load(records)
@@ -157,7 +157,7 @@ def commands(workdir: str) -> Iterator[tuple[str, list[str], Callable[[str], dic
     base = os.path.join(workdir, "tiny.flags")
     write_text(base, "\n".join(_TINY))
     release = os.path.join(workdir, "mini", "Release")
-    records, run = (os.path.join(workdir, "whole", name) for name in ("conversion", "training"))
+    records, run = (os.path.join(workdir, "whole", "out", x) for x in ("conversion", "training"))
     sizes = "--image_height=64 --image_width=96 --clip_frames=3 --shard_videos=2".split()
     convert = [f"--release={release}", "--output={}", *sizes]
     train = ["train", f"--flagfile={base}", f"--records={records}", "--workdir={}"]
@@ -189,7 +189,8 @@ def main(argv: list[str]) -> None:
     for name, command, result in commands(workdir):
         ends, seconds = [], 0.0
         for way, kills in (("whole", 0), ("killed", _KILLS.value)):
-            folder = os.path.join(workdir, way, name)  # whose name is in pages
+            # The last two names are in pages.
+            folder = os.path.join(workdir, way, "out", name)
             began = time.monotonic()
             words = [word.replace("{}", folder) for word in command]
             survive(words, folder, kills, seconds, moments)
