@@ -75,7 +75,9 @@ def test_confusions_are_told_in_words():
 def test_own_labels_have_the_iou_of_each_class_and_no_published_rows():
     split = metrics.Split(LABELS)
     metric = segmentation.Segmentation(split)
-    metric.confusion(split.threshold).update(np.array([[11, 11, 0, 0]]), np.array([[11, 12, 0, 0]]))
+    metric.confusions[split.threshold].update(
+        np.array([[11, 11, 0, 0]]), np.array([[11, 12, 0, 0]])
+    )
     found = metric.result()
     assert found["per_actor_iou"] == {"1": 100.0, "2": None}
     assert found["per_action_iou"] == {"1": 50.0, "2": None}

@@ -44,11 +44,11 @@ def table(metrics: dict, name: str = "ours", labels: LabelSpace = A2D) -> str:
       name: that of our row.
       labels: of the metrics.
     """
-    parts = []
+    shown = []
     for metric, found in registry.tables(metrics):
         if labels == A2D and metric.section in _TABLES:
             number, rows = _TABLES[metric.section]
             found = dataclasses.replace(found, title=number + found.title, beside=rows)
-        parts.append((found, found.text(name)))
-    notes = [_NOTE] if any(found.beside for found, _ in parts) else []
-    return "\n\n".join([*(text for _, text in parts), *notes])
+        shown.append(found)
+    notes = [_NOTE] if any(found.beside for found in shown) else []
+    return "\n\n".join([*(found.text(name) for found in shown), *notes])

@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import importlib
 import pkgutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from a2d_tf.core.labels import LabelSpace
@@ -132,12 +132,13 @@ def registered(*given: str) -> tuple[type[Metric], ...]:
     return tuple(metric for metric in metrics if not given or {*given} & {*metric.needs})
 
 
-def choose(metrics: Sequence[Metric], thresholds: Iterable[float]) -> tuple[float, float]:
+def choose(metrics: Sequence[Metric], thresholds: Sequence[float]) -> tuple[float, float]:
     """Choose a threshold, and the figure by which the best weights are kept: (threshold, percent).
 
     It is the best `Metric.at` of the first metric that has one.
     """
-    figures: list[dict[float, Any]] = [{t: metric.at(t) for t in thresholds} for metric in metrics]
+    # One after the other: metrics behind the first that has figures need not compute any.
+    figures: Iterator[dict[float, Any]] = ({t: each.at(t) for t in thresholds} for each in metrics)
     found = next(each for each in figures if None not in each.values())
     best = max(found, key=found.__getitem__)
     return best, found[best]

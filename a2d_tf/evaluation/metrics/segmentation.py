@@ -7,6 +7,8 @@ counts for its actor and its action.
 
 from __future__ import annotations
 
+import collections
+import functools
 from typing import Any
 
 import numpy as np
@@ -29,20 +31,18 @@ class Segmentation(Metric):
 
     def __init__(self, split: Split) -> None:
         super().__init__(split)
-        self._confusions: dict[float, Confusion] = {}
+        # By threshold; a new one takes as long to make as many frames to add.
+        made = functools.partial(Confusion, split.labels)
+        self.confusions: dict[float, Confusion] = collections.defaultdict(made)
 
     def update(self, frame: Any) -> None:
         """Add the pairs of codes of a frame, unless its true label map is incomplete."""
         for threshold, counted in frame.pairs.items():
-            self.confusion(threshold).add(*counted)
-
-    def confusion(self, threshold: float) -> Confusion:
-        """Return the confusion of the label maps at a threshold."""
-        return self._confusions.setdefault(threshold, Confusion(self.split.labels))
+            self.confusions[threshold].add(*counted)
 
     def at(self, threshold: float) -> float | None:
         """Return the joint mIoU; None without objects in label maps."""
-        confusion = self.confusion(threshold)
+        confusion = self.confusions[threshold]
         return confusion.metrics()["joint"]["miou"] if confusion.pixels else None
 
     def result(self) -> dict:
@@ -50,7 +50,7 @@ class Segmentation(Metric):
 
         With labels other than A2D's also `Confusion.ious`.
         """
-        confusion = self.confusion(self.split.threshold)
+        confusion = self.confusions[self.split.threshold]
         if not confusion.pixels:
             return {}
         ious = confusion.ious() if self.split.labels != A2D else {}
