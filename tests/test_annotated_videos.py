@@ -169,8 +169,18 @@ def test_broken_masks_are_named_when_they_are_read(tmp_path, segmentation, words
 
 
 def test_the_label_space_follows_from_the_names(tmp_path):
-    assert derive_label_space([("adult", "running"), ("ball", "none")]) is A2D
-    # No ball runs in A2D, so these names are of another label space.
+    pairs = [(A2D.actors[x], A2D.actions[y]) for x, y in A2D.pairs]
+    assert derive_label_space(pairs) is A2D
+    # Some of A2D's names are no reason to score what was not annotated.
+    some = derive_label_space([("dog", "walking"), ("dog", "running"), ("ball", "none")])
+    names = {"actors": ["ball", "dog"], "actions": ["running", "walking", "none"]}
+    assert some == LabelSpace.from_fields(
+        {
+            **names,
+            "pairs": [["ball", "none"], ["dog", "running"], ["dog", "walking"]],
+            "none_action": "none",
+        }
+    )
     derived = derive_label_space([("ball", "none"), ("ball", "running"), ("adult", "running")])
     assert derived == LabelSpace(("adult", "ball"), ("running", "none"), (11, 21, 22), "none")
     own = LabelSpace(FORKLIFTS.actors, FORKLIFTS.actions, (12, 21, 23), "none")

@@ -70,10 +70,10 @@ def vis(names, *annotations, **fields):
     return {"videos": [video], "categories": NAMES, "annotations": rows}
 
 
-def xml(*elements, source="clip.mp4"):
+def xml(*elements, source="clip.mp4", size=6, start=0, task=7):
     task = (
-        "<task><id>7</id><name>t</name><size>6</size><mode>interpolation</mode><start_frame>0"
-        "</start_frame><frame_filter></frame_filter><original_size><width>32</width><height>24"
+        f"<task><id>{task}</id><name>t</name><size>{size}</size><mode>interpolation</mode>"
+        f"<start_frame>{start}</start_frame><frame_filter></frame_filter><original_size><width>32</width><height>24"
         f"</height></original_size><source>{source}</source></task>"
     )
     return f"<annotations><meta>{task}</meta>{''.join(elements)}</annotations>"
@@ -278,13 +278,43 @@ def test_a_video_of_another_length_is_not_the_one_that_was_annotated(tmp_path, f
     export = write(tmp_path / "clip", {"a.xml": xml(track(1, "cat", 1))})
     source = open_source(export, tmp_path / "videos")
     report, problems = sources.check(source, workers=1)
-    assert f": {tmp_path}/videos/clip.mp4: {frames} frames decode" in report
-    if frames == 5:  # of the 6 that CVAT knows: none is used
-        assert problems
-        skipped: list = []
-        given = source, sources.ConversionSettings(), source.videos[0]
-        assert not list(sources.clips_of(*given, lambda *item: skipped.append(item)))
-        assert [path.name for path, _ in skipped] == ["clip.mp4"]
+    words = f"{tmp_path}/videos/clip.mp4: {frames} frames decode, but {tmp_path}/clip/a.xml anno"
+    assert f"problem: {words}tates a video of 6; use" in report and len(problems) == 1
+    skipped: list = []
+    given = source, sources.ConversionSettings(), source.videos[0]
+    assert not list(sources.clips_of(*given, lambda *item: skipped.append(item)))
+    assert [path.name for path, _ in skipped] == ["clip.mp4"]
+
+
+def test_a_task_that_begins_later_may_end_earlier_than_its_video(tmp_path):
+    write_video(tmp_path / "videos/clip.mp4", moving_frames(9, *SIZE, step=2))
+    of_part = xml(track(1, "cat", 3), size=4, start=2)  # frames 2 to 5, counted from 0
+    export = write(tmp_path / "clip", {"a.xml": of_part})
+    assert open_source(export, tmp_path / "videos").length("clip") == 9
+
+
+def test_two_videos_of_one_name_are_not_taken_for_one(tmp_path):
+    """Tasks that name the same source, and folders of frames in different folders."""
+    write_video(tmp_path / "videos/clip.mp4", moving_frames(6, *SIZE, step=2))
+    tasks = {f"{n}.xml": xml(track(1, "cat", n), task=n) for n in (3, 4)}
+    export = write(tmp_path / "export", tasks)
+    with pytest.raises(InputError, match="tasks 3 and 4 are both of a video 'clip'; .*clip="):
+        open_source(export, tmp_path / "videos")
+    named = [Export.parse(f"clip={tmp_path}/export/{name}") for name in tasks]
+    assert AnnotatedVideos(named, tmp_path / "videos").annotated_frames("clip") == (4, 5)
+    for other, words in (
+        ("dayB/", "'dayB/clip' is another video than 'dayA/clip'"),
+        ("", "'clip' is"),
+    ):
+        images = [image("dayA/clip/00001.jpg"), image(f"{other}clip/00002.jpg", 2)]
+        content = coco(images, [drawn(0, [SQUARE], n) for n in (1, 2)])
+        export = write(tmp_path / f"coco{len(other)}", {"x.json": content})
+        with pytest.raises(InputError, match=f"{words}.*rename one"):
+            open_source(export, tmp_path / "videos")
+    images = [image(f"{split}/clip/0000{n}.jpg", n) for n, split in enumerate(("train", "val"), 1)]
+    content = coco(images, [drawn(0, [SQUARE], n) for n in (1, 2)])
+    export = write(tmp_path / "split", {"x.json": content})
+    assert open_source(export, tmp_path / "videos").annotated_frames("clip") == (1, 2)
 
 
 def test_label_studio_outlines_of_a_line_of_pixels_have_no_area(tmp_path):

@@ -234,16 +234,16 @@ def test_what_goes_in_comes_out(seed, tmp_path):
         np.testing.assert_allclose(fields["boxes"], truth.boxes * scale, rtol=1e-5)
         assert fields["masks"].shape == (len(codes), *truth.size)
         assert fields["masks"].any(axis=(1, 2)).all()
-        decoded = {
-            number: resize_frame(frame, *truth.size)
-            for number, frame in frames.read(source.frames_path(vid))
-        }
+        native = dict(frames.read(source.frames_path(vid)))
+        decoded = {number: resize_frame(frame, *truth.size) for number, frame in native.items()}
         middle, sources = settings.clip_frames // 2, (settings.clip_frames, settings.clip_stride)
         assert (*truth.clip_frames,) == clip_sources(key, *sources, len(decoded))[0]
         for i, number in enumerate(truth.clip_frames):
             wanted = np.zeros((*truth.size, 2))
             if number > 1 and number == key + (i - middle) * settings.clip_stride:
-                wanted = Flow(settings.flow_method)(decoded[number - 1], decoded[number])
+                wanted = Flow(settings.flow_method)(
+                    native[number - 1], native[number], (*truth.size,)
+                )
             most = min(np.abs(wanted).max(), MAX_FLOW)
             error = np.abs(fields["flow"][i] - np.clip(wanted, -most, most)).max()
             assert error <= most / 127 * 2.5001 + 1e-6

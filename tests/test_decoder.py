@@ -86,6 +86,36 @@ def test_frames_are_opencvs(film, name):
     np.testing.assert_allclose(seconds, np.arange(COUNT) / 25, atol=0.002)
 
 
+MATRICES = {"601": (6, 0.299, 0.114), "709": (1, 0.2126, 0.0722), "2020": (9, 0.2627, 0.0593)}
+
+
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize("name", [*MATRICES, "none"])
+def test_colours_are_those_of_the_matrix_and_the_range_that_the_film_names(name, full, tmp_path):
+    """Y' = kr R + kg G + kb B; chroma is (B - Y') / (2 - 2 kb) and (R - Y') / (2 - 2 kr)."""
+    number, red, blue = MATRICES.get(name, (2, *MATRICES["601"][1:]))
+    levels = (0, 255, 255) if full else (16, 219, 224)
+    colours = np.array([[200, 60, 60], [40, 180, 90], [30, 60, 220]])
+    path = str(tmp_path / "a.webm")
+    with av.open(path, "w") as file:
+        stream = file.add_stream("libvpx-vp9", 25, {"lossless": "1"})
+        context = stream.codec_context
+        context.height, context.width, context.pix_fmt = 32, 48, "yuv420p"
+        context.colorspace, context.color_range = number, 1 + full
+        for r, g, b in colours / 255:
+            y = red * r + (1 - red - blue) * g + blue * b
+            chroma = [(b - y) / (2 - 2 * blue), (r - y) / (2 - 2 * red)]
+            planes = np.empty(32 * 48 * 3 // 2, np.uint8)
+            planes[: 32 * 48] = round(levels[0] + levels[1] * y)
+            planes[32 * 48 :].reshape(2, -1)[:] = np.round(128 + levels[2] * np.c_[chroma])
+            picture = av.VideoFrame.from_ndarray(planes.reshape(48, 48), format="yuv420p")
+            picture.colorspace, picture.color_range = number, 1 + full
+            file.mux(stream.encode(picture))
+        file.mux(stream.encode())
+    shown = np.array([frame[16, 24] for _, frame in frames.read(path)], int)
+    np.testing.assert_allclose(shown, colours, atol=2)
+
+
 def test_a_film_begins_at_zero_though_its_clock_does_not_or_there_is_none(tmp_path):
     path = write_film(tmp_path / "late.mp4", scene(COUNT), "libx264", 3 + VARYING)
     np.testing.assert_allclose(pictures(path)[0], VARYING, atol=1e-4)

@@ -45,19 +45,57 @@ def test_tvl1_needs_the_contributed_modules():
         Flow("tvl1")
 
 
-@pytest.mark.parametrize("width", [40, 96, 1024])
-def test_low_frames_that_dis_would_read_beyond(width):
-    """It would end the process, or give NaN."""
-    noise = np.random.default_rng(0).integers(0, 256, (16, width, 3)).astype(np.uint8)
-    frames = [np.roll(noise, step, axis=1) for step in (0, 2)]
-    for rows in (8, 15):
-        with pytest.raises(
-            InputError, match=f"'dis' does not support frames of {rows}x{width} pix"
-        ):
-            Flow("dis")(*(frame[:rows] for frame in frames))
-        assert np.isfinite(Flow("farneback")(*(frame[:rows] for frame in frames))).all()
-    assert np.isfinite(Flow("dis")(*frames)).all()
-    assert np.isfinite(Flow("dis")(*(frame[:12, :39] for frame in frames))).all()
+@pytest.mark.parametrize("size", [(1, 1000), (9, 40), (15, 1024), (300, 2), (8, 8)])
+def test_frames_that_are_too_low_for_a_pyramid(size):
+    noise = np.random.default_rng(0).integers(0, 256, (*size, 3)).astype(np.uint8)
+    for method in ("dis", "farneback"):
+        flow = Flow(method)(noise, np.roll(noise, 2, axis=1))
+        assert flow.shape == (*size, 2) and np.isfinite(flow).all()
+
+
+def texture(rng, height, width, sigma=1.5):
+    """Colours without large even areas."""
+    noise = cv2.GaussianBlur(rng.uniform(0, 255, (height, width, 3)), (0, 0), sigma)
+    return cv2.normalize(noise, None, 20, 235, cv2.NORM_MINMAX)
+
+
+def object_before_a_background(rng, motion, size=(320, 568), box=(40, 60)):
+    """Two frames, the object's mask in the second, and its motion with the camera's, (x, y)."""
+    (height, width), (rows, columns) = size, box
+    background, body = texture(rng, *size), texture(rng, *box)
+    camera, angle = rng.uniform(-2, 2, 2), rng.uniform(0, 2 * np.pi)
+    moves = camera + motion * np.array([np.cos(angle), np.sin(angle)])
+    y, x = rng.integers(20, height - rows - 20), rng.integers(20, width - columns - 20)
+
+    def moved(image, by):
+        shift = np.float32([[1, 0, by[0]], [0, 1, by[1]]])
+        flags = dict(flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+        return cv2.warpAffine(image, shift, (width, height), **flags)
+
+    layer, cover = np.zeros((*size, 3)), np.zeros(size)
+    layer[y : y + rows, x : x + columns], cover[y : y + rows, x : x + columns] = body, 1
+    frames = []
+    for of_camera, of_object in ((0 * camera, 0 * moves), (camera, moves)):
+        alpha = np.clip(moved(cover, of_object), 0, 1)
+        mixed = moved(layer, of_object) * alpha[..., None]
+        mixed += moved(background, of_camera) * (1 - alpha[..., None])
+        noisy = np.clip(mixed + rng.normal(0, 2, mixed.shape), 0, 255).astype(np.uint8)
+        frames.append(noisy)
+    return frames, alpha, moves
+
+
+@pytest.mark.parametrize("size", [(144, 256), (72, 128)])
+def test_flow_of_small_objects_against_their_known_motion(size):
+    """It lies on the second frame's pixels, in pixels of the stored size."""
+    rng, errors = np.random.default_rng(0), []
+    scale = size[0] / 320
+    for motion in (1.0, 3.0, 8.0) * 4:
+        frames, alpha, moves = object_before_a_background(rng, motion)
+        flow = Flow()(*frames, size)
+        inside = resize_frame(alpha, *size) > 0.5
+        error = flow[inside].mean(axis=0) - moves * scale
+        errors.append(np.linalg.norm(error) / (motion * scale))
+    assert np.median(errors) < 0.15
 
 
 @pytest.mark.parametrize(

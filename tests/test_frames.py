@@ -1,5 +1,6 @@
 """Frames of video files and of folders of images, whole and broken."""
 
+import cv2
 import numpy as np
 import pytest
 from a2d_files import grey_frames, write_images, write_video
@@ -39,6 +40,21 @@ def test_images_are_turned_as_their_exif_says_and_have_one_page(tmp_path):
     picture.save(tmp_path / "1.tif", save_all=True, append_images=[picture])
     with pytest.raises(InputError, match="1.tif: 2 images in one file"):
         frames.read_image(tmp_path / "1.tif", "")
+
+
+def test_images_of_16_bits_but_not_of_a_cameras_12(tmp_path):
+    levels = np.arange(0, 65536, 1024, np.uint16).reshape(8, 8)
+    for suffix in (".png", ".tiff"):
+        path = tmp_path / f"a{suffix}"
+        cv2.imwrite(str(path), levels)
+        np.testing.assert_array_equal(frames.read_image(path, "x")[..., 0], levels >> 8)
+        cv2.imwrite(str(path), levels >> 4)
+        with pytest.raises(
+            InputError, match=f"a{suffix}: 16 bits, of which only 12 are used, .*8 "
+        ):
+            frames.read_image(path, "x")
+        cv2.imwrite(str(path), levels * 0)
+        assert not frames.read_image(path, "x").any()
 
 
 def test_a_video_file_is_found_before_a_folder_of_its_frames(tmp_path):

@@ -159,6 +159,7 @@ def test_unusable_folders_of_records(tmp_path):
 
     refused("manifest.json: No such file.*a2d records")
     for field, value in (
+        ("schema", 3),
         ("schema", 99),
         ("counts", []),
         ("clip_stride", 0),

@@ -63,6 +63,10 @@ def test_bad_videoset_names_line_and_field(tmp_path, change, words):
     ):
         with pytest.raises(InputError, match="videoset.csv.*" + problem):
             Release(write_release(tmp_path, rows))
+    rest = row(**{**right, "vid": "w"})
+    release = Release(write_release(tmp_path, [cells, rest]), on_error="skip")
+    assert [video.vid for video in release.videos] == ["w"]
+    assert len(release.skipped) == 1 and words in release.skipped[0]
 
 
 def test_annotated_frames_are_ascending_and_one_based(tmp_path):

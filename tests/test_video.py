@@ -78,6 +78,16 @@ def test_a_reader_knows_the_name_the_images_and_in_the_end_the_length(tmp_path):
     assert len(list(reader)) == reader.length == 4
 
 
+def test_a_film_whose_size_changes_is_refused(tmp_path):
+    film = tmp_path / "a.h264"
+    for height in (48, 64):
+        write_film(tmp_path / "part.h264", moving_frames(3, height, 80, 2), "libx264")
+        with open(film, "ab") as file:
+            file.write((tmp_path / "part.h264").read_bytes())
+    with pytest.raises(InputError, match="a.h264: frame 4 has 64x80 pixels, earlier ones 48x80; s"):
+        list(video_files.Reader(film))
+
+
 @pytest.mark.parametrize("kind", ["camera", "folder", "file"])
 def test_unwanted_frames_are_counted_and_not_read(kind, camera, tmp_path, monkeypatch):
     source = "0"

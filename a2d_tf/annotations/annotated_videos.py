@@ -35,13 +35,14 @@ class AnnotatedVideos:
       folder: the folder with a file, or a folder of frames, for each video; see `frames.find`.
       root: the folder of the first export.
       label_space: the one given, or by default `derive_label_space` of the annotations.
-      videos: the `release.Video`s in the order of the annotations, without size; `frames` as the
-        annotations have it, or 0.
+      videos: the `release.Video`s in the order of the annotations, without size and length.
       listing: description of the source, for reports.
       remedy: what to do about a broken video.
+      skipped: empty.
     """
 
     remedy = "add it, restore it, or re-encode it"
+    skipped: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -85,6 +86,11 @@ class AnnotatedVideos:
         files = ", ".join(export.path.name for export in exports[:3])
         self.listing = f"{files}, videos in {self.folder}"
         self._lengths: dict[str, int] = {}
+        owner = {id(frame): document for document in self.documents for frame in document.frames}
+        self._documents_of = {
+            vid: tuple({id(d): d for d in (owner[id(f)] for f in numbered.values())}.values())
+            for vid, numbered in self._frames.items()
+        }
         self._offsets = {vid: _offsets(numbered.values()) for vid, numbered in self._frames.items()}
         given = {
             vid: next((frame.split for frame in numbered.values() if frame.split), None)
@@ -96,14 +102,8 @@ class AnnotatedVideos:
 
     def _listed(self, splits):
         """Return the videos, of {vid: split}."""
-        known = {id(f): d.frame_count or 0 for d in self.documents for f in d.frames}
         return tuple(
-            Video(
-                vid,
-                frames=max(known[id(frame)] for frame in numbered.values()),
-                annotated=len(numbered),
-                split=splits[vid],
-            )
+            Video(vid, frames=0, annotated=len(numbered), split=splits[vid])
             for vid, numbered in self._frames.items()
         )
 
@@ -130,9 +130,18 @@ class AnnotatedVideos:
         return lines
 
     def length(self, vid: str) -> int:
-        """Return the number of frames that decode."""
+        """Return the number of frames that decode; InputError if its annotations have another."""
         if vid not in self._lengths:
-            self._lengths[vid] = frames.count(self.frames_path(vid), self.remedy)
+            path = self.frames_path(vid)
+            count = frames.count(path, self.remedy)
+            for document in self._documents_of[vid]:
+                claimed = document.frame_count
+                if claimed and (count < claimed or not (count == claimed or document.is_part)):
+                    raise InputError(
+                        f"{path}: {count} frames decode, but {document.path} annotates a video of "
+                        f"{claimed}; use the video that was annotated, or cut it to these frames"
+                    )
+            self._lengths[vid] = count
         return self._lengths[vid]
 
     def annotated_frames(self, vid: str) -> tuple[int, ...]:

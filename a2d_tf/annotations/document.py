@@ -65,6 +65,7 @@ class FrameName(NamedTuple):
     video: str | None
     number: int
     numbering: Numbering
+    folder: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,6 +82,8 @@ class AnnotatedFrame:
         else another size is an error.
       split: 'train' or 'test'; None where the file does not say.
       keeps_shape: whether a `scaled` frame must have the video's shape, width to height.
+      folder: folders around that of the video's frames, by which the file may tell apart two videos
+        of one name.
     """
 
     path: pathlib.PurePath
@@ -93,6 +96,7 @@ class AnnotatedFrame:
     scaled: bool = False
     split: str | None = None
     keeps_shape: bool = False
+    folder: str = ""
 
     def fits(self, size: tuple[int, int]) -> bool:
         """Return whether the annotation fits a video's (height, width), perhaps scaled."""
@@ -111,6 +115,7 @@ class Document:
       frames: the annotated frames, in the order of the file.
       left_out: {reason: count} of frames and shapes that were left out.
       frame_count: the number of frames of the video, as far as the tool says; else None.
+      is_part: whether the tool says that the video may have more.
       task: number of the task in the tool; None if it has none. A task may be exported once.
     """
 
@@ -119,6 +124,7 @@ class Document:
     frames: list[AnnotatedFrame] = dataclasses.field(default_factory=list)
     left_out: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     frame_count: int | None = None
+    is_part: bool = False
     task: int | None = None
 
     def add(
@@ -138,8 +144,12 @@ class Document:
         if isinstance(name, str):
             problem = f"{shown(name)} does not name a video frame"
             raise InputError(f"{place}: {problem}; rename images to <video>_<number>.jpg")
-        frame = AnnotatedFrame(self.path, place, *name, size, tuple(instances), **fields)
-        self.frames.append(frame)
+        video, number, numbering, fields["folder"] = name
+        self.frames.append(
+            AnnotatedFrame(
+                self.path, place, video, number, numbering, size, tuple(instances), **fields
+            )
+        )
 
 
 @dataclasses.dataclass(frozen=True)

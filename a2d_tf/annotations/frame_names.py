@@ -16,6 +16,8 @@ _FROM_0 = (
     "numbers start at 0, unless the video's images start at 1: clip/00005.png is frame "
     "6; pass --first_frame=1 if those of a video file start at 1"
 )
+# Folders of frames, of the same videos perhaps.
+_SPLITS = {"", ".", "..", "train", "val", "valid", "validation", "test"}
 _KINDS = "|".join(suffix[1:] for suffix in VIDEOS)
 _UPLOADED = re.compile(r"^[0-9a-f]{8}(-|__)(?=.)")
 
@@ -43,7 +45,10 @@ def of_image(name: str) -> FrameName | None:
     if not found:
         return None
     video, number = found
-    return FrameName(None if video in ("", ".", "..") else video, number, _BY_NAME)
+    folders = [x for x in _without_images(name).split("/")[:-1] if x.lower() not in _SPLITS]
+    folders = folders[:-1] if folders[-1:] == [video] else folders
+    video = None if video in ("", ".", "..") else video
+    return FrameName(video, number, _BY_NAME, "/".join(folders))
 
 
 def of_cvat(name: str) -> FrameName | None:
@@ -63,7 +68,8 @@ def from_0(name: str, certain: bool) -> FrameName | None:
     Unless it is `certain` that this file counts from 0, images of the video may count from 1.
     """
     found, kind = of_image(name), "video" if certain else "names from 0"
-    return found and FrameName(found.video, found.number + 1, Numbering(kind, _FROM_0))
+    numbering = Numbering(kind, _FROM_0)
+    return found and found._replace(number=found.number + 1, numbering=numbering)
 
 
 def of_roboflow(name: str, step: int) -> FrameName | None:

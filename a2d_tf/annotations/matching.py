@@ -56,6 +56,7 @@ class Matcher:
         self._measured: dict[str, tuple[tuple[int, int], int] | None] = {}
         self._first: dict[str, int] = {}  # number of the first image, 0 or 1
         self._paths: dict[str, list[pathlib.Path]] = {}
+        self._folders: dict[str, AnnotatedFrame] = {}  # of each video a frame
         if not folder.is_dir():
             raise InputError(f"{folder}: no such folder; --videos must be the folder of videos")
         for path in sorted(folder.iterdir()):
@@ -77,11 +78,12 @@ class Matcher:
             twice.
         """
         named = [each for export in exports for each in self._videos_of(*export)]
-        taken = {video for _, videos in named for video in videos.values() if video}
+        taken = {video for _, videos, _ in named for video in videos.values() if video}
+        whole: dict[str, Document] = {}  # of each video a task of all of it
         tasks: dict[tuple[str, int | None], Document] = {}
         found: dict[str, dict[int, AnnotatedFrame]] = {}
         lost = []
-        for document, videos in named:
+        for document, videos, is_named in named:
             if None in videos.values():
                 sized = self._of_size(document, taken)
                 if len(sized) != 1:
@@ -99,8 +101,12 @@ class Matcher:
                         f"{document.path}: task {document.task} is also in {other.path}, with "
                         "other frames; remove the older export"
                     )
+                if not is_named:
+                    _check_whole(whole, video, document)
             for frame in document.frames:
                 video = videos[frame.video]
+                if not is_named:
+                    self._check_folder(video, frame)
                 self._add(found.setdefault(video, {}), video, frame)
         if lost:
             self._complain(lost, taken)
@@ -114,19 +120,21 @@ class Matcher:
         return found
 
     def _videos_of(self, export, documents):
-        """Return (document, {name in it: its video, None if only its size may tell}) of each."""
+        """Return (document, {name in it: its video, None if only its size may tell}, whether the
+        user has named it) of each.
+        """
         named = []
         for document in documents:
             names = dict.fromkeys(frame.video for frame in document.frames)
             videos = {n: self._spelling(n) if n else self._by_path(export, document) for n in names}
-            named.append((document, videos))
+            named.append((document, videos, False))
             for name in names:
                 if name and export.video is None and not is_file_name(name):
                     problem = f"video {shown(name)} is not a valid file name; rename it"
                     raise InputError(f"{document.path}: {problem}")
         if export.video is None:
             return named
-        several = {video for _, videos in named for video in videos.values() if video}
+        several = {video for _, videos, _ in named for video in videos.values() if video}
         if len(several) > 1:
             raise InputError(
                 f"{export.path}: contents or file names belong to videos "
@@ -135,7 +143,7 @@ class Matcher:
         stem, suffix = os.path.splitext(export.video)
         is_file = suffix.lower() in frame_files.VIDEOS and export.video not in self._paths
         video = stem if is_file else export.video
-        return [(document, dict.fromkeys(videos, video)) for document, videos in named]
+        return [(document, dict.fromkeys(videos, video), True) for document, videos, _ in named]
 
     def _spelling(self, video: str) -> str:
         """Return the folder's spelling of a name; the name where the folder has no such video."""
@@ -196,6 +204,17 @@ class Matcher:
                 "export it as 'CVAT for images 1.1', which keeps the image names"
             )
 
+    def _check_folder(self, video: str, frame: AnnotatedFrame) -> None:
+        """Raise InputError where folders tell that two videos have one name."""
+        other = self._folders.setdefault(video, frame)
+        folders = other.folder, frame.folder
+        if folders[0] != folders[1] and (all(folders) or other.path == frame.path):
+            raise InputError(
+                f"{frame.where}: '{'/'.join(filter(None, (folders[1], video)))}' is another video "
+                f"than '{'/'.join(filter(None, (folders[0], video)))}' of {other.where}; rename "
+                "one, also in the annotations"
+            )
+
     def _add(self, numbered: dict[int, AnnotatedFrame], video: str, frame: AnnotatedFrame) -> None:
         """Add a frame of a video to those of the documents before."""
         kind, number = frame.numbering.kind, frame.number
@@ -226,6 +245,19 @@ def _name_of(path):
     if path.is_dir():
         return path.name if frame_files.files(path) else ""
     return path.stem if path.suffix.lower() in frame_files.VIDEOS else ""
+
+
+def _check_whole(whole: dict[str, Document], video: str, document: Document) -> None:
+    """Raise InputError where two tasks of one tool are each of a whole video of this name."""
+    if document.task is None or document.frame_count is None or document.is_part:
+        return
+    other = whole.setdefault(video, document)
+    if other.task != document.task:
+        raise InputError(
+            f"{document.path}: tasks {other.task} and {document.task} are both of a video "
+            f"'{video}'; if these are two, rename one, else name the video of the export: "
+            + shlex.quote(f"--annotations={video}={_file(document)}")
+        )
 
 
 def _file(document):

@@ -147,11 +147,11 @@ def label_space_of(instances: Iterable[Instance], names: Names) -> LabelSpace:
 def derive_label_space(pairs: Iterable[Pair]) -> LabelSpace:
     """Return a label space with these pairs.
 
-    A2D's if it has all of them, else a new one in alphabetical order, but with 'none', the action
-    that action mAP leaves out, last.
+    In alphabetical order, but with 'none', the action that action mAP leaves out, last; A2D's if
+    they are all pairs of A2D.
     """
     pairs = list(pairs)
-    if set(pairs) <= _pairs(A2D):
+    if set(pairs) == _pairs(A2D):
         return A2D
     actions = sorted({action for _, action in pairs}, key=lambda name: (name == "none", name))
     return LabelSpace.from_fields(

@@ -247,6 +247,7 @@ class _Reader:
         # With a step above 1 the video may go on behind the last frame shown.
         if task.of_video is not None and task.step == 1 and not by_name:
             document.frame_count = task.frames.stop if task.count is not None else None
+            document.is_part = task.start > 0
         return document
 
     def _name(self, image: Element) -> FrameName:

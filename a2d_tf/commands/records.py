@@ -113,6 +113,7 @@ def open_source() -> Source:
             videos=None if _VIDEOS.value and os.path.isdir(_VIDEOS.value) else _VIDEOS.value,
             annotations=exports[0] if exports else None,
             test_videos=frozenset(_TEST.value),
+            on_error="skip" if _CHECK.value else _ON_ERROR.value,
         )
     command_line.require([], **{"annotations (or --release)": exports}, videos=_VIDEOS.value)
     from a2d_tf.annotations.annotated_videos import AnnotatedVideos

@@ -285,7 +285,8 @@ def _publish(conversion, shards, sidecars):
             | {"videos": [video.vid for video in shard.videos]}
             for shard, sidecar in zip(shards, sidecars)
         ],
-        skipped=[item for sidecar in sidecars for item in sidecar["skipped"]],
+        skipped=[{"item": source.listing, "reason": reason} for reason in source.skipped]
+        + [item for sidecar in sidecars for item in sidecar["skipped"]],
         repaired=[item for sidecar in sidecars for item in sidecar["repaired"]],
         labels=json.loads(source.label_space.to_json()),
         source=_digest_of(sidecar["fingerprint"] for sidecar in sidecars),

@@ -54,13 +54,15 @@ class Picture:
 
     def rgb(self) -> np.ndarray:
         """Convert it to RGB, uint8 [H, W, 3], turned and mirrored as a player does it."""
-        # Bit for bit as OpenCV does, by which earlier records were made.
-        space = Colorspace.DEFAULT
+        # As ffmpeg: by the frame's matrix and range, BT.601 where it names none. RGB itself has
+        # neither, but PyAV passes them on only where the two matrices differ.
         rgb = self._converter.reformat(
             self._frame,
             format="rgb24",
-            src_colorspace=space,
-            dst_colorspace=space,
+            src_colorspace=self._frame.colorspace,
+            dst_colorspace=Colorspace.FCC,
+            src_color_range=self._frame.color_range,
+            dst_color_range=self._frame.color_range,
             interpolation=Interpolation.BICUBIC,
         ).to_ndarray()
         return np.ascontiguousarray(_turned(rgb, self._frame))

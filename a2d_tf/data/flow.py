@@ -1,8 +1,10 @@
 """Optical flow by OpenCV, computed and quantised; and the size at which frames are stored.
 
-Flow is (u, v), u to the right and v down, in pixels, from the previous frame to the current one, as
-in the authors' code. They used DualTV-L1, which requires opencv-contrib-python. The default here is
-DIS (Kroeger et al., ECCV 2016), 100 times as fast and more accurate on large motion.
+Flow is (u, v), u to the right and v down, in pixels: the motion from the previous frame to the
+current one, as in the authors' code, but on the pixels of the current frame, where its masks are.
+It is computed back in time and negated. The authors used DualTV-L1 on native frames, which
+requires opencv-contrib-python. The default here is DIS (Kroeger et al., ECCV 2016), 100 times as
+fast and more accurate on large motion.
 """
 
 from __future__ import annotations
@@ -16,13 +18,17 @@ from a2d_tf.core.errors import InputError
 
 METHODS = ("dis", "farneback", "tvl1")
 MAX_FLOW = 64.0  # pixels; faster motion is clipped, so that outliers do not coarsen the frame
+WORKING_PIXELS = 320 * 192
+"""Pixels of the frames that flow is computed on, where the video has them: what a sixth of a small
+network's time a frame buys (docs/experiments.md, flow)."""
+_LEAST_SIDE = 16  # of which the methods can make a pyramid
 
 
 class Flow:
-    """Compute flow: (previous, current), RGB uint8 [H, W, 3] each -> float32 [H, W, 2] (u, v).
+    """Compute flow, on frames that are larger than the stored ones where the video is.
 
     Raises:
-      InputError: TV-L1 without opencv-contrib-python, or frames too low for DIS.
+      InputError: TV-L1 without opencv-contrib-python.
     """
 
     def __init__(self, method: str = "dis") -> None:
@@ -30,10 +36,14 @@ class Flow:
             raise InputError(
                 "'tvl1': install opencv-contrib-python in place of opencv-python, or use 'dis'"
             )
-        self._is_dis = method == "dis"
-        if self._is_dis:
-            preset = cv2.DISOPTICAL_FLOW_PRESET_MEDIUM
-            self._calculate: Callable = cv2.DISOpticalFlow.create(preset).calc
+        if method == "dis":
+            dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+            # To the finest scale, for small objects; the presets stop at half or quarter of it.
+            # Sparser patches and less smoothing pay for it, and do not hurt.
+            dis.setFinestScale(0)
+            dis.setPatchStride(5)
+            dis.setVariationalRefinementIterations(1)
+            self._calculate: Callable = dis.calc
         elif method == "farneback":
             self._calculate = cv2.FarnebackOpticalFlow.create(
                 numLevels=3, winSize=15, numIters=3, polySigma=1.2
@@ -41,16 +51,40 @@ class Flow:
         else:
             self._calculate = cv2.optflow.DualTVL1OpticalFlow_create().calc  # type: ignore[attr-defined]
 
-    def __call__(self, previous: np.ndarray, current: np.ndarray) -> np.ndarray:
-        grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (previous, current)]
-        rows, columns = grey[0].shape
-        # DIS chooses its pyramid by the columns; with fewer rows it reads outside, or returns NaN.
-        if self._is_dis and rows < 16 and columns >= 40:
-            raise InputError(
-                f"'dis' does not support frames of {rows}x{columns} pixels; use larger frames, or "
-                "train on records with --flow_method=farneback"
-            )
-        return self._calculate(grey[0], grey[1], None).astype(np.float32, copy=False)
+    def __call__(
+        self, previous: np.ndarray, current: np.ndarray, size: tuple[int, int] | None = None
+    ) -> np.ndarray:
+        """Compute the flow between two frames.
+
+        Args:
+          previous, current: native frames, RGB uint8 [H, W, 3]; or both as of `grey`.
+          size: (height, width) of the stored frames; by default that of these.
+
+        Returns:
+          float32 [*size, 2] in pixels of that size.
+        """
+        size = size or (current.shape[0], current.shape[1])
+        if current.ndim == 3:
+            previous, current = grey(previous, size), grey(current, size)
+        flow = -self._calculate(current, previous, None)
+        rows, columns = current.shape
+        flow *= np.array([size[1] / columns, size[0] / rows], np.float32)
+        return resize_frame(flow, *size)
+
+
+def grey(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return a frame as flow is computed on it: grey uint8, of about `WORKING_PIXELS` pixels.
+
+    Args:
+      frame: native, RGB uint8 [H, W, 3].
+      size: (height, width) of the stored frames; flow is never computed on smaller ones.
+    """
+    rows, columns, _ = frame.shape
+    scale = min(1.0, (WORKING_PIXELS / (rows * columns)) ** 0.5)
+    scale = max(scale, size[0] / rows, _LEAST_SIDE / rows, _LEAST_SIDE / columns)
+    return resize_frame(
+        cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), round(rows * scale), round(columns * scale)
+    )
 
 
 def quantise(flow: np.ndarray) -> tuple[np.ndarray, np.float32]:

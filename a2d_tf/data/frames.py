@@ -31,6 +31,7 @@ VIDEOS = (
 """Suffixes of the files in a folder that are videos."""
 IMAGES = (".png", ".jpg", ".jpeg")
 _STEPS = {"1": 255, "L;2": 85, "L;4": 17}  # between the grey levels that OpenCV makes of few bits
+_LEAST_OF_16 = 1 << 12  # what a picture of 16 bits reaches, unless a camera's 12 bits are in it
 _FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 _REMEDY = "restore it from the release"
 
@@ -155,13 +156,19 @@ def read_image(path: Path, remedy: str) -> np.ndarray:
     """Decode a PNG, JPEG, BMP, TIFF or WebP to BGR uint8 [H, W, 3], turned as its EXIF says.
 
     Raises:
-      InputError: unreadable, truncated, too large, or of several pages; ends with the remedy.
+      InputError: unreadable, truncated, too large, of several pages, or of 12 bits stored as 16;
+        ends with the remedy.
     """
     try:
         data = pathlib.Path(path).read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); {remedy}") from error
-    frame, image = decode_image(data, cv2.IMREAD_COLOR, path, remedy)
+    frame, image = decode_image(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH, path, remedy)
+    if frame.dtype != np.uint8:
+        if 0 < frame.max() < _LEAST_OF_16:
+            problem = f"16 bits, of which only {int(frame.max()).bit_length()} are used"
+            raise InputError(f"{path}: {problem}, so that it would be black; convert it to 8 bits")
+        frame, _ = decode_image(data, cv2.IMREAD_COLOR, path, remedy)
     pages = getattr(image, "n_frames", 1)
     if pages > 1 and image.format in ("TIFF", "WEBP"):
         raise InputError(f"{path}: {pages} images in one file; save each as a separate file")

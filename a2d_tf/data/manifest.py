@@ -8,12 +8,16 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
+from collections.abc import Mapping
+from typing import Any
 
 from a2d_tf.core.errors import MAX_SIDE, InputError
 from a2d_tf.core.files import is_file_name, kind_of, load_json, one_of, whole, write_json
 from a2d_tf.core.labels import LabelSpace
 
-SCHEMA = 3  # of the records; increase it if they become incompatible with older readers
+SCHEMA = 4
+"""Version of the records, and of all that was made from them: increase it where frames or flow
+change, so that a network never sees others than it learned from."""
 NAME = "manifest.json"
 SPLITS = ("train", "test")
 FACTS = {
@@ -26,7 +30,6 @@ FACTS = {
 `check_json`; sizes and stride bound the memory that a video takes."""
 _SHARD_NAME = kind_of(lambda value: isinstance(value, str) and is_file_name(value), "a file name")
 _KIND = {
-    "schema": one_of(SCHEMA),
     **FACTS,
     "clip_frames": whole(1),
     **dict.fromkeys(("counts", "sizes", "native_sizes"), dict),
@@ -39,6 +42,14 @@ _KIND = {
     "labels": LabelSpace.from_fields,
     "source": str,
 }
+
+
+def check_schema(path: str | os.PathLike, fields: Mapping[str, Any], remedy: str) -> None:
+    """Raise an InputError if a file says that another version made its records."""
+    if (schema := fields.get("schema")) != SCHEMA:
+        was = schema if isinstance(schema, int) else "of an earlier version"
+        problem = f"schema {was} instead of {SCHEMA}, so that frames or flow differ"
+        raise InputError(f"{path}: {problem}; {remedy}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +94,9 @@ class Manifest:
         folder = pathlib.Path(records_dir)
         remedy = "build or rebuild the records with a2d records"
         fields = load_json(folder / NAME, _KIND, remedy)
-        manifest = cls(**{name: fields[name] for name in _KIND}, directory=str(folder))
+        check_schema(folder / NAME, fields, "build the records again with a2d records")
+        named = {name: fields[name] for name in _KIND}
+        manifest = cls(schema=SCHEMA, **named, directory=str(folder))
         for shard in manifest.files:
             path = folder / shard["name"]
             size = path.stat().st_size if path.is_file() else "missing, 0"

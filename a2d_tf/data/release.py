@@ -64,6 +64,7 @@ class Release:
       videos: the `Video`s, in the order of `videoset.csv`.
       listing: description of the list of videos, for reports.
       remedy: what to do about a broken video.
+      skipped: what is wrong with rows of the list that are left out.
     """
 
     remedy = "restore it, or correct 'frames' in videoset.csv"
@@ -76,6 +77,7 @@ class Release:
         videos: str | os.PathLike | None = None,
         annotations: str | os.PathLike | None = None,
         test_videos: Collection[str] = (),
+        on_error: str = "fail",
     ) -> None:
         """Read `videoset.csv`.
 
@@ -84,6 +86,7 @@ class Release:
           annotations: folder with a folder of annotations per video; by default one of those named
             above.
           test_videos: VIDs of the test split; by default as the list says.
+          on_error: 'skip' leaves malformed rows out.
 
         Raises:
           InputError: a list is missing or malformed.
@@ -91,7 +94,9 @@ class Release:
         self.root = pathlib.Path(root)
         self.label_space = label_space
         videoset = self.root / "videoset.csv"
-        self.videos = _read_videoset(videoset)
+        self.videos, self.skipped = _read_videoset(videoset)
+        if self.skipped and on_error == "fail":
+            raise InputError(self.skipped[0])
         self.listing = videoset.name
         if videos is not None:
             self.videos = _only(pathlib.Path(videos), self.videos, videoset)
@@ -181,7 +186,7 @@ def _only(path, videos, videoset):
 
 
 def _read_videoset(path):
-    """Read `Release.videos` from videoset.csv."""
+    """Read videoset.csv; return (the videos, what is wrong with the other rows)."""
     try:
         file = io.StringIO(read_text(path), newline="")
         rows = [(number, row) for number, row in enumerate(csv.reader(file), 1) if any(row)]
@@ -194,13 +199,18 @@ def _read_videoset(path):
     numbers = rows[0][1][4:] if rows else []
     header = bool(numbers) and not any(re.fullmatch(r"\s*-?\d+\s*", cell) for cell in numbers)
     videos: dict[str, Video] = {}
+    skipped = []
     for number, row in rows[header:]:
-        video = _parse_row(f"{path}, line {number}", row)
+        try:
+            video = _parse_row(f"{path}, line {number}", row)
+        except InputError as error:
+            skipped.append(str(error))
+            continue
         if videos.setdefault(video.vid, video) is not video:
             raise InputError(f"{path}, line {number}: vid '{video.vid}' is listed twice; remove it")
     if not videos:
-        raise InputError(f"{path}: lists no videos; restore it")
-    return tuple(videos.values())
+        raise InputError(skipped[0] if skipped else f"{path}: lists no videos; restore it")
+    return tuple(videos.values()), tuple(skipped)
 
 
 def _parse_row(where, row):

@@ -20,7 +20,7 @@ from a2d_tf.core.labels import LabelSpace
 from a2d_tf.core.workers import imap
 from a2d_tf.data import frames
 from a2d_tf.data.a2d_annotations import Annotation
-from a2d_tf.data.flow import Flow, fit, resize_frame
+from a2d_tf.data.flow import Flow, fit, grey, resize_frame
 from a2d_tf.data.release import Video
 
 _COUNTS = ("videos", "train", "test", "frames", "annotated frames", "instances")
@@ -38,6 +38,7 @@ class Source(Protocol):
       videos: the videos of both splits; their `frames` as annotated, or 0 where that is unknown.
       listing: what lists the videos, for reports.
       remedy: what to do about a broken video; ends messages.
+      skipped: what is wrong with entries of the listing that are left out.
     """
 
     root: pathlib.Path
@@ -45,6 +46,7 @@ class Source(Protocol):
     videos: tuple[Video, ...]
     listing: str
     remedy: str
+    skipped: tuple[str, ...]
 
     def frames_path(self, vid: str) -> pathlib.Path:
         """Return the video file, or the folder of its frames; it need not exist."""
@@ -80,9 +82,12 @@ Skip = Callable[[pathlib.Path, InputError], None]
 def usable_frames(source: Source, video: Video, skip: Skip) -> tuple[int, ...]:
     """Return the numbers of a video's annotated frames that exist, ascending; skip the others."""
     try:
-        numbers, length = source.annotated_frames(video.vid), source.length(video.vid)
+        item = source.annotation_folder(video.vid)
+        numbers = source.annotated_frames(video.vid)
+        item = source.frames_path(video.vid)
+        length = source.length(video.vid)
     except InputError as error:
-        skip(source.annotation_folder(video.vid), error)
+        skip(item, error)
         return ()
     for number in numbers:
         if number > length:
@@ -107,7 +112,7 @@ def check(source: Source, workers: int = 2) -> tuple[str, list[str]]:
     """
     examine = functools.partial(_examine, source)
     examined = imap(examine, source.videos, min(workers, len(source.videos)))
-    counts, problems, notes = dict.fromkeys(_COUNTS, 0), [], []
+    counts, problems, notes = dict.fromkeys(_COUNTS, 0), list(source.skipped), []
     for numbers, broken, harmless in progress_bar(
         examined, "Checking", total=len(source.videos), unit="video"
     ):
@@ -270,12 +275,11 @@ def _decoded(source, settings, vid, numbers, with_flow):
         height, width = frame.shape[:2]
         size = fit(height, width, settings.image_height, settings.image_width)
         rgb = resize_frame(frame, *size)
-        flow = np.zeros((*rgb.shape[:2], 2), np.float32)
-        if number in with_flow:
-            assert before is not None  # frame number - 1 is among the numbers, too
-            try:
-                flow = method(before, rgb)
-            except InputError as error:
-                raise InputError(f"{source.frames_path(vid)}: {error}") from error
-        before = rgb
+        flow = np.zeros((*size, 2), np.float32)
+        if {number, number + 1} & with_flow:
+            current = grey(frame, size)
+            if number in with_flow:
+                assert before is not None  # frame number - 1 is among the numbers, too
+                flow = method(before, current, size)
+            before = current
         yield number, (height, width), rgb, flow

@@ -35,7 +35,7 @@ from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError, shown
 from a2d_tf.core.files import load_json, write_json, write_text
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.data.manifest import FACTS, Manifest
+from a2d_tf.data.manifest import FACTS, SCHEMA, Manifest, check_schema
 from a2d_tf.runs import checkpoints, scores
 
 STARTS = ("init_run", "init_rgb", "init_flow", "init_checkpoint")
@@ -79,7 +79,8 @@ def create(workdir: str, config: Config, manifest: Manifest) -> None:
         config = _with_start(config, path)
     write_text(os.path.join(workdir, "labels.json"), manifest.label_space.to_json())
     facts = {name: getattr(manifest, name) for name in (*FACTS, "source")}
-    write_json(os.path.join(workdir, "records.json"), {**facts, "videos": sorted(seen)})
+    facts = {"schema": SCHEMA, **facts, "videos": sorted(seen)}
+    write_json(os.path.join(workdir, "records.json"), facts)
     newest = max(scores.steps_in(os.path.join(workdir, scores.CHECKPOINTS["last"])), default=0)
     # A finished run is left as it is.
     if newest < config.training.steps or not checkpoints.is_finished(workdir, newest):
@@ -143,7 +144,10 @@ def check_made_alike(facts: Mapping[str, Any], manifest: Manifest) -> None:
 def record_facts(workdir: str) -> dict[str, Any]:
     """The contents of records.json."""
     kind = {**FACTS, "source": str, "videos": [str]}
-    return load_json(os.path.join(workdir, "records.json"), kind, "is this a run folder?")
+    path = os.path.join(workdir, "records.json")
+    fields = load_json(path, kind, "is this a run folder?")
+    check_schema(path, fields, "build the records again with a2d records, and train on them")
+    return fields
 
 
 def settings(workdir: str) -> Config:

@@ -19,6 +19,7 @@ import tensorflow as tf
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import file_digest, load_json, number, whole
 from a2d_tf.core.labels import LabelSpace
+from a2d_tf.data.manifest import check_schema
 
 FACTS = "a2d_tf.json"
 SAVED_MODEL = "saved_model.pb"
@@ -54,7 +55,9 @@ def load(folder: str) -> tuple[dict[str, Function], dict[str, Any]]:
     Raises:
       InputError: a folder that a2d export did not make, or a damaged one.
     """
-    facts = load_json(os.path.join(folder, FACTS), _KIND, "use a folder of a2d export or a2d train")
+    path = os.path.join(folder, FACTS)
+    facts = load_json(path, _KIND, "use a folder of a2d export or a2d train")
+    check_schema(path, facts, "export a run of this version with a2d export")
     try:
         # TensorFlow checks the weights itself, but not the graph.
         for file, digest in facts.pop("sha256").items():

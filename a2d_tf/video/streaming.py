@@ -17,7 +17,7 @@ import numpy as np
 
 from a2d_tf.core import devices
 from a2d_tf.core.workers import in_threads
-from a2d_tf.data.flow import Flow, fit, resize_frame
+from a2d_tf.data.flow import Flow, fit, grey, resize_frame
 from a2d_tf.ops import tracking
 from a2d_tf.video import video_files
 from a2d_tf.video.instances import Finder, FrameFeatures, Instances
@@ -116,19 +116,20 @@ def moving(
     far, stride = reach(facts), facts["clip_stride"]
     previous = None
     for index, native in enumerate(frames):
-        stored = motion = None
+        stored = motion = current = None
         if span.any(index - far, index + far + 1):
             height, width = native.shape[:2]
             size = fit(height, width, facts["image_height"], facts["image_width"])
             stored = resize_frame(native, *size)
+            current = grey(native, size) if flow else None
             steps = range(-far, far + 1, stride)
             # The first frame also stands in for those before it.
             if any(index + k in span for k in steps) or (index == 0 and span.any(0, far)):
                 motion = np.zeros((*size, 2), np.float32)
                 if flow and previous is not None:
-                    motion = flow(previous, stored)
+                    motion = flow(previous, current, size)
         yield native, stored, motion
-        previous = stored
+        previous = current
 
 
 def _ahead(

@@ -37,7 +37,7 @@ _BT601 = 6  # FFmpeg's AVCOL_SPC_SMPTE170M
 class Reader:
     """Reader of a video file, of a folder of images (in the order of their names), or of a camera.
 
-    Iterate once: RGB uint8 [H, W, 3], all resized to the size of the first.
+    Iterate once: RGB uint8 [H, W, 3].
 
     Args:
       path: file or folder; or digits that name no file, the index of a camera, which ends only
@@ -53,8 +53,8 @@ class Reader:
       images: names of the images of a folder; None for another source.
 
     Raises:
-      InputError: no such file or camera, not one frame in it, or an image that is unreadable or
-        of another size.
+      InputError: no such file or camera, not one frame in it, an image that is unreadable, or a
+        frame of another size than those before it.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -190,7 +190,12 @@ class Reader:
                 break
             self.size = self.size if any(self.size) else frame.shape[:2]
             if frame.shape[:2] != self.size:
-                frame = cv2.resize(frame, self.size[::-1], interpolation=cv2.INTER_AREA)
+                name = self.images[index] if self.images else f"frame {index + 1}"
+                sizes = "{}x{} pixels, earlier ones {}x{}".format(*frame.shape[:2], *self.size)
+                raise InputError(
+                    f"{self._path}: {name} has {sizes}; split the video there, or scale it to one "
+                    "size"
+                )
             yield frame
         self.length = length
 
@@ -199,16 +204,11 @@ class Reader:
         self.count = self.length = len(paths)
         self.images = tuple(path.name for path in paths)
         for index, path in enumerate(paths):
-            yield index, functools.partial(self._image, path)
+            yield index, functools.partial(_image, path)
 
-    def _image(self, path):
-        frame = frames.read_image(path, "remove or replace it")
-        if self.size not in ((0, 0), frame.shape[:2]):
-            raise InputError(
-                f"{path}: {frame.shape[0]}x{frame.shape[1]} pixels, but earlier images are "
-                f"{self.size[0]}x{self.size[1]}; all frames of a video must have one size"
-            )
-        return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+
+def _image(path):
+    return cv2.cvtColor(frames.read_image(path, "remove or replace it"), cv2.COLOR_BGR2RGB)
 
 
 def _retrieve(capture):
