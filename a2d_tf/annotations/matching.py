@@ -255,8 +255,8 @@ def _check_whole(whole: dict[str, Document], video: str, document: Document) -> 
     if other.task != document.task:
         raise InputError(
             f"{document.path}: tasks {other.task} and {document.task} are both of a video "
-            f"'{video}'; if these are two, rename one, else name the video of the export: "
-            + shlex.quote(f"--annotations={video}={_file(document)}")
+            f"'{video}'; if these are two, rename one, else export each task by itself and name "
+            "the video: " + shlex.quote(f"--annotations={video}={_file(document)}")
         )
 
 
