@@ -94,7 +94,7 @@ class Manifest:
         folder = pathlib.Path(records_dir)
         remedy = "build or rebuild the records with a2d records"
         fields = load_json(folder / NAME, _KIND, remedy)
-        check_schema(folder / NAME, fields, "build the records again with a2d records")
+        check_schema(folder / NAME, fields, "delete the folder, and build it with a2d records")
         named = {name: fields[name] for name in _KIND}
         manifest = cls(schema=SCHEMA, **named, directory=str(folder))
         for shard in manifest.files:
