@@ -286,11 +286,53 @@ def test_a_video_of_another_length_is_not_the_one_that_was_annotated(tmp_path, f
     assert [path.name for path, _ in skipped] == ["clip.mp4"]
 
 
-def test_a_task_that_begins_later_may_end_earlier_than_its_video(tmp_path):
-    write_video(tmp_path / "videos/clip.mp4", moving_frames(9, *SIZE, step=2))
-    of_part = xml(track(1, "cat", 3), size=4, start=2)  # frames 2 to 5, counted from 0
-    export = write(tmp_path / "clip", {"a.xml": of_part})
-    assert open_source(export, tmp_path / "videos").length("clip") == 9
+LATER = xml(track(1, "cat", 3), size=4, start=2, task=8)  # frames 2 to 5, counted from 0
+FIRST = xml(track(1, "cat", 1), size=2)
+STEPS = xml(track(1, "cat", 2), size=3).replace("filter></", "filter>step=2</")  # 0, 2 and 4
+
+
+@pytest.mark.parametrize(
+    "tasks, fit",
+    [
+        ([LATER], [6, 7, 8]),
+        ([LATER, FIRST], [6, 7, 8]),  # one goes on where the other ends
+        ([FIRST], [2]),
+        ([STEPS], [5, 6]),
+    ],
+)
+def test_a_part_of_a_video_may_end_before_it_does(tmp_path, tasks, fit):
+    export = write(tmp_path / "clip", {f"{n}.xml": content for n, content in enumerate(tasks)})
+    for count in range(2, 9):
+        write_video(tmp_path / f"{count}/clip.mp4", moving_frames(count, *SIZE, step=2))
+        source = open_source(export, tmp_path / str(count))
+        if count in fit:
+            assert source.length("clip") == count
+        else:
+            words = rf"clip.mp4: {count} frames decode, but .*xml annotates a video of \d; use"
+            with pytest.raises(InputError, match=words):
+                source.length("clip")
+
+
+def test_the_fingerprint_follows_what_a_task_shows(tmp_path):
+    write_video(tmp_path / "videos/clip.mp4", moving_frames(6, *SIZE, step=2))
+    facts = set()
+    for size in (5, 6, 6):
+        export = write(tmp_path / "clip", {"a.xml": xml(track(1, "cat", 1), size=size)})
+        facts.add(open_source(export, tmp_path / "videos").facts("clip"))
+    assert len(facts) == 2
+
+
+def test_our_own_coco_of_the_first_frames_is_a_part_and_cvats_is_the_whole(tmp_path):
+    write_video(tmp_path / "videos/clip.mp4", moving_frames(6, *SIZE, step=2))
+    for kind, folder in ("own", "clip/"), ("cvat", ""):
+        images = [image(f"{folder}frame_{n:06d}.PNG", n + 1) for n in range(2)]
+        export = write(tmp_path / kind / "clip", {"x.json": coco(images, [drawn(0, [SQUARE])])})
+        source = open_source(export, tmp_path / "videos")
+        if kind == "own":
+            assert source.length("clip") == 6
+        else:
+            with pytest.raises(InputError, match="6 frames decode, but .*x.json .* video of 2"):
+                source.length("clip")
 
 
 def test_two_videos_of_one_name_are_not_taken_for_one(tmp_path):
@@ -302,19 +344,27 @@ def test_two_videos_of_one_name_are_not_taken_for_one(tmp_path):
         open_source(export, tmp_path / "videos")
     named = [Export.parse(f"clip={tmp_path}/export/{name}") for name in tasks]
     assert AnnotatedVideos(named, tmp_path / "videos").annotated_frames("clip") == (4, 5)
-    for other, words in (
-        ("dayB/", "'dayB/clip' is another video than 'dayA/clip'"),
-        ("", "'clip' is"),
-    ):
-        images = [image("dayA/clip/00001.jpg"), image(f"{other}clip/00002.jpg", 2)]
-        content = coco(images, [drawn(0, [SQUARE], n) for n in (1, 2)])
-        export = write(tmp_path / f"coco{len(other)}", {"x.json": content})
-        with pytest.raises(InputError, match=f"{words}.*rename one"):
+
+    def of_folders(*folders):
+        images = [image(f"{folder}/0000{n}.jpg", n) for n, folder in enumerate(folders, 1)]
+        content = coco(images, [drawn(0, [SQUARE], n) for n in range(1, len(folders) + 1)])
+        return write(tmp_path / "-".join(folders).replace("/", "_"), {"x.json": content})
+
+    for folders in ("dayA/clip", "dayB/clip"), ("clip", "2021/clip", "images/2022/clip"):
+        export = of_folders(*folders)
+        words = f"'{folders[-1].split('/')[-2]}/clip' is another video than .*if they are one, name"
+        with pytest.raises(InputError, match=words):
             open_source(export, tmp_path / "videos")
-    images = [image(f"{split}/clip/0000{n}.jpg", n) for n, split in enumerate(("train", "val"), 1)]
-    content = coco(images, [drawn(0, [SQUARE], n) for n in (1, 2)])
-    export = write(tmp_path / "split", {"x.json": content})
-    assert open_source(export, tmp_path / "videos").annotated_frames("clip") == (1, 2)
+        named = [Export.parse(f"clip={export}")]
+        frames = AnnotatedVideos(named, tmp_path / "videos").annotated_frames("clip")
+        assert len(frames) == len(folders)
+    for folders in (
+        ("train/clip", "val2017/clip", "clip"),
+        ("/home/ann/clip", "C:/bob/clip", "../frames/clip"),
+        ("data/clip", "Data/clip"),
+    ):
+        source = open_source(of_folders(*folders), tmp_path / "videos")
+        assert len(source.annotated_frames("clip")) == len(folders)
 
 
 def test_label_studio_outlines_of_a_line_of_pixels_have_no_area(tmp_path):

@@ -21,7 +21,7 @@ def answers(folder, path):  # (a2d_tf.json, the outputs that it explains) of eac
         if frame is not None:
             wh = np.int32(frame.shape[1::-1])
             size = np.int_(np.clip(np.rint(wh * min(limits / wh)), 1, limits))
-            fine = np.int_(np.rint(wh * max(size[1] / wh[1], min(1, (61440 / wh.prod()) ** 0.5))))
+            fine = np.maximum(size, np.int_(np.rint(wh * min(1, (61440 / wh.prod()) ** 0.5))))
             how = cv2.INTER_AREA if size.prod() < wh.prod() else cv2.INTER_LINEAR
             stored = cv2.resize(frame, size, interpolation=how)
             grey = cv2.resize(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), fine, interpolation=how)

@@ -130,19 +130,30 @@ class AnnotatedVideos:
         return lines
 
     def length(self, vid: str) -> int:
-        """Return the number of frames that decode; InputError if its annotations have another."""
+        """Return the number of frames that decode.
+
+        Raises:
+          InputError: fewer than an export shows; or more, unless it begins later, or another one
+            goes on where it ends.
+        """
         if vid not in self._lengths:
             path = self.frames_path(vid)
             count = frames.count(path, self.remedy)
-            for document in self._documents_of[vid]:
-                claimed = document.frame_count
-                if claimed and (count < claimed or not (count == claimed or document.is_part)):
+            shown = self._shown(vid)
+            for document, own in shown:
+                goes_on = own.start > 0 or any(other.start >= own.stop for _, other in shown)
+                if count < own[-1] + 1 or not (goes_on or count <= own[-1] + own.step):
                     raise InputError(
                         f"{path}: {count} frames decode, but {document.path} annotates a video of "
-                        f"{claimed}; use the video that was annotated, or cut it to these frames"
+                        f"{own[-1] + 1}; use the video that was annotated, or cut it to these "
+                        "frames"
                     )
             self._lengths[vid] = count
         return self._lengths[vid]
+
+    def _shown(self, vid):
+        """Return (document, the frames that it shows) of the documents of a video that say it."""
+        return [(d, d.shown) for d in self._documents_of[vid] if d.shown]
 
     def annotated_frames(self, vid: str) -> tuple[int, ...]:
         """Return the 1-based numbers of a video's annotated frames, ascending."""
@@ -203,7 +214,7 @@ class AnnotatedVideos:
 
     def facts(self, vid: str) -> str:
         """Return the annotations of a video as text, independent of the files' layout."""
-        content = []
+        content: list = [repr([shown for _, shown in self._shown(vid)])]
         for number, frame in sorted(self._frames[vid].items()):
             instances = [
                 [self._code(i), i.track, i.box, list(i.parts), *sorted(i.fields.items())]

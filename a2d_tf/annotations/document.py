@@ -82,8 +82,8 @@ class AnnotatedFrame:
         else another size is an error.
       split: 'train' or 'test'; None where the file does not say.
       keeps_shape: whether a `scaled` frame must have the video's shape, width to height.
-      folder: folders around that of the video's frames, by which the file may tell apart two videos
-        of one name.
+      folder: relative folders around that of the video's frames, by which two videos of one name
+        can be told apart; splits left out.
     """
 
     path: pathlib.PurePath
@@ -115,7 +115,7 @@ class Document:
       frames: the annotated frames, in the order of the file.
       left_out: {reason: count} of frames and shapes that were left out.
       frame_count: the number of frames of the video, as far as the tool says; else None.
-      is_part: whether the tool says that the video may have more.
+      shown: the frames of the video that the tool shows, counted from 0, as far as it says.
       task: number of the task in the tool; None if it has none. A task may be exported once.
     """
 
@@ -124,7 +124,7 @@ class Document:
     frames: list[AnnotatedFrame] = dataclasses.field(default_factory=list)
     left_out: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     frame_count: int | None = None
-    is_part: bool = False
+    shown: range | None = None
     task: int | None = None
 
     def add(

@@ -16,8 +16,8 @@ _FROM_0 = (
     "numbers start at 0, unless the video's images start at 1: clip/00005.png is frame "
     "6; pass --first_frame=1 if those of a video file start at 1"
 )
-# Folders of frames, of the same videos perhaps.
-_SPLITS = {"", ".", "..", "train", "val", "valid", "validation", "test"}
+# A folder of frames that may be of the same videos as those beside it.
+_SPLIT = re.compile(r"(?i)\.?|(train|val|test)(ing|id|idation)?(20[0-9]{2})?")
 _KINDS = "|".join(suffix[1:] for suffix in VIDEOS)
 _UPLOADED = re.compile(r"^[0-9a-f]{8}(-|__)(?=.)")
 
@@ -45,10 +45,13 @@ def of_image(name: str) -> FrameName | None:
     if not found:
         return None
     video, number = found
-    folders = [x for x in _without_images(name).split("/")[:-1] if x.lower() not in _SPLITS]
-    folders = folders[:-1] if folders[-1:] == [video] else folders
-    video = None if video in ("", ".", "..") else video
-    return FrameName(video, number, _BY_NAME, "/".join(folders))
+    # A root says where an annotator had the frames, and which split nothing of the video.
+    path = re.sub(r"(^|/)upload/[0-9]+/", r"\1", _without_images(name))
+    folders = [] if re.match(r"/|[A-Za-z]:|\.\./", path) else path.split("/")[:-1]
+    if folders and (folders[-1].casefold() == (video or "").casefold()):
+        folders.pop()
+    folder = "/".join(each for each in folders if not _SPLIT.fullmatch(each))
+    return FrameName(None if video in ("", ".", "..") else video, number, _BY_NAME, folder)
 
 
 def of_cvat(name: str) -> FrameName | None:

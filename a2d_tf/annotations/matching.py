@@ -206,13 +206,13 @@ class Matcher:
 
     def _check_folder(self, video: str, frame: AnnotatedFrame) -> None:
         """Raise InputError where folders tell that two videos have one name."""
-        other = self._folders.setdefault(video, frame)
-        folders = other.folder, frame.folder
-        if folders[0] != folders[1] and (all(folders) or other.path == frame.path):
+        other = self._folders.setdefault(video, frame) if frame.folder else frame
+        if other.folder.casefold() != frame.folder.casefold():
+            argument = shlex.quote(f"--annotations={video}={_file(frame)}")
             raise InputError(
-                f"{frame.where}: '{'/'.join(filter(None, (folders[1], video)))}' is another video "
-                f"than '{'/'.join(filter(None, (folders[0], video)))}' of {other.where}; rename "
-                "one, also in the annotations"
+                f"{frame.where}: '{frame.folder}/{video}' is another video than "
+                f"'{other.folder}/{video}' of {other.where}; rename one, also in the annotations, "
+                f"or if they are one, name it: {argument}"
             )
 
     def _add(self, numbered: dict[int, AnnotatedFrame], video: str, frame: AnnotatedFrame) -> None:
@@ -249,19 +249,19 @@ def _name_of(path):
 
 def _check_whole(whole: dict[str, Document], video: str, document: Document) -> None:
     """Raise InputError where two tasks of one tool are each of a whole video of this name."""
-    if document.task is None or document.frame_count is None or document.is_part:
+    if document.task is None or not document.shown or document.shown.start:
         return
     other = whole.setdefault(video, document)
     if other.task != document.task:
         raise InputError(
             f"{document.path}: tasks {other.task} and {document.task} are both of a video "
-            f"'{video}'; if these are two, rename one, else export each task by itself and name "
-            "the video: " + shlex.quote(f"--annotations={video}={_file(document)}")
+            f"'{video}'; if these are two, rename one, else name the video of each export: "
+            + shlex.quote(f"--annotations={video}={_file(document)}")
         )
 
 
 def _file(document):
-    """The file that a document is read from: of a zip's member the zip."""
+    """The file that a document or a frame is read from: of a zip's member the zip."""
     path = document.path
     return next((part for part in (path, *path.parents) if os.path.isfile(part)), path)
 

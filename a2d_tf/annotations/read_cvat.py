@@ -245,9 +245,9 @@ class _Reader:
                 document.left_out[reason] += 1
         by_name = any(entry.name.numbering.kind == "names" for entry in self._images)
         # With a step above 1 the video may go on behind the last frame shown.
-        if task.of_video is not None and task.step == 1 and not by_name:
-            document.frame_count = task.frames.stop if task.count is not None else None
-            document.is_part = task.start > 0
+        if task.of_video is not None and task.count and not by_name:
+            document.shown = task.frames
+            document.frame_count = task.frames.stop if task.step == 1 else None
         return document
 
     def _name(self, image: Element) -> FrameName:

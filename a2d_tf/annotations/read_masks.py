@@ -132,7 +132,7 @@ def _add_video(document, file, video, names, objects):
                 instances.append(Instance(actor, (mask,), where, actor, action, track=value))
             elif value:
                 document.left_out[f"masks without a row in {LIST}"] += 1
-        frame = frame._replace(video=video)
+        frame = frame._replace(video=video, folder="")
         document.add(name, frame, values.shape, instances, scaled=True, keeps_shape=True)
     unclear = {255} if seen & objects.keys() else set()  # alone in a video it is an object
     others, absent = sorted(seen - {0, *unclear, *objects}), sorted(objects.keys() - seen)

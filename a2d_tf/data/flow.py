@@ -77,14 +77,14 @@ def grey(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
     Args:
       frame: native, RGB uint8 [H, W, 3].
-      size: (height, width) of the stored frames; flow is never computed on smaller ones.
+      size: (height, width) of the stored frames; no side is below theirs.
     """
-    rows, columns, _ = frame.shape
-    scale = min(1.0, (WORKING_PIXELS / (rows * columns)) ** 0.5)
-    scale = max(scale, size[0] / rows, _LEAST_SIDE / rows, _LEAST_SIDE / columns)
-    return resize_frame(
-        cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), round(rows * scale), round(columns * scale)
+    sides = frame.shape[:2]
+    scale = min(1.0, (WORKING_PIXELS / (sides[0] * sides[1])) ** 0.5)
+    rows, columns = (
+        max(round(side * scale), least, _LEAST_SIDE) for side, least in zip(sides, size)
     )
+    return resize_frame(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), rows, columns)
 
 
 def quantise(flow: np.ndarray) -> tuple[np.ndarray, np.float32]:

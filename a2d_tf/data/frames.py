@@ -31,7 +31,6 @@ VIDEOS = (
 """Suffixes of the files in a folder that are videos."""
 IMAGES = (".png", ".jpg", ".jpeg")
 _STEPS = {"1": 255, "L;2": 85, "L;4": 17}  # between the grey levels that OpenCV makes of few bits
-_LEAST_OF_16 = 1 << 12  # what a picture of 16 bits reaches, unless a camera's 12 bits are in it
 _FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 _REMEDY = "restore it from the release"
 
@@ -165,7 +164,7 @@ def read_image(path: Path, remedy: str) -> np.ndarray:
         raise InputError(f"{path}: cannot be read ({error.strerror}); {remedy}") from error
     frame, image = decode_image(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH, path, remedy)
     if frame.dtype != np.uint8:
-        if 0 < frame.max() < _LEAST_OF_16:
+        if 1 << 8 <= frame.max() < 1 << 12:  # of a camera of 12 bits; a black picture has less
             problem = f"16 bits, of which only {int(frame.max()).bit_length()} are used"
             raise InputError(f"{path}: {problem}, so that it would be black; convert it to 8 bits")
         frame, _ = decode_image(data, cv2.IMREAD_COLOR, path, remedy)

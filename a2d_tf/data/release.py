@@ -94,13 +94,14 @@ class Release:
         self.root = pathlib.Path(root)
         self.label_space = label_space
         videoset = self.root / "videoset.csv"
-        self.videos, self.skipped = _read_videoset(videoset)
-        if self.skipped and on_error == "fail":
-            raise InputError(self.skipped[0])
+        self.videos, malformed = _read_videoset(videoset)
         self.listing = videoset.name
         if videos is not None:
-            self.videos = _only(pathlib.Path(videos), self.videos, videoset)
-        self.videos = with_tests(self.videos, test_videos)
+            self.videos, malformed = _only(pathlib.Path(videos), self.videos, malformed, videoset)
+        self.skipped = tuple(problem for _, problem in malformed)
+        if self.skipped and on_error == "fail":
+            raise InputError(self.skipped[0])
+        self.videos = with_tests(self.videos, set(test_videos) - {vid for vid, _ in malformed})
         self._videos = {video.vid: video for video in self.videos}
         own, beside = self.root / "Annotations", self.root.absolute().parent
         folders = self.root, own, beside, beside / "text_annotations"
@@ -175,18 +176,19 @@ def with_tests(videos: tuple[Video, ...], tests: Collection[str]) -> tuple[Video
     return tuple(dataclasses.replace(v, split=SPLITS[v.vid in tests]) for v in videos)
 
 
-def _only(path, videos, videoset):
-    """Return the videos that a text file lists, in the order of `videos`."""
+def _only(path, videos, malformed, videoset):
+    """Return the videos that a text file lists, in the order of `videos`; and malformed rows."""
     listed = set(map(str.strip, read_text(path).splitlines())) - {""}
     if not listed:
         raise InputError(f"{path}: lists no videos; add VIDs from {videoset}, one per line")
-    if unknown := listed - {video.vid for video in videos}:
+    if unknown := listed - {video.vid for video in videos} - {vid for vid, _ in malformed}:
         raise InputError(f"{path}: {shown(min(unknown))} is not in {videoset}; remove the line")
-    return tuple(video for video in videos if video.vid in listed)
+    kept = [(vid, problem) for vid, problem in malformed if vid in listed]
+    return tuple(video for video in videos if video.vid in listed), kept
 
 
 def _read_videoset(path):
-    """Read videoset.csv; return (the videos, what is wrong with the other rows)."""
+    """Read videoset.csv; return (the videos, [(VID, problem) of each other row])."""
     try:
         file = io.StringIO(read_text(path), newline="")
         rows = [(number, row) for number, row in enumerate(csv.reader(file), 1) if any(row)]
@@ -197,20 +199,20 @@ def _read_videoset(path):
         ) from error
     # The published list has no header line; some copies have one.
     numbers = rows[0][1][4:] if rows else []
-    header = bool(numbers) and not any(re.fullmatch(r"\s*-?\d+\s*", cell) for cell in numbers)
+    header = any(numbers) and not any(re.fullmatch(r"\s*-?\d+\s*", cell) for cell in numbers)
     videos: dict[str, Video] = {}
-    skipped = []
+    malformed = []
     for number, row in rows[header:]:
+        where = f"{path}, line {number}"
         try:
-            video = _parse_row(f"{path}, line {number}", row)
+            video = _parse_row(where, row)
+            if videos.setdefault(video.vid, video) is not video:
+                raise InputError(f"{where}: vid '{video.vid}' is listed twice; remove it")
         except InputError as error:
-            skipped.append(str(error))
-            continue
-        if videos.setdefault(video.vid, video) is not video:
-            raise InputError(f"{path}, line {number}: vid '{video.vid}' is listed twice; remove it")
+            malformed.append((row[0].strip(), str(error)))
     if not videos:
-        raise InputError(skipped[0] if skipped else f"{path}: lists no videos; restore it")
-    return tuple(videos.values()), tuple(skipped)
+        raise InputError(malformed[0][1] if malformed else f"{path}: lists no videos; restore it")
+    return tuple(videos.values()), malformed
 
 
 def _parse_row(where, row):
@@ -220,7 +222,8 @@ def _parse_row(where, row):
         cell = fields.get(column, "")
         if not re.fullmatch(r"\d{1,10}", cell) or not least <= int(cell) <= most:
             raise InputError(
-                f"{where}: {column} {shown(cell)} is not an integer from {least} to {most}"
+                f"{where}: {column} {shown(cell)} is not an integer from {least} to {most}; "
+                "correct the row"
             )
         fields[column] = int(cell)
     if not is_file_name(fields["vid"]):

@@ -176,8 +176,8 @@ class ClipRecord:
     Attributes:
       video, frame, split, clip_frames: as of `records.ClipTruth`.
       rgb: T times uint8 [h, w, 3], at the stored size.
-      flow: T times float32 [h, w, 2], (u, v), pixels of the stored frames, from the previous source
-        frame.
+      flow: T times float32 [h, w, 2], (u, v), pixels of the stored frames, how far each pixel has
+        moved since the previous source frame.
       annotation: the key frame's ground truth, at the native size.
     """
 

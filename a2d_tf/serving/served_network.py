@@ -26,8 +26,9 @@ from a2d_tf.ops import masks as mask_ops
 SIGNATURE = "serving_default"
 INPUTS = {
     "rgb": "uint8 [B, T, H, W, 3], any H and W, T >= 2L + 1; the key frame is T // 2",
-    "flow": "float32 [B, T, H, W, 2], (u, v), u right and v down, pixels of these frames, from the "
-    "previous source frame to each; zero for the first frame and where a neighbour is missing",
+    "flow": "float32 [B, T, H, W, 2], (u, v), u right and v down, pixels of these frames: how far "
+    "each pixel has moved since the previous source frame (computed back in time, and negated); "
+    "zero for the first frame and where a neighbour is missing",
 }
 OUTPUTS = {
     "boxes": "float32 [B, N, 4], y1, x1, y2, x2, pixels of the input, 0-based half-open",
