@@ -17,7 +17,7 @@ _FROM_0 = (
     "6; pass --first_frame=1 if those of a video file start at 1"
 )
 # A folder of frames that may be of the same videos as those beside it.
-_SPLIT = re.compile(r"(?i)\.?|(train|val|test)(ing|id|idation)?(20[0-9]{2})?")
+_SPLIT = re.compile(r"(?i)\.?|(train|val|test)(ing|id|idation)?(20[0-9]{2}|_all_frames)?")
 _KINDS = "|".join(suffix[1:] for suffix in VIDEOS)
 _UPLOADED = re.compile(r"^[0-9a-f]{8}(-|__)(?=.)")
 
