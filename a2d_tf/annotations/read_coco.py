@@ -123,9 +123,10 @@ def read(file: File, options: ReadOptions) -> list[Document]:
     images = _by_image(file, described)
     document = _document(file, "coco", _dialect(content, options), options, images)
     document.frame_count = _frame_count(content)
-    # Our own exports name their video, and hold some frames of it.
-    if document.frame_count and all(frame.video is None for frame in document.frames):
-        document.shown = range(document.frame_count)
+    # Our own exports name their video, and hold some frames of it. A single image says nothing.
+    count = document.frame_count or 0
+    if count > 1 and all(frame.video is None for frame in document.frames):
+        document.shown = range(count)
     return [document]
 
 

@@ -19,8 +19,8 @@ from a2d_tf.core.errors import InputError
 METHODS = ("dis", "farneback", "tvl1")
 MAX_FLOW = 64.0  # pixels; faster motion is clipped, so that outliers do not coarsen the frame
 WORKING_PIXELS = 320 * 192
-"""Pixels of the frames that flow is computed on, where the video has them: what a sixth of a small
-network's time a frame buys (docs/experiments.md, flow)."""
+"""Pixels of the frames that flow is computed on, where the video has them. More are more exact, and
+slow the smallest network down by more than a fifth (docs/experiments.md, flow)."""
 _LEAST_SIDE = 16  # of which the methods can make a pyramid
 
 
