@@ -238,9 +238,6 @@ def clips_of(
     if not keys:
         return
     length = source.length(video.vid)
-    if length < video.frames:  # annotated before it was encoded again, say
-        problem = f"{_differs(source, video, length)}; {_RESTORE}"
-        return skip(source.frames_path(video.vid), InputError(problem))
     spacing = settings.clip_frames, settings.clip_stride, length
     waiting = collections.deque((key, *clip_sources(key, *spacing)) for key in keys)
     pairs = [pair for _, *clip in waiting for pair in zip(*clip)]

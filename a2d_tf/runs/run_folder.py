@@ -78,9 +78,8 @@ def create(workdir: str, config: Config, manifest: Manifest) -> None:
         compare(manifest.directory, {"source": known["source"]}, vars(manifest), remedy)
         config = _with_start(config, path)
     write_text(os.path.join(workdir, "labels.json"), manifest.label_space.to_json())
-    facts = {name: getattr(manifest, name) for name in (*FACTS, "source")}
-    facts = {"schema": SCHEMA, **facts, "videos": sorted(seen)}
-    write_json(os.path.join(workdir, "records.json"), facts)
+    facts = {"schema": SCHEMA, **{name: getattr(manifest, name) for name in (*FACTS, "source")}}
+    write_json(os.path.join(workdir, "records.json"), {**facts, "videos": sorted(seen)})
     newest = max(scores.steps_in(os.path.join(workdir, scores.CHECKPOINTS["last"])), default=0)
     # A finished run is left as it is.
     if newest < config.training.steps or not checkpoints.is_finished(workdir, newest):
