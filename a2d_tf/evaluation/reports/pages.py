@@ -70,7 +70,7 @@ Block = Union[Heading, Text, HtmlTable, Picture]
 
 
 def render(name: str, title: str, folder: pathlib.Path = _FILES, **values: Any) -> str:
-    """Render a page from the template of that name, which extends base.html.
+    """Render a page from the template of that name, base.html or one that extends it.
 
     Args:
       folder: of the template, and of the styles and scripts that it includes, beside those here.
@@ -100,7 +100,7 @@ def write(folder: str | os.PathLike, title: str, blocks: list[Block]) -> None:
     parts = [f"# {title}", *map(_markdown, blocks)]
     write_text(os.path.join(folder, "report.md"), "\n\n".join(parts) + "\n")
     shown = [(type(block).__name__, block) for block in blocks]
-    write_text(os.path.join(folder, "report.html"), render("report.html", title, blocks=shown))
+    write_text(os.path.join(folder, "report.html"), render("base.html", title, blocks=shown))
 
 
 def _markdown(block):
