@@ -43,6 +43,7 @@ def main(argv: list[str]) -> None:
     from a2d_tf.runs import run_folder
     from a2d_tf.training import replicas, run_start
     from a2d_tf.training.fit import fit
+    from a2d_tf.training.readout import fit_readout
 
     workdir = os.path.normpath(_WORKDIR.value)
     given = Config.given(FLAGS, "model", "training")
@@ -64,6 +65,7 @@ def main(argv: list[str]) -> None:
             report = None
             if run_folder.is_new(workdir):
                 report = run_start.initialise(network, config)
+                fit_readout(network, manifest, config)
             run_folder.create(workdir, config, manifest)
             if report:
                 print(report.summary(), flush=True)

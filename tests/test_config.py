@@ -67,6 +67,7 @@ def test_anchor_sizes_are_five_levels_of_ascending_sizes():
         ("--zero_shot_actor=cat --label_mode=cartesian", "--zero_shot_actor"),
         ("--train_proposals_before_nms=999", "--train_proposals=2000"),
         ("--train_phase=action", "--init_run"),
+        ("--readout --label_mode=hierarchical", "--label_mode=decoupled"),
         ("--backbone_rate=0 --init_rgb=coco", "--init_flow"),
         ("--score_threshold=nan", "--score_threshold=nan is not finite"),
         ("--train_phase=action --init_run=r --label_mode=cartesian", "no action head"),

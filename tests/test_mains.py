@@ -3,6 +3,7 @@
 import json
 
 import event_files
+import numpy as np
 import pytest
 from processes import complaint, run_a2d
 
@@ -75,3 +76,28 @@ def test_mistakes(tmp_path, mini_records, trained):
     ):
         assert named in complaint(run_a2d(main, *words))
     assert not (tmp_path / "run").exists()
+
+
+def test_a_readout_is_fitted_once_and_its_backbone_stays(trained, mini_records, tmp_path):
+    words = [*TINY, "--readout", f"--records={mini_records.directory}", "--val_fraction=0.6"]
+    alone = run_a2d("train", *words, f"--workdir={tmp_path / 'alone'}", "--steps=1")
+    assert "set --init_rgb, or a run" in complaint(alone)
+    assert [path.name for path in (tmp_path / "alone").iterdir()] == [".lock"]
+    networks = []
+    for name, parts in (("whole", [2]), ("resumed", [1, 2])):
+        for steps in parts:
+            start = [f"--workdir={tmp_path / name}", f"--init_checkpoint={trained}"]
+            done = run_a2d("train", *words, *start, f"--steps={steps}", "--pictures=0")
+            assert done.returncode == 0, done.stderr
+            assert ("readout: right in" in done.stdout) == (steps == parts[0])
+        networks.append(loading.load(str(tmp_path / name)).network)
+    for a, b in zip(*(network.variables for network in networks)):
+        np.testing.assert_array_equal(a, b)
+    before, (network, _) = loading.load(str(trained)).network, networks
+    for layer in filter(lambda layer: layer.weights, network.readout_maps.layers):
+        for a, b in zip(layer.weights, before.backbones.get_layer(layer.name).weights):
+            np.testing.assert_array_equal(a, b)
+    loading.pack(str(tmp_path / "whole"), str(tmp_path / "packed"), notes="# Read")
+    packed = loading.load(str(tmp_path / "packed"))
+    for a, b in zip(packed.network.variables, network.variables):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6)

@@ -46,6 +46,8 @@ def served(layers, use_flow, *more):
         temporal_layers=layers, use_flow=use_flow, anchor_sizes="24,32,48,56,64", **dict(more)
     )
     factors = {"actor_logits": 20.0, "action_logits": 4.0, "mask_logits": 30.0}
+    for weight in network.backbones.get_layer("readout").weights if network.readout else ():
+        weight.assign(tiny_network.normal(*weight.shape))
     for weight in network.variables:
         for name, factor in factors.items():
             if name in weight.name and "kernel" in weight.name:
@@ -124,7 +126,10 @@ def assert_equal(said, expected):
 @pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize(
     "layers, stride, use_flow, more, count",
-    [(0, 1, True, (), 2), (2, 2, False, (), 7), (1, 1, True, SEPARATE, 4)],
+    [
+        *((0, 1, True, (), 2), (2, 2, False, (), 7), (1, 1, True, SEPARATE, 4)),
+        (1, 1, True, (("readout", True),), 3),
+    ],
 )
 def test_every_frame_has_the_answer_of_its_clip(layers, stride, use_flow, more, count):
     network, model = served(layers, use_flow, *more)

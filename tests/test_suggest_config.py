@@ -134,8 +134,12 @@ def test_for_a_cpu_that_has_the_weights_of_imagenet(mini_records, gathered, stil
     assert (config.training.backbone_rate, config.model.mask_image) == (0.1, True)
     assert (config.training.steps, config.training.warmup_steps) == (350, 35)
     assert config.model.flow_scale == flow_scale(gathered, 128.0)
+    assert (config.model.readout, config.training.scale_jitter) == (True, 0.25)
     found = flags(mini_records, still, CPU)
     assert (found["use_flow"], found["init_flow"]) == (False, "")
+    many = Summary(per_clip=gathered.summaries["train"].per_clip, videos={*map(str, range(250))})
+    found = flags(mini_records, dataclasses.replace(gathered, summaries={"train": many}), CPU)
+    assert found["backbone_rate"] == 0.1 and "readout" not in found
 
 
 def test_for_a_gpu(mini_records, gathered, still, tmp_path):

@@ -80,6 +80,9 @@ class ModelConfig:
         p(action | actor).
       action_background: Give the action head a background class and train it on all RoIs; otherwise
         on positive RoIs only (--label_mode=decoupled).
+      readout: Read actors and actions of instances from the loaded, then frozen weights of the
+        appearance backbone, by a linear layer fitted in closed form, for few training videos
+        (--label_mode=decoupled).
       roi_align: Sampling grid and levels of RoIAlign; legacy: matterport's (convention own).
     """
 
@@ -114,6 +117,7 @@ class ModelConfig:
     refiner_channels: int = _setting(64, (4, 1024))
     label_mode: str = _setting("decoupled", ["decoupled", "cartesian", "hierarchical"])
     action_background: bool = True
+    readout: bool = False
     roi_align: str = _setting("aligned", ["aligned", "legacy"])
 
     @property
@@ -445,6 +449,8 @@ def _contradiction(model, training):
     for name in ("image_height", "image_width", "refiner_size"):
         if getattr(model, name) % 32:
             return f"--{name}={getattr(model, name)} must be a multiple of 32"
+    if model.readout and (model.label_mode != "decoupled" or model.norm == "bn"):
+        return "--readout needs --label_mode=decoupled, and a --norm whose statistics stay"
     phase, cartesian = training.train_phase, model.label_mode == "cartesian"
     starts = training.init_run, training.init_checkpoint, training.init_rgb or training.init_flow
     before, most = training.train_proposals_before_nms, training.train_proposals

@@ -301,6 +301,7 @@ def evaluation(
     batch_size: int,
     *,
     fields: Collection[str] = CLIP,
+    every: int = 1,
 ) -> tf.data.Dataset:
     """Return the clips of a split once, unaugmented, in the order of the records.
 
@@ -310,12 +311,14 @@ def evaluation(
       batch_size: clips of a batch; the last one may be smaller.
       fields: of the elements, by default those of `training`; no others are computed. `record` is
         one more, the serialised records, string [B].
+      every: 1 for all clips, N for each Nth.
 
     Raises:
       InputError: too short clips, or no shard of the split.
     """
     load = _loader(manifest, config, batch_size)
     clips = _serialized(manifest.shards(split), split, config.training.val_fraction)
+    clips = clips.shard(every, 0) if every > 1 else clips
 
     def load_fields(position: tf.Tensor, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         example = {**load(position, serialized), "record": serialized}

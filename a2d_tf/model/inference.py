@@ -27,7 +27,7 @@ class Inference(NamedTuple):
 
     Attributes:
       rois: [B, R, 4]; valid: bool [B, R].
-      table: of every RoI, if it was asked for.
+      table: of every RoI, if it was asked for; with a readout, of those that suppression kept.
       detections: the instances.
     """
 
@@ -94,21 +94,37 @@ def infer_key_frames(
     # Graphs leave out what nothing reads, such as the actions of every RoI.
     seen = network.run_roi_heads(features, rois, rgb)
     scores, boxes = network.actor.decode(seen, rois, valid, size)
-    kept = suppress(scores, boxes, settings)
     mode, table = network.label_mode, None
-    if every_roi:
-        table = mode.table(scores, boxes, seen.outputs.get("action_logits"), valid)
-        own = RoiTable(*(None if x is None else _rows_of(x, kept.roi) for x in table))
+    if network.readout is None:
+        kept = suppress(scores, boxes, settings)
     else:
-        logits = None
-        if network.action is not None:
+        # Suppressed before they have a label: an object has one box.
+        best = tf.gather(boxes, tf.argmax(scores, axis=2), batch_dims=2)[:, :, None]
+        kept = suppress(tf.reduce_sum(scores, axis=2, keepdims=True), best, settings)
+    used = tf.sequence_mask(kept.number, settings.max_detections)
+    logits = None
+    if network.action is not None:
+        if every_roi:
+            logits = _rows_of(seen.outputs["action_logits"], kept.roi)
+        else:
             logits = _apply_to_used_rows(
                 network,
                 lambda rois: network.run_roi_heads(features, rois, rgb).outputs["action_logits"],
                 kept.number,
                 _rows_of(rois, kept.roi),
             )
-        used = tf.sequence_mask(kept.number, settings.max_detections)
+    if network.readout is not None:
+        assert logits is not None
+        own_scores = _rows_of(scores, kept.roi)
+        kept, own = _read_labels(
+            network, features, kept, own_scores, logits, settings.score_threshold
+        )
+        # What was suppressed has no labels of its own.
+        table, rois, valid = own, own.boxes[:, :, 0], used
+    elif every_roi:
+        table = mode.table(scores, boxes, seen.outputs.get("action_logits"), valid)
+        own = RoiTable(*(None if x is None else _rows_of(x, kept.roi) for x in table))
+    else:
         own = mode.table(_rows_of(scores, kept.roi), _rows_of(boxes, kept.roi), logits, used)
     detections = assign_pairs(mode, kept, own, settings.action_threshold)
     found = (detections.boxes, detections.classes)
@@ -122,6 +138,34 @@ def infer_key_frames(
         for head in network.instance_heads
     }
     return Inference(rois, valid, table, detections._replace(more=more))
+
+
+def _read_labels(network, features, kept, actor_scores, action_logits, threshold):
+    """Label what suppression kept by the readout: p(x) = (1 - p(background)) q(x).
+
+    Args:
+      kept: with 1 - p(background) as scores.
+      actor_scores, action_logits: the heads' own, [B, N, ...]. The background among the actions
+        keeps its share.
+      threshold: least p(actor).
+
+    Returns:
+      (`kept` with the likeliest actor, best first; the table of all that was kept, in that order).
+    """
+    count = len(network.labels.actions)
+    used = tf.sequence_mask(kept.number, kept.classes.shape[1])
+    own, background = action_logits[..., :count], action_logits[..., count:]
+    q_actor, q_action = network.readout.decode(features.labels, kept.boxes, actor_scores, own)
+    actions = tf.reduce_logsumexp(own, axis=2, keepdims=True) + q_action
+    scores = kept.class_scores[..., None] * tf.exp(q_actor) * tf.cast(used, tf.float32)[..., None]
+    boxes = tf.repeat(kept.boxes[:, :, None], scores.shape[2], axis=2)
+    table = network.label_mode.table(scores, boxes, tf.concat([actions, background], axis=2), used)
+    best = tf.reduce_max(scores, axis=2)
+    order = tf.argsort(-best, axis=1, stable=True)
+    number = tf.reduce_sum(tf.cast((best >= threshold) & used, tf.int32), axis=1)
+    rows = kept.boxes, tf.argmax(scores, axis=2, output_type=tf.int32), best, kept.roi
+    kept = Kept(number, *(_used_rows(x, order, number) for x in rows))
+    return kept, RoiTable(*(None if x is None else _rows_of(x, order) for x in table))
 
 
 def _rows_of(values, index):

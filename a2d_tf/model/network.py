@@ -35,6 +35,7 @@ from a2d_tf.model.heads.action import ActionHead
 from a2d_tf.model.heads.actor import ActorHead
 from a2d_tf.model.heads.mask import SIZE, BoxMasks, MaskHead
 from a2d_tf.model.heads.proposals import Proposals
+from a2d_tf.model.heads.readout import LEVELS, Readout
 from a2d_tf.model.heads.refiner import Refiner
 from a2d_tf.model.layers import ConvNorm, Function, JoinedNorms
 from a2d_tf.model.structures import Features, Pooled, Seen
@@ -66,7 +67,8 @@ class Network(tf.Module):
 
     Attributes:
       backbones: {rgb [N, H, W, 3] uint8, flow [N, H, W, 2]} -> {actor, rgb, flow: lists P2..P5};
-        `rgb` is the action branch's RGB pyramid, the actor's unless the top-down is its own.
+        `rgb` is the action branch's RGB pyramid, the actor's unless the top-down is its own. With
+        a readout also `labels`, its maps.
       temporal_fusion: {rgb, flow: lists of [B, 2L + 1, h, w, C]} -> the action branch's pyramid.
       features: {rgb [B, T, H, W, 3], flow [B, T, H, W, 2]} -> {actor, action, rpn_logits,
         rpn_deltas}, of the middle 2L + 1 of T frames.
@@ -79,6 +81,8 @@ class Network(tf.Module):
       label_mode: the classes of the heads, and the scores of pairs.
       proposals, actor, action: heads; there is no action head with cartesian labels.
       masks: the head that finds masks, None without masks; a refiner is trained by itself.
+      readout: what gives instances their labels in place of actor and action head; or None.
+      readout_maps: rgb uint8 [N, H, W, 3] -> C4 and C5, what the readout is fitted to.
       on_gpu: whether TensorFlow computes on a GPU, where launches cost more than copies.
     """
 
@@ -127,6 +131,7 @@ class Network(tf.Module):
         self.action: ActionHead | None = None
         if self.label_mode.num_actions:
             self.action = ActionHead(self.label_mode, c.fusion == "late")
+        self.readout = Readout(self.labels, self.image_size) if c.readout else None
         self.masks: MaskHead | Refiner | None = None
         if c.use_mask:
             self.masks = MaskHead(self.actor, c.mask_image)
@@ -177,6 +182,10 @@ class Network(tf.Module):
         maps = self._backbone(x, "rgb", c.norm)
         self._maps = [*maps]
         outputs = {"actor": fpn.fpn(maps, c.fpn_channels, "rgb_fpn")}
+        if self.readout is not None:
+            read = [maps[level - 2] for level in LEVELS]
+            self.readout_maps = tf.keras.Model(rgb, read)
+            outputs["labels"] = self.readout.build(read)
         outputs["rgb"] = outputs["actor"]
         if c.action_topdown != "shared":
             if c.action_topdown == "own_backbone":
@@ -219,9 +228,7 @@ class Network(tf.Module):
         frames = {}
         for name, clip in inputs.items():
             # Only the temporal field; time is folded into the batch.
-            first = tf.shape(clip)[1] // 2 - c.temporal_layers
-            field = clip[:, first : first + c.frames]
-            frames[name] = tf.reshape(field, [-1, *self.image_size, clip.shape[-1]])
+            frames[name] = tf.reshape(self.field(clip), [-1, *self.image_size, clip.shape[-1]])
         pyramids = {
             name: [tf.reshape(x, [-1, c.frames, *x.shape[1:]]) for x in levels]
             for name, levels in self.backbones(frames).items()
@@ -232,13 +239,16 @@ class Network(tf.Module):
         """Compute the outputs of `features` from the pyramids of each frame of the field."""
         key = [self._pick_key_frame(x) for x in pyramids["actor"]]
         logits, deltas = self.rpn(key)
-        around = {name: levels for name, levels in pyramids.items() if name != "actor"}
-        return {
+        around = {name: pyramids[name] for name in self.temporal_fusion.input}
+        outputs = {
             "actor": key,
             "action": self.temporal_fusion(around),
             "rpn_logits": logits,
             "rpn_deltas": deltas,
         }
+        if self.readout is not None:
+            outputs["labels"] = [tf.reduce_mean(x, axis=1) for x in pyramids["labels"]]
+        return outputs
 
     def _pick_key_frame(self, x):
         """Pick the key frame: [B, T, ...] -> [B, ...].
@@ -319,6 +329,11 @@ class Network(tf.Module):
         logits = refiners.segment(maps, c.refiner_channels)
         logits = tf.reshape(logits, [-1, tf.shape(rois)[1], *logits.shape[1:]])
         return tf.keras.Model({"rgb": rgb, "rois": rois}, logits, name="refiner")
+
+    def field(self, clips: tf.Tensor) -> tf.Tensor:
+        """Return the middle 2L + 1 frames, which the network sees, of clips [B, T, ...]."""
+        first = tf.shape(clips)[1] // 2 - self.model_config.temporal_layers
+        return clips[:, first : first + self.model_config.frames]
 
     def clip_features(self, clip: Mapping[str, tf.Tensor], training: bool = False) -> Features:
         """Return the features of clips, {rgb [B, T, H, W, 3], flow [B, T, H, W, 2]}."""

@@ -23,12 +23,14 @@ class Features(NamedTuple):
     Attributes:
       actor, action: pyramids of the two branches, lists of P tensors [B, h, w, C].
       rpn_logits, rpn_deltas: [B, A], [B, A, 4].
+      labels: maps of a readout, see `heads.readout`; None without one.
     """
 
     actor: list[tf.Tensor]
     action: list[tf.Tensor]
     rpn_logits: tf.Tensor
     rpn_deltas: tf.Tensor
+    labels: list[tf.Tensor] | None = None
 
 
 class Pooled(NamedTuple):

@@ -17,6 +17,7 @@ import tensorflow as tf
 from a2d_tf.core.config import InferenceConfig
 from a2d_tf.core.errors import MAX_FLOW, MAX_PIXELS
 from a2d_tf.data.instance_fields import scaled
+from a2d_tf.model.heads.readout import LEVELS
 from a2d_tf.model.inference import infer_key_frames
 from a2d_tf.model.layers import BATCH_NORMS, ConvNorm
 from a2d_tf.model.network import Network
@@ -195,10 +196,11 @@ class ServedNetwork(tf.Module):
 
 
 def _pyramids(network):
-    """Names of the pyramids that a frame has."""
+    """Return {pyramid of a frame: its levels}."""
     # The action branch's appearance is the actor's, unless its top-down is its own.
     shared = {"rgb"} if network.model_config.action_topdown == "shared" else set()
-    return sorted(set(network.backbones.output) - shared)
+    names = sorted(set(network.backbones.output) - shared)
+    return {name: LEVELS if name == "labels" else range(2, 6) for name in names}
 
 
 def _features(network, rgb, flow):
@@ -212,8 +214,8 @@ def _features(network, rgb, flow):
     pyramids = backbones({name: inputs[name] for name in backbones.input}, training=False)
     outputs = {
         f"{name}_p{level}": x
-        for name in _pyramids(network)
-        for level, x in enumerate(pyramids[name], 2)
+        for name, levels in _pyramids(network).items()
+        for level, x in zip(levels, pyramids[name])
     }
     outputs["inside"] = tf.tile(inside[None], [tf.shape(rgb)[0], 1])
     if network.needs_image:
@@ -224,7 +226,8 @@ def _features(network, rgb, flow):
 def _answer(network, settings, frames, size):
     """The signature `key_frame`: features [B, 2L + 1, ...] and int32 [2] -> the outputs."""
     pyramids = {
-        name: [frames[f"{name}_p{level}"] for level in range(2, 6)] for name in _pyramids(network)
+        name: [frames[f"{name}_p{level}"] for level in levels]
+        for name, levels in _pyramids(network).items()
     }
     inside = frames["inside"][:, network.model_config.frames // 2]
     features = network.fuse(pyramids)

@@ -29,6 +29,8 @@ def set_phase(network: Network, phase: str, trains_backbones: bool = True) -> No
         layer.trainable = trains(phase, "refiner")
     for layer in (layer for part in parts.values() for layer in part.layers):
         layer.trainable = trains(phase, "actor" if layer in actor else "action")
-    if not trains_backbones:
-        for layer in network.backbone_layers:
-            layer.trainable = False
+    frozen = [] if trains_backbones else network.backbone_layers
+    if network.readout is not None:  # which reads what the features knew before
+        frozen = [*frozen, *network.readout_maps.layers]
+    for layer in frozen:
+        layer.trainable = False

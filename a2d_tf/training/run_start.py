@@ -102,6 +102,9 @@ def initialise(network: Network, config: Config) -> weights.LoadReport | None:
       InputError: the weights are missing, or for another network, or none of them fits.
     """
     training, report = config.training, None
+    starts = training.init_run, training.init_checkpoint, training.init_rgb
+    if config.model.readout and not any(starts):
+        raise InputError("--readout reads what loaded weights know; set --init_rgb, or a run")
     if training.zero_shot_actor:
         _check_withheld(training)
     if training.init_run:

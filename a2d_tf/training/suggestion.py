@@ -32,6 +32,7 @@ from a2d_tf.pretrained.weights import anchor_ratios
 UNKNOWN_GPU = 16 * 2**30
 """Bytes of memory assumed of a GPU that does not say."""
 _FEW_VIDEOS = 20  # training videos below which none is held out
+_READ_VIDEOS = 250  # and below which labels are read from the backbone; up to 182 were measured
 _SMALL_SIDE = 8  # pixels below which the least anchors hardly meet a box
 _ENOUGH = 12  # annotated frames a pair with which the mini learned most (docs/experiments.md)
 _CELL = 32  # of the coarsest map that a canvas must divide into
@@ -200,8 +201,11 @@ def suggest(
     base = Config.read(command_line.find(preset.flagfile))
     yield {"flagfile": preset.flagfile}, f"for {host}: {preset.why}"
     if preset is LITE0:
-        reason = "backbones close to ImageNet's may do better on unseen videos (docs/real_video.md)"
-        yield {"backbone_rate": 0.1}, reason
+        flags, reason = {"backbone_rate": 0.1}, "backbones close to ImageNet's"
+        if len(contents.summaries["train"].videos) < _READ_VIDEOS:
+            flags.update(readout=True, scale_jitter=0.25, colour_jitter=0.3)
+            reason = "few videos: labels by what ImageNet's features know, and more jitter"
+        yield flags, f"{reason} (docs/real_video.md)"
     if not manifest.trains_masks:
         yield {"use_mask": False}, "no training instance has a mask"
     height, width = contents.boxes.canvas

@@ -1,0 +1,186 @@
+"""The readout: labels that are linear in the backbone's own features, for few training videos.
+
+ImageNet's features know actors and actions of unseen videos better than a pyramid and heads that
+were learned from a few dozen videos (docs/real_video.md). So the actor and action of an instance
+are read from C4 and C5 of the appearance backbone, past the pyramid. The readout is fitted in
+closed form, ridge regression on the instances of the training videos, not by gradient steps. What
+it does not know of videos that are left out of the fit, such as actions that only motion tells
+apart, remains the network's to say.
+
+A box's features are averaged over it and over the frames of a clip. Averages and readout are both
+linear: frames are read first, [h, w, |X| + |Y|] for each map, and the logits are averaged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from a2d_tf.core.labels import LabelSpace
+
+LEVELS = (4, 5)
+"""The stages of the backbone that are read, of strides 16 and 32."""
+_GRID = 7  # points a side at which a box is read
+_RIDGE = 0.03  # beside the mean square of standardised features, which is 1 for all together
+_SHARPNESS = 20.0  # of the softmax over fitted values, which are near 0 or 1
+_ABSENT = -20.0  # logit of a label without a training instance
+_LEAST_SKILL = 0.15  # without which the network's logits count instead
+_TINY = 1e-9
+
+
+class Readout:
+    """Reads actors and actions of boxes.
+
+    Args:
+      labels: the label space; image_size: (height, width) of the canvas.
+    """
+
+    def __init__(self, labels: LabelSpace, image_size: tuple[int, int]) -> None:
+        self._counts, self._image_size = (len(labels.actors), len(labels.actions)), image_size
+        self._names = [*labels.actors, *labels.actions]
+        self._layer = _Linear(len(self._names), name="readout")
+
+    def build(self, maps: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        """Return the logits of each place, float32 [N, h, w, |X| + |Y|], of C4 and C5."""
+        return self._layer([*maps])
+
+    def class_layers(self) -> dict[str, list[tuple[str, ...]]]:
+        """Return that of the labels, actors before actions; see `Head`."""
+        return {"readout": [(name,) for name in self._names]}
+
+    def decode(
+        self,
+        maps: Sequence[tf.Tensor],
+        boxes: tf.Tensor,
+        actor_scores: tf.Tensor,
+        action_logits: tf.Tensor,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return the log probabilities of actors [B, N, |X|] and actions [B, N, |Y|] of boxes.
+
+        Args:
+          maps: of `build`, averaged over the frames of a clip; boxes: [B, N, 4].
+          actor_scores, action_logits: the network's own, [B, N, |X|], [B, N, |Y|].
+        """
+        network = tf.concat([tf.math.log(actor_scores + _TINY), action_logits], axis=2)
+        logits = tf.add_n([self.pool(values, boxes) for values in maps])
+        actors, actions = tf.split(logits + self._layer.share * network, self._counts, axis=2)
+        return tf.nn.log_softmax(actors), tf.nn.log_softmax(actions)
+
+    def pool(self, values: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
+        """Average a map [B, h, w, C] over boxes [B, N, 4]: [B, N, C]."""
+        count = tf.shape(boxes)[1]
+        frames = tf.repeat(tf.range(tf.shape(boxes)[0]), count)
+        # The corners of the map are the centres of its outer cells, which also hold beyond these.
+        height, width = tf.unstack(tf.cast(tf.shape(values)[1:3], tf.float32))
+        scale = tf.stack([height / self._image_size[0], width / self._image_size[1]] * 2)
+        last = tf.maximum(tf.stack([height, width] * 2) - 1.0, 1.0)
+        cells = tf.clip_by_value((tf.reshape(boxes, [-1, 4]) * scale - 0.5) / last, 0.0, 1.0)
+        crops = tf.image.crop_and_resize(values, cells, frames, [_GRID, _GRID])
+        return tf.reshape(tf.reduce_mean(crops, axis=[1, 2]), [-1, count, values.shape[-1]])
+
+    def fit(
+        self, features: np.ndarray, actors: np.ndarray, actions: np.ndarray, videos: np.ndarray
+    ) -> list[float]:
+        """Fit it to instances.
+
+        Args:
+          features: float [n, D], of C4 and C5 one after the other, averaged over their boxes.
+          actors, actions: int [n], 0-based; -1 for a label that must not be learned from.
+          videos: [n], of the instances.
+
+        Returns:
+          the skill with actors and actions, see `ridge`; one below 0.15 leaves them to the network.
+        """
+        kernels, biases, shares, skills = [], [], [], []
+        for labels, count in zip((actors, actions), self._counts):
+            kernel, bias, skill = ridge(features, labels, count, videos)
+            knows = skill >= _LEAST_SKILL
+            kernels.append(_SHARPNESS * kernel * knows)
+            seen = np.bincount(labels[labels >= 0], minlength=count) > 0
+            biases.append(np.where(seen, _SHARPNESS * bias, _ABSENT) * knows)
+            shares.append(np.full(count, 1.0 - knows))
+            skills.append(skill)
+        arrays = np.concatenate(kernels, axis=1), np.concatenate(biases), np.concatenate(shares)
+        self._layer.assign(*arrays)
+        return skills
+
+
+def ridge(
+    features: np.ndarray, labels: np.ndarray, count: int, videos: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Fit a linear classifier in closed form, each class with the same weight.
+
+    Args:
+      features: [n, D]; labels: int [n] below `count`, -1 in rows that do not count.
+      videos: [n]; those of one video are left out together to measure the skill.
+
+    Returns:
+      kernel [D, count] and bias [count], float64: features @ kernel + bias is about 1 for the
+      class of a row, 0 for others; skill, how much better than chance (0) the classes of videos
+      left out are found, 1 where all are. Only classes of several videos count; it is 1 if there
+      are none, as nothing speaks against the fit, and 0 if there is a single class.
+    """
+    known = labels >= 0
+    x, labels, videos = np.asarray(features, np.float64)[known], labels[known], videos[known]
+    sizes = np.bincount(labels, minlength=count)
+    classes = np.count_nonzero(sizes)
+    if classes < 2:
+        return np.zeros((x.shape[1], count)), np.zeros(count), 0.0
+    weight = (1.0 / (np.maximum(sizes, 1) * classes))[labels][:, None]
+    mean, scale = x.mean(axis=0), (x.std(axis=0) + 1e-6) * np.sqrt(x.shape[1])
+    x, targets = np.c_[(x - mean) / scale, np.ones(len(x))], np.eye(count)[labels]
+    penalty = np.diag(np.r_[np.full(x.shape[1] - 1, _RIDGE), 0.0])
+
+    def sums(rows: np.ndarray) -> np.ndarray:
+        weighted = (weight[rows] * x[rows]).T
+        return np.c_[weighted @ x[rows], weighted @ targets[rows]]
+
+    def solve(sums: np.ndarray) -> np.ndarray:
+        return np.linalg.solve(sums[:, : len(sums)] + penalty, sums[:, len(sums) :])
+
+    total, right = sums(np.ones(len(x), bool)), np.zeros(len(x), bool)
+    fitted = solve(total)
+    elsewhere = np.array([len({*videos[labels == c]}) > 1 for c in range(count)])
+    for video in np.unique(videos[elsewhere[labels]]):
+        rows = videos == video
+        right[rows] = (x[rows] @ solve(total - sums(rows))).argmax(axis=1) == labels[rows]
+    skill = 1.0
+    if elsewhere.any():
+        share = np.mean([right[labels == c].mean() for c in np.flatnonzero(elsewhere)])
+        skill = float((share * classes - 1) / (classes - 1))
+    kernel = fitted[:-1] / scale[:, None]
+    return kernel, fitted[-1] - mean @ kernel, skill
+
+
+class _Linear(tf.keras.layers.Layer):
+    """A linear layer over the channels of C4 and C5 together, to which each map adds its part.
+
+    Attributes:
+      share: weight of the network's own logits, [units]: 0, or 1 where the readout knows nothing,
+        as before it is fitted.
+    """
+
+    def __init__(self, units: int, name: str) -> None:
+        super().__init__(name=name, dtype="float32")
+        self._units = units
+
+    def build(self, shapes: Sequence[tf.TensorShape]) -> None:
+        def add(name: str, *rows: int, value: str = "zeros") -> tf.Variable:
+            shape = [*rows, self._units]
+            return self.add_weight(name, shape, initializer=value, trainable=False)
+
+        self._kernels = [add(f"kernel_c{i}", shape[-1]) for i, shape in zip(LEVELS, shapes)]
+        self._bias, self.share = add("bias"), add("share", value="ones")
+
+    def call(self, maps: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        parts = zip(maps, self._kernels)
+        read = [tf.tensordot(tf.cast(values, tf.float32), kernel, 1) for values, kernel in parts]
+        return [read[0] + self._bias, *read[1:]]
+
+    def assign(self, kernel: np.ndarray, bias: np.ndarray, share: np.ndarray) -> None:
+        """Set the weights: the rows of `kernel` are those of the maps, one after the other."""
+        parts = np.split(kernel, [self._kernels[0].shape[0]])
+        for variable, values in zip(self.weights, (*parts, bias, share)):
+            variable.assign(np.float32(values))

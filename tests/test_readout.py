@@ -1,0 +1,189 @@
+"""The readout: its fit in closed form, whom it learns from, and the labels that it gives."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tiny_network
+
+from a2d_tf.core.config import Config, InferenceConfig
+from a2d_tf.core.labels import A2D
+from a2d_tf.data import records as record_format
+from a2d_tf.model.heads import readout as readouts
+from a2d_tf.model.inference import infer
+from a2d_tf.training.readout import fit_readout
+
+SETTINGS = InferenceConfig(
+    test_proposals=30, proposals_before_nms=200, max_detections=8, score_threshold=0.05
+)
+LEARNING = dataclasses.replace(tiny_network.LEARNING, val_fraction=0.6)
+
+
+def test_the_fit_is_least_squares_with_a_penalty_and_equal_classes():
+    """By stacked rows: each sample times the root of its weight, and the penalty's."""
+    rng = np.random.default_rng(0)
+    x, labels = rng.normal(3, [1, 5, 0.1, 2], (40, 4)), rng.integers(0, 3, 40)
+    labels[:5] = -1
+    kernel, bias, _ = readouts.ridge(x, labels, 4, np.arange(40))
+    known = labels >= 0
+    z, y = x[known], labels[known]
+    z = np.c_[(z - z.mean(0)) / z.std(0) / 2, np.ones(len(y))]
+    weight = np.sqrt(1 / (3 * np.bincount(y)[y]))[:, None]
+    # Without a penalty on the intercept.
+    penalty = np.sqrt(0.03) * np.eye(5)[:4]
+    rows = np.concatenate([weight * z, penalty])
+    targets = np.concatenate([weight * np.eye(4)[y], np.zeros((4, 4))])
+    solution = np.linalg.lstsq(rows, targets, rcond=None)[0]
+    np.testing.assert_allclose(x[known] @ kernel + bias, z @ solution, atol=1e-6)
+
+
+def test_the_skill_is_what_is_right_in_videos_left_out_beyond_chance():
+    """By fits without each video in turn."""
+    rng = np.random.default_rng(1)
+    videos, labels = np.repeat(np.arange(12), 5), np.repeat(np.arange(12) % 3, 5)
+    centres = rng.normal(size=(12, 6)) + 1.7 * np.eye(3, 6)[np.arange(12) % 3]
+    x = centres[videos] + 0.1 * rng.normal(size=(60, 6))
+    right = np.zeros(60, bool)
+    mean, scale = x.mean(0), x.std(0) * np.sqrt(6)
+    z = np.c_[(x - mean) / scale, np.ones(60)]
+    for video in range(12):
+        rest = videos != video
+        gram = z[rest].T @ z[rest] / 60 + np.diag([0.03] * 6 + [0])  # equal classes: 1 / 60
+        found = np.linalg.solve(gram, z[rest].T @ np.eye(3)[labels[rest]] / 60)
+        right[~rest] = (z[~rest] @ found).argmax(1) == labels[~rest]
+    expected = 1.5 * right.mean() - 0.5
+    assert 0.1 < expected < 0.9
+    assert readouts.ridge(x, labels, 3, videos)[2] == pytest.approx(expected, abs=1e-9)
+    # A class of one video cannot be found without it, and says nothing.
+    assert readouts.ridge(x, videos, 12, videos)[2] == 1.0
+    assert readouts.ridge(x, np.zeros(60, int), 3, videos)[2] == 0.0
+
+
+def test_labels_that_it_does_not_know_are_left_to_the_network():
+    rng, network = np.random.default_rng(2), made(temporal_layers=0)
+    head, videos = network.readout, np.repeat(np.arange(30), 4)
+    size = sum(x.shape[-1] for x in network.readout_maps.outputs)
+    actors, actions = np.arange(30) % 3, rng.integers(0, 4, 30)
+    x = rng.normal(size=(30, size)) + 2 * rng.normal(size=(3, size))[actors]
+    x = np.repeat(x, 4, axis=0) + 0.01 * rng.normal(size=(120, size))
+    known, unknown = head.fit(x, np.repeat(actors, 4), np.repeat(actions, 4), videos)
+    assert known > 0.8 and unknown < 0.2
+    *kernels, bias, share = (w.numpy() for w in weights(network))
+    assert all(np.any(k[:, :3]) and not np.any(k[:, 7:]) for k in kernels)
+    np.testing.assert_array_equal(share, [0.0] * 7 + [1.0] * 9)
+    np.testing.assert_array_equal(bias[3:], [-20.0] * 4 + [0.0] * 9)  # no instance of four actors
+
+
+def made(**model):
+    return tiny_network.make(readout=True, use_flow=False, **model)
+
+
+def weights(network):
+    return network.backbones.get_layer("readout").weights
+
+
+def inferred(network, clip):
+    clip["size"] = np.tile(np.int32(tiny_network.CANVAS), (2, 1))
+    return tf.function(lambda: infer(network, clip, SETTINGS))()
+
+
+def softmax(x):
+    x = np.exp(x - x.max(-1, keepdims=True))
+    return x / x.sum(-1, keepdims=True)
+
+
+@pytest.mark.slow
+def test_labels_are_linear_in_the_averaged_features_and_boxes_have_no_class():
+    network, clip = made(temporal_layers=1), tiny_network.clip(2, 5)
+    rng = np.random.default_rng(0)
+    for weight, scale in zip(weights(network), (2, 2, 1, 0)):
+        weight.assign(rng.normal(0, scale, weight.shape))
+    found = inferred(network, clip)
+    number, boxes = found.valid.numpy().sum(1), found.rois
+    assert number.min() >= 2
+    frames = [network.readout_maps(clip["rgb"][:, t]) for t in (1, 2, 3)]
+    pooled = [sum(network.readout.pool(x, boxes).numpy() for x in xs) / 3 for xs in zip(*frames)]
+    *kernels, bias, _ = (weight.numpy() for weight in weights(network))
+    logits = sum(x @ k for x, k in zip(pooled, kernels)) + bias
+    for b, count in enumerate(number):
+        scores = found.table.actor_scores[b, :count].numpy()
+        foreground = scores.sum(1, keepdims=True)
+        q = softmax(logits[b, :count, :7])
+        np.testing.assert_allclose(scores, foreground * q, rtol=1e-3, atol=1e-6)
+        actions = found.table.action_scores[b, :count].numpy()
+        q = softmax(logits[b, :count, 7:])
+        np.testing.assert_allclose(actions / actions.sum(1)[:, None], q, rtol=1e-3, atol=1e-6)
+        best = scores.max(1)
+        assert (np.diff(best) <= 0).all()
+        # Instances are those whose best actor reaches the threshold.
+        kept = int(found.detections.number[b])
+        assert kept == np.count_nonzero(best >= SETTINGS.score_threshold)
+        np.testing.assert_array_equal(found.detections.class_scores[b, :kept], best[:kept])
+        np.testing.assert_array_equal(found.detections.classes[b, :kept], scores[:kept].argmax(1))
+        np.testing.assert_array_equal(found.detections.boxes[b, :kept], boxes[b, :kept])
+        own = boxes[b, :count].numpy()
+        top, bottom = (
+            np.maximum(own[:, None, :2], own[:, :2]),
+            np.minimum(own[:, None, 2:], own[:, 2:]),
+        )
+        shared = np.prod(np.maximum(bottom - top, 0), axis=2)
+        areas = np.prod(own[:, 2:] - own[:, :2], axis=1)
+        union = areas[:, None] + areas - shared
+        assert (shared / union - np.eye(count) <= SETTINGS.nms_threshold + 1e-5).all()
+
+
+@pytest.mark.slow
+def test_until_it_is_fitted_labels_are_those_of_the_heads():
+    network, clip = made(temporal_layers=0), tiny_network.clip(2, 1)
+    found = inferred(network, clip)
+    network.readout = None
+    heads = inferred(network, clip).table
+    for b, count in enumerate(found.valid.numpy().sum(1)):
+        for row in range(count):
+            of = np.abs(heads.actor_scores[b] - found.table.actor_scores[b, row]).max(1).argmin()
+            for name in ("actor_scores", "action_scores", "joint_scores"):
+                np.testing.assert_allclose(
+                    getattr(found.table, name)[b, row], getattr(heads, name)[b, of], atol=1e-5
+                )
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("eagerly")
+def test_it_learns_from_training_videos_without_the_held_out_actions(mini_records, monkeypatch):
+    parse = record_format.parse
+    monkeypatch.setattr(readouts, "_LEAST_SKILL", -9.0)  # of random features
+
+    def learned(withheld="", **poison):
+        """Its weights, where the records of some videos say something else."""
+
+        def poisoned(serialized, frames):
+            example = parse(serialized, frames)
+            from a2d_tf.data.pipeline import is_validation
+
+            held = is_validation(example["video"], LEARNING.val_fraction)
+            codes = example["codes"]
+            if "val" in poison:
+                codes = tf.where(held, poison["val"], codes)
+            if "train" in poison:
+                codes = tf.where(held, codes, poison["train"])
+            if "actor" in poison:
+                codes = tf.where(codes // 10 == poison["actor"], 10 * (codes // 10) + 9, codes)
+            return dict(example, codes=codes)
+
+        monkeypatch.setattr(record_format, "parse", poisoned)
+        training = dataclasses.replace(LEARNING, zero_shot_actor=withheld)
+        network = made(temporal_layers=0)
+        fit_readout(network, mini_records, Config(network.model_config, training=training))
+        return [variable.numpy() for variable in weights(network)]
+
+    def same(a, b):
+        return all(np.array_equal(x, y) for x, y in zip(a, b))
+
+    usual = learned()
+    assert any(x.any() for x in usual) and same(usual, learned())
+    assert same(usual, learned(val=11)) and not same(usual, learned(train=11))
+    seen = {code // 10 for code in map(int, mini_records.counts["train"]["pairs"])}
+    for actor in seen:
+        name = A2D.actors[actor - 1]
+        assert same(learned(name), learned(name, actor=actor))
