@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 def resolve_config(config: Config, given: Collection[str], workdir: str | None = None) -> Config:
     """Complete the settings by the conventions of the weights that the run starts from.
 
+    Without any there is no readout.
+
     Weights given by name are fetched if they are not in the cache; a run that resumes does not need
     them.
 
@@ -65,6 +67,9 @@ def resolve_config(config: Config, given: Collection[str], workdir: str | None =
                 f"--{name}={mine} contradicts {origin}, which needs {value}; use "
                 "that, or omit the flag"
             )
+    if config.model.readout and not (run or config.training.init_rgb):
+        logger.warning("the rgb backbone has random weights, which know nothing: --readout=false")
+        model["readout"] = False
     return dataclasses.replace(config, model=dataclasses.replace(config.model, **model))
 
 
@@ -102,9 +107,6 @@ def initialise(network: Network, config: Config) -> weights.LoadReport | None:
       InputError: the weights are missing, or for another network, or none of them fits.
     """
     training, report = config.training, None
-    starts = training.init_run, training.init_checkpoint, training.init_rgb
-    if config.model.readout and not any(starts):
-        raise InputError("--readout reads what loaded weights know; set --init_rgb, or a run")
     if training.zero_shot_actor:
         _check_withheld(training)
     if training.init_run:
