@@ -46,6 +46,7 @@ def resolve_config(config: Config, given: Collection[str], workdir: str | None =
     run = workdir if resumes else config.training.init_run or config.training.init_checkpoint
     if workdir and not run:
         _warn_of_norms(config.model, config.training)
+    loaded = bool(config.training.init_rgb)
     model: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for stream in ("rgb", "flow"):
@@ -55,6 +56,7 @@ def resolve_config(config: Config, given: Collection[str], workdir: str | None =
             origins[f"{stream}_convention"] = path
     if run:
         there, path = run_folder.settings(run).model, os.path.join(run, "flags.txt")
+        loaded = loaded or there.readout or not resumes
         origins = dict.fromkeys(("rgb_convention", "flow_convention"), path)
         model.update(rgb_convention=there.rgb_convention, flow_convention=there.flow_convention)
     convention = model.get("rgb_convention", config.model.rgb_convention)
@@ -67,7 +69,7 @@ def resolve_config(config: Config, given: Collection[str], workdir: str | None =
                 f"--{name}={mine} contradicts {origin}, which needs {value}; use "
                 "that, or omit the flag"
             )
-    if config.model.readout and not (run or config.training.init_rgb):
+    if config.model.readout and not loaded:
         logger.warning("the rgb backbone has random weights, which know nothing: --readout=false")
         model["readout"] = False
     return dataclasses.replace(config, model=dataclasses.replace(config.model, **model))
