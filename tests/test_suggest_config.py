@@ -137,9 +137,12 @@ def test_for_a_cpu_that_has_the_weights_of_imagenet(mini_records, gathered, stil
     assert (config.model.readout, config.training.scale_jitter) == (True, 0.25)
     found = flags(mini_records, still, CPU)
     assert (found["use_flow"], found["init_flow"]) == (False, "")
-    many = Summary(per_clip=gathered.summaries["train"].per_clip, videos={*map(str, range(250))})
-    found = flags(mini_records, dataclasses.replace(gathered, summaries={"train": many}), CPU)
-    assert found["backbone_rate"] == 0.1 and "readout" not in found
+    for number, reads, held in ((49, True, 0.0), (50, True, 0.1), (250, None, 0.1)):
+        many = Summary(per_clip=gathered.summaries["train"].per_clip)
+        many.videos = {f"v{i}" for i in range(number)}
+        found = flags(mini_records, dataclasses.replace(gathered, summaries={"train": many}), CPU)
+        assert (found.get("readout"), found["val_fraction"]) == (reads, held)
+        assert found["backbone_rate"] == 0.1
 
 
 def test_for_a_gpu(mini_records, gathered, still, tmp_path):

@@ -32,7 +32,8 @@ from a2d_tf.pretrained.weights import anchor_ratios
 UNKNOWN_GPU = 16 * 2**30
 """Bytes of memory assumed of a GPU that does not say."""
 _FEW_VIDEOS = 20  # training videos below which none is held out
-_READ_VIDEOS = 250  # and below which labels are read from the backbone; up to 182 were measured
+_FEW_TO_READ = 50  # with a readout, which learns much from each (docs/real_video.md)
+_READ_VIDEOS = 250  # below which labels are read from the backbone; up to 182 were measured
 _SMALL_SIDE = 8  # pixels below which the least anchors hardly meet a box
 _ENOUGH = 12  # annotated frames a pair with which the mini learned most (docs/experiments.md)
 _CELL = 32  # of the coarsest map that a canvas must divide into
@@ -200,9 +201,10 @@ def suggest(
     preset = preset_for(host)
     base = Config.read(command_line.find(preset.flagfile))
     yield {"flagfile": preset.flagfile}, f"for {host}: {preset.why}"
+    reads = preset is LITE0 and len(contents.summaries["train"].videos) < _READ_VIDEOS
     if preset is LITE0:
         flags, reason = {"backbone_rate": 0.1}, "backbones close to ImageNet's"
-        if len(contents.summaries["train"].videos) < _READ_VIDEOS:
+        if reads:
             flags.update(readout=True, scale_jitter=0.25, colour_jitter=0.3)
             reason = "few videos: labels by what ImageNet's features know, and more jitter"
         yield flags, f"{reason} (docs/real_video.md)"
@@ -215,7 +217,8 @@ def suggest(
     yield from _of_motion(contents.deviations, preset, base)
     size = sum(map(os.path.getsize, manifest.shards("train")))
     yield from _of_training(contents, size, host, preset, base.training, minutes)
-    yield from _of_labels(manifest.label_space, contents.summaries["train"], base)
+    least = _FEW_TO_READ if reads else _FEW_VIDEOS
+    yield from _of_labels(manifest.label_space, contents.summaries["train"], base, least)
 
 
 def _anchors(boxes, model, preset):
@@ -289,15 +292,19 @@ def _of_training(contents, size, host, preset, training, minutes):
         yield {"shuffle_buffer": clips}, reason
 
 
-def _of_labels(labels, train, base):
-    """Room for as many instances as a frame has, videos to hold out, names that have a side."""
+def _of_labels(labels, train, base, least):
+    """Room for as many instances as a frame has, videos to hold out, names that have a side.
+
+    Args:
+      least: number of training videos of which some are held out.
+    """
     most = max(train.per_clip)
     if most > base.training.max_instances or 2 * most > base.inference.max_detections:
         flags = {"max_instances": max(most, base.training.max_instances)}
         flags["max_detections"] = max(2 * most, base.inference.max_detections)
         yield flags, f"a frame has up to {most} instances"
     videos = len(train.videos)
-    for fraction in (0.1, 0.2, 0.3) if videos >= _FEW_VIDEOS else ():
+    for fraction in (0.1, 0.2, 0.3) if videos >= least else ():
         held = np.count_nonzero(pipeline.is_validation(tf.constant([*train.videos]), fraction))
         if held >= 2:
             reason = f"{held} of {videos} training videos are held out to choose the threshold"
