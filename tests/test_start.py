@@ -14,8 +14,6 @@ from a2d_files import coloured_frames, write_video
 from processes import ROOT, complaint, run_a2d
 from test_mains import TINY
 
-from a2d_tf.commands import start
-from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.evaluation import metrics
 from a2d_tf.evaluation.metrics import segmentation
@@ -147,23 +145,3 @@ def test_a_flag_of_no_single_command(words):
     done = run_a2d("start", "--annotations=no.json", *words[1:])
     assert "no.json" in complaint(done)
     assert done.stderr.strip().endswith("run the same command again to resume")
-
-
-@pytest.mark.parametrize(
-    "videos, size",
-    [
-        ([(720, 1280)], (192, 341)),  # 256 * 256 pixels
-        ([(240, 320), (200, 300)], (222, 296)),
-        ([(1280, 720), (720, 1280)], (256, 256)),
-        ([(64, 96), None], (64, 96)),
-    ],
-)
-def test_stored_frames_have_the_shape_of_the_videos(videos, size, monkeypatch, tmp_path):
-    def size_of(path):
-        if videos[path] is None:
-            raise InputError("not annotated, and no video")
-        return videos[path]
-
-    monkeypatch.setattr(start.frames, "size", size_of)
-    jobs = [types.SimpleNamespace(path=i) for i in range(len(videos))]
-    assert start._size(jobs, tmp_path) == [f"--image_height={size[0]}", f"--image_width={size[1]}"]

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import math
 import pathlib
 import signal
 import time
@@ -133,22 +132,19 @@ def main(argv: list[str]) -> None:
 
 
 def _size(jobs, records):
-    """Return the flags of the stored frames' size: of the videos' shape, with at most the default's
-    number of pixels, and not larger than the videos.
-    """
+    """Return the flags of the largest stored frames: not larger than those of the videos."""
+    sizes, most = [(1, 1)], ConversionSettings()
     if (records / NAME).exists():  # since when larger videos may have come
         manifest = Manifest.load(records)
-        height, width = manifest.image_height, manifest.image_width
-    else:
-        sizes = [(1, 1)]
-        for job in jobs:
-            with contextlib.suppress(InputError):  # of one that is not annotated
-                sizes.append(frames.size(job.path))
-        height, width = map(max, zip(*sizes))
-        most = ConversionSettings.image_height * ConversionSettings.image_width
-        scale = min(1.0, math.sqrt(most / (height * width)))
-        height, width = round(height * scale), round(width * scale)
-    return [f"--image_height={height}", f"--image_width={width}"]
+        sizes, jobs = [(manifest.image_height, manifest.image_width)], ()
+    for job in jobs:
+        with contextlib.suppress(InputError):  # of one that is not annotated
+            sizes.append(frames.size(job.path))
+    height, width = map(max, zip(*sizes))
+    return [
+        f"--image_height={min(height, most.image_height)}",
+        f"--image_width={min(width, most.image_width)}",
+    ]
 
 
 def _next(settings, output):

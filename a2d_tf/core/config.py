@@ -450,7 +450,7 @@ def _contradiction(model, training):
         if getattr(model, name) % 32:
             return f"--{name}={getattr(model, name)} must be a multiple of 32"
     if model.readout and (model.label_mode != "decoupled" or model.norm == "bn"):
-        return "--readout needs --label_mode=decoupled, and a --norm whose statistics stay"
+        return "--readout needs --label_mode=decoupled, and not --norm=bn; or use --readout=false"
     phase, cartesian = training.train_phase, model.label_mode == "cartesian"
     starts = training.init_run, training.init_checkpoint, training.init_rgb or training.init_flow
     before, most = training.train_proposals_before_nms, training.train_proposals

@@ -346,8 +346,8 @@ class Network(tf.Module):
         So the frames of a video pass the backbones once rather than 2L + 1 times.
 
         Args:
-          pyramids: {actor, rgb, flow: lists P2..P5 of [B, 2L + 1, h, w, C]}, of `backbones`; `rgb`
-            defaults to the actor's.
+          pyramids: {actor, rgb, flow: lists P2..P5 of [B, 2L + 1, h, w, C]; labels}, of
+            `backbones`; `rgb` defaults to the actor's.
         """
         return Features(**self._fuse({"rgb": pyramids["actor"], **pyramids}))
 

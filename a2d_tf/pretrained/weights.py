@@ -110,8 +110,7 @@ def variables(network: Network) -> dict[str, tf.Variable]:
 def _class_names(network):
     """The classes of each class layer, each as its possible names in other files, its own first."""
     found = {}
-    readout = [network.readout] if network.readout else []
-    for head in (network.proposals, *network.heads, *readout):
+    for head in (network.proposals, *network.heads):
         for layer, classes in head.class_layers().items():
             aliases = [layouts.ALIASES.get(names[-1]) for names in classes]
             rows = zip(classes, aliases)

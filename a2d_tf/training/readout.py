@@ -8,11 +8,12 @@ import numpy as np
 import tensorflow as tf
 
 from a2d_tf.core.config import Config
+from a2d_tf.core.errors import InputError
 from a2d_tf.data import pipeline
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.model.network import Network
 
-_CLIPS = 1000  # most that are read, evenly over the videos
+_INSTANCES = 1000  # about the most that are read, evenly over the videos
 _MOVED = 3  # of each instance, beside the true box, as boxes that the network finds are not exact
 _SHIFT = 0.15  # of a box's sides, most that a side moves
 _FIELDS = ("rgb", "boxes", "actors", "actions", "present", "video")
@@ -25,6 +26,9 @@ def fit_readout(network: Network, manifest: Manifest, config: Config) -> None:
 
     No video that is held out and no action label of a zero-shot actor is read. The result depends
     on weights and records alone.
+
+    Raises:
+      InputError: no clip is left to learn from.
     """
     if network.readout is None:
         return
@@ -41,7 +45,7 @@ def fit_readout(network: Network, manifest: Manifest, config: Config) -> None:
         levels = [tf.reduce_mean(tf.cast(x, tf.float32), axis=1) for x in levels]
         return tf.concat([readout.pool(x, boxes) for x in levels], axis=-1)
 
-    every = -(-manifest.counts["train"]["records"] // _CLIPS)
+    every = -(-max(manifest.counts["train"][n] for n in ("records", "instances")) // _INSTANCES)
     clips = pipeline.evaluation(manifest, "train", config, 4, fields=_FIELDS, every=every)
     rng, rows = np.random.default_rng(0), []
     for batch in clips:
@@ -55,6 +59,10 @@ def fit_readout(network: Network, manifest: Manifest, config: Config) -> None:
         labels = batch["actors"].numpy(), batch["actions"].numpy(), videos
         counted = np.tile(present, 1 + _MOVED)
         rows.append([x[counted] for x in (found, *(np.tile(y, 1 + _MOVED) for y in labels))])
+    if not rows:
+        fraction = config.training.val_fraction
+        problem = f"--val_fraction={fraction} leaves no training clip; annotate more"
+        raise InputError(f"{manifest.directory}: {problem}")
     x, actors, actions, videos = (np.concatenate(parts) for parts in zip(*rows))
     skills = readout.fit(x, actors, np.where(actors == held_out, -1, actions), videos)
     logger.info(

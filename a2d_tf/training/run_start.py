@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 def resolve_config(config: Config, given: Collection[str], workdir: str | None = None) -> Config:
     """Complete the settings by the conventions of the weights that the run starts from.
 
-    Without any there is no readout.
+    A readout is switched off where the RGB backbone has none that are as they were loaded.
 
     Weights given by name are fetched if they are not in the cache; a run that resumes does not need
     them.
@@ -56,7 +56,7 @@ def resolve_config(config: Config, given: Collection[str], workdir: str | None =
             origins[f"{stream}_convention"] = path
     if run:
         there, path = run_folder.settings(run).model, os.path.join(run, "flags.txt")
-        loaded = loaded or there.readout or not resumes
+        loaded = loaded or there.readout
         origins = dict.fromkeys(("rgb_convention", "flow_convention"), path)
         model.update(rgb_convention=there.rgb_convention, flow_convention=there.flow_convention)
     convention = model.get("rgb_convention", config.model.rgb_convention)
@@ -70,7 +70,7 @@ def resolve_config(config: Config, given: Collection[str], workdir: str | None =
                 "that, or omit the flag"
             )
     if config.model.readout and not loaded:
-        logger.warning("the rgb backbone has random weights, which know nothing: --readout=false")
+        logger.warning("--readout=false: no --init_rgb, nor a run with a readout, to start from")
         model["readout"] = False
     return dataclasses.replace(config, model=dataclasses.replace(config.model, **model))
 

@@ -19,6 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from a2d_tf.core.labels import LabelSpace
+from a2d_tf.model.layers import plain
 
 LEVELS = (4, 5)
 """The stages of the backbone that are read, of strides 16 and 32."""
@@ -39,16 +40,11 @@ class Readout:
 
     def __init__(self, labels: LabelSpace, image_size: tuple[int, int]) -> None:
         self._counts, self._image_size = (len(labels.actors), len(labels.actions)), image_size
-        self._names = [*labels.actors, *labels.actions]
-        self._layer = _Linear(len(self._names), name="readout")
+        self._layer = _Linear(sum(self._counts), name="readout")
 
     def build(self, maps: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         """Return the logits of each place, float32 [N, h, w, |X| + |Y|], of C4 and C5."""
         return self._layer([*maps])
-
-    def class_layers(self) -> dict[str, list[tuple[str, ...]]]:
-        """Return that of the labels, actors before actions; see `Head`."""
-        return {"readout": [(name,) for name in self._names]}
 
     def decode(
         self,
@@ -131,21 +127,17 @@ def ridge(
     weight = (1.0 / (np.maximum(sizes, 1) * classes))[labels][:, None]
     mean, scale = x.mean(axis=0), (x.std(axis=0) + 1e-6) * np.sqrt(x.shape[1])
     x, targets = np.c_[(x - mean) / scale, np.ones(len(x))], np.eye(count)[labels]
-    penalty = np.diag(np.r_[np.full(x.shape[1] - 1, _RIDGE), 0.0])
-
-    def sums(rows: np.ndarray) -> np.ndarray:
-        weighted = (weight[rows] * x[rows]).T
-        return np.c_[weighted @ x[rows], weighted @ targets[rows]]
-
-    def solve(sums: np.ndarray) -> np.ndarray:
-        return np.linalg.solve(sums[:, : len(sums)] + penalty, sums[:, len(sums) :])
-
-    total, right = sums(np.ones(len(x), bool)), np.zeros(len(x), bool)
-    fitted = solve(total)
+    weighted, penalty = (weight * x).T, np.diag(np.r_[np.full(x.shape[1] - 1, _RIDGE), 0.0])
+    inverse = np.linalg.inv(weighted @ x + penalty)
+    fitted = inverse @ (weighted @ targets)
     elsewhere = np.array([len({*videos[labels == c]}) > 1 for c in range(count)])
+    right = np.zeros(len(x), bool)
     for video in np.unique(videos[elsewhere[labels]]):
-        rows = videos == video
-        right[rows] = (x[rows] @ solve(total - sums(rows))).argmax(axis=1) == labels[rows]
+        rows = np.flatnonzero(videos == video)
+        # What a fit without these rows gives, from their residuals and leverage in the whole fit.
+        rest = np.eye(len(rows)) - x[rows] @ inverse @ weighted[:, rows]
+        found = targets[rows] - np.linalg.solve(rest, targets[rows] - x[rows] @ fitted)
+        right[rows] = found.argmax(axis=1) == labels[rows]
     skill = 1.0
     if elsewhere.any():
         share = np.mean([right[labels == c].mean() for c in np.flatnonzero(elsewhere)])
@@ -174,6 +166,7 @@ class _Linear(tf.keras.layers.Layer):
         self._kernels = [add(f"kernel_c{i}", shape[-1]) for i, shape in zip(LEVELS, shapes)]
         self._bias, self.share = add("bias"), add("share", value="ones")
 
+    @plain
     def call(self, maps: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         parts = zip(maps, self._kernels)
         read = [tf.tensordot(tf.cast(values, tf.float32), kernel, 1) for values, kernel in parts]
