@@ -324,7 +324,7 @@ def _report(found: list[dict]) -> None:
     table = pages.HtmlTable(("row", "measured, or why not"), cells)
     write_json(os.path.join(_OUTPUT.value, "report.json"), found)
     title = "Training on a GPU"
-    page = pages.render("report.html", title, blocks=[("HtmlTable", table), *texts])
+    page = pages.render("base.html", title, blocks=[("HtmlTable", table), *texts])
     write_text(os.path.join(_OUTPUT.value, "report.html"), page)
 
 

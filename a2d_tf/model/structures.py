@@ -6,7 +6,7 @@ head, P the pyramid levels P2 to P5. Boxes are y1, x1, y2, x2 in pixels of the c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -23,14 +23,14 @@ class Features(NamedTuple):
     Attributes:
       actor, action: pyramids of the two branches, lists of P tensors [B, h, w, C].
       rpn_logits, rpn_deltas: [B, A], [B, A, 4].
-      labels: maps of a readout, see `heads.readout`; None without one.
+      labels: maps of a readout, see `heads.readout`; none without one.
     """
 
     actor: list[tf.Tensor]
     action: list[tf.Tensor]
     rpn_logits: tf.Tensor
     rpn_deltas: tf.Tensor
-    labels: list[tf.Tensor] | None = None
+    labels: Sequence[tf.Tensor] = ()
 
 
 class Pooled(NamedTuple):
