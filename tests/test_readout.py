@@ -152,7 +152,7 @@ def test_until_it_is_fitted_labels_are_those_of_the_heads():
 @pytest.mark.usefixtures("eagerly")
 def test_it_learns_from_training_videos_without_the_held_out_actions(mini_records, monkeypatch):
     parse = record_format.parse
-    monkeypatch.setattr(readouts, "_LEAST_SKILL", -9.0)  # of random features
+    monkeypatch.setattr(readouts, "LEAST_SKILL", -9.0)  # of random features
 
     def learned(withheld="", **poison):
         """Its weights, where the records of some videos say something else."""

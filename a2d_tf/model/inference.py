@@ -104,15 +104,7 @@ def infer_key_frames(
     used = tf.sequence_mask(kept.number, settings.max_detections)
     logits = None
     if network.action is not None:
-        if every_roi:
-            logits = _rows_of(seen.outputs["action_logits"], kept.roi)
-        else:
-            logits = _apply_to_used_rows(
-                network,
-                lambda rois: network.run_roi_heads(features, rois, rgb).outputs["action_logits"],
-                kept.number,
-                _rows_of(rois, kept.roi),
-            )
+        logits = _action_logits(network, seen, rois, rgb, kept, every_roi)
     if network.readout is not None:
         assert logits is not None
         own_scores = _rows_of(scores, kept.roi)
@@ -138,6 +130,17 @@ def infer_key_frames(
         for head in network.instance_heads
     }
     return Inference(rois, valid, table, detections._replace(more=more))
+
+
+def _action_logits(network, seen, rois, rgb, kept, every_roi):
+    """Return the action head's logits for what suppression kept, of `seen` or run on it alone."""
+    if every_roi:
+        return _rows_of(seen.outputs["action_logits"], kept.roi)
+
+    def run(rois: tf.Tensor) -> tf.Tensor:
+        return network.run_roi_heads(seen.features, rois, rgb).outputs["action_logits"]
+
+    return _apply_to_used_rows(network, run, kept.number, _rows_of(rois, kept.roi))
 
 
 def _read_labels(network, features, kept, actor_scores, action_logits, threshold):

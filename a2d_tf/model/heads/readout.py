@@ -27,8 +27,9 @@ _GRID = 7  # points a side at which a box is read
 _RIDGE = 0.03  # beside the mean square of standardised features, which is 1 for all together
 _SHARPNESS = 20.0  # of the softmax over fitted values, which are near 0 or 1
 _ABSENT = -20.0  # logit of a label without a training instance
-_LEAST_SKILL = 0.15  # without which the network's logits count instead
 _TINY = 1e-9
+LEAST_SKILL = 0.15
+"""Skill, see `ridge`, without which the network's logits count instead."""
 
 
 class Readout:
@@ -87,12 +88,13 @@ class Readout:
           videos: [n], of the instances.
 
         Returns:
-          the skill with actors and actions, see `ridge`; one below 0.15 leaves them to the network.
+          the skill with actors and actions, see `ridge`; labels below LEAST_SKILL are left to the
+          network.
         """
         kernels, biases, shares, skills = [], [], [], []
         for labels, count in zip((actors, actions), self._counts):
             kernel, bias, skill = ridge(features, labels, count, videos)
-            knows = skill >= _LEAST_SKILL
+            knows = skill >= LEAST_SKILL
             kernels.append(_SHARPNESS * kernel * knows)
             seen = np.bincount(labels[labels >= 0], minlength=count) > 0
             biases.append(np.where(seen, _SHARPNESS * bias, _ABSENT) * knows)
