@@ -1,19 +1,23 @@
 """Bouts as read from tracks.json; their tables and plots."""
 
+import collections
 import csv
 import json
+import re
 
 import pytest
 from prediction_files import TRACKS, track, write
 from processes import complaint, run_a2d
 
-from a2d_tf.behaviour import boris, bouts, time_budget
+from a2d_tf.behaviour import boris, bouts, plots, time_budget
 from a2d_tf.core.errors import InputError
+from a2d_tf.video import pages
 
 BUDGET = """\
 video,video_seconds,fps,individual,actor,action,seconds,share,bouts,first_second,mean_bout_seconds
 clip,6.0,10.0,clip_1,dog,walking,3.3,0.825,2,0.0,1.65
-clip,6.0,10.0,clip_1,dog,running,0.7,0.175,2,1.0,0.35
+clip,6.0,10.0,clip_1,dog,running,0.5,0.125,1,1.0,0.5
+clip,6.0,10.0,clip_1,cat,running,0.2,0.05,1,1.5,0.2
 clip,6.0,10.0,clip_2,dog,running,1.0,1.0,1,1.0,1.0
 clip,6.0,10.0,clip_3,ball,rolling,1.0,0.5556,1,2.0,1.0
 clip,6.0,10.0,clip_3,ball,flying,0.8,0.4444,1,3.0,0.8
@@ -64,6 +68,42 @@ def test_the_time_budget_of_each_individual(library, tmp_path):
     write(tmp_path / "clip", overlay=0)
     with pytest.raises(InputError, match="library/clip"):
         bouts.read_all([library / "clip", tmp_path / "clip"])
+
+
+def test_tables_page_plot_and_boris_say_the_same(tmp_path):
+    """A dog that is taken for a vehicle for a while has no bout that no pair has."""
+    rows = [("dog", "walking", 1, 10, 0.8), ("vehicle", "driving", 11, 14, 0.4)]
+    made = [track(1, *rows, ("dog", "running", 15, 17, 0.6)), track(2, ("dog", "running", 3, 9, 1))]
+    each = bouts.read_all([write(tmp_path / "clip", made, overlay=0)])
+    pages.write_page(tmp_path / "clip")
+    time_budget.write_time_budget(tmp_path / "budget.csv", each)
+    boris.write_events(tmp_path / "events.tsv", each)
+    expected = {("dog", "walking"): 1.0, ("vehicle", "driving"): 0.4, ("dog", "running"): 1.0}
+    assert {
+        pair: own.seconds
+        for pair, own in bouts.sums(each[0].tracks, lambda bout: (bout.actor, bout.action)).items()
+    } == pytest.approx(expected)
+    sums = collections.Counter()
+    for row in csv.DictReader((tmp_path / "budget.csv").open()):
+        sums[row["actor"], row["action"]] += float(row["seconds"])
+    assert sums == pytest.approx(expected)
+    sums.clear()
+    for row in csv.DictReader((tmp_path / "events.tsv").open(), delimiter="\t"):
+        sign = 1 if row["Behavior type"] == "STOP" else -1
+        sums[row["Subject"].split()[0], row["Behavior"]] += sign * float(row["Time"])
+    assert sums == pytest.approx(expected)
+    page = (tmp_path / "clip/index.html").read_text()
+    cells = re.findall("<td>all</td><td>(.*?)</td><td>(.*?)</td><td.*?<td.*?>(.*?)</td>", page)
+    assert {pair: float(s) for *pair, s in cells for pair in [tuple(pair)]} == expected
+    heights = [
+        patch.get_width()
+        for patch in plots.time_budget(
+            each[0].tracks, bouts.colours(["walking", "driving", "running"])
+        )
+        .axes[0]
+        .patches
+    ]
+    assert sorted(filter(None, heights)) == [50, 50, 100]  # percent: of the dog's; the vehicle's
 
 
 def test_transitions_along_a_track(library):
@@ -118,7 +158,9 @@ def test_plots_of_libraries_and_predictions(library, tmp_path):
         f"{alone}: alone, 0.0 s, 0 tracks",
         f"3 predictions -> {tmp_path / 'plots'}",
     ]
-    drawn = ["time_budget", "timeline_alone", "timeline_clip", "timeline_other", "transitions"]
+    videos = ["alone", "clip", "other"]
+    drawn = [f"{kind}_{name}" for kind in ("time_budget", "timeline") for name in videos]
+    drawn = ["time_budget", *drawn, "transitions"]
     assert sorted(path.stem for path in (tmp_path / "plots").glob("*.png")) == drawn
     budget = (tmp_path / "plots/time_budget.csv").read_text()
     assert budget.startswith(BUDGET) and "\nother,0.8,10.0,other_1,=ant,-digs$,0.5," in budget

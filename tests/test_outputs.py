@@ -1,6 +1,7 @@
 """The files of a prediction: their contents for known instances, and their use of memory."""
 
 import csv
+import dataclasses
 import json
 import os
 import types
@@ -67,9 +68,9 @@ FILM = {
 SUMMARY = [
     "track_id,actor,action,start_second,end_second,start_frame,end_frame,mean_score",
     "1,adult,running,0.0,0.2,1,2,0.625",
+    "2,ball,flying,0.1,0.2,2,2,0.25",
     "1,adult,walking,0.2,0.5,3,5,0.8",
     "1,adult,running,0.5,0.6,6,6,0.4",
-    "2,ball,flying,0.1,0.2,2,2,0.25",
 ]
 
 
@@ -95,10 +96,22 @@ def test_tracks_hold_the_same_and_every_frame(tmp_path):
     assert second == one
     assert first["track_id"] == 1 and (first["start_second"], first["end_second"]) == (0, 0.6)
     assert first["mean_score"] == pytest.approx((0.5 + 0.75 + 0.9 + 0.7 + 0.4) / 5)
-    rows = list(csv.DictReader(SUMMARY))[:3]
+    rows = [row for row in csv.DictReader(SUMMARY) if row["track_id"] == "1"]
+    assert len(rows) == len(first["actions"]) == 3
     for action, row in zip(first["actions"], rows):
         assert {name: str(action[name]) for name in list(row)[1:]} == dict(list(row.items())[1:])
     assert [row["frame"] for row in first["frames"]] == [1, 2, 3, 5, 6]
+
+
+def test_a_limit_of_individuals_is_said_with_the_frames_in_which_it_cut(tmp_path):
+    with outputs.opened(str(tmp_path), reader()) as files:
+        files.facts = {"max_tracks": "1"}
+        for number, extra in enumerate((0, 2, 1), 1):
+            files.add(dataclasses.replace(frame(number), extra=extra), A2D)
+    facts = predictions.read_facts(tmp_path)
+    assert (facts.max_tracks, facts.extra) == ("1", 2)
+    write(tmp_path, FILM)
+    assert not {"max_tracks", "frames_with_extra"} & {*load(tmp_path, "video.json")}
 
 
 def test_detections_and_label_maps_are_named_by_the_frames_of_the_video(tmp_path):

@@ -102,7 +102,7 @@ def test_the_page_of_a_library_has_a_card_for_each_prediction(tmp_path):
     scored, page, picture = elements.addresses
     assert (scored, page) == (".run/evaluation/test/browse.html", "b/index.html")
     assert picture.startswith("data:image/jpeg;base64,") and text.count("trained on this") == 1
-    assert elements.tags.count("article") == 2 and "2 videos, 3 tracks" in text
+    assert elements.tags.count("article") == 2 and "2 videos." in text
     assert ["c", "not one frame"] in elements.rows
     assert ["b", "dog", "walking", "1", "3.30", "2", "0.730"] in elements.rows
 
@@ -141,6 +141,44 @@ def test_a_page_plays_filters_and_sorts(tmp_path):
         ["#2 dog", "dog", "running"],
     ]
     assert groups == 2 and [row[4] for row in rows][:2] == ["3.30", "1.00"]
+
+
+def test_tables_and_timeline_follow_the_least_score_of_a_track(tmp_path):
+    script = """
+    const sums = () => [...document.querySelectorAll('tbody')].map(body => [...body.rows].filter(
+      row => !row.hidden).map(row => [...row.cells].map(cell => cell.innerText).join(' ')));
+    choose({score: 0.6});
+    const some = [sums(), seen('.group').length, $('least').innerText];
+    choose({score: 0.75});
+    return [some, sums()[0], seen('.group').length];
+    """
+    tracks = [{**TRACKS[0], "mean_score": 0.7}, {**TRACKS[1], "mean_score": 0.65}, TRACKS[2]]
+    folder = write(tmp_path / "clip", tracks, overlay=0)  # the third has 0.5
+    pages.write_page(folder)
+    pages.write_library_page(tmp_path, [folder], {})
+    found = [
+        "cat running 1 0.20 1 0.500",
+        "dog running 2 1.50 2 0.800",
+        "dog walking 1 3.30 2 0.730",
+    ]
+    (sums, groups, least), nothing, empty = browsers.run(folder / "index.html", HELPERS + script)
+    assert sums[0] == [f"all {row}" for row in found] and (groups, least) == (2, "0.60")
+    assert sums[1][0] == "#1 dog cat running 1 0.20 1 0.500" and (nothing, empty) == ([], 0)
+    (sums, *_), nothing, empty = browsers.run(tmp_path / "index.html", HELPERS + script)
+    assert sums == [[f"{who} {row}" for row in found] for who in ("all", "clip")]
+    assert (nothing, empty) == ([], 0)
+
+
+def test_a_limit_stands_on_the_page_with_the_videos_in_which_it_cut(tmp_path):
+    one = write(tmp_path / "one", overlay=0, max_tracks="2", frames_with_extra=7)
+    two = write(tmp_path / "two", overlay=0, max_tracks="2", frames_with_extra=0)
+    pages.write_page(one)
+    pages.write_library_page(tmp_path, [one, two], {})
+    for page, named in ((one, "7 frames."), (tmp_path, "one.")):
+        text = (page / "index.html").read_text()
+        assert "(--max_tracks=2)" in text and f"no track: {named}" in text
+    pages.write_library_page(tmp_path, [two], {})
+    assert "no track" not in (tmp_path / "index.html").read_text()
 
 
 def test_a_library_filters(tmp_path):

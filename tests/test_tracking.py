@@ -31,7 +31,7 @@ def frame(*sights):
 
 def ids(frames):
     tracker = tracking.Tracker(A2D)
-    return [[track.id for track in tracker.add(found)] for found in frames]
+    return [[track and track.id for track in tracker.add(found)] for found in frames]
 
 
 def labels(frames, window):
@@ -52,24 +52,55 @@ def test_an_id_survives_eight_missed_frames(missed, expected):
     assert ids(frames) == [[1, 2], *[[2]] * missed, [expected, 2]]
 
 
+@pytest.mark.parametrize("first", [DOG, CAT])
+def test_an_instance_goes_on_as_its_own_kind_before_another_kind_that_overlaps_more(first):
+    kinds = [first, DOG + CAT - first]
+    frames = [frame(*(sight(at(10 + 12 * i), kind) for i, kind in enumerate(kinds)))]
+    # 6 columns from the track of its kind, IoU 14 / 26, and on the place of the other.
+    frames.append(frame(sight(at(16), DOG), sight(at(40), CAT)))
+    assert ids(frames)[1][0] == 1 + kinds.index(DOG)
+
+
+@pytest.mark.parametrize("shift, expected", [(9, 1), (10, 2)])
+def test_a_fast_actor_is_followed_over_a_third_of_its_diagonal(shift, expected):
+    """0.35 of a diagonal of 28.2 are 9.9 pixels; nothing of its 8 rows is where it was."""
+    frames = [frame(sight([10, 10, 18, 37])), frame(sight([10 + shift, 10, 18 + shift, 37]))]
+    assert ids(frames) == [[1], [expected]]
+
+
+@pytest.mark.parametrize("p_actor, expected", [(0.8, 1), (0.79, None)])
+def test_only_a_sure_instance_begins_a_track(p_actor, expected):
+    assert ids([frame(sight(at(10), p_actor=p_actor))]) == [[expected]]
+
+
+def test_an_unsure_instance_goes_on_with_its_track_and_background_is_all_that_counts():
+    frames = [frame(sight(at(10), p_actor=p)) for p in (0.5, 0.9, 0.3, 0.3)]
+    assert ids(frames) == [[None], [1], [1], [1]]
+    box, code, score, actors, actions, inside = sight(at(10), p_actor=0.41)
+    actors[DOG - 1] = 0.4  # an adult or a dog, but something
+    assert ids([frame((box, code, score, actors, actions, inside))]) == [[1]]
+
+
 @pytest.mark.parametrize(
-    "shift, actor, expected",
+    "kind, box, expected",
     [
-        (10, DOG, 1),
-        (11, DOG, 2),  # IoU 1 / 3, 9 / 31 with 0.3 between them
-        (6, CAT, 1),
-        (7, CAT, 2),  # IoU 14 / 26, 13 / 27 with 0.5 between them
+        (ADULT, at(10, 20), None),  # half of it on the other, as of its own kind
+        (ADULT, at(10, 21), 2),
+        (CAT, at(10, 16), None),  # IoU 14 / 26
+        (CAT, at(10, 17), 2),  # 13 / 27
+        (ADULT, [12, 12, 18, 18], None),  # a part
+        (CAT, [12, 12, 18, 18], 2),  # what an adult holds
     ],
 )
-def test_another_kind_of_actor_must_overlap_more(shift, actor, expected):
-    frames = [frame(sight(at(10), DOG)), frame(sight(at(10 + shift), actor))]
-    assert ids(frames)[1] == [expected]
+def test_instances_that_lie_on_one_another_are_one_track(kind, box, expected):
+    surer, other = sight(at(10), p_actor=0.9), sight(box, kind)
+    assert ids([frame(other, surer)] * 3) == [[expected, 1]] * 3
 
 
-def test_two_kinds_seen_in_one_place_are_two_tracks():
-    dog, cat = sight(at(10), DOG), sight(at(10), CAT)
+def test_of_two_kinds_in_one_place_the_track_takes_its_own():
+    dog, cat = sight(at(10), DOG, p_actor=0.9), sight(at(10), CAT)
     frames = [frame(dog, cat), frame(cat, dog), frame(cat), frame(dog), frame(dog, cat)]
-    assert ids(frames) == [[1, 2], [2, 1], [2], [1], [1, 2]]
+    assert ids(frames) == [[1, None], [None, 1], [1], [1], [1, None]]
 
 
 def test_instances_without_a_mask_are_linked_by_their_boxes():
@@ -107,9 +138,9 @@ def test_an_action_begins_where_it_begins():
 def test_an_action_that_another_actor_does_is_out_of_question():
     # Taken for an adult that walks, twice; the ball's own best action is that of the third sight.
     frames = [
-        frame(sight(at(10), ADULT, WALKING, 0.3)),
-        frame(sight(at(10), ADULT, WALKING, 0.3)),
         frame(sight(at(10), BALL, ROLLING, 0.9, 0.5)),
+        frame(sight(at(10), ADULT, WALKING, 0.3)),
+        frame(sight(at(10), ADULT, WALKING, 0.3)),
     ]
     followed = list(tracking.follow(enumerate(frames), A2D, tracking.Linking(5)))
     assert [f[3].tolist() for f in followed] == [[36]] * 3 and 38 not in A2D.codes
@@ -121,7 +152,7 @@ def test_actions_of_joint_labels_count_as_if_they_summed_to_one():
     tenth = (*one[:4], one[4] * np.float32(0.1), one[5])
     pairs = zip("ab", [frame(tenth), frame(two)])
     followed = tracking.follow(pairs, A2D, tracking.Linking(3), joint=True)
-    rows = [(int(codes[0]), float(scores[0])) for *_, codes, scores, _ in followed]
+    rows = [(int(codes[0]), float(scores[0])) for *_, codes, scores, _, _ in followed]
     assert [code for code, _ in rows] == [17, 17]
     assert [score for _, score in rows] == pytest.approx([0.48, 0.48])
 

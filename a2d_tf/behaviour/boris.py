@@ -80,8 +80,8 @@ def _events(prediction):
         for track in prediction.tracks
         for bout in track.bouts
         for event in (
-            (bout.start, 1, f"{track.actor} {track.number}", bout.action),
-            (bout.end, 0, f"{track.actor} {track.number}", bout.action),
+            (bout.start, 1, f"{bout.actor} {track.number}", bout.action),
+            (bout.end, 0, f"{bout.actor} {track.number}", bout.action),
         )
     )
 

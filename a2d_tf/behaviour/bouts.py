@@ -66,12 +66,14 @@ class TrackBouts:
 
     Attributes:
       number: its id in the video.
-      actor: what it was in most frames.
+      actor: what it was in most frames; a bout has its own.
+      score: mean over its frames.
       bouts: at least one, in order of time.
     """
 
     number: int
     actor: str
+    score: float
     bouts: tuple[Bout, ...]
 
 
@@ -95,7 +97,7 @@ def read(folder: str | os.PathLike, min_score: float = 0.0) -> list[TrackBouts]:
             problem = f"track {row['track_id']} has no actions; predict the video again"
             raise InputError(f"{pathlib.Path(folder, 'tracks.json')}: {problem}")
         found = tuple(Bout(*(bout[name] for name in _BOUT)) for bout in row["actions"])
-        tracks.append(TrackBouts(row["track_id"], row["actor"], found))
+        tracks.append(TrackBouts(row["track_id"], row["actor"], row["mean_score"], found))
     return sorted(tracks, key=lambda track: (track.bouts[0].start, track.number))
 
 

@@ -34,12 +34,11 @@ def time_budget(tracks: Sequence[bouts.TrackBouts], shades: Mapping[str, str]) -
     Args:
       shades: {action: colour}, of all that occur.
     """
-    actors = sorted({track.actor for track in tracks}, reverse=True)
+    sums = bouts.sums(tracks, operator.attrgetter("actor", "action"))
+    actors = sorted({actor for actor, _ in sums}, reverse=True)
     seconds = np.zeros((len(shades), len(actors)))
-    for column, actor in enumerate(actors):
-        own = [track for track in tracks if track.actor == actor]
-        for action, added in bouts.sums(own, operator.attrgetter("action")).items():
-            seconds[list(shades).index(action), column] = added.seconds
+    for (actor, action), added in sums.items():
+        seconds[list(shades).index(action), actors.index(actor)] = added.seconds
     totals = seconds.sum(axis=0)
     wide = 100 * seconds / np.maximum(totals, 1e-9)
     title, x = "Time budget", "percent of the time of its tracks"

@@ -44,6 +44,8 @@ _FACTS = {
     "until": SECONDS,
     "labels": LabelSpace.from_fields,
     "boxes_only?": bool,
+    "max_tracks?": str,
+    "frames_with_extra?": whole(),
 }
 _DETECTION = {"image_id": whole(), "track_id": whole(), "segmentation": {"counts": str}}
 
@@ -61,6 +63,8 @@ class Facts:
       fps: nominal frames a second.
       step: seconds from one answered frame to the next, on average.
       boxes_only: whether the network finds no masks: those there fill their boxes.
+      max_tracks: the number of individuals, as for `tracking.Linking`; None: any.
+      extra: in how many frames a sure instance was beyond that number, and has no track.
     """
 
     name: str
@@ -72,6 +76,8 @@ class Facts:
     step: float
     labels: LabelSpace
     boxes_only: bool = False
+    max_tracks: str | None = None
+    extra: int = 0
 
     @property
     def seconds(self) -> float:
@@ -92,6 +98,8 @@ def read_facts(folder: str | os.PathLike) -> Facts:
         step=fields["every"] / fields["fps"],
         labels=LabelSpace.from_fields(fields["labels"]),
         boxes_only=fields.get("boxes_only", False),
+        max_tracks=fields.get("max_tracks"),
+        extra=fields.get("frames_with_extra", 0),
     )
 
 

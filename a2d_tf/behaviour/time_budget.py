@@ -23,20 +23,20 @@ def of_video(name: str, facts: Facts, track: int | str) -> tuple:
 
 
 def write_time_budget(path: str | os.PathLike, predictions: Iterable[Prediction]) -> None:
-    """Write a CSV of `VIDEO` and `_BUDGET` with a row for each action of each track.
+    """Write a CSV of `VIDEO` and `_BUDGET` with a row for each actor and action of each track.
 
     A share is of the time in which the track was followed, 0 to 1.
     """
     rows: list[tuple] = [(*VIDEO, *_BUDGET)]
     for each in predictions:
         for track in each.tracks:
-            added = sums([track], operator.attrgetter("action"))
+            added = sums([track], operator.attrgetter("actor", "action"))
             whole = math.fsum(own.seconds for own in added.values()) or 1
             video = of_video(each.name, each.facts, track.number)
-            for action, own in added.items():
+            for pair, own in added.items():
                 numbers = (round(own.seconds, 3), round(own.seconds / whole, 4), own.bouts)
                 mean = round(own.seconds / own.bouts, 3)
-                rows.append((*video, track.actor, action, *numbers, own.start, mean))
+                rows.append((*video, *pair, *numbers, own.start, mean))
     write_csv(path, rows)
 
 

@@ -4,7 +4,8 @@
   a2d plot-tracks --prediction=library --prediction=out --output=plots --min_score=0.5
 
 A prediction is a folder of a2d predict, or of a library. Writes time_budget.png and
-transitions.png of all predictions together, their numbers as CSV, and timeline_<video>.png of each.
+transitions.png of all predictions together, their numbers as CSV, and time_budget_<video>.png and
+timeline_<video>.png of each.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ def main(argv: list[str]) -> None:
     }
     for folder, each in zip(folders, predictions):
         print(f"{folder}: {each.name}, {each.facts.seconds:.1f} s, {len(each.tracks)} tracks")
+        figures[f"time_budget_{each.name}"] = plots.time_budget(each.tracks, shades)
         figures[f"timeline_{each.name}"] = plots.timeline(each, shades)
     for name, figure in figures.items():
         write_bytes(os.path.join(_OUTPUT.value, f"{name}.png"), figure_png(figure))

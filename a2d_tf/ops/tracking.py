@@ -1,7 +1,10 @@
 """Link instances over time: an actor keeps its id, and its label is read from several frames.
 
 Linking is greedy on the IoU of masks between one answered frame and the next, as in tracking by
-detection (Bochinski et al., AVSS 2017; Bewley et al., ICIP 2016); it needs no motion model.
+detection (Bochinski et al., AVSS 2017; Bewley et al., ICIP 2016), then on distance; it needs no
+motion model. Only a sure instance begins a track, and less sure ones continue it (Zhang et al.,
+"ByteTrack", ECCV 2022). docs/real_video.md has the measurements behind the constants.
+
 Where the number of individuals is known, what was lost is linked to its track again, wherever it
 is found. Memory does not grow with the video.
 """
@@ -10,6 +13,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
@@ -23,6 +27,11 @@ from a2d_tf.core.labels import LabelSpace
 MIN_IOU = 0.3  # of an actor's mask with its last one
 MIN_IOU_OTHER = 0.5  # the same, where the network now takes it for another kind of actor
 GHOST = 0.5  # share of a mask in another, or of the other in it, from which both are one individual
+SAME_PLACE = 0.5  # IoU of masks from which two kinds of actor are one individual
+SURE = 0.8  # p(any actor) with which an instance begins a track
+NEAR = (
+    0.35  # of the mean diagonal of two boxes: how far an actor may be from where it was last seen
+)
 LEAD = 1.5  # how many times the evidence for another label must be that for the one so far
 
 Found = TypeVar("Found")
@@ -95,12 +104,13 @@ class Track:
 
 
 class _Sight(NamedTuple):
-    """An instance; its actor is a 0-based index."""
+    """An instance; its actor is a 0-based index, `sureness` the sum of p(actor)."""
 
     actor: int
     group: int
     place: tuple
     detection: tuple
+    sureness: float
 
 
 class Tracker:
@@ -108,6 +118,7 @@ class Tracker:
 
     Attributes:
       lost: {id of each track that was lost by the newest frame: whether it has ended}.
+      extra: how many sure instances of the newest frame are beyond the number of individuals.
     """
 
     def __init__(self, labels: LabelSpace, linking: Linking = LINKING) -> None:
@@ -116,20 +127,22 @@ class Tracker:
         self._tracks: list[Track] = []
         self._index, self._ids = -1, 0
         self.lost: dict[int, bool] = {}
+        self.extra = 0
 
     def add(self, instances: Any) -> list[Track | None]:
         """Follow the actors into the next answered frame.
 
-        An instance goes to the track whose last mask it overlaps most, first among those of its own
-        actor, then among others; any other instance begins a track. If the number of individuals is
-        known, a second instance of one of them is dropped; and once all have a track, an instance
-        continues the nearest track that no other instance of this frame continues.
+        Of instances that lie on one another the surest is followed. It goes to the track whose last
+        mask it overlaps most, first among those of its own actor, then among others; then to the
+        nearest track that is missing in this frame. Any other begins a track if it is sure. If the
+        number of individuals is known, and all have a track, it continues the nearest missing one,
+        wherever that was lost.
 
         Args:
-          instances: N, with masks as RLEs, by descending p(actor).
+          instances: N, with masks as RLEs.
 
         Returns:
-          the track of each instance; None if it is none of the individuals.
+          the track of each instance, or None.
         """
         self._index += 1
         last = self._index - self._linking.patience - 1  # tracks that were seen before it are lost
@@ -139,25 +152,26 @@ class Tracker:
         followed = [track for track in self._tracks if track.seen >= last]
         sights = list(self._sights(instances))
         owners: list[Track | None] = [None] * len(sights)
-        self._link(owners, sights, followed, self._alike(sights, followed))
+        ghosts = self._ghosts(sights)
+        self._link(owners, sights, followed, self._alike(sights, followed), ghosts)
+        self._link(owners, sights, followed, _near(range(len(sights)), sights, followed), ghosts)
         left = []
-        for i, sight in enumerate(sights):
-            if owners[i] or any(self._is_ghost(sight, track, last) for track in self._tracks):
+        for i in sorted(range(len(sights)), key=lambda i: -sights[i].sureness):
+            sight = sights[i]
+            if owners[i] or any(map(owners.__getitem__, ghosts[i])):
                 continue
-            if sum(track.group == sight.group for track in self._tracks) < self._most[sight.group]:
+            if any(self._is_mistaken(sight, track) for track in followed):
+                continue
+            if sum(track.group == sight.group for track in self._tracks) == self._most[sight.group]:
+                left.append(i)
+            elif sight.sureness >= SURE:
                 self._ids += 1
                 detections: collections.deque = collections.deque(maxlen=self._linking.window)
                 self._tracks.append(Track(self._ids, sight.group, detections))
                 owners[i] = self._append(self._tracks[-1], sight)
-            else:
-                left.append(i)
-        pairs = [
-            (_distance(sights[i].place, track.place), track.id, i, k)
-            for i in left
-            for k, track in enumerate(self._tracks)
-            if track.group == sights[i].group
-        ]
-        self._link(owners, sights, self._tracks, pairs)
+        pairs = _near(left, sights, self._tracks, math.inf)
+        self._link(owners, sights, self._tracks, pairs, ghosts)
+        self.extra = sum(sights[i].sureness >= SURE for i in left if not owners[i])
         return owners
 
     def _sights(self, instances):
@@ -169,10 +183,11 @@ class Tracker:
         )
         for place, detection in zip(zip(instances.boxes, instances.masks), columns):
             actor = self._labels.split(detection[0])[0] - 1
-            yield _Sight(actor, self._groups[actor], place, (self._index, *detection))
+            sureness = float(detection[2].sum())
+            yield _Sight(actor, self._groups[actor], place, (self._index, *detection), sureness)
 
     def _alike(self, sights, tracks):
-        """Yield (..., i, k), the best first when sorted, where sight i may be of track k."""
+        """Yield (..., i, k), the best first when sorted, where sight i overlaps track k."""
         kinds = [_actor(track.detections, self._labels) for track in tracks]
         iou = _overlaps([sight.place for sight in sights], [track.place for track in tracks])
         for i, k in zip(*np.nonzero(iou >= MIN_IOU)):
@@ -180,27 +195,54 @@ class Tracker:
             if sights[i].group == tracks[k].group and (same or iou[i, k] >= MIN_IOU_OTHER):
                 yield not same, -iou[i, k], tracks[k].id, i, k
 
-    def _is_ghost(self, sight, track, last):
-        """Whether a sight is a second one of an individual, or an individual that is mistaken."""
-        if math.isinf(self._most[track.group]):
-            return False
-        if track.group != sight.group:
-            near = track.seen >= last
-            return near and _overlaps([sight.place], [track.place])[0, 0] >= MIN_IOU_OTHER
-        one, two = [sight.place], [track.place]
-        inside = max(_overlaps(one, two, True)[0, 0], _overlaps(two, one, True)[0, 0])
-        return track.seen == self._index and inside >= GHOST
+    def _ghosts(self, sights):
+        """Return for each sight the indices of those that are the same individual."""
+        places = [sight.place for sight in sights]
+        iou, share = _overlaps(places, places), _overlaps(places, places, True)
+        found: list[list[int]] = [[] for _ in sights]
+        for (i, one), (k, two) in itertools.permutations(enumerate(sights), 2):
+            limited = one.group == two.group and not math.isinf(self._most[one.group])
+            whole = limited or one.actor == two.actor
+            if iou[i, k] >= SAME_PLACE or (whole and max(share[i, k], share[k, i]) >= GHOST):
+                found[i].append(k)
+        return found
 
-    def _link(self, owners, sights, tracks, pairs):
-        """Give sights i their tracks k that this frame misses, the best (..., i, k) first."""
+    def _is_mistaken(self, sight, track):
+        """Whether a sight is an individual of a known number that is taken for another kind."""
+        if math.isinf(self._most[track.group]) or track.group == sight.group:
+            return False
+        return _overlaps([sight.place], [track.place])[0, 0] >= MIN_IOU_OTHER
+
+    def _link(self, owners, sights, tracks, pairs, ghosts):
+        """Give sights i the tracks k that this frame misses, the best (..., i, k) first."""
         for *_, i, k in sorted(pairs):
-            if owners[i] is None and tracks[k].seen < self._index:
+            taken = owners[i] or any(map(owners.__getitem__, ghosts[i]))
+            if not taken and tracks[k].seen < self._index:
                 owners[i] = self._append(tracks[k], sights[i])
 
     def _append(self, track, sight):
         track.seen, track.place = self._index, sight.place
         track.detections.append(sight.detection)
         return track
+
+
+def _near(chosen, sights, tracks, reach=NEAR):
+    """Yield (..., i, k), the nearest first when sorted, where sight i is near the place of track k.
+
+    Args:
+      reach: the largest distance, of the mean diagonal of the two boxes.
+    """
+    for i in chosen:
+        for k, track in enumerate(tracks):
+            distance = _distance(sights[i].place, track.place)
+            size = (_diagonal(sights[i].place) + _diagonal(track.place)) / 2
+            if track.group == sights[i].group and distance <= reach * size:
+                yield distance, track.id, i, k
+
+
+def _diagonal(place):
+    y1, x1, y2, x2 = place[0]
+    return math.hypot(y2 - y1, x2 - x1)
 
 
 def _distance(place, other):
@@ -287,7 +329,7 @@ def follow(
     linking: Linking = LINKING,
     *,
     joint: bool = False,
-) -> Iterator[tuple[Any, Found, np.ndarray, np.ndarray, np.ndarray, dict[int, bool]]]:
+) -> Iterator[tuple[Any, Found, np.ndarray, np.ndarray, np.ndarray, dict[int, bool], int]]:
     """Add tracks and steady labels to the instances of every answered frame.
 
     The label of an instance is read from the track's detections in the `window` frames around it,
@@ -298,15 +340,16 @@ def follow(
       joint: as for `read_label`.
 
     Yields:
-      (frame, instances, ids int [N], codes int [N], scores float [N], `Tracker.lost`) in the same
-      order. An instance that is none of the individuals has id 0 and the network's own label.
+      (frame, instances, ids int [N], codes int [N], scores float [N], `Tracker.lost`,
+      `Tracker.extra`) in the same order. An instance without a track has id 0 and the network's own
+      label.
     """
     tracker, window = Tracker(labels, linking), linking.window
     waiting: collections.deque = collections.deque()
     ahead = window // 2
 
-    def labelled() -> tuple[Any, Found, np.ndarray, np.ndarray, np.ndarray, dict[int, bool]]:
-        index, frame, instances, tracks, lost = waiting.popleft()
+    def labelled() -> tuple[Any, Found, np.ndarray, np.ndarray, np.ndarray, dict[int, bool], int]:
+        index, frame, instances, tracks, *changes = waiting.popleft()
         first, last = index + ahead - window + 1, index + ahead
         ids = np.array([track.id if track else 0 for track in tracks], np.int64)
         codes, scores = np.array(instances.codes, np.int64), np.array(instances.scores, np.float64)
@@ -315,10 +358,11 @@ def follow(
                 detections = [x for x in track.detections if first <= x[0] <= last]
                 codes[i], scores[i] = read_label(detections, labels, track.label, joint)
                 track.label = int(codes[i]) if window > 1 else None
-        return frame, instances, ids, codes, scores, lost
+        return (frame, instances, ids, codes, scores, *changes)
 
     for index, (frame, instances) in enumerate(answers):
-        waiting.append((index, frame, instances, tracker.add(instances), tracker.lost))
+        tracks = tracker.add(instances)
+        waiting.append((index, frame, instances, tracks, tracker.lost, tracker.extra))
         if len(waiting) > ahead:
             yield labelled()
     while waiting:

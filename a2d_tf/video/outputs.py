@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import csv
 import json
+import operator
 import os
 import pathlib
 import shutil
@@ -21,12 +21,12 @@ from a2d_tf.behaviour.predictions import RECORD, RESULT_FILES, RESULTS, VIDEO, r
 from a2d_tf.core import devices
 from a2d_tf.core.command_line import progress_bar
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import hidden_folder, replace_folder, write_json
+from a2d_tf.core.files import hidden_folder, replace_folder, write_csv, write_json
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.core.workers import in_threads, stop_on_signal
 from a2d_tf.data.instance_fields import FIELDS
 from a2d_tf.evaluation import box_data
-from a2d_tf.ops import visualize
+from a2d_tf.ops import tracking, visualize
 from a2d_tf.video import pages, streaming
 from a2d_tf.video.video_files import Reader, Writer
 
@@ -53,10 +53,10 @@ def predict(
     output: str,
     span: streaming.Span = streaming.EVERY_FRAME,
     *,
+    linking: tracking.Linking = tracking.LINKING,
     kinds: Collection[str] = tuple(RESULT_FILES),
     record: dict[str, Any] | None = None,
     progress: str | None = "predict",
-    **options: Any,
 ) -> tuple[Predictor, int, bool]:
     """Predict the frames of a video into a folder.
 
@@ -65,10 +65,9 @@ def predict(
 
     Args:
       load: returns the predictor; called when `output` is known to be writable.
-      reader, span: the video, and its frames to answer.
+      reader, span, linking: as for `streaming.watch`.
       kinds, record: as for `opened`; with a record, a signal discards the frames so far.
       progress: what the bar is called; None for no bar.
-      **options: `linking` of `streaming.watch`.
 
     Returns:
       (the predictor, frames written, whether a signal ended it).
@@ -82,8 +81,11 @@ def predict(
         predictor = load()
         if stops:  # nothing is answered: what is there stays
             raise KeyboardInterrupt
-        files.boxes_only = predictor.facts.get("boxes_only", False)
-        answered = streaming.watch(predictor, reader, span, stops=stops, **options)
+        files.facts = {
+            **({"boxes_only": True} if predictor.facts.get("boxes_only") else {}),
+            **({"max_tracks": linking.max_tracks} if linking.max_tracks else {}),
+        }
+        answered = streaming.watch(predictor, reader, span, linking, stops=stops)
         bar = progress_bar(
             answered,
             desc=progress,
@@ -200,19 +202,21 @@ class Outputs:
     """Writer of the files of a prediction (docs/prediction.md); a context manager.
 
     Label maps and detections hold the network's own answer to each frame, the other files the
-    labels of the tracks. Tracks and rows of the summary are in the order in which they ended.
+    labels of the tracks. Tracks are in the order of their ends, rows of the summary in that of their
+    starts.
 
     Args:
       reader, every, kinds: as for `opened`.
 
     Attributes:
       frames: how many were added.
+      facts: further fields of `video.json`; see `predictions.Facts`.
     """
 
     def __init__(self, folder: str, reader: Reader, every: int, kinds: Collection[str]) -> None:
         self._folder, self._reader, self._every, self._kinds = folder, reader, every, kinds
-        self.frames = 0
-        self.boxes_only = False  # see `predictions.Facts`
+        self.frames = self._extra = 0
+        self.facts: dict[str, Any] = {}
         self._labels: LabelSpace | None = None
         self._begin = self._until = 0.0  # seconds, of what was added
         self._tracks: dict[int, _TrackRows] = {}  # by id, those that have not ended
@@ -220,9 +224,7 @@ class Outputs:
             os.mkdir(self._path("label_maps"))
         self._detections = _List(self._path("detections"))
         self._ended = _List(self._path("tracks"))
-        self._summary = open(self._path("summary"), "w", encoding="utf-8", newline="")
-        self._rows = csv.writer(self._summary, lineterminator="\n")
-        self._rows.writerow(COLUMNS)
+        self._bouts: list[list] = []
         self._video = None
         if "overlay" in kinds:
             times = visualize.zoom(reader.size)
@@ -236,6 +238,7 @@ class Outputs:
     def add(self, frame: streaming.VideoFrame, labels: LabelSpace) -> None:
         """Append a frame; the numbers of frames must ascend."""
         self.frames += 1
+        self._extra += frame.extra > 0
         if self._labels is None:
             self._labels, self._begin = labels, frame.seconds
         self._until = frame.until
@@ -262,12 +265,12 @@ class Outputs:
                 if identity not in self._tracks:
                     self._tracks[identity] = _TrackRows(identity, labels, self._folder)
                 row = {"category_id": code, "score": round(score, 6), "bbox": result["bbox"]}
-                self._rows.writerows(self._tracks[identity].add(frame, row))
+                self._bouts += self._tracks[identity].add(frame, row)
 
     def _lose(self, lost):
         """End the actions of lost tracks, {id: whether the track has ended}; write what ended."""
         for identity, has_ended in lost.items():
-            self._rows.writerows(self._tracks[identity].end())
+            self._bouts += self._tracks[identity].end()
             if has_ended:
                 self._tracks.pop(identity).write(self._ended.next())
 
@@ -285,8 +288,10 @@ class Outputs:
             "begin": self._begin,
             "until": self._until,
             "labels": json.loads(labels.to_json()),
-            **({"boxes_only": True} if self.boxes_only else {}),
+            **self.facts,
         }
+        if "max_tracks" in self.facts:
+            described["frames_with_extra"] = self._extra
         write_json(os.path.join(self._folder, VIDEO), described)
         if "page" in self._kinds:
             pages.write_page(self._folder)
@@ -295,10 +300,13 @@ class Outputs:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        with self._summary, self._ended, self._detections:
+        with self._ended, self._detections:
             if self._video:
                 self._video.close()
             self._lose(dict.fromkeys(list(self._tracks), True))
+        if "summary" in self._kinds:
+            place = operator.itemgetter(COLUMNS.index("start_frame"), COLUMNS.index("track_id"))
+            write_csv(self._path("summary"), [COLUMNS, *sorted(self._bouts, key=place)])
         if kind is None and self._labels:
             self._describe(self._labels)
 

@@ -46,11 +46,20 @@ def _write(folder, template, title, tracks, labels, tables, **values):
 
 
 def _sums(name: str, tracks: Iterable[bouts.TrackBouts]) -> list[tuple]:
-    """A row of `name` and _COLUMNS for each actor and action."""
-    added = bouts.sums(tracks, operator.attrgetter("actor", "action"))
+    """A row of `name` and _COLUMNS for each actor and action; ends with what its tracks add to it.
+
+    The page's script counts a part (score of the track, seconds, bouts, score of the bouts) again
+    where the least score of a track is chosen.
+    """
+    tracks, key = list(tracks), operator.attrgetter("actor", "action")
+    parts = collections.defaultdict(list)
+    for track in tracks:
+        for pair, own in bouts.sums([track], key).items():
+            part = track.score, round(own.seconds, 3), own.bouts, round(own.score, 6)
+            parts[pair].append(part)
     return [
-        (name, *pair, own.tracks, f"{own.seconds:.2f}", own.bouts, f"{own.score:.3f}")
-        for pair, own in sorted(added.items())
+        (name, *pair, own.tracks, f"{own.seconds:.2f}", own.bouts, f"{own.score:.3f}", parts[pair])
+        for pair, own in sorted(bouts.sums(tracks, key).items())
     ]
 
 
@@ -103,7 +112,9 @@ def write_page(folder: str | os.PathLike) -> None:
         data={"seconds": seconds},
         overlay=_OVERLAY if os.path.isfile(os.path.join(folder, _OVERLAY)) else None,
         ticks=_ticks(start, seconds),
-        rows=[(names[t.number], [shown(bout) for bout in t.bouts]) for t in tracks],
+        rows=[(names[t.number], t.score, [shown(bout) for bout in t.bouts]) for t in tracks],
+        limit=video.max_tracks,
+        extra=f"{video.extra} frames" if video.extra else "",
     )
 
 
@@ -135,13 +146,17 @@ def write_library_page(
       InputError: a `tracks.json` is malformed, or the page cannot be written.
     """
     cards: list[dict[str, Any]] = []
-    rows, everything, trained = [], [], set()
+    rows, everything, trained, extra = [], [], set(), []
+    limits: set[str | None] = set()
     browse = scores.folder_of(run or output) / "browse.html"
     if run:
         path = os.path.join(run, "records.json")
         trained = {*load_json(path, {"videos": [str]}, "train it again")["videos"]}
     for i, folder in enumerate(folders):
-        tracks, name = bouts.read(folder), folder.name
+        tracks, facts, name = bouts.read(folder), read_facts(folder), folder.name
+        limits.add(facts.max_tracks)
+        if facts.extra:
+            extra.append(name)
         sums = _sums(name, tracks)
         end = max((track.bouts[-1].end for track in tracks), default=0.0)
         cards.append(
@@ -149,9 +164,9 @@ def write_library_page(
                 "name": name,
                 "link": f"{urllib.parse.quote(name)}/{NAME}" if (folder / NAME).is_file() else None,
                 "picture": _thumbnail(folder / _OVERLAY) if i < PICTURES else None,
-                "tracks": f"{len(tracks)} tracks in {end:,.1f} s",
+                "seconds": f"{end:,.1f} s",
                 "trained": name in trained,
-                "sums": [(row[1], row[2], row[4]) for row in sums],
+                "sums": [(row[1], row[2], row[4], row[-1]) for row in sums],
             }
         )
         rows += sums
@@ -165,7 +180,9 @@ def write_library_page(
         labels,
         [_sums("all", everything), rows],
         columns=("video", *_COLUMNS),
-        totals=f"{len(folders)} videos, {len(everything)} tracks.",
+        totals=f"{len(folders)} videos.",
+        limit=", ".join(sorted(filter(None, limits))),
+        extra=", ".join(extra),
         browse=browse.is_file()
         and urllib.parse.quote(os.fsencode(os.path.relpath(browse, output))),
         cards=cards,

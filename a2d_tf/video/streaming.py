@@ -34,12 +34,11 @@ class VideoFrame:
       seconds: time at which the frame begins, as a player shows it.
       image: RGB uint8 [H, W, 3].
       instances: the network's own answer; N instances.
-      tracks: int64 [N], the track of each instance; an actor keeps its number. 0 is no track, where
-        the number of individuals is known.
+      tracks: int64 [N], the track of each instance; an actor keeps its number. 0 is no track.
       codes: int64 [N], the label of the track in this frame; steadier than `instances.codes`.
       scores: float64 [N], of `codes`.
       until: time at which the next answered frame begins, or the span or the video ends.
-      lost: as of `tracking.Tracker`.
+      lost, extra: as of `tracking.Tracker`.
     """
 
     number: int
@@ -51,6 +50,7 @@ class VideoFrame:
     scores: np.ndarray
     until: float
     lost: Mapping[int, bool]
+    extra: int = 0
 
     @property
     def label_map(self) -> np.ndarray:
@@ -247,9 +247,9 @@ def watch(
             itertools.count(span.first, span.every), itertools.chain(tracked, [None])
         ):
             if held:
-                index, (*found, lost) = end - span.every, held
+                index, (*found, lost, extra) = end - span.every, held
                 until = reader.seconds(min(end, span.last or end))
-                yield VideoFrame(index + 1, reader.seconds(index), *found, until, lost)
+                yield VideoFrame(index + 1, reader.seconds(index), *found, until, lost, extra)
             held = answer
 
     yield from _ahead(followed())

@@ -100,8 +100,8 @@ class OverTime(Metric):
         """Link the instances of a video's frames."""
         labels, joint = self.split.labels, self.split.joint
         compared = []
-        for true, found, tracks, codes, scores, _ in tracking.follow(frames, labels, joint=joint):
-            rows = [i for i, mask in enumerate(found.masks) if rle_tools.area(mask)]
+        for true, found, tracks, codes, scores, *_ in tracking.follow(frames, labels, joint=joint):
+            rows = [i for i, mask in enumerate(found.masks) if tracks[i] and rle_tools.area(mask)]
             actions = found.action_scores[rows].astype(float)
             if joint:  # they contain p(actor), see `tracking.read_label`
                 actions /= np.maximum(actions.sum(axis=1, keepdims=True), 1e-30)
