@@ -126,6 +126,7 @@ def main(argv: list[str]) -> None:
             f"- to hold out other videos than {named}: another --output, -- --test_videos=NAMES",
         ]
     words = [f"--workdir={run}", f"--video={_VIDEOS.value}", f"--output={output / 'videos'}"]
+    words += suggest_config.individuals_of(read_text(settings))
     stage("videos", "predict", *words, "--overwrite", "--on_error=skip")
     print("\n".join([*lines, *_next(settings, output)]))
     print(output / "videos" / "index.html")

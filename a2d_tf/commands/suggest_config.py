@@ -84,6 +84,11 @@ def remarks_of(text: str) -> list[str]:
     return [line[4:] for line in head.splitlines() if line.startswith("# - ")]
 
 
+def individuals_of(text: str) -> list[str]:
+    """Return the flag of a2d predict for the number of individuals that the remarks name."""
+    return re.findall(r"--max_tracks=\d+", " ".join(remarks_of(text)))
+
+
 def is_for(text: str, manifest: Manifest, minutes: float) -> bool:
     """Return whether the title of a flagfile names these records and minutes."""
     return {f"--minutes={minutes:g}", manifest.source[:12]} <= {*text.split()}

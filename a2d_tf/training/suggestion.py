@@ -332,6 +332,11 @@ def notes(manifest: Manifest, contents: Contents) -> list[str]:
     lines += describe_rare(contents.summaries, manifest.label_space)
     if "test" not in contents.summaries:
         lines.append("no test split: the results cannot be evaluated")
+    most = max(number for summary in contents.summaries.values() for number in summary.per_clip)
+    lines.append(
+        f"a frame has up to {most} annotated individuals: a2d start predicts with "
+        f"--max_tracks={most}; where videos show more, give their number"
+    )
     train, pairs = contents.summaries["train"], len(manifest.label_space.codes)
     likely = "enough for a first result on videos like these"
     if train.clips < _ENOUGH * pairs:

@@ -202,8 +202,8 @@ class Outputs:
     """Writer of the files of a prediction (docs/prediction.md); a context manager.
 
     Label maps and detections hold the network's own answer to each frame, the other files the
-    labels of the tracks. Tracks are in the order of their ends, rows of the summary in that of their
-    starts.
+    labels of the tracks. Tracks are in the order of their ends, rows of the summary in that of
+    their starts.
 
     Args:
       reader, every, kinds: as for `opened`.
