@@ -73,9 +73,9 @@ def still(gathered):
     return dataclasses.replace(gathered, deviations={"rgb": 3.5, "flow": 0.0})
 
 
-def flags(manifest, contents, host, minutes=None):
+def flags(manifest, contents, host, minutes=None, speed=None):
     """{flag: value} of all suggestions."""
-    found = suggestion.suggest(manifest, contents, host, minutes)
+    found = suggestion.suggest(manifest, contents, host, minutes, speed)
     return {name: value for given, _ in found for name, value in given.items()}
 
 
@@ -112,6 +112,8 @@ def test_for_a_cpu(mini_records, gathered, monkeypatch):
         "score_threshold": 0.3,
     }
     assert flags(mini_records, gathered, CPU, minutes=0.5)["steps"] == 499  # of 60 ms
+    measured = [suggestion.Speed(start, step) for start, step in ((12, 0.5), (0, 10), (90, 1))]
+    assert [flags(mini_records, gathered, CPU, 1, x)["steps"] for x in measured] == [96, 6, 1]
     # Frames of a video lie together in the records: all of them are shuffled, where they fit.
     many = Summary()
     many.per_clip.update({1: 1500})
@@ -195,6 +197,12 @@ def test_the_notes_say_what_to_build_again(mini_records, gathered):
     assert lines[0].startswith("100 % of the boxes") and lines[0].endswith("than 64x96")
 
 
+def test_the_notes_name_the_number_of_individuals(mini_records, gathered):
+    text = suggest_config.flagfile("For a test.", [], suggestion.notes(mini_records, gathered))
+    most = max(max(summary.per_clip) for summary in gathered.summaries.values())
+    assert most > 1 and suggest_config.individuals_of(text) == [f"--max_tracks={most}"]
+
+
 @pytest.mark.slow
 def test_the_flagfile_is_reasoned(mini_records, tmp_path):
     path, records = tmp_path / "own.flags", f"--records={mini_records.directory}"
@@ -207,3 +215,5 @@ def test_the_flagfile_is_reasoned(mini_records, tmp_path):
     assert header.startswith("# Suggested by ") and len(blocks) >= 6
     assert all(re.fullmatch(r"(# .*\n)+(--\w+=.*\n?)+", block) for block in blocks)
     assert Config.read(path).model.image_width == 96
+    done = run_a2d("suggest-config", records, "--minutes=0.5")
+    assert done.returncode == 0 and "s a step as" in done.stdout, done.stderr

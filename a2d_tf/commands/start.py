@@ -37,7 +37,7 @@ _ANNOTATIONS = FLAGS.multi_string(
 _VIDEOS = FLAGS.string("videos", None, "Folder of all videos, annotated or not.")
 _OUTPUT = FLAGS.string("output", None, "Folder for all results.")
 _MINUTES = FLAGS.float(
-    "minutes", 30, "Maximum training time in minutes, estimated from the steps.", lower_bound=0.1
+    "minutes", 30, "Maximum training time in minutes, by some measured steps.", lower_bound=0.1
 )
 
 _MAINS = {"records": records, "train": train, "evaluate": evaluate, "predict": predict}

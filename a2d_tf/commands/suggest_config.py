@@ -10,12 +10,15 @@ the number of annotated frames that is likely to be enough.
 
 from __future__ import annotations
 
+import functools
 import re
 import shlex
 import textwrap
+import time
 from collections.abc import Iterable, Sequence
 
 from a2d_tf.core import command_line, devices
+from a2d_tf.core.config import Config
 from a2d_tf.core.files import write_text
 from a2d_tf.data.manifest import Manifest
 
@@ -25,7 +28,7 @@ _OUTPUT = FLAGS.string("output", None, "Flagfile to write; by default it is prin
 _MINUTES = FLAGS.float(
     "minutes",
     None,
-    "Maximum training time in minutes, estimated from the steps; by default 180 on a CPU.",
+    "Maximum training time in minutes, by some measured steps; by default about 180 on a CPU.",
     lower_bound=0.1,
 )
 
@@ -38,10 +41,16 @@ def main(argv: list[str]) -> None:
     from a2d_tf.training import suggestion
 
     host = suggestion.Host.here()
-    devices.hide_gpus()
+    if _MINUTES.value:  # measured where it will be trained
+        devices.prepare()
+    else:
+        devices.hide_gpus()
     preset = suggestion.preset_for(host)
     contents = gather(manifest, suggestion.canvas(manifest.sizes, preset.pixels))
-    suggestions = suggestion.suggest(manifest, contents, host, _MINUTES.value)
+    suggest = functools.partial(suggestion.suggest, manifest, contents, host, _MINUTES.value)
+    suggestions = list(suggest())
+    if _MINUTES.value:
+        suggestions = list(suggest(_speed(suggestions, manifest)))
     remarks = suggestion.notes(manifest, contents)
     if preset is suggestion.SMALL:
         remarks.insert(0, preset.why)
@@ -61,14 +70,31 @@ def main(argv: list[str]) -> None:
     print(f"{_OUTPUT.value}: written; next: a2d train {shlex.join(words)} --workdir=RUN")
 
 
+def _speed(suggestions, manifest):
+    """Measure a training with suggested settings, from random weights."""
+    words = _words({name: value for flags, _ in suggestions for name, value in flags.items()})
+    start = time.monotonic()
+    from a2d_tf.model.network import Network
+    from a2d_tf.training import fit, suggestion
+
+    config = Config.parse([*words, "--readout=false"])  # which no step computes
+    network = Network(config.model, manifest.label_space, config.compute)
+    built = time.monotonic() - start
+    first, step = fit.time_steps(network, manifest, config)
+    return suggestion.Speed(built + first, step)
+
+
+def _words(flags):
+    return [f"--{name}={command_line.written(value)}" for name, value in flags.items()]
+
+
 def flagfile(title: str, suggestions: Iterable, remarks: Sequence[str]) -> str:
     """Return the text of a flagfile: the title and remarks, then each reason above its flags."""
     blocks = [[*_comment(title), "#"]]
     for remark in remarks:
         blocks[0] += _comment(f"- {remark}", "  ")
     for flags, reason in suggestions:
-        words = [f"--{name}={command_line.written(value)}" for name, value in flags.items()]
-        blocks.append([*_comment(reason), *words])
+        blocks.append([*_comment(reason), *_words(flags)])
     return "\n\n".join(map("\n".join, blocks)) + "\n"
 
 

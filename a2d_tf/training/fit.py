@@ -93,6 +93,29 @@ def fit(
     checkpointer.mark_finished()
 
 
+def time_steps(
+    network: Network, manifest: Manifest, config: Config, most: float = 10.0
+) -> tuple[float, float]:
+    """Measure the first step, which compiles, and a later one, in seconds; both change the weights.
+
+    Args:
+      most: seconds to measure, after the second step.
+
+    Raises:
+      InputError: unusable records.
+    """
+    training = config.training
+    set_phase(network, training.train_phase, training.backbone_rate > 0)
+    train_step = make_train_step(TrainState.create(network, training), training)
+    stream, times = replicas.batches(manifest, config, start_step=0), [time.monotonic()]
+    with records.naming(manifest.directory):
+        while len(times) < 4 or times[-1] - times[2] < most:
+            values = train_step(next(stream), len(times) - 1)
+            next(iter(values.values())).numpy()  # waits for the device
+            times.append(time.monotonic())
+    return times[1] - times[0], (times[-1] - times[2]) / (len(times) - 3)
+
+
 def _due(step, every, last):
     """Return whether an action is due: it recurs, and is always due after the last step."""
     return step % every == 0 or step >= last
@@ -183,6 +206,8 @@ class _Progress:
         self._unread.append(values)
         self._steps += 1
         self.bar.update()
+        if self.bar.n == self.bar.initial + 1:  # which has compiled the step
+            self.bar.unpause()
 
     def read(self, step: int) -> list[tuple[int, dict[str, float]]]:
         """Fetch all unread values in one transfer: [(step, {name: float})] before this step."""

@@ -12,7 +12,7 @@ import math
 import os
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -189,14 +189,26 @@ def anchor_sizes(sides: np.ndarray) -> list[str]:
     return choices
 
 
+class Speed(NamedTuple):
+    """Measured seconds of a training on this machine: before its second step, and of a step."""
+
+    start: float
+    step: float
+
+
 def suggest(
-    manifest: Manifest, contents: Contents, host: Host, minutes: float | None = None
+    manifest: Manifest,
+    contents: Contents,
+    host: Host,
+    minutes: float | None = None,
+    speed: Speed | None = None,
 ) -> Iterator[Suggestion]:
     """Yield the settings for records; first comes the flagfile that they are laid over.
 
     Args:
       manifest: of the records; contents: theirs, on the network's canvas.
       minutes: of training at most; by default 180 on a CPU.
+      speed: of these settings; by default estimated from the preset's.
     """
     preset = preset_for(host)
     base = Config.read(command_line.find(preset.flagfile))
@@ -216,7 +228,7 @@ def suggest(
     yield _anchors(contents.boxes, base.model, preset)
     yield from _of_motion(contents.deviations, preset, base)
     size = sum(map(os.path.getsize, manifest.shards("train")))
-    yield from _of_training(contents, size, host, preset, base.training, minutes)
+    yield from _of_training(contents, size, host, preset, base.training, minutes, speed)
     least = _FEW_TO_READ if reads else _FEW_VIDEOS
     yield from _of_labels(manifest.label_space, contents.summaries["train"], base, least)
 
@@ -256,7 +268,7 @@ def _of_motion(deviations, preset, base):
         yield {"use_flow": False, "init_flow": ""}, "nothing moves in the key frames"
 
 
-def _of_training(contents, size, host, preset, training, minutes):
+def _of_training(contents, size, host, preset, training, minutes, speed):
     """Batch, steps, what goes by the number of steps, and the clips' order; size: bytes of them."""
     pixels, clips = math.prod(contents.boxes.canvas), contents.summaries["train"].clips
     memory = _BESIDE * (host.gpu or host.memory) - preset.weights
@@ -269,14 +281,19 @@ def _of_training(contents, size, host, preset, training, minutes):
             reason += "; the rate scales with the batch"
         yield flags, reason
     hours = batch * pixels * preset.seconds / 3600 / (1 if preset is PAPER else host.cores)
+    start = 0.0
+    if speed:
+        start, hours = speed.start / 3600, speed.step / 3600
     limit = math.inf if preset is PAPER else max(_HOURS, (minutes or 0) / 60)
     most = min(_MOST_STEPS, limit / hours)
     # Never below the least: a network that has learned nothing was not cheaper.
     steps = int(float(f"{max(min(clips * preset.epochs / batch, most), preset.least):.2g}"))
     if minutes:
-        steps = min(steps, math.ceil(minutes / 60 / hours))
-    passes, estimate = steps * batch / clips, round(60 * steps * hours)
+        steps = min(steps, max(1, math.ceil((minutes / 60 - start) / hours)))
+    passes, estimate = steps * batch / clips, round(60 * (start + steps * hours))
     time = f"{estimate} minute{'s' * (estimate != 1)} on {host}"
+    if speed:
+        time += f", of {speed.step:.2g} s a step as measured"
     yield {"steps": steps}, f"{passes:.1f} passes over {clips} clips; an estimated {time}"
     every = max(1, min(training.validate_every, steps // 3))
     flags = {
@@ -334,7 +351,7 @@ def notes(manifest: Manifest, contents: Contents) -> list[str]:
         lines.append("no test split: the results cannot be evaluated")
     most = max(number for summary in contents.summaries.values() for number in summary.per_clip)
     lines.append(
-        f"a frame has up to {most} annotated individuals: a2d start predicts with "
+        f"most individuals that are annotated in one frame: {most}; a2d start predicts with "
         f"--max_tracks={most}; where videos show more, give their number"
     )
     train, pairs = contents.summaries["train"], len(manifest.label_space.codes)
