@@ -96,10 +96,10 @@ def _conclude(workdir, manifest):
     if os.path.isfile(path):
         metrics = read_json(path)["validation"]
         if manifest.label_space != A2D:
-            print(registry.table(metrics))
+            print(registry.table(registry.of_own_labels(metrics)))
         score, name = metrics.get("box_f1"), "F1 of boxes"
         if score is None:
-            score, name = metrics["segmentation"]["joint"]["miou"], "joint mIoU"
+            score, name = metrics["segmentation"]["joint"]["miou"], "joint mIoU with background"
         result = f"{name} {score:.1f} % on held-out videos"
     words = shlex.join([f"--workdir={workdir}", f"--records={manifest.directory}"])
     print(f"trained: {result}; {workdir}; next: a2d evaluate {words}")

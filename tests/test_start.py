@@ -15,9 +15,10 @@ from processes import ROOT, complaint, run_a2d
 from test_mains import TINY
 
 from a2d_tf.core.labels import A2D, LabelSpace
+from a2d_tf.data.segmentations import encode_mask
 from a2d_tf.evaluation import metrics
 from a2d_tf.evaluation.metrics import segmentation
-from a2d_tf.evaluation.metrics.behaviours import Behaviours
+from a2d_tf.evaluation.metrics.behaviours import Behaviours, sentences
 from a2d_tf.paper import published
 
 LABELS = LabelSpace(("mouse", "wheel"), ("run", "rest"), (11, 12, 22))
@@ -25,14 +26,20 @@ HERE, THERE = [0, 0, 20, 10], [30, 30, 50, 40]
 SMALL = [*TINY, "--steps=12", "--checkpoint_every=1", "--init_rgb=", "--init_flow=", "--workers=1"]
 
 
-def frame(truth, found):
-    """A frame of [(code, box)], and of [(code, box, p(actor))] that were found, best first."""
+def frame(truth, found, name="v/00001", rles=((), ())):
+    """A frame of [(code, box)], and of [(code, box, p(actor))] that were found, best first.
+
+    `rles` are the masks of both; by default they have none.
+    """
     codes, boxes = zip(*truth)
     columns = zip(*found) if found else ((), np.zeros((0, 4)), ())
     named = zip(("code", "boxes", "class_scores"), map(np.array, columns))
+    masked = np.arange(len(codes)) < len(rles[0])
+    true = dict(codes=np.array(codes), boxes=np.array(boxes), has_mask=masked, rles=rles[0])
     return types.SimpleNamespace(
-        truth=types.SimpleNamespace(codes=np.array(codes), boxes=np.array(boxes)),
+        truth=types.SimpleNamespace(name=name, **true),
         instances=types.SimpleNamespace(**{"code": np.zeros(0, int), **dict(named)}),
+        rles=rles[1],
     )
 
 
@@ -43,33 +50,86 @@ def behaviours(labels=LABELS):
     split = metrics.Split(labels, 0.5, metrics={**aps, "per_pair_iou": {"11": 75.0}})
     metric = Behaviours(split)
     unsure = (11, HERE, 0.4)  # below the threshold, so that it answers for nothing
-    metric.update(frame([(11, HERE)], [unsure, (12, HERE, 0.9), (11, HERE, 0.8)]))
-    metric.update(frame([(11, HERE), (22, THERE)], [(11, HERE, 0.5), (12, [5, 0, 45, 10], 0.9)]))
-    metric.update(frame([(11, HERE), (11, THERE)], [(22, THERE, 0.9), (11, HERE, 0.9)]))
-    metric.update(frame([(22, THERE)], []))
+    for number, (truth, found) in enumerate(
+        [
+            ([(11, HERE)], [unsure, (12, HERE, 0.9), (11, HERE, 0.8)]),
+            ([(11, HERE), (22, THERE)], [(11, HERE, 0.5), (12, [5, 0, 45, 10], 0.9)]),
+            ([(11, HERE), (11, THERE)], [(22, THERE, 0.9), (11, HERE, 0.9)]),
+            ([(22, THERE)], []),
+        ]
+    ):
+        metric.update(frame(truth, found, f"v/{number:05d}"))
     return {**split.metrics, **metric.result()}
 
 
-def test_confusions_are_told_in_words():
+def test_what_was_found_is_told_in_words():
     found = behaviours()
+    counts = {"instances": 4, "found": 3, "findings": 3, "name": "mouse run"}
     assert found["behaviours"]["actor mouse"] == {"frames": 3, "ap": 50.0, "iou": None}
-    assert found["behaviours"]["mouse-run"] == {"frames": 3, "ap": 20.0, "iou": 75.0}
-    assert found["behaviours"]["mouse-rest"] == {"frames": 0, "ap": None, "iou": None}
+    assert found["behaviours"]["mouse-run"] == {"frames": 3, "ap": 20.0, "iou": 75.0, **counts}
+    counts = {"instances": 0, "found": 0, "findings": 2, "name": "mouse rest"}
+    assert found["behaviours"]["mouse-rest"] == {"frames": 0, "ap": None, "iou": None, **counts}
+    assert found["tested"] == {
+        "actors": {"classes": 2, "ap": 25.0, "iou": None},
+        "actions": {"classes": 2, "ap": 12.5, "iou": None},
+        "pairs": {"classes": 2, "ap": 10.0, "iou": 75.0},
+    }
     assert [(a, b, round(percent, 1)) for a, b, percent in found["confusions"]] == [
         ("wheel", None, 100.0),
         ("run", "rest", 66.7),
         ("mouse", "wheel", 33.3),
     ]
+    assert found["mistakes"] == {
+        "v/00000": [[0, 12]],  # on the mouse that was found beside it
+        "v/00001": [[0, 12], [22, 0]],
+        "v/00002": [[11, 22]],
+        "v/00003": [[22, 0]],
+    }
+    assert sentences(found) == {
+        "mouse-run": "mouse run: found 3 of 4 times in 3 frames, 0 of 3 findings are wrong.",
+        "mouse-rest": "mouse rest: not tested, 2 of 2 findings are wrong.",
+        "wheel-rest": "wheel rest: found in 0 of 2 frames, 1 of 1 findings is wrong.",
+    }
     text = metrics.table(found).splitlines()
-    assert text[1].split() == ["frames", "AP", "IoU"]
-    assert text[2].split() == ["actor", "mouse", "3", "50.0", "-"]
+    assert text[:3] == [*sentences(found).values()]
+    assert text[3] == "not tested (no test video): mouse rest"
+    assert text[5].split() == ["frames", "AP", "IoU"]
+    assert text[6].split() == ["actor", "mouse", "3", "50.0", "-"]
+    assert not any(line.startswith("mouse-rest") for line in text)
+    assert text[-4].split() == "mean of 2 pairs tested - 10.0 75.0".split()
     assert text[-3:] == [
         "run taken for rest in 67 % of frames",
         "mouse taken for wheel in 33 % of frames",
         "wheel not found in 100 % of frames",
     ]
-    assert "behaviours" not in behaviours(A2D)
+    assert not {"behaviours", "mistakes"} & {*behaviours(A2D)}
     assert not metrics.scalars(found)
+    assert published.table(
+        {**found, "segmentation": {}, "detection": {"joint": 9.0}}, labels=LABELS
+    ) == (metrics.table(metrics.of_own_labels(found)))
+
+
+def test_an_instance_is_found_by_its_mask_once():
+    """Masks are compared where there is a true one, and else boxes; one instance finds one."""
+    masks = np.zeros((3, 60, 60), bool)
+    masks[0, :20, :10], masks[1, :20, :5], masks[2, :9, :10] = True, True, True
+    whole, half, less = map(encode_mask, masks)
+    metric = Behaviours(metrics.Split(LABELS, 0.5))
+    found = [(11, HERE, 0.9), (11, HERE, 0.8), (11, THERE, 0.7)]
+    metric.update(frame([(11, HERE), (11, THERE)], found, rles=([whole], [less, half, whole])))
+    metric.update(frame([(11, HERE)], [], "v/00002", rles=([whole], [])))
+    figures = metric.result()
+    row = figures["behaviours"]["mouse-run"]
+    assert (row["instances"], row["found"], row["findings"]) == (3, 2, 3)
+    assert figures["mistakes"] == {"v/00001": [[0, 11]], "v/00002": [[11, 0]]}
+
+
+def test_sentences_name_what_tells_pairs_apart():
+    alone = LabelSpace(("mouse",), ("run", "rest"), (11, 12))
+    assert [alone.spoken(code) for code in alone.codes] == ["run", "rest"]
+    still = LabelSpace(("mouse", "cat"), ("rest",), (11, 21))
+    assert [still.spoken(code) for code in still.codes] == ["mouse", "cat"]
+    assert LabelSpace(("mouse",), ("run",), (11,)).spoken(11) == "mouse-run"
 
 
 def test_own_labels_have_the_iou_of_each_class_and_no_published_rows():

@@ -122,6 +122,12 @@ class LabelSpace:
         actor, action = self.split(int(code))
         return f"{self.actors[actor - 1]}-{self.actions[action - 1]}"
 
+    def spoken(self, code: int) -> str:
+        """Return the name of a pair in a sentence: 'dog running'; 'running' if all are dogs."""
+        sides = zip((self.actors, self.actions), self.split(int(code)))
+        named = [names[number - 1] for names, number in sides if len(names) > 1]
+        return " ".join(named) or self.name(code)
+
     @functools.cached_property
     def palette(self) -> np.ndarray:
         """The colour of each code: uint8 [max_code + 1, 3], RGB, black for background.

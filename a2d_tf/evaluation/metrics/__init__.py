@@ -59,7 +59,7 @@ class Table:
       columns: {name of a figure: its heading}.
       rows: {name: {name of a figure: its value, or None}}; the row "" gets the network's name.
       beside: {name: values in the order of the columns}, rows of others, printed first.
-      notes: sentences below the rows.
+      notes, lead: sentences below the rows, and above the title.
     """
 
     title: str
@@ -67,6 +67,7 @@ class Table:
     rows: dict[str, dict]
     beside: Mapping[str, tuple] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    lead: tuple[str, ...] = ()
 
     def lines(self) -> list[tuple[str, list]]:
         """Return our rows: names, and values by column."""
@@ -76,10 +77,13 @@ class Table:
         """Return the table as printed; `name` is that of the network's row."""
         rows: list[tuple[str, Sequence]] = list(self.beside.items())
         rows += [(row or name, values) for row, values in self.lines()]
-        width, wide = max(len(row) for row, _ in rows), max(5, *map(len, self.columns.values()))
+        width, wide = (
+            max([len(row) for row, _ in rows], default=0),
+            max(5, *map(len, self.columns.values())),
+        )
         cells = [("", self.columns.values()), *((row, map(figure, each)) for row, each in rows)]
         lines = [f"{row:<{width}}" + "".join(f"  {c:>{wide}}" for c in each) for row, each in cells]
-        return "\n".join([self.title, *lines, *self.notes])
+        return "\n".join([*self.lead, self.title, *lines, *self.notes])
 
 
 class Metric:
@@ -158,7 +162,7 @@ def tables(metrics: dict) -> list[tuple[type[Metric], Table]]:
 
 def of_own_labels(metrics: dict) -> dict:
     """Return the fields of `metrics.json` for users' own labels; all of them if it has none."""
-    own = ("behaviours", "confusions")
+    own = ("behaviours", "tested", "confusions")
     return {name: metrics[name] for name in own if name in metrics} or metrics
 
 

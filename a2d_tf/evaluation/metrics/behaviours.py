@@ -1,7 +1,9 @@
 """Scores and confusions of each actor, action and pair of a label space of a user's own.
 
-A true instance is compared with one predicted instance: of those whose p(actor) reaches the
-threshold and whose box has an IoU of 0.5 or more with its own, the one of the best score.
+The instances whose p(actor) reaches the threshold count. A true instance is found if one of its
+pair has an IoU of 0.5 or more with it, of the masks, or of the boxes where it has no mask; one to
+one, see `detection.match`. For a confusion it is compared with one of them: of those whose box has
+an IoU of 0.5 or more with its own, the one of the best score.
 """
 
 from __future__ import annotations
@@ -10,13 +12,36 @@ import collections
 from typing import Any
 
 import numpy as np
+from pycocotools import mask as rle_tools
 
 from a2d_tf.core.labels import A2D
 from a2d_tf.evaluation.metrics import INSTANCES, Metric, Split, Table
-from a2d_tf.evaluation.metrics.detection import MATCH_IOU, iou
+from a2d_tf.evaluation.metrics.detection import MATCH_IOU, iou, match
 
 _COLUMNS = {"frames": "frames", "ap": "AP", "iou": "IoU"}
+_COUNTS = ("instances", "found", "findings")
 _WORST = 2  # confusions to tell of
+
+
+def sentences(metrics: dict) -> dict[str, str]:
+    """Say of each pair that was shown or found how well it was found: {name of the pair: sentence}.
+
+    Args:
+      metrics: as in `metrics.json`; empty where it has no counts of pairs.
+    """
+    told = {}
+    for pair, row in metrics.get("behaviours", {}).items():
+        true, found, findings = (row.get(name, 0) for name in _COUNTS)
+        frames, wrong = row["frames"], findings - found
+        times = (
+            f"in {found} of {true}" if true == frames else f"{found} of {true} times in {frames}"
+        )
+        clauses = [f"found {times} frames" if frames else "not tested"]
+        if findings:
+            clauses.append(f"{wrong} of {findings} findings {'is' if wrong == 1 else 'are'} wrong")
+        if true or findings:
+            told[pair] = f"{row['name']}: {', '.join(clauses)}."
+    return told
 
 
 class Behaviours(Metric):
@@ -25,7 +50,7 @@ class Behaviours(Metric):
     The IoU is that of the label maps; it is absent where no frame has a complete one.
     """
 
-    section, place = "", 9  # a chart for each name would hide the others
+    section, place = "", 3  # a chart for each name would hide the others
     needs, validates = (INSTANCES,), True
 
     def __init__(self, split: Split) -> None:
@@ -35,43 +60,69 @@ class Behaviours(Metric):
     def update(self, frame: Any) -> None:
         """Keep the codes of a frame, and which instances, best first, lie on which true ones."""
         truth, found = frame.truth, frame.instances
-        if self.split.labels != A2D:
-            near = iou(truth.boxes[:, None], found.boxes) >= MATCH_IOU
-            self._frames.append((truth.codes, near, found.class_scores, found.code))
+        if self.split.labels == A2D:
+            return
+        overlap = iou(found.boxes[:, None], truth.boxes)
+        near, masked = overlap.T >= MATCH_IOU, np.flatnonzero(truth.has_mask)
+        if len(overlap) and len(masked):
+            masks = [truth.rles[i] for i in masked]
+            overlap[:, masked] = rle_tools.iou(frame.rles, masks, [False] * len(masks))
+        self._frames.append(
+            (truth.name, truth.codes, near, overlap, found.class_scores, found.code)
+        )
 
     def result(self) -> dict:
-        """Return {"behaviours": {name: figures}, "confusions": [[name, name or None, percent]]}.
+        """Return the figures of each class, their means, confusions, and mistakes by frame.
 
-        A confusion is the percentage of the frames with the first name in which an instance of it
-        is taken for the second, or is not found (None); the worst come first.
+        Returns:
+          {"behaviours": {name: figures, and of a pair also its `name` in sentences and the numbers
+          of true "instances", of those "found", and of "findings" in all}, "tested": {"actors" |
+          "actions" | "pairs": {"classes", "ap", "iou"}, the number of classes with truth, and means
+          over them}, "confusions": [[name, name or None, percent]], "mistakes": {frame: [[code,
+          code]]}}. A confusion is the percentage of the frames with the first name in which an
+          instance of it is taken for the second, or is not found (None); the worst come first. A
+          mistake is a true pair and the one that it is taken for, 0 where there is none.
         """
         if not self._frames:
             return {}
         labels, metrics = self.split.labels, self.split.metrics
-        shown, confused = self._counts()
+        shown, confused, mistakes = self._counts()
         names = {("actor", i): name for i, name in enumerate(labels.actors, 1)}
         names |= {("action", i): name for i, name in enumerate(labels.actions, 1)}
         names |= {("pair", code): labels.name(code) for code in labels.codes}
-        rows = {}
+        rows, tested = {}, collections.defaultdict(list)
         for (kind, number), name in names.items():
             count = shown[kind, number]
-            aps, ious = (metrics.get(f"per_{kind}_{of}", {}) for of in ("ap", "iou"))
-            rows[name if kind == "pair" else f"{kind} {name}"] = {
-                "frames": count,
-                "ap": aps.get(str(number)) if count else None,
-                "iou": ious.get(str(number)) if count else None,
-            }
+            row: dict[str, Any] = {"frames": count}
+            for of in ("ap", "iou"):
+                figure = metrics.get(f"per_{kind}_{of}", {}).get(str(number))
+                row[of] = figure if count else None
+            if count:
+                tested[f"{kind}s"].append(row)
+            if kind == "pair":
+                row |= {what: shown[what, number] for what in _COUNTS}
+                row["name"] = labels.spoken(number)
+            rows[name if kind == "pair" else f"{kind} {name}"] = row
         worst = [
             [names[kind, true], names.get((kind, found)), 100 * count / shown[kind, true]]
             for (kind, true, found), count in confused.items()
         ]
-        return {"behaviours": rows, "confusions": sorted(worst, key=lambda each: -each[2])}
+        return {
+            "behaviours": rows,
+            "tested": {kind: _means(of) for kind, of in tested.items()},
+            "confusions": sorted(worst, key=lambda each: -each[2]),
+            "mistakes": mistakes,
+        }
 
     def _counts(self):
-        """Return the frames of each (kind, class), and of each (kind, true, found class)."""
+        """Return the numbers of each (what, class), of confusions, and the mistakes by frame.
+
+        What is a kind for frames, or one of _COUNTS; confusions are (kind, true, found class).
+        """
         shown: collections.Counter = collections.Counter()
         confused: collections.Counter = collections.Counter()
-        for codes, near, scores, found in self._frames:
+        mistakes = {}
+        for name, codes, near, overlap, scores, found in self._frames:
             chosen = scores >= np.float32(self.split.threshold)
             # The last column is background: the answer where no prediction overlaps.
             near = np.column_stack([near[:, chosen], np.ones(len(codes), bool)])
@@ -82,18 +133,28 @@ class Behaviours(Metric):
                 shown.update((kind, each) for each in set(true.tolist()))
                 both = set(zip(true.tolist(), taken.tolist()))
                 confused.update((kind, a, b) for a, b in both if a != b and (b or kind == "actor"))
-        return shown, confused
+            missed, made = _compare(codes, found[chosen], overlap[chosen])
+            for what, each in zip(_COUNTS, (codes, np.delete(codes, missed), found[chosen])):
+                shown.update((what, code) for code in each.tolist())
+            if made:
+                mistakes[name] = np.array(made).tolist()
+        return shown, confused, mistakes
 
     @classmethod
     def rows(cls, metrics: dict) -> list[Table]:
-        """Return a table with the worst confusions and the actor that is missed most in words."""
+        """Return sentences and a table of what was tested, with the worst confusions, and means."""
         found = metrics.get("behaviours")
         if not found:
             return []
+        lead = [*sentences(metrics).values()]
+        untested = [row["name"] for row in found.values() if "name" in row and not row["frames"]]
+        if untested:
+            lead.append(f"not tested (no test video): {', '.join(untested)}")
+        shown = {name: row for name, row in found.items() if row["frames"]}
         columns = {
             name: heading
             for name, heading in _COLUMNS.items()
-            if any(row[name] is not None for row in found.values())
+            if any(row[name] is not None for row in shown.values())
         }
         taken = [each for each in metrics["confusions"] if each[1]][:_WORST]
         missed = [each for each in metrics["confusions"] if not each[1]][:1]
@@ -101,4 +162,26 @@ class Behaviours(Metric):
             f"{name} {f'taken for {other}' if other else 'not found'} in {percent:.0f} % of frames"
             for name, other, percent in (*taken, *missed)
         ]
-        return [Table("Who does what, percent", columns, found, notes=tuple(notes))]
+        for kind, mean in metrics.get("tested", {}).items():
+            shown[f"mean of {mean['classes']} {kind} tested"] = mean
+        title = "Who does what, percent, without background"
+        return [Table(title, columns, shown, notes=tuple(notes), lead=tuple(lead))]
+
+
+def _compare(codes, found, overlap):
+    """Match the instances of a frame, [N] best first, to the true ones, [T], by their IoU [N, T].
+
+    Returns:
+      (indices of the true ones that are missed, [(true code or 0, found code or 0)] of mistakes).
+    """
+    matched = match(overlap * (found[:, None] == codes))
+    missed, wrong = np.setdiff1d(np.arange(len(codes)), matched), np.flatnonzero(matched < 0)
+    taken = match(overlap[np.ix_(wrong, missed)])
+    mistakes = [(codes[missed[t]] if t >= 0 else 0, found[w]) for w, t in zip(wrong, taken)]
+    return missed, mistakes + [(code, 0) for code in np.delete(codes[missed], taken[taken >= 0])]
+
+
+def _means(rows):
+    """Return the number of some rows, and the mean of each figure; None where none has one."""
+    known = {of: [row[of] for row in rows if row[of] is not None] for of in ("ap", "iou")}
+    return {"classes": len(rows)} | {of: sum(x) / len(x) if x else None for of, x in known.items()}

@@ -40,7 +40,11 @@ class Coco(Metric):
     def rows(cls, metrics: dict) -> list[Table]:
         """Return a table with a row for boxes and one for masks."""
         found = metrics.get("coco")
-        return [Table("COCO's AP of the pairs, percent", _COLUMNS, found)] if found else []
+        return (
+            [Table("COCO's AP, mean over the tested pairs, percent", _COLUMNS, found)]
+            if found
+            else []
+        )
 
 
 def coco_aps(results: Results, truth: Truth) -> dict[str, dict[str, float | None]]:

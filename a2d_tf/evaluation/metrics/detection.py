@@ -64,15 +64,9 @@ class BoxF1(Metric):
     def update(self, frame: Any) -> None:
         """Match the instances of a frame, which come best first."""
         truth, found = frame.truth, frame.instances
-        near = iou(found.boxes[:, None], truth.boxes)
-        near[(near < MATCH_IOU) | (found.code[:, None] != truth.codes)] = 0
-        hits = np.zeros(len(near), bool)
-        for i, row in enumerate(near):
-            hits[i] = row.any()
-            if hits[i]:
-                near[:, row.argmax()] = 0
+        near = iou(found.boxes[:, None], truth.boxes) * (found.code[:, None] == truth.codes)
         self._truths += len(truth.codes)
-        self._found.append(np.stack([found.class_scores, hits]))
+        self._found.append(np.stack([found.class_scores, match(near) >= 0]))
 
     def at(self, threshold: float) -> float:
         """Return the F1, in percent, of the instances of at least this p(actor)."""
@@ -314,6 +308,23 @@ def iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
     area, other = ((b[..., 2:] - b[..., :2]).prod(axis=-1) for b in (boxes, others))
     union = area + other - overlap
     return np.divide(overlap, union, out=np.zeros_like(union), where=union > 0)
+
+
+def match(near: np.ndarray) -> np.ndarray:
+    """Match each row, the best first, to the column that is nearest of those not yet taken.
+
+    Args:
+      near: float [N, T], IoUs of found and true instances; 0 where they must not be matched.
+
+    Returns:
+      int [N], the column with an IoU of MATCH_IOU or more, or -1.
+    """
+    near, matched = np.where(near < MATCH_IOU, 0, near), np.full(len(near), -1)
+    for i, row in enumerate(near):
+        if row.any():
+            matched[i] = row.argmax()
+            near[:, matched[i]] = 0
+    return matched
 
 
 def average_precision(hits: np.ndarray, positives: int, weights: np.ndarray | int = 1) -> float:

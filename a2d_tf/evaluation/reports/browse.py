@@ -5,6 +5,7 @@ The page is self-contained. Its script orders the frames, and filters them by ac
 
 from __future__ import annotations
 
+import collections
 import pathlib
 
 import numpy as np
@@ -32,26 +33,6 @@ ERRORS = {
 }
 
 
-def score(
-    folder: pathlib.Path, labels: LabelSpace, truth: box_data.Truth
-) -> list[tuple[float, str]]:
-    """Return joint mIoU, in percent, and name of each frame of a folder of scores, worst first.
-
-    Boxes are filled if no frame has a true label map, for lack of masks.
-
-    Raises:
-      InputError: a label map is damaged.
-      OSError: a label map is missing.
-    """
-    names = label_maps.frames_of(folder) or truth.frames.tolist()
-    scored = []
-    for name in names:
-        confusion = segmentation.Confusion(labels)
-        confusion.update(*_maps(folder, name, labels, truth))
-        scored.append((confusion.metrics()["joint"]["miou"], name))
-    return sorted(scored)
-
-
 def page(
     title: str,
     folder: pathlib.Path,
@@ -63,20 +44,33 @@ def page(
 ) -> tuple[str, int, int]:
     """Render the worst frames of an evaluated split as HTML.
 
+    They are those of most mistakes, of which `metrics.json` tells for own labels, and then of the
+    lowest joint mIoU. Boxes are filled if no frame has a true label map, for lack of masks.
+
     Args:
-      folder, labels: see `score`.
+      folder: of the scores; labels: of the split.
       split: of the frames; limit: their maximal number.
 
     Returns:
       (text, number of frames shown, number of frames in the split).
 
     Raises:
-      InputError: the split was not evaluated; see `score`; the records do not hold the frames.
+      InputError: the split was not evaluated; a label map is damaged; the records do not hold the
+        frames.
+      OSError: a label map is missing.
     """
     truth = box_data.Truth.load(folder / "truth.json", labels)
-    scored = score(folder, labels, truth)
-    names = {name for _, name in scored[:limit]}
     metrics = load_json(folder / "metrics.json", dict, "evaluate it again")
+    mistakes = metrics.get("mistakes")
+    scored = []
+    for name in label_maps.frames_of(folder) or truth.frames.tolist():
+        confusion = segmentation.Confusion(labels)
+        confusion.update(*_maps(folder, name, labels, truth))
+        miou, made = confusion.metrics()["joint"]["miou"], (mistakes or {}).get(name, [])
+        told = f"mIoU {miou:.1f}" if mistakes is None else _told(made, labels)
+        scored.append((-len(made), miou, name, told))
+    worst = sorted(scored)[:limit]
+    names = {name for _, _, name, _ in worst}
     images = dict(pipeline.key_frames(manifest, split, names))
     if len(images) < len(names):
         raise InputError(
@@ -88,23 +82,29 @@ def page(
         title,
         data={},
         count=len(scored),
+        own=mistakes is not None,
         tables=[
-            (
-                table.title,
-                ("", *table.columns.values()),
-                [[kind, *map(registry.figure, row)] for kind, row in table.lines()],
-                table.notes,
-            )
+            (table, [[kind, *map(registry.figure, row)] for kind, row in table.lines()])
             for _, table in registry.tables(registry.of_own_labels(metrics))
         ],
         labels=labels,
         errors=ERRORS,
         cards=[
-            {"miou": miou, **_card(name, folder, labels, truth, images[name])}
-            for miou, name in scored[:limit]
+            {"told": told, **_card(name, folder, labels, truth, images[name])}
+            for _, _, name, told in worst
         ],
     )
     return text, len(names), len(scored)
+
+
+def _told(mistakes, labels):
+    """Say what is wrong in a frame: [(true code, found code)], 0 where there is none."""
+    told: collections.Counter = collections.Counter()
+    for pair in mistakes:
+        kind = "" if all(pair) else "missed: " if pair[0] else "not there: "
+        told[kind + " taken for ".join(labels.spoken(code) for code in pair if code)] += 1
+    times = (f"{each} ({count} times)" if count > 1 else each for each, count in told.items())
+    return "; ".join(times) or "no mistake"
 
 
 def _maps(folder, name, labels, truth):
