@@ -133,6 +133,27 @@ def test_what_is_missing_is_said(run, mini_records, tmp_path):
         browse.page("p", folder, A2D, mini_records, split="test", limit=2)
 
 
+def test_frames_of_own_labels_are_ranked_by_what_is_missed(run, mini_records, tmp_path):
+    folder = tmp_path / "test"
+    shutil.copytree(run[0] / "evaluation" / "test", folder)
+    ghosts, mistaken, missed, *right = sorted(run[1])
+    mistakes = {ghosts: 3 * [[0, 77]], mistaken: [[77, 67], [0, 17]], missed: [[77, 0]]}
+    row = {"frames": 1, "ap": 5.0, "iou": None, "instances": 1, "found": 0, "findings": 0}
+    behaviours = {"dog-running": {**row, "name": "dog <running>"}}
+    metrics = {"behaviours": behaviours, "confusions": [], "mistakes": mistakes}
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    text, *_ = browse.page("p", folder, A2D, mini_records, split="test", limit=6)
+    titles = re.findall("<h2>(.*)</h2>", text)
+    assert titles[:3] == [
+        f"{mistaken}, dog running taken for cat running; not there: adult running",
+        f"{missed}, missed: dog running",
+        f"{ghosts}, not there: dog running (3 times)",
+    ]
+    assert sorted(titles[3:]) == [f"{name}, no mistake" for name in right]
+    assert "mIoU" not in text
+    assert '<p class="lead">dog &lt;running&gt;: found in 0 of 1 frames.</p>' in text
+
+
 def test_a_browser_sorts_and_filters(written, maps):
     missed = {name: figures(*both)["missed"] for name, both in maps.items()}
     actor = next(iter(maps.values()))[0].max() // 10

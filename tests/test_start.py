@@ -81,7 +81,7 @@ def test_what_was_found_is_told_in_words():
     ]
     assert found["mistakes"] == {
         "v/00000": [[0, 12]],  # on the mouse that was found beside it
-        "v/00001": [[0, 12], [22, 0]],
+        "v/00001": [[22, 0], [0, 12]],
         "v/00002": [[11, 22]],
         "v/00003": [[22, 0]],
     }

@@ -62,14 +62,12 @@ class Behaviours(Metric):
         truth, found = frame.truth, frame.instances
         if self.split.labels == A2D:
             return
-        overlap = iou(found.boxes[:, None], truth.boxes)
-        near, masked = overlap.T >= MATCH_IOU, np.flatnonzero(truth.has_mask)
-        if len(overlap) and len(masked):
+        ious = iou(found.boxes[:, None], truth.boxes)
+        near, masked = ious.T >= MATCH_IOU, np.flatnonzero(truth.has_mask)
+        if len(ious) and len(masked):
             masks = [truth.rles[i] for i in masked]
-            overlap[:, masked] = rle_tools.iou(frame.rles, masks, [False] * len(masks))
-        self._frames.append(
-            (truth.name, truth.codes, near, overlap, found.class_scores, found.code)
-        )
+            ious[:, masked] = rle_tools.iou(frame.rles, masks, [False] * len(masks))
+        self._frames.append((truth.name, truth.codes, near, ious, found.class_scores, found.code))
 
     def result(self) -> dict:
         """Return the figures of each class, their means, confusions, and mistakes by frame.
@@ -107,12 +105,9 @@ class Behaviours(Metric):
             [names[kind, true], names.get((kind, found)), 100 * count / shown[kind, true]]
             for (kind, true, found), count in confused.items()
         ]
-        return {
-            "behaviours": rows,
-            "tested": {kind: _means(of) for kind, of in tested.items()},
-            "confusions": sorted(worst, key=lambda each: -each[2]),
-            "mistakes": mistakes,
-        }
+        worst.sort(key=lambda each: -each[2])
+        means = {kind: _means(of) for kind, of in tested.items()}
+        return {"behaviours": rows, "tested": means, "confusions": worst, "mistakes": mistakes}
 
     def _counts(self):
         """Return the numbers of each (what, class), of confusions, and the mistakes by frame.
@@ -122,7 +117,7 @@ class Behaviours(Metric):
         shown: collections.Counter = collections.Counter()
         confused: collections.Counter = collections.Counter()
         mistakes = {}
-        for name, codes, near, overlap, scores, found in self._frames:
+        for name, codes, near, ious, scores, found in self._frames:
             chosen = scores >= np.float32(self.split.threshold)
             # The last column is background: the answer where no prediction overlaps.
             near = np.column_stack([near[:, chosen], np.ones(len(codes), bool)])
@@ -133,7 +128,7 @@ class Behaviours(Metric):
                 shown.update((kind, each) for each in set(true.tolist()))
                 both = set(zip(true.tolist(), taken.tolist()))
                 confused.update((kind, a, b) for a, b in both if a != b and (b or kind == "actor"))
-            missed, made = _compare(codes, found[chosen], overlap[chosen])
+            missed, made = _compare(codes, found[chosen], ious[chosen])
             for what, each in zip(_COUNTS, (codes, np.delete(codes, missed), found[chosen])):
                 shown.update((what, code) for code in each.tolist())
             if made:
@@ -168,17 +163,19 @@ class Behaviours(Metric):
         return [Table(title, columns, shown, notes=tuple(notes), lead=tuple(lead))]
 
 
-def _compare(codes, found, overlap):
+def _compare(codes, found, ious):
     """Match the instances of a frame, [N] best first, to the true ones, [T], by their IoU [N, T].
 
     Returns:
-      (indices of the true ones that are missed, [(true code or 0, found code or 0)] of mistakes).
+      (indices of the true ones that are missed, [(true code or 0, found code or 0)] of mistakes,
+      those of true ones first).
     """
-    matched = match(overlap * (found[:, None] == codes))
+    matched = match(ious * (found[:, None] == codes))
     missed, wrong = np.setdiff1d(np.arange(len(codes)), matched), np.flatnonzero(matched < 0)
-    taken = match(overlap[np.ix_(wrong, missed)])
+    taken = match(ious[np.ix_(wrong, missed)])
     mistakes = [(codes[missed[t]] if t >= 0 else 0, found[w]) for w, t in zip(wrong, taken)]
-    return missed, mistakes + [(code, 0) for code in np.delete(codes[missed], taken[taken >= 0])]
+    mistakes += [(code, 0) for code in np.delete(codes[missed], taken[taken >= 0])]
+    return missed, sorted(mistakes, reverse=True)
 
 
 def _means(rows):

@@ -114,7 +114,7 @@ class OverTime(Metric):
     @classmethod
     def rows(cls, metrics: dict) -> list[Table]:
         """Return tables with a row for each kind."""
-        counts, tables = "{videos} videos with {frames} frames", []
+        counts, tables = "{videos} videos with {frames} frames, means over tested classes", []
         for name, title, columns in (
             ("over_time", f"Over time, {counts}: percent", _COLUMNS),
             ("video_map", f"mAP at IoU .2 and .5, {counts}: percent", _MAPS),

@@ -44,8 +44,9 @@ def page(
 ) -> tuple[str, int, int]:
     """Render the worst frames of an evaluated split as HTML.
 
-    They are those of most mistakes, of which `metrics.json` tells for own labels, and then of the
-    lowest joint mIoU. Boxes are filled if no frame has a true label map, for lack of masks.
+    They are those with most objects missed, then with most other mistakes, of which `metrics.json`
+    tells for own labels, and then of the lowest joint mIoU. Boxes are filled if no frame has a true
+    label map, for lack of masks.
 
     Args:
       folder: of the scores; labels: of the split.
@@ -68,9 +69,10 @@ def page(
         confusion.update(*_maps(folder, name, labels, truth))
         miou, made = confusion.metrics()["joint"]["miou"], (mistakes or {}).get(name, [])
         told = f"mIoU {miou:.1f}" if mistakes is None else _told(made, labels)
-        scored.append((-len(made), miou, name, told))
-    worst = sorted(scored)[:limit]
-    names = {name for _, _, name, _ in worst}
+        missed = sum(true > 0 for true, _ in made)
+        scored.append((-missed, -len(made), miou, name, told))
+    worst = [each[-2:] for each in sorted(scored)[:limit]]
+    names = {name for name, _ in worst}
     images = dict(pipeline.key_frames(manifest, split, names))
     if len(images) < len(names):
         raise InputError(
@@ -91,7 +93,7 @@ def page(
         errors=ERRORS,
         cards=[
             {"told": told, **_card(name, folder, labels, truth, images[name])}
-            for _, _, name, told in worst
+            for name, told in worst
         ],
     )
     return text, len(names), len(scored)
