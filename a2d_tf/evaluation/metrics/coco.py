@@ -40,11 +40,8 @@ class Coco(Metric):
     def rows(cls, metrics: dict) -> list[Table]:
         """Return a table with a row for boxes and one for masks."""
         found = metrics.get("coco")
-        return (
-            [Table("COCO's AP, mean over the tested pairs, percent", _COLUMNS, found)]
-            if found
-            else []
-        )
+        title = "COCO's AP, mean over the tested pairs, percent"
+        return [Table(title, _COLUMNS, found)] if found else []
 
 
 def coco_aps(results: Results, truth: Truth) -> dict[str, dict[str, float | None]]:
