@@ -1,10 +1,14 @@
 """From an export of an annotation tool to the pages of all videos, in one command.
 
-  a2d start --annotations=EXPORT --videos=FOLDER --output=OUT
+  a2d start --annotations=EXPORT --videos=FOLDER --output=own/first
+  a2d start --annotations=EXPORT --annotations=MORE --videos=FOLDER --output=own/second \
+    --after=own/first
 
 Checks the annotations, builds records, suggests settings, trains, scores on the videos held out,
-and predicts each video of the folder. It starts the single commands, and prints each of them with
-its time; what they say is in OUT/logs. Stopped or killed and given again, it goes on where it was.
+exports, and predicts each video of the folder. It starts the single commands, and prints each of
+them with its time; what they say is in own/first/logs. Stopped or killed and given again, it goes
+on where it was. A round --after another has its settings, weights, labels and split, and scores
+both on the same frames.
 
 Flags of the single commands follow after `--`, as in: -- --names=names.json --steps=900 --every=2.
 The last line is the path of the page.
@@ -18,7 +22,7 @@ import pathlib
 import signal
 import time
 
-from a2d_tf import evaluate, predict, train
+from a2d_tf import evaluate, export, predict, train
 from a2d_tf.commands import records, suggest_config
 from a2d_tf.core import command_line, processes
 from a2d_tf.core.errors import InputError, listed
@@ -27,7 +31,7 @@ from a2d_tf.data import frames
 from a2d_tf.data.manifest import NAME, Manifest
 from a2d_tf.data.sources import ConversionSettings
 from a2d_tf.runs import scores
-from a2d_tf.runs.scores import TEST
+from a2d_tf.runs.scores import TEST, steps_in
 from a2d_tf.video import library
 
 FLAGS = command_line.Register()
@@ -39,8 +43,12 @@ _OUTPUT = FLAGS.string("output", None, "Folder for all results.")
 _MINUTES = FLAGS.float(
     "minutes", 30, "Maximum training time in minutes, by some measured steps.", lower_bound=0.1
 )
+_AFTER = FLAGS.string("after", None, "Output of an earlier a2d start, to go on from.")
 
-_MAINS = {"records": records, "train": train, "evaluate": evaluate, "predict": predict}
+_MAINS = {
+    **{"records": records, "train": train, "evaluate": evaluate},
+    **{"export": export, "predict": predict},
+}
 """Commands whose flags may follow; suggest-config has none but those that this one gives it."""
 _OWN = (
     *("annotations", "videos", "minutes", "output", "records", "workdir", "video", "split"),
@@ -85,51 +93,104 @@ def share(words: list[str]) -> dict[str, list[str]]:
     return further
 
 
+def _check_before(first):
+    """Raise InputError unless an earlier start has trained."""
+    for path in (first / "records" / NAME, first / "run" / "finished.json"):
+        if not path.is_file():
+            raise InputError(
+                f"--after={first}: {path} is missing; run its a2d start until it is trained"
+            )
+
+
 def main(argv: list[str]) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a training then saves its step
     given = {"annotations": _ANNOTATIONS.value, "videos": _VIDEOS.value, "output": _OUTPUT.value}
     command_line.require(argv[:1], **given)
     output = pathlib.Path(_OUTPUT.value)
+    first = None if _AFTER.value is None else pathlib.Path(_AFTER.value)
+    if first:
+        _check_before(first)
     jobs = library.plan(_VIDEOS.value, None, str(output / "videos"))
     if jobs is None:
         raise InputError(f"--videos={_VIDEOS.value}: not a folder of videos")
     logs = output / "logs"
     stage = functools.partial(_run, logs, share(argv[1:]))
     logs.mkdir(parents=True, exist_ok=True)
-    folder, settings, run = output / "records", output / "own.flags", output / "run"
-    source = [f"--annotations={export}" for export in _ANNOTATIONS.value]
-    source.append(f"--videos={_VIDEOS.value}")
-    if not (folder / NAME).exists():
-        stage("check", "records", *source, "--check")
-    # Compares the records with annotations and videos, where it has been here before.
-    words = [*source, f"--output={folder}", *_size(jobs, folder), "--clip_frames=3"]
-    stage("records", "records", *words)
-    minutes, manifest = _MINUTES.value, Manifest.load(folder)
-    if not (settings.exists() and suggest_config.is_for(read_text(settings), manifest, minutes)):
-        words = [f"--records={folder}", f"--minutes={minutes:g}", f"--output={settings}"]
-        stage("settings", "suggest-config", *words)
-    of_run = [f"--records={folder}", f"--workdir={run}"]
-    stage("training", "train", f"--flagfile={settings}", *of_run)
-    scored = scores.folder_of(run)
+    _build(stage, jobs, output / "records", first)
+    manifest = Manifest.load(output / "records")
+    settings = _suggest(stage, output, manifest, first)
+    words = [f"--records={output / 'records'}", f"--workdir={output / 'run'}"]
+    stage("training", "train", f"--flagfile={output / 'own.flags'}", *words)
     lines = ["", "What to do next:"]
     if TEST in manifest.splits:
-        if not scores.are_current(run, scored, manifest.source):
-            stage("scores", "evaluate", *of_run, f"--split={TEST}")
-        from a2d_tf.evaluation import metrics as registry
-
-        found = registry.of_own_labels(read_json(scored / "metrics.json"))
-        lines = ["", registry.table(found), *lines]
-        stage("browse", "browse", f"--run={run}", f"--records={folder}")
-        named = listed(sorted(manifest.videos(TEST)), 3)
-        lines += [
-            f"- to see the frames that were held out for these scores: {scored}/browse.html",
-            f"- to hold out other videos than {named}: another --output, -- --test_videos=NAMES",
-        ]
-    words = [f"--workdir={run}", f"--video={_VIDEOS.value}", f"--output={output / 'videos'}"]
-    words += suggest_config.individuals_of(read_text(settings))
+        lines = _score(stage, output, manifest, first)
+    _export(stage, output)
+    words = [f"--workdir={output / 'run'}", f"--video={_VIDEOS.value}"]
+    words += [f"--output={output / 'videos'}", *suggest_config.individuals_of(settings)]
     stage("videos", "predict", *words, "--overwrite", "--on_error=skip")
     print("\n".join([*lines, *_next(settings, output)]))
     print(output / "videos" / "index.html")
+
+
+def _build(stage, jobs, folder, first):
+    """Check the annotations and build records, with the split and labels of those before."""
+    source = [f"--annotations={export}" for export in _ANNOTATIONS.value]
+    source.append(f"--videos={_VIDEOS.value}")
+    sizes = folder
+    if first:
+        sizes = first / "records"
+        source += [f"--split_of={sizes}", f"--labels={sizes / 'labels.json'}"]
+    if not (folder / NAME).exists():
+        stage("check", "records", *source, "--check")
+    # Compares the records with annotations and videos, where it has been here before.
+    words = [*source, f"--output={folder}", *_size(jobs, sizes), "--clip_frames=3"]
+    stage("records", "records", *words)
+
+
+def _suggest(stage, output, manifest, first):
+    """Write the settings, unless they are there, and return their text."""
+    path, minutes = output / "own.flags", _MINUTES.value
+    if not (path.exists() and suggest_config.is_for(read_text(path), manifest, minutes)):
+        words = [f"--records={manifest.directory}", f"--minutes={minutes:g}", f"--output={path}"]
+        words += [f"--after={first / 'run'}"] if first else []
+        stage("settings", "suggest-config", *words)
+    text = read_text(path)
+    print(*(x for x in suggest_config.remarks_of(text) if x.startswith(suggest_config.TIME)))
+    return text
+
+
+def _score(stage, output, manifest, first):
+    """Score the run, and the one before on the same frames; return what to print at the end."""
+    from a2d_tf.evaluation import metrics as registry
+    from a2d_tf.evaluation.metrics import behaviours
+
+    def metrics(name: str, run: pathlib.Path, folder: pathlib.Path, *words: str) -> dict:
+        if not scores.are_current(run, folder, manifest.source):
+            of_run = [f"--workdir={run}", f"--records={manifest.directory}", f"--split={TEST}"]
+            stage(name, "evaluate", *of_run, *words)
+        return registry.of_own_labels(read_json(folder / "metrics.json"))
+
+    run, place = output / "run", output / "scores_before"
+    folder = scores.folder_of(run)
+    found = metrics("scores", run, folder)
+    lines = ["", registry.table(found)]
+    if first:
+        before = metrics("before", first / "run", place, f"--output={place}")
+        lines += ["", behaviours.compared(before, found).text()]
+    stage("browse", "browse", f"--run={run}", f"--records={manifest.directory}")
+    named = listed(sorted(manifest.videos(TEST)), 3)
+    return [
+        *(*lines, "", "What to do next:"),
+        f"- to see the frames that were held out for these scores: {folder}/browse.html",
+        f"- to hold out other videos than {named}: another --output, -- --test_videos=NAMES",
+    ]
+
+
+def _export(stage, output):
+    """Export the run, unless that is done."""
+    facts, newest = output / "model" / "a2d_tf.json", max(steps_in(output / "run/checkpoints"))
+    if not (facts.is_file() and read_json(facts)["checkpoint"] == f"ckpt-{newest}"):
+        stage("export", "export", f"--workdir={output / 'run'}", f"--output={output / 'model'}")
 
 
 def _size(jobs, records):
@@ -151,10 +212,14 @@ def _size(jobs, records):
 def _next(settings, output):
     """Return what to do next: the remarks of the suggested settings, then the usual steps."""
     words = f"--prediction={output / 'videos'} --records={output / 'records'} --output=next"
+    remarks = suggest_config.remarks_of(settings)
     return [
-        *(f"- {remark}" for remark in suggest_config.remarks_of(read_text(settings))),
-        "- to choose predicted frames to correct in your tool, then start again with its "
-        f"exports added to the earlier ones and another --output: a2d next {words}",
+        *(f"- {line}" for line in remarks if not line.startswith(suggest_config.TIME)),
+        f"- to choose predicted frames to correct in your tool: a2d next {words}",
+        "- to train on them, too: a2d start with their exports added to the earlier ones, another "
+        f"--output and --after={output}",
+        f"- to predict a later video: a2d predict --saved_model={output / 'model'} --video=FILE "
+        "--output=FOLDER",
     ]
 
 

@@ -25,12 +25,20 @@ from a2d_tf.data.manifest import Manifest
 FLAGS = command_line.Register()
 _RECORDS = FLAGS.string("records", None, "Folder written by a2d records.")
 _OUTPUT = FLAGS.string("output", None, "Flagfile to write; by default it is printed.")
+_AFTER = FLAGS.string(
+    "after", None, "Run folder to go on from, with its settings and weights, on more annotations."
+)
 _MINUTES = FLAGS.float(
     "minutes",
     None,
     "Maximum training time in minutes, by some measured steps; by default about 180 on a CPU.",
     lower_bound=0.1,
 )
+
+
+TIME = "on this machine"
+"""Begins the remark on how long training, scores and prediction take."""
+_ANSWER = 0.5  # time of an answer to a frame, of that of a clip in a training step
 
 
 def main(argv: list[str]) -> None:
@@ -47,14 +55,17 @@ def main(argv: list[str]) -> None:
         devices.hide_gpus()
     preset = suggestion.preset_for(host)
     contents = gather(manifest, suggestion.canvas(manifest.sizes, preset.pixels))
-    suggest = functools.partial(suggestion.suggest, manifest, contents, host, _MINUTES.value)
-    suggestions = list(suggest())
-    if _MINUTES.value:
-        suggestions = list(suggest(_speed(suggestions, manifest)))
+    suggest = functools.partial(suggestion.suggest, manifest, contents, host, after=_AFTER.value)
+    suggestions = list(suggest(_MINUTES.value))
     remarks = suggestion.notes(manifest, contents)
+    if _MINUTES.value:
+        speed = _speed(suggestions, manifest)
+        suggestions = list(suggest(_MINUTES.value, speed))
+        remarks.append(_time(suggestions, speed, manifest))
     if preset is suggestion.SMALL:
         remarks.insert(0, preset.why)
     minutes = f" --minutes={_MINUTES.value:g}" if _MINUTES.value else ""
+    minutes += f" --after={_AFTER.value}" if _AFTER.value else ""
     title = (
         f"Suggested by a2d suggest-config{minutes} for {_RECORDS.value} "
         f"({contents.summaries['train'].counts()} in training) with source {manifest.source[:12]} "
@@ -72,16 +83,31 @@ def main(argv: list[str]) -> None:
 
 def _speed(suggestions, manifest):
     """Measure a training with suggested settings, from random weights."""
-    words = _words({name: value for flags, _ in suggestions for name, value in flags.items()})
     start = time.monotonic()
     from a2d_tf.model.network import Network
     from a2d_tf.training import fit, suggestion
 
-    config = Config.parse([*words, "--readout=false"])  # which no step computes
+    config = Config.parse([*_all(suggestions), "--readout=false"])  # which no step computes
     network = Network(config.model, manifest.label_space, config.compute)
     built = time.monotonic() - start
     first, step = fit.time_steps(network, manifest, config)
     return suggestion.Speed(built + first, step)
+
+
+def _time(suggestions, speed, manifest):
+    """Say how long all takes, by what an answer costs of a training step, as measured on a CPU."""
+    training = Config.parse(_all(suggestions)).training
+    answer = _ANSWER * speed.step / training.batch_size
+    tests = manifest.counts.get("test", {}).get("records", 0)
+    train, score = speed.start + speed.step * training.steps, speed.start + answer * tests
+    return (
+        f"{TIME}: about {train / 60:.1f} minutes of training, {score / 60:.1f} of scores, and "
+        f"{1000 * answer / 60:.1f} to predict each 1000 frames"
+    )
+
+
+def _all(suggestions):
+    return [word for flags, _ in suggestions for word in _words(flags)]
 
 
 def _words(flags):

@@ -43,6 +43,7 @@ _HOURS = 3.0  # a first run on a CPU may take
 _BESIDE = 0.8  # of the memory is the network's
 _SQUARE = 256**2
 _THRESHOLD = 0.3  # on p(actor), of a network that has learned little (docs/real_video.md)
+_AFTER_RATE = 0.3  # of the rate before, which keeps what was learned (docs/real_video.md)
 _LEAST_FLOW = 1e-3  # standard deviation in pixels below which nothing moves
 _SIDES = {"left", "right", "leftwards", "rightwards", "clockwise", "counterclockwise"}
 
@@ -202,6 +203,7 @@ def suggest(
     host: Host,
     minutes: float | None = None,
     speed: Speed | None = None,
+    after: str | None = None,
 ) -> Iterator[Suggestion]:
     """Yield the settings for records; first comes the flagfile that they are laid over.
 
@@ -209,8 +211,21 @@ def suggest(
       manifest: of the records; contents: theirs, on the network's canvas.
       minutes: of training at most; by default 180 on a CPU.
       speed: of these settings; by default estimated from the preset's.
+      after: run folder whose settings and weights the training starts from.
     """
     preset = preset_for(host)
+    size = sum(map(os.path.getsize, manifest.shards("train")))
+    if after:
+        settings = os.path.join(os.path.abspath(after), "flags.txt")
+        base = Config.read(settings)
+        yield {"flagfile": settings}, "settings of the training before"
+        weights = {"init_run": os.path.abspath(after), "init_rgb": "", "init_flow": ""}
+        rate = base.training.learning_rate * _AFTER_RATE
+        yield {**weights, "learning_rate": rate}, "its weights, which a lower rate keeps"
+        preset = dataclasses.replace(preset, batch=base.training.batch_size)
+        yield from _of_training(contents, size, host, preset, base.training, minutes, speed)
+        yield from _of_instances(contents.summaries["train"], base)
+        return
     base = Config.read(command_line.find(preset.flagfile))
     yield {"flagfile": preset.flagfile}, f"for {host}: {preset.why}"
     reads = preset is LITE0 and len(contents.summaries["train"].videos) < _READ_VIDEOS
@@ -227,9 +242,9 @@ def suggest(
     yield {"image_height": height, "image_width": width}, reason
     yield _anchors(contents.boxes, base.model, preset)
     yield from _of_motion(contents.deviations, preset, base)
-    size = sum(map(os.path.getsize, manifest.shards("train")))
     yield from _of_training(contents, size, host, preset, base.training, minutes, speed)
     least = _FEW_TO_READ if reads else _FEW_VIDEOS
+    yield from _of_instances(contents.summaries["train"], base)
     yield from _of_labels(manifest.label_space, contents.summaries["train"], base, least)
 
 
@@ -309,17 +324,21 @@ def _of_training(contents, size, host, preset, training, minutes, speed):
         yield {"shuffle_buffer": clips}, reason
 
 
-def _of_labels(labels, train, base, least):
-    """Room for as many instances as a frame has, videos to hold out, names that have a side.
-
-    Args:
-      least: number of training videos of which some are held out.
-    """
+def _of_instances(train, base):
+    """Room for as many instances as a frame has."""
     most = max(train.per_clip)
     if most > base.training.max_instances or 2 * most > base.inference.max_detections:
         flags = {"max_instances": max(most, base.training.max_instances)}
         flags["max_detections"] = max(2 * most, base.inference.max_detections)
         yield flags, f"a frame has up to {most} instances"
+
+
+def _of_labels(labels, train, base, least):
+    """Videos to hold out, names that have a side.
+
+    Args:
+      least: number of training videos of which some are held out.
+    """
     videos = len(train.videos)
     for fraction in (0.1, 0.2, 0.3) if videos >= least else ():
         held = np.count_nonzero(pipeline.is_validation(tf.constant([*train.videos]), fraction))

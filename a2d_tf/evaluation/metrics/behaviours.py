@@ -20,6 +20,7 @@ from a2d_tf.evaluation.metrics.detection import MATCH_IOU, iou, match
 
 _COLUMNS = {"frames": "frames", "ap": "AP", "iou": "IoU"}
 _COUNTS = ("instances", "found", "findings")
+_ROUNDS = ("in all", "found before", "found", "wrong before", "wrong")
 _WORST = 2  # confusions to tell of
 
 
@@ -42,6 +43,29 @@ def sentences(metrics: dict) -> dict[str, str]:
         if true or findings:
             told[pair] = f"{row['name']}: {', '.join(clauses)}."
     return told
+
+
+def compared(before: dict, now: dict) -> Table:
+    """Put the counts of two rounds on the same frames side by side; arguments as of `sentences`.
+
+    A pair is better or worse by F1, the harmonic mean of the share of its true instances that are
+    found and of its findings that are right.
+    """
+    rows = {}
+    changes: dict[str, list[str]] = {"better": [], "worse": [], "as before": []}
+    for pair, row in now["behaviours"].items():
+        if not row.get("instances"):
+            continue
+        true, found, findings = (row[name] for name in _COUNTS)
+        _, old_found, old_findings = (before["behaviours"][pair][name] for name in _COUNTS)
+        gain = found / (true + findings) - old_found / (true + old_findings)
+        change = "better" if gain > 0 else "worse" if gain < 0 else "as before"
+        changes[change].append(row["name"])
+        figures = true, old_found, found, old_findings - old_found, findings - found
+        rows[pair] = dict(zip(_ROUNDS, figures))
+    notes = [f"{change}: {', '.join(names)}" for change, names in changes.items() if names]
+    title = "Both rounds on the same held-out frames: numbers of instances"
+    return Table(title, dict(zip(_ROUNDS, _ROUNDS)), rows, notes=tuple(notes))
 
 
 class Behaviours(Metric):
