@@ -8,15 +8,14 @@ import hashlib
 import itertools
 import json
 import pathlib
-import shlex
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
 from a2d_tf.annotations.document import DEFAULTS, AnnotatedFrame, ReadOptions
 from a2d_tf.annotations.formats import read_export
 from a2d_tf.annotations.matching import Export, Matcher
-from a2d_tf.annotations.names import NO_NAMES, Names, label_space_of
+from a2d_tf.annotations.names import NO_NAMES, Names, doubts, label_space_of
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import frames
@@ -39,6 +38,7 @@ class AnnotatedVideos:
       listing: description of the source, for reports.
       remedy: what to do about a broken video.
       skipped: empty.
+      doubts: notes of names that may be misspelled; none with a label space that was given.
     """
 
     remedy = "add it, restore it, or re-encode it"
@@ -55,6 +55,7 @@ class AnnotatedVideos:
         format_name: str | None = None,
         first_frame: int | None = None,
         test_videos: Collection[str] = (),
+        earlier: Mapping[str, str] | None = None,
     ) -> None:
         """Read the annotations and find their videos.
 
@@ -63,7 +64,8 @@ class AnnotatedVideos:
           names: maps labels to actors and actions.
           options: which frames and shapes count.
           format_name, first_frame: see `read_export` and `Matcher`.
-          test_videos: names of the test split; by default as the files say, else `split_by_name`.
+          test_videos: names of the test split; by default as the files say, else `split_by_pairs`.
+          earlier: {video: split} of earlier records; a video's split that no file states stays.
 
         Raises:
           InputError: a file cannot be read or is of no known format, a label has no actor and
@@ -83,6 +85,8 @@ class AnnotatedVideos:
         annotated = [frame for numbered in self._frames.values() for frame in numbered.values()]
         instances = (instance for frame in annotated for instance in frame.instances)
         self.label_space = label_space_of(instances, self._names)
+        listed = {document.path: document.listed for document in self.documents}
+        self.doubts = () if label_space else tuple(doubts(self._frames, names, listed))
         files = ", ".join(export.path.name for export in exports[:3])
         self.listing = f"{files}, videos in {self.folder}"
         self._lengths: dict[str, int] = {}
@@ -92,20 +96,19 @@ class AnnotatedVideos:
             for vid, numbered in self._frames.items()
         }
         self._offsets = {vid: _offsets(numbered.values()) for vid, numbered in self._frames.items()}
-        given = {
-            vid: next((frame.split for frame in numbered.values() if frame.split), None)
-            for vid, numbered in self._frames.items()
-        }
-        hashed = split_by_name(vid for vid, split in given.items() if split is None)
-        self._hashed = sorted(v for v in hashed if hashed[v] == "test" and not test_videos)
-        self.videos = with_tests(self._listed({**given, **hashed}), test_videos)
-
-    def _listed(self, splits):
-        """Return the videos, of {vid: split}."""
-        return tuple(
+        given, shown = {}, collections.defaultdict(set)
+        for vid, numbered in self._frames.items():
+            given[vid] = next((frame.split for frame in numbered.values() if frame.split), None)
+            for instance in (i for frame in numbered.values() for i in frame.instances):
+                shown[names.pair(instance)].add(vid)
+        splits = split_by_pairs(given, shown.values(), earlier or {})
+        tests = [] if test_videos else [vid for vid in splits if splits[vid] == "test"]
+        self._chosen = sorted(vid for vid in tests if not given[vid])
+        self.videos = tuple(
             Video(vid, frames=0, annotated=len(numbered), split=splits[vid])
             for vid, numbered in self._frames.items()
         )
+        self.videos = with_tests(self.videos, test_videos)
 
     def summary(self) -> list[str]:
         """Describe format, videos, numbering and what is left out, a line for each export."""
@@ -121,11 +124,10 @@ class AnnotatedVideos:
             numberings = [f.numbering.explanation for d in documents for f in d.frames]
             parts = [f"{export.path}: {formats}; annotated frames of {listed}"]
             lines.append("; ".join([*parts, *dict.fromkeys(numberings), *_left_out(documents)]))
-        if self._hashed:
-            listed = ",".join(f'"{vid}"' if "," in vid else vid for vid in self._hashed)
+        if self._chosen:
             lines.append(
-                f"test split, by a hash of the names: {', '.join(self._hashed)}; to keep it as you "
-                f"add videos, pass --test_videos={shlex.quote(listed)}"
+                f"test split: {', '.join(self._chosen)}; to keep it as you add videos, pass "
+                "--split_of with the folder of these records"
             )
         return lines
 
@@ -251,12 +253,55 @@ def _left_out(documents):
     return [f"left out: {listed}"] if listed else []
 
 
-def split_by_name(vids: Iterable[str]) -> dict[str, str]:
-    """Assign a fifth of the videos to 'test', by a hash of their names; return {vid: split}.
+def split_by_pairs(
+    stated: Mapping[str, str | None], shown: Iterable[set[str]], earlier: Mapping[str, str]
+) -> dict[str, str]:
+    """Assign videos to 'train' and 'test', so that each pair of two videos or more is in both.
 
-    The result is the same on every machine and in every order of the videos. Of two or more videos
-    at least one is in each split.
+    A fifth of the videos, by a hash of their names, is tested; where a pair then lacks a split,
+    videos change sides, and tests that are one too many go back. If not all can be had, training
+    comes first. The result is the same on every machine and in every order of the videos.
+
+    Args:
+      stated: {video: the split that its annotations state, or None}.
+      shown: the videos of each pair.
+      earlier: {video: split} of earlier records, also of videos that are there no more.
+
+    Returns:
+      {video: split}; what is stated stays, else what was earlier.
     """
-    ordered = sorted(vids, key=lambda vid: hashlib.sha256(vid.encode()).digest())
-    count = max(round(len(ordered) / 5), 1) if len(ordered) > 1 else 0
-    return {vid: "test" if i < count else "train" for i, vid in enumerate(ordered)}
+    unstated = frozenset(vid for vid, split in stated.items() if not split)
+    free = sorted(unstated - earlier.keys(), key=lambda vid: hashlib.sha256(vid.encode()).digest())
+    count = max(round(len(unstated) / 5), 1) if len(unstated) > 1 else 0
+    tests = frozenset(v for v, split in stated.items() if (split or earlier.get(v)) == "test")
+    tests |= {*free[: max(count - len(tests & unstated), 0)]}
+    groups = sorted(map(frozenset, shown), key=lambda vids: (len(vids), sorted(vids)))
+    several = [vids for vids in groups if len(vids) > 1]
+    needs: list[tuple[str, frozenset[str]]] = []  # (split, videos, one of which must be in it)
+    for split, wanted in (("test", [unstated][:count]), ("train", groups), ("test", several)):
+        for vids in sorted(wanted, key=lambda vids: not _has(split, vids, tests)):
+            changed = _changed(tests, [*needs, (split, vids)], free)
+            if changed is not None:
+                tests, needs = changed, [*needs, (split, vids)]
+    for vid in reversed(free):
+        if len(tests & unstated) > count and all(_has(*need, tests - {vid}) for need in needs):
+            tests -= {vid}
+    return {vid: "test" if vid in tests else "train" for vid in stated}
+
+
+def _has(split, vids, tests):
+    """Return whether one of some videos is in a split, of which the test videos are known."""
+    return bool(vids & tests if split == "test" else vids - tests)
+
+
+def _changed(tests, needs, free):
+    """Return test videos that meet all needs and differ in `free` ones alone; None if none do."""
+    unmet = [vids for split, vids in needs if not _has(split, vids, tests)]
+    if not unmet:
+        return tests
+    for vid in [vid for vid in free if vid in unmet[0]]:  # one of these must change sides
+        free = [other for other in free if other != vid]  # to no avail, it stays
+        changed = _changed(tests ^ {vid}, needs, free)
+        if changed is not None:
+            return changed
+    return None

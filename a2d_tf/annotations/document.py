@@ -8,7 +8,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Union
 
 from a2d_tf.core.errors import InputError, shown
@@ -117,6 +117,7 @@ class Document:
       frame_count: the number of frames of the video, as far as the tool says; else None.
       shown: the frames of the video that the tool shows, counted from 0, as far as it says.
       task: number of the task in the tool; None if it has none. A task may be exported once.
+      listed: an instance of each label and action that the tool lists; none if it lists none.
     """
 
     path: pathlib.PurePath
@@ -126,6 +127,7 @@ class Document:
     frame_count: int | None = None
     shown: range | None = None
     task: int | None = None
+    listed: Sequence[Instance] = ()
 
     def add(
         self,

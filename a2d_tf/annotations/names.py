@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import difflib
 import functools
 import os
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from a2d_tf.annotations.document import Instance
+from a2d_tf.annotations.document import AnnotatedFrame, Instance
 from a2d_tf.core.errors import InputError, shown
 from a2d_tf.core.files import kind_of, load_json
 from a2d_tf.core.labels import A2D, LabelSpace, is_name
 
 Pair = tuple[str, str]
+_ALIKE = 0.85  # share of common letters, in order; of runn and run, 2 * 3 of 7
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,3 +164,50 @@ def derive_label_space(pairs: Iterable[Pair]) -> LabelSpace:
             "none_action": "none" if "none" in actions else None,
         }
     )
+
+
+def doubts(
+    videos: Mapping[str, Mapping[int, AnnotatedFrame]], names: Names, listed: Mapping[Any, Iterable]
+) -> Iterator[str]:
+    """Yield a note for each name that may be misspelled: its tool does not list it; or it is like
+    another one, and rarer, in a single video or with a tenth of the other's instances.
+
+    Args:
+      videos: {video: {number: frame}}; all of the instances have a pair.
+      names: maps their labels.
+      listed: {file: the instances of labels that its tool lists}, as of `Document.listed`.
+    """
+    known = {path: _known(labels, names) for path, labels in listed.items()}
+    uses = collections.defaultdict(list)  # {(0 of an actor, 1 of an action; name): places}
+    for vid, numbered in videos.items():
+        for number, frame in sorted(numbered.items()):
+            for instance in frame.instances:
+                for key in enumerate(names.pair(instance) or ()):
+                    uses[key].append((vid, number, instance.where, known[frame.path]))
+    for (kind, name), places in uses.items():
+        lists = next((lists[kind] for *_, lists in places if lists and name not in lists[kind]), ())
+        said, limit = (" is not in the tool's own list", 0) if lists else ("", _ALIKE)
+        candidates = lists or [
+            other
+            for (k, other), others in uses.items()
+            # Numbers tell individuals apart.
+            if k == kind and _is_rarer(places, others) and not any(map(str.isdigit, name))
+        ]
+        for other in difflib.get_close_matches(name, candidates, 1, limit):
+            vid, number, where, _ = places[0]
+            yield (
+                f"{where}: {('actor', 'action')[kind]} {shown(name)} (instances: {len(places)}, "
+                f"first in frame {number} of '{vid}'){said}: did you mean {shown(other)}?"
+            )
+
+
+def _known(labels, names):
+    """Return (actors, actions) of listed labels; () of none, or where an action is free text."""
+    pairs = [names.pair(label) for label in labels if label.action is None or _chosen(label.action)]
+    return () if None in pairs else tuple(zip(*pairs))
+
+
+def _is_rarer(places, others):
+    """Return whether a name, of these places, is much rarer than another."""
+    few, many = ((len({vid for vid, *_ in each}), len(each)) for each in (places, others))
+    return few < many and (few[0] == 1 or 10 * few[1] <= many[1])

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import itertools
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
@@ -61,7 +62,8 @@ def read(file: File, options: ReadOptions) -> list[Document]:
             with file.at(f"{_place(element)}, task_id"):
                 reader = readers[key]
             (reader.add_track if element.tag == "track" else reader.add_image)(element)
-    return [reader.document() for reader in readers.values()]
+    documents, labels = [reader.document() for reader in readers.values()], tuple(_labels(root))
+    return [dataclasses.replace(document, listed=labels) for document in documents]
 
 
 @dataclasses.dataclass
@@ -116,6 +118,19 @@ def _tasks(root: Element) -> dict[str | None, _Task]:
         task.offset = ends[subset]
         ends[subset] += task.frames.stop
     return {str(task.id): task for task, _ in tasks}
+
+
+def _labels(root: Element) -> Iterator[Instance]:
+    """Yield an instance of each label and action that the tool lists; see `Document.listed`."""
+    for label in root.iterfind("meta//label"):
+        choices: dict[str, list] = {
+            attribute.findtext("name", "").lower(): attribute.findtext("values", "").split("\n")
+            for attribute in label.iterfind("attributes/attribute")
+            if attribute.findtext("input_type") in ("select", "radio")
+        }
+        names = (choices.get(name, [None]) for name in ("actor", "action"))
+        for chosen in itertools.product(*names):
+            yield Instance(label.findtext("name", ""), (), "meta", *chosen)
 
 
 def _task(parent: Element, task: Element | None) -> _Task:

@@ -69,8 +69,11 @@ _FIRST_FRAME = FLAGS.enum(
 _TEST = FLAGS.list(
     "test_videos",
     [],
-    "Names of the test videos; by default as the list or annotations state, else a fifth, by a "
-    "hash.",
+    "Names of the test videos; by default as the list or annotations state, else about a fifth, "
+    "with each pair of several videos in both splits.",
+)
+_SPLIT_OF = FLAGS.string(
+    "split_of", None, "Folder of earlier records of --annotations: its videos keep their split."
 )
 _CHECK = FLAGS.bool("check", False, "Only read the input and report problems.")
 _OUTPUT = FLAGS.string("output", None, "Folder for the records.")
@@ -103,6 +106,8 @@ def open_source() -> Source:
     release, exports = _RELEASE.value, _ANNOTATIONS.value
     if not release and len(exports) == 1 and (pathlib.Path(exports[0]) / "videoset.csv").is_file():
         release, exports = exports[0], []
+    if _SPLIT_OF.value and (release or _TEST.value):
+        raise InputError("--split_of: is for own annotations without --test_videos; leave it out")
     exports = [*exports, _COCO.value] if _COCO.value else exports
     if release:
         if len(exports) > 1:
@@ -130,6 +135,7 @@ def open_source() -> Source:
         format_name="a2d_tf" if _COCO.value else _FORMAT.value,
         first_frame=None if _FIRST_FRAME.value is None else int(_FIRST_FRAME.value),
         test_videos=_TEST.value,
+        earlier=Manifest.load(_SPLIT_OF.value).split_of if _SPLIT_OF.value else {},
     )
     for line in source.summary():
         print(line)

@@ -116,7 +116,7 @@ def main(argv: list[str]) -> None:
     logs = output / "logs"
     stage = functools.partial(_run, logs, share(argv[1:]))
     logs.mkdir(parents=True, exist_ok=True)
-    _build(stage, jobs, output / "records", first)
+    _build(stage, logs, jobs, output / "records", first)
     manifest = Manifest.load(output / "records")
     settings = _suggest(stage, output, manifest, first)
     words = [f"--records={output / 'records'}", f"--workdir={output / 'run'}"]
@@ -132,7 +132,7 @@ def main(argv: list[str]) -> None:
     print(output / "videos" / "index.html")
 
 
-def _build(stage, jobs, folder, first):
+def _build(stage, logs, jobs, folder, first):
     """Check the annotations and build records, with the split and labels of those before."""
     source = [f"--annotations={export}" for export in _ANNOTATIONS.value]
     source.append(f"--videos={_VIDEOS.value}")
@@ -142,6 +142,7 @@ def _build(stage, jobs, folder, first):
         source += [f"--split_of={sizes}", f"--labels={sizes / 'labels.json'}"]
     if not (folder / NAME).exists():
         stage("check", "records", *source, "--check")
+        print(read_text(logs / "check.txt").partition("\n\n")[2], flush=True)
     # Compares the records with annotations and videos, where it has been here before.
     words = [*source, f"--output={folder}", *_size(jobs, sizes), "--clip_frames=3"]
     stage("records", "records", *words)

@@ -251,6 +251,9 @@ def _check_complete(conversion, shards):
     manifest = Manifest.load(output)
     asked = dataclasses.asdict(conversion.settings).items()
     differing = [f"--{name}" for name, value in asked if getattr(manifest, name, value) != value]
+    splits = {video.vid: video.split for video in conversion.source.videos}
+    if splits != manifest.split_of and splits.keys() == manifest.split_of.keys():
+        differing.append("split of these videos (see --split_of and --test_videos)")
     bar = progress_bar(shards, "Comparing with the source", unit="shard")
     if differing or manifest.source != _digest_of(map(conversion.fingerprint, bar)):
         other = " ".join(differing) or "source, --labels or --shard_videos"

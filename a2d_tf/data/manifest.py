@@ -132,6 +132,11 @@ class Manifest:
         shards = [shard for shard in self.files if shard["split"] == split]
         return {video for shard in shards for video in shard.get("videos", ())}
 
+    @property
+    def split_of(self) -> dict[str, str]:
+        """The split of each video."""
+        return {video: split for split in SPLITS for video in self.videos(split)}
+
     def check_frames(self, frames: int) -> None:
         """Raise an InputError if the clips are shorter than a network's temporal field."""
         if self.clip_frames < frames:

@@ -65,9 +65,11 @@ class Release:
       listing: description of the list of videos, for reports.
       remedy: what to do about a broken video.
       skipped: what is wrong with rows of the list that are left out.
+      doubts: empty, since annotations are codes.
     """
 
     remedy = "restore it, or correct 'frames' in videoset.csv"
+    doubts: tuple[str, ...] = ()
 
     def __init__(
         self,

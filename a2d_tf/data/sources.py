@@ -9,7 +9,7 @@ import collections
 import dataclasses
 import functools
 import pathlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -21,9 +21,11 @@ from a2d_tf.core.workers import imap
 from a2d_tf.data import frames
 from a2d_tf.data.a2d_annotations import Annotation
 from a2d_tf.data.flow import Flow, fit, grey, resize_frame
+from a2d_tf.data.manifest import SPLITS
 from a2d_tf.data.release import Video
 
 _COUNTS = ("videos", "train", "test", "frames", "annotated frames", "instances")
+_OF_PAIR = ("videos", "frames", "instances")
 _RESTORE = "restore the missing files, or correct that number"
 
 
@@ -39,6 +41,7 @@ class Source(Protocol):
       listing: what lists the videos, for reports.
       remedy: what to do about a broken video; ends messages.
       skipped: what is wrong with entries of the listing that are left out.
+      doubts: notes of names that may be misspelled.
     """
 
     root: pathlib.Path
@@ -47,6 +50,7 @@ class Source(Protocol):
     listing: str
     remedy: str
     skipped: tuple[str, ...]
+    doubts: tuple[str, ...]
 
     def frames_path(self, vid: str) -> pathlib.Path:
         """Return the video file, or the folder of its frames; it need not exist."""
@@ -107,24 +111,42 @@ def check(source: Source, workers: int = 2) -> tuple[str, list[str]]:
     Returns:
       (a report; the problems in it, a line for each missing or broken item, with its file, field
       and remedy). The report counts the videos that are whole, in all and of each split, and the
-      frames, annotated frames and instances that can be read. It notes items that were repaired,
-      or that differ without harm.
+      frames, annotated frames and instances that can be read, also by pair and split. It notes
+      what pairs lack, names that may be misspelled, and items that were repaired, or that differ
+      without harm.
     """
     examine = functools.partial(_examine, source)
     examined = imap(examine, source.videos, min(workers, len(source.videos)))
-    counts, problems, notes = dict.fromkeys(_COUNTS, 0), list(source.skipped), []
+    counts, problems, notes = collections.Counter[Hashable](), [*source.skipped], [*source.doubts]
     for numbers, broken, harmless in progress_bar(
         examined, "Checking", total=len(source.videos), unit="video"
     ):
-        for name, number in numbers.items():
-            counts[name] += number
+        counts.update(numbers)
         problems += broken
         notes += harmless
     lines = [f"{source.root}: {source.listing}", ""]
-    lines += [*(f"{name:20}{n:>11}" for name, n in counts.items()), ""]
+    lines += [*(f"{name:20}{counts[name]:>11}" for name in _COUNTS), ""]
+    table, lacking = _by_pair(counts, source.label_space)
+    lines, notes = [*lines, *table, ""], [*lacking, *notes]
     lines += [f"problem: {line}" for line in problems] + [f"note: {line}" for line in notes]
     lines.append(f"problems: {len(problems)}, notes: {len(notes)}")
     return "\n".join(lines), problems
+
+
+def _by_pair(counts, labels):
+    """Return a table of the pairs, and notes of what they lack; of the counts of `_examine`."""
+    codes = sorted({key[0] for key in counts if isinstance(key, tuple)})
+    width = max(len(labels.name(code)) for code in [0, *codes])
+    table = [f"{'':{width}}  {'train':25}  test", "  ".join([f"{'pair':{width}}", *_OF_PAIR * 2])]
+    for code in codes:
+        cells = [f"{counts[code, split, x]:>{len(x)}}" for split in SPLITS for x in _OF_PAIR]
+        table.append("  ".join([f"{labels.name(code):{width}}", *cells]))
+    least = {"without a test video": ("test", 1), "with one training video or none": ("train", 2)}
+    few = {
+        lack: [labels.name(code) for code in codes if counts[code, split, "videos"] < number]
+        for lack, (split, number) in least.items()
+    }
+    return table, [f"pairs {lack}: {', '.join(names)}" for lack, names in few.items() if names]
 
 
 def _differs(source: Source, video: Video, count: int) -> str:
@@ -133,9 +155,10 @@ def _differs(source: Source, video: Video, count: int) -> str:
     return f"{path}: {count} frames decode, not {video.frames} as listed in {source.listing}"
 
 
-def _examine(source: Source, video: Video) -> tuple[dict[str, int], list[str], list[str]]:
-    """Return the counts, problems and notes of a video."""
+def _examine(source: Source, video: Video) -> tuple[dict[Hashable, int], list[str], list[str]]:
+    """Return the counts, also by (code, split, `_OF_PAIR`), problems and notes of a video."""
     problems, notes = [], []
+    counts = collections.Counter[Hashable]()
     path, decoded = source.frames_path(video.vid), 0
     size: tuple[int, int] | None = None
 
@@ -152,7 +175,6 @@ def _examine(source: Source, video: Video) -> tuple[dict[str, int], list[str], l
             problem(path, f"{_differs(source, video, decoded)}; {_RESTORE}")
         elif decoded > video.frames > 0:
             notes.append(f"{_differs(source, video, decoded)}; the extra frames are ignored")
-    whole, instances = 0, 0
     for key in usable_frames(source, video, problem):
         file = source.annotation_path(video.vid, key)
         try:
@@ -160,13 +182,18 @@ def _examine(source: Source, video: Video) -> tuple[dict[str, int], list[str], l
         except InputError as error:
             problem(file, error)
             continue
-        whole, instances = whole + 1, instances + len(annotation.codes)
+        codes = annotation.codes.tolist()
+        counts.update({"annotated frames": 1, "instances": len(codes)})
+        for code in {*codes}:
+            counts[code, video.split, "videos"] = 1
+            counts[code, video.split, "frames"] += 1
+            counts[code, video.split, "instances"] += codes.count(code)
         if annotation.note:
             notes.append(f"{file}: {annotation.note}")
-    counts = dict.fromkeys(("videos", video.split), int(not problems))
-    read = {"frames": decoded, "annotated frames": whole, "instances": instances}
+    whole = int(not problems)
+    counts.update({"videos": whole, video.split: whole, "frames": decoded})
     # A broken video can be reported twice.
-    return {**counts, **read}, list(dict.fromkeys(problems)), notes
+    return counts, list(dict.fromkeys(problems)), notes
 
 
 @dataclasses.dataclass(frozen=True)
