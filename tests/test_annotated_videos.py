@@ -1,15 +1,17 @@
 """Own videos with annotations of our own format: what comes out, and each way a file can break."""
 
 import copy
+import itertools
 import json
 
 import cv2
 import numpy as np
 import pytest
 from a2d_files import grey_frames, mask, moving_frames, write_video
+from processes import complaint, run_a2d
 from pycocotools import mask as rle_tools
 
-from a2d_tf.annotations.annotated_videos import AnnotatedVideos, split_by_name
+from a2d_tf.annotations.annotated_videos import AnnotatedVideos, split_by_pairs
 from a2d_tf.annotations.matching import Export
 from a2d_tf.annotations.names import derive_label_space
 from a2d_tf.core.errors import InputError
@@ -188,15 +190,77 @@ def test_the_label_space_follows_from_the_names(tmp_path):
     assert derive_label_space([("truck", "drive")]).none_action is None
 
 
+def split(pairs, stated=None, earlier=None):
+    """`split_by_pairs` of {video: letters of its pairs}, which the order does not change."""
+    given = {vid: (stated or {}).get(vid) for vid in pairs}
+    shown = [{vid for vid in pairs if pair in pairs[vid]} for pair in {*"".join(pairs.values())}]
+    found = split_by_pairs(given, shown, earlier or {})
+    assert found == split_by_pairs(dict(reversed(given.items())), shown[::-1], earlier or {})
+    assert {*found} == {*pairs} and {*found.values()} <= {"train", "test"}
+    return found
+
+
+def in_test(splits):
+    return sorted(vid for vid, name in splits.items() if name == "test")
+
+
 def test_the_split_by_name():
-    names = [f"clip{i}" for i in range(23)]
-    splits = split_by_name(names)
-    assert splits == split_by_name(names[::-1])
     for count, tests in ((1, 0), (2, 1), (3, 1), (5, 1), (10, 2), (23, 5)):
-        assert list(split_by_name(names[:count]).values()).count("test") == tests
+        assert len(in_test(split({f"clip{i}": "a" for i in range(count)}))) == tests
     # Fixed for ever: a name must not change sides between versions.
-    first = split_by_name(names[:10])
-    assert sorted(name for name in first if first[name] == "test") == ["clip3", "clip6"]
+    assert in_test(split({f"clip{i}": "a" for i in range(10)})) == ["clip3", "clip6"]
+    assert split({"yard": "", "gate": ""}) == {"yard": "test", "gate": "train"}
+
+
+def test_each_pair_of_two_videos_is_in_both_splits():
+    clips = {f"clip{i}": "a" for i in range(10)}
+    # By the hash, b would not be trained; nor c be tested; nor d, of one video, be trained.
+    assert in_test(split({**clips, "clip3": "ab", "clip6": "ab"})) == ["clip0", "clip3"]
+    assert in_test(split({**clips, "clip0": "ac", "clip1": "ac"})) == ["clip0", "clip6"]
+    assert in_test(split({**clips, "clip3": "ad"})) == ["clip0", "clip6"]
+    assert in_test(split({"x": "abc", "y": "ab", "z": "c"})) in (["x"], ["y", "z"])
+    # Training comes first: x has all of c, and y of d, so that none of the two tests a.
+    assert in_test(split({"x": "ac", "y": "ad", "z": "e", "w": "e"})) == ["w"]
+
+
+def test_a_split_of_all_pairs_is_found_if_there_is_one():
+    """Against a search through all splits."""
+    rng, whole = np.random.default_rng(0), 0
+    for number in range(150):
+        size, letters = int(rng.integers(2, 9)), "abcdefgh"[: int(rng.integers(1, 9))]
+        chosen = (rng.random((size, len(letters))) < rng.uniform(0.1, 0.6)).tolist()
+        pairs = {
+            f"{number}-{i}": "".join(x for x, has in zip(letters, row) if has)
+            for i, row in enumerate(chosen)
+        }
+        counts = {x: sum(x in each for each in pairs.values()) for x in letters}
+
+        def is_whole(tests, pairs=pairs, counts=counts):
+            shown = {x: sum(x in pairs[vid] for vid in tests) for x in counts}
+            trained = all(shown[x] < n for x, n in counts.items() if n)
+            return tests and trained and all(shown[x] for x, n in counts.items() if n > 1)
+
+        subsets = itertools.product((False, True), repeat=size)
+        possible = any(is_whole([*itertools.compress(pairs, kept)]) for kept in subsets)
+        assert bool(is_whole(in_test(split(pairs)))) == possible
+        whole += possible
+    assert 50 < whole < 145  # of 150
+
+
+def test_videos_keep_their_earlier_split():
+    earlier = {"clip1": "test", "clip3": "train", "clip6": "train", "gone": "test"}
+    clips = {f"clip{i}": "a" for i in (1, 3, 6)}
+    assert in_test(split(clips, earlier=earlier)) == ["clip1"]
+    # New ones complete pairs first, else a fifth is reached in the order of the hash.
+    assert in_test(split({**clips, "clip6": "ab", "x": "b"}, earlier=earlier)) == ["clip1", "x"]
+    assert in_test(split({**clips, "clip1": "ab", "x": "b"}, earlier=earlier)) == ["clip1"]
+    many = {f"clip{i}": "a" for i in range(10)}
+    first = in_test(split(many, earlier={"clip3": "train", "clip1": "train"}))
+    assert len(first) == 2 and "clip6" in first
+    assert in_test(split(many, earlier={**earlier, "clip0": "test"})) == ["clip0", "clip1"]
+    # What the annotations state stays, too, and counts for no fifth.
+    stated = {"clip1": "train", "clip3": "test"}
+    assert in_test(split(clips, stated, earlier)) == ["clip3"]
 
 
 def test_without_splits_the_names_decide_or_the_user(tmp_path):
@@ -206,9 +270,11 @@ def test_without_splits_the_names_decide_or_the_user(tmp_path):
     path, videos = write(tmp_path, content)
     source = open_source(path, videos, FORKLIFTS)
     splits = {v.vid: v.split for v in source.videos}
-    assert splits == split_by_name(["yard", "gate-1"])
-    (test,) = (vid for vid, split in splits.items() if split == "test")
-    assert source.summary()[-1].endswith(f"--test_videos={test}")
+    (test,) = in_test(splits)
+    assert source.summary()[-1].startswith(f"test split: {test}; to keep it")
+    earlier = {"yard": splits["gate-1"], "gate-1": splits["yard"]}
+    source = open_source(path, videos, FORKLIFTS, earlier=earlier)
+    assert {v.vid: v.split for v in source.videos} == earlier
     source = open_source(path, videos, FORKLIFTS, test_videos=["yard"])
     assert {v.vid: v.split for v in source.videos} == {"yard": "test", "gate-1": "train"}
     with pytest.raises(InputError, match="--test_videos: unknown video 'dock'"):
@@ -230,3 +296,26 @@ def test_two_files_of_a_video(tmp_path):
     source = AnnotatedVideos(exports, videos)
     tracks = [source.read_annotation("yard", frame).tracks for frame in (3, 4)]
     assert tracks[0].tolist() == [5] and tracks[1].tolist() == [5 + 6]  # modulo 2^63
+
+
+@pytest.mark.slow
+def test_earlier_records_keep_the_split(tmp_path):
+    content = copy.deepcopy(CONTENT)
+    for entry in content["images"]:
+        del entry["split"]
+    path, videos = write(tmp_path, content)
+    made = tmp_path / "records"
+    chosen = in_test({v.vid: v.split for v in open_source(path, videos).videos})
+    other = {"yard", "gate-1"}.difference(chosen).pop()
+    words = ["records", f"--annotations={path}", f"--videos={videos}", "--workers=1"]
+    converted = [*words, f"--output={made}", "--clip_frames=1"]
+    assert run_a2d(*converted, f"--test_videos={other}").returncode == 0
+    assert f"{made}: contains records of another split of these videos" in complaint(
+        run_a2d(*converted)
+    )
+    done = run_a2d(*converted, f"--split_of={made}")
+    assert f"test split: {other};" in done.stdout and "already complete" in done.stdout
+    for given in (["--test_videos=yard"], [f"--release={tmp_path}"]):
+        done = run_a2d(*words, "--check", f"--split_of={made}", *given)
+        assert "--split_of" in complaint(done)
+    assert "manifest.json" in complaint(run_a2d(*words, "--check", f"--split_of={videos}"))

@@ -1,11 +1,14 @@
 """The check of a source: its table, its problems and notes, and its command line."""
 
+import json
 import shutil
 
 import numpy as np
 from a2d_files import add_rows, mask, moving_frames, row, write_h5, write_images, write_video
 from processes import run_a2d
 
+from a2d_tf.annotations.annotated_videos import AnnotatedVideos
+from a2d_tf.annotations.matching import Export
 from a2d_tf.data.release import Release
 from a2d_tf.data.sources import check
 
@@ -43,7 +46,7 @@ def test_every_problem_is_found(small_copy):
         assert "\n" not in problem
     lines = report.splitlines()
     assert [int(line.split()[-1]) for line in lines[2:8]] == [0, 0, 0, 23, 3, 3]
-    assert lines[-1] == "problems: 7, notes: 0"
+    assert lines[-1] == "problems: 7, notes: 2"
 
 
 def test_what_was_mended_and_what_does_no_harm_are_notes(small_copy):
@@ -58,7 +61,7 @@ def test_what_was_mended_and_what_does_no_harm_are_notes(small_copy):
     assert longer == f"{start}; the extra frames are ignored"
     surplus = "'reMask' has 2 instances, but 'instance' has 1: the surplus is dropped"
     assert repaired == f"note: {path}: {surplus}"
-    assert problems == [] and total == "problems: 0, notes: 2"
+    assert problems == [] and total == "problems: 0, notes: 4"
 
 
 def test_the_command_line(small_copy, tmp_path):
@@ -67,9 +70,41 @@ def test_the_command_line(small_copy, tmp_path):
     done = run_a2d("records", *words)
     assert (done.returncode, done.stderr) == (1, "")
     assert f"problem: {small_copy}/clips320H/c.mp4: cannot be decoded" in done.stdout
-    assert done.stdout.endswith("problems: 1, notes: 0\n")
+    assert done.stdout.endswith("problems: 1, notes: 2\n")
     chosen = tmp_path / "have.txt"
     chosen.write_text("-b\n--a\n")
     done = run_a2d("records", *words, f"--videos={chosen}")
-    assert done.returncode == 0 and done.stdout.endswith("problems: 0, notes: 0\n")
+    assert done.returncode == 0 and done.stdout.endswith("problems: 0, notes: 2\n")
     assert {path.name for path in tmp_path.iterdir()} == {"Release", "have.txt"}
+
+
+def test_the_pairs_by_split_and_what_they_lack(tmp_path):
+    """Two mice on a frame, one that is mistyped, and a wheel in one video alone."""
+    frames = {"a": [["mouse-run", "mouse-run"], ["mouse-run"]], "b": [["mouse-run", "wheel-turn"]]}
+    frames["c"] = [["mouse-run"], [], ["mouse-runn"]]
+    images, annotations = [], []
+    for vid, found in frames.items():
+        write_video(tmp_path / f"videos/{vid}.mp4", moving_frames(4, *SIZE, step=4))
+        for number, labels in enumerate(found, 1):
+            sizes = {"height": SIZE[0], "width": SIZE[1], "split": "train" if vid < "c" else "test"}
+            images.append({"id": len(images), "file_name": f"{vid}/{number}.png", **sizes})
+            for actor, action in (label.split("-") for label in labels):
+                where = {"image_id": len(images) - 1, "bbox": [8, 8, 20, 20]}
+                annotations.append({**where, "actor": actor, "action": action})
+    path = tmp_path / "own.json"
+    path.write_text(json.dumps({"images": images, "annotations": annotations}))
+    report, problems = check(AnnotatedVideos([Export(path)], tmp_path / "videos"), workers=1)
+    assert problems == [] and report.splitlines()[8:] == [
+        "",
+        "            train                      test",
+        "pair        videos  frames  instances  videos  frames  instances",
+        "mouse-run        2       3          4       1       1          1",
+        "mouse-runn       0       0          0       1       1          1",
+        "wheel-turn       1       1          1       0       0          0",
+        "",
+        "note: pairs without a test video: wheel-turn",
+        "note: pairs with one training video or none: mouse-runn, wheel-turn",
+        f"note: {path}: annotations[6]: action 'runn' (instances: 1, first in frame 3 of 'c'): "
+        "did you mean 'run'?",
+        "problems: 0, notes: 3",
+    ]

@@ -288,3 +288,21 @@ def test_damage_is_one_clear_error(read, text, expected):
     with pytest.raises(InputError) as caught:
         read(text)
     assert "annotations.xml: " in str(caught.value) and expected in str(caught.value)
+
+
+def listed_label(name, values, kind="select"):
+    fields = f"<name>Action</name><input_type>{kind}</input_type><values>{values}</values>"
+    attributes = f"<attributes><attribute>{fields}</attribute></attributes>"
+    return f"<label><name>{name}</name>{attributes}</label>"
+
+
+def test_the_labels_and_actions_that_the_tool_lists(read):
+    labels = listed_label("mouse", "run\nrest") + listed_label("wheel", "3", "number")
+    meta = TASK.replace("</task>", f"<labels>{labels}</labels></task>")
+    (found,) = read(document(track(0, polygon(2, "run")), meta=meta))
+    assert [(each.label, each.actor, each.action) for each in found.listed] == [
+        ("mouse", None, "run"),
+        ("mouse", None, "rest"),
+        ("wheel", None, None),
+    ]
+    assert read(document(track(0, polygon(2, "run"))))[0].listed == ()

@@ -183,3 +183,15 @@ def test_masks_of_images_have_their_names(tmp_path):
     with pytest.raises(InputError, match="--format=masks"):
         writers.save(dataclasses.replace(video, boxes_only=True), str(tmp_path / "a"), "masks")
     assert not (tmp_path / "a").exists()
+
+
+def test_a_mistyped_action_is_doubted_unless_the_label_space_is_given(tmp_path, videos):
+    rows = f"{HEADER}\nclip,1,cat,running\nclip,2,dog,running\nzero,1,cat,runing\n"
+    pngs = {f"clip/0000{n}.png": BOTH for n in (1, 2)} | {"zero/00003.png": np.uint8(CAT)}
+    source = open_source(make(tmp_path, rows, pngs), videos)
+    (note,) = source.doubts
+    assert note.startswith(f"{tmp_path}/") and note.endswith(
+        "action 'runing' (instances: 1, first in frame 4 of 'zero'): did you mean 'running'?"
+    )
+    known = open_source(tmp_path, videos, label_space=source.label_space)
+    assert known.doubts == ()

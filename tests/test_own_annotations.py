@@ -12,7 +12,7 @@ from a2d_files import moving_frames, write_video
 
 from a2d_tf.annotations.document import AnnotatedFrame, Document, Instance, Numbering
 from a2d_tf.annotations.matching import Export, Matcher
-from a2d_tf.annotations.names import Names, label_space_of
+from a2d_tf.annotations.names import NO_NAMES, Names, doubts, label_space_of
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.segmentations import decode_parts
@@ -276,3 +276,42 @@ def test_parts_are_joined_and_scaled():
     assert decode_parts([square, sliver], (10, 10), (10, 10)).sum() == 16
     with pytest.raises(InputError, match="the mask is empty"):
         decode_parts([sliver], (10, 10), (10, 10))
+
+
+def doubted(uses, listed=(), names=NO_NAMES):
+    """The notes of {video: labels of its frames} of a file that lists some labels."""
+    videos = {
+        vid: {n: frame(vid, n, instances=[instance(label)]) for n, label in enumerate(labels, 1)}
+        for vid, labels in uses.items()
+    }
+    return [*doubts(videos, names, [document(listed=listed)])]
+
+
+def test_names_like_others_that_are_used_more_are_doubted():
+    run, sit = ["mouse-run"] * 30, ["mouse-sit"] * 9
+    (note,) = doubted({"a": [*run, "mouse-runn"], "b": ["mouse-sit"]})
+    assert note == (
+        "a.json: annotations[0]: action 'runn' (instances: 1, first in frame 31 of 'a'): "
+        "did you mean 'run'?"
+    )
+    (note,) = doubted({"a": run, "b": [*sit, "mouze-sit", "mouze-sit"], "c": ["mouze-run"]})
+    assert "actor 'mouze' (instances: 3, first in frame 10 of 'b'): did you mean 'mouse'?" in note
+    # In as many videos; of other letters; told apart by a number; or of another length.
+    assert not doubted({"a": ["mouse-runn"] * 9, "b": [*run, "mouse-runn"], "c": run})
+    assert not doubted({"a": [*run, "mouse-rest"], "b": ["horse-rut"]})
+    assert not doubted({"a": ["mouse1-run"] * 20, "b": ["mouse2-run"]})
+    assert not doubted({"a": ["male-run"] * 20, "b": ["female-run"]})
+
+
+def test_names_that_the_tool_does_not_list_are_doubted():
+    listed = [instance("mouse", action=action) for action in ("run", "rest", "__undefined__")]
+    labels = {"a": ["mouse-runn"] * 30, "b": ["mouse-run"] * 40}
+    (note,) = doubted(labels, listed)
+    assert "'runn' (instances: 30, first in frame 1 of 'a') is not in the tool's own list" in note
+    assert note.endswith("list: did you mean 'run'?")
+    (note,) = doubted({"a": ["cat-run"]}, listed)
+    assert "actor 'cat' (instances: 1" in note and "did you mean 'mouse'?" in note
+    named = Names({"rat-run": ("cat", "run")})
+    assert doubted({"a": ["rat-run"]}, [instance("rat-run")], named) == []
+    # An action that is free text is listed nowhere.
+    assert doubted({"a": ["mouse-runn", "cat-sit"]}, [*listed, instance("cat")]) == []

@@ -85,8 +85,7 @@ class AnnotatedVideos:
         annotated = [frame for numbered in self._frames.values() for frame in numbered.values()]
         instances = (instance for frame in annotated for instance in frame.instances)
         self.label_space = label_space_of(instances, self._names)
-        listed = {document.path: document.listed for document in self.documents}
-        self.doubts = () if label_space else tuple(doubts(self._frames, names, listed))
+        self.doubts = () if label_space else tuple(doubts(self._frames, names, self.documents))
         files = ", ".join(export.path.name for export in exports[:3])
         self.listing = f"{files}, videos in {self.folder}"
         self._lengths: dict[str, int] = {}
@@ -102,13 +101,12 @@ class AnnotatedVideos:
             for instance in (i for frame in numbered.values() for i in frame.instances):
                 shown[names.pair(instance)].add(vid)
         splits = split_by_pairs(given, shown.values(), earlier or {})
-        tests = [] if test_videos else [vid for vid in splits if splits[vid] == "test"]
-        self._chosen = sorted(vid for vid in tests if not given[vid])
         self.videos = tuple(
             Video(vid, frames=0, annotated=len(numbered), split=splits[vid])
             for vid, numbered in self._frames.items()
         )
         self.videos = with_tests(self.videos, test_videos)
+        self._chosen = sorted(v.vid for v in self.videos if v.split == "test" and not given[v.vid])
 
     def summary(self) -> list[str]:
         """Describe format, videos, numbering and what is left out, a line for each export."""
@@ -259,8 +257,8 @@ def split_by_pairs(
     """Assign videos to 'train' and 'test', so that each pair of two videos or more is in both.
 
     A fifth of the videos, by a hash of their names, is tested; where a pair then lacks a split,
-    videos change sides, and tests that are one too many go back. If not all can be had, training
-    comes first. The result is the same on every machine and in every order of the videos.
+    videos change sides, and others to keep the number. If not all can be had, training comes first.
+    The result is the same on every machine and in every order of the videos.
 
     Args:
       stated: {video: the split that its annotations state, or None}.
@@ -283,9 +281,11 @@ def split_by_pairs(
             changed = _changed(tests, [*needs, (split, vids)], free)
             if changed is not None:
                 tests, needs = changed, [*needs, (split, vids)]
-    for vid in reversed(free):
-        if len(tests & unstated) > count and all(_has(*need, tests - {vid}) for need in needs):
-            tests -= {vid}
+    for vid in free[:: 1 if len(tests & unstated) < count else -1]:
+        moved = tests ^ {vid}
+        nearer = abs(len(moved & unstated) - count) < abs(len(tests & unstated) - count)
+        if nearer and all(_has(*need, moved) for need in needs):
+            tests = moved
     return {vid: "test" if vid in tests else "train" for vid in stated}
 
 

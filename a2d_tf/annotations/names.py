@@ -16,13 +16,13 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from a2d_tf.annotations.document import AnnotatedFrame, Instance
+from a2d_tf.annotations.document import AnnotatedFrame, Document, Instance
 from a2d_tf.core.errors import InputError, shown
 from a2d_tf.core.files import kind_of, load_json
 from a2d_tf.core.labels import A2D, LabelSpace, is_name
 
 Pair = tuple[str, str]
-_ALIKE = 0.85  # share of common letters, in order; of runn and run, 2 * 3 of 7
+_ALIKE = 0.8  # share of common letters, in order; of mouze and mouse, 2 * 4 of 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,7 +167,7 @@ def derive_label_space(pairs: Iterable[Pair]) -> LabelSpace:
 
 
 def doubts(
-    videos: Mapping[str, Mapping[int, AnnotatedFrame]], names: Names, listed: Mapping[Any, Iterable]
+    videos: Mapping[str, Mapping[int, AnnotatedFrame]], names: Names, documents: Iterable[Document]
 ) -> Iterator[str]:
     """Yield a note for each name that may be misspelled: its tool does not list it; or it is like
     another one, and rarer, in a single video or with a tenth of the other's instances.
@@ -175,9 +175,9 @@ def doubts(
     Args:
       videos: {video: {number: frame}}; all of the instances have a pair.
       names: maps their labels.
-      listed: {file: the instances of labels that its tool lists}, as of `Document.listed`.
+      documents: their files, with the labels that their tools list.
     """
-    known = {path: _known(labels, names) for path, labels in listed.items()}
+    known = {document.path: _known(document.listed, names) for document in documents}
     uses = collections.defaultdict(list)  # {(0 of an actor, 1 of an action; name): places}
     for vid, numbered in videos.items():
         for number, frame in sorted(numbered.items()):
@@ -190,8 +190,8 @@ def doubts(
         candidates = lists or [
             other
             for (k, other), others in uses.items()
-            # Numbers tell individuals apart.
-            if k == kind and _is_rarer(places, others) and not any(map(str.isdigit, name))
+            if k == kind and _is_rarer(places, others) and abs(len(name) - len(other)) < 2
+            if not any(map(str.isdigit, name))  # numbers tell individuals apart
         ]
         for other in difflib.get_close_matches(name, candidates, 1, limit):
             vid, number, where, _ = places[0]

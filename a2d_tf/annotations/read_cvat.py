@@ -128,8 +128,7 @@ def _labels(root: Element) -> Iterator[Instance]:
             for attribute in label.iterfind("attributes/attribute")
             if attribute.findtext("input_type") in ("select", "radio")
         }
-        names = (choices.get(name, [None]) for name in ("actor", "action"))
-        for chosen in itertools.product(*names):
+        for chosen in itertools.product(*(choices.get(x, [None]) for x in ("actor", "action"))):
             yield Instance(label.findtext("name", ""), (), "meta", *chosen)
 
 

@@ -67,10 +67,7 @@ _FIRST_FRAME = FLAGS.enum(
     "Number of a video file's first frame in its image names; by default 1.",
 )
 _TEST = FLAGS.list(
-    "test_videos",
-    [],
-    "Names of the test videos; by default as the list or annotations state, else about a fifth, "
-    "with each pair of several videos in both splits.",
+    "test_videos", [], "Names of the test videos; by default as it is stated, else about a fifth."
 )
 _SPLIT_OF = FLAGS.string(
     "split_of", None, "Folder of earlier records of --annotations: its videos keep their split."
