@@ -181,8 +181,9 @@ def test_killed_in_training_and_given_again(words, tmp_path):
         while killed.poll() is None and not list(output.glob("run/checkpoints/*.index")):
             time.sleep(0.05)
         killed.send_signal(signal.SIGKILL)
-        stages = [line.split()[0] for line in killed.stdout]
-    assert stages == ["check", "records", "settings"]
+        said = [line.split() for line in killed.stdout]
+    assert [line[0] for line in said if "a2d" in line] == ["check", "records", "settings"]
+    assert ["mouse-run", "1", "2", "2", "1", "2", "2"] in said  # in training, and tested
     time.sleep(1)
     assert not children(output)
     done = run_a2d("start", *words, "--", *SMALL)
