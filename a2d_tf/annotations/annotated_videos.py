@@ -99,7 +99,7 @@ class AnnotatedVideos:
         for vid, numbered in self._frames.items():
             given[vid] = next((frame.split for frame in numbered.values() if frame.split), None)
             for instance in (i for frame in numbered.values() for i in frame.instances):
-                shown[names.pair(instance)].add(vid)
+                shown[self._names.pair(instance)].add(vid)
         splits = split_by_pairs(given, shown.values(), earlier or {})
         self.videos = tuple(
             Video(vid, frames=0, annotated=len(numbered), split=splits[vid])
