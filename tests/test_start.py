@@ -15,11 +15,13 @@ from a2d_files import coloured_frames, write_video
 from processes import ROOT, complaint, run_a2d
 from test_mains import TINY
 
+from a2d_tf.core.config import Config
 from a2d_tf.core.labels import A2D, LabelSpace
+from a2d_tf.data.manifest import Manifest
 from a2d_tf.data.segmentations import encode_mask
 from a2d_tf.evaluation import metrics
 from a2d_tf.evaluation.metrics import segmentation
-from a2d_tf.evaluation.metrics.behaviours import Behaviours, sentences
+from a2d_tf.evaluation.metrics.behaviours import Behaviours, compared, sentences
 from a2d_tf.paper import published
 
 LABELS = LabelSpace(("mouse", "wheel"), ("run", "rest"), (11, 12, 22))
@@ -189,18 +191,62 @@ def test_killed_in_training_and_given_again(words, tmp_path):
     done = run_a2d("start", *words, "--", *SMALL)
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
-    stages = [line.split()[0] for line in lines[:5]]
-    assert stages == ["records", "training", "scores", "browse", "videos"]
+    stages = [line.split()[0] for line in lines if "  a2d " in line]
+    assert stages == ["records", "training", "scores", "browse", "export", "videos"]
+    assert sum(line.startswith("on this machine: about ") for line in lines) == 1
     assert "resuming at step" in (output / "logs/training.txt").read_text()
-    assert any(
-        "predict " in line and line.endswith("--max_tracks=1 --overwrite --on_error=skip")
-        for line in lines
-    )
+    assert any("a2d predict " in line and "--max_tracks=1 --overwrite" in line for line in lines)
     told = [line for line in lines if re.match(r"(run|rest): found in [012] of 2 frames[,.]", line)]
     assert len(told) == 1 and "What to do next:" in lines[lines.index(told[0]) :]
     page = output / "videos/index.html"
     assert lines[-1] == str(page) and page.read_text().count("trained on this video") == 2
     assert sorted(path.parent.name for path in page.parent.glob("*/*.html")) == ["v0", "v1", "v2"]
+    assert (output / "model/saved_model.pb").is_file()
+    check_second_round(words, tmp_path)
+
+
+def check_second_round(words, tmp_path):
+    """With another frame of each video; it goes on from the first and is set beside it."""
+    first, second = tmp_path / "out", tmp_path / "second"
+    more = json.loads((tmp_path / "own.json").read_text())
+    for image in more["images"]:
+        image["file_name"] = image["file_name"].replace("00003", "00004").replace("00002", "00001")
+    (tmp_path / "more.json").write_text(json.dumps(more))
+    words = [*words[:2], f"--annotations={tmp_path / 'more.json'}", f"--output={second}"]
+    done = run_a2d("start", *words, f"--after={first}", "--", "--steps=6")
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = done.stdout.splitlines()
+    stages = [line.split()[0] for line in lines if "  a2d " in line]
+    assert stages == "check records settings training scores before browse export videos".split()
+    before, after = (Manifest.load(folder / "records") for folder in (first, second))
+    assert after.split_of == before.split_of and after.labels == before.labels
+    config = Config.read(second / "run/flags.txt")
+    assert config.training.init_run == str(first / "run") and not config.training.init_rgb
+    assert config.model == Config.read(first / "run/flags.txt").model
+    at = lines.index("Both rounds on the same held-out frames: numbers of instances")
+    assert lines[at + 1].split() == "in all found before found wrong before wrong".split()
+    assert lines[at + 2].split()[1] == "4" and re.match("(better|worse|as before): ", lines[at + 3])
+    scores = json.loads((second / "scores_before/origin.json").read_text())
+    assert scores["records"] == after.source
+
+
+def test_a_round_after_one_that_has_not_trained(words, tmp_path):
+    message = complaint(run_a2d("start", *words, f"--after={tmp_path}"))
+    assert "--after=" in message and "records/manifest.json is missing" in message
+
+
+def test_the_counts_of_two_rounds_side_by_side():
+    before = {"run": (4, 1, 2), "rest": (2, 2, 2), "none": (0, 0, 1), "turn": (3, 1, 4)}
+    now = {"run": (4, 3, 4), "rest": (2, 2, 2), "none": (0, 0, 0), "turn": (3, 1, 5)}
+    names = ("instances", "found", "findings")
+    sides = [
+        {"behaviours": {k: {"name": f"mouse {k}", **dict(zip(names, v))} for k, v in side.items()}}
+        for side in (before, now)
+    ]
+    table = compared(*sides)
+    rows = {name: list(row.values()) for name, row in table.rows.items()}
+    assert rows == {"run": [4, 1, 3, 1, 1], "rest": [2, 2, 2, 0, 0], "turn": [3, 1, 1, 3, 4]}
+    assert table.notes == ("better: mouse run", "worse: mouse turn", "as before: mouse rest")
 
 
 def test_a_flag_of_no_single_command(words):
