@@ -171,6 +171,8 @@ def commands(workdir: str) -> Iterator[tuple[str, list[str], Callable[[str], dic
     own = [f"--annotations={export}", f"--videos={release}/clips320H", "--output={}", "--"]
     own += [*_TINY, "--init_rgb=", "--init_flow=", f"--steps={_STEPS.value}", *sizes[2:]]
     yield "start", ["start", *own], start
+    after = f"--after={os.path.join(workdir, 'whole', 'out', 'start')}"
+    yield "second round", ["start", after, *own], start
     if importlib.util.find_spec("apache_beam") is None:
         return print("Beam: not installed")
     runner = ["--", "--runner=FnApiRunner", "--direct_running_mode=multi_processing"]
