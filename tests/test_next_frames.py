@@ -9,6 +9,7 @@ from test_outputs import BOX, OTHER, write
 
 from a2d_tf.annotations.document import ReadOptions
 from a2d_tf.annotations.formats import read_export
+from a2d_tf.data import inspection
 from a2d_tf.video import choice
 
 WALKS = {n: [(1, 17 if n < 20 else 18, 0.9, BOX)] for n in range(1, 31)}
@@ -50,10 +51,10 @@ def test_frames_are_ranked_by_their_reasons_and_spread_over_videos_and_time(libr
     assert len(choice.choose(listed, 2)) == 2
 
 
-def test_rare_pairs_and_tracks_that_overlap_count_and_known_frames_do_not(library, tmp_path):
+def test_rare_pairs_and_tracks_that_overlap_count(library, tmp_path):
     counts = {"adult-running": 3, "adult-walking": 15}
-    rare = found(library, "a", counts=counts, known={"a/00001", "a/00005"})
-    assert [x.frame for x in rare] == [*range(2, 5), *range(6, 21), 28]
+    rare = found(library, "a", counts=counts)
+    assert [x.frame for x in rare] == [*range(1, 21), 28]
     assert (rare[0].score, rare[0].reasons) == (
         pytest.approx(0.8),
         ("#1 adult-running is rare in the records (instances: 3)",),
@@ -63,6 +64,27 @@ def test_rare_pairs_and_tracks_that_overlap_count_and_known_frames_do_not(librar
     (crossing,) = choice.candidates(tmp_path)
     assert crossing.score == pytest.approx(1 / 3)
     assert crossing.reasons == ("#1 dog-running and #2 cat-running overlap",)
+
+
+def test_frames_beside_annotated_ones_and_of_videos_held_out_are_left_out(library, tmp_path):
+    counts = {"adult-running": 3, "adult-walking": 15}
+    far = found(library, "a", counts=counts, known={"a": [1, 12], "b": [20]})  # at 10 fps
+    assert [x.frame for x in far] == [6, 7, *range(17, 21), 28]
+    write(tmp_path, WALKS, fps=4, name="a.mp4", length=30, count=30)
+    slow = choice.candidates(tmp_path, counts, {"a": [1, 12]})
+    assert [x.frame for x in slow] == [*range(3, 11), *range(14, 21)]
+    assert found(library, "a", "b", held_out={"a"}) == found(library, "b")
+
+
+def test_unsure_tracks_give_no_reason(tmp_path):
+    ghost = (2, 67, 0.29, [4, 24, 24, 56])
+    write(tmp_path, {n: [(1, 77, 0.9, BOX), ghost][: 2 if n < 9 else 1] for n in range(1, 15)})
+    assert choice.candidates(tmp_path) == []
+    reasons = {text for one in choice.candidates(tmp_path, min_score=0.2) for text in one.reasons}
+    assert reasons == {
+        "#1 dog-running and #2 cat-running overlap",
+        "#2 cat-running is lost away from the image edge",
+    }
 
 
 @pytest.mark.parametrize("missed, lost", [(2, []), (3, [11])])
@@ -88,6 +110,30 @@ def test_the_command_writes_a_table_sheets_and_annotations_that_are_read_back(
     assert (tmp_path / "next" / "sheet_1.png").stat().st_size > 10_000
     (document,) = read_export(tmp_path / "next" / "annotations" / "a.zip", ReadOptions())
     assert [(f.number, len(f.instances)) for f in document.frames] == [(5, 1), (20, 1)]
+
+
+def test_the_command_leaves_unsure_tracks_and_what_the_records_hold_out(mini_records, tmp_path):
+    trained, tested = (min(mini_records.videos(split)) for split in ("train", "test"))
+    ghost = (2, 34, 0.25, OTHER)
+    film = {n: [(1, 77 if n % 2 else 78, 0.9, BOX), ghost] for n in range(1, 61)}
+    for name in (trained, tested):
+        write(tmp_path / "out" / name, film, name=f"{name}.mp4", length=60, count=60)
+    words = f"--records={mini_records.directory}", "--count=99", "--output=next"
+    done = run_a2d("next", "--prediction=out", *words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    with open(tmp_path / "next" / "frames.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    annotated = [
+        truth.frame
+        for *_, truth in inspection.read(mini_records, ["train"])
+        if truth.video == trained
+    ]
+    far = [n for n in range(1, 61) if min(abs(n - k) for k in annotated) >= 5]
+    assert sorted((r["video"], int(r["frame"])) for r in rows) == [(trained, n) for n in far]
+    assert 0 < len(far) < 60
+    exported = tmp_path / "next" / "annotations" / f"{trained}.zip"
+    (document,) = read_export(exported, ReadOptions())
+    assert [(f.number, len(f.instances)) for f in document.frames] == [(n, 1) for n in far]
 
 
 def test_what_cannot_be_done_is_said_and_nothing_is_written(library, tmp_path):

@@ -5,16 +5,18 @@
 
 The prediction is a folder of a2d predict, of one video or a library. Frames are chosen where two
 labels of an instance are close, a track changes its label or is lost, two tracks overlap, or a pair
-is rare in the records. They are spread over videos and time. The output, a new folder, has
+is rare in the records. They are spread over videos and time. With --records, none is of a test
+video, or within half a second of an annotated frame. The output, a new folder, has
 
   frames.csv    the frames, best first, with the reasons
   sheet_1.png   the frames to look at, with the boxes of the prediction and the reasons
-  annotations/  for each video a .zip with the prediction of these frames; corrected in the tool, it
-                is an input of a2d records
+  annotations/  for each video a .zip with the prediction of these frames, without the unsure tracks
+                (--min_score); corrected in the tool, it is an input of a2d records
 """
 
 from __future__ import annotations
 
+import collections
 import os
 import pathlib
 import textwrap
@@ -35,9 +37,10 @@ _PREDICTION = FLAGS.string("prediction", None, "Folder of a prediction, or of a 
 _COUNT = FLAGS.integer("count", 40, "Maximum number of frames to choose.", lower_bound=1)
 _OUTPUT = FLAGS.string("output", None, "Folder to write; new or empty.")
 _RECORDS = FLAGS.string(
-    "records", None, "Records: skip their frames, and prefer pairs that are rare in them."
+    "records", None, "Records: skip what they hold, and prefer pairs that are rare in them."
 )
 _FORMAT = FLAGS.enum("format", "cvat", ["cvat", "coco", "masks"], "Format of the annotations.")
+_MIN_SCORE = FLAGS.float("min_score", choice.SURE, "Leave out tracks with a lower mean score.")
 
 _COLUMNS = ("rank", "video", "frame", "second", "score", "reasons")
 _ROWS, _ACROSS = 5, 4  # of a sheet
@@ -48,25 +51,36 @@ def main(argv: list[str]) -> None:
     output = _OUTPUT.value
     check_place(output)
     folders = predictions.folders_of([_PREDICTION.value])
-    counts, known = (None, set()) if _RECORDS.value is None else _contents(_RECORDS.value)
-    listed = [one for folder in folders for one in choice.candidates(folder, counts, known)]
+    contents = (None, {}, ()) if _RECORDS.value is None else _contents(_RECORDS.value)
+    least = _MIN_SCORE.value
+    listed = [one for folder in folders for one in choice.candidates(folder, *contents, least)]
     chosen = choice.choose(listed, _COUNT.value)
     with whole_folder(output, replace=False) as new:
-        write(chosen, pathlib.Path(new), _FORMAT.value)
+        write(chosen, pathlib.Path(new), _FORMAT.value, least)
     videos = len({candidate.folder for candidate in chosen})
     print(f"{output}: {len(chosen)} frames of {videos} videos ({_FORMAT.value})")
 
 
 def _contents(records):
-    """({name of a pair: its instances in training}, names of the frames) of records."""
+    """`counts`, `known` and `held_out` of records, as of `choice.candidates`."""
     manifest = Manifest.load(records)
     pairs, labels = manifest.counts.get("train", {}).get("pairs", {}), manifest.label_space
-    names = {truth.name for *_, truth in inspection.read(manifest, manifest.splits)}
-    return {labels.name(int(code)): count for code, count in pairs.items()}, names
+    known: dict[str, list[int]] = collections.defaultdict(list)
+    held_out = set()
+    for split, _, truth in inspection.read(manifest, manifest.splits):
+        known[truth.video].append(truth.frame)
+        held_out.update([truth.video] if split == "test" else [])
+    counts = {labels.name(int(code)): count for code, count in pairs.items()}
+    return counts, known, held_out
 
 
-def write(chosen: list[choice.Candidate], output: pathlib.Path, form: str) -> None:
-    """Write the files of chosen frames into an empty folder; `form` is of `writers.WRITERS`."""
+def write(
+    chosen: list[choice.Candidate], output: pathlib.Path, form: str, min_score: float
+) -> None:
+    """Write the files of chosen frames into an empty folder.
+
+    `form` is of `writers.WRITERS`; the annotations leave out tracks below `min_score`.
+    """
     rows = [
         (i, x.video, x.frame, f"{x.seconds:.2f}", f"{x.score:.3f}", "; ".join(x.reasons))
         for i, x in enumerate(chosen, 1)
@@ -75,7 +89,7 @@ def write(chosen: list[choice.Candidate], output: pathlib.Path, form: str) -> No
     pictures = {}
     for folder in sorted({one.folder for one in chosen}):
         own = {one.place: one.frame for one in chosen if one.folder == folder}
-        video = predictions.read(folder)
+        video = predictions.read(folder, min_score)
         path, masks = str(output / "annotations" / f"{video.name}.zip"), form == "masks"
         if os.path.exists(path):
             raise InputError(
