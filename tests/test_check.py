@@ -35,7 +35,7 @@ def test_every_problem_is_found(small_copy):
         ("Annotations/mat/-b/00001.mat: ", "HDF5"),
         ("Annotations/mat/--a: annotates 0 frames", "not 1 as listed in videoset.csv"),
         ("pngs320H/c/00005.png: not an image, truncated, or larger than", "restore"),
-        ("clips320H/d.mp4: cannot be decoded", "restore"),
+        ("clips320H: no d.*; it holds --a.mp4, -b.mp4, e.mp4; ", "restore"),
         ("Annotations/mat/d: annotates 0 frames", "not 1 as listed in videoset.csv"),
         ("Annotations/mat/e: annotates 1 frames", "not 2 as listed in videoset.csv"),
     )

@@ -73,8 +73,13 @@ def test_a_video_that_is_shorter_than_asked_or_absent(tmp_path):
     path = write_video(tmp_path / "v.mp4", grey_frames(9, *SIZE))
     with pytest.raises(InputError, match="v.mp4: decoding ends after 9 frames.*; dig it out$"):
         list(frames.read(path, [2, 12], "dig it out"))
-    with pytest.raises(InputError, match="w.mp4: .*; dig it out$"):
-        list(frames.read(tmp_path / "w.mp4", [1], "dig it out"))
+    for name in ("u.MOV", "notes.txt", ".hidden.mp4"):
+        (tmp_path / name).touch()
+    (tmp_path / "x").mkdir()
+    for use in (frames.count, frames.size):
+        with pytest.raises(InputError) as caught:
+            use(tmp_path / "w.mp4", "dig it out")
+        assert str(caught.value) == f"{tmp_path}: no w.*; it holds u.MOV, v.mp4, x; dig it out"
 
 
 def test_a_folder_with_a_gap_or_another_size_or_nothing(tmp_path):

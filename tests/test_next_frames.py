@@ -144,7 +144,7 @@ def test_what_cannot_be_done_is_said_and_nothing_is_written(library, tmp_path):
     assert "--count" in fails(f"--prediction={library}", "--count=0")
     write(tmp_path / "out", LOST)
     (tmp_path / "out" / "overlay.mp4").rename(tmp_path / "gone.mp4")
-    assert "out/overlay.mp4" in fails("--prediction=out")
+    assert "out: no overlay.*; it holds label_maps; predict again" in fails("--prediction=out")
     (tmp_path / "out" / "overlay.mp4").write_bytes(b"")
     assert "out/overlay.mp4" in fails("--prediction=out")
     for name in "ab":

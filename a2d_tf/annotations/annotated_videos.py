@@ -41,7 +41,7 @@ class AnnotatedVideos:
       doubts: notes of names that may be misspelled; none with a label space that was given.
     """
 
-    remedy = "add it, restore it, or re-encode it"
+    remedy = "add it, re-encode it, or pass its folder as --videos"
     skipped: tuple[str, ...] = ()
 
     def __init__(

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from PIL import ExifTags, Image, ImageFile, ImageOps
 
-from a2d_tf.core.errors import MAX_PIXELS, InputError
+from a2d_tf.core.errors import MAX_PIXELS, InputError, listed
 from a2d_tf.data import decoder
 
 Path = Union[str, os.PathLike]
@@ -57,8 +57,8 @@ def read(
       remedy: what the user can do about a broken file; ends each message.
 
     Raises:
-      InputError: one of these frames is absent, cannot be decoded, or is of another size than
-        those before it.
+      InputError: the file or one of these frames is absent, cannot be decoded, or is of another
+        size than those before it.
     """
     path = pathlib.Path(path)
     size: tuple[int, int] | None = None
@@ -82,7 +82,7 @@ def count(path: Path, remedy: str = _REMEDY) -> int:
     path = pathlib.Path(path)
     if path.is_dir():
         return sum(number == i for i, number in enumerate(images(path, remedy), 1))
-    with decoder.Decoder(path, remedy) as video:
+    with _opened(path, remedy) as video:
         return sum(1 for _ in video.pictures())
 
 
@@ -137,10 +137,19 @@ def _decode_images(folder, numbered, numbers, remedy):
         yield number, frame, numbered[number]
 
 
+def _opened(path, remedy):
+    """Open a video file; of one that is missing, the InputError lists what is in its folder."""
+    if not path.exists():
+        others = path.parent.glob("[!.]*")
+        there = sorted(x.name for x in others if x.is_dir() or x.suffix.lower() in VIDEOS)
+        raise InputError(f"{path.parent}: no {path.stem}.*; it holds {listed(there)}; {remedy}")
+    return decoder.Decoder(path, remedy)
+
+
 def _decode_video(path, numbers, remedy):
     """Yield (number, RGB frame, the file)."""
     position, ahead = 0, collections.deque(numbers or ())
-    with decoder.Decoder(path, remedy) as video:
+    with _opened(path, remedy) as video:
         for position, picture in enumerate(video.pictures(), 1):
             if numbers is None or position == ahead[0]:
                 yield position, picture.rgb(), path
