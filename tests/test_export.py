@@ -390,7 +390,8 @@ def test_the_client_says_what_predict_says(saved_model, predictor, mini_records,
     words = [sys.executable, "-I", "-c", ALONE, str(path), str(saved_model), shown]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    said = re.findall(r"(\d+): ([\w ]+) ([01]\.\d{4}) \[(.*?)\]", done.stdout, re.DOTALL)
+    row = r"(\d+): ([\w ]+) ([01]\.\d{4}) y1 x1 y2 x2 \[(.*?)\]"
+    said = re.findall(row, done.stdout, re.DOTALL)
     expected = []
     for number, (_, found) in enumerate(streaming.answers(predictor, video_files.Reader(shown)), 1):
         for row in zip(found.codes, found.scores, found.boxes):
@@ -400,4 +401,8 @@ def test_the_client_says_what_predict_says(saved_model, predictor, mini_records,
         assert (int(mine), label) == (number, predictor.labels.name(code).replace("-", " "))
         assert float(own) == pytest.approx(score, abs=2e-4)
         np.testing.assert_allclose(np.array(corners.split(), float), box, rtol=1e-5, atol=1e-4)
-    assert len(path.read_text().splitlines()) <= 40
+    assert len(path.read_text().splitlines()) <= 45
+    words[3] = "import sys; sys.modules['cv2'] = None\n" + ALONE
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines()[-1].endswith("pip install opencv-python-headless")

@@ -1,11 +1,15 @@
-"""Print the instances in a video: python client.py SAVED_MODEL VIDEO. Needs tensorflow, opencv."""
+"""Print the instances in a video, boxes in its pixels: python client.py SAVED_MODEL VIDEO."""
 
 import json
 import sys
 
-import cv2
 import numpy as np
 import tensorflow as tf
+
+try:  # an export needs neither films nor OpenCV's flow
+    import cv2
+except ImportError:
+    sys.exit("OpenCV is missing, which reads the video: pip install opencv-python-headless")
 
 
 def answers(folder, path):  # (a2d_tf.json, the outputs that it explains) of each frame
@@ -37,4 +41,5 @@ if __name__ == "__main__" and (len(sys.argv) == 3 or sys.exit(__doc__)):
     for info, found in answers(*sys.argv[1:]):
         for i in range(found["num_detections"]):
             who, what = (info["labels"][f"{x}s"][found[x][i] - 1] for x in ("actor", "action"))
-            print(f"{found['number']}: {who} {what} {found['score'][i]:.4f} {found['boxes'][i]}")
+            answer = f"{found['number']}: {who} {what} {found['score'][i]:.4f}"
+            print(f"{answer} y1 x1 y2 x2 {found['boxes'][i]}")
