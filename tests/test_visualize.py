@@ -80,14 +80,15 @@ def test_in_a_crowded_picture_the_surest_are_named():
     assert all(size < 100 for size in sizes[:3])
 
 
-def test_a_stamp_stands_in_the_lower_right_corner_unless_an_actor_is_there():
-    for box, columns in ([10, 10, 30, 50], slice(100, 160)), ([90, 100, 120, 160], slice(0, 60)):
+def test_a_stamp_stands_in_the_upper_right_corner_unless_an_actor_is_there():
+    for box, columns in ([90, 10, 110, 50], slice(100, 160)), ([0, 100, 30, 160], slice(0, 60)):
         plain, drawn = (
             draw((120, 160), [box], [12], scores=[0.5], ids=[1], stamp=stamp)
             for stamp in ("", "12.4 s")
         )
         changed = (drawn != plain).any(axis=2)
-        assert changed[108:, columns].any() and not np.delete(changed, columns, axis=1).any()
+        assert not changed[20:].any()
+        assert changed[:12, columns].any() and not np.delete(changed, columns, axis=1).any()
         assert plates(drawn, [1]) == plates(plain, [1])
 
 

@@ -79,7 +79,7 @@ def draw_instances(
       label_space: gives names and colours.
       scores: [N], 0..1.
       ids: [N], of tracks: numbers before the names; colours are by track then, not by code.
-      stamp: text in a corner, such as a time: the lower right one, unless a box is there.
+      stamp: text in a corner, such as a time: the upper right one, unless a box is there.
       times: how many times as large as the frame the picture is.
 
     Returns:
@@ -109,7 +109,7 @@ def draw_instances(
 
 
 # Places of a text by a box, (down, across): before the box -1, at its start 0, its end 1, behind 2.
-_CORNERS = ((1, 1), (1, 0), (0, 1), (0, 0))
+_CORNERS = ((0, 1), (0, 0), (1, 1), (1, 0))  # players draw their controls along the lower edge
 _AROUND = ((-1, 0), (2, 0), (0, 2), (0, -1), (0, 0), (1, 0))
 
 
