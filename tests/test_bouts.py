@@ -142,6 +142,7 @@ def test_boris_has_a_row_where_a_bout_starts_and_one_where_it_stops(library, tmp
     assert behaviours[1:3] == [("rolling", "State event"), ("running", "State event")]
     observation = project["observations"]["clip"]
     assert observation["file"] == {"1": ["clip.mp4"]}
+    assert (observation["date"], project["project_date"]) == ("", "")
     assert observation["events"][1:3] == [[1.0, "dog 1", "walking", "", ""], RUNS]
     done = run_a2d("export-annotations", *words[:2], f"--output={tmp_path / 'events.zip'}")
     assert "--output" in complaint(done)

@@ -89,7 +89,8 @@ def _events(prediction):
 def write_project(path: str | os.PathLike, predictions: Sequence[Prediction]) -> None:
     """Write a project that BORIS opens, or imports observations from: one for each video.
 
-    Subjects and behaviours are those of `write_events`. BORIS toggles a state at each event.
+    Subjects and behaviours are those of `write_events`. BORIS toggles a state at each event. Dates
+    are empty, which BORIS takes for unknown: a prediction does not say when its video was made.
 
     Source: olivierfriard/BORIS, `boris/config.py` and `tests/files/test.boris`, format 7.0.
     """
@@ -106,12 +107,12 @@ def write_project(path: str | os.PathLike, predictions: Sequence[Prediction]) ->
         media |= {"hasVideo": {name: True}, "hasAudio": {name: False}, "offset": {"1": 0.0}}
         observations[each.name] = {
             **{"type": "MEDIA", "file": {"1": [name]}, "media_info": media},
-            **{"date": "1970-01-01T00:00:00", "description": "", "time offset": 0.0},
+            **{"date": "", "description": "", "time offset": 0.0},
             **{"independent_variables": {}, "close_behaviors_between_videos": False},
             "events": [[time, who, what, "", ""] for time, _, who, what in events[each.name]],
         }
     project = {
-        **{"time_format": "s", "project_date": "1970-01-01T00:00:00", "project_name": "a2d_tf"},
+        **{"time_format": "s", "project_date": "", "project_name": "a2d_tf"},
         **{"project_description": "", "project_format_version": "7.0"},
         "subjects_conf": {
             str(i): {"key": "", "name": name, "description": ""} for i, name in enumerate(subjects)
