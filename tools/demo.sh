@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-out=work/demo videos=400 train=()
+out=work/demo videos=400 train=() best=prediction
 case "${1:-}" in
   "") ;;
   --quick) out=work/demo_quick videos=60 train=(--steps=250 --warmup_steps=20) ;;
@@ -46,16 +46,17 @@ step "7/7 prediction on a test video"
 video=$(awk -F, '$9 == 1 { print $1; exit }' "$out/mini_a2d/Release/videoset.csv")
 a2d predict --saved_model="$out/saved_model" \
   --video="$out/mini_a2d/Release/clips320H/$video.mp4" --output="$out/prediction"
-if [ "${1:-}" = --quick ]; then  # which has trained too little for a good overlay
-  a2d predict --model=mini --output="$out/prediction_of_mini" \
+if [ "${1:-}" = --quick ]; then  # which has trained too little for a good page
+  best=prediction_of_mini
+  a2d predict --model=mini --output="$out/$best" \
     --video="$out/mini_a2d/Release/clips320H/$video.mp4"
 fi
 
 step "done"
-echo "page:     $out/prediction/index.html"
-[ "${1:-}" != --quick ] ||
-  echo "better:   $out/prediction_of_mini/index.html, by the model that comes with the code"
 echo "metrics:  $out/run/evaluation/test/metrics.json"
 echo "model:    $out/saved_model"
-echo "overlay:  $out/prediction/overlay.mp4"
-echo "summary:  $out/prediction/summary.csv"
+[ "${1:-}" != --quick ] || echo "its page: $out/prediction/index.html, of too short a training;" \
+  "below are those of the model that comes with the code"
+echo "summary:  $out/$best/summary.csv"
+echo "overlay:  $out/$best/overlay.mp4"
+echo "page:     $out/$best/index.html"

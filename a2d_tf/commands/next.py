@@ -51,8 +51,7 @@ def main(argv: list[str]) -> None:
     output = _OUTPUT.value
     check_place(output)
     folders = predictions.folders_of([_PREDICTION.value])
-    contents = (None, {}, ()) if _RECORDS.value is None else _contents(_RECORDS.value)
-    least = _MIN_SCORE.value
+    contents, least = _contents(_RECORDS.value), _MIN_SCORE.value
     listed = [one for folder in folders for one in choice.candidates(folder, *contents, least)]
     chosen = choice.choose(listed, _COUNT.value)
     with whole_folder(output, replace=False) as new:
@@ -62,7 +61,9 @@ def main(argv: list[str]) -> None:
 
 
 def _contents(records):
-    """`counts`, `known` and `held_out` of records, as of `choice.candidates`."""
+    """`counts`, `known` and `held_out` of records, which may be None, for `choice.candidates`."""
+    if records is None:
+        return None, {}, ()
     manifest = Manifest.load(records)
     pairs, labels = manifest.counts.get("train", {}).get("pairs", {}), manifest.label_space
     known: dict[str, list[int]] = collections.defaultdict(list)
