@@ -10,6 +10,7 @@ try:  # an export needs neither films nor OpenCV's flow
     import cv2
 except ImportError:
     sys.exit("OpenCV is missing, which reads the video: pip install opencv-python-headless")
+tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})  # which warns
 
 
 def answers(folder, path):  # (a2d_tf.json, the outputs that it explains) of each frame
@@ -39,7 +40,6 @@ def answers(folder, path):  # (a2d_tf.json, the outputs that it explains) of eac
 
 if __name__ == "__main__" and (len(sys.argv) == 3 or sys.exit(__doc__)):
     for info, found in answers(*sys.argv[1:]):
-        for i in range(found["num_detections"]):
+        for i, box in enumerate(found["boxes"][: found["num_detections"]]):
             who, what = (info["labels"][f"{x}s"][found[x][i] - 1] for x in ("actor", "action"))
-            answer = f"{found['number']}: {who} {what} {found['score'][i]:.4f}"
-            print(f"{answer} y1 x1 y2 x2 {found['boxes'][i]}")
+            print(f"{found['number']}: {who} {what} {found['score'][i]:.4f} y1 x1 y2 x2 {box}")

@@ -51,8 +51,8 @@ def main(argv: list[str]) -> None:
     output = _OUTPUT.value
     check_place(output)
     folders = predictions.folders_of([_PREDICTION.value])
-    contents, least = _contents(_RECORDS.value), _MIN_SCORE.value
-    listed = [one for folder in folders for one in choice.candidates(folder, *contents, least)]
+    least, said = _MIN_SCORE.value, {} if _RECORDS.value is None else _contents(_RECORDS.value)
+    listed = [x for folder in folders for x in choice.candidates(folder, min_score=least, **said)]
     chosen = choice.choose(listed, _COUNT.value)
     with whole_folder(output, replace=False) as new:
         write(chosen, pathlib.Path(new), _FORMAT.value, least)
@@ -61,18 +61,14 @@ def main(argv: list[str]) -> None:
 
 
 def _contents(records):
-    """`counts`, `known` and `held_out` of records, which may be None, for `choice.candidates`."""
-    if records is None:
-        return None, {}, ()
+    """{argument of `choice.candidates`: what records say of it}."""
     manifest = Manifest.load(records)
     pairs, labels = manifest.counts.get("train", {}).get("pairs", {}), manifest.label_space
     known: dict[str, list[int]] = collections.defaultdict(list)
-    held_out = set()
-    for split, _, truth in inspection.read(manifest, manifest.splits):
+    for *_, truth in inspection.read(manifest, manifest.splits):
         known[truth.video].append(truth.frame)
-        held_out.update([truth.video] if split == "test" else [])
     counts = {labels.name(int(code)): count for code, count in pairs.items()}
-    return counts, known, held_out
+    return {"counts": counts, "known": known, "held_out": manifest.videos("test")}
 
 
 def write(
