@@ -76,17 +76,6 @@ def test_frames_beside_annotated_ones_and_of_videos_held_out_are_left_out(librar
     assert found(library, "a", "b", held_out={"a"}) == found(library, "b")
 
 
-def test_unsure_tracks_give_no_reason(tmp_path):
-    ghost = (2, 67, 0.29, [4, 24, 24, 56])
-    write(tmp_path, {n: [(1, 77, 0.9, BOX), ghost][: 2 if n < 9 else 1] for n in range(1, 15)})
-    assert choice.candidates(tmp_path) == []
-    reasons = {text for one in choice.candidates(tmp_path, min_score=0.2) for text in one.reasons}
-    assert reasons == {
-        "#1 dog-running and #2 cat-running overlap",
-        "#2 cat-running is lost away from the image edge",
-    }
-
-
 @pytest.mark.parametrize("missed, lost", [(2, []), (3, [11])])
 def test_a_track_is_lost_that_several_frames_miss(tmp_path, missed, lost):
     seen = [(1, 77, 0.9, BOX)]

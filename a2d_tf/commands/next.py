@@ -10,8 +10,8 @@ video, or within half a second of an annotated frame. The output, a new folder, 
 
   frames.csv    the frames, best first, with the reasons
   sheet_1.png   the frames to look at, with the boxes of the prediction and the reasons
-  annotations/  for each video a .zip with the prediction of these frames, without the unsure tracks
-                (--min_score); corrected in the tool, it is an input of a2d records
+  annotations/  for each video a .zip with the prediction of these frames; corrected in the tool, it
+                is an input of a2d records
 """
 
 from __future__ import annotations
@@ -40,7 +40,6 @@ _RECORDS = FLAGS.string(
     "records", None, "Records: skip what they hold, and prefer pairs that are rare in them."
 )
 _FORMAT = FLAGS.enum("format", "cvat", ["cvat", "coco", "masks"], "Format of the annotations.")
-_MIN_SCORE = FLAGS.float("min_score", choice.SURE, "Leave out tracks with a lower mean score.")
 
 _COLUMNS = ("rank", "video", "frame", "second", "score", "reasons")
 _ROWS, _ACROSS = 5, 4  # of a sheet
@@ -51,11 +50,11 @@ def main(argv: list[str]) -> None:
     output = _OUTPUT.value
     check_place(output)
     folders = predictions.folders_of([_PREDICTION.value])
-    least, said = _MIN_SCORE.value, {} if _RECORDS.value is None else _contents(_RECORDS.value)
-    listed = [x for folder in folders for x in choice.candidates(folder, min_score=least, **said)]
+    said = {} if _RECORDS.value is None else _contents(_RECORDS.value)
+    listed = [one for folder in folders for one in choice.candidates(folder, **said)]
     chosen = choice.choose(listed, _COUNT.value)
     with whole_folder(output, replace=False) as new:
-        write(chosen, pathlib.Path(new), _FORMAT.value, least)
+        write(chosen, pathlib.Path(new), _FORMAT.value)
     videos = len({candidate.folder for candidate in chosen})
     print(f"{output}: {len(chosen)} frames of {videos} videos ({_FORMAT.value})")
 
@@ -71,13 +70,8 @@ def _contents(records):
     return {"counts": counts, "known": known, "held_out": manifest.videos("test")}
 
 
-def write(
-    chosen: list[choice.Candidate], output: pathlib.Path, form: str, min_score: float
-) -> None:
-    """Write the files of chosen frames into an empty folder.
-
-    `form` is of `writers.WRITERS`; the annotations leave out tracks below `min_score`.
-    """
+def write(chosen: list[choice.Candidate], output: pathlib.Path, form: str) -> None:
+    """Write the files of chosen frames into an empty folder; `form` is of `writers.WRITERS`."""
     rows = [
         (i, x.video, x.frame, f"{x.seconds:.2f}", f"{x.score:.3f}", "; ".join(x.reasons))
         for i, x in enumerate(chosen, 1)
@@ -86,7 +80,7 @@ def write(
     pictures = {}
     for folder in sorted({one.folder for one in chosen}):
         own = {one.place: one.frame for one in chosen if one.folder == folder}
-        video = predictions.read(folder, min_score)
+        video = predictions.read(folder)
         path, masks = str(output / "annotations" / f"{video.name}.zip"), form == "masks"
         if os.path.exists(path):
             raise InputError(

@@ -3,7 +3,7 @@
 The score of a frame is the sum of its reasons, each of at most 1: a small margin between the
 two best labels of an instance (Scheffer et al., "Active Hidden Markov Models for Information
 Extraction", IDA 2001), a track whose label changes or that is lost, two tracks that overlap, and a
-pair that is rare in the records. Only tracks of a mean score from `SURE` on give reasons.
+pair that is rare in the records.
 """
 
 from __future__ import annotations
@@ -25,8 +25,6 @@ SMALL = 0.3  # margins from here on are no reason
 OVERLAP = 0.1  # IoU of boxes from which two tracks may be confused
 LOST = 3  # answered frames in a row that miss a track that is lost
 FEW = 15  # instances in the records from which on a pair is not rare
-# Of mini on drawn videos, 2 of 22 tracks below follow an actor, and 23 of 34 from here on.
-SURE = 0.3
 APART = 0.5  # seconds: frames that are nearer to an annotated one show the same again
 _EDGE = 0.02  # of the frame's longer side: tracks that are lost so near to its edge have left it
 
@@ -57,7 +55,6 @@ def candidates(
     counts: Mapping[str, int] | None = None,
     known: Mapping[str, Collection[int]] = {},
     held_out: Collection[str] = (),
-    min_score: float = SURE,
 ) -> list[Candidate]:
     """Return the frames of a prediction that there is a reason to correct, in order of time.
 
@@ -66,7 +63,6 @@ def candidates(
       known: {name of a video: numbers of its annotated frames}; frames less than `APART` seconds
         from one of these, at the video's nominal rate, are left out.
       held_out: names of videos that are left out: new frames would change what is tested.
-      min_score: tracks with a lower mean score give no reason.
 
     Raises:
       InputError: a file of the prediction is missing or damaged.
@@ -75,7 +71,7 @@ def candidates(
     name, listed = name_of(facts.name, facts.images), []
     if name in held_out:
         return []
-    reasons, annotated = _reasons(folder, facts, numbers, counts, min_score), known.get(name, ())
+    reasons, annotated = _reasons(folder, facts, numbers, counts), known.get(name, ())
     for place, frame in enumerate(numbers, 1):
         values = sorted(reasons[frame].values(), reverse=True)
         if values and all(abs(frame - other) >= APART * facts.fps for other in annotated):
@@ -87,16 +83,15 @@ def candidates(
     return listed
 
 
-def _read(folder, labels, min_score):
+def _read(folder, labels):
     """Read {frame: its (track, code, box) rows}, and {(frame, track): its entry of margins}."""
     code = whole(0, labels.max_code)
     row_kind = {"frame": whole(), "category_id": code, "bbox": [float]}
     answer_kind = {"image_id": whole(), "track_id": whole(), "category_id": code}
     answer_kind |= {"runner_up": code, "margin": number(0, 1)}
     rows: dict[int, list[tuple[int, int, list[float]]]] = collections.defaultdict(list)
-    kind = {"track_id": whole(), "mean_score": number(0, 1), "frames": [row_kind]}
-    for fields in predictions.read_tracks(folder, kind):
-        for row in fields["frames"] if fields["mean_score"] >= min_score else ():
+    for fields in predictions.read_tracks(folder, {"track_id": whole(), "frames": [row_kind]}):
+        for row in fields["frames"]:
             rows[row["frame"]].append((fields["track_id"], row["category_id"], row["bbox"]))
     path = pathlib.Path(folder, predictions.RESULT_FILES["detections"])
     answers = load_json(path, [answer_kind], "predict the video again")
@@ -104,10 +99,10 @@ def _read(folder, labels, min_score):
     return rows, margins
 
 
-def _reasons(folder, facts, numbers, counts, min_score):
+def _reasons(folder, facts, numbers, counts):
     """Find the reasons of the answered frames: {frame: {kind: (value, text)}}."""
     labels = facts.labels
-    rows, margins = _read(folder, labels, min_score)
+    rows, margins = _read(folder, labels)
     height, width = facts.size
     near = _EDGE * max(facts.size)
     reasons: dict[int, dict[str, tuple[float, str]]] = collections.defaultdict(dict)
