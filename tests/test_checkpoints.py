@@ -12,7 +12,7 @@ import tensorflow as tf
 from a2d_tf.core.errors import InputError
 from a2d_tf.runs import checkpoints
 from a2d_tf.training.checkpointer import Checkpointer
-from a2d_tf.training.optimizer import Averages, LossScale
+from a2d_tf.training.optimizer import Averages
 from a2d_tf.training.train_step import TrainState
 
 
@@ -24,10 +24,10 @@ class Toy(tf.Module):
         self.weight = tf.Variable(tf.zeros([size]))
 
 
-def checkpointer(workdir, averages=False, size=3, **parts):
+def checkpointer(workdir, averages=False, size=3):
     network = Toy(size)
     means = Averages([network.weight], 0.5) if averages else None
-    state = TrainState(network, tf.Module(), averages=means, **parts)
+    state = TrainState(network, tf.Module(), averages=means)
     return Checkpointer(str(workdir), state), network, state.step, means
 
 
@@ -174,18 +174,3 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path, caplog, monkeypatc
         checkpoints.restore(Toy(4), str(tmp_path))
     gc.collect()
     assert not caplog.records
-
-
-def test_a_run_goes_on_in_another_precision(tmp_path):
-    made, network, step, _ = checkpointer(tmp_path)
-    made.window.values = [{"total": 1.0}]
-    save(made, network, step, 2)
-    other, network, step, _ = checkpointer(tmp_path, loss_scale=LossScale(8.0))
-    assert (
-        other.resume() is True and step.numpy() == 2 and network.weight.numpy().tolist() == [2] * 3
-    )
-    other.window.values.append({"total": 3.0, "loss_scale": 8.0})
-    assert other.window.means() == {"total": 2.0, "loss_scale": 8.0}
-    save(other, network, step, 4)
-    again, *_ = checkpointer(tmp_path, loss_scale=LossScale(1.0))
-    assert again.resume() is True and again._state.loss_scale.value.numpy() == 8

@@ -79,7 +79,7 @@ def test_the_line_of_devices(monkeypatch, capsys):
         ((A100,), 1, "mixed_bfloat16", "1 x NVIDIA A100-SXM4-80GB (80 GB), mixed_bfloat16"),
         ((A100, L4), 1, "float32", "1 x NVIDIA A100-SXM4-80GB (80 GB), float32 with products in"),
         ((T4, T4, L4), 2, "float32", "2 x Tesla T4 (15 GB), float32"),
-        ((T4, L4), 2, "mixed_float16", "1 x Tesla T4 (15 GB), 1 x NVIDIA L4, mixed_float16"),
+        ((T4, L4), 2, "mixed_bfloat16", "1 x Tesla T4 (15 GB), 1 x NVIDIA L4, mixed_bfloat16"),
         ((), 1, "float32", "CPU, 2 cores, 24 GB, float32"),
     ):
         devices.announce(gpus, precision, used)

@@ -24,7 +24,7 @@ from a2d_tf.data import records as record_format
 from a2d_tf.model import losses
 from a2d_tf.model.network import Network
 from a2d_tf.runs import checkpoints, run_folder
-from a2d_tf.training import divergence, optimizer
+from a2d_tf.training import divergence
 from a2d_tf.training import fit as fit_module
 from a2d_tf.training.fit import fit
 from a2d_tf.training.train_step import make_train_step
@@ -165,19 +165,6 @@ def test_a_killed_or_stopped_run_ends_as_an_undisturbed_one_and_no_point_comes_t
         np.testing.assert_array_equal(a, b)
     (trace,) = tmp_path.glob("tensorboard/plugins/profile/*/*.xplane.pb")
     assert trace.stat().st_size > 1000
-
-
-def test_float16_resumes_its_loss_scale_and_goes_on_in_float32(mini_records, tmp_path):
-    half = {"precision": "mixed_float16", "checkpoint_every": 1}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(optimizer.LossScale.__init__, "__defaults__", (2.0**60, 1))
-        _, before = train(mini_records, tmp_path, kill=2, **half)
-        _, after = train(mini_records, tmp_path, stop=1, **half)
-    assert len(before) == 2 and after == before[1:]
-    assert before[0]["loss_scale"] == 2.0**60 and before[0]["gradient_norm"] == 0
-    assert after[0]["loss_scale"] == 2.0**24
-    _, log = train(mini_records, tmp_path, steps=3)
-    assert len(log) == 1 and "loss_scale" not in log[0]
 
 
 def test_a_non_finite_loss_ends_the_run_before_its_weights_are_kept(

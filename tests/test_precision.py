@@ -10,9 +10,7 @@ import tiny_network
 from a2d_tf.model.layers import ConvNorm
 from a2d_tf.runs import loading
 from a2d_tf.serving.served_network import ServedNetwork
-from a2d_tf.training import optimizer
 from a2d_tf.training.phases import set_phase
-from a2d_tf.training.train_step import TrainState, make_train_step
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("eagerly")]
 
@@ -28,12 +26,11 @@ def make(precision, **override):
 def test_losses_and_gradients_are_near_those_of_float32():
     variant = dict(norm="frozen_bn", flow_norm="group_norm")
     loss, exact = tiny_network.gradients(make("float32", **variant), LEARNING)
-    for precision in ("mixed_bfloat16", "mixed_float16"):
-        network = make(precision, **variant)
-        assert {v.dtype for v in network.variables} == {tf.float32}
-        near, rounded = tiny_network.gradients(network, LEARNING)
-        assert near == pytest.approx(loss, rel=0.02) and near != loss
-        assert rounded @ exact / np.linalg.norm(rounded) / np.linalg.norm(exact) > 0.99
+    network = make("mixed_bfloat16", **variant)
+    assert {v.dtype for v in network.variables} == {tf.float32}
+    near, rounded = tiny_network.gradients(network, LEARNING)
+    assert near == pytest.approx(loss, rel=0.02) and near != loss
+    assert rounded @ exact / np.linalg.norm(rounded) / np.linalg.norm(exact) > 0.99
 
 
 def test_16_bits_inside_and_float32_outside():
@@ -69,24 +66,6 @@ def test_frozen_statistics_are_not_rounded():
     layer.variance.assign([1.0 - 1e-5])
     made = layer(tf.fill([1, 1, 1, 1], 0.5))
     assert made.dtype == tf.bfloat16 and float(made[0, 0, 0, 0]) == 0.5
-
-
-def test_a_step_that_overflows_changes_the_scale_alone(monkeypatch):
-    """But at the scale's least the norm stays, which ends the run."""
-    network = make("mixed_float16", use_flow=False, temporal_layers=0)
-    before = [v.numpy() for v in network.variables]
-    opt = optimizer.make(LEARNING)
-    scale = optimizer.LossScale(2.0**100)
-    monkeypatch.setattr(tf.linalg, "global_norm", lambda _: tf.constant(np.inf))
-    step = make_train_step(TrainState(network, opt, loss_scale=scale), LEARNING)
-    for start, norm, later in ((2.0**100, 0.0, 2.0**24), (1.0, np.inf, 1.0)):
-        scale.value.assign(start)
-        values = step(tiny_network.labelled(1), 0)
-        assert values["loss_scale"] == start and values["gradient_norm"] == norm
-        assert np.isfinite(values["total"]) and int(opt.iterations) == 0
-        assert float(scale.value) == later
-        for a, b in zip(before, network.variables):
-            assert (a == b.numpy()).all()
 
 
 def test_a_run_in_float32_answers_in_16_bits_and_what_is_served_in_float32(tiny_run, loaded_run):

@@ -1,4 +1,4 @@
-"""A step of slower backbones, one in float16, and one of no finite loss, which changes nothing."""
+"""A step of slower backbones, and one of no finite loss, which changes nothing."""
 
 import dataclasses
 
@@ -9,7 +9,7 @@ import tiny_network
 
 from a2d_tf.core import devices
 from a2d_tf.pretrained.weights import variables
-from a2d_tf.training import optimizer, train_step
+from a2d_tf.training import train_step
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("eagerly")]
 
@@ -27,7 +27,7 @@ def deterministic():
 def run(steps):
     """Take so many steps; returns [values of a step], and all that they change after each."""
     network = tiny_network.make(
-        precision="mixed_float16", norm="bn", use_flow=False, temporal_layers=0, use_mask=False
+        precision="mixed_bfloat16", norm="bn", use_flow=False, temporal_layers=0, use_mask=False
     )
     state = train_step.TrainState.create(network, LEARNING)
     step = train_step.make_train_step(state, LEARNING)
@@ -36,17 +36,13 @@ def run(steps):
         batch = tiny_network.labelled(1, frames=1, seed=number)
         values = step(batch, number)
         log.append({name: float(value) for name, value in values.items()})
-        variables = [*network.variables, *state.optimizer.variables(), *state.averages.values]
-        kept.append([v.numpy() for v in (*variables, *state.loss_scale.variables)])
+        changing = [*network.variables, *state.optimizer.variables(), *state.averages.values]
+        kept.append([variable.numpy() for variable in changing])
     return log, kept
 
 
-def test_in_float16_with_overflows_and_up_to_a_non_finite_loss(monkeypatch):
-    """The scale, too large at first, falls and rises; the running means of batch norm move.
-
-    Step BAD reports a non-finite value, and neither it nor those after it change anything.
-    """
-    monkeypatch.setattr(optimizer.LossScale.__init__, "__defaults__", (2.0**60, 1))
+def test_from_a_non_finite_loss_on_nothing_changes(monkeypatch):
+    """Step BAD reports a non-finite value, and neither it nor those after it change anything."""
     forward = train_step.forward
 
     def spoilt(network, batch, seed, *arguments, **options):
@@ -57,7 +53,6 @@ def test_in_float16_with_overflows_and_up_to_a_non_finite_loss(monkeypatch):
 
     monkeypatch.setattr(train_step, "forward", spoilt)
     log, kept = run(BAD + 3)
-    assert log[0]["gradient_norm"] == 0 and log[0]["loss_scale"] == 2.0**60
     assert all(np.isfinite(list(values.values())).all() for values in log[:BAD])
     assert any((x != y).any() for x, y in zip(kept[BAD - 2], kept[BAD - 1]))
     assert not np.isfinite(log[BAD]["total"]) and np.isfinite(log[BAD + 1]["total"])

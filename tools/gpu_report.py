@@ -38,7 +38,7 @@ _LIMIT = FLAGS.integer("limit_s", 240, "Most seconds of a row.", 1)
 _ONLY = FLAGS.list("only", [], "Rows to measure whose names begin so; by default all.")
 _ROW = FLAGS.string("row", None, "The one row to measure here; the report starts these.")
 
-_PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
+_PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
 
 def rows() -> dict[str, tuple[str, dict[str, Any]]]:

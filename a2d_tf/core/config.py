@@ -21,7 +21,7 @@ from a2d_tf.core import command_line
 from a2d_tf.core.errors import MAX_SIDE, InputError
 from a2d_tf.core.files import write_text
 
-PRECISIONS = ["float32", "mixed_bfloat16", "mixed_float16"]
+PRECISIONS = ["float32", "mixed_bfloat16"]
 NORMS = ["frozen_bn", "frozen_stats", "bn", "group_norm", "none"]
 EVALUATION_BATCH = 8
 _MAX_ANCHOR_SIZES = 8  # of a pyramid level

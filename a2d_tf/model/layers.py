@@ -122,7 +122,6 @@ class ConvNorm(tf.keras.layers.Layer):
     """
 
     rectify = staticmethod(tf.nn.relu)
-    on_gpu = False  # set by the network
 
     def __init__(
         self,
@@ -206,9 +205,7 @@ class ConvNorm(tf.keras.layers.Layer):
     def convolve(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         """Convolve x [N, H, W, C] with a kernel of this layer's shape."""
         once = self.size == 1 or self.padding == "VALID"
-        # In float16 a matrix product accumulates in 16 bits on a CPU, a convolution does not.
-        exact = x.dtype != tf.float16 or self.on_gpu
-        if once and exact and x.shape[1:3] == kernel.shape[:2]:
+        if once and x.shape[1:3] == kernel.shape[:2]:
             # A fully connected layer. The convolution would first reorder the whole kernel: for the
             # 64 RoIs of a head it takes twice as long, gradients included.
             flat = tf.reshape(x, [-1, math.prod(kernel.shape[:3])])

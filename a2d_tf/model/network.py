@@ -114,7 +114,7 @@ class Network(tf.Module):
                 self.refiner = self.masks.model = self._refiner()
         for part in self.parts().values():
             for each in (part, *part.layers):
-                if isinstance(each, (ConvNorm, JoinedNorms)):
+                if isinstance(each, JoinedNorms):
                     each.on_gpu = self.on_gpu
 
     def _make_heads(self):

@@ -28,14 +28,9 @@ class Window(tf.train.experimental.PythonState):
         self.values: list[dict[str, float]] = []
 
     def means(self) -> dict[str, float]:
-        """Return the mean of each value of the last step over the steps that have it.
-
-        Steps in another precision, before a resume, may lack some.
-        """
-        return {
-            name: statistics.fmean(values[name] for values in self.values if name in values)
-            for name in self.values[-1]
-        }
+        """Return the mean of each value over the steps."""
+        names = self.values[-1]
+        return {name: statistics.fmean(values[name] for values in self.values) for name in names}
 
     def serialize(self) -> str:
         return json.dumps(self.values)
@@ -47,15 +42,15 @@ class Window(tf.train.experimental.PythonState):
 class Checkpointer:
     """Saves and restores the training state in a run folder.
 
-    A checkpoint holds the network, the optimizer's slots, averages and loss scale where there are
-    any, the step, and the values gathered for the next TensorBoard point. The averages take the
-    place of the network's weights, so that every reader gets them.
+    A checkpoint holds the network, the optimizer's slots, averages where there are any, the step,
+    and the values gathered for the next TensorBoard point. The averages take the place of the
+    network's weights, so that every reader gets them.
     """
 
     def __init__(self, workdir: str, state: TrainState) -> None:
         self.workdir, self.window = workdir, Window()
         self._state = state
-        names = ("network", "optimizer", "step", "averages", "loss_scale")
+        names = ("network", "optimizer", "step", "averages")
         parts = {name: getattr(state, name) for name in names} | {"window": self.window}
         self._parts = {name: part for name, part in parts.items() if part is not None}
 
@@ -75,11 +70,7 @@ class Checkpointer:
             checkpoints.sweep(self._folder(kind))
         if path is None:
             return False
-        checkpoints.load(
-            path, {name: part for name, part in self._parts.items() if name != "loss_scale"}
-        )
-        if self._state.loss_scale:  # a checkpoint of another precision has none
-            tf.train.Checkpoint(loss_scale=self._state.loss_scale).read(path).expect_partial()
+        checkpoints.load(path, self._parts)
         if self._state.averages:
             self._state.averages.exchange()
         return True

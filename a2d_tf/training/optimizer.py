@@ -1,8 +1,7 @@
-"""The optimizer, its learning rate, gradient clipping, loss scale and averaged weights.
+"""The optimizer, its learning rate, gradient clipping and averaged weights.
 
-SGD with momentum (paper, section 4) or Adam, with decoupled weight decay. The loss scale keeps
-gradients from falling below the smallest numbers of float16. Averages of the weights often score
-better than the last weights.
+SGD with momentum (paper, section 4) or Adam, with decoupled weight decay. Averages of the weights
+often score better than the last weights.
 """
 
 from __future__ import annotations
@@ -121,50 +120,20 @@ def _decays(variable):
 
 
 def clipped(
-    gradients: list[tf.Tensor],
-    clip_norm: float,
-    scale: tf.Tensor | float = 1.0,
-    on_gpu: bool = False,
+    gradients: list[tf.Tensor], clip_norm: float, on_gpu: bool = False
 ) -> tuple[list[tf.Tensor], tf.Tensor]:
-    """Divide gradients by the loss scale and clip their global norm (0: do not), in one pass.
+    """Clip the global norm of gradients (0: do not).
 
     Returns:
-      (gradients, their global norm after unscaling and before clipping).
+      (gradients, their global norm before clipping).
     """
     limit = _SMALL[on_gpu]
     groups = _join(gradients, limit)
-    norm = tf.linalg.global_norm(groups) / scale
-    factor = 1.0 / scale
-    if clip_norm:
-        factor *= clip_norm / tf.maximum(norm, clip_norm)
+    norm = tf.linalg.global_norm(groups)
+    if not clip_norm:
+        return gradients, norm
+    factor = clip_norm / tf.maximum(norm, clip_norm)
     return _split([factor * group for group in groups], gradients, limit), norm
-
-
-class LossScale(tf.Module):
-    """A dynamic loss scale, a power of two from 1 to LARGEST.
-
-    It halves when gradients overflow, and doubles after `patience` steps without an overflow.
-    """
-
-    LARGEST = 2.0**24
-
-    def __init__(self, start: float = 2.0**15, patience: int = 2000) -> None:
-        super().__init__(name="loss_scale")
-        self.patience = patience
-        self.value = tf.Variable(start, trainable=False)
-        self.steps = tf.Variable(0, trainable=False)
-
-    def update(self, finite: tf.Tensor, going: tf.Tensor | bool = True) -> None:
-        """Adapt the scale to whether the gradients of a step were finite, a bool scalar.
-
-        Nothing changes unless `going`, a bool scalar.
-        """
-        steps = tf.where(finite, self.steps + 1, 0)
-        due = steps >= self.patience
-        factor = tf.where(finite, tf.where(due, 2.0, 1.0), 0.5)
-        value = tf.clip_by_value(self.value * factor, 1.0, self.LARGEST)
-        self.value.assign(tf.where(going, value, self.value))
-        self.steps.assign(tf.where(going, tf.where(due, 0, steps), self.steps))
 
 
 class Averages(tf.Module):

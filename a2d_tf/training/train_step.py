@@ -27,7 +27,6 @@ class TrainState:
 
     network: Network
     optimizer: tf.keras.optimizers.Optimizer
-    loss_scale: optimizer.LossScale | None = None
     averages: optimizer.Averages | None = None
     step: tf.Variable = dataclasses.field(
         default_factory=lambda: tf.Variable(0, dtype=tf.int64, trainable=False)
@@ -38,17 +37,16 @@ class TrainState:
 
     @classmethod
     def create(cls, network: Network, training: TrainingConfig) -> TrainState:
-        """Make the state of a new run, with a loss scale and averages if its settings need them.
+        """Make the state of a new run, with averages if its settings need them.
 
         Args:
           network: in the phase of the run; training: a TrainingConfig.
         """
-        half, decay = network.compute.precision == "mixed_float16", training.average_decay
+        decay = training.average_decay
         changing = [*network.trainable_weights, *network.running_statistics]
         return cls(
             network,
             optimizer.make(training),
-            loss_scale=optimizer.LossScale() if half else None,
             averages=optimizer.Averages(changing, decay, network.on_gpu) if decay else None,
         )
 
@@ -59,10 +57,8 @@ def make_train_step(state: TrainState, training: TrainingConfig) -> Step:
     It runs on the strategy in whose scope it is made, on elements of `replicas.batches`, once a
     checkpoint is restored.
 
-    A step whose loss or gradients are not finite changes no weight. With a loss scale such a step
-    lowers the scale, and reports a gradient norm of 0 unless the scale is already at its minimum.
-    A step that reports a non-finite value changes nothing at all, nor does any step after it. So
-    the state before that step is still there when the reports are read, many steps later.
+    A step that reports a non-finite value changes nothing, nor does any step after it. So the state
+    before that step is still there when the reports are read, many steps later.
     """
     # Left to the first step, TensorFlow would trace it twice. A checkpoint fills the slots.
     state.optimizer._create_all_weights(list(state.network.trainable_weights))
@@ -80,23 +76,14 @@ def make_train_step(state: TrainState, training: TrainingConfig) -> Step:
 
 
 def _step(state, training, batch, step):
-    strategy, loss_scale = tf.distribute.get_strategy(), state.loss_scale
-    seed = _seed(training, step)
-    scale = loss_scale.value.read_value() if loss_scale else 1.0
+    strategy, seed = tf.distribute.get_strategy(), _seed(training, step)
     going = ~state.diverged.read_value()
     means = state.network.running_statistics
     before = strategy.run(lambda: list(map(tf.identity, means))) if means else []
-    inputs = (state.network, batch, seed, training)
-    values, gradients = strategy.run(_gradients, inputs, {"scale": scale})
+    values, gradients = strategy.run(_gradients, (state.network, batch, seed, training))
     values = replicas.first(values)
-    finite = tf.math.is_finite(values["gradient_norm"]) & tf.math.is_finite(values["total"])
-    if loss_scale:
-        norm = tf.where(finite | (scale <= 1.0), values["gradient_norm"], 0.0)
-        values = {**values, "gradient_norm": norm, "loss_scale": scale}
     going &= tf.reduce_all(tf.math.is_finite(tf.stack(list(values.values()))))
-    tf.cond(going & finite, lambda: _update(state, gradients, step, training), lambda: False)
-    if loss_scale:
-        loss_scale.update(finite, going)
+    tf.cond(going, lambda: _update(state, gradients, step, training), lambda: False)
     if means:
         strategy.run(_keep, (means, before, going))
     state.diverged.assign(~going)
@@ -131,11 +118,8 @@ def make_probe(network: Network, training: TrainingConfig) -> Probe:
     return probe
 
 
-def _gradients(network, batch, seed, training, *, scale=1.0):
-    """In a replica: return what the step reports, and the clipped gradients of all replicas.
-
-    `scale` is a factor on the loss while gradients are computed.
-    """
+def _gradients(network, batch, seed, training):
+    """In a replica: return what the step reports, and the clipped gradients of all replicas."""
     variables = network.trainable_weights
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(variables)
@@ -143,11 +127,12 @@ def _gradients(network, batch, seed, training, *, scale=1.0):
         with tf.name_scope("losses"):
             pairs = forward(network, batch, seed, training, training=True)
             values = scalars(*pairs, training)
-        loss = values["total"] * scale
-    gradients = tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    gradients = tape.gradient(
+        values["total"], variables, unconnected_gradients=tf.UnconnectedGradients.ZERO
+    )
     values, gradients = replicas.total((values, gradients))
     with tf.name_scope("optimizer"):
-        gradients, norm = optimizer.clipped(gradients, training.clip_norm, scale, network.on_gpu)
+        gradients, norm = optimizer.clipped(gradients, training.clip_norm, network.on_gpu)
     return {**values, "gradient_norm": norm}, gradients
 
 
