@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
 
 from a2d_tf.core import command_line, devices
@@ -18,12 +17,6 @@ FLAGS = command_line.Register()
 _RECORDS = FLAGS.string("records", None, "Folder written by a2d records.")
 _WORKDIR = FLAGS.string("workdir", None, "Run folder; an interrupted run there is resumed.")
 _PICTURES = FLAGS.integer("pictures", 8, "Clips drawn for TensorBoard at each validation.", 0)
-_PROFILE = FLAGS.string(
-    "profile",
-    None,
-    "FROM:TO: steps, counted from 1, to trace into the run's tensorboard folder, for the profile "
-    "page of TensorBoard (pip install tensorboard-plugin-profile).",
-)
 _DEVICE = Config.define_device(FLAGS)
 Config.define_flags(FLAGS)
 
@@ -32,7 +25,6 @@ def main(argv: list[str]) -> None:
     config = Config.from_flags(FLAGS)
     command_line.require(argv, records=_RECORDS.value, workdir=_WORKDIR.value)
     training = config.training
-    profiled = _profiled(_PROFILE.value)
     manifest = Manifest.load(_RECORDS.value)
     manifest.check_frames(config.model.frames)
     if training.zero_shot_actor:
@@ -70,24 +62,9 @@ def main(argv: list[str]) -> None:
             if report:
                 print(report.summary(), flush=True)
                 write_text(os.path.join(workdir, "weights.txt"), str(report))
-            fit(
-                network,
-                manifest,
-                config,
-                workdir,
-                validate=_validation(network, config, manifest, workdir),
-                profiled=profiled,
-            )
+            validate = _validation(network, config, manifest, workdir)
+            fit(network, manifest, config, workdir, validate=validate)
     _conclude(workdir, manifest)
-
-
-def _profiled(text):
-    """Return the steps of --profile as a range, counted from 1."""
-    match = re.fullmatch(r"(\d+):(\d+)", text or "1:0")
-    steps = range(int(match[1]), int(match[2]) + 1) if match else range(0)
-    if text and not steps:
-        raise InputError(f"--profile={text}: expected FROM:TO, the steps to trace, e.g. 100:110")
-    return steps
 
 
 def _conclude(workdir, manifest):

@@ -56,9 +56,6 @@ def deterministic():
     tf.config.run_functions_eagerly(False)
 
 
-NONE = range(0)
-
-
 class Killed(BaseException):
     pass
 
@@ -71,7 +68,6 @@ def train(
     precision="float32",
     model=ONE_STREAM,
     at_step=lambda network: None,
-    profiled=NONE,
     **training,
 ):
     """Train in the folder; returns the weights and every step's values.
@@ -110,7 +106,7 @@ def train(
         patch.setattr(fit_module, "make_train_step", watched)
         ends = pytest.raises((Killed, KeyboardInterrupt)) if kill or stop else nullcontext()
         with ends:
-            fit(network, records, config, str(workdir), validate=validate, profiled=profiled)
+            fit(network, records, config, str(workdir), validate=validate)
     assert calls == [] if kill or stop else [True]
     weights = [variable.numpy() for variable in network.variables]
     return weights, [{name: float(value) for name, value in values.items()} for values in log]
@@ -157,14 +153,12 @@ def test_a_killed_or_stopped_run_ends_as_an_undisturbed_one_and_no_point_comes_t
     _, between = train(mini_records, tmp_path, stop=2)
     assert "resuming at step 3 of 6" in caplog.text
     assert "stopped at step 5" in caplog.text
-    other, after = train(mini_records, tmp_path, profiled=range(2, 100))
+    other, after = train(mini_records, tmp_path)
     assert between == log[3:5] and after == log[5:]
     points = [event_files.points(run / "tensorboard" / "train") for run in (tmp_path, whole)]
     assert points[0] == points[1] and len(points[1]) >= 3 * 10
     for a, b in zip(weights, other):
         np.testing.assert_array_equal(a, b)
-    (trace,) = tmp_path.glob("tensorboard/plugins/profile/*/*.xplane.pb")
-    assert trace.stat().st_size > 1000
 
 
 def test_a_non_finite_loss_ends_the_run_before_its_weights_are_kept(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
-import os
 import time
 from collections.abc import Iterator
 from typing import Any, Callable
@@ -40,7 +39,6 @@ def fit(
     workdir: str,
     *,
     validate: Callable[[], Validated | None],
-    profiled: range = range(0),
 ) -> None:
     """Train the network and keep its checkpoints; an interrupted run resumes from its last one.
 
@@ -49,7 +47,6 @@ def fit(
     Args:
       workdir: gets `checkpoints/`, `best/`, `tensorboard/` and, at the end, `finished.json`.
       validate: called with the averaged weights in place; returns None if no video is held out.
-      profiled: numbers of steps, from 1, to trace for TensorBoard's profile page.
 
     Raises:
       InputError: unusable records or checkpoint, or a loss that is not finite.
@@ -66,12 +63,10 @@ def fit(
     step = checkpointer.step
     train_step = make_train_step(state, training)
     stream = replicas.batches(manifest, config, start_step=step)
-    profiled = range(max(profiled.start, step + 1), min(profiled.stop, training.steps + 1))
     progress = _Progress(checkpointer, events, training)
     with progress.bar, stop_on_signal() as signals:
         while step < training.steps:
-            with _profile(profiled, step + 1, workdir):
-                progress.advance(train_step(progress.fetch(stream, manifest.directory), step))
+            progress.advance(train_step(progress.fetch(stream, manifest.directory), step))
             step += 1
             state.step.assign(step)
             due = _due(step, training.validate_every, training.steps)
@@ -140,21 +135,6 @@ def _resume(checkpointer, events, validation, training):
     if resumed and due:
         validation(step)
     return True
-
-
-@contextlib.contextmanager
-def _profile(profiled: range, number: int, workdir: str) -> Iterator[None]:
-    """Trace a step, if it is one of those to profile; after the last the trace is written."""
-    if number not in profiled:
-        yield
-        return
-    if number == profiled[0]:
-        tf.profiler.experimental.start(os.path.join(workdir, "tensorboard"))
-    with tf.profiler.experimental.Trace("train", step_num=number, _r=1):
-        yield
-    if number == profiled[-1]:
-        tf.test.experimental.sync_devices()
-        tf.profiler.experimental.stop()
 
 
 def _validate(validate, state, checkpointer, events, step):
