@@ -35,7 +35,7 @@ def complaint(parse, *words):
         ("--steps=5 # five", "--steps=5 # five: invalid literal"),
         ("--learning_rate=0,001", "--learning_rate=0,001: could not"),
         ("--image_height=9999999", "in the range [32, 8192]"),
-        ("--flow_norm=layer", "<same|frozen_bn|frozen_stats|bn|group_norm|none>"),
+        ("--flow_norm=layer", "<same|frozen_bn|frozen_stats|group_norm|none>"),
         ("--flip=maybe", "--flip=maybe"),
         ("--noflip=1", "--noflip=1"),
         ("--bacth_size=4", "Did you mean: batch_size"),

@@ -32,7 +32,9 @@ VARIANTS = [
         norm="group_norm",
         mask_image=True,
     ),
-    dict(label_mode="cartesian", action_topdown="separate", norm="bn", roi_align="legacy"),
+    dict(
+        label_mode="cartesian", action_topdown="separate", norm="frozen_stats", roi_align="legacy"
+    ),
 ]
 
 
@@ -196,15 +198,15 @@ def is_actor(name):
 
 
 @pytest.fixture(scope="module")
-def batch_norms():
-    return tiny_network.make(norm="bn")
+def normed():
+    return tiny_network.make(norm="frozen_stats")
 
 
 @pytest.mark.parametrize(
     "variant", [{}, dict(action_topdown="separate"), dict(action_topdown="own_backbone")]
 )
-def test_phases_move_exactly_their_own_variables(variant, batch_norms):
-    network = tiny_network.make(**variant) if variant else batch_norms
+def test_phases_move_exactly_their_own_variables(variant, normed):
+    network = tiny_network.make(**variant) if variant else normed
     joint, actor, action = (moved(network, phase) for phase in ("joint", "actor", "action"))
     assert joint == moved(network, "joint")
     for part, names in joint.items():
@@ -231,8 +233,8 @@ def test_phases_move_exactly_their_own_variables(variant, batch_norms):
 
 
 @pytest.mark.parametrize("phase", ["actor", "action"])
-def test_a_step_of_a_phase_leaves_the_rest_bit_for_bit(phase, eagerly, batch_norms):
-    network = batch_norms
+def test_a_step_of_a_phase_leaves_the_rest_bit_for_bit(phase, eagerly, normed):
+    network = normed
     training = dataclasses.replace(LEARNING, train_phase=phase, learning_rate=0.1)
     set_phase(network, phase)
     before = {v.ref(): v.numpy() for v in network.variables}

@@ -1,8 +1,5 @@
 """The schedule at literal steps; each optimizer against numpy; averaged weights."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -135,34 +132,3 @@ def test_weights_and_averages_change_places_and_back_even_after_an_error():
     with pytest.raises(KeyError), averages.in_place():
         raise KeyError
     assert (float(variable), float(averages.values[0])) == (3.0, 1.0)
-
-
-ON_TWO_REPLICAS = """
-import tensorflow as tf
-from a2d_tf.training.optimizer import Averages
-
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-with strategy.scope():
-    statistics = tf.Variable(
-        1.0,
-        trainable=False,
-        synchronization=tf.VariableSynchronization.ON_READ,
-        aggregation=tf.VariableAggregation.MEAN,
-    )
-    averages = Averages([statistics], 0.5)
-    replica = lambda: tf.distribute.get_replica_context().replica_id_in_sync_group
-    strategy.run(lambda: statistics.assign(4.0 * tf.cast(replica(), tf.float32)))
-    averages.update(tf.constant(100, tf.int64))
-    print(float(averages.values[0].read_value()))
-    averages.exchange()
-    print(float(statistics.read_value()), float(averages.values[0].read_value()))
-"""
-
-
-def test_statistics_of_batches_are_the_mean_over_the_replicas():
-    """They are 0 and 4, and were 1: half of that and half of their mean."""
-    command = [sys.executable, "-c", ON_TWO_REPLICAS]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["1.5", "1.5", "2.0"]

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 def network():
     """Untrained until the last test."""
     variant = dict(use_mask=False, use_refiner=True, refiner_size=64, refiner_channels=8)
-    return tiny_network.make(norm="bn", **variant)
+    return tiny_network.make(norm="group_norm", **variant)
 
 
 def test_window_is_the_box_grown_by_a_quarter_about_its_centre():

@@ -27,7 +27,11 @@ def deterministic():
 def run(steps):
     """Take so many steps; returns [values of a step], and all that they change after each."""
     network = tiny_network.make(
-        precision="mixed_bfloat16", norm="bn", use_flow=False, temporal_layers=0, use_mask=False
+        precision="mixed_bfloat16",
+        norm="frozen_stats",
+        use_flow=False,
+        temporal_layers=0,
+        use_mask=False,
     )
     state = train_step.TrainState.create(network, LEARNING)
     step = train_step.make_train_step(state, LEARNING)

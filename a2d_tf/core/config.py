@@ -22,7 +22,7 @@ from a2d_tf.core.errors import MAX_SIDE, InputError
 from a2d_tf.core.files import write_text
 
 PRECISIONS = ["float32", "mixed_bfloat16"]
-NORMS = ["frozen_bn", "frozen_stats", "bn", "group_norm", "none"]
+NORMS = ["frozen_bn", "frozen_stats", "group_norm", "none"]
 EVALUATION_BATCH = 8
 _MAX_ANCHOR_SIZES = 8  # of a pyramid level
 _CHANNELS = (8, 2048)
@@ -48,7 +48,7 @@ class ModelConfig:
       backbone: Backbone of both streams.
       width_multiplier: Factor on the backbone's channels.
       norm: Normalisation of the backbones, and of heads that have one: frozen batch norm; batch
-        norm with frozen statistics and trained scale and offset; batch norm; group norm; none.
+        norm with frozen statistics and trained scale and offset; group norm; none.
       flow_norm: Normalisation of the motion backbone; same: as --norm.
       rgb_convention: Convention of the appearance branch's pretrained weights; --init_rgb sets it.
       flow_convention: Convention of the motion backbone's weights; --init_flow sets it.
@@ -449,8 +449,8 @@ def _contradiction(model, training):
     for name in ("image_height", "image_width", "refiner_size"):
         if getattr(model, name) % 32:
             return f"--{name}={getattr(model, name)} must be a multiple of 32"
-    if model.readout and (model.label_mode != "decoupled" or model.norm == "bn"):
-        return "--readout needs --label_mode=decoupled, and not --norm=bn; or use --readout=false"
+    if model.readout and model.label_mode != "decoupled":
+        return "--readout needs --label_mode=decoupled; or use --readout=false"
     phase, cartesian = training.train_phase, model.label_mode == "cartesian"
     starts = training.init_run, training.init_checkpoint, training.init_rgb or training.init_flow
     before, most = training.train_proposals_before_nms, training.train_proposals

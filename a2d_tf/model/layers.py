@@ -16,7 +16,6 @@ import numpy as np
 import tensorflow as tf
 
 FROZEN = ("frozen_bn", "frozen_stats")
-BATCH_NORMS = (*FROZEN, "bn")
 # Output layers start near zero, so that an untrained network predicts all classes alike.
 OUTPUT_STDDEV = 0.01
 
@@ -157,10 +156,6 @@ class ConvNorm(tf.keras.layers.Layer):
                     name, [self.filters], trainable=trainable, initializer=constant
                 )
                 setattr(self, name, weight)
-        elif self.norm == "bn":
-            self.normalise = tf.keras.layers.BatchNormalization(
-                epsilon=self.epsilon, name="bn", dtype=self.dtype_policy
-            )
         elif self.norm == "group_norm":
             self.normalise = GroupNorm(self.epsilon, name="gn", dtype=self.dtype_policy)
         else:
@@ -172,7 +167,7 @@ class ConvNorm(tf.keras.layers.Layer):
     @plain
     def call(self, x: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         kernel, bias = self.kernel, None
-        if self.norm in (*FROZEN, "none"):
+        if self.norm != "group_norm":
             kernel, bias = self.folded()
         x = self.convolve(x, tf.cast(kernel, x.dtype))
         if bias is not None:
@@ -192,15 +187,8 @@ class ConvNorm(tf.keras.layers.Layer):
         return self.kernel * scale, offset
 
     def statistics(self) -> tuple[tf.Tensor, ...]:
-        """Return gamma, beta, mean and variance of a batch norm."""
-        if self.norm in FROZEN:
-            return self.gamma, self.beta, self.mean, self.variance
-        bn = self.normalise
-        return bn.gamma, bn.beta, bn.moving_mean, bn.moving_variance
-
-    def running_statistics(self) -> list[tf.Variable]:
-        """Return the variables that a forward pass of training changes."""
-        return list(self.statistics()[2:]) if self.norm == "bn" else []
+        """Return gamma, beta, mean and variance of a frozen norm."""
+        return self.gamma, self.beta, self.mean, self.variance
 
     def convolve(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         """Convolve x [N, H, W, C] with a kernel of this layer's shape."""

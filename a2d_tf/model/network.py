@@ -37,7 +37,7 @@ from a2d_tf.model.heads.mask import SIZE, BoxMasks, MaskHead
 from a2d_tf.model.heads.proposals import Proposals
 from a2d_tf.model.heads.readout import LEVELS, Readout
 from a2d_tf.model.heads.refiner import Refiner
-from a2d_tf.model.layers import ConvNorm, Function, JoinedNorms
+from a2d_tf.model.layers import Function, JoinedNorms
 from a2d_tf.model.structures import Features, Pooled, Seen
 from a2d_tf.ops import anchors as anchor_ops
 from a2d_tf.ops import roi_align
@@ -386,12 +386,6 @@ class Network(tf.Module):
     def backbone_layers(self) -> list[tf.keras.layers.Layer]:
         """The layers of the backbones, the refiner's excepted."""
         return layers_computing(self.backbones, self._maps)
-
-    @property
-    def running_statistics(self) -> list[tf.Variable]:
-        """The variables that a forward pass of training changes: those of batch norm."""
-        layers = (layer for part in self.parts().values() for layer in part.layers)
-        return [v for x in layers if isinstance(x, ConvNorm) for v in x.running_statistics()]
 
     def parts(self) -> dict[str, tf.keras.Model]:
         """Return the submodels with variables by name; each variable is in exactly one of them."""

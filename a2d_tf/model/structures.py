@@ -101,7 +101,7 @@ class Seen(NamedTuple):
       features: of the key frames.
       outputs: those of `roi_heads`, by name, [B, R, ...].
       image: uint8 [B, H, W, 3], the key frames; None where no head needs it.
-      training: whether batch normalisation uses the statistics of the batch.
+      training: whether gradients are wanted.
     """
 
     features: Features

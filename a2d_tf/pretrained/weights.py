@@ -19,7 +19,7 @@ import tensorflow as tf
 from a2d_tf.core.errors import InputError
 from a2d_tf.model import backbones
 from a2d_tf.model.heads.actor import BACKGROUND
-from a2d_tf.model.layers import BATCH_NORMS
+from a2d_tf.model.layers import FROZEN
 from a2d_tf.model.network import Network
 from a2d_tf.pretrained import layouts
 from a2d_tf.pretrained.layouts import Weights
@@ -42,7 +42,6 @@ _ROLES = {
     },
     "flow": {**{f"flow_{family}_": "backbone/" for family in _FAMILIES}, "flow_fpn_": "fpn/"},
 }
-_STATISTICS = {"moving_mean": "mean", "moving_variance": "variance"}
 _ONE_SIZE = ("size 1",)  # every published file has one anchor size per level
 _ROUNDED = 1e-3  # relative error of a size that was rounded, such as 22.63 for 16 * 2**.5
 _SILENT = -1e4  # a logit of probability 0
@@ -103,7 +102,7 @@ def variables(network: Network) -> dict[str, tf.Variable]:
         for layer in part.layers:
             for variable in layer.weights:
                 weight = variable.name.split(":")[0].split("/")[-1]
-                named[f"{layer.name}/{_STATISTICS.get(weight, weight)}"] = variable
+                named[f"{layer.name}/{weight}"] = variable
     return named
 
 
@@ -317,7 +316,7 @@ def _role(name, stream):
 def _check(model, weights, stream):
     """Raise InputError if a network's flags contradict the weights."""
     norm = "flow_norm" if stream == "flow" and model.flow_norm != "same" else "norm"
-    for flag, right in (("backbone", (weights.backbone,)), (norm, BATCH_NORMS)):
+    for flag, right in (("backbone", (weights.backbone,)), (norm, FROZEN)):
         if getattr(model, flag) not in right:
             raise InputError(
                 f"{weights.path}: weights for --{flag}={' or '.join(right)}, but the network has "

@@ -19,7 +19,7 @@ from a2d_tf.core.errors import MAX_FLOW, MAX_PIXELS
 from a2d_tf.data.instance_fields import scaled
 from a2d_tf.model.heads.readout import LEVELS
 from a2d_tf.model.inference import infer_key_frames
-from a2d_tf.model.layers import BATCH_NORMS, ConvNorm
+from a2d_tf.model.layers import FROZEN, ConvNorm
 from a2d_tf.model.network import Network
 from a2d_tf.ops import canvas as canvas_ops
 from a2d_tf.ops import masks as mask_ops
@@ -73,7 +73,7 @@ def folded(network: Network) -> Network:
     """
     model = network.model_config
     norms: dict[str, Any] = {
-        name: "none" for name in ("norm", "flow_norm") if getattr(model, name) in BATCH_NORMS
+        name: "none" for name in ("norm", "flow_norm") if getattr(model, name) in FROZEN
     }
     precision = network.compute.precision.replace("mixed_", "")
     if not norms and precision == "float32":
@@ -85,8 +85,8 @@ def folded(network: Network) -> Network:
             if not new.weights:
                 continue
             old = old_part.get_layer(new.name)
-            batch_norm = isinstance(old, ConvNorm) and old.norm in BATCH_NORMS
-            values = old.folded() if batch_norm else old.weights
+            frozen = isinstance(old, ConvNorm) and old.norm in FROZEN
+            values = old.folded() if frozen else old.weights
             for variable, value in zip(new.weights, values):
                 variable.assign(tf.cast(value, variable.dtype))
     return result

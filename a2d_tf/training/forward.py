@@ -35,7 +35,7 @@ def forward(
       batch: an element of `pipeline.training`.
       seed: int [2], of the sampling of anchors and RoIs.
       settings: its `train_phase` decides which terms there are.
-      training: whether batch normalisation uses the statistics of the batch.
+      training: whether gradients are wanted.
       features: `Network.clip_features` of the batch, if already computed.
 
     Returns:

@@ -152,7 +152,7 @@ class Averages(tf.Module):
         # Behind a function, so that a checkpoint does not track them as parts of this object.
         self._decay, self._variables = decay, lambda: variables
         self._limit = _SMALL[on_gpu]
-        self.values = [_like(variable) for variable in variables]
+        self.values = [tf.Variable(x.read_value(), trainable=False) for x in variables]
 
     def update(self, step: tf.Tensor) -> None:
         """Take the weights after a step into the averages; in a cross-replica context."""
@@ -179,19 +179,6 @@ class Averages(tf.Module):
             value = tf.identity(variable.read_value())
             variable.assign(mean.read_value())
             mean.assign(value)
-
-
-def _like(variable):
-    """Make a variable of the same value and kind.
-
-    Statistics of batches differ between replicas until they are read, as their mean.
-    """
-    return tf.Variable(
-        variable.read_value(),
-        trainable=False,
-        synchronization=variable.synchronization,
-        aggregation=variable.aggregation,
-    )
 
 
 def _own(variables):

@@ -42,13 +42,10 @@ class TrainState:
         Args:
           network: in the phase of the run; training: a TrainingConfig.
         """
-        decay = training.average_decay
-        changing = [*network.trainable_weights, *network.running_statistics]
-        return cls(
-            network,
-            optimizer.make(training),
-            averages=optimizer.Averages(changing, decay, network.on_gpu) if decay else None,
-        )
+        averages, decay = None, training.average_decay
+        if decay:
+            averages = optimizer.Averages(network.trainable_weights, decay, network.on_gpu)
+        return cls(network, optimizer.make(training), averages)
 
 
 def make_train_step(state: TrainState, training: TrainingConfig) -> Step:
@@ -78,14 +75,10 @@ def make_train_step(state: TrainState, training: TrainingConfig) -> Step:
 def _step(state, training, batch, step):
     strategy, seed = tf.distribute.get_strategy(), _seed(training, step)
     going = ~state.diverged.read_value()
-    means = state.network.running_statistics
-    before = strategy.run(lambda: list(map(tf.identity, means))) if means else []
     values, gradients = strategy.run(_gradients, (state.network, batch, seed, training))
     values = replicas.first(values)
     going &= tf.reduce_all(tf.math.is_finite(tf.stack(list(values.values()))))
     tf.cond(going, lambda: _update(state, gradients, step, training), lambda: False)
-    if means:
-        strategy.run(_keep, (means, before, going))
     state.diverged.assign(~going)
     return values
 
@@ -93,12 +86,6 @@ def _step(state, training, batch, step):
 def _seed(training, step):
     with tf.device("CPU:0"):  # where kernels read it
         return tf.stack([tf.constant(training.seed, tf.int64), step])
-
-
-def _keep(variables, before, going):
-    """In a replica: restore the values before the step, unless training goes on."""
-    for variable, value in zip(variables, before):
-        variable.assign(tf.where(going, variable, value))
 
 
 def make_probe(network: Network, training: TrainingConfig) -> Probe:
