@@ -16,7 +16,7 @@ from a2d_tf.core.files import file_digest
 from a2d_tf.core.labels import A2D
 from a2d_tf.core.workers import Task
 from a2d_tf.data import convert, frames, records
-from a2d_tf.data.flow import MAX_FLOW, Flow, resize_frame
+from a2d_tf.data.flow import MAX_FLOW, Flow, grey, resize_frame
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.data.release import Release
 from a2d_tf.data.sources import clip_sources
@@ -122,7 +122,7 @@ def test_complete_records_are_left_alone(small_source, small_records, tmp_path):
     before = {path: path.stat().st_mtime_ns for path in output.iterdir()}
     _, new = build(small_source, output)
     assert not new and {path: path.stat().st_mtime_ns for path in output.iterdir()} == before
-    for changed in {"flow_method": "farneback"}, {"clip_frames": 3}, {"shard_videos": 2}:
+    for changed in {"clip_stride": 2}, {"clip_frames": 3}, {"shard_videos": 2}:
         with pytest.raises(InputError, match="--" + next(iter(changed))):
             build(small_source, output, dataclasses.replace(SETTINGS, **changed))
     changed = shutil.copytree(small_source, tmp_path / "Release")
@@ -211,7 +211,6 @@ def test_what_goes_in_comes_out(seed, tmp_path):
     rng = np.random.default_rng(seed)
     root, truths = random_release(tmp_path / "Release", rng)
     settings = convert.ConversionSettings(
-        flow_method=str(rng.choice(["dis", "farneback"])),
         image_height=48,
         image_width=64,
         clip_frames=int(rng.choice([1, 3, 5])),
@@ -241,9 +240,8 @@ def test_what_goes_in_comes_out(seed, tmp_path):
         for i, number in enumerate(truth.clip_frames):
             wanted = np.zeros((*truth.size, 2))
             if number > 1 and number == key + (i - middle) * settings.clip_stride:
-                wanted = Flow(settings.flow_method)(
-                    native[number - 1], native[number], (*truth.size,)
-                )
+                pair = (grey(native[n], truth.size) for n in (number - 1, number))
+                wanted = Flow(settings.flow_method)(*pair, truth.size)
             most = min(np.abs(wanted).max(), MAX_FLOW)
             error = np.abs(fields["flow"][i] - np.clip(wanted, -most, most)).max()
             assert error <= most / 127 * 2.5001 + 1e-6

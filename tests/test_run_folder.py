@@ -23,7 +23,7 @@ def test_records_made_otherwise_are_refused(tmp_path, monkeypatch):
     facts = {name: getattr(manifest(), name) for name in run_folder.FACTS}
     run = loading.Run(config, types.SimpleNamespace(labels=A2D), facts, "")
     run.check_records(manifest())
-    others = dict(flow_method="farneback", image_height=32, image_width=32, clip_stride=2)
+    others = dict(flow_method="tvl1", image_height=32, image_width=32, clip_stride=2)
     for field, value in others.items():
         for refuse in (run.check_records, lambda m: run_folder.create(tmp_path, config, m)):
             with pytest.raises(InputError, match=f"RECORDS: {field}="):

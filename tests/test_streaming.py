@@ -16,7 +16,7 @@ from a2d_files import moving_frames
 from a2d_tf.core.config import InferenceConfig
 from a2d_tf.core.labels import A2D
 from a2d_tf.data import convert
-from a2d_tf.data.flow import Flow, fit, resize_frame
+from a2d_tf.data.flow import Flow, fit, grey, resize_frame
 from a2d_tf.data.release import Release
 from a2d_tf.data.sources import clip_sources, clips_of
 from a2d_tf.serving.served_network import ServedNetwork
@@ -102,9 +102,10 @@ def stream(model, frames, known, span=streaming.EVERY_FRAME):
 
 def slide(model, frames, known):
     """The answers of the clip of every frame, made as records are."""
-    between, count = Flow("dis"), len(frames)
-    flows = [np.zeros((*frames[0].shape[:2], 2), np.float32)]
-    flows += [between(*pair) for pair in zip(frames, frames[1:])]
+    between, count, size = Flow("dis"), len(frames), frames[0].shape[:2]
+    flows = [np.zeros((*size, 2), np.float32)]
+    shades = [grey(frame, size) for frame in frames]
+    flows += [between(*pair, size) for pair in zip(shades, shades[1:])]
     for key in range(1, count + 1):
         sources, missing = clip_sources(key, known["frames"], known["clip_stride"], count)
         rgb = np.stack([frames[source - 1] for source in sources])

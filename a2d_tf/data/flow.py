@@ -16,7 +16,7 @@ import numpy as np
 
 from a2d_tf.core.errors import InputError
 
-METHODS = ("dis", "farneback", "tvl1")
+METHODS = ("dis", "tvl1")
 MAX_FLOW = 64.0  # pixels; faster motion is clipped, so that outliers do not coarsen the frame
 WORKING_PIXELS = 320 * 192
 """Pixels of the frames that flow is computed on, where the video has them. More are more exact, and
@@ -44,28 +44,20 @@ class Flow:
             dis.setPatchStride(5)
             dis.setVariationalRefinementIterations(1)
             self._calculate: Callable = dis.calc
-        elif method == "farneback":
-            self._calculate = cv2.FarnebackOpticalFlow.create(
-                numLevels=3, winSize=15, numIters=3, polySigma=1.2
-            ).calc
         else:
             self._calculate = cv2.optflow.DualTVL1OpticalFlow_create().calc  # type: ignore[attr-defined]
 
     def __call__(
-        self, previous: np.ndarray, current: np.ndarray, size: tuple[int, int] | None = None
+        self, previous: np.ndarray, current: np.ndarray, size: tuple[int, int]
     ) -> np.ndarray:
-        """Compute the flow between two frames.
+        """Compute the flow between two frames, both as of `grey`.
 
         Args:
-          previous, current: native frames, RGB uint8 [H, W, 3]; or both as of `grey`.
-          size: (height, width) of the stored frames; by default that of these.
+          size: (height, width) of the stored frames.
 
         Returns:
           float32 [*size, 2] in pixels of that size.
         """
-        size = size or (current.shape[0], current.shape[1])
-        if current.ndim == 3:
-            previous, current = grey(previous, size), grey(current, size)
         flow = -self._calculate(current, previous, None)
         rows, columns = current.shape
         flow *= np.array([size[1] / columns, size[0] / rows], np.float32)
