@@ -1,7 +1,4 @@
-"""Export a run as a SavedModel: a2d export --workdir=RUN --output=DIR.
-
-With `--version=N` the SavedModel is `DIR/N`, for TensorFlow Serving.
-"""
+"""Export a run as a SavedModel: a2d export --workdir=RUN --output=DIR."""
 
 import os
 
@@ -17,12 +14,6 @@ _MODEL = FLAGS.string(
 _OUTPUT = FLAGS.string("output", None, "Folder for the SavedModel; an older one is replaced.")
 _CHECKPOINT = Config.define_checkpoint(FLAGS)
 _DEVICE = Config.define_device(FLAGS)
-_VERSION = FLAGS.integer(
-    "version",
-    None,
-    "Write DIR/<version>; TensorFlow Serving loads the highest version.",
-    lower_bound=1,
-)
 Config.define_flags(FLAGS, ["inference", "compute"])
 
 
@@ -36,7 +27,8 @@ def main(argv: list[str]) -> None:
 
     # TensorFlow logs the name of the temporary folder.
     logging.set_verbosity(logging.WARNING)
-    output = export_folder.place_of(os.path.normpath(_OUTPUT.value), _VERSION.value)
+    output = os.path.normpath(_OUTPUT.value)
+    export_folder.check(output)
     devices.prepare(_DEVICE.value)
     inference = Config.given(FLAGS, "inference", "compute")
     folder = packed.folder_of(_WORKDIR.value, _MODEL.value)

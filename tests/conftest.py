@@ -188,20 +188,20 @@ def validated(evaluator):
 
 @pytest.fixture(scope="session")
 def saved_model(tiny_run, tmp_path_factory):
-    """`tiny_run` exported as the version 3 of a model, by the command."""
+    """`tiny_run` exported by the command."""
     from processes import run_a2d
 
     from a2d_tf.core.files import locked
 
     folder = tmp_path_factory.getbasetemp()
     folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder  # for all workers
-    output = folder / "export" / "model"
+    output = folder / "export" / "model" / "3"
     with locked(folder / "export.lock"):
         if not output.exists():
-            done = run_a2d("export", f"--workdir={tiny_run}", f"--output={output}", "--version=3")
+            done = run_a2d("export", f"--workdir={tiny_run}", f"--output={output}")
             assert done.returncode == 0, done.stderr
-            assert f"-> {output}/3\n" in done.stdout, done.stdout
-    return output / "3"
+            assert f"-> {output}\n" in done.stdout, done.stdout
+    return output
 
 
 @pytest.fixture(scope="session")

@@ -44,15 +44,9 @@ def facts(run: Run) -> dict[str, Any]:
     }
 
 
-def place_of(output: str, version: int | None = None) -> str:
-    """Return the folder of an export: `output`, or that of a version in it.
-
-    Raises:
-      InputError: it is neither new nor empty nor an older export.
-    """
-    place = os.path.join(output, str(version)) if version else output
-    check_place(place, (SAVED_MODEL, FACTS), "an export")
-    return place
+def check(output: str) -> None:
+    """Raise InputError where a folder is neither new nor empty nor an older export."""
+    check_place(output, (SAVED_MODEL, FACTS), "an export")
 
 
 def export(run: Run, output: str) -> None:
@@ -61,7 +55,7 @@ def export(run: Run, output: str) -> None:
     Raises:
       InputError: something else is at `output`, or the folder cannot be written.
     """
-    place_of(output)
+    check(output)
     served = ServedNetwork(run.network, run.config.inference, run.records["clip_stride"])
     try:
         with whole_folder(output) as new:
