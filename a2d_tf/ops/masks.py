@@ -131,20 +131,15 @@ class Patch(NamedTuple):
         return whole
 
     def rle(self, height: int, width: int) -> dict:
-        """Return the mask of the whole frame as COCO's compressed RLE, reading the window alone.
+        """Return the mask of the whole frame as COCO's compressed RLE, reading its columns alone.
 
         COCO counts the runs of 0 and 1 in turn, column after column: `segmentations.encode_mask`.
         """
-        rows, columns = self.values.shape
-        bounded = np.zeros(1 + columns * (rows + 1), bool)  # a pixel outside before each column
-        bounded[1:].reshape(columns, rows + 1)[:, :rows] = self.values.T >= 0.5
-        changes = np.flatnonzero(bounded[1:] != bounded[:-1])
-        column, row = np.divmod(changes, rows + 1)
-        changes = (self.columns.start + column) * height + self.rows.start + row
-        if rows == height:  # a run that ends at the bottom may go on at the top of the next column
-            once = np.unique(changes, return_counts=True)
-            changes = once[0][once[1] == 1]
-        runs = np.diff(np.concatenate([[0], changes, [height * width]])).tolist()
+        inside = np.zeros((self.values.shape[1], height), bool)
+        inside[:, self.rows] = self.values.T >= 0.5
+        changes = np.flatnonzero(np.diff(inside.ravel(), prepend=False, append=False))
+        changes += self.columns.start * height
+        runs = np.diff(changes, prepend=0, append=height * width).tolist()
         size = [height, width]
         counts = runs if runs[-1] else runs[:-1]
         encoded = rle_tools.frPyObjects({"size": size, "counts": counts}, height, width)
