@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import colorsys
-import operator
 from collections.abc import Iterable, Sequence
 
 import cv2
@@ -119,8 +118,10 @@ class _Plates:
     _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
     def __init__(self, image: np.ndarray, boxes: list[list[int]]) -> None:
-        self._image, self._boxes = image, boxes
-        self._taken: list[list[int]] = []
+        self._image = image
+        self._covered = np.zeros(image.shape[:2], np.uint8)  # 1 by a box, 2 by a plate
+        for y1, x1, y2, x2 in boxes:
+            self._covered[y1:y2, x1:x2] = 1
 
     def write(self, text: str, box: Sequence[int], places: Sequence, colour: Sequence[int]) -> None:
         """Write a text at the first free place by a box.
@@ -133,32 +134,22 @@ class _Plates:
         scale *= min(1, (width - 2) / across)
         thickness = max(1, round(2 * scale))
         (across, tall), descent = cv2.getTextSize(text, self._FONT, scale, thickness)
-        size = np.array([tall + descent + 2, across + 2])
+        size = tall + descent + 2, across + 2
         starts, ends = np.array(box[:2]), np.array(box[2:])
-        found: list[tuple[bool, list[int]]] = []  # whether it covers a box, and the plate
-        for place in places:
-            options = [starts - size, starts, ends - size, ends]
-            corner = np.array([options[1 + side][axis] for axis, side in enumerate(place)])
-            corner = np.clip(corner, 0, np.maximum(0, (height, width) - size))
-            plate = [*corner.tolist(), *(corner + size).tolist()]
-            if not any(_meet(plate, other) for other in self._taken):
-                found.append((any(_meet(plate, other) for other in self._boxes), plate))
-        if not found:
+        options = np.array([starts - size, starts, ends - size, ends])
+        corners = options[np.array(places) + 1, [0, 1]]
+        corners = np.clip(corners, 0, np.maximum(0, np.subtract((height, width), size))).tolist()
+        plates = [(slice(y, y + size[0]), slice(x, x + size[1])) for y, x in corners]
+        plate = min(plates, key=lambda plate: self._covered[plate].max())
+        if self._covered[plate].max() == 2:
             return
-        _, plate = min(found, key=operator.itemgetter(0))
-        y1, x1, y2, x2 = plate
+        self._covered[plate] = 2
+        (y1, y2), (x1, x2) = ((side.start, side.stop) for side in plate)
         # OpenCV's lower right corner is inclusive.
         cv2.rectangle(self._image, (x1, y1), (x2 - 1, y2 - 1), colour, -1)
         ink = (0, 0, 0) if np.dot(colour, (0.299, 0.587, 0.114)) > 128 else (255, 255, 255)
         base = (x1 + 1, y2 - descent - 1)
         cv2.putText(self._image, text, base, self._FONT, scale, ink, thickness, cv2.LINE_AA)
-        self._taken.append(plate)
-
-
-def _meet(one, other):
-    """Whether two boxes have a pixel in common."""
-    starts, ends = np.maximum(one[:2], other[:2]), np.minimum(one[2:], other[2:])
-    return bool((starts < ends).all())
 
 
 def zoom(size: Sequence[int]) -> int:
