@@ -38,7 +38,7 @@ from a2d_tf.model.heads.proposals import Proposals
 from a2d_tf.model.heads.readout import LEVELS, Readout
 from a2d_tf.model.heads.refiner import Refiner
 from a2d_tf.model.layers import Function, JoinedNorms
-from a2d_tf.model.structures import Features, Pooled, Seen
+from a2d_tf.model.structures import Features, Seen
 from a2d_tf.ops import anchors as anchor_ops
 from a2d_tf.ops import roi_align
 from a2d_tf.ops.boxes import BoxCoder
@@ -265,18 +265,15 @@ class Network(tf.Module):
         fused = c.fpn_channels * (2 if c.use_flow else 1)
         actor, action = self._pyramid(), self._pyramid(fused)
         rois = tf.keras.Input([None, 4], name="rois")
-        # Without an action head the actors' classes are pairs, and read the action's features,
-        # which hold both streams', where there are any.
-        reads_motion = self.action is not None or c.use_flow or c.temporal_layers
-        reads_appearance = self.action is not None or not reads_motion
-        pooled = Pooled(
-            self._roi_align(7, "roi_align_ar", actor, rois) if reads_appearance else None,
-            self._roi_align(7, "roi_align_an", action, rois) if reads_motion else None,
-        )
         outputs = {}
+        if self.action is None and (c.use_flow or c.temporal_layers):
+            # The actors' classes are pairs, and read features that hold both streams'.
+            features = self._roi_align(7, "roi_align_an", action, rois)
+        else:
+            features = self._roi_align(7, "roi_align_ar", actor, rois)
         if self.action is not None:
-            outputs.update(self.action.build(pooled.motion, c.head_units))
-        features = pooled.appearance if reads_appearance else pooled.motion
+            motion = self._roi_align(7, "roi_align_an", action, rois)
+            outputs.update(self.action.build(motion, c.head_units))
         epsilon = self._convention.epsilon
         outputs.update(self.actor.build(features, c.head_units, c.norm, epsilon))
         inputs = {"actor": actor, "action": action, "rois": rois}

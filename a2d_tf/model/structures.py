@@ -33,16 +33,6 @@ class Features(NamedTuple):
     labels: Sequence[tf.Tensor] = ()
 
 
-class Pooled(NamedTuple):
-    """Features of the RoIs, 7x7: RoIAlign-AR of the actor's pyramid, RoIAlign-AN of the action's.
-
-    One is None where no head reads it.
-    """
-
-    appearance: tf.Tensor | None
-    motion: tf.Tensor | None
-
-
 class BatchTruth(NamedTuple):
     """The instances of a batch's key frames, which come first among N rows.
 
