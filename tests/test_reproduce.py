@@ -8,9 +8,11 @@ import re
 import types
 
 import pytest
+from absl.testing import flagsaver
 from processes import ROOT, complaint, run_a2d
 from test_mains import TINY
 
+from a2d_tf.commands import reproduce as command
 from a2d_tf.core import processes
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
@@ -219,20 +221,34 @@ def test_flagfiles_name_a_base_and_flags_of_trainings(path, tmp_path):
     reproduce.Plan(found["base"][0], found["train"]).check(names, str(tmp_path))
 
 
-@pytest.mark.parametrize("release", [None, "A2D"])
-def test_records_are_of_the_networks_size(monkeypatch, tmp_path, release):
-    calls, base, drawn = [], tmp_path / "base.flags", str(tmp_path / "mini_a2d")
+def test_records_are_of_the_networks_size(monkeypatch, tmp_path):
+    calls, base = [], tmp_path / "base.flags"
     base.write_text("--image_height=64\n--image_width=96\n--temporal_layers=1\n")
     monkeypatch.setattr(processes, "call", calls.append)
-    monkeypatch.setattr(reproduce.mini, "make_release", lambda *made: calls.append(made) or "mini")
-    source = reproduce.RecordsSource(release, None, None, drawn, mini_videos=6, workers=3)
+    source = ["--workers=3", "--release=A2D"]
     reproduce.Plan(str(base)).make_records(str(tmp_path), source, ["v1", "v,2"])
-    *made, records = calls
-    folder = f"{tmp_path}/records"
-    assert made == ([] if release else [(drawn, 6, 0, 3)])
-    assert {f"--release={release or 'mini'}", f"--output={folder}", "--workers=3"} < {*records}
+    (records,) = calls
+    assert {"--release=A2D", f"--output={tmp_path}/records", "--workers=3"} < {*records}
     assert records[-1] == '--test_videos=v1,"v,2"'
     assert {"--image_height=64", "--image_width=96", "--clip_frames=3"} < {*records}
+
+
+@pytest.mark.parametrize(
+    "words, source",
+    [
+        (["--mini_videos=6"], ["--release=mini"]),
+        (["--release=A2D"], ["--release=A2D"]),
+        (["--annotations=a.json", "--videos=v"], ["--annotations=a.json", "--videos=v"]),
+    ],
+)
+def test_what_records_are_made_of(words, source, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(command.mini, "make_release", lambda *made: drawn.append(made) or "mini")
+    before = flagsaver.save_flag_values(command.FLAGS)
+    command.FLAGS(["", "--workers=3", *words])
+    assert command.source_flags("work") == ["--workers=3", *source]
+    flagsaver.restore_flag_values(before, command.FLAGS)
+    assert drawn == ([("work/mini_a2d", 6, 0, 3)] if "mini" in source[0] else [])
 
 
 def row(records, work, name, *train):

@@ -25,6 +25,7 @@ from a2d_tf.core import command_line
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import file_digest, locked, write_text
+from a2d_tf.data import mini
 from a2d_tf.data.manifest import NAME, Manifest
 from a2d_tf.paper import experiments, reproduce
 
@@ -87,6 +88,18 @@ def _asked():
     return [name for name in names if name in (_RUNS.value or {*names} - lacking)], given
 
 
+def source_flags(workdir: str) -> list[str]:
+    """Return the flags of `a2d records` for the source that is asked for.
+
+    The mini A2D is drawn if it is not there.
+    """
+    words = [f"--workers={_WORKERS.value}"]
+    if _ANNOTATIONS.value:
+        return [*words, f"--annotations={_ANNOTATIONS.value}", f"--videos={_OWN_VIDEOS.value}"]
+    drawn = (os.path.join(workdir, "mini_a2d"), _VIDEOS.value, 0, _WORKERS.value)
+    return [*words, f"--release={_RELEASE.value or mini.make_release(*drawn)}"]
+
+
 def _keep_settings(path, given, folds):
     """Write the settings of the trainings of a folder; InputError where they were others."""
     settings = {
@@ -127,20 +140,12 @@ def main(argv: list[str]) -> None:
     if _FOLDS.value:
         folds = reproduce.read_folds(_FOLDS.value, _TEST_FOLDS.value or ())
     _keep_settings(pathlib.Path(workdir, "settings.json"), given, folds)
-    source = reproduce.RecordsSource(
-        _RELEASE.value,
-        _ANNOTATIONS.value,
-        _OWN_VIDEOS.value,
-        drawn=os.path.join(workdir, "mini_a2d"),
-        mini_videos=_VIDEOS.value,
-        workers=_WORKERS.value,
-    )
     found, tested = {}, _TEST_FOLDS.value or folds
     places = {fold: os.path.join(workdir, fold and f"fold_{fold}") for fold in folds}
     # All before the first run, which would hide a mistake in a later fold for hours.
     for fold in tested if not given else ():
         with locked(os.path.join(places[fold], "records.lock")):
-            plan.make_records(places[fold], source, folds[fold])
+            plan.make_records(places[fold], source_flags(workdir), folds[fold])
     seeds = list(map(int, _SEEDS.value))
     for fold, place in places.items():
         records = given.directory if given else os.path.join(place, "records")

@@ -17,7 +17,6 @@ from a2d_tf.core import command_line, devices, processes
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError, listed, shown
 from a2d_tf.core.files import is_file_name, locked, read_text
-from a2d_tf.data import mini
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.paper import experiments
 from a2d_tf.runs import scores
@@ -51,30 +50,6 @@ def read_folds(path: str, tested: Sequence[str] = ()) -> dict[str, list[str]]:
             "columns video and fold, and --test_folds from its folds"
         )
     return folds
-
-
-@dataclasses.dataclass(frozen=True)
-class RecordsSource:
-    """What records are made of: `release`, or `annotations` with `videos`, or a drawn mini A2D.
-
-    Attributes:
-      drawn: folder of the mini A2D; mini_videos: their number.
-      workers: number of processes that make the records.
-    """
-
-    release: str | None
-    annotations: str | None
-    videos: str | None
-    drawn: str
-    mini_videos: int
-    workers: int
-
-    def flags(self) -> list[str]:
-        """Return the flags of `a2d records`; the mini A2D is drawn if it is not there."""
-        if self.annotations:
-            return [f"--annotations={self.annotations}", f"--videos={self.videos}"]
-        drawn = (self.drawn, self.mini_videos, 0, self.workers)
-        return [f"--release={self.release or mini.make_release(*drawn)}"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,15 +104,16 @@ class Plan:
                 for _, files, start in experiments.trainings(name, self.base, workdir, final):
                     _config([*files, *self.train_flags(name), *start, *extra])
 
-    def make_records(self, workdir: str, source: RecordsSource, tests: Sequence[str] = ()) -> None:
+    def make_records(self, workdir: str, source: Sequence[str], tests: Sequence[str] = ()) -> None:
         """Make records of the network's size in `workdir/records`, if they are not there.
 
         Args:
+          source: flags of `a2d records` for what they are made of.
           tests: videos of the test split; by default the source's own.
         """
         base = f"--flagfile={os.path.abspath(command_line.find(self.base))}"
         model = _config([base, *self.train_flags("full")]).model
-        words = [*source.flags(), f"--output={workdir}/records", f"--workers={source.workers}"]
+        words = [*source, f"--output={workdir}/records"]
         words += [f"--image_height={model.image_height}", f"--image_width={model.image_width}"]
         words.append(f"--clip_frames={model.frames}")
         if tests:
