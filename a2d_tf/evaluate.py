@@ -50,7 +50,7 @@ def main(argv: list[str]) -> None:
     result = scoring.evaluate(run, manifest, _SPLIT.value, output=output)
     threshold = run.config.inference.score_threshold
     print(f"{run.checkpoint} on {_SPLIT.value}, p(actor) >= {threshold:g}")
-    print(scoring.table(result, labels=manifest.label_space))
+    print(scoring.table(result))
     print(f"written to {output}")
     if not _OUTPUT.value:
         words = shlex.join([f"--run={workdir}", f"--records={_RECORDS.value}"])

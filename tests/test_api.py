@@ -59,7 +59,7 @@ def test_every_line_of_the_page_runs(
         exec(compile(block, "docs/api.md", "exec"), names)
     printed = capsys.readouterr().out
     assert re.search(r"\d\.\d\d s: #1 \w+-\w+ 0\.\d\d at \[", printed)
-    assert "adult-running" in printed and "Table 1" in printed
+    assert "adult-running" in printed and "segmentation, percent" in printed
     frame = names["frame"]
     assert frame.label_map.shape == frame.image.shape[:2]
     assert frame.instances.decoded_masks().shape == (len(frame.tracks), *frame.image.shape[:2])

@@ -55,10 +55,7 @@ def test_train_then_evaluate(trained, mini_records):
     metrics = json.loads((trained / "evaluation" / "test" / "metrics.json").read_text())
     assert set(metrics["segmentation"]) == set(metrics["detection"]) == {"actor", "action", "joint"}
     assert len(metrics["per_pair_ap"]) == 43 and len(metrics["zero_shot_actor_ap"]) == 7
-    assert (
-        result.stdout.startswith("device: CPU, ") and "\nsegmentation, percent\n" in result.stdout
-    )
-    assert "TSMT" not in result.stdout  # two test videos are compared with nothing published
+    assert "segmentation, percent" in result.stdout and result.stdout.startswith("device: CPU, ")
 
 
 def test_a_final_run_has_the_threshold_that_is_given(mini_records, tmp_path):

@@ -50,7 +50,7 @@ def test_segmentation_of_codes_against_colours(tmp_path):
         {"ave": 100 * (20 / 24 + 1) / 2, "glo": 100 * 28 / 32, "miou": 100 * (20 / 24 + 1) / 2}
     )
     assert metrics["segmentation"]["actor"]["miou"] == pytest.approx(100 * (20 / 24 + 8 / 12) / 2)
-    assert "Table 1" in result.stdout and "87.5" in result.stdout
+    assert "segmentation, percent" in result.stdout and "87.5" in result.stdout
 
 
 def write_detections(folder):

@@ -22,7 +22,6 @@ from a2d_tf.data.segmentations import encode_mask
 from a2d_tf.evaluation import metrics
 from a2d_tf.evaluation.metrics import segmentation
 from a2d_tf.evaluation.metrics.behaviours import Behaviours, compared, sentences
-from a2d_tf.paper import published
 
 LABELS = LabelSpace(("mouse", "wheel"), ("run", "rest"), (11, 12, 22))
 HERE, THERE = [0, 0, 20, 10], [30, 30, 50, 40]
@@ -107,9 +106,9 @@ def test_what_was_found_is_told_in_words():
     ]
     assert not {"behaviours", "mistakes"} & {*behaviours(A2D)}
     assert not metrics.scalars(found)
-    assert published.table(
-        {**found, "segmentation": {}, "detection": {"joint": 9.0}}, labels=LABELS
-    ) == (metrics.table(metrics.of_own_labels(found)))
+    more = {"segmentation": {}, "detection": {"joint": 9.0}}
+    assert metrics.table({**found, **more}) == metrics.table(found)
+    assert "joint" in metrics.table(more)
 
 
 def test_an_instance_is_found_by_its_mask_once():
@@ -135,7 +134,7 @@ def test_sentences_name_what_tells_pairs_apart():
     assert LabelSpace(("mouse",), ("run",), (11,)).spoken(11) == "mouse-run"
 
 
-def test_own_labels_have_the_iou_of_each_class_and_no_published_rows():
+def test_own_labels_have_the_iou_of_each_class():
     split = metrics.Split(LABELS)
     metric = segmentation.Segmentation(split)
     metric.confusions[split.threshold].update(
@@ -145,11 +144,7 @@ def test_own_labels_have_the_iou_of_each_class_and_no_published_rows():
     assert found["per_actor_iou"] == {"1": 100.0, "2": None}
     assert found["per_action_iou"] == {"1": 50.0, "2": None}
     assert found["per_pair_iou"] == {"11": 50.0, "12": None, "22": None}
-    text = metrics.table(found)
-    assert (
-        text.startswith("segmentation, percent") and published.table(found, labels=LABELS) == text
-    )
-    assert "TSMT" in published.table(found)
+    assert metrics.table(found).startswith("segmentation, percent")
 
 
 @pytest.fixture

@@ -31,7 +31,6 @@ from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.evaluation import box_data, label_maps
 from a2d_tf.evaluation import metrics as registry
 from a2d_tf.evaluation.metrics import segmentation
-from a2d_tf.paper import published
 
 FLAGS = command_line.Register()
 FLAGS.string(
@@ -121,7 +120,7 @@ def main(argv: list[str]) -> None:
         split = registry.Split(label_space, zero_shot_actor=actor, seed=FLAGS.seed)
         metrics = score_detection(FLAGS.truth, FLAGS.predicted, split, FLAGS.full)
     write_json(FLAGS.output, metrics, sort_keys=True)
-    print(published.table(metrics, labels=label_space))
+    print(registry.table(metrics))
 
 
 run = command_line.command(main, FLAGS)

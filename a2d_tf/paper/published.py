@@ -1,14 +1,9 @@
-"""The published figures of the paper's tables, and our own printed beside them.
+"""The published figures of the paper's tables.
 
 Source: Ji et al., ECCV 2018, Tables 1 to 3, in percent, all on A2D's own test split.
 """
 
 from __future__ import annotations
-
-import dataclasses
-
-from a2d_tf.core.labels import A2D, LabelSpace
-from a2d_tf.evaluation import metrics as registry
 
 SEGMENTATION: dict[str, tuple[float | None, ...]] = {
     "Trilayer": (45.7, 74.6, None, 47.0, 74.6, None, 25.4, 76.2, None),
@@ -32,27 +27,3 @@ DETECTION: dict[str, tuple[float | None, ...]] = {
     "Ji et al., full": (77.2, 62.4, 55.5),
 }
 """Table 2: mAP of actors, of actions, of pairs."""
-_TABLES = {"segmentation": ("Table 1: ", SEGMENTATION), "detection": ("Table 2: ", DETECTION)}
-_NOTE = "Published rows are for A2D's own test split: compare only figures of that split."
-
-
-def table(metrics: dict, name: str = "ours", labels: LabelSpace = A2D) -> str:
-    """Format the tables of all metrics that there are, for A2D with the rows of the paper.
-
-    Those of the benchmark are left out where there are scores of own labels instead.
-
-    Args:
-      metrics: as in `metrics.json`, every part optional.
-      name: that of our row.
-      labels: of the metrics.
-    """
-    shown = []
-    for metric, found in registry.tables(metrics):
-        if labels != A2D and metric.section in _TABLES and "behaviours" in metrics:
-            continue  # it counts what was not tested, and the background
-        if labels == A2D and metric.section in _TABLES:
-            number, rows = _TABLES[metric.section]
-            found = dataclasses.replace(found, title=number + found.title, beside=rows)
-        shown.append(found)
-    notes = [_NOTE] if any(found.beside for found in shown) else []
-    return "\n\n".join([*(found.text(name) for found in shown), *notes])

@@ -13,9 +13,8 @@ from a2d_tf.core.files import write_json
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation.box_data import Detections, Truth
-from a2d_tf.evaluation.metrics import segmentation
+from a2d_tf.evaluation.metrics import segmentation, table
 from a2d_tf.evaluation.metrics.detection import voc_aps as detections
-from a2d_tf.paper.published import table
 
 if TYPE_CHECKING:
     from a2d_tf.runs.loading import Run

@@ -58,14 +58,12 @@ class Table:
       title: printed above.
       columns: {name of a figure: its heading}.
       rows: {name: {name of a figure: its value, or None}}; the row "" gets the network's name.
-      beside: {name: values in the order of the columns}, rows of others, printed first.
       notes, lead: sentences below the rows, and above the title.
     """
 
     title: str
     columns: dict[str, str]
     rows: dict[str, dict]
-    beside: Mapping[str, tuple] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
     lead: tuple[str, ...] = ()
 
@@ -75,8 +73,7 @@ class Table:
 
     def text(self, name: str = "ours") -> str:
         """Return the table as printed; `name` is that of the network's row."""
-        rows: list[tuple[str, Sequence]] = list(self.beside.items())
-        rows += [(row or name, values) for row, values in self.lines()]
+        rows = [(row or name, values) for row, values in self.lines()]
         width, wide = (
             max([len(row) for row, _ in rows], default=0),
             max(5, *map(len, self.columns.values())),
@@ -167,8 +164,13 @@ def of_own_labels(metrics: dict) -> dict:
 
 
 def table(metrics: dict, name: str = "ours") -> str:
-    """Format the tables of `metrics.json`, of which any part may be missing, '-' for no figure."""
-    return "\n\n".join(found.text(name) for _, found in tables(metrics))
+    """Format the tables of `metrics.json`, of which any part may be missing, '-' for no figure.
+
+    The benchmark's, which count what was not tested and background, make way for own labels'.
+    """
+    gone = ("segmentation", "detection") if "behaviours" in metrics else ()
+    shown = [found for metric, found in tables(metrics) if metric.section not in gone]
+    return "\n\n".join(found.text(name) for found in shown)
 
 
 def figure(value: float | None) -> str:
