@@ -4,6 +4,7 @@ import collections
 import json
 import math
 import os
+import pathlib
 import re
 import types
 
@@ -201,7 +202,6 @@ def test_flags_of_trainings(monkeypatch, tmp_path):
     [
         (["--workdir=w", "--runs=full,no_such"], "'no_such'"),
         (["--workdir=w", f"--seeds={2**32}"], f"--seed={2**32}"),
-        (["--workdir=w", "--records=no_such"], "no_such/manifest.json"),
         (["--workdir={old}"], "settings.json"),
     ],
 )
@@ -255,7 +255,8 @@ def row(records, work, name, *train):
     """A row over a tiny network."""
     base = work / "tiny.flags"
     base.write_text("\n".join([*TINY, "--refiner_size=32", "--refiner_channels=8"]))
-    flags = [f"--base={base}", f"--records={records.directory}", f"--workdir={work}"]
+    release = pathlib.Path(records.directory).with_name("Release")
+    flags = [f"--base={base}", f"--release={release}", f"--workdir={work}"]
     return run_a2d("reproduce", f"--runs={name}", *flags, *(f"--train={flag}" for flag in train))
 
 

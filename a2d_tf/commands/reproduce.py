@@ -26,7 +26,7 @@ from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import file_digest, locked, write_text
 from a2d_tf.data import mini
-from a2d_tf.data.manifest import NAME, Manifest
+from a2d_tf.data.manifest import NAME
 from a2d_tf.paper import experiments, reproduce
 
 FLAGS = command_line.Register()
@@ -46,12 +46,6 @@ _FOLDS = FLAGS.string(
     "videos, including unlisted ones, are for training.",
 )
 _TEST_FOLDS = FLAGS.list("test_folds", None, "Folds to test; by default all.")
-_RECORDS = FLAGS.string(
-    "records",
-    None,
-    "Folder written by a2d records, in place of --release, "
-    "--mini_videos and --workers. Rows of actors that it lacks are skipped.",
-)
 _VIDEOS = FLAGS.integer("mini_videos", 400, "Number of videos of the mini A2D.", 6)
 _WORKERS = FLAGS.integer("workers", 2, "Number of processes that build the records.", 1)
 _TRAIN = FLAGS.multi_string(
@@ -73,19 +67,15 @@ _DEVICE = Config.define_device(FLAGS)
 
 
 def _asked():
-    """The rows that are asked for, in order, and the records that are given, if any."""
-    names, given = reproduce.order(), None
+    """The rows that are asked for, in order."""
+    names = reproduce.order()
     for name in _RUNS.value or ():
         if name not in names:
             raise InputError(f"--runs: '{name}' is not a run; choose from {', '.join(names)}")
     zero_shot = {name for name in names if name.startswith(experiments.ZERO_SHOT)}
     # A report of own videos has no Fig. 4.
     lacking = zero_shot if _FOLDS.value or _ANNOTATIONS.value else set()
-    if _RECORDS.value:
-        given = Manifest.load(os.path.abspath(_RECORDS.value))
-        given.check_frames(Config.read(command_line.find(_BASE.value)).model.frames)
-        lacking = zero_shot - {experiments.ZERO_SHOT + name for name in given.label_space.actors}
-    return [name for name in names if name in (_RUNS.value or {*names} - lacking)], given
+    return [name for name in names if name in (_RUNS.value or {*names} - lacking)]
 
 
 def source_flags(workdir: str) -> list[str]:
@@ -100,17 +90,15 @@ def source_flags(workdir: str) -> list[str]:
     return [*words, f"--release={_RELEASE.value or mini.make_release(*drawn)}"]
 
 
-def _keep_settings(path, given, folds):
+def _keep_settings(path, folds):
     """Write the settings of the trainings of a folder; InputError where they were others."""
     settings = {
         "base": _BASE.value,
         "base_sha256": file_digest(command_line.find(_BASE.value)),
-        "records": given and given.directory,
-        "records_source": given and given.source,
         "release": _RELEASE.value,
         "annotations": _ANNOTATIONS.value,
         "train": _TRAIN.value,
-        "mini_videos": None if _RELEASE.value or _ANNOTATIONS.value or given else _VIDEOS.value,
+        "mini_videos": None if _RELEASE.value or _ANNOTATIONS.value else _VIDEOS.value,
         "folds": folds,
     }
     text = json.dumps(settings, indent=1) + "\n"
@@ -129,30 +117,28 @@ def main(argv: list[str]) -> None:
         command_line.require([], videos=_OWN_VIDEOS.value)
     if _TEST_FOLDS.value:
         command_line.require([], folds=_FOLDS.value)
-    if _RECORDS.value and _FOLDS.value:
-        raise InputError("--records and --folds: records have one split; use --annotations")
     workdir = os.path.abspath(_WORKDIR.value)
-    wanted, given = _asked()
+    wanted = _asked()
     plan = reproduce.Plan(_BASE.value, _TRAIN.value, _FINAL.value, _DELETE.value, _DEVICE.value)
     for seed in _SEEDS.value:
         plan.check(wanted, workdir, f"--seed={seed}")
     folds: dict[str, list[str]] = {"": []}
     if _FOLDS.value:
         folds = reproduce.read_folds(_FOLDS.value, _TEST_FOLDS.value or ())
-    _keep_settings(pathlib.Path(workdir, "settings.json"), given, folds)
+    _keep_settings(pathlib.Path(workdir, "settings.json"), folds)
     found, tested = {}, _TEST_FOLDS.value or folds
     places = {fold: os.path.join(workdir, fold and f"fold_{fold}") for fold in folds}
     # All before the first run, which would hide a mistake in a later fold for hours.
-    for fold in tested if not given else ():
+    for fold in tested:
         with locked(os.path.join(places[fold], "records.lock")):
             plan.make_records(places[fold], source_flags(workdir), folds[fold])
     seeds = list(map(int, _SEEDS.value))
     for fold, place in places.items():
-        records = given.directory if given else os.path.join(place, "records")
+        records = os.path.join(place, "records")
         asked = wanted if fold in tested else []  # what is there of others is reported, too
         if asked or os.path.exists(os.path.join(records, NAME)):
             found[fold] = place, records, plan.run_all(place, records, seeds, asked)
-    data = _RECORDS.value or _ANNOTATIONS.value or _RELEASE.value or "the mini A2D, drawn videos"
+    data = _ANNOTATIONS.value or _RELEASE.value or "the mini A2D, drawn videos"
     network = f"{_BASE.value}, with {' '.join(_TRAIN.value) or 'its own flags'}"
     own = bool(_FOLDS.value or _ANNOTATIONS.value)
     failed = reproduce.write_report(workdir, found, data=data, network=network, own=own)
