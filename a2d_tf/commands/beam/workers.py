@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from a2d_tf.commands.beam import files
+from a2d_tf.core import processes
 from a2d_tf.core.errors import InputError
 from a2d_tf.data import manifest
 from a2d_tf.data.convert import PARTIAL, Conversion, Shard
@@ -84,8 +85,7 @@ class Setup:
         if not items:
             return []
         # Worker processes of this machine find this package where it is not installed, too.
-        root = str(pathlib.Path(__file__).resolve().parents[3])
-        os.environ["PYTHONPATH"] = os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])
+        os.environ.update(processes.environment())
         passing = files.join(self.url_of(folder) or folder, ".on_beam-")
         place = f"{passing}{secrets.token_hex(8)}.json"
         work = functools.partial(_work, function, self.words)
