@@ -86,10 +86,8 @@ def _validation(network, config, manifest, workdir):
     """Return the validation of a run, for `fit`."""
     from a2d_tf.evaluation.evaluator import Evaluator
     from a2d_tf.runs import run_folder
-    from a2d_tf.training.events import tagged
-    from a2d_tf.training.forward import make_measure
 
-    evaluator = Evaluator(network, config, manifest, make_measure(network, config.training))
+    evaluator = Evaluator(network, config, manifest)
 
     def validate() -> tuple[dict, dict, float, float] | None:
         """Choose the threshold and score with it; pictures show the same clips every time."""
@@ -97,7 +95,7 @@ def _validation(network, config, manifest, workdir):
         if found is None:
             return None
         run_folder.save_threshold(workdir, found.threshold, found.metrics)
-        values = {**tagged(found.losses), **registry.scalars(found.metrics)}
+        values = registry.scalars(found.metrics)
         values["segmentation/threshold"] = found.threshold
         images = {tag: picture[None] for tag, picture in found.pictures.items()}
         return values, images, found.score, found.threshold

@@ -156,21 +156,10 @@ def tiny_run(loaded_run):
 
 @pytest.fixture(scope="session")
 def evaluator(loaded_run, mini_records):
-    """An `Evaluator` of `tiny_run` on `mini_records`, which measures the size of batches.
-
-    `traced` lists the names of the features that each trace has measured.
-    """
-    import tensorflow as tf
-
+    """An `Evaluator` of `tiny_run` on `mini_records`."""
     from a2d_tf.evaluation.evaluator import Evaluator
 
-    def measure(batch, features):
-        made.traced.append(features._fields)
-        return {"clips": tf.shape(batch["boxes"])[0], "level": tf.reduce_mean(features.actor[0])}
-
-    made = Evaluator(loaded_run.network, loaded_run.config, mini_records, measure)
-    made.traced = []
-    return made
+    return Evaluator(loaded_run.network, loaded_run.config, mini_records)
 
 
 @pytest.fixture(scope="session")

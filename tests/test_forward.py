@@ -25,7 +25,7 @@ def network():
 
 
 def values_of(network, batch, training, seed=(0, 0)):
-    terms, _ = forward.forward(network, batch, tf.constant(seed), training, training=True)
+    terms, _ = forward.forward(network, batch, tf.constant(seed), training)
     return forward.weighted(terms, training)
 
 
@@ -57,7 +57,7 @@ def test_settings_of_boxes_reach_the_terms(network):
     def boxes(**settings):
         training = dataclasses.replace(ALL, **settings)
         batch, seed = tiny_network.labelled(2), tf.constant([0, 0])
-        terms, health = forward.forward(network, batch, seed, training, training=True)
+        terms, health = forward.forward(network, batch, seed, training)
         return np.array(terms["box_reg"]), float(health["positives"][0])
 
     (plain, positives), (round_, _) = boxes(), boxes(rpn_beta=1.0)

@@ -106,7 +106,7 @@ def test_variant_builds_runs_and_learns(variant, monkeypatch):
     assert {v.ref() for v in weights} == {v.ref() for v in network.trainable_variables}
     batch = tiny_network.labelled(2, model.frames)
     with tf.GradientTape() as tape:
-        terms, _ = forward.forward(network, batch, tf.constant([0, 0]), LEARNING, training=True)
+        terms, _ = forward.forward(network, batch, tf.constant([0, 0]), LEARNING)
         total = forward.weighted(terms, LEARNING)["total"]
     still = [v.name for v, g in zip(weights, tape.gradient(total, weights)) if g is None]
     assert still == []

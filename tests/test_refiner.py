@@ -95,12 +95,12 @@ def test_target_is_the_drawn_instance_inside_its_window(network, monkeypatch):
         lambda logits, truth, valid: seen.update(truth=truth, valid=valid) or (1.0, 1.0),
     )
     config = TrainingConfig(roi_samples=30, train_phase="refiner")
-    forward.forward(network, batch, tf.constant([0, 0]), config, training=False)
+    forward.forward(network, batch, tf.constant([0, 0]), config)
     truth, valid = seen["truth"].numpy(), seen["valid"].numpy()
     assert truth.shape == (2, 10, 32, 32) and valid.tolist() == [[True] * 10, [False] * 10]
     empty = dict(batch, annotated=tf.constant([True, True]))
     empty["present"] = tf.constant([[True] * 2, [False] * 2])
-    forward.forward(network, empty, tf.constant([0, 0]), config, training=False)
+    forward.forward(network, empty, tf.constant([0, 0]), config)
     assert seen["valid"].numpy().tolist() == [[True] * 10, [False] * 10]
     # The box fills 4/5 of its window, so its upper half covers rows 3.2 to 16 of 32.
     expected = np.zeros([32, 32])

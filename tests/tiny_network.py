@@ -104,9 +104,7 @@ def gradients(network, training):
     variables = network.trainable_weights
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(variables)
-        terms, _ = forward.forward(
-            network, labelled(2), tf.constant([0, 0]), training, training=False
-        )
+        terms, _ = forward.forward(network, labelled(2), tf.constant([0, 0]), training)
         total = forward.weighted(terms, training)["total"]
     parts = tape.gradient(total, variables, unconnected_gradients="zero")
     assert {part.dtype for part in parts} == {tf.float32}

@@ -197,9 +197,7 @@ def gradients(tf32: bool) -> dict:
     vectors = []
     for device in ("CPU:0", "GPU:0"):
         with tf.device(device), tf.GradientTape() as tape:
-            terms, _ = forward.forward(
-                network, batch, tf.constant([0, 0], tf.int64), training, training=True
-            )
+            terms, _ = forward.forward(network, batch, tf.constant([0, 0], tf.int64), training)
             loss = forward.weighted(terms, training)["total"]
         found_gradients = tape.gradient(loss, network.trainable_weights, None, "zero")
         vectors.append(tf.concat([tf.reshape(part, [-1]) for part in found_gradients], 0))

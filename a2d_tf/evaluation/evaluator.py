@@ -28,7 +28,6 @@ from a2d_tf.evaluation.label_maps import write_png
 from a2d_tf.evaluation.metrics import segmentation
 from a2d_tf.model.inference import Inference, infer
 from a2d_tf.model.network import Network
-from a2d_tf.model.structures import Features
 from a2d_tf.ops import masks as mask_ops
 
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -47,39 +46,25 @@ class Validation:
       threshold: on p(actor), that of the best score.
       score: percent, by which the best weights are kept; see `metrics.choose`.
       metrics: as in `metrics.json`: segmentation at that threshold, detection, APs of classes.
-      losses: {name: mean over the batches} of the Evaluator's `measure`.
       pictures: {split/VID/frame: uint8 [H, 3 W, 3]}, truth | prediction | flow.
     """
 
     threshold: float
     score: float
     metrics: dict
-    losses: dict
     pictures: dict
 
 
 class Evaluator:
-    """Scores a network, whose weights may change between calls.
+    """Scores a network, whose weights may change between calls."""
 
-    Args:
-      measure: graph function (batch, its features) -> {name: scalar}, which `validate`
-        averages over the batches.
-    """
-
-    def __init__(
-        self,
-        network: Network,
-        config: Config,
-        manifest: Manifest,
-        measure: Callable[[dict, Features], dict] | None = None,
-    ) -> None:
+    def __init__(self, network: Network, config: Config, manifest: Manifest) -> None:
         self.network, self.config, self.manifest = network, config, manifest
         self.labels = network.labels
         given = config.inference.score_threshold
         floor = min(FLOOR, given) if given >= 0 else FLOOR
         settings = dataclasses.replace(config.inference, score_threshold=floor)
-        names = network.features.input_names
-        self._needed = pipeline.CLIP if measure else [*names, "size"]
+        self._needed = [*network.features.input_names, "size"]
         self._batches: dict[str, tf.data.Dataset] = {}  # by split: each takes a second to trace
         self._traced: Callable | None = None
         # Threads work on frames while the network processes the next batch.
@@ -87,19 +72,16 @@ class Evaluator:
 
         # There is no `if` or `for` on tensors for AutoGraph to find.
         @tf.function(autograph=False)
-        def graph(batch: dict[str, tf.Tensor]) -> tuple[Inference, dict[str, tf.Tensor]]:
-            features = network.clip_features(batch)
-            outputs = infer(network, batch, settings, features)
-            return outputs, measure(batch, features) if measure else {}
+        def graph(batch: dict[str, tf.Tensor]) -> Inference:
+            return infer(network, batch, settings)
 
         self._graph = graph
 
-    def clips(self, split: str, measured: list[dict] | None = None) -> Iterator[Clip]:
+    def clips(self, split: str) -> Iterator[Clip]:
         """Run the network over a split; yield its clips in the records' order.
 
         Args:
           split: 'train' (without the validation videos), 'val' or 'test'.
-          measured: gets the values of `measure` on each batch.
         """
         directory, size = self.manifest.directory, self.config.training.evaluation_batch
         if split not in self._batches:
@@ -118,9 +100,7 @@ class Evaluator:
                 # For batches of any size, so that a smaller last one is not traced by itself.
                 specs = {n: tf.TensorSpec([None, *x.shape[1:]], x.dtype) for n, x in inputs.items()}
                 self._traced = self._graph.get_concrete_function(specs)
-            outputs, values = self._traced(inputs)
-            if measured is not None:
-                measured.append({name: float(value) for name, value in values.items()})
+            outputs = self._traced(inputs)
             # What is on the host is not copied.
             outputs, arrays = tf.nest.map_structure(
                 lambda x: None if x is None else np.asarray(x),
@@ -188,9 +168,8 @@ class Evaluator:
             return None  # no video is held out: the training split need not be read to see it
         inputs, collected = self._inputs(0.0)
         metrics = [metric(inputs) for metric in registry.registered() if metric.validates]
-        measured: list[dict] = []
         shown: dict[str, Frame] = {}
-        scored = self.scored(self.clips(split, measured))
+        scored = self.scored(self.clips(split))
         for frame in progress_bar(scored, desc=split, unit="frame", leave=False):
             for metric in metrics:
                 metric.update(frame)
@@ -205,7 +184,6 @@ class Evaluator:
             threshold=inputs.threshold,
             score=score,
             metrics=registry.results(metrics, inputs),
-            losses={n: float(np.mean([each[n] for each in measured])) for n in measured[0]},
             pictures={
                 f"{split}/{frame.truth.name}": frame.picture(inputs.threshold, self.labels)
                 for frame in shown.values()

@@ -52,22 +52,15 @@ class Kept(NamedTuple):
     roi: tf.Tensor
 
 
-def infer(
-    network: Network,
-    clip: Mapping[str, tf.Tensor],
-    settings: InferenceConfig,
-    features: Features | None = None,
-) -> Inference:
+def infer(network: Network, clip: Mapping[str, tf.Tensor], settings: InferenceConfig) -> Inference:
     """Infer the instances of clips, and the scores of every RoI. To be called in a graph.
 
     Args:
       clip: {rgb uint8 [B, T, H, W, 3], flow [B, T, H, W, 2], size int32 [B, 2]}; `size` is the
         frames' height and width inside the canvas.
       settings: a negative score_threshold counts as 0.
-      features: `Network.clip_features`, if already computed.
     """
-    if features is None:
-        features = network.clip_features(clip)
+    features = network.clip_features(clip)
     return infer_key_frames(network, features, clip["size"], settings, clip["rgb"], every_roi=True)
 
 

@@ -6,7 +6,7 @@ divide.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import tensorflow as tf
 
@@ -14,20 +14,14 @@ from a2d_tf.core.config import TrainingConfig
 from a2d_tf.model import targets
 from a2d_tf.model.heads.refiner import Refiner
 from a2d_tf.model.network import Network
-from a2d_tf.model.structures import BatchTruth, Features, Options, Term, Terms
+from a2d_tf.model.structures import BatchTruth, Options, Term, Terms
 from a2d_tf.ops import boxes as box_ops
 from a2d_tf.training import replicas
 from a2d_tf.training.phases import trains
 
 
 def forward(
-    network: Network,
-    batch: Mapping[str, tf.Tensor],
-    seed: tf.Tensor,
-    settings: TrainingConfig,
-    *,
-    training: bool,
-    features: Features | None = None,
+    network: Network, batch: Mapping[str, tf.Tensor], seed: tf.Tensor, settings: TrainingConfig
 ) -> tuple[Terms, dict[str, Term]]:
     """Compute the loss terms of a batch.
 
@@ -35,8 +29,6 @@ def forward(
       batch: an element of `pipeline.training`.
       seed: int [2], of the sampling of anchors and RoIs.
       settings: its `train_phase` decides which terms there are.
-      training: whether gradients are wanted.
-      features: `Network.clip_features` of the batch, if already computed.
 
     Returns:
       (terms, health): health maps `proposal_recall` (of instances, at IoU 0.5) and `positives`
@@ -47,10 +39,9 @@ def forward(
     phase, refiner = settings.train_phase, network.masks
     if phase == "refiner" and isinstance(refiner, Refiner):
         rows = refiner.sample(truth, options.most_positives, rng)
-        return refiner.terms(network.key_image(batch["rgb"]), rows, truth, training), {}
+        return refiner.terms(network.key_image(batch["rgb"]), rows, truth), {}
     roi_rng, anchor_rng = rng.split(2)
-    if features is None:
-        features = network.clip_features(batch, training)
+    features = network.clip_features(batch, training=True)
     with tf.name_scope("proposals"):
         counts = settings.train_proposals_before_nms, settings.train_proposals
         proposals, valid = network.proposals.decode(features, truth.size, *counts)
@@ -64,7 +55,7 @@ def forward(
             add_truth=settings.add_truth_rois,
             rng=roi_rng,
         )
-    seen = network.run_roi_heads(features, rows.rois, batch["rgb"], training)
+    seen = network.run_roi_heads(features, rows.rois, batch["rgb"], training=True)
     terms: Terms = {}
     if trains(phase, network.proposals.branch):
         _merge(terms, network.proposals.terms(features, truth, options, anchor_rng))
@@ -127,17 +118,3 @@ def scalars(
     pairs = tf.nest.pack_sequence_as({"terms": terms, "health": health}, flat)
     ratios = {name: tf.math.divide_no_nan(*pair) for name, pair in pairs["health"].items()}
     return {**weighted(pairs["terms"], settings), **ratios}
-
-
-def make_measure(
-    network: Network, settings: TrainingConfig
-) -> Callable[[dict, Features], dict[str, tf.Tensor]]:
-    """Return (batch, its `Network.clip_features`) -> {name: scalar}, the losses of validation."""
-
-    def measure(batch: dict, features: Features) -> dict[str, tf.Tensor]:
-        seed = tf.zeros([2], tf.int64)  # the same at every validation
-        with tf.name_scope("losses"):
-            pairs = forward(network, batch, seed, settings, training=False, features=features)
-            return scalars(*pairs, settings)
-
-    return measure

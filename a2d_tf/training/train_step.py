@@ -112,7 +112,7 @@ def _gradients(network, batch, seed, training):
         tape.watch(variables)
         # A scope for what is not part of the network, for profiles and TensorBoard's graph.
         with tf.name_scope("losses"):
-            pairs = forward(network, batch, seed, training, training=True)
+            pairs = forward(network, batch, seed, training)
             values = scalars(*pairs, training)
     gradients = tape.gradient(
         values["total"], variables, unconnected_gradients=tf.UnconnectedGradients.ZERO

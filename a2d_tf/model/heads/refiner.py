@@ -48,9 +48,9 @@ class Refiner:
         valid = truth.annotated[:, None] & (count > 0)
         return Rows(boxes, match, valid, valid)
 
-    def terms(self, image: tf.Tensor, rows: Rows, truth: BatchTruth, training: bool) -> Terms:
+    def terms(self, image: tf.Tensor, rows: Rows, truth: BatchTruth) -> Terms:
         """Return the mask term of the rows of `sample`, of images uint8 [B, H, W, 3]."""
-        logits = self.model({"rgb": image, "rois": rows.rois}, training=training)
+        logits = self.model({"rgb": image, "rois": rows.rois}, training=True)
         cells = logits.shape[2]
         masks = mask_ops.crop_targets(truth.masks, windows(rows.rois), rows.match, cells)
         return {"mask": [losses.mask(logits, masks, rows.positive & rows.matched(truth.has_mask))]}
