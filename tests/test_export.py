@@ -393,7 +393,9 @@ def test_the_client_says_what_predict_says(saved_model, predictor, mini_records,
     row = r"(\d+): ([\w ]+) ([01]\.\d{4}) y1 x1 y2 x2 \[(.*?)\]"
     said = re.findall(row, done.stdout, re.DOTALL)
     expected = []
-    for number, (_, found) in enumerate(streaming.answers(predictor, video_files.Reader(shown)), 1):
+    for number, (_, found) in enumerate(
+        streaming.answers(predictor, video_files.Reader(shown).frames()), 1
+    ):
         for row in zip(found.codes, found.scores, found.boxes):
             expected.append((number, *row))
     assert len(said) == len(expected) > 5

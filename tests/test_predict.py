@@ -130,7 +130,7 @@ def predict(predictor, reader, folder, *span, **options):
 
 
 def test_a_window_of_one_is_the_networks_own_answer(predictor, film, tmp_path):
-    own = list(streaming.answers(predictor, video_files.Reader(film)))
+    own = list(streaming.answers(predictor, video_files.Reader(film).frames()))
     _, results = predict(predictor, video_files.Reader(film), tmp_path, linking=OWN)
     assert check_agreement(tmp_path, range(1, 8), (96, 144), True) == sum(
         len(f.codes) for _, f in own
@@ -170,7 +170,9 @@ def test_run_and_export_agree(loaded_run, predictor, film):
     own = Predictor.from_run(loaded_run)
     assert own.facts == predictor.facts
     found = 0
-    pairs = zip(*(streaming.answers(p, video_files.Reader(film)) for p in (own, predictor)))
+    pairs = zip(
+        *(streaming.answers(p, video_files.Reader(film).frames()) for p in (own, predictor))
+    )
     for (_, a), (_, b) in pairs:
         np.testing.assert_allclose(a.boxes, b.boxes, atol=1e-4)
         np.testing.assert_allclose(a.scores, b.scores, atol=1e-4)

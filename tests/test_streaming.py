@@ -215,7 +215,7 @@ def test_answers_are_those_of_the_records_clips(mini_records):
         image_height=64, image_width=96, clip_frames=5, shard_videos=2
     )
     shown = release.videos[0]
-    frames = list(video_files.Reader(release.frames_path(shown.vid)))
+    frames = list(video_files.Reader(release.frames_path(shown.vid)).frames())
     recorder = Recorder(
         model.frame,
         lambda size, **window: model.key_frame(window, tf.constant([64, 80])),

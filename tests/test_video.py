@@ -60,7 +60,7 @@ def test_a_camera_by_its_index_has_the_times_of_a_clock(camera, monkeypatch):
     monkeypatch.setattr(video_files.time, "monotonic", lambda: next(clock))
     reader = video_files.Reader("1")
     assert (camera.opened, reader.size, reader.fps, reader.count) == (1, (48, 64), 30, None)
-    assert levels(reader) == [10, 20, 30, 40, 50, 60] and camera.released == 1
+    assert levels(reader.frames()) == [10, 20, 30, 40, 50, 60] and camera.released == 1
     assert [reader.seconds(i) for i in range(6)] == [0, 3.5, 3.75, 4, 4.25, 4.5]
     assert reader.seconds(6) == pytest.approx(4.5 + 1 / 30)
 
@@ -72,10 +72,10 @@ def test_a_reader_knows_the_name_the_images_and_in_the_end_the_length(tmp_path):
     reader = video_files.Reader(f"{folder}/")
     names = tuple(f"{number}.png" for number in range(1, 12))  # in the order of their numbers
     assert (reader.name, reader.images, reader.length) == ("clip.v2", names, 11)
-    assert levels(reader) == list(range(10, 120, 10))
+    assert levels(reader.frames()) == list(range(10, 120, 10))
     reader = video_files.Reader(write_video(tmp_path / "my.mp4", grey_frames(4, 48, 64)))
     assert (reader.name, reader.images, reader.length) == ("my.mp4", None, None)
-    assert len(list(reader)) == reader.length == 4
+    assert len(list(reader.frames())) == reader.length == 4
 
 
 def test_a_film_whose_size_changes_is_refused(tmp_path):
@@ -85,7 +85,7 @@ def test_a_film_whose_size_changes_is_refused(tmp_path):
         with open(film, "ab") as file:
             file.write((tmp_path / "part.h264").read_bytes())
     with pytest.raises(InputError, match="a.h264: frame 4 has 64x80 pixels, earlier ones 48x80; s"):
-        list(video_files.Reader(film))
+        list(video_files.Reader(film).frames())
 
 
 @pytest.mark.parametrize("kind", ["camera", "folder", "file"])

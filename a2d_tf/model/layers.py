@@ -166,14 +166,13 @@ class ConvNorm(tf.keras.layers.Layer):
 
     @plain
     def call(self, x: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        kernel, bias = self.kernel, None
-        if self.norm != "group_norm":
-            kernel, bias = self.folded()
-        x = self.convolve(x, tf.cast(kernel, x.dtype))
-        if bias is not None:
-            x = tf.nn.bias_add(x, tf.cast(bias, x.dtype))
-        else:
+        if self.norm == "group_norm":
+            x = self.convolve(x, tf.cast(self.kernel, x.dtype))
             x = self.normalise(x, training=training)
+        else:
+            kernel, bias = self.folded()
+            x = self.convolve(x, tf.cast(kernel, x.dtype))
+            x = tf.nn.bias_add(x, tf.cast(bias, x.dtype))
         return self.rectify(x) if self.relu else x
 
     def folded(self) -> tuple[tf.Tensor, tf.Tensor]:

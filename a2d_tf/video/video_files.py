@@ -37,7 +37,7 @@ _BT601 = 6  # FFmpeg's AVCOL_SPC_SMPTE170M
 class Reader:
     """Reader of a video file, of a folder of images (in the order of their names), or of a camera.
 
-    Iterate once: RGB uint8 [H, W, 3].
+    Its `frames` are RGB uint8 [H, W, 3], and can be had once.
 
     Args:
       path: file or folder; or digits that name no file, the index of a camera, which ends only
@@ -89,9 +89,6 @@ class Reader:
         self._first = next(self._frames, None)
         if self._first is None:
             raise InputError(f"{path}: no frames can be decoded; {remedy}")
-
-    def __iter__(self) -> Iterator[np.ndarray | None]:
-        return self.frames()
 
     def frames(
         self, is_needed: Callable[[int], bool] | None = None, start: int = 0
