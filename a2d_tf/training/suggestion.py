@@ -43,7 +43,6 @@ _HOURS = 3.0  # a first run on a CPU may take
 _BESIDE = 0.8  # of the memory is the network's
 _SQUARE = 256**2
 _THRESHOLD = 0.3  # on p(actor), of a network that has learned little (docs/real_video.md)
-_AFTER_RATE = 0.3  # of the rate before, which keeps what was learned (docs/real_video.md)
 _LEAST_FLOW = 1e-3  # standard deviation in pixels below which nothing moves
 _SIDES = {"left", "right", "leftwards", "rightwards", "clockwise", "counterclockwise"}
 
@@ -220,8 +219,7 @@ def suggest(
         base = Config.read(settings)
         yield {"flagfile": settings}, "settings of the training before"
         weights = {"init_run": os.path.abspath(after), "init_rgb": "", "init_flow": ""}
-        rate = base.training.learning_rate * _AFTER_RATE
-        yield {**weights, "learning_rate": rate}, "its weights, which a lower rate keeps"
+        yield weights, "its weights"
         preset = dataclasses.replace(preset, batch=base.training.batch_size)
         yield from _of_training(contents, size, host, preset, base.training, minutes, speed)
         yield from _of_instances(contents.summaries["train"], base)
