@@ -171,7 +171,7 @@ def _check_unused(device):
         raise InputError(
             f"TensorFlow cannot use this machine's {cards[0].name}{_size(cards[0].memory)} for "
             "the reason above; reinstall with tools/setup.sh --gpu, check with nvidia-smi that the "
-            "driver is 525 or newer (docs/gpu.md), or use --device=cpu"
+            "driver is 525 or newer (docs/performance.md), or use --device=cpu"
         )
     if device == "gpu":
         reason = "CUDA_VISIBLE_DEVICES hides every GPU" if hidden else "no NVIDIA GPU found"

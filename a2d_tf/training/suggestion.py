@@ -1,8 +1,8 @@
 """A flagfile to start from, for records and a machine: settings, each with its reason.
 
 Sizes, anchors and the scale of flow follow from the records; network, batch and number of steps
-from the machine. docs/training.md, docs/experiments.md and docs/scaling.md have the measurements
-behind some of the numbers; the others are rules of thumb.
+from the machine. docs/training.md, docs/experiments.md and docs/performance.md have the
+measurements behind some of the numbers; the others are rules of thumb.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ PAPER = Preset(
     seconds=5e-7,
     pixels=math.inf,
 )
-"""50 passes are its 60000 steps on A2D's 9561 clips; the memory is that of docs/scaling.md."""
+"""50 passes are its 60000 steps on A2D's 9561 clips; the memory is that of docs/performance.md."""
 
 
 def preset_for(host: Host) -> Preset:

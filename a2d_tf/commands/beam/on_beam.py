@@ -7,7 +7,7 @@
 The first word says what to do, then come the flags of `a2d records` or of `a2d predict`, which
 their --help shows; after -- those of Beam and its runner. The same command, given again,
 leaves out finished work. Paths may be URLs of Beam's file systems, which are copied to each
-machine; others are of a disk that every worker sees. docs/scaling.md says more. Needs
+machine; others are of a disk that every worker sees. docs/performance.md says more. Needs
 `pip install .[beam]`.
 """
 
