@@ -55,7 +55,7 @@ def test_overlay_plays_with_the_frames_size_and_rate_of_the_film(predicted, film
     results = json.loads((predicted / "detections.json").read_text())
     tracks = json.loads((predicted / "tracks.json").read_text())
     steady = {(t["track_id"], row["frame"]): row for t in tracks for row in t["frames"]}
-    results = [{**r, **steady[r["track_id"], r["image_id"]]} for r in results]
+    results = [{**r, **steady[r["track_id"], r["image_id"]]} for r in results if r["track_id"]]
     for number, frame in enumerate(read_back(film)[0], 1):
         own = sorted((r for r in results if r["image_id"] == number), key=lambda r: r["score"])
         boxes = [[y, x, y + h, x + w] for x, y, w, h in (r["bbox"] for r in own)]
@@ -100,7 +100,11 @@ def check_agreement(folder, numbers, size, raw=False):
         (track["track_id"], row["frame"]): [row[name] for name in names]
         for track in tracks
         for row in track["frames"]
-    } == {(r["track_id"], r["image_id"]): [r[name] for name in names] for r in results}
+    } == {
+        (r["track_id"], r["image_id"]): [r[name] for name in names]
+        for r in results
+        if r["track_id"]
+    }
     with open(folder / "summary.csv", newline="") as file:
         rows = sorted(csv.DictReader(file), key=lambda row: int(row["track_id"]))
     actions = [(track, action) for track in tracks for action in track["actions"]]

@@ -132,14 +132,14 @@ class Tracker:
     def add(self, instances: Any) -> list[Track | None]:
         """Follow the actors into the next answered frame.
 
-        Of instances that lie on one another the surest is followed. It goes to the track whose last
-        mask it overlaps most, first among those of its own actor, then among others; then to the
-        nearest track that is missing in this frame. Any other begins a track if it is sure. If the
-        number of individuals is known, and all have a track, it continues the nearest missing one,
-        wherever that was lost.
+        An instance goes to the track whose last mask it overlaps most, first among those of its own
+        actor, then among others; else to the nearest track that this frame misses, if that is near.
+        Any other begins a track if it is sure; if the number of individuals is known, and all have
+        a track, it continues the nearest one that this frame misses, wherever it is. Of instances
+        that lie on one another, one has a track.
 
         Args:
-          instances: N, with masks as RLEs.
+          instances: N, with masks as RLEs, by descending p(actor).
 
         Returns:
           the track of each instance, or None.
@@ -156,8 +156,7 @@ class Tracker:
         self._link(owners, sights, followed, self._alike(sights, followed), ghosts)
         self._link(owners, sights, followed, _near(range(len(sights)), sights, followed), ghosts)
         left = []
-        for i in sorted(range(len(sights)), key=lambda i: -sights[i].sureness):
-            sight = sights[i]
+        for i, sight in enumerate(sights):
             if owners[i] or any(map(owners.__getitem__, ghosts[i])):
                 continue
             if any(self._is_mistaken(sight, track) for track in followed):
