@@ -199,3 +199,5 @@ def test_what_is_beyond_the_number_is_counted_where_it_is_sure():
     far = [sight(at(x), p_actor=p) for x, p in ((5, 0.9), (35, 0.8), (65, 0.79))]
     tracker = tracking.Tracker(A2D, tracking.Linking(max_tracks="1"))
     assert [tracker.add(frame(*far[:n])) and tracker.extra for n in (1, 2, 3)] == [0, 1, 1]
+    tracker.add(frame(sight(at(70, 40)), sight([42, 72, 58, 88])))  # found elsewhere, with a ghost
+    assert tracker.extra == 0

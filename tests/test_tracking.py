@@ -86,15 +86,29 @@ def test_an_unsure_instance_goes_on_with_its_track_and_background_is_all_that_co
     [
         (ADULT, at(10, 20), None),  # half of it on the other, as of its own kind
         (ADULT, at(10, 21), 2),
-        (CAT, at(10, 16), None),  # IoU 14 / 26
-        (CAT, at(10, 17), 2),  # 13 / 27
+        (CAT, at(10, 18), None),  # IoU 12 / 28
+        (CAT, at(10, 19), 2),  # 11 / 29
         (ADULT, [12, 12, 18, 18], None),  # a part
         (CAT, [12, 12, 18, 18], 2),  # what an adult holds
     ],
 )
 def test_instances_that_lie_on_one_another_are_one_track(kind, box, expected):
     surer, other = sight(at(10), p_actor=0.9), sight(box, kind)
-    assert ids([frame(other, surer)] * 3) == [[expected, 1]] * 3
+    assert ids([frame(surer, other)] * 3) == [[1, expected]] * 3
+
+
+def test_an_actor_that_was_apart_stays_itself_beside_its_like():
+    """As in play; but for no longer than it was apart, here 12 frames to column 27."""
+    frames = [frame(sight(at(10)), sight([12, x, 22, x + 10])) for x in [60, *range(57, 18, -3)]]
+    frames += [frame(sight(at(10)), sight([12, 18, 22, 28]))] * 11
+    assert ids(frames) == [[1, 2]] * 24 + [[1, None]]
+
+
+@pytest.mark.parametrize("size, expected", [(14, 1), (9, 2)])
+def test_another_kind_goes_on_with_a_near_track_of_about_its_size(size, expected):
+    fast = sight([10, 28, 10 + size, 28 + size], CAT)
+    frames = [frame(sight(at(18), DOG)), frame(fast)]
+    assert ids(frames) == [[1], [expected]]
 
 
 def test_of_two_kinds_in_one_place_the_track_takes_its_own():

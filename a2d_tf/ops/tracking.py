@@ -3,7 +3,7 @@
 Linking is greedy on the IoU of masks between one answered frame and the next, as in tracking by
 detection (Bochinski et al., AVSS 2017; Bewley et al., ICIP 2016), then on distance; it needs no
 motion model. Only a sure instance begins a track, and less sure ones continue it (Zhang et al.,
-"ByteTrack", ECCV 2022). docs/real_video.md has the measurements behind the constants.
+"ByteTrack", ECCV 2022). docs/prediction.md has the measurements behind the constants.
 
 Where the number of individuals is known, what was lost is linked to its track again, wherever it
 is found. Memory does not grow with the video.
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
@@ -27,11 +26,10 @@ from a2d_tf.core.labels import LabelSpace
 MIN_IOU = 0.3  # of an actor's mask with its last one
 MIN_IOU_OTHER = 0.5  # the same, where the network now takes it for another kind of actor
 GHOST = 0.5  # share of a mask in another, or of the other in it, from which both are one individual
-SAME_PLACE = 0.5  # IoU of masks from which two kinds of actor are one individual
+SAME_PLACE = 0.4  # IoU of masks from which two kinds of actor are one individual
 SURE = 0.8  # p(any actor) with which an instance begins a track
-NEAR = (
-    0.35  # of the mean diagonal of two boxes: how far an actor may be from where it was last seen
-)
+ALIKE = 0.5  # of a diagonal: the least one of another kind that may be the same individual
+NEAR = 0.35  # of the mean diagonal of two boxes: how far an actor may be from its last place
 LEAD = 1.5  # how many times the evidence for another label must be that for the one so far
 
 Found = TypeVar("Found")
@@ -93,6 +91,7 @@ class Track:
       seen: index of the answered frame where it was last seen.
       place: its box [y1, x1, y2, x2] and its RLE where it was last seen.
       label: the code that was last read for it; None before that.
+      apart: in how many more frames it was apart than it was a part of its like, or had one.
     """
 
     id: int
@@ -101,6 +100,7 @@ class Track:
     seen: int = -1
     place: Any = None
     label: int | None = None
+    apart: int = 0
 
 
 class _Sight(NamedTuple):
@@ -152,12 +152,14 @@ class Tracker:
         followed = [track for track in self._tracks if track.seen >= last]
         sights = list(self._sights(instances))
         owners: list[Track | None] = [None] * len(sights)
-        ghosts = self._ghosts(sights)
-        self._link(owners, sights, followed, self._alike(sights, followed), ghosts)
-        self._link(owners, sights, followed, _near(range(len(sights)), sights, followed), ghosts)
+        parts, twins = _ghosts(sights)
+        ghosts = parts | twins
+        kinds = [_actor(track.detections, self._labels) for track in followed]
+        self._link(owners, sights, followed, self._alike(sights, followed, kinds), ghosts, twins)
+        self._link(owners, sights, followed, self._near(sights, followed, kinds), ghosts)
         left = []
         for i, sight in enumerate(sights):
-            if owners[i] or any(map(owners.__getitem__, ghosts[i])):
+            if owners[i] or _any(owners, ghosts[i]):
                 continue
             if any(self._is_mistaken(sight, track) for track in followed):
                 continue
@@ -168,9 +170,18 @@ class Tracker:
                 detections: collections.deque = collections.deque(maxlen=self._linking.window)
                 self._tracks.append(Track(self._ids, sight.group, detections))
                 owners[i] = self._append(self._tracks[-1], sight)
-        pairs = _near(left, sights, self._tracks, math.inf)
+        pairs = [
+            (_distance(sights[i].place, track.place), track.id, i, k)
+            for i in left
+            for k, track in enumerate(self._tracks)
+            if track.group == sights[i].group
+        ]
         self._link(owners, sights, self._tracks, pairs, ghosts)
-        self.extra = sum(sights[i].sureness >= SURE for i in left if not owners[i])
+        for track, part in zip(owners, parts.any(axis=1)):
+            if track:
+                track.apart += -1 if part else 1
+        beyond = [i for i in left if not owners[i] and not _any(owners, ghosts[i])]
+        self.extra = sum(sights[i].sureness >= SURE for i in beyond)
         return owners
 
     def _sights(self, instances):
@@ -185,26 +196,27 @@ class Tracker:
             sureness = float(detection[2].sum())
             yield _Sight(actor, self._groups[actor], place, (self._index, *detection), sureness)
 
-    def _alike(self, sights, tracks):
+    def _alike(self, sights, tracks, kinds):
         """Yield (..., i, k), the best first when sorted, where sight i overlaps track k."""
-        kinds = [_actor(track.detections, self._labels) for track in tracks]
         iou = _overlaps([sight.place for sight in sights], [track.place for track in tracks])
         for i, k in zip(*np.nonzero(iou >= MIN_IOU)):
             same = sights[i].actor == kinds[k]
             if sights[i].group == tracks[k].group and (same or iou[i, k] >= MIN_IOU_OTHER):
                 yield not same, -iou[i, k], tracks[k].id, i, k
 
-    def _ghosts(self, sights):
-        """Return for each sight the indices of those that are the same individual."""
-        places = [sight.place for sight in sights]
-        iou, share = _overlaps(places, places), _overlaps(places, places, True)
-        found: list[list[int]] = [[] for _ in sights]
-        for (i, one), (k, two) in itertools.permutations(enumerate(sights), 2):
-            limited = one.group == two.group and not math.isinf(self._most[one.group])
-            whole = limited or one.actor == two.actor
-            if iou[i, k] >= SAME_PLACE or (whole and max(share[i, k], share[k, i]) >= GHOST):
-                found[i].append(k)
-        return found
+    def _near(self, sights, tracks, kinds):
+        """Yield (..., i, k), the nearest first when sorted, where sight i is near track k.
+
+        It is of the same actor, or where the number of individuals is unknown of about its size.
+        """
+        for i, sight in enumerate(sights):
+            for k, track in enumerate(tracks):
+                distance = _distance(sight.place, track.place)
+                small, large = sorted((_diagonal(sight.place), _diagonal(track.place)))
+                alike = math.isinf(self._most[track.group]) and small >= ALIKE * large
+                if track.group == sight.group and distance <= NEAR * (small + large) / 2:
+                    if alike or sight.actor == kinds[k]:
+                        yield distance, track.id, i, k
 
     def _is_mistaken(self, sight, track):
         """Whether a sight is an individual of a known number that is taken for another kind."""
@@ -212,11 +224,16 @@ class Tracker:
             return False
         return _overlaps([sight.place], [track.place])[0, 0] >= MIN_IOU_OTHER
 
-    def _link(self, owners, sights, tracks, pairs, ghosts):
-        """Give sights i the tracks k that this frame misses, the best (..., i, k) first."""
+    def _link(self, owners, sights, tracks, pairs, ghosts, apart=None):
+        """Give sights i the tracks k that this frame misses, the best (..., i, k) first.
+
+        Args:
+          ghosts: bool [N, N], of which one has a track.
+          apart: the same for tracks that were more often apart; by default `ghosts`.
+        """
         for *_, i, k in sorted(pairs):
-            taken = owners[i] or any(map(owners.__getitem__, ghosts[i]))
-            if not taken and tracks[k].seen < self._index:
+            others = ghosts if apart is None or tracks[k].apart <= 0 else apart
+            if not (owners[i] or _any(owners, others[i])) and tracks[k].seen < self._index:
                 owners[i] = self._append(tracks[k], sights[i])
 
     def _append(self, track, sight):
@@ -225,18 +242,16 @@ class Tracker:
         return track
 
 
-def _near(chosen, sights, tracks, reach=NEAR):
-    """Yield (..., i, k), the nearest first when sorted, where sight i is near the place of track k.
+def _any(owners, chosen):
+    return any(owners[i] for i in np.flatnonzero(chosen))
 
-    Args:
-      reach: the largest distance, of the mean diagonal of the two boxes.
-    """
-    for i in chosen:
-        for k, track in enumerate(tracks):
-            distance = _distance(sights[i].place, track.place)
-            size = (_diagonal(sights[i].place) + _diagonal(track.place)) / 2
-            if track.group == sights[i].group and distance <= reach * size:
-                yield distance, track.id, i, k
+
+def _ghosts(sights):
+    """Which sights are one individual: (of one kind, bool [N, N]; of any two, bool [N, N])."""
+    places, actors = [sight.place for sight in sights], np.array([s.actor for s in sights], int)
+    share, others = _overlaps(places, places, True), ~np.eye(len(sights), dtype=bool)
+    parts = (np.maximum(share, share.T) >= GHOST) & (actors[:, None] == actors) & others
+    return parts, (_overlaps(places, places) >= SAME_PLACE) & others
 
 
 def _diagonal(place):
