@@ -130,8 +130,8 @@ def write_project(path: str | os.PathLike, predictions: Sequence[Prediction]) ->
 def write_events(path: str | os.PathLike, predictions: Iterable[Prediction]) -> None:
     """Write bouts as BORIS writes its tabular events: a row where each starts, and where it stops.
 
-    The observation is the video, the subject a track ('dog 3'), the behaviour its action. Cells are
-    separated by tabs if the path ends in .tsv.
+    The observation is the video, the subject a bout's actor and track ('dog 3'), the behaviour its
+    action. Cells are separated by tabs if the path ends in .tsv.
 
     Source: olivierfriard/BORIS, `boris/export_observation.py`, `export_tabular_events`.
     """

@@ -41,7 +41,7 @@ def time_budget(tracks: Sequence[bouts.TrackBouts], shades: Mapping[str, str]) -
         seconds[list(shades).index(action), actors.index(actor)] = added.seconds
     totals = seconds.sum(axis=0)
     wide = 100 * seconds / np.maximum(totals, 1e-9)
-    title, x = "Time budget", "percent of the time of its tracks"
+    title, x = "Time budget", "percent of its time"
     figure, axes = _chart(0.42 * max(len(actors), 1), shades, title, x)
     for row, left, shade in zip(wide, np.cumsum(wide, axis=0) - wide, shades.values()):
         axes.barh(range(len(actors)), row, 0.7, left, color=shade)

@@ -44,6 +44,7 @@ _FACTS = {
     "until": SECONDS,
     "labels": LabelSpace.from_fields,
     "boxes_only?": bool,
+    "unsure_frames?": whole(),
     "max_tracks?": str,
     "frames_with_extra?": whole(),
 }
@@ -63,6 +64,7 @@ class Facts:
       fps: nominal frames a second.
       step: seconds from one answered frame to the next, on average.
       boxes_only: whether the network finds no masks: those there fill their boxes.
+      unsure: in how many frames there are instances of which none has a track.
       max_tracks: the number of individuals, as for `tracking.Linking`; None: any.
       extra: in how many frames a sure instance was beyond that number, and has no track.
     """
@@ -76,6 +78,7 @@ class Facts:
     step: float
     labels: LabelSpace
     boxes_only: bool = False
+    unsure: int = 0
     max_tracks: str | None = None
     extra: int = 0
 
@@ -98,6 +101,7 @@ def read_facts(folder: str | os.PathLike) -> Facts:
         step=fields["every"] / fields["fps"],
         labels=LabelSpace.from_fields(fields["labels"]),
         boxes_only=fields.get("boxes_only", False),
+        unsure=fields.get("unsure_frames", 0),
         max_tracks=fields.get("max_tracks"),
         extra=fields.get("frames_with_extra", 0),
     )

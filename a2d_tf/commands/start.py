@@ -31,7 +31,7 @@ from a2d_tf.data import frames
 from a2d_tf.data.manifest import NAME, Manifest
 from a2d_tf.data.sources import ConversionSettings
 from a2d_tf.runs import scores
-from a2d_tf.runs.scores import TEST, steps_in
+from a2d_tf.runs.scores import TEST
 from a2d_tf.video import library
 
 FLAGS = command_line.Register()
@@ -93,8 +93,12 @@ def share(words: list[str]) -> dict[str, list[str]]:
     return further
 
 
-def _check_before(first):
-    """Raise InputError unless an earlier start has trained."""
+def _check_before(first, output, words):
+    """Raise InputError unless an earlier start has trained, elsewhere; its split stays."""
+    if output.resolve() == first.resolve():
+        raise InputError(f"--after={first}: is --output, too; use another --output")
+    if any(word.startswith("--test_videos") for word in words):
+        raise InputError("--test_videos: a round --after another has its split; leave it out")
     for path in (first / "records" / NAME, first / "run" / "finished.json"):
         if not path.is_file():
             raise InputError(
@@ -109,7 +113,7 @@ def main(argv: list[str]) -> None:
     output = pathlib.Path(_OUTPUT.value)
     first = None if _AFTER.value is None else pathlib.Path(_AFTER.value)
     if first:
-        _check_before(first)
+        _check_before(first, output, argv[1:])
     jobs = library.plan(_VIDEOS.value, None, str(output / "videos"))
     if jobs is None:
         raise InputError(f"--videos={_VIDEOS.value}: not a folder of videos")
@@ -124,7 +128,7 @@ def main(argv: list[str]) -> None:
     lines = ["", "What to do next:"]
     if TEST in manifest.splits:
         lines = _score(stage, output, manifest, first)
-    _export(stage, output)
+    stage("export", "export", words[1], f"--output={output / 'model'}")
     words = [f"--workdir={output / 'run'}", f"--video={_VIDEOS.value}"]
     words += [f"--output={output / 'videos'}", *suggest_config.individuals_of(settings)]
     stage("videos", "predict", *words, "--overwrite", "--on_error=skip")
@@ -150,11 +154,10 @@ def _build(stage, logs, jobs, folder, first):
 
 def _suggest(stage, output, manifest, first):
     """Write the settings, unless they are there, and return their text."""
-    path, minutes = output / "own.flags", _MINUTES.value
-    if not (path.exists() and suggest_config.is_for(read_text(path), manifest, minutes)):
+    path, minutes, run = output / "own.flags", _MINUTES.value, first and str(first / "run")
+    if not (path.exists() and suggest_config.is_for(read_text(path), manifest, minutes, run)):
         words = [f"--records={manifest.directory}", f"--minutes={minutes:g}", f"--output={path}"]
-        words += [f"--after={first / 'run'}"] if first else []
-        stage("settings", "suggest-config", *words)
+        stage("settings", "suggest-config", *words, *([f"--after={run}"] if run else []))
     text = read_text(path)
     print(*(x for x in suggest_config.remarks_of(text) if x.startswith(suggest_config.TIME)))
     return text
@@ -175,23 +178,17 @@ def _score(stage, output, manifest, first):
     folder = scores.folder_of(run)
     found = metrics("scores", run, folder)
     lines = ["", registry.table(found)]
-    if first:
+    if first and "behaviours" in found:
         before = metrics("before", first / "run", place, f"--output={place}")
         lines += ["", behaviours.compared(before, found).text()]
     stage("browse", "browse", f"--run={run}", f"--records={manifest.directory}")
     named = listed(sorted(manifest.videos(TEST)), 3)
-    return [
-        *(*lines, "", "What to do next:"),
-        f"- to see the frames that were held out for these scores: {folder}/browse.html",
-        f"- to hold out other videos than {named}: another --output, -- --test_videos=NAMES",
-    ]
-
-
-def _export(stage, output):
-    """Export the run, unless that is done."""
-    facts, newest = output / "model" / "a2d_tf.json", max(steps_in(output / "run/checkpoints"))
-    if not (facts.is_file() and read_json(facts)["checkpoint"] == f"ckpt-{newest}"):
-        stage("export", "export", f"--workdir={output / 'run'}", f"--output={output / 'model'}")
+    lines += ["", "What to do next:"]
+    lines.append(f"- to see the frames that were held out for these scores: {folder}/browse.html")
+    if not first:
+        words = "another --output, -- --test_videos=NAMES"
+        lines.append(f"- to hold out other videos than {named}: {words}")
+    return lines
 
 
 def _size(jobs, records):

@@ -11,6 +11,7 @@ the number of annotated frames that is likely to be enough.
 from __future__ import annotations
 
 import functools
+import os
 import re
 import shlex
 import textwrap
@@ -62,10 +63,9 @@ def main(argv: list[str]) -> None:
         speed = _speed(suggestions, manifest)
         suggestions = list(suggest(_MINUTES.value, speed))
         remarks.append(_time(suggestions, speed, manifest))
-    if preset is suggestion.SMALL:
+    if preset is suggestion.SMALL and not _AFTER.value:
         remarks.insert(0, preset.why)
     minutes = f" --minutes={_MINUTES.value:g}" if _MINUTES.value else ""
-    minutes += f" --after={_AFTER.value}" if _AFTER.value else ""
     title = (
         f"Suggested by a2d suggest-config{minutes} for {_RECORDS.value} "
         f"({contents.summaries['train'].counts()} in training) with source {manifest.source[:12]} "
@@ -141,9 +141,11 @@ def individuals_of(text: str) -> list[str]:
     return re.findall(r"--max_tracks=\d+", " ".join(remarks_of(text)))
 
 
-def is_for(text: str, manifest: Manifest, minutes: float) -> bool:
-    """Return whether the title of a flagfile names these records and minutes."""
-    return {f"--minutes={minutes:g}", manifest.source[:12]} <= {*text.split()}
+def is_for(text: str, manifest: Manifest, minutes: float, after: str | None) -> bool:
+    """Return whether a flagfile is for these records and minutes, and goes on from that run."""
+    starts = [line for line in text.splitlines() if line.startswith("--init_run=")]
+    same = starts == ([f"--init_run={os.path.abspath(after)}"] if after else [])
+    return same and {f"--minutes={minutes:g}", manifest.source[:12]} <= {*text.split()}
 
 
 run = command_line.command(main, FLAGS)

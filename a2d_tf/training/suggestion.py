@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from a2d_tf.core import command_line, devices
 from a2d_tf.core.config import Config, parse_anchors
-from a2d_tf.core.errors import MAX_SIDE
+from a2d_tf.core.errors import MAX_SIDE, InputError
 from a2d_tf.data import pipeline
 from a2d_tf.data.inspection import Contents, describe_rare
 from a2d_tf.data.manifest import Manifest
@@ -139,6 +139,7 @@ PAPER = Preset(
     pixels=math.inf,
 )
 """50 passes are its 60000 steps on A2D's 9561 clips; the memory is that of docs/performance.md."""
+_PRESETS = (SMALL, LITE0, PAPER)
 
 
 def preset_for(host: Host) -> Preset:
@@ -211,18 +212,14 @@ def suggest(
       minutes: of training at most; by default 180 on a CPU.
       speed: of these settings; by default estimated from the preset's.
       after: run folder whose settings and weights the training starts from.
+
+    Raises:
+      InputError: `after` is no run, or has no masks where the records have.
     """
     preset = preset_for(host)
     size = sum(map(os.path.getsize, manifest.shards("train")))
     if after:
-        settings = os.path.join(os.path.abspath(after), "flags.txt")
-        base = Config.read(settings)
-        yield {"flagfile": settings}, "settings of the training before"
-        weights = {"init_run": os.path.abspath(after), "init_rgb": "", "init_flow": ""}
-        yield weights, "its weights"
-        preset = dataclasses.replace(preset, batch=base.training.batch_size)
-        yield from _of_training(contents, size, host, preset, base.training, minutes, speed)
-        yield from _of_instances(contents.summaries["train"], base)
+        yield from _going_on(after, manifest, contents, size, host, minutes, speed)
         return
     base = Config.read(command_line.find(preset.flagfile))
     yield {"flagfile": preset.flagfile}, f"for {host}: {preset.why}"
@@ -244,6 +241,22 @@ def suggest(
     least = _FEW_TO_READ if reads else _FEW_VIDEOS
     yield from _of_instances(contents.summaries["train"], base)
     yield from _of_labels(manifest.label_space, contents.summaries["train"], base, least)
+
+
+def _going_on(run, manifest, contents, size, host, minutes, speed):
+    """The settings and weights of a run, with as many steps as a new one would have."""
+    settings = os.path.join(os.path.abspath(run), "flags.txt")
+    base = Config.read(settings)
+    if manifest.trains_masks and not base.model.use_mask:
+        raise InputError(f"--after={run}: has no masks, as these records have; start anew")
+    yield {"flagfile": settings}, "settings of the training before"
+    weights = dict.fromkeys(("init_checkpoint", "init_rgb", "init_flow"), "")
+    yield {**weights, "init_run": os.path.abspath(run)}, "its weights"
+    presets = {Config.read(command_line.find(x.flagfile)).model.backbone: x for x in _PRESETS}
+    preset = presets.get(base.model.backbone, SMALL)
+    preset = dataclasses.replace(preset, batch=base.training.batch_size)
+    yield from _of_training(contents, size, host, preset, base.training, minutes, speed)
+    yield from _of_instances(contents.summaries["train"], base)
 
 
 def _anchors(boxes, model, preset):
@@ -293,11 +306,12 @@ def _of_training(contents, size, host, preset, training, minutes, speed):
             flags["learning_rate"] = training.learning_rate * batch / preset.batch
             reason += "; the rate scales with the batch"
         yield flags, reason
-    hours = batch * pixels * preset.seconds / 3600 / (1 if preset is PAPER else host.cores)
+    on_gpu = preset.flagfile == PAPER.flagfile
+    hours = batch * pixels * preset.seconds / 3600 / (1 if on_gpu else host.cores)
     start = 0.0
     if speed:
         start, hours = speed.start / 3600, speed.step / 3600
-    limit = math.inf if preset is PAPER else max(_HOURS, (minutes or 0) / 60)
+    limit = math.inf if on_gpu else max(_HOURS, (minutes or 0) / 60)
     most = min(_MOST_STEPS, limit / hours)
     # Never below the least: a network that has learned nothing was not cheaper.
     steps = int(float(f"{max(min(clips * preset.epochs / batch, most), preset.least):.2g}"))

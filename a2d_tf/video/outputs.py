@@ -1,4 +1,4 @@
-"""The files of a prediction, written frame by frame: memory does not grow with the video."""
+"""The files of a prediction, written frame by frame: memory grows with the bouts alone."""
 
 from __future__ import annotations
 
@@ -215,7 +215,7 @@ class Outputs:
 
     def __init__(self, folder: str, reader: Reader, every: int, kinds: Collection[str]) -> None:
         self._folder, self._reader, self._every, self._kinds = folder, reader, every, kinds
-        self.frames = self._extra = 0
+        self.frames = self._extra = self._unsure = 0
         self.facts: dict[str, Any] = {}
         self._labels: LabelSpace | None = None
         self._begin = self._until = 0.0  # seconds, of what was added
@@ -239,6 +239,7 @@ class Outputs:
         """Append a frame; the numbers of frames must ascend."""
         self.frames += 1
         self._extra += frame.extra > 0
+        self._unsure += len(frame.tracks) > 0 and not frame.tracks.any()
         if self._labels is None:
             self._labels, self._begin = labels, frame.seconds
         self._until = frame.until
@@ -288,6 +289,7 @@ class Outputs:
             "begin": self._begin,
             "until": self._until,
             "labels": json.loads(labels.to_json()),
+            "unsure_frames": self._unsure,
             **self.facts,
         }
         if "max_tracks" in self.facts:

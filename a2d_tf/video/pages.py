@@ -113,9 +113,14 @@ def write_page(folder: str | os.PathLike) -> None:
         overlay=_OVERLAY if os.path.isfile(os.path.join(folder, _OVERLAY)) else None,
         ticks=_ticks(start, seconds),
         rows=[(names[t.number], t.score, [shown(bout) for bout in t.bouts]) for t in tracks],
+        unsure=video.unsure,
         limit=video.max_tracks,
         extra=f"{video.extra} frames" if video.extra else "",
     )
+
+
+def _unsure(facts):
+    return f"; unsure in {facts.unsure} frames" if facts.unsure else ""
 
 
 def _thumbnail(path):
@@ -164,7 +169,7 @@ def write_library_page(
                 "name": name,
                 "link": f"{urllib.parse.quote(name)}/{NAME}" if (folder / NAME).is_file() else None,
                 "picture": _thumbnail(folder / _OVERLAY) if i < PICTURES else None,
-                "seconds": f"{end:,.1f} s",
+                "seconds": f"{end:,.1f} s{_unsure(facts)}",
                 "trained": name in trained,
                 "sums": [(row[1], row[2], row[4], row[-1]) for row in sums],
             }
