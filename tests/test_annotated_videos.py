@@ -215,7 +215,7 @@ def test_the_split_by_name():
 def test_each_pair_of_two_videos_is_in_both_splits():
     clips = {f"clip{i}": "a" for i in range(10)}
     # By the hash, b would not be trained; nor c be tested; nor d, of one video, be trained.
-    assert in_test(split({**clips, "clip3": "ab", "clip6": "ab"})) == ["clip0", "clip3"]
+    assert in_test(split({**clips, "clip3": "ab", "clip6": "ab"})) == ["clip0", "clip6"]
     assert in_test(split({**clips, "clip0": "ac", "clip1": "ac"})) == ["clip0", "clip6"]
     assert in_test(split({**clips, "clip3": "ad"})) == ["clip0", "clip6"]
     assert in_test(split({"x": "abc", "y": "ab", "z": "c"})) in (["x"], ["y", "z"])
@@ -224,7 +224,7 @@ def test_each_pair_of_two_videos_is_in_both_splits():
 
 
 def test_a_split_of_all_pairs_is_found_if_there_is_one():
-    """Against a search through all splits."""
+    """Against a search through all splits; of other sets, a few in a hundred are missed."""
     rng, whole = np.random.default_rng(0), 0
     for number in range(150):
         size, letters = int(rng.integers(2, 9)), "abcdefgh"[: int(rng.integers(1, 9))]

@@ -256,9 +256,10 @@ def split_by_pairs(
 ) -> dict[str, str]:
     """Assign videos to 'train' and 'test', so that each pair of two videos or more is in both.
 
-    A fifth of the videos, by a hash of their names, is tested; where a pair then lacks a split,
-    videos change sides, and others to keep the number. If not all can be had, training comes first.
-    The result is the same on every machine and in every order of the videos.
+    Videos change sides, each time the one whose move mends most, until no move mends anything; what
+    has no training weighs most. Then a fifth is tested, in the order of a hash of the names, as far
+    as this breaks nothing. The result is the same on every machine and in every order of the
+    videos.
 
     Args:
       stated: {video: the split that its annotations state, or None}.
@@ -268,40 +269,26 @@ def split_by_pairs(
     Returns:
       {video: split}; what is stated stays, else what was earlier.
     """
-    unstated = frozenset(vid for vid, split in stated.items() if not split)
+    unstated = {vid for vid, split in stated.items() if not split}
     free = sorted(unstated - earlier.keys(), key=lambda vid: hashlib.sha256(vid.encode()).digest())
     count = max(round(len(unstated) / 5), 1) if len(unstated) > 1 else 0
-    tests = frozenset(v for v, split in stated.items() if (split or earlier.get(v)) == "test")
-    tests |= {*free[: max(count - len(tests & unstated), 0)]}
-    groups = sorted(map(frozenset, shown), key=lambda vids: (len(vids), sorted(vids)))
-    several = [vids for vids in groups if len(vids) > 1]
-    needs: list[tuple[str, frozenset[str]]] = []  # (split, videos, one of which must be in it)
-    for split, wanted in (("test", [unstated][:count]), ("train", groups), ("test", several)):
-        for vids in sorted(wanted, key=lambda vids: not _has(split, vids, tests)):
-            changed = _changed(tests, [*needs, (split, vids)], free)
-            if changed is not None:
-                tests, needs = changed, [*needs, (split, vids)]
-    for vid in free[:: 1 if len(tests & unstated) < count else -1]:
+    tests = {vid for vid, split in stated.items() if (split or earlier.get(vid)) == "test"}
+    pairs = list(shown)
+
+    def faults(tests: set[str]) -> tuple[bool, int, int]:
+        """Return whether there is no test, and how many pairs lack training, and a test."""
+        untrained = sum(vids <= tests for vids in pairs)
+        untested = sum(len(vids) > 1 and vids.isdisjoint(tests) for vids in pairs)
+        return count > 0 and unstated.isdisjoint(tests), untrained, untested
+
+    def best() -> set[str]:
+        return min((tests ^ {vid} for vid in free), key=faults, default=tests)
+
+    while faults(moved := best()) < faults(tests):
+        tests = moved
+    for vid in free:
         moved = tests ^ {vid}
         nearer = abs(len(moved & unstated) - count) < abs(len(tests & unstated) - count)
-        if nearer and all(_has(*need, moved) for need in needs):
+        if nearer and faults(moved) <= faults(tests):
             tests = moved
     return {vid: "test" if vid in tests else "train" for vid in stated}
-
-
-def _has(split, vids, tests):
-    """Return whether one of some videos is in a split, of which the test videos are known."""
-    return bool(vids & tests if split == "test" else vids - tests)
-
-
-def _changed(tests, needs, free):
-    """Return test videos that meet all needs and differ in `free` ones alone; None if none do."""
-    unmet = [vids for split, vids in needs if not _has(split, vids, tests)]
-    if not unmet:
-        return tests
-    for vid in [vid for vid in free if vid in unmet[0]]:  # one of these must change sides
-        free = [other for other in free if other != vid]  # to no avail, it stays
-        changed = _changed(tests ^ {vid}, needs, free)
-        if changed is not None:
-            return changed
-    return None
