@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import dataclasses
 import platform
-import statistics
 import time
 
 from a2d_tf.core import command_line, devices
@@ -24,7 +23,6 @@ FLAGS = command_line.Register()
 _RECORDS = FLAGS.string("records", None, "Folder written by a2d records.")
 _DEVICE = Config.define_device(FLAGS)
 Config.define_flags(FLAGS)
-_STEPS = 5  # the first of which is apart: TensorFlow traces, a GPU may compile kernels
 _FEED_SECONDS = 5.0
 
 
@@ -32,41 +30,33 @@ def train(config: Config, manifest: Manifest, on_gpu: bool) -> tuple[float, str]
     """Run a few training steps of a new network: a GPU computes a batch, a CPU a single clip.
 
     Returns:
-      (seconds a clip, without waiting for data; a line on the time and memory of a step).
+      (seconds a clip, as of `fit.time_steps`; a line on the time and memory of a step).
 
     Raises:
       InputError: the batch does not fit the memory.
     """
     import tensorflow as tf
 
-    from a2d_tf.data import pipeline
     from a2d_tf.model.network import Network
-    from a2d_tf.training import phases, train_step
-    from a2d_tf.training.replicas import for_device
+    from a2d_tf.training import fit
 
     batch = config.training.batch_size if on_gpu else 1
     training = dataclasses.replace(config.training, batch_size=batch)
     tf.keras.utils.set_random_seed(training.seed)
     network = Network(config.model, manifest.label_space, config.compute)
-    phases.set_phase(network, training.train_phase, training.backbone_rate > 0)
-    step = train_step.make_train_step(train_step.TrainState.create(network, training), training)
-    dataset = pipeline.training(manifest, dataclasses.replace(config, training=training))
-    seconds = []
+    measured = dataclasses.replace(config, training=training)
     try:
-        for number, clips in enumerate(list(dataset.map(for_device).take(_STEPS))):
-            start = time.perf_counter()
-            float(step(clips, number)["total"])
-            seconds.append(time.perf_counter() - start)
+        first, later = fit.time_steps(network, manifest, measured)
     except tf.errors.ResourceExhaustedError as error:
         raise InputError(
             f"out of memory in a step of {batch} clips; lower --batch_size, or use "
             "--precision=mixed_bfloat16"
         ) from error
-    memory, later = "", statistics.median(seconds[1:])
+    memory = ""
     if on_gpu:
         peak = tf.config.experimental.get_memory_info("GPU:0")["peak"]
         memory = f", {peak / 2**30:.1f} GB at most"
-    line = f"step: {1e3 * later:.0f} ms for {batch} clips; first step {seconds[0]:.0f} s{memory}"
+    line = f"step: {1e3 * later:.0f} ms for {batch} clips; first step {first:.0f} s{memory}"
     return later / batch, line
 
 
