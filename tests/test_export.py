@@ -14,7 +14,6 @@ import pytest
 import tensorflow as tf
 import tiny_network
 from processes import ROOT
-from test_functions import Served
 
 from a2d_tf.core.config import InferenceConfig
 from a2d_tf.core.errors import InputError
@@ -192,6 +191,19 @@ def test_facts_beside_the_graph(saved_model):
     assert set(facts["signatures"]) == SIGNATURES
 
 
+class Served(tf.Module):
+    """Like a ServedNetwork, quickly saved: two functions over a weight."""
+
+    def __init__(self):
+        super().__init__()
+        self.weights = [tf.Variable(2.0)]
+        self.frame = tf.function(lambda rgb: {"out": rgb * self.weights[0]}, [tf.TensorSpec([])])
+        self.key_frame = self.frame
+
+    def signatures(self):
+        return {name: self.frame.get_concrete_function() for name in ("frame", "key_frame")}
+
+
 def test_export_replaces_its_own_folder_only(loaded_run, saved_model, tmp_path, monkeypatch):
     monkeypatch.setattr(export_folder, "ServedNetwork", lambda *_: Served())
     output = tmp_path / "model"
@@ -243,8 +255,8 @@ def test_what_is_no_export_is_refused(saved_model, tmp_path):
             (tmp_path / "saved_model.pb").write_bytes(b"damaged")
         with pytest.raises(InputError, match=f"{tmp_path}: corrupt .* export the run again"):
             Predictor.load(str(tmp_path))
-    for name in ("saved_model.pb", "functions/frame.pb"):
-        copy = shutil.copytree(saved_model, tmp_path / pathlib.Path(name).stem)
+    for number, name in enumerate(("saved_model.pb", "functions/saved_model.pb")):
+        copy = shutil.copytree(saved_model, tmp_path / f"copy{number}")
         data = bytearray((copy / name).read_bytes())
         data[len(data) // 2] ^= 1
         (copy / name).write_bytes(data)
