@@ -149,12 +149,6 @@ def _by_pair(counts, labels):
     return table, [f"pairs {lack}: {', '.join(names)}" for lack, names in few.items() if names]
 
 
-def _differs(source: Source, video: Video, count: int) -> str:
-    """Say that a video has another number of frames than it had when it was annotated."""
-    path = source.frames_path(video.vid)
-    return f"{path}: {count} frames decode, not {video.frames} as listed in {source.listing}"
-
-
 def _examine(source: Source, video: Video) -> tuple[dict[Hashable, int], list[str], list[str]]:
     """Return the counts, also by (code, split, `_OF_PAIR`), problems and notes of a video."""
     problems, notes = [], []
@@ -171,10 +165,11 @@ def _examine(source: Source, video: Video) -> tuple[dict[Hashable, int], list[st
     except InputError as error:
         problem(path, error)
     else:
+        differs = f"{path}: {decoded} frames decode, not {video.frames} as listed in"
         if decoded < video.frames:
-            problem(path, f"{_differs(source, video, decoded)}; {_RESTORE}")
+            problem(path, f"{differs} {source.listing}; {_RESTORE}")
         elif decoded > video.frames > 0:
-            notes.append(f"{_differs(source, video, decoded)}; the extra frames are ignored")
+            notes.append(f"{differs} {source.listing}; the extra frames are ignored")
     for key in usable_frames(source, video, problem):
         file = source.annotation_path(video.vid, key)
         try:
