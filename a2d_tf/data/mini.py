@@ -29,6 +29,7 @@ from a2d_tf.core.workers import imap
 from a2d_tf.data import mini_figures as figures
 
 WIDTH, HEIGHT, FPS = 400, 320, 25
+_SIZE = WIDTH, HEIGHT
 TEST_SHARE = 0.3
 MIN_VISIBLE = 40  # pixels; smaller instances are not annotated
 MIN_INSIDE = 0.6  # fraction of a figure inside the frame, in annotated frames
@@ -164,30 +165,25 @@ def turn_per_step(steps: np.ndarray, radius: float) -> np.ndarray:
     return steps * gain[high.astype(int)]
 
 
+@dataclasses.dataclass(frozen=True)
 class _Layer:
-    """A moving sprite with its path and tilt."""
+    """A moving sprite, by the index of the frame, with its path and tilt."""
 
-    def __init__(
-        self,
-        sprite: Callable[[int], np.ndarray],
-        pivot: tuple[float, float],
-        centres: np.ndarray,
-        tilts: np.ndarray,
-        size: tuple[int, int],
-    ) -> None:
-        self._sprite, self._pivot, self._centres, self._tilts = sprite, pivot, centres, tilts
-        self._size = size
+    sprite: Callable[[int], np.ndarray]
+    pivot: tuple[float, float]
+    centres: np.ndarray
+    tilts: np.ndarray
 
     def place(self, index: int) -> tuple[slice, slice, np.ndarray] | None:
         """Return the part inside frame `index` as (rows, columns, patch BGRA), or None."""
-        sprite = self._sprite(index)
-        turn = math.radians(self._tilts[index])
+        sprite = self.sprite(index)
+        turn = math.radians(self.tilts[index])
         rotation = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
-        shift = self._centres[index] - rotation @ self._pivot
+        shift = self.centres[index] - rotation @ self.pivot
         height, width = sprite.shape[:2]
         corners = np.array([[0, 0], [width, 0], [0, height], [width, height]]) @ rotation.T + shift
-        left, top = np.clip(np.floor(corners.min(axis=0)) - 1, 0, self._size).astype(int)
-        right, bottom = np.clip(np.ceil(corners.max(axis=0)) + 1, 0, self._size).astype(int)
+        left, top = np.clip(np.floor(corners.min(axis=0)) - 1, 0, _SIZE).astype(int)
+        right, bottom = np.clip(np.ceil(corners.max(axis=0)) + 1, 0, _SIZE).astype(int)
         if left >= right or top >= bottom:
             return None
         matrix = np.column_stack([rotation, shift - (left, top)])
@@ -205,7 +201,7 @@ class Scene:
 
     def __init__(self, video: VideoPlan) -> None:
         rng = np.random.default_rng([video.seed, video.index])
-        self._video, self._size = video, (WIDTH, HEIGHT)
+        self._video = video
         self._keys = np.array(video.keys) - 1
         self._middle = self._keys[len(self._keys) // 2]
         self._background = figures.background(HEIGHT + 2 * _MARGIN, WIDTH + 2 * _MARGIN, rng)
@@ -251,27 +247,24 @@ class Scene:
         full = (figure.sprite(0)[..., 3] >= 128).sum()
         layer = None
         for share in [*rng.uniform(0.1, 0.9, size=(60, 2)), np.array([0.5, 0.5])]:
-            centres = path + share * self._size
-            layer = _Layer(
-                lambda index: figure.sprite(swings[index]), figure.pivot, centres, tilts, self._size
-            )
+            centres = path + share * _SIZE
+            layer = _Layer(lambda index: figure.sprite(swings[index]), figure.pivot, centres, tilts)
             if all(layer.area(key) >= MIN_INSIDE * full for key in self._keys):
                 break
         return layer
 
     def _occluder(self, rng):
         sprite = figures.occluder(rng)
-        centre = rng.uniform(0.1, 0.9, size=2) * self._size
+        centre = rng.uniform(0.1, 0.9, size=2) * _SIZE
         tilts = np.full(self._video.frames, rng.uniform(-15, 15))
         pivot = (sprite.shape[1] / 2, sprite.shape[0] / 2)
-        return _Layer(lambda index: sprite, pivot, centre - self._camera, tilts, self._size)
+        return _Layer(lambda index: sprite, pivot, centre - self._camera, tilts)
 
     def image(self, index: int) -> np.ndarray:
         """Draw frame `index` (0-based): BGR uint8 [320, width, 3]."""
         x, y = self._camera[index] + _MARGIN
-        width, height = self._size
-        middle = (float(x + (width - 1) / 2), float(y + (height - 1) / 2))
-        image = cv2.getRectSubPix(self._background, self._size, middle)
+        middle = (float(x + (WIDTH - 1) / 2), float(y + (HEIGHT - 1) / 2))
+        image = cv2.getRectSubPix(self._background, _SIZE, middle)
         for _, layer in self._layers:
             placed = layer.place(index)
             if placed is not None:
@@ -286,7 +279,7 @@ class Scene:
 
         1 is the first of the plan's codes.
         """
-        owners = np.zeros(self._size[::-1], np.uint8)
+        owners = np.zeros(_SIZE[::-1], np.uint8)
         for number, layer in self._layers:
             placed = layer.place(index)
             if placed is not None:
@@ -354,8 +347,7 @@ def write_video(release: str | os.PathLike, video: VideoPlan) -> None:
     release = pathlib.Path(release)
     scene = Scene(video)
     clip = release / "clips320H" / f"{video.vid}.mp4"
-    size = WIDTH, HEIGHT
-    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*"mp4v"), FPS, size)
+    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*"mp4v"), FPS, _SIZE)
     for index in range(video.frames):
         writer.write(scene.image(index))
     writer.release()
