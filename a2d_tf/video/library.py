@@ -39,12 +39,8 @@ SUMMARY, FAILED = "summary.csv", "failed.csv"
 ON_ERROR = ("fail", "skip")
 SKIPPING = "; --on_error=skip skips it"  # ends the error of a video that fails
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # of a disk that takes no results at all
-OWN_FILES = (
-    SUMMARY,
-    time_budget.TIME_BUDGET,
-    FAILED,
-    RESULT_FILES["page"],
-)  # of the library itself
+# Of the library itself.
+OWN_FILES = (SUMMARY, time_budget.TIME_BUDGET, FAILED, RESULT_FILES["page"])
 _RECORD = {
     **{"video": str, "bytes": (int, None), "digest": (str, None)},
     **{"model": str, "model_sha256": str, "settings": {}},
