@@ -169,8 +169,8 @@ def parse(serialized: tf.Tensor, frames: int | None = None) -> dict[str, tf.Tens
         for kind in ("", "native_")
     )
     rows, columns = tf.unstack(size)
-    rgb = _decode_jpegs(fields["rgb"], channels=3)
-    flow = _decode_jpegs(fields["flow"], channels=1)
+    rgb = canvas_ops.decode_jpegs(fields["rgb"], channels=3)
+    flow = canvas_ops.decode_jpegs(fields["flow"], channels=1)
     flow = dequantise(tf.reshape(flow, [-1, 2 * rows, columns]), fields["flow_scale"])
     scale = tf.cast(size, tf.float32) / tf.cast(native_size, tf.float32)
     ones = tf.ones_like(fields["codes"])  # where the record does not say, all have masks
@@ -191,17 +191,6 @@ def parse(serialized: tf.Tensor, frames: int | None = None) -> dict[str, tf.Tens
         "native_size": native_size,
         **more,
     }
-
-
-def _decode_jpegs(images, channels):
-    """Decode JPEGs of one size to uint8 [T, height, width, channels]."""
-
-    def decode(image: tf.Tensor) -> tf.Tensor:
-        pixels = tf.io.decode_jpeg(image, channels, dct_method=canvas_ops.DCT_METHOD)
-        return tf.ensure_shape(pixels, [None, None, channels])
-
-    signature = tf.TensorSpec([None, None, channels], tf.uint8)
-    return tf.map_fn(decode, images, fn_output_signature=signature)
 
 
 def _decode_masks(image, count, height, width):

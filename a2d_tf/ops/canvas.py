@@ -6,10 +6,20 @@ so that training and inference see the same clip.
 
 from __future__ import annotations
 
+import functools
+
 import tensorflow as tf
 
-DCT_METHOD = "INTEGER_ACCURATE"
-"""DCT of JPEGs, as in OpenCV. TensorFlow's default differs by several levels and is no faster."""
+
+def decode_jpegs(images: tf.Tensor, channels: int) -> tf.Tensor:
+    """Decode images of one size, string [N], to uint8 [N, H, W, channels]; as OpenCV does JPEGs.
+
+    Despite the name of TensorFlow's operation, PNGs are decoded as well.
+    """
+    # TensorFlow's default differs by several levels and is no faster.
+    decode = functools.partial(tf.io.decode_jpeg, channels=channels, dct_method="INTEGER_ACCURATE")
+    signature = tf.TensorSpec([None, None, channels], tf.uint8)
+    return tf.map_fn(decode, images, fn_output_signature=signature)
 
 
 def fitted_size(size: tf.Tensor, canvas: tuple[int, int]) -> tf.Tensor:

@@ -9,7 +9,6 @@ answers. A run and its export use this same `tf.Module`.
 from __future__ import annotations
 
 import dataclasses
-import functools
 from typing import Any
 
 import tensorflow as tf
@@ -169,10 +168,7 @@ class ServedNetwork(tf.Module):
         first = tf.maximum(tf.shape(images)[1] // 2 - field // 2, 0)
         with tf.control_dependencies([check]):
             images, flow = (x[:, first : first + field] for x in (images, flow))
-        pixels = tf.TensorSpec([None, None, 3], tf.uint8)
-        # Despite its name, `decode_jpeg` decodes PNG as well.
-        decode = functools.partial(tf.io.decode_jpeg, channels=3, dct_method=canvas_ops.DCT_METHOD)
-        rgb = tf.map_fn(decode, tf.reshape(images, [-1]), fn_output_signature=pixels)
+        rgb = canvas_ops.decode_jpegs(tf.reshape(images, [-1]), channels=3)
         rgb = tf.reshape(rgb, tf.concat([tf.shape(images), tf.shape(rgb)[1:]], axis=0))
         is_vector = tf.reduce_all(tf.shape(flow)[2:4] == 1)
         times = tf.where(is_vector, tf.shape(rgb)[2:4], 1)
