@@ -133,8 +133,7 @@ def _decode_images(folder, numbered, numbers, remedy):
         if number not in numbered:
             name = f"frame {number} ({number:05d}{IMAGES[0]})"
             raise InputError(f"{folder}: {name} is missing, the last frame is {last}; {remedy}")
-        frame = cv2.cvtColor(read_image(numbered[number], remedy), cv2.COLOR_BGR2RGB)
-        yield number, frame, numbered[number]
+        yield number, read_image(numbered[number], remedy), numbered[number]
 
 
 def _opened(path, remedy):
@@ -161,7 +160,7 @@ def _decode_video(path, numbers, remedy):
 
 
 def read_image(path: Path, remedy: str) -> np.ndarray:
-    """Decode a PNG, JPEG, BMP, TIFF or WebP to BGR uint8 [H, W, 3], turned as its EXIF says.
+    """Decode a PNG, JPEG, BMP, TIFF or WebP to RGB uint8 [H, W, 3], turned as its EXIF says.
 
     Raises:
       InputError: unreadable, truncated, too large, of several pages, or of 12 bits stored as 16;
@@ -182,9 +181,8 @@ def read_image(path: Path, remedy: str) -> np.ndarray:
         raise InputError(f"{path}: {pages} images in one file; save each as a separate file")
     if image.format == "WEBP" and image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
         # OpenCV turns the other formats by itself.
-        rgb = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-        frame = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
-    return frame
+        return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+    return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
 
 
 def decode_image(

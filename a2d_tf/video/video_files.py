@@ -201,11 +201,7 @@ class Reader:
         self.count = self.length = len(paths)
         self.images = tuple(path.name for path in paths)
         for index, path in enumerate(paths):
-            yield index, functools.partial(_image, path)
-
-
-def _image(path):
-    return cv2.cvtColor(frames.read_image(path, "remove or replace it"), cv2.COLOR_BGR2RGB)
+            yield index, functools.partial(frames.read_image, path, "remove or replace it")
 
 
 def _retrieve(capture):
