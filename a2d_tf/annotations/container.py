@@ -8,19 +8,13 @@ import json
 import pathlib
 import re
 import zipfile
-import zlib
 from collections.abc import Iterator
 from typing import Any
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import check_json
+from a2d_tf.core.files import UNREADABLE, check_json
 
 _REMEDY = "export it again"
-# Errors of a file that is damaged, of another kind or unreadable.
-_UNREADABLE = (
-    *(OSError, EOFError, RuntimeError, UnicodeDecodeError, json.JSONDecodeError),
-    *(zipfile.BadZipFile, zlib.error),
-)
 
 
 class Container:
@@ -66,8 +60,9 @@ class Container:
 
     def text(self, name: str) -> str:
         """Return the content of a text file, UTF-8 with or without a byte order mark."""
+        content = self.read(name)
         with _readable(self.locate(name)):
-            return self.read(name).decode("utf-8-sig")
+            return content.decode("utf-8-sig")
 
 
 @contextlib.contextmanager
@@ -75,7 +70,7 @@ def _readable(path):
     """Name the file in an error that reading it raises."""
     try:
         yield
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise InputError(f"{path}: cannot be read ({error}); {_REMEDY}") from error
 
 
@@ -103,8 +98,9 @@ class File:
         """Read a file; InputError where it cannot be read, or is a .json and none."""
         if not name.lower().endswith(".json"):
             return cls(container, name, container.read(name).removeprefix(b"\xef\xbb\xbf"))
+        text = container.text(name)
         with _readable(container.locate(name)):  # a RecursionError is a RuntimeError
-            return cls(container, name, json.loads(container.text(name)))
+            return cls(container, name, json.loads(text))
 
     @property
     def path(self) -> pathlib.PurePath:
