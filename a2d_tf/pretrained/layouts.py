@@ -211,7 +211,9 @@ def _reason(published, name):
 def take(file: Any, source: str, sizes: Sizes) -> dict[str, np.ndarray]:
     """Return {role: array} of all that a source's network has, by `file.take(name, shape)`."""
     name, published = SOURCES[source]
-    layer: Callable = _torch_layer if published.file.endswith(".pth") else _keras_layer
+    layer: Callable = _keras_layer
+    if published.file.endswith(".pth"):
+        layer = _torch_layer
     backbone, tensors = BACKBONES[sizes.backbone or name], {}
     image = tf.keras.Input([64, 64, 3])
     maps = backbone.build(
