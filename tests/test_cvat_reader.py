@@ -297,12 +297,12 @@ def listed_label(name, values, kind="select"):
 
 
 def test_the_labels_and_actions_that_the_tool_lists(read):
-    labels = listed_label("mouse", "run\nrest") + listed_label("wheel", "3", "number")
+    labels = listed_label("mouse", "run\nrest") + listed_label("polar-bear", "3", "number")
     meta = TASK.replace("</task>", f"<labels>{labels}</labels></task>")
     (found,) = read(document(track(0, polygon(2, "run")), meta=meta))
     assert [(each.label, each.actor, each.action) for each in found.listed] == [
         ("mouse", None, "run"),
         ("mouse", None, "rest"),
-        ("wheel", None, None),
+        ("", None, None),  # a polar-bear does any number
     ]
     assert read(document(track(0, polygon(2, "run"))))[0].listed == ()

@@ -120,16 +120,24 @@ def _tasks(root: Element) -> dict[str | None, _Task]:
     return {str(task.id): task for task, _ in tasks}
 
 
+_NAMED = ("actor", "action")
+
+
 def _labels(root: Element) -> Iterator[Instance]:
-    """Yield an instance of each label and action that the tool lists; see `Document.listed`."""
+    """Yield an instance of each label and action that the tool lists; see `Document.listed`.
+
+    A label whose actor or action is free text has no name here: not all names are listed.
+    """
     for label in root.iterfind("meta//label"):
-        choices: dict[str, list] = {
-            attribute.findtext("name", "").lower(): attribute.findtext("values", "").split("\n")
-            for attribute in label.iterfind("attributes/attribute")
-            if attribute.findtext("input_type") in ("select", "radio")
-        }
-        for chosen in itertools.product(*(choices.get(x, [None]) for x in ("actor", "action"))):
-            yield Instance(label.findtext("name", ""), (), "meta", *chosen)
+        name = label.findtext("name", "")
+        choices: dict[str, list] = {}
+        for each in label.iterfind("attributes/attribute"):
+            kind = each.findtext("name", "").lower()
+            choices[kind] = each.findtext("values", "").split("\n")
+            if kind in _NAMED and each.findtext("input_type") not in ("select", "radio"):
+                name, choices[kind] = "", [None]
+        for chosen in itertools.product(*(choices.get(kind, [None]) for kind in _NAMED)):
+            yield Instance(name, (), "meta", *chosen)
 
 
 def _task(parent: Element, task: Element | None) -> _Task:

@@ -119,10 +119,6 @@ def write_page(folder: str | os.PathLike) -> None:
     )
 
 
-def _unsure(facts):
-    return f"; unsure in {facts.unsure} frames" if facts.unsure else ""
-
-
 def _thumbnail(path):
     """A frame near the start of a video as the data URL of a small JPEG, or None."""
     try:
@@ -162,6 +158,7 @@ def write_library_page(
         limits.add(facts.max_tracks)
         if facts.extra:
             extra.append(name)
+        unsure = f"; unsure in {facts.unsure} frames" if facts.unsure else ""
         sums = _sums(name, tracks)
         end = max((track.bouts[-1].end for track in tracks), default=0.0)
         cards.append(
@@ -169,7 +166,7 @@ def write_library_page(
                 "name": name,
                 "link": f"{urllib.parse.quote(name)}/{NAME}" if (folder / NAME).is_file() else None,
                 "picture": _thumbnail(folder / _OVERLAY) if i < PICTURES else None,
-                "seconds": f"{end:,.1f} s{_unsure(facts)}",
+                "seconds": f"{end:,.1f} s{unsure}",
                 "trained": name in trained,
                 "sums": [(row[1], row[2], row[4], row[-1]) for row in sums],
             }
