@@ -123,15 +123,15 @@ def main(argv: list[str]) -> None:
     _build(stage, logs, jobs, output / "records", first)
     manifest = Manifest.load(output / "records")
     settings = _suggest(stage, output, manifest, first)
-    words = [f"--records={output / 'records'}", f"--workdir={output / 'run'}"]
-    stage("training", "train", f"--flagfile={output / 'own.flags'}", *words)
+    run, words = f"--workdir={output / 'run'}", [f"--flagfile={output / 'own.flags'}"]
+    stage("training", "train", *words, f"--records={manifest.directory}", run)
     lines = ["", "What to do next:"]
     if TEST in manifest.splits:
         lines = _score(stage, output, manifest, first)
-    stage("export", "export", words[1], f"--output={output / 'model'}")
-    words = [f"--workdir={output / 'run'}", f"--video={_VIDEOS.value}"]
-    words += [f"--output={output / 'videos'}", *suggest_config.individuals_of(settings)]
-    stage("videos", "predict", *words, "--overwrite", "--on_error=skip")
+    stage("export", "export", run, f"--output={output / 'model'}")
+    words = [run, f"--video={_VIDEOS.value}", f"--output={output / 'videos'}"]
+    words += [*suggest_config.individuals_of(settings), "--overwrite", "--on_error=skip"]
+    stage("videos", "predict", *words)
     print("\n".join([*lines, *_next(settings, output)]))
     print(output / "videos" / "index.html")
 
