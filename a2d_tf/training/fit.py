@@ -25,6 +25,7 @@ from a2d_tf.training.events import Events, tagged
 from a2d_tf.training.phases import set_phase
 from a2d_tf.training.train_step import TrainState, make_train_step
 
+_MEASURED = 10.0  # seconds of steps, after the second one
 logger = logging.getLogger(__name__)
 
 Validated = tuple[dict[str, float], dict[str, Any], float, float]
@@ -88,13 +89,8 @@ def fit(
     checkpointer.mark_finished()
 
 
-def time_steps(
-    network: Network, manifest: Manifest, config: Config, most: float = 10.0
-) -> tuple[float, float]:
+def time_steps(network: Network, manifest: Manifest, config: Config) -> tuple[float, float]:
     """Measure the first step, which compiles, and a later one, in seconds; both change the weights.
-
-    Args:
-      most: seconds to measure, after the second step.
 
     Raises:
       InputError: unusable records.
@@ -104,7 +100,7 @@ def time_steps(
     train_step = make_train_step(TrainState.create(network, training), training)
     stream, times = replicas.batches(manifest, config, start_step=0), [time.monotonic()]
     with records.naming(manifest.directory):
-        while len(times) < 4 or times[-1] - times[2] < most:
+        while len(times) < 4 or times[-1] - times[2] < _MEASURED:
             values = train_step(next(stream), len(times) - 1)
             next(iter(values.values())).numpy()  # waits for the device
             times.append(time.monotonic())
