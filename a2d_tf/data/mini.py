@@ -100,7 +100,9 @@ def plan(videos: int, seed: int) -> list[VideoPlan]:
         usage = int(index in tests)
         count = rng.choice([1, 2, 3], p=[0.3, 0.4, 0.3])
         codes = [next(leads[usage])] + [next(companions[usage]) for _ in range(count - 1)]
-        vid = _vid(index, rng)
+        # As on YouTube, some start with dashes and look like command-line options.
+        vid = {1: "--", 2: "-"}.get(index % 20, "")
+        vid += "".join(rng.choice(list(_VID_CHARACTERS), size=11 - len(vid)))
         frames = int(rng.integers(36, 43))  # keys 6 or 7 frames apart, with room to turn back
         annotated = 5 if rng.random() < 0.08 else 3
         plans.append(VideoPlan(index, seed, vid, usage, frames, annotated, tuple(codes)))
@@ -111,12 +113,6 @@ def _rounds(rng):
     """Yield shuffled rounds of the valid codes endlessly."""
     while True:
         yield from rng.permutation(A2D.codes).tolist()
-
-
-def _vid(index, rng):
-    # As on YouTube, some start with dashes and look like command-line options.
-    start = {1: "--", 2: "-"}.get(index % 20, "")
-    return start + "".join(rng.choice(list(_VID_CHARACTERS), size=11 - len(start)))
 
 
 def programme(
