@@ -45,10 +45,8 @@ _MINUTES = FLAGS.float(
 )
 _AFTER = FLAGS.string("after", None, "Output of an earlier a2d start, to go on from.")
 
-_MAINS = {
-    **{"records": records, "train": train, "evaluate": evaluate},
-    **{"export": export, "predict": predict},
-}
+_SINGLE = (records, train, evaluate, export, predict)
+_MAINS = {main.__name__.rpartition(".")[2]: main for main in _SINGLE}
 """Commands whose flags may follow; suggest-config has none but those that this one gives it."""
 _OWN = (
     *("annotations", "videos", "minutes", "output", "records", "workdir", "video", "split"),

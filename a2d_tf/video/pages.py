@@ -20,7 +20,6 @@ from a2d_tf.behaviour import bouts
 from a2d_tf.behaviour.predictions import RESULT_FILES, read_facts
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import load_json, write_text
-from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import frames
 from a2d_tf.evaluation.reports.pages import jpeg_url, render
 from a2d_tf.runs import scores
@@ -147,17 +146,14 @@ def write_library_page(
       InputError: a `tracks.json` is malformed, or the page cannot be written.
     """
     cards: list[dict[str, Any]] = []
-    rows, everything, trained, extra = [], [], set(), []
-    limits: set[str | None] = set()
+    rows, everything, trained = [], [], set()
     browse = scores.folder_of(run or output) / "browse.html"
     if run:
         path = os.path.join(run, "records.json")
         trained = {*load_json(path, {"videos": [str]}, "train it again")["videos"]}
-    for i, folder in enumerate(folders):
-        tracks, facts, name = bouts.read(folder), read_facts(folder), folder.name
-        limits.add(facts.max_tracks)
-        if facts.extra:
-            extra.append(name)
+    described = list(map(read_facts, folders))
+    for i, (folder, facts) in enumerate(zip(folders, described)):
+        tracks, name = bouts.read(folder), folder.name
         unsure = f"; unsure in {facts.unsure} frames" if facts.unsure else ""
         sums = _sums(name, tracks)
         end = max((track.bouts[-1].end for track in tracks), default=0.0)
@@ -173,18 +169,17 @@ def write_library_page(
         )
         rows += sums
         everything += tracks
-    labels: LabelSpace | None = read_facts(folders[0]).labels if folders else None
     _write(
         output,
         "library.html",
         f"Predictions in {'/'.join(pathlib.Path(output).absolute().parts[-2:])}",
         everything,
-        labels,
+        described[0].labels if described else None,
         [_sums("all", everything), rows],
         columns=("video", *_COLUMNS),
         totals=f"{len(folders)} videos.",
-        limit=", ".join(sorted(filter(None, limits))),
-        extra=", ".join(extra),
+        limit=described[0].max_tracks if described else None,
+        extra=", ".join(x.name for x, facts in zip(folders, described) if facts.extra),
         browse=browse.is_file()
         and urllib.parse.quote(os.fsencode(os.path.relpath(browse, output))),
         cards=cards,
