@@ -156,7 +156,7 @@ class Tracker:
         ghosts = parts | twins
         kinds = [_actor(track.detections, self._labels) for track in followed]
         self._link(owners, sights, followed, self._alike(sights, followed, kinds), ghosts, twins)
-        self._link(owners, sights, followed, self._near(sights, followed, kinds), ghosts)
+        self._link(owners, sights, followed, self._near(owners, sights, followed, kinds), ghosts)
         left = []
         for i, sight in enumerate(sights):
             if owners[i] or _any(owners, ghosts[i]):
@@ -204,13 +204,14 @@ class Tracker:
             if sights[i].group == tracks[k].group and (same or iou[i, k] >= MIN_IOU_OTHER):
                 yield not same, -iou[i, k], tracks[k].id, i, k
 
-    def _near(self, sights, tracks, kinds):
+    def _near(self, owners, sights, tracks, kinds):
         """Yield (..., i, k), the nearest first when sorted, where sight i is near track k.
 
         It is of the same actor, or where the number of individuals is unknown of about its size.
         """
+        missed = [(k, track) for k, track in enumerate(tracks) if track.seen < self._index]
         for i, sight in enumerate(sights):
-            for k, track in enumerate(tracks):
+            for k, track in missed if owners[i] is None else ():
                 distance = _distance(sight.place, track.place)
                 small, large = sorted((_diagonal(sight.place), _diagonal(track.place)))
                 alike = math.isinf(self._most[track.group]) and small >= ALIKE * large
