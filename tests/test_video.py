@@ -111,8 +111,17 @@ def test_unwanted_frames_are_counted_and_not_read(kind, camera, tmp_path, monkey
 def test_a_time_leads_to_the_frame_that_begins_then_or_next(tmp_path, codec):
     scene = list(np.stack(moving_frames(24, 48, 64, 2)))
     reader = video_files.Reader(write_film(tmp_path / "a.mp4", scene, codec, TIMES))
-    for seconds in (0, 0.01, 0.02, 0.0201, 1.0, TIMES[10], TIMES[10] + 0.001, TIMES[23], 99):
+    for seconds in (0, 0.01, 0.02, 0.0206, 1.0, TIMES[10], TIMES[10] + 0.001, TIMES[23], 99):
         assert reader.index(seconds) == np.sum(TIMES < seconds - 1e-3 * (seconds in TIMES))
+
+
+def test_a_time_of_a_table_leads_to_its_frame(tmp_path):
+    """Tables round to milliseconds; 29.97 frames a second begin between them."""
+    times = np.arange(60) * 1001 / 30000
+    scene = list(np.stack(moving_frames(60, 48, 64, 2)))
+    film = write_film(tmp_path / "a.mp4", scene, "libx264", times)
+    reader = video_files.Reader(film)
+    assert [reader.index(round(time, 3)) for time in times] == list(range(60))
 
 
 def write(path, frames, times, fps=24.0):

@@ -115,15 +115,15 @@ class Reader:
 
         Frames of a camera are counted as if it dropped none.
         """
-        # 0.4 s of 30 frames a second is frame 12, whatever 0.4 * 30 comes to.
+        seconds -= 6e-4  # tables round to milliseconds, and 0.4 * 30 may be more than 12
         if self._times is None or self._is_camera:
-            return max(0, math.ceil(seconds * self.fps - 1e-6))
+            return max(0, math.ceil(seconds * self.fps))
         if seconds <= 0:
             return 0
         if self._timeline is None or self._timeline.until < seconds:
             with decoder.Decoder(self._path, _REMEDY) as video:
                 self._timeline = video.timeline(seconds)
-        return int(np.searchsorted(self._timeline.seconds, seconds - 1e-6))
+        return int(np.searchsorted(self._timeline.seconds, seconds))
 
     @property
     def expected(self) -> int | None:
