@@ -111,7 +111,7 @@ def test_unwanted_frames_are_counted_and_not_read(kind, camera, tmp_path, monkey
 def test_a_time_leads_to_the_frame_that_begins_then_or_next(tmp_path, codec):
     scene = list(np.stack(moving_frames(24, 48, 64, 2)))
     reader = video_files.Reader(write_film(tmp_path / "a.mp4", scene, codec, TIMES))
-    for seconds in (0, 0.01, 0.02, 0.0206, 1.0, TIMES[10], TIMES[10] + 0.001, TIMES[23], 99):
+    for seconds in (0, 0.01, 0.02, 0.0207, 1.0, TIMES[10], TIMES[10] + 0.001, TIMES[23], 99):
         assert reader.index(seconds) == np.sum(TIMES < seconds - 1e-3 * (seconds in TIMES))
 
 
