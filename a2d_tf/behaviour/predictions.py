@@ -45,7 +45,7 @@ _FACTS = {
     "labels": LabelSpace.from_fields,
     "boxes_only?": bool,
     "unsure_frames?": whole(),
-    "max_tracks?": str,
+    "max_tracks?": (str, None),
     "frames_with_extra?": whole(),
 }
 _DETECTION = {"image_id": whole(), "track_id": whole(), "segmentation": {"counts": str}}

@@ -56,7 +56,8 @@ def main(argv: list[str]) -> None:
     with whole_folder(output, replace=False) as new:
         write(chosen, pathlib.Path(new), _FORMAT.value)
     videos = len({candidate.folder for candidate in chosen})
-    print(f"{output}: {len(chosen)} frames of {videos} videos ({_FORMAT.value})")
+    left = "; without test videos and what is near annotated frames" if said else ""
+    print(f"{output}: {len(chosen)} frames of {videos} videos ({_FORMAT.value}){left}")
 
 
 def _contents(records):

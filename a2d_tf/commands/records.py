@@ -104,7 +104,9 @@ def open_source() -> Source:
     if not release and len(exports) == 1 and (pathlib.Path(exports[0]) / "videoset.csv").is_file():
         release, exports = exports[0], []
     if _SPLIT_OF.value and (release or _TEST.value):
-        raise InputError("--split_of: is for own annotations without --test_videos; leave it out")
+        raise InputError(
+            "--split_of, as of a round --after another, goes without --test_videos and --release"
+        )
     exports = [*exports, _COCO.value] if _COCO.value else exports
     if release:
         if len(exports) > 1:

@@ -91,17 +91,10 @@ def share(words: list[str]) -> dict[str, list[str]]:
     return further
 
 
-def _check_before(first, output, words):
-    """Raise InputError unless an earlier start has trained, elsewhere; its split stays."""
-    if output.resolve() == first.resolve():
-        raise InputError(f"--after={first}: is --output, too; use another --output")
-    if any(word.startswith("--test_videos") for word in words):
-        raise InputError("--test_videos: a round --after another has its split; leave it out")
-    for path in (first / "records" / NAME, first / "run" / "finished.json"):
-        if not path.is_file():
-            raise InputError(
-                f"--after={first}: {path} is missing; run its a2d start until it is trained"
-            )
+def _check_before(first, output):
+    """Raise InputError unless an earlier start has trained, elsewhere."""
+    if output.resolve() == first.resolve() or not (first / "run" / "finished.json").is_file():
+        raise InputError(f"--after={first}: not the output of another a2d start that has trained")
 
 
 def main(argv: list[str]) -> None:
@@ -111,7 +104,7 @@ def main(argv: list[str]) -> None:
     output = pathlib.Path(_OUTPUT.value)
     first = None if _AFTER.value is None else pathlib.Path(_AFTER.value)
     if first:
-        _check_before(first, output, argv[1:])
+        _check_before(first, output)
     jobs = library.plan(_VIDEOS.value, None, str(output / "videos"))
     if jobs is None:
         raise InputError(f"--videos={_VIDEOS.value}: not a folder of videos")
@@ -207,15 +200,16 @@ def _size(jobs, records):
 
 def _next(settings, output):
     """Return what to do next: the remarks of the suggested settings, then the usual steps."""
-    words = f"--prediction={output / 'videos'} --records={output / 'records'} --output=next"
+    words = f"--prediction={output / 'videos'} --records={output / 'records'}"
+    limit = " ".join(suggest_config.individuals_of(settings))
     remarks = suggest_config.remarks_of(settings)
     return [
         *(f"- {line}" for line in remarks if not line.startswith(suggest_config.TIME)),
-        f"- to choose predicted frames to correct in your tool: a2d next {words}",
+        f"- to choose predicted frames to correct: a2d next {words} --output={output / 'next'}",
         "- to train on them, too: a2d start with their exports added to the earlier ones, another "
         f"--output and --after={output}",
         f"- to predict a later video: a2d predict --saved_model={output / 'model'} --video=FILE "
-        "--output=FOLDER",
+        f"--output=FOLDER {limit}",
     ]
 
 

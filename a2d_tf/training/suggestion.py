@@ -382,12 +382,11 @@ def notes(manifest: Manifest, contents: Contents) -> list[str]:
         lines.append("no test split: the results cannot be evaluated")
     most = max(number for summary in contents.summaries.values() for number in summary.per_clip)
     lines.append(
-        f"most individuals that are annotated in one frame: {most}; a2d start predicts with "
-        f"--max_tracks={most}; where videos show more, give their number"
+        f"most individuals annotated in a frame: {most}, so a2d start predicts --max_tracks={most}"
     )
     train, pairs = contents.summaries["train"], len(manifest.label_space.codes)
     likely = "enough for a first result on videos like these"
-    if train.clips < _ENOUGH * pairs:
+    if train.clips < _ENOUGH * pairs or min(map(len, train.pair_videos.values())) < 2:
         likely = (
             "likely to overfit these videos, and find less in others; annotate about "
             f"{_ENOUGH * pairs} frames, and each pair in several videos"

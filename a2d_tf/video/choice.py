@@ -3,7 +3,7 @@
 The score of a frame is the sum of its reasons, each of at most 1: a small margin between the
 two best labels of an instance (Scheffer et al., "Active Hidden Markov Models for Information
 Extraction", IDA 2001), a track whose label changes or that is lost, two tracks that overlap, and a
-pair that is rare in the records.
+pair that is rare in the records. Tracks whose label is a mere guess give no reason.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ SMALL = 0.3  # margins from here on are no reason
 OVERLAP = 0.1  # IoU of boxes from which two tracks may be confused
 LOST = 3  # answered frames in a row that miss a track that is lost
 FEW = 15  # instances in the records from which on a pair is not rare
+GUESS = 0.1  # mean score of a track: those below, in DAVIS' unseen videos, follow nothing
 APART = 0.5  # seconds: frames that are nearer to an annotated one show the same again
 _EDGE = 0.02  # of the frame's longer side: tracks that are lost so near to its edge have left it
 
@@ -90,8 +91,9 @@ def _read(folder, labels):
     answer_kind = {"image_id": whole(), "track_id": whole(), "category_id": code}
     answer_kind |= {"runner_up": code, "margin": number(0, 1)}
     rows: dict[int, list[tuple[int, int, list[float]]]] = collections.defaultdict(list)
-    for fields in predictions.read_tracks(folder, {"track_id": whole(), "frames": [row_kind]}):
-        for row in fields["frames"]:
+    kind = {"track_id": whole(), "mean_score": number(0, 1), "frames": [row_kind]}
+    for fields in predictions.read_tracks(folder, kind):
+        for row in fields["frames"] if fields["mean_score"] >= GUESS else ():
             rows[row["frame"]].append((fields["track_id"], row["category_id"], row["bbox"]))
     path = pathlib.Path(folder, predictions.RESULT_FILES["detections"])
     answers = load_json(path, [answer_kind], "predict the video again")

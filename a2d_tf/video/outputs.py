@@ -81,10 +81,9 @@ def predict(
         predictor = load()
         if stops:  # nothing is answered: what is there stays
             raise KeyboardInterrupt
-        files.facts = {
-            **({"boxes_only": True} if predictor.facts.get("boxes_only") else {}),
-            **({"max_tracks": linking.max_tracks} if linking.max_tracks else {}),
-        }
+        files.facts = {"max_tracks": linking.max_tracks}
+        if predictor.facts.get("boxes_only"):
+            files.facts["boxes_only"] = True
         answered = streaming.watch(predictor, reader, span, linking, stops=stops)
         bar = progress_bar(
             answered,
@@ -289,11 +288,9 @@ class Outputs:
             "begin": self._begin,
             "until": self._until,
             "labels": json.loads(labels.to_json()),
-            "unsure_frames": self._unsure,
+            **{"unsure_frames": self._unsure, "frames_with_extra": self._extra},
             **self.facts,
         }
-        if "max_tracks" in self.facts:
-            described["frames_with_extra"] = self._extra
         write_json(os.path.join(self._folder, VIDEO), described)
         if "page" in self._kinds:
             pages.write_page(self._folder)

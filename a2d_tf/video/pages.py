@@ -154,7 +154,7 @@ def write_library_page(
     described = list(map(read_facts, folders))
     for i, (folder, facts) in enumerate(zip(folders, described)):
         tracks, name = bouts.read(folder), folder.name
-        unsure = f"; unsure in {facts.unsure} frames" if facts.unsure else ""
+        unsure = f"; unsure frames: {facts.unsure}" if facts.unsure else ""
         sums = _sums(name, tracks)
         end = max((track.bouts[-1].end for track in tracks), default=0.0)
         cards.append(

@@ -49,20 +49,22 @@ def compared(before: dict, now: dict) -> Table:
     """Put the counts of two rounds on the same frames side by side; arguments as of `sentences`.
 
     A pair is better or worse by F1, the harmonic mean of the share of its true instances that are
-    found and of its findings that are right.
+    found and of its findings that are right; if that is equal, by wrong findings.
     """
     rows = {}
     changes: dict[str, list[str]] = {"better": [], "worse": [], "as before": []}
     for pair, row in now["behaviours"].items():
-        if not row.get("instances"):
-            continue
-        true, found, findings = (row[name] for name in _COUNTS)
-        _, old_found, old_findings = (before["behaviours"][pair][name] for name in _COUNTS)
-        gain = found / (true + findings) - old_found / (true + old_findings)
-        change = "better" if gain > 0 else "worse" if gain < 0 else "as before"
-        changes[change].append(row["name"])
-        figures = true, old_found, found, old_findings - old_found, findings - found
-        rows[pair] = dict(zip(_ROUNDS, figures))
+        sides = [
+            [side.get(name, 0) for name in _COUNTS] for side in (before["behaviours"][pair], row)
+        ]
+        if any(map(any, sides)):
+            # F1 is twice as much.
+            old, new = ((f / (t + n), f - n) if f else (0, -n) for t, f, n in sides)
+            change = "better" if new > old else "worse" if new < old else "as before"
+            changes[change].append(row["name"])
+            (_, old_found, old_findings), (true, found, findings) = sides
+            figures = true, old_found, found, old_findings - old_found, findings - found
+            rows[pair] = dict(zip(_ROUNDS, figures))
     notes = [f"{change}: {', '.join(names)}" for change, names in changes.items() if names]
     title = "Both rounds on the same held-out frames: numbers of instances"
     return Table(title, dict(zip(_ROUNDS, _ROUNDS)), rows, notes=tuple(notes))
@@ -183,7 +185,7 @@ class Behaviours(Metric):
         ]
         for kind, mean in metrics.get("tested", {}).items():
             shown[f"mean of {mean['classes']} {kind} tested"] = mean
-        title = "Who does what, percent, without background"
+        title = "Who does what, percent (AP of boxes by their scores, IoU of label maps)"
         return [Table(title, columns, shown, notes=tuple(notes), lead=tuple(lead))]
 
 
