@@ -25,7 +25,8 @@ SMALL = 0.3  # margins from here on are no reason
 OVERLAP = 0.1  # IoU of boxes from which two tracks may be confused
 LOST = 3  # answered frames in a row that miss a track that is lost
 FEW = 15  # instances in the records from which on a pair is not rare
-GUESS = 0.1  # mean score of a track: those below, in DAVIS' unseen videos, follow nothing
+# Mean score of a track. In unseen videos of DAVIS 3 of 18 below follow an object, 24 of 41 above.
+GUESS = 0.05
 APART = 0.5  # seconds: frames that are nearer to an annotated one show the same again
 _EDGE = 0.02  # of the frame's longer side: tracks that are lost so near to its edge have left it
 
