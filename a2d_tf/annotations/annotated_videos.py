@@ -95,18 +95,24 @@ class AnnotatedVideos:
             for vid, numbered in self._frames.items()
         }
         self._offsets = {vid: _offsets(numbered.values()) for vid, numbered in self._frames.items()}
-        given, shown = {}, collections.defaultdict(set)
+        given = {
+            vid: next((frame.split for frame in numbered.values() if frame.split), None)
+            for vid, numbered in self._frames.items()
+        }
+        self.videos = with_tests(self._listed(given, earlier or {}), test_videos)
+        self._chosen = sorted(v.vid for v in self.videos if v.split == "test" and not given[v.vid])
+
+    def _listed(self, given, earlier):
+        """Return the videos, of {vid: the split that its files state, or None}."""
+        shown = collections.defaultdict(set)
         for vid, numbered in self._frames.items():
-            given[vid] = next((frame.split for frame in numbered.values() if frame.split), None)
             for instance in (i for frame in numbered.values() for i in frame.instances):
                 shown[self._names.pair(instance)].add(vid)
-        splits = split_by_pairs(given, shown.values(), earlier or {})
-        self.videos = tuple(
+        splits = split_by_pairs(given, shown.values(), earlier)
+        return tuple(
             Video(vid, frames=0, annotated=len(numbered), split=splits[vid])
             for vid, numbered in self._frames.items()
         )
-        self.videos = with_tests(self.videos, test_videos)
-        self._chosen = sorted(v.vid for v in self.videos if v.split == "test" and not given[v.vid])
 
     def summary(self) -> list[str]:
         """Describe format, videos, numbering and what is left out, a line for each export."""

@@ -45,8 +45,7 @@ _MINUTES = FLAGS.float(
 )
 _AFTER = FLAGS.string("after", None, "Output of an earlier a2d start, to go on from.")
 
-_SINGLE = (records, train, evaluate, export, predict)
-_MAINS = {main.__name__.rpartition(".")[2]: main for main in _SINGLE}
+_MAINS = {x.__name__.rpartition(".")[2]: x for x in (records, train, evaluate, export, predict)}
 """Commands whose flags may follow; suggest-config has none but those that this one gives it."""
 _OWN = (
     *("annotations", "videos", "minutes", "output", "records", "workdir", "video", "split"),

@@ -155,13 +155,17 @@ class Tracker:
         parts, twins = _ghosts(sights)
         ghosts = parts | twins
         kinds = [_actor(track.detections, self._labels) for track in followed]
-        self._link(owners, sights, followed, self._alike(sights, followed, kinds), ghosts, twins)
+        iou = _overlaps([sight.place for sight in sights], [track.place for track in followed])
+        self._link(owners, sights, followed, _alike(sights, followed, kinds, iou), ghosts, twins)
         self._link(owners, sights, followed, self._near(owners, sights, followed, kinds), ghosts)
         left = []
         for i, sight in enumerate(sights):
             if owners[i] or _any(owners, ghosts[i]):
                 continue
-            if any(self._is_mistaken(sight, track) for track in followed):
+            # An individual of a known number, which is taken for another kind.
+            near = [followed[k] for k in np.flatnonzero(iou[i] >= MIN_IOU_OTHER)]
+            missed = (x.group for x in near if x.seen < self._index)
+            if any(group != sight.group and self._most[group] < math.inf for group in missed):
                 continue
             if sum(track.group == sight.group for track in self._tracks) == self._most[sight.group]:
                 left.append(i)
@@ -196,14 +200,6 @@ class Tracker:
             sureness = float(detection[2].sum())
             yield _Sight(actor, self._groups[actor], place, (self._index, *detection), sureness)
 
-    def _alike(self, sights, tracks, kinds):
-        """Yield (..., i, k), the best first when sorted, where sight i overlaps track k."""
-        iou = _overlaps([sight.place for sight in sights], [track.place for track in tracks])
-        for i, k in zip(*np.nonzero(iou >= MIN_IOU)):
-            same = sights[i].actor == kinds[k]
-            if sights[i].group == tracks[k].group and (same or iou[i, k] >= MIN_IOU_OTHER):
-                yield not same, -iou[i, k], tracks[k].id, i, k
-
     def _near(self, owners, sights, tracks, kinds):
         """Yield (..., i, k), the nearest first when sorted, where sight i is near track k.
 
@@ -218,12 +214,6 @@ class Tracker:
                 if track.group == sight.group and distance <= NEAR * (small + large) / 2:
                     if alike or sight.actor == kinds[k]:
                         yield distance, track.id, i, k
-
-    def _is_mistaken(self, sight, track):
-        """Whether a sight is an individual of a known number that is taken for another kind."""
-        if math.isinf(self._most[track.group]) or track.group == sight.group:
-            return False
-        return _overlaps([sight.place], [track.place])[0, 0] >= MIN_IOU_OTHER
 
     def _link(self, owners, sights, tracks, pairs, ghosts, apart=None):
         """Give sights i the tracks k that this frame misses, the best (..., i, k) first.
@@ -241,6 +231,14 @@ class Tracker:
         track.seen, track.place = self._index, sight.place
         track.detections.append(sight.detection)
         return track
+
+
+def _alike(sights, tracks, kinds, iou):
+    """Yield (..., i, k), the best first when sorted, where sight i overlaps track k."""
+    for i, k in zip(*np.nonzero(iou >= MIN_IOU)):
+        same = sights[i].actor == kinds[k]
+        if sights[i].group == tracks[k].group and (same or iou[i, k] >= MIN_IOU_OTHER):
+            yield not same, -iou[i, k], tracks[k].id, i, k
 
 
 def _any(owners, chosen):

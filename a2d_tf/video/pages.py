@@ -54,8 +54,7 @@ def _sums(name: str, tracks: Iterable[bouts.TrackBouts]) -> list[tuple]:
     parts = collections.defaultdict(list)
     for track in tracks:
         for pair, own in bouts.sums([track], key).items():
-            part = track.score, round(own.seconds, 3), own.bouts, round(own.score, 6)
-            parts[pair].append(part)
+            parts[pair].append((track.score, round(own.seconds, 3), own.bouts, round(own.score, 6)))
     return [
         (name, *pair, own.tracks, f"{own.seconds:.2f}", own.bouts, f"{own.score:.3f}", parts[pair])
         for pair, own in sorted(bouts.sums(tracks, key).items())

@@ -62,17 +62,8 @@ def page(
     """
     truth = box_data.Truth.load(folder / "truth.json", labels)
     metrics = load_json(folder / "metrics.json", dict, "evaluate it again")
-    mistakes = metrics.get("mistakes")
-    scored = []
-    for name in label_maps.frames_of(folder) or truth.frames.tolist():
-        confusion = segmentation.Confusion(labels)
-        confusion.update(*_maps(folder, name, labels, truth))
-        miou, made = confusion.metrics()["joint"]["miou"], (mistakes or {}).get(name, [])
-        told = f"mIoU {miou:.1f}" if mistakes is None else _told(made, labels)
-        missed = sum(true > 0 for true, _ in made)
-        scored.append((-missed, -len(made), miou, name, told))
-    worst = [each[-2:] for each in sorted(scored)[:limit]]
-    names = {name for name, _ in worst}
+    scored = _scored(folder, labels, truth, metrics.get("mistakes"))
+    names = {name for name, _ in scored[:limit]}
     images = dict(pipeline.key_frames(manifest, split, names))
     if len(images) < len(names):
         raise InputError(
@@ -84,7 +75,7 @@ def page(
         title,
         data={},
         count=len(scored),
-        own=mistakes is not None,
+        own="mistakes" in metrics,
         tables=[
             (table, [[kind, *map(registry.figure, row)] for kind, row in table.lines()])
             for _, table in registry.tables(registry.of_own_labels(metrics))
@@ -93,10 +84,23 @@ def page(
         errors=ERRORS,
         cards=[
             {"told": told, **_card(name, folder, labels, truth, images[name])}
-            for name, told in worst
+            for name, told in scored[:limit]
         ],
     )
     return text, len(names), len(scored)
+
+
+def _scored(folder, labels, truth, mistakes):
+    """Return (name, what is wrong in words) of each frame, the worst first."""
+    scored = []
+    for name in label_maps.frames_of(folder) or truth.frames.tolist():
+        confusion = segmentation.Confusion(labels)
+        confusion.update(*_maps(folder, name, labels, truth))
+        miou, made = confusion.metrics()["joint"]["miou"], (mistakes or {}).get(name, [])
+        told = f"mIoU {miou:.1f}" if mistakes is None else _told(made, labels)
+        missed = sum(true > 0 for true, _ in made)
+        scored.append((-missed, -len(made), miou, name, told))
+    return [each[-2:] for each in sorted(scored)]
 
 
 def _told(mistakes, labels):
