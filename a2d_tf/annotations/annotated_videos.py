@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 import hashlib
 import itertools
 import json
 import pathlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
+from a2d_tf.annotations.coding import Coding, give_actions
 from a2d_tf.annotations.document import DEFAULTS, AnnotatedFrame, ReadOptions
 from a2d_tf.annotations.formats import read_export
 from a2d_tf.annotations.matching import Export, Matcher
 from a2d_tf.annotations.names import NO_NAMES, Names, doubts, label_space_of
-from a2d_tf.core.errors import InputError
+from a2d_tf.core.errors import InputError, listed
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import frames
 from a2d_tf.data.a2d_annotations import Annotation, paint
 from a2d_tf.data.instance_fields import FIELDS
 from a2d_tf.data.release import Video, with_tests
 from a2d_tf.data.segmentations import box_of, decode_box, decode_parts
+
+_BEYOND = "frames beyond --max_frames"
 
 
 class AnnotatedVideos:
@@ -56,6 +61,8 @@ class AnnotatedVideos:
         first_frame: int | None = None,
         test_videos: Collection[str] = (),
         earlier: Mapping[str, str] | None = None,
+        coding: Coding | None = None,
+        max_frames: int | None = None,
     ) -> None:
         """Read the annotations and find their videos.
 
@@ -66,6 +73,8 @@ class AnnotatedVideos:
           format_name, first_frame: see `read_export` and `Matcher`.
           test_videos: names of the test split; by default as the files say, else `split_by_pairs`.
           earlier: {video: split} of earlier records; a video's split that no file states stays.
+          coding: coded times, which give the instances their actions.
+          max_frames: of a split, the most that are used; see `spread`.
 
         Raises:
           InputError: a file cannot be read or is of no known format, a label has no actor and
@@ -82,6 +91,12 @@ class AnnotatedVideos:
             left_out = _left_out(self.documents) or ["use the whole export, with annotated frames"]
             raise InputError(f"{exports[0].path}: no annotated frames; {left_out[0]}")
         self._names = dataclasses.replace(names, known=label_space)
+        owner = {id(frame): document for document in self.documents for frame in document.frames}
+        self._documents_of = {
+            vid: tuple({id(d): d for d in (owner[id(f)] for f in numbered.values())}.values())
+            for vid, numbered in self._frames.items()
+        }
+        self._coded = self._code_times(coding, matcher) if coding else []
         annotated = [frame for numbered in self._frames.values() for frame in numbered.values()]
         instances = (instance for frame in annotated for instance in frame.instances)
         self.label_space = label_space_of(instances, self._names)
@@ -89,18 +104,61 @@ class AnnotatedVideos:
         files = ", ".join(export.path.name for export in exports[:3])
         self.listing = f"{files}, videos in {self.folder}"
         self._lengths: dict[str, int] = {}
-        owner = {id(frame): document for document in self.documents for frame in document.frames}
-        self._documents_of = {
-            vid: tuple({id(d): d for d in (owner[id(f)] for f in numbered.values())}.values())
-            for vid, numbered in self._frames.items()
-        }
         self._offsets = {vid: _offsets(numbered.values()) for vid, numbered in self._frames.items()}
         given = {
             vid: next((frame.split for frame in numbered.values() if frame.split), None)
             for vid, numbered in self._frames.items()
         }
         self.videos = with_tests(self._listed(given, earlier or {}), test_videos)
+        if max_frames:
+            self._spread(max_frames)
         self._chosen = sorted(v.vid for v in self.videos if v.split == "test" and not given[v.vid])
+
+    def _code_times(self, coding, matcher):
+        """Give instances the actions of their times, and leave out frames without; say of what."""
+        observations = [
+            dataclasses.replace(each, video=matcher.spelling(each.video))
+            for each in coding.observations
+        ]
+        coding = dataclasses.replace(coding, observations=observations)
+        videos = {each.video: None for each in observations}
+        absent = [vid for vid in videos if vid not in self._frames]
+        for vid, numbered in [*self._frames.items()]:
+            seconds = functools.partial(frames.seconds, self.frames_path(vid), self.remedy)
+            coded, left_out = give_actions(vid, numbered, coding, self._names, seconds)
+            self._documents_of[vid][0].left_out.update(left_out)
+            if coded:
+                self._frames[vid] = coded
+            else:
+                del self._frames[vid]
+        modified = sum(each.modifiers for each in observations)
+        said = [f"coded times of {listed([*videos])}"]
+        said += [f"not annotated: {listed(absent)}"] * bool(absent)
+        said += [f"ignored: modifiers of {modified} events"] * bool(modified)
+        if not self._frames:
+            raise InputError(f"{self.root}: no annotated frame has a coded action; {said[0]}")
+        return said
+
+    def _spread(self, most):
+        """Keep the most different frames of each split; at most so many."""
+        for split in {video.split for video in self.videos}:
+            vids = [video.vid for video in self.videos if video.split == split]
+            shown = collections.defaultdict(lambda: collections.defaultdict(list))
+            for vid in vids:
+                for number, frame in sorted(self._frames[vid].items()):
+                    pairs = {self._names.pair(instance) for instance in frame.instances}
+                    for pair in pairs or {None}:  # of background alone
+                        shown[pair][vid].append(number)
+            kept = spread(shown, most)
+            for vid in vids:
+                own = {n: frame for n, frame in self._frames[vid].items() if (vid, n) in kept}
+                self._documents_of[vid][0].left_out[_BEYOND] += len(self._frames[vid]) - len(own)
+                self._frames[vid] = own
+        self.videos = tuple(
+            dataclasses.replace(video, annotated=len(self._frames[video.vid]))
+            for video in self.videos
+            if self._frames[video.vid]
+        )
 
     def _listed(self, given, earlier):
         """Return the videos, of {vid: the split that its files state, or None}."""
@@ -128,6 +186,8 @@ class AnnotatedVideos:
             numberings = [f.numbering.explanation for d in documents for f in d.frames]
             parts = [f"{export.path}: {formats}; annotated frames of {listed}"]
             lines.append("; ".join([*parts, *dict.fromkeys(numberings), *_left_out(documents)]))
+        if self._coded:
+            lines.append("; ".join(self._coded))
         if self._chosen:
             lines.append(
                 f"test split: {', '.join(self._chosen)}; to keep it as you add videos, pass "
@@ -231,6 +291,36 @@ class AnnotatedVideos:
 
     def _code(self, instance):
         return self._names.code(instance, self.label_space)
+
+
+def spread(shown: Mapping[Any, Mapping[str, Sequence[int]]], most: int) -> set[tuple[str, int]]:
+    """Choose frames that differ: as many of each pair, then of each video, apart in time.
+
+    Args:
+      shown: {pair: {video: numbers of the frames that show it, ascending}}.
+      most: how many frames; all if there are fewer.
+
+    Returns:
+      the (video, number) of the frames.
+    """
+    ranked = []
+    for place, videos in enumerate(shown.values()):
+        own = sorted(
+            (turn, vid, number)
+            for vid, numbers in videos.items()
+            for turn, number in enumerate(_halving(numbers))
+        )
+        ranked += [(rank, place, vid, number) for rank, (_, vid, number) in enumerate(own)]
+    return {*itertools.islice(dict.fromkeys(key[2:] for key in sorted(ranked)), most)}
+
+
+def _halving(values):
+    """Order values so that the first few of any number are far from each other."""
+    bits = max(len(values) - 1, 1).bit_length()
+    return sorted(
+        values,
+        key=dict(zip(values, (int(f"{i:0{bits}b}"[::-1], 2) for i in range(len(values))))).get,
+    )
 
 
 def _offsets(annotated: Iterable[AnnotatedFrame]) -> dict[pathlib.PurePath, int]:

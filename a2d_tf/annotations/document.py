@@ -31,6 +31,8 @@ class Instance:
       track: the tool's identity, unique in its video; None where it has none.
       box: [x, y, width, height] as annotated, in pixels; None for the box of the mask. A box may
         have no parts, but one or the other is there.
+      name: what the tool's attribute 'name' says of the individual; None where there is none.
+      coded: the action that was coded for the time of the frame; None if none was.
       fields: values of `instance_fields.FIELDS` as in the file, by name; None where there is none.
     """
 
@@ -41,6 +43,8 @@ class Instance:
     action: str | None = None
     track: int | None = None
     box: Any = None
+    name: str | None = None
+    coded: str | None = None
     fields: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 

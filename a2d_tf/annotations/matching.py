@@ -126,7 +126,7 @@ class Matcher:
         named = []
         for document in documents:
             names = dict.fromkeys(frame.video for frame in document.frames)
-            videos = {n: self._spelling(n) if n else self._by_path(export, document) for n in names}
+            videos = {n: self.spelling(n) if n else self._by_path(export, document) for n in names}
             named.append((document, videos, False))
             for name in names:
                 if name and export.video is None and not is_file_name(name):
@@ -145,7 +145,7 @@ class Matcher:
         video = stem if is_file else export.video
         return [(document, dict.fromkeys(videos, video), True) for document, videos, _ in named]
 
-    def _spelling(self, video: str) -> str:
+    def spelling(self, video: str) -> str:
         """Return the folder's spelling of a name; the name where the folder has no such video."""
         # Tools change blanks and cases, and macOS the form of accents.
         alike = self._alike.get(_letters(video), [])

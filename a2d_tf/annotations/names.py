@@ -2,7 +2,8 @@
 
 In this order: the file of `--names`; the attributes 'actor' and 'action'; the label as the actor,
 with the attribute 'action'; a label 'actor-action', split at its first hyphen, or where --labels
-knows both. Blanks around a name do not count, nor does how its accents are composed.
+knows both. A coded action counts before these. Blanks around a name do not count, nor does how its
+accents are composed.
 """
 
 from __future__ import annotations
@@ -54,18 +55,21 @@ class Names:
 
     def pair(self, instance: Instance) -> Pair | None:
         """Return the actor and the action of an instance; None if they cannot be told."""
+        actor, action = self.named(instance)
+        action = instance.coded or action
+        return (actor, action) if action and is_name(actor) and is_name(action) else None
+
+    def named(self, instance: Instance) -> tuple[str, str | None]:
+        """Return the actor and the action as annotated; None or '' is no action."""
         label = _plain(instance.label)
         given, action = _chosen(instance.actor), _chosen(instance.action)
         if label in self.by_label:
             actor, named = self.by_label[label]
-            action = action if named is None else named
-        elif given is not None and action is not None:
-            actor = given
-        elif action is not None:
-            actor = label
-        else:
-            actor, action = self._split(label)
-        return (actor, action) if action and is_name(actor) and is_name(action) else None
+            return actor, action if named is None else named
+        if action is not None:
+            return given or label, action
+        actor, action = self._split(label)
+        return actor if action else given or label, action
 
     def code(self, instance: Instance, space: LabelSpace) -> int:
         """Return the code of an instance in a label space that has its pair."""

@@ -163,13 +163,15 @@ def _document(file, form, dialect, options, images):
             if not parts and not box:
                 document.left_out["annotations without a mask or a box"] += 1
                 continue
-            actor, action = (_text(attributes.get(name)) for name in ("actor", "action"))
+            actor, action, name = (_text(attributes.get(x)) for x in ("actor", "action", "name"))
             track = attributes.get("track_id")
             track = track if type(track) is int and track >= 0 else None
             place = file.place(annotation.where)
             fields = {field.name: attributes.get(field.name) for field in FIELDS}
             instances.append(
-                Instance(annotation.label, parts, place, actor, action, track, box, fields)
+                Instance(
+                    annotation.label, parts, place, actor, action, track, box, name, fields=fields
+                )
             )
         reason = _reason(drawn, instances, dialect, options)
         if reason:

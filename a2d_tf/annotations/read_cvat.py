@@ -303,6 +303,7 @@ class _Reader:
             attributes.get("actor"),
             attributes.get("action"),
             box=_box(element) if is_box else None,
+            name=attributes.get("name"),
         )
         entry.shapes.append((key, shape))
         return True

@@ -72,6 +72,30 @@ _TEST = FLAGS.list(
 _SPLIT_OF = FLAGS.string(
     "split_of", None, "Folder of earlier records of --annotations: its videos keep their split."
 )
+_BOUTS = FLAGS.multi_string(
+    "bouts",
+    [],
+    "Coded times that give annotated instances their actions: tabular or aggregated events, or the "
+    "project, of BORIS, or a summary.csv; may be repeated.",
+)
+_BOUTS_WIN = FLAGS.bool("bouts_win", False, "Coded actions replace annotated ones.")
+_OUTSIDE = FLAGS.string(
+    "outside",
+    None,
+    "Action between coded times, such as none; by default these frames are left out.",
+)
+_SUBJECTS = FLAGS.string(
+    "subjects",
+    None,
+    'JSON file of the coded subjects: {"subject": "track number or name"}, or with '
+    '{"video": ...} in place of the individual.',
+)
+_MAX_FRAMES = FLAGS.integer(
+    "max_frames",
+    None,
+    "Maximum annotated frames of each split, balanced over actions and videos and apart in time.",
+    lower_bound=1,
+)
 _CHECK = FLAGS.bool("check", False, "Only read the input and report problems.")
 _OUTPUT = FLAGS.string("output", None, "Folder for the records.")
 _FLOW = FLAGS.enum("flow_method", "dis", METHODS, "Optical flow method; the authors used tvl1.")
@@ -121,20 +145,34 @@ def open_source() -> Source:
         )
     command_line.require([], **{"annotations (or --release)": exports}, videos=_VIDEOS.value)
     from a2d_tf.annotations.annotated_videos import AnnotatedVideos
+    from a2d_tf.annotations.coding import Coding, load_subjects
     from a2d_tf.annotations.document import ReadOptions
     from a2d_tf.annotations.matching import Export
     from a2d_tf.annotations.names import NO_NAMES, Names
+    from a2d_tf.annotations.read_bouts import read
+
+    coding = Coding(
+        [observation for path in _BOUTS.value for observation in read(path)],
+        _BOUTS_WIN.value,
+        _OUTSIDE.value,
+        load_subjects(_SUBJECTS.value) if _SUBJECTS.value else {},
+    )
 
     source = AnnotatedVideos(
         [Export.parse(export) for export in exports],
         pathlib.Path(_VIDEOS.value),
         labels,
         names=Names.load(_NAMES.value) if _NAMES.value else NO_NAMES,
-        options=ReadOptions(_INTERPOLATED.value, _EMPTY.value, frame_step=_FRAME_STEP.value),
+        # Coded times are known of all frames.
+        options=ReadOptions(
+            _INTERPOLATED.value or bool(_BOUTS.value), _EMPTY.value, frame_step=_FRAME_STEP.value
+        ),
         format_name="a2d_tf" if _COCO.value else _FORMAT.value,
         first_frame=None if _FIRST_FRAME.value is None else int(_FIRST_FRAME.value),
         test_videos=_TEST.value,
         earlier=Manifest.load(_SPLIT_OF.value).split_of if _SPLIT_OF.value else {},
+        coding=coding if _BOUTS.value else None,
+        max_frames=_MAX_FRAMES.value,
     )
     for line in source.summary():
         print(line)

@@ -38,6 +38,7 @@ FLAGS = command_line.Register()
 _ANNOTATIONS = FLAGS.multi_string(
     "annotations", [], "Export of an annotation tool, as for a2d records; may be repeated."
 )
+_BOUTS = FLAGS.multi_string("bouts", [], "Coded times, as for a2d records; may be repeated.")
 _VIDEOS = FLAGS.string("videos", None, "Folder of all videos, annotated or not.")
 _OUTPUT = FLAGS.string("output", None, "Folder for all results.")
 _MINUTES = FLAGS.float(
@@ -45,10 +46,22 @@ _MINUTES = FLAGS.float(
 )
 _AFTER = FLAGS.string("after", None, "Output of an earlier a2d start, to go on from.")
 
+_FRAMES_A_MINUTE = 100  # of training, that each have an effect
+
 _MAINS = {x.__name__.rpartition(".")[2]: x for x in (records, train, evaluate, export, predict)}
 """Commands whose flags may follow; suggest-config has none but those that this one gives it."""
 _OWN = (
-    *("annotations", "videos", "minutes", "output", "records", "workdir", "video", "split"),
+    *(
+        "annotations",
+        "bouts",
+        "videos",
+        "minutes",
+        "output",
+        "records",
+        "workdir",
+        "video",
+        "split",
+    ),
     "checkpoint",  # the scores of the best weights are in a folder of their own
 )
 """Flags of the single commands that this one decides."""
@@ -129,6 +142,7 @@ def main(argv: list[str]) -> None:
 def _build(stage, logs, jobs, folder, first):
     """Check the annotations and build records, with the split and labels of those before."""
     source = [f"--annotations={export}" for export in _ANNOTATIONS.value]
+    source += [f"--bouts={path}" for path in _BOUTS.value]
     source.append(f"--videos={_VIDEOS.value}")
     sizes = folder
     if first:
@@ -139,6 +153,7 @@ def _build(stage, logs, jobs, folder, first):
         print(read_text(logs / "check.txt").partition("\n\n")[2], flush=True)
     # Compares the records with annotations and videos, where it has been here before.
     words = [*source, f"--output={folder}", *_size(jobs, sizes), "--clip_frames=3"]
+    words.append(f"--max_frames={max(round(_FRAMES_A_MINUTE * _MINUTES.value), 1)}")
     stage("records", "records", *words)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import io
+import math
 import os
 import pathlib
 import re
@@ -84,6 +85,15 @@ def count(path: Path, remedy: str = _REMEDY) -> int:
         return sum(number == i for i, number in enumerate(images(path, remedy), 1))
     with _opened(path, remedy) as video:
         return sum(1 for _ in video.pictures())
+
+
+def seconds(path: Path, remedy: str = _REMEDY) -> np.ndarray:
+    """Return when a player shows each frame, float64 [N]; images come 25 a second."""
+    path = pathlib.Path(path)
+    if path.is_dir():
+        return np.arange(count(path, remedy)) / decoder.DEFAULT_FPS
+    with _opened(path, remedy) as video:
+        return video.timeline(math.inf).seconds
 
 
 def size(path: Path, remedy: str = _REMEDY) -> tuple[int, int]:

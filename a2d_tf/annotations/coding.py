@@ -1,0 +1,167 @@
+"""Actions from coded times: what an individual did when a frame was shown becomes its label."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Union
+
+import numpy as np
+
+from a2d_tf.annotations.document import AnnotatedFrame, Instance
+from a2d_tf.annotations.names import Names
+from a2d_tf.annotations.read_bouts import Observation
+from a2d_tf.core.errors import InputError, listed, shown
+from a2d_tf.core.files import load_json
+
+Subjects = Mapping[str, Union[str, Mapping[str, str]]]
+UNCODED = "frames between coded times"
+_AT_ONCE = "frames with two coded actions of an individual"
+_NOBODY = "bouts of subjects that no annotated individual fits"
+_ROUNDING = 6e-4  # seconds; BORIS rounds to milliseconds
+_PAST = 1.0  # seconds by which a bout may end behind the last frame: tools differ on the end
+
+
+@dataclasses.dataclass(frozen=True)
+class Coding:
+    """What people have coded of videos, and how it is used.
+
+    Attributes:
+      observations: of any videos.
+      wins: whether coded actions replace annotated ones; else only missing ones are given.
+      outside: the action between coded times; None leaves these frames out.
+      subjects: {subject: individual, or {video: individual}} where names differ.
+    """
+
+    observations: Sequence[Observation] = ()
+    wins: bool = False
+    outside: str | None = None
+    subjects: Subjects = dataclasses.field(default_factory=dict)
+
+
+def load_subjects(path: str) -> Subjects:
+    """Read a JSON file {"subject": "individual"}, or {"subject": {"video": "individual"}}.
+
+    Raises:
+      InputError: the file is missing or malformed.
+    """
+    return load_json(path, {str: (str, {str: str})}, 'write {"subject": "track id or name"}')
+
+
+def give_actions(
+    vid: str,
+    frames: Mapping[int, AnnotatedFrame],
+    coding: Coding,
+    names: Names,
+    seconds: Callable[[], np.ndarray],
+) -> tuple[dict[int, AnnotatedFrame], collections.Counter[str]]:
+    """Give the instances of a video the actions that were coded when their frames were shown.
+
+    An action holds from the frame that is shown when it starts to the one before that at which it
+    stops; that of a point event in the frame that is shown. A subject is an individual by its
+    track's number, its name, its actor, or 'actor number'; or where the video has one individual
+    and one subject.
+
+    Args:
+      frames: {1-based number: frame} of the video.
+      seconds: returns when each frame of the video begins, float64 [N].
+
+    Returns:
+      ({number: frame} whose instances all have an action; {reason: count} of what is left out).
+
+    Raises:
+      InputError: a subject was coded in two observations, fits two individuals of a frame, or none
+        fits any; or a bout lies behind the end of the video.
+    """
+    own = [each for each in coding.observations if each.video == vid]
+    who = _subjects(vid, own, frames, names, coding.subjects)
+    left_out = collections.Counter[str]()
+    times = seconds() if own else np.zeros(0)
+    doing: dict[tuple[_Key, int], dict[str, str]] = collections.defaultdict(dict)
+    for bout in (bout for each in own for bout in each.bouts):
+        left_out[_NOBODY] += not who[bout.subject]
+        for number in _shown(bout, times):
+            for key in who[bout.subject]:
+                doing[key, number][bout.action] = bout.subject
+    coded = {}
+    for number, frame in frames.items():
+        instances, found = [], []
+        for instance in frame.instances:
+            actions = {names.pair(instance): ""}
+            if coding.wins or None in actions:
+                actions = doing.get((_key(instance, names), number), {})
+                if own and coding.outside:
+                    actions = actions or {coding.outside: ""}
+                instance = dataclasses.replace(instance, coded=next(iter(actions), None))
+            instances.append(instance)
+            found.append(actions)
+        _check_apart(vid, number, frame, found)
+        if all(len(actions) == 1 for actions in found):
+            coded[number] = dataclasses.replace(frame, instances=tuple(instances))
+        else:
+            left_out[_AT_ONCE if all(found) else UNCODED] += 1
+    return coded, left_out
+
+
+_Key = tuple[str, Union[int, None]]
+
+
+def _key(instance: Instance, names: Names) -> _Key:
+    return names.named(instance)[0], instance.track
+
+
+def _check_apart(vid, number, frame, found):
+    """Raise InputError if two individuals of a frame are the same subject."""
+    subjects = collections.Counter(x for actions in found for x in {*actions.values()} - {""})
+    for subject, count in subjects.items():
+        if count > 1:
+            raise InputError(
+                f"{frame.where}: subject {shown(subject)} fits {count} individuals of frame "
+                f"{number} of '{vid}'; tell them apart by their tracks' numbers in --subjects"
+            )
+
+
+def _subjects(vid, observations, frames, names, renamed):
+    """Return {subject: keys of the individuals that it is}."""
+    coders: dict[str, Observation] = {}
+    for each in observations:
+        for subject in {bout.subject for bout in each.bouts}:
+            if (other := coders.setdefault(subject, each)) is not each:
+                raise InputError(
+                    f"{each.bouts[0].where}: observations {shown(other.name)} and "
+                    f"{shown(each.name)} both code {shown(subject)} in '{vid}'; pass one of them"
+                )
+    called: dict[_Key, set[str]] = {}
+    for instance in (x for frame in frames.values() for x in frame.instances):
+        actor, track = key = _key(instance, names)
+        words = (actor, instance.name, *([] if track is None else [str(track), f"{actor} {track}"]))
+        called.setdefault(key, set()).update(word.casefold() for word in words if word)
+    alone = len(coders) == 1 and all(len(frame.instances) < 2 for frame in frames.values())
+    who = {}
+    for subject in coders:
+        own = renamed.get(subject, subject)
+        word = own if isinstance(own, str) else own.get(vid, subject)
+        fits = {key for key, words in called.items() if word.casefold() in words}
+        who[subject] = fits or ({*called} if alone else set())
+    if coders and not any(who.values()):
+        there = listed(sorted({word for words in called.values() for word in words}))
+        raise InputError(
+            f"{observations[0].bouts[0].where}: no annotated individual of '{vid}' is called "
+            f"{listed(sorted(map(shown, coders)))}; they are called {there}; map them in --subjects"
+        )
+    return who
+
+
+def _shown(bout, times):
+    """Return the 1-based numbers of the frames at which a bout is shown, of the times of frames."""
+    if bout.start > times[-1] + _ROUNDING or bout.end > times[-1] + _PAST:
+        raise InputError(
+            f"{bout.where}: {bout.start:.3f} to {bout.end:.3f} s is behind the last frame of the "
+            f"video, at {times[-1]:.3f} s; pass the video that was coded"
+        )
+    if bout.start == bout.end:
+        number = int(np.searchsorted(times, bout.start + _ROUNDING, "right"))
+        return range(max(number, 1), max(number, 1) + 1)
+    first, last = np.searchsorted(times, [bout.start - _ROUNDING, bout.end - _ROUNDING]).tolist()
+    return range(first + 1, last + 1)

@@ -1,0 +1,237 @@
+"""Coded times, who did what from when to when: events and projects of BORIS, and `summary.csv`.
+
+Source: olivierfriard/BORIS, `boris/export_observation.py` (`export_tabular_events`),
+`boris/export_events.py` (`export_aggregated_events`), `boris/project_functions.py`
+(`events_start_stop`), format 7.0. Its times have the observation's offset added.
+"""
+
+from __future__ import annotations
+
+import collections
+import csv
+import dataclasses
+import io
+import json
+import os
+import pathlib
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from a2d_tf.core.errors import InputError, shown
+from a2d_tf.core.files import check_json, load_json, read_text
+from a2d_tf.core.labels import is_name
+from a2d_tf.data.decoder import DEFAULT_FPS
+
+_AGGREGATED = ("Observation id", "Behavior", "Behavior type", "Start (s)", "Stop (s)")
+_TABULAR = ("Observation id", "Behavior", "Behavior type", "Time")
+_SUMMARY = ("track_id", "action", "start_second", "end_second")
+_OFFSET = "Time offset (s)"
+_MEDIA = ("Media file name", "Media file", "Source")  # by version of BORIS
+_PROJECT = {
+    "behaviors_conf": {str: {"code": str, "type": str}},
+    "observations": {str: {"file": ({str: [str]}, [str]), "events": [list]}},
+}
+
+
+class Bout(NamedTuple):
+    """Times at which an individual does something.
+
+    Attributes:
+      subject: who, as the file names it; '' for no one in particular.
+      start, end: seconds in the video, the same of a point event.
+      where: the file and the place in it, for errors.
+    """
+
+    subject: str
+    action: str
+    start: float
+    end: float
+    where: str
+
+
+@dataclasses.dataclass
+class Observation:
+    """What a person has coded, or the network has seen, of a video.
+
+    Attributes:
+      name: as the file has it.
+      video: name of the video's file without its suffix, else the observation's.
+      bouts: in the order of the file, where they end.
+      modifiers: how many events have modifiers, which are ignored.
+    """
+
+    name: str
+    video: str
+    bouts: list[Bout] = dataclasses.field(default_factory=list)
+    modifiers: int = 0
+
+
+class _Event(NamedTuple):
+    """An event; `kind` is START, STOP, POINT or STATE, which starts or stops."""
+
+    kind: str
+    subject: str
+    action: str
+    modifiers: str
+    seconds: float
+    where: str
+
+
+def read(path: str | os.PathLike) -> list[Observation]:
+    """Read the observations of a file.
+
+    Raises:
+      InputError: it is none of these files, a value is malformed, a state event does not stop, or
+        an observation has several videos, whose times BORIS counts on.
+    """
+    text = read_text(path)
+    if text.lstrip().startswith("{"):
+        return _of_project(path, text)
+    header = text.partition("\n")[0]
+    table = csv.DictReader(
+        io.StringIO(text, newline=""), delimiter="\t" if "\t" in header else ",", restval=""
+    )
+    columns = {*(table.fieldnames or ())}
+    rows = [(f"{path}, line {table.line_num}", row) for row in table]
+    if columns.issuperset(_SUMMARY):
+        return _of_summary(path, rows)
+    if not columns.issuperset(_AGGREGATED) and not columns.issuperset(_TABULAR):
+        missing = next(name for name in _TABULAR if name not in columns)
+        raise InputError(
+            f"{path}: no column {missing!r}; export tabular or aggregated events from BORIS as "
+            "CSV or TSV, or pass its project or a summary.csv"
+        )
+    return _of_tables(rows, "Start (s)" in columns)
+
+
+def _of_tables(rows, is_aggregated):
+    """Return the observations of BORIS' rows, each with its place."""
+    found: dict[str, Observation] = {}
+    events = collections.defaultdict(list)
+    for where, row in rows:
+        name, action = row["Observation id"], _named(row["Behavior"], where)
+        media = next((row[x] for x in _MEDIA if row.get(x) not in _NONE), "")
+        video = _video(media, name, where)
+        own = found.setdefault(name, Observation(name, video))
+        if own.video != video:
+            raise InputError(f"{where}: {_SEVERAL}")
+        subject, modifiers = _subject(row.get("Subject")), [row[x] for x in row if "Modifier" in x]
+        own.modifiers += any(modifiers)
+        if is_aggregated:
+            span = _seconds(row, "Start (s)", where), _seconds(row, "Stop (s)", where)
+            own.bouts.append(_bout(subject, action, *span, where))
+        else:
+            kind, seconds = row["Behavior type"].upper(), _seconds(row, "Time", where)
+            events[name].append(_Event(kind, subject, action, str(modifiers), seconds, where))
+    for name, own in events.items():
+        found[name].bouts += _paired(own)
+    return list(found.values())
+
+
+def _of_project(path, text):
+    """Return the observations of a project, in which a state event starts, and then stops."""
+    remedy = "save the project again from BORIS"
+    try:
+        content = json.loads(text)
+        check_json(content, _PROJECT)
+    except ValueError as error:
+        raise InputError(f"{path}: {error}; {remedy}") from error
+    types = {each["code"]: each["type"] for each in content["behaviors_conf"].values()}
+    found = []
+    for name, fields in content["observations"].items():
+        place, players = f"{path}: observations.{shown(name)}", fields["file"] or {}
+        own = Observation(name, _video(";".join(players.get("1", ())), name, place))
+        events = []
+        for i, event in enumerate(fields["events"]):
+            where = f"{place}.events[{i}]"
+            if len(event) < 4 or not all(isinstance(text, str) for text in event[1:4]):
+                raise InputError(f"{where}: expected time, subject, code, modifiers; {remedy}")
+            time, subject, action, modifiers = event[:4]
+            seconds = _seconds({"Time": time, _OFFSET: fields.get("time offset")}, "Time", where)
+            kind = "STATE" if types.get(action, "").startswith("State") else "POINT"
+            action, subject = _named(action, where), _subject(subject)
+            own.modifiers += bool(modifiers)
+            events.append(_Event(kind, subject, action, modifiers, seconds, where))
+        own.bouts += _paired(events)
+        found.append(own)
+    return found
+
+
+def _of_summary(path, rows):
+    """Return the observations of a prediction's `summary.csv`, or of a library's."""
+    found: dict[str, Observation] = {}
+    kind, alone = {"name": str}, ""
+    for where, row in rows:
+        if "video" not in row and not alone:
+            facts = load_json(pathlib.Path(path).parent / "video.json", kind, "copy both files")
+            alone = _video(facts["name"], "", where)
+        video = row.get("video") or alone
+        span = _seconds(row, "start_second", where), _seconds(row, "end_second", where)
+        own = found.setdefault(video, Observation(video, video))
+        own.bouts.append(_bout(row["track_id"], _named(row["action"], where), *span, where))
+    return list(found.values())
+
+
+_NONE = (None, "", "NA", "Not found")
+_SEVERAL = "observation spans several videos; split it"
+
+
+def _video(media, name, where):
+    """Return the name of the video of an observation: of its only file, else its own."""
+    # Of two cameras the first: '/a/clip1.mp4', 'player #1:clip1.mp4|player #2:clip2.mp4'.
+    file = re.sub(r"^player #\d+:", "", media).partition("|")[0]
+    if ";" in file:
+        raise InputError(f"{where}: {_SEVERAL}")
+    return os.path.splitext(re.split(r"[\\/]", file)[-1])[0] or name
+
+
+def _subject(text):
+    return "" if text in (*_NONE, "No focal subject") else text.strip()
+
+
+def _named(text, where):
+    if not is_name(name := text.strip()):
+        raise InputError(f"{where}: behaviour {shown(text)} is not a valid name; rename it")
+    return name
+
+
+def _seconds(row, column, where):
+    """Return a time in the video; of images, whose events have no time, by the image's number."""
+    try:
+        if row[column] in ("NA", "NaN", "nan", "") and row.get("Image index"):
+            return (float(row["Image index"]) - 1) / DEFAULT_FPS
+        seconds = float(row[column]) - float(row.get(_OFFSET) or 0)
+        if abs(seconds) < 1e9:
+            return seconds
+    except (TypeError, ValueError):
+        pass
+    raise InputError(f"{where}: {column}: {shown(row[column])} is not a time; expected seconds")
+
+
+def _bout(subject, action, start, end, where):
+    if end < start:
+        raise InputError(f"{where}: stops at {end:.3f} s, before it starts at {start:.3f} s")
+    return Bout(subject, action, start, end, where)
+
+
+def _paired(events: Iterable[_Event]) -> list[Bout]:
+    """Return the bouts of an observation's events."""
+    begun: dict[tuple[str, str, str], _Event] = {}
+    bouts = []
+    for event in events:
+        key = event.subject, event.action, event.modifiers
+        if event.kind == "POINT":
+            bouts.append(_bout(*key[:2], event.seconds, event.seconds, event.where))
+        elif event.kind != "START" and key in begun:
+            bouts.append(_bout(*key[:2], begun.pop(key).seconds, event.seconds, event.where))
+        elif event.kind != "STOP" and key not in begun:
+            begun[key] = event
+        else:
+            problem = f"{shown(event.action)} of {shown(event.subject)}: {event.kind} without the"
+            raise InputError(f"{event.where}: {problem} other; check the state events in BORIS")
+    if begun:
+        event = next(iter(begun.values()))
+        problem = f"{shown(event.action)} of {shown(event.subject)} does not stop"
+        raise InputError(f"{event.where}: {problem}; check the state events in BORIS")
+    return bouts

@@ -1,0 +1,179 @@
+"""Coded times: BORIS' tables and projects as it writes them, and the labels that they give."""
+
+import csv
+import json
+
+import pytest
+from a2d_files import moving_frames, write_film
+
+from a2d_tf.annotations import coding, read_bouts
+from a2d_tf.annotations.annotated_videos import AnnotatedVideos, _halving, spread
+from a2d_tf.annotations.matching import Export
+from a2d_tf.core.errors import InputError
+
+TABULAR = (
+    *("Observation id", "Observation date", "Description", "Observation duration"),
+    *("Observation type", "Source", "Time offset (s)", "Media duration (s)", "FPS", "Subject"),
+    *("Behavior", "Behavioral category", "Modifier #1", "Behavior type", "Time"),
+    *("Media file name", "Image index", "Image file path", "Comment"),
+)
+
+
+FRAMES = moving_frames(10, 48, 64, step=3)
+TIMES = [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.6]  # of frames, seconds
+
+
+def events(path, rows, observation="day 1", media="/home/me/yard.mp4", offset="0.0"):
+    """Write (subject, behaviour, type, time) as BORIS writes tabular events."""
+    with open(path, "w", newline="") as file:
+        table = csv.writer(file, delimiter="\t" if path.suffix == ".tsv" else ",")
+        table.writerow(TABULAR)
+        for who, what, kind, time in rows:
+            first = (observation, "2026-01-02 10:00:00", "two\nlines", 9.0, "Media file(s)")
+            second = (f"player #1:{media}", offset, "9.000", "10.000", who or "No focal subject")
+            third = (what, "", "slow" if kind == "POINT" else "", kind, time, media, "NA", "NA", "")
+            table.writerow((*first, *second, *third))
+    return path
+
+
+def annotations(path, boxes):
+    """COCO without actions, of (frame, label, track, name)."""
+    images = [
+        {"id": n, "file_name": f"yard/{n:05d}.png", "width": 64, "height": 48}
+        for n in sorted({frame for frame, *_ in boxes})
+    ]
+    labels = sorted({label for _, label, *_ in boxes})
+    shapes = [
+        {
+            **{"id": i, "image_id": frame, "category_id": labels.index(label) + 1},
+            **{"bbox": [4 + 8 * i % 40, 6, 9, 9], "segmentation": []},
+            "attributes": {k: v for k, v in (("track_id", track), ("name", name)) if v is not None},
+        }
+        for i, (frame, label, track, name) in enumerate(boxes)
+    ]
+    classes = [{"id": i, "name": label} for i, label in enumerate(labels, 1)]
+    path.write_text(json.dumps({"images": images, "annotations": shapes, "categories": classes}))
+    return path
+
+
+def opened(folder, boxes, *paths, **fields):
+    if not (folder / "videos").exists():
+        write_film(folder / "videos" / "yard.mp4", FRAMES, "libx264", TIMES)
+    observations = [each for path in paths for each in read_bouts.read(path)]
+    export = Export(annotations(folder / "own.json", boxes))
+    coded = coding.Coding(observations, **fields)
+    return AnnotatedVideos([export], folder / "videos", coding=coded)
+
+
+def labels(source):
+    """{frame: names of its pairs}"""
+    return {
+        frame: [source.label_space.name(c) for c in source.read_annotation("yard", frame).codes]
+        for frame in source.annotated_frames("yard")
+    }
+
+
+ONE = [(frame, "mouse", None, None) for frame in range(1, 11)]
+RUN = [("", "run", "START", "0.200"), ("", "run", "STOP", "0.500")]
+TWO = [(f, *of) for f in (1, 2, 3) for of in (("mouse", 4, "Ann"), ("mouse", 7, "Bea"))]
+
+
+def test_state_and_point_events_label_the_frames_that_were_shown(tmp_path):
+    rows = [
+        *RUN,
+        ("", "rest", "START", ".5"),
+        ("", "jump", "POINT", ".85"),
+        ("", "rest", "STOP", ".7"),
+    ]
+    source = opened(tmp_path, ONE, events(tmp_path / "e.tsv", rows))
+    expected = {n: ["mouse-run"] for n in (3, 4, 5)} | {n: ["mouse-rest"] for n in (6, 7)}
+    assert labels(source) == {**expected, 9: ["mouse-jump"]}
+    assert "4 frames between coded times" in source.summary()[0]
+    assert source.summary()[1] == "coded times of yard; ignored: modifiers of 1 events"
+
+
+def test_times_are_those_of_the_video_less_the_offset_of_the_observation(tmp_path):
+    shifted = [(*row[:3], f"{float(row[3]) + 60:.3f}") for row in RUN]
+    path = events(tmp_path / "e.csv", shifted, offset="60.0", media="C:\\lab\\yard.mp4")
+    assert [*labels(opened(tmp_path, ONE, path, outside="none"))] == [*range(1, 11)]
+    assert [*labels(opened(tmp_path, ONE, path))] == [3, 4, 5]
+
+
+@pytest.mark.parametrize("names", [("Ann", "Bea"), ("4", "7"), ("Mouse 4", "mouse 7"), ("A", "B")])
+def test_subjects_are_individuals_by_name_track_or_list(names, tmp_path):
+    rows = [
+        (who, what, kind, time)
+        for who, what in zip(names, ("run", "rest"))
+        for kind, time in (("START", "0"), ("STOP", ".2"))
+    ]
+    path = events(tmp_path / "e.csv", rows)
+    source = opened(tmp_path, TWO, path, subjects={"A": "ann", "B": {"yard": "7"}})
+    assert labels(source) == {n: ["mouse-run", "mouse-rest"] for n in (1, 2)}
+
+
+def test_other_files_of_bouts(tmp_path):
+    (tmp_path / "own.boris").write_text(json.dumps({
+        "behaviors_conf": {"0": {"code": "run", "type": "State event"},
+                           "1": {"code": "jump", "type": "Point event"}},
+        "observations": {"day 1": {
+            "file": {"1": ["/lab/yard.mp4"], "2": []}, "time offset": 10.0,
+            "events": [
+                [10.2, "", "run", "", ""], [10.3, "", "jump", "", "", 3], [10.5, "", "run", "", ""]
+            ],
+        }},
+    }))  # fmt: skip
+    (tmp_path / "aggregated.csv").write_text(
+        "Observation id,Subject,Behavior,Behavior type,Media file name,Start (s),Stop (s)\n"
+        "day 1,No focal subject,jump,POINT,yard.mp4,0.3,0.3\n"
+        "day 1,No focal subject,run,STATE,yard.mp4,0.2,0.5\n"
+    )
+    (tmp_path / "summary.csv").write_text(
+        "video,track_id,action,start_second,end_second\nyard,,jump,.3,.3\nyard,,run,.2,.5\n"
+    )
+    for name in ("own.boris", "aggregated.csv", "summary.csv"):
+        (own,) = read_bouts.read(tmp_path / name)
+        found = [(b.subject, b.action, round(b.start, 9), round(b.end, 9)) for b in own.bouts]
+        assert own.video == "yard" and found == [("", "jump", 0.3, 0.3), ("", "run", 0.2, 0.5)]
+        source = opened(tmp_path, ONE, tmp_path / name)
+        assert labels(source) == {3: ["mouse-run"], 5: ["mouse-run"]}  # two at once in frame 4
+        assert "1 frames with two coded actions" in source.summary()[0]
+
+
+def test_only_missing_actions_are_given_unless_bouts_win(tmp_path):
+    boxes = [(frame, "mouse-rest", None, None) for frame in range(1, 7)]
+    path = events(tmp_path / "e.csv", RUN)
+    assert {*map(tuple, labels(opened(tmp_path, boxes, path)).values())} == {("mouse-rest",)}
+    assert labels(opened(tmp_path, boxes, path, wins=True)) == {n: ["mouse-run"] for n in (3, 4, 5)}
+
+
+@pytest.mark.parametrize(
+    ("boxes", "rows", "words"),
+    [
+        (TWO, [("Cid", "run", "POINT", ".1")], "is called 'Cid'; .*bea.*--subjects"),
+        (TWO, [("mouse", "run", "POINT", ".1")], "fits 2 individuals of frame 2"),
+        (ONE, [("", "run", "START", "0"), ("", "run", "STOP", "9")], "0.000 to 9.000 s is behind"),
+        (ONE, [("", "run", "START", "0")], "line 3: 'run' of '' does not stop; check"),
+        (ONE, [("", "run", "STOP", "0")], "STOP without the other"),
+        (ONE, [("", "run", "START", "soon")], r"e.csv, line 3: Time: 'soon' is not a time"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_one_clear_error(boxes, rows, words, tmp_path):
+    with pytest.raises(InputError, match=words):
+        opened(tmp_path, boxes, events(tmp_path / "e.csv", rows))
+
+
+def test_two_coders_of_a_video_are_not_added_up(tmp_path):
+    paths = [events(tmp_path / f"{n}.csv", RUN, observation=n) for n in ("me", "you")]
+    with pytest.raises(InputError, match="'me' and 'you' both code '' in 'yard'; pass one"):
+        opened(tmp_path, ONE, *paths)
+
+
+def test_spread_takes_as_many_of_each_pair_and_video_apart_in_time():
+    shown = {"rest": {"a": range(1, 101), "b": range(1, 101)}, "run": {"a": range(200, 203)}}
+    kept = spread(shown, 9)
+    assert kept == {
+        *(("a", n) for n in (1, 33, 65, 200, 201, 202)),
+        *(("b", n) for n in (1, 33, 65)),
+    }
+    assert len(spread(shown, 1000)) == 203
+    assert _halving([0, 1, 2, 3]) == [0, 2, 1, 3]
