@@ -25,7 +25,7 @@ def test_the_fit_is_least_squares_with_a_penalty_and_equal_classes():
     rng = np.random.default_rng(0)
     x, labels = rng.normal(3, [1, 5, 0.1, 2], (40, 4)), rng.integers(0, 3, 40)
     labels[:5] = -1
-    kernel, bias, _ = readouts.ridge(x, labels, 4, np.arange(40))
+    kernel, bias, *_ = readouts.ridge(x, labels, 4, np.arange(40))
     known = labels >= 0
     z, y = x[known], labels[known]
     z = np.c_[(z - z.mean(0)) / z.std(0) / 2, np.ones(len(y))]
@@ -44,19 +44,27 @@ def test_the_skill_is_what_is_right_in_videos_left_out_beyond_chance():
     videos, labels = np.repeat(np.arange(12), 5), np.repeat(np.arange(12) % 3, 5)
     centres = rng.normal(size=(12, 6)) + 1.7 * np.eye(3, 6)[np.arange(12) % 3]
     x = centres[videos] + 0.1 * rng.normal(size=(60, 6))
-    right = np.zeros(60, bool)
+    right, values = np.zeros(60, bool), np.zeros((60, 3))
     mean, scale = x.mean(0), x.std(0) * np.sqrt(6)
     z = np.c_[(x - mean) / scale, np.ones(60)]
     for video in range(12):
         rest = videos != video
         gram = z[rest].T @ z[rest] / 60 + np.diag([0.03] * 6 + [0])  # equal classes: 1 / 60
         found = np.linalg.solve(gram, z[rest].T @ np.eye(3)[labels[rest]] / 60)
-        right[~rest] = (z[~rest] @ found).argmax(1) == labels[~rest]
+        values[~rest] = z[~rest] @ found
+        right[~rest] = values[~rest].argmax(1) == labels[~rest]
     expected = 1.5 * right.mean() - 0.5
     assert 0.1 < expected < 0.9
-    assert readouts.ridge(x, labels, 3, videos)[2] == pytest.approx(expected, abs=1e-9)
+    *_, skill, sharpness = readouts.ridge(x, labels, 3, videos)
+    assert skill == pytest.approx(expected, abs=1e-9)
+    # And as sharp as makes these labels likeliest.
+    losses = {
+        factor: tf.keras.losses.sparse_categorical_crossentropy(labels, factor * values, True)
+        for factor in (5, 7, 10, 14, 20)
+    }
+    assert sharpness == min(losses, key=lambda factor: float(tf.reduce_sum(losses[factor]))) < 20
     # A class of one video cannot be found without it, and says nothing.
-    assert readouts.ridge(x, videos, 12, videos)[2] == 1.0
+    assert readouts.ridge(x, videos, 12, videos)[2:] == (1.0, 20.0)
     assert readouts.ridge(x, np.zeros(60, int), 3, videos)[2] == 0.0
 
 

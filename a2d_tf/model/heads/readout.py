@@ -25,7 +25,10 @@ LEVELS = (4, 5)
 """The stages of the backbone that are read, of strides 16 and 32."""
 _GRID = 7  # points a side at which a box is read
 _RIDGE = 0.03  # beside the mean square of standardised features, which is 1 for all together
-_SHARPNESS = 20.0  # of the softmax over fitted values, which are near 0 or 1
+# Of the softmax over fitted values, which are near 0 or 1: as sharp as is right, see `ridge`, for
+# actions. Actors stay sharp, as thresholds of p(actor) expect them.
+_SHARPNESS = 20.0
+_SHARPNESSES = (5.0, 7.0, 10.0, 14.0, _SHARPNESS)
 _ABSENT = -20.0  # logit of a label without a training instance
 _TINY = 1e-9
 LEAST_SKILL = 0.15
@@ -93,11 +96,12 @@ class Readout:
         """
         kernels, biases, shares, skills = [], [], [], []
         for labels, count in zip((actors, actions), self._counts):
-            kernel, bias, skill = ridge(features, labels, count, videos)
+            kernel, bias, skill, sharpness = ridge(features, labels, count, videos)
+            sharpness = sharpness if labels is actions else _SHARPNESS
             knows = skill >= LEAST_SKILL
-            kernels.append(_SHARPNESS * kernel * knows)
+            kernels.append(sharpness * kernel * knows)
             seen = np.bincount(labels[labels >= 0], minlength=count) > 0
-            biases.append(np.where(seen, _SHARPNESS * bias, _ABSENT) * knows)
+            biases.append(np.where(seen, sharpness * bias, _ABSENT) * knows)
             shares.append(np.full(count, 1.0 - knows))
             skills.append(skill)
         arrays = np.concatenate(kernels, axis=1), np.concatenate(biases), np.concatenate(shares)
@@ -107,7 +111,7 @@ class Readout:
 
 def ridge(
     features: np.ndarray, labels: np.ndarray, count: int, videos: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, float]:
+) -> tuple[np.ndarray, np.ndarray, float, float]:
     """Fit a linear classifier in closed form, each class with the same weight.
 
     Args:
@@ -117,15 +121,17 @@ def ridge(
     Returns:
       kernel [D, count] and bias [count], float64: features @ kernel + bias is about 1 for the
       class of a row, 0 for others; skill, how much better than chance (0) the classes of videos
-      left out are found, 1 where all are. Only classes of several videos count; it is 1 if there
-      are none, as nothing speaks against the fit, and 0 if there is a single class.
+      left out are found, 1 where all are; the sharpness at which a softmax of their values is
+      likeliest (Guo et al., "On Calibration of Modern Neural Networks", ICML 2017). Only classes of
+      several videos count; skill is 1 if there are none, as nothing speaks against the fit, and 0
+      if there is a single class; the sharpness is then the greatest.
     """
     known = labels >= 0
     x, labels, videos = np.asarray(features, np.float64)[known], labels[known], videos[known]
     sizes = np.bincount(labels, minlength=count)
     classes = np.count_nonzero(sizes)
     if classes < 2:
-        return np.zeros((x.shape[1], count)), np.zeros(count), 0.0
+        return np.zeros((x.shape[1], count)), np.zeros(count), 0.0, _SHARPNESS
     weight = (1.0 / (np.maximum(sizes, 1) * classes))[labels][:, None]
     mean, scale = x.mean(axis=0), (x.std(axis=0) + 1e-6) * np.sqrt(x.shape[1])
     x, targets = np.c_[(x - mean) / scale, np.ones(len(x))], np.eye(count)[labels]
@@ -133,19 +139,31 @@ def ridge(
     inverse = np.linalg.inv(weighted @ x + penalty)
     fitted = inverse @ (weighted @ targets)
     elsewhere = np.array([len({*videos[labels == c]}) > 1 for c in range(count)])
-    right = np.zeros(len(x), bool)
-    for video in np.unique(videos[elsewhere[labels]]):
+    counted = elsewhere[labels]
+    found = np.zeros_like(targets)
+    for video in np.unique(videos[counted]):
         rows = np.flatnonzero(videos == video)
         # What a fit without these rows gives, from their residuals and leverage in the whole fit.
         rest = np.eye(len(rows)) - x[rows] @ inverse @ weighted[:, rows]
-        found = targets[rows] - np.linalg.solve(rest, targets[rows] - x[rows] @ fitted)
-        right[rows] = found.argmax(axis=1) == labels[rows]
-    skill = 1.0
+        found[rows] = targets[rows] - np.linalg.solve(rest, targets[rows] - x[rows] @ fitted)
+    skill, sharpness = 1.0, _SHARPNESS
     if elsewhere.any():
-        share = np.mean([right[labels == c].mean() for c in np.flatnonzero(elsewhere)])
+        found, labels = found[counted], labels[counted]
+        share = _mean_by_class(found.argmax(axis=1) == labels, labels)
         skill = float((share * classes - 1) / (classes - 1))
+
+        def likelihood(factor: float) -> float:
+            values = factor * found
+            own = values[np.arange(len(labels)), labels] - np.logaddexp.reduce(values, axis=1)
+            return _mean_by_class(own, labels)
+
+        sharpness = max(_SHARPNESSES, key=likelihood)
     kernel = fitted[:-1] / scale[:, None]
-    return kernel, fitted[-1] - mean @ kernel, skill
+    return kernel, fitted[-1] - mean @ kernel, skill, sharpness
+
+
+def _mean_by_class(values, labels):
+    return np.mean([values[labels == each].mean() for each in np.unique(labels)])
 
 
 class _Linear(tf.keras.layers.Layer):
