@@ -7,6 +7,7 @@ where the action head runs on the instances only.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -112,14 +113,9 @@ def infer_key_frames(
     else:
         own = mode.table(_rows_of(scores, kept.roi), _rows_of(boxes, kept.roi), logits, used)
     detections = assign_pairs(mode, kept, own, settings.action_threshold)
-    found = (detections.boxes, detections.classes)
+    used_rows = detections.number, detections.boxes, detections.classes
     more = {
-        head.name: _apply_to_used_rows(
-            network,
-            lambda boxes, classes, head=head: head.decode(seen, boxes, classes),
-            detections.number,
-            *found,
-        )
+        head.name: _apply_to_used_rows(network, functools.partial(head.decode, seen), *used_rows)
         for head in network.instance_heads
     }
     return Inference(rois, valid, table, detections._replace(more=more))

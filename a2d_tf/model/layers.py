@@ -151,10 +151,8 @@ class ConvNorm(tf.keras.layers.Layer):
             start = (("gamma", self.gain), ("beta", 0), ("mean", 0), ("variance", 1))
             for name, value in start:
                 trainable = self.norm == "frozen_stats" and name in ("gamma", "beta")
-                constant = tf.keras.initializers.Constant(value)
-                weight = self._weight(
-                    name, [self.filters], trainable=trainable, initializer=constant
-                )
+                options = {"initializer": tf.keras.initializers.Constant(value)}
+                weight = self._weight(name, [self.filters], trainable=trainable, **options)
                 setattr(self, name, weight)
         elif self.norm == "group_norm":
             self.normalise = GroupNorm(self.epsilon, name="gn", dtype=self.dtype_policy)
@@ -303,10 +301,9 @@ def unfold(x: tf.Tensor, rois: tf.Tensor, *shape: int) -> tf.Tensor:
 
 def hidden(x: tf.Tensor, units: int, norm: str, name: str, epsilon: float = 1e-5) -> tf.Tensor:
     """Apply the two fully connected layers of Fast R-CNN, as convolutions: n x n, then 1x1."""
-    x = ConvNorm(
-        units, x.shape[1], norm=norm, epsilon=epsilon, padding="valid", name=f"{name}_fc1"
-    )(x)
-    return ConvNorm(units, 1, norm=norm, epsilon=epsilon, name=f"{name}_fc2")(x)
+    options: dict = {"norm": norm, "epsilon": epsilon}
+    x = ConvNorm(units, x.shape[1], padding="valid", name=f"{name}_fc1", **options)(x)
+    return ConvNorm(units, 1, name=f"{name}_fc2", **options)(x)
 
 
 def output(x: tf.Tensor, channels: int, name: str) -> tf.Tensor:

@@ -20,6 +20,7 @@ bits. The backbones' inputs, RoIAlign, the heads' outputs and all variables are 
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -281,19 +282,14 @@ class Network(tf.Module):
 
     def _roi_align(self, size, name, pyramid, rois):
         """Return the features of RoIs, [B, R, size, size, C]."""
-
-        def align(*inputs: tf.Tensor) -> tf.Tensor:
-            *pyramid, rois = inputs
-            return roi_align.roi_align(
-                pyramid,
-                rois,
-                size,
-                self._convention.roi_align,
-                image_size=self.image_size,
-                gradient=roi_align.gradient_for(self.on_gpu),
-            )
-
-        return Function(align, name=name, dtype="float32")([*pyramid, rois])
+        align = functools.partial(
+            roi_align.roi_align,
+            size=size,
+            convention=self._convention.roi_align,
+            image_size=self.image_size,
+            gradient=roi_align.gradient_for(self.on_gpu),
+        )
+        return Function(align, name=name, dtype="float32")([pyramid, rois])
 
     def _mask_head(self, head):
         c = self.model_config

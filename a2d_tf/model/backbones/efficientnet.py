@@ -85,17 +85,10 @@ def efficientnet_lite0(
     x = ConvNorm6(_round(_STEM * width_multiplier), 3, 2, stem_norm or norm, **stem)(x)
     ends = []
     for stage, (blocks, size, strides, expansion, channels) in enumerate(STAGES):
+        shape = {"expansion": expansion, "channels": _round(channels * width_multiplier)}
         for block in range(blocks):
-            x = _block(
-                x,
-                size,
-                strides if block == 0 else 1,
-                f"{name}_s{stage + 1}_b{block}",
-                expansion=expansion,
-                channels=_round(channels * width_multiplier),
-                gain=blocks**-0.5,
-                options=options,
-            )
+            own, place = strides if block == 0 else 1, f"{name}_s{stage + 1}_b{block}"
+            x = _block(x, size, own, place, **shape, gain=blocks**-0.5, options=options)
         ends.append(x)
     return [ends[stage] for stage in _C2_TO_C5]
 

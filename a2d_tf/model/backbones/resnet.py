@@ -65,16 +65,10 @@ def resnet(
     x = tf.keras.layers.MaxPooling2D(3, 2, padding=pooling, name=f"{name}_pool")(x)
     maps = []
     for stage, count in enumerate(blocks):
+        options = {"convention": convention, "gain": count**-0.5, "norm": norm}
         for block in range(count):
-            x = _bottleneck(
-                x,
-                width * 2**stage,
-                2 if block == 0 and stage > 0 else 1,
-                f"{name}_c{stage + 2}_b{block}",
-                convention=convention,
-                gain=count**-0.5,
-                norm=norm,
-            )
+            strides, place = 2 if block == 0 and stage > 0 else 1, f"{name}_c{stage + 2}_b{block}"
+            x = _bottleneck(x, width * 2**stage, strides, place, **options)
         maps.append(x)
     return maps
 

@@ -64,21 +64,11 @@ class ActorHead(Head):
         """Return the terms of the RoIs' classes and of the positives' boxes (Eq. 1 and 2)."""
         with tf.name_scope("targets"):
             classes, boxes = self.targets(rows, truth)
-        deltas = seen.outputs["deltas"]
-        own = tf.minimum(classes, deltas.shape[2] - 1)
-        return {
-            "box_reg": [
-                losses.box_regression(
-                    tf.gather(deltas, own, batch_dims=2),
-                    boxes,
-                    rows.positive,
-                    rows.counted,
-                    beta=1.0,
-                    normaliser=options.box_normaliser,
-                )
-            ],
-            "actor_cls": [losses.actor_class(seen.outputs["class_logits"], classes, rows.counted)],
-        }
+        deltas, logits = seen.outputs["deltas"], seen.outputs["class_logits"]
+        own = tf.gather(deltas, tf.minimum(classes, deltas.shape[2] - 1), batch_dims=2)
+        chosen, normaliser = (rows.positive, rows.counted), options.box_normaliser
+        box = losses.box_regression(own, boxes, *chosen, beta=1.0, normaliser=normaliser)
+        return {"box_reg": [box], "actor_cls": [losses.actor_class(logits, classes, rows.counted)]}
 
     def targets(self, rows: Rows, truth: BatchTruth) -> tuple[tf.Tensor, tf.Tensor]:
         """Return the class of each row [B, R], C for background, and its deltas [B, R, 4]."""

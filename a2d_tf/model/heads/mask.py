@@ -57,14 +57,8 @@ class MaskHead(Head):
         size = 2 * x.shape[1]
         for layer in range(layers):
             x = ConvNorm(channels, 3, norm=norm, epsilon=epsilon, name=f"mask_conv{layer + 1}")(x)
-        x = tf.keras.layers.Conv2DTranspose(
-            channels,
-            2,
-            strides=2,
-            activation="relu",
-            kernel_initializer="he_normal",
-            name="mask_deconv",
-        )(x)
+        doubling = {"strides": 2, "activation": "relu", "kernel_initializer": "he_normal"}
+        x = tf.keras.layers.Conv2DTranspose(channels, 2, name="mask_deconv", **doubling)(x)
         if patches is not None:
             skip = ConvNorm(_SKIP, 3, name="patch_skip")(patches)
             merged = tf.concat([x, skip], axis=-1)

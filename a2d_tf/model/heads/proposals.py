@@ -83,14 +83,9 @@ class Proposals:
         # Boxes in the padding are clipped to nothing; they must not count among `after_nms`.
         sides = boxes[..., 2:] - boxes[..., :2]
         scores = tf.where(tf.reduce_min(sides, axis=-1) >= 1.0, tf.sigmoid(scores), -1.0)
+        one_class = boxes[:, :, None], scores[:, :, None]
         rois, _, _, count = tf.image.combined_non_max_suppression(
-            boxes[:, :, None, :],
-            scores[:, :, None],
-            after_nms,
-            after_nms,
-            _NMS_THRESHOLD,
-            score_threshold=0.0,
-            clip_boxes=False,
+            *one_class, after_nms, after_nms, _NMS_THRESHOLD, score_threshold=0.0, clip_boxes=False
         )
         return rois, tf.sequence_mask(count, after_nms)
 
@@ -102,16 +97,10 @@ class Proposals:
             index, positive, counted, deltas = self.sample(truth, options.rpn_samples, rng)
         logits = tf.gather(features.rpn_logits, index, batch_dims=1)
         found = tf.gather(features.rpn_deltas, index, batch_dims=1)
-        beta = options.rpn_beta or self.beta
-        normaliser = options.rpn_box_normaliser
-        return {
-            "objectness": [losses.objectness(logits, positive, counted)],
-            "box_reg": [
-                losses.box_regression(
-                    found, deltas, positive, counted, beta=beta, normaliser=normaliser
-                )
-            ],
-        }
+        beta, normaliser = options.rpn_beta or self.beta, options.rpn_box_normaliser
+        rows = found, deltas, positive, counted
+        box = losses.box_regression(*rows, beta=beta, normaliser=normaliser)
+        return {"objectness": [losses.objectness(logits, positive, counted)], "box_reg": [box]}
 
     def class_layers(self) -> dict[str, list[tuple[str, ...]]]:
         """Return its layers with rows of anchor sizes, "size 1" the largest of a level.
