@@ -10,18 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from a2d_tf.core import files
 from a2d_tf.core.config import Config, InferenceConfig, ModelConfig
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import (
-    UNREADABLE,
-    check_place,
-    load_json,
-    read_npz,
-    whole_folder,
-    write_file,
-    write_json,
-    write_text,
-)
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.manifest import FACTS, Manifest
 from a2d_tf.model.network import Network
@@ -90,10 +81,10 @@ def load(workdir: str, given: dict[str, Any] | None = None, kind: str = "last") 
 def _take_packed(network, path):
     """Assign the weights of a packed model."""
     try:
-        stored = read_npz(path)
+        stored = files.read_npz(path)
         for name, variable in weights.variables(network).items():
             variable.assign(stored[name].astype(np.float32))
-    except UNREADABLE as error:
+    except files.UNREADABLE as error:
         raise InputError(
             f"{path}: corrupt, or not for this flags.txt ({error}); pack the run again"
         ) from error
@@ -103,7 +94,7 @@ def _best_threshold(workdir):
     """Read the threshold of a run's best validation; InputError if writing it was interrupted."""
     folder = os.path.join(workdir, scores.CHECKPOINTS["best"])
     path, remedy = os.path.join(folder, checkpoints.BEST), "use --checkpoint=last"
-    best = load_json(path, {**scores.CHOSEN, "step": int}, f"validate first, or {remedy}")
+    best = files.load_json(path, {**scores.CHOSEN, "step": int}, f"validate first, or {remedy}")
     newest = checkpoints.newest(folder)
     if newest != os.path.join(folder, f"ckpt-{best['step']}"):
         raise InputError(
@@ -126,7 +117,7 @@ def pack(workdir: str, output: str, kind: str = "last", notes: str = "") -> dict
       InputError: no run there, a weight beyond float16, something else is at `output`, or it
         cannot be written.
     """
-    check_place(output, [packed.WEIGHTS, "flags.txt", "labels.json"], "a packed model")
+    files.check_place(output, [packed.WEIGHTS, "flags.txt", "labels.json"], "a packed model")
     run = load(workdir, kind=kind)
     halves = {name: _halved(name, x.numpy()) for name, x in weights.variables(run.network).items()}
     parameters = sum(values.size for values in halves.values())
@@ -136,18 +127,20 @@ def pack(workdir: str, output: str, kind: str = "last", notes: str = "") -> dict
     none: dict[str, Any] = {**dict.fromkeys(run_folder.STARTS, ""), "backbone_rate": 1.0}
     training = dataclasses.replace(config.training, train_phase="joint", **none)
     config = dataclasses.replace(config, training=training)
-    with whole_folder(output) as new:
+    with files.whole_folder(output) as new:
         config.write(os.path.join(new, "flags.txt"))
         for name in ("labels.json", "records.json"):
             shutil.copyfile(os.path.join(workdir, name), os.path.join(new, name))
-        write_json(os.path.join(new, "score_threshold.json"), {"score_threshold": threshold})
-        write_file(os.path.join(new, packed.WEIGHTS), lambda f: np.savez_compressed(f, **halves))
+        files.write_json(os.path.join(new, "score_threshold.json"), {"score_threshold": threshold})
+        files.write_file(
+            os.path.join(new, packed.WEIGHTS), lambda f: np.savez_compressed(f, **halves)
+        )
         scored = scores.folder_of(workdir)
         if kind == "last" and scores.are_current(
             workdir, scored, run_folder.record_facts(workdir)["source"]
         ):
             shutil.copy(os.path.join(scored, "metrics.json"), new)
-        write_text(os.path.join(new, "card.md"), notes)
+        files.write_text(os.path.join(new, "card.md"), notes)
         size = sum(entry.stat().st_size for entry in os.scandir(new))
     return {"parameters": parameters, "bytes": size}
 
