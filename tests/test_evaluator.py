@@ -203,9 +203,9 @@ def test_scores_do_not_depend_on_the_batches(evaluator, validated, monkeypatch):
     """Six clips, in batches of four and two, for which the network is not traced again."""
     monkeypatch.setattr("a2d_tf.core.config.EVALUATION_BATCH", 4)
     monkeypatch.setattr(evaluator, "_batches", {})
-    traced = evaluator._traced
+    traced = evaluator._graph.experimental_get_tracing_count()
     assert evaluator.validate("test").metrics == validated.metrics
-    assert traced is evaluator._traced is not None
+    assert evaluator._graph.experimental_get_tracing_count() == traced > 0
 
 
 def test_frames_are_scored_in_order_with_the_label_map_of_each_threshold(evaluator, frames):

@@ -66,7 +66,6 @@ class Evaluator:
         settings = dataclasses.replace(config.inference, score_threshold=floor)
         self._needed = [*network.features.input_names, "size"]
         self._batches: dict[str, tf.data.Dataset] = {}  # by split: each takes a second to trace
-        self._traced: Callable | None = None
         # Threads work on frames while the network processes the next batch.
         self._ahead = 2 * config.training.evaluation_batch
 
@@ -88,6 +87,9 @@ class Evaluator:
             self._batches[split] = pipeline.evaluation(
                 self.manifest, split, self.config, size, fields={*self._needed, *FIELDS}
             )
+        # For batches of any size, so that a smaller last one is not traced by itself.
+        specs = {name: self._batches[split].element_spec[name] for name in self._needed}
+        traced = self._graph.get_concrete_function(specs)
         batches = iter(self._batches[split])
         frame_of = records.naming(directory)(Frame.of)
         while True:
@@ -95,12 +97,7 @@ class Evaluator:
                 batch = next(batches, None)
             if batch is None:
                 return
-            inputs = {name: batch[name] for name in self._needed}
-            if self._traced is None:
-                # For batches of any size, so that a smaller last one is not traced by itself.
-                specs = {n: tf.TensorSpec([None, *x.shape[1:]], x.dtype) for n, x in inputs.items()}
-                self._traced = self._graph.get_concrete_function(specs)
-            outputs = self._traced(inputs)
+            outputs = traced({name: batch[name] for name in self._needed})
             # What is on the host is not copied.
             outputs, arrays = tf.nest.map_structure(
                 lambda x: None if x is None else np.asarray(x),
@@ -149,13 +146,8 @@ class Evaluator:
     def _inputs(self, threshold):
         """Return the `Split` of an evaluation, to be filled, and a place for its frames."""
         training, columns = self.config.training, self.network.label_mode.columns
-        inputs = registry.Split(
-            self.labels,
-            threshold,
-            joint=bool(columns),
-            zero_shot_actor=training.zero_shot_actor,
-            seed=training.seed,
-        )
+        inputs = registry.Split(self.labels, threshold, bool(columns), seed=training.seed)
+        inputs.zero_shot_actor = training.zero_shot_actor
         return inputs, Collected(columns)
 
     def validate(self, split: str = "val", pictures: int = 0) -> Validation | None:
@@ -180,15 +172,11 @@ class Evaluator:
             return None
         inputs.threshold, score = registry.choose(metrics, THRESHOLDS)
         inputs.detections, inputs.truth = collected.detections(), collected.truth()
-        return Validation(
-            threshold=inputs.threshold,
-            score=score,
-            metrics=registry.results(metrics, inputs),
-            pictures={
-                f"{split}/{frame.truth.name}": frame.picture(inputs.threshold, self.labels)
-                for frame in shown.values()
-            },
-        )
+        drawn = {
+            f"{split}/{frame.truth.name}": frame.picture(inputs.threshold, self.labels)
+            for frame in shown.values()
+        }
+        return Validation(inputs.threshold, score, registry.results(metrics, inputs), drawn)
 
     def evaluate(
         self, split: str, threshold: float, output: str, notes: dict | None = None
