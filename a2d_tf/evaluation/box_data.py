@@ -21,24 +21,12 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as rle_tools
 
+from a2d_tf.core import files
 from a2d_tf.core.errors import MAX_SIDE, InputError, shown
-from a2d_tf.core.files import (
-    UNREADABLE,
-    check_json,
-    is_frame_name,
-    kind_of,
-    load_json,
-    number,
-    one_of,
-    read_npz,
-    whole,
-    write_file,
-    write_json,
-)
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.segmentations import decode_mask, decode_rle, encode_mask
 
-_EDGE = number(-1e38, 1e38)  # so that sums of two are finite in 32 bits
+_EDGE = files.number(-1e38, 1e38)  # so that sums of two are finite in 32 bits
 
 
 @dataclasses.dataclass
@@ -79,15 +67,15 @@ class Detections:
         """Write `detections.npz` atomically, without pickles."""
         known = (name for name in _FIELDS if getattr(self, name) is not None)
         fields = {name: _turned(name, getattr(self, name)) for name in known}
-        write_file(path, lambda file: np.savez_compressed(file, **fields))
+        files.write_file(path, lambda file: np.savez_compressed(file, **fields))
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Detections:
         """Read `detections.npz`; InputError where it or a field is missing or damaged."""
         path = os.fspath(path)
         try:
-            stored = read_npz(path)
-        except UNREADABLE as error:
+            stored = files.read_npz(path)
+        except files.UNREADABLE as error:
             raise InputError(f"{path}: not a readable .npz archive ({error})") from error
         fields: dict[str, Any] = {name: stored.get(name) for name in _FIELDS}
         loaded = cls(**fields, source=path)
@@ -119,13 +107,8 @@ def _turned(name, values):
 
 _FIELDS = tuple(field.name for field in dataclasses.fields(Detections))[:-1]
 # RoIs, actors, actions and coordinates; sizes are learnt from the first that has them.
-_AXES = {
-    "actor_scores": "RX",
-    "action_scores": "RY",
-    "boxes": "RX4",
-    "joint_scores": "RXY",
-    "joint_boxes": "RXY4",
-}
+_AXES = {"actor_scores": "RX", "action_scores": "RY", "boxes": "RX4"}
+_AXES |= {"joint_scores": "RXY", "joint_boxes": "RXY4"}
 
 
 @dataclasses.dataclass
@@ -207,19 +190,19 @@ class Truth(InstanceTable):
                 raise ValueError(f"{shown(value)} is not a valid id, or is used twice")
             index[value] = len(index)
 
-        side = (whole(1, MAX_SIDE), None)
+        side = (files.whole(1, MAX_SIDE), None)
         image = {"id": new_image, "file_name": _file_name, "height?": side, "width?": side}
         annotation = {
             "image_id": _among(index, "a listed image"),
             "category_id": _among(label_space.codes, "a valid pair"),
             "bbox": _bbox,
-            "iscrowd?": one_of(0, None),  # crowds cannot be scored
+            "iscrowd?": files.one_of(0, None),  # crowds cannot be scored
         }
 
         names = {label_space.name(code): code for code in label_space.codes}
 
         def category(value: Any) -> None:
-            check_json(value, {})
+            files.check_json(value, {})
             code, name = value.get("id"), str(value.get("name"))
             known = label_space.name(code) if code in label_space.codes else name
             # Other tools name categories as they like, and the paper shortens: "adult-climb". But a
@@ -231,7 +214,7 @@ class Truth(InstanceTable):
                 )
 
         kind = {"categories?": [category], "images": [image], "annotations": [annotation]}
-        coco = load_json(path, kind, "expected COCO JSON")
+        coco = files.load_json(path, kind, "expected COCO JSON")
         images, boxes = coco["images"], coco["annotations"]
         frames = np.array([image["file_name"][: -len(".png")] for image in images])
         columns, source = _columns(boxes, index), os.fspath(path)
@@ -251,7 +234,7 @@ class Truth(InstanceTable):
     def save(self, path: str | os.PathLike, label_space: LabelSpace) -> None:
         """Write the COCO JSON that `load` reads, atomically."""
         names = [{"id": code, "name": label_space.name(code)} for code in label_space.codes]
-        write_json(path, {**self.coco(), "categories": names}, sort_keys=True)
+        files.write_json(path, {**self.coco(), "categories": names}, sort_keys=True)
 
 
 class Results(InstanceTable):
@@ -276,7 +259,7 @@ class Results(InstanceTable):
             "score": float,
             "bbox?": _bbox,
         }
-        listed = load_json(path, [entry], "expected a JSON list of COCO instances")
+        listed = files.load_json(path, [entry], "expected a JSON list of COCO instances")
         for i, each in enumerate(listed):
             mask, size = each.get("segmentation"), sizes.get(each["image_id"])
             if mask is not None:
@@ -296,15 +279,10 @@ class Results(InstanceTable):
         """Take `entries` on the frames of a ground truth."""
         columns = _columns(listed, {name: frame for frame, name in enumerate(truth.image_ids)})
         masks = [entry["segmentation"] for entry in listed]
-        return cls(
-            truth.frames,
-            **columns,
-            source="results",
-            sizes=truth.sizes,
-            masks=None if None in masks else masks,
-            image_ids=truth.image_ids,
-            scores=np.array([entry["score"] for entry in listed], np.float64),
-        )
+        columns["masks"] = None if None in masks else masks
+        columns["scores"] = np.array([entry["score"] for entry in listed], np.float64)
+        columns.update(sizes=truth.sizes, image_ids=truth.image_ids)
+        return cls(truth.frames, **columns, source="results")
 
 
 def entries(
@@ -320,15 +298,9 @@ def entries(
     results = []
     for box, code, score, mask in zip(boxes, codes, scores, masks):
         y1, x1, y2, x2 = (round(float(edge), 2) for edge in box)
-        results.append(
-            {
-                "image_id": image_id,
-                "category_id": int(code),
-                "bbox": [x1, y1, round(x2 - x1, 2), round(y2 - y1, 2)],
-                "score": round(float(score), 6),
-                "segmentation": mask,
-            }
-        )
+        entry: dict = {"image_id": image_id, "category_id": int(code)}
+        entry["bbox"] = [x1, y1, round(x2 - x1, 2), round(y2 - y1, 2)]
+        results.append({**entry, "score": round(float(score), 6), "segmentation": mask})
     return results
 
 
@@ -358,19 +330,23 @@ def _read_mask(segmentation, size, where):
 
 def _among(values: Container, what: str) -> Callable[[Any], None]:
     """Return a kind for `files.check_json`: integers or texts that are among these values."""
-    return kind_of(lambda value: type(value) in (int, str) and value in values, what)
+    return files.kind_of(lambda value: type(value) in (int, str) and value in values, what)
 
 
 def _bbox(value):
     """Check a box of COCO JSON, as a kind of `files.check_json`."""
-    check_json(value, [_EDGE])
+    files.check_json(value, [_EDGE])
     if len(value) != 4 or min(value[2:]) < 0:
         raise ValueError(f"{shown(value)} is not [x, y, width, height]")
 
 
 def _file_name(value):
     """Check the file name of a frame, as a kind of `files.check_json`."""
-    if not isinstance(value, str) or not value.endswith(".png") or not is_frame_name(value[:-4]):
+    if (
+        not isinstance(value, str)
+        or not value.endswith(".png")
+        or not files.is_frame_name(value[:-4])
+    ):
         raise ValueError(f"{shown(value)} must be <VID>/<frame>.png")
 
 
@@ -378,7 +354,7 @@ def _check_frames(owner, name):
     """Check and convert the names of frames and the field `name`, which are indices of them."""
     frames = owner.frames = _array(owner, "frames", "U", None)
     for frame, count in collections.Counter(frames.tolist()).items():
-        if count > 1 or not is_frame_name(frame):
+        if count > 1 or not files.is_frame_name(frame):
             raise InputError(
                 f"{owner.source}: field 'frames': {shown(frame)} is listed twice, or not VID/frame"
             )

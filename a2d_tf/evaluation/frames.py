@@ -91,14 +91,9 @@ class Frame:
         masks = map(rle_tools.decode, truth.rles)
         left = visualize.draw_instances(rgb, truth.boxes, truth.codes, masks, label_space=labels)
         chosen = np.flatnonzero(instances.class_scores >= threshold)
-        middle = visualize.draw_instances(
-            rgb,
-            instances.boxes[chosen],
-            instances.code[chosen],
-            [self.patches[i].mask(height, width) for i in chosen],
-            label_space=labels,
-            scores=instances.score[chosen],
-        )
+        places, scores = (instances.boxes[chosen], instances.code[chosen]), instances.score[chosen]
+        found = [self.patches[i].mask(height, width) for i in chosen]
+        middle = visualize.draw_instances(rgb, *places, found, label_space=labels, scores=scores)
         flow = cv2.resize(visualize.flow_to_rgb(self.flow), (width, height))
         return np.concatenate([left, middle, flow], axis=1)
 

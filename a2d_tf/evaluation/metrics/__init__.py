@@ -74,10 +74,8 @@ class Table:
     def text(self, name: str = "ours") -> str:
         """Return the table as printed; `name` is that of the network's row."""
         rows = [(row or name, values) for row, values in self.lines()]
-        width, wide = (
-            max([len(row) for row, _ in rows], default=0),
-            max(5, *map(len, self.columns.values())),
-        )
+        width = max([len(row) for row, _ in rows], default=0)
+        wide = max(5, *map(len, self.columns.values()))
         cells = [("", self.columns.values()), *((row, map(figure, each)) for row, each in rows)]
         lines = [f"{row:<{width}}" + "".join(f"  {c:>{wide}}" for c in each) for row, each in cells]
         return "\n".join([*self.lead, self.title, *lines, *self.notes])

@@ -119,20 +119,13 @@ def voc_aps(
     detections.check(truth, labels)
     classes = Classes(detections, truth, weights)
     true_actors, true_actions = labels.split(truth.codes)
-    actor_ap = {
-        str(actor + 1): classes.ap(
-            detections.boxes[:, actor], detections.actor_scores[:, actor], true_actors == actor + 1
-        )
-        for actor in range(len(labels.actors))
-    }
-    action_ap = {
-        str(action + 1): classes.ap(
-            _action_boxes(detections, labels, action),
-            detections.action_scores[:, action],
-            true_actions == action + 1,
-        )
-        for action in range(len(labels.actions))
-    }
+    actor_ap, action_ap = {}, {}
+    for number, scores in enumerate(detections.actor_scores.T, 1):
+        boxes = detections.boxes[:, number - 1]
+        actor_ap[str(number)] = classes.ap(boxes, scores, true_actors == number)
+    for number, scores in enumerate(detections.action_scores.T, 1):
+        boxes = _action_boxes(detections, labels, number - 1)
+        action_ap[str(number)] = classes.ap(boxes, scores, true_actions == number)
     pair_ap = pair_aps(classes, detections, labels, labels.pairs)
     named = zip(labels.actions, action_ap.values())
     real = [ap for name, ap in named if name != labels.none_action]

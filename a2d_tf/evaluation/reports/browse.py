@@ -70,23 +70,17 @@ def page(
             f"{manifest.directory}: split '{split}' lacks {min(names - set(images))}, so "
             f"{folder} was made from other records; pass those as --records"
         )
-    text = pages.render(
-        "browse.html",
-        title,
-        data={},
-        count=len(scored),
-        own="mistakes" in metrics,
-        tables=[
-            (table, [[kind, *map(registry.figure, row)] for kind, row in table.lines()])
-            for _, table in registry.tables(registry.of_own_labels(metrics))
-        ],
-        labels=labels,
-        errors=ERRORS,
-        cards=[
-            {"told": told, **_card(name, folder, labels, truth, images[name])}
-            for name, told in scored[:limit]
-        ],
-    )
+    tables = [
+        (table, [[kind, *map(registry.figure, row)] for kind, row in table.lines()])
+        for _, table in registry.tables(registry.of_own_labels(metrics))
+    ]
+    cards = [
+        {"told": told, **_card(name, folder, labels, truth, images[name])}
+        for name, told in scored[:limit]
+    ]
+    shown: dict = {"labels": labels, "errors": ERRORS, "own": "mistakes" in metrics}
+    shown |= {"cards": cards, "count": len(scored), "tables": tables}
+    text = pages.render("browse.html", title, data={}, **shown)
     return text, len(names), len(scored)
 
 

@@ -7,10 +7,9 @@ escape them in HTML, and `tojson` in the data of a script, so that what a name h
 from __future__ import annotations
 
 import base64
-import dataclasses
 import os
 import pathlib
-from typing import Any, Union
+from typing import Any, NamedTuple, Union
 
 import cv2
 import numpy as np
@@ -33,18 +32,15 @@ def jpeg_url(rgb: np.ndarray, side: int, quality: int) -> str:
     return data_url(data.tobytes(), "jpeg")
 
 
-@dataclasses.dataclass(frozen=True)
-class Heading:
+class Heading(NamedTuple):
     text: str
 
 
-@dataclasses.dataclass(frozen=True)
-class Text:
+class Text(NamedTuple):
     text: str
 
 
-@dataclasses.dataclass(frozen=True)
-class HtmlTable:
+class HtmlTable(NamedTuple):
     """Rows of cells under headings; the first column names the rows, those of `ours` are bold."""
 
     heads: tuple
@@ -52,8 +48,7 @@ class HtmlTable:
     ours: frozenset = frozenset()
 
 
-@dataclasses.dataclass(frozen=True)
-class Picture:
+class Picture(NamedTuple):
     """A picture; `name` is its file name without `.png`."""
 
     name: str
@@ -78,13 +73,9 @@ def render(name: str, title: str, folder: pathlib.Path = _FILES, **values: Any) 
     """
     import jinja2  # late, because commands that write no page need not wait for it
 
-    templates = jinja2.Environment(
-        loader=jinja2.FileSystemLoader([folder, _FILES]),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    options: dict = {"autoescape": True, "trim_blocks": True, "lstrip_blocks": True}
+    loader = jinja2.FileSystemLoader([folder, _FILES])
+    templates = jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined, **options)
     # Names of files that are no UTF-8 stay whole until the end.
     compact = {"separators": (",", ":"), "allow_nan": False, "ensure_ascii": False}
     templates.policies["json.dumps_kwargs"] = compact
