@@ -111,14 +111,9 @@ def _import(published, place):
 def _download(published, path):
     """Download a file, unless it is there; one of another hash, such as a part, makes way."""
     try:
-        tf.keras.utils.get_file(
-            published.file,
-            published.url,
-            file_hash=published.md5,
-            hash_algorithm="md5",
-            cache_dir=str(path.parent),
-            cache_subdir=".",
-        )
+        digest = {"file_hash": published.md5, "hash_algorithm": "md5"}
+        place = {"cache_dir": str(path.parent), "cache_subdir": "."}
+        tf.keras.utils.get_file(published.file, published.url, **digest, **place)
     except Exception as error:  # Keras raises Exception itself where a server cannot be reached
         raise InputError(
             f"{published.url}: cannot be downloaded ({error}); save it by hand as {path}, and run "

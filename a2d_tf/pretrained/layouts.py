@@ -258,15 +258,9 @@ def _matterport(file, sizes, widths):
     """Return pyramid, proposal network and heads of a Mask R-CNN in matterport's layout."""
     tensors, classes = {}, sizes.classes + 1
 
-    def layer(
-        role: str,
-        name: str,
-        *kernel: int,
-        norm: str | None = None,
-        change: Callable[[np.ndarray], np.ndarray] = lambda value: value,
-    ) -> None:
+    def layer(role: str, name: str, *kernel: int, norm: Any = None, change: Any = None) -> None:
         for weight, value in _keras_layer(file, name, kernel, norm).items():
-            value = change(value)
+            value = change(value) if change else value
             # A matrix becomes the kernel of a 1x1 convolution.
             tensors[f"{role}/{weight}"] = value[None, None] if value.ndim == 2 else value
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -29,19 +29,15 @@ _FAMILIES = sorted({backbone.family for backbone in backbones.BACKBONES.values()
 # start from the file's only one (paper: both streams have the same layers).
 _ROLES = {
     "rgb": {
-        # SharpMask's trunk also starts from a classifier; a shallower one has its first blocks.
-        **{
-            f"{x}_{family}_": "backbone/"
-            for x in ("rgb", "action", "refiner")
-            for family in _FAMILIES
-        },
         **{f"{x}_fpn_": "fpn/" for x in ("rgb", "action", "flow")},
-        "rpn_": "rpn/",
-        "actor_": "actor/",
-        "mask_": "mask/",
+        **{f"{head}_": f"{head}/" for head in ("rpn", "actor", "mask")},
     },
-    "flow": {**{f"flow_{family}_": "backbone/" for family in _FAMILIES}, "flow_fpn_": "fpn/"},
+    "flow": {"flow_fpn_": "fpn/"},
 }
+for _name in _FAMILIES:
+    # SharpMask's trunk also starts from a classifier; a shallower one has its first blocks.
+    _ROLES["rgb"] |= {f"{x}_{_name}_": "backbone/" for x in ("rgb", "action", "refiner")}
+    _ROLES["flow"][f"flow_{_name}_"] = "backbone/"
 _ONE_SIZE = ("size 1",)  # every published file has one anchor size per level
 _ROUNDED = 1e-3  # relative error of a size that was rounded, such as 22.63 for 16 * 2**.5
 _SILENT = -1e4  # a logit of probability 0
@@ -141,15 +137,7 @@ def _assign_rows(variable, value, classes, source_classes):
     return assigned, missing
 
 
-def _fill(
-    network: Network,
-    tensors: dict,
-    find: Callable[[str], tuple],
-    *,
-    rows: Mapping[str, Sequence[str]],
-    strict: bool,
-    origin: str,
-) -> LoadReport:
+def _fill(network, tensors, find, *, rows, strict, origin):
     """Fill a network's variables, and account for all of them and all tensors.
 
     Args:
@@ -238,13 +226,9 @@ def load(network: Network, weights: Weights, stream: str = "rgb") -> LoadReport:
             raise InputError(f"{path}: missing tensor {role} for {name} of the network")
         return role, None
 
-    rows = {
-        "actor_logits": (*weights.classes, BACKGROUND),
-        "actor_deltas": weights.classes,
-        "mask_logits": weights.classes,
-        "rpn_logits": _ONE_SIZE,
-        "rpn_deltas": _ONE_SIZE,
-    }
+    rows = dict.fromkeys(("actor_deltas", "mask_logits"), weights.classes)
+    rows |= dict.fromkeys(("rpn_logits", "rpn_deltas"), _ONE_SIZE)
+    rows["actor_logits"] = *weights.classes, BACKGROUND
     origin = f"{path}: {weights.source}, {weights.backbone}, sha256 {weights.sha256}, for {stream}"
     if any(ratio != 1 for ratio in ratios):
         theirs = weights.model_fields()["anchor_sizes"]
