@@ -13,7 +13,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 _SUPERSAMPLING = 2
 _HALF_WIDTH, _BELOW, _ABOVE = 1.2, 0.1, 1.3  # extent of the drawing board, in figure heights
@@ -104,12 +103,12 @@ def _paint(image, alpha, contrast, period, rng):
 class _Board:
     """A drawing board in units of the figure's height, whose shapes have dark outlines."""
 
-    def __init__(self, pixels_per_unit: float) -> None:
+    def __init__(self, pixels_per_unit):
         self._scale = pixels_per_unit * _SUPERSAMPLING
         height, width = self._scale * (_BELOW + _ABOVE), self._scale * 2 * _HALF_WIDTH
         self.image = np.zeros((math.ceil(height), math.ceil(width), 4), np.uint8)
 
-    def polygon(self, points: npt.ArrayLike, colour: np.ndarray, outline: float = 0.012) -> None:
+    def polygon(self, points, colour, outline=0.012):
         corners = np.asarray(points, np.float64)
         places = np.stack([corners[:, 0] + _HALF_WIDTH, _ABOVE - corners[:, 1]], axis=1)
         # OpenCV's stubs take no list of arrays.
@@ -121,31 +120,16 @@ class _Board:
             edge = [*map(float, 0.35 * colour), 255.0]
             cv2.polylines(self.image, [pixels], True, edge, width, cv2.LINE_8, shift=4)
 
-    def ellipse(
-        self,
-        centre: Sequence[float],
-        axes: Sequence[float],
-        colour: np.ndarray,
-        angle: float = 0.0,
-        outline: float = 0.012,
-    ) -> None:
+    def ellipse(self, centre, axes, colour, angle=0.0, outline=0.012):
         self.polygon(_ellipse(centre, axes, angle), colour, outline)
 
-    def limb(
-        self,
-        start: Sequence[float],
-        end: Sequence[float],
-        start_width: float,
-        end_width: float,
-        colour: np.ndarray,
-        outline: float = 0.012,
-    ) -> None:
+    def limb(self, start, end, start_width, end_width, colour, outline=0.012):
         """Draw a limb: the hull of a circle at either end."""
         circles = [_ellipse(start, [start_width / 2] * 2), _ellipse(end, [end_width / 2] * 2)]
         hull = cv2.convexHull(np.concatenate(circles).astype(np.float32))[:, 0]
         self.polygon(hull, colour, outline)
 
-    def eye(self, centre: Sequence[float], radius: float) -> None:
+    def eye(self, centre, radius):
         self.ellipse(centre, (radius, radius), np.full(3, 245.0), outline=0)
         self.ellipse(centre, (radius * 0.55, radius * 0.55), np.full(3, 15.0), outline=0)
 
