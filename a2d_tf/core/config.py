@@ -344,12 +344,8 @@ class Config:
     @staticmethod
     def define_checkpoint(flag_values: command_line.Register) -> flags.FlagHolder:
         """Define `--checkpoint` for commands that read a run."""
-        return flag_values.enum(
-            "checkpoint",
-            "last",
-            ["last", "best"],
-            "Weights of the run to use: the newest, or those of the best validation.",
-        )
+        text = "Weights of the run to use: the newest, or those of the best validation."
+        return flag_values.enum("checkpoint", "last", ["last", "best"], text)
 
     @staticmethod
     def define_device(flag_values: command_line.Register) -> flags.FlagHolder:
@@ -357,12 +353,8 @@ class Config:
 
         It depends on the machine, so it is no setting of a run and not in `flags.txt`.
         """
-        return flag_values.enum(
-            "device",
-            "auto",
-            ["auto", "cpu", "gpu"],
-            "Device to compute on; auto: the GPU if the machine has one, else the CPU.",
-        )
+        text = "Device to compute on; auto: the GPU if the machine has one, else the CPU."
+        return flag_values.enum("device", "auto", ["auto", "cpu", "gpu"], text)
 
     @classmethod
     def from_flags(cls, flag_values: command_line.Register) -> Config:
@@ -423,11 +415,9 @@ class Config:
         """Return these settings with some of inference and computing replaced."""
         names = [field.name for field in dataclasses.fields(ComputeConfig)]
         compute = {name: settings.pop(name) for name in names if name in settings}
-        return dataclasses.replace(
-            self,
-            inference=dataclasses.replace(self.inference, **settings),
-            compute=dataclasses.replace(self.compute, **compute),
-        )
+        inference = dataclasses.replace(self.inference, **settings)
+        computing = dataclasses.replace(self.compute, **compute)
+        return dataclasses.replace(self, inference=inference, compute=computing)
 
     def checked(self) -> Config:
         """Return settings that were made in Python, checked as those of flags are.

@@ -29,17 +29,8 @@ from a2d_tf.core.errors import MAX_NAME, InputError, shown
 Path = Union[str, os.PathLike]
 _LOCK = "lock"  # of a process that is at work in a hidden folder
 _LARGEST = 1e300  # of a JSON number, which can be NaN, infinite or of any length
-UNREADABLE = (
-    EOFError,
-    LookupError,
-    MemoryError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
+_BUILT_IN = (EOFError, LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError)
+UNREADABLE = (*_BUILT_IN, zipfile.BadZipFile, zlib.error)
 """The exceptions that h5py, NumPy and zipfile raise for a damaged file."""
 
 

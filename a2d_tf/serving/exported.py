@@ -26,18 +26,10 @@ _FUNCTIONS = "functions"
 _VARIABLES = os.path.join("variables", "variables")
 _KIND = {
     "labels": LabelSpace.from_fields,
-    "frames": whole(1),
-    "use_flow": bool,
-    "label_mode": str,
-    "joint": bool,
-    "flow_method": str,
-    "image_height": whole(1),
-    "image_width": whole(1),
-    "clip_stride": whole(1),
+    **dict.fromkeys(("frames", "image_height", "image_width", "clip_stride"), whole(1)),
+    **dict.fromkeys(("use_flow", "joint", "boxes_only?"), bool),
+    **dict.fromkeys(("label_mode", "flow_method", "precision", "checkpoint"), str),
     "score_threshold": number(0, 1),
-    "boxes_only?": bool,
-    "precision": str,
-    "checkpoint": str,
     "sha256": {str: str},
 }
 

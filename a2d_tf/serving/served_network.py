@@ -234,14 +234,8 @@ def _answer(network, settings, frames, size):
     detections = {**found._asdict(), **more, "num_detections": found.number}
     outputs = {name: detections[name] for name in OUTPUTS if name in detections}
     outputs["boxes"] = detections["boxes"] * tf.tile(ratio, [1, 2])[:, None]
-    painted = mask_ops.paint(
-        detections["masks"],
-        outputs["boxes"],
-        detections["score"],
-        detections["code"],
-        height=size[0],
-        width=size[1],
-    )
+    rows = (outputs[name] for name in ("masks", "boxes", "score", "code"))
+    painted = mask_ops.paint(*rows, height=size[0], width=size[1])
     outputs["label_map"] = tf.cast(painted, tf.as_dtype(network.labels.code_dtype))
     return outputs
 
