@@ -68,31 +68,21 @@ def describe(fields: Mapping[str, np.ndarray], truth: ClipTruth, label_space: La
     instances = []
     rows = zip(fields["boxes"].tolist(), codes, fields["masks"], truth.has_mask, tracks)
     for box, code, mask, has_mask, track in rows:
-        actor, action = label_space.split(code)
         inside = mask != 0
         if not has_mask:
             y, x = (slice(math.floor(box[i]), math.ceil(box[i + 2])) for i in (0, 1))
             inside[y, x] = True
-        instances.append(
-            {
-                "actor": label_space.actors[actor - 1],
-                "action": label_space.actions[action - 1],
-                "code": code,
-                "box": [box[1], box[0], box[3], box[2]],
-                "area": int(mask.sum()) if has_mask else None,
-                "flow_mean": flow[inside].mean(axis=0).tolist(),
-                "track": None if track < 0 else track,
-            }
-        )
-    return {
-        "video": truth.video,
-        "frame": truth.frame,
-        "split": truth.split,
-        "height": truth.size[0],
-        "width": truth.size[1],
-        "clip_frames": truth.clip_frames.tolist(),
-        "instances": instances,
-    }
+        actor, action = label_space.split(code)
+        instance: dict = {"actor": label_space.actors[actor - 1]}
+        instance |= {"action": label_space.actions[action - 1], "code": code}
+        instance["box"] = [box[1], box[0], box[3], box[2]]
+        instance["area"] = int(mask.sum()) if has_mask else None
+        instance["flow_mean"] = flow[inside].mean(axis=0).tolist()
+        instance["track"] = None if track < 0 else track
+        instances.append(instance)
+    record: dict = {name: getattr(truth, name) for name in ("video", "frame", "split")}
+    record |= {"height": truth.size[0], "width": truth.size[1]}
+    return {**record, "clip_frames": truth.clip_frames.tolist(), "instances": instances}
 
 
 def sheet(
@@ -101,14 +91,9 @@ def sheet(
     """Draw key frame with instances | flow | label map, enlarged: RGB uint8 [H, W, 3]."""
     key = len(fields["rgb"]) // 2
     rgb = fields["rgb"][key]
-    instances = visualize.draw_instances(
-        rgb,
-        fields["boxes"],
-        fields["codes"],
-        fields["masks"],
-        label_space=label_space,
-        times=math.ceil(320 / len(rgb)),
-    )
+    columns = (fields[name] for name in ("boxes", "codes", "masks"))
+    times = math.ceil(320 / len(rgb))
+    instances = visualize.draw_instances(rgb, *columns, label_space=label_space, times=times)
     flow = visualize.flow_to_rgb(fields["flow"][key])
     labels = label_space.palette[truth.label_map]
     size = instances.shape[1::-1]

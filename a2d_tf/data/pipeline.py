@@ -176,14 +176,9 @@ def augment(
     draw = tf.random.stateless_uniform([2], seeds[2], -most, most)
     # Before the warp, whose zeros outside of the frame must stay zero.
     rgb = tf.cast(example["rgb"], tf.float32) * (1.0 + draw[0]) + 128.0 * draw[1]
-    rgb, flow, boxes, masks = warp(
-        tf.clip_by_value(rgb, 0.0, 255.0),
-        example["flow"],
-        example["boxes"],
-        example["masks"],
-        window=window,
-        flip=mirrored,
-    )
+    rgb = tf.clip_by_value(rgb, 0.0, 255.0)
+    others = (example[name] for name in ("flow", "boxes", "masks"))
+    rgb, flow, boxes, masks = warp(rgb, *others, window=window, flip=mirrored)
     clipped = tf.clip_by_value(boxes, 0.0, tf.cast(tf.tile(size, [2]), tf.float32))
     old, new = boxes[:, 2:] - boxes[:, :2], clipped[:, 2:] - clipped[:, :2]
     kept = (tf.reduce_min(new, 1) >= 2.0) & (tf.reduce_prod(new, 1) >= 0.1 * tf.reduce_prod(old, 1))
@@ -191,14 +186,9 @@ def augment(
     place = tf.cast(size, tf.float32), window, mirrored
     moved = {x.name: move(example[x.name], *place) for x in FIELDS if x.moves}
     plain = {x: example[x] for x in ("has_mask", "codes", *(field.name for field in FIELDS))}
-    return dict(
-        example,
-        rgb=rgb,
-        flow=flow,
-        boxes=tf.boolean_mask(clipped, kept),
-        masks=tf.boolean_mask(masks, kept),
-        **{name: tf.boolean_mask(values, kept) for name, values in {**plain, **moved}.items()},
-    )
+    rows = {"boxes": clipped, "masks": masks, **plain, **moved}
+    left = {name: tf.boolean_mask(values, kept) for name, values in rows.items()}
+    return dict(example, rgb=rgb, flow=flow, **left)
 
 
 def _serialized(paths, split, val_fraction):

@@ -189,12 +189,8 @@ class Tracker:
         return owners
 
     def _sights(self, instances):
-        columns = zip(
-            instances.codes.tolist(),
-            instances.scores.tolist(),
-            instances.actor_scores,
-            instances.action_scores,
-        )
+        labels = instances.codes.tolist(), instances.scores.tolist()
+        columns = zip(*labels, instances.actor_scores, instances.action_scores)
         for place, detection in zip(zip(instances.boxes, instances.masks), columns):
             actor = self._labels.split(detection[0])[0] - 1
             sureness = float(detection[2].sum())

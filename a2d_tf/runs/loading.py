@@ -43,12 +43,8 @@ class Run:
         """Raise InputError unless the records are of the kind that the network learned from."""
         run_folder.check_made_alike(self.records, manifest)
         old, new = map(dataclasses.asdict, (self.network.labels, manifest.label_space))
-        run_folder.compare(
-            manifest.directory,
-            old,
-            new,
-            "build records with the network's labels, a2d records --labels=RUN/labels.json",
-        )
+        remedy = "build records with the network's labels, a2d records --labels=RUN/labels.json"
+        run_folder.compare(manifest.directory, old, new, remedy)
 
 
 def load(workdir: str, given: dict[str, Any] | None = None, kind: str = "last") -> Run:

@@ -156,13 +156,8 @@ class _Progress:
         self._window, self._events, self._settings = checkpointer.window, events, training
         self._schedule = optimizer.Schedule(training)
         self._unread: list[dict[str, tf.Tensor]] = []
-        self.bar = progress_bar(
-            total=training.steps,
-            initial=checkpointer.step,
-            unit="step",
-            dynamic_ncols=True,
-            smoothing=0.1,
-        )
+        counts = {"total": training.steps, "initial": checkpointer.step}
+        self.bar = progress_bar(**counts, unit="step", dynamic_ncols=True, smoothing=0.1)
         self.restart()
 
     def restart(self) -> None:
