@@ -6,17 +6,24 @@ import prediction_files
 import pytest
 from processes import complaint, run_a2d
 
+from a2d_tf.behaviour import boris
+
 HEAD = ("Observation id", "Media file name", "Subject", "Behavior", "Behavior type", "Start (s)")
 HEAD += ("Stop (s)", "Comment stop")
 
 
-def write_events(path, *rows, sep="\t"):
-    """Events (observation, media, behaviour, type, start, stop) as BORIS writes them."""
+def write_events(path, *rows, sep="\t", more=()):
+    """Events (observation, media, behaviour, type, start, stop) as BORIS writes them.
+
+    `more` are (column, value) of all rows.
+    """
+    names, values = zip(*more) if more else ((), ())
     lines = [
-        (obs, media, "A", what, kind, start, stop, "")
+        (obs, media, "A", what, kind, start, stop, "", *values)
         for obs, media, what, kind, start, stop in rows
     ]
-    path.write_text("\ufeff" + "".join(sep.join(map(str, row)) + "\r\n" for row in [HEAD, *lines]))
+    lines = [(*HEAD, *names), *lines]
+    path.write_text("\ufeff" + "".join(sep.join(map(str, row)) + "\r\n" for row in lines))
     return path
 
 
@@ -59,8 +66,17 @@ def test_bouts_of_all_individuals_are_compared_by_action(library, media):
         running[f"{name}_seconds"] for name in ("coded", "predicted", "agreed")
     ] == pytest.approx([1.2, 1.7, 1.0])
     assert [running[f"{name}_bouts"] for name in ("coded", "predicted", "agreed")] == [1, 3, 1]
-    assert found["actions"]["rolling"]["f1_seconds"] == 0
+    assert found["actions"]["rolling"]["f1_seconds"] is None  # the coder may not have looked
+    assert found["not_coded"] == ["flying", "rolling"]
+    assert "not coded in BORIS: flying, rolling" in done.stdout
     assert (found["videos"], found["left_out"]) == (["clip"], ["grooming"])
+
+
+def test_the_time_offset_is_no_time_of_the_video(tmp_path):
+    row = ("day 1", "Not found", "walking", "STATE", 60.5, 61.75)
+    more = (("Source", "player #1:/data/clip.mp4"), ("Time offset (s)", 60))
+    path = write_events(tmp_path / "events.tsv", row, more=more)
+    assert boris.read(path) == {"clip": {"walking": [(0.5, 1.75)]}}
 
 
 def test_what_cannot_be_compared(library):
@@ -72,6 +88,10 @@ def test_what_cannot_be_compared(library):
         ([(*good[:5], "NA")], "line 2: Start (s) or Stop (s)"),
         ([(*good[:4], 2.0, 1.0)], "line 2: Start (s) or Stop (s): 2.0 to 1.0 is not an interval"),
         ([good, ("day 1", "second.mp4", *good[2:])], "line 3"),
+        (
+            [good, ("day 2", *good[1:])],
+            "line 3: observations 'day 1' and 'day 2' are both of 'clip'; export one of them",
+        ),
         ([], "'Observation id'"),
     ]:
         assert told in complaint(score(library, write_events(path, *rows, sep=",")))

@@ -22,8 +22,9 @@ def compare(coded: dict[str, Spans], predictions: Iterable[Prediction]) -> dict:
     counts.
 
     Returns:
-      {"videos": names, "left_out": coded behaviours that the network does not know, "actions":
-      {action: coded, predicted and agreed seconds and bouts, and their F1 in percent}}.
+      {"videos": names, "left_out": coded behaviours that the network does not know, "not_coded":
+      predicted ones that no video has in BORIS, "actions": {action: coded, predicted and agreed
+      seconds and bouts, and their F1 in percent, None of what is not coded}}.
 
     Raises:
       InputError: a coded video has no prediction, or no behaviour is an action of the network.
@@ -55,9 +56,10 @@ def compare(coded: dict[str, Spans], predictions: Iterable[Prediction]) -> dict:
             named = {"coded": true, "predicted": predicted, "agreed": agreed}
             figures[action] |= {f"{name}_{unit}": value for name, value in named.items()}
             both = true + predicted
-            figures[action][f"f1_{unit}"] = 200 * agreed / both if both else None
-    left_out = sorted(behaviours - actions)
-    return {"videos": sorted(coded), "left_out": left_out, "actions": figures}
+            is_known = both and action in behaviours
+            figures[action][f"f1_{unit}"] = 200 * agreed / both if is_known else None
+    lists = {"left_out": sorted(behaviours - actions), "not_coded": sorted({*figures} - behaviours)}
+    return {"videos": sorted(coded), **lists, "actions": figures}
 
 
 def table(found: dict) -> Table:
@@ -68,8 +70,8 @@ def table(found: dict) -> Table:
     }
     columns |= {"f1_seconds": "F1 of seconds", "f1_bouts": "F1 of bouts"}
     title = f"Bouts coded in BORIS and predicted, {len(found['videos'])} videos"
-    left_out = found["left_out"]
-    notes = (f"not actions of the network: {', '.join(left_out)}",) if left_out else ()
+    said = {"left_out": "not actions of the network", "not_coded": "not coded in BORIS"}
+    notes = tuple(f"{text}: {', '.join(found[key])}" for key, text in said.items() if found[key])
     return Table(title, columns, found["actions"], notes=notes)
 
 

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from a2d_tf.behaviour.bouts import Prediction
-from a2d_tf.core.errors import InputError
+from a2d_tf.core.errors import InputError, shown
 from a2d_tf.core.files import read_text, write_csv, write_json
 
 Spans = dict[str, list[tuple[float, float]]]
@@ -21,6 +21,7 @@ Spans = dict[str, list[tuple[float, float]]]
 
 _AGGREGATED = ("Observation id", "Behavior", "Behavior type", "Start (s)", "Stop (s)")
 _MEDIA = ("Media file name", "Media file", "Source")  # by version of BORIS
+_NO_MEDIA = (None, "", "NA", "Not found")  # the last of a time that its offset puts behind the film
 _TABULAR = (
     *("Observation id", "Observation date", "Description", "Observation duration"),
     *("Observation type", "Source", "Time offset (s)", "Media duration (s)", "FPS"),
@@ -33,11 +34,12 @@ def read(path: str | os.PathLike) -> dict[str, Spans]:
     """Read the state events of BORIS' aggregated events, CSV or TSV.
 
     Returns:
-      {name of the video's file without its suffix, else the observation's: bouts}.
+      {name of the video's file without its suffix, else the observation's: bouts}, in seconds in
+      the video: BORIS adds the observation's time offset to its times.
 
     Raises:
-      InputError: columns are missing, a time is no number, or an observation has several videos,
-        whose times BORIS counts on.
+      InputError: columns are missing, a time is no number, a video has several observations, or an
+        observation has several videos, whose times BORIS counts on.
 
     Source: olivierfriard/BORIS, `boris/export_events.py`, `export_aggregated_events`.
     """
@@ -49,23 +51,30 @@ def read(path: str | os.PathLike) -> dict[str, Spans]:
         raise InputError(
             f"{path}: no column {missing[0]!r}; export the aggregated events from BORIS as CSV"
         )
-    media = next((name for name in _MEDIA if name in rows[0]), "Observation id")
     videos: dict[str, str] = {}
+    observations: dict[str, str] = {}
     found: dict[str, Spans] = {}
     for number, row in enumerate(rows, 2):
-        seen = videos.setdefault(row["Observation id"], row[media] or "")
-        if seen != (row[media] or "") or ";" in seen:
-            raise InputError(f"{path}, line {number}: observation spans several videos; split it")
-        file = re.split(r"[\\/]", re.sub(r"^player #\d+:", "", seen))[-1]
-        name = os.path.splitext(file)[0] or row["Observation id"]
+        own, place = row["Observation id"], f"{path}, line {number}"
+        media = next((row[name] for name in _MEDIA if row.get(name) not in _NO_MEDIA), "")
+        file = re.split(r"[\\/]", re.sub(r"^player #\d+:", "", media))[-1]
+        name = os.path.splitext(file)[0] or own
+        if videos.setdefault(own, name) != name or ";" in media:
+            raise InputError(f"{place}: observation spans several videos; split it")
+        if (other := observations.setdefault(name, own)) != own:
+            raise InputError(
+                f"{place}: observations {shown(other)} and {shown(own)} are both of '{name}'; "
+                "export one of them; or give both one Observation id, to add up their events"
+            )
         spans = found.setdefault(name, collections.defaultdict(list))
         if row["Behavior type"].upper().startswith("STATE"):
             try:
-                start, stop = float(row["Start (s)"]), float(row["Stop (s)"])
+                offset = float(row.get("Time offset (s)") or 0)
+                start, stop = (float(row[end]) - offset for end in ("Start (s)", "Stop (s)"))
                 if not start <= stop:
                     raise ValueError(f"{start} to {stop} is not an interval")
             except ValueError as error:
-                raise InputError(f"{path}, line {number}: Start (s) or Stop (s): {error}") from None
+                raise InputError(f"{place}: Start (s) or Stop (s): {error}") from None
             spans[row["Behavior"].strip()].append((start, stop))
     return found
 
