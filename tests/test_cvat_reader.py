@@ -115,16 +115,19 @@ def test_a_shape_of_one_frame_has_no_track_and_its_end_annotates_nothing(read):
 def test_a_group_is_one_instance_named_by_its_largest_part(read):
     text = document(
         track(5, polygon(0, "run", WIDE), polygon(1, "run", SQUARE), group_id=9),
-        track(2, polygon(0, "rest"), polygon(1, "rest", WIDE), label="tail", group_id=9),
+        track(2, polygon(0, "rest"), polygon(1, "rest", WIDE), group_id=9),
         track(6, polygon(0, "turn"), polygon(1, "turn"), label="wheel"),
         track(7, polygon(1, "turn"), label="wheel", group_id=0),
     )
     (found,) = read(text)
     assert described(found) == {
         1: [("mouse", "run", 2), ("wheel", "turn", 6)],
-        2: [("tail", "rest", 2), ("wheel", "turn", 6), ("wheel", "turn", None)],
+        2: [("mouse", "rest", 2), ("wheel", "turn", 6), ("wheel", "turn", None)],
     }
     assert decode_parts(found.frames[0].instances[0].parts, (6, 8), (6, 8)).sum() == 20
+    pair = (track(i, polygon(4), label=label, group_id=9) for i, label in enumerate(["cat", "rat"]))
+    with pytest.raises(InputError, match="xml: frame 5: group 9 joins 'cat' and 'rat'; parts of"):
+        read(document(*pair))
 
 
 def test_points_and_skeletons_are_counted_and_annotate_nothing(read):
@@ -210,7 +213,7 @@ def image(number, name, *shapes):
 
 def test_images_of_a_video_are_numbered_by_their_id(read):
     shape = f'<polygon label="mouse" points="{SQUARE}" group_id="1"/>'
-    wide = f'<polygon label="wheel" points="{WIDE}" group_id="1"/>'
+    wide = f'<polygon label="mouse-run" points="{WIDE}" group_id="1"/>'
     points = '<points label="mouse" points="1,1"/>'
     images = [
         image(2, "frame_000002", shape, wide),
@@ -219,14 +222,14 @@ def test_images_of_a_video_are_numbered_by_their_id(read):
     ]
     text = document(*images)
     (found,) = read(text)
-    assert described(found) == {3: [("wheel", None, None)]}
+    assert described(found) == {3: [("mouse-run", None, None)]}
     assert found.frames[0].video == "yard.one" and found.frames[0].numbering.kind == "video"
     assert found.left_out == {
         "shapes <points>, which have no area": 1,
         "frames without shapes, possibly not annotated": 1,
     }
     (found,) = read(text, empty_frames=True)
-    assert described(found) == {3: [("wheel", None, None)], 4: []}
+    assert described(found) == {3: [("mouse-run", None, None)], 4: []}
     (found,) = read(document(*images, meta=""))
     assert [(x.video, x.number) for x in found.frames] == [(None, 3)]
 

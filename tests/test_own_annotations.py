@@ -72,7 +72,7 @@ def test_videos_by_the_name_in_the_file(videos):
         ("far.zip/annotations.xml", "far"),
         ("far.mp4/a", "far"),
         ("far.part2.json", "far.part2"),  # the whole name goes before its beginning
-        ("far.v1.json", "far"),
+        ("far.mp4.json", "far"),
     ],
 )
 def test_videos_by_the_path_of_the_export(videos, path, video):
@@ -96,6 +96,15 @@ def test_a_name_differs_from_anothers_by_more_than_blanks(tmp_path):
     assert matched(tmp_path, document(frame("its_here"))) == {"it's here": [1]}
     assert matched(tmp_path, document(frame("GX010001"))) == {"GX 010001": [1]}
     assert matched(tmp_path, document(frame("clip_1_1"))) == {"clip_1_1": [1]}  # is missing
+
+
+def test_no_other_video_is_taken_for_one_that_is_missing(tmp_path):
+    for name in ("wt+", "temp5", "clip"):
+        (tmp_path / f"{name}.mp4").touch()
+    for name in ("wt-", "temp-5", "clip.2"):
+        assert matched(tmp_path, document(frame(name))) == {name: [1]}
+        with pytest.raises(InputError, match=r"does not name its video.*candidates: clip, temp5, "):
+            matched(tmp_path, document(frame(), path=f"{name}.xml"))
 
 
 def test_videos_by_size_and_number_of_frames(videos, tmp_path):

@@ -21,6 +21,9 @@ from a2d_tf.core.errors import InputError, listed, shown
 from a2d_tf.core.files import is_file_name
 from a2d_tf.data import frames as frame_files
 
+# Of exports that are named after a video. What else a dot begins is of a name: clip.2.
+_SUFFIXES = (*frame_files.VIDEOS, ".json", ".xml", ".zip")
+
 
 @dataclasses.dataclass(frozen=True)
 class Export:
@@ -64,9 +67,10 @@ class Matcher:
                 self._paths.setdefault(name, []).append(path)
                 if path.is_dir():
                     self._first[name] = int(not frame_files.begins_with_zero(path))
-        self._alike: dict[str, list[str]] = {}
+        self._alike: dict[str, set[str]] = {}
         for name in self._paths:
-            self._alike.setdefault(_letters(name), []).append(name)
+            for form in _forms(name):
+                self._alike.setdefault(form, set()).add(name)
 
     def match(
         self, exports: Iterable[tuple[Export, Sequence[Document]]]
@@ -147,9 +151,8 @@ class Matcher:
 
     def spelling(self, video: str) -> str:
         """Return the folder's spelling of a name; the name where the folder has no such video."""
-        # Tools change blanks and cases, and macOS the form of accents.
-        alike = self._alike.get(_letters(video), [])
-        return alike[0] if len(alike) == 1 and video not in self._paths else video
+        alike = set().union(*(self._alike.get(form, ()) for form in _forms(video)))
+        return alike.pop() if len(alike) == 1 and video not in self._paths else video
 
     def _by_path(self, export: Export, document: Document) -> str | None:
         """Return the video after which a document's file or one of its folders is named."""
@@ -157,13 +160,12 @@ class Matcher:
         path, own = document.path, export.path
         above = own.parent if own.is_dir() else own.parent.parent
         *folders, file = (path.relative_to(above) if path.is_relative_to(above) else path).parts
-        files = [file, file.partition(".")[0]]
-        if document.format == "labelme" and files[1].isdigit():  # the number of the frame
-            files = []
-        for part in [*files, *reversed(folders)]:
-            for name in (part, part.rpartition(".")[0]):
-                if name in self._paths:
-                    return name
+        is_frame = document.format == "labelme" and file.partition(".")[0].isdigit()
+        for name in [*([] if is_frame else [file]), *reversed(folders)]:
+            while name not in self._paths and name.lower().endswith(_SUFFIXES):
+                name = os.path.splitext(name)[0]
+            if name in self._paths:
+                return name
         return None
 
     def _of_size(self, document: Document, taken: set[str]) -> list[str]:
@@ -274,8 +276,15 @@ def _same(frame: AnnotatedFrame, other: AnnotatedFrame) -> bool:
     return frame.size == other.size and contents[0] == contents[1]
 
 
-def _letters(name: str) -> str:
-    """A name without what tools change, but with separators of numbers: 1_1 is not 11."""
+def _forms(name: str) -> tuple[str, str]:
+    """A name as tools change it: with other separators, and without blanks, brackets and quotes.
+
+    They also change cases, and macOS the form of accents. A plus is no separator, and what stands
+    between numbers or is a minus is not left out: 1_1 is not 11, nor is temp-5 temp5.
+    """
     text = unicodedata.normalize("NFC", name).lower()
-    text = re.sub(r"(?<=\d)[\W_]+(?=\d)", "_", text)
-    return re.sub(r"[^\w]|(?<!\d)_|_(?!\d)", "", text)
+    unsaid = r"[\s_()\[\]'\u2019]+"
+    return (
+        re.sub(r"(?:[^\w+]|_)+", "_", text),
+        re.sub(rf"(?<!\d){unsaid}|{unsaid}(?!\d)", "", text),
+    )

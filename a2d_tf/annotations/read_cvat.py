@@ -258,10 +258,11 @@ class _Reader:
             else:
                 continue
             if kept:
-                instances = shapes.join(
-                    (key, dataclasses.replace(shape, track=tracks.get(key)))
-                    for key, shape in entry.shapes
-                )
+                with self._file.at(entry.where, "parts of one instance need one label"):
+                    instances = shapes.join(
+                        (key, dataclasses.replace(shape, track=tracks.get(key)))
+                        for key, shape in entry.shapes
+                    )
                 document.add(entry.where, entry.name, entry.size, instances, split=task.split)
             else:
                 document.left_out[reason] += 1

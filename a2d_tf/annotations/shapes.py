@@ -14,7 +14,7 @@ import numpy as np
 from pycocotools import mask as rle_tools
 
 from a2d_tf.annotations.document import Instance, Segmentation
-from a2d_tf.core.errors import MAX_SIDE
+from a2d_tf.core.errors import MAX_SIDE, shown
 from a2d_tf.data.segmentations import box_of, encode_mask
 
 _CORNERS = 96  # of an ellipse, whose area is then right to a thousandth
@@ -66,12 +66,20 @@ def join(shapes: Iterable[tuple[tuple | None, Instance]]) -> tuple[Instance, ...
       shapes: (group, shape) of each; None is no group.
 
     Returns:
-      The instances in the order of their first parts; names and identity are the largest part's.
+      The instances in the order of their first parts; action and identity are the largest part's.
       Boxes beside masks of the same instance do not count; boxes alone make one around them.
+
+    Raises:
+      ValueError: a group joins two actors; names no file.
     """
     groups: dict[Hashable, list[Instance]] = {}  # an index is no group
     for i, (group, shape) in enumerate(shapes):
-        groups.setdefault(i if group is None else group, []).append(shape)
+        parts = groups.setdefault(i if group is None else group, [])
+        parts.append(shape)
+        first, last = (each.actor or each.label.partition("-")[0] for each in (parts[0], shape))
+        if first != last:
+            named = " ".join(map(str, group or ()))
+            raise ValueError(f"{named} joins {shown(first)} and {shown(last)}")
     return tuple(_whole(parts) if len(parts) > 1 else parts[0] for parts in groups.values())
 
 
