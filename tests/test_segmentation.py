@@ -140,6 +140,13 @@ def test_palettes_fewer_bits_and_alpha(tmp_path):
     assert read_label_map(path, A2D).tolist() == codes.tolist()
 
 
+def test_codes_beyond_the_label_space(tmp_path):
+    path = tmp_path / "map.png"
+    cv2.imwrite(str(path), np.array([[0, 11, 79], [91, 14, 80]], np.uint8))
+    with pytest.raises(InputError, match=r"map\.png: code 91 is beyond .* last one is 79; use"):
+        read_label_map(path, A2D)
+
+
 def test_files_that_are_no_label_map(tmp_path):
     path = tmp_path / "map.png"
     path.write_bytes(cv2.imencode(".jpg", MAP)[1].tobytes())

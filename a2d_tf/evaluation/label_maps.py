@@ -43,12 +43,22 @@ def read_label_map(path: str | os.PathLike, label_space: LabelSpace) -> np.ndarr
       Codes uint8 or uint16 [H, W].
 
     Raises:
-      InputError: no whole PNG, larger than MAX_PIXELS, or a colour that the label space does not
-        know.
+      InputError: no whole PNG, larger than MAX_PIXELS, or a colour or a code beyond the label
+        space.
       OSError: the file cannot be read.
     """
     data = pathlib.Path(path).read_bytes()
-    image, indices = frames.decode_png(data, path, "write the file again")
+    found = _codes(*frames.decode_png(data, path, "write the file again"), path, label_space)
+    if found.max() > label_space.max_code:
+        raise InputError(
+            f"{path}: code {found.max()} is beyond the label space, whose last one is "
+            f"{label_space.max_code}; use the --labels of the map"
+        )
+    return found
+
+
+def _codes(image, indices, path, label_space):
+    """The codes of a PNG as `frames.decode_png` has it."""
     if image.ndim == 2:
         return image
     if image.shape[2] == 3:
