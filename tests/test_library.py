@@ -17,13 +17,14 @@ import pytest
 from a2d_files import coloured_frames, write_images, write_video
 from processes import ROOT, run_a2d
 
+from a2d_tf.behaviour import predictions
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.workers import Task
 from a2d_tf.ops import tracking
 from a2d_tf.video import library, outputs, video_files
 from a2d_tf.video.library import Job
 
-OWN = ["index.html", "summary.csv", "time_budget.csv"]
+OWN = ["index.html", "summary.csv", "time_budget.csv", "videos.csv"]
 MODEL = {"model": "full", "model_sha256": "0" * 64}
 
 
@@ -253,6 +254,38 @@ def test_a_library_has_a_prediction_of_each_as_alone_and_a_summary_of_all(
     there = contents(predicted / "c")
     del there[outputs.RECORD]
     assert contents(tmp_path / "alone") == there
+
+
+@pytest.mark.slow
+def test_a_video_under_another_name_leaves_the_library(films, predicted, predictor, tmp_path):
+    films, output = (
+        shutil.copytree(films, tmp_path / "f"),
+        shutil.copytree(predicted, tmp_path / "o"),
+    )
+    assert [folder.name for folder in predictions.folders_of([output])] == ["a", "b", "c", "d"]
+    (films / "a.mp4").rename(films / "e.mp4")
+    assert run(films, output, predictor)[1] and (output / "a").exists()
+    assert [folder.name for folder in predictions.folders_of([output])] == ["b", "c", "d", "e"]
+
+
+@pytest.mark.slow
+def test_tables_are_of_whole_files_and_list_videos_without_tracks(
+    films, predicted, predictor, tmp_path
+):
+    output = shutil.copytree(predicted, tmp_path / "out")
+    summary = output / "c" / "summary.csv"
+    whole = summary.read_bytes()
+    for part in (whole[:-9], whole[: whole[:-1].rindex(b"\n") + 1], b""):
+        summary.write_bytes(part)
+        with pytest.raises(InputError, match="out/c/summary.csv: truncated; remove it, and"):
+            run(films, output, predictor)
+    summary.write_bytes(whole.partition(b"\n")[0] + b"\n")
+    (output / "c" / "tracks.json").write_text("[]")
+    assert run(films, output, predictor)[1]
+    assert (output / "videos.csv").read_text().splitlines() == [
+        "video,video_seconds,fps",
+        *("a,0.083,24.0", "b,0.125,24.0", "c,0.167,24.0", "d,0.2,25.0"),
+    ]
 
 
 @pytest.fixture

@@ -113,7 +113,7 @@ def local(library, saved_model, tmp_path_factory):
     words = (f"--saved_model={saved_model}", f"--video={library}", f"--output={output}")
     done = run_a2d("predict", *words, "--on_error=skip")
     assert done.returncode == 0, done.stderr
-    tables = ["failed.csv", "index.html", "summary.csv", "time_budget.csv"]
+    tables = ["failed.csv", "index.html", "summary.csv", "time_budget.csv", "videos.csv"]
     assert sorted(os.listdir(output)) == ["a", "b", "c", *tables]
     return output
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from a2d_tf.annotations.tracked_video import Shape, TrackedVideo, TrackShapes
 from a2d_tf.core.errors import MAX_SIDE, InputError, shown
-from a2d_tf.core.files import check_json, is_file_name, kind_of, load_json, number, whole
+from a2d_tf.core.files import check_json, csv_of, is_file_name, kind_of, load_json, number, whole
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.segmentations import runs_of
 
@@ -30,6 +30,7 @@ RESULT_FILES = {
 VIDEO = "video.json"
 RESULTS = (*RESULT_FILES.values(), VIDEO)
 RECORD = "prediction.json"  # of a video of a library, see `library`
+VIDEOS = "videos.csv"  # of a whole library: its videos
 SECONDS = number(0, 1e9)
 _REMEDY = "predict the video again"
 _FACTS = {
@@ -118,6 +119,8 @@ def answered(folder: str | os.PathLike) -> list[int]:
 def folders_of(paths: Iterable[str]) -> list[pathlib.Path]:
     """Return the folders of predictions: those given, and those in a library given, by name.
 
+    Of a whole library only those that its VIDEOS list: others are of videos that it has no more.
+
     Raises:
       InputError: there is none in a path.
     """
@@ -126,6 +129,9 @@ def folders_of(paths: Iterable[str]) -> list[pathlib.Path]:
         tracks = [path / RESULT_FILES["tracks"]]
         if not tracks[0].is_file():
             tracks = sorted(path.glob(f"[!.]*/{RESULT_FILES['tracks']}"))
+            if (path / VIDEOS).is_file():
+                listed = {row[0] for row in csv_of(path / VIDEOS)}
+                tracks = [file for file in tracks if file.parent.name in listed]
         if not tracks:
             raise InputError(
                 f"{path}: neither a prediction nor a library of predictions, missing "

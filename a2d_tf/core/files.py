@@ -42,6 +42,20 @@ def read_text(path: Path) -> str:
         raise InputError(f"{path}: not UTF-8 text ({error}); save it as UTF-8") from error
 
 
+def csv_of(path: Path, count: int | None = None) -> list[list[str]]:
+    """Read the rows below the header of a CSV that `write_csv` wrote; `count`, if given, are there.
+
+    Raises:
+      InputError: the file is cut.
+      OSError: it cannot be read.
+    """
+    text = read_text(path)
+    rows = list(csv.reader(io.StringIO(text, newline="")))[1:]
+    if not text.endswith("\n") or count not in (None, len(rows)):
+        raise InputError(f"{path}: truncated; remove it, and predict again")
+    return rows
+
+
 def read_json(path: Path) -> Any:
     """Read a JSON file; OSError, or ValueError where it is no JSON."""
     return json.loads(pathlib.Path(path).read_bytes())

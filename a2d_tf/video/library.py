@@ -9,7 +9,6 @@ the library are written once every video is finished or has failed, in whichever
 from __future__ import annotations
 
 import contextlib
-import csv
 import dataclasses
 import errno
 import functools
@@ -19,14 +18,14 @@ import os
 import pathlib
 import sys
 from collections.abc import Callable, Sequence
-from itertools import filterfalse
+from itertools import filterfalse, zip_longest
 from typing import TYPE_CHECKING, Any
 
 from a2d_tf.behaviour import bouts, time_budget
-from a2d_tf.behaviour.predictions import RECORD, RESULT_FILES, RESULTS, VIDEO, read_facts
+from a2d_tf.behaviour.predictions import RECORD, RESULT_FILES, RESULTS, VIDEO, VIDEOS, read_facts
 from a2d_tf.core.command_line import progress_bar, written
 from a2d_tf.core.errors import InputError, shown
-from a2d_tf.core.files import file_digest, hidden_folder, is_file_name, load_json, write_csv
+from a2d_tf.core.files import csv_of, file_digest, hidden_folder, is_file_name, load_json, write_csv
 from a2d_tf.core.workers import ALONE, Task, stop_at_once
 from a2d_tf.data import frames
 from a2d_tf.ops import tracking
@@ -40,7 +39,7 @@ ON_ERROR = ("fail", "skip")
 SKIPPING = "; --on_error=skip skips it"  # ends the error of a video that fails
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # of a disk that takes no results at all
 # Of the library itself.
-OWN_FILES = (SUMMARY, time_budget.TIME_BUDGET, FAILED, RESULT_FILES["page"])
+OWN_FILES = (VIDEOS, SUMMARY, time_budget.TIME_BUDGET, FAILED, RESULT_FILES["page"])
 _RECORD = {
     **{"video": str, "bytes": (int, None), "digest": (str, None)},
     **{"model": str, "model_sha256": str, "settings": {}},
@@ -397,7 +396,7 @@ def conclude(
     failed: dict[str, str] = {}
     for path in (place(FAILED), *waiting):
         with contextlib.suppress(FileNotFoundError):
-            failed.update(_rows(path))
+            failed.update((name, why) for name, why in csv_of(path))
     whole = list(filter(dataclasses.replace(request, overwrite=True).is_finished, jobs))
     missing = [job.name for job in jobs if job not in whole]
     if not failed.keys() >= {*missing}:
@@ -406,14 +405,20 @@ def conclude(
     folders = [pathlib.Path(job.output) for job in whole]
     for name in OWN_FILES:  # those of an earlier call
         pathlib.Path(output, name).unlink(missing_ok=True)
+    both = {"summary", "tracks"} <= set(request.kinds)
+    predictions = bouts.read_all(folders) if both else ()
+    counts = [sum(len(track.bouts) for track in each.tracks) for each in predictions]
+    videos, rows = [time_budget.VIDEO[:-1]], [(*time_budget.VIDEO, *outputs.COLUMNS)]
+    for folder, count in zip_longest(folders, counts):
+        facts, own = read_facts(folder), folder / RESULT_FILES["summary"]
+        videos.append(time_budget.of_video(folder.name, facts, "")[:-1])
+        for row in csv_of(own, count) if "summary" in request.kinds else ():
+            rows.append((*time_budget.of_video(folder.name, facts, row[0]), *row))
+    write_csv(place(VIDEOS), videos)
     if "summary" in request.kinds:
-        rows = [(*time_budget.VIDEO, *outputs.COLUMNS)]
-        for folder in folders:
-            own, facts = _rows(folder / RESULT_FILES["summary"]), read_facts(folder)
-            rows += [(*time_budget.of_video(folder.name, facts, row[0]), *row) for row in own]
         write_csv(place(SUMMARY), rows)
-    if {"summary", "tracks"} <= set(request.kinds):
-        time_budget.write_time_budget(place(time_budget.TIME_BUDGET), bouts.read_all(folders))
+    if both:
+        time_budget.write_time_budget(place(time_budget.TIME_BUDGET), predictions)
     _write_failures(place(FAILED), lost)
     if "page" in request.kinds:
         pages.write_library_page(output, folders, lost, request.run)
@@ -421,11 +426,6 @@ def conclude(
         pathlib.Path(path).unlink(missing_ok=True)
     with hidden_folder(output, outputs.HIDDEN):  # which removes what killed processes left
         pass
-
-
-def _rows(path):
-    with open(path, encoding="utf-8", newline="") as file:
-        return list(csv.reader(file))[1:]
 
 
 def _write_failures(path, failures):
