@@ -78,6 +78,14 @@ def test_a_reader_knows_the_name_the_images_and_in_the_end_the_length(tmp_path):
     assert len(list(reader.frames())) == reader.length == 4
 
 
+@pytest.mark.parametrize("name", ["00001.jpg", "1.png", "background.png"])
+def test_an_image_that_is_no_further_frame_is_refused(name, tmp_path):
+    for each in ("00001.png", "00002.png", name):
+        cv2.imwrite(str(tmp_path / each), np.zeros((4, 6, 3), np.uint8))
+    with pytest.raises(InputError, match=f"{name}.* are not two numbered frames; remove"):
+        video_files.Reader(tmp_path)
+
+
 def test_a_film_whose_size_changes_is_refused(tmp_path):
     film = tmp_path / "a.h264"
     for height in (48, 64):

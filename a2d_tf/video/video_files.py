@@ -198,6 +198,11 @@ class Reader:
 
     def _images(self):
         paths = sorted(frames.files(self._path, IMAGES), key=_by_number)
+        for path, after in zip(paths, paths[1:]):
+            one, other = _by_number(path), _by_number(after)
+            if one == other or (len(one) == 1) != (len(other) == 1):  # a name without a number
+                problem = f"{path.name} and {after.name} are not two numbered frames"
+                raise InputError(f"{self._path}: {problem}; remove what is no frame")
         self.count = self.length = len(paths)
         self.images = tuple(path.name for path in paths)
         for index, path in enumerate(paths):
@@ -210,8 +215,8 @@ def _retrieve(capture):
 
 
 def _by_number(path):
-    """Sort key of a name, by which 2 is before 10."""
-    parts = re.split("([0-9]+)", path.name)
+    """Sort key of a name, by which 2 is before 10; without the suffix."""
+    parts = re.split("([0-9]+)", path.stem)
     return [int(part) if place % 2 else part for place, part in enumerate(parts)]
 
 
