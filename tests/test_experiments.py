@@ -66,7 +66,7 @@ def trainings(monkeypatch, name, further):
     calls = []
     monkeypatch.chdir(ROOT)  # flagfiles name others from there
     monkeypatch.setattr(processes, "call", calls.append)
-    monkeypatch.setattr(reproduce, "is_scored", lambda *_: False)
+    monkeypatch.setattr(reproduce.Plan, "is_scored", lambda *_: False)
     plan = reproduce.Plan("configs/a2d.flags", further)
     plan.train_and_score(name, "RECORDS", "RUNS", seed=0, final=False)
     found = []

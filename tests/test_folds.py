@@ -8,7 +8,9 @@ from a2d_files import moving_frames, write_video
 from processes import complaint, run_a2d
 from test_mains import TINY
 
+from a2d_tf.core.errors import InputError
 from a2d_tf.data.manifest import Manifest
+from a2d_tf.paper.reproduce import read_folds
 
 pytestmark = pytest.mark.slow
 
@@ -80,6 +82,12 @@ def test_mistakes(data, tmp_path):
     (tmp_path / "latin.csv").write_bytes("video,fold\nBär,A\n".encode("latin-1"))
     for flag in (f"--folds={tmp_path}/wrong.csv", f"--folds={tmp_path}/latin.csv"):
         assert flag in complaint(reproduce(data, tmp_path, flag))
+    folds = tmp_path / "twice.csv"
+    folds.write_text("video,fold\na,1\nb,1 \n a,2\n")
+    with pytest.raises(InputError, match="twice.csv: 'a' is there twice; expected"):
+        read_folds(str(folds))
+    folds.write_text("video,fold\na,1\nb,1 \n c,2\n")
+    assert read_folds(str(folds)) == {"1": ["a", "b"], "2": ["c"]}
     said = complaint(reproduce(data, tmp_path, "--test_folds=A,Z"))
     assert "has the folds 'A', 'B'; use a CSV" in said
     # A video that is not there is found before the first fold is trained.

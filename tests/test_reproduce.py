@@ -6,6 +6,7 @@ import math
 import os
 import pathlib
 import re
+import shutil
 import types
 
 import pytest
@@ -64,7 +65,10 @@ class Runs:
         metrics = folder / "evaluation" / "test" / "metrics.json"
         metrics.parent.mkdir(parents=True, exist_ok=True)
         metrics.write_text("{}")
-        Config().with_inference(score_threshold=0.5).write(folder / "flags.txt")
+        plan = reproduce.Plan("configs/mini.flags")
+        *_, (_, files, start) = experiments.trainings(name, plan.base, place, final)
+        config = Config.parse([*files, f"--seed={seed}", *start])
+        config.with_inference(score_threshold=0.5).write(folder / "flags.txt")
         (folder / "finished.json").touch()
         source = reproduce.Manifest.load(records).source
         origin = scores.origin("", Config.read(folder / "flags.txt"), source)
@@ -96,6 +100,19 @@ def test_failed_and_interrupted_runs_are_taken_up_again(run_all, runs, manifest,
     manifest.source = "others"
     assert run_all([0], names[1:2])[0, "full"] == "not finished"
     assert [call[1] for call in second.calls[4:]] == ["no_flow"]
+
+
+def test_a_run_of_another_row_or_seed_is_none_of_this_one(run_all, runs, tmp_path):
+    runs(first := Runs())
+    run_all([0], ["full", "no_flow"])
+    for place in ("seed0/no_flow", "seed1/full"):
+        shutil.rmtree(tmp_path / place, ignore_errors=True)
+        shutil.copytree(tmp_path / "seed0" / "full", tmp_path / place)
+    runs(second := Runs({"no_flow": InputError("differs"), "full": InputError("differs")}))
+    failed = {(0, "no_flow"): "differs", (1, "full"): "differs", (1, "no_flow"): "differs"}
+    assert run_all([0, 1], ["full", "no_flow"]) == {(0, "full"): "", **failed}
+    assert run_all([], [])[0, "no_flow"] == "not finished"
+    assert [len(each.calls) for each in (first, second)] == [2, 3]
 
 
 def test_weights_of_a_scored_row_can_be_deleted(run_all, runs, tmp_path):
@@ -177,7 +194,7 @@ def test_flags_of_trainings(monkeypatch, tmp_path):
     assert plan.train_flags("no_joint") == ["--steps=900", "--steps=450"]
     calls = []
     monkeypatch.setattr(processes, "call", calls.append)
-    monkeypatch.setattr(reproduce, "is_scored", lambda *_: True)
+    monkeypatch.setattr(reproduce.Plan, "is_scored", lambda *_: True)
     plan.train_and_score("no_joint", "r", str(tmp_path), 7, False)
     for words, phase in zip(calls, ("actor", "action")):
         assert words[0] == "train" and f"--workdir={tmp_path}/no_joint_{phase}" in words

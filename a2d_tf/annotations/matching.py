@@ -284,7 +284,5 @@ def _forms(name: str) -> tuple[str, str]:
     """
     text = unicodedata.normalize("NFC", name).lower()
     unsaid = r"[\s_()\[\]'\u2019]+"
-    return (
-        re.sub(r"(?:[^\w+]|_)+", "_", text),
-        re.sub(rf"(?<!\d){unsaid}|{unsaid}(?!\d)", "", text),
-    )
+    separated = re.sub(r"(?:[^\w+]|_)+", "_", text)
+    return separated, re.sub(rf"(?<!\d){unsaid}|{unsaid}(?!\d)", "", text)

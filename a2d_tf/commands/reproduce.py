@@ -141,7 +141,7 @@ def main(argv: list[str]) -> None:
     data = _ANNOTATIONS.value or _RELEASE.value or "the mini A2D, drawn videos"
     network = f"{_BASE.value}, with {' '.join(_TRAIN.value) or 'its own flags'}"
     own = bool(_FOLDS.value or _ANNOTATIONS.value)
-    failed = reproduce.write_report(workdir, found, data=data, network=network, own=own)
+    failed = reproduce.write_report(workdir, plan, found, data=data, network=network, own=own)
     if failed:
         raise InputError(f"{len(failed)} runs are missing: {'; '.join(failed)}; run again")
 

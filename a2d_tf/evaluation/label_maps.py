@@ -50,10 +50,8 @@ def read_label_map(path: str | os.PathLike, label_space: LabelSpace) -> np.ndarr
     data = pathlib.Path(path).read_bytes()
     found = _codes(*frames.decode_png(data, path, "write the file again"), path, label_space)
     if found.max() > label_space.max_code:
-        raise InputError(
-            f"{path}: code {found.max()} is beyond the label space, whose last one is "
-            f"{label_space.max_code}; use the --labels of the map"
-        )
+        problem = f"code {found.max()} is beyond the label space's {label_space.max_code}"
+        raise InputError(f"{path}: {problem}; pass the --labels of the map")
     return found
 
 

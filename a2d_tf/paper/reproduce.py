@@ -23,8 +23,15 @@ from a2d_tf.runs import scores
 
 _NO_SETTINGS = ("--pictures", "--device", "--debug", "--nodebug")
 """Flags of `a2d train` that are no settings."""
+_FIXED = ("seed", "val_fraction", "zero_shot_actor", "train_phase")
+_COMPLETED = (  # by a training, which may know better than its flags
+    *("rgb_convention", "flow_convention", "stride_in_1x1", "roi_align", "pixel_scale"),
+    *("readout", "use_mask"),
+)
 Runs = dict[tuple[int, str], str]
 """{(seed, row): why it failed, or ""}."""
+Folds = Mapping[str, tuple[str, str, Runs]]
+"""{fold: (folder of its runs, records, runs)}."""
 
 
 def order() -> list[str]:
@@ -36,14 +43,18 @@ def read_folds(path: str, tested: Sequence[str] = ()) -> dict[str, list[str]]:
     """Read a CSV with the columns video and fold: {fold: its videos}.
 
     Raises:
-      InputError: it cannot be read, or a column or a fold of `tested` is missing.
+      InputError: it cannot be read, a column or a fold of `tested` is missing, or a video is there
+        twice.
     """
     folds: dict[str, list[str]] = {}
     try:
         for row in csv.DictReader(read_text(path).splitlines()):
-            folds.setdefault(row.get("fold") or "", []).append(row.get("video") or "")
+            fold, video = ((row.get(name) or "").strip() for name in ("fold", "video"))
+            if any(video in videos for videos in folds.values()):
+                raise ValueError(f"{shown(video)} is there twice")
+            folds.setdefault(fold, []).append(video)
     except (OSError, ValueError, csv.Error) as error:
-        raise InputError(f"--folds={path}: {error}; expected a CSV file") from error
+        raise InputError(f"--folds={path}: {error}; expected a CSV, a row a video") from error
     if not folds or {*tested} - {*folds} or not all(map(is_file_name, folds)):
         raise InputError(
             f"--folds={path}: has the folds {listed([*map(shown, folds)])}; use a CSV with the "
@@ -135,8 +146,16 @@ class Plan:
             common = [f"--records={os.path.abspath(records)}", f"--workdir={run}"]
             common.append(f"--device={self.device}")
             processes.call(["train", *common, *files, *further, *start])
-        if not is_scored(run, records):
+        if not self.is_scored(name, records, folder, seed, final):
             processes.call(["evaluate", *common, f"--split={scores.TEST}"])
+
+    def is_scored(self, name: str, records: str, folder: str, seed: int, final: bool) -> bool:
+        """Return whether a row's run of these settings is scored on the test split of records."""
+        *_, (run, files, start) = experiments.trainings(name, self.base, folder, final)
+        if not scores.are_current(run, scores.folder_of(run), Manifest.load(records).source):
+            return False
+        wanted = _config([*files, *self.train_flags(name), f"--seed={seed}", *start])
+        return _own(wanted) == _own(Config.read(run / "flags.txt"))
 
     def run_all(
         self, workdir: str | os.PathLike, records: str, seeds: list[int], names: list[str]
@@ -165,16 +184,15 @@ class Plan:
             with locked(path, wait=False) as held:
                 if held:
                     wanted = self.stages(name) if (seed, name) in runs else [False]
-                    folders = (run_folder(workdir, seed, name, final) for final in wanted)
-                    scored = all(is_scored(folder, records) for folder in folders)
+                    folder = str(path.parent)
+                    scored = all(self.is_scored(name, records, folder, seed, x) for x in wanted)
                     found[seed, name] = errors.get((seed, name), "" if scored else "not finished")
         return found
 
     def _run(self, name, records, folder, seed):
         """Do the stages of a row that are not scored yet."""
         for final in self.stages(name):
-            last = experiments.run_folder(folder, experiments.phases(name)[-1], final)
-            if not is_scored(last, records):
+            if not self.is_scored(name, records, folder, seed, final):
                 self.train_and_score(name, records, folder, seed, final)
                 for phase in experiments.phases(name) if self.delete_weights else ():
                     for kind in ("checkpoints", "best"):
@@ -187,9 +205,10 @@ def _config(words):
     return Config.parse([word for word in words if not word.startswith(_NO_SETTINGS)])
 
 
-def is_scored(run: str | os.PathLike, records: str | os.PathLike) -> bool:
-    """Return whether a run as it is now is scored on the test split of these records."""
-    return scores.are_current(run, scores.folder_of(run), Manifest.load(records).source)
+def _own(config):
+    """The settings that a training refuses to change in a run, but for those that it completes."""
+    fixed = [getattr(config.training, name) for name in _FIXED]
+    return fixed, {**vars(config.model), **dict.fromkeys(_COMPLETED)}
 
 
 def run_folder(
@@ -201,12 +220,12 @@ def run_folder(
 
 
 def write_report(
-    workdir: str, folds: Mapping[str, tuple[str, str, Runs]], *, data: str, network: str, own: bool
+    workdir: str, plan: Plan, folds: Folds, *, data: str, network: str, own: bool
 ) -> list[str]:
     """Write `report.md` and `report.html`; return the rows that are missing.
 
     Args:
-      folds: {fold: (folder of its runs, records, runs)}.
+      plan: of the runs.
       data, network: what the figures are of, in words.
       own: whether the data are a user's own, of which nothing is published.
     """
@@ -221,7 +240,8 @@ def write_report(
         manifest = Manifest.load(records)
         for seed, name in sorted(runs, key=lambda key: (key[0], names.index(key[1]))):
             folders = [run_folder(place, seed, name, final) for final in (False, True)]
-            final = folders[1] if is_scored(folders[1], records) else None
+            is_final = plan.is_scored(name, records, str(folders[1].parent), seed, True)
+            final = folders[1] if is_final else None
             result = report.Result(name, seed, folders[0], runs[seed, name], final, fold)
             results.append(result)
     train, test = (manifest.counts[split]["records"] for split in ("train", "test"))
