@@ -241,6 +241,12 @@ def test_a_task_that_was_exported_again(videos):
     corrected = document(frame("far", 2), path="new.zip/a.xml", task=7)
     with pytest.raises(InputError, match="new.zip/a.xml: task 7 is also in old.*remove the older"):
         matched(videos, old, corrected)
+    job = dict(path="new.json", shown=range(9))  # or CVAT's COCO, which has no number of the task
+    emptied, old_job = document(frame("far", 2), **job), document(*old.frames, shown=range(9))
+    with pytest.raises(InputError, match="new.json: 'far' is also in task.json, with other frames"):
+        matched(videos, old_job, emptied)
+    more = document(frame("far", 4), **job)
+    assert matched(videos, old_job, more) == {"far": [2, 3, 4]}
     elsewhere = document(frame("wide", 2), path="b.xml", task=7)  # another server's
     assert matched(videos, old, elsewhere) == {"far": [2, 3], "wide": [2]}
 

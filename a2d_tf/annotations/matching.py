@@ -84,7 +84,7 @@ class Matcher:
         named = [each for export in exports for each in self._videos_of(*export)]
         taken = {video for _, videos, _ in named for video in videos.values() if video}
         whole: dict[str, Document] = {}  # of each video a task of all of it
-        tasks: dict[tuple[str, int | None], Document] = {}
+        tasks: dict[tuple[str, int | None, range | None], Document] = {}
         found: dict[str, dict[int, AnnotatedFrame]] = {}
         lost = []
         for document, videos, is_named in named:
@@ -97,13 +97,15 @@ class Matcher:
                 videos = {name: video or sized[0] for name, video in videos.items()}
             for video in set(videos.values()):
                 self._check_numbering(video, document)
-                other = tasks.setdefault((video, document.task), document)
-                # Of two exports of a task, one may be a correction.
-                numbers = ({frame.number for frame in each.frames} for each in (document, other))
-                if document.task is not None and next(numbers) != next(numbers):
+                other = tasks.setdefault((video, document.task, document.shown), document)
+                # Of two exports of a task, one may be a correction, which may empty frames.
+                ours, others = ({frame.number for frame in x.frames} for x in (document, other))
+                is_again = document.task is not None or (document.shown and ours & others)
+                if is_again and ours != others:
+                    name = f"'{video}'" if document.task is None else f"task {document.task}"
                     raise InputError(
-                        f"{document.path}: task {document.task} is also in {other.path}, with "
-                        "other frames; remove the older export"
+                        f"{document.path}: {name} is also in {other.path}, with other frames; "
+                        "remove the older export"
                     )
                 if not is_named:
                     _check_whole(whole, video, document)
