@@ -42,7 +42,8 @@ def frame(number, *instances, level=0, fps=10, lost=None):
 
 def reader(fps=10, **facts):
     """A stand-in for the video's reader."""
-    known = {"name": "my.mp4", "images": None, "length": None, "count": 9}
+    known = {"name": "my.mp4", "images": None, "length": None, "count": 9, "damaged": {1}}
+    known |= {"lasts": 9 / fps}
     return types.SimpleNamespace(**{**known, "fps": fps, "size": SIZE, **facts})
 
 
@@ -80,8 +81,10 @@ def test_what_the_video_is_and_who_did_what_from_when_to_when(tmp_path):
     video = load(tmp_path, "video.json")
     assert LabelSpace.from_fields(video.pop("labels")) == A2D
     file = {"name": "my.mp4", "images": None, "frames": 9, "fps": 10, "height": 48, "width": 64}
-    counts = {"unsure_frames": 0, "frames_with_extra": 0}
+    file |= {"seconds": 0.9, "times": [0, 0.1, 0.2, 0.3, 0.4, 0.5]}
+    counts = {"unsure_frames": 0, "frames_with_extra": 0, "damaged_frames": 1}
     assert video == {**file, "every": 1, "begin": 0, "until": 0.6, **counts}
+    assert "reports as damaged: 1." in (tmp_path / "index.html").read_text()
     write(tmp_path, FILM, length=8)  # read to its end, where the file claims more
     assert load(tmp_path, "video.json")["frames"] == 8
 

@@ -179,19 +179,25 @@ def test_spans_know_what_they_hold(first, last, every):
 
 
 @pytest.mark.parametrize(
-    "count, duration, length, last, said",
+    "count, duration, length, last, damaged, said",
     [
-        (100, None, 60, None, "claims 100 frames, of which 60 could be decoded"),
-        (100, None, None, 50, ""),  # not read to its end
-        (None, 10.0, 92, None, ""),  # sound may go on
-        (None, 10.0, 60, 95, "claims 10 seconds, of which 6 could be decoded"),
-        (None, 10.0, 60, 60, ""),
-        (None, None, 20, None, ""),  # a camera
+        (100, None, 60, None, (), "claims 100 frames, of which 60 could be decoded"),
+        (100, None, None, 50, (), ""),  # not read to its end
+        (None, 10.0, 92, None, (), ""),  # sound may go on
+        (None, 10.0, 60, 95, (), "claims 10 seconds, of which 6 could be decoded"),
+        (None, 10.0, 60, 60, (), ""),
+        (None, None, 20, None, (), ""),  # a camera
+        (100, None, None, 50, (50,), ""),
+        (20, None, 20, None, (3, 9), "has 2 damaged frames, and others that refer to them"),
     ],
 )
-def test_a_video_that_is_shorter_than_it_claims(count, duration, length, last, said):
+def test_a_video_that_is_shorter_than_it_claims(count, duration, length, last, damaged, said):
     reader = types.SimpleNamespace(
-        count=count, duration=duration, length=length, seconds=lambda index: index / 10
+        count=count,
+        duration=duration,
+        length=length,
+        seconds=lambda index: index / 10,
+        damaged=damaged,
     )
     assert streaming.shortfall(reader, streaming.Span(0, last, 1)) == said
 

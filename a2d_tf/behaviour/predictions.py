@@ -40,12 +40,13 @@ _FACTS = {
     "fps": number(1e-9, 1e9),
     "height": whole(1, MAX_SIDE),
     "width": whole(1, MAX_SIDE),
-    "every": whole(1),
     "begin": SECONDS,
     "until": SECONDS,
+    "seconds?": SECONDS,
     "labels": LabelSpace.from_fields,
     "boxes_only?": bool,
     "unsure_frames?": whole(),
+    "damaged_frames?": whole(),
     "max_tracks?": (str, None),
     "frames_with_extra?": whole(),
 }
@@ -62,12 +63,13 @@ class Facts:
       frames: number of its frames; None if unknown.
       size: (height, width), pixels.
       span: (start, end) of what was segmented, seconds in the video.
-      fps: nominal frames a second.
-      step: seconds from one answered frame to the next, on average.
+      seconds: how long the video lasts, or was read where that is unknown.
+      fps: frames a second, on average.
       boxes_only: whether the network finds no masks: those there fill their boxes.
       unsure: in how many frames there are instances of which none has a track.
       max_tracks: the number of individuals, as for `tracking.Linking`; None: any.
       extra: in how many frames a sure instance was beyond that number, and has no track.
+      damaged: how many answered frames are damaged, as far as the file or its decoder says so.
     """
 
     name: str
@@ -75,37 +77,51 @@ class Facts:
     frames: int | None
     size: tuple[int, int]
     span: tuple[float, float]
+    seconds: float
     fps: float
-    step: float
     labels: LabelSpace
     boxes_only: bool = False
     unsure: int = 0
     max_tracks: str | None = None
     extra: int = 0
-
-    @property
-    def seconds(self) -> float:
-        """How long the video lasts at its nominal rate, or was read where that is unknown."""
-        return self.span[1] if self.frames is None else self.frames / self.fps
+    damaged: int = 0
 
 
 def read_facts(folder: str | os.PathLike) -> Facts:
     """Read the facts of a prediction; InputError where `video.json` is missing or damaged."""
     fields = load_json(os.path.join(folder, VIDEO), _FACTS, _REMEDY)
+    frames, fps, until = (fields[name] for name in ("frames", "fps", "until"))
+    # Older predictions do not say how long the video is.
+    seconds = fields.get("seconds", until if frames is None else frames / fps)
     return Facts(
         fields["name"],
         None if fields["images"] is None else tuple(fields["images"]),
-        fields["frames"],
+        frames,
         size=(fields["height"], fields["width"]),
-        span=(float(fields["begin"]), float(fields["until"])),
-        fps=float(fields["fps"]),
-        step=fields["every"] / fields["fps"],
+        span=(float(fields["begin"]), float(until)),
+        seconds=float(seconds),
+        fps=float(fps),
         labels=LabelSpace.from_fields(fields["labels"]),
         boxes_only=fields.get("boxes_only", False),
         unsure=fields.get("unsure_frames", 0),
         max_tracks=fields.get("max_tracks"),
         extra=fields.get("frames_with_extra", 0),
+        damaged=fields.get("damaged_frames", 0),
     )
+
+
+def times(folder: str | os.PathLike) -> dict[int, float]:
+    """Return {1-based number: second at which it begins} of the answered frames, ascending.
+
+    Raises:
+      InputError: there are no label maps, or `video.json` does not say when they begin.
+    """
+    numbers = answered(folder)
+    seconds = load_json(os.path.join(folder, VIDEO), {"times": [SECONDS]}, _REMEDY)["times"]
+    if len(seconds) != len(numbers):
+        problem = f"times: {len(seconds)}, but there are {len(numbers)} label maps"
+        raise InputError(f"{os.path.join(folder, VIDEO)}: {problem}; {_REMEDY}")
+    return dict(zip(numbers, seconds))
 
 
 def answered(folder: str | os.PathLike) -> list[int]:

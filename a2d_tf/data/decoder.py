@@ -16,6 +16,7 @@ from typing import Any, Union
 import av
 import cv2
 import numpy as np
+from av.bitstream import BitStreamFilterContext
 from av.stream import Disposition
 from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 
@@ -31,9 +32,17 @@ _CONTAINERS = (
     "webm,yuv4mpegpipe"
 )
 _OPTIONS = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
-_REORDERED = 8  # most frames, as a rule, that are sent before one that is shown earlier
+# Containers that list their key frames, so that they can be sought in.
+_INDEXED = ("matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2")
+# Streams, which may be cut anywhere, and go on with another film.
+_STREAMS = ("hevc", "mpeg", "mpegts")
 # Codecs whose packets are a frame each, but for damaged ones: packets tell the frames' numbers.
-_FRAME_A_PACKET = {"av1", "ffv1", "h264", "hevc", "mjpeg", "prores", "vp9"}
+# Value: the NAL units at which decoding may begin. Files also list frames from which on the picture
+# becomes whole little by little (H.264's recovery points).
+_FRAME_A_PACKET = {
+    **dict.fromkeys(("av1", "ffv1", "mjpeg", "prores", "vp9")),
+    **{"h264": "5", "hevc": "16-21"},
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,11 +53,13 @@ class Picture:
       seconds: when a player shows it, from the start of the video.
       duration: how long, seconds, as the file claims; the next picture may come earlier or later.
       stamp: its time as the file has it, or None.
+      is_damaged: whether the file or the decoder says so; others that refer to it may be, too.
     """
 
     seconds: float
     duration: float
     stamp: int | None
+    is_damaged: bool
     _frame: Any
     _converter: VideoReformatter
 
@@ -73,12 +84,15 @@ class Timeline:
     """When frames begin: all before `until`, perhaps some after it.
 
     `seconds` ascend, float64 [N]. `stamps` int64 [N] are the same in the file's units; empty if the
-    file cannot be sought in.
+    file cannot be sought in. `keys` int64 [K] are those with which decoding may begin. `end` is
+    when the last frame ends; None if there may be more.
     """
 
     until: float
     seconds: np.ndarray
     stamps: np.ndarray
+    keys: np.ndarray
+    end: float | None
 
 
 class Decoder:
@@ -89,8 +103,10 @@ class Decoder:
 
     Attributes:
       fps: frames a second as the file states it, on average; 25 where it does not.
-      count: how many frames it claims to have, or None.
+      count: how many frames it claims to have, or None; also None where it was trimmed without
+        encoding, as it then claims those of the whole film.
       duration: seconds that it claims to last, or None.
+      is_broken: whether a frame that cannot be decoded has ended the pictures.
 
     Raises:
       InputError: no such file, one that cannot be decoded, or one that claims frames beyond
@@ -98,7 +114,7 @@ class Decoder:
     """
 
     def __init__(self, path: Path, remedy: str) -> None:
-        self._path, self._remedy = pathlib.Path(path), remedy
+        self._path, self._remedy, self.is_broken = pathlib.Path(path), remedy, False
         self._open()
         self.fps = stated_rate(self._stream.average_rate, self._stream.guessed_rate)
         self.count = self._stream.frames or None
@@ -106,6 +122,8 @@ class Decoder:
         if self._stream.duration:
             seconds = float(self._stream.duration * self._base)
         self.duration = seconds if 0 < seconds < 2**31 else None
+        if self.count and self.duration and self.count > self.duration * self.fps + 0.5:
+            self.count = None
 
     def _open(self):
         try:
@@ -122,6 +140,7 @@ class Decoder:
             self._base = time_base
             # AVI has no times of frames but their order.
             self._is_untimed = self._container.format.name == "avi"
+            self._is_stream = self._container.format.name in _STREAMS
             context = self._stream.codec_context
             height, width = context.height, context.width
         except (av.FFmpegError, AttributeError, OSError, StopIteration) as error:
@@ -149,118 +168,157 @@ class Decoder:
           first: 0-based index of the first frame that is yielded.
           timeline: of this video; with it, decoding begins close to that frame.
         """
-        if timeline is not None and _REORDERED < first < len(timeline.stamps):
-            stamps = timeline.stamps
-            found = self._sought(int(stamps[first]), int(stamps[first - _REORDERED]))
+        if timeline is not None and 0 < first < len(timeline.stamps):
+            found = self._sought(int(timeline.stamps[first]), timeline)
             if found is not None:
                 yield from found
                 return
-        yield from itertools.islice(self._decoded(), first, None)
+        yield from itertools.islice(self._decoded(self._packets()), first, None)
 
-    def _sought(self, wanted, start):
-        """Return the pictures from the wanted stamp on, by the key frame before `start`.
+    def _sought(self, wanted, timeline):
+        """Return the pictures from the wanted stamp on, by the last key frame up to it.
 
-        None if seeking fails; the position in the file is then unchanged.
+        None if seeking fails; the position in the file is then its start.
         """
+        keys = timeline.keys[timeline.keys <= wanted]
         with contextlib.suppress(av.FFmpegError):
-            self._container.seek(start, stream=self._stream)
-            pictures = self._decoded()
-            for picture in pictures:
-                if picture.stamp == wanted:
-                    return itertools.chain([picture], pictures)
-                if picture.stamp is None or picture.stamp > wanted:
-                    break
+            self._container.seek(int(keys[-1]), stream=self._stream)
+            packets = self._packets()
+            landed = next(packets, None)
+            if landed is not None and landed.pts in keys:
+                start = int(timeline.stamps[0])
+                pictures = self._decoded(itertools.chain([landed], packets), start)
+                for picture in pictures:
+                    if picture.stamp == wanted:
+                        return itertools.chain([picture], pictures)
+                    if picture.stamp is None or picture.stamp > wanted:
+                        break
         self._container.close()
         self._open()
         return None
 
-    def _decoded(self):
-        """The pictures from where the file is."""
-        base, before = self._base, -math.inf
-        start = None if self._is_untimed else self._stream.start_time
-        converter = VideoReformatter()
-        for frame in self._frames():
+    def _decoded(self, packets, start=None):
+        """The pictures of packets; `start` is the stamp of the film's first one, if known.
+
+        Where another film was appended, its times go on from the end of the one before.
+        """
+        base, before, origin, end = self._base, -math.inf, 0.0, 0.0
+        converter, step = VideoReformatter(), 1 / self.fps
+        for frame, begins, is_damaged in self._frames(packets):
             check_size(self._path, frame.height, frame.width, self._remedy)
             stamp = frame.dts if frame.pts is None or self._is_untimed else frame.pts
-            start = stamp if start is None else start
-            seconds = -math.inf
+            if start is None or begins:
+                start, origin = stamp, end
+            seconds = max(0.0, before + step)
             if stamp is not None:
-                seconds = (stamp - start) * base.numerator / base.denominator
-            if seconds <= before or stamp is None:
-                seconds = max(0.0, before + 1 / self.fps)
-            duration = float(frame.duration * base) if frame.duration else 1 / self.fps
-            before = seconds
-            yield Picture(seconds, duration, stamp, frame, converter)
+                seconds = origin + (stamp - start) * base.numerator / base.denominator
+                if seconds <= before:
+                    seconds = before + min(step, 1 / self.fps)
+            step = seconds - before if before >= 0 else step
+            # Streams store no durations, and FFmpeg guesses them.
+            is_known = frame.duration and not self._is_stream
+            duration = float(frame.duration * base) if is_known else step
+            before, end = seconds, seconds + duration
+            yield Picture(seconds, duration, stamp, is_damaged, frame, converter)
 
-    def _frames(self):
-        """FFmpeg's frames from where the file is; damage ends them, but not before the first."""
-        seen = False
-        for packet in self._packets():
+    def _frames(self, packets):
+        """Yield (FFmpeg's frame, whether another film begins with it, whether it is damaged).
+
+        What cannot be decoded ends them, but not before the first.
+        """
+        context, seen, begins = self._stream.codec_context, False, False
+        damaged: set[int | None] = set()  # stamps of damaged packets
+        for packet in self._decodable(packets):
+            if packet is not None and packet.is_corrupt:
+                damaged.add(packet.pts)
             try:
-                for frame in packet.decode():
-                    seen = True
-                    yield frame
+                for frame in context.decode(packet):
+                    yield frame, begins, frame.is_corrupt or frame.pts in damaged
+                    seen, begins = True, False
             except av.FFmpegError:
+                self.is_broken = seen
                 if seen:
                     return
+            if packet is None:
+                context.flush_buffers()
+                damaged.clear()
+                begins = True
+
+    def _decodable(self, packets):
+        """The packets, without those before a stream's first key frame; None ends a film in it.
+
+        FFmpeg invents the pictures to which the first frames of a cut stream refer.
+        """
+        last, waits = -math.inf, self._is_stream
+        for packet in packets:
+            if self._is_stream and packet.dts is not None:
+                if packet.dts < last:
+                    yield None
+                    waits = True
+                last = packet.dts
+            waits = waits and packet.size > 0 and not packet.is_keyframe
+            if not waits:
+                yield packet
 
     def _packets(self):
         """The packets from where the file is, to where it breaks off."""
-        try:
+        with contextlib.suppress(av.FFmpegError):
             yield from self._container.demux(self._stream)
-        except av.FFmpegError:
-            return
 
     def timeline(self, until: float) -> Timeline:
         """Find the times of frames up to some seconds; nothing else may be called after it.
 
-        Packets are read without decoding them where each is a frame. Else, frames are decoded.
+        Where packets tell them, they are read to the end, without decoding. Else, frames are.
         """
         codec = self._stream.codec_context.codec.canonical_name
-        if codec in _FRAME_A_PACKET and not self._is_untimed:
-            found = self._timeline_of_packets(until)
-            if found:
-                return found
+        if self._container.format.name in _INDEXED and codec in _FRAME_A_PACKET:
+            with contextlib.suppress(av.FFmpegError):
+                found = self._timeline_of_packets(_FRAME_A_PACKET[codec])
+                if found:
+                    return found
             self._container.close()
             self._open()
-        seconds = array.array("d")
-        for picture in self._decoded():
+        seconds, nothing, end = array.array("d"), np.zeros(0, np.int64), 0.0
+        for picture in self._decoded(self._packets()):
             seconds.append(picture.seconds)
+            end = picture.seconds + picture.duration
             if picture.seconds > until:
-                break
-        return Timeline(until, np.array(seconds), np.zeros(0, np.int64))
+                return Timeline(until, np.array(seconds), nothing, nothing, None)
+        return Timeline(math.inf, np.array(seconds), nothing, nothing, end)
 
-    def _timeline_of_packets(self, until):
-        """The timeline; None where packets do not tell the times."""
-        base, start = self._base, self._stream.start_time
-        stamps, first = array.array("q"), None
-        if start is None:
-            return None
+    def _timeline_of_packets(self, units):
+        """The timeline; None where packets do not tell the times.
+
+        `units` are those of `_FRAME_A_PACKET`.
+        """
+        stamps, keys, end = array.array("q"), array.array("q"), -math.inf
+        passing = units and BitStreamFilterContext(f"filter_units=pass_types={units}", self._stream)
         for packet in self._packets():
             if packet.size == 0:
                 continue
-            if packet.pts is None:
+            stamp, is_shown = packet.pts, not packet.is_discard
+            if stamp is None:
                 return None
-            if packet.is_keyframe and first is None:
-                first = packet.pts
-            # Before the start of a trimmed film: decoded, and not shown.
-            if not packet.is_discard:
-                stamps.append(packet.pts)
-            # Frames are sent before they are shown: those that follow begin later than this.
-            if packet.dts is not None and (packet.dts - start) * float(base) > until:
-                break
+            if is_shown:  # those before the start of a trimmed film are decoded, and not shown
+                stamps.append(stamp)
+                end = max(end, stamp + (packet.duration or 1 / (self.fps * self._base)))
+            if packet.is_keyframe and (not passing or passing.filter(packet)):
+                keys.append(stamp)
+            if not keys:  # cut within a group of pictures: what is shown depends on the decoder
+                return None
         ordered = np.unique(np.array(stamps, np.int64))
-        if first is None or len(ordered) < len(stamps):
+        if not len(stamps) or len(ordered) < len(stamps) or ordered[0] < keys[0]:
             return None
-        ordered = ordered[ordered >= first]  # decoding begins with a key frame
+        start, base = int(ordered[0]), self._base
         seconds = (ordered - start) * float(base.numerator) / base.denominator
-        return Timeline(until, seconds, ordered)
+        return Timeline(
+            math.inf, seconds, ordered, np.array(keys, np.int64), float((end - start) * base)
+        )
 
 
 def stated_rate(*claimed: float | Fraction | None) -> float:
-    """Return the first credible one of claimed rates, frames a second; 25 where there is none."""
-    # Streams of variable rate claim 0 or the tick of their clock, 600 or more a second.
-    return next((float(rate) for rate in claimed if rate and 0.01 <= rate < 600), DEFAULT_FPS)
+    """Return the first of claimed rates, frames a second, that says something; else 25."""
+    return next((float(rate) for rate in claimed if rate and 1e-6 < rate < 1e6), DEFAULT_FPS)
 
 
 def _turned(rgb, frame):

@@ -58,8 +58,8 @@ def read(
       remedy: what the user can do about a broken file; ends each message.
 
     Raises:
-      InputError: the file or one of these frames is absent, cannot be decoded, or is of another
-        size than those before it.
+      InputError: the file or one of these frames is absent, cannot be decoded, is of another size
+        than those before it, or is damaged, or one before it is, which it may refer to.
     """
     path = pathlib.Path(path)
     size: tuple[int, int] | None = None
@@ -159,13 +159,19 @@ def _decode_video(path, numbers, remedy):
     """Yield (number, RGB frame, the file)."""
     position, ahead = 0, collections.deque(numbers or ())
     with _opened(path, remedy) as video:
-        for position, picture in enumerate(video.pictures(), 1):
+        pictures = video.pictures()
+        for position, picture in enumerate(pictures, 1):
+            if picture.is_damaged:
+                more = sum(other.is_damaged for other in pictures)
+                problem = f"frame {position} is damaged, and {more} frames after it"
+                raise InputError(f"{path}: {problem}; {remedy}")
             if numbers is None or position == ahead[0]:
                 yield position, picture.rgb(), path
                 if ahead and ahead.popleft() == numbers[-1]:
                     return
-    if ahead:
-        problem = f"decoding ends after {position} frames, before frame {ahead[0]}"
+    if ahead or (numbers is None and video.is_broken):
+        before = f", before frame {ahead[0]}" if ahead else ""
+        problem = f"decoding ends after {position} frames{before}"
         raise InputError(f"{path}: {problem}; {remedy}")
 
 

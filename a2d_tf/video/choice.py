@@ -63,21 +63,25 @@ def candidates(
     Args:
       counts: {name of a pair: its instances in the records}; None if there are no records.
       known: {name of a video: numbers of its annotated frames}; frames less than `APART` seconds
-        from one of these, at the video's nominal rate, are left out.
+        from one of these are left out.
       held_out: names of videos that are left out: new frames would change what is tested.
 
     Raises:
       InputError: a file of the prediction is missing or damaged.
     """
-    facts, numbers = predictions.read_facts(folder), predictions.answered(folder)
+    facts, times = predictions.read_facts(folder), predictions.times(folder)
+    numbers = list(times)
     name, listed = name_of(facts.name, facts.images), []
     if name in held_out:
         return []
-    reasons, annotated = _reasons(folder, facts, numbers, counts), known.get(name, ())
-    for place, frame in enumerate(numbers, 1):
+    reasons = _reasons(folder, facts, numbers, counts)
+    annotated = np.array(sorted(known.get(name, ())), float)
+    inside = np.clip(annotated, numbers[0], numbers[-1])
+    beyond = (annotated - inside) / facts.fps
+    annotated = np.interp(inside, numbers, list(times.values())) + beyond
+    for place, (frame, seconds) in enumerate(times.items(), 1):
         values = sorted(reasons[frame].values(), reverse=True)
-        if values and all(abs(frame - other) >= APART * facts.fps for other in annotated):
-            seconds = facts.span[0] + (place - 1) * facts.step
+        if values and np.all(abs(seconds - annotated) >= APART - 1e-6):
             score, texts = sum(value for value, _ in values), tuple(text for _, text in values)
             listed.append(
                 Candidate(pathlib.Path(folder), name, frame, place, seconds, score, texts)

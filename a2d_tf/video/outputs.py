@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import collections
 import contextlib
 import json
@@ -214,10 +215,10 @@ class Outputs:
 
     def __init__(self, folder: str, reader: Reader, every: int, kinds: Collection[str]) -> None:
         self._folder, self._reader, self._every, self._kinds = folder, reader, every, kinds
-        self.frames = self._extra = self._unsure = 0
+        self.frames = self._extra = self._unsure = self._damaged = 0
         self.facts: dict[str, Any] = {}
         self._labels: LabelSpace | None = None
-        self._begin = self._until = 0.0  # seconds, of what was added
+        self._times, self._until = array.array("d"), 0.0  # seconds, of what was added
         self._tracks: dict[int, _TrackRows] = {}  # by id, those that have not ended
         if "label_maps" in kinds:
             os.mkdir(self._path("label_maps"))
@@ -239,9 +240,9 @@ class Outputs:
         self.frames += 1
         self._extra += frame.extra > 0
         self._unsure += len(frame.tracks) > 0 and not frame.tracks.any()
-        if self._labels is None:
-            self._labels, self._begin = labels, frame.seconds
-        self._until = frame.until
+        self._damaged += frame.number - 1 in self._reader.damaged
+        self._labels, self._until = labels, frame.until
+        self._times.append(round(frame.seconds, 6))
         self._lose(frame.lost)
         if self._video:
             self._video.write(_drawn(frame, labels), frame.seconds)
@@ -285,10 +286,12 @@ class Outputs:
             "height": reader.size[0],
             "width": reader.size[1],
             "every": self._every,
-            "begin": self._begin,
+            "begin": self._times[0],
             "until": self._until,
+            "seconds": round(max(self._until, reader.lasts or 0.0), 6),
             "labels": json.loads(labels.to_json()),
             **{"unsure_frames": self._unsure, "frames_with_extra": self._extra},
+            **{"damaged_frames": self._damaged, "times": list(self._times)},
             **self.facts,
         }
         write_json(os.path.join(self._folder, VIDEO), described)

@@ -112,6 +112,7 @@ def write_page(folder: str | os.PathLike) -> None:
         ticks=_ticks(start, seconds),
         rows=[(names[t.number], t.score, [shown(bout) for bout in t.bouts]) for t in tracks],
         unsure=video.unsure,
+        damaged=video.damaged,
         limit=video.max_tracks,
         extra=f"{video.extra} frames" if video.extra else "",
     )
@@ -153,7 +154,8 @@ def write_library_page(
     described = list(map(read_facts, folders))
     for i, (folder, facts) in enumerate(zip(folders, described)):
         tracks, name = bouts.read(folder), folder.name
-        unsure = f"; unsure frames: {facts.unsure}" if facts.unsure else ""
+        counts = {"unsure": facts.unsure, "damaged": facts.damaged}
+        notes = [f"; {kind} frames: {number}" for kind, number in counts.items() if number]
         sums = _sums(name, tracks)
         end = max((track.bouts[-1].end for track in tracks), default=0.0)
         cards.append(
@@ -161,7 +163,7 @@ def write_library_page(
                 "name": name,
                 "link": f"{urllib.parse.quote(name)}/{NAME}" if (folder / NAME).is_file() else None,
                 "picture": _thumbnail(folder / _OVERLAY) if i < PICTURES else None,
-                "seconds": f"{end:,.1f} s{unsure}",
+                "seconds": f"{end:,.1f} s{''.join(notes)}",
                 "trained": name in trained,
                 "sums": [(row[1], row[2], row[4], row[-1]) for row in sums],
             }

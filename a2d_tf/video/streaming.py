@@ -256,17 +256,20 @@ def watch(
 
 
 def shortfall(reader: video_files.Reader, span: Span) -> str:
-    """Describe that a video ended before its claimed end and that of the span; "" if it did not.
+    """Describe what a video lacks: damaged frames of the span, or that it ended before its claimed
+    end and that of the span; "" if nothing.
 
     If a file claims no number of frames, its duration counts.
     """
-    length = reader.length
+    length, damaged = reader.length, sum(index in span for index in reader.damaged)
+    note = f"has {damaged} damaged frames, and others that refer to them" if damaged else ""
     if length is None or (span.last is not None and span.last <= length):
-        return ""
+        return note
     found, claimed, unit, slack = float(length), float(reader.count or 0), "frames", 0.0
     if reader.count is None:
         found, claimed, unit = reader.seconds(length), reader.duration or 0.0, "seconds"
         slack = max(1.0, 0.02 * claimed)  # sound may go on where pictures end
     if found >= claimed - slack:
-        return ""
-    return f"claims {claimed:.0f} {unit}, of which {found:.0f} could be decoded"
+        return note
+    short = f"claims {claimed:.0f} {unit}, of which {found:.0f} could be decoded"
+    return f"{short}; {note}" if note else short

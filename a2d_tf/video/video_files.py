@@ -45,10 +45,11 @@ class Reader:
 
     Attributes:
       size: (height, width).
-      fps: frames a second, on average; 25 where the source does not say.
       count: how many frames the source claims to have, or None.
       duration: seconds that a file claims to last, or None.
       length: how many frames it has; None until that is known.
+      damaged: 0-based indices of those read so far that are damaged, as far as a file or its
+        decoder says so.
       name: name of the file or folder, or the index of the camera.
       images: names of the images of a folder; None for another source.
 
@@ -59,10 +60,11 @@ class Reader:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = pathlib.Path(path)
-        self.fps, self.size = decoder.DEFAULT_FPS, (0, 0)
+        self._stated, self.size = decoder.DEFAULT_FPS, (0, 0)
         self.count: int | None = None
         self.duration: float | None = None
         self.length: int | None = None
+        self.damaged: set[int] = set()
         self.name = os.path.basename(os.path.abspath(path))
         self.images: tuple[str, ...] | None = None
         self._is_needed: Callable[[int], bool] = lambda index: True
@@ -123,7 +125,26 @@ class Reader:
         if self._timeline is None or self._timeline.until < seconds:
             with decoder.Decoder(self._path, _REMEDY) as video:
                 self._timeline = video.timeline(seconds)
+            if self._timeline.end is not None:
+                self.count, self.duration = len(self._timeline.seconds), self._timeline.end
         return int(np.searchsorted(self._timeline.seconds, seconds))
+
+    @property
+    def fps(self) -> float:
+        """Frames a second, on average: as the source states, unless those read so far differ.
+
+        25 where there is neither.
+        """
+        if self._times and not self._is_camera:
+            intervals, seconds = len(self._times) - 1, self._times[-1]
+            if abs(self._stated * seconds - intervals) > 1:
+                return intervals / seconds
+        return self._stated
+
+    @property
+    def lasts(self) -> float | None:
+        """Seconds from its start to its end, or those that it claims; None if unknown."""
+        return self.duration if self.length is None else self.seconds(self.length)
 
     @property
     def expected(self) -> int | None:
@@ -148,9 +169,13 @@ class Reader:
     def _file(self, times, start=0):
         """Yield (index, function that makes it RGB)."""
         with decoder.Decoder(self._path, _REMEDY) as video:
-            self.fps, self.count, self.duration, last = video.fps, video.count, video.duration, None
+            self._stated, last = video.fps, None
+            if self._timeline is None:
+                self.count, self.duration = video.count, video.duration
             for index, picture in enumerate(video.pictures(start, self._timeline), start):
                 times.append(picture.seconds)
+                if picture.is_damaged:
+                    self.damaged.add(index)
                 if last is not None:
                     yield index - 1, last.rgb
                 last = picture
@@ -161,7 +186,7 @@ class Reader:
     def _camera(self, times, number):
         capture, start = cv2.VideoCapture(number), None
         try:
-            self.fps = decoder.stated_rate(capture.get(cv2.CAP_PROP_FPS))
+            self._stated = decoder.stated_rate(capture.get(cv2.CAP_PROP_FPS))
             for index in itertools.count():
                 if not capture.grab():  # unplugged, or no such camera
                     return
