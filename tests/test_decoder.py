@@ -24,14 +24,17 @@ FILMS = {  # name: (encoder, its options)
     "a.ts": ("libx264", GROUPS),
     "open.mkv": ("libx264", {"x264-params": "open-gop=1:keyint=8:bframes=3"}),
     "waves.mkv": ("libx264", {"x264-params": "intra-refresh=1:keyint=8"}),
+    "waves.mp4": ("libx264", {"x264-params": "intra-refresh=1:keyint=8"}),
     "old.mp4": ("mpeg4", GROUPS),
     "old.avi": ("mpeg4", GROUPS),
     "b.avi": ("libx264", GROUPS),
     "b.mp4": ("libx265", {"x265-params": "log-level=none:keyint=8"}),
+    "b.ts": ("libx265", {"x265-params": "log-level=none:keyint=8"}),
+    "old.ts": ("mpeg4", GROUPS),
     "vp9.webm": ("libvpx-vp9", {"g": "8"}),
     "vp8.webm": ("libvpx", {"g": "8", "auto-alt-ref": "1", "lag-in-frames": "16"}),
 }
-SOUGHT = ("a.mp4", "a.mkv", "open.mkv", "waves.mkv", "b.mp4", "vp9.webm")
+SOUGHT = ("a.mp4", "a.mkv", "open.mkv", "waves.mkv", "waves.mp4", "b.mp4", "vp9.webm")
 
 
 def scene(count, height=48, width=80):
@@ -68,6 +71,7 @@ def pictures(path, *where):
     """([seconds], [RGB])."""
     with decoder.Decoder(path, "") as video:
         found = [(picture.seconds, picture.rgb()) for picture in video.pictures(*where)]
+        assert not video.is_broken
     return [seconds for seconds, _ in found], [rgb for _, rgb in found]
 
 
@@ -135,7 +139,7 @@ def test_seconds_are_those_of_the_file_and_decoding_may_begin_anywhere(film, nam
         assert video.fps != 25 or not name.endswith("mp4")
     np.testing.assert_array_equal(timeline.seconds, seconds)
     assert (len(timeline.stamps) > 0) == (name in SOUGHT)
-    for first in (0, 1, 7, 8, 9, COUNT // 2, COUNT - 1, COUNT):
+    for first in (0, 1, 7, 8, 9, *range(COUNT // 2, COUNT + 1)):
         later, frames_later = pictures(path, first, timeline)
         assert later == seconds[first:]
         for one, other in zip(frames_later, rgb[first:]):
@@ -156,9 +160,55 @@ def test_a_film_trimmed_without_encoding_begins_within_a_group(film, tmp_path):
     seconds, rgb = pictures(path)
     assert_same(rgb, pictures(film("a.mp4"))[1][5 : 5 + len(rgb)])
     with decoder.Decoder(path, "") as video:
+        assert video.count is None  # it claims the frames before the cut, too
         timeline = video.timeline(0.6)
+    assert len(timeline.seconds) == len(rgb) == 24
     assert timeline.seconds[:15].tolist() == seconds[:15]
     assert_same(pictures(path, 12, timeline)[1], rgb[12:])
+
+
+@pytest.mark.parametrize("name", ["a.ts", "b.ts", "old.ts"])
+def test_a_stream_that_was_cut_begins_with_its_first_key_frame_and_others_may_follow(
+    film, name, tmp_path
+):
+    data, (_, whole) = film(name).read_bytes(), pictures(film(name))
+    cut, joined = tmp_path / "cut.ts", tmp_path / "joined.ts"
+    cut.write_bytes(data[188 * 30 :])
+    joined.write_bytes(data + data[188 * 30 :])
+    seconds, rgb = pictures(cut)
+    assert 8 <= len(rgb) < COUNT
+    assert_same(rgb, whole[-len(rgb) :])
+    np.testing.assert_allclose(seconds, np.arange(len(rgb)) / 25, atol=1e-9)
+    seconds, both = pictures(joined)
+    assert_same(both, whole + rgb)
+    np.testing.assert_allclose(seconds, np.arange(len(both)) / 25, atol=1e-9)
+    for path, frames_there in ((cut, rgb), (joined, both)):
+        with decoder.Decoder(path, "") as video:
+            timeline = video.timeline(0.9)
+        for first in (3, len(frames_there) - 1):
+            assert_same(pictures(path, first, timeline)[1], frames_there[first:])
+
+
+def test_damaged_frames_are_told_and_not_learned_from(film, tmp_path):
+    for name in FILMS:
+        with decoder.Decoder(film(name), "") as video:
+            assert not any(picture.is_damaged for picture in video.pictures())
+    data = bytearray(film("a.mp4", None, 240, 320).read_bytes())
+    for place in range(data.index(b"mdat") + 2000, len(data) - 3000, 900):
+        data[place] ^= 8
+    flipped, lost = tmp_path / "flipped.mp4", tmp_path / "lost.ts"
+    flipped.write_bytes(data)
+    data = film("b.ts", None, 240, 320).read_bytes()
+    rows = [data[i : i + 188] for i in range(0, len(data), 188)]
+    lost.write_bytes(b"".join(row for i, row in enumerate(rows) if i % 50 != 49))
+    for path in (flipped, lost):
+        with decoder.Decoder(path, "") as video:
+            told = [i for i, x in enumerate(video.pictures(), 1) if x.is_damaged]
+        assert len(told) > 2
+        more = len(told) - 1
+        message = f"{path.name}: frame {told[0]} is damaged, and {more} frames after it; re-encode"
+        with pytest.raises(InputError, match=message):
+            list(frames.read(path, [told[0] + 1], "re-encode it"))
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,19 @@
 """Which frames of predictions are to be corrected next: the ranking, and the files."""
 
 import csv
+import dataclasses
 import json
 
 import pytest
 from processes import complaint, run_a2d
-from test_outputs import BOX, OTHER, write
+from test_outputs import BOX, OTHER, frame, reader, write
 
 from a2d_tf.annotations.document import ReadOptions
 from a2d_tf.annotations.formats import read_export
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import A2D
 from a2d_tf.data import inspection
-from a2d_tf.video import choice
+from a2d_tf.video import choice, outputs
 
 WALKS = {n: [(1, 17 if n < 20 else 18, 0.9, BOX)] for n in range(1, 31)}
 LOST = {n: [(1, 77, 0.9, BOX)] if n < 11 else [] for n in range(1, 16)}
@@ -74,6 +77,22 @@ def test_frames_beside_annotated_ones_and_of_videos_held_out_are_left_out(librar
     slow = choice.candidates(tmp_path, counts, {"a": [1, 12]})
     assert [x.frame for x in slow] == [*range(3, 11), *range(14, 21)]
     assert found(library, "a", "b", held_out={"a"}) == found(library, "b")
+
+
+def test_times_are_those_of_the_film(tmp_path):
+    """Frame n begins at second (n / 10) ** 2."""
+    with outputs.opened(str(tmp_path), reader(name="a.mp4")) as files:
+        for n, instances in WALKS.items():
+            begin, end = (n / 10) ** 2, ((n + 1) / 10) ** 2
+            files.add(dataclasses.replace(frame(n, *instances), seconds=begin, until=end), A2D)
+    (changed,) = choice.candidates(tmp_path)
+    assert (changed.frame, changed.seconds) == (20, 4.0)
+    assert choice.candidates(tmp_path, known={"a": [18]}) == [changed]  # 3.24 s
+    assert choice.candidates(tmp_path, known={"a": [19]}) == []  # 3.61 s
+    described = json.loads((tmp_path / "video.json").read_text())
+    (tmp_path / "video.json").write_text(json.dumps({**described, "times": [0.0]}))
+    with pytest.raises(InputError, match="video.json: times: 1, but .* 30 label maps; predict"):
+        choice.candidates(tmp_path)
 
 
 @pytest.mark.parametrize("missed, lost", [(2, []), (3, [11])])

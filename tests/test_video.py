@@ -1,5 +1,7 @@
 """Where frames come from, files, folders and cameras; and video files as they are written."""
 
+from fractions import Fraction
+
 import av
 import cv2
 import numpy as np
@@ -130,6 +132,24 @@ def test_a_time_of_a_table_leads_to_its_frame(tmp_path):
     film = write_film(tmp_path / "a.mp4", scene, "libx264", times)
     reader = video_files.Reader(film)
     assert [reader.index(round(time, 3)) for time in times] == list(range(60))
+
+
+@pytest.mark.parametrize("fps", [1000, 1 / 600])
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts", "a.avi", "b.ts"])
+def test_very_fast_and_very_slow_films_last_as_long_as_they_do(tmp_path, name, fps):
+    path, codec = tmp_path / name, "libx265" if name[0] == "b" else "libx264"
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream(codec, Fraction(fps).limit_denominator(1000))
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        stream.options = {"x265-params": "log-level=none"} if codec == "libx265" else {}
+        for frame in moving_frames(12, 48, 64, 2):
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        file.mux(stream.encode(None))
+    reader = video_files.Reader(path)
+    assert reader.index(7 / fps) == 7
+    assert len(list(reader.frames())) == 12
+    assert (reader.fps, reader.lasts) == (pytest.approx(fps), pytest.approx(12 / fps))
+    assert reader.seconds(7) == pytest.approx(7 / fps)
 
 
 def write(path, frames, times, fps=24.0):

@@ -249,16 +249,23 @@ class Decoder:
 
         FFmpeg invents the pictures to which the first frames of a cut stream refer.
         """
-        last, waits = -math.inf, self._is_stream
+        if not self._is_stream:
+            yield from packets
+            return
+        last, waits, held = -math.inf, True, []
         for packet in packets:
-            if self._is_stream and packet.dts is not None:
-                if packet.dts < last:
-                    yield None
-                    waits = True
-                last = packet.dts
-            waits = waits and packet.size > 0 and not packet.is_keyframe
-            if not waits:
-                yield packet
+            held.append(packet)
+            if packet.size and packet.dts is None and last > -math.inf:
+                continue  # the rest of a cut frame, if the next packet is another film's
+            if packet.dts is not None and packet.dts < last:
+                yield None
+                waits, held = True, [packet]
+            last = last if packet.dts is None else packet.dts
+            for each in held:
+                waits = waits and each.size > 0 and not each.is_keyframe
+                if not waits:
+                    yield each
+            held.clear()
 
     def _packets(self):
         """The packets from where the file is, to where it breaks off."""
