@@ -1,4 +1,4 @@
-"""Predicted bouts beside those of BORIS' aggregated events."""
+"""Predicted bouts beside those of BORIS' events."""
 
 import json
 
@@ -6,7 +6,7 @@ import prediction_files
 import pytest
 from processes import complaint, run_a2d
 
-from a2d_tf.behaviour import boris
+from a2d_tf.behaviour import agreement
 
 HEAD = ("Observation id", "Media file name", "Subject", "Behavior", "Behavior type", "Start (s)")
 HEAD += ("Stop (s)", "Comment stop")
@@ -76,7 +76,7 @@ def test_the_time_offset_is_no_time_of_the_video(tmp_path):
     row = ("day 1", "Not found", "walking", "STATE", 60.5, 61.75)
     more = (("Source", "player #1:/data/clip.mp4"), ("Time offset (s)", 60))
     path = write_events(tmp_path / "events.tsv", row, more=more)
-    assert boris.read(path) == {"clip": {"walking": [(0.5, 1.75)]}}
+    assert agreement.read(path) == {"clip": {"walking": [(0.5, 1.75)]}}
 
 
 def test_what_cannot_be_compared(library):
@@ -85,14 +85,14 @@ def test_what_cannot_be_compared(library):
     for rows, told in [
         ([("day 1", "other.mp4", *good[2:])], "other"),
         ([(*good[:2], "sniffing", *good[3:])], "sniffing"),
-        ([(*good[:5], "NA")], "line 2: Start (s) or Stop (s)"),
-        ([(*good[:4], 2.0, 1.0)], "line 2: Start (s) or Stop (s): 2.0 to 1.0 is not an interval"),
+        ([(*good[:5], "NA")], "line 2: Stop (s): 'NA' is not a time"),
+        ([(*good[:4], 2.0, 1.0)], "line 2: stops at 1.000 s, before it starts at 2.000 s"),
         ([good, ("day 1", "second.mp4", *good[2:])], "line 3"),
         (
             [good, ("day 2", *good[1:])],
-            "line 3: observations 'day 1' and 'day 2' are both of 'clip'; export one of them",
+            "observations 'day 1' and 'day 2' are both of 'clip'; export one of them",
         ),
-        ([], "'Observation id'"),
+        ([], "events.csv: no events"),
     ]:
         assert told in complaint(score(library, write_events(path, *rows, sep=",")))
     path.write_text(path.read_text(), encoding="utf-16")

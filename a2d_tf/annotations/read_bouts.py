@@ -94,6 +94,8 @@ def read(path: str | os.PathLike) -> list[Observation]:
     )
     columns = {*(table.fieldnames or ())}
     rows = [(f"{path}, line {table.line_num}", row) for row in table]
+    if not rows:
+        raise InputError(f"{path}: no events; export them from BORIS as CSV or TSV")
     if columns.issuperset(_SUMMARY):
         return _of_summary(path, rows)
     if not columns.issuperset(_AGGREGATED) and not columns.issuperset(_TABULAR):
@@ -119,7 +121,9 @@ def _of_tables(rows, is_aggregated):
         subject, modifiers = _subject(row.get("Subject")), [row[x] for x in row if "Modifier" in x]
         own.modifiers += any(modifiers)
         if is_aggregated:
-            span = _seconds(row, "Start (s)", where), _seconds(row, "Stop (s)", where)
+            is_state = row["Behavior type"].upper().startswith("STATE")
+            ends = ("Start (s)", "Stop (s)" if is_state else "Start (s)")  # a point may have none
+            span = [_seconds(row, end, where) for end in ends]
             own.bouts.append(_bout(subject, action, *span, where))
         else:
             kind, seconds = row["Behavior type"].upper(), _seconds(row, "Time", where)

@@ -4,14 +4,41 @@ from __future__ import annotations
 
 import collections
 import math
+import os
 from collections.abc import Iterable
 
-from a2d_tf.behaviour.boris import Spans
+from a2d_tf.annotations import read_bouts
 from a2d_tf.behaviour.bouts import Prediction
 from a2d_tf.core.errors import InputError, shown
 from a2d_tf.evaluation.metrics import Table
 
 _MATCH = 0.5  # least IoU in time of two bouts that are one
+
+
+Spans = dict[str, list[tuple[float, float]]]
+"""Action -> its bouts of all individuals, (start, end) in seconds in the video."""
+
+
+def read(path: str | os.PathLike) -> dict[str, Spans]:
+    """Read the state events of a file of `read_bouts` by the name of their video.
+
+    Raises:
+      InputError: the file is none of these, or damaged, or a video has several observations.
+    """
+    found: dict[str, Spans] = {}
+    names: dict[str, str] = {}
+    for each in read_bouts.read(path):
+        if (other := names.setdefault(each.video, each.name)) != each.name:
+            raise InputError(
+                f"{path}: observations {shown(other)} and {shown(each.name)} are both of "
+                f"'{each.video}'; export one of them; or give both one Observation id, to add up "
+                "their events"
+            )
+        spans = found[each.video] = collections.defaultdict(list)
+        for bout in each.bouts:
+            if bout.start < bout.end:
+                spans[bout.action].append((bout.start, bout.end))
+    return found
 
 
 def compare(coded: dict[str, Spans], predictions: Iterable[Prediction]) -> dict:

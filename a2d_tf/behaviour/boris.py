@@ -1,82 +1,22 @@
-"""Events of BORIS, the coding tool of ethology: read, and written of predictions.
+"""Events of BORIS, the coding tool of ethology, written of predictions.
 
-Source: olivierfriard/BORIS, `boris/config.py`, `boris/export_events.py` and
-`boris/export_observation.py`, format 7.0.
+Source: olivierfriard/BORIS, `boris/config.py` and `boris/export_observation.py`, format 7.0.
 """
 
 from __future__ import annotations
 
-import collections
-import csv
 import os
-import re
 from collections.abc import Iterable, Sequence
 
 from a2d_tf.behaviour.bouts import Prediction
-from a2d_tf.core.errors import InputError, shown
-from a2d_tf.core.files import read_text, write_csv, write_json
+from a2d_tf.core.files import write_csv, write_json
 
-Spans = dict[str, list[tuple[float, float]]]
-"""Action -> its bouts of all individuals, (start, end) in seconds in the video."""
-
-_AGGREGATED = ("Observation id", "Behavior", "Behavior type", "Start (s)", "Stop (s)")
-_MEDIA = ("Media file name", "Media file", "Source")  # by version of BORIS
-_NO_MEDIA = (None, "", "NA", "Not found")  # the last of a time that its offset puts behind the film
 _TABULAR = (
     *("Observation id", "Observation date", "Description", "Observation duration"),
     *("Observation type", "Source", "Time offset (s)", "Media duration (s)", "FPS"),
     *("Subject", "Behavior", "Behavioral category", "Behavior type", "Time"),
     *("Media file name", "Image index", "Image file path", "Comment"),
 )
-
-
-def read(path: str | os.PathLike) -> dict[str, Spans]:
-    """Read the state events of BORIS' aggregated events, CSV or TSV.
-
-    Returns:
-      {name of the video's file without its suffix, else the observation's: bouts}, in seconds in
-      the video: BORIS adds the observation's time offset to its times.
-
-    Raises:
-      InputError: columns are missing, a time is no number, a video has several observations, or an
-        observation has several videos, whose times BORIS counts on.
-
-    Source: olivierfriard/BORIS, `boris/export_events.py`, `export_aggregated_events`.
-    """
-    lines = read_text(path).splitlines()
-    header = lines[0] if lines else ""
-    rows = list(csv.DictReader(lines, delimiter="\t" if "\t" in header else ",", restval=""))
-    missing = [name for name in _AGGREGATED if not rows or name not in rows[0]]
-    if missing:
-        raise InputError(
-            f"{path}: no column {missing[0]!r}; export the aggregated events from BORIS as CSV"
-        )
-    videos: dict[str, str] = {}
-    observations: dict[str, str] = {}
-    found: dict[str, Spans] = {}
-    for number, row in enumerate(rows, 2):
-        own, place = row["Observation id"], f"{path}, line {number}"
-        media = next((row[name] for name in _MEDIA if row.get(name) not in _NO_MEDIA), "")
-        file = re.split(r"[\\/]", re.sub(r"^player #\d+:", "", media))[-1]
-        name = os.path.splitext(file)[0] or own
-        if videos.setdefault(own, name) != name or ";" in media:
-            raise InputError(f"{place}: observation spans several videos; split it")
-        if (other := observations.setdefault(name, own)) != own:
-            raise InputError(
-                f"{place}: observations {shown(other)} and {shown(own)} are both of '{name}'; "
-                "export one of them; or give both one Observation id, to add up their events"
-            )
-        spans = found.setdefault(name, collections.defaultdict(list))
-        if row["Behavior type"].upper().startswith("STATE"):
-            try:
-                offset = float(row.get("Time offset (s)") or 0)
-                start, stop = (float(row[end]) - offset for end in ("Start (s)", "Stop (s)"))
-                if not start <= stop:
-                    raise ValueError(f"{start} to {stop} is not an interval")
-            except ValueError as error:
-                raise InputError(f"{place}: Start (s) or Stop (s): {error}") from None
-            spans[row["Behavior"].strip()].append((start, stop))
-    return found
 
 
 def _events(prediction):

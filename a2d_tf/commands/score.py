@@ -12,7 +12,8 @@ results.json is in COCO's results format, as other methods write it: a list of {
 "category_id" (the code of a pair), "score", "bbox" or "segmentation"}. It gives the joint figures
 of the same protocol, and COCO's AP of boxes and masks.
 
-events.tsv holds the aggregated events of BORIS; their bouts are compared with those of predictions.
+events.tsv holds tabular or aggregated events of BORIS, or is its project; their bouts are compared
+with those of predictions.
 
 For a model trained without the action labels of an actor: --zero_shot_actor=cat, and the full
 model's --full=FULL/detections.npz for the ratio of the two (Eq. 3).
@@ -23,7 +24,7 @@ from __future__ import annotations
 import pathlib
 import types
 
-from a2d_tf.behaviour import agreement, boris, bouts, predictions
+from a2d_tf.behaviour import agreement, bouts, predictions
 from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_json
@@ -34,9 +35,7 @@ from a2d_tf.evaluation.metrics import segmentation
 
 FLAGS = command_line.Register()
 FLAGS.string(
-    "truth",
-    None,
-    "Folder of ground-truth label maps; COCO JSON of boxes; or BORIS aggregated events.",
+    "truth", None, "Folder of ground-truth label maps; COCO JSON of boxes; or events of BORIS."
 )
 FLAGS.string(
     "predicted",
@@ -109,7 +108,7 @@ def main(argv: list[str]) -> None:
         raise InputError("--zero_shot_actor, and --full with it, need a detections.npz")
     if command == "bouts":
         folders = predictions.folders_of([FLAGS.predicted])
-        metrics = agreement.compare(boris.read(FLAGS.truth), bouts.read_all(folders))
+        metrics = agreement.compare(agreement.read(FLAGS.truth), bouts.read_all(folders))
         write_json(FLAGS.output, metrics, sort_keys=True)
         return print(agreement.table(metrics).text())
     label_space = LabelSpace.from_json(FLAGS.labels) if FLAGS.labels else A2D
