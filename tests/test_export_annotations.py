@@ -18,7 +18,7 @@ from test_outputs import BOX, FILM, OTHER, SIZE, write
 from a2d_tf.annotations import writers as files
 from a2d_tf.annotations.document import ReadOptions
 from a2d_tf.annotations.formats import read_export
-from a2d_tf.annotations.shapes import polygons
+from a2d_tf.annotations.shapes import interpolated, polygons
 from a2d_tf.annotations.tracked_video import Shape, TrackedVideo, TrackShapes, thinned
 from a2d_tf.behaviour import predictions
 from a2d_tf.core.errors import InputError
@@ -304,6 +304,71 @@ def test_imported_again_they_are_the_same_instances(form, kind, tmp_path):
             again = decode_parts(instance.parts, whole.size, whole.size)
             far, iou = differences(inside, again)
             assert far == 0 and iou >= (1 if kind == "masks" else 0.92)
+
+
+def test_outlines_between_key_frames_are_those_of_cvat():
+    square, turned = [0, 0, 0, 4, 4, 4, 4, 0], [2, 0, 2, 4, 6, 4, 6, 2, 6, 0]  # one point more
+    middle = [1, 0, 1, 4, 5, 4, 5, 3, 5, 0]
+    assert interpolated([square], [turned], [0.5]) == [[middle]]
+    assert interpolated([turned], [square], [0.5]) == [[middle]]
+    assert interpolated([square, square], [square], [0.25]) == [[square, square]]  # one part ends
+    boxes = interpolated([[0, 0, 8, 4]], [[4, 8, 8, 8]], [0.25, 0.5])
+    assert boxes == [[[1, 2, 8, 5]], [[2, 4, 8, 6]]]
+
+
+def moving(boxes_only):
+    """A cat that walks with a and then b, is away in the frames 31 to 33, and comes back with a."""
+    shapes = []
+    for n in (*range(1, 31), *range(34, 41)):
+        inside = mask(60, 80, 20, n + 3, 40 + n // 10, n + 33)
+        if n < 16:
+            inside |= mask(60, 80, 50, n, 58, n + 10)  # a second part
+        shapes.append(Shape(n, "b" if 11 <= n < 31 else "a", encode_mask(inside)))
+    track = TrackShapes(1, "cat", tuple(shapes))
+    frames, actions = tuple(range(1, 41)), {"cat": ("a", "b")}
+    return TrackedVideo("clip1.mp4", None, (60, 80), 40, frames, actions, (track,), boxes_only)
+
+
+def test_of_boxes_the_key_frames_reproduce_all_frames(tmp_path):
+    path, whole = tmp_path / "a.xml", moving(True)
+    files.save(whole, str(path), "cvat", min_iou=0.95)
+    root = ElementTree.parse(path)
+    keys = [x for x in root.iter("box") if x.get("keyframe") == "1" and x.get("outside") == "0"]
+    numbers = [int(x.get("frame")) + 1 for x in keys]
+    assert (numbers[0], numbers[-1], len(numbers)) == (1, 40, 7)  # of 37
+    assert {11, 30, 34} < set(numbers)
+    sides = [[float(x.get(side)) for x in keys] for side in ("xtl", "ytl", "xbr", "ybr")]
+    (document,) = read_export(path, ReadOptions(interpolated=True), "cvat")
+    found = {frame.number: frame.instances for frame in document.frames}
+    assert list(found) == [shape.frame for shape in whole.tracks[0].shapes]
+    for shape in whole.tracks[0].shapes:
+        left, top, right, bottom = (np.interp(shape.frame, numbers, side) for side in sides)
+        drawn = [left, top, right - left, bottom - top]
+        (read,) = found[shape.frame]
+        assert rle_tools.iou([drawn], [shape.box()], [0])[0, 0] > 0.95
+        assert (read.action, list(read.box)) == (shape.action, pytest.approx(drawn, abs=0.006))
+        # CVAT keeps an action up to the next key frame.
+        latest = [x for x, number in zip(keys, numbers) if number <= shape.frame][-1]
+        assert latest.findtext("attribute") == shape.action
+    assert len(read_export(path, ReadOptions(), "cvat")[0].frames) == 7
+    files.save(whole, str(path), "cvat")  # all stay
+    assert len(read_export(path, ReadOptions(), "cvat")[0].frames) == 37
+
+
+def test_of_polygons_the_key_frames_reproduce_all_frames(tmp_path):
+    path, whole = tmp_path / "a.xml", moving(False)
+    kept = files.save(whole, str(path), "cvat", min_iou=0.9).tracks[0].shapes
+    keys = [shape.frame for shape in kept if shape.drawn is None]
+    assert keys == [1, 11, 16, 30, 34, 40]
+    (document,) = read_export(path, ReadOptions(interpolated=True), "cvat")
+    for frame, shape in zip(document.frames, whole.tracks[0].shapes):
+        (read,) = frame.instances
+        again = decode_parts(read.parts, whole.size, whole.size)
+        assert (frame.number, read.action) == (shape.frame, shape.action)
+        assert differences(shape.decoded(), again)[1] > 0.9
+    assert len(document.frames) == 37
+    masks = files.save(whole, str(path), "cvat", masks=True, min_iou=0.9)
+    assert all(shape.drawn is None for shape in masks.tracks[0].shapes)
 
 
 @pytest.mark.slow

@@ -9,6 +9,8 @@ from collections.abc import Collection, Sequence
 import numpy as np
 from pycocotools import mask as rle_tools
 
+from a2d_tf.annotations.shapes import interpolated, polygons
+
 
 def name_of(source: str, images: Sequence[str] | None) -> str:
     """Return the name of a video in names of frames: a file's without suffix, a folder's whole."""
@@ -25,6 +27,8 @@ class Shape:
       until: number of a later frame where the track is gone; None where it goes on to its next
         shape, or to the end of the video.
       score: of the detection, 0 to 1.
+      drawn: outlines that the tool interpolates in this frame, as of `TrackedVideo.outlines`; None
+        in a key frame, which has those of the mask.
     """
 
     frame: int
@@ -32,6 +36,7 @@ class Shape:
     mask: dict
     until: int | None = None
     score: float = 1.0
+    drawn: list[list[float]] | None = None
 
     def box(self) -> list[float]:
         """Return the box of the mask: x, y, width, height."""
@@ -84,6 +89,12 @@ class TrackedVideo:
         """Return the file name of a frame's image: the user's own, or 00005.jpg for frame 5."""
         return f"{frame:05d}.jpg" if self.images is None else self.images[frame - 1]
 
+    def outlines(self, shape: Shape) -> list[list[float]]:
+        """Return the polygons of a shape, the largest first, or its box [x, y, width, height]."""
+        if shape.drawn is not None:
+            return shape.drawn
+        return [shape.box()] if self.boxes_only else polygons(shape.decoded())
+
     def by_frame(self) -> dict[int, list[tuple[TrackShapes, Shape]]]:
         """Return what is in each of `frames`, in the order of the tracks."""
         found: dict[int, list[tuple[TrackShapes, Shape]]] = {frame: [] for frame in self.frames}
@@ -107,11 +118,50 @@ def thinned(video: TrackedVideo, every: int) -> TrackedVideo:
             latest = frame
     video = _with_ends(video, video)
     for track in video.tracks:
-        for before, shape in zip((None, *track.shapes), track.shapes):
-            if before is None or before.until or before.action != shape.action or shape.until:
-                kept.add(shape.frame)
-        kept.add(track.shapes[-1].frame)
+        kept.update(track.shapes[i].frame for i in _changes(track.shapes))
     return _only(video, kept)
+
+
+def _changes(shapes):
+    """Indices of the shapes where a track begins, ends or changes its action, ascending."""
+    steps = enumerate(zip(shapes, shapes[1:]), 1)
+    inner = {i for i, (a, b) in steps if a.until or b.until or a.action != b.action}
+    return sorted({0, len(shapes) - 1} | inner)
+
+
+def few(video: TrackedVideo, min_iou: float) -> TrackedVideo:
+    """Let CVAT interpolate the shapes of each track that need no key frame.
+
+    A track has key frames where it begins, ends or changes its action; and, where the outlines that
+    `interpolated` draws between two of them do not all have an IoU above `min_iou` with the track's
+    own, in the worst frame, too. At 1 all stay key frames.
+    """
+    return _with_shapes(video, lambda shapes: _drawn(video, shapes, min_iou))
+
+
+def _drawn(video, shapes, min_iou):
+    """The shapes of a track, all but its key frames as they are interpolated."""
+    found, outlines, kept = list(shapes), [*map(video.outlines, shapes)], _changes(shapes)
+    spans = [*zip(kept, kept[1:])]
+    while spans:
+        first, last = spans.pop()
+        start, end = shapes[first].frame, shapes[last].frame
+        shares = [(shape.frame - start) / (end - start) for shape in shapes[first + 1 : last]]
+        drawn = interpolated(outlines[first], outlines[last], shares)
+        ious = [_iou(video, pair) for pair in zip(drawn, outlines[first + 1 : last])]
+        if ious and min(ious) <= min_iou:
+            worst = first + 1 + ious.index(min(ious))
+            spans += [(first, worst), (worst, last)]
+        else:
+            for i, each in enumerate(drawn, first + 1):
+                found[i] = dataclasses.replace(shapes[i], drawn=each)
+    return found
+
+
+def _iou(video, outlines):
+    if not video.boxes_only:
+        outlines = [[rle_tools.merge(rle_tools.frPyObjects(o, *video.size))] for o in outlines]
+    return rle_tools.iou(*outlines, [0])[0, 0]
 
 
 def chosen(video: TrackedVideo, frames: Collection[int]) -> TrackedVideo:
@@ -121,9 +171,14 @@ def chosen(video: TrackedVideo, frames: Collection[int]) -> TrackedVideo:
 
 def _only(video, frames):
     """Leave out what is in other frames than these, and tracks that are in none of them."""
-    shapes = [tuple(s for s in track.shapes if s.frame in frames) for track in video.tracks]
-    tracks = [dataclasses.replace(track, shapes=s) for track, s in zip(video.tracks, shapes) if s]
-    return dataclasses.replace(video, frames=tuple(sorted(frames)), tracks=tuple(tracks))
+    part = _with_shapes(video, lambda shapes: [s for s in shapes if s.frame in frames])
+    return dataclasses.replace(part, frames=tuple(sorted(frames)))
+
+
+def _with_shapes(video, change):
+    """Replace the shapes of each track by others, a track without any by none."""
+    tracks = [dataclasses.replace(x, shapes=tuple(change(x.shapes))) for x in video.tracks]
+    return dataclasses.replace(video, tracks=tuple(track for track in tracks if track.shapes))
 
 
 def _with_ends(part, video):
@@ -137,12 +192,10 @@ def _with_ends(part, video):
         beyond = last + (last - video.frames[-2] if len(video.frames) > 1 else 1)
         if video.frame_count is not None and beyond <= video.frame_count:
             following[last] = beyond
-    tracks = []
-    for track in part.tracks:
-        after = {shape.frame: following.get(shape.frame) for shape in track.shapes}
-        shapes = [
-            dataclasses.replace(s, until=None if after[s.frame] in after else after[s.frame])
-            for s in track.shapes
-        ]
-        tracks.append(dataclasses.replace(track, shapes=tuple(shapes)))
-    return dataclasses.replace(part, tracks=tuple(tracks))
+
+    def ended(shapes):
+        after = {shape.frame: following.get(shape.frame) for shape in shapes}
+        ends = [None if end in after else end for end in after.values()]
+        return [dataclasses.replace(shape, until=end) for shape, end in zip(shapes, ends)]
+
+    return _with_shapes(part, ended)

@@ -25,7 +25,7 @@ from pycocotools import mask as rle_tools
 from a2d_tf.annotations import frame_names
 from a2d_tf.annotations.read_masks import COLUMNS, LIST
 from a2d_tf.annotations.shapes import crop, polygons
-from a2d_tf.annotations.tracked_video import Shape, TrackedVideo, chosen, thinned
+from a2d_tf.annotations.tracked_video import Shape, TrackedVideo, chosen, few, thinned
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import whole_folder, write_file
 from a2d_tf.data.segmentations import encode_mask, runs_of
@@ -43,14 +43,13 @@ def _coco(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
     annotations: list[dict[str, Any]] = []
     for frame, found in video.by_frame().items():
         name = f"frame_{frame - 1:06d}.PNG" if video.images is None else video.image(frame)
-        images.append(
-            {
-                "id": len(images) + 1,
-                "file_name": f"{video.name}/{name}",
-                "width": video.size[1],
-                "height": video.size[0],
-            }
-        )
+        image = {
+            "id": len(images) + 1,
+            "file_name": f"{video.name}/{name}",
+            "width": video.size[1],
+            "height": video.size[0],
+        }
+        images.append(image)
         for track, shape in found:
             outline = shape.mask if masks else polygons(shape.decoded())
             annotation = {
@@ -79,8 +78,9 @@ def _coco(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
 def _cvat(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
     """Write 'CVAT for video 1.1', which CVAT imports into a task of the same video.
 
-    CVAT counts frames from 0, and interpolates polygons between two key frames of a track; so a
-    track has a shape that is 'outside' where it is gone. A label keeps its name along a track, the
+    CVAT counts frames from 0, and interpolates between two key frames of a track; so a track has a
+    shape that is 'outside' where it is gone. What it interpolates is written, too, as in its own
+    exports: it does not import that. A label keeps its name along a track, the
     attribute 'action' may change. Parts of one instance are tracks of one group. CVAT has no tracks
     of masks: it takes the first shape of each for a mask on one frame, so every mask is a track of
     its own.
@@ -115,11 +115,8 @@ def _add(parent, tag, text=None):
 
 def _of_outlines(track, video):
     """The <track> of a track's boxes, or its <track>s of polygons, one for each part at most."""
-    tag = "box" if video.boxes_only else "polygon"
-    parts = [
-        [_corners(shape)] if video.boxes_only else [*map(_points, polygons(shape.decoded()))]
-        for shape in track.shapes
-    ]
+    tag, fields = ("box", _corners) if video.boxes_only else ("polygon", _points)
+    parts = [[*map(fields, video.outlines(shape))] for shape in track.shapes]
     most = max(map(len, parts))
     for k in range(most):
         element = _track(track, most > 1)
@@ -152,21 +149,20 @@ def _shape(track, tag: str, shape: Shape, fields: dict[str, str], outside: int |
     """Append a shape, or where it is outside from a frame on, the end of one."""
     times = {
         "frame": str((outside or shape.frame) - 1),
-        "keyframe": "1",
+        "keyframe": str(int(shape.drawn is None or outside is not None)),
         "outside": str(int(outside is not None)),
         "occluded": "0",
     }
-    attribute = _add(SubElement(track, tag, {**times, **fields, "z_order": "0"}), "attribute")
-    attribute.set("name", "action")
-    attribute.text = shape.action
+    element = SubElement(track, tag, {**times, **fields, "z_order": "0"})
+    _add(element, "attribute", shape.action).set("name", "action")
 
 
 def _points(outline):
     return {"points": ";".join(f"{x:.2f},{y:.2f}" for x, y in zip(outline[::2], outline[1::2]))}
 
 
-def _corners(shape):
-    x, y, width, height = shape.box()
+def _corners(box):
+    x, y, width, height = box
     edges = {"xtl": x, "ytl": y, "xbr": x + width, "ybr": y + height}
     return {name: f"{edge:.2f}" for name, edge in edges.items()}
 
@@ -305,6 +301,7 @@ def save(
     masks: bool = False,
     every: int = 1,
     frames: Collection[int] | None = None,
+    min_iou: float = 1.0,
 ) -> TrackedVideo:
     """Write an export; a file that is there is replaced, a folder must be new or empty.
 
@@ -315,12 +312,15 @@ def save(
       masks: whether shapes are masks; else polygons.
       every: see `thinned`.
       frames: instead of every few frames these alone, see `chosen`.
+      min_iou: of what CVAT interpolates, polygons and boxes, see `few`.
 
     Raises:
       InputError: it cannot be written, or not there.
     """
     writer = WRITERS[form]
     video = thinned(video, every) if frames is None else chosen(video, frames)
+    if form == "cvat" and (video.boxes_only or not masks):
+        video = few(video, min_iou)
     members = writer.write(video, masks)
 
     def fill(file: BinaryIO) -> None:
