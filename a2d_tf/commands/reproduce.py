@@ -32,12 +32,8 @@ from a2d_tf.paper import experiments, reproduce
 FLAGS = command_line.Register()
 _WORKDIR = FLAGS.string("workdir", None, "Folder for the records, the runs and the report.")
 _BASE = FLAGS.string("base", "configs/mini.flags", "Flagfile of the network.")
-_RELEASE = FLAGS.string(
-    "release", None, "A2D's Release folder; by default, a mini A2D is drawn instead."
-)
-_ANNOTATIONS = FLAGS.string(
-    "annotations", None, "Annotations of your own videos, in place of --release."
-)
+_RELEASE = FLAGS.string("release", None, "A2D's Release folder; by default a mini A2D is drawn.")
+_ANNOTATIONS = FLAGS.string("annotations", None, "Annotations of own videos, not --release.")
 _OWN_VIDEOS = FLAGS.string("videos", None, "Folder of the videos of --annotations.")
 _FOLDS = FLAGS.string(
     "folds",
