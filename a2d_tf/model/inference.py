@@ -184,19 +184,13 @@ def suppress(scores: tf.Tensor, boxes: tf.Tensor, settings: InferenceConfig) -> 
     # Move classes apart, so that one suppression serves them all.
     apart = tf.cast(which, tf.float32)[..., None] * (tf.reduce_max(boxes) + 1.0)
 
+    options: dict = {"max_output_size": max_detections, "pad_to_max_output_size": True}
+    options |= {"iou_threshold": settings.nms_threshold, "score_threshold": below}
+
     # One frame at a time: combined_non_max_suppression, the batched op, does not tell which boxes
     # it kept and has no GPU kernel.
-    def suppress_frame(arguments: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, ...]:
-        return tuple(
-            tf.raw_ops.NonMaxSuppressionV4(
-                boxes=arguments[0],
-                scores=arguments[1],
-                max_output_size=max_detections,
-                iou_threshold=settings.nms_threshold,
-                score_threshold=below,
-                pad_to_max_output_size=True,
-            )
-        )
+    def suppress_frame(frame: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, ...]:
+        return tuple(tf.raw_ops.NonMaxSuppressionV4(boxes=frame[0], scores=frame[1], **options))
 
     chosen, number = tf.map_fn(
         suppress_frame, (boxes + apart, flat), fn_output_signature=(tf.int32, tf.int32)

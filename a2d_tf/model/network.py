@@ -301,15 +301,8 @@ class Network(tf.Module):
             # Levels of any convention become small numbers.
             image = self._convention.preprocess(rgb) * min(1.0, self._convention.std[0] / 64)
             patches = refiners.patches(image, rois, SIZE)
-        logits = head.build(
-            roi_features,
-            self.label_mode.num_classes,
-            c.mask_channels,
-            c.mask_layers,
-            norm=c.norm,
-            epsilon=self._convention.epsilon,
-            patches=patches,
-        )
+        norm = {"norm": c.norm, "epsilon": self._convention.epsilon}
+        logits = head.build(roi_features, c.mask_channels, c.mask_layers, patches=patches, **norm)
         return tf.keras.Model(inputs, logits, name="mask_head")
 
     def _refiner(self):

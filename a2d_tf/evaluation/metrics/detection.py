@@ -130,12 +130,8 @@ def voc_aps(
     named = zip(labels.actions, action_ap.values())
     real = [ap for name, ap in named if name != labels.none_action]
     means = {"actor": actor_ap.values(), "action": real, "joint": pair_ap.values()}
-    return {
-        "detection": {kind: _mean(aps) for kind, aps in means.items()},
-        "per_pair_ap": pair_ap,
-        "per_actor_ap": actor_ap,
-        "per_action_ap": action_ap,
-    }
+    figures = {"detection": {kind: _mean(aps) for kind, aps in means.items()}}
+    return {**figures, "per_pair_ap": pair_ap, "per_actor_ap": actor_ap, "per_action_ap": action_ap}
 
 
 def voc_aps_of_results(results: Results, truth: Truth, label_space: LabelSpace) -> dict:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import tensorflow as tf
 
@@ -36,35 +36,35 @@ class MaskHead(Head):
     def build(
         self,
         features: tf.Tensor,
-        num_classes: int,
         channels: int,
         layers: int,
         *,
-        norm: str,
-        epsilon: float,
-        patches: tf.Tensor | None = None,
+        patches: tf.Tensor | None,
+        **norm: Any,
     ) -> tf.Tensor:
         """Predict one mask per class: 3x3 convolutions, a transposed one that doubles, 1x1.
+
+        The convolutions have the norm and the epsilon of the arguments `norm`, see `ConvNorm`.
 
         With `patches` [B * R, 2n, 2n, 3], the image in the boxes, a 3x3 convolution reads these,
         and another merges them with the features before the 1x1, as in a refinement module of
         SharpMask (Pinheiro et al., ECCV 2016).
 
         Returns:
-          logits float32 [B, R, 2n, 2n, num_classes].
+          logits float32 [B, R, 2n, 2n, C].
         """
         x = fold(features)
         size = 2 * x.shape[1]
         for layer in range(layers):
-            x = ConvNorm(channels, 3, norm=norm, epsilon=epsilon, name=f"mask_conv{layer + 1}")(x)
+            x = ConvNorm(channels, 3, name=f"mask_conv{layer + 1}", **norm)(x)
         doubling = {"strides": 2, "activation": "relu", "kernel_initializer": "he_normal"}
         x = tf.keras.layers.Conv2DTranspose(channels, 2, name="mask_deconv", **doubling)(x)
         if patches is not None:
             skip = ConvNorm(_SKIP, 3, name="patch_skip")(patches)
             merged = tf.concat([x, skip], axis=-1)
-            x = ConvNorm(channels, 3, norm=norm, epsilon=epsilon, name="patch_merge")(merged)
-        logits = output(x, num_classes, "mask_logits")
-        return unfold(logits, features, size, size, num_classes)
+            x = ConvNorm(channels, 3, name="patch_merge", **norm)(merged)
+        count = len(self._actor.class_names())
+        return unfold(output(x, count, "mask_logits"), features, size, size, count)
 
     def layers(self) -> list[tf.keras.layers.Layer]:
         """Return the layers of its model."""
