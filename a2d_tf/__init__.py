@@ -23,17 +23,8 @@ if TYPE_CHECKING:
     from a2d_tf.paper import scoring as metrics
     from a2d_tf.video.predictor import Predictor
 
-__all__ = [
-    "A2D",
-    "Config",
-    "InputError",
-    "LabelSpace",
-    "Predictor",
-    "build_network",
-    "dataset",
-    "infer",
-    "metrics",
-]
+__all__ = ["A2D", "Config", "InputError", "LabelSpace", "Predictor"]
+__all__ += ["build_network", "dataset", "infer", "metrics"]
 
 __version__ = "0.1.0"
 

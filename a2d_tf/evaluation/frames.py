@@ -139,14 +139,9 @@ class Collected:
             for truth in truths
             for rle, has_mask in zip(truth.rles, truth.has_mask)
         ]
-        return box_data.Truth(
-            self._names(),
-            _rows(truth.codes for truth in truths),
-            np.concatenate([truth.boxes for truth in truths]),
-            np.concatenate([truth.codes for truth in truths]),
-            sizes=[truth.native_size for truth in truths],
-            masks=rles,
-        )
+        rows, codes = _rows(t.codes for t in truths), np.concatenate([t.codes for t in truths])
+        boxes, sizes = np.concatenate([t.boxes for t in truths]), [t.native_size for t in truths]
+        return box_data.Truth(self._names(), rows, boxes, codes, sizes=sizes, masks=rles)
 
     def _names(self):
         return np.array([truth.name for truth in self.truths])

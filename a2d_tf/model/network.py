@@ -239,14 +239,9 @@ class Network(tf.Module):
     def _fuse(self, pyramids):
         """Compute the outputs of `features` from the pyramids of each frame of the field."""
         key = [self._pick_key_frame(x) for x in pyramids["actor"]]
-        logits, deltas = self.rpn(key)
+        outputs = dict(zip(("rpn_logits", "rpn_deltas"), self.rpn(key)), actor=key)
         around = {name: pyramids[name] for name in self.temporal_fusion.input}
-        outputs = {
-            "actor": key,
-            "action": self.temporal_fusion(around),
-            "rpn_logits": logits,
-            "rpn_deltas": deltas,
-        }
+        outputs["action"] = self.temporal_fusion(around)
         if self.readout is not None:
             outputs["labels"] = [tf.reduce_mean(x, axis=1) for x in pyramids["labels"]]
         return outputs

@@ -92,9 +92,7 @@ def paint(
       int32 [B, height, width], 0 without an instance.
     """
 
-    def add(
-        index: tf.Tensor, best: tf.Tensor, labels: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def add(index: tf.Tensor, best: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, ...]:
         mask = paste(masks[:, index], boxes[:, index], height, width)
         value = tf.where(mask >= 0.5, scores[:, index, None, None], 0.0)
         better = value > best
@@ -104,12 +102,11 @@ def paint(
     # Stop after the last instance of the fullest image; the other rows are padding.
     count = tf.reduce_max(tf.where(scores > 0, tf.range(1, tf.shape(scores)[1] + 1), 0))
     shape, maps = [tf.shape(masks)[0], height, width], tf.TensorShape([None] * 3)
-    return tf.while_loop(
-        lambda index, *_: index < count,
-        add,
+    start, shapes = (
         (0, tf.zeros(shape), tf.zeros(shape, tf.int32)),
-        shape_invariants=(tf.TensorShape([]), maps, maps),
-    )[2]
+        (tf.TensorShape([]), maps, maps),
+    )
+    return tf.while_loop(lambda index, *_: index < count, add, start, shape_invariants=shapes)[2]
 
 
 class Patch(NamedTuple):

@@ -240,7 +240,7 @@ def suggest(
     yield from _of_training(contents, size, host, preset, base.training, minutes, speed)
     least = _FEW_TO_READ if reads else _FEW_VIDEOS
     yield from _of_instances(contents.summaries["train"], base)
-    yield from _of_labels(manifest.label_space, contents.summaries["train"], base, least)
+    yield from _of_labels(manifest.label_space, contents.summaries["train"], least)
 
 
 def _going_on(run, manifest, contents, size, host, minutes, speed):
@@ -345,7 +345,7 @@ def _of_instances(train, base):
         yield flags, f"a frame has up to {most} instances"
 
 
-def _of_labels(labels, train, base, least):
+def _of_labels(labels, train, least):
     """Videos to hold out, names that have a side.
 
     Args:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
+import pathlib
 import posixpath
 import re
 import shutil
@@ -119,11 +120,8 @@ def get(url: str, place: str, contents: Callable[[str], bool] | None = None, end
 
 def put(folder: str, url: str, last: str | None = None) -> None:
     """Copy the files of a folder of this machine to a URL; that of the name `last` at the end."""
-    names = {
-        os.path.relpath(os.path.join(parent, name), folder)
-        for parent, _, files in os.walk(folder)
-        for name in files
-    }
+    paths = (path for path in pathlib.Path(folder).rglob("*") if path.is_file())
+    names = {str(path.relative_to(folder)) for path in paths}
 
     def send(name: str) -> None:
         with open(os.path.join(folder, name), "rb") as file:

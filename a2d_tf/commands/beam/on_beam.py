@@ -109,10 +109,7 @@ def _predict(given, argv, setup):
     return status
 
 
-_COMMANDS: dict[str, tuple[Any, Callable]] = {
-    "records": (records, _records),
-    "predict": (predict, _predict),
-}
+_COMMANDS = {"records": (records, _records), "predict": (predict, _predict)}
 
 
 def _complain(argv: list[str]) -> None:
