@@ -1,14 +1,27 @@
 """The check of a source: its table, its problems and notes, and its command line."""
 
 import json
+import re
 import shutil
 
 import numpy as np
-from a2d_files import add_rows, mask, moving_frames, row, write_h5, write_images, write_video
+import pytest
+from a2d_files import (
+    add_rows,
+    mask,
+    moving_frames,
+    row,
+    write_film,
+    write_h5,
+    write_images,
+    write_video,
+)
 from processes import run_a2d
 
 from a2d_tf.annotations.annotated_videos import AnnotatedVideos
 from a2d_tf.annotations.matching import Export
+from a2d_tf.core.errors import InputError
+from a2d_tf.data import convert, decoder
 from a2d_tf.data.release import Release
 from a2d_tf.data.sources import check
 
@@ -47,6 +60,26 @@ def test_every_problem_is_found(small_copy):
     lines = report.splitlines()
     assert [int(line.split()[-1]) for line in lines[2:8]] == [0, 0, 0, 23, 3, 3]
     assert lines[-1] == "problems: 7, notes: 2"
+
+
+def test_a_damaged_video_is_a_problem_and_skipped_or_ends_the_records(small_copy, tmp_path):
+    path = small_copy / "clips320H/c.mp4"
+    write_film(path, moving_frames(6, *SIZE, step=4), "libx264", crf="5")
+    data = bytearray(path.read_bytes())
+    for place in range(data.index(b"mdat") + 2000, len(data) - 1200, 40):
+        data[place] ^= 8
+    path.write_bytes(data)
+    with decoder.Decoder(path, "") as video:
+        first, *others = (i for i, x in enumerate(video.pictures(), 1) if x.is_damaged)
+    problem = f"{path}: frame {first} is damaged, and {len(others)} frames after it; restore it"
+    source, settings = Release(small_copy), convert.ConversionSettings()
+    _, (said,) = check(source, workers=1)
+    assert said.startswith(problem)
+    with pytest.raises(InputError, match=f"^{re.escape(problem)}"):
+        convert.convert(source, tmp_path / "none", settings, 1)
+    manifest, _ = convert.convert(source, tmp_path / "out", settings, 1, on_error="skip")
+    (skipped,) = manifest.skipped
+    assert skipped["item"] == "clips320H/c.mp4" and skipped["reason"].startswith(problem)
 
 
 def test_what_was_mended_and_what_does_no_harm_are_notes(small_copy):

@@ -74,7 +74,7 @@ def _contents(records):
 def write(chosen: list[choice.Candidate], output: pathlib.Path, form: str) -> None:
     """Write the files of chosen frames into an empty folder; `form` is of `writers.WRITERS`."""
     rows = [
-        (i, x.video, x.frame, f"{x.seconds:.2f}", f"{x.score:.3f}", "; ".join(x.reasons))
+        (i, x.video, x.frame, f"{x.seconds:.3f}", f"{x.score:.3f}", "; ".join(x.reasons))
         for i, x in enumerate(chosen, 1)
     ]
     write_csv(output / "frames.csv", [_COLUMNS, *rows])
