@@ -65,6 +65,8 @@ def test_times_are_those_of_the_video(tmp_path):
     elements = Elements(folder / "index.html")
     ticks = re.findall(r'<span style="left:(.*)%">(.*)<', (folder / "index.html").read_text())
     assert (ticks[0], ticks[-1], len(ticks)) == (("6.250", "0:02.0"), ("93.750", "0:09.0"), 8)
+    assert pages._ticks(59.99, 0.06)[1:3] == [("16.667", "1:00.0"), ("33.333", "1:00.01")]
+    assert pages._clock(3723.456) == "1:02:03.456"
     assert elements.bouts[0][1].startswith("left:18.750%;width:6.250%")
     assert "video" not in elements.tags
     write(tmp_path, tracks, 0, until=-1.0)

@@ -216,8 +216,8 @@ class Decoder:
                     seconds = before + min(step, 1 / self.fps)
             step = seconds - before if before >= 0 else step
             # Streams store no durations, and FFmpeg guesses them.
-            is_known = frame.duration and not self._is_stream
-            duration = float(frame.duration * base) if is_known else step
+            guess = self._is_stream or not frame.duration
+            duration = step if guess else float(frame.duration * base)
             before, end = seconds, seconds + duration
             yield Picture(seconds, duration, stamp, is_damaged, frame, converter)
 

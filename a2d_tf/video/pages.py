@@ -31,7 +31,7 @@ _COLUMNS = ("actor", "action", "tracks", "seconds", "bouts", "mean score")
 _WIDE = 240  # pixels of the longest side of a thumbnail
 _FRAME = 25  # the one that is shown; later ones cost more, since they are decoded one by one
 _TICKS = 8  # of the timeline at most
-_STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400)
+_STEPS = (0.001, 0.01, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 14400)
 """Seconds from one tick to the next, whose labels are exact."""
 
 
@@ -62,10 +62,12 @@ def _sums(name: str, tracks: Iterable[bouts.TrackBouts]) -> list[tuple]:
 
 
 def _clock(seconds):
-    """Seconds as 1:02:03.4, without the hours where there are none."""
-    minutes, rest = divmod(round(10 * seconds), 600)
+    """Seconds as 1:02:03.4 or, to the millisecond, 2:03.456; the hours where there are any."""
+    minutes, rest = divmod(round(1000 * seconds), 60_000)
     hours, minutes = divmod(minutes, 60)
-    return (f"{hours}:{minutes:02d}" if hours else f"{minutes}") + f":{rest / 10:04.1f}"
+    digits = f"{rest / 1000:06.3f}"
+    text = digits[:4] + digits[4:].rstrip("0")
+    return (f"{hours}:{minutes:02d}" if hours else f"{minutes}") + f":{text}"
 
 
 def _ticks(start, seconds):
