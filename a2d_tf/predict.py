@@ -2,7 +2,8 @@
 
 `--workdir=RUN` takes a run that is not exported, `--model=DIR` a model of a2d pack-model, in
 place of `--saved_model`. `--init_rgb=coco`, or a file of a2d import-weights, takes a
-detector's weights before any training: it finds actors, and calls their actions "untrained".
+detector's weights before any training: it finds COCO's classes, named by `--actors`, and no
+actions.
 
 Frames are numbered from 1, as in the video: in `label_maps/`, in `detections.json` (`image_id`), in
 `tracks.json` and in `summary.csv`. `--every=N` segments every Nth frame and leaves out the others,
@@ -36,6 +37,9 @@ _MODEL = FLAGS.string(
 _CHECKPOINT = Config.define_checkpoint(FLAGS)
 _INIT_RGB = FLAGS.string(
     "init_rgb", None, "Imported COCO weights: coco, which is downloaded once, or a file."
+)
+_ACTORS = FLAGS.list(
+    "actors", [], "Classes that COCO's weights find, as CLASS or NAME=CLASS; by default all."
 )
 _SOURCES = (_SAVED_MODEL, _WORKDIR, _MODEL, _INIT_RGB)
 _DEVICE = Config.define_device(FLAGS)
@@ -93,6 +97,8 @@ def _check_flags(argv):
     if _VIDEO.value and _VIDEOS.value:
         raise InputError("--videos is a list in place of --video; use one or the other")
     packed.check_sources(_CHECKPOINT.present, **{flag.name: flag.value for flag in _SOURCES})
+    if _ACTORS.value and not _INIT_RGB.value:
+        raise InputError("--actors names classes of COCO's weights; it needs --init_rgb=coco")
     given = Config.given(FLAGS, "inference", "compute")
     if _SAVED_MODEL.value and given:
         raise InputError(
@@ -166,7 +172,9 @@ def main(argv: list[str], predict: Callable = library.predict) -> int | None:
         checkpoint=_CHECKPOINT.value,
         device=_DEVICE.value,
         settings=settings,
+        actors=_ACTORS.value,
     )
+    chosen = {"checkpoint": _CHECKPOINT.value} if _WORKDIR.value else {}
     linking = tracking.Linking(_WINDOW.value, _PATIENCE.value, _MAX_TRACKS.value)
     jobs = library.plan(_VIDEO.value, _VIDEOS.value, output)
     if jobs is None:
@@ -180,7 +188,7 @@ def main(argv: list[str], predict: Callable = library.predict) -> int | None:
         linking=linking,
         kinds=kinds,
         model=library.model(packed.find(model.value) if model is _MODEL else model.value),
-        settings={**settings, **({"checkpoint": _CHECKPOINT.value} if _WORKDIR.value else {})},
+        settings={**settings, **chosen, "actors": ",".join(_ACTORS.value) or None},
         overwrite=_OVERWRITE.value,
         run=_WORKDIR.value,
     )

@@ -262,6 +262,8 @@ def test_bad_command_lines_end_with_one_clear_line(tmp_path, film):
         ([model, f"--video={tmp_path / 'empty.mp4'}", output], "empty.mp4: cannot be decoded"),
         ([model, video, f"--output={tmp_path / 'file'}"], "--output"),
         ([model, video, output], "a2d_tf.json"),
+        ([model, video, output, "--actors=person"], "it needs --init_rgb=coco"),
+        (["--init_rgb=coco", model, video, output], "use one of --saved_model, --workdir"),
         ([model, video, output, "--task=1/2"], "a single video"),
         ([model, video, f"--videos={film}", output], "--videos"),
     ]

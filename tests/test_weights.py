@@ -2,13 +2,17 @@
 
 import dataclasses
 import functools
+import json
 import re
+from xml.etree import ElementTree
 
 import h5py
 import numpy as np
 import pytest
 import tensorflow as tf
 import tiny_network
+from a2d_files import coloured_frames, write_images
+from processes import complaint, run_a2d
 from tiny_network import normal
 
 from a2d_tf.core.config import Config, ModelConfig, TrainingConfig
@@ -330,30 +334,68 @@ def test_the_convention_comes_from_the_run(other_run):
         run_start.initialise(None, settled)
 
 
-def test_twins_are_found_once_before_training(detector, network):
-    weights.load(network, detector)
-    weights.suppress_duplicate_actors(network)
-    bias, source = values(network)["actor_logits/bias"], detector.tensors["actor/logits/bias"]
-    assert bias[0] == source[0] and tf.nn.softmax(bias)[1] == 0
-    np.testing.assert_array_equal(bias[2:], source[[32, 14, 2, 15, 16, 80]])
-
-
-def test_coco_weights_predict_before_any_training(detector, tmp_path, caplog):
-    """Boxes and masks of actors in native pixels; what they do is called untrained."""
-    path = str(tmp_path / "coco.h5")
+@pytest.fixture(scope="module")
+def coco(detector, tmp_path_factory):
+    """A file of weights to which all is a cat, or else a dog: p(cat) is .7, p(dog) .25."""
+    path = str(tmp_path_factory.mktemp("coco") / "coco.h5")
     tamed = {
         role: np.abs(value) / 10 + 0.5 if "variance" in role else value / 10
         for role, value in detector.tensors.items()
     }
-    tamed["actor/logits/bias"] = np.where(np.arange(81) == 0, 9, 0).astype("f")  # all are persons
-    dataclasses.replace(detector, tensors=tamed).write(path)
+    tamed["actor/logits/kernel"] *= 0
+    bias = np.full(81, np.log(0.05 / 79), np.float32)
+    bias[15:17] = np.log([0.7, 0.25])
+    dataclasses.replace(detector, tensors={**tamed, "actor/logits/bias": bias}).write(path)
+    return path
+
+
+def test_coco_weights_predict_before_any_training(coco, caplog):
+    """Boxes and masks of actors in native pixels; what they do is not defined."""
     with caplog.at_level("INFO", "a2d_tf"):
-        predictor = Predictor.from_run(loading.untrained(path, {"max_detections": 5}))
-    assert "6 initialised (action_fc1, action_fc2, action_logits)" in caplog.text
+        actors = ["person", "pet=cat", "pet=dog"]
+        predictor = Predictor.from_run(loading.untrained(coco, {"max_detections": 5}, actors))
+    assert " 0 initialised (none)" in caplog.text
     assert not predictor.facts["use_flow"] and predictor.facts["score_threshold"] == 0.7
     rgb = np.random.default_rng(0).integers(0, 256, (192, 256, 3), np.uint8)
     frame = predictor.frame(rgb, np.zeros((192, 256, 2), np.float32))
     found = predictor.key_frame([frame], (96, 128))
-    assert {predictor.labels.name(code) for code in found.codes} == {"adult-untrained"}
-    assert 0 < len(found.boxes) <= 5 and found.scores.min() > 0.7
+    assert {predictor.labels.name(code) for code in found.codes} == {"pet-__undefined__"}
+    assert 0 < len(found.boxes) <= 5
+    np.testing.assert_allclose(found.scores, 0.95, rtol=1e-5)
+    np.testing.assert_allclose(found.actor_scores[0], [0.05 / 79, 0.95], rtol=1e-5)
     assert found.boxes.max() <= 128 and found.decoded_masks().shape[1:] == (96, 128)
+
+
+def test_tracks_of_the_users_names_wait_for_their_actions_in_cvat(coco, tmp_path):
+    images = write_images(tmp_path / "images", coloured_frames(3))
+    out, export = tmp_path / "out", tmp_path / "tracks.xml"
+    words = [f"--video={images}", f"--output={out}", "--max_tracks=mouse=2", "--max_detections=9"]
+    actors = "--actors=person, mouse=cat,rat=dog"
+    done = run_a2d("predict", f"--init_rgb={coco}", actors, *words, "--score_threshold=0.1")
+    assert done.returncode == 0, done.stderr
+    facts = json.loads((out / "video.json").read_text())["labels"]
+    assert (facts["actors"], facts["actions"]) == (["person", "mouse", "rat"], ["__undefined__"])
+    tracks = json.loads((out / "tracks.json").read_text())
+    assert {track["actor"] for track in tracks} == {"mouse"} and len(tracks) == 2
+    done = run_a2d("export-annotations", f"--prediction={out}", f"--output={export}")
+    assert done.returncode == 0, done.stderr
+    root = ElementTree.parse(export).getroot()
+    assert {each.get("label") for each in root.iter("track")} == {"mouse"}
+    assert {each.text for each in root.iter("attribute")} == {"__undefined__"}
+    records = [
+        f"--annotations={export}",
+        f"--videos={tmp_path}",
+        f"--output={tmp_path / 'records'}",
+    ]
+    assert "no actor and action for the labels 'mouse'" in complaint(run_a2d("records", *records))
+
+
+def test_actors_that_are_no_classes_of_coco(coco):
+    for value, message in (
+        ("mouse=cta", r"'mouse=cta' is not CLASS or NAME=CLASS with a class of COCO; .* cat\?$"),
+        ("Hotdog", r"'Hotdog' .* did you mean hot dog\?$"),
+        ("=cat", "'=cat' is not CLASS or NAME=CLASS"),
+        ("mouse=cat,cat", "cat has two names, mouse and cat"),
+    ):
+        with pytest.raises(InputError, match=f"^--actors: {message}"):
+            loading.untrained(coco, actors=value.split(","))

@@ -7,6 +7,7 @@ Hierarchical: p(x, y) = p(x) p(y | x). Invalid pairs score 0, without renormalis
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -35,9 +36,9 @@ class LabelMode(ABC):
         self.labels = labels
         self._valid = np.float32(labels.valid)
 
-    def classes(self) -> list[tuple[str, int]]:
-        """Return (name of its pair or "", 0-based actor) of each class of the actor head."""
-        return [("", actor) for actor in range(len(self.labels.actors))]
+    def classes(self) -> list[tuple[str, ...]]:
+        """Return each class of the actor head as its names, its own first."""
+        return [(actor,) for actor in self.labels.actors]
 
     def actions(self) -> list[tuple[str, ...]]:
         """Return each output of the action head as its names, its own first."""
@@ -73,6 +74,10 @@ class LabelMode(ABC):
           scores, boxes: of the actor head's classes, [B, R, C], [B, R, C, 4].
           action_logits: [B, R, num_actions]; valid: bool [B, R].
         """
+
+    def pooled(self, scores: tf.Tensor) -> tf.Tensor:
+        """Return what suppression ranks classes by, [B, R, C]; scores: p(class), [B, R, C]."""
+        return scores
 
     def pairs_of(
         self, classes: tf.Tensor, table: RoiTable
@@ -158,9 +163,9 @@ class Cartesian(LabelMode):
         super().__init__(labels)
         self.num_classes = len(labels.codes)
 
-    def classes(self) -> list[tuple[str, int]]:
+    def classes(self) -> list[tuple[str, ...]]:
         pairs = zip(self.labels.codes, self.labels.pairs[:, 0])
-        return [(self.labels.name(code), actor) for code, actor in pairs]
+        return [(self.labels.name(code), self.labels.actors[actor]) for code, actor in pairs]
 
     def _class_of_pairs(self):
         return np.arange(len(self.labels.codes))
@@ -188,6 +193,49 @@ class Cartesian(LabelMode):
         # The score of the instance's own class, the pair.
         score = tf.gather(table.class_scores, classes, batch_dims=2)
         return tf.gather(actor, classes), tf.gather(action, classes), score
+
+
+class Detected(LabelMode):
+    """The classes of a detector that knows no actions; each is some actor, or none.
+
+    p(actor) is the sum over its classes; its box and its mask are those of the likeliest. The
+    others keep their share of the softmax, as background does. There is one action and no action
+    head. For prediction: there are no targets.
+
+    Args:
+      classes: {name of a class: its 0-based actor, or -1}, in the detector's order.
+    """
+
+    num_actions = 0
+
+    def __init__(self, labels: LabelSpace, classes: Mapping[str, int]) -> None:
+        super().__init__(labels)
+        self._names, self.num_classes = list(classes), len(classes)
+        self._actor_of = np.array([*classes.values()], np.int32)
+        self._members = np.float32(self._actor_of[:, None] == range(len(labels.actors)))
+
+    def classes(self) -> list[tuple[str, ...]]:
+        return [(name,) for name in self._names]
+
+    def pooled(self, scores: tf.Tensor) -> tf.Tensor:
+        """Return p(actor) for the likeliest class of each actor, 0 for all others."""
+        own = scores[..., None] * self._members
+        likeliest = tf.one_hot(tf.argmax(own, axis=2), self.num_classes, axis=2)
+        return tf.reduce_sum(likeliest * tf.reduce_sum(own, axis=2, keepdims=True), axis=3)
+
+    def table(
+        self, scores: tf.Tensor, boxes: tf.Tensor, action_logits: tf.Tensor | None, valid: tf.Tensor
+    ) -> RoiTable:
+        own = scores[..., None] * self._members
+        actors, likeliest = tf.reduce_sum(own, axis=2), tf.argmax(own, axis=2)
+        certain = tf.cast(valid, tf.float32)[..., None]
+        of_actors = tf.gather(boxes, likeliest, batch_dims=2)
+        return RoiTable(scores, boxes, of_actors, actors, certain, actors[..., None])
+
+    def pairs_of(
+        self, classes: tf.Tensor, table: RoiTable
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        return super().pairs_of(tf.gather(self._actor_of, classes), table)
 
 
 def make(name: str, labels: LabelSpace, action_background: bool = False) -> LabelMode:

@@ -66,6 +66,9 @@ def _precision(policy):
 class Network(tf.Module):
     """The submodels over one set of variables.
 
+    Args:
+      label_mode: in place of the config's, of these labels.
+
     Attributes:
       backbones: {rgb [N, H, W, 3] uint8, flow [N, H, W, 2]} -> {actor, rgb, flow: lists P2..P5};
         `rgb` is the action branch's RGB pyramid, the actor's unless the top-down is its own. With
@@ -92,12 +95,13 @@ class Network(tf.Module):
         model_config: ModelConfig,
         labels: LabelSpace,
         compute: ComputeConfig = _DEFAULT_COMPUTE,
+        label_mode: label_modes.LabelMode | None = None,
     ) -> None:
         super().__init__(name="network")
         self.model_config, self.labels, self.compute = model_config, labels, compute
         self.image_size = (model_config.image_height, model_config.image_width)
         self.on_gpu = devices.on_gpu()
-        self.label_mode = label_modes.make(
+        self.label_mode = label_mode or label_modes.make(
             model_config.label_mode, labels, model_config.action_background
         )
         self._convention = backbones.convention(model_config, "rgb")

@@ -102,7 +102,7 @@ def draw_instances(
     for i in reversed(range(len(edges))):
         number = "" if ids is None else f"#{ids[i]} "
         score = "" if scores is None else f" {100 * float(scores[i]):.0f}%"
-        text = f"{number}{label_space.name(codes[i])}{score}"
+        text = f"{number}{label_space.spoken(codes[i])}{score}"
         plates.write(text, edges[i], _AROUND, shades[i])
     return image
 

@@ -40,7 +40,6 @@ for _name in _FAMILIES:
     _ROLES["flow"][f"flow_{_name}_"] = "backbone/"
 _ONE_SIZE = ("size 1",)  # every published file has one anchor size per level
 _ROUNDED = 1e-3  # relative error of a size that was rounded, such as 22.63 for 16 * 2**.5
-_SILENT = -1e4  # a logit of probability 0
 _NEW = "no pretrained weights exist for it"
 _SIZE_FLAGS = (
     "match it with --width_multiplier, --fpn_channels, --rpn_channels, "
@@ -324,17 +323,3 @@ def copy(network: Network, other: Network, origin: str) -> LoadReport:
         return (name, None) if name in tensors else (None, "missing there")
 
     return _fill(network, tensors, find, rows=rows, strict=False, origin=origin)
-
-
-def suppress_duplicate_actors(network: Network) -> None:
-    """Keep only the first of several actors with the same COCO class.
-
-    Their rows are equal: before training, each would take half of the class's probability and be
-    detected twice.
-    """
-    bias = variables(network)["actor_logits/bias"]
-    names = [layouts.ALIASES.get(actor, actor) for actor in network.labels.actors]
-    twins = [row for row, name in enumerate(names) if name in names[:row]]
-    values = bias.numpy()
-    values[twins] = _SILENT
-    bias.assign(values)

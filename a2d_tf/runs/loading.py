@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import logging
 import os
 import shutil
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from a2d_tf.core import files
 from a2d_tf.core.config import Config, InferenceConfig, ModelConfig
-from a2d_tf.core.errors import InputError
-from a2d_tf.core.labels import A2D, LabelSpace
+from a2d_tf.core.errors import InputError, shown
+from a2d_tf.core.labels import LabelSpace, is_name
 from a2d_tf.data.manifest import FACTS, Manifest
+from a2d_tf.model.label_modes import Detected
 from a2d_tf.model.network import Network
 from a2d_tf.pretrained import cache, layouts, weights
 from a2d_tf.runs import checkpoints, packed, run_folder, scores
 
 logger = logging.getLogger(__name__)
+
+UNDEFINED = "__undefined__"
+"""The only action where none was learned: CVAT's word for an attribute that has no value yet."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,17 +155,17 @@ def _halved(name, values):
     return small
 
 
-def untrained(path: str, given: dict[str, Any] | None = None) -> Run:
-    """Load a network with COCO weights alone: it finds A2D's actors, and knows no actions.
-
-    Where COCO has one class for two actors (adult and baby), detections get the first actor's name.
+def untrained(path: str, given: dict[str, Any] | None = None, actors: Sequence[str] = ()) -> Run:
+    """Load a network with COCO weights alone: it finds COCO's classes, and knows no actions.
 
     Args:
       path: of a detector's imported weights, or a name of `pretrained`.
       given: {setting of inference or computing: value}.
+      actors: the classes to find, each as CLASS or NAME=CLASS; several may have one name. Without
+        any, all classes by their own names.
 
     Raises:
-      InputError: no such file, or not a detector's.
+      InputError: no such file, or not a detector's; or an actor that is none of its classes.
     """
     path = cache.resolve(path)
     imported = layouts.Weights.read(path)
@@ -168,16 +174,32 @@ def untrained(path: str, given: dict[str, Any] | None = None) -> Run:
             f"{path}: {imported.source} weights are for a backbone only and cannot "
             "detect actors; use detector weights"
         )
-    # With a single action, background must not take a share of its probability.
-    model = ModelConfig(
-        use_flow=False, temporal_layers=0, action_background=False, **imported.model_fields()
-    )
+    named = _actors_of_classes(actors, imported.classes)
+    names = [*dict.fromkeys(named.values())]
+    labels = LabelSpace.from_fields({"actors": names, "actions": [UNDEFINED]})
+    classes = {x: names.index(named[x]) if x in named else -1 for x in imported.classes}
+    model = ModelConfig(use_flow=False, temporal_layers=0, **imported.model_fields())
     config = Config(model, InferenceConfig(score_threshold=scores.DEFAULT_THRESHOLD))
     config = config.with_inference(**(given or {})).checked()
-    labels = LabelSpace.from_fields({"actors": [*A2D.actors], "actions": ["untrained"]})
-    network = Network(model, labels, config.compute)
+    network = Network(model, labels, config.compute, Detected(labels, classes))
     logger.info(weights.load(network, imported).summary())
-    weights.suppress_duplicate_actors(network)
     size = {"image_height": model.image_height, "image_width": model.image_width}
     facts = {"flow_method": "dis", **size, "clip_stride": 1}
     return Run(config, network, facts, path)
+
+
+def _actors_of_classes(actors, classes):
+    """Return {class: its actor} of `untrained`'s actors; InputError where one is no class."""
+    found: dict[str, str] = {}
+    for part in actors or classes:
+        name, equals, of_class = part.rpartition("=")
+        name = name if equals else of_class
+        if of_class not in classes or not is_name(name):
+            near = difflib.get_close_matches(of_class.lower(), classes, 1, 0)[0]
+            raise InputError(
+                f"--actors: {shown(part)} is not CLASS or NAME=CLASS with a class of COCO; did you "
+                f"mean {near}?"
+            )
+        if found.setdefault(of_class, name) != name:
+            raise InputError(f"--actors: {of_class} has two names, {found[of_class]} and {name}")
+    return found

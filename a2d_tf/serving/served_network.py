@@ -78,7 +78,8 @@ def folded(network: Network) -> Network:
     if not norms and precision == "float32":
         return network
     compute = dataclasses.replace(network.compute, precision=precision)
-    result = Network(dataclasses.replace(model, **norms), network.labels, compute)
+    model = dataclasses.replace(model, **norms)
+    result = Network(model, network.labels, compute, network.label_mode)
     for old_part, new_part in zip(network.parts().values(), result.parts().values()):
         for new in new_part.layers:
             if not new.weights:

@@ -153,7 +153,13 @@ class Predictor:
 
 
 def load(
-    source: str, path: str, *, checkpoint: str, device: str, settings: dict[str, Any]
+    source: str,
+    path: str,
+    *,
+    checkpoint: str,
+    device: str,
+    settings: dict[str, Any],
+    actors: Sequence[str] = (),
 ) -> Predictor:
     """Load the predictor that the flags of a command name, and announce the device.
 
@@ -162,6 +168,7 @@ def load(
       checkpoint: of a run, "last" or "best".
       device: as for `devices.prepare`.
       settings: {name: value} of inference and computing that are given; a SavedModel takes none.
+      actors: of "init_rgb", as for `loading.untrained`.
 
     Raises:
       InputError: there is no such model, it is damaged, or the settings are not for it.
@@ -170,7 +177,7 @@ def load(
     if source == "init_rgb":
         from a2d_tf.runs import loading
 
-        predictor = Predictor.from_run(loading.untrained(path, settings))
+        predictor = Predictor.from_run(loading.untrained(path, settings, actors))
     else:
         predictor = Predictor.load(path, checkpoint=checkpoint, **settings)
     devices.announce(gpus, predictor.facts["precision"])

@@ -51,14 +51,9 @@ class ActorHead(Head):
     def class_layers(self) -> dict[str, list[tuple[str, ...]]]:
         """Return those of class and box, background last in the first; see `Head`."""
         return {
-            "actor_logits": [*self.class_names(), (BACKGROUND,)],
-            "actor_deltas": self.class_names(),
+            "actor_logits": [*self._mode.classes(), (BACKGROUND,)],
+            "actor_deltas": self._mode.classes(),
         }
-
-    def class_names(self) -> list[tuple[str, ...]]:
-        """Return the names of each class: of its pair, if it is one, and of its actor."""
-        actors = self._mode.labels.actors
-        return [(*filter(None, [pair]), actors[actor]) for pair, actor in self._mode.classes()]
 
     def terms(self, seen: Seen, rows: Rows, truth: BatchTruth, options: Options) -> Terms:
         """Return the terms of the RoIs' classes and of the positives' boxes (Eq. 1 and 2)."""
@@ -90,6 +85,6 @@ class ActorHead(Head):
           size: int [B, 2] of the frames inside the canvas.
         """
         row = tf.cast(valid, tf.float32)[..., None]
-        scores = tf.nn.softmax(seen.outputs["class_logits"])[..., :-1] * row
+        scores = self._mode.pooled(tf.nn.softmax(seen.outputs["class_logits"])[..., :-1] * row)
         deltas = seen.outputs["deltas"]
         return scores, box_ops.clip(self.coder.decode(deltas, boxes[:, :, None]), size)

@@ -72,7 +72,7 @@ class MaskHead(Head):
 
     def class_layers(self) -> dict[str, list[tuple[str, ...]]]:
         """Return that of the logits; see `Head`."""
-        return {"mask_logits": self._actor.class_names()}
+        return {"mask_logits": self._actor.class_layers()["actor_deltas"]}
 
     def terms(self, seen: Seen, rows: Rows, truth: BatchTruth, options: Options) -> Terms:
         """Return the mask term of the rows that can be positive (3.3).
