@@ -21,6 +21,7 @@ from a2d_tf.model.network import Network
 from a2d_tf.pretrained import cache, layouts
 from a2d_tf.pretrained import weights as weights_lib
 from a2d_tf.pretrained.layouts import Weights
+from a2d_tf.runs import loading
 from tools import make_random_weights
 
 pytestmark = pytest.mark.slow
@@ -125,6 +126,42 @@ def test_a_run_finds_matterports_boxes_before_any_training(matterport):
     actors = instances.actor[0, :count].numpy()
     # A sample on the very edge may be outside for one of the two, on some processors.
     apart = np.abs(instances.more["masks"][0, :count] - shapes[np.arange(count), :, :, actors])
+    assert apart.mean() < 1e-4 and apart.max() < 0.05
+
+
+def test_chosen_classes_of_coco_keep_their_scores_boxes_and_masks(matterport, tmp_path):
+    """Among matterport's 80 and its background; an actor of two classes adds up their scores."""
+    model, path = matterport
+    weights, _, _ = layouts.convert("matterport", cache.read_tensors(path), path, "", sizes=SIZES)
+    weights.write(str(tmp_path / "coco.h5"))
+    actors = ["mouse=cat", "person", "thing=dog", "thing=apple"]
+    run = loading.untrained(str(tmp_path / "coco.h5"), {}, actors)
+    columns = [[16], [1], [17, 48]]  # of matterport's, from its background on
+
+    canvas = cv2.GaussianBlur(np.uint8(128 + 40 * normal(256, 256, 3).clip(-3, 3)), (0, 0), 2)
+    expected = matterport_network.run(model, canvas, SIDES, 60)
+    clip = {"rgb": canvas[None, None], "size": np.int32([[256, 256]])}
+    made = infer(run.network, clip, InferenceConfig(test_proposals=60, score_threshold=0.01))
+    theirs = 256 * expected["proposals"][0]
+    apart = np.abs(made.rois[0].numpy()[:, None] - theirs).max(axis=-1)
+    ours, matches = apart.argmin(axis=0), apart.min(axis=0) < 0.5
+    assert matches.sum() > 50
+    shares, deltas = expected["class_probabilities"][0], expected["box_deltas"][0]
+    for actor, of_actor in enumerate(columns):
+        found = made.table.actor_scores[0].numpy()[ours, actor]
+        np.testing.assert_allclose(found[matches], shares[matches][:, of_actor].sum(axis=1), 1e-3)
+        best = np.array(of_actor)[shares[:, of_actor].argmax(axis=1)]
+        own = deltas[np.arange(60), best] * [0.1, 0.1, 0.2, 0.2]
+        boxes = matterport_network.apply(theirs, own).clip(0, 256)
+        assert np.abs(made.table.boxes[0].numpy()[ours, actor] - boxes)[matches].max() < 0.5
+    instances = made.detections
+    count = int(instances.number[0])
+    classes, actors = (x[0, :count].numpy() for x in (instances.classes, instances.actor))
+    assert {*zip(classes, actors)} == {(15, 1), (0, 2), (16, 3), (47, 3)}
+    boxes = instances.boxes[0, :count].numpy()
+    shapes = matterport_network.masks(model, canvas, expected["pyramid"], boxes)
+    own = shapes[np.arange(count), :, :, 1 + classes]
+    apart = np.abs(instances.more["masks"][0, :count] - own)
     assert apart.mean() < 1e-4 and apart.max() < 0.05
 
 

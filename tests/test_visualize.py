@@ -107,7 +107,7 @@ def test_a_name_covers_no_actor_where_there_is_room(box, others, place):
     alone = draw((120, 400), others, [12] * len(others))
     changed = (drawn != alone).any(axis=2)
     y, x = place
-    assert changed[y : y + 12, x : x + 100].mean() > 0.95
+    assert changed[y : y + 12, x : x + 95].mean() > 0.95
     for y1, x1, y2, x2 in [box, *others]:
         if place != [0, 0]:
             assert not changed[y1 + 1 : y2 - 1, x1 + 1 : x2 - 1].any()
