@@ -193,7 +193,7 @@ def _with_ends(part, video):
         if video.frame_count is not None and beyond <= video.frame_count:
             following[last] = beyond
 
-    def ended(shapes):
+    def ended(shapes: Sequence[Shape]) -> list[Shape]:
         after = {shape.frame: following.get(shape.frame) for shape in shapes}
         ends = [None if end in after else end for end in after.values()]
         return [dataclasses.replace(shape, until=end) for shape, end in zip(shapes, ends)]

@@ -110,12 +110,16 @@ class Decoupled(LabelMode):
     def actions(self) -> list[tuple[str, ...]]:
         return super().actions() + [("background",)] * self._background
 
-    def action_targets(self, logits, actors, actions, rows):
+    def action_targets(
+        self, logits: tf.Tensor, actors: tf.Tensor, actions: tf.Tensor, rows: Rows
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         if not self._background:
             return super().action_targets(logits, actors, actions, rows)
         return logits, tf.where(rows.positive, actions, len(self.labels.actions)), rows.counted
 
-    def table(self, scores, boxes, action_logits, valid):
+    def table(
+        self, scores: tf.Tensor, boxes: tf.Tensor, action_logits: tf.Tensor | None, valid: tf.Tensor
+    ) -> RoiTable:
         row = tf.cast(valid, tf.float32)[..., None]
         # Background keeps its share of the probability. Otherwise RoIs on background, on which the
         # actions were never trained, would lead the ranking by p(action).
@@ -138,13 +142,17 @@ class Hierarchical(LabelMode):
         labels = self.labels
         return [(f"{x}-{y}", y) for x in labels.actors for y in labels.actions]
 
-    def action_targets(self, logits, actors, actions, rows):
+    def action_targets(
+        self, logits: tf.Tensor, actors: tf.Tensor, actions: tf.Tensor, rows: Rows
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """As of `LabelMode`; the logits are those of the true actor."""
         shape = [-1, logits.shape[1], *self.labels.valid.shape]
         logits = tf.gather(tf.reshape(logits, shape), actors, batch_dims=2)
         return super().action_targets(logits, actors, actions, rows)
 
-    def table(self, scores, boxes, action_logits, valid):
+    def table(
+        self, scores: tf.Tensor, boxes: tf.Tensor, action_logits: tf.Tensor | None, valid: tf.Tensor
+    ) -> RoiTable:
         count = scores.shape[1] or tf.shape(scores)[1]
         logits = tf.reshape(action_logits, [-1, count, *self.labels.valid.shape])
         joint = scores[..., None] * tf.nn.softmax(logits)
@@ -170,7 +178,9 @@ class Cartesian(LabelMode):
     def _class_of_pairs(self):
         return np.arange(len(self.labels.codes))
 
-    def table(self, scores, boxes, action_logits, valid):
+    def table(
+        self, scores: tf.Tensor, boxes: tf.Tensor, action_logits: tf.Tensor | None, valid: tf.Tensor
+    ) -> RoiTable:
         labels, count = self.labels, scores.shape[1] or tf.shape(scores)[1]
         num_actors, num_actions = labels.valid.shape
         # Invalid pairs read the row of zeros that is padded behind the last class.
@@ -188,7 +198,9 @@ class Cartesian(LabelMode):
         sums = tf.reduce_sum(joint, axis=3), tf.reduce_sum(joint, axis=2)
         return RoiTable(scores, boxes, of_actors, *sums, joint, pairs)
 
-    def pairs_of(self, classes, table):
+    def pairs_of(
+        self, classes: tf.Tensor, table: RoiTable
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         actor, action = (tf.constant(self.labels.pairs[:, i], tf.int32) for i in (0, 1))
         # The score of the instance's own class, the pair.
         score = tf.gather(table.class_scores, classes, batch_dims=2)
