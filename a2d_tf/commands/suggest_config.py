@@ -26,9 +26,7 @@ from a2d_tf.data.manifest import Manifest
 FLAGS = command_line.Register()
 _RECORDS = FLAGS.string("records", None, "Folder written by a2d records.")
 _OUTPUT = FLAGS.string("output", None, "Flagfile to write; by default it is printed.")
-_AFTER = FLAGS.string(
-    "after", None, "Run folder to go on from, with its settings and weights, on more annotations."
-)
+_AFTER = FLAGS.string("after", None, "Run folder to go on from, with its settings and weights.")
 _MINUTES = FLAGS.float(
     "minutes",
     None,

@@ -45,9 +45,7 @@ class Task:
         match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text, re.ASCII)
         task = cls(int(match[1]), int(match[2])) if match else cls(0)
         if not 1 <= task.number <= task.count:
-            raise InputError(
-                f"--task={text}: invalid task; expected I/N with I from 1 to N, such as 3/16"
-            )
+            raise InputError(f"--task={text}: invalid task; use I/N, I from 1 to N, such as 3/16")
         return task
 
     def share(self, items: Sequence[_Item]) -> Sequence[_Item]:

@@ -178,6 +178,4 @@ class _Hdf5:
 def _check_codes(field, codes, known):
     unknown = codes[~np.isin(codes, known)]
     if unknown.size:
-        raise ValueError(
-            f"'{field}': code {unknown.flat[0]:g} is not in the label space (see --labels)"
-        )
+        raise ValueError(f"'{field}': code {unknown[0]:g} is not in the label space (see --labels)")

@@ -205,9 +205,7 @@ def convert(
             sidecars = _all_sidecars(conversion, shards, own)
             return (_publish(conversion, shards, sidecars) if sidecars else None), True
     except OSError as error:
-        raise InputError(
-            f"{output}: cannot be written ({error}); fix that and run again"
-        ) from error
+        raise InputError(f"{output}: cannot be written ({error}); fix it and run again") from error
 
 
 def build_all(

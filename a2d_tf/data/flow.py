@@ -34,7 +34,7 @@ class Flow:
     def __init__(self, method: str = "dis") -> None:
         if method == "tvl1" and not hasattr(cv2, "optflow"):
             raise InputError(
-                "'tvl1': install opencv-contrib-python in place of opencv-python, or use 'dis'"
+                "'tvl1': install opencv-contrib-python, not opencv-python; or use 'dis'"
             )
         if method == "dis":
             dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
@@ -73,9 +73,8 @@ def grey(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """
     sides = frame.shape[:2]
     scale = min(1.0, (WORKING_PIXELS / (sides[0] * sides[1])) ** 0.5)
-    rows, columns = (
-        max(round(side * scale), least, _LEAST_SIDE) for side, least in zip(sides, size)
-    )
+    both = zip(sides, size)
+    rows, columns = (max(round(side * scale), least, _LEAST_SIDE) for side, least in both)
     return resize_frame(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), rows, columns)
 
 

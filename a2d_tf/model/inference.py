@@ -101,10 +101,8 @@ def infer_key_frames(
         logits = _action_logits(network, seen, rois, rgb, kept, every_roi)
     if network.readout is not None:
         assert logits is not None
-        own_scores = _rows_of(scores, kept.roi)
-        kept, own = _read_labels(
-            network, features, kept, own_scores, logits, settings.score_threshold
-        )
+        own_scores, threshold = _rows_of(scores, kept.roi), settings.score_threshold
+        kept, own = _read_labels(network, features, kept, own_scores, logits, threshold)
         # What was suppressed has no labels of its own.
         table, rois, valid = own, own.boxes[:, :, 0], used
     elif every_roi:

@@ -237,9 +237,8 @@ def _fold(layers, on_gpu):
     epsilons = np.repeat(np.array([x.epsilon for x in layers], np.float32), sizes)
     scales, biases = _affine(statistics, epsilons)
     folded = {}
-    for layer, kernel, bias in zip(
-        layers, _scaled(layers, scales, on_gpu), tf.split(biases, sizes)
-    ):
+    kernels = _scaled(layers, scales, on_gpu)
+    for layer, kernel, bias in zip(layers, kernels, tf.split(biases, sizes)):
         trained = layer.norm == "frozen_stats"  # else no sum of the activations' gradient
         folded[id(layer)] = kernel, bias if trained else tf.stop_gradient(bias)
     return folded

@@ -101,9 +101,8 @@ def _import(published, place):
         raise InputError(
             f"{path}: missing, or not the published file with md5 {published.md5} from {source}"
         )
-    weights, used, skipped = layouts.convert(
-        published.source, read_tensors(str(path)), str(path), file_digest(path)
-    )
+    tensors, digest = read_tensors(str(path)), file_digest(path)
+    weights, used, skipped = layouts.convert(published.source, tensors, str(path), digest)
     print(f"{path}: {len(used)} tensors used, {len(skipped)} skipped", flush=True)
     return weights
 

@@ -216,9 +216,8 @@ def take(file: Any, source: str, sizes: Sizes) -> dict[str, np.ndarray]:
         layer = _torch_layer
     backbone, tensors = BACKBONES[sizes.backbone or name], {}
     image = tf.keras.Input([64, 64, 3])
-    maps = backbone.build(
-        image, sizes.width_multiplier, convention=published.convention, name="backbone"
-    )
+    options = {"convention": published.convention, "name": "backbone"}
+    maps = backbone.build(image, sizes.width_multiplier, **options)
     for built in tf.keras.Model(image, maps).layers:
         if isinstance(built, ConvNorm):
             role = built.name[len("backbone_") :]

@@ -137,10 +137,8 @@ def pack(workdir: str, output: str, kind: str = "last", notes: str = "") -> dict
         files.write_file(
             os.path.join(new, packed.WEIGHTS), lambda f: np.savez_compressed(f, **halves)
         )
-        scored = scores.folder_of(workdir)
-        if kind == "last" and scores.are_current(
-            workdir, scored, run_folder.record_facts(workdir)["source"]
-        ):
+        scored, source = scores.folder_of(workdir), run_folder.record_facts(workdir)["source"]
+        if kind == "last" and scores.are_current(workdir, scored, source):
             shutil.copy(os.path.join(scored, "metrics.json"), new)
         files.write_text(os.path.join(new, "card.md"), notes)
         size = sum(entry.stat().st_size for entry in os.scandir(new))

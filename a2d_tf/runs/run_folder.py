@@ -153,9 +153,7 @@ def settings(workdir: str) -> Config:
     """Read the settings of a run folder or of a packed model; InputError where it is neither."""
     path = os.path.join(workdir, "flags.txt")
     if not os.path.isfile(path):
-        raise InputError(
-            f"{workdir}: not a run folder, as it has no flags.txt; use one that a2d train made"
-        )
+        raise InputError(f"{workdir}: not a run folder (no flags.txt); use one of a2d train")
     return Config.read(path)
 
 

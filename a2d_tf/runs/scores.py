@@ -89,8 +89,6 @@ def threshold(workdir: str | os.PathLike) -> float:
     """
     path = os.path.join(workdir, "score_threshold.json")
     if not os.path.isfile(path):
-        logger.warning(
-            "%s is missing: no validation chose a threshold; using %s", path, DEFAULT_THRESHOLD
-        )
+        logger.warning("%s: no validation chose a threshold; using %s", path, DEFAULT_THRESHOLD)
         return DEFAULT_THRESHOLD
     return load_json(path, CHOSEN, "delete it or set --score_threshold")["score_threshold"]

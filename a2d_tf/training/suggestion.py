@@ -381,9 +381,7 @@ def notes(manifest: Manifest, contents: Contents) -> list[str]:
     if "test" not in contents.summaries:
         lines.append("no test split: the results cannot be evaluated")
     most = max(number for summary in contents.summaries.values() for number in summary.per_clip)
-    lines.append(
-        f"most individuals annotated in a frame: {most}, so a2d start predicts --max_tracks={most}"
-    )
+    lines.append(f"most individuals in a frame: {most}, so a2d start predicts --max_tracks={most}")
     train, pairs = contents.summaries["train"], len(manifest.label_space.codes)
     likely = "enough for a first result on videos like these"
     if train.clips < _ENOUGH * pairs or min(map(len, train.pair_videos.values())) < 2:
