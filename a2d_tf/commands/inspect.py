@@ -73,13 +73,17 @@ def describe(fields: Mapping[str, np.ndarray], truth: ClipTruth, label_space: La
             y, x = (slice(math.floor(box[i]), math.ceil(box[i + 2])) for i in (0, 1))
             inside[y, x] = True
         actor, action = label_space.split(code)
-        instance: dict = {"actor": label_space.actors[actor - 1]}
-        instance |= {"action": label_space.actions[action - 1], "code": code}
-        instance["box"] = [box[1], box[0], box[3], box[2]]
-        instance["area"] = int(mask.sum()) if has_mask else None
-        instance["flow_mean"] = flow[inside].mean(axis=0).tolist()
-        instance["track"] = None if track < 0 else track
-        instances.append(instance)
+        instances.append(
+            {
+                "actor": label_space.actors[actor - 1],
+                "action": label_space.actions[action - 1],
+                "code": code,
+                "box": [box[1], box[0], box[3], box[2]],
+                "area": int(mask.sum()) if has_mask else None,
+                "flow_mean": flow[inside].mean(axis=0).tolist(),
+                "track": None if track < 0 else track,
+            }
+        )
     record: dict = {name: getattr(truth, name) for name in ("video", "frame", "split")}
     record |= {"height": truth.size[0], "width": truth.size[1]}
     return {**record, "clip_frames": truth.clip_frames.tolist(), "instances": instances}

@@ -46,9 +46,15 @@ def forward(
         counts = settings.train_proposals_before_nms, settings.train_proposals
         proposals, valid = network.proposals.decode(features, truth.size, *counts)
     with tf.name_scope("targets"):
-        numbers: dict = {"samples": settings.roi_samples, "positives": options.most_positives}
-        numbers["add_truth"] = settings.add_truth_rois
-        rows = targets.sample_rois(proposals, valid, truth, rng=roi_rng, **numbers)
+        rows = targets.sample_rois(
+            proposals,
+            valid,
+            truth,
+            samples=settings.roi_samples,
+            positives=options.most_positives,
+            add_truth=settings.add_truth_rois,
+            rng=roi_rng,
+        )
     seen = network.run_roi_heads(features, rows.rois, batch["rgb"], training=True)
     terms: Terms = {}
     if trains(phase, network.proposals.branch):
