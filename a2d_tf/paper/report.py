@@ -27,7 +27,7 @@ from a2d_tf.evaluation.reports import charts
 from a2d_tf.evaluation.reports.pages import Block, Heading, HtmlTable, Picture, Text
 from a2d_tf.ops import visualize
 from a2d_tf.paper import experiments
-from a2d_tf.paper.published import DETECTION, SEGMENTATION
+from a2d_tf.paper.experiments import DETECTION, SEGMENTATION
 from a2d_tf.runs import scores
 
 _FULL = "Ji et al., full"  # published
