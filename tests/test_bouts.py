@@ -9,7 +9,7 @@ import pytest
 from prediction_files import TRACKS, track, write
 from processes import complaint, run_a2d
 
-from a2d_tf.behaviour import boris, bouts, plots, time_budget
+from a2d_tf.behaviour import boris, bouts, plots
 from a2d_tf.core.errors import InputError
 from a2d_tf.video import pages
 
@@ -62,7 +62,7 @@ def test_a_file_with_a_track_a_line_is_whole_or_damaged(tmp_path):
 
 def test_the_time_budget_of_each_individual(library, tmp_path):
     found = bouts.read_all([library / "clip"])
-    time_budget.write_time_budget(tmp_path / "budget.csv", found)
+    bouts.write_time_budget(tmp_path / "budget.csv", found)
     assert (tmp_path / "budget.csv").read_text() == BUDGET
     assert bouts.read_all([library / "clip"], min_score=0.51)[0].tracks == []  # all have 0.5
     write(tmp_path / "clip", overlay=0)
@@ -76,7 +76,7 @@ def test_tables_page_plot_and_boris_say_the_same(tmp_path):
     made = [track(1, *rows, ("dog", "running", 15, 17, 0.6)), track(2, ("dog", "running", 3, 9, 1))]
     each = bouts.read_all([write(tmp_path / "clip", made, overlay=0)])
     pages.write_page(tmp_path / "clip")
-    time_budget.write_time_budget(tmp_path / "budget.csv", each)
+    bouts.write_time_budget(tmp_path / "budget.csv", each)
     boris.write_events(tmp_path / "events.tsv", each)
     expected = {("dog", "walking"): 1.0, ("vehicle", "driving"): 0.4, ("dog", "running"): 1.0}
     assert {
@@ -109,7 +109,7 @@ def test_tables_page_plot_and_boris_say_the_same(tmp_path):
 def test_transitions_along_a_track(library):
     """A dog that runs as a cat has not changed what it does."""
     actions = ["flying", "rolling", "running", "walking"]
-    counts = time_budget.transitions(bouts.read_all([library / "clip"]), actions)
+    counts = bouts.transitions(bouts.read_all([library / "clip"]), actions)
     assert counts == [[0, 0, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0]]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from a2d_files import mask
 
-from a2d_tf.behaviour import bouts, predictions, time_budget
+from a2d_tf.behaviour import bouts, predictions
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.segmentations import encode_mask
@@ -171,7 +171,7 @@ def test_a_lost_track_rests_and_what_is_of_no_track_is_in_the_detections_alone(t
         *((number, 0) for number in range(2, 12)),
         *((12, 1), (12, 0)),
     ]
-    time_budget.write_time_budget(tmp_path / "budget.csv", bouts.read_all([tmp_path]))
+    bouts.write_time_budget(tmp_path / "budget.csv", bouts.read_all([tmp_path]))
     _, line = (tmp_path / "budget.csv").read_text().splitlines()
     assert line.split(",")[6:9] == ["0.3", "1.0", "2"]
     (found,) = predictions.read(tmp_path).tracks

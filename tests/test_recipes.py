@@ -6,7 +6,7 @@ import extra_packages
 import prediction_files
 from processes import ROOT, run_python
 
-from a2d_tf.behaviour import bouts, time_budget
+from a2d_tf.behaviour import bouts
 from a2d_tf.video import outputs
 
 # Of each track the action, the first frame, and the left edge of its box in each frame, 10 pixels.
@@ -31,7 +31,7 @@ np.testing.assert_raises(AssertionError, mend, table, bouts, {"drug_2": "drug_1"
 
 
 def test_every_block_of_the_page(tmp_path):
-    clips, rows = tmp_path / "out_clips", [",".join((*time_budget.VIDEO, *outputs.COLUMNS))]
+    clips, rows = tmp_path / "out_clips", [",".join((*bouts.VIDEO, *outputs.COLUMNS))]
     for name, tracks in VIDEOS.items():
         made, last = [], 8 if tracks[1:] else 2
         for i, (action, first, edges) in enumerate(tracks, 1):
@@ -47,7 +47,7 @@ def test_every_block_of_the_page(tmp_path):
         for frame in range(last):
             (clips / name / f"label_maps/{frame + 1:05d}.png").touch()
     predictions = bouts.read_all(clips / name for name in VIDEOS)
-    time_budget.write_time_budget(clips / "time_budget.csv", predictions)
+    bouts.write_time_budget(clips / "time_budget.csv", predictions)
     (clips / "summary.csv").write_text("\n".join(rows))
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/recipes.md").read_text(), re.DOTALL)
     words = "-Werror::FutureWarning", "-c", "\n".join([*blocks, CHECKS])

@@ -1,4 +1,4 @@
-"""Who did what from when to when in predictions: read, and added up.
+"""Who did what from when to when in predictions: read, added up, and written as a time budget.
 
 A bout is a period in which a track does one thing, as ethology calls it (Martin and Bateson,
 Measuring Behaviour).
@@ -9,18 +9,23 @@ from __future__ import annotations
 import collections
 import dataclasses
 import math
+import operator
 import os
 import pathlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
 from a2d_tf.annotations.tracked_video import name_of
 from a2d_tf.behaviour.predictions import SECONDS, Facts, read_facts, read_tracks
 from a2d_tf.core.errors import InputError, shown
-from a2d_tf.core.files import is_file_name, number, whole
+from a2d_tf.core.files import is_file_name, number, whole, write_csv
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.ops import visualize
 
+TIME_BUDGET = "time_budget.csv"
+VIDEO = ("video", "video_seconds", "fps", "individual")
+"""First columns of the tables of several videos."""
+_BUDGET = ("actor", "action", "seconds", "share", "bouts", "first_second", "mean_bout_seconds")
 # Those of Okabe and Ito (Color Universal Design, 2008), which the colour-blind can tell apart, but
 # for black; and two more.
 _FIRST = (
@@ -179,3 +184,39 @@ def read_all(folders: Iterable[str | os.PathLike], min_score: float = 0.0) -> li
         seen[name] = folder
         found.append(Prediction(name, facts, read(folder, min_score)))
     return found
+
+
+def of_video(name: str, facts: Facts, track: int | str) -> tuple:
+    """Return the cells of `VIDEO`; `individual` is no other track's in any video."""
+    return name, round(facts.seconds, 3), round(facts.fps, 3), f"{name}_{track}"
+
+
+def write_time_budget(path: str | os.PathLike, predictions: Iterable[Prediction]) -> None:
+    """Write a CSV of `VIDEO` and `_BUDGET` with a row for each actor and action of each track.
+
+    A share is of the time in which the track was followed, 0 to 1.
+    """
+    rows: list[tuple] = [(*VIDEO, *_BUDGET)]
+    for each in predictions:
+        for track in each.tracks:
+            added = sums([track], operator.attrgetter("actor", "action"))
+            whole = math.fsum(own.seconds for own in added.values()) or 1
+            video = of_video(each.name, each.facts, track.number)
+            for pair, own in added.items():
+                numbers = (round(own.seconds, 3), round(own.seconds / whole, 4), own.bouts)
+                mean = round(own.seconds / own.bouts, 3)
+                rows.append((*video, *pair, *numbers, own.start, mean))
+    write_csv(path, rows)
+
+
+def transitions(predictions: Iterable[Prediction], actions: Sequence[str]) -> list[list[int]]:
+    """Count how often a track went from one action (row) to another (column).
+
+    Bouts that differ in the actor alone are one, so that the diagonal is 0.
+    """
+    counts = [[0] * len(actions) for _ in actions]
+    for track in (track for each in predictions for track in each.tracks):
+        for before, after in zip(track.bouts, track.bouts[1:]):
+            if before.action != after.action:
+                counts[actions.index(before.action)][actions.index(after.action)] += 1
+    return counts

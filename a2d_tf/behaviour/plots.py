@@ -55,7 +55,7 @@ def transitions(counts: Sequence[Sequence[int]], actions: Sequence[str]) -> Figu
     """Draw how often an action was followed by which; the shade is the share of the row.
 
     Args:
-      counts: of `time_budget.transitions`; actions: names of its rows and columns.
+      counts: of `bouts.transitions`; actions: names of its rows and columns.
     """
     side = 2 + 0.36 * max(len(actions), 2)
     figure = Figure((side, side), dpi=120, layout="constrained")

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 
-from a2d_tf.behaviour import bouts, plots, time_budget
+from a2d_tf.behaviour import bouts, plots
 from a2d_tf.behaviour.predictions import folders_of
 from a2d_tf.core import command_line
 from a2d_tf.core.files import write_bytes, write_csv
@@ -31,7 +31,7 @@ def main(argv: list[str]) -> None:
     tracks = [track for each in predictions for track in each.tracks]
     found = {bout.action for track in tracks for bout in track.bouts}
     shades = bouts.colours(found, predictions[0].facts.labels)
-    actions, counts = list(shades), time_budget.transitions(predictions, list(shades))
+    actions, counts = list(shades), bouts.transitions(predictions, list(shades))
     figures = {
         "time_budget": plots.time_budget(tracks, shades),
         "transitions": plots.transitions(counts, actions),
@@ -42,7 +42,7 @@ def main(argv: list[str]) -> None:
         figures[f"timeline_{each.name}"] = plots.timeline(each, shades)
     for name, figure in figures.items():
         write_bytes(os.path.join(_OUTPUT.value, f"{name}.png"), figure_png(figure))
-    time_budget.write_time_budget(os.path.join(_OUTPUT.value, time_budget.TIME_BUDGET), predictions)
+    bouts.write_time_budget(os.path.join(_OUTPUT.value, bouts.TIME_BUDGET), predictions)
     rows = [[name, *row] for name, row in zip(actions, counts)]
     write_csv(os.path.join(_OUTPUT.value, "transitions.csv"), [["from \\ to", *actions], *rows])
     print(f"{len(predictions)} predictions -> {_OUTPUT.value}")

@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 from itertools import filterfalse, zip_longest
 from typing import TYPE_CHECKING, Any
 
-from a2d_tf.behaviour import bouts, time_budget
+from a2d_tf.behaviour import bouts
 from a2d_tf.behaviour.predictions import RECORD, RESULT_FILES, RESULTS, VIDEO, VIDEOS, read_facts
 from a2d_tf.core.command_line import progress_bar, written
 from a2d_tf.core.errors import InputError, shown
@@ -39,7 +39,7 @@ ON_ERROR = ("fail", "skip")
 SKIPPING = "; --on_error=skip skips it"  # ends the error of a video that fails
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # of a disk that takes no results at all
 # Of the library itself.
-OWN_FILES = (VIDEOS, SUMMARY, time_budget.TIME_BUDGET, FAILED, RESULT_FILES["page"])
+OWN_FILES = (VIDEOS, SUMMARY, bouts.TIME_BUDGET, FAILED, RESULT_FILES["page"])
 _RECORD = {
     **{"video": str, "bytes": (int, None), "digest": (str, None)},
     **{"model": str, "model_sha256": str, "settings": {}},
@@ -408,17 +408,17 @@ def conclude(
     both = {"summary", "tracks"} <= set(request.kinds)
     predictions = bouts.read_all(folders) if both else ()
     counts = [sum(len(track.bouts) for track in each.tracks) for each in predictions]
-    videos, rows = [time_budget.VIDEO[:-1]], [(*time_budget.VIDEO, *outputs.COLUMNS)]
+    videos, rows = [bouts.VIDEO[:-1]], [(*bouts.VIDEO, *outputs.COLUMNS)]
     for folder, count in zip_longest(folders, counts):
         facts, own = read_facts(folder), folder / RESULT_FILES["summary"]
-        videos.append(time_budget.of_video(folder.name, facts, "")[:-1])
+        videos.append(bouts.of_video(folder.name, facts, "")[:-1])
         for row in csv_of(own, count) if "summary" in request.kinds else ():
-            rows.append((*time_budget.of_video(folder.name, facts, row[0]), *row))
+            rows.append((*bouts.of_video(folder.name, facts, row[0]), *row))
     write_csv(place(VIDEOS), videos)
     if "summary" in request.kinds:
         write_csv(place(SUMMARY), rows)
     if both:
-        time_budget.write_time_budget(place(time_budget.TIME_BUDGET), predictions)
+        bouts.write_time_budget(place(bouts.TIME_BUDGET), predictions)
     _write_failures(place(FAILED), lost)
     if "page" in request.kinds:
         pages.write_library_page(output, folders, lost, request.run)
