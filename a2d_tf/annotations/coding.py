@@ -11,12 +11,12 @@ import numpy as np
 
 from a2d_tf.annotations.document import AnnotatedFrame, Instance
 from a2d_tf.annotations.names import Names
-from a2d_tf.annotations.read_bouts import Observation
+from a2d_tf.annotations.read_bouts import Bout, Observation
 from a2d_tf.core.errors import InputError, listed, shown
 from a2d_tf.core.files import load_json
 
 Subjects = Mapping[str, Union[str, Mapping[str, str]]]
-UNCODED = "frames between coded times"
+_UNCODED = "frames between coded times"
 _AT_ONCE = "frames with two coded actions of an individual"
 _NOBODY = "bouts of subjects that no annotated individual fits"
 _ROUNDING = 6e-4  # seconds; BORIS rounds to milliseconds
@@ -77,30 +77,37 @@ def give_actions(
     own = [each for each in coding.observations if each.video == vid]
     who = _subjects(vid, own, frames, names, coding.subjects)
     left_out = collections.Counter[str]()
+    doing: dict[int, list[Bout]] = collections.defaultdict(list)  # by frame
     times = seconds() if own else np.zeros(0)
-    doing: dict[tuple[_Key, int], dict[str, str]] = collections.defaultdict(dict)
     for bout in (bout for each in own for bout in each.bouts):
         left_out[_NOBODY] += not who[bout.subject]
         for number in _shown(bout, times):
-            for key in who[bout.subject]:
-                doing[key, number][bout.action] = bout.subject
+            doing[number].append(bout)
     coded = {}
     for number, frame in frames.items():
-        instances, found = [], []
-        for instance in frame.instances:
-            actions = {names.pair(instance): ""}
-            if coding.wins or None in actions:
-                actions = doing.get((_key(instance, names), number), {})
-                if own and coding.outside:
-                    actions = actions or {coding.outside: ""}
-                instance = dataclasses.replace(instance, coded=next(iter(actions), None))
-            instances.append(instance)
-            found.append(actions)
-        _check_apart(vid, number, frame, found)
-        if all(len(actions) == 1 for actions in found):
+        instances = list(frame.instances)
+        # The actions of those that take theirs from the times.
+        actions: dict[int, set[str]] = {
+            i: set() for i, x in enumerate(instances) if coding.wins or names.pair(x) is None
+        }
+        for bout in doing[number]:
+            fits = [i for i in actions if _key(instances[i], names) in who[bout.subject]]
+            if len(fits) > 1:
+                raise InputError(
+                    f"{frame.where}: subject {shown(bout.subject)} fits {len(fits)} individuals of "
+                    f"frame {number} of '{vid}'; tell them apart by their tracks' numbers in "
+                    "--subjects"
+                )
+            for i in fits:
+                actions[i].add(bout.action)
+        for i, found in actions.items():
+            if own and coding.outside and not found:
+                found.add(coding.outside)
+            instances[i] = dataclasses.replace(instances[i], coded=min(found, default=None))
+        if all(len(found) == 1 for found in actions.values()):
             coded[number] = dataclasses.replace(frame, instances=tuple(instances))
         else:
-            left_out[_AT_ONCE if all(found) else UNCODED] += 1
+            left_out[_AT_ONCE if all(actions.values()) else _UNCODED] += 1
     return coded, left_out
 
 
@@ -109,17 +116,6 @@ _Key = tuple[str, Union[int, None]]
 
 def _key(instance: Instance, names: Names) -> _Key:
     return names.named(instance)[0], instance.track
-
-
-def _check_apart(vid, number, frame, found):
-    """Raise InputError if two individuals of a frame are the same subject."""
-    subjects = collections.Counter(x for actions in found for x in {*actions.values()} - {""})
-    for subject, count in subjects.items():
-        if count > 1:
-            raise InputError(
-                f"{frame.where}: subject {shown(subject)} fits {count} individuals of frame "
-                f"{number} of '{vid}'; tell them apart by their tracks' numbers in --subjects"
-            )
 
 
 def _subjects(vid, observations, frames, names, renamed):

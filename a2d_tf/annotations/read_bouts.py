@@ -11,15 +11,13 @@ import collections
 import csv
 import dataclasses
 import io
-import json
 import os
 import pathlib
 import re
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from a2d_tf.core.errors import InputError, shown
-from a2d_tf.core.files import check_json, load_json, read_text
+from a2d_tf.core.files import load_json, read_text
 from a2d_tf.core.labels import is_name
 from a2d_tf.data.decoder import DEFAULT_FPS
 
@@ -67,17 +65,6 @@ class Observation:
     modifiers: int = 0
 
 
-class _Event(NamedTuple):
-    """An event; `kind` is START, STOP, POINT or STATE, which starts or stops."""
-
-    kind: str
-    subject: str
-    action: str
-    modifiers: str
-    seconds: float
-    where: str
-
-
 def read(path: str | os.PathLike) -> list[Observation]:
     """Read the observations of a file.
 
@@ -87,11 +74,9 @@ def read(path: str | os.PathLike) -> list[Observation]:
     """
     text = read_text(path)
     if text.lstrip().startswith("{"):
-        return _of_project(path, text)
-    header = text.partition("\n")[0]
-    table = csv.DictReader(
-        io.StringIO(text, newline=""), delimiter="\t" if "\t" in header else ",", restval=""
-    )
+        return _of_project(path)
+    separator = "\t" if "\t" in text.partition("\n")[0] else ","
+    table = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator, restval="")
     columns = {*(table.fieldnames or ())}
     rows = [(f"{path}, line {table.line_num}", row) for row in table]
     if not rows:
@@ -126,21 +111,17 @@ def _of_tables(rows, is_aggregated):
             span = [_seconds(row, end, where) for end in ends]
             own.bouts.append(_bout(subject, action, *span, where))
         else:
-            kind, seconds = row["Behavior type"].upper(), _seconds(row, "Time", where)
-            events[name].append(_Event(kind, subject, action, str(modifiers), seconds, where))
+            kind, key = row["Behavior type"].upper(), (subject, action, *modifiers)
+            events[name].append((kind, key, _seconds(row, "Time", where), where))
     for name, own in events.items():
         found[name].bouts += _paired(own)
     return list(found.values())
 
 
-def _of_project(path, text):
+def _of_project(path):
     """Return the observations of a project, in which a state event starts, and then stops."""
     remedy = "save the project again from BORIS"
-    try:
-        content = json.loads(text)
-        check_json(content, _PROJECT)
-    except ValueError as error:
-        raise InputError(f"{path}: {error}; {remedy}") from error
+    content = load_json(path, _PROJECT, remedy)
     types = {each["code"]: each["type"] for each in content["behaviors_conf"].values()}
     found = []
     for name, fields in content["observations"].items():
@@ -154,9 +135,9 @@ def _of_project(path, text):
             time, subject, action, modifiers = event[:4]
             seconds = _seconds({"Time": time, _OFFSET: fields.get("time offset")}, "Time", where)
             kind = "STATE" if types.get(action, "").startswith("State") else "POINT"
-            action, subject = _named(action, where), _subject(subject)
+            key = _subject(subject), _named(action, where), modifiers
             own.modifiers += bool(modifiers)
-            events.append(_Event(kind, subject, action, modifiers, seconds, where))
+            events.append((kind, key, seconds, where))
         own.bouts += _paired(events)
         found.append(own)
     return found
@@ -165,11 +146,11 @@ def _of_project(path, text):
 def _of_summary(path, rows):
     """Return the observations of a prediction's `summary.csv`, or of a library's."""
     found: dict[str, Observation] = {}
-    kind, alone = {"name": str}, ""
+    alone = ""
+    if "video" not in rows[0][1]:
+        facts = pathlib.Path(path).parent / "video.json"
+        alone = _video(load_json(facts, {"name": str}, "copy both files")["name"], "", path)
     for where, row in rows:
-        if "video" not in row and not alone:
-            facts = load_json(pathlib.Path(path).parent / "video.json", kind, "copy both files")
-            alone = _video(facts["name"], "", where)
         video = row.get("video") or alone
         span = _seconds(row, "start_second", where), _seconds(row, "end_second", where)
         own = found.setdefault(video, Observation(video, video))
@@ -219,23 +200,28 @@ def _bout(subject, action, start, end, where):
     return Bout(subject, action, start, end, where)
 
 
-def _paired(events: Iterable[_Event]) -> list[Bout]:
-    """Return the bouts of an observation's events."""
-    begun: dict[tuple[str, str, str], _Event] = {}
+def _paired(events):
+    """Return the bouts of an observation's events (kind, key, seconds, where).
+
+    The kind is START, STOP, POINT or STATE, which starts or stops. A key is subject, action and
+    modifiers: those of a stop are those of its start.
+    """
+    begun: dict[tuple, tuple[float, str]] = {}
     bouts = []
-    for event in events:
-        key = event.subject, event.action, event.modifiers
-        if event.kind == "POINT":
-            bouts.append(_bout(*key[:2], event.seconds, event.seconds, event.where))
-        elif event.kind != "START" and key in begun:
-            bouts.append(_bout(*key[:2], begun.pop(key).seconds, event.seconds, event.where))
-        elif event.kind != "STOP" and key not in begun:
-            begun[key] = event
+    for kind, key, seconds, where in events:
+        if kind == "POINT":
+            bouts.append(_bout(*key[:2], seconds, seconds, where))
+        elif kind != "START" and key in begun:
+            bouts.append(_bout(*key[:2], begun.pop(key)[0], seconds, where))
+        elif kind != "STOP" and key not in begun:
+            begun[key] = seconds, where
         else:
-            problem = f"{shown(event.action)} of {shown(event.subject)}: {event.kind} without the"
-            raise InputError(f"{event.where}: {problem} other; check the state events in BORIS")
-    if begun:
-        event = next(iter(begun.values()))
-        problem = f"{shown(event.action)} of {shown(event.subject)} does not stop"
-        raise InputError(f"{event.where}: {problem}; check the state events in BORIS")
+            _complain(where, key, f": {kind} without the other")
+    for key, (_, where) in begun.items():
+        _complain(where, key, " does not stop")
     return bouts
+
+
+def _complain(where, key, problem):
+    named = f"{shown(key[1])} of {shown(key[0])}"
+    raise InputError(f"{where}: {named}{problem}; check the state events in BORIS")
