@@ -12,18 +12,10 @@ from a2d_tf.runs import packed, scores
 
 FLAGS = command_line.Register()
 _WORKDIR = FLAGS.string("workdir", None, "Run folder of a2d train.")
-_MODEL = FLAGS.string(
-    "model", None, "Packed model in place of a run: a name, or a folder of a2d pack-model."
-)
-_OUTPUT = FLAGS.string(
-    "output",
-    None,
-    "Folder for the scores, replaced as a whole; by default evaluation/<split> of the run.",
-)
+_MODEL = FLAGS.string("model", None, "Packed model: a name, or a folder of a2d pack-model.")
+_OUTPUT = FLAGS.string("output", None, "Folder for the scores; by default evaluation/ of the run.")
 _RECORDS = FLAGS.string("records", None, "Folder written by a2d records.")
-_SPLIT = FLAGS.enum(
-    "split", "test", ["train", "val", "test"], "Videos to score; train excludes those of val."
-)
+_SPLIT = FLAGS.enum("split", "test", ["train", "val", "test"], "Videos to score.")
 _CHECKPOINT = Config.define_checkpoint(FLAGS)
 _DEVICE = Config.define_device(FLAGS)
 Config.define_flags(FLAGS, ["inference", "compute"])

@@ -8,9 +8,7 @@ from a2d_tf.runs import packed
 
 FLAGS = command_line.Register()
 _WORKDIR = FLAGS.string("workdir", None, "Run folder of a2d train.")
-_MODEL = FLAGS.string(
-    "model", None, "Packed model in place of a run: a name, or a folder of a2d pack-model."
-)
+_MODEL = FLAGS.string("model", None, "Packed model: a name, or a folder of a2d pack-model.")
 _OUTPUT = FLAGS.string("output", None, "Folder for the SavedModel; an older one is replaced.")
 _CHECKPOINT = Config.define_checkpoint(FLAGS)
 _DEVICE = Config.define_device(FLAGS)

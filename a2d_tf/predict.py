@@ -31,13 +31,9 @@ from a2d_tf.video import library, outputs, predictor, streaming, video_files
 FLAGS = command_line.Register()
 _SAVED_MODEL = FLAGS.string("saved_model", None, "Folder of a2d export.")
 _WORKDIR = FLAGS.string("workdir", None, "Run folder of a2d train.")
-_MODEL = FLAGS.string(
-    "model", None, "Packed model: a folder of a2d pack-model, or the name of an installed one."
-)
+_MODEL = FLAGS.string("model", None, "Packed model: a name, or a folder of a2d pack-model.")
 _CHECKPOINT = Config.define_checkpoint(FLAGS)
-_INIT_RGB = FLAGS.string(
-    "init_rgb", None, "Imported COCO weights: coco, which is downloaded once, or a file."
-)
+_INIT_RGB = FLAGS.string("init_rgb", None, "Imported weights of a detector: coco, or a file.")
 _ACTORS = FLAGS.list(
     "actors", [], "Classes that COCO's weights find, as CLASS or NAME=CLASS; by default all."
 )
@@ -49,45 +45,29 @@ _VIDEO = FLAGS.string(
     "Video file, folder of images, or camera index, which runs until Ctrl-C; or a library: "
     "folder of videos, or a glob in quotes.",
 )
-_VIDEOS = FLAGS.string(
-    "videos", None, "Library: text file of videos and folders of images, one per line."
-)
+_VIDEOS = FLAGS.string("videos", None, "Library: text file of videos, one per line.")
 _OUTPUT = FLAGS.string(
     "output", None, f"Folder for {', '.join(outputs.RESULTS)}; of a library, a folder per video."
 )
 _RESULTS = FLAGS.list(
     "results", list(outputs.RESULT_FILES), f"Results to write: {','.join(outputs.RESULT_FILES)}."
 )
-_OVERWRITE = FLAGS.bool(
-    "overwrite", False, "Library: replace predictions of other settings, models or videos."
-)
+_OVERWRITE = FLAGS.bool("overwrite", False, "Library: replace predictions of other settings.")
 _ON_ERROR = FLAGS.enum(
-    "on_error",
-    "fail",
-    library.ON_ERROR,
-    "Library: if a video cannot be predicted, fail, or skip it and list it in failed.csv.",
+    "on_error", "fail", library.ON_ERROR, "Library: skip lists videos that fail in failed.csv."
 )
 _TASK = FLAGS.string("task", None, f"Library: {workers.HELP}")
 _EVERY = FLAGS.integer("every", 1, "Segment only every Nth frame.", lower_bound=1)
 _START = FLAGS.float("start", 0.0, "Start of the segmented part, seconds.", lower_bound=0)
 _END = FLAGS.float("end", None, "End of the segmented part, seconds; by default the video's end.")
 _WINDOW = FLAGS.integer(
-    "window",
-    tracking.LINKING.window,
-    "Segmented frames whose outputs are combined into a track's label; 1: the network's output.",
-    lower_bound=1,
+    "window", tracking.LINKING.window, "Segmented frames that vote on a track's label.", 1
 )
 _PATIENCE = FLAGS.integer(
-    "patience",
-    tracking.LINKING.patience,
-    "Consecutive segmented frames that may miss an actor before its track is lost.",
-    lower_bound=0,
+    "patience", tracking.LINKING.patience, "Segmented frames that may miss a track in a row.", 0
 )
 _MAX_TRACKS = FLAGS.string(
-    "max_tracks",
-    None,
-    "Number of individuals, for all actors or as in mouse=2,wheel=1: a lost one resumes its "
-    "track when it is found again.",
+    "max_tracks", None, "Number of individuals, for all actors or as in mouse=2,wheel=1."
 )
 Config.define_flags(FLAGS, ["inference", "compute"])
 

@@ -14,9 +14,8 @@ from a2d_tf.core import command_line
 from a2d_tf.core.files import file_digest
 
 FLAGS = command_line.Register()
-_SOURCE = FLAGS.enum(
-    "source", None, ["matterport", "keras_resnet101", "efficientnet_lite0"], "Weight source."
-)
+_SOURCES = ["matterport", "keras_resnet101", "efficientnet_lite0"]
+_SOURCE = FLAGS.enum("source", None, _SOURCES, "Weight source.")
 _INPUT = FLAGS.string("input", None, "File of published weights: .h5 or .pth.")
 _OUTPUT = FLAGS.string("output", None, "File of imported weights (.h5) to write.")
 

@@ -36,9 +36,7 @@ FLAGS = command_line.Register()
 _PREDICTION = FLAGS.string("prediction", None, "Folder of a prediction, or of a library.")
 _COUNT = FLAGS.integer("count", 40, "Maximum number of frames to choose.", lower_bound=1)
 _OUTPUT = FLAGS.string("output", None, "Folder to write; new or empty.")
-_RECORDS = FLAGS.string(
-    "records", None, "Records: skip what they hold, and prefer pairs that are rare in them."
-)
+_RECORDS = FLAGS.string("records", None, "Records, to skip their frames and prefer rare pairs.")
 _FORMAT = FLAGS.enum("format", "cvat", ["cvat", "coco", "masks"], "Format of the annotations.")
 
 _COLUMNS = ("rank", "video", "frame", "second", "score", "reasons")

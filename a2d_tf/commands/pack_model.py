@@ -17,7 +17,7 @@ from a2d_tf.core.files import read_text
 FLAGS = command_line.Register()
 _WORKDIR = FLAGS.string("workdir", None, "Run folder of a2d train.")
 _OUTPUT = FLAGS.string("output", None, "Folder to write; an older packed model is replaced.")
-_NOTES = FLAGS.string("notes", None, "Markdown file for card.md: data, intended, unsuitable uses.")
+_NOTES = FLAGS.string("notes", None, "Markdown of data and intended uses, to store as card.md.")
 _CHECKPOINT = Config.define_checkpoint(FLAGS)
 
 

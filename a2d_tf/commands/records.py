@@ -34,44 +34,25 @@ _ANNOTATIONS = FLAGS.multi_string(
 )
 _COCO = FLAGS.string("coco", None, "The same as --annotations with --format=a2d_tf.")
 _VIDEOS = FLAGS.string(
-    "videos",
-    None,
-    "With --annotations: folder of the videos. With --release: text file of VIDs to use, one per "
-    "line.",
+    "videos", None, "Folder of the videos; with --release: text file of VIDs to use, one per line."
 )
-_FORMAT = FLAGS.enum(
-    "format", None, FORMATS, "Format of --annotations; by default recognised by content."
-)
+_FORMAT = FLAGS.enum("format", None, FORMATS, "Format of --annotations; by default by content.")
 _NAMES = FLAGS.string(
     "names",
     None,
     'JSON file that maps labels of --annotations to names: {"label": ["actor", "action"]}, or '
     "[\"actor\", null] to use the attribute 'action'.",
 )
-_INTERPOLATED = FLAGS.bool(
-    "interpolated", False, "Also use frames whose shapes are all interpolated between keyframes."
-)
-_EMPTY = FLAGS.bool(
-    "empty_frames", False, "Treat listed frames without shapes as annotated: background only."
-)
-_FRAME_STEP = FLAGS.integer(
-    "frame_step",
-    1,
-    "Sampling interval, in video frames, of frames that Roboflow sampled from a video.",
-    lower_bound=1,
-)
+_INTERPOLATED = FLAGS.bool("interpolated", False, "Use frames of interpolated shapes alone, too.")
+_EMPTY = FLAGS.bool("empty_frames", False, "Take listed frames without shapes for background.")
+_FRAME_STEP = FLAGS.integer("frame_step", 1, "Video frames from one of Roboflow's to the next.", 1)
 _FIRST_FRAME = FLAGS.enum(
-    "first_frame",
-    None,
-    ("0", "1"),
-    "Number of a video file's first frame in its image names; by default 1.",
+    "first_frame", None, ("0", "1"), "Number of a video file's first frame in names; by default 1."
 )
 _TEST = FLAGS.list(
     "test_videos", [], "Names of the test videos; by default as it is stated, else about a fifth."
 )
-_SPLIT_OF = FLAGS.string(
-    "split_of", None, "Folder of earlier records of --annotations: its videos keep their split."
-)
+_SPLIT_OF = FLAGS.string("split_of", None, "Earlier records, whose videos keep their split.")
 _BOUTS = FLAGS.multi_string(
     "bouts",
     [],
@@ -79,32 +60,17 @@ _BOUTS = FLAGS.multi_string(
     "project, of BORIS, or a summary.csv; may be repeated.",
 )
 _BOUTS_WIN = FLAGS.bool("bouts_win", False, "Coded actions replace annotated ones.")
-_OUTSIDE = FLAGS.string(
-    "outside",
-    None,
-    "Action between coded times, such as none; by default these frames are left out.",
-)
+_OUTSIDE = FLAGS.string("outside", None, "Action between coded times; by default left out.")
 _SUBJECTS = FLAGS.string(
-    "subjects",
-    None,
-    'JSON file of the coded subjects: {"subject": "track number or name"}, or with '
-    '{"video": ...} in place of the individual.',
+    "subjects", None, 'JSON: {"subject": "track number or name"}, or {"subject": {"video": ...}}.'
 )
-_MAX_FRAMES = FLAGS.integer(
-    "max_frames",
-    None,
-    "Maximum annotated frames of each split, balanced over actions and videos and apart in time.",
-    lower_bound=1,
-)
+_MAX_FRAMES = FLAGS.integer("max_frames", None, "Maximum of annotated frames in each split.", 1)
 _CHECK = FLAGS.bool("check", False, "Only read the input and report problems.")
 _OUTPUT = FLAGS.string("output", None, "Folder for the records.")
 _FLOW = FLAGS.enum("flow_method", "dis", METHODS, "Optical flow method; the authors used tvl1.")
 _WORKERS = FLAGS.integer("workers", 2, "Number of processes.", lower_bound=1)
 _ON_ERROR = FLAGS.enum(
-    "on_error",
-    "fail",
-    convert.ON_ERROR,
-    "On a broken item: fail, or skip and report it. With --check: exit status 1, or 0.",
+    "on_error", "fail", convert.ON_ERROR, "On a broken item: fail, or skip and report it."
 )
 _SIZES = {
     "image_height": "Maximum height of the stored frames, which keep their aspect ratio.",

@@ -33,30 +33,17 @@ FLAGS = command_line.Register()
 _WORKDIR = FLAGS.string("workdir", None, "Folder for the records, the runs and the report.")
 _BASE = FLAGS.string("base", "configs/mini.flags", "Flagfile of the network.")
 _RELEASE = FLAGS.string("release", None, "A2D's Release folder; by default a mini A2D is drawn.")
-_ANNOTATIONS = FLAGS.string("annotations", None, "Annotations of own videos, not --release.")
+_ANNOTATIONS = FLAGS.string("annotations", None, "Own annotations, in place of --release.")
 _OWN_VIDEOS = FLAGS.string("videos", None, "Folder of the videos of --annotations.")
-_FOLDS = FLAGS.string(
-    "folds",
-    None,
-    "CSV file with the columns video and fold: each fold in turn is the test split, and all other "
-    "videos, including unlisted ones, are for training.",
-)
+_FOLDS = FLAGS.string("folds", None, "CSV of video and fold: each fold in turn is the test split.")
 _TEST_FOLDS = FLAGS.list("test_folds", None, "Folds to test; by default all.")
 _VIDEOS = FLAGS.integer("mini_videos", 400, "Number of videos of the mini A2D.", 6)
 _WORKERS = FLAGS.integer("workers", 2, "Number of processes that build the records.", 1)
 _TRAIN = FLAGS.multi_string(
-    "train",
-    [],
-    "Flag for every training, e.g. --train=--steps=900, or for one row, e.g. "
-    "--train=no_joint:--steps=450; may be repeated.",
+    "train", [], "Flag of all trainings, --steps=900, or of a row's, no_joint:--steps=450."
 )
 _SEEDS = FLAGS.list("seeds", "0", "Training seeds, in order.")
-_FINAL = FLAGS.bool(
-    "final",
-    False,
-    "End each row, except zero-shot ones, with a run on all training videos, scored with the "
-    "threshold that the previous run chose on held-out ones.",
-)
+_FINAL = FLAGS.bool("final", False, "End each row but zero-shot ones with a run on all videos.")
 _DELETE = FLAGS.bool("delete_weights", False, "Delete a row's checkpoints once it is scored.")
 _RUNS = FLAGS.list("runs", None, "Rows to run; by default all.")
 _DEVICE = Config.define_device(FLAGS)

@@ -34,14 +34,9 @@ from a2d_tf.evaluation import metrics as registry
 from a2d_tf.evaluation.metrics import segmentation
 
 FLAGS = command_line.Register()
+FLAGS.string("truth", None, "Folder of label maps; COCO JSON of boxes; or events of BORIS.")
 FLAGS.string(
-    "truth", None, "Folder of ground-truth label maps; COCO JSON of boxes; or events of BORIS."
-)
-FLAGS.string(
-    "predicted",
-    None,
-    "Folder of predicted label maps; detections.npz or COCO results (*.json); or a prediction or "
-    "library of predictions.",
+    "predicted", None, "Folder of label maps; detections.npz or COCO results (.json); or a library."
 )
 FLAGS.string("output", None, "Metrics file (JSON, percent) to write.")
 FLAGS.string("labels", None, "Label space (JSON); by default A2D's.")

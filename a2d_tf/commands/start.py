@@ -35,36 +35,22 @@ from a2d_tf.runs.scores import TEST
 from a2d_tf.video import library
 
 FLAGS = command_line.Register()
-_ANNOTATIONS = FLAGS.multi_string(
-    "annotations", [], "Export of an annotation tool, as for a2d records; may be repeated."
-)
+_ANNOTATIONS = FLAGS.multi_string("annotations", [], "Exports, as for a2d records; repeatable.")
 _BOUTS = FLAGS.multi_string("bouts", [], "Coded times, as for a2d records; may be repeated.")
 _VIDEOS = FLAGS.string("videos", None, "Folder of all videos, annotated or not.")
 _OUTPUT = FLAGS.string("output", None, "Folder for all results.")
-_MINUTES = FLAGS.float(
-    "minutes", 30, "Maximum training time in minutes, by some measured steps.", lower_bound=0.1
-)
+_MINUTES = FLAGS.float("minutes", 30, "Maximum training time in minutes, by measured steps.", 0.1)
 _AFTER = FLAGS.string("after", None, "Output of an earlier a2d start, to go on from.")
 
 _FRAMES_A_MINUTE = 100  # of training, that each have an effect
 
 _MAINS = {x.__name__.rpartition(".")[2]: x for x in (records, train, evaluate, export, predict)}
 """Commands whose flags may follow; suggest-config has none but those that this one gives it."""
-_OWN = (
-    *(
-        "annotations",
-        "bouts",
-        "videos",
-        "minutes",
-        "output",
-        "records",
-        "workdir",
-        "video",
-        "split",
-    ),
-    "checkpoint",  # the scores of the best weights are in a folder of their own
-)
-"""Flags of the single commands that this one decides."""
+_OWN = (*FLAGS, "records", "workdir", "video", "split", "checkpoint")
+"""Flags of the single commands that this one decides.
+
+The checkpoint, too: the scores of the best weights are in a folder of their own.
+"""
 
 
 def _run(logs, further, stage, name, *words):

@@ -28,12 +28,8 @@ _RECORDS = FLAGS.string("records", None, "Folder written by a2d records.")
 _OUTPUT = FLAGS.string("output", None, "Flagfile to write; by default it is printed.")
 _AFTER = FLAGS.string("after", None, "Run folder to go on from, with its settings and weights.")
 _MINUTES = FLAGS.float(
-    "minutes",
-    None,
-    "Maximum training time in minutes, by some measured steps; by default about 180 on a CPU.",
-    lower_bound=0.1,
+    "minutes", None, "Maximum training time in minutes; by default about 180 on a CPU.", 0.1
 )
-
 
 TIME = "on this machine"
 """Begins the remark on how long training, scores and prediction take."""
