@@ -145,15 +145,9 @@ def main(argv: list[str], predict: Callable = library.predict) -> int | None:
     kinds, output = outputs.with_needs(_RESULTS.value), os.path.normpath(_OUTPUT.value)
     settings = Config.given(FLAGS, "inference", "compute")
     model = next(flag for flag in _SOURCES if flag.value)
-    load = functools.partial(
-        predictor.load,
-        model.name,
-        model.value,
-        checkpoint=_CHECKPOINT.value,
-        device=_DEVICE.value,
-        settings=settings,
-        actors=_ACTORS.value,
-    )
+    given = {"checkpoint": _CHECKPOINT.value, "device": _DEVICE.value, "settings": settings}
+    given["actors"] = _ACTORS.value
+    load = functools.partial(predictor.load, model.name, model.value, **given)
     chosen = {"checkpoint": _CHECKPOINT.value} if _WORKDIR.value else {}
     linking = tracking.Linking(_WINDOW.value, _PATIENCE.value, _MAX_TRACKS.value)
     jobs = library.plan(_VIDEO.value, _VIDEOS.value, output)

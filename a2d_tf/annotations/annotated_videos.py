@@ -143,7 +143,7 @@ class AnnotatedVideos:
         """Keep the most different frames of each split; at most so many."""
         for split in {video.split for video in self.videos}:
             vids = [video.vid for video in self.videos if video.split == split]
-            shown = collections.defaultdict(lambda: collections.defaultdict(list))
+            shown: dict = collections.defaultdict(lambda: collections.defaultdict(list))
             for vid in vids:
                 for number, frame in sorted(self._frames[vid].items()):
                     pairs = {self._names.pair(instance) for instance in frame.instances}
@@ -317,10 +317,8 @@ def spread(shown: Mapping[Any, Mapping[str, Sequence[int]]], most: int) -> set[t
 def _halving(values):
     """Order values so that the first few of any number are far from each other."""
     bits = max(len(values) - 1, 1).bit_length()
-    return sorted(
-        values,
-        key=dict(zip(values, (int(f"{i:0{bits}b}"[::-1], 2) for i in range(len(values))))).get,
-    )
+    places = sorted(range(len(values)), key=lambda i: f"{i:0{bits}b}"[::-1])
+    return [values[i] for i in places]
 
 
 def _offsets(annotated: Iterable[AnnotatedFrame]) -> dict[pathlib.PurePath, int]:

@@ -46,11 +46,8 @@ class Names:
         Raises:
           InputError: the file is missing, malformed, or has a name that is none.
         """
-        content = load_json(
-            path,
-            {str: kind_of(_is_pair, "a pair of names")},
-            'write {"label": ["actor", "action"]}, or ["actor", null] for the attribute \'action\'',
-        )
+        remedy = 'write {"label": ["actor", "action"]}, or with null for the attribute \'action\''
+        content = load_json(path, {str: kind_of(_is_pair, "a pair of names")}, remedy)
         return cls({_plain(n): (_plain(x), y and _plain(y)) for n, (x, y) in content.items()})
 
     def pair(self, instance: Instance) -> Pair | None:
@@ -160,13 +157,10 @@ def derive_label_space(pairs: Iterable[Pair]) -> LabelSpace:
     if set(pairs) == _pairs(A2D):
         return A2D
     actions = sorted({action for _, action in pairs}, key=lambda name: (name == "none", name))
+    fields = {"actors": sorted({actor for actor, _ in pairs}), "actions": actions}
+    none_action = "none" if "none" in actions else None
     return LabelSpace.from_fields(
-        {
-            "actors": sorted({actor for actor, _ in pairs}),
-            "actions": actions,
-            "pairs": [list(pair) for pair in pairs],
-            "none_action": "none" if "none" in actions else None,
-        }
+        {**fields, "pairs": [*map(list, pairs)], "none_action": none_action}
     )
 
 

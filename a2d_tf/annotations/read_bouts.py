@@ -95,7 +95,7 @@ def read(path: str | os.PathLike) -> list[Observation]:
 def _of_tables(rows, is_aggregated):
     """Return the observations of BORIS' rows, each with its place."""
     found: dict[str, Observation] = {}
-    events = collections.defaultdict(list)
+    events: dict[str, list] = collections.defaultdict(list)
     for where, row in rows:
         name, action = row["Observation id"], _named(row["Behavior"], where)
         media = next((row[x] for x in _MEDIA if row.get(x) not in _NONE), "")
@@ -108,13 +108,13 @@ def _of_tables(rows, is_aggregated):
         if is_aggregated:
             is_state = row["Behavior type"].upper().startswith("STATE")
             ends = ("Start (s)", "Stop (s)" if is_state else "Start (s)")  # a point may have none
-            span = [_seconds(row, end, where) for end in ends]
-            own.bouts.append(_bout(subject, action, *span, where))
+            start, end = (_seconds(row, end, where) for end in ends)
+            own.bouts.append(_bout(subject, action, start, end, where))
         else:
             kind, key = row["Behavior type"].upper(), (subject, action, *modifiers)
             events[name].append((kind, key, _seconds(row, "Time", where), where))
-    for name, own in events.items():
-        found[name].bouts += _paired(own)
+    for name, listed in events.items():
+        found[name].bouts += _paired(listed)
     return list(found.values())
 
 
@@ -209,10 +209,11 @@ def _paired(events):
     begun: dict[tuple, tuple[float, str]] = {}
     bouts = []
     for kind, key, seconds, where in events:
+        subject, action, *_ = key
         if kind == "POINT":
-            bouts.append(_bout(*key[:2], seconds, seconds, where))
+            bouts.append(_bout(subject, action, seconds, seconds, where))
         elif kind != "START" and key in begun:
-            bouts.append(_bout(*key[:2], begun.pop(key)[0], seconds, where))
+            bouts.append(_bout(subject, action, begun.pop(key)[0], seconds, where))
         elif kind != "STOP" and key not in begun:
             begun[key] = seconds, where
         else:

@@ -6,6 +6,7 @@ import collections
 import math
 import os
 from collections.abc import Iterable
+from typing import Any
 
 from a2d_tf.annotations import read_bouts
 from a2d_tf.behaviour.bouts import Prediction
@@ -13,7 +14,7 @@ from a2d_tf.core.errors import InputError, shown
 from a2d_tf.evaluation.metrics import Table
 
 _MATCH = 0.5  # least IoU in time of two bouts that are one
-
+_UNITS = ("seconds", "bouts")
 
 Spans = dict[str, list[tuple[float, float]]]
 """Action -> its bouts of all individuals, (start, end) in seconds in the video."""
@@ -63,7 +64,7 @@ def compare(coded: dict[str, Spans], predictions: Iterable[Prediction]) -> dict:
     behaviours = {behaviour for spans in coded.values() for behaviour in spans}
     if not behaviours & actions:
         raise InputError(f"none of {sorted(behaviours)} is one of the actions {sorted(actions)}")
-    totals: dict[str, list] = collections.defaultdict(lambda: [0] * 6)
+    figures: dict[str, Any] = collections.defaultdict(collections.Counter)
     for name, spans in coded.items():
         begin, until = known[name].facts.span
         own = collections.defaultdict(list)
@@ -73,27 +74,20 @@ def compare(coded: dict[str, Spans], predictions: Iterable[Prediction]) -> dict:
         for action in sorted(actions & (behaviours | set(own))):
             cut = [(max(a, begin), min(b, until)) for a, b in spans.get(action, ())]
             true = [span for span in cut if span[0] < span[1]]
-            seconds = [_seconds(true), _seconds(own[action]), _agreed(true, own[action])]
-            counts = [len(true), len(own[action]), _matched(true, own[action])]
-            totals[action] = [a + b for a, b in zip(totals[action], seconds + counts)]
-    figures: dict[str, dict] = {}
-    for action, numbers in totals.items():
-        figures[action] = {}
-        for unit, (true, predicted, agreed) in (("seconds", numbers[:3]), ("bouts", numbers[3:])):
-            named = {"coded": true, "predicted": predicted, "agreed": agreed}
-            figures[action] |= {f"{name}_{unit}": value for name, value in named.items()}
-            both = true + predicted
+            figures[action].update(_figures(true, own[action]))
+    for action, found in figures.items():
+        for unit in _UNITS:
+            both = found[f"coded_{unit}"] + found[f"predicted_{unit}"]
             is_known = both and action in behaviours
-            figures[action][f"f1_{unit}"] = 200 * agreed / both if is_known else None
+            found[f"f1_{unit}"] = 200 * found[f"agreed_{unit}"] / both if is_known else None
     lists = {"left_out": sorted(behaviours - actions), "not_coded": sorted({*figures} - behaviours)}
     return {"videos": sorted(coded), **lists, "actions": figures}
 
 
 def table(found: dict) -> Table:
     """Return the table of what `compare` found."""
-    units = ("seconds", "bouts")
     columns = {
-        f"{name}_{unit}": f"{name} {unit}" for unit in units for name in ("coded", "predicted")
+        f"{who}_{unit}": f"{who} {unit}" for unit in _UNITS for who in ("coded", "predicted")
     }
     columns |= {"f1_seconds": "F1 of seconds", "f1_bouts": "F1 of bouts"}
     title = f"Bouts coded in BORIS and predicted, {len(found['videos'])} videos"
@@ -102,8 +96,16 @@ def table(found: dict) -> Table:
     return Table(title, columns, found["actions"], notes=notes)
 
 
-def _seconds(spans):
-    return math.fsum(end - start for start, end in spans)
+def _figures(coded, predicted):
+    """Return {figure: value} of the spans of an action in a video."""
+    found = {
+        "agreed_seconds": _agreed(coded, predicted),
+        "agreed_bouts": _matched(coded, predicted),
+    }
+    for who, spans in (("coded", coded), ("predicted", predicted)):
+        found[f"{who}_seconds"] = math.fsum(end - start for start, end in spans)
+        found[f"{who}_bouts"] = len(spans)
+    return found
 
 
 def _agreed(first, second):

@@ -311,18 +311,17 @@ def _facts(clip: ClipRecord) -> dict:
 def _counts(clips, split):
     """Return the manifest's `counts` of a split."""
     clips = [clip for clip in clips if clip["split"] == split]
-    codes = [str(code) for clip in clips for code in clip["codes"]]
+    codes = [code for clip in clips for code in clip["codes"]]
     counts: dict = {"videos": len({clip["video"] for clip in clips})}
     counts |= {"records": len(clips), "instances": len(codes)}
     if boxes_only := sum(clip["boxes_only"] for clip in clips):
         counts["boxes_only"] = boxes_only
-    return {**counts, "pairs": _count(codes, key=int)}
+    return {**counts, "pairs": {str(code): count for code, count in _count(codes).items()}}
 
 
-def _count(values, key=None):
+def _count(values):
     """Return {value: how often it occurs}, ordered by value."""
-    total = collections.Counter(values)
-    return {value: total[value] for value in sorted(total, key=key)}
+    return dict(sorted(collections.Counter(values).items()))
 
 
 def _digest_of(fingerprints):

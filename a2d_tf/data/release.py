@@ -231,6 +231,5 @@ def _parse_row(where, row):
     if not is_file_name(fields["vid"]):
         vid = shown(fields["vid"])
         raise InputError(f"{where}: vid {vid} is not a valid file name; rename the video")
-    numbers = (fields[name] for name in ("frames", "annotated", "usage", "height", "width"))
-    frames, annotated, usage, height, width = numbers
-    return Video(fields["vid"], frames, annotated, SPLITS[usage], height, width)
+    names = ("vid", "frames", "annotated", "height", "width")
+    return Video(**{name: fields[name] for name in names}, split=SPLITS[fields["usage"]])

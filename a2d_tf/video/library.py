@@ -321,15 +321,16 @@ def predict_video(
         return ""
     reader = video_files.Reader(job.path)
     span = streaming.Span.of_seconds(reader, request.start, request.end, request.every)
+    linking, kinds, record = request.linking, request.kinds, request.record(job)
     outputs.predict(
         load,
         reader,
         job.output,
         span,
-        kinds=request.kinds,
-        record=request.record(job),
+        linking=linking,
+        kinds=kinds,
+        record=record,
         progress=progress,
-        linking=request.linking,
     )
     return streaming.shortfall(reader, span)
 
