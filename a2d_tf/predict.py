@@ -111,12 +111,9 @@ def _one(load, output, kinds, linking):
     loaded, count, stopped = outputs.predict(
         load, reader, output, span, linking=linking, kinds=kinds
     )
-    facts = loaded.facts
-    threshold = facts["score_threshold"]
     files = ",".join(outputs.RESULT_FILES[kind] for kind in kinds)
-    print(
-        f"{facts['checkpoint']}, p(actor) >= {threshold:g}: {count} frames -> {output}/{{{files}}}"
-    )
+    model = "{checkpoint}, p(actor) >= {score_threshold:g}".format(**loaded.facts)
+    print(f"{model}: {count} frames -> {output}/{{{files}}}")
     if stopped:
         raise KeyboardInterrupt
     note = streaming.shortfall(reader, span)

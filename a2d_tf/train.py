@@ -69,10 +69,8 @@ def main(argv: list[str]) -> None:
 
 def _conclude(workdir, manifest):
     """Print the last validation's scores, and in a line the result, its path and what is next."""
-    path, result = (
-        os.path.join(workdir, "score_threshold.json"),
-        "no videos were held out for validation",
-    )
+    path = os.path.join(workdir, "score_threshold.json")
+    result = "no videos were held out for validation"
     if os.path.isfile(path):
         metrics = read_json(path)["validation"]
         if manifest.label_space != A2D:

@@ -144,22 +144,18 @@ def _task(parent: Element, task: Element | None) -> _Task:
     """Read a task that is described somewhere within `parent`; a job's export has only parts."""
     texts = _texts(reversed(list(parent.iter())))  # of each tag, the first
     own = _texts([] if task is None else task)
-    video, size, start, count = _video(texts.get("source", "")), None, 0, None
+    found = _Task(_video(texts.get("source", "")))
     if "original_size" in texts:
-        size = _number(texts, "height"), _number(texts, "width")
+        found.size = _number(texts, "height"), _number(texts, "width")
+    modes = {"interpolation": True, "annotation": False}
+    found.of_video = bool(found.video or found.size) or modes.get(texts.get("mode", ""))
     if "size" in own or parent is task:
-        start, count = _number(own, "start_frame"), _number(own, "size")
-    step = re.search(r"step\s*=\s*([1-9][0-9]*)", texts.get("frame_filter", ""))
-    return _Task(
-        video,
-        of_video=bool(video or size)
-        or {"interpolation": True, "annotation": False}.get(texts.get("mode", "")),
-        size=size,
-        start=start,
-        step=int(step[1]) if step else 1,
-        count=count,
-        id=_number(own, "id") if "id" in own or parent is task else None,
-    )
+        found.start, found.count = _number(own, "start_frame"), _number(own, "size")
+    if step := re.search(r"step\s*=\s*([1-9][0-9]*)", texts.get("frame_filter", "")):
+        found.step = int(step[1])
+    if "id" in own or parent is task:
+        found.id = _number(own, "id")
+    return found
 
 
 def _texts(elements):

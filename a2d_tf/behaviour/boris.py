@@ -24,15 +24,12 @@ def _events(prediction):
 
     Where one bout follows another, the first stops before the next starts.
     """
-    return sorted(
-        event
-        for track in prediction.tracks
-        for bout in track.bouts
-        for event in (
-            (bout.start, 1, f"{bout.actor} {track.number}", bout.action),
-            (bout.end, 0, f"{bout.actor} {track.number}", bout.action),
-        )
-    )
+    events = []
+    for track in prediction.tracks:
+        for bout in track.bouts:
+            what = f"{bout.actor} {track.number}", bout.action
+            events += [(bout.start, 1, *what), (bout.end, 0, *what)]
+    return sorted(events)
 
 
 def write_project(path: str | os.PathLike, predictions: Sequence[Prediction]) -> None:

@@ -20,13 +20,17 @@ _INPUT = FLAGS.string("input", None, "File of published weights: .h5 or .pth.")
 _OUTPUT = FLAGS.string("output", None, "File of imported weights (.h5) to write.")
 
 
-def _report(weights, used, skipped):
-    """Print every tensor of the input, and every variable of a network that the weights fill."""
+def main(argv: list[str]) -> None:
+    command_line.require(argv, source=_SOURCE.value, input=_INPUT.value, output=_OUTPUT.value)
     from a2d_tf.core.config import ModelConfig
     from a2d_tf.core.labels import A2D
     from a2d_tf.model.network import Network
+    from a2d_tf.pretrained import cache, layouts
     from a2d_tf.pretrained import weights as weights_lib
 
+    tensors, digest = cache.read_tensors(_INPUT.value), file_digest(_INPUT.value)
+    weights, used, skipped = layouts.convert(_SOURCE.value, tensors, _INPUT.value, digest)
+    weights.write(_OUTPUT.value)
     stream = "rgb" if weights.classes else "flow"
     network = Network(ModelConfig(**weights.model_fields(stream)), A2D)
     report = weights_lib.load(network, weights, stream)
@@ -36,16 +40,6 @@ def _report(weights, used, skipped):
     for name, reason in skipped.items():
         print(f"  {name}: skipped, {reason}")
     print(report)
-
-
-def main(argv: list[str]) -> None:
-    command_line.require(argv, source=_SOURCE.value, input=_INPUT.value, output=_OUTPUT.value)
-    from a2d_tf.pretrained import cache, layouts
-
-    tensors, digest = cache.read_tensors(_INPUT.value), file_digest(_INPUT.value)
-    weights, used, skipped = layouts.convert(_SOURCE.value, tensors, _INPUT.value, digest)
-    weights.write(_OUTPUT.value)
-    _report(weights, used, skipped)
 
 
 run = command_line.command(main, FLAGS)

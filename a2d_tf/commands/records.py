@@ -32,7 +32,6 @@ _ANNOTATIONS = FLAGS.multi_string(
     "Export of an annotation tool: a file, a folder or the downloaded zip; may be repeated; "
     "VIDEO=PATH names its video. With --release: another folder of its annotations.",
 )
-_COCO = FLAGS.string("coco", None, "The same as --annotations with --format=a2d_tf.")
 _VIDEOS = FLAGS.string(
     "videos", None, "Folder of the videos; with --release: text file of VIDs to use, one per line."
 )
@@ -97,7 +96,6 @@ def open_source() -> Source:
         raise InputError(
             "--split_of, as of a round --after another, goes without --test_videos and --release"
         )
-    exports = [*exports, _COCO.value] if _COCO.value else exports
     if release:
         if len(exports) > 1:
             raise InputError("--release takes at most one --annotations")
@@ -133,7 +131,7 @@ def open_source() -> Source:
         options=ReadOptions(
             _INTERPOLATED.value or bool(_BOUTS.value), _EMPTY.value, frame_step=_FRAME_STEP.value
         ),
-        format_name="a2d_tf" if _COCO.value else _FORMAT.value,
+        format_name=_FORMAT.value,
         first_frame=None if _FIRST_FRAME.value is None else int(_FIRST_FRAME.value),
         test_videos=_TEST.value,
         earlier=Manifest.load(_SPLIT_OF.value).split_of if _SPLIT_OF.value else {},

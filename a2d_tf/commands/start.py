@@ -89,20 +89,16 @@ def share(words: list[str]) -> dict[str, list[str]]:
     return further
 
 
-def _check_before(first, output):
-    """Raise InputError unless an earlier start has trained, elsewhere."""
-    if output.resolve() == first.resolve() or not (first / "run" / "finished.json").is_file():
-        raise InputError(f"--after={first}: not the output of another a2d start that has trained")
-
-
 def main(argv: list[str]) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a training then saves its step
     given = {"annotations": _ANNOTATIONS.value, "videos": _VIDEOS.value, "output": _OUTPUT.value}
     command_line.require(argv[:1], **given)
     output = pathlib.Path(_OUTPUT.value)
     first = None if _AFTER.value is None else pathlib.Path(_AFTER.value)
-    if first:
-        _check_before(first, output)
+    if first and not (
+        (first / "run/finished.json").is_file() and output.resolve() != first.resolve()
+    ):
+        raise InputError(f"--after={first}: not the output of another a2d start that has trained")
     jobs = library.plan(_VIDEOS.value, None, str(output / "videos"))
     if jobs is None:
         raise InputError(f"--videos={_VIDEOS.value}: not a folder of videos")

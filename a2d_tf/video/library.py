@@ -321,17 +321,8 @@ def predict_video(
         return ""
     reader = video_files.Reader(job.path)
     span = streaming.Span.of_seconds(reader, request.start, request.end, request.every)
-    linking, kinds, record = request.linking, request.kinds, request.record(job)
-    outputs.predict(
-        load,
-        reader,
-        job.output,
-        span,
-        linking=linking,
-        kinds=kinds,
-        record=record,
-        progress=progress,
-    )
+    write = functools.partial(outputs.predict, linking=request.linking, kinds=request.kinds)
+    write(load, reader, job.output, span, record=request.record(job), progress=progress)
     return streaming.shortfall(reader, span)
 
 
