@@ -123,7 +123,7 @@ def _one(load, output, kinds, linking):
 
 def _many(load, jobs, output, request, task, predict):
     """Predict this task's share of the videos of a library; returns the exit status."""
-    missing = set(request.unfinished(jobs))
+    missing = {job for job in jobs if not request.is_finished(job)}
     todo = [job for job in task.share(jobs) if job in missing]
     failures = predict(load, todo, request, _ON_ERROR.value) if todo else {}
     library.conclude(output, jobs, request, failures, task)

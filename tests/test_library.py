@@ -153,43 +153,43 @@ def finish(job, request, **changes):
 def test_other_settings_are_named(tmp_path, changes, message):
     job = Job(str(empty(tmp_path, "a.mp4") / "a.mp4"), str(tmp_path / "out/a"))
     request = library.Request(model=MODEL)
-    assert request.unfinished([job]) == [job]
+    assert not request.is_finished(job)
     finish(job, request)
-    assert request.unfinished([job]) == []
+    assert request.is_finished(job)
     other = library.Request(**{"model": MODEL, **changes})
     with pytest.raises(InputError, match=f"out/a: finished .*{message}; .*--overwrite"):
-        other.unfinished([job])
+        other.is_finished(job)
     with pytest.raises(InputError, match="out/a: finished "):  # since the videos were compared
         library.predict_video(lambda: None, job, other)
-    assert dataclasses.replace(other, overwrite=True).unfinished([job]) == [job]
+    assert not dataclasses.replace(other, overwrite=True).is_finished(job)
 
 
 def test_what_else_may_be_in_the_place_of_a_prediction(tmp_path):
     job = Job(str(empty(tmp_path, "a.mp4", "out/a/") / "a.mp4"), str(tmp_path / "out/a"))
     request, place = library.Request(model=MODEL), tmp_path / "out/a"
-    assert request.unfinished([job]) == [job]  # an empty folder
+    assert not request.is_finished(job)  # an empty folder
     place.rmdir()
     finish(job, request)
     (place / "tracks.json").unlink()
-    assert request.unfinished([job]) == [job]  # not whole
+    assert not request.is_finished(job)  # not whole
     (place / "mine.txt").touch()
     with pytest.raises(InputError, match="mine.txt"):
-        request.unfinished([job])
+        request.is_finished(job)
     (place / "mine.txt").unlink()
     (place / outputs.RECORD).write_text("{")
     with pytest.raises(InputError, match="prediction.json: "):
-        request.unfinished([job])
-    assert dataclasses.replace(request, overwrite=True).unfinished([job]) == [job]
+        request.is_finished(job)
+    assert not dataclasses.replace(request, overwrite=True).is_finished(job)
     shutil.rmtree(place)
     (tmp_path / "a.mp4").write_bytes(b"another")
     finish(job, request, bytes=3, digest="1")
     with pytest.raises(InputError, match="finished for another a.mp4, of 3 bytes"):
-        request.unfinished([job])
+        request.is_finished(job)
     shutil.rmtree(place)
     finish(job, request)
     (tmp_path / "a.mp4").write_bytes(b"Another")  # of the same size
     with pytest.raises(InputError, match="finished for another a.mp4, of 7 bytes"):
-        request.unfinished([job])
+        request.is_finished(job)
 
 
 @pytest.fixture(scope="module")

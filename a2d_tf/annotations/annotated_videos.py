@@ -83,10 +83,9 @@ class AnnotatedVideos:
         self.folder = videos
         self.root = exports[0].path.parent
         matcher = Matcher(self.folder, first_frame)
-        read = [(export, read_export(export.path, options, format_name)) for export in exports]
-        self._exports = read
-        self.documents = tuple(document for _, documents in read for document in documents)
-        self._frames = matcher.match(read)
+        self._exports = [(x, read_export(x.path, options, format_name)) for x in exports]
+        self.documents = tuple(document for _, found in self._exports for document in found)
+        self._frames = matcher.match(self._exports)
         if not self._frames:
             left_out = _left_out(self.documents) or ["use the whole export, with annotated frames"]
             raise InputError(f"{exports[0].path}: no annotated frames; {left_out[0]}")

@@ -150,12 +150,9 @@ class Document:
         if isinstance(name, str):
             problem = f"{shown(name)} does not name a video frame"
             raise InputError(f"{place}: {problem}; rename images to <video>_<number>.jpg")
-        video, number, numbering, fields["folder"] = name
-        self.frames.append(
-            AnnotatedFrame(
-                self.path, place, video, number, numbering, size, tuple(instances), **fields
-            )
-        )
+        fields |= name._asdict()
+        frame = AnnotatedFrame(self.path, place, size=size, instances=tuple(instances), **fields)
+        self.frames.append(frame)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -166,13 +166,10 @@ def _document(file, form, dialect, options, images):
             actor, action, name = (_text(attributes.get(x)) for x in ("actor", "action", "name"))
             track = attributes.get("track_id")
             track = track if type(track) is int and track >= 0 else None
-            place = file.place(annotation.where)
             fields = {field.name: attributes.get(field.name) for field in FIELDS}
-            instances.append(
-                Instance(
-                    annotation.label, parts, place, actor, action, track, box, name, fields=fields
-                )
-            )
+            known = annotation.label, parts, file.place(annotation.where)
+            found = Instance(*known, actor, action, track, box, name, fields=fields)
+            instances.append(found)
         reason = _reason(drawn, instances, dialect, options)
         if reason:
             document.left_out[reason] += 1

@@ -86,10 +86,9 @@ def compare(coded: dict[str, Spans], predictions: Iterable[Prediction]) -> dict:
 
 def table(found: dict) -> Table:
     """Return the table of what `compare` found."""
-    columns = {
-        f"{who}_{unit}": f"{who} {unit}" for unit in _UNITS for who in ("coded", "predicted")
-    }
-    columns |= {"f1_seconds": "F1 of seconds", "f1_bouts": "F1 of bouts"}
+    names = [f"{who} {unit}" for unit in _UNITS for who in ("coded", "predicted")]
+    columns = {name.replace(" ", "_"): name for name in names}
+    columns |= {f"f1_{unit}": f"F1 of {unit}" for unit in _UNITS}
     title = f"Bouts coded in BORIS and predicted, {len(found['videos'])} videos"
     said = {"left_out": "not actions of the network", "not_coded": "not coded in BORIS"}
     notes = tuple(f"{text}: {', '.join(found[key])}" for key, text in said.items() if found[key])
@@ -98,10 +97,8 @@ def table(found: dict) -> Table:
 
 def _figures(coded, predicted):
     """Return {figure: value} of the spans of an action in a video."""
-    found = {
-        "agreed_seconds": _agreed(coded, predicted),
-        "agreed_bouts": _matched(coded, predicted),
-    }
+    found = {"agreed_seconds": _agreed(coded, predicted)}
+    found["agreed_bouts"] = _matched(coded, predicted)
     for who, spans in (("coded", coded), ("predicted", predicted)):
         found[f"{who}_seconds"] = math.fsum(end - start for start, end in spans)
         found[f"{who}_bouts"] = len(spans)

@@ -79,9 +79,8 @@ def timeline(prediction: bouts.Prediction, shades: Mapping[str, str]) -> Figure:
     figure, axes = _chart(min(0.22 * len(tracks), 14), shades, prediction.name, "seconds")
     for row, track in enumerate(tracks):
         spans = [(bout.start, bout.seconds) for bout in track.bouts]
-        axes.broken_barh(
-            spans, (row - 0.38, 0.76), facecolors=[shades[bout.action] for bout in track.bouts]
-        )
+        colours = [shades[bout.action] for bout in track.bouts]
+        axes.broken_barh(spans, (row - 0.38, 0.76), facecolors=colours)
     names = [f"{track.actor} {track.number}" for track in tracks]
     if len(tracks) <= _LABELLED:
         axes.set_yticks(range(len(names)), names, parse_math=False)

@@ -101,20 +101,18 @@ def main(argv: list[str]) -> None:
     has_actions = command == "detection" and not FLAGS.predicted.endswith(".json")
     if (FLAGS.full or FLAGS.zero_shot_actor) and not (has_actions and FLAGS.zero_shot_actor):
         raise InputError("--zero_shot_actor, and --full with it, need a detections.npz")
+    label_space = LabelSpace.from_json(FLAGS.labels) if FLAGS.labels else A2D
     if command == "bouts":
         folders = predictions.folders_of([FLAGS.predicted])
         metrics = agreement.compare(agreement.read(FLAGS.truth), bouts.read_all(folders))
-        write_json(FLAGS.output, metrics, sort_keys=True)
-        return print(agreement.table(metrics).text())
-    label_space = LabelSpace.from_json(FLAGS.labels) if FLAGS.labels else A2D
-    if command == "segmentation":
+    elif command == "segmentation":
         metrics = score_segmentation(FLAGS.truth, FLAGS.predicted, label_space)
     else:
         actor = FLAGS.zero_shot_actor or ""
         split = registry.Split(label_space, zero_shot_actor=actor, seed=FLAGS.seed)
         metrics = score_detection(FLAGS.truth, FLAGS.predicted, split, FLAGS.full)
     write_json(FLAGS.output, metrics, sort_keys=True)
-    print(registry.table(metrics))
+    print(agreement.table(metrics).text() if command == "bouts" else registry.table(metrics))
 
 
 run = command_line.command(main, FLAGS)

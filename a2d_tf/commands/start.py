@@ -95,9 +95,8 @@ def main(argv: list[str]) -> None:
     command_line.require(argv[:1], **given)
     output = pathlib.Path(_OUTPUT.value)
     first = None if _AFTER.value is None else pathlib.Path(_AFTER.value)
-    if first and not (
-        (first / "run/finished.json").is_file() and output.resolve() != first.resolve()
-    ):
+    trained = first and (first / "run" / "finished.json").is_file()
+    if first and (not trained or output.resolve() == first.resolve()):
         raise InputError(f"--after={first}: not the output of another a2d start that has trained")
     jobs = library.plan(_VIDEOS.value, None, str(output / "videos"))
     if jobs is None:

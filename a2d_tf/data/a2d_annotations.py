@@ -158,9 +158,8 @@ class _Hdf5:
         """Return the indices of the instances whose number no earlier one has."""
         _, first = np.unique(numbers, return_index=True)
         for i in sorted(set(range(len(numbers))) - set(first)):
-            self._notes.append(
-                f"'instance' repeats number {numbers[i]:g}: the later instance is dropped"
-            )
+            again = f"repeats number {numbers[i]:g}: the later instance is dropped"
+            self._notes.append(f"'instance' {again}")
         return np.sort(first)
 
     def _boxes(self, corners, rows):

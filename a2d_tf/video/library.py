@@ -118,10 +118,8 @@ def _found(place, paths):
 def _files(place, paths):
     """(video files, images) among some paths; InputError where there are both."""
     paths = sorted(paths)
-    videos, images = (
-        [path for path in paths if _is_a(path, suffixes)]
-        for suffixes in (frames.VIDEOS, video_files.IMAGES)
-    )
+    videos = [path for path in paths if _is_a(path, frames.VIDEOS)]
+    images = [path for path in paths if _is_a(path, video_files.IMAGES)]
     if images and videos:
         names = (os.path.basename(found[0]) for found in (images, videos))
         raise InputError(
@@ -275,10 +273,6 @@ class Request:
                 "or use another --output"
             )
         return False
-
-    def unfinished(self, jobs: Sequence[Job]) -> list[Job]:
-        """Return the jobs whose results are not there; errors as of `is_finished`."""
-        return [job for job in jobs if not self.is_finished(job)]
 
 
 def _content(files):
