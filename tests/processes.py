@@ -56,6 +56,12 @@ def run_a2d(name, *words, cwd=ROOT):
     return _forked("-m", "a2d_tf", name, *words, cwd=cwd)
 
 
+def succeeded(done):
+    """What a process that ended without an error has printed."""
+    assert done.returncode == 0, done.stdout + done.stderr[-5000:]
+    return done.stdout
+
+
 def complaint(done):
     """The one line of a process that ended with an error."""
     assert done.returncode == 1 and "Traceback" not in done.stderr, done.stdout + done.stderr

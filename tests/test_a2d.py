@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from processes import ROOT, complaint, run_a2d, run_python
+from processes import ROOT, complaint, run_a2d, run_python, succeeded
 
 from a2d_tf import __main__ as a2d
 from a2d_tf.core import command_line
@@ -31,8 +31,7 @@ assert "minutes" in registers["start"] and "steps" not in registers["start"]
 
 
 def test_all_commands_import_in_one_process_each_with_flags_of_its_own():
-    done = run_python("-c", IMPORT_ALL, PYTHONPATH=str(ROOT))
-    assert done.returncode == 0, done.stderr
+    succeeded(run_python("-c", IMPORT_ALL, PYTHONPATH=str(ROOT)))
 
 
 def test_the_list_loads_no_library():
@@ -105,23 +104,16 @@ def test_commands_of_the_documentation_have_these_flags(page):
         if name == "on-beam" or name.startswith("-"):
             continue
         assert name in a2d.MODULES, f"{page.name}: a2d {name}"
-        known = importlib.import_module(f"a2d_tf.{a2d.MODULES[name]}").FLAGS
+        known = {*importlib.import_module(f"a2d_tf.{a2d.MODULES[name]}").FLAGS, "flagfile"}
         for word in words:
             flag = word[2:].partition("=")[0].strip("[]")
-            assert {flag, flag.removeprefix("no"), "flagfile"} & {
-                *known,
-                flag == "flagfile" and flag,
-            }, f"{page.name}: a2d {name} {word}"
+            assert {flag, flag.removeprefix("no")} & known, f"{page.name}: a2d {name} {word}"
 
 
 def test_messages_of_commands_name_commands_that_exist():
     for path in (ROOT / "a2d_tf").rglob("*.py"):
         for name in re.findall(r"\ba2d ([a-z][a-z-]+)", path.read_text()):
-            assert name in a2d.MODULES or name in (
-                "lists",
-                "sets",
-                "is",
-            ), f"{path.name}: a2d {name}"
+            assert name in (*a2d.MODULES, "lists", "sets", "is"), f"{path.name}: a2d {name}"
 
 
 def test_help_is_asked_before_the_words_of_others():

@@ -175,14 +175,7 @@ def test_the_label_space_follows_from_the_names(tmp_path):
     assert derive_label_space(pairs) is A2D
     # Some of A2D's names are no reason to score what was not annotated.
     some = derive_label_space([("dog", "walking"), ("dog", "running"), ("ball", "none")])
-    names = {"actors": ["ball", "dog"], "actions": ["running", "walking", "none"]}
-    assert some == LabelSpace.from_fields(
-        {
-            **names,
-            "pairs": [["ball", "none"], ["dog", "running"], ["dog", "walking"]],
-            "none_action": "none",
-        }
-    )
+    assert some == LabelSpace(("ball", "dog"), ("running", "walking", "none"), (13, 21, 22), "none")
     derived = derive_label_space([("ball", "none"), ("ball", "running"), ("adult", "running")])
     assert derived == LabelSpace(("adult", "ball"), ("running", "none"), (11, 21, 22), "none")
     own = LabelSpace(FORKLIFTS.actors, FORKLIFTS.actions, (12, 21, 23), "none")

@@ -34,13 +34,8 @@ def image(name, number=1, size=SIZE, **fields):
 
 def drawn(category=0, segmentation=None, image_id=1, **fields):
     segmentation = [SQUARE] if segmentation is None else segmentation
-    return {
-        "image_id": image_id,
-        "category_id": category,
-        "segmentation": segmentation,
-        "iscrowd": 0,
-        **fields,
-    }
+    ids = {"image_id": image_id, "category_id": category, "iscrowd": 0}
+    return {**ids, "segmentation": segmentation, **fields}
 
 
 def coco(images, annotations, names=NAMES, **fields):
@@ -313,21 +308,19 @@ def test_a_part_of_a_video_may_end_before_it_does(tmp_path, tasks, fit):
                 source.length("clip")
 
 
-def test_the_fingerprint_follows_what_a_task_shows(tmp_path):
-    write_video(tmp_path / "videos/clip.mp4", moving_frames(6, *SIZE, step=2))
+def test_the_fingerprint_follows_what_a_task_shows(tmp_path, videos):
     facts = set()
     for size in (5, 6, 6):
         export = write(tmp_path / "clip", {"a.xml": xml(track(1, "cat", 1), size=size)})
-        facts.add(open_source(export, tmp_path / "videos").facts("clip"))
+        facts.add(open_source(export, videos).facts("clip"))
     assert len(facts) == 2
 
 
-def test_our_own_coco_of_the_first_frames_is_a_part_and_cvats_is_the_whole(tmp_path):
-    write_video(tmp_path / "videos/clip.mp4", moving_frames(6, *SIZE, step=2))
+def test_our_own_coco_of_the_first_frames_is_a_part_and_cvats_is_the_whole(tmp_path, videos):
     for kind, folder in ("own", "clip/"), ("cvat", ""):
         images = [image(f"{folder}frame_{n:06d}.PNG", n + 1) for n in range(2)]
         export = write(tmp_path / kind / "clip", {"x.json": coco(images, [drawn(0, [SQUARE])])})
-        source = open_source(export, tmp_path / "videos")
+        source = open_source(export, videos)
         if kind == "own":
             assert source.length("clip") == 6
         else:
@@ -335,15 +328,14 @@ def test_our_own_coco_of_the_first_frames_is_a_part_and_cvats_is_the_whole(tmp_p
                 source.length("clip")
 
 
-def test_two_videos_of_one_name_are_not_taken_for_one(tmp_path):
+def test_two_videos_of_one_name_are_not_taken_for_one(tmp_path, videos):
     """Tasks that name the same source, and folders of frames in different folders."""
-    write_video(tmp_path / "videos/clip.mp4", moving_frames(6, *SIZE, step=2))
     tasks = {f"{n}.xml": xml(track(1, "cat", n), task=n) for n in (3, 4)}
     export = write(tmp_path / "export", tasks)
     with pytest.raises(InputError, match="tasks 3 and 4 are both of a video 'clip'; .*clip="):
-        open_source(export, tmp_path / "videos")
+        open_source(export, videos)
     named = [Export.parse(f"clip={tmp_path}/export/{name}") for name in tasks]
-    assert AnnotatedVideos(named, tmp_path / "videos").annotated_frames("clip") == (4, 5)
+    assert AnnotatedVideos(named, videos).annotated_frames("clip") == (4, 5)
 
     def of_folders(*folders):
         images = [image(f"{folder}/0000{n}.jpg", n) for n, folder in enumerate(folders, 1)]
@@ -354,16 +346,16 @@ def test_two_videos_of_one_name_are_not_taken_for_one(tmp_path):
         export = of_folders(*folders)
         words = f"'{folders[-1].split('/')[-2]}/clip' is another video than .*if they are one, name"
         with pytest.raises(InputError, match=words):
-            open_source(export, tmp_path / "videos")
+            open_source(export, videos)
         named = [Export.parse(f"clip={export}")]
-        frames = AnnotatedVideos(named, tmp_path / "videos").annotated_frames("clip")
+        frames = AnnotatedVideos(named, videos).annotated_frames("clip")
         assert len(frames) == len(folders)
     for folders in (
         ("train/clip", "val2017/clip", "clip"),
         ("/home/ann/clip", "C:/bob/clip", "../frames/clip"),
         ("data/clip", "Data/clip"),
     ):
-        source = open_source(of_folders(*folders), tmp_path / "videos")
+        source = open_source(of_folders(*folders), videos)
         assert len(source.annotated_frames("clip")) == len(folders)
 
 
@@ -383,21 +375,12 @@ def test_label_studio_outlines_of_a_line_of_pixels_have_no_area(tmp_path):
 
 
 def test_labelme_joins_the_shapes_of_a_group(tmp_path):
-    shapes = [
-        shape(group_id=0),
-        shape("dog-run"),
-        shape(group_id=0),
-        shape("b-c", group_id=0),
-        shape(),
-    ]
+    part = shape(group_id=0)
+    shapes = [part, shape("dog-run"), part, shape("b-c", group_id=0), shape()]
     (document,) = read(tmp_path, {"clip1/00005.json": labelme(*shapes)})
     (frame,) = document.frames
-    assert [(i.label, len(i.parts)) for i in frame.instances] == [
-        ("cat-sit", 2),
-        ("dog-run", 1),
-        ("b-c", 1),
-        ("cat-sit", 1),
-    ]
+    joined = [(i.label, len(i.parts)) for i in frame.instances]
+    assert joined == [("cat-sit", 2), ("dog-run", 1), ("b-c", 1), ("cat-sit", 1)]
 
 
 def test_labelme_shapes_of_other_kinds(tmp_path, videos):
@@ -510,6 +493,7 @@ NO_NUMBER = {"data.yaml": YOLO, "labels/train/cat.txt": ""}
 CVATS = {"data.yaml": YOLO, "labels/train/frame_000005.txt": ""}
 SHORT = shape(polygon=[8, 10, 23, 19], kind="mask", mask=png(np.ones((10, 16)))[:-16])
 BEYOND = shape(polygon=[18, 16, 33, 25], kind="mask", mask=png(np.ones((10, 16))))
+MASKS = "youtube_vis", "x.json", "annotations", 0, "segmentations"
 TWICE = {**SCENES["coco"], "clip_00003.json": labelme(path=None)}
 
 # What is in the export, and what the error names.
@@ -517,10 +501,7 @@ BROKEN = [
     ({}, "export: no annotations in a known format"),
     ({"x.json": json.dumps(SCENES["coco"])[:90]}, "x.json: cannot be read"),
     ({"x.xml": "<annotation><object/></annotation>"}, "found x.xml"),
-    (
-        of_coco("images", 0, "file_name", value="photo.jpg"),
-        "x.json: images[0]: 'photo.jpg' does not name",
-    ),
+    (of_coco("images", 0, "file_name", value="photo.jpg"), "images[0]: 'photo.jpg' does not name"),
     (of_coco("annotations", value=[drawn(0, [])]), "1 annotations without a mask or a box"),
     (of_coco("images", 0, "width", value=33), "x.json: images[0]: 'width' and 'height' say 33x24"),
     (of_coco("images", 0, "file_name", value="clip/7"), "x.json: annotates frame 7, but"),
@@ -533,13 +514,10 @@ BROKEN = [
     (of_coco("annotations", value=[drawn(0, [], bbox=[9, 9, 900, 9])]), "[0]: [9, 9, 900, 9] is"),
     (of_own("images", 0, "split", value="val"), "own.json: images[0].split: 'val'"),
     (
-        changed("youtube_vis", "x.json", "annotations", 0, "segmentations", value=[None]),
-        "x.json: annotations[0]: the number of segmentations or bboxes differs from file_names",
+        changed(*MASKS, value=[None]),
+        "x.json: annotations[0]: the number of segmentations or bboxes",
     ),
-    (
-        changed("youtube_vis", "x.json", "annotations", 0, "segmentations"),
-        "[0]: the number of segmentations",
-    ),
+    (changed(*MASKS), "[0]: the number of segmentations or bboxes differs from file_names"),
     ({"photo.json": labelme(shape(), path="photo.jpg")}, "photo.json: imagePath: 'photo.jpg'"),
     (of_labelme(shape(polygon=[1, 1, 2, 2])), "clip_3.json: shapes[0]: points"),
     (of_labelme(SHORT), "clip_3.json: shapes[0]: mask"),

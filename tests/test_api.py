@@ -5,7 +5,7 @@ import re
 import shutil
 
 import pytest
-from processes import ROOT, run_python
+from processes import ROOT, run_python, succeeded
 
 import a2d_tf
 
@@ -31,8 +31,7 @@ assert os.environ == environment, set(os.environ.items()) - set(environment.item
 
 def test_importing_defines_no_flags_and_sets_no_environment(monkeypatch):
     monkeypatch.delenv("TF_USE_LEGACY_KERAS", raising=False)
-    done = run_python("-c", IMPORT_ALL, PYTHONPATH=str(ROOT))
-    assert done.returncode == 0, done.stderr
+    succeeded(run_python("-c", IMPORT_ALL, PYTHONPATH=str(ROOT)))
 
 
 def test_every_public_name_is_there_and_no_other():

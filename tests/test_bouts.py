@@ -36,11 +36,8 @@ def library(tmp_path):
 
 def test_tracks_are_read_in_the_order_of_their_starts(tmp_path):
     tracks = bouts.read(write(tmp_path, overlay=0))
-    assert [(t.number, t.actor, t.bouts[0].start, t.bouts[-1].end) for t in tracks] == [
-        (1, "dog", 0, 4),
-        (2, "dog", 1, 2),
-        (3, "ball", 2, 3.8),
-    ]
+    found = [(t.number, t.actor, t.bouts[0].start, t.bouts[-1].end) for t in tracks]
+    assert found == [(1, "dog", 0, 4), (2, "dog", 1, 2), (3, "ball", 2, 3.8)]
     assert tracks[0].bouts[2] == bouts.Bout("cat", "running", 1.5, 1.7, 0.5)
 
 

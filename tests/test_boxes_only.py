@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 import tiny_network
 from a2d_files import moving_frames, write_video
-from processes import run_a2d
+from processes import run_a2d, succeeded
 from test_annotation_formats import (
     SIZE,
     SQUARE,
@@ -282,10 +282,9 @@ def test_a_set_of_boxes_from_its_export_to_its_predictions_export(tmp_path, vide
     made, run, out = (tmp_path / name for name in ("records", "run", "out"))
     words += [f"--annotations={export}", f"--videos={videos}", f"--output={made}"]
     names = write(tmp_path, {"names.json": {"cat-sit": ["dog", "rest"]}}) / "names.json"
-    done = run_a2d("records", *words, "--test_videos=other", f"--names={names}")
-    assert done.returncode == 0, done.stderr
+    said = succeeded(run_a2d("records", *words, "--test_videos=other", f"--names={names}"))
     assert LabelSpace.from_json(made / "labels.json").actors == ("dog",)
-    assert "test: 1 videos, 2 clips, 2 instances, 2 of them boxes only\n" in done.stdout
+    assert "test: 1 videos, 2 clips, 2 instances, 2 of them boxes only\n" in said
     settings = [f"--records={made}", f"--workdir={run}"]
     small = [*TINY, "--use_flow=false", "--temporal_layers=0", "--steps=2", "--pictures=1"]
     done = run_a2d("train", *small, *settings, "--val_fraction=0.6")  # holds out clip
@@ -294,9 +293,8 @@ def test_a_set_of_boxes_from_its_export_to_its_predictions_export(tmp_path, vide
     assert set(best) == {"step", "score", "score_threshold"}
     validated = json.loads((run / "score_threshold.json").read_text())["validation"]
     assert validated["box_f1"] == best["score"] and "segmentation" not in validated
-    done = run_a2d("evaluate", *settings, "--split=test", "--score_threshold=0.01")
-    assert done.returncode == 0, done.stderr
-    assert "dog-rest" in done.stdout and "Table" not in done.stdout
+    said = succeeded(run_a2d("evaluate", *settings, "--split=test", "--score_threshold=0.01"))
+    assert "dog-rest" in said and "Table" not in said
     scored = json.loads((run / "evaluation" / "test" / "metrics.json").read_text())
     assert "segmentation" not in scored and "mask" not in scored["coco"]
     assert scored["box_f1"] >= 0 and set(scored["detection"]) == {"actor", "action", "joint"}
@@ -306,8 +304,9 @@ def test_a_set_of_boxes_from_its_export_to_its_predictions_export(tmp_path, vide
     page = (run / "evaluation" / "test" / "browse.html").read_text()
     assert len(re.findall("truth:</b>\\s*<span [^>]*>dog-rest<", page)) == 2  # the boxes, filled
     video = f"--video={videos / 'other.mp4'}"
-    done = run_a2d("predict", f"--workdir={run}", video, f"--output={out}", "--score_threshold=0")
-    assert done.returncode == 0, done.stderr
+    succeeded(
+        run_a2d("predict", f"--workdir={run}", video, f"--output={out}", "--score_threshold=0")
+    )
     assert cv2.imread(str(out / "label_maps" / "00001.png"), cv2.IMREAD_UNCHANGED).any()
     back = tmp_path / "back.xml"
     done = run_a2d("export-annotations", f"--prediction={out}", f"--output={back}")

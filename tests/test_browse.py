@@ -7,7 +7,7 @@ import shutil
 import browsers
 import numpy as np
 import pytest
-from processes import complaint, run_a2d
+from processes import complaint, run_a2d, succeeded
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
@@ -65,10 +65,9 @@ def run(truths, evaluated, tmp_path_factory):
 @pytest.fixture(scope="module")
 def written(run, mini_records):
     """The page as the tool writes it: its path."""
-    done = run_a2d("browse", "--run", run[0], "--records", mini_records.directory)
-    assert done.returncode == 0, done.stderr
+    said = succeeded(run_a2d("browse", "--run", run[0], "--records", mini_records.directory))
     path = run[0] / "evaluation" / "test" / "browse.html"
-    assert re.fullmatch(rf"6 of 6 frames, \d+\.\d MB -> {path}\n", done.stdout)
+    assert re.fullmatch(rf"6 of 6 frames, \d+\.\d MB -> {path}\n", said)
     return path
 
 

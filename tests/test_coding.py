@@ -79,12 +79,8 @@ TWO = [(f, *of) for f in (1, 2, 3) for of in (("mouse", 4, "Ann"), ("mouse", 7, 
 
 
 def test_state_and_point_events_label_the_frames_that_were_shown(tmp_path):
-    rows = [
-        *RUN,
-        ("", "rest", "START", ".5"),
-        ("", "jump", "POINT", ".85"),
-        ("", "rest", "STOP", ".7"),
-    ]
+    rows = [*RUN, ("", "rest", "START", ".5"), ("", "jump", "POINT", ".85")]
+    rows.append(("", "rest", "STOP", ".7"))
     source = opened(tmp_path, ONE, events(tmp_path / "e.tsv", rows))
     expected = {n: ["mouse-run"] for n in (3, 4, 5)} | {n: ["mouse-rest"] for n in (6, 7)}
     assert labels(source) == {**expected, 9: ["mouse-jump"]}
@@ -170,10 +166,7 @@ def test_two_coders_of_a_video_are_not_added_up(tmp_path):
 
 def test_spread_takes_as_many_of_each_pair_and_video_apart_in_time():
     shown = {"rest": {"a": range(1, 101), "b": range(1, 101)}, "run": {"a": range(200, 203)}}
-    kept = spread(shown, 9)
-    assert kept == {
-        *(("a", n) for n in (1, 33, 65, 200, 201, 202)),
-        *(("b", n) for n in (1, 33, 65)),
-    }
+    expected = {"a": (1, 33, 65, 200, 201, 202), "b": (1, 33, 65)}
+    assert spread(shown, 9) == {(vid, n) for vid, numbers in expected.items() for n in numbers}
     assert len(spread(shown, 1000)) == 203
     assert _halving([0, 1, 2, 3]) == [0, 2, 1, 3]

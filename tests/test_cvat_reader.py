@@ -63,10 +63,8 @@ def test_keyframes_are_annotated_with_all_visible_shapes_and_the_rest_by_option(
         track(4, polygon(3, "turn", keyframe=0), polygon(4, "turn", keyframe=0), label="wheel"),
     )
     (found,) = read(text)
-    assert described(found) == {
-        3: [("mouse", "run", 0)],
-        5: [("mouse", "rest", 0), ("wheel", "turn", 4)],
-    }
+    seen = described(found)
+    assert seen == {3: [("mouse", "run", 0)], 5: [("mouse", "rest", 0), ("wheel", "turn", 4)]}
     assert found.left_out == {
         "frames with interpolated shapes only": 1,
         "frames without shapes, possibly not annotated": 1,
@@ -200,10 +198,8 @@ def test_a_job_has_no_name_and_any_part_of_the_frames(read, inside):
     )
     meta = job if inside else job + size
     (found,) = read(document(track(0, polygon(21), polygon(22)), meta=meta))
-    assert [(x.video, x.number, x.size) for x in found.frames] == [
-        (None, 22, (6, 8)),
-        (None, 23, (6, 8)),
-    ]
+    seen = [(x.video, x.number, x.size) for x in found.frames]
+    assert seen == [(None, 22, (6, 8)), (None, 23, (6, 8))]
     assert found.frame_count is None
 
 

@@ -3,7 +3,7 @@
 import pytest
 import tensorflow as tf
 import tiny_network
-from processes import run_a2d
+from processes import run_a2d, succeeded
 from test_mains import TINY
 
 from a2d_tf.commands import doctor
@@ -34,8 +34,6 @@ def test_a_batch_that_does_not_fit(mini_records, monkeypatch):
 
 def test_a_machine_is_examined(mini_records):
     words = (f"--records={mini_records.directory}", "--batch_size=1", "--steps=3600")
-    done = run_a2d("doctor", *TINY, *words)
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
+    lines = succeeded(run_a2d("doctor", *TINY, *words)).splitlines()
     assert lines[0].startswith("device: CPU, ")
     assert [line.split(":")[0] for line in lines[2:]] == ["step", "input", "training"]

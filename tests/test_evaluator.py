@@ -8,7 +8,7 @@ import types
 import cv2
 import numpy as np
 import pytest
-from processes import run_a2d
+from processes import run_a2d, succeeded
 from pycocotools import mask as rle_tools
 
 import a2d_tf
@@ -61,8 +61,7 @@ def test_score_py_repeats_the_figures(evaluated, tmp_path):
         ("detection", "truth.json", "instances.json"),
     ):
         paths = f"--truth={output / truth}", f"--predicted={output / predicted}"
-        done = run_a2d("score", command, *paths, f"--output={tmp_path / 'scores.json'}")
-        assert done.returncode == 0, done.stderr
+        succeeded(run_a2d("score", command, *paths, f"--output={tmp_path / 'scores.json'}"))
         scored = json.loads((tmp_path / "scores.json").read_text())
         if predicted == "instances.json":  # fewer than all RoIs, which the other figures are of
             assert set(scored["coco"]) == {"box", "mask"}

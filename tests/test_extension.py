@@ -8,7 +8,7 @@ import subprocess
 import numpy as np
 import pytest
 from a2d_files import coloured_frames, write_video
-from processes import ROOT, run_python
+from processes import ROOT, run_python, succeeded
 from test_mains import TINY
 
 EXAMPLE = ROOT / "tests" / "key_point.diff"
@@ -78,9 +78,7 @@ def copy(tmp_path_factory):
 
 
 def a2d(copy, *words):
-    done = run_python("-m", "a2d_tf", *words, cwd=copy)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    return succeeded(run_python("-m", "a2d_tf", *words, cwd=copy))
 
 
 def test_a_head_with_a_label_of_its_own_touches_few_files():
@@ -123,8 +121,7 @@ def test_examples_from_annotations_to_predictions(copy):
     run = ["--records=records", "--workdir=run", "--steps=300", "--val_fraction=0"]
     # Mirrored, the corner would be another one.
     a2d(copy, "train", *NETWORK, *run, "--optimizer=adam", "--warmup_steps=0", "--noflip")
-    done = run_python("-c", AUGMENT, cwd=copy)
-    assert done.returncode == 0, done.stderr
+    succeeded(run_python("-c", AUGMENT, cwd=copy))
     printed = a2d(copy, "evaluate", "--workdir=run", "--records=records", "--split=train")
     assert "Distance of key points" in printed and "Exact frames" in printed
     figures = json.loads((copy / "run" / "evaluation" / "train" / "metrics.json").read_text())

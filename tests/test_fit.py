@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tiny_network
-from processes import run_a2d
+from processes import run_a2d, succeeded
 
 from a2d_tf.core import devices
 from a2d_tf.core.config import ComputeConfig, Config
@@ -200,7 +200,6 @@ def test_a_non_finite_loss_ends_the_run_before_its_weights_are_kept(
         np.testing.assert_array_equal(variable, value, err_msg=variable.name)
 
     run_folder.create(tmp_path, config, tiny_network.manifest())
-    done = run_a2d("replay", f"--workdir={tmp_path}")
-    assert done.returncode == 0, done.stderr
-    own = [line for line in done.stdout.splitlines() if line.startswith(f"{culprit}/")]
-    assert "*nan" in own[0] and "its flow has non-finite values" in done.stdout
+    said = succeeded(run_a2d("replay", f"--workdir={tmp_path}"))
+    own = [line for line in said.splitlines() if line.startswith(f"{culprit}/")]
+    assert "*nan" in own[0] and "its flow has non-finite values" in said

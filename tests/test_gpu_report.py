@@ -3,14 +3,13 @@
 import json
 
 import pytest
-from processes import run_tool
+from processes import run_tool, succeeded
 
 
 @pytest.mark.slow
 def test_without_a_gpu(tmp_path):
     words = f"--output={tmp_path}/report --small --only=machine,kernels".split()
-    done = run_tool("gpu_report", *words)
-    assert done.returncode == 0, done.stderr
+    succeeded(run_tool("gpu_report", *words))
     machine, kernels = json.loads((tmp_path / "report" / "report.json").read_text())
     assert "tensorflow==" in machine["values"]["packages"]
     assert kernels["reason"] == "error: needs a GPU"

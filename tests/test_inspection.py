@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
-from processes import run_a2d
+from processes import run_a2d, succeeded
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
@@ -95,9 +95,7 @@ def test_labels_that_are_rare():
 def test_a_report_a_list_and_pictures(small_records, tmp_path):
     listed = tmp_path / "new" / "list.json"
     words = "--records", small_records, "--json", listed, "--draw", tmp_path / "draw"
-    done = run_a2d("inspect", *words)
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
+    lines = succeeded(run_a2d("inspect", *words)).splitlines()
     assert lines[0] == "train: 2 videos, 3 clips, 3 instances, 2 of 43 pairs"
     assert "test: 1 videos, 1 clips, 1 instances, 1 of 43 pairs" in lines
     rows = {(row["video"], row["frame"]): row for row in json.loads(listed.read_text())}

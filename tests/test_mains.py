@@ -5,7 +5,7 @@ import json
 import event_files
 import numpy as np
 import pytest
-from processes import complaint, run_a2d
+from processes import complaint, run_a2d, succeeded
 from test_weights import imported
 
 from a2d_tf.core import files
@@ -28,9 +28,8 @@ TINY = (
 def trained(mini_records, tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained") / "run"
     words = [f"--records={mini_records.directory}", f"--workdir={folder}", "--steps=2"]
-    result = run_a2d("train", *TINY, *words, "--val_fraction=0.6", "--pictures=1")
-    assert result.returncode == 0, result.stderr
-    assert result.stdout.startswith("device: CPU, ") and ", float32\n" in result.stdout
+    said = succeeded(run_a2d("train", *TINY, *words, "--val_fraction=0.6", "--pictures=1"))
+    assert said.startswith("device: CPU, ") and ", float32\n" in said
     return folder
 
 
@@ -48,20 +47,18 @@ def test_train_then_evaluate(trained, mini_records):
     tags = {tag for step, tag, _ in events if step == 2}
     assert {"detection/joint_map", "segmentation/joint_miou", "segmentation/threshold"} < tags
     records = f"--records={mini_records.directory}"
-    result = run_a2d("evaluate", f"--workdir={trained}", records, "--split=test")
-    assert result.returncode == 0, result.stderr
+    said = succeeded(run_a2d("evaluate", f"--workdir={trained}", records, "--split=test"))
     metrics = json.loads((trained / "evaluation" / "test" / "metrics.json").read_text())
     assert set(metrics["segmentation"]) == set(metrics["detection"]) == {"actor", "action", "joint"}
     assert len(metrics["per_pair_ap"]) == 43 and len(metrics["zero_shot_actor_ap"]) == 7
-    assert "segmentation, percent" in result.stdout and result.stdout.startswith("device: CPU, ")
+    assert "segmentation, percent" in said and said.startswith("device: CPU, ")
 
 
 def test_a_final_run_has_the_threshold_that_is_given(mini_records, tmp_path):
     """It has no validation split."""
     words = [f"--records={mini_records.directory}", f"--workdir={tmp_path}", "--steps=1"]
     words += ["--val_fraction=0", "--score_threshold=0.45", "--pictures=1"]
-    result = run_a2d("train", *TINY, *words)
-    assert result.returncode == 0, result.stderr
+    succeeded(run_a2d("train", *TINY, *words))
     loaded = loading.load(str(tmp_path), {"max_detections": 3})
     assert loaded.config.inference.score_threshold == 0.45
     assert [path.name for path in (tmp_path / "tensorboard").iterdir()] == ["train"]
@@ -94,9 +91,8 @@ def test_a_readout_is_fitted_once_and_its_backbone_stays(trained, mini_records, 
     for name, parts in (("whole", [2]), ("resumed", [1, 2])):
         for steps in parts:
             more = [f"--workdir={tmp_path / name}", f"--steps={steps}", "--pictures=0"]
-            done = run_a2d("train", *words, *more)
-            assert done.returncode == 0, done.stderr
-            assert ("readout: right in" in done.stdout) == (steps == parts[0])
+            said = succeeded(run_a2d("train", *words, *more))
+            assert ("readout: right in" in said) == (steps == parts[0])
         networks.append(loading.load(str(tmp_path / name)).network)
     for a, b in zip(*(network.variables for network in networks)):
         np.testing.assert_array_equal(a, b)
@@ -107,8 +103,7 @@ def test_a_readout_is_fitted_once_and_its_backbone_stays(trained, mini_records, 
     of_trained = ["--norm=none", "--stride_in_1x1=false"]
     for on, run, own in ((True, tmp_path / "whole", []), (False, trained, of_trained)):
         more = ["--init_rgb=", f"--init_checkpoint={run}", f"--workdir={tmp_path / f'next_{on}'}"]
-        done = run_a2d("train", *words, *own, *more, "--steps=1", "--pictures=0")
-        assert done.returncode == 0, done.stderr
+        succeeded(run_a2d("train", *words, *own, *more, "--steps=1", "--pictures=0"))
         assert Config.read(tmp_path / f"next_{on}" / "flags.txt").model.readout is on
     loading.pack(str(tmp_path / "whole"), str(tmp_path / "packed"), notes="# Read")
     packed = loading.load(str(tmp_path / "packed"))

@@ -8,7 +8,7 @@ import cv2
 import h5py
 import numpy as np
 import pytest
-from processes import run_a2d
+from processes import run_a2d, succeeded
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
@@ -22,8 +22,7 @@ def made(tmp_path_factory):
     """The folder of a release, made by the command."""
     output = tmp_path_factory.mktemp("mini")
     flags = f"--output={output}", f"--videos={VIDEOS}", f"--seed={SEED}", "--workers=1"
-    done = run_a2d("mini", *flags)
-    assert done.returncode == 0, done.stderr
+    succeeded(run_a2d("mini", *flags))
     return output
 
 

@@ -5,7 +5,7 @@ import dataclasses
 import json
 
 import pytest
-from processes import complaint, run_a2d
+from processes import complaint, run_a2d, succeeded
 from test_outputs import BOX, OTHER, frame, reader, write
 
 from a2d_tf.annotations.document import ReadOptions
@@ -58,10 +58,8 @@ def test_rare_pairs_and_tracks_that_overlap_count(library, tmp_path):
     counts = {"adult-running": 3, "adult-walking": 15}
     rare = found(library, "a", counts=counts)
     assert [x.frame for x in rare] == [*range(1, 21), 28]
-    assert (rare[0].score, rare[0].reasons) == (
-        pytest.approx(0.8),
-        ("#1 adult-running is rare in the records (instances: 3)",),
-    )
+    seen = (rare[0].score, rare[0].reasons)
+    assert seen == (pytest.approx(0.8), ("#1 adult-running is rare in the records (instances: 3)",))
     film = {1: [(1, 77, 0.9, BOX), (2, 67, 0.8, [4, 24, 24, 56]), (3, 17, 0.9, OTHER)]}
     write(tmp_path, film)
     (crossing,) = choice.candidates(tmp_path)
@@ -107,9 +105,9 @@ def test_the_command_writes_a_table_sheets_and_annotations_that_are_read_back(
     library, tmp_path, form
 ):
     words = f"--prediction={library}", "--output=next", f"--format={form}", "--count=3"
-    done = run_a2d("next", *words, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == f"next: 3 frames of 2 videos ({form})\n"
+    assert (
+        succeeded(run_a2d("next", *words, cwd=tmp_path)) == f"next: 3 frames of 2 videos ({form})\n"
+    )
     with open(tmp_path / "next" / "frames.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(r["rank"], r["video"], r["frame"]) for r in rows] == [
@@ -126,8 +124,7 @@ def test_the_command_leaves_what_the_records_hold_out(mini_records, tmp_path):
     for name in (trained, tested):
         write(tmp_path / "out" / name, film, name=f"{name}.mp4", length=60, count=60)
     words = f"--records={mini_records.directory}", "--count=99", "--output=next"
-    done = run_a2d("next", "--prediction=out", *words, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    succeeded(run_a2d("next", "--prediction=out", *words, cwd=tmp_path))
     with open(tmp_path / "next" / "frames.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     annotated = [

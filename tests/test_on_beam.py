@@ -10,7 +10,7 @@ import time
 
 import extra_packages
 import pytest
-from processes import ROOT, complaint, run_a2d
+from processes import ROOT, complaint, run_a2d, succeeded
 from test_library import contents, films  # noqa: F401
 
 from a2d_tf.data import convert
@@ -37,11 +37,6 @@ def on_beam(*words, runner=(*PROCESSES, "--direct_num_workers=2"), cwd=ROOT, **v
         cwd=cwd,
         env=environment(**variables),
     )
-
-
-def succeeded(done):
-    assert done.returncode == 0, done.stdout + done.stderr[-5000:]
-    return done.stdout
 
 
 def killing(folder, at):
@@ -111,8 +106,7 @@ def local(library, saved_model, tmp_path_factory):
     """The predictions of the local command."""
     output = tmp_path_factory.mktemp("local") / "out"
     words = (f"--saved_model={saved_model}", f"--video={library}", f"--output={output}")
-    done = run_a2d("predict", *words, "--on_error=skip")
-    assert done.returncode == 0, done.stderr
+    succeeded(run_a2d("predict", *words, "--on_error=skip"))
     tables = ["failed.csv", "index.html", "summary.csv", "time_budget.csv", "videos.csv"]
     assert sorted(os.listdir(output)) == ["a", "b", "c", *tables]
     return output

@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 from a2d_files import write_video
-from processes import run_a2d
+from processes import run_a2d, succeeded
 
 import a2d_tf
 from a2d_tf.core.errors import InputError
@@ -151,12 +151,10 @@ def test_what_is_beyond_float16_or_in_the_way_is_refused(tiny_run, tmp_path, mon
 @pytest.mark.slow
 def test_from_a_run_to_a_prediction_by_commands(tiny_run, tmp_path):
     model, film = tmp_path / "model", tmp_path / "film.mp4"
-    done = run_a2d("pack-model", f"--workdir={tiny_run}", f"--output={model}")
-    assert done.returncode == 0, done.stderr
+    succeeded(run_a2d("pack-model", f"--workdir={tiny_run}", f"--output={model}"))
     write_video(film, [np.full((96, 144, 3), 40 * i, np.uint8) for i in range(4)])
     words = [f"--video={film}", f"--output={tmp_path / 'out'}", "--score_threshold=0.2"]
-    done = run_a2d("predict", f"--model={model}", *words)
-    assert done.returncode == 0, done.stderr
+    succeeded(run_a2d("predict", f"--model={model}", *words))
     assert len(list((tmp_path / "out" / "label_maps").glob("*.png"))) == 4
 
 

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from a2d_files import coloured_frames, write_film, write_images, write_video
-from processes import complaint, run_a2d
+from processes import complaint, run_a2d, succeeded
 from pycocotools import mask as rle_tools
 
 from a2d_tf.core.errors import InputError
@@ -40,11 +40,8 @@ def film(tmp_path_factory):
 def predicted(predictor, film, tmp_path_factory):
     """The folder of a finished prediction of `film`."""
     folder = tmp_path_factory.mktemp("predicted")
-    assert outputs.predict(lambda: predictor, video_files.Reader(film), str(folder)) == (
-        predictor,
-        7,
-        False,
-    )
+    found = outputs.predict(lambda: predictor, video_files.Reader(film), str(folder))
+    assert found == (predictor, 7, False)
     return folder
 
 
@@ -193,8 +190,7 @@ def test_command_line_of_part_of_a_folder_of_images(saved_model, predictor, film
     output = tmp_path / "new" / "output"
     options = ["--start=0.08", "--end=0.24", "--every=2", "--window=3"]
     words = (f"--saved_model={saved_model}", f"--video={images}", f"--output={output}", *options)
-    done = run_a2d("predict", *words)
-    assert done.returncode == 0, done.stderr
+    succeeded(run_a2d("predict", *words))
     assert sorted(p.name for p in output.iterdir()) == sorted(outputs.RESULTS)
     check_agreement(output, (3, 5), (96, 144))
     rows = [row.split(",") for row in (output / "summary.csv").read_text().splitlines()[1:]]

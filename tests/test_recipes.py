@@ -4,7 +4,7 @@ import re
 
 import extra_packages
 import prediction_files
-from processes import ROOT, run_python
+from processes import ROOT, run_python, succeeded
 
 from a2d_tf.behaviour import bouts
 from a2d_tf.video import outputs
@@ -51,5 +51,4 @@ def test_every_block_of_the_page(tmp_path):
     (clips / "summary.csv").write_text("\n".join(rows))
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/recipes.md").read_text(), re.DOTALL)
     words = "-Werror::FutureWarning", "-c", "\n".join([*blocks, CHECKS])
-    done = run_python(*words, cwd=tmp_path, PYTHONPATH=extra_packages.folder("recipes"))
-    assert done.returncode == 0, done.stderr
+    succeeded(run_python(*words, cwd=tmp_path, PYTHONPATH=extra_packages.folder("recipes")))

@@ -7,7 +7,7 @@ import event_files
 import numpy as np
 import pytest
 import tiny_network
-from processes import run_a2d
+from processes import run_a2d, succeeded
 
 from a2d_tf.core.config import Config, TrainingConfig
 from a2d_tf.core.errors import InputError
@@ -47,8 +47,7 @@ def train(records, workdir, *more):
     path = workdir.with_suffix(".flags")
     config.write(path)
     flags = [f"--flagfile={path}", f"--records={records.directory}", f"--workdir={workdir}"]
-    done = run_a2d("train", *flags, "--pictures=0", *more)
-    assert done.returncode == 0, done.stderr
+    succeeded(run_a2d("train", *flags, "--pictures=0", *more))
 
 
 def weights(workdir):

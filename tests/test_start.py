@@ -12,7 +12,7 @@ import types
 import numpy as np
 import pytest
 from a2d_files import coloured_frames, write_video
-from processes import ROOT, complaint, run_a2d
+from processes import ROOT, complaint, run_a2d, succeeded
 from test_mains import TINY
 
 from a2d_tf.core.config import Config
@@ -76,11 +76,8 @@ def test_what_was_found_is_told_in_words():
         "actions": {"classes": 2, "ap": 12.5, "iou": None},
         "pairs": {"classes": 2, "ap": 10.0, "iou": 75.0},
     }
-    assert [(a, b, round(percent, 1)) for a, b, percent in found["confusions"]] == [
-        ("wheel", None, 100.0),
-        ("run", "rest", 66.7),
-        ("mouse", "wheel", 33.3),
-    ]
+    seen = [(a, b, round(percent, 1)) for a, b, percent in found["confusions"]]
+    assert seen == [("wheel", None, 100.0), ("run", "rest", 66.7), ("mouse", "wheel", 33.3)]
     assert found["mistakes"] == {
         "v/00000": [[0, 12]],  # on the mouse that was found beside it
         "v/00001": [[22, 0], [0, 12]],
@@ -183,9 +180,7 @@ def test_killed_in_training_and_given_again(words, tmp_path):
     assert ["mouse-run", "1", "2", "2", "1", "2", "2"] in said  # in training, and tested
     time.sleep(1)
     assert not children(output)
-    done = run_a2d("start", *words, "--", *SMALL)
-    assert done.returncode == 0, done.stdout + done.stderr
-    lines = done.stdout.splitlines()
+    lines = succeeded(run_a2d("start", *words, "--", *SMALL)).splitlines()
     stages = [line.split()[0] for line in lines if "  a2d " in line]
     assert stages == ["records", "training", "scores", "browse", "export", "videos"]
     assert sum(line.startswith("on this machine: about ") for line in lines) == 1
@@ -208,9 +203,7 @@ def check_second_round(words, tmp_path):
         image["file_name"] = image["file_name"].replace("00003", "00004").replace("00002", "00001")
     (tmp_path / "more.json").write_text(json.dumps(more))
     words = [*words[:2], f"--annotations={tmp_path / 'more.json'}", f"--output={second}"]
-    done = run_a2d("start", *words, f"--after={first}", "--", "--steps=6")
-    assert done.returncode == 0, done.stdout + done.stderr
-    lines = done.stdout.splitlines()
+    lines = succeeded(run_a2d("start", *words, f"--after={first}", "--", "--steps=6")).splitlines()
     stages = [line.split()[0] for line in lines if "  a2d " in line]
     assert stages == "check records settings training scores before browse export videos".split()
     before, after = (Manifest.load(folder / "records") for folder in (first, second))
@@ -244,11 +237,8 @@ def test_the_counts_of_two_rounds_side_by_side():
         **{"run": [4, 1, 3, 1, 1], "rest": [2, 2, 2, 0, 0]},
         **{"none": [0, 0, 0, 1, 0], "turn": [3, 1, 1, 3, 4]},
     }
-    assert table.notes == (
-        "better: mouse run, mouse none",
-        "worse: mouse turn",
-        "as before: mouse rest",
-    )
+    found = table.notes
+    assert found == ("better: mouse run, mouse none", "worse: mouse turn", "as before: mouse rest")
 
 
 def test_a_flag_of_no_single_command(words):

@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from processes import run_a2d
+from processes import run_a2d, succeeded
 
 from a2d_tf.commands import suggest_config
 from a2d_tf.core import devices
@@ -206,10 +206,9 @@ def test_the_notes_name_the_number_of_individuals(mini_records, gathered):
 @pytest.mark.slow
 def test_the_flagfile_is_reasoned(mini_records, tmp_path):
     path, records = tmp_path / "own.flags", f"--records={mini_records.directory}"
-    done = run_a2d("suggest-config", records, f"--output={path}")
-    assert done.returncode == 0, done.stderr
+    said = succeeded(run_a2d("suggest-config", records, f"--output={path}"))
     text = path.read_text()
-    assert "- 12 annotated frames to train 43 pairs" in done.stdout
+    assert "- 12 annotated frames to train 43 pairs" in said
     # Every block of flags has its reason above it.
     header, *blocks = text.split("\n\n")
     assert header.startswith("# Suggested by ") and len(blocks) >= 6
