@@ -71,6 +71,7 @@ def test_the_time_offset_is_no_time_of_the_video(tmp_path):
     row = ("day 1", "Not found", "walking", "STATE", 60.5, 61.75)
     more = (("Source", "player #1:/data/clip.mp4"), ("Time offset (s)", 60))
     path = write_events(tmp_path / "events.tsv", row, more=more)
+    path.write_text(f"{path.read_text().rstrip()}\ta cell of no column\n")
     assert agreement.read(path) == {"clip": {"walking": [(0.5, 1.75)]}}
 
 

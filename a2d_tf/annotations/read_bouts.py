@@ -75,8 +75,8 @@ def read(path: str | os.PathLike) -> list[Observation]:
     text = read_text(path)
     if text.lstrip().startswith("{"):
         return _of_project(path)
-    separator = "\t" if "\t" in text.partition("\n")[0] else ","
-    table = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator, restval="")
+    mark = "\t" if "\t" in text.partition("\n")[0] else ","
+    table = csv.DictReader(io.StringIO(text, newline=""), restkey="", restval="", delimiter=mark)
     columns = {*(table.fieldnames or ())}
     rows = [(f"{path}, line {table.line_num}", row) for row in table]
     if not rows:
