@@ -32,6 +32,7 @@ _ANNOTATIONS = FLAGS.multi_string(
     "Export of an annotation tool: a file, a folder or the downloaded zip; may be repeated; "
     "VIDEO=PATH names its video. With --release: another folder of its annotations.",
 )
+_COCO = FLAGS.string("coco", None, "The same as --annotations with --format=a2d_tf.")
 _VIDEOS = FLAGS.string(
     "videos", None, "Folder of the videos; with --release: text file of VIDs to use, one per line."
 )
@@ -63,7 +64,7 @@ _OUTSIDE = FLAGS.string("outside", None, "Action between coded times; by default
 _SUBJECTS = FLAGS.string(
     "subjects", None, 'JSON: {"subject": "track number or name"}, or {"subject": {"video": ...}}.'
 )
-_MAX_FRAMES = FLAGS.integer("max_frames", None, "Maximum of annotated frames in each split.", 1)
+_MAX_FRAMES = FLAGS.integer("max_frames", None, "Most annotated frames of a split.", 1)
 _CHECK = FLAGS.bool("check", False, "Only read the input and report problems.")
 _OUTPUT = FLAGS.string("output", None, "Folder for the records.")
 _FLOW = FLAGS.enum("flow_method", "dis", METHODS, "Optical flow method; the authors used tvl1.")
@@ -96,6 +97,7 @@ def open_source() -> Source:
         raise InputError(
             "--split_of, as of a round --after another, goes without --test_videos and --release"
         )
+    exports = [*exports, _COCO.value] if _COCO.value else exports
     if release:
         if len(exports) > 1:
             raise InputError("--release takes at most one --annotations")
@@ -131,7 +133,7 @@ def open_source() -> Source:
         options=ReadOptions(
             _INTERPOLATED.value or bool(_BOUTS.value), _EMPTY.value, frame_step=_FRAME_STEP.value
         ),
-        format_name=_FORMAT.value,
+        format_name="a2d_tf" if _COCO.value else _FORMAT.value,
         first_frame=None if _FIRST_FRAME.value is None else int(_FIRST_FRAME.value),
         test_videos=_TEST.value,
         earlier=Manifest.load(_SPLIT_OF.value).split_of if _SPLIT_OF.value else {},
