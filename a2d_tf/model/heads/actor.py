@@ -61,8 +61,9 @@ class ActorHead(Head):
             classes, boxes = self.targets(rows, truth)
         deltas, logits = seen.outputs["deltas"], seen.outputs["class_logits"]
         own = tf.gather(deltas, tf.minimum(classes, deltas.shape[2] - 1), batch_dims=2)
-        chosen, normaliser = (rows.positive, rows.counted), options.box_normaliser
-        box = losses.box_regression(own, boxes, *chosen, beta=1.0, normaliser=normaliser)
+        box = losses.box_regression(
+            own, boxes, rows.positive, rows.counted, beta=1.0, normaliser=options.box_normaliser
+        )
         return {"box_reg": [box], "actor_cls": [losses.actor_class(logits, classes, rows.counted)]}
 
     def targets(self, rows: Rows, truth: BatchTruth) -> tuple[tf.Tensor, tf.Tensor]:

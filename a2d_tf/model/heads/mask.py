@@ -63,7 +63,7 @@ class MaskHead(Head):
             skip = ConvNorm(_SKIP, 3, name="patch_skip")(patches)
             merged = tf.concat([x, skip], axis=-1)
             x = ConvNorm(channels, 3, name="patch_merge", **norm)(merged)
-        count = len(self._actor.class_names())
+        count = len(self._actor.class_layers()["actor_deltas"])
         return unfold(output(x, count, "mask_logits"), features, size, size, count)
 
     def layers(self) -> list[tf.keras.layers.Layer]:
