@@ -8,7 +8,7 @@ import shlex
 from a2d_tf.core import command_line, devices
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import locked, read_json, write_text
+from a2d_tf.core.files import load_json, locked, write_text
 from a2d_tf.core.labels import A2D
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation import metrics as registry
@@ -72,7 +72,7 @@ def _conclude(workdir, manifest):
     path = os.path.join(workdir, "score_threshold.json")
     result = "no videos were held out for validation"
     if os.path.isfile(path):
-        metrics = read_json(path)["validation"]
+        metrics = load_json(path, {"validation": dict}, "delete it")["validation"]
         if manifest.label_space != A2D:
             print(registry.table(registry.of_own_labels(metrics)))
         score, name = metrics.get("box_f1"), "F1 of boxes"

@@ -49,8 +49,9 @@ def test_the_newest_stay_and_are_taken_up(tmp_path):
     made.window.values = [{"total": 0.1 + 0.2}]
     folder = tmp_path / "checkpoints"
     (folder / "ckpt-99.index").write_bytes(b"damaged")
+    (folder / "ckpt-good.index").write_bytes(b"a user's copy")
     save(made, network, step, 8)
-    assert names(folder) == ["ckpt-6", "ckpt-7", "ckpt-8", "ckpt-99"]
+    assert names(folder) == ["ckpt-6", "ckpt-7", "ckpt-8", "ckpt-99", "ckpt-good"]
     assert tf.train.latest_checkpoint(str(folder)) == str(folder / "ckpt-8")
     other, network, step, _ = checkpointer(tmp_path)
     assert other.resume() is True
@@ -61,6 +62,9 @@ def test_the_newest_stay_and_are_taken_up(tmp_path):
     assert checkpoints.is_finished(str(tmp_path), 8)
     # Its last checkpoint was lost, or it has gone on.
     assert not checkpoints.is_finished(str(tmp_path), 10)
+    (tmp_path / "finished.json").write_text('{"steps"')
+    with pytest.raises(InputError, match="finished.json: .*; delete it"):
+        checkpoints.is_finished(str(tmp_path), 8)
 
 
 @pytest.mark.parametrize(
@@ -144,6 +148,9 @@ def test_the_best_is_kept_apart(tmp_path):
         save(made, network, step, number)
         made.save_best(score, 0.1 * number)
     assert json.loads((tmp_path / "best" / "validation.json").read_text()) == best
+    (tmp_path / "best" / "validation.json").write_text('{"step": 4, "sco')
+    with pytest.raises(InputError, match="best/validation.json: .*; delete it"):
+        made.save_best(50.0, 0.1)
 
 
 def test_averages_are_what_a_reader_gets_and_a_run_goes_on_with_its_own(tmp_path):

@@ -5,6 +5,7 @@ import logging
 import math
 import os
 import re
+import shutil
 import signal
 from contextlib import nullcontext
 
@@ -159,6 +160,27 @@ def test_a_killed_or_stopped_run_ends_as_an_undisturbed_one_and_no_point_comes_t
     assert points[0] == points[1] and len(points[1]) >= 3 * 10
     for a, b in zip(weights, other):
         np.testing.assert_array_equal(a, b)
+
+
+def rebuild(records, workdir):
+    path = records / "manifest.json"
+    path.write_text(path.read_text().replace('"source": "', '"source": "0'))
+
+
+@pytest.mark.parametrize(
+    "change, problem",
+    [
+        (rebuild, "records: other records than when this began"),
+        (lambda records, workdir: shutil.rmtree(workdir), "checkpoints: deleted or replaced"),
+    ],
+)
+def test_folders_that_are_changed_meanwhile_end_the_run(change, problem, mini_records, tmp_path):
+    folder, workdir = tmp_path / "records", tmp_path / "run"
+    shutil.copytree(mini_records.directory, folder)
+    manifest = dataclasses.replace(mini_records, directory=str(folder))
+    with pytest.raises(InputError, match=problem):
+        train(manifest, workdir, at_step=lambda _: workdir.exists() and change(folder, workdir))
+    assert not list(tmp_path.glob("run/checkpoints/*"))
 
 
 def test_a_non_finite_loss_ends_the_run_before_its_weights_are_kept(

@@ -1,6 +1,7 @@
 """The pipeline: one map for all parts of a clip, padding, splits, order, resume, workers."""
 
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
@@ -333,6 +334,18 @@ def test_a_resumed_stream_is_the_undisturbed_one(mini_records, tmp_path):
     (tmp_path / "3.tfrecord").write_bytes(data)
     with pytest.raises(InputError, match=f"{tmp_path}/3.tfrecord: corrupt"):
         training(manifest, 1)
+
+
+def test_a_shard_emptied_meanwhile_ends_the_stream(mini_records, tmp_path):
+    """Each epoch opens the shards again; with none left it would look for a clip forever."""
+    shutil.copytree(mini_records.directory, tmp_path, dirs_exist_ok=True)
+    manifest = dataclasses.replace(mini_records, directory=str(tmp_path))
+    batches = iter(pipeline.training(manifest, config()))
+    next(batches)
+    next(tmp_path.glob("train-*")).write_bytes(b"")
+    with pytest.raises(tf.errors.FailedPreconditionError):
+        for _ in range(20):
+            next(batches)
 
 
 def test_each_epoch_has_every_record_once_in_an_order_and_a_view_of_its_own(mini_records, stream):

@@ -94,14 +94,15 @@ class Manifest:
         folder = pathlib.Path(records_dir)
         remedy = "build or rebuild the records with a2d records"
         fields = load_json(folder / NAME, _KIND, remedy)
-        check_schema(folder / NAME, fields, "delete the folder, and build it with a2d records")
+        again = "delete the folder, and build it with a2d records"
+        check_schema(folder / NAME, fields, again)
         named = {name: fields[name] for name in _KIND}
         manifest = cls(schema=SCHEMA, **named, directory=str(folder))
         for shard in manifest.files:
             path = folder / shard["name"]
             size = path.stat().st_size if path.is_file() else "missing, 0"
             if size != shard["bytes"]:
-                raise InputError(f"{path}: {size} bytes instead of {shard['bytes']}; {remedy}")
+                raise InputError(f"{path}: {size} bytes instead of {shard['bytes']}; {again}")
         return manifest
 
     def save(self, records_dir: str | os.PathLike) -> None:
@@ -109,6 +110,14 @@ class Manifest:
         fields = dataclasses.asdict(self)
         del fields["directory"]
         write_json(os.path.join(records_dir, NAME), fields)
+
+    def check_kept(self) -> None:
+        """Raise InputError where its folder holds other records by now, or damaged ones."""
+        if Manifest.load(self.directory).source != self.source:
+            raise InputError(
+                f"{self.directory}: other records than when this began; build them in a folder of "
+                "their own, and put these back"
+            )
 
     @property
     def label_space(self) -> LabelSpace:

@@ -245,8 +245,10 @@ def _endless(manifest, training, start):
     if total == 0 or not manifest.counts["train"]["instances"]:
         problem = f"--val_fraction={fraction} leaves no training clip with an instance"
         raise InputError(f"{manifest.directory}: {problem}; annotate more")
+    # Shards that were cut between records meanwhile would be less to learn from; empty, no end.
+    whole = tf.data.experimental.assert_cardinality(total)
     epochs = tf.data.Dataset.range(start // total, tf.int64.max).flat_map(
-        lambda epoch: _shuffled(paths, training, epoch)
+        lambda epoch: _shuffled(paths, training, epoch).apply(whole)
     )
     return epochs.skip(start % total).enumerate(start)
 

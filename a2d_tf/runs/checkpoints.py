@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import read_json, write_text
+from a2d_tf.core.files import load_json, write_text
 from a2d_tf.runs.scores import CHECKPOINTS, steps_in
 
 if TYPE_CHECKING:
@@ -29,9 +29,9 @@ BEST = "validation.json"
 
 
 def is_finished(workdir: str, step: int) -> bool:
-    """Return whether a run was marked as finished at a step."""
+    """Return whether a run was marked as finished at a step; InputError where that is damaged."""
     path = os.path.join(workdir, "finished.json")
-    return os.path.isfile(path) and read_json(path) == {"steps": step}
+    return os.path.isfile(path) and load_json(path, {"steps": int}, "delete it")["steps"] == step
 
 
 def save(folder: str, parts: dict[str, Any], step: int, number: int = 1) -> None:

@@ -30,9 +30,13 @@ logger = logging.getLogger(__name__)
 
 
 def steps_in(folder: str | os.PathLike) -> list[int]:
-    """Return the steps of the checkpoints in a folder, whole or not, in order."""
+    """Return the steps of the checkpoints in a folder, whole or not, in order.
+
+    A user's copy under a name of its own, such as ckpt-best, is none of them.
+    """
     names = [path.stem for path in pathlib.Path(folder).glob("ckpt-*.index")]
-    return sorted(int(name.removeprefix("ckpt-")) for name in names)
+    steps = [name.removeprefix("ckpt-") for name in names]
+    return sorted(int(step) for step in steps if step.isdecimal())
 
 
 def folder_of(run: str | os.PathLike, split: str = TEST) -> pathlib.Path:

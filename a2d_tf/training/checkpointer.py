@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
-from a2d_tf.core.files import read_json, write_json
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.files import load_json, write_json
 from a2d_tf.runs import checkpoints
 from a2d_tf.runs.scores import CHECKPOINTS
 
@@ -50,6 +51,8 @@ class Checkpointer:
     def __init__(self, workdir: str, state: TrainState) -> None:
         self.workdir, self.window = workdir, Window()
         self._state = state
+        os.makedirs(self._folder("last"), exist_ok=True)
+        self._place = os.stat(self._folder("last"))
         names = ("network", "optimizer", "step", "averages")
         parts = {name: getattr(state, name) for name in names} | {"window": self.window}
         self._parts = {name: part for name, part in parts.items() if part is not None}
@@ -79,8 +82,11 @@ class Checkpointer:
         """Save the current step: all of it, or of the best validation the network alone.
 
         Raises:
-          InputError: it cannot be written; the older ones stay.
+          InputError: it cannot be written; the older ones stay. Or the run folder was deleted.
         """
+        last = self._folder("last")  # would be made again, in a folder without settings
+        if not os.path.isdir(last) or not os.path.samestat(os.stat(last), self._place):
+            raise InputError(f"{last}: deleted or replaced during the training; start it again")
         parts, number = self._parts, _KEPT
         if kind == "best":
             parts, number = {"network": self._state.network}, 1
@@ -96,7 +102,7 @@ class Checkpointer:
         """
         step, path = self.step, os.path.join(self._folder("best"), checkpoints.BEST)
         if os.path.isfile(path):
-            best = read_json(path)
+            best = load_json(path, {"step": int, "score": float}, "delete it and run again")
             # Ignore a best from this step or later: the run was killed and will repeat it.
             if best["step"] < step and best["score"] >= score:
                 return False

@@ -78,6 +78,7 @@ def fit(
                         divergence.stop(values, number, network, manifest, config, workdir)
                 progress.show(step)
             if save:
+                manifest.check_kept()  # before weights that learned from others
                 checkpointer.save()
                 if signals:
                     progress.bar.close()
