@@ -1,6 +1,7 @@
 """The readout: its fit in closed form, whom it learns from, and the labels that it gives."""
 
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import tensorflow as tf
 import tiny_network
 
 from a2d_tf.core.config import Config, InferenceConfig
+from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 from a2d_tf.data import records as record_format
 from a2d_tf.model.heads import readout as readouts
@@ -154,6 +156,17 @@ def test_until_it_is_fitted_labels_are_those_of_the_heads():
                 np.testing.assert_allclose(
                     getattr(found.table, name)[b, row], getattr(heads, name)[b, of], atol=1e-5
                 )
+
+
+def test_damaged_records_are_named(mini_records, tmp_path):
+    shutil.copytree(mini_records.directory, tmp_path, dirs_exist_ok=True)
+    shard = sorted(tmp_path.glob("train-*"))[1]
+    shard.write_bytes(shard.read_bytes()[:-9])
+    model = dict(use_flow=False, temporal_layers=0, readout=True)
+    config = Config(tiny_network.config(**model), training=LEARNING)
+    manifest = dataclasses.replace(mini_records, directory=str(tmp_path))
+    with pytest.raises(InputError, match=f"{shard}: corrupt records"):
+        fit_readout(tiny_network.make(**model), manifest, config)
 
 
 @pytest.mark.slow

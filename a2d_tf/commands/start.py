@@ -26,7 +26,7 @@ from a2d_tf import evaluate, export, predict, train
 from a2d_tf.commands import records, suggest_config
 from a2d_tf.core import command_line, processes
 from a2d_tf.core.errors import InputError, listed
-from a2d_tf.core.files import read_json, read_text
+from a2d_tf.core.files import load_json, read_text
 from a2d_tf.data import frames
 from a2d_tf.data.manifest import NAME, Manifest
 from a2d_tf.data.sources import ConversionSettings
@@ -102,7 +102,8 @@ def main(argv: list[str]) -> None:
     if jobs is None:
         raise InputError(f"--videos={_VIDEOS.value}: not a folder of videos")
     logs = output / "logs"
-    stage = functools.partial(_run, logs, share(argv[1:]))
+    further = share(argv[1:])
+    stage = functools.partial(_run, logs, further)
     logs.mkdir(parents=True, exist_ok=True)
     _build(stage, logs, jobs, output / "records", first)
     manifest = Manifest.load(output / "records")
@@ -111,7 +112,7 @@ def main(argv: list[str]) -> None:
     stage("training", "train", *words, f"--records={manifest.directory}", run)
     lines = ["", "What to do next:"]
     if TEST in manifest.splits:
-        lines = _score(stage, output, manifest, first)
+        lines = _score(stage, output, manifest, first, bool(further["evaluate"]))
     stage("export", "export", run, f"--output={output / 'model'}")
     words = [run, f"--video={_VIDEOS.value}", f"--output={output / 'videos'}"]
     words += [*suggest_config.individuals_of(settings), "--overwrite", "--on_error=skip"]
@@ -149,16 +150,19 @@ def _suggest(stage, output, manifest, first):
     return text
 
 
-def _score(stage, output, manifest, first):
-    """Score the run, and the one before on the same frames; return what to print at the end."""
+def _score(stage, output, manifest, first, anew):
+    """Score the run, and the one before on the same frames; return what to print at the end.
+
+    What is there may be of other flags after `--`, so that with some it is done `anew`.
+    """
     from a2d_tf.evaluation import metrics as registry
     from a2d_tf.evaluation.metrics import behaviours
 
     def metrics(name: str, run: pathlib.Path, folder: pathlib.Path, *words: str) -> dict:
-        if not scores.are_current(run, folder, manifest.source):
+        if anew or not scores.are_current(run, folder, manifest.source):
             of_run = [f"--workdir={run}", f"--records={manifest.directory}", f"--split={TEST}"]
             stage(name, "evaluate", *of_run, *words)
-        return registry.of_own_labels(read_json(folder / "metrics.json"))
+        return registry.of_own_labels(load_json(folder / "metrics.json", {}, "delete it"))
 
     run, place = output / "run", output / "scores_before"
     folder = scores.folder_of(run)

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from a2d_tf.core.config import Config
-from a2d_tf.data import pipeline
+from a2d_tf.data import pipeline, records
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.model.heads.readout import LEAST_SKILL
 from a2d_tf.model.network import Network
@@ -26,6 +26,9 @@ def fit_readout(network: Network, manifest: Manifest, config: Config) -> None:
 
     No video that is held out and no action label of a zero-shot actor is read. The result depends
     on weights and records alone.
+
+    Raises:
+      InputError: damaged records.
     """
     if network.readout is None:
         return
@@ -45,17 +48,18 @@ def fit_readout(network: Network, manifest: Manifest, config: Config) -> None:
     every = -(-max(manifest.counts["train"][n] for n in ("records", "instances")) // _INSTANCES)
     clips = pipeline.evaluation(manifest, "train", config, 4, fields=_FIELDS, every=every)
     rng, rows = np.random.default_rng(0), []
-    for batch in clips:
-        boxes, present = batch["boxes"].numpy(), batch["present"].numpy()
-        sides = np.tile(boxes[..., 2:] - boxes[..., :2], 2)
-        moves = rng.uniform(-_SHIFT, _SHIFT, (1 + _MOVED, *boxes.shape)) * sides
-        moves[0] = 0.0
-        moved = np.float32(np.concatenate([*(boxes + moves)], axis=1))
-        found = features(batch["rgb"], tf.constant(moved)).numpy()
-        videos = np.broadcast_to(batch["video"].numpy()[:, None], present.shape)
-        labels = batch["actors"].numpy(), batch["actions"].numpy(), videos
-        counted = np.tile(present, 1 + _MOVED)
-        rows.append([x[counted] for x in (found, *(np.tile(y, 1 + _MOVED) for y in labels))])
+    with records.naming(manifest.directory):
+        for batch in clips:
+            boxes, present = batch["boxes"].numpy(), batch["present"].numpy()
+            sides = np.tile(boxes[..., 2:] - boxes[..., :2], 2)
+            moves = rng.uniform(-_SHIFT, _SHIFT, (1 + _MOVED, *boxes.shape)) * sides
+            moves[0] = 0.0
+            moved = np.float32(np.concatenate([*(boxes + moves)], axis=1))
+            found = features(batch["rgb"], tf.constant(moved)).numpy()
+            videos = np.broadcast_to(batch["video"].numpy()[:, None], present.shape)
+            labels = batch["actors"].numpy(), batch["actions"].numpy(), videos
+            counted = np.tile(present, 1 + _MOVED)
+            rows.append([x[counted] for x in (found, *(np.tile(y, 1 + _MOVED) for y in labels))])
     if not rows:
         return  # training will say that no clip is left
     x, actors, actions, videos = (np.concatenate(parts) for parts in zip(*rows))
