@@ -1,5 +1,7 @@
 """Files: JSON that is checked as it is read; locks."""
 
+import errno
+import fcntl
 import json
 from concurrent import futures
 
@@ -72,6 +74,15 @@ def test_a_lock_is_held_by_one_at_a_time(tmp_path):
             assert not futures.wait([waiting], 0.2).done  # it would be through by now
         assert waiting.result()
     assert second(False)
+
+
+def test_a_file_system_without_locks_stops_nobody(tmp_path, monkeypatch):
+    def no_locks(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with locked(tmp_path / "lock", wait=False) as held:
+        assert held
 
 
 def test_a_hidden_folder_is_alone_until_another_is_made(tmp_path, monkeypatch):

@@ -327,22 +327,22 @@ def replace_folder(new: str, place: str, old: str) -> None:
 def locked(path: str | os.PathLike[str], wait: bool = True) -> Iterator[bool]:
     """Hold the lock of a file, and yield whether this process holds it; with `wait` it always does.
 
-    The file is made if missing, and stays; InputError where it cannot be made.
+    The file is made if missing, and stays. Where the file system has no locks, each process holds
+    it. InputError where the file cannot be made.
     """
-    import filelock  # late: it loads asyncio
+    import fcntl  # late: Windows has none
 
-    lock = filelock.FileLock(path)
     try:
         os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-        lock.acquire(blocking=wait)
-        held = True
-    except filelock.Timeout:
-        held = False
-    except NotImplementedError:  # the file system has no locks
-        held = True
+        file = open(path, "ab")
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror})") from error
-    try:
+    with file:
+        held = True
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            held = False
+        except OSError:
+            pass  # such as ENOLCK of a network file system
         yield held
-    finally:
-        lock.release()
