@@ -71,8 +71,13 @@ def test_the_time_offset_is_no_time_of_the_video(tmp_path):
     row = ("day 1", "Not found", "walking", "STATE", 60.5, 61.75)
     more = (("Source", "player #1:/data/clip.mp4"), ("Time offset (s)", 60))
     path = write_events(tmp_path / "events.tsv", row, more=more)
-    path.write_text(f"{path.read_text().rstrip()}\ta cell of no column\n")
     assert agreement.read(path) == {"clip": {"walking": [(0.5, 1.75)]}}
+
+
+@pytest.mark.parametrize("sep", [",", ";"])
+def test_only_a_line_feed_or_a_carriage_return_ends_a_row(tmp_path, sep):
+    path = write_events(tmp_path / "e.csv", ("1\u2028\x0b2", "a\tb", "eat", "STATE", 1, 2), sep=sep)
+    assert agreement.read(path) == {"a\tb": {"eat": [(1.0, 2.0)]}}
 
 
 def test_what_cannot_be_compared(library):
@@ -83,6 +88,8 @@ def test_what_cannot_be_compared(library):
         ([(*good[:2], "sniffing", *good[3:])], "sniffing"),
         ([(*good[:5], "NA")], "line 2: Stop (s): 'NA' is not a time"),
         ([(*good[:4], 2.0, 1.0)], "line 2: stops at 1.000 s, before it starts at 2.000 s"),
+        ([(*good[:4], "0,5", 1.0)], "line 2: more cells than columns"),
+        ([good, ("day 1", '"clip.mp4', *good[2:]), good], "unexpected end of data"),
         ([good, ("day 1", "second.mp4", *good[2:])], "line 3"),
         (
             [good, ("day 2", *good[1:])],
@@ -91,5 +98,7 @@ def test_what_cannot_be_compared(library):
         ([], "events.csv: no events"),
     ]:
         assert told in complaint(score(library, write_events(path, *rows, sep=",")))
-    path.write_text(path.read_text(), encoding="utf-16")
+    path.write_text("")
+    assert "no column 'Observation id'" in complaint(score(library, path))
+    path.write_text("a,b", encoding="utf-16")
     assert "events.csv: not UTF-8 text" in complaint(score(library, path))

@@ -75,10 +75,18 @@ def read(path: str | os.PathLike) -> list[Observation]:
     text = read_text(path)
     if text.lstrip().startswith("{"):
         return _of_project(path)
-    mark = "\t" if "\t" in text.partition("\n")[0] else ","
-    table = csv.DictReader(io.StringIO(text, newline=""), restkey="", restval="", delimiter=mark)
+    # Spreadsheets of many languages separate cells by semicolons.
+    mark = max("\t;,", key=text.partition("\n")[0].count)
+    lines = io.StringIO(text, newline="")
+    table, rows = csv.DictReader(lines, restval="", delimiter=mark, strict=True), []
+    try:
+        for row in table:
+            rows.append((f"{path}, line {table.line_num}", row))
+            if None in row:  # as of 0,5 among commas
+                raise csv.Error("more cells than columns; write seconds as in 12.5")
+    except csv.Error as error:  # or a quote that never ends
+        raise InputError(f"{path}, line {table.line_num}: {error}; export it again") from error
     columns = {*(table.fieldnames or ())}
-    rows = [(f"{path}, line {table.line_num}", row) for row in table]
     if not rows:
         raise InputError(f"{path}: no events; export them from BORIS as CSV or TSV")
     if columns.issuperset(_SUMMARY):
