@@ -10,12 +10,14 @@ from a2d_files import write_video
 from processes import run_a2d, succeeded
 
 import a2d_tf
+from a2d_tf.core import devices
 from a2d_tf.core.errors import InputError
 from a2d_tf.data import convert
 from a2d_tf.data import mini as synthetic
 from a2d_tf.data.release import Release
 from a2d_tf.pretrained.weights import variables
 from a2d_tf.runs import loading, packed, scores
+from a2d_tf.video import predictor
 
 FILES = {"flags.txt", "labels.json", "records.json", "score_threshold.json", "weights.npz"}
 
@@ -101,6 +103,17 @@ def test_the_api_takes_its_folder_or_its_name(folder, monkeypatch, loads):
     assert predictor.facts["score_threshold"] == 0.35
     with pytest.raises(InputError, match="best/validation.json"):
         a2d_tf.Predictor.load(folder, checkpoint="best")
+
+
+def test_a_folder_of_the_name_is_not_taken_for_the_packed_model(
+    folder, monkeypatch, loads, tmp_path
+):
+    monkeypatch.setattr(packed, "MODELS", folder.parent)
+    monkeypatch.setattr(devices, "prepare", lambda _: [])
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny").mkdir()
+    found = predictor.load("model", "tiny", checkpoint="last", device="cpu", settings={})
+    assert found.facts["checkpoint"] == "tiny"
 
 
 def test_flags_that_choose_no_network_are_refused(folder, monkeypatch):

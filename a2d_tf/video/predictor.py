@@ -179,6 +179,8 @@ def load(
 
         predictor = Predictor.from_run(loading.untrained(path, settings, actors))
     else:
+        # A folder of the same name is another model.
+        path = packed.find(path) if source == "model" else path
         predictor = Predictor.load(path, checkpoint=checkpoint, **settings)
     devices.announce(gpus, predictor.facts["precision"])
     return predictor
