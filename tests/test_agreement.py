@@ -99,6 +99,6 @@ def test_what_cannot_be_compared(library):
     ]:
         assert told in complaint(score(library, write_events(path, *rows, sep=",")))
     path.write_text("")
-    assert "no column 'Observation id'" in complaint(score(library, path))
+    assert "events.csv: no events" in complaint(score(library, path))
     path.write_text("a,b", encoding="utf-16")
     assert "events.csv: not UTF-8 text" in complaint(score(library, path))

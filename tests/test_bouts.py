@@ -145,6 +145,14 @@ def test_boris_has_a_row_where_a_bout_starts_and_one_where_it_stops(library, tmp
     assert "--output" in complaint(done)
 
 
+def test_a_timeline_has_a_bar_for_each_bout(library):
+    (clip,) = bouts.read_all([library / "clip"])
+    shades = dict.fromkeys(("flying", "rolling", "running", "walking"), "#ff0000")
+    (bars,) = plots.timeline(clip, shades).axes[0].collections  # one for all: it is drawn at once
+    corners = [path.vertices[:4].tolist() for path in bars.get_paths()]
+    assert len(corners) == 7 and corners[1] == [[1, -0.38], [1, 0.38], [1.5, 0.38], [1.5, -0.38]]
+
+
 def test_plots_of_libraries_and_predictions(library, tmp_path):
     alone = write(tmp_path / "alone", [], overlay=0)
     words = (f"--prediction={library}", f"--prediction={alone}", f"--output={tmp_path / 'plots'}")
@@ -166,3 +174,4 @@ def test_plots_of_libraries_and_predictions(library, tmp_path):
     assert ["-digs$", "0", "0", "0", "0", "0", "1"] in rows
     done = run_a2d("plot-tracks", f"--prediction={tmp_path / 'plots'}", words[2])
     assert "plots: neither" in complaint(done)
+    assert "--min_score=50" in complaint(run_a2d("plot-tracks", *words, "--min_score=50"))
