@@ -77,8 +77,6 @@ def timeline(prediction: bouts.Prediction, shades: Mapping[str, str]) -> Figure:
     """Draw the ethogram of a prediction: a row a track, coloured by action."""
     tracks = prediction.tracks
     figure, axes = _chart(min(0.22 * len(tracks), 14), shades, prediction.name, "seconds")
-    corners: list[list[tuple[float, float]]] = []
-    colours: list[str] = []
     for row, track in enumerate(tracks):
         spans = [(bout.start, bout.seconds) for bout in track.bouts]
         colours = [shades[bout.action] for bout in track.bouts]

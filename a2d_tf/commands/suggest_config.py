@@ -28,7 +28,7 @@ _RECORDS = FLAGS.string("records", None, "Folder written by a2d records.")
 _OUTPUT = FLAGS.string("output", None, "Flagfile to write; by default it is printed.")
 _AFTER = FLAGS.string("after", None, "Run folder to go on from, with its settings and weights.")
 _MINUTES = FLAGS.float(
-    "minutes", None, "Maximum training time in minutes; by default about 180 on a CPU.", 0.1
+    "minutes", None, "Maximum training time in minutes; by default about 180 on a CPU.", 0.1, 1e6
 )
 
 TIME = "on this machine"
