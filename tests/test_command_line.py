@@ -119,7 +119,8 @@ _WHAT = FLAGS.string("what", "", "what to do")
 def main(argv):
     logging.getLogger("a2d_tf.do").info("a note")
     logging.getLogger("a2d_tf.do").warning("mind")
-    {"long": lambda: [print("x" * 99) for _ in range(9999)]}[_WHAT.value]()
+    long = lambda: [print("x" * 99) for _ in range(9999)]
+    {"long": long, "name": lambda: print(chr(228))}[_WHAT.value]()
 
 
 command_line.run(main, FLAGS)
@@ -142,6 +143,8 @@ def test_what_a_program_prints(tmp_path):
         assert (done.returncode, done.stdout, done.stderr.splitlines()) == (1, out, errors)
     done = run_python(path, "--what=bug", "--debug", PYTHONPATH=str(ROOT))
     assert "Traceback" in done.stderr and done.stderr.splitlines()[-1] == f"error: {bug}"
+    done = run_python(path, "--what=name", PYTHONPATH=str(ROOT), PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stdout) == (0, "a note\n\\xe4\n")
     # A reader that goes away, as head does.
     words = ["bash", "-c", f"PYTHONPATH={ROOT} {sys.executable} {path} --what=long | head -c 1"]
     done = subprocess.run(words, capture_output=True, text=True)
