@@ -117,6 +117,23 @@ def test_damaged_or_different_leftovers_are_built_anew(
     finish()
 
 
+def test_another_process_publishes_first(small_source, small_records, tmp_path):
+    def late(*_):
+        shutil.copytree(small_records, tmp_path / "out", dirs_exist_ok=True)
+        raise FileNotFoundError(2, "the shard's folder is gone")
+
+    assert build(small_source, tmp_path / "out", builder=late) == (
+        Manifest.load(tmp_path / "out"),
+        False,
+    )
+
+
+def test_sizes_that_a_manifest_may_not_have_are_refused_first(small_source, tmp_path):
+    with pytest.raises(InputError, match="--clip_stride: 1001 is not an integer from 1 to 1000"):
+        build(small_source, tmp_path / "out", dataclasses.replace(SETTINGS, clip_stride=1001))
+    assert not (tmp_path / "out").exists()
+
+
 def test_complete_records_are_left_alone(small_source, small_records, tmp_path):
     output = shutil.copytree(small_records, tmp_path / "out")
     before = {path: path.stat().st_mtime_ns for path in output.iterdir()}

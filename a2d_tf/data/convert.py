@@ -24,7 +24,7 @@ from typing import Callable
 from a2d_tf.core import devices
 from a2d_tf.core.command_line import progress_bar
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import file_digest, load_json, locked, write_json
+from a2d_tf.core.files import check_json, file_digest, load_json, locked, write_json
 from a2d_tf.core.workers import ALONE, Task, imap
 from a2d_tf.data import manifest as manifests
 from a2d_tf.data.flow import Flow
@@ -190,6 +190,10 @@ def convert(
         that holds other records or cannot be written.
     """
     Flow(settings.flow_method)  # fail early if the method is not installed
+    try:  # what a manifest may say
+        check_json(dataclasses.asdict(settings), manifests.FACTS)
+    except ValueError as error:
+        raise InputError(f"--{error}") from None
     _check_missing(source, on_error)
     conversion = Conversion(source, pathlib.Path(output), settings, on_error)
     shards, published = conversion.shards(), conversion.output / manifests.NAME
@@ -205,6 +209,8 @@ def convert(
             sidecars = _all_sidecars(conversion, shards, own)
             return (_publish(conversion, shards, sidecars) if sidecars else None), True
     except OSError as error:
+        if published.exists():  # by another process, which then removed PARTIAL
+            return _check_complete(conversion, shards), False
         raise InputError(f"{output}: cannot be written ({error}); fix it and run again") from error
 
 

@@ -92,7 +92,7 @@ class Manifest:
     def load(cls, records_dir: str | os.PathLike) -> Manifest:
         """Load the manifest; InputError where it is missing or damaged, or a shard of its size."""
         folder = pathlib.Path(records_dir)
-        remedy = "build or rebuild the records with a2d records"
+        remedy = "build the records with a2d records; delete a damaged folder first"
         fields = load_json(folder / NAME, _KIND, remedy)
         again = "delete the folder, and build it with a2d records"
         check_schema(folder / NAME, fields, again)
