@@ -63,7 +63,9 @@ class Linking:
         groups, most = [0] * len(labels.actors), [math.inf]
         for part in self.max_tracks.split(",") if self.max_tracks else ():
             actor, equals, count = part.rpartition("=")
-            known = actor in labels.actors or part == self.max_tracks and not equals
+            known = part == self.max_tracks and not equals
+            if actor in labels.actors:  # once
+                known = not groups[labels.actors.index(actor)]
             if not known or not count.isdecimal() or int(count) < 1:
                 raise InputError(
                     f"--max_tracks={self.max_tracks}: '{part}' is not a number of individuals; use "

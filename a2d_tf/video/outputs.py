@@ -174,15 +174,11 @@ def _move_files(new, folder):
     # a prediction, should this be killed.
     for name in (RECORD, VIDEO, *RESULT_FILES.values()):
         place, made = os.path.join(folder, name), os.path.join(new, name)
-        if os.path.isdir(place):
-            if os.path.islink(place):
-                os.remove(place)
-            else:
-                shutil.rmtree(place)
+        if os.path.isdir(place) or not os.path.exists(made):
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(place, f"{made}.old")  # at once, unlike removing thousands of label maps
         if os.path.exists(made):
             os.replace(made, place)
-        elif os.path.exists(place):
-            os.remove(place)
 
 
 def _check_place(folder):
