@@ -75,6 +75,8 @@ def test_what_may_change_and_what_may_not(tmp_path, monkeypatch, caplog):
     monkeypatch.undo()
     run_folder.create(tmp_path / "next", learns(init_run=str(tmp_path)), other)
     assert json.loads((tmp_path / "next/records.json").read_text())["videos"] == ["v", "w"]
+    with pytest.raises(InputError, match="RECORDS: clip_stride=2 differs from the run's 1"):
+        run_folder.create(tmp_path / "3", learns(init_run=str(tmp_path)), manifest(clip_stride=2))
 
 
 def test_withheld_actions_are_not_learned_in_the_run_before(tmp_path, monkeypatch):

@@ -15,7 +15,9 @@ from a2d_files import coloured_frames, write_video
 from processes import ROOT, complaint, run_a2d, succeeded
 from test_mains import TINY
 
+from a2d_tf.commands import start
 from a2d_tf.core.config import Config
+from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.data.segmentations import encode_mask
@@ -239,6 +241,22 @@ def test_the_counts_of_two_rounds_side_by_side():
     }
     found = table.notes
     assert found == ("better: mouse run, mouse none", "worse: mouse turn", "as before: mouse rest")
+
+
+def test_scores_are_made_anew_with_flags_of_evaluate(tmp_path, monkeypatch):
+    """What is there may be of another --score_threshold; else it is kept, if it can be read."""
+    monkeypatch.setattr(start.scores, "are_current", lambda *_: True)
+    manifest = types.SimpleNamespace(directory="R", source="s", videos=lambda _: {"v"})
+    path = tmp_path / "run/evaluation/test/metrics.json"
+    path.parent.mkdir(parents=True)
+    path.write_text("{}")
+    called = []
+    for anew in (True, False):
+        start._score(lambda name, *_: called.append(name), tmp_path, manifest, None, anew)
+    assert called == ["scores", "browse", "browse"]
+    path.write_text("{")
+    with pytest.raises(InputError, match=f"{path}: .*; delete it"):
+        start._score(None, tmp_path, manifest, None, False)
 
 
 def test_a_flag_of_no_single_command(words):

@@ -62,6 +62,8 @@ def create(workdir: str, config: Config, manifest: Manifest) -> None:
     """
     path, seen = os.path.join(workdir, "flags.txt"), manifest.videos("train")
     if is_new(workdir):
+        if config.training.init_run:
+            check_made_alike(record_facts(config.training.init_run), manifest)
         _forget(workdir)
         for origin in filter(None, (config.training.init_run, config.training.init_checkpoint)):
             seen |= {*record_facts(origin)["videos"]}
