@@ -63,7 +63,10 @@ def run() -> None:
         near = [known for known in MODULES if name and known.startswith(name)]
         near += difflib.get_close_matches(name, MODULES)
         meant = f"; did you mean {near[0]}?" if near else ""
-        sys.exit(f"error: a2d {name}: no such command{meant} (a2d lists all commands)")
+        print(
+            f"error: a2d {name}: no such command{meant} (a2d lists all commands)", file=sys.stderr
+        )
+        sys.exit(1)
 
 
 if __name__ == "__main__":

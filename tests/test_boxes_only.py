@@ -124,11 +124,11 @@ def test_what_has_both_has_the_mask_and_its_box(tmp_path, videos):
 
 
 def test_a_group_of_boxes_is_the_box_around_them_and_masks_go_first():
-    boxes = [Instance("a", (), "x", box=[1, 2, 3, 4]), Instance("b", (), "x", box=[6, 0, 9, 1])]
+    boxes = [Instance("a", (), "x", box=[1, 2, 3, 4]), Instance("a-b", (), "x", box=[6, 0, 9, 1])]
     (whole,) = join([(1, boxes[0]), (1, boxes[1])])
     assert (whole.label, whole.box) == ("a", [1, 0, 14, 6])
-    (whole,) = join([(1, boxes[0]), (1, Instance("m", ([SQUARE],), "x"))])
-    assert (whole.label, whole.parts, whole.box) == ("m", ([SQUARE],), None)
+    (whole,) = join([(1, boxes[0]), (1, Instance("a-m", ([SQUARE],), "x"))])
+    assert (whole.label, whole.parts, whole.box) == ("a-m", ([SQUARE],), None)
 
 
 def convert_to(folder, videos, annotations, **fields):

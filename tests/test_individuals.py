@@ -72,7 +72,9 @@ def test_each_kind_has_its_own_number():
     assert ids(frames, "dog=1") == [[1, 2], [1], [None], [2, None], [1, 3, None]]
 
 
-@pytest.mark.parametrize("text", ["0", "two", "dog", "mouse=2", "dog=1,2", "dog=", "=1", "dog=1,dog=2"])
+@pytest.mark.parametrize(
+    "text", ["0", "two", "dog", "mouse=2", "dog=1,2", "dog=", "=1", "dog=1,dog=2"]
+)
 def test_what_is_no_number_of_individuals_is_named(text):
     with pytest.raises(InputError, match=f"--max_tracks={text}"):
         tracking.Linking(max_tracks=text).limits(A2D)

@@ -142,9 +142,7 @@ def prepare() -> None:
         if "cv2" in sys.modules:
             cv2 = sys.modules["cv2"]
             getattr(cv2.utils, "logging", cv2).setLogLevel(0)  # OpenCV 4.13 moved it
-    if isinstance(
-        sys.stdout, io.TextIOWrapper
-    ):  # a name that it cannot show must not end a command
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that it cannot show ends no command
         sys.stdout.reconfigure(errors="backslashreplace")
     # Importing TensorFlow makes some 300000 objects that stay. Python looks for garbage after every
     # 700 new ones, which takes a fifth of the time of the import.

@@ -377,7 +377,7 @@ def make_release(output: str | os.PathLike, videos: int, seed: int, workers: int
         present = release / "README"
         if present.is_file() and present.read_bytes() == readme.encode():
             return release
-        raise InputError(f"{release} was not made with {made_with}; use another --output")
+        raise InputError(f"{release} was not made with {made_with}; delete it, or use another")
     with whole_folder(os.fspath(release), replace=False) as folder:
         partial = pathlib.Path(folder)
         (partial / "clips320H").mkdir()
