@@ -103,7 +103,8 @@ def test_subjects_are_individuals_by_name_track_or_list(names, tmp_path):
         for kind, time in (("START", "0"), ("STOP", ".2"))
     ]
     path = events(tmp_path / "e.csv", rows)
-    source = opened(tmp_path, TWO, path, subjects={"A": "ann", "B": {"yard": "7"}})
+    boxes = [(f, who, None if "Ann" in names else track, name) for f, who, track, name in TWO]
+    source = opened(tmp_path, boxes, path, subjects={"A": "ann", "B": {"yard": "7"}})
     assert labels(source) == {n: ["mouse-run", "mouse-rest"] for n in (1, 2)}
 
 

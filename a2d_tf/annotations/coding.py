@@ -111,11 +111,11 @@ def give_actions(
     return coded, left_out
 
 
-_Key = tuple[str, Union[int, None]]
+_Key = tuple[str, Union[int, None], Union[str, None]]
 
 
 def _key(instance: Instance, names: Names) -> _Key:
-    return names.named(instance)[0], instance.track
+    return names.named(instance)[0], instance.track, instance.name
 
 
 def _subjects(vid, observations, frames, names, renamed):
@@ -130,8 +130,8 @@ def _subjects(vid, observations, frames, names, renamed):
                 )
     called: dict[_Key, set[str]] = {}
     for instance in (x for frame in frames.values() for x in frame.instances):
-        actor, track = key = _key(instance, names)
-        words = (actor, instance.name, *([] if track is None else [str(track), f"{actor} {track}"]))
+        actor, track, name = key = _key(instance, names)
+        words = (actor, name, *([] if track is None else [str(track), f"{actor} {track}"]))
         called.setdefault(key, set()).update(word.casefold() for word in words if word)
     alone = len(coders) == 1 and all(len(frame.instances) < 2 for frame in frames.values())
     who = {}
@@ -151,7 +151,8 @@ def _subjects(vid, observations, frames, names, renamed):
 
 def _shown(bout, times):
     """Return the 1-based numbers of the frames at which a bout is shown, of the times of frames."""
-    if bout.start > times[-1] + _ROUNDING or bout.end > times[-1] + _PAST:
+    beyond = max(_PAST, np.diff(times[-2:]).sum())
+    if bout.start > times[-1] + _ROUNDING or bout.end > times[-1] + beyond:
         raise InputError(
             f"{bout.where}: {bout.start:.3f} to {bout.end:.3f} s is behind the last frame of the "
             f"video, at {times[-1]:.3f} s; pass the video that was coded"
