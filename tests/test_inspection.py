@@ -1,4 +1,4 @@
-"""Statistics of records: counts, anchors' recall, rare labels; the report of the command."""
+"""Statistics of records: counts, anchors' recall; the report of the command."""
 
 import json
 
@@ -9,13 +9,11 @@ import tensorflow as tf
 from processes import run_a2d, succeeded
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import inspection, records
 from a2d_tf.data.inspection import Boxes, Summary
 from a2d_tf.data.records import ClipTruth
 
 SIZES = ((8, 16), (32,), (64,), (128,), (256,))
-SPACE = LabelSpace(("box", "disc"), ("bounce", "slide"), (11, 12, 21, 22))
 
 
 def truth(video, boxes, codes, size=(100, 200)):
@@ -30,7 +28,7 @@ def test_records_are_counted():
     train.add(truth("a", [[0, 0, 10, 20], [0, 0, 100, 200]], [16, 34]))
     train.add(truth("a", [[50, 50, 60, 60]], [16]))
     train.add(truth("b", [], [], (120, 90)))
-    assert train.pairs == {16: 2, 34: 1} and train.pair_videos == {16: {"a"}, 34: {"a"}}
+    assert train.pair_videos == {16: {"a"}, 34: {"a"}}
     assert train.per_clip == {0: 1, 1: 1, 2: 1} and train.videos == {"a", "b"}
     assert train.counts() == "2 videos, 3 clips, 3 instances"
 
@@ -62,7 +60,7 @@ def test_best_anchors_of_boxes(corners, expected):
 def test_the_contents_are_those_of_the_training_records(mini_records, monkeypatch):
     gathered = inspection.gather(mini_records, (64, 96))
     assert gathered.summaries["train"].clips == 12 and list(gathered.summaries) == ["train", "test"]
-    assert len(gathered.boxes.sides()) == sum(gathered.summaries["train"].pairs.values())
+    assert len(gathered.boxes.sides()) == sum(mini_records.counts["train"]["pairs"].values())
     rgb = [
         records.parse(tf.constant(serialized), 1)["rgb"][0].numpy().reshape(-1, 3)
         for shard in mini_records.shards("train")
@@ -73,22 +71,6 @@ def test_the_contents_are_those_of_the_training_records(mini_records, monkeypatc
     monkeypatch.setattr(Summary, "add", lambda self, truth: None)
     with pytest.raises(InputError, match=mini_records.directory):  # no instance to learn
         inspection.gather(mini_records, (64, 96))
-
-
-def summary(codes):
-    """A Summary of {code: (instances, videos)}."""
-    made = Summary()
-    for code, (instances, videos) in codes.items():
-        made.pairs[code] = instances
-        made.pair_videos[code] = {f"v{i}" for i in range(videos)}
-    return made
-
-
-def test_labels_that_are_rare():
-    train = summary({11: (40, 8), 12: (12, 2), 21: (19, 5)})
-    (found,) = inspection.describe_rare({"train": train}, SPACE)
-    assert found.endswith(": disc-slide (0 / 0), box-slide (12 / 2)")
-    assert not inspection.describe_rare({"train": Summary()}, SPACE)  # where all are rare, none is
 
 
 @pytest.mark.slow

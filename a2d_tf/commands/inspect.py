@@ -1,4 +1,4 @@
-"""Inspect records: counts, rare labels; a JSON list and pictures of them.
+"""Inspect records: counts, a JSON list and pictures of them.
 
 a2d inspect --records records --json records.json --draw sheets --limit 20
 """
@@ -47,13 +47,9 @@ def main(argv: list[str]) -> None:
             write_png(path, sheet(fields, truth, label_space)[..., ::-1])
     if _JSON.value:
         write_json(_JSON.value, rows)
-    lines = [
-        f"{split}: {each.counts()}, {len(each.pairs)} of {len(label_space.codes)} pairs"
-        for split, each in summaries.items()
-    ]
-    if _LIMIT.value is None:
-        lines += inspection.describe_rare(summaries, label_space)
-    print("\n".join(lines))
+    for split, each in summaries.items():
+        pairs = f"{len(each.pair_videos)} of {len(label_space.codes)} pairs"
+        print(f"{split}: {each.counts()}, {pairs}")
 
 
 def describe(fields: Mapping[str, np.ndarray], truth: ClipTruth, label_space: LabelSpace) -> dict:

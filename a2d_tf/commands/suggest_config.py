@@ -4,8 +4,8 @@
   a2d train --flagfile=own.flags --records=records --workdir=runs/own
 
 The suggestion depends on sizes, counts and motion of the training split's instances, and on this
-machine. Remarks name labels that are hard to learn, records too small for small objects, and
-the number of annotated frames that is likely to be enough.
+machine. Remarks name records too small for small objects, and the number of annotated frames that
+is likely to be enough.
 """
 
 from __future__ import annotations

@@ -1,17 +1,16 @@
-"""Statistics of records: counts, sizes, motion, rare labels."""
+"""Statistics of records: counts, sizes, motion."""
 
 from __future__ import annotations
 
 import collections
 import dataclasses
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.flow import fit
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.ops import anchors
@@ -19,34 +18,26 @@ from a2d_tf.ops import anchors
 if TYPE_CHECKING:
     from a2d_tf.data.records import ClipTruth
 
-# Rules of thumb: a label of one or two videos is learned as their backgrounds and colours.
-FEW_VIDEOS, FEW_INSTANCES = 3, 10
-_NAMED = 12  # labels of a line
-
 
 @dataclasses.dataclass
 class Summary:
     """Counts over the records of one split.
 
     Attributes:
-      pairs: {code: instances}.
       pair_videos: {code: VIDs with an instance}.
       per_clip: {instances of a key frame: clips}.
       videos: VIDs.
     """
 
-    pairs: collections.Counter = dataclasses.field(default_factory=collections.Counter)
     pair_videos: dict = dataclasses.field(default_factory=lambda: collections.defaultdict(set))
     per_clip: collections.Counter = dataclasses.field(default_factory=collections.Counter)
     videos: set = dataclasses.field(default_factory=set)
 
     def add(self, truth: ClipTruth) -> None:
         """Count a record."""
-        codes = truth.codes.tolist()
-        self.pairs.update(codes)
-        for code in codes:
+        for code in truth.codes.tolist():
             self.pair_videos[code].add(truth.video)
-        self.per_clip[len(codes)] += 1
+        self.per_clip[len(truth.codes)] += 1
         self.videos.add(truth.video)
 
     @property
@@ -56,7 +47,7 @@ class Summary:
 
     def counts(self) -> str:
         """Return the totals in words."""
-        instances = sum(self.pairs.values())
+        instances = sum(number * clips for number, clips in self.per_clip.items())
         return f"{len(self.videos)} videos, {self.clips} clips, {instances} instances"
 
 
@@ -153,7 +144,7 @@ def gather(manifest: Manifest, canvas: tuple[int, int]) -> Contents:
         for name, image in (("rgb", fields["rgb"][0]), ("flow", fields["flow"][0] * scale)):
             values = image.reshape(-1, image.shape[-1]).astype(np.float64)
             moments[name].append([values.mean(axis=0), np.square(values).mean(axis=0)])
-    if not summaries["train"].pairs:
+    if not summaries["train"].pair_videos:
         raise InputError(
             f"{manifest.directory}: no instances in the training split, so nothing to "
             "learn; annotate some, and rebuild the records"
@@ -165,21 +156,3 @@ def gather(manifest: Manifest, canvas: tuple[int, int]) -> Contents:
         mean, square = np.mean(each, axis=0)
         deviations[name] = float(np.sqrt(np.mean(square - np.square(mean))))
     return Contents(boxes, deviations, summaries)
-
-
-def describe_rare(summaries: Mapping[str, Summary], label_space: LabelSpace) -> list[str]:
-    """Say which pairs are rare in training, where most are not."""
-    codes, train = label_space.codes, summaries.get("train", Summary())
-    counts = [(len(train.pair_videos.get(code, ())), train.pairs[code], code) for code in codes]
-    rare = [
-        f"{label_space.name(code)} ({instances} / {videos})"
-        for videos, instances, code in sorted(counts)
-        if videos < FEW_VIDEOS or instances < FEW_INSTANCES
-    ]
-    if not 0 < len(rare) <= len(codes) / 2:
-        return []
-    listed = ", ".join(rare[:_NAMED]) + (", …" if len(rare) > _NAMED else "")
-    return [
-        f"pairs in fewer than {FEW_VIDEOS} training videos or with fewer than "
-        f"{FEW_INSTANCES} instances are hard to learn; annotate more (instances / videos): {listed}"
-    ]

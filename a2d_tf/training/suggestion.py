@@ -21,7 +21,7 @@ from a2d_tf.core import command_line, devices
 from a2d_tf.core.config import Config, parse_anchors
 from a2d_tf.core.errors import MAX_SIDE, InputError
 from a2d_tf.data import pipeline
-from a2d_tf.data.inspection import Contents, describe_rare
+from a2d_tf.data.inspection import Contents
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.model import backbones
 from a2d_tf.model.backbones import PUBLISHED
@@ -377,7 +377,6 @@ def notes(manifest: Manifest, contents: Contents) -> list[str]:
             f"{100 * small:.0f} % of the boxes have sides below {_SMALL_SIDE} pixels: build the "
             f"records again with a larger --image_height and --image_width than {height}x{width}"
         )
-    lines += describe_rare(contents.summaries, manifest.label_space)
     if "test" not in contents.summaries:
         lines.append("no test split: the results cannot be evaluated")
     most = max(number for summary in contents.summaries.values() for number in summary.per_clip)
