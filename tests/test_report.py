@@ -131,7 +131,7 @@ def test_seeds_are_summed_up_and_that_with_the_most_runs_is_shown(results, mini_
     ]
 
 
-def test_folds_have_means_deviations_and_all_frames_together(results, tmp_path, monkeypatch):
+def test_folds_have_means_and_deviations(results, tmp_path, monkeypatch):
     """The full model and another in two folds, then the other way round; one lacks a score."""
     full, other = results[:2]
     swapped = (
@@ -146,7 +146,7 @@ def test_folds_have_means_deviations_and_all_frames_together(results, tmp_path, 
     done += [dataclasses.replace(r, fold="B") for r in swapped]
     blocks = report.build_folds([*done, results[3]], A2D, "x")
     assert "published" not in str(blocks)
-    means, differences, each, together = (b for b in blocks if isinstance(b, pages.HtmlTable))
+    means, differences, each = (b for b in blocks if isinstance(b, pages.HtmlTable))
     column = means.heads.index("joint mIoU")
     mious = [[r.metrics()["segmentation"][k]["miou"] for r in done] for k in ("actor", "joint")]
     mean, deviation = np.mean(mious[1][:2]), np.std(mious[1][:2], ddof=1)
@@ -161,8 +161,6 @@ def test_folds_have_means_deviations_and_all_frames_together(results, tmp_path, 
     assert differences.rows[0][0] == "w/o flow"
     assert differences.rows[0][3] == f"+0.0 [{low:+.1f}, {high:+.1f}]" and low < high
     assert each.rows[1][:3] == ["no_flow", "A", "0"] and len(each.rows) == 4
-    assert together.rows[0][:2] == ["full", "0"]
-    assert together.rows[0][2:] == together.rows[1][2:]  # each has all frames twice
     monkeypatch.setattr(report, "SAMPLES", 1)  # alike, as those of a single video are
     blocks = report.build_folds(done, A2D, "x")
     assert [b for b in blocks if isinstance(b, pages.HtmlTable)][1].rows[0][3] == "+0.0"

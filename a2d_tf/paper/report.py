@@ -141,7 +141,6 @@ def build_folds(results: list[Result], labels: LabelSpace, origin: str) -> list[
         *_differences(done, labels, published=False),
         Heading("Each run"),
         _table(("", "fold", "seed", *_OF_FOLDS.values()), each),
-        *_together(done, labels),
     ]
 
 
@@ -155,22 +154,6 @@ def _begin(results, origin):
     """The results without an error; the introduction, which names the others."""
     failed = [Text(f"Failed: {r.where}: {r.error}.") for r in results if r.error]
     return [result for result in results if not result.error], [Text(origin), *failed]
-
-
-def _together(done, labels):
-    """The mIoU of the frames of all folds together, of which one alone may have few classes."""
-    lines = []
-    for name, seed in dict.fromkeys((result.name, result.seed) for result in done):
-        folders = [r.test for r in done if (r.name, r.seed) == (name, seed)]
-        confusion = segmentation.Confusion(labels)
-        for folder in folders:
-            for frame in label_maps.frames_of(folder):
-                confusion.update(*label_maps.read_maps(folder, frame, labels))
-        if confusion.pixels:
-            means = confusion.metrics()
-            lines.append([name, str(seed), *(figure(means[kind]["miou"]) for kind in KINDS)])
-    heads = ("", "seed", *(f"{kind} mIoU" for kind in KINDS))
-    return [Heading("All folds' frames together"), HtmlTable(heads, lines)] if lines else []
 
 
 def _training_videos(done):
