@@ -53,15 +53,6 @@ def test_a_wrong_word_is_named_with_its_flagfile_and_line(parse, tmp_path, word,
     assert said.startswith(f"{inner}, line 4: ") and problem in said
 
 
-def test_a_path_that_is_a_link_to_nothing(tmp_path):
-    link = tmp_path / "link"
-    link.symlink_to(tmp_path / "disk")
-    with pytest.raises(InputError, match=f"--output={link}: .*{tmp_path / 'disk'}"):
-        command_line.require([], output=str(link))
-    (tmp_path / "disk").mkdir()
-    command_line.require([], output=str(link))
-
-
 @pytest.mark.parametrize("words", [["-m", "a2d_tf.predict"], ["-m", "a2d_tf"]])
 def test_a_python_without_the_packages(words):
     done = run_python("-S", *words, "--help")

@@ -111,18 +111,13 @@ def require(argv: list[str], **values: object) -> None:
     """Check that a command line has no stray words, and a value for each named flag.
 
     Raises:
-      InputError: names the word, the flag that is missing, or a path that is a link to nothing.
+      InputError: names the word, or the flag that is missing.
     """
     if len(argv) > 1:
         raise InputError(f"unexpected argument '{argv[1]}'; flags are written --name=value")
     for name, value in values.items():
         if not value:
             raise InputError(f"--{name} is missing; --help shows the flags")
-        if isinstance(value, str) and os.path.islink(value) and not os.path.exists(value):
-            raise InputError(
-                f"--{name}={value}: a broken link to {os.readlink(value)}; mount or "
-                "create the target, or remove the link"
-            )
 
 
 def prepare() -> None:
