@@ -18,7 +18,7 @@ from test_outputs import BOX, FILM, OTHER, SIZE, write
 from a2d_tf.annotations import writers as files
 from a2d_tf.annotations.document import ReadOptions
 from a2d_tf.annotations.formats import read_export
-from a2d_tf.annotations.shapes import interpolated, polygons
+from a2d_tf.annotations.shapes import polygons
 from a2d_tf.annotations.tracked_video import Shape, TrackedVideo, TrackShapes, thinned
 from a2d_tf.behaviour import predictions
 from a2d_tf.core.errors import InputError
@@ -304,16 +304,7 @@ def test_imported_again_they_are_the_same_instances(form, kind, tmp_path):
             assert far == 0 and iou >= (1 if kind == "masks" else 0.92)
 
 
-def test_outlines_between_key_frames_are_those_of_cvat():
-    square, turned = [0, 0, 0, 4, 4, 4, 4, 0], [2, 0, 2, 4, 6, 4, 6, 2, 6, 0]  # one point more
-    middle = [1, 0, 1, 4, 5, 4, 5, 3, 5, 0]
-    assert interpolated([square], [turned], [0.5]) == [[middle]]
-    assert interpolated([turned], [square], [0.5]) == [[middle]]
-    assert interpolated([square, square], [square], [0.25]) == [[square, square]]  # one part ends
-    assert interpolated([[0, 0, 8, 4]], [[4, 8, 8, 8]], [0.25]) == [[[1, 2, 8, 5]]]
-
-
-def moving(boxes_only):
+def moving():
     """A cat that walks with a and then b, is away in the frames 31 to 33, and comes back with a."""
     shapes = []
     for n in (*range(1, 31), *range(34, 41)):
@@ -323,11 +314,11 @@ def moving(boxes_only):
         shapes.append(Shape(n, "b" if 11 <= n < 31 else "a", encode_mask(inside)))
     track = TrackShapes(1, "cat", tuple(shapes))
     frames, actions = tuple(range(1, 41)), {"cat": ("a", "b")}
-    return TrackedVideo("clip1.mp4", None, (60, 80), 40, frames, actions, (track,), boxes_only)
+    return TrackedVideo("clip1.mp4", None, (60, 80), 40, frames, actions, (track,), True)
 
 
 def test_of_boxes_the_key_frames_reproduce_all_frames(tmp_path):
-    path, whole = tmp_path / "a.xml", moving(True)
+    path, whole = tmp_path / "a.xml", moving()
     files.save(whole, str(path), "cvat", min_iou=0.95)
     root = ElementTree.parse(path)
     keys = [x for x in root.iter("box") if x.get("keyframe") == "1" and x.get("outside") == "0"]
@@ -358,22 +349,6 @@ def test_of_boxes_the_key_frames_reproduce_all_frames(tmp_path):
     assert [x.instances[0].action for x in document.frames] == 10 * ["a"] + 5 * ["b"] + 22 * ["a"]
     files.save(whole, str(path), "cvat")  # all stay
     assert len(read_export(path, ReadOptions(), "cvat")[0].frames) == 37
-
-
-def test_of_polygons_the_key_frames_reproduce_all_frames(tmp_path):
-    path, whole = tmp_path / "a.xml", moving(False)
-    kept = files.save(whole, str(path), "cvat", min_iou=0.9).tracks[0].shapes
-    keys = [shape.frame for shape in kept if shape.drawn is None]
-    assert keys == [1, 11, 16, 30, 34, 40]
-    (document,) = read_export(path, ReadOptions(interpolated=True), "cvat")
-    for frame, shape in zip(document.frames, whole.tracks[0].shapes):
-        (read,) = frame.instances
-        assert (frame.number, read.action) == (shape.frame, shape.action)
-        again = decode_parts(read.parts, whole.size, whole.size)
-        assert differences(shape.decoded(), again)[1] > 0.9
-    assert len(document.frames) == 37
-    masks = files.save(whole, str(path), "cvat", masks=True, min_iou=0.9)
-    assert all(shape.drawn is None for shape in masks.tracks[0].shapes)
 
 
 @pytest.mark.slow

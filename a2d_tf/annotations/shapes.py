@@ -134,39 +134,6 @@ def polygons(mask: np.ndarray) -> list[list[float]]:
     return [(outline + corner).ravel().tolist() for outline in outlines]
 
 
-def interpolated(first: Sequence, last: Sequence, shares: Iterable[float]) -> list[list]:
-    """Return the outlines between those of two key frames, as CVAT interpolates them.
-
-    CVAT joins the points of two polygons that are equally far round, as shares of their lengths.
-    Where it joins several points to one it leaves some out, which hardly changes the area.
-
-    Args:
-      first: polygons [[x1, y1, x2, y2, ...], ...], or one box [[x, y, width, height]].
-      last: the same, of the next key frame. A polygon that has none there stays as it is.
-      shares: of the time from the first to the last, 0 to 1.
-
-    Returns:
-      The outlines at each of the shares.
-
-    Source: cvat-ai/cvat, `cvat-core/src/annotations-objects/poly-track.ts`.
-    """
-    pairs = zip(first, [*last, *first[len(last) :]])
-    ends = [np.array(pair) if len(pair[0]) == 4 else _joined(*pair) for pair in pairs]
-    return [[((1 - x) * a + x * b).ravel().tolist() for a, b in ends] for x in shares]
-
-
-def _joined(one, other):
-    """The points [n, 2] of a polygon, and those of another one that they are joined to."""
-    rings = [np.reshape([*outline, *outline[:2]], (-1, 2)) for outline in (one, other)]
-    ways = [np.linalg.norm(np.diff(ring, axis=0, prepend=ring[:1]), axis=1) for ring in rings]
-    along, beside = (way.cumsum() / way.sum() for way in ways)
-    gaps = abs(along[:, None] - beside)
-    pairs = gaps.argmin(axis=1)[:, None] == np.arange(len(beside))
-    pairs |= ~pairs.any(axis=0) & (gaps.argmin(axis=0) == np.arange(len(along))[:, None])
-    i, k = pairs.nonzero()
-    return rings[0][i[:-1]], rings[1][k[:-1]]  # the end is the start again
-
-
 def crop(mask: np.ndarray) -> tuple[np.ndarray, int, int]:
     """Cut a mask that is not empty to its box; returns it, and the box's left and top."""
     top, left, bottom, right = box_of(mask).astype(int).tolist()

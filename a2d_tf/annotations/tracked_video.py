@@ -9,8 +9,6 @@ from collections.abc import Collection, Sequence
 import numpy as np
 from pycocotools import mask as rle_tools
 
-from a2d_tf.annotations.shapes import interpolated, polygons
-
 
 def name_of(source: str, images: Sequence[str] | None) -> str:
     """Return the name of a video in names of frames: a file's without suffix, a folder's whole."""
@@ -27,8 +25,7 @@ class Shape:
       until: number of a later frame where the track is gone; None where it goes on to its next
         shape, or to the end of the video.
       score: of the detection, 0 to 1.
-      drawn: outlines that the tool interpolates in this frame, as of `TrackedVideo.outlines`; None
-        in a key frame, which has those of the mask.
+      drawn: the box that the tool interpolates in this frame; None in a key frame.
     """
 
     frame: int
@@ -36,11 +33,11 @@ class Shape:
     mask: dict
     until: int | None = None
     score: float = 1.0
-    drawn: list[list[float]] | None = None
+    drawn: list[float] | None = None
 
     def box(self) -> list[float]:
-        """Return the box of the mask: x, y, width, height."""
-        return rle_tools.toBbox(self.mask).tolist()
+        """Return the box, of the mask or as it is drawn: x, y, width, height."""
+        return self.drawn or rle_tools.toBbox(self.mask).tolist()
 
     def decoded(self) -> np.ndarray:
         """Return the mask, bool [height, width]."""
@@ -89,12 +86,6 @@ class TrackedVideo:
         """Return the file name of a frame's image: the user's own, or 00005.jpg for frame 5."""
         return f"{frame:05d}.jpg" if self.images is None else self.images[frame - 1]
 
-    def outlines(self, shape: Shape) -> list[list[float]]:
-        """Return the polygons of a shape, the largest first, or its box [x, y, width, height]."""
-        if shape.drawn is not None:
-            return shape.drawn
-        return [shape.box()] if self.boxes_only else polygons(shape.decoded())
-
     def by_frame(self) -> dict[int, list[tuple[TrackShapes, Shape]]]:
         """Return what is in each of `frames`, in the order of the tracks."""
         found: dict[int, list[tuple[TrackShapes, Shape]]] = {frame: [] for frame in self.frames}
@@ -130,38 +121,37 @@ def _changes(shapes):
 
 
 def few(video: TrackedVideo, min_iou: float) -> TrackedVideo:
-    """Let CVAT interpolate the shapes of each track that need no key frame.
+    """Let CVAT interpolate the boxes of each track that need no key frame.
 
-    A track has key frames where it begins, ends or changes its action; and, where the outlines that
-    `interpolated` draws between two of them do not all have an IoU above `min_iou` with the track's
-    own, in the worst frame, too. At 1 all stay key frames.
+    A track has key frames where it begins, ends or changes its action; and, where the boxes between
+    two of them on a straight line do not all have an IoU above `min_iou` with the track's own, in
+    the worst frame, too. At 1 all stay key frames.
     """
-    return _with_shapes(video, lambda shapes: _drawn(video, shapes, min_iou))
+    return _with_shapes(video, lambda shapes: _drawn(shapes, min_iou))
 
 
-def _drawn(video, shapes, min_iou):
+def _drawn(shapes, min_iou):
     """The shapes of a track, all but its key frames as they are interpolated."""
-    found, outlines, kept = list(shapes), [*map(video.outlines, shapes)], _changes(shapes)
+    found, kept = list(shapes), _changes(shapes)
+    boxes, frames = (
+        np.array([*values], float) for values in zip(*[(s.box(), s.frame) for s in shapes])
+    )
     spans = [*zip(kept, kept[1:])]
     while spans:
         first, last = spans.pop()
-        start, end = shapes[first].frame, shapes[last].frame
-        shares = [(shape.frame - start) / (end - start) for shape in shapes[first + 1 : last]]
-        drawn = interpolated(outlines[first], outlines[last], shares)
-        ious = [_iou(video, pair) for pair in zip(drawn, outlines[first + 1 : last])]
+        inner = slice(first + 1, last)
+        share = ((frames[inner] - frames[first]) / (frames[last] - frames[first]))[:, None]
+        drawn = (1 - share) * boxes[first] + share * boxes[last]
+        ious = [
+            rle_tools.iou(one[None], two[None], [0])[0, 0] for one, two in zip(drawn, boxes[inner])
+        ]
         if ious and min(ious) <= min_iou:
             worst = first + 1 + ious.index(min(ious))
             spans += [(first, worst), (worst, last)]
         else:
-            for i, each in enumerate(drawn, first + 1):
-                found[i] = dataclasses.replace(shapes[i], drawn=each)
+            for i, box in enumerate(drawn.tolist(), first + 1):
+                found[i] = dataclasses.replace(shapes[i], drawn=box)
     return found
-
-
-def _iou(video, outlines):
-    if not video.boxes_only:
-        outlines = [[rle_tools.merge(rle_tools.frPyObjects(o, *video.size))] for o in outlines]
-    return rle_tools.iou(*outlines, [0])[0, 0]
 
 
 def chosen(video: TrackedVideo, frames: Collection[int]) -> TrackedVideo:

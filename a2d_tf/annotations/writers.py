@@ -115,8 +115,11 @@ def _add(parent, tag, text=None):
 
 def _of_outlines(track, video):
     """The <track> of a track's boxes, or its <track>s of polygons, one for each part at most."""
-    tag, fields = ("box", _corners) if video.boxes_only else ("polygon", _points)
-    parts = [[*map(fields, video.outlines(shape))] for shape in track.shapes]
+    tag = "box" if video.boxes_only else "polygon"
+    parts = [
+        [_corners(shape)] if video.boxes_only else [*map(_points, polygons(shape.decoded()))]
+        for shape in track.shapes
+    ]
     most = max(map(len, parts))
     for k in range(most):
         element = _track(track, most > 1)
@@ -161,8 +164,8 @@ def _points(outline):
     return {"points": ";".join(f"{x:.2f},{y:.2f}" for x, y in zip(outline[::2], outline[1::2]))}
 
 
-def _corners(box):
-    x, y, width, height = box
+def _corners(shape):
+    x, y, width, height = shape.box()
     edges = {"xtl": x, "ytl": y, "xbr": x + width, "ybr": y + height}
     return {name: f"{edge:.2f}" for name, edge in edges.items()}
 
@@ -312,14 +315,14 @@ def save(
       masks: whether shapes are masks; else polygons.
       every: see `thinned`.
       frames: instead of every few frames these alone, see `chosen`.
-      min_iou: of what CVAT interpolates, polygons and boxes, see `few`.
+      min_iou: of boxes that CVAT interpolates, see `few`.
 
     Raises:
       InputError: it cannot be written, or not there.
     """
     writer = WRITERS[form]
     video = thinned(video, every) if frames is None else chosen(video, frames)
-    if form == "cvat" and (video.boxes_only or not masks):
+    if form == "cvat" and video.boxes_only:
         video = few(video, min_iou)
     members = writer.write(video, masks)
 

@@ -5,8 +5,8 @@
 
 The prediction is a folder of a2d_tf.predict. Its tracks become polygons, or masks with
 --shapes=masks, or boxes if the network finds no masks, in the key frames: every --every frames, and
-where a track begins, ends or changes its action. CVAT interpolates polygons and boxes: of these
-key frames a track has there only those that keep the IoU with it above --min_iou. Files:
+where a track begins, ends or changes its action. Of boxes, which CVAT interpolates, a track has
+there only those key frames that keep the IoU with it above --min_iou. Files:
 
   cvat     CVAT for video 1.1: .xml or .zip
   coco     COCO with CVAT's attributes: .json or .zip
@@ -35,7 +35,7 @@ _FORMAT = FLAGS.enum("format", "cvat", [*writers.WRITERS, "boris"], "Format to w
 _OUTPUT = FLAGS.string("output", None, "File, .zip, or folder to write.")
 _SHAPES = FLAGS.enum("shapes", "polygons", ["polygons", "masks"], "Shapes to write.")
 _EVERY = FLAGS.integer("every", 5, "Video frames from one key frame to the next.", lower_bound=1)
-_MIN_IOU = FLAGS.float("min_iou", 0.95, "Leave out key frames that CVAT interpolates this well.")
+_MIN_IOU = FLAGS.float("min_iou", 0.95, "Leave out boxes that CVAT interpolates this well.")
 _MIN_SCORE = FLAGS.float("min_score", 0.0, "Leave out tracks with a lower mean score.", 0, 1)
 _VIDEO = FLAGS.string("video", None, "Name of the video in the tool, if not that of the file.")
 
