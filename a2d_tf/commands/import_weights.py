@@ -4,7 +4,7 @@
   a2d import-weights --source keras_resnet101 --input notop.h5 --output imagenet.h5
   a2d train ... --init_rgb=coco.h5 --init_flow=imagenet.h5
 
-The report lists every tensor of the input (used, or why it was skipped) and every variable of the
+The report lists every tensor of the input (used, or skipped) and every variable of the
 paper's network (loaded, or why it is initialised).
 """
 
@@ -37,8 +37,8 @@ def main(argv: list[str]) -> None:
     print(f"{_INPUT.value}: {len(used)} tensors used, {len(skipped)} skipped")
     for name in used:
         print(f"  {name}: used")
-    for name, reason in skipped.items():
-        print(f"  {name}: skipped, {reason}")
+    for name in skipped:
+        print(f"  {name}: skipped, not part of the network")
     print(report)
 
 

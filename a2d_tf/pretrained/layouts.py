@@ -20,7 +20,6 @@ import dataclasses
 import functools
 import json
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, BinaryIO
 
@@ -180,7 +179,7 @@ class _Source:
 
 def convert(
     source: str, tensors: Mapping, path: str, sha256: str = "", *, sizes: Sizes | None = None
-) -> tuple[Weights, list[str], dict[str, str]]:
+) -> tuple[Weights, list[str], list[str]]:
     """Convert public weights to our layout.
 
     Args:
@@ -190,7 +189,7 @@ def convert(
       sizes: by default the published ones.
 
     Returns:
-      (weights, names of the tensors used, {name: reason} of the others).
+      (weights, names of the tensors used, names of the others, which the network lacks).
 
     Raises:
       InputError: a tensor is missing, has another shape or is not finite.
@@ -200,12 +199,7 @@ def convert(
     converted = take(file, source, sizes)
     classes = CLASSES if published.detector else ()
     weights = Weights(converted, source, sizes.backbone or backbone, classes, sha256, path)
-    return weights, file.taken, {name: _reason(published, name) for name in file.left}
-
-
-def _reason(published, name):
-    matching = (reason for pattern, reason in published.unused.items() if re.search(pattern, name))
-    return next(matching, "not part of the network")
+    return weights, file.taken, list(file.left)
 
 
 def take(file: Any, source: str, sizes: Sizes) -> dict[str, np.ndarray]:

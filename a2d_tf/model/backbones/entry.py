@@ -10,7 +10,7 @@ are converted once, on import, and are not part of it.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -72,7 +72,6 @@ class Published:
       convention: theirs.
       tensors: the role of a convolution -> the names of it and of its norm in the file. A role is
         the name of our layer without the backbone's prefix, such as c2_b0_conv1.
-      unused: {pattern of tensors that have no place in the network: reason}.
       url: its address; of a file in a package, its name. A .pth is PyTorch's, others are Keras'.
       md5: of the file, hexadecimal.
       licence: as published.
@@ -84,7 +83,6 @@ class Published:
     source: str
     convention: Convention
     tensors: Callable[[str], tuple[str, str]]
-    unused: Mapping[str, str]
     url: str
     md5: str
     licence: str

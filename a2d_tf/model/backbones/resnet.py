@@ -113,7 +113,6 @@ _COCO = Published(
         anchors=(32.0, 64.0, 128.0, 256.0, 512.0),
     ),
     tensors=_matterport_names,
-    unused={"^anchors/": "anchors are computed, not learned"},
     url="https://github.com/matterport/Mask_RCNN/releases/download/v2.0/mask_rcnn_coco.h5",
     md5="e98aaff6f99e307b5e2a8a3ff741a518",
     licence="MIT, as matterport/Mask_RCNN",
@@ -128,7 +127,6 @@ _IMAGENET = Published(
         channels="bgr", mean=(103.939, 116.779, 123.68), epsilon=1.001e-5, padding="symmetric"
     ),
     tensors=_keras_names,
-    unused={"^predictions/": "ImageNet classes"},
     url="https://storage.googleapis.com/tensorflow/keras-applications/resnet/"
     "resnet101_weights_tf_dim_ordering_tf_kernels_notop.h5",
     md5="88cf7a10940856eca736dc7b7e228a21",
