@@ -14,7 +14,7 @@ COMMANDS = {
         "predict": ("predict", "segment a video, or a library of videos"),
         "next": ("commands.next", "choose the predicted frames to correct next"),
         "export-annotations": ("commands.export_annotations", "export to annotation tools"),
-        "plot-tracks": ("commands.plot_tracks", "plot time budgets and timelines"),
+        "plot-tracks": ("commands.plot_tracks", "plot time budgets, transitions, timelines"),
         "score": ("commands.score", "score label maps, detections or bouts of any method"),
         "browse": ("commands.browse", "show the frames of an evaluation, worst first"),
     },

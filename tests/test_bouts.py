@@ -103,6 +103,13 @@ def test_tables_page_plot_and_boris_say_the_same(tmp_path):
     assert sorted(filter(None, heights)) == [50, 50, 100]  # percent: of the dog's; the vehicle's
 
 
+def test_transitions_along_a_track(library):
+    """A dog that runs as a cat has not changed what it does."""
+    actions = ["flying", "rolling", "running", "walking"]
+    counts = bouts.transitions(bouts.read_all([library / "clip"]), actions)
+    assert counts == [[0, 0, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0]]
+
+
 def test_boris_has_a_row_where_a_bout_starts_and_one_where_it_stops(library, tmp_path):
     place = tmp_path / "events.tsv"
     words = (f"--prediction={library}", "--format=boris", f"--output={place}")
@@ -159,10 +166,12 @@ def test_plots_of_libraries_and_predictions(library, tmp_path):
     ]
     videos = ["alone", "clip", "other"]
     drawn = [f"{kind}_{name}" for kind in ("time_budget", "timeline") for name in videos]
-    drawn = ["time_budget", *drawn]
+    drawn = ["time_budget", *drawn, "transitions"]
     assert sorted(path.stem for path in (tmp_path / "plots").glob("*.png")) == drawn
     budget = (tmp_path / "plots/time_budget.csv").read_text()
     assert budget.startswith(BUDGET) and "\nother,0.8,10.0,other_1,=ant,-digs$,0.5," in budget
+    rows = list(csv.reader((tmp_path / "plots/transitions.csv").open()))
+    assert ["-digs$", "0", "0", "0", "0", "0", "1"] in rows
     done = run_a2d("plot-tracks", f"--prediction={tmp_path / 'plots'}", words[2])
     assert "plots: neither" in complaint(done)
     assert "--min_score=50" in complaint(run_a2d("plot-tracks", *words, "--min_score=50"))

@@ -12,7 +12,7 @@ import math
 import operator
 import os
 import pathlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
 from a2d_tf.annotations.tracked_video import name_of
@@ -207,3 +207,16 @@ def write_time_budget(path: str | os.PathLike, predictions: Iterable[Prediction]
                 mean = round(own.seconds / own.bouts, 3)
                 rows.append((*video, *pair, *numbers, own.start, mean))
     write_csv(path, rows)
+
+
+def transitions(predictions: Iterable[Prediction], actions: Sequence[str]) -> list[list[int]]:
+    """Count how often a track went from one action (row) to another (column).
+
+    Bouts that differ in the actor alone are one, so that the diagonal is 0.
+    """
+    counts = [[0] * len(actions) for _ in actions]
+    for track in (track for each in predictions for track in each.tracks):
+        for before, after in zip(track.bouts, track.bouts[1:]):
+            if before.action != after.action:
+                counts[actions.index(before.action)][actions.index(after.action)] += 1
+    return counts

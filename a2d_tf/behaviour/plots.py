@@ -1,4 +1,4 @@
-"""Plots of who did what: time budget, timelines."""
+"""Plots of who did what: time budget, transitions, timelines."""
 
 from __future__ import annotations
 
@@ -49,6 +49,28 @@ def time_budget(tracks: Sequence[bouts.TrackBouts], shades: Mapping[str, str]) -
     names = [f"{actor}, {total:,.1f} s" for actor, total in zip(actors, totals)]
     axes.set_yticks(range(len(actors)), names, parse_math=False)
     axes.set_xlim(0, 100)
+    return figure
+
+
+def transitions(counts: Sequence[Sequence[int]], actions: Sequence[str]) -> Figure:
+    """Draw how often an action was followed by which; the shade is the share of the row.
+
+    Args:
+      counts: of `bouts.transitions`; actions: names of its rows and columns.
+    """
+    side = 2 + 0.36 * max(len(actions), 2)
+    figure = Figure((side, side), dpi=120, layout="constrained")
+    axes = label_axes(figure.subplots(), "Transitions", "then (shade: share of the row)", "first")
+    found = np.reshape(np.array(counts, int), (len(actions), len(actions)))
+    shares = found / np.maximum(found.sum(axis=1, keepdims=True), 1)
+    if actions:
+        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.set_xticks(range(len(actions)), actions, rotation=90, parse_math=False)
+    axes.set_yticks(range(len(actions)), actions, parse_math=False)
+    for row, column in zip(*np.nonzero(found)):
+        ink = "white" if shares[row, column] > 0.6 else "black"
+        count = str(found[row, column])
+        axes.text(column, row, count, ha="center", va="center", fontsize=8, color=ink)
     return figure
 
 

@@ -1,10 +1,11 @@
-"""Plot who did what in predictions: time budget, timelines.
+"""Plot who did what in predictions: time budget, transitions, timelines.
 
   a2d plot-tracks --prediction=out --output=plots
   a2d plot-tracks --prediction=library --prediction=out --output=plots --min_score=0.5
 
-A prediction is a folder of a2d predict, or of a library. Writes time_budget.png of all predictions
-together, its numbers as CSV, and time_budget_<video>.png and timeline_<video>.png of each.
+A prediction is a folder of a2d predict, or of a library. Writes time_budget.png and
+transitions.png of all predictions together, their numbers as CSV, and time_budget_<video>.png and
+timeline_<video>.png of each.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import os
 from a2d_tf.behaviour import bouts, plots
 from a2d_tf.behaviour.predictions import folders_of
 from a2d_tf.core import command_line
-from a2d_tf.core.files import write_bytes
+from a2d_tf.core.files import write_bytes, write_csv
 from a2d_tf.evaluation.reports.charts import figure_png
 
 FLAGS = command_line.Register()
@@ -32,7 +33,11 @@ def main(argv: list[str]) -> None:
     tracks = [track for each in predictions for track in each.tracks]
     found = {bout.action for track in tracks for bout in track.bouts}
     shades = bouts.colours(found, predictions[0].facts.labels)
-    figures = {"time_budget": plots.time_budget(tracks, shades)}
+    actions, counts = list(shades), bouts.transitions(predictions, list(shades))
+    figures = {
+        "time_budget": plots.time_budget(tracks, shades),
+        "transitions": plots.transitions(counts, actions),
+    }
     for folder, each in zip(folders, predictions):
         print(f"{folder}: {each.name}, {each.facts.seconds:.1f} s, {len(each.tracks)} tracks")
         figures[f"time_budget_{each.name}"] = plots.time_budget(each.tracks, shades)
@@ -40,6 +45,8 @@ def main(argv: list[str]) -> None:
     for name, figure in figures.items():
         write_bytes(os.path.join(_OUTPUT.value, f"{name}.png"), figure_png(figure))
     bouts.write_time_budget(os.path.join(_OUTPUT.value, bouts.TIME_BUDGET), predictions)
+    rows = [[name, *row] for name, row in zip(actions, counts)]
+    write_csv(os.path.join(_OUTPUT.value, "transitions.csv"), [["from \\ to", *actions], *rows])
     print(f"{len(predictions)} predictions -> {_OUTPUT.value}")
 
 
