@@ -87,8 +87,10 @@ def test_detections_and_zero_shot_figures(tmp_path):
     assert metrics["per_pair_ap"]["61"] == pytest.approx(100)
     assert metrics["per_pair_ap"]["63"] == pytest.approx(50)  # found among scores of 0
     assert metrics["zero_shot_actor_ap"]["6"] == pytest.approx(150 / 7)
-    figures = scored(tmp_path, *words, "--zero_shot_actor=cat", "--seed=3")[0]["zero_shot"]
-    assert (figures["actor"], figures["ap"]) == ("cat", metrics["zero_shot_actor_ap"]["6"])
+    words += ("--zero_shot_actor=cat", "--full=detections.npz", "--seed=3")
+    figures = scored(tmp_path, *words)[0]["zero_shot"]
+    assert figures["actor"] == "cat" and figures["ratio"] == 1
+    assert figures["ap"] == figures["full_ap"] == metrics["zero_shot_actor_ap"]["6"]
     assert 0 < figures["chance"] < figures["ap"]
 
 
@@ -114,7 +116,8 @@ DETECTION = ("detection", "--truth=truth.json", "--predicted=detections.npz")
         ((*FLAGS, "--zero_shot_actor=cat"), "--zero_shot_actor"),
         (FLAGS, "truth contains no label maps"),
         ((*DETECTION, "--zero_shot_actor=cow"), "'cow' is not one of adult"),
-        ((*DETECTION, "--predicted=results.json", "--zero_shot_actor=cat"), "a detections.npz"),
+        ((*DETECTION, "--full=full.npz"), "--full with it"),
+        ((*DETECTION, "--predicted=results.json", "--zero_shot_actor=cat"), "--full with it"),
     ],
 )
 def test_wrong_command_lines(tmp_path, words, said):

@@ -1,4 +1,4 @@
-"""Zero-shot figures: actor APs and the level of chance."""
+"""Zero-shot figures: actor APs, the ratio, and the level of chance."""
 
 import dataclasses
 
@@ -44,7 +44,7 @@ def test_scores_are_shuffled_among_the_rois_of_the_actor():
     assert zero_shot.chance(detections, truth, SPACE, 1, seed=0) == pytest.approx(50)
 
 
-def test_figures_of_an_actor():
+def test_figures_of_an_actor_with_and_without_the_full_model():
     full, truth = case(60)
     # The zero-shot model has the right action first in every third frame of 'man' only.
     wrong = (np.arange(61) % 3 > 0) & (np.arange(61) < 60)
@@ -59,7 +59,14 @@ def test_figures_of_an_actor():
         "ap": found["zero_shot_actor_ap"]["1"],
         "chance": zero_shot.chance(ours, truth, SPACE, 0, seed=1),
     }
-    assert 0 < figures["ap"] < 100
+    split.full = full
+    compared = zero_shot.ZeroShot(split).result()["zero_shot"]
+    assert compared.pop("full_ap") == pytest.approx(100)
+    assert compared.pop("ratio") == pytest.approx(figures["ap"] / 100)
+    assert compared == figures and 0 < figures["ap"] < 100
+    split.full = dataclasses.replace(full, frames=[f"w/{i}" for i in range(61)])
+    with pytest.raises(InputError, match="detections: field 'frames': w/0"):
+        zero_shot.ZeroShot(split).result()
 
 
 def test_what_cannot_be_shuffled():

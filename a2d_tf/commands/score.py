@@ -15,8 +15,8 @@ of the same protocol, and COCO's AP of boxes and masks.
 events.tsv holds tabular or aggregated events of BORIS, or is its project; their bouts are compared
 with those of predictions.
 
-For a model trained without the action labels of an actor: --zero_shot_actor=cat gives its AP and
-chance; the full model's AP, the other part of the ratio of Eq. 3, is its `zero_shot_actor_ap`.
+For a model trained without the action labels of an actor: --zero_shot_actor=cat, and the full
+model's --full=FULL/detections.npz for the ratio of the two (Eq. 3).
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ FLAGS.string(
 FLAGS.string("output", None, "Metrics file (JSON, percent) to write.")
 FLAGS.string("labels", None, "Label space (JSON); by default A2D's.")
 FLAGS.string("zero_shot_actor", None, "Actor whose action labels were withheld.")
+FLAGS.string("full", None, "detections.npz of the full model, for the zero-shot ratio.")
 FLAGS.integer("seed", 0, "Random seed for zero-shot chance.")
 
 
@@ -70,10 +71,13 @@ def score_segmentation(truth: str, predicted: str, label_space: LabelSpace) -> d
     return found
 
 
-def score_detection(truth: str, predicted: str, split: registry.Split) -> dict:
+def score_detection(
+    truth: str, predicted: str, split: registry.Split, full: str | None = None
+) -> dict:
     """Score `detections.npz` or COCO results against COCO JSON of the ground truth.
 
-    `split` has the label space, the actor held out and the seed; the boxes are added.
+    `split` has the label space, the actor held out and the seed; the boxes are added. `full` is the
+    path of the full model's `detections.npz`.
 
     Raises:
       InputError: a file or an option cannot be used.
@@ -85,6 +89,7 @@ def score_detection(truth: str, predicted: str, split: registry.Split) -> dict:
     else:
         given = registry.ROIS
         split.detections = box_data.Detections.load(predicted)
+        split.full = box_data.Detections.load(full) if full else None
     return registry.results([each(split) for each in registry.registered(given)], split)
 
 
@@ -94,8 +99,8 @@ def main(argv: list[str]) -> None:
     _, command = argv
     command_line.require([], truth=FLAGS.truth, predicted=FLAGS.predicted, output=FLAGS.output)
     has_actions = command == "detection" and not FLAGS.predicted.endswith(".json")
-    if FLAGS.zero_shot_actor and not has_actions:
-        raise InputError("--zero_shot_actor needs a detections.npz")
+    if (FLAGS.full or FLAGS.zero_shot_actor) and not (has_actions and FLAGS.zero_shot_actor):
+        raise InputError("--zero_shot_actor, and --full with it, need a detections.npz")
     label_space = LabelSpace.from_json(FLAGS.labels) if FLAGS.labels else A2D
     if command == "bouts":
         folders = predictions.folders_of([FLAGS.predicted])
@@ -105,7 +110,7 @@ def main(argv: list[str]) -> None:
     else:
         actor = FLAGS.zero_shot_actor or ""
         split = registry.Split(label_space, zero_shot_actor=actor, seed=FLAGS.seed)
-        metrics = score_detection(FLAGS.truth, FLAGS.predicted, split)
+        metrics = score_detection(FLAGS.truth, FLAGS.predicted, split, FLAGS.full)
     write_json(FLAGS.output, metrics, sort_keys=True)
     print(agreement.table(metrics).text() if command == "bouts" else registry.table(metrics))
 

@@ -34,6 +34,7 @@ class Split:
         and its `Detections` and `Results`.
       zero_shot_actor: name of the actor whose action labels were withheld, or "".
       seed: of shuffles.
+      full: `Detections` of the full model, to compare a zero-shot model with.
       metrics: the parts of `metrics.json` that earlier metrics have computed.
     """
 
@@ -45,6 +46,7 @@ class Split:
     results: Any = None
     zero_shot_actor: str = ""
     seed: int = 0
+    full: Any = None
     metrics: dict = dataclasses.field(default_factory=dict)
 
 

@@ -1,7 +1,7 @@
 """Zero-shot actions (paper, section 4.4 and Fig. 4): an actor trained without its action labels.
 
 The AP of an actor is the mean of the joint APs of its valid pairs; the ratio r_zs (Eq. 3) compares
-a model trained without any action label of that actor with the full model, in `paper/report.py`.
+a model trained without any action label of that actor with the full model.
 """
 
 from __future__ import annotations
@@ -35,9 +35,11 @@ class ZeroShot(Metric):
         found = metrics.get("zero_shot")
         if not found:
             return []
-        columns = {"ap": "AP", "chance": "chance"}
-        title = f"Figure 4: zero-shot actions of '{found['actor']}', AP in percent"
-        return [Table(title, columns, {"": {name: found[name] for name in columns}})]
+        columns = {"ap": "AP", "chance": "chance", "full_ap": "full model", "r_zs": "r_zs"}
+        ratio = found.get("ratio")
+        values = {**found, "r_zs": None if ratio is None else 100 * ratio}
+        title = f"Figure 4: zero-shot actions of '{found['actor']}', AP and r_zs in percent"
+        return [Table(title, columns, {"": {name: values.get(name) for name in columns}})]
 
 
 def actor_aps(per_pair_ap: dict[str, float], label_space: LabelSpace) -> dict[str, float]:
@@ -55,18 +57,26 @@ def figures(split: Split, aps: dict[str, float]) -> dict:
     """Compute the figures of Fig. 4 for the actor whose action labels were withheld.
 
     Args:
-      split: with `zero_shot_actor`, detections and truth.
+      split: with `zero_shot_actor`, detections, truth, and perhaps the `full` model's detections.
       aps: `actor_aps` of these detections.
 
     Returns:
-      {"actor", "ap", "chance"} in percent.
+      {"actor", "ap", "chance"} in percent, with `full` also {"full_ap", "ratio"}.
     """
     actor = split.labels.actor_index(split.zero_shot_actor)
-    return {
+    result: dict = {
         "actor": split.zero_shot_actor,
         "chance": chance(split.detections, split.truth, split.labels, actor, seed=split.seed),
         "ap": aps[str(actor + 1)],
     }
+    if split.full is not None:
+        split.full.check(split.truth, split.labels)
+        pairs = split.labels.pairs[split.labels.pairs[:, 0] == actor]
+        classes = detection.Classes(split.full, split.truth)
+        full = detection.pair_aps(classes, split.full, split.labels, pairs).values()
+        result["full_ap"] = sum(full) / len(full)
+        result["ratio"] = result["ap"] / result["full_ap"] if result["full_ap"] else None
+    return result
 
 
 def chance(
