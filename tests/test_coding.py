@@ -127,7 +127,12 @@ def test_other_files_of_bouts(tmp_path):
     (tmp_path / "summary.csv").write_text(
         "video,track_id,action,start_second,end_second\nyard,,jump,.3,.3\nyard,,run,.2,.5\n"
     )
-    for name in ("own.boris", "aggregated.csv", "summary.csv"):
+    (tmp_path / "one").mkdir()  # as of a single prediction
+    (tmp_path / "one/video.json").write_text('{"name": "yard.mp4", "images": null}')
+    (tmp_path / "one/summary.csv").write_text(
+        "track_id,action,start_second,end_second\n,jump,.3,.3\n,run,.2,.5\n"
+    )
+    for name in ("own.boris", "aggregated.csv", "summary.csv", "one/summary.csv"):
         (own,) = read_bouts.read(tmp_path / name)
         found = [(b.subject, b.action, round(b.start, 9), round(b.end, 9)) for b in own.bouts]
         assert own.video == "yard" and found == [("", "jump", 0.3, 0.3), ("", "run", 0.2, 0.5)]

@@ -16,6 +16,7 @@ import pathlib
 import re
 from typing import NamedTuple
 
+from a2d_tf.annotations.tracked_video import name_of
 from a2d_tf.core.errors import InputError, shown
 from a2d_tf.core.files import load_json, read_text
 from a2d_tf.core.labels import is_name
@@ -153,17 +154,18 @@ def _of_project(path):
 
 def _of_summary(path, rows):
     """Return the observations of a prediction's `summary.csv`, or of a library's."""
-    found: dict[str, Observation] = {}
-    alone = ""
     if "video" not in rows[0][1]:
-        facts = pathlib.Path(path).parent / "video.json"
-        alone = _video(load_json(facts, {"name": str}, "copy both files")["name"], "", path)
-    for where, row in rows:
-        video = row.get("video") or alone
-        span = _seconds(row, "start_second", where), _seconds(row, "end_second", where)
-        own = found.setdefault(video, Observation(video, video))
-        own.bouts.append(_bout(row["track_id"], _named(row["action"], where), *span, where))
-    return list(found.values())
+        kind = {"name": str, "images": ([str], None)}
+        facts = load_json(pathlib.Path(path).parent / "video.json", kind, "copy both files")
+        own = {"video": name_of(facts["name"], facts["images"])}
+        rows = [(where, {**row, **own}) for where, row in rows]
+    names = ("video", "track_id", "action", "start_second", "end_second")
+    columns = ("Observation id", "Subject", "Behavior", "Start (s)", "Stop (s)")
+    events = [
+        (where, {"Behavior type": "STATE", **dict(zip(columns, map(row.get, names)))})
+        for where, row in rows
+    ]
+    return _of_tables(events, True)
 
 
 _NONE = (None, "", "NA", "Not found")

@@ -39,39 +39,26 @@ def _coco(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
     frame 5; those of a folder have their own names.
     """
     numbers = {actor: i for i, actor in enumerate(video.actions, 1)}
+    size = {"width": video.size[1], "height": video.size[0]}
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for frame, found in video.by_frame().items():
         name = f"frame_{frame - 1:06d}.PNG" if video.images is None else video.image(frame)
-        image = {
-            "id": len(images) + 1,
-            "file_name": f"{video.name}/{name}",
-            "width": video.size[1],
-            "height": video.size[0],
-        }
-        images.append(image)
+        images.append({"id": len(images) + 1, "file_name": f"{video.name}/{name}", **size})
         for track, shape in found:
             outline = shape.mask if masks else polygons(shape.decoded())
-            annotation = {
-                "id": len(annotations) + 1,
-                "image_id": len(images),
+            annotation = {"id": len(annotations) + 1, "image_id": len(images), "iscrowd": 0}
+            annotation |= {
                 "category_id": numbers[track.actor],
                 "segmentation": [] if video.boxes_only else outline,
                 "area": int(rle_tools.area(shape.mask)),
                 "bbox": shape.box(),
-                "iscrowd": 0,
                 "attributes": {"action": shape.action, "occluded": False, "track_id": track.id},
             }
             annotations.append(annotation)
-    content = {
-        "info": {"description": frame_names.PREDICTION},
-        "licenses": [],
-        "categories": [
-            {"id": i, "name": actor, "supercategory": ""} for actor, i in numbers.items()
-        ],
-        "images": images,
-        "annotations": annotations,
-    }
+    classes = [{"id": i, "name": actor, "supercategory": ""} for actor, i in numbers.items()]
+    content = {"info": {"description": frame_names.PREDICTION}, "licenses": []}
+    content |= {"categories": classes, "images": images, "annotations": annotations}
     yield "annotations/instances_default.json", json.dumps(content).encode() + b"\n"
 
 
@@ -186,29 +173,18 @@ def _labelme(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
     track's.
     """
     kind = "rectangle" if video.boxes_only else "mask" if masks else "polygon"
+    height, width = video.size
     for frame, found in video.by_frame().items():
         image = video.image(frame)
-        content = {
-            "version": "6.3.1",
-            "flags": {},
-            "shapes": [
-                {
-                    "label": f"{track.actor}-{shape.action}",
-                    "points": points,
-                    "group_id": track.id,
-                    "description": "",
-                    "shape_type": kind,
-                    "flags": {},
-                    "mask": mask,
-                }
-                for track, shape in found
-                for points, mask in _parts(shape, kind)
-            ],
-            "imagePath": image,
-            "imageData": None,
-            "imageHeight": video.size[0],
-            "imageWidth": video.size[1],
-        }
+        plain = {"description": "", "shape_type": kind, "flags": {}}
+        shapes = [
+            {"label": f"{track.actor}-{shape.action}", "points": points, "mask": mask}
+            | {"group_id": track.id, **plain}
+            for track, shape in found
+            for points, mask in _parts(shape, kind)
+        ]
+        content = {"version": "6.3.1", "flags": {}, "shapes": shapes, "imagePath": image}
+        content |= {"imageData": None, "imageHeight": height, "imageWidth": width}
         path = pathlib.PurePosixPath(video.name, image).with_suffix(".json")
         yield str(path), json.dumps(content, indent=1).encode() + b"\n"
 

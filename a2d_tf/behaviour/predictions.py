@@ -38,17 +38,12 @@ _FACTS = {
     "images": ([str], None),
     "frames": (whole(), None),
     "fps": number(1e-9, 1e9),
-    "height": whole(1, MAX_SIDE),
-    "width": whole(1, MAX_SIDE),
-    "begin": SECONDS,
-    "until": SECONDS,
-    "seconds?": SECONDS,
+    **dict.fromkeys(("height", "width"), whole(1, MAX_SIDE)),
+    **dict.fromkeys(("begin", "until", "seconds?"), SECONDS),
+    **dict.fromkeys(("unsure_frames?", "damaged_frames?", "frames_with_extra?"), whole()),
     "labels": LabelSpace.from_fields,
     "boxes_only?": bool,
-    "unsure_frames?": whole(),
-    "damaged_frames?": whole(),
     "max_tracks?": (str, None),
-    "frames_with_extra?": whole(),
 }
 _DETECTION = {"image_id": whole(), "track_id": whole(), "segmentation": {"counts": str}}
 
