@@ -54,7 +54,10 @@ def write(folder, tracks=TRACKS, overlay=40, **facts):
     described |= {"height": 48, "width": 64, "every": 1, "begin": 0.0}
     described["until"] = max((track["end_second"] for track in tracks), default=0.0)
     described["labels"] = json.loads(A2D.to_json())
-    (folder / "video.json").write_text(json.dumps({**described, **facts}))
+    described |= facts
+    frames = described["frames"]
+    described.setdefault("seconds", frames / described["fps"] if frames else described["until"])
+    (folder / "video.json").write_text(json.dumps(described))
     if overlay:
         writer = Writer(folder / "overlay.mp4", FPS, (48, 64))
         for number in range(overlay):

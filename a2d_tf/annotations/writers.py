@@ -47,7 +47,11 @@ def _coco(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
         images.append({"id": len(images) + 1, "file_name": f"{video.name}/{name}", **size})
         for track, shape in found:
             outline = shape.mask if masks else polygons(shape.decoded())
-            annotation = {"id": len(annotations) + 1, "image_id": len(images), "iscrowd": 0}
+            annotation: dict[str, Any] = {
+                "id": len(annotations) + 1,
+                "image_id": len(images),
+                "iscrowd": 0,
+            }
             annotation |= {
                 "category_id": numbers[track.actor],
                 "segmentation": [] if video.boxes_only else outline,
@@ -57,7 +61,7 @@ def _coco(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
             }
             annotations.append(annotation)
     classes = [{"id": i, "name": actor, "supercategory": ""} for actor, i in numbers.items()]
-    content = {"info": {"description": frame_names.PREDICTION}, "licenses": []}
+    content: dict[str, Any] = {"info": {"description": frame_names.PREDICTION}, "licenses": []}
     content |= {"categories": classes, "images": images, "annotations": annotations}
     yield "annotations/instances_default.json", json.dumps(content).encode() + b"\n"
 
@@ -176,15 +180,16 @@ def _labelme(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
     height, width = video.size
     for frame, found in video.by_frame().items():
         image = video.image(frame)
-        plain = {"description": "", "shape_type": kind, "flags": {}}
+        plain: dict[str, Any] = {"description": "", "shape_type": kind, "flags": {}}
         shapes = [
             {"label": f"{track.actor}-{shape.action}", "points": points, "mask": mask}
             | {"group_id": track.id, **plain}
             for track, shape in found
             for points, mask in _parts(shape, kind)
         ]
-        content = {"version": "6.3.1", "flags": {}, "shapes": shapes, "imagePath": image}
-        content |= {"imageData": None, "imageHeight": height, "imageWidth": width}
+        content: dict[str, Any] = {"version": "6.3.1", "flags": {}, "shapes": shapes}
+        content |= {"imagePath": image, "imageData": None}
+        content |= {"imageHeight": height, "imageWidth": width}
         path = pathlib.PurePosixPath(video.name, image).with_suffix(".json")
         yield str(path), json.dumps(content, indent=1).encode() + b"\n"
 

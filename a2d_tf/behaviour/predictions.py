@@ -39,7 +39,7 @@ _FACTS = {
     "frames": (whole(), None),
     "fps": number(1e-9, 1e9),
     **dict.fromkeys(("height", "width"), whole(1, MAX_SIDE)),
-    **dict.fromkeys(("begin", "until", "seconds?"), SECONDS),
+    **dict.fromkeys(("begin", "until", "seconds"), SECONDS),
     **dict.fromkeys(("unsure_frames?", "damaged_frames?", "frames_with_extra?"), whole()),
     "labels": LabelSpace.from_fields,
     "boxes_only?": bool,
@@ -85,17 +85,14 @@ class Facts:
 def read_facts(folder: str | os.PathLike) -> Facts:
     """Read the facts of a prediction; InputError where `video.json` is missing or damaged."""
     fields = load_json(os.path.join(folder, VIDEO), _FACTS, _REMEDY)
-    frames, fps, until = (fields[name] for name in ("frames", "fps", "until"))
-    # Older predictions do not say how long the video is.
-    seconds = fields.get("seconds", until if frames is None else frames / fps)
     return Facts(
         fields["name"],
         None if fields["images"] is None else tuple(fields["images"]),
-        frames,
+        fields["frames"],
         size=(fields["height"], fields["width"]),
-        span=(float(fields["begin"]), float(until)),
-        seconds=float(seconds),
-        fps=float(fps),
+        span=(float(fields["begin"]), float(fields["until"])),
+        seconds=float(fields["seconds"]),
+        fps=float(fields["fps"]),
         labels=LabelSpace.from_fields(fields["labels"]),
         boxes_only=fields.get("boxes_only", False),
         unsure=fields.get("unsure_frames", 0),

