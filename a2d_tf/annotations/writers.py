@@ -47,16 +47,11 @@ def _coco(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
         images.append({"id": len(images) + 1, "file_name": f"{video.name}/{name}", **size})
         for track, shape in found:
             outline = shape.mask if masks else polygons(shape.decoded())
-            annotation: dict[str, Any] = {
-                "id": len(annotations) + 1,
-                "image_id": len(images),
-                "iscrowd": 0,
-            }
-            annotation |= {
+            annotation = {
+                **{"id": len(annotations) + 1, "image_id": len(images), "iscrowd": 0},
                 "category_id": numbers[track.actor],
                 "segmentation": [] if video.boxes_only else outline,
-                "area": int(rle_tools.area(shape.mask)),
-                "bbox": shape.box(),
+                **{"area": int(rle_tools.area(shape.mask)), "bbox": shape.box()},
                 "attributes": {"action": shape.action, "occluded": False, "track_id": track.id},
             }
             annotations.append(annotation)
