@@ -312,6 +312,26 @@ def test_only_the_middle_of_a_long_clip_is_decoded(model):
             call(model, "encoded", images=[clip], flow=vectors)
 
 
+def test_functions_answer_a_video_as_the_saved_model_to_the_bit(saved_model, predictor):
+    model = tf.saved_model.load(str(saved_model))
+    signatures = (model.signatures[name] for name in ("frame", "key_frame"))
+    rng = np.random.default_rng(0)
+    rgb = rng.integers(0, 256, (3, 48, 72, 3), np.uint8)
+    flow = rng.normal(0, 2, (3, 48, 72, 2)).astype(np.float32)
+    answers = []
+    for each in (predictor, Predictor(*signatures, predictor.facts)):
+        frames = [each.frame(*pair) for pair in zip(rgb, flow)]
+        answers.append(vars(each.key_frame(frames, (48, 72))))
+    assert len(answers[0]["codes"])
+    for name, value in answers[1].items():
+        np.testing.assert_array_equal(answers[0][name], value, err_msg=name)
+
+
+def test_the_weights_are_stored_once(saved_model):
+    index = [path.relative_to(saved_model) for path in saved_model.rglob("*.index")]
+    assert [str(path) for path in index] == ["variables/variables.index"]
+
+
 def beginning(stream, batch):
     """The state before a video: zeros."""
     specs = tf.nest.flatten(stream.structured_input_signature)
