@@ -139,25 +139,6 @@ def test_all_gradients_are_of_the_same_map(kind, convention, chunk, levels, monk
         np.testing.assert_allclose(gradient, exact, atol=1e-4 * max(np.abs(exact).max(), 1e-6))
 
 
-def test_saved_and_loaded(tmp_path):
-    """With any number of frames and RoIs."""
-
-    class Aligned(tf.Module):
-        @tf.function(
-            input_signature=[tf.TensorSpec([None, 16, 16, 3]), tf.TensorSpec([None, None, 4])]
-        )
-        def __call__(self, features, rois):
-            return roi_align.roi_align([features], rois, 3)
-
-    tf.saved_model.save(Aligned(), str(tmp_path))
-    loaded = tf.saved_model.load(str(tmp_path))
-    for batch, count in ((1, 4), (2, 9)):
-        features = tf.random.stateless_normal([batch, 16, 16, 3], [0, batch])
-        rois = boxes_inside(64, 64, (batch, count))
-        expected = roi_align.roi_align([features], tf.constant(rois), 3)
-        np.testing.assert_allclose(loaded(features, rois), expected, atol=1e-5)
-
-
 def test_legacy_boxes_that_end_at_the_border_read_no_zeros():
     """Rounded past the last pixel by a hair, a sample used to read zero: a fifth of such RoIs."""
     size = (128, 160)

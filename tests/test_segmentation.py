@@ -48,15 +48,6 @@ def test_agrees_with_counting_pixel_by_pixel(space):
         assert metrics[kind] == pytest.approx(slow_metrics(truth, predicted, key)), kind
 
 
-def test_small_literal():
-    # Background 2 of 3 right, adult-climbing 1 of 2, baby-climbing (21) taken for adult (11).
-    metrics = score([[0, 0, 0], [11, 11, 21]], [[0, 0, 11], [11, 0, 11]])
-    joint = {"ave": 100 * (2 / 3 + 1 / 2) / 3, "glo": 50.0, "miou": 100 * (2 / 4 + 1 / 4) / 3}
-    assert metrics["joint"] == pytest.approx(joint) == metrics["actor"]
-    action = {"ave": 100 * 2 / 3, "glo": 100 * 4 / 6, "miou": 50.0}
-    assert metrics["action"] == pytest.approx(action)
-
-
 def test_a_predicted_pair_that_does_not_exist_misses_as_a_pair_only():
     # 14 (adult-flying), 10 (adult, no action) and 91 (no actor) are no pairs.
     confusion = Confusion(A2D)
@@ -140,15 +131,11 @@ def test_palettes_fewer_bits_and_alpha(tmp_path):
     assert read_label_map(path, A2D).tolist() == codes.tolist()
 
 
-def test_codes_beyond_the_label_space(tmp_path):
+def test_files_that_are_no_label_map_of_the_label_space(tmp_path):
     path = tmp_path / "map.png"
     cv2.imwrite(str(path), np.array([[0, 11, 79], [91, 14, 80]], np.uint8))
     with pytest.raises(InputError, match=r"map\.png: code 91 is beyond the label space's 79; pass"):
         read_label_map(path, A2D)
-
-
-def test_files_that_are_no_label_map(tmp_path):
-    path = tmp_path / "map.png"
     path.write_bytes(cv2.imencode(".jpg", MAP)[1].tobytes())
     with pytest.raises(InputError, match="not a PNG"):
         read_label_map(path, A2D)
