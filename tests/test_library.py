@@ -244,10 +244,8 @@ def test_a_library_has_a_prediction_of_each_as_alone_and_a_summary_of_all(
 
 @pytest.mark.slow
 def test_a_video_under_another_name_leaves_the_library(films, predicted, predictor, tmp_path):
-    films, output = (
-        shutil.copytree(films, tmp_path / "f"),
-        shutil.copytree(predicted, tmp_path / "o"),
-    )
+    films = shutil.copytree(films, tmp_path / "f")
+    output = shutil.copytree(predicted, tmp_path / "o")
     assert [folder.name for folder in predictions.folders_of([output])] == ["a", "b", "c", "d"]
     (films / "a.mp4").rename(films / "e.mp4")
     assert run(films, output, predictor)[1] and (output / "a").exists()

@@ -118,10 +118,8 @@ def test_the_settings_of_a_run_keep_the_name(world, tmp_path):
     """So that its flags.txt starts the same run on another machine."""
     config = Config(training=TrainingConfig(init_flow="imagenet"))
     settled = run_start.resolve_config(config, {})
-    assert (
-        settled.model.flow_convention == "keras_resnet101"
-        and settled.training.init_flow == "imagenet"
-    )
+    assert settled.model.flow_convention == "keras_resnet101"
+    assert settled.training.init_flow == "imagenet"
     settled.write(tmp_path / "flags.txt")
     assert "--init_flow=imagenet\n" in (tmp_path / "flags.txt").read_text()
     assert run_start.resolve_config(Config.read(tmp_path / "flags.txt"), {}) == settled

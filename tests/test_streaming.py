@@ -35,8 +35,6 @@ SEPARATE = (
     ("refiner_size", 32),
     ("refiner_channels", 8),
 )
-CARTESIAN = (("roi_align", "legacy"), ("label_mode", "cartesian"), ("mask_image", True))
-HIERARCHICAL = (("label_mode", "hierarchical"), ("fusion", "late"))
 
 
 @functools.cache

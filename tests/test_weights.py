@@ -380,12 +380,8 @@ def test_tracks_of_the_users_names_wait_for_their_actions_in_cvat(coco, tmp_path
     root = ElementTree.parse(export).getroot()
     assert {each.get("label") for each in root.iter("track")} == {"mouse"}
     assert {each.text for each in root.iter("attribute")} == {"__undefined__"}
-    records = [
-        f"--annotations={export}",
-        f"--videos={tmp_path}",
-        f"--output={tmp_path / 'records'}",
-    ]
-    assert "no actor and action for the labels 'mouse'" in complaint(run_a2d("records", *records))
+    given = f"--annotations={export}", f"--videos={tmp_path}", f"--output={tmp_path / 'records'}"
+    assert "no actor and action for the labels 'mouse'" in complaint(run_a2d("records", *given))
 
 
 def test_actors_that_are_no_classes_of_coco(coco):
