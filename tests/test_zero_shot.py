@@ -8,7 +8,7 @@ import pytest
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.evaluation.box_data import Detections, Truth
-from a2d_tf.evaluation.metrics import zero_shot
+from a2d_tf.evaluation.metrics import Split, zero_shot
 from a2d_tf.evaluation.metrics.detection import voc_aps
 
 SPACE = LabelSpace(("man", "dog"), ("run", "eat"), (11, 12, 21, 22))
