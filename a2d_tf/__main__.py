@@ -62,10 +62,8 @@ def run() -> None:
     else:
         near = [known for known in MODULES if name and known.startswith(name)]
         near += difflib.get_close_matches(name, MODULES)
-        meant = f"; did you mean {near[0]}?" if near else ""
-        print(
-            f"error: a2d {name}: no such command{meant} (a2d lists all commands)", file=sys.stderr
-        )
+        hint = f"; did you mean {near[0]}?" if near else ""
+        print(f"error: a2d {name}: no such command{hint} (a2d lists all commands)", file=sys.stderr)
         sys.exit(1)
 
 

@@ -108,13 +108,11 @@ def _one(load, output, kinds, linking):
         raise InputError(f"{_VIDEO.value}: would be overwritten; use another --output")
     reader = video_files.Reader(_VIDEO.value)
     span = streaming.Span.of_seconds(reader, _START.value, _END.value, _EVERY.value)
-    loaded, count, stopped = outputs.predict(
-        load, reader, output, span, linking=linking, kinds=kinds
-    )
+    loaded, count, ended = outputs.predict(load, reader, output, span, linking=linking, kinds=kinds)
     files = ",".join(outputs.RESULT_FILES[kind] for kind in kinds)
     model = "{checkpoint}, p(actor) >= {score_threshold:g}".format(**loaded.facts)
     print(f"{model}: {count} frames -> {output}/{{{files}}}")
-    if stopped:
+    if ended:
         raise KeyboardInterrupt
     note = streaming.shortfall(reader, span)
     if note:

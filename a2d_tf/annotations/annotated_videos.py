@@ -115,12 +115,9 @@ class AnnotatedVideos:
 
     def _code_times(self, coding, matcher):
         """Give instances the actions of their times, and leave out frames without; say of what."""
-        observations = [
-            dataclasses.replace(each, video=matcher.spelling(each.video))
-            for each in coding.observations
-        ]
-        coding = dataclasses.replace(coding, observations=observations)
-        videos = {each.video: None for each in observations}
+        own = [dataclasses.replace(x, video=matcher.spelling(x.video)) for x in coding.observations]
+        coding = dataclasses.replace(coding, observations=own)
+        videos = {each.video: None for each in own}
         absent = [vid for vid in videos if vid not in self._frames]
         for vid, numbered in [*self._frames.items()]:
             seconds = functools.partial(frames.seconds, self.frames_path(vid), self.remedy)
@@ -130,7 +127,7 @@ class AnnotatedVideos:
                 self._frames[vid] = coded
             else:
                 del self._frames[vid]
-        modified = sum(each.modifiers for each in observations)
+        modified = sum(each.modifiers for each in own)
         said = [f"coded times of {listed([*videos])}"]
         said += [f"not annotated: {listed(absent)}"] * bool(absent)
         said += [f"ignored: modifiers of {modified} events"] * bool(modified)

@@ -270,12 +270,10 @@ def _file(document):
     return next((part for part in (path, *path.parents) if os.path.isfile(part)), path)
 
 
-def _same(frame: AnnotatedFrame, other: AnnotatedFrame) -> bool:
+def _same(*frames: AnnotatedFrame) -> bool:
     """Whether two frames hold the same annotations, as a task's export and its project's do."""
-    contents = [
-        [(i.label, i.actor, i.action, i.parts, i.box) for i in f.instances] for f in (frame, other)
-    ]
-    return frame.size == other.size and contents[0] == contents[1]
+    shapes = [[(i.label, i.actor, i.action, i.parts, i.box) for i in f.instances] for f in frames]
+    return frames[0].size == frames[1].size and shapes[0] == shapes[1]
 
 
 def _forms(name: str) -> tuple[str, str]:

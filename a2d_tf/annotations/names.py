@@ -157,11 +157,9 @@ def derive_label_space(pairs: Iterable[Pair]) -> LabelSpace:
     if set(pairs) == _pairs(A2D):
         return A2D
     actions = sorted({action for _, action in pairs}, key=lambda name: (name == "none", name))
-    fields = {"actors": sorted({actor for actor, _ in pairs}), "actions": actions}
-    none_action = "none" if "none" in actions else None
-    return LabelSpace.from_fields(
-        {**fields, "pairs": [*map(list, pairs)], "none_action": none_action}
-    )
+    fields: dict[str, Any] = {"actors": sorted({actor for actor, _ in pairs}), "actions": actions}
+    fields |= {"none_action": "none" if "none" in actions else None}
+    return LabelSpace.from_fields({**fields, "pairs": [*map(list, pairs)]})
 
 
 def doubts(

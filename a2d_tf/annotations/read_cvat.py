@@ -30,9 +30,7 @@ _SPLITS = {"train": "train", "validation": "train", "test": "test"}
 _SOURCES = (*frames.VIDEOS, *frames.IMAGES, ".zip", ".tar", ".gz", ".tgz")
 _SUFFIX = re.compile(f"(?i)({'|'.join(map(re.escape, _SOURCES))})$")
 _BY_FRAME = Numbering("video", "CVAT counts from 0: its frame 5 is frame 6 of the video")
-_BY_IMAGE = Numbering(
-    "images", "CVAT counts the task's images from 0: its frame 5 is the sixth image"
-)
+_BY_IMAGE = Numbering("images", "CVAT counts the task's images from 0: its frame 5 is the sixth")
 
 
 def matches(content: Any) -> bool:

@@ -133,18 +133,15 @@ def few(video: TrackedVideo, min_iou: float) -> TrackedVideo:
 def _drawn(shapes, min_iou):
     """The shapes of a track, all but its key frames as they are interpolated."""
     found, kept = list(shapes), _changes(shapes)
-    boxes, frames = (
-        np.array([*values], float) for values in zip(*[(s.box(), s.frame) for s in shapes])
-    )
+    boxes, frames = np.array([s.box() for s in shapes]), np.array([s.frame for s in shapes])
     spans = [*zip(kept, kept[1:])]
     while spans:
         first, last = spans.pop()
         inner = slice(first + 1, last)
         share = ((frames[inner] - frames[first]) / (frames[last] - frames[first]))[:, None]
         drawn = (1 - share) * boxes[first] + share * boxes[last]
-        ious = [
-            rle_tools.iou(one[None], two[None], [0])[0, 0] for one, two in zip(drawn, boxes[inner])
-        ]
+        pairs = zip(drawn, boxes[inner])
+        ious = [rle_tools.iou(one[None], two[None], [0])[0, 0] for one, two in pairs]
         if ious and min(ious) <= min_iou:
             worst = first + 1 + ious.index(min(ious))
             spans += [(first, worst), (worst, last)]

@@ -41,9 +41,8 @@ def write_project(path: str | os.PathLike, predictions: Sequence[Prediction]) ->
     Source: olivierfriard/BORIS, `boris/config.py` and `tests/files/test.boris`, format 7.0.
     """
     events = {each.name: _events(each) for each in predictions}
-    subjects, actions = (
-        sorted({event[i] for found in events.values() for event in found}) for i in (2, 3)
-    )
+    every = [event for found in events.values() for event in found]
+    subjects, actions = (sorted({event[i] for event in every}) for i in (2, 3))
     behaviour = {"type": "State event", "key": "", "description": "", "category": ""}
     behaviour |= {"excluded": "", "coding map": ""}
     observations = {}

@@ -41,9 +41,8 @@ def main(argv: list[str]) -> None:
 
     manifest = Manifest.load(_RECORDS.value)
     title = f"{os.path.basename(os.path.abspath(run))}: frames of split {_SPLIT.value}"
-    text, shown, count = browse.page(
-        title, folder, labels, manifest, split=split, limit=_LIMIT.value
-    )
+    given = {"split": split, "limit": _LIMIT.value}
+    text, shown, count = browse.page(title, folder, labels, manifest, **given)
     output = _OUTPUT.value or str(folder / "browse.html")
     write_text(output, text)
     print(f"{shown} of {count} frames, {len(text.encode()) / 1e6:.1f} MB -> {output}")

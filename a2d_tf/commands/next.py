@@ -82,9 +82,7 @@ def write(chosen: list[choice.Candidate], output: pathlib.Path, form: str) -> No
         video = predictions.read(folder)
         path, masks = str(output / "annotations" / f"{video.name}.zip"), form == "masks"
         if os.path.exists(path):
-            raise InputError(
-                f"{folder}: another prediction is also for {video.name}; pass only one"
-            )
+            raise InputError(f"{folder}: another prediction is of {video.name}; pass only one")
         writers.save(video, path, form, masks, frames=own.values())
         overlay = folder / predictions.RESULT_FILES["overlay"]
         for place, picture in frames.read(overlay, own, "predict again with all --results"):

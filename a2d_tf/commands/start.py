@@ -39,9 +39,7 @@ _ANNOTATIONS = FLAGS.multi_string("annotations", [], "Exports, as for a2d record
 _BOUTS = FLAGS.multi_string("bouts", [], "Coded times, as for a2d records; may be repeated.")
 _VIDEOS = FLAGS.string("videos", None, "Folder of all videos, annotated or not.")
 _OUTPUT = FLAGS.string("output", None, "Folder for all results.")
-_MINUTES = FLAGS.float(
-    "minutes", 30, "Maximum training time in minutes, by measured steps.", 0.1, 1e6
-)
+_MINUTES = FLAGS.float("minutes", 30, "Most minutes of training, by measured steps.", 0.1, 1e6)
 _AFTER = FLAGS.string("after", None, "Output of an earlier a2d start, to go on from.")
 
 _FRAMES_A_MINUTE = 100  # of training, that each have an effect

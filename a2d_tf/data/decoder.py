@@ -318,9 +318,8 @@ class Decoder:
             return None
         start, base = int(ordered[0]), self._base
         seconds = (ordered - start) * float(base.numerator) / base.denominator
-        return Timeline(
-            math.inf, seconds, ordered, np.array(keys, np.int64), float((end - start) * base)
-        )
+        ends = float((end - start) * base)
+        return Timeline(math.inf, seconds, ordered, np.array(keys, np.int64), ends)
 
 
 def stated_rate(*claimed: float | Fraction | None) -> float:

@@ -33,9 +33,7 @@ class Flow:
 
     def __init__(self, method: str = "dis") -> None:
         if method == "tvl1" and not hasattr(cv2, "optflow"):
-            raise InputError(
-                "'tvl1': install opencv-contrib-python, not opencv-python; or use 'dis'"
-            )
+            raise InputError("'tvl1': install opencv-contrib-python, not opencv-python; use 'dis'")
         if method == "dis":
             dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
             # To the finest scale, for small objects; the presets stop at half or quarter of it.

@@ -82,10 +82,8 @@ def candidates(
     for place, (frame, seconds) in enumerate(times.items(), 1):
         values = sorted(reasons[frame].values(), reverse=True)
         if values and np.all(abs(seconds - annotated) >= APART - 1e-6):
-            score, texts = sum(value for value, _ in values), tuple(text for _, text in values)
-            listed.append(
-                Candidate(pathlib.Path(folder), name, frame, place, seconds, score, texts)
-            )
+            score, why = sum(value for value, _ in values), tuple(text for _, text in values)
+            listed.append(Candidate(pathlib.Path(folder), name, frame, place, seconds, score, why))
     return listed
 
 

@@ -247,9 +247,8 @@ class Outputs:
             png = cv2.imencode(".png", found.label_map)[1]
             with open(f"{self._path('label_maps')}/{frame.number:05d}.png", "wb") as file:
                 file.write(png.tobytes())
-        results = box_data.entries(
-            frame.number, found.boxes, found.codes, found.scores, found.masks
-        )
+        number, labelled = frame.number, (found.boxes, found.codes, found.scores, found.masks)
+        results = box_data.entries(number, *labelled)
         rows = zip(frame.tracks.tolist(), frame.codes.tolist(), frame.scores.tolist(), results)
         for i, (identity, code, score, result) in enumerate(rows):
             margin, other = found.runner_up(i, labels)

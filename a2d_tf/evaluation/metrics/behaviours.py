@@ -34,9 +34,8 @@ def sentences(metrics: dict) -> dict[str, str]:
     for pair, row in metrics.get("behaviours", {}).items():
         true, found, findings = (row.get(name, 0) for name in _COUNTS)
         frames, wrong = row["frames"], findings - found
-        times = (
-            f"in {found} of {true}" if true == frames else f"{found} of {true} times in {frames}"
-        )
+        share = f"{found} of {true}"
+        times = f"in {share}" if true == frames else f"{share} times in {frames}"
         clauses = [f"found {times} frames" if frames else "not tested"]
         if findings:
             clauses.append(f"{wrong} of {findings} findings {'is' if wrong == 1 else 'are'} wrong")
@@ -54,9 +53,8 @@ def compared(before: dict, now: dict) -> Table:
     rows = {}
     changes: dict[str, list[str]] = {"better": [], "worse": [], "as before": []}
     for pair, row in now["behaviours"].items():
-        sides = [
-            [side.get(name, 0) for name in _COUNTS] for side in (before["behaviours"][pair], row)
-        ]
+        both = before["behaviours"][pair], row
+        sides = [[side.get(name, 0) for name in _COUNTS] for side in both]
         if any(map(any, sides)):
             # F1 is twice as much.
             old, new = ((f / (t + n), f - n) if f else (0, -n) for t, f, n in sides)

@@ -56,9 +56,5 @@ def implied_settings(name: str) -> dict:
     """Return the values that a convention implies for the flags that only 'own' follows."""
     if name == "own":
         return {}
-    chosen = find(name, "rgb_convention", CONVENTIONS)
-    return {
-        "stride_in_1x1": chosen.stride_in_1x1,
-        "roi_align": chosen.roi_align,
-        "pixel_scale": 1.0,
-    }
+    own = find(name, "rgb_convention", CONVENTIONS)
+    return {"stride_in_1x1": own.stride_in_1x1, "roi_align": own.roi_align, "pixel_scale": 1.0}

@@ -55,9 +55,7 @@ class Convention:
             pixels = tf.gather(pixels, [2, 1, 0], axis=-1)
         # By rows: broadcasting along three channels takes ten times as long.
         width = rgb.shape[-2]
-        mean, std = (
-            np.tile(np.asarray(values, np.float32), width) for values in (self.mean, self.std)
-        )
+        mean, std = (np.tile(np.asarray(x, np.float32), width) for x in (self.mean, self.std))
         rows = (tf.reshape(pixels, [-1, 3 * width]) - mean) / std
         return tf.reshape(rows, [-1, *rgb.shape[1:]])
 
