@@ -34,18 +34,14 @@ class Coding:
       subjects: {subject: individual, or {video: individual}} where names differ.
     """
 
-    observations: Sequence[Observation] = ()
+    observations: Sequence[Observation]
     wins: bool = False
     outside: str | None = None
     subjects: Subjects = dataclasses.field(default_factory=dict)
 
 
 def load_subjects(path: str) -> Subjects:
-    """Read a JSON file {"subject": "individual"}, or {"subject": {"video": "individual"}}.
-
-    Raises:
-      InputError: the file is missing or malformed.
-    """
+    """Read {"subject": "individual" or {"video": "individual"}}; InputError where malformed."""
     return load_json(path, {str: (str, {str: str})}, 'write {"subject": "track id or name"}')
 
 
@@ -59,9 +55,8 @@ def give_actions(
     """Give the instances of a video the actions that were coded when their frames were shown.
 
     An action holds from the frame that is shown when it starts to the one before that at which it
-    stops; that of a point event in the frame that is shown. A subject is an individual by its
-    track's number, its name, its actor, or 'actor number'; or where the video has one individual
-    and one subject.
+    stops; that of a point event in the frame that is shown. A subject is an individual by number of
+    its track, name, actor, or 'actor number'; or where the video has one of each.
 
     Args:
       frames: {1-based number: frame} of the video.
@@ -71,8 +66,8 @@ def give_actions(
       ({number: frame} whose instances all have an action; {reason: count} of what is left out).
 
     Raises:
-      InputError: a subject was coded in two observations, fits two individuals of a frame, or none
-        fits any; or a bout lies behind the end of the video.
+      InputError: a subject has two observations, or fits two individuals of a frame, or none fits
+        any; or a bout lies behind the end of the video.
     """
     own = [each for each in coding.observations if each.video == vid]
     who = _subjects(vid, own, frames, names, coding.subjects)

@@ -34,12 +34,8 @@ _PROJECT = {
 
 
 class Bout(NamedTuple):
-    """Times at which an individual does something.
-
-    Attributes:
-      subject: who, as the file names it; '' for no one in particular.
-      start, end: seconds in the video, the same of a point event.
-      where: the file and the place in it, for errors.
+    """What a subject, '' for no one in particular, does from a second of the video to another, the
+    same of a point event; and where the file says so, for errors.
     """
 
     subject: str
@@ -51,10 +47,9 @@ class Bout(NamedTuple):
 
 @dataclasses.dataclass
 class Observation:
-    """What a person has coded, or the network has seen, of a video.
+    """What was coded of a video.
 
     Attributes:
-      name: as the file has it.
       video: name of the video's file without its suffix, else the observation's.
       bouts: in the order of the file, where they end.
       modifiers: how many events have modifiers, which are ignored.
@@ -134,7 +129,7 @@ def _of_project(path):
     types = {each["code"]: each["type"] for each in content["behaviors_conf"].values()}
     found = []
     for name, fields in content["observations"].items():
-        place, players = f"{path}: observations.{shown(name)}", fields["file"] or {}
+        place, players = f"{path}: observations.{shown(name)}", dict(fields["file"] or {})
         own = Observation(name, _video(";".join(players.get("1", ())), name, place))
         events = []
         for i, event in enumerate(fields["events"]):
@@ -211,10 +206,8 @@ def _bout(subject, action, start, end, where):
 
 
 def _paired(events):
-    """Return the bouts of an observation's events (kind, key, seconds, where).
-
-    The kind is START, STOP, POINT or STATE, which starts or stops. A key is subject, action and
-    modifiers: those of a stop are those of its start.
+    """Return the bouts of events (START, STOP, POINT or STATE, which is either; subject, action and
+    modifiers, the same of start and stop; seconds; where).
     """
     begun: dict[tuple, tuple[float, str]] = {}
     bouts = []

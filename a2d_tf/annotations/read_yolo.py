@@ -37,10 +37,8 @@ def matches(content: Any) -> bool:
 
 
 def read(file: File, options: ReadOptions) -> list[Document]:
-    """Read a data set from its data.yaml.
-
-    Raises:
-      InputError: the yaml or a line is broken, or a name holds no frame.
+    """Read a data set from its data.yaml; InputError where the yaml or a line is broken, or a name
+    holds no frame.
     """
     dataset, classes = _load(file)
     subsets = _SUBSETS | {key.lower() for key, value in dataset.items() if isinstance(value, str)}

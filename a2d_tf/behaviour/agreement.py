@@ -21,10 +21,8 @@ Spans = dict[str, list[tuple[float, float]]]
 
 
 def read(path: str | os.PathLike) -> dict[str, Spans]:
-    """Read the state events of a file of `read_bouts` by the name of their video.
-
-    Raises:
-      InputError: the file is none of these, or damaged, or a video has several observations.
+    """Read the state events of a file of `read_bouts` by the name of their video; InputError where
+    one has several observations.
     """
     found: dict[str, Spans] = {}
     names: dict[str, str] = {}

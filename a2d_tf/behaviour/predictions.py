@@ -103,10 +103,8 @@ def read_facts(folder: str | os.PathLike) -> Facts:
 
 
 def times(folder: str | os.PathLike) -> dict[int, float]:
-    """Return {1-based number: second at which it begins} of the answered frames, ascending.
-
-    Raises:
-      InputError: there are no label maps, or `video.json` does not say when they begin.
+    """Return {1-based number: second at which it begins} of the answered frames, ascending;
+    InputError where there are no label maps, or no times in `video.json`.
     """
     numbers = answered(folder)
     seconds = load_json(os.path.join(folder, VIDEO), {"times": [SECONDS]}, _REMEDY)["times"]

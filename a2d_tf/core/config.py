@@ -358,10 +358,8 @@ class Config:
 
     @classmethod
     def from_flags(cls, flag_values: command_line.Register) -> Config:
-        """Return the settings that the parsed flags give.
-
-        Raises:
-          InputError: settings contradict each other.
+        """Return the settings that the parsed flags give; InputError where settings contradict each
+        other.
         """
         sections = {}
         for section, kind in SECTIONS.items():

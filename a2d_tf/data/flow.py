@@ -97,10 +97,8 @@ def fit(height: int, width: int, max_height: int, max_width: int) -> tuple[int, 
     Small frames are enlarged, as in the authors' code, which scales the longest side *to* 256.
     """
     scale = min(max_height / height, max_width / width)
-    return (
-        min(max(round(height * scale), 1), max_height),
-        min(max(round(width * scale), 1), max_width),
-    )
+    height, width = max(round(height * scale), 1), max(round(width * scale), 1)
+    return min(height, max_height), min(width, max_width)
 
 
 def resize_frame(frame: np.ndarray, height: int, width: int) -> np.ndarray:

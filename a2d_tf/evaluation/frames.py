@@ -49,10 +49,8 @@ class Frame:
 
     @classmethod
     def of(cls, batch: dict[str, np.ndarray], outputs: Inference, row: int) -> Frame:
-        """Return the frame of a row of a batch's FIELDS and of its inference.
-
-        Raises:
-          InputError: the record holds no ground truth.
+        """Return the frame of a row of a batch's FIELDS and of its inference; InputError where the
+        record holds no ground truth.
         """
         truth = records.read_truth(batch["record"][row])
         size = batch["size"][row]

@@ -86,10 +86,8 @@ def are_current(workdir: str | os.PathLike, folder: str | os.PathLike, records: 
 
 
 def threshold(workdir: str | os.PathLike) -> float:
-    """Read the threshold that a run's last validation has chosen.
-
-    Raises:
-      InputError: the file is damaged.
+    """Read the threshold that a run's last validation has chosen; InputError where the file is
+    damaged.
     """
     path = os.path.join(workdir, "score_threshold.json")
     if not os.path.isfile(path):

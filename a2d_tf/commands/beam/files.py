@@ -150,10 +150,8 @@ def ensure(url: str, place: str) -> None:
 
 
 def place_of_copy(url: str, folder: str) -> str:
-    """Return where `ensure` puts a URL: another place once a file of it has changed.
-
-    Raises:
-      InputError: nothing is there.
+    """Return where `ensure` puts a URL: another place once a file of it has changed; InputError
+    where nothing is there.
     """
     _, there = listing(url)
     if not there:

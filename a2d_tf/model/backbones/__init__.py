@@ -27,10 +27,8 @@ CONVENTIONS = {
 
 
 def find(name: str, flag: str = "backbone", entries: Mapping[str, Any] = BACKBONES) -> Any:
-    """Return the backbone, or the entry of another dictionary, that a flag names.
-
-    Raises:
-      InputError: there is none of that name.
+    """Return the backbone, or the entry of another dictionary, that a flag names; InputError where
+    there is none of that name.
     """
     if name not in entries:
         raise InputError(f"--{flag}={name}: unknown; use one of {', '.join(entries)}")
