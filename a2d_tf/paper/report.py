@@ -138,7 +138,7 @@ def build_folds(results: list[Result], labels: LabelSpace, origin: str) -> list[
     return [
         *blocks,
         *_spread(done, _OF_FOLDS),
-        *_differences(done, labels),
+        *_differences(done, labels, published=False),
         Heading("Each run"),
         _table(("", "fold", "seed", *_OF_FOLDS.values()), each),
     ]
@@ -198,7 +198,7 @@ def _beside(metric, others, rows, lines):
     return HtmlTable(("", *metric.columns.values()), cells, frozenset(ours))
 
 
-def _differences(done, space):
+def _differences(done, space, published=True):
     """Differences to the full model of the same fold and seed, with the intervals of a bootstrap.
 
     Of several folds and seeds they are means, also in each sample, of those that have a figure.
@@ -223,6 +223,10 @@ def _differences(done, space):
             pairs = own, [full[r.fold, r.seed] for r in own]
             (ours, drawn), (whole, whole_drawn) = map(mean, pairs)
             cells = [ROWS[name][0]]
+            if published:
+                beside, joint = ROWS[name][1], SEGMENTATION[_FULL][-1]
+                theirs = SEGMENTATION[beside][-1] if beside else None
+                cells.append(f"{theirs - joint:+.1f}" if theirs and joint else "-")
             for difference, *pair in zip(ours - whole, drawn, whole_drawn):
                 if difference is np.ma.masked:
                     cells.append("-")
@@ -239,7 +243,7 @@ def _differences(done, space):
             f"Points, with {LEVEL} % intervals of a paired bootstrap over the test "
             f"videos ({SAMPLES} samples); the seed of training adds to them."
         ),
-        _table(("", *_COMPARED.values()), lines),
+        _table(("", *["joint mIoU, published"] * published, *_COMPARED.values()), lines),
     ]
 
 

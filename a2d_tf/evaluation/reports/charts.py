@@ -45,7 +45,8 @@ def bars(groups: Mapping[str, Sequence[float | None]], names: Sequence[str], tit
     for i, (label, values) in enumerate(groups.items()):
         places = np.arange(len(names)) + (i - (len(groups) - 1) / 2) * thick
         axes.bar(places, [value or 0 for value in values], thick, label=label, color=_COLOURS[i])
-    axes.set_xticks(range(len(names)), names, fontsize=7, parse_math=False)
+    rotation = 90 if len(names) > 8 else 0
+    axes.set_xticks(range(len(names)), names, rotation=rotation, fontsize=7, parse_math=False)
     axes.margins(x=0.01)
     axes.set_ylim(0, None)
     # Beside the title, above the bars whatever their heights.
