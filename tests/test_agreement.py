@@ -93,7 +93,7 @@ def test_what_cannot_be_compared(library):
         ([good, ("day 1", "second.mp4", *good[2:])], "line 3"),
         (
             [good, ("day 2", *good[1:])],
-            "observations 'day 1' and 'day 2' are both of 'clip'; export one of them",
+            "observations 'day 1' and 'day 2' both code 'A' in 'clip'; pass one of them",
         ),
         ([], "events.csv: no events"),
     ]:

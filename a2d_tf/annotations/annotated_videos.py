@@ -74,7 +74,7 @@ class AnnotatedVideos:
           test_videos: names of the test split; by default as the files say, else `split_by_pairs`.
           earlier: {video: split} of earlier records; a video's split that no file states stays.
           coding: coded times, which give the instances their actions.
-          max_frames: of a split, the most that are used; see `spread`.
+          max_frames: the most that are used for training; see `spread`.
 
         Raises:
           InputError: a file cannot be read or is of no known format, a label has no actor and
@@ -117,18 +117,18 @@ class AnnotatedVideos:
         """Give instances the actions of their times, and leave out frames without; say of what."""
         own = [dataclasses.replace(x, video=matcher.spelling(x.video)) for x in coding.observations]
         coding = dataclasses.replace(coding, observations=own)
-        videos = {each.video: None for each in own}
+        videos = [*dict.fromkeys(each.video for each in own)]
         absent = [vid for vid in videos if vid not in self._frames]
-        for vid, numbered in [*self._frames.items()]:
+        for vid, numbered in self._frames.items():
             seconds = functools.partial(frames.seconds, self.frames_path(vid), self.remedy)
             coded, left_out = give_actions(vid, numbered, coding, self._names, seconds)
             self._documents_of[vid][0].left_out.update(left_out)
-            if coded:
-                self._frames[vid] = coded
-            else:
-                del self._frames[vid]
+            self._frames[vid] = coded
+        self._frames = {vid: numbered for vid, numbered in self._frames.items() if numbered}
         modified = sum(each.modifiers for each in own)
-        said = [f"coded times of {listed([*videos])}"]
+        given = [x.coded for f in self._frames.values() for y in f.values() for x in y.instances]
+        used = len(given) - given.count(None)
+        said = [f"coded times of {listed(videos)} give {used} instances their actions"]
         said += [f"not annotated: {listed(absent)}"] * bool(absent)
         said += [f"ignored: modifiers of {modified} events"] * bool(modified)
         if not self._frames:
@@ -136,20 +136,19 @@ class AnnotatedVideos:
         return said
 
     def _spread(self, most):
-        """Keep the most different frames of each split; at most so many."""
-        for split in {video.split for video in self.videos}:
-            vids = [video.vid for video in self.videos if video.split == split]
-            shown: dict = collections.defaultdict(lambda: collections.defaultdict(list))
-            for vid in vids:
-                for number, frame in sorted(self._frames[vid].items()):
-                    pairs = {self._names.pair(instance) for instance in frame.instances}
-                    for pair in pairs or {None}:  # of background alone
-                        shown[pair][vid].append(number)
-            kept = spread(shown, most)
-            for vid in vids:
-                own = {n: frame for n, frame in self._frames[vid].items() if (vid, n) in kept}
-                self._documents_of[vid][0].left_out[_BEYOND] += len(self._frames[vid]) - len(own)
-                self._frames[vid] = own
+        """Keep the most different frames of the training videos; at most so many."""
+        shown: dict = collections.defaultdict(lambda: collections.defaultdict(list))
+        vids = [video.vid for video in self.videos if video.split == "train"]
+        for vid in vids:
+            for number, frame in sorted(self._frames[vid].items()):
+                pairs = {self._names.pair(instance) for instance in frame.instances}
+                for pair in pairs or {None}:  # of background alone
+                    shown[pair][vid].append(number)
+        kept = spread(shown, most)
+        for vid in vids:
+            own = {n: frame for n, frame in self._frames[vid].items() if (vid, n) in kept}
+            self._documents_of[vid][0].left_out[_BEYOND] += len(self._frames[vid]) - len(own)
+            self._frames[vid] = own
         self.videos = tuple(
             dataclasses.replace(video, annotated=len(self._frames[video.vid]))
             for video in self.videos

@@ -11,12 +11,13 @@ import numpy as np
 
 from a2d_tf.annotations.document import AnnotatedFrame, Instance
 from a2d_tf.annotations.names import Names
-from a2d_tf.annotations.read_bouts import Bout, Observation
+from a2d_tf.annotations.read_bouts import Bout, Observation, check_coders
 from a2d_tf.core.errors import InputError, listed, shown
 from a2d_tf.core.files import load_json
 
 Subjects = Mapping[str, Union[str, Mapping[str, str]]]
 _UNCODED = "frames between coded times"
+_NEVER = "frames of videos without coded times"
 _AT_ONCE = "frames with two coded actions of an individual"
 _NOBODY = "bouts of subjects that no annotated individual fits"
 _ROUNDING = 6e-4  # seconds; BORIS rounds to milliseconds
@@ -29,7 +30,7 @@ class Coding:
 
     Attributes:
       observations: of any videos.
-      wins: whether coded actions replace annotated ones; else only missing ones are given.
+      wins: whether coded individuals lose annotated actions; else only missing ones are given.
       outside: the action between coded times; None leaves these frames out.
       subjects: {subject: individual, or {video: individual}} where names differ.
     """
@@ -54,7 +55,7 @@ def give_actions(
 ) -> tuple[dict[int, AnnotatedFrame], collections.Counter[str]]:
     """Give the instances of a video the actions that were coded when their frames were shown.
 
-    An action holds from the frame that is shown when it starts to the one before that at which it
+    An action holds from the frame that is shown when it starts to the last that begins before it
     stops; that of a point event in the frame that is shown. A subject is an individual by number of
     its track, name, actor, or 'actor number'; or where the video has one of each.
 
@@ -71,6 +72,7 @@ def give_actions(
     """
     own = [each for each in coding.observations if each.video == vid]
     who = _subjects(vid, own, frames, names, coding.subjects)
+    known = set().union(*who.values())
     left_out = collections.Counter[str]()
     doing: dict[int, list[Bout]] = collections.defaultdict(list)  # by frame
     times = seconds() if own else np.zeros(0)
@@ -80,13 +82,15 @@ def give_actions(
             doing[number].append(bout)
     coded = {}
     for number, frame in frames.items():
-        instances = list(frame.instances)
+        keys, instances = [_key(x, names) for x in frame.instances], list(frame.instances)
         # The actions of those that take theirs from the times.
         actions: dict[int, set[str]] = {
-            i: set() for i, x in enumerate(instances) if coding.wins or names.pair(x) is None
+            i: set()
+            for i, x in enumerate(instances)
+            if (coding.wins and keys[i] in known) or names.pair(x) is None
         }
         for bout in doing[number]:
-            fits = [i for i in actions if _key(instances[i], names) in who[bout.subject]]
+            fits = [i for i in actions if keys[i] in who[bout.subject]]
             if len(fits) > 1:
                 raise InputError(
                     f"{frame.where}: subject {shown(bout.subject)} fits {len(fits)} individuals of "
@@ -102,7 +106,7 @@ def give_actions(
         if all(len(found) == 1 for found in actions.values()):
             coded[number] = dataclasses.replace(frame, instances=tuple(instances))
         else:
-            left_out[_AT_ONCE if all(actions.values()) else _UNCODED] += 1
+            left_out[(_AT_ONCE if all(actions.values()) else _UNCODED) if own else _NEVER] += 1
     return coded, left_out
 
 
@@ -115,14 +119,8 @@ def _key(instance: Instance, names: Names) -> _Key:
 
 def _subjects(vid, observations, frames, names, renamed):
     """Return {subject: keys of the individuals that it is}."""
-    coders: dict[str, Observation] = {}
-    for each in observations:
-        for subject in {bout.subject for bout in each.bouts}:
-            if (other := coders.setdefault(subject, each)) is not each:
-                raise InputError(
-                    f"{each.bouts[0].where}: observations {shown(other.name)} and "
-                    f"{shown(each.name)} both code {shown(subject)} in '{vid}'; pass one of them"
-                )
+    check_coders(observations)
+    coders = {bout.subject for each in observations for bout in each.bouts}
     called: dict[_Key, set[str]] = {}
     for instance in (x for frame in frames.values() for x in frame.instances):
         actor, track, name = key = _key(instance, names)
@@ -145,15 +143,12 @@ def _subjects(vid, observations, frames, names, renamed):
 
 
 def _shown(bout, times):
-    """Return the 1-based numbers of the frames at which a bout is shown, of the times of frames."""
+    """Return the 1-based numbers of the frames in which a bout is seen, of the times of frames."""
     beyond = max(_PAST, np.diff(times[-2:]).sum())
     if bout.start > times[-1] + _ROUNDING or bout.end > times[-1] + beyond:
         raise InputError(
             f"{bout.where}: {bout.start:.3f} to {bout.end:.3f} s is behind the last frame of the "
             f"video, at {times[-1]:.3f} s; pass the video that was coded"
         )
-    if bout.start == bout.end:
-        number = int(np.searchsorted(times, bout.start + _ROUNDING, "right"))
-        return range(max(number, 1), max(number, 1) + 1)
-    first, last = np.searchsorted(times, [bout.start - _ROUNDING, bout.end - _ROUNDING]).tolist()
-    return range(first + 1, last + 1)
+    first = max(int(np.searchsorted(times, bout.start + _ROUNDING, "right")), 1)
+    return range(first, max(int(np.searchsorted(times, bout.end - _ROUNDING)), first) + 1)

@@ -14,11 +14,12 @@ import io
 import os
 import pathlib
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from a2d_tf.annotations.tracked_video import name_of
 from a2d_tf.core.errors import InputError, shown
-from a2d_tf.core.files import load_json, read_text
+from a2d_tf.core.files import load_json, one_of, read_text
 from a2d_tf.core.labels import is_name
 from a2d_tf.data.decoder import DEFAULT_FPS
 
@@ -29,7 +30,7 @@ _OFFSET = "Time offset (s)"
 _MEDIA = ("Media file name", "Media file", "Source")  # by version of BORIS
 _PROJECT = {
     "behaviors_conf": {str: {"code": str, "type": str}},
-    "observations": {str: {"file": ({str: [str]}, [str]), "events": [list]}},
+    "observations": {str: {"file": ({str: [str]}, one_of([])), "events": [list]}},
 }
 
 
@@ -96,13 +97,24 @@ def read(path: str | os.PathLike) -> list[Observation]:
     return _of_tables(rows, "Start (s)" in columns)
 
 
+def check_coders(observations: Iterable[Observation]) -> None:
+    """Raise InputError where two observations of a video code one subject, as two coders do."""
+    seen: dict[tuple[str, str], str] = {}
+    for each in observations:
+        for subject in sorted({bout.subject for bout in each.bouts}):
+            if (other := seen.setdefault((each.video, subject), each.name)) != each.name:
+                both = f"observations {shown(other)} and {shown(each.name)} both code"
+                both = f"{both} {shown(subject)} in '{each.video}'"
+                raise InputError(f"{each.bouts[0].where}: {both}; pass one of them")
+
+
 def _of_tables(rows, is_aggregated):
     """Return the observations of BORIS' rows, each with its place."""
     found: dict[str, Observation] = {}
     events: dict[str, list] = collections.defaultdict(list)
     for where, row in rows:
         name, action = row["Observation id"], _named(row["Behavior"], where)
-        media = next((row[x] for x in _MEDIA if row.get(x) not in _NONE), "")
+        media = [row[x] for x in _MEDIA if row.get(x) not in _NONE]
         video = _video(media, name, where)
         own = found.setdefault(name, Observation(name, video))
         if own.video != video:
@@ -130,7 +142,7 @@ def _of_project(path):
     found = []
     for name, fields in content["observations"].items():
         place, players = f"{path}: observations.{shown(name)}", dict(fields["file"] or {})
-        own = Observation(name, _video(";".join(players.get("1", ())), name, place))
+        own = Observation(name, _video([";".join(players.get("1", ()))], name, place))
         events = []
         for i, event in enumerate(fields["events"]):
             where = f"{place}.events[{i}]"
@@ -170,10 +182,10 @@ _SEVERAL = "observation spans several videos; split it"
 def _video(media, name, where):
     """Return the name of the video of an observation: of its only file, else its own."""
     # Of two cameras the first: '/a/clip1.mp4', 'player #1:clip1.mp4|player #2:clip2.mp4'.
-    file = re.sub(r"^player #\d+:", "", media).partition("|")[0]
-    if ";" in file:
+    files = [re.sub(r"^player #\d+:", "", text).partition("|")[0] for text in media] or [""]
+    if any(";" in file for file in files):
         raise InputError(f"{where}: {_SEVERAL}")
-    return os.path.splitext(re.split(r"[\\/]", file)[-1])[0] or name
+    return os.path.splitext(re.split(r"[\\/]", files[0])[-1])[0] or name
 
 
 def _subject(text):
@@ -194,7 +206,7 @@ def _seconds(row, column, where):
         seconds = float(row[column]) - float(row.get(_OFFSET) or 0)
         if abs(seconds) < 1e9:
             return seconds
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         pass
     raise InputError(f"{where}: {column}: {shown(row[column])} is not a time; expected seconds")
 

@@ -124,8 +124,7 @@ def few(video: TrackedVideo, min_iou: float) -> TrackedVideo:
     """Let CVAT interpolate the boxes of each track that need no key frame.
 
     A track has key frames where it begins, ends or changes its action; and, where the boxes between
-    two of them on a straight line do not all have an IoU above `min_iou` with the track's own, in
-    the worst frame, too. At 1 all stay key frames.
+    two of them on a straight line do not all have an IoU above `min_iou`, in the worst frame, too.
     """
     return _with_shapes(video, lambda shapes: _drawn(shapes, min_iou))
 

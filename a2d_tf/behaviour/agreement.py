@@ -21,19 +21,12 @@ Spans = dict[str, list[tuple[float, float]]]
 
 
 def read(path: str | os.PathLike) -> dict[str, Spans]:
-    """Read the state events of a file of `read_bouts` by the name of their video; InputError where
-    one has several observations.
-    """
+    """Read the state events of a file by the name of their video; errors as of `read_bouts`."""
+    observations = read_bouts.read(path)
+    read_bouts.check_coders(observations)
     found: dict[str, Spans] = {}
-    names: dict[str, str] = {}
-    for each in read_bouts.read(path):
-        if (other := names.setdefault(each.video, each.name)) != each.name:
-            raise InputError(
-                f"{path}: observations {shown(other)} and {shown(each.name)} are both of "
-                f"'{each.video}'; export one of them; or give both one Observation id, to add up "
-                "their events"
-            )
-        spans = found[each.video] = collections.defaultdict(list)
+    for each in observations:
+        spans = found.setdefault(each.video, collections.defaultdict(list))
         for bout in each.bouts:
             if bout.start < bout.end:
                 spans[bout.action].append((bout.start, bout.end))

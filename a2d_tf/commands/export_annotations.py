@@ -35,7 +35,7 @@ _FORMAT = FLAGS.enum("format", "cvat", [*writers.WRITERS, "boris"], "Format to w
 _OUTPUT = FLAGS.string("output", None, "File, .zip, or folder to write.")
 _SHAPES = FLAGS.enum("shapes", "polygons", ["polygons", "masks"], "Shapes to write.")
 _EVERY = FLAGS.integer("every", 5, "Video frames from one key frame to the next.", lower_bound=1)
-_MIN_IOU = FLAGS.float("min_iou", 0.95, "Leave out boxes that CVAT interpolates this well.")
+_MIN_IOU = FLAGS.float("min_iou", 0.95, "Leave out boxes that CVAT interpolates so well.", 0, 1)
 _MIN_SCORE = FLAGS.float("min_score", 0.0, "Leave out tracks with a lower mean score.", 0, 1)
 _VIDEO = FLAGS.string("video", None, "Name of the video in the tool, if not that of the file.")
 

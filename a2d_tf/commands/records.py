@@ -64,7 +64,7 @@ _OUTSIDE = FLAGS.string("outside", None, "Action between coded times; by default
 _SUBJECTS = FLAGS.string(
     "subjects", None, 'JSON: {"subject": "track number or name"}, or {"subject": {"video": ...}}.'
 )
-_MAX_FRAMES = FLAGS.integer("max_frames", None, "Most annotated frames of a split.", 1)
+_MAX_FRAMES = FLAGS.integer("max_frames", None, "Most annotated frames for training.", 1)
 _CHECK = FLAGS.bool("check", False, "Only read the input and report problems.")
 _OUTPUT = FLAGS.string("output", None, "Folder for the records.")
 _FLOW = FLAGS.enum("flow_method", "dis", METHODS, "Optical flow method; the authors used tvl1.")
@@ -97,6 +97,9 @@ def open_source() -> Source:
         raise InputError(
             "--split_of, as of a round --after another, goes without --test_videos and --release"
         )
+    further = any((_BOUTS_WIN.value, _OUTSIDE.value, _SUBJECTS.value))
+    if (_BOUTS.value and release) or (further and not _BOUTS.value):
+        raise InputError("--bouts_win, --outside and --subjects need --bouts, for --annotations")
     exports = [*exports, _COCO.value] if _COCO.value else exports
     if release:
         if len(exports) > 1:

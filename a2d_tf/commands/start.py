@@ -42,7 +42,7 @@ _OUTPUT = FLAGS.string("output", None, "Folder for all results.")
 _MINUTES = FLAGS.float("minutes", 30, "Most minutes of training, by measured steps.", 0.1, 1e6)
 _AFTER = FLAGS.string("after", None, "Output of an earlier a2d start, to go on from.")
 
-_FRAMES_A_MINUTE = 100  # of training, that each have an effect
+_MOST_FRAMES = 3000  # for training: about as many as half an hour sees once or twice
 
 _MAINS = {x.__name__.rpartition(".")[2]: x for x in (records, train, evaluate, export, predict)}
 """Commands whose flags may follow; suggest-config has none but those that this one gives it."""
@@ -135,8 +135,7 @@ def _build(stage, logs, jobs, folder, first):
         print(read_text(logs / "check.txt").partition("\n\n")[2], flush=True)
     # Compares the records with annotations and videos, where it has been here before.
     words = [*source, f"--output={folder}", *_size(jobs, sizes), "--clip_frames=3"]
-    words.append(f"--max_frames={max(round(_FRAMES_A_MINUTE * _MINUTES.value), 1)}")
-    stage("records", "records", *words)
+    stage("records", "records", *words, f"--max_frames={_MOST_FRAMES}")
 
 
 def _suggest(stage, output, manifest, first):

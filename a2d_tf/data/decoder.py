@@ -129,9 +129,8 @@ class Decoder:
         try:
             # FFmpeg would take the start of a relative path, such as http:, for a protocol.
             path = os.path.abspath(self._path)
-            self._container = av.open(
-                path, metadata_errors="replace", container_options=dict(_OPTIONS)
-            )
+            options = dict(_OPTIONS)
+            self._container = av.open(path, metadata_errors="replace", container_options=options)
             # The cover of a piece of music is no video.
             films = self._container.streams.video
             self._stream = next(x for x in films if not x.disposition & Disposition.attached_pic)

@@ -17,9 +17,8 @@ TERMS = ("objectness", "box_reg", "actor_cls", "action_cls", "mask")
 def smooth_l1(error: tf.Tensor, beta: float) -> tf.Tensor:
     """Sum the smooth L1 loss, quadratic for |error| < beta, over the last axis."""
     size = tf.abs(error)
-    return tf.reduce_sum(
-        tf.where(size < beta, 0.5 * tf.square(size) / beta, size - 0.5 * beta), axis=-1
-    )
+    loss = tf.where(size < beta, 0.5 * tf.square(size) / beta, size - 0.5 * beta)
+    return tf.reduce_sum(loss, axis=-1)
 
 
 def counted_sum(values: tf.Tensor, counted: tf.Tensor) -> Term:

@@ -20,14 +20,13 @@ from a2d_tf.core.files import is_file_name, locked, read_text
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.paper import experiments
 from a2d_tf.runs import scores
+from a2d_tf.runs.run_folder import STARTS
 
 _NO_SETTINGS = ("--pictures", "--device", "--debug", "--nodebug")
 """Flags of `a2d train` that are no settings."""
-_FIXED = ("seed", "val_fraction", "zero_shot_actor", "train_phase")
-_COMPLETED = (  # by a training, which may know better than its flags
-    *("rgb_convention", "flow_convention", "stride_in_1x1", "roi_align", "pixel_scale"),
-    *("readout", "use_mask"),
-)
+# A training may know these better than its flags.
+_BACKBONES = ("rgb_convention", "flow_convention", "stride_in_1x1", "roi_align", "pixel_scale")
+_COMPLETED = (*_BACKBONES, "readout", "use_mask")
 Runs = dict[tuple[int, str], str]
 """{(seed, row): why it failed, or ""}."""
 Folds = Mapping[str, tuple[str, str, Runs]]
@@ -206,9 +205,8 @@ def _config(words):
 
 
 def _own(config):
-    """The settings that a training refuses to change in a run, but for those that it completes."""
-    fixed = [getattr(config.training, name) for name in _FIXED]
-    return fixed, {**vars(config.model), **dict.fromkeys(_COMPLETED)}
+    """The settings of a training, but for those that it completes."""
+    return {**vars(config.training), **vars(config.model), **dict.fromkeys((*STARTS, *_COMPLETED))}
 
 
 def run_folder(

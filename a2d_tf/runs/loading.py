@@ -134,9 +134,8 @@ def pack(workdir: str, output: str, kind: str = "last", notes: str = "") -> dict
         for name in ("labels.json", "records.json"):
             shutil.copyfile(os.path.join(workdir, name), os.path.join(new, name))
         files.write_json(os.path.join(new, "score_threshold.json"), {"score_threshold": threshold})
-        files.write_file(
-            os.path.join(new, packed.WEIGHTS), lambda f: np.savez_compressed(f, **halves)
-        )
+        place = os.path.join(new, packed.WEIGHTS)
+        files.write_file(place, lambda file: np.savez_compressed(file, **halves))
         scored, source = scores.folder_of(workdir), run_folder.record_facts(workdir)["source"]
         if kind == "last" and scores.are_current(workdir, scored, source):
             shutil.copy(os.path.join(scored, "metrics.json"), new)

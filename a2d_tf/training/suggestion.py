@@ -113,9 +113,8 @@ _WHY_A2D = "the paper's network, ResNet-101 in both streams"
 # 15 passes and 3200 steps are those of configs/mini.flags on 267 videos, 3 passes the 1300 steps of
 # configs/lite0.flags; 350 steps fit a handful of clips.
 SMALL = Preset("configs/mini.flags", _WHY_SMALL, "own", _GB, 0.8 * _GB, 4, 15, 600, 4.9e-6)
-LITE0 = Preset(
-    "configs/lite0.flags", _WHY_LITE0, "efficientnet_lite0", 1.2 * _GB, _GB, 2, 3, 350, 1.1e-5
-)
+_LITE0 = "efficientnet_lite0"
+LITE0 = Preset("configs/lite0.flags", _WHY_LITE0, _LITE0, 1.2 * _GB, _GB, 2, 3, 350, 1.1e-5)
 PAPER = Preset(
     "configs/a2d.flags", _WHY_A2D, "matterport", 2.8 * _GB, 1.2 * _GB, 8, 50, 3000, 5e-7, math.inf
 )

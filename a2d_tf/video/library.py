@@ -386,6 +386,7 @@ def conclude(
     whole = list(filter(dataclasses.replace(request, overwrite=True).is_finished, jobs))
     missing = [job.name for job in jobs if job not in whole]
     if not failed.keys() >= {*missing}:
+        pathlib.Path(output, VIDEOS).unlink(missing_ok=True)  # lacks what has come
         return
     lost = {name: failed[name] for name in missing}
     folders = [pathlib.Path(job.output) for job in whole]

@@ -95,9 +95,9 @@ class Readout:
           network.
         """
         kernels, biases, shares, skills = [], [], [], []
-        for labels, count in zip((actors, actions), self._counts):
+        for what, labels, count in zip(("actor", "action"), (actors, actions), self._counts):
             kernel, bias, skill, sharpness = ridge(features, labels, count, videos)
-            sharpness = sharpness if labels is actions else _SHARPNESS
+            sharpness = sharpness if what == "action" else _SHARPNESS
             knows = skill >= LEAST_SKILL
             kernels.append(sharpness * kernel * knows)
             seen = np.bincount(labels[labels >= 0], minlength=count) > 0
