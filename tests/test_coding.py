@@ -1,14 +1,13 @@
 """Coded times: BORIS' tables and projects as it writes them, and the labels that they give."""
 
 import csv
-import json
 
 import pytest
 from a2d_files import moving_frames, write_film
+from test_annotation_formats import coco, drawn, image, open_source, write
 
 from a2d_tf.annotations import coding, read_bouts
-from a2d_tf.annotations.annotated_videos import AnnotatedVideos, _halving, spread
-from a2d_tf.annotations.matching import Export
+from a2d_tf.annotations.annotated_videos import _halving, spread
 from a2d_tf.core.errors import InputError
 
 TABULAR = (
@@ -17,8 +16,6 @@ TABULAR = (
     *("Behavior", "Behavioral category", "Modifier #1", "Behavior type", "Time"),
     *("Media file name", "Image index", "Image file path", "Comment"),
 )
-
-
 FRAMES = moving_frames(10, 48, 64, step=3)
 TIMES = [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.6]  # of frames, seconds
 
@@ -36,33 +33,25 @@ def events(path, rows, observation="day 1", media="/home/me/yard.mp4", offset="0
     return path
 
 
-def annotations(path, boxes):
+def annotations(boxes):
     """COCO without actions, of (frame, label, track, name)."""
-    images = [
-        {"id": n, "file_name": f"yard/{n:05d}.png", "width": 64, "height": 48}
-        for n in sorted({frame for frame, *_ in boxes})
-    ]
+    numbers = sorted({frame for frame, *_ in boxes})
     labels = sorted({label for _, label, *_ in boxes})
-    shapes = [
-        {
-            **{"id": i, "image_id": frame, "category_id": labels.index(label) + 1},
-            **{"bbox": [4 + 8 * i % 40, 6, 9, 9], "segmentation": []},
-            "attributes": {k: v for k, v in (("track_id", track), ("name", name)) if v is not None},
-        }
-        for i, (frame, label, track, name) in enumerate(boxes)
-    ]
-    classes = [{"id": i, "name": label} for i, label in enumerate(labels, 1)]
-    path.write_text(json.dumps({"images": images, "annotations": shapes, "categories": classes}))
-    return path
+    shapes = []
+    for i, (frame, label, track, name) in enumerate(boxes):
+        known = {k: v for k, v in (("track_id", track), ("name", name)) if v is not None}
+        fields = {"id": i, "bbox": [4 + 8 * i % 40, 6, 9, 9], "attributes": known}
+        shapes.append(drawn(labels.index(label), [], frame, **fields))
+    classes = [{"id": i, "name": label} for i, label in enumerate(labels)]
+    return coco([image(f"yard/{n:05d}.png", n, (48, 64)) for n in numbers], shapes, classes)
 
 
 def opened(folder, boxes, *paths, **fields):
     if not (folder / "videos").exists():
         write_film(folder / "videos" / "yard.mp4", FRAMES, "libx264", TIMES)
     observations = [each for path in paths for each in read_bouts.read(path)]
-    export = Export(annotations(folder / "own.json", boxes))
-    coded = coding.Coding(observations, **fields)
-    return AnnotatedVideos([export], folder / "videos", coding=coded)
+    export = write(folder, {"own.json": annotations(boxes)}) / "own.json"
+    return open_source(export, folder / "videos", coding=coding.Coding(observations, **fields))
 
 
 def labels(source):
@@ -113,30 +102,27 @@ def test_subjects_are_individuals_by_name_track_or_list(names, tmp_path):
 
 
 def test_other_files_of_bouts(tmp_path):
-    (tmp_path / "own.boris").write_text(json.dumps({
-        "behaviors_conf": {"0": {"code": "run", "type": "State event"},
-                           "1": {"code": "jump", "type": "Point event"}},
-        "observations": {"day 1": {
-            "file": {"1": ["/lab/yard.mp4"], "2": []}, "time offset": 10.0,
-            "events": [
-                [10.2, "", "run", "", ""], [10.3, "", "jump", "", "", 3], [10.5, "", "run", "", ""]
-            ],
-        }},
-    }))  # fmt: skip
-    (tmp_path / "aggregated.csv").write_text(
-        "Observation id,Subject,Behavior,Behavior type,Media file name,Start (s),Stop (s)\n"
-        "day 1,No focal subject,jump,POINT,yard.mp4,0.3,0.3\n"
-        "day 1,No focal subject,run,STATE,yard.mp4,0.2,0.5\n"
-    )
-    (tmp_path / "summary.csv").write_text(
-        "video,track_id,action,start_second,end_second\nyard,,jump,.3,.3\nyard,,run,.2,.5\n"
-    )
-    (tmp_path / "one").mkdir()  # as of a single prediction
-    (tmp_path / "one/video.json").write_text('{"name": "yard.mp4", "images": null}')
-    (tmp_path / "one/summary.csv").write_text(
-        "track_id,action,start_second,end_second\n,jump,.3,.3\n,run,.2,.5\n"
-    )
-    for name in ("own.boris", "aggregated.csv", "summary.csv", "one/summary.csv"):
+    kinds = {"run": "State event", "jump": "Point event"}.items()
+    coded = [[10.2, "", "run", "", ""], [10.3, "", "jump", "", "", 3], [10.5, "", "run", "", ""]]
+    day = {"file": {"1": ["/lab/yard.mp4"], "2": []}, "time offset": 10.0, "events": coded}
+    files = {
+        "own.boris": {
+            "behaviors_conf": {str(i): {"code": k, "type": v} for i, (k, v) in enumerate(kinds)},
+            "observations": {"day 1": day},
+        },
+        "aggregated.csv": (
+            "Observation id,Subject,Behavior,Behavior type,Media file name,Start (s),Stop (s)\n"
+            "day 1,No focal subject,jump,POINT,yard.mp4,0.3,0.3\n"
+            "day 1,No focal subject,run,STATE,yard.mp4,0.2,0.5\n"
+        ),
+        "summary.csv": (
+            "video,track_id,action,start_second,end_second\nyard,,jump,.3,.3\nyard,,run,.2,.5\n"
+        ),
+        # As of a single prediction.
+        "one/summary.csv": "track_id,action,start_second,end_second\n,jump,.3,.3\n,run,.2,.5\n",
+    }
+    write(tmp_path, {**files, "one/video.json": {"name": "yard.mp4", "images": None}})
+    for name in files:
         (own,) = read_bouts.read(tmp_path / name)
         found = [(b.subject, b.action, round(b.start, 9), round(b.end, 9)) for b in own.bouts]
         assert own.video == "yard" and found == [("", "jump", 0.3, 0.3), ("", "run", 0.2, 0.5)]
