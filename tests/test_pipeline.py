@@ -32,17 +32,8 @@ def scene():
 
 def example(**override):
     rgb, flow, boxes, masks = scene()
-    fields = dict(
-        rgb=rgb,
-        flow=flow,
-        boxes=boxes,
-        masks=masks,
-        codes=np.int32([43]),
-        video="v",
-        frame=7,
-        native_size=np.int32([320, 480]),
-    )
-    fields |= override
+    fields = dict(rgb=rgb, flow=flow, boxes=boxes, masks=masks, codes=np.int32([43]))
+    fields |= dict(video="v", frame=7, native_size=np.int32([320, 480]), **override)
     fields.setdefault("has_mask", np.ones(len(fields["codes"]), bool))
     return {name: tf.constant(value) for name, value in fields.items()}
 
@@ -270,22 +261,13 @@ def equal(a, b):
 def test_batches_have_the_promised_form(stream):
     batch = stream[0]
     found = {name: (value.dtype.name, value.shape.as_list()) for name, value in batch.items()}
-    assert found == {
-        "rgb": ("uint8", [4, 3, 64, 96, 3]),
-        "flow": ("float32", [4, 3, 64, 96, 2]),
-        "size": ("int32", [4, 2]),
-        "boxes": ("float32", [4, 4, 4]),
-        "masks": ("uint8", [4, 4, 64, 96]),
-        "has_mask": ("bool", [4, 4]),
-        "actors": ("int32", [4, 4]),
-        "actions": ("int32", [4, 4]),
-        "present": ("bool", [4, 4]),
-        "annotated": ("bool", [4]),
-        "native_size": ("int32", [4, 2]),
-        "video": ("string", [4]),
-        "frame": ("int32", [4]),
-        "row": ("int32", [4]),
-    }
+    clip = {"rgb": ("uint8", [3, 64, 96, 3]), "flow": ("float32", [3, 64, 96, 2])}
+    clip |= {"size": ("int32", [2]), "native_size": ("int32", [2]), "annotated": ("bool", [])}
+    clip |= {"video": ("string", []), "frame": ("int32", []), "row": ("int32", [])}
+    clip |= {"boxes": ("float32", [4, 4]), "masks": ("uint8", [4, 64, 96])}
+    clip |= dict.fromkeys(("actors", "actions"), ("int32", [4]))
+    clip |= dict.fromkeys(("present", "has_mask"), ("bool", [4]))
+    assert found == {name: (dtype, [4, *shape]) for name, (dtype, shape) in clip.items()}
     assert batch["row"].numpy().tolist() == [0, 1, 2, 3]
     assert batch["size"].numpy().tolist() == [[64, 80]] * 4
     assert batch["native_size"].numpy().tolist() == [[320, 400]] * 4
