@@ -94,35 +94,19 @@ make_weights = written("w.h5", WEIGHTS.write)
 
 
 def make_detections(folder, **fields):
-    arrays = {
-        "frames": ["v/00004"],
-        "roi_frame": [0],
-        "boxes": np.ones((1, 7, 4)),
-        "actor_scores": np.zeros((1, 7)),
-        "action_scores": np.zeros((1, 9)),
-        **fields,
-    }
-    np.savez_compressed(folder / "detections.npz", **arrays)
+    arrays = {"frames": ["v/00004"], "roi_frame": [0], "boxes": np.ones((1, 7, 4))}
+    arrays |= {"actor_scores": np.zeros((1, 7)), "action_scores": np.zeros((1, 9))}
+    np.savez_compressed(folder / "detections.npz", **{**arrays, **fields})
     return folder / "detections.npz"
-
-
-def coco(**image):
-    image = {"id": 1, "file_name": "v/00001.png", "height": SIZE[0], "width": SIZE[1], **image}
-    annotation = {
-        "id": 1,
-        "image_id": 1,
-        "category_id": 16,
-        "actor": "adult",
-        "action": "rolling",
-        "bbox": [3, 2, 9, 12],
-        "segmentation": [[4, 3, 12, 3, 12, 14, 4, 14]],
-    }
-    return {"images": [image], "annotations": [annotation], "categories": []}
 
 
 def make_coco(folder, **image):
     write_images(folder / "videos/v", moving_frames(2, *SIZE, step=2))
-    (folder / "coco.json").write_text(json.dumps(coco(**image)))
+    image = {"id": 1, "file_name": "v/00001.png", "height": SIZE[0], "width": SIZE[1], **image}
+    annotation = {"id": 1, "image_id": 1, "category_id": 16, "actor": "adult", "action": "rolling"}
+    annotation |= {"bbox": [3, 2, 9, 12], "segmentation": [[4, 3, 12, 3, 12, 14, 4, 14]]}
+    content = {"images": [image], "annotations": [annotation], "categories": []}
+    (folder / "coco.json").write_text(json.dumps(content))
     return folder / "coco.json"
 
 
