@@ -130,22 +130,11 @@ def manifest_of(folder, **changes):
     folder.mkdir(exist_ok=True)
     (folder / "t.tfrecord").write_bytes(bytes(16))
     empty = {"videos": 0, "records": 0, "instances": 0, "pairs": {}}
-    fields = dict(
-        schema=SCHEMA,
-        flow_method="dis",
-        image_height=256,
-        image_width=256,
-        clip_frames=5,
-        clip_stride=1,
-        counts={"train": {**empty, "records": 1}, "test": empty},
-        sizes={},
-        native_sizes={},
-        files=[{"name": "t.tfrecord", "split": "train", "records": 1, "bytes": 16, "sha256": ""}],
-        skipped=[],
-        repaired=[],
-        labels=json.loads(A2D.to_json()),
-        source="",
-    )
+    shard = {"name": "t.tfrecord", "split": "train", "records": 1, "bytes": 16, "sha256": ""}
+    fields = dict(schema=SCHEMA, flow_method="dis", image_height=256, image_width=256)
+    fields |= dict(clip_frames=5, clip_stride=1, sizes={}, native_sizes={}, files=[shard])
+    fields |= dict(counts={"train": {**empty, "records": 1}, "test": empty}, skipped=[])
+    fields |= dict(repaired=[], labels=json.loads(A2D.to_json()), source="")
     Manifest(**{**fields, **changes}).save(folder)
     manifest = Manifest.load(folder)
     assert manifest.label_space == A2D and manifest.splits == ("train",)
