@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from a2d_files import mask
 from plain_detection import MANY, SMALL, flatten, random_case, slow_ap, slow_metrics_of
 
 from a2d_tf.core.errors import InputError
@@ -195,17 +196,9 @@ def test_malformed_and_missing_fields_are_named(tmp_path, field, value):
 
 def test_truth_survives_a_file(tmp_path):
     path = tmp_path / "truth.json"
-    mask = np.zeros((6, 9), bool)
-    mask[1:3, 2:7] = True
-    truth = Truth(
-        ["v/1", "w/1"],
-        [1],
-        [[2, 1, 7, 3]],
-        [21],
-        sizes=[(5, 5), (6, 9)],
-        masks=[encode_mask(mask)],
-        image_ids=["a", 7],
-    )
+    masks = [encode_mask(mask(6, 9, 1, 2, 3, 7))]
+    fields = {"sizes": [(5, 5), (6, 9)], "masks": masks, "image_ids": ["a", 7]}
+    truth = Truth(["v/1", "w/1"], [1], [[2, 1, 7, 3]], [21], **fields)
     truth.save(path, A2D)
     loaded = Truth.load(path, A2D)
     assert (loaded.sizes, loaded.masks) == (truth.sizes, truth.masks)
