@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from a2d_files import mask
 from pycocotools import mask as rle_tools
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
@@ -17,6 +18,7 @@ from a2d_tf.evaluation.metrics import coco
 
 SIZE = (8, 12)
 SQUARE = [[2, 1, 6, 1, 6, 5, 2, 5]]  # x 2..6, y 1..5
+INSIDE = mask(*SIZE, 1, 2, 5, 6)
 
 
 def truth_of(**changes):
@@ -30,14 +32,8 @@ def read(folder, entries, truth=None):
     return Results.load(path, truth or truth_of(), A2D)
 
 
-def square():
-    mask = np.zeros(SIZE, bool)
-    mask[1:5, 2:6] = True
-    return mask
-
-
 def test_entries_are_read_as_they_were_written(tmp_path):
-    masks = np.stack([square(), np.zeros(SIZE, bool), ~square()])
+    masks = np.stack([INSIDE, np.zeros(SIZE, bool), ~INSIDE])
     boxes = np.array([[1, 2, 5, 6], [0, 0, 3.25, 4], [0, 0, 8, 12]])
     entries = box_data.entries(
         "b", boxes, [11, 78, 39], [0.5, 0.25, 1 / 3], map(encode_mask, masks)
@@ -56,12 +52,12 @@ ENTRY = {"image_id": 5, "category_id": 11, "score": 1}
 
 
 def test_masks_in_every_form_give_the_same_box(tmp_path):
-    runs = np.diff(np.flatnonzero(np.diff(square().T.ravel(), prepend=False)), prepend=0).tolist()
+    runs = np.diff(np.flatnonzero(np.diff(INSIDE.T.ravel(), prepend=False)), prepend=0).tolist()
     runs.append(SIZE[0] * SIZE[1] - sum(runs))
-    forms = [SQUARE, encode_mask(square()), {"size": list(SIZE), "counts": runs}]
+    forms = [SQUARE, encode_mask(INSIDE), {"size": list(SIZE), "counts": runs}]
     results = read(tmp_path, [{**ENTRY, "segmentation": form} for form in forms])
     assert results.boxes.tolist() == [[1, 2, 5, 6]] * 3
-    assert [mask == encode_mask(square()) for mask in results.masks] == [True] * 3
+    assert results.masks == [encode_mask(INSIDE)] * 3
 
 
 def test_a_box_needs_no_mask_and_stands_over_it(tmp_path):
@@ -116,14 +112,14 @@ def random_files(folder):
         height, width = sizes[i % 3]
         centre, radius = rng.uniform(40, 160, 2), rng.uniform(15, 70, 2)
         y, x = np.ogrid[:height, :width]
-        mask = ((y - centre[0]) / radius[0]) ** 2 + ((x - centre[1]) / radius[1]) ** 2 <= 1
+        inside = ((y - centre[0]) / radius[0]) ** 2 + ((x - centre[1]) / radius[1]) ** 2 <= 1
         code = int(rng.choice([11, 12, 21]))
         for shift in (None, 0, 5, 20):
-            rle = encode_mask(np.roll(mask, shift or 0, axis=(0, 1)))
+            rle = encode_mask(np.roll(inside, shift or 0, axis=(0, 1)))
             entry = {"image_id": 10 + i % 3, "category_id": code, "segmentation": rle}
             entry["bbox"] = rle_tools.toBbox(rle).tolist()
             if shift is None:
-                facts = {"id": i + 1, "iscrowd": 0, "area": int(mask.sum())}
+                facts = {"id": i + 1, "iscrowd": 0, "area": int(inside.sum())}
                 annotations.append({**entry, **facts})
             else:
                 said = {"category_id": int(rng.choice([code, 22])), "score": round(rng.random(), 1)}
@@ -158,11 +154,11 @@ def test_agrees_with_pycocotools_on_the_files(tmp_path, capsys):
 def test_nothing_found_and_nothing_to_find():
     def results(count):
         boxes, codes = np.tile([2.0, 1, 6, 5], (count, 1)), np.full(count, 11)
-        masks = [encode_mask(square())] * count
+        masks = [encode_mask(INSIDE)] * count
         fields = {"masks": masks, "scores": np.ones(count), "sizes": [SIZE] * 2}
         return Results(["v/1", "w/1"], np.zeros(count, int), boxes, codes, **fields)
 
-    truth = truth_of(masks=[encode_mask(square())])
+    truth = truth_of(masks=[encode_mask(INSIDE)])
     for count, ap in ((1, 100), (0, 0)):
         figures = coco.coco_aps(results(count), truth)
         assert list(figures) == ["box", "mask"]
