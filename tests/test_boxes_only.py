@@ -202,16 +202,13 @@ def frame(has_mask, found=(), codes=(11,), pairs=()):
     """A frame with true boxes in a row, 10 wide, and instances (p(actor), code, left edge)."""
     true = [[0, 20 * i, 10, 20 * i + 10] for i in range(len(codes))]
     columns = [list(column) for column in zip(*found)] or [[], [], []]
+    boxes = np.float32([[0, x, 10, x + 10] for x in columns[2]]).reshape(-1, 4)
+    instances = dict(class_scores=np.float32(columns[0]), code=np.array(columns[1], int))
+    truth = dict(codes=np.array(codes), boxes=np.float32(true), has_mask=np.array(has_mask))
     return types.SimpleNamespace(
         pairs={0.0: pairs} if pairs else {},
-        truth=types.SimpleNamespace(
-            codes=np.array(codes), boxes=np.float32(true), has_mask=np.array(has_mask)
-        ),
-        instances=types.SimpleNamespace(
-            class_scores=np.float32(columns[0]),
-            code=np.array(columns[1], int),
-            boxes=np.float32([[0, x, 10, x + 10] for x in columns[2]]).reshape(-1, 4),
-        ),
+        truth=types.SimpleNamespace(**truth),
+        instances=types.SimpleNamespace(**instances, boxes=boxes),
     )
 
 
@@ -245,13 +242,8 @@ def test_the_ap_of_masks_is_that_of_frames_whose_instances_all_have_masks(tmp_pa
     square[:10, :10] = True
     mask, edges = encode_mask(square), [0, 0, 10, 10]
     fields = dict(frames=["v/00001", "v/00002"], sizes=[(40, 40)] * 2)
-    truth = box_data.Truth(
-        **fields,
-        box_frame=[0, 1, 1],
-        boxes=[edges, edges, [20, 20, 30, 30]],
-        codes=[11, 11, 11],
-        masks=[mask, mask, None],
-    )
+    true = dict(box_frame=[0, 1, 1], codes=[11, 11, 11], masks=[mask, mask, None])
+    truth = box_data.Truth(**fields, **true, boxes=[edges, edges, [20, 20, 30, 30]])
     found = dict(boxes=[edges], codes=[11], masks=[mask], scores=np.ones(1))
     for i, expected in ((0, 100), (1, 0)):  # that on the second frame counts nowhere
         figures = coco_metric.coco_aps(box_data.Results(**fields, **found, box_frame=[i]), truth)
@@ -263,21 +255,16 @@ def test_the_ap_of_masks_is_that_of_frames_whose_instances_all_have_masks(tmp_pa
     assert areas == [100, 100, 100.0]
     truth.masks = [mask, None, None]
     truth.box_frame = np.array([0, 0, 1])
-    assert "mask" not in coco_metric.coco_aps(
-        box_data.Results(**fields, **found, box_frame=[0]), truth
-    )
+    results = box_data.Results(**fields, **found, box_frame=[0])
+    assert "mask" not in coco_metric.coco_aps(results, truth)
 
 
 @pytest.mark.slow
 def test_a_set_of_boxes_from_its_export_to_its_predictions_export(tmp_path, videos):
     boxes = [drawn(0, [], n, bbox=[2 * n, 3, 10, 12]) for n in (2, 4)]
-    export = write(
-        tmp_path / "export",
-        {
-            f"{vid}.json": coco([image(f"{vid}/{n}.jpg", n) for n in (2, 4)], boxes)
-            for vid in ("clip", "other", "a")
-        },
-    )
+    images = {vid: [image(f"{vid}/{n}.jpg", n) for n in (2, 4)] for vid in ("clip", "other", "a")}
+    files = {f"{vid}.json": coco(shown, boxes) for vid, shown in images.items()}
+    export = write(tmp_path / "export", files)
     words = ["--image_height=64", "--image_width=96", "--clip_frames=3", "--workers=1"]
     made, run, out = (tmp_path / name for name in ("records", "run", "out"))
     words += [f"--annotations={export}", f"--videos={videos}", f"--output={made}"]
@@ -303,10 +290,8 @@ def test_a_set_of_boxes_from_its_export_to_its_predictions_export(tmp_path, vide
     assert done.stdout.startswith("2 of 2 frames"), done.stderr
     page = (run / "evaluation" / "test" / "browse.html").read_text()
     assert len(re.findall("truth:</b>\\s*<span [^>]*>dog-rest<", page)) == 2  # the boxes, filled
-    video = f"--video={videos / 'other.mp4'}"
-    succeeded(
-        run_a2d("predict", f"--workdir={run}", video, f"--output={out}", "--score_threshold=0")
-    )
+    words = [f"--workdir={run}", f"--video={videos / 'other.mp4'}", f"--output={out}"]
+    succeeded(run_a2d("predict", *words, "--score_threshold=0"))
     assert cv2.imread(str(out / "label_maps" / "00001.png"), cv2.IMREAD_UNCHANGED).any()
     back = tmp_path / "back.xml"
     done = run_a2d("export-annotations", f"--prediction={out}", f"--output={back}")
