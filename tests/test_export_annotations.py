@@ -201,16 +201,11 @@ def test_coco_has_the_attributes_of_cvat(prediction, tmp_path):
     assert names == [f"clip1/frame_{n:06d}.PNG" for n in (0, 1, 2, 4, 5)]
     assert content["images"][1] == {"id": 2, "file_name": names[1], "width": 64, "height": 48}
     assert [c["name"] for c in content["categories"]] == list(A2D.actors)
-    assert content["annotations"][2] == {
-        "id": 3,
-        "image_id": 2,
-        "category_id": 3,
-        "segmentation": [[2, 30, 2, 44, 12, 44, 12, 30]],
-        "area": 140,
-        "bbox": [2, 30, 10, 14],
-        "iscrowd": 0,
-        "attributes": {"action": "flying", "occluded": False, "track_id": 2},
-    }
+    polygon = content["annotations"][2]
+    assert polygon.pop("attributes") == {"action": "flying", "occluded": False, "track_id": 2}
+    ids = {"id": 3, "image_id": 2, "category_id": 3, "iscrowd": 0}
+    outline = {"segmentation": [[2, 30, 2, 44, 12, 44, 12, 30]], "bbox": [2, 30, 10, 14]}
+    assert polygon == {**ids, **outline, "area": 140}
     files.save(keys, str(tmp_path / "a.json"), "coco", masks=True)
     content = json.loads((tmp_path / "a.json").read_text())
     assert content["annotations"][2]["segmentation"] == encode_mask(mask(*SIZE, *OTHER))
@@ -221,23 +216,12 @@ def test_labelme_has_a_file_for_each_frame(prediction, tmp_path):
     names = sorted(p.relative_to(tmp_path / "new").as_posix() for p in tmp_path.rglob("a/*/*"))
     assert names == [f"a/clip1/{n:05d}.json" for n in range(1, 7)]
     content = json.loads((tmp_path / "new" / names[1]).read_text())
-    assert {name: content[name] for name in content if name != "shapes"} == {
-        "version": "6.3.1",
-        "flags": {},
-        "imagePath": "00002.jpg",
-        "imageData": None,
-        "imageHeight": 48,
-        "imageWidth": 64,
-    }
-    assert content["shapes"][1] == {
-        "label": "ball-flying",
-        "points": [[2, 30], [2, 44], [12, 44], [12, 30]],
-        "group_id": 2,
-        "description": "",
-        "shape_type": "polygon",
-        "flags": {},
-        "mask": None,
-    }
+    _, shape = content.pop("shapes")
+    picture = {"imagePath": "00002.jpg", "imageData": None, "imageHeight": 48, "imageWidth": 64}
+    assert content == {"version": "6.3.1", "flags": {}, **picture}
+    assert shape.pop("points") == [[2, 30], [2, 44], [12, 44], [12, 30]]
+    kind = {"label": "ball-flying", "group_id": 2, "shape_type": "polygon"}
+    assert shape == {**kind, "description": "", "flags": {}, "mask": None}
     assert json.loads((tmp_path / "new" / names[3]).read_text())["shapes"] == []
 
 
