@@ -85,15 +85,9 @@ def slow_metrics_of(d, t, space):
             value = ap(t.codes % space.base == y + 1, d.action_scores[:, y], box)
         of_actions[str(y + 1)] = value
         real += [value] * (name != space.none_action)
+    kinds = {"actor": of_actors.values(), "action": real, "joint": of_pairs.values()}
     return {
-        "detection": {
-            kind: sum(aps) / len(aps)
-            for kind, aps in (
-                ("actor", of_actors.values()),
-                ("action", real),
-                ("joint", of_pairs.values()),
-            )
-        },
+        "detection": {kind: sum(aps) / len(aps) for kind, aps in kinds.items()},
         "per_pair_ap": of_pairs,
         "per_actor_ap": of_actors,
         "per_action_ap": of_actions,
