@@ -97,20 +97,10 @@ def flow_scale(contents, divisor):
 
 def test_for_a_cpu(mini_records, gathered, monkeypatch):
     found = flags(mini_records, gathered, CPU)
-    assert found == {
-        "flagfile": "configs/mini.flags",
-        "image_height": 64,
-        "image_width": 96,
-        "anchor_sizes": "12,24,48,72,96",
-        "flow_scale": flow_scale(gathered, 64.0),
-        "steps": 600,
-        "validate_every": 200,
-        "checkpoint_every": 200,
-        "warmup_steps": 60,
-        "average_decay": 0.99,
-        "val_fraction": 0.0,
-        "score_threshold": 0.3,
-    }
+    expected = dict(flagfile="configs/mini.flags", image_height=64, image_width=96)
+    expected |= dict(anchor_sizes="12,24,48,72,96", flow_scale=flow_scale(gathered, 64.0))
+    expected |= dict(steps=600, validate_every=200, checkpoint_every=200, warmup_steps=60)
+    assert found == {**expected, "average_decay": 0.99, "val_fraction": 0, "score_threshold": 0.3}
     assert flags(mini_records, gathered, CPU, minutes=0.5)["steps"] == 499  # of 60 ms
     measured = [suggestion.Speed(start, step) for start, step in ((12, 0.5), (0, 10), (90, 1))]
     assert [flags(mini_records, gathered, CPU, 1, x)["steps"] for x in measured] == [96, 6, 1]
