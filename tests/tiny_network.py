@@ -11,8 +11,6 @@ from a2d_tf.model.network import Network
 from a2d_tf.training import forward
 
 CANVAS = (64, 96)
-
-
 LEARNING = TrainingConfig(
     batch_size=2,
     warmup_steps=0,
@@ -26,23 +24,10 @@ LEARNING = TrainingConfig(
 
 def config(**override):
     """A ModelConfig of the smallest size; fields given override it."""
-    fields = dict(
-        image_height=CANVAS[0],
-        image_width=CANVAS[1],
-        backbone="resnet14",
-        width_multiplier=0.125,
-        norm="none",
-        flow_norm="same",
-        stride_in_1x1=False,
-        pixel_scale=1 / 64,
-        flow_scale=0.5,
-        fpn_channels=16,
-        rpn_channels=16,
-        head_units=32,
-        mask_channels=16,
-        mask_layers=1,
-        anchor_sizes="8,16,24,32,48",
-    )
+    fields = dict(image_height=CANVAS[0], image_width=CANVAS[1], anchor_sizes="8,16,24,32,48")
+    fields |= dict(backbone="resnet14", width_multiplier=0.125, norm="none", flow_norm="same")
+    fields |= dict(stride_in_1x1=False, pixel_scale=1 / 64, flow_scale=0.5, fpn_channels=16)
+    fields |= dict(rpn_channels=16, head_units=32, mask_channels=16, mask_layers=1)
     return ModelConfig(**{**fields, **override})
 
 
