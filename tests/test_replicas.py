@@ -16,26 +16,12 @@ from a2d_tf.training import replicas
 pytestmark = pytest.mark.slow
 
 STEPS = 4
-LEARNING = dict(
-    batch_size=4,
-    steps=STEPS,
-    optimizer="sgd",
-    learning_rate=0.02,
-    warmup_steps=0,
-    weight_decay=0.1,
-    clip_norm=1.0,
-    roi_samples=8,
-    train_proposals=30,
-    train_proposals_before_nms=60,
-    rpn_samples=16,
-    max_instances=4,
-    val_fraction=0.0,
-    checkpoint_every=2,
-    log_every=1,
-    validate_every=100,
-    average_decay=0.9,
-    shuffle_buffer=4,
-)
+LEARNING = {
+    **dict(batch_size=4, steps=STEPS, optimizer="sgd", learning_rate=0.02, warmup_steps=0),
+    **dict(weight_decay=0.1, clip_norm=1.0, roi_samples=8, rpn_samples=16, max_instances=4),
+    **dict(train_proposals=30, train_proposals_before_nms=60, val_fraction=0.0, log_every=1),
+    **dict(checkpoint_every=2, validate_every=100, average_decay=0.9, shuffle_buffer=4),
+}
 
 
 def train(records, workdir, *more):
