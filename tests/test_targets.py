@@ -121,25 +121,16 @@ def test_the_sample_comes_from_the_seed_and_is_spread():
 # RoIs.
 
 
-def rois(
-    proposals,
-    valid=None,
-    truth=((0, 0, 10, 10),),
-    present=None,
-    annotated=True,
-    seed=SEED,
-    roi_samples=64,
-    positive_fraction=1 / 3,
-    add_truth_rois=True,
-):
+def rois(proposals, samples=64, fraction=1 / 3, add_truth=True, truth=((0, 0, 10, 10),), **more):
+    present = more.pop("present", [True] * len(truth))
     made = targets.sample_rois(
         tf.constant([proposals], tf.float32),
-        tf.constant([valid or [True] * len(proposals)]),
-        batch_of(truth, present or [True] * len(truth), annotated),
-        samples=roi_samples,
-        positives=targets.most_positives(roi_samples, positive_fraction),
-        add_truth=add_truth_rois,
-        rng=targets.Rng(seed, [0], 1),
+        tf.constant([[True] * len(proposals)]),
+        batch_of(truth, present, **more),
+        samples=samples,
+        positives=targets.most_positives(samples, fraction),
+        add_truth=add_truth,
+        rng=targets.Rng(SEED, [0], 1),
     )
     return {name: value.numpy()[0] for name, value in made._asdict().items()}
 
@@ -152,7 +143,7 @@ NEAR, FAR = [0.0, 0, 10, 9], [50.0, 50, 60, 60]
     [(64, 1 / 3, 22), (64, 0.25, 16), (64, 0.5, 32), (2, 0.1, 1), (100, 0.07, 7)],
 )
 def test_at_most_a_fraction_is_positive_and_positives_come_first(samples, fraction, most):
-    made = rois([NEAR] * 100 + [FAR] * 100, roi_samples=samples, positive_fraction=fraction)
+    made = rois([NEAR] * 100 + [FAR] * 100, samples=samples, fraction=fraction)
     assert made["positive"].tolist() == [True] * most + [False] * (samples - most)
     assert made["counted"].all() and (made["rois"][most:] == FAR).all()
     assert all(roi.tolist() in (NEAR, [0, 0, 10, 10]) for roi in made["rois"][:most])
@@ -161,10 +152,10 @@ def test_at_most_a_fraction_is_positive_and_positives_come_first(samples, fracti
 @pytest.mark.parametrize(
     "proposals, options, positive, counted",
     [
-        ([NEAR] * 3 + [FAR] * 200, dict(add_truth_rois=False), 3, 64),
+        ([NEAR] * 3 + [FAR] * 200, dict(add_truth=False), 3, 64),
         ([NEAR] * 100 + [FAR] * 5, {}, 22, 27),
-        ([FAR] * 3, dict(roi_samples=4), 1, 4),
-        ([FAR] * 3, dict(roi_samples=4, add_truth_rois=False), 0, 3),
+        ([FAR] * 3, dict(samples=4), 1, 4),
+        ([FAR] * 3, dict(samples=4, add_truth=False), 0, 3),
         ([FAR, NEAR], dict(truth=[[0, 0, 10, 10], FAR], present=[False] * 2), 0, 2),
         ([NEAR] * 50 + [FAR] * 50, dict(annotated=False), 0, 0),
     ],
@@ -177,7 +168,7 @@ def test_how_many_rois_are_positive_and_count(proposals, options, positive, coun
 
 
 def test_positive_from_half_an_overlap_on():
-    made = rois([[0, 0, 10, 5], [0, 0, 10, 4.9]], roi_samples=4, add_truth_rois=False)
+    made = rois([[0, 0, 10, 5], [0, 0, 10, 4.9]], samples=4, add_truth=False)
     assert made["rois"][:2].tolist() == [[0, 0, 10, 5], [0, 0, 10, np.float32(4.9)]]
     assert made["positive"].tolist() == [True, False, False, False]
 
@@ -185,7 +176,7 @@ def test_positive_from_half_an_overlap_on():
 def test_each_roi_knows_its_instance():
     truth = [[0, 0, 10, 10], [20, 20, 40, 40], [20, 20, 40, 42]]
     proposals = [[20, 20, 40, 40], [0, 0, 10, 8], [20, 20, 40, 42], FAR]
-    made = rois(proposals, truth=truth, roi_samples=30, add_truth_rois=False)
+    made = rois(proposals, truth=truth, samples=30, add_truth=False)
     matches = {tuple(roi): match for roi, match in zip(made["rois"][:3], made["match"][:3])}
     assert matches == {(20, 20, 40, 40): 1, (0, 0, 10, 8): 0, (20, 20, 40, 42): 2}
 
