@@ -225,15 +225,10 @@ def repeated(truth, detections, times):
             gts, rois = [*gts, *own], [*rois, *seen]
             names.append(f"{name}-{copy}")
     gts, rois = np.array(gts, int), np.array(rois, int)
+    found = detections.boxes, detections.actor_scores, detections.action_scores
     return (
         box_data.Truth(names, box_frame, truth.boxes[gts], truth.codes[gts]),
-        box_data.Detections(
-            names,
-            roi_frame,
-            detections.boxes[rois],
-            detections.actor_scores[rois],
-            detections.action_scores[rois],
-        ),
+        box_data.Detections(names, roi_frame, *(part[rois] for part in found)),
     )
 
 
