@@ -494,6 +494,7 @@ CVATS = {"data.yaml": YOLO, "labels/train/frame_000005.txt": ""}
 SHORT = shape(polygon=[8, 10, 23, 19], kind="mask", mask=png(np.ones((10, 16)))[:-16])
 BEYOND = shape(polygon=[18, 16, 33, 25], kind="mask", mask=png(np.ones((10, 16))))
 MASKS = "youtube_vis", "x.json", "annotations", 0, "segmentations"
+COUNTS = "x.json: annotations[0]: the number of segmentations or bboxes differs from file_names"
 TWICE = {**SCENES["coco"], "clip_00003.json": labelme(path=None)}
 
 # What is in the export, and what the error names.
@@ -513,11 +514,8 @@ BROKEN = [
     (of_coco("annotations", value=[drawn(0, 5, bbox=[0.1, 0.2, 0.3, 0.8])]), "[0]: [0.1, 0.2,"),
     (of_coco("annotations", value=[drawn(0, [], bbox=[9, 9, 900, 9])]), "[0]: [9, 9, 900, 9] is"),
     (of_own("images", 0, "split", value="val"), "own.json: images[0].split: 'val'"),
-    (
-        changed(*MASKS, value=[None]),
-        "x.json: annotations[0]: the number of segmentations or bboxes",
-    ),
-    (changed(*MASKS), "[0]: the number of segmentations or bboxes differs from file_names"),
+    (changed(*MASKS, value=[None]), COUNTS),
+    (changed(*MASKS), COUNTS),
     ({"photo.json": labelme(shape(), path="photo.jpg")}, "photo.json: imagePath: 'photo.jpg'"),
     (of_labelme(shape(polygon=[1, 1, 2, 2])), "clip_3.json: shapes[0]: points"),
     (of_labelme(SHORT), "clip_3.json: shapes[0]: mask"),
