@@ -66,10 +66,9 @@ def _cvat(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
 
     CVAT counts frames from 0, and interpolates between two key frames of a track; so a track has a
     shape that is 'outside' where it is gone. What it interpolates is written, too, as in its own
-    exports: it does not import that. A label keeps its name along a track, the
-    attribute 'action' may change. Parts of one instance are tracks of one group. CVAT has no tracks
-    of masks: it takes the first shape of each for a mask on one frame, so every mask is a track of
-    its own.
+    exports: it does not import that. A label keeps its name along a track, the attribute 'action'
+    may change. Parts of one instance are tracks of one group. CVAT has no tracks of masks: it takes
+    the first shape of each for a mask on one frame, so every mask is a track of its own.
 
     Source: cvat-ai/cvat, `cvat/apps/dataset_manager/formats/cvat.py`.
     """

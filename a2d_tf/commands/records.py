@@ -45,7 +45,7 @@ _NAMES = FLAGS.string(
 )
 _INTERPOLATED = FLAGS.bool("interpolated", False, "Use frames of interpolated shapes alone, too.")
 _EMPTY = FLAGS.bool("empty_frames", False, "Take listed frames without shapes for background.")
-_FRAME_STEP = FLAGS.integer("frame_step", 1, "Video frames from one of Roboflow's to the next.", 1)
+_FRAME_STEP = FLAGS.integer("frame_step", 1, "Sampling interval of Roboflow's frames.", 1)
 _FIRST_FRAME = FLAGS.enum(
     "first_frame", None, ("0", "1"), "Number of a video file's first frame in names; by default 1."
 )

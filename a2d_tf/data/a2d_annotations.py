@@ -58,8 +58,8 @@ class Annotation:
 
 
 def read_hdf5(path: pathlib.Path, size: tuple[int, int], label_space: LabelSpace) -> Annotation:
-    """Read a `.mat` or `.h5` file of a frame of `size` (height, width); InputError where the file
-    is missing or broken; names file and field.
+    """Read a `.mat` or `.h5` file of a frame of `size` (height, width); InputError, with file
+    and field, where it is missing or broken.
     """
     try:
         with h5py.File(path, "r") as file:
