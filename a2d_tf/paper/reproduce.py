@@ -20,7 +20,6 @@ from a2d_tf.core.files import is_file_name, locked, read_text
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.paper import experiments
 from a2d_tf.runs import scores
-from a2d_tf.runs.run_folder import STARTS
 
 _NO_SETTINGS = ("--pictures", "--device", "--debug", "--nodebug")
 """Flags of `a2d train` that are no settings."""
@@ -206,7 +205,8 @@ def _config(words):
 
 def _own(config):
     """The settings of a training, but for those that it completes."""
-    return {**vars(config.training), **vars(config.model), **dict.fromkeys((*STARTS, *_COMPLETED))}
+    starts = [name for name in vars(config.training) if name.startswith("init_")]
+    return {**vars(config.training), **vars(config.model), **dict.fromkeys((*starts, *_COMPLETED))}
 
 
 def run_folder(
