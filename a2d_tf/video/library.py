@@ -390,8 +390,6 @@ def conclude(
         return
     lost = {name: failed[name] for name in missing}
     folders = [pathlib.Path(job.output) for job in whole]
-    for name in OWN_FILES:  # those of an earlier call
-        pathlib.Path(output, name).unlink(missing_ok=True)
     both = {"summary", "tracks"} <= set(request.kinds)
     predictions = bouts.read_all(folders) if both else ()
     counts = [sum(len(track.bouts) for track in each.tracks) for each in predictions]
@@ -401,6 +399,8 @@ def conclude(
         videos.append(bouts.of_video(folder.name, facts, "")[:-1])
         for row in csv_of(own, count) if "summary" in request.kinds else ():
             rows.append((*bouts.of_video(folder.name, facts, row[0]), *row))
+    for name in OWN_FILES:  # those of an earlier call
+        pathlib.Path(output, name).unlink(missing_ok=True)
     write_csv(place(VIDEOS), videos)
     if "summary" in request.kinds:
         write_csv(place(SUMMARY), rows)
