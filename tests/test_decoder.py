@@ -162,7 +162,7 @@ def test_a_film_trimmed_without_encoding_begins_within_a_group(film, tmp_path):
     with decoder.Decoder(path, "") as video:
         assert video.count is None  # it claims the frames before the cut, too
         timeline = video.timeline(0.6)
-    assert len(timeline.seconds) == len(rgb) == 24
+    assert len(timeline.seconds) == len(rgb) and len(rgb) in (24, 25)  # by FFmpeg's version
     assert timeline.seconds[:15].tolist() == seconds[:15]
     assert_same(pictures(path, 12, timeline)[1], rgb[12:])
 
