@@ -243,7 +243,8 @@ class Network(tf.Module):
     def _fuse(self, pyramids):
         """Compute the outputs of `features` from the pyramids of each frame of the field."""
         key = [self._pick_key_frame(x) for x in pyramids["actor"]]
-        outputs = dict(zip(("rpn_logits", "rpn_deltas"), self.rpn(key)), actor=key)
+        logits, deltas = self.rpn(key)
+        outputs = {"rpn_logits": logits, "rpn_deltas": deltas, "actor": key}
         around = {name: pyramids[name] for name in self.temporal_fusion.input}
         outputs["action"] = self.temporal_fusion(around)
         if self.readout is not None:
