@@ -96,12 +96,9 @@ class AnnotatedVideos:
             for vid, numbered in self._frames.items()
         }
         self._coded = self._code_times(coding, matcher) if coding else []
-        annotated = [frame for numbered in self._frames.values() for frame in numbered.values()]
-        instances = (instance for frame in annotated for instance in frame.instances)
-        self.label_space = label_space_of(instances, self._names)
+        self.label_space = label_space_of(self._instances(), self._names)
         self.doubts = () if label_space else tuple(doubts(self._frames, names, self.documents))
-        files = ", ".join(export.path.name for export in exports[:3])
-        self.listing = f"{files}, videos in {self.folder}"
+        self.listing = ", ".join([*(x.path.name for x in exports[:3]), f"videos in {self.folder}"])
         self._lengths: dict[str, int] = {}
         self._offsets = {vid: _offsets(numbered.values()) for vid, numbered in self._frames.items()}
         given = {
@@ -112,6 +109,10 @@ class AnnotatedVideos:
         if max_frames:
             self._spread(max_frames)
         self._chosen = sorted(v.vid for v in self.videos if v.split == "test" and not given[v.vid])
+
+    def _instances(self):
+        frames = (frame for numbered in self._frames.values() for frame in numbered.values())
+        return (instance for frame in frames for instance in frame.instances)
 
     def _code_times(self, coding, matcher):
         """Give instances the actions of their times, and leave out frames without; say of what."""
@@ -126,8 +127,7 @@ class AnnotatedVideos:
             self._frames[vid] = coded
         self._frames = {vid: numbered for vid, numbered in self._frames.items() if numbered}
         modified = sum(each.modifiers for each in own)
-        given = [x.coded for f in self._frames.values() for y in f.values() for x in y.instances]
-        used = len(given) - given.count(None)
+        used = sum(instance.coded is not None for instance in self._instances())
         said = [f"coded times of {listed(videos)} give {used} instances their actions"]
         said += [f"not annotated: {listed(absent)}"] * bool(absent)
         said += [f"ignored: modifiers of {modified} events"] * bool(modified)

@@ -60,8 +60,7 @@ def give_actions(
     its track, name, actor, or 'actor number'; or where the video has one of each.
 
     Args:
-      frames: {1-based number: frame} of the video.
-      seconds: returns when each frame of the video begins, float64 [N].
+      frames: {1-based number: frame}; seconds: returns when each begins, float64 [N].
 
     Returns:
       ({number: frame} whose instances all have an action; {reason: count} of what is left out).
@@ -92,11 +91,9 @@ def give_actions(
         for bout in doing[number]:
             fits = [i for i in actions if keys[i] in who[bout.subject]]
             if len(fits) > 1:
-                raise InputError(
-                    f"{frame.where}: subject {shown(bout.subject)} fits {len(fits)} individuals of "
-                    f"frame {number} of '{vid}'; tell them apart by their tracks' numbers in "
-                    "--subjects"
-                )
+                told = f"fits {len(fits)} individuals of frame {number} of '{vid}'"
+                told = f"{frame.where}: subject {shown(bout.subject)} {told}"
+                raise InputError(f"{told}; tell them apart by their tracks' numbers in --subjects")
             for i in fits:
                 actions[i].add(bout.action)
         for i, found in actions.items():

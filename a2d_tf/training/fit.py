@@ -12,7 +12,7 @@ from typing import Any, Callable
 import tensorflow as tf
 
 from a2d_tf.core.command_line import progress_bar
-from a2d_tf.core.config import Config
+from a2d_tf.core.config import Config, TrainingConfig
 from a2d_tf.core.workers import stop_at_once, stop_on_signal
 from a2d_tf.data import records
 from a2d_tf.data.manifest import Manifest
@@ -151,7 +151,9 @@ def _validate(validate, state, checkpointer, events, step):
 class _Progress:
     """The progress bar, and the TensorBoard points of the training steps with their times."""
 
-    def __init__(self, checkpointer, events, training):
+    def __init__(
+        self, checkpointer: Checkpointer, events: Events, training: TrainingConfig
+    ) -> None:
         self._window, self._events, self._settings = checkpointer.window, events, training
         self._schedule = optimizer.Schedule(training)
         self._unread: list[dict[str, tf.Tensor]] = []
