@@ -13,7 +13,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 from a2d_tf.data import records
 from a2d_tf.data.a2d_annotations import Annotation
-from a2d_tf.data.manifest import SCHEMA, Manifest
+from a2d_tf.data.manifest import Manifest
 
 NATIVE, STORED = (40, 60), (20, 30)
 
@@ -131,7 +131,7 @@ def manifest_of(folder, **changes):
     (folder / "t.tfrecord").write_bytes(bytes(16))
     empty = {"videos": 0, "records": 0, "instances": 0, "pairs": {}}
     shard = {"name": "t.tfrecord", "split": "train", "records": 1, "bytes": 16, "sha256": ""}
-    fields = dict(schema=SCHEMA, flow_method="dis", image_height=256, image_width=256)
+    fields = dict(flow_method="dis", image_height=256, image_width=256)
     fields |= dict(clip_frames=5, clip_stride=1, sizes={}, native_sizes={}, files=[shard])
     fields |= dict(counts={"train": {**empty, "records": 1}, "test": empty}, skipped=[])
     fields |= dict(repaired=[], labels=json.loads(A2D.to_json()), source="")
@@ -148,8 +148,6 @@ def test_unusable_folders_of_records(tmp_path):
 
     refused("manifest.json: No such file.*a2d records")
     for field, value in (
-        ("schema", 3),
-        ("schema", 99),
         ("counts", []),
         ("clip_stride", 0),
         ("files", [{"name": "../t.tfrecord", "split": "train", "records": 1, "bytes": 16}]),

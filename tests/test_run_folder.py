@@ -28,16 +28,6 @@ def test_records_made_otherwise_are_refused(tmp_path, monkeypatch):
         for refuse in (run.check_records, lambda m: run_folder.create(tmp_path, config, m)):
             with pytest.raises(InputError, match=f"RECORDS: {field}="):
                 refuse(manifest(**{field: value}))
-    path = tmp_path / "records.json"
-    written = json.loads(path.read_text())
-    for older in ({"schema": 3}, {}):
-        path.write_text(
-            json.dumps({**{k: v for k, v in written.items() if k != "schema"}, **older})
-        )
-        with pytest.raises(
-            InputError, match=f"{path}: schema .* instead of 4, .*a2d records, and t"
-        ):
-            run_folder.record_facts(tmp_path)
 
 
 def test_what_may_change_and_what_may_not(tmp_path, monkeypatch, caplog):

@@ -281,7 +281,6 @@ def _publish(conversion, shards, sidecars):
     settings = dataclasses.asdict(conversion.settings)
     del settings["shard_videos"]
     Manifest(
-        schema=manifests.SCHEMA,
         **settings,
         counts={split: _counts(clips, split) for split in manifests.SPLITS},
         sizes=_count(clip["size"] for clip in clips),

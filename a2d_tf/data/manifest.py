@@ -8,16 +8,20 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
-from collections.abc import Mapping
 from typing import Any
 
+import a2d_tf
+from a2d_tf.core import files
 from a2d_tf.core.errors import MAX_SIDE, InputError
-from a2d_tf.core.files import is_file_name, kind_of, load_json, one_of, whole, write_json
+from a2d_tf.core.files import is_file_name, kind_of, one_of, whole
 from a2d_tf.core.labels import LabelSpace
 
 SCHEMA = 4
-"""Version of the records, and of all that was made from them: increase it where frames or flow
-change, so that a network never sees others than it learned from."""
+"""Format of records, run folders and exports: increase it where files change so that this code
+does not read earlier ones, or where frames or flow do, so that a network never sees others than it
+learned from. docs/releasing.md says what may change."""
+FORMAT = {"schema": SCHEMA, "written_by": a2d_tf.__version__}
+"""Fields of a JSON file of records, a run or an export that say what wrote it."""
 NAME = "manifest.json"
 SPLITS = ("train", "test")
 FACTS = {
@@ -44,12 +48,24 @@ _KIND = {
 }
 
 
-def check_schema(path: str | os.PathLike, fields: Mapping[str, Any], remedy: str) -> None:
-    """Raise an InputError if a file says that another version made its records."""
-    if (schema := fields.get("schema")) != SCHEMA:
-        was = schema if isinstance(schema, int) else "of an earlier version"
-        problem = f"schema {was} instead of {SCHEMA}, so that frames or flow differ"
-        raise InputError(f"{path}: {problem}; {remedy}")
+def load_current(path: str | os.PathLike, kind: Any, missing: str, remake: str) -> dict[str, Any]:
+    """Read a JSON file with the fields of FORMAT, as `files.load_json` does.
+
+    Args:
+      kind: of its other fields.
+      missing, remake: the remedies for a missing or damaged file, and for one of another format.
+
+    Raises:
+      InputError: see `files.load_json`; or the file is of another format.
+    """
+    found = files.load_json(path, {}, missing)
+    if (schema := found.get("schema")) != SCHEMA:
+        version = found.get("written_by", "before its release")
+        raise InputError(
+            f"{path}: format {schema} of a2d_tf {version}; version "
+            f"{a2d_tf.__version__} reads format {SCHEMA}; {remake}, or use that version"
+        )
+    return files.load_json(path, kind, missing)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +73,6 @@ class Manifest:
     """The contents of `manifest.json`.
 
     Attributes:
-      schema: version of the record format.
       flow_method, image_height, image_width, clip_frames, clip_stride: as of
         `sources.ConversionSettings`.
       counts: {split: {'videos', 'records', 'instances', 'pairs': {code: instances}}}; also
@@ -72,7 +87,6 @@ class Manifest:
       directory: the folder it was loaded from; not part of the file.
     """
 
-    schema: int
     flow_method: str
     image_height: int
     image_width: int
@@ -93,11 +107,9 @@ class Manifest:
         """Load the manifest; InputError where it is missing or damaged, or a shard of its size."""
         folder = pathlib.Path(records_dir)
         remedy = "build the records with a2d records; delete a damaged folder first"
-        fields = load_json(folder / NAME, _KIND, remedy)
         again = "delete the folder, and build it with a2d records"
-        check_schema(folder / NAME, fields, again)
-        named = {name: fields[name] for name in _KIND}
-        manifest = cls(schema=SCHEMA, **named, directory=str(folder))
+        fields = load_current(folder / NAME, _KIND, remedy, again)
+        manifest = cls(**{name: fields[name] for name in _KIND}, directory=str(folder))
         for shard in manifest.files:
             path = folder / shard["name"]
             size = path.stat().st_size if path.is_file() else "missing, 0"
@@ -109,7 +121,7 @@ class Manifest:
         """Write `manifest.json` atomically, which marks the folder as complete."""
         fields = dataclasses.asdict(self)
         del fields["directory"]
-        write_json(os.path.join(records_dir, NAME), fields)
+        files.write_json(os.path.join(records_dir, NAME), {**FORMAT, **fields})
 
     def check_kept(self) -> None:
         """Raise InputError where its folder holds other records by now, or damaged ones."""

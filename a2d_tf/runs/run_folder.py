@@ -33,9 +33,9 @@ from typing import Any
 
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError, shown
-from a2d_tf.core.files import load_json, write_json, write_text
+from a2d_tf.core.files import write_json, write_text
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.data.manifest import FACTS, SCHEMA, Manifest, check_schema
+from a2d_tf.data.manifest import FACTS, FORMAT, Manifest, load_current
 from a2d_tf.runs import checkpoints, scores
 
 STARTS = ("init_run", "init_rgb", "init_flow", "init_checkpoint")
@@ -68,8 +68,8 @@ def create(workdir: str, config: Config, manifest: Manifest) -> None:
         for origin in filter(None, (config.training.init_run, config.training.init_checkpoint)):
             seen |= {*record_facts(origin)["videos"]}
     else:
+        known = record_facts(workdir)  # first, for another version may have other settings
         check_network(workdir, config, manifest.label_space)
-        known = record_facts(workdir)
         check_made_alike(known, manifest)
         # Changing these would not undo the steps that are done, nor are they in the checkpoints.
         fixed = ["seed", "val_fraction", "zero_shot_actor", "train_phase", "average_decay"]
@@ -80,7 +80,7 @@ def create(workdir: str, config: Config, manifest: Manifest) -> None:
         compare(manifest.directory, {"source": known["source"]}, vars(manifest), remedy)
         config = _with_start(config, path)
     write_text(os.path.join(workdir, "labels.json"), manifest.label_space.to_json())
-    facts = {"schema": SCHEMA, **{name: getattr(manifest, name) for name in (*FACTS, "source")}}
+    facts = {**FORMAT, **{name: getattr(manifest, name) for name in (*FACTS, "source")}}
     write_json(os.path.join(workdir, "records.json"), {**facts, "videos": sorted(seen)})
     newest = max(scores.steps_in(os.path.join(workdir, scores.CHECKPOINTS["last"])), default=0)
     # A finished run is left as it is.
@@ -146,9 +146,8 @@ def record_facts(workdir: str) -> dict[str, Any]:
     """The contents of records.json."""
     kind = {**FACTS, "source": str, "videos": [str]}
     path = os.path.join(workdir, "records.json")
-    fields = load_json(path, kind, "is this a run folder?")
-    check_schema(path, fields, "build the records again with a2d records, and train on them")
-    return fields
+    remake = "build the records again with a2d records, and train on them"
+    return load_current(path, kind, "is this a run folder?", remake)
 
 
 def settings(workdir: str) -> Config:
@@ -156,6 +155,7 @@ def settings(workdir: str) -> Config:
     path = os.path.join(workdir, "flags.txt")
     if not os.path.isfile(path):
         raise InputError(f"{workdir}: not a run folder (no flags.txt); use one of a2d train")
+    record_facts(workdir)  # of another version, the flags may be others
     return Config.read(path)
 
 

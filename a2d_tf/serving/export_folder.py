@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import check_place, whole_folder, write_json
-from a2d_tf.data.manifest import SCHEMA
+from a2d_tf.data.manifest import FORMAT
 from a2d_tf.runs.loading import Run
 from a2d_tf.serving.exported import FACTS, SAVED_MODEL, write_functions
 from a2d_tf.serving.served_network import INPUTS, OUTPUTS, SIGNATURES, ServedNetwork
@@ -27,7 +27,7 @@ def facts(run: Run) -> dict[str, Any]:
     return {
         "labels": json.loads(run.network.labels.to_json()),
         "base": run.network.labels.base,
-        "schema": SCHEMA,
+        **FORMAT,
         **run.records,
         "frames": model.frames,
         "use_flow": model.use_flow,

@@ -15,9 +15,9 @@ from typing import Any
 import tensorflow as tf
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import file_digest, load_json, number, whole
+from a2d_tf.core.files import file_digest, number, whole
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.data.manifest import check_schema
+from a2d_tf.data.manifest import load_current
 
 FACTS = "a2d_tf.json"
 SAVED_MODEL = "saved_model.pb"
@@ -46,8 +46,8 @@ def load(folder: str) -> tuple[dict[str, Function], dict[str, Any]]:
       InputError: a folder that a2d export did not make, or a damaged one.
     """
     path = os.path.join(folder, FACTS)
-    facts = load_json(path, _KIND, "use a folder of a2d export or a2d train")
-    check_schema(path, facts, "export a run of this version with a2d export")
+    missing = "use a folder of a2d export or a2d train"
+    facts = load_current(path, _KIND, missing, "export the run again with a2d export")
     try:
         # TensorFlow checks the weights itself, but not the graph.
         for file, digest in facts.pop("sha256").items():
