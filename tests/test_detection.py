@@ -31,7 +31,7 @@ OVERRIDES = ("joint_scores", "joint_boxes")
 )
 def test_agrees_with_slow_loops(space, overrides, rois, digits, monkeypatch):
     # Frames of unequal length, some at a time.
-    monkeypatch.setattr(detection, "_FRAMES", 2)
+    monkeypatch.setattr(detection, "_BOXES", 64)
     detections, truth = random_case(space, 7, overrides, rois, digits)
     assert len(set(np.bincount(detections.roi_frame))) > 1
     ours, slow = voc_aps(detections, truth, space), slow_metrics_of(detections, truth, space)

@@ -20,7 +20,8 @@ RECALL_LEVELS = np.linspace(0, 1, 11)  # not the exact tenths, see average_preci
 NMS_IOU = 3, 10  # the fraction 3/10, see suppress
 MATCH_IOU = 0.5
 
-_FRAMES = 64  # suppressed at once
+_BOXES = 1 << 16  # suppressed at once
+_STEPS = 32  # of suppression, until those that are left move together
 
 
 class Detection(Metric):
@@ -199,6 +200,8 @@ class Classes:
         self._measure = measure or average_precision
         self._frame = found.roi_frame if isinstance(found, Detections) else found.box_frame
         self._order = np.argsort(self._frame, kind="stable")
+        numbers = np.arange(len(found.frames) + 1)
+        self._starts = np.searchsorted(self._frame[self._order], numbers)
         self._box_frame = _places(truth.frames, found.frames)[truth.box_frame]
         self._true_frame = _places(found.frames, truth.frames)
 
@@ -214,39 +217,48 @@ class Classes:
         rois, hits = rois[order], hits[order]
         if self._weights is None:
             return 100 * self._measure(hits, int(targets.sum()))
-        frames = self._true_frame[self._frame[rois]]
-        counts = self._weights[:, self.truth.box_frame[targets]].sum(axis=1)
-        each = [self._measure(hits, n, w[frames]) for n, w in zip(counts, self._weights)]
-        return 100 * np.array(each)
+        weights, frames = self._weights, self._true_frame[self._frame[rois]]
+        positives = weights[:, self.truth.box_frame[targets]].sum(axis=1)
+        # The detections of each frame from one true positive to the next, and behind the last.
+        between = np.zeros((weights.shape[1], hits.sum() + 1))
+        np.add.at(between, (frames, np.cumsum(hits) - hits), 1)
+        # Floats are exact here, and their products of matrices fast.
+        found = np.cumsum(weights.astype(float) @ between[:, :-1], axis=1)
+        return 100 * _eleven_points(np.cumsum(weights[:, frames[hits]], axis=1), found, positives)
 
     def _match(self, boxes, scores, targets):
-        """Return the RoIs that suppression keeps, frame after frame, and which are true positives.
+        """Return RoIs that suppression keeps, frame after frame, and which are true positives.
 
-        The first box kept that overlaps a true one enough is one.
+        The first box kept that overlaps a true one enough is one. RoIs below the last of them are
+        left out: they change neither its AP nor what is kept above them.
         """
         kept, hits = np.zeros((2, len(scores)), bool)
-        rois = self._order[scores[self._order] > -np.inf]
-        frames, starts = np.unique(self._frame[rois], return_index=True)
-        groups = np.split(rois, starts[1:])
-        true: dict[int, list] = {}
-        for frame, box in zip(self._box_frame[targets].tolist(), self.truth.boxes[targets]):
-            true.setdefault(frame, []).append(box)
-
-        for first in range(0, len(frames), _FRAMES):
-            part = groups[first : first + _FRAMES]
-            table = np.full((len(part), max(map(len, part))), -1)
-            for row, group in zip(table, part):
-                row[: len(group)] = group
-            ranks = np.where(table >= 0, scores[table], -np.inf)
-            found = suppress(boxes[table], ranks)
-            kept[table[found]] = True
-            for i, frame in enumerate(frames[first : first + _FRAMES].tolist()):
-                for box in true.get(frame, ()):
-                    near = found[i] & (iou(boxes[table[i]], box) >= MATCH_IOU)
-                    if near.any():
-                        hits[table[i, np.where(near, ranks[i], -np.inf).argmax()]] = True
-        rois = self._order[kept[self._order]]
+        shown = np.isin(self._frame, self._box_frame[targets])
+        self._keep(kept, shown & (scores > -np.inf), boxes, scores)
+        for frame, box in zip(self._box_frame[targets], self.truth.boxes[targets]):
+            # A frame without RoIs may not be listed: -1.
+            own = self._order[self._starts[frame] : self._starts[frame + 1]]
+            own = own[kept[own]]
+            near = own[iou(boxes[own], box) >= MATCH_IOU]
+            if len(near):
+                hits[near[scores[near].argmax()]] = True
+        counted = scores >= scores[hits].min(initial=np.inf)
+        self._keep(kept, counted & ~shown, boxes, scores)
+        rois = self._order[(kept & counted)[self._order]]
         return rois, hits[rois]
+
+    def _keep(self, kept, chosen, boxes, scores):
+        """Mark in `kept` [R] which of the chosen RoIs [R] suppression keeps."""
+        rois = self._order[chosen[self._order]]
+        _, starts, counts = np.unique(self._frame[rois], return_index=True, return_counts=True)
+        frames = np.argsort(-counts, kind="stable")  # those of like size together
+        while len(frames):
+            size = counts[frames[0]]
+            part, frames = np.split(frames, [max(1, _BOXES // size)])
+            places = np.arange(size)
+            table = rois[np.minimum(starts[part, None] + places, len(rois) - 1)]
+            ranks = np.where(places < counts[part, None], scores[table], -np.inf)
+            kept[table[suppress(boxes[table], ranks)]] = True
 
 
 def _places(names, among):
@@ -268,24 +280,29 @@ def suppress(boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
     Returns:
       bool [F, N], which boxes are kept.
     """
-    left, kept = scores.copy(), np.zeros(scores.shape, bool)
-    rows, (p, q) = np.arange(len(scores)), NMS_IOU
-    edges = np.ascontiguousarray(np.moveaxis(boxes, 2, 0))
-    y1, x1, y2, x2 = edges
-    areas = p * (x2 - x1) * (y2 - y1)
-    while True:
-        best = left.argmax(axis=1)
-        found = left[rows, best] > -np.inf
-        if not found.any():
-            return kept
-        kept[rows, best] |= found
-        v1, u1, v2, u2 = edges[:, rows, best, None]
-        # Clipping one factor suffices: a negative overlap never exceeds a sum of areas.
-        overlap = np.maximum(np.minimum(x2, u2) - np.maximum(x1, u1), 0)
-        overlap *= np.minimum(y2, v2) - np.maximum(y1, v1)
-        overlap *= p + q
-        left[overlap > areas + areas[rows, best, None]] = -np.inf
-        left[rows, best] = -np.inf
+    rows, kept, (p, q) = np.arange(len(scores)), np.zeros(scores.shape, bool), NMS_IOU
+    order = np.argsort(-scores, axis=1, kind="stable")
+    left = np.take_along_axis(scores, order, axis=1) > -np.inf
+    edges = np.moveaxis(boxes[rows[:, None], order], 2, 0)
+    height, width = edges[2:] - edges[:2]
+    edges = np.stack([*edges, p * width * height])
+    while left.any():
+        places = np.argsort(~left, axis=1, kind="stable")[:, : left.sum(axis=1).max()]
+        order, left = np.take_along_axis(order, places, 1), np.take_along_axis(left, places, 1)
+        edges = np.take_along_axis(edges, places[None], axis=2)
+        for _ in range(_STEPS):
+            best = left.argmax(axis=1)
+            kept[rows, order[rows, best]] |= left[rows, best]
+            left[rows, best] = False
+            chosen = edges[:, rows, best, None]
+            low, high = np.maximum(edges[:2], chosen[:2]), np.minimum(edges[2:4], chosen[2:4])
+            # Clipping one factor suffices: a negative overlap never exceeds a sum of areas.
+            np.maximum(high[0], low[0], out=high[0])
+            high -= low
+            overlap = high[0] * high[1]
+            overlap *= p + q
+            left &= overlap <= edges[4] + chosen[4]
+    return kept
 
 
 def iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -316,7 +333,7 @@ def match(near: np.ndarray) -> np.ndarray:
     return matched
 
 
-def average_precision(hits: np.ndarray, positives: int, weights: np.ndarray | int = 1) -> float:
+def average_precision(hits: np.ndarray, positives: int) -> float:
     """Compute the VOC2007 11-point average precision, in [0, 1].
 
     The recall levels are those of np.arange(0, 1.1, 0.1), as in the usual scripts, so that figures
@@ -326,14 +343,25 @@ def average_precision(hits: np.ndarray, positives: int, weights: np.ndarray | in
     Args:
       hits: bool [N], the true positives among the detections, by descending score.
       positives: number of ground-truth boxes; 0 gives 0.
-      weights: int [N], how often each detection counts.
     """
-    if not positives or not len(hits):
-        return 0.0
-    true, all_ = np.cumsum(hits * weights), np.cumsum(np.broadcast_to(weights, hits.shape))
-    precision = true / np.maximum(all_, 1)
-    best_from = np.append(np.maximum.accumulate(precision[::-1])[::-1], 0.0)
-    return float(best_from[np.searchsorted(true / positives, RECALL_LEVELS)].mean())
+    found = np.flatnonzero(hits) + 1
+    return float(_eleven_points(np.arange(1, len(found) + 1), found, np.array(positives)))
+
+
+def _eleven_points(true, found, positives):
+    """Compute the `average_precision` of samples.
+
+    Args:
+      true, found: [..., H], the true positives and the detections until each true positive.
+      positives: [...].
+    """
+    # Between two of them precision only falls.
+    precision = (true / np.maximum(found, 1))[..., ::-1]
+    best = np.maximum.accumulate(precision, axis=-1)[..., ::-1]
+    best = np.concatenate([best, np.zeros((*best.shape[:-1], 1))], axis=-1)
+    recall = true / np.maximum(positives, 1)[..., None]
+    reached = (recall[..., None, :] < RECALL_LEVELS[:, None]).sum(axis=-1)
+    return np.take_along_axis(best, reached, axis=-1).mean(axis=-1)
 
 
 def _mean(values):
