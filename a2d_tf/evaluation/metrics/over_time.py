@@ -158,14 +158,12 @@ def of_classes(
     }
 
 
-def area(hits: np.ndarray, positives: int) -> float:
+def area(true: np.ndarray, found: np.ndarray, positives: np.ndarray) -> np.ndarray:
     """Compute the area under precision over recall; arguments as of `average_precision`.
 
     Precision at a recall is the best at this or a higher recall.
     """
-    precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
-    best = np.maximum.accumulate(precision[::-1])[::-1]
-    return float(best[hits].sum() / max(positives, 1))
+    return detection.best_precision(true, found).sum(axis=1) / np.maximum(positives, 1)
 
 
 def _class_scores(objects, kind, labels):
@@ -254,13 +252,14 @@ def _aps(true, found):
     aps = []
     for threshold in THRESHOLDS.values():
         taken: set = set()
-        hits = np.zeros(len(ranked), bool)
-        for i, row in enumerate(ious):
+        places = []  # of hits
+        for place, row in enumerate(ious, 1):
             best = max(row.keys() - taken, key=row.__getitem__, default=None)
-            hits[i] = best is not None and row[best] >= threshold
-            if hits[i]:
+            if best is not None and row[best] >= threshold:
                 taken.add(best)
-        aps.append(100 * area(hits, len(true)))
+                places.append(place)
+        counts = np.arange(1, len(places) + 1), np.array(places, int), np.array(len(true))
+        aps.append(100 * float(area(*(each[None] for each in counts))[0]))
     return aps
 
 
