@@ -3,9 +3,9 @@
   a2d doctor --records=records --init_rgb=coco --init_flow=imagenet
 
 Prints devices, memory and precision; the time and memory of a step; the clips per second of the
-input pipeline; the hours of a whole run. Takes the flags of a2d train, by default those of
-configs/a2d.flags. Give the weights to start from, since they decide how RoIs are cropped and so the
-time of a step. It measures one GPU: for --strategy=mirrored give it one GPU's part of the batch.
+input pipeline; the hours of a whole run, with validation. Takes the flags of a2d train, by default
+those of configs/a2d.flags. Give the weights to start from, since they decide how RoIs are cropped
+and so the time of a step. It measures one GPU: for --strategy=mirrored give it its part of a batch.
 """
 
 from __future__ import annotations
@@ -24,19 +24,24 @@ _RECORDS = FLAGS.string("records", None, "Folder written by a2d records.")
 _DEVICE = Config.define_device(FLAGS)
 Config.define_flags(FLAGS)
 _FEED_SECONDS = 5.0
+_VALIDATED = 3  # batches, so that one is scored while the next is computed
 
 
-def train(config: Config, manifest: Manifest, on_gpu: bool) -> tuple[float, str]:
+def train(config: Config, manifest: Manifest, on_gpu: bool) -> tuple[float, float, str]:
     """Run a few training steps of a new network: a GPU computes a batch, a CPU a single clip.
 
+    Then the network scores a few batches of training clips, as a validation does.
+
     Returns:
-      (seconds a clip, as of `fit.time_steps`; a line on the time and memory of a step).
+      (seconds a clip, as of `fit.time_steps`; seconds of a validation; a line on the time and
+      memory of a step).
 
     Raises:
       InputError: the batch does not fit the memory.
     """
     import tensorflow as tf
 
+    from a2d_tf.evaluation.evaluator import Evaluator
     from a2d_tf.model.network import Network
     from a2d_tf.training import fit
 
@@ -57,7 +62,13 @@ def train(config: Config, manifest: Manifest, on_gpu: bool) -> tuple[float, str]
         peak = tf.config.experimental.get_memory_info("GPU:0")["peak"]
         memory = f", {peak / 2**30:.1f} GB at most"
     line = f"step: {1e3 * later:.0f} ms for {batch} clips; first step {first:.0f} s{memory}"
-    return later / batch, line
+    evaluator = Evaluator(network, measured, manifest)
+    count = _VALIDATED * training.evaluation_batch
+    for _ in range(2):  # the first compiles
+        start = time.perf_counter()
+        evaluator.validate("train", most=count)
+    frames = training.val_fraction * manifest.counts["train"]["records"]
+    return later / batch, frames * (time.perf_counter() - start) / count, line
 
 
 def feed(config: Config, manifest: Manifest) -> float:
@@ -73,13 +84,18 @@ def feed(config: Config, manifest: Manifest) -> float:
     return clips / (time.perf_counter() - start)
 
 
-def hours(training: TrainingConfig, seconds: float, rate: float) -> str:
-    """Say how long a run takes, by the seconds of a clip and the input's clips per second."""
-    batch = training.batch_size
+def hours(training: TrainingConfig, seconds: float, rate: float, validation: float) -> str:
+    """Say how long a run takes.
+
+    Args:
+      seconds: of a clip; rate: the input's clips per second; validation: seconds of one.
+    """
+    batch, count = training.batch_size, -(-training.steps // training.validate_every)
     step = batch * max(seconds, 1 / rate)
+    total = training.steps * step + count * validation
     return (
-        f"training: {training.steps} steps of {batch} clips at {1e3 * step:.0f} ms take "
-        f"{training.steps * step / 3600:.1f} h, without validation"
+        f"training: {training.steps} steps of {batch} clips at {1e3 * step:.0f} ms and {count} "
+        f"validations of {validation:.0f} s take {total / 3600:.1f} h"
     )
 
 
@@ -99,10 +115,11 @@ def main(argv: list[str]) -> None:
     versions = f"TensorFlow {tf.__version__}, Python {platform.python_version()}"
     cores, memory = devices.cores(), devices.memory()
     print(f"host: {cores} cores, {memory / 2**30:.0f} GB, {versions}", flush=True)
-    seconds, line = train(config, manifest, bool(gpus))
+    seconds, validation, line = train(config, manifest, bool(gpus))
     print(line, flush=True)
     rate = feed(config, manifest)
-    print(f"input: {rate:.0f} clips/s", hours(config.training, seconds, rate), sep="\n")
+    print(f"input: {rate:.0f} clips/s")
+    print(hours(config.training, seconds, rate, validation))
 
 
 run = command_line.command(main, FLAGS)

@@ -150,18 +150,20 @@ class Evaluator:
         inputs.zero_shot_actor = training.zero_shot_actor
         return inputs, Collected(columns)
 
-    def validate(self, split: str = "val", pictures: int = 0) -> Validation | None:
+    def validate(
+        self, split: str = "val", pictures: int = 0, most: int | None = None
+    ) -> Validation | None:
         """Choose the p(actor) threshold of the best score, and score a split with it.
 
-        The first key frame of each of so many videos, `pictures`, is drawn. None if the split is
-        empty.
+        Of its frames, at `most` so many count. The first key frame of each of so many videos,
+        `pictures`, is drawn. None if the split is empty.
         """
         if split == "val" and not self.config.training.val_fraction:
             return None  # no video is held out: the training split need not be read to see it
         inputs, collected = self._inputs(0.0)
         metrics = [metric(inputs) for metric in registry.registered() if metric.validates]
         shown: dict[str, Frame] = {}
-        scored = self.scored(self.clips(split))
+        scored = self.scored(itertools.islice(self.clips(split), most))
         for frame in progress_bar(scored, desc=split, unit="frame", leave=False):
             for metric in metrics:
                 metric.update(frame)
