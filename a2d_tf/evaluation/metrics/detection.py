@@ -196,10 +196,11 @@ class Classes:
         weights: np.ndarray | None = None,
         measure: Callable[..., np.ndarray] | None = None,
     ) -> None:
-        self.truth, self._sampled = truth, weights is not None
-        alone = np.ones((1, len(truth.frames)))
-        self._weights = alone if weights is None else weights.astype(float)
-        self._measure = measure or average_precision
+        self.truth, self._measure = truth, measure or average_precision
+        # As floats, whose products of matrices are fast and here exact.
+        self._weights = np.asarray(
+            np.ones(len(truth.frames)) if weights is None else weights, float
+        )
         self._frame = found.roi_frame if isinstance(found, Detections) else found.box_frame
         self._order = np.argsort(self._frame, kind="stable")
         numbers = np.arange(len(found.frames) + 1)
@@ -219,14 +220,12 @@ class Classes:
         rois, hits = rois[order], hits[order]
         weights, frames = self._weights, self._true_frame[self._frame[rois]]
         # The detections of each frame from one true positive to the next, and behind the last.
-        between = np.zeros((weights.shape[1], hits.sum() + 1))
+        between = np.zeros((weights.shape[-1], hits.sum() + 1))
         np.add.at(between, (frames, np.cumsum(hits) - hits), 1)
-        true = np.cumsum(weights[:, frames[hits]], axis=1)
-        # Weights are floats, which are exact here and whose products of matrices are fast.
-        found = np.cumsum(weights @ between[:, :-1], axis=1)
-        positives = weights[:, self.truth.box_frame[targets]].sum(axis=1)
-        aps = 100 * self._measure(true, np.maximum(found, 1), positives)
-        return aps if self._sampled else float(aps[0])
+        true = np.cumsum(weights[..., frames[hits]], axis=-1)
+        found = np.cumsum(weights @ between[:, :-1], axis=-1)
+        positives = weights[..., self.truth.box_frame[targets]].sum(axis=-1)
+        return 100 * self._measure(true, np.maximum(found, 1), positives)
 
     def _match(self, boxes, scores, targets):
         """Return RoIs that suppression keeps, frame after frame, and which are true positives.
@@ -335,27 +334,28 @@ def match(near: np.ndarray) -> np.ndarray:
     return matched
 
 
-def average_precision(true: np.ndarray, found: np.ndarray, positives: np.ndarray) -> np.ndarray:
-    """Compute the VOC2007 11-point average precision of sets, in [0, 1].
+def average_precision(true: np.ndarray, found: np.ndarray, positives: Any) -> Any:
+    """Compute the VOC2007 11-point average precision, in [0, 1], perhaps of S samples.
 
     The recall levels are those of np.arange(0, 1.1, 0.1), as in the usual scripts, so that figures
     agree to the last digit: 0.3, 0.6 and 0.7 are slightly above the tenths, and a recall of exactly
     3/10 does not reach level 0.3.
 
     Args:
-      true, found: [S, H], by descending score, how many true positives and detections there are up
-        to each true positive; behind it precision only falls.
-      positives: [S], the number of ground-truth boxes; 0 gives 0.
+      true, found: [H] or [S, H], by descending score, how many true positives and detections there
+        are up to each true positive; behind it precision only falls.
+      positives: one or [S], the number of ground-truth boxes; 0 gives 0.
     """
-    best = np.pad(best_precision(true, found), ((0, 0), (0, 1)))
-    recall = true / np.maximum(positives, 1)[:, None]
-    reached = (recall[:, None] < RECALL_LEVELS[:, None]).sum(axis=2)
-    return np.take_along_axis(best, reached, axis=1).mean(axis=1)
+    best = best_precision(true, found)
+    best = np.concatenate([best, np.zeros((*best.shape[:-1], 1))], axis=-1)
+    recall = true / np.maximum(positives, 1)[..., None]
+    reached = (recall[..., None, :] < RECALL_LEVELS[:, None]).sum(axis=-1)
+    return np.take_along_axis(best, reached, axis=-1).mean(axis=-1)
 
 
 def best_precision(true: np.ndarray, found: np.ndarray) -> np.ndarray:
     """Return the best precision at each recall or a higher one; see `average_precision`."""
-    return np.maximum.accumulate((true / found)[:, ::-1], axis=1)[:, ::-1]
+    return np.maximum.accumulate((true / found)[..., ::-1], axis=-1)[..., ::-1]
 
 
 def _mean(values):

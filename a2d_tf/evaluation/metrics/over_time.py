@@ -158,12 +158,12 @@ def of_classes(
     }
 
 
-def area(true: np.ndarray, found: np.ndarray, positives: np.ndarray) -> np.ndarray:
+def area(true: np.ndarray, found: np.ndarray, positives: Any) -> Any:
     """Compute the area under precision over recall; arguments as of `average_precision`.
 
     Precision at a recall is the best at this or a higher recall.
     """
-    return detection.best_precision(true, found).sum(axis=1) / np.maximum(positives, 1)
+    return detection.best_precision(true, found).sum(axis=-1) / np.maximum(positives, 1)
 
 
 def _class_scores(objects, kind, labels):
@@ -258,8 +258,8 @@ def _aps(true, found):
             if best is not None and row[best] >= threshold:
                 taken.add(best)
                 places.append(place)
-        counts = np.arange(1, len(places) + 1), np.array(places, int), np.array(len(true))
-        aps.append(100 * float(area(*(each[None] for each in counts))[0]))
+        until = np.arange(1, len(places) + 1), np.array(places, int)
+        aps.append(100 * area(*until, len(true)))
     return aps
 
 
