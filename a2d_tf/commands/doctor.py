@@ -24,7 +24,6 @@ _RECORDS = FLAGS.string("records", None, "Folder written by a2d records.")
 _DEVICE = Config.define_device(FLAGS)
 Config.define_flags(FLAGS)
 _FEED_SECONDS = 5.0
-_VALIDATED = 3  # batches, so that one is scored while the next is computed
 
 
 def train(config: Config, manifest: Manifest, on_gpu: bool) -> tuple[float, float, str]:
@@ -63,7 +62,7 @@ def train(config: Config, manifest: Manifest, on_gpu: bool) -> tuple[float, floa
         memory = f", {peak / 2**30:.1f} GB at most"
     line = f"step: {1e3 * later:.0f} ms for {batch} clips; first step {first:.0f} s{memory}"
     evaluator = Evaluator(network, measured, manifest)
-    count = _VALIDATED * training.evaluation_batch
+    count = 3 * training.evaluation_batch  # one batch is scored while the next is computed
     for _ in range(2):  # the first compiles
         start = time.perf_counter()
         evaluator.validate("train", most=count)

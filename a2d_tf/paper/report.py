@@ -212,7 +212,10 @@ def _differences(done, space, published=True):
             if r not in draws:
                 print(f"bootstrap of {r.where}", flush=True)
                 seed = zlib.crc32(r.fold.encode())  # folds are drawn apart, rows of one alike
-                draws[r] = _samples(bootstrap(r.test, space, SAMPLES, seed))
+                sampled = bootstrap(r.test, space, SAMPLES, seed)
+                maps, joint = sampled["segmentation"], sampled["detection"]["joint"]
+                mious = (maps[kind]["miou"] if maps else np.nan * joint for kind in KINDS)
+                draws[r] = [*mious, joint]
         figures = np.ma.masked_invalid([_figures(r, _COMPARED) for r in results]).mean(axis=0)
         drawn = np.ma.masked_invalid([draws[r] for r in results]).mean(axis=0)
         return figures, drawn.filled(np.nan)
@@ -251,12 +254,6 @@ def _figures(result, tags):
     """The figures of a run by their tags of `scalars`, NaN where there are none."""
     found = scalars(result.metrics())
     return [found.get(tag, np.nan) for tag in tags]
-
-
-def _samples(figures):
-    """The figures of _COMPARED in samples of `bootstrap`, NaN where there are none."""
-    maps, joint = figures["segmentation"], figures["detection"]["joint"]
-    return [*(maps[kind]["miou"] if maps else np.nan * joint for kind in KINDS), joint]
 
 
 def _zero_shot(metrics, space):

@@ -209,14 +209,6 @@ def _own(config):
     return {**vars(config.training), **vars(config.model), **dict.fromkeys((*starts, *_COMPLETED))}
 
 
-def run_folder(
-    workdir: str | os.PathLike, seed: int, name: str, final: bool = False
-) -> pathlib.Path:
-    """Return the run folder of which the scores are a row's."""
-    phase = experiments.phases(name)[-1]
-    return experiments.run_folder(os.path.join(workdir, f"seed{seed}"), phase, final)
-
-
 def write_report(
     workdir: str, plan: Plan, folds: Folds, *, data: str, network: str, own: bool
 ) -> list[str]:
@@ -237,10 +229,10 @@ def write_report(
     for fold, (place, records, runs) in folds.items():
         manifest = Manifest.load(records)
         for seed, name in sorted(runs, key=lambda key: (key[0], names.index(key[1]))):
-            folders = [run_folder(place, seed, name, final) for final in (False, True)]
-            is_final = plan.is_scored(name, records, str(folders[1].parent), seed, True)
-            final = folders[1] if is_final else None
-            result = report.Result(name, seed, folders[0], runs[seed, name], final, fold)
+            folder, phase = os.path.join(place, f"seed{seed}"), experiments.phases(name)[-1]
+            run, final = (experiments.run_folder(folder, phase, last) for last in (False, True))
+            known = final if plan.is_scored(name, records, folder, seed, True) else None
+            result = report.Result(name, seed, run, runs[seed, name], known, fold)
             results.append(result)
     train, test = (manifest.counts[split]["records"] for split in ("train", "test"))
     clips = f"{train} training and {test} test clips"

@@ -203,22 +203,34 @@ class Classes:
         )
         self._frame = found.roi_frame if isinstance(found, Detections) else found.box_frame
         self._order = np.argsort(self._frame, kind="stable")
-        numbers = np.arange(len(found.frames) + 1)
-        self._starts = np.searchsorted(self._frame[self._order], numbers)
         self._box_frame = _places(truth.frames, found.frames)[truth.box_frame]
         self._true_frame = _places(found.frames, truth.frames)
 
-    def ap(self, boxes: np.ndarray, scores: np.ndarray, targets: np.ndarray) -> float | np.ndarray:
+    def ap(self, boxes: np.ndarray, scores: np.ndarray, targets: np.ndarray) -> Any:
         """Compute the AP of a class in percent, an array [S] with `weights`.
+
+        The first box kept that overlaps a true one enough is a true positive. RoIs below the last
+        of them change neither the AP nor what is kept above them: they are not suppressed.
 
         Args:
           boxes, scores: of the RoIs, float32 [R, 4] and float [R]; -inf for RoIs to leave out.
           targets: bool [G], whether a ground-truth box is of the class.
         """
-        rois, hits = self._match(boxes, scores, targets)
-        order = np.argsort(-scores[rois], kind="stable")
-        rois, hits = rois[order], hits[order]
-        weights, frames = self._weights, self._true_frame[self._frame[rois]]
+        kept, hits = np.zeros((2, len(scores)), bool)
+        shown = np.isin(self._frame, self._box_frame[targets])
+        self._keep(kept, shown & (scores > -np.inf), boxes, scores)
+        rois = self._order[kept[self._order]]
+        places = self._frame[rois]
+        for frame, box in zip(self._box_frame[targets], self.truth.boxes[targets]):
+            own = rois[slice(*np.searchsorted(places, (frame, frame + 1)))]
+            near = own[iou(boxes[own], box) >= MATCH_IOU]
+            if len(near):
+                hits[near[scores[near].argmax()]] = True
+        counted = scores >= scores[hits].min(initial=np.inf)
+        self._keep(kept, counted & ~shown, boxes, scores)
+        rois = self._order[(kept & counted)[self._order]]
+        rois = rois[np.argsort(-scores[rois], kind="stable")]
+        hits, frames, weights = hits[rois], self._true_frame[self._frame[rois]], self._weights
         # The detections of each frame from one true positive to the next, and behind the last.
         between = np.zeros((weights.shape[-1], hits.sum() + 1))
         np.add.at(between, (frames, np.cumsum(hits) - hits), 1)
@@ -226,27 +238,6 @@ class Classes:
         found = np.cumsum(weights @ between[:, :-1], axis=-1)
         positives = weights[..., self.truth.box_frame[targets]].sum(axis=-1)
         return 100 * self._measure(true, np.maximum(found, 1), positives)
-
-    def _match(self, boxes, scores, targets):
-        """Return RoIs that suppression keeps, frame after frame, and which are true positives.
-
-        The first box kept that overlaps a true one enough is one. RoIs below the last of them are
-        left out: they change neither its AP nor what is kept above them.
-        """
-        kept, hits = np.zeros((2, len(scores)), bool)
-        shown = np.isin(self._frame, self._box_frame[targets])
-        self._keep(kept, shown & (scores > -np.inf), boxes, scores)
-        for frame, box in zip(self._box_frame[targets], self.truth.boxes[targets]):
-            # A frame without RoIs may not be listed: -1.
-            own = self._order[self._starts[frame] : self._starts[frame + 1]]
-            own = own[kept[own]]
-            near = own[iou(boxes[own], box) >= MATCH_IOU]
-            if len(near):
-                hits[near[scores[near].argmax()]] = True
-        counted = scores >= scores[hits].min(initial=np.inf)
-        self._keep(kept, counted & ~shown, boxes, scores)
-        rois = self._order[(kept & counted)[self._order]]
-        return rois, hits[rois]
 
     def _keep(self, kept, chosen, boxes, scores):
         """Mark in `kept` [R] which of the chosen RoIs [R] suppression keeps."""
