@@ -27,13 +27,12 @@ _FEED_SECONDS = 5.0
 
 
 def train(config: Config, manifest: Manifest, on_gpu: bool) -> tuple[float, float, str]:
-    """Run a few training steps of a new network: a GPU computes a batch, a CPU a single clip.
+    """Run a few training steps of a new network, then validate it on a few training clips.
 
-    Then the network scores a few batches of training clips, as a validation does.
+    A GPU computes a batch at a time, a CPU a single clip.
 
     Returns:
-      (seconds a clip, as of `fit.time_steps`; seconds of a validation; a line on the time and
-      memory of a step).
+      (seconds a clip, as of `fit.time_steps`; seconds of a whole validation; a line on the step).
 
     Raises:
       InputError: the batch does not fit the memory.
@@ -84,11 +83,7 @@ def feed(config: Config, manifest: Manifest) -> float:
 
 
 def hours(training: TrainingConfig, seconds: float, rate: float, validation: float) -> str:
-    """Say how long a run takes.
-
-    Args:
-      seconds: of a clip; rate: the input's clips per second; validation: seconds of one.
-    """
+    """Say how long a run takes, by the seconds of a clip, the input's clips/s, and validation's."""
     batch, count = training.batch_size, -(-training.steps // training.validate_every)
     step = batch * max(seconds, 1 / rate)
     total = training.steps * step + count * validation
@@ -117,8 +112,7 @@ def main(argv: list[str]) -> None:
     seconds, validation, line = train(config, manifest, bool(gpus))
     print(line, flush=True)
     rate = feed(config, manifest)
-    print(f"input: {rate:.0f} clips/s")
-    print(hours(config.training, seconds, rate, validation))
+    print(f"input: {rate:.0f} clips/s", hours(config.training, seconds, rate, validation), sep="\n")
 
 
 run = command_line.command(main, FLAGS)

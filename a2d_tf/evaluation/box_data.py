@@ -342,11 +342,8 @@ def _bbox(value):
 
 def _file_name(value):
     """Check the file name of a frame, as a kind of `files.check_json`."""
-    if (
-        not isinstance(value, str)
-        or not value.endswith(".png")
-        or not files.is_frame_name(value[:-4])
-    ):
+    frame = value.removesuffix(".png") if isinstance(value, str) else value
+    if frame == value or not files.is_frame_name(frame):
         raise ValueError(f"{shown(value)} must be <VID>/<frame>.png")
 
 

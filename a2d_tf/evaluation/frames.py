@@ -98,9 +98,8 @@ class Frame:
 
 def _scaled(values, ratio):
     """A RoiTable or BatchDetections with its boxes times a ratio."""
-    boxes = (name for name in values._fields if name.endswith("boxes"))
-    known = {name: getattr(values, name) for name in boxes}
-    return values._replace(**{k: box * ratio for k, box in known.items() if box is not None})
+    boxes = {k: x for k, x in values._asdict().items() if k.endswith("boxes") and x is not None}
+    return values._replace(**{name: box * ratio for name, box in boxes.items()})
 
 
 class Collected:

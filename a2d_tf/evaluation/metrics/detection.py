@@ -198,9 +198,7 @@ class Classes:
     ) -> None:
         self.truth, self._measure = truth, measure or average_precision
         # As floats, whose products of matrices are fast and here exact.
-        self._weights = np.asarray(
-            np.ones(len(truth.frames)) if weights is None else weights, float
-        )
+        self._weights = (np.ones(len(truth.frames)) if weights is None else weights).astype(float)
         self._frame = found.roi_frame if isinstance(found, Detections) else found.box_frame
         self._order = np.argsort(self._frame, kind="stable")
         self._box_frame = _places(truth.frames, found.frames)[truth.box_frame]
@@ -291,9 +289,7 @@ def suppress(boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
             # Clipping one factor suffices: a negative overlap never exceeds a sum of areas.
             np.maximum(high[0], low[0], out=high[0])
             high -= low
-            overlap = high[0] * high[1]
-            overlap *= p + q
-            left &= overlap <= edges[4] + chosen[4]
+            left &= high[0] * high[1] * (p + q) <= edges[4] + chosen[4]
     return kept
 
 
@@ -337,8 +333,7 @@ def average_precision(true: np.ndarray, found: np.ndarray, positives: Any) -> An
         are up to each true positive; behind it precision only falls.
       positives: one or [S], the number of ground-truth boxes; 0 gives 0.
     """
-    best = best_precision(true, found)
-    best = np.concatenate([best, np.zeros((*best.shape[:-1], 1))], axis=-1)
+    best = np.concatenate([best_precision(true, found), np.zeros((*true.shape[:-1], 1))], axis=-1)
     recall = true / np.maximum(positives, 1)[..., None]
     reached = (recall[..., None, :] < RECALL_LEVELS[:, None]).sum(axis=-1)
     return np.take_along_axis(best, reached, axis=-1).mean(axis=-1)

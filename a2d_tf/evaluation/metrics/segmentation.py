@@ -139,13 +139,9 @@ class Confusion:
           keys strings.
         """
         space, found = self.label_space, {}
-        numbers = {
-            "actor": range(1, len(space.actors) + 1),
-            "action": range(1, len(space.actions) + 1),
-            "joint": space.codes,
-        }
-        for kind, classes in numbers.items():
+        for kind in KINDS:
             matrix = self.matrix(kind)
+            classes = space.codes if kind == "joint" else range(1, len(matrix))
             correct, truth = matrix.diagonal(), matrix.sum(axis=1)
             union = truth + matrix.sum(axis=0)[:-1] - correct
             found[f"per_{'pair' if kind == 'joint' else kind}_iou"] = {
