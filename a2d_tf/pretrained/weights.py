@@ -152,13 +152,13 @@ def _fill(network, tensors, find, *, rows, strict, origin):
             initialised[name] = reason
             continue
         tensor, layer = tensors[key], name.split("/")[0]
-        # A head's tensor may read RGB, and the network's the channels of both streams.
+        # A head's tensor may read RGB alone: zeros for flow, so that the head begins as it was.
         if name.endswith("_fc1/kernel") and (
             tuple(variable.shape) == (*tensor.shape[:2], 2 * tensor.shape[2], tensor.shape[3])
         ):
-            variable.assign(np.concatenate([tensor, variable[:, :, tensor.shape[2] :]], axis=2))
+            variable.assign(np.concatenate([tensor, np.zeros_like(tensor)], axis=2))
             loaded[name] = f"{key} (input channels of RGB)"
-            initialised[f"{name}[input channels of flow]"] = "the tensor reads RGB only"
+            initialised[f"{name}[input channels of flow]"] = "zero: the tensor reads RGB only"
             skipped.pop(key, None)
             continue
         here, there = classes.get(layer, [()]), rows.get(layer, [""])

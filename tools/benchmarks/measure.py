@@ -62,9 +62,12 @@ def peak(small: bool = False) -> Callable[[], float]:
 
 
 def gflop(model: tf.keras.Model) -> float:
-    """Return the GFLOP of a Keras model for one row of its input, by TensorFlow's profiler."""
+    """Return the GFLOP of a Keras model for one image, or one RoI, by TensorFlow's profiler.
+
+    The profiler leaves out what has a size that it does not know.
+    """
     signature = tf.nest.map_structure(
-        lambda x: tf.TensorSpec([1, *x.shape[1:]], x.dtype), model.input
+        lambda x: tf.TensorSpec([size or 1 for size in x.shape], x.dtype), model.input
     )
     graph = tf.function(lambda x: model(x)).get_concrete_function(signature).graph
     options = tf.compat.v1.profiler.ProfileOptionBuilder
