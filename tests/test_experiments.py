@@ -26,7 +26,7 @@ RGB_TIME, FLOW_TIME = (
 )
 ACTION = {"action_fc1", "action_fc2", "action_logits"}
 FULL = RGB_TIME | FLOW_TIME | ACTION
-REFINER = {f"refiner_{part}{level}" for part in ("skip", "merge") for level in range(2, 6)}
+REFINER = {f"refiner_{part}{level}" for part in ("skip", "merge") for level in range(2, 5)}
 REFINER |= {f"refiner_{part}" for part in ("reduce", "fc1", "fc2", "logits")}
 # In an order in which rows of the same network are neighbours.
 ANEW = {

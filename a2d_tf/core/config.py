@@ -73,7 +73,7 @@ class ModelConfig:
       use_mask: Use the mask head; otherwise paint label maps from boxes.
       mask_image: Also feed the pixels inside the box to the mask head.
       use_refiner: Segment each box with a separate network in place of the mask head (section 4.3).
-      refiner_backbone: Backbone of the refiner; empty: that of both streams.
+      refiner_backbone: Backbone of the refiner, up to C4; empty: that of both streams.
       refiner_size: Side of the refiner's input, a multiple of 32.
       refiner_channels: Channels of the refinement modules.
       label_mode: Probability of a pair: p(actor) p(action); one softmax over pairs; or p(actor)

@@ -311,7 +311,7 @@ class Network(tf.Module):
         rois = tf.keras.Input([None, 4], name="rois")
         image, windows = self._convention.preprocess(rgb), refiners.windows(rois)
         patches = refiners.patches(image, windows, c.refiner_size)
-        maps = self._backbone(patches, "refiner", c.norm)
+        *maps, _ = self._backbone(patches, "refiner", c.norm)
         logits = refiners.segment(maps, c.refiner_channels)
         logits = tf.reshape(logits, [-1, tf.shape(rois)[1], *logits.shape[1:]])
         return tf.keras.Model({"rgb": rgb, "rois": rois}, logits, name="refiner")

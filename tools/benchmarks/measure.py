@@ -62,10 +62,8 @@ def peak(small: bool = False) -> Callable[[], float]:
 
 
 def gflop(model: tf.keras.Model) -> float:
-    """Return the GFLOP of a Keras model for one image, or one RoI, by TensorFlow's profiler.
-
-    The profiler leaves out what has a size that it does not know.
-    """
+    """Return the GFLOP of a Keras model for one image or RoI, by TensorFlow's profiler."""
+    # The profiler leaves out what has an unknown size.
     signature = tf.nest.map_structure(
         lambda x: tf.TensorSpec([size or 1 for size in x.shape], x.dtype), model.input
     )

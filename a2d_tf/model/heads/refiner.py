@@ -1,9 +1,9 @@
 """Class-agnostic segmentation of boxes, after SharpMask (Pinheiro et al., ECCV 2016).
 
 The "Ours w/o Mask + SM" row of Table 3 (4.3) has no mask head; this network segments its
-detections. A backbone, the trunk, reads the RGB window around a box. Two fully connected layers
-over the whole window predict a coarse mask, which refinement modules merge with each finer map of
-the trunk.
+detections. A backbone up to C4, the trunk, reads the RGB window around a box. Two fully connected
+layers over the whole window predict a coarse mask, which refinement modules merge with each finer
+map of the trunk.
 
 It is trained without the detector, on instances inside jittered boxes; the jitter stands for the
 error of the detector's boxes.
@@ -98,10 +98,10 @@ def patches(images: tf.Tensor, boxes: tf.Tensor, size: int) -> tf.Tensor:
 
 
 def segment(maps: list[tf.Tensor], channels: int) -> tf.Tensor:
-    """Predict the mask logits of patches from the trunk's maps C2..C5.
+    """Predict the mask logits of patches from the trunk's maps C2..C4.
 
     Args:
-      maps: list of [N, size / 4, size / 4, C2] … [N, size / 32, size / 32, C5].
+      maps: list of [N, size / 4, size / 4, C2] … [N, size / 16, size / 16, C4].
       channels: of the refinement modules.
 
     Returns:
