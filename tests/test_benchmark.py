@@ -4,7 +4,10 @@ import importlib.util
 import json
 
 import pytest
+import tensorflow as tf
 from processes import run_tool, succeeded
+
+from tools.benchmarks import measure
 
 pytestmark = pytest.mark.slow
 
@@ -22,6 +25,12 @@ PEERS = {
     "learning": {"box AP", "mask AP", "training"},
 }
 """Suite -> rows that have a ratio where torch is installed."""
+
+
+def test_work_of_a_roi_is_counted_where_their_number_is_open():
+    rois = tf.keras.Input([None, 4])
+    model = tf.keras.Model(rois, tf.keras.layers.Dense(8)(rois))
+    assert measure.gflop(model) == pytest.approx((2 * 4 * 8 + 8) / 1e9)
 
 
 @pytest.mark.parametrize("suite", RATIOS)

@@ -29,22 +29,18 @@ def test_window_is_the_box_grown_by_a_quarter_about_its_centre():
     np.testing.assert_allclose(windows, [[7, 14, 17, 34], [0, -0.5, 0, 4.5]])
 
 
-def test_patch_samples_the_window_of_its_own_image():
+def test_patch_samples_the_window_of_its_own_image_and_zero_outside():
     y, x = np.mgrid[:40, :60] + 0.5
     ramp = np.stack([y, x, np.ones_like(x)], axis=-1)
     images = tf.constant(np.stack([ramp, 100 + ramp]), tf.float32)
     boxes = tf.constant([[[8.0, 16, 16, 32]], [[12, 20, 28, 28]]])
     patches = refiner.patches(images, refiner.windows(boxes), 32).numpy()
     assert patches.shape == (2, 32, 32, 3)
-    for patch, offset, (y1, x1, y2, x2) in zip(
-        patches, (0, 100), ((7, 14, 17, 34), (10, 19, 30, 29))
-    ):
+    corners = (7, 14, 17, 34), (10, 19, 30, 29)
+    for patch, offset, (y1, x1, y2, x2) in zip(patches, (0, 100), corners):
         cells = (np.arange(32) + 0.5) / 32
         np.testing.assert_allclose(patch[:, 5, 0], offset + y1 + cells * (y2 - y1), atol=1e-4)
         np.testing.assert_allclose(patch[5, :, 1], offset + x1 + cells * (x2 - x1), atol=1e-4)
-
-
-def test_outside_of_the_image_a_patch_is_zero():
     windows = refiner.windows(tf.constant([[[0.0, 0, 40, 40]]]))
     patch = refiner.patches(tf.ones([1, 40, 40, 3]), windows, 32)[0]
     # Four of 50 pixels on each side of the window are outside, save the half that the edge fills.
@@ -90,9 +86,7 @@ def test_target_is_the_drawn_instance_inside_its_window(network, monkeypatch):
     monkeypatch.setattr(refiner, "jitter", lambda boxes, rng: boxes)
     seen = {}
     monkeypatch.setattr(
-        refiner.losses,
-        "mask",
-        lambda logits, truth, valid: seen.update(truth=truth, valid=valid) or (1.0, 1.0),
+        refiner.losses, "mask", lambda _, t, v: seen.update(truth=t, valid=v) or (1.0, 1.0)
     )
     config = TrainingConfig(roi_samples=30, train_phase="refiner")
     forward.forward(network, batch, tf.constant([0, 0]), config)
