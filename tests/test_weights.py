@@ -48,8 +48,9 @@ def imported(
     }
     tensors = {}
     shapes = {weights._role(name, "rgb"): v.shape for name, v in weights.variables(tiny()).items()}
+    del shapes[None]  # what no file fills
     for number, (role, shape) in enumerate(shapes.items()):
-        if role and role.split("/")[0] in parts:
+        if role.split("/")[0] in parts:
             last = counts.get(role.rsplit("/", 1)[0], shape[-1])
             tensors[role] = normal(*shape[:-1], last, seed=number)
     tensors["rpn/background/bias"] = normal(3)
