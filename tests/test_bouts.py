@@ -11,6 +11,7 @@ from processes import complaint, run_a2d
 
 from a2d_tf.behaviour import boris, bouts, plots
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.files import write_csv
 from a2d_tf.video import pages
 
 BUDGET = """\
@@ -59,7 +60,7 @@ def test_a_file_with_a_track_a_line_is_whole_or_damaged(tmp_path):
 
 def test_the_time_budget_of_each_individual(library, tmp_path):
     found = bouts.read_all([library / "clip"])
-    bouts.write_time_budget(tmp_path / "budget.csv", found)
+    write_csv(tmp_path / "budget.csv", [bouts.BUDGET, *bouts.time_budget(found)])
     assert (tmp_path / "budget.csv").read_text() == BUDGET
     assert bouts.read_all([library / "clip"], min_score=0.51)[0].tracks == []  # all have 0.5
     write(tmp_path / "clip", overlay=0)
@@ -73,16 +74,14 @@ def test_tables_page_plot_and_boris_say_the_same(tmp_path):
     made = [track(1, *rows, ("dog", "running", 15, 17, 0.6)), track(2, ("dog", "running", 3, 9, 1))]
     each = bouts.read_all([write(tmp_path / "clip", made, overlay=0)])
     pages.write_page(tmp_path / "clip")
-    bouts.write_time_budget(tmp_path / "budget.csv", each)
+    budget = bouts.time_budget(each)
     boris.write_events(tmp_path / "events.tsv", each)
     expected = {("dog", "walking"): 1.0, ("vehicle", "driving"): 0.4, ("dog", "running"): 1.0}
-    assert {
-        pair: own.seconds
-        for pair, own in bouts.sums(each[0].tracks, lambda bout: (bout.actor, bout.action)).items()
-    } == pytest.approx(expected)
+    found = bouts.sums(each[0].tracks)
+    assert {pair: own.seconds for pair, own in found.items()} == pytest.approx(expected)
     sums = collections.Counter()
-    for row in csv.DictReader((tmp_path / "budget.csv").open()):
-        sums[row["actor"], row["action"]] += float(row["seconds"])
+    for row in (dict(zip(bouts.BUDGET, row)) for row in budget):
+        sums[row["actor"], row["action"]] += row["seconds"]
     assert sums == pytest.approx(expected)
     sums.clear()
     for row in csv.DictReader((tmp_path / "events.tsv").open(), delimiter="\t"):

@@ -166,9 +166,8 @@ def test_a_lost_track_rests_and_what_is_of_no_track_is_in_the_detections_alone(t
         *((number, 0) for number in range(2, 12)),
         *((12, 1), (12, 0)),
     ]
-    bouts.write_time_budget(tmp_path / "budget.csv", bouts.read_all([tmp_path]))
-    _, line = (tmp_path / "budget.csv").read_text().splitlines()
-    assert line.split(",")[6:9] == ["0.3", "1.0", "2"]
+    (row,) = bouts.time_budget(bouts.read_all([tmp_path]))
+    assert row[6:9] == (0.3, 1.0, 2)
     (found,) = predictions.read(tmp_path).tracks
     assert [shape.frame for shape in found.shapes] == [1, 2, 12]
 

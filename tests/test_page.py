@@ -15,8 +15,8 @@ from a2d_tf.video import pages
 HOSTILE = "</script><img src=x onerror=alert(1)>&amp;\"'"
 
 
-def folders(library):
-    return sorted(path.parent for path in library.glob("[!.]*/tracks.json"))
+def parts(library):
+    return [pages.part(path.parent) for path in sorted(library.glob("[!.]*/tracks.json"))]
 
 
 class Elements(html.parser.HTMLParser):
@@ -83,7 +83,8 @@ def test_names_cannot_leave_their_place(tmp_path):
     tracks = [track(1, (HOSTILE, HOSTILE, 1, 5, 0.5))]
     folder = write(library / hostile, tracks, overlay=1, name=HOSTILE)
     pages.write_page(folder)
-    pages.write_library_page(library, [folder], {HOSTILE: f"cannot be read: {HOSTILE}"})
+    part = {**pages.part(folder), "video": [hostile]}
+    pages.write_library_page(library, [part], {HOSTILE: f"cannot be read: {HOSTILE}"})
     for path in (folder / "index.html", library / "index.html"):
         assert "x" not in Elements(path).addresses and "<img src=x" not in path.read_text()
         assert path.read_text().count("</script>") == 2
@@ -92,17 +93,17 @@ def test_names_cannot_leave_their_place(tmp_path):
 
 def test_the_page_of_a_library_has_a_card_for_each_prediction(tmp_path):
     pages.write_page(write(tmp_path / "b", overlay=30))
-    (write(tmp_path / "a", [], overlay=0) / "overlay.mp4").write_bytes(bytes(1000))  # of Beam
+    (write(tmp_path / "a", [], overlay=0) / "overlay.mp4").write_bytes(bytes(1000))  # broken
     write(tmp_path / ".hidden", overlay=0)
     (tmp_path / ".run/evaluation/test").mkdir(parents=True)
     (tmp_path / ".run/evaluation/test/browse.html").touch()
     (tmp_path / ".run/records.json").write_text(json.dumps({"videos": ["a", "z"]}))
     failed, run = {"c": "not one frame"}, str(tmp_path / ".run")
-    pages.write_library_page(tmp_path, folders(tmp_path), failed, run)
+    pages.write_library_page(tmp_path, parts(tmp_path), failed, run)
     path = tmp_path / "index.html"
     text, elements = path.read_text(), Elements(path)
-    scored, page, picture = elements.addresses
-    assert (scored, page) == (".run/evaluation/test/browse.html", "b/index.html")
+    scored, *links, picture = elements.addresses
+    assert (scored, links) == (".run/evaluation/test/browse.html", ["a/index.html", "b/index.html"])
     assert picture.startswith("data:image/jpeg;base64,") and text.count("trained on this") == 1
     assert elements.tags.count("article") == 2 and "2 videos." in text
     assert ["c", "not one frame"] in elements.rows
@@ -155,7 +156,7 @@ def test_tables_and_timeline_follow_the_least_score_of_a_track(tmp_path):
     tracks = [{**TRACKS[0], "mean_score": 0.7}, {**TRACKS[1], "mean_score": 0.65}, TRACKS[2]]
     folder = write(tmp_path / "clip", tracks, overlay=0)  # the third has 0.5
     pages.write_page(folder)
-    pages.write_library_page(tmp_path, [folder], {})
+    pages.write_library_page(tmp_path, [pages.part(folder)], {})
     found = [
         "cat running 1 0.20 1 0.500",
         "dog running 2 1.50 2 0.800",
@@ -173,18 +174,18 @@ def test_a_limit_stands_on_the_page_with_the_videos_in_which_it_cut(tmp_path):
     one = write(tmp_path / "one", overlay=0, max_tracks="2", frames_with_extra=7)
     two = write(tmp_path / "two", overlay=0, max_tracks="2", frames_with_extra=0)
     pages.write_page(one)
-    pages.write_library_page(tmp_path, [one, two], {})
+    pages.write_library_page(tmp_path, parts(tmp_path), {})
     for page, named in ((one, "7 frames."), (tmp_path, "one.")):
         text = (page / "index.html").read_text()
         assert "(--max_tracks=2)" in text and f"no track: {named}" in text
-    pages.write_library_page(tmp_path, [two], {})
+    pages.write_library_page(tmp_path, [pages.part(two)], {})
     assert "no track" not in (tmp_path / "index.html").read_text()
 
 
 def test_a_library_filters(tmp_path):
     for name, tracks in (("a", TRACKS), ("b c#", many(20)), ("d", TRACKS[:1])):
         pages.write_page(write(tmp_path / name, tracks, overlay=3))
-    pages.write_library_page(tmp_path, folders(tmp_path), {})
+    pages.write_library_page(tmp_path, parts(tmp_path), {})
     script = """
     const names = () => seen('article').map(e => e.querySelector('h2').textContent);
     const all = names(), wide = document.documentElement.scrollWidth > innerWidth;

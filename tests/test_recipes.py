@@ -7,6 +7,7 @@ import prediction_files
 from processes import ROOT, run_python, succeeded
 
 from a2d_tf.behaviour import bouts
+from a2d_tf.core.files import write_csv
 from a2d_tf.video import outputs
 
 # Of each track the action, the first frame, and the left edge of its box in each frame, 10 pixels.
@@ -46,8 +47,8 @@ def test_every_block_of_the_page(tmp_path):
         (prediction_files.write(clips / name, made, 0, **facts) / "label_maps").mkdir()
         for frame in range(last):
             (clips / name / f"label_maps/{frame + 1:05d}.png").touch()
-    predictions = bouts.read_all(clips / name for name in VIDEOS)
-    bouts.write_time_budget(clips / "time_budget.csv", predictions)
+    budget = bouts.time_budget(bouts.read_all(clips / name for name in VIDEOS))
+    write_csv(clips / "time_budget.csv", [bouts.BUDGET, *budget])
     (clips / "summary.csv").write_text("\n".join(rows))
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/recipes.md").read_text(), re.DOTALL)
     words = "-Werror::FutureWarning", "-c", "\n".join([*blocks, CHECKS])

@@ -9,23 +9,26 @@ from __future__ import annotations
 import collections
 import dataclasses
 import math
-import operator
 import os
 import pathlib
-from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from a2d_tf.annotations.tracked_video import name_of
 from a2d_tf.behaviour.predictions import SECONDS, Facts, read_facts, read_tracks
 from a2d_tf.core.errors import InputError, shown
-from a2d_tf.core.files import is_file_name, number, whole, write_csv
+from a2d_tf.core.files import is_file_name, number, whole
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.ops import visualize
 
 TIME_BUDGET = "time_budget.csv"
 VIDEO = ("video", "video_seconds", "fps", "individual")
 """First columns of the tables of several videos."""
-_BUDGET = ("actor", "action", "seconds", "share", "bouts", "first_second", "mean_bout_seconds")
+BUDGET = (
+    *VIDEO,
+    *("actor", "action", "seconds", "share", "bouts", "first_second", "mean_bout_seconds"),
+)
+"""Columns of the time budget."""
 # Those of Okabe and Ito (Color Universal Design, 2008), which the colour-blind can tell apart, but
 # for black; and two more.
 _FIRST = (
@@ -33,7 +36,6 @@ _FIRST = (
     *("#7b5ea7", "#8c6a4a"),
 )
 _NONE = "#8f979e"
-_Key = TypeVar("_Key")
 _BOUT = {  # fields of a bout in `tracks.json`, in the order of those of `Bout`
     "actor": str,
     "action": str,
@@ -110,31 +112,28 @@ class Sum(NamedTuple):
     """What bouts come to.
 
     Attributes:
-      tracks, bouts: how many there are.
+      bouts: how many there are.
       seconds: how long they last together.
       start: where the first one starts, seconds in the video.
       score: the mean of their scores, weighted by their seconds.
     """
 
-    tracks: int
     bouts: int
     seconds: float
     start: float
     score: float
 
 
-def sums(tracks: Iterable[TrackBouts], key: Callable[[Bout], _Key]) -> dict[_Key, Sum]:
-    """Add up the bouts of tracks for each key, in the order of their first bouts."""
+def sums(tracks: Iterable[TrackBouts]) -> dict[tuple[str, str], Sum]:
+    """Add up the bouts of tracks for each actor and action, in the order of their first bouts."""
     found = collections.defaultdict(list)
-    for track in tracks:
-        for bout in track.bouts:
-            found[key(bout)].append((track, bout))
+    for bout in (bout for track in tracks for bout in track.bouts):
+        found[bout.actor, bout.action].append(bout)
     added = {}
-    for name, own in found.items():
-        seconds = math.fsum(bout.seconds for _, bout in own)
-        score = math.fsum(bout.seconds * bout.score for _, bout in own) / (seconds or 1)
-        start = min(bout.start for _, bout in own)
-        added[name] = Sum(len({id(track) for track, _ in own}), len(own), seconds, start, score)
+    for pair, own in found.items():
+        seconds = math.fsum(bout.seconds for bout in own)
+        score = math.fsum(bout.seconds * bout.score for bout in own) / (seconds or 1)
+        added[pair] = Sum(len(own), seconds, min(bout.start for bout in own), score)
     return added
 
 
@@ -191,22 +190,22 @@ def of_video(name: str, facts: Facts, track: int | str) -> tuple:
     return name, round(facts.seconds, 3), round(facts.fps, 3), f"{name}_{track}"
 
 
-def write_time_budget(path: str | os.PathLike, predictions: Iterable[Prediction]) -> None:
-    """Write a CSV of `VIDEO` and `_BUDGET` with a row for each actor and action of each track.
+def time_budget(predictions: Iterable[Prediction]) -> list[tuple]:
+    """Return a row of `BUDGET` for each actor and action of each track.
 
     A share is of the time in which the track was followed, 0 to 1.
     """
-    rows: list[tuple] = [(*VIDEO, *_BUDGET)]
+    rows: list[tuple] = []
     for each in predictions:
         for track in each.tracks:
-            added = sums([track], operator.attrgetter("actor", "action"))
+            added = sums([track])
             whole = math.fsum(own.seconds for own in added.values()) or 1
             video = of_video(each.name, each.facts, track.number)
             for pair, own in added.items():
                 numbers = (round(own.seconds, 3), round(own.seconds / whole, 4), own.bouts)
                 mean = round(own.seconds / own.bouts, 3)
                 rows.append((*video, *pair, *numbers, own.start, mean))
-    write_csv(path, rows)
+    return rows
 
 
 def transitions(predictions: Iterable[Prediction], actions: Sequence[str]) -> list[list[int]]:

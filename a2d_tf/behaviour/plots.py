@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -35,7 +34,7 @@ def time_budget(tracks: Sequence[bouts.TrackBouts], shades: Mapping[str, str]) -
     Args:
       shades: {action: colour}, of all that occur.
     """
-    sums = bouts.sums(tracks, operator.attrgetter("actor", "action"))
+    sums = bouts.sums(tracks)
     actors = sorted({actor for actor, _ in sums}, reverse=True)
     seconds = np.zeros((len(shades), len(actors)))
     for (actor, action), added in sums.items():

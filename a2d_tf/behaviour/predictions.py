@@ -30,6 +30,7 @@ RESULT_FILES = {
 VIDEO = "video.json"
 RESULTS = (*RESULT_FILES.values(), VIDEO)
 RECORD = "prediction.json"  # of a video of a library, see `library`
+PART = "part.json"  # of a video of a library, see `pages.part`
 VIDEOS = "videos.csv"  # of a whole library: its videos
 SECONDS = number(0, 1e9)
 _REMEDY = "predict the video again"

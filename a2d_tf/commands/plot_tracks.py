@@ -44,7 +44,8 @@ def main(argv: list[str]) -> None:
         figures[f"timeline_{each.name}"] = plots.timeline(each, shades)
     for name, figure in figures.items():
         write_bytes(os.path.join(_OUTPUT.value, f"{name}.png"), figure_png(figure))
-    bouts.write_time_budget(os.path.join(_OUTPUT.value, bouts.TIME_BUDGET), predictions)
+    budget = [bouts.BUDGET, *bouts.time_budget(predictions)]
+    write_csv(os.path.join(_OUTPUT.value, bouts.TIME_BUDGET), budget)
     rows = [[name, *row] for name, row in zip(actions, counts)]
     write_csv(os.path.join(_OUTPUT.value, "transitions.csv"), [["from \\ to", *actions], *rows])
     print(f"{len(predictions)} predictions -> {_OUTPUT.value}")

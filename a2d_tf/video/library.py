@@ -18,11 +18,11 @@ import os
 import pathlib
 import sys
 from collections.abc import Callable, Sequence
-from itertools import filterfalse, zip_longest
+from itertools import filterfalse
 from typing import TYPE_CHECKING, Any
 
 from a2d_tf.behaviour import bouts
-from a2d_tf.behaviour.predictions import RECORD, RESULT_FILES, RESULTS, VIDEO, VIDEOS, read_facts
+from a2d_tf.behaviour.predictions import PART, RECORD, RESULT_FILES, RESULTS, VIDEO, VIDEOS
 from a2d_tf.core.command_line import progress_bar, written
 from a2d_tf.core.errors import InputError, shown
 from a2d_tf.core.files import csv_of, file_digest, hidden_folder, is_file_name, load_json, write_csv
@@ -38,8 +38,6 @@ SUMMARY, FAILED = "summary.csv", "failed.csv"
 ON_ERROR = ("fail", "skip")
 SKIPPING = "; --on_error=skip skips it"  # ends the error of a video that fails
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # of a disk that takes no results at all
-# Of the library itself.
-OWN_FILES = (VIDEOS, SUMMARY, bouts.TIME_BUDGET, FAILED, RESULT_FILES["page"])
 _RECORD = {
     **{"video": str, "bytes": (int, None), "digest": (str, None)},
     **{"model": str, "model_sha256": str, "settings": {}},
@@ -92,15 +90,27 @@ def plan(video: str | None, videos: str | None, output: str) -> tuple[Job, ...] 
         return None
     jobs = tuple(Job(path, os.path.join(output, _name(path))) for path in paths)
     _check_names(jobs)
-    there = [name for name in OWN_FILES if os.path.lexists(os.path.join(output, name))]
+    there = _own_files(output)
     records = os.path.join(glob.escape(output), "*", RECORD)
     # Without a prediction, a library has its list of what failed.
-    if there and FAILED not in there and not glob.glob(records):
+    if there and FAILED not in map(os.path.basename, there) and not glob.glob(records):
         raise InputError(
-            f"{os.path.join(output, there[0])}: is not part of a prediction library, and would be "
+            f"{there[0]}: is not part of a prediction library, and would be "
             "replaced; use another --output"
         )
     return jobs
+
+
+def is_own(name: str) -> bool:
+    """Return whether a file of this name is of a library itself, a table or a page."""
+    tables = VIDEOS, SUMMARY, bouts.TIME_BUDGET, FAILED
+    return name in tables or pages.is_library_page(name)
+
+
+def _own_files(output):
+    return sorted(
+        path for path in glob.glob(f"{glob.escape(output)}/*") if is_own(os.path.basename(path))
+    )
 
 
 def _entries(folder):
@@ -174,7 +184,7 @@ def _check_names(jobs):
     seen: dict[str, str] = {}
     for job in jobs:
         before = seen.setdefault(job.name, job.path)
-        is_name = is_file_name(job.name) and job.name not in OWN_FILES and job.name[0] != "."
+        is_name = is_file_name(job.name) and not is_own(job.name) and job.name[0] != "."
         if not is_name or before is not job.path:
             others = "" if before is job.path else f", like those of {before}"
             raise InputError(
@@ -266,7 +276,7 @@ class Request:
             return True
         if difference and not self.overwrite:
             raise InputError(f"{place}: {difference}; use another --output, or --overwrite")
-        strange = sorted(there - {*RESULTS, RECORD})
+        strange = sorted(there - {*RESULTS, RECORD, PART})
         if strange:
             raise InputError(
                 f"{place}: contains {strange[0]}, not a result, which would be removed; move it, "
@@ -389,26 +399,24 @@ def conclude(
         pathlib.Path(output, VIDEOS).unlink(missing_ok=True)  # lacks what has come
         return
     lost = {name: failed[name] for name in missing}
-    folders = [pathlib.Path(job.output) for job in whole]
-    both = {"summary", "tracks"} <= set(request.kinds)
-    predictions = bouts.read_all(folders) if both else ()
-    counts = [sum(len(track.bouts) for track in each.tracks) for each in predictions]
-    videos, rows = [bouts.VIDEO[:-1]], [(*bouts.VIDEO, *outputs.COLUMNS)]
-    for folder, count in zip_longest(folders, counts):
-        facts, own = read_facts(folder), folder / RESULT_FILES["summary"]
-        videos.append(bouts.of_video(folder.name, facts, "")[:-1])
-        for row in csv_of(own, count) if "summary" in request.kinds else ():
-            rows.append((*bouts.of_video(folder.name, facts, row[0]), *row))
-    for name in OWN_FILES:  # those of an earlier call
-        pathlib.Path(output, name).unlink(missing_ok=True)
-    write_csv(place(VIDEOS), videos)
+    parts = [pages.part(pathlib.Path(job.output)) for job in whole]
+    rows = []
+    for job, part in zip(whole, parts):
+        summary = os.path.join(job.output, RESULT_FILES["summary"])
+        *video, name = part["video"]
+        for row in csv_of(summary) if "summary" in request.kinds else ():
+            rows.append((*video, name + row[0], *row))
+    for path in _own_files(output):  # those of an earlier call
+        os.remove(path)
+    write_csv(place(VIDEOS), [bouts.VIDEO[:-1], *(part["video"][:-1] for part in parts)])
     if "summary" in request.kinds:
-        write_csv(place(SUMMARY), rows)
-    if both:
-        bouts.write_time_budget(place(bouts.TIME_BUDGET), predictions)
+        write_csv(place(SUMMARY), [(*bouts.VIDEO, *outputs.COLUMNS), *rows])
+    if {"summary", "tracks"} <= set(request.kinds):
+        budget = (row for part in parts for row in part["budget"])
+        write_csv(place(bouts.TIME_BUDGET), [bouts.BUDGET, *budget])
     _write_failures(place(FAILED), lost)
     if "page" in request.kinds:
-        pages.write_library_page(output, folders, lost, request.run)
+        pages.write_library_page(output, parts, lost, request.run)
     for path in waiting:
         pathlib.Path(path).unlink(missing_ok=True)
     with hidden_folder(output, outputs.HIDDEN):  # which removes what killed processes left

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from pycocotools import mask as rle_tools
 
-from a2d_tf.behaviour.predictions import RECORD, RESULT_FILES, RESULTS, VIDEO, read_facts
+from a2d_tf.behaviour.predictions import PART, RECORD, RESULT_FILES, RESULTS, VIDEO, read_facts
 from a2d_tf.core import devices
 from a2d_tf.core.command_line import progress_bar
 from a2d_tf.core.errors import InputError
@@ -152,6 +152,7 @@ def opened(
                 _move_files(new, folder)
             else:
                 write_json(os.path.join(new, RECORD), {**record, "frames": files.frames})
+                pages.part(pathlib.Path(new))
                 if _mark(folder) not in (before, _mark(new)):
                     raise InputError(
                         f"{folder}: another process has meanwhile written other results there; "
@@ -172,7 +173,7 @@ def _move_files(new, folder):
     """Move results to their places, of which nothing but a prediction's results is replaced."""
     # First the record, or a library would take these results for its own; then the file that marks
     # a prediction, should this be killed.
-    for name in (RECORD, VIDEO, *RESULT_FILES.values()):
+    for name in (RECORD, PART, VIDEO, *RESULT_FILES.values()):
         place, made = os.path.join(folder, name), os.path.join(new, name)
         if os.path.isdir(place) or not os.path.exists(made):
             with contextlib.suppress(FileNotFoundError):

@@ -7,58 +7,71 @@ track and a table of who did what for how long. The page of a library lies above
 from __future__ import annotations
 
 import collections
+import contextlib
 import itertools
+import json
 import math
-import operator
 import os
 import pathlib
+import re
 import urllib.parse
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from a2d_tf.annotations.tracked_video import name_of
 from a2d_tf.behaviour import bouts
-from a2d_tf.behaviour.predictions import RESULT_FILES, read_facts
+from a2d_tf.behaviour.predictions import PART, RESULT_FILES, VIDEO, read_facts
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import load_json, write_text
+from a2d_tf.core.files import csv_of, file_digest, load_json, write_text
 from a2d_tf.data import frames
 from a2d_tf.evaluation.reports.pages import jpeg_url, render
 from a2d_tf.runs import scores
 
-PICTURES = 1000  # videos with a thumbnail; each is about 6 kB
+PICTURES = 200  # videos of a library on a page with their pictures, of about 6 to 14 kB
 _TEMPLATES = pathlib.Path(__file__).parent
 NAME, _OVERLAY = RESULT_FILES["page"], RESULT_FILES["overlay"]
 _COLUMNS = ("actor", "action", "tracks", "seconds", "bouts", "mean score")
 _WIDE = 240  # pixels of the longest side of a thumbnail
 _FRAME = 25  # the one that is shown; later ones cost more, since they are decoded one by one
+_PART = {
+    **{"sha256": {str: str}, "video": list, "budget": [list], "sums": [list]},
+    **{"note": str, "extra": bool, "picture": (str, None)},
+}
 _TICKS = 8  # of the timeline at most
 _STEPS = (0.001, 0.01, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 14400)
 """Seconds from one tick to the next, whose labels are exact."""
 
 
-def _write(folder, template, title, tracks, labels, tables, **values):
-    pairs = {(bout.actor, bout.action) for track in tracks for bout in track.bouts}
-    values["actors"] = sorted({actor for actor, _ in pairs})
-    values["shades"] = bouts.colours((action for _, action in pairs), labels)
-    values.setdefault("data", {})
-    page = render(template, title, _TEMPLATES, tables=tables, **values)
-    write_text(os.path.join(folder, NAME), page)
+def _write(path, template, title, sums, labels, **values):
+    """Write a page with tables of `sums`, (name, *one of `_sums`), and of all of these together."""
+    parts: dict[tuple[str, str], list] = collections.defaultdict(list)
+    for _, actor, action, own in sums:
+        parts[actor, action] += own
+    values["actors"] = sorted({actor for actor, _ in parts})
+    values["shades"] = bouts.colours((action for _, action in parts), labels)
+    together = [_added("all", *pair, own) for pair, own in sorted(parts.items())]
+    tables = {"together": together, "tables": [_added(*row) for row in sums]}
+    write_text(path, render(template, title, _TEMPLATES, **tables, **values))
 
 
-def _sums(name: str, tracks: Iterable[bouts.TrackBouts]) -> list[tuple]:
-    """A row of `name` and _COLUMNS for each actor and action; ends with what its tracks add to it.
+def _sums(tracks: Iterable[bouts.TrackBouts]) -> list[tuple[str, str, list]]:
+    """Return (actor, action, parts), a part a track: its score, seconds, bouts, their score.
 
-    The page's script counts a part (score of the track, seconds, bouts, score of the bouts) again
-    where the least score of a track is chosen.
+    The page's script adds up the parts of the tracks above the least score that is chosen.
     """
-    tracks, key = list(tracks), operator.attrgetter("actor", "action")
     parts = collections.defaultdict(list)
     for track in tracks:
-        for pair, own in bouts.sums([track], key).items():
+        for pair, own in bouts.sums([track]).items():
             parts[pair].append((track.score, round(own.seconds, 3), own.bouts, round(own.score, 6)))
-    return [
-        (name, *pair, own.tracks, f"{own.seconds:.2f}", own.bouts, f"{own.score:.3f}", parts[pair])
-        for pair, own in sorted(bouts.sums(tracks, key).items())
-    ]
+    return [(*pair, own) for pair, own in sorted(parts.items())]
+
+
+def _added(name, actor, action, parts):
+    """A row of a table: `name`, _COLUMNS, and the parts."""
+    seconds = math.fsum(part[1] for part in parts)
+    score = math.fsum(part[1] * part[3] for part in parts) / (seconds or 1)
+    count = sum(part[2] for part in parts)
+    return name, actor, action, len(parts), f"{seconds:.2f}", count, f"{score:.3f}", parts
 
 
 def _clock(seconds):
@@ -102,12 +115,11 @@ def write_page(folder: str | os.PathLike) -> None:
 
     names = {track.number: f"#{track.number} {track.actor}" for track in tracks}
     _write(
-        folder,
+        os.path.join(folder, NAME),
         "page.html",
         video.name,
-        tracks,
+        [(names[track.number], *row) for track in tracks for row in _sums([track])],
         video.labels,
-        [_sums("all", tracks), [row for t in tracks for row in _sums(names[t.number], [t])]],
         columns=("track", *_COLUMNS),
         data={"seconds": seconds},
         overlay=_OVERLAY if os.path.isfile(os.path.join(folder, _OVERLAY)) else None,
@@ -130,61 +142,106 @@ def _thumbnail(path):
     return jpeg_url(rgb, _WIDE, 70)
 
 
+def part(folder: pathlib.Path) -> dict[str, Any]:
+    """Return what the tables and the page of a library need of a prediction.
+
+    It is kept in the folder, and made anew where it is missing or broken, or where the files that
+    it is made from have changed.
+
+    Returns:
+      video: the cells of `bouts.VIDEO`, without the number of a track.
+      budget: rows of `bouts.time_budget`.
+      sums: of `_sums`.
+      note: how long something was found, and what is wrong, in words.
+      extra: whether instances were beyond the number of individuals.
+      picture: data URL; None without an overlay.
+
+    Raises:
+      InputError: a file of the prediction is missing, cut or malformed.
+    """
+    made_from = (VIDEO, *(RESULT_FILES[kind] for kind in ("tracks", "summary")))
+    there = {name for name in made_from if (folder / name).is_file()}
+    digests = {name: file_digest(folder / name) for name in sorted(there)}
+    with contextlib.suppress(InputError):
+        kept = load_json(folder / PART, _PART, "")
+        if kept["sha256"] == digests:
+            return kept
+    facts = read_facts(folder)
+    tracks = bouts.read(folder) if RESULT_FILES["tracks"] in there else None
+    if RESULT_FILES["summary"] in there:
+        count = None if tracks is None else sum(len(track.bouts) for track in tracks)
+        csv_of(folder / RESULT_FILES["summary"], count)
+    tracks = tracks or []
+    prediction = bouts.Prediction(name_of(facts.name, facts.images), facts, tracks)
+    counts = {"unsure": facts.unsure, "damaged": facts.damaged}
+    notes = [f"; {kind} frames: {number}" for kind, number in counts.items() if number]
+    end = max((track.bouts[-1].end for track in tracks), default=0.0)
+    made = {
+        "sha256": digests,
+        "video": bouts.of_video(prediction.name, facts, ""),
+        "budget": bouts.time_budget([prediction]),
+        "sums": _sums(tracks),
+        "note": f"{end:,.1f} s{''.join(notes)}",
+        "extra": facts.extra > 0,
+        "picture": _thumbnail(folder / _OVERLAY),
+    }
+    write_text(folder / PART, json.dumps(made) + "\n")
+    return made
+
+
+def is_library_page(name: str) -> bool:
+    """Return whether a page of a library has this file name."""
+    return re.fullmatch(r"index(_[0-9]+)?\.html", name) is not None
+
+
 def write_library_page(
     output: str | os.PathLike,
-    folders: Sequence[pathlib.Path],
+    parts: Sequence[Mapping[str, Any]],
     failed: Mapping[str, str],
     run: str | None = None,
 ) -> None:
-    """Write the page of a library into its folder, from the `tracks.json` of its predictions.
+    """Write the page of a library, the index; of many videos the pictures are on further pages.
 
     Args:
-      output: folder of the predictions. Those with a page are linked to.
-      folders: those of the predictions in it.
+      output: folder of the predictions.
+      parts: of the predictions in it, each of `part`.
       failed: {name of a video: why it has no prediction}.
       run: folder of the run that predicts, whose training videos are marked.
 
     Raises:
-      InputError: a `tracks.json` is malformed, or the page cannot be written.
+      InputError: a page cannot be written.
     """
-    cards: list[dict[str, Any]] = []
-    rows, everything, trained = [], [], set()
+    trained = set()
     browse = scores.folder_of(run or output) / "browse.html"
     if run:
         path = os.path.join(run, "records.json")
         trained = {*load_json(path, {"videos": [str]}, "train it again")["videos"]}
-    described = list(map(read_facts, folders))
-    for i, (folder, facts) in enumerate(zip(folders, described)):
-        tracks, name = bouts.read(folder), folder.name
-        counts = {"unsure": facts.unsure, "damaged": facts.damaged}
-        notes = [f"; {kind} frames: {number}" for kind, number in counts.items() if number]
-        sums = _sums(name, tracks)
-        end = max((track.bouts[-1].end for track in tracks), default=0.0)
-        cards.append(
-            {
-                "name": name,
-                "link": f"{urllib.parse.quote(name)}/{NAME}" if (folder / NAME).is_file() else None,
-                "picture": _thumbnail(folder / _OVERLAY) if i < PICTURES else None,
-                "seconds": f"{end:,.1f} s{''.join(notes)}",
-                "trained": name in trained,
-                "sums": [(row[1], row[2], row[4], row[-1]) for row in sums],
-            }
+    facts = read_facts(pathlib.Path(output, parts[0]["video"][0])) if parts else None
+    title = f"Predictions in {'/'.join(pathlib.Path(output).absolute().parts[-2:])}"
+    pages = [(NAME, "all videos, search", 0, len(parts))]
+    for first in range(0, len(parts) if len(parts) > PICTURES else 0, PICTURES):
+        end = min(first + PICTURES, len(parts))
+        name = f"index_{first // PICTURES + 1}.html"
+        pages.append((name, f"pictures {first + 1} to {end}", first, end))
+    for name, what, first, end in pages:
+        own = parts[first:end]
+        _write(
+            os.path.join(output, name),
+            "library.html",
+            title if name == NAME else f"{title}, {what}",
+            [(each["video"][0], *row) for each in own for row in each["sums"]],
+            facts and facts.labels,
+            columns=("video", *_COLUMNS),
+            data={},
+            parts=own,
+            first=first,
+            size=PICTURES,
+            trained=trained,
+            limit=facts and facts.max_tracks,
+            extra=", ".join(each["video"][0] for each in own if each["extra"]),
+            browse=browse.is_file()
+            and urllib.parse.quote(os.fsencode(os.path.relpath(browse, output))),
+            pages=pages,
+            page=name,
+            failed=failed if name == NAME else {},
         )
-        rows += sums
-        everything += tracks
-    _write(
-        output,
-        "library.html",
-        f"Predictions in {'/'.join(pathlib.Path(output).absolute().parts[-2:])}",
-        everything,
-        described[0].labels if described else None,
-        [_sums("all", everything), rows],
-        columns=("video", *_COLUMNS),
-        totals=f"{len(folders)} videos.",
-        limit=described[0].max_tracks if described else None,
-        extra=", ".join(x.name for x, facts in zip(folders, described) if facts.extra),
-        browse=browse.is_file()
-        and urllib.parse.quote(os.fsencode(os.path.relpath(browse, output))),
-        cards=cards,
-        failed=failed,
-    )

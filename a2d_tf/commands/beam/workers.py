@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _RUNNERS = {"DaskRunner": "apache_beam.runners.dask.dask_runner.DaskRunner"}  # unknown to Beam
 _LOCAL = "FnApiRunner"  # DirectRunner would first download a server of its own
-_SMALL = ("prediction.json", "video.json", "tracks.json", "summary.csv", "failed.csv")
+_SMALL = (*(outputs.RECORD, outputs.PART), "video.json", "tracks.json", "summary.csv", "failed.csv")
 """What the library's own files are made from."""
 _one_at_a_time = threading.Lock()
 _loaded: dict[str, Any] = {}  # of this process: at most one predictor, by its key
@@ -235,13 +235,11 @@ def publish_library(setup: Setup, output: str) -> None:
     url = setup.url_of(output)
     if not url:
         return
-    for name in library.OWN_FILES:
-        place, there = os.path.join(output, name), files.join(url, name)
-        if os.path.exists(place):
-            with open(place, "rb") as file:
-                files.write(there, file.read())
-        elif files.listing(there)[1]:
-            files.delete([there])
+    names = set(filter(library.is_own, os.listdir(output)))
+    for name in names:
+        files.write(files.join(url, name), pathlib.Path(output, name).read_bytes())
+    before = set(filter(library.is_own, files.listing(url)[1]))
+    files.delete(files.join(url, name) for name in before - names)
 
 
 def _predict(setup, load, request, job) -> tuple[str, str, str]:
