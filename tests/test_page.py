@@ -182,15 +182,60 @@ def test_a_limit_stands_on_the_page_with_the_videos_in_which_it_cut(tmp_path):
     assert "no track" not in (tmp_path / "index.html").read_text()
 
 
-def test_a_library_filters(tmp_path):
-    for name, tracks in (("a", TRACKS), ("b c#", many(20)), ("d", TRACKS[:1])):
+def test_a_library_filters_and_searches_all_videos_from_its_index(tmp_path, monkeypatch):
+    for name, tracks in (("a", TRACKS), ("b c#", many(20)), ("d", TRACKS[:1]), ("void", [])):
         pages.write_page(write(tmp_path / name, tracks, overlay=3))
-    pages.write_library_page(tmp_path, parts(tmp_path), {})
+    found = parts(tmp_path)
+    pages.write_library_page(tmp_path, found, {})
     script = """
+    await until(() => [...document.images].every(i => i.naturalWidth === 64));
     const names = () => seen('article').map(e => e.querySelector('h2').textContent);
     const all = names(), wide = document.documentElement.scrollWidth > innerWidth;
     choose({action: 'walking', actor: 'dog'});
-    return [all, names(), wide, [...document.images].every(i => i.naturalWidth === 64)];
+    const some = names();
+    choose({action: '', actor: ''});
+    if (form.elements.search) choose({search: ' D'});
+    return [all, some, names(), wide, cells().map(row => row.join(' ')),
+            document.images.length];
     """
-    found = browsers.run(tmp_path / "index.html", HELPERS + script, 500, 800)
-    assert found == [["a", "b c#", "d"], ["a"], False, True]
+    names, row = ["a", "b c#", "d", "void"], "d dog running 1 1.00 1 0.900"
+    shown = browsers.run(tmp_path / "index.html", HELPERS + script, 500, 800)
+    assert shown == [names, ["a"], ["d", "void"], False, [row], 4]
+    monkeypatch.setattr(pages, "PICTURES", 3)
+    pages.write_library_page(tmp_path, found, {})
+    shown = browsers.run(tmp_path / "index.html", HELPERS + script, 500, 800)
+    assert shown == [names, ["a"], ["d", "void"], False, [row], 0]
+    links = Elements(tmp_path / "index.html").addresses
+    files = ["index.html", "index_1.html", "index_2.html"]
+    assert links[:5] == [*files, "a/index.html", "index_1.html#v0"]
+    assert links[-2:] == ["void/index.html", "index_2.html#v3"]
+    assert 'id="v3"' in (tmp_path / "index_2.html").read_text()
+    for file, own in zip(files[1:], (names[:3], names[3:])):
+        all_names, *_, pictures = browsers.run(tmp_path / file, HELPERS + script)
+        assert (all_names, pictures) == (own, len(own))
+
+
+def test_what_a_library_needs_of_a_prediction_is_made_again_where_it_is_not_of_its_files(tmp_path):
+    folder = write(tmp_path / "clip", overlay=3)
+    (folder / "summary.csv").write_text("header\n" + "a bout\n" * 7)
+    made, path = pages.part(folder), folder / "part.json"
+    kept = path.read_bytes()
+    assert made["video"] == ("clip", 4.0, 10.0, "clip_") and made["note"] == "4.0 s"
+    assert made["sums"][0] == ("ball", "flying", [(0.5, 0.8, 1, 0.3)])
+    (folder / "overlay.mp4").unlink()
+    path.write_bytes(kept.replace(b"4.0 s", b"5.0 s"))
+    assert pages.part(folder)["note"] == "5.0 s" and pages.part(folder)["picture"]  # it is kept
+    for broken in (kept[:-9], b"{}", b"\xff"):
+        path.write_bytes(broken)
+        assert pages.part(folder)["budget"] == made["budget"]
+    text = (folder / "tracks.json").read_text()
+    (folder / "tracks.json").write_text(text.replace('"flying"', '"jumping"'))
+    assert [row[1] for row in pages.part(folder)["sums"]].count("jumping") == 1
+    (folder / "summary.csv").write_text("header\n")
+    with pytest.raises(InputError, match="clip/summary.csv: truncated"):
+        pages.part(folder)
+    (folder / "video.json").unlink()
+    with pytest.raises(
+        InputError, match="clip/video.json: No such file.*; predict the video again"
+    ):
+        pages.part(folder)
