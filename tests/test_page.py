@@ -16,7 +16,8 @@ HOSTILE = "</script><img src=x onerror=alert(1)>&amp;\"'"
 
 
 def parts(library):
-    return [pages.part(path.parent) for path in sorted(library.glob("[!.]*/tracks.json"))]
+    folders = sorted(path.parent for path in library.glob("[!.]*/tracks.json"))
+    return {folder.name: pages.part(folder) for folder in folders}
 
 
 class Elements(html.parser.HTMLParser):
@@ -83,8 +84,8 @@ def test_names_cannot_leave_their_place(tmp_path):
     tracks = [track(1, (HOSTILE, HOSTILE, 1, 5, 0.5))]
     folder = write(library / hostile, tracks, overlay=1, name=HOSTILE)
     pages.write_page(folder)
-    part = {**pages.part(folder), "video": [hostile]}
-    pages.write_library_page(library, [part], {HOSTILE: f"cannot be read: {HOSTILE}"})
+    failed = {HOSTILE: f"cannot be read: {HOSTILE}"}
+    pages.write_library_page(library, {hostile: pages.part(folder)}, failed)
     for path in (folder / "index.html", library / "index.html"):
         assert "x" not in Elements(path).addresses and "<img src=x" not in path.read_text()
         assert path.read_text().count("</script>") == 2
@@ -156,7 +157,7 @@ def test_tables_and_timeline_follow_the_least_score_of_a_track(tmp_path):
     tracks = [{**TRACKS[0], "mean_score": 0.7}, {**TRACKS[1], "mean_score": 0.65}, TRACKS[2]]
     folder = write(tmp_path / "clip", tracks, overlay=0)  # the third has 0.5
     pages.write_page(folder)
-    pages.write_library_page(tmp_path, [pages.part(folder)], {})
+    pages.write_library_page(tmp_path, parts(tmp_path), {})
     found = [
         "cat running 1 0.20 1 0.500",
         "dog running 2 1.50 2 0.800",
@@ -178,7 +179,7 @@ def test_a_limit_stands_on_the_page_with_the_videos_in_which_it_cut(tmp_path):
     for page, named in ((one, "7 frames."), (tmp_path, "one.")):
         text = (page / "index.html").read_text()
         assert "(--max_tracks=2)" in text and f"no track: {named}" in text
-    pages.write_library_page(tmp_path, [pages.part(two)], {})
+    pages.write_library_page(tmp_path, {"two": pages.part(two)}, {})
     assert "no track" not in (tmp_path / "index.html").read_text()
 
 
@@ -208,8 +209,8 @@ def test_a_library_filters_and_searches_all_videos_from_its_index(tmp_path, monk
     links = Elements(tmp_path / "index.html").addresses
     files = ["index.html", "index_1.html", "index_2.html"]
     assert links[:5] == [*files, "a/index.html", "index_1.html#v0"]
-    assert links[-2:] == ["void/index.html", "index_2.html#v3"]
-    assert 'id="v3"' in (tmp_path / "index_2.html").read_text()
+    assert links[-2:] == ["void/index.html", "index_2.html#v0"]
+    assert 'id="v0"' in (tmp_path / "index_2.html").read_text()
     for file, own in zip(files[1:], (names[:3], names[3:])):
         all_names, *_, pictures = browsers.run(tmp_path / file, HELPERS + script)
         assert (all_names, pictures) == (own, len(own))
@@ -220,7 +221,7 @@ def test_what_a_library_needs_of_a_prediction_is_made_again_where_it_is_not_of_i
     (folder / "summary.csv").write_text("header\n" + "a bout\n" * 7)
     made, path = pages.part(folder), folder / "part.json"
     kept = path.read_bytes()
-    assert made["video"] == ("clip", 4.0, 10.0, "clip_") and made["note"] == "4.0 s"
+    assert made["video"] == (4.0, 10.0) and made["note"] == "4.0 s"
     assert made["sums"][0] == ("ball", "flying", [(0.5, 0.8, 1, 0.3)])
     (folder / "overlay.mp4").unlink()
     path.write_bytes(kept.replace(b"4.0 s", b"5.0 s"))

@@ -23,7 +23,7 @@ from a2d_tf.ops import visualize
 
 TIME_BUDGET = "time_budget.csv"
 VIDEO = ("video", "video_seconds", "fps", "individual")
-"""First columns of the tables of several videos."""
+"""First columns of the tables of several videos; an individual is VIDEO_TRACK."""
 BUDGET = (
     *VIDEO,
     *("actor", "action", "seconds", "share", "bouts", "first_second", "mean_bout_seconds"),
@@ -185,9 +185,9 @@ def read_all(folders: Iterable[str | os.PathLike], min_score: float = 0.0) -> li
     return found
 
 
-def of_video(name: str, facts: Facts, track: int | str) -> tuple:
-    """Return the cells of `VIDEO`; `individual` is no other track's in any video."""
-    return name, round(facts.seconds, 3), round(facts.fps, 3), f"{name}_{track}"
+def of_video(facts: Facts) -> tuple[float, float]:
+    """Return the cells `video_seconds` and `fps` of a table."""
+    return round(facts.seconds, 3), round(facts.fps, 3)
 
 
 def time_budget(predictions: Iterable[Prediction]) -> list[tuple]:
@@ -200,7 +200,7 @@ def time_budget(predictions: Iterable[Prediction]) -> list[tuple]:
         for track in each.tracks:
             added = sums([track])
             whole = math.fsum(own.seconds for own in added.values()) or 1
-            video = of_video(each.name, each.facts, track.number)
+            video = (each.name, *of_video(each.facts), f"{each.name}_{track.number}")
             for pair, own in added.items():
                 numbers = (round(own.seconds, 3), round(own.seconds / whole, 4), own.bouts)
                 mean = round(own.seconds / own.bouts, 3)

@@ -399,20 +399,18 @@ def conclude(
         pathlib.Path(output, VIDEOS).unlink(missing_ok=True)  # lacks what has come
         return
     lost = {name: failed[name] for name in missing}
-    parts = [pages.part(pathlib.Path(job.output)) for job in whole]
-    rows = []
-    for job, part in zip(whole, parts):
-        summary = os.path.join(job.output, RESULT_FILES["summary"])
-        *video, name = part["video"]
-        for row in csv_of(summary) if "summary" in request.kinds else ():
-            rows.append((*video, name + row[0], *row))
+    parts = {job.name: pages.part(pathlib.Path(job.output)) for job in whole}
+    videos, rows = [(name, *part["video"]) for name, part in parts.items()], []
+    for video in videos if "summary" in request.kinds else ():
+        for row in csv_of(place(video[0], RESULT_FILES["summary"])):
+            rows.append((*video, f"{video[0]}_{row[0]}", *row))
     for path in _own_files(output):  # those of an earlier call
         os.remove(path)
-    write_csv(place(VIDEOS), [bouts.VIDEO[:-1], *(part["video"][:-1] for part in parts)])
+    write_csv(place(VIDEOS), [bouts.VIDEO[:-1], *videos])
     if "summary" in request.kinds:
         write_csv(place(SUMMARY), [(*bouts.VIDEO, *outputs.COLUMNS), *rows])
     if {"summary", "tracks"} <= set(request.kinds):
-        budget = (row for part in parts for row in part["budget"])
+        budget = (row for part in parts.values() for row in part["budget"])
         write_csv(place(bouts.TIME_BUDGET), [bouts.BUDGET, *budget])
     _write_failures(place(FAILED), lost)
     if "page" in request.kinds:

@@ -15,7 +15,7 @@ import os
 import pathlib
 import re
 import urllib.parse
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from a2d_tf.annotations.tracked_video import name_of
@@ -149,9 +149,9 @@ def part(folder: pathlib.Path) -> dict[str, Any]:
     it is made from have changed.
 
     Returns:
-      video: the cells of `bouts.VIDEO`, without the number of a track.
+      video: seconds and frames a second, as in the tables.
       budget: rows of `bouts.time_budget`.
-      sums: of `_sums`.
+      sums: (actor, action, parts) of `_sums`.
       note: how long something was found, and what is wrong, in words.
       extra: whether instances were beyond the number of individuals.
       picture: data URL; None without an overlay.
@@ -159,27 +159,24 @@ def part(folder: pathlib.Path) -> dict[str, Any]:
     Raises:
       InputError: a file of the prediction is missing, cut or malformed.
     """
-    made_from = (VIDEO, *(RESULT_FILES[kind] for kind in ("tracks", "summary")))
-    there = {name for name in made_from if (folder / name).is_file()}
-    digests = {name: file_digest(folder / name) for name in sorted(there)}
+    files = (folder / name for name in (VIDEO, RESULT_FILES["tracks"], RESULT_FILES["summary"]))
+    digests = {file.name: file_digest(file) for file in files if file.is_file()}
     with contextlib.suppress(InputError):
         kept = load_json(folder / PART, _PART, "")
         if kept["sha256"] == digests:
             return kept
     facts = read_facts(folder)
-    tracks = bouts.read(folder) if RESULT_FILES["tracks"] in there else None
-    if RESULT_FILES["summary"] in there:
-        count = None if tracks is None else sum(len(track.bouts) for track in tracks)
-        csv_of(folder / RESULT_FILES["summary"], count)
-    tracks = tracks or []
-    prediction = bouts.Prediction(name_of(facts.name, facts.images), facts, tracks)
+    tracks = bouts.read(folder) if RESULT_FILES["tracks"] in digests else []
+    if len(digests) == 3:
+        csv_of(folder / RESULT_FILES["summary"], sum(len(track.bouts) for track in tracks))
+    name = name_of(facts.name, facts.images)
     counts = {"unsure": facts.unsure, "damaged": facts.damaged}
     notes = [f"; {kind} frames: {number}" for kind, number in counts.items() if number]
     end = max((track.bouts[-1].end for track in tracks), default=0.0)
     made = {
         "sha256": digests,
-        "video": bouts.of_video(prediction.name, facts, ""),
-        "budget": bouts.time_budget([prediction]),
+        "video": bouts.of_video(facts),
+        "budget": bouts.time_budget([bouts.Prediction(name, facts, tracks)]),
         "sums": _sums(tracks),
         "note": f"{end:,.1f} s{''.join(notes)}",
         "extra": facts.extra > 0,
@@ -196,7 +193,7 @@ def is_library_page(name: str) -> bool:
 
 def write_library_page(
     output: str | os.PathLike,
-    parts: Sequence[Mapping[str, Any]],
+    parts: Mapping[str, Mapping[str, Any]],
     failed: Mapping[str, str],
     run: str | None = None,
 ) -> None:
@@ -204,7 +201,7 @@ def write_library_page(
 
     Args:
       output: folder of the predictions.
-      parts: of the predictions in it, each of `part`.
+      parts: {name of a folder in it: `part` of the prediction there}.
       failed: {name of a video: why it has no prediction}.
       run: folder of the run that predicts, whose training videos are marked.
 
@@ -216,32 +213,25 @@ def write_library_page(
     if run:
         path = os.path.join(run, "records.json")
         trained = {*load_json(path, {"videos": [str]}, "train it again")["videos"]}
-    facts = read_facts(pathlib.Path(output, parts[0]["video"][0])) if parts else None
+    names = list(parts)
+    facts = read_facts(pathlib.Path(output, names[0])) if names else None
     title = f"Predictions in {'/'.join(pathlib.Path(output).absolute().parts[-2:])}"
-    pages = [(NAME, "all videos, search", 0, len(parts))]
-    for first in range(0, len(parts) if len(parts) > PICTURES else 0, PICTURES):
-        end = min(first + PICTURES, len(parts))
-        name = f"index_{first // PICTURES + 1}.html"
-        pages.append((name, f"pictures {first + 1} to {end}", first, end))
-    for name, what, first, end in pages:
-        own = parts[first:end]
+    pages = {NAME: names}
+    for first in range(0, len(names), PICTURES) if len(names) > PICTURES else ():
+        pages[f"index_{first // PICTURES + 1}.html"] = names[first : first + PICTURES]
+    for page, own in pages.items():
         _write(
-            os.path.join(output, name),
+            os.path.join(output, page),
             "library.html",
-            title if name == NAME else f"{title}, {what}",
-            [(each["video"][0], *row) for each in own for row in each["sums"]],
+            title if page == NAME else f"{title}: {own[0]} to {own[-1]}",
+            [(name, *row) for name in own for row in parts[name]["sums"]],
             facts and facts.labels,
-            columns=("video", *_COLUMNS),
             data={},
-            parts=own,
-            first=first,
-            size=PICTURES,
-            trained=trained,
+            columns=("video", *_COLUMNS),
             limit=facts and facts.max_tracks,
-            extra=", ".join(each["video"][0] for each in own if each["extra"]),
+            extra=", ".join(name for name in own if parts[name]["extra"]),
             browse=browse.is_file()
             and urllib.parse.quote(os.fsencode(os.path.relpath(browse, output))),
-            pages=pages,
-            page=name,
-            failed=failed if name == NAME else {},
+            **{"parts": parts, "trained": trained, "failed": failed},
+            **{"page": page, "pages": pages, "size": PICTURES},
         )
