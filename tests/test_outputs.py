@@ -113,9 +113,9 @@ def test_a_limit_of_individuals_is_said_with_the_frames_in_which_it_cut(tmp_path
         for number, extra in enumerate((0, 2, 1), 1):
             files.add(dataclasses.replace(frame(number), extra=extra), A2D)
     facts = predictions.read_facts(tmp_path)
-    assert (facts.max_tracks, facts.extra, facts.unsure) == ("1", 2, 0)
+    assert (facts.max_tracks, facts.frames_with_extra, facts.unsure_frames) == ("1", 2, 0)
     write(tmp_path, {**FILM, 7: [(0, 17, 0.3, BOX)], 8: [(0, 17, 0.3, BOX), (1, 17, 0.9, OTHER)]})
-    assert predictions.read_facts(tmp_path).unsure == 1
+    assert predictions.read_facts(tmp_path).unsure_frames == 1
 
 
 def test_detections_and_label_maps_are_named_by_the_frames_of_the_video(tmp_path):

@@ -62,10 +62,10 @@ class Facts:
       seconds: how long the video lasts, or was read where that is unknown.
       fps: frames a second, on average.
       boxes_only: whether the network finds no masks: those there fill their boxes.
-      unsure: in how many frames there are instances of which none has a track.
       max_tracks: the number of individuals, as for `tracking.Linking`; None: any.
-      extra: in how many frames a sure instance was beyond that number, and has no track.
-      damaged: how many answered frames are damaged, as far as the file or its decoder says so.
+      unsure_frames: in how many frames there are instances of which none has a track.
+      frames_with_extra: in how many a sure instance was beyond that number, and has no track.
+      damaged_frames: how many are damaged, as far as the file or its decoder says so.
     """
 
     name: str
@@ -77,29 +77,23 @@ class Facts:
     fps: float
     labels: LabelSpace
     boxes_only: bool = False
-    unsure: int = 0
     max_tracks: str | None = None
-    extra: int = 0
-    damaged: int = 0
+    unsure_frames: int = 0
+    frames_with_extra: int = 0
+    damaged_frames: int = 0
 
 
 def read_facts(folder: str | os.PathLike) -> Facts:
     """Read the facts of a prediction; InputError where `video.json` is missing or damaged."""
     fields = load_json(os.path.join(folder, VIDEO), _FACTS, _REMEDY)
+    fields |= {name: float(fields[name]) for name in ("begin", "until", "seconds", "fps")}
+    kept = {field.name for field in dataclasses.fields(Facts)} & fields.keys()
     return Facts(
-        fields["name"],
-        None if fields["images"] is None else tuple(fields["images"]),
-        fields["frames"],
+        **{name: fields[name] for name in kept - {"images", "labels"}},
+        images=None if fields["images"] is None else tuple(fields["images"]),
         size=(fields["height"], fields["width"]),
-        span=(float(fields["begin"]), float(fields["until"])),
-        seconds=float(fields["seconds"]),
-        fps=float(fields["fps"]),
+        span=(fields["begin"], fields["until"]),
         labels=LabelSpace.from_fields(fields["labels"]),
-        boxes_only=fields.get("boxes_only", False),
-        unsure=fields.get("unsure_frames", 0),
-        max_tracks=fields.get("max_tracks"),
-        extra=fields.get("frames_with_extra", 0),
-        damaged=fields.get("damaged_frames", 0),
     )
 
 

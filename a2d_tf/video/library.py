@@ -90,12 +90,12 @@ def plan(video: str | None, videos: str | None, output: str) -> tuple[Job, ...] 
         return None
     jobs = tuple(Job(path, os.path.join(output, _name(path))) for path in paths)
     _check_names(jobs)
-    there = _own_files(output)
+    there = sorted(filter(is_own, os.listdir(output) if os.path.isdir(output) else ()))
     records = os.path.join(glob.escape(output), "*", RECORD)
     # Without a prediction, a library has its list of what failed.
-    if there and FAILED not in map(os.path.basename, there) and not glob.glob(records):
+    if there and FAILED not in there and not glob.glob(records):
         raise InputError(
-            f"{there[0]}: is not part of a prediction library, and would be "
+            f"{os.path.join(output, there[0])}: is not part of a prediction library, and would be "
             "replaced; use another --output"
         )
     return jobs
@@ -104,13 +104,7 @@ def plan(video: str | None, videos: str | None, output: str) -> tuple[Job, ...] 
 def is_own(name: str) -> bool:
     """Return whether a file of this name is of a library itself, a table or a page."""
     tables = VIDEOS, SUMMARY, bouts.TIME_BUDGET, FAILED
-    return name in tables or pages.is_library_page(name)
-
-
-def _own_files(output):
-    return sorted(
-        path for path in glob.glob(f"{glob.escape(output)}/*") if is_own(os.path.basename(path))
-    )
+    return name in tables or pages.PAGES.fullmatch(name) is not None
 
 
 def _entries(folder):
@@ -393,7 +387,8 @@ def conclude(
     for path in (place(FAILED), *waiting):
         with contextlib.suppress(FileNotFoundError):
             failed.update((name, why) for name, why in csv_of(path))
-    whole = list(filter(dataclasses.replace(request, overwrite=True).is_finished, jobs))
+    is_finished = dataclasses.replace(request, overwrite=True).is_finished
+    whole = dict.fromkeys(filter(is_finished, jobs))
     missing = [job.name for job in jobs if job not in whole]
     if not failed.keys() >= {*missing}:
         pathlib.Path(output, VIDEOS).unlink(missing_ok=True)  # lacks what has come
@@ -404,8 +399,8 @@ def conclude(
     for video in videos if "summary" in request.kinds else ():
         for row in csv_of(place(video[0], RESULT_FILES["summary"])):
             rows.append((*video, f"{video[0]}_{row[0]}", *row))
-    for path in _own_files(output):  # those of an earlier call
-        os.remove(path)
+    for name in filter(is_own, os.listdir(output)):  # those of an earlier call
+        pathlib.Path(output, name).unlink(missing_ok=True)
     write_csv(place(VIDEOS), [bouts.VIDEO[:-1], *videos])
     if "summary" in request.kinds:
         write_csv(place(SUMMARY), [(*bouts.VIDEO, *outputs.COLUMNS), *rows])

@@ -195,7 +195,7 @@ def _check_place(folder):
         ) from error
 
 
-class Outputs:
+class Outputs(contextlib.AbstractContextManager):
     """Writer of the files of a prediction (docs/prediction.md); a context manager.
 
     Label maps and detections hold the network's own answer to each frame, the other files the
@@ -291,9 +291,6 @@ class Outputs:
         if "page" in self._kinds:
             pages.write_page(self._folder)
 
-    def __enter__(self) -> Outputs:
-        return self
-
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         with self._ended, self._detections:
             if self._video:
@@ -324,7 +321,7 @@ def _drawn(frame, labels):
     )
 
 
-class _List:
+class _List(contextlib.AbstractContextManager):
     """A file with a JSON list, an item a line, written one by one; a context manager."""
 
     def __init__(self, path: str) -> None:
@@ -336,9 +333,6 @@ class _List:
         self._file.write(self._start)
         self._start = b",\n"
         return self._file
-
-    def __enter__(self) -> _List:
-        return self
 
     def __exit__(self, *_: object) -> None:
         with self._file:

@@ -29,6 +29,7 @@ from a2d_tf.runs import scores
 
 PICTURES = 200  # videos of a library on a page with their pictures, of about 6 to 14 kB
 _TEMPLATES = pathlib.Path(__file__).parent
+PAGES = re.compile(r"index(_[0-9]+)?\.html")  # names of the pages of a library
 NAME, _OVERLAY = RESULT_FILES["page"], RESULT_FILES["overlay"]
 _COLUMNS = ("actor", "action", "tracks", "seconds", "bouts", "mean score")
 _WIDE = 240  # pixels of the longest side of a thumbnail
@@ -125,10 +126,10 @@ def write_page(folder: str | os.PathLike) -> None:
         overlay=_OVERLAY if os.path.isfile(os.path.join(folder, _OVERLAY)) else None,
         ticks=_ticks(start, seconds),
         rows=[(names[t.number], t.score, [shown(bout) for bout in t.bouts]) for t in tracks],
-        unsure=video.unsure,
-        damaged=video.damaged,
+        unsure=video.unsure_frames,
+        damaged=video.damaged_frames,
         limit=video.max_tracks,
-        extra=f"{video.extra} frames" if video.extra else "",
+        extra=f"{video.frames_with_extra} frames" if video.frames_with_extra else "",
     )
 
 
@@ -170,7 +171,7 @@ def part(folder: pathlib.Path) -> dict[str, Any]:
     if len(digests) == 3:
         csv_of(folder / RESULT_FILES["summary"], sum(len(track.bouts) for track in tracks))
     name = name_of(facts.name, facts.images)
-    counts = {"unsure": facts.unsure, "damaged": facts.damaged}
+    counts = {"unsure": facts.unsure_frames, "damaged": facts.damaged_frames}
     notes = [f"; {kind} frames: {number}" for kind, number in counts.items() if number]
     end = max((track.bouts[-1].end for track in tracks), default=0.0)
     made = {
@@ -179,16 +180,11 @@ def part(folder: pathlib.Path) -> dict[str, Any]:
         "budget": bouts.time_budget([bouts.Prediction(name, facts, tracks)]),
         "sums": _sums(tracks),
         "note": f"{end:,.1f} s{''.join(notes)}",
-        "extra": facts.extra > 0,
+        "extra": facts.frames_with_extra > 0,
         "picture": _thumbnail(folder / _OVERLAY),
     }
     write_text(folder / PART, json.dumps(made) + "\n")
     return made
-
-
-def is_library_page(name: str) -> bool:
-    """Return whether a page of a library has this file name."""
-    return re.fullmatch(r"index(_[0-9]+)?\.html", name) is not None
 
 
 def write_library_page(
