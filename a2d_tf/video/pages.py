@@ -22,7 +22,7 @@ from a2d_tf.annotations.tracked_video import name_of
 from a2d_tf.behaviour import bouts
 from a2d_tf.behaviour.predictions import PART, RESULT_FILES, VIDEO, read_facts
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import csv_of, file_digest, load_json, write_text
+from a2d_tf.core.files import csv_of, file_digest, load_json, one_of, write_text
 from a2d_tf.data import frames
 from a2d_tf.evaluation.reports.pages import jpeg_url, render
 from a2d_tf.runs import scores
@@ -35,8 +35,9 @@ _COLUMNS = ("actor", "action", "tracks", "seconds", "bouts", "mean score")
 _WIDE = 240  # pixels of the longest side of a thumbnail
 _FRAME = 25  # the one that is shown; later ones cost more, since they are decoded one by one
 _PART = {
-    **{"sha256": {str: str}, "video": list, "budget": [list], "sums": [list]},
-    **{"note": str, "extra": bool, "picture": (str, None)},
+    # Another number wherever what a part holds becomes another.
+    **{"format": one_of(1), "sha256": {str: str}, "video": [float], "budget": [list]},
+    **{"sums": [list], "note": str, "extra": bool, "picture": (str, None)},
 }
 _TICKS = 8  # of the timeline at most
 _STEPS = (0.001, 0.01, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 14400)
@@ -175,7 +176,7 @@ def part(folder: pathlib.Path) -> dict[str, Any]:
     notes = [f"; {kind} frames: {number}" for kind, number in counts.items() if number]
     end = max((track.bouts[-1].end for track in tracks), default=0.0)
     made = {
-        "sha256": digests,
+        **{"format": 1, "sha256": digests},
         "video": bouts.of_video(facts),
         "budget": bouts.time_budget([bouts.Prediction(name, facts, tracks)]),
         "sums": _sums(tracks),
