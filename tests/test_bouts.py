@@ -91,15 +91,10 @@ def test_tables_page_plot_and_boris_say_the_same(tmp_path):
     page = (tmp_path / "clip/index.html").read_text()
     cells = re.findall("<td>all</td><td>(.*?)</td><td>(.*?)</td><td.*?<td.*?>(.*?)</td>", page)
     assert {pair: float(s) for *pair, s in cells for pair in [tuple(pair)]} == expected
-    heights = [
-        patch.get_width()
-        for patch in plots.time_budget(
-            each[0].tracks, bouts.colours(["walking", "driving", "running"])
-        )
-        .axes[0]
-        .patches
-    ]
-    assert sorted(filter(None, heights)) == [50, 50, 100]  # percent: of the dog's; the vehicle's
+    shades = bouts.colours(["walking", "driving", "running"])
+    bars = plots.time_budget(each[0].tracks, shades).axes[0].patches
+    widths = sorted(filter(None, (bar.get_width() for bar in bars)))
+    assert widths == [50, 50, 100]  # percent: of the dog's; the vehicle's
 
 
 def test_transitions_along_a_track(library):

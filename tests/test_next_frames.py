@@ -105,14 +105,11 @@ def test_the_command_writes_a_table_sheets_and_annotations_that_are_read_back(
     library, tmp_path, form
 ):
     words = f"--prediction={library}", "--output=next", f"--format={form}", "--count=3"
-    assert (
-        succeeded(run_a2d("next", *words, cwd=tmp_path)) == f"next: 3 frames of 2 videos ({form})\n"
-    )
-    with open(tmp_path / "next" / "frames.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [(r["rank"], r["video"], r["frame"]) for r in rows] == [
-        *(("1", "a", "20"), ("2", "b", "11"), ("3", "a", "5"))
-    ]
+    done = succeeded(run_a2d("next", *words, cwd=tmp_path))
+    assert done == f"next: 3 frames of 2 videos ({form})\n"
+    rows = list(csv.DictReader((tmp_path / "next" / "frames.csv").open()))
+    ranked = [(r["rank"], r["video"], r["frame"]) for r in rows]
+    assert ranked == [("1", "a", "20"), ("2", "b", "11"), ("3", "a", "5")]
     assert (tmp_path / "next" / "sheet_1.png").stat().st_size > 10_000
     (document,) = read_export(tmp_path / "next" / "annotations" / "a.zip", ReadOptions())
     assert [(f.number, len(f.instances)) for f in document.frames] == [(5, 1), (20, 1)]
@@ -125,13 +122,9 @@ def test_the_command_leaves_what_the_records_hold_out(mini_records, tmp_path):
         write(tmp_path / "out" / name, film, name=f"{name}.mp4", length=60, count=60)
     words = f"--records={mini_records.directory}", "--count=99", "--output=next"
     succeeded(run_a2d("next", "--prediction=out", *words, cwd=tmp_path))
-    with open(tmp_path / "next" / "frames.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
-    annotated = [
-        truth.frame
-        for *_, truth in inspection.read(mini_records, ["train"])
-        if truth.video == trained
-    ]
+    rows = list(csv.DictReader((tmp_path / "next" / "frames.csv").open()))
+    truths = [truth for *_, truth in inspection.read(mini_records, ["train"])]
+    annotated = [truth.frame for truth in truths if truth.video == trained]
     far = [n for n in range(1, 61) if min(abs(n - k) for k in annotated) >= 5]
     assert sorted((r["video"], int(r["frame"])) for r in rows) == [(trained, n) for n in far]
     assert 0 < len(far) < 60

@@ -117,8 +117,7 @@ def without_failures(folder):
 
 
 def failures(output):
-    with open(output / "failed.csv", newline="") as file:
-        return {row["video"]: row["reason"] for row in csv.DictReader(file)}
+    return {row["video"]: row["reason"] for row in csv.DictReader((output / "failed.csv").open())}
 
 
 @contextlib.contextmanager

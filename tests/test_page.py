@@ -16,7 +16,7 @@ HOSTILE = "</script><img src=x onerror=alert(1)>&amp;\"'"
 
 
 def parts(library):
-    folders = sorted(path.parent for path in library.glob("[!.]*/tracks.json"))
+    folders = sorted(path.parent for path in library.glob("*/tracks.json"))
     return {folder.name: pages.part(folder) for folder in folders}
 
 
@@ -95,7 +95,6 @@ def test_names_cannot_leave_their_place(tmp_path):
 def test_the_page_of_a_library_has_a_card_for_each_prediction(tmp_path):
     pages.write_page(write(tmp_path / "b", overlay=30))
     (write(tmp_path / "a", [], overlay=0) / "overlay.mp4").write_bytes(bytes(1000))  # broken
-    write(tmp_path / ".hidden", overlay=0)
     (tmp_path / ".run/evaluation/test").mkdir(parents=True)
     (tmp_path / ".run/evaluation/test/browse.html").touch()
     (tmp_path / ".run/records.json").write_text(json.dumps({"videos": ["a", "z"]}))
@@ -196,16 +195,15 @@ def test_a_library_filters_and_searches_all_videos_from_its_index(tmp_path, monk
     const some = names();
     choose({action: '', actor: ''});
     if (form.elements.search) choose({search: ' D'});
-    return [all, some, names(), wide, cells().map(row => row.join(' ')),
-            document.images.length];
+    return [all, some, names(), wide, cells().join(), document.images.length];
     """
-    names, row = ["a", "b c#", "d", "void"], "d dog running 1 1.00 1 0.900"
+    names, row = ["a", "b c#", "d", "void"], "d,dog,running,1,1.00,1,0.900"
     shown = browsers.run(tmp_path / "index.html", HELPERS + script, 500, 800)
-    assert shown == [names, ["a"], ["d", "void"], False, [row], 4]
+    assert shown == [names, ["a"], ["d", "void"], False, row, 4]
     monkeypatch.setattr(pages, "PICTURES", 3)
     pages.write_library_page(tmp_path, found, {})
     shown = browsers.run(tmp_path / "index.html", HELPERS + script, 500, 800)
-    assert shown == [names, ["a"], ["d", "void"], False, [row], 0]
+    assert shown == [names, ["a"], ["d", "void"], False, row, 0]
     links = Elements(tmp_path / "index.html").addresses
     files = ["index.html", "index_1.html", "index_2.html"]
     assert links[:5] == [*files, "a/index.html", "index_1.html#v0"]
@@ -232,11 +230,6 @@ def test_what_a_library_needs_of_a_prediction_is_made_again_where_it_is_not_of_i
     text = (folder / "tracks.json").read_text()
     (folder / "tracks.json").write_text(text.replace('"flying"', '"jumping"'))
     assert [row[1] for row in pages.part(folder)["sums"]].count("jumping") == 1
-    (folder / "summary.csv").write_text("header\n")
-    with pytest.raises(InputError, match="clip/summary.csv: truncated"):
-        pages.part(folder)
     (folder / "video.json").unlink()
-    with pytest.raises(
-        InputError, match="clip/video.json: No such file.*; predict the video again"
-    ):
+    with pytest.raises(InputError, match="clip/video.json: No such.*; predict the video again"):
         pages.part(folder)

@@ -12,6 +12,7 @@ import pytest
 from a2d_files import coloured_frames, write_film, write_images, write_video
 from processes import complaint, run_a2d, succeeded
 from pycocotools import mask as rle_tools
+from test_library import empty
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
@@ -45,7 +46,7 @@ def predicted(predictor, film, tmp_path_factory):
     return folder
 
 
-def test_overlay_plays_with_the_frames_size_and_rate_of_the_film(predicted, film):
+def test_overlay_plays_with_the_frames_size_and_rate_of_the_film_and_files_agree(predicted, film):
     frames, fps, fourcc = read_back(predicted / "overlay.mp4")
     assert len(frames) == 7 and frames[0].shape == (384, 576, 3) and fps == 24
     assert fourcc.to_bytes(4, "little").lower() in (b"avc1", b"h264")
@@ -71,6 +72,7 @@ def test_overlay_plays_with_the_frames_size_and_rate_of_the_film(predicted, film
         shown = np.int32(frames[number - 1])
         loss = np.abs(shown - drawn[..., ::-1]).mean()  # of the codec
         assert own and 2 * loss < np.abs(shown - frame).mean()
+    assert check_agreement(predicted, range(1, 8), (96, 144)) > 0
 
 
 def check_agreement(folder, numbers, size, raw=False):
@@ -102,8 +104,8 @@ def check_agreement(folder, numbers, size, raw=False):
         for r in results
         if r["track_id"]
     }
-    with open(folder / "summary.csv", newline="") as file:
-        rows = sorted(csv.DictReader(file), key=lambda row: int(row["track_id"]))
+    rows = csv.DictReader((folder / "summary.csv").open())
+    rows = sorted(rows, key=lambda row: int(row["track_id"]))
     actions = [(track, action) for track in tracks for action in track["actions"]]
     assert rows == [
         {"track_id": str(track["track_id"])} | {n: str(action[n]) for n in outputs.COLUMNS[1:]}
@@ -119,10 +121,6 @@ def check_agreement(folder, numbers, size, raw=False):
     return len(results)
 
 
-def test_label_maps_are_the_detections_painted_at_native_size_and_tracks_agree(predicted):
-    assert check_agreement(predicted, range(1, 8), (96, 144)) > 0
-
-
 def predict(predictor, reader, folder, *span, **options):
     """(frames written, the COCO results)."""
     _, count, stopped = outputs.predict(lambda: predictor, reader, str(folder), *span, **options)
@@ -133,9 +131,8 @@ def predict(predictor, reader, folder, *span, **options):
 def test_a_window_of_one_is_the_networks_own_answer(predictor, film, tmp_path):
     own = list(streaming.answers(predictor, video_files.Reader(film).frames()))
     _, results = predict(predictor, video_files.Reader(film), tmp_path, linking=OWN)
-    assert check_agreement(tmp_path, range(1, 8), (96, 144), True) == sum(
-        len(f.codes) for _, f in own
-    )
+    count = sum(len(f.codes) for _, f in own)
+    assert check_agreement(tmp_path, range(1, 8), (96, 144), True) == count
     assert [r["category_id"] for r in results] == [code for _, f in own for code in f.codes]
     scores = [float(score) for _, f in own for score in f.scores]
     np.testing.assert_allclose([r["score"] for r in results], scores, atol=1e-6)
@@ -170,11 +167,9 @@ def test_seconds_are_a_players_at_a_varying_rate(predictor, tmp_path):
 def test_run_and_export_agree(loaded_run, predictor, film):
     own = Predictor.from_run(loaded_run)
     assert own.facts == predictor.facts
-    found = 0
-    pairs = zip(
-        *(streaming.answers(p, video_files.Reader(film).frames()) for p in (own, predictor))
-    )
-    for (_, a), (_, b) in pairs:
+    both, found = (own, predictor), 0
+    answers = (streaming.answers(p, video_files.Reader(film).frames()) for p in both)
+    for (_, a), (_, b) in zip(*answers):
         np.testing.assert_allclose(a.boxes, b.boxes, atol=1e-4)
         np.testing.assert_allclose(a.scores, b.scores, atol=1e-4)
         np.testing.assert_array_equal(a.codes, b.codes)
@@ -236,13 +231,7 @@ def test_a_signal_leaves_whole_files_of_the_frames_so_far(predictor, film, tmp_p
 
 
 def test_bad_command_lines_end_with_one_clear_line(tmp_path, film):
-    (tmp_path / "empty.mp4").write_bytes(b"")
-    (tmp_path / "model").mkdir()
-    (tmp_path / "file").write_text("")
-    (tmp_path / "model" / "saved_model.pb").touch()
-    run = tmp_path / "run"
-    run.mkdir()
-    (run / "flags.txt").write_text("")
+    run = empty(tmp_path, "empty.mp4", "file", "model/saved_model.pb", "run/flags.txt") / "run"
     model, output = f"--saved_model={tmp_path / 'model'}", f"--output={tmp_path / 'out'}"
     video = f"--video={film}"
     cases = [
