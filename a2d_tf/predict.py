@@ -137,7 +137,9 @@ def _many(load, jobs, output, request, task, predict):
 def main(argv: list[str], predict: Callable = library.predict) -> int | None:
     """Predict one video, or the videos of a library by `predict`."""
     _check_flags(argv)
-    kinds, output = outputs.with_needs(_RESULTS.value), os.path.normpath(_OUTPUT.value)
+    wanted = {*_RESULTS.value, *(("overlay", "tracks") if "page" in _RESULTS.value else ())}
+    kinds = tuple(kind for kind in outputs.RESULT_FILES if kind in wanted)
+    output = os.path.normpath(_OUTPUT.value)
     settings = Config.given(FLAGS, "inference", "compute")
     model = next(flag for flag in _SOURCES if flag.value)
     given = {"checkpoint": _CHECKPOINT.value, "device": _DEVICE.value, "settings": settings}

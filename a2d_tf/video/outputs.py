@@ -42,12 +42,6 @@ COLUMNS = (
 _IN_MEMORY = 1 << 15  # bytes of a track's rows that are held in memory
 
 
-def with_needs(kinds: Collection[str]) -> tuple[str, ...]:
-    """Return kinds of results with those that the page needs, in the order of RESULT_FILES."""
-    wanted = {*kinds, *(("overlay", "tracks") if "page" in kinds else ())}
-    return tuple(kind for kind in RESULT_FILES if kind in wanted)
-
-
 def predict(
     load: Callable[[], Predictor],
     reader: Reader,
@@ -260,14 +254,15 @@ class Outputs(contextlib.AbstractContextManager):
             self._detections.next().write(json.dumps({**result, **more}).encode())
             if identity:
                 if identity not in self._tracks:
-                    self._tracks[identity] = _TrackRows(identity, labels, self._folder)
+                    made = _TrackRows(identity, labels, self._folder, self._bouts)
+                    self._tracks[identity] = made
                 row = {"category_id": code, "score": round(score, 6), "bbox": result["bbox"]}
-                self._bouts += self._tracks[identity].add(frame, row)
+                self._tracks[identity].add(frame, row)
 
     def _lose(self, lost):
         """End the actions of lost tracks, {id: whether the track has ended}; write what ended."""
         for identity, has_ended in lost.items():
-            self._bouts += self._tracks[identity].end()
+            self._tracks[identity].end()
             if has_ended:
                 self._tracks.pop(identity).write(self._ended.next())
 
@@ -342,8 +337,8 @@ class _List(contextlib.AbstractContextManager):
 class _TrackRows:
     """The JSON object and the rows of the summary of a track, gathered while it lasts."""
 
-    def __init__(self, identity: int, labels: LabelSpace, folder: str) -> None:
-        self._id, self._labels = identity, labels
+    def __init__(self, identity: int, labels: LabelSpace, folder: str, bouts: list[list]) -> None:
+        self._id, self._labels, self._bouts = identity, labels, bouts
         self._actors: collections.Counter[str] = collections.Counter()
         self._actions: list[dict[str, Any]] = []
         self._action: dict[str, Any] = {}  # the one in progress; empty while the track is lost
@@ -351,11 +346,11 @@ class _TrackRows:
         # A row a frame: beyond a size they move to disk.
         self._frames = tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=folder)
 
-    def add(self, frame: streaming.VideoFrame, result: dict[str, Any]) -> list[list]:
-        """Append an instance; returns the row of the summary of an action that it ends, if any."""
-        code, rows = result["category_id"], []
+    def add(self, frame: streaming.VideoFrame, result: dict[str, Any]) -> None:
+        """Append an instance; an action that it ends is then a row of the summary."""
+        code = result["category_id"]
         if self._action.get("category_id") != code:
-            rows = self.end()
+            self.end()
             actor, action = self._labels.split(code)
             names = self._labels.actors[actor - 1], self._labels.actions[action - 1]
             self._action = {"category_id": code, "actor": names[0], "action": names[1]}
@@ -367,15 +362,14 @@ class _TrackRows:
         self._total += result["score"]
         row = json.dumps({"frame": frame.number, **result})
         self._frames.write(f"{', ' if self._frames.tell() else ''}{row}".encode())
-        return rows
 
-    def end(self) -> list[list]:
-        """End the action in progress; returns its row of the summary, none while it is lost."""
-        if not self._action:
-            return []
-        self._actions.append({**self._action, "mean_score": round(self._score / self._count, 6)})
+    def end(self) -> None:
+        """End the action in progress, which becomes a row of the summary; there may be none."""
+        if self._action:
+            score = round(self._score / self._count, 6)
+            self._actions.append({**self._action, "mean_score": score})
+            self._bouts.append([self._id, *(self._actions[-1][name] for name in COLUMNS[1:])])
         self._action, self._score, self._count = {}, 0.0, 0
-        return [[self._id, *(self._actions[-1][name] for name in COLUMNS[1:])]]
 
     def write(self, file: BinaryIO) -> None:
         """Write an ended track as a JSON object to a binary file, and release its rows."""

@@ -34,11 +34,8 @@ NAME, _OVERLAY = RESULT_FILES["page"], RESULT_FILES["overlay"]
 _COLUMNS = ("actor", "action", "tracks", "seconds", "bouts", "mean score")
 _WIDE = 240  # pixels of the longest side of a thumbnail
 _FRAME = 25  # the one that is shown; later ones cost more, since they are decoded one by one
-_PART = {
-    # Another number wherever what a part holds becomes another.
-    **{"format": one_of(1), "sha256": {str: str}, "video": [float], "budget": [list]},
-    **{"sums": [list], "note": str, "extra": bool, "picture": (str, None)},
-}
+# Another number wherever what a part holds becomes another.
+_PART = {"format": one_of(1), "sha256": {str: str}}
 _TICKS = 8  # of the timeline at most
 _STEPS = (0.001, 0.01, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 14400)
 """Seconds from one tick to the next, whose labels are exact."""
@@ -147,16 +144,12 @@ def _thumbnail(path):
 def part(folder: pathlib.Path) -> dict[str, Any]:
     """Return what the tables and the page of a library need of a prediction.
 
-    It is kept in the folder, and made anew where it is missing or broken, or where the files that
-    it is made from have changed.
+    It is kept in the folder, and made anew where the files that it is made from have changed.
 
     Returns:
-      video: seconds and frames a second, as in the tables.
-      budget: rows of `bouts.time_budget`.
-      sums: (actor, action, parts) of `_sums`.
-      note: how long something was found, and what is wrong, in words.
-      extra: whether instances were beyond the number of individuals.
-      picture: data URL; None without an overlay.
+      `video`, seconds and frames a second; `budget`, rows of `bouts.time_budget`; `sums`, rows
+      (actor, action, parts) of the page's tables; `note`, in words; `extra`, whether instances were
+      beyond the number of individuals; `picture`, a data URL, None without an overlay.
 
     Raises:
       InputError: a file of the prediction is missing, cut or malformed.
