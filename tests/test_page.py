@@ -220,7 +220,7 @@ def test_what_a_library_needs_of_a_prediction_is_made_again_where_it_is_not_of_i
     made, path = pages.part(folder), folder / "part.json"
     kept = path.read_bytes()
     assert made["video"] == (4.0, 10.0) and made["note"] == "4.0 s"
-    assert made["sums"][0] == ("ball", "flying", [(0.5, 0.8, 1, 0.3)])
+    assert made["sums"][0] == ("ball", "flying", [(0.5, 0.8, 1, 0.24)])
     (folder / "overlay.mp4").unlink()
     path.write_bytes(kept.replace(b"4.0 s", b"5.0 s"))
     assert pages.part(folder)["note"] == "5.0 s" and pages.part(folder)["picture"]  # it is kept

@@ -41,36 +41,29 @@ _STEPS = (0.001, 0.01, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 18
 """Seconds from one tick to the next, whose labels are exact."""
 
 
-def _write(path, template, title, sums, labels, **values):
+def _write(path, template, title, sums, facts, **values):
     """Write a page with tables of `sums`, (name, *one of `_sums`), and of all of these together."""
     parts: dict[tuple[str, str], list] = collections.defaultdict(list)
     for _, actor, action, own in sums:
         parts[actor, action] += own
     values["actors"] = sorted({actor for actor, _ in parts})
-    values["shades"] = bouts.colours((action for _, action in parts), labels)
-    together = [_added("all", *pair, own) for pair, own in sorted(parts.items())]
-    tables = {"together": together, "tables": [_added(*row) for row in sums]}
-    write_text(path, render(template, title, _TEMPLATES, **tables, **values))
+    values["shades"] = bouts.colours((action for _, action in parts), facts and facts.labels)
+    values["limit"] = facts and facts.max_tracks
+    values["tables"] = [("all", *pair, own) for pair, own in sorted(parts.items())], sums
+    write_text(path, render(template, title, _TEMPLATES, **values))
 
 
 def _sums(tracks: Iterable[bouts.TrackBouts]) -> list[tuple[str, str, list]]:
-    """Return (actor, action, parts), a part a track: its score, seconds, bouts, their score.
+    """Return (actor, action, parts), a part a track: its score; seconds, bouts, seconds x score.
 
-    The page's script adds up the parts of the tracks above the least score that is chosen.
+    The page adds up the parts of the tracks above the least score that is chosen.
     """
     parts = collections.defaultdict(list)
     for track in tracks:
         for pair, own in bouts.sums([track]).items():
-            parts[pair].append((track.score, round(own.seconds, 3), own.bouts, round(own.score, 6)))
+            added = round(own.seconds, 3), own.bouts, round(own.seconds * own.score, 6)
+            parts[pair].append((track.score, *added))
     return [(*pair, own) for pair, own in sorted(parts.items())]
-
-
-def _added(name, actor, action, parts):
-    """A row of a table: `name`, _COLUMNS, and the parts."""
-    seconds = math.fsum(part[1] for part in parts)
-    score = math.fsum(part[1] * part[3] for part in parts) / (seconds or 1)
-    count = sum(part[2] for part in parts)
-    return name, actor, action, len(parts), f"{seconds:.2f}", count, f"{score:.3f}", parts
 
 
 def _clock(seconds):
@@ -118,7 +111,7 @@ def write_page(folder: str | os.PathLike) -> None:
         "page.html",
         video.name,
         [(names[track.number], *row) for track in tracks for row in _sums([track])],
-        video.labels,
+        video,
         columns=("track", *_COLUMNS),
         data={"seconds": seconds},
         overlay=_OVERLAY if os.path.isfile(os.path.join(folder, _OVERLAY)) else None,
@@ -126,7 +119,6 @@ def write_page(folder: str | os.PathLike) -> None:
         rows=[(names[t.number], t.score, [shown(bout) for bout in t.bouts]) for t in tracks],
         unsure=video.unsure_frames,
         damaged=video.damaged_frames,
-        limit=video.max_tracks,
         extra=f"{video.frames_with_extra} frames" if video.frames_with_extra else "",
     )
 
@@ -198,11 +190,9 @@ def write_library_page(
     Raises:
       InputError: a page cannot be written.
     """
-    trained = set()
     browse = scores.folder_of(run or output) / "browse.html"
-    if run:
-        path = os.path.join(run, "records.json")
-        trained = {*load_json(path, {"videos": [str]}, "train it again")["videos"]}
+    kind, remedy = {"videos": [str]}, "train it again"
+    records = run and load_json(os.path.join(run, "records.json"), kind, remedy)
     names = list(parts)
     facts = read_facts(pathlib.Path(output, names[0])) if names else None
     title = f"Predictions in {'/'.join(pathlib.Path(output).absolute().parts[-2:])}"
@@ -215,13 +205,12 @@ def write_library_page(
             "library.html",
             title if page == NAME else f"{title}: {own[0]} to {own[-1]}",
             [(name, *row) for name in own for row in parts[name]["sums"]],
-            facts and facts.labels,
+            facts,
             data={},
             columns=("video", *_COLUMNS),
-            limit=facts and facts.max_tracks,
             extra=", ".join(name for name in own if parts[name]["extra"]),
             browse=browse.is_file()
             and urllib.parse.quote(os.fsencode(os.path.relpath(browse, output))),
-            **{"parts": parts, "trained": trained, "failed": failed},
+            **{"parts": parts, "trained": records["videos"] if records else (), "failed": failed},
             **{"page": page, "pages": pages, "size": PICTURES},
         )
