@@ -28,7 +28,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from a2d_tf.core import command_line, devices
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import read_json, write_json, write_text
+from a2d_tf.core.files import load_json, write_json, write_text
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
 FLAGS = command_line.Register()
@@ -281,7 +281,7 @@ def _measured(name: str) -> dict:
     """Return a row: measured here in a process of its own, or the reason why it is not."""
     path = os.path.join(_OUTPUT.value, "rows", re.sub(r"[^\w.]+", "_", name) + ".json")
     if os.path.exists(path):
-        return read_json(path)
+        return load_json(path, {"row": str}, "remove it")
     words = [f"--output={_OUTPUT.value}", f"--row={name}", *["--small"] * _SMALL.value]
     began = time.monotonic()
     try:

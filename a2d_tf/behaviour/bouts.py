@@ -185,11 +185,6 @@ def read_all(folders: Iterable[str | os.PathLike], min_score: float = 0.0) -> li
     return found
 
 
-def of_video(facts: Facts) -> tuple[float, float]:
-    """Return the cells `video_seconds` and `fps` of a table."""
-    return round(facts.seconds, 3), round(facts.fps, 3)
-
-
 def time_budget(predictions: Iterable[Prediction]) -> list[tuple]:
     """Return a row of `BUDGET` for each actor and action of each track.
 
@@ -200,7 +195,7 @@ def time_budget(predictions: Iterable[Prediction]) -> list[tuple]:
         for track in each.tracks:
             added = sums([track])
             whole = math.fsum(own.seconds for own in added.values()) or 1
-            video = (each.name, *of_video(each.facts), f"{each.name}_{track.number}")
+            video = (each.name, *each.facts.cells, f"{each.name}_{track.number}")
             for pair, own in added.items():
                 numbers = (round(own.seconds, 3), round(own.seconds / whole, 4), own.bouts)
                 mean = round(own.seconds / own.bouts, 3)

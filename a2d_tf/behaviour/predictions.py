@@ -82,6 +82,11 @@ class Facts:
     frames_with_extra: int = 0
     damaged_frames: int = 0
 
+    @property
+    def cells(self) -> tuple[float, float]:
+        """Seconds and frames a second, as in tables."""
+        return round(self.seconds, 3), round(self.fps, 3)
+
 
 def read_facts(folder: str | os.PathLike) -> Facts:
     """Read the facts of a prediction; InputError where `video.json` is missing or damaged."""

@@ -56,11 +56,6 @@ def csv_of(path: Path, count: int | None = None) -> list[list[str]]:
     return rows
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file; OSError, or ValueError where it is no JSON."""
-    return json.loads(pathlib.Path(path).read_bytes())
-
-
 def load_json(path: Path, kind: Any, remedy: str) -> Any:
     """Read a JSON file and check its fields; fields that `kind` does not name may be anything.
 
@@ -72,7 +67,7 @@ def load_json(path: Path, kind: Any, remedy: str) -> Any:
       InputError: no such file, or a damaged one; names file, field and remedy.
     """
     try:
-        value = read_json(path)
+        value = json.loads(pathlib.Path(path).read_bytes())
         check_json(value, kind)
     except (OSError, ValueError) as error:
         problem = getattr(error, "strerror", None) or error

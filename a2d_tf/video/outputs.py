@@ -213,8 +213,8 @@ class Outputs(contextlib.AbstractContextManager):
         self._tracks: dict[int, _TrackRows] = {}  # by id, those that have not ended
         if "label_maps" in kinds:
             os.mkdir(self._path("label_maps"))
-        self._detections = _List(self._path("detections"))
-        self._ended = _List(self._path("tracks"))
+        self._detections = open(self._path("detections"), "wb")
+        self._ended = open(self._path("tracks"), "wb")
         self._bouts: list[list] = []
         self._video = None
         if "overlay" in kinds:
@@ -251,7 +251,7 @@ class Outputs(contextlib.AbstractContextManager):
             for field in FIELDS:
                 if field.name in found.fields:
                     more[field.name] = field.written(found.fields[field.name][i])
-            self._detections.next().write(json.dumps({**result, **more}).encode())
+            _next(self._detections).write(json.dumps({**result, **more}).encode())
             if identity:
                 if identity not in self._tracks:
                     made = _TrackRows(identity, labels, self._folder, self._bouts)
@@ -264,7 +264,7 @@ class Outputs(contextlib.AbstractContextManager):
         for identity, has_ended in lost.items():
             self._tracks[identity].end()
             if has_ended:
-                self._tracks.pop(identity).write(self._ended.next())
+                self._tracks.pop(identity).write(_next(self._ended))
 
     def _describe(self, labels):
         """Write what the video is, and the page of what was found in it."""
@@ -291,6 +291,8 @@ class Outputs(contextlib.AbstractContextManager):
             if self._video:
                 self._video.close()
             self._lose(dict.fromkeys(list(self._tracks), True))
+            for file in (self._ended, self._detections):
+                file.write(b"\n]\n" if file.tell() else b"[\n]\n")
         if "summary" in self._kinds:
             place = operator.itemgetter(COLUMNS.index("start_frame"), COLUMNS.index("track_id"))
             write_csv(self._path("summary"), [COLUMNS, *sorted(self._bouts, key=place)])
@@ -316,22 +318,10 @@ def _drawn(frame, labels):
     )
 
 
-class _List(contextlib.AbstractContextManager):
-    """A file with a JSON list, an item a line, written one by one; a context manager."""
-
-    def __init__(self, path: str) -> None:
-        self._file, self._start = open(path, "wb"), b"\n"
-        self._file.write(b"[")
-
-    def next(self) -> BinaryIO:
-        """Return the file, to which the next item is to be written."""
-        self._file.write(self._start)
-        self._start = b",\n"
-        return self._file
-
-    def __exit__(self, *_: object) -> None:
-        with self._file:
-            self._file.write(b"\n]\n")
+def _next(file):
+    """Return a file with a JSON list, an item a line, to which the next item is to be written."""
+    file.write(b",\n" if file.tell() else b"[\n")
+    return file
 
 
 class _TrackRows:

@@ -162,7 +162,7 @@ def part(folder: pathlib.Path) -> dict[str, Any]:
     end = max((track.bouts[-1].end for track in tracks), default=0.0)
     made = {
         **{"format": 1, "sha256": digests},
-        "video": bouts.of_video(facts),
+        "video": facts.cells,
         "budget": bouts.time_budget([bouts.Prediction(name, facts, tracks)]),
         "sums": _sums(tracks),
         "note": f"{end:,.1f} s{''.join(notes)}",

@@ -49,21 +49,15 @@ def _main(argv: list[str], *, module: Any, share: Callable, words: tuple[str, ..
             raise InputError(f"--{name}: the runner distributes the work; pass its flags after --")
     logging.getLogger().setLevel(logging.ERROR)  # Beam says at its import what it does without
     workers.options(words)
-    staging = _staging(known.staging)
+    place = os.path.join(tempfile.gettempdir(), f"a2d_tf-beam-{os.getuid()}")
+    staging = os.path.abspath(known.staging or place)
+    os.makedirs(staging, mode=0o700, exist_ok=True)  # a new one is for this user alone
     with tempfile.TemporaryDirectory(dir=staging) as folder:
         copies, stands, own = _copied(sys.argv[1:], folder, staging)
         # The same command, with copies in place of URLs.
         known.unparse_flags()
         argv = command_line.parse([argv[0], *own], known)
         return share(known, argv, workers.Setup(words, copies, stands, staging))
-
-
-def _staging(given):
-    """Make the folder of the copies; a new one is for this user alone."""
-    own = os.path.join(tempfile.gettempdir(), f"a2d_tf-beam-{os.getuid()}")
-    folder = os.path.abspath(given or own)
-    os.makedirs(folder, mode=0o700, exist_ok=True)
-    return folder
 
 
 def _copied(words, folder, staging):
