@@ -54,7 +54,7 @@ _RESULTS = FLAGS.list(
 )
 _OVERWRITE = FLAGS.bool("overwrite", False, "Library: replace predictions of other settings.")
 _ON_ERROR = FLAGS.enum(
-    "on_error", "fail", library.ON_ERROR, "Library: stop at a video that fails, or list it."
+    "on_error", "fail", ["fail", "skip"], "Library: stop at a video that fails, or list it."
 )
 _TASK = FLAGS.string("task", None, f"Library: {workers.HELP}")
 _EVERY = FLAGS.integer("every", 1, "Segment only every Nth frame.", lower_bound=1)

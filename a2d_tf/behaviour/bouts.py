@@ -24,10 +24,8 @@ from a2d_tf.ops import visualize
 TIME_BUDGET = "time_budget.csv"
 VIDEO = ("video", "video_seconds", "fps", "individual")
 """First columns of the tables of several videos; an individual is VIDEO_TRACK."""
-BUDGET = (
-    *VIDEO,
-    *("actor", "action", "seconds", "share", "bouts", "first_second", "mean_bout_seconds"),
-)
+_BUDGET = ("actor", "action", "seconds", "share", "bouts", "first_second", "mean_bout_seconds")
+BUDGET = (*VIDEO, *_BUDGET)
 """Columns of the time budget."""
 # Those of Okabe and Ito (Color Universal Design, 2008), which the colour-blind can tell apart, but
 # for black; and two more.
@@ -97,9 +95,7 @@ def read(folder: str | os.PathLike, min_score: float = 0.0) -> list[TrackBouts]:
     # Without the rows of single frames, which are nearly all of a long video's file.
     rows = read_tracks(folder, _TRACK, lambda row: None if "bbox" in row else row)
     tracks = []
-    for row in rows:
-        if row["mean_score"] < min_score:
-            continue
+    for row in (row for row in rows if row["mean_score"] >= min_score):
         if not row["actions"]:
             problem = f"track {row['track_id']} has no actions; predict the video again"
             raise InputError(f"{pathlib.Path(folder, 'tracks.json')}: {problem}")

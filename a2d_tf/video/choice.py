@@ -100,8 +100,7 @@ def _read(folder, labels):
             rows[row["frame"]].append((fields["track_id"], row["category_id"], row["bbox"]))
     path = pathlib.Path(folder, predictions.RESULT_FILES["detections"])
     answers = load_json(path, [answer_kind], "predict the video again")
-    margins = {(answer["image_id"], answer["track_id"]): answer for answer in answers}
-    return rows, margins
+    return rows, {(answer["image_id"], answer["track_id"]): answer for answer in answers}
 
 
 def _reasons(folder, facts, numbers, counts):

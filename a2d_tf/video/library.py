@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from a2d_tf.video.predictor import Predictor
 
 SUMMARY, FAILED = "summary.csv", "failed.csv"
-ON_ERROR = ("fail", "skip")
 SKIPPING = "; --on_error=skip skips it"  # ends the error of a video that fails
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # of a disk that takes no results at all
 _RECORD = {
@@ -88,7 +87,9 @@ def plan(video: str | None, videos: str | None, output: str) -> tuple[Job, ...] 
             )
     else:
         return None
-    jobs = tuple(Job(path, os.path.join(output, _name(path))) for path in paths)
+    places = [pathlib.Path(os.path.abspath(path)) for path in paths]
+    names = [place.name if place.is_dir() else place.stem for place in places]
+    jobs = tuple(Job(path, os.path.join(output, name)) for path, name in zip(paths, names))
     _check_names(jobs)
     there = sorted(filter(is_own, os.listdir(output) if os.path.isdir(output) else ()))
     records = os.path.join(glob.escape(output), "*", RECORD)
@@ -166,11 +167,6 @@ def _listed(file):
     if not paths:
         raise InputError(f"--videos={file}: lists no videos; add one per line")
     return paths
-
-
-def _name(path):
-    name = os.path.basename(os.path.abspath(path))
-    return name if os.path.isdir(path) else os.path.splitext(name)[0]
 
 
 def _check_names(jobs):
