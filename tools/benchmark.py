@@ -1,6 +1,6 @@
 """Measure this code against its peers and limits, in one run.
 
-  python tools/benchmark.py --suite data --output data.json
+  python tools/benchmark.py --suite detector --output detector.json
 
 A table of figures and ratios; the same in the JSON file. Competitors run in turn, round by round,
 because machines drift; the figures are medians. Run nothing else meanwhile. Peers run if
@@ -21,11 +21,9 @@ from a2d_tf.core import command_line
 from a2d_tf.core.files import write_json
 
 SUITES = {
-    "data": "conversion, the input pipeline beside a training step",
     "detector": "inference and training of the detector, beside torchvision's Mask R-CNN",
     "learning": "COCO's AP of the detector and of torchvision's Mask R-CNN, trained alike",
     "prediction": "a start, a frame, a clip and a library of clips, by `import tensorflow`",
-    "step": "a training step of configs/mini.flags and of configs/a2d.flags, by the peak",
 }
 """Name -> what it measures, by `tools.benchmarks.<name>.run`: {flag: value} -> (rows of
 `measure.row`, dict of further figures)."""
@@ -38,11 +36,7 @@ _OUTPUT = FLAGS.string("output", None, "JSON file for the figures.")
 _OPTIONS = (
     FLAGS.integer("rounds", 3, "Rounds, of whose figures the median counts; learning: seeds.", 1),
     FLAGS.bool("small", False, "Sizes that show only that a suite works."),
-    FLAGS.string(
-        "saved_model", None, "prediction: an export; by default the mini network at random."
-    ),
-    FLAGS.integer("workers", os.cpu_count(), "data: processes that convert.", 1),
-    FLAGS.integer("videos", 48, "data: videos of the mini A2D made for it.", 2),
+    FLAGS.string("saved_model", None, "prediction: an export; by default that of --model=mini."),
     FLAGS.string("records", None, "learning: folder of records, of the mini A2D at 128x160."),
     FLAGS.integer("steps", 1500, "learning: of each training.", 1),
 )

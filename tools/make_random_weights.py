@@ -52,19 +52,13 @@ def random_tensor(name: str, shape: Sequence[int], rng: np.random.Generator) -> 
 
 def dataset(name: str) -> str:
     """Where Keras puts a tensor called layer/weight in its file."""
-    layer, weight = name.split("/")
     # Matterport's proposal network is a model of its own, which Keras keeps in one group.
-    group = "rpn_model" if layer.startswith("rpn_") else layer
-    return f"{group}/{layer}/{weight}:0"
+    group = "rpn_model" if name.startswith("rpn_") else name.split("/")[0]
+    return f"{group}/{name}:0"
 
 
 def write(path: str, shapes: dict[str, Sequence[int]]) -> None:
-    """Write random tensors as Keras lays out a model's weights, whole or not at all.
-
-    Args:
-      path: the .h5 file.
-      shapes: {layer/weight: shape}, of `shapes`.
-    """
+    """Write random tensors of {layer/weight: shape} as Keras lays out a model's weights."""
     rng = np.random.default_rng(0)
 
     def fill(file):

@@ -30,18 +30,11 @@ reproduce() { run a2d reproduce --flagfile=configs/reproduce_a2d.flags --workdir
 run a2d mini --output=. --videos=$([ $short = true ] && echo 4 || echo 48)
 run a2d records --release=Release --check --workers=2
 if [ $short = true ]; then
-  cat >small.flags <<'FLAGS'
+  cat >small.flags <<FLAGS
 --flagfile=configs/a2d.flags
---image_height=64
---image_width=96
---backbone=resnet14
---width_multiplier=0.125
+--flagfile=$root/tools/tiny.flags
 --norm=group_norm
 --flow_norm=same
---fpn_channels=16
---rpn_channels=16
---head_units=32
---mask_channels=16
 --mask_layers=1
 --test_proposals=20
 --train_proposals=50

@@ -17,10 +17,7 @@ import os
 import pathlib
 import random
 import shutil
-import signal
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 
@@ -28,9 +25,10 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import file_digest, write_text
+from a2d_tf.core.files import file_digest, read_text, write_text
 from a2d_tf.data import inspection
 from a2d_tf.data.manifest import Manifest
+from tools.benchmarks import processes
 
 FLAGS = command_line.Register()
 _WORKDIR = FLAGS.string("workdir", None, "Folder that everything goes to; is emptied.")
@@ -39,52 +37,38 @@ _KILLS = FLAGS.integer("kills", 20, "How often to kill each command.", 0)
 _VIDEOS = FLAGS.integer("videos", 24, "Clips of the mini A2D.", 6)
 _STEPS = FLAGS.integer("steps", 400, "Training steps.", 1)
 
-_ROOT = pathlib.Path(__file__).resolve().parents[1]
-_TINY = (
-    "--image_height=64 --image_width=96 --backbone=resnet14 --width_multiplier=0.125 "
-    "--norm=group_norm --flow_norm=same --fpn_channels=16 --rpn_channels=16 --head_units=16 "
-    "--mask_channels=16 --mask_layers=1 --anchor_sizes=8,16,24,32,48 --test_proposals=30 "
-    "--proposals_before_nms=100 --roi_samples=16 --rpn_samples=32 --train_proposals=50 "
-    "--batch_size=2 --val_fraction=0.3 --optimizer=adam --average_decay=0.9 --log_every=3 "
-    "--checkpoint_every=5 --validate_every=100 --pictures=1"
-).split()
+_TINY = [
+    *(line for line in read_text(processes.ROOT / "tools/tiny.flags").split() if "=" in line),
+    *"--norm=group_norm --flow_norm=same --mask_layers=1 --anchor_sizes=8,16,24,32,48".split(),
+    *"--test_proposals=30 --proposals_before_nms=100 --train_proposals=50".split(),
+    *"--roi_samples=16 --rpn_samples=32 --batch_size=2 --val_fraction=0.3 --optimizer=adam".split(),
+    *"--average_decay=0.9 --log_every=3 --checkpoint_every=5 --validate_every=100".split(),
+    "--pictures=1",
+]
 _OF_TIME = ("run/clips_per_second", "run/step_ms", "run/wait_ms")
 
 
 def survive(
     words: list[str], folder: str, kills: int, longest: float, moments: random.Random
 ) -> None:
-    """Run a command to its end, after so many SIGKILLs.
+    """Run a command of a2d to its end, after so many SIGKILLs.
 
     Args:
-      words: a command of a2d, its name first.
       folder: what it makes; one that ends before its SIGKILL came begins anew, without that.
-      kills: how many; longest: seconds that it may run before one; moments: the generator.
+      longest: seconds that it may run before a SIGKILL; moments: the generator.
 
     Raises:
       InputError: it failed by itself.
     """
     command = [sys.executable, "-m", "a2d_tf", *words]
     while kills:
-        process = subprocess.Popen(
-            command,
-            cwd=_ROOT,
-            start_new_session=True,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            process.wait(timeout=moments.uniform(0.5, longest))
-            shutil.rmtree(folder, ignore_errors=True)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        if processes.run(command, moments.uniform(0.5, longest)).status is None:
             kills -= 1
-    with tempfile.TemporaryFile() as log:
-        if subprocess.run(command, cwd=_ROOT, stdout=log, stderr=log).returncode:
-            log.seek(0)
-            said = log.read()[-3000:].decode(errors="replace")
-            raise InputError(f"{' '.join(words)} failed:\n{said}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+    ended = processes.run(command)
+    if ended.status:
+        raise InputError(f"{' '.join(words)}: {ended.cause}")
 
 
 def files(folder: str) -> dict:
@@ -107,6 +91,8 @@ def training(run: str) -> dict:
     import numpy as np
     import tensorflow as tf
 
+    from tools.benchmarks import setups
+
     found: dict = {}
     for kind in ("checkpoints", "best"):
         reader = tf.train.load_checkpoint(str(pathlib.Path(run, kind)))
@@ -114,14 +100,11 @@ def training(run: str) -> dict:
             if "save_counter" not in name and "OBJECT_GRAPH" not in name:
                 value = np.asarray(reader.get_tensor(name))
                 found[f"{kind}/{name}"] = value.item() if value.dtype == object else value.tobytes()
-    for path in sorted(pathlib.Path(run, "tensorboard").rglob("events.out.tfevents.*")):
-        for event in tf.compat.v1.train.summary_iterator(str(path)):
-            for value in event.summary.value:
-                key = f"{path.parent.name} {value.tag} {event.step}"
-                if key in found:
-                    raise InputError(f"{path}: {key} is there twice")
-                if value.tag not in _OF_TIME:
-                    found[key] = value.tensor.SerializeToString()
+    for writer, tag, step, value in setups.points(pathlib.Path(run, "tensorboard")):
+        if (key := f"{writer} {tag} {step}") in found:
+            raise InputError(f"{run}: {key} is there twice")
+        if tag not in _OF_TIME:
+            found[key] = value.SerializeToString()
     return found
 
 

@@ -21,7 +21,6 @@ from a2d_tf.model.network import Network
 from a2d_tf.serving.served_network import folded
 from tools.benchmarks import measure, peers, setups
 
-_SIZES = (32, 64, 128, 256, 512)  # of torchvision's anchors
 _MODEL = ModelConfig(
     image_height=320,
     image_width=576,
@@ -29,13 +28,14 @@ _MODEL = ModelConfig(
     temporal_layers=0,
     label_mode="cartesian",
     rpn_channels=256,
-    anchor_sizes=",".join(map(str, _SIZES)),
+    anchor_sizes="32,64,128,256,512",  # torchvision's
 )
 _SMALL = dataclasses.replace(
     _MODEL, image_height=64, image_width=96, backbone="resnet14", width_multiplier=0.125
 )
 _HALF = ", bfloat16"
 _NMS = 0.5
+_PER_LEVEL = 1000  # best anchors of a level that torchvision suppresses
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,8 +56,7 @@ def run(options: dict) -> tuple[list[dict], dict]:
     counts = _Counts(20, (10,), ((8, 2),)) if small else _Counts()
     labels = LabelSpace.from_fields({"actors": [*A2D.actors], "actions": ["one"]})
     # As many instances as there shall be positive RoIs: random weights propose none.
-    size = (model.image_height, model.image_width)
-    batches = {n: setups.clips(1, 1, *size, instances=n) for _, n in counts.samples}
+    batches = {n: setups.batch(model, 1, n) for _, n in counts.samples}
     candidates = {"peak": measure.peak(small)}
     for suffix, precision in (("", "float32"), (_HALF, "mixed_bfloat16")):
         network = Network(model, labels, ComputeConfig(precision))
@@ -77,10 +76,16 @@ def run(options: dict) -> tuple[list[dict], dict]:
     rows = []
     for name, gflop in work.items():
         seconds, peer = results["ours", name], results.get(("torchvision", name))
-        rows.append(measure.peak_row(name, gflop, seconds, results["peak"]))
-        rows.append(measure.time_row(name, seconds, peer))
-        rows.append(measure.time_row(name + _HALF, results["ours", name + _HALF], peer))
+        rates, up = [gflop / s for s in seconds], {"higher_is_better": True}
+        rows.append(measure.row(f"{name}, of the peak", "GFLOP/s", rates, results["peak"], **up))
+        for suffix in ("", _HALF):
+            ours, theirs = _ms(results["ours", name + suffix]), peer and _ms(peer)
+            rows.append(measure.row(name + suffix, "ms", ours, theirs))
     return rows, {"gflop": work, "peak": results["peak"], **peers.versions()}
+
+
+def _ms(seconds):
+    return [1e3 * s for s in seconds]
 
 
 def _require(what, found, wanted):
@@ -122,19 +127,21 @@ def _ours(network, batches, counts):
 
 def _torchvisions(config, batches, counts):
     """Yield (name, call), likewise."""
-    torch, size = peers.torch, (config.image_height, config.image_width)
+    torch = peers.torch
     pixels = next(iter(batches.values()))["rgb"].numpy()[0].astype(np.float32) / 255
     images = [peers.maps(pixels)[0].contiguous()]
     targets = {positives: [peers.truth(batch, 0)] for positives, batch in batches.items()}
-    # One model, whose settings are those of the call.
+    torch.manual_seed(0)
+    # One model, whose other settings are those of the call.
     model = peers.mask_rcnn(
-        "resnet101" if config is _MODEL else "resnet18",
+        config,
+        TrainingConfig(train_proposals=counts.proposals, train_proposals_before_nms=_PER_LEVEL),
+        InferenceConfig(
+            test_proposals=counts.proposals, proposals_before_nms=_PER_LEVEL, nms_threshold=_NMS
+        ),
         len(A2D.actors),
-        _SIZES,
-        size,
-        proposals=counts.proposals,
-        nms_threshold=_NMS,
     )
+    model.transform.postprocess = lambda result, *_: result
     heads, seen = model.roi_heads, peers.watch(model)
 
     def detect(number, score_threshold):

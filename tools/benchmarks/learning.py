@@ -8,11 +8,9 @@ A step's time is without its batch's.
 from __future__ import annotations
 
 import dataclasses
-import pathlib
 import statistics
-import tempfile
 import time
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -30,12 +28,20 @@ from a2d_tf.evaluation.metrics import coco
 from a2d_tf.model.inference import infer
 from a2d_tf.model.network import Network
 from a2d_tf.ops import masks as mask_ops
+from a2d_tf.training import optimizer
 from a2d_tf.training.replicas import for_device
 from tools.benchmarks import measure, peers, setups
-from tools.benchmarks.setups import DETECTIONS, NMS, SCORE, Instances
 
 _EVALUATED = 8  # frames together
-_UNITS = {"training": "steps/s"}
+
+
+class Instances(NamedTuple):
+    """A frame's instances, found or true: boxes y1, x1, y2, x2 in pixels, actors from 0, masks."""
+
+    boxes: np.ndarray
+    actors: np.ndarray
+    scores: np.ndarray
+    masks: np.ndarray
 
 
 class Ours:
@@ -46,15 +52,12 @@ class Ours:
         labels = LabelSpace.from_fields({"actors": [*A2D.actors], "actions": ["one"]})
         self._network = Network(config.model, labels, config.compute)
         self._step = setups.make_step(self._network, config.training)
-        settings = dataclasses.replace(
-            config.inference, score_threshold=SCORE, nms_threshold=NMS, max_detections=DETECTIONS
-        )
         self._detect = tf.function(
-            lambda clip: infer(self._network, clip, settings).detections, autograph=False
+            lambda clip: infer(self._network, clip, config.inference).detections, autograph=False
         )
 
     def step(self, batch: dict[str, tf.Tensor], number: int) -> float:
-        """Train on a batch of `setups.batches`; return the loss."""
+        """Train on a batch of `pipeline.training`; return the loss."""
         batch = for_device(batch)
         batch["actions"] = tf.minimum(batch["actions"], 0)
         return float(self._step(batch, number)["total"])
@@ -72,39 +75,77 @@ class Ours:
         return frames
 
 
+class Torchvisions:
+    """torchvision's Mask R-CNN with the settings of ours, and the methods of `Ours`."""
+
+    def __init__(self, config: Config) -> None:
+        training = self._settings = config.training
+        self._schedule = optimizer.Schedule(training)
+        peers.torch.manual_seed(training.seed)
+        self._model = peers.mask_rcnn(config.model, training, config.inference, len(A2D.actors))
+        self._trained = [p for p in self._model.parameters() if p.requires_grad]
+        kernels = [p for p in self._trained if p.ndim > 1]
+        others = [p for p in self._trained if p.ndim <= 1]
+        decays = [(kernels, training.weight_decay), (others, 0.0)]
+        groups = [{"params": some, "weight_decay": decay} for some, decay in decays]
+        self._optimizer = peers.torch.optim.AdamW(groups, eps=1e-7)  # Keras'
+
+    def step(self, batch: dict[str, tf.Tensor], number: int) -> float:
+        """Train on a batch; return the loss."""
+        self._model.train()
+        for group in self._optimizer.param_groups:
+            group["lr"] = float(self._schedule(number))
+        truth = [peers.truth(batch, row) for row in range(len(batch["rgb"]))]
+        loss = sum(self._model(_images(batch), truth).values())
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        if self._settings.clip_norm:
+            peers.torch.nn.utils.clip_grad_norm_(self._trained, self._settings.clip_norm)
+        self._optimizer.step()
+        return float(loss.detach())
+
+    def detect(self, batch: dict[str, tf.Tensor]) -> list[Instances]:
+        """Detect on the frames of a batch."""
+        self._model.eval()
+        with peers.torch.inference_mode():
+            found = self._model(_images(batch))
+        return [
+            Instances(
+                one["boxes"].cpu().numpy()[:, [1, 0, 3, 2]],
+                one["labels"].cpu().numpy() - 1,
+                one["scores"].cpu().numpy().astype(np.float64),
+                one["masks"].cpu().numpy()[:, 0] >= 0.5,
+            )
+            for one in found
+        ]
+
+
+def _images(batch):
+    pixels = batch["rgb"][:, batch["rgb"].shape[1] // 2].numpy().astype(np.float32) / 255
+    return [image.contiguous() for image in peers.maps(pixels)]
+
+
 def run(options: dict) -> tuple[list[dict], dict]:
-    """Return rows and details; `small`: two steps of the smallest network on two drawn videos."""
+    """Return rows and details; `small`: two steps of the smallest network."""
     devices.prepare()
     small = options["small"]
-    sides: dict[str, Any] = {"ours": Ours}
-    if peers.available():
-        from tools.benchmarks.peer_learner import Torchvisions  # needs torch
-
-        sides["torchvision"] = Torchvisions
+    sides = {"ours": Ours, **({"torchvision": Torchvisions} if peers.available() else {})}
     results: dict[str, list[dict]] = {side: [] for side in sides}
-    with tempfile.TemporaryDirectory() as folder:
-        manifest = _records(options, pathlib.Path(folder))
-        for seed in range(1 if small else options["rounds"]):
-            config = _config(options, seed)
-            for side, learner in sides.items():
-                name = f"{side}, seed {seed}"
-                results[side].append(_train(learner(config), manifest, config, name))
+    if not options["records"]:
+        raise InputError("--records is missing: this suite learns from records of the mini A2D")
+    manifest = Manifest.load(options["records"])
+    for seed in range(1 if small else options["rounds"]):
+        config = _config(options, seed)
+        for side, learner in sides.items():
+            name = f"{side}, seed {seed}"
+            results[side].append(_train(learner(config), manifest, config, name))
     rows = []
     for figure in results["ours"][0]:
         of = {side: [found[figure] for found in runs] for side, runs in results.items()}
         peer = of.get("torchvision")
-        rows.append(
-            measure.row(figure, _UNITS.get(figure, "%"), of["ours"], peer, higher_is_better=True)
-        )
+        unit = "steps/s" if figure == "training" else "%"
+        rows.append(measure.row(figure, unit, of["ours"], peer, higher_is_better=True))
     return rows, {"trainings": results, **peers.versions()}
-
-
-def _records(options, folder):
-    if options["records"]:
-        return Manifest.load(options["records"])
-    if not options["small"]:
-        raise InputError("--records is missing: this suite learns from records of the mini A2D")
-    return setups.records(folder, 2, 1, image_height=64, image_width=96, clip_frames=1)
 
 
 def _config(options, seed):
@@ -113,22 +154,21 @@ def _config(options, seed):
     model = dataclasses.replace(
         base.model, use_flow=False, temporal_layers=0, label_mode="cartesian"
     )
-    training = dataclasses.replace(
-        base.training,
-        seed=seed,
-        steps=2 if options["small"] else options["steps"],
-        scale_jitter=0.0,
-        colour_jitter=0.0,
-        val_fraction=0.0,
-        schedule="cosine",
-        average_decay=0.0,
-    )
-    return dataclasses.replace(base, model=model, training=training).checked()
+    off = dict.fromkeys(("scale_jitter", "colour_jitter", "val_fraction", "average_decay"), 0.0)
+    steps = 2 if options["small"] else options["steps"]
+    training = dataclasses.replace(base.training, seed=seed, steps=steps, schedule="cosine", **off)
+    config = dataclasses.replace(base, model=model, training=training)
+    defaults = {
+        "score_threshold": 0.05,
+        "nms_threshold": 0.5,
+        "max_detections": 100,
+    }  # torchvision's
+    return config.with_inference(**defaults).checked()
 
 
 def _train(learner, manifest, config, name):
     """Train and score; return {figure: value}."""
-    seconds, stream = [], iter(setups.batches(manifest, config))
+    seconds, stream = [], iter(pipeline.training(manifest, config))
     for number in tqdm(range(config.training.steps), desc=name, leave=False):
         batch = next(stream)
         began = time.perf_counter()

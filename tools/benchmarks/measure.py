@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+import pathlib
 import platform
+import re
 import statistics
 import time
 from collections.abc import Callable
@@ -17,19 +19,13 @@ tf.get_logger().setLevel("ERROR")
 
 
 def alternate(rounds: int, candidates: dict[Any, Callable[[], float]]) -> dict[Any, list[float]]:
-    """Measure things in turn, so that a machine that drifts does so for all of them.
+    """Call candidates {name: function} in turn; return {name: [what it returned, one per round]}.
 
-    Args:
-      rounds: how often.
-      candidates: {name: function without arguments that returns a figure}.
-
-    Returns:
-      {name: list of what was returned, one per round}.
+    A machine that drifts does so for all of them.
     """
     results: dict[Any, list[float]] = {name: [] for name in candidates}
-    for _ in range(rounds):
-        for name, function in candidates.items():
-            results[name].append(function())
+    for name in [*candidates] * rounds:
+        results[name].append(candidates[name]())
     return results
 
 
@@ -59,18 +55,6 @@ def peak(small: bool = False) -> Callable[[], float]:
     seconds = stopwatch(tf.function(lambda: tf.nn.conv2d(x, kernel, 1, "SAME")))
     work = 2e-9 * math.prod(kernel.shape) * math.prod(shape[:-1])
     return lambda: work / seconds()
-
-
-def gflop(model: tf.keras.Model) -> float:
-    """Return the GFLOP of a Keras model for one image or RoI, by TensorFlow's profiler."""
-    # The profiler leaves out what has an unknown size.
-    signature = tf.nest.map_structure(
-        lambda x: tf.TensorSpec([size or 1 for size in x.shape], x.dtype), model.input
-    )
-    graph = tf.function(lambda x: model(x)).get_concrete_function(signature).graph
-    options = tf.compat.v1.profiler.ProfileOptionBuilder
-    wanted = options(options.float_operation()).with_empty_output().build()
-    return tf.compat.v1.profiler.profile(graph, options=wanted).total_float_ops / 1e9
 
 
 def row(
@@ -107,22 +91,6 @@ def row(
     }
 
 
-def time_row(name: str, seconds: list[float], peer: list[float] | None = None) -> dict:
-    """Return a row of milliseconds; see `row`."""
-    ours, theirs = (x and [1e3 * s for s in x] for x in (seconds, peer))
-    return row(name, "ms", ours, theirs)
-
-
-def peak_row(name: str, work: float, seconds: list[float], peaks: list[float]) -> dict:
-    """Return a row of GFLOP/s against the peak of the same round.
-
-    Args:
-      work: GFLOP of a call; seconds, peaks: one per round.
-    """
-    rates = [work / s for s in seconds]
-    return row(f"{name}, of the peak", "GFLOP/s", rates, peaks, higher_is_better=True)
-
-
 def table(rows: list[dict]) -> str:
     """Format the rows as text, one a line."""
     labels = [f"{r['name']}, {r['unit']}" for r in rows]
@@ -136,11 +104,14 @@ def table(rows: list[dict]) -> str:
 
 def machine() -> dict:
     """Return what the figures depend on besides the code."""
+    about = pathlib.Path("/proc/cpuinfo")  # Linux; an ARM's may name no model
+    names = re.findall(r"model name\s*: (.+)", about.read_text()) if about.exists() else []
+    details = map(tf.config.experimental.get_device_details, tf.config.list_physical_devices("GPU"))
     return {
-        "processor": platform.processor() or platform.machine(),
+        "processor": names[0] if names else platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
         "load": os.getloadavg(),
-        "gpus": [gpu.name for gpu in tf.config.list_physical_devices("GPU")],
+        "gpus": [info.get("device_name", "GPU") for info in details],
         "python": platform.python_version(),
         "tensorflow": tf.__version__,
     }

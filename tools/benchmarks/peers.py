@@ -6,11 +6,18 @@ activations stay near one, as those of a trained network: else no proposal would
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import collections
+import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+
+from a2d_tf.core.config import InferenceConfig, ModelConfig, TrainingConfig
+from a2d_tf.model import backbones, targets
+from a2d_tf.model.backbones import resnet
+from a2d_tf.ops import anchors
 
 try:
     import torch
@@ -18,7 +25,7 @@ try:
 except ImportError:
     torch = None
 
-_PER_LEVEL = 1000  # best anchors of each level that torchvision suppresses
+_GROUP = 8  # channels, as of our group norm
 
 
 def available() -> bool:
@@ -29,9 +36,8 @@ def available() -> bool:
 
 def versions() -> dict[str, str]:
     """Return the peer's versions for the report: {} without a peer."""
-    if not available():
-        return {}
-    return {"torch": torch.__version__, "torchvision": torchvision.__version__}
+    found = {"torch": torch, "torchvision": torchvision} if available() else {}
+    return {name: module.__version__ for name, module in found.items()}
 
 
 def device() -> str:
@@ -68,54 +74,96 @@ def truth(batch: dict[str, tf.Tensor], row: int) -> dict[str, torch.Tensor]:
     return {name: x.to(device()) for name, x in tensors.items()}
 
 
-def resnet_fpn(name: str) -> torch.nn.Module:
-    """Return ResNet and FPN with frozen batch norm, all layers trainable, channels last."""
-    from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
-
-    torch.manual_seed(0)
-    model = resnet_fpn_backbone(backbone_name=name, weights=None, trainable_layers=5)
-    for blocks in (getattr(model.body, f"layer{stage}") for stage in range(1, 5)):
-        for block in blocks:
-            last = block.bn3 if hasattr(block, "bn3") else block.bn2
-            last.weight.fill_(len(blocks) ** -0.5)
-    return model.to(device(), memory_format=torch.channels_last)
-
-
 def mask_rcnn(
-    backbone: str,
-    classes: int,
-    anchor_sizes: Sequence[int],
-    size: tuple[int, int],
-    *,
-    proposals: int,
-    nms_threshold: float,
+    model: ModelConfig, training: TrainingConfig, inference: InferenceConfig, classes: int
 ) -> torch.nn.Module:
-    """Return torchvision's Mask R-CNN on images of one size; it neither resizes nor pastes.
+    """Return torchvision's Mask R-CNN of our sizes, widths, counts and preprocessing.
+
+    It does not resize.
 
     Args:
-      backbone: a ResNet's name; classes: without background.
-      anchor_sizes: of the five levels; size: (height, width).
-      proposals: that come out of the suppression.
-      nms_threshold: of detections.
+      training, inference: whose anchors before the suppression are here those of a level.
+      classes: without background.
     """
-    from torchvision.models.detection import MaskRCNN, anchor_utils
+    from torchvision.models.detection import faster_rcnn, rpn
+    from torchvision.models.detection import mask_rcnn as masks
 
-    ratios = [(0.5, 1.0, 2.0)] * 5
-    model = MaskRCNN(
-        resnet_fpn(backbone),
-        classes + 1,
-        min_size=min(size),
-        max_size=max(size),
-        rpn_anchor_generator=anchor_utils.AnchorGenerator([(s,) for s in anchor_sizes], ratios),
-        rpn_pre_nms_top_n_train=_PER_LEVEL,
-        rpn_pre_nms_top_n_test=_PER_LEVEL,
-        rpn_post_nms_top_n_train=proposals,
-        rpn_post_nms_top_n_test=proposals,
-        box_nms_thresh=nms_threshold,
+    convention = backbones.convention(model, "rgb")
+    classes, channels = 1 + classes, model.fpn_channels
+    ratios = [tuple(anchors.RATIOS)] * len(model.anchors)
+    norm = _group_norm if model.norm == "group_norm" else None
+    widths = (model.mask_channels,) * model.mask_layers
+    positives = targets.most_positives(training.roi_samples, training.positive_fraction)
+    made = masks.MaskRCNN(
+        _backbone(model),
+        image_mean=[x / 255 for x in convention.mean],
+        image_std=[x / 255 for x in convention.std],
+        min_size=min(model.image_height, model.image_width),
+        max_size=max(model.image_height, model.image_width),
+        rpn_anchor_generator=rpn.AnchorGenerator(model.anchors, ratios),
+        rpn_head=rpn.RPNHead(channels, len(ratios[0])),
+        rpn_pre_nms_top_n_train=training.train_proposals_before_nms,
+        rpn_pre_nms_top_n_test=inference.proposals_before_nms,
+        rpn_post_nms_top_n_train=training.train_proposals,
+        rpn_post_nms_top_n_test=inference.test_proposals,
+        rpn_batch_size_per_image=training.rpn_samples,
+        box_head=faster_rcnn.TwoMLPHead(channels * 49, model.head_units),
+        box_predictor=faster_rcnn.FastRCNNPredictor(model.head_units, classes),
+        box_batch_size_per_image=training.roi_samples,
+        box_positive_fraction=(positives + 0.5) / training.roi_samples,  # it rounds down
+        box_score_thresh=inference.score_threshold,
+        box_nms_thresh=inference.nms_threshold,
+        box_detections_per_img=inference.max_detections,
+        mask_head=masks.MaskRCNNHeads(channels, widths, 1, norm),
+        mask_predictor=masks.MaskRCNNPredictor(widths[-1], widths[-1], classes),
         _skip_resize=True,
     )
-    model.transform.postprocess = lambda result, *_: result
-    return model.to(device(), memory_format=torch.channels_last)
+    return made.to(device(), memory_format=torch.channels_last)
+
+
+def _group_norm(channels):
+    return torch.nn.GroupNorm(channels // math.gcd(channels, _GROUP), channels)
+
+
+def _backbone(model):
+    from torchvision.models.detection import backbone_utils
+
+    width = round(64 * model.width_multiplier)
+    widths = [4 * width * 2**stage for stage in range(4)]
+    stages = {f"layer{stage + 1}": str(stage) for stage in range(4)}
+    norm = _group_norm if model.norm == "group_norm" else torchvision.ops.FrozenBatchNorm2d
+    body = _resnet(width, resnet.BLOCKS[model.backbone], norm)
+    return backbone_utils.BackboneWithFPN(body, stages, widths, model.fpn_channels)
+
+
+def _resnet(width, blocks, norm):
+    """torchvision's ResNet of its bottlenecks, of another width than 64."""
+    from torchvision.models.resnet import Bottleneck, conv1x1
+
+    layers = collections.OrderedDict(
+        conv1=torch.nn.Conv2d(3, width, 7, 2, 3, bias=False),
+        bn1=norm(width),
+        relu=torch.nn.ReLU(inplace=True),
+        maxpool=torch.nn.MaxPool2d(3, 2, 1),
+    )
+    channels = width
+    for stage, number in enumerate(blocks):
+        planes, members = width * 2**stage, []
+        for block in range(number):
+            stride, shortcut = 2 if stage and not block else 1, None
+            if block == 0:
+                sides = conv1x1(channels, 4 * planes, stride), norm(4 * planes)
+                shortcut = torch.nn.Sequential(*sides)
+            members.append(Bottleneck(channels, planes, stride, shortcut, norm_layer=norm))
+            if norm is torchvision.ops.FrozenBatchNorm2d:
+                members[-1].bn3.weight.fill_(number**-0.5)
+            channels = 4 * planes
+        layers[f"layer{stage + 1}"] = torch.nn.Sequential(*members)
+    net = torch.nn.Sequential(layers)
+    for module in net.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    return net
 
 
 def watch(model: torch.nn.Module) -> dict:

@@ -1,45 +1,37 @@
 """Suite `prediction`: waiting times, as multiples of `import tensorflow` in the same round.
 
-Every command is a process of its own, timed from outside, start and all. The network is that of
-configs/mini.flags with random weights, or `--saved_model`; clips have 36 frames at 400x320. Of the
-library the seconds a clip count.
+Every command is a process of its own, timed from outside, start and all. The network is the packed
+one, `mini`, or `--saved_model`; drawn clips have some 40 frames at 400x320. Of the library the
+seconds a clip count.
 """
 
 from __future__ import annotations
 
 import os
 import pathlib
-import shutil
-import subprocess
 import sys
 import tempfile
-import time
 
-import cv2
-
-from a2d_tf.core.labels import A2D
 from a2d_tf.data import mini as synthetic
-from a2d_tf.model.network import Network
-from a2d_tf.runs.loading import Run
-from a2d_tf.serving import export_folder
-from tools.benchmarks import measure, setups
+from tools.benchmarks import measure, processes
 
 _IMPORT = "import tensorflow"
-_SIZE = (400, 320)  # width, height
-_FRAMES, _CLIPS = 36, 20
 _LEAST = 0.01  # seconds of the clip that make a prediction of one frame
 _LOAD = "import sys; from a2d_tf.video.predictor import Predictor; Predictor.load(sys.argv[1])"
 
 
 def run(options: dict) -> tuple[list[dict], dict]:
-    """Return rows and details; `small`: some, of two clips of four frames, a small network."""
+    """Return rows and details; `small`: some, of four clips."""
     small = options["small"]
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        count = 2 if small else _CLIPS
-        clips = _clips(folder / "clips", count, 4 if small else _FRAMES)
-        model = options["saved_model"] or _model(folder, small)
-        commands = _commands(model, clips[0])
+        count = 4 if small else 20
+        release = synthetic.make_release(folder / "mini", videos=count, seed=0, workers=1)
+        model = options["saved_model"] or folder / "model"
+        if not options["saved_model"]:
+            _seconds(["-m", "a2d_tf", "export", "--model=mini", f"--output={model}"], folder)
+        clip = min((release / "clips320H").glob("*.mp4"))
+        commands = _commands(model, clip, ["--end=0.2"] * small)
         candidates = {
             name: lambda words=words: _seconds(words, folder)
             for name, words in commands.items()
@@ -56,9 +48,9 @@ def run(options: dict) -> tuple[list[dict], dict]:
     return rows, results
 
 
-def _commands(model, clip):
+def _commands(model, clip, further):
     """{name: words of Python's command line}."""
-    predict = ["-m", "a2d_tf.predict", f"--saved_model={model}"]
+    predict = ["-m", "a2d_tf.predict", f"--saved_model={model}", *further]
     return {
         _IMPORT: ["-c", _IMPORT],
         "loading an export": ["-c", _LOAD, str(model)],
@@ -71,48 +63,8 @@ def _commands(model, clip):
 def _seconds(words, folder):
     """Seconds of a command; {} is a new folder."""
     with tempfile.TemporaryDirectory(dir=folder) as output:
-        words = [word.replace("{}", output) for word in words]
-        began = time.perf_counter()
-        done = subprocess.run(
-            [sys.executable, *words],
-            cwd=setups.ROOT,
-            env=dict(os.environ, CUDA_VISIBLE_DEVICES=""),
-            capture_output=True,
-            text=True,
-        )
-        seconds = time.perf_counter() - began
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(words)}: status {done.returncode}: {done.stderr[-2000:]}")
-    return seconds
-
-
-def _clips(folder, count, length):
-    """Make clips of the mini A2D at the size and length wanted; return their paths."""
-    release = synthetic.make_release(folder / "mini", videos=max(count, 4), seed=0, workers=1)
-    sources = sorted((release / "clips320H").glob("*.mp4"))[:count]
-    for number, source in enumerate(sources):
-        capture, frames = cv2.VideoCapture(str(source)), []
-        while capture.grab():
-            frames.append(cv2.resize(capture.retrieve()[1], _SIZE))
-        path, codec = str(folder / f"{number:02d}.mp4"), cv2.VideoWriter.fourcc(*"mp4v")
-        writer = cv2.VideoWriter(path, codec, 24, _SIZE)
-        there_and_back = frames + frames[-2:0:-1]
-        for index in range(length):
-            writer.write(there_and_back[index % len(there_and_back)])
-        writer.release()
-    shutil.rmtree(folder / "mini")
-    return sorted(folder.glob("*.mp4"))
-
-
-def _model(folder, small):
-    """Export a network with random weights; return its folder."""
-    config = setups.read("mini", small).with_inference(score_threshold=0.5)
-    facts = {
-        "flow_method": "dis",
-        "image_height": config.model.image_height,
-        "image_width": config.model.image_width,
-        "clip_stride": 1,
-    }
-    network = Network(config.model, A2D, config.compute)
-    export_folder.export(Run(config, network, facts, "random"), str(folder / "model"))
-    return folder / "model"
+        words = [sys.executable, *(word.replace("{}", output) for word in words)]
+        ended = processes.run(words, env={**os.environ, "CUDA_VISIBLE_DEVICES": ""})
+    if ended.status:
+        raise RuntimeError(f"{' '.join(words)}: {ended.cause}")
+    return ended.seconds

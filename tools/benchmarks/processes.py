@@ -1,0 +1,60 @@
+"""Run commands as processes of which nothing stays."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+class Ended(NamedTuple):
+    """A command that is over; `status` is None if it was killed at its limit."""
+
+    status: int | None
+    stdout: str
+    stderr: str
+    seconds: float
+
+    @property
+    def cause(self) -> str:
+        """Why it failed: its error message, or what it printed first and last.
+
+        After a crash Python lists all its modules: the cause is above them.
+        """
+        errors = re.findall("^error: (.*)", self.stderr, re.MULTILINE)
+        said = self.stderr.strip()
+        shown = said if len(said) < 2000 else f"{said[:1200]} [...] {said[-800:]}"
+        return errors[-1] if errors else f"status {self.status}: {shown}"
+
+
+def run(words: Sequence[str], limit_s: float | None = None, **options: Any) -> Ended:
+    """Run a command in the repository's root; kill it and its children at its limit.
+
+    Args:
+      words: the command; options: further ones of `subprocess.Popen`.
+    """
+    began, status = time.monotonic(), None
+    with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
+        options |= {"cwd": ROOT, "stdout": stdout, "stderr": stderr, "start_new_session": True}
+        process = subprocess.Popen(words, **options)
+        try:
+            status = process.wait(limit_s)
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            with contextlib.suppress(ProcessLookupError):  # nothing of it is left
+                os.killpg(process.pid, signal.SIGKILL)
+        seconds = time.monotonic() - began
+        stdout.seek(0)
+        stderr.seek(0)
+        said = [file.read().decode(errors="replace") for file in (stdout, stderr)]
+    return Ended(status, *said, seconds)
