@@ -1,19 +1,94 @@
-"""The report of a GPU ends on a machine without one, and goes on where it was."""
+"""The report of a GPU ends, goes on where it was, and judges what it has seen."""
 
 import json
+import os
+import select
 
 import pytest
 from processes import run_tool, succeeded
+from tensorflow.tsl.profiler.protobuf import xplane_pb2
+
+from tools.benchmarks import processes, trace, verdicts
 
 
 @pytest.mark.slow
 def test_without_a_gpu(tmp_path):
-    words = f"--output={tmp_path}/report --small --only=machine,kernels".split()
-    succeeded(run_tool("gpu_report", *words))
-    machine, kernels = json.loads((tmp_path / "report" / "report.json").read_text())
-    assert "tensorflow==" in machine["values"]["packages"]
-    assert kernels["reason"] == "error: needs a GPU"
-    assert "needs a GPU" in (tmp_path / "report" / "report.html").read_text()
-    kept = tmp_path / "report" / "rows" / "machine.json"
-    kept.write_text(json.dumps({"row": "machine", "values": {"kept": 1}}))
-    assert "{'kept': 1}" in run_tool("gpu_report", *words).stdout
+    """Too short a limit is named; a larger one tries again, as does a call after a failure."""
+
+    def rows(*further):
+        succeeded(run_tool("gpu_report", f"--output={tmp_path}", "--only=profile", *further))
+        return json.loads((tmp_path / "report.json").read_text())
+
+    assert [row["reason"] for row in rows("--limit_s=1")] == ["took more than --limit_s=1"] * 2
+    machine, profile = rows()
+    assert "tensorflow==" in machine["values"]["packages"] and machine["values"]["gpus"] == []
+    assert profile["reason"] == "needs a GPU"
+    assert "means nothing here: no GPU" in (tmp_path / "report.html").read_text()
+    kept = {"row": "machine", "values": {"gpus": [], "kept": 1}}
+    (tmp_path / "rows" / "machine.json").write_text(json.dumps(kept))
+    failed = {"row": "profile", "reason": "another"}
+    (tmp_path / "rows" / "profile.json").write_text(json.dumps(failed))
+    assert [row.get("reason") for row in rows()] == [None, "needs a GPU"]
+
+
+def test_a_command_that_hangs_ends_with_its_children():
+    reader, writer = os.pipe()
+    ended = processes.run(["sh", "-c", "sleep 60 & echo begun; wait"], 1, pass_fds=[writer])
+    os.close(writer)
+    assert ended.status is None and ended.stdout == "begun\n"
+    assert select.select([reader], [], [], 20)[0], "a child holds the pipe"
+    os.close(reader)
+
+
+def test_the_cause_of_a_crash_is_above_the_list_of_modules():
+    crash = processes.Ended(-11, "", "Fatal Python error: Aborted" + 3000 * "," + "end", 1.0)
+    assert crash.cause.startswith("status -11: Fatal Python error: Aborted,")
+    assert processes.Ended(1, "", "error: one\nlog\nerror: two\nlog", 1.0).cause == "two"
+
+
+def test_profile():
+    """Two steps; milliseconds 1 to 3 and 4 to 5 on one stream, 2 to 6 and 9 to 10 on another."""
+    space, ms = xplane_pb2.XSpace(), 10**9
+    gpu, host = space.planes.add(name="/device:GPU:0"), space.planes.add(name="/host:CPU")
+    names = ["tf_op", "losses/features/backbones/c1/Conv2D:Conv2D", "cond/optimizer/mul:Mul"]
+    for key, name in enumerate([*names, "conv", "update", "MemcpyD2H"], 1):
+        gpu.stat_metadata[key].name = gpu.event_metadata[key].name = name
+    host.event_metadata[1].name = "losses/nms:CombinedNonMaxSuppression:"
+    for line, name, op, start, end in (
+        ("Stream #1", 4, 2, 1, 3),
+        ("Stream #1", 5, 3, 4, 5),
+        ("Stream #2", 4, 2, 2, 6),
+        ("Stream #2", 6, 1, 9, 10),
+        ("TensorFlow Ops", 4, 2, 0, 99),
+    ):
+        event = gpu.lines.add(name=line).events.add(metadata_id=name, offset_ps=start * ms)
+        event.duration_ps = (end - start) * ms
+        event.stats.add(metadata_id=1, ref_value=op)
+    host.lines.add().events.add(metadata_id=1, offset_ps=5 * ms, duration_ps=3 * ms)
+    assert trace.summary(space, 2) == {
+        **{"launches": 1.5, "copies to the host": 0.5, "traced ms": 4.5, "idle ms": 1.5},
+        "idle by NMS ms": 1.0,
+        "ms by scope": {"backbones": 3.0, "optimizer": 0.5, "others": 0.5},
+        "ms by kernel": {"conv": 3.0, "update": 0.5, "MemcpyD2H": 0.5},
+    }
+
+
+def test_verdicts():
+    h100 = {"gpus": ["NVIDIA H100 80GB HBM3"], "computes": True, "small": False}
+    rows = {"machine": h100, "cpu": {"losses": [2.0, 1.0]}, "off": {"losses": [2.0, 1.01]}}
+    step = {"step ms": 90.0, "allocated GB": 8.5, "nvidia-smi GB": None, "weights": "ab"}
+    judged, memory = verdicts.expected("float32"), "allocated GB as expected (7.7 to 9.8)"
+    assert judged(step, rows) == f"step ms above expected (60 to 85); {memory}"
+    assert judged(step, {"machine": {**h100, "gpus": ["NVIDIA L4"]}}) == memory
+    assert verdicts.same_weights("one")(step, {"one": {"weights": "ab"}}) == "equal"
+    assert verdicts.same_weights("one")(step, {"one": {"weights": "cd"}}) == "differs"
+    for losses, said in (([2.0, 1.02], "agrees: at most 2 "), ([2.5, 1.0], "differs: at most 25 ")):
+        assert verdicts.close_losses("cpu", "off")({"losses": losses}, rows).startswith(said)
+    assert "differs" in verdicts.close_losses("cpu", "off")({"losses": ["NaN", 1.0]}, rows)
+    part = {"float32": 2e-6, "floor, float32": 1e-6, "TF32": 1e-2, "floor, TF32": 5e-3}
+    parts = {"rpn": part, "heads": {**part, "TF32": 0.1}}
+    assert verdicts.close_gradients({"relative difference": parts}, rows) == (
+        "float32 agrees: at most 2 times the floor (rpn); "
+        "TF32 differs: at most 20 times the floor (heads)"
+    )
+    assert verdicts.nothing({**h100, "computes": False}) and not verdicts.nothing(h100)
