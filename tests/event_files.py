@@ -1,20 +1,18 @@
 """What is in TensorBoard's event files."""
 
+import tensorflow as tf
+
+from tools.benchmarks import setups
+
 
 def values(folder):
     """Yield (step, tag, tensor proto) of every value in the event files of a folder."""
-    import tensorflow as tf
-
-    for path in sorted(folder.iterdir()):
-        for event in tf.compat.v1.train.summary_iterator(str(path)):
-            for value in event.summary.value:
-                yield event.step, value.tag, value.tensor
+    for _, tag, step, tensor in setups.points(folder):
+        yield step, tag, tensor
 
 
 def points(folder):
     """{(step, tag): value} of a run's writer but for what a clock says; none may be there twice."""
-    import tensorflow as tf
-
     found = {}
     for step, tag, tensor in values(folder):
         if not tag.endswith(("second", "_ms")):

@@ -1,12 +1,8 @@
 """The registry of backbones, and weight conventions: literals, coders, what flags may say."""
 
-import re
-
 import numpy as np
 import pytest
-import tensorflow as tf
 import tiny_network
-from processes import ROOT
 
 from a2d_tf.core.config import ModelConfig
 from a2d_tf.core.errors import InputError
@@ -45,17 +41,3 @@ def test_flags_speak_for_our_own_convention_only():
     )
     assert backbones.convention(model, "rgb") == CONVENTIONS["keras_resnet101"]
     assert backbones.convention(model, "flow") == CONVENTIONS["efficientnet_lite0"]
-
-
-def test_the_backbone_that_the_contributors_guide_adds(monkeypatch):
-    guide = (ROOT / "CONTRIBUTING.md").read_text()
-    module: dict = {}
-    exec(re.search(r"```python\n(.*?)```", guide, re.S)[1], module)
-    monkeypatch.setitem(backbones.BACKBONES, "plain", module["BACKBONES"]["plain"])
-    network = tiny_network.make(backbone="plain", norm="frozen_bn")
-    flow = [x.name for x in network.backbones.layers if x.name.startswith("flow_plain")]
-    assert flow == ["flow_plain_stem", *(f"flow_plain_c{level}" for level in range(2, 6))]
-    frames = {name: x[:, 0] for name, x in tiny_network.clip(2, 1).items()}
-    made = (network.backbones(frames, training=training) for training in (False, True))
-    for one, other in zip(*map(tf.nest.flatten, made)):
-        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)

@@ -21,17 +21,15 @@ NAME = "training, 8 RoIs, 2 masks"
     ],
 )
 def test_small_suite(suite, with_ratio, with_peer, mini_records, saved_model, tmp_path):
-    output = tmp_path / "report.json"
-    words = [f"--suite={suite}", f"--output={output}", "--small", "--rounds=1"]
+    words = [f"--suite={suite}", f"--output={tmp_path}/report.json", "--small", "--rounds=1"]
     words += [f"--saved_model={saved_model}", f"--records={mini_records.directory}"]
     said = succeeded(run_tool("benchmark", *words))
-    report = json.loads(output.read_text())
+    report = json.loads((tmp_path / "report.json").read_text())
     assert set(report) == {"suite", "machine", "rows", "details"} and report["suite"] == suite
     assert report["machine"]["peak_gflops"] > 0
     for row in report["rows"]:
-        assert f"{row['name']}, {row['unit']} " in said
-        assert row["ours"] > 0 and (row["peer"] is None) == (row["ratio"] is None)
-        if row["peer"] is not None:
+        assert f"{row['name']}, {row['unit']} " in said and row["ours"] > 0
+        if row["ratio"] is not None:
             quotients = [row["ours"] / row["peer"], row["peer"] / row["ours"]]
             assert row["ratio"] in [pytest.approx(quotient) for quotient in quotients]
     with_ratio |= with_peer if TORCH else set()

@@ -1,9 +1,9 @@
-"""The documentation names files, headings and functions that exist; the guide's metric runs."""
+"""The documentation names files, headings and functions that exist."""
 
 import re
 
 import pytest
-from processes import ROOT, run_python, succeeded
+from processes import ROOT
 
 PAGES = [path.relative_to(ROOT) for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"))]
 
@@ -45,19 +45,3 @@ def test_names_in_docstrings_exist():
             if module in texts and not is_file and not re.search(rf"\b{name}\b", texts[module]):
                 missing.append(f"{stem}: {module}.{name}")
     assert not missing
-
-
-def test_the_metric_that_the_contributors_guide_adds():
-    guide = (ROOT / "CONTRIBUTING.md").read_text()
-    metric, test = re.findall(r"```python\n(.*?)```", guide, re.S)[1:3]
-    start = """
-import types
-from a2d_tf.core.labels import A2D
-from a2d_tf.evaluation import metrics
-from a2d_tf.evaluation.metrics import segmentation
-import numpy as np
-truth = predicted = np.array([[0, 11]])
-"""
-    # In a process of its own: the registry would keep the class.
-    end = "assert ExactFrames in metrics.registered(metrics.PIXELS)"
-    succeeded(run_python("-c", start + metric + test + end))

@@ -12,6 +12,14 @@ from processes import ROOT, run_python, succeeded
 from test_mains import TINY
 
 EXAMPLE = ROOT / "tests" / "key_point.diff"
+METRIC = """
+import types, numpy as np
+from a2d_tf.core.labels import A2D
+from a2d_tf.evaluation import metrics
+from a2d_tf.evaluation.metrics import segmentation
+from a2d_tf.evaluation.metrics.exact_frames import ExactFrames
+truth = predicted = np.array([[0, 11]])
+"""
 FILES = {  # where the guide's examples go
     "Add a backbone": "model/backbones/plain.py",
     "Add a metric": "evaluation/metrics/exact_frames.py",
@@ -122,6 +130,8 @@ def test_examples_from_annotations_to_predictions(copy):
     # Mirrored, the corner would be another one.
     a2d(copy, "train", *NETWORK, *run, "--optimizer=adam", "--warmup_steps=0", "--noflip")
     succeeded(run_python("-c", AUGMENT, cwd=copy))
+    test = re.findall(r"```python\n(.*?)```", example("Add a metric")[1], re.S)[1]
+    succeeded(run_python("-c", METRIC + test, cwd=copy))
     printed = a2d(copy, "evaluate", "--workdir=run", "--records=records", "--split=train")
     assert "Distance of key points" in printed and "Exact frames" in printed
     figures = json.loads((copy / "run" / "evaluation" / "train" / "metrics.json").read_text())

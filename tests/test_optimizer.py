@@ -52,14 +52,8 @@ def test_three_steps_with_decoupled_decay(kind, slow):
 
     The first and the last variable are of a backbone, whose rate and decay have a factor.
     """
-    training = TrainingConfig(
-        optimizer=kind,
-        learning_rate=0.1,
-        steps=100,
-        warmup_steps=4,
-        weight_decay=0.01,
-        backbone_rate=slow,
-    )
+    rates = dict(learning_rate=0.1, warmup_steps=4, weight_decay=0.01, backbone_rate=slow)
+    training = TrainingConfig(optimizer=kind, steps=100, **rates)
     held, opt = variables(), optimizer.make(training)
     opt._create_all_weights(held)
 

@@ -22,10 +22,9 @@ def test_short_form(tmp_path):
     (clone / "tools" / "setup.sh").write_text(SETUP)
     words = ["bash", str(clone / "tools" / "rehearse.sh"), "--short", str(work)]
     path = f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}"
+    options = dict(capture_output=True, text=True, env={**os.environ, "PATH": path})
     for count in (3, 0):
-        done = subprocess.run(
-            words, capture_output=True, text=True, env={**os.environ, "PATH": path}
-        )
+        done = subprocess.run(words, **options)
         assert done.returncode == 0, done.stderr
         assert done.stdout.count("== a2d") == count
     text = (work / "runs" / "a2d" / "report.md").read_text()

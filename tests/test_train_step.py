@@ -16,6 +16,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("eagerly")]
 LEARNING = dataclasses.replace(
     tiny_network.LEARNING, batch_size=1, optimizer="adam", learning_rate=0.01, average_decay=0.9
 )
+ONE_STREAM = dict(use_flow=False, temporal_layers=0, use_mask=False)
 BAD = 4
 
 
@@ -26,13 +27,7 @@ def deterministic():
 
 def run(steps):
     """Take so many steps; returns [values of a step], and all that they change after each."""
-    network = tiny_network.make(
-        precision="mixed_bfloat16",
-        norm="frozen_stats",
-        use_flow=False,
-        temporal_layers=0,
-        use_mask=False,
-    )
+    network = tiny_network.make(precision="mixed_bfloat16", norm="frozen_stats", **ONE_STREAM)
     state = train_step.TrainState.create(network, LEARNING)
     step = train_step.make_train_step(state, LEARNING)
     log, kept = [], []
@@ -70,7 +65,7 @@ def test_backbones_learn_at_a_rate_of_their_own():
 
     def updates(rate):
         training = dataclasses.replace(LEARNING, backbone_rate=rate, average_decay=0.0)
-        network = tiny_network.make(use_flow=False, temporal_layers=0, use_mask=False)
+        network = tiny_network.make(**ONE_STREAM)
         named = variables(network)
         before = {name: variable.numpy() for name, variable in named.items()}
         state = train_step.TrainState.create(network, training)

@@ -15,16 +15,8 @@ import a2d_tf
 
 pytestmark = pytest.mark.slow
 
-SOURCES = (
-    "a2d_tf",
-    "configs",
-    "tests",
-    "tools",
-    "pyproject.toml",
-    "setup.py",
-    "README.md",
-    "LICENSE",
-)
+SOURCES = "a2d_tf configs tests tools pyproject.toml setup.py README.md LICENSE".split()
+IGNORED = shutil.ignore_patterns("__pycache__")
 
 
 def run(*words, **options):
@@ -42,8 +34,7 @@ def wheel(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
     for name in SOURCES:
         if (ROOT / name).is_dir():
-            ignored = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(ROOT / name, folder / "source" / name, ignore=ignored)
+            shutil.copytree(ROOT / name, folder / "source" / name, ignore=IGNORED)
         else:
             shutil.copy(ROOT / name, folder / "source")
     stale = folder / "source" / "build" / "lib" / "a2d_tf" / "evaluation" / "metrics" / "old.py"
