@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 Verdict = Callable[[dict[str, Any], dict[str, dict]], str]
+UNKNOWN = "no range is known"
 ROUNDING = {"float32": 1e-6, "TF32": 5e-4}
 """Way to multiply -> relative disturbance of the weights that is about as large as its rounding."""
 _WELL = 10.0  # times the floor, by which a right device may differ: oneDNN and Eigen do by 4
@@ -21,6 +22,7 @@ _EXPECTED = {
     ("bfloat16", "H100|H200"): {"step ms": (45, 85)},
     ("float32", ""): {"allocated GB": (7.7, 9.8), "nvidia-smi GB": (9, 13)},
     ("bfloat16", ""): {"allocated GB": (5.8, 7.2)},
+    ("batches", "H100"): {"largest batch": (64, 64)},
     ("profile", ""): {"launches": (2700, 6000), "copies to the host": (6, 10)},
     ("profile", "H100|H200"): {"idle by NMS ms": (7, 28)},
 }
@@ -47,7 +49,7 @@ def expected(kind: str) -> Verdict:
                 if of == kind and value is not None and re.search(names, cards):
                     place = "as" if low <= value <= high else "below" if value < low else "above"
                     found.append(f"{figure} {place} expected ({low:g} to {high:g})")
-        return "; ".join(found) or "no range is known for this card"
+        return "; ".join(found) or UNKNOWN
 
     return verdict
 
