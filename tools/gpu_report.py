@@ -14,6 +14,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 import sys
 import time
 from typing import Any, NamedTuple
@@ -158,6 +159,7 @@ def main(argv: list[str]) -> None:
         for values in getattr(gpu, row.function)(gpu.Place(folder, _SMALL.value), **row.options):
             print(json.dumps(values), flush=True)
         return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the row, too
     found, began = [], time.monotonic()
     for name in known:
         if not name.startswith(("machine", *(_ONLY.value or [""]))):
