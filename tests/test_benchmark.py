@@ -6,7 +6,13 @@ import pytest
 import tensorflow as tf
 from processes import run_tool, succeeded
 
-from tools.benchmarks import peers
+from tools.benchmarks import peers, setups
+
+
+def test_work_of_a_roi_is_counted_where_their_number_is_open():
+    rois = tf.keras.Input([None, 4])
+    model = tf.keras.Model(rois, tf.keras.layers.Dense(8)(rois))
+    assert setups.model_gflop(model) == pytest.approx((2 * 4 * 8 + 8) / 1e9)
 
 
 @pytest.mark.slow

@@ -23,7 +23,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from a2d_tf.core import command_line, devices
-from a2d_tf.core.files import read_json, write_json, write_text
+from a2d_tf.core.files import load_json, write_json, write_text
 from tools.benchmarks import processes, verdicts
 
 FLAGS = command_line.Register()
@@ -83,7 +83,7 @@ def _measured(name: str, folder: pathlib.Path) -> dict[str, Any]:
     """
     rows, file = "small_rows" if _SMALL.value else "rows", re.sub(r"[^\w.]+", "_", name)
     path = folder / rows / f"{file}.json"
-    kept = read_json(path) if path.exists() else {"reason": "new"}
+    kept = load_json(path, {"row": str}, "remove it") if path.exists() else {"reason": "new"}
     if "reason" not in kept or kept.get("limit_s", 0) >= _LIMIT.value:
         return kept
     words = [f"--output={_OUTPUT.value}", f"--row={name}", *["--small"] * _SMALL.value]

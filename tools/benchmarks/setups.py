@@ -66,13 +66,14 @@ def points(run: pathlib.Path) -> Iterator[tuple[str, str, int, tf.compat.v1.Tens
 def gflop(network: Network, rois: int, masks: int) -> float:
     """Return the GFLOP of a clip's forward pass, by the RoIs and masks that pass the heads."""
     often = {"backbones": network.model_config.frames, "roi_heads": rois, "mask_head": masks}
-    return sum(often.get(name, 1) * _gflop(part) for name, part in network.parts().items())
+    return sum(often.get(name, 1) * model_gflop(part) for name, part in network.parts().items())
 
 
-def _gflop(model):
-    """The GFLOP of a Keras model for one row of its input, by TensorFlow's profiler."""
+def model_gflop(model: tf.keras.Model) -> float:
+    """Return the GFLOP of a Keras model for one image or RoI, by TensorFlow's profiler."""
+    # The profiler leaves out what has an unknown size.
     signature = tf.nest.map_structure(
-        lambda x: tf.TensorSpec([1, *x.shape[1:]], x.dtype), model.input
+        lambda x: tf.TensorSpec([size or 1 for size in x.shape], x.dtype), model.input
     )
     graph = tf.function(lambda x: model(x)).get_concrete_function(signature).graph
     options = tf.compat.v1.profiler.ProfileOptionBuilder
