@@ -3,7 +3,6 @@
 `--model=DIR --output=SCORES` scores a packed model (a2d pack-model) in place of a run.
 """
 
-import os
 import shlex
 
 from a2d_tf.core import command_line, devices
@@ -23,7 +22,7 @@ Config.define_flags(FLAGS, ["inference", "compute"])
 
 def main(argv: list[str]) -> None:
     command_line.require(argv, records=_RECORDS.value)
-    packed.check_sources(_CHECKPOINT.present, workdir=_WORKDIR.value, model=_MODEL.value)
+    _, folder = packed.source(_CHECKPOINT.present, workdir=_WORKDIR.value, model=_MODEL.value)
     if _MODEL.value:  # which has no folder of scores
         command_line.require(argv, output=_OUTPUT.value)
     from a2d_tf.data.manifest import Manifest
@@ -32,20 +31,17 @@ def main(argv: list[str]) -> None:
 
     manifest = Manifest.load(_RECORDS.value)
     gpus = devices.prepare(_DEVICE.value)
-    inference = Config.given(FLAGS, "inference", "compute")
-    folder = packed.folder_of(_WORKDIR.value, _MODEL.value)
-    run = loading.load(folder, inference, _CHECKPOINT.value)
+    run = loading.load(folder, Config.given(FLAGS, "inference", "compute"), _CHECKPOINT.value)
     devices.announce(gpus, run.config.compute.precision)
     name = _SPLIT.value + ("_best" if _CHECKPOINT.value == "best" else "")
-    workdir = os.path.normpath(_WORKDIR.value or "")
-    output = _OUTPUT.value or str(scores.folder_of(workdir, name))
+    output = _OUTPUT.value or str(scores.folder_of(folder, name))
     result = scoring.evaluate(run, manifest, _SPLIT.value, output=output)
     threshold = run.config.inference.score_threshold
     print(f"{run.checkpoint} on {_SPLIT.value}, p(actor) >= {threshold:g}")
     print(scoring.table(result))
     print(f"written to {output}")
     if not _OUTPUT.value:
-        words = shlex.join([f"--run={workdir}", f"--records={_RECORDS.value}"])
+        words = shlex.join([f"--run={folder}", f"--records={_RECORDS.value}"])
         print(f"to view the frames, worst first: a2d browse {words} --split={name}")
 
 

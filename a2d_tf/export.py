@@ -17,20 +17,13 @@ Config.define_flags(FLAGS, ["inference", "compute"])
 
 def main(argv: list[str]) -> None:
     command_line.require(argv, output=_OUTPUT.value)
-    packed.check_sources(_CHECKPOINT.present, workdir=_WORKDIR.value, model=_MODEL.value)
-    from absl import logging
-
+    _, folder = packed.source(_CHECKPOINT.present, workdir=_WORKDIR.value, model=_MODEL.value)
     from a2d_tf.runs import loading
     from a2d_tf.serving import export_folder
 
-    # TensorFlow logs the name of the temporary folder.
-    logging.set_verbosity(logging.WARNING)
     output = os.path.normpath(_OUTPUT.value)
-    export_folder.check(output)
     devices.prepare(_DEVICE.value)
-    inference = Config.given(FLAGS, "inference", "compute")
-    folder = packed.folder_of(_WORKDIR.value, _MODEL.value)
-    run = loading.load(folder, inference, _CHECKPOINT.value)
+    run = loading.load(folder, Config.given(FLAGS, "inference", "compute"), _CHECKPOINT.value)
     export_folder.export(run, output)
     print(f"{run.checkpoint}, p(actor) >= {run.config.inference.score_threshold:g} -> {output}")
 

@@ -76,14 +76,9 @@ def _check_flags(argv):
     command_line.require(argv, video=_VIDEO.value or _VIDEOS.value, output=_OUTPUT.value)
     if _VIDEO.value and _VIDEOS.value:
         raise InputError("--videos is a list in place of --video; use one or the other")
-    packed.check_sources(_CHECKPOINT.present, **{flag.name: flag.value for flag in _SOURCES})
+    source = packed.source(_CHECKPOINT.present, **{flag.name: flag.value for flag in _SOURCES})
     if _ACTORS.value and not _INIT_RGB.value:
         raise InputError("--actors names classes of COCO's weights; it needs --init_rgb=coco")
-    given = Config.given(FLAGS, "inference", "compute")
-    if _SAVED_MODEL.value and given:
-        raise InputError(
-            f"--{min(given)} is fixed in a SavedModel; pass it to a2d export, or use --workdir"
-        )
     for flag, mark in ((_SAVED_MODEL, "saved_model.pb"), (_WORKDIR, "flags.txt")):
         if flag.value and not os.path.isfile(os.path.join(flag.value, mark)):
             raise InputError(
@@ -99,6 +94,7 @@ def _check_flags(argv):
             f"--results={','.join(_RESULTS.value)}: use one or more of "
             f"{','.join(outputs.RESULT_FILES)}"
         )
+    return source
 
 
 def _one(load, output, kinds, linking):
@@ -136,15 +132,13 @@ def _many(load, jobs, output, request, task, predict):
 
 def main(argv: list[str], predict: Callable = library.predict) -> int | None:
     """Predict one video, or the videos of a library by `predict`."""
-    _check_flags(argv)
+    flag, path = _check_flags(argv)
     wanted = {*_RESULTS.value, *(("overlay", "tracks") if "page" in _RESULTS.value else ())}
     kinds = tuple(kind for kind in outputs.RESULT_FILES if kind in wanted)
     output = os.path.normpath(_OUTPUT.value)
     settings = Config.given(FLAGS, "inference", "compute")
-    model = next(flag for flag in _SOURCES if flag.value)
     given = {"checkpoint": _CHECKPOINT.value, "device": _DEVICE.value, "settings": settings}
-    given["actors"] = _ACTORS.value
-    load = functools.partial(predictor.load, model.name, model.value, **given)
+    load = functools.partial(predictor.load, flag, path, actors=_ACTORS.value, **given)
     chosen = {"checkpoint": _CHECKPOINT.value} if _WORKDIR.value else {}
     linking = tracking.Linking(_WINDOW.value, _PATIENCE.value, _MAX_TRACKS.value)
     jobs = library.plan(_VIDEO.value, _VIDEOS.value, output)
@@ -158,7 +152,7 @@ def main(argv: list[str], predict: Callable = library.predict) -> int | None:
         every=_EVERY.value,
         linking=linking,
         kinds=kinds,
-        model=library.model(packed.find(model.value) if model is _MODEL else model.value),
+        model=packed.identity(path),
         settings={**settings, **chosen, "actors": ",".join(_ACTORS.value) or None},
         overwrite=_OVERWRITE.value,
         run=_WORKDIR.value,

@@ -39,10 +39,10 @@ def main(argv: list[str]) -> None:
 
     workdir = os.path.normpath(_WORKDIR.value)
     given = Config.given(FLAGS, "model", "training")
+    gpus = devices.prepare(_DEVICE.value, training.deterministic)
     config = run_start.resolve_config(config, given, _WORKDIR.value)
     config = run_start.without_masks(config, manifest)
     training = config.training
-    gpus = devices.prepare(_DEVICE.value, training.deterministic)
     tf.keras.utils.set_random_seed(training.seed)
     strategy = replicas.make(training.strategy, training.replicas)
     devices.announce(gpus, config.compute.precision, strategy.num_replicas_in_sync)

@@ -16,6 +16,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    os.environ["A2D_TF_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 def pytest_collection_finish():
     """What is imported by then is no garbage: each of the many collections leaves it out."""
     gc.freeze()

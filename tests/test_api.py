@@ -66,9 +66,7 @@ def test_every_line_of_the_page_runs(
     assert next(iter(names["test_clips"]))["rgb"].shape[1:] == (3, 128, 160, 3)
 
 
-def test_a_run_folder_takes_settings_and_a_saved_model_takes_none(saved_model, tiny_run):
-    predictor = a2d_tf.Predictor.load(tiny_run, score_threshold=0.45)
-    assert predictor.facts["score_threshold"] == 0.45
+def test_a_saved_model_takes_no_settings(saved_model):
     with pytest.raises(a2d_tf.InputError, match="takes no settings .score_threshold"):
         a2d_tf.Predictor.load(saved_model, score_threshold=0.45)
     with pytest.raises(a2d_tf.InputError, match="nowhere"):

@@ -21,6 +21,7 @@ from a2d_tf.behaviour import predictions
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.workers import Task
 from a2d_tf.ops import tracking
+from a2d_tf.runs import packed
 from a2d_tf.video import library, outputs, video_files
 from a2d_tf.video.library import Job
 
@@ -114,7 +115,7 @@ def test_a_model_is_known_by_its_weights(tmp_path):
             (tmp_path / folder / name).write_text(text)
     (tmp_path / "other/variables/variables.index").write_text("other sums")
     (tmp_path / "same/events").write_text("no part of the model")
-    one, same, other = (library.model(str(tmp_path / n)) for n in ("one", "same", "other"))
+    one, same, other = (packed.identity(str(tmp_path / n)) for n in ("one", "same", "other"))
     assert one["model_sha256"] == same["model_sha256"] != other["model_sha256"]
     assert one["model"] == "one"
 
@@ -348,7 +349,7 @@ def test_a_killed_command_given_again_leaves_no_trace(films, saved_model, predic
     time.sleep(random.uniform(0, 0.5))
     killed.kill()
     killed.wait()
-    request = library.Request(model=library.model(str(saved_model)))
+    request = library.Request(model=packed.identity(str(saved_model)))
     for number in (2, 1):
         run(films, output, predictor, request, task=f"{number}/2")
     assert sorted(os.listdir(output)) == ["a", "b", "c", "d", *OWN]

@@ -1,6 +1,8 @@
 """Packed models: what is in the folder, that it computes what the run does, and what is refused."""
 
+import dataclasses
 import json
+import os
 import pathlib
 import shutil
 
@@ -10,14 +12,12 @@ from a2d_files import write_video
 from processes import run_a2d, succeeded
 
 import a2d_tf
-from a2d_tf.core import devices
 from a2d_tf.core.errors import InputError
 from a2d_tf.data import convert
 from a2d_tf.data import mini as synthetic
 from a2d_tf.data.release import Release
 from a2d_tf.pretrained.weights import variables
 from a2d_tf.runs import loading, packed, scores
-from a2d_tf.video import predictor
 
 FILES = {"flags.txt", "labels.json", "records.json", "score_threshold.json", "weights.npz"}
 
@@ -105,21 +105,12 @@ def test_the_api_takes_its_folder_or_its_name(folder, monkeypatch, loads):
         a2d_tf.Predictor.load(folder, checkpoint="best")
 
 
-def test_a_folder_of_the_name_is_not_taken_for_the_packed_model(
-    folder, monkeypatch, loads, tmp_path
-):
+def test_flags_choose_one_network_and_its_name_no_other_folder(folder, monkeypatch, tmp_path):
     monkeypatch.setattr(packed, "MODELS", folder.parent)
-    monkeypatch.setattr(devices, "prepare", lambda _: [])
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tiny").mkdir()
-    found = predictor.load("model", "tiny", checkpoint="last", device="cpu", settings={})
-    assert found.facts["checkpoint"] == "tiny"
-
-
-def test_flags_that_choose_no_network_are_refused(folder, monkeypatch):
-    monkeypatch.setattr(packed, "MODELS", folder.parent)
-    packed.check_sources(True, workdir="run", model=None)
-    packed.check_sources(False, workdir=None, model="tiny")
+    assert packed.source(True, workdir="run", model=None) == ("workdir", "run")
+    assert packed.source(False, workdir=None, model="tiny") == ("model", str(folder))
     for checkpoint, workdir, model, complaint in (
         (False, None, "huge", r"--model=huge: .*\(tiny\)"),
         (False, None, None, "--workdir or --model"),
@@ -127,7 +118,7 @@ def test_flags_that_choose_no_network_are_refused(folder, monkeypatch):
         (True, None, "tiny", "--checkpoint"),
     ):
         with pytest.raises(InputError, match=complaint):
-            packed.check_sources(checkpoint, workdir=workdir, model=model)
+            packed.source(checkpoint, workdir=workdir, model=model)
 
 
 def test_weights_that_do_not_fit_are_refused(folder, tmp_path, loads):
@@ -159,6 +150,53 @@ def test_what_is_beyond_float16_or_in_the_way_is_refused(tiny_run, tmp_path, mon
     with pytest.raises(InputError, match="rpn_conv/bias: 65520 exceeds float16"):
         loading.pack(str(tiny_run), str(tmp_path / "new"))
     assert {path.name for path in tmp_path.iterdir()} == {"other"}
+
+
+def answer(predictor):
+    """Every output for a clip of noise."""
+    rng = np.random.default_rng(0)
+    rgb = rng.integers(0, 256, (3, 60, 90, 3), np.uint8)
+    frames = [predictor.frame(x, np.float32(rng.normal(0, 3, (60, 90, 2)))) for x in rgb]
+    return dataclasses.asdict(predictor.key_frame(frames, (60, 90)))
+
+
+@pytest.mark.slow
+def test_functions_are_kept_and_what_is_no_longer_whole_is_made_again(
+    tiny_run, loaded_run, monkeypatch, tmp_path
+):
+    load, cache, built = a2d_tf.Predictor.load, tmp_path / "cache", []
+    monkeypatch.setenv("A2D_TF_CACHE", str(cache))
+    monkeypatch.setattr(loading, "Network", lambda *_: built.append(1) or loaded_run.network)
+    own = a2d_tf.Predictor.from_run(loaded_run)
+    expected = answer(own)
+    assert len(expected["boxes"]) > 1
+    for number in range(6):
+        (cache / f"served/{number}").mkdir(parents=True)
+        os.utime(cache / f"served/{number}", (number, number))
+
+    def check(builds):
+        built.clear()
+        found = load(tiny_run)
+        assert found.facts == own.facts and len(built) == builds
+        np.testing.assert_equal(answer(found), expected)
+
+    check(builds=True)
+    *others, entry = sorted((cache / "served").iterdir(), key=lambda path: path.stat().st_mtime)
+    assert [path.name for path in others] == ["2", "3", "4", "5"]
+    check(builds=False)
+    assert load(tiny_run, score_threshold=0.4).facts["score_threshold"] == 0.4
+    graph, facts = entry / "functions/saved_model.pb", entry / "a2d_tf.json"
+    for damage in (
+        lambda: graph.write_bytes(graph.read_bytes()[:-1]),
+        (entry / "variables/variables.data-00000-of-00001").unlink,
+        lambda: (facts.unlink(), facts.mkdir()),
+    ):
+        damage()
+        check(builds=True)
+        check(builds=False)
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("A2D_TF_CACHE", str(tmp_path / "file"))
+    check(builds=True)
 
 
 @pytest.mark.slow

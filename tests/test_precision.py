@@ -7,9 +7,11 @@ import pytest
 import tensorflow as tf
 import tiny_network
 
+from a2d_tf.core.config import ComputeConfig, Config, ModelConfig
 from a2d_tf.model.layers import ConvNorm
 from a2d_tf.runs import loading
 from a2d_tf.serving.served_network import ServedNetwork
+from a2d_tf.training import run_start
 from a2d_tf.training.phases import set_phase
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("eagerly")]
@@ -31,6 +33,14 @@ def test_losses_and_gradients_are_near_those_of_float32():
     near, rounded = tiny_network.gradients(network, LEARNING)
     assert near == pytest.approx(loss, rel=0.02) and near != loss
     assert rounded @ exact / np.linalg.norm(rounded) / np.linalg.norm(exact) > 0.99
+
+
+def test_a_warning_where_16_bits_are_slow(caplog):
+    lite0, half = ModelConfig(backbone="efficientnet_lite0"), ComputeConfig("mixed_bfloat16")
+    for config in (Config(lite0), Config(compute=half), Config(lite0, compute=half)):
+        assert not caplog.messages
+        run_start.resolve_config(config, [])
+    assert [text.split("; ")[1] for text in caplog.messages] == ["use --precision=float32"]
 
 
 def test_16_bits_inside_and_float32_outside():

@@ -18,7 +18,6 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 from a2d_tf.ops import tracking, visualize
 from a2d_tf.video import outputs, streaming, video_files
-from a2d_tf.video.predictor import Predictor
 
 pytestmark = pytest.mark.slow
 OWN = tracking.Linking(window=1)  # the network's own answer
@@ -164,20 +163,6 @@ def test_seconds_are_a_players_at_a_varying_rate(predictor, tmp_path):
             assert stretch["end_second"] == pytest.approx(times[stretch["end_frame"]], abs=1e-3)
 
 
-def test_run_and_export_agree(loaded_run, predictor, film):
-    own = Predictor.from_run(loaded_run)
-    assert own.facts == predictor.facts
-    both, found = (own, predictor), 0
-    answers = (streaming.answers(p, video_files.Reader(film).frames()) for p in both)
-    for (_, a), (_, b) in zip(*answers):
-        np.testing.assert_allclose(a.boxes, b.boxes, atol=1e-4)
-        np.testing.assert_allclose(a.scores, b.scores, atol=1e-4)
-        np.testing.assert_array_equal(a.codes, b.codes)
-        np.testing.assert_array_equal(a.label_map, b.label_map)
-        found += len(a.codes)
-    assert found
-
-
 def test_command_line_of_part_of_a_folder_of_images(saved_model, predictor, film, tmp_path):
     """25 frames a second: frames 3 to 6 begin between 0.08 and 0.24 s."""
     images = write_images(tmp_path / "images", coloured_frames(7))
@@ -236,7 +221,7 @@ def test_bad_command_lines_end_with_one_clear_line(tmp_path, film):
     video = f"--video={film}"
     cases = [
         ([video, output], "--saved_model, --workdir, --model or --init_rgb"),
-        ([model, video, output, "--max_detections=7"], "--max_detections"),
+        ([model, video, output, "--max_detections=7"], "no settings (max_detections)"),
         ([model, video, output, "--start=2", "--end=2"], "--end=2"),
         ([model, video, output, "--start=nan"], "--start=nan"),
         ([model, video, output, "--end=inf"], "--end=inf"),

@@ -102,9 +102,9 @@ def main(argv: list[str]) -> None:
 
     from a2d_tf.training import run_start
 
+    gpus = devices.prepare(_DEVICE.value, config.training.deterministic)
     config = run_start.resolve_config(config, Config.given(FLAGS, "model"))
     config = run_start.without_masks(config, manifest)
-    gpus = devices.prepare(_DEVICE.value, config.training.deterministic)
     devices.announce(gpus, config.compute.precision)
     versions = f"TensorFlow {tf.__version__}, Python {platform.python_version()}"
     cores, memory = devices.cores(), devices.memory()

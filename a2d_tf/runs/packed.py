@@ -5,10 +5,13 @@ Each is a folder of MODELS that a2d pack-model made of a run. `loading` loads it
 
 from __future__ import annotations
 
+import glob
+import hashlib
 import os
 import pathlib
 
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.files import file_digest
 
 MODELS = pathlib.Path(__file__).resolve().parents[1] / "pretrained" / "models"
 WEIGHTS = "weights.npz"
@@ -36,26 +39,50 @@ def is_packed(folder: str) -> bool:
     return os.path.isfile(os.path.join(folder, WEIGHTS))
 
 
-def check_sources(checkpoint_given: bool, **sources: str | None) -> None:
+def identity(path: str) -> dict[str, str]:
+    """Identify a model, without TensorFlow.
+
+    Args:
+      path: an exported folder, a run folder, a packed model or a file of weights.
+
+    Returns:
+      its name, and a digest: of a file, or of a folder's facts, graph and settings, and of the
+      indices of its variables, which hold their checksums.
+    """
+    digest = hashlib.sha256()
+    if os.path.isdir(path):
+        pattern = os.path.join(glob.escape(path), "**", "*.index")
+        files = [os.path.join(path, name) for name in os.listdir(path)]
+        files = [file for file in files if file.endswith((".json", ".npz", ".pb", ".txt"))]
+        for file in sorted([*files, *glob.glob(pattern, recursive=True)]):
+            digest.update(f"{os.path.relpath(file, path)} {file_digest(file)}\n".encode())
+    else:  # or weights that are known by a name
+        digest.update((file_digest(path) if os.path.isfile(path) else path).encode())
+    name = os.path.basename(os.path.abspath(path))
+    return {"model": name, "model_sha256": digest.hexdigest()}
+
+
+def source(checkpoint_given: bool, **sources: str | None) -> tuple[str, str]:
     """Check the flags that choose a network, without loading it.
 
     Args:
       checkpoint_given: whether --checkpoint is among the flags.
       sources: {flag: its value} of those that name a network, `workdir` and `model` among them.
 
+    Returns:
+      the flag that is given, and its folder or other value.
+
     Raises:
       InputError: not one of them is given, --checkpoint is without --workdir, or there is no such
         packed model.
     """
-    if sum(bool(value) for value in sources.values()) != 1:
+    given = [(flag, value) for flag, value in sources.items() if value]
+    if len(given) != 1:
         *others, last = (f"--{name}" for name in sources)
         raise InputError(f"use one of {', '.join(others)} or {last}")
-    if checkpoint_given and not sources["workdir"]:
+    flag, value = given[0]
+    if checkpoint_given and flag != "workdir":
         raise InputError("--checkpoint selects a run's weights; it needs --workdir")
-    if sources["model"]:
-        find(sources["model"])
-
-
-def folder_of(workdir: str | None, model: str | None) -> str:
-    """Return the run folder that is given, or else that of the packed model."""
-    return os.path.normpath(workdir) if workdir else find(model or "")
+    if flag == "model":
+        return flag, find(value)
+    return flag, os.path.normpath(value) if flag == "workdir" else value

@@ -13,6 +13,7 @@ import re
 from collections.abc import Collection
 from typing import Any
 
+from a2d_tf.core import devices
 from a2d_tf.core.config import Config, TrainingConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
@@ -30,6 +31,8 @@ logger = logging.getLogger(__name__)
 def resolve_config(config: Config, given: Collection[str], workdir: str | None = None) -> Config:
     """Complete the settings by the conventions of the weights that the run starts from.
 
+    Call this after `devices.prepare`: some settings are slow on a CPU.
+
     A readout is switched off where the RGB backbone has none that are as they were loaded.
 
     Weights given by name are fetched if they are not in the cache; a run that resumes does not need
@@ -46,6 +49,9 @@ def resolve_config(config: Config, given: Collection[str], workdir: str | None =
     run = workdir if resumes else config.training.init_run or config.training.init_checkpoint
     if workdir and not run:
         _warn_of_norms(config.model, config.training)
+    slow = config.model.backbone == "efficientnet_lite0" and not devices.on_gpu()
+    if slow and config.compute.precision != "float32":
+        logger.warning("16 bits slow EfficientNet-Lite0 on a CPU; use --precision=float32")
     loaded = bool(config.training.init_rgb)
     model: dict[str, Any] = {}
     origins: dict[str, str] = {}

@@ -25,7 +25,7 @@ from a2d_tf.behaviour import bouts
 from a2d_tf.behaviour.predictions import PART, RECORD, RESULT_FILES, RESULTS, VIDEO, VIDEOS
 from a2d_tf.core.command_line import progress_bar, written
 from a2d_tf.core.errors import InputError, shown
-from a2d_tf.core.files import csv_of, file_digest, hidden_folder, is_file_name, load_json, write_csv
+from a2d_tf.core.files import csv_of, hidden_folder, is_file_name, load_json, write_csv
 from a2d_tf.core.workers import ALONE, Task, stop_at_once
 from a2d_tf.data import frames
 from a2d_tf.ops import tracking
@@ -186,31 +186,6 @@ def _check_names(jobs):
             raise InputError(f"{job.path}: would be overwritten; use another --output")
 
 
-def model(path: str) -> dict[str, str]:
-    """Identify a model, without TensorFlow.
-
-    Args:
-      path: an exported folder, a run folder, a packed model or a file of weights.
-
-    Returns:
-      its name, and a digest: of a file, or of a folder's facts, graph and settings, and of the
-      indices of its variables, which hold their checksums.
-    """
-    digest = hashlib.sha256()
-    if os.path.isdir(path):
-        pattern = os.path.join(glob.escape(path), "**", "*.index")
-        files = [os.path.join(path, name) for name in os.listdir(path)]
-        files = [file for file in files if file.endswith((".json", ".npz", ".pb", ".txt"))]
-        for file in sorted([*files, *glob.glob(pattern, recursive=True)]):
-            digest.update(f"{os.path.relpath(file, path)} {file_digest(file)}\n".encode())
-    elif os.path.isfile(path):
-        digest.update(file_digest(path).encode())
-    else:  # weights that are known by a name
-        digest.update(path.encode())
-    name = os.path.basename(os.path.abspath(path))
-    return {"model": name, "model_sha256": digest.hexdigest()}
-
-
 @dataclasses.dataclass(frozen=True)
 class Request:
     """What is predicted of each video of a library, and written of it.
@@ -218,7 +193,7 @@ class Request:
     Attributes:
       start, end, every, linking: as for `Predictor.video`.
       kinds: those of `predictions.RESULT_FILES` that are written.
-      model: of `model`.
+      model: of `packed.identity`.
       settings: further settings that tell predictions apart, as {flag: value}.
       overwrite: whether a prediction of other settings counts as none, rather than as an error.
       run: the run folder of the model, if it is one.

@@ -61,29 +61,25 @@ class Predictor:
         folder = os.path.normpath(path)
         if not os.path.isdir(folder) and folder in packed.names():
             folder = packed.find(folder)
-        if os.path.isfile(os.path.join(folder, "flags.txt")):
-            from a2d_tf.runs import loading
-
-            return cls.from_run(loading.load(folder, settings, checkpoint))
-        from a2d_tf.serving import exported  # without the network's code or Keras
-
-        loaded, facts = exported.load(folder)
-        if settings or checkpoint != "last":
+        is_run = os.path.isfile(os.path.join(folder, "flags.txt"))
+        if not is_run and (settings or checkpoint != "last"):
             given = ", ".join(settings) or "checkpoint"
             raise InputError(
                 f"{folder}: a SavedModel takes no settings ({given}); pass them to a2d export, "
                 "or use its run folder"
             )
-        return cls(loaded["frame"], loaded["key_frame"], facts)
+        from a2d_tf.serving.export_folder import kept, load
+
+        functions, facts = kept(folder, settings, checkpoint) if is_run else load(folder)
+        return cls(**functions, facts=facts)
 
     @classmethod
     def from_run(cls, run: Run) -> Predictor:
         """Return the predictor of a loaded run."""
-        from a2d_tf.serving.export_folder import facts
-        from a2d_tf.serving.served_network import ServedNetwork
+        from a2d_tf.serving import export_folder
 
-        served = ServedNetwork(run.network, run.config.inference)
-        return cls(served.frame, lambda size, **frames: served.key_frame(frames, size), facts(run))
+        functions, facts = export_folder.serve(run)
+        return cls(**functions, facts=facts)
 
     def video(
         self,
@@ -164,7 +160,7 @@ def load(
     """Load the predictor that the flags of a command name, and announce the device.
 
     Args:
-      source: the flag that names the model: "saved_model", "workdir", "model" or "init_rgb".
+      source, path: of `packed.source`, with "saved_model" and "init_rgb" among them.
       checkpoint: of a run, "last" or "best".
       device: as for `devices.prepare`.
       settings: {name: value} of inference and computing that are given; a SavedModel takes none.
@@ -179,8 +175,6 @@ def load(
 
         predictor = Predictor.from_run(loading.untrained(path, settings, actors))
     else:
-        # A folder of the same name is another model.
-        path = packed.find(path) if source == "model" else path
         predictor = Predictor.load(path, checkpoint=checkpoint, **settings)
     devices.announce(gpus, predictor.facts["precision"])
     return predictor

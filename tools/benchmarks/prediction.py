@@ -2,7 +2,7 @@
 
 Every command is a process of its own, timed from outside, start and all. The network is the packed
 one, `mini`, or `--saved_model`; drawn clips have some 40 frames at 400x320. Of the library the
-seconds a clip count.
+seconds a clip count. A packed model's export is kept since the first round.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ def _commands(model, clip, further):
     return {
         _IMPORT: ["-c", _IMPORT],
         "loading an export": ["-c", _LOAD, str(model)],
+        "loading a packed model": ["-c", _LOAD, "mini"],
         "a frame of a clip": [*predict, f"--video={clip}", f"--end={_LEAST}", "--output={}/out"],
         "a clip": [*predict, f"--video={clip}", "--output={}/out"],
         "a library": [*predict, f"--video={clip.parent}", "--output={}/out"],
