@@ -242,10 +242,10 @@ def command(place: Place, name: str) -> Values:
         "mini": f"--output={work} --videos={videos}",
         "records": f"--release={work}/Release --output={work}/records --workers=4 --clip_frames=3 "
         f"--image_height={model.image_height} --image_width={model.image_width}",
-        "train": f"--records={work}/records --workdir={work}/run --steps={steps} --warmup_steps=1 "
-        f"--val_fraction=0 --log_every={steps // 2} --flagfile=configs/a2d.flags "
-        + f"--flagfile={setups.TINY} --batch_size=2"
-        * place.small,
+        "train": "--flagfile=configs/a2d.flags "
+        + f"--flagfile={setups.TINY} --batch_size=2 " * place.small
+        + f"--records={work}/records --workdir={work}/run --steps={steps} --warmup_steps=1 "
+        f"--val_fraction=0 --log_every={steps // 2}",
         "evaluate": f"--records={work}/records --workdir={work}/run --score_threshold=0.3",
         "export": f"--workdir={work}/run --output={work}/export --score_threshold=0.3",
         "predict": f"--saved_model={work}/export --output={work}/out "
