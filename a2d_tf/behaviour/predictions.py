@@ -126,9 +126,7 @@ def folders_of(paths: Iterable[str]) -> list[pathlib.Path]:
     """Return the folders of predictions: those given, and those in a library given, by name.
 
     Of a whole library only those that its VIDEOS list: others are of videos that it has no more.
-
-    Raises:
-      InputError: there is none in a path.
+    InputError where a path has none.
     """
     found: list[pathlib.Path] = []
     for path in map(pathlib.Path, paths):

@@ -108,11 +108,7 @@ def guarded(function: Callable, *arguments: Any, debug: bool = False) -> int | N
 
 
 def require(argv: list[str], **values: object) -> None:
-    """Check that a command line has no stray words, and a value for each named flag.
-
-    Raises:
-      InputError: names the word, or the flag that is missing.
-    """
+    """Raise InputError where a command line has a stray word, or no value for a named flag."""
     if len(argv) > 1:
         raise InputError(f"unexpected argument '{argv[1]}'; flags are written --name=value")
     for name, value in values.items():

@@ -418,11 +418,7 @@ class Config:
         return dataclasses.replace(self, inference=inference, compute=computing)
 
     def checked(self) -> Config:
-        """Return settings that were made in Python, checked as those of flags are.
-
-        Raises:
-          InputError: a setting is out of range, or contradicts another.
-        """
+        """Return the settings; InputError where one is out of range, or contradicts another."""
         return Config.parse([word for name in SECTIONS for word in _words(getattr(self, name))])
 
 

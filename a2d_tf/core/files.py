@@ -163,11 +163,7 @@ def file_digest(path: Path, algorithm: str = "sha256") -> str:
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:
-    """Read the arrays of an .npz, none of which may be pickled.
-
-    Raises:
-      one of UNREADABLE: no .npz, or a damaged one.
-    """
+    """Read the arrays of an .npz, none pickled; one of UNREADABLE where it is none, or damaged."""
     with np.load(path, allow_pickle=False) as entries:
         return dict(entries)
 

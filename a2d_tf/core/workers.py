@@ -37,11 +37,7 @@ class Task:
 
     @classmethod
     def parse(cls, text: str) -> Task:
-        """Read a task as `--task` gives it, such as 3/16.
-
-        Raises:
-          InputError: not of that form, or not between 1/N and N/N.
-        """
+        """Read a task such as 3/16; InputError where it is none between 1/N and N/N."""
         match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text, re.ASCII)
         task = cls(int(match[1]), int(match[2])) if match else cls(0)
         if not 1 <= task.number <= task.count:

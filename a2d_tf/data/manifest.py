@@ -167,11 +167,7 @@ class Manifest:
             )
 
     def shards(self, split: str) -> list[str]:
-        """Return the paths of a split's shards, in order; those of 'train' hold 'val', too.
-
-        Raises:
-          InputError: the split has no records.
-        """
+        """Return the paths of a split's shards, 'val' in those of 'train'; InputError if none."""
         split = "train" if split == "val" else split
         if split not in self.splits:
             raise InputError(

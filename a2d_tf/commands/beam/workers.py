@@ -152,11 +152,7 @@ def _write(words, place, keyed):
 def build_all(
     setup: Setup, conversion: Conversion, shards: Sequence[Shard], workers: int
 ) -> Iterator[tuple[str, dict]]:
-    """Build shards on Beam's workers; see `convert.build_all`, whose place it takes.
-
-    Raises:
-      InputError: of a worker, or the runner failed.
-    """
+    """Build shards in place of `convert.build_all`; InputError of a worker or of the runner."""
     output, url = conversion.output, setup.url_of(str(conversion.output))
     if url:  # what an earlier call has finished was copied here
         there = {x: conversion.finished(x, conversion.fingerprint(x)) for x in shards}
