@@ -70,8 +70,7 @@ def gflop(network: Network, rois: int, masks: int) -> float:
 
 
 def model_gflop(model: tf.keras.Model) -> float:
-    """Return the GFLOP of a Keras model for one image or RoI, by TensorFlow's profiler."""
-    # The profiler leaves out what has an unknown size.
+    """Return the GFLOP of a Keras model by TensorFlow's profiler, each open size being 1."""
     signature = tf.nest.map_structure(
         lambda x: tf.TensorSpec([size or 1 for size in x.shape], x.dtype), model.input
     )
