@@ -215,7 +215,9 @@ def check_second_round(words, tmp_path):
     assert config.model == Config.read(first / "run/flags.txt").model
     at = lines.index("Both rounds on the same held-out frames: numbers of instances")
     assert lines[at + 1].split() == "in all found before found wrong before wrong".split()
-    assert lines[at + 2].split()[1] == "4" and re.match("(better|worse|as before): ", lines[at + 3])
+    # A network of few steps may find 'rest', too, which is not there.
+    assert ["mouse-run", "4"] in [line.split()[:2] for line in lines[at + 2 : at + 4]]
+    assert any(re.match("(better|worse|as before): ", line) for line in lines[at + 3 :])
     scores = json.loads((second / "scores_before/origin.json").read_text())
     assert scores["records"] == after.source
 

@@ -21,7 +21,7 @@ from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.model.network import Network
 from a2d_tf.pretrained import layouts, weights
 from a2d_tf.pretrained.layouts import Weights
-from a2d_tf.runs import loading
+from a2d_tf.runs import loading, run_folder
 from a2d_tf.training import run_start
 from a2d_tf.video.predictor import Predictor
 
@@ -267,8 +267,7 @@ def other_run(tmp_path_factory):
     config = Config(tiny_network.config(**options))
     tf.keras.utils.set_random_seed(5)
     network = Network(config.model, LABELS)
-    config.write(folder / "flags.txt")
-    (folder / "labels.json").write_text(LABELS.to_json())
+    run_folder.create(str(folder), config, tiny_network.manifest(label_space=LABELS))
     checkpoint = tf.train.Checkpoint(network=network)
     tf.train.CheckpointManager(checkpoint, str(folder / "checkpoints"), 1).save(1)
     return str(folder), values(network)
