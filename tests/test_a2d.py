@@ -87,25 +87,17 @@ def test_workers_start_from_the_script(tmp_path):
     assert done.stdout.splitlines()[-1] == "mini/Release is ready"
 
 
-def commands_of(page):
-    """The commands that the blocks of a page give: [(name, its flags)]."""
-    blocks = re.findall(r"```\w*\n(.*?)```", page.read_text(), re.S)
-    text = "\n".join(blocks).replace("\\\n", " ")
-    found = []
-    for line in re.findall(r"^(?:\w+=\S* )*(?:a2d|python -m a2d_tf\.)(.*)$", text, re.M):
-        name, *words = line.split("#")[0].split(" -- ")[0].replace("`", "").split()
-        found.append((name, [w for w in words if w.startswith("--")]))
-    return found
-
-
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
 def test_commands_of_the_documentation_have_these_flags(page):
-    for name, words in commands_of(page):
+    blocks = re.findall(r"```\w*\n(.*?)```", page.read_text(), re.S)
+    text = "\n".join(blocks).replace("\\\n", " ")
+    for line in re.findall(r"^(?:\w+=\S* )*(?:a2d|python -m a2d_tf\.)(.*)$", text, re.M):
+        name, *words = line.split("#")[0].split(" -- ")[0].replace("`", "").split()
         if name == "on-beam" or name.startswith("-"):
             continue
         assert name in a2d.MODULES, f"{page.name}: a2d {name}"
         known = {*importlib.import_module(f"a2d_tf.{a2d.MODULES[name]}").FLAGS, "flagfile"}
-        for word in words:
+        for word in (word for word in words if word.startswith("--")):
             flag = word[2:].partition("=")[0].strip("[]")
             assert {flag, flag.removeprefix("no")} & known, f"{page.name}: a2d {name} {word}"
 

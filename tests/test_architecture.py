@@ -57,12 +57,6 @@ def test_imports_point_downward():
     assert not upward
 
 
-def section(title):
-    """The text of a section of WORKSPACE.md."""
-    text = (ROOT / "WORKSPACE.md").read_text()
-    return re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", text, re.M | re.S)[1]
-
-
 def defined(path):
     """What a module defines, methods among it, and the modules beside it; those of a folder."""
     if path.is_dir():
@@ -76,8 +70,9 @@ def defined(path):
 )
 def test_files_and_functions_of_the_tables_exist(title):
     """A file without a folder is in that of the file before it, a function is of that file."""
-    count, path = 0, None
-    for row in re.findall(r"^\|.*\| (.*) \|$", section(title), re.M):
+    count, path, text = 0, None, (ROOT / "WORKSPACE.md").read_text()
+    section = re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", text, re.M | re.S)[1]
+    for row in re.findall(r"^\|.*\| (.*) \|$", section, re.M):
         for word in re.findall(r"`([^`]+)`", row):
             if word.endswith((".py", "/")):
                 path = (path.parent if "/" not in word else PACKAGE) / word

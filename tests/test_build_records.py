@@ -148,21 +148,16 @@ def test_complete_records_are_left_alone(small_source, small_records, tmp_path):
         build(changed, output)
 
 
-@pytest.fixture
-def broken(small_copy):
-    """The small release with a broken annotation, a truncated video and a misnamed annotation."""
+def test_broken_items_are_skipped_and_reported(small_copy, tmp_path):
+    """A broken annotation, a truncated video and a misnamed annotation."""
     (small_copy / "Annotations/mat/-b/00008.mat").write_bytes(b"text")
     write_video(small_copy / "clips320H/--a.mp4", moving_frames(3, 64, 96, step=2))
     shutil.copy(small_copy / "clips320H/c.mp4", small_copy / "clips320H/d.mp4")
     (small_copy / "Annotations/mat/d").mkdir()
     (small_copy / "Annotations/mat/d/4.mat").write_bytes(b"")
     add_rows(small_copy, row("d", 64, 96, 6, 1, 0))
-    return small_copy
-
-
-def test_broken_items_are_skipped_and_reported(broken, tmp_path):
     output = tmp_path / "out"
-    words = [f"--release={broken}", f"--output={output}", "--workers=1"]
+    words = [f"--release={small_copy}", f"--output={output}", "--workers=1"]
     said = succeeded(run_a2d("records", *words, "--on_error=skip"))
     manifest = Manifest.load(output)
     found = [item["item"] for item in manifest.skipped]

@@ -15,21 +15,12 @@ L4 = Gpu("NVIDIA L4", None, (8, 9))
 T4 = Gpu("Tesla T4", 15 * GIB, (7, 5))
 
 
-@pytest.fixture
-def smi(tmp_path, monkeypatch):
-    """Puts an nvidia-smi of these lines in front of PATH."""
-
-    def install(lines):
-        program = tmp_path / "nvidia-smi"
-        program.write_text(f"#!/bin/sh\ncat <<'END'\n{lines}\nEND\n")
-        program.chmod(0o755)
-        monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-
-    return install
-
-
-def test_nvidia_smi_lists_names_and_memory(smi):
-    smi("NVIDIA A100-SXM4-80GB, 81920\nNVIDIA H100, 80GB HBM3, 81559\nNVIDIA GB10, [N/A]")
+def test_nvidia_smi_lists_names_and_memory(tmp_path, monkeypatch):
+    lines = "NVIDIA A100-SXM4-80GB, 81920\nNVIDIA H100, 80GB HBM3, 81559\nNVIDIA GB10, [N/A]"
+    program = tmp_path / "nvidia-smi"
+    program.write_text(f"#!/bin/sh\ncat <<'END'\n{lines}\nEND\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     assert devices.nvidia_cards() == [
         Gpu("NVIDIA A100-SXM4-80GB", 80 * GIB),
         Gpu("NVIDIA H100, 80GB HBM3", 81559 * 2**20),

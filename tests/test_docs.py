@@ -15,18 +15,15 @@ def anchors(path):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
-def test_links(page):
-    for link in re.findall(r"\]\((?!\w+://)([^)\s]+)\)", (ROOT / page).read_text()):
+def test_links_and_files_of_code_exist(page):
+    """`a2d doctor` is of the repository, `data/sources.py` of the package, `own/` a result."""
+    text = (ROOT / page).read_text()
+    for link in re.findall(r"\]\((?!\w+://)([^)\s]+)\)", text):
         name, _, anchor = link.partition("#")
         path = (ROOT / page).parent / name if name else ROOT / page
         assert path.exists(), link
         assert not anchor or anchor in anchors(path), link
-
-
-@pytest.mark.parametrize("page", PAGES, ids=str)
-def test_files_of_code_exist(page):
-    """`a2d doctor` is of the repository, `data/sources.py` of the package, `own/` a result."""
-    for name in re.findall(r"`([\w/]+/\w+\.(?:py|sh|flags))`", (ROOT / page).read_text()):
+    for name in re.findall(r"`([\w/]+/\w+\.(?:py|sh|flags))`", text):
         if name.startswith("own/"):
             continue
         assert (ROOT / name).exists() or (ROOT / "a2d_tf" / name).exists(), name

@@ -12,15 +12,12 @@ from a2d_tf.data import frames
 SIZE = (32, 48)
 
 
-@pytest.fixture(params=["mp4", ".png", ".jpg"])
-def video(request, tmp_path):
-    """Nine frames whose grey level is ten times their number."""
-    if request.param == "mp4":
-        return write_video(tmp_path / "v.mp4", grey_frames(9, *SIZE))
-    return write_images(tmp_path / "v", grey_frames(9, *SIZE), request.param)
-
-
-def test_frame_numbers_count_from_one(video):
+@pytest.mark.parametrize("kind", ["mp4", ".png", ".jpg"])
+def test_frame_numbers_count_from_one(tmp_path, kind):
+    if kind == "mp4":
+        video = write_video(tmp_path / "v.mp4", grey_frames(9, *SIZE))
+    else:
+        video = write_images(tmp_path / "v", grey_frames(9, *SIZE), kind)
     found = dict(frames.read(video, [4, 1, 9, 4]))
     assert list(found) == [1, 4, 9]
     for number, frame in found.items():

@@ -6,7 +6,7 @@ import types
 import cv2
 import numpy as np
 import pytest
-from test_tracking import CAT, DOG, at, frame, sight
+from test_tracking import CAT, DOG, at, frame, ids, sight
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
@@ -17,11 +17,6 @@ from a2d_tf.evaluation.metrics import over_time
 from a2d_tf.ops import tracking
 from a2d_tf.video import streaming
 from a2d_tf.video.predictor import Predictor
-
-
-def ids(frames, max_tracks, **options):
-    tracker = tracking.Tracker(A2D, tracking.Linking(max_tracks=max_tracks, **options))
-    return [[track and track.id for track in tracker.add(found)] for found in frames]
 
 
 @pytest.mark.parametrize("max_tracks, newcomer", [("2", None), (None, 3)])
@@ -54,14 +49,6 @@ def test_the_nearest_of_those_that_are_missed_goes_on():
     first = frame(sight(at(5)), sight(at(35)), sight(at(65)))
     assert ids([first, frame(sight(at(65)), sight(at(24, 40)))], "3")[1] == [3, 2]
     assert ids([first, frame(sight(at(60, 40)), sight(at(38, 40)))], "3")[1] == [3, 2]
-
-
-@pytest.mark.parametrize(
-    "box, expected", [(at(10, 20), None), (at(10, 21), 2), ([12, 12, 18, 18], None)]
-)
-def test_a_ghost_has_no_track_beside_its_animal(box, expected):
-    """Half of the smaller mask lies on the animal's, or 9 rows of 20, or all."""
-    assert ids([frame(sight(at(10)), sight(box))] * 4, "2") == [[1, expected]] * 4
 
 
 def test_each_kind_has_its_own_number():

@@ -35,12 +35,9 @@ def paint(scores, probabilities=(1.0, 1.0)):
     return made.numpy()[0].tolist()
 
 
-def test_a_pixel_goes_to_the_highest_scored_instance():
+def test_a_pixel_goes_to_the_highest_score_above_0_whose_mask_is_at_least_one_half():
     assert paint([0.9, 0.8]) == [[11, 11, 22, 0]] * 2
     assert paint([0.7, 0.8]) == [[11, 22, 22, 0]] * 2
-
-
-def test_masks_below_one_half_and_scores_of_zero_are_not_painted():
     assert paint([0.9, 0.8], (0.4, 1.0)) == [[0, 22, 22, 0]] * 2
     assert paint([0.0, 0.8]) == [[0, 22, 22, 0]] * 2
 

@@ -29,8 +29,8 @@ def frame(*sights):
     return Instances(boxes, np.array(codes, int), scores[0], masks, None, *scores[1:])
 
 
-def ids(frames):
-    tracker = tracking.Tracker(A2D)
+def ids(frames, max_tracks=None, **options):
+    tracker = tracking.Tracker(A2D, tracking.Linking(max_tracks=max_tracks, **options))
     return [[track and track.id for track in tracker.add(found)] for found in frames]
 
 
@@ -68,12 +68,9 @@ def test_a_fast_actor_is_followed_over_a_third_of_its_diagonal(shift, expected):
     assert ids(frames) == [[1], [expected]]
 
 
-@pytest.mark.parametrize("p_actor, expected", [(0.8, 1), (0.79, None)])
-def test_only_a_sure_instance_begins_a_track(p_actor, expected):
-    assert ids([frame(sight(at(10), p_actor=p_actor))]) == [[expected]]
-
-
-def test_an_unsure_instance_goes_on_with_its_track_and_background_is_all_that_counts():
+def test_only_a_sure_instance_begins_a_track_and_background_is_all_that_counts():
+    for p_actor, expected in ((0.8, 1), (0.79, None)):
+        assert ids([frame(sight(at(10), p_actor=p_actor))]) == [[expected]]
     frames = [frame(sight(at(10), p_actor=p)) for p in (0.5, 0.9, 0.3, 0.3)]
     assert ids(frames) == [[None], [1], [1], [1]]
     box, code, score, actors, actions, inside = sight(at(10), p_actor=0.41)
@@ -94,7 +91,8 @@ def test_an_unsure_instance_goes_on_with_its_track_and_background_is_all_that_co
 )
 def test_instances_that_lie_on_one_another_are_one_track(kind, box, expected):
     surer, other = sight(at(10), p_actor=0.9), sight(box, kind)
-    assert ids([frame(surer, other)] * 3) == [[1, expected]] * 3
+    for max_tracks in (None, "2"):
+        assert ids([frame(surer, other)] * 4, max_tracks) == [[1, expected]] * 4
 
 
 def test_an_actor_that_was_apart_stays_itself_beside_its_like():
