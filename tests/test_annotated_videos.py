@@ -4,10 +4,9 @@ import copy
 import itertools
 import json
 
-import cv2
 import numpy as np
 import pytest
-from a2d_files import grey_frames, mask, moving_frames, write_video
+from a2d_files import grey_frames, mask, moving_frames, write_images, write_video
 from processes import complaint, run_a2d
 from pycocotools import mask as rle_tools
 
@@ -55,6 +54,9 @@ CONTENT = {
         instance(9, "truck", "none", SMALL, bbox=None),
     ],
 }
+UNSPLIT = copy.deepcopy(CONTENT)
+for entry in UNSPLIT["images"]:
+    del entry["split"]
 
 
 def write(folder, content=CONTENT):
@@ -62,9 +64,7 @@ def write(folder, content=CONTENT):
     videos = folder / "videos"
     if not videos.exists():
         write_video(videos / "yard.mp4", moving_frames(6, *SIZE, step=3))
-        (videos / "gate-1").mkdir()
-        for number, frame in enumerate(grey_frames(4, *SIZE), 1):
-            cv2.imwrite(str(videos / "gate-1" / f"{number:05d}.png"), frame)
+        write_images(videos / "gate-1", grey_frames(4, *SIZE))
     path = folder / "own.json"
     path.write_text(content if isinstance(content, str) else json.dumps(content))
     return path, videos
@@ -257,10 +257,7 @@ def test_videos_keep_their_earlier_split():
 
 
 def test_without_splits_the_names_decide_or_the_user(tmp_path):
-    content = copy.deepcopy(CONTENT)
-    for entry in content["images"]:
-        del entry["split"]
-    path, videos = write(tmp_path, content)
+    path, videos = write(tmp_path, UNSPLIT)
     source = open_source(path, videos, FORKLIFTS)
     splits = {v.vid: v.split for v in source.videos}
     (test,) = in_test(splits)
@@ -293,10 +290,7 @@ def test_two_files_of_a_video(tmp_path):
 
 @pytest.mark.slow
 def test_earlier_records_keep_the_split(tmp_path):
-    content = copy.deepcopy(CONTENT)
-    for entry in content["images"]:
-        del entry["split"]
-    path, videos = write(tmp_path, content)
+    path, videos = write(tmp_path, UNSPLIT)
     made = tmp_path / "records"
     chosen = in_test({v.vid: v.split for v in open_source(path, videos).videos})
     other = {"yard", "gate-1"}.difference(chosen).pop()

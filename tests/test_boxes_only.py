@@ -131,21 +131,15 @@ def test_a_group_of_boxes_is_the_box_around_them_and_masks_go_first():
     assert (whole.label, whole.parts, whole.box) == ("a-m", ([SQUARE],), None)
 
 
-def convert_to(folder, videos, annotations, **fields):
-    """The manifest of records of one frame, and its serialised record."""
-    export = write(folder / "export", of_coco(*annotations))
-    settings = convert.ConversionSettings(image_height=24, image_width=32, clip_frames=3)
-    convert.convert(open_source(export, videos, **fields), folder / "records", settings, workers=1)
-    manifest = Manifest.load(folder / "records")
-    (serialized,) = records.read_shard(manifest.shards("train")[0])
-    return manifest, serialized
-
-
 @pytest.mark.parametrize(
     "kind, has_mask", [("masks", [True]), ("boxes", [False]), ("mixed", [True, False])]
 )
 def test_records_say_which_instances_have_masks(tmp_path, videos, kind, has_mask):
-    manifest, serialized = convert_to(tmp_path, videos, KINDS[kind])
+    source = open_source(write(tmp_path / "export", of_coco(*KINDS[kind])), videos)
+    settings = convert.ConversionSettings(image_height=24, image_width=32, clip_frames=3)
+    convert.convert(source, tmp_path / "records", settings, workers=1)
+    manifest = Manifest.load(tmp_path / "records")
+    (serialized,) = records.read_shard(manifest.shards("train")[0])
     alone = has_mask.count(False)
     assert manifest.counts["train"].get("boxes_only", 0) == alone
     assert manifest.trains_masks == (kind != "boxes")

@@ -11,7 +11,7 @@ from processes import complaint, run_a2d, succeeded
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
-from a2d_tf.data import records
+from a2d_tf.data import inspection
 from a2d_tf.evaluation import box_data
 from a2d_tf.evaluation.label_maps import write_png
 from a2d_tf.evaluation.reports import browse
@@ -39,9 +39,7 @@ def spoilt(truth, how):
 @pytest.fixture(scope="module")
 def truths(mini_records):
     """{name of a test frame: its truth}."""
-    shards = mini_records.shards("test")
-    read = [records.read_truth(s) for shard in shards for s in records.read_shard(shard)]
-    return {truth.name: truth for truth in read}
+    return {truth.name: truth for *_, truth in inspection.read(mini_records, ["test"])}
 
 
 @pytest.fixture(scope="module")

@@ -54,12 +54,6 @@ def make_image(suffix):
     return lambda folder: write_images(folder / "v", [noise], suffix) / f"00001{suffix}"
 
 
-def make_label_map(folder):
-    path = folder / "00004.png"
-    cv2.imwrite(str(path), np.random.default_rng(0).choice([0, *A2D.codes], SIZE).astype(np.uint8))
-    return path
-
-
 def clip_record(**fields):
     """A serialised record, with some of its features replaced."""
     example = tf.train.Example.FromString(records.encode(clip()))
@@ -123,7 +117,10 @@ KINDS = {  # name: (make, read)
     "png": (make_image(".png"), lambda path: list(frames.read(path.parent))),
     "jpg": (make_image(".jpg"), lambda path: list(frames.read(path.parent))),
     "webp": (make_image(".webp"), lambda path: frames.read_image(path, "")),
-    "label map": (make_label_map, lambda path: read_label_map(path, A2D)),
+    "label map": (
+        written("4.png", lambda path: cv2.imwrite(str(path), np.resize([0, *A2D.codes], SIZE))),
+        lambda path: read_label_map(path, A2D),
+    ),
     "csv": (
         written("videoset.csv", lambda path: write_release(path.parent, [VIDEO])),
         lambda path: Release(path.parent),

@@ -138,7 +138,7 @@ def test_a_held_out_actor_alone_gives_no_gradient_to_the_action_branch():
         assert full[name].any(), name
 
 
-def extremes():
+def test_extreme_clips_train_without_a_nan(network):
     """A clip each: still, black, tiny and filling instances, no masks, huge flow, 25 instances."""
     batch = {name: x.numpy() for name, x in tiny_network.labelled(7).items()}
     absent = dict(boxes=0, masks=0, has_mask=False, actors=-1, actions=-1, present=False)
@@ -156,12 +156,9 @@ def extremes():
     batch["boxes"][6, 20:] = batch["boxes"][6, :1]
     for name in ("masks", "has_mask", "actors", "actions", "present"):
         batch[name][6] = dict(masks=1, has_mask=True, present=True).get(name, 3)
-    return {name: tf.constant(value) for name, value in batch.items()}
-
-
-def test_extreme_clips_train_without_a_nan(network):
+    batch = {name: tf.constant(value) for name, value in batch.items()}
     training = dataclasses.replace(LEARNING, batch_size=7)
-    values, gradients = gradients_of(network, extremes(), training)
+    values, gradients = gradients_of(network, batch, training)
     assert all(math.isfinite(float(value)) for value in values.values())
     assert all(np.isfinite(gradient).all() for gradient in gradients.values())
 

@@ -8,7 +8,7 @@ import shlex
 import cv2
 import numpy as np
 import pytest
-from a2d_files import moving_frames, write_video
+from a2d_files import grey_frames, moving_frames, write_images, write_video
 
 from a2d_tf.annotations.document import AnnotatedFrame, Document, Instance, Numbering
 from a2d_tf.annotations.matching import Export, Matcher
@@ -81,8 +81,7 @@ def test_videos_by_the_path_of_the_export(videos, path, video):
 
 
 def test_a_video_that_is_there_twice(videos):
-    (videos / "far").mkdir()
-    cv2.imwrite(str(videos / "far" / "00001.png"), np.zeros((24, 32, 3), np.uint8))
+    write_images(videos / "far", grey_frames(1, 24, 32))
     assert matched(videos, document(frame("wide"))) == {"wide": [1]}
     with pytest.raises(InputError, match="far and far.mp4"):
         matched(videos, document(frame("far")))
