@@ -8,7 +8,7 @@ import av
 import cv2
 import numpy as np
 import pytest
-from a2d_files import moving_frames, write_film
+from a2d_files import coloured_frames, write_film
 
 from a2d_tf.core import errors
 from a2d_tf.core.errors import InputError
@@ -37,12 +37,6 @@ FILMS = {  # name: (encoder, its options)
 SOUGHT = ("a.mp4", "a.mkv", "open.mkv", "waves.mkv", "waves.mp4", "b.mp4", "vp9.webm")
 
 
-def scene(count, height=48, width=80):
-    """A texture in colour that moves."""
-    grey = np.stack(moving_frames(count, height, width, 2))[..., 0]
-    return list(np.stack([grey, 255 - grey, grey // 2 + 60], axis=-1))
-
-
 @pytest.fixture(scope="module")
 def film(tmp_path_factory):
     """name -> path of one of FILMS; `times` are those of its frames."""
@@ -52,7 +46,7 @@ def film(tmp_path_factory):
         codec, options = FILMS[name]
         path = folder / f"{times is None}-{height}" / name
         if not path.exists():
-            write_film(path, scene(COUNT, height, width), codec, times, **options)
+            write_film(path, coloured_frames(COUNT, height, width), codec, times, **options)
         return path
 
     return make
@@ -121,9 +115,9 @@ def test_colours_are_those_of_the_matrix_and_the_range_that_the_film_names(name,
 
 
 def test_a_film_begins_at_zero_though_its_clock_does_not_or_there_is_none(tmp_path):
-    path = write_film(tmp_path / "late.mp4", scene(COUNT), "libx264", 3 + VARYING)
+    path = write_film(tmp_path / "late.mp4", coloured_frames(COUNT, 48, 80), "libx264", 3 + VARYING)
     np.testing.assert_allclose(pictures(path)[0], VARYING, atol=1e-4)
-    path = write_film(tmp_path / "a.h264", scene(5), "libx264")
+    path = write_film(tmp_path / "a.h264", coloured_frames(5, 48, 80), "libx264")
     assert pictures(path)[0] == pytest.approx([0, 0.04, 0.08, 0.12, 0.16])
 
 
@@ -274,7 +268,8 @@ def test_playlists_and_music_are_no_videos(film, tmp_path, text):
 
 
 def test_claims_of_too_many_pixels_take_no_memory(film, tmp_path, monkeypatch):
-    path = write_film(tmp_path / "a.mjpeg", scene(3), "mjpeg", strict="unofficial")
+    shown = coloured_frames(3, 48, 80)
+    path = write_film(tmp_path / "a.mjpeg", shown, "mjpeg", strict="unofficial")
     data, place = bytearray(path.read_bytes()), 0
     while (place := data.find(b"\xff\xc0", place + 1)) > 0:
         data[place + 5 : place + 9] = struct.pack(">HH", 60_000, 60_000)

@@ -32,9 +32,6 @@ pytestmark = pytest.mark.slow
 INSTANCES = ("boxes", "actor", "action", "code", "score", "actor_scores", "action_scores", "masks")
 NAMES = {*INSTANCES, "num_detections", "label_map"}
 SIGNATURES = {"serving_default", "encoded", "stream", "frame", "key_frame"}
-SETTINGS = InferenceConfig(
-    test_proposals=30, proposals_before_nms=200, max_detections=8, score_threshold=0.2
-)
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +176,7 @@ def test_a_short_clip_and_foreign_flow_fail_clearly(signature):
             signature(*pair)
 
 
-def test_facts_beside_the_graph(saved_model):
+def test_facts_beside_the_graph_and_weights_that_are_stored_once(saved_model):
     facts = json.loads((saved_model / "a2d_tf.json").read_text())
     assert facts["labels"]["actors"][6] == "dog" and facts["base"] == 10
     assert len(facts["labels"]["codes"]) == 43
@@ -189,6 +186,8 @@ def test_facts_beside_the_graph(saved_model):
     assert {name: facts[name] for name in expected} == expected
     assert set(facts["inputs"]) == {"rgb", "flow"} and set(facts["outputs"]) == NAMES
     assert set(facts["signatures"]) == SIGNATURES
+    index = [path.relative_to(saved_model) for path in saved_model.rglob("*.index")]
+    assert [str(path) for path in index] == ["variables/variables.index"]
 
 
 class Served(tf.Module):
@@ -323,11 +322,6 @@ def test_functions_answer_a_video_as_the_saved_model_to_the_bit(saved_model, pre
         np.testing.assert_array_equal(answers[0][name], value, err_msg=name)
 
 
-def test_the_weights_are_stored_once(saved_model):
-    index = [path.relative_to(saved_model) for path in saved_model.rglob("*.index")]
-    assert [str(path) for path in index] == ["variables/variables.index"]
-
-
 def beginning(stream, batch):
     """The state before a video: zeros."""
     specs = tf.nest.flatten(stream.structured_input_signature)
@@ -370,7 +364,7 @@ def test_a_stream_has_the_answers_of_the_clips(stride=2, count=4):
     for weight in network.roi_heads.weights:
         if "action_logits" in weight.name or "actor_logits" in weight.name:
             weight.assign(10.0 * weight)
-    served = ServedNetwork(network, SETTINGS, stride)
+    served = ServedNetwork(network, tiny_network.INFERENCE, stride)
     rgb, flow = (x[0] for x in scene(1, count))
     flow[0] = 0
     flow, size = whole(flow, rgb), tf.constant([122, 166])

@@ -188,25 +188,12 @@ def close(made, expected, tolerance=1e-4):
     np.testing.assert_allclose(made / scale, expected / scale, atol=tolerance)
 
 
-@pytest.fixture
-def command(monkeypatch):
-    """The command's main, by its flags, in this process."""
-
-    def run(**given):
-        for name in ("source", "input", "output"):
-            flag = types.SimpleNamespace(value=given.get(name))
-            monkeypatch.setattr(import_weights, f"_{name.upper()}", flag)
-        import_weights.main(["import-weights"])
-
-    return run
-
-
 @pytest.mark.parametrize(
     "blocks",
     [(1, 1, 1, 1), pytest.param((3, 4, 23, 3), marks=pytest.mark.full_size)],
     ids=["one block a stage", "ResNet-101"],
 )
-def test_keras_resnet_through_the_command(blocks, tmp_path, command, monkeypatch, capsys):
+def test_keras_resnet_through_the_command(blocks, tmp_path, monkeypatch, capsys):
     model = public_networks.keras_resnet(blocks)
     sizes = layouts.Sizes("resnet101" if blocks[2] == 23 else "resnet14")
     path, imported = str(tmp_path / "notop.h5"), str(tmp_path / "imported.h5")
@@ -214,7 +201,9 @@ def test_keras_resnet_through_the_command(blocks, tmp_path, command, monkeypatch
     assert random_layout("keras_resnet101", sizes) == layout(path)
     convert = functools.partial(layouts.convert, sizes=sizes)
     monkeypatch.setattr(layouts, "convert", convert)
-    command(source="keras_resnet101", input=path, output=imported)
+    for name, value in (("SOURCE", "keras_resnet101"), ("INPUT", path), ("OUTPUT", imported)):
+        monkeypatch.setattr(import_weights, f"_{name}", types.SimpleNamespace(value=value))
+    import_weights.main(["import-weights"])
     out = capsys.readouterr().out
     last = blocks[2]
     assert f"  conv4_block{last}_3_bn/moving_variance: used\n" in out

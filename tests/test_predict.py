@@ -36,21 +36,16 @@ def film(tmp_path_factory):
     return write_video(tmp_path_factory.mktemp("film") / "film.mp4", coloured_frames(7))
 
 
-@pytest.fixture(scope="module")
-def predicted(predictor, film, tmp_path_factory):
-    """The folder of a finished prediction of `film`."""
-    folder = tmp_path_factory.mktemp("predicted")
-    found = outputs.predict(lambda: predictor, video_files.Reader(film), str(folder))
-    assert found == (predictor, 7, False)
-    return folder
-
-
-def test_overlay_plays_with_the_frames_size_and_rate_of_the_film_and_files_agree(predicted, film):
-    frames, fps, fourcc = read_back(predicted / "overlay.mp4")
+def test_overlay_plays_with_the_frames_size_and_rate_of_the_film_and_files_agree(
+    predictor, film, tmp_path
+):
+    done = outputs.predict(lambda: predictor, video_files.Reader(film), str(tmp_path))
+    assert done == (predictor, 7, False)
+    frames, fps, fourcc = read_back(tmp_path / "overlay.mp4")
     assert len(frames) == 7 and frames[0].shape == (384, 576, 3) and fps == 24
     assert fourcc.to_bytes(4, "little").lower() in (b"avc1", b"h264")
-    results = json.loads((predicted / "detections.json").read_text())
-    tracks = json.loads((predicted / "tracks.json").read_text())
+    results = json.loads((tmp_path / "detections.json").read_text())
+    tracks = json.loads((tmp_path / "tracks.json").read_text())
     steady = {(t["track_id"], row["frame"]): row for t in tracks for row in t["frames"]}
     results = [{**r, **steady[r["track_id"], r["image_id"]]} for r in results if r["track_id"]]
     for number, frame in enumerate(read_back(film)[0], 1):
@@ -71,7 +66,7 @@ def test_overlay_plays_with_the_frames_size_and_rate_of_the_film_and_files_agree
         shown = np.int32(frames[number - 1])
         loss = np.abs(shown - drawn[..., ::-1]).mean()  # of the codec
         assert own and 2 * loss < np.abs(shown - frame).mean()
-    assert check_agreement(predicted, range(1, 8), (96, 144)) > 0
+    assert check_agreement(tmp_path, range(1, 8), (96, 144)) > 0
 
 
 def check_agreement(folder, numbers, size, raw=False):

@@ -9,8 +9,9 @@ import pytest
 import tensorflow as tf
 import tiny_network
 from plain_detection import slow_iou
+from test_inference import softmax
 
-from a2d_tf.core.config import Config, InferenceConfig
+from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 from a2d_tf.data import records as record_format
@@ -18,9 +19,7 @@ from a2d_tf.model.heads import readout as readouts
 from a2d_tf.model.inference import infer
 from a2d_tf.training.readout import fit_readout
 
-SETTINGS = InferenceConfig(
-    test_proposals=30, proposals_before_nms=200, max_detections=8, score_threshold=0.05
-)
+SETTINGS = dataclasses.replace(tiny_network.INFERENCE, score_threshold=0.05)
 LEARNING = dataclasses.replace(tiny_network.LEARNING, val_fraction=0.6)
 
 
@@ -98,11 +97,6 @@ def weights(network):
 def inferred(network, clip):
     clip["size"] = np.tile(np.int32(tiny_network.CANVAS), (2, 1))
     return tf.function(lambda: infer(network, clip, SETTINGS))()
-
-
-def softmax(x):
-    x = np.exp(x - x.max(-1, keepdims=True))
-    return x / x.sum(-1, keepdims=True)
 
 
 @pytest.mark.slow

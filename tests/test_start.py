@@ -222,11 +222,6 @@ def check_second_round(words, tmp_path):
     assert scores["records"] == after.source
 
 
-def test_a_round_after_one_that_has_not_trained(words, tmp_path):
-    message = complaint(run_a2d("start", *words, f"--after={tmp_path}"))
-    assert f"--after={tmp_path}: not the output of another a2d start" in message
-
-
 def test_the_counts_of_two_rounds_side_by_side():
     before = {"run": (4, 1, 2), "rest": (2, 2, 2), "none": (0, 0, 1), "turn": (3, 1, 4)}
     now = {"run": (4, 3, 4), "rest": (2, 2, 2), "none": (0, 0, 0), "turn": (3, 1, 5)}
@@ -261,9 +256,10 @@ def test_scores_are_made_anew_with_flags_of_evaluate(tmp_path, monkeypatch):
         start._score(None, tmp_path, manifest, None, False)
 
 
-def test_a_flag_of_no_single_command(words):
-    message = complaint(run_a2d("start", *words, "--", "--stpes=3"))
-    assert "--stpes" in message
+def test_mistakes(words, tmp_path):
+    message = complaint(run_a2d("start", *words, f"--after={tmp_path}"))
+    assert f"--after={tmp_path}: not the output of another a2d start" in message
+    assert "--stpes" in complaint(run_a2d("start", *words, "--", "--stpes=3"))
     # Its scores would be in a folder of their own.
     assert "--checkpoint" in complaint(run_a2d("start", *words, "--", "--checkpoint=best"))
     assert "--output" in complaint(run_a2d("start", *words[:2]))

@@ -13,7 +13,6 @@ import tensorflow as tf
 import tiny_network
 from a2d_files import moving_frames
 
-from a2d_tf.core.config import InferenceConfig
 from a2d_tf.core.labels import A2D
 from a2d_tf.data import convert
 from a2d_tf.data.flow import Flow, fit, grey, resize_frame
@@ -25,9 +24,6 @@ from a2d_tf.video.predictor import Predictor
 
 pytestmark = pytest.mark.slow
 
-SETTINGS = InferenceConfig(
-    test_proposals=30, proposals_before_nms=200, max_detections=8, score_threshold=0.2
-)
 SEPARATE = (
     ("action_topdown", "own_backbone"),
     ("use_mask", False),
@@ -50,7 +46,7 @@ def served(layers, use_flow, *more):
         for name, factor in factors.items():
             if name in weight.name and "kernel" in weight.name:
                 weight.assign(weight * factor)
-    return network, ServedNetwork(network, SETTINGS)
+    return network, ServedNetwork(network, tiny_network.INFERENCE)
 
 
 def facts(network, stride=1):

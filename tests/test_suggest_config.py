@@ -177,19 +177,16 @@ def test_many_instances_sides_and_validation(mini_records, gathered):
     assert (found["max_instances"], found["max_detections"]) == (30, 60)
 
 
-def test_the_notes_say_what_to_build_again(mini_records, gathered):
+def test_the_notes_say_what_to_build_again_and_the_number_of_individuals(mini_records, gathered):
     lines = suggestion.notes(mini_records, gathered)
     assert "12 annotated frames to train 43 pairs: " in lines[-1] and "516" in lines[-1]
+    text = suggest_config.flagfile("For a test.", [], lines)
+    most = max(max(summary.per_clip) for summary in gathered.summaries.values())
+    assert most > 1 and suggest_config.individuals_of(text) == [f"--max_tracks={most}"]
     tiny = inspection.Boxes((64, 96))
     tiny._boxes, tiny._frames = [np.array([0, 0, 5, 5])] * 3, [np.array([64, 80])] * 3
     lines = suggestion.notes(mini_records, dataclasses.replace(gathered, boxes=tiny))
     assert lines[0].startswith("100 % of the boxes") and lines[0].endswith("than 64x96")
-
-
-def test_the_notes_name_the_number_of_individuals(mini_records, gathered):
-    text = suggest_config.flagfile("For a test.", [], suggestion.notes(mini_records, gathered))
-    most = max(max(summary.per_clip) for summary in gathered.summaries.values())
-    assert most > 1 and suggest_config.individuals_of(text) == [f"--max_tracks={most}"]
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ import types
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf.core.config import ComputeConfig, ModelConfig, TrainingConfig
+from a2d_tf.core.config import ComputeConfig, InferenceConfig, ModelConfig, TrainingConfig
 from a2d_tf.core.labels import A2D
 from a2d_tf.model.network import Network
 from a2d_tf.training import forward
@@ -20,6 +20,10 @@ LEARNING = TrainingConfig(
     max_instances=4,
 )
 """Small samples, of `labelled` clips."""
+
+INFERENCE = InferenceConfig(
+    test_proposals=30, proposals_before_nms=200, max_detections=8, score_threshold=0.2
+)
 
 
 def config(**override):
