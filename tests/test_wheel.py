@@ -5,11 +5,10 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import zipfile
 
 import pytest
-from processes import ROOT
+from processes import ROOT, run_python, succeeded
 
 import a2d_tf
 
@@ -19,13 +18,8 @@ SOURCES = "a2d_tf configs tests tools pyproject.toml setup.py README.md LICENSE"
 IGNORED = shutil.ignore_patterns("__pycache__")
 
 
-def run(*words, **options):
-    return subprocess.run(list(map(str, words)), capture_output=True, text=True, **options)
-
-
 def pip(*words):
-    done = run(sys.executable, "-m", "pip", *words, "--no-deps", "--disable-pip-version-check")
-    assert done.returncode == 0, done.stderr
+    succeeded(run_python("-m", "pip", *words, "--no-deps", "--disable-pip-version-check"))
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +51,8 @@ def command(wheel, tmp_path_factory):
 
     def call(name, *words):
         path = folder / "site" / "bin" / "a2d"
-        return run(path, name, *words, cwd=folder / "empty", env=environment)
+        options = dict(cwd=folder / "empty", env=environment, capture_output=True, text=True)
+        return subprocess.run([path, name, *words], **options)
 
     return call
 
