@@ -2,9 +2,8 @@
 
   python tools/benchmark.py --suite detector --output detector.json
 
-A table of figures and ratios; the same in the JSON file. Competitors run in turn, round by round,
-because machines drift; the figures are medians. Run nothing else meanwhile. Peers run if
-requirements-bench.txt is installed.
+Competitors run in turn, round by round, because machines drift; the figures are medians. Run
+nothing else meanwhile. Peers run if requirements-bench.txt is installed.
 """
 
 from __future__ import annotations
