@@ -22,10 +22,12 @@ def test_without_a_gpu(tmp_path):
     assert [row["reason"] for row in rows("--limit_s=1")] == ["took more than --limit_s=1"] * 2
     assert "tensorflow==" in rows()[0]["values"]["packages"]
     assert "means nothing here: no GPU" in (tmp_path / "report.html").read_text()
-    for row in ({"row": "machine", "values": {"gpus": []}}, {"row": "profile", "reason": "other"}):
-        (tmp_path / "rows" / f"{row['row']}.json").write_text(json.dumps(row))
+    (tmp_path / "rows/machine.json").write_text('{"row": "machine", "values": {"gpus": ["old"]}}')
+    (tmp_path / "rows/profile.json").write_text('{"row": "profile", "reason": "other"}')
     machine, profile = rows()
-    assert machine["values"] == {"gpus": []} and profile["reason"] == "needs a GPU"
+    assert machine["values"]["gpus"] == [] and profile["reason"] == "needs a GPU"
+    (tmp_path / "rows/profile.json").write_text('{"row": "profile", "values": {"launches": 3}}')
+    assert rows()[1]["values"] == {"launches": 3}
 
 
 def test_a_command_that_hangs_ends_with_its_children_and_one_that_crashes_says_why():
@@ -78,6 +80,9 @@ def test_verdicts():
     assert same == ["equal", "differs"]
     for curve, said in (([2, 1.02], "agrees: at most 2 "), ([2, "NaN"], "differs: at most nan ")):
         assert verdicts.close_losses("cpu", "off")({"losses": curve}, rows).startswith(said)
+    with pytest.raises(LookupError):  # a curve that was cut is not judged
+        verdicts.close_losses("cpu", "off")({"losses": [2]}, rows)
+    assert verdicts.close_losses("cpu", "cpu")(rows["cpu"], rows).startswith("agrees: at most 0 ")
     part = {"float32": 2e-6, "floor, float32": 1e-6, "TF32": 1e-2, "floor, TF32": 5e-3}
     parts = {"relative difference": {"rpn": part, "heads": {**part, "TF32": 0.1}}}
     right, wrong = "agrees: at most 2 times the floor (rpn)", "differs: at most 20 times the floor"

@@ -164,6 +164,7 @@ def test_what_else_may_be_in_the_place_of_a_prediction(tmp_path):
     with pytest.raises(InputError, match="mine.txt"):
         request.is_finished(job)
     (place / "mine.txt").unlink()
+    (place / f"{outputs.PART}.7-a.tmp").touch()  # of a process that was killed
     (place / outputs.RECORD).write_text("{")
     with pytest.raises(InputError, match="prediction.json: "):
         request.is_finished(job)

@@ -223,9 +223,11 @@ def test_what_a_library_needs_of_a_prediction_is_made_again_where_it_is_not_of_i
     (folder / "overlay.mp4").unlink()
     path.write_bytes(kept.replace(b"4.0 s", b"5.0 s"))
     assert pages.part(folder)["note"] == "5.0 s" and pages.part(folder)["picture"]  # it is kept
-    for broken in (kept[:-9], b"{}", b"\xff"):
+    for broken in (kept[:-9], b"{}", b"\xff", kept.replace(b'"sums"', b'"sum"')):
         path.write_bytes(broken)
         assert pages.part(folder)["budget"] == made["budget"]
+    path.unlink()
+    path.mkdir()  # it cannot be kept
     text = (folder / "tracks.json").read_text()
     (folder / "tracks.json").write_text(text.replace('"flying"', '"jumping"'))
     assert [row[1] for row in pages.part(folder)["sums"]].count("jumping") == 1

@@ -83,7 +83,8 @@ def _measured(name: str, folder: pathlib.Path) -> dict[str, Any]:
     """
     rows, file = "small_rows" if _SMALL.value else "rows", re.sub(r"[^\w.]+", "_", name)
     path = folder / rows / f"{file}.json"
-    kept = load_json(path, {"row": str}, "remove it") if path.exists() else {"reason": "new"}
+    old = path.exists() and name != "machine"  # which may have its card now
+    kept = load_json(path, {"row": str}, "remove it") if old else {"reason": "new"}
     if "reason" not in kept or kept.get("limit_s", 0) >= _LIMIT.value:
         return kept
     words = [f"--output={_OUTPUT.value}", f"--row={name}", *["--small"] * _SMALL.value]
@@ -107,7 +108,7 @@ def _judge(found: list[dict], known: dict[str, Row]) -> None:
     for row in found:
         try:
             judged = nothing or known[row["row"]].verdict(row["values"], values)
-        except KeyError:  # its own or another row's
+        except LookupError:  # its own or another row's
             judged = "not judged: figures are missing"
         row["verdict"] = f"means nothing here: {nothing}" if nothing else judged
 

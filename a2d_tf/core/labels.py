@@ -152,11 +152,7 @@ class LabelSpace:
 
     @classmethod
     def from_fields(cls, fields: dict) -> LabelSpace:
-        """Return the label space of a JSON object's fields; see `from_json`.
-
-        Raises:
-          ValueError: a field is missing, unknown or malformed.
-        """
+        """Return the label space of fields as of `from_json`; ValueError where one is wrong."""
         check_json(fields, _FIELDS)
         unknown = {*fields} - {name.rstrip("?") for name in _FIELDS}
         if unknown:

@@ -11,9 +11,8 @@ import pathlib
 from typing import Any
 
 import a2d_tf
-from a2d_tf.core import files
 from a2d_tf.core.errors import MAX_SIDE, InputError
-from a2d_tf.core.files import is_file_name, kind_of, one_of, whole
+from a2d_tf.core.files import is_file_name, kind_of, load_json, one_of, whole, write_json
 from a2d_tf.core.labels import LabelSpace
 
 SCHEMA = 4
@@ -49,23 +48,21 @@ _KIND = {
 
 
 def load_current(path: str | os.PathLike, kind: Any, missing: str, remake: str) -> dict[str, Any]:
-    """Read a JSON file with the fields of FORMAT, as `files.load_json` does.
+    """Read a JSON file with the fields of FORMAT, as `load_json` does.
 
     Args:
       kind: of its other fields.
       missing, remake: the remedies for a missing or damaged file, and for one of another format.
 
     Raises:
-      InputError: see `files.load_json`; or the file is of another format.
+      InputError: see `load_json`; or the file is of another format.
     """
-    found = files.load_json(path, {}, missing)
+    found = load_json(path, {}, missing)
     if (schema := found.get("schema")) != SCHEMA:
-        version = found.get("written_by", "before its release")
-        raise InputError(
-            f"{path}: format {schema} of a2d_tf {version}; version "
-            f"{a2d_tf.__version__} reads format {SCHEMA}; {remake}, or use that version"
-        )
-    return files.load_json(path, kind, missing)
+        was = f"format {schema} of a2d_tf {found.get('written_by', 'before its release')}"
+        reads = f"version {a2d_tf.__version__} reads format {SCHEMA}"
+        raise InputError(f"{path}: {was}; {reads}; {remake}, or use that version")
+    return load_json(path, kind, missing)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,7 +118,7 @@ class Manifest:
         """Write `manifest.json` atomically, which marks the folder as complete."""
         fields = dataclasses.asdict(self)
         del fields["directory"]
-        files.write_json(os.path.join(records_dir, NAME), {**FORMAT, **fields})
+        write_json(os.path.join(records_dir, NAME), {**FORMAT, **fields})
 
     def check_kept(self) -> None:
         """Raise InputError where its folder holds other records by now, or damaged ones."""

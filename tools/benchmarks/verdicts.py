@@ -82,13 +82,13 @@ def close_losses(right: str, disturbed: str) -> Verdict:
 
 def _farthest(losses, others):
     """The largest relative difference; NaN, in a report's file a string, is the largest."""
-    pairs = [(float(a), float(b)) for a, b in zip(losses, others)]
+    pairs = [(float(losses[i]), float(other)) for i, other in enumerate(others)]
     return max((abs(a - b) / abs(b) for a, b in pairs), key=lambda x: (math.isnan(x), x))
 
 
 def _judged(differences):
     """A verdict on {name: (difference, floor)}."""
-    ratios = {name: float(x) / float(floor) for name, (x, floor) in differences.items()}
+    ratios = {name: float(x) / (float(floor) or 1e-30) for name, (x, floor) in differences.items()}
     worst = max(ratios, key=lambda name: (math.isnan(ratios[name]), ratios[name]))
     agrees = "agrees" if ratios[worst] <= _WELL else "differs"
     return f"{agrees}: at most {ratios[worst]:.2g} times the floor ({worst})"

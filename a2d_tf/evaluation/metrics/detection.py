@@ -198,7 +198,7 @@ class Classes:
     ) -> None:
         self.truth, self._measure = truth, measure or average_precision
         # As floats, whose products of matrices are fast and here exact.
-        self._weights = (np.ones(len(truth.frames)) if weights is None else weights).astype(float)
+        self._weights = None if weights is None else weights.astype(float)
         self._frame = found.roi_frame if isinstance(found, Detections) else found.box_frame
         self._order = np.argsort(self._frame, kind="stable")
         self._box_frame = _places(truth.frames, found.frames)[truth.box_frame]
@@ -228,13 +228,17 @@ class Classes:
         self._keep(kept, counted & ~shown, boxes, scores)
         rois = self._order[(kept & counted)[self._order]]
         rois = rois[np.argsort(-scores[rois], kind="stable")]
-        hits, frames, weights = hits[rois], self._true_frame[self._frame[rois]], self._weights
+        hits, weights = hits[rois], self._weights
+        if weights is None:
+            counts = np.arange(1, hits.sum() + 1), np.flatnonzero(hits) + 1
+            return 100 * self._measure(*counts, targets.sum())
+        frames = self._true_frame[self._frame[rois]]
         # The detections of each frame from one true positive to the next, and behind the last.
-        between = np.zeros((weights.shape[-1], hits.sum() + 1))
+        between = np.zeros((weights.shape[1], hits.sum() + 1))
         np.add.at(between, (frames, np.cumsum(hits) - hits), 1)
-        true = np.cumsum(weights[..., frames[hits]], axis=-1)
-        found = np.cumsum(weights @ between[:, :-1], axis=-1)
-        positives = weights[..., self.truth.box_frame[targets]].sum(axis=-1)
+        true = np.cumsum(weights[:, frames[hits]], axis=1)
+        found = np.cumsum(weights @ between[:, :-1], axis=1)
+        positives = weights[:, self.truth.box_frame[targets]].sum(axis=1)
         return 100 * self._measure(true, np.maximum(found, 1), positives)
 
     def _keep(self, kept, chosen, boxes, scores):
