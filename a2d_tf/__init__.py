@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["A2D", "Config", "InputError", "LabelSpace", "Predictor"]
 __all__ += ["build_network", "dataset", "infer", "metrics"]
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 if not importlib.util.find_spec("absl"):
     sys.exit(

@@ -8,6 +8,7 @@ import sys
 import pytest
 from processes import ROOT, complaint, run_a2d, run_python, succeeded
 
+import a2d_tf
 from a2d_tf import __main__ as a2d
 from a2d_tf.core import command_line
 
@@ -46,7 +47,7 @@ def test_the_list_loads_no_library():
 
 def test_the_version_is_that_of_the_package():
     done = run_a2d("--version")
-    assert done.stdout == "a2d_tf 0.1.0\n" and run_a2d("--help").stdout.startswith("usage: a2d ")
+    assert done.stdout == f"a2d_tf {a2d_tf.__version__}\n" and run_a2d("--help").stdout.startswith("usage: a2d ")
 
 
 @pytest.mark.parametrize(

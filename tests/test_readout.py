@@ -1,14 +1,12 @@
 """The readout: its fit in closed form, whom it learns from, and the labels that it gives."""
 
 import dataclasses
-import itertools
 import shutil
 
 import numpy as np
 import pytest
 import tensorflow as tf
 import tiny_network
-from plain_detection import slow_iou
 from test_inference import softmax
 
 from a2d_tf.core.config import Config
@@ -16,7 +14,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 from a2d_tf.data import records as record_format
 from a2d_tf.model.heads import readout as readouts
-from a2d_tf.model.inference import infer
+from a2d_tf.model.inference import infer, vote
 from a2d_tf.training.readout import fit_readout
 
 SETTINGS = dataclasses.replace(tiny_network.INFERENCE, score_threshold=0.05)
@@ -74,14 +72,14 @@ def test_the_skill_is_what_is_right_in_videos_left_out_beyond_chance():
 def test_labels_that_it_does_not_know_are_left_to_the_network():
     rng, network = np.random.default_rng(2), made(temporal_layers=0)
     head, videos = network.readout, np.repeat(np.arange(30), 4)
-    size = sum(x.shape[-1] for x in network.readout_maps.outputs)
+    size = 2 * sum(x.shape[-1] for x in network.readout_maps.outputs)
     actors, actions = np.arange(30) % 3, rng.integers(0, 4, 30)
     x = rng.normal(size=(30, size)) + 2 * rng.normal(size=(3, size))[actors]
     x = np.repeat(x, 4, axis=0) + 0.01 * rng.normal(size=(120, size))
     known, unknown = head.fit(x, np.repeat(actors, 4), np.repeat(actions, 4), videos)
     assert known > 0.8 and unknown < 0.2
     *kernels, bias, share = (w.numpy() for w in weights(network))
-    assert all(np.any(k[:, :3]) and not np.any(k[:, 7:]) for k in kernels)
+    assert all(np.any(k[..., :3]) and not np.any(k[..., 7:]) for k in kernels)
     np.testing.assert_array_equal(share, [0.0] * 7 + [1.0] * 9)
     np.testing.assert_array_equal(bias[3:], [-20.0] * 4 + [0.0] * 9)  # no instance of four actors
 
@@ -111,7 +109,7 @@ def test_labels_are_linear_in_the_averaged_features_and_boxes_have_no_class():
     frames = [network.readout_maps(clip["rgb"][:, t]) for t in (1, 2, 3)]
     pooled = [sum(network.readout.pool(x, boxes).numpy() for x in xs) / 3 for xs in zip(*frames)]
     *kernels, bias, _ = (weight.numpy() for weight in weights(network))
-    logits = sum(x @ k for x, k in zip(pooled, kernels)) + bias
+    logits = sum(np.einsum("bnhc,chu->bnu", x, k) for x, k in zip(pooled, kernels)) + bias
     for b, count in enumerate(number):
         scores = found.table.actor_scores[b, :count].numpy()
         foreground = scores.sum(1, keepdims=True)
@@ -128,9 +126,24 @@ def test_labels_are_linear_in_the_averaged_features_and_boxes_have_no_class():
         np.testing.assert_array_equal(found.detections.class_scores[b, :kept], best[:kept])
         np.testing.assert_array_equal(found.detections.classes[b, :kept], scores[:kept].argmax(1))
         np.testing.assert_array_equal(found.detections.boxes[b, :kept], boxes[b, :kept])
-        own = boxes[b, :count].numpy()
-        for one, other in itertools.combinations(own, 2):
-            assert slow_iou(one, other) <= SETTINGS.nms_threshold + 1e-5
+
+
+def test_features_are_averaged_over_the_upper_and_the_lower_half_of_a_box():
+    values = np.zeros((1, 4, 4, 1), np.float32)
+    values[0, 1:3, :, 0] = [[1], [3]]  # rows of 16 pixels: 16 to 32 and 32 to 48
+    boxes = np.float32([[[16, 8, 48, 56], [16, 0, 32, 64]]])
+    head = readouts.Readout(A2D, (64, 64))
+    upper, lower = head.pool(tf.constant(values), boxes)[0, 0, :, 0].numpy()
+    rows = np.interp(np.linspace(16, 48, 8), [8, 24, 40, 56], [0, 1, 3, 0])  # of cell centres
+    np.testing.assert_allclose([upper, lower], [rows[:4].mean(), rows[4:].mean()], rtol=1e-5)
+
+
+def test_a_box_is_the_mean_of_those_that_agree_with_it():
+    boxes = np.float32([[[0, 0, 10, 10], [0, 0, 10, 14], [0, 4, 10, 16], [40, 40, 50, 50]]])
+    scores = np.float32([[0.6, 0.2, 0.9, 0.0]])
+    kept = np.float32([[[0, 0, 10, 10], [40, 40, 50, 50]]])
+    found = vote(kept, boxes, scores)  # IoU 1, .71 and .375; the other has no score
+    np.testing.assert_allclose(found, [[[0, 0, 10, 11], [40, 40, 50, 50]]], rtol=1e-6)
 
 
 @pytest.mark.slow

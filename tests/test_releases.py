@@ -65,10 +65,18 @@ def test_files_of_other_formats_are_refused(left):
         path = left / folder / name
         fields = path.read_text()
         for other, whose in (
-            ({"schema": 5, "written_by": "0.2.0"}, "format 5 of a2d_tf 0.2.0"),
+            ({"schema": 5, "written_by": "0.9.0"}, "format 5 of a2d_tf 0.9.0"),
             ({}, "format None of a2d_tf before its release"),
         ):
             path.write_text(json.dumps(other))
             said = complaint(use(left, folder))
             assert f"{path}: {whose}; {reads}" in said and f"{remedy}, or use that version" in said
         path.write_text(fields)
+
+
+def test_a_readout_of_whole_boxes_is_refused(left):
+    path = left / "run/flags.txt"
+    path.write_text(path.read_text().replace("--readout=false", "--readout"))
+    said = complaint(use(left, "run"))
+    assert f"{path}: a readout of a2d_tf 0.1.0; version {a2d_tf.__version__} reads" in said
+    assert "train again with a2d train, or use that version" in said

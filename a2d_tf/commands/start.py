@@ -29,7 +29,6 @@ from a2d_tf.core.errors import InputError, listed
 from a2d_tf.core.files import load_json, read_text
 from a2d_tf.data import frames
 from a2d_tf.data.manifest import NAME, Manifest
-from a2d_tf.data.sources import ConversionSettings
 from a2d_tf.runs import scores
 from a2d_tf.runs.scores import TEST
 from a2d_tf.video import library
@@ -42,6 +41,7 @@ _OUTPUT = FLAGS.string("output", None, "Folder for all results.")
 _MINUTES = FLAGS.float("minutes", 30, "Most minutes of training, by measured steps.", 0.1, 1e6)
 _AFTER = FLAGS.string("after", None, "Output of an earlier a2d start, to go on from.")
 
+_LARGEST = 448  # pixels, of the sides of a frame: what stills are trained on
 _MOST_FRAMES = 3000  # for training: about as many as half an hour sees once or twice
 
 _MAINS = {x.__name__.rpartition(".")[2]: x for x in (records, train, evaluate, export, predict)}
@@ -182,7 +182,7 @@ def _score(stage, output, manifest, first, anew):
 
 def _size(jobs, records):
     """Return the flags of the largest stored frames: not larger than those of the videos."""
-    sizes, most = [(1, 1)], ConversionSettings()
+    sizes = [(1, 1)]
     if (records / NAME).exists():  # since when larger videos may have come
         manifest = Manifest.load(records)
         sizes, jobs = [(manifest.image_height, manifest.image_width)], ()
@@ -191,8 +191,8 @@ def _size(jobs, records):
             sizes.append(frames.size(job.path))
     height, width = map(max, zip(*sizes))
     return [
-        f"--image_height={min(height, most.image_height)}",
-        f"--image_width={min(width, most.image_width)}",
+        f"--image_height={min(height, _LARGEST)}",
+        f"--image_width={min(width, _LARGEST)}",
     ]
 
 

@@ -49,8 +49,12 @@ def main(argv: list[str]) -> None:
     else:
         devices.hide_gpus()
     preset = suggestion.preset_for(host)
+    few = suggestion.reads_labels(preset, manifest.counts["train"]["videos"])
+    if few and not _AFTER.value and _is_still(manifest):
+        preset = suggestion.STILL
     contents = gather(manifest, suggestion.canvas(manifest.sizes, preset.pixels))
-    suggest = functools.partial(suggestion.suggest, manifest, contents, host, after=_AFTER.value)
+    options = dict(after=_AFTER.value, preset=preset)
+    suggest = functools.partial(suggestion.suggest, manifest, contents, host, **options)
     suggestions = list(suggest(_MINUTES.value))
     remarks = suggestion.notes(manifest, contents)
     if _MINUTES.value:
@@ -73,6 +77,23 @@ def main(argv: list[str]) -> None:
     print("\n".join([title, *(f"- {remark}" for remark in remarks)]))
     words = [f"--flagfile={_OUTPUT.value}", f"--records={_RECORDS.value}"]
     print(f"{_OUTPUT.value}: written; next: a2d train {shlex.join(words)} --workdir=RUN")
+
+
+def _is_still(manifest):
+    """Whether a readout of single frames knows the actions of videos that are left out."""
+    from a2d_tf.model.heads.readout import LEAST_SKILL
+    from a2d_tf.model.network import Network
+    from a2d_tf.training import run_start, suggestion
+    from a2d_tf.training.readout import fit_readout
+
+    height, width = suggestion.canvas(manifest.sizes, suggestion.STILL.pixels)
+    size = [f"--image_height={height}", f"--image_width={width}", "--val_fraction=0"]
+    still = ["--readout", "--use_flow=false", "--init_flow=", "--temporal_layers=0"]
+    preset = f"--flagfile={command_line.find(suggestion.STILL.flagfile)}"
+    config = run_start.resolve_config(Config.parse([preset, *size, *still]), ())
+    network = Network(config.model, manifest.label_space, config.compute)
+    run_start.initialise(network, config)
+    return fit_readout(network, manifest, config)[1] >= LEAST_SKILL
 
 
 def _speed(suggestions, manifest):

@@ -31,6 +31,7 @@ import shutil
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import a2d_tf
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError, shown
 from a2d_tf.core.files import write_json, write_text
@@ -155,8 +156,11 @@ def settings(workdir: str) -> Config:
     path = os.path.join(workdir, "flags.txt")
     if not os.path.isfile(path):
         raise InputError(f"{workdir}: not a run folder (no flags.txt); use one of a2d train")
-    record_facts(workdir)  # of another version, the flags may be others
-    return Config.read(path)
+    facts, config = record_facts(workdir), Config.read(path)
+    if config.model.readout and facts.get("written_by") == "0.1.0":
+        reads = f"version {a2d_tf.__version__} reads halves of boxes; train again with a2d train"
+        raise InputError(f"{path}: a readout of a2d_tf 0.1.0; {reads}, or use that version")
+    return config
 
 
 def save_threshold(workdir: str, threshold: float, metrics: dict) -> None:

@@ -21,17 +21,20 @@ _FIELDS = ("rgb", "boxes", "actors", "actions", "present", "video")
 logger = logging.getLogger(__name__)
 
 
-def fit_readout(network: Network, manifest: Manifest, config: Config) -> None:
+def fit_readout(network: Network, manifest: Manifest, config: Config) -> list[float]:
     """Fit the readout, if there is one, by the backbone as it is now.
 
     No video that is held out and no action label of a zero-shot actor is read. The result depends
     on weights and records alone.
 
+    Returns:
+      the skill with actors and actions, see `ridge`; zeros where nothing is fitted.
+
     Raises:
       InputError: damaged records.
     """
     if network.readout is None:
-        return
+        return [0.0, 0.0]
     held_out, readout, maps = -1, network.readout, network.readout_maps
     if config.training.zero_shot_actor:
         held_out = manifest.label_space.actor_index(config.training.zero_shot_actor)
@@ -43,7 +46,8 @@ def fit_readout(network: Network, manifest: Manifest, config: Config) -> None:
         # The average over the clip's frames, as of the logits in `Network`.
         levels = [tf.reshape(x, [-1, clips.shape[1], *x.shape[1:]]) for x in levels]
         levels = [tf.reduce_mean(tf.cast(x, tf.float32), axis=1) for x in levels]
-        return tf.concat([readout.pool(x, boxes) for x in levels], axis=-1)
+        halves = tf.concat([readout.pool(x, boxes) for x in levels], axis=-1)
+        return tf.concat(tf.unstack(halves, axis=2), axis=-1)
 
     every = -(-max(manifest.counts["train"][n] for n in ("records", "instances")) // _INSTANCES)
     clips = pipeline.evaluation(manifest, "train", config, 4, fields=_FIELDS, every=every)
@@ -61,7 +65,7 @@ def fit_readout(network: Network, manifest: Manifest, config: Config) -> None:
             counted = np.tile(present, 1 + _MOVED)
             rows.append([x[counted] for x in (found, *(np.tile(y, 1 + _MOVED) for y in labels))])
     if not rows:
-        return  # training will say that no clip is left
+        return [0.0, 0.0]  # training will say that no clip is left
     x, actors, actions, videos = (np.concatenate(parts) for parts in zip(*rows))
     skills = readout.fit(x, actors, np.where(actors == held_out, -1, actions), videos)
     logger.info(
@@ -69,3 +73,4 @@ def fit_readout(network: Network, manifest: Manifest, config: Config) -> None:
         "what is below %.2f is left to the network's heads",
         *(*skills, LEAST_SKILL),
     )
+    return skills

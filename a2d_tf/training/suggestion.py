@@ -115,6 +115,9 @@ _WHY_A2D = "the paper's network, ResNet-101 in both streams"
 SMALL = Preset("configs/mini.flags", _WHY_SMALL, "own", _GB, 0.8 * _GB, 4, 15, 600, 4.9e-6)
 _LITE0 = "efficientnet_lite0"
 LITE0 = Preset("configs/lite0.flags", _WHY_LITE0, _LITE0, 1.2 * _GB, _GB, 2, 3, 350, 1.1e-5)
+# A single frame without flow costs a tenth of a clip, so that larger ones can be seen more often.
+STILL = dataclasses.replace(LITE0, epochs=10, seconds=1.2e-6, pixels=2 * _SQUARE)
+"""For few videos whose actions a readout of single frames knows (docs/real_video.md)."""
 PAPER = Preset(
     "configs/a2d.flags", _WHY_A2D, "matterport", 2.8 * _GB, 1.2 * _GB, 8, 50, 3000, 5e-7, math.inf
 )
@@ -130,6 +133,11 @@ def preset_for(host: Host) -> Preset:
     if _BESIDE * (host.gpu or 0) >= PAPER.weights + 2 * PAPER.clip:
         return PAPER
     return LITE0 if cache.at_hand("lite0") else SMALL
+
+
+def reads_labels(preset: Preset, videos: int) -> bool:
+    """Return whether labels are read from the backbone, as of few training videos."""
+    return preset in (LITE0, STILL) and videos < _READ_VIDEOS
 
 
 def canvas(sizes: dict[str, int], most: float = math.inf) -> tuple[int, int]:
@@ -184,6 +192,7 @@ def suggest(
     minutes: float | None = None,
     speed: Speed | None = None,
     after: str | None = None,
+    preset: Preset | None = None,
 ) -> Iterator[Suggestion]:
     """Yield the settings for records; first comes the flagfile that they are laid over.
 
@@ -192,31 +201,36 @@ def suggest(
       minutes: of training at most; by default 180 on a CPU.
       speed: of these settings; by default estimated from the preset's.
       after: run folder whose settings and weights the training starts from.
+      preset: by default that of `preset_for`.
 
     Raises:
       InputError: `after` is no run, or has no masks where the records have.
     """
-    preset = preset_for(host)
     size = sum(map(os.path.getsize, manifest.shards("train")))
     if after:
         yield from _going_on(after, manifest, contents, size, host, minutes, speed)
         return
+    preset = preset or preset_for(host)
     base = Config.read(command_line.find(preset.flagfile))
     yield {"flagfile": preset.flagfile}, f"for {host}: {preset.why}"
-    reads = preset is LITE0 and len(contents.summaries["train"].videos) < _READ_VIDEOS
-    if preset is LITE0:
+    reads = reads_labels(preset, len(contents.summaries["train"].videos))
+    if preset in (LITE0, STILL):
         flags, reason = {"backbone_rate": 0.1}, "backbones close to ImageNet's"
         if reads:
             flags.update(readout=True, scale_jitter=0.25, colour_jitter=0.3)
             reason = "few videos: labels by what ImageNet's features know, and more jitter"
         yield flags, f"{reason} (docs/real_video.md)"
+    if preset is STILL:
+        flags = {"use_flow": False, "init_flow": "", "temporal_layers": 0}
+        yield flags, "these features know the actions of videos left out by single frames"
     if not manifest.trains_masks:
         yield {"use_mask": False}, "no training instance has a mask"
     height, width = contents.boxes.canvas
-    reason = f"size of the stored frames; on a CPU at most {_SQUARE} pixels"
+    reason = f"size of the stored frames; on a CPU at most {preset.pixels} pixels"
     yield {"image_height": height, "image_width": width}, reason
     yield _anchors(contents.boxes, base.model, preset)
-    yield from _of_motion(contents.deviations, preset, base)
+    if preset is not STILL:
+        yield from _of_motion(contents.deviations, preset, base)
     yield from _of_training(contents, size, host, preset, base.training, minutes, speed)
     least = _FEW_TO_READ if reads else _FEW_VIDEOS
     yield from _of_instances(contents.summaries["train"], base)
@@ -233,6 +247,8 @@ def _going_on(run, manifest, contents, size, host, minutes, speed):
     yield {**weights, "init_run": os.path.abspath(run)}, "its weights"
     presets = {Config.read(command_line.find(x.flagfile)).model.backbone: x for x in _PRESETS}
     preset = presets.get(base.model.backbone, SMALL)
+    if preset is LITE0 and not base.model.temporal_layers:
+        preset = STILL
     preset = dataclasses.replace(preset, batch=base.training.batch_size)
     yield from _of_training(contents, size, host, preset, base.training, minutes, speed)
     yield from _of_instances(contents.summaries["train"], base)

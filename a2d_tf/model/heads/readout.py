@@ -7,8 +7,9 @@ closed form, ridge regression on the instances of the training videos, not by gr
 it does not know of videos that are left out of the fit, such as actions that only motion tells
 apart, remains the network's to say.
 
-A box's features are averaged over it and over the frames of a clip. Averages and readout are both
-linear: frames are read first, [h, w, |X| + |Y|] for each map, and the logits are averaged.
+Features are averaged over the upper half of a box, over its lower half, and over the frames of a
+clip. Averages and readout are linear: frames are read first, [h, w, 2 (|X| + |Y|)] for each map,
+for the one half and the other, and the logits are averaged.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from a2d_tf.model.layers import plain
 
 LEVELS = (4, 5)
 """The stages of the backbone that are read, of strides 16 and 32."""
-_GRID = 7  # points a side at which a box is read
+_GRID = 8  # points a side at which a box is read
 _RIDGE = 0.03  # beside the mean square of standardised features, which is 1 for all together
 # Of the softmax over fitted values, which are near 0 or 1: as sharp as is right, see `ridge`, for
 # actions. Actors stay sharp, as thresholds of p(actor) expect them.
@@ -47,7 +48,7 @@ class Readout:
         self._layer = _Linear(sum(self._counts), name="readout")
 
     def build(self, maps: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-        """Return the logits of each place, float32 [N, h, w, |X| + |Y|], of C4 and C5."""
+        """Return the logits of each place, float32 [N, h, w, 2 (|X| + |Y|)], of C4 and C5."""
         return self._layer([*maps])
 
     def decode(
@@ -64,12 +65,14 @@ class Readout:
           actor_scores, action_logits: the network's own, [B, N, |X|], [B, N, |Y|].
         """
         network = tf.concat([tf.math.log(actor_scores + _TINY), action_logits], axis=2)
-        logits = tf.add_n([self.pool(values, boxes) for values in maps])
+        halves = tf.add_n([self.pool(values, boxes) for values in maps])
+        units = sum(self._counts)
+        logits = halves[:, :, 0, :units] + halves[:, :, 1, units:] + self._layer.bias
         actors, actions = tf.split(logits + self._layer.share * network, self._counts, axis=2)
         return tf.nn.log_softmax(actors), tf.nn.log_softmax(actions)
 
     def pool(self, values: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
-        """Average a map [B, h, w, C] over boxes [B, N, 4]: [B, N, C]."""
+        """Average a map [B, h, w, C] over the halves of boxes [B, N, 4], upper first: [B, N, 2, C]."""
         count = tf.shape(boxes)[1]
         frames = tf.repeat(tf.range(tf.shape(boxes)[0]), count)
         # The corners of the map are the centres of its outer cells, which also hold beyond these.
@@ -78,7 +81,8 @@ class Readout:
         last = tf.maximum(tf.stack([height, width] * 2) - 1.0, 1.0)
         cells = tf.clip_by_value((tf.reshape(boxes, [-1, 4]) * scale - 0.5) / last, 0.0, 1.0)
         crops = tf.image.crop_and_resize(values, cells, frames, [_GRID, _GRID])
-        return tf.reshape(tf.reduce_mean(crops, axis=[1, 2]), [-1, count, values.shape[-1]])
+        crops = tf.reshape(crops, [-1, count, 2, _GRID * _GRID // 2, values.shape[-1]])
+        return tf.reduce_mean(crops, axis=3)
 
     def fit(
         self, features: np.ndarray, actors: np.ndarray, actions: np.ndarray, videos: np.ndarray
@@ -86,7 +90,8 @@ class Readout:
         """Fit it to instances.
 
         Args:
-          features: float [n, D], of C4 and C5 one after the other, averaged over their boxes.
+          features: float [n, 2 D], of C4 and C5 one after the other, averaged over the upper half
+            of their boxes, then over the lower one.
           actors, actions: int [n], 0-based; -1 for a label that must not be learned from.
           videos: [n], of the instances.
 
@@ -183,17 +188,17 @@ class _Linear(tf.keras.layers.Layer):
             shape = [*rows, self._units]
             return self.add_weight(name, shape, initializer=value, trainable=False)
 
-        self._kernels = [add(f"kernel_c{i}", shape[-1]) for i, shape in zip(LEVELS, shapes)]
-        self._bias, self.share = add("bias"), add("share", value="ones")
+        self._kernels = [add(f"kernel_c{i}", shape[-1], 2) for i, shape in zip(LEVELS, shapes)]
+        self.bias, self.share = add("bias"), add("share", value="ones")
 
     @plain
     def call(self, maps: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-        parts = zip(maps, self._kernels)
-        read = [tf.tensordot(tf.cast(values, tf.float32), kernel, 1) for values, kernel in parts]
-        return [read[0] + self._bias, *read[1:]]
+        kernels = [tf.reshape(kernel, [-1, 2 * self._units]) for kernel in self._kernels]
+        return [tf.tensordot(tf.cast(x, tf.float32), k, 1) for x, k in zip(maps, kernels)]
 
     def assign(self, kernel: np.ndarray, bias: np.ndarray, share: np.ndarray) -> None:
         """Set the weights: the rows of `kernel` are those of the maps, one after the other."""
-        parts = np.split(kernel, [self._kernels[0].shape[0]])
+        halves = np.stack(np.split(kernel, 2), axis=1)
+        parts = np.split(halves, [self._kernels[0].shape[0]])
         for variable, values in zip(self.weights, (*parts, bias, share)):
             variable.assign(np.float32(values))
