@@ -190,10 +190,7 @@ def _size(jobs, records):
         with contextlib.suppress(InputError):  # of one that is not annotated
             sizes.append(frames.size(job.path))
     height, width = map(max, zip(*sizes))
-    return [
-        f"--image_height={min(height, _LARGEST)}",
-        f"--image_width={min(width, _LARGEST)}",
-    ]
+    return [f"--image_height={min(height, _LARGEST)}", f"--image_width={min(width, _LARGEST)}"]
 
 
 def _next(settings, output):
