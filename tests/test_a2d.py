@@ -47,9 +47,8 @@ def test_the_list_loads_no_library():
 
 def test_the_version_is_that_of_the_package():
     done = run_a2d("--version")
-    assert done.stdout == f"a2d_tf {a2d_tf.__version__}\n" and run_a2d("--help").stdout.startswith(
-        "usage: a2d "
-    )
+    assert done.stdout == f"a2d_tf {a2d_tf.__version__}\n"
+    assert run_a2d("--help").stdout.startswith("usage: a2d ")
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ class Readout:
         return tf.nn.log_softmax(actors), tf.nn.log_softmax(actions)
 
     def pool(self, values: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
-        """Average a map [B, h, w, C] over the halves of boxes [B, N, 4], upper first: [B, N, 2, C]."""
+        """Average a map [B, h, w, C] over the upper and lower halves of boxes: [B, N, 2, C]."""
         count = tf.shape(boxes)[1]
         frames = tf.repeat(tf.range(tf.shape(boxes)[0]), count)
         # The corners of the map are the centres of its outer cells, which also hold beyond these.
