@@ -53,8 +53,9 @@ def main(argv: list[str]) -> None:
     if few and not _AFTER.value and _is_still(manifest):
         preset = suggestion.STILL
     contents = gather(manifest, suggestion.canvas(manifest.sizes, preset.pixels))
-    options = dict(after=_AFTER.value, preset=preset)
-    suggest = functools.partial(suggestion.suggest, manifest, contents, host, **options)
+    suggest = functools.partial(
+        suggestion.suggest, manifest, contents, host, after=_AFTER.value, preset=preset
+    )
     suggestions = list(suggest(_MINUTES.value))
     remarks = suggestion.notes(manifest, contents)
     if _MINUTES.value:

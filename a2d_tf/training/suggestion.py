@@ -221,8 +221,8 @@ def suggest(
             reason = "few videos: labels by what ImageNet's features know, and more jitter"
         yield flags, f"{reason} (docs/real_video.md)"
     if preset is STILL:
-        flags = {"use_flow": False, "init_flow": "", "temporal_layers": 0}
-        yield flags, "these features know the actions of videos left out by single frames"
+        reason = "these features know the actions of videos left out by single frames"
+        yield {"use_flow": False, "init_flow": "", "temporal_layers": 0}, reason
     if not manifest.trains_masks:
         yield {"use_mask": False}, "no training instance has a mask"
     height, width = contents.boxes.canvas
