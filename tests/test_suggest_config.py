@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pytest
 from processes import run_a2d, succeeded
+from test_efficientnet import state
 
 from a2d_tf.commands import suggest_config
 from a2d_tf.core import devices
@@ -14,6 +15,8 @@ from a2d_tf.core.config import Config
 from a2d_tf.data import inspection
 from a2d_tf.data.inspection import Summary
 from a2d_tf.model.backbones import PUBLISHED
+from a2d_tf.model.heads import readout
+from a2d_tf.pretrained import layouts
 from a2d_tf.training import suggestion
 from a2d_tf.training.suggestion import Host
 
@@ -73,9 +76,9 @@ def still(gathered):
     return dataclasses.replace(gathered, deviations={"rgb": 3.5, "flow": 0.0})
 
 
-def flags(manifest, contents, host, minutes=None, speed=None):
+def flags(manifest, contents, host, minutes=None, speed=None, preset=None):
     """{flag: value} of all suggestions."""
-    found = suggestion.suggest(manifest, contents, host, minutes, speed)
+    found = suggestion.suggest(manifest, contents, host, minutes, speed, preset=preset)
     return {name: value for given, _ in found for name, value in given.items()}
 
 
@@ -135,6 +138,19 @@ def test_for_a_cpu_that_has_the_weights_of_imagenet(mini_records, gathered, stil
         found = flags(mini_records, dataclasses.replace(gathered, summaries={"train": many}), CPU)
         assert (found.get("readout"), found["val_fraction"]) == (reads, held)
         assert found["backbone_rate"] == 0.1
+
+
+def test_for_actions_that_single_frames_tell(mini_records, gathered, monkeypatch, tmp_path):
+    found = flags(mini_records, gathered, CPU, preset=suggestion.STILL)
+    assert (found["use_flow"], found["init_flow"], found["temporal_layers"]) == (False, "", 0)
+    assert (found["readout"], found["steps"]) == (True, 4500) and "flow_scale" not in found
+    # Whether they do is what a fit finds out, on a network that starts from ImageNet's weights.
+    made = layouts.convert("efficientnet_lite0", state(), "lite0.pth")[0]
+    (tmp_path / "cache/weights").mkdir(parents=True)
+    made.write(tmp_path / "cache/weights/lite0.h5")
+    for least, known in ((-9.0, True), (9.0, False)):
+        monkeypatch.setattr(readout, "LEAST_SKILL", least)
+        assert suggest_config._knows_actions(mini_records) is known
 
 
 def test_for_a_gpu(mini_records, gathered, still, tmp_path):

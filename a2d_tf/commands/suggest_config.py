@@ -50,7 +50,7 @@ def main(argv: list[str]) -> None:
         devices.hide_gpus()
     preset = suggestion.preset_for(host)
     few = suggestion.reads_labels(preset, manifest.counts["train"]["videos"])
-    if few and not _AFTER.value and _is_still(manifest):
+    if few and not _AFTER.value and _knows_actions(manifest):
         preset = suggestion.STILL
     contents = gather(manifest, suggestion.canvas(manifest.sizes, preset.pixels))
     suggest = functools.partial(
@@ -80,7 +80,7 @@ def main(argv: list[str]) -> None:
     print(f"{_OUTPUT.value}: written; next: a2d train {shlex.join(words)} --workdir=RUN")
 
 
-def _is_still(manifest):
+def _knows_actions(manifest):
     """Whether a readout of single frames knows the actions of videos that are left out."""
     from a2d_tf.model.heads.readout import LEAST_SKILL
     from a2d_tf.model.network import Network

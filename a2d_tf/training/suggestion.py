@@ -116,7 +116,7 @@ SMALL = Preset("configs/mini.flags", _WHY_SMALL, "own", _GB, 0.8 * _GB, 4, 15, 6
 _LITE0 = "efficientnet_lite0"
 LITE0 = Preset("configs/lite0.flags", _WHY_LITE0, _LITE0, 1.2 * _GB, _GB, 2, 3, 350, 1.1e-5)
 # A single frame without flow costs a tenth of a clip, so that larger ones can be seen more often.
-STILL = dataclasses.replace(LITE0, epochs=10, seconds=1.2e-6, pixels=2 * _SQUARE)
+STILL = dataclasses.replace(LITE0, least=4500, seconds=1.2e-6, pixels=2 * _SQUARE)
 """For few videos whose actions a readout of single frames knows (docs/real_video.md)."""
 PAPER = Preset(
     "configs/a2d.flags", _WHY_A2D, "matterport", 2.8 * _GB, 1.2 * _GB, 8, 50, 3000, 5e-7, math.inf
