@@ -202,7 +202,9 @@ def test_the_notes_say_what_to_build_again_and_the_number_of_individuals(mini_re
     tiny = inspection.Boxes((64, 96))
     tiny._boxes, tiny._frames = [np.array([0, 0, 5, 5])] * 3, [np.array([64, 80])] * 3
     lines = suggestion.notes(mini_records, dataclasses.replace(gathered, boxes=tiny))
-    assert lines[0].startswith("100 % of the boxes") and lines[0].endswith("than 64x96")
+    assert lines[0].startswith("100 % of the boxes") and lines[0].endswith("above 64x96")
+    lines = suggestion.notes(mini_records, gathered, suggestion.STILL)
+    assert lines[0].startswith("larger frames") and lines[0].endswith("above 64x96")
 
 
 @pytest.mark.slow

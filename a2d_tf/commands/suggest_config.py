@@ -57,7 +57,7 @@ def main(argv: list[str]) -> None:
         suggestion.suggest, manifest, contents, host, after=_AFTER.value, preset=preset
     )
     suggestions = list(suggest(_MINUTES.value))
-    remarks = suggestion.notes(manifest, contents)
+    remarks = suggestion.notes(manifest, contents, preset)
     if _MINUTES.value:
         speed = _speed(suggestions, manifest)
         suggestions = list(suggest(_MINUTES.value, speed))

@@ -362,16 +362,19 @@ def _of_labels(labels, train, least):
         yield {"flip": False}, f"mirroring would change the meaning of {', '.join(sided)}"
 
 
-def notes(manifest: Manifest, contents: Contents) -> list[str]:
+def notes(manifest: Manifest, contents: Contents, preset: Preset | None = None) -> list[str]:
     """Return remarks that no flag of training can follow: on the records and the annotations."""
     height, width = manifest.image_height, manifest.image_width
     small = np.mean(contents.boxes.sides() < _SMALL_SIDE)
+    larger = any(_largest(manifest.native_sizes) / (height, width) > 1.2)
+    again = f"build the records again with --image_height and --image_width above {height}x{width}"
     lines = []
-    if small >= 0.1 and any(_largest(manifest.native_sizes) / (height, width) > 1.2):
+    if small >= 0.1 and larger:
         lines.append(
-            f"{100 * small:.0f} % of the boxes have sides below {_SMALL_SIDE} pixels: build the "
-            f"records again with a larger --image_height and --image_width than {height}x{width}"
+            f"{100 * small:.0f} % of the boxes have sides below {_SMALL_SIDE} pixels: {again}"
         )
+    elif preset is STILL and larger and height * width <= STILL.pixels / 2:
+        lines.append(f"larger frames show more to ImageNet's features: {again}")
     if "test" not in contents.summaries:
         lines.append("no test split: the results cannot be evaluated")
     most = max(number for summary in contents.summaries.values() for number in summary.per_clip)
