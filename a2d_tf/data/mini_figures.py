@@ -66,20 +66,17 @@ def background(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
 
 def occluder(rng: np.random.Generator) -> np.ndarray:
     """Draw a textured pole or bush: premultiplied BGRA uint8 [h, w, 4]."""
-    pole = rng.random() < 0.5
-    if pole:
-        height, width = 640, int(rng.integers(8, 22))
+    if rng.random() < 0.5:
+        alpha = np.full((640, int(rng.integers(8, 22))), 255, np.uint8)
     else:
         height, width = map(int, rng.integers(60, 100, size=2))
-    alpha = np.full((height, width), 255, np.uint8)
-    if not pole:
-        alpha[:] = 0
+        alpha = np.zeros((height, width), np.uint8)
         for _ in range(14):
             angle, reach = rng.uniform(0, 2 * math.pi), rng.uniform(0.1, 0.3)
             x, y = (0.5 + reach * math.cos(angle)) * width, (0.5 + reach * math.sin(angle)) * height
             radius = int(rng.uniform(0.1, 0.19) * min(height, width))
             cv2.circle(alpha, (int(x), int(y)), radius, (255,), -1)
-    return _paint(_colours([_ANY], rng)[0] * np.ones((height, width, 3)), alpha, 0.35, None, rng)
+    return _paint(_colours([_ANY], rng)[0] * np.ones((*alpha.shape, 3)), alpha, 0.35, None, rng)
 
 
 def _colours(ranges, rng):
@@ -204,7 +201,6 @@ def _baby(board, swing, pose, colours):
 
 
 def _ball(board, swing, pose, colours):
-    del swing
     first, second, third, _ = colours
     middle = np.array([0.0, 0.5])
     board.ellipse(middle, (0.5, 0.5), first, outline=0.025)
