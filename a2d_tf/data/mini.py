@@ -27,6 +27,7 @@ from a2d_tf.core.files import whole_folder
 from a2d_tf.core.labels import A2D
 from a2d_tf.core.workers import imap
 from a2d_tf.data import mini_figures as figures
+from a2d_tf.data.a2d_annotations import paint
 
 WIDTH, HEIGHT, FPS = 400, 320, 25
 _SIZE = WIDTH, HEIGHT
@@ -262,8 +263,7 @@ class Scene:
         middle = (float(x + (WIDTH - 1) / 2), float(y + (HEIGHT - 1) / 2))
         image = cv2.getRectSubPix(self._background, _SIZE, middle)
         for _, layer in self._layers:
-            placed = layer.place(index)
-            if placed is not None:
+            if placed := layer.place(index):
                 rows, columns, patch = placed
                 clear = 1 - patch[..., 3:].astype(np.float32) / 255
                 blend = image[rows, columns] * clear + patch[..., :3]
@@ -277,8 +277,7 @@ class Scene:
         """
         owners = np.zeros(_SIZE[::-1], np.uint8)
         for number, layer in self._layers:
-            placed = layer.place(index)
-            if placed is not None:
+            if placed := layer.place(index):
                 rows, columns, patch = placed
                 owners[rows, columns][patch[..., 3] >= 128] = number
         return owners
@@ -302,7 +301,7 @@ def write_mat(path: str | os.PathLike, codes: Sequence[int], masks: np.ndarray) 
       codes: code of each instance [N], N >= 1.
       masks: bool [N, H, W], disjoint.
     """
-    label_map = _label_map(codes, masks)
+    label_map = paint(masks, codes, np.uint8)
     # Tight: x1, y1, x2, y2, 1-based and inclusive.
     corners = [np.argwhere(mask)[:, ::-1] + 1 for mask in masks]
     boxes = np.array([[*xy.min(axis=0), *xy.max(axis=0)] for xy in corners], np.float64)
@@ -334,10 +333,6 @@ def _dataset(file, name, values, matlab_class):
     return dataset
 
 
-def _label_map(codes, masks):
-    return (np.array(codes, np.uint8)[:, None, None] * masks).sum(axis=0, dtype=np.uint8)
-
-
 def write_video(release: str | os.PathLike, video: VideoPlan) -> None:
     """Draw a clip and its annotations in a release."""
     release = pathlib.Path(release)
@@ -354,7 +349,7 @@ def write_video(release: str | os.PathLike, video: VideoPlan) -> None:
         instances = scene.instances(key - 1)
         codes, masks = [video.codes[i] for i in instances], np.stack([*instances.values()])
         write_mat(folders["mat"] / f"{key:05d}.mat", codes, masks)
-        colours = A2D.palette[_label_map(codes, masks)]
+        colours = A2D.palette[paint(masks, codes, np.uint8)]
         image = folders["col"] / f"{key:05d}.png"
         cv2.imwrite(str(image), colours[..., ::-1])
 
