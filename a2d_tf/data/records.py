@@ -108,6 +108,7 @@ def encode(record: ClipRecord) -> bytes:
     rgb = (cv2.cvtColor(frame, cv2.COLOR_RGB2BGR) for frame in record.rgb)
     flow, scales = zip(*map(quantise, record.flow))
     columns = np.asfortranarray(annotation.masks.transpose(1, 2, 0).astype(np.uint8))
+    small = [resize_mask(mask, *size) for mask in annotation.masks]
     features = {
         "video": _bytes(record.video.encode()),
         "split": _bytes(record.split.encode()),
@@ -118,7 +119,7 @@ def encode(record: ClipRecord) -> bytes:
         "flow_scale": _floats(scales),
         "boxes": _floats(annotation.boxes.ravel()),
         "codes": _ints(annotation.codes),
-        "masks": _bytes(_encode_masks(annotation.masks, *size)),
+        "masks": _bytes(_png(np.concatenate(small).astype(np.uint8) * 255) if small else b""),
         "label_map": _bytes(_png(annotation.label_map)),
         "mask_rle": _bytes(*(rle["counts"] for rle in rle_tools.encode(columns))),
     }
@@ -289,13 +290,6 @@ def resize_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:
     """
     cover = resize_frame(mask.astype(np.float32), height, width)
     return (cover >= min(0.5, cover.max())) & (cover > 0)
-
-
-def _encode_masks(masks, height, width):
-    if not len(masks):
-        return b""
-    small = [resize_mask(mask, height, width) for mask in masks]
-    return _png(np.concatenate(small).astype(np.uint8) * 255)
 
 
 def _jpeg(image, quality):
