@@ -97,8 +97,7 @@ def fit(height: int, width: int, max_height: int, max_width: int) -> tuple[int, 
     Small frames are enlarged, as in the authors' code, which scales the longest side *to* 256.
     """
     scale = min(max_height / height, max_width / width)
-    height, width = max(round(height * scale), 1), max(round(width * scale), 1)
-    return min(height, max_height), min(width, max_width)
+    return max(round(height * scale), 1), max(round(width * scale), 1)
 
 
 def resize_frame(frame: np.ndarray, height: int, width: int) -> np.ndarray:
