@@ -62,11 +62,13 @@ class Matcher:
         self._folders: dict[str, AnnotatedFrame] = {}  # of each video a frame
         if not folder.is_dir():
             raise InputError(f"{folder}: no such folder; --videos must be the folder of videos")
-        for path in sorted(folder.iterdir()):
-            if name := _name_of(path):
-                self._paths.setdefault(name, []).append(path)
-                if path.is_dir():
-                    self._first[name] = int(not frame_files.begins_with_zero(path))
+        entries = (path for path in folder.iterdir() if not path.name.startswith("."))
+        for path in sorted(entries):
+            if path.is_dir() and frame_files.files(path):
+                self._paths.setdefault(path.name, []).append(path)
+                self._first[path.name] = int(not frame_files.begins_with_zero(path))
+            elif path.suffix.lower() in frame_files.VIDEOS and not path.is_dir():
+                self._paths.setdefault(path.stem, []).append(path)
         self._alike: dict[str, set[str]] = {}
         for name in self._paths:
             for form in _forms(name):
@@ -240,15 +242,6 @@ class Matcher:
             raise InputError(
                 f"{frame.where}: frame {number} of '{video}' is also in {other.where}; {remedy}"
             )
-
-
-def _name_of(path):
-    """The name of the video that an entry of a folder is; '' for any other entry."""
-    if path.name.startswith("."):
-        return ""
-    if path.is_dir():
-        return path.name if frame_files.files(path) else ""
-    return path.stem if path.suffix.lower() in frame_files.VIDEOS else ""
 
 
 def _check_whole(whole: dict[str, Document], video: str, document: Document) -> None:
