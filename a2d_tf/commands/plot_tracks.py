@@ -21,9 +21,7 @@ from a2d_tf.evaluation.reports.charts import figure_png
 FLAGS = command_line.Register()
 _PREDICTION = FLAGS.multi_string("prediction", [], "Prediction or library; may be repeated.")
 _OUTPUT = FLAGS.string("output", None, "Folder of the plots.")
-_MIN_SCORE = FLAGS.float(
-    "min_score", 0.0, "Leave out tracks with a lower mean score.", lower_bound=0, upper_bound=1
-)
+_MIN_SCORE = FLAGS.float("min_score", 0.0, "Leave out tracks with a lower mean score.", 0, 1)
 
 
 def main(argv: list[str]) -> None:
