@@ -29,7 +29,6 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import dataclasses
 import itertools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -66,8 +65,7 @@ _YOUTUBE_VIS = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class _Dialect:
+class _Dialect(NamedTuple):
     """What the COCO of one tool means.
 
     Attributes:
@@ -168,8 +166,7 @@ def _document(file, form, dialect, options, images):
             track = track if type(track) is int and track >= 0 else None
             fields = {field.name: attributes.get(field.name) for field in FIELDS}
             known = annotation.label, parts, file.place(annotation.where)
-            found = Instance(*known, actor, action, track, box, name, fields=fields)
-            instances.append(found)
+            instances.append(Instance(*known, actor, action, track, box, name, fields=fields))
         reason = _reason(drawn, instances, dialect, options)
         if reason:
             document.left_out[reason] += 1

@@ -7,7 +7,6 @@ Measuring Behaviour).
 from __future__ import annotations
 
 import collections
-import dataclasses
 import math
 import os
 import pathlib
@@ -44,8 +43,7 @@ _BOUT = {  # fields of a bout in `tracks.json`, in the order of those of `Bout`
 _TRACK = {"track_id": whole(1), "actor": str, "mean_score": number(0, 1), "actions": [_BOUT]}
 
 
-@dataclasses.dataclass(frozen=True)
-class Bout:
+class Bout(NamedTuple):
     """An action of a track.
 
     Attributes:
@@ -65,8 +63,7 @@ class Bout:
         return self.end - self.start
 
 
-@dataclasses.dataclass(frozen=True)
-class TrackBouts:
+class TrackBouts(NamedTuple):
     """An actor while it is followed.
 
     Attributes:
@@ -153,8 +150,7 @@ def colours(names: Iterable[str], labels: LabelSpace | None = None) -> dict[str,
     return {name: colour for name, colour in shades.items() if name in found}
 
 
-@dataclasses.dataclass(frozen=True)
-class Prediction:
+class Prediction(NamedTuple):
     """A prediction by the name of its video: its facts, and its tracks in order of their starts."""
 
     name: str
