@@ -68,8 +68,8 @@ class Reader:
         self.name = os.path.basename(os.path.abspath(path))
         self.images: tuple[str, ...] | None = None
         self._is_needed: Callable[[int], bool] = lambda index: True
-        # Seconds at which frames begin, and at which a file ends; None for a folder of images.
-        self._times: array.array[float] | None = None
+        # Seconds at which frames begin, and at which a file ends; none of a folder of images.
+        self._times = array.array("d")
         self._timeline: decoder.Timeline | None = None
         self._is_camera = False
         remedy = _REMEDY
@@ -77,13 +77,11 @@ class Reader:
             remedy = f"use a folder of images ({', '.join(IMAGES)}), or a glob: '{path}/**'"
             self._frames = self._fitted(self._images())
         elif self._path.exists():
-            times = self._times = array.array("d")
-            self._frames = self._fitted(self._file(times))
+            self._frames = self._fitted(self._file())
         elif str(path).isdigit():
-            times = self._times = array.array("d")
             self._is_camera = True
             remedy = "use the index of a working camera that is not in use, or a file"
-            self._frames = self._fitted(self._camera(times, int(str(path))))
+            self._frames = self._fitted(self._camera(int(str(path))))
         else:
             raise InputError(
                 f"{path}: no such video; --video takes a file, a folder of images or a camera (0)"
@@ -105,9 +103,9 @@ class Reader:
         self._is_needed = is_needed or self._is_needed
         if self._timeline is not None and 1 < start < len(self._timeline.stamps):
             self._frames.close()
-            times = self._times = array.array("d", self._timeline.seconds[:start].tolist())
+            self._times = array.array("d", self._timeline.seconds[:start].tolist())
             yield from itertools.repeat(None, start)
-            yield from self._fitted(self._file(times, start))
+            yield from self._fitted(self._file(start))
             return
         yield self._first if self._is_needed(0) else None
         yield from self._frames
@@ -118,7 +116,7 @@ class Reader:
         Frames of a camera are counted as if it dropped none.
         """
         seconds -= 6e-4  # tables round to milliseconds, and 0.4 * 30 may be more than 12
-        if self._times is None or self._is_camera:
+        if self.images is not None or self._is_camera:
             return max(0, math.ceil(seconds * self.fps))
         if seconds <= 0:
             return 0
@@ -160,30 +158,30 @@ class Reader:
           index: of a frame; behind those read so far, the time at which the newest one begins, or
             ends where it is the last.
         """
-        if self._times is None:
+        if self.images is not None:
             return min(index, self.count or 0) / self.fps
         if self._is_camera and index >= len(self._times):
             return self._times[-1] + 1 / self.fps
         return self._times[min(index, len(self._times) - 1)]
 
-    def _file(self, times, start=0):
+    def _file(self, start=0):
         """Yield (index, function that makes it RGB)."""
         with decoder.Decoder(self._path, _REMEDY) as video:
             self._stated, last = video.fps, None
             if self._timeline is None:
                 self.count, self.duration = video.count, video.duration
             for index, picture in enumerate(video.pictures(start, self._timeline), start):
-                times.append(picture.seconds)
+                self._times.append(picture.seconds)
                 if picture.is_damaged:
                     self.damaged.add(index)
                 if last is not None:
                     yield index - 1, last.rgb
                 last = picture
             if last is not None:
-                times.append(last.seconds + last.duration)
+                self._times.append(last.seconds + last.duration)
                 yield index, last.rgb
 
-    def _camera(self, times, number):
+    def _camera(self, number):
         capture, start = cv2.VideoCapture(number), None
         try:
             self._stated = decoder.stated_rate(capture.get(cv2.CAP_PROP_FPS))
@@ -193,7 +191,7 @@ class Reader:
                 # By the clock: frames are dropped where the network is slower than the camera.
                 now = time.monotonic()
                 start = now if start is None else start
-                times.append(now - start)
+                self._times.append(now - start)
                 yield index, functools.partial(_retrieve, capture)
         finally:
             capture.release()
