@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import pathlib
 import re
 import zipfile
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import UNREADABLE, check_json
@@ -79,8 +78,7 @@ def size_of(image: dict, height: str = "height", width: str = "width") -> tuple[
     return (image[height], image[width]) if image.get(height) and image.get(width) else None
 
 
-@dataclasses.dataclass(frozen=True)
-class File:
+class File(NamedTuple):
     """A file of an export.
 
     Attributes:

@@ -8,13 +8,13 @@ is named; the only video of the size and the number of frames that the file give
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import pathlib
 import re
 import shlex
 import unicodedata
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from a2d_tf.annotations.document import AnnotatedFrame, Document
 from a2d_tf.core.errors import InputError, listed, shown
@@ -25,8 +25,7 @@ from a2d_tf.data import frames as frame_files
 _SUFFIXES = (*frame_files.VIDEOS, ".json", ".xml", ".zip")
 
 
-@dataclasses.dataclass(frozen=True)
-class Export:
+class Export(NamedTuple):
     """A value of `--annotations`: the path of an export, and its video if the user names it."""
 
     path: pathlib.Path
