@@ -56,13 +56,12 @@ def read(file: File, options: ReadOptions) -> list[Document]:
             kind, count = shape.get("shape_type"), len(shape["points"])
             corners = 2 if kind == "rectangle" and count != 4 else 4  # X-AnyLabeling writes 4
             box = shapes.spanned(_points(shape, corners)) if kind in _BOXES else None
-            part = None if box else _segmentation(shape, size)
-        if not box and part is None:
+            parts = () if box else _parts(shape, size)
+        if not box and not parts:
             document.left_out[f"shapes of type {shown(shape['shape_type'])}"] += 1
         else:
             label, group = shape["label"], shape.get("group_id")
             key = None if group is None else (label, str(group))
-            parts = () if part is None else (part,)
             grouped.append((key, Instance(label, parts, file.place(where), box=box)))
     if grouped or not content["shapes"]:
         document.add("imagePath", _frame_name(file), size, shapes.join(grouped))
@@ -89,18 +88,18 @@ def _points(shape, count=None):
     return points
 
 
-def _segmentation(shape, size):
-    """Return the COCO segmentation of a shape; None where its type has no area."""
+def _parts(shape, size):
+    """Return the COCO segmentation of a shape, as `Instance.parts`; () where it has no area."""
     kind = shape.get("shape_type") or "polygon"
     if kind not in ("polygon", "mask", "circle"):
-        return None
+        return ()
     if kind == "polygon":
-        return [[number for point in _points(shape) for number in point]]
+        return ([[number for point in _points(shape) for number in point]],)
     (x1, y1), (x2, y2) = _points(shape, 2)
     if kind == "circle":
         radius = math.hypot(x2 - x1, y2 - y1)
-        return [shapes.ellipse(x1, y1, radius, radius)]
+        return ([shapes.ellipse(x1, y1, radius, radius)],)
     png = shape.get("mask")  # of 0 and 1
     data = base64.b64decode(png, validate=True) if isinstance(png, str) else b""
     image, _ = decode_image(data, cv2.IMREAD_GRAYSCALE, "mask", "draw it again")
-    return shapes.bitmap(image != 0, int(x1), int(y1), size)
+    return (shapes.bitmap(image != 0, int(x1), int(y1), size),)
