@@ -112,15 +112,14 @@ def _entries(folder):
 
 def _found(place, paths):
     """(videos, single images) among some paths; what was predicted is neither."""
-    # A pattern may reach into the predictions of an earlier call.
-    paths = list(filterfalse(_is_predicted, paths))
     videos, images = _files(place, paths)
     return sorted([*videos, *filter(_holds_images, paths)]), images
 
 
 def _files(place, paths):
     """(video files, images) among some paths; InputError where there are both."""
-    paths = sorted(paths)
+    # A pattern may reach into the predictions of an earlier call.
+    paths = sorted(filterfalse(_is_predicted, paths))
     videos = [path for path in paths if _is_a(path, frames.VIDEOS)]
     images = [path for path in paths if _is_a(path, video_files.IMAGES)]
     if images and videos:
@@ -140,7 +139,7 @@ def _is_a(path, suffixes):
 def _holds_images(path):
     """Whether it is a folder that holds images; InputError if videos too."""
     entries = _entries(path) if os.path.isdir(path) else ()
-    return bool(_files(path, filterfalse(_is_predicted, entries))[1])
+    return bool(_files(path, entries)[1])
 
 
 def _is_predicted(path):
