@@ -35,13 +35,11 @@ class AnnotatedVideos:
 
     Masks and boxes are checked when they are read, all else at once.
 
-    Attributes:
+    Attributes, the others as of `sources.Source`:
       folder: the folder with a file, or a folder of frames, for each video; see `frames.find`.
       root: the folder of the first export.
       label_space: the one given, or by default `derive_label_space` of the annotations.
       videos: the `release.Video`s in the order of the annotations, without size and length.
-      listing: description of the source, for reports.
-      remedy: what to do about a broken video.
       skipped: empty.
       doubts: notes of names that may be misspelled; none with a label space that was given.
     """

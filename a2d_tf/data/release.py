@@ -58,13 +58,9 @@ class Video:
 class Release:
     """A release; broken files raise an InputError that names file and field.
 
-    Attributes:
+    Attributes, the others as of `sources.Source`:
       root: the folder of `videoset.csv`.
-      label_space: label space of the annotations' codes.
       videos: the `Video`s, in the order of `videoset.csv`.
-      listing: description of the list of videos, for reports.
-      remedy: what to do about a broken video.
-      skipped: what is wrong with rows of the list that are left out.
       doubts: empty, since annotations are codes.
     """
 
