@@ -34,6 +34,7 @@ class LabelMode(ABC):
 
     def __init__(self, labels: LabelSpace) -> None:
         self.labels = labels
+        self.num_classes = len(self.classes())
         self._valid = np.float32(labels.valid)
 
     def classes(self) -> list[tuple[str, ...]]:
@@ -79,9 +80,7 @@ class LabelMode(ABC):
         """Return what suppression ranks classes by, [B, R, C]; scores: p(class), [B, R, C]."""
         return scores
 
-    def pairs_of(
-        self, classes: tf.Tensor, table: RoiTable
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def pairs_of(self, classes: tf.Tensor, table: RoiTable) -> tuple[tf.Tensor, ...]:
         """Return (actor, action, score) of instances: the best valid action of each class's actor.
 
         Args:
@@ -104,7 +103,6 @@ class Decoupled(LabelMode):
     def __init__(self, labels: LabelSpace, background: bool) -> None:
         super().__init__(labels)
         self._background = background
-        self.num_classes = len(labels.actors)
         self.num_actions = len(labels.actions) + background
 
     def actions(self) -> list[tuple[str, ...]]:
@@ -135,12 +133,10 @@ class Hierarchical(LabelMode):
 
     def __init__(self, labels: LabelSpace) -> None:
         super().__init__(labels)
-        self.num_classes = len(labels.actors)
         self.num_actions = len(labels.actors) * len(labels.actions)
 
     def actions(self) -> list[tuple[str, ...]]:
-        labels = self.labels
-        return [(f"{x}-{y}", y) for x in labels.actors for y in labels.actions]
+        return [(f"{x}-{y}", y) for x in self.labels.actors for y in self.labels.actions]
 
     def action_targets(
         self, logits: tf.Tensor, actors: tf.Tensor, actions: tf.Tensor, rows: Rows
@@ -167,10 +163,6 @@ class Cartesian(LabelMode):
     columns = ("joint_scores", "joint_boxes")
     num_actions = 0
 
-    def __init__(self, labels: LabelSpace) -> None:
-        super().__init__(labels)
-        self.num_classes = len(labels.codes)
-
     def classes(self) -> list[tuple[str, ...]]:
         pairs = zip(self.labels.codes, self.labels.pairs[:, 0])
         return [(self.labels.name(code), self.labels.actors[actor]) for code, actor in pairs]
@@ -181,26 +173,18 @@ class Cartesian(LabelMode):
     def table(
         self, scores: tf.Tensor, boxes: tf.Tensor, action_logits: tf.Tensor | None, valid: tf.Tensor
     ) -> RoiTable:
-        labels, count = self.labels, scores.shape[1] or tf.shape(scores)[1]
-        num_actors, num_actions = labels.valid.shape
         # Invalid pairs read the row of zeros that is padded behind the last class.
-        source = np.full(num_actors * num_actions, len(labels.codes))
-        source[labels.pairs[:, 0] * num_actions + labels.pairs[:, 1]] = self._class_of_pairs()
-        padded = tf.pad(scores, [[0, 0], [0, 0], [0, 1]])
-        joint = tf.gather(padded, source, axis=2)
-        padded = tf.pad(boxes, [[0, 0], [0, 0], [0, 1], [0, 0]])
-        pairs = tf.gather(padded, source, axis=2)
-        joint = tf.reshape(joint, [-1, count, num_actors, num_actions])
-        pairs = tf.reshape(pairs, [-1, count, num_actors, num_actions, 4])
+        source = np.full(self.labels.valid.shape, self.num_classes)
+        source[self.labels.valid] = self._class_of_pairs()
+        joint = tf.gather(tf.pad(scores, [[0, 0], [0, 0], [0, 1]]), source, axis=2)
+        pairs = tf.gather(tf.pad(boxes, [[0, 0], [0, 0], [0, 1], [0, 0]]), source, axis=2)
         # An actor's box is that of its best pair, a valid one even where all of them score 0.
         best = tf.argmax(joint + self._valid * _TINY, axis=3)
         of_actors = tf.gather(pairs, best, batch_dims=3)
         sums = tf.reduce_sum(joint, axis=3), tf.reduce_sum(joint, axis=2)
         return RoiTable(scores, boxes, of_actors, *sums, joint, pairs)
 
-    def pairs_of(
-        self, classes: tf.Tensor, table: RoiTable
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def pairs_of(self, classes: tf.Tensor, table: RoiTable) -> tuple[tf.Tensor, ...]:
         actor, action = (tf.constant(self.labels.pairs[:, i], tf.int32) for i in (0, 1))
         # The score of the instance's own class, the pair.
         score = tf.gather(table.class_scores, classes, batch_dims=2)
@@ -221,8 +205,8 @@ class Detected(LabelMode):
     num_actions = 0
 
     def __init__(self, labels: LabelSpace, classes: Mapping[str, int]) -> None:
+        self._names = list(classes)
         super().__init__(labels)
-        self._names, self.num_classes = list(classes), len(classes)
         self._actor_of = np.array([*classes.values()], np.int32)
         self._members = np.float32(self._actor_of[:, None] == range(len(labels.actors)))
 
@@ -244,9 +228,7 @@ class Detected(LabelMode):
         of_actors = tf.gather(boxes, likeliest, batch_dims=2)
         return RoiTable(scores, boxes, of_actors, actors, certain, actors[..., None])
 
-    def pairs_of(
-        self, classes: tf.Tensor, table: RoiTable
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def pairs_of(self, classes: tf.Tensor, table: RoiTable) -> tuple[tf.Tensor, ...]:
         return super().pairs_of(tf.gather(self._actor_of, classes), table)
 
 
