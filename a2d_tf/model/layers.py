@@ -218,8 +218,6 @@ class JoinedNorms(tf.keras.Model):
         for norms in (FROZEN,) if self.on_gpu else ((norm,) for norm in FROZEN):
             layers = [x for x in self.layers if getattr(x, "norm", None) in norms]
             folded.update(_fold(layers, self.on_gpu))
-        if not folded:
-            return super().call(inputs, training, mask)
         before = _FOLDED.set(folded)
         try:
             return super().call(inputs, training, mask)

@@ -117,10 +117,8 @@ class Network(tf.Module):
                 self.mask_head = self.masks.model = self._mask_head(self.masks)
             if isinstance(self.masks, Refiner):
                 self.refiner = self.masks.model = self._refiner()
-        for part in self.parts().values():
-            for each in (part, *part.layers):
-                if isinstance(each, JoinedNorms):
-                    each.on_gpu = self.on_gpu
+        for part in (self.backbones, self.temporal_fusion, self.rpn):
+            part.on_gpu = self.on_gpu
 
     def _make_heads(self):
         c, shared, strides = self.model_config, self._convention, anchor_ops.STRIDES
@@ -154,9 +152,8 @@ class Network(tf.Module):
         """The heads that run on instances."""
         return [self.masks or BoxMasks()]
 
-    def _pyramid(self, channels=None, frames=None):
-        """Symbolic P2..P5."""
-        lead = [] if frames is None else [frames]
+    def _pyramid(self, *lead, channels=None):
+        """Symbolic P2..P5; `lead` are axes before those of a map."""
         channels = channels or self.model_config.fpn_channels
         dtype = tf.keras.mixed_precision.global_policy().compute_dtype
         sizes = [[side // s for side in self.image_size] for s in anchor_ops.STRIDES[:4]]
@@ -210,7 +207,7 @@ class Network(tf.Module):
 
     def _temporal_fusion(self):
         c = self.model_config
-        inputs = {s: self._pyramid(frames=c.frames) for s in ("rgb", "flow")[: 1 + c.use_flow]}
+        inputs = {s: self._pyramid(c.frames) for s in ("rgb", "flow")[: 1 + c.use_flow]}
         streams = [
             temporal.aggregate(pyramid, c.temporal_layers, c.temporal_init, stream)
             for stream, pyramid in inputs.items()
@@ -264,7 +261,7 @@ class Network(tf.Module):
     def _roi_heads(self):
         c = self.model_config
         fused = c.fpn_channels * (2 if c.use_flow else 1)
-        actor, action = self._pyramid(), self._pyramid(fused)
+        actor, action = self._pyramid(), self._pyramid(channels=fused)
         rois = tf.keras.Input([None, 4], name="rois")
         outputs = {}
         if self.action is None and (c.use_flow or c.temporal_layers):
