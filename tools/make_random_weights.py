@@ -83,7 +83,7 @@ def shapes(source: str, sizes: Any = None) -> Shapes:
     from a2d_tf.pretrained import layouts
 
     found = Shapes()
-    layouts.take(found, source, sizes or layouts.Sizes())
+    layouts.by_roles(found.take, source, sizes or layouts.Sizes())
     return found
 
 

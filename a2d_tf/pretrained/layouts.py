@@ -160,23 +160,6 @@ class Sizes:
     classes: int = len(CLASSES)
 
 
-class _Source:
-    """The tensors of a file, checked and removed as they are taken."""
-
-    def __init__(self, tensors: Mapping[str, np.ndarray], path: str) -> None:
-        self.left, self.path = dict(tensors), path
-        self.taken: list[str] = []
-
-    def take(self, name: str, shape: Sequence[int]) -> np.ndarray:
-        """Take a tensor as float32; raises InputError if it is missing or has another shape."""
-        tensor = self.left.pop(name, None)
-        if tensor is None or tensor.shape != tuple(shape):
-            found = "is missing" if tensor is None else f"has shape {tensor.shape}"
-            raise InputError(f"{self.path}: {name} {found}, expected shape {shape}")
-        self.taken.append(name)
-        return tensor.astype(np.float32)
-
-
 def convert(
     source: str, tensors: Mapping, path: str, sha256: str = "", *, sizes: Sizes | None = None
 ) -> tuple[Weights, list[str], list[str]]:
@@ -195,19 +178,26 @@ def convert(
       InputError: a tensor is missing, has another shape or is not finite.
     """
     (backbone, published), sizes = SOURCES[source], sizes or Sizes()
-    file = _Source(tensors, path)
-    converted = take(file, source, sizes)
+    left, used = dict(tensors), []
+
+    def take(name: str, shape: Sequence[int]) -> np.ndarray:
+        tensor = left.pop(name, None)
+        if tensor is None or tensor.shape != tuple(shape):
+            found = "is missing" if tensor is None else f"has shape {tensor.shape}"
+            raise InputError(f"{path}: {name} {found}, expected shape {shape}")
+        used.append(name)
+        return tensor.astype(np.float32)
+
+    converted = by_roles(take, source, sizes)
     classes = CLASSES if published.detector else ()
     weights = Weights(converted, source, sizes.backbone or backbone, classes, sha256, path)
-    return weights, file.taken, list(file.left)
+    return weights, used, list(left)
 
 
-def take(file: Any, source: str, sizes: Sizes) -> dict[str, np.ndarray]:
-    """Return {role: array} of all that a source's network has, by `file.take(name, shape)`."""
+def by_roles(take: Callable, source: str, sizes: Sizes) -> dict[str, np.ndarray]:
+    """Return {role: array} of all that a source's network has, each by `take(name, shape)`."""
     name, published = SOURCES[source]
-    layer: Callable = _keras_layer
-    if published.file.endswith(".pth"):
-        layer = _torch_layer
+    layer: Callable = _torch_layer if published.file.endswith(".pth") else _keras_layer
     backbone, tensors = BACKBONES[sizes.backbone or name], {}
     image = tf.keras.Input([64, 64, 3])
     options = {"convention": published.convention, "name": "backbone"}
@@ -216,43 +206,43 @@ def take(file: Any, source: str, sizes: Sizes) -> dict[str, np.ndarray]:
         if isinstance(built, ConvNorm):
             role = built.name[len("backbone_") :]
             convolution, norm = published.tensors(role)
-            filled = layer(file, convolution, tuple(built.kernel.shape), norm)
+            filled = layer(take, convolution, tuple(built.kernel.shape), norm)
             tensors.update({f"backbone/{role}/{weight}": value for weight, value in filled.items()})
     if published.detector:
-        tensors.update(_matterport(file, sizes, [int(level.shape[-1]) for level in maps]))
+        tensors.update(_matterport(take, sizes, [int(level.shape[-1]) for level in maps]))
     return tensors
 
 
-def _torch_layer(file, convolution, kernel, norm):
+def _torch_layer(take, convolution, kernel, norm):
     """Return a convolution and its norm of PyTorch, whose kernels are out, in, height, width."""
     height, width, channels, filters = kernel
-    stored = file.take(f"{convolution}.weight", (filters, channels, height, width))
+    stored = take(f"{convolution}.weight", (filters, channels, height, width))
     tensors = {"kernel": stored.transpose(2, 3, 1, 0)}
     for name, theirs in zip(_NORMS, _TORCH_NORMS):
-        tensors[name] = file.take(f"{norm}.{theirs}", (filters,))
+        tensors[name] = take(f"{norm}.{theirs}", (filters,))
     return tensors
 
 
-def _keras_layer(file, layer, kernel, norm=None):
+def _keras_layer(take, layer, kernel, norm=None):
     """Return kernel and bias of a Keras layer, the bias folded into its norm where it has one."""
-    tensors = {"kernel": file.take(f"{layer}/kernel", kernel)}
+    tensors = {"kernel": take(f"{layer}/kernel", kernel)}
     filters = kernel[-1:]
-    bias = file.take(f"{layer}/bias", filters)
+    bias = take(f"{layer}/bias", filters)
     if norm is None:
         return {**tensors, "bias": bias}
     for name in _NORMS:
         keras = f"moving_{name}" if name in ("mean", "variance") else name
-        tensors[name] = file.take(f"{norm}/{keras}", filters)
+        tensors[name] = take(f"{norm}/{keras}", filters)
     tensors["mean"] -= bias
     return tensors
 
 
-def _matterport(file, sizes, widths):
+def _matterport(take, sizes, widths):
     """Return pyramid, proposal network and heads of a Mask R-CNN in matterport's layout."""
     tensors, classes = {}, sizes.classes + 1
 
     def layer(role: str, name: str, *kernel: int, norm: Any = None, change: Any = None) -> None:
-        for weight, value in _keras_layer(file, name, kernel, norm).items():
+        for weight, value in _keras_layer(take, name, kernel, norm).items():
             value = change(value) if change else value
             # A matrix becomes the kernel of a 1x1 convolution.
             tensors[f"{role}/{weight}"] = value[None, None] if value.ndim == 2 else value
