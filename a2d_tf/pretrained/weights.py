@@ -24,7 +24,6 @@ from a2d_tf.model.network import Network
 from a2d_tf.pretrained import layouts
 from a2d_tf.pretrained.layouts import Weights
 
-_FAMILIES = sorted({backbone.family for backbone in backbones.BACKBONES.values()})
 # Prefixes of the names of a stream's layers -> the part of the file that fills them. All pyramids
 # start from the file's only one (paper: both streams have the same layers).
 _ROLES = {
@@ -34,7 +33,7 @@ _ROLES = {
     },
     "flow": {"flow_fpn_": "fpn/"},
 }
-for _name in _FAMILIES:
+for _name in {backbone.family for backbone in backbones.BACKBONES.values()}:
     # SharpMask's trunk also starts from a classifier; a shallower one has its first blocks.
     _ROLES["rgb"] |= {f"{x}_{_name}_": "backbone/" for x in ("rgb", "action", "refiner")}
     _ROLES["flow"][f"flow_{_name}_"] = "backbone/"
@@ -152,6 +151,7 @@ def _fill(network, tensors, find, *, rows, strict, origin):
             initialised[name] = reason
             continue
         tensor, layer = tensors[key], name.split("/")[0]
+        here, there = classes.get(layer, [()]), rows.get(layer, [""])
         # A head's tensor may read RGB alone: zeros for flow, so that the head begins as it was.
         if name.endswith("_fc1/kernel") and (
             tuple(variable.shape) == (*tensor.shape[:2], 2 * tensor.shape[2], tensor.shape[3])
@@ -159,17 +159,14 @@ def _fill(network, tensors, find, *, rows, strict, origin):
             variable.assign(np.concatenate([tensor, np.zeros_like(tensor)], axis=2))
             loaded[name] = f"{key} (input channels of RGB)"
             initialised[f"{name}[input channels of flow]"] = "zero: the tensor reads RGB only"
-            skipped.pop(key, None)
-            continue
-        here, there = classes.get(layer, [()]), rows.get(layer, [""])
-        if _extent(variable.shape, here) != _extent(tensor.shape, there):
+        elif _extent(variable.shape, here) != _extent(tensor.shape, there):
             reason = f"has shape {tuple(tensor.shape)}, not {tuple(variable.shape)}"
             if strict:
                 raise InputError(f"{origin}: {key} {reason} of the network's {name}; {_SIZE_FLAGS}")
             initialised[name] = f"{key} {reason}"
             skipped[key] = reason
             continue
-        if layer not in rows or (here == [_ONE_SIZE] and tuple(there) == _ONE_SIZE):
+        elif layer not in rows or (here == [_ONE_SIZE] and tuple(there) == _ONE_SIZE):
             variable.assign(tensor)
             loaded[name] = key
         else:
@@ -270,10 +267,7 @@ def _adapt_deltas(network, ratios):
     """Make deltas of other anchors mean the same boxes on the network's.
 
     With an anchor that was r times as large, dy and dx are r times as large in units of ours, and
-    dh and dw, logarithms, larger by ln r.
-
-    Args:
-      ratios: r for each size of the head, [] for no other anchors.
+    dh and dw, logarithms, larger by ln r. `ratios` has r for each size of the head, or nothing.
     """
     weights = network.proposals.coder.weights
     for name in ("kernel", "bias") if ratios else ():
