@@ -185,9 +185,7 @@ def parse(words: Sequence[str], flag_values: Register) -> list[str]:
 def _parsed(words, flag_values, place, inside):
     """Parse words in their order; returns those that are no flags.
 
-    Args:
-      place: begins an error.
-      inside: the flagfiles that the words are from.
+    Errors begin with `place`; the words are from the flagfiles `inside`.
     """
     own = words[: words.index("--")] if "--" in words else words
     for i, word in enumerate(own):

@@ -390,11 +390,9 @@ class Config:
         flag_values = command_line.Register()
         cls.define_flags(flag_values)
         try:
-            stray = command_line.parse(["", *words], flag_values)[1:]
+            command_line.require(command_line.parse(["", *words], flag_values))
         except flags.Error as error:
             raise InputError(str(error)) from error
-        if stray:
-            raise InputError(f"unexpected argument '{stray[0]}'; flags are written --name=value")
         return cls.from_flags(flag_values)
 
     def write(self, path: str | os.PathLike) -> None:
@@ -411,8 +409,7 @@ class Config:
 
     def with_inference(self, **settings: Any) -> Config:
         """Return these settings with some of inference and computing replaced."""
-        names = [field.name for field in dataclasses.fields(ComputeConfig)]
-        compute = {name: settings.pop(name) for name in names if name in settings}
+        compute = {name: settings.pop(name) for name in vars(self.compute) if name in settings}
         inference = dataclasses.replace(self.inference, **settings)
         computing = dataclasses.replace(self.compute, **compute)
         return dataclasses.replace(self, inference=inference, compute=computing)
@@ -423,7 +420,6 @@ class Config:
 
 
 def _words(section):
-    """The flags of a section's settings."""
     fields = dataclasses.asdict(section).items()
     return [f"--{k}={str(v).lower() if type(v) is bool else v}" for k, v in fields]
 
