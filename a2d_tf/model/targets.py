@@ -50,10 +50,8 @@ def sample(candidates: tf.Tensor, most: int, rng: Rng) -> tuple[tf.Tensor, tf.Te
     Returns:
       (indices [B, k], whether each is a candidate, bool [B, k]), k = min(most, A).
     """
-    keys = rng.uniform(candidates.shape[1:])
-    keys = tf.where(candidates, keys + 1.0, 0.0)
-    most = min(most, candidates.shape[1])
-    values, indices = tf.math.top_k(keys, most)
+    keys = tf.where(candidates, rng.uniform(candidates.shape[1:]) + 1.0, 0.0)
+    values, indices = tf.math.top_k(keys, min(most, candidates.shape[1]))
     return tf.cast(indices, tf.int64), values > 0.0
 
 

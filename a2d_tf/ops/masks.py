@@ -102,10 +102,8 @@ def paint(
     # Stop after the last instance of the fullest image; the other rows are padding.
     count = tf.reduce_max(tf.where(scores > 0, tf.range(1, tf.shape(scores)[1] + 1), 0))
     shape, maps = [tf.shape(masks)[0], height, width], tf.TensorShape([None] * 3)
-    start, shapes = (
-        (0, tf.zeros(shape), tf.zeros(shape, tf.int32)),
-        (tf.TensorShape([]), maps, maps),
-    )
+    start = 0, tf.zeros(shape), tf.zeros(shape, tf.int32)
+    shapes = tf.TensorShape([]), maps, maps
     return tf.while_loop(lambda index, *_: index < count, add, start, shape_invariants=shapes)[2]
 
 
