@@ -7,6 +7,7 @@ before it loads.
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
 import glob
 import os
@@ -49,10 +50,9 @@ def memory(root: str | os.PathLike = "/") -> int:
     """Return the bytes of memory that this process may use, of the machine or the container."""
     least = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     for path in _CGROUP_LIMITS:
-        try:
+        # It fails for another version of control groups, or 'max'.
+        with contextlib.suppress(OSError, ValueError):
             least = min(least, int(pathlib.Path(root, path).read_text()))
-        except (OSError, ValueError):  # another version of control groups, or 'max'
-            pass
     return least
 
 

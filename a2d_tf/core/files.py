@@ -228,8 +228,7 @@ def write_json(path: Path, value: Any, sort_keys: bool = False) -> None:
 def write_csv(path: Path, rows: Iterable[Iterable[Any]], delimiter: str = ",") -> None:
     """Create or replace a CSV; InputError where it cannot be written."""
     text = io.StringIO()
-    table = csv.writer(text, delimiter=delimiter, lineterminator="\n")
-    table.writerows(rows)
+    csv.writer(text, delimiter=delimiter, lineterminator="\n").writerows(rows)
     write_text(path, text.getvalue())
 
 

@@ -199,7 +199,6 @@ class Plan:
 
 
 def _config(words):
-    """The settings of a training's flags."""
     return Config.parse([word for word in words if not word.startswith(_NO_SETTINGS)])
 
 

@@ -67,9 +67,8 @@ def load(workdir: str, given: dict[str, Any] | None = None, kind: str = "last") 
     labels = LabelSpace.from_json(os.path.join(workdir, "labels.json"))
     threshold = _best_threshold(workdir) if kind == "best" else None
     if config.inference.score_threshold < 0:
-        if threshold is None:
-            threshold = scores.threshold(workdir)
-        config = config.with_inference(score_threshold=threshold)
+        chosen = scores.threshold(workdir) if threshold is None else threshold
+        config = config.with_inference(score_threshold=chosen)
     network, path = Network(config.model, labels, config.compute), workdir
     if packed.is_packed(workdir):
         _take_packed(network, os.path.join(workdir, packed.WEIGHTS))
@@ -81,7 +80,6 @@ def load(workdir: str, given: dict[str, Any] | None = None, kind: str = "last") 
 
 
 def _take_packed(network, path):
-    """Assign the weights of a packed model."""
     try:
         stored = files.read_npz(path)
         for name, variable in weights.variables(network).items():

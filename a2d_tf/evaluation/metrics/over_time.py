@@ -97,7 +97,6 @@ class OverTime(Metric):
         return figures
 
     def _follow(self, frames):
-        """Link the instances of a video's frames."""
         labels, joint = self.split.labels, self.split.joint
         compared = []
         for true, found, tracks, codes, scores, *_ in tracking.follow(frames, labels, joint=joint):
