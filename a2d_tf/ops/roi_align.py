@@ -74,7 +74,7 @@ def crop(images: tf.Tensor, boxes: tf.Tensor, box_indices: tf.Tensor, samples: i
 
 
 def _crop(features, first, last, owners, number):
-    """Sample number x number points, from index `first` to `last`, by TensorFlow's operation."""
+    """Sample number x number points, from index `first` to `last`, by crop_and_resize."""
     span = tf.cast(tf.shape(features)[1:3] - 1, tf.float32)
     boxes = tf.concat([first / span, last / span], axis=1)
     return tf.image.crop_and_resize(features, boxes, owners, [number, number])
