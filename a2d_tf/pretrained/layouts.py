@@ -197,7 +197,9 @@ def convert(
 def by_roles(take: Callable, source: str, sizes: Sizes) -> dict[str, np.ndarray]:
     """Return {role: array} of all that a source's network has, each by `take(name, shape)`."""
     name, published = SOURCES[source]
-    layer: Callable = _torch_layer if published.file.endswith(".pth") else _keras_layer
+    layer: Callable = _keras_layer
+    if published.file.endswith(".pth"):
+        layer = _torch_layer
     backbone, tensors = BACKBONES[sizes.backbone or name], {}
     image = tf.keras.Input([64, 64, 3])
     options = {"convention": published.convention, "name": "backbone"}
