@@ -69,8 +69,8 @@ def fit_readout(network: Network, manifest: Manifest, config: Config) -> list[fl
     x, actors, actions, videos = (np.concatenate(parts) for parts in zip(*rows))
     skills = readout.fit(x, actors, np.where(actors == held_out, -1, actions), videos)
     logger.info(
-        "readout: right in videos left out, from 0 for chance to 1: actors %.2f, actions %.2f; "
-        "what is below %.2f is left to the network's heads",
+        "readout: right in videos left out, from 0 for chance to 1 (or too few to tell): "
+        "actors %.2f, actions %.2f; what is below %.2f is left to the network's heads",
         *(*skills, LEAST_SKILL),
     )
     return skills

@@ -30,6 +30,7 @@ _RIDGE = 0.03  # beside the mean square of standardised features, which is 1 for
 # actions. Actors stay sharp, as thresholds of p(actor) expect them.
 _SHARPNESS = 20.0
 _SHARPNESSES = (5.0, 7.0, 10.0, 14.0, _SHARPNESS)
+_ENOUGH = 8  # videos to leave out in turn, of which fewer say nothing
 _ABSENT = -20.0  # logit of a label without a training instance
 _TINY = 1e-9
 LEAST_SKILL = 0.15
@@ -128,8 +129,8 @@ def ridge(
       class of a row, 0 for others; skill, how much better than chance (0) the classes of videos
       left out are found, 1 where all are; the sharpness at which a softmax of their values is
       likeliest (Guo et al., "On Calibration of Modern Neural Networks", ICML 2017). Only classes of
-      several videos count; skill is 1 if there are none, as nothing speaks against the fit, and 0
-      if there is a single class; the sharpness is then the greatest.
+      several videos count; skill is 1 if they have fewer than eight, as nothing speaks against the
+      fit, and 0 if there is a single class; the sharpness is then the greatest.
     """
     known = labels >= 0
     x, labels, videos = np.asarray(features, np.float64)[known], labels[known], videos[known]
@@ -152,7 +153,7 @@ def ridge(
         rest = np.eye(len(rows)) - x[rows] @ inverse @ weighted[:, rows]
         found[rows] = targets[rows] - np.linalg.solve(rest, targets[rows] - x[rows] @ fitted)
     skill, sharpness = 1.0, _SHARPNESS
-    if elsewhere.any():
+    if len(np.unique(videos[counted])) >= _ENOUGH:
         found, labels = found[counted], labels[counted]
         share = _mean_by_class(found.argmax(axis=1) == labels, labels)
         skill = float((share * classes - 1) / (classes - 1))
