@@ -16,7 +16,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.segmentations import encode_mask
 from a2d_tf.video import outputs
-from a2d_tf.video.predictor import Instances
+from a2d_tf.video.instances import Instances
 from a2d_tf.video.streaming import VideoFrame
 
 SIZE = (48, 64)

@@ -7,7 +7,7 @@ from a2d_files import mask
 from a2d_tf.core.labels import A2D
 from a2d_tf.data.segmentations import encode_mask
 from a2d_tf.ops import tracking
-from a2d_tf.video.predictor import Instances
+from a2d_tf.video.instances import Instances
 
 ADULT, BALL, CAT, DOG = 1, 3, 6, 7
 CLIMBING, ROLLING, RUNNING, WALKING, NONE = 1, 6, 7, 8, 9

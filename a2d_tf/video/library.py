@@ -19,7 +19,7 @@ import pathlib
 import sys
 from collections.abc import Callable, Sequence
 from itertools import filterfalse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from a2d_tf.behaviour import bouts
 from a2d_tf.behaviour.predictions import PART, RECORD, RESULT_FILES, RESULTS, VIDEO, VIDEOS
@@ -30,7 +30,9 @@ from a2d_tf.core.workers import ALONE, Task, stop_at_once
 from a2d_tf.data import frames
 from a2d_tf.ops import tracking
 from a2d_tf.video import outputs, pages, streaming, video_files
-from a2d_tf.video.predictor import Predictor
+
+if TYPE_CHECKING:
+    from a2d_tf.video.predictor import Predictor
 
 SUMMARY, FAILED = "summary.csv", "failed.csv"
 SKIPPING = "; --on_error=skip skips it"  # ends the error of a video that fails

@@ -12,7 +12,7 @@ import pathlib
 import shutil
 import tempfile
 from collections.abc import Callable, Collection, Iterator
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import cv2
 import numpy as np
@@ -29,8 +29,10 @@ from a2d_tf.data.instance_fields import FIELDS
 from a2d_tf.evaluation import box_data
 from a2d_tf.ops import tracking, visualize
 from a2d_tf.video import pages, streaming
-from a2d_tf.video.predictor import Predictor
 from a2d_tf.video.video_files import Reader, Writer
+
+if TYPE_CHECKING:
+    from a2d_tf.video.predictor import Predictor
 
 HIDDEN = ".prediction-"  # begins the name of a folder of results that are not yet whole
 COLUMNS = (

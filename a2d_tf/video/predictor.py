@@ -6,13 +6,11 @@ does not wait for it.
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pycocotools import mask as rle_tools
 
 from a2d_tf.core import devices
 from a2d_tf.core.errors import InputError
@@ -21,66 +19,10 @@ from a2d_tf.data.instance_fields import FIELDS
 from a2d_tf.ops import tracking
 from a2d_tf.runs import packed
 from a2d_tf.video import streaming, video_files
+from a2d_tf.video.instances import FrameFeatures, Instances
 
 if TYPE_CHECKING:
-    import tensorflow as tf
-
     from a2d_tf.runs.loading import Run
-
-FrameFeatures = dict[str, "tf.Tensor"]
-"""The backbones' features of a frame: {name: [1, ...]}; those of the flow are named `flow_*`."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Instances:
-    """The instances of a frame, as the network found them, in pixels of the video.
-
-    Attributes:
-      boxes: float32 [N, 4], y1, x1, y2, x2.
-      codes: int32 [N], the pair of actor and action; see `LabelSpace`.
-      scores: float32 [N], of the pair.
-      masks: N RLEs, see `segmentations.encode_mask`.
-      label_map: codes [H, W], in the label space's dtype; 0 is background.
-      actor_scores: float32 [N, |X|], p(actor).
-      action_scores: float32 [N, |Y|], p(action).
-      fields: those of `instance_fields.FIELDS` that the network finds, [N, ...].
-    """
-
-    boxes: np.ndarray
-    codes: np.ndarray
-    scores: np.ndarray
-    masks: list[dict]
-    label_map: np.ndarray
-    actor_scores: np.ndarray
-    action_scores: np.ndarray
-    fields: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
-
-    def runner_up(self, index: int, labels: LabelSpace) -> tuple[float, int]:
-        """Return what the network nearly took an instance for: another actor, or another action.
-
-        Returns:
-          (margin, code): by how much p(actor), or p(action), is below that of the instance's label;
-          (1, the instance's own) if there is no other.
-        """
-        code = int(self.codes[index])
-        actor, action = (number - 1 for number in labels.split(code))
-        actors, actions = self.actor_scores[index], self.action_scores[index]
-        rivals = [
-            (float(actions[action] - actions[k]), int(labels.encode(actor, k)))
-            for k in np.flatnonzero(labels.valid[actor])
-            if k != action
-        ]
-        for k in range(len(labels.actors)):
-            if k != actor:
-                likely = np.argmax(np.where(labels.valid[k], actions, -1))
-                rivals.append((float(actors[actor] - actors[k]), int(labels.encode(k, likely))))
-        margin, other = min(rivals, default=(1.0, code))
-        return max(0.0, margin), other
-
-    def decoded_masks(self) -> np.ndarray:
-        """Return the masks as bool [N, H, W]."""
-        masks = list(map(rle_tools.decode, self.masks))
-        return np.array(masks, bool).reshape(-1, *self.label_map.shape)
 
 
 class Predictor:

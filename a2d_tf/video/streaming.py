@@ -11,7 +11,7 @@ import contextlib
 import dataclasses
 import itertools
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -20,9 +20,7 @@ from a2d_tf.core.workers import in_threads
 from a2d_tf.data.flow import Flow, fit, grey, resize_frame
 from a2d_tf.ops import tracking
 from a2d_tf.video import video_files
-
-if TYPE_CHECKING:
-    from a2d_tf.video.predictor import FrameFeatures, Instances, Predictor
+from a2d_tf.video.instances import Finder, FrameFeatures, Instances
 
 _Item = TypeVar("_Item")
 
@@ -144,7 +142,7 @@ def _ahead(
 
 
 def answers(
-    predictor: Predictor, frames: Iterable[np.ndarray | None], span: Span = EVERY_FRAME
+    predictor: Finder, frames: Iterable[np.ndarray | None], span: Span = EVERY_FRAME
 ) -> Generator[tuple[np.ndarray, Instances], None, None]:
     """Predict the instances in the frames of a video; each passes the backbones at most once.
 
@@ -204,7 +202,7 @@ def answers(
 
 
 def watch(
-    predictor: Predictor,
+    predictor: Finder,
     reader: video_files.Reader,
     span: Span = EVERY_FRAME,
     linking: tracking.Linking = tracking.LINKING,

@@ -17,7 +17,7 @@ import secrets
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from a2d_tf.commands.beam import files
 from a2d_tf.core import processes
@@ -25,7 +25,9 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.data import manifest
 from a2d_tf.data.convert import PARTIAL, Conversion, Shard
 from a2d_tf.video import library, outputs
-from a2d_tf.video.predictor import Predictor
+
+if TYPE_CHECKING:
+    from a2d_tf.video.predictor import Predictor
 
 _RUNNERS = {"DaskRunner": "apache_beam.runners.dask.dask_runner.DaskRunner"}  # unknown to Beam
 _LOCAL = "FnApiRunner"  # DirectRunner would first download a server of its own
