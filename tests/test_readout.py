@@ -1,18 +1,21 @@
 """The readout: its fit in closed form, whom it learns from, and the labels that it gives."""
 
 import dataclasses
+import itertools
 import shutil
 
 import numpy as np
 import pytest
 import tensorflow as tf
 import tiny_network
+from plain_detection import slow_iou
 from test_inference import softmax
 
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 from a2d_tf.data import records as record_format
+from a2d_tf.model import inference
 from a2d_tf.model.heads import readout as readouts
 from a2d_tf.model.inference import infer, vote
 from a2d_tf.training.readout import fit_readout
@@ -99,7 +102,7 @@ def inferred(network, clip):
 
 
 @pytest.mark.slow
-def test_labels_are_linear_in_the_averaged_features_and_boxes_have_no_class():
+def test_labels_are_linear_in_the_averaged_features_and_boxes_have_no_class(monkeypatch):
     network, clip = made(temporal_layers=1), tiny_network.clip(2, 5)
     rng = np.random.default_rng(0)
     for weight, scale in zip(weights(network), (2, 2, 1, 0)):
@@ -127,6 +130,11 @@ def test_labels_are_linear_in_the_averaged_features_and_boxes_have_no_class():
         np.testing.assert_array_equal(found.detections.class_scores[b, :kept], best[:kept])
         np.testing.assert_array_equal(found.detections.classes[b, :kept], scores[:kept].argmax(1))
         np.testing.assert_array_equal(found.detections.boxes[b, :kept], boxes[b, :kept])
+    monkeypatch.setattr(inference, "vote", lambda kept, *_: kept)
+    found = inferred(network, clip)
+    for own, count in zip(found.rois.numpy(), number):  # before they are averaged
+        for one, other in itertools.combinations(own[:count], 2):
+            assert slow_iou(one, other) <= SETTINGS.nms_threshold + 1e-5
 
 
 def test_features_are_averaged_over_the_upper_and_the_lower_half_of_a_box():

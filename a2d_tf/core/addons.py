@@ -26,11 +26,15 @@ _Base: Any = object  # to a type checker it has the attributes of the optimizer 
 class _DecoupledDecay(_Base):
     """Optimizer mixin that subtracts `weight_decay` times a variable before each step.
 
-    The decay is a number or a schedule. For dense gradients and steps that do not depend on the
-    variable (Loshchilov and Hutter, Decoupled Weight Decay Regularization, ICLR 2019).
+    For dense gradients and optimizers whose step does not depend on the variable (Loshchilov and
+    Hutter, Decoupled Weight Decay Regularization, ICLR 2019).
     """
 
-    def __init__(self, weight_decay: Any, **arguments: Any) -> None:
+    def __init__(
+        self,
+        weight_decay: float | tf.keras.optimizers.schedules.LearningRateSchedule,
+        **arguments: Any,
+    ) -> None:
         super().__init__(**arguments)
         self._set_hyper("weight_decay", weight_decay)
         self._decaying: set = set()  # references of variables; all decay where it is empty

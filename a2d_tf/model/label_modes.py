@@ -80,7 +80,9 @@ class LabelMode(ABC):
         """Return what suppression ranks classes by, [B, R, C]; scores: p(class), [B, R, C]."""
         return scores
 
-    def pairs_of(self, classes: tf.Tensor, table: RoiTable) -> tuple[tf.Tensor, ...]:
+    def pairs_of(
+        self, classes: tf.Tensor, table: RoiTable
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Return (actor, action, score) of instances: the best valid action of each class's actor.
 
         Args:
@@ -184,7 +186,9 @@ class Cartesian(LabelMode):
         sums = tf.reduce_sum(joint, axis=3), tf.reduce_sum(joint, axis=2)
         return RoiTable(scores, boxes, of_actors, *sums, joint, pairs)
 
-    def pairs_of(self, classes: tf.Tensor, table: RoiTable) -> tuple[tf.Tensor, ...]:
+    def pairs_of(
+        self, classes: tf.Tensor, table: RoiTable
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         actor, action = (tf.constant(self.labels.pairs[:, i], tf.int32) for i in (0, 1))
         # The score of the instance's own class, the pair.
         score = tf.gather(table.class_scores, classes, batch_dims=2)
@@ -228,7 +232,9 @@ class Detected(LabelMode):
         of_actors = tf.gather(boxes, likeliest, batch_dims=2)
         return RoiTable(scores, boxes, of_actors, actors, certain, actors[..., None])
 
-    def pairs_of(self, classes: tf.Tensor, table: RoiTable) -> tuple[tf.Tensor, ...]:
+    def pairs_of(
+        self, classes: tf.Tensor, table: RoiTable
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         return super().pairs_of(tf.gather(self._actor_of, classes), table)
 
 

@@ -51,7 +51,9 @@ def scale_vectors(flow: tf.Tensor, factors: tf.Tensor) -> tf.Tensor:
     return tf.reshape(rows, shape)
 
 
-def place(rgb: tf.Tensor, flow: tf.Tensor, canvas: tuple[int, int]) -> tuple[tf.Tensor, ...]:
+def place(
+    rgb: tf.Tensor, flow: tf.Tensor, canvas: tuple[int, int]
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Resize and pad frames to the canvas.
 
     Args:

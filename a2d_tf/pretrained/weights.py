@@ -33,7 +33,7 @@ _ROLES = {
     },
     "flow": {"flow_fpn_": "fpn/"},
 }
-for _name in {backbone.family for backbone in backbones.BACKBONES.values()}:
+for _name in sorted({backbone.family for backbone in backbones.BACKBONES.values()}):
     # SharpMask's trunk also starts from a classifier; a shallower one has its first blocks.
     _ROLES["rgb"] |= {f"{x}_{_name}_": "backbone/" for x in ("rgb", "action", "refiner")}
     _ROLES["flow"][f"flow_{_name}_"] = "backbone/"

@@ -226,7 +226,8 @@ def suggest(
     if not manifest.trains_masks:
         yield {"use_mask": False}, "no training instance has a mask"
     height, width = contents.boxes.canvas
-    reason = f"size of the stored frames; on a CPU at most {preset.pixels} pixels"
+    most = _SQUARE if preset is PAPER else preset.pixels
+    reason = f"size of the stored frames; on a CPU at most {most} pixels"
     yield {"image_height": height, "image_width": width}, reason
     yield _anchors(contents.boxes, base.model, preset)
     if preset is not STILL:

@@ -111,7 +111,9 @@ class Proposals:
         sizes = [tuple(f"size {i}" for i in range(rank, 0, -1)) for rank in range(most, 0, -1)]
         return {"rpn_logits": sizes, "rpn_deltas": sizes}
 
-    def sample(self, truth: BatchTruth, samples: int, rng: targets.Rng) -> tuple[tf.Tensor, ...]:
+    def sample(
+        self, truth: BatchTruth, samples: int, rng: targets.Rng
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
         """Sample anchors and assign their labels (Ren et al. 2015).
 
         An anchor is positive if its IoU with an instance is at least 0.7 or the best of all
