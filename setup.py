@@ -1,4 +1,6 @@
-"""Build the wheel without modules of an earlier version, which setuptools leaves in build/lib."""
+"""Build the wheel without modules of an earlier version, which setuptools leaves in
+build/lib.
+"""
 
 import shutil
 

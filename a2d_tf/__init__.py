@@ -1,7 +1,8 @@
 """Joint actor-action semantic segmentation in video (Ji et al., ECCV 2018).
 
-The names in `__all__` are the public Python API; docs/api.md shows how to use them. Importing the
-package is fast: TensorFlow is loaded with the first use of a name that needs it.
+The names in `__all__` are the public Python API; docs/api.md shows how to use them.
+Importing the package is fast: TensorFlow is loaded with the first use of a name that
+needs it.
 """
 
 from __future__ import annotations
@@ -30,11 +31,11 @@ __version__ = "0.2.0.dev0"
 
 if not importlib.util.find_spec("absl"):
     sys.exit(
-        f"error: {sys.executable} lacks the dependencies of a2d_tf; in a new terminal, run: "
-        "source tools/setup.sh"
+        f"error: {sys.executable} lacks the dependencies of a2d_tf; in a new terminal,"
+        " run: source tools/setup.sh"
     )
-# After TensorFlow 2.15 `tf.keras` is Keras 3, unless this is set before its first use; the code is
-# for Keras 2, which there is the package tf-keras.
+# After TensorFlow 2.15 `tf.keras` is Keras 3, unless this is set before its first use;
+# the code is for Keras 2, which there is the package tf-keras.
 if importlib.util.find_spec("tf_keras"):
     os.environ["TF_USE_LEGACY_KERAS"] = "1"
 
@@ -66,7 +67,8 @@ def build_network(settings: _Settings, labels: LabelSpace | None = None) -> Netw
     """Build the network of some settings, with random weights.
 
     Args:
-      settings: a Config, or the path of a flagfile; `configs/NAME` is found from any folder.
+      settings: a Config, or the path of a flagfile; `configs/NAME` is found from any
+        folder.
       labels: the actors and actions; by default those of A2D.
 
     Raises:
@@ -86,22 +88,23 @@ def dataset(
 
     Args:
       records: the folder; `a2d records` makes one of A2D or of your own videos.
-      settings: a Config, or the path of a flagfile: canvas, frames of a clip, batch size, seed,
-        augmentation.
-      split: "train" (without the videos held out for validation), endless, shuffled and augmented;
-        "val" or "test", each clip once, in the order of the records.
+      settings: a Config, or the path of a flagfile: canvas, frames of a clip, batch
+        size, seed, augmentation.
+      split: "train" (without the videos held out for validation), endless, shuffled and
+        augmented; "val" or "test", each clip once, in the order of the records.
 
     Returns:
-      a dataset of dicts: rgb uint8 [B, T, H, W, 3]; flow float32 [B, T, H, W, 2], (u, v) in pixels;
-      size int32 [B, 2], height and width of the frame inside the canvas; boxes float32 [B, N, 4],
-      y1, x1, y2, x2; masks uint8 [B, N, H, W]; actors and actions int32 [B, N], 0-based; present
-      bool [B, N], which of the N rows hold an instance; has_mask bool [B, N], which of these
-      has a mask; `annotated` bool [B]; `video`, `frame` and `native_size` of the key frame; and
-      `row`, the place in the batch that random draws go by.
+      a dataset of dicts: rgb uint8 [B, T, H, W, 3]; flow float32 [B, T, H, W, 2], (u,
+      v) in pixels; size int32 [B, 2], height and width of the frame inside the canvas;
+      boxes float32 [B, N, 4], y1, x1, y2, x2; masks uint8 [B, N, H, W]; actors and
+      actions int32 [B, N], 0-based; present bool [B, N], which of the N rows hold an
+      instance; has_mask bool [B, N], which of these has a mask; `annotated` bool [B];
+      `video`, `frame` and `native_size` of the key frame; and `row`, the place in the
+      batch that random draws go by.
 
     Raises:
-      InputError: no records there, an unknown split, clips that are too short, or no record to
-        train on. "val" is empty where `val_fraction` holds no video out.
+      InputError: no records there, an unknown split, clips that are too short, or no
+        record to train on. "val" is empty where `val_fraction` holds no video out.
     """
     from a2d_tf.data import pipeline
     from a2d_tf.data.manifest import Manifest

@@ -13,9 +13,18 @@ COMMANDS = {
         "start": ("commands.start", "go from annotations to a page of all videos"),
         "predict": ("predict", "segment a video, or a library of videos"),
         "next": ("commands.next", "choose the predicted frames to correct next"),
-        "export-annotations": ("commands.export_annotations", "export to annotation tools"),
-        "plot-tracks": ("commands.plot_tracks", "plot time budgets, transitions, timelines"),
-        "score": ("commands.score", "score label maps, detections or bouts of any method"),
+        "export-annotations": (
+            "commands.export_annotations",
+            "export to annotation tools",
+        ),
+        "plot-tracks": (
+            "commands.plot_tracks",
+            "plot time budgets, transitions, timelines",
+        ),
+        "score": (
+            "commands.score",
+            "score label maps, detections or bouts of any method",
+        ),
         "browse": ("commands.browse", "show the frames of an evaluation, worst first"),
     },
     "Training and the paper": {
@@ -26,7 +35,10 @@ COMMANDS = {
         "train": ("train", "train the network"),
         "evaluate": ("evaluate", "score a run on a split of the records"),
         "export": ("export", "export a run as a SavedModel"),
-        "reproduce": ("commands.reproduce", "train and score the rows of the paper's tables"),
+        "reproduce": (
+            "commands.reproduce",
+            "train and score the rows of the paper's tables",
+        ),
     },
     "Tools": {
         "suggest-config": ("commands.suggest_config", "suggest training settings"),
@@ -37,15 +49,25 @@ COMMANDS = {
         "mini": ("commands.mini", "draw the mini A2D, a stand-in for A2D"),
     },
 }
-"""{group: {name: (module in this package, what it does)}}, in the order of a user's work."""
-MODULES = {name: module for group in COMMANDS.values() for name, (module, _) in group.items()}
+"""{group: {name: (module in this package, what it does)}}, in the order of a user's
+work.
+"""
+MODULES = {
+    name: module for group in COMMANDS.values() for name, (module, _) in group.items()
+}
 
 
 def overview() -> str:
     """Return the list of all commands."""
-    lines = ["usage: a2d COMMAND [--flags]; a2d COMMAND --help explains it; a2d --version"]
+    lines = [
+        "usage: a2d COMMAND [--flags]; a2d COMMAND --help explains it; a2d --version"
+    ]
     for title, group in COMMANDS.items():
-        lines += ["", title, *(f"  {name:20}{about}" for name, (_, about) in group.items())]
+        lines += [
+            "",
+            title,
+            *(f"  {name:20}{about}" for name, (_, about) in group.items()),
+        ]
     return "\n".join(lines)
 
 
@@ -63,7 +85,10 @@ def run() -> None:
         near = [known for known in MODULES if name and known.startswith(name)]
         near += difflib.get_close_matches(name, MODULES)
         hint = f"; did you mean {near[0]}?" if near else ""
-        print(f"error: a2d {name}: no such command{hint} (a2d lists all commands)", file=sys.stderr)
+        print(
+            f"error: a2d {name}: no such command{hint} (a2d lists all commands)",
+            file=sys.stderr,
+        )
         sys.exit(1)
 
 

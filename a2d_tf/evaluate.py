@@ -11,8 +11,12 @@ from a2d_tf.runs import packed, scores
 
 FLAGS = command_line.Register()
 _WORKDIR = FLAGS.string("workdir", None, "Run folder of a2d train.")
-_MODEL = FLAGS.string("model", None, "Packed model: a name, or a folder of a2d pack-model.")
-_OUTPUT = FLAGS.string("output", None, "Folder for the scores; by default evaluation/ of the run.")
+_MODEL = FLAGS.string(
+    "model", None, "Packed model: a name, or a folder of a2d pack-model."
+)
+_OUTPUT = FLAGS.string(
+    "output", None, "Folder for the scores; by default evaluation/ of the run."
+)
 _RECORDS = FLAGS.string("records", None, "Folder written by a2d records.")
 _SPLIT = FLAGS.enum("split", "test", ["train", "val", "test"], "Videos to score.")
 _CHECKPOINT = Config.define_checkpoint(FLAGS)
@@ -22,7 +26,9 @@ Config.define_flags(FLAGS, ["inference", "compute"])
 
 def main(argv: list[str]) -> None:
     command_line.require(argv, records=_RECORDS.value)
-    _, folder = packed.source(_CHECKPOINT.present, workdir=_WORKDIR.value, model=_MODEL.value)
+    _, folder = packed.source(
+        _CHECKPOINT.present, workdir=_WORKDIR.value, model=_MODEL.value
+    )
     if _MODEL.value:  # which has no folder of scores
         command_line.require(argv, output=_OUTPUT.value)
     from a2d_tf.data.manifest import Manifest
@@ -31,7 +37,9 @@ def main(argv: list[str]) -> None:
 
     manifest = Manifest.load(_RECORDS.value)
     gpus = devices.prepare(_DEVICE.value)
-    run = loading.load(folder, Config.given(FLAGS, "inference", "compute"), _CHECKPOINT.value)
+    run = loading.load(
+        folder, Config.given(FLAGS, "inference", "compute"), _CHECKPOINT.value
+    )
     devices.announce(gpus, run.config.compute.precision)
     name = _SPLIT.value + ("_best" if _CHECKPOINT.value == "best" else "")
     output = _OUTPUT.value or str(scores.folder_of(folder, name))

@@ -1,16 +1,18 @@
 """Segment a video: a2d predict --saved_model=DIR --video=FILE --output=DIR.
 
-`--workdir=RUN` takes a run that is not exported, `--model=DIR` a model of a2d pack-model, in
-place of `--saved_model`. `--init_rgb=coco`, or a file of a2d import-weights, takes a
-detector's weights before any training: it finds COCO's classes, named by `--actors`, and no
-actions.
+`--workdir=RUN` takes a run that is not exported, `--model=DIR` a model of a2d
+pack-model, in place of `--saved_model`. `--init_rgb=coco`, or a file of a2d
+import-weights, takes a detector's weights before any training: it finds COCO's classes,
+named by `--actors`, and no actions.
 
-Frames are numbered from 1, as in the video: in `label_maps/`, in `detections.json` (`image_id`), in
-`tracks.json` and in `summary.csv`. `--every=N` segments every Nth frame and leaves out the others,
-also in the overlay, which plays at the video's speed; clips and flow still use neighbouring frames.
+Frames are numbered from 1, as in the video: in `label_maps/`, in `detections.json`
+(`image_id`), in `tracks.json` and in `summary.csv`. `--every=N` segments every Nth
+frame and leaves out the others, also in the overlay, which plays at the video's speed;
+clips and flow still use neighbouring frames.
 
 A folder of videos, a glob or a list (`--videos`) is a library: the results are
-OUTPUT/<file name without suffix>/ for each video, and OUTPUT/summary.csv. The same command resumes.
+OUTPUT/<file name without suffix>/ for each video, and OUTPUT/summary.csv. The same
+command resumes.
 """
 
 from __future__ import annotations
@@ -31,59 +33,92 @@ from a2d_tf.video import library, outputs, predictor, streaming, video_files
 FLAGS = command_line.Register()
 _SAVED_MODEL = FLAGS.string("saved_model", None, "Folder of a2d export.")
 _WORKDIR = FLAGS.string("workdir", None, "Run folder of a2d train.")
-_MODEL = FLAGS.string("model", None, "Packed model: a name, or a folder of a2d pack-model.")
+_MODEL = FLAGS.string(
+    "model", None, "Packed model: a name, or a folder of a2d pack-model."
+)
 _CHECKPOINT = Config.define_checkpoint(FLAGS)
-_INIT_RGB = FLAGS.string("init_rgb", None, "Imported weights of a detector: coco, or a file.")
+_INIT_RGB = FLAGS.string(
+    "init_rgb", None, "Imported weights of a detector: coco, or a file."
+)
 _ACTORS = FLAGS.list(
-    "actors", [], "Classes that COCO's weights find, as CLASS or NAME=CLASS; by default all."
+    "actors",
+    [],
+    "Classes that COCO's weights find, as CLASS or NAME=CLASS; by default all.",
 )
 _SOURCES = (_SAVED_MODEL, _WORKDIR, _MODEL, _INIT_RGB)
 _DEVICE = Config.define_device(FLAGS)
 _VIDEO = FLAGS.string(
     "video",
     None,
-    "Video file, folder of images, or camera index, which runs until Ctrl-C; or a library: "
-    "folder of videos, or a glob in quotes.",
+    "Video file, folder of images, or camera index, which runs until Ctrl-C; or a"
+    " library: folder of videos, or a glob in quotes.",
 )
 _VIDEOS = FLAGS.string("videos", None, "Library: text file of videos, one per line.")
 _OUTPUT = FLAGS.string(
-    "output", None, f"Folder for {', '.join(outputs.RESULTS)}; of a library, a folder per video."
+    "output",
+    None,
+    f"Folder for {', '.join(outputs.RESULTS)}; of a library, a folder per video.",
 )
 _RESULTS = FLAGS.list(
-    "results", list(outputs.RESULT_FILES), f"Results to write: {','.join(outputs.RESULT_FILES)}."
+    "results",
+    list(outputs.RESULT_FILES),
+    f"Results to write: {','.join(outputs.RESULT_FILES)}.",
 )
-_OVERWRITE = FLAGS.bool("overwrite", False, "Library: replace predictions of other settings.")
+_OVERWRITE = FLAGS.bool(
+    "overwrite", False, "Library: replace predictions of other settings."
+)
 _ON_ERROR = FLAGS.enum(
-    "on_error", "fail", ["fail", "skip"], "Library: stop at a video that fails, or list it."
+    "on_error",
+    "fail",
+    ["fail", "skip"],
+    "Library: stop at a video that fails, or list it.",
 )
 _TASK = FLAGS.string("task", None, f"Library: {workers.HELP}")
 _EVERY = FLAGS.integer("every", 1, "Segment only every Nth frame.", lower_bound=1)
-_START = FLAGS.float("start", 0.0, "Start of the segmented part, seconds.", lower_bound=0)
-_END = FLAGS.float("end", None, "End of the segmented part, seconds; by default the video's end.")
+_START = FLAGS.float(
+    "start", 0.0, "Start of the segmented part, seconds.", lower_bound=0
+)
+_END = FLAGS.float(
+    "end", None, "End of the segmented part, seconds; by default the video's end."
+)
 _WINDOW = FLAGS.integer(
-    "window", tracking.LINKING.window, "Segmented frames that vote on a track's label.", 1
+    "window",
+    tracking.LINKING.window,
+    "Segmented frames that vote on a track's label.",
+    1,
 )
 _PATIENCE = FLAGS.integer(
-    "patience", tracking.LINKING.patience, "Segmented frames that may miss a track in a row.", 0
+    "patience",
+    tracking.LINKING.patience,
+    "Segmented frames that may miss a track in a row.",
+    0,
 )
 _MAX_TRACKS = FLAGS.string(
-    "max_tracks", None, "Number of individuals, for all actors or as in mouse=2,wheel=1."
+    "max_tracks",
+    None,
+    "Number of individuals, for all actors or as in mouse=2,wheel=1.",
 )
 Config.define_flags(FLAGS, ["inference", "compute"])
 
 
 def _check_flags(argv):
-    command_line.require(argv, video=_VIDEO.value or _VIDEOS.value, output=_OUTPUT.value)
+    command_line.require(
+        argv, video=_VIDEO.value or _VIDEOS.value, output=_OUTPUT.value
+    )
     if _VIDEO.value and _VIDEOS.value:
         raise InputError("--videos is a list in place of --video; use one or the other")
-    source = packed.source(_CHECKPOINT.present, **{flag.name: flag.value for flag in _SOURCES})
+    source = packed.source(
+        _CHECKPOINT.present, **{flag.name: flag.value for flag in _SOURCES}
+    )
     if _ACTORS.value and not _INIT_RGB.value:
-        raise InputError("--actors names classes of COCO's weights; it needs --init_rgb=coco")
+        raise InputError(
+            "--actors names classes of COCO's weights; it needs --init_rgb=coco"
+        )
     for flag, mark in ((_SAVED_MODEL, "saved_model.pb"), (_WORKDIR, "flags.txt")):
         if flag.value and not os.path.isfile(os.path.join(flag.value, mark)):
             raise InputError(
-                f"--{flag.name}={flag.value}: no {mark} there; --saved_model takes a folder of "
-                "a2d export, --workdir one of a2d train"
+                f"--{flag.name}={flag.value}: no {mark} there; --saved_model takes a"
+                " folder of a2d export, --workdir one of a2d train"
             )
     end = sys.float_info.max if _END.value is None else _END.value
     if not _START.value < end < math.inf:
@@ -100,11 +135,15 @@ def _check_flags(argv):
 def _one(load, output, kinds, linking):
     """Predict one video."""
     source = os.path.realpath(_VIDEO.value)
-    if source in [os.path.join(os.path.realpath(output), name) for name in outputs.RESULTS]:
+    if source in [
+        os.path.join(os.path.realpath(output), name) for name in outputs.RESULTS
+    ]:
         raise InputError(f"{_VIDEO.value}: would be overwritten; use another --output")
     reader = video_files.Reader(_VIDEO.value)
     span = streaming.Span.of_seconds(reader, _START.value, _END.value, _EVERY.value)
-    loaded, count, ended = outputs.predict(load, reader, output, span, linking=linking, kinds=kinds)
+    loaded, count, ended = outputs.predict(
+        load, reader, output, span, linking=linking, kinds=kinds
+    )
     files = ",".join(outputs.RESULT_FILES[kind] for kind in kinds)
     model = "{checkpoint}, p(actor) >= {score_threshold:g}".format(**loaded.facts)
     print(f"{model}: {count} frames -> {output}/{{{files}}}")
@@ -133,18 +172,27 @@ def _many(load, jobs, output, request, task, predict):
 def main(argv: list[str], predict: Callable = library.predict) -> int | None:
     """Predict one video, or the videos of a library by `predict`."""
     flag, path = _check_flags(argv)
-    wanted = {*_RESULTS.value, *(("overlay", "tracks") if "page" in _RESULTS.value else ())}
+    wanted = {
+        *_RESULTS.value,
+        *(("overlay", "tracks") if "page" in _RESULTS.value else ()),
+    }
     kinds = tuple(kind for kind in outputs.RESULT_FILES if kind in wanted)
     output = os.path.normpath(_OUTPUT.value)
     settings = Config.given(FLAGS, "inference", "compute")
-    given = {"checkpoint": _CHECKPOINT.value, "device": _DEVICE.value, "settings": settings}
+    given = {
+        "checkpoint": _CHECKPOINT.value,
+        "device": _DEVICE.value,
+        "settings": settings,
+    }
     load = functools.partial(predictor.load, flag, path, actors=_ACTORS.value, **given)
     chosen = {"checkpoint": _CHECKPOINT.value} if _WORKDIR.value else {}
     linking = tracking.Linking(_WINDOW.value, _PATIENCE.value, _MAX_TRACKS.value)
     jobs = library.plan(_VIDEO.value, _VIDEOS.value, output)
     if jobs is None:
         if _TASK.value or predict is not library.predict:
-            raise InputError(f"--video={_VIDEO.value}: a single video; use a folder, or a glob")
+            raise InputError(
+                f"--video={_VIDEO.value}: a single video; use a folder, or a glob"
+            )
         return _one(load, output, kinds, linking)
     request = library.Request(
         start=_START.value,

@@ -15,8 +15,12 @@ from a2d_tf.evaluation import metrics as registry
 
 FLAGS = command_line.Register()
 _RECORDS = FLAGS.string("records", None, "Folder written by a2d records.")
-_WORKDIR = FLAGS.string("workdir", None, "Run folder; an interrupted run there is resumed.")
-_PICTURES = FLAGS.integer("pictures", 8, "Clips drawn for TensorBoard at each validation.", 0)
+_WORKDIR = FLAGS.string(
+    "workdir", None, "Run folder; an interrupted run there is resumed."
+)
+_PICTURES = FLAGS.integer(
+    "pictures", 8, "Clips drawn for TensorBoard at each validation.", 0
+)
 _DEVICE = Config.define_device(FLAGS)
 Config.define_flags(FLAGS)
 
@@ -51,8 +55,8 @@ def main(argv: list[str]) -> None:
         with locked(os.path.join(workdir, ".lock"), wait=False) as held:
             if not held:
                 raise InputError(
-                    f"{workdir}: another training uses this run folder; stop it, or use another "
-                    "--workdir"
+                    f"{workdir}: another training uses this run folder; stop it, or use"
+                    " another --workdir"
                 )
             report = None
             if run_folder.is_new(workdir):
@@ -68,7 +72,9 @@ def main(argv: list[str]) -> None:
 
 
 def _conclude(workdir, manifest):
-    """Print the last validation's scores, and in a line the result, its path and what is next."""
+    """Print the last validation's scores, and in a line the result, its path and
+    what is next.
+    """
     path = os.path.join(workdir, "score_threshold.json")
     result = "no videos were held out for validation"
     if os.path.isfile(path):
@@ -77,7 +83,10 @@ def _conclude(workdir, manifest):
             print(registry.table(registry.of_own_labels(metrics)))
         score, name = metrics.get("box_f1"), "F1 of boxes"
         if score is None:
-            score, name = metrics["segmentation"]["joint"]["miou"], "joint mIoU with background"
+            score, name = (
+                metrics["segmentation"]["joint"]["miou"],
+                "joint mIoU with background",
+            )
         result = f"{name} {score:.1f} % on held-out videos"
     words = shlex.join([f"--workdir={workdir}", f"--records={manifest.directory}"])
     print(f"trained: {result}; {workdir}; next: a2d evaluate {words}")
@@ -91,7 +100,9 @@ def _validation(network, config, manifest, workdir):
     evaluator = Evaluator(network, config, manifest)
 
     def validate() -> tuple[dict, dict, float, float] | None:
-        """Choose the threshold and score with it; pictures show the same clips every time."""
+        """Choose the threshold and score with it; pictures show the same clips every
+        time.
+        """
         found = evaluator.validate("val", _PICTURES.value)
         if found is None:
             return None

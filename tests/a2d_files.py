@@ -29,8 +29,9 @@ def mask(height, width, y1, x1, y2, x2):
 def write_mat(path, label_map, masks, codes, boxes, drop=(), **override):
     """One annotation as MATLAB v7.3 lays it out.
 
-    label_map [H, W], masks [N, H, W], codes [N]; boxes [N, 4] are x1, y1, x2, y2, 1-based and
-    inclusive. Fields in `drop` are left out; `override` gives arrays as HDF5 has them.
+    label_map [H, W], masks [N, H, W], codes [N]; boxes [N, 4] are x1, y1, x2, y2,
+    1-based and inclusive. Fields in `drop` are left out; `override` gives arrays as
+    HDF5 has them.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     masks = np.asarray(masks, np.uint8)
@@ -63,7 +64,9 @@ def write_h5(path, label_map, masks, codes, boxes, instances, drop=(), **overrid
     fields = {"instance": np.asarray(instances, np.float64)}
     if len(boxes) == 1:
         fields["reBBox"] = boxes[0]
-    return write_mat(path, label_map, masks, codes, boxes, drop, **{**fields, **override})
+    return write_mat(
+        path, label_map, masks, codes, boxes, drop, **{**fields, **override}
+    )
 
 
 def write_images(folder, frames, suffix=".png"):
@@ -78,7 +81,9 @@ def write_video(path, frames):
     """An mp4 of RGB frames uint8 [n, H, W, 3]."""
     path.parent.mkdir(parents=True, exist_ok=True)
     height, width = frames[0].shape[:2]
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 24, (width, height))
+    writer = cv2.VideoWriter(
+        str(path), cv2.VideoWriter_fourcc(*"mp4v"), 24, (width, height)
+    )
     assert writer.isOpened()
     for frame in frames:
         writer.write(np.ascontiguousarray(frame[..., ::-1]))
@@ -87,7 +92,8 @@ def write_video(path, frames):
 
 
 def write_film(path, frames, codec, times=None, ticks=12800, **options):
-    """A film of RGB frames by any of FFmpeg's encoders, whose frames begin at given seconds.
+    """A film of RGB frames by any of FFmpeg's encoders, whose frames begin at given
+    seconds.
 
     Without `times`, it is 25 frames a second; `ticks` are those of a second.
     """
@@ -100,7 +106,9 @@ def write_film(path, frames, codec, times=None, ticks=12800, **options):
         context.time_base = fractions.Fraction(1, ticks)
         for index, frame in enumerate(frames):
             picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
-            picture.pts = round((times[index] if times is not None else index / 25) * ticks)
+            picture.pts = round(
+                (times[index] if times is not None else index / 25) * ticks
+            )
             picture.time_base = context.time_base
             file.mux(stream.encode(picture))
         file.mux(stream.encode(None))
@@ -115,15 +123,22 @@ def grey_frames(count, height, width):
 def moving_frames(count, height, width, step, seed=0):
     """Frames of a smooth texture that moves `step` pixels to the right per frame."""
     noise = np.random.default_rng(seed).uniform(0, 255, (height, width + step * count))
-    texture = cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 2.5), None, 20, 235, cv2.NORM_MINMAX)
+    texture = cv2.normalize(
+        cv2.GaussianBlur(noise, (0, 0), 2.5), None, 20, 235, cv2.NORM_MINMAX
+    )
     starts = [step * (count - i) for i in range(count)]
-    return [np.repeat(texture[:, s : s + width, None].astype(np.uint8), 3, axis=2) for s in starts]
+    return [
+        np.repeat(texture[:, s : s + width, None].astype(np.uint8), 3, axis=2)
+        for s in starts
+    ]
 
 
 def coloured_frames(count, height=96, width=144, seed=0):
     """`moving_frames` in colour."""
     frames = np.stack(moving_frames(count, height, width, 3, seed))
-    return list(np.stack([frames[..., 0], 255 - frames[..., 0], frames[..., 0] // 2], axis=-1))
+    return list(
+        np.stack([frames[..., 0], 255 - frames[..., 0], frames[..., 0] // 2], axis=-1)
+    )
 
 
 def write_release(root, rows, header=False):
@@ -148,12 +163,17 @@ def row(vid, height, width, frames, annotated, usage, label=11):
 def small_release(root):
     """Three videos of 64x96: two to train on (VIDs with hyphens), one to test on.
 
-    `-b` is annotated at 1 and 8 of its 8 frames, the first with two overlapping instances;
-    `--a` at 3, without any instance; `c` at 4, with one.
+    `-b` is annotated at 1 and 8 of its 8 frames, the first with two overlapping
+    instances; `--a` at 3, without any instance; `c` at 4, with one.
     """
     size = (64, 96)
     write_release(
-        root, [row("-b", *size, 8, 2, 0), row("--a", *size, 6, 1, 0), row("c", *size, 6, 1, 1)]
+        root,
+        [
+            row("-b", *size, 8, 2, 0),
+            row("--a", *size, 6, 1, 0),
+            row("c", *size, 6, 1, 1),
+        ],
     )
     write_video(root / "clips320H" / "-b.mp4", moving_frames(8, *size, step=4))
     write_video(root / "clips320H" / "--a.mp4", moving_frames(6, *size, step=2, seed=1))
@@ -171,5 +191,11 @@ def small_release(root):
     one = np.where(adult, 16, 0)
     write_mat(mat / "-b" / "00008.mat", one, [adult], [16], [[17, 9, 48, 40]])
     write_mat(mat / "--a" / "00003.mat", np.zeros(size), np.zeros((0, *size)), [], [])
-    write_mat(mat / "c" / "00004.mat", 2 * one + 2 * (one > 0), [adult], [34], [[17, 9, 48, 40]])
+    write_mat(
+        mat / "c" / "00004.mat",
+        2 * one + 2 * (one > 0),
+        [adult],
+        [34],
+        [[17, 9, 48, 40]],
+    )
     return root

@@ -10,7 +10,8 @@ import pytest
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 FLAGS = (
-    "--headless --no-sandbox --disable-gpu --hide-scrollbars --virtual-time-budget=60000 --dump-dom"
+    "--headless --no-sandbox --disable-gpu --hide-scrollbars"
+    " --virtual-time-budget=60000 --dump-dom"
 ).split()
 SCRIPT = """<script>
 const faults = [];
@@ -27,8 +28,8 @@ for (const kind of ["error", "securitypolicyviolation"])
 def run(page, script, width=1280, height=900):
     """What a script returns after `page`, a path, is loaded into a window of this size.
 
-    It is the body of an asynchronous function, in which `await until(() => ...)` waits. Fails where
-    something in the page did; skips the test where there is no browser.
+    It is the body of an asynchronous function, in which `await until(() => ...)` waits.
+    Fails where something in the page did; skips the test where there is no browser.
     """
     path = next(filter(None, map(shutil.which, BROWSERS)), None)
     if not path:

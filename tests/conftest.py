@@ -22,7 +22,9 @@ def own_cache(tmp_path_factory):
 
 
 def pytest_collection_finish():
-    """What is imported by then is no garbage: each of the many collections leaves it out."""
+    """What is imported by then is no garbage: each of the many collections leaves it
+    out.
+    """
     gc.freeze()
 
 
@@ -30,8 +32,8 @@ def pytest_collection_finish():
 def forgotten_gradients():
     """What a test traced is let go after it.
 
-    TensorFlow keeps every `tf.custom_gradient` of a graph in a register of its own, and so the
-    whole graph: a few hundred megabytes of a training step.
+    TensorFlow keeps every `tf.custom_gradient` of a graph in a register of its own, and
+    so the whole graph: a few hundred megabytes of a training step.
     """
     yield
     ops = sys.modules.get("tensorflow.python.framework.ops")
@@ -80,9 +82,11 @@ def eagerly():
 
 @pytest.fixture(scope="session")
 def mini_records(tmp_path_factory):
-    """Records of a mini A2D, loaded: 12 training clips of 4 videos, 6 test clips of 2 videos.
+    """Records of a mini A2D, loaded: 12 training clips of 4 videos, 6 test clips of 2
+    videos.
 
-    Frames are 64x80, made for a 64x96 canvas, so that every clip has padding; 5 frames a clip.
+    Frames are 64x80, made for a 64x96 canvas, so that every clip has padding; 5 frames
+    a clip.
     """
     from a2d_tf.data import convert, mini
     from a2d_tf.data.manifest import Manifest
@@ -117,7 +121,9 @@ def small_records(small_source):
     from a2d_tf.data import convert
     from a2d_tf.data.release import Release
 
-    settings = convert.ConversionSettings(image_height=48, image_width=48, shard_videos=1)
+    settings = convert.ConversionSettings(
+        image_height=48, image_width=48, shard_videos=1
+    )
     output = small_source.parent / "records"
     convert.convert(Release(small_source), output, settings, workers=1)
     return output
@@ -127,7 +133,8 @@ def small_records(small_source):
 def loaded_run(tmp_path_factory):
     """A loaded run of the smallest network, threshold .3; fits `mini_records`.
 
-    The weights are random, the output layers' enlarged so that scores, boxes and masks differ.
+    The weights are random, the output layers' enlarged so that scores, boxes and masks
+    differ.
     """
     import tensorflow as tf
     import tiny_network
@@ -136,7 +143,9 @@ def loaded_run(tmp_path_factory):
     from a2d_tf.runs import loading, run_folder
 
     folder = tmp_path_factory.mktemp("tiny_run")
-    inference = InferenceConfig(test_proposals=30, proposals_before_nms=200, max_detections=8)
+    inference = InferenceConfig(
+        test_proposals=30, proposals_before_nms=200, max_detections=8
+    )
     sizes = {"anchor_sizes": "24,32,48,56,64"}
     config = Config(tiny_network.config(**sizes), inference)
     network = tiny_network.make(**sizes)
@@ -169,7 +178,9 @@ def evaluator(loaded_run, mini_records):
 
 @pytest.fixture(scope="session")
 def evaluated(evaluator, tmp_path_factory):
-    """The metrics of the test split at threshold .3, and their folder, not to be changed."""
+    """The metrics of the test split at threshold .3, and their folder, not to be
+    changed.
+    """
     folder = tmp_path_factory.mktemp("evaluation") / "test"
     return evaluator.evaluate("test", 0.3, str(folder)), folder
 
@@ -188,7 +199,8 @@ def saved_model(tiny_run, tmp_path_factory):
     from a2d_tf.core.files import locked
 
     folder = tmp_path_factory.getbasetemp()
-    folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder  # for all workers
+    # for all workers
+    folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
     output = folder / "export" / "model" / "3"
     with locked(folder / "export.lock"):
         if not output.exists():

@@ -12,7 +12,9 @@ def values(folder):
 
 
 def points(folder):
-    """{(step, tag): value} of a run's writer but for what a clock says; none may be there twice."""
+    """{(step, tag): value} of a run's writer but for what a clock says; none may be
+    there twice.
+    """
     found = {}
     for step, tag, tensor in values(folder):
         if not tag.endswith(("second", "_ms")):

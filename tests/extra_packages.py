@@ -1,6 +1,7 @@
 """Packages that only some tests need, apart from those of this environment.
 
-They are installed once, into `work/` of the repository, from tests/NAME_requirements.txt.
+They are installed once, into `work/` of the repository, from
+tests/NAME_requirements.txt.
 """
 
 import functools
@@ -17,10 +18,14 @@ TESTS = pathlib.Path(__file__).resolve().parent
 
 
 def folder(name):
-    """The folder of some packages, for PYTHONPATH; skips the test where pip cannot get them."""
+    """The folder of some packages, for PYTHONPATH; skips the test where pip cannot
+    get them.
+    """
     place, problem = _installed(name)
     if problem:
-        pytest.skip(f"tests/{name}_requirements.txt cannot be installed here: {problem}")
+        pytest.skip(
+            f"tests/{name}_requirements.txt cannot be installed here: {problem}"
+        )
     return place
 
 
@@ -28,17 +33,26 @@ def folder(name):
 def _installed(name):
     """(folder of the packages, why there is none)."""
     requirements = TESTS / f"{name}_requirements.txt"
-    key = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()[:12]
+    key = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()[
+        :12
+    ]
     place = TESTS.parent / "work" / f"{name}-{key}"
     if place.is_dir():
         return place, None
     place.parent.mkdir(exist_ok=True)
     options = "--no-deps --no-compile --disable-pip-version-check --retries=1 --timeout=20".split()
     with tempfile.TemporaryDirectory(dir=place.parent) as partial:
-        words = [*options, "--only-binary=:all:", f"--target={partial}/new", "-r", requirements]
+        words = [
+            *options,
+            "--only-binary=:all:",
+            f"--target={partial}/new",
+            "-r",
+            requirements,
+        ]
         done = run_python("-m", "pip", "install", *words)
         if done.returncode:
             return None, (done.stderr.strip().splitlines() or ["pip failed"])[-1]
-        if not place.is_dir():  # another process may do the same: the first names the folder
+        # another process may do the same: the first names the folder
+        if not place.is_dir():
             os.rename(f"{partial}/new", place)
     return place, None

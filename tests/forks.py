@@ -1,8 +1,9 @@
-"""Mains and tools in forks of a process that has imported what they import, which takes seconds.
+"""Mains and tools in forks of a process that has imported what they import, which takes
+seconds.
 
-A line of the input is a job: {"words": those of the command line, a module after -m or a path
-first, "cwd", "environment", "output": paths of what is printed to stdout and stderr}. The answer is
-a line with the exit status.
+A line of the input is a job: {"words": those of the command line, a module after -m or
+a path first, "cwd", "environment", "output": paths of what is printed to stdout and
+stderr}. The answer is a line with the exit status.
 """
 
 import gc

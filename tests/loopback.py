@@ -6,7 +6,9 @@ import threading
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Answers `/<name>` with the bytes `files[name]`, else with 404; `asked` counts requests."""
+    """Answers `/<name>` with the bytes `files[name]`, else with 404; `asked` counts
+    requests.
+    """
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)

@@ -1,7 +1,9 @@
-"""An oracle: matterport's Mask R-CNN, release 2.0, in plain Keras and numpy, to save and compare.
+"""An oracle: matterport's Mask R-CNN, release 2.0, in plain Keras and numpy, to save
+and compare.
 
-Boxes are half-open pixels; those of RoIAlign are divided by the sides of the image. Layers carry
-matterport's names, so that Keras itself lays the file out as matterport's is.
+Boxes are half-open pixels; those of RoIAlign are divided by the sides of the image.
+Layers carry matterport's names, so that Keras itself lays the file out as matterport's
+is.
 """
 
 import numpy as np
@@ -19,7 +21,11 @@ def _norm(name):
 def _block(x, filters, stage, letter, strides, project):
     def conv(x, filters, size, branch, strides=1):
         x = KL.Conv2D(
-            filters, size, strides, padding="same", name=f"res{stage}{letter}_branch{branch}"
+            filters,
+            size,
+            strides,
+            padding="same",
+            name=f"res{stage}{letter}_branch{branch}",
         )(x)
         return _norm(f"bn{stage}{letter}_branch{branch}")(x)
 
@@ -44,7 +50,9 @@ def rpn_model(sizes):
 
 
 def build(sizes, blocks):
-    """One Keras model of everything that learns: (image, cells 7x7, cells 14x14) -> dict."""
+    """One Keras model of everything that learns: (image, cells 7x7, cells 14x14) ->
+    dict.
+    """
     image = tf.keras.Input([None, None, 3])
     x = KL.ZeroPadding2D(3)(image)
     width = round(64 * sizes.width_multiplier)
@@ -54,13 +62,19 @@ def build(sizes, blocks):
     for stage, count in enumerate(blocks, 2):
         for block in range(count):
             strides = 2 if block == 0 and stage > 2 else 1
-            x = _block(x, width * 2 ** (stage - 2), stage, chr(97 + block), strides, block == 0)
+            x = _block(
+                x, width * 2 ** (stage - 2), stage, chr(97 + block), strides, block == 0
+            )
         maps.append(x)
     top, pyramid = None, []
     for level in (5, 4, 3, 2):
-        lateral = KL.Conv2D(sizes.pyramid, 1, name=f"fpn_c{level}p{level}")(maps[level - 2])
+        lateral = KL.Conv2D(sizes.pyramid, 1, name=f"fpn_c{level}p{level}")(
+            maps[level - 2]
+        )
         top = lateral if top is None else KL.Add()([KL.UpSampling2D(2)(top), lateral])
-        pyramid.insert(0, KL.Conv2D(sizes.pyramid, 3, padding="same", name=f"fpn_p{level}")(top))
+        pyramid.insert(
+            0, KL.Conv2D(sizes.pyramid, 3, padding="same", name=f"fpn_p{level}")(top)
+        )
     pyramid.append(KL.MaxPooling2D(1, 2)(pyramid[-1]))
     rpn = rpn_model(sizes)
     pairs = [rpn(level) for level in pyramid]
@@ -79,9 +93,14 @@ def build(sizes, blocks):
     large = tf.keras.Input([None, 14, 14, sizes.pyramid])
     x = large
     for number in range(1, 5):
-        x = each(KL.Conv2D(sizes.mask, 3, padding="same"), name=f"mrcnn_mask_conv{number}")(x)
+        x = each(
+            KL.Conv2D(sizes.mask, 3, padding="same"), name=f"mrcnn_mask_conv{number}"
+        )(x)
         x = KL.ReLU()(each(_norm(None), name=f"mrcnn_mask_bn{number}")(x))
-    x = each(KL.Conv2DTranspose(sizes.mask, 2, 2, activation="relu"), name="mrcnn_mask_deconv")(x)
+    x = each(
+        KL.Conv2DTranspose(sizes.mask, 2, 2, activation="relu"),
+        name="mrcnn_mask_deconv",
+    )(x)
     masks = each(KL.Conv2D(classes, 1, activation="sigmoid"), name="mrcnn_mask")(x)
     return tf.keras.Model(
         [image, cells, large],
@@ -103,7 +122,9 @@ def randomise(model, seed=0):
         name, shape = v.name.split("/")[-1], v.shape
         if "kernel" in name:
             fan = np.prod(shape[:-1]) if len(shape) > 2 else shape[0]
-            value = rng.normal(0, fan**-0.5, shape) / (64 if v.name.startswith("conv1/") else 1)
+            value = rng.normal(0, fan**-0.5, shape) / (
+                64 if v.name.startswith("conv1/") else 1
+            )
         elif "variance" in name or "gamma" in name:
             value = rng.uniform(0.5, 1.5, shape)
         else:
@@ -161,7 +182,9 @@ def propose(logits, deltas, size, sides, count):
 
 
 def crop(pyramid, boxes, cells, size):
-    """One corner-aligned bilinear sample a cell, zeros outside: [N, cells, cells, C]."""
+    """One corner-aligned bilinear sample a cell, zeros outside: [N, cells, cells,
+    C].
+    """
     made = []
     for box in boxes:
         side = np.sqrt((box[2] - box[0]) * (box[3] - box[1]))
@@ -171,7 +194,9 @@ def crop(pyramid, boxes, cells, size):
         height, width, _ = feature.shape
 
         def weights(first, last, length):
-            places = (first + (last - first) * np.arange(cells) / (cells - 1)) * (length - 1)
+            places = (first + (last - first) * np.arange(cells) / (cells - 1)) * (
+                length - 1
+            )
             near = np.maximum(0, 1 - np.abs(places[:, None] - np.arange(length)))
             return near * ((places >= 0) & (places <= length - 1))[:, None]
 
@@ -204,4 +229,6 @@ def masks(model, canvas, pyramid, boxes):
     """The masks of boxes in pixels: [N, 28, 28, classes]."""
     size = canvas.shape[0]
     large = crop(pyramid, boxes / size, 14, size)
-    return stages(model, canvas, np.zeros([1, 7, 7, large.shape[-1]], "f"), large)["masks"][0]
+    return stages(model, canvas, np.zeros([1, 7, 7, large.shape[-1]], "f"), large)[
+        "masks"
+    ][0]

@@ -1,11 +1,15 @@
-"""An oracle: the benchmark's detection metrics in plain loops, a class at a time; random cases."""
+"""An oracle: the benchmark's detection metrics in plain loops, a class at a time;
+random cases.
+"""
 
 import numpy as np
 
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.evaluation.box_data import Detections, Truth
 
-SMALL = LabelSpace(("man", "dog"), ("run", "eat", "none"), (11, 13, 21, 22), none_action="none")
+SMALL = LabelSpace(
+    ("man", "dog"), ("run", "eat", "none"), (11, 13, 21, 22), none_action="none"
+)
 MANY = LabelSpace(("man",), tuple(f"y{i}" for i in range(12)), (14, 25))
 
 
@@ -15,7 +19,9 @@ def slow_iou(a, b):
     if width <= 0 or height <= 0:
         return 0.0
     shared = width * height
-    return shared / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared)
+    return shared / (
+        (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared
+    )
 
 
 def slow_ap(frames, detections, truth):
@@ -62,26 +68,34 @@ def slow_metrics_of(d, t, space):
             found.setdefault(d.frames[frame], []).append((score, box))
         return slow_ap(d.frames, found, truth)
 
-    pairs = {code: (code // space.base - 1, code % space.base - 1) for code in space.codes}
+    pairs = {
+        code: (code // space.base - 1, code % space.base - 1) for code in space.codes
+    }
     of_pairs = {
         str(code): ap(t.codes == code, joint[:, x, y], boxes[:, x, y])
         for code, (x, y) in pairs.items()
     }
     of_actors = {
-        str(x + 1): ap(t.codes // space.base == x + 1, d.actor_scores[:, x], d.boxes[:, x])
+        str(x + 1): ap(
+            t.codes // space.base == x + 1, d.actor_scores[:, x], d.boxes[:, x]
+        )
         for x in range(len(space.actors))
     }
     of_actions, real = {}, []
     for y, name in enumerate(space.actions):
         able = [x for x, action in pairs.values() if action == y]
         actors, table = (
-            (able, joint[:, :, y]) if d.joint_scores is not None else (..., d.actor_scores)
+            (able, joint[:, :, y])
+            if d.joint_scores is not None
+            else (..., d.actor_scores)
         )
         value = 0.0
         if able:
             best = np.arange(len(space.actors))[actors][table[:, actors].argmax(axis=1)]
             rois = np.arange(len(best))
-            box = d.boxes[rois, best] if d.joint_scores is None else boxes[rois, best, y]
+            box = (
+                d.boxes[rois, best] if d.joint_scores is None else boxes[rois, best, y]
+            )
             value = ap(t.codes % space.base == y + 1, d.action_scores[:, y], box)
         of_actions[str(y + 1)] = value
         real += [value] * (name != space.none_action)
@@ -95,7 +109,8 @@ def slow_metrics_of(d, t, space):
 
 
 def random_case(space, seed, overrides=(), rois=60, digits=None):
-    """Boxes on a coarse grid around the truth: many overlaps, some at the very thresholds.
+    """Boxes on a coarse grid around the truth: many overlaps, some at the very
+    thresholds.
 
     With `digits`, scores are rounded to so many: many ties.
     """
@@ -108,7 +123,8 @@ def random_case(space, seed, overrides=(), rois=60, digits=None):
         return np.concatenate([corner, corner + rng.integers(0, 11, (*shape, 2))], -1)
 
     truth = Truth(frames, rng.integers(0, 6, 12), draw(12), rng.choice(space.codes, 12))
-    order = rng.permutation(5)  # another order than the truth's, and one frame without RoIs
+    # another order than the truth's, and one frame without RoIs
+    order = rng.permutation(5)
     boxes = draw(rois, size[0])
     joint_boxes = draw(rois, *size) if "joint_boxes" in overrides else None
     near = rng.random(rois) < 0.5
@@ -122,9 +138,16 @@ def random_case(space, seed, overrides=(), rois=60, digits=None):
         rng.random((rois, *size)) if "joint_scores" in overrides else None,
     )
     if digits:
-        scores = tuple(None if score is None else score.round(digits) for score in scores)
-    return (Detections([frames[i] for i in order], roi_frame, boxes, *scores, joint_boxes), truth)
+        scores = tuple(
+            None if score is None else score.round(digits) for score in scores
+        )
+    return (
+        Detections([frames[i] for i in order], roi_frame, boxes, *scores, joint_boxes),
+        truth,
+    )
 
 
 def flatten(metrics):
-    return {(part, key): value for part, d in metrics.items() for key, value in d.items()}
+    return {
+        (part, key): value for part, d in metrics.items() for key, value in d.items()
+    }

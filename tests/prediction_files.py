@@ -11,7 +11,9 @@ FPS = 10
 
 
 def track(number, *bouts, actor=None):
-    """A track of bouts (actor, action, first frame, last frame, score), at FPS frames a second."""
+    """A track of bouts (actor, action, first frame, last frame, score), at FPS
+    frames a second.
+    """
     actions = [
         {
             "category_id": 11,
@@ -25,7 +27,9 @@ def track(number, *bouts, actor=None):
         }
         for who, what, first, last, score in bouts
     ]
-    whole = {name: actions[0][name] for name in ("actor", "start_second", "start_frame")}
+    whole = {
+        name: actions[0][name] for name in ("actor", "start_second", "start_frame")
+    }
     whole |= {name: actions[-1][name] for name in ("end_second", "end_frame")}
     whole |= {"actor": actor or bouts[0][0], "mean_score": 0.5, "actions": actions}
     row = {"frame": 1, "category_id": 11, "score": 0.5, "bbox": [1, 2, 3, 4]}
@@ -47,16 +51,25 @@ TRACKS = [
 
 
 def write(folder, tracks=TRACKS, overlay=40, **facts):
-    """A prediction of so many frames of overlay, each of another grey; without any, none."""
+    """A prediction of so many frames of overlay, each of another grey; without any,
+    none.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "tracks.json").write_text(json.dumps(tracks))
-    described = {"name": f"{folder.name}.mp4", "images": None, "frames": None, "fps": FPS}
+    described = {
+        "name": f"{folder.name}.mp4",
+        "images": None,
+        "frames": None,
+        "fps": FPS,
+    }
     described |= {"height": 48, "width": 64, "every": 1, "begin": 0.0}
     described["until"] = max((track["end_second"] for track in tracks), default=0.0)
     described["labels"] = json.loads(A2D.to_json())
     described |= facts
     frames = described["frames"]
-    described.setdefault("seconds", frames / described["fps"] if frames else described["until"])
+    described.setdefault(
+        "seconds", frames / described["fps"] if frames else described["until"]
+    )
     (folder / "video.json").write_text(json.dumps(described))
     if overlay:
         writer = Writer(folder / "overlay.mp4", FPS, (48, 64))

@@ -12,7 +12,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
 def run_python(*words, cwd=ROOT, **environment):
-    """The `CompletedProcess` of Python with these words and further environment variables."""
+    """The `CompletedProcess` of Python with these words and further environment
+    variables.
+    """
     return subprocess.run(
         [sys.executable, *map(str, words)],
         capture_output=True,
@@ -38,7 +40,11 @@ def _forked(*words, cwd=ROOT):
     """The `CompletedProcess` of Python with these words, by a fork."""
     with tempfile.TemporaryDirectory() as folder:
         output = [os.path.join(folder, name) for name in ("stdout", "stderr")]
-        job = {"words": [*map(str, words)], "cwd": str(cwd), "environment": dict(os.environ)}
+        job = {
+            "words": [*map(str, words)],
+            "cwd": str(cwd),
+            "environment": dict(os.environ),
+        }
         _forks().stdin.write(json.dumps({**job, "output": output}).encode() + b"\n")
         _forks().stdin.flush()
         status = int(_forks().stdout.readline())
@@ -64,6 +70,8 @@ def succeeded(done):
 
 def complaint(done):
     """The one line of a process that ended with an error."""
-    assert done.returncode == 1 and "Traceback" not in done.stderr, done.stdout + done.stderr
+    assert done.returncode == 1 and "Traceback" not in done.stderr, (
+        done.stdout + done.stderr
+    )
     (line,) = (line for line in done.stderr.splitlines() if line.startswith("error: "))
     return line

@@ -34,7 +34,9 @@ def keras_resnet(blocks):
     def stages(x):
         for stage, count in enumerate(blocks):
             name = f"conv{stage + 2}"
-            x = keras.stack1(x, 64 * 2**stage, count, stride1=1 if stage == 0 else 2, name=name)
+            x = keras.stack1(
+                x, 64 * 2**stage, count, stride1=1 if stage == 0 else 2, name=name
+            )
         return x
 
     model = keras.ResNet(stages, False, True, include_top=False, weights=None)
@@ -55,13 +57,17 @@ def _randomise(model):
 def keras_maps(model, blocks, rgb):
     """C2..C5 of RGB float [N, H, W, 3], 0..255, by that network."""
     names = [f"conv{stage}_block{block}_out" for stage, block in enumerate(blocks, 2)]
-    reference = tf.keras.Model(model.input, [model.get_layer(name).output for name in names])
+    reference = tf.keras.Model(
+        model.input, [model.get_layer(name).output for name in names]
+    )
     maps = reference(tf.keras.applications.resnet.preprocess_input(rgb.copy()))
     return [x.numpy() for x in maps]
 
 
 def lite0_maps(path, pixels):
-    """C2..C5 of preprocessed RGB [N, H, W, 3] by efficientnet-lite-pytorch: [N, h, w, C] each."""
+    """C2..C5 of preprocessed RGB [N, H, W, 3] by efficientnet-lite-pytorch: [N, h,
+    w, C] each.
+    """
     import torch
     from efficientnet_lite_pytorch import EfficientNet
 

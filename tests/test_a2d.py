@@ -1,4 +1,6 @@
-"""The one command: its list, its mistakes, its flags, and workers that start from its script."""
+"""The one command: its list, its mistakes, its flags, and workers that start from
+its script.
+"""
 
 import importlib
 import re
@@ -36,7 +38,10 @@ def test_all_commands_import_in_one_process_each_with_flags_of_its_own():
 
 
 def test_the_list_loads_no_library():
-    code = "import sys, a2d_tf.__main__ as a2d; sys.argv = ['a2d']; a2d.run(); print(*sys.modules)"
+    code = (
+        "import sys, a2d_tf.__main__ as a2d; sys.argv = ['a2d']; a2d.run();"
+        " print(*sys.modules)"
+    )
     done = run_python("-c", code, PYTHONPATH=str(ROOT))
     *lines, modules = done.stdout.splitlines()
     listed = [line.split()[0] for line in lines if line.startswith("  ")]
@@ -59,8 +64,14 @@ def test_the_version_is_that_of_the_package():
         (["xyzzy"], "a2d xyzzy: no such command (a2d lists all commands)"),
         (["--video=a"], "a2d --video=a: no such command"),
         (["evaluate", "--minutes=3"], "'minutes'; --help lists the flags"),
-        (["train", "--stepz=3"], "'stepz'. Did you mean: steps; --help lists the flags"),
-        (["train", "--flagfile=no.flags"], "--flagfile=no.flags: not a readable flagfile"),
+        (
+            ["train", "--stepz=3"],
+            "'stepz'. Did you mean: steps; --help lists the flags",
+        ),
+        (
+            ["train", "--flagfile=no.flags"],
+            "--flagfile=no.flags: not a readable flagfile",
+        ),
         (["records", "more"], "unexpected argument 'more'"),
     ],
 )
@@ -70,8 +81,15 @@ def test_mistakes_are_one_line(words, said):
 
 @pytest.mark.parametrize("name", MAINS)
 def test_a_module_of_its_own_is_the_same_command(name):
-    whole, single = run_a2d(name, "--help"), run_python("-m", f"a2d_tf.{name}", "--help")
-    assert whole.returncode == 0 and whole.stdout == single.stdout and "  --" in whole.stdout
+    whole, single = (
+        run_a2d(name, "--help"),
+        run_python("-m", f"a2d_tf.{name}", "--help"),
+    )
+    assert (
+        whole.returncode == 0
+        and whole.stdout == single.stdout
+        and "  --" in whole.stdout
+    )
 
 
 @pytest.mark.slow
@@ -80,7 +98,9 @@ def test_workers_start_from_the_script(tmp_path):
     text = (ROOT / "tools" / "setup.sh").read_text()
     script = re.search(r"<<COMMAND.*?\n(.*?)\nCOMMAND", text, re.S)[1]
     path = tmp_path / "a2d"
-    script = script.replace("$PWD/.venv/bin/python", sys.executable).replace("$PWD", str(ROOT))
+    script = script.replace("$PWD/.venv/bin/python", sys.executable).replace(
+        "$PWD", str(ROOT)
+    )
     path.write_text(script)
     path.chmod(0o755)
     words = [str(path), "mini", "--output=mini", "--videos=2", "--workers=2"]
@@ -93,21 +113,34 @@ def test_workers_start_from_the_script(tmp_path):
 def test_commands_of_the_documentation_have_these_flags(page):
     blocks = re.findall(r"```\w*\n(.*?)```", page.read_text(), re.S)
     text = "\n".join(blocks).replace("\\\n", " ")
-    for line in re.findall(r"^(?:\w+=\S* )*(?:a2d|python -m a2d_tf\.)(.*)$", text, re.M):
+    for line in re.findall(
+        r"^(?:\w+=\S* )*(?:a2d|python -m a2d_tf\.)(.*)$", text, re.M
+    ):
         name, *words = line.split("#")[0].split(" -- ")[0].replace("`", "").split()
         if name == "on-beam" or name.startswith("-"):
             continue
         assert name in a2d.MODULES, f"{page.name}: a2d {name}"
-        known = {*importlib.import_module(f"a2d_tf.{a2d.MODULES[name]}").FLAGS, "flagfile"}
+        known = {
+            *importlib.import_module(f"a2d_tf.{a2d.MODULES[name]}").FLAGS,
+            "flagfile",
+        }
         for word in (word for word in words if word.startswith("--")):
             flag = word[2:].partition("=")[0].strip("[]")
-            assert {flag, flag.removeprefix("no")} & known, f"{page.name}: a2d {name} {word}"
+            assert {
+                flag,
+                flag.removeprefix("no"),
+            } & known, f"{page.name}: a2d {name} {word}"
 
 
 def test_messages_of_commands_name_commands_that_exist():
     for path in (ROOT / "a2d_tf").rglob("*.py"):
         for name in re.findall(r"\ba2d ([a-z][a-z-]+)", path.read_text()):
-            assert name in (*a2d.MODULES, "lists", "sets", "is"), f"{path.name}: a2d {name}"
+            assert name in (
+                *a2d.MODULES,
+                "lists",
+                "sets",
+                "is",
+            ), f"{path.name}: a2d {name}"
 
 
 def test_help_is_asked_before_the_words_of_others():

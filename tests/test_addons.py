@@ -12,39 +12,59 @@ SHAPES = [(3, 3, 2, 4), (4,), (5, 7), ()]
 
 
 class Training(tf.Module):
-    """Variables and an optimizer with scheduled rate and decay, and gradients from the step."""
+    """Variables and an optimizer with scheduled rate and decay, and gradients from
+    the step.
+    """
 
     def __init__(self, kind, own):
         super().__init__()
         rng = np.random.default_rng(0)
-        self.held = [tf.Variable(rng.normal(size=shape).astype(np.float32)) for shape in SHAPES]
-        training = TrainingConfig(learning_rate=0.1, steps=6, warmup_steps=2, schedule="cosine")
+        self.held = [
+            tf.Variable(rng.normal(size=shape).astype(np.float32)) for shape in SHAPES
+        ]
+        training = TrainingConfig(
+            learning_rate=0.1, steps=6, warmup_steps=2, schedule="cosine"
+        )
         rate, decay = (optimizer.Schedule(training, factor) for factor in (1.0, 0.03))
         options = {"momentum": 0.9} if kind == "SGDW" else {}
-        maker = getattr(addons, f"Own{kind}") if own else getattr(addons.tfa.optimizers, kind)
+        maker = (
+            getattr(addons, f"Own{kind}")
+            if own
+            else getattr(addons.tfa.optimizers, kind)
+        )
         self.opt = maker(weight_decay=decay, learning_rate=rate, **options)
         self.decaying = [variable for variable in self.held if variable.shape.rank > 1]
         self._step = tf.function(self._step)
         self.checkpoint = tf.train.Checkpoint(held=self.held, opt=self.opt)
 
     def _step(self, gradients):
-        self.opt.apply_gradients(zip(gradients, self.held), decay_var_list=self.decaying)
+        self.opt.apply_gradients(
+            zip(gradients, self.held), decay_var_list=self.decaying
+        )
 
     def steps(self, first, last):
         for step in range(first, last):
             rng = np.random.default_rng([1, step])
-            self._step([tf.constant(rng.normal(size=shape), tf.float32) for shape in SHAPES])
+            self._step(
+                [tf.constant(rng.normal(size=shape), tf.float32) for shape in SHAPES]
+            )
         return self
 
     def state(self):
         """Values of the variables, the step and the slots."""
-        slots = [self.opt.get_slot(v, n) for n in self.opt.get_slot_names() for v in self.held]
+        slots = [
+            self.opt.get_slot(v, n)
+            for n in self.opt.get_slot_names()
+            for v in self.held
+        ]
         return [value.numpy() for value in (*self.held, self.opt.iterations, *slots)]
 
 
 @pytest.mark.skipif(addons.tfa is None, reason="tensorflow-addons is not installed")
 @pytest.mark.parametrize("kind", ["SGDW", "AdamW"])
-def test_the_same_steps_to_the_last_bit_also_from_a_checkpoint_of_the_other(kind, tmp_path):
+def test_the_same_steps_to_the_last_bit_also_from_a_checkpoint_of_the_other(
+    kind, tmp_path
+):
     ours, theirs = Training(kind, True).steps(0, 3), Training(kind, False).steps(0, 3)
     for trained, own in ((ours, False), (theirs, True)):
         path = trained.checkpoint.save(str(tmp_path / f"ckpt{own}"))

@@ -8,7 +8,14 @@ from processes import complaint, run_a2d
 
 from a2d_tf.behaviour import agreement
 
-HEAD = ("Observation id", "Media file name", "Subject", "Behavior", "Behavior type", "Start (s)")
+HEAD = (
+    "Observation id",
+    "Media file name",
+    "Subject",
+    "Behavior",
+    "Behavior type",
+    "Start (s)",
+)
 HEAD += ("Stop (s)", "Comment stop")
 
 
@@ -23,23 +30,33 @@ def write_events(path, *rows, sep="\t", more=()):
         for obs, media, what, kind, start, stop in rows
     ]
     lines = [(*HEAD, *names), *lines]
-    path.write_text("\ufeff" + "".join(sep.join(map(str, row)) + "\r\n" for row in lines))
+    path.write_text(
+        "\ufeff" + "".join(sep.join(map(str, row)) + "\r\n" for row in lines)
+    )
     return path
 
 
 def score(folder, events, *more):
-    words = f"--truth={events}", f"--predicted={folder}/library", f"--output={folder}/out.json"
+    words = (
+        f"--truth={events}",
+        f"--predicted={folder}/library",
+        f"--output={folder}/out.json",
+    )
     return run_a2d("score", "bouts", *words, *more)
 
 
 @pytest.fixture
 def library(tmp_path):
-    """A prediction of `clip`: walking 0-1 s and 1.7-4, running 1-1.7 and 1-2; and two of a ball."""
+    """A prediction of `clip`: walking 0-1 s and 1.7-4, running 1-1.7 and 1-2; and
+    two of a ball.
+    """
     prediction_files.write(tmp_path / "library/clip", overlay=0)
     return tmp_path
 
 
-@pytest.mark.parametrize("media", ["C:\\videos\\clip.mp4", "player #1:/data/clip.avi", "clip"])
+@pytest.mark.parametrize(
+    "media", ["C:\\videos\\clip.mp4", "player #1:/data/clip.avi", "clip"]
+)
 def test_bouts_of_all_individuals_are_compared_by_action(library, media):
     rows = [
         ("day 1", media, "walking", "STATE", 0.5, 1.0),
@@ -58,9 +75,11 @@ def test_bouts_of_all_individuals_are_compared_by_action(library, media):
     assert found["actions"]["walking"] == pytest.approx(walking)
     running = {"coded_seconds": 1.2, "predicted_seconds": 1.7, "agreed_seconds": 1.0}
     running |= {"coded_bouts": 1, "predicted_bouts": 3, "agreed_bouts": 1}
-    running |= {"f1_seconds": 100 * 2 / 2.9, "f1_bouts": 50}  # of two, where one was coded
+    # of two, where one was coded
+    running |= {"f1_seconds": 100 * 2 / 2.9, "f1_bouts": 50}
     assert found["actions"]["running"] == pytest.approx(running)
-    assert found["actions"]["rolling"]["f1_seconds"] is None  # the coder may not have looked
+    # the coder may not have looked
+    assert found["actions"]["rolling"]["f1_seconds"] is None
     assert found["not_coded"] == ["flying", "rolling"]
     assert "not coded in BORIS: flying, rolling" in done.stdout
     assert (found["videos"], found["left_out"]) == (["clip"], ["grooming"])
@@ -75,7 +94,9 @@ def test_the_time_offset_is_no_time_of_the_video(tmp_path):
 
 @pytest.mark.parametrize("sep", [",", ";"])
 def test_only_a_line_feed_or_a_carriage_return_ends_a_row(tmp_path, sep):
-    path = write_events(tmp_path / "e.csv", ("1\u2028\x0b2", "a\tb", "eat", "STATE", 1, 2), sep=sep)
+    path = write_events(
+        tmp_path / "e.csv", ("1\u2028\x0b2", "a\tb", "eat", "STATE", 1, 2), sep=sep
+    )
     assert agreement.read(path) == {"a\tb": {"eat": [(1.0, 2.0)]}}
 
 
@@ -86,13 +107,19 @@ def test_what_cannot_be_compared(library):
         ([("day 1", "other.mp4", *good[2:])], "other"),
         ([(*good[:2], "sniffing", *good[3:])], "sniffing"),
         ([(*good[:5], "NA")], "line 2: Stop (s): 'NA' is not a time"),
-        ([(*good[:4], 2.0, 1.0)], "line 2: stops at 1.000 s, before it starts at 2.000 s"),
+        (
+            [(*good[:4], 2.0, 1.0)],
+            "line 2: stops at 1.000 s, before it starts at 2.000 s",
+        ),
         ([(*good[:4], "0,5", 1.0)], "line 2: more cells than columns"),
         ([good, ("day 1", '"clip.mp4', *good[2:]), good], "unexpected end of data"),
         ([good, ("day 1", "second.mp4", *good[2:])], "line 3"),
         (
             [good, ("day 2", *good[1:])],
-            "observations 'day 1' and 'day 2' both code 'A' in 'clip'; pass one of them",
+            (
+                "observations 'day 1' and 'day 2' both code 'A' in 'clip'; pass one of"
+                " them"
+            ),
         ),
         ([], "events.csv: no events"),
     ]:

@@ -41,7 +41,9 @@ def test_the_best_overlap_is_that_of_the_anchors_one_by_one():
     rng = np.random.default_rng(0)
     frames = rng.choice([(64, 96), (40, 96), (64, 37)], 60)
     corner = rng.uniform(0, 0.7, (60, 2)) * frames
-    boxes = np.concatenate([corner, np.minimum(corner + rng.uniform(3, 60, (60, 2)), frames)], 1)
+    boxes = np.concatenate(
+        [corner, np.minimum(corner + rng.uniform(3, 60, (60, 2)), frames)], 1
+    )
     strides, sizes = (4, 8, 16), ((6, 12), 24, (40, 50, 60))
     shapes = [(64 // stride, 96 // stride) for stride in strides]
     made = anchors.generate(shapes, strides, sizes)
@@ -52,4 +54,6 @@ def test_the_best_overlap_is_that_of_the_anchors_one_by_one():
         np.where(inside, overlaps, 0).max(axis=1),
         atol=1e-6,
     )
-    assert anchors.best_overlaps(np.zeros((0, 4)), np.zeros((0, 2)), strides, sizes).shape == (0,)
+    assert anchors.best_overlaps(
+        np.zeros((0, 4)), np.zeros((0, 2)), strides, sizes
+    ).shape == (0,)

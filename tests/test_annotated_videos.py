@@ -1,4 +1,6 @@
-"""Own videos with annotations of our own format: what comes out, and each way a file can break."""
+"""Own videos with annotations of our own format: what comes out, and each way a file
+can break.
+"""
 
 import copy
 import itertools
@@ -19,7 +21,9 @@ from a2d_tf.data.segmentations import decode_mask
 
 SIZE = (48, 64)
 LARGE, SMALL = mask(*SIZE, 4, 6, 40, 50), mask(*SIZE, 30, 40, 44, 60)
-FORKLIFTS = LabelSpace(("forklift", "truck"), ("drive", "lift", "none"), (11, 12, 21, 23), "none")
+FORKLIFTS = LabelSpace(
+    ("forklift", "truck"), ("drive", "lift", "none"), (11, 12, 21, 23), "none"
+)
 
 
 def rle(inside, compressed=True):
@@ -34,7 +38,13 @@ def rle(inside, compressed=True):
 
 
 def image(identity, name, **fields):
-    return {"id": identity, "file_name": name, "height": SIZE[0], "width": SIZE[1], **fields}
+    return {
+        "id": identity,
+        "file_name": name,
+        "height": SIZE[0],
+        "width": SIZE[1],
+        **fields,
+    }
 
 
 def instance(image_id, actor, action, inside, **fields):
@@ -60,7 +70,9 @@ for entry in UNSPLIT["images"]:
 
 
 def write(folder, content=CONTENT):
-    """`own.json` and `videos`: yard.mp4 of 6 frames, and a folder gate-1 of 4 images."""
+    """`own.json` and `videos`: yard.mp4 of 6 frames, and a folder gate-1 of 4
+    images.
+    """
     videos = folder / "videos"
     if not videos.exists():
         write_video(videos / "yard.mp4", moving_frames(6, *SIZE, step=3))
@@ -75,7 +87,9 @@ def open_source(path, videos, label_space=None, **fields):
 
 
 def changed(*path, **fields):
-    """CONTENT with the fields of one of its entries changed, or removed where they are `...`."""
+    """CONTENT with the fields of one of its entries changed, or removed where they
+    are `...`.
+    """
     content = copy.deepcopy(CONTENT)
     entry = content
     for key in path:
@@ -107,10 +121,14 @@ def test_the_videos_and_their_frames(tmp_path):
     source = open_source(path, videos, FORKLIFTS)
     assert [(v.vid, v.annotated) for v in source.videos] == [("yard", 2), ("gate-1", 1)]
     assert [video.split for video in source.videos] == ["train", "test"]
-    assert source.annotated_frames("yard") == (2, 5) and source.annotated_frames("gate-1") == (3,)
+    assert source.annotated_frames("yard") == (2, 5) and source.annotated_frames(
+        "gate-1"
+    ) == (3,)
     assert source.length("yard") == 6 and source.length("gate-1") == 4
     assert source.files("yard") == (videos / "yard.mp4",)
-    assert [file.name for file in source.files("gate-1")] == [f"0000{i}.png" for i in (1, 2, 3, 4)]
+    assert [file.name for file in source.files("gate-1")] == [
+        f"0000{i}.png" for i in (1, 2, 3, 4)
+    ]
     assert source.root == tmp_path
     assert source.listing == f"own.json, videos in {videos}"
     assert source.annotation_path("yard", 5) == source.annotation_folder("yard") == path
@@ -119,12 +137,19 @@ def test_the_videos_and_their_frames(tmp_path):
 def test_facts_follow_the_content_alone(tmp_path):
     source = open_source(*write(tmp_path), FORKLIFTS)
     facts = {vid: source.facts(vid) for vid in ("yard", "gate-1")}
-    again = {key: CONTENT[key][::-1] if key == "images" else CONTENT[key] for key in CONTENT}
-    same = open_source(*write(tmp_path, json.dumps(again, indent=3, sort_keys=True)), FORKLIFTS)
+    again = {
+        key: CONTENT[key][::-1] if key == "images" else CONTENT[key] for key in CONTENT
+    }
+    same = open_source(
+        *write(tmp_path, json.dumps(again, indent=3, sort_keys=True)), FORKLIFTS
+    )
     assert {vid: same.facts(vid) for vid in facts} == facts
     other = changed("annotations", 2, action="drive")
     other = open_source(*write(tmp_path, other), FORKLIFTS)
-    assert other.facts("yard") == facts["yard"] and other.facts("gate-1") != facts["gate-1"]
+    assert (
+        other.facts("yard") == facts["yard"]
+        and other.facts("gate-1") != facts["gate-1"]
+    )
 
 
 def test_rles_agree_with_pycocotools():
@@ -143,10 +168,13 @@ def test_rles_agree_with_pycocotools():
 
 def test_polygons_agree_with_pycocotools():
     assert (
-        decode_mask([[2, 1, 7, 1, 7, 5, 2, 5]], 9, 11).tolist() == mask(9, 11, 1, 2, 5, 7).tolist()
+        decode_mask([[2, 1, 7, 1, 7, 5, 2, 5]], 9, 11).tolist()
+        == mask(9, 11, 1, 2, 5, 7).tolist()
     )
     polygons = [[3.5, 2, 40.2, 7, 20, 30.7], [50, 40, 90, 40, 90, 60, 50, 60]]
-    parts = [rle_tools.decode(rle_tools.frPyObjects([p], *SIZE))[..., 0] for p in polygons]
+    parts = [
+        rle_tools.decode(rle_tools.frPyObjects([p], *SIZE))[..., 0] for p in polygons
+    ]
     np.testing.assert_array_equal(decode_mask(polygons, *SIZE), parts[0] | parts[1])
 
 
@@ -174,21 +202,36 @@ def test_the_label_space_follows_from_the_names(tmp_path):
     pairs = [(A2D.actors[x], A2D.actions[y]) for x, y in A2D.pairs]
     assert derive_label_space(pairs) is A2D
     # Some of A2D's names are no reason to score what was not annotated.
-    some = derive_label_space([("dog", "walking"), ("dog", "running"), ("ball", "none")])
-    assert some == LabelSpace(("ball", "dog"), ("running", "walking", "none"), (13, 21, 22), "none")
-    derived = derive_label_space([("ball", "none"), ("ball", "running"), ("adult", "running")])
-    assert derived == LabelSpace(("adult", "ball"), ("running", "none"), (11, 21, 22), "none")
+    some = derive_label_space(
+        [("dog", "walking"), ("dog", "running"), ("ball", "none")]
+    )
+    assert some == LabelSpace(
+        ("ball", "dog"), ("running", "walking", "none"), (13, 21, 22), "none"
+    )
+    derived = derive_label_space(
+        [("ball", "none"), ("ball", "running"), ("adult", "running")]
+    )
+    assert derived == LabelSpace(
+        ("adult", "ball"), ("running", "none"), (11, 21, 22), "none"
+    )
     own = LabelSpace(FORKLIFTS.actors, FORKLIFTS.actions, (12, 21, 23), "none")
     assert open_source(*write(tmp_path)).label_space == own
     assert derive_label_space([("truck", "drive")]).none_action is None
 
 
 def split(pairs, stated=None, earlier=None):
-    """`split_by_pairs` of {video: letters of its pairs}, which the order does not change."""
+    """`split_by_pairs` of {video: letters of its pairs}, which the order does not
+    change.
+    """
     given = {vid: (stated or {}).get(vid) for vid in pairs}
-    shown = [{vid for vid in pairs if pair in pairs[vid]} for pair in {*"".join(pairs.values())}]
+    shown = [
+        {vid for vid in pairs if pair in pairs[vid]}
+        for pair in {*"".join(pairs.values())}
+    ]
     found = split_by_pairs(given, shown, earlier or {})
-    assert found == split_by_pairs(dict(reversed(given.items())), shown[::-1], earlier or {})
+    assert found == split_by_pairs(
+        dict(reversed(given.items())), shown[::-1], earlier or {}
+    )
     assert {*found} == {*pairs} and {*found.values()} <= {"train", "test"}
     return found
 
@@ -207,7 +250,8 @@ def test_the_split_by_name():
 
 def test_each_pair_of_two_videos_is_in_both_splits():
     clips = {f"clip{i}": "a" for i in range(10)}
-    # By the hash, b would not be trained; nor c be tested; nor d, of one video, be trained.
+    # By the hash, b would not be trained; nor c be tested; nor d, of one video, be
+    # trained.
     assert in_test(split({**clips, "clip3": "ab", "clip6": "ab"})) == ["clip0", "clip6"]
     assert in_test(split({**clips, "clip0": "ac", "clip1": "ac"})) == ["clip0", "clip6"]
     assert in_test(split({**clips, "clip3": "ad"})) == ["clip0", "clip6"]
@@ -217,7 +261,9 @@ def test_each_pair_of_two_videos_is_in_both_splits():
 
 
 def test_a_split_of_all_pairs_is_found_if_there_is_one():
-    """Against a search through all splits; of other sets, a few in a hundred are missed."""
+    """Against a search through all splits; of other sets, a few in a hundred are
+    missed.
+    """
     rng, whole = np.random.default_rng(0), 0
     for number in range(150):
         size, letters = int(rng.integers(2, 9)), "abcdefgh"[: int(rng.integers(1, 9))]
@@ -231,7 +277,9 @@ def test_a_split_of_all_pairs_is_found_if_there_is_one():
         def is_whole(tests, pairs=pairs, counts=counts):
             shown = {x: sum(x in pairs[vid] for vid in tests) for x in counts}
             trained = all(shown[x] < n for x, n in counts.items() if n)
-            return tests and trained and all(shown[x] for x, n in counts.items() if n > 1)
+            return (
+                tests and trained and all(shown[x] for x, n in counts.items() if n > 1)
+            )
 
         subsets = itertools.product((False, True), repeat=size)
         possible = any(is_whole([*itertools.compress(pairs, kept)]) for kept in subsets)
@@ -245,12 +293,20 @@ def test_videos_keep_their_earlier_split():
     clips = {f"clip{i}": "a" for i in (1, 3, 6)}
     assert in_test(split(clips, earlier=earlier)) == ["clip1"]
     # New ones complete pairs first, else a fifth is reached in the order of the hash.
-    assert in_test(split({**clips, "clip6": "ab", "x": "b"}, earlier=earlier)) == ["clip1", "x"]
-    assert in_test(split({**clips, "clip1": "ab", "x": "b"}, earlier=earlier)) == ["clip1"]
+    assert in_test(split({**clips, "clip6": "ab", "x": "b"}, earlier=earlier)) == [
+        "clip1",
+        "x",
+    ]
+    assert in_test(split({**clips, "clip1": "ab", "x": "b"}, earlier=earlier)) == [
+        "clip1"
+    ]
     many = {f"clip{i}": "a" for i in range(10)}
     first = in_test(split(many, earlier={"clip3": "train", "clip1": "train"}))
     assert len(first) == 2 and "clip6" in first
-    assert in_test(split(many, earlier={**earlier, "clip0": "test"})) == ["clip0", "clip1"]
+    assert in_test(split(many, earlier={**earlier, "clip0": "test"})) == [
+        "clip0",
+        "clip1",
+    ]
     # What the annotations state stays, too, and counts for no fifth.
     stated = {"clip1": "train", "clip3": "test"}
     assert in_test(split(clips, stated, earlier)) == ["clip3"]
@@ -266,7 +322,10 @@ def test_without_splits_the_names_decide_or_the_user(tmp_path):
     source = open_source(path, videos, FORKLIFTS, earlier=earlier)
     assert {v.vid: v.split for v in source.videos} == earlier
     source = open_source(path, videos, FORKLIFTS, test_videos=["yard"])
-    assert {v.vid: v.split for v in source.videos} == {"yard": "test", "gate-1": "train"}
+    assert {v.vid: v.split for v in source.videos} == {
+        "yard": "test",
+        "gate-1": "train",
+    }
     with pytest.raises(InputError, match="--test_videos: unknown video 'dock'"):
         open_source(path, videos, FORKLIFTS, test_videos=["dock"])
 
@@ -277,7 +336,9 @@ def test_two_files_of_a_video(tmp_path):
     for name, actor, frame in (("a", "truck", 2), ("b", "forklift", 3)):
         track = {"id": 2**64 + 5 if name == "b" else 5, "video_id": 1, "category_id": 1}
         content = {
-            "videos": [{"id": 1, "file_names": [f"yard/{k:05d}.jpg" for k in (0, frame)]}],
+            "videos": [
+                {"id": 1, "file_names": [f"yard/{k:05d}.jpg" for k in (0, frame)]}
+            ],
             "categories": [{"id": 1, "name": f"{actor}-drive"}],
             "annotations": [{**track, "segmentations": [None, rle(SMALL)]}],
         }
@@ -305,4 +366,6 @@ def test_earlier_records_keep_the_split(tmp_path):
     for given in (["--test_videos=yard"], [f"--release={tmp_path}"]):
         done = run_a2d(*words, "--check", f"--split_of={made}", *given)
         assert "--split_of" in complaint(done)
-    assert "manifest.json" in complaint(run_a2d(*words, "--check", f"--split_of={videos}"))
+    assert "manifest.json" in complaint(
+        run_a2d(*words, "--check", f"--split_of={videos}")
+    )

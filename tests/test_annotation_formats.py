@@ -1,4 +1,6 @@
-"""Exports of every format: one scene as each tool writes it, what is peculiar to each, damage."""
+"""Exports of every format: one scene as each tool writes it, what is peculiar to
+each, damage.
+"""
 
 import base64
 import copy
@@ -25,11 +27,21 @@ CAT, DOG = mask(*SIZE, 1, 2, 5, 6), mask(*SIZE, 10, 8, 20, 24)
 RUNS = rle_tools.encode(np.asfortranarray(DOG, np.uint8))
 RUNS = {"size": [*SIZE], "counts": RUNS["counts"].decode()}
 HASH = "a72336164157d2fe122c6e14ecab224c"
-NAMES = [{"id": 0, "name": "cat-sit"}, {"id": 1, "name": "dog-run"}, {"id": 2, "name": "a choice"}]
+NAMES = [
+    {"id": 0, "name": "cat-sit"},
+    {"id": 1, "name": "dog-run"},
+    {"id": 2, "name": "a choice"},
+]
 
 
 def image(name, number=1, size=SIZE, **fields):
-    return {"id": number, "file_name": name, "height": size[0], "width": size[1], **fields}
+    return {
+        "id": number,
+        "file_name": name,
+        "height": size[0],
+        "width": size[1],
+        **fields,
+    }
 
 
 def drawn(category=0, segmentation=None, image_id=1, **fields):
@@ -44,16 +56,30 @@ def coco(images, annotations, names=NAMES, **fields):
 
 def shape(label="cat-sit", polygon=SQUARE, kind="polygon", **fields):
     points = np.reshape(polygon, (-1, 2)).tolist()
-    return {"label": label, "points": points, "shape_type": kind, "group_id": None, **fields}
+    return {
+        "label": label,
+        "points": points,
+        "shape_type": kind,
+        "group_id": None,
+        **fields,
+    }
 
 
 def png(values):
-    return base64.b64encode(cv2.imencode(".png", np.uint8(values))[1].tobytes()).decode()
+    return base64.b64encode(
+        cv2.imencode(".png", np.uint8(values))[1].tobytes()
+    ).decode()
 
 
 def labelme(*shapes, path="00003.jpg", **fields):
     size = {"imageHeight": 24, "imageWidth": 32, "imageData": "AAAA"}
-    return {"version": "6.3.1", "shapes": list(shapes), "imagePath": path, **size, **fields}
+    return {
+        "version": "6.3.1",
+        "shapes": list(shapes),
+        "imagePath": path,
+        **size,
+        **fields,
+    }
 
 
 def vis(names, *annotations, **fields):
@@ -84,7 +110,8 @@ def action(name):
 
 def track(number, label, *frames, name="sit", polygon=SQUARE):
     shapes = (
-        f'<polygon frame="{n}" points="{points(polygon)}">{action(name)}</polygon>' for n in frames
+        f'<polygon frame="{n}" points="{points(polygon)}">{action(name)}</polygon>'
+        for n in frames
     )
     return f'<track id="{number}" label="{label}">{"".join(shapes)}</track>'
 
@@ -95,14 +122,19 @@ WIDE_LINE = " ".join(str(v / s) for v, s in zip(WIDE, (32, 24) * 4))
 TRACKED = [{"track_id": t, "keyframe": True, "occluded": False} for t in (4, 9)]
 DOUBLE = [[2 * v for v in polygon] for polygon in (SQUARE, WIDE)]
 
-# The same scene in each format: on frame 3 of clip a cat and a dog, and nothing on frame 5 where
-# the format can say that.
+# The same scene in each format: on frame 3 of clip a cat and a dog, and nothing on
+# frame 5 where the format can say that.
 SCENES = {
     "a2d_tf": {
         "own.json": {
             "images": [image("clip/00003.png"), image("clip/5", 2)],
             "annotations": [
-                {"image_id": 1, "actor": "cat", "action": "sit", "segmentation": [SQUARE]},
+                {
+                    "image_id": 1,
+                    "actor": "cat",
+                    "action": "sit",
+                    "segmentation": [SQUARE],
+                },
                 {"image_id": 1, "actor": "dog", "action": "run", "segmentation": RUNS},
             ],
         }
@@ -113,7 +145,9 @@ SCENES = {
             [image(f"frame_{n:06d}.PNG", n) for n in range(6)],
             [
                 drawn(0, image_id=2, attributes={**TRACKED[0], "Action": "sit"}),
-                drawn(1, RUNS, 2, iscrowd=1, attributes={**TRACKED[1], "action": "run"}),
+                drawn(
+                    1, RUNS, 2, iscrowd=1, attributes={**TRACKED[1], "action": "run"}
+                ),
                 drawn(0, image_id=3, attributes={**TRACKED[0], "keyframe": False}),
             ],
             [{"id": 0, "name": "cat"}, {"id": 1, "name": "dog"}],
@@ -144,7 +178,8 @@ SCENES = {
     },
     "labelme": {
         "clip/00003.json": labelme(
-            shape(), shape("dog-run", [8, 10, 23, 19], "mask", mask=png(np.ones((10, 16))))
+            shape(),
+            shape("dog-run", [8, 10, 23, 19], "mask", mask=png(np.ones((10, 16)))),
         ),
         "clip/00005.json": labelme(path="00005.jpg"),
     },
@@ -152,20 +187,27 @@ SCENES = {
         "data.yaml": YOLO,
         "labels/train/clip/00003.txt": f"0 {LINE}\n\n1 {WIDE_LINE}\n",
         "labels/train/clip/00005.txt": "",
-        "train.txt": "data/images/train/clip/00003.jpg\ndata/images/train/clip/00006.jpg\n",
+        "train.txt": (
+            "data/images/train/clip/00003.jpg\ndata/images/train/clip/00006.jpg\n"
+        ),
     },
     "cvat": {
         "annotations.xml": xml(
-            track(0, "cat", 2, 3, polygon=SQUARE).replace('frame="3"', 'frame="3" keyframe="0"'),
-            '<track id="1" label="dog"><mask frame="2" keyframe="1" outside="0" left="8" top="10" '
-            f'width="16" height="10" rle="0, 160">{action("run")}</mask></track>',
+            track(0, "cat", 2, 3, polygon=SQUARE).replace(
+                'frame="3"', 'frame="3" keyframe="0"'
+            ),
+            '<track id="1" label="dog"><mask frame="2" keyframe="1" outside="0"'
+            ' left="8" top="10" width="16" height="10" rle="0,'
+            f' 160">{action("run")}</mask></track>',
         )
     },
     "cvat of images": {
-        "annotations.xml": "<annotations>"
-        '<image id="0" name="clip/00003.jpg" width="32" height="24">'
-        f'<polygon label="cat-sit" points="{points(SQUARE)}"/>'
-        f'<polygon label="dog-run" points="{points(WIDE)}"/></image></annotations>'
+        "annotations.xml": (
+            "<annotations>"
+            '<image id="0" name="clip/00003.jpg" width="32" height="24">'
+            f'<polygon label="cat-sit" points="{points(SQUARE)}"/>'
+            f'<polygon label="dog-run" points="{points(WIDE)}"/></image></annotations>'
+        )
     },
 }
 TRACKS = {"coco of CVAT": [4, 9], "youtube_vis": [7, 8], "cvat": [0, -1]}
@@ -230,7 +272,9 @@ def found(documents):
 
 
 def left_out(documents):
-    return {reason: n for document in documents for reason, n in document.left_out.items()}
+    return {
+        reason: n for document in documents for reason, n in document.left_out.items()
+    }
 
 
 # COCO
@@ -251,7 +295,9 @@ def left_out(documents):
     ],
 )
 def test_names_of_images_in_coco(tmp_path, name, frame, kind):
-    (document,) = read(tmp_path, {"x.json": coco([image(name)], [drawn()])}, frame_step=10)
+    (document,) = read(
+        tmp_path, {"x.json": coco([image(name)], [drawn()])}, frame_step=10
+    )
     assert found([document]) == {frame: ["cat-sit"]}
     assert document.frames[0].numbering.kind == kind and document.frame_count is None
 
@@ -261,8 +307,14 @@ def test_options_say_which_frames_and_shapes_of_cvat_count(tmp_path):
     keys = {(None, 3): ["cat", "dog"]}
     documents = read(tmp_path, files)
     assert found(documents) == keys and documents[0].frame_count == 6
-    assert left_out(documents) == {"interpolated frames": 1, "frames without annotations": 4}
-    assert found(read(tmp_path, files, interpolated=True)) == {**keys, (None, 4): ["cat"]}
+    assert left_out(documents) == {
+        "interpolated frames": 1,
+        "frames without annotations": 4,
+    }
+    assert found(read(tmp_path, files, interpolated=True)) == {
+        **keys,
+        (None, 4): ["cat"],
+    }
     empty = {(None, number): [] for number in (1, 2, 5, 6)}
     assert found(read(tmp_path, files, empty_frames=True)) == {**keys, **empty}
 
@@ -273,7 +325,10 @@ def test_a_video_of_another_length_is_not_the_one_that_was_annotated(tmp_path, f
     export = write(tmp_path / "clip", {"a.xml": xml(track(1, "cat", 1))})
     source = open_source(export, tmp_path / "videos")
     report, problems = sources.check(source, workers=1)
-    words = f"{tmp_path}/videos/clip.mp4: {frames} frames decode, but {tmp_path}/clip/a.xml anno"
+    words = (
+        f"{tmp_path}/videos/clip.mp4: {frames} frames decode, but {tmp_path}/clip/a.xml"
+        " anno"
+    )
     assert f"problem: {words}tates a video of 6; use" in report and len(problems) == 1
     skipped: list = []
     given = source, sources.ConversionSettings(), source.videos[0]
@@ -281,9 +336,11 @@ def test_a_video_of_another_length_is_not_the_one_that_was_annotated(tmp_path, f
     assert [path.name for path, _ in skipped] == ["clip.mp4"]
 
 
-LATER = xml(track(1, "cat", 3), size=4, start=2, task=8)  # frames 2 to 5, counted from 0
+# frames 2 to 5, counted from 0
+LATER = xml(track(1, "cat", 3), size=4, start=2, task=8)
 FIRST = xml(track(1, "cat", 1), size=2)
-STEPS = xml(track(1, "cat", 2), size=3).replace("filter></", "filter>step=2</")  # 0, 2 and 4
+# 0, 2 and 4
+STEPS = xml(track(1, "cat", 2), size=3).replace("filter></", "filter>step=2</")
 
 
 @pytest.mark.parametrize(
@@ -296,14 +353,19 @@ STEPS = xml(track(1, "cat", 2), size=3).replace("filter></", "filter>step=2</") 
     ],
 )
 def test_a_part_of_a_video_may_end_before_it_does(tmp_path, tasks, fit):
-    export = write(tmp_path / "clip", {f"{n}.xml": content for n, content in enumerate(tasks)})
+    export = write(
+        tmp_path / "clip", {f"{n}.xml": content for n, content in enumerate(tasks)}
+    )
     for count in range(2, 9):
         write_video(tmp_path / f"{count}/clip.mp4", moving_frames(count, *SIZE, step=2))
         source = open_source(export, tmp_path / str(count))
         if count in fit:
             assert source.length("clip") == count
         else:
-            words = rf"clip.mp4: {count} frames decode, but .*xml annotates a video of \d; use"
+            words = (
+                rf"clip.mp4: {count} frames decode, but .*xml annotates a video of"
+                r" \d; use"
+            )
             with pytest.raises(InputError, match=words):
                 source.length("clip")
 
@@ -316,15 +378,21 @@ def test_the_fingerprint_follows_what_a_task_shows(tmp_path, videos):
     assert len(facts) == 2
 
 
-def test_our_own_coco_of_the_first_frames_is_a_part_and_cvats_is_the_whole(tmp_path, videos):
+def test_our_own_coco_of_the_first_frames_is_a_part_and_cvats_is_the_whole(
+    tmp_path, videos
+):
     for kind, folder in ("own", "clip/"), ("cvat", ""):
         images = [image(f"{folder}frame_{n:06d}.PNG", n + 1) for n in range(2)]
-        export = write(tmp_path / kind / "clip", {"x.json": coco(images, [drawn(0, [SQUARE])])})
+        export = write(
+            tmp_path / kind / "clip", {"x.json": coco(images, [drawn(0, [SQUARE])])}
+        )
         source = open_source(export, videos)
         if kind == "own":
             assert source.length("clip") == 6
         else:
-            with pytest.raises(InputError, match="6 frames decode, but .*x.json .* video of 2"):
+            with pytest.raises(
+                InputError, match="6 frames decode, but .*x.json .* video of 2"
+            ):
                 source.length("clip")
 
 
@@ -332,19 +400,33 @@ def test_two_videos_of_one_name_are_not_taken_for_one(tmp_path, videos):
     """Tasks that name the same source, and folders of frames in different folders."""
     tasks = {f"{n}.xml": xml(track(1, "cat", n), task=n) for n in (3, 4)}
     export = write(tmp_path / "export", tasks)
-    with pytest.raises(InputError, match="tasks 3 and 4 are both of a video 'clip'; .*clip="):
+    with pytest.raises(
+        InputError, match="tasks 3 and 4 are both of a video 'clip'; .*clip="
+    ):
         open_source(export, videos)
     named = [Export.parse(f"clip={tmp_path}/export/{name}") for name in tasks]
     assert AnnotatedVideos(named, videos).annotated_frames("clip") == (4, 5)
 
     def of_folders(*folders):
-        images = [image(f"{folder}/0000{n}.jpg", n) for n, folder in enumerate(folders, 1)]
-        content = coco(images, [drawn(0, [SQUARE], n) for n in range(1, len(folders) + 1)])
-        return write(tmp_path / "-".join(folders).replace("/", "_"), {"x.json": content})
+        images = [
+            image(f"{folder}/0000{n}.jpg", n) for n, folder in enumerate(folders, 1)
+        ]
+        content = coco(
+            images, [drawn(0, [SQUARE], n) for n in range(1, len(folders) + 1)]
+        )
+        return write(
+            tmp_path / "-".join(folders).replace("/", "_"), {"x.json": content}
+        )
 
-    for folders in ("dayA/clip", "dayB/clip"), ("clip", "2021/clip", "images/2022/clip"):
+    for folders in (
+        ("dayA/clip", "dayB/clip"),
+        ("clip", "2021/clip", "images/2022/clip"),
+    ):
         export = of_folders(*folders)
-        words = f"'{folders[-1].split('/')[-2]}/clip' is another video than .*if they are one, name"
+        words = (
+            f"'{folders[-1].split('/')[-2]}/clip' is another video than .*if they are"
+            " one, name"
+        )
         with pytest.raises(InputError, match=words):
             open_source(export, videos)
         named = [Export.parse(f"clip={export}")]
@@ -362,7 +444,10 @@ def test_two_videos_of_one_name_are_not_taken_for_one(tmp_path, videos):
 def test_label_studio_outlines_of_a_line_of_pixels_have_no_area(tmp_path):
     rle = {"size": [*SIZE], "counts": [3, 4, 24 * 32 - 7]}
     lines = [[[3, 3, 3, 6, 3, 5]], [[3, 3, 4, 4]], [[3, 3, 4, 4], SQUARE], rle]
-    images = [image("0a1b2c3d-clip1_3.jpg"), {"id": 2, "file_name": "0a1b2c3e-clip1_4.jpg"}]
+    images = [
+        image("0a1b2c3d-clip1_3.jpg"),
+        {"id": 2, "file_name": "0a1b2c3e-clip1_4.jpg"},
+    ]
     content = coco(images, [drawn(0, line, bbox=[3, 3, 1, 1]) for line in lines])
     documents = read(tmp_path, {"x.json": content})
     assert [i.parts for i in documents[0].frames[0].instances] == [([SQUARE],), (rle,)]
@@ -384,19 +469,23 @@ def test_labelme_joins_the_shapes_of_a_group(tmp_path):
 
 
 def test_labelme_shapes_of_other_kinds(tmp_path, videos):
-    shapes = [shape(polygon=p, kind=k) for p, k in (([1, 1], "point"), ([1, 1, 2, 2], "line"))]
+    shapes = [
+        shape(polygon=p, kind=k) for p, k in (([1, 1], "point"), ([1, 1, 2, 2], "line"))
+    ]
     shapes.append(shape(polygon=[12, 10, 15, 14], kind="circle"))
     shapes.append(shape(polygon=[9, 7, 1, 2], kind="rectangle"))
     # A turned one by labelme, and one whose four corners X-AnyLabeling has written.
     shapes.append(shape(polygon=[8, 4, 12, 8, 8, 12, 4, 8], kind="oriented_rectangle"))
     shapes.append(shape(polygon=[1, 2, 9, 2, 9, 7, 1, 7], kind="rectangle"))
     export = write(
-        tmp_path / "x", {"clip/3.json": labelme(*shapes), "clip/4.json": labelme(*shapes[:1])}
+        tmp_path / "x",
+        {"clip/3.json": labelme(*shapes), "clip/4.json": labelme(*shapes[:1])},
     )
     source = open_source(export, videos)
     areas = source.read_annotation("clip", 3).masks.sum(axis=(1, 2)).tolist()
     assert source.annotated_frames("clip") == (3,)
-    assert areas == [pytest.approx(math.pi * 25, abs=3), 0, 0, 0]  # rectangles are no masks
+    # rectangles are no masks
+    assert areas == [pytest.approx(math.pi * 25, abs=3), 0, 0, 0]
     boxes = source.read_annotation("clip", 3).boxes[1:].tolist()
     assert boxes == [[2, 1, 7, 9], [4, 4, 12, 12], [2, 1, 7, 9]]
     assert left_out(source.documents)["frames with no shape that has an area"] == 1
@@ -433,7 +522,11 @@ def test_labelme_frames_are_named_by_the_image_or_the_file(tmp_path, path, name,
 )
 def test_yolo_subsets_are_not_videos(tmp_path, path, video):
     yaml = "names: [cat-sit]\ntrain: x\nnight: night.txt\nnc: 1\n"
-    files = {"set/data.yaml": yaml, f"set/{path}": f"0 {LINE}", "set/labels/classes.txt": "a"}
+    files = {
+        "set/data.yaml": yaml,
+        f"set/{path}": f"0 {LINE}",
+        "set/labels/classes.txt": "a",
+    }
     assert found(read(tmp_path, files)) == {(video, 5): ["cat-sit"]}
 
 
@@ -446,11 +539,21 @@ def test_yolo_images_without_a_text_file_and_boxes(tmp_path):
     }
     documents = read(tmp_path, files)
     names = {3: ["cat-sit", "no"], 5: [], 8: ["cat-sit"]}
-    assert found(documents) == {("clip", number): labels for number, labels in names.items()}
+    assert found(documents) == {
+        ("clip", number): labels for number, labels in names.items()
+    }
     assert left_out(documents) == {"images without a label file": 2}
     ((box,),) = (f.instances for f in documents[0].frames if f.number == 8)
-    assert (box.parts, box.track) == ((), 3) and box.box == pytest.approx([0.45, 0.45, 0.1, 0.1])
-    assert sorted(n for _, n in found(read(tmp_path, files, empty_frames=True))) == [3, 5, 6, 7, 8]
+    assert (box.parts, box.track) == ((), 3) and box.box == pytest.approx(
+        [0.45, 0.45, 0.1, 0.1]
+    )
+    assert sorted(n for _, n in found(read(tmp_path, files, empty_frames=True))) == [
+        3,
+        5,
+        6,
+        7,
+        8,
+    ]
 
 
 # Damage
@@ -486,7 +589,9 @@ def of_yolo(line):
     return {"data.yaml": YOLO, "labels/train/clip_3.txt": f"0 {LINE}\n{line}"}
 
 
-ROBOFLOW = [image(f"clip_mp4-1_jpg.rf.{h * 16}.jpg", i) for i, h in enumerate(("a1", "b2"))]
+ROBOFLOW = [
+    image(f"clip_mp4-1_jpg.rf.{h * 16}.jpg", i) for i, h in enumerate(("a1", "b2"))
+]
 AUGMENTED = {"x.json": coco(ROBOFLOW, [drawn(image_id=0), drawn(image_id=1)])}
 PHOTO = {"result.json": coco([image("0a1b2c3d-00003.jpg")], [drawn()])}
 NO_NUMBER = {"data.yaml": YOLO, "labels/train/cat.txt": ""}
@@ -494,7 +599,10 @@ CVATS = {"data.yaml": YOLO, "labels/train/frame_000005.txt": ""}
 SHORT = shape(polygon=[8, 10, 23, 19], kind="mask", mask=png(np.ones((10, 16)))[:-16])
 BEYOND = shape(polygon=[18, 16, 33, 25], kind="mask", mask=png(np.ones((10, 16))))
 MASKS = "youtube_vis", "x.json", "annotations", 0, "segmentations"
-COUNTS = "x.json: annotations[0]: the number of segmentations or bboxes differs from file_names"
+COUNTS = (
+    "x.json: annotations[0]: the number of segmentations or bboxes differs from"
+    " file_names"
+)
 TWICE = {**SCENES["coco"], "clip_00003.json": labelme(path=None)}
 
 # What is in the export, and what the error names.
@@ -502,21 +610,48 @@ BROKEN = [
     ({}, "export: no annotations in a known format"),
     ({"x.json": json.dumps(SCENES["coco"])[:90]}, "x.json: cannot be read"),
     ({"x.xml": "<annotation><object/></annotation>"}, "found x.xml"),
-    (of_coco("images", 0, "file_name", value="photo.jpg"), "images[0]: 'photo.jpg' does not name"),
-    (of_coco("annotations", value=[drawn(0, [])]), "1 annotations without a mask or a box"),
-    (of_coco("images", 0, "width", value=33), "x.json: images[0]: 'width' and 'height' say 33x24"),
-    (of_coco("images", 0, "file_name", value="clip/7"), "x.json: annotates frame 7, but"),
-    (of_coco("categories", 1, value={"id": 0, "name": "dog-run"}), "x.json: categories[1].id: 0"),
+    (
+        of_coco("images", 0, "file_name", value="photo.jpg"),
+        "images[0]: 'photo.jpg' does not name",
+    ),
+    (
+        of_coco("annotations", value=[drawn(0, [])]),
+        "1 annotations without a mask or a box",
+    ),
+    (
+        of_coco("images", 0, "width", value=33),
+        "x.json: images[0]: 'width' and 'height' say 33x24",
+    ),
+    (
+        of_coco("images", 0, "file_name", value="clip/7"),
+        "x.json: annotates frame 7, but",
+    ),
+    (
+        of_coco("categories", 1, value={"id": 0, "name": "dog-run"}),
+        "x.json: categories[1].id: 0",
+    ),
     (AUGMENTED, "x.json: images[1]: frame 2 of 'clip' is also"),
     (PHOTO, "result.json: images[0]: '0a1b2c3d-00003.jpg' does not name"),
     (TWICE, "clip_00003.json: imagePath"),
-    (of_own("annotations", 0, "bbox", value=[64, 2, 5, 5]), "own.json: annotations[0]: [64, 2,"),
-    (of_coco("annotations", value=[drawn(0, 5, bbox=[0.1, 0.2, 0.3, 0.8])]), "[0]: [0.1, 0.2,"),
-    (of_coco("annotations", value=[drawn(0, [], bbox=[9, 9, 900, 9])]), "[0]: [9, 9, 900, 9] is"),
+    (
+        of_own("annotations", 0, "bbox", value=[64, 2, 5, 5]),
+        "own.json: annotations[0]: [64, 2,",
+    ),
+    (
+        of_coco("annotations", value=[drawn(0, 5, bbox=[0.1, 0.2, 0.3, 0.8])]),
+        "[0]: [0.1, 0.2,",
+    ),
+    (
+        of_coco("annotations", value=[drawn(0, [], bbox=[9, 9, 900, 9])]),
+        "[0]: [9, 9, 900, 9] is",
+    ),
     (of_own("images", 0, "split", value="val"), "own.json: images[0].split: 'val'"),
     (changed(*MASKS, value=[None]), COUNTS),
     (changed(*MASKS), COUNTS),
-    ({"photo.json": labelme(shape(), path="photo.jpg")}, "photo.json: imagePath: 'photo.jpg'"),
+    (
+        {"photo.json": labelme(shape(), path="photo.jpg")},
+        "photo.json: imagePath: 'photo.jpg'",
+    ),
     (of_labelme(shape(polygon=[1, 1, 2, 2])), "clip_3.json: shapes[0]: points"),
     (of_labelme(SHORT), "clip_3.json: shapes[0]: mask"),
     (of_labelme(BEYOND), "clip_3.json: shapes[0]: a mask of 16x10"),
@@ -545,8 +680,12 @@ def test_broken_exports_have_one_clear_error(tmp_path, videos, files, named):
 
 
 def test_a_format_that_the_user_says(tmp_path, videos):
-    export = write(tmp_path / "export", {**SCENES["coco"], "clip_00004.json": labelme(shape())})
-    assert open_source(export, videos, format_name="coco").annotated_frames("clip") == (3,)
+    export = write(
+        tmp_path / "export", {**SCENES["coco"], "clip_00004.json": labelme(shape())}
+    )
+    assert open_source(export, videos, format_name="coco").annotated_frames("clip") == (
+        3,
+    )
     with pytest.raises(InputError, match="export: no annotations in the format 'yolo'"):
         open_source(export, videos, format_name="yolo")
     torn = write(tmp_path / "torn", {"own.json": {"images": []}})
@@ -554,26 +693,37 @@ def test_a_format_that_the_user_says(tmp_path, videos):
         open_source(torn, videos, format_name="a2d_tf")
     bare = {"shapes": [shape()], "imageHeight": SIZE[0], "imageWidth": SIZE[1]}
     bare = write(tmp_path / "bare", {"clip_00004.json": bare})
-    assert open_source(bare, videos, format_name="labelme").annotated_frames("clip") == (4,)
+    assert open_source(bare, videos, format_name="labelme").annotated_frames(
+        "clip"
+    ) == (4,)
 
 
 def test_the_files_of_an_export(tmp_path):
-    """Those of the system are hidden; a folder may hold zips, and files of other kinds."""
+    """Those of the system are hidden; a folder may hold zips, and files of other
+    kinds.
+    """
     content = json.dumps(coco([image("clip/00002.jpg")], []))
     for name in ("b.zip", "a.zip"):
         with zipfile.ZipFile(tmp_path / name, "w") as archive:
             for member in ("x/instances.json", "__MACOSX/x/._instances.json"):
                 archive.writestr(member, "\ufeff" + content)
-    write(tmp_path, {"tasks.json": "[]", "00001.xml": "<annotation/>", ".hidden/y.json": "["})
+    write(
+        tmp_path,
+        {"tasks.json": "[]", "00001.xml": "<annotation/>", ".hidden/y.json": "["},
+    )
     with zipfile.ZipFile(tmp_path / "frames.zip", "w") as archive:
         archive.writestr("00001.png", b"PNG")
     documents = read_export(tmp_path, ReadOptions(empty_frames=True))
     names = [str(document.path.relative_to(tmp_path)) for document in documents]
     assert names == ["a.zip/x/instances.json", "b.zip/x/instances.json"]
-    assert documents[0].left_out == {"files in other formats (00001.xml, tasks.json)": 2}
+    assert documents[0].left_out == {
+        "files in other formats (00001.xml, tasks.json)": 2
+    }
     with zipfile.ZipFile(tmp_path / "export.zip", "w") as archive:
         archive.writestr("task.zip", b"PK")
-    with pytest.raises(InputError, match="export.zip: no annotations in a known format"):
+    with pytest.raises(
+        InputError, match="export.zip: no annotations in a known format"
+    ):
         read_export(tmp_path / "export.zip", ReadOptions())
 
 

@@ -1,4 +1,6 @@
-"""The HDF5 files of A2D: both forms, each known fault, and each way a file can be broken."""
+"""The HDF5 files of A2D: both forms, each known fault, and each way a file can be
+broken.
+"""
 
 import re
 
@@ -27,7 +29,9 @@ def mat(tmp_path, space=A2D, **kwargs):
 
 
 def h5(tmp_path, **kwargs):
-    path = write_h5(tmp_path / "v" / "00003.h5", **{**FIELDS, "instances": [0, 1], **kwargs})
+    path = write_h5(
+        tmp_path / "v" / "00003.h5", **{**FIELDS, "instances": [0, 1], **kwargs}
+    )
     return read_hdf5(path, SIZE, A2D)
 
 
@@ -40,7 +44,8 @@ def test_two_instances(tmp_path, read):
     np.testing.assert_array_equal(annotation.masks, [A, B])
     assert annotation.masks.dtype == bool
     assert annotation.codes.tolist() == [11, 57] and annotation.codes.dtype == np.int32
-    # x1..x2 of 4..8, counted from 1 and inclusive, are the columns 3..7: half-open 3, 8.
+    # x1..x2 of 4..8, counted from 1 and inclusive, are the columns 3..7: half-open 3,
+    # 8.
     assert annotation.boxes.tolist() == [[2, 3, 9, 8], [5, 6, 20, 32]]
     assert annotation.boxes.dtype == np.float32 and annotation.note == ""
 
@@ -57,11 +62,17 @@ def test_a_single_instance_comes_squeezed(tmp_path, read, suffix, box):
 
 @pytest.mark.parametrize("matlab", [True, False])
 def test_a_frame_without_instances(tmp_path, matlab):
-    none = dict(label_map=np.zeros(SIZE), masks=np.zeros((0, *SIZE)), codes=[], boxes=[])
+    none = dict(
+        label_map=np.zeros(SIZE), masks=np.zeros((0, *SIZE)), codes=[], boxes=[]
+    )
     annotation = mat(tmp_path, **none)
     if not matlab:  # as other writers leave empty arrays
         with h5py.File(tmp_path / "v/00003.mat", "r+") as file:
-            for name, shape in (("id", (1, 0)), ("reBBox", (4, 0)), ("reMask", (0, 32, 20))):
+            for name, shape in (
+                ("id", (1, 0)),
+                ("reBBox", (4, 0)),
+                ("reMask", (0, 32, 20)),
+            ):
                 del file[name]
                 file[name] = np.zeros(shape)
         annotation = read_hdf5(tmp_path / "v/00003.mat", SIZE, A2D)
@@ -70,13 +81,19 @@ def test_a_frame_without_instances(tmp_path, matlab):
 
 
 def test_masks_boxes_and_ids_beyond_the_numbered_instances_are_dropped(tmp_path):
-    """As in 95Nq6fQoP2o/32, I0MlLHTWCro/20 and IRrbHQjE4LQ/16 of the published files."""
+    """As in 95Nq6fQoP2o/32, I0MlLHTWCro/20 and IRrbHQjE4LQ/16 of the published
+    files.
+    """
     boxes = [*FIELDS["boxes"], [1, 1, 2, 2], [40, 40, 50, 50]]
-    annotation = h5(tmp_path, masks=[A, B, A, B & False], codes=[11, 57, 99], boxes=boxes)
+    annotation = h5(
+        tmp_path, masks=[A, B, A, B & False], codes=[11, 57, 99], boxes=boxes
+    )
     np.testing.assert_array_equal(annotation.masks, [A, B])
     assert annotation.codes.tolist() == [11, 57]
     assert annotation.boxes.tolist() == [[2, 3, 9, 8], [5, 6, 20, 32]]
-    held = re.findall(r"'(\w+)' has (\d) instances, but 'instance' has 2", annotation.note)
+    held = re.findall(
+        r"'(\w+)' has (\d) instances, but 'instance' has 2", annotation.note
+    )
     assert held == [("id", "3"), ("reMask", "4"), ("reBBox", "4")]
     one = dict(instances=[0], boxes=FIELDS["boxes"][:1], codes=[11])
     np.testing.assert_array_equal(h5(tmp_path, **one).masks, [A])
@@ -94,14 +111,21 @@ def test_a_repeated_instance_number_drops_the_later_one(tmp_path):
     np.testing.assert_array_equal(annotation.masks, [A, B])
     assert annotation.codes.tolist() == [11, 57]
     assert annotation.boxes.tolist() == [[2, 3, 9, 8], [5, 6, 20, 32]]
-    assert annotation.note == "'instance' repeats number 4: the later instance is dropped"
+    assert (
+        annotation.note == "'instance' repeats number 4: the later instance is dropped"
+    )
 
 
 def test_a_missing_label_map_is_painted_where_instances_are_numbered(tmp_path):
     annotation = h5(tmp_path, drop=["reS_id"])
-    np.testing.assert_array_equal(annotation.label_map, np.where(A, 11, np.where(B, 57, 0)))
+    np.testing.assert_array_equal(
+        annotation.label_map, np.where(A, 11, np.where(B, 57, 0))
+    )
     assert annotation.label_map.dtype == np.uint8
-    assert annotation.note == "'reS_id' is missing: painted from the masks, smaller over larger"
+    assert (
+        annotation.note
+        == "'reS_id' is missing: painted from the masks, smaller over larger"
+    )
     with pytest.raises(InputError, match="00003.mat: 'reS_id': missing"):
         mat(tmp_path, drop=["reS_id"])
 

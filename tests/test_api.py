@@ -1,4 +1,6 @@
-"""The public Python API: the page that documents it, and an import without side effects."""
+"""The public Python API: the page that documents it, and an import without side
+effects.
+"""
 
 import pathlib
 import re
@@ -61,7 +63,10 @@ def test_every_line_of_the_page_runs(
     assert "adult-running" in printed and "segmentation, percent" in printed
     frame = names["frame"]
     assert frame.label_map.shape == frame.image.shape[:2]
-    assert frame.instances.decoded_masks().shape == (len(frame.tracks), *frame.image.shape[:2])
+    assert frame.instances.decoded_masks().shape == (
+        len(frame.tracks),
+        *frame.image.shape[:2],
+    )
     assert names["batch"]["rgb"].shape == (4, 3, 128, 160, 3)
     assert next(iter(names["test_clips"]))["rgb"].shape[1:] == (3, 128, 160, 3)
 

@@ -1,4 +1,6 @@
-"""The picture and the tables of WORKSPACE.md, held against the imports and the files."""
+"""The picture and the tables of WORKSPACE.md, held against the imports and the
+files.
+"""
 
 import ast
 import re
@@ -16,14 +18,20 @@ def picture():
     text = (ROOT / "WORKSPACE.md").read_text()
     drawn = re.search(r"^## The rooms.*?```\n(.*?)```", text, re.M | re.S)[1]
     layers = [
-        [name for line in layer.splitlines() for name in NAME.findall(line.split("   ")[0])]
+        [
+            name
+            for line in layer.splitlines()
+            for name in NAME.findall(line.split("   ")[0])
+        ]
         for layer in drawn.split("\n   |\n")
     ]
     return {name: len(layers) - i for i, layer in enumerate(layers) for name in layer}
 
 
 def room(path):
-    """The room of a module, or its name where it is a main; None for the package itself."""
+    """The room of a module, or its name where it is a main; None for the package
+    itself.
+    """
     parts = path.relative_to(PACKAGE).with_suffix("").parts
     return None if parts == ("__init__",) else parts[0]
 
@@ -31,7 +39,10 @@ def room(path):
 def imported_rooms(path):
     """Rooms that a module imports, anywhere in it."""
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "a2d_tf":
+        if (
+            isinstance(node, ast.ImportFrom)
+            and (node.module or "").split(".")[0] == "a2d_tf"
+        ):
             parts = node.module.split(".")
             yield from parts[1:2] or [alias.name for alias in node.names]
         elif isinstance(node, ast.Import):
@@ -58,18 +69,24 @@ def test_imports_point_downward():
 
 
 def defined(path):
-    """What a module defines, methods among it, and the modules beside it; those of a folder."""
+    """What a module defines, methods among it, and the modules beside it; those of a
+    folder.
+    """
     if path.is_dir():
         return {p.stem for p in path.iterdir()}
     nodes = ast.walk(ast.parse(path.read_text()))
-    return {getattr(node, "name", None) for node in nodes} | {p.stem for p in path.parent.iterdir()}
+    return {getattr(node, "name", None) for node in nodes} | {
+        p.stem for p in path.parent.iterdir()
+    }
 
 
 @pytest.mark.parametrize(
     "title", ["A training step in three hops", "The paper, section by section"]
 )
 def test_files_and_functions_of_the_tables_exist(title):
-    """A file without a folder is in that of the file before it, a function is of that file."""
+    """A file without a folder is in that of the file before it, a function is of
+    that file.
+    """
     count, path, text = 0, None, (ROOT / "WORKSPACE.md").read_text()
     section = re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", text, re.M | re.S)[1]
     for row in re.findall(r"^\|.*\| (.*) \|$", section, re.M):

@@ -1,4 +1,6 @@
-"""The registry of backbones, and weight conventions: literals, coders, what flags may say."""
+"""The registry of backbones, and weight conventions: literals, coders, what flags
+may say.
+"""
 
 import numpy as np
 import pytest
@@ -20,7 +22,9 @@ from a2d_tf.model.backbones import CONVENTIONS
     ],
 )
 def test_preprocessing_of_red_green_blue(name, expected):
-    made = CONVENTIONS[name].preprocess(np.array([[10.0, 20, 30], [10.0, 20, 30], [30.0, 20, 10]]))
+    made = CONVENTIONS[name].preprocess(
+        np.array([[10.0, 20, 30], [10.0, 20, 30], [30.0, 20, 10]])
+    )
     np.testing.assert_allclose(made[:2], [expected] * 2, rtol=1e-6)
     assert not np.allclose(made[2], expected)
 
@@ -37,7 +41,9 @@ def test_flags_speak_for_our_own_convention_only():
     own = backbones.convention(ModelConfig(**options), "rgb")
     assert (own.stride_in_1x1, own.std, own.roi_align) == (False, (4, 4, 4), "legacy")
     model = ModelConfig(
-        rgb_convention="keras_resnet101", flow_convention="efficientnet_lite0", **options
+        rgb_convention="keras_resnet101",
+        flow_convention="efficientnet_lite0",
+        **options,
     )
     assert backbones.convention(model, "rgb") == CONVENTIONS["keras_resnet101"]
     assert backbones.convention(model, "flow") == CONVENTIONS["efficientnet_lite0"]

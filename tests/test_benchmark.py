@@ -1,4 +1,6 @@
-"""The benchmark runs and its file has the promised form; its figures are not judged here."""
+"""The benchmark runs and its file has the promised form; its figures are not judged
+here.
+"""
 
 import json
 
@@ -19,17 +21,29 @@ def test_work_of_a_roi_is_counted_where_their_number_is_open():
 @pytest.mark.parametrize(
     "suite, with_ratio, with_peer",
     [
-        ("detector", {"inference, 10 detections, of the peak"}, {"training, 8 RoIs, 2 masks"}),
+        (
+            "detector",
+            {"inference, 10 detections, of the peak"},
+            {"training, 8 RoIs, 2 masks"},
+        ),
         ("learning", set(), {"box AP", "mask AP", "training"}),
         ("prediction", {"a clip of a library"}, set()),
     ],
 )
 def test_small_suite(suite, with_ratio, with_peer, mini_records, saved_model, tmp_path):
-    words = [f"--suite={suite}", f"--output={tmp_path}/report.json", "--small", "--rounds=1"]
+    words = [
+        f"--suite={suite}",
+        f"--output={tmp_path}/report.json",
+        "--small",
+        "--rounds=1",
+    ]
     words += [f"--saved_model={saved_model}", f"--records={mini_records.directory}"]
     said = succeeded(run_tool("benchmark", *words))
     report = json.loads((tmp_path / "report.json").read_text())
-    assert set(report) == {"suite", "machine", "rows", "details"} and report["suite"] == suite
+    assert (
+        set(report) == {"suite", "machine", "rows", "details"}
+        and report["suite"] == suite
+    )
     assert report["machine"]["peak_gflops"] > 0
     for row in report["rows"]:
         assert f"{row['name']}, {row['unit']} " in said and row["ours"] > 0

@@ -62,7 +62,8 @@ def test_the_time_budget_of_each_individual(library, tmp_path):
     found = bouts.read_all([library / "clip"])
     write_csv(tmp_path / "budget.csv", [bouts.BUDGET, *bouts.time_budget(found)])
     assert (tmp_path / "budget.csv").read_text() == BUDGET
-    assert bouts.read_all([library / "clip"], min_score=0.51)[0].tracks == []  # all have 0.5
+    # all have 0.5
+    assert bouts.read_all([library / "clip"], min_score=0.51)[0].tracks == []
     write(tmp_path / "clip", overlay=0)
     with pytest.raises(InputError, match="library/clip"):
         bouts.read_all([library / "clip", tmp_path / "clip"])
@@ -71,12 +72,19 @@ def test_the_time_budget_of_each_individual(library, tmp_path):
 def test_tables_page_plot_and_boris_say_the_same(tmp_path):
     """A dog that is taken for a vehicle for a while has no bout that no pair has."""
     rows = [("dog", "walking", 1, 10, 0.8), ("vehicle", "driving", 11, 14, 0.4)]
-    made = [track(1, *rows, ("dog", "running", 15, 17, 0.6)), track(2, ("dog", "running", 3, 9, 1))]
+    made = [
+        track(1, *rows, ("dog", "running", 15, 17, 0.6)),
+        track(2, ("dog", "running", 3, 9, 1)),
+    ]
     each = bouts.read_all([write(tmp_path / "clip", made, overlay=0)])
     pages.write_page(tmp_path / "clip")
     budget = bouts.time_budget(each)
     boris.write_events(tmp_path / "events.tsv", each)
-    expected = {("dog", "walking"): 1.0, ("vehicle", "driving"): 0.4, ("dog", "running"): 1.0}
+    expected = {
+        ("dog", "walking"): 1.0,
+        ("vehicle", "driving"): 0.4,
+        ("dog", "running"): 1.0,
+    }
     found = bouts.sums(each[0].tracks)
     assert {pair: own.seconds for pair, own in found.items()} == pytest.approx(expected)
     sums = collections.Counter()
@@ -89,7 +97,9 @@ def test_tables_page_plot_and_boris_say_the_same(tmp_path):
         sums[row["Subject"].split()[0], row["Behavior"]] += sign * float(row["Time"])
     assert sums == pytest.approx(expected)
     page = (tmp_path / "clip/index.html").read_text()
-    cells = re.findall("<td>all</td><td>(.*?)</td><td>(.*?)</td><td.*?<td.*?>(.*?)</td>", page)
+    cells = re.findall(
+        "<td>all</td><td>(.*?)</td><td>(.*?)</td><td.*?<td.*?>(.*?)</td>", page
+    )
     assert {pair: float(s) for *pair, s in cells for pair in [tuple(pair)]} == expected
     shades = bouts.colours(["walking", "driving", "running"])
     bars = plots.time_budget(each[0].tracks, shades).axes[0].patches
@@ -111,12 +121,23 @@ def test_boris_has_a_row_where_a_bout_starts_and_one_where_it_stops(library, tmp
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     with open(place, newline="") as file:
         rows = list(csv.reader(file, delimiter="\t"))
-    assert "|".join(rows[0]) == (
-        "Observation id|Observation date|Description|Observation duration|Observation type|Source|"
-        "Time offset (s)|Media duration (s)|FPS|Subject|Behavior|Behavioral category|"
-        "Behavior type|Time|Media file name|Image index|Image file path|Comment"
+    assert (
+        "|".join(rows[0]) == "Observation id|Observation date|Description|Observation"
+        " duration|Observation type|Source|Time offset (s)|Media duration"
+        " (s)|FPS|Subject|Behavior|Behavioral category|Behavior type|Time|Media file"
+        " name|Image index|Image file path|Comment"
     )
-    video = ["clip", "", "", "6.000", "Media file(s)", "player #1:clip.mp4", "0", "6.000", "10.000"]
+    video = [
+        "clip",
+        "",
+        "",
+        "6.000",
+        "Media file(s)",
+        "player #1:clip.mp4",
+        "0",
+        "6.000",
+        "10.000",
+    ]
     end = ["clip.mp4", "NA", "NA", ""]
     assert rows[1] == [*video, "dog 1", "walking", "", "START", "0.000", *end]
     assert [(row[9], row[10], row[12], row[13]) for row in rows[2:6]] == [
@@ -135,21 +156,33 @@ def test_boris_has_a_row_where_a_bout_starts_and_one_where_it_stops(library, tmp
     assert observation["file"] == {"1": ["clip.mp4"]}
     assert (observation["date"], project["project_date"]) == ("", "")
     assert observation["events"][1:3] == [[1.0, "dog 1", "walking", "", ""], RUNS]
-    done = run_a2d("export-annotations", *words[:2], f"--output={tmp_path / 'events.zip'}")
+    done = run_a2d(
+        "export-annotations", *words[:2], f"--output={tmp_path / 'events.zip'}"
+    )
     assert "--output" in complaint(done)
 
 
 def test_a_timeline_has_a_bar_for_each_bout(library):
     (clip,) = bouts.read_all([library / "clip"])
     shades = dict.fromkeys(("flying", "rolling", "running", "walking"), "#ff0000")
-    (bars,) = plots.timeline(clip, shades).axes[0].collections  # one for all: it is drawn at once
+    # one for all: it is drawn at once
+    (bars,) = plots.timeline(clip, shades).axes[0].collections
     corners = [path.vertices[:4].tolist() for path in bars.get_paths()]
-    assert len(corners) == 7 and corners[1] == [[1, -0.38], [1, 0.38], [1.5, 0.38], [1.5, -0.38]]
+    assert len(corners) == 7 and corners[1] == [
+        [1, -0.38],
+        [1, 0.38],
+        [1.5, 0.38],
+        [1.5, -0.38],
+    ]
 
 
 def test_plots_of_libraries_and_predictions(library, tmp_path):
     alone = write(tmp_path / "alone", [], overlay=0)
-    words = (f"--prediction={library}", f"--prediction={alone}", f"--output={tmp_path / 'plots'}")
+    words = (
+        f"--prediction={library}",
+        f"--prediction={alone}",
+        f"--output={tmp_path / 'plots'}",
+    )
     done = run_a2d("plot-tracks", *words)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
@@ -159,13 +192,20 @@ def test_plots_of_libraries_and_predictions(library, tmp_path):
         f"3 predictions -> {tmp_path / 'plots'}",
     ]
     videos = ["alone", "clip", "other"]
-    drawn = [f"{kind}_{name}" for kind in ("time_budget", "timeline") for name in videos]
+    drawn = [
+        f"{kind}_{name}" for kind in ("time_budget", "timeline") for name in videos
+    ]
     drawn = ["time_budget", *drawn, "transitions"]
     assert sorted(path.stem for path in (tmp_path / "plots").glob("*.png")) == drawn
     budget = (tmp_path / "plots/time_budget.csv").read_text()
-    assert budget.startswith(BUDGET) and "\nother,0.8,10.0,other_1,=ant,-digs$,0.5," in budget
+    assert (
+        budget.startswith(BUDGET)
+        and "\nother,0.8,10.0,other_1,=ant,-digs$,0.5," in budget
+    )
     rows = list(csv.reader((tmp_path / "plots/transitions.csv").open()))
     assert ["-digs$", "0", "0", "0", "0", "0", "1"] in rows
     done = run_a2d("plot-tracks", f"--prediction={tmp_path / 'plots'}", words[2])
     assert "plots: neither" in complaint(done)
-    assert "--min_score=50" in complaint(run_a2d("plot-tracks", *words, "--min_score=50"))
+    assert "--min_score=50" in complaint(
+        run_a2d("plot-tracks", *words, "--min_score=50")
+    )

@@ -1,4 +1,6 @@
-"""Instances of which only the box is annotated: from the export to the scores and back."""
+"""Instances of which only the box is annotated: from the export to the scores and
+back.
+"""
 
 import json
 import math
@@ -57,7 +59,9 @@ def of_coco(*annotations):
 
 def box(frame, more=""):
     edges = 'xtl="8" ytl="3" xbr="18" ybr="15"'
-    return f'<track id="3" label="cat-sit"><box frame="{frame}" {edges} {more}/></track>'
+    return (
+        f'<track id="3" label="cat-sit"><box frame="{frame}" {edges} {more}/></track>'
+    )
 
 
 VIS = vis(["clip/00000.jpg", "clip/00001.jpg"], (0, [None, None]))
@@ -68,7 +72,9 @@ EXPORTS = {
     "coco": of_coco(BOTH[1]),
     "youtube_vis": {"a.json": VIS},
     "labelme": {
-        "2.json": labelme(shape("cat-sit", [18, 3, 8, 15], "rectangle"), path="clip_2.jpg")
+        "2.json": labelme(
+            shape("cat-sit", [18, 3, 8, 15], "rectangle"), path="clip_2.jpg"
+        )
     },
     "a2d_tf": {"a.json": {"images": [image("clip/00002", 2)], "annotations": [OWN]}},
     "yolo": {
@@ -92,7 +98,9 @@ def test_every_format_has_boxes(tmp_path, videos, form):
     assert [document.format for document in source.documents] == [form]
     assert not any(document.left_out for document in source.documents)
     ((vid, frames),) = source._frames.items()
-    found = {number: frame.instances for number, frame in frames.items() if frame.instances}
+    found = {
+        number: frame.instances for number, frame in frames.items() if frame.instances
+    }
     ((instance,),) = found.values()
     assert (vid, list(found), instance.parts) == ("clip", [2], ())
     annotation = source.read_annotation("clip", 2, SIZE)
@@ -103,10 +111,14 @@ def test_every_format_has_boxes(tmp_path, videos, form):
 
 @pytest.mark.parametrize("form", ["cvat", "coco"])
 def test_a_box_that_is_turned_is_the_one_around_it(tmp_path, form):
-    turned = [drawn(0, [], n, bbox=BOX, attributes={"rotation": 120 * n - 30}) for n in (1, 3)]
+    turned = [
+        drawn(0, [], n, bbox=BOX, attributes={"rotation": 120 * n - 30}) for n in (1, 3)
+    ]
     files = {
         "cvat": {"a.xml": xml(box(0, 'rotation="90"'), box(1, 'rotation="330"'))},
-        "coco": {"a.json": coco([image("clip/1.jpg", 1), image("clip/2.jpg", 3)], turned)},
+        "coco": {
+            "a.json": coco([image("clip/1.jpg", 1), image("clip/2.jpg", 3)], turned)
+        },
     }
     (document,) = read_export(write(tmp_path, files[form]), ReadOptions())
     first, second = (frame.instances[0].box for frame in document.frames)
@@ -119,12 +131,17 @@ def test_what_has_both_has_the_mask_and_its_box(tmp_path, videos):
     nothing = drawn(0, []), drawn(0, [], bbox=[1, 1, 0, 4])
     source = open_source(write(tmp_path / "x", of_coco(BOTH[0], *nothing)), videos)
     annotation = source.read_annotation("clip", 2, SIZE)
-    assert annotation.has_mask.tolist() == [True] and annotation.boxes.tolist() == [[1, 2, 5, 6]]
+    assert annotation.has_mask.tolist() == [True] and annotation.boxes.tolist() == [
+        [1, 2, 5, 6]
+    ]
     assert source.documents[0].left_out == {"annotations without a mask or a box": 2}
 
 
 def test_a_group_of_boxes_is_the_box_around_them_and_masks_go_first():
-    boxes = [Instance("a", (), "x", box=[1, 2, 3, 4]), Instance("a-b", (), "x", box=[6, 0, 9, 1])]
+    boxes = [
+        Instance("a", (), "x", box=[1, 2, 3, 4]),
+        Instance("a-b", (), "x", box=[6, 0, 9, 1]),
+    ]
     (whole,) = join([(1, boxes[0]), (1, boxes[1])])
     assert (whole.label, whole.box) == ("a", [1, 0, 14, 6])
     (whole,) = join([(1, boxes[0]), (1, Instance("a-m", ([SQUARE],), "x"))])
@@ -136,7 +153,9 @@ def test_a_group_of_boxes_is_the_box_around_them_and_masks_go_first():
 )
 def test_records_say_which_instances_have_masks(tmp_path, videos, kind, has_mask):
     source = open_source(write(tmp_path / "export", of_coco(*KINDS[kind])), videos)
-    settings = convert.ConversionSettings(image_height=24, image_width=32, clip_frames=3)
+    settings = convert.ConversionSettings(
+        image_height=24, image_width=32, clip_frames=3
+    )
     convert.convert(source, tmp_path / "records", settings, workers=1)
     manifest = Manifest.load(tmp_path / "records")
     (serialized,) = records.read_shard(manifest.shards("train")[0])
@@ -156,7 +175,9 @@ def test_records_say_which_instances_have_masks(tmp_path, videos, kind, has_mask
     assert [row["area"] for row in rows] == [16 if each else None for each in has_mask]
     assert has_mask[-1] or rows[-1]["flow_mean"] == [1, 2]
     # Of masks alone, records are as they were.
-    assert ("has_mask" in tf.train.Example.FromString(serialized).features.feature) == bool(alone)
+    assert (
+        "has_mask" in tf.train.Example.FromString(serialized).features.feature
+    ) == bool(alone)
     assert ("boxes_only" in manifest.counts["train"]) == bool(alone)
 
 
@@ -173,7 +194,9 @@ SPACE = LabelSpace(("cat",), ("sit", "run"), (11, 12))
 def test_the_mask_term_counts_positives_whose_instance_has_a_mask():
     training = TrainingConfig(roi_samples=12)
     head = MaskHead(ActorHead(Decoupled(SPACE, True), None), needs_image=False)
-    head.model = lambda inputs, training: tf.zeros([1, inputs["rois"].shape[1], 4, 4, 2])
+    head.model = lambda inputs, training: tf.zeros(
+        [1, inputs["rois"].shape[1], 4, 4, 2]
+    )
     positive = tf.constant([[True, True, True, False]])
     rois = tf.constant([[[0.0, 0.0, 8.0, 8.0]] * 4])
     rows = Rows(rois, tf.constant([[0, 1, 0, 1]]), positive, positive)
@@ -187,18 +210,28 @@ def test_the_mask_term_counts_positives_whose_instance_has_a_mask():
         truth = truth._replace(has_mask=tf.constant([has_mask]))
         terms = head.terms(seen, rows, truth, options)
         ((total, counted),) = terms["mask"]
-        assert counted == count and float(total) == pytest.approx(count * math.log(2), rel=1e-6)
+        assert counted == count and float(total) == pytest.approx(
+            count * math.log(2), rel=1e-6
+        )
         weighted = forward.weighted(terms, training)
-        assert float(weighted["mask"]) == pytest.approx(math.log(2) if count else 0, rel=1e-6)
+        assert float(weighted["mask"]) == pytest.approx(
+            math.log(2) if count else 0, rel=1e-6
+        )
 
 
 def frame(has_mask, found=(), codes=(11,), pairs=()):
-    """A frame with true boxes in a row, 10 wide, and instances (p(actor), code, left edge)."""
+    """A frame with true boxes in a row, 10 wide, and instances (p(actor), code, left
+    edge).
+    """
     true = [[0, 20 * i, 10, 20 * i + 10] for i in range(len(codes))]
     columns = [list(column) for column in zip(*found)] or [[], [], []]
     boxes = np.float32([[0, x, 10, x + 10] for x in columns[2]]).reshape(-1, 4)
-    instances = dict(class_scores=np.float32(columns[0]), code=np.array(columns[1], int))
-    truth = dict(codes=np.array(codes), boxes=np.float32(true), has_mask=np.array(has_mask))
+    instances = dict(
+        class_scores=np.float32(columns[0]), code=np.array(columns[1], int)
+    )
+    truth = dict(
+        codes=np.array(codes), boxes=np.float32(true), has_mask=np.array(has_mask)
+    )
     return types.SimpleNamespace(
         pairs={0.0: pairs} if pairs else {},
         truth=types.SimpleNamespace(**truth),
@@ -225,7 +258,9 @@ def test_segmentation_is_scored_over_complete_label_maps_alone():
     metric = segmentation.Segmentation(metrics.Split(SPACE))
     metric.update(frame([False]))
     # An empty frame of a set of boxes says nothing of masks.
-    metric.update(frame([], codes=(), pairs=segmentation.pairs(*2 * [np.zeros((2, 2), int)])))
+    metric.update(
+        frame([], codes=(), pairs=segmentation.pairs(*2 * [np.zeros((2, 2), int)]))
+    )
     assert metric.result() == {}
     metric.update(frame([True], pairs=segmentation.pairs(*2 * [np.full((2, 2), 11)])))
     assert metric.result()["segmentation"]["joint"]["miou"] == 100
@@ -240,12 +275,17 @@ def test_the_ap_of_masks_is_that_of_frames_whose_instances_all_have_masks(tmp_pa
     truth = box_data.Truth(**fields, **true, boxes=[edges, edges, [20, 20, 30, 30]])
     found = dict(boxes=[edges], codes=[11], masks=[mask], scores=np.ones(1))
     for i, expected in ((0, 100), (1, 0)):  # that on the second frame counts nowhere
-        figures = coco_metric.coco_aps(box_data.Results(**fields, **found, box_frame=[i]), truth)
+        figures = coco_metric.coco_aps(
+            box_data.Results(**fields, **found, box_frame=[i]), truth
+        )
         assert figures["mask"]["ap"] == pytest.approx(expected)
     truth.save(tmp_path / "truth.json", SPACE)
     loaded = box_data.Truth.load(tmp_path / "truth.json", SPACE)
     assert loaded.masks == truth.masks
-    areas = [a["area"] for a in json.loads((tmp_path / "truth.json").read_text())["annotations"]]
+    areas = [
+        a["area"]
+        for a in json.loads((tmp_path / "truth.json").read_text())["annotations"]
+    ]
     assert areas == [100, 100, 100.0]
     truth.masks = [mask, None, None]
     truth.box_frame = np.array([0, 0, 1])
@@ -256,34 +296,52 @@ def test_the_ap_of_masks_is_that_of_frames_whose_instances_all_have_masks(tmp_pa
 @pytest.mark.slow
 def test_a_set_of_boxes_from_its_export_to_its_predictions_export(tmp_path, videos):
     boxes = [drawn(0, [], n, bbox=[2 * n, 3, 10, 12]) for n in (2, 4)]
-    images = {vid: [image(f"{vid}/{n}.jpg", n) for n in (2, 4)] for vid in ("clip", "other", "a")}
+    images = {
+        vid: [image(f"{vid}/{n}.jpg", n) for n in (2, 4)]
+        for vid in ("clip", "other", "a")
+    }
     files = {f"{vid}.json": coco(shown, boxes) for vid, shown in images.items()}
     export = write(tmp_path / "export", files)
     words = ["--image_height=64", "--image_width=96", "--clip_frames=3", "--workers=1"]
     made, run, out = (tmp_path / name for name in ("records", "run", "out"))
     words += [f"--annotations={export}", f"--videos={videos}", f"--output={made}"]
     names = write(tmp_path, {"names.json": {"cat-sit": ["dog", "rest"]}}) / "names.json"
-    said = succeeded(run_a2d("records", *words, "--test_videos=other", f"--names={names}"))
+    said = succeeded(
+        run_a2d("records", *words, "--test_videos=other", f"--names={names}")
+    )
     assert LabelSpace.from_json(made / "labels.json").actors == ("dog",)
     assert "test: 1 videos, 2 clips, 2 instances, 2 of them boxes only\n" in said
     settings = [f"--records={made}", f"--workdir={run}"]
-    small = [*TINY, "--use_flow=false", "--temporal_layers=0", "--steps=2", "--pictures=1"]
+    small = [
+        *TINY,
+        "--use_flow=false",
+        "--temporal_layers=0",
+        "--steps=2",
+        "--pictures=1",
+    ]
     done = run_a2d("train", *small, *settings, "--val_fraction=0.6")  # holds out clip
     assert done.returncode == 0 and "--use_mask=false" in done.stderr, done.stderr
     best = json.loads((run / "best" / "validation.json").read_text())
     assert set(best) == {"step", "score", "score_threshold"}
     validated = json.loads((run / "score_threshold.json").read_text())["validation"]
     assert validated["box_f1"] == best["score"] and "segmentation" not in validated
-    said = succeeded(run_a2d("evaluate", *settings, "--split=test", "--score_threshold=0.01"))
+    said = succeeded(
+        run_a2d("evaluate", *settings, "--split=test", "--score_threshold=0.01")
+    )
     assert "dog-rest" in said and "Table" not in said
     scored = json.loads((run / "evaluation" / "test" / "metrics.json").read_text())
     assert "segmentation" not in scored and "mask" not in scored["coco"]
-    assert scored["box_f1"] >= 0 and set(scored["detection"]) == {"actor", "action", "joint"}
+    assert scored["box_f1"] >= 0 and set(scored["detection"]) == {
+        "actor",
+        "action",
+        "joint",
+    }
     assert not (run / "evaluation" / "test" / "label_truth").exists()
     done = run_a2d("browse", f"--run={run}", f"--records={made}")
     assert done.stdout.startswith("2 of 2 frames"), done.stderr
     page = (run / "evaluation" / "test" / "browse.html").read_text()
-    assert len(re.findall("truth:</b>\\s*<span [^>]*>dog-rest<", page)) == 2  # the boxes, filled
+    # the boxes, filled
+    assert len(re.findall("truth:</b>\\s*<span [^>]*>dog-rest<", page)) == 2
     words = [f"--workdir={run}", f"--video={videos / 'other.mp4'}", f"--output={out}"]
     succeeded(run_a2d("predict", *words, "--score_threshold=0"))
     assert cv2.imread(str(out / "label_maps" / "00001.png"), cv2.IMREAD_UNCHANGED).any()

@@ -23,7 +23,9 @@ def other_action(code):
 
 
 def spoilt(truth, how):
-    """(label map, codes of the instances predicted) of a frame, right or wrong in one way."""
+    """(label map, codes of the instances predicted) of a frame, right or wrong in
+    one way.
+    """
     label_map, codes = truth.label_map.copy(), list(truth.codes)
     if how == "missed":
         return 0 * label_map, []
@@ -63,7 +65,9 @@ def run(truths, evaluated, tmp_path_factory):
 @pytest.fixture(scope="module")
 def written(run, mini_records):
     """The page as the tool writes it: its path."""
-    said = succeeded(run_a2d("browse", "--run", run[0], "--records", mini_records.directory))
+    said = succeeded(
+        run_a2d("browse", "--run", run[0], "--records", mini_records.directory)
+    )
     path = run[0] / "evaluation" / "test" / "browse.html"
     assert re.fullmatch(rf"6 of 6 frames, \d+\.\d MB -> {path}\n", said)
     return path
@@ -78,13 +82,17 @@ def names(text):
 def maps(truths, run):
     """{name: (true, predicted label map)}."""
     return {
-        name: (truth.label_map, spoilt(truth, run[1][name])[0]) for name, truth in truths.items()
+        name: (truth.label_map, spoilt(truth, run[1][name])[0])
+        for name, truth in truths.items()
     }
 
 
 def figures(truth, predicted):
     """miou and shares of errors, percent, by plain NumPy."""
-    pixels = {"missed": (truth > 0) & (predicted == 0), "extra": (truth == 0) & (predicted > 0)}
+    pixels = {
+        "missed": (truth > 0) & (predicted == 0),
+        "extra": (truth == 0) & (predicted > 0),
+    }
     ious = [
         ((truth == code) & (predicted == code)).sum()
         / ((truth == code) | (predicted == code)).sum()
@@ -98,12 +106,17 @@ def test_the_page_holds_every_frame_the_worst_first(written, maps, truths):
     text = written.read_text()
     found = {name: figures(*both) for name, both in maps.items()}
     assert names(text) == sorted(found, key=lambda name: (found[name]["miou"], name))
-    for name, shown in zip(names(text), re.findall(r'data-e1="(\S+)" data-e2="(\S+)"', text)):
+    for name, shown in zip(
+        names(text), re.findall(r'data-e1="(\S+)" data-e2="(\S+)"', text)
+    ):
         wanted = [found[name]["missed"], found[name]["extra"]]
         np.testing.assert_allclose(np.array(shown, float), wanted, atol=1e-9)
     assert text.count("<img ") == 18 and text.count('src="data:image/jpeg') == 18
     assert "http://" not in text and "default-src 'none'" in text
-    assert "<title>run &lt;1&gt;: frames of split test</title>" in text and "<1>" not in text
+    assert (
+        "<title>run &lt;1&gt;: frames of split test</title>" in text
+        and "<1>" not in text
+    )
     metrics = json.loads(written.with_name("metrics.json").read_text())
     assert f"<td>{metrics['segmentation']['joint']['miou']:.1f}</td>" in text
     assert f">{A2D.name(truths[names(text)[0]].codes[0])}</span>" in text
@@ -120,8 +133,12 @@ def test_what_is_missing_is_said(run, mini_records, tmp_path):
     own = {"behaviours": {"ant-digs": dict(frames=3, ap=1.5, iou=None)}}
     own |= {"per_actor_ap": {"1": 5.0}, "confusions": [["digs", "eats", 40.0]]}
     (folder / "metrics.json").write_text(json.dumps(own))
-    text, shown, count = browse.page("p", folder, A2D, mini_records, split="test", limit=2)
-    assert "digs taken for eats in 40 % of frames" in text and text.count("<table>") == 1
+    text, shown, count = browse.page(
+        "p", folder, A2D, mini_records, split="test", limit=2
+    )
+    assert (
+        "digs taken for eats in 40 % of frames" in text and text.count("<table>") == 1
+    )
     assert (shown, count, len(names(text))) == (2, 6, 2)
     with pytest.raises(InputError, match="--records"):
         browse.page("p", folder, A2D, mini_records, split="train", limit=6)
@@ -135,7 +152,14 @@ def test_frames_of_own_labels_are_ranked_by_what_is_missed(run, mini_records, tm
     shutil.copytree(run[0] / "evaluation" / "test", folder)
     ghosts, mistaken, missed, *right = sorted(run[1])
     mistakes = {ghosts: 3 * [[0, 77]], mistaken: [[77, 67], [0, 17]], missed: [[77, 0]]}
-    row = {"frames": 1, "ap": 5.0, "iou": None, "instances": 1, "found": 0, "findings": 0}
+    row = {
+        "frames": 1,
+        "ap": 5.0,
+        "iou": None,
+        "instances": 1,
+        "found": 0,
+        "findings": 0,
+    }
     behaviours = {"dog-running": {**row, "name": "dog <running>"}}
     metrics = {"behaviours": behaviours, "confusions": [], "mistakes": mistakes}
     (folder / "metrics.json").write_text(json.dumps(metrics))
@@ -167,5 +191,7 @@ def test_a_browser_sorts_and_filters(written, maps):
     """
     ordered, chosen = browsers.run(written, script % A2D.actors[actor - 1])
     assert [missed[name] for name in ordered] == sorted(missed.values(), reverse=True)
-    wanted = {n for n, both in maps.items() if any((x // 10 == actor).any() for x in both)}
+    wanted = {
+        n for n, both in maps.items() if any((x // 10 == actor).any() for x in both)
+    }
     assert set(chosen) == wanted

@@ -1,4 +1,6 @@
-"""From a release to records and their report: contents, interruption, and what users see."""
+"""From a release to records and their report: contents, interruption, and what users
+see.
+"""
 
 import dataclasses
 import random
@@ -6,7 +8,15 @@ import shutil
 
 import numpy as np
 import pytest
-from a2d_files import add_rows, mask, moving_frames, row, write_mat, write_release, write_video
+from a2d_files import (
+    add_rows,
+    mask,
+    moving_frames,
+    row,
+    write_mat,
+    write_release,
+    write_video,
+)
 from processes import complaint, run_a2d, succeeded
 from pycocotools import mask as rle_tools
 from test_library import contents
@@ -32,7 +42,9 @@ def build(release, output, settings=SETTINGS, **options):
 def clips(output):
     """{(video, key frame): (parsed arrays, Truth)} of all records."""
     manifest, found = Manifest.load(output), {}
-    for split, shard in ((s, shard) for s in manifest.splits for shard in manifest.shards(s)):
+    for split, shard in (
+        (s, shard) for s in manifest.splits for shard in manifest.shards(s)
+    ):
         for serialized in records.read_shard(shard):
             truth = records.read_truth(serialized)
             assert truth.split == split
@@ -48,27 +60,41 @@ def test_clips_are_centred_and_clamped():
         ((9, 5, 2, 10), (5, 7, 9, 10, 10), (0, 0, 0, 1, 1)),
         ((1, 3, 4, 1), (1, 1, 1), (1, 0, 1)),
     ):
-        assert clip_sources(key, count, stride, length) == (sources, tuple(map(bool, clamped)))
+        assert clip_sources(key, count, stride, length) == (
+            sources,
+            tuple(map(bool, clamped)),
+        )
 
 
 def test_the_manifest_counts_and_checks(small_records):
     manifest = Manifest.load(small_records)
     assert manifest.counts == {
-        "train": {"videos": 2, "records": 3, "instances": 3, "pairs": {"16": 2, "34": 1}},
+        "train": {
+            "videos": 2,
+            "records": 3,
+            "instances": 3,
+            "pairs": {"16": 2, "34": 1},
+        },
         "test": {"videos": 1, "records": 1, "instances": 1, "pairs": {"34": 1}},
     }
     assert manifest.sizes == {"32x48": 4} and manifest.native_sizes == {"64x96": 3}
     assert manifest.skipped == [] and manifest.repaired == []
 
     names = [shard["name"].partition(".")[0] for shard in manifest.files]
-    assert names == ["train-00000-of-00002", "train-00001-of-00002", "test-00000-of-00001"]
+    assert names == [
+        "train-00000-of-00002",
+        "train-00001-of-00002",
+        "test-00000-of-00001",
+    ]
     for shard in manifest.files:
         assert file_digest(small_records / shard["name"]) == shard["sha256"]
     assert len([*small_records.iterdir()]) == 5  # and the manifest and the lock
 
 
 def build_one(release, output, number, settings=SETTINGS):
-    """Build shard `number` in `output/.partial`, as an interrupted run leaves it; its path."""
+    """Build shard `number` in `output/.partial`, as an interrupted run leaves it;
+    its path.
+    """
     (output / ".partial").mkdir(parents=True, exist_ok=True)
     conversion = convert.Conversion(Release(release), output, settings)
     shard = conversion.shards()[number]
@@ -94,7 +120,9 @@ def test_an_interrupted_run_goes_on_from_its_finished_shards(
     """Interrupted while it built, or while it published."""
     output, finished = tmp_path / "out", build_one(small_source, tmp_path / "out", 1)
     inode = finished.stat().st_ino
-    (finished.parent / "train-00000-of-00002.tfrecord.99.tmp").write_bytes(b"half a sha")
+    (finished.parent / "train-00000-of-00002.tfrecord.99.tmp").write_bytes(
+        b"half a sha"
+    )
     (finished.parent / "train-00000-of-00002.tfrecord").write_bytes(b"no sidecar yet")
     if published:
         finished.rename(output / finished.name)
@@ -113,7 +141,9 @@ def test_damaged_or_different_leftovers_are_built_anew(
     finished = build_one(small_source, output, 2)
     finished.with_name(f"{finished.name}.json").write_text(sidecar)
     whole, _ = build_task(small_source, output, task)
-    assert (whole is None) == (task == "3/3") and (output / "manifest.json").exists() == bool(whole)
+    assert (whole is None) == (task == "3/3") and (
+        output / "manifest.json"
+    ).exists() == bool(whole)
     finish()
 
 
@@ -127,8 +157,14 @@ def test_another_process_publishes_first(small_source, small_records, tmp_path):
 
 
 def test_sizes_that_a_manifest_may_not_have_are_refused_first(small_source, tmp_path):
-    with pytest.raises(InputError, match="--clip_stride: 1001 is not an integer from 1 to 1000"):
-        build(small_source, tmp_path / "out", dataclasses.replace(SETTINGS, clip_stride=1001))
+    with pytest.raises(
+        InputError, match="--clip_stride: 1001 is not an integer from 1 to 1000"
+    ):
+        build(
+            small_source,
+            tmp_path / "out",
+            dataclasses.replace(SETTINGS, clip_stride=1001),
+        )
     assert not (tmp_path / "out").exists()
 
 
@@ -136,7 +172,10 @@ def test_complete_records_are_left_alone(small_source, small_records, tmp_path):
     output = shutil.copytree(small_records, tmp_path / "out")
     before = {path: path.stat().st_mtime_ns for path in output.iterdir()}
     _, new = build(small_source, output)
-    assert not new and {path: path.stat().st_mtime_ns for path in output.iterdir()} == before
+    assert (
+        not new
+        and {path: path.stat().st_mtime_ns for path in output.iterdir()} == before
+    )
     for changed in {"clip_stride": 2}, {"clip_frames": 3}, {"shard_videos": 2}:
         with pytest.raises(InputError, match="--" + next(iter(changed))):
             build(small_source, output, dataclasses.replace(SETTINGS, **changed))
@@ -161,7 +200,11 @@ def test_broken_items_are_skipped_and_reported(small_copy, tmp_path):
     said = succeeded(run_a2d("records", *words, "--on_error=skip"))
     manifest = Manifest.load(output)
     found = [item["item"] for item in manifest.skipped]
-    assert found == ["Annotations/mat/-b/00008.mat", "clips320H/--a.mp4", "Annotations/mat/d"]
+    assert found == [
+        "Annotations/mat/-b/00008.mat",
+        "clips320H/--a.mp4",
+        "Annotations/mat/d",
+    ]
     causes = "HDF5", "ends after 3 frames", "such as 00001.mat"
     for item, words in zip(manifest.skipped, causes):
         assert words in item["reason"] and item["item"] in said
@@ -185,12 +228,16 @@ def test_missing_files_are_told_before_any_work(small_copy, tmp_path):
 
 
 def random_release(root, rng):
-    """Videos of random sizes and lengths, with random annotations; {(vid, frame): truth}."""
+    """Videos of random sizes and lengths, with random annotations; {(vid, frame):
+    truth}.
+    """
     rows, truths = [], {}
     for vid in ("-1", "--2", "x3"):
         height, width = (int(2 * n) for n in rng.integers(16, 41, 2))
         count = int(rng.integers(3, 9))
-        frames = moving_frames(count, height, width, step=int(rng.integers(1, 4)), seed=len(rows))
+        frames = moving_frames(
+            count, height, width, step=int(rng.integers(1, 4)), seed=len(rows)
+        )
         write_video(root / "clips320H" / f"{vid}.mp4", frames)
         keys = rng.choice(count, int(rng.integers(1, 4)), replace=False) + 1
         rows.append(row(vid, height, width, count, len(keys), int(vid == "x3")))
@@ -216,7 +263,10 @@ def random_release(root, rng):
 def test_what_goes_in_comes_out(seed, tmp_path):
     rng = np.random.default_rng(seed)
     root, truths = random_release(tmp_path / "Release", rng)
-    clip = {"clip_frames": int(rng.choice([1, 3, 5])), "clip_stride": int(rng.integers(1, 3))}
+    clip = {
+        "clip_frames": int(rng.choice([1, 3, 5])),
+        "clip_stride": int(rng.integers(1, 3)),
+    }
     settings = convert.ConversionSettings(image_height=48, image_width=64, **clip)
     source = Release(root)
     build(source, tmp_path / "out", settings)
@@ -226,7 +276,9 @@ def test_what_goes_in_comes_out(seed, tmp_path):
         fields, truth = found[vid, key]
         np.testing.assert_array_equal(truth.codes, codes)
         np.testing.assert_array_equal(fields["codes"], codes)
-        np.testing.assert_array_equal(truth.boxes, boxes[:, [1, 0, 3, 2]] - [1, 1, 0, 0])
+        np.testing.assert_array_equal(
+            truth.boxes, boxes[:, [1, 0, 3, 2]] - [1, 1, 0, 0]
+        )
         np.testing.assert_array_equal(truth.label_map, label_map)
         decoded = np.reshape([*map(rle_tools.decode, truth.rles)], masks.shape)
         np.testing.assert_array_equal(decoded, masks)
@@ -236,8 +288,13 @@ def test_what_goes_in_comes_out(seed, tmp_path):
         assert fields["masks"].shape == (len(codes), *truth.size)
         assert fields["masks"].any(axis=(1, 2)).all()
         native = dict(frames.read(source.frames_path(vid)))
-        decoded = {number: resize_frame(frame, *truth.size) for number, frame in native.items()}
-        middle, sources = settings.clip_frames // 2, (settings.clip_frames, settings.clip_stride)
+        decoded = {
+            number: resize_frame(frame, *truth.size) for number, frame in native.items()
+        }
+        middle, sources = (
+            settings.clip_frames // 2,
+            (settings.clip_frames, settings.clip_stride),
+        )
         assert (*truth.clip_frames,) == clip_sources(key, *sources, len(decoded))[0]
         for i, number in enumerate(truth.clip_frames):
             wanted = np.zeros((*truth.size, 2))
@@ -261,7 +318,9 @@ def build_task(release, output, task):
     return build(release, output, task=Task.parse(task))
 
 
-def test_tasks_in_any_order_make_the_records_of_one_process(small_source, small_records, tmp_path):
+def test_tasks_in_any_order_make_the_records_of_one_process(
+    small_source, small_records, tmp_path
+):
     count = 5
     tasks = [f"{number}/{count}" for number in range(1, count + 1)]
     shards = [set(Task.parse(task).share(range(3))) for task in tasks]

@@ -34,7 +34,9 @@ def test_every_problem_is_found(small_copy):
     (small_copy / "Annotations/mat/-b/00001.mat").write_text("two\nlines")
     (small_copy / "Annotations/mat/--a/00003.mat").unlink()
     (small_copy / "clips320H/c.mp4").unlink()
-    images = write_images(small_copy / "pngs320H/c", moving_frames(6, *SIZE, step=4, seed=2))
+    images = write_images(
+        small_copy / "pngs320H/c", moving_frames(6, *SIZE, step=4, seed=2)
+    )
     (images / "00005.png").write_bytes(b"")
     rows = ("d", *SIZE, 6, 1, 1), ("e", *SIZE, 6, 2, 1)
     add_rows(small_copy, *(row(*cells) for cells in rows))
@@ -62,7 +64,9 @@ def test_every_problem_is_found(small_copy):
     assert lines[-1] == "problems: 7, notes: 2"
 
 
-def test_a_damaged_video_is_a_problem_and_skipped_or_ends_the_records(small_copy, tmp_path):
+def test_a_damaged_video_is_a_problem_and_skipped_or_ends_the_records(
+    small_copy, tmp_path
+):
     path = small_copy / "clips320H/c.mp4"
     write_film(path, moving_frames(6, *SIZE, step=4), "libx264", crf="5")
     data = bytearray(path.read_bytes())
@@ -71,15 +75,22 @@ def test_a_damaged_video_is_a_problem_and_skipped_or_ends_the_records(small_copy
     path.write_bytes(data)
     with decoder.Decoder(path, "") as video:
         first, *others = (i for i, x in enumerate(video.pictures(), 1) if x.is_damaged)
-    problem = f"{path}: frame {first} is damaged, and {len(others)} frames after it; restore it"
+    problem = (
+        f"{path}: frame {first} is damaged, and {len(others)} frames after it;"
+        " restore it"
+    )
     source, settings = Release(small_copy), convert.ConversionSettings()
     _, (said,) = check(source, workers=1)
     assert said.startswith(problem)
     with pytest.raises(InputError, match=f"^{re.escape(problem)}"):
         convert.convert(source, tmp_path / "none", settings, 1)
-    manifest, _ = convert.convert(source, tmp_path / "out", settings, 1, on_error="skip")
+    manifest, _ = convert.convert(
+        source, tmp_path / "out", settings, 1, on_error="skip"
+    )
     (skipped,) = manifest.skipped
-    assert skipped["item"] == "clips320H/c.mp4" and skipped["reason"].startswith(problem)
+    assert skipped["item"] == "clips320H/c.mp4" and skipped["reason"].startswith(
+        problem
+    )
 
 
 def test_what_was_mended_and_what_does_no_harm_are_notes(small_copy):
@@ -87,10 +98,20 @@ def test_what_was_mended_and_what_does_no_harm_are_notes(small_copy):
     shutil.rmtree(small_copy / "Annotations/mat/c")
     inside = mask(*SIZE, 8, 16, 40, 48)
     path = small_copy / "a2d_annotation_with_instances/c/00004.h5"
-    write_h5(path, np.where(inside, 34, 0), [inside] * 2, [34], [[17, 9, 48, 40]], instances=[0])
+    write_h5(
+        path,
+        np.where(inside, 34, 0),
+        [inside] * 2,
+        [34],
+        [[17, 9, 48, 40]],
+        instances=[0],
+    )
     report, problems = check(Release(small_copy), workers=1)
     longer, repaired, total = report.splitlines()[-3:]
-    start = f"note: {small_copy}/clips320H/c.mp4: 7 frames decode, not 6 as listed in videoset.csv"
+    start = (
+        f"note: {small_copy}/clips320H/c.mp4: 7 frames decode, not 6 as listed in"
+        " videoset.csv"
+    )
     assert longer == f"{start}; the extra frames are ignored"
     surplus = "'reMask' has 2 instances, but 'instance' has 1: the surplus is dropped"
     assert repaired == f"note: {path}: {surplus}"
@@ -113,20 +134,31 @@ def test_the_command_line(small_copy, tmp_path):
 
 def test_the_pairs_by_split_and_what_they_lack(tmp_path):
     """Two mice on a frame, one that is mistyped, and a wheel in one video alone."""
-    frames = {"a": [["mouse-run", "mouse-run"], ["mouse-run"]], "b": [["mouse-run", "wheel-turn"]]}
+    frames = {
+        "a": [["mouse-run", "mouse-run"], ["mouse-run"]],
+        "b": [["mouse-run", "wheel-turn"]],
+    }
     frames["c"] = [["mouse-run"], [], ["mouse-runn"]]
     images, annotations = [], []
     for vid, found in frames.items():
         write_video(tmp_path / f"videos/{vid}.mp4", moving_frames(4, *SIZE, step=4))
         for number, labels in enumerate(found, 1):
-            sizes = {"height": SIZE[0], "width": SIZE[1], "split": "train" if vid < "c" else "test"}
-            images.append({"id": len(images), "file_name": f"{vid}/{number}.png", **sizes})
+            sizes = {
+                "height": SIZE[0],
+                "width": SIZE[1],
+                "split": "train" if vid < "c" else "test",
+            }
+            images.append(
+                {"id": len(images), "file_name": f"{vid}/{number}.png", **sizes}
+            )
             for actor, action in (label.split("-") for label in labels):
                 where = {"image_id": len(images) - 1, "bbox": [8, 8, 20, 20]}
                 annotations.append({**where, "actor": actor, "action": action})
     path = tmp_path / "own.json"
     path.write_text(json.dumps({"images": images, "annotations": annotations}))
-    report, problems = check(AnnotatedVideos([Export(path)], tmp_path / "videos"), workers=1)
+    report, problems = check(
+        AnnotatedVideos([Export(path)], tmp_path / "videos"), workers=1
+    )
     assert problems == [] and report.splitlines()[8:] == [
         "",
         "            train                      test",
@@ -137,7 +169,9 @@ def test_the_pairs_by_split_and_what_they_lack(tmp_path):
         "",
         "note: pairs without a test video: wheel-turn",
         "note: pairs with one training video or none: mouse-runn, wheel-turn",
-        f"note: {path}: annotations[6]: action 'runn' (instances: 1, first in frame 3 of 'c'): "
-        "did you mean 'run'?",
+        (
+            f"note: {path}: annotations[6]: action 'runn' (instances: 1, first in frame"
+            " 3 of 'c'): did you mean 'run'?"
+        ),
         "problems: 0, notes: 3",
     ]

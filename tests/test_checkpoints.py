@@ -1,4 +1,6 @@
-"""A run's checkpoints: whole ones only, the old one until the new one is there, the best apart."""
+"""A run's checkpoints: whole ones only, the old one until the new one is there, the
+best apart.
+"""
 
 import gc
 import json
@@ -76,7 +78,9 @@ def test_the_newest_stay_and_are_taken_up(tmp_path):
         ("index", lambda data: data[: len(data) // 2]),
     ],
 )
-def test_a_damaged_newest_is_left_aside_with_a_warning(suffix, damage, tmp_path, caplog):
+def test_a_damaged_newest_is_left_aside_with_a_warning(
+    suffix, damage, tmp_path, caplog
+):
     made, network, step, _ = checkpointer(tmp_path)
     for number in (2, 4):
         save(made, network, step, number)
@@ -99,7 +103,9 @@ def test_a_damaged_newest_is_left_aside_with_a_warning(suffix, damage, tmp_path,
     path = folder / "ckpt-2.index"
     path.write_bytes(b"")
     (folder / "ckpt-4.index").write_bytes(b"")
-    with pytest.raises(InputError, match="ckpt-2: corrupt .* like all other checkpoints"):
+    with pytest.raises(
+        InputError, match="ckpt-2: corrupt .* like all other checkpoints"
+    ):
         other.resume()
 
 
@@ -121,7 +127,8 @@ def test_a_full_disk_leaves_the_old_one(tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         signal.signal(signal.SIGXFSZ, handler)
     assert names(tmp_path / "checkpoints") == ["ckpt-2"]
-    assert not list((tmp_path / "checkpoints").glob("*temp*"))  # nor takes room any longer
+    # nor takes room any longer
+    assert not list((tmp_path / "checkpoints").glob("*temp*"))
     other, network, step, _ = checkpointer(tmp_path)
     assert other.resume() and int(step) == 2
 

@@ -1,4 +1,6 @@
-"""COCO results: what is written, every form that is read, and COCO's own AP by its own program."""
+"""COCO results: what is written, every form that is read, and COCO's own AP by its
+own program.
+"""
 
 import json
 
@@ -40,7 +42,10 @@ def test_entries_are_read_as_they_were_written(tmp_path):
     )
     assert entries[0]["bbox"] == [2, 1, 4, 4] and entries[0]["image_id"] == "b"
     results = read(tmp_path, entries)
-    assert results.frames.tolist() == ["v/1", "w/1"] and results.box_frame.tolist() == [1] * 3
+    assert (
+        results.frames.tolist() == ["v/1", "w/1"]
+        and results.box_frame.tolist() == [1] * 3
+    )
     assert np.array_equal(results.boxes, boxes)
     assert results.codes.tolist() == [11, 78, 39]
     assert results.scores.tolist() == [0.5, 0.25, 0.333333]
@@ -52,7 +57,9 @@ ENTRY = {"image_id": 5, "category_id": 11, "score": 1}
 
 
 def test_masks_in_every_form_give_the_same_box(tmp_path):
-    runs = np.diff(np.flatnonzero(np.diff(INSIDE.T.ravel(), prepend=False)), prepend=0).tolist()
+    runs = np.diff(
+        np.flatnonzero(np.diff(INSIDE.T.ravel(), prepend=False)), prepend=0
+    ).tolist()
     runs.append(SIZE[0] * SIZE[1] - sum(runs))
     forms = [SQUARE, encode_mask(INSIDE), {"size": list(SIZE), "counts": runs}]
     results = read(tmp_path, [{**ENTRY, "segmentation": form} for form in forms])
@@ -65,7 +72,8 @@ def test_a_box_needs_no_mask_and_stands_over_it(tmp_path):
     results = read(tmp_path, [box, {**box, "segmentation": SQUARE}])
     assert results.boxes.tolist() == [[2, 1, 6, 4.5]] * 2
     assert results.masks is None
-    assert read(tmp_path, [{**box, "segmentation": []}]).masks is not None  # empty, yet a mask
+    # empty, yet a mask
+    assert read(tmp_path, [{**box, "segmentation": []}]).masks is not None
     # A truth without sizes has no masks to compare with.
     unsized = truth_of(sizes=None)
     assert read(tmp_path, [{**box, "segmentation": SQUARE}], unsized).masks is None
@@ -86,10 +94,19 @@ RLE = {"size": [8, 12], "counts": [96]}
         ([{"image_id": 5, "category_id": 11, "bbox": [0, 0, 1, 1]}], r"\[0\]\.score"),
         ([{**ENTRY, "score": float("nan")}], r"\[0\]\.score"),
         ([ENTRY], r"\[0\]\.bbox"),
-        ([{**ENTRY, "segmentation": {**RLE, "size": [12, 8]}}], r"\[0\]\.segmentation: .*size"),
-        ([{**ENTRY, "segmentation": {**RLE, "counts": "21"}}], r"\[0\]\.segmentation: .*add up"),
+        (
+            [{**ENTRY, "segmentation": {**RLE, "size": [12, 8]}}],
+            r"\[0\]\.segmentation: .*size",
+        ),
+        (
+            [{**ENTRY, "segmentation": {**RLE, "counts": "21"}}],
+            r"\[0\]\.segmentation: .*add up",
+        ),
         ([{**ENTRY, "segmentation": "mask"}], r"\[0\]\.segmentation"),
-        ([{**ENTRY, "segmentation": [[0, 0, 1, 1]]}], r"\[0\]\.segmentation: a polygon"),
+        (
+            [{**ENTRY, "segmentation": [[0, 0, 1, 1]]}],
+            r"\[0\]\.segmentation: a polygon",
+        ),
     ],
 )
 def test_malformed_entries_are_named(tmp_path, entries, field):
@@ -101,7 +118,9 @@ def test_malformed_entries_are_named(tmp_path, entries, field):
 
 
 def random_files(folder):
-    """Paths of a random truth and of results around it, with masks, in frames of three sizes."""
+    """Paths of a random truth and of results around it, with masks, in frames of
+    three sizes.
+    """
     rng, annotations, results = np.random.default_rng(0), [], []
     sizes = [(200, 200), (200, 280), (220, 200)]
     images = [
@@ -112,7 +131,9 @@ def random_files(folder):
         height, width = sizes[i % 3]
         centre, radius = rng.uniform(40, 160, 2), rng.uniform(15, 70, 2)
         y, x = np.ogrid[:height, :width]
-        inside = ((y - centre[0]) / radius[0]) ** 2 + ((x - centre[1]) / radius[1]) ** 2 <= 1
+        inside = ((y - centre[0]) / radius[0]) ** 2 + (
+            (x - centre[1]) / radius[1]
+        ) ** 2 <= 1
         code = int(rng.choice([11, 12, 21]))
         for shift in (None, 0, 5, 20):
             rle = encode_mask(np.roll(inside, shift or 0, axis=(0, 1)))
@@ -122,7 +143,10 @@ def random_files(folder):
                 facts = {"id": i + 1, "iscrowd": 0, "area": int(inside.sum())}
                 annotations.append({**entry, **facts})
             else:
-                said = {"category_id": int(rng.choice([code, 22])), "score": round(rng.random(), 1)}
+                said = {
+                    "category_id": int(rng.choice([code, 22])),
+                    "score": round(rng.random(), 1),
+                }
                 results.append({**entry, **said})
     truth = {"images": images, "annotations": annotations}
     truth["categories"] = [{"id": code, "name": str(code)} for code in A2D.codes]
@@ -138,15 +162,25 @@ def test_agrees_with_pycocotools_on_the_files(tmp_path, capsys):
     assert capsys.readouterr().out == ""
     true = COCO(str(truth_path))
     entries = json.loads(results_path.read_text())
-    for kind, name, other in (("box", "bbox", "segmentation"), ("mask", "segm", "bbox")):
+    for kind, name, other in (
+        ("box", "bbox", "segmentation"),
+        ("mask", "segm", "bbox"),
+    ):
         # With both fields, pycocotools would take the areas of boxes for masks too.
-        found = true.loadRes([{k: v for k, v in e.items() if k != other} for e in entries])
+        found = true.loadRes(
+            [{k: v for k, v in e.items() if k != other} for e in entries]
+        )
         evaluation = COCOeval(true, found, name)
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
         ap, ap50, ap75, *sizes = evaluation.stats[:6]
-        assert 0 < ap < ap50 < 1 and 0 < ap75 < ap50 and min(sizes) >= 0 and len({*sizes}) == 3
+        assert (
+            0 < ap < ap50 < 1
+            and 0 < ap75 < ap50
+            and min(sizes) >= 0
+            and len({*sizes}) == 3
+        )
         names = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large")
         assert ours[kind] == pytest.approx(dict(zip(names, 100 * evaluation.stats[:6])))
 
@@ -166,4 +200,5 @@ def test_nothing_found_and_nothing_to_find():
             aps = dict.fromkeys(("ap", "ap50", "ap75", "ap_small"), pytest.approx(ap))
             assert kind == {**aps, "ap_medium": None, "ap_large": None}
     assert coco.coco_aps(results(1), Truth(["v/1", "w/1"], [], [], [])) == {}
-    assert list(coco.coco_aps(results(1), truth_of())) == ["box"]  # without masks on both sides
+    # without masks on both sides
+    assert list(coco.coco_aps(results(1), truth_of())) == ["box"]

@@ -1,4 +1,6 @@
-"""Coded times: BORIS' tables and projects as it writes them, and the labels that they give."""
+"""Coded times: BORIS' tables and projects as it writes them, and the labels that
+they give.
+"""
 
 import csv
 
@@ -12,7 +14,14 @@ from a2d_tf.core.errors import InputError
 
 TABULAR = (
     *("Observation id", "Observation date", "Description", "Observation duration"),
-    *("Observation type", "Source", "Time offset (s)", "Media duration (s)", "FPS", "Subject"),
+    *(
+        "Observation type",
+        "Source",
+        "Time offset (s)",
+        "Media duration (s)",
+        "FPS",
+        "Subject",
+    ),
     *("Behavior", "Behavioral category", "Modifier #1", "Behavior type", "Time"),
     *("Media file name", "Image index", "Image file path", "Comment"),
 )
@@ -26,9 +35,31 @@ def events(path, rows, observation="day 1", media="/home/me/yard.mp4", offset="0
         table = csv.writer(file, delimiter="\t" if path.suffix == ".tsv" else ",")
         table.writerow(TABULAR)
         for who, what, kind, time in rows:
-            first = (observation, "2026-01-02 10:00:00", "two\nlines", 9.0, "Media file(s)")
-            second = (f"player #1:{media}", offset, "9.000", "10.000", who or "No focal subject")
-            third = (what, "", "slow" if kind == "POINT" else "", kind, time, media, "NA", "NA", "")
+            first = (
+                observation,
+                "2026-01-02 10:00:00",
+                "two\nlines",
+                9.0,
+                "Media file(s)",
+            )
+            second = (
+                f"player #1:{media}",
+                offset,
+                "9.000",
+                "10.000",
+                who or "No focal subject",
+            )
+            third = (
+                what,
+                "",
+                "slow" if kind == "POINT" else "",
+                kind,
+                time,
+                media,
+                "NA",
+                "NA",
+                "",
+            )
             table.writerow((*first, *second, *third))
     return path
 
@@ -39,11 +70,15 @@ def annotations(boxes):
     labels = sorted({label for _, label, *_ in boxes})
     shapes = []
     for i, (frame, label, track, name) in enumerate(boxes):
-        known = {k: v for k, v in (("track_id", track), ("name", name)) if v is not None}
+        known = {
+            k: v for k, v in (("track_id", track), ("name", name)) if v is not None
+        }
         fields = {"id": i, "bbox": [4 + 8 * i % 40, 6, 9, 9], "attributes": known}
         shapes.append(drawn(labels.index(label), [], frame, **fields))
     classes = [{"id": i, "name": label} for i, label in enumerate(labels)]
-    return coco([image(f"yard/{n:05d}.png", n, (48, 64)) for n in numbers], shapes, classes)
+    return coco(
+        [image(f"yard/{n:05d}.png", n, (48, 64)) for n in numbers], shapes, classes
+    )
 
 
 def opened(folder, boxes, *paths, **fields):
@@ -51,13 +86,18 @@ def opened(folder, boxes, *paths, **fields):
         write_film(folder / "videos" / "yard.mp4", FRAMES, "libx264", TIMES)
     observations = [each for path in paths for each in read_bouts.read(path)]
     export = write(folder, {"own.json": annotations(boxes)}) / "own.json"
-    return open_source(export, folder / "videos", coding=coding.Coding(observations, **fields))
+    return open_source(
+        export, folder / "videos", coding=coding.Coding(observations, **fields)
+    )
 
 
 def labels(source):
     """{frame: names of its pairs}"""
     return {
-        frame: [source.label_space.name(c) for c in source.read_annotation("yard", frame).codes]
+        frame: [
+            source.label_space.name(c)
+            for c in source.read_annotation("yard", frame).codes
+        ]
         for frame in source.annotated_frames("yard")
     }
 
@@ -71,12 +111,15 @@ def test_state_and_point_events_label_the_frames_that_were_shown(tmp_path):
     rows = [*RUN, ("", "rest", "START", ".5"), ("", "jump", "POINT", ".85")]
     rows.append(("", "rest", "STOP", ".7"))
     source = opened(tmp_path, ONE, events(tmp_path / "e.tsv", rows))
-    expected = {n: ["mouse-run"] for n in (3, 4, 5)} | {n: ["mouse-rest"] for n in (6, 7)}
+    expected = {n: ["mouse-run"] for n in (3, 4, 5)} | {
+        n: ["mouse-rest"] for n in (6, 7)
+    }
     assert labels(source) == {**expected, 9: ["mouse-jump"]}
     assert "4 frames between coded times" in source.summary()[0]
     assert (
         source.summary()[1]
-        == "coded times of yard give 6 instances their actions; ignored: modifiers of 1 events"
+        == "coded times of yard give 6 instances their actions; ignored: modifiers of 1"
+        " events"
     )
 
 
@@ -84,11 +127,15 @@ def test_times_are_those_of_the_video_less_the_offset_of_the_observation(tmp_pat
     shifted = [(*row[:3], f"{float(row[3]) + 60:.3f}") for row in RUN]
     path = events(tmp_path / "e.csv", shifted, offset="60.0", media="C:\\lab\\yard.mp4")
     outside = labels(opened(tmp_path, ONE, path, outside="none"))
-    assert outside == {n: ["mouse-run" if n in (3, 4, 5) else "mouse-none"] for n in range(1, 11)}
+    assert outside == {
+        n: ["mouse-run" if n in (3, 4, 5) else "mouse-none"] for n in range(1, 11)
+    }
     assert [*labels(opened(tmp_path, ONE, path))] == [3, 4, 5]
 
 
-@pytest.mark.parametrize("names", [("Ann", "Bea"), ("4", "7"), ("Mouse 4", "mouse 7"), ("A", "B")])
+@pytest.mark.parametrize(
+    "names", [("Ann", "Bea"), ("4", "7"), ("Mouse 4", "mouse 7"), ("A", "B")]
+)
 def test_subjects_are_individuals_by_name_track_or_list(names, tmp_path):
     rows = [
         (who, what, kind, time)
@@ -96,46 +143,70 @@ def test_subjects_are_individuals_by_name_track_or_list(names, tmp_path):
         for kind, time in (("START", "0"), ("STOP", ".2"))
     ]
     path = events(tmp_path / "e.csv", rows)
-    boxes = [(f, who, None if "Ann" in names else track, name) for f, who, track, name in TWO]
+    boxes = [
+        (f, who, None if "Ann" in names else track, name) for f, who, track, name in TWO
+    ]
     source = opened(tmp_path, boxes, path, subjects={"A": "ann", "B": {"yard": "7"}})
     assert labels(source) == {n: ["mouse-run", "mouse-rest"] for n in (1, 2)}
 
 
 def test_other_files_of_bouts(tmp_path):
     kinds = {"run": "State event", "jump": "Point event"}.items()
-    coded = [[10.2, "", "run", "", ""], [10.3, "", "jump", "", "", 3], [10.5, "", "run", "", ""]]
-    day = {"file": {"1": ["/lab/yard.mp4"], "2": []}, "time offset": 10.0, "events": coded}
+    coded = [
+        [10.2, "", "run", "", ""],
+        [10.3, "", "jump", "", "", 3],
+        [10.5, "", "run", "", ""],
+    ]
+    day = {
+        "file": {"1": ["/lab/yard.mp4"], "2": []},
+        "time offset": 10.0,
+        "events": coded,
+    }
     files = {
         "own.boris": {
-            "behaviors_conf": {str(i): {"code": k, "type": v} for i, (k, v) in enumerate(kinds)},
+            "behaviors_conf": {
+                str(i): {"code": k, "type": v} for i, (k, v) in enumerate(kinds)
+            },
             "observations": {"day 1": day},
         },
         "aggregated.csv": (
-            "Observation id,Subject,Behavior,Behavior type,Media file name,Start (s),Stop (s)\n"
-            "day 1,No focal subject,jump,POINT,yard.mp4,0.3,0.3\n"
-            "day 1,No focal subject,run,STATE,yard.mp4,0.2,0.5\n"
+            "Observation id,Subject,Behavior,Behavior type,Media file name,Start"
+            " (s),Stop (s)\nday 1,No focal subject,jump,POINT,yard.mp4,0.3,0.3\nday"
+            " 1,No focal subject,run,STATE,yard.mp4,0.2,0.5\n"
         ),
         "summary.csv": (
             "video,track_id,action,start_second,end_second\nyard,,jump,.3,.3\nyard,,run,.2,.5\n"
         ),
         # As of a single prediction.
-        "one/summary.csv": "track_id,action,start_second,end_second\n,jump,.3,.3\n,run,.2,.5\n",
+        "one/summary.csv": (
+            "track_id,action,start_second,end_second\n,jump,.3,.3\n,run,.2,.5\n"
+        ),
     }
     write(tmp_path, {**files, "one/video.json": {"name": "yard.mp4", "images": None}})
     for name in files:
         (own,) = read_bouts.read(tmp_path / name)
-        found = [(b.subject, b.action, round(b.start, 9), round(b.end, 9)) for b in own.bouts]
-        assert own.video == "yard" and found == [("", "jump", 0.3, 0.3), ("", "run", 0.2, 0.5)]
+        found = [
+            (b.subject, b.action, round(b.start, 9), round(b.end, 9)) for b in own.bouts
+        ]
+        assert own.video == "yard" and found == [
+            ("", "jump", 0.3, 0.3),
+            ("", "run", 0.2, 0.5),
+        ]
         source = opened(tmp_path, ONE, tmp_path / name)
-        assert labels(source) == {3: ["mouse-run"], 5: ["mouse-run"]}  # two at once in frame 4
+        # two at once in frame 4
+        assert labels(source) == {3: ["mouse-run"], 5: ["mouse-run"]}
         assert "1 frames with two coded actions" in source.summary()[0]
 
 
 def test_only_missing_actions_are_given_unless_bouts_win(tmp_path):
     boxes = [(frame, "mouse-rest", None, None) for frame in range(1, 7)]
     path = events(tmp_path / "e.csv", RUN)
-    assert labels(opened(tmp_path, boxes, path)) == {n: ["mouse-rest"] for n in range(1, 7)}
-    assert labels(opened(tmp_path, boxes, path, wins=True)) == {n: ["mouse-run"] for n in (3, 4, 5)}
+    assert labels(opened(tmp_path, boxes, path)) == {
+        n: ["mouse-rest"] for n in range(1, 7)
+    }
+    assert labels(opened(tmp_path, boxes, path, wins=True)) == {
+        n: ["mouse-run"] for n in (3, 4, 5)
+    }
 
 
 @pytest.mark.parametrize(
@@ -156,13 +227,20 @@ def test_what_does_not_fit_is_one_clear_error(boxes, rows, words, tmp_path):
 
 def test_two_coders_of_a_video_are_not_added_up(tmp_path):
     paths = [events(tmp_path / f"{n}.csv", RUN, observation=n) for n in ("me", "you")]
-    with pytest.raises(InputError, match="'me' and 'you' both code '' in 'yard'; pass one"):
+    with pytest.raises(
+        InputError, match="'me' and 'you' both code '' in 'yard'; pass one"
+    ):
         opened(tmp_path, ONE, *paths)
 
 
 def test_spread_takes_as_many_of_each_pair_and_video_apart_in_time():
-    shown = {"rest": {"a": range(1, 101), "b": range(1, 101)}, "run": {"a": range(200, 203)}}
+    shown = {
+        "rest": {"a": range(1, 101), "b": range(1, 101)},
+        "run": {"a": range(200, 203)},
+    }
     expected = {"a": (1, 33, 65, 200, 201, 202), "b": (1, 33, 65)}
-    assert spread(shown, 9) == {(vid, n) for vid, numbers in expected.items() for n in numbers}
+    assert spread(shown, 9) == {
+        (vid, n) for vid, numbers in expected.items() for n in numbers
+    }
     assert len(spread(shown, 1000)) == 203
     assert _halving([0, 1, 2, 3]) == [0, 2, 1, 3]

@@ -1,4 +1,6 @@
-"""Command lines: the messages for typos, bad values and unexpected errors, and the help."""
+"""Command lines: the messages for typos, bad values and unexpected errors, and the
+help.
+"""
 
 import re
 import subprocess
@@ -44,7 +46,9 @@ def complaint(parse, *words):
         ("--xyzzy", "xyzzy"),
     ],
 )
-def test_a_wrong_word_is_named_with_its_flagfile_and_line(parse, tmp_path, word, problem):
+def test_a_wrong_word_is_named_with_its_flagfile_and_line(
+    parse, tmp_path, word, problem
+):
     inner, outer = tmp_path / "inner.flags", tmp_path / "outer.flags"
     inner.write_text(f"# the steps\n\n--seed=2\n{word}\n")
     outer.write_text(f"--flagfile={inner}\n--steps=7\n")
@@ -71,7 +75,16 @@ def test_a_flagfile_that_cannot_be_used_is_named(parse, tmp_path):
 
 def test_words_pass_in_their_order(parse, tmp_path):
     (tmp_path / "f.flags").write_text("\ufeff--steps=5\n// a comment\n--noflip\n")
-    words = ["a", "--flagfile", str(tmp_path / "f.flags"), "b", "--seed", "4", "--", "--steps=9"]
+    words = [
+        "a",
+        "--flagfile",
+        str(tmp_path / "f.flags"),
+        "b",
+        "--seed",
+        "4",
+        "--",
+        "--steps=9",
+    ]
     assert parse(*words) == ["program", "a", "b", "--steps=9"]
 
 
@@ -85,10 +98,16 @@ def test_where_nobody_watches_no_bar_is_shown(capsys):
     "error, line",
     [
         (InputError("bad\x1b[2J\nfile"), r"bad\\x1b\[2J file"),
-        (OSError(28, "No space left on device", "out"), "out: No space .*; --debug shows where"),
+        (
+            OSError(28, "No space left on device", "out"),
+            "out: No space .*; --debug shows where",
+        ),
         (KeyError("box"), "unexpected KeyError: 'box'; --debug shows where"),
         (MemoryError(), "unexpected MemoryError: ; --debug shows where"),
-        (ValueError("x" * 10_000), "unexpected ValueError: x{1000}; --debug shows where"),
+        (
+            ValueError("x" * 10_000),
+            "unexpected ValueError: x{1000}; --debug shows where",
+        ),
     ],
 )
 def test_an_error_is_one_line(error, line, capsys):
@@ -126,18 +145,33 @@ def test_what_a_program_prints(tmp_path):
         (
             ["--waht=x"],
             "",
-            ["error: Unknown command line flag 'waht'. Did you mean: what; --help lists the flags"],
+            [
+                "error: Unknown command line flag 'waht'. Did you mean: what; --help"
+                " lists the flags"
+            ],
         ),
         (["--what=bug"], "a note\n", ["warning: mind", f"error: {bug}"]),
     ):
         done = run_python(path, *words, PYTHONPATH=str(ROOT))
-        assert (done.returncode, done.stdout, done.stderr.splitlines()) == (1, out, errors)
+        assert (done.returncode, done.stdout, done.stderr.splitlines()) == (
+            1,
+            out,
+            errors,
+        )
     done = run_python(path, "--what=bug", "--debug", PYTHONPATH=str(ROOT))
-    assert "Traceback" in done.stderr and done.stderr.splitlines()[-1] == f"error: {bug}"
-    done = run_python(path, "--what=name", PYTHONPATH=str(ROOT), PYTHONIOENCODING="ascii")
+    assert (
+        "Traceback" in done.stderr and done.stderr.splitlines()[-1] == f"error: {bug}"
+    )
+    done = run_python(
+        path, "--what=name", PYTHONPATH=str(ROOT), PYTHONIOENCODING="ascii"
+    )
     assert (done.returncode, done.stdout) == (0, "a note\n\\xe4\n")
     # A reader that goes away, as head does.
-    words = ["bash", "-c", f"PYTHONPATH={ROOT} {sys.executable} {path} --what=long | head -c 1"]
+    words = [
+        "bash",
+        "-c",
+        f"PYTHONPATH={ROOT} {sys.executable} {path} --what=long | head -c 1",
+    ]
     done = subprocess.run(words, capture_output=True, text=True)
     assert done.stdout == "a" and "rror" not in done.stderr
 
@@ -146,13 +180,20 @@ def test_what_a_program_prints(tmp_path):
 def test_help_explains_every_flag(main):
     done = run_a2d(main, "--help")
     assert done.returncode == 0 and done.stderr == ""
-    own = re.findall(r'FLAGS\.\w+\(\s*"(\w+)"', (ROOT / f"a2d_tf/{main}.py").read_text())
+    own = re.findall(
+        r'FLAGS\.\w+\(\s*"(\w+)"', (ROOT / f"a2d_tf/{main}.py").read_text()
+    )
     settings = SECTIONS if main == "train" else ("inference", "compute")
     own += [name for title in settings for name in SECTIONS[title].__dataclass_fields__]
     for name in (*own, "device", "debug"):
-        assert len(re.findall(rf"^  --(\[no\])?{name}: .*\w", done.stdout, re.MULTILINE)) == 1
+        assert (
+            len(re.findall(rf"^  --(\[no\])?{name}: .*\w", done.stdout, re.MULTILINE))
+            == 1
+        )
 
 
 def test_the_table_of_flags_is_current():
     path = ROOT / "docs" / "flags.md"
-    assert path.read_text() == document_flags.text(), "run python tools/document_flags.py"
+    assert (
+        path.read_text() == document_flags.text()
+    ), "run python tools/document_flags.py"

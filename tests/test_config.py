@@ -6,7 +6,13 @@ import pathlib
 import pytest
 
 from a2d_tf.core import command_line
-from a2d_tf.core.config import ComputeConfig, Config, InferenceConfig, ModelConfig, TrainingConfig
+from a2d_tf.core.config import (
+    ComputeConfig,
+    Config,
+    InferenceConfig,
+    ModelConfig,
+    TrainingConfig,
+)
 from a2d_tf.core.errors import InputError
 
 CONFIGS = pathlib.Path(__file__).resolve().parents[1] / "configs"
@@ -27,17 +33,29 @@ def test_defaults_are_the_papers():
     """As in configs/a2d.flags; the paper gives these."""
     assert from_words() == Config() == Config.read(CONFIGS / "a2d.flags")
     model, training = Config().model, Config().training
-    assert (model.backbone, model.image_height, model.image_width) == ("resnet101", 256, 256)
+    assert (model.backbone, model.image_height, model.image_width) == (
+        "resnet101",
+        256,
+        256,
+    )
     assert (model.temporal_layers, model.frames, model.fusion) == (1, 3, "mid")
-    assert (training.optimizer, training.learning_rate, training.momentum) == ("sgd", 2e-4, 0.9)
+    assert (training.optimizer, training.learning_rate, training.momentum) == (
+        "sgd",
+        2e-4,
+        0.9,
+    )
     assert (training.roi_samples, training.rpn_samples) == (64, 256)
     assert model.anchors == ((16.0, 32.0), (64.0,), (128.0,), (256.0,), (512.0,))
 
 
 CHANGED = Config(
-    ModelConfig(image_width=320, backbone="resnet14", pixel_scale=1 / 64, use_mask=False),
+    ModelConfig(
+        image_width=320, backbone="resnet14", pixel_scale=1 / 64, use_mask=False
+    ),
     InferenceConfig(score_threshold=0.45, max_detections=7),
-    TrainingConfig(seed=7, learning_rate=1e-7, positive_fraction=0.1 + 0.2, init_run="runs/a b=c"),
+    TrainingConfig(
+        seed=7, learning_rate=1e-7, positive_fraction=0.1 + 0.2, init_run="runs/a b=c"
+    ),
     ComputeConfig("mixed_bfloat16"),
 )
 
@@ -83,8 +101,12 @@ def test_the_command_line_overrides_settings_of_inference_that_it_names_alone():
         values = parsed(*words, sections=("inference", "compute"))
         return Config.given(values, "inference", "compute")
 
-    made = CHANGED.with_inference(**given("--nms_threshold=0.6", "--max_detections=100"))
-    wanted = dataclasses.replace(CHANGED.inference, nms_threshold=0.6, max_detections=100)
+    made = CHANGED.with_inference(
+        **given("--nms_threshold=0.6", "--max_detections=100")
+    )
+    wanted = dataclasses.replace(
+        CHANGED.inference, nms_threshold=0.6, max_detections=100
+    )
     assert made == dataclasses.replace(CHANGED, inference=wanted)
     assert given() == {}
     made = CHANGED.with_inference(**given("--precision=float32"))
@@ -93,19 +115,29 @@ def test_the_command_line_overrides_settings_of_inference_that_it_names_alone():
 
 def settings(config):
     """{setting: value}."""
-    return {k: v for section in dataclasses.asdict(config).values() for k, v in section.items()}
+    return {
+        k: v
+        for section in dataclasses.asdict(config).values()
+        for k, v in section.items()
+    }
 
 
 def changes(base, made):
     """{setting: its value in `made`} where the two differ."""
     before = settings(base)
-    return {name: value for name, value in settings(made).items() if value != before[name]}
+    return {
+        name: value for name, value in settings(made).items() if value != before[name]
+    }
 
 
-@pytest.mark.parametrize("path", CONFIGS.glob("ablations/*.flags"), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", CONFIGS.glob("ablations/*.flags"), ids=lambda path: path.stem
+)
 def test_an_ablation_changes_the_base(path, monkeypatch):
     monkeypatch.chdir(CONFIGS.parent)  # flagfiles name others from there
-    init = ["--init_run=first_run"] if path.stem.endswith(("_refiner", "_action")) else []
+    init = (
+        ["--init_run=first_run"] if path.stem.endswith(("_refiner", "_action")) else []
+    )
     words = ["--flagfile=configs/mini.flags", f"--flagfile={path}", *init]
     changed = changes(from_words(words[0]), from_words(*words))
     assert changed and ("init_run" in changed) == bool(init)

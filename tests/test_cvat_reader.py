@@ -17,9 +17,7 @@ WIDE = "0.00,4.00;8.00,4.00;8.00,6.00;0.00,6.00"  # 16 pixels
 
 
 def document(*elements, meta=TASK):
-    return (
-        f"<annotations><version>1.1</version><meta>{meta}</meta>{''.join(elements)}</annotations>"
-    )
+    return f"<annotations><version>1.1</version><meta>{meta}</meta>{''.join(elements)}</annotations>"
 
 
 def polygon(frame, action=None, points=SQUARE, keyframe=1, outside=0, **more):
@@ -60,18 +58,35 @@ def test_keyframes_are_annotated_with_all_visible_shapes_and_the_rest_by_option(
             polygon(4, "rest"),
             polygon(5, "rest", outside=1),
         ),
-        track(4, polygon(3, "turn", keyframe=0), polygon(4, "turn", keyframe=0), label="wheel"),
+        track(
+            4,
+            polygon(3, "turn", keyframe=0),
+            polygon(4, "turn", keyframe=0),
+            label="wheel",
+        ),
     )
     (found,) = read(text)
     seen = described(found)
-    assert seen == {3: [("mouse", "run", 0)], 5: [("mouse", "rest", 0), ("wheel", "turn", 4)]}
+    assert seen == {
+        3: [("mouse", "run", 0)],
+        5: [("mouse", "rest", 0), ("wheel", "turn", 4)],
+    }
     assert found.left_out == {
         "frames with interpolated shapes only": 1,
         "frames without shapes, possibly not annotated": 1,
     }
     first = found.frames[0]
-    assert (found.format, first.numbering.kind, found.frame_count) == ("cvat", "video", 10)
-    assert (first.video, first.size, first.split, first.scaled) == ("yard.one", (6, 8), None, False)
+    assert (found.format, first.numbering.kind, found.frame_count) == (
+        "cvat",
+        "video",
+        10,
+    )
+    assert (first.video, first.size, first.split, first.scaled) == (
+        "yard.one",
+        (6, 8),
+        None,
+        False,
+    )
     (instance,) = first.instances
     assert instance.parts == ([[1.0, 1.0, 3.0, 1.0, 3.0, 3.0, 1.0, 3.0]],)
     assert instance.where.endswith('annotations.xml: <track id="0">, frame="2"')
@@ -104,7 +119,9 @@ def test_a_shape_of_one_frame_has_no_track_and_its_end_annotates_nothing(read):
     meta = TASK.replace("<start_frame>0", "<start_frame>3").replace(
         "<frame_filter>", "<frame_filter>step=2"
     )
-    text = document(track(0, polygon(5, "run"), polygon(7, "run", outside=1)), meta=meta)
+    text = document(
+        track(0, polygon(5, "run"), polygon(7, "run", outside=1)), meta=meta
+    )
     (found,) = read(text, interpolated=True, empty_frames=True)
     assert described(found) == {6: [("mouse", "run", None)]}
     assert found.frame_count is None
@@ -123,8 +140,13 @@ def test_a_group_is_one_instance_named_by_its_largest_part(read):
         2: [("mouse", "rest", 2), ("wheel", "turn", 6), ("wheel", "turn", None)],
     }
     assert decode_parts(found.frames[0].instances[0].parts, (6, 8), (6, 8)).sum() == 20
-    pair = (track(i, polygon(4), label=label, group_id=9) for i, label in enumerate(["cat", "rat"]))
-    with pytest.raises(InputError, match="xml: frame 5: group 9 joins 'cat' and 'rat'; parts of"):
+    pair = (
+        track(i, polygon(4), label=label, group_id=9)
+        for i, label in enumerate(["cat", "rat"])
+    )
+    with pytest.raises(
+        InputError, match="xml: frame 5: group 9 joins 'cat' and 'rat'; parts of"
+    ):
         read(document(*pair))
 
 
@@ -132,7 +154,11 @@ def test_points_and_skeletons_are_counted_and_annotate_nothing(read):
     points = '<points frame="{}" keyframe="1" outside="0" points="1,1"/>'
     text = document(
         track(0, points.format(1), points.format(2), polygon(3, "run", keyframe=0)),
-        track(1, '<skeleton frame="3" keyframe="1"><points label="a" outside="0"/></skeleton>'),
+        track(
+            1,
+            '<skeleton frame="3" keyframe="1"><points label="a"'
+            ' outside="0"/></skeleton>',
+        ),
         track(2, polygon(2, outside=1), polygon(4), polygon(5)),
     )
     (found,) = read(text, empty_frames=True)
@@ -147,7 +173,8 @@ def test_points_and_skeletons_are_counted_and_annotate_nothing(read):
 def project(*tasks):
     """Of (id, subset, start, size, filter, source)."""
     form = (
-        "<task><id>{}</id><name>task {}.mp4</name><subset>{}</subset><start_frame>{}</start_frame>"
+        "<task><id>{}</id><name>task"
+        " {}.mp4</name><subset>{}</subset><start_frame>{}</start_frame>"
         "<size>{}</size><frame_filter>{}</frame_filter>{}</task>"
     )
     entries = (form.format(task[0], *task) for task in tasks)
@@ -169,7 +196,9 @@ def test_frames_of_a_project_run_on_through_the_tasks_of_a_subset(read):
         meta=meta,
     )
     found = {
-        (frame.video, frame.number, frame.split) for each in read(text) for frame in each.frames
+        (frame.video, frame.number, frame.split)
+        for each in read(text)
+        for frame in each.frames
     }
     assert found == {
         ("a", 4, "test"),
@@ -183,19 +212,20 @@ def test_frames_of_a_project_run_on_through_the_tasks_of_a_subset(read):
     for frame, task in ((4 + 15 + 10, 12), (5, 9)):
         wrong = document(track(2, polygon(frame), task_id=task), meta=meta)
         with pytest.raises(
-            InputError, match=f'<track id="2">, frame="{frame}": frame {frame} is not in its task'
+            InputError,
+            match=f'<track id="2">, frame="{frame}": frame {frame} is not in its task',
         ):
             read(wrong)
-    with pytest.raises(InputError, match=r"<track id=\"0\">, task_id: '77' is not listed"):
+    with pytest.raises(
+        InputError, match=r"<track id=\"0\">, task_id: '77' is not listed"
+    ):
         read(document(track(0, polygon(3), task_id=77), meta=meta))
 
 
 @pytest.mark.parametrize("inside", [True, False])
 def test_a_job_has_no_name_and_any_part_of_the_frames(read, inside):
     size = "<original_size><width>8</width><height>6</height></original_size>"
-    job = (
-        f"<job><id>3</id><size>5</size><start_frame>20</start_frame>{size if inside else ''}</job>"
-    )
+    job = f"<job><id>3</id><size>5</size><start_frame>20</start_frame>{size if inside else ''}</job>"
     meta = job if inside else job + size
     (found,) = read(document(track(0, polygon(21), polygon(22)), meta=meta))
     seen = [(x.video, x.number, x.size) for x in found.frames]
@@ -204,7 +234,10 @@ def test_a_job_has_no_name_and_any_part_of_the_frames(read, inside):
 
 
 def image(number, name, *shapes):
-    return f'<image id="{number}" name="{name}" width="8" height="6">{"".join(shapes)}</image>'
+    return (
+        f'<image id="{number}" name="{name}" width="8"'
+        f' height="6">{"".join(shapes)}</image>'
+    )
 
 
 def test_images_of_a_video_are_numbered_by_their_id(read):
@@ -219,7 +252,10 @@ def test_images_of_a_video_are_numbered_by_their_id(read):
     text = document(*images)
     (found,) = read(text)
     assert described(found) == {3: [("mouse-run", None, None)]}
-    assert found.frames[0].video == "yard.one" and found.frames[0].numbering.kind == "video"
+    assert (
+        found.frames[0].video == "yard.one"
+        and found.frames[0].numbering.kind == "video"
+    )
     assert found.left_out == {
         "shapes <points>, which have no area": 1,
         "frames without shapes, possibly not annotated": 1,
@@ -233,20 +269,32 @@ def test_images_of_a_video_are_numbered_by_their_id(read):
 def test_images_of_the_users_keep_their_numbers(read):
     shape = f'<polygon label="mouse-run" points="{SQUARE}"/>'
     meta = "<task><id>3</id><name>x</name><size>2</size><mode>annotation</mode></task>"
-    images = (image(0, r"clip\00005.jpg", shape), image(1, "clip/frame_000010.png", shape))
+    images = (
+        image(0, r"clip\00005.jpg", shape),
+        image(1, "clip/frame_000010.png", shape),
+    )
     (found,) = read(
-        document(*images, meta=meta.replace("<size>", "<start_frame>0</start_frame><size>"))
+        document(
+            *images, meta=meta.replace("<size>", "<start_frame>0</start_frame><size>")
+        )
     )
     assert [(x.video, x.number) for x in found.frames] == [("clip", 5), ("clip", 10)]
     assert (found.frames[0].numbering.kind, found.frame_count) == ("names", None)
-    with pytest.raises(InputError, match=r'<image id="4">: \'yard.jpg\' has no frame number'):
+    with pytest.raises(
+        InputError, match=r'<image id="4">: \'yard.jpg\' has no frame number'
+    ):
         read(document(image(4, "yard.jpg", shape), meta=""))
 
 
 def test_masks_of_one_group_are_one_track(read):
     """As our own export writes them: CVAT has no tracks of masks."""
-    masks = [track(i, polygon(i), polygon(i + 1, outside=1), group_id=7) for i in (1, 3, 5)]
-    alone = [track(8, polygon(1, points=WIDE), group_id=9), track(9, polygon(3, points=WIDE))]
+    masks = [
+        track(i, polygon(i), polygon(i + 1, outside=1), group_id=7) for i in (1, 3, 5)
+    ]
+    alone = [
+        track(8, polygon(1, points=WIDE), group_id=9),
+        track(9, polygon(3, points=WIDE)),
+    ]
     (found,) = read(document(*masks, *alone))
     assert described(found) == {
         2: [("mouse", None, 1), ("mouse", None, None)],
@@ -282,7 +330,9 @@ DAMAGED = [
 ]
 
 
-@pytest.mark.parametrize("text, expected", DAMAGED, ids=[expected for _, expected in DAMAGED])
+@pytest.mark.parametrize(
+    "text, expected", DAMAGED, ids=[expected for _, expected in DAMAGED]
+)
 def test_damage_is_one_clear_error(read, text, expected):
     with pytest.raises(InputError) as caught:
         read(text)
@@ -290,13 +340,17 @@ def test_damage_is_one_clear_error(read, text, expected):
 
 
 def listed_label(name, values, kind="select"):
-    fields = f"<name>Action</name><input_type>{kind}</input_type><values>{values}</values>"
+    fields = (
+        f"<name>Action</name><input_type>{kind}</input_type><values>{values}</values>"
+    )
     attributes = f"<attributes><attribute>{fields}</attribute></attributes>"
     return f"<label><name>{name}</name>{attributes}</label>"
 
 
 def test_the_labels_and_actions_that_the_tool_lists(read):
-    labels = listed_label("mouse", "run\nrest") + listed_label("polar-bear", "3", "number")
+    labels = listed_label("mouse", "run\nrest") + listed_label(
+        "polar-bear", "3", "number"
+    )
     meta = TASK.replace("</task>", f"<labels>{labels}</labels></task>")
     (found,) = read(document(track(0, polygon(2, "run")), meta=meta))
     assert [(each.label, each.actor, each.action) for each in found.listed] == [

@@ -10,7 +10,15 @@ import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
-from a2d_files import mask, moving_frames, row, write_images, write_mat, write_release, write_video
+from a2d_files import (
+    mask,
+    moving_frames,
+    row,
+    write_images,
+    write_mat,
+    write_release,
+    write_video,
+)
 from test_records import clip
 from test_tensor_files import write_torch
 
@@ -96,9 +104,24 @@ def make_detections(folder, **fields):
 
 def make_coco(folder, **image):
     write_images(folder / "videos/v", moving_frames(2, *SIZE, step=2))
-    image = {"id": 1, "file_name": "v/00001.png", "height": SIZE[0], "width": SIZE[1], **image}
-    annotation = {"id": 1, "image_id": 1, "category_id": 16, "actor": "adult", "action": "rolling"}
-    annotation |= {"bbox": [3, 2, 9, 12], "segmentation": [[4, 3, 12, 3, 12, 14, 4, 14]]}
+    image = {
+        "id": 1,
+        "file_name": "v/00001.png",
+        "height": SIZE[0],
+        "width": SIZE[1],
+        **image,
+    }
+    annotation = {
+        "id": 1,
+        "image_id": 1,
+        "category_id": 16,
+        "actor": "adult",
+        "action": "rolling",
+    }
+    annotation |= {
+        "bbox": [3, 2, 9, 12],
+        "segmentation": [[4, 3, 12, 3, 12, 14, 4, 14]],
+    }
     content = {"images": [image], "annotations": [annotation], "categories": []}
     (folder / "coco.json").write_text(json.dumps(content))
     return folder / "coco.json"
@@ -111,14 +134,19 @@ def read_tensors(path):
 KINDS = {  # name: (make, read)
     "mat": (make_mat, lambda path: Release(path.parents[3]).read_annotation("v", 4)),
     "mp4": (
-        written("v.mp4", lambda path: write_video(path, moving_frames(6, 48, 64, step=2))),
+        written(
+            "v.mp4", lambda path: write_video(path, moving_frames(6, 48, 64, step=2))
+        ),
         lambda path: list(frames.read(path, [6])),
     ),
     "png": (make_image(".png"), lambda path: list(frames.read(path.parent))),
     "jpg": (make_image(".jpg"), lambda path: list(frames.read(path.parent))),
     "webp": (make_image(".webp"), lambda path: frames.read_image(path, "")),
     "label map": (
-        written("4.png", lambda path: cv2.imwrite(str(path), np.resize([0, *A2D.codes], SIZE))),
+        written(
+            "4.png",
+            lambda path: cv2.imwrite(str(path), np.resize([0, *A2D.codes], SIZE)),
+        ),
         lambda path: read_label_map(path, A2D),
     ),
     "csv": (
@@ -132,9 +160,14 @@ KINDS = {  # name: (make, read)
     "flags": (written("flags.txt", Config().write), Config.read),
     "detections": (make_detections, Detections.load),
     "truth": (make_coco, lambda path: Truth.load(path, A2D)),
-    "coco": (make_coco, lambda path: AnnotatedVideos((Export(path),), path.parent / "videos")),
+    "coco": (
+        make_coco,
+        lambda path: AnnotatedVideos((Export(path),), path.parent / "videos"),
+    ),
     "shard": (
-        written("t.tfrecord", lambda path: records.write_shard(path, [clip_record()] * 2)),
+        written(
+            "t.tfrecord", lambda path: records.write_shard(path, [clip_record()] * 2)
+        ),
         read_shard,
     ),
     "weights": (make_weights, Weights.read),
@@ -150,7 +183,8 @@ DAMAGE = {
         data[: len(data) // 3] + bytes(len(data) // 3) + data[len(data) // 3 * 2 :]
     ),
 }
-# HDF5, MPEG-4 and JPEG have no checksums; half of the shard is one whole record of its two.
+# HDF5, MPEG-4 and JPEG have no checksums; half of the shard is one whole record of its
+# two.
 SOUND = {
     "zeros in the middle": ("mat", "mp4", "webp", "jpg", "weights"),
     "cut at its end": ("mp4", "flags"),
@@ -180,7 +214,9 @@ def test_a_damaged_file_is_named_in_one_line(tmp_path, kind, damage):
 
 def image_that_claims(kind, height, width):
     """An image of one pixel whose header claims more."""
-    data = bytearray(cv2.imencode(f".{kind}", np.zeros((1, 1, 3), np.uint8))[1].tobytes())
+    data = bytearray(
+        cv2.imencode(f".{kind}", np.zeros((1, 1, 3), np.uint8))[1].tobytes()
+    )
     if kind == "png":
         data[16:24] = struct.pack(">II", width, height)
         data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
@@ -213,7 +249,9 @@ def npy(shape, dtype="<f8", data=b""):
     return file.getvalue() + data
 
 
-@pytest.mark.parametrize("entry", [npy((10**6, 10**6)), npy((2,), "|O", bytes(16)), npy((9,))])
+@pytest.mark.parametrize(
+    "entry", [npy((10**6, 10**6)), npy((2,), "|O", bytes(16)), npy((9,))]
+)
 def test_an_npz_whose_array_is_not_there(tmp_path, entry):
     path = make_detections(tmp_path)
     with zipfile.ZipFile(path) as archive:

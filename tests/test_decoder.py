@@ -1,4 +1,6 @@
-"""Video files as PyAV decodes them: OpenCV's frames, a player's times, and exact seeking."""
+"""Video files as PyAV decodes them: OpenCV's frames, a player's times, and exact
+seeking.
+"""
 
 import os
 import shutil
@@ -17,7 +19,8 @@ from a2d_tf.data import decoder, frames
 COUNT = 30
 # Seconds between frames, as a phone makes them where the light changes.
 VARYING = np.cumsum([0, *[0.02, 0.1, 0.04, 0.3] * COUNT])[:COUNT]
-GROUPS = {"g": "8", "bf": "2"}  # a key frame in eight, and frames that are sent out of order
+# a key frame in eight, and frames that are sent out of order
+GROUPS = {"g": "8", "bf": "2"}
 FILMS = {  # name: (encoder, its options)
     "a.mp4": ("libx264", GROUPS),
     "a.mkv": ("libx264", GROUPS),
@@ -46,7 +49,9 @@ def film(tmp_path_factory):
         codec, options = FILMS[name]
         path = folder / f"{times is None}-{height}" / name
         if not path.exists():
-            write_film(path, coloured_frames(COUNT, height, width), codec, times, **options)
+            write_film(
+                path, coloured_frames(COUNT, height, width), codec, times, **options
+            )
         return path
 
     return make
@@ -84,13 +89,21 @@ def test_frames_are_opencvs(film, name):
     np.testing.assert_allclose(seconds, np.arange(COUNT) / 25, atol=0.002)
 
 
-MATRICES = {"601": (6, 0.299, 0.114), "709": (1, 0.2126, 0.0722), "2020": (9, 0.2627, 0.0593)}
+MATRICES = {
+    "601": (6, 0.299, 0.114),
+    "709": (1, 0.2126, 0.0722),
+    "2020": (9, 0.2627, 0.0593),
+}
 
 
 @pytest.mark.parametrize("full", [False, True])
 @pytest.mark.parametrize("name", [*MATRICES, "none"])
-def test_colours_are_those_of_the_matrix_and_the_range_that_the_film_names(name, full, tmp_path):
-    """Y' = kr R + kg G + kb B; chroma is (B - Y') / (2 - 2 kb) and (R - Y') / (2 - 2 kr)."""
+def test_colours_are_those_of_the_matrix_and_the_range_that_the_film_names(
+    name, full, tmp_path
+):
+    """Y' = kr R + kg G + kb B; chroma is (B - Y') / (2 - 2 kb) and (R - Y') / (2 - 2
+    kr).
+    """
     number, red, blue = MATRICES.get(name, (2, *MATRICES["601"][1:]))
     levels = (0, 255, 255) if full else (16, 219, 224)
     colours = np.array([[200, 60, 60], [40, 180, 90], [30, 60, 220]])
@@ -105,8 +118,12 @@ def test_colours_are_those_of_the_matrix_and_the_range_that_the_film_names(name,
             chroma = [(b - y) / (2 - 2 * blue), (r - y) / (2 - 2 * red)]
             planes = np.empty(32 * 48 * 3 // 2, np.uint8)
             planes[: 32 * 48] = round(levels[0] + levels[1] * y)
-            planes[32 * 48 :].reshape(2, -1)[:] = np.round(128 + levels[2] * np.c_[chroma])
-            picture = av.VideoFrame.from_ndarray(planes.reshape(48, 48), format="yuv420p")
+            planes[32 * 48 :].reshape(2, -1)[:] = np.round(
+                128 + levels[2] * np.c_[chroma]
+            )
+            picture = av.VideoFrame.from_ndarray(
+                planes.reshape(48, 48), format="yuv420p"
+            )
             picture.colorspace, picture.color_range = number, 1 + full
             file.mux(stream.encode(picture))
         file.mux(stream.encode())
@@ -115,7 +132,9 @@ def test_colours_are_those_of_the_matrix_and_the_range_that_the_film_names(name,
 
 
 def test_a_film_begins_at_zero_though_its_clock_does_not_or_there_is_none(tmp_path):
-    path = write_film(tmp_path / "late.mp4", coloured_frames(COUNT, 48, 80), "libx264", 3 + VARYING)
+    path = write_film(
+        tmp_path / "late.mp4", coloured_frames(COUNT, 48, 80), "libx264", 3 + VARYING
+    )
     np.testing.assert_allclose(pictures(path)[0], VARYING, atol=1e-4)
     path = write_film(tmp_path / "a.h264", coloured_frames(5, 48, 80), "libx264")
     assert pictures(path)[0] == pytest.approx([0, 0.04, 0.08, 0.12, 0.16])
@@ -127,7 +146,8 @@ def test_seconds_are_those_of_the_file_and_decoding_may_begin_anywhere(film, nam
     path = film(name, times)
     seconds, rgb = pictures(path)
     if times is not None:
-        np.testing.assert_allclose(seconds, times, atol=0.0006)  # Matroska counts milliseconds
+        # Matroska counts milliseconds
+        np.testing.assert_allclose(seconds, times, atol=0.0006)
     with decoder.Decoder(path, "") as video:
         timeline = video.timeline(1e9)
         assert video.fps != 25 or not name.endswith("mp4")
@@ -145,9 +165,11 @@ def test_a_film_trimmed_without_encoding_begins_within_a_group(film, tmp_path):
     with av.open(str(film("a.mp4"))) as source, av.open(str(path), "w") as file:
         stream = file.add_stream_from_template(source.streams.video[0])
         for packet in source.demux(video=0):
-            if packet.size:  # as by ffmpeg -ss 0.2 -c copy: frames before it get negative times
+            # as by ffmpeg -ss 0.2 -c copy: frames before it get negative times
+            if packet.size:
                 packet.pts, packet.dts = (
-                    stamp - round(0.2 / packet.time_base) for stamp in (packet.pts, packet.dts)
+                    stamp - round(0.2 / packet.time_base)
+                    for stamp in (packet.pts, packet.dts)
                 )
                 packet.stream = stream
                 file.mux(packet)
@@ -156,7 +178,8 @@ def test_a_film_trimmed_without_encoding_begins_within_a_group(film, tmp_path):
     with decoder.Decoder(path, "") as video:
         assert video.count is None  # it claims the frames before the cut, too
         timeline = video.timeline(0.6)
-    assert len(timeline.seconds) == len(rgb) and len(rgb) in (24, 25)  # by FFmpeg's version
+    # by FFmpeg's version
+    assert len(timeline.seconds) == len(rgb) and len(rgb) in (24, 25)
     assert timeline.seconds[:15].tolist() == seconds[:15]
     assert_same(pictures(path, 12, timeline)[1], rgb[12:])
 
@@ -200,7 +223,10 @@ def test_damaged_frames_are_told_and_not_learned_from(film, tmp_path):
             told = [i for i, x in enumerate(video.pictures(), 1) if x.is_damaged]
         assert len(told) > 2
         more = len(told) - 1
-        message = f"{path.name}: frame {told[0]} is damaged, and {more} frames after it; re-encode"
+        message = (
+            f"{path.name}: frame {told[0]} is damaged, and {more} frames after it;"
+            " re-encode"
+        )
         with pytest.raises(InputError, match=message):
             list(frames.read(path, [told[0] + 1], "re-encode it"))
 
@@ -234,7 +260,8 @@ def test_a_film_is_turned_as_its_camera_was(film, tmp_path, matrix, turn):
 
 def test_neither_titles_nor_names_of_files_matter(film, tmp_path, monkeypatch):
     path = tmp_path / "title.mp4"
-    path.write_bytes(film("a.mp4").read_bytes().replace(b"Lavf", b"L\xe9vf"))  # no UTF-8
+    # no UTF-8
+    path.write_bytes(film("a.mp4").read_bytes().replace(b"Lavf", b"L\xe9vf"))
     assert_same(pictures(path)[1], pictures(film("a.mp4"))[1])
     monkeypatch.chdir(tmp_path)
     for name in ("http:/a.mp4", "concat:a.mp4", "a%03d.mp4", "-i.mp4"):
@@ -248,7 +275,10 @@ def test_neither_titles_nor_names_of_files_matter(film, tmp_path, monkeypatch):
     [
         "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:1,\n{}\n#EXT-X-ENDLIST\n",
         "ffconcat version 1.0\nfile '{}'\n",
-        "v=0\ns={}\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\na=rtpmap:96 H264/90000\n",
+        (
+            "v=0\ns={}\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\na=rtpmap:96"
+            " H264/90000\n"
+        ),
         None,
     ],
 )
@@ -259,11 +289,15 @@ def test_playlists_and_music_are_no_videos(film, tmp_path, text):
     else:
         with av.open(str(path), "w") as file:
             stream = file.add_stream("aac", rate=44100)
-            sound = av.AudioFrame.from_ndarray(np.zeros((2, 1024), np.float32), "fltp", "stereo")
+            sound = av.AudioFrame.from_ndarray(
+                np.zeros((2, 1024), np.float32), "fltp", "stereo"
+            )
             sound.sample_rate = 44100
             file.mux(stream.encode(sound))
             file.mux(stream.encode(None))
-    with pytest.raises(InputError, match="list.mp4: cannot be decoded .*; re-encode it$"):
+    with pytest.raises(
+        InputError, match="list.mp4: cannot be decoded .*; re-encode it$"
+    ):
         decoder.Decoder(path, "re-encode it")
 
 

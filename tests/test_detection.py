@@ -34,12 +34,17 @@ def test_agrees_with_slow_loops(space, overrides, rois, digits, monkeypatch):
     monkeypatch.setattr(detection, "_BOXES", 64)
     detections, truth = random_case(space, 7, overrides, rois, digits)
     assert len(set(np.bincount(detections.roi_frame))) > 1
-    ours, slow = voc_aps(detections, truth, space), slow_metrics_of(detections, truth, space)
+    ours, slow = (
+        voc_aps(detections, truth, space),
+        slow_metrics_of(detections, truth, space),
+    )
     assert flatten(ours) == pytest.approx(flatten(slow))
     assert 0 < ours["detection"]["joint"] < 100
     pairs = slow["per_pair_ap"]
     for actor, ap in zero_shot.actor_aps(ours["per_pair_ap"], space).items():
-        own = [pairs[str(code)] for code in space.codes if code // space.base == int(actor)]
+        own = [
+            pairs[str(code)] for code in space.codes if code // space.base == int(actor)
+        ]
         assert ap == pytest.approx(sum(own) / len(own))
 
 
@@ -66,7 +71,9 @@ def test_instances_agree_with_slow_loops():
             place = found.setdefault(names[results.box_frame[i]], [])
             place.append((results.scores[i], results.boxes[i].tolist()))
         for i in np.flatnonzero(truth.codes == code):
-            wanted.setdefault(names[truth.box_frame[i]], []).append(truth.boxes[i].tolist())
+            wanted.setdefault(names[truth.box_frame[i]], []).append(
+                truth.boxes[i].tolist()
+            )
         expected[str(code)] = slow_ap(names, found, wanted)
     assert metrics["per_pair_ap"] == pytest.approx(expected)
     assert metrics["detection"] == {"joint": pytest.approx(sum(expected.values()) / 43)}
@@ -84,7 +91,9 @@ def one_actor(boxes, scores, targets):
     rois[:, 0] = np.array(boxes).reshape(-1, 4)
     actor_scores = np.zeros((len(scores), 2))
     actor_scores[:, 0] = scores
-    detections = Detections(names, frames, rois, actor_scores, np.ones((len(scores), 3)))
+    detections = Detections(
+        names, frames, rois, actor_scores, np.ones((len(scores), 3))
+    )
     truth = Truth(names, target_frames, targets, [11] * len(targets))
     return voc_aps(detections, truth, SMALL)["per_actor_ap"]["1"]
 
@@ -93,7 +102,8 @@ GT = [0, 0, 10, 10]
 FAR = [50, 50, 60, 60]
 POINT = [3, 3, 3, 3]
 HALVES = [[0, 0, 10, 5], [0, 5, 10, 10]]
-TARGET, AT, ABOVE = [0, 0, 65, 10], [35, 0, 100, 10], [34, 0, 99, 10]  # IoU 30/100 and 31/99
+# IoU 30/100 and 31/99
+TARGET, AT, ABOVE = [0, 0, 65, 10], [35, 0, 100, 10], [34, 0, 99, 10]
 A, B, C = [0, 0, 10, 10], [4, 0, 14, 10], [8, 0, 18, 10]  # each overlaps the next
 
 
@@ -104,7 +114,8 @@ A, B, C = [0, 0, 10, 10], [4, 0, 14, 10], [8, 0, 18, 10]  # each overlaps the ne
         ([[0, 0, 10, 4.5]], [0.9], [GT], 0),
         ([AT, TARGET], [0.9, 0.8], [TARGET], 50),  # suppression begins above 3/10
         ([ABOVE, TARGET], [0.9, 0.8], [TARGET], 0),
-        ([A, B, C], [0.9, 0.8, 0.7], [A, C], 100),  # what is suppressed suppresses nothing
+        # what is suppressed suppresses nothing
+        ([A, B, C], [0.9, 0.8, 0.7], [A, C], 100),
         ([B, A, C], [0.9, 0.8, 0.7], [A, C], 0),
         # A box on two targets counts once: one of two found, precision 1.
         ([GT], [0.9], [[0, 0, 10, 8], [0, 2, 10, 10]], 100 * 6 / 11),
@@ -146,7 +157,9 @@ def test_frames_outside_the_truth_and_other_label_spaces_are_refused():
     fewer = Truth(truth.frames[:1], [0], [GT], [11])
     with pytest.raises(InputError, match="'frames'"):
         voc_aps(detections, fewer, SMALL)
-    with pytest.raises(InputError, match="'actor_scores' has 2 columns, but the label space has 7"):
+    with pytest.raises(
+        InputError, match="'actor_scores' has 2 columns, but the label space has 7"
+    ):
         voc_aps(detections, truth, A2D)
     # A listed frame without RoIs may lie outside.
     listed = Detections(["v/1", "w/1"], [0], [[GT, GT]], [[1.0, 0]], np.ones((1, 3)))
@@ -163,7 +176,14 @@ def test_detections_survive_a_file(tmp_path, overrides, rois):
     path = tmp_path / "detections.npz"
     detections.save(path)
     loaded = Detections.load(path)
-    for name in ("frames", "roi_frame", "boxes", "actor_scores", "action_scores", *overrides):
+    for name in (
+        "frames",
+        "roi_frame",
+        "boxes",
+        "actor_scores",
+        "action_scores",
+        *overrides,
+    ):
         assert np.array_equal(getattr(loaded, name), getattr(detections, name)), name
     assert (loaded.joint_scores is None) == (not overrides)
     assert voc_aps(loaded, truth, SMALL) == voc_aps(detections, truth, SMALL)
@@ -188,8 +208,15 @@ def test_malformed_and_missing_fields_are_named(tmp_path, field, value):
     path = tmp_path / "bad.npz"
     boxes, actors, actions = (np.zeros(shape) for shape in ((1, 2, 4), (1, 2), (1, 3)))
     fields = {"boxes": boxes, "actor_scores": actors, "action_scores": actions}
-    fields = {"frames": np.array(["v/00001"]), "roi_frame": np.array([0]), **fields, field: value}
-    np.savez(path, **{name: array for name, array in fields.items() if array is not None})
+    fields = {
+        "frames": np.array(["v/00001"]),
+        "roi_frame": np.array([0]),
+        **fields,
+        field: value,
+    }
+    np.savez(
+        path, **{name: array for name, array in fields.items() if array is not None}
+    )
     with pytest.raises(InputError, match=rf"bad\.npz.*'{field}'"):
         Detections.load(path)
 
@@ -207,13 +234,22 @@ def test_truth_survives_a_file(tmp_path):
     written = json.loads(path.read_text())
     categories = {c["id"]: c["name"] for c in written["categories"]}
     assert len(categories) == 43 and categories[43] == "bird-eating"
-    assert written["images"][1] == {"id": 7, "file_name": "w/1.png", "height": 6, "width": 9}
+    assert written["images"][1] == {
+        "id": 7,
+        "file_name": "w/1.png",
+        "height": 6,
+        "width": 9,
+    }
     assert written["annotations"][0]["area"] == 10
     # Lists may have the paper's names, and pairs that nobody does.
-    written["categories"] += [{"id": 11, "name": "adult-climb"}, {"id": 14, "name": "adult-flying"}]
+    written["categories"] += [
+        {"id": 11, "name": "adult-climb"},
+        {"id": 14, "name": "adult-flying"},
+    ]
     path.write_text(json.dumps(written))
     assert len(Truth.load(path, A2D).codes) == 1
-    # All of its codes have other names in another label space, in which they may be valid.
+    # All of its codes have other names in another label space, in which they may be
+    # valid.
     other = LabelSpace(("person", *A2D.actors[1:]), A2D.actions, A2D.codes)
     with pytest.raises(InputError, match=r"truth\.json: categories\[0\]: 11 "):
         Truth.load(path, other)
@@ -235,7 +271,9 @@ def test_masks_of_the_truth_are_read_where_there_are_any(tmp_path):
         assert (masks and len(masks)) == count
     broken = {**square, "segmentation": {"size": [4, 5], "counts": [3]}}
     path.write_text(json.dumps({"images": [sized], "annotations": [broken]}))
-    with pytest.raises(InputError, match=r"truth\.json: annotations\[0\]\.segmentation: .*add up"):
+    with pytest.raises(
+        InputError, match=r"truth\.json: annotations\[0\]\.segmentation: .*add up"
+    ):
         Truth.load(path, SMALL)
 
 

@@ -1,4 +1,6 @@
-"""The machine: its cards, memory and cores; the devices that TensorFlow is told to use."""
+"""The machine: its cards, memory and cores; the devices that TensorFlow is told to
+use.
+"""
 
 import os
 
@@ -16,7 +18,10 @@ T4 = Gpu("Tesla T4", 15 * GIB, (7, 5))
 
 
 def test_nvidia_smi_lists_names_and_memory(tmp_path, monkeypatch):
-    lines = "NVIDIA A100-SXM4-80GB, 81920\nNVIDIA H100, 80GB HBM3, 81559\nNVIDIA GB10, [N/A]"
+    lines = (
+        "NVIDIA A100-SXM4-80GB, 81920\nNVIDIA H100, 80GB HBM3, 81559\nNVIDIA GB10,"
+        " [N/A]"
+    )
     program = tmp_path / "nvidia-smi"
     program.write_text(f"#!/bin/sh\ncat <<'END'\n{lines}\nEND\n")
     program.chmod(0o755)
@@ -38,7 +43,14 @@ def test_without_nvidia_smi_device_nodes_count_the_cards(tmp_path, monkeypatch):
 
 
 def test_what_cuda_visible_devices_hides(monkeypatch):
-    hidden = {None: False, "": True, "-1": True, "0": False, "1,0": False, "MIG-GPU-89/1/2": False}
+    hidden = {
+        None: False,
+        "": True,
+        "-1": True,
+        "0": False,
+        "1,0": False,
+        "MIG-GPU-89/1/2": False,
+    }
     for value, hides in hidden.items():
         variables = {} if value is None else {"CUDA_VISIBLE_DEVICES": value}
         monkeypatch.setattr(os, "environ", variables)
@@ -49,7 +61,9 @@ def test_memory_and_cores(tmp_path):
     limit = tmp_path / "sys/fs/cgroup/memory.max"
     limit.parent.mkdir(parents=True)
     limit.write_text("max\n")
-    assert devices.memory(tmp_path) == os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert devices.memory(tmp_path) == os.sysconf("SC_PHYS_PAGES") * os.sysconf(
+        "SC_PAGE_SIZE"
+    )
     limit.write_text(f"{GIB}\n")
     assert devices.memory(tmp_path) == GIB
     assert 1 <= devices.cores() <= os.cpu_count()
@@ -59,7 +73,9 @@ def test_memory_and_cores(tmp_path):
 def card(monkeypatch):
     """A card that TensorFlow does not find."""
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
-    monkeypatch.setattr(devices, "nvidia_cards", lambda: [devices.Gpu("NVIDIA L4", 24 * 2**30)])
+    monkeypatch.setattr(
+        devices, "nvidia_cards", lambda: [devices.Gpu("NVIDIA L4", 24 * 2**30)]
+    )
     monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: [])
 
 
@@ -67,14 +83,31 @@ def test_the_line_of_devices(monkeypatch, capsys):
     monkeypatch.setattr(devices, "cores", lambda: 2)
     monkeypatch.setattr(devices, "memory", lambda: 24 * GIB)
     for gpus, used, precision, line in (
-        ((A100,), 1, "mixed_bfloat16", "1 x NVIDIA A100-SXM4-80GB (80 GB), mixed_bfloat16"),
-        ((A100, L4), 1, "float32", "1 x NVIDIA A100-SXM4-80GB (80 GB), float32 with products in"),
+        (
+            (A100,),
+            1,
+            "mixed_bfloat16",
+            "1 x NVIDIA A100-SXM4-80GB (80 GB), mixed_bfloat16",
+        ),
+        (
+            (A100, L4),
+            1,
+            "float32",
+            "1 x NVIDIA A100-SXM4-80GB (80 GB), float32 with products in",
+        ),
         ((T4, T4, L4), 2, "float32", "2 x Tesla T4 (15 GB), float32"),
-        ((T4, L4), 2, "mixed_bfloat16", "1 x Tesla T4 (15 GB), 1 x NVIDIA L4, mixed_bfloat16"),
+        (
+            (T4, L4),
+            2,
+            "mixed_bfloat16",
+            "1 x Tesla T4 (15 GB), 1 x NVIDIA L4, mixed_bfloat16",
+        ),
         ((), 1, "float32", "CPU, 2 cores, 24 GB, float32"),
     ):
         devices.announce(gpus, precision, used)
-        assert capsys.readouterr().out.rstrip().partition(" TF32")[0] == f"device: {line}"
+        assert (
+            capsys.readouterr().out.rstrip().partition(" TF32")[0] == f"device: {line}"
+        )
 
 
 @pytest.mark.parametrize("device", ["auto", "gpu"])
@@ -86,7 +119,9 @@ def test_a_card_that_tensorflow_cannot_use_is_an_error(card, device):
 def test_the_cpu_is_taken_where_that_is_wanted_or_there_is_no_card(card, monkeypatch):
     # Where TensorFlow has begun, which devices it sees cannot be changed any more.
     chosen = []
-    monkeypatch.setattr(tf.config, "set_visible_devices", lambda *given: chosen.append(given))
+    monkeypatch.setattr(
+        tf.config, "set_visible_devices", lambda *given: chosen.append(given)
+    )
     assert devices.prepare("cpu", deterministic=False) == []
     assert chosen == [([], "GPU")]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")

@@ -5,18 +5,24 @@ import re
 import pytest
 from processes import ROOT
 
-PAGES = [path.relative_to(ROOT) for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"))]
+PAGES = [
+    path.relative_to(ROOT) for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"))
+]
 
 
 def anchors(path):
     """The anchors that GitHub makes of a page's headings."""
     headings = re.findall(r"^#+ (.*)$", path.read_text(), re.M)
-    return {re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-") for text in headings}
+    return {
+        re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-") for text in headings
+    }
 
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
 def test_links_and_files_of_code_exist(page):
-    """`a2d doctor` is of the repository, `data/sources.py` of the package, `own/` a result."""
+    """`a2d doctor` is of the repository, `data/sources.py` of the package, `own/` a
+    result.
+    """
     text = (ROOT / page).read_text()
     for link in re.findall(r"\]\((?!\w+://)([^)\s]+)\)", text):
         name, _, anchor = link.partition("#")
@@ -34,11 +40,18 @@ def test_names_in_docstrings_exist():
     texts, missing = {}, []
     for path in ROOT.glob("a2d_tf/**/*.py"):
         place = path.parent if path.stem == "__init__" else path.with_suffix("")
-        for name, text in ((place.name, path.read_text()), (place.parent.name, f" {place.name} ")):
+        for name, text in (
+            (place.name, path.read_text()),
+            (place.parent.name, f" {place.name} "),
+        ):
             texts[name] = texts.get(name, "") + text
     for stem, text in texts.items():
         for module, name in re.findall(r"`(\w+)\.(\w+)`", text):
             is_file = name in ("csv", "h5", "html", "json", "md", "npz", "py", "txt")
-            if module in texts and not is_file and not re.search(rf"\b{name}\b", texts[module]):
+            if (
+                module in texts
+                and not is_file
+                and not re.search(rf"\b{name}\b", texts[module])
+            ):
                 missing.append(f"{stem}: {module}.{name}")
     assert not missing

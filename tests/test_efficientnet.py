@@ -1,4 +1,6 @@
-"""EfficientNet-Lite0: shapes, wiring against plain Keras layers, tensors of its weights."""
+"""EfficientNet-Lite0: shapes, wiring against plain Keras layers, tensors of its
+weights.
+"""
 
 import numpy as np
 import pytest
@@ -27,7 +29,14 @@ def test_strides_and_channels():
 # Kernel side, stride, expansion, channels of each block, written out.
 BLOCKS = (
     [(3, 1, 1, 16), (3, 2, 6, 24), (3, 1, 6, 24), (5, 2, 6, 40), (5, 1, 6, 40)]
-    + [(3, 2, 6, 80), (3, 1, 6, 80), (3, 1, 6, 80), (5, 1, 6, 112), (5, 1, 6, 112), (5, 1, 6, 112)]
+    + [
+        (3, 2, 6, 80),
+        (3, 1, 6, 80),
+        (3, 1, 6, 80),
+        (5, 1, 6, 112),
+        (5, 1, 6, 112),
+        (5, 1, 6, 112),
+    ]
     + [(5, 2, 6, 192), (5, 1, 6, 192), (5, 1, 6, 192), (5, 1, 6, 192), (3, 1, 6, 320)]
 )
 
@@ -107,9 +116,15 @@ def state():
     for number, (side, _, expansion, filters) in enumerate(BLOCKS):
         name, wide = f"_blocks.{number}", expansion * channels
         if expansion > 1:
-            conv(f"{name}._expand_conv", wide, channels, 1, 1), norm(f"{name}._bn0", wide)
+            (
+                conv(f"{name}._expand_conv", wide, channels, 1, 1),
+                norm(f"{name}._bn0", wide),
+            )
         conv(f"{name}._depthwise_conv", wide, 1, side, side), norm(f"{name}._bn1", wide)
-        conv(f"{name}._project_conv", filters, wide, 1, 1), norm(f"{name}._bn2", filters)
+        (
+            conv(f"{name}._project_conv", filters, wide, 1, 1),
+            norm(f"{name}._bn2", filters),
+        )
         channels = filters
     conv("_conv_head", 1280, 320, 1, 1), norm("_bn1", 1280)
     conv("_fc", 1000, 1280)
@@ -137,5 +152,6 @@ def test_every_tensor_is_used_or_named():
         tensors["_blocks.4._depthwise_conv.weight"][:, 0].transpose(1, 2, 0),
     )
     np.testing.assert_array_equal(
-        made.tensors["backbone/s3_b1_project/variance"], tensors["_blocks.4._bn2.running_var"]
+        made.tensors["backbone/s3_b1_project/variance"],
+        tensors["_blocks.4._bn2.running_var"],
     )

@@ -1,4 +1,6 @@
-"""Running a network over a split: native pixels, files that score.py repeats, the threshold."""
+"""Running a network over a split: native pixels, files that score.py repeats, the
+threshold.
+"""
 
 import dataclasses
 import itertools
@@ -34,7 +36,9 @@ def test_frames_come_in_the_records_order_and_native_pixels(frames, mini_records
         height, width = frame.truth.native_size
         assert frame.rgb.shape == (*frame.truth.size, 3)
         assert frame.table.boxes.dtype == np.float32
-        assert (frame.table.boxes.max(axis=(0, 1)) <= [height, width, height, width]).all()
+        assert (
+            frame.table.boxes.max(axis=(0, 1)) <= [height, width, height, width]
+        ).all()
     # The native frame is five times as large as the stored one, and so are the boxes.
     assert max(frame.table.boxes[..., 2].max() for frame in frames) > 200
 
@@ -61,9 +65,12 @@ def test_score_py_repeats_the_figures(evaluated, tmp_path):
         ("detection", "truth.json", "instances.json"),
     ):
         paths = f"--truth={output / truth}", f"--predicted={output / predicted}"
-        succeeded(run_a2d("score", command, *paths, f"--output={tmp_path / 'scores.json'}"))
+        succeeded(
+            run_a2d("score", command, *paths, f"--output={tmp_path / 'scores.json'}")
+        )
         scored = json.loads((tmp_path / "scores.json").read_text())
-        if predicted == "instances.json":  # fewer than all RoIs, which the other figures are of
+        # fewer than all RoIs, which the other figures are of
+        if predicted == "instances.json":
             assert set(scored["coco"]) == {"box", "mask"}
             scored = {"coco": scored["coco"]}
         for name, value in scored.items():
@@ -81,18 +88,27 @@ def test_instances_are_what_is_painted(evaluated, evaluator, frames):
         painted = np.zeros(frame.truth.native_size, np.uint8)
         for index in best:  # the best one last, on top
             painted[rle_tools.decode(results.masks[index]) > 0] = results.codes[index]
-        np.testing.assert_array_equal(painted, evaluator.label_map(frame, evaluators.FLOOR))
+        np.testing.assert_array_equal(
+            painted, evaluator.label_map(frame, evaluators.FLOOR)
+        )
         np.testing.assert_allclose(results.boxes[own], frame.instances.boxes, atol=0.02)
         for folder, expected in (
             ("label_maps", evaluator.label_map(frame, 0.3)),
             ("label_truth", frame.truth.label_map),
         ):
             path = str(output / folder / f"{frame.truth.name}.png")
-            np.testing.assert_array_equal(cv2.imread(path, cv2.IMREAD_UNCHANGED), expected)
+            np.testing.assert_array_equal(
+                cv2.imread(path, cv2.IMREAD_UNCHANGED), expected
+            )
         # The truth has masks, too.
-        assert (truth.frames[i], truth.sizes[i]) == (frame.truth.name, frame.truth.native_size)
+        assert (truth.frames[i], truth.sizes[i]) == (
+            frame.truth.name,
+            frame.truth.native_size,
+        )
         masks = [truth.masks[index] for index in np.flatnonzero(truth.box_frame == i)]
-        np.testing.assert_array_equal(rle_tools.decode(masks), rle_tools.decode(frame.truth.rles))
+        np.testing.assert_array_equal(
+            rle_tools.decode(masks), rle_tools.decode(frame.truth.rles)
+        )
 
 
 def test_records_of_every_frame_are_scored_over_time_and_a_zero_shot_run_has_its_figures(
@@ -141,7 +157,9 @@ def test_detections_carry_joint_arrays_where_labels_are_joint(mode, joint, tmp_p
             "joint_boxes": np.tile(boxes, (rois, 7, 9, 1)),
         }
         collected.tables.append(table)
-    collected.truths = [types.SimpleNamespace(name=name) for name in ("v/1", "v/2", "w/1")]
+    collected.truths = [
+        types.SimpleNamespace(name=name) for name in ("v/1", "v/2", "w/1")
+    ]
     found = collected.detections()
     assert found.roi_frame.tolist() == [0, 0, 2]
     assert found.boxes[2, 6].tolist() == [1, 2, 3, 4]
@@ -150,7 +168,9 @@ def test_detections_carry_joint_arrays_where_labels_are_joint(mode, joint, tmp_p
     found.save(tmp_path / "detections.npz")
     with np.load(tmp_path / "detections.npz") as stored:  # x1, y1, x2, y2
         assert stored["boxes"][2, 6].tolist() == [2, 1, 4, 3]
-        assert sorted(name for name in stored if name.startswith("joint")) == sorted(joint)
+        assert sorted(name for name in stored if name.startswith("joint")) == sorted(
+            joint
+        )
 
 
 def test_validation_scores_as_evaluation_does_at_the_best_threshold(
@@ -163,7 +183,9 @@ def test_validation_scores_as_evaluation_does_at_the_best_threshold(
     for candidate in evaluators.THRESHOLDS:
         confusion = segmentation.Confusion(evaluator.labels)
         for frame in frames:
-            confusion.update(frame.truth.label_map, evaluator.label_map(frame, candidate))
+            confusion.update(
+                frame.truth.label_map, evaluator.label_map(frame, candidate)
+            )
         scores[candidate] = confusion.metrics()["joint"]["miou"]
     best = validated.metrics["segmentation"]["joint"]["miou"]
     assert scores[validated.threshold] == max(scores.values()) == best
@@ -177,7 +199,9 @@ def test_only_scores_make_way_for_scores_and_an_empty_split_has_none(
 ):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "metrics.json").touch()  # a packed model has one too
-    with pytest.raises(InputError, match="run: already exists and is not a folder of scores"):
+    with pytest.raises(
+        InputError, match="run: already exists and is not a folder of scores"
+    ):
         evaluator.evaluate("test", 0.3, str(tmp_path / "run"))
     (tmp_path / "run" / "truth.json").touch()
     evaluator.evaluate("test", 0.3, f"{tmp_path / 'run'}/")
@@ -192,7 +216,9 @@ def test_only_scores_make_way_for_scores_and_an_empty_split_has_none(
 
 
 def test_scores_do_not_depend_on_the_batches(evaluator, validated, monkeypatch):
-    """Six clips, in batches of four and two, for which the network is not traced again."""
+    """Six clips, in batches of four and two, for which the network is not traced
+    again.
+    """
     monkeypatch.setattr("a2d_tf.core.config.EVALUATION_BATCH", 4)
     monkeypatch.setattr(evaluator, "_batches", {})
     traced = evaluator._graph.experimental_get_tracing_count()
@@ -200,7 +226,9 @@ def test_scores_do_not_depend_on_the_batches(evaluator, validated, monkeypatch):
     assert evaluator._graph.experimental_get_tracing_count() == traced > 0
 
 
-def test_frames_are_scored_in_order_with_the_label_map_of_each_threshold(evaluator, frames):
+def test_frames_are_scored_in_order_with_the_label_map_of_each_threshold(
+    evaluator, frames
+):
     scored = list(evaluator.scored((lambda frame=frame: frame) for frame in frames[:3]))
     assert scored == frames[:3]
     numbers = set()
@@ -223,9 +251,14 @@ def test_scores_of_training_videos_are_marked(
     known, *_ = videos = sorted(mini_records.videos("test"))
     assert len(videos) == 2 and not mini_records.videos("train") & {*videos}
     run = dataclasses.replace(loaded_run, trained_on=frozenset([known, "another"]))
-    scores = a2d_tf.metrics.evaluate(run, mini_records, "test", output=str(tmp_path / "scores"))
+    scores = a2d_tf.metrics.evaluate(
+        run, mini_records, "test", output=str(tmp_path / "scores")
+    )
     assert scores["trained_on"] == [known] and known in caplog.text
     # Beside them is what they were computed from.
     origin = json.loads((tmp_path / "scores" / "origin.json").read_text())
-    assert origin["records"] == mini_records.source and origin["settings"]["score_threshold"] == 0.3
+    assert (
+        origin["records"] == mini_records.source
+        and origin["settings"]["score_threshold"] == 0.3
+    )
     assert len(origin["weights"]) == 64

@@ -1,4 +1,6 @@
-"""Event files: what a killed run said of steps that will come again is dropped, and no more."""
+"""Event files: what a killed run said of steps that will come again is dropped, and
+no more.
+"""
 
 import event_files
 import pytest

@@ -1,4 +1,6 @@
-"""Every row of the tables starts from public weights: what is loaded, and what starts anew."""
+"""Every row of the tables starts from public weights: what is loaded, and what
+starts anew.
+"""
 
 import numpy as np
 import pytest
@@ -16,9 +18,9 @@ from tools import make_random_weights
 
 SMALL = layouts.Sizes("resnet14", 1 / 8, pyramid=16, proposals=16, head=32, mask=16)
 SMALL_FLAGS = (
-    "--image_height=64 --image_width=96 --backbone=resnet14 --width_multiplier=0.125 "
-    "--fpn_channels=16 --rpn_channels=16 --head_units=32 --mask_channels=16 --refiner_size=32 "
-    "--refiner_channels=8 --refiner_backbone="
+    "--image_height=64 --image_width=96 --backbone=resnet14 --width_multiplier=0.125"
+    " --fpn_channels=16 --rpn_channels=16 --head_units=32 --mask_channels=16"
+    " --refiner_size=32 --refiner_channels=8 --refiner_backbone="
 ).split()
 # The groups of layers that no file fills, as the report's summary names them.
 RGB_TIME, FLOW_TIME = (
@@ -26,7 +28,9 @@ RGB_TIME, FLOW_TIME = (
 )
 ACTION = {"action_fc1", "action_fc2", "action_logits"}
 FULL = RGB_TIME | FLOW_TIME | ACTION
-REFINER = {f"refiner_{part}{level}" for part in ("skip", "merge") for level in range(2, 5)}
+REFINER = {
+    f"refiner_{part}{level}" for part in ("skip", "merge") for level in range(2, 5)
+}
 REFINER |= {f"refiner_{part}" for part in ("reduce", "fc1", "fc2", "logits")}
 # In an order in which rows of the same network are neighbours.
 ANEW = {
@@ -40,20 +44,27 @@ ANEW = {
     "no_mask": FULL | REFINER,
     "no_mask_strong": FULL | REFINER,
 }
-"""All rows but those whose network differs from one of these by the classes or by layers less."""
+"""All rows but those whose network differs from one of these by the classes or by
+layers less.
+"""
 
 
 @pytest.fixture(
-    scope="module", params=["small", pytest.param("full size", marks=pytest.mark.full_size)]
+    scope="module",
+    params=["small", pytest.param("full size", marks=pytest.mark.full_size)],
 )
 def files(request, tmp_path_factory):
-    """A COCO file and an ImageNet file, imported: (their flags, further flags, their tensors)."""
+    """A COCO file and an ImageNet file, imported: (their flags, further flags, their
+    tensors).
+    """
     folder, flagged, tensors = tmp_path_factory.mktemp("files"), [], {}
     sizes, further = (SMALL, SMALL_FLAGS) if request.param == "small" else (None, [])
     for stream, source in (("rgb", "matterport"), ("flow", "keras_resnet101")):
         public, imported = str(folder / f"{source}.h5"), str(folder / f"{stream}.h5")
         make_random_weights.write(public, make_random_weights.shapes(source, sizes))
-        made, _, skipped = layouts.convert(source, cache.read_tensors(public), public, sizes=sizes)
+        made, _, skipped = layouts.convert(
+            source, cache.read_tensors(public), public, sizes=sizes
+        )
         assert not skipped
         made.write(imported)
         flagged.append(f"--init_{stream}={imported}")
@@ -62,7 +73,9 @@ def files(request, tmp_path_factory):
 
 
 def trainings(monkeypatch, name, further):
-    """[Settings and given flags] of an experiment's trainings, of the paper's network."""
+    """[Settings and given flags] of an experiment's trainings, of the paper's
+    network.
+    """
     calls = []
     monkeypatch.chdir(ROOT)  # flagfiles name others from there
     monkeypatch.setattr(processes, "call", calls.append)
@@ -83,7 +96,8 @@ def trainings(monkeypatch, name, further):
 
 @pytest.fixture(scope="module")
 def start():
-    """Config -> (its network's values before, those after it starts, the report); keeps the last.
+    """Config -> (its network's values before, those after it starts, the report); keeps
+    the last.
 
     Of the paper's size one network is as much as a small machine holds.
     """
@@ -116,14 +130,19 @@ def test_row_starts_from_public_weights(name, files, start, monkeypatch):
     before, after, report = start(config)
 
     assert {*report.loaded, *report.initialised} >= set(after)
-    groups = {"_".join(key.replace("/", "_").split("_")[:2]) for key in report.initialised}
+    groups = {
+        "_".join(key.replace("/", "_").split("_")[:2]) for key in report.initialised
+    }
     assert groups == ANEW[name]
     for key, role in report.loaded.items():
         stream = "flow" if key.startswith("flow_resnet") else "rgb"
         if "(" not in role:
-            np.testing.assert_array_equal(after[key], tensors[stream][role], err_msg=key)
+            np.testing.assert_array_equal(
+                after[key], tensors[stream][role], err_msg=key
+            )
     for key in set(report.initialised) & set(after):
         np.testing.assert_array_equal(after[key], before[key], err_msg=key)
-    for second, _ in later:  # it goes on with the first one's weights, whatever these are from
+    # it goes on with the first one's weights, whatever these are from
+    for second, _ in later:
         assert not (second.training.init_rgb or second.training.init_flow)
         assert second.training.init_run.endswith(experiments.phases(name)[0])

@@ -1,4 +1,6 @@
-"""The SavedModel: signatures, agreement with the network, the client, TensorFlow Serving."""
+"""The SavedModel: signatures, agreement with the network, the client, TensorFlow
+Serving.
+"""
 
 import json
 import os
@@ -29,7 +31,16 @@ from a2d_tf.video.predictor import Predictor
 
 pytestmark = pytest.mark.slow
 
-INSTANCES = ("boxes", "actor", "action", "code", "score", "actor_scores", "action_scores", "masks")
+INSTANCES = (
+    "boxes",
+    "actor",
+    "action",
+    "code",
+    "score",
+    "actor_scores",
+    "action_scores",
+    "masks",
+)
 NAMES = {*INSTANCES, "num_detections", "label_map"}
 SIGNATURES = {"serving_default", "encoded", "stream", "frame", "key_frame"}
 
@@ -41,7 +52,9 @@ def model(saved_model):
 
 def call(model, signature, **inputs):
     inputs = {name: tf.constant(x) for name, x in inputs.items()}
-    return {name: x.numpy() for name, x in model.signatures[signature](**inputs).items()}
+    return {
+        name: x.numpy() for name, x in model.signatures[signature](**inputs).items()
+    }
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +63,13 @@ def signature(model):
 
 
 def scene(batch, frames, height=61, width=83, seed=0):
-    """Blocks of colour, that last a whole frame, and flow that is one vector a frame."""
+    """Blocks of colour, that last a whole frame, and flow that is one vector a
+    frame.
+    """
     rng = np.random.default_rng(seed)
-    blocks = rng.integers(0, 256, (batch, frames, -(-height // 8), -(-width // 8), 3), np.uint8)
+    blocks = rng.integers(
+        0, 256, (batch, frames, -(-height // 8), -(-width // 8), 3), np.uint8
+    )
     rgb = blocks.repeat(8, axis=2).repeat(8, axis=3)[:, :, :height, :width]
     return rgb, rng.normal(0, 3, (batch, frames, 1, 1, 2)).astype(np.float32)
 
@@ -87,7 +104,11 @@ def test_signatures_are_those_of_the_contract_and_pass_on_what_a_frame_gave(mode
     shapes["masks"] = [28, 28]
     assert specs(function.structured_outputs) == {
         **{name: ("float32", [None, 8, *shape]) for name, shape in shapes.items()},
-        **{**whole, "num_detections": ("int32", some), "label_map": ("uint8", 3 * some)},
+        **{
+            **whole,
+            "num_detections": ("int32", some),
+            "label_map": ("uint8", 3 * some),
+        },
     }
     given = {"rgb": ("uint8", 3 * some + [3]), "flow": ("float32", 3 * some + [2])}
     assert specs(inputs(model["frame"])) == given
@@ -106,7 +127,9 @@ def test_signatures_are_those_of_the_contract_and_pass_on_what_a_frame_gave(mode
     assert model["key_frame"].structured_outputs == function.structured_outputs
     given, made = inputs(model["stream"]), model["stream"].structured_outputs
     states = [name for name in given if name.startswith("state_")]
-    assert len(states) == 10 and all(given[name].shape == made[name].shape for name in states)
+    assert len(states) == 10 and all(
+        given[name].shape == made[name].shape for name in states
+    )
     assert set(made) == NAMES | {"number", *states}
     assert specs(inputs(model["encoded"]))["images"] == ("string", [None, None])
 
@@ -130,7 +153,9 @@ def test_export_agrees_with_the_network_in_pixels_of_the_input(signature, loaded
     for name in NAMES - {"boxes", "label_map"}:
         np.testing.assert_allclose(outputs[name], expected[name], rtol=1e-4, atol=1e-4)
     scale = np.array([90 / 43, 200 / 96, 90 / 43, 200 / 96])
-    np.testing.assert_allclose(outputs["boxes"], expected["boxes"] * scale, rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(
+        outputs["boxes"], expected["boxes"] * scale, rtol=1e-4, atol=1e-3
+    )
 
 
 @pytest.mark.parametrize("frames", [4, 5])
@@ -180,7 +205,9 @@ def test_facts_beside_the_graph_and_weights_that_are_stored_once(saved_model):
     facts = json.loads((saved_model / "a2d_tf.json").read_text())
     assert facts["labels"]["actors"][6] == "dog" and facts["base"] == 10
     assert len(facts["labels"]["codes"]) == 43
-    expected = dict(flow_method="dis", image_height=64, image_width=96, clip_stride=1, frames=3)
+    expected = dict(
+        flow_method="dis", image_height=64, image_width=96, clip_stride=1, frames=3
+    )
     expected |= dict(use_flow=True, canvas=[64, 96], score_threshold=0.3)
     expected |= dict(precision="float32", checkpoint="ckpt-7")
     assert {name: facts[name] for name in expected} == expected
@@ -196,14 +223,20 @@ class Served(tf.Module):
     def __init__(self):
         super().__init__()
         self.weights = [tf.Variable(2.0)]
-        self.frame = tf.function(lambda rgb: {"out": rgb * self.weights[0]}, [tf.TensorSpec([])])
+        self.frame = tf.function(
+            lambda rgb: {"out": rgb * self.weights[0]}, [tf.TensorSpec([])]
+        )
         self.key_frame = self.frame
 
     def signatures(self):
-        return {name: self.frame.get_concrete_function() for name in ("frame", "key_frame")}
+        return {
+            name: self.frame.get_concrete_function() for name in ("frame", "key_frame")
+        }
 
 
-def test_export_replaces_its_own_folder_only(loaded_run, saved_model, tmp_path, monkeypatch):
+def test_export_replaces_its_own_folder_only(
+    loaded_run, saved_model, tmp_path, monkeypatch
+):
     monkeypatch.setattr(export_folder, "ServedNetwork", lambda *_: Served())
     output = tmp_path / "model"
     output.mkdir()
@@ -248,7 +281,9 @@ def test_what_is_no_export_is_refused(saved_model, tmp_path):
     for damaged in (False, True):
         if damaged:
             (tmp_path / "saved_model.pb").write_bytes(b"damaged")
-        with pytest.raises(InputError, match=f"{tmp_path}: corrupt .* export the run again"):
+        with pytest.raises(
+            InputError, match=f"{tmp_path}: corrupt .* export the run again"
+        ):
             Predictor.load(str(tmp_path))
     for number, name in enumerate(("saved_model.pb", "functions/saved_model.pb")):
         copy = shutil.copytree(saved_model, tmp_path / f"copy{number}")
@@ -282,11 +317,15 @@ def test_encoded_images_are_answered_as_their_pixels(model):
     for name in ("actor", "actor_scores", "boxes", "masks", "num_detections"):
         np.testing.assert_allclose(still[name], expected[name], atol=1e-5, err_msg=name)
     images = [[cv2.imencode(".jpg", x[..., ::-1])[1] for x in clip] for clip in rgb]
-    pixels = np.stack([[cv2.imdecode(x, 1)[..., ::-1] for x in clip] for clip in images])
+    pixels = np.stack(
+        [[cv2.imdecode(x, 1)[..., ::-1] for x in clip] for clip in images]
+    )
     assert (pixels != rgb).any()
     expected = call(model, "serving_default", rgb=pixels, flow=whole(flow, rgb))
     images = [[x.tobytes() for x in clip] for clip in images]
-    assert_equal(call(model, "encoded", images=images, flow=flow), expected, rtol=0, atol=0)
+    assert_equal(
+        call(model, "encoded", images=images, flow=flow), expected, rtol=0, atol=0
+    )
 
 
 def test_only_the_middle_of_a_long_clip_is_decoded(model):
@@ -294,9 +333,13 @@ def test_only_the_middle_of_a_long_clip_is_decoded(model):
     images = png(rgb[0])
     expected = call(model, "serving_default", rgb=rgb, flow=whole(flow, rgb))
     damaged = [b"", b"", *images[2:5], b"", b""]
-    assert_equal(call(model, "encoded", images=[damaged], flow=flow), expected, rtol=0, atol=0)
+    assert_equal(
+        call(model, "encoded", images=[damaged], flow=flow), expected, rtol=0, atol=0
+    )
     for bad in (b"none", b"\xff\xd8\xff"):
-        with pytest.raises(tf.errors.InvalidArgumentError, match="[Uu]nknown image|JPEG"):
+        with pytest.raises(
+            tf.errors.InvalidArgumentError, match="[Uu]nknown image|JPEG"
+        ):
             call(model, "encoded", images=[[*images[:3], bad, *images[4:]]], flow=flow)
     for clip, vectors, message in (
         (images[:2], flow[:, :2], "at least 3 frames"),
@@ -348,18 +391,26 @@ def by_stream(served, rgb, flow, size, lag):
 
 
 def by_answers(served, rgb, flow, size, length, stride):
-    """The same from `frame` and `key_frame`, by the clip of each frame as records have it."""
+    """The same from `frame` and `key_frame`, by the clip of each frame as records
+    have it.
+    """
     features = [served.frame(*(x[None] for x in pair)) for pair in zip(rgb, flow)]
     still = [served.frame(x[None], 0 * flow[0][None]) for x in rgb]
     for key in range(1, len(rgb) + 1):
         sources, lost = clip_sources(key, length, stride, len(rgb))
-        frames = [(still if gone else features)[s - 1] for s, gone in zip(sources, lost)]
-        stacked = {name: tf.stack([f[name] for f in frames], axis=1) for name in frames[0]}
+        frames = [
+            (still if gone else features)[s - 1] for s, gone in zip(sources, lost)
+        ]
+        stacked = {
+            name: tf.stack([f[name] for f in frames], axis=1) for name in frames[0]
+        }
         yield {name: x.numpy() for name, x in served.key_frame(stacked, size).items()}
 
 
 def test_a_stream_has_the_answers_of_the_clips(stride=2, count=4):
-    refiner = dict(use_mask=False, use_refiner=True, refiner_size=32, refiner_channels=8)
+    refiner = dict(
+        use_mask=False, use_refiner=True, refiner_size=32, refiner_channels=8
+    )
     network = tiny_network.make(anchor_sizes="24,32,48,56,64", **refiner)
     for weight in network.roi_heads.weights:
         if "action_logits" in weight.name or "actor_logits" in weight.name:
@@ -388,7 +439,9 @@ def test_videos_of_a_batch_may_begin_at_different_times(model):
         both = {name: made.pop(name) for name in both}
         assert made["number"].tolist() == [i, i if i < 2 else i - 2]
         if i >= 2:
-            one = call(model, "stream", rgb=rgb[1:, i], flow=flow[1:, i], size=size, **alone)
+            one = call(
+                model, "stream", rgb=rgb[1:, i], flow=flow[1:, i], size=size, **alone
+            )
             alone = {name: one.pop(name) for name in alone}
             assert_equal({k: x[1:] for k, x in made.items()}, one, rtol=1e-5, atol=1e-4)
     assert made["num_detections"].min() > 0
@@ -404,7 +457,9 @@ assert not any(name.split(".")[0] == "a2d_tf" for name in sys.modules)
 """
 
 
-def test_the_client_says_what_predict_says(saved_model, predictor, mini_records, tmp_path):
+def test_the_client_says_what_predict_says(
+    saved_model, predictor, mini_records, tmp_path
+):
     """Of every instance, by its own program, without this package."""
     path = ROOT / "tools" / "client.py"
     clips = pathlib.Path(mini_records.directory).parent / "Release" / "clips320H"
@@ -422,9 +477,14 @@ def test_the_client_says_what_predict_says(saved_model, predictor, mini_records,
             expected.append((number, *row))
     assert len(said) == len(expected) > 5
     for (mine, label, own, corners), (number, code, score, box) in zip(said, expected):
-        assert (int(mine), label) == (number, predictor.labels.name(code).replace("-", " "))
+        assert (int(mine), label) == (
+            number,
+            predictor.labels.name(code).replace("-", " "),
+        )
         assert float(own) == pytest.approx(score, abs=2e-4)
-        np.testing.assert_allclose(np.array(corners.split(), float), box, rtol=1e-5, atol=1e-4)
+        np.testing.assert_allclose(
+            np.array(corners.split(), float), box, rtol=1e-5, atol=1e-4
+        )
     assert len(path.read_text().splitlines()) <= 45
     words[3] = "import sys; sys.modules['cv2'] = None\n" + ALONE
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)

@@ -1,4 +1,6 @@
-"""Predictions written for annotation tools: polygons, key frames, the files, and the way back."""
+"""Predictions written for annotation tools: polygons, key frames, the files, and the
+way back.
+"""
 
 import dataclasses
 import json
@@ -31,14 +33,20 @@ CLIP = {"name": "clip1.mp4", "length": 8}
 def blobs(seed, height=60, width=80):
     """A mask of smooth or ragged parts with holes, some at the frame's edge."""
     random = np.random.default_rng(seed)
-    noise = cv2.GaussianBlur(random.normal(size=(height, width)), (0, 0), random.choice([1, 2, 5]))
+    noise = cv2.GaussianBlur(
+        random.normal(size=(height, width)), (0, 0), random.choice([1, 2, 5])
+    )
     return noise > np.quantile(noise, random.choice([0.5, 0.8, 0.97]))
 
 
 def differences(inside, other):
-    """Pixels of two masks that differ away from the border of the first, and the masks' IoU."""
+    """Pixels of two masks that differ away from the border of the first, and the
+    masks' IoU.
+    """
     square = np.ones((3, 3), np.uint8)
-    inner = cv2.erode(np.uint8(inside), square, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    inner = cv2.erode(
+        np.uint8(inside), square, borderType=cv2.BORDER_CONSTANT, borderValue=0
+    )
     border = cv2.dilate(np.uint8(inside), square) != inner
     far = (inside != other) & ~border
     return far.sum(), (inside & other).sum() / (inside | other).sum()
@@ -47,14 +55,21 @@ def differences(inside, other):
 def test_polygons_of_rectangles_run_along_the_edges_of_pixels():
     inside = mask(8, 10, 1, 2, 4, 9) | mask(8, 10, 6, 0, 8, 2)
     corners = [sorted(zip(p[::2], p[1::2])) for p in polygons(inside)]
-    assert corners == [[(2, 1), (2, 4), (9, 1), (9, 4)], [(0, 6), (0, 8), (2, 6), (2, 8)]]
+    assert corners == [
+        [(2, 1), (2, 4), (9, 1), (9, 4)],
+        [(0, 6), (0, 8), (2, 6), (2, 8)],
+    ]
     assert sorted(polygons(mask(8, 10, 7, 0, 8, 1))[0]) == [0, 0, 1, 1, 7, 7, 8, 8]
     assert polygons(np.zeros((8, 10), bool)) == []
     assert sorted(polygons(np.ones((2, 3), bool))[0]) == [0, 0, 0, 0, 2, 2, 3, 3]
 
 
 def test_a_hole_is_cut_to_the_outline():
-    inside = mask(20, 20, 2, 2, 18, 18) & ~mask(20, 20, 6, 6, 9, 9) & ~mask(20, 20, 11, 12, 15, 16)
+    inside = (
+        mask(20, 20, 2, 2, 18, 18)
+        & ~mask(20, 20, 6, 6, 9, 9)
+        & ~mask(20, 20, 11, 12, 15, 16)
+    )
     (outline,) = polygons(inside)
     far, iou = differences(inside, decode_mask([outline], 20, 20))
     assert far == 0 and iou > 0.95
@@ -88,7 +103,8 @@ def video(*tracks, frames=TWELVE, count=14):
 
 def test_key_frames_are_at_every_few_frames_and_where_a_track_changes():
     whole = video(
-        shapes(" ".join(f"a{n}" for n in range(1, 13))), shapes("a2 a3 a4 b5 b6 b7 b9 b10")
+        shapes(" ".join(f"a{n}" for n in range(1, 13))),
+        shapes("a2 a3 a4 b5 b6 b7 b9 b10"),
     )
     key = thinned(whole, 5)
     assert key.frames == (1, 2, 5, 6, 7, 9, 10, 11, 12)
@@ -113,12 +129,23 @@ def prediction(written, tmp_path):
 
 def test_a_prediction_is_read_with_the_labels_of_its_tracks(prediction):
     read = predictions.read(prediction)
-    assert (read.source, read.name, read.images, read.size) == ("clip1.mp4", "clip1", None, SIZE)
+    assert (read.source, read.name, read.images, read.size) == (
+        "clip1.mp4",
+        "clip1",
+        None,
+        SIZE,
+    )
     assert (read.frame_count, read.frames) == (8, (1, 2, 3, 4, 5, 6))
     assert read.actions["ball"] == ("flying", "jumping", "rolling", "none")
     assert [(t.id, t.actor) for t in read.tracks] == [(1, "adult"), (2, "ball")]
     done = [(s.frame, s.action) for s in read.tracks[0].shapes]
-    assert done == [(1, "running"), (2, "running"), (3, "walking"), (5, "walking"), (6, "running")]
+    assert done == [
+        (1, "running"),
+        (2, "running"),
+        (3, "walking"),
+        (5, "walking"),
+        (6, "running"),
+    ]
     assert (read.tracks[1].shapes[0].decoded() == mask(*SIZE, *OTHER)).all()
     assert predictions.read(prediction, 0.5).tracks == read.tracks[:1]
     assert predictions.read(prediction, 0.5, "b.avi").source == "b.avi"
@@ -146,9 +173,17 @@ def damage(path, fields):
     "name, fields, message",
     [
         ("tracks.json", {"mean_score": None}, "tracks.json: [0].mean_score"),
-        ("tracks.json", {"frames": [{**ROW, "category_id": 10}]}, "[0].frames[0].category_id"),
+        (
+            "tracks.json",
+            {"frames": [{**ROW, "category_id": 10}]},
+            "[0].frames[0].category_id",
+        ),
         ("tracks.json", {"frames": [{**ROW, "frame": 99}]}, "no detection in frame 99"),
-        ("detections.json", {"segmentation": {"size": [48, 64], "counts": "1"}}, "[0]: the RLE"),
+        (
+            "detections.json",
+            {"segmentation": {"size": [48, 64], "counts": "1"}},
+            "[0]: the RLE",
+        ),
         ("video.json", {"name": "../x"}, "video.json: name: '../x'"),
         ("video.json", {"labels": {"actors": []}}, "video.json: labels: actions"),
     ],
@@ -160,19 +195,26 @@ def test_damaged_files_are_named(prediction, name, fields, message):
     assert message in str(error.value) and str(prediction) in str(error.value)
 
 
-def test_cvat_has_a_task_and_tracks_of_polygons_that_end_where_they_are_gone(prediction, tmp_path):
+def test_cvat_has_a_task_and_tracks_of_polygons_that_end_where_they_are_gone(
+    prediction, tmp_path
+):
     files.save(predictions.read(prediction), str(tmp_path / "clip1.xml"), "cvat")
     root = ElementTree.fromstring((tmp_path / "clip1.xml").read_bytes())
     tracks = [
         (
             track.attrib,
-            [(s.tag, *map(s.get, ("frame", "outside", "points")), s[0].text) for s in track],
+            [
+                (s.tag, *map(s.get, ("frame", "outside", "points")), s[0].text)
+                for s in track
+            ],
         )
         for track in root.findall("track")
     ]
     box = "8.00,4.00;8.00,24.00;40.00,24.00;40.00,4.00"
     other = "2.00,30.00;2.00,44.00;12.00,44.00;12.00,30.00"
-    shapes = "running00 running10 walking20 walking31 walking40 running50 running61".split()
+    shapes = (
+        "running00 running10 walking20 walking31 walking40 running50 running61".split()
+    )
     assert tracks == [
         (
             {"id": "0", "label": "adult", "source": "auto"},
@@ -180,7 +222,10 @@ def test_cvat_has_a_task_and_tracks_of_polygons_that_end_where_they_are_gone(pre
         ),
         (
             {"id": "1", "label": "ball", "source": "auto"},
-            [("polygon", "1", "0", other, "flying"), ("polygon", "2", "1", other, "flying")],
+            [
+                ("polygon", "1", "0", other, "flying"),
+                ("polygon", "2", "1", other, "flying"),
+            ],
         ),
     ]
     shape = root.find("track/polygon")
@@ -189,8 +234,16 @@ def test_cvat_has_a_task_and_tracks_of_polygons_that_end_where_they_are_gone(pre
     task = root.find("meta/task")
     assert root.findtext("version") == "1.1"
     words = ["name", "size", "start_frame", "source"]
-    assert [task.findtext(word) for word in words] == ["clip1.mp4", "8", "0", "clip1.mp4"]
-    assert [task.findtext(f"original_size/{side}") for side in ("width", "height")] == ["64", "48"]
+    assert [task.findtext(word) for word in words] == [
+        "clip1.mp4",
+        "8",
+        "0",
+        "clip1.mp4",
+    ]
+    assert [task.findtext(f"original_size/{side}") for side in ("width", "height")] == [
+        "64",
+        "48",
+    ]
 
 
 def test_coco_has_the_attributes_of_cvat(prediction, tmp_path):
@@ -199,12 +252,24 @@ def test_coco_has_the_attributes_of_cvat(prediction, tmp_path):
     content = json.loads((tmp_path / "a.json").read_text())
     names = [image["file_name"] for image in content["images"]]
     assert names == [f"clip1/frame_{n:06d}.PNG" for n in (0, 1, 2, 4, 5)]
-    assert content["images"][1] == {"id": 2, "file_name": names[1], "width": 64, "height": 48}
+    assert content["images"][1] == {
+        "id": 2,
+        "file_name": names[1],
+        "width": 64,
+        "height": 48,
+    }
     assert [c["name"] for c in content["categories"]] == list(A2D.actors)
     polygon = content["annotations"][2]
-    assert polygon.pop("attributes") == {"action": "flying", "occluded": False, "track_id": 2}
+    assert polygon.pop("attributes") == {
+        "action": "flying",
+        "occluded": False,
+        "track_id": 2,
+    }
     ids = {"id": 3, "image_id": 2, "category_id": 3, "iscrowd": 0}
-    outline = {"segmentation": [[2, 30, 2, 44, 12, 44, 12, 30]], "bbox": [2, 30, 10, 14]}
+    outline = {
+        "segmentation": [[2, 30, 2, 44, 12, 44, 12, 30]],
+        "bbox": [2, 30, 10, 14],
+    }
     assert polygon == {**ids, **outline, "area": 140}
     files.save(keys, str(tmp_path / "a.json"), "coco", masks=True)
     content = json.loads((tmp_path / "a.json").read_text())
@@ -212,12 +277,21 @@ def test_coco_has_the_attributes_of_cvat(prediction, tmp_path):
 
 
 def test_labelme_has_a_file_for_each_frame(prediction, tmp_path):
-    files.save(predictions.read(prediction), str(tmp_path / "new" / "a"), "labelme", False)
-    names = sorted(p.relative_to(tmp_path / "new").as_posix() for p in tmp_path.rglob("a/*/*"))
+    files.save(
+        predictions.read(prediction), str(tmp_path / "new" / "a"), "labelme", False
+    )
+    names = sorted(
+        p.relative_to(tmp_path / "new").as_posix() for p in tmp_path.rglob("a/*/*")
+    )
     assert names == [f"a/clip1/{n:05d}.json" for n in range(1, 7)]
     content = json.loads((tmp_path / "new" / names[1]).read_text())
     _, shape = content.pop("shapes")
-    picture = {"imagePath": "00002.jpg", "imageData": None, "imageHeight": 48, "imageWidth": 64}
+    picture = {
+        "imagePath": "00002.jpg",
+        "imageData": None,
+        "imageHeight": 48,
+        "imageWidth": 64,
+    }
     assert content == {"version": "6.3.1", "flags": {}, **picture}
     assert shape.pop("points") == [[2, 30], [2, 44], [12, 44], [12, 30]]
     kind = {"label": "ball-flying", "group_id": 2, "shape_type": "polygon"}
@@ -238,13 +312,16 @@ SUFFIXES = {"cvat": ".xml", "coco": ".json", "labelme": ".zip"}
 
 
 def ragged(count=12, size=(60, 80)):
-    """A TrackedVideo of two cats and a dog with holes, parts and a gap; frame 7 is empty."""
+    """A TrackedVideo of two cats and a dog with holes, parts and a gap; frame 7 is
+    empty.
+    """
     tracks = []
     for i, (actor, action) in enumerate((("cat", "a"), ("cat", "b"), ("dog", "b")), 1):
         frames = [n for n in range(i, count + 1) if n != 7 and n % 5 != i]
         then = "ab"[action == "a"]
         made = [
-            Shape(n, then if n > 9 else action, encode_mask(blobs(100 * i + n))) for n in frames
+            Shape(n, then if n > 9 else action, encode_mask(blobs(100 * i + n)))
+            for n in frames
         ]
         tracks.append(TrackShapes(i, actor, tuple(made)))
     actions = {"cat": ("a", "b"), "dog": ("a", "b")}
@@ -289,7 +366,9 @@ def test_imported_again_they_are_the_same_instances(form, kind, tmp_path):
 
 
 def moving():
-    """A cat that walks with a and then b, is away in the frames 31 to 33, and comes back with a."""
+    """A cat that walks with a and then b, is away in the frames 31 to 33, and comes
+    back with a.
+    """
     shapes = []
     for n in (*range(1, 31), *range(34, 41)):
         inside = mask(60, 80, 20, n + 3, 40 + n // 10, n + 33)
@@ -298,26 +377,39 @@ def moving():
         shapes.append(Shape(n, "b" if 11 <= n < 31 else "a", encode_mask(inside)))
     track = TrackShapes(1, "cat", tuple(shapes))
     frames, actions = tuple(range(1, 41)), {"cat": ("a", "b")}
-    return TrackedVideo("clip1.mp4", None, (60, 80), 40, frames, actions, (track,), True)
+    return TrackedVideo(
+        "clip1.mp4", None, (60, 80), 40, frames, actions, (track,), True
+    )
 
 
 def test_of_boxes_the_key_frames_reproduce_all_frames(tmp_path):
     path, whole = tmp_path / "a.xml", moving()
     files.save(whole, str(path), "cvat", min_iou=0.95)
     root = ElementTree.parse(path)
-    keys = [x for x in root.iter("box") if x.get("keyframe") == "1" and x.get("outside") == "0"]
+    keys = [
+        x
+        for x in root.iter("box")
+        if x.get("keyframe") == "1" and x.get("outside") == "0"
+    ]
     numbers = [int(x.get("frame")) + 1 for x in keys]
     assert numbers == [1, 11, 15, 16, 30, 34, 40]  # of 37
-    sides = [[float(x.get(side)) for x in keys] for side in ("xtl", "ytl", "xbr", "ybr")]
+    sides = [
+        [float(x.get(side)) for x in keys] for side in ("xtl", "ytl", "xbr", "ybr")
+    ]
     (document,) = read_export(path, ReadOptions(interpolated=True), "cvat")
     found = {frame.number: frame.instances for frame in document.frames}
     assert list(found) == [shape.frame for shape in whole.tracks[0].shapes]
     for shape in whole.tracks[0].shapes:
-        left, top, right, bottom = (np.interp(shape.frame, numbers, side) for side in sides)
+        left, top, right, bottom = (
+            np.interp(shape.frame, numbers, side) for side in sides
+        )
         drawn = [left, top, right - left, bottom - top]
         (read,) = found[shape.frame]
         assert rle_tools.iou([drawn], [shape.box()], [0])[0, 0] > 0.95
-        assert (read.action, list(read.box)) == (shape.action, pytest.approx(drawn, abs=0.006))
+        assert (read.action, list(read.box)) == (
+            shape.action,
+            pytest.approx(drawn, abs=0.006),
+        )
         # CVAT keeps an action up to the next key frame.
         latest = [x for x, number in zip(keys, numbers) if number <= shape.frame][-1]
         assert latest.findtext("attribute") == shape.action
@@ -330,7 +422,9 @@ def test_of_boxes_the_key_frames_reproduce_all_frames(tmp_path):
         x.find("attribute").text = action
     root.write(path)
     (document,) = read_export(path, ReadOptions(interpolated=True), "cvat")
-    assert [x.instances[0].action for x in document.frames] == 10 * ["a"] + 5 * ["b"] + 22 * ["a"]
+    assert [x.instances[0].action for x in document.frames] == 10 * ["a"] + 5 * [
+        "b"
+    ] + 22 * ["a"]
     files.save(whole, str(path), "cvat")  # all stay
     assert len(read_export(path, ReadOptions(), "cvat")[0].frames) == 37
 
@@ -342,7 +436,9 @@ def test_the_command(prediction, tmp_path):
 
     done = run("--output=clip1.zip", "--every=3", "--min_score=0.3")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == ("clip1.zip: 1 tracks with 4 polygons in 5 frames of clip1.mp4 (cvat)\n")
+    assert done.stdout == (
+        "clip1.zip: 1 tracks with 4 polygons in 5 frames of clip1.mp4 (cvat)\n"
+    )
     assert zipfile.ZipFile(tmp_path / "clip1.zip").namelist() == ["annotations.xml"]
     done = run("--output=a.json", "--format=coco", "--shapes=masks")
     assert (done.returncode, done.stderr) == (0, "") and "6 masks" in done.stdout

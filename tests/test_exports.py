@@ -1,4 +1,6 @@
-"""Real exports of annotation tools: what must come out of each, from folders and from zips."""
+"""Real exports of annotation tools: what must come out of each, from folders and
+from zips.
+"""
 
 import importlib.util
 import json
@@ -11,8 +13,12 @@ from a2d_tf.annotations.document import ReadOptions
 from a2d_tf.annotations.matching import Export
 
 EXPORTS = REAL / "exports"
-CASES = sorted(path.parent.name for path in EXPORTS.glob("*/expected.json")) or ["exports"]
-ZIPS = sorted({path.parent.parent.name for path in EXPORTS.glob("*/zips/*.zip")}) or ["exports"]
+CASES = sorted(path.parent.name for path in EXPORTS.glob("*/expected.json")) or [
+    "exports"
+]
+ZIPS = sorted({path.parent.parent.name for path in EXPORTS.glob("*/zips/*.zip")}) or [
+    "exports"
+]
 
 
 def listed(source):
@@ -23,7 +29,9 @@ def listed(source):
             annotation = source.read_annotation(video.vid, number)
             height, width = annotation.label_map.shape
             instances = []
-            for mask, code, box in zip(annotation.masks, annotation.codes, annotation.boxes):
+            for mask, code, box in zip(
+                annotation.masks, annotation.codes, annotation.boxes
+            ):
                 actor, action = source.label_space.split(code)
                 y1, x1, y2, x2 = box.tolist()
                 instances.append(
@@ -46,7 +54,9 @@ def problems(case, exports, every=False, **options):
     spec.loader.exec_module(check)
     options = ReadOptions(**options)
     source = AnnotatedVideos(exports, EXPORTS / case / "videos", options=options)
-    found, frames, instances = check.compare(check.load(EXPORTS / case), listed(source), every)
+    found, frames, instances = check.compare(
+        check.load(EXPORTS / case), listed(source), every
+    )
     assert frames and instances
     return found
 
@@ -57,7 +67,9 @@ def test_exports_as_folders(case):
     assert problems(case, [Export(folder)]) == []
     every = problems(case, [Export(folder)], True, interpolated=True, empty_frames=True)
     # Frames that only the user knows to be empty are not among those expected.
-    assert [line for line in every if not line.endswith("not annotated, but a record")] == []
+    assert [
+        line for line in every if not line.endswith("not annotated, but a record")
+    ] == []
 
 
 @pytest.mark.parametrize("case", ZIPS)

@@ -1,4 +1,6 @@
-"""The examples of CONTRIBUTING.md in one copy of the package, from annotations to predictions."""
+"""The examples of CONTRIBUTING.md in one copy of the package, from annotations to
+predictions.
+"""
 
 import json
 import re
@@ -32,16 +34,26 @@ NETWORK = [*TINY, "--backbone=plain", "--use_key_point"]
 def example(title):
     """The first code of a section of CONTRIBUTING.md."""
     (section,) = re.findall(
-        rf"^## {title}\n(.*?)(?=^## )", (ROOT / "CONTRIBUTING.md").read_text(), re.M | re.S
+        rf"^## {title}\n(.*?)(?=^## )",
+        (ROOT / "CONTRIBUTING.md").read_text(),
+        re.M | re.S,
     )
     return re.search(r"```python\n(.*?)```", section, re.S)[1], section
 
 
 def annotations(folder):
-    """Two exports: masks with key points, their upper left corners; and boxes in a table."""
+    """Two exports: masks with key points, their upper left corners; and boxes in a
+    table.
+    """
     boxes = {f"clip/{frame:05d}": [8 + frame, 6, 30, 24] for frame in range(1, 7)}
     images = [
-        {"id": i, "file_name": name, "width": SIZE[1], "height": SIZE[0], "split": "train"}
+        {
+            "id": i,
+            "file_name": name,
+            "width": SIZE[1],
+            "height": SIZE[0],
+            "split": "train",
+        }
         for i, name in enumerate(boxes)
     ]
     drawn = [
@@ -50,7 +62,9 @@ def annotations(folder):
         for i, (x, y, w, h) in enumerate(boxes.values())
     ]
     del drawn[0]["key_point"]
-    (folder / "own.json").write_text(json.dumps({"images": images, "annotations": drawn}))
+    (folder / "own.json").write_text(
+        json.dumps({"images": images, "annotations": drawn})
+    )
     (folder / "boxes.csv").write_text(
         "image,actor,action,x,y,width,height\nother/00002.png,cat,sit,10,8,30,24\n"
     )
@@ -66,7 +80,9 @@ def copy(tmp_path_factory):
     """A copy of the package with all examples, and what they annotate."""
     folder = tmp_path_factory.mktemp("extended")
     for name in ("a2d_tf", "configs"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__")
+        )
     patched = subprocess.run(
         ["git", "apply", "-C1", EXAMPLE], cwd=folder, capture_output=True, text=True
     )
@@ -74,7 +90,9 @@ def copy(tmp_path_factory):
     for title, name in FILES.items():
         (folder / "a2d_tf" / name).write_text(example(title)[0])
     formats = folder / "a2d_tf" / "annotations" / "formats.py"
-    lines = re.search(r"```diff\n(.*?)```", example("Add a format")[1], re.S)[1].splitlines()
+    lines = re.search(r"```diff\n(.*?)```", example("Add a format")[1], re.S)[
+        1
+    ].splitlines()
     text = formats.read_text()
     for before, line in zip(lines, lines[1:]):
         if line.startswith("+"):
@@ -123,24 +141,52 @@ assert batch["key_point"].shape == (2, 4, 2)
 
 @pytest.mark.slow
 def test_examples_from_annotations_to_predictions(copy):
-    made = ["--image_height=64", "--image_width=96", "--clip_frames=1", "--test_videos=other"]
+    made = [
+        "--image_height=64",
+        "--image_width=96",
+        "--clip_frames=1",
+        "--test_videos=other",
+    ]
     exports = ["--annotations=own.json", "--annotations=boxes.csv", "--videos=videos"]
     a2d(copy, "records", *exports, "--output=records", *made)
     run = ["--records=records", "--workdir=run", "--steps=300", "--val_fraction=0"]
     # Mirrored, the corner would be another one.
-    a2d(copy, "train", *NETWORK, *run, "--optimizer=adam", "--warmup_steps=0", "--noflip")
+    a2d(
+        copy,
+        "train",
+        *NETWORK,
+        *run,
+        "--optimizer=adam",
+        "--warmup_steps=0",
+        "--noflip",
+    )
     succeeded(run_python("-c", AUGMENT, cwd=copy))
     test = re.findall(r"```python\n(.*?)```", example("Add a metric")[1], re.S)[1]
     succeeded(run_python("-c", METRIC + test, cwd=copy))
-    printed = a2d(copy, "evaluate", "--workdir=run", "--records=records", "--split=train")
+    printed = a2d(
+        copy, "evaluate", "--workdir=run", "--records=records", "--split=train"
+    )
     assert "Distance of key points" in printed and "Exact frames" in printed
-    figures = json.loads((copy / "run" / "evaluation" / "train" / "metrics.json").read_text())
+    figures = json.loads(
+        (copy / "run" / "evaluation" / "train" / "metrics.json").read_text()
+    )
     # A head that has learnt nothing finds the centre, at 50 % of the diagonal.
-    assert figures["key_points"]["points"] == 5 and figures["key_points"]["distance"] < 15
+    assert (
+        figures["key_points"]["points"] == 5 and figures["key_points"]["distance"] < 15
+    )
     assert 0 <= figures["exact_frames"]["share"] <= 100
     a2d(copy, "export", "--workdir=run", "--output=model")
-    a2d(copy, "predict", "--saved_model=model", "--video=videos/clip.mp4", "--output=prediction")
+    a2d(
+        copy,
+        "predict",
+        "--saved_model=model",
+        "--video=videos/clip.mp4",
+        "--output=prediction",
+    )
     found = json.loads((copy / "prediction" / "detections.json").read_text())
-    near = [np.subtract(each["key_point"], each["bbox"][:2]) / each["bbox"][2:] for each in found]
+    near = [
+        np.subtract(each["key_point"], each["bbox"][:2]) / each["bbox"][2:]
+        for each in found
+    ]
     assert len(near) >= 6 and np.abs(near).mean() < 0.2
     assert (copy / "prediction" / "overlay.mp4").stat().st_size

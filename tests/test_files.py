@@ -52,14 +52,18 @@ def test_json_of_the_right_kind_is_returned_whole(tmp_path):
         ("files[0].split", [{"split": "val", "bytes": 3}]),
     ],
 )
-def test_json_of_another_kind_is_an_error_that_names_file_field_and_remedy(tmp_path, field, value):
+def test_json_of_another_kind_is_an_error_that_names_file_field_and_remedy(
+    tmp_path, field, value
+):
     path = tmp_path / "facts.json"
     name = field.partition(".")[0].partition("[")[0]
     path.write_text(json.dumps({**RIGHT, name: value}))
     with pytest.raises(InputError) as error:
         load_json(path, KIND, "build it again")
     message = str(error.value)
-    assert message.startswith(f"{path}: {field}: ") and message.endswith("; build it again")
+    assert message.startswith(f"{path}: {field}: ") and message.endswith(
+        "; build it again"
+    )
 
 
 def test_a_lock_is_held_by_one_at_a_time(tmp_path):

@@ -105,12 +105,18 @@ def train(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fit_module, "make_train_step", watched)
-        ends = pytest.raises((Killed, KeyboardInterrupt)) if kill or stop else nullcontext()
+        ends = (
+            pytest.raises((Killed, KeyboardInterrupt))
+            if kill or stop
+            else nullcontext()
+        )
         with ends:
             fit(network, records, config, str(workdir), validate=validate)
     assert calls == [] if kill or stop else [True]
     weights = [variable.numpy() for variable in network.variables]
-    return weights, [{name: float(value) for name, value in values.items()} for values in log]
+    return weights, [
+        {name: float(value) for name, value in values.items()} for values in log
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +133,10 @@ def test_what_a_run_leaves(undisturbed):
     def scalars(writer):
         folder = workdir / "tensorboard" / writer
         assert len(list(folder.iterdir())) == 1
-        return {(step, tag): tf.make_ndarray(x) for step, tag, x in event_files.values(folder)}
+        return {
+            (step, tag): tf.make_ndarray(x)
+            for step, tag, x in event_files.values(folder)
+        }
 
     train_events, validation = scalars("train"), scalars("validation")
     assert {step for step, _ in train_events} == {2, 4, 6}
@@ -139,9 +148,14 @@ def test_what_a_run_leaves(undisturbed):
     }
     mean = (log[2]["mask"] + log[3]["mask"]) / 2
     assert train_events[4, "loss/mask"] == pytest.approx(mean, rel=1e-5)
-    assert (4, "loss/total") in train_events and (4, "run/gradient_norm") in train_events
+    assert (4, "loss/total") in train_events and (
+        4,
+        "run/gradient_norm",
+    ) in train_events
     assert {step for step, _ in validation} == {6}
-    assert validation[6, "segmentation/joint_miou"] == 12.5 and (6, "clip") in validation
+    assert (
+        validation[6, "segmentation/joint_miou"] == 12.5 and (6, "clip") in validation
+    )
 
 
 def test_a_killed_or_stopped_run_ends_as_an_undisturbed_one_and_no_point_comes_twice(
@@ -149,14 +163,17 @@ def test_a_killed_or_stopped_run_ends_as_an_undisturbed_one_and_no_point_comes_t
 ):
     caplog.set_level(logging.INFO)
     weights, log, whole = undisturbed
-    _, before = train(mini_records, tmp_path, kill=5)  # past the points of steps 2 and 4
+    # past the points of steps 2 and 4
+    _, before = train(mini_records, tmp_path, kill=5)
     assert before == log[:5]  # the same seed gives the same run
     _, between = train(mini_records, tmp_path, stop=2)
     assert "resuming at step 3 of 6" in caplog.text
     assert "stopped at step 5" in caplog.text
     other, after = train(mini_records, tmp_path)
     assert between == log[3:5] and after == log[5:]
-    points = [event_files.points(run / "tensorboard" / "train") for run in (tmp_path, whole)]
+    points = [
+        event_files.points(run / "tensorboard" / "train") for run in (tmp_path, whole)
+    ]
     assert points[0] == points[1] and len(points[1]) >= 3 * 10
     for a, b in zip(weights, other):
         np.testing.assert_array_equal(a, b)
@@ -168,14 +185,20 @@ def test_folders_that_are_replaced_meanwhile_end_the_run(mini_records, tmp_path)
         train(dataclasses.replace(mini_records, source="of then"), workdir)
     assert not list(workdir.glob("checkpoints/*"))
     with pytest.raises(InputError, match="checkpoints: deleted or replaced"):
-        train(mini_records, workdir, at_step=lambda _: shutil.rmtree(workdir, ignore_errors=True))
+        train(
+            mini_records,
+            workdir,
+            at_step=lambda _: shutil.rmtree(workdir, ignore_errors=True),
+        )
     assert not workdir.exists()
 
 
 def test_a_non_finite_loss_ends_the_run_before_its_weights_are_kept(
     mini_records, tmp_path, monkeypatch
 ):
-    """A clip with non-finite flow: named, kept with the weights before it, and played again."""
+    """A clip with non-finite flow: named, kept with the weights before it, and
+    played again.
+    """
     parse = record_format.parse
     model = dict(use_flow=True, temporal_layers=0)
     config = Config(tiny_network.config(**model), training=LEARNING)
@@ -185,7 +208,9 @@ def test_a_non_finite_loss_ends_the_run_before_its_weights_are_kept(
 
     def spoilt(serialized, frames):
         example = parse(serialized, frames)
-        flow = tf.where(example["video"] == culprit, example["flow"] * math.nan, example["flow"])
+        flow = tf.where(
+            example["video"] == culprit, example["flow"] * math.nan, example["flow"]
+        )
         return dict(example, flow=flow)
 
     monkeypatch.setattr(record_format, "parse", spoilt)
@@ -195,7 +220,9 @@ def test_a_non_finite_loss_ends_the_run_before_its_weights_are_kept(
         train(
             mini_records,
             tmp_path,
-            at_step=lambda network: before.append([v.numpy() for v in network.variables]),
+            at_step=lambda network: before.append(
+                [v.numpy() for v in network.variables]
+            ),
             **settings,
         )
     text = str(raised.value)

@@ -16,8 +16,12 @@ def between(method, previous, current, size=None):
 
 def shifted_pair(u, v, size=(96, 128), margin=24):
     """A smooth texture and the same moved by whole pixels: right by u, down by v."""
-    noise = np.random.default_rng(0).uniform(0, 255, (size[0] + 2 * margin, size[1] + 2 * margin))
-    texture = cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 2), None, 0, 255, cv2.NORM_MINMAX)
+    noise = np.random.default_rng(0).uniform(
+        0, 255, (size[0] + 2 * margin, size[1] + 2 * margin)
+    )
+    texture = cv2.normalize(
+        cv2.GaussianBlur(noise, (0, 0), 2), None, 0, 255, cv2.NORM_MINMAX
+    )
     texture = np.repeat(texture[..., None].astype(np.uint8), 3, axis=2)
 
     def crop(y, x):
@@ -26,7 +30,9 @@ def shifted_pair(u, v, size=(96, 128), margin=24):
     return crop(margin, margin), crop(margin - v, margin - u)
 
 
-@pytest.mark.parametrize("method", [m for m in METHODS if m != "tvl1" or hasattr(cv2, "optflow")])
+@pytest.mark.parametrize(
+    "method", [m for m in METHODS if m != "tvl1" or hasattr(cv2, "optflow")]
+)
 def test_flow_points_from_the_previous_frame_to_the_current_one(method):
     for u, v in ((3, 0), (0, 2), (-4, 1)):
         flow = between(method, *shifted_pair(u, v))
@@ -65,7 +71,9 @@ def texture(rng, height, width, sigma=1.5):
 
 
 def object_before_a_background(rng, motion, size=(320, 568), box=(40, 60)):
-    """Two frames, the object's mask in the second, and its motion with the camera's, (x, y)."""
+    """Two frames, the object's mask in the second, and its motion with the camera's,
+    (x, y).
+    """
     (height, width), (rows, columns) = size, box
     background, body = texture(rng, *size), texture(rng, *box)
     camera, angle = rng.uniform(-2, 2, 2), rng.uniform(0, 2 * np.pi)

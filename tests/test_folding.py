@@ -11,9 +11,25 @@ from a2d_tf.serving.served_network import folded
 pytestmark = pytest.mark.slow
 
 VARIANTS = [
-    dict(norm="frozen_stats", use_flow=False, use_mask=False, use_refiner=True, refiner_size=32),
-    dict(norm="frozen_bn", flow_norm="group_norm", rgb_convention="matterport", mask_image=True),
-    dict(norm="frozen_bn", backbone="efficientnet_lite0", use_flow=False, temporal_layers=0),
+    dict(
+        norm="frozen_stats",
+        use_flow=False,
+        use_mask=False,
+        use_refiner=True,
+        refiner_size=32,
+    ),
+    dict(
+        norm="frozen_bn",
+        flow_norm="group_norm",
+        rgb_convention="matterport",
+        mask_image=True,
+    ),
+    dict(
+        norm="frozen_bn",
+        backbone="efficientnet_lite0",
+        use_flow=False,
+        temporal_layers=0,
+    ),
 ]
 
 
@@ -45,7 +61,12 @@ def test_the_fold_in_figures():
     layer = ConvNorm(1, 1, norm="frozen_stats", relu=False, epsilon=0.5)
     layer(tf.zeros([1, 1, 1, 1]))
     layer.kernel.assign(tf.fill([1, 1, 1, 1], 2.0))
-    for name, value in (("gamma", 3.0), ("beta", 1.0), ("mean", 5.0), ("variance", 3.5)):
+    for name, value in (
+        ("gamma", 3.0),
+        ("beta", 1.0),
+        ("mean", 5.0),
+        ("variance", 3.5),
+    ):
         getattr(layer, name).assign([value])
     kernel, bias = layer.folded()
     assert float(kernel[0, 0, 0, 0]) == 3.0 and float(bias[0]) == -6.5

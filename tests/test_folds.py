@@ -1,4 +1,6 @@
-"""A row across two folds by one command: boxes alone, every frame annotated, resumed."""
+"""A row across two folds by one command: boxes alone, every frame annotated,
+resumed.
+"""
 
 import json
 
@@ -26,7 +28,11 @@ def data(tmp_path_factory):
             image = {"id": len(images) + 1, "file_name": f"{name}/{number:06}.png"}
             images.append({**image, "width": 64, "height": 48})
             facts = {"track_id": 0, "action": "walk"}
-            shape = {"bbox": [4 + 2 * number, 6, 30, 36], "segmentation": [], "attributes": facts}
+            shape = {
+                "bbox": [4 + 2 * number, 6, 30, 36],
+                "segmentation": [],
+                "attributes": facts,
+            }
             annotations.append(
                 {"image_id": image["id"], "category_id": 1, "id": image["id"], **shape}
             )
@@ -39,10 +45,26 @@ def data(tmp_path_factory):
 
 def reproduce(data, work, *words):
     (work / "tiny.flags").write_text("\n".join(TINY))
-    flags = [f"--base={work}/tiny.flags", f"--workdir={work}", f"--folds={data}/folds.csv"]
-    flags += [f"--annotations={data}/boxes.json", f"--videos={data}/videos", "--runs=full"]
-    train = ("use_mask=false", "steps=2", "pictures=0", "val_fraction=0", "score_threshold=0.01")
-    done = run_a2d("reproduce", *flags, *(f"--train=--{flag}" for flag in train), *words)
+    flags = [
+        f"--base={work}/tiny.flags",
+        f"--workdir={work}",
+        f"--folds={data}/folds.csv",
+    ]
+    flags += [
+        f"--annotations={data}/boxes.json",
+        f"--videos={data}/videos",
+        "--runs=full",
+    ]
+    train = (
+        "use_mask=false",
+        "steps=2",
+        "pictures=0",
+        "val_fraction=0",
+        "score_threshold=0.01",
+    )
+    done = run_a2d(
+        "reproduce", *flags, *(f"--train=--{flag}" for flag in train), *words
+    )
     return done
 
 
@@ -59,22 +81,33 @@ def test_folds(data, tmp_path):
         assert (counts["train"]["videos"], counts["test"]["videos"]) == (2, 1)
         run = folder / "seed0" / "full" / "evaluation" / "test"
         assert {
-            f["file_name"][0] for f in json.loads((run / "truth.json").read_text())["images"]
+            f["file_name"][0]
+            for f in json.loads((run / "truth.json").read_text())["images"]
         } == {fold.lower()}
         metrics = json.loads((run / "metrics.json").read_text())
-        assert metrics["score_threshold"] == 0.01 and metrics["video_map"]["frames"] == 4
-        scores.append([metrics["detection"]["actor"], metrics["video_map"]["joint"]["frame_map50"]])
+        assert (
+            metrics["score_threshold"] == 0.01 and metrics["video_map"]["frames"] == 4
+        )
+        scores.append(
+            [
+                metrics["detection"]["actor"],
+                metrics["video_map"]["joint"]["frame_map50"],
+            ]
+        )
     report = (tmp_path / "report.md").read_text()
     assert report in done.stdout and "published" not in report and "mIoU" not in report
     heads, _, row = (
-        line.split(" | ") for line in report.partition("Percent.\n\n")[2].splitlines()[:3]
+        line.split(" | ")
+        for line in report.partition("Percent.\n\n")[2].splitlines()[:3]
     )
     for name, values in zip(("actor mAP", "frame-mAP .5"), zip(*scores)):
         expected = f"{np.mean(values):.1f} ± {np.std(values, ddof=1):.1f}"
         assert row[heads.index(name)] == expected
     assert row[:2] == ["| full", "2"]
     (tmp_path / "other.csv").write_text("video,fold\na,A\nc,A\nb,B\n")
-    assert "settings.json" in complaint(reproduce(data, tmp_path, f"--folds={tmp_path}/other.csv"))
+    assert "settings.json" in complaint(
+        reproduce(data, tmp_path, f"--folds={tmp_path}/other.csv")
+    )
 
 
 def test_mistakes(data, tmp_path):

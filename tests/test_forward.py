@@ -1,4 +1,6 @@
-"""The forward pass of training: its terms, their gradients, and what they do not depend on."""
+"""The forward pass of training: its terms, their gradients, and what they do not
+depend on.
+"""
 
 import dataclasses
 import math
@@ -15,7 +17,9 @@ from a2d_tf.training import forward
 from a2d_tf.training.phases import set_phase
 from a2d_tf.training.train_step import TrainState, make_train_step
 
-ALL = dataclasses.replace(LEARNING, roi_samples=120, positive_fraction=1.0, rpn_samples=10000)
+ALL = dataclasses.replace(
+    LEARNING, roi_samples=120, positive_fraction=1.0, rpn_samples=10000
+)
 """So large a sample takes every candidate: no draw decides."""
 
 
@@ -40,7 +44,9 @@ def gradients_of(network, batch, training=ALL):
     with tf.GradientTape() as tape:
         values = values_of(network, batch, training)
     gradients = tape.gradient(values["total"], variables, unconnected_gradients="zero")
-    return values, {v.name: gradient.numpy() for v, gradient in zip(variables, gradients)}
+    return values, {
+        v.name: gradient.numpy() for v, gradient in zip(variables, gradients)
+    }
 
 
 def test_first_losses_are_those_of_an_undecided_network(network):
@@ -62,8 +68,13 @@ def test_settings_of_boxes_reach_the_terms(network):
 
     (plain, positives), (round_, _) = boxes(), boxes(rpn_beta=1.0)
     assert 0 < round_[0, 0] < plain[0, 0]
-    rois, anchors = boxes(box_normaliser="positives")[0], boxes(rpn_box_normaliser="samples")[0]
-    np.testing.assert_allclose([rois[:, 0], anchors[:, 0]], [plain[:, 0]] * 2, rtol=1e-6)
+    rois, anchors = (
+        boxes(box_normaliser="positives")[0],
+        boxes(rpn_box_normaliser="samples")[0],
+    )
+    np.testing.assert_allclose(
+        [rois[:, 0], anchors[:, 0]], [plain[:, 0]] * 2, rtol=1e-6
+    )
     assert rois[1, 1] == 4 * positives and rois[0, 1] == plain[0, 1] < anchors[0, 1]
     assert plain[1, 1] == anchors[1, 1]
 
@@ -84,7 +95,9 @@ def test_frames_without_annotation_and_rows_of_padding_add_nothing(network):
     both = tiny_network.labelled(2)
     full = terms_of(network, both)
     padded = ("boxes", "masks", "has_mask", "actors", "actions", "present")
-    shorter = {name: value[:, :2] if name in padded else value for name, value in both.items()}
+    shorter = {
+        name: value[:, :2] if name in padded else value for name, value in both.items()
+    }
     assert terms_of(network, shorter) == pytest.approx(full, rel=2e-5)
     alone = terms_of(network, {name: value[:1] for name, value in both.items()})
     assert terms_of(network, without_annotation(both, True, False)) == pytest.approx(
@@ -106,12 +119,15 @@ def test_frames_without_annotation_and_rows_of_padding_add_nothing(network):
 
 def test_each_lambda_weighs_its_own_term():
     terms = {
-        term: [(tf.constant(float(i + 2)), tf.constant(2.0))] for i, term in enumerate(losses.TERMS)
+        term: [(tf.constant(float(i + 2)), tf.constant(2.0))]
+        for i, term in enumerate(losses.TERMS)
     }
     terms["box_reg"].append((tf.constant(5.0), tf.constant(0.0)))
     base = {term: (i + 2) / 2 for i, term in enumerate(losses.TERMS)}
     for name in losses.TERMS:
-        made = forward.weighted(terms, dataclasses.replace(LEARNING, **{f"lambda_{name}": 3.0}))
+        made = forward.weighted(
+            terms, dataclasses.replace(LEARNING, **{f"lambda_{name}": 3.0})
+        )
         expected = dict(base, **{name: 3 * base[name]})
         expected["total"] = sum(expected.values())
         assert {k: float(v) for k, v in made.items()} == expected
@@ -124,7 +140,9 @@ def test_a_held_out_actor_alone_gives_no_gradient_to_the_action_branch():
     flying = tf.where(batch["present"], 3, -1)
     birds = dict(batch, actors=flying, actions=flying)
     _, full = gradients_of(network, birds)
-    _, withheld = gradients_of(network, birds, dataclasses.replace(ALL, zero_shot_actor="bird"))
+    _, withheld = gradients_of(
+        network, birds, dataclasses.replace(ALL, zero_shot_actor="bird")
+    )
     set_phase(network, "action")
     branch = {variable.name for variable in network.trainable_weights}
     assert {name for name in full if full[name].any() and not withheld[name].any()} == {
@@ -139,9 +157,13 @@ def test_a_held_out_actor_alone_gives_no_gradient_to_the_action_branch():
 
 
 def test_extreme_clips_train_without_a_nan(network):
-    """A clip each: still, black, tiny and filling instances, no masks, huge flow, 25 instances."""
+    """A clip each: still, black, tiny and filling instances, no masks, huge flow, 25
+    instances.
+    """
     batch = {name: x.numpy() for name, x in tiny_network.labelled(7).items()}
-    absent = dict(boxes=0, masks=0, has_mask=False, actors=-1, actions=-1, present=False)
+    absent = dict(
+        boxes=0, masks=0, has_mask=False, actors=-1, actions=-1, present=False
+    )
     for name, value in absent.items():
         rest = np.full([7, 21, *batch[name].shape[2:]], value, batch[name].dtype)
         batch[name] = np.concatenate([batch[name], rest], axis=1)
@@ -152,7 +174,9 @@ def test_extreme_clips_train_without_a_nan(network):
     batch["flow"][5] *= 1e6
     rng = np.random.default_rng(0)
     corners = rng.integers(0, [40, 60], (25, 2))
-    batch["boxes"][6] = np.concatenate([corners, corners + rng.integers(1, 24, (25, 2))], -1)
+    batch["boxes"][6] = np.concatenate(
+        [corners, corners + rng.integers(1, 24, (25, 2))], -1
+    )
     batch["boxes"][6, 20:] = batch["boxes"][6, :1]
     for name in ("masks", "has_mask", "actors", "actions", "present"):
         batch[name][6] = dict(masks=1, has_mask=True, present=True).get(name, 3)
@@ -164,11 +188,15 @@ def test_extreme_clips_train_without_a_nan(network):
 
 
 def test_every_term_falls_on_one_batch(monkeypatch):
-    """Within forty steps, with proposals that stay, lest the boxes' task grows while they learn."""
+    """Within forty steps, with proposals that stay, lest the boxes' task grows while
+    they learn.
+    """
     batch = tiny_network.labelled(2)
     shift = tf.random.stateless_uniform([2, 20, 4], [0, 1], -8.0, 8.0)
     background = tf.tile(tf.constant([[[10.0, 60, 30, 90]]]), [2, 10, 1])
-    proposals = tf.concat([tf.repeat(batch["boxes"][:, :2], 5, axis=1), background], 1) + shift
+    proposals = (
+        tf.concat([tf.repeat(batch["boxes"][:, :2], 5, axis=1), background], 1) + shift
+    )
     stay = proposals, tf.fill([2, 20], True)
     monkeypatch.setattr(Proposals, "decode", lambda *_, **__: stay)
     network = tiny_network.make(norm="frozen_bn", use_flow=False, temporal_layers=0)

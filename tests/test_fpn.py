@@ -35,7 +35,8 @@ def test_pyramid_against_a_plain_composition():
     top = 0.0
     for level in (3, 2, 1, 0):
         lateral, output = (
-            model.get_layer(f"net_{name}{level + 2}") for name in (f"c{level + 2}p", "p")
+            model.get_layer(f"net_{name}{level + 2}")
+            for name in (f"c{level + 2}p", "p")
         )
         top = top + np.einsum("bhwi,io->bhwo", maps[level], lateral.kernel[0, 0])
         expected = tf.nn.conv2d(tf.constant(top, tf.float32), output.kernel, 1, "SAME")
@@ -44,7 +45,9 @@ def test_pyramid_against_a_plain_composition():
 
 
 def test_proposal_head_is_in_the_order_of_the_anchors_and_shares_the_largest():
-    """The fine level has two sizes; the coarse one's outputs are those of the larger."""
+    """The fine level has two sizes; the coarse one's outputs are those of the
+    larger.
+    """
     tf.keras.utils.set_random_seed(0)
     shapes, strides, sizes = [(3, 4), (2, 2)], (4, 8), [(8, 16), (32,)]
     inputs = [tf.keras.Input([*shape, 6]) for shape in shapes]
@@ -53,7 +56,10 @@ def test_proposal_head_is_in_the_order_of_the_anchors_and_shares_the_largest():
     maps = [normal(2, *shape, 6, seed=i) for i, shape in enumerate(shapes)]
     logits, deltas = model(maps)
     assert logits.shape == (2, 12 * 6 + 4 * 3) and deltas.shape == (*logits.shape, 4)
-    centres, sides = (anchors[:, :2] + anchors[:, 2:]) / 2, anchors[:, 2:] - anchors[:, :2]
+    centres, sides = (
+        (anchors[:, :2] + anchors[:, 2:]) / 2,
+        anchors[:, 2:] - anchors[:, :2],
+    )
     for level, (x, stride) in enumerate(zip(maps, strides)):
         hidden = model.get_layer("rpn_conv")(tf.constant(x))
         one = model.get_layer("rpn_logits")(hidden).numpy()
@@ -61,11 +67,15 @@ def test_proposal_head_is_in_the_order_of_the_anchors_and_shares_the_largest():
         own = [(size, ratio) for size in sizes[level] for ratio in (0.5, 1, 2)]
         for row, column in np.ndindex(*shapes[level]):
             for channel, (size, ratio) in enumerate(own, 6 - len(own)):
-                # The anchor of that level, cell and shape is at the place where its output is.
+                # The anchor of that level, cell and shape is at the place where its
+                # output is.
                 wanted = np.float32([size / np.sqrt(ratio), size * np.sqrt(ratio)])
                 near = np.abs(centres - [row * stride, column * stride]).max(1) < 1e-3
                 near &= np.abs(sides - wanted).max(1) < 1e-3
-                index, box = int(np.flatnonzero(near)[0]), slice(4 * channel, 4 * channel + 4)
+                index, box = (
+                    int(np.flatnonzero(near)[0]),
+                    slice(4 * channel, 4 * channel + 4),
+                )
                 expected = one[:, row, column, channel], four[:, row, column, box]
                 np.testing.assert_allclose(logits[:, index], expected[0], atol=1e-6)
                 np.testing.assert_allclose(deltas[:, index], expected[1], atol=1e-6)
@@ -93,7 +103,9 @@ def plain_proposals(logits, deltas, anchors, size, before, after, threshold):
 def test_proposals_against_a_plain_suppression(before, after):
     rng = np.random.default_rng(1)
     corners = rng.uniform(0, 80, (400, 2))
-    anchors = np.concatenate([corners, corners + rng.uniform(8, 40, (400, 2))], 1).astype("f")
+    anchors = np.concatenate(
+        [corners, corners + rng.uniform(8, 40, (400, 2))], 1
+    ).astype("f")
     logits, deltas = normal(2, 400), 0.2 * normal(2, 400, 4, seed=2)
     size = np.int32([[90, 100], [60, 50]])
     features = Features([], [], tf.constant(logits), tf.constant(deltas))
@@ -101,12 +113,16 @@ def test_proposals_against_a_plain_suppression(before, after):
     rois, valid = head.decode(features, tf.constant(size), before, after)
     assert rois.shape == (2, after, 4) and valid.shape == (2, after)
     for b in range(2):
-        expected = plain_proposals(logits[b], deltas[b], anchors, size[b], before, after, 0.7)
+        expected = plain_proposals(
+            logits[b], deltas[b], anchors, size[b], before, after, 0.7
+        )
         assert 5 < len(expected)
         assert valid[b].numpy().tolist() == [i < len(expected) for i in range(after)]
         np.testing.assert_allclose(rois[b, : len(expected)], expected, atol=1e-3)
         assert not rois[b, len(expected) :].numpy().any()
-        assert (rois[b].numpy() <= np.tile(size[b], 2)).all() and (rois[b].numpy() >= 0).all()
+        assert (rois[b].numpy() <= np.tile(size[b], 2)).all() and (
+            rois[b].numpy() >= 0
+        ).all()
 
 
 def test_no_gradient_passes_the_proposals():

@@ -68,7 +68,9 @@ def test_a_video_file_is_found_before_a_folder_of_its_frames(tmp_path):
 
 def test_a_video_that_is_shorter_than_asked_or_absent(tmp_path):
     path = write_video(tmp_path / "v.mp4", grey_frames(9, *SIZE))
-    with pytest.raises(InputError, match="v.mp4: decoding ends after 9 frames.*; dig it out$"):
+    with pytest.raises(
+        InputError, match="v.mp4: decoding ends after 9 frames.*; dig it out$"
+    ):
         list(frames.read(path, [2, 12], "dig it out"))
     for name in ("u.MOV", "notes.txt", ".hidden.mp4"):
         (tmp_path / name).touch()
@@ -76,22 +78,32 @@ def test_a_video_that_is_shorter_than_asked_or_absent(tmp_path):
     for use in (frames.count, frames.size):
         with pytest.raises(InputError) as caught:
             use(tmp_path / "w.mp4", "dig it out")
-        assert str(caught.value) == f"{tmp_path}: no w.*; it holds u.MOV, v.mp4, x; dig it out"
+        assert (
+            str(caught.value)
+            == f"{tmp_path}: no w.*; it holds u.MOV, v.mp4, x; dig it out"
+        )
 
 
 def test_a_folder_with_a_gap_or_another_size_or_nothing(tmp_path):
-    folder = write_images(tmp_path / "v", [*grey_frames(4, *SIZE), *grey_frames(1, 32, 40)])
-    with pytest.raises(InputError, match="00005.png: frame 5 has 32x40 .* earlier frames 32x48; "):
+    folder = write_images(
+        tmp_path / "v", [*grey_frames(4, *SIZE), *grey_frames(1, 32, 40)]
+    )
+    with pytest.raises(
+        InputError, match="00005.png: frame 5 has 32x40 .* earlier frames 32x48; "
+    ):
         list(frames.read(folder))
     (folder / "00003.png").unlink()
     assert frames.count(folder) == 2
     assert [number for number, _ in frames.read(folder, [2, 4])] == [2, 4]
     for numbers in ([2, 3], None):
         with pytest.raises(
-            InputError, match=r"v: frame 3 \(00003.png\) is missing, the last frame is 5"
+            InputError,
+            match=r"v: frame 3 \(00003.png\) is missing, the last frame is 5",
         ):
             list(frames.read(folder, numbers))
-    with pytest.raises(InputError, match="no images .*.png, .jpg, .jpeg.* in this folder; restore"):
+    with pytest.raises(
+        InputError, match="no images .*.png, .jpg, .jpeg.* in this folder; restore"
+    ):
         list(frames.read(tmp_path, [1]))
 
 

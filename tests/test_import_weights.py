@@ -1,4 +1,6 @@
-"""Public weights: their layouts, the errors, and that they compute what their networks compute."""
+"""Public weights: their layouts, the errors, and that they compute what their
+networks compute.
+"""
 
 import functools
 import types
@@ -43,7 +45,10 @@ def matterport(tmp_path_factory):
 def keras_tensors():
     """Random tensors; that their names are Keras' own is another test's matter."""
     shapes = make_random_weights.shapes("keras_resnet101", SIZES).items()
-    made = {name: normal(*shape, seed=seed) ** 2 for seed, (name, shape) in enumerate(shapes)}
+    made = {
+        name: normal(*shape, seed=seed) ** 2
+        for seed, (name, shape) in enumerate(shapes)
+    }
     return {**made, "predictions/kernel": normal(256, 1000)}
 
 
@@ -87,25 +92,38 @@ def test_a_missing_and_a_reshaped_tensor_are_named(source, tensors, skipped):
     left = {k: v for k, v in tensors.items() if k != name}
     for changed, message in (
         (left, f"FILE: {name} is missing"),
-        ({**left, name: value[..., None]}, f"FILE: {name} has shape .*, 1\\), expected shape"),
+        (
+            {**left, name: value[..., None]},
+            f"FILE: {name} has shape .*, 1\\), expected shape",
+        ),
     ):
         with pytest.raises(InputError, match=message):
             layouts.convert(source, changed, "FILE", "", sizes=SIZES)
 
 
 def test_a_run_finds_matterports_boxes_before_any_training(matterport):
-    """Within half a pixel: proposals, and boxes of their best class; and scores and masks."""
+    """Within half a pixel: proposals, and boxes of their best class; and scores and
+    masks.
+    """
     model, path = matterport
-    weights, _, _ = layouts.convert("matterport", cache.read_tensors(path), path, "", sizes=SIZES)
-    canvas = cv2.GaussianBlur(np.uint8(128 + 40 * normal(128, 128, 3).clip(-3, 3)), (0, 0), 2)
+    weights, _, _ = layouts.convert(
+        "matterport", cache.read_tensors(path), path, "", sizes=SIZES
+    )
+    canvas = cv2.GaussianBlur(
+        np.uint8(128 + 40 * normal(128, 128, 3).clip(-3, 3)), (0, 0), 2
+    )
     expected = matterport_network.run(model, canvas, SIDES, 60)
     fields = dict(image_height=128, image_width=128, use_flow=False, temporal_layers=0)
     config = ModelConfig(**fields, **weights.model_fields())
-    labels = LabelSpace.from_fields({"actors": [*layouts.CLASSES], "actions": ["object"]})
+    labels = LabelSpace.from_fields(
+        {"actors": [*layouts.CLASSES], "actions": ["object"]}
+    )
     network = Network(config, labels)
     weights_lib.load(network, weights)
     clip = {"rgb": canvas[None, None], "size": np.int32([[128, 128]])}
-    made = infer(network, clip, InferenceConfig(test_proposals=60, score_threshold=0.02))
+    made = infer(
+        network, clip, InferenceConfig(test_proposals=60, score_threshold=0.02)
+    )
 
     rois, theirs = made.rois[0].numpy(), 128 * expected["proposals"][0]
     assert made.valid.numpy().all()
@@ -125,23 +143,33 @@ def test_a_run_finds_matterports_boxes_before_any_training(matterport):
     shapes = matterport_network.masks(model, canvas, expected["pyramid"], boxes)
     actors = instances.actor[0, :count].numpy()
     # A sample on the very edge may be outside for one of the two, on some processors.
-    apart = np.abs(instances.more["masks"][0, :count] - shapes[np.arange(count), :, :, actors])
+    apart = np.abs(
+        instances.more["masks"][0, :count] - shapes[np.arange(count), :, :, actors]
+    )
     assert apart.mean() < 1e-4 and apart.max() < 0.05
 
 
 def test_chosen_classes_of_coco_keep_their_scores_boxes_and_masks(matterport, tmp_path):
-    """Among matterport's 80 and its background; an actor of two classes adds up their scores."""
+    """Among matterport's 80 and its background; an actor of two classes adds up
+    their scores.
+    """
     model, path = matterport
-    weights, _, _ = layouts.convert("matterport", cache.read_tensors(path), path, "", sizes=SIZES)
+    weights, _, _ = layouts.convert(
+        "matterport", cache.read_tensors(path), path, "", sizes=SIZES
+    )
     weights.write(str(tmp_path / "coco.h5"))
     actors = ["mouse=cat", "person", "thing=dog", "thing=apple"]
     run = loading.untrained(str(tmp_path / "coco.h5"), {}, actors)
     columns = [[16], [1], [17, 48]]  # of matterport's, from its background on
 
-    canvas = cv2.GaussianBlur(np.uint8(128 + 40 * normal(256, 256, 3).clip(-3, 3)), (0, 0), 2)
+    canvas = cv2.GaussianBlur(
+        np.uint8(128 + 40 * normal(256, 256, 3).clip(-3, 3)), (0, 0), 2
+    )
     expected = matterport_network.run(model, canvas, SIDES, 60)
     clip = {"rgb": canvas[None, None], "size": np.int32([[256, 256]])}
-    made = infer(run.network, clip, InferenceConfig(test_proposals=60, score_threshold=0.01))
+    made = infer(
+        run.network, clip, InferenceConfig(test_proposals=60, score_threshold=0.01)
+    )
     theirs = 256 * expected["proposals"][0]
     apart = np.abs(made.rois[0].numpy()[:, None] - theirs).max(axis=-1)
     ours, matches = apart.argmin(axis=0), apart.min(axis=0) < 0.5
@@ -149,14 +177,21 @@ def test_chosen_classes_of_coco_keep_their_scores_boxes_and_masks(matterport, tm
     shares, deltas = expected["class_probabilities"][0], expected["box_deltas"][0]
     for actor, of_actor in enumerate(columns):
         found = made.table.actor_scores[0].numpy()[ours, actor]
-        np.testing.assert_allclose(found[matches], shares[matches][:, of_actor].sum(axis=1), 1e-3)
+        np.testing.assert_allclose(
+            found[matches], shares[matches][:, of_actor].sum(axis=1), 1e-3
+        )
         best = np.array(of_actor)[shares[:, of_actor].argmax(axis=1)]
         own = deltas[np.arange(60), best] * [0.1, 0.1, 0.2, 0.2]
         boxes = matterport_network.apply(theirs, own).clip(0, 256)
-        assert np.abs(made.table.boxes[0].numpy()[ours, actor] - boxes)[matches].max() < 0.5
+        assert (
+            np.abs(made.table.boxes[0].numpy()[ours, actor] - boxes)[matches].max()
+            < 0.5
+        )
     instances = made.detections
     count = int(instances.number[0])
-    classes, actors = (x[0, :count].numpy() for x in (instances.classes, instances.actor))
+    classes, actors = (
+        x[0, :count].numpy() for x in (instances.classes, instances.actor)
+    )
     assert {*zip(classes, actors)} == {(15, 1), (0, 2), (16, 3), (47, 3)}
     boxes = instances.boxes[0, :count].numpy()
     shapes = matterport_network.masks(model, canvas, expected["pyramid"], boxes)
@@ -169,7 +204,9 @@ def layout(path):
     """{path: shape} of the datasets in an .h5 file."""
     found = {}
     with h5py.File(path, "r") as file:
-        file.visititems(lambda name, item: found.update({name: getattr(item, "shape", None)}))
+        file.visititems(
+            lambda name, item: found.update({name: getattr(item, "shape", None)})
+        )
     return {name: shape for name, shape in found.items() if shape is not None}
 
 
@@ -201,8 +238,14 @@ def test_keras_resnet_through_the_command(blocks, tmp_path, monkeypatch, capsys)
     assert random_layout("keras_resnet101", sizes) == layout(path)
     convert = functools.partial(layouts.convert, sizes=sizes)
     monkeypatch.setattr(layouts, "convert", convert)
-    for name, value in (("SOURCE", "keras_resnet101"), ("INPUT", path), ("OUTPUT", imported)):
-        monkeypatch.setattr(import_weights, f"_{name}", types.SimpleNamespace(value=value))
+    for name, value in (
+        ("SOURCE", "keras_resnet101"),
+        ("INPUT", path),
+        ("OUTPUT", imported),
+    ):
+        monkeypatch.setattr(
+            import_weights, f"_{name}", types.SimpleNamespace(value=value)
+        )
     import_weights.main(["import-weights"])
     out = capsys.readouterr().out
     last = blocks[2]
@@ -213,5 +256,7 @@ def test_keras_resnet_through_the_command(blocks, tmp_path, monkeypatch, capsys)
 
     rgb = np.random.default_rng(0).integers(0, 256, (2, 64, 96, 3)).astype("f")
     expected = public_networks.keras_maps(model, blocks, rgb)
-    for ours, theirs in zip(public_networks.ours(Weights.read(imported), (64, 96))(rgb), expected):
+    for ours, theirs in zip(
+        public_networks.ours(Weights.read(imported), (64, 96))(rgb), expected
+    ):
         close(ours.numpy(), theirs)

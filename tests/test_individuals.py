@@ -1,4 +1,6 @@
-"""Individuals: where their number is known, what was lost is linked to its track again."""
+"""Individuals: where their number is known, what was lost is linked to its track
+again.
+"""
 
 import collections
 import types
@@ -20,10 +22,16 @@ from a2d_tf.video.predictor import Predictor
 
 
 @pytest.mark.parametrize("max_tracks, newcomer", [("2", None), (None, 3)])
-def test_two_that_cross_keep_their_ids_and_a_newcomer_has_none_or_the_next(max_tracks, newcomer):
+def test_two_that_cross_keep_their_ids_and_a_newcomer_has_none_or_the_next(
+    max_tracks, newcomer
+):
     one = [sight(at(5 + 4 * t, 10)) for t in range(12)]
-    other = [sight(at(49 - 4 * t, 22)) for t in range(12)]  # both over columns 27 to 47 at t = 5.5
-    frames = [frame(a, b) if t % 2 else frame(b, a) for t, (a, b) in enumerate(zip(one, other))]
+    # both over columns 27 to 47 at t = 5.5
+    other = [sight(at(49 - 4 * t, 22)) for t in range(12)]
+    frames = [
+        frame(a, b) if t % 2 else frame(b, a)
+        for t, (a, b) in enumerate(zip(one, other))
+    ]
     frames[8] = frame(sight(at(70, 40)), one[8], other[8])
     after = [[newcomer, 2, 1], [2, 1], [1, 2], [2, 1]]
     assert ids(frames, max_tracks) == [[1, 2], [2, 1]] * 4 + after
@@ -33,16 +41,24 @@ def test_two_that_cross_keep_their_ids_and_a_newcomer_has_none_or_the_next(max_t
 @pytest.mark.parametrize("max_tracks, found", [(None, 3), ("3", 3), ("2", 1)])
 def test_after_a_gap_it_is_found_again_elsewhere(missed, max_tracks, found):
     other = sight(at(60))
-    frames = [frame(sight(at(5)), other), *[frame(other)] * missed, frame(sight(at(35)), other)]
+    frames = [
+        frame(sight(at(5)), other),
+        *[frame(other)] * missed,
+        frame(sight(at(35)), other),
+    ]
     assert ids(frames, max_tracks)[-1] == [found, 2]
 
 
 def test_a_lost_one_takes_no_neighbour_by_the_place_where_it_was():
-    """The place says nothing once patience has ended; the other walks over it and stays itself."""
+    """The place says nothing once patience has ended; the other walks over it and
+    stays itself.
+    """
     frames = [frame(sight(at(10)), sight(at(60)))]
     frames += [frame(sight(at(60 - 5 * t))) for t in range(1, 11)]
     assert ids(frames, "2", patience=3) == [[1, 2], *[[2]] * 10]
-    assert ids([*frames, frame(sight(at(10)), sight(at(40, 40)))], "2", patience=3)[-1] == [2, 1]
+    assert ids([*frames, frame(sight(at(10)), sight(at(40, 40)))], "2", patience=3)[
+        -1
+    ] == [2, 1]
 
 
 def test_the_nearest_of_those_that_are_missed_goes_on():
@@ -68,7 +84,9 @@ def test_what_is_no_number_of_individuals_is_named(text):
 
 
 def clips():
-    """(codes, {actor: mask} and picture of each frame) of ten drawn clips with several actors."""
+    """(codes, {actor: mask} and picture of each frame) of ten drawn clips with
+    several actors.
+    """
     plans = [plan for plan in mini.plan(60, seed=7) if len(plan.codes) > 1][:10]
     scenes = [(plan, mini.Scene(plan)) for plan in plans]
     return [
@@ -82,7 +100,9 @@ def clips():
 
 
 def noisy(codes, truth, rng):
-    """Detections that jitter, are missed for 1 frame or for 9 to 14, are mistaken, have ghosts."""
+    """Detections that jitter, are missed for 1 frame or for 9 to 14, are mistaken,
+    have ghosts.
+    """
     gone, haunted = collections.Counter(), collections.Counter()
     for masks in truth:
         rows = []
@@ -93,10 +113,18 @@ def noisy(codes, truth, rng):
                 gone[i] = int(rng.integers(9, 15))
             if gone[i] >= 0 or rng.random() < 0.1:
                 continue
-            shift = np.float32([[1, 0, rng.integers(-3, 4)], [0, 1, rng.integers(-3, 4)]])
+            shift = np.float32(
+                [[1, 0, rng.integers(-3, 4)], [0, 1, rng.integers(-3, 4)]]
+            )
             moved = cv2.warpAffine(inside.astype(np.uint8), shift, inside.shape[::-1])
             wrong = rng.random() < 0.05
-            rows.append((rng.uniform(0.6, 1), rng.choice(A2D.codes) if wrong else codes[i], moved))
+            rows.append(
+                (
+                    rng.uniform(0.6, 1),
+                    rng.choice(A2D.codes) if wrong else codes[i],
+                    moved,
+                )
+            )
             if haunted[i] < 0 and rng.random() < 0.1:
                 haunted[i] = int(rng.integers(3, 9))
             if haunted[i] >= 0:  # the upper half, as the same or as any pair
@@ -116,8 +144,16 @@ def detections(scores, codes, masks):
     for row, (score, code) in enumerate(zip(scores, codes)):
         actors[row, code // 10 - 1], actions[row, code % 10 - 1] = score, 0.6
     return types.SimpleNamespace(
-        **{"boxes": boxes, "codes": codes, "scores": 0.6 * scores, "actor_scores": actors},
-        **{"action_scores": actions, "masks": [encode_mask(inside) for inside in masks]},
+        **{
+            "boxes": boxes,
+            "codes": codes,
+            "scores": 0.6 * scores,
+            "actor_scores": actors,
+        },
+        **{
+            "action_scores": actions,
+            "masks": [encode_mask(inside) for inside in masks],
+        },
     )
 
 
@@ -128,8 +164,13 @@ def followed(truth, found, max_tracks):
     for masks, instances, own, codes, scores, *_ in tracking.follow(
         zip(truth, found), A2D, linking
     ):
-        rles, kept = [encode_mask(inside) for inside in masks.values()], np.flatnonzero(own)
-        true = tracks.Objects(np.array([*masks]), np.full(len(rles), 11), rles, np.ones(len(rles)))
+        rles, kept = (
+            [encode_mask(inside) for inside in masks.values()],
+            np.flatnonzero(own),
+        )
+        true = tracks.Objects(
+            np.array([*masks]), np.full(len(rles), 11), rles, np.ones(len(rles))
+        )
         seen = own[kept], codes[kept], [instances.masks[i] for i in kept], scores[kept]
         frames.append(tracks.ComparedFrame(true, tracks.Objects(*seen)))
     return frames
@@ -142,7 +183,9 @@ def kinds(codes):
 
 
 def table(made):
-    """{how the number is given: (IDF1, HOTA, tracks)} over (codes, truth, found) of clips."""
+    """{how the number is given: (IDF1, HOTA, tracks)} over (codes, truth, found) of
+    clips.
+    """
     rows = {}
     for name, given in (
         ("none", lambda codes: None),
@@ -151,14 +194,18 @@ def table(made):
     ):
         videos = [followed(truth, found, given(codes)) for codes, truth, found in made]
         figures = over_time.of_classes(videos, "any", A2D)[1]
-        count = sum(len({t for f in video for t in f.found.tracks.tolist()}) for video in videos)
+        count = sum(
+            len({t for f in video for t in f.found.tracks.tolist()}) for video in videos
+        )
         rows[name] = figures["idf1"], figures["hota"], count
         print("{:6} IDF1 {:.1f} HOTA {:.1f} tracks {}".format(name, *rows[name]))
     return rows
 
 
 def test_known_numbers_keep_identities_in_noisy_detections():
-    """The table of docs/prediction.md is what `pytest -s` prints of this test and the next."""
+    """The table of docs/prediction.md is what `pytest -s` prints of this test and
+    the next.
+    """
     made = clips()
     assert sum(len(codes) for codes, *_ in made) == 25
     rows = table(
@@ -168,7 +215,9 @@ def test_known_numbers_keep_identities_in_noisy_detections():
         ]
     )
     assert rows["all"][2] == 25
-    assert rows["all"][0] > rows["none"][0] + 8 and rows["kinds"][0] > rows["none"][0] + 4
+    assert (
+        rows["all"][0] > rows["none"][0] + 8 and rows["kinds"][0] > rows["none"][0] + 4
+    )
     assert rows["all"][1] > rows["none"][1] + 3 and rows["kinds"][1] > rows["none"][1]
 
 
@@ -187,6 +236,11 @@ def test_known_numbers_keep_identities_in_what_the_packed_model_finds():
 def test_what_is_beyond_the_number_is_counted_where_it_is_sure():
     far = [sight(at(x), p_actor=p) for x, p in ((5, 0.9), (35, 0.8), (65, 0.79))]
     tracker = tracking.Tracker(A2D, tracking.Linking(max_tracks="1"))
-    assert [tracker.add(frame(*far[:n])) and tracker.extra for n in (1, 2, 3)] == [0, 1, 1]
-    tracker.add(frame(sight(at(70, 40)), sight([42, 72, 58, 88])))  # found elsewhere, with a ghost
+    assert [tracker.add(frame(*far[:n])) and tracker.extra for n in (1, 2, 3)] == [
+        0,
+        1,
+        1,
+    ]
+    # found elsewhere, with a ghost
+    tracker.add(frame(sight(at(70, 40)), sight([42, 72, 58, 88])))
     assert tracker.extra == 0

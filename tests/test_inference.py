@@ -1,4 +1,6 @@
-"""Scores and boxes of classes, actors, actions and pairs, and the choice of detections."""
+"""Scores and boxes of classes, actors, actions and pairs, and the choice of
+detections.
+"""
 
 import numpy as np
 import pytest
@@ -83,7 +85,9 @@ def test_score_tables(mode):
             if mode == "cartesian":
                 joint[b, r, x, y] = p[b, r, index]
             elif mode == "decoupled":
-                joint[b, r, x, y] = p[b, r, x] * softmax(outputs["action_logits"][b, r])[y]
+                joint[b, r, x, y] = (
+                    p[b, r, x] * softmax(outputs["action_logits"][b, r])[y]
+                )
             else:
                 given = softmax(outputs["action_logits"][b, r, 3 * x : 3 * x + 3])
                 joint[b, r, x, y] = p[b, r, x] * given[y]
@@ -99,7 +103,9 @@ def test_score_tables(mode):
                 table["joint_boxes"][:, :, x, y], boxes[:, :, index], atol=1e-3
             )
         # An actor's box is that of its best pair.
-        best = np.where(p[..., :1] >= p[..., 1:2], boxes[:, :, 0], boxes[:, :, 1])[:, :5]
+        best = np.where(p[..., :1] >= p[..., 1:2], boxes[:, :, 0], boxes[:, :, 1])[
+            :, :5
+        ]
         np.testing.assert_allclose(table["boxes"][:, :5, 0], best, atol=1e-3)
         np.testing.assert_allclose(table["boxes"][:, :5, 1], boxes[:, :5, 2], atol=1e-3)
     else:
@@ -122,15 +128,22 @@ def test_background_among_the_actions_takes_its_share_of_their_probability():
     joint = np.outer([0.25, 0.5], [0.1, 0.2, 0.3]) * SMALL.valid
     np.testing.assert_allclose(table["joint_scores"][0, 0], joint, atol=1e-6)
     left = 1 - softmax(outputs["action_logits"])[..., 3]
-    np.testing.assert_allclose(np.sum(table["action_scores"], 2), left * valid, atol=1e-6)
+    np.testing.assert_allclose(
+        np.sum(table["action_scores"], 2), left * valid, atol=1e-6
+    )
 
 
 def test_the_box_of_an_actor_is_that_of_a_valid_pair_even_where_all_score_zero():
     outputs, rois, valid = heads("cartesian")
-    outputs["class_logits"][0, 0] = [0, 0, -1000, 0]  # the last pair, y's only one, underflows
+    # the last pair, y's only one, underflows
+    outputs["class_logits"][0, 0] = [0, 0, -1000, 0]
     table = scored(outputs, rois, valid, "cartesian")
-    assert table["actor_scores"][0, 0, 1] == 0 and tf.reduce_any(table["boxes"][0, 0, 1] > 0)
-    np.testing.assert_array_equal(table["boxes"][0, 0, 1], table["joint_boxes"][0, 0, 1, 2])
+    assert table["actor_scores"][0, 0, 1] == 0 and tf.reduce_any(
+        table["boxes"][0, 0, 1] > 0
+    )
+    np.testing.assert_array_equal(
+        table["boxes"][0, 0, 1], table["joint_boxes"][0, 0, 1, 2]
+    )
 
 
 # The choice of detections.
@@ -170,7 +183,13 @@ def table_of(rois=40, seed=0):
 
 
 def select(
-    table, mode="decoupled", threshold=0.1, overlap=0.3, most=20, labels=SMALL, action_threshold=0.0
+    table,
+    mode="decoupled",
+    threshold=0.1,
+    overlap=0.3,
+    most=20,
+    labels=SMALL,
+    action_threshold=0.0,
 ):
     settings = InferenceConfig(
         score_threshold=threshold,
@@ -180,10 +199,14 @@ def select(
     )
     given = RoiTable(**{k: tf.constant(v) for k, v in table.items()})
     kept = inference.suppress(given.class_scores, given.class_boxes, settings)
-    own = RoiTable(*(x if x is None else tf.gather(x, kept.roi, batch_dims=1) for x in given))
+    own = RoiTable(
+        *(x if x is None else tf.gather(x, kept.roi, batch_dims=1) for x in given)
+    )
     space = label_modes.make(mode, labels)
     made = inference.assign_pairs(space, kept, own, action_threshold)
-    return {name: value.numpy() for name, value in made._asdict().items() if name != "more"}
+    return {
+        name: value.numpy() for name, value in made._asdict().items() if name != "more"
+    }
 
 
 @pytest.mark.parametrize(
@@ -203,7 +226,9 @@ def test_selection_is_a_suppression_per_class(threshold, overlap, most):
         assert made["classes"][b, :count].tolist() == classes
         assert (made["actor"][b, :count] == np.add(classes, 1)).all()
         assert (made["boxes"][b, :count] == table["boxes"][b, rois, classes]).all()
-        assert (made["action_scores"][b, :count] == table["action_scores"][b, rois]).all()
+        assert (
+            made["action_scores"][b, :count] == table["action_scores"][b, rois]
+        ).all()
         assert (made["actor_scores"][b, :count] == table["actor_scores"][b, rois]).all()
         own = table["joint_scores"][b, rois, classes]
         assert (made["score"][b, :count] == own.max(1)).all()
@@ -229,7 +254,10 @@ def test_an_action_threshold_drops_instances_and_leaves_no_gaps(mode, pairs):
     rng = np.random.default_rng(1)
     table["class_scores"] = rng.uniform(0, 0.5, (2, 40, pairs)).astype(np.float32)
     table["class_boxes"] = np.tile(table["boxes"][:, :, :1], (1, 1, pairs, 1))
-    every, made = select(table, mode, most=40), select(table, mode, most=40, action_threshold=0.4)
+    every, made = (
+        select(table, mode, most=40),
+        select(table, mode, most=40, action_threshold=0.4),
+    )
     for b in range(2):
         action = every["action"][b, : every["number"][b]] - 1
         own = every["action_scores"][b, range(len(action)), action]
@@ -249,7 +277,9 @@ def test_cartesian_classes_are_pairs():
     table.update(class_scores=scores, class_boxes=boxes)
     made = select(table, "cartesian", most=4)
     assert made["code"].tolist() == [[12, 11, 23, 0]]
-    assert made["actor"].tolist() == [[1, 1, 2, 0]] and made["action"].tolist() == [[2, 1, 3, 0]]
+    assert made["actor"].tolist() == [[1, 1, 2, 0]] and made["action"].tolist() == [
+        [2, 1, 3, 0]
+    ]
     np.testing.assert_allclose(made["score"], [[0.5, 0.2, 0.15, 0]])
     assert made["boxes"][0, 0].tolist() == [0, 0, 8, 8]
 

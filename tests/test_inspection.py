@@ -20,7 +20,9 @@ def truth(video, boxes, codes, size=(100, 200)):
     """What one record says of its key frame."""
     boxes, label_map = np.float32(boxes).reshape(-1, 4), np.zeros(size, np.uint8)
     first, has_mask = (video, 1, "train", np.array([1])), np.ones(len(codes), bool)
-    return ClipTruth(*first, size, (50, 100), boxes, np.int32(codes), [], label_map, has_mask)
+    return ClipTruth(
+        *first, size, (50, 100), boxes, np.int32(codes), [], label_map, has_mask
+    )
 
 
 def test_records_are_counted():
@@ -44,8 +46,13 @@ def test_boxes_are_those_of_the_canvas():
 
 def test_the_contents_are_those_of_the_training_records(mini_records, monkeypatch):
     gathered = inspection.gather(mini_records, (64, 96))
-    assert gathered.summaries["train"].clips == 12 and list(gathered.summaries) == ["train", "test"]
-    assert len(gathered.boxes.sides()) == sum(mini_records.counts["train"]["pairs"].values())
+    assert gathered.summaries["train"].clips == 12 and list(gathered.summaries) == [
+        "train",
+        "test",
+    ]
+    assert len(gathered.boxes.sides()) == sum(
+        mini_records.counts["train"]["pairs"].values()
+    )
     rgb = [
         records.parse(tf.constant(serialized), 1)["rgb"][0].numpy().reshape(-1, 3)
         for shard in mini_records.shards("train")
@@ -54,7 +61,8 @@ def test_the_contents_are_those_of_the_training_records(mini_records, monkeypatc
     expected = np.concatenate(rgb).astype(np.float64).var(axis=0).mean() ** 0.5
     assert gathered.deviations["rgb"] == pytest.approx(expected, rel=1e-6)
     monkeypatch.setattr(Summary, "add", lambda self, truth: None)
-    with pytest.raises(InputError, match=mini_records.directory):  # no instance to learn
+    # no instance to learn
+    with pytest.raises(InputError, match=mini_records.directory):
         inspection.gather(mini_records, (64, 96))
 
 
@@ -84,7 +92,8 @@ def test_a_report_a_list_and_pictures(small_records, tmp_path):
     picture = cv2.imread(str(tmp_path / "draw/c_00004.png"))
     assert picture.shape == (320, 3 * 480, 3)
     frame, flow, labels = np.split(picture, 3, axis=1)
-    # The ball's mask is green over the frame, the moving texture red, the label map A2D's own.
+    # The ball's mask is green over the frame, the moving texture red, the label map
+    # A2D's own.
     assert frame[180, 160].argmax() == 1
     assert flow[100, 240].argmax() == 2
     assert labels[180, 160].tolist() == [1, 205, 41] and not labels[40, 400].any()

@@ -14,9 +14,15 @@ def test_a2d_has_its_43_pairs_and_colours():
     assert len(A2D.codes) == 43 and A2D.base == 10
     assert A2D.valid.sum(axis=1).tolist() == [8, 5, 4, 7, 5, 7, 7]
     assert A2D.name(43) == "bird-eating" and A2D.name(0) == "background"
-    assert A2D.palette[11].tolist() == [52, 1, 1] and A2D.palette[79].tolist() == [255, 205, 235]
+    assert A2D.palette[11].tolist() == [52, 1, 1] and A2D.palette[79].tolist() == [
+        255,
+        205,
+        235,
+    ]
     # All are those of the release's Annotations/col.
-    assert hashlib.sha256(A2D.palette.tobytes()).hexdigest().startswith("6ec435cd123fcf95")
+    assert (
+        hashlib.sha256(A2D.palette.tobytes()).hexdigest().startswith("6ec435cd123fcf95")
+    )
 
 
 def test_codes_and_indices_are_inverse():
@@ -52,10 +58,15 @@ def test_own_label_space_round_trips_through_json(tmp_path):
         ('{"actors": ["a"], "actions": ["b"], "pairs": [["a", "c"]]}', "pairs"),
         ('{"actors": ["a"], "actions": ["b"], "codes": [99]}', "99"),
         ('{"actors": ["a", "a"], "actions": ["b"]}', "actors"),
-        ('{"actors": ["a"], "actions": ["b"], "colours": {"11": [1, 2, 256]}}', "colours"),
+        (
+            '{"actors": ["a"], "actions": ["b"], "colours": {"11": [1, 2, 256]}}',
+            "colours",
+        ),
         ('{"actors": ["a"], "actions": ["b"], "colour": {}}', "'colour'"),
         (
-            json.dumps(dict.fromkeys(("actors", "actions"), [f"n{i}" for i in range(300)])),
+            json.dumps(
+                dict.fromkeys(("actors", "actions"), [f"n{i}" for i in range(300)])
+            ),
             "16 bits",
         ),
     ],

@@ -1,4 +1,6 @@
-"""A library of videos: its plan, one process, several tasks, and what is there already."""
+"""A library of videos: its plan, one process, several tasks, and what is there
+already.
+"""
 
 import csv
 import dataclasses
@@ -48,8 +50,16 @@ def plan(video=None, videos=None):
 @pytest.mark.parametrize(
     "names, pattern, expected",
     [
-        ("b.mp4 a.b.MOV no.txt .hidden.mp4 c.d/1.jpg empty/ x/y/z.mp4", "", "a.b.MOV b.mp4 c.d"),
-        ("a.mp4 out/a/overlay.mp4 out/a/video.json b/video.json b/label_maps/1.png", "*", "a.mp4"),
+        (
+            "b.mp4 a.b.MOV no.txt .hidden.mp4 c.d/1.jpg empty/ x/y/z.mp4",
+            "",
+            "a.b.MOV b.mp4 c.d",
+        ),
+        (
+            "a.mp4 out/a/overlay.mp4 out/a/video.json b/video.json b/label_maps/1.png",
+            "*",
+            "a.mp4",
+        ),
         ("x/b.mp4 x/c.mkv y/a.mp4 y/notes.txt", "*/*.mp4", "b.mp4 a.mp4"),
         ("x/b.mp4 y/z/d.mp4 out/b/overlay.mp4 out/b/video.json", "**", "b.mp4 d.mp4"),
         ("a.mp4 1/overlay.mp4 1/video.json 1/label_maps/00001.png", "**", "a.mp4"),
@@ -62,7 +72,9 @@ def test_videos_of_a_folder_or_a_glob(tmp_path, names, pattern, expected):
 
 def test_a_list(tmp_path, monkeypatch):
     empty(tmp_path, "lists/b.dat", "images/1.png", "nothing/")
-    (tmp_path / "a.mp4").symlink_to(empty(tmp_path, "elsewhere/x.mp4") / "elsewhere/x.mp4")
+    (tmp_path / "a.mp4").symlink_to(
+        empty(tmp_path, "elsewhere/x.mp4") / "elsewhere/x.mp4"
+    )
     file = tmp_path / "lists" / "list.txt"
     file.write_text("\ufeffb.dat\n\n  a.mp4\r\nimages\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
@@ -82,7 +94,10 @@ def test_a_list(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "names, message",
     [
-        (["a.mp4", "a.avi"], "a.mp4: its results cannot be named 'a', like those of .*a.avi;"),
+        (
+            ["a.mp4", "a.avi"],
+            "a.mp4: its results cannot be named 'a', like those of .*a.avi;",
+        ),
         (["a.mp4", "1.png"], r"has images \(1.png\) and videos \(a.mp4\)"),
         (["a\n.mp4"], "its results cannot be named 'a"),
     ],
@@ -103,19 +118,27 @@ def test_no_file_of_the_users_own_is_replaced(tmp_path):
     assert library.plan(videos, None, videos)
     empty(tmp_path, "out/overlay/overlay.mp4", "videos/1.png")
     for video, output in (("out/overlay/*", "out"), ("vid*", ".")):
-        with pytest.raises(InputError, match="would be overwritten; use another --output"):
+        with pytest.raises(
+            InputError, match="would be overwritten; use another --output"
+        ):
             library.plan(str(tmp_path / video), None, str(tmp_path / output))
 
 
 def test_a_model_is_known_by_its_weights(tmp_path):
-    files = {"a2d_tf.json": "{}", "saved_model.pb": "graph", "variables/variables.index": "sums"}
+    files = {
+        "a2d_tf.json": "{}",
+        "saved_model.pb": "graph",
+        "variables/variables.index": "sums",
+    }
     for folder in ("one", "same", "other"):
         for name, text in files.items():
             (tmp_path / folder / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / folder / name).write_text(text)
     (tmp_path / "other/variables/variables.index").write_text("other sums")
     (tmp_path / "same/events").write_text("no part of the model")
-    one, same, other = (packed.identity(str(tmp_path / n)) for n in ("one", "same", "other"))
+    one, same, other = (
+        packed.identity(str(tmp_path / n)) for n in ("one", "same", "other")
+    )
     assert one["model_sha256"] == same["model_sha256"] != other["model_sha256"]
     assert one["model"] == "one"
 
@@ -133,7 +156,10 @@ def finish(job, request, **changes):
     "changes, message",
     [
         ({"every": 2}, "with --every=1, not 2"),
-        ({"linking": tracking.Linking(max_tracks="m=2")}, "with --max_tracks=None, not m=2"),
+        (
+            {"linking": tracking.Linking(max_tracks="m=2")},
+            "with --max_tracks=None, not m=2",
+        ),
         ({"settings": {"max_detections": 7}}, "with --max_detections=None, not 7"),
         ({"model": {**MODEL, "model_sha256": "1"}}, r"another model .*\(full\)"),
     ],
@@ -147,13 +173,16 @@ def test_other_settings_are_named(tmp_path, changes, message):
     other = library.Request(**{"model": MODEL, **changes})
     with pytest.raises(InputError, match=f"out/a: finished .*{message}; .*--overwrite"):
         other.is_finished(job)
-    with pytest.raises(InputError, match="out/a: finished "):  # since the videos were compared
+    # since the videos were compared
+    with pytest.raises(InputError, match="out/a: finished "):
         library.predict_video(lambda: None, job, other)
     assert not dataclasses.replace(other, overwrite=True).is_finished(job)
 
 
 def test_what_else_may_be_in_the_place_of_a_prediction(tmp_path):
-    job = Job(str(empty(tmp_path, "a.mp4", "out/a/") / "a.mp4"), str(tmp_path / "out/a"))
+    job = Job(
+        str(empty(tmp_path, "a.mp4", "out/a/") / "a.mp4"), str(tmp_path / "out/a")
+    )
     request, place = library.Request(model=MODEL), tmp_path / "out/a"
     assert not request.is_finished(job)  # an empty folder
     place.rmdir()
@@ -198,8 +227,12 @@ def contents(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
-def run(films, output, predictor, request=None, task="1/1", on_error="fail", overwrite=False):
-    """What the command does with a library, in this process; (failures, whether complete)."""
+def run(
+    films, output, predictor, request=None, task="1/1", on_error="fail", overwrite=False
+):
+    """What the command does with a library, in this process; (failures, whether
+    complete).
+    """
     request, task = request or library.Request(model=MODEL), Task.parse(task)
     request = dataclasses.replace(request, overwrite=overwrite)
     jobs = library.plan(str(films), None, str(output))
@@ -225,15 +258,29 @@ def test_a_library_has_a_prediction_of_each_as_alone_and_a_summary_of_all(
     assert sorted(os.listdir(predicted)) == ["a", "b", "c", "d", *OWN]
     rows = []
     for number, name in enumerate("abcd", 2):
-        assert sorted(os.listdir(predicted / name)) == sorted([*outputs.RESULTS, *LIBRARY])
-        assert json.loads((predicted / name / outputs.RECORD).read_text())["frames"] == number
+        assert sorted(os.listdir(predicted / name)) == sorted(
+            [*outputs.RESULTS, *LIBRARY]
+        )
+        assert (
+            json.loads((predicted / name / outputs.RECORD).read_text())["frames"]
+            == number
+        )
         assert len(os.listdir(predicted / name / "label_maps")) == number
         for row in csv.DictReader((predicted / name / "summary.csv").open()):
             fps = 25.0 if name == "d" else 24.0
-            video = {"video": name, "video_seconds": str(round(number / fps, 3)), "fps": str(fps)}
+            video = {
+                "video": name,
+                "video_seconds": str(round(number / fps, 3)),
+                "fps": str(fps),
+            }
             rows.append({**video, "individual": f"{name}_{row['track_id']}", **row})
-    assert list(csv.DictReader((predicted / "summary.csv").open())) == rows and len(rows) > 4
-    outputs.predict(lambda: predictor, video_files.Reader(films / "c.mp4"), str(tmp_path / "alone"))
+    assert (
+        list(csv.DictReader((predicted / "summary.csv").open())) == rows
+        and len(rows) > 4
+    )
+    outputs.predict(
+        lambda: predictor, video_files.Reader(films / "c.mp4"), str(tmp_path / "alone")
+    )
     there = contents(predicted / "c")
     alone = {name: there[name] for name in there.keys() - {*LIBRARY}}
     assert contents(tmp_path / "alone") == alone
@@ -249,7 +296,9 @@ def test_tables_are_of_whole_files_and_list_the_videos_that_are_there(
     whole = summary.read_bytes()
     for part in (whole[:-9], whole[: whole[:-1].rindex(b"\n") + 1], b""):
         summary.write_bytes(part)
-        with pytest.raises(InputError, match="out/c/summary.csv: truncated; remove it, and"):
+        with pytest.raises(
+            InputError, match="out/c/summary.csv: truncated; remove it, and"
+        ):
             run(films, output, predictor)
     summary.write_bytes(whole.partition(b"\n")[0] + b"\n")
     (output / "c" / "tracks.json").write_text("[]")
@@ -260,7 +309,12 @@ def test_tables_are_of_whole_files_and_list_the_videos_that_are_there(
     ]
     (films / "a.mp4").rename(films / "e.mp4")
     assert run(films, output, predictor)[1] and (output / "a").exists()
-    assert [folder.name for folder in predictions.folders_of([output])] == ["b", "c", "d", "e"]
+    assert [folder.name for folder in predictions.folders_of([output])] == [
+        "b",
+        "c",
+        "d",
+        "e",
+    ]
 
 
 @pytest.fixture
@@ -288,7 +342,11 @@ def test_a_video_that_fails_ends_it_or_is_listed(
     (broken / "b.mp4").unlink()
     (broken / "b.mp4").symlink_to("gone.mp4")
     failures, complete = run(broken, output, predictor, on_error="skip")
-    assert complete and list(failures) == ["b", "d"] and "b.mp4: no such video" in failures["b"]
+    assert (
+        complete
+        and list(failures) == ["b", "d"]
+        and "b.mp4: no such video" in failures["b"]
+    )
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="cannot be written"):
         run(films, tmp_path / "file/out", predictor, on_error="skip")
@@ -298,11 +356,16 @@ def test_a_video_that_fails_ends_it_or_is_listed(
         tried.add(files)
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    with monkeypatch.context() as patched, pytest.raises(InputError, match="No space left"):
+    with (
+        monkeypatch.context() as patched,
+        pytest.raises(InputError, match="No space left"),
+    ):
         patched.setattr(outputs.Outputs, "add", full)
         run(films, tmp_path / "full", predictor, on_error="skip")
     assert len(tried) == 1
-    assert {row["video"] for row in csv.DictReader((output / "summary.csv").open())} <= {"a", "c"}
+    assert {
+        row["video"] for row in csv.DictReader((output / "summary.csv").open())
+    } <= {"a", "c"}
     shutil.rmtree(broken)
     shutil.copytree(films, broken)
     assert run(broken, output, predictor) == ({}, True)  # mended
@@ -315,7 +378,9 @@ def test_tasks_in_any_order_and_at_once_make_what_one_process_makes(
 ):
     tasks = [f"{i}/3" for i in (1, 2, 3)]
     random.shuffle(tasks)
-    completed = [run(films, tmp_path / "order", predictor, task=task)[1] for task in tasks]
+    completed = [
+        run(films, tmp_path / "order", predictor, task=task)[1] for task in tasks
+    ]
     assert completed == [False, False, True]
     assert contents(tmp_path / "order") == contents(predicted)
     with futures.ThreadPoolExecutor(4) as pool:  # one task twice
@@ -339,7 +404,9 @@ def test_failures_of_all_tasks_are_in_one_list(broken, predictor, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_killed_command_given_again_leaves_no_trace(films, saved_model, predictor, tmp_path):
+def test_a_killed_command_given_again_leaves_no_trace(
+    films, saved_model, predictor, tmp_path
+):
     output = tmp_path / "out"
     words = [f"--saved_model={saved_model}", f"--video={films}", f"--output={output}"]
     killed = subprocess.Popen(

@@ -56,11 +56,15 @@ def test_objectness_is_averaged_over_the_sample():
 
 
 @pytest.mark.parametrize("normaliser, beta", [("samples", 1 / 9), ("positives", 1.0)])
-def test_proposal_boxes_are_divided_by_the_sample_or_a_mean_over_the_deltas(normaliser, beta):
+def test_proposal_boxes_are_divided_by_the_sample_or_a_mean_over_the_deltas(
+    normaliser, beta
+):
     deltas, wanted = normal(2, 5, 4), normal(2, 4, 4)
     taken = np.take_along_axis(deltas, INDEX[..., None], 1)
     options = {"beta": beta, "normaliser": normaliser}
-    made = losses.box_regression(tf.constant(taken), wanted, POSITIVE, COUNTED, **options)
+    made = losses.box_regression(
+        tf.constant(taken), wanted, POSITIVE, COUNTED, **options
+    )
     error = np.stack([deltas[0, 4] - wanted[0, 0], deltas[1, 3] - wanted[1, 0]])
     count = 5 if normaliser == "samples" else error.size  # as matterport has them
     assert float(made[1]) == count
@@ -74,7 +78,9 @@ ROWS = dict(
     counted=np.array([[True, True, True, False], [True, True, False, False]]),
 )
 SPACE = LabelSpace(
-    ("x", "y", "z"), tuple("abcde"), tuple(10 * x + y for x in (1, 2, 3) for y in range(1, 6))
+    ("x", "y", "z"),
+    tuple("abcde"),
+    tuple(10 * x + y for x in (1, 2, 3) for y in range(1, 6)),
 )
 CLASS = np.int32([[2, 0, 3, 3], [1, 3, 3, 3]])
 TRUE_CLASSES = [(0, 0, 2), (0, 1, 0), (1, 0, 1)]  # of the positives: frame, RoI, class
@@ -105,9 +111,13 @@ def test_actor_boxes_read_the_true_class(normaliser, count, monkeypatch):
     head = ActorHead(label_modes.Decoupled(SPACE, True), None)
     monkeypatch.setattr(head, "targets", lambda rows, truth: (CLASS, wanted))
     outputs = {"class_logits": normal(2, 4, 4), "deltas": tf.constant(deltas)}
-    terms = head.terms(Seen(None, outputs, None), rows(), None, options(box_normaliser=normaliser))
+    terms = head.terms(
+        Seen(None, outputs, None), rows(), None, options(box_normaliser=normaliser)
+    )
     (made,) = terms["box_reg"]
-    expected = sum(huber(deltas[b, r, c] - wanted[b, r], 1.0) for b, r, c in TRUE_CLASSES)
+    expected = sum(
+        huber(deltas[b, r, c] - wanted[b, r], 1.0) for b, r, c in TRUE_CLASSES
+    )
     assert float(made[1]) == count
     assert quotient(made) == pytest.approx(expected / count, abs=1e-6)
 
@@ -116,7 +126,9 @@ POSITIVES = [(0, 0), (0, 1), (1, 0)]
 
 
 def action_values(logits):
-    return np.array([-log_softmax(logits)[(*place, ACTION[place])] for place in POSITIVES])
+    return np.array(
+        [-log_softmax(logits)[(*place, ACTION[place])] for place in POSITIVES]
+    )
 
 
 # With background, class 5: the RoIs that count, two of them background.
@@ -145,7 +157,11 @@ def test_action_class_with_background_is_averaged_over_the_rois_that_count(held_
     with tf.GradientTape() as tape:
         tape.watch(logits)
         total, count = action(logits, held_out, background=True)
-    left = {place: y for place, y in WITH_BACKGROUND.items() if held_out < 0 or place != (0, 1)}
+    left = {
+        place: y
+        for place, y in WITH_BACKGROUND.items()
+        if held_out < 0 or place != (0, 1)
+    }
     values = [-log_softmax(logits.numpy())[(*place, y)] for place, y in left.items()]
     assert float(count) == 5
     assert float(total) == pytest.approx(sum(values), abs=1e-5)
@@ -153,13 +169,19 @@ def test_action_class_with_background_is_averaged_over_the_rois_that_count(held_
     assert {tuple(place) for place in moved} == set(left)
 
 
-@pytest.mark.parametrize("held_out, row", [(-1, ()), (2, (0, 0)), (0, (0, 1)), (1, (1, 0))])
+@pytest.mark.parametrize(
+    "held_out, row", [(-1, ()), (2, (0, 0)), (0, (0, 1)), (1, (1, 0))]
+)
 def test_a_held_out_actor_leaves_sum_and_gradient_but_not_the_count(held_out, row):
     logits = tf.constant(normal(2, 4, 5))
     with tf.GradientTape() as tape:
         tape.watch(logits)
         total, count = action(logits, held_out)
-    left = [value for value, place in zip(action_values(logits.numpy()), POSITIVES) if place != row]
+    left = [
+        value
+        for value, place in zip(action_values(logits.numpy()), POSITIVES)
+        if place != row
+    ]
     assert float(count) == 3 and float(total) == pytest.approx(sum(left), abs=1e-5)
     moved = np.abs(tape.gradient(total, logits).numpy()).max(axis=2) > 0
     expected = ROWS["positive"].copy()
@@ -170,20 +192,26 @@ def test_a_held_out_actor_leaves_sum_and_gradient_but_not_the_count(held_out, ro
 
 def test_hierarchical_logits_are_read_at_the_true_actors_row():
     logits = normal(2, 4, 3 * 5)
-    own = np.take_along_axis(logits.reshape(2, 4, 3, 5), ACTOR[..., None, None], 2)[:, :, 0]
+    own = np.take_along_axis(logits.reshape(2, 4, 3, 5), ACTOR[..., None, None], 2)[
+        :, :, 0
+    ]
     made = action(logits, mode=label_modes.Hierarchical(SPACE))
     assert quotient(made) == pytest.approx(action_values(own).sum() / 3, abs=1e-6)
 
 
 def test_mask_reads_the_true_class_alone_and_is_averaged_over_pixels_and_positives():
-    logits, truth = normal(2, 4, 2, 2, 3), RNG.integers(0, 2, (2, 4, 2, 2)).astype(np.float32)
+    logits, truth = (
+        normal(2, 4, 2, 2, 3),
+        RNG.integers(0, 2, (2, 4, 2, 2)).astype(np.float32),
+    )
     variable = tf.constant(logits)
     with tf.GradientTape() as tape:
         tape.watch(variable)
         own = mask._of_classes(variable, tf.constant(np.minimum(CLASS, 2)))
         made = losses.mask(own, tf.constant(truth), tf.constant(ROWS["positive"]))
     expected = [
-        cross_entropy(logits[b, r, :, :, c], truth[b, r]).mean() for b, r, c in TRUE_CLASSES
+        cross_entropy(logits[b, r, :, :, c], truth[b, r]).mean()
+        for b, r, c in TRUE_CLASSES
     ]
     assert float(made[1]) == 3
     assert quotient(made) == pytest.approx(np.sum(expected) / 3, abs=1e-6)

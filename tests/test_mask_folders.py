@@ -1,4 +1,6 @@
-"""Folders of mask PNGs and a list of their objects: what counts, which frames, there and back."""
+"""Folders of mask PNGs and a list of their objects: what counts, which frames, there
+and back.
+"""
 
 import dataclasses
 import io
@@ -26,7 +28,10 @@ ROWS = f"{HEADER}\nclip,1,cat,sit\nclip,2,dog,run\n"
 
 def png(values, form="L"):
     """A PNG: of a palette whose colours are not the numbers, grey, or in colours."""
-    image, file = Image.fromarray(np.uint16(values) if form == "I;16" else values), io.BytesIO()
+    image, file = (
+        Image.fromarray(np.uint16(values) if form == "I;16" else values),
+        io.BytesIO(),
+    )
     if form == "P":
         image.putpalette([7, 7, 7] * 256)
     (image.convert("RGB") if form == "RGB" else image).save(file, "PNG")
@@ -35,7 +40,9 @@ def png(values, form="L"):
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory):
-    """Videos of 6 frames: clip.mp4, clip1.mp4, and of images from 1 and from 0, one and zero."""
+    """Videos of 6 frames: clip.mp4, clip1.mp4, and of images from 1 and from 0, one
+    and zero.
+    """
     folder = tmp_path_factory.mktemp("videos")
     write_video(folder / "clip.mp4", moving_frames(6, *SIZE, step=2))
     write_video(folder / "clip1.mp4", moving_frames(12, 60, 80, step=2))
@@ -50,7 +57,9 @@ def make(folder, rows, pngs):
     """Write a list and PNGs {path: numbers or bytes}."""
     for name, content in {"objects.csv": rows.encode(), **pngs}.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content if isinstance(content, bytes) else png(content))
+        (folder / name).write_bytes(
+            content if isinstance(content, bytes) else png(content)
+        )
     return folder
 
 
@@ -67,17 +76,27 @@ def content(source, vid="clip", size=SIZE):
 
 @pytest.mark.parametrize("form", ["P", "L", "I;16"])
 def test_masks_of_every_kind(tmp_path, videos, form):
-    """Frames without a PNG are not annotated, one of zeros is empty, and 255 is not listed."""
+    """Frames without a PNG are not annotated, one of zeros is empty, and 255 is not
+    listed.
+    """
     ignored = np.where(mask(*SIZE, 21, 0, 24, 32), 255, BOTH).astype(np.uint8)
-    pngs = {"clip/00002.png": png(ignored, form), "clip/4.png": 0 * BOTH, "sheet.png": b""}
-    source = open_source(make(tmp_path / "set", f"{ROWS}clip,3,dog,sit\n", pngs), videos)
+    pngs = {
+        "clip/00002.png": png(ignored, form),
+        "clip/4.png": 0 * BOTH,
+        "sheet.png": b"",
+    }
+    source = open_source(
+        make(tmp_path / "set", f"{ROWS}clip,3,dog,sit\n", pngs), videos
+    )
     scene = [("cat-sit", 1, CAT.tobytes()), ("dog-run", 2, DOG.tobytes())]
     assert content(source) == {3: scene, 5: []}
     (document,) = source.documents
     assert document.format == "masks"
     assert document.left_out == {"masks without a row in objects.csv": 1}
     packed = shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path, "set")
-    assert content(open_source(tmp_path / packed, videos, format_name="masks")) == content(source)
+    assert content(
+        open_source(tmp_path / packed, videos, format_name="masks")
+    ) == content(source)
 
 
 def test_scaled_masks_keep_their_smallest_parts(tmp_path, videos):
@@ -85,7 +104,9 @@ def test_scaled_masks_keep_their_smallest_parts(tmp_path, videos):
     speck[41, 6] = 3
     large = cv2.resize(BOTH, (129, 97), interpolation=cv2.INTER_NEAREST_EXACT)
     rows = ROWS + "clip,3,cat,sit\n"
-    source = open_source(make(tmp_path, rows, {"clip/0.png": large, "clip/1.png": speck}), videos)
+    source = open_source(
+        make(tmp_path, rows, {"clip/0.png": large, "clip/1.png": speck}), videos
+    )
     assert (source.read_annotation("clip", 1).masks == [CAT, DOG]).all()
     assert source.read_annotation("clip", 2, SIZE).boxes.tolist() == [[10, 1, 11, 2]]
 
@@ -100,15 +121,22 @@ def test_scaled_masks_keep_their_smallest_parts(tmp_path, videos):
         ("zero", ["00001", "frame_00005"], [2, 6], None),
     ],
 )
-def test_frames_count_from_0_or_are_images(tmp_path, videos, vid, names, frames, first_frame):
+def test_frames_count_from_0_or_are_images(
+    tmp_path, videos, vid, names, frames, first_frame
+):
     pngs = {f"{vid}/{name}.png": BOTH for name in names}
     folder = make(tmp_path, ROWS.replace("clip", vid), pngs)
-    assert list(content(open_source(folder, videos, first_frame=first_frame), vid)) == frames
+    assert (
+        list(content(open_source(folder, videos, first_frame=first_frame), vid))
+        == frames
+    )
 
 
 def test_rows_of_an_object_follow_each_other(tmp_path, videos):
     rows = f"\ufeff{HEADER.title()},First,Last\nclip,1,cat,sit,,1\n,,,,,\nclip,1,cat,run,00002,3\n"
-    source = open_source(make(tmp_path, rows, {f"clip/{n}.png": BOTH for n in range(5)}), videos)
+    source = open_source(
+        make(tmp_path, rows, {f"clip/{n}.png": BOTH for n in range(5)}), videos
+    )
     pairs = [[pair for pair, *_ in found] for found in content(source).values()]
     assert pairs == [["cat-sit"]] * 2 + [["cat-run"]] * 2 + [[]]
 
@@ -116,24 +144,58 @@ def test_rows_of_an_object_follow_each_other(tmp_path, videos):
 WHOLE = {"clip/00000.png": BOTH}
 BROKEN = [
     (ROWS.replace(",action", ""), WHOLE, "objects.csv: line 1: missing column action"),
-    (ROWS + "clip,1,cat,run\n", WHOLE, "objects.csv: line 4: object 1 is also in line 2"),
-    (f"{HEADER},first,last\nclip,1,cat,sit,a\n", WHOLE, "objects.csv: line 2.first: 'a'"),
-    (f"{HEADER},first,last\nclip,1,cat,sit,4,2\n", WHOLE, "objects.csv: line 2.last: 2 is before"),
+    (
+        ROWS + "clip,1,cat,run\n",
+        WHOLE,
+        "objects.csv: line 4: object 1 is also in line 2",
+    ),
+    (
+        f"{HEADER},first,last\nclip,1,cat,sit,a\n",
+        WHOLE,
+        "objects.csv: line 2.first: 'a'",
+    ),
+    (
+        f"{HEADER},first,last\nclip,1,cat,sit,4,2\n",
+        WHOLE,
+        "objects.csv: line 2.last: 2 is before",
+    ),
     (ROWS.replace("2,dog", "0,dog"), WHOLE, "objects.csv: line 3.object: '0'"),
-    (ROWS.replace("run", ""), WHOLE, "objects.csv: line 3 (clip, frame 0): no actor and action"),
-    (ROWS.replace("2,dog", "3,dog"), WHOLE, "'clip' contain objects [2], but the rows list [3]"),
-    (ROWS, {**WHOLE, "tram/0.png": BOTH}, "'tram' contain objects [1, 2], but the rows list []"),
-    (ROWS, {"clip/0.png": np.uint8(255 * CAT)}, "contain objects [255], but the rows list [1, 2]"),
+    (
+        ROWS.replace("run", ""),
+        WHOLE,
+        "objects.csv: line 3 (clip, frame 0): no actor and action",
+    ),
+    (
+        ROWS.replace("2,dog", "3,dog"),
+        WHOLE,
+        "'clip' contain objects [2], but the rows list [3]",
+    ),
+    (
+        ROWS,
+        {**WHOLE, "tram/0.png": BOTH},
+        "'tram' contain objects [1, 2], but the rows list []",
+    ),
+    (
+        ROWS,
+        {"clip/0.png": np.uint8(255 * CAT)},
+        "contain objects [255], but the rows list [1, 2]",
+    ),
     (ROWS, {"clip/a.png": BOTH}, "left out: 1 PNGs whose names do not end in a number"),
     (ROWS, {}, "objects.csv: video: no PNG folder for 'clip' next to this file"),
     (ROWS + "tram,1,cat,sit\n", WHOLE, "objects.csv: video: no PNG folder for 'tram'"),
     (ROWS, {"clip/0.png": png(BOTH, "RGB")}, "clip/0.png: is an RGB image"),
     (ROWS, {"clip/0.png": png(BOTH)[:-20]}, "clip/0.png: not an image, truncated"),
-    (ROWS, {"clip/0.png": BOTH[:, :24]}, "objects.csv: clip/0.png: 'width' and 'height' say 24x24"),
+    (
+        ROWS,
+        {"clip/0.png": BOTH[:, :24]},
+        "objects.csv: clip/0.png: 'width' and 'height' say 24x24",
+    ),
 ]
 
 
-@pytest.mark.parametrize("rows, pngs, named", BROKEN, ids=[named for *_, named in BROKEN])
+@pytest.mark.parametrize(
+    "rows, pngs, named", BROKEN, ids=[named for *_, named in BROKEN]
+)
 def test_broken_sets_have_one_clear_error(tmp_path, videos, rows, pngs, named):
     with pytest.raises(InputError) as caught:
         content(open_source(make(tmp_path, rows, pngs), videos))
@@ -147,7 +209,9 @@ def test_predictions_come_back_as_the_same_instances(tmp_path, videos, offset):
     tracks = []
     for track in scene.tracks:
         shapes = (dataclasses.replace(s, score=1 / track.id) for s in track.shapes)
-        tracks.append(dataclasses.replace(track, id=track.id + offset, shapes=tuple(shapes)))
+        tracks.append(
+            dataclasses.replace(track, id=track.id + offset, shapes=tuple(shapes))
+        )
     scene = dataclasses.replace(scene, tracks=tuple(tracks))
     writers.save(scene, str(tmp_path / "set.zip"), "masks")
     found = content(open_source(tmp_path / "set.zip", videos), "clip1", scene.size)
@@ -162,28 +226,48 @@ def test_predictions_come_back_as_the_same_instances(tmp_path, videos, offset):
 
 
 def test_masks_of_images_have_their_names(tmp_path):
-    write(tmp_path / "out", FILM, name="one", images=tuple(f"{n:04d}.png" for n in range(1, 7)))
+    write(
+        tmp_path / "out",
+        FILM,
+        name="one",
+        images=tuple(f"{n:04d}.png" for n in range(1, 7)),
+    )
     video = predictions.read(tmp_path / "out")
-    assert [shape.score for shape in video.tracks[0].shapes] == [0.5, 0.75, 0.9, 0.7, 0.4]
+    assert [shape.score for shape in video.tracks[0].shapes] == [
+        0.5,
+        0.75,
+        0.9,
+        0.7,
+        0.4,
+    ]
     writers.save(video, str(tmp_path / "set"), "masks")
     assert {path.stem for path in tmp_path.glob("set/one/*.png")} == {
         f"{n:04d}" for n in range(1, 7)
     }
     rows = (tmp_path / "set" / "objects.csv").read_text().splitlines()[1:]
-    first = ["one,1,adult,running,,2", "one,1,adult,walking,3,5", "one,1,adult,running,6,"]
+    first = [
+        "one,1,adult,running,,2",
+        "one,1,adult,walking,3,5",
+        "one,1,adult,running,6,",
+    ]
     assert rows == [*first, "one,2,ball,flying,,"]
     with pytest.raises(InputError, match="--format=masks"):
-        writers.save(dataclasses.replace(video, boxes_only=True), str(tmp_path / "a"), "masks")
+        writers.save(
+            dataclasses.replace(video, boxes_only=True), str(tmp_path / "a"), "masks"
+        )
     assert not (tmp_path / "a").exists()
 
 
 def test_a_mistyped_action_is_doubted_unless_the_label_space_is_given(tmp_path, videos):
     rows = f"{HEADER}\nclip,1,cat,running\nclip,2,dog,running\nzero,1,cat,runing\n"
-    pngs = {f"clip/0000{n}.png": BOTH for n in (1, 2)} | {"zero/00003.png": np.uint8(CAT)}
+    pngs = {f"clip/0000{n}.png": BOTH for n in (1, 2)} | {
+        "zero/00003.png": np.uint8(CAT)
+    }
     source = open_source(make(tmp_path, rows, pngs), videos)
     (note,) = source.doubts
     assert note.startswith(f"{tmp_path}/") and note.endswith(
-        "action 'runing' (instances: 1, first in frame 4 of 'zero'): did you mean 'running'?"
+        "action 'runing' (instances: 1, first in frame 4 of 'zero'): did you mean"
+        " 'running'?"
     )
     known = open_source(tmp_path, videos, label_space=source.label_space)
     assert known.doubts == ()

@@ -48,7 +48,8 @@ HEIGHT, WIDTH = 45, 60
 
 
 def instances(seed, levels):
-    """(masks, boxes, scores, codes) of 12 instances, masks of so many levels, 0 for any.
+    """(masks, boxes, scores, codes) of 12 instances, masks of so many levels, 0 for
+    any.
 
     Some boxes leave the frame, some are empty, and every third has whole corners.
     """
@@ -57,7 +58,9 @@ def instances(seed, levels):
     if levels:
         grids = np.round(grids * levels) / np.float32(levels)
     corner = rng.uniform(-20, 50, (12, 2))
-    boxes = np.hstack([corner, corner + rng.uniform(-2, 40, (12, 2))]).astype(np.float32)
+    boxes = np.hstack([corner, corner + rng.uniform(-2, 40, (12, 2))]).astype(
+        np.float32
+    )
     boxes[::3] = np.round(boxes[::3])
     scores = rng.choice(np.float32([0, 0.25, 0.5, 0.7, 0.9]), 12)  # some of them tied
     return grids, boxes, scores, rng.integers(1, 80, 12).astype(np.int32)
@@ -68,7 +71,9 @@ def test_pixels_are_those_of_the_graph(levels):
     for seed in range(3):
         grids, boxes, scores, codes = instances(seed, levels)
         patches = list(masks.patches(grids, boxes, HEIGHT, WIDTH))
-        for patch, expected in zip(patches, masks.paste(grids, boxes, HEIGHT, WIDTH).numpy()):
+        for patch, expected in zip(
+            patches, masks.paste(grids, boxes, HEIGHT, WIDTH).numpy()
+        ):
             whole = np.zeros((HEIGHT, WIDTH), np.float32)
             whole[patch.rows, patch.columns] = patch.values
             # Equal to the bit, where processors fuse multiplication and addition.

@@ -1,4 +1,6 @@
-"""The mini A2D: its layout byte by byte, its splits, its drawings, its motion and its tracks."""
+"""The mini A2D: its layout byte by byte, its splits, its drawings, its motion and
+its tracks.
+"""
 
 import collections
 import csv
@@ -38,7 +40,9 @@ def test_the_layout_is_that_of_a2d(made):
         found = list(frames.read(release / "clips320H" / f"{video.vid}.mp4"))
         assert len(found) == video.frames and found[0][1].shape == (320, 400, 3)
         for kind, suffix in (("mat", "mat"), ("col", "png")):
-            names = sorted(p.name for p in (release / "Annotations" / kind / row[0]).iterdir())
+            names = sorted(
+                p.name for p in (release / "Annotations" / kind / row[0]).iterdir()
+            )
             keys = [k * (video.frames // 6) for k in range(1, video.annotated + 1)]
             assert names == [f"{key:05d}.{suffix}" for key in keys]
 
@@ -48,7 +52,10 @@ def test_annotations_read_back_as_drawn(made):
         scene = mini.Scene(video)
         for key in video.keys:
             instances = scene.instances(key - 1)
-            codes, masks = [video.codes[i] for i in instances], np.stack([*instances.values()])
+            codes, masks = (
+                [video.codes[i] for i in instances],
+                np.stack([*instances.values()]),
+            )
             assert codes[0] == video.codes[0]  # the clip's label is always in sight
             assert masks.sum(axis=0).max() == 1 and masks.sum(axis=(1, 2)).min() >= 40
             folder = made / "Release" / "Annotations"
@@ -57,12 +64,21 @@ def test_annotations_read_back_as_drawn(made):
                 assert stored.ndim == (2 if len(codes) == 1 else 3)
                 stored = stored.reshape(-1, 400, 320).transpose(0, 2, 1)
                 np.testing.assert_array_equal(stored, masks)
-                assert file["id"].dtype == np.float64 and file["id"][()].tolist() == [codes]
+                assert file["id"].dtype == np.float64 and file["id"][()].tolist() == [
+                    codes
+                ]
                 label_map = (np.array(codes)[:, None, None] * masks).sum(axis=0)
                 np.testing.assert_array_equal(file["reS_id"][()].T, label_map)
-                for (x1, y1, x2, y2), mask in zip(file["reBBox"][()].T.astype(int), masks):
+                for (x1, y1, x2, y2), mask in zip(
+                    file["reBBox"][()].T.astype(int), masks
+                ):
                     y, x = np.nonzero(mask)
-                    assert (x1, y1, x2, y2) == (x.min() + 1, y.min() + 1, x.max() + 1, y.max() + 1)
+                    assert (x1, y1, x2, y2) == (
+                        x.min() + 1,
+                        y.min() + 1,
+                        x.max() + 1,
+                        y.max() + 1,
+                    )
             image = cv2.imread(str(folder / "col" / video.vid / f"{key:05d}.png"))
             np.testing.assert_array_equal(image[..., ::-1], A2D.palette[label_map])
 
@@ -79,16 +95,27 @@ def test_mat_is_matlab_73_with_a_cell_of_names(tmp_path):
         assert file["reBBox"][()].tolist() == [[3, 1], [2, 4], [5, 1], [3, 4]]
         assert file["reMask"].shape == (2, 6, 4) and file["reS_id"].shape == (6, 4)
         names = file["class"]
-        assert names.shape == (1, 2) and h5py.check_ref_dtype(names.dtype) is h5py.Reference
+        assert (
+            names.shape == (1, 2)
+            and h5py.check_ref_dtype(names.dtype) is h5py.Reference
+        )
         texts = [file[reference] for reference in names[0]]
         assert all(text.dtype == np.uint16 for text in texts)
-        assert ["".join(map(chr, text[:, 0])) for text in texts] == ["ball-rolling", "dog-walking"]
+        assert ["".join(map(chr, text[:, 0])) for text in texts] == [
+            "ball-rolling",
+            "dog-walking",
+        ]
 
 
 def test_workers_change_no_byte(made, tmp_path):
-    release, other = made / "Release", mini.make_release(tmp_path, VIDEOS, SEED, workers=2)
+    release, other = (
+        made / "Release",
+        mini.make_release(tmp_path, VIDEOS, SEED, workers=2),
+    )
     files = sorted(p.relative_to(release) for p in release.rglob("*") if p.is_file())
-    assert files == sorted(p.relative_to(other) for p in other.rglob("*") if p.is_file())
+    assert files == sorted(
+        p.relative_to(other) for p in other.rglob("*") if p.is_file()
+    )
     assert filecmp.cmpfiles(release, other, files, shallow=False)[0] == files
     assert [p.name for p in tmp_path.iterdir()] == ["Release"]
     assert mini.make_release(tmp_path, VIDEOS, SEED, workers=1) == other  # it is there
@@ -104,7 +131,11 @@ def test_splits_pairs_and_names_of_a_plan():
     leads = collections.Counter((v.usage, v.codes[0]) for v in plans)
     for usage, videos in ((0, 280), (1, 120)):
         counts = [leads[usage, code] for code in A2D.codes]
-        assert sum(counts) == videos and max(counts) - min(counts) <= 1 and min(counts) >= 2
+        assert (
+            sum(counts) == videos
+            and max(counts) - min(counts) <= 1
+            and min(counts) >= 2
+        )
     vids = [video.vid for video in plans]
     assert set(vids).isdisjoint(v.vid for v in mini.plan(400, 1))
     assert len(set(vids)) == 400 and all(len(vid) == 11 for vid in vids)
@@ -115,18 +146,23 @@ def test_splits_pairs_and_names_of_a_plan():
 def test_masks_follow_the_pixels():
     """A frame drawn without its actors differs exactly where they are."""
     scenes = [(video, mini.Scene(video)) for video in mini.plan(8, 0)]
-    video, scene = next((v, scene) for v, scene in scenes if len(scene._layers) == len(v.codes))
+    video, scene = next(
+        (v, scene) for v, scene in scenes if len(scene._layers) == len(v.codes)
+    )
     empty, key = mini.Scene(video), video.keys[1] - 1
     empty._layers = []
     changed = np.any(scene.image(key) != empty.image(key), axis=2)
     covered = scene.owners(key) > 0
-    assert (covered & ~changed).sum() <= 0.03 * covered.sum()  # chance equality of colours
+    # chance equality of colours
+    assert (covered & ~changed).sum() <= 0.03 * covered.sum()
     halo = cv2.dilate(covered.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
     assert not (changed & ~halo).any()
 
 
 def test_figures_move_by_programme_relative_to_the_scene():
-    """Optical flow at the network's scale, inside masks less outside, has the programme's sign."""
+    """Optical flow at the network's scale, inside masks less outside, has the
+    programme's sign.
+    """
     dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     seen = {}
     for video in mini.plan(400, 0):
@@ -135,13 +171,24 @@ def test_figures_move_by_programme_relative_to_the_scene():
         if axis == "rotation" or action in seen or len(video.codes) > 1:
             continue
         scene, key = mini.Scene(video), video.keys[1] - 1
-        images = [cv2.cvtColor(scene.image(t), cv2.COLOR_BGR2GRAY) for t in range(key - 2, key + 2)]
-        grey = [cv2.resize(image, (160, 128), interpolation=cv2.INTER_AREA) for image in images]
-        mask = cv2.resize(scene.owners(key), (160, 128), interpolation=cv2.INTER_NEAREST) == 1
+        images = [
+            cv2.cvtColor(scene.image(t), cv2.COLOR_BGR2GRAY)
+            for t in range(key - 2, key + 2)
+        ]
+        grey = [
+            cv2.resize(image, (160, 128), interpolation=cv2.INTER_AREA)
+            for image in images
+        ]
+        mask = (
+            cv2.resize(scene.owners(key), (160, 128), interpolation=cv2.INTER_NEAREST)
+            == 1
+        )
         if mask.sum() < 200:
             continue
         flows = [dis.calc(a, b, None) for a, b in zip(grey, grey[1:])]
-        motion = np.array([np.median(f[mask], axis=0) - np.median(f[~mask], axis=0) for f in flows])
+        motion = np.array(
+            [np.median(f[mask], axis=0) - np.median(f[~mask], axis=0) for f in flows]
+        )
         seen[action] = motion
         if axis is None:
             assert np.abs(motion).max() < 0.3
@@ -150,6 +197,8 @@ def test_figures_move_by_programme_relative_to_the_scene():
         flips = np.sign(along[1:]) != np.sign(along[:-1])
         assert flips.tolist() == [change == "to-and-fro"] * 2
         before, middle, after = np.abs(along)
-        stands_out = middle > 1.5 * max(before, after) or 1.5 * middle < min(before, after)
+        stands_out = middle > 1.5 * max(before, after) or 1.5 * middle < min(
+            before, after
+        )
         assert stands_out == (change == "stop-and-go")
     assert {*mini.PROGRAMMES} - {"rolling", "eating"} == {*seen}

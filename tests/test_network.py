@@ -33,7 +33,10 @@ VARIANTS = [
         mask_image=True,
     ),
     dict(
-        label_mode="cartesian", action_topdown="separate", norm="frozen_stats", roi_align="legacy"
+        label_mode="cartesian",
+        action_topdown="separate",
+        norm="frozen_stats",
+        roi_align="legacy",
     ),
 ]
 
@@ -66,7 +69,9 @@ def variable_names(variables):
 def test_variant_builds_runs_and_learns(variant, monkeypatch):
     converted = []
     with monkeypatch.context() as patch:  # AutoGraph looks through no layer
-        patch.setattr(api, "_convert_actual", lambda entity, _: converted.append(entity) or 1 / 0)
+        patch.setattr(
+            api, "_convert_actual", lambda entity, _: converted.append(entity) or 1 / 0
+        )
         network = tiny_network.make(**variant)
     assert not converted
     model = network.model_config
@@ -80,7 +85,12 @@ def test_variant_builds_runs_and_learns(variant, monkeypatch):
     masks, table = made.detections.more["masks"], made.table
     assert masks.shape == (2, 5, 28, 28)
     assert table.class_scores.shape == (2, 12, 43 if pairs else 7)
-    assert table.boxes.shape == (2, 12, 7, 4) and table.joint_scores.shape == (2, 12, 7, 9)
+    assert table.boxes.shape == (2, 12, 7, 4) and table.joint_scores.shape == (
+        2,
+        12,
+        7,
+        9,
+    )
     assert (table.joint_boxes is not None) == pairs
     assert not table.joint_scores.numpy()[:, :, ~A2D.valid].any()
     assert made.valid.numpy()[:, 0].all()
@@ -108,7 +118,9 @@ def test_variant_builds_runs_and_learns(variant, monkeypatch):
     with tf.GradientTape() as tape:
         terms, _ = forward.forward(network, batch, tf.constant([0, 0]), LEARNING)
         total = forward.weighted(terms, LEARNING)["total"]
-    still = [v.name for v, g in zip(weights, tape.gradient(total, weights)) if g is None]
+    still = [
+        v.name for v, g in zip(weights, tape.gradient(total, weights)) if g is None
+    ]
     assert still == []
     assert set(terms) == {"objectness", "box_reg", "actor_cls"} | (
         {"mask"} if model.use_mask else set()
@@ -146,7 +158,8 @@ def test_the_temporal_field_is_all_it_looks_at(network):
             changed = [(a != b).any() for a, b in zip(whole, run(other))]
             assert any(changed) == (first <= frame <= last), (frame, name)
             if frame != key:
-                # Neighbours reach the action pyramid only: proposals and actors see the key frame.
+                # Neighbours reach the action pyramid only: proposals and actors see the
+                # key frame.
                 outputs = tf.nest.pack_sequence_as(network.features.output, changed)
                 assert not any(outputs["actor"]) and not outputs["rpn_logits"]
                 assert all(outputs["action"]) == (first <= frame <= last)
@@ -163,7 +176,10 @@ def test_flow_beyond_the_bound_keeps_its_direction(network):
         return network.backbones({"rgb": rgb, "flow": flow})["flow"][0].numpy()
 
     # Halved by --flow_scale, (307.2, -409.6) px is at the bound.
-    assert (network.model_config.flow_scale, network.model_config.flow_bound) == (0.5, 256.0)
+    assert (network.model_config.flow_scale, network.model_config.flow_bound) == (
+        0.5,
+        256.0,
+    )
     at_most = level(307.2, -409.6)
     np.testing.assert_allclose(level(3072.0, -4096.0), at_most, rtol=1e-4, atol=1e-3)
     assert np.abs(level(153.6, -204.8) - at_most).max() > 1e-3
@@ -174,12 +190,18 @@ def test_the_mask_head_sees_the_pixels_of_its_box():
     network = tiny_network.make(mask_image=True)
     for part in network.mask_head.layers:
         for weight in part.weights:
-            weight.assign(tf.ones_like(weight) if "kernel" in weight.name else 0 * weight)
-    pyramids = [0 * tf.ones([1, *x.shape[1:]]) for x in network.mask_head.input["actor"]]
+            weight.assign(
+                tf.ones_like(weight) if "kernel" in weight.name else 0 * weight
+            )
+    pyramids = [
+        0 * tf.ones([1, *x.shape[1:]]) for x in network.mask_head.input["actor"]
+    ]
     rgb = np.zeros((1, 64, 96, 3), np.uint8)
     rgb[:, 8:36, 40:68] = 255
     rois = tf.constant([[[8.0, 40, 36, 68], [40, 0, 60, 30]]])
-    bright, dark = network.mask_head({"actor": pyramids, "rois": rois, "rgb": rgb}).numpy()[0]
+    bright, dark = network.mask_head(
+        {"actor": pyramids, "rois": rois, "rgb": rgb}
+    ).numpy()[0]
     assert (bright[5:-5, 5:-5] > 2 * dark.max()).all() and np.ptp(dark[3:-3, 3:-3]) == 0
 
 
@@ -203,11 +225,14 @@ def normed():
 
 
 @pytest.mark.parametrize(
-    "variant", [{}, dict(action_topdown="separate"), dict(action_topdown="own_backbone")]
+    "variant",
+    [{}, dict(action_topdown="separate"), dict(action_topdown="own_backbone")],
 )
 def test_phases_move_exactly_their_own_variables(variant, normed):
     network = tiny_network.make(**variant) if variant else normed
-    joint, actor, action = (moved(network, phase) for phase in ("joint", "actor", "action"))
+    joint, actor, action = (
+        moved(network, phase) for phase in ("joint", "actor", "action")
+    )
     assert joint == moved(network, "joint")
     for part, names in joint.items():
         free = [n for n in names if is_actor(n) and part != "temporal_fusion"]
@@ -217,16 +242,24 @@ def test_phases_move_exactly_their_own_variables(variant, normed):
         actor["temporal_fusion"] == []
         and action["temporal_fusion"] == joint["temporal_fusion"] != []
     )
-    assert action["rpn"] == action["mask_head"] == [] and actor["rpn"] and actor["mask_head"]
+    assert (
+        action["rpn"] == action["mask_head"] == []
+        and actor["rpn"]
+        and actor["mask_head"]
+    )
     heads = {"_".join(name.split("_")[:2]) for name in action["backbones"]}
     own = {"separate": {"action_fpn"}, "own_backbone": {"action_fpn", "action_resnet"}}
-    assert heads == {"flow_resnet", "flow_fpn"} | own.get(variant.get("action_topdown"), set())
+    assert heads == {"flow_resnet", "flow_fpn"} | own.get(
+        variant.get("action_topdown"), set()
+    )
     assert {name.split("_")[0] for name in action["roi_heads"]} == {"action"}
     assert {name.split("_")[0] for name in actor["roi_heads"]} == {"actor"}
     set_phase(network, "joint")
     own = variable_names(network.backbone_weights)
     kept = [name for name in joint["backbones"] if name not in own]
-    assert all("_resnet" in name for name in own) and not any("_resnet" in x for x in kept)
+    assert all("_resnet" in name for name in own) and not any(
+        "_resnet" in x for x in kept
+    )
     assert kept and moved(network, "joint", False) == {**joint, "backbones": kept}
     set_phase(network, "action")
     assert variable_names(network.trainable_weights) == sorted(sum(action.values(), []))
@@ -240,9 +273,20 @@ def test_a_step_of_a_phase_leaves_the_rest_bit_for_bit(phase, eagerly, normed):
     before = {v.ref(): v.numpy() for v in network.variables}
     step = make_train_step(TrainState(network, optimizer.make(training)), training)
     values = step(tiny_network.labelled(2), 0)
-    terms = {"objectness", "box_reg", "actor_cls", "mask"} if phase == "actor" else {"action_cls"}
-    assert set(values) == terms | {"total", "gradient_norm", "proposal_recall", "positives"}
-    changed = {v.ref() for v in network.variables if (v.numpy() != before[v.ref()]).any()}
+    terms = (
+        {"objectness", "box_reg", "actor_cls", "mask"}
+        if phase == "actor"
+        else {"action_cls"}
+    )
+    assert set(values) == terms | {
+        "total",
+        "gradient_norm",
+        "proposal_recall",
+        "positives",
+    }
+    changed = {
+        v.ref() for v in network.variables if (v.numpy() != before[v.ref()]).any()
+    }
     own = {v.ref() for v in network.trainable_weights}
     frozen = [
         v.name

@@ -23,10 +23,14 @@ MARGINS = {5: 0.06, 28: 0.15, 29: 0.3}
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory):
-    """Predictions of a.mp4, where labels are close in two frames and once change, b, and c."""
+    """Predictions of a.mp4, where labels are close in two frames and once change, b,
+    and c.
+    """
     folder = tmp_path_factory.mktemp("library")
     for name, film in (("a", WALKS), ("b", LOST), ("c", LEAVES)):
-        write(folder / name, film, name=f"{name}.mp4", length=len(film), count=len(film))
+        write(
+            folder / name, film, name=f"{name}.mp4", length=len(film), count=len(film)
+        )
     path = folder / "a" / "detections.json"
     rows = json.loads(path.read_text())
     for row in rows:
@@ -36,12 +40,17 @@ def library(tmp_path_factory):
 
 
 def found(library, *names, **options):
-    return [one for name in names for one in choice.candidates(library / name, **options)]
+    return [
+        one for name in names for one in choice.candidates(library / name, **options)
+    ]
 
 
 def test_frames_are_ranked_by_their_reasons_and_spread_over_videos_and_time(library):
     listed = found(library, "a", "b", "c")
-    chosen = [(x.video, x.frame, round(x.score, 6), x.reasons) for x in choice.choose(listed, 9)]
+    chosen = [
+        (x.video, x.frame, round(x.score, 6), x.reasons)
+        for x in choice.choose(listed, 9)
+    ]
     assert chosen == [
         ("a", 20, 1.0, ("#1 adult-running becomes adult-walking",)),
         ("b", 11, 1.0, ("#1 dog-running is lost away from the image edge",)),
@@ -59,7 +68,10 @@ def test_rare_pairs_and_tracks_that_overlap_count(library, tmp_path):
     rare = found(library, "a", counts=counts)
     assert [x.frame for x in rare] == [*range(1, 21), 28]
     seen = (rare[0].score, rare[0].reasons)
-    assert seen == (pytest.approx(0.8), ("#1 adult-running is rare in the records (instances: 3)",))
+    assert seen == (
+        pytest.approx(0.8),
+        ("#1 adult-running is rare in the records (instances: 3)",),
+    )
     film = {1: [(1, 77, 0.9, BOX), (2, 67, 0.8, [4, 24, 24, 56]), (3, 17, 0.9, OTHER)]}
     write(tmp_path, film)
     (crossing,) = choice.candidates(tmp_path)
@@ -67,9 +79,12 @@ def test_rare_pairs_and_tracks_that_overlap_count(library, tmp_path):
     assert crossing.reasons == ("#1 dog-running and #2 cat-running overlap",)
 
 
-def test_frames_beside_annotated_ones_and_of_videos_held_out_are_left_out(library, tmp_path):
+def test_frames_beside_annotated_ones_and_of_videos_held_out_are_left_out(
+    library, tmp_path
+):
     counts = {"adult-running": 3, "adult-walking": 15}
-    far = found(library, "a", counts=counts, known={"a": [1, 12], "b": [20]})  # at 10 fps
+    # at 10 fps
+    far = found(library, "a", counts=counts, known={"a": [1, 12], "b": [20]})
     assert [x.frame for x in far] == [6, 7, *range(17, 21), 28]
     write(tmp_path, WALKS, fps=4, name="a.mp4", length=30, count=30)
     slow = choice.candidates(tmp_path, counts, {"a": [1, 12]})
@@ -82,14 +97,18 @@ def test_times_are_those_of_the_film(tmp_path):
     with outputs.opened(str(tmp_path), reader(name="a.mp4")) as files:
         for n, instances in WALKS.items():
             begin, end = (n / 10) ** 2, ((n + 1) / 10) ** 2
-            files.add(dataclasses.replace(frame(n, *instances), seconds=begin, until=end), A2D)
+            files.add(
+                dataclasses.replace(frame(n, *instances), seconds=begin, until=end), A2D
+            )
     (changed,) = choice.candidates(tmp_path)
     assert (changed.frame, changed.seconds) == (20, 4.0)
     assert choice.candidates(tmp_path, known={"a": [18]}) == [changed]  # 3.24 s
     assert choice.candidates(tmp_path, known={"a": [19]}) == []  # 3.61 s
     described = json.loads((tmp_path / "video.json").read_text())
     (tmp_path / "video.json").write_text(json.dumps({**described, "times": [0.0]}))
-    with pytest.raises(InputError, match="video.json: times: 1, but .* 30 label maps; predict"):
+    with pytest.raises(
+        InputError, match="video.json: times: 1, but .* 30 label maps; predict"
+    ):
         choice.candidates(tmp_path)
 
 
@@ -111,7 +130,9 @@ def test_the_command_writes_a_table_sheets_and_annotations_that_are_read_back(
     ranked = [(r["rank"], r["video"], r["frame"]) for r in rows]
     assert ranked == [("1", "a", "20"), ("2", "b", "11"), ("3", "a", "5")]
     assert (tmp_path / "next" / "sheet_1.png").stat().st_size > 10_000
-    (document,) = read_export(tmp_path / "next" / "annotations" / "a.zip", ReadOptions())
+    (document,) = read_export(
+        tmp_path / "next" / "annotations" / "a.zip", ReadOptions()
+    )
     assert [(f.number, len(f.instances)) for f in document.frames] == [(5, 1), (20, 1)]
 
 
@@ -126,7 +147,9 @@ def test_the_command_leaves_what_the_records_hold_out(mini_records, tmp_path):
     truths = [truth for *_, truth in inspection.read(mini_records, ["train"])]
     annotated = [truth.frame for truth in truths if truth.video == trained]
     far = [n for n in range(1, 61) if min(abs(n - k) for k in annotated) >= 5]
-    assert sorted((r["video"], int(r["frame"])) for r in rows) == [(trained, n) for n in far]
+    assert sorted((r["video"], int(r["frame"])) for r in rows) == [
+        (trained, n) for n in far
+    ]
     assert 0 < len(far) < 60
 
 
@@ -138,7 +161,9 @@ def test_what_cannot_be_done_is_said_and_nothing_is_written(library, tmp_path):
     assert "--count" in fails(f"--prediction={library}", "--count=0")
     write(tmp_path / "out", LOST)
     (tmp_path / "out" / "overlay.mp4").rename(tmp_path / "gone.mp4")
-    assert "out: no overlay.*; it holds label_maps; predict again" in fails("--prediction=out")
+    assert "out: no overlay.*; it holds label_maps; predict again" in fails(
+        "--prediction=out"
+    )
     (tmp_path / "out" / "overlay.mp4").write_bytes(b"")
     assert "out/overlay.mp4" in fails("--prediction=out")
     for name in "ab":

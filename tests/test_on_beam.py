@@ -1,4 +1,6 @@
-"""Records and predictions on runners of Apache Beam: Beam's own, with processes, and Dask's."""
+"""Records and predictions on runners of Apache Beam: Beam's own, with processes, and
+Dask's.
+"""
 
 import contextlib
 import csv
@@ -17,7 +19,8 @@ from a2d_tf.data import convert
 from a2d_tf.data.release import Release
 
 PROCESSES = ("--runner=FnApiRunner", "--direct_running_mode=multi_processing")
-SIZES = ("--image_height=48", "--image_width=48", "--shard_videos=1")  # of `small_records`
+# of `small_records`
+SIZES = ("--image_height=48", "--image_width=48", "--shard_videos=1")
 SCHEME = "mem-like://"
 
 
@@ -27,7 +30,9 @@ def environment(**variables):
     return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths)), **variables}
 
 
-def on_beam(*words, runner=(*PROCESSES, "--direct_num_workers=2"), cwd=ROOT, **variables):
+def on_beam(
+    *words, runner=(*PROCESSES, "--direct_num_workers=2"), cwd=ROOT, **variables
+):
     """The `CompletedProcess` of the command, which must end by itself."""
     return subprocess.run(
         [sys.executable, "-m", "a2d_tf", "on-beam", *map(str, words), "--", *runner],
@@ -40,7 +45,9 @@ def on_beam(*words, runner=(*PROCESSES, "--direct_num_workers=2"), cwd=ROOT, **v
 
 
 def killing(folder, at):
-    """Variables by which the first process that writes a file like `at` kills itself."""
+    """Variables by which the first process that writes a file like `at` kills
+    itself.
+    """
     return {"MEM_LIKE_KILL": str(folder / "killed"), "MEM_LIKE_KILL_AT": at}
 
 
@@ -64,15 +71,25 @@ def test_records_by_urls_resume(small_source, small_records, tmp_path):
     broken = next(release.glob("Annotations/mat/c/*.mat"))
     whole = broken.read_bytes()
     broken.write_bytes(b"no annotation")
-    words = ("records", f"--release={SCHEME}bucket/Release", f"--output={SCHEME}bucket/records")
+    words = (
+        "records",
+        f"--release={SCHEME}bucket/Release",
+        f"--output={SCHEME}bucket/records",
+    )
     words = (*words, *SIZES, f"--staging={tmp_path / 'staging'}")
-    options = {"runner": (*PROCESSES, "--direct_num_workers=2", "--beam_plugins=mem_like")}
+    options = {
+        "runner": (*PROCESSES, "--direct_num_workers=2", "--beam_plugins=mem_like")
+    }
     options["MEM_LIKE"] = str(memory)
     assert "00004.mat" in complaint(on_beam(*words, **options))
     records = memory / "bucket/records"
-    before = {path: path.stat().st_mtime_ns for path in records.glob(".partial/train-*")}
+    before = {
+        path: path.stat().st_mtime_ns for path in records.glob(".partial/train-*")
+    }
     assert before and not (records / "manifest.json").exists()
-    (records / ".partial/.on_beam-0.json").write_text("results of a command that was killed")
+    (records / ".partial/.on_beam-0.json").write_text(
+        "results of a command that was killed"
+    )
     broken.write_bytes(whole)
     os.utime(broken, ns=(0, 0))  # another state than that of the copy
     assert "complete, 0 items skipped" in succeeded(on_beam(*words, **options))
@@ -80,7 +97,9 @@ def test_records_by_urls_resume(small_source, small_records, tmp_path):
     # Killed after the last shard: nothing is left to build.
     again = memory / "bucket/again"
     (again / ".partial").mkdir(parents=True)
-    settings = convert.ConversionSettings(image_height=48, image_width=48, shard_videos=1)
+    settings = convert.ConversionSettings(
+        image_height=48, image_width=48, shard_videos=1
+    )
     conversion = convert.Conversion(Release(release), again, settings)
     [*map(conversion.build, conversion.shards())]
     words = [word.replace("bucket/records", "bucket/again") for word in words]
@@ -107,22 +126,35 @@ def local(library, saved_model, tmp_path_factory):
     output = tmp_path_factory.mktemp("local") / "out"
     words = (f"--saved_model={saved_model}", f"--video={library}", f"--output={output}")
     succeeded(run_a2d("predict", *words, "--on_error=skip"))
-    tables = ["failed.csv", "index.html", "summary.csv", "time_budget.csv", "videos.csv"]
+    tables = [
+        "failed.csv",
+        "index.html",
+        "summary.csv",
+        "time_budget.csv",
+        "videos.csv",
+    ]
     assert sorted(os.listdir(output)) == ["a", "b", "c", *tables]
     return output
 
 
 def without_failures(folder):
-    return {name: data for name, data in contents(folder).items() if name != "failed.csv"}
+    return {
+        name: data for name, data in contents(folder).items() if name != "failed.csv"
+    }
 
 
 def failures(output):
-    return {row["video"]: row["reason"] for row in csv.DictReader((output / "failed.csv").open())}
+    return {
+        row["video"]: row["reason"]
+        for row in csv.DictReader((output / "failed.csv").open())
+    }
 
 
 @contextlib.contextmanager
 def dask_cluster(folder, **variables):
-    """A scheduler of Dask and two workers, each with its nanny; yields the scheduler's file."""
+    """A scheduler of Dask and two workers, each with its nanny; yields the
+    scheduler's file.
+    """
     file = folder / "scheduler.json"
     common = ("--scheduler-file", str(file), "--host", "127.0.0.1", "--no-dashboard")
     worker = ("worker", *common, "--nthreads", "1", "--nworkers", "2")
@@ -131,8 +163,14 @@ def dask_cluster(folder, **variables):
     try:
         for words in (("scheduler", *common, "--port", "0"), worker):
             start = [sys.executable, "-m", "dask", *words]
-            options = {"cwd": folder, "env": environment(**variables), "stdout": subprocess.DEVNULL}
-            processes.append(subprocess.Popen(start, stderr=subprocess.DEVNULL, **options))
+            options = {
+                "cwd": folder,
+                "env": environment(**variables),
+                "stdout": subprocess.DEVNULL,
+            }
+            processes.append(
+                subprocess.Popen(start, stderr=subprocess.DEVNULL, **options)
+            )
             while not file.exists():
                 assert processes[0].poll() is None
                 time.sleep(0.1)
@@ -151,13 +189,23 @@ def test_predictions_on_dask_by_urls_though_a_worker_is_killed(
     memory = tmp_path / "memory"
     shutil.copytree(library, memory / "in/videos")
     shutil.copytree(saved_model, memory / "in" / saved_model.name)
-    words = ("predict", f"--saved_model={SCHEME}in/{saved_model.name}", "--on_error=skip")
+    words = (
+        "predict",
+        f"--saved_model={SCHEME}in/{saved_model.name}",
+        "--on_error=skip",
+    )
     words = (*words, f"--output={SCHEME}out", f"--staging={tmp_path / 'staging'}")
     variables = {"MEM_LIKE": str(memory)}
     with dask_cluster(tmp_path, **variables, **killing(tmp_path, "out/b/")) as file:
-        runner = ("--runner=DaskRunner", f"--dask_scheduler_file={file}", "--beam_plugins=mem_like")
+        runner = (
+            "--runner=DaskRunner",
+            f"--dask_scheduler_file={file}",
+            "--beam_plugins=mem_like",
+        )
         options = {"runner": runner, **variables}
-        shown = succeeded(on_beam(*words, f"--video={SCHEME}in/videos/[a-c].mp4", **options))
+        shown = succeeded(
+            on_beam(*words, f"--video={SCHEME}in/videos/[a-c].mp4", **options)
+        )
         assert "of 3 videos 3 predicted, 0 finished before, 0 failed" in shown
         assert (tmp_path / "killed").exists()
         assert without_failures(memory / "out") == without_failures(local)

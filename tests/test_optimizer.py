@@ -15,7 +15,9 @@ def test_schedule():
         ("constant", {0: 0.02, 4: 0.1, 5: 0.1, 999: 0.1}),
         ("cosine", {0: 0.02, 5: 0.1, 30: 0.0853553, 55: 0.05, 105: 0.0, 200: 0.0}),
     ):
-        training = TrainingConfig(learning_rate=0.1, steps=105, warmup_steps=5, schedule=kind)
+        training = TrainingConfig(
+            learning_rate=0.1, steps=105, warmup_steps=5, schedule=kind
+        )
         whole, half = optimizer.Schedule(training), optimizer.Schedule(training, 0.5)
         for step, rate in rates.items():
             assert float(whole(step)) == pytest.approx(rate, abs=1e-6), (kind, step)
@@ -37,7 +39,9 @@ def variables():
 GRADIENTS = [[[0.5, 1.0]], [[-1.0, 2.0]], [3.0], [4.0]]
 
 
-@pytest.mark.parametrize("clip_norm, factor", [(0.0, 1.0), (1.0, 0.1788854), (100.0, 1.0)])
+@pytest.mark.parametrize(
+    "clip_norm, factor", [(0.0, 1.0), (1.0, 0.1788854), (100.0, 1.0)]
+)
 def test_clipping_is_of_all_together(clip_norm, factor):
     clipped, norm = optimizer.clipped(list(map(tf.constant, GRADIENTS)), clip_norm)
     assert float(norm) == pytest.approx(5.590170, rel=1e-6)  # before it
@@ -48,11 +52,15 @@ def test_clipping_is_of_all_together(clip_norm, factor):
 @pytest.mark.parametrize("kind", ["sgd", "adam"])
 @pytest.mark.parametrize("slow", [1.0, 0.25])
 def test_three_steps_with_decoupled_decay(kind, slow):
-    """Decay is of kernels alone, two of which share a name; gradients grow with the step.
+    """Decay is of kernels alone, two of which share a name; gradients grow with the
+    step.
 
-    The first and the last variable are of a backbone, whose rate and decay have a factor.
+    The first and the last variable are of a backbone, whose rate and decay have a
+    factor.
     """
-    rates = dict(learning_rate=0.1, warmup_steps=4, weight_decay=0.01, backbone_rate=slow)
+    rates = dict(
+        learning_rate=0.1, warmup_steps=4, weight_decay=0.01, backbone_rate=slow
+    )
     training = TrainingConfig(optimizer=kind, steps=100, **rates)
     held, opt = variables(), optimizer.make(training)
     opt._create_all_weights(held)
@@ -92,7 +100,9 @@ def test_small_variables_at_once_are_updated_as_one_by_one():
     joined._create_all_weights(held)
     kernels = [variable for variable in others if variable.shape.rank > 1]
     for _ in range(4):
-        gradients = [tf.constant(rng.normal(size=shape), tf.float32) for shape in shapes]
+        gradients = [
+            tf.constant(rng.normal(size=shape), tf.float32) for shape in shapes
+        ]
         optimizer.apply(joined, gradients, held, [], training)
         plain.apply_gradients(zip(gradients, others), decay_var_list=kernels)
     assert int(joined.iterations) == 4
@@ -103,7 +113,10 @@ def test_small_variables_at_once_are_updated_as_one_by_one():
 
 
 def test_averages_in_figures():
-    variable, still = tf.Variable([1.0, -2.0]), tf.random.stateless_normal([100], [0, 1])
+    variable, still = (
+        tf.Variable([1.0, -2.0]),
+        tf.random.stateless_normal([100], [0, 1]),
+    )
     averages = Averages([variable, tf.Variable(still)], 0.25)
     expected = np.array([1.0, -2.0])
     # The decay is (1 + n) / (10 + n) until that is .25, at n = 2.

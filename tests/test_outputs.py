@@ -1,4 +1,6 @@
-"""The files of a prediction: their contents for known instances, and their use of memory."""
+"""The files of a prediction: their contents for known instances, and their use of
+memory.
+"""
 
 import csv
 import dataclasses
@@ -31,18 +33,29 @@ def frame(number, *instances, level=0, fps=10, lost=None):
     for code, inside in zip(codes, masks):
         label_map[inside] = code
     codes, scores = np.array(codes, np.int64), np.array(scores)
-    boxes, rles = np.array(boxes, np.float32).reshape(-1, 4), [encode_mask(m) for m in masks]
+    boxes, rles = (
+        np.array(boxes, np.float32).reshape(-1, 4),
+        [encode_mask(m) for m in masks],
+    )
     actors, actions = (np.eye(n)[k - 1] for n, k in zip((7, 9), A2D.split(codes)))
     found = Instances(boxes, codes, scores, rles, label_map, actors, actions)
     image = np.full((*SIZE, 3), level, np.uint8)
     tracks = np.array(ids, np.int64)
     begin, end = (number - 1) / fps, number / fps
-    return VideoFrame(number, begin, image, found, tracks, codes, scores, end, lost or {})
+    return VideoFrame(
+        number, begin, image, found, tracks, codes, scores, end, lost or {}
+    )
 
 
 def reader(fps=10, **facts):
     """A stand-in for the video's reader."""
-    known = {"name": "my.mp4", "images": None, "length": None, "count": 9, "damaged": {1}}
+    known = {
+        "name": "my.mp4",
+        "images": None,
+        "length": None,
+        "count": 9,
+        "damaged": {1},
+    }
     known |= {"lasts": 9 / fps}
     return types.SimpleNamespace(**{**known, "fps": fps, "size": SIZE, **facts})
 
@@ -80,7 +93,14 @@ def test_what_the_video_is_and_who_did_what_from_when_to_when(tmp_path):
     assert (tmp_path / "summary.csv").read_text().splitlines() == SUMMARY
     video = load(tmp_path, "video.json")
     assert LabelSpace.from_fields(video.pop("labels")) == A2D
-    file = {"name": "my.mp4", "images": None, "frames": 9, "fps": 10, "height": 48, "width": 64}
+    file = {
+        "name": "my.mp4",
+        "images": None,
+        "frames": 9,
+        "fps": 10,
+        "height": 48,
+        "width": 64,
+    }
     file |= {"seconds": 0.9, "times": [0, 0.1, 0.2, 0.3, 0.4, 0.5]}
     counts = {"unsure_frames": 0, "frames_with_extra": 0, "damaged_frames": 1}
     assert video == {**file, "every": 1, "begin": 0, "until": 0.6, **counts}
@@ -96,14 +116,25 @@ def test_tracks_hold_the_same_and_every_frame(tmp_path):
     stretch["mean_score"] = 0.25
     action = {"category_id": 34, "actor": "ball", "action": "flying", **stretch}
     row = {"frame": 2, "category_id": 34, "score": 0.25, "bbox": [2, 30, 10, 14]}
-    one = {"track_id": 2, "actor": "ball", **stretch, "actions": [action], "frames": [row]}
+    one = {
+        "track_id": 2,
+        "actor": "ball",
+        **stretch,
+        "actions": [action],
+        "frames": [row],
+    }
     assert second == one
-    assert first["track_id"] == 1 and (first["start_second"], first["end_second"]) == (0, 0.6)
+    assert first["track_id"] == 1 and (first["start_second"], first["end_second"]) == (
+        0,
+        0.6,
+    )
     assert first["mean_score"] == pytest.approx((0.5 + 0.75 + 0.9 + 0.7 + 0.4) / 5)
     rows = [row for row in csv.DictReader(SUMMARY) if row["track_id"] == "1"]
     assert len(rows) == len(first["actions"]) == 3
     for action, row in zip(first["actions"], rows):
-        assert {name: str(action[name]) for name in list(row)[1:]} == dict(list(row.items())[1:])
+        assert {name: str(action[name]) for name in list(row)[1:]} == dict(
+            list(row.items())[1:]
+        )
     assert [row["frame"] for row in first["frames"]] == [1, 2, 3, 5, 6]
 
 
@@ -113,8 +144,15 @@ def test_a_limit_of_individuals_is_said_with_the_frames_in_which_it_cut(tmp_path
         for number, extra in enumerate((0, 2, 1), 1):
             files.add(dataclasses.replace(frame(number), extra=extra), A2D)
     facts = predictions.read_facts(tmp_path)
-    assert (facts.max_tracks, facts.frames_with_extra, facts.unsure_frames) == ("1", 2, 0)
-    write(tmp_path, {**FILM, 7: [(0, 17, 0.3, BOX)], 8: [(0, 17, 0.3, BOX), (1, 17, 0.9, OTHER)]})
+    assert (facts.max_tracks, facts.frames_with_extra, facts.unsure_frames) == (
+        "1",
+        2,
+        0,
+    )
+    write(
+        tmp_path,
+        {**FILM, 7: [(0, 17, 0.3, BOX)], 8: [(0, 17, 0.3, BOX), (1, 17, 0.9, OTHER)]},
+    )
     assert predictions.read_facts(tmp_path).unsure_frames == 1
 
 
@@ -123,7 +161,9 @@ def test_detections_and_label_maps_are_named_by_the_frames_of_the_video(tmp_path
     capture = cv2.VideoCapture(str(tmp_path / "overlay.mp4"))
     assert capture.get(cv2.CAP_PROP_FPS) == pytest.approx(10 / 3, rel=1e-3)
     results = load(tmp_path, "detections.json")
-    found = [(r["image_id"], r["track_id"], r["category_id"], r["score"]) for r in results]
+    found = [
+        (r["image_id"], r["track_id"], r["category_id"], r["score"]) for r in results
+    ]
     assert found == [(11, 1, 17, 0.5), (14, 2, 34, 0.25), (14, 1, 17, 0.75)]
     assert results[0]["bbox"] == [8, 4, 32, 20]
     assert results[0]["segmentation"] == encode_mask(mask(*SIZE, *BOX))
@@ -138,7 +178,8 @@ def test_detections_and_label_maps_are_named_by_the_frames_of_the_video(tmp_path
 def test_tracks_are_let_go_when_they_have_ended(tmp_path):
     with outputs.opened(str(tmp_path), reader()) as files:
         for number in range(1, 61):
-            instances = [(number // 3 + 1, 17, 0.5, BOX)]  # somebody else every third frame
+            # somebody else every third frame
+            instances = [(number // 3 + 1, 17, 0.5, BOX)]
             lost = {} if number % 3 else {number // 3: True}
             files.add(frame(number, *instances, lost=lost), A2D)
             assert len(files._tracks) <= 2
@@ -147,7 +188,9 @@ def test_tracks_are_let_go_when_they_have_ended(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(outputs.RESULTS)
 
 
-def test_a_lost_track_rests_and_what_is_of_no_track_is_in_the_detections_alone(tmp_path):
+def test_a_lost_track_rests_and_what_is_of_no_track_is_in_the_detections_alone(
+    tmp_path,
+):
     with outputs.opened(str(tmp_path), reader()) as files:
         for number in range(1, 13):
             seen = [(1, 17, 0.5, BOX)] if number in (1, 2, 12) else []
@@ -155,11 +198,18 @@ def test_a_lost_track_rests_and_what_is_of_no_track_is_in_the_detections_alone(t
             files.add(frame(number, *seen, (0, 77, 0.25, OTHER), lost=lost), A2D)
     (track,) = load(tmp_path, "tracks.json")
     assert [row["frame"] for row in track["frames"]] == [1, 2, 12]
-    assert (track["start_second"], track["end_second"], track["mean_score"]) == (0, 1.2, 0.5)
+    assert (track["start_second"], track["end_second"], track["mean_score"]) == (
+        0,
+        1.2,
+        0.5,
+    )
     spans = [(a["start_second"], a["end_second"]) for a in track["actions"]]
     assert spans == [(0, 0.2), (1.1, 1.2)]
     made = (tmp_path / "summary.csv").read_text().splitlines()[1:]
-    assert made == ["1,adult,running,0.0,0.2,1,2,0.5", "1,adult,running,1.1,1.2,12,12,0.5"]
+    assert made == [
+        "1,adult,running,0.0,0.2,1,2,0.5",
+        "1,adult,running,1.1,1.2,12,12,0.5",
+    ]
     results = load(tmp_path, "detections.json")
     assert [(r["image_id"], r["track_id"]) for r in results] == [
         *((1, 1), (1, 0), (2, 1)),
@@ -194,7 +244,9 @@ def test_two_predictions_do_not_replace_each_other(tmp_path):
         files.add(frame(1), A2D)
         with outputs.opened(many, reader(), record={"every": 1}) as other:
             other.add(frame(1), A2D)
-    with pytest.raises(InputError, match="a: another process has meanwhile written other results"):
+    with pytest.raises(
+        InputError, match="a: another process has meanwhile written other results"
+    ):
         with outputs.opened(many, reader(), record={"every": 2}) as files:
             files.add(frame(1), A2D)
             with outputs.opened(many, reader(), record={"every": 3}) as other:
@@ -205,7 +257,8 @@ def test_two_predictions_do_not_replace_each_other(tmp_path):
 
 def test_an_earlier_prediction_is_replaced_and_what_a_killed_one_left_removed(tmp_path):
     write(tmp_path, FILM)
-    (tmp_path / outputs.RECORD).write_text("{}")  # of a library, which would take it for its own
+    # of a library, which would take it for its own
+    (tmp_path / outputs.RECORD).write_text("{}")
     (tmp_path / f"{outputs.HIDDEN}0").mkdir()
     (tmp_path / f"{outputs.HIDDEN}0/lock").touch()
     (tmp_path / "mine.txt").touch()
@@ -226,7 +279,10 @@ def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
         raise InputError("overlay.mp4: cannot be written (No space left on device)")
 
     for place in (outputs.Writer, "close"), (outputs, "write_json"):
-        with monkeypatch.context() as patched, pytest.raises(InputError, match="No space"):
+        with (
+            monkeypatch.context() as patched,
+            pytest.raises(InputError, match="No space"),
+        ):
             patched.setattr(*place, full)
             write(tmp_path, FILM)
         assert not any(tmp_path.iterdir())

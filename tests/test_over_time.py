@@ -1,4 +1,6 @@
-"""Scores over time: literals, figures of TrackEval, records of every frame of a video."""
+"""Scores over time: literals, figures of TrackEval, records of every frame of a
+video.
+"""
 
 import dataclasses
 import itertools
@@ -27,7 +29,10 @@ def test_assignments_are_the_best_of_all():
     for _ in range(60):
         scores = rng.normal(size=rng.integers(1, 6, 2)).round(1)
         rows, columns = (side.tolist() for side in assign(scores))
-        count, wide = min(scores.shape), scores if len(scores) <= len(scores.T) else scores.T
+        count, wide = (
+            min(scores.shape),
+            scores if len(scores) <= len(scores.T) else scores.T,
+        )
         places = itertools.permutations(range(max(scores.shape)), count)
         best = max(wide[range(count), place].sum() for place in places)
         assert len({*rows}) == len({*columns}) == len(rows) == count
@@ -39,7 +44,8 @@ def test_hota_of_a_track_that_changes_its_number():
     """Four frames; the prediction is right, but its second half has another number."""
     frames = [([(1, 11, A)], [(5 if t < 2 else 6, 11, A)]) for t in range(4)]
     figures = metrics.tracking_scores([video(*frames)], A2D)["any"]
-    # Of 4 frames of the true track, 2 are with each predicted one: 2 / 4 for each match.
+    # Of 4 frames of the true track, 2 are with each predicted one: 2 / 4 for each
+    # match.
     assert figures["det_a"] == figures["loc_a"] == 100 and figures["ass_a"] == 50
     assert figures["hota"] == pytest.approx(100 * 0.5**0.5)
     assert (figures["idf1"], figures["idp"], figures["idr"]) == (50, 50, 50)
@@ -47,14 +53,78 @@ def test_hota_of_a_track_that_changes_its_number():
 
 # By TrackEval 1.0.0 (with SciPy 1.17.1), in the order of NAMES.
 TRACKEVAL = {
-    (0, "any"): (32.640065, 25.937588, 47.792109, 70.879184, 26.415094, 25.925926, 26.923077),
-    (3, "any"): (22.073806, 21.283473, 24.000654, 65.655261, 11.320755, 12.5, 10.344828),
-    (4, "any"): (30.290734, 29.818117, 31.260069, 70.697092, 36.0, 39.130435, 33.333333),
-    (6, "any"): (23.288882, 30.691246, 19.476332, 69.131075, 22.727273, 22.727273, 22.727273),
-    (0, "actor"): (21.831052, 14.446462, 43.51462, 68.74005, 9.090909, 7.692308, 11.111111),
-    (2, "actor"): (24.11685, 16.948028, 34.781398, 74.877712, 14.285714, 11.764706, 18.181818),
-    (6, "actor"): (24.491729, 23.508772, 25.847953, 70.883596, 33.333333, 28.571429, 40.0),
-    (9, "actor"): (21.130196, 10.701754, 42.105263, 71.410838, 18.181818, 12.5, 33.333333),
+    (0, "any"): (
+        32.640065,
+        25.937588,
+        47.792109,
+        70.879184,
+        26.415094,
+        25.925926,
+        26.923077,
+    ),
+    (3, "any"): (
+        22.073806,
+        21.283473,
+        24.000654,
+        65.655261,
+        11.320755,
+        12.5,
+        10.344828,
+    ),
+    (4, "any"): (
+        30.290734,
+        29.818117,
+        31.260069,
+        70.697092,
+        36.0,
+        39.130435,
+        33.333333,
+    ),
+    (6, "any"): (
+        23.288882,
+        30.691246,
+        19.476332,
+        69.131075,
+        22.727273,
+        22.727273,
+        22.727273,
+    ),
+    (0, "actor"): (
+        21.831052,
+        14.446462,
+        43.51462,
+        68.74005,
+        9.090909,
+        7.692308,
+        11.111111,
+    ),
+    (2, "actor"): (
+        24.11685,
+        16.948028,
+        34.781398,
+        74.877712,
+        14.285714,
+        11.764706,
+        18.181818,
+    ),
+    (6, "actor"): (
+        24.491729,
+        23.508772,
+        25.847953,
+        70.883596,
+        33.333333,
+        28.571429,
+        40.0,
+    ),
+    (9, "actor"): (
+        21.130196,
+        10.701754,
+        42.105263,
+        71.410838,
+        18.181818,
+        12.5,
+        33.333333,
+    ),
 }
 """{(seed of random videos, kind of classes): figures of all objects, or of adults}."""
 
@@ -68,7 +138,10 @@ def test_hota_and_idf1_are_those_of_trackeval(seed, kind):
 
 def test_all_figures_of_a_perfect_prediction_and_of_none():
     frames = [
-        ([(1, ADULT_EATING, A), (2, CAT_EATING, B)], [(8, ADULT_EATING, A), (4, CAT_EATING, B)])
+        (
+            [(1, ADULT_EATING, A), (2, CAT_EATING, B)],
+            [(8, ADULT_EATING, A), (4, CAT_EATING, B)],
+        )
         for _ in range(3)
     ]
     figures = metrics.tracking_scores([video(*frames)], A2D)
@@ -135,7 +208,12 @@ def test_recorded_videos_are_followed():
     for number in (4, 2, 3):
         show(metric, clip(number, [5]), *found(RIGHT, LOW))
     show(metric, clip(5, []), *found())
-    for number, tracks, name in ((1, [5], "gap"), (3, [5], "gap"), (1, [-1], "u"), (2, [5], "u")):
+    for number, tracks, name in (
+        (1, [5], "gap"),
+        (3, [5], "gap"),
+        (1, [-1], "u"),
+        (2, [5], "u"),
+    ):
         show(metric, clip(number, tracks, name), *found(RIGHT))  # do not count
     figures = metric.result()["over_time"]
     assert (figures["videos"], figures["frames"]) == (1, 4)

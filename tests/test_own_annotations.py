@@ -1,4 +1,6 @@
-"""Annotations of tools: the videos, the frames and the names that they are matched to."""
+"""Annotations of tools: the videos, the frames and the names that they are matched
+to.
+"""
 
 import dataclasses
 import json
@@ -24,11 +26,15 @@ def instance(label="cat-sit", **fields):
     return Instance(label=label, parts=SQUARE, where="a.json: annotations[0]", **fields)
 
 
-def frame(video=None, number=1, size=(24, 32), instances=None, kind="video", path="task.json"):
+def frame(
+    video=None, number=1, size=(24, 32), instances=None, kind="video", path="task.json"
+):
     instances = (instance(),) if instances is None else tuple(instances)
     numbering = Numbering(kind, "counted from 1")
     where = f"{path}: images[{number}]"
-    return AnnotatedFrame(pathlib.PurePath(path), where, video, number, numbering, size, instances)
+    return AnnotatedFrame(
+        pathlib.PurePath(path), where, video, number, numbering, size, instances
+    )
 
 
 def document(*frames, path="task.json", **fields):
@@ -44,7 +50,9 @@ def matched(folder, *documents, first_frame=None, video=None):
 
 @pytest.fixture
 def videos(tmp_path):
-    """Clip 1.mp4 of 4 frames and far.avi of 5, both 32x24; wide.mp4, 48x24; imgs/ from 00000."""
+    """Clip 1.mp4 of 4 frames and far.avi of 5, both 32x24; wide.mp4, 48x24; imgs/
+    from 00000.
+    """
     folder = tmp_path / "videos"
     write_video(folder / "Clip 1.mp4", moving_frames(4, 24, 32, step=2))
     write_video(folder / "far.mp4", moving_frames(5, 24, 32, step=2))
@@ -94,7 +102,8 @@ def test_a_name_differs_from_anothers_by_more_than_blanks(tmp_path):
     assert matched(tmp_path, document(frame("Mouse_2"))) == {"mouse (2)": [1]}
     assert matched(tmp_path, document(frame("its_here"))) == {"it's here": [1]}
     assert matched(tmp_path, document(frame("GX010001"))) == {"GX 010001": [1]}
-    assert matched(tmp_path, document(frame("clip_1_1"))) == {"clip_1_1": [1]}  # is missing
+    # is missing
+    assert matched(tmp_path, document(frame("clip_1_1"))) == {"clip_1_1": [1]}
 
 
 def test_no_other_video_is_taken_for_one_that_is_missing(tmp_path):
@@ -102,34 +111,47 @@ def test_no_other_video_is_taken_for_one_that_is_missing(tmp_path):
         (tmp_path / f"{name}.mp4").touch()
     for name in ("wt-", "temp-5", "clip.2"):
         assert matched(tmp_path, document(frame(name))) == {name: [1]}
-        with pytest.raises(InputError, match=r"does not name its video.*candidates: clip, temp5, "):
+        with pytest.raises(
+            InputError, match=r"does not name its video.*candidates: clip, temp5, "
+        ):
             matched(tmp_path, document(frame(), path=f"{name}.xml"))
 
 
 def test_videos_by_size_and_number_of_frames(videos, tmp_path):
     assert matched(videos, document(frame(), frame_count=4)) == {"Clip 1": [1]}
     assert matched(videos, document(frame(), frame_count=5)) == {"far": [1]}
-    assert matched(videos, document(frame(size=(24, 48)), frame_count=4)) == {"wide": [1]}
-    with pytest.raises(InputError, match="task.json: does not name its video, and 0 of those in"):
+    assert matched(videos, document(frame(size=(24, 48)), frame_count=4)) == {
+        "wide": [1]
+    }
+    with pytest.raises(
+        InputError, match="task.json: does not name its video, and 0 of those in"
+    ):
         matched(videos, document(frame(), frame_count=6))
     with pytest.raises(InputError, match="candidates: Clip 1, far, imgs, wide; "):
         matched(videos, document(frame()))
     # The error has words for the shell that name a video of the folder and the file.
     (tmp_path / "an export.zip").touch()
     with pytest.raises(InputError) as caught:
-        matched(videos, document(frame(), path=tmp_path / "an export.zip" / "task.json"))
+        matched(
+            videos, document(frame(), path=tmp_path / "an export.zip" / "task.json")
+        )
     named = shlex.split(str(caught.value).partition("--annotations=")[2])[0]
     assert Export.parse(named) == Export(tmp_path / "an export.zip", "Clip 1")
     # Of two that fit, one is taken where another file names it.
     write_video(videos / "more.mp4", moving_frames(4, 24, 32, step=2))
-    with pytest.raises(InputError, match="and 2 of those in .*candidates: Clip 1, more; "):
+    with pytest.raises(
+        InputError, match="and 2 of those in .*candidates: Clip 1, more; "
+    ):
         matched(videos, document(frame(), frame_count=4))
     pair = document(frame(), frame_count=4), document(frame("more", 2))
     assert matched(videos, *pair) == {"Clip 1": [1], "more": [2]}
     # Nor is one taken for two files.
-    lost = [document(frame(number=3), frame_count=4, path=f"{name}.json") for name in "ab"]
+    lost = [
+        document(frame(number=3), frame_count=4, path=f"{name}.json") for name in "ab"
+    ]
     with pytest.raises(
-        InputError, match="a.json: does not name its video, and 0 of those in .*; likewise b.json;"
+        InputError,
+        match="a.json: does not name its video, and 0 of those in .*; likewise b.json;",
     ):
         matched(videos, *pair, *lost)
 
@@ -166,7 +188,9 @@ def test_positions_of_images_in_a_task_tell_frames_of_whole_videos_alone(videos)
     assert matched(videos, whole) == {"imgs": [3]}
     for count in (3, None):
         part = document(frame("imgs", 3, kind="images"), frame_count=count)
-        with pytest.raises(InputError, match="has 4 frames.*export it as 'CVAT for images 1.1'"):
+        with pytest.raises(
+            InputError, match="has 4 frames.*export it as 'CVAT for images 1.1'"
+        ):
             matched(videos, part)
 
 
@@ -175,19 +199,30 @@ def test_images_numbered_from_zero(videos):
     assert matched(videos, named) == {"imgs": [1, 4]}
     assert matched(videos, document(frame("imgs", 3))) == {"imgs": [3]}
     named = document(frame("far", 0, kind="names"))
-    with pytest.raises(InputError, match=r"images\[0\]: frame 0 is invalid.*--first_frame=0"):
+    with pytest.raises(
+        InputError, match=r"images\[0\]: frame 0 is invalid.*--first_frame=0"
+    ):
         matched(videos, named)
     assert matched(videos, named, first_frame=0) == {"far": [1]}
-    from_one = document(frame("imgs", 1, kind="names"))  # a folder tells its first by itself
+    # a folder tells its first by itself
+    from_one = document(frame("imgs", 1, kind="names"))
     assert matched(videos, from_one, first_frame=1) == {"imgs": [2]}
 
 
 def test_a_frame_that_is_annotated_twice(videos):
-    first, other = document(frame("far", 2)), document(frame("far", 2, path="other.json"))
+    first, other = (
+        document(frame("far", 2)),
+        document(frame("far", 2, path="other.json")),
+    )
     assert matched(videos, first, other) == {"far": [2]}  # an export and its project
-    other = document(frame("far", 2, instances=[instance("cat-run")], path="other.json"))
+    other = document(
+        frame("far", 2, instances=[instance("cat-run")], path="other.json")
+    )
     for video in (None, "far"):
-        words = r"images\[2\]: frame 2 of 'far' is also in task.json.*; remove the older export"
+        words = (
+            r"images\[2\]: frame 2 of 'far' is also in task.json.*; remove the older"
+            r" export"
+        )
         with pytest.raises(InputError, match=words):
             matched(videos, first, other, video=video)
 
@@ -217,7 +252,10 @@ def test_actors_and_actions(tmp_path, given, expected):
 def test_a_label_space_tells_where_an_actor_with_a_hyphen_ends():
     known = LabelSpace(("polar-bear", "polar"), ("rest", "bear"), (11, 12, 22))
     assert Names().pair(instance("polar-bear-rest")) == ("polar", "bear-rest")
-    assert Names(known=known).pair(instance("polar-bear-rest")) == ("polar-bear", "rest")
+    assert Names(known=known).pair(instance("polar-bear-rest")) == (
+        "polar-bear",
+        "rest",
+    )
     assert Names(known=known).pair(instance("polar-bear")) == ("polar", "bear")
     assert Names(known=known).pair(instance("grey-wolf-rest")) == ("grey", "wolf-rest")
     known = LabelSpace(("a", "a-b"), ("b-c", "c"), (11, 22))
@@ -234,9 +272,15 @@ def test_a_task_that_was_exported_again(videos):
         words = "new.zip/a.xml: task 7 is also in old.*remove the older"
         with pytest.raises(InputError, match=words):
             matched(videos, old, corrected, video=video)
-    job = dict(path="new.json", shown=range(9))  # or CVAT's COCO, which has no number of the task
-    emptied, old_job = document(frame("far", 2), **job), document(*old.frames, shown=range(9))
-    with pytest.raises(InputError, match="new.json: 'far' is also in task.json, with other frames"):
+    # or CVAT's COCO, which has no number of the task
+    job = dict(path="new.json", shown=range(9))
+    emptied, old_job = (
+        document(frame("far", 2), **job),
+        document(*old.frames, shown=range(9)),
+    )
+    with pytest.raises(
+        InputError, match="new.json: 'far' is also in task.json, with other frames"
+    ):
         matched(videos, old_job, emptied)
     more = document(frame("far", 4), **job)
     assert matched(videos, old_job, more) == {"far": [2, 3, 4]}
@@ -250,8 +294,16 @@ SPACE = LabelSpace(("cat", "dog"), ("run", "sit"), (11, 22))
 @pytest.mark.parametrize(
     "labels, names, words",
     [
-        (["cat", "dog", "cat", "cat-sit"], Names(), r"labels 'cat' \(2\), 'dog' \(1\);"),
-        (["cat-run", "cat-sit"], Names(known=SPACE), "cat-sit is not in the label space"),
+        (
+            ["cat", "dog", "cat", "cat-sit"],
+            Names(),
+            r"labels 'cat' \(2\), 'dog' \(1\);",
+        ),
+        (
+            ["cat-run", "cat-sit"],
+            Names(known=SPACE),
+            "cat-sit is not in the label space",
+        ),
         (["cat-sit", "Cat-sit"], Names(), "'Cat' is 'cat' elsewhere"),
     ],
 )
@@ -276,8 +328,14 @@ def test_parts_are_joined_and_scaled():
     mask = decode_parts([square, rle], (10, 10), (10, 10))
     assert mask.sum() == 16 + 5 and mask[1:5, 2:6].all() and mask[:5, 9].all()
     double = decode_parts([square, rle], (10, 10), (20, 30))
-    assert double[2:10, 6:18].all() and double[:10, 27:].all() and double.sum() == 8 * 12 + 10 * 3
-    relative = decode_parts([[[0.2, 0.1, 0.6, 0.1, 0.6, 0.5, 0.2, 0.5]]], (1, 1), (20, 30))
+    assert (
+        double[2:10, 6:18].all()
+        and double[:10, 27:].all()
+        and double.sum() == 8 * 12 + 10 * 3
+    )
+    relative = decode_parts(
+        [[[0.2, 0.1, 0.6, 0.1, 0.6, 0.5, 0.2, 0.5]]], (1, 1), (20, 30)
+    )
     assert relative.sum() == 8 * 12 and relative[2:10, 6:18].all()
     # A part that covers no pixel is lost in the others, and an error alone.
     sliver = [[3.1, 3.1, 3.2, 3.1, 3.2, 3.2]]
@@ -289,7 +347,10 @@ def test_parts_are_joined_and_scaled():
 def doubted(uses, listed=(), names=NO_NAMES):
     """The notes of {video: labels of its frames} of a file that lists some labels."""
     videos = {
-        vid: {n: frame(vid, n, instances=[instance(label)]) for n, label in enumerate(labels, 1)}
+        vid: {
+            n: frame(vid, n, instances=[instance(label)])
+            for n, label in enumerate(labels, 1)
+        }
         for vid, labels in uses.items()
     }
     return [*doubts(videos, names, [document(listed=listed)])]
@@ -298,12 +359,18 @@ def doubted(uses, listed=(), names=NO_NAMES):
 def test_names_like_others_that_are_used_more_are_doubted():
     run, sit = ["mouse-run"] * 30, ["mouse-sit"] * 9
     (note,) = doubted({"a": [*run, "mouse-runn"], "b": ["mouse-sit"]})
-    assert note == (
-        "a.json: annotations[0]: action 'runn' (instances: 1, first in frame 31 of 'a'): "
-        "did you mean 'run'?"
+    assert (
+        note
+        == "a.json: annotations[0]: action 'runn' (instances: 1, first in frame 31 of"
+        " 'a'): did you mean 'run'?"
     )
-    (note,) = doubted({"a": run, "b": [*sit, "mouze-sit", "mouze-sit"], "c": ["mouze-run"]})
-    assert "actor 'mouze' (instances: 3, first in frame 10 of 'b'): did you mean 'mouse'?" in note
+    (note,) = doubted(
+        {"a": run, "b": [*sit, "mouze-sit", "mouze-sit"], "c": ["mouze-run"]}
+    )
+    assert (
+        "actor 'mouze' (instances: 3, first in frame 10 of 'b'): did you mean 'mouse'?"
+        in note
+    )
     # In as many videos; of other letters; told apart by a number; or of another length.
     assert not doubted({"a": ["mouse-runn"] * 9, "b": [*run, "mouse-runn"], "c": run})
     assert not doubted({"a": [*run, "mouse-rest"], "b": ["horse-rut"]})
@@ -312,10 +379,15 @@ def test_names_like_others_that_are_used_more_are_doubted():
 
 
 def test_names_that_the_tool_does_not_list_are_doubted():
-    listed = [instance("mouse", action=action) for action in ("run", "rest", "__undefined__")]
+    listed = [
+        instance("mouse", action=action) for action in ("run", "rest", "__undefined__")
+    ]
     labels = {"a": ["mouse-runn"] * 30, "b": ["mouse-run"] * 40}
     (note,) = doubted(labels, listed)
-    assert "'runn' (instances: 30, first in frame 1 of 'a') is not in the tool's own list" in note
+    assert (
+        "'runn' (instances: 30, first in frame 1 of 'a') is not in the tool's own list"
+        in note
+    )
     assert note.endswith("list: did you mean 'run'?")
     (note,) = doubted({"a": ["cat-run"]}, listed)
     assert "actor 'cat' (instances: 1" in note and "did you mean 'mouse'?" in note

@@ -1,4 +1,6 @@
-"""Packed models: what is in the folder, that it computes what the run does, and what is refused."""
+"""Packed models: what is in the folder, that it computes what the run does, and what
+is refused.
+"""
 
 import dataclasses
 import json
@@ -19,7 +21,13 @@ from a2d_tf.data.release import Release
 from a2d_tf.pretrained.weights import variables
 from a2d_tf.runs import loading, packed, scores
 
-FILES = {"flags.txt", "labels.json", "records.json", "score_threshold.json", "weights.npz"}
+FILES = {
+    "flags.txt",
+    "labels.json",
+    "records.json",
+    "score_threshold.json",
+    "weights.npz",
+}
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +63,13 @@ def spare(tiny_run):
 
 
 def test_it_holds_settings_halved_weights_scores_and_a_card(folder, loaded_run):
-    assert {path.name for path in folder.iterdir()} == FILES | {"metrics.json", "card.md"}
-    assert json.loads((folder / "score_threshold.json").read_text()) == {"score_threshold": 0.3}
+    assert {path.name for path in folder.iterdir()} == FILES | {
+        "metrics.json",
+        "card.md",
+    }
+    assert json.loads((folder / "score_threshold.json").read_text()) == {
+        "score_threshold": 0.3
+    }
     assert "--init_rgb=\n" in (folder / "flags.txt").read_text()
     with np.load(folder / "weights.npz") as stored:
         assert all(stored[name].dtype == np.float16 for name in stored.files)
@@ -67,7 +80,9 @@ def test_it_holds_settings_halved_weights_scores_and_a_card(folder, loaded_run):
     assert card == "# Tiny\n\nNot for anything."
 
 
-def test_a_run_of_a_phase_with_scores_of_another_threshold(tiny_run, loaded_run, tmp_path, loads):
+def test_a_run_of_a_phase_with_scores_of_another_threshold(
+    tiny_run, loaded_run, tmp_path, loads
+):
     """It loads without the run that it began with, and the scores are not packed."""
     run = shutil.copytree(tiny_run, tmp_path / "run")
     path = run / "flags.txt"
@@ -77,18 +92,27 @@ def test_a_run_of_a_phase_with_scores_of_another_threshold(tiny_run, loaded_run,
     metrics.parent.mkdir(parents=True, exist_ok=True)
     metrics.write_text("{}")
     others = scores.origin(
-        loaded_run.checkpoint, loaded_run.config.with_inference(score_threshold=0.9), "r"
+        loaded_run.checkpoint,
+        loaded_run.config.with_inference(score_threshold=0.9),
+        "r",
     )
     metrics.with_name(scores.ORIGIN).write_text(json.dumps(others))
     loading.pack(str(run), str(tmp_path / "packed"))
-    assert {path.name for path in (tmp_path / "packed").iterdir()} == FILES | {"card.md"}
+    assert {path.name for path in (tmp_path / "packed").iterdir()} == FILES | {
+        "card.md"
+    }
     assert loading.load(str(tmp_path / "packed")).config.training.train_phase == "joint"
 
 
-def test_it_loads_as_the_run_but_for_the_rounding_of_its_weights(folder, loaded_run, loads):
+def test_it_loads_as_the_run_but_for_the_rounding_of_its_weights(
+    folder, loaded_run, loads
+):
     run = loading.load(str(folder), {"score_threshold": 0.4})
     assert run.config.inference.score_threshold == 0.4
-    assert run.config.model == loaded_run.config.model and run.records == loaded_run.records
+    assert (
+        run.config.model == loaded_run.config.model
+        and run.records == loaded_run.records
+    )
     kept = variables(loaded_run.network)
     for name, variable in variables(run.network).items():
         rounded = kept[name].numpy().astype(np.float16).astype(np.float32)
@@ -105,7 +129,9 @@ def test_the_api_takes_its_folder_or_its_name(folder, monkeypatch, loads):
         a2d_tf.Predictor.load(folder, checkpoint="best")
 
 
-def test_flags_choose_one_network_and_its_name_no_other_folder(folder, monkeypatch, tmp_path):
+def test_flags_choose_one_network_and_its_name_no_other_folder(
+    folder, monkeypatch, tmp_path
+):
     monkeypatch.setattr(packed, "MODELS", folder.parent)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tiny").mkdir()
@@ -134,7 +160,9 @@ def test_weights_that_do_not_fit_are_refused(folder, tmp_path, loads):
         loading.load(str(copy))
 
 
-def test_what_is_beyond_float16_or_in_the_way_is_refused(tiny_run, tmp_path, monkeypatch, loads):
+def test_what_is_beyond_float16_or_in_the_way_is_refused(
+    tiny_run, tmp_path, monkeypatch, loads
+):
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "file").touch()
     with pytest.raises(InputError, match="other: "):
@@ -156,7 +184,9 @@ def answer(predictor):
     """Every output for a clip of noise."""
     rng = np.random.default_rng(0)
     rgb = rng.integers(0, 256, (3, 60, 90, 3), np.uint8)
-    frames = [predictor.frame(x, np.float32(rng.normal(0, 3, (60, 90, 2)))) for x in rgb]
+    frames = [
+        predictor.frame(x, np.float32(rng.normal(0, 3, (60, 90, 2)))) for x in rgb
+    ]
     return dataclasses.asdict(predictor.key_frame(frames, (60, 90)))
 
 
@@ -166,7 +196,9 @@ def test_functions_are_kept_and_what_is_no_longer_whole_is_made_again(
 ):
     load, cache, built = a2d_tf.Predictor.load, tmp_path / "cache", []
     monkeypatch.setenv("A2D_TF_CACHE", str(cache))
-    monkeypatch.setattr(loading, "Network", lambda *_: built.append(1) or loaded_run.network)
+    monkeypatch.setattr(
+        loading, "Network", lambda *_: built.append(1) or loaded_run.network
+    )
     own = a2d_tf.Predictor.from_run(loaded_run)
     expected = answer(own)
     assert len(expected["boxes"]) > 1
@@ -181,7 +213,9 @@ def test_functions_are_kept_and_what_is_no_longer_whole_is_made_again(
         np.testing.assert_equal(answer(found), expected)
 
     check(builds=True)
-    *others, entry = sorted((cache / "served").iterdir(), key=lambda path: path.stat().st_mtime)
+    *others, entry = sorted(
+        (cache / "served").iterdir(), key=lambda path: path.stat().st_mtime
+    )
     assert [path.name for path in others] == ["2", "3", "4", "5"]
     check(builds=False)
     assert load(tiny_run, score_threshold=0.4).facts["score_threshold"] == 0.4
@@ -215,8 +249,12 @@ def test_the_model_that_comes_with_the_code_finds_drawn_actors(tmp_path):
     release = synthetic.make_release(tmp_path / "drawn", 6, seed=77, workers=1)
     run = loading.load(packed.find("mini"))
     size = convert.ConversionSettings(image_height=128, image_width=160, clip_frames=3)
-    manifest, _ = convert.convert(Release(release), tmp_path / "records", size, workers=1)
-    found = a2d_tf.metrics.evaluate(run, manifest, "test", output=str(tmp_path / "scores"))
+    manifest, _ = convert.convert(
+        Release(release), tmp_path / "records", size, workers=1
+    )
+    found = a2d_tf.metrics.evaluate(
+        run, manifest, "test", output=str(tmp_path / "scores")
+    )
     assert found["segmentation"]["actor"]["miou"] > 40
     assert found["segmentation"]["joint"]["miou"] > 25
     card = (pathlib.Path(packed.find("mini")) / "card.md").read_text()

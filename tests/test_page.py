@@ -1,4 +1,6 @@
-"""The pages of a prediction and of a library: what they hold, and what they do in a browser."""
+"""The pages of a prediction and of a library: what they hold, and what they do in a
+browser.
+"""
 
 import html.parser
 import json
@@ -21,7 +23,9 @@ def parts(library):
 
 
 class Elements(html.parser.HTMLParser):
-    """Tags of a page with their attributes, addresses in it, bouts, and cells of its tables."""
+    """Tags of a page with their attributes, addresses in it, bouts, and cells of its
+    tables.
+    """
 
     def __init__(self, path):
         super().__init__()
@@ -31,7 +35,9 @@ class Elements(html.parser.HTMLParser):
     def handle_starttag(self, tag, attributes):
         attributes = dict(attributes)
         self.tags.append(tag)
-        self.addresses += [attributes[k] for k in ("src", "href", "data") if attributes.get(k)]
+        self.addresses += [
+            attributes[k] for k in ("src", "href", "data") if attributes.get(k)
+        ]
         if tag == "i" and "title" in attributes:
             self.bouts.append((attributes["title"], attributes["style"]))
         if tag == "tr":
@@ -55,7 +61,12 @@ def test_the_page_holds_the_tracks_and_needs_the_overlay_only(tmp_path):
     assert len(elements.bouts) == 7
     assert ["all", "dog", "running", "2", "1.50", "2", "0.800"] in elements.rows
     assert ["#1 dog", "dog", "walking", "1", "3.30", "2", "0.730"] in elements.rows
-    assert sorted(os.listdir(folder)) == ["index.html", "overlay.mp4", "tracks.json", "video.json"]
+    assert sorted(os.listdir(folder)) == [
+        "index.html",
+        "overlay.mp4",
+        "tracks.json",
+        "video.json",
+    ]
 
 
 def test_times_are_those_of_the_video(tmp_path):
@@ -64,9 +75,18 @@ def test_times_are_those_of_the_video(tmp_path):
     folder = write(tmp_path, tracks, 0, **facts, until=9.5)
     pages.write_page(folder)
     elements = Elements(folder / "index.html")
-    ticks = re.findall(r'<span style="left:(.*)%">(.*)<', (folder / "index.html").read_text())
-    assert (ticks[0], ticks[-1], len(ticks)) == (("6.250", "0:02.0"), ("93.750", "0:09.0"), 8)
-    assert pages._ticks(59.99, 0.06)[1:3] == [("16.667", "1:00.0"), ("33.333", "1:00.01")]
+    ticks = re.findall(
+        r'<span style="left:(.*)%">(.*)<', (folder / "index.html").read_text()
+    )
+    assert (ticks[0], ticks[-1], len(ticks)) == (
+        ("6.250", "0:02.0"),
+        ("93.750", "0:09.0"),
+        8,
+    )
+    assert pages._ticks(59.99, 0.06)[1:3] == [
+        ("16.667", "1:00.0"),
+        ("33.333", "1:00.01"),
+    ]
     assert pages._clock(3723.456) == "1:02:03.456"
     assert elements.bouts[0][1].startswith("left:18.750%;width:6.250%")
     assert "video" not in elements.tags
@@ -87,14 +107,17 @@ def test_names_cannot_leave_their_place(tmp_path):
     failed = {HOSTILE: f"cannot be read: {HOSTILE}"}
     pages.write_library_page(library, {hostile: pages.part(folder)}, failed)
     for path in (folder / "index.html", library / "index.html"):
-        assert "x" not in Elements(path).addresses and "<img src=x" not in path.read_text()
+        assert (
+            "x" not in Elements(path).addresses and "<img src=x" not in path.read_text()
+        )
         assert path.read_text().count("</script>") == 2
         assert "default-src 'none'" in path.read_text()
 
 
 def test_the_page_of_a_library_has_a_card_for_each_prediction(tmp_path):
     pages.write_page(write(tmp_path / "b", overlay=30))
-    (write(tmp_path / "a", [], overlay=0) / "overlay.mp4").write_bytes(bytes(1000))  # broken
+    # broken
+    (write(tmp_path / "a", [], overlay=0) / "overlay.mp4").write_bytes(bytes(1000))
     (tmp_path / ".run/evaluation/test").mkdir(parents=True)
     (tmp_path / ".run/evaluation/test/browse.html").touch()
     (tmp_path / ".run/records.json").write_text(json.dumps({"videos": ["a", "z"]}))
@@ -103,8 +126,14 @@ def test_the_page_of_a_library_has_a_card_for_each_prediction(tmp_path):
     path = tmp_path / "index.html"
     text, elements = path.read_text(), Elements(path)
     scored, *links, picture = elements.addresses
-    assert (scored, links) == (".run/evaluation/test/browse.html", ["a/index.html", "b/index.html"])
-    assert picture.startswith("data:image/jpeg;base64,") and text.count("trained on this") == 1
+    assert (scored, links) == (
+        ".run/evaluation/test/browse.html",
+        ["a/index.html", "b/index.html"],
+    )
+    assert (
+        picture.startswith("data:image/jpeg;base64,")
+        and text.count("trained on this") == 1
+    )
     assert elements.tags.count("article") == 2 and "2 videos." in text
     assert ["c", "not one frame"] in elements.rows
     assert ["b", "dog", "walking", "1", "3.30", "2", "0.730"] in elements.rows
@@ -153,7 +182,11 @@ def test_tables_and_timeline_follow_the_least_score_of_a_track(tmp_path):
     choose({score: 0.75});
     return [some, sums()[0], seen('.group').length];
     """
-    tracks = [{**TRACKS[0], "mean_score": 0.7}, {**TRACKS[1], "mean_score": 0.65}, TRACKS[2]]
+    tracks = [
+        {**TRACKS[0], "mean_score": 0.7},
+        {**TRACKS[1], "mean_score": 0.65},
+        TRACKS[2],
+    ]
     folder = write(tmp_path / "clip", tracks, overlay=0)  # the third has 0.5
     pages.write_page(folder)
     pages.write_library_page(tmp_path, parts(tmp_path), {})
@@ -162,9 +195,14 @@ def test_tables_and_timeline_follow_the_least_score_of_a_track(tmp_path):
         "dog running 2 1.50 2 0.800",
         "dog walking 1 3.30 2 0.730",
     ]
-    (sums, groups, least), nothing, empty = browsers.run(folder / "index.html", HELPERS + script)
+    (sums, groups, least), nothing, empty = browsers.run(
+        folder / "index.html", HELPERS + script
+    )
     assert sums[0] == [f"all {row}" for row in found] and (groups, least) == (2, "0.60")
-    assert sums[1][0] == "#1 dog cat running 1 0.20 1 0.500" and (nothing, empty) == ([], 0)
+    assert sums[1][0] == "#1 dog cat running 1 0.20 1 0.500" and (nothing, empty) == (
+        [],
+        0,
+    )
     (sums, *_), nothing, empty = browsers.run(tmp_path / "index.html", HELPERS + script)
     assert sums == [[f"{who} {row}" for row in found] for who in ("all", "clip")]
     assert (nothing, empty) == ([], 0)
@@ -182,8 +220,15 @@ def test_a_limit_stands_on_the_page_with_the_videos_in_which_it_cut(tmp_path):
     assert "no track" not in (tmp_path / "index.html").read_text()
 
 
-def test_a_library_filters_and_searches_all_videos_from_its_index(tmp_path, monkeypatch):
-    for name, tracks in (("a", TRACKS), ("b c#", many(20)), ("d", TRACKS[:1]), ("void", [])):
+def test_a_library_filters_and_searches_all_videos_from_its_index(
+    tmp_path, monkeypatch
+):
+    for name, tracks in (
+        ("a", TRACKS),
+        ("b c#", many(20)),
+        ("d", TRACKS[:1]),
+        ("void", []),
+    ):
         pages.write_page(write(tmp_path / name, tracks, overlay=3))
     pages.write_library_page(tmp_path, parts(tmp_path), {})
     script = """
@@ -213,7 +258,9 @@ def test_a_library_filters_and_searches_all_videos_from_its_index(tmp_path, monk
         assert (all_names, pictures) == (own, len(own))
 
 
-def test_what_a_library_needs_of_a_prediction_is_made_again_where_it_is_not_of_its_files(tmp_path):
+def test_what_a_library_needs_of_a_prediction_is_made_again_where_it_is_not_of_its_files(
+    tmp_path,
+):
     folder = write(tmp_path / "clip", overlay=3)
     (folder / "summary.csv").write_text("header\n" + "a bout\n" * 7)
     made, path = pages.part(folder), folder / "part.json"
@@ -222,7 +269,8 @@ def test_what_a_library_needs_of_a_prediction_is_made_again_where_it_is_not_of_i
     assert made["sums"][0] == ("ball", "flying", [(0.5, 0.8, 1, 0.24)])
     (folder / "overlay.mp4").unlink()
     path.write_bytes(kept.replace(b"4.0 s", b"5.0 s"))
-    assert pages.part(folder)["note"] == "5.0 s" and pages.part(folder)["picture"]  # it is kept
+    # it is kept
+    assert pages.part(folder)["note"] == "5.0 s" and pages.part(folder)["picture"]
     for broken in (kept[:-9], b"{}", b"\xff", kept.replace(b'"sums"', b'"sum"')):
         path.write_bytes(broken)
         assert pages.part(folder)["budget"] == made["budget"]
@@ -232,5 +280,7 @@ def test_what_a_library_needs_of_a_prediction_is_made_again_where_it_is_not_of_i
     (folder / "tracks.json").write_text(text.replace('"flying"', '"jumping"'))
     assert [row[1] for row in pages.part(folder)["sums"]].count("jumping") == 1
     (folder / "video.json").unlink()
-    with pytest.raises(InputError, match="clip/video.json: No such.*; predict the video again"):
+    with pytest.raises(
+        InputError, match="clip/video.json: No such.*; predict the video again"
+    ):
         pages.part(folder)

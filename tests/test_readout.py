@@ -1,4 +1,6 @@
-"""The readout: its fit in closed form, whom it learns from, and the labels that it gives."""
+"""The readout: its fit in closed form, whom it learns from, and the labels that it
+gives.
+"""
 
 import dataclasses
 import itertools
@@ -53,7 +55,8 @@ def test_the_skill_is_what_is_right_in_videos_left_out_beyond_chance():
     z = np.c_[(x - mean) / scale, np.ones(60)]
     for video in range(12):
         rest = videos != video
-        gram = z[rest].T @ z[rest] / 60 + np.diag([0.03] * 6 + [0])  # equal classes: 1 / 60
+        # equal classes: 1 / 60
+        gram = z[rest].T @ z[rest] / 60 + np.diag([0.03] * 6 + [0])
         found = np.linalg.solve(gram, z[rest].T @ np.eye(3)[labels[rest]] / 60)
         values[~rest] = z[~rest] @ found
         right[~rest] = values[~rest].argmax(1) == labels[~rest]
@@ -63,11 +66,18 @@ def test_the_skill_is_what_is_right_in_videos_left_out_beyond_chance():
     assert skill == pytest.approx(expected, abs=1e-9)
     # And as sharp as makes these labels likeliest.
     losses = {
-        factor: tf.keras.losses.sparse_categorical_crossentropy(labels, factor * values, True)
+        factor: tf.keras.losses.sparse_categorical_crossentropy(
+            labels, factor * values, True
+        )
         for factor in (5, 7, 10, 14, 20)
     }
-    assert sharpness == min(losses, key=lambda factor: float(tf.reduce_sum(losses[factor]))) < 20
-    # Seven videos say nothing; nor does a class of one, which cannot be found without it.
+    assert (
+        sharpness
+        == min(losses, key=lambda factor: float(tf.reduce_sum(losses[factor])))
+        < 20
+    )
+    # Seven videos say nothing; nor does a class of one, which cannot be found without
+    # it.
     assert readouts.ridge(x[:35], labels[:35], 3, videos[:35])[2:] == (1.0, 20.0)
     assert readouts.ridge(x, videos, 12, videos)[2:] == (1.0, 20.0)
     assert readouts.ridge(x, np.zeros(60, int), 3, videos)[2] == 0.0
@@ -85,7 +95,8 @@ def test_labels_that_it_does_not_know_are_left_to_the_network():
     *kernels, bias, share = (w.numpy() for w in weights(network))
     assert all(np.any(k[..., :3]) and not np.any(k[..., 7:]) for k in kernels)
     np.testing.assert_array_equal(share, [0.0] * 7 + [1.0] * 9)
-    np.testing.assert_array_equal(bias[3:], [-20.0] * 4 + [0.0] * 9)  # no instance of four actors
+    # no instance of four actors
+    np.testing.assert_array_equal(bias[3:], [-20.0] * 4 + [0.0] * 9)
 
 
 def made(**model):
@@ -102,7 +113,9 @@ def inferred(network, clip):
 
 
 @pytest.mark.slow
-def test_labels_are_linear_in_the_averaged_features_and_boxes_have_no_class(monkeypatch):
+def test_labels_are_linear_in_the_averaged_features_and_boxes_have_no_class(
+    monkeypatch,
+):
     network, clip = made(temporal_layers=1), tiny_network.clip(2, 5)
     rng = np.random.default_rng(0)
     for weight, scale in zip(weights(network), (2, 2, 1, 0)):
@@ -111,9 +124,14 @@ def test_labels_are_linear_in_the_averaged_features_and_boxes_have_no_class(monk
     number, boxes = found.valid.numpy().sum(1), found.rois
     assert number.min() >= 2
     frames = [network.readout_maps(clip["rgb"][:, t]) for t in (1, 2, 3)]
-    pooled = [sum(network.readout.pool(x, boxes).numpy() for x in xs) / 3 for xs in zip(*frames)]
+    pooled = [
+        sum(network.readout.pool(x, boxes).numpy() for x in xs) / 3
+        for xs in zip(*frames)
+    ]
     *kernels, bias, _ = (weight.numpy() for weight in weights(network))
-    logits = sum(np.einsum("bnhc,chu->bnu", x, k) for x, k in zip(pooled, kernels)) + bias
+    logits = (
+        sum(np.einsum("bnhc,chu->bnu", x, k) for x, k in zip(pooled, kernels)) + bias
+    )
     for b, count in enumerate(number):
         scores = found.table.actor_scores[b, :count].numpy()
         foreground = scores.sum(1, keepdims=True)
@@ -121,14 +139,20 @@ def test_labels_are_linear_in_the_averaged_features_and_boxes_have_no_class(monk
         np.testing.assert_allclose(scores, foreground * q, rtol=1e-3, atol=1e-6)
         actions = found.table.action_scores[b, :count].numpy()
         q = softmax(logits[b, :count, 7:])
-        np.testing.assert_allclose(actions / actions.sum(1)[:, None], q, rtol=1e-3, atol=1e-6)
+        np.testing.assert_allclose(
+            actions / actions.sum(1)[:, None], q, rtol=1e-3, atol=1e-6
+        )
         best = scores.max(1)
         assert (np.diff(best) <= 0).all()
         # Instances are those whose best actor reaches the threshold.
         kept = int(found.detections.number[b])
         assert kept == np.count_nonzero(best >= SETTINGS.score_threshold)
-        np.testing.assert_array_equal(found.detections.class_scores[b, :kept], best[:kept])
-        np.testing.assert_array_equal(found.detections.classes[b, :kept], scores[:kept].argmax(1))
+        np.testing.assert_array_equal(
+            found.detections.class_scores[b, :kept], best[:kept]
+        )
+        np.testing.assert_array_equal(
+            found.detections.classes[b, :kept], scores[:kept].argmax(1)
+        )
         np.testing.assert_array_equal(found.detections.boxes[b, :kept], boxes[b, :kept])
     monkeypatch.setattr(inference, "vote", lambda kept, *_: kept)
     found = inferred(network, clip)
@@ -143,12 +167,17 @@ def test_features_are_averaged_over_the_upper_and_the_lower_half_of_a_box():
     boxes = np.float32([[[16, 8, 48, 56], [16, 0, 32, 64]]])
     head = readouts.Readout(A2D, (64, 64))
     upper, lower = head.pool(tf.constant(values), boxes)[0, 0, :, 0].numpy()
-    rows = np.interp(np.linspace(16, 48, 8), [8, 24, 40, 56], [0, 1, 3, 0])  # of cell centres
-    np.testing.assert_allclose([upper, lower], [rows[:4].mean(), rows[4:].mean()], rtol=1e-5)
+    # of cell centres
+    rows = np.interp(np.linspace(16, 48, 8), [8, 24, 40, 56], [0, 1, 3, 0])
+    np.testing.assert_allclose(
+        [upper, lower], [rows[:4].mean(), rows[4:].mean()], rtol=1e-5
+    )
 
 
 def test_a_box_is_the_mean_of_those_that_agree_with_it():
-    boxes = np.float32([[[0, 0, 10, 10], [0, 0, 10, 14], [0, 4, 10, 16], [40, 40, 50, 50]]])
+    boxes = np.float32(
+        [[[0, 0, 10, 10], [0, 0, 10, 14], [0, 4, 10, 16], [40, 40, 50, 50]]]
+    )
     scores = np.float32([[0.6, 0.2, 0.9, 0.0]])
     kept = np.float32([[[0, 0, 10, 10], [40, 40, 50, 50]]])
     found = vote(kept, boxes, scores)  # IoU 1, .71 and .375; the other has no score
@@ -163,10 +192,16 @@ def test_until_it_is_fitted_labels_are_those_of_the_heads():
     heads = inferred(network, clip).table
     for b, count in enumerate(found.valid.numpy().sum(1)):
         for row in range(count):
-            of = np.abs(heads.actor_scores[b] - found.table.actor_scores[b, row]).max(1).argmin()
+            of = (
+                np.abs(heads.actor_scores[b] - found.table.actor_scores[b, row])
+                .max(1)
+                .argmin()
+            )
             for name in ("actor_scores", "action_scores", "joint_scores"):
                 np.testing.assert_allclose(
-                    getattr(found.table, name)[b, row], getattr(heads, name)[b, of], atol=1e-5
+                    getattr(found.table, name)[b, row],
+                    getattr(heads, name)[b, of],
+                    atol=1e-5,
                 )
 
 
@@ -183,7 +218,9 @@ def test_damaged_records_are_named(mini_records, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
-def test_it_learns_from_training_videos_without_the_held_out_actions(mini_records, monkeypatch):
+def test_it_learns_from_training_videos_without_the_held_out_actions(
+    mini_records, monkeypatch
+):
     parse = record_format.parse
     monkeypatch.setattr(readouts, "LEAST_SKILL", -9.0)  # of random features
 
@@ -201,13 +238,17 @@ def test_it_learns_from_training_videos_without_the_held_out_actions(mini_record
             if "train" in poison:
                 codes = tf.where(held, codes, poison["train"])
             if "actor" in poison:
-                codes = tf.where(codes // 10 == poison["actor"], 10 * (codes // 10) + 9, codes)
+                codes = tf.where(
+                    codes // 10 == poison["actor"], 10 * (codes // 10) + 9, codes
+                )
             return dict(example, codes=codes)
 
         monkeypatch.setattr(record_format, "parse", poisoned)
         training = dataclasses.replace(LEARNING, zero_shot_actor=withheld)
         network = made(temporal_layers=0)
-        fit_readout(network, mini_records, Config(network.model_config, training=training))
+        fit_readout(
+            network, mini_records, Config(network.model_config, training=training)
+        )
         return [variable.numpy() for variable in weights(network)]
 
     def same(a, b):

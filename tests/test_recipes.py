@@ -10,11 +10,12 @@ from a2d_tf.behaviour import bouts
 from a2d_tf.core.files import write_csv
 from a2d_tf.video import outputs
 
-# Of each track the action, the first frame, and the left edge of its box in each frame, 10 pixels.
+# Of each track the action, the first frame, and the left edge of its box in each frame,
+# 10 pixels.
 DRUG = ("running", 1, "12345436"), ("walking", 1, "1267"), ("walking", 6, "666")
 VIDEOS = {"drug": DRUG, "plain": (("running", 1, "34"),), "void": ()}
-# Of the first track, frames 1 to 3 and 7 are in the zone; medians are 17 22 32 42 42 42 42 47.
-# Two of the 20 divisions of six values are as unequal.
+# Of the first track, frames 1 to 3 and 7 are in the zone; medians are 17 22 32 42 42 42
+# 42 47. Two of the 20 divisions of six values are as unequal.
 CHECKS = """
 assert table.round(6).loc[6].tolist()[1:9] == ["drug_1", 7, 0.6, 0.1, "dog", "running", 32, 5]
 assert zone(table, table.x < 35).round(6).values.tolist() == [[0.4, 2], [0.2, 1], [0, 0], [0.1, 1]]
@@ -41,15 +42,27 @@ def test_every_block_of_the_page(tmp_path):
             who = f"{name},{last / 10},99,{name}_{i},{i},dog,{action}"
             rows.append(f"{who},{(first - 1) / 10},{bout[3] / 10}")
             for frame, edge in enumerate(edges, first):
-                row = {"frame": frame, "category_id": 11, "bbox": [10 * int(edge), 4 * i, 4, 2]}
+                row = {
+                    "frame": frame,
+                    "category_id": 11,
+                    "bbox": [10 * int(edge), 4 * i, 4, 2],
+                }
                 made[-1]["frames"].append({**row, "score": 0.7})
-        facts = {"fps": 99, "until": last / 10, "times": [frame / 10 for frame in range(last)]}
+        facts = {
+            "fps": 99,
+            "until": last / 10,
+            "times": [frame / 10 for frame in range(last)],
+        }
         (prediction_files.write(clips / name, made, 0, **facts) / "label_maps").mkdir()
         for frame in range(last):
             (clips / name / f"label_maps/{frame + 1:05d}.png").touch()
     budget = bouts.time_budget(bouts.read_all(clips / name for name in VIDEOS))
     write_csv(clips / "time_budget.csv", [bouts.BUDGET, *budget])
     (clips / "summary.csv").write_text("\n".join(rows))
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/recipes.md").read_text(), re.DOTALL)
+    blocks = re.findall(
+        r"```python\n(.*?)```", (ROOT / "docs/recipes.md").read_text(), re.DOTALL
+    )
     words = "-Werror::FutureWarning", "-c", "\n".join([*blocks, CHECKS])
-    succeeded(run_python(*words, cwd=tmp_path, PYTHONPATH=extra_packages.folder("recipes")))
+    succeeded(
+        run_python(*words, cwd=tmp_path, PYTHONPATH=extra_packages.folder("recipes"))
+    )

@@ -18,7 +18,13 @@ from a2d_tf.data.manifest import Manifest
 NATIVE, STORED = (40, 60), (20, 30)
 
 
-def clip(masks=None, codes=(11, 57), boxes=((2, 4, 12, 24), (10, 20, 40, 60)), frames=3, flow=None):
+def clip(
+    masks=None,
+    codes=(11, 57),
+    boxes=((2, 4, 12, 24), (10, 20, 40, 60)),
+    frames=3,
+    flow=None,
+):
     """A record of `frames` frames; by default with two overlapping instances."""
     if masks is None:
         masks = [mask(*NATIVE, 2, 4, 12, 24), mask(*NATIVE, 10, 20, 40, 60)]
@@ -27,7 +33,11 @@ def clip(masks=None, codes=(11, 57), boxes=((2, 4, 12, 24), (10, 20, 40, 60)), f
     for code, inside in zip(codes, masks):
         label_map[inside] = code
     if flow is None:
-        flow = np.random.default_rng(0).normal(0, 3, (frames, *STORED, 2)).astype(np.float32)
+        flow = (
+            np.random.default_rng(0)
+            .normal(0, 3, (frames, *STORED, 2))
+            .astype(np.float32)
+        )
         flow[:, :4] = 0
     return records.ClipRecord(
         video="--x",
@@ -37,7 +47,10 @@ def clip(masks=None, codes=(11, 57), boxes=((2, 4, 12, 24), (10, 20, 40, 60)), f
         rgb=np.array(moving_frames(frames, *STORED, step=2)),
         flow=flow,
         annotation=Annotation(
-            label_map, masks, np.array(codes, np.int32), np.array(boxes, np.float32).reshape(-1, 4)
+            label_map,
+            masks,
+            np.array(codes, np.int32),
+            np.array(boxes, np.float32).reshape(-1, 4),
         ),
     )
 
@@ -59,7 +72,9 @@ def test_truth_comes_back_exactly():
 def tracked(tracks, **fields):
     """The record of `clip`, with identities."""
     record = clip(**fields)
-    annotation = dataclasses.replace(record.annotation, tracks=np.array(tracks, np.int64))
+    annotation = dataclasses.replace(
+        record.annotation, tracks=np.array(tracks, np.int64)
+    )
     return dataclasses.replace(record, annotation=annotation)
 
 
@@ -74,7 +89,9 @@ def test_identities_come_back_and_are_left_out_where_there_are_none():
     np.testing.assert_array_equal(
         records.parse(serialized)["masks"], records.parse(without)["masks"]
     )
-    empty = records.read_truth(records.encode(tracked([], masks=[], codes=(), boxes=())))
+    empty = records.read_truth(
+        records.encode(tracked([], masks=[], codes=(), boxes=()))
+    )
     assert empty.tracks.shape == (0,) and empty.tracks.dtype == np.int64
 
 
@@ -99,7 +116,9 @@ def test_parse_gives_clips_of_any_length_at_the_stored_size():
     assert empty["masks"].shape == (0, *STORED) and empty["boxes"].shape == (0, 4)
     assert empty["rgb"].shape[0] == 5 and empty["codes"].shape == (0,)
     truth = records.read_truth(serialized[1])
-    assert truth.rles == [] and truth.boxes.shape == (0, 4) and not truth.label_map.any()
+    assert (
+        truth.rles == [] and truth.boxes.shape == (0, 4) and not truth.label_map.any()
+    )
 
 
 def test_flow_components_do_not_mix_and_fast_ones_are_cut():
@@ -108,7 +127,9 @@ def test_flow_components_do_not_mix_and_fast_ones_are_cut():
     flow[2, 3, 4] = 640.0, -0.1
     got = records.parse(records.encode(clip(flow=flow)))["flow"].numpy()
     assert not got[0].any()
-    np.testing.assert_allclose(got[1], np.broadcast_to([5.0, -2.5], (*STORED, 2)), atol=0.06)
+    np.testing.assert_allclose(
+        got[1], np.broadcast_to([5.0, -2.5], (*STORED, 2)), atol=0.06
+    )
     np.testing.assert_allclose(got[2, 3, 4], [64.0, 0.0], atol=0.6)
     still = np.ones(STORED, bool)
     still[:8, :8] = False  # the block of the fast pixel
@@ -117,7 +138,8 @@ def test_flow_components_do_not_mix_and_fast_ones_are_cut():
 
 def test_a_mask_is_where_half_a_pixel_is_covered_and_never_vanishes():
     half = np.zeros((4, 8), bool)
-    half[:, 1:5] = True  # covers half of column 0, all of 1, half of 2 at half the width
+    # covers half of column 0, all of 1, half of 2 at half the width
+    half[:, 1:5] = True
     assert records.resize_mask(half, 2, 4).tolist() == [[True, True, True, False]] * 2
     speck = np.zeros((8, 8), bool)
     speck[5, 6] = True
@@ -130,9 +152,17 @@ def manifest_of(folder, **changes):
     folder.mkdir(exist_ok=True)
     (folder / "t.tfrecord").write_bytes(bytes(16))
     empty = {"videos": 0, "records": 0, "instances": 0, "pairs": {}}
-    shard = {"name": "t.tfrecord", "split": "train", "records": 1, "bytes": 16, "sha256": ""}
+    shard = {
+        "name": "t.tfrecord",
+        "split": "train",
+        "records": 1,
+        "bytes": 16,
+        "sha256": "",
+    }
     fields = dict(flow_method="dis", image_height=256, image_width=256)
-    fields |= dict(clip_frames=5, clip_stride=1, sizes={}, native_sizes={}, files=[shard])
+    fields |= dict(
+        clip_frames=5, clip_stride=1, sizes={}, native_sizes={}, files=[shard]
+    )
     fields |= dict(counts={"train": {**empty, "records": 1}, "test": empty}, skipped=[])
     fields |= dict(repaired=[], labels=json.loads(A2D.to_json()), source="")
     Manifest(**{**fields, **changes}).save(folder)
@@ -150,12 +180,18 @@ def test_unusable_folders_of_records(tmp_path):
     for field, value in (
         ("counts", []),
         ("clip_stride", 0),
-        ("files", [{"name": "../t.tfrecord", "split": "train", "records": 1, "bytes": 16}]),
+        (
+            "files",
+            [{"name": "../t.tfrecord", "split": "train", "records": 1, "bytes": 16}],
+        ),
     ):
         with pytest.raises(InputError, match=f"manifest.json: {field}"):
             manifest_of(tmp_path, **{field: value})
     manifest_of(tmp_path)
-    for data, problem in ((b"ab", "2 bytes instead of 16"), (bytes(32), "32 bytes instead of 16")):
+    for data, problem in (
+        (b"ab", "2 bytes instead of 16"),
+        (bytes(32), "32 bytes instead of 16"),
+    ):
         (tmp_path / "t.tfrecord").write_bytes(data)
         refused(f"t.tfrecord: .*{problem}")
     (tmp_path / "t.tfrecord").unlink()

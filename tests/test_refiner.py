@@ -20,7 +20,9 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def network():
     """Untrained until the last test."""
-    variant = dict(use_mask=False, use_refiner=True, refiner_size=64, refiner_channels=8)
+    variant = dict(
+        use_mask=False, use_refiner=True, refiner_size=64, refiner_channels=8
+    )
     return tiny_network.make(norm="group_norm", **variant)
 
 
@@ -39,11 +41,16 @@ def test_patch_samples_the_window_of_its_own_image_and_zero_outside():
     corners = (7, 14, 17, 34), (10, 19, 30, 29)
     for patch, offset, (y1, x1, y2, x2) in zip(patches, (0, 100), corners):
         cells = (np.arange(32) + 0.5) / 32
-        np.testing.assert_allclose(patch[:, 5, 0], offset + y1 + cells * (y2 - y1), atol=1e-4)
-        np.testing.assert_allclose(patch[5, :, 1], offset + x1 + cells * (x2 - x1), atol=1e-4)
+        np.testing.assert_allclose(
+            patch[:, 5, 0], offset + y1 + cells * (y2 - y1), atol=1e-4
+        )
+        np.testing.assert_allclose(
+            patch[5, :, 1], offset + x1 + cells * (x2 - x1), atol=1e-4
+        )
     windows = refiner.windows(tf.constant([[[0.0, 0, 40, 40]]]))
     patch = refiner.patches(tf.ones([1, 40, 40, 3]), windows, 32)[0]
-    # Four of 50 pixels on each side of the window are outside, save the half that the edge fills.
+    # Four of 50 pixels on each side of the window are outside, save the half that the
+    # edge fills.
     assert not patch[:3].numpy().any() and not patch[:, -3:].numpy().any()
     np.testing.assert_allclose(patch[4:-4, 4:-4], 1.0)
 
@@ -62,7 +69,9 @@ def test_a_mask_of_the_window_is_cut_to_the_box():
 def test_jitter_stays_in_its_bounds_and_follows_the_seed():
     boxes = tf.tile(tf.constant([[[8.0, 16, 40, 144]]]), [1, 500, 1])
     made = refiner.jitter(boxes, targets.Rng([1, 2], [0], 1)).numpy()[0]
-    np.testing.assert_array_equal(made, refiner.jitter(boxes, targets.Rng([1, 2], [0], 1))[0])
+    np.testing.assert_array_equal(
+        made, refiner.jitter(boxes, targets.Rng([1, 2], [0], 1))[0]
+    )
     assert (made != refiner.jitter(boxes, targets.Rng([1, 3], [0], 1))[0].numpy()).all()
     sizes, centres = made[:, 2:] - made[:, :2], (made[:, 2:] + made[:, :2]) / 2
     shift, scale = (centres - [24, 80]) / [32, 128], np.log2(sizes / [32, 128])
@@ -86,12 +95,17 @@ def test_target_is_the_drawn_instance_inside_its_window(network, monkeypatch):
     monkeypatch.setattr(refiner, "jitter", lambda boxes, rng: boxes)
     seen = {}
     monkeypatch.setattr(
-        refiner.losses, "mask", lambda _, t, v: seen.update(truth=t, valid=v) or (1.0, 1.0)
+        refiner.losses,
+        "mask",
+        lambda _, t, v: seen.update(truth=t, valid=v) or (1.0, 1.0),
     )
     config = TrainingConfig(roi_samples=30, train_phase="refiner")
     forward.forward(network, batch, tf.constant([0, 0]), config)
     truth, valid = seen["truth"].numpy(), seen["valid"].numpy()
-    assert truth.shape == (2, 10, 32, 32) and valid.tolist() == [[True] * 10, [False] * 10]
+    assert truth.shape == (2, 10, 32, 32) and valid.tolist() == [
+        [True] * 10,
+        [False] * 10,
+    ]
     empty = dict(batch, annotated=tf.constant([True, True]))
     empty["present"] = tf.constant([[True] * 2, [False] * 2])
     forward.forward(network, empty, tf.constant([0, 0]), config)
@@ -115,7 +129,10 @@ def test_it_learns_alone(network):
     joint = {v.ref() for v in network.trainable_weights}
     set_phase(network, "refiner")
     own = {v.ref() for v in network.trainable_weights}
-    assert own == {v.ref() for v in network.refiner.trainable_variables} and not own & joint
+    assert (
+        own == {v.ref() for v in network.refiner.trainable_variables}
+        and not own & joint
+    )
     before = {v.ref(): v.numpy() for v in network.variables}
 
     config = TrainingConfig(
@@ -131,7 +148,9 @@ def test_it_learns_alone(network):
     batch = halved(tiny_network.labelled(2))
     losses = [float(step(batch, i)["mask"]) for i in range(40)]
     assert np.mean(losses[-5:]) < 0.4 * np.mean(losses[:3])
-    changed = {v.ref() for v in network.variables if (v.numpy() != before[v.ref()]).any()}
+    changed = {
+        v.ref() for v in network.variables if (v.numpy() != before[v.ref()]).any()
+    }
     assert changed <= {v.ref() for v in network.refiner.variables} and changed >= own
 
     boxes = tf.tile(batch["boxes"][:1, :1], [1, 3, 1])

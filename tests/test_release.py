@@ -1,4 +1,6 @@
-"""Reading a release: each form of its files, each trap of the layout, and partial ones."""
+"""Reading a release: each form of its files, each trap of the layout, and partial
+ones.
+"""
 
 import os
 import shutil
@@ -35,7 +37,10 @@ def release_of(tmp_path):
 
 
 def test_videoset_with_and_without_a_header_line(tmp_path):
-    rows = [row("--h5fAKYurM", 320, 568, 181, 3, 0, label=43), row("x", 320, 426, 24, 1, 1)]
+    rows = [
+        row("--h5fAKYurM", 320, 568, 181, 3, 0, label=43),
+        row("x", 320, 426, 24, 1, 1),
+    ]
     first = Video("--h5fAKYurM", 181, 3, "train", 320, 568)
     for header in (False, True):
         release = Release(write_release(tmp_path, rows, header))
@@ -88,12 +93,17 @@ def test_annotations_beyond_the_end_and_fewer_than_promised_are_left_out(tmp_pat
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     skipped: list = []
-    keys = [usable_frames(release, v, lambda *item: skipped.append(item)) for v in release.videos]
+    keys = [
+        usable_frames(release, v, lambda *item: skipped.append(item))
+        for v in release.videos
+    ]
     assert keys == [(), (3,)]
     assert [path.name for path, _ in skipped] == ["00010.mat", "w"]
 
 
-def test_the_published_list_and_its_two_videos_annotated_elsewhere_than_at_sixths(tmp_path):
+def test_the_published_list_and_its_two_videos_annotated_elsewhere_than_at_sixths(
+    tmp_path,
+):
     shutil.copy(real("a2d_videoset.csv"), tmp_path / "videoset.csv")
     release = Release(tmp_path)
     tests = [video for video in release.videos if video.split == "test"]
@@ -106,7 +116,9 @@ def test_the_published_list_and_its_two_videos_annotated_elsewhere_than_at_sixth
         assert release.annotated_frames(vid) == numbers
 
 
-@pytest.mark.parametrize("place", ["Release", "Release/Annotations", ".", "text_annotations"])
+@pytest.mark.parametrize(
+    "place", ["Release", "Release/Annotations", ".", "text_annotations"]
+)
 @pytest.mark.parametrize("relative", [False, True])
 def test_annotations_with_instances_are_found(tmp_path, monkeypatch, place, relative):
     root = write_release(tmp_path / "Release", [row("-v", *SIZE, 9, 1, 0)])
@@ -118,7 +130,9 @@ def test_annotations_with_instances_are_found(tmp_path, monkeypatch, place, rela
     assert os.path.samefile(release.annotation_path("-v", 3), path)
     annotation = release.read_annotation("-v", 3)
     np.testing.assert_array_equal(annotation.masks, [A])
-    assert annotation.boxes.tolist() == [[2, 3, 9, 8]] and annotation.codes.tolist() == [11]
+    assert annotation.boxes.tolist() == [
+        [2, 3, 9, 8]
+    ] and annotation.codes.tolist() == [11]
 
 
 def test_mat_goes_before_h5_unless_another_folder_is_chosen(tmp_path):
@@ -141,7 +155,8 @@ def test_frames_come_from_videos_or_images(tmp_path):
     annotation = tmp_path / "Annotations/mat/v/00003.mat"
     pictures = [tmp_path / "pngs320H" / "v" / f"{i:05d}.jpg" for i in range(1, 10)]
     assert release.files("v") == (*pictures, annotation)
-    path = write_video(tmp_path / "clips320H/v.mp4", grey_frames(9, *SIZE))  # goes before
+    # goes before
+    path = write_video(tmp_path / "clips320H/v.mp4", grey_frames(9, *SIZE))
     assert release.frames_path("v") == path
     assert release.files("v") == (path, annotation) and release.facts("v") == ""
 
@@ -152,7 +167,10 @@ def test_a_list_chooses_videos(small_copy, tmp_path):
     chosen.write_text("c\r\n\n  -b \n")
     release = Release(root, videos=chosen)
     assert [video.vid for video in release.videos] == ["-b", "c"]
-    for text, words in (("-b\n\n# c\n", "'# c' is not in .*videoset"), ("\n", "lists no videos")):
+    for text, words in (
+        ("-b\n\n# c\n", "'# c' is not in .*videoset"),
+        ("\n", "lists no videos"),
+    ):
         chosen.write_text(text)
         with pytest.raises(InputError, match=f"have.txt: {words}"):
             Release(root, videos=chosen)

@@ -1,6 +1,7 @@
 """Files that releases have left: this code reads them, or refuses them by one command.
 
-releases/VERSION.zip holds records, a run with its scores and an export, as docs/releasing.md says.
+releases/VERSION.zip holds records, a run with its scores and an export, as
+docs/releasing.md says.
 """
 
 import json
@@ -18,10 +19,14 @@ FILES = {
     "run": ("records.json", "a2d records, and train on them"),
     "export": ("a2d_tf.json", "a2d export"),
 }
-"""Folder: its file that says the format, and the end of the command that makes it again."""
+"""Folder: its file that says the format, and the end of the command that makes it
+again.
+"""
 
 
-@pytest.fixture(params=sorted((ROOT / "tests/releases").glob("*.zip")), ids=lambda path: path.stem)
+@pytest.fixture(
+    params=sorted((ROOT / "tests/releases").glob("*.zip")), ids=lambda path: path.stem
+)
 def left(request, tmp_path):
     """The folder of a release's files, and an image for its network."""
     (tmp_path / "images").mkdir()
@@ -46,11 +51,15 @@ def use(folder, name):
 def test_files_of_releases_are_read(left):
     for name in ("run", "export"):
         succeeded(use(left, name))
-    ours, theirs = (np.load(left / x / "detections.npz") for x in ("scores", "run/evaluation/test"))
+    ours, theirs = (
+        np.load(left / x / "detections.npz") for x in ("scores", "run/evaluation/test")
+    )
     assert sorted(ours) == sorted(theirs) and len(ours["boxes"])
     for name, values in theirs.items():
         if values.dtype.kind == "f":
-            np.testing.assert_allclose(ours[name], values, rtol=1e-3, atol=0.01, err_msg=name)
+            np.testing.assert_allclose(
+                ours[name], values, rtol=1e-3, atol=0.01, err_msg=name
+            )
         else:
             np.testing.assert_array_equal(ours[name], values, err_msg=name)
     given = [f"--records={left}/records", f"--workdir={left}/run"]
@@ -60,7 +69,8 @@ def test_files_of_releases_are_read(left):
 
 def test_files_of_other_formats_are_refused(left):
     reads = f"version {a2d_tf.__version__} reads format 4; "
-    (left / "run/flags.txt").write_text("--later=1\n")  # which only a later version knows
+    # which only a later version knows
+    (left / "run/flags.txt").write_text("--later=1\n")
     for folder, (name, remedy) in FILES.items():
         path = left / folder / name
         fields = path.read_text()
@@ -70,7 +80,10 @@ def test_files_of_other_formats_are_refused(left):
         ):
             path.write_text(json.dumps(other))
             said = complaint(use(left, folder))
-            assert f"{path}: {whose}; {reads}" in said and f"{remedy}, or use that version" in said
+            assert (
+                f"{path}: {whose}; {reads}" in said
+                and f"{remedy}, or use that version" in said
+            )
         path.write_text(fields)
 
 
@@ -78,5 +91,7 @@ def test_a_readout_of_whole_boxes_is_refused(left):
     path = left / "run/flags.txt"
     path.write_text(path.read_text().replace("--readout=false", "--readout"))
     said = complaint(use(left, "run"))
-    assert f"{path}: a readout of a2d_tf 0.1.0; version {a2d_tf.__version__} reads" in said
+    assert (
+        f"{path}: a readout of a2d_tf 0.1.0; version {a2d_tf.__version__} reads" in said
+    )
     assert "train again with a2d train, or use that version" in said

@@ -17,9 +17,15 @@ pytestmark = pytest.mark.slow
 
 STEPS = 4
 LEARNING = {
-    **dict(batch_size=4, steps=STEPS, optimizer="sgd", learning_rate=0.02, warmup_steps=0),
-    **dict(weight_decay=0.1, clip_norm=1.0, roi_samples=8, rpn_samples=16, max_instances=4),
-    **dict(train_proposals=30, train_proposals_before_nms=60, val_fraction=0.0, log_every=1),
+    **dict(
+        batch_size=4, steps=STEPS, optimizer="sgd", learning_rate=0.02, warmup_steps=0
+    ),
+    **dict(
+        weight_decay=0.1, clip_norm=1.0, roi_samples=8, rpn_samples=16, max_instances=4
+    ),
+    **dict(
+        train_proposals=30, train_proposals_before_nms=60, val_fraction=0.0, log_every=1
+    ),
     **dict(checkpoint_every=2, validate_every=100, average_decay=0.9, shuffle_buffer=4),
 }
 
@@ -32,7 +38,11 @@ def train(records, workdir, *more):
     )
     path = workdir.with_suffix(".flags")
     config.write(path)
-    flags = [f"--flagfile={path}", f"--records={records.directory}", f"--workdir={workdir}"]
+    flags = [
+        f"--flagfile={path}",
+        f"--records={records.directory}",
+        f"--workdir={workdir}",
+    ]
     succeeded(run_a2d("train", *flags, "--pictures=0", *more))
 
 
@@ -45,7 +55,8 @@ def weights(workdir):
     return {
         name: reader.get_tensor(name)
         for name in names
-        if name.startswith(("network", "averages", "optimizer")) and "VARIABLE_VALUE" in name
+        if name.startswith(("network", "averages", "optimizer"))
+        and "VARIABLE_VALUE" in name
     }
 
 
@@ -65,13 +76,22 @@ def test_two_logical_devices_do_what_one_does(mini_records, tmp_path):
         assert found[key] == pytest.approx(value, rel=1e-4, abs=1e-7), key
     expected, found = weights(one), weights(two)
     assert found.keys() == expected.keys()
-    assert {name.split("/")[0] for name in expected} == {"network", "averages", "optimizer"}
+    assert {name.split("/")[0] for name in expected} == {
+        "network",
+        "averages",
+        "optimizer",
+    }
     for name, value in expected.items():
-        # Two devices add up in another order, which on some CPUs moves a weight by several 1e-6.
-        np.testing.assert_allclose(found[name], value, rtol=1e-4, atol=1e-5, err_msg=name)
+        # Two devices add up in another order, which on some CPUs moves a weight by
+        # several 1e-6.
+        np.testing.assert_allclose(
+            found[name], value, rtol=1e-4, atol=1e-5, err_msg=name
+        )
 
 
 def test_more_replicas_than_gpus_are_refused(monkeypatch):
-    monkeypatch.setattr(replicas.tf.config, "get_visible_devices", lambda kind: ["GPU:0"] * 4)
+    monkeypatch.setattr(
+        replicas.tf.config, "get_visible_devices", lambda kind: ["GPU:0"] * 4
+    )
     with pytest.raises(InputError, match="--replicas=5"):
         replicas.make("mirrored", 5)

@@ -1,4 +1,6 @@
-"""The report, in both of its forms; a draw of the bootstrap is the set that it stands for."""
+"""The report, in both of its forms; a draw of the bootstrap is the set that it
+stands for.
+"""
 
 import dataclasses
 import json
@@ -30,9 +32,14 @@ def few_samples():
 
 @pytest.fixture(scope="module")
 def results(evaluator, evaluated, tmp_path_factory):
-    """The full model, another threshold, the same with figures of Fig. 4, and one that failed."""
+    """The full model, another threshold, the same with figures of Fig. 4, and one
+    that failed.
+    """
     root = tmp_path_factory.mktemp("reproduction")
-    made = [Result(name, 0, root / name, "") for name in ("full", "no_flow", "zero_shot_cat")]
+    made = [
+        Result(name, 0, root / name, "")
+        for name in ("full", "no_flow", "zero_shot_cat")
+    ]
     shutil.copytree(evaluated[1], made[0].test)
     evaluator.evaluate("test", 0.5, str(made[1].test))
     shutil.copytree(made[1].test, made[2].test)
@@ -42,7 +49,10 @@ def results(evaluator, evaluated, tmp_path_factory):
     ):
         path = result.test / "metrics.json"
         path.write_text(json.dumps({**json.loads(path.read_text()), **aps}))
-    return [*made, Result("no_joint", 0, root, "train ended with status 1 (<disk full>)")]
+    return [
+        *made,
+        Result("no_joint", 0, root, "train ended with status 1 (<disk full>)"),
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -95,12 +105,20 @@ def test_figures_of_final_runs_go_before(results, mini_records):
     rows = [next(r for r in t[0].rows if r[0] == "ours, full") for t in (tables, final)]
     expected = next(r for r in tables[1].rows if r[0] == "ours, w/o flow")
     assert rows[0] != rows[1] and rows[1][1:] == expected[1:]
-    assert final[-1].rows == tables[-1].rows == [["cat", "12.0", "40.0", "3.0", "0.30", "0.07"]]
+    assert (
+        final[-1].rows
+        == tables[-1].rows
+        == [["cat", "12.0", "40.0", "3.0", "0.30", "0.07"]]
+    )
 
 
 def test_differences_have_the_intervals_of_the_bootstrap(written, results):
-    full, other = (report.bootstrap(results[i].test, A2D, report.SAMPLES) for i in (0, 1))
-    low, high = report.interval(*(f["segmentation"]["joint"]["miou"] for f in (other, full)))
+    full, other = (
+        report.bootstrap(results[i].test, A2D, report.SAMPLES) for i in (0, 1)
+    )
+    low, high = report.interval(
+        *(f["segmentation"]["joint"]["miou"] for f in (other, full))
+    )
     values = [results[i].metrics()["segmentation"]["joint"]["miou"] for i in (1, 0)]
     cells = row((written / "report.md").read_text(), "w/o flow", 0)
     assert cells[0] == "-7.5"  # 29.4 - 36.9
@@ -108,7 +126,10 @@ def test_differences_have_the_intervals_of_the_bootstrap(written, results):
 
 
 def test_html_needs_nothing_else_and_markdown_its_pictures(written):
-    page, text = (written / "report.html").read_text(), (written / "report.md").read_text()
+    page, text = (
+        (written / "report.html").read_text(),
+        (written / "report.md").read_text(),
+    )
     names = re.findall(r"\]\((report/[^)]+)\)", text)
     assert names == ["report/zero_shot.png", "report/frames.png"]
     for name in names:
@@ -118,12 +139,16 @@ def test_html_needs_nothing_else_and_markdown_its_pictures(written):
     assert "&lt;disk full&gt;" in page and "<disk" not in page
 
 
-def test_seeds_are_summed_up_and_that_with_the_most_runs_is_shown(results, mini_records):
+def test_seeds_are_summed_up_and_that_with_the_most_runs_is_shown(
+    results, mini_records
+):
     more = [dataclasses.replace(result, seed=4) for result in results[:3]]
     blocks = report.build(results[:2] + more, mini_records, "x")
     texts = [block.text for block in blocks if hasattr(block, "text")]
     assert "the rest of 4" in texts[2]
-    (table,) = (b for b in blocks if isinstance(b, pages.HtmlTable) and b.heads[1] == "runs")
+    (table,) = (
+        b for b in blocks if isinstance(b, pages.HtmlTable) and b.heads[1] == "runs"
+    )
     miou, other = (r.metrics()["segmentation"]["actor"]["miou"] for r in results[:2])
     assert [row[:3] for row in table.rows] == [
         ["full", "2", f"{miou:.1f} ± 0.0"],
@@ -132,7 +157,9 @@ def test_seeds_are_summed_up_and_that_with_the_most_runs_is_shown(results, mini_
 
 
 def test_folds_have_means_and_deviations(results, tmp_path, monkeypatch):
-    """The full model and another in two folds, then the other way round; one lacks a score."""
+    """The full model and another in two folds, then the other way round; one lacks a
+    score.
+    """
     full, other = results[:2]
     swapped = (
         dataclasses.replace(full, folder=other.folder),
@@ -148,7 +175,10 @@ def test_folds_have_means_and_deviations(results, tmp_path, monkeypatch):
     assert "published" not in str(blocks)
     means, differences, each = (b for b in blocks if isinstance(b, pages.HtmlTable))
     column = means.heads.index("joint mIoU")
-    mious = [[r.metrics()["segmentation"][k]["miou"] for r in done] for k in ("actor", "joint")]
+    mious = [
+        [r.metrics()["segmentation"][k]["miou"] for r in done]
+        for k in ("actor", "joint")
+    ]
     mean, deviation = np.mean(mious[1][:2]), np.std(mious[1][:2], ddof=1)
     assert [row[column] for row in means.rows] == 2 * [f"{mean:.1f} ± {deviation:.1f}"]
     assert means.rows[1][2] == f"{mious[0][1]:.1f}" and each.rows[3][3] == "-"
@@ -156,7 +186,9 @@ def test_folds_have_means_and_deviations(results, tmp_path, monkeypatch):
         report.bootstrap(r.test, A2D, report.SAMPLES, zlib.crc32(r.fold.encode()))
         for r in (done[1], done[3], done[0], done[2])  # each fold is drawn by itself
     ]
-    samples = np.reshape([each["segmentation"]["joint"]["miou"] for each in drawn], (2, 2, -1))
+    samples = np.reshape(
+        [each["segmentation"]["joint"]["miou"] for each in drawn], (2, 2, -1)
+    )
     low, high = report.interval(*samples.mean(axis=1))
     assert differences.rows[0][0] == "w/o flow"
     assert differences.rows[0][3] == f"+0.0 [{low:+.1f}, {high:+.1f}]" and low < high
@@ -182,7 +214,9 @@ SIZE = 24
 
 def boxes(rng, *shape):
     corner = rng.integers(0, 12, (*shape, 2))
-    return np.concatenate([corner, corner + rng.integers(4, 12, (*shape, 2))], -1).astype(float)
+    return np.concatenate(
+        [corner, corner + rng.integers(4, 12, (*shape, 2))], -1
+    ).astype(float)
 
 
 @pytest.fixture(scope="module")
@@ -199,7 +233,9 @@ def scored(tmp_path_factory):
         if len(own):
             found[r, near[r]] = own[rng.integers(len(own))]
     scores = rng.dirichlet(np.ones(3), 72), rng.dirichlet(np.ones(3), 72)
-    detections = box_data.Detections(FRAMES[::-1], 5 - rois, found, scores[0][:, :2], scores[1])
+    detections = box_data.Detections(
+        FRAMES[::-1], 5 - rois, found, scores[0][:, :2], scores[1]
+    )
     maps = {}
     for name in FRAMES:
         for part in ("label_truth", "label_maps"):
@@ -243,11 +279,15 @@ def test_a_draw_is_scored_as_the_set_that_it_stands_for(scored):
                 confusion.update(maps["label_truth", name], maps["label_maps", name])
         for kind, values in confusion.metrics().items():
             for name, value in values.items():
-                assert got["segmentation"][kind][name][sample] == pytest.approx(value, abs=1e-9)
+                assert got["segmentation"][kind][name][sample] == pytest.approx(
+                    value, abs=1e-9
+                )
         other = repeated(truth, detections, times)
         expected = detection.voc_aps(*other[::-1], SMALL)["detection"]
         # Pairs that the sample lacks do not count.
-        expected["joint"] *= len(np.unique(truth.codes)) / len(np.unique(other[0].codes))
+        expected["joint"] *= len(np.unique(truth.codes)) / len(
+            np.unique(other[0].codes)
+        )
         for kind, value in expected.items():
             assert got["detection"][kind][sample] == pytest.approx(value, abs=1e-9)
     assert got["detection"]["joint"].std() > 0

@@ -1,4 +1,6 @@
-"""One command for all runs: what it does in which order, what it keeps, and one run of it."""
+"""One command for all runs: what it does in which order, what it keeps, and one run
+of it.
+"""
 
 import collections
 import json
@@ -29,13 +31,17 @@ pytestmark = pytest.mark.slow
 def manifest(monkeypatch):
     """Stands in for the manifest of the records."""
     manifest = types.SimpleNamespace(source="a")
-    monkeypatch.setattr(reproduce, "Manifest", types.SimpleNamespace(load=lambda _: manifest))
+    monkeypatch.setattr(
+        reproduce, "Manifest", types.SimpleNamespace(load=lambda _: manifest)
+    )
     return manifest
 
 
 @pytest.fixture
 def run_all(manifest, tmp_path):
-    """`Plan.run_all` of seeds and names in the test's folder; more are fields of the plan."""
+    """`Plan.run_all` of seeds and names in the test's folder; more are fields of the
+    plan.
+    """
 
     def call(seeds, names, **fields):
         plan = reproduce.Plan("configs/mini.flags", **fields)
@@ -76,7 +82,9 @@ class Runs:
         return folder
 
 
-def test_failed_and_interrupted_runs_are_taken_up_again(run_all, runs, manifest, tmp_path):
+def test_failed_and_interrupted_runs_are_taken_up_again(
+    run_all, runs, manifest, tmp_path
+):
     names = ["full", "no_flow", "no_joint"]
     first = Runs({"no_flow": InputError("disk full"), "no_joint": KeyboardInterrupt()})
     runs(first)
@@ -88,7 +96,11 @@ def test_failed_and_interrupted_runs_are_taken_up_again(run_all, runs, manifest,
     second = Runs()
     runs(second)
     found = run_all([0, 1], names[:2])
-    assert second.calls == [("seed0", "no_flow"), ("seed1", "full"), ("seed1", "no_flow")]
+    assert second.calls == [
+        ("seed0", "no_flow"),
+        ("seed1", "full"),
+        ("seed1", "no_flow"),
+    ]
     # What is not asked for this time is known, and said to be unfinished.
     assert found.pop((0, "no_joint")) == "not finished" and set(found.values()) == {""}
 
@@ -108,8 +120,16 @@ def test_a_run_of_another_row_or_seed_is_none_of_this_one(run_all, runs, tmp_pat
     for place in ("seed0/no_flow", "seed1/full"):
         shutil.rmtree(tmp_path / place, ignore_errors=True)
         shutil.copytree(tmp_path / "seed0" / "full", tmp_path / place)
-    runs(second := Runs({"no_flow": InputError("differs"), "full": InputError("differs")}))
-    failed = {(0, "no_flow"): "differs", (1, "full"): "differs", (1, "no_flow"): "differs"}
+    runs(
+        second := Runs(
+            {"no_flow": InputError("differs"), "full": InputError("differs")}
+        )
+    )
+    failed = {
+        (0, "no_flow"): "differs",
+        (1, "full"): "differs",
+        (1, "no_flow"): "differs",
+    }
     assert run_all([0, 1], ["full", "no_flow"]) == {(0, "full"): "", **failed}
     assert run_all([], [])[0, "no_flow"] == "not finished"
     assert [len(each.calls) for each in (first, second)] == [2, 3]
@@ -134,7 +154,8 @@ def test_rows_of_the_tables_end_with_final_runs(run_all, runs, tmp_path):
     names, first = ["full", "no_joint", "zero_shot_cat"], Runs()
     runs(first)
     assert run_all([0], names) == {(0, name): "" for name in names}
-    # Asked for later, they are done beside what is there, and a failed one is taken up again.
+    # Asked for later, they are done beside what is there, and a failed one is taken up
+    # again.
     final = {"final": True, "delete_weights": True}
     kept = tmp_path / "seed0" / "full" / "checkpoints"
     gone = tmp_path / "seed0" / "no_joint_actor_final" / "checkpoints"
@@ -143,7 +164,11 @@ def test_rows_of_the_tables_end_with_final_runs(run_all, runs, tmp_path):
     second = Runs({"full_final": InputError("disk full")})
     runs(second)
     found = run_all([0], names, **final)
-    assert found == {(0, "full"): "disk full", (0, "no_joint"): "", (0, "zero_shot_cat"): ""}
+    assert found == {
+        (0, "full"): "disk full",
+        (0, "no_joint"): "",
+        (0, "zero_shot_cat"): "",
+    }
     assert [call[1] for call in second.calls] == ["full_final", "no_joint_final"]
     assert kept.exists() and not gone.exists()
     # A row that is not asked for is not missed.
@@ -153,7 +178,14 @@ def test_rows_of_the_tables_end_with_final_runs(run_all, runs, tmp_path):
     runs(third)
     run_all([0], names, **final)
     assert [call[1] for call in third.calls] == ["full_final"]
-    scored = tmp_path / "seed0" / "no_joint_action_final" / "evaluation" / "test" / "metrics.json"
+    scored = (
+        tmp_path
+        / "seed0"
+        / "no_joint_action_final"
+        / "evaluation"
+        / "test"
+        / "metrics.json"
+    )
     assert scored.exists()
 
 
@@ -172,7 +204,9 @@ def test_final_runs_take_thresholds_and_weights_of_the_right_runs(tmp_path):
 
 
 def test_processes_share_the_runs(run_all, runs):
-    """While one is at its first run, another does the rest; the first then finds nothing to do."""
+    """While one is at its first run, another does the rest; the first then finds
+    nothing to do.
+    """
     names, first, second, shared = ["full", "no_flow", "no_joint"], Runs(), Runs(), []
 
     def share(plan, *arguments, **options):
@@ -188,7 +222,9 @@ def test_processes_share_the_runs(run_all, runs):
 
 
 def test_flags_of_trainings(monkeypatch, tmp_path):
-    """Those of one row follow those of all; mistakes are found before there are records."""
+    """Those of one row follow those of all; mistakes are found before there are
+    records.
+    """
     train = ["no_joint:--steps=450", "--steps=900", "no_flow:--batch_size=2"]
     plan = reproduce.Plan("configs/mini.flags", train)
     assert plan.train_flags("no_joint") == ["--steps=900", "--steps=450"]
@@ -198,7 +234,11 @@ def test_flags_of_trainings(monkeypatch, tmp_path):
     plan.train_and_score("no_joint", "r", str(tmp_path), 7, False)
     for words, phase in zip(calls, ("actor", "action")):
         assert words[0] == "train" and f"--workdir={tmp_path}/no_joint_{phase}" in words
-        assert words.index("--steps=900") < words.index("--steps=450") < words.index("--seed=7")
+        assert (
+            words.index("--steps=900")
+            < words.index("--steps=450")
+            < words.index("--seed=7")
+        )
 
     def check(*train, names=("full", "no_joint")):
         reproduce.Plan("configs/mini.flags", train).check(names, str(tmp_path))
@@ -226,10 +266,14 @@ def test_mistakes(words, named, tmp_path):
     (tmp_path / "settings.json").write_text('{"base": "other"}')
     (tmp_path / "seed0" / "full").mkdir(parents=True)
     (tmp_path / "seed0" / "full" / "flags.txt").touch()
-    assert named in complaint(run_a2d("reproduce", *(w.format(old=tmp_path) for w in words)))
+    assert named in complaint(
+        run_a2d("reproduce", *(w.format(old=tmp_path) for w in words))
+    )
 
 
-@pytest.mark.parametrize("path", ROOT.glob("configs/reproduce_*.flags"), ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    "path", ROOT.glob("configs/reproduce_*.flags"), ids=lambda p: p.stem
+)
 def test_flagfiles_name_a_base_and_flags_of_trainings(path, tmp_path):
     found = collections.defaultdict(list)
     for name, value in re.findall("^--([a-z_]+)=(.*)", path.read_text(), re.MULTILINE):
@@ -255,12 +299,17 @@ def test_records_are_of_the_networks_size(monkeypatch, tmp_path):
     [
         (["--mini_videos=6"], ["--release=mini"]),
         (["--release=A2D"], ["--release=A2D"]),
-        (["--annotations=a.json", "--videos=v"], ["--annotations=a.json", "--videos=v"]),
+        (
+            ["--annotations=a.json", "--videos=v"],
+            ["--annotations=a.json", "--videos=v"],
+        ),
     ],
 )
 def test_what_records_are_made_of(words, source, monkeypatch):
     drawn = []
-    monkeypatch.setattr(command.mini, "make_release", lambda *made: drawn.append(made) or "mini")
+    monkeypatch.setattr(
+        command.mini, "make_release", lambda *made: drawn.append(made) or "mini"
+    )
     before = flagsaver.save_flag_values(command.FLAGS)
     command.FLAGS(["", "--workers=3", *words])
     assert command.source_flags("work") == ["--workers=3", *source]
@@ -274,28 +323,40 @@ def row(records, work, name, *train):
     base.write_text("\n".join([*TINY, "--refiner_size=32", "--refiner_channels=8"]))
     release = pathlib.Path(records.directory).with_name("Release")
     flags = [f"--base={base}", f"--release={release}", f"--workdir={work}"]
-    return run_a2d("reproduce", f"--runs={name}", *flags, *(f"--train={flag}" for flag in train))
+    return run_a2d(
+        "reproduce", f"--runs={name}", *flags, *(f"--train={flag}" for flag in train)
+    )
 
 
 def test_two_phases_and_their_score(mini_records, tmp_path, tiny_run):
     train = f"--steps=2 --pictures=0 --init_checkpoint={tiny_run}".split()
-    train += ["--refiner_backbone=resnet14", "--pixel_scale=0.015625", "--flow_scale=0.5"]
+    train += [
+        "--refiner_backbone=resnet14",
+        "--pixel_scale=0.015625",
+        "--flow_scale=0.5",
+    ]
     done = row(mini_records, tmp_path, "no_mask", *train)
     assert done.returncode == 0, done.stderr
-    first, second = (tmp_path / "seed0" / phase for phase in ("no_mask", "no_mask_refiner"))
+    first, second = (
+        tmp_path / "seed0" / phase for phase in ("no_mask", "no_mask_refiner")
+    )
     for folder, phase in ((first, "joint"), (second, "refiner")):
         training = Config.read(folder / "flags.txt").training
         assert (training.train_phase, training.steps) == (phase, 2)
-    # Pretrained weights start the first phase; they must not stand in the way of the second.
+    # Pretrained weights start the first phase; they must not stand in the way of the
+    # second.
     assert Config.read(first / "flags.txt").training.init_checkpoint == str(tiny_run)
     assert (training.init_run, training.init_checkpoint) == (str(first), "")
     metrics = json.loads((second / "evaluation" / "test" / "metrics.json").read_text())
     for values in metrics["segmentation"].values():
-        assert all(0 <= value <= 100 and math.isfinite(value) for value in values.values())
+        assert all(
+            0 <= value <= 100 and math.isfinite(value) for value in values.values()
+        )
     assert not (first / "evaluation").exists()
 
 
 def test_a_training_that_fails_is_named(mini_records, tmp_path):
     done = row(mini_records, tmp_path, "full", "--steps=1", "--init_checkpoint=none")
     assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert "full, seed 0" in done.stderr.splitlines()[-1]  # the training has said its own before
+    # the training has said its own before
+    assert "full, seed 0" in done.stderr.splitlines()[-1]

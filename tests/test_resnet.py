@@ -21,7 +21,9 @@ def build(height=64, width=96, backbone="resnet14", multiplier=0.125, **options)
 
 
 @pytest.mark.parametrize("norm, learn", [("frozen_bn", 1), ("frozen_stats", 3)])
-def test_a_frozen_norm_learns_its_kernel_and_where_told_its_scale_and_offset(norm, learn):
+def test_a_frozen_norm_learns_its_kernel_and_where_told_its_scale_and_offset(
+    norm, learn
+):
     """The gradients are those of the normalisation written out."""
     layer = ConvNorm(5, 3, norm=norm, epsilon=1e-3)
     x = normal(2, 6, 6, 4)
@@ -32,25 +34,33 @@ def test_a_frozen_norm_learns_its_kernel_and_where_told_its_scale_and_offset(nor
     with tf.GradientTape(persistent=True) as tape:
         made = tf.reduce_sum(tf.square(layer(x)))
         y = tf.nn.conv2d(x, layer.kernel, 1, "SAME")
-        y = tf.nn.batch_normalization(y, layer.mean, layer.variance, layer.beta, layer.gamma, 1e-3)
+        y = tf.nn.batch_normalization(
+            y, layer.mean, layer.variance, layer.beta, layer.gamma, 1e-3
+        )
         expected = tf.reduce_sum(tf.square(tf.nn.relu(y)))
     assert all(v is w for v, w in zip(layer.trainable_variables, weights))
     assert len(layer.trainable_variables) == learn and len(layer.variables) == 5
     for mine, theirs in zip(
         tape.gradient(made, weights[:learn]), tape.gradient(expected, weights[:learn])
     ):
-        np.testing.assert_allclose(mine, theirs, atol=1e-6 * np.abs(theirs).max(), rtol=1e-4)
+        np.testing.assert_allclose(
+            mine, theirs, atol=1e-6 * np.abs(theirs).max(), rtol=1e-4
+        )
 
 
 def randomise(model):
     """Random weights; positive variances and scales."""
     for seed, v in enumerate(model.variables):
         value = normal(*v.shape, seed=seed) * (0.2 if v.shape.rank == 4 else 1)
-        v.assign(np.abs(value) + 0.5 if "variance" in v.name or "gamma" in v.name else value)
+        v.assign(
+            np.abs(value) + 0.5 if "variance" in v.name or "gamma" in v.name else value
+        )
 
 
 def plain(model, x, stride_in_1x1, epsilon=1e-5):
-    """The same network written out: convolution, batch normalisation, ReLU, shortcut."""
+    """The same network written out: convolution, batch normalisation, ReLU,
+    shortcut.
+    """
 
     def conv(x, name, strides=1, relu=True, padding="SAME"):
         layer = model.get_layer(name)
@@ -85,7 +95,9 @@ def test_wiring_against_a_plain_composition(stride_in_1x1):
 
 
 def normalised(layer, x, **options):
-    """The values of a norm, and the gradients of the sum of their cubes: of x, gamma and beta."""
+    """The values of a norm, and the gradients of the sum of their cubes: of x, gamma
+    and beta.
+    """
     channels = x.shape[-1]
     layer(x)
     layer.gamma.assign(normal(channels, seed=1))
@@ -95,7 +107,9 @@ def normalised(layer, x, **options):
         made = layer(x, **options)
         total = tf.reduce_sum(tf.cast(made, tf.float32) ** 3)
     gradients = tape.gradient(total, [x, layer.gamma, layer.beta])
-    return made.numpy(), [tf.cast(gradient, tf.float32).numpy() for gradient in gradients]
+    return made.numpy(), [
+        tf.cast(gradient, tf.float32).numpy() for gradient in gradients
+    ]
 
 
 @pytest.mark.parametrize("training", [False, True])

@@ -1,4 +1,6 @@
-"""RoIAlign: literals, an independent separable oracle, levels, the legacy convention, gradients."""
+"""RoIAlign: literals, an independent separable oracle, levels, the legacy
+convention, gradients.
+"""
 
 import functools
 
@@ -12,7 +14,8 @@ from a2d_tf.ops import roi_align
 def matrix(first, last, length, n, samples):
     """One-dimensional interpolation, clamped to the map: float64 [n, length].
 
-    Of n x samples points from index `first` to index `last`, `samples` of which make a cell.
+    Of n x samples points from index `first` to index `last`, `samples` of which make a
+    cell.
     """
     points = np.clip(np.linspace(first, last, n * samples), 0, length - 1)
     low = np.minimum(np.floor(points).astype(int), max(length - 2, 0))
@@ -23,14 +26,18 @@ def matrix(first, last, length, n, samples):
 
 
 def matrices(box, shape, n):
-    """Rows and columns of ROIAlign v2, sampling ratio 2, of a box in pixels of the map."""
+    """Rows and columns of ROIAlign v2, sampling ratio 2, of a box in pixels of the
+    map.
+    """
     steps = (box[2:] - box[:2]) / (2 * n)
     ends = zip(box[:2] + steps / 2 - 0.5, box[2:] - steps / 2 - 0.5, shape)
     return [matrix(*axis, n, 2) for axis in ends]
 
 
 def legacy_matrices(box, shape, n, image_size):
-    """Rows and columns of matterport's: a point a cell, boxes divided by the image's sides."""
+    """Rows and columns of matterport's: a point a cell, boxes divided by the image's
+    sides.
+    """
     ends = zip(box[:2], box[2:], image_size, shape)
     return [
         matrix(*(np.array([a, b]) * (length - 1) / side), length, n, 1)
@@ -53,12 +60,19 @@ def test_detectron2_literal():
     feature = tf.reshape(tf.range(25, dtype=tf.float32), [1, 5, 5, 1])
     # The box is [1, 1, 3, 3] of a stride-4 map: times four in image pixels.
     cells = roi_align.roi_align([feature], tf.constant([[[4.0, 4, 12, 12]]]), 4)
-    expected = [[4.5, 5, 5.5, 6], [7, 7.5, 8, 8.5], [9.5, 10, 10.5, 11], [12, 12.5, 13, 13.5]]
+    expected = [
+        [4.5, 5, 5.5, 6],
+        [7, 7.5, 8, 8.5],
+        [9.5, 10, 10.5, 11],
+        [12, 12.5, 13, 13.5],
+    ]
     np.testing.assert_allclose(cells[0, 0, :, :, 0], expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(
-    "determinism, on_gpu", [(True, False), (False, False), (True, True)], indirect=["determinism"]
+    "determinism, on_gpu",
+    [(True, False), (False, False), (True, True)],
+    indirect=["determinism"],
 )
 def test_gradient_is_exact_where_rois_coincide(determinism, on_gpu):
     """However the threads run: no update of a pixel that many RoIs share is lost."""
@@ -87,7 +101,9 @@ SIZE = (256, 320)
 
 @functools.cache
 def case(convention, levels):
-    """(pyramid, rois, gradient of the cells, [cells, gradients of the maps] in float64)."""
+    """(pyramid, rois, gradient of the cells, [cells, gradients of the maps] in
+    float64).
+    """
     rng, n = np.random.default_rng(1), 7
     shapes = [(-(-SIZE[0] // s), -(-SIZE[1] // s)) for s in (4, 8, 16, 32, 64)[:levels]]
     pyramid = [rng.normal(size=(2, *shape, 3)).astype(np.float32) for shape in shapes]
@@ -104,7 +120,9 @@ def case(convention, levels):
         else:
             rows, columns = matrices(rois[b, r] / 4 / 2**level, shapes[level], n)
         features = pyramid[level][b]
-        expected[0][b, r] = np.einsum("ih,hwc,jw->ijc", rows, features, columns, optimize=True)
+        expected[0][b, r] = np.einsum(
+            "ih,hwc,jw->ijc", rows, features, columns, optimize=True
+        )
         back = np.einsum("ih,ijc,jw->hwc", rows, into[b, r], columns, optimize=True)
         expected[1 + level][b] += back
     return pyramid, rois, into, expected
@@ -120,8 +138,12 @@ def case(convention, levels):
         ("op", 2**24, 3),  # what a GPU without determinism uses
     ],
 )
-def test_all_gradients_are_of_the_same_map(kind, convention, chunk, levels, monkeypatch):
-    """On all levels, also on two of five that get no RoI; forth and back, against float64."""
+def test_all_gradients_are_of_the_same_map(
+    kind, convention, chunk, levels, monkeypatch
+):
+    """On all levels, also on two of five that get no RoI; forth and back, against
+    float64.
+    """
     monkeypatch.setattr(roi_align, "_CHUNK", chunk)
     pyramid, rois, into, expected = case(convention, levels)
     options = dict(convention=convention, image_size=SIZE, gradient=kind)
@@ -132,11 +154,15 @@ def test_all_gradients_are_of_the_same_map(kind, convention, chunk, levels, monk
     np.testing.assert_allclose(cells, expected[0], atol=2e-4)
     gradients = tape.gradient(cells, pyramid, tf.constant(into))
     for gradient, exact in zip(gradients, expected[1:]):
-        np.testing.assert_allclose(gradient, exact, atol=1e-4 * max(np.abs(exact).max(), 1e-6))
+        np.testing.assert_allclose(
+            gradient, exact, atol=1e-4 * max(np.abs(exact).max(), 1e-6)
+        )
 
 
 def test_legacy_boxes_that_end_at_the_border_read_no_zeros():
-    """Rounded past the last pixel by a hair, a sample used to read zero: a fifth of such RoIs."""
+    """Rounded past the last pixel by a hair, a sample used to read zero: a fifth of
+    such RoIs.
+    """
     size = (128, 160)
     pyramid = [tf.ones([1, size[0] // s, size[1] // s, 1]) for s in (4, 8, 16, 32)]
     rois = boxes_inside(*size, (1, 200))
@@ -147,7 +173,13 @@ def test_legacy_boxes_that_end_at_the_border_read_no_zeros():
 
 def test_levels():
     boxes = [[0.0, 0, side, side] for side in (111.9, 112, 223.9, 224, 448)]
-    assert roi_align.assign_levels(tf.constant(boxes), 4).numpy().tolist() == [0, 1, 1, 2, 3]
+    assert roi_align.assign_levels(tf.constant(boxes), 4).numpy().tolist() == [
+        0,
+        1,
+        1,
+        2,
+        3,
+    ]
     # matterport rounds the octaves.
     sides = [224 * 2**octaves for octaves in (-3, -1.49, -0.51, -0.49, 0.49, 0.51, 3)]
     boxes = tf.constant([[0.0, 0, side, side] for side in sides])

@@ -25,7 +25,10 @@ def test_records_made_otherwise_are_refused(tmp_path, monkeypatch):
     run.check_records(manifest())
     others = dict(flow_method="tvl1", image_height=32, image_width=32, clip_stride=2)
     for field, value in others.items():
-        for refuse in (run.check_records, lambda m: run_folder.create(tmp_path, config, m)):
+        for refuse in (
+            run.check_records,
+            lambda m: run_folder.create(tmp_path, config, m),
+        ):
             with pytest.raises(InputError, match=f"RECORDS: {field}="):
                 refuse(manifest(**{field: value}))
 
@@ -35,15 +38,21 @@ def test_what_may_change_and_what_may_not(tmp_path, monkeypatch, caplog):
         return Config(tiny_network.config(), training=TrainingConfig(**training))
 
     run_folder.create(tmp_path, learns(), manifest())
-    run_folder.create(tmp_path, learns(init_rgb="coco"), manifest())  # there is no checkpoint yet
+    # there is no checkpoint yet
+    run_folder.create(tmp_path, learns(init_rgb="coco"), manifest())
     other = Config(tiny_network.config(), compute=ComputeConfig("mixed_bfloat16"))
     monkeypatch.setattr(run_folder, "is_new", lambda _: False)
     for again in (learns(init_rgb="coco"), learns(), other):
         run_folder.create(tmp_path, again, manifest())
-        assert Config.read(tmp_path / "flags.txt").training.init_rgb == "coco" and not caplog.text
+        assert (
+            Config.read(tmp_path / "flags.txt").training.init_rgb == "coco"
+            and not caplog.text
+        )
     assert Config.read(tmp_path / "flags.txt").compute == other.compute
     run_folder.create(tmp_path, learns(init_rgb="other.h5", init_run="b"), manifest())
-    assert Config.read(tmp_path / "flags.txt").training == learns(init_rgb="coco").training
+    assert (
+        Config.read(tmp_path / "flags.txt").training == learns(init_rgb="coco").training
+    )
     assert "the run has already begun; --init_rgb=other.h5 is ignored" in caplog.text
     for config, flag in (
         (learns(optimizer="adam"), "--optimizer"),
@@ -64,9 +73,16 @@ def test_what_may_change_and_what_may_not(tmp_path, monkeypatch, caplog):
         assert Config.read(tmp_path / "flags.txt").training.learning_rate == rate
     monkeypatch.undo()
     run_folder.create(tmp_path / "next", learns(init_run=str(tmp_path)), other)
-    assert json.loads((tmp_path / "next/records.json").read_text())["videos"] == ["v", "w"]
-    with pytest.raises(InputError, match="RECORDS: clip_stride=2 differs from the run's 1"):
-        run_folder.create(tmp_path / "3", learns(init_run=str(tmp_path)), manifest(clip_stride=2))
+    assert json.loads((tmp_path / "next/records.json").read_text())["videos"] == [
+        "v",
+        "w",
+    ]
+    with pytest.raises(
+        InputError, match="RECORDS: clip_stride=2 differs from the run's 1"
+    ):
+        run_folder.create(
+            tmp_path / "3", learns(init_run=str(tmp_path)), manifest(clip_stride=2)
+        )
 
 
 def test_withheld_actions_are_not_learned_in_the_run_before(tmp_path, monkeypatch):

@@ -48,21 +48,29 @@ def test_segmentation_of_codes_against_colours(tmp_path):
     metrics, said = scored(tmp_path, *FLAGS)
     assert list(metrics) == ["segmentation"]
     assert metrics["segmentation"]["joint"] == pytest.approx(
-        {"ave": 100 * (20 / 24 + 1) / 2, "glo": 100 * 28 / 32, "miou": 100 * (20 / 24 + 1) / 2}
+        {
+            "ave": 100 * (20 / 24 + 1) / 2,
+            "glo": 100 * 28 / 32,
+            "miou": 100 * (20 / 24 + 1) / 2,
+        }
     )
-    assert metrics["segmentation"]["actor"]["miou"] == pytest.approx(100 * (20 / 24 + 8 / 12) / 2)
+    assert metrics["segmentation"]["actor"]["miou"] == pytest.approx(
+        100 * (20 / 24 + 8 / 12) / 2
+    )
     assert "segmentation, percent" in said and "87.5" in said
 
 
 def write_detections(folder):
-    """truth.json, detections.npz and results.json: two cats, one with the right action."""
+    """truth.json, detections.npz and results.json: two cats, one with the right
+    action.
+    """
     mask = np.zeros((20, 30), bool)
     mask[0:9, 0:9] = True
     rle = encode_mask(mask)
     box = [0, 0, 9, 9]
-    Truth(NAMES, [0, 1], [box] * 2, [61, 63], sizes=[mask.shape] * 2, masks=[rle] * 2).save(
-        folder / "truth.json", A2D
-    )
+    Truth(
+        NAMES, [0, 1], [box] * 2, [61, 63], sizes=[mask.shape] * 2, masks=[rle] * 2
+    ).save(folder / "truth.json", A2D)
     scores = np.eye(7)[[5, 5]], np.eye(9)[[0, 3]]
     Detections(NAMES, [0, 1], np.tile(np.array(box, float), (2, 7, 1)), *scores).save(
         folder / "detections.npz"
@@ -79,7 +87,13 @@ def write_detections(folder):
 def test_detections_and_zero_shot_figures(tmp_path):
     words = (*write_detections(tmp_path), "--predicted=detections.npz")
     metrics, _ = scored(tmp_path, *words)
-    parts = ("detection", "per_pair_ap", "per_actor_ap", "per_action_ap", "zero_shot_actor_ap")
+    parts = (
+        "detection",
+        "per_pair_ap",
+        "per_actor_ap",
+        "per_action_ap",
+        "zero_shot_actor_ap",
+    )
     assert set(metrics) == set(parts)
     assert metrics["detection"] == pytest.approx(
         {"actor": 100 / 7, "action": 150 / 8, "joint": 150 / 43}
@@ -112,12 +126,18 @@ DETECTION = ("detection", "--truth=truth.json", "--predicted=detections.npz")
 @pytest.mark.parametrize(
     "words, said",
     [
-        (("segment", *FLAGS[1:]), "expected one argument: segmentation, detection or bouts"),
+        (
+            ("segment", *FLAGS[1:]),
+            "expected one argument: segmentation, detection or bouts",
+        ),
         ((*FLAGS, "--zero_shot_actor=cat"), "--zero_shot_actor"),
         (FLAGS, "truth contains no label maps"),
         ((*DETECTION, "--zero_shot_actor=cow"), "'cow' is not one of adult"),
         ((*DETECTION, "--full=full.npz"), "--full with it"),
-        ((*DETECTION, "--predicted=results.json", "--zero_shot_actor=cat"), "--full with it"),
+        (
+            (*DETECTION, "--predicted=results.json", "--zero_shot_actor=cat"),
+            "--full with it",
+        ),
     ],
 )
 def test_wrong_command_lines(tmp_path, words, said):
@@ -135,5 +155,8 @@ def test_unusable_folders_name_the_file(tmp_path):
     assert "truth shows an object" in fails(tmp_path, *FLAGS, OUT)
     write_maps(tmp_path / "predicted", maps[:, :3])
     message = fails(tmp_path, *FLAGS, OUT)
-    assert "--bcdefghij/00005.png" in message and "truth is 4x4, prediction is 3x4" in message
+    assert (
+        "--bcdefghij/00005.png" in message
+        and "truth is 4x4, prediction is 3x4" in message
+    )
     assert not (tmp_path / "out").exists()

@@ -1,4 +1,6 @@
-"""Scores count as those of a run until its weights, its settings or the records change."""
+"""Scores count as those of a run until its weights, its settings or the records
+change.
+"""
 
 import dataclasses
 import json
@@ -65,7 +67,9 @@ def test_scores_of_what_has_changed(run, change):
     assert not are_current(run)
 
 
-def test_scores_outlive_weights_that_were_deleted_and_a_copy_of_the_folder(run, tmp_path):
+def test_scores_outlive_weights_that_were_deleted_and_a_copy_of_the_folder(
+    run, tmp_path
+):
     shutil.rmtree(run / "checkpoints")
     assert are_current(pathlib.Path(shutil.copytree(run, tmp_path / "copy")))
     (run / "evaluation" / "test" / "metrics.json").unlink()

@@ -23,7 +23,9 @@ def score(truth, predicted, label_space=A2D):
 
 def slow_metrics(truth, predicted, key):
     """One kind's metrics by sets of pixels; `key` maps a code to a class."""
-    pairs = [(key(int(t)), key(int(p))) for t, p in zip(truth.ravel(), predicted.ravel())]
+    pairs = [
+        (key(int(t)), key(int(p))) for t, p in zip(truth.ravel(), predicted.ravel())
+    ]
     recalls, ious = [], []
     for c in {t for t, _ in pairs}:
         both = sum(t == c and p == c for t, p in pairs)
@@ -42,7 +44,11 @@ def test_agrees_with_counting_pixel_by_pixel(space):
     truth = rng.choice([0, *space.codes[:6]], (20, 30)).astype(space.code_dtype)
     predicted = rng.integers(0, space.max_code + 15, (20, 30)).astype(space.code_dtype)
     predicted = np.where(rng.random((20, 30)) < 0.6, truth, predicted)
-    keys = {"joint": int, "actor": lambda c: c // space.base, "action": lambda c: c % space.base}
+    keys = {
+        "joint": int,
+        "actor": lambda c: c // space.base,
+        "action": lambda c: c % space.base,
+    }
     metrics = score(truth, predicted, space)
     for kind, key in keys.items():
         assert metrics[kind] == pytest.approx(slow_metrics(truth, predicted, key)), kind
@@ -71,7 +77,11 @@ def test_codes_of_16_bits_far_beyond_the_label_space_are_misses():
 @pytest.mark.parametrize(
     "truth, predicted, message",
     [
-        (np.zeros((2, 3), int), np.zeros((3, 2), int), "truth is 2x3, prediction is 3x2"),
+        (
+            np.zeros((2, 3), int),
+            np.zeros((3, 2), int),
+            "truth is 2x3, prediction is 3x2",
+        ),
         (np.full((2, 2), 14), np.zeros((2, 2), int), "code 14 is not a valid pair"),
         (np.zeros((2, 2), int), np.full((2, 2), -1), "65536"),
         (np.zeros((2, 2), int), np.full((2, 2), 70000), "65536"),
@@ -99,7 +109,9 @@ def test_codes_and_colours_of_the_label_space(tmp_path, space, codes):
     for written in (codes, image, np.dstack([image, opaque])):
         cv2.imwrite(str(path), written)
         read = read_label_map(path, space)
-        assert read.dtype == space.code_dtype == codes.dtype and np.array_equal(read, codes)
+        assert read.dtype == space.code_dtype == codes.dtype and np.array_equal(
+            read, codes
+        )
 
 
 def test_colours_of_no_code_and_of_two(tmp_path):
@@ -122,7 +134,8 @@ def test_palettes_fewer_bits_and_alpha(tmp_path):
     image = Image.fromarray(np.array([[2, 1, 0]], np.uint8), "P")
     image.putpalette([*A2D.palette[43].tolist(), *A2D.palette[11].tolist(), 0, 0, 0])
     image.save(path)
-    assert read_label_map(path, A2D).tolist() == [[0, 11, 43]]  # of the label space's colours
+    # of the label space's colours
+    assert read_label_map(path, A2D).tolist() == [[0, 11, 43]]
     image = Image.fromarray(codes, "P")
     image.putpalette([level for i in range(16) for level in (i, 200, i)])
     image.save(path, bits=4)
@@ -134,7 +147,9 @@ def test_palettes_fewer_bits_and_alpha(tmp_path):
 def test_files_that_are_no_label_map_of_the_label_space(tmp_path):
     path = tmp_path / "map.png"
     cv2.imwrite(str(path), np.array([[0, 11, 79], [91, 14, 80]], np.uint8))
-    with pytest.raises(InputError, match=r"map\.png: code 91 is beyond the label space's 79; pass"):
+    with pytest.raises(
+        InputError, match=r"map\.png: code 91 is beyond the label space's 79; pass"
+    ):
         read_label_map(path, A2D)
     path.write_bytes(cv2.imencode(".jpg", MAP)[1].tobytes())
     with pytest.raises(InputError, match="not a PNG"):

@@ -31,7 +31,9 @@ def program(path, text):
 
 
 def asked(clone, command, status=0, **environment):
-    """What the Python was asked while a command of bash ran: 'venv PYTHON', 'cpu' or 'gpu' each."""
+    """What the Python was asked while a command of bash ran: 'venv PYTHON', 'cpu' or
+    'gpu' each.
+    """
     note = clone / "asked"
     note.write_text("")
     done = subprocess.run(
@@ -61,7 +63,10 @@ def test_an_environment_is_made_once_and_becomes_one_for_a_gpu(clone):
 def test_a_new_gpu_gets_the_newest_tensorflow_unless_python_is_named(clone):
     program(clone / "nvidia-smi", "#!/bin/sh\necho 9.0\n")
     named = str(clone / "python3.11")
-    assert asked(clone, "tools/setup.sh --gpu", PYTHON=named) == ["venv python3.11", "gpu"]
+    assert asked(clone, "tools/setup.sh --gpu", PYTHON=named) == [
+        "venv python3.11",
+        "gpu",
+    ]
     shutil.rmtree(clone / ".venv")
     assert asked(clone, "tools/setup.sh") == ["venv python3.11", "cpu"]
     assert asked(clone, "tools/setup.sh --gpu") == ["venv python3.12", "gpu"]

@@ -1,4 +1,6 @@
-"""One command from an export to a page: killed in training and given again; the words of scores."""
+"""One command from an export to a page: killed in training and given again; the
+words of scores.
+"""
 
 import json
 import pathlib
@@ -27,11 +29,19 @@ from a2d_tf.evaluation.metrics.behaviours import Behaviours, compared, sentences
 
 LABELS = LabelSpace(("mouse", "wheel"), ("run", "rest"), (11, 12, 22))
 HERE, THERE = [0, 0, 20, 10], [30, 30, 50, 40]
-SMALL = [*TINY, "--steps=12", "--checkpoint_every=1", "--init_rgb=", "--init_flow=", "--workers=1"]
+SMALL = [
+    *TINY,
+    "--steps=12",
+    "--checkpoint_every=1",
+    "--init_rgb=",
+    "--init_flow=",
+    "--workers=1",
+]
 
 
 def frame(truth, found, name="v/00001", rles=((), ())):
-    """A frame of [(code, box)], and of [(code, box, p(actor))] that were found, best first.
+    """A frame of [(code, box)], and of [(code, box, p(actor))] that were found, best
+    first.
 
     `rles` are the masks of both; by default they have none.
     """
@@ -39,7 +49,9 @@ def frame(truth, found, name="v/00001", rles=((), ())):
     columns = zip(*found) if found else ((), np.zeros((0, 4)), ())
     named = zip(("code", "boxes", "class_scores"), map(np.array, columns))
     masked = np.arange(len(codes)) < len(rles[0])
-    true = dict(codes=np.array(codes), boxes=np.array(boxes), has_mask=masked, rles=rles[0])
+    true = dict(
+        codes=np.array(codes), boxes=np.array(boxes), has_mask=masked, rles=rles[0]
+    )
     return types.SimpleNamespace(
         truth=types.SimpleNamespace(name=name, **true),
         instances=types.SimpleNamespace(**{"code": np.zeros(0, int), **dict(named)}),
@@ -49,7 +61,10 @@ def frame(truth, found, name="v/00001", rles=((), ())):
 
 def behaviours(labels=LABELS):
     """The metric of four frames, three of them with a mouse that runs."""
-    aps = {"per_actor_ap": {"1": 50.0, "2": 0.0}, "per_action_ap": {"1": 25.0, "2": 0.0}}
+    aps = {
+        "per_actor_ap": {"1": 50.0, "2": 0.0},
+        "per_action_ap": {"1": 25.0, "2": 0.0},
+    }
     aps["per_pair_ap"] = {"11": 20.0, "12": 0.0, "22": 0.0}
     split = metrics.Split(labels, 0.5, metrics={**aps, "per_pair_iou": {"11": 75.0}})
     metric = Behaviours(split)
@@ -70,16 +85,30 @@ def test_what_was_found_is_told_in_words():
     found = behaviours()
     counts = {"instances": 4, "found": 3, "findings": 3, "name": "mouse run"}
     assert found["behaviours"]["actor mouse"] == {"frames": 3, "ap": 50.0, "iou": None}
-    assert found["behaviours"]["mouse-run"] == {"frames": 3, "ap": 20.0, "iou": 75.0, **counts}
+    assert found["behaviours"]["mouse-run"] == {
+        "frames": 3,
+        "ap": 20.0,
+        "iou": 75.0,
+        **counts,
+    }
     counts = {"instances": 0, "found": 0, "findings": 2, "name": "mouse rest"}
-    assert found["behaviours"]["mouse-rest"] == {"frames": 0, "ap": None, "iou": None, **counts}
+    assert found["behaviours"]["mouse-rest"] == {
+        "frames": 0,
+        "ap": None,
+        "iou": None,
+        **counts,
+    }
     assert found["tested"] == {
         "actors": {"classes": 2, "ap": 25.0, "iou": None},
         "actions": {"classes": 2, "ap": 12.5, "iou": None},
         "pairs": {"classes": 2, "ap": 10.0, "iou": 75.0},
     }
     seen = [(a, b, round(percent, 1)) for a, b, percent in found["confusions"]]
-    assert seen == [("wheel", None, 100.0), ("run", "rest", 66.7), ("mouse", "wheel", 33.3)]
+    assert seen == [
+        ("wheel", None, 100.0),
+        ("run", "rest", 66.7),
+        ("mouse", "wheel", 33.3),
+    ]
     assert found["mistakes"] == {
         "v/00000": [[0, 12]],  # on the mouse that was found beside it
         "v/00001": [[22, 0], [0, 12]],
@@ -87,7 +116,9 @@ def test_what_was_found_is_told_in_words():
         "v/00003": [[22, 0]],
     }
     assert sentences(found) == {
-        "mouse-run": "mouse run: found 3 of 4 times in 3 frames, 0 of 3 findings are wrong.",
+        "mouse-run": (
+            "mouse run: found 3 of 4 times in 3 frames, 0 of 3 findings are wrong."
+        ),
         "mouse-rest": "mouse rest: not tested, 2 of 2 findings are wrong.",
         "wheel-rest": "wheel rest: found in 0 of 2 frames, 1 of 1 findings is wrong.",
     }
@@ -111,13 +142,17 @@ def test_what_was_found_is_told_in_words():
 
 
 def test_an_instance_is_found_by_its_mask_once():
-    """Masks are compared where there is a true one, and else boxes; one instance finds one."""
+    """Masks are compared where there is a true one, and else boxes; one instance
+    finds one.
+    """
     masks = np.zeros((3, 60, 60), bool)
     masks[0, :20, :10], masks[1, :20, :5], masks[2, :9, :10] = True, True, True
     whole, half, less = map(encode_mask, masks)
     metric = Behaviours(metrics.Split(LABELS, 0.5))
     found = [(11, HERE, 0.9), (11, HERE, 0.8), (11, THERE, 0.7)]
-    metric.update(frame([(11, HERE), (11, THERE)], found, rles=([whole], [less, half, whole])))
+    metric.update(
+        frame([(11, HERE), (11, THERE)], found, rles=([whole], [less, half, whole]))
+    )
     metric.update(frame([(11, HERE)], [], "v/00002", rles=([whole], [])))
     figures = metric.result()
     row = figures["behaviours"]["mouse-run"]
@@ -148,12 +183,19 @@ def test_own_labels_have_the_iou_of_each_class():
 
 @pytest.fixture
 def words(tmp_path):
-    """The flags of the command, for three videos of which two frames each are annotated."""
+    """The flags of the command, for three videos of which two frames each are
+    annotated.
+    """
     images, annotations = [], []
     for number, action in enumerate(("run", "rest", "run")):
-        write_video(tmp_path / f"videos/v{number}.mp4", coloured_frames(4, 64, 96, seed=number))
+        write_video(
+            tmp_path / f"videos/v{number}.mp4", coloured_frames(4, 64, 96, seed=number)
+        )
         for key in (2, 3):
-            shape = {"segmentation": [[20, 10, 60, 10, 60, 40, 20, 40]], "image_id": len(images)}
+            shape = {
+                "segmentation": [[20, 10, 60, 10, 60, 40, 20, 40]],
+                "image_id": len(images),
+            }
             annotations.append({"actor": "mouse", "action": action, **shape})
             image = {"id": len(images), "file_name": f"v{number}/{key:05d}.png"}
             images.append({**image, "width": 96, "height": 64})
@@ -166,20 +208,33 @@ def words(tmp_path):
 def children(folder):
     """The processes that have a folder in their command line."""
     lines = (path.parent for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"))
-    return [path for path in lines if str(folder).encode() in (path / "cmdline").read_bytes()]
+    return [
+        path
+        for path in lines
+        if str(folder).encode() in (path / "cmdline").read_bytes()
+    ]
 
 
 @pytest.mark.slow
 def test_killed_in_training_and_given_again(words, tmp_path):
     output = tmp_path / "out"
     command = [sys.executable, "-m", "a2d_tf", "start", *words, "--", *SMALL]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as killed:
-        while killed.poll() is None and not list(output.glob("run/checkpoints/*.index")):
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as killed:
+        while killed.poll() is None and not list(
+            output.glob("run/checkpoints/*.index")
+        ):
             time.sleep(0.05)
         killed.send_signal(signal.SIGKILL)
         said = [line.split() for line in killed.stdout]
-    assert [line[0] for line in said if "a2d" in line] == ["check", "records", "settings"]
-    assert ["mouse-run", "1", "2", "2", "1", "2", "2"] in said  # in training, and tested
+    assert [line[0] for line in said if "a2d" in line] == [
+        "check",
+        "records",
+        "settings",
+    ]
+    # in training, and tested
+    assert ["mouse-run", "1", "2", "2", "1", "2", "2"] in said
     time.sleep(1)
     assert not children(output)
     lines = succeeded(run_a2d("start", *words, "--", *SMALL)).splitlines()
@@ -187,34 +242,64 @@ def test_killed_in_training_and_given_again(words, tmp_path):
     assert stages == ["records", "training", "scores", "browse", "export", "videos"]
     assert sum(line.startswith("on this machine: about ") for line in lines) == 1
     assert "resuming at step" in (output / "logs/training.txt").read_text()
-    assert any("a2d predict " in line and "--max_tracks=1 --overwrite" in line for line in lines)
-    told = [line for line in lines if re.match(r"(run|rest): found in [012] of 2 frames[,.]", line)]
+    assert any(
+        "a2d predict " in line and "--max_tracks=1 --overwrite" in line
+        for line in lines
+    )
+    told = [
+        line
+        for line in lines
+        if re.match(r"(run|rest): found in [012] of 2 frames[,.]", line)
+    ]
     assert len(told) == 1 and "What to do next:" in lines[lines.index(told[0]) :]
     page = output / "videos/index.html"
-    assert lines[-1] == str(page) and page.read_text().count("trained on this video") == 2
-    assert sorted(path.parent.name for path in page.parent.glob("*/*.html")) == ["v0", "v1", "v2"]
+    assert (
+        lines[-1] == str(page) and page.read_text().count("trained on this video") == 2
+    )
+    assert sorted(path.parent.name for path in page.parent.glob("*/*.html")) == [
+        "v0",
+        "v1",
+        "v2",
+    ]
     assert (output / "model/saved_model.pb").is_file()
     check_second_round(words, tmp_path)
 
 
 def check_second_round(words, tmp_path):
-    """With another frame of each video; it goes on from the first and is set beside it."""
+    """With another frame of each video; it goes on from the first and is set beside
+    it.
+    """
     first, second = tmp_path / "out", tmp_path / "second"
     more = json.loads((tmp_path / "own.json").read_text())
     for image in more["images"]:
-        image["file_name"] = image["file_name"].replace("00003", "00004").replace("00002", "00001")
+        image["file_name"] = (
+            image["file_name"].replace("00003", "00004").replace("00002", "00001")
+        )
     (tmp_path / "more.json").write_text(json.dumps(more))
-    words = [*words[:2], f"--annotations={tmp_path / 'more.json'}", f"--output={second}"]
-    lines = succeeded(run_a2d("start", *words, f"--after={first}", "--", "--steps=6")).splitlines()
+    words = [
+        *words[:2],
+        f"--annotations={tmp_path / 'more.json'}",
+        f"--output={second}",
+    ]
+    lines = succeeded(
+        run_a2d("start", *words, f"--after={first}", "--", "--steps=6")
+    ).splitlines()
     stages = [line.split()[0] for line in lines if "  a2d " in line]
-    assert stages == "check records settings training scores before browse export videos".split()
+    assert (
+        stages
+        == "check records settings training scores before browse export videos".split()
+    )
     before, after = (Manifest.load(folder / "records") for folder in (first, second))
     assert after.split_of == before.split_of and after.labels == before.labels
     config = Config.read(second / "run/flags.txt")
-    assert config.training.init_run == str(first / "run") and not config.training.init_rgb
+    assert (
+        config.training.init_run == str(first / "run") and not config.training.init_rgb
+    )
     assert config.model == Config.read(first / "run/flags.txt").model
     at = lines.index("Both rounds on the same held-out frames: numbers of instances")
-    assert lines[at + 1].split() == "in all found before found wrong before wrong".split()
+    assert (
+        lines[at + 1].split() == "in all found before found wrong before wrong".split()
+    )
     # A network of few steps may find 'rest', too, which is not there.
     assert ["mouse-run", "4"] in [line.split()[:2] for line in lines[at + 2 : at + 4]]
     assert any(re.match("(better|worse|as before): ", line) for line in lines[at + 3 :])
@@ -227,7 +312,12 @@ def test_the_counts_of_two_rounds_side_by_side():
     now = {"run": (4, 3, 4), "rest": (2, 2, 2), "none": (0, 0, 0), "turn": (3, 1, 5)}
     names = ("instances", "found", "findings")
     sides = [
-        {"behaviours": {k: {"name": f"mouse {k}", **dict(zip(names, v))} for k, v in side.items()}}
+        {
+            "behaviours": {
+                k: {"name": f"mouse {k}", **dict(zip(names, v))}
+                for k, v in side.items()
+            }
+        }
         for side in (before, now)
     ]
     table = compared(*sides)
@@ -237,11 +327,17 @@ def test_the_counts_of_two_rounds_side_by_side():
         **{"none": [0, 0, 0, 1, 0], "turn": [3, 1, 1, 3, 4]},
     }
     found = table.notes
-    assert found == ("better: mouse run, mouse none", "worse: mouse turn", "as before: mouse rest")
+    assert found == (
+        "better: mouse run, mouse none",
+        "worse: mouse turn",
+        "as before: mouse rest",
+    )
 
 
 def test_scores_are_made_anew_with_flags_of_evaluate(tmp_path, monkeypatch):
-    """What is there may be of another --score_threshold; else it is kept, if it can be read."""
+    """What is there may be of another --score_threshold; else it is kept, if it can
+    be read.
+    """
     monkeypatch.setattr(start.scores, "are_current", lambda *_: True)
     manifest = types.SimpleNamespace(directory="R", source="s", videos=lambda _: {"v"})
     path = tmp_path / "run/evaluation/test/metrics.json"
@@ -249,7 +345,9 @@ def test_scores_are_made_anew_with_flags_of_evaluate(tmp_path, monkeypatch):
     path.write_text("{}")
     called = []
     for anew in (True, False):
-        start._score(lambda name, *_: called.append(name), tmp_path, manifest, None, anew)
+        start._score(
+            lambda name, *_: called.append(name), tmp_path, manifest, None, anew
+        )
     assert called == ["scores", "browse", "browse"]
     path.write_text("{")
     with pytest.raises(InputError, match=f"{path}: .*; delete it"):
@@ -261,7 +359,9 @@ def test_mistakes(words, tmp_path):
     assert f"--after={tmp_path}: not the output of another a2d start" in message
     assert "--stpes" in complaint(run_a2d("start", *words, "--", "--stpes=3"))
     # Its scores would be in a folder of their own.
-    assert "--checkpoint" in complaint(run_a2d("start", *words, "--", "--checkpoint=best"))
+    assert "--checkpoint" in complaint(
+        run_a2d("start", *words, "--", "--checkpoint=best")
+    )
     assert "--output" in complaint(run_a2d("start", *words[:2]))
     done = run_a2d("start", "--annotations=no.json", *words[1:])
     assert "no.json" in complaint(done)

@@ -1,4 +1,6 @@
-"""Streaming: the answers of the sliding clip, from backbones that see each frame once."""
+"""Streaming: the answers of the sliding clip, from backbones that see each frame
+once.
+"""
 
 import functools
 import itertools
@@ -37,10 +39,15 @@ SEPARATE = (
 def served(layers, use_flow, *more):
     """A ServedNetwork whose instances differ from frame to frame."""
     network = tiny_network.make(
-        temporal_layers=layers, use_flow=use_flow, anchor_sizes="24,32,48,56,64", **dict(more)
+        temporal_layers=layers,
+        use_flow=use_flow,
+        anchor_sizes="24,32,48,56,64",
+        **dict(more),
     )
     factors = {"actor_logits": 20.0, "action_logits": 4.0, "mask_logits": 30.0}
-    for weight in network.backbones.get_layer("readout").weights if network.readout else ():
+    for weight in (
+        network.backbones.get_layer("readout").weights if network.readout else ()
+    ):
         weight.assign(tiny_network.normal(*weight.shape))
     for weight in network.variables:
         for name, factor in factors.items():
@@ -87,7 +94,9 @@ class Recorder:
 
 def stream(model, frames, known, span=streaming.EVERY_FRAME):
     """(what the network says of the frames of a span, the recorder)."""
-    recorder = Recorder(model.frame, lambda size, **window: model.key_frame(window, size), known)
+    recorder = Recorder(
+        model.frame, lambda size, **window: model.key_frame(window, size), known
+    )
     shown = [native for native, _ in streaming.answers(recorder, iter(frames), span)]
     asked = [frame for index, frame in enumerate(frames) if index in span]
     assert len(shown) == len(asked) and all(a is b for a, b in zip(shown, asked))
@@ -101,10 +110,16 @@ def slide(model, frames, known):
     shades = [grey(frame, size) for frame in frames]
     flows += [between(*pair, size) for pair in zip(shades, shades[1:])]
     for key in range(1, count + 1):
-        sources, missing = clip_sources(key, known["frames"], known["clip_stride"], count)
+        sources, missing = clip_sources(
+            key, known["frames"], known["clip_stride"], count
+        )
         rgb = np.stack([frames[source - 1] for source in sources])
-        flow = np.stack([flows[s - 1] * (not lost) for s, lost in zip(sources, missing)])
-        yield {name: x.numpy() for name, x in model.serve(rgb[None], flow[None]).items()}
+        flow = np.stack(
+            [flows[s - 1] * (not lost) for s, lost in zip(sources, missing)]
+        )
+        yield {
+            name: x.numpy() for name, x in model.serve(rgb[None], flow[None]).items()
+        }
 
 
 def assert_equal(said, expected):
@@ -114,7 +129,9 @@ def assert_equal(said, expected):
         if np.issubdtype(value.dtype, np.integer):
             np.testing.assert_array_equal(said[name], value, err_msg=name)
         else:
-            np.testing.assert_allclose(said[name], value, rtol=1e-6, atol=1e-5, err_msg=name)
+            np.testing.assert_allclose(
+                said[name], value, rtol=1e-6, atol=1e-5, err_msg=name
+            )
     return number
 
 
@@ -161,7 +178,9 @@ def test_part_of_the_frames_have_the_answers_of_all(stride, count, span, passes)
         assert_equal(*pair)
 
 
-@pytest.mark.parametrize("first, last, every", [(0, None, 1), (3, 9, 2), (2, None, 5), (4, 5, 7)])
+@pytest.mark.parametrize(
+    "first, last, every", [(0, None, 1), (3, 9, 2), (2, None, 5), (4, 5, 7)]
+)
 def test_spans_know_what_they_hold(first, last, every):
     span, held = streaming.Span(first, last, every), range(first, last or 40, every)
     assert [i for i in range(40) if i in span] == list(held)
@@ -182,10 +201,19 @@ def test_spans_know_what_they_hold(first, last, every):
         (None, 10.0, 60, 60, (), ""),
         (None, None, 20, None, (), ""),  # a camera
         (100, None, None, 50, (50,), ""),
-        (20, None, 20, None, (3, 9), "has 2 damaged frames, and others that refer to them"),
+        (
+            20,
+            None,
+            20,
+            None,
+            (3, 9),
+            "has 2 damaged frames, and others that refer to them",
+        ),
     ],
 )
-def test_a_video_that_is_shorter_than_it_claims(count, duration, length, last, damaged, said):
+def test_a_video_that_is_shorter_than_it_claims(
+    count, duration, length, last, damaged, said
+):
     reader = types.SimpleNamespace(
         count=count,
         duration=duration,
@@ -199,7 +227,10 @@ def test_a_video_that_is_shorter_than_it_claims(count, duration, length, last, d
 def test_key_frames_know_no_backbone_and_nothing_is_traced_twice():
     network, model = served(1, True)
     for height, width in ((64, 90), (64, 90), (100, 130)):
-        frames = [resize_frame(f, *fit(height, width, 64, 96)) for f in scene(3, height, width)]
+        frames = [
+            resize_frame(f, *fit(height, width, 64, 96))
+            for f in scene(3, height, width)
+        ]
         stream(model, frames, facts(network))
     assert model.frame.experimental_get_tracing_count() == 1
     assert model.key_frame.experimental_get_tracing_count() == 1
@@ -234,7 +265,9 @@ class Fake:
     """A predictor of grey levels and flow, with a field of 2L + 1 frames."""
 
     def __init__(self, length=3, stride=1, **more):
-        known = dict(frames=length, clip_stride=stride, flow_method="dis", use_flow=True)
+        known = dict(
+            frames=length, clip_stride=stride, flow_method="dis", use_flow=True
+        )
         self.facts = {**known, "image_height": 64, "image_width": 96, **more}
 
     def frame(self, rgb, flow):

@@ -1,4 +1,6 @@
-"""A suggested flagfile: settings in literals, a reason for each line, and trained as it is."""
+"""A suggested flagfile: settings in literals, a reason for each line, and trained as
+it is.
+"""
 
 import dataclasses
 import math
@@ -50,7 +52,11 @@ def test_the_canvas_holds_the_frames_or_is_shrunk(sizes, most, expected):
 
 def test_anchors_go_from_the_small_boxes_to_the_large_ones():
     spread, by_half, by_two = suggestion.anchor_sizes([16, 16, 64, 256, 256])
-    assert (spread, by_half, by_two) == ("16,32,64,128,256", "16,24,40,80,160", "16,32,64,128,256")
+    assert (spread, by_half, by_two) == (
+        "16,32,64,128,256",
+        "16,24,40,80,160",
+        "16,32,64,128,256",
+    )
     spread, *_ = suggestion.anchor_sizes([5, 5, 6, 6])  # an anchor spans its cells
     assert spread == "10,20,40,80,160"
 
@@ -101,13 +107,29 @@ def flow_scale(contents, divisor):
 def test_for_a_cpu(mini_records, gathered, monkeypatch):
     found = flags(mini_records, gathered, CPU)
     expected = dict(flagfile="configs/mini.flags", image_height=64, image_width=96)
-    expected |= dict(anchor_sizes="12,24,48,72,96", flow_scale=flow_scale(gathered, 64.0))
-    expected |= dict(steps=600, validate_every=200, checkpoint_every=200, warmup_steps=60)
-    assert found == {**expected, "average_decay": 0.99, "val_fraction": 0, "score_threshold": 0.3}
+    expected |= dict(
+        anchor_sizes="12,24,48,72,96", flow_scale=flow_scale(gathered, 64.0)
+    )
+    expected |= dict(
+        steps=600, validate_every=200, checkpoint_every=200, warmup_steps=60
+    )
+    assert found == {
+        **expected,
+        "average_decay": 0.99,
+        "val_fraction": 0,
+        "score_threshold": 0.3,
+    }
     assert flags(mini_records, gathered, CPU, minutes=0.5)["steps"] == 499  # of 60 ms
-    measured = [suggestion.Speed(start, step) for start, step in ((12, 0.5), (0, 10), (90, 1))]
-    assert [flags(mini_records, gathered, CPU, 1, x)["steps"] for x in measured] == [96, 6, 1]
-    # Frames of a video lie together in the records: all of them are shuffled, where they fit.
+    measured = [
+        suggestion.Speed(start, step) for start, step in ((12, 0.5), (0, 10), (90, 1))
+    ]
+    assert [flags(mini_records, gathered, CPU, 1, x)["steps"] for x in measured] == [
+        96,
+        6,
+        1,
+    ]
+    # Frames of a video lie together in the records: all of them are shuffled, where
+    # they fit.
     many = Summary()
     many.per_clip.update({1: 1500})
     many = dataclasses.replace(gathered, summaries={"train": many})
@@ -117,14 +139,22 @@ def test_for_a_cpu(mini_records, gathered, monkeypatch):
     assert flags(mini_records, gathered, small, minutes=0.5)["steps"] == 499
     many.summaries["train"].per_clip.update({1: 10**6})
     monkeypatch.setattr(suggestion, "_HOURS", 0.25)
-    assert [flags(mini_records, many, CPU, m)["steps"] for m in (None, 30)] == [15000, 29895]
+    assert [flags(mini_records, many, CPU, m)["steps"] for m in (None, 30)] == [
+        15000,
+        29895,
+    ]
 
 
-def test_for_a_cpu_that_has_the_weights_of_imagenet(mini_records, gathered, still, tmp_path):
+def test_for_a_cpu_that_has_the_weights_of_imagenet(
+    mini_records, gathered, still, tmp_path
+):
     (tmp_path / "cache/weights").mkdir(parents=True)
     (tmp_path / "cache/weights/lite0.h5").touch()
     config = written(mini_records, gathered, CPU, tmp_path)
-    assert (config.model.backbone, config.training.batch_size) == ("efficientnet_lite0", 2)
+    assert (config.model.backbone, config.training.batch_size) == (
+        "efficientnet_lite0",
+        2,
+    )
     assert (config.training.init_rgb, config.training.init_flow) == ("lite0", "lite0")
     assert (config.training.backbone_rate, config.model.mask_image) == (0.1, True)
     assert (config.training.steps, config.training.warmup_steps) == (350, 35)
@@ -135,16 +165,28 @@ def test_for_a_cpu_that_has_the_weights_of_imagenet(mini_records, gathered, stil
     for number, reads, held in ((49, True, 0.0), (50, True, 0.1), (250, None, 0.1)):
         many = Summary(per_clip=gathered.summaries["train"].per_clip)
         many.videos = {f"v{i}" for i in range(number)}
-        found = flags(mini_records, dataclasses.replace(gathered, summaries={"train": many}), CPU)
+        found = flags(
+            mini_records, dataclasses.replace(gathered, summaries={"train": many}), CPU
+        )
         assert (found.get("readout"), found["val_fraction"]) == (reads, held)
         assert found["backbone_rate"] == 0.1
 
 
-def test_for_actions_that_single_frames_tell(mini_records, gathered, monkeypatch, tmp_path):
+def test_for_actions_that_single_frames_tell(
+    mini_records, gathered, monkeypatch, tmp_path
+):
     found = flags(mini_records, gathered, CPU, preset=suggestion.STILL)
-    assert (found["use_flow"], found["init_flow"], found["temporal_layers"]) == (False, "", 0)
-    assert (found["readout"], found["steps"]) == (True, 4500) and "flow_scale" not in found
-    # Whether they do is what a fit finds out, on a network that starts from ImageNet's weights.
+    assert (found["use_flow"], found["init_flow"], found["temporal_layers"]) == (
+        False,
+        "",
+        0,
+    )
+    assert (found["readout"], found["steps"]) == (
+        True,
+        4500,
+    ) and "flow_scale" not in found
+    # Whether they do is what a fit finds out, on a network that starts from ImageNet's
+    # weights.
     made = layouts.convert("efficientnet_lite0", state(), "lite0.pth")[0]
     (tmp_path / "cache/weights").mkdir(parents=True)
     made.write(tmp_path / "cache/weights/lite0.h5")
@@ -158,7 +200,9 @@ def test_for_a_gpu(mini_records, gathered, still, tmp_path):
     assert (config.model.backbone, config.training.batch_size) == ("resnet101", 8)
     assert (config.training.init_rgb, config.training.init_flow) == ("coco", "imagenet")
     assert (config.training.steps, config.training.warmup_steps) == (3000, 300)
-    assert config.training.average_decay == 0.99 and config.training.learning_rate == 2e-4
+    assert (
+        config.training.average_decay == 0.99 and config.training.learning_rate == 2e-4
+    )
     # A canvas four times as large takes a smaller batch at a smaller rate.
     boxes = inspection.Boxes((512, 512))
     boxes._boxes, boxes._frames = gathered.boxes._boxes, gathered.boxes._frames
@@ -170,13 +214,17 @@ def test_for_a_gpu(mini_records, gathered, still, tmp_path):
 
 
 def test_anchors_fit_the_weights(mini_records, gathered):
-    """Boxes that anchors in steps of 1.4 cover best, but COCO's deltas need steps of two."""
+    """Boxes that anchors in steps of 1.4 cover best, but COCO's deltas need steps of
+    two.
+    """
     boxes = inspection.Boxes((256, 256))
     sides = np.array([40, 56, 78, 110, 160])
     boxes._boxes = [128 + 0.5 * np.array([-side, -side, side, side]) for side in sides]
     boxes._frames = [np.array([256, 256])] * len(sides)
     contents = dataclasses.replace(gathered, boxes=boxes)
-    small, paper = (flags(mini_records, contents, host)["anchor_sizes"] for host in (CPU, GPU))
+    small, paper = (
+        flags(mini_records, contents, host)["anchor_sizes"] for host in (CPU, GPU)
+    )
     assert (small, paper) == ("43,59,80,110,160", "43,86,172,344,688")
 
 
@@ -189,11 +237,14 @@ def test_many_instances_sides_and_validation(mini_records, gathered):
     crowded.videos = {f"v{i}": (64, 80) for i in range(20)}
     held = dataclasses.replace(gathered, summaries={"train": crowded})
     found = flags(manifest, held, CPU)
-    assert (found["flip"], found["val_fraction"]) == (False, 0.2)  # at 0.1 it holds one out
+    # at 0.1 it holds one out
+    assert (found["flip"], found["val_fraction"]) == (False, 0.2)
     assert (found["max_instances"], found["max_detections"]) == (30, 60)
 
 
-def test_the_notes_say_what_to_build_again_and_the_number_of_individuals(mini_records, gathered):
+def test_the_notes_say_what_to_build_again_and_the_number_of_individuals(
+    mini_records, gathered
+):
     lines = suggestion.notes(mini_records, gathered)
     assert "12 annotated frames to train 43 pairs: " in lines[-1] and "516" in lines[-1]
     text = suggest_config.flagfile("For a test.", [], lines)
@@ -202,7 +253,9 @@ def test_the_notes_say_what_to_build_again_and_the_number_of_individuals(mini_re
     tiny = inspection.Boxes((64, 96))
     tiny._boxes, tiny._frames = [np.array([0, 0, 5, 5])] * 3, [np.array([64, 80])] * 3
     lines = suggestion.notes(mini_records, dataclasses.replace(gathered, boxes=tiny))
-    assert lines[0].startswith("100 % of the boxes") and lines[0].endswith("above 64x96")
+    assert lines[0].startswith("100 % of the boxes") and lines[0].endswith(
+        "above 64x96"
+    )
     lines = suggestion.notes(mini_records, gathered, suggestion.STILL)
     assert lines[0].startswith("larger frames") and lines[0].endswith("above 64x96")
 
@@ -219,6 +272,7 @@ def test_the_flagfile_is_reasoned(mini_records, tmp_path):
     assert all(re.fullmatch(r"(# .*\n)+(--\w+=.*\n?)+", block) for block in blocks)
     assert Config.read(path).model.image_width == 96
     done = run_a2d("suggest-config", records, "--minutes=0.5")
-    said = re.sub(r"\n# +", " ", done.stdout)  # lines break where the measured time has more digits
+    # lines break where the measured time has more digits
+    said = re.sub(r"\n# +", " ", done.stdout)
     assert done.returncode == 0 and "s a step as" in said, done.stderr
     assert "1000 frames, or half of that with --every=5" in said

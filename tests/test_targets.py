@@ -42,15 +42,21 @@ def batch_of(truth, present, annotated=True, size=(100, 100)):
     )
 
 
-def anchor_labels(anchors, truth, present, size=(100, 100), annotated=True, samples=256, seed=SEED):
-    """Per anchor 1, 0 or None as it was sampled, and the sample itself, of a batch of one."""
+def anchor_labels(
+    anchors, truth, present, size=(100, 100), annotated=True, samples=256, seed=SEED
+):
+    """Per anchor 1, 0 or None as it was sampled, and the sample itself, of a batch
+    of one.
+    """
     proposals = Proposals(np.float32(anchors), ((8.0,),), UNIT)
     labelled = batch_of(truth, present, annotated, size)
     made = proposals.sample(labelled, samples, targets.Rng(seed, [0], 1))
     names = ("index", "positive", "counted", "deltas")
     made = {name: value.numpy()[0] for name, value in zip(names, made)}
     labels = [None] * len(anchors)
-    for index, positive, counted in zip(made["index"], made["positive"], made["counted"]):
+    for index, positive, counted in zip(
+        made["index"], made["positive"], made["counted"]
+    ):
         if counted:
             assert labels[index] is None, "sampled twice"
             labels[index] = int(positive)
@@ -67,23 +73,38 @@ def test_thresholds():
 def test_best_anchor_of_each_instance_is_positive_ties_included():
     truth = [[0, 0, 10, 10], [40, 40, 50, 50]]
     # The first instance has an anchor of IoU .4 at best, twice; the second one of .5.
-    anchors = [[0, 0, 10, 4], [0, 6, 10, 10], [0, 0, 10, 3.5], [40, 40, 50, 45], [80, 80, 90, 90]]
+    anchors = [
+        [0, 0, 10, 4],
+        [0, 6, 10, 10],
+        [0, 0, 10, 3.5],
+        [40, 40, 50, 45],
+        [80, 80, 90, 90],
+    ]
     labels, made = anchor_labels(anchors, truth, [True, True])
     assert labels == [1, 1, None, 1, 0]
-    # Each is sent to its own instance: here to the box whose width is 2.5 or 2 times larger.
-    by_anchor = dict(zip(made["index"][made["positive"]], made["deltas"][made["positive"]]))
+    # Each is sent to its own instance: here to the box whose width is 2.5 or 2 times
+    # larger.
+    by_anchor = dict(
+        zip(made["index"][made["positive"]], made["deltas"][made["positive"]])
+    )
     np.testing.assert_allclose(by_anchor[0], [0, 0.75, 0, math.log(2.5)], atol=1e-6)
     np.testing.assert_allclose(by_anchor[1], [0, -0.75, 0, math.log(2.5)], atol=1e-6)
     np.testing.assert_allclose(by_anchor[3], [0, 0.5, 0, math.log(2)], atol=1e-6)
 
 
 def test_what_is_far_or_absent_makes_no_positive():
-    labels, _ = anchor_labels([[0, 0, 10, 10], [20, 20, 30, 30]], [[60, 60, 70, 70]], [True])
+    labels, _ = anchor_labels(
+        [[0, 0, 10, 10], [20, 20, 30, 30]], [[60, 60, 70, 70]], [True]
+    )
     assert labels == [0, 0]
     truth = [[0, 0, 10, 10], [20, 20, 30, 30]]
     assert anchor_labels(truth, truth, [True, False])[0] == [1, 0]
     labels, made = anchor_labels(truth, truth, [True, True], annotated=False)
-    assert labels == [None, None] and not made["positive"].any() and not made["deltas"].any()
+    assert (
+        labels == [None, None]
+        and not made["positive"].any()
+        and not made["deltas"].any()
+    )
 
 
 def test_anchors_in_the_padding_are_neither():
@@ -104,24 +125,38 @@ def test_quotas(positives, negatives, expected):
     anchors = [[0, 0, 10, 10]] * positives + [[50, 50, 60, 60]] * negatives
     labels, made = anchor_labels(anchors, [[0, 0, 10, 10]], [True])
     assert (labels.count(1), labels.count(0)) == expected
-    assert made["positive"].sum() == expected[0] and made["counted"].sum() == sum(expected)
+    assert made["positive"].sum() == expected[0] and made["counted"].sum() == sum(
+        expected
+    )
 
 
 def test_the_sample_comes_from_the_seed_and_is_spread():
     anchors = [[0, 0, 10, 10]] * 300 + [[50, 50, 60, 60]] * 300
 
     def run(seed):
-        return anchor_labels(anchors, [[0, 0, 10, 10]], [True], seed=tf.constant([3, seed]))[0]
+        return anchor_labels(
+            anchors, [[0, 0, 10, 10]], [True], seed=tf.constant([3, seed])
+        )[0]
 
     assert run(1) == run(1) != run(2)
-    chosen = np.sum([[label is not None for label in run(seed)] for seed in range(20)], axis=0)
-    assert chosen.min() >= 1 and chosen.max() <= 19  # of 20; each is as likely as any other
+    chosen = np.sum(
+        [[label is not None for label in run(seed)] for seed in range(20)], axis=0
+    )
+    # of 20; each is as likely as any other
+    assert chosen.min() >= 1 and chosen.max() <= 19
 
 
 # RoIs.
 
 
-def rois(proposals, samples=64, fraction=1 / 3, add_truth=True, truth=((0, 0, 10, 10),), **more):
+def rois(
+    proposals,
+    samples=64,
+    fraction=1 / 3,
+    add_truth=True,
+    truth=((0, 0, 10, 10),),
+    **more,
+):
     present = more.pop("present", [True] * len(truth))
     made = targets.sample_rois(
         tf.constant([proposals], tf.float32),
@@ -142,7 +177,9 @@ NEAR, FAR = [0.0, 0, 10, 9], [50.0, 50, 60, 60]
     "samples, fraction, most",
     [(64, 1 / 3, 22), (64, 0.25, 16), (64, 0.5, 32), (2, 0.1, 1), (100, 0.07, 7)],
 )
-def test_at_most_a_fraction_is_positive_and_positives_come_first(samples, fraction, most):
+def test_at_most_a_fraction_is_positive_and_positives_come_first(
+    samples, fraction, most
+):
     made = rois([NEAR] * 100 + [FAR] * 100, samples=samples, fraction=fraction)
     assert made["positive"].tolist() == [True] * most + [False] * (samples - most)
     assert made["counted"].all() and (made["rois"][most:] == FAR).all()
@@ -159,7 +196,14 @@ def test_at_most_a_fraction_is_positive_and_positives_come_first(samples, fracti
         ([FAR, NEAR], dict(truth=[[0, 0, 10, 10], FAR], present=[False] * 2), 0, 2),
         ([NEAR] * 50 + [FAR] * 50, dict(annotated=False), 0, 0),
     ],
-    ids=["more background", "little", "truth joins", "or not", "absent", "not annotated"],
+    ids=[
+        "more background",
+        "little",
+        "truth joins",
+        "or not",
+        "absent",
+        "not annotated",
+    ],
 )
 def test_how_many_rois_are_positive_and_count(proposals, options, positive, counted):
     made = rois(proposals, **options)
@@ -177,7 +221,9 @@ def test_each_roi_knows_its_instance():
     truth = [[0, 0, 10, 10], [20, 20, 40, 40], [20, 20, 40, 42]]
     proposals = [[20, 20, 40, 40], [0, 0, 10, 8], [20, 20, 40, 42], FAR]
     made = rois(proposals, truth=truth, samples=30, add_truth=False)
-    matches = {tuple(roi): match for roi, match in zip(made["rois"][:3], made["match"][:3])}
+    matches = {
+        tuple(roi): match for roi, match in zip(made["rois"][:3], made["match"][:3])
+    }
     assert matches == {(20, 20, 40, 40): 1, (0, 0, 10, 8): 0, (20, 20, 40, 42): 2}
 
 

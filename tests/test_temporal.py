@@ -21,7 +21,10 @@ def aggregated(pyramid, layers, init="random"):
 
 @pytest.mark.parametrize("layers", [0, 1, 2])
 def test_aggregation_leaves_the_key_frame(layers):
-    pyramid = [normal(2, 2 * layers + 1, 4, 6, 5), normal(2, 2 * layers + 1, 2, 3, 5, seed=1)]
+    pyramid = [
+        normal(2, 2 * layers + 1, 4, 6, 5),
+        normal(2, 2 * layers + 1, 2, 3, 5, seed=1),
+    ]
     model, made = aggregated(pyramid, layers)
     assert len(model.trainable_variables) == 2 * 2 * layers
     for level, x in enumerate(pyramid):

@@ -72,7 +72,11 @@ def test_torch_itself(tmp_path):
 def test_keras_names(tmp_path):
     with h5py.File(tmp_path / "w.h5", "w") as file:
         root = file.create_group("model_weights")
-        for path in ("conv1/conv1_1/kernel:0", "rpn_model/rpn_model/rpn_conv/bias:0", "bn/gamma:0"):
+        for path in (
+            "conv1/conv1_1/kernel:0",
+            "rpn_model/rpn_model/rpn_conv/bias:0",
+            "bn/gamma:0",
+        ):
             root[path] = np.ones(2)
         file["optimizer_weights/kernel:0"] = np.ones(1)
     names = set(cache.read_tensors(str(tmp_path / "w.h5")))
@@ -91,11 +95,14 @@ class Call:
 
 @pytest.mark.parametrize("protocol", [0, 4])
 @pytest.mark.parametrize(
-    "function, name", [(os.system, "posix.system"), (eval, "eval"), (subprocess.Popen, "Popen")]
+    "function, name",
+    [(os.system, "posix.system"), (eval, "eval"), (subprocess.Popen, "Popen")],
 )
 def test_a_pickle_cannot_call(tmp_path, protocol, function, name):
     path, witness = tmp_path / "w.pth", tmp_path / "witness"
-    path.write_bytes(pickle.dumps({"a": [Call(function, f"touch {witness}")]}, protocol))
+    path.write_bytes(
+        pickle.dumps({"a": [Call(function, f"touch {witness}")]}, protocol)
+    )
     with pytest.raises(InputError, match=f"w.pth.*{name}.*nothing was run"):
         cache.read_tensors(str(path))
     assert not witness.exists()

@@ -14,11 +14,23 @@ CLIMBING, ROLLING, RUNNING, WALKING, NONE = 1, 6, 7, 8, 9
 
 
 def sight(box, actor=ADULT, action=RUNNING, p_actor=0.8, p_action=0.6, empty=False):
-    """An instance: a box of pixels full of mask, what it is and does, and how surely."""
-    actors, actions = np.zeros(7, np.float32), np.full(9, (1 - p_action) / 8, np.float32)
+    """An instance: a box of pixels full of mask, what it is and does, and how
+    surely.
+    """
+    actors, actions = (
+        np.zeros(7, np.float32),
+        np.full(9, (1 - p_action) / 8, np.float32),
+    )
     actors[actor - 1], actions[action - 1] = p_actor, p_action
     inside = mask(64, 96, *([0] * 4 if empty else box))
-    return box, 10 * actor + action, p_actor * p_action, actors, actions, encode_mask(inside)
+    return (
+        box,
+        10 * actor + action,
+        p_actor * p_action,
+        actors,
+        actions,
+        encode_mask(inside),
+    )
 
 
 def frame(*sights):
@@ -48,12 +60,18 @@ def at(x, y=10, size=20):
 @pytest.mark.parametrize("missed, expected", [(1, 1), (8, 1), (9, 3)])
 def test_an_id_survives_eight_missed_frames(missed, expected):
     other = sight(at(60))  # is there all the time
-    frames = [frame(sight(at(10)), other), *[frame(other)] * missed, frame(sight(at(12)), other)]
+    frames = [
+        frame(sight(at(10)), other),
+        *[frame(other)] * missed,
+        frame(sight(at(12)), other),
+    ]
     assert ids(frames) == [[1, 2], *[[2]] * missed, [expected, 2]]
 
 
 @pytest.mark.parametrize("first", [DOG, CAT])
-def test_an_instance_goes_on_as_its_own_kind_before_another_kind_that_overlaps_more(first):
+def test_an_instance_goes_on_as_its_own_kind_before_another_kind_that_overlaps_more(
+    first,
+):
     kinds = [first, DOG + CAT - first]
     frames = [frame(*(sight(at(10 + 12 * i), kind) for i, kind in enumerate(kinds)))]
     # 6 columns from the track of its kind, IoU 14 / 26, and on the place of the other.
@@ -63,8 +81,13 @@ def test_an_instance_goes_on_as_its_own_kind_before_another_kind_that_overlaps_m
 
 @pytest.mark.parametrize("shift, expected", [(9, 1), (10, 2)])
 def test_a_fast_actor_is_followed_over_a_third_of_its_diagonal(shift, expected):
-    """0.35 of a diagonal of 28.2 are 9.9 pixels; nothing of its 8 rows is where it was."""
-    frames = [frame(sight([10, 10, 18, 37])), frame(sight([10 + shift, 10, 18 + shift, 37]))]
+    """0.35 of a diagonal of 28.2 are 9.9 pixels; nothing of its 8 rows is where it
+    was.
+    """
+    frames = [
+        frame(sight([10, 10, 18, 37])),
+        frame(sight([10 + shift, 10, 18 + shift, 37])),
+    ]
     assert ids(frames) == [[1], [expected]]
 
 
@@ -97,7 +120,10 @@ def test_instances_that_lie_on_one_another_are_one_track(kind, box, expected):
 
 def test_an_actor_that_was_apart_stays_itself_beside_its_like():
     """As in play; but for no longer than it was apart, here 12 frames to column 27."""
-    frames = [frame(sight(at(10)), sight([12, x, 22, x + 10])) for x in [60, *range(57, 18, -3)]]
+    frames = [
+        frame(sight(at(10)), sight([12, x, 22, x + 10]))
+        for x in [60, *range(57, 18, -3)]
+    ]
     frames += [frame(sight(at(10)), sight([12, 18, 22, 28]))] * 11
     assert ids(frames) == [[1, 2]] * 24 + [[1, None]]
 
@@ -116,7 +142,11 @@ def test_of_two_kinds_in_one_place_the_track_takes_its_own():
 
 
 def test_instances_without_a_mask_are_linked_by_their_boxes():
-    frames = [frame(sight(at(10), empty=True)), frame(sight(at(12))), frame(sight(at(60)))]
+    frames = [
+        frame(sight(at(10), empty=True)),
+        frame(sight(at(12))),
+        frame(sight(at(60))),
+    ]
     assert ids(frames) == [[1], [1], [2]]
 
 
@@ -141,14 +171,18 @@ def test_an_action_is_read_of_the_frames_around():
 
 
 def test_an_action_begins_where_it_begins():
-    frames = [frame(sight(at(10), action=WALKING if t < 8 else CLIMBING)) for t in range(16)]
-    # In the window of frame 8 five of nine climb: not 1.5 times as many. In that of 9 six do.
+    frames = [
+        frame(sight(at(10), action=WALKING if t < 8 else CLIMBING)) for t in range(16)
+    ]
+    # In the window of frame 8 five of nine climb: not 1.5 times as many. In that of 9
+    # six do.
     assert labels(frames, 9)[0] == [18] * 9 + [11] * 7
     assert labels(frames, 1)[0] == [18] * 8 + [11] * 8
 
 
 def test_an_action_that_another_actor_does_is_out_of_question():
-    # Taken for an adult that walks, twice; the ball's own best action is that of the third sight.
+    # Taken for an adult that walks, twice; the ball's own best action is that of the
+    # third sight.
     frames = [
         frame(sight(at(10), BALL, ROLLING, 0.9, 0.5)),
         frame(sight(at(10), ADULT, WALKING, 0.3)),
@@ -171,7 +205,10 @@ def test_actions_of_joint_labels_count_as_if_they_summed_to_one():
 
 def test_what_is_taken_for_background_says_little_of_its_action():
     # Background has .95 of the walker's actions; the runner is sure.
-    walks, runs = sight(at(10), action=WALKING, p_action=0.9), sight(at(10), action=RUNNING)
+    walks, runs = (
+        sight(at(10), action=WALKING, p_action=0.9),
+        sight(at(10), action=RUNNING),
+    )
     vague = (*walks[:4], walks[4] * np.float32(0.05), walks[5])
     codes, scores = labels([frame(runs), frame(vague), frame(vague)], 5)
     assert codes == [17, 17, 17]

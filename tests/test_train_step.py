@@ -14,7 +14,11 @@ from a2d_tf.training import train_step
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("eagerly")]
 
 LEARNING = dataclasses.replace(
-    tiny_network.LEARNING, batch_size=1, optimizer="adam", learning_rate=0.01, average_decay=0.9
+    tiny_network.LEARNING,
+    batch_size=1,
+    optimizer="adam",
+    learning_rate=0.01,
+    average_decay=0.9,
 )
 ONE_STREAM = dict(use_flow=False, temporal_layers=0, use_mask=False)
 BAD = 4
@@ -26,8 +30,12 @@ def deterministic():
 
 
 def run(steps):
-    """Take so many steps; returns [values of a step], and all that they change after each."""
-    network = tiny_network.make(precision="mixed_bfloat16", norm="frozen_stats", **ONE_STREAM)
+    """Take so many steps; returns [values of a step], and all that they change after
+    each.
+    """
+    network = tiny_network.make(
+        precision="mixed_bfloat16", norm="frozen_stats", **ONE_STREAM
+    )
     state = train_step.TrainState.create(network, LEARNING)
     step = train_step.make_train_step(state, LEARNING)
     log, kept = [], []
@@ -35,13 +43,19 @@ def run(steps):
         batch = tiny_network.labelled(1, frames=1, seed=number)
         values = step(batch, number)
         log.append({name: float(value) for name, value in values.items()})
-        changing = [*network.variables, *state.optimizer.variables(), *state.averages.values]
+        changing = [
+            *network.variables,
+            *state.optimizer.variables(),
+            *state.averages.values,
+        ]
         kept.append([variable.numpy() for variable in changing])
     return log, kept
 
 
 def test_from_a_non_finite_loss_on_nothing_changes(monkeypatch):
-    """Step BAD reports a non-finite value, and neither it nor those after it change anything."""
+    """Step BAD reports a non-finite value, and neither it nor those after it change
+    anything.
+    """
     forward = train_step.forward
 
     def spoilt(network, batch, seed, *arguments, **options):
@@ -61,7 +75,9 @@ def test_from_a_non_finite_loss_on_nothing_changes(monkeypatch):
 
 
 def test_backbones_learn_at_a_rate_of_their_own():
-    """The update of each of their variables, and of no other, is a quarter of what it was."""
+    """The update of each of their variables, and of no other, is a quarter of what
+    it was.
+    """
 
     def updates(rate):
         training = dataclasses.replace(LEARNING, backbone_rate=rate, average_decay=0.0)
@@ -69,8 +85,12 @@ def test_backbones_learn_at_a_rate_of_their_own():
         named = variables(network)
         before = {name: variable.numpy() for name, variable in named.items()}
         state = train_step.TrainState.create(network, training)
-        train_step.make_train_step(state, training)(tiny_network.labelled(1, frames=1), 0)
-        return {name: variable.numpy() - before[name] for name, variable in named.items()}
+        train_step.make_train_step(state, training)(
+            tiny_network.labelled(1, frames=1), 0
+        )
+        return {
+            name: variable.numpy() - before[name] for name, variable in named.items()
+        }
 
     whole, slow = updates(1.0), updates(0.25)
     assert any(update.any() for name, update in whole.items() if "_resnet" in name)

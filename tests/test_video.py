@@ -1,4 +1,6 @@
-"""Where frames come from, files, folders and cameras; and video files as they are written."""
+"""Where frames come from, files, folders and cameras; and video files as they are
+written.
+"""
 
 from fractions import Fraction
 
@@ -11,7 +13,8 @@ from a2d_files import grey_frames, moving_frames, write_film, write_images, writ
 from a2d_tf.core.errors import InputError
 from a2d_tf.video import video_files
 
-TIMES = np.cumsum([0, *[0.02, 0.1, 0.04, 0.3] * 6])[:24]  # seconds, of frames at a varying rate
+# seconds, of frames at a varying rate
+TIMES = np.cumsum([0, *[0.02, 0.1, 0.04, 0.3] * 6])[:24]
 
 
 class Camera:
@@ -61,7 +64,12 @@ def test_a_camera_by_its_index_has_the_times_of_a_clock(camera, monkeypatch):
     clock = iter([100.0, 103.5, 103.75, 104.0, 104.25, 104.5])
     monkeypatch.setattr(video_files.time, "monotonic", lambda: next(clock))
     reader = video_files.Reader("1")
-    assert (camera.opened, reader.size, reader.fps, reader.count) == (1, (48, 64), 30, None)
+    assert (camera.opened, reader.size, reader.fps, reader.count) == (
+        1,
+        (48, 64),
+        30,
+        None,
+    )
     assert levels(reader.frames()) == [10, 20, 30, 40, 50, 60] and camera.released == 1
     assert [reader.seconds(i) for i in range(6)] == [0, 3.5, 3.75, 4, 4.25, 4.5]
     assert reader.seconds(6) == pytest.approx(4.5 + 1 / 30)
@@ -72,10 +80,13 @@ def test_a_reader_knows_the_name_the_images_and_in_the_end_the_length(tmp_path):
     for path in sorted(folder.iterdir()):
         path.rename(folder / f"{int(path.stem)}.png")
     reader = video_files.Reader(f"{folder}/")
-    names = tuple(f"{number}.png" for number in range(1, 12))  # in the order of their numbers
+    # in the order of their numbers
+    names = tuple(f"{number}.png" for number in range(1, 12))
     assert (reader.name, reader.images, reader.length) == ("clip.v2", names, 11)
     assert levels(reader.frames()) == list(range(10, 120, 10))
-    reader = video_files.Reader(write_video(tmp_path / "my.mp4", grey_frames(4, 48, 64)))
+    reader = video_files.Reader(
+        write_video(tmp_path / "my.mp4", grey_frames(4, 48, 64))
+    )
     assert (reader.name, reader.images, reader.length) == ("my.mp4", None, None)
     assert len(list(reader.frames())) == reader.length == 4
 
@@ -84,7 +95,9 @@ def test_a_reader_knows_the_name_the_images_and_in_the_end_the_length(tmp_path):
 def test_an_image_that_is_no_further_frame_is_refused(name, tmp_path):
     for each in ("00001.png", "00002.png", name):
         cv2.imwrite(str(tmp_path / each), np.zeros((4, 6, 3), np.uint8))
-    with pytest.raises(InputError, match=f"{name}.* are not two numbered frames; remove"):
+    with pytest.raises(
+        InputError, match=f"{name}.* are not two numbered frames; remove"
+    ):
         video_files.Reader(tmp_path)
 
 
@@ -94,7 +107,9 @@ def test_a_film_whose_size_changes_is_refused(tmp_path):
         write_film(tmp_path / "part.h264", moving_frames(3, height, 80, 2), "libx264")
         with open(film, "ab") as file:
             file.write((tmp_path / "part.h264").read_bytes())
-    with pytest.raises(InputError, match="a.h264: frame 4 has 64x80 pixels, earlier ones 48x80; s"):
+    with pytest.raises(
+        InputError, match="a.h264: frame 4 has 64x80 pixels, earlier ones 48x80; s"
+    ):
         list(video_files.Reader(film).frames())
 
 
@@ -112,7 +127,9 @@ def test_unwanted_frames_are_counted_and_not_read(kind, camera, tmp_path, monkey
             (source / "00003.png").write_bytes(b"broken, and never opened")
     frames = levels(video_files.Reader(source).frames(lambda index: index in (1, 4)))
     assert [frame is None for frame in frames] == [True, False, True, True, False, True]
-    assert frames[1] == pytest.approx(20, abs=4.5) and frames[4] == pytest.approx(50, abs=4.5)
+    assert frames[1] == pytest.approx(20, abs=4.5) and frames[4] == pytest.approx(
+        50, abs=4.5
+    )
     if kind == "camera":
         assert camera.retrieved == [0, 1, 4]  # the first one tells the size
 
@@ -121,8 +138,20 @@ def test_unwanted_frames_are_counted_and_not_read(kind, camera, tmp_path, monkey
 def test_a_time_leads_to_the_frame_that_begins_then_or_next(tmp_path, codec):
     scene = list(np.stack(moving_frames(24, 48, 64, 2)))
     reader = video_files.Reader(write_film(tmp_path / "a.mp4", scene, codec, TIMES))
-    for seconds in (0, 0.01, 0.02, 0.0207, 1.0, TIMES[10], TIMES[10] + 0.001, TIMES[23], 99):
-        assert reader.index(seconds) == np.sum(TIMES < seconds - 1e-3 * (seconds in TIMES))
+    for seconds in (
+        0,
+        0.01,
+        0.02,
+        0.0207,
+        1.0,
+        TIMES[10],
+        TIMES[10] + 0.001,
+        TIMES[23],
+        99,
+    ):
+        assert reader.index(seconds) == np.sum(
+            TIMES < seconds - 1e-3 * (seconds in TIMES)
+        )
 
 
 def test_a_time_of_a_table_leads_to_its_frame(tmp_path):
@@ -165,7 +194,12 @@ def shown(path):
     """([seconds], [RGB]) of what a player shows."""
     with av.open(str(path)) as file:
         return tuple(
-            zip(*((frame.time, frame.to_ndarray(format="rgb24")) for frame in file.decode()))
+            zip(
+                *(
+                    (frame.time, frame.to_ndarray(format="rgb24"))
+                    for frame in file.decode()
+                )
+            )
         )
 
 
@@ -173,7 +207,10 @@ def test_it_is_h264_for_every_player_with_the_index_in_front(tmp_path):
     path = write(tmp_path / "a.mp4", grey_frames(5, 48, 64), np.arange(5) / 24)
     with av.open(str(path)) as file:
         (stream,) = file.streams
-        assert stream.codec_context.name == "h264" and stream.codec_context.pix_fmt == "yuv420p"
+        assert (
+            stream.codec_context.name == "h264"
+            and stream.codec_context.pix_fmt == "yuv420p"
+        )
         assert not stream.codec_context.has_b_frames
         assert float(stream.average_rate) == pytest.approx(24) and stream.frames == 5
     data = path.read_bytes()
@@ -187,7 +224,9 @@ def test_frames_are_shown_at_their_times_from_the_first_one_on(tmp_path):
     np.testing.assert_allclose(seconds, times - 60, atol=1e-5)
     assert [round(frame.mean(), -1) for frame in frames] == [10, 20, 30, 40, 50, 60, 70]
     with av.open(str(path)) as file:  # the last one lasts a tenth
-        assert file.duration / av.time_base == pytest.approx(times[-1] - 60 + 0.1, abs=2e-3)
+        assert file.duration / av.time_base == pytest.approx(
+            times[-1] - 60 + 0.1, abs=2e-3
+        )
 
 
 def test_the_last_line_of_an_odd_frame_is_repeated(tmp_path, size=(47, 63)):
@@ -200,11 +239,18 @@ def test_the_last_line_of_an_odd_frame_is_repeated(tmp_path, size=(47, 63)):
 
 
 def test_colours_are_the_same_in_opencv_and_for_who_reads_the_tag(tmp_path):
-    colours = [(220, 30, 30), (30, 220, 30), (30, 30, 220), (128, 128, 128), (250, 250, 250)]
+    colours = [
+        (220, 30, 30),
+        (30, 220, 30),
+        (30, 30, 220),
+        (128, 128, 128),
+        (250, 250, 250),
+    ]
     frames = [np.full((48, 64, 3), colour, np.uint8) for colour in colours]
     path = write(tmp_path / "a.mp4", frames, range(5))
     with av.open(str(path)) as file:
-        assert {int(frame.colorspace) for frame in file.decode()} <= {5, 6}  # both are BT.601
+        # both are BT.601
+        assert {int(frame.colorspace) for frame in file.decode()} <= {5, 6}
     capture = cv2.VideoCapture(str(path))
     for colour in colours:
         picture = capture.read()[1][..., ::-1]
@@ -212,7 +258,9 @@ def test_colours_are_the_same_in_opencv_and_for_who_reads_the_tag(tmp_path):
 
 
 def test_where_nothing_can_be_written(tmp_path):
-    with pytest.raises(InputError, match="a.mp4: .*cannot be written .No such file or directory"):
+    with pytest.raises(
+        InputError, match="a.mp4: .*cannot be written .No such file or directory"
+    ):
         write(tmp_path / "absent" / "a.mp4", grey_frames(2, 48, 64), range(2))
     with pytest.raises(InputError, match="/dev/full: "):  # and no crash of FFmpeg
         writer = video_files.Writer("/dev/full", 24, (48, 64))

@@ -15,7 +15,9 @@ def objects(*rows):
     """Objects of (track, code, x, score): boxes 10 wide from x on, without masks."""
     tracks, codes, lefts, scores = zip(*rows) if rows else ((),) * 4
     boxes = np.array([[x, 0, x + 10, 10] for x in lefts], float).reshape(-1, 4)
-    return Objects(np.array(tracks, int), np.array(codes, int), [], np.array(scores, float), boxes)
+    return Objects(
+        np.array(tracks, int), np.array(codes, int), [], np.array(scores, float), boxes
+    )
 
 
 def video(*frames):
@@ -23,22 +25,29 @@ def video(*frames):
 
 
 def test_tubes_of_actors_and_of_none_by_hand():
-    """IoU of the tubes (1/3 + 1) / 2 = .67, and 1/9 of the other one, which is surer."""
+    """IoU of the tubes (1/3 + 1) / 2 = .67, and 1/9 of the other one, which is
+    surer.
+    """
     true = (1, ADULT_EATING, 0, 1)
     videos = [
-        video(([true], [(7, ADULT_EATING, 5, 0.5)]), ([true], [(7, ADULT_EATING, 0, 0.9)])),
+        video(
+            ([true], [(7, ADULT_EATING, 5, 0.5)]), ([true], [(7, ADULT_EATING, 0, 0.9)])
+        ),
         video(([(1, ADULT_RUNNING, 0, 1)], [(1, ADULT_RUNNING, 8, 1.0)])),
     ]
     figures = over_time.video_maps(videos, A2D)
     assert (figures["videos"], figures["frames"]) == (2, 3)
-    assert figures["joint"]["video_map50"] == 50  # one of two pairs; of one actor it is second
+    # one of two pairs; of one actor it is second
+    assert figures["joint"]["video_map50"] == 50
     assert figures["actor"] == pytest.approx({"video_map20": 25, "video_map50": 25})
     nothing = over_time.video_maps([video(([], []))], A2D)
     assert {*nothing["actor"].values(), *nothing["joint"].values()} == {None}
 
 
 def test_a_box_may_have_the_mean_score_of_its_track():
-    """Ranks: 7 with .8 twice, a hit in the second frame; 8 with .6, a hit in the first one."""
+    """Ranks: 7 with .8 twice, a hit in the second frame; 8 with .6, a hit in the
+    first one.
+    """
     true, code = (1, ADULT_EATING, 0, 1), ADULT_EATING
     one = video(
         ([true], [(7, code, 40, 0.9), (8, code, 0, 0.6)]),
@@ -54,7 +63,9 @@ def test_a_box_may_have_the_mean_score_of_its_track():
 def plain_video_map(frames_of_videos, threshold):
     """video-mAP of pairs by loops; frames are lists of (track, code, x, score)."""
     aps = []
-    for label in {row[1] for frames in frames_of_videos for true, _ in frames for row in true}:
+    for label in {
+        row[1] for frames in frames_of_videos for true, _ in frames for row in true
+    }:
         tubes = ({}, {})
         for v, frames in enumerate(frames_of_videos):
             for t, sides in enumerate(frames):
@@ -63,7 +74,9 @@ def plain_video_map(frames_of_videos, threshold):
                         if code == label:
                             side.setdefault((v, track), {})[t] = (x, score)
         left, precision, recall, right = dict(tubes[0]), [], [], 0
-        ranked = sorted(tubes[1].items(), key=lambda t: -np.mean([s for _, s in t[1].values()]))
+        ranked = sorted(
+            tubes[1].items(), key=lambda t: -np.mean([s for _, s in t[1].values()])
+        )
         for n, ((v, _), tube) in enumerate(ranked, 1):
             best, best_iou = None, 0
             for key, other in left.items():
@@ -91,12 +104,19 @@ def test_video_map_agrees_with_loops():
         rng = np.random.default_rng(seed)
         cases = []
         for _ in range(4):
-            true = [(i, int(rng.choice((11, 18, 61)))) for i in range(rng.integers(1, 4))]
+            true = [
+                (i, int(rng.choice((11, 18, 61)))) for i in range(rng.integers(1, 4))
+            ]
             frames = []
             for _ in range(6):
                 sides = [
                     [
-                        (i, code, 15 * i + int(rng.integers(-shift, shift + 1)), rng.random())
+                        (
+                            i,
+                            code,
+                            15 * i + int(rng.integers(-shift, shift + 1)),
+                            rng.random(),
+                        )
                         for i, code in true
                         if rng.random() < 0.8
                     ]
@@ -104,7 +124,9 @@ def test_video_map_agrees_with_loops():
                 ]
                 frames.append((sides[0], [*sides[1], (9, 11, 0, rng.random())]))
             cases.append(frames)
-        figures = over_time.video_maps([video(*frames) for frames in cases], A2D)["joint"]
+        figures = over_time.video_maps([video(*frames) for frames in cases], A2D)[
+            "joint"
+        ]
         expected = {f"video_map{t}": plain_video_map(cases, t / 100) for t in (20, 50)}
         assert {name: figures[name] for name in expected} == pytest.approx(expected)
         seen |= {round(value) for value in expected.values()}
@@ -120,7 +142,9 @@ def test_frame_map_is_the_area_under_the_curve():
     actors, actions = np.zeros((3, 7)), np.zeros((3, 9))
     actors[:, 0], actions[:, 2] = (0.9, 0.8, 0.7), 0.5
     detections = Detections(names, [0, 0, 1], boxes, actors, actions)
-    assert over_time.frame_map(detections, truth, A2D) == pytest.approx(100 * (1 + 2 / 3) / 2)
+    assert over_time.frame_map(detections, truth, A2D) == pytest.approx(
+        100 * (1 + 2 / 3) / 2
+    )
 
 
 def test_recorded_videos_of_boxes_only_have_a_video_map():

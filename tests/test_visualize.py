@@ -5,7 +5,13 @@ import pytest
 from a2d_files import mask
 
 from a2d_tf.core.labels import A2D
-from a2d_tf.ops.visualize import draw_instances, flow_to_rgb, overlay_masks, track_colours, zoom
+from a2d_tf.ops.visualize import (
+    draw_instances,
+    flow_to_rgb,
+    overlay_masks,
+    track_colours,
+    zoom,
+)
 
 
 def test_flow_colours_by_direction_and_speed():
@@ -29,7 +35,9 @@ def test_tints_are_rounded_as_the_formula_says():
     colours = rng.integers(0, 256, (5, 3)).astype(np.uint8)
     expected = image.astype(np.float64)
     for colour, inside in zip(colours, masks):
-        expected = np.where(inside[..., None], np.round(0.5 * expected + 0.5 * colour), expected)
+        expected = np.where(
+            inside[..., None], np.round(0.5 * expected + 0.5 * colour), expected
+        )
     for form in (masks, [np.asfortranarray(m, np.uint8) for m in masks]):
         found = overlay_masks(image, form, colours)
         np.testing.assert_array_equal(found, expected)
@@ -49,7 +57,11 @@ def test_boxes_are_half_open_and_named():
     plain = draw(size, [box], [15])
     drawn = (plain != 0).any(axis=2)
     assert drawn[40:60, 10].all() and drawn[40:60, 49].all() and drawn[59, 10:50].all()
-    assert not drawn[40:, 50:].any() and not drawn[60:].any() and not drawn[41:59, 11:49].any()
+    assert (
+        not drawn[40:, 50:].any()
+        and not drawn[60:].any()
+        and not drawn[41:59, 11:49].any()
+    )
     assert drawn[:40].any()  # the name, above the box
     scored = draw(size, [box], [15], [mask(*size, *box)], scores=[0.873])
     assert (scored[:40] != plain[:40]).any()
@@ -69,7 +81,9 @@ def test_a_track_has_its_own_colour_and_its_number():
 
 
 def plates(drawn, ids):
-    """Pixels in each track's colour: its plate, and what is to be seen of its outline."""
+    """Pixels in each track's colour: its plate, and what is to be seen of its
+    outline.
+    """
     return [(drawn == colour).all(axis=2).sum() for colour in track_colours(ids)]
 
 
@@ -81,14 +95,20 @@ def test_in_a_crowded_picture_the_surest_are_named():
 
 
 def test_a_stamp_stands_in_the_upper_right_corner_unless_an_actor_is_there():
-    for box, columns in ([90, 10, 110, 50], slice(100, 160)), ([0, 100, 30, 160], slice(0, 60)):
+    for box, columns in (
+        ([90, 10, 110, 50], slice(100, 160)),
+        ([0, 100, 30, 160], slice(0, 60)),
+    ):
         plain, drawn = (
             draw((120, 160), [box], [12], scores=[0.5], ids=[1], stamp=stamp)
             for stamp in ("", "12.4 s")
         )
         changed = (drawn != plain).any(axis=2)
         assert not changed[20:].any()
-        assert changed[:12, columns].any() and not np.delete(changed, columns, axis=1).any()
+        assert (
+            changed[:12, columns].any()
+            and not np.delete(changed, columns, axis=1).any()
+        )
         assert plates(drawn, [1]) == plates(plain, [1])
 
 
@@ -116,7 +136,14 @@ def test_a_name_covers_no_actor_where_there_is_room(box, others, place):
 def test_small_videos_are_enlarged():
     sizes = (120, 160), (240, 320), (480, 360), (720, 1280), (16, 8192)
     assert [zoom(size) for size in sizes] == [3, 2, 1, 1, 1]
-    drawn = draw((20, 40), [[4, 8, 12, 32]], [12], [mask(20, 40, 4, 8, 12, 32)], ids=[1], times=10)
+    drawn = draw(
+        (20, 40),
+        [[4, 8, 12, 32]],
+        [12],
+        [mask(20, 40, 4, 8, 12, 32)],
+        ids=[1],
+        times=10,
+    )
     assert drawn.shape == (200, 400, 3)
     colour = track_colours([1])[0]
     assert (drawn[40, 80:320] == colour).all() and (drawn[119, 80:320] == colour).all()

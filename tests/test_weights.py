@@ -1,4 +1,6 @@
-"""Loading weights: what arrives where, what does not and why, and the runs that start from them."""
+"""Loading weights: what arrives where, what does not and why, and the runs that
+start from them.
+"""
 
 import dataclasses
 import functools
@@ -38,7 +40,9 @@ def tiny():
 
 
 def imported(
-    parts=("backbone", "fpn", "rpn", "actor", "mask"), source="matterport", classes=layouts.CLASSES
+    parts=("backbone", "fpn", "rpn", "actor", "mask"),
+    source="matterport",
+    classes=layouts.CLASSES,
 ):
     """Weights of a detector with the sizes of tiny_network, every number random."""
     counts = {
@@ -47,7 +51,10 @@ def imported(
         "mask/logits": len(classes),
     }
     tensors = {}
-    shapes = {weights._role(name, "rgb"): v.shape for name, v in weights.variables(tiny()).items()}
+    shapes = {
+        weights._role(name, "rgb"): v.shape
+        for name, v in weights.variables(tiny()).items()
+    }
     del shapes[None]  # what no file fills
     for number, (role, shape) in enumerate(shapes.items()):
         if role.split("/")[0] in parts:
@@ -92,11 +99,15 @@ def test_every_variable_and_every_tensor_is_accounted_for(detector):
     for name in after:
         assert (name in report.loaded) != (name in report.initialised)
     used = {text.split(" ")[0] for text in report.loaded.values()}
-    assert used.isdisjoint(report.skipped) and used | set(report.skipped) == set(detector.tensors)
+    assert used.isdisjoint(report.skipped) and used | set(report.skipped) == set(
+        detector.tensors
+    )
     assert report.skipped == {"rpn/background/bias": "not used by the network"}
     for name, role in report.loaded.items():
         if "(" not in role:
-            np.testing.assert_array_equal(after[name], detector.tensors[role], err_msg=name)
+            np.testing.assert_array_equal(
+                after[name], detector.tensors[role], err_msg=name
+            )
     for name in set(report.initialised) & set(after):
         np.testing.assert_array_equal(after[name], before[name], err_msg=name)
     # All three pyramids start from the one, and both RGB backbones.
@@ -106,14 +117,19 @@ def test_every_variable_and_every_tensor_is_accounted_for(detector):
     for pyramid in ("rgb_fpn", "action_fpn", "flow_fpn"):
         assert report.loaded[f"{pyramid}_c5p5/kernel"] == "fpn/c5p5/kernel"
     assert report.initialised["flow_resnet_stem/kernel"] == "not part of the rgb stream"
-    assert report.initialised["rgb_p2_t0/kernel"] == "no pretrained weights exist for it"
-    assert report.initialised["action_logits/bias"] == "no pretrained weights exist for it"
+    assert (
+        report.initialised["rgb_p2_t0/kernel"] == "no pretrained weights exist for it"
+    )
+    assert (
+        report.initialised["action_logits/bias"] == "no pretrained weights exist for it"
+    )
 
 
 def test_coco_rows_go_to_the_actors(detector, network):
     report = weights.load(network, detector)
     after = values(network)
-    # adult, baby, ball, bird, car, cat, dog; detection.md's rows less the background before them
+    # adult, baby, ball, bird, car, cat, dog; detection.md's rows less the background
+    # before them
     rows = [0, 0, 32, 14, 2, 15, 16]
     for name, width in (("actor_deltas", 4), ("mask_logits", 1), ("actor_logits", 1)):
         for weight in ("kernel", "bias"):
@@ -122,16 +138,20 @@ def test_coco_rows_go_to_the_actors(detector, network):
             source = source.reshape(*source.shape[:-1], -1, width)[..., wanted, :]
             made = after[f"{name}/{weight}"]
             np.testing.assert_array_equal(made, source.reshape(made.shape))
-    assert report.loaded["mask_logits/bias"] == (
-        "mask/logits/bias (adult <- person, baby <- person, ball <- sports ball, bird, car, cat, "
-        "dog)"
+    assert (
+        report.loaded["mask_logits/bias"]
+        == "mask/logits/bias (adult <- person, baby <- person, ball <- sports ball,"
+        " bird, car, cat, dog)"
     )
 
 
 def test_smaller_anchors_start_from_the_next_size_that_is_there(detector, network):
     """From a file, of one size a level; into a run that has one, and from it."""
     two = tiny_network.make(**{**TINY, "anchor_sizes": "16+32,64,128,256,512"})
-    assert [tuple(x.shape[1:]) for x in two.rpn.outputs] == [(1536 + 1152,), (1536 + 1152, 4)]
+    assert [tuple(x.shape[1:]) for x in two.rpn.outputs] == [
+        (1536 + 1152,),
+        (1536 + 1152, 4),
+    ]
     assert len(two.proposals.anchors) == 1536 + 1152
     report = weights.load(two, detector)
     for layer, width in (("logits", 1), ("deltas", 4)):
@@ -141,7 +161,9 @@ def test_smaller_anchors_start_from_the_next_size_that_is_there(detector, networ
         np.testing.assert_array_equal(both[:, 1], one)
         smaller = one * [2, 2, 1, 1] if layer == "deltas" else one
         np.testing.assert_array_equal(both[:, 0], smaller)
-        assert report.loaded[f"rpn_{layer}/kernel"] == f"{role} (size 2 <- size 1, size 1)"
+        assert (
+            report.loaded[f"rpn_{layer}/kernel"] == f"{role} (size 2 <- size 1, size 1)"
+        )
     variable = weights.variables(two)["rpn_logits/kernel"]
     variable.assign(normal(*variable.shape, seed=1))
     weights.copy(network, two, "RUN")
@@ -152,9 +174,13 @@ def test_smaller_anchors_start_from_the_next_size_that_is_there(detector, networ
 
 
 def test_deltas_mean_the_same_boxes_on_smaller_anchors(detector, network):
-    """A box of 24 x 24 at (1, 3) beyond a cell's centre, by an anchor of 32 and of 16 pixels."""
+    """A box of 24 x 24 at (1, 3) beyond a cell's centre, by an anchor of 32 and of
+    16 pixels.
+    """
     half = tiny_network.make(**{**TINY, "anchor_sizes": "16,32,64,128,256"})
-    deltas = np.tile(np.float32([10 / 32, 30 / 32, 5 * np.log(0.75), 5 * np.log(0.75)]), 3)
+    deltas = np.tile(
+        np.float32([10 / 32, 30 / 32, 5 * np.log(0.75), 5 * np.log(0.75)]), 3
+    )
     tensors = {**detector.tensors, "rpn/deltas/bias": deltas}
     report = weights.load(half, dataclasses.replace(detector, tensors=tensors))
     made = values(half)["rpn_deltas/bias"].reshape(3, 4)
@@ -168,10 +194,14 @@ def test_deltas_mean_the_same_boxes_on_smaller_anchors(detector, network):
     assert "adapted" not in weights.load(network, detector).summary()
 
 
-def test_anchors_that_do_not_fit_are_refused_with_some_that_do(detector, network, monkeypatch):
+def test_anchors_that_do_not_fit_are_refused_with_some_that_do(
+    detector, network, monkeypatch
+):
     model = dataclasses.replace(network.model_config, anchor_sizes="8,16,24,32,48")
     monkeypatch.setattr(network, "model_config", model)
-    with pytest.raises(InputError, match="--anchor_sizes=8,16,24,32,48 cannot") as raised:
+    with pytest.raises(
+        InputError, match="--anchor_sizes=8,16,24,32,48 cannot"
+    ) as raised:
         weights.load(network, detector)
     some = re.findall(r"[\d+]+(?:,[\d+]+){4}", str(raised.value).split("cannot")[1])
     assert len(some) == 3
@@ -182,8 +212,12 @@ def test_anchors_that_do_not_fit_are_refused_with_some_that_do(detector, network
 
 
 def test_a_refiner_of_another_backbone_takes_the_blocks_that_the_weights_have(detector):
-    """The file's ResNet-14 has the first of the two blocks of ResNet-26's stages C2 to C4."""
-    small = dict(use_mask=False, use_refiner=True, refiner_size=32, refiner_backbone="resnet26")
+    """The file's ResNet-14 has the first of the two blocks of ResNet-26's stages C2
+    to C4.
+    """
+    small = dict(
+        use_mask=False, use_refiner=True, refiner_size=32, refiner_backbone="resnet26"
+    )
     report = weights.load(tiny_network.make(**TINY, **small), detector)
     for block, names in (("b0", report.loaded), ("b1", report.initialised)):
         found = re.findall(r"refiner_resnet_(\w+)_conv3/kernel", " ".join(names))
@@ -191,13 +225,20 @@ def test_a_refiner_of_another_backbone_takes_the_blocks_that_the_weights_have(de
     loaded = [name for name in report.loaded if name.startswith("refiner_")]
     roles = [name.replace("refiner_resnet_", "backbone/") for name in loaded]
     assert [report.loaded[name] for name in loaded] == roles
-    assert report.initialised["refiner_resnet_c4_b1_conv3/kernel"] == "resnet14 has no such layer"
+    assert (
+        report.initialised["refiner_resnet_c4_b1_conv3/kernel"]
+        == "resnet14 has no such layer"
+    )
 
 
 @pytest.mark.parametrize(
     "tensors, fields, message",
     [
-        ({"fpn/p3/bias": None}, {}, "FILE.h5: missing tensor fpn/p3/bias for rgb_fpn_p3/bias"),
+        (
+            {"fpn/p3/bias": None},
+            {},
+            "FILE.h5: missing tensor fpn/p3/bias for rgb_fpn_p3/bias",
+        ),
         ({"rpn/conv/bias": normal(8)}, {}, "rpn/conv/bias has shape .*--rpn_channels"),
         ({"actor/logits/bias": normal(80)}, {}, "actor/logits/bias has shape"),
         ({}, {"backbone": "resnet26"}, "--backbone=resnet26"),
@@ -238,7 +279,10 @@ def test_the_convention_comes_from_the_file(detector, tmp_path):
     training = TrainingConfig(init_rgb=path, init_flow=str(tmp_path / "flow.h5"))
     config = Config(training=training)
     made = run_start.resolve_config(config, {}).model
-    assert made.rgb_convention == "matterport" and made.flow_convention == "keras_resnet101"
+    assert (
+        made.rgb_convention == "matterport"
+        and made.flow_convention == "keras_resnet101"
+    )
     assert made.roi_align == "legacy"
     given = {"stride_in_1x1": True, "rgb_convention": "matterport"}
     same = dataclasses.replace(config, model=ModelConfig(rgb_convention="matterport"))
@@ -276,7 +320,9 @@ def other_run(tmp_path_factory):
 def test_a_run_starts_another_of_other_labels_and_another_variant(other_run):
     run, there = other_run
     options = dict(norm="frozen_bn", rgb_convention="matterport", temporal_layers=1)
-    variant = dict(use_mask=False, rpn_channels=24, label_mode="hierarchical", flow_scale=4.0)
+    variant = dict(
+        use_mask=False, rpn_channels=24, label_mode="hierarchical", flow_scale=4.0
+    )
     model = tiny_network.config(**options, **variant)
     network = Network(model, A2D)
     before = values(network)
@@ -295,7 +341,9 @@ def test_a_run_starts_another_of_other_labels_and_another_variant(other_run):
     assert report.skipped["rpn_conv/kernel"] == reason
     assert report.skipped["mask_logits/bias"] == "not used by the network"
     # Rows are mapped by name: dog and cat are found, and so is background.
-    assert report.loaded["actor_logits/bias"] == "actor_logits/bias (cat, dog, background)"
+    assert (
+        report.loaded["actor_logits/bias"] == "actor_logits/bias (cat, dog, background)"
+    )
     assert report.initialised["actor_logits/bias[adult]"] == "no class of that name"
     made = after["actor_deltas/kernel"].reshape(-1, 7, 4)
     wanted = there["actor_deltas/kernel"].reshape(-1, 3, 4)
@@ -309,14 +357,23 @@ def test_a_run_starts_another_of_other_labels_and_another_variant(other_run):
 def test_a_head_on_rgb_starts_one_that_reads_both_streams(detector):
     """Its outputs are those of the head on RGB, whatever the flow."""
     fused = dict(COCO, temporal_init="identity", flow_norm="none")
-    alone, both = (tiny_network.make(**x, label_mode="cartesian") for x in (TINY, fused))
+    alone, both = (
+        tiny_network.make(**x, label_mode="cartesian") for x in (TINY, fused)
+    )
     weights.load(alone, tamed(detector))
     report = weights.load(both, tamed(detector))
-    assert report.loaded["actor_fc1/kernel"].endswith("fc1/kernel (input channels of RGB)")
+    assert report.loaded["actor_fc1/kernel"].endswith(
+        "fc1/kernel (input channels of RGB)"
+    )
     reason = report.initialised["actor_fc1/kernel[input channels of flow]"]
     assert reason == "zero: the tensor reads RGB only"
-    clip, rois = tiny_network.clip(1, 3), tf.constant([[[8.0, 8, 40, 56], [20, 40, 60, 88]]])
-    ours, theirs = (x.run_roi_heads(x.clip_features(clip), rois).outputs for x in (both, alone))
+    clip, rois = (
+        tiny_network.clip(1, 3),
+        tf.constant([[[8.0, 8, 40, 56], [20, 40, 60, 88]]]),
+    )
+    ours, theirs = (
+        x.run_roi_heads(x.clip_features(clip), rois).outputs for x in (both, alone)
+    )
     for name in ("class_logits", "deltas"):
         assert np.ptp(theirs[name]) > 0.1
         np.testing.assert_allclose(ours[name], theirs[name], rtol=1e-4, atol=1e-5)
@@ -324,10 +381,17 @@ def test_a_head_on_rgb_starts_one_that_reads_both_streams(detector):
 
 def test_the_convention_comes_from_the_run(other_run):
     run, _ = other_run
-    config = Config(tiny_network.config(norm="none"), training=TrainingConfig(init_checkpoint=run))
+    config = Config(
+        tiny_network.config(norm="none"), training=TrainingConfig(init_checkpoint=run)
+    )
     settled = run_start.resolve_config(config, {})
-    assert settled.model.rgb_convention == "matterport" and settled.model.roi_align == "legacy"
-    with pytest.raises(InputError, match="--rgb_convention=own contradicts .*flags.txt"):
+    assert (
+        settled.model.rgb_convention == "matterport"
+        and settled.model.roi_align == "legacy"
+    )
+    with pytest.raises(
+        InputError, match="--rgb_convention=own contradicts .*flags.txt"
+    ):
         run_start.resolve_config(config, {"rgb_convention": "own"})
     with pytest.raises(InputError, match="--norm=.*frozen_bn"):
         run_start.initialise(None, settled)
@@ -335,11 +399,16 @@ def test_the_convention_comes_from_the_run(other_run):
 
 @pytest.fixture(scope="module")
 def coco(detector, tmp_path_factory):
-    """A file of weights to which all is a cat, or else a dog: p(cat) is .7, p(dog) .25."""
+    """A file of weights to which all is a cat, or else a dog: p(cat) is .7, p(dog)
+    .25.
+    """
     path = str(tmp_path_factory.mktemp("coco") / "coco.h5")
     bias = np.full(81, np.log(0.05 / 79), np.float32)
     bias[15:17] = np.log([0.7, 0.25])
-    logits = {"actor/logits/kernel": np.zeros([1, 1, 32, 81]), "actor/logits/bias": bias}
+    logits = {
+        "actor/logits/kernel": np.zeros([1, 1, 32, 81]),
+        "actor/logits/bias": bias,
+    }
     made = tamed(detector)
     dataclasses.replace(made, tensors={**made.tensors, **logits}).write(path)
     return path
@@ -349,13 +418,17 @@ def test_coco_weights_predict_before_any_training(coco, caplog):
     """Boxes and masks of actors in native pixels; what they do is not defined."""
     with caplog.at_level("INFO", "a2d_tf"):
         actors = ["person", "pet=cat", "pet=dog"]
-        predictor = Predictor.from_run(loading.untrained(coco, {"max_detections": 5}, actors))
+        predictor = Predictor.from_run(
+            loading.untrained(coco, {"max_detections": 5}, actors)
+        )
     assert " 0 initialised (none)" in caplog.text
     assert not predictor.facts["use_flow"] and predictor.facts["score_threshold"] == 0.7
     rgb = np.random.default_rng(0).integers(0, 256, (192, 256, 3), np.uint8)
     frame = predictor.frame(rgb, np.zeros((192, 256, 2), np.float32))
     found = predictor.key_frame([frame], (96, 128))
-    assert {predictor.labels.name(code) for code in found.codes} == {"pet-__undefined__"}
+    assert {predictor.labels.name(code) for code in found.codes} == {
+        "pet-__undefined__"
+    }
     assert 0 < len(found.boxes) <= 5
     np.testing.assert_allclose(found.scores, 0.95, rtol=1e-5)
     np.testing.assert_allclose(found.actor_scores[0], [0.05 / 79, 0.95], rtol=1e-5)
@@ -365,24 +438,45 @@ def test_coco_weights_predict_before_any_training(coco, caplog):
 def test_tracks_of_the_users_names_wait_for_their_actions_in_cvat(coco, tmp_path):
     images = write_images(tmp_path / "images", coloured_frames(3))
     out, export = tmp_path / "out", tmp_path / "tracks.xml"
-    words = [f"--video={images}", f"--output={out}", "--max_tracks=mouse=2", "--max_detections=9"]
+    words = [
+        f"--video={images}",
+        f"--output={out}",
+        "--max_tracks=mouse=2",
+        "--max_detections=9",
+    ]
     actors = "--actors=person, mouse=cat,rat=dog"
-    done = run_a2d("predict", f"--init_rgb={coco}", actors, *words, "--score_threshold=0.1")
+    done = run_a2d(
+        "predict", f"--init_rgb={coco}", actors, *words, "--score_threshold=0.1"
+    )
     assert done.returncode == 0, done.stderr
     facts = json.loads((out / "video.json").read_text())["labels"]
-    assert (facts["actors"], facts["actions"]) == (["person", "mouse", "rat"], ["__undefined__"])
-    assert [x["actor"] for x in json.loads((out / "tracks.json").read_text())] == ["mouse"] * 2
+    assert (facts["actors"], facts["actions"]) == (
+        ["person", "mouse", "rat"],
+        ["__undefined__"],
+    )
+    assert [x["actor"] for x in json.loads((out / "tracks.json").read_text())] == [
+        "mouse"
+    ] * 2
     run_a2d("export-annotations", f"--prediction={out}", f"--output={export}")
     root = ElementTree.parse(export).getroot()
     assert {each.get("label") for each in root.iter("track")} == {"mouse"}
     assert {each.text for each in root.iter("attribute")} == {"__undefined__"}
-    given = f"--annotations={export}", f"--videos={tmp_path}", f"--output={tmp_path / 'records'}"
-    assert "no actor and action for the labels 'mouse'" in complaint(run_a2d("records", *given))
+    given = (
+        f"--annotations={export}",
+        f"--videos={tmp_path}",
+        f"--output={tmp_path / 'records'}",
+    )
+    assert "no actor and action for the labels 'mouse'" in complaint(
+        run_a2d("records", *given)
+    )
 
 
 def test_actors_that_are_no_classes_of_coco(coco):
     for value, message in (
-        ("mouse=cta", r"'mouse=cta' is not CLASS or NAME=CLASS with a class of COCO; .* cat\?$"),
+        (
+            "mouse=cta",
+            r"'mouse=cta' is not CLASS or NAME=CLASS with a class of COCO; .* cat\?$",
+        ),
         ("Hotdog", r"'Hotdog' .* did you mean hot dog\?$"),
         ("=cat", "'=cat' is not CLASS or NAME=CLASS"),
         ("mouse=cat,cat", "cat has two names, mouse and cat"),

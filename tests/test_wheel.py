@@ -19,21 +19,35 @@ IGNORED = shutil.ignore_patterns("__pycache__")
 
 
 def pip(*words):
-    succeeded(run_python("-m", "pip", *words, "--no-deps", "--disable-pip-version-check"))
+    succeeded(
+        run_python("-m", "pip", *words, "--no-deps", "--disable-pip-version-check")
+    )
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    """The wheel, built from a copy, for setuptools leaves its own folders beside the sources."""
+    """The wheel, built from a copy, for setuptools leaves its own folders beside the
+    sources.
+    """
     folder = tmp_path_factory.mktemp("wheel")
     for name in SOURCES:
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, folder / "source" / name, ignore=IGNORED)
         else:
             shutil.copy(ROOT / name, folder / "source")
-    stale = folder / "source" / "build" / "lib" / "a2d_tf" / "evaluation" / "metrics" / "old.py"
+    stale = (
+        folder
+        / "source"
+        / "build"
+        / "lib"
+        / "a2d_tf"
+        / "evaluation"
+        / "metrics"
+        / "old.py"
+    )
     stale.parent.mkdir(parents=True)
-    stale.touch()  # of an earlier `pip install .`; each module of this folder is imported
+    # of an earlier `pip install .`; each module of this folder is imported
+    stale.touch()
     there = all(map(importlib.util.find_spec, ("setuptools", "wheel")))
     isolation = ["--no-build-isolation"] if there else []
     pip("wheel", folder / "source", "--wheel-dir", folder, *isolation)
@@ -51,7 +65,9 @@ def command(wheel, tmp_path_factory):
 
     def call(name, *words):
         path = folder / "site" / "bin" / "a2d"
-        options = dict(cwd=folder / "empty", env=environment, capture_output=True, text=True)
+        options = dict(
+            cwd=folder / "empty", env=environment, capture_output=True, text=True
+        )
         return subprocess.run([path, name, *words], **options)
 
     return call
@@ -60,10 +76,14 @@ def command(wheel, tmp_path_factory):
 def test_it_holds_the_package_and_its_flagfiles_and_nothing_of_development(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
-        (metadata,) = (name for name in archive.namelist() if name.endswith("/METADATA"))
+        (metadata,) = (
+            name for name in archive.namelist() if name.endswith("/METADATA")
+        )
         metadata = archive.read(metadata).decode()
         needed = re.findall("^Requires-Dist: (.*)", metadata, re.MULTILINE)
-        (points,) = (name for name in archive.namelist() if name.endswith("/entry_points.txt"))
+        (points,) = (
+            name for name in archive.namelist() if name.endswith("/entry_points.txt")
+        )
         scripts = archive.read(points).decode()
     files = (
         path
@@ -73,9 +93,14 @@ def test_it_holds_the_package_and_its_flagfiles_and_nothing_of_development(wheel
     expected = {str(path.relative_to(ROOT)) for path in files}
     models = (ROOT / "a2d_tf" / "pretrained" / "models").glob("*/*")
     expected |= {str(path.relative_to(ROOT)) for path in models}
-    expected |= {f"a2d_tf/{path.relative_to(ROOT)}" for path in (ROOT / "configs").rglob("*.flags")}
+    expected |= {
+        f"a2d_tf/{path.relative_to(ROOT)}"
+        for path in (ROOT / "configs").rglob("*.flags")
+    }
     assert names == expected
-    assert len(needed) > 8 and not [line for line in needed if re.match("pytest|ruff|mypy", line)]
+    assert len(needed) > 8 and not [
+        line for line in needed if re.match("pytest|ruff|mypy", line)
+    ]
     assert scripts.split() == ["[console_scripts]", "a2d", "=", "a2d_tf.__main__:run"]
     assert f"\nVersion: {a2d_tf.__version__}\n" in metadata
 

@@ -30,12 +30,23 @@ def test_a_killed_process_is_a_clear_error():
 
 def test_a_process_that_ends_before_it_has_read_anything():
     """What it is to do is more than a pipe holds."""
-    code = "import multiprocessing as m; from multiprocessing import resource_tracker as r; "
-    code += "r.ensure_running(); m.set_executable('/bin/false'); from a2d_tf.core import workers; "
+    code = (
+        "import multiprocessing as m; from multiprocessing import resource_tracker"
+        " as r; "
+    )
+    code += (
+        "r.ensure_running(); m.set_executable('/bin/false'); from a2d_tf.core import"
+        " workers; "
+    )
     code += "list(workers.imap(bytes(10**6).startswith, [b'0'] * 9, 2))"
     words = [sys.executable, "-c", code]
-    done = subprocess.run(words, cwd=ROOT, stderr=subprocess.PIPE, text=True, timeout=60)
-    assert done.returncode == 1 and "InputError: a worker process was killed" in done.stderr
+    done = subprocess.run(
+        words, cwd=ROOT, stderr=subprocess.PIPE, text=True, timeout=60
+    )
+    assert (
+        done.returncode == 1
+        and "InputError: a worker process was killed" in done.stderr
+    )
 
 
 def test_threads_keep_the_order_and_take_no_more_items_than_they_may():

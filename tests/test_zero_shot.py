@@ -15,7 +15,9 @@ SPACE = LabelSpace(("man", "dog"), ("run", "eat"), (11, 12, 21, 22))
 
 
 def case(count, seed=0):
-    """One perfect RoI a frame; frames of 'man' alternate between run and eat, the last is a dog."""
+    """One perfect RoI a frame; frames of 'man' alternate between run and eat, the
+    last is a dog.
+    """
     names = [f"v/{i:05d}" for i in range(count + 1)]
     boxes = np.tile([0.0, 0, 10, 10], (count + 1, 1))
     action = np.append(np.arange(count) % 2, 0)
@@ -40,7 +42,8 @@ def test_scores_are_shuffled_among_the_rois_of_the_actor():
     expected = zero_shot.actor_aps(voc_aps(by_hand, truth, SPACE)["per_pair_ap"], SPACE)
     once = zero_shot.chance(detections, truth, SPACE, 0, seed=5, shuffles=1)
     assert once == pytest.approx(expected["1"])
-    # The only RoI of 'dog' has nobody to swap with: dog-running found, dog-eating without truth.
+    # The only RoI of 'dog' has nobody to swap with: dog-running found, dog-eating
+    # without truth.
     assert zero_shot.chance(detections, truth, SPACE, 1, seed=0) == pytest.approx(50)
 
 

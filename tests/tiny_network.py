@@ -5,7 +5,12 @@ import types
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf.core.config import ComputeConfig, InferenceConfig, ModelConfig, TrainingConfig
+from a2d_tf.core.config import (
+    ComputeConfig,
+    InferenceConfig,
+    ModelConfig,
+    TrainingConfig,
+)
 from a2d_tf.core.labels import A2D
 from a2d_tf.model.network import Network
 from a2d_tf.training import forward
@@ -28,9 +33,15 @@ INFERENCE = InferenceConfig(
 
 def config(**override):
     """A ModelConfig of the smallest size; fields given override it."""
-    fields = dict(image_height=CANVAS[0], image_width=CANVAS[1], anchor_sizes="8,16,24,32,48")
-    fields |= dict(backbone="resnet14", width_multiplier=0.125, norm="none", flow_norm="same")
-    fields |= dict(stride_in_1x1=False, pixel_scale=1 / 64, flow_scale=0.5, fpn_channels=16)
+    fields = dict(
+        image_height=CANVAS[0], image_width=CANVAS[1], anchor_sizes="8,16,24,32,48"
+    )
+    fields |= dict(
+        backbone="resnet14", width_multiplier=0.125, norm="none", flow_norm="same"
+    )
+    fields |= dict(
+        stride_in_1x1=False, pixel_scale=1 / 64, flow_scale=0.5, fpn_channels=16
+    )
     fields |= dict(rpn_channels=16, head_units=32, mask_channels=16, mask_layers=1)
     return ModelConfig(**{**fields, **override})
 
@@ -42,9 +53,13 @@ def make(seed=0, precision="float32", **override):
 
 
 def manifest(**changes):
-    """Stand in for the manifest of records for this network: what a run folder keeps of it."""
+    """Stand in for the manifest of records for this network: what a run folder keeps
+    of it.
+    """
     facts = dict(flow_method="dis", image_height=64, image_width=96, clip_stride=1)
-    facts |= dict(source="a", videos=lambda split: {"v"}, label_space=A2D, directory="RECORDS")
+    facts |= dict(
+        source="a", videos=lambda split: {"v"}, label_space=A2D, directory="RECORDS"
+    )
     return types.SimpleNamespace(**{**facts, **changes})
 
 

@@ -20,20 +20,28 @@ def objects(*seen):
     rows = [(*row, 1.0)[:4] for row in seen if row[2].any()]
     tracks, codes, masks, scores = zip(*rows) if rows else ((), (), (), ())
     masks = [encode_mask(mask) for mask in masks]
-    return Objects(np.array(tracks, int), np.array(codes, int), masks, np.array(scores, float))
+    return Objects(
+        np.array(tracks, int), np.array(codes, int), masks, np.array(scores, float)
+    )
 
 
 def video(*frames):
-    """The Frames of (true, predicted) objects, each a list of arguments of `objects`."""
+    """The Frames of (true, predicted) objects, each a list of arguments of
+    `objects`.
+    """
     return [ComparedFrame(objects(*t), objects(*p)) for t, p in frames]
 
 
 def random_frames(rng, frames=8, codes=(11, 18, 61)):
-    """Frames of squares that drift: true ones are born and die, predicted ones jitter, are missed,
-    swap their tracks and change their codes, and some are made up."""
+    """Frames of squares that drift: true ones are born and die, predicted ones jitter,
+    are missed, swap their tracks and change their codes, and some are made up.
+    """
     count = int(rng.integers(1, 5))
     place, drift = rng.integers(-4, 24, (count, 2)), rng.integers(-2, 3, (count, 2))
-    birth, death = rng.integers(0, frames // 2, count), rng.integers(frames // 2, frames + 1, count)
+    birth, death = (
+        rng.integers(0, frames // 2, count),
+        rng.integers(frames // 2, frames + 1, count),
+    )
     code, alias = rng.choice(codes, count), 10 + np.arange(count)
     made = []
     for t in range(frames):

@@ -2,8 +2,8 @@
 
   python tools/benchmark.py --suite detector --output detector.json
 
-Competitors run in turn, round by round, because machines drift; the figures are medians. Run
-nothing else meanwhile. Peers run if requirements-bench.txt is installed.
+Competitors run in turn, round by round, because machines drift; the figures are
+medians. Run nothing else meanwhile. Peers run if requirements-bench.txt is installed.
 """
 
 from __future__ import annotations
@@ -20,23 +20,38 @@ from a2d_tf.core import command_line
 from a2d_tf.core.files import write_json
 
 SUITES = {
-    "detector": "inference and training of the detector, beside torchvision's Mask R-CNN",
-    "learning": "COCO's AP of the detector and of torchvision's Mask R-CNN, trained alike",
-    "prediction": "a start, a frame, a clip and a library of clips, by `import tensorflow`",
+    "detector": (
+        "inference and training of the detector, beside torchvision's Mask R-CNN"
+    ),
+    "learning": (
+        "COCO's AP of the detector and of torchvision's Mask R-CNN, trained alike"
+    ),
+    "prediction": (
+        "a start, a frame, a clip and a library of clips, by `import tensorflow`"
+    ),
 }
 """Name -> what it measures, by `tools.benchmarks.<name>.run`: {flag: value} -> (rows of
 `measure.row`, dict of further figures)."""
 
 FLAGS = command_line.Register()
 _SUITE = FLAGS.enum(
-    "suite", None, sorted(SUITES), "; ".join(f"{name}: {what}" for name, what in SUITES.items())
+    "suite",
+    None,
+    sorted(SUITES),
+    "; ".join(f"{name}: {what}" for name, what in SUITES.items()),
 )
 _OUTPUT = FLAGS.string("output", None, "JSON file for the figures.")
 _OPTIONS = (
-    FLAGS.integer("rounds", 3, "Rounds, of whose figures the median counts; learning: seeds.", 1),
+    FLAGS.integer(
+        "rounds", 3, "Rounds, of whose figures the median counts; learning: seeds.", 1
+    ),
     FLAGS.bool("small", False, "Sizes that show only that a suite works."),
-    FLAGS.string("saved_model", None, "prediction: an export; by default that of --model=mini."),
-    FLAGS.string("records", None, "learning: folder of records, of the mini A2D at 128x160."),
+    FLAGS.string(
+        "saved_model", None, "prediction: an export; by default that of --model=mini."
+    ),
+    FLAGS.string(
+        "records", None, "learning: folder of records, of the mini A2D at 128x160."
+    ),
     FLAGS.integer("steps", 1500, "learning: of each training.", 1),
 )
 
@@ -50,7 +65,12 @@ def main(argv: list[str]) -> None:
     from tools.benchmarks import measure
 
     machine = {**measure.machine(), "peak_gflops": measure.peak(options["small"])()}
-    report = {"suite": _SUITE.value, "machine": machine, "rows": rows, "details": details}
+    report = {
+        "suite": _SUITE.value,
+        "machine": machine,
+        "rows": rows,
+        "details": details,
+    }
     print(measure.table(rows))
     write_json(_OUTPUT.value, report)
     print(f"{_OUTPUT.value}: written")

@@ -1,4 +1,5 @@
-"""Write docs/flags.md, the lists of all settings, from their definitions in core/config.py.
+"""Write docs/flags.md, the lists of all settings, from their definitions in
+core/config.py.
 
 python tools/document_flags.py
 """
@@ -33,7 +34,9 @@ def text() -> str:
     for name, section in SECTIONS.items():
         about, meanings = section.__doc__.split("\n\n")[0], help_of(section)
         parts.append(f"\n## {name.capitalize()}\n\n{about}\n\n")
-        parts += [_row(field, meanings[field.name]) for field in dataclasses.fields(section)]
+        parts += [
+            _row(field, meanings[field.name]) for field in dataclasses.fields(section)
+        ]
     return "".join(parts)
 
 

@@ -2,10 +2,11 @@
 
   python tools/gpu_report.py --output=gpu_report
 
-About twenty minutes. Every row runs in a process of its own, within --limit_s, and is written to
-OUTPUT/rows as it ends; run again, the command goes on with the rows that are missing, that failed,
-or that took longer than a smaller --limit_s. At the end OUTPUT/report.html and report.json hold
-everything, each row with a verdict; send both. Without a GPU the rows that need one say so.
+About twenty minutes. Every row runs in a process of its own, within --limit_s, and is
+written to OUTPUT/rows as it ends; run again, the command goes on with the rows that are
+missing, that failed, or that took longer than a smaller --limit_s. At the end
+OUTPUT/report.html and report.json hold everything, each row with a verdict; send both.
+Without a GPU the rows that need one say so.
 """
 
 from __future__ import annotations
@@ -30,14 +31,20 @@ FLAGS = command_line.Register()
 _OUTPUT = FLAGS.string("output", None, "Folder for the report.")
 _SMALL = FLAGS.bool("small", False, "Sizes that show only that the rows work.")
 _LIMIT = FLAGS.integer("limit_s", 240, "Most seconds of a row.", 1)
-_MINUTES = FLAGS.integer("minutes", 25, "No row begins later; the next call goes on.", 0)
+_MINUTES = FLAGS.integer(
+    "minutes", 25, "No row begins later; the next call goes on.", 0
+)
 _ONLY = FLAGS.list("only", [], "Rows to measure whose names begin so; by default all.")
-_ROW = FLAGS.string("row", None, "The one row to measure here; the report starts these.")
+_ROW = FLAGS.string(
+    "row", None, "The one row to measure here; the report starts these."
+)
 _LONGEST = 100  # characters of a cell
 
 
 class Row(NamedTuple):
-    """A row: a function of `tools.benchmarks.gpu`, its options, and what judges its values."""
+    """A row: a function of `tools.benchmarks.gpu`, its options, and what judges its
+    values.
+    """
 
     function: str
     options: dict[str, Any] = {}
@@ -45,13 +52,19 @@ class Row(NamedTuple):
 
 
 def rows() -> dict[str, Row]:
-    """Return the rows by name, the most useful first; some read what others have left."""
+    """Return the rows by name, the most useful first; some read what others have
+    left.
+    """
     steps = {}
     for name, precision in (("float32", "float32"), ("bfloat16", "mixed_bfloat16")):
         verdict, options = verdicts.expected(name), {"precision": precision}
         steps[name] = Row("step", options, verdict)
-        steps[f"{name}, layout optimizer"] = Row("step", {**options, "layout": True}, verdict)
-        steps[f"{name}, free"] = Row("step", {**options, "deterministic": False}, verdict)
+        steps[f"{name}, layout optimizer"] = Row(
+            "step", {**options, "layout": True}, verdict
+        )
+        steps[f"{name}, free"] = Row(
+            "step", {**options, "deterministic": False}, verdict
+        )
     for count in range(2, len(devices.nvidia_cards()) + 1):
         steps[f"mirrored, {count} GPUs"] = Row("step", {"gpus": count})
     commands = {
@@ -64,12 +77,16 @@ def rows() -> dict[str, Row]:
         "machine": Row("machine"),
         "gradients": Row("gradients", {}, verdicts.close_gradients),
         "step: float32": steps.pop("float32"),
-        "step: float32, once more": Row("step", {}, verdicts.same_weights("step: float32")),
+        "step: float32, once more": Row(
+            "step", {}, verdicts.same_weights("step: float32")
+        ),
         "profile": Row("profile", {}, verdicts.expected("profile")),
         **{f"command: {name}": row for name, row in commands.items()},
         "prediction": Row("prediction"),
         curves[0]: Row("losses", {"on_gpu": False}),
-        curves[1]: Row("losses", {"on_gpu": False, "disturbed": verdicts.ROUNDING["TF32"]}),
+        curves[1]: Row(
+            "losses", {"on_gpu": False, "disturbed": verdicts.ROUNDING["TF32"]}
+        ),
         "losses: GPU": Row("losses", {}, verdicts.close_losses(*curves)),
         **{f"step: {name}": row for name, row in steps.items()},
         "batches": Row("batches", {}, verdicts.expected("batches")),
@@ -79,7 +96,8 @@ def rows() -> dict[str, Row]:
 def _measured(name: str, folder: pathlib.Path) -> dict[str, Any]:
     """Return a row, measured in a process of its own unless it was before.
 
-    It has `row`, `seconds`, and of `values` and `reason`, why there are no more, one or both.
+    It has `row`, `seconds`, and of `values` and `reason`, why there are no more, one or
+    both.
     """
     rows, file = "small_rows" if _SMALL.value else "rows", re.sub(r"[^\w.]+", "_", name)
     path = folder / rows / f"{file}.json"
@@ -92,9 +110,12 @@ def _measured(name: str, folder: pathlib.Path) -> dict[str, Any]:
     found: dict[str, Any] = {"row": name, "seconds": ended.seconds}
     printed = [line for line in ended.stdout.splitlines() if line.startswith("{")]
     if printed:
-        found["values"] = json.loads(printed[-1], parse_constant=str)  # a file has no NaN
+        # a file has no NaN
+        found["values"] = json.loads(printed[-1], parse_constant=str)
     if ended.status is None:
-        found.update(limit_s=_LIMIT.value, reason=f"took more than --limit_s={_LIMIT.value}")
+        found.update(
+            limit_s=_LIMIT.value, reason=f"took more than --limit_s={_LIMIT.value}"
+        )
     elif ended.status or not printed:
         found["reason"] = ended.cause
     write_json(path, found)
@@ -114,7 +135,9 @@ def _judge(found: list[dict], known: dict[str, Row]) -> None:
 
 
 def _report(found: list[dict], known: dict[str, Row], folder: pathlib.Path) -> None:
-    """Write report.json and report.html: a table for each function, and for what has parts."""
+    """Write report.json and report.html: a table for each function, and for what has
+    parts.
+    """
     from a2d_tf.evaluation.reports import pages
 
     tables: dict[str, dict[str, dict]] = {}
@@ -127,7 +150,10 @@ def _report(found: list[dict], known: dict[str, Row], folder: pathlib.Path) -> N
         cells["verdict"] = row["verdict"]
         for figure, value in figures.items():
             if isinstance(value, dict):
-                parts = {key: x if isinstance(x, dict) else {figure: x} for key, x in value.items()}
+                parts = {
+                    key: x if isinstance(x, dict) else {figure: x}
+                    for key, x in value.items()
+                }
                 tables[f"{name}, {figure}"] = parts
             elif len(_shown(value)) > _LONGEST:
                 texts.append(pages.Text(f"{name}, {figure}: {_shown(value)}"))
@@ -136,7 +162,10 @@ def _report(found: list[dict], known: dict[str, Row], folder: pathlib.Path) -> N
     blocks: list = []
     for title, lines in tables.items():
         columns = [*dict.fromkeys(column for line in lines.values() for column in line)]
-        cells = [[key, *(_shown(x.get(name, "")) for name in columns)] for key, x in lines.items()]
+        cells = [
+            [key, *(_shown(x.get(name, "")) for name in columns)]
+            for key, x in lines.items()
+        ]
         blocks += [pages.Heading(title), pages.HtmlTable(("", *columns), cells)]
     blocks = [(type(block).__name__, block) for block in [*blocks, *texts]]
     write_json(folder / "report.json", found)
@@ -157,7 +186,9 @@ def main(argv: list[str]) -> None:
         from tools.benchmarks import gpu  # loads TensorFlow
 
         row = known[_ROW.value]
-        for values in getattr(gpu, row.function)(gpu.Place(folder, _SMALL.value), **row.options):
+        for values in getattr(gpu, row.function)(
+            gpu.Place(folder, _SMALL.value), **row.options
+        ):
             print(json.dumps(values), flush=True)
         return
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the row, too

@@ -1,10 +1,11 @@
-"""Make a file of random weights in a public file's layout, to rehearse what starts from it.
+"""Make a file of random weights in a public file's layout, to rehearse what starts from
+it.
 
   python tools/make_random_weights.py --source matterport --output mask_rcnn_coco.h5
   python tools/make_random_weights.py --source keras_resnet101 --output imagenet.h5
 
-Names, shapes and size are those of the published file; activations of a network that starts from
-it stay near 1. Such a network has learned nothing.
+Names, shapes and size are those of the published file; activations of a network that
+starts from it stay near 1. Such a network has learned nothing.
 """
 
 from __future__ import annotations
@@ -24,18 +25,23 @@ from a2d_tf.core.files import write_file
 
 FLAGS = command_line.Register()
 _SOURCE = FLAGS.enum(
-    "source", None, ["matterport", "keras_resnet101"], "Whose layout: that of a Keras file."
+    "source",
+    None,
+    ["matterport", "keras_resnet101"],
+    "Whose layout: that of a Keras file.",
 )
 _OUTPUT = FLAGS.string("output", None, "The .h5 file to write.")
 
 # What a stem is given: mean-free pixels, in the low hundreds.
 _PIXELS = 64
-# The scale of norms. Kernels as of He et al. keep the variance through a ReLU, and every residual
-# block then adds to it: with a scale of 1 it would triple 33 times.
+# The scale of norms. Kernels as of He et al. keep the variance through a ReLU, and
+# every residual block then adds to it: with a scale of 1 it would triple 33 times.
 _GAMMA = (0.5, 0.7)
 
 
-def random_tensor(name: str, shape: Sequence[int], rng: np.random.Generator) -> np.ndarray:
+def random_tensor(
+    name: str, shape: Sequence[int], rng: np.random.Generator
+) -> np.ndarray:
     """Random numbers for one tensor: float32 of the shape."""
     weight = name.split("/")[-1]
     if weight == "kernel":
@@ -52,13 +58,16 @@ def random_tensor(name: str, shape: Sequence[int], rng: np.random.Generator) -> 
 
 def dataset(name: str) -> str:
     """Where Keras puts a tensor called layer/weight in its file."""
-    # Matterport's proposal network is a model of its own, which Keras keeps in one group.
+    # Matterport's proposal network is a model of its own, which Keras keeps in one
+    # group.
     group = "rpn_model" if name.startswith("rpn_") else name.split("/")[0]
     return f"{group}/{name}:0"
 
 
 def write(path: str, shapes: dict[str, Sequence[int]]) -> None:
-    """Write random tensors of {layer/weight: shape} as Keras lays out a model's weights."""
+    """Write random tensors of {layer/weight: shape} as Keras lays out a model's
+    weights.
+    """
     rng = np.random.default_rng(0)
 
     def fill(file):
@@ -79,7 +88,9 @@ class Shapes(dict):
 
 
 def shapes(source: str, sizes: Any = None) -> Shapes:
-    """Return the shapes of the tensors that a source's file must hold; sizes: `layouts.Sizes`."""
+    """Return the shapes of the tensors that a source's file must hold; sizes:
+    `layouts.Sizes`.
+    """
     from a2d_tf.pretrained import layouts
 
     found = Shapes()

@@ -2,11 +2,12 @@
 
   python tools/soak.py --workdir=work/soak
 
-Conversion, training, the prediction of a library, the way from an export to a page, and both
-pipelines of Beam where it is installed: each run once undisturbed and once killed by SIGKILL with
-all its children at random moments, and started again. Then the results of both are compared:
-records and predictions by byte, weights to the bit, TensorBoard's points, of which none may come
-twice. The command ends with status 1 if anything differs.
+Conversion, training, the prediction of a library, the way from an export to a page, and
+both pipelines of Beam where it is installed: each run once undisturbed and once killed
+by SIGKILL with all its children at random moments, and started again. Then the results
+of both are compared: records and predictions by byte, weights to the bit, TensorBoard's
+points, of which none may come twice. The command ends with status 1 if anything
+differs.
 """
 
 from __future__ import annotations
@@ -38,10 +39,15 @@ _VIDEOS = FLAGS.integer("videos", 24, "Clips of the mini A2D.", 6)
 _STEPS = FLAGS.integer("steps", 400, "Training steps.", 1)
 
 _TINY = [
-    *(line for line in read_text(processes.ROOT / "tools/tiny.flags").split() if "=" in line),
+    *(
+        line
+        for line in read_text(processes.ROOT / "tools/tiny.flags").split()
+        if "=" in line
+    ),
     *"--norm=group_norm --flow_norm=same --mask_layers=1 --anchor_sizes=8,16,24,32,48".split(),
     *"--test_proposals=30 --proposals_before_nms=100 --train_proposals=50".split(),
-    *"--roi_samples=16 --rpn_samples=32 --batch_size=2 --val_fraction=0.3 --optimizer=adam".split(),
+    *"--roi_samples=16 --rpn_samples=32 --batch_size=2 --val_fraction=0.3"
+    " --optimizer=adam".split(),
     *"--average_decay=0.9 --log_every=3 --checkpoint_every=5 --validate_every=100".split(),
     "--pictures=1",
 ]
@@ -54,7 +60,8 @@ def survive(
     """Run a command of a2d to its end, after so many SIGKILLs.
 
     Args:
-      folder: what it makes; one that ends before its SIGKILL came begins anew, without that.
+      folder: what it makes; one that ends before its SIGKILL came begins anew, without
+        that.
       longest: seconds that it may run before a SIGKILL; moments: the generator.
 
     Raises:
@@ -81,7 +88,8 @@ def files(folder: str) -> dict:
 
 
 def training(run: str) -> dict:
-    """Return {tensor of the newest and of the best checkpoint, or point of TensorBoard: value}.
+    """Return {tensor of the newest and of the best checkpoint, or point of TensorBoard:
+    value}.
 
     Left out is what a clock says.
 
@@ -99,7 +107,9 @@ def training(run: str) -> dict:
         for name in reader.get_variable_to_shape_map():
             if "save_counter" not in name and "OBJECT_GRAPH" not in name:
                 value = np.asarray(reader.get_tensor(name))
-                found[f"{kind}/{name}"] = value.item() if value.dtype == object else value.tobytes()
+                found[f"{kind}/{name}"] = (
+                    value.item() if value.dtype == object else value.tobytes()
+                )
     for writer, tag, step, value in setups.points(pathlib.Path(run, "tensorboard")):
         if (key := f"{writer} {tag} {step}") in found:
             raise InputError(f"{run}: {key} is there twice")
@@ -116,7 +126,9 @@ def start(folder: str) -> dict:
 
 
 def write_export(records: str, path: str) -> None:
-    """Write the instances of records as annotations in the own format of `a2d records`."""
+    """Write the instances of records as annotations in the own format of `a2d
+    records`.
+    """
     images: list[dict] = []
     annotations = []
     manifest = Manifest.load(records)
@@ -133,15 +145,20 @@ def write_export(records: str, path: str) -> None:
 
 
 def commands(workdir: str) -> Iterator[tuple[str, list[str], Callable[[str], dict]]]:
-    """Yield a name, the words with {} for a folder of its own, and what must be the same of that.
+    """Yield a name, the words with {} for a folder of its own, and what must be the
+    same of that.
 
     Later commands read what the earlier ones have made.
     """
     base = os.path.join(workdir, "tiny.flags")
     write_text(base, "\n".join(_TINY))
     release = os.path.join(workdir, "mini", "Release")
-    records, run = (os.path.join(workdir, "whole", "out", x) for x in ("conversion", "training"))
-    sizes = "--image_height=64 --image_width=96 --clip_frames=3 --shard_videos=2".split()
+    records, run = (
+        os.path.join(workdir, "whole", "out", x) for x in ("conversion", "training")
+    )
+    sizes = (
+        "--image_height=64 --image_width=96 --clip_frames=3 --shard_videos=2".split()
+    )
     convert = [f"--release={release}", "--output={}", *sizes]
     train = ["train", f"--flagfile={base}", f"--records={records}", "--workdir={}"]
     videos = f"--video={release}/clips320H"
@@ -151,8 +168,19 @@ def commands(workdir: str) -> Iterator[tuple[str, list[str], Callable[[str], dic
     yield "library", ["predict", *predict], files
     export = os.path.join(workdir, "export.json")
     write_export(records, export)
-    own = [f"--annotations={export}", f"--videos={release}/clips320H", "--output={}", "--"]
-    own += [*_TINY, "--init_rgb=", "--init_flow=", f"--steps={_STEPS.value}", *sizes[2:]]
+    own = [
+        f"--annotations={export}",
+        f"--videos={release}/clips320H",
+        "--output={}",
+        "--",
+    ]
+    own += [
+        *_TINY,
+        "--init_rgb=",
+        "--init_flow=",
+        f"--steps={_STEPS.value}",
+        *sizes[2:],
+    ]
     yield "start", ["start", *own], start
     after = f"--after={os.path.join(workdir, 'whole', 'out', 'start')}"
     yield "second round", ["start", after, *own], start
@@ -184,7 +212,10 @@ def main(argv: list[str]) -> None:
         keys = {**ends[0], **ends[1]}
         differ = sorted(key for key in keys if ends[0].get(key) != ends[1].get(key))
         same = same and bool(keys) and not differ
-        print(f"{name}: killed {_KILLS.value} times, {len(keys)} compared, {len(differ)} differ")
+        print(
+            f"{name}: killed {_KILLS.value} times, {len(keys)} compared, {len(differ)}"
+            " differ"
+        )
         for key in differ:
             print(f"  {key}", flush=True)
     if not same:

@@ -1,4 +1,6 @@
-"""An annotation export, which is one file, a folder, or a zip as downloaded, and its files."""
+"""An annotation export, which is one file, a folder, or a zip as downloaded, and its
+files.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ class Container:
         elif path.suffix.lower() == ".zip" or zipfile.is_zipfile(path):
             with _readable(path):
                 self._zip = zipfile.ZipFile(path)
-            names = [info.filename for info in self._zip.infolist() if not info.is_dir()]
+            names = [
+                info.filename for info in self._zip.infolist() if not info.is_dir()
+            ]
         else:
             with _readable(path):
                 path.stat()
@@ -46,7 +50,9 @@ class Container:
         self.names = sorted(name for name in names if not hidden.search(name))
 
     def locate(self, name: str) -> pathlib.PurePath:
-        """Return the path of a file, as errors name it; of a zip 'task.zip/annotations.xml'."""
+        """Return the path of a file, as errors name it; of a zip
+        'task.zip/annotations.xml'.
+        """
         return self.path if self.path.is_file() and not self._zip else self.path / name
 
     def read(self, name: str) -> bytes:
@@ -58,7 +64,9 @@ class Container:
             return self._zip.read(name)
 
     def text(self, name: str) -> str:
-        """Return the content of a text file, UTF-8 with or without a byte order mark."""
+        """Return the content of a text file, UTF-8 with or without a byte order
+        mark.
+        """
         content = self.read(name)
         with _readable(self.locate(name)):
             return content.decode("utf-8-sig")
@@ -73,9 +81,17 @@ def _readable(path):
         raise InputError(f"{path}: cannot be read ({error}); {_REMEDY}") from error
 
 
-def size_of(image: dict, height: str = "height", width: str = "width") -> tuple[int, int] | None:
-    """Return an image's (height, width) by the names of their fields; None where it has none."""
-    return (image[height], image[width]) if image.get(height) and image.get(width) else None
+def size_of(
+    image: dict, height: str = "height", width: str = "width"
+) -> tuple[int, int] | None:
+    """Return an image's (height, width) by the names of their fields; None where it
+    has none.
+    """
+    return (
+        (image[height], image[width])
+        if image.get(height) and image.get(width)
+        else None
+    )
 
 
 class File(NamedTuple):
@@ -95,7 +111,9 @@ class File(NamedTuple):
     def open(cls, container: Container, name: str) -> File:
         """Read a file; InputError where it cannot be read, or is a .json and none."""
         if not name.lower().endswith(".json"):
-            return cls(container, name, container.read(name).removeprefix(b"\xef\xbb\xbf"))
+            return cls(
+                container, name, container.read(name).removeprefix(b"\xef\xbb\xbf")
+            )
         text = container.text(name)
         with _readable(container.locate(name)):  # a RecursionError is a RuntimeError
             return cls(container, name, json.loads(text))
@@ -106,7 +124,9 @@ class File(NamedTuple):
         return self.container.locate(self.name)
 
     def place(self, where: str) -> str:
-        """Return a place in the file, as errors name it: 'task.zip/x.json: images[0]'."""
+        """Return a place in the file, as errors name it: 'task.zip/x.json:
+        images[0]'.
+        """
         return f"{self.path}: {where}" if where else str(self.path)
 
     def error(self, where: str, problem: str) -> InputError:
@@ -114,14 +134,18 @@ class File(NamedTuple):
         return InputError(f"{self.place(where)}: {problem}")
 
     def check(self, kind: Any) -> Any:
-        """Return the content, of this kind for `core.files.check_json`; else raise InputError."""
+        """Return the content, of this kind for `core.files.check_json`; else raise
+        InputError.
+        """
         with self.at():
             check_json(self.content, kind)
         return self.content
 
     @contextlib.contextmanager
     def at(self, where: str = "", remedy: str = _REMEDY) -> Iterator[None]:
-        """Name file, place and remedy in the error of a value that is damaged or not found."""
+        """Name file, place and remedy in the error of a value that is damaged or not
+        found.
+        """
         try:
             yield
         except KeyError as error:

@@ -1,4 +1,6 @@
-"""The formats that are read, and which file of an export is of which, by its content."""
+"""The formats that are read, and which file of an export is of which, by its
+content.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,8 @@ from a2d_tf.core.errors import InputError
 
 
 class Format(NamedTuple):
-    """A format: how the paths of its files end, in small letters; whether a content, see `File`, is
-    of it; its reader, which raises InputError for a damaged file.
+    """A format: how the paths of its files end, in small letters; whether a content,
+    see `File`, is of it; its reader, which raises InputError for a damaged file.
     """
 
     suffixes: tuple[str, ...]
@@ -37,13 +39,17 @@ _FORMATS = {
     "yolo": Format(("/data.yaml", "/data.yml"), yolo.matches, yolo.read),
 }
 FORMATS = tuple(sorted(_FORMATS))
-_KINDS = "COCO, YouTube-VIS or LabelMe (.json), CVAT (.xml), YOLO (data.yaml), masks (objects.csv)"
+_KINDS = (
+    "COCO, YouTube-VIS or LabelMe (.json), CVAT (.xml), YOLO (data.yaml), masks"
+    " (objects.csv)"
+)
 
 
 def read_export(
     path: pathlib.Path, options: ReadOptions, format_name: str | None = None
 ) -> list[Document]:
-    """Read all annotations of an export: a file, a zip as downloaded, or a folder, also of zips.
+    """Read all annotations of an export: a file, a zip as downloaded, or a folder, also
+    of zips.
 
     `format_name`, one of FORMATS, overrules recognition by content.
 
@@ -53,7 +59,9 @@ def read_export(
     documents: list[Document] = []
     others: list[tuple[File, list[str]]] = []
     for container, name in _files(path):
-        possible = [k for k, f in _FORMATS.items() if f"/{name.lower()}".endswith(f.suffixes)]
+        possible = [
+            k for k, f in _FORMATS.items() if f"/{name.lower()}".endswith(f.suffixes)
+        ]
         if possible:
             file = File.open(container, name)
             found = next((k for k in possible if _FORMATS[k].matches(file.content)), "")
@@ -64,12 +72,18 @@ def read_export(
     for file, possible in () if documents else others:
         if format_name in possible:  # the format's reader says what is wrong
             documents += _FORMATS[format_name].read(file, options)
-    names = ", ".join(file.name for file, _ in others[:3]) + (", …" if len(others) > 3 else "")
+    names = ", ".join(file.name for file, _ in others[:3]) + (
+        ", …" if len(others) > 3 else ""
+    )
     if not documents:
-        known = f"the format '{format_name}'" if format_name else f"a known format: {_KINDS}"
+        known = (
+            f"the format '{format_name}'"
+            if format_name
+            else f"a known format: {_KINDS}"
+        )
         raise InputError(
-            f"{path}: no annotations in {known}; found {names or 'none'}; pass an export, or its "
-            "format with --format"
+            f"{path}: no annotations in {known}; found {names or 'none'}; pass an"
+            " export, or its format with --format"
         )
     if others:
         documents[0].left_out[f"files in other formats ({names})"] = len(others)
@@ -77,7 +91,9 @@ def read_export(
 
 
 def _files(path):
-    """Yield (container, name) of the files of an export, of a folder's zips those inside."""
+    """Yield (container, name) of the files of an export, of a folder's zips those
+    inside.
+    """
     folder = Container(path)
     for name in folder.names:
         if path.is_dir() and name.lower().endswith(".zip"):

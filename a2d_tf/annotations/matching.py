@@ -1,8 +1,9 @@
 """Match annotations to the videos of a folder and to their frames.
 
-A user may name the video of an export, unless its files name several. Otherwise the first of these
-counts: the video that the file names; the video after which the export's file or one of its folders
-is named; the only video of the size and the number of frames that the file gives.
+A user may name the video of an export, unless its files name several. Otherwise the
+first of these counts: the video that the file names; the video after which the export's
+file or one of its folders is named; the only video of the size and the number of frames
+that the file gives.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ _SUFFIXES = (*frame_files.VIDEOS, ".json", ".xml", ".zip")
 
 
 class Export(NamedTuple):
-    """A value of `--annotations`: the path of an export, and its video if the user names it."""
+    """A value of `--annotations`: the path of an export, and its video if the user
+    names it.
+    """
 
     path: pathlib.Path
     video: str | None = None
@@ -50,9 +53,11 @@ class Matcher:
         """List the videos.
 
         Args:
-          folder: the folder of a video file, or of a folder of numbered images, per video.
-          first_frame: 0 or 1, the number of the first frame of a video file where images are
-            numbered by name; by default 1. Folders of images begin with 0 or 1 by themselves.
+          folder: the folder of a video file, or of a folder of numbered images, per
+            video.
+          first_frame: 0 or 1, the number of the first frame of a video file where
+            images are numbered by name; by default 1. Folders of images begin with 0 or
+            1 by themselves.
         """
         self.folder, self._first_frame = folder, first_frame
         self._measured: dict[str, tuple[tuple[int, int], int] | None] = {}
@@ -60,7 +65,9 @@ class Matcher:
         self._paths: dict[str, list[pathlib.Path]] = {}
         self._folders: dict[str, AnnotatedFrame] = {}  # of each video a frame
         if not folder.is_dir():
-            raise InputError(f"{folder}: no such folder; --videos must be the folder of videos")
+            raise InputError(
+                f"{folder}: no such folder; --videos must be the folder of videos"
+            )
         entries = (path for path in folder.iterdir() if not path.name.startswith("."))
         for path in sorted(entries):
             if path.is_dir() and frame_files.files(path):
@@ -79,8 +86,8 @@ class Matcher:
         """Return {video: {1-based number: frame}} of exports, each with its documents.
 
         Raises:
-          InputError: no video fits a document, two files are one video, or a frame is annotated
-            twice.
+          InputError: no video fits a document, two files are one video, or a frame is
+            annotated twice.
         """
         named = [each for export in exports for each in self._videos_of(*export)]
         taken = {video for _, videos, _ in named for video in videos.values() if video}
@@ -98,15 +105,26 @@ class Matcher:
                 videos = {name: video or sized[0] for name, video in videos.items()}
             for video in set(videos.values()):
                 self._check_numbering(video, document)
-                other = tasks.setdefault((video, document.task, document.shown), document)
-                # Of two exports of a task, one may be a correction, which may empty frames.
-                ours, others = ({frame.number for frame in x.frames} for x in (document, other))
-                is_again = document.task is not None or (document.shown and ours & others)
+                other = tasks.setdefault(
+                    (video, document.task, document.shown), document
+                )
+                # Of two exports of a task, one may be a correction, which may empty
+                # frames.
+                ours, others = (
+                    {frame.number for frame in x.frames} for x in (document, other)
+                )
+                is_again = document.task is not None or (
+                    document.shown and ours & others
+                )
                 if is_again and ours != others:
-                    name = f"'{video}'" if document.task is None else f"task {document.task}"
+                    name = (
+                        f"'{video}'"
+                        if document.task is None
+                        else f"task {document.task}"
+                    )
                     raise InputError(
-                        f"{document.path}: {name} is also in {other.path}, with other frames; "
-                        "remove the older export"
+                        f"{document.path}: {name} is also in {other.path}, with other"
+                        " frames; remove the older export"
                     )
                 if not is_named:
                     _check_whole(whole, video, document)
@@ -121,19 +139,23 @@ class Matcher:
             there = [path.name for path in self._paths.get(video, ())]
             if len(there) > 1:
                 raise InputError(
-                    f"{self.folder}: {' and '.join(there)} are both named '{video}', and their "
-                    "frames may differ; move the one that was not annotated out of this folder"
+                    f"{self.folder}: {' and '.join(there)} are both named '{video}',"
+                    " and their frames may differ; move the one that was not annotated"
+                    " out of this folder"
                 )
         return found
 
     def _videos_of(self, export, documents):
-        """Return (document, {name in it: its video, None if only its size may tell}, whether the
-        user has named it) of each.
+        """Return (document, {name in it: its video, None if only its size may tell},
+        whether the user has named it) of each.
         """
         named = []
         for document in documents:
             names = dict.fromkeys(frame.video for frame in document.frames)
-            videos = {n: self.spelling(n) if n else self._by_path(export, document) for n in names}
+            videos = {
+                n: self.spelling(n) if n else self._by_path(export, document)
+                for n in names
+            }
             named.append((document, videos, False))
             for name in names:
                 if name and export.video is None and not is_file_name(name):
@@ -141,28 +163,41 @@ class Matcher:
                     raise InputError(f"{document.path}: {problem}")
         if export.video is None:
             return named
-        several = {video for _, videos, _ in named for video in videos.values() if video}
+        several = {
+            video for _, videos, _ in named for video in videos.values() if video
+        }
         if len(several) > 1:
             raise InputError(
                 f"{export.path}: contents or file names belong to videos "
                 f"{listed(sorted(several))}; remove '{export.video}='"
             )
         stem, suffix = os.path.splitext(export.video)
-        is_file = suffix.lower() in frame_files.VIDEOS and export.video not in self._paths
+        is_file = (
+            suffix.lower() in frame_files.VIDEOS and export.video not in self._paths
+        )
         video = stem if is_file else export.video
-        return [(document, dict.fromkeys(videos, video), True) for document, videos, _ in named]
+        return [
+            (document, dict.fromkeys(videos, video), True)
+            for document, videos, _ in named
+        ]
 
     def spelling(self, video: str) -> str:
-        """Return the folder's spelling of a name; the name where the folder has no such video."""
+        """Return the folder's spelling of a name; the name where the folder has no
+        such video.
+        """
         alike = set().union(*(self._alike.get(form, ()) for form in _forms(video)))
         return alike.pop() if len(alike) == 1 and video not in self._paths else video
 
     def _by_path(self, export: Export, document: Document) -> str | None:
-        """Return the video after which a document's file or one of its folders is named."""
+        """Return the video after which a document's file or one of its folders is
+        named.
+        """
         # Folders above that of the export may be called anything.
         path, own = document.path, export.path
         above = own.parent if own.is_dir() else own.parent.parent
-        *folders, file = (path.relative_to(above) if path.is_relative_to(above) else path).parts
+        *folders, file = (
+            path.relative_to(above) if path.is_relative_to(above) else path
+        ).parts
         is_frame = document.format == "labelme" and file.partition(".")[0].isdigit()
         for name in [*([] if is_frame else [file]), *reversed(folders)]:
             while name not in self._paths and name.lower().endswith(_SUFFIXES):
@@ -172,10 +207,16 @@ class Matcher:
         return None
 
     def _of_size(self, document: Document, taken: set[str]) -> list[str]:
-        """Return the videos of the size and the number of frames that a document gives."""
+        """Return the videos of the size and the number of frames that a document
+        gives.
+        """
         wanted = document.frames[0].size, document.frame_count
         free = [name for name in sorted(self._paths) if name not in taken]
-        return [] if None in wanted else [name for name in free if self._measure(name) == wanted]
+        return (
+            []
+            if None in wanted
+            else [name for name in free if self._measure(name) == wanted]
+        )
 
     def _complain(self, documents: Sequence[Document], taken: set[str]) -> None:
         """Raise InputError for documents of which each fits no video, or several."""
@@ -183,15 +224,22 @@ class Matcher:
         fit, free = self._of_size(document, taken), sorted(set(self._paths) - taken)
         candidates = fit or free
         named = shlex.quote(f"{[*candidates, 'VIDEO'][0]}={_file(document)}")
-        more = f"; likewise {listed([str(each.path) for each in others])}" if others else ""
+        more = (
+            f"; likewise {listed([str(each.path) for each in others])}"
+            if others
+            else ""
+        )
         raise InputError(
-            f"{document.path}: does not name its video, and {len(fit)} of those in {self.folder} "
-            f"have its size and number of frames{more}; candidates: {listed(candidates)}; add the "
-            f"video, or name the video of each such file, e.g. --annotations={named}"
+            f"{document.path}: does not name its video, and {len(fit)} of those in"
+            f" {self.folder} have its size and number of frames{more}; candidates:"
+            f" {listed(candidates)}; add the video, or name the video of each such"
+            f" file, e.g. --annotations={named}"
         )
 
     def _measure(self, video: str) -> tuple[tuple[int, int], int] | None:
-        """Return the (height, width) and the number of frames; None of what is no whole video."""
+        """Return the (height, width) and the number of frames; None of what is no
+        whole video.
+        """
         if video not in self._measured:
             self._measured[video], path = None, self._paths[video][0]
             with contextlib.suppress(InputError):  # other things may lie in the folder
@@ -199,14 +247,19 @@ class Matcher:
         return self._measured[video]
 
     def _check_numbering(self, video: str, document: Document) -> None:
-        """Raise InputError where numbers would be taken for other frames than those meant."""
+        """Raise InputError where numbers would be taken for other frames than those
+        meant.
+        """
         kinds = {frame.numbering.kind for frame in document.frames}
-        measured = self._measure(video) if "images" in kinds and video in self._paths else None
+        measured = (
+            self._measure(video) if "images" in kinds and video in self._paths else None
+        )
         if measured and measured[1] != document.frame_count:
             raise InputError(
-                f"{document.path}: has {document.frame_count or 'some'} images of a task, but "
-                f"'{video}' has {measured[1]} frames, so they cannot be matched; "
-                "export it as 'CVAT for images 1.1', which keeps the image names"
+                f"{document.path}: has {document.frame_count or 'some'} images of a"
+                f" task, but '{video}' has {measured[1]} frames, so they cannot be"
+                " matched; export it as 'CVAT for images 1.1', which keeps the image"
+                " names"
             )
 
     def _check_folder(self, video: str, frame: AnnotatedFrame) -> None:
@@ -215,12 +268,14 @@ class Matcher:
         if other.folder.casefold() != frame.folder.casefold():
             argument = shlex.quote(f"--annotations={video}={_file(frame)}")
             raise InputError(
-                f"{frame.where}: '{frame.folder}/{video}' is another video than "
-                f"'{other.folder}/{video}' of {other.where}; rename one, also in the annotations, "
-                f"or if they are one, name it: {argument}"
+                f"{frame.where}: '{frame.folder}/{video}' is another video than"
+                f" '{other.folder}/{video}' of {other.where}; rename one, also in the"
+                f" annotations, or if they are one, name it: {argument}"
             )
 
-    def _add(self, numbered: dict[int, AnnotatedFrame], video: str, frame: AnnotatedFrame) -> None:
+    def _add(
+        self, numbered: dict[int, AnnotatedFrame], video: str, frame: AnnotatedFrame
+    ) -> None:
         """Add a frame of a video to those of the documents before."""
         kind, number = frame.numbering.kind, frame.number
         if kind in ("names", "names from 0"):
@@ -229,30 +284,35 @@ class Matcher:
             number += 0 if first is None else usual - first
         if number < 1:
             raise InputError(
-                f"{frame.where}: frame {frame.number} is invalid; numbering starts at 1; "
-                "pass --first_frame=0 if the images are numbered from 0"
+                f"{frame.where}: frame {frame.number} is invalid; numbering starts at"
+                " 1; pass --first_frame=0 if the images are numbered from 0"
             )
         other = numbered.setdefault(number, frame)
         twice = other.path == frame.path and other.where != frame.where
         if other is not frame and (twice or not _same(other, frame)):
-            remedy = "export each image once, with all instances and without augmentation"
+            remedy = (
+                "export each image once, with all instances and without augmentation"
+            )
             if other.path != frame.path:
                 remedy = "remove the older export, if the newer one corrects it"
             raise InputError(
-                f"{frame.where}: frame {number} of '{video}' is also in {other.where}; {remedy}"
+                f"{frame.where}: frame {number} of '{video}' is also in {other.where};"
+                f" {remedy}"
             )
 
 
 def _check_whole(whole: dict[str, Document], video: str, document: Document) -> None:
-    """Raise InputError where two tasks of one tool are each of a whole video of this name."""
+    """Raise InputError where two tasks of one tool are each of a whole video of this
+    name.
+    """
     if document.task is None or not document.shown or document.shown.start:
         return
     other = whole.setdefault(video, document)
     if other.task != document.task:
         raise InputError(
-            f"{document.path}: tasks {other.task} and {document.task} are both of a video "
-            f"'{video}'; if these are two, rename one, else name the video of each export: "
-            + shlex.quote(f"--annotations={video}={_file(document)}")
+            f"{document.path}: tasks {other.task} and {document.task} are both of a"
+            f" video '{video}'; if these are two, rename one, else name the video of"
+            " each export: " + shlex.quote(f"--annotations={video}={_file(document)}")
         )
 
 
@@ -263,16 +323,23 @@ def _file(document):
 
 
 def _same(*frames: AnnotatedFrame) -> bool:
-    """Whether two frames hold the same annotations, as a task's export and its project's do."""
-    shapes = [[(i.label, i.actor, i.action, i.parts, i.box) for i in f.instances] for f in frames]
+    """Whether two frames hold the same annotations, as a task's export and its
+    project's do.
+    """
+    shapes = [
+        [(i.label, i.actor, i.action, i.parts, i.box) for i in f.instances]
+        for f in frames
+    ]
     return frames[0].size == frames[1].size and shapes[0] == shapes[1]
 
 
 def _forms(name: str) -> tuple[str, str]:
-    """A name as tools change it: with other separators, and without blanks, brackets and quotes.
+    """A name as tools change it: with other separators, and without blanks, brackets
+    and quotes.
 
-    They also change cases, and macOS the form of accents. A plus is no separator, and what stands
-    between numbers or is a minus is not left out: 1_1 is not 11, nor is temp-5 temp5.
+    They also change cases, and macOS the form of accents. A plus is no separator, and
+    what stands between numbers or is a minus is not left out: 1_1 is not 11, nor is
+    temp-5 temp5.
     """
     text = unicodedata.normalize("NFC", name).lower()
     unsaid = r"[\s_()\[\]'\u2019]+"

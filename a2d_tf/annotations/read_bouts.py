@@ -1,4 +1,5 @@
-"""Coded times, who did what from when to when: events and projects of BORIS, and `summary.csv`.
+"""Coded times, who did what from when to when: events and projects of BORIS, and
+`summary.csv`.
 
 Source: olivierfriard/BORIS, `boris/export_observation.py` (`export_tabular_events`),
 `boris/export_events.py` (`export_aggregated_events`), `boris/project_functions.py`
@@ -35,8 +36,8 @@ _PROJECT = {
 
 
 class Bout(NamedTuple):
-    """What a subject, '' for no one in particular, does from a second of the video to another, the
-    same of a point event; and where the file says so, for errors.
+    """What a subject, '' for no one in particular, does from a second of the video to
+    another, the same of a point event; and where the file says so, for errors.
     """
 
     subject: str
@@ -66,8 +67,8 @@ def read(path: str | os.PathLike) -> list[Observation]:
     """Read the observations of a file.
 
     Raises:
-      InputError: it is none of these files, a value is malformed, a state event does not stop, or
-        an observation has several videos, whose times BORIS counts on.
+      InputError: it is none of these files, a value is malformed, a state event does
+        not stop, or an observation has several videos, whose times BORIS counts on.
     """
     text = read_text(path)
     if text.lstrip().startswith("{"):
@@ -82,7 +83,9 @@ def read(path: str | os.PathLike) -> list[Observation]:
             if None in row:  # as of 0,5 among commas
                 raise csv.Error("more cells than columns; write seconds as in 12.5")
     except csv.Error as error:  # or a quote that never ends
-        raise InputError(f"{path}, line {table.line_num}: {error}; export it again") from error
+        raise InputError(
+            f"{path}, line {table.line_num}: {error}; export it again"
+        ) from error
     columns = {*(table.fieldnames or ())}
     if not rows:
         raise InputError(f"{path}: no events; export them from BORIS as CSV or TSV")
@@ -91,18 +94,22 @@ def read(path: str | os.PathLike) -> list[Observation]:
     if not columns.issuperset(_AGGREGATED) and not columns.issuperset(_TABULAR):
         missing = next(name for name in _TABULAR if name not in columns)
         raise InputError(
-            f"{path}: no column {missing!r}; export tabular or aggregated events from BORIS as "
-            "CSV or TSV, or pass its project or a summary.csv"
+            f"{path}: no column {missing!r}; export tabular or aggregated events from"
+            " BORIS as CSV or TSV, or pass its project or a summary.csv"
         )
     return _of_tables(rows, "Start (s)" in columns)
 
 
 def check_coders(observations: Iterable[Observation]) -> None:
-    """Raise InputError where two observations of a video code one subject, as two coders do."""
+    """Raise InputError where two observations of a video code one subject, as two
+    coders do.
+    """
     seen: dict[tuple[str, str], str] = {}
     for each in observations:
         for subject in sorted({bout.subject for bout in each.bouts}):
-            if (other := seen.setdefault((each.video, subject), each.name)) != each.name:
+            if (
+                other := seen.setdefault((each.video, subject), each.name)
+            ) != each.name:
                 both = f"observations {shown(other)} and {shown(each.name)} both code"
                 both = f"{both} {shown(subject)} in '{each.video}'"
                 raise InputError(f"{each.bouts[0].where}: {both}; pass one of them")
@@ -119,11 +126,15 @@ def _of_tables(rows, is_aggregated):
         own = found.setdefault(name, Observation(name, video))
         if own.video != video:
             raise InputError(f"{where}: {_SEVERAL}")
-        subject, modifiers = _subject(row.get("Subject")), [row[x] for x in row if "Modifier" in x]
+        subject, modifiers = (
+            _subject(row.get("Subject")),
+            [row[x] for x in row if "Modifier" in x],
+        )
         own.modifiers += any(modifiers)
         if is_aggregated:
             is_state = row["Behavior type"].upper().startswith("STATE")
-            ends = ("Start (s)", "Stop (s)" if is_state else "Start (s)")  # a point may have none
+            # a point may have none
+            ends = ("Start (s)", "Stop (s)" if is_state else "Start (s)")
             start, end = (_seconds(row, end, where) for end in ends)
             own.bouts.append(_bout(subject, action, start, end, where))
         else:
@@ -135,21 +146,30 @@ def _of_tables(rows, is_aggregated):
 
 
 def _of_project(path):
-    """Return the observations of a project, in which a state event starts, and then stops."""
+    """Return the observations of a project, in which a state event starts, and then
+    stops.
+    """
     remedy = "save the project again from BORIS"
     content = load_json(path, _PROJECT, remedy)
     types = {each["code"]: each["type"] for each in content["behaviors_conf"].values()}
     found = []
     for name, fields in content["observations"].items():
-        place, players = f"{path}: observations.{shown(name)}", dict(fields["file"] or {})
+        place, players = (
+            f"{path}: observations.{shown(name)}",
+            dict(fields["file"] or {}),
+        )
         own = Observation(name, _video([";".join(players.get("1", ()))], name, place))
         events = []
         for i, event in enumerate(fields["events"]):
             where = f"{place}.events[{i}]"
             if len(event) < 4 or not all(isinstance(text, str) for text in event[1:4]):
-                raise InputError(f"{where}: expected time, subject, code, modifiers; {remedy}")
+                raise InputError(
+                    f"{where}: expected time, subject, code, modifiers; {remedy}"
+                )
             time, subject, action, modifiers = event[:4]
-            seconds = _seconds({"Time": time, _OFFSET: fields.get("time offset")}, "Time", where)
+            seconds = _seconds(
+                {"Time": time, _OFFSET: fields.get("time offset")}, "Time", where
+            )
             kind = "STATE" if types.get(action, "").startswith("State") else "POINT"
             key = _subject(subject), _named(action, where), modifiers
             own.modifiers += bool(modifiers)
@@ -163,7 +183,9 @@ def _of_summary(path, rows):
     """Return the observations of a prediction's `summary.csv`, or of a library's."""
     if "video" not in rows[0][1]:
         kind = {"name": str, "images": ([str], None)}
-        facts = load_json(pathlib.Path(path).parent / "video.json", kind, "copy both files")
+        facts = load_json(
+            pathlib.Path(path).parent / "video.json", kind, "copy both files"
+        )
         own = {"video": name_of(facts["name"], facts["images"])}
         rows = [(where, {**row, **own}) for where, row in rows]
     names = ("video", "track_id", "action", "start_second", "end_second")
@@ -180,9 +202,14 @@ _SEVERAL = "observation spans several videos; split it"
 
 
 def _video(media, name, where):
-    """Return the name of the video of an observation: of its only file, else its own."""
-    # Of two cameras the first: '/a/clip1.mp4', 'player #1:clip1.mp4|player #2:clip2.mp4'.
-    files = [re.sub(r"^player #\d+:", "", text).partition("|")[0] for text in media] or [""]
+    """Return the name of the video of an observation: of its only file, else its
+    own.
+    """
+    # Of two cameras the first: '/a/clip1.mp4', 'player #1:clip1.mp4|player
+    # #2:clip2.mp4'.
+    files = [
+        re.sub(r"^player #\d+:", "", text).partition("|")[0] for text in media
+    ] or [""]
     if any(";" in file for file in files):
         raise InputError(f"{where}: {_SEVERAL}")
     return os.path.splitext(re.split(r"[\\/]", files[0])[-1])[0] or name
@@ -194,12 +221,16 @@ def _subject(text):
 
 def _named(text, where):
     if not is_name(name := text.strip()):
-        raise InputError(f"{where}: behaviour {shown(text)} is not a valid name; rename it")
+        raise InputError(
+            f"{where}: behaviour {shown(text)} is not a valid name; rename it"
+        )
     return name
 
 
 def _seconds(row, column, where):
-    """Return a time in the video; of images, whose events have no time, by the image's number."""
+    """Return a time in the video; of images, whose events have no time, by the
+    image's number.
+    """
     try:
         if row[column] in ("NA", "NaN", "nan", "") and row.get("Image index"):
             return (float(row["Image index"]) - 1) / DEFAULT_FPS
@@ -208,18 +239,22 @@ def _seconds(row, column, where):
             return seconds
     except (OverflowError, TypeError, ValueError):
         pass
-    raise InputError(f"{where}: {column}: {shown(row[column])} is not a time; expected seconds")
+    raise InputError(
+        f"{where}: {column}: {shown(row[column])} is not a time; expected seconds"
+    )
 
 
 def _bout(subject, action, start, end, where):
     if end < start:
-        raise InputError(f"{where}: stops at {end:.3f} s, before it starts at {start:.3f} s")
+        raise InputError(
+            f"{where}: stops at {end:.3f} s, before it starts at {start:.3f} s"
+        )
     return Bout(subject, action, start, end, where)
 
 
 def _paired(events):
-    """Return the bouts of events (START, STOP, POINT or STATE, which is either; subject, action and
-    modifiers, the same of start and stop; seconds; where).
+    """Return the bouts of events (START, STOP, POINT or STATE, which is either;
+    subject, action and modifiers, the same of start and stop; seconds; where).
     """
     begun: dict[tuple, tuple[float, str]] = {}
     bouts = []

@@ -1,28 +1,31 @@
-"""COCO's JSON as CVAT, Roboflow and Label Studio write it, as others do, and this project's own;
-and YouTube-VIS's.
+"""COCO's JSON as CVAT, Roboflow and Label Studio write it, as others do, and this
+project's own; and YouTube-VIS's.
 
-The tools differ in how they name images and in what an image without annotations means, see
-`_Dialect`. 'iscrowd' marks masks in CVAT, and is ignored.
+The tools differ in how they name images and in what an image without annotations means,
+see `_Dialect`. 'iscrowd' marks masks in CVAT, and is ignored.
 
 This project's own has no categories, but an actor and an action for each annotation:
 
 ```
 {"images": [{"id": 1, "file_name": "yard/00030.png", "width": 320, "height": 240}, …],
- "annotations": [{"image_id": 1, "actor": "truck", "action": "driving", "segmentation": …}, …]}
+ "annotations": [{"image_id": 1, "actor": "truck", "action": "driving", "segmentation":
+ …}, …]}
 ```
 
 `file_name` is `<video>/<frame>`, with the number of the frame; its suffix is optional.
-An annotation has a `segmentation`, a `bbox` [x, y, width, height], or both, and may have a field
-of `instance_fields.FIELDS`. An image may have a `split` ('train' or 'test').
+An annotation has a `segmentation`, a `bbox` [x, y, width, height], or both, and may
+have a field of `instance_fields.FIELDS`. An image may have a `split` ('train' or
+'test').
 
-YouTube-VIS lists videos with their frames, and an annotation for each track: `segmentations[k]`
-belongs to `file_names[k]` of its video, and is null, polygons or an RLE; where it is null,
-`bboxes[k]` may be a box. All listed frames are annotated. A track has one category, so it ends
-where the action changes.
+YouTube-VIS lists videos with their frames, and an annotation for each track:
+`segmentations[k]` belongs to `file_names[k]` of its video, and is null, polygons or an
+RLE; where it is null, `bboxes[k]` may be a box. All listed frames are annotated. A
+track has one category, so it ends where the action changes.
 
-Sources: cvat-ai/datumaro `coco/exporter.py`; label-studio-sdk 2.1.2 `converter/converter.py` and
-`exports/brush_to_coco.py`; Roboflow's from public files; youtubevos/cocoapi `ytvos.py`; labelformat
-0.1.17 `youtubevis.py`, which sets 'iscrowd' for every mask.
+Sources: cvat-ai/datumaro `coco/exporter.py`; label-studio-sdk 2.1.2
+`converter/converter.py` and `exports/brush_to_coco.py`; Roboflow's from public files;
+youtubevos/cocoapi `ytvos.py`; labelformat 0.1.17 `youtubevis.py`, which sets 'iscrowd'
+for every mask.
 """
 
 from __future__ import annotations
@@ -70,7 +73,8 @@ class _Dialect(NamedTuple):
 
     Attributes:
       parse: the name of an image -> its frame, or None.
-      empty: whether an image without annotations is an annotated frame without instances.
+      empty: whether an image without annotations is an annotated frame without
+        instances.
       scaled: see `AnnotatedFrame.scaled`.
     """
 
@@ -90,7 +94,9 @@ class _Drawn(NamedTuple):
 
 
 def is_own(content: Any) -> bool:
-    """Return whether a parsed JSON is this project's format: COCO without categories."""
+    """Return whether a parsed JSON is this project's format: COCO without
+    categories.
+    """
     return matches(content) and not content.get("categories")
 
 
@@ -98,7 +104,9 @@ def matches(content: Any) -> bool:
     """Return whether a parsed JSON is COCO."""
     if not isinstance(content, dict) or "videos" in content:
         return False
-    return all(isinstance(content.get(name), list) for name in ("images", "annotations"))
+    return all(
+        isinstance(content.get(name), list) for name in ("images", "annotations")
+    )
 
 
 def is_youtube_vis(content: Any) -> bool:
@@ -110,7 +118,9 @@ def is_youtube_vis(content: Any) -> bool:
 
 
 def read(file: File, options: ReadOptions) -> list[Document]:
-    """Read a tool's COCO file; InputError where the structure is broken, or a name has no frame."""
+    """Read a tool's COCO file; InputError where the structure is broken, or a name
+    has no frame.
+    """
     content, labels = file.check(_COCO), _labels(file)
 
     def described(annotation: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -121,7 +131,8 @@ def read(file: File, options: ReadOptions) -> list[Document]:
     images = _by_image(file, described)
     document = _document(file, "coco", _dialect(content, options), options, images)
     document.frame_count = _frame_count(content)
-    # Our own exports name their video, and hold some frames of it. A single image says nothing.
+    # Our own exports name their video, and hold some frames of it. A single image says
+    # nothing.
     count = document.frame_count or 0
     if count > 1 and all(frame.video is None for frame in document.frames):
         document.shown = range(count)
@@ -129,10 +140,16 @@ def read(file: File, options: ReadOptions) -> list[Document]:
 
 
 def read_own(file: File, options: ReadOptions) -> list[Document]:
-    """Read a file of this project's own format, as `read`; all of its images are annotated."""
+    """Read a file of this project's own format, as `read`; all of its images are
+    annotated.
+    """
     file.check(_OWN)
     images = _by_image(file, lambda annotation: (annotation["actor"], annotation))
-    return [_document(file, "a2d_tf", _Dialect(frame_names.of_image, empty=True), options, images)]
+    return [
+        _document(
+            file, "a2d_tf", _Dialect(frame_names.of_image, empty=True), options, images
+        )
+    ]
 
 
 def read_youtube_vis(file: File, options: ReadOptions) -> list[Document]:
@@ -140,40 +157,59 @@ def read_youtube_vis(file: File, options: ReadOptions) -> list[Document]:
     videos = file.check(_YOUTUBE_VIS)["videos"]
     # A file that lists 00000.jpg leaves no doubt that it counts from 0.
     names = [name for video in videos for name in video["file_names"]]
-    certain = any(name and name[1] == 0 for name in map(frame_names.split_frame_name, names))
+    certain = any(
+        name and name[1] == 0 for name in map(frame_names.split_frame_name, names)
+    )
     dialect = _Dialect(lambda name: frame_names.from_0(name, certain), empty=True)
     return [_document(file, "youtube_vis", dialect, options, _by_frame(file))]
 
 
 def _document(file, form, dialect, options, images):
-    """Return the document of a file; `images` are (where, fields, [_Drawn, ...]) of each."""
+    """Return the document of a file; `images` are (where, fields, [_Drawn, ...]) of
+    each.
+    """
     document = Document(file.path, form)
     for where, image, drawn in images:
         instances = []
         for annotation in drawn:
             attributes, parts = annotation.attributes, _parts(annotation.mask, document)
-            # In our own format the box of a mask may be larger than its smallest one. A mask that
-            # is left out, a speck beside another outline, has no box either.
-            alone = not isinstance(annotation.mask, (list, dict)) or not any(annotation.mask)
+            # In our own format the box of a mask may be larger than its smallest one. A
+            # mask that is left out, a speck beside another outline, has no box either.
+            alone = not isinstance(annotation.mask, (list, dict)) or not any(
+                annotation.mask
+            )
             box = None
             if alone or (parts and form == "a2d_tf"):
-                box = _box(annotation.box, form == "coco" and attributes.get("rotation"))
+                box = _box(
+                    annotation.box, form == "coco" and attributes.get("rotation")
+                )
             if not parts and not box:
                 document.left_out["annotations without a mask or a box"] += 1
                 continue
-            actor, action, name = (_text(attributes.get(x)) for x in ("actor", "action", "name"))
+            actor, action, name = (
+                _text(attributes.get(x)) for x in ("actor", "action", "name")
+            )
             track = attributes.get("track_id")
             track = track if type(track) is int and track >= 0 else None
             fields = {field.name: attributes.get(field.name) for field in FIELDS}
             known = annotation.label, parts, file.place(annotation.where)
-            instances.append(Instance(*known, actor, action, track, box, name, fields=fields))
+            instances.append(
+                Instance(*known, actor, action, track, box, name, fields=fields)
+            )
         reason = _reason(drawn, instances, dialect, options)
         if reason:
             document.left_out[reason] += 1
         else:
             split = image.get("split") if form == "a2d_tf" else None
             name = dialect.parse(image["file_name"]) or image["file_name"]
-            document.add(where, name, size_of(image), instances, split=split, scaled=dialect.scaled)
+            document.add(
+                where,
+                name,
+                size_of(image),
+                instances,
+                split=split,
+                scaled=dialect.scaled,
+            )
     return document
 
 
@@ -182,7 +218,9 @@ def _labels(file):
     labels: dict = {}
     for i, category in enumerate(file.content["categories"]):
         if labels.setdefault(category["id"], category["name"]) != category["name"]:
-            problem = f"{shown(category['id'])} is used twice; give each category its own id"
+            problem = (
+                f"{shown(category['id'])} is used twice; give each category its own id"
+            )
             raise file.error(f"categories[{i}].id", problem)
     return labels
 
@@ -191,22 +229,29 @@ def _dialect(content, options):
     info = content.get("info")
     info = info if isinstance(info, dict) else {}
     names = [image["file_name"] for image in content["images"]]
-    if "roboflow" in str(info.get("description")) or any(map(frame_names.is_of_roboflow, names)):
+    if "roboflow" in str(info.get("description")) or any(
+        map(frame_names.is_of_roboflow, names)
+    ):
         return _Dialect(
-            lambda name: frame_names.of_roboflow(name, options.frame_step), empty=True, scaled=True
+            lambda name: frame_names.of_roboflow(name, options.frame_step),
+            empty=True,
+            scaled=True,
         )
     if str(info.get("contributor")).startswith("Label Studio") or (
         names and all(map(frame_names.is_of_label_studio, names))
     ):
         return _Dialect(frame_names.of_label_studio, empty=True)
     # Our own export of a prediction lists nothing but key frames.
-    return _Dialect(frame_names.of_cvat, empty=info.get("description") == frame_names.PREDICTION)
+    return _Dialect(
+        frame_names.of_cvat, empty=info.get("description") == frame_names.PREDICTION
+    )
 
 
 def _by_image(file, described):
     """Return the images of COCO, as `_document` takes them.
 
-    `described` gives the label of an annotation and its attributes by names in small letters.
+    `described` gives the label of an annotation and its attributes by names in small
+    letters.
     """
     drawn: dict[int | str, list[_Drawn]] = {}
     images = []
@@ -220,7 +265,9 @@ def _by_image(file, described):
         mask, box = annotation.get("segmentation"), annotation.get("bbox")
         with file.at(where):
             label, attributes = described(annotation)
-            drawn[annotation["image_id"]].append(_Drawn(where, label, attributes, mask, box))
+            drawn[annotation["image_id"]].append(
+                _Drawn(where, label, attributes, mask, box)
+            )
     return images
 
 
@@ -234,13 +281,20 @@ def _by_frame(file):
         track = track if type(track) is int and track >= 0 else j
         lists = [annotation.get(name) or () for name in ("segmentations", "bboxes")]
         with file.at(where):
-            video, label = videos[annotation["video_id"]], labels[annotation["category_id"]]
+            video, label = (
+                videos[annotation["video_id"]],
+                labels[annotation["category_id"]],
+            )
             if {len(each) for each in lists if each} != {len(video["file_names"])}:
-                raise ValueError("the number of segmentations or bboxes differs from file_names")
+                raise ValueError(
+                    "the number of segmentations or bboxes differs from file_names"
+                )
         fields = label, {"track_id": track}
         for k, (mask, box) in enumerate(itertools.zip_longest(*lists)):
             if mask or box:
-                drawn[video["id"], k].append(_Drawn(f"{where}[{k}]", *fields, mask, box))
+                drawn[video["id"], k].append(
+                    _Drawn(f"{where}[{k}]", *fields, mask, box)
+                )
     for i, video in enumerate(file.content["videos"]):
         for k, name in enumerate(video["file_names"]):
             where = f"videos[{i}].file_names[{k}]"
@@ -248,14 +302,18 @@ def _by_frame(file):
 
 
 def _text(value):
-    """Return an attribute as text: CVAT writes a number where it looks like one; else None."""
+    """Return an attribute as text: CVAT writes a number where it looks like one;
+    else None.
+    """
     if type(value) is float and value.is_integer():
         value = int(value)
     return str(value) if type(value) in (int, float, str) else None
 
 
 def _parts(value, document):
-    """Return a COCO segmentation, whose polygons may lack the list around them; () for no mask."""
+    """Return a COCO segmentation, whose polygons may lack the list around them; ()
+    for no mask.
+    """
     if not isinstance(value, list) or not any(value):
         return (value,) if isinstance(value, dict) else ()
     polygons = value if all(isinstance(polygon, list) for polygon in value) else [value]
@@ -267,7 +325,9 @@ def _parts(value, document):
 
 
 def _is_thin(polygon):
-    """Return whether a polygon has no area; False where it is damaged, which is told later."""
+    """Return whether a polygon has no area; False where it is damaged, which is told
+    later.
+    """
     with contextlib.suppress(ValueError):
         check_json(polygon, [float])
         return len(polygon) in (2, 4) or area([polygon]) < 1e-6
@@ -275,21 +335,29 @@ def _is_thin(polygon):
 
 
 def _box(value, degrees):
-    """Return a COCO box to be decoded later; None where there is none, or one of no area.
+    """Return a COCO box to be decoded later; None where there is none, or one of no
+    area.
 
     CVAT writes the box as it is before it is turned by `degrees`, if any.
     """
     if isinstance(value, list) and len(value) == 4 and 0 in value[2:]:
         return None
-    with contextlib.suppress(TypeError, ValueError):  # of a damaged box, which is told later
+    # of a damaged box, which is told later
+    with contextlib.suppress(TypeError, ValueError):
         return turned(value, degrees) if degrees else value or None
     return value
 
 
 def _reason(drawn, instances, dialect, options):
-    """Return why a frame with what is drawn on it does not count as annotated; else None."""
+    """Return why a frame with what is drawn on it does not count as annotated; else
+    None.
+    """
     if not drawn:
-        return None if dialect.empty or options.empty_frames else "frames without annotations"
+        return (
+            None
+            if dialect.empty or options.empty_frames
+            else "frames without annotations"
+        )
     if not instances:
         return "frames with no usable annotations"
     keys = (annotation.attributes.get("keyframe") for annotation in drawn)
@@ -298,7 +366,11 @@ def _reason(drawn, instances, dialect, options):
 
 
 def _frame_count(content):
-    """The number of frames of the video, where CVAT lists every frame of one; else None."""
+    """The number of frames of the video, where CVAT lists every frame of one; else
+    None.
+    """
     found = [frame_names.of_cvat(image["file_name"]) for image in content["images"]]
-    numbers = sorted(frame.number for frame in found if frame and frame.numbering.kind == "video")
+    numbers = sorted(
+        frame.number for frame in found if frame and frame.numbering.kind == "video"
+    )
     return len(found) if numbers == list(range(1, len(found) + 1)) else None

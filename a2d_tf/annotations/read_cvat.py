@@ -1,4 +1,5 @@
-"""Reader of CVAT's XML: 'CVAT for video 1.1' and 'CVAT for images 1.1', of tasks, jobs, projects.
+"""Reader of CVAT's XML: 'CVAT for video 1.1' and 'CVAT for images 1.1', of tasks, jobs,
+projects.
 
 Source: cvat-ai/cvat, `cvat/apps/dataset_manager/formats/cvat.py`, `bindings.py`.
 """
@@ -17,7 +18,13 @@ from xml.etree.ElementTree import Element
 
 from a2d_tf.annotations import frame_names, shapes
 from a2d_tf.annotations.container import File
-from a2d_tf.annotations.document import Document, FrameName, Instance, Numbering, ReadOptions
+from a2d_tf.annotations.document import (
+    Document,
+    FrameName,
+    Instance,
+    Numbering,
+    ReadOptions,
+)
 from a2d_tf.core.errors import InputError, shown
 from a2d_tf.data import frames
 from a2d_tf.data.segmentations import decode_rle
@@ -26,11 +33,16 @@ _Key = tuple[str, int]  # the group of a shape, or else its track
 _SHAPES = ("polygon", "mask", "ellipse", "box")  # have an area, or bound one
 # Of CVAT's subsets, if one is Test; `--val_fraction` chooses the validation videos.
 _SPLITS = {"train": "train", "validation": "train", "test": "test"}
-# Suffixes of sources: films, images and archives. A folder's name may have a dot, too: clip.v2.
+# Suffixes of sources: films, images and archives. A folder's name may have a dot, too:
+# clip.v2.
 _SOURCES = (*frames.VIDEOS, *frames.IMAGES, ".zip", ".tar", ".gz", ".tgz")
 _SUFFIX = re.compile(f"(?i)({'|'.join(map(re.escape, _SOURCES))})$")
-_BY_FRAME = Numbering("video", "CVAT counts from 0: its frame 5 is frame 6 of the video")
-_BY_IMAGE = Numbering("images", "CVAT counts the task's images from 0: its frame 5 is the sixth")
+_BY_FRAME = Numbering(
+    "video", "CVAT counts from 0: its frame 5 is frame 6 of the video"
+)
+_BY_IMAGE = Numbering(
+    "images", "CVAT counts the task's images from 0: its frame 5 is the sixth"
+)
 
 
 def matches(content: Any) -> bool:
@@ -41,26 +53,35 @@ def matches(content: Any) -> bool:
 def read(file: File, options: ReadOptions) -> list[Document]:
     """Read an XML file: a document for each task.
 
-    A frame of a video counts as annotated where a visible shape is a keyframe, with all its visible
-    shapes. Images keep no keyframes: those with shapes count. A shape on one frame only has no
-    track, unless its group recurs on other frames, as in our own export of masks.
+    A frame of a video counts as annotated where a visible shape is a keyframe, with all
+    its visible shapes. Images keep no keyframes: those with shapes count. A shape on
+    one frame only has no track, unless its group recurs on other frames, as in our own
+    export of masks.
 
     Raises:
-      InputError: no XML of CVAT, or a field of it is damaged; names the file and the place.
+      InputError: no XML of CVAT, or a field of it is damaged; names the file and the
+        place.
     """
     try:
         root = ElementTree.fromstring(file.content)
     except (ElementTree.ParseError, ValueError) as error:
-        raise InputError(f"{file.path}: not valid XML ({error}); export it again") from error
+        raise InputError(
+            f"{file.path}: not valid XML ({error}); export it again"
+        ) from error
     with file.at("meta"):
-        readers = {key: _Reader(file, options, task) for key, task in _tasks(root).items()}
+        readers = {
+            key: _Reader(file, options, task) for key, task in _tasks(root).items()
+        }
     for element in root:
         if element.tag in ("track", "image"):
             key = None if None in readers else element.get("task_id")
             with file.at(f"{_place(element)}, task_id"):
                 reader = readers[key]
             (reader.add_track if element.tag == "track" else reader.add_image)(element)
-    documents, labels = [reader.document() for reader in readers.values()], tuple(_labels(root))
+    documents, labels = (
+        [reader.document() for reader in readers.values()],
+        tuple(_labels(root)),
+    )
     return [dataclasses.replace(document, listed=labels) for document in documents]
 
 
@@ -70,12 +91,15 @@ class _Task:
 
     Attributes:
       video: the video's name without suffix; None where the export has none.
-      of_video: whether it annotates a video; False for images; None where the export is silent.
+      of_video: whether it annotates a video; False for images; None where the export is
+        silent.
       size: (height, width) of the video; None for images.
-      start, step, count: the frames of the video that the task shows; count is None if unknown.
+      start, step, count: the frames of the video that the task shows; count is None if
+        unknown.
       id: its number; None for a job, since a task has several jobs.
       offset: what a project adds to the frame numbers.
-      split: 'train' or 'test'; None in another subset, or where the project lacks one of the two.
+      split: 'train' or 'test'; None in another subset, or where the project lacks one
+        of the two.
     """
 
     video: str | None = None
@@ -90,22 +114,31 @@ class _Task:
 
     @property
     def frames(self) -> range:
-        """The frames of the video that the task shows, counted from 0; none where unknown."""
+        """The frames of the video that the task shows, counted from 0; none where
+        unknown.
+        """
         return range(self.start, self.start + self.step * (self.count or 0), self.step)
 
     def number(self, frame: int) -> int:
-        """Return the 1-based number of a frame of the file; ValueError if the task lacks it."""
+        """Return the 1-based number of a frame of the file; ValueError if the task
+        lacks it.
+        """
         if self.count is not None and frame - self.offset not in self.frames:
             raise ValueError(f"frame {frame} is not in its task")
         return frame - self.offset + 1
 
 
 def _tasks(root: Element) -> dict[str | None, _Task]:
-    """Return {id: task} of a project, in the order of the ids; {None: task} of a task or job."""
+    """Return {id: task} of a project, in the order of the ids; {None: task} of a
+    task or job.
+    """
     meta = root.find("meta")
     if meta is None or meta.find("project") is None:
         return {None: _Task() if meta is None else _task(meta, meta.find("task"))}
-    tasks = [(_task(element, element), element) for element in meta.iterfind("project/tasks/task")]
+    tasks = [
+        (_task(element, element), element)
+        for element in meta.iterfind("project/tasks/task")
+    ]
     tasks.sort(key=lambda entry: entry[0].id or 0)
     subsets = [element.findtext("subset") or "" for _, element in tasks]
     splits = [_SPLITS.get(subset.lower()) for subset in subsets]
@@ -122,9 +155,11 @@ _NAMED = ("actor", "action")
 
 
 def _labels(root: Element) -> Iterator[Instance]:
-    """Yield an instance of each label and action that the tool lists; see `Document.listed`.
+    """Yield an instance of each label and action that the tool lists; see
+    `Document.listed`.
 
-    A label whose actor or action is free text has no name here: not all names are listed.
+    A label whose actor or action is free text has no name here: not all names are
+      listed.
     """
     for label in root.iterfind("meta//label"):
         name = label.findtext("name", "")
@@ -132,14 +167,21 @@ def _labels(root: Element) -> Iterator[Instance]:
         for each in label.iterfind("attributes/attribute"):
             kind = each.findtext("name", "").lower()
             choices[kind] = each.findtext("values", "").split("\n")
-            if kind in _NAMED and each.findtext("input_type") not in ("select", "radio"):
+            if kind in _NAMED and each.findtext("input_type") not in (
+                "select",
+                "radio",
+            ):
                 name, choices[kind] = "", [None]
-        for chosen in itertools.product(*(choices.get(kind, [None]) for kind in _NAMED)):
+        for chosen in itertools.product(
+            *(choices.get(kind, [None]) for kind in _NAMED)
+        ):
             yield Instance(name, (), "meta", *chosen)
 
 
 def _task(parent: Element, task: Element | None) -> _Task:
-    """Read a task that is described somewhere within `parent`; a job's export has only parts."""
+    """Read a task that is described somewhere within `parent`; a job's export has
+    only parts.
+    """
     texts = _texts(reversed(list(parent.iter())))  # of each tag, the first
     own = _texts([] if task is None else task)
     found = _Task(_video(texts.get("source", "")))
@@ -218,8 +260,8 @@ class _Reader:
                 elif self._add(entry, element, label, key, where):
                     entry.known |= element.get("keyframe") != "0"
                     visible += 1
-        # A shape drawn on one frame is exported as a track that ends at the next one; that end says
-        # nothing of the next frame.
+        # A shape drawn on one frame is exported as a track that ends at the next one;
+        # that end says nothing of the next frame.
         for entry in left if visible > 1 else ():
             entry.listed = True
 
@@ -232,14 +274,18 @@ class _Reader:
             for i, element in enumerate(image, 1):
                 if element.tag != "tag":
                     where = f"{place}, shape {i}"
-                    self._add(entry, element, element.get("label", ""), _group(element), where)
+                    self._add(
+                        entry, element, element.get("label", ""), _group(element), where
+                    )
         entry.known = bool(entry.shapes)
         self._images.append(entry)
 
     def document(self) -> Document:
         """Return the document, with the frames that are annotated."""
         entries = [*self._images, *(self._frames[n] for n in sorted(self._frames))]
-        shown_on = collections.Counter(key for entry in entries for key in dict(entry.shapes))
+        shown_on = collections.Counter(
+            key for entry in entries for key in dict(entry.shapes)
+        )
         tracks = {key: n for key, n in self._identities.items() if shown_on[key] > 1}
         document, task = self._document, self._task
         for entry in entries:
@@ -257,7 +303,9 @@ class _Reader:
                         (key, dataclasses.replace(shape, track=tracks.get(key)))
                         for key, shape in entry.shapes
                     )
-                document.add(entry.where, entry.name, entry.size, instances, split=task.split)
+                document.add(
+                    entry.where, entry.name, entry.size, instances, split=task.split
+                )
             else:
                 document.left_out[reason] += 1
         by_name = any(entry.name.numbering.kind == "names" for entry in self._images)
@@ -277,11 +325,15 @@ class _Reader:
             return FrameName(self._task.video, self._task.number(frame), _BY_FRAME)
         found = frame_names.of_image(name)
         if found is None:
-            raise ValueError(f"{shown(name)} has no frame number, unlike clip1/00005.jpg")
+            raise ValueError(
+                f"{shown(name)} has no frame number, unlike clip1/00005.jpg"
+            )
         return found
 
     def _add(self, entry, element, label, key, where):
-        """Add a shape to a frame, or count it where it has no area; return whether it has one."""
+        """Add a shape to a frame, or count it where it has no area; return whether
+        it has one.
+        """
         if element.tag not in _SHAPES:
             self._document.left_out[f"shapes <{element.tag}>, which have no area"] += 1
             entry.others = True
@@ -305,7 +357,9 @@ class _Reader:
 
 
 def _segmentation(element, size):
-    """Return the segmentation of a shape other than a box, in a frame of (height, width)."""
+    """Return the segmentation of a shape other than a box, in a frame of (height,
+    width).
+    """
     if element.tag == "mask":
         sides = ("left", "top", "width", "height")
         left, top, width, height = (_number(element, side) for side in sides)
@@ -315,14 +369,22 @@ def _segmentation(element, size):
         return shapes.bitmap(inside, left, top, size)
     if element.tag == "ellipse":
         numbers = [float(element.get(key, "")) for key in ("cx", "cy", "rx", "ry")]
-        return [shapes.ellipse(*numbers, angle=math.radians(float(element.get("rotation", 0))))]
+        return [
+            shapes.ellipse(
+                *numbers, angle=math.radians(float(element.get("rotation", 0)))
+            )
+        ]
     points = [point.split(",") for point in element.get("points", "").split(";")]
     return [[float(number) for x, y in points for number in (x, y)]]
 
 
 def _box(element):
-    """Return [x, y, width, height] of a <box>, around it where it is turned about its centre."""
-    x1, y1, x2, y2 = (float(element.get(name, "")) for name in ("xtl", "ytl", "xbr", "ybr"))
+    """Return [x, y, width, height] of a <box>, around it where it is turned about
+    its centre.
+    """
+    x1, y1, x2, y2 = (
+        float(element.get(name, "")) for name in ("xtl", "ytl", "xbr", "ybr")
+    )
     return shapes.turned([x1, y1, x2 - x1, y2 - y1], float(element.get("rotation", 0)))
 
 

@@ -1,8 +1,8 @@
 """LabelMe's JSON, one file for each image.
 
-Polygons, masks and circles are masks. Rectangles are boxes; of a turned one, the box around it.
-Shapes of one label and one `group_id` are one instance. A file without shapes is an annotated frame
-without instances.
+Polygons, masks and circles are masks. Rectangles are boxes; of a turned one, the box
+around it. Shapes of one label and one `group_id` are one instance. A file without
+shapes is an annotated frame without instances.
 
 Source: labelme 6.3.1 `_label_file.py`, `utils/shape.py`.
 """
@@ -41,10 +41,12 @@ def matches(content: Any) -> bool:
 
 
 def read(file: File, options: ReadOptions) -> list[Document]:
-    """Read the file of one image: a document of one frame, or of none where no shape has an area.
+    """Read the file of one image: a document of one frame, or of none where no shape
+    has an area.
 
     Raises:
-      InputError: the structure is broken, or neither image nor file are named by a frame.
+      InputError: the structure is broken, or neither image nor file are named by a
+        frame.
     """
     content = file.check(_KIND)
     size = size_of(content, "imageHeight", "imageWidth")
@@ -54,7 +56,8 @@ def read(file: File, options: ReadOptions) -> list[Document]:
         where = f"shapes[{i}]"
         with file.at(where, "draw the shape again"):
             kind, count = shape.get("shape_type"), len(shape["points"])
-            corners = 2 if kind == "rectangle" and count != 4 else 4  # X-AnyLabeling writes 4
+            # X-AnyLabeling writes 4
+            corners = 2 if kind == "rectangle" and count != 4 else 4
             box = shapes.spanned(_points(shape, corners)) if kind in _BOXES else None
             parts = () if box else _parts(shape, size)
         if not box and not parts:
@@ -71,7 +74,9 @@ def read(file: File, options: ReadOptions) -> list[Document]:
 
 
 def _frame_name(file: File) -> FrameName | str:
-    """Return the frame that an image's path names, relative to the file; else the file's own."""
+    """Return the frame that an image's path names, relative to the file; else the
+    file's own.
+    """
     image = file.content.get("imagePath") or file.name
     path = image.replace("\\", "/")
     if not pathlib.PureWindowsPath(image).is_absolute():
@@ -84,12 +89,16 @@ def _points(shape, count=None):
     points = shape["points"]
     right = len(points) == count if count else len(points) > 2
     if not right or any(len(point) != 2 for point in points):
-        raise ValueError(f"points: {shown(points)} must be {count or '3 or more'} points x, y")
+        raise ValueError(
+            f"points: {shown(points)} must be {count or '3 or more'} points x, y"
+        )
     return points
 
 
 def _parts(shape, size):
-    """Return the COCO segmentation of a shape, as `Instance.parts`; () where it has no area."""
+    """Return the COCO segmentation of a shape, as `Instance.parts`; () where it has
+    no area.
+    """
     kind = shape.get("shape_type") or "polygon"
     if kind not in ("polygon", "mask", "circle"):
         return ()

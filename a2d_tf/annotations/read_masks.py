@@ -7,10 +7,11 @@ objects.csv      video,object,actor,action,first,last
 clip1/00000.png  the number of an object in each of its pixels, 0 in others
 ```
 
-PNGs are paletted, where the index counts, or grey of up to 16 bits. A frame without a PNG is not
-annotated, and a PNG of zeros shows background alone. `first` and `last` are numbers as in the names
-of PNGs, both included; they may be empty or missing. Masks that no row names are left out, such as
-those of the value 255, which marks unclear pixels in some sets.
+PNGs are paletted, where the index counts, or grey of up to 16 bits. A frame without a
+PNG is not annotated, and a PNG of zeros shows background alone. `first` and `last` are
+numbers as in the names of PNGs, both included; they may be empty or missing. Masks that
+no row names are left out, such as those of the value 255, which marks unclear pixels in
+some sets.
 
 Source: facebookresearch/sam2 `tools/vos_inference.py`; DAVIS 2016 and 2017.
 """
@@ -33,7 +34,8 @@ from a2d_tf.data.frames import decode_png
 from a2d_tf.data.segmentations import encode_mask
 
 LIST = "objects.csv"
-COLUMNS = ("video", "object", "actor", "action", "first", "last")  # the last two are optional
+# the last two are optional
+COLUMNS = ("video", "object", "actor", "action", "first", "last")
 
 _NUMBERS = {"object": "0*[1-9][0-9]{0,8}", "first": "[0-9]{0,9}", "last": "[0-9]{0,9}"}
 
@@ -57,15 +59,22 @@ def read(file: File, options: ReadOptions) -> list[Document]:
     listed, folders = _rows(file), _folders(file)
     document = Document(file.path, "masks")
     if without := listed.keys() - folders.keys():
-        problem = f"no PNG folder for {', '.join(map(shown, sorted(without)))} next to this file"
-        raise file.error("video", f"{problem}; correct the name, or pass the folder with both")
+        problem = (
+            f"no PNG folder for {', '.join(map(shown, sorted(without)))} next to this"
+            " file"
+        )
+        raise file.error(
+            "video", f"{problem}; correct the name, or pass the folder with both"
+        )
     for video, names in folders.items():
         _add_video(document, file, video, names, listed.get(video, {}))
     return [document]
 
 
 def _folders(file):
-    """Return {video: names of its PNGs in the container}; those beside the list are no masks."""
+    """Return {video: names of its PNGs in the container}; those beside the list are
+    no masks.
+    """
     prefix, folders = file.name[: -len(LIST)], collections.defaultdict(list)
     for name in file.container.names:
         video = name[len(prefix) :].rpartition("/")[0]
@@ -94,8 +103,13 @@ def _rows(file):
             rows.sort(key=lambda row: row.first)
             for row, after in zip(rows, rows[1:]):
                 if after.first <= row.last:
-                    problem = f"object {number} is also in {row.line} for some of these frames"
-                    raise file.error(after.line, f"{problem}; make their frame ranges disjoint")
+                    problem = (
+                        f"object {number} is also in {row.line} for some of these"
+                        " frames"
+                    )
+                    raise file.error(
+                        after.line, f"{problem}; make their frame ranges disjoint"
+                    )
     return listed
 
 
@@ -108,12 +122,16 @@ def _row(file, line, fields):
     first, last = int(fields["first"] or 0), int(fields["last"] or 10**9)
     if first > last:
         raise file.error(f"{line}.last", f"{last} is before 'first'; correct it")
-    return int(fields["object"]), _Row(line, fields["actor"], fields["action"], first, last)
+    return int(fields["object"]), _Row(
+        line, fields["actor"], fields["action"], first, last
+    )
 
 
 def _add_video(document, file, video, names, objects):
     """Add the frames of a video; `objects` are {object: its rows}."""
-    certain = any(found and found[1] == 0 for found in map(frame_names.split_frame_name, names))
+    certain = any(
+        found and found[1] == 0 for found in map(frame_names.split_frame_name, names)
+    )
     seen: set[int] = set()
     for name in names:
         frame = frame_names.from_0(name, certain)
@@ -123,21 +141,34 @@ def _add_video(document, file, video, names, objects):
         number = frame.number - 1  # as in the names
         values, instances = _values(file, name), []
         for value in np.flatnonzero(np.bincount(values.ravel())).tolist():
-            rows = [row for row in objects.get(value, ()) if row.first <= number <= row.last]
+            rows = [
+                row for row in objects.get(value, ()) if row.first <= number <= row.last
+            ]
             seen.add(value)
             if rows:
                 actor, action, where = rows[0].actor, rows[0].action, rows[0].line
                 where = f"{file.place(where)} ({video}, frame {number})"
                 mask = encode_mask(values == value)
-                instances.append(Instance(actor, (mask,), where, actor, action, track=value))
+                instances.append(
+                    Instance(actor, (mask,), where, actor, action, track=value)
+                )
             elif value:
                 document.left_out[f"masks without a row in {LIST}"] += 1
         frame = frame._replace(video=video, folder="")
-        document.add(name, frame, values.shape, instances, scaled=True, keeps_shape=True)
-    unclear = {255} if seen & objects.keys() else set()  # alone in a video it is an object
-    others, absent = sorted(seen - {0, *unclear, *objects}), sorted(objects.keys() - seen)
+        document.add(
+            name, frame, values.shape, instances, scaled=True, keeps_shape=True
+        )
+    # alone in a video it is an object
+    unclear = {255} if seen & objects.keys() else set()
+    others, absent = (
+        sorted(seen - {0, *unclear, *objects}),
+        sorted(objects.keys() - seen),
+    )
     if others and (absent or not objects):
-        problem = f"PNGs of {shown(video)} contain objects {others}, but the rows list {absent}"
+        problem = (
+            f"PNGs of {shown(video)} contain objects {others}, but the rows list"
+            f" {absent}"
+        )
         raise file.error("object", f"{problem}; correct the numbers")
 
 

@@ -6,9 +6,9 @@ labels/train/clip1/00005.txt  1 0.305 0.081 0.414 0.081 0.414 0.241
 train.txt                     data/images/train/clip1/00005.jpg
 ```
 
-A line is an instance: its class, and x, y as shares of the image's width and height; or a box by
-its centre, width and height, and perhaps its track. An image without text file is empty, or was not
-annotated.
+A line is an instance: its class, and x, y as shares of the image's width and height; or
+a box by its centre, width and height, and perhaps its track. An image without text file
+is empty, or was not annotated.
 
 Source: cvat-ai/datumaro `yolo/exporter.py`.
 """
@@ -37,11 +37,13 @@ def matches(content: Any) -> bool:
 
 
 def read(file: File, options: ReadOptions) -> list[Document]:
-    """Read a data set from its data.yaml; InputError where the yaml or a line is broken, or a name
-    holds no frame.
+    """Read a data set from its data.yaml; InputError where the yaml or a line is
+    broken, or a name holds no frame.
     """
     dataset, classes = _load(file)
-    subsets = _SUBSETS | {key.lower() for key, value in dataset.items() if isinstance(value, str)}
+    subsets = _SUBSETS | {
+        key.lower() for key, value in dataset.items() if isinstance(value, str)
+    }
     files = _files(file, subsets)
     document = Document(file.path, "yolo")
     for (_, stem), (labels, image) in sorted(files.items()):
@@ -68,15 +70,23 @@ def _load(file):
     names = dataset.get("names") if isinstance(dataset, dict) else None
     if isinstance(names, list):
         names = {str(number): label for number, label in enumerate(names)}
-    if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
-        raise file.error("names", f"{shown(names)} does not list classes; export it again")
+    if not isinstance(names, dict) or not all(
+        isinstance(name, str) for name in names.values()
+    ):
+        raise file.error(
+            "names", f"{shown(names)} does not list classes; export it again"
+        )
     if "kpt_shape" in dataset:
-        raise file.error("kpt_shape", "keypoints have no area; export boxes or polygons")
+        raise file.error(
+            "kpt_shape", "keypoints have no area; export boxes or polygons"
+        )
     return dataset, names
 
 
 def _files(file, subsets):
-    """Return {(subset, path in it without suffix): [text file or None, image or None]}."""
+    """Return {(subset, path in it without suffix): [text file or None, image or
+    None]}.
+    """
     files: dict[tuple[str, str], list[str | None]] = {}
     folder = posixpath.dirname(file.name)
     prefix = f"{folder}/" if folder else ""
@@ -88,12 +98,16 @@ def _files(file, subsets):
         is_text, is_image = suffix.lower() == ".txt", suffix.lower() in _IMAGES
         key = _split(stem, "labels" if is_text else "images", subsets)
         if key and (is_text or is_image) and key[1] != "classes":
-            files.setdefault(key, [None, None])[is_image] = key[1] + suffix if is_image else name
+            files.setdefault(key, [None, None])[is_image] = (
+                key[1] + suffix if is_image else name
+            )
     return files
 
 
 def _split(stem, kind, subsets):
-    """Split a path at its folder `kind`, as (subset, the rest); None where it has none."""
+    """Split a path at its folder `kind`, as (subset, the rest); None where it has
+    none.
+    """
     *folders, last = stem.split("/")
     if kind not in folders:
         return None
@@ -108,7 +122,9 @@ def _split(stem, kind, subsets):
 def _frame_name(file, stem, image, options):
     """Return the frame of an image; `image` is None where only the text file exists."""
     if image is None and re.fullmatch(r"(.*/)?frame_[0-9]{6,9}", stem):
-        problem = "may be numbered from 0, as in CVAT, or from 1; add train.txt or the images"
+        problem = (
+            "may be numbered from 0, as in CVAT, or from 1; add train.txt or the images"
+        )
         raise file.error(stem, problem)
     name = image or f"{stem}.txt"
     if frame_names.is_of_roboflow(name):
@@ -129,11 +145,15 @@ def _instances(file, classes):
             polygon = [float(word) for word in words]
             name = classes[label]
             if len(polygon) < 4 or len(polygon) % 2:
-                raise ValueError(f"{shown(line)} is not a class with a box or a polygon")
+                raise ValueError(
+                    f"{shown(line)} is not a class with a box or a polygon"
+                )
         parts: tuple = ([polygon],)
         box = None
         if len(polygon) == 4:
             (x, y, width, height), parts = polygon, ()
             box = [x - width / 2, y - height / 2, width, height]
-        instances.append(Instance(name, parts, file.place(f"line {i}"), track=track, box=box))
+        instances.append(
+            Instance(name, parts, file.place(f"line {i}"), track=track, box=box)
+        )
     return tuple(instances)

@@ -11,7 +11,9 @@ from pycocotools import mask as rle_tools
 
 
 def name_of(source: str, images: Sequence[str] | None) -> str:
-    """Return the name of a video in names of frames: a file's without suffix, a folder's whole."""
+    """Return the name of a video in names of frames: a file's without suffix, a
+    folder's whole.
+    """
     return source if images is not None else pathlib.PurePath(source).stem
 
 
@@ -22,8 +24,8 @@ class Shape:
     Attributes:
       frame: 1-based number of the frame.
       mask: RLE {'size': [height, width], 'counts': text}, not empty.
-      until: number of a later frame where the track is gone; None where it goes on to its next
-        shape, or to the end of the video.
+      until: number of a later frame where the track is gone; None where it goes on to
+        its next shape, or to the end of the video.
       score: of the detection, 0 to 1.
       drawn: the box that the tool interpolates in this frame; None in a key frame.
     """
@@ -65,7 +67,8 @@ class TrackedVideo:
       frames: 1-based numbers of the frames that were looked at, ascending.
       actions: {actor: its actions}, all that there can be.
       tracks: the tracks, by id.
-      boxes_only: whether masks only fill the boxes that were found: then these are written.
+      boxes_only: whether masks only fill the boxes that were found: then these are
+        written.
     """
 
     source: str
@@ -83,12 +86,16 @@ class TrackedVideo:
         return name_of(self.source, self.images)
 
     def image(self, frame: int) -> str:
-        """Return the file name of a frame's image: the user's own, or 00005.jpg for frame 5."""
+        """Return the file name of a frame's image: the user's own, or 00005.jpg for
+        frame 5.
+        """
         return f"{frame:05d}.jpg" if self.images is None else self.images[frame - 1]
 
     def by_frame(self) -> dict[int, list[tuple[TrackShapes, Shape]]]:
         """Return what is in each of `frames`, in the order of the tracks."""
-        found: dict[int, list[tuple[TrackShapes, Shape]]] = {frame: [] for frame in self.frames}
+        found: dict[int, list[tuple[TrackShapes, Shape]]] = {
+            frame: [] for frame in self.frames
+        }
         for track in self.tracks:
             for shape in track.shapes:
                 found[shape.frame].append((track, shape))
@@ -98,9 +105,10 @@ class TrackedVideo:
 def thinned(video: TrackedVideo, every: int) -> TrackedVideo:
     """Keep the key frames of a video, with all that is in them.
 
-    Key frames are the first frame, the next that is `every` frames or more after it, and so on, and
-    all frames where a track begins, ends or changes its action. A track that is missing for a time
-    ends before that. So tools may interpolate between two key frames, up to `Shape.until`.
+    Key frames are the first frame, the next that is `every` frames or more after it,
+    and so on, and all frames where a track begins, ends or changes its action. A track
+    that is missing for a time ends before that. So tools may interpolate between two
+    key frames, up to `Shape.until`.
     """
     kept, latest = set(), -every
     for frame in video.frames:
@@ -114,7 +122,9 @@ def thinned(video: TrackedVideo, every: int) -> TrackedVideo:
 
 
 def _changes(shapes):
-    """Indices of the shapes where a track begins, ends or changes its action, ascending."""
+    """Indices of the shapes where a track begins, ends or changes its action,
+    ascending.
+    """
     steps = enumerate(zip(shapes, shapes[1:]), 1)
     inner = {i for i, (a, b) in steps if a.until or b.until or a.action != b.action}
     return sorted({0, len(shapes) - 1} | inner)
@@ -123,8 +133,9 @@ def _changes(shapes):
 def few(video: TrackedVideo, min_iou: float) -> TrackedVideo:
     """Let CVAT interpolate the boxes of each track that need no key frame.
 
-    A track has key frames where it begins, ends or changes its action; and, where the boxes between
-    two of them on a straight line do not all have an IoU above `min_iou`, in the worst frame, too.
+    A track has key frames where it begins, ends or changes its action; and, where the
+    boxes between two of them on a straight line do not all have an IoU above `min_iou`,
+    in the worst frame, too.
     """
     return _with_shapes(video, lambda shapes: _drawn(shapes, min_iou))
 
@@ -132,12 +143,17 @@ def few(video: TrackedVideo, min_iou: float) -> TrackedVideo:
 def _drawn(shapes, min_iou):
     """The shapes of a track, all but its key frames as they are interpolated."""
     found, kept = list(shapes), _changes(shapes)
-    boxes, frames = np.array([s.box() for s in shapes]), np.array([s.frame for s in shapes])
+    boxes, frames = (
+        np.array([s.box() for s in shapes]),
+        np.array([s.frame for s in shapes]),
+    )
     spans = [*zip(kept, kept[1:])]
     while spans:
         first, last = spans.pop()
         inner = slice(first + 1, last)
-        share = ((frames[inner] - frames[first]) / (frames[last] - frames[first]))[:, None]
+        share = ((frames[inner] - frames[first]) / (frames[last] - frames[first]))[
+            :, None
+        ]
         drawn = (1 - share) * boxes[first] + share * boxes[last]
         pairs = zip(drawn, boxes[inner])
         ious = [rle_tools.iou(one[None], two[None], [0])[0, 0] for one, two in pairs]
@@ -151,24 +167,33 @@ def _drawn(shapes, min_iou):
 
 
 def chosen(video: TrackedVideo, frames: Collection[int]) -> TrackedVideo:
-    """Keep these frames of a video, with all that is in them; tracks end after each of them."""
+    """Keep these frames of a video, with all that is in them; tracks end after each
+    of them.
+    """
     return _with_ends(_only(video, frames), video)
 
 
 def _only(video, frames):
-    """Leave out what is in other frames than these, and tracks that are in none of them."""
+    """Leave out what is in other frames than these, and tracks that are in none of
+    them.
+    """
     part = _with_shapes(video, lambda shapes: [s for s in shapes if s.frame in frames])
     return dataclasses.replace(part, frames=tuple(sorted(frames)))
 
 
 def _with_shapes(video, change):
     """Replace the shapes of each track by others, a track without any by none."""
-    tracks = [dataclasses.replace(x, shapes=tuple(change(x.shapes))) for x in video.tracks]
-    return dataclasses.replace(video, tracks=tuple(track for track in tracks if track.shapes))
+    tracks = [
+        dataclasses.replace(x, shapes=tuple(change(x.shapes))) for x in video.tracks
+    ]
+    return dataclasses.replace(
+        video, tracks=tuple(track for track in tracks if track.shapes)
+    )
 
 
 def _with_ends(part, video):
-    """Set `until` of each shape to the next frame looked at in `video`, if its track lacks that.
+    """Set `until` of each shape to the next frame looked at in `video`, if its track
+    lacks that.
 
     Behind the last one looked at it is a step later, if the video is that long.
     """
@@ -182,6 +207,8 @@ def _with_ends(part, video):
     def ended(shapes: Sequence[Shape]) -> list[Shape]:
         after = {shape.frame: following.get(shape.frame) for shape in shapes}
         ends = [None if end in after else end for end in after.values()]
-        return [dataclasses.replace(shape, until=end) for shape, end in zip(shapes, ends)]
+        return [
+            dataclasses.replace(shape, until=end) for shape, end in zip(shapes, ends)
+        ]
 
     return _with_shapes(part, ended)

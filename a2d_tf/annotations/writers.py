@@ -1,6 +1,8 @@
-"""Writers of tracks for annotation tools, as a file, zip or folder, whole or not at all.
+"""Writers of tracks for annotation tools, as a file, zip or folder, whole or not at
+all.
 
-Each writer yields (name in a zip, content) of its files. The files hold key frames, see `thinned`.
+Each writer yields (name in a zip, content) of its files. The files hold key frames, see
+`thinned`.
 """
 
 from __future__ import annotations
@@ -35,16 +37,20 @@ from a2d_tf.ops.visualize import track_colours
 def _coco(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
     """Write COCO's JSON, with CVAT's attributes: 'action', 'occluded', 'track_id'.
 
-    Images of a video are named as CVAT names them, which counts from 0: clip1/frame_000004.PNG is
-    frame 5; those of a folder have their own names.
+    Images of a video are named as CVAT names them, which counts from 0:
+    clip1/frame_000004.PNG is frame 5; those of a folder have their own names.
     """
     numbers = {actor: i for i, actor in enumerate(video.actions, 1)}
     size = {"width": video.size[1], "height": video.size[0]}
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for frame, found in video.by_frame().items():
-        name = f"frame_{frame - 1:06d}.PNG" if video.images is None else video.image(frame)
-        images.append({"id": len(images) + 1, "file_name": f"{video.name}/{name}", **size})
+        name = (
+            f"frame_{frame - 1:06d}.PNG" if video.images is None else video.image(frame)
+        )
+        images.append(
+            {"id": len(images) + 1, "file_name": f"{video.name}/{name}", **size}
+        )
         for track, shape in found:
             outline = shape.mask if masks else polygons(shape.decoded())
             annotation = {
@@ -52,11 +58,20 @@ def _coco(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
                 "category_id": numbers[track.actor],
                 "segmentation": [] if video.boxes_only else outline,
                 **{"area": int(rle_tools.area(shape.mask)), "bbox": shape.box()},
-                "attributes": {"action": shape.action, "occluded": False, "track_id": track.id},
+                "attributes": {
+                    "action": shape.action,
+                    "occluded": False,
+                    "track_id": track.id,
+                },
             }
             annotations.append(annotation)
-    classes = [{"id": i, "name": actor, "supercategory": ""} for actor, i in numbers.items()]
-    content: dict[str, Any] = {"info": {"description": frame_names.PREDICTION}, "licenses": []}
+    classes = [
+        {"id": i, "name": actor, "supercategory": ""} for actor, i in numbers.items()
+    ]
+    content: dict[str, Any] = {
+        "info": {"description": frame_names.PREDICTION},
+        "licenses": [],
+    }
     content |= {"categories": classes, "images": images, "annotations": annotations}
     yield "annotations/instances_default.json", json.dumps(content).encode() + b"\n"
 
@@ -64,11 +79,12 @@ def _coco(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
 def _cvat(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
     """Write 'CVAT for video 1.1', which CVAT imports into a task of the same video.
 
-    CVAT counts frames from 0, and interpolates between two key frames of a track; so a track has a
-    shape that is 'outside' where it is gone. What it interpolates is written, too, as in its own
-    exports: it does not import that. A label keeps its name along a track, the attribute 'action'
-    may change. Parts of one instance are tracks of one group. CVAT has no tracks of masks: it takes
-    the first shape of each for a mask on one frame, so every mask is a track of its own.
+    CVAT counts frames from 0, and interpolates between two key frames of a track; so a
+    track has a shape that is 'outside' where it is gone. What it interpolates is
+    written, too, as in its own exports: it does not import that. A label keeps its name
+    along a track, the attribute 'action' may change. Parts of one instance are tracks
+    of one group. CVAT has no tracks of masks: it takes the first shape of each for a
+    mask on one frame, so every mask is a track of its own.
 
     Source: cvat-ai/cvat, `cvat/apps/dataset_manager/formats/cvat.py`.
     """
@@ -85,11 +101,16 @@ def _cvat(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
     _add(size, "height", video.size[0])
     for track in video.tracks:
         of_masks = masks and not video.boxes_only
-        for element in _of_masks(track, video) if of_masks else _of_outlines(track, video):
+        for element in (
+            _of_masks(track, video) if of_masks else _of_outlines(track, video)
+        ):
             element.set("id", str(len(root) - 2))
             root.append(element)
     ElementTree.indent(root)
-    yield "annotations.xml", ElementTree.tostring(root, "utf-8", xml_declaration=True) + b"\n"
+    yield (
+        "annotations.xml",
+        ElementTree.tostring(root, "utf-8", xml_declaration=True) + b"\n",
+    )
 
 
 def _add(parent, tag, text=None):
@@ -99,10 +120,16 @@ def _add(parent, tag, text=None):
 
 
 def _of_outlines(track, video):
-    """The <track> of a track's boxes, or its <track>s of polygons, one for each part at most."""
+    """The <track> of a track's boxes, or its <track>s of polygons, one for each part
+    at most.
+    """
     tag = "box" if video.boxes_only else "polygon"
     parts = [
-        [_corners(shape)] if video.boxes_only else [*map(_points, polygons(shape.decoded()))]
+        (
+            [_corners(shape)]
+            if video.boxes_only
+            else [*map(_points, polygons(shape.decoded()))]
+        )
         for shape in track.shapes
     ]
     most = max(map(len, parts))
@@ -119,7 +146,9 @@ def _of_outlines(track, video):
 
 
 def _of_masks(track, video):
-    """A <track> for each mask of a track: the mask, and its end a frame later, if there is one."""
+    """A <track> for each mask of a track: the mask, and its end a frame later, if
+    there is one.
+    """
     for shape in track.shapes:
         element, fields = _track(track, True), _runs(shape)
         _shape(element, "mask", shape, fields)
@@ -133,7 +162,9 @@ def _track(track, grouped):
     return Element("track", {"id": "", "label": track.actor, "source": "auto", **group})
 
 
-def _shape(track, tag: str, shape: Shape, fields: dict[str, str], outside: int | None = None):
+def _shape(
+    track, tag: str, shape: Shape, fields: dict[str, str], outside: int | None = None
+):
     """Append a shape, or where it is outside from a frame on, the end of one."""
     times = {
         "frame": str((outside or shape.frame) - 1),
@@ -146,7 +177,11 @@ def _shape(track, tag: str, shape: Shape, fields: dict[str, str], outside: int |
 
 
 def _points(outline):
-    return {"points": ";".join(f"{x:.2f},{y:.2f}" for x, y in zip(outline[::2], outline[1::2]))}
+    return {
+        "points": ";".join(
+            f"{x:.2f},{y:.2f}" for x, y in zip(outline[::2], outline[1::2])
+        )
+    }
 
 
 def _corners(shape):
@@ -161,14 +196,18 @@ def _runs(shape):
     height, width = inside.shape
     runs = runs_of(encode_mask(inside.T)["counts"], inside.size)  # COCO's go by columns
     box = {"left": left, "top": top, "width": width, "height": height}
-    return {"rle": ", ".join(map(str, runs)), **{name: str(edge) for name, edge in box.items()}}
+    return {
+        "rle": ", ".join(map(str, runs)),
+        **{name: str(edge) for name, edge in box.items()},
+    }
 
 
 def _labelme(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
-    """Write LabelMe's JSON, a file for each frame: clip1/00005.json beside the image 00005.jpg.
+    """Write LabelMe's JSON, a file for each frame: clip1/00005.json beside the image
+    00005.jpg.
 
-    Labels are 'actor-action'. Parts of one instance are shapes of one group, whose number is the
-    track's.
+    Labels are 'actor-action'. Parts of one instance are shapes of one group, whose
+    number is the track's.
     """
     kind = "rectangle" if video.boxes_only else "mask" if masks else "polygon"
     height, width = video.size
@@ -189,32 +228,46 @@ def _labelme(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
 
 
 def _parts(shape: Shape, kind: str) -> list[tuple[list, str | None]]:
-    """(points; of masks a PNG of 0 and 1 between these, in base64) of each part of a shape."""
+    """(points; of masks a PNG of 0 and 1 between these, in base64) of each part of a
+    shape.
+    """
     if kind == "polygon":
-        return [(np.reshape(ring, (-1, 2)).tolist(), None) for ring in polygons(shape.decoded())]
+        return [
+            (np.reshape(ring, (-1, 2)).tolist(), None)
+            for ring in polygons(shape.decoded())
+        ]
     if kind == "rectangle":
         x, y, width, height = shape.box()
         return [([[x, y], [x + width, y + height]], None)]
     inside, left, top = crop(shape.decoded())
     height, width = inside.shape
     png = cv2.imencode(".png", np.uint8(inside))[1]
-    corners = [[float(left), float(top)], [float(left + width - 1), float(top + height - 1)]]
+    corners = [
+        [float(left), float(top)],
+        [float(left + width - 1), float(top + height - 1)],
+    ]
     return [(corners, base64.b64encode(png.tobytes()).decode())]
 
 
 def _masks(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
-    """Write folders of masks that DAVIS, SAM 2 and Cutie read: clip1/00004.png is frame 5.
+    """Write folders of masks that DAVIS, SAM 2 and Cutie read: clip1/00004.png is frame
+    5.
 
-    Masks of a folder of images have the images' names. Pixels hold the numbers of their tracks,
-    that of the higher score where masks overlap. A row of objects.csv lasts to the next one of the
-    track, so that masks that are drawn between the key frames have their action.
+    Masks of a folder of images have the images' names. Pixels hold the numbers of their
+    tracks, that of the higher score where masks overlap. A row of objects.csv lasts to
+    the next one of the track, so that masks that are drawn between the key frames have
+    their action.
     """
     if video.boxes_only:
-        raise InputError("--format=masks: the network predicts no masks; choose another format")
+        raise InputError(
+            "--format=masks: the network predicts no masks; choose another format"
+        )
     most = max((track.id for track in video.tracks), default=0)
     names = {frame: f"{frame - 1:05d}" for frame in video.frames}
     if video.images is not None:
-        names = {frame: pathlib.PurePath(video.image(frame)).stem for frame in video.frames}
+        names = {
+            frame: pathlib.PurePath(video.image(frame)).stem for frame in video.frames
+        }
     yield LIST, _objects(video, names)
     palette = bytes([0, 0, 0]) + track_colours(range(1, 256)).tobytes()
     for frame, found in video.by_frame().items():
@@ -236,12 +289,15 @@ def _objects(video, names):
     for track in video.tracks:
         actions = itertools.groupby(track.shapes, lambda shape: shape.action)
         starts = [(action, next(shapes).frame) for action, shapes in actions]
-        firsts = [frame_names.split_frame_name(f"{names[frame]}.png") for _, frame in starts[1:]]
+        firsts = [
+            frame_names.split_frame_name(f"{names[frame]}.png")
+            for _, frame in starts[1:]
+        ]
         numbers = [found[1] for found in firsts if found]
         if len(numbers) < len(firsts):
             raise InputError(
-                f"{video.name}: image names do not end in a number, which objects.csv needs to "
-                "mark where an action changes; choose another --format"
+                f"{video.name}: image names do not end in a number, which objects.csv"
+                " needs to mark where an action changes; choose another --format"
             )
         lasts = [number - 1 for number in numbers]
         for (action, _), first, last in zip(starts, ["", *numbers], [*lasts, ""]):
@@ -265,7 +321,9 @@ WRITERS = {
 
 
 def check_output(output: str, form: str) -> None:
-    """Raise InputError unless `output` ends in .zip or in the suffix of a format of `WRITERS`."""
+    """Raise InputError unless `output` ends in .zip or in the suffix of a format of
+    `WRITERS`.
+    """
     suffix, own = pathlib.PurePath(output).suffix.lower(), WRITERS[form].suffix
     if suffix != ".zip" and (suffix != own if own else suffix in (".json", ".xml")):
         what = f"a {own}" if own else "a folder"

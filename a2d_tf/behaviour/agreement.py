@@ -21,7 +21,9 @@ Spans = dict[str, list[tuple[float, float]]]
 
 
 def read(path: str | os.PathLike) -> dict[str, Spans]:
-    """Read the state events of a file by the name of their video; errors as of `read_bouts`."""
+    """Read the state events of a file by the name of their video; errors as of
+    `read_bouts`.
+    """
     observations = read_bouts.read(path)
     read_bouts.check_coders(observations)
     found: dict[str, Spans] = {}
@@ -36,25 +38,31 @@ def read(path: str | os.PathLike) -> dict[str, Spans]:
 def compare(coded: dict[str, Spans], predictions: Iterable[Prediction]) -> dict:
     """Compare bouts action by action, whichever individual they are of.
 
-    At each moment the smaller of the two numbers of individuals agrees. A coded and a predicted
-    bout match if their IoU in time is at least .5, each at most once. Only what was segmented
-    counts.
+    At each moment the smaller of the two numbers of individuals agrees. A coded and a
+    predicted bout match if their IoU in time is at least .5, each at most once. Only
+    what was segmented counts.
 
     Returns:
-      {"videos": names, "left_out": coded behaviours that the network does not know, "not_coded":
-      predicted ones that no video has in BORIS, "actions": {action: coded, predicted and agreed
-      seconds and bouts, and their F1 in percent, None of what is not coded}}.
+      {"videos": names, "left_out": coded behaviours that the network does not know,
+      "not_coded": predicted ones that no video has in BORIS, "actions": {action: coded,
+      predicted and agreed seconds and bouts, and their F1 in percent, None of what is
+      not coded}}.
 
     Raises:
-      InputError: a coded video has no prediction, or no behaviour is an action of the network.
+      InputError: a coded video has no prediction, or no behaviour is an action of the
+        network.
     """
     known = {each.name: each for each in predictions}
     if absent := sorted(set(coded) - set(known)):
-        raise InputError(f"no prediction for {shown(absent[0])}; predicted: {sorted(known)}")
+        raise InputError(
+            f"no prediction for {shown(absent[0])}; predicted: {sorted(known)}"
+        )
     actions = {action for name in coded for action in known[name].facts.labels.actions}
     behaviours = {behaviour for spans in coded.values() for behaviour in spans}
     if not behaviours & actions:
-        raise InputError(f"none of {sorted(behaviours)} is one of the actions {sorted(actions)}")
+        raise InputError(
+            f"none of {sorted(behaviours)} is one of the actions {sorted(actions)}"
+        )
     figures: dict[str, Any] = collections.defaultdict(collections.Counter)
     for name, spans in coded.items():
         begin, until = known[name].facts.span
@@ -70,8 +78,13 @@ def compare(coded: dict[str, Spans], predictions: Iterable[Prediction]) -> dict:
         for unit in _UNITS:
             both = found[f"coded_{unit}"] + found[f"predicted_{unit}"]
             is_known = both and action in behaviours
-            found[f"f1_{unit}"] = 200 * found[f"agreed_{unit}"] / both if is_known else None
-    lists = {"left_out": sorted(behaviours - actions), "not_coded": sorted({*figures} - behaviours)}
+            found[f"f1_{unit}"] = (
+                200 * found[f"agreed_{unit}"] / both if is_known else None
+            )
+    lists = {
+        "left_out": sorted(behaviours - actions),
+        "not_coded": sorted({*figures} - behaviours),
+    }
     return {"videos": sorted(coded), **lists, "actions": figures}
 
 
@@ -82,7 +95,9 @@ def table(found: dict) -> Table:
     columns |= {f"f1_{unit}": f"F1 of {unit}" for unit in _UNITS}
     title = f"Bouts coded in BORIS and predicted, {len(found['videos'])} videos"
     said = {"left_out": "not actions of the network", "not_coded": "not coded in BORIS"}
-    notes = tuple(f"{text}: {', '.join(found[key])}" for key, text in said.items() if found[key])
+    notes = tuple(
+        f"{text}: {', '.join(found[key])}" for key, text in said.items() if found[key]
+    )
     return Table(title, columns, found["actions"], notes=notes)
 
 
@@ -100,7 +115,8 @@ def _agreed(first, second):
     """Integrate over time the smaller number of individuals, seconds."""
     edges = sorted({edge for span in (*first, *second) for edge in span})
     return math.fsum(
-        (end - start) * min(sum(a <= start < b for a, b in spans) for spans in (first, second))
+        (end - start)
+        * min(sum(a <= start < b for a, b in spans) for spans in (first, second))
         for start, end in zip(edges, edges[1:])
     )
 

@@ -1,7 +1,8 @@
-"""Who did what from when to when in predictions: read, added up, and written as a time budget.
+"""Who did what from when to when in predictions: read, added up, and written as a time
+budget.
 
-A bout is a period in which a track does one thing, as ethology calls it (Martin and Bateson,
-Measuring Behaviour).
+A bout is a period in which a track does one thing, as ethology calls it (Martin and
+Bateson, Measuring Behaviour).
 """
 
 from __future__ import annotations
@@ -23,11 +24,19 @@ from a2d_tf.ops import visualize
 TIME_BUDGET = "time_budget.csv"
 VIDEO = ("video", "video_seconds", "fps", "individual")
 """First columns of the tables of several videos; an individual is VIDEO_TRACK."""
-_BUDGET = ("actor", "action", "seconds", "share", "bouts", "first_second", "mean_bout_seconds")
+_BUDGET = (
+    "actor",
+    "action",
+    "seconds",
+    "share",
+    "bouts",
+    "first_second",
+    "mean_bout_seconds",
+)
 BUDGET = (*VIDEO, *_BUDGET)
 """Columns of the time budget."""
-# Those of Okabe and Ito (Color Universal Design, 2008), which the colour-blind can tell apart, but
-# for black; and two more.
+# Those of Okabe and Ito (Color Universal Design, 2008), which the colour-blind can tell
+# apart, but for black; and two more.
 _FIRST = (
     *("#e69f00", "#56b4e9", "#009e73", "#e3cf25", "#0072b2", "#d55e00", "#cc79a7"),
     *("#7b5ea7", "#8c6a4a"),
@@ -40,7 +49,12 @@ _BOUT = {  # fields of a bout in `tracks.json`, in the order of those of `Bout`
     "end_second": SECONDS,
     "mean_score": number(0, 1),
 }
-_TRACK = {"track_id": whole(1), "actor": str, "mean_score": number(0, 1), "actions": [_BOUT]}
+_TRACK = {
+    "track_id": whole(1),
+    "actor": str,
+    "mean_score": number(0, 1),
+    "actions": [_BOUT],
+}
 
 
 class Bout(NamedTuple):
@@ -97,7 +111,9 @@ def read(folder: str | os.PathLike, min_score: float = 0.0) -> list[TrackBouts]:
             problem = f"track {row['track_id']} has no actions; predict the video again"
             raise InputError(f"{pathlib.Path(folder, 'tracks.json')}: {problem}")
         found = tuple(Bout(*(bout[name] for name in _BOUT)) for bout in row["actions"])
-        tracks.append(TrackBouts(row["track_id"], row["actor"], row["mean_score"], found))
+        tracks.append(
+            TrackBouts(row["track_id"], row["actor"], row["mean_score"], found)
+        )
     return sorted(tracks, key=lambda track: (track.bouts[0].start, track.number))
 
 
@@ -118,7 +134,9 @@ class Sum(NamedTuple):
 
 
 def sums(tracks: Iterable[TrackBouts]) -> dict[tuple[str, str], Sum]:
-    """Add up the bouts of tracks for each actor and action, in the order of their first bouts."""
+    """Add up the bouts of tracks for each actor and action, in the order of their
+    first bouts.
+    """
     found = collections.defaultdict(list)
     for bout in (bout for track in tracks for bout in track.bouts):
         found[bout.actor, bout.action].append(bout)
@@ -151,18 +169,23 @@ def colours(names: Iterable[str], labels: LabelSpace | None = None) -> dict[str,
 
 
 class Prediction(NamedTuple):
-    """A prediction by the name of its video: its facts, and its tracks in order of their starts."""
+    """A prediction by the name of its video: its facts, and its tracks in order of
+    their starts.
+    """
 
     name: str
     facts: Facts
     tracks: list[TrackBouts]
 
 
-def read_all(folders: Iterable[str | os.PathLike], min_score: float = 0.0) -> list[Prediction]:
+def read_all(
+    folders: Iterable[str | os.PathLike], min_score: float = 0.0
+) -> list[Prediction]:
     """Read predictions of different videos; tracks below a mean score are left out.
 
     Raises:
-      InputError: a file is missing or damaged, or two predictions are of videos of one name.
+      InputError: a file is missing or damaged, or two predictions are of videos of one
+        name.
     """
     seen: dict[str, pathlib.Path] = {}
     found = []
@@ -170,7 +193,11 @@ def read_all(folders: Iterable[str | os.PathLike], min_score: float = 0.0) -> li
         facts = read_facts(folder)
         name = name_of(facts.name, facts.images)
         if name in seen or not is_file_name(name):
-            problem = f"as in {seen[name]}; pass only one" if name in seen else "not a file name"
+            problem = (
+                f"as in {seen[name]}; pass only one"
+                if name in seen
+                else "not a file name"
+            )
             raise InputError(f"{folder}: the video is named {shown(name)}, {problem}")
         seen[name] = folder
         found.append(Prediction(name, facts, read(folder, min_score)))
@@ -189,13 +216,19 @@ def time_budget(predictions: Iterable[Prediction]) -> list[tuple]:
             whole = math.fsum(own.seconds for own in added.values()) or 1
             video = (each.name, *each.facts.cells, f"{each.name}_{track.number}")
             for pair, own in added.items():
-                numbers = (round(own.seconds, 3), round(own.seconds / whole, 4), own.bouts)
+                numbers = (
+                    round(own.seconds, 3),
+                    round(own.seconds / whole, 4),
+                    own.bouts,
+                )
                 mean = round(own.seconds / own.bouts, 3)
                 rows.append((*video, *pair, *numbers, own.start, mean))
     return rows
 
 
-def transitions(predictions: Iterable[Prediction], actions: Sequence[str]) -> list[list[int]]:
+def transitions(
+    predictions: Iterable[Prediction], actions: Sequence[str]
+) -> list[list[int]]:
     """Count how often a track went from one action (row) to another (column).
 
     Bouts that differ in the actor alone are one, so that the diagonal is 0.

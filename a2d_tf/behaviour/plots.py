@@ -17,7 +17,9 @@ _LABELLED = 60  # rows of a timeline that can have names
 
 def _chart(height, shades, title, x):
     """A figure with one chart, and the names of the colours above it."""
-    figure = Figure((10, 1.3 + height + 0.2 * (len(shades) // 6)), dpi=120, layout="constrained")
+    figure = Figure(
+        (10, 1.3 + height + 0.2 * (len(shades) // 6)), dpi=120, layout="constrained"
+    )
     # Matplotlib leaves out names that begin with '_', and takes dollars for formulas.
     patches = [
         Patch(color=shade, label=f"\u200b{name}".replace("$", r"\$"))
@@ -28,7 +30,9 @@ def _chart(height, shades, title, x):
     return figure, label_axes(figure.subplots(), title, x)
 
 
-def time_budget(tracks: Sequence[bouts.TrackBouts], shades: Mapping[str, str]) -> Figure:
+def time_budget(
+    tracks: Sequence[bouts.TrackBouts], shades: Mapping[str, str]
+) -> Figure:
     """Draw what share of its time each kind of actor spent in which action.
 
     Args:
@@ -52,14 +56,17 @@ def time_budget(tracks: Sequence[bouts.TrackBouts], shades: Mapping[str, str]) -
 
 
 def transitions(counts: Sequence[Sequence[int]], actions: Sequence[str]) -> Figure:
-    """Draw how often an action was followed by which; the shade is the share of the row.
+    """Draw how often an action was followed by which; the shade is the share of the
+    row.
 
     Args:
       counts: of `bouts.transitions`; actions: names of its rows and columns.
     """
     side = 2 + 0.36 * max(len(actions), 2)
     figure = Figure((side, side), dpi=120, layout="constrained")
-    axes = label_axes(figure.subplots(), "Transitions", "then (shade: share of the row)", "first")
+    axes = label_axes(
+        figure.subplots(), "Transitions", "then (shade: share of the row)", "first"
+    )
     found = np.reshape(np.array(counts, int), (len(actions), len(actions)))
     shares = found / np.maximum(found.sum(axis=1, keepdims=True), 1)
     if actions:
@@ -76,7 +83,9 @@ def transitions(counts: Sequence[Sequence[int]], actions: Sequence[str]) -> Figu
 def timeline(prediction: bouts.Prediction, shades: Mapping[str, str]) -> Figure:
     """Draw the ethogram of a prediction: a row a track, coloured by action."""
     tracks = prediction.tracks
-    figure, axes = _chart(min(0.22 * len(tracks), 14), shades, prediction.name, "seconds")
+    figure, axes = _chart(
+        min(0.22 * len(tracks), 14), shades, prediction.name, "seconds"
+    )
     corners, colours = [], []
     for row, track in enumerate(tracks):
         low, high = row - 0.38, row + 0.38

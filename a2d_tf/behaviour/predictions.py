@@ -14,7 +14,15 @@ from typing import Any
 
 from a2d_tf.annotations.tracked_video import Shape, TrackedVideo, TrackShapes
 from a2d_tf.core.errors import MAX_SIDE, InputError, shown
-from a2d_tf.core.files import check_json, csv_of, is_file_name, kind_of, load_json, number, whole
+from a2d_tf.core.files import (
+    check_json,
+    csv_of,
+    is_file_name,
+    kind_of,
+    load_json,
+    number,
+    whole,
+)
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.segmentations import runs_of
 
@@ -41,7 +49,9 @@ _FACTS = {
     "fps": number(1e-9, 1e9),
     **dict.fromkeys(("height", "width"), whole(1, MAX_SIDE)),
     **dict.fromkeys(("begin", "until", "seconds"), SECONDS),
-    **dict.fromkeys(("unsure_frames?", "damaged_frames?", "frames_with_extra?"), whole()),
+    **dict.fromkeys(
+        ("unsure_frames?", "damaged_frames?", "frames_with_extra?"), whole()
+    ),
     "labels": LabelSpace.from_fields,
     "boxes_only?": bool,
     "max_tracks?": (str, None),
@@ -64,7 +74,8 @@ class Facts:
       boxes_only: whether the network finds no masks: those there fill their boxes.
       max_tracks: the number of individuals, as for `tracking.Linking`; None: any.
       unsure_frames: in how many frames there are instances of which none has a track.
-      frames_with_extra: in how many a sure instance was beyond that number, and has no track.
+      frames_with_extra: in how many a sure instance was beyond that number, and has no
+        track.
       damaged_frames: how many are damaged, as far as the file or its decoder says so.
     """
 
@@ -89,9 +100,13 @@ class Facts:
 
 
 def read_facts(folder: str | os.PathLike) -> Facts:
-    """Read the facts of a prediction; InputError where `video.json` is missing or damaged."""
+    """Read the facts of a prediction; InputError where `video.json` is missing or
+    damaged.
+    """
     fields = load_json(os.path.join(folder, VIDEO), _FACTS, _REMEDY)
-    fields |= {name: float(fields[name]) for name in ("begin", "until", "seconds", "fps")}
+    fields |= {
+        name: float(fields[name]) for name in ("begin", "until", "seconds", "fps")
+    }
     kept = {field.name for field in dataclasses.fields(Facts)} & fields.keys()
     return Facts(
         **{name: fields[name] for name in kept - {"images", "labels"}},
@@ -103,11 +118,13 @@ def read_facts(folder: str | os.PathLike) -> Facts:
 
 
 def times(folder: str | os.PathLike) -> dict[int, float]:
-    """Return {1-based number: second at which it begins} of the answered frames, ascending;
-    InputError where there are no label maps, or no times in `video.json`.
+    """Return {1-based number: second at which it begins} of the answered frames,
+    ascending; InputError where there are no label maps, or no times in `video.json`.
     """
     numbers = answered(folder)
-    seconds = load_json(os.path.join(folder, VIDEO), {"times": [SECONDS]}, _REMEDY)["times"]
+    seconds = load_json(os.path.join(folder, VIDEO), {"times": [SECONDS]}, _REMEDY)[
+        "times"
+    ]
     if len(seconds) != len(numbers):
         problem = f"times: {len(seconds)}, but there are {len(numbers)} label maps"
         raise InputError(f"{os.path.join(folder, VIDEO)}: {problem}; {_REMEDY}")
@@ -118,15 +135,20 @@ def answered(folder: str | os.PathLike) -> list[int]:
     """Return the 1-based numbers of the frames that have a label map, ascending."""
     maps = pathlib.Path(folder, RESULT_FILES["label_maps"])
     if not maps.is_dir():
-        raise InputError(f"{maps}: missing; pass a video's prediction that includes label_maps")
-    return sorted(int(p.stem) for p in maps.iterdir() if re.fullmatch("[0-9]{5,9}", p.stem))
+        raise InputError(
+            f"{maps}: missing; pass a video's prediction that includes label_maps"
+        )
+    return sorted(
+        int(p.stem) for p in maps.iterdir() if re.fullmatch("[0-9]{5,9}", p.stem)
+    )
 
 
 def folders_of(paths: Iterable[str]) -> list[pathlib.Path]:
-    """Return the folders of predictions: those given, and those in a library given, by name.
+    """Return the folders of predictions: those given, and those in a library given, by
+    name.
 
-    Of a whole library only those that its VIDEOS list: others are of videos that it has no more.
-    InputError where a path has none.
+    Of a whole library only those that its VIDEOS list: others are of videos that it has
+    no more. InputError where a path has none.
     """
     found: list[pathlib.Path] = []
     for path in map(pathlib.Path, paths):
@@ -194,7 +216,9 @@ def _masks(path, height, width):
 def _shapes(folder, facts, min_score):
     """{(track, actor): its shapes, in order of time}; arguments as of `read`."""
     labels = facts.labels
-    code = kind_of(lambda value: type(value) is int and labels.knows(value), "a code of its labels")
+    code = kind_of(
+        lambda value: type(value) is int and labels.knows(value), "a code of its labels"
+    )
     row_kind = {"frame": whole(), "category_id": code, "score": number(0, 1)}
     kind = {"track_id": whole(), "mean_score": number(0, 1), "frames": [row_kind]}
     masks = _masks(os.path.join(folder, RESULT_FILES["detections"]), *facts.size)
@@ -209,7 +233,9 @@ def _shapes(folder, facts, min_score):
                 raise InputError(f"{folder}: {problem}; {_REMEDY}")
             mask = masks[place]
             if mask:
-                shape = Shape(row["frame"], labels.actions[action - 1], mask, score=row["score"])
+                shape = Shape(
+                    row["frame"], labels.actions[action - 1], mask, score=row["score"]
+                )
                 shapes[identity, labels.actors[actor - 1]].append(shape)
     return shapes
 
@@ -217,10 +243,11 @@ def _shapes(folder, facts, min_score):
 def read(
     folder: str | os.PathLike, min_score: float = 0.0, source: str | None = None
 ) -> TrackedVideo:
-    """Read the tracks of a prediction, with labels that are steadier than the detections'.
+    """Read the tracks of a prediction, with labels that are steadier than the
+    detections'.
 
-    A track has one actor: where its actor changes, another track begins. Masks without a pixel are
-    left out.
+    A track has one actor: where its actor changes, another track begins. Masks without
+    a pixel are left out.
 
     Args:
       folder: with `tracks.json`, `detections.json`, `label_maps` and `video.json`.
@@ -234,7 +261,8 @@ def read(
     labels, source = facts.labels, source or facts.name
     if not is_file_name(source):
         raise InputError(
-            f"{os.path.join(folder, VIDEO)}: name: {shown(source)} is not a file name; pass --video"
+            f"{os.path.join(folder, VIDEO)}: name: {shown(source)} is not a file name;"
+            " pass --video"
         )
     shapes = _shapes(folder, facts, min_score)
     actions: dict[str, list[str]] = collections.defaultdict(list)
@@ -251,7 +279,9 @@ def read(
         images=facts.images,
         size=facts.size,
         # A file may claim fewer frames than it has.
-        frame_count=facts.frames if (facts.frames or 0) >= max(numbers, default=0) else None,
+        frame_count=(
+            facts.frames if (facts.frames or 0) >= max(numbers, default=0) else None
+        ),
         frames=tuple(numbers),
         actions={actor: tuple(own) for actor, own in actions.items()},
         tracks=tuple(tracks[number] for number in sorted(tracks)),

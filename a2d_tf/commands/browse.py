@@ -20,10 +20,18 @@ from a2d_tf.runs import scores
 FLAGS = command_line.Register()
 _RUN = FLAGS.string("run", None, "Run folder of a2d train.")
 _RECORDS = FLAGS.string("records", None, "Folder of records that contain the frames.")
-_SPLITS = [f"{split}{best}" for best in ("", "_best") for split in ("train", "val", "test")]
-_SPLIT = FLAGS.enum("split", "test", _SPLITS, "Split to show; <split>_best: of --checkpoint=best.")
-_OUTPUT = FLAGS.string("output", None, "HTML file; by default browse.html beside the scores.")
-_LIMIT = FLAGS.integer("limit", 200, "Maximum number of frames, worst first; about 40 kB each.", 1)
+_SPLITS = [
+    f"{split}{best}" for best in ("", "_best") for split in ("train", "val", "test")
+]
+_SPLIT = FLAGS.enum(
+    "split", "test", _SPLITS, "Split to show; <split>_best: of --checkpoint=best."
+)
+_OUTPUT = FLAGS.string(
+    "output", None, "HTML file; by default browse.html beside the scores."
+)
+_LIMIT = FLAGS.integer(
+    "limit", 200, "Maximum number of frames, worst first; about 40 kB each.", 1
+)
 
 
 def main(argv: list[str]) -> None:

@@ -2,10 +2,11 @@
 
   a2d doctor --records=records --init_rgb=coco --init_flow=imagenet
 
-Prints devices, memory and precision; the time and memory of a step; the clips per second of the
-input pipeline; the hours of a whole run, with validation. Takes the flags of a2d train, by default
-those of configs/a2d.flags. Give the weights to start from, since they decide how RoIs are cropped
-and so the time of a step. It measures one GPU: for --strategy=mirrored give it its part of a batch.
+Prints devices, memory and precision; the time and memory of a step; the clips per
+second of the input pipeline; the hours of a whole run, with validation. Takes the flags
+of a2d train, by default those of configs/a2d.flags. Give the weights to start from,
+since they decide how RoIs are cropped and so the time of a step. It measures one GPU:
+for --strategy=mirrored give it its part of a batch.
 """
 
 from __future__ import annotations
@@ -27,12 +28,14 @@ _FEED_SECONDS = 5.0
 
 
 def train(config: Config, manifest: Manifest, on_gpu: bool) -> tuple[float, float, str]:
-    """Run a few training steps of a new network, then validate it on a few training clips.
+    """Run a few training steps of a new network, then validate it on a few training
+    clips.
 
     A GPU computes a batch at a time, a CPU a single clip.
 
     Returns:
-      (seconds a clip, as of `fit.time_steps`; seconds of a whole validation; a line on the step).
+      (seconds a clip, as of `fit.time_steps`; seconds of a whole validation; a line on
+      the step).
 
     Raises:
       InputError: the batch does not fit the memory.
@@ -59,9 +62,13 @@ def train(config: Config, manifest: Manifest, on_gpu: bool) -> tuple[float, floa
     if on_gpu:
         peak = tf.config.experimental.get_memory_info("GPU:0")["peak"]
         memory = f", {peak / 2**30:.1f} GB at most"
-    line = f"step: {1e3 * later:.0f} ms for {batch} clips; first step {first:.0f} s{memory}"
+    line = (
+        f"step: {1e3 * later:.0f} ms for {batch} clips; first step {first:.0f}"
+        f" s{memory}"
+    )
     evaluator = Evaluator(network, measured, manifest)
-    count = 3 * training.evaluation_batch  # one batch is scored while the next is computed
+    # one batch is scored while the next is computed
+    count = 3 * training.evaluation_batch
     for _ in range(2):  # the first compiles
         start = time.perf_counter()
         evaluator.validate("train", most=count)
@@ -70,7 +77,9 @@ def train(config: Config, manifest: Manifest, on_gpu: bool) -> tuple[float, floa
 
 
 def feed(config: Config, manifest: Manifest) -> float:
-    """Measure the clips per second of the input pipeline while nothing else computes."""
+    """Measure the clips per second of the input pipeline while nothing else
+    computes.
+    """
     from a2d_tf.data import pipeline
 
     stream = iter(pipeline.training(manifest, config))
@@ -82,14 +91,18 @@ def feed(config: Config, manifest: Manifest) -> float:
     return clips / (time.perf_counter() - start)
 
 
-def hours(training: TrainingConfig, seconds: float, rate: float, validation: float) -> str:
-    """Say how long a run takes, by the seconds of a clip, the input's clips/s, and validation's."""
+def hours(
+    training: TrainingConfig, seconds: float, rate: float, validation: float
+) -> str:
+    """Say how long a run takes, by the seconds of a clip, the input's clips/s, and
+    validation's.
+    """
     batch, count = training.batch_size, -(-training.steps // training.validate_every)
     step = batch * max(seconds, 1 / rate)
     total = training.steps * step + count * validation
     return (
-        f"training: {training.steps} steps of {batch} clips at {1e3 * step:.0f} ms and {count} "
-        f"validations of {validation:.0f} s take {total / 3600:.1f} h"
+        f"training: {training.steps} steps of {batch} clips at {1e3 * step:.0f} ms and"
+        f" {count} validations of {validation:.0f} s take {total / 3600:.1f} h"
     )
 
 
@@ -112,7 +125,11 @@ def main(argv: list[str]) -> None:
     seconds, validation, line = train(config, manifest, bool(gpus))
     print(line, flush=True)
     rate = feed(config, manifest)
-    print(f"input: {rate:.0f} clips/s", hours(config.training, seconds, rate, validation), sep="\n")
+    print(
+        f"input: {rate:.0f} clips/s",
+        hours(config.training, seconds, rate, validation),
+        sep="\n",
+    )
 
 
 run = command_line.command(main, FLAGS)

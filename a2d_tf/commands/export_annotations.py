@@ -4,9 +4,10 @@
   a2d export-annotations --prediction out --format labelme --output clip1 --every 25
 
 The prediction is a folder of a2d_tf.predict. Its tracks become polygons, or masks with
---shapes=masks, or boxes if the network finds no masks, in the key frames: every --every frames, and
-where a track begins, ends or changes its action. Of boxes, which CVAT interpolates, a track has
-there only those key frames that keep the IoU with it above --min_iou. Files:
+--shapes=masks, or boxes if the network finds no masks, in the key frames: every --every
+frames, and where a track begins, ends or changes its action. Of boxes, which CVAT
+interpolates, a track has there only those key frames that keep the IoU with it above
+--min_iou. Files:
 
   cvat     CVAT for video 1.1: .xml or .zip
   coco     COCO with CVAT's attributes: .json or .zip
@@ -15,9 +16,9 @@ there only those key frames that keep the IoU with it above --min_iou. Files:
   boris    times alone, of a prediction or a library: a project that BORIS opens, .boris, else its
            tabular events, .csv or .tsv
 
-A label is the actor and has the attribute 'action'; of labelme it is 'actor-action'. In masks, a
-pixel has one track: that of the higher score where masks overlap. a2d records reads all
-of them but boris, corrected or not.
+A label is the actor and has the attribute 'action'; of labelme it is 'actor-action'. In
+masks, a pixel has one track: that of the higher score where masks overlap. a2d records
+reads all of them but boris, corrected or not.
 """
 
 from __future__ import annotations
@@ -34,22 +35,34 @@ _PREDICTION = FLAGS.string("prediction", None, "Folder written by a2d predict.")
 _FORMAT = FLAGS.enum("format", "cvat", [*writers.WRITERS, "boris"], "Format to write.")
 _OUTPUT = FLAGS.string("output", None, "File, .zip, or folder to write.")
 _SHAPES = FLAGS.enum("shapes", "polygons", ["polygons", "masks"], "Shapes to write.")
-_EVERY = FLAGS.integer("every", 5, "Video frames from one key frame to the next.", lower_bound=1)
-_MIN_IOU = FLAGS.float("min_iou", 0.95, "Leave out boxes that CVAT interpolates so well.", 0, 1)
-_MIN_SCORE = FLAGS.float("min_score", 0.0, "Leave out tracks with a lower mean score.", 0, 1)
-_VIDEO = FLAGS.string("video", None, "Name of the video in the tool, if not that of the file.")
+_EVERY = FLAGS.integer(
+    "every", 5, "Video frames from one key frame to the next.", lower_bound=1
+)
+_MIN_IOU = FLAGS.float(
+    "min_iou", 0.95, "Leave out boxes that CVAT interpolates so well.", 0, 1
+)
+_MIN_SCORE = FLAGS.float(
+    "min_score", 0.0, "Leave out tracks with a lower mean score.", 0, 1
+)
+_VIDEO = FLAGS.string(
+    "video", None, "Name of the video in the tool, if not that of the file."
+)
 
 
 def main(argv: list[str]) -> None:
     command_line.require(argv, prediction=_PREDICTION.value, output=_OUTPUT.value)
     path = _OUTPUT.value
     if _FORMAT.value == "boris":
-        found = bouts.read_all(predictions.folders_of([_PREDICTION.value]), _MIN_SCORE.value)
+        found = bouts.read_all(
+            predictions.folders_of([_PREDICTION.value]), _MIN_SCORE.value
+        )
         is_project = path.lower().endswith(".boris")
         # A project names video files, not folders of images.
         fits = not is_project or all(each.facts.images is None for each in found)
         if not (fits and path.lower().endswith((".boris", ".csv", ".tsv"))):
-            raise InputError(f"--output={path}: use .csv, .tsv or, for video files only, .boris")
+            raise InputError(
+                f"--output={path}: use .csv, .tsv or, for video files only, .boris"
+            )
         (boris.write_project if is_project else boris.write_events)(path, found)
         count = sum(len(track.bouts) for each in found for track in each.tracks)
         return print(f"{path}: {count} bouts in {len(found)} videos (boris)")
@@ -58,8 +71,12 @@ def main(argv: list[str]) -> None:
     source = os.path.basename(_VIDEO.value) if _VIDEO.value else None
     video = predictions.read(folder, _MIN_SCORE.value, source)
     masks, every = "masks" in (_SHAPES.value, _FORMAT.value), _EVERY.value
-    video = writers.save(video, path, _FORMAT.value, masks, every, min_iou=_MIN_IOU.value)
-    shapes = sum(shape.drawn is None for track in video.tracks for shape in track.shapes)
+    video = writers.save(
+        video, path, _FORMAT.value, masks, every, min_iou=_MIN_IOU.value
+    )
+    shapes = sum(
+        shape.drawn is None for track in video.tracks for shape in track.shapes
+    )
     kind = "boxes" if video.boxes_only else "masks" if masks else "polygons"
     print(
         f"{path}: {len(video.tracks)} tracks with {shapes} {kind} in "

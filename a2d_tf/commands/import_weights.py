@@ -21,7 +21,9 @@ _OUTPUT = FLAGS.string("output", None, "File of imported weights (.h5) to write.
 
 
 def main(argv: list[str]) -> None:
-    command_line.require(argv, source=_SOURCE.value, input=_INPUT.value, output=_OUTPUT.value)
+    command_line.require(
+        argv, source=_SOURCE.value, input=_INPUT.value, output=_OUTPUT.value
+    )
     from a2d_tf.core.config import ModelConfig
     from a2d_tf.core.labels import A2D
     from a2d_tf.model.network import Network
@@ -29,7 +31,9 @@ def main(argv: list[str]) -> None:
     from a2d_tf.pretrained import weights as weights_lib
 
     tensors, digest = cache.read_tensors(_INPUT.value), file_digest(_INPUT.value)
-    weights, used, skipped = layouts.convert(_SOURCE.value, tensors, _INPUT.value, digest)
+    weights, used, skipped = layouts.convert(
+        _SOURCE.value, tensors, _INPUT.value, digest
+    )
     weights.write(_OUTPUT.value)
     stream = "rgb" if weights.classes else "flow"
     network = Network(ModelConfig(**weights.model_fields(stream)), A2D)

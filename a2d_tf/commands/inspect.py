@@ -28,7 +28,9 @@ FLAGS = command_line.Register()
 _RECORDS = FLAGS.string("records", None, "Folder written by a2d records.")
 _JSON = FLAGS.string("json", None, "JSON file to write the list of records to.")
 _DRAW = FLAGS.string("draw", None, "Folder to write a picture of each record to.")
-_LIMIT = FLAGS.integer("limit", None, "Maximum number of records to read.", lower_bound=0)
+_LIMIT = FLAGS.integer(
+    "limit", None, "Maximum number of records to read.", lower_bound=0
+)
 
 
 def main(argv: list[str]) -> None:
@@ -38,7 +40,9 @@ def main(argv: list[str]) -> None:
     label_space = manifest.label_space
     summaries = {split: inspection.Summary() for split in manifest.splits}
     rows, decode = [], bool(_JSON.value or _DRAW.value)
-    for split, fields, truth in inspection.read(manifest, summaries, _LIMIT.value, decode):
+    for split, fields, truth in inspection.read(
+        manifest, summaries, _LIMIT.value, decode
+    ):
         summaries[split].add(truth)
         if _JSON.value:
             rows.append(describe(fields, truth, label_space))
@@ -52,11 +56,13 @@ def main(argv: list[str]) -> None:
         print(f"{split}: {each.counts()}, {pairs}")
 
 
-def describe(fields: Mapping[str, np.ndarray], truth: ClipTruth, label_space: LabelSpace) -> dict:
+def describe(
+    fields: Mapping[str, np.ndarray], truth: ClipTruth, label_space: LabelSpace
+) -> dict:
     """Return the JSON object of a record; boxes, areas and flow are in stored pixels.
 
-    An instance's `track` is its identity in the video, None where unknown. Without a mask its
-    `area` is None, and its flow that of its box.
+    An instance's `track` is its identity in the video, None where unknown. Without a
+    mask its `area` is None, and its flow that of its box.
     """
     flow = fields["flow"][len(fields["flow"]) // 2].astype(np.float64)
     codes = fields["codes"].tolist()
@@ -88,16 +94,22 @@ def describe(fields: Mapping[str, np.ndarray], truth: ClipTruth, label_space: La
 def sheet(
     fields: Mapping[str, np.ndarray], truth: ClipTruth, label_space: LabelSpace
 ) -> np.ndarray:
-    """Draw key frame with instances | flow | label map, enlarged: RGB uint8 [H, W, 3]."""
+    """Draw key frame with instances | flow | label map, enlarged: RGB uint8 [H, W,
+    3].
+    """
     key = len(fields["rgb"]) // 2
     rgb = fields["rgb"][key]
     columns = (fields[name] for name in ("boxes", "codes", "masks"))
     times = math.ceil(320 / len(rgb))
-    instances = visualize.draw_instances(rgb, *columns, label_space=label_space, times=times)
+    instances = visualize.draw_instances(
+        rgb, *columns, label_space=label_space, times=times
+    )
     flow = visualize.flow_to_rgb(fields["flow"][key])
     labels = label_space.palette[truth.label_map]
     size = instances.shape[1::-1]
-    others = [cv2.resize(x, size, interpolation=cv2.INTER_NEAREST) for x in (flow, labels)]
+    others = [
+        cv2.resize(x, size, interpolation=cv2.INTER_NEAREST) for x in (flow, labels)
+    ]
     return np.concatenate([instances, *others], axis=1)
 
 

@@ -12,7 +12,12 @@ FLAGS = command_line.Register()
 FLAGS.string("output", None, "Folder to create Release in.")
 FLAGS.integer("videos", 400, "Number of clips.", lower_bound=2)
 FLAGS.integer("seed", 0, "Random seed.", lower_bound=0)
-FLAGS.integer("workers", 2, "Number of processes; the result does not depend on it.", lower_bound=1)
+FLAGS.integer(
+    "workers",
+    2,
+    "Number of processes; the result does not depend on it.",
+    lower_bound=1,
+)
 
 
 def main(argv: list[str]) -> None:

@@ -1,12 +1,14 @@
-"""Choose the frames of predicted videos to correct next, and write them for an annotation tool.
+"""Choose the frames of predicted videos to correct next, and write them for an
+annotation tool.
 
   a2d next --prediction=out_clips --count=40 --output=next
   a2d next --prediction=out --records=records --format=coco --output=next
 
-The prediction is a folder of a2d predict, of one video or a library. Frames are chosen where two
-labels of an instance are close, a track changes its label or is lost, two tracks overlap, or a pair
-is rare in the records. They are spread over videos and time. With --records, none is of a test
-video, or within half a second of an annotated frame. The output, a new folder, has
+The prediction is a folder of a2d predict, of one video or a library. Frames are chosen
+where two labels of an instance are close, a track changes its label or is lost, two
+tracks overlap, or a pair is rare in the records. They are spread over videos and time.
+With --records, none is of a test video, or within half a second of an annotated frame.
+The output, a new folder, has
 
   frames.csv    the frames, best first, with the reasons
   sheet_1.png   the frames to look at, with the boxes of the prediction and the reasons
@@ -33,11 +35,19 @@ from a2d_tf.ops import visualize
 from a2d_tf.video import choice
 
 FLAGS = command_line.Register()
-_PREDICTION = FLAGS.string("prediction", None, "Folder of a prediction, or of a library.")
-_COUNT = FLAGS.integer("count", 40, "Maximum number of frames to choose.", lower_bound=1)
+_PREDICTION = FLAGS.string(
+    "prediction", None, "Folder of a prediction, or of a library."
+)
+_COUNT = FLAGS.integer(
+    "count", 40, "Maximum number of frames to choose.", lower_bound=1
+)
 _OUTPUT = FLAGS.string("output", None, "Folder to write; new or empty.")
-_RECORDS = FLAGS.string("records", None, "Records, to skip their frames and prefer rare pairs.")
-_FORMAT = FLAGS.enum("format", "cvat", ["cvat", "coco", "masks"], "Format of the annotations.")
+_RECORDS = FLAGS.string(
+    "records", None, "Records, to skip their frames and prefer rare pairs."
+)
+_FORMAT = FLAGS.enum(
+    "format", "cvat", ["cvat", "coco", "masks"], "Format of the annotations."
+)
 
 _COLUMNS = ("rank", "video", "frame", "second", "score", "reasons")
 _ROWS, _ACROSS = 5, 4  # of a sheet
@@ -61,7 +71,10 @@ def main(argv: list[str]) -> None:
 def _contents(records):
     """{argument of `choice.candidates`: what records say of it}."""
     manifest = Manifest.load(records)
-    pairs, labels = manifest.counts.get("train", {}).get("pairs", {}), manifest.label_space
+    pairs, labels = (
+        manifest.counts.get("train", {}).get("pairs", {}),
+        manifest.label_space,
+    )
     known: dict[str, list[int]] = collections.defaultdict(list)
     for *_, truth in inspection.read(manifest, manifest.splits):
         known[truth.video].append(truth.frame)
@@ -70,9 +83,18 @@ def _contents(records):
 
 
 def write(chosen: list[choice.Candidate], output: pathlib.Path, form: str) -> None:
-    """Write the files of chosen frames into an empty folder; `form` is of `writers.WRITERS`."""
+    """Write the files of chosen frames into an empty folder; `form` is of
+    `writers.WRITERS`.
+    """
     rows = [
-        (i, x.video, x.frame, f"{x.seconds:.3f}", f"{x.score:.3f}", "; ".join(x.reasons))
+        (
+            i,
+            x.video,
+            x.frame,
+            f"{x.seconds:.3f}",
+            f"{x.score:.3f}",
+            "; ".join(x.reasons),
+        )
         for i, x in enumerate(chosen, 1)
     ]
     write_csv(output / "frames.csv", [_COLUMNS, *rows])
@@ -82,10 +104,14 @@ def write(chosen: list[choice.Candidate], output: pathlib.Path, form: str) -> No
         video = predictions.read(folder)
         path, masks = str(output / "annotations" / f"{video.name}.zip"), form == "masks"
         if os.path.exists(path):
-            raise InputError(f"{folder}: another prediction is of {video.name}; pass only one")
+            raise InputError(
+                f"{folder}: another prediction is of {video.name}; pass only one"
+            )
         writers.save(video, path, form, masks, frames=own.values())
         overlay = folder / predictions.RESULT_FILES["overlay"]
-        for place, picture in frames.read(overlay, own, "predict again with all --results"):
+        for place, picture in frames.read(
+            overlay, own, "predict again with all --results"
+        ):
             pictures[folder, own[place]] = visualize.shrunk(picture, 480)
     most = _ROWS * _ACROSS
     for first in range(0, len(chosen), most):

@@ -2,8 +2,8 @@
 
   a2d pack-model --workdir=RUN --output=DIR
 
-`--model=DIR` of a2d predict, a2d evaluate and a2d export takes the folder; a model in the
-package's folder of models goes by its name there.
+`--model=DIR` of a2d predict, a2d evaluate and a2d export takes the folder; a model in
+the package's folder of models goes by its name there.
 """
 
 from __future__ import annotations
@@ -16,8 +16,12 @@ from a2d_tf.core.files import read_text
 
 FLAGS = command_line.Register()
 _WORKDIR = FLAGS.string("workdir", None, "Run folder of a2d train.")
-_OUTPUT = FLAGS.string("output", None, "Folder to write; an older packed model is replaced.")
-_NOTES = FLAGS.string("notes", None, "Markdown of data and intended uses, to store as card.md.")
+_OUTPUT = FLAGS.string(
+    "output", None, "Folder to write; an older packed model is replaced."
+)
+_NOTES = FLAGS.string(
+    "notes", None, "Markdown of data and intended uses, to store as card.md."
+)
 _CHECKPOINT = Config.define_checkpoint(FLAGS)
 
 
@@ -27,7 +31,9 @@ def main(argv: list[str]) -> None:
     from a2d_tf.runs import loading
 
     output = os.path.normpath(_OUTPUT.value)
-    facts = loading.pack(os.path.normpath(_WORKDIR.value), output, _CHECKPOINT.value, notes)
+    facts = loading.pack(
+        os.path.normpath(_WORKDIR.value), output, _CHECKPOINT.value, notes
+    )
     print(f"{facts['parameters']} weights, {facts['bytes'] / 1e6:.2f} MB -> {output}")
 
 

@@ -4,8 +4,8 @@
   a2d plot-tracks --prediction=library --prediction=out --output=plots --min_score=0.5
 
 A prediction is a folder of a2d predict, or of a library. Writes time_budget.png and
-transitions.png of all predictions together, their numbers as CSV, and time_budget_<video>.png and
-timeline_<video>.png of each.
+transitions.png of all predictions together, their numbers as CSV, and
+time_budget_<video>.png and timeline_<video>.png of each.
 """
 
 from __future__ import annotations
@@ -19,9 +19,13 @@ from a2d_tf.core.files import write_bytes, write_csv
 from a2d_tf.evaluation.reports.charts import figure_png
 
 FLAGS = command_line.Register()
-_PREDICTION = FLAGS.multi_string("prediction", [], "Prediction or library; may be repeated.")
+_PREDICTION = FLAGS.multi_string(
+    "prediction", [], "Prediction or library; may be repeated."
+)
 _OUTPUT = FLAGS.string("output", None, "Folder of the plots.")
-_MIN_SCORE = FLAGS.float("min_score", 0.0, "Leave out tracks with a lower mean score.", 0, 1)
+_MIN_SCORE = FLAGS.float(
+    "min_score", 0.0, "Leave out tracks with a lower mean score.", 0, 1
+)
 
 
 def main(argv: list[str]) -> None:
@@ -37,7 +41,10 @@ def main(argv: list[str]) -> None:
         "transitions": plots.transitions(counts, actions),
     }
     for folder, each in zip(folders, predictions):
-        print(f"{folder}: {each.name}, {each.facts.seconds:.1f} s, {len(each.tracks)} tracks")
+        print(
+            f"{folder}: {each.name}, {each.facts.seconds:.1f} s, {len(each.tracks)}"
+            " tracks"
+        )
         figures[f"time_budget_{each.name}"] = plots.time_budget(each.tracks, shades)
         figures[f"timeline_{each.name}"] = plots.timeline(each, shades)
     for name, figure in figures.items():
@@ -45,7 +52,10 @@ def main(argv: list[str]) -> None:
     budget = [bouts.BUDGET, *bouts.time_budget(predictions)]
     write_csv(os.path.join(_OUTPUT.value, bouts.TIME_BUDGET), budget)
     rows = [[name, *row] for name, row in zip(actions, counts)]
-    write_csv(os.path.join(_OUTPUT.value, "transitions.csv"), [["from \\ to", *actions], *rows])
+    write_csv(
+        os.path.join(_OUTPUT.value, "transitions.csv"),
+        [["from \\ to", *actions], *rows],
+    )
     print(f"{len(predictions)} predictions -> {_OUTPUT.value}")
 
 

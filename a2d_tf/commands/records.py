@@ -4,8 +4,8 @@
   a2d records --release A2D/Release --output records
   a2d records --annotations task_17.zip --videos videos --output records
 
-An interrupted conversion resumes when it is run again, and several processes may share one by
-`--task=1/16` to `--task=16/16`. docs/data_format.md describes the records.
+An interrupted conversion resumes when it is run again, and several processes may share
+one by `--task=1/16` to `--task=16/16`. docs/data_format.md describes the records.
 """
 
 from __future__ import annotations
@@ -25,55 +25,88 @@ from a2d_tf.data.release import Release
 from a2d_tf.data.sources import ConversionSettings, Source, check
 
 FLAGS = command_line.Register()
-_RELEASE = FLAGS.string("release", None, "Folder of A2D: videoset.csv, clips, annotations.")
+_RELEASE = FLAGS.string(
+    "release", None, "Folder of A2D: videoset.csv, clips, annotations."
+)
 _ANNOTATIONS = FLAGS.multi_string(
     "annotations",
     [],
-    "Export of an annotation tool: a file, a folder or the downloaded zip; may be repeated; "
-    "VIDEO=PATH names its video. With --release: another folder of its annotations.",
+    "Export of an annotation tool: a file, a folder or the downloaded zip; may be"
+    " repeated; VIDEO=PATH names its video. With --release: another folder of its"
+    " annotations.",
 )
 _COCO = FLAGS.string("coco", None, "The same as --annotations with --format=a2d_tf.")
 _VIDEOS = FLAGS.string(
-    "videos", None, "Folder of the videos; with --release: text file of VIDs to use, one per line."
+    "videos",
+    None,
+    "Folder of the videos; with --release: text file of VIDs to use, one per line.",
 )
-_FORMAT = FLAGS.enum("format", None, FORMATS, "Format of --annotations; by default by content.")
+_FORMAT = FLAGS.enum(
+    "format", None, FORMATS, "Format of --annotations; by default by content."
+)
 _NAMES = FLAGS.string(
     "names",
     None,
-    'JSON file that maps labels of --annotations to names: {"label": ["actor", "action"]}, or '
-    "[\"actor\", null] to use the attribute 'action'.",
+    'JSON file that maps labels of --annotations to names: {"label": ["actor",'
+    ' "action"]}, or ["actor", null] to use the attribute \'action\'.',
 )
-_INTERPOLATED = FLAGS.bool("interpolated", False, "Use frames of interpolated shapes alone, too.")
-_EMPTY = FLAGS.bool("empty_frames", False, "Take listed frames without shapes for background.")
-_FRAME_STEP = FLAGS.integer("frame_step", 1, "Sampling interval of Roboflow's frames.", 1)
+_INTERPOLATED = FLAGS.bool(
+    "interpolated", False, "Use frames of interpolated shapes alone, too."
+)
+_EMPTY = FLAGS.bool(
+    "empty_frames", False, "Take listed frames without shapes for background."
+)
+_FRAME_STEP = FLAGS.integer(
+    "frame_step", 1, "Sampling interval of Roboflow's frames.", 1
+)
 _FIRST_FRAME = FLAGS.enum(
-    "first_frame", None, ("0", "1"), "Number of a video file's first frame in names; by default 1."
+    "first_frame",
+    None,
+    ("0", "1"),
+    "Number of a video file's first frame in names; by default 1.",
 )
 _TEST = FLAGS.list(
-    "test_videos", [], "Names of the test videos; by default as it is stated, else about a fifth."
+    "test_videos",
+    [],
+    "Names of the test videos; by default as it is stated, else about a fifth.",
 )
-_SPLIT_OF = FLAGS.string("split_of", None, "Earlier records, whose videos keep their split.")
+_SPLIT_OF = FLAGS.string(
+    "split_of", None, "Earlier records, whose videos keep their split."
+)
 _BOUTS = FLAGS.multi_string(
     "bouts",
     [],
-    "Coded times that give annotated instances their actions: tabular or aggregated events, or the "
-    "project, of BORIS, or a summary.csv; may be repeated.",
+    "Coded times that give annotated instances their actions: tabular or aggregated"
+    " events, or the project, of BORIS, or a summary.csv; may be repeated.",
 )
 _BOUTS_WIN = FLAGS.bool("bouts_win", False, "Coded actions replace annotated ones.")
-_OUTSIDE = FLAGS.string("outside", None, "Action between coded times; by default left out.")
-_SUBJECTS = FLAGS.string(
-    "subjects", None, 'JSON: {"subject": "track number or name"}, or {"subject": {"video": ...}}.'
+_OUTSIDE = FLAGS.string(
+    "outside", None, "Action between coded times; by default left out."
 )
-_MAX_FRAMES = FLAGS.integer("max_frames", None, "Most annotated frames for training.", 1)
+_SUBJECTS = FLAGS.string(
+    "subjects",
+    None,
+    'JSON: {"subject": "track number or name"}, or {"subject": {"video": ...}}.',
+)
+_MAX_FRAMES = FLAGS.integer(
+    "max_frames", None, "Most annotated frames for training.", 1
+)
 _CHECK = FLAGS.bool("check", False, "Only read the input and report problems.")
 _OUTPUT = FLAGS.string("output", None, "Folder for the records.")
-_FLOW = FLAGS.enum("flow_method", "dis", METHODS, "Optical flow method; the authors used tvl1.")
+_FLOW = FLAGS.enum(
+    "flow_method", "dis", METHODS, "Optical flow method; the authors used tvl1."
+)
 _WORKERS = FLAGS.integer("workers", 2, "Number of processes.", lower_bound=1)
 _ON_ERROR = FLAGS.enum(
-    "on_error", "fail", convert.ON_ERROR, "On a broken item: fail, or skip and report it."
+    "on_error",
+    "fail",
+    convert.ON_ERROR,
+    "On a broken item: fail, or skip and report it.",
 )
 _SIZES = {
-    "image_height": "Maximum height of the stored frames, which keep their aspect ratio.",
+    "image_height": (
+        "Maximum height of the stored frames, which keep their aspect ratio."
+    ),
     "image_width": "Maximum width of the stored frames, which keep their aspect ratio.",
     "clip_frames": "Frames per clip, odd, centred on the key frame.",
     "clip_stride": "Video frames from one clip frame to the next.",
@@ -82,7 +115,9 @@ _SIZES = {
 for _name, _text in _SIZES.items():
     FLAGS.integer(_name, getattr(ConversionSettings, _name), _text, lower_bound=1)
 _LABELS = FLAGS.string(
-    "labels", None, "JSON file of the label space; by default A2D's, or that of --annotations."
+    "labels",
+    None,
+    "JSON file of the label space; by default A2D's, or that of --annotations.",
 )
 _TASK = FLAGS.string("task", None, f"{workers.HELP} Shares consist of shards.")
 
@@ -91,15 +126,22 @@ def open_source() -> Source:
     """Return the source of annotated videos that the flags name."""
     labels = LabelSpace.from_json(_LABELS.value) if _LABELS.value else None
     release, exports = _RELEASE.value, _ANNOTATIONS.value
-    if not release and len(exports) == 1 and (pathlib.Path(exports[0]) / "videoset.csv").is_file():
+    if (
+        not release
+        and len(exports) == 1
+        and (pathlib.Path(exports[0]) / "videoset.csv").is_file()
+    ):
         release, exports = exports[0], []
     if _SPLIT_OF.value and (release or _TEST.value):
         raise InputError(
-            "--split_of, as of a round --after another, goes without --test_videos and --release"
+            "--split_of, as of a round --after another, goes without --test_videos and"
+            " --release"
         )
     further = any((_BOUTS_WIN.value, _OUTSIDE.value, _SUBJECTS.value))
     if (_BOUTS.value and release) or (further and not _BOUTS.value):
-        raise InputError("--bouts_win, --outside and --subjects need --bouts, for --annotations")
+        raise InputError(
+            "--bouts_win, --outside and --subjects need --bouts, for --annotations"
+        )
     exports = [*exports, _COCO.value] if _COCO.value else exports
     if release:
         if len(exports) > 1:
@@ -107,12 +149,18 @@ def open_source() -> Source:
         return Release(
             release,
             labels or A2D,
-            videos=None if _VIDEOS.value and os.path.isdir(_VIDEOS.value) else _VIDEOS.value,
+            videos=(
+                None
+                if _VIDEOS.value and os.path.isdir(_VIDEOS.value)
+                else _VIDEOS.value
+            ),
             annotations=exports[0] if exports else None,
             test_videos=frozenset(_TEST.value),
             on_error="skip" if _CHECK.value else _ON_ERROR.value,
         )
-    command_line.require([], **{"annotations (or --release)": exports}, videos=_VIDEOS.value)
+    command_line.require(
+        [], **{"annotations (or --release)": exports}, videos=_VIDEOS.value
+    )
     from a2d_tf.annotations.annotated_videos import AnnotatedVideos
     from a2d_tf.annotations.coding import Coding, load_subjects
     from a2d_tf.annotations.document import ReadOptions
@@ -131,7 +179,9 @@ def open_source() -> Source:
         names=Names.load(_NAMES.value) if _NAMES.value else NO_NAMES,
         # Coded times are known of all frames.
         options=ReadOptions(
-            _INTERPOLATED.value or bool(_BOUTS.value), _EMPTY.value, frame_step=_FRAME_STEP.value
+            _INTERPOLATED.value or bool(_BOUTS.value),
+            _EMPTY.value,
+            frame_step=_FRAME_STEP.value,
         ),
         format_name="a2d_tf" if _COCO.value else _FORMAT.value,
         first_frame=None if _FIRST_FRAME.value is None else int(_FIRST_FRAME.value),
@@ -167,7 +217,10 @@ def main(argv: list[str], builder: convert.Builder | None = None) -> int:
         builder=builder,
     )
     if manifest is None:
-        print(f"{_OUTPUT.value}: --task={_TASK.value} is done; the last task publishes the records")
+        print(
+            f"{_OUTPUT.value}: --task={_TASK.value} is done; the last task publishes"
+            " the records"
+        )
         return 0
     _report(source, manifest)
     state = "complete" if built else "already complete, nothing to do"
@@ -176,15 +229,25 @@ def main(argv: list[str], builder: convert.Builder | None = None) -> int:
 
 
 def _report(source: Source, manifest: Manifest) -> None:
-    """Print what published records hold; for own annotations, write the label space too."""
+    """Print what published records hold; for own annotations, write the label space
+    too.
+    """
     for item in manifest.skipped:
         print(f"skipped {item['item']}: {item['reason']}")
     for item in manifest.repaired:
         print(f"repaired {item['item']}: {item['note']}")
     for split, counts in manifest.counts.items():
-        videos, records, instances = (counts[n] for n in ("videos", "records", "instances"))
-        alone = f", {counts['boxes_only']} of them boxes only" if "boxes_only" in counts else ""
-        print(f"{split}: {videos} videos, {records} clips, {instances} instances{alone}")
+        videos, records, instances = (
+            counts[n] for n in ("videos", "records", "instances")
+        )
+        alone = (
+            f", {counts['boxes_only']} of them boxes only"
+            if "boxes_only" in counts
+            else ""
+        )
+        print(
+            f"{split}: {videos} videos, {records} clips, {instances} instances{alone}"
+        )
     if not isinstance(source, Release):
         labels = os.path.join(_OUTPUT.value, "labels.json")
         write_text(labels, source.label_space.to_json() + "\n")

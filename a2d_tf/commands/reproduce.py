@@ -1,17 +1,20 @@
-"""Train and score every row of the paper's tables, on A2D or across folds of videos; report it.
+"""Train and score every row of the paper's tables, on A2D or across folds of videos;
+report it.
 
   a2d reproduce --flagfile=configs/reproduce_mini.flags --workdir=runs/mini
   a2d reproduce --flagfile=configs/reproduce_a2d.flags --workdir=runs/a2d
   a2d reproduce --flagfile=configs/reproduce_jhmdb.flags --workdir=runs/jhmdb
 
-Makes the records, trains and scores what is not done yet, then writes WORKDIR/report.md and
-report.html. With --final, the rows of Tables 1 to 3 end with a run on all training videos, whose
-figures the report then shows. Run again, it continues where it stopped; a run that fails is
-reported and the others go on. With several --seeds the report shows how figures vary with the seed.
-Several processes, say on a GPU each, share the runs; the last to finish writes the whole report.
+Makes the records, trains and scores what is not done yet, then writes WORKDIR/report.md
+and report.html. With --final, the rows of Tables 1 to 3 end with a run on all training
+videos, whose figures the report then shows. Run again, it continues where it stopped; a
+run that fails is reported and the others go on. With several --seeds the report shows
+how figures vary with the seed. Several processes, say on a GPU each, share the runs;
+the last to finish writes the whole report.
 
-With --folds, each fold of the videos is the test split in turn. In place of the paper's tables, the
-report then has the mean of each score over folds and seeds, with its deviation.
+With --folds, each fold of the videos is the test split in turn. In place of the paper's
+tables, the report then has the mean of each score over folds and seeds, with its
+deviation.
 """
 
 from __future__ import annotations
@@ -30,21 +33,35 @@ from a2d_tf.data.manifest import NAME
 from a2d_tf.paper import experiments, reproduce
 
 FLAGS = command_line.Register()
-_WORKDIR = FLAGS.string("workdir", None, "Folder for the records, the runs and the report.")
+_WORKDIR = FLAGS.string(
+    "workdir", None, "Folder for the records, the runs and the report."
+)
 _BASE = FLAGS.string("base", "configs/mini.flags", "Flagfile of the network.")
-_RELEASE = FLAGS.string("release", None, "A2D's Release folder; by default a mini A2D is drawn.")
-_ANNOTATIONS = FLAGS.string("annotations", None, "Own annotations, in place of --release.")
+_RELEASE = FLAGS.string(
+    "release", None, "A2D's Release folder; by default a mini A2D is drawn."
+)
+_ANNOTATIONS = FLAGS.string(
+    "annotations", None, "Own annotations, in place of --release."
+)
 _OWN_VIDEOS = FLAGS.string("videos", None, "Folder of the videos of --annotations.")
-_FOLDS = FLAGS.string("folds", None, "CSV of video and fold: each fold in turn is the test split.")
+_FOLDS = FLAGS.string(
+    "folds", None, "CSV of video and fold: each fold in turn is the test split."
+)
 _TEST_FOLDS = FLAGS.list("test_folds", None, "Folds to test; by default all.")
 _VIDEOS = FLAGS.integer("mini_videos", 400, "Number of videos of the mini A2D.", 6)
 _WORKERS = FLAGS.integer("workers", 2, "Number of processes that build the records.", 1)
 _TRAIN = FLAGS.multi_string(
-    "train", [], "Flag of all trainings, --steps=900, or of a row's, no_joint:--steps=450."
+    "train",
+    [],
+    "Flag of all trainings, --steps=900, or of a row's, no_joint:--steps=450.",
 )
 _SEEDS = FLAGS.list("seeds", "0", "Training seeds, in order.")
-_FINAL = FLAGS.bool("final", False, "End each row but zero-shot ones with a run on all videos.")
-_DELETE = FLAGS.bool("delete_weights", False, "Delete a row's checkpoints once it is scored.")
+_FINAL = FLAGS.bool(
+    "final", False, "End each row but zero-shot ones with a run on all videos."
+)
+_DELETE = FLAGS.bool(
+    "delete_weights", False, "Delete a row's checkpoints once it is scored."
+)
 _RUNS = FLAGS.list("runs", None, "Rows to run; by default all.")
 _DEVICE = Config.define_device(FLAGS)
 
@@ -54,7 +71,9 @@ def _asked():
     names = reproduce.order()
     for name in _RUNS.value or ():
         if name not in names:
-            raise InputError(f"--runs: '{name}' is not a run; choose from {', '.join(names)}")
+            raise InputError(
+                f"--runs: '{name}' is not a run; choose from {', '.join(names)}"
+            )
     zero_shot = {name for name in names if name.startswith(experiments.ZERO_SHOT)}
     # A report of own videos has no Fig. 4.
     lacking = zero_shot if _FOLDS.value or _ANNOTATIONS.value else set()
@@ -68,13 +87,19 @@ def source_flags(workdir: str) -> list[str]:
     """
     words = [f"--workers={_WORKERS.value}"]
     if _ANNOTATIONS.value:
-        return [*words, f"--annotations={_ANNOTATIONS.value}", f"--videos={_OWN_VIDEOS.value}"]
+        return [
+            *words,
+            f"--annotations={_ANNOTATIONS.value}",
+            f"--videos={_OWN_VIDEOS.value}",
+        ]
     drawn = (os.path.join(workdir, "mini_a2d"), _VIDEOS.value, 0, _WORKERS.value)
     return [*words, f"--release={_RELEASE.value or mini.make_release(*drawn)}"]
 
 
 def _keep_settings(path, folds):
-    """Write the settings of the trainings of a folder; InputError where they were others."""
+    """Write the settings of the trainings of a folder; InputError where they were
+    others.
+    """
     settings = {
         "base": _BASE.value,
         "base_sha256": file_digest(command_line.find(_BASE.value)),
@@ -88,21 +113,27 @@ def _keep_settings(path, folds):
     trained = path.exists() and any(path.parent.rglob("flags.txt"))
     if trained and path.read_text() != text:
         raise InputError(
-            f"{path}: earlier trainings used these settings; use the same, or another --workdir"
+            f"{path}: earlier trainings used these settings; use the same, or another"
+            " --workdir"
         )
     write_text(path, text)
 
 
 def main(argv: list[str]) -> None:
-    command_line.require(argv, workdir=_WORKDIR.value, base=_BASE.value, seeds=_SEEDS.value)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a training then saves its step
+    command_line.require(
+        argv, workdir=_WORKDIR.value, base=_BASE.value, seeds=_SEEDS.value
+    )
+    # a training then saves its step
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if _ANNOTATIONS.value:
         command_line.require([], videos=_OWN_VIDEOS.value)
     if _TEST_FOLDS.value:
         command_line.require([], folds=_FOLDS.value)
     workdir = os.path.abspath(_WORKDIR.value)
     wanted = _asked()
-    plan = reproduce.Plan(_BASE.value, _TRAIN.value, _FINAL.value, _DELETE.value, _DEVICE.value)
+    plan = reproduce.Plan(
+        _BASE.value, _TRAIN.value, _FINAL.value, _DELETE.value, _DEVICE.value
+    )
     for seed in _SEEDS.value:
         plan.check(wanted, workdir, f"--seed={seed}")
     folds: dict[str, list[str]] = {"": []}
@@ -118,15 +149,20 @@ def main(argv: list[str]) -> None:
     seeds = list(map(int, _SEEDS.value))
     for fold, place in places.items():
         records = os.path.join(place, "records")
-        asked = wanted if fold in tested else []  # what is there of others is reported, too
+        # what is there of others is reported, too
+        asked = wanted if fold in tested else []
         if asked or os.path.exists(os.path.join(records, NAME)):
             found[fold] = place, records, plan.run_all(place, records, seeds, asked)
     data = _ANNOTATIONS.value or _RELEASE.value or "the mini A2D, drawn videos"
     network = f"{_BASE.value}, with {' '.join(_TRAIN.value) or 'its own flags'}"
     own = bool(_FOLDS.value or _ANNOTATIONS.value)
-    failed = reproduce.write_report(workdir, plan, found, data=data, network=network, own=own)
+    failed = reproduce.write_report(
+        workdir, plan, found, data=data, network=network, own=own
+    )
     if failed:
-        raise InputError(f"{len(failed)} runs are missing: {'; '.join(failed)}; run again")
+        raise InputError(
+            f"{len(failed)} runs are missing: {'; '.join(failed)}; run again"
+        )
 
 
 run = command_line.command(main, FLAGS)

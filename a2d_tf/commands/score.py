@@ -5,18 +5,18 @@
   a2d score detection --truth COCO.json --predicted results.json --output metrics.json
   a2d score bouts --truth events.tsv --predicted LIBRARY --output metrics.json
 
-Label maps are <VID>/<frame>.png: single-channel PNGs of codes, or RGB PNGs in the colours of the
-label space. `--labels FILE.json` names a label space other than A2D's.
+Label maps are <VID>/<frame>.png: single-channel PNGs of codes, or RGB PNGs in the
+colours of the label space. `--labels FILE.json` names a label space other than A2D's.
 
-results.json is in COCO's results format, as other methods write it: a list of {"image_id",
-"category_id" (the code of a pair), "score", "bbox" or "segmentation"}. It gives the joint figures
-of the same protocol, and COCO's AP of boxes and masks.
+results.json is in COCO's results format, as other methods write it: a list of
+{"image_id", "category_id" (the code of a pair), "score", "bbox" or "segmentation"}. It
+gives the joint figures of the same protocol, and COCO's AP of boxes and masks.
 
-events.tsv holds tabular or aggregated events of BORIS, or is its project; their bouts are compared
-with those of predictions.
+events.tsv holds tabular or aggregated events of BORIS, or is its project; their bouts
+are compared with those of predictions.
 
-For a model trained without the action labels of an actor: --zero_shot_actor=cat, and the full
-model's --full=FULL/detections.npz for the ratio of the two (Eq. 3).
+For a model trained without the action labels of an actor: --zero_shot_actor=cat, and
+the full model's --full=FULL/detections.npz for the ratio of the two (Eq. 3).
 """
 
 from __future__ import annotations
@@ -34,9 +34,13 @@ from a2d_tf.evaluation import metrics as registry
 from a2d_tf.evaluation.metrics import segmentation
 
 FLAGS = command_line.Register()
-FLAGS.string("truth", None, "Folder of label maps; COCO JSON of boxes; or events of BORIS.")
 FLAGS.string(
-    "predicted", None, "Folder of label maps; detections.npz or COCO results (.json); or a library."
+    "truth", None, "Folder of label maps; COCO JSON of boxes; or events of BORIS."
+)
+FLAGS.string(
+    "predicted",
+    None,
+    "Folder of label maps; detections.npz or COCO results (.json); or a library.",
 )
 FLAGS.string("output", None, "Metrics file (JSON, percent) to write.")
 FLAGS.string("labels", None, "Label space (JSON); by default A2D's.")
@@ -60,12 +64,19 @@ def score_segmentation(truth: str, predicted: str, label_space: LabelSpace) -> d
     metrics = [metric(split) for metric in registry.registered(registry.PIXELS)]
     for name in names:
         try:
-            maps = [label_maps.read_label_map(folder / name, label_space) for folder in folders]
-            frame = types.SimpleNamespace(pairs={split.threshold: segmentation.pairs(*maps)})
+            maps = [
+                label_maps.read_label_map(folder / name, label_space)
+                for folder in folders
+            ]
+            frame = types.SimpleNamespace(
+                pairs={split.threshold: segmentation.pairs(*maps)}
+            )
             for metric in metrics:
                 metric.update(frame)
         except (InputError, OSError) as error:
-            raise InputError(f"{folders[0] / name}, {folders[1] / name}: {error}") from error
+            raise InputError(
+                f"{folders[0] / name}, {folders[1] / name}: {error}"
+            ) from error
     if not (found := registry.results(metrics, split)):
         raise InputError(f"--truth: no label map in {truth} shows an object")
     return found
@@ -76,8 +87,8 @@ def score_detection(
 ) -> dict:
     """Score `detections.npz` or COCO results against COCO JSON of the ground truth.
 
-    `split` has the label space, the actor held out and the seed; the boxes are added. `full` is the
-    path of the full model's `detections.npz`.
+    `split` has the label space, the actor held out and the seed; the boxes are added.
+    `full` is the path of the full model's `detections.npz`.
 
     Raises:
       InputError: a file or an option cannot be used.
@@ -97,14 +108,20 @@ def main(argv: list[str]) -> None:
     if len(argv) != 2 or argv[1] not in ("segmentation", "detection", "bouts"):
         raise InputError("expected one argument: segmentation, detection or bouts")
     _, command = argv
-    command_line.require([], truth=FLAGS.truth, predicted=FLAGS.predicted, output=FLAGS.output)
+    command_line.require(
+        [], truth=FLAGS.truth, predicted=FLAGS.predicted, output=FLAGS.output
+    )
     has_actions = command == "detection" and not FLAGS.predicted.endswith(".json")
-    if (FLAGS.full or FLAGS.zero_shot_actor) and not (has_actions and FLAGS.zero_shot_actor):
+    if (FLAGS.full or FLAGS.zero_shot_actor) and not (
+        has_actions and FLAGS.zero_shot_actor
+    ):
         raise InputError("--zero_shot_actor, and --full with it, need a detections.npz")
     label_space = LabelSpace.from_json(FLAGS.labels) if FLAGS.labels else A2D
     if command == "bouts":
         folders = predictions.folders_of([FLAGS.predicted])
-        metrics = agreement.compare(agreement.read(FLAGS.truth), bouts.read_all(folders))
+        metrics = agreement.compare(
+            agreement.read(FLAGS.truth), bouts.read_all(folders)
+        )
     elif command == "segmentation":
         metrics = score_segmentation(FLAGS.truth, FLAGS.predicted, label_space)
     else:
@@ -112,7 +129,11 @@ def main(argv: list[str]) -> None:
         split = registry.Split(label_space, zero_shot_actor=actor, seed=FLAGS.seed)
         metrics = score_detection(FLAGS.truth, FLAGS.predicted, split, FLAGS.full)
     write_json(FLAGS.output, metrics, sort_keys=True)
-    print(agreement.table(metrics).text() if command == "bouts" else registry.table(metrics))
+    print(
+        agreement.table(metrics).text()
+        if command == "bouts"
+        else registry.table(metrics)
+    )
 
 
 run = command_line.command(main, FLAGS)

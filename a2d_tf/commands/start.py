@@ -1,17 +1,18 @@
 """From an export of an annotation tool to the pages of all videos, in one command.
 
   a2d start --annotations=EXPORT --videos=FOLDER --output=own/first
-  a2d start --annotations=EXPORT --annotations=MORE --videos=FOLDER --output=own/second \
+  a2d start --annotations=EXPORT --annotations=MORE --videos=FOLDER --output=own/second
+  \
     --after=own/first
 
-Checks the annotations, builds records, suggests settings, trains, scores on the videos held out,
-exports, and predicts each video of the folder. It starts the single commands, and prints each of
-them with its time; what they say is in own/first/logs. Stopped or killed and given again, it goes
-on where it was. A round --after another has its settings, weights, labels and split, and scores
-both on the same frames.
+Checks the annotations, builds records, suggests settings, trains, scores on the videos
+held out, exports, and predicts each video of the folder. It starts the single commands,
+and prints each of them with its time; what they say is in own/first/logs. Stopped or
+killed and given again, it goes on where it was. A round --after another has its
+settings, weights, labels and split, and scores both on the same frames.
 
-Flags of the single commands follow after `--`, as in: -- --names=names.json --steps=900 --every=2.
-The last line is the path of the page.
+Flags of the single commands follow after `--`, as in: -- --names=names.json --steps=900
+--every=2. The last line is the path of the page.
 """
 
 from __future__ import annotations
@@ -34,18 +35,29 @@ from a2d_tf.runs.scores import TEST
 from a2d_tf.video import library
 
 FLAGS = command_line.Register()
-_ANNOTATIONS = FLAGS.multi_string("annotations", [], "Exports, as for a2d records; repeatable.")
-_BOUTS = FLAGS.multi_string("bouts", [], "Coded times, as for a2d records; may be repeated.")
+_ANNOTATIONS = FLAGS.multi_string(
+    "annotations", [], "Exports, as for a2d records; repeatable."
+)
+_BOUTS = FLAGS.multi_string(
+    "bouts", [], "Coded times, as for a2d records; may be repeated."
+)
 _VIDEOS = FLAGS.string("videos", None, "Folder of all videos, annotated or not.")
 _OUTPUT = FLAGS.string("output", None, "Folder for all results.")
-_MINUTES = FLAGS.float("minutes", 30, "Most minutes of training, by measured steps.", 0.1, 1e6)
+_MINUTES = FLAGS.float(
+    "minutes", 30, "Most minutes of training, by measured steps.", 0.1, 1e6
+)
 _AFTER = FLAGS.string("after", None, "Output of an earlier a2d start, to go on from.")
 
 _LARGEST = 448  # pixels, of the sides of a frame: what stills are trained on
 _MOST_FRAMES = 3000  # for training: about as many as half an hour sees once or twice
 
-_MAINS = {x.__name__.rpartition(".")[2]: x for x in (records, train, evaluate, export, predict)}
-"""Commands whose flags may follow; suggest-config has none but those that this one gives it."""
+_MAINS = {
+    x.__name__.rpartition(".")[2]: x
+    for x in (records, train, evaluate, export, predict)
+}
+"""Commands whose flags may follow; suggest-config has none but those that this one
+gives it.
+"""
 _OWN = (*FLAGS, "records", "workdir", "video", "split", "checkpoint")
 """Flags of the single commands that this one decides.
 
@@ -54,7 +66,9 @@ The checkpoint, too: the scores of the best weights are in a folder of their own
 
 
 def _run(logs, further, stage, name, *words):
-    """Run a command with its flags after `--`, a line; after an error, print what it has said."""
+    """Run a command with its flags after `--`, a line; after an error, print what it
+    has said.
+    """
     command, start = [name, *words, *further.get(name, ())], time.monotonic()
     log = logs / f"{stage}.txt"
     try:
@@ -82,7 +96,8 @@ def share(words: list[str]) -> dict[str, list[str]]:
         names = [name for name, main in _MAINS.items() if either & {*main.FLAGS}]
         if not names or flag in _OWN:
             raise InputError(
-                f"{word}: not a flag of a2d {', '.join(_MAINS)}, or one that a2d start sets itself"
+                f"{word}: not a flag of a2d {', '.join(_MAINS)}, or one that a2d start"
+                " sets itself"
             )
         for name in names[:1] if flag in ("image_height", "image_width") else names:
             further[name].append(word)
@@ -90,14 +105,21 @@ def share(words: list[str]) -> dict[str, list[str]]:
 
 
 def main(argv: list[str]) -> None:
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a training then saves its step
-    given = {"annotations": _ANNOTATIONS.value, "videos": _VIDEOS.value, "output": _OUTPUT.value}
+    # a training then saves its step
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    given = {
+        "annotations": _ANNOTATIONS.value,
+        "videos": _VIDEOS.value,
+        "output": _OUTPUT.value,
+    }
     command_line.require(argv[:1], **given)
     output = pathlib.Path(_OUTPUT.value)
     first = None if _AFTER.value is None else pathlib.Path(_AFTER.value)
     trained = first and (first / "run" / "finished.json").is_file()
     if first and (not trained or output.resolve() == first.resolve()):
-        raise InputError(f"--after={first}: not the output of another a2d start that has trained")
+        raise InputError(
+            f"--after={first}: not the output of another a2d start that has trained"
+        )
     jobs = library.plan(_VIDEOS.value, None, str(output / "videos"))
     if jobs is None:
         raise InputError(f"--videos={_VIDEOS.value}: not a folder of videos")
@@ -115,14 +137,20 @@ def main(argv: list[str]) -> None:
         lines = _score(stage, output, manifest, first, bool(further["evaluate"]))
     stage("export", "export", run, f"--output={output / 'model'}")
     words = [run, f"--video={_VIDEOS.value}", f"--output={output / 'videos'}"]
-    words += [*suggest_config.individuals_of(settings), "--overwrite", "--on_error=skip"]
+    words += [
+        *suggest_config.individuals_of(settings),
+        "--overwrite",
+        "--on_error=skip",
+    ]
     stage("videos", "predict", *words)
     print("\n".join([*lines, *_next(settings, output)]))
     print(output / "videos" / "index.html")
 
 
 def _build(stage, logs, jobs, folder, first):
-    """Check the annotations and build records, with the split and labels of those before."""
+    """Check the annotations and build records, with the split and labels of those
+    before.
+    """
     source = [f"--annotations={export}" for export in _ANNOTATIONS.value]
     source += [f"--bouts={path}" for path in _BOUTS.value]
     source.append(f"--videos={_VIDEOS.value}")
@@ -140,28 +168,55 @@ def _build(stage, logs, jobs, folder, first):
 
 def _suggest(stage, output, manifest, first):
     """Write the settings, unless they are there, and return their text."""
-    path, minutes, run = output / "own.flags", _MINUTES.value, first and str(first / "run")
-    if not (path.exists() and suggest_config.is_for(read_text(path), manifest, minutes, run)):
-        words = [f"--records={manifest.directory}", f"--minutes={minutes:g}", f"--output={path}"]
-        stage("settings", "suggest-config", *words, *([f"--after={run}"] if run else []))
+    path, minutes, run = (
+        output / "own.flags",
+        _MINUTES.value,
+        first and str(first / "run"),
+    )
+    if not (
+        path.exists() and suggest_config.is_for(read_text(path), manifest, minutes, run)
+    ):
+        words = [
+            f"--records={manifest.directory}",
+            f"--minutes={minutes:g}",
+            f"--output={path}",
+        ]
+        stage(
+            "settings", "suggest-config", *words, *([f"--after={run}"] if run else [])
+        )
     text = read_text(path)
-    print(*(x for x in suggest_config.remarks_of(text) if x.startswith(suggest_config.TIME)))
+    print(
+        *(
+            x
+            for x in suggest_config.remarks_of(text)
+            if x.startswith(suggest_config.TIME)
+        )
+    )
     return text
 
 
 def _score(stage, output, manifest, first, anew):
-    """Score the run, and the one before on the same frames; return what to print at the end.
+    """Score the run, and the one before on the same frames; return what to print at the
+    end.
 
     What is there may be of other flags after `--`, so that with some it is done `anew`.
     """
     from a2d_tf.evaluation import metrics as registry
     from a2d_tf.evaluation.metrics import behaviours
 
-    def metrics(name: str, run: pathlib.Path, folder: pathlib.Path, *words: str) -> dict:
+    def metrics(
+        name: str, run: pathlib.Path, folder: pathlib.Path, *words: str
+    ) -> dict:
         if anew or not scores.are_current(run, folder, manifest.source):
-            of_run = [f"--workdir={run}", f"--records={manifest.directory}", f"--split={TEST}"]
+            of_run = [
+                f"--workdir={run}",
+                f"--records={manifest.directory}",
+                f"--split={TEST}",
+            ]
             stage(name, "evaluate", *of_run, *words)
-        return registry.of_own_labels(load_json(folder / "metrics.json", {}, "delete it"))
+        return registry.of_own_labels(
+            load_json(folder / "metrics.json", {}, "delete it")
+        )
 
     run, place = output / "run", output / "scores_before"
     folder = scores.folder_of(run)
@@ -173,7 +228,9 @@ def _score(stage, output, manifest, first, anew):
     stage("browse", "browse", f"--run={run}", f"--records={manifest.directory}")
     named = listed(sorted(manifest.videos(TEST)), 3)
     lines += ["", "What to do next:"]
-    lines.append(f"- to see the frames that were held out for these scores: {folder}/browse.html")
+    lines.append(
+        f"- to see the frames that were held out for these scores: {folder}/browse.html"
+    )
     if not first:
         words = "another --output, -- --test_videos=NAMES"
         lines.append(f"- to hold out other videos than {named}: {words}")
@@ -181,7 +238,9 @@ def _score(stage, output, manifest, first, anew):
 
 
 def _size(jobs, records):
-    """Return the flags of the largest stored frames: not larger than those of the videos."""
+    """Return the flags of the largest stored frames: not larger than those of the
+    videos.
+    """
     sizes = [(1, 1)]
     if (records / NAME).exists():  # since when larger videos may have come
         manifest = Manifest.load(records)
@@ -190,21 +249,33 @@ def _size(jobs, records):
         with contextlib.suppress(InputError):  # of one that is not annotated
             sizes.append(frames.size(job.path))
     height, width = map(max, zip(*sizes))
-    return [f"--image_height={min(height, _LARGEST)}", f"--image_width={min(width, _LARGEST)}"]
+    return [
+        f"--image_height={min(height, _LARGEST)}",
+        f"--image_width={min(width, _LARGEST)}",
+    ]
 
 
 def _next(settings, output):
-    """Return what to do next: the remarks of the suggested settings, then the usual steps."""
+    """Return what to do next: the remarks of the suggested settings, then the usual
+    steps.
+    """
     words = f"--prediction={output / 'videos'} --records={output / 'records'}"
     limit = " ".join(suggest_config.individuals_of(settings))
     remarks = suggest_config.remarks_of(settings)
     return [
         *(f"- {line}" for line in remarks if not line.startswith(suggest_config.TIME)),
-        f"- to choose predicted frames to correct: a2d next {words} --output={output / 'next'}",
-        "- to train on them, too: a2d start with their exports added to the earlier ones, another "
-        f"--output and --after={output}",
-        f"- to predict a later video: a2d predict --saved_model={output / 'model'} --video=FILE "
-        f"--output=FOLDER {limit}",
+        (
+            f"- to choose predicted frames to correct: a2d next {words}"
+            f" --output={output / 'next'}"
+        ),
+        (
+            "- to train on them, too: a2d start with their exports added to the"
+            f" earlier ones, another --output and --after={output}"
+        ),
+        (
+            f"- to predict a later video: a2d predict --saved_model={output / 'model'}"
+            f" --video=FILE --output=FOLDER {limit}"
+        ),
     ]
 
 

@@ -3,9 +3,9 @@
   a2d suggest-config --records=records --output=own.flags
   a2d train --flagfile=own.flags --records=records --workdir=runs/own
 
-The suggestion depends on sizes, counts and motion of the training split's instances, and on this
-machine. Remarks name records too small for small objects, and the number of annotated frames that
-is likely to be enough.
+The suggestion depends on sizes, counts and motion of the training split's instances,
+and on this machine. Remarks name records too small for small objects, and the number of
+annotated frames that is likely to be enough.
 """
 
 from __future__ import annotations
@@ -26,9 +26,15 @@ from a2d_tf.data.manifest import Manifest
 FLAGS = command_line.Register()
 _RECORDS = FLAGS.string("records", None, "Folder written by a2d records.")
 _OUTPUT = FLAGS.string("output", None, "Flagfile to write; by default it is printed.")
-_AFTER = FLAGS.string("after", None, "Run folder to go on from, with its settings and weights.")
+_AFTER = FLAGS.string(
+    "after", None, "Run folder to go on from, with its settings and weights."
+)
 _MINUTES = FLAGS.float(
-    "minutes", None, "Maximum training time in minutes; by default about 180 on a CPU.", 0.1, 1e6
+    "minutes",
+    None,
+    "Maximum training time in minutes; by default about 180 on a CPU.",
+    0.1,
+    1e6,
 )
 
 TIME = "on this machine"
@@ -66,9 +72,9 @@ def main(argv: list[str]) -> None:
         remarks.insert(0, preset.why)
     minutes = f" --minutes={_MINUTES.value:g}" if _MINUTES.value else ""
     title = (
-        f"Suggested by a2d suggest-config{minutes} for {_RECORDS.value} "
-        f"({contents.summaries['train'].counts()} in training) with source {manifest.source[:12]} "
-        f"and {host}."
+        f"Suggested by a2d suggest-config{minutes} for {_RECORDS.value}"
+        f" ({contents.summaries['train'].counts()} in training) with source"
+        f" {manifest.source[:12]} and {host}."
     )
     text = flagfile(title, suggestions, remarks)
     if not _OUTPUT.value:
@@ -77,11 +83,15 @@ def main(argv: list[str]) -> None:
     write_text(_OUTPUT.value, text)
     print("\n".join([title, *(f"- {remark}" for remark in remarks)]))
     words = [f"--flagfile={_OUTPUT.value}", f"--records={_RECORDS.value}"]
-    print(f"{_OUTPUT.value}: written; next: a2d train {shlex.join(words)} --workdir=RUN")
+    print(
+        f"{_OUTPUT.value}: written; next: a2d train {shlex.join(words)} --workdir=RUN"
+    )
 
 
 def _knows_actions(manifest):
-    """Whether a readout of single frames knows the actions of videos that are left out."""
+    """Whether a readout of single frames knows the actions of videos that are left
+    out.
+    """
     from a2d_tf.model.heads.readout import LEAST_SKILL
     from a2d_tf.model.network import Network
     from a2d_tf.training import run_start, suggestion
@@ -103,7 +113,8 @@ def _speed(suggestions, manifest):
     from a2d_tf.model.network import Network
     from a2d_tf.training import fit, suggestion
 
-    config = Config.parse([*_all(suggestions), "--readout=false"])  # which no step computes
+    # which no step computes
+    config = Config.parse([*_all(suggestions), "--readout=false"])
     network = Network(config.model, manifest.label_space, config.compute)
     built = time.monotonic() - start
     first, step = fit.time_steps(network, manifest, config)
@@ -111,15 +122,20 @@ def _speed(suggestions, manifest):
 
 
 def _time(suggestions, speed, manifest):
-    """Say how long all takes, by what an answer costs of a training step, as measured on a CPU."""
+    """Say how long all takes, by what an answer costs of a training step, as
+    measured on a CPU.
+    """
     training = Config.parse(_all(suggestions)).training
     answer = _ANSWER * speed.step / training.batch_size
     tests = manifest.counts.get("test", {}).get("records", 0)
-    train, score = speed.start + speed.step * training.steps, speed.start + answer * tests
+    train, score = (
+        speed.start + speed.step * training.steps,
+        speed.start + answer * tests,
+    )
     return (
-        f"{TIME}: about {train / 60:.1f} minutes of training, {score / 60:.1f} of scores, and "
-        f"{1000 * answer / 60:.1f} to predict each 1000 frames, or half of that with --every=5, "
-        "which knows the times of bouts to five frames"
+        f"{TIME}: about {train / 60:.1f} minutes of training, {score / 60:.1f} of"
+        f" scores, and {1000 * answer / 60:.1f} to predict each 1000 frames, or half of"
+        " that with --every=5, which knows the times of bouts to five frames"
     )
 
 
@@ -132,7 +148,9 @@ def _words(flags):
 
 
 def flagfile(title: str, suggestions: Iterable, remarks: Sequence[str]) -> str:
-    """Return the text of a flagfile: the title and remarks, then each reason above its flags."""
+    """Return the text of a flagfile: the title and remarks, then each reason above
+    its flags.
+    """
     blocks = [[*_comment(title), "#"]]
     for remark in remarks:
         blocks[0] += _comment(f"- {remark}", "  ")
@@ -143,7 +161,11 @@ def flagfile(title: str, suggestions: Iterable, remarks: Sequence[str]) -> str:
 
 def _comment(text, indent=""):
     return textwrap.wrap(
-        text, 100, initial_indent="# ", subsequent_indent=f"# {indent}", break_on_hyphens=False
+        text,
+        100,
+        initial_indent="# ",
+        subsequent_indent=f"# {indent}",
+        break_on_hyphens=False,
     )
 
 
@@ -154,12 +176,16 @@ def remarks_of(text: str) -> list[str]:
 
 
 def individuals_of(text: str) -> list[str]:
-    """Return the flag of a2d predict for the number of individuals that the remarks name."""
+    """Return the flag of a2d predict for the number of individuals that the remarks
+    name.
+    """
     return re.findall(r"--max_tracks=\d+", " ".join(remarks_of(text)))
 
 
 def is_for(text: str, manifest: Manifest, minutes: float, after: str | None) -> bool:
-    """Return whether a flagfile is for these records and minutes, and goes on from that run."""
+    """Return whether a flagfile is for these records and minutes, and goes on from
+    that run.
+    """
     starts = [line for line in text.splitlines() if line.startswith("--init_run=")]
     same = starts == ([f"--init_run={os.path.abspath(after)}"] if after else [])
     return same and {f"--minutes={minutes:g}", manifest.source[:12]} <= {*text.split()}

@@ -1,1 +1,3 @@
-"""Settings, labels, errors, files, command lines and devices, which every other room uses."""
+"""Settings, labels, errors, files, command lines and devices, which every other room
+uses.
+"""

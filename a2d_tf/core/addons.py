@@ -1,7 +1,8 @@
 """Optimizers of tensorflow-addons, or equivalents where it cannot be installed.
 
-tensorflow-addons ends at TensorFlow 2.15 and Python 3.11. Like its optimizers, these derive from
-Keras's legacy ones; they compute the same and read each other's checkpoints.
+tensorflow-addons ends at TensorFlow 2.15 and Python 3.11. Like its optimizers, these
+derive from Keras's legacy ones; they compute the same and read each other's
+checkpoints.
 """
 
 from __future__ import annotations
@@ -20,14 +21,15 @@ try:
 except ImportError:
     tfa = None
 
-_Base: Any = object  # to a type checker it has the attributes of the optimizer beside it, too
+# to a type checker it has the attributes of the optimizer beside it, too
+_Base: Any = object
 
 
 class _DecoupledDecay(_Base):
     """Optimizer mixin that subtracts `weight_decay` times a variable before each step.
 
-    For dense gradients and optimizers whose step does not depend on the variable (Loshchilov and
-    Hutter, Decoupled Weight Decay Regularization, ICLR 2019).
+    For dense gradients and optimizers whose step does not depend on the variable
+    (Loshchilov and Hutter, Decoupled Weight Decay Regularization, ICLR 2019).
     """
 
     def __init__(
@@ -37,10 +39,14 @@ class _DecoupledDecay(_Base):
     ) -> None:
         super().__init__(**arguments)
         self._set_hyper("weight_decay", weight_decay)
-        self._decaying: set = set()  # references of variables; all decay where it is empty
+        # references of variables; all decay where it is empty
+        self._decaying: set = set()
 
     def apply_gradients(
-        self, *arguments: Any, decay_var_list: Iterable[tf.Variable] | None = None, **options: Any
+        self,
+        *arguments: Any,
+        decay_var_list: Iterable[tf.Variable] | None = None,
+        **options: Any,
     ) -> tf.Operation:
         """Apply gradients; only variables of `decay_var_list` decay, by default all."""
         self._decaying = {variable.ref() for variable in decay_var_list or ()}
@@ -55,12 +61,16 @@ class _DecoupledDecay(_Base):
 
     def _resource_apply_dense(self, grad, var, apply_state=None):
         if not self._decaying or var.ref() in self._decaying:
-            var.assign_sub(apply_state[var.device, var.dtype.base_dtype]["weight_decay"] * var)
+            var.assign_sub(
+                apply_state[var.device, var.dtype.base_dtype]["weight_decay"] * var
+            )
         return super()._resource_apply_dense(grad, var, apply_state=apply_state)
 
 
 class OwnAdamW(_DecoupledDecay, tf.keras.optimizers.legacy.Adam):
-    """Adam with decoupled weight decay, a number or schedule, not times the learning rate."""
+    """Adam with decoupled weight decay, a number or schedule, not times the learning
+    rate.
+    """
 
 
 class OwnSGDW(_DecoupledDecay, tf.keras.optimizers.legacy.SGD):

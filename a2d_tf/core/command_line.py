@@ -1,8 +1,8 @@
 """Parse command lines, print help, show progress, and report errors in one line.
 
-Each command has a register of its own for its flags, `FLAGS = command_line.Register()`, so that
-several commands can be imported in one process. Flagfiles are expanded here, so that an error can
-name the file and the line.
+Each command has a register of its own for its flags, `FLAGS = command_line.Register()`,
+so that several commands can be imported in one process. Flagfiles are expanded here, so
+that an error can name the file and the line.
 """
 
 from __future__ import annotations
@@ -27,14 +27,17 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import read_text
 
 Main = Callable[[list[str]], "int | None"]
-"""The function of a command: takes the program's name and the words that are no flags."""
+"""The function of a command: takes the program's name and the words that are no
+flags.
+"""
 
 _PACKAGE = pathlib.Path(__file__).resolve().parents[1]
 _INSTALLED = (_PACKAGE / "configs").is_dir()
 CONFIGS = (_PACKAGE if _INSTALLED else _PACKAGE.parent) / "configs"
 """Folder of the package's flagfiles, in a clone or installed."""
 
-SETTINGS = "settings, "  # begins the module names under which config.py defines its sections
+# begins the module names under which config.py defines its sections
+SETTINGS = "settings, "
 _HELP = {"help", "?", "helpshort", "helpfull", "h"}
 _MORE_HELP = """--flagfile=FILE reads flags from a file, one per line, such as configs/a2d.flags;
 docs/flags.md lists the settings"""
@@ -42,14 +45,17 @@ _LONGEST = 2000  # characters of a message
 
 
 def _definer(define: Callable) -> Callable[..., flags.FlagHolder]:
-    return lambda register, *words, **options: define(*words, flag_values=register, **options)
+    return lambda register, *words, **options: define(
+        *words, flag_values=register, **options
+    )
 
 
 class Register(flags.FlagValues):
     """The flags of a command; each method defines one as absl's `DEFINE_...` does.
 
-    Each command has its own, so that several can be imported in one process. A method takes the
-    flag's name, default and help, further arguments of absl, and returns a holder of its value.
+    Each command has its own, so that several can be imported in one process. A method
+    takes the flag's name, default and help, further arguments of absl, and returns a
+    holder of its value.
     """
 
     bool, integer = map(_definer, (flags.DEFINE_bool, flags.DEFINE_integer))
@@ -59,15 +65,17 @@ class Register(flags.FlagValues):
 
 
 def command(main: Main, flag_values: Register) -> Callable[[], None]:
-    """Return the entry point of a command, which runs `main` with the words of `sys.argv`."""
+    """Return the entry point of a command, which runs `main` with the words of
+    `sys.argv`.
+    """
     return functools.partial(run, main, flag_values)
 
 
 def run(main: Main, flag_values: Register) -> None:
     """Parse `sys.argv`, run `main`, and print any error as one line on stderr.
 
-    The exit status is then 1, or 130 after Ctrl-C. An exception that is no InputError is a fault of
-    the code or of the machine; `--debug` shows where it arises.
+    The exit status is then 1, or 130 after Ctrl-C. An exception that is no InputError
+    is a fault of the code or of the machine; `--debug` shows where it arises.
 
     Args:
       flag_values: the register of the command's flags, which gets `--debug`.
@@ -103,14 +111,22 @@ def guarded(function: Callable, *arguments: Any, debug: bool = False) -> int | N
         first, _, _ = str(error).strip().partition("\n")
         problem = f"unexpected {type(error).__name__}: {first[:1000]}"
         if isinstance(error, OSError) and error.strerror:
-            problem = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+            problem = (
+                f"{error.filename}: {error.strerror}"
+                if error.filename
+                else error.strerror
+            )
         return complain(f"{problem}; --debug shows where", debug)
 
 
 def require(argv: list[str], **values: object) -> None:
-    """Raise InputError where a command line has a stray word, or no value for a named flag."""
+    """Raise InputError where a command line has a stray word, or no value for a
+    named flag.
+    """
     if len(argv) > 1:
-        raise InputError(f"unexpected argument '{argv[1]}'; flags are written --name=value")
+        raise InputError(
+            f"unexpected argument '{argv[1]}'; flags are written --name=value"
+        )
     for name, value in values.items():
         if not value:
             raise InputError(f"--{name} is missing; --help shows the flags")
@@ -119,11 +135,12 @@ def require(argv: list[str], **values: object) -> None:
 def prepare() -> None:
     """Set up this process for a command: quiet libraries, plain log lines.
 
-    Libraries read their environment variables when they load, so that commands import TensorFlow
-    after this; child processes inherit them. Variables that are set already stay.
+    Libraries read their environment variables when they load, so that commands import
+    TensorFlow after this; child processes inherit them. Variables that are set already
+    stay.
     """
-    # With an NVIDIA card, TensorFlow's warnings say which library of CUDA is missing. Without one,
-    # nothing that it prints helps a user.
+    # With an NVIDIA card, TensorFlow's warnings say which library of CUDA is missing.
+    # Without one, nothing that it prints helps a user.
     uses_nvidia = devices.may_have_nvidia() and not devices.hides_nvidia()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1" if uses_nvidia else "3")
     # The messages of OpenCV and FFmpeg would bury the one line that matters.
@@ -133,10 +150,11 @@ def prepare() -> None:
         if "cv2" in sys.modules:
             cv2 = sys.modules["cv2"]
             getattr(cv2.utils, "logging", cv2).setLogLevel(0)  # OpenCV 4.13 moved it
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that it cannot show ends no command
+    # a name that it cannot show ends no command
+    if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    # Importing TensorFlow makes some 300000 objects that stay. Python looks for garbage after every
-    # 700 new ones, which takes a fifth of the time of the import.
+    # Importing TensorFlow makes some 300000 objects that stay. Python looks for garbage
+    # after every 700 new ones, which takes a fifth of the time of the import.
     gc.set_threshold(50_000)
     faulthandler.enable()  # a crash of a library prints where it was called
     logger = logging.getLogger("a2d_tf")
@@ -154,13 +172,17 @@ class _Console(logging.Handler):
 
 
 def complain(problem: object, debug: bool = False) -> int:
-    """Print one line that starts with 'error: ', after the traceback with `debug`; return 1."""
+    """Print one line that starts with 'error: ', after the traceback with `debug`;
+    return 1.
+    """
     sys.stdout.flush()
     if debug:
         traceback.print_exc()
     # A name in a file must not steer the terminal.
     line = " ".join(str(problem).split())
-    line = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in line[:_LONGEST])
+    line = "".join(
+        c if c.isprintable() else f"\\x{ord(c):02x}" for c in line[:_LONGEST]
+    )
     print(f"error: {line}", file=sys.stderr)
     return 1
 
@@ -176,8 +198,9 @@ def parse(words: Sequence[str], flag_values: Register) -> list[str]:
       the words that are no flags, the program's name first.
 
     Raises:
-      flags.Error: an unknown flag (the message names the nearest known one), a wrong value, or an
-        unreadable flagfile; one line, which begins with the flagfile and the line in it.
+      flags.Error: an unknown flag (the message names the nearest known one), a wrong
+        value, or an unreadable flagfile; one line, which begins with the flagfile and
+        the line in it.
     """
     return [words[0], *_parsed(words[1:], flag_values, "", ())]
 
@@ -200,8 +223,13 @@ def _parsed(words, flag_values, place, inside):
     try:
         return flag_values(["", *words])[1:]
     except flags.UnrecognizedFlagError as error:
-        raise flags.Error(f"{place}{str(error).rstrip(' ?')}; --help lists the flags") from error
-    except (flags.Error, ValueError) as error:  # a ValueError where --noflag has a value
+        raise flags.Error(
+            f"{place}{str(error).rstrip(' ?')}; --help lists the flags"
+        ) from error
+    except (
+        flags.Error,
+        ValueError,
+    ) as error:  # a ValueError where --noflag has a value
         raise flags.Error(place + " ".join(str(error).split())) from error
 
 
@@ -214,7 +242,9 @@ def _flagfile(path, flag_values, inside):
         lines = read_text(path).splitlines()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise flags.Error(f"--flagfile={path}: not a readable flagfile ({reason})") from error
+        raise flags.Error(
+            f"--flagfile={path}: not a readable flagfile ({reason})"
+        ) from error
     for number, line in enumerate(map(str.strip, lines), 1):
         place = f"{path}, line {number}: "
         if line.startswith("-"):
@@ -226,8 +256,8 @@ def _flagfile(path, flag_values, inside):
 def find(path: str) -> str:
     """Return the path of a flagfile.
 
-    `configs/NAME` and `configs/ablations/NAME` name the package's flagfiles from any folder, unless
-    such a path exists.
+    `configs/NAME` and `configs/ablations/NAME` name the package's flagfiles from any
+    folder, unless such a path exists.
     """
     path = os.path.expanduser(path)
     first, _, rest = path.replace(os.sep, "/").partition("/")
@@ -248,7 +278,13 @@ class _Lines(io.TextIOBase):
 def progress_bar(*arguments: Any, **options: Any) -> tqdm:
     """Return tqdm's bar; where stderr is no terminal, it is a line each minute."""
     if not sys.stderr.isatty():
-        options |= {"file": _Lines(), "position": 0, "miniters": 1, "delay": 60, "mininterval": 60}
+        options |= {
+            "file": _Lines(),
+            "position": 0,
+            "miniters": 1,
+            "delay": 60,
+            "mininterval": 60,
+        }
     return tqdm(*arguments, **options)
 
 
@@ -259,14 +295,21 @@ def wants_help(words: Sequence[str]) -> bool:
 
 
 def help_text(module: str, flag_values: Register) -> str:
-    """Return the text of `--help`: a module's docstring, its command's flags, then the settings."""
-    names = sorted(flag_values.flags_by_module_dict(), key=lambda name: name.startswith(SETTINGS))
+    """Return the text of `--help`: a module's docstring, its command's flags, then
+    the settings.
+    """
+    names = sorted(
+        flag_values.flags_by_module_dict(), key=lambda name: name.startswith(SETTINGS)
+    )
     parts = [(sys.modules[module].__doc__ or "").strip()]
     for name in names:
         title, _, text = flag_values.module_help(name).strip().partition("\n")
         parts.append(f"{title}\n{text}" if name.startswith(SETTINGS) else text)
     if any(name.startswith(SETTINGS) for name in names):
-        parts.append("The defaults are for a new model; a run's own settings are in its flags.txt.")
+        parts.append(
+            "The defaults are for a new model; a run's own settings are in its"
+            " flags.txt."
+        )
     return "\n\n".join([*parts, _MORE_HELP])
 
 

@@ -1,7 +1,7 @@
 """Find cores, memory and GPUs without TensorFlow; choose and check TensorFlow's device.
 
-TensorFlow is imported inside the functions that need it: command lines ask for cores and cards
-before it loads.
+TensorFlow is imported inside the functions that need it: command lines ask for cores
+and cards before it loads.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ from collections.abc import Sequence
 
 from a2d_tf.core.errors import InputError
 
-_CGROUP_LIMITS = ("sys/fs/cgroup/memory.max", "sys/fs/cgroup/memory/memory.limit_in_bytes")
+_CGROUP_LIMITS = (
+    "sys/fs/cgroup/memory.max",
+    "sys/fs/cgroup/memory/memory.limit_in_bytes",
+)
 _NODES = "/dev/nvidia[0-9]*"
 _TENSOR_CORES = (8, 0)  # the least compute capability that multiplies float32 in TF32
 
@@ -43,11 +46,17 @@ class Gpu:
 def cores() -> int:
     """Return the number of cores that this process may use."""
     # Only Linux reports the affinity.
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return (
+        len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count() or 1
+    )
 
 
 def memory(root: str | os.PathLike = "/") -> int:
-    """Return the bytes of memory that this process may use, of the machine or the container."""
+    """Return the bytes of memory that this process may use, of the machine or the
+    container.
+    """
     least = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     for path in _CGROUP_LIMITS:
         # It fails for another version of control groups, or 'max'.
@@ -57,7 +66,9 @@ def memory(root: str | os.PathLike = "/") -> int:
 
 
 def lower_priority() -> None:
-    """Lower the priority of the calling thread, and of threads that it starts, for good (Linux)."""
+    """Lower the priority of the calling thread, and of threads that it starts, for
+    good (Linux).
+    """
     if sys.platform == "linux":  # elsewhere it would be the whole process
         os.nice(10)
 
@@ -65,16 +76,25 @@ def lower_priority() -> None:
 def nvidia_cards() -> list[Gpu]:
     """Return the NVIDIA cards of this machine, usable or not.
 
-    nvidia-smi reports names and memory. If it is missing or fails, device nodes count the cards.
+    nvidia-smi reports names and memory. If it is missing or fails, device nodes count
+    the cards.
     """
-    query = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
+    query = [
+        "nvidia-smi",
+        "--query-gpu=name,memory.total",
+        "--format=csv,noheader,nounits",
+    ]
     try:
-        text = subprocess.run(query, capture_output=True, text=True, timeout=30, check=True).stdout
+        text = subprocess.run(
+            query, capture_output=True, text=True, timeout=30, check=True
+        ).stdout
     except (OSError, subprocess.SubprocessError):
         return [Gpu() for _ in glob.glob(_NODES)]
     rows = [map(str.strip, line.rpartition(",")[::2]) for line in text.splitlines()]
     # Cards that share the host's memory report '[N/A]'.
-    return [Gpu(name, int(size) << 20 if size.isdigit() else None) for name, size in rows]
+    return [
+        Gpu(name, int(size) << 20 if size.isdigit() else None) for name, size in rows
+    ]
 
 
 def may_have_nvidia() -> bool:
@@ -100,7 +120,9 @@ def announce(gpus: Sequence[Gpu], precision: str, used: int = 1) -> None:
       used: number of GPUs that take part.
     """
     counts = collections.Counter(gpus[:used])
-    parts = [f"{count} x {gpu.name}{_size(gpu.memory)}" for gpu, count in counts.items()]
+    parts = [
+        f"{count} x {gpu.name}{_size(gpu.memory)}" for gpu, count in counts.items()
+    ]
     if not counts:
         parts = [f"CPU, {cores()} cores, {memory() / 2**30:.0f} GB"]
     tensor_cores = any((gpu.capability or (0,)) >= _TENSOR_CORES for gpu in counts)
@@ -110,17 +132,20 @@ def announce(gpus: Sequence[Gpu], precision: str, used: int = 1) -> None:
 
 
 def prepare(device: str = "auto", deterministic: bool = True) -> list[Gpu]:
-    """Choose the devices, let GPU memory grow as needed, and return the GPUs that compute.
+    """Choose the devices, let GPU memory grow as needed, and return the GPUs that
+    compute.
 
     Call this before TensorFlow creates a tensor.
 
     Args:
       device: 'cpu', 'gpu', or 'auto': a GPU if the machine has one, else the CPU.
-      deterministic: whether to use deterministic kernels only; ops without one then fail.
+      deterministic: whether to use deterministic kernels only; ops without one then
+        fail.
 
     Raises:
-      InputError: the machine has an NVIDIA card that TensorFlow cannot use, unless `device` or
-        CUDA_VISIBLE_DEVICES asks for the CPU; or `device` is 'gpu' and there is none.
+      InputError: the machine has an NVIDIA card that TensorFlow cannot use, unless
+        `device` or CUDA_VISIBLE_DEVICES asks for the CPU; or `device` is 'gpu' and
+        there is none.
     """
     import tensorflow as tf
 
@@ -132,17 +157,21 @@ def prepare(device: str = "auto", deterministic: bool = True) -> list[Gpu]:
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
     if not gpus:
-        # On a CPU, graph rewriting gains nothing here (step time within 5 %), doubles the time of
-        # the first call, and warns at length about crops of unknown number.
+        # On a CPU, graph rewriting gains nothing here (step time within 5 %), doubles
+        # the time of the first call, and warns at length about crops of unknown number.
         tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     if deterministic:
         tf.config.experimental.enable_op_determinism()
     sizes = {card.name: card.memory for card in nvidia_cards()} if gpus else {}
     details = list(map(tf.config.experimental.get_device_details, gpus))
     if any(info.get("compute_capability", (0,)) >= _TENSOR_CORES for info in details):
-        # It would transpose float32 to channels first, but these cards convolve channels last.
+        # It would transpose float32 to channels first, but these cards convolve
+        # channels last.
         tf.config.optimizer.set_experimental_options({"layout_optimizer": False})
-    named = [(info.get("device_name", "GPU"), info.get("compute_capability")) for info in details]
+    named = [
+        (info.get("device_name", "GPU"), info.get("compute_capability"))
+        for info in details
+    ]
     return [Gpu(name, sizes.get(name), capability) for name, capability in named]
 
 
@@ -169,12 +198,15 @@ def _check_unused(device):
     cards = [] if hidden else nvidia_cards()
     if cards:
         raise InputError(
-            f"TensorFlow cannot use this machine's {cards[0].name}{_size(cards[0].memory)} for "
-            "the reason above; reinstall with tools/setup.sh --gpu, check with nvidia-smi that the "
-            "driver is 525 or newer (docs/performance.md), or use --device=cpu"
+            "TensorFlow cannot use this machine's"
+            f" {cards[0].name}{_size(cards[0].memory)} for the reason above; reinstall"
+            " with tools/setup.sh --gpu, check with nvidia-smi that the driver is 525"
+            " or newer (docs/performance.md), or use --device=cpu"
         )
     if device == "gpu":
-        reason = "CUDA_VISIBLE_DEVICES hides every GPU" if hidden else "no NVIDIA GPU found"
+        reason = (
+            "CUDA_VISIBLE_DEVICES hides every GPU" if hidden else "no NVIDIA GPU found"
+        )
         raise InputError(f"--device=gpu: {reason}")
 
 

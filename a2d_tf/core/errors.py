@@ -27,7 +27,9 @@ def listed(names: Sequence[str], most: int = 10) -> str:
 
 
 class InputError(ValueError):
-    """Input that cannot be used. The message names the file, the field and the remedy."""
+    """Input that cannot be used. The message names the file, the field and the
+    remedy.
+    """
 
 
 def check_size(path: str | os.PathLike, height: int, width: int, remedy: str) -> None:

@@ -29,21 +29,34 @@ from a2d_tf.core.errors import MAX_NAME, InputError, shown
 Path = Union[str, os.PathLike]
 _LOCK = "lock"  # of a process that is at work in a hidden folder
 _LARGEST = 1e300  # of a JSON number, which can be NaN, infinite or of any length
-_BUILT_IN = (EOFError, LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError)
+_BUILT_IN = (
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 UNREADABLE = (*_BUILT_IN, zipfile.BadZipFile, zlib.error)
 """The exceptions that h5py, NumPy and zipfile raise for a damaged file."""
 
 
 def read_text(path: Path) -> str:
-    """Read a text file without a byte order mark; OSError, or InputError where it is not UTF-8."""
+    """Read a text file without a byte order mark; OSError, or InputError where it is
+    not UTF-8.
+    """
     try:
         return pathlib.Path(path).read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 text ({error}); save it as UTF-8") from error
+        raise InputError(
+            f"{path}: not UTF-8 text ({error}); save it as UTF-8"
+        ) from error
 
 
 def csv_of(path: Path, count: int | None = None) -> list[list[str]]:
-    """Read the rows below the header of a CSV that `write_csv` wrote; `count`, if given, are there.
+    """Read the rows below the header of a CSV that `write_csv` wrote; `count`, if
+    given, are there.
 
     Raises:
       InputError: the file is cut.
@@ -57,7 +70,8 @@ def csv_of(path: Path, count: int | None = None) -> list[list[str]]:
 
 
 def load_json(path: Path, kind: Any, remedy: str) -> Any:
-    """Read a JSON file and check its fields; fields that `kind` does not name may be anything.
+    """Read a JSON file and check its fields; fields that `kind` does not name may be
+    anything.
 
     Args:
       kind: what the file holds, as for `check_json`.
@@ -82,10 +96,12 @@ def check_json(value: Any, kind: Any, where: str = "") -> None:
       kind: one of
         - a type; float takes any finite number, int and bool are apart;
         - [kind]: a list of such values;
-        - {name: kind}: an object with these fields and perhaps others; 'name?' may be missing;
+        - {name: kind}: an object with these fields and perhaps others; 'name?' may be
+          missing;
         - {str: kind}: an object with such values under any names;
         - (kind, ...): one of these; None is null;
-        - a function that raises ValueError for a wrong value, as `kind_of` and those below return.
+        - a function that raises ValueError for a wrong value, as `kind_of` and those
+          below return.
       where: the value's place in the file.
 
     Raises:
@@ -108,7 +124,9 @@ def check_json(value: Any, kind: Any, where: str = "") -> None:
                 for key, field in value.items():
                     check_json(field, each, f"{prefix}{shown(key)}")
             elif name.rstrip("?") in value or not name.endswith("?"):
-                check_json(value.get(name.rstrip("?")), each, f"{prefix}{name.rstrip('?')}")
+                check_json(
+                    value.get(name.rstrip("?")), each, f"{prefix}{name.rstrip('?')}"
+                )
     elif kind is float:
         wrong = type(value) not in (int, float) or not -_LARGEST < value < _LARGEST
     elif isinstance(kind, type) or kind is None:
@@ -119,7 +137,9 @@ def check_json(value: Any, kind: Any, where: str = "") -> None:
         except ValueError as error:
             raise ValueError(f"{where}: {error}" if where else str(error)) from error
     if wrong:
-        raise ValueError(f"{where or 'content'}: {shown(value)} is missing or has the wrong type")
+        raise ValueError(
+            f"{where or 'content'}: {shown(value)} is missing or has the wrong type"
+        )
 
 
 def whole(least: int = 0, most: int = 2**53) -> Callable[[Any], None]:
@@ -128,7 +148,10 @@ def whole(least: int = 0, most: int = 2**53) -> Callable[[Any], None]:
 
 
 def number(
-    least: float, most: float, what: str = "a number", types: tuple[type, ...] = (int, float)
+    least: float,
+    most: float,
+    what: str = "a number",
+    types: tuple[type, ...] = (int, float),
 ) -> Callable[[Any], None]:
     """Return a kind for `check_json`: numbers of a range, of these types."""
     return kind_of(
@@ -144,7 +167,9 @@ def one_of(*values: Any) -> Callable[[Any], None]:
 
 
 def kind_of(right: Callable[[Any], bool], what: str) -> Callable[[Any], None]:
-    """Return a kind for `check_json`: values of which `right` is true; `what` names them."""
+    """Return a kind for `check_json`: values of which `right` is true; `what` names
+    them.
+    """
 
     def check(value: Any) -> None:
         if not right(value):
@@ -163,13 +188,17 @@ def file_digest(path: Path, algorithm: str = "sha256") -> str:
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:
-    """Read the arrays of an .npz, none pickled; one of UNREADABLE where it is none, or damaged."""
+    """Read the arrays of an .npz, none pickled; one of UNREADABLE where it is none,
+    or damaged.
+    """
     with np.load(path, allow_pickle=False) as entries:
         return dict(entries)
 
 
 def is_file_name(name: str) -> bool:
-    """Return whether a video may have this name, which becomes part of paths of outputs."""
+    """Return whether a video may have this name, which becomes part of paths of
+    outputs.
+    """
     return (
         name not in ("", ".", "..")
         and not re.search(r"[/\\\x00-\x1f\x7f\ud800-\udfff]", name)
@@ -178,7 +207,9 @@ def is_file_name(name: str) -> bool:
 
 
 def is_frame_name(name: str) -> bool:
-    """Return whether a name is `<video>/<frame>`, as in files of truth and detections."""
+    """Return whether a name is `<video>/<frame>`, as in files of truth and
+    detections.
+    """
     video, _, frame = name.rpartition("/")
     return is_file_name(video) and is_file_name(frame)
 
@@ -189,7 +220,8 @@ def write_file(path: Path, write: Callable[[BinaryIO], Any]) -> None:
     Missing parent folders are made.
 
     Raises:
-      InputError: the file cannot be written, or the path is of a folder, a pipe or a device.
+      InputError: the file cannot be written, or the path is of a folder, a pipe or a
+        device.
     """
     path = os.fspath(path)
     if os.path.exists(path) and not os.path.isfile(path):  # /dev/null would be replaced
@@ -220,7 +252,9 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any, sort_keys: bool = False) -> None:
-    """Create or replace a JSON file, indented; InputError where it cannot be written."""
+    """Create or replace a JSON file, indented; InputError where it cannot be
+    written.
+    """
     text = json.dumps(value, indent=1, sort_keys=sort_keys, allow_nan=False)
     write_text(path, text + "\n")
 
@@ -232,8 +266,11 @@ def write_csv(path: Path, rows: Iterable[Iterable[Any]], delimiter: str = ",") -
     write_text(path, text.getvalue())
 
 
-def check_place(place: str, marks: Sequence[str] = (), kind: str = "an empty folder") -> None:
-    """Check that `place` is free, an empty folder, or a folder of the same kind to replace.
+def check_place(
+    place: str, marks: Sequence[str] = (), kind: str = "an empty folder"
+) -> None:
+    """Check that `place` is free, an empty folder, or a folder of the same kind to
+    replace.
 
     Args:
       marks: files that every such folder has; empty if nothing may be replaced.
@@ -245,12 +282,15 @@ def check_place(place: str, marks: Sequence[str] = (), kind: str = "an empty fol
     known = marks and all(os.path.isfile(os.path.join(place, name)) for name in marks)
     empty = os.path.isdir(place) and not os.listdir(place)
     if os.path.lexists(place) and not known and not empty:
-        raise InputError(f"{place}: already exists and is not {kind}; use another --output")
+        raise InputError(
+            f"{place}: already exists and is not {kind}; use another --output"
+        )
 
 
 @contextlib.contextmanager
 def hidden_folder(parent: str, prefix: str) -> Iterator[tuple[str, bool]]:
-    """Yield a new folder, removed at the end, and whether it is the only one in use in `parent`.
+    """Yield a new folder, removed at the end, and whether it is the only one in use in
+    `parent`.
 
     Folders of killed processes are removed: nobody holds the lock in them.
 
@@ -274,7 +314,8 @@ def hidden_folder(parent: str, prefix: str) -> Iterator[tuple[str, bool]]:
 
 @contextlib.contextmanager
 def whole_folder(place: str, replace: bool = True) -> Iterator[str]:
-    """Yield an empty folder that afterwards takes `place`; after an error nothing has changed.
+    """Yield an empty folder that afterwards takes `place`; after an error nothing has
+    changed.
 
     Args:
       place: path; replace: whether a folder there is replaced, else it must be empty.
@@ -284,7 +325,9 @@ def whole_folder(place: str, replace: bool = True) -> Iterator[str]:
     """
     parent = os.path.dirname(os.path.abspath(place))
     if os.path.ismount(place):
-        raise InputError(f"{place}: a mount point, which cannot be replaced; use a folder in it")
+        raise InputError(
+            f"{place}: a mount point, which cannot be replaced; use a folder in it"
+        )
     if not replace:
         check_place(place)
     try:
@@ -302,7 +345,9 @@ def whole_folder(place: str, replace: bool = True) -> Iterator[str]:
 
 
 def replace_folder(new: str, place: str, old: str) -> None:
-    """Move folder `new` to `place`, and what is there to `old`; undo that if it fails."""
+    """Move folder `new` to `place`, and what is there to `old`; undo that if it
+    fails.
+    """
     if os.path.isdir(place):
         os.replace(place, old)
     try:
@@ -315,10 +360,11 @@ def replace_folder(new: str, place: str, old: str) -> None:
 
 @contextlib.contextmanager
 def locked(path: str | os.PathLike[str], wait: bool = True) -> Iterator[bool]:
-    """Hold the lock of a file, and yield whether this process holds it; with `wait` it always does.
+    """Hold the lock of a file, and yield whether this process holds it; with `wait` it
+    always does.
 
-    The file is made if missing, and stays. Where the file system has no locks, each process holds
-    it. InputError where the file cannot be made.
+    The file is made if missing, and stays. Where the file system has no locks, each
+    process holds it. InputError where the file cannot be made.
     """
     import fcntl  # late: Windows has none
 

@@ -1,8 +1,9 @@
 """Label spaces: actors, actions and the valid pairs of them.
 
-A *code* joins the two in one integer, `base * actor + action` with both counted from 1 and 0 for
-background; `base` is 10 for A2D, where 43 is bird-eating. The network uses 0-based indices of
-actors and actions. A2D is one instance; users load their own with `LabelSpace.from_json`.
+A *code* joins the two in one integer, `base * actor + action` with both counted from 1
+and 0 for background; `base` is 10 for A2D, where 43 is bird-eating. The network uses
+0-based indices of actors and actions. A2D is one instance; users load their own with
+`LabelSpace.from_json`.
 """
 
 from __future__ import annotations
@@ -26,8 +27,13 @@ _MAX_CODE = 65535  # of a 16-bit label map
 
 def is_name(name: str) -> bool:
     """Return whether this is a printable name for an actor or an action."""
-    controls = r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]"  # JSON can hold halves of characters
-    return isinstance(name, str) and 0 < len(name) <= MAX_NAME and not re.search(controls, name)
+    # JSON can hold halves of characters
+    controls = r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]"
+    return (
+        isinstance(name, str)
+        and 0 < len(name) <= MAX_NAME
+        and not re.search(controls, name)
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +60,9 @@ class LabelSpace:
                 names and all(map(is_name, names)) and len({*names}) == len(names)
                 for names in (self.actors, self.actions)
             ),
-            "too many actors and actions: codes exceed 16 bits": self.max_code <= _MAX_CODE,
+            "too many actors and actions: codes exceed 16 bits": (
+                self.max_code <= _MAX_CODE
+            ),
             f"codes must be ascending, each of an actor and an action, not {shown(self.codes)}": (
                 self.codes
                 and tuple(sorted({*self.codes})) == self.codes
@@ -62,7 +70,8 @@ class LabelSpace:
             ),
             "none_action must be an action": self.none_action in (None, *self.actions),
             "colours must be {code: [r, g, b]}": all(
-                len(colour) == 3 and 0 <= code <= self.max_code for code, colour in self.colours
+                len(colour) == 3 and 0 <= code <= self.max_code
+                for code, colour in self.colours
             ),
         }
         for problem, right in checks.items():
@@ -85,7 +94,9 @@ class LabelSpace:
         return np.uint8 if self.max_code <= 255 else np.uint16
 
     def actor_index(self, name: str) -> int:
-        """Return the 0-based index of an actor; raise an InputError if there is none."""
+        """Return the 0-based index of an actor; raise an InputError if there is
+        none.
+        """
         if name not in self.actors:
             raise InputError(f"actor '{name}' is not one of {', '.join(self.actors)}")
         return self.actors.index(name)
@@ -93,7 +104,9 @@ class LabelSpace:
     @functools.cached_property
     def pairs(self) -> np.ndarray:
         """Valid (actor, action) index pairs, 0-based, in code order: int32 [P, 2]."""
-        return np.stack(np.divmod(np.array(self.codes, np.int32), self.base), axis=1) - 1
+        return (
+            np.stack(np.divmod(np.array(self.codes, np.int32), self.base), axis=1) - 1
+        )
 
     @functools.cached_property
     def valid(self) -> np.ndarray:
@@ -111,7 +124,9 @@ class LabelSpace:
         return codes // self.base, codes % self.base
 
     def knows(self, code: int) -> bool:
-        """Return whether a code has an actor and an action, be they a valid pair or not."""
+        """Return whether a code has an actor and an action, be they a valid pair or
+        not.
+        """
         actor, action = self.split(code)
         return 1 <= actor <= len(self.actors) and 1 <= action <= len(self.actions)
 
@@ -123,7 +138,9 @@ class LabelSpace:
         return f"{self.actors[actor - 1]}-{self.actions[action - 1]}"
 
     def spoken(self, code: int) -> str:
-        """Return the name of a pair in a sentence: 'dog running'; 'running' if all are dogs."""
+        """Return the name of a pair in a sentence: 'dog running'; 'running' if all
+        are dogs.
+        """
         sides = zip((self.actors, self.actions), self.split(int(code)))
         named = [names[number - 1] for names, number in sides if len(names) > 1]
         return " ".join(named) or self.name(code)
@@ -152,21 +169,30 @@ class LabelSpace:
 
     @classmethod
     def from_fields(cls, fields: dict) -> LabelSpace:
-        """Return the label space of fields as of `from_json`; ValueError where one is wrong."""
+        """Return the label space of fields as of `from_json`; ValueError where one
+        is wrong.
+        """
         check_json(fields, _FIELDS)
         unknown = {*fields} - {name.rstrip("?") for name in _FIELDS}
         if unknown:
             raise InputError(f"label space: unknown field {shown(sorted(unknown)[0])}")
         actors, actions = tuple(fields["actors"]), tuple(fields["actions"])
-        pairs = fields.get("pairs") or [list(pair) for pair in itertools.product(actors, actions)]
+        pairs = fields.get("pairs") or [
+            list(pair) for pair in itertools.product(actors, actions)
+        ]
         for pair in pairs:
             if len(pair) != 2 or pair[0] not in actors or pair[1] not in actions:
-                raise InputError(f"label space: pairs: {shown(pair)} is not [actor, action]")
+                raise InputError(
+                    f"label space: pairs: {shown(pair)} is not [actor, action]"
+                )
         base = max(10, len(actions) + 1)
         codes = fields.get("codes") or [
-            base * (actors.index(actor) + 1) + actions.index(action) + 1 for actor, action in pairs
+            base * (actors.index(actor) + 1) + actions.index(action) + 1
+            for actor, action in pairs
         ]
-        colours = [(int(code), tuple(rgb)) for code, rgb in fields.get("colours", {}).items()]
+        colours = [
+            (int(code), tuple(rgb)) for code, rgb in fields.get("colours", {}).items()
+        ]
         none = fields.get("none_action")
         return cls(actors, actions, tuple(sorted(codes)), none, tuple(sorted(colours)))
 
@@ -174,12 +200,13 @@ class LabelSpace:
     def from_json(cls, path: str | os.PathLike) -> LabelSpace:
         """Read a label space.
 
-        The file is one object: `actors` and `actions` (lists of names), `codes` or `pairs` (a list
-        of codes, or of [actor, action] names; all pairs where both are absent), and optionally
-        `none_action` and `colours` ({code: [r, g, b]}).
+        The file is one object: `actors` and `actions` (lists of names), `codes` or
+        `pairs` (a list of codes, or of [actor, action] names; all pairs where both are
+        absent), and optionally `none_action` and `colours` ({code: [r, g, b]}).
 
         Raises:
-          InputError: the file is missing or malformed, or names an unknown actor or action.
+          InputError: the file is missing or malformed, or names an unknown actor or
+            action.
         """
         remedy = "see label spaces in docs/data_format.md"
         return cls.from_fields(load_json(path, cls.from_fields, remedy))
@@ -198,23 +225,29 @@ _FIELDS = {
 def _a2d():
     """Return the label space of A2D (Xu et al., CVPR 2015).
 
-    Colours are those of the release's Annotations/col: a hue for each actor, and for each action a
-    shade of it, from dark over full to light.
+    Colours are those of the release's Annotations/col: a hue for each actor, and for
+    each action a shade of it, from dark over full to light.
     """
     actors = ("adult", "baby", "ball", "bird", "car", "cat", "dog")
     actions = "climbing crawling eating flying jumping rolling running walking none"
     codes = (
-        "11 12 13 15 16 17 18 19 21 22 26 28 29 34 35 36 39 41 43 44 45 46 48 49 54 55 56 57 59 "
-        "61 63 65 66 67 68 69 72 73 75 76 77 78 79"
+        "11 12 13 15 16 17 18 19 21 22 26 28 29 34 35 36 39 41 43 44 45 46 48 49 54 55"
+        " 56 57 59 61 63 65 66 67 68 69 72 73 75 76 77 78 79"
     )
     colours = []
     for actor in range(7):
         for shade in range(1, 10):
-            rgb = colorsys.hsv_to_rgb(actor * 15 / 100, min(1, (10 - shade) / 5), min(1, shade / 5))
+            rgb = colorsys.hsv_to_rgb(
+                actor * 15 / 100, min(1, (10 - shade) / 5), min(1, shade / 5)
+            )
             levels = tuple(min(255, int(255 * level) + 1) for level in rgb)
             colours.append((10 * (actor + 1) + shade, levels))
     return LabelSpace(
-        actors, tuple(actions.split()), tuple(map(int, codes.split())), "none", tuple(colours)
+        actors,
+        tuple(actions.split()),
+        tuple(map(int, codes.split())),
+        "none",
+        tuple(colours),
     )
 
 

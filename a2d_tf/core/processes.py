@@ -22,13 +22,17 @@ _TIED = functools.partial(_LINUX.prctl, 1, signal.SIGKILL) if _LINUX else None
 
 
 def environment() -> dict[str, str]:
-    """Return the environment of a process that imports this package, installed or in a clone."""
+    """Return the environment of a process that imports this package, installed or in
+    a clone.
+    """
     places = [_IMPORTED_FROM, os.environ.get("PYTHONPATH")]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, places))}
 
 
 def shown(words: Sequence[str]) -> str:
-    """Return a command as a shell takes it: `["train", "--steps=9"]` is `a2d train --steps=9`."""
+    """Return a command as a shell takes it: `["train", "--steps=9"]` is `a2d train
+    --steps=9`.
+    """
     return shlex.join(["a2d", *words])
 
 
@@ -37,7 +41,8 @@ def call(words: Sequence[str], log: IO | None = None) -> None:
 
     Args:
       words: the command's name and flags.
-      log: file that takes what it prints; by default that, and first the command, is printed.
+      log: file that takes what it prints; by default that, and first the command, is
+        printed.
 
     Raises:
       InputError: it failed; with its last error message.
@@ -50,13 +55,16 @@ def call(words: Sequence[str], log: IO | None = None) -> None:
         stdout=log,
         stderr=subprocess.PIPE,
         preexec_fn=_TIED,
-        start_new_session=True,  # a signal to a terminal's processes reaches it once, from below
+        # a signal to a terminal's processes reaches it once, from below
+        start_new_session=True,
     ) as process:
         reason, said = "", process.stderr or ()
         try:
             for line in said:
                 if line.startswith(b"error: "):  # is said below, once
-                    reason = line.decode(errors="replace").strip().removeprefix("error: ")
+                    reason = (
+                        line.decode(errors="replace").strip().removeprefix("error: ")
+                    )
                     continue
                 sys.stderr.buffer.write(line)
                 sys.stderr.flush()

@@ -23,8 +23,8 @@ from a2d_tf.core.errors import InputError
 
 _Item = TypeVar("_Item")
 HELP = (
-    "I/N, I from 1: do the Ith of N shares of the work. Start N processes with the same other "
-    "flags; the last to finish publishes the result."
+    "I/N, I from 1: do the Ith of N shares of the work. Start N processes with the same"
+    " other flags; the last to finish publishes the result."
 )
 
 
@@ -41,7 +41,9 @@ class Task:
         match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text, re.ASCII)
         task = cls(int(match[1]), int(match[2])) if match else cls(0)
         if not 1 <= task.number <= task.count:
-            raise InputError(f"--task={text}: invalid task; use I/N, I from 1 to N, such as 3/16")
+            raise InputError(
+                f"--task={text}: invalid task; use I/N, I from 1 to N, such as 3/16"
+            )
         return task
 
     def share(self, items: Sequence[_Item]) -> Sequence[_Item]:
@@ -53,7 +55,8 @@ ALONE = Task()
 
 
 def imap(function: Callable, items: Iterable, workers: int) -> Iterator:
-    """Apply a function to items in `workers` processes; yield the results in order. One at a time.
+    """Apply a function to items in `workers` processes; yield the results in order. One
+    at a time.
 
     If the caller stops early, work in progress is abandoned at once.
 
@@ -71,7 +74,8 @@ def imap(function: Callable, items: Iterable, workers: int) -> Iterator:
     context = multiprocessing.get_context("spawn")
     items = list(items)
     work = pickle.dumps((function, items))
-    # No pipe, where writing would wait forever for a process that is killed while it starts.
+    # No pipe, where writing would wait forever for a process that is killed while it
+    # starts.
     shared = context.RawArray("c", len(work))
     shared.raw = work
     others = {*multiprocessing.active_children()}
@@ -79,7 +83,10 @@ def imap(function: Callable, items: Iterable, workers: int) -> Iterator:
     try:
         try:
             results = pool.map(_call, range(len(items)))  # starts the processes
-        except (OSError, ValueError) as error:  # one of them is gone before the next is started
+        except (
+            OSError,
+            ValueError,
+        ) as error:  # one of them is gone before the next is started
             raise BrokenProcessPool from error
         yield from results
     except BrokenProcessPool as error:
@@ -99,14 +106,17 @@ def in_threads(
     threads: int | None = None,
     start: Callable[[], None] | None = None,
 ) -> Generator:
-    """Apply a function to items in threads, by default one per core; yield the results in order.
+    """Apply a function to items in threads, by default one per core; yield the results
+    in order.
 
-    Items are made in the caller's thread, up to `ahead` of them before the first result is waited
-    for, so that the threads work meanwhile. An error is raised in place of its result. Each thread
-    calls `start` first.
+    Items are made in the caller's thread, up to `ahead` of them before the first result
+    is waited for, so that the threads work meanwhile. An error is raised in place of
+    its result. Each thread calls `start` first.
     """
     waiting: collections.deque = collections.deque()
-    pool = concurrent.futures.ThreadPoolExecutor(threads or devices.cores(), initializer=start)
+    pool = concurrent.futures.ThreadPoolExecutor(
+        threads or devices.cores(), initializer=start
+    )
     try:
         for item in items:
             waiting.append(pool.submit(function, item))
@@ -143,7 +153,8 @@ def _call(index):
 
 @contextlib.contextmanager
 def stop_on_signal() -> Iterator[list[int]]:
-    """Yield a list that the first Ctrl-C or SIGTERM appends to; a second has its usual effect.
+    """Yield a list that the first Ctrl-C or SIGTERM appends to; a second has its usual
+    effect.
 
     Signals are handled only in the main thread; elsewhere this changes nothing.
     """
@@ -165,7 +176,9 @@ def stop_at_once() -> contextlib.AbstractContextManager:
 
 @contextlib.contextmanager
 def _handled_by(handler: Callable) -> Iterator[dict[int, Any]]:
-    """Install a handler of Ctrl-C and SIGTERM; yields those before, by their signals."""
+    """Install a handler of Ctrl-C and SIGTERM; yields those before, by their
+    signals.
+    """
     is_main = threading.current_thread() is threading.main_thread()
     signals = (signal.SIGINT, signal.SIGTERM) if is_main else ()
     old: dict[int, Any] = {number: signal.signal(number, handler) for number in signals}

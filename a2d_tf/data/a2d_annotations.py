@@ -1,11 +1,12 @@
 """Reader of A2D's HDF5 annotations, the ground truth of single frames.
 
-There are two forms of the same arrays: the release's `.mat` (MATLAB v7.3, Xu et al., CVPR 2015),
-and the `.h5` with instance numbers of the sentence annotations (Gavrilyuk et al., CVPR 2018). HDF5
-holds every MATLAB array transposed, without a last dimension of one.
+There are two forms of the same arrays: the release's `.mat` (MATLAB v7.3, Xu et al.,
+CVPR 2015), and the `.h5` with instance numbers of the sentence annotations (Gavrilyuk
+et al., CVPR 2018). HDF5 holds every MATLAB array transposed, without a last dimension
+of one.
 
-The known faults of published files can be repaired only where the file numbers its instances (field
-`instance`); `Annotation.note` then describes the repair:
+The known faults of published files can be repaired only where the file numbers its
+instances (field `instance`); `Annotation.note` then describes the repair:
   - masks, boxes and ids beyond the numbered instances are dropped;
   - of instances with the same number only the first is kept;
   - a missing `reS_id` is painted from the masks, smaller over larger.
@@ -31,15 +32,16 @@ class Annotation:
     """The ground truth of one frame, at the size of the video.
 
     Attributes:
-      label_map: codes [H, W], in the label space's `code_dtype`; 0 is background. Complete if all
-        instances have masks.
-      masks: bool [N, H, W], one mask per instance; they may overlap. Empty for an instance of which
-        only the box is known.
+      label_map: codes [H, W], in the label space's `code_dtype`; 0 is background.
+        Complete if all instances have masks.
+      masks: bool [N, H, W], one mask per instance; they may overlap. Empty for an
+        instance of which only the box is known.
       codes: int32 [N].
-      boxes: float32 [N, 4], y1, x1, y2, x2, pixels, 0-based half-open, inside the frame.
+      boxes: float32 [N, 4], y1, x1, y2, x2, pixels, 0-based half-open, inside the
+        frame.
       note: description of repairs, '' if there were none.
-      tracks: int64 [N], the identity of each instance in its video, -1 where unknown; None where
-        the source has none.
+      tracks: int64 [N], the identity of each instance in its video, -1 where unknown;
+        None where the source has none.
       fields: those of `instance_fields.FIELDS`, by name, that the source has.
     """
 
@@ -57,21 +59,28 @@ class Annotation:
         return self.masks.any(axis=(1, 2))
 
 
-def read_hdf5(path: pathlib.Path, size: tuple[int, int], label_space: LabelSpace) -> Annotation:
-    """Read a `.mat` or `.h5` file of a frame of `size` (height, width); InputError, with file
-    and field, where it is missing or broken.
+def read_hdf5(
+    path: pathlib.Path, size: tuple[int, int], label_space: LabelSpace
+) -> Annotation:
+    """Read a `.mat` or `.h5` file of a frame of `size` (height, width); InputError,
+    with file and field, where it is missing or broken.
     """
     try:
         with h5py.File(path, "r") as file:
             return _Hdf5(file, size).annotation(label_space)
     except UNREADABLE as error:
         raise InputError(
-            f"{path}: {error}; repair the HDF5 file (saved by MATLAB with -v7.3), or restore it"
+            f"{path}: {error}; repair the HDF5 file (saved by MATLAB with -v7.3), or"
+            " restore it"
         ) from error
 
 
-def paint(masks: np.ndarray, codes: Sequence[int] | np.ndarray, dtype: type) -> np.ndarray:
-    """Paint a label map [H, W] from masks bool [N, H, W], smaller ones over larger ones."""
+def paint(
+    masks: np.ndarray, codes: Sequence[int] | np.ndarray, dtype: type
+) -> np.ndarray:
+    """Paint a label map [H, W] from masks bool [N, H, W], smaller ones over larger
+    ones.
+    """
     label_map: np.ndarray = np.zeros(masks.shape[1:], dtype)
     for i in np.argsort(-masks.sum(axis=(1, 2)), kind="stable"):
         label_map[masks[i]] = codes[i]
@@ -100,7 +109,9 @@ class _Hdf5:
         boxes = self._boxes(self._rows("reBBox", (4,), axis=1)[rows], rows)
         if self._numbered and "reS_id" not in self._file:
             label_map = paint(masks, codes, label_space.code_dtype)
-            self._notes.append("'reS_id' is missing: painted from the masks, smaller over larger")
+            self._notes.append(
+                "'reS_id' is missing: painted from the masks, smaller over larger"
+            )
         else:
             label_map = self._read("reS_id", [self._size[::-1]]).T
             _check_codes("reS_id", label_map, (0, *label_space.codes))
@@ -117,7 +128,8 @@ class _Hdf5:
         data = self._file.get(field)
         if not isinstance(data, h5py.Dataset) or data.dtype.kind not in "buif":
             return ()
-        # MATLAB writes an empty array as the list of its dimensions, marked by this attribute.
+        # MATLAB writes an empty array as the list of its dimensions, marked by this
+        # attribute.
         return (0,) if data.attrs.get("MATLAB_empty", 0) else data.shape
 
     def _read(self, field, shapes):
@@ -128,7 +140,8 @@ class _Hdf5:
         return self._file[field][()]
 
     def _rows(self, field, shape=(), axis=0):
-        """Read [N, *shape], where `axis` of the file is that of instances, absent if there is one.
+        """Read [N, *shape], where `axis` of the file is that of instances, absent if
+        there is one.
 
         If a field numbers the instances, others may hold more.
         """
@@ -140,8 +153,8 @@ class _Hdf5:
             self._count = count
         elif self._numbered and count > self._count:
             self._notes.append(
-                f"'{field}' has {count} instances, but 'instance' has {self._count}: the surplus "
-                "is dropped"
+                f"'{field}' has {count} instances, but 'instance' has {self._count}:"
+                " the surplus is dropped"
             )
         else:
             count = self._count
@@ -161,13 +174,18 @@ class _Hdf5:
         return np.sort(first)
 
     def _boxes(self, corners, rows):
-        """Convert 1-based inclusive x1, y1, x2, y2 to half-open boxes, clipped to the frame."""
+        """Convert 1-based inclusive x1, y1, x2, y2 to half-open boxes, clipped to
+        the frame.
+        """
         height, width = self._size
         x1, y1, x2, y2 = corners.astype(np.float64).T
         boxes = np.stack([y1 - 1, x1 - 1, y2, x2], axis=1)
         boxes = np.clip(boxes, 0, [height, width, height, width]).astype(np.float32)
-        for i in np.flatnonzero(~(boxes[:, 2:] > boxes[:, :2]).all(axis=1)):  # also of NaN
-            box = f"box {corners[i].tolist()} (x1, y1, x2, y2) of instance {rows[i] + 1}"
+        # also of NaN
+        for i in np.flatnonzero(~(boxes[:, 2:] > boxes[:, :2]).all(axis=1)):
+            box = (
+                f"box {corners[i].tolist()} (x1, y1, x2, y2) of instance {rows[i] + 1}"
+            )
             raise ValueError(f"'reBBox': {box} is outside the frame, {width}x{height}")
         return boxes
 
@@ -175,4 +193,6 @@ class _Hdf5:
 def _check_codes(field, codes, known):
     unknown = codes[~np.isin(codes, known)]
     if unknown.size:
-        raise ValueError(f"'{field}': code {unknown[0]:g} is not in the label space (see --labels)")
+        raise ValueError(
+            f"'{field}': code {unknown[0]:g} is not in the label space (see --labels)"
+        )

@@ -1,10 +1,12 @@
-"""Convert annotated videos to records: shards built in parallel, then published together.
+"""Convert annotated videos to records: shards built in parallel, then published
+together.
 
-A shard is a slice of the videos of one split. A finished one is renamed into `OUTPUT/.partial`
-beside a JSON *sidecar* of its clips and a fingerprint of the settings and of all files that it was
-made from; it is kept only as long as its fingerprint matches. So an interrupted conversion resumes,
-and its records are the same, byte for byte, as those of an uninterrupted one. Finally all shards
-move to OUTPUT, then the manifest is written. Several processes may share the shards.
+A shard is a slice of the videos of one split. A finished one is renamed into
+`OUTPUT/.partial` beside a JSON *sidecar* of its clips and a fingerprint of the settings
+and of all files that it was made from; it is kept only as long as its fingerprint
+matches. So an interrupted conversion resumes, and its records are the same, byte for
+byte, as those of an uninterrupted one. Finally all shards move to OUTPUT, then the
+manifest is written. Several processes may share the shards.
 """
 
 from __future__ import annotations
@@ -55,8 +57,8 @@ class Conversion:
       source: the annotated videos.
       output: folder of the records.
       settings: what the records contain.
-      on_error: 'fail' stops at the first broken item; 'skip' leaves broken items out and lists
-        them in the manifest.
+      on_error: 'fail' stops at the first broken item; 'skip' leaves broken items out
+        and lists them in the manifest.
     """
 
     source: Source
@@ -77,13 +79,20 @@ class Conversion:
         return tuple(shards)
 
     def build(self, shard: Shard) -> dict:
-        """Build a shard in `output/.partial`, unless it is there already; return its sidecar."""
+        """Build a shard in `output/.partial`, unless it is there already; return its
+        sidecar.
+        """
         from a2d_tf.data import records  # late: only the workers need TensorFlow
 
         inputs = self.fingerprint(shard)
         if finished := self.finished(shard, inputs):
             return finished
-        sidecar: dict = {"fingerprint": inputs, "clips": [], "skipped": [], "repaired": []}
+        sidecar: dict = {
+            "fingerprint": inputs,
+            "clips": [],
+            "skipped": [],
+            "repaired": [],
+        }
 
         def note(kind: str, path: pathlib.Path, **words: str) -> None:
             item = pathlib.Path(os.path.relpath(path, self.source.root)).as_posix()
@@ -108,13 +117,18 @@ class Conversion:
             temporary = os.path.join(folder, shard.name)
             records.write_shard(temporary, serialised())
             # Before another copy of this task can publish it.
-            sidecar |= {"bytes": os.path.getsize(temporary), "sha256": file_digest(temporary)}
+            sidecar |= {
+                "bytes": os.path.getsize(temporary),
+                "sha256": file_digest(temporary),
+            }
             os.replace(temporary, path)
         write_json(self.sidecar_path(shard), sidecar)
         return sidecar
 
     def build_in_worker(self, shard: Shard) -> dict:
-        """Build a shard in a worker process, whose TensorFlow uses one core and no GPU."""
+        """Build a shard in a worker process, whose TensorFlow uses one core and no
+        GPU.
+        """
         import tensorflow as tf
 
         devices.hide_gpus()
@@ -123,7 +137,9 @@ class Conversion:
         return self.build(shard)
 
     def fingerprint(self, shard: Shard) -> str:
-        """Return a hash of the settings and of all inputs of a shard, file contents included."""
+        """Return a hash of the settings and of all inputs of a shard, file contents
+        included.
+        """
         digest = hashlib.sha256()
         fields = dataclasses.asdict(self.settings)
         fields["label_space"] = self.source.label_space.to_json()
@@ -143,16 +159,21 @@ class Conversion:
         return self.output / PARTIAL / f"{shard.name}.json"
 
     def finished(self, shard: Shard, inputs: str) -> dict | None:
-        """Return a shard's sidecar if it was built from `inputs`, a `fingerprint`; else None."""
+        """Return a shard's sidecar if it was built from `inputs`, a `fingerprint`;
+        else None.
+        """
         try:
             sidecar = load_json(self.sidecar_path(shard), _SIDECAR, "build the shard")
         except InputError:
             return None
-        if sidecar["fingerprint"] != inputs or (sidecar["skipped"] and self.on_error == "fail"):
+        if sidecar["fingerprint"] != inputs or (
+            sidecar["skipped"] and self.on_error == "fail"
+        ):
             return None
         # It is in OUTPUT itself if publishing was interrupted.
         for path in (self.output / PARTIAL / shard.name, self.output / shard.name):
-            with contextlib.suppress(FileNotFoundError):  # or another process has just moved it
+            # or another process has just moved it
+            with contextlib.suppress(FileNotFoundError):
                 if file_digest(path) == sidecar["sha256"]:
                     return sidecar
         return None
@@ -173,8 +194,9 @@ def convert(
 ) -> tuple[Manifest | None, bool]:
     """Build the records of a source, or finish building them.
 
-    Tasks may run in any order and at once, on machines that share the disk of `output`. Each builds
-    its share of the shards, and publishes the records if now every shard is whole.
+    Tasks may run in any order and at once, on machines that share the disk of `output`.
+    Each builds its share of the shards, and publishes the records if now every shard is
+    whole.
 
     Args:
       source, output, settings, on_error: as of `Conversion`.
@@ -183,11 +205,12 @@ def convert(
       builder: builds them in place of `build_all`, whose arguments it takes.
 
     Returns:
-      (the manifest, or None while other tasks' shards are missing; whether anything was built).
+      (the manifest, or None while other tasks' shards are missing; whether anything was
+      built).
 
     Raises:
-      InputError: a missing or broken item (with 'fail', which publishes nothing), or an `output`
-        that holds other records or cannot be written.
+      InputError: a missing or broken item (with 'fail', which publishes nothing), or an
+        `output` that holds other records or cannot be written.
     """
     Flow(settings.flow_method)  # fail early if the method is not installed
     try:  # what a manifest may say
@@ -202,7 +225,8 @@ def convert(
     try:
         (conversion.output / PARTIAL).mkdir(parents=True, exist_ok=True)
         own = dict((builder or build_all)(conversion, task.share(shards), workers))
-        # Waits for a task that publishes now, after which there is a manifest, and no PARTIAL.
+        # Waits for a task that publishes now, after which there is a manifest, and no
+        # PARTIAL.
         with locked(conversion.output / _LOCK):
             if published.exists():
                 return _check_complete(conversion, shards), True
@@ -211,7 +235,9 @@ def convert(
     except OSError as error:
         if published.exists():  # by another process, which then removed PARTIAL
             return _check_complete(conversion, shards), False
-        raise InputError(f"{output}: cannot be written ({error}); fix it and run again") from error
+        raise InputError(
+            f"{output}: cannot be written ({error}); fix it and run again"
+        ) from error
 
 
 def build_all(
@@ -228,7 +254,9 @@ def build_all(
 
 
 def _all_sidecars(conversion, shards, own):
-    """Return the sidecars of all shards, in order, `own` among them; None if a shard is missing."""
+    """Return the sidecars of all shards, in order, `own` among them; None if a shard
+    is missing.
+    """
     others = [shard for shard in shards if shard.name not in own]
     # First by existence: fingerprints read the files of every video.
     if all(conversion.sidecar_path(shard).exists() for shard in others):
@@ -244,8 +272,9 @@ def _check_missing(source: Source, on_error: str) -> None:
     missing = [str(path) for path in paths if not path.exists()]
     if missing and on_error == "fail":
         raise InputError(
-            f"{source.root}: {len(missing)} of {len(paths)} videos are missing, such as "
-            f"{', '.join(missing[:3])}; restore them, or skip them with --on_error=skip"
+            f"{source.root}: {len(missing)} of {len(paths)} videos are missing, such as"
+            f" {', '.join(missing[:3])}; restore them, or skip them with"
+            " --on_error=skip"
         )
 
 
@@ -254,7 +283,9 @@ def _check_complete(conversion, shards):
     output = conversion.output
     manifest = Manifest.load(output)
     asked = dataclasses.asdict(conversion.settings).items()
-    differing = [f"--{name}" for name, value in asked if getattr(manifest, name, value) != value]
+    differing = [
+        f"--{name}" for name, value in asked if getattr(manifest, name, value) != value
+    ]
     splits = {video.vid: video.split for video in conversion.source.videos}
     if splits != manifest.split_of and splits.keys() == manifest.split_of.keys():
         differing.append("split of these videos (see --split_of and --test_videos)")
@@ -262,8 +293,8 @@ def _check_complete(conversion, shards):
     if differing or manifest.source != _digest_of(map(conversion.fingerprint, bar)):
         other = " ".join(differing) or "source, --labels or --shard_videos"
         raise InputError(
-            f"{output}: contains records of another {other}; use another --output, or delete this "
-            "one to rebuild it"
+            f"{output}: contains records of another {other}; use another --output, or"
+            " delete this one to rebuild it"
         )
     shutil.rmtree(output / PARTIAL, ignore_errors=True)
     return manifest
@@ -284,20 +315,25 @@ def _publish(conversion, shards, sidecars):
         **settings,
         counts={split: _counts(clips, split) for split in manifests.SPLITS},
         sizes=_count(clip["size"] for clip in clips),
-        native_sizes=_count({clip["video"]: clip["native_size"] for clip in clips}.values()),
+        native_sizes=_count(
+            {clip["video"]: clip["native_size"] for clip in clips}.values()
+        ),
         files=[
             {"name": shard.name, "split": shard.split, "records": len(sidecar["clips"])}
             | {field: sidecar[field] for field in ("bytes", "sha256")}
             | {"videos": [video.vid for video in shard.videos]}
             for shard, sidecar in zip(shards, sidecars)
         ],
-        skipped=[{"item": source.listing, "reason": reason} for reason in source.skipped]
+        skipped=[
+            {"item": source.listing, "reason": reason} for reason in source.skipped
+        ]
         + [item for sidecar in sidecars for item in sidecar["skipped"]],
         repaired=[item for sidecar in sidecars for item in sidecar["repaired"]],
         labels=json.loads(source.label_space.to_json()),
         source=_digest_of(sidecar["fingerprint"] for sidecar in sidecars),
     ).save(output)
-    shutil.rmtree(output / PARTIAL, ignore_errors=True)  # another copy of a task may write there
+    # another copy of a task may write there
+    shutil.rmtree(output / PARTIAL, ignore_errors=True)
     return Manifest.load(output)
 
 
@@ -321,7 +357,10 @@ def _counts(clips, split):
     counts |= {"records": len(clips), "instances": len(codes)}
     if boxes_only := sum(clip["boxes_only"] for clip in clips):
         counts["boxes_only"] = boxes_only
-    return {**counts, "pairs": {str(code): count for code, count in _count(codes).items()}}
+    return {
+        **counts,
+        "pairs": {str(code): count for code, count in _count(codes).items()},
+    }
 
 
 def _count(values):

@@ -1,4 +1,6 @@
-"""Video files, decoded by FFmpeg: frames with the times at which a player shows them."""
+"""Video files, decoded by FFmpeg: frames with the times at which a player shows
+them.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +27,8 @@ from a2d_tf.core.errors import MAX_PIXELS, InputError, check_size
 Path = Union[str, os.PathLike]
 
 DEFAULT_FPS = 25.0
-# FFmpeg's formats that hold frames. Others are playlists, which name further files and addresses to
-# be opened, whatever a file is called.
+# FFmpeg's formats that hold frames. Others are playlists, which name further files and
+# addresses to be opened, whatever a file is called.
 _CONTAINERS = (
     "asf,avi,dv,flv,gif,h264,hevc,ivf,m4v,matroska,mjpeg,mov,mpeg,mpegts,mpegvideo,mxf,nut,ogg,rm,"
     "webm,yuv4mpegpipe"
@@ -36,9 +38,9 @@ _OPTIONS = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
 _INDEXED = ("matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2")
 # Streams, which may be cut anywhere, and go on with another film.
 _STREAMS = ("hevc", "mpeg", "mpegts")
-# Codecs whose packets are a frame each, but for damaged ones: packets tell the frames' numbers.
-# Value: the NAL units at which decoding may begin. Files also list frames from which on the picture
-# becomes whole little by little (H.264's recovery points).
+# Codecs whose packets are a frame each, but for damaged ones: packets tell the frames'
+# numbers. Value: the NAL units at which decoding may begin. Files also list frames from
+# which on the picture becomes whole little by little (H.264's recovery points).
 _FRAME_A_PACKET = {
     **dict.fromkeys(("av1", "ffv1", "mjpeg", "prores", "vp9")),
     **{"h264": "5", "hevc": "16-21"},
@@ -51,9 +53,11 @@ class Picture:
 
     Attributes:
       seconds: when a player shows it, from the start of the video.
-      duration: how long, seconds, as the file claims; the next picture may come earlier or later.
+      duration: how long, seconds, as the file claims; the next picture may come earlier
+        or later.
       stamp: its time as the file has it, or None.
-      is_damaged: whether the file or the decoder says so; others that refer to it may be, too.
+      is_damaged: whether the file or the decoder says so; others that refer to it may
+        be, too.
     """
 
     seconds: float
@@ -64,9 +68,12 @@ class Picture:
     _converter: VideoReformatter
 
     def rgb(self) -> np.ndarray:
-        """Convert it to RGB, uint8 [H, W, 3], turned and mirrored as a player does it."""
-        # As ffmpeg: by the frame's matrix and range, BT.601 where it names none. RGB itself has
-        # neither, but PyAV passes them on only where the two matrices differ.
+        """Convert it to RGB, uint8 [H, W, 3], turned and mirrored as a player does
+        it.
+        """
+        # As ffmpeg: by the frame's matrix and range, BT.601 where it names none. RGB
+        # itself has neither, but PyAV passes them on only where the two matrices
+        # differ.
         rgb = self._converter.reformat(
             self._frame,
             format="rgb24",
@@ -83,9 +90,9 @@ class Picture:
 class Timeline:
     """When frames begin: all before `until`, perhaps some after it.
 
-    `seconds` ascend, float64 [N]. `stamps` int64 [N] are the same in the file's units; empty if the
-    file cannot be sought in. `keys` int64 [K] are those with which decoding may begin. `end` is
-    when the last frame ends; None if there may be more.
+    `seconds` ascend, float64 [N]. `stamps` int64 [N] are the same in the file's units;
+    empty if the file cannot be sought in. `keys` int64 [K] are those with which
+    decoding may begin. `end` is when the last frame ends; None if there may be more.
     """
 
     until: float
@@ -103,14 +110,14 @@ class Decoder:
 
     Attributes:
       fps: frames a second as the file states it, on average; 25 where it does not.
-      count: how many frames it claims to have, or None; also None where it was trimmed without
-        encoding, as it then claims those of the whole film.
+      count: how many frames it claims to have, or None; also None where it was trimmed
+        without encoding, as it then claims those of the whole film.
       duration: seconds that it claims to last, or None.
       is_broken: whether a frame that cannot be decoded has ended the pictures.
 
     Raises:
-      InputError: no such file, one that cannot be decoded, or one that claims frames beyond
-        `errors.MAX_PIXELS`.
+      InputError: no such file, one that cannot be decoded, or one that claims frames
+        beyond `errors.MAX_PIXELS`.
     """
 
     def __init__(self, path: Path, remedy: str) -> None:
@@ -127,13 +134,18 @@ class Decoder:
 
     def _open(self):
         try:
-            # FFmpeg would take the start of a relative path, such as http:, for a protocol.
+            # FFmpeg would take the start of a relative path, such as http:, for a
+            # protocol.
             path = os.path.abspath(self._path)
             options = dict(_OPTIONS)
-            self._container = av.open(path, metadata_errors="replace", container_options=options)
+            self._container = av.open(
+                path, metadata_errors="replace", container_options=options
+            )
             # The cover of a piece of music is no video.
             films = self._container.streams.video
-            self._stream = next(x for x in films if not x.disposition & Disposition.attached_pic)
+            self._stream = next(
+                x for x in films if not x.disposition & Disposition.attached_pic
+            )
             time_base = self._stream.time_base
             assert time_base  # FFmpeg gives one to every stream
             self._base = time_base
@@ -144,7 +156,8 @@ class Decoder:
             height, width = context.height, context.width
         except (av.FFmpegError, AttributeError, OSError, StopIteration) as error:
             raise InputError(
-                f"{self._path}: cannot be decoded (missing, truncated or not video); {self._remedy}"
+                f"{self._path}: cannot be decoded (missing, truncated or not video);"
+                f" {self._remedy}"
             ) from error
         check_size(self._path, height, width, self._remedy)
         # FFmpeg would take every core, in each of many worker processes.
@@ -158,8 +171,11 @@ class Decoder:
     def __exit__(self, *_: object) -> None:
         self._container.close()
 
-    def pictures(self, first: int = 0, timeline: Timeline | None = None) -> Iterator[Picture]:
-        """Decode to the end, or to the first frame that cannot be decoded. To be called once.
+    def pictures(
+        self, first: int = 0, timeline: Timeline | None = None
+    ) -> Iterator[Picture]:
+        """Decode to the end, or to the first frame that cannot be decoded. To be called
+        once.
 
         Nothing is yielded behind a broken frame, so every frame keeps its number.
 
@@ -197,7 +213,8 @@ class Decoder:
         return None
 
     def _decoded(self, packets, start=None):
-        """The pictures of packets; `start` is the stamp of the film's first one, if known.
+        """The pictures of packets; `start` is the stamp of the film's first one, if
+        known.
 
         Where another film was appended, its times go on from the end of the one before.
         """
@@ -221,7 +238,8 @@ class Decoder:
             yield Picture(seconds, duration, stamp, is_damaged, frame, converter)
 
     def _frames(self, packets):
-        """Yield (FFmpeg's frame, whether another film begins with it, whether it is damaged).
+        """Yield (FFmpeg's frame, whether another film begins with it, whether it is
+        damaged).
 
         What cannot be decoded ends them, but not before the first.
         """
@@ -244,7 +262,8 @@ class Decoder:
                 begins = True
 
     def _decodable(self, packets):
-        """The packets, without those before a stream's first key frame; None ends a film in it.
+        """The packets, without those before a stream's first key frame; None ends a
+        film in it.
 
         FFmpeg invents the pictures to which the first frames of a cut stream refer.
         """
@@ -255,7 +274,8 @@ class Decoder:
         for packet in packets:
             held.append(packet)
             if packet.size and packet.dts is None and last > -math.inf:
-                continue  # the rest of a cut frame, if the next packet is another film's
+                # the rest of a cut frame, if the next packet is another film's
+                continue
             if packet.dts is not None and packet.dts < last:
                 yield None
                 waits, held = True, [packet]
@@ -272,9 +292,11 @@ class Decoder:
             yield from self._container.demux(self._stream)
 
     def timeline(self, until: float) -> Timeline:
-        """Find the times of frames up to some seconds; nothing else may be called after it.
+        """Find the times of frames up to some seconds; nothing else may be called after
+        it.
 
-        Where packets tell them, they are read to the end, without decoding. Else, frames are.
+        Where packets tell them, they are read to the end, without decoding. Else,
+        frames are.
         """
         codec = self._stream.codec_context.codec.canonical_name
         if self._container.format.name in _INDEXED and codec in _FRAME_A_PACKET:
@@ -298,19 +320,23 @@ class Decoder:
         `units` are those of `_FRAME_A_PACKET`.
         """
         stamps, keys, end = array.array("q"), array.array("q"), -math.inf
-        passing = units and BitStreamFilterContext(f"filter_units=pass_types={units}", self._stream)
+        passing = units and BitStreamFilterContext(
+            f"filter_units=pass_types={units}", self._stream
+        )
         for packet in self._packets():
             if packet.size == 0:
                 continue
             stamp, is_shown = packet.pts, not packet.is_discard
             if stamp is None:
                 return None
-            if is_shown:  # those before the start of a trimmed film are decoded, and not shown
+            # those before the start of a trimmed film are decoded, and not shown
+            if is_shown:
                 stamps.append(stamp)
                 end = max(end, stamp + (packet.duration or 1 / (self.fps * self._base)))
             if packet.is_keyframe and (not passing or passing.filter(packet)):
                 keys.append(stamp)
-            if not keys:  # cut within a group of pictures: what is shown depends on the decoder
+            # cut within a group of pictures: what is shown depends on the decoder
+            if not keys:
                 return None
         ordered = np.unique(np.array(stamps, np.int64))
         if not len(stamps) or len(ordered) < len(stamps) or ordered[0] < keys[0]:
@@ -322,12 +348,18 @@ class Decoder:
 
 
 def stated_rate(*claimed: float | Fraction | None) -> float:
-    """Return the first of claimed rates, frames a second, that says something; else 25."""
-    return next((float(rate) for rate in claimed if rate and 1e-6 < rate < 1e6), DEFAULT_FPS)
+    """Return the first of claimed rates, frames a second, that says something; else
+    25.
+    """
+    return next(
+        (float(rate) for rate in claimed if rate and 1e-6 < rate < 1e6), DEFAULT_FPS
+    )
 
 
 def _turned(rgb, frame):
-    """Turn and mirror a picture by the frame's display matrix, to the nearest quarter turn."""
+    """Turn and mirror a picture by the frame's display matrix, to the nearest
+    quarter turn.
+    """
     matrix = frame.side_data.get("DISPLAYMATRIX")
     if matrix is None:
         return rgb

@@ -29,8 +29,12 @@ class Summary:
       videos: VIDs.
     """
 
-    pair_videos: dict = dataclasses.field(default_factory=lambda: collections.defaultdict(set))
-    per_clip: collections.Counter = dataclasses.field(default_factory=collections.Counter)
+    pair_videos: dict = dataclasses.field(
+        default_factory=lambda: collections.defaultdict(set)
+    )
+    per_clip: collections.Counter = dataclasses.field(
+        default_factory=collections.Counter
+    )
     videos: set = dataclasses.field(default_factory=set)
 
     def add(self, truth: ClipTruth) -> None:
@@ -71,8 +75,13 @@ class Boxes:
         return np.sqrt(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1))
 
     def overlaps(self, sizes: Sequence) -> np.ndarray:
-        """Return each box's IoU with its best anchor, [N]; `sizes` as of `anchors.generate`."""
-        boxes, frames = np.reshape(self._boxes, (-1, 4)), np.reshape(self._frames, (-1, 2))
+        """Return each box's IoU with its best anchor, [N]; `sizes` as of
+        `anchors.generate`.
+        """
+        boxes, frames = (
+            np.reshape(self._boxes, (-1, 4)),
+            np.reshape(self._frames, (-1, 2)),
+        )
         return anchors.best_overlaps(boxes, frames, anchors.STRIDES, sizes)
 
 
@@ -82,9 +91,10 @@ class Contents:
 
     Attributes:
       boxes: those of the training split, on the canvas.
-      deviations: {"rgb", "flow"}, standard deviations over the training split's key frames, in
-        levels and in pixels of the canvas: roots of the channels' mean variance. ImageNet's filters
-        and norms expect RGB, and flow is many times smaller: hence --flow_scale.
+      deviations: {"rgb", "flow"}, standard deviations over the training split's key
+        frames, in levels and in pixels of the canvas: roots of the channels' mean
+        variance. ImageNet's filters and norms expect RGB, and flow is many times
+        smaller: hence --flow_scale.
       summaries: {split: Summary} of the splits that there are.
     """
 
@@ -141,7 +151,10 @@ def gather(manifest: Manifest, canvas: tuple[int, int]) -> Contents:
         summaries["train"].add(truth)
         boxes.add(truth)
         scale = min(canvas[0] / truth.size[0], canvas[1] / truth.size[1])
-        for name, image in (("rgb", fields["rgb"][0]), ("flow", fields["flow"][0] * scale)):
+        for name, image in (
+            ("rgb", fields["rgb"][0]),
+            ("flow", fields["flow"][0] * scale),
+        ):
             values = image.reshape(-1, image.shape[-1]).astype(np.float64)
             moments[name].append([values.mean(axis=0), np.square(values).mean(axis=0)])
     if not summaries["train"].pair_videos:

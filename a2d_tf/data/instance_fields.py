@@ -1,8 +1,9 @@
 """What is annotated of instances beside label, box and mask: points, or numbers.
 
-An entry of FIELDS takes a field from files in this project's own format through records and
-augmentation to the heads (`BatchTruth.fields`) and metrics (`ClipTruth.fields`). A result of the
-same name that a head computes of instances goes to exports, metrics and `detections.json`.
+An entry of FIELDS takes a field from files in this project's own format through records
+and augmentation to the heads (`BatchTruth.fields`) and metrics (`ClipTruth.fields`). A
+result of the same name that a head computes of instances goes to exports, metrics and
+`detections.json`.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ class Field(NamedTuple):
 
     Attributes:
       shape: of one instance.
-      moves: whether it holds points, (y, x) in pixels of the frame on the last axis, which are
-        resized, cropped and mirrored with it. In files points are (x, y).
+      moves: whether it holds points, (y, x) in pixels of the frame on the last axis,
+        which are resized, cropped and mirrored with it. In files points are (x, y).
     """
 
     name: str
@@ -30,7 +31,8 @@ class Field(NamedTuple):
     moves: bool = False
 
     def read(self, value: Any, ratio: np.ndarray) -> np.ndarray:
-        """Return the value of an annotation; `ratio` [2] is frame size over annotated size.
+        """Return the value of an annotation; `ratio` [2] is frame size over annotated
+        size.
 
         Raises:
           InputError: it is not numbers of this shape.
@@ -44,7 +46,8 @@ class Field(NamedTuple):
         numbers = values.dtype.kind in "iuf" and (np.abs(values) < _LARGEST).all()
         if values.shape != self.shape or not numbers:
             raise InputError(
-                f"'{self.name}' {shown(value)} is not finite numbers of shape {[*self.shape]}"
+                f"'{self.name}' {shown(value)} is not finite numbers of shape"
+                f" {[*self.shape]}"
             )
         values = self.scaled(values[..., ::-1], ratio) if self.moves else values
         return values.astype(np.float32)
@@ -52,7 +55,8 @@ class Field(NamedTuple):
     def scaled(self, values: Any, ratio: Any) -> Any:
         """Return values [..., *shape] for frames that are resized by `ratio`.
 
-        `ratio` [..., 2] has the axes of the values before `shape`, or some that broadcast to them.
+        `ratio` [..., 2] has the axes of the values before `shape`, or some that
+        broadcast to them.
         """
         if not self.moves:
             return values
@@ -71,4 +75,6 @@ FIELDS: tuple[Field, ...] = ()
 def scaled(results: dict[str, Any], ratio: Any) -> dict[str, Any]:
     """Return results of heads by name, of which those that are FIELDS are scaled."""
     fields = {field.name: field for field in FIELDS}
-    return {k: fields[k].scaled(v, ratio) if k in fields else v for k, v in results.items()}
+    return {
+        k: fields[k].scaled(v, ratio) if k in fields else v for k, v in results.items()
+    }

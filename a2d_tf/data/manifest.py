@@ -12,13 +12,21 @@ from typing import Any
 
 import a2d_tf
 from a2d_tf.core.errors import MAX_SIDE, InputError
-from a2d_tf.core.files import is_file_name, kind_of, load_json, one_of, whole, write_json
+from a2d_tf.core.files import (
+    is_file_name,
+    kind_of,
+    load_json,
+    one_of,
+    whole,
+    write_json,
+)
 from a2d_tf.core.labels import LabelSpace
 
 SCHEMA = 4
-"""Format of records, run folders and exports: increase it where files change so that this code
-does not read earlier ones, or where frames or flow do, so that a network never sees others than it
-learned from. docs/releasing.md says what may change."""
+"""Format of records, run folders and exports: increase it where files change so that
+this code does not read earlier ones, or where frames or flow do, so that a network
+never sees others than it learned from. docs/releasing.md says what may change.
+"""
 FORMAT = {"schema": SCHEMA, "written_by": a2d_tf.__version__}
 """Fields of a JSON file of records, a run or an export that say what wrote it."""
 NAME = "manifest.json"
@@ -29,15 +37,23 @@ FACTS = {
     "image_width": whole(1, MAX_SIDE),
     "clip_stride": whole(1, 1000),
 }
-"""Properties of the records that a network was trained on, which its inputs must share, as of
-`check_json`; sizes and stride bound the memory that a video takes."""
-_SHARD_NAME = kind_of(lambda value: isinstance(value, str) and is_file_name(value), "a file name")
+"""Properties of the records that a network was trained on, which its inputs must share,
+as of `check_json`; sizes and stride bound the memory that a video takes.
+"""
+_SHARD_NAME = kind_of(
+    lambda value: isinstance(value, str) and is_file_name(value), "a file name"
+)
 _KIND = {
     **FACTS,
     "clip_frames": whole(1),
     **dict.fromkeys(("counts", "sizes", "native_sizes"), dict),
     "files": [
-        {"name": _SHARD_NAME, "split": one_of(*SPLITS), "records": whole(), "bytes": whole()}
+        {
+            "name": _SHARD_NAME,
+            "split": one_of(*SPLITS),
+            "records": whole(),
+            "bytes": whole(),
+        }
         | {"videos?": [str]}
     ],
     "skipped": [{"item": str, "reason": str}],
@@ -47,19 +63,24 @@ _KIND = {
 }
 
 
-def load_current(path: str | os.PathLike, kind: Any, missing: str, remake: str) -> dict[str, Any]:
+def load_current(
+    path: str | os.PathLike, kind: Any, missing: str, remake: str
+) -> dict[str, Any]:
     """Read a JSON file with the fields of FORMAT, as `load_json` does.
 
     Args:
       kind: of its other fields.
-      missing, remake: the remedies for a missing or damaged file, and for one of another format.
+      missing, remake: the remedies for a missing or damaged file, and for one of
+        another format.
 
     Raises:
       InputError: see `load_json`; or the file is of another format.
     """
     found = load_json(path, {}, missing)
     if (schema := found.get("schema")) != SCHEMA:
-        was = f"format {schema} of a2d_tf {found.get('written_by', 'before its release')}"
+        was = (
+            f"format {schema} of a2d_tf {found.get('written_by', 'before its release')}"
+        )
         reads = f"version {a2d_tf.__version__} reads format {SCHEMA}"
         raise InputError(f"{path}: {was}; {reads}; {remake}, or use that version")
     return load_json(path, kind, missing)
@@ -72,13 +93,17 @@ class Manifest:
     Attributes:
       flow_method, image_height, image_width, clip_frames, clip_stride: as of
         `sources.ConversionSettings`.
-      counts: {split: {'videos', 'records', 'instances', 'pairs': {code: instances}}}; also
-        'boxes_only', the instances without masks, where there are any.
+      counts: {split: {'videos', 'records', 'instances', 'pairs': {code: instances}}};
+        also 'boxes_only', the instances without masks, where there are any.
       sizes: {'<height>x<width>': records}, the sizes of the stored frames.
-      native_sizes: {'<height>x<width>': videos}, the sizes of the videos that have records.
-      files: the shards, a list of {'name', 'split', 'records', 'bytes', 'sha256', 'videos'}.
-      skipped: list of {'item', 'reason'}, what --on_error skip left out, by path in the release.
-      repaired: list of {'item', 'note'}, the annotations with known faults that were repaired.
+      native_sizes: {'<height>x<width>': videos}, the sizes of the videos that have
+        records.
+      files: the shards, a list of {'name', 'split', 'records', 'bytes', 'sha256',
+        'videos'}.
+      skipped: list of {'item', 'reason'}, what --on_error skip left out, by path in the
+        release.
+      repaired: list of {'item', 'note'}, the annotations with known faults that were
+        repaired.
       labels: the fields of the label space, as in its JSON file.
       source: hash of the settings and of every file of the release that was read.
       directory: the folder it was loaded from; not part of the file.
@@ -101,7 +126,9 @@ class Manifest:
 
     @classmethod
     def load(cls, records_dir: str | os.PathLike) -> Manifest:
-        """Load the manifest; InputError where it is missing or damaged, or a shard of its size."""
+        """Load the manifest; InputError where it is missing or damaged, or a shard
+        of its size.
+        """
         folder = pathlib.Path(records_dir)
         remedy = "build the records with a2d records; delete a damaged folder first"
         again = "delete the folder, and build it with a2d records"
@@ -111,7 +138,9 @@ class Manifest:
             path = folder / shard["name"]
             size = path.stat().st_size if path.is_file() else "missing, 0"
             if size != shard["bytes"]:
-                raise InputError(f"{path}: {size} bytes instead of {shard['bytes']}; {again}")
+                raise InputError(
+                    f"{path}: {size} bytes instead of {shard['bytes']}; {again}"
+                )
         return manifest
 
     def save(self, records_dir: str | os.PathLike) -> None:
@@ -121,11 +150,13 @@ class Manifest:
         write_json(os.path.join(records_dir, NAME), {**FORMAT, **fields})
 
     def check_kept(self) -> None:
-        """Raise InputError where its folder holds other records by now, or damaged ones."""
+        """Raise InputError where its folder holds other records by now, or damaged
+        ones.
+        """
         if Manifest.load(self.directory).source != self.source:
             raise InputError(
-                f"{self.directory}: other records than when this began; build them in a folder of "
-                "their own, and put these back"
+                f"{self.directory}: other records than when this began; build them in a"
+                " folder of their own, and put these back"
             )
 
     @property
@@ -136,7 +167,11 @@ class Manifest:
     @property
     def splits(self) -> tuple[str, ...]:
         """The splits that have records."""
-        return tuple(s for s in SPLITS if any(f["split"] == s and f["records"] for f in self.files))
+        return tuple(
+            s
+            for s in SPLITS
+            if any(f["split"] == s and f["records"] for f in self.files)
+        )
 
     @property
     def trains_masks(self) -> bool:
@@ -156,20 +191,26 @@ class Manifest:
         return {video: split for split in SPLITS for video in self.videos(split)}
 
     def check_frames(self, frames: int) -> None:
-        """Raise an InputError if the clips are shorter than a network's temporal field."""
+        """Raise an InputError if the clips are shorter than a network's temporal
+        field.
+        """
         if self.clip_frames < frames:
             raise InputError(
-                f"records have clips of {self.clip_frames} frames, but the network needs "
-                f"{frames}; build them with --clip_frames={frames}, or lower --temporal_layers"
+                f"records have clips of {self.clip_frames} frames, but the network"
+                f" needs {frames}; build them with --clip_frames={frames}, or lower"
+                " --temporal_layers"
             )
 
     def shards(self, split: str) -> list[str]:
-        """Return the paths of a split's shards, 'val' in those of 'train'; InputError if none."""
+        """Return the paths of a split's shards, 'val' in those of 'train';
+        InputError if none.
+        """
         split = "train" if split == "val" else split
         if split not in self.splits:
             raise InputError(
-                f"{self.directory}: no records for split '{split}', only for {self.splits}; see "
-                "'usage' in videoset.csv, or 'split' in the COCO file"
+                f"{self.directory}: no records for split '{split}', only for"
+                f" {self.splits}; see 'usage' in videoset.csv, or 'split' in the COCO"
+                " file"
             )
         shards = [shard for shard in self.files if shard["split"] == split]
         return [os.path.join(self.directory, shard["name"]) for shard in shards]

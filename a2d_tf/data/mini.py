@@ -1,11 +1,12 @@
 """The mini A2D: drawn clips in the layout of the real release, with exact masks.
 
-Actors differ in shape and texture, actions in motion only. An action is a motion programme relative
-to the scene, the same for all actors: an axis (horizontal, vertical or in-plane rotation) and a
-rule by which the motion changes from frame to frame. Small and large steps, to the left and to the
-right, are equally frequent in all programmes of an axis, and position, tilt and limbs have the same
-distribution for all actions. So neither one frame nor one step of flow tells walking from running,
-only their sequence does.
+Actors differ in shape and texture, actions in motion only. An action is a motion
+programme relative to the scene, the same for all actors: an axis (horizontal, vertical
+or in-plane rotation) and a rule by which the motion changes from frame to frame. Small
+and large steps, to the left and to the right, are equally frequent in all programmes of
+an axis, and position, tilt and limbs have the same distribution for all actions. So
+neither one frame nor one step of flow tells walking from running, only their sequence
+does.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ PROGRAMMES = {
 }
 """{action: (axis of the motion, rule by which its steps change)}."""
 
-_MARGIN = 70  # scene around the frame in pixels; the camera moves at most 2 px x 28 frames + shake
+# scene around the frame in pixels; the camera moves at most 2 px x 28 frames + shake
+_MARGIN = 70
 _MAX_TILT = 50.0  # degrees
 _HEIGHTS = (0.12 * HEIGHT, 0.5 * HEIGHT)  # figure height, pixels
 _MAX_FIGURE_WIDTH = 200
@@ -89,9 +91,9 @@ class VideoPlan:
 def plan(videos: int, seed: int) -> list[VideoPlan]:
     """Plan clips.
 
-    At least 30 % are test clips. Labels come from shuffled rounds of the 43 pairs in each split
-    (first actors and companions separately), so that each pair leads a clip in both splits from
-    144 clips on. Two splits need two clips or more.
+    At least 30 % are test clips. Labels come from shuffled rounds of the 43 pairs in
+    each split (first actors and companions separately), so that each pair leads a clip
+    in both splits from 144 clips on. Two splits need two clips or more.
     """
     rng = np.random.default_rng(seed)
     tests = set(rng.permutation(videos)[: math.ceil(TEST_SHARE * videos)].tolist())
@@ -100,13 +102,18 @@ def plan(videos: int, seed: int) -> list[VideoPlan]:
     for index in range(videos):
         usage = int(index in tests)
         count = rng.choice([1, 2, 3], p=[0.3, 0.4, 0.3])
-        codes = [next(leads[usage])] + [next(companions[usage]) for _ in range(count - 1)]
+        codes = [next(leads[usage])] + [
+            next(companions[usage]) for _ in range(count - 1)
+        ]
         # As on YouTube, some start with dashes and look like command-line options.
         vid = {1: "--", 2: "-"}.get(index % 20, "")
         vid += "".join(rng.choice(list(_VID_CHARACTERS), size=11 - len(vid)))
-        frames = int(rng.integers(36, 43))  # keys 6 or 7 frames apart, with room to turn back
+        # keys 6 or 7 frames apart, with room to turn back
+        frames = int(rng.integers(36, 43))
         annotated = 5 if rng.random() < 0.08 else 3
-        plans.append(VideoPlan(index, seed, vid, usage, frames, annotated, tuple(codes)))
+        plans.append(
+            VideoPlan(index, seed, vid, usage, frames, annotated, tuple(codes))
+        )
     return plans
 
 
@@ -121,9 +128,10 @@ def programme(
 ) -> tuple[str | None, np.ndarray]:
     """Draw the steps of an action.
 
-    A step has one of two levels and a sign. `steady` keeps both, `stop-and-go` changes the level
-    every frame, `to-and-fro` the sign. The first two turn back half-way between annotated frames,
-    never within two frames of one, so that figures stay near their place for all actions.
+    A step has one of two levels and a sign. `steady` keeps both, `stop-and-go` changes
+    the level every frame, `to-and-fro` the sign. The first two turn back half-way
+    between annotated frames, never within two frames of one, so that figures stay near
+    their place for all actions.
 
     Args:
       action: name in A2D.
@@ -155,7 +163,9 @@ def programme(
 
 
 def turn_per_step(steps: np.ndarray, radius: float) -> np.ndarray:
-    """Convert steps in pixels to degrees, within 5-20, for a figure of this mean radius."""
+    """Convert steps in pixels to degrees, within 5-20, for a figure of this mean
+    radius.
+    """
     level = np.degrees(np.array(LEVELS) / radius)
     gain = np.clip(level, *TURN_RANGE) / LEVELS
     high = np.abs(steps) > LEVELS[0] * (1 + JITTER)
@@ -172,13 +182,20 @@ class _Layer:
     tilts: np.ndarray
 
     def place(self, index: int) -> tuple[slice, slice, np.ndarray] | None:
-        """Return the part inside frame `index` as (rows, columns, patch BGRA), or None."""
+        """Return the part inside frame `index` as (rows, columns, patch BGRA), or
+        None.
+        """
         sprite = self.sprite(index)
         turn = math.radians(self.tilts[index])
-        rotation = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
+        rotation = np.array(
+            [[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]]
+        )
         shift = self.centres[index] - rotation @ self.pivot
         height, width = sprite.shape[:2]
-        corners = np.array([[0, 0], [width, 0], [0, height], [width, height]]) @ rotation.T + shift
+        corners = (
+            np.array([[0, 0], [width, 0], [0, height], [width, height]]) @ rotation.T
+            + shift
+        )
         left, top = np.clip(np.floor(corners.min(axis=0)) - 1, 0, _SIZE).astype(int)
         right, bottom = np.clip(np.ceil(corners.max(axis=0)) + 1, 0, _SIZE).astype(int)
         if left >= right or top >= bottom:
@@ -201,22 +218,32 @@ class Scene:
         self._video = video
         self._keys = np.array(video.keys) - 1
         self._middle = self._keys[len(self._keys) // 2]
-        self._background = figures.background(HEIGHT + 2 * _MARGIN, WIDTH + 2 * _MARGIN, rng)
+        self._background = figures.background(
+            HEIGHT + 2 * _MARGIN, WIDTH + 2 * _MARGIN, rng
+        )
         self._camera = self._camera_path(rng)
         actors = [self._actor(code, rng) for code in video.codes]
         # From back to front; number 0 is no actor.
-        self._layers = [(i + 1, actors[i]) for i in rng.permutation(len(actors)).tolist()]
+        self._layers = [
+            (i + 1, actors[i]) for i in rng.permutation(len(actors)).tolist()
+        ]
         if rng.random() < 0.3:
             self._layers.append((0, self._occluder(rng)))
         # The first actor labels the clip, so every annotated frame must show it.
-        areas = [(actors[0].area(key), (self.owners(key) == 1).sum()) for key in self._keys]
+        areas = [
+            (actors[0].area(key), (self.owners(key) == 1).sum()) for key in self._keys
+        ]
         if any(seen < max(MIN_VISIBLE, 0.3 * area) for area, seen in areas):
             self._layers.sort(key=lambda layer: layer[0] == 1)
 
     def _camera_path(self, rng):
-        """Return the camera's position in pixels [frames, 2], zero at the middle key."""
+        """Return the camera's position in pixels [frames, 2], zero at the middle
+        key.
+        """
         frames = self._video.frames
-        wander = rng.uniform(-0.8, 0.8) * np.sin(np.arange(frames) / 9 + rng.uniform(0, 6.3))
+        wander = rng.uniform(-0.8, 0.8) * np.sin(
+            np.arange(frames) / 9 + rng.uniform(0, 6.3)
+        )
         heading = rng.uniform(0, 2 * math.pi) + wander
         pan = rng.uniform(0, 2) * np.stack([np.cos(heading), np.sin(heading)], axis=1)
         shake = rng.uniform(-1, 1, size=(frames, 2)) * rng.uniform(0, 1)
@@ -234,7 +261,10 @@ class Scene:
         period, phase = rng.uniform(16, 32), rng.uniform(0, 2 * math.pi)
         swings = np.sin(phase + 2 * math.pi * np.arange(frames) / period)
         axis, steps = programme(action, frames, self._video.keys, rng)
-        path, tilts = np.zeros((frames, 2)), np.full(frames, rng.uniform(-_MAX_TILT, _MAX_TILT))
+        path, tilts = (
+            np.zeros((frames, 2)),
+            np.full(frames, rng.uniform(-_MAX_TILT, _MAX_TILT)),
+        )
         if axis == "rotation":
             travelled = np.cumsum(turn_per_step(steps, figure.radius))
             tilts = tilts + travelled - travelled[self._middle]
@@ -245,7 +275,9 @@ class Scene:
         layer = None
         for share in [*rng.uniform(0.1, 0.9, size=(60, 2)), np.array([0.5, 0.5])]:
             centres = path + share * _SIZE
-            layer = _Layer(lambda index: figure.sprite(swings[index]), figure.pivot, centres, tilts)
+            layer = _Layer(
+                lambda index: figure.sprite(swings[index]), figure.pivot, centres, tilts
+            )
             if all(layer.area(key) >= MIN_INSIDE * full for key in self._keys):
                 break
         return layer
@@ -286,8 +318,8 @@ class Scene:
         """Return the visible pixels of the actors in frame `index`.
 
         Returns:
-          {actor, as its index in the plan's codes: mask bool [320, width]}, ascending; the masks
-          are disjoint, and none is below MIN_VISIBLE.
+          {actor, as its index in the plan's codes: mask bool [320, width]}, ascending;
+          the masks are disjoint, and none is below MIN_VISIBLE.
         """
         owners = self.owners(index)
         masks = [owners == number for number in range(1, len(self._video.codes) + 1)]
@@ -327,7 +359,9 @@ def write_mat(path: str | os.PathLike, codes: Sequence[int], masks: np.ndarray) 
 
 
 def _dataset(file, name, values, matlab_class):
-    packing = {"compression": "gzip", "compression_opts": 3} if values.size > 1000 else {}
+    packing = (
+        {"compression": "gzip", "compression_opts": 3} if values.size > 1000 else {}
+    )
     dataset = file.create_dataset(name, data=values, track_times=False, **packing)
     dataset.attrs["MATLAB_class"] = np.bytes_(matlab_class)
     return dataset
@@ -342,19 +376,26 @@ def write_video(release: str | os.PathLike, video: VideoPlan) -> None:
     for index in range(video.frames):
         writer.write(scene.image(index))
     writer.release()
-    folders = {kind: release / "Annotations" / kind / video.vid for kind in ("mat", "col")}
+    folders = {
+        kind: release / "Annotations" / kind / video.vid for kind in ("mat", "col")
+    }
     for folder in folders.values():
         folder.mkdir(parents=True)
     for key in video.keys:
         instances = scene.instances(key - 1)
-        codes, masks = [video.codes[i] for i in instances], np.stack([*instances.values()])
+        codes, masks = (
+            [video.codes[i] for i in instances],
+            np.stack([*instances.values()]),
+        )
         write_mat(folders["mat"] / f"{key:05d}.mat", codes, masks)
         colours = A2D.palette[paint(masks, codes, np.uint8)]
         image = folders["col"] / f"{key:05d}.png"
         cv2.imwrite(str(image), colours[..., ::-1])
 
 
-def make_release(output: str | os.PathLike, videos: int, seed: int, workers: int) -> pathlib.Path:
+def make_release(
+    output: str | os.PathLike, videos: int, seed: int, workers: int
+) -> pathlib.Path:
     """Make `output`/Release atomically and return its path.
 
     The result depends on `videos` and `seed` only, see `plan`. An existing release that
@@ -372,7 +413,9 @@ def make_release(output: str | os.PathLike, videos: int, seed: int, workers: int
         present = release / "README"
         if present.is_file() and present.read_bytes() == readme.encode():
             return release
-        raise InputError(f"{release} was not made with {made_with}; delete it, or use another")
+        raise InputError(
+            f"{release} was not made with {made_with}; delete it, or use another"
+        )
     with whole_folder(os.fspath(release), replace=False) as folder:
         partial = pathlib.Path(folder)
         (partial / "clips320H").mkdir()

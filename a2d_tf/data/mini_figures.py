@@ -1,8 +1,9 @@
-"""Drawings of the mini A2D: textures, and the seven actors as textured, articulated figures.
+"""Drawings of the mini A2D: textures, and the seven actors as textured, articulated
+figures.
 
-Figures are drawn in units of their height, x to the right (where they look) and y up from the
-ground, then rendered as a sprite with its pivot at the centroid of the mask. Actors differ in
-shape, and most of them also in colours and texture.
+Figures are drawn in units of their height, x to the right (where they look) and y up
+from the ground, then rendered as a sprite with its pivot at the centroid of the mask.
+Actors differ in shape, and most of them also in colours and texture.
 """
 
 from __future__ import annotations
@@ -15,31 +16,44 @@ import cv2
 import numpy as np
 
 _SUPERSAMPLING = 2
-_HALF_WIDTH, _BELOW, _ABOVE = 1.2, 0.1, 1.3  # extent of the drawing board, in figure heights
+# extent of the drawing board, in figure heights
+_HALF_WIDTH, _BELOW, _ABOVE = 1.2, 0.1, 1.3
 _SWING_LEVELS = 6  # swings are rounded to 1/6, to draw few sprites
 
 
-def noise(height: int, width: int, scales: Sequence[float], rng: np.random.Generator) -> np.ndarray:
-    """Return noise of several feature sizes in pixels: float32 [height, width], mean 0, std 1."""
+def noise(
+    height: int, width: int, scales: Sequence[float], rng: np.random.Generator
+) -> np.ndarray:
+    """Return noise of several feature sizes in pixels: float32 [height, width], mean
+    0, std 1.
+    """
     field = np.zeros((height, width), np.float32)
     for scale in scales:
         grid = (math.ceil(height / scale) + 2, math.ceil(width / scale) + 2)
         coarse = rng.standard_normal(grid).astype(np.float32)
         size = (math.ceil(grid[1] * scale), math.ceil(grid[0] * scale))
-        field += cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC)[:height, :width]
+        field += cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC)[
+            :height, :width
+        ]
     return (field - field.mean()) / (field.std() + 1e-6)
 
 
-def stripes(height: int, width: int, period: float, rng: np.random.Generator) -> np.ndarray:
+def stripes(
+    height: int, width: int, period: float, rng: np.random.Generator
+) -> np.ndarray:
     """Return wavy stripes in a random direction: float32 [height, width] in [-1, 1]."""
     angle = rng.uniform(0, math.pi)
     y, x = np.mgrid[:height, :width].astype(np.float32)
     phase = (x * math.cos(angle) + y * math.sin(angle)) * (2 * math.pi / period)
-    return np.sin(phase + noise(height, width, [4 * period], rng) + rng.uniform(0, 2 * math.pi))
+    return np.sin(
+        phase + noise(height, width, [4 * period], rng) + rng.uniform(0, 2 * math.pi)
+    )
 
 
 def background(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw a cluttered scene of noise, stripes and blobs: BGR uint8 [height, width, 3]."""
+    """Draw a cluttered scene of noise, stripes and blobs: BGR uint8 [height, width,
+    3].
+    """
     palette = _colours([_ANY] * 4, rng)
     field = noise(height, width, [7, 20, 60, 160], rng)
     share = np.clip(0.5 + 0.35 * field, 0, 1)[..., None]
@@ -56,7 +70,9 @@ def background(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
         colour = palette[rng.integers(4)] * rng.uniform(0.6, 1.3)
         turn = rng.uniform(0, 180)
         if rng.random() < 0.5:
-            cv2.ellipse(image, centre, axes, turn, 0, 360, colour.tolist(), -1, cv2.LINE_AA)
+            cv2.ellipse(
+                image, centre, axes, turn, 0, 360, colour.tolist(), -1, cv2.LINE_AA
+            )
         else:
             corners = cv2.boxPoints((centre, axes, turn)).astype(np.int32)
             cv2.fillPoly(image, [corners], colour.tolist(), cv2.LINE_AA)
@@ -73,16 +89,23 @@ def occluder(rng: np.random.Generator) -> np.ndarray:
         alpha = np.zeros((height, width), np.uint8)
         for _ in range(14):
             angle, reach = rng.uniform(0, 2 * math.pi), rng.uniform(0.1, 0.3)
-            x, y = (0.5 + reach * math.cos(angle)) * width, (0.5 + reach * math.sin(angle)) * height
+            x, y = (
+                (0.5 + reach * math.cos(angle)) * width,
+                (0.5 + reach * math.sin(angle)) * height,
+            )
             radius = int(rng.uniform(0.1, 0.19) * min(height, width))
             cv2.circle(alpha, (int(x), int(y)), radius, (255,), -1)
-    return _paint(_colours([_ANY], rng)[0] * np.ones((*alpha.shape, 3)), alpha, 0.35, None, rng)
+    return _paint(
+        _colours([_ANY], rng)[0] * np.ones((*alpha.shape, 3)), alpha, 0.35, None, rng
+    )
 
 
 def _colours(ranges, rng):
     """Draw a colour from each (hue, saturation, value) range: float32 [N, 3], BGR."""
     hsv = np.array([[rng.uniform(*side) for side in part] for part in ranges])
-    return cv2.cvtColor(hsv.astype(np.uint8)[None], cv2.COLOR_HSV2BGR)[0].astype(np.float32)
+    return cv2.cvtColor(hsv.astype(np.uint8)[None], cv2.COLOR_HSV2BGR)[0].astype(
+        np.float32
+    )
 
 
 def _paint(image, alpha, contrast, period, rng):
@@ -91,14 +114,22 @@ def _paint(image, alpha, contrast, period, rng):
     size = rng.uniform(4, 9)
     field = noise(height, width, [size, 2 * size], rng)
     if period:
-        field = 0.5 * field + stripes(height, width, rng.uniform(0.8, 1.3) * period, rng)
+        field = 0.5 * field + stripes(
+            height, width, rng.uniform(0.8, 1.3) * period, rng
+        )
     colour = np.clip(image * (1 + contrast * field[..., None]), 0, 255)
     opacity = alpha[..., None].astype(np.float32)
-    return np.concatenate([colour * opacity / 255, opacity], axis=2).round().astype(np.uint8)
+    return (
+        np.concatenate([colour * opacity / 255, opacity], axis=2)
+        .round()
+        .astype(np.uint8)
+    )
 
 
 class _Board:
-    """A drawing board in units of the figure's height, whose shapes have dark outlines."""
+    """A drawing board in units of the figure's height, whose shapes have dark
+    outlines.
+    """
 
     def __init__(self, pixels_per_unit):
         self._scale = pixels_per_unit * _SUPERSAMPLING
@@ -111,7 +142,9 @@ class _Board:
         # OpenCV's stubs take no list of arrays.
         pixels: Any = np.round(places * self._scale * 16).astype(np.int32)
         colour = np.clip(colour, 0, 255)
-        cv2.fillPoly(self.image, [pixels], [*map(float, colour), 255.0], cv2.LINE_8, shift=4)
+        cv2.fillPoly(
+            self.image, [pixels], [*map(float, colour), 255.0], cv2.LINE_8, shift=4
+        )
         if outline:
             width = max(1, round(outline * self._scale))
             edge = [*map(float, 0.35 * colour), 255.0]
@@ -122,20 +155,27 @@ class _Board:
 
     def limb(self, start, end, start_width, end_width, colour, outline=0.012):
         """Draw a limb: the hull of a circle at either end."""
-        circles = [_ellipse(start, [start_width / 2] * 2), _ellipse(end, [end_width / 2] * 2)]
+        circles = [
+            _ellipse(start, [start_width / 2] * 2),
+            _ellipse(end, [end_width / 2] * 2),
+        ]
         hull = cv2.convexHull(np.concatenate(circles).astype(np.float32))[:, 0]
         self.polygon(hull, colour, outline)
 
     def eye(self, centre, radius):
         self.ellipse(centre, (radius, radius), np.full(3, 245.0), outline=0)
-        self.ellipse(centre, (radius * 0.55, radius * 0.55), np.full(3, 15.0), outline=0)
+        self.ellipse(
+            centre, (radius * 0.55, radius * 0.55), np.full(3, 15.0), outline=0
+        )
 
 
 def _ellipse(centre, axes, angle=0.0):
     turn = np.linspace(0, 2 * math.pi, 32, endpoint=False)
     x, y = axes[0] * np.cos(turn), axes[1] * np.sin(turn)
     cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
-    return np.stack([centre[0] + x * cos - y * sin, centre[1] + x * sin + y * cos], axis=1)
+    return np.stack(
+        [centre[0] + x * cos - y * sin, centre[1] + x * sin + y * cos], axis=1
+    )
 
 
 def _reach(start, angle, length):
@@ -144,8 +184,8 @@ def _reach(start, angle, length):
     return start[0] + length * math.sin(turn), start[1] - length * math.cos(turn)
 
 
-# Each drawing takes the board, the swing of the limbs in [-1, 1], six pose numbers in [-1, 1] and
-# four colours [4, 3] (BGR).
+# Each drawing takes the board, the swing of the limbs in [-1, 1], six pose numbers in
+# [-1, 1] and four colours [4, 3] (BGR).
 
 
 def _adult(board, swing, pose, colours):
@@ -168,7 +208,15 @@ def _adult(board, swing, pose, colours):
         board.limb(shoulder, elbow, 0.095, 0.075, shirt * 0.85)
     board.limb((0, 0.8), (0.01, 0.88), 0.07, 0.07, skin)
     board.polygon(
-        [(-0.16, 0.8), (-0.05, 0.84), (0.05, 0.84), (0.16, 0.8), (0.13, 0.47), (-0.13, 0.47)], shirt
+        [
+            (-0.16, 0.8),
+            (-0.05, 0.84),
+            (0.05, 0.84),
+            (0.16, 0.8),
+            (0.13, 0.47),
+            (-0.13, 0.47),
+        ],
+        shirt,
     )
     board.ellipse((0.01, 0.915), (0.075, 0.09), skin)
     cap = _ellipse((0.0, 0.925), (0.083, 0.09))
@@ -189,7 +237,14 @@ def _baby(board, swing, pose, colours):
         board.limb(shoulder, _reach(shoulder, angle, 0.2), 0.12, 0.09, skin)
     board.ellipse((0, 0.36), (0.19, 0.2), shirt)
     board.polygon(
-        [(-0.2, 0.32), (0.2, 0.32), (0.17, 0.18), (0.05, 0.08), (-0.05, 0.08), (-0.17, 0.18)],
+        [
+            (-0.2, 0.32),
+            (0.2, 0.32),
+            (0.17, 0.18),
+            (0.05, 0.08),
+            (-0.05, 0.08),
+            (-0.17, 0.18),
+        ],
         np.full(3, 235.0),
     )
     board.ellipse((0.0, 0.76), (0.27, 0.24), skin)
@@ -205,7 +260,9 @@ def _ball(board, swing, pose, colours):
     middle = np.array([0.0, 0.5])
     board.ellipse(middle, (0.5, 0.5), first, outline=0.025)
 
-    def rim(degrees: float | np.ndarray, radius: float | np.ndarray = 0.48) -> np.ndarray:
+    def rim(
+        degrees: float | np.ndarray, radius: float | np.ndarray = 0.48
+    ) -> np.ndarray:
         turn = np.radians(degrees)
         return middle + radius * np.stack([np.cos(turn), np.sin(turn)], axis=-1)
 
@@ -219,14 +276,21 @@ def _ball(board, swing, pose, colours):
             seam = rim(corner, np.array([0.2, 0.36])[:, None])
             board.limb(*seam, 0.035, 0.035, second, outline=0)
             turns = corner + np.array([-17, 0, 17, 17, -17])
-            board.polygon(rim(turns, np.array([[0.4], [0.3], [0.4], [0.48], [0.48]])), second)
+            board.polygon(
+                rim(turns, np.array([[0.4], [0.3], [0.4], [0.48], [0.48]])), second
+            )
         board.polygon(rim(corners, 0.2), second)
     else:  # a basketball: two straight seams and two bows
-        for seam in (np.array([[-0.48, 0], [0.48, 0]]), np.array([[0, -0.48], [0, 0.48]])):
+        for seam in (
+            np.array([[-0.48, 0], [0.48, 0]]),
+            np.array([[0, -0.48], [0, 0.48]]),
+        ):
             board.limb(*(middle + seam), 0.04, 0.04, 0.25 * second, outline=0)
         for side in (-1, 1):
             turn = np.linspace(-1, 1, 9)
-            bow = middle + np.stack([side * (0.18 + 0.1 * turn**2), 0.38 * turn], axis=1)
+            bow = middle + np.stack(
+                [side * (0.18 + 0.1 * turn**2), 0.38 * turn], axis=1
+            )
             for start, end in zip(bow, bow[1:]):
                 board.limb(start, end, 0.04, 0.04, 0.25 * second, outline=0)
 
@@ -239,7 +303,15 @@ def _bird(board, swing, pose, colours):
         board.limb((x, 0.25), foot, 0.035, 0.03, beak, outline=0)
         board.limb(foot, (foot[0] + 0.1, 0.01), 0.03, 0.02, beak, outline=0)
     board.polygon(
-        [(-0.25, 0.5), (-0.72, 0.5), (-0.8, 0.4), (-0.7, 0.34), (-0.74, 0.24), (-0.2, 0.3)], wing
+        [
+            (-0.25, 0.5),
+            (-0.72, 0.5),
+            (-0.8, 0.4),
+            (-0.7, 0.34),
+            (-0.74, 0.24),
+            (-0.2, 0.3),
+        ],
+        wing,
     )
     far = [(0.12, 0.5), (0.1, 0.85 + lift), (0.02, 0.9 + lift), (-0.2, 0.5)]
     board.polygon(far, wing * 0.7)
@@ -247,21 +319,33 @@ def _bird(board, swing, pose, colours):
     board.polygon([(0.44, 0.76), (0.72, 0.64 + 0.03 * pose[1]), (0.42, 0.6)], beak)
     board.ellipse((0.36, 0.69), (0.14, 0.13), body)
     board.polygon([(0.3, 0.8), (0.16, 0.86), (0.24, 0.72)], crest)
-    rising = [(-0.02, 0.8 + lift), (-0.18, 0.98 + lift), (-0.5, 1.0 + lift), (-0.44, 0.88 + lift)]
+    rising = [
+        (-0.02, 0.8 + lift),
+        (-0.18, 0.98 + lift),
+        (-0.5, 1.0 + lift),
+        (-0.44, 0.88 + lift),
+    ]
     feathers = [(-0.54, 0.82 + lift), (-0.42, 0.72 + lift), (-0.48, 0.64 + lift)]
     board.polygon([(0.12, 0.48), *rising, *feathers, (-0.3, 0.42)], wing)
     board.eye((0.4, 0.72), 0.032)
 
 
 def _car(board, swing, pose, colours):
-    paint, glass, tyre, light = colours[0], 0.4 * colours[1] + 60, 0.3 * colours[2], colours[3]
+    paint, glass, tyre, light = (
+        colours[0],
+        0.4 * colours[1] + 60,
+        0.3 * colours[2],
+        colours[3],
+    )
     rear, roof = 0.12 * pose[0], 0.05 * pose[1]
     top = 0.98 + roof
     trunk = [(-1.08, 0.22), (-1.1, 0.58), (-0.85, 0.64), (-0.58 - rear, 0.95 + roof)]
     bonnet = [(0.33, 0.95 + roof), (0.66, 0.64), (1.02, 0.55), (1.1, 0.42), (1.1, 0.22)]
     board.polygon([*trunk, (-0.5 - rear, top), (0.25, top), *bonnet], paint)
     top = 0.9 + roof
-    board.polygon([(-0.72, 0.64), (-0.5 - rear, top), (-0.18, top), (-0.18, 0.64)], glass)
+    board.polygon(
+        [(-0.72, 0.64), (-0.5 - rear, top), (-0.18, top), (-0.18, 0.64)], glass
+    )
     board.polygon([(-0.1, 0.64), (-0.1, top), (0.23, top), (0.5, 0.64)], glass)
     board.limb((-0.14, 0.6), (-0.14, 0.28), 0.02, 0.02, 0.35 * paint, outline=0)
     board.limb((-0.05, 0.54), (0.05, 0.54), 0.03, 0.03, 0.35 * paint, outline=0)
@@ -298,7 +382,9 @@ def _cat(board, swing, pose, colours):
         board.polygon([(x - 0.08, 0.74), (x + lean, 0.98), (x + 0.08, 0.74)], patch)
     board.ellipse((0.41, 0.68), (0.17, 0.15), fur)
     board.ellipse((0.51, 0.62), (0.07, 0.05), np.full(3, 225.0))
-    board.ellipse((0.54, 0.645), (0.025, 0.018), np.array([110.0, 90.0, 200.0]), outline=0)
+    board.ellipse(
+        (0.54, 0.645), (0.025, 0.018), np.array([110.0, 90.0, 200.0]), outline=0
+    )
     board.eye((0.4, 0.71), 0.03)
     board.eye((0.51, 0.71), 0.03)
 
@@ -319,13 +405,16 @@ def _dog(board, swing, pose, colours):
     board.limb((0.3, 0.55), (0.45, 0.76), 0.26, 0.2, fur)
     board.limb((0.52, 0.82), (0.85, 0.72 + 0.02 * pose[1]), 0.19, 0.12, fur)
     board.ellipse((0.46, 0.84), (0.16, 0.14), fur)
-    board.ellipse((0.9, 0.755 + 0.02 * pose[1]), (0.045, 0.04), np.full(3, 20.0), outline=0)
+    board.ellipse(
+        (0.9, 0.755 + 0.02 * pose[1]), (0.045, 0.04), np.full(3, 20.0), outline=0
+    )
     board.limb((0.62, 0.69), (0.84, 0.66), 0.02, 0.02, np.full(3, 20.0), outline=0)
     board.limb((0.39, 0.93), (0.3, 0.64), 0.09, 0.17, patch)
     board.eye((0.55, 0.87), 0.032)
 
 
-# Each actor's drawing, and the contrast and stripe period (pixels; None: no stripes) of its coat.
+# Each actor's drawing, and the contrast and stripe period (pixels; None: no stripes) of
+# its coat.
 _DRAWINGS = {
     "adult": (_adult, 0.2, None),
     "baby": (_baby, 0.08, None),
@@ -335,13 +424,29 @@ _DRAWINGS = {
     "cat": (_cat, 0.3, 10.0),
     "dog": (_dog, 0.35, None),
 }
-# Typical colours of each actor's four parts, as (hue, saturation, value) ranges in OpenCV's units.
+# Typical colours of each actor's four parts, as (hue, saturation, value) ranges in
+# OpenCV's units.
 _ANY = ((0, 180), (10, 220), (60, 240))
 _SKIN, _DARK = ((5, 18), (60, 150), (130, 245)), ((0, 180), (0, 120), (25, 80))
 _COATS = {
-    "adult": (_SKIN, ((0, 180), (120, 220), (90, 240)), ((100, 125), (60, 200), (50, 150)), _DARK),
-    "baby": (((5, 15), (40, 110), (200, 250)), ((0, 180), (40, 100), (210, 250)), _ANY, _SKIN),
-    "ball": (((0, 180), (190, 250), (210, 255)), ((0, 180), (0, 40), (215, 255)), _ANY, _ANY),
+    "adult": (
+        _SKIN,
+        ((0, 180), (120, 220), (90, 240)),
+        ((100, 125), (60, 200), (50, 150)),
+        _DARK,
+    ),
+    "baby": (
+        ((5, 15), (40, 110), (200, 250)),
+        ((0, 180), (40, 100), (210, 250)),
+        _ANY,
+        _SKIN,
+    ),
+    "ball": (
+        ((0, 180), (190, 250), (210, 255)),
+        ((0, 180), (0, 40), (215, 255)),
+        _ANY,
+        _ANY,
+    ),
     "bird": (
         ((85, 110), (90, 200), (120, 220)),
         ((95, 130), (120, 230), (90, 200)),
@@ -354,11 +459,29 @@ _COATS = {
         _DARK,
         ((20, 32), (120, 200), (220, 255)),
     ),
-    "cat": (((8, 18), (110, 200), (150, 235)), ((8, 18), (120, 200), (60, 110)), _ANY, _ANY),
-    "dog": (((10, 22), (20, 80), (170, 245)), ((5, 15), (90, 180), (50, 100)), _ANY, _ANY),
+    "cat": (
+        ((8, 18), (110, 200), (150, 235)),
+        ((8, 18), (120, 200), (60, 110)),
+        _ANY,
+        _ANY,
+    ),
+    "dog": (
+        ((10, 22), (20, 80), (170, 245)),
+        ((5, 15), (90, 180), (50, 100)),
+        _ANY,
+        _ANY,
+    ),
 }
 _ODD = 0.1  # fraction of the figures with random colours
-WIDTHS = {"adult": 0.5, "baby": 0.8, "ball": 1.0, "bird": 1.5, "car": 2.2, "cat": 1.3, "dog": 1.5}
+WIDTHS = {
+    "adult": 0.5,
+    "baby": 0.8,
+    "ball": 1.0,
+    "bird": 1.5,
+    "car": 2.2,
+    "cat": 1.3,
+    "dog": 1.5,
+}
 """Rough width of each actor, in heights."""
 
 
@@ -367,8 +490,8 @@ class Figure:
 
     Attributes:
       pivot: (x, y), the mask's centroid in the sprite, in pixels.
-      radius: mean distance of the mask's pixels from the pivot: a turn by one radian moves the
-        figure by `radius` pixels on average.
+      radius: mean distance of the mask's pixels from the pivot: a turn by one radian
+        moves the figure by `radius` pixels on average.
     """
 
     def __init__(self, actor: str, height: float, rng: np.random.Generator) -> None:
@@ -387,7 +510,9 @@ class Figure:
         self.radius = float(np.hypot(x - x.mean(), y - y.mean()).mean())
 
     def sprite(self, swing: float) -> np.ndarray:
-        """Return the figure with its limbs at `swing` in [-1, 1]: premultiplied BGRA uint8."""
+        """Return the figure with its limbs at `swing` in [-1, 1]: premultiplied BGRA
+        uint8.
+        """
         level = round(swing * _SWING_LEVELS)
         if level not in self._sprites:
             self._sprites[level] = self._render(level / _SWING_LEVELS)
@@ -401,5 +526,6 @@ class Figure:
         image = cv2.resize(image.astype(np.float32), size, interpolation=cv2.INTER_AREA)
         alpha = image[..., 3]
         colour = image[..., :3] * 255 / np.maximum(alpha, 1)[..., None]
-        rng = np.random.default_rng(self._texture_seed)  # the same texture at every swing
+        # the same texture at every swing
+        rng = np.random.default_rng(self._texture_seed)
         return _paint(colour, alpha, self._contrast, self._period, rng)

@@ -7,9 +7,10 @@ Sources of randomness in training:
 | order of the clips: a permutation of the shards, then of blocks of records | (seed, epoch) |
 | mirroring; zoom and shift; brightness and contrast | (seed, position in the stream) |
 
-A clip's context is not random: it is the frames around its key frame. All draws are stateless, so
-that a run resumed at any step sees the clips it would have seen, and several workers together see
-those of a single one. To resume, serialised records are skipped, which costs no decoding.
+A clip's context is not random: it is the frames around its key frame. All draws are
+stateless, so that a run resumed at any step sees the clips it would have seen, and
+several workers together see those of a single one. To resume, serialised records are
+skipped, which costs no decoding.
 """
 
 from __future__ import annotations
@@ -29,7 +30,17 @@ from a2d_tf.data.manifest import Manifest
 from a2d_tf.ops import canvas as canvas_ops
 
 CLIP = (
-    *("rgb", "flow", "size", "boxes", "masks", "has_mask", "actors", "actions", "present"),
+    *(
+        "rgb",
+        "flow",
+        "size",
+        "boxes",
+        "masks",
+        "has_mask",
+        "actors",
+        "actions",
+        "present",
+    ),
     *("annotated", "native_size", "video", "frame", "row"),
     *(field.name for field in FIELDS),
 )
@@ -39,12 +50,18 @@ _BUCKETS = 1000
 
 
 def is_validation(video: tf.Tensor, fraction: float) -> tf.Tensor:
-    """Return whether a training video is held out, a bool tensor: decided by a hash of its VID."""
-    return tf.strings.to_hash_bucket_fast(video, _BUCKETS) < int(round(fraction * _BUCKETS))
+    """Return whether a training video is held out, a bool tensor: decided by a hash
+    of its VID.
+    """
+    return tf.strings.to_hash_bucket_fast(video, _BUCKETS) < int(
+        round(fraction * _BUCKETS)
+    )
 
 
 def _fit(example, canvas):
-    """Resize an example to the canvas if its records were made for another; do not pad it."""
+    """Resize an example to the canvas if its records were made for another; do not
+    pad it.
+    """
     rgb, flow, size = canvas_ops.place(example["rgb"], example["flow"], canvas)
     old = tf.shape(example["rgb"])[1:3]
 
@@ -72,14 +89,22 @@ def _pad(example, canvas, frames, max_instances, base):
     border = [[0, 0], [0, canvas[0] - size[0]], [0, canvas[1] - size[1]]]
     more = [0, max_instances - count]
 
-    def rows(name: str, shape: Sequence[int] = (), sides: Sequence[Any] = ()) -> tf.Tensor:
-        values = tf.pad(tf.gather(example[name], order), [more, *(sides or [[0, 0]] * len(shape))])
+    def rows(
+        name: str, shape: Sequence[int] = (), sides: Sequence[Any] = ()
+    ) -> tf.Tensor:
+        values = tf.pad(
+            tf.gather(example[name], order), [more, *(sides or [[0, 0]] * len(shape))]
+        )
         return tf.ensure_shape(values, [max_instances, *shape])
 
     codes = rows("codes")
     return {
-        "rgb": tf.ensure_shape(tf.pad(example["rgb"], [*border, [0, 0]]), [frames, *canvas, 3]),
-        "flow": tf.ensure_shape(tf.pad(example["flow"], [*border, [0, 0]]), [frames, *canvas, 2]),
+        "rgb": tf.ensure_shape(
+            tf.pad(example["rgb"], [*border, [0, 0]]), [frames, *canvas, 3]
+        ),
+        "flow": tf.ensure_shape(
+            tf.pad(example["flow"], [*border, [0, 0]]), [frames, *canvas, 2]
+        ),
         "size": size,
         "boxes": rows("boxes", [4]),
         "masks": rows("masks", canvas, border[1:]),
@@ -103,16 +128,17 @@ def warp(
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
     """Crop a window of a clip, resize it to the frame's size and mirror it.
 
-    A point at pixel (y, x) moves to ((y - y0) / s, (x - x0) / s), s = window size / frame size, and
-    then, if mirrored, to (y', W - x'). Flow vectors are divided by s, and mirroring negates u.
-    Outside of the frame all is zero.
+    A point at pixel (y, x) moves to ((y - y0) / s, (x - x0) / s), s = window size /
+    frame size, and then, if mirrored, to (y', W - x'). Flow vectors are divided by s,
+    and mirroring negates u. Outside of the frame all is zero.
 
     Args:
       rgb: [T, H, W, 3], 0..255.
       flow: float32 [T, H, W, 2].
       boxes: [N, 4].
       masks: 0/1 [N, H, W].
-      window: float32 [4] y0, x0, height, width in pixels, inside the frame or around it.
+      window: float32 [4] y0, x0, height, width in pixels, inside the frame or around
+        it.
       flip: bool scalar.
 
     Returns:
@@ -121,9 +147,11 @@ def warp(
     size = tf.cast(tf.shape(rgb)[1:3], tf.float32)
     origin, step = window[:2], window[2:] / size
     corners = move(tf.reshape(boxes, [-1, 2, 2]), size, window, flip)
-    boxes = tf.concat([tf.reduce_min(corners, axis=1), tf.reduce_max(corners, axis=1)], axis=1)
-    # crop_and_resize is corner-aligned and reads zeros outside. This samples at the centres of the
-    # new pixels, in frames padded by their edge (cf. ops/roi_align).
+    boxes = tf.concat(
+        [tf.reduce_min(corners, axis=1), tf.reduce_max(corners, axis=1)], axis=1
+    )
+    # crop_and_resize is corner-aligned and reads zeros outside. This samples at the
+    # centres of the new pixels, in frames padded by their edge (cf. ops/roi_align).
     first = (origin + 0.5 * step + 0.5) / (size + 1.0)
     last = first + step * (size - 1.0) / (size + 1.0)
     # Mirroring reads from right to left: reversing the result would take twice as long.
@@ -145,8 +173,12 @@ def warp(
     return rgb, flow, boxes, masks
 
 
-def move(points: tf.Tensor, size: tf.Tensor, window: tf.Tensor, flip: tf.Tensor) -> tf.Tensor:
-    """Move points [..., 2] (y, x) of a frame of `size` [2] as `warp` moves its pixels."""
+def move(
+    points: tf.Tensor, size: tf.Tensor, window: tf.Tensor, flip: tf.Tensor
+) -> tf.Tensor:
+    """Move points [..., 2] (y, x) of a frame of `size` [2] as `warp` moves its
+    pixels.
+    """
     y, x = tf.unstack((points - window[:2]) / (window[2:] / size), axis=-1)
     return tf.stack([y, tf.where(flip, size[1] - x, x)], axis=-1)
 
@@ -162,16 +194,20 @@ def _random_window(size, jitter, seed):
 def augment(
     example: dict[str, tf.Tensor], seed: tf.Tensor, training: TrainingConfig
 ) -> dict[str, tf.Tensor]:
-    """Mirror, zoom and shift a clip and change its brightness and contrast, alike in all frames.
+    """Mirror, zoom and shift a clip and change its brightness and contrast, alike in
+    all frames.
 
-    The settings `flip`, `scale_jitter` and `colour_jitter` bound the changes; `seed` is an integer
-    tensor [2]. Outside of the frame all is zero, like padding. An instance is dropped if less than
-    a tenth of its box, fewer than two pixels of a side or none of its mask, if it has one, remain.
+    The settings `flip`, `scale_jitter` and `colour_jitter` bound the changes; `seed` is
+    an integer tensor [2]. Outside of the frame all is zero, like padding. An instance
+    is dropped if less than a tenth of its box, fewer than two pixels of a side or none
+    of its mask, if it has one, remain.
     """
     seeds = tf.random.experimental.stateless_split(seed, 3)
     size = tf.shape(example["rgb"])[1:3]
     window = _random_window(size, training.scale_jitter, seeds[1])
-    mirrored = tf.random.stateless_uniform([], seeds[0]) < (0.5 if training.flip else 0.0)
+    mirrored = tf.random.stateless_uniform([], seeds[0]) < (
+        0.5 if training.flip else 0.0
+    )
     most = training.colour_jitter
     draw = tf.random.stateless_uniform([2], seeds[2], -most, most)
     # Before the warp, whose zeros outside of the frame must stay zero.
@@ -181,11 +217,15 @@ def augment(
     rgb, flow, boxes, masks = warp(rgb, *others, window=window, flip=mirrored)
     clipped = tf.clip_by_value(boxes, 0.0, tf.cast(tf.tile(size, [2]), tf.float32))
     old, new = boxes[:, 2:] - boxes[:, :2], clipped[:, 2:] - clipped[:, :2]
-    kept = (tf.reduce_min(new, 1) >= 2.0) & (tf.reduce_prod(new, 1) >= 0.1 * tf.reduce_prod(old, 1))
+    kept = (tf.reduce_min(new, 1) >= 2.0) & (
+        tf.reduce_prod(new, 1) >= 0.1 * tf.reduce_prod(old, 1)
+    )
     kept &= tf.reduce_any(masks > 0, axis=[1, 2]) | ~example["has_mask"]
     place = tf.cast(size, tf.float32), window, mirrored
     moved = {x.name: move(example[x.name], *place) for x in FIELDS if x.moves}
-    plain = {x: example[x] for x in ("has_mask", "codes", *(field.name for field in FIELDS))}
+    plain = {
+        x: example[x] for x in ("has_mask", "codes", *(field.name for field in FIELDS))
+    }
     rows = {"boxes": clipped, "masks": masks, **plain, **moved}
     left = {name: tf.boolean_mask(values, kept) for name, values in rows.items()}
     return dict(example, rgb=rgb, flow=flow, **left)
@@ -197,7 +237,8 @@ def _serialized(paths, split, val_fraction):
     if split == "test":
         return clips
     return clips.filter(
-        lambda clip: is_validation(records.parse_video(clip), val_fraction) == (split == "val")
+        lambda clip: is_validation(records.parse_video(clip), val_fraction)
+        == (split == "val")
     )
 
 
@@ -214,38 +255,47 @@ def training(
       replicas: that share a batch: each element is the equal part of one of them.
 
     Returns:
-      a dataset of dicts with the fields CLIP, see `a2d_tf.dataset`. has_mask is False where only
-      the box of an instance is known, annotated where augmentation has cut off all instances: the
-      background is unknown then.
+      a dataset of dicts with the fields CLIP, see `a2d_tf.dataset`. has_mask is False
+      where only the box of an instance is known, annotated where augmentation has cut
+      off all instances: the background is unknown then.
 
     Raises:
-      InputError: too short clips, no record in the split, or a batch that the replicas cannot
-        share evenly.
+      InputError: too short clips, no record in the split, or a batch that the replicas
+        cannot share evenly.
     """
     training = config.training
     if training.batch_size % replicas:
         flag = f"--batch_size={training.batch_size}"
         raise InputError(f"{flag} cannot be split evenly across {replicas} replicas")
 
-    def augmented(example: dict[str, tf.Tensor], position: tf.Tensor) -> dict[str, tf.Tensor]:
+    def augmented(
+        example: dict[str, tf.Tensor], position: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
         seed = tf.stack([tf.constant(training.seed, tf.int64), position])
         return augment(example, seed, training)
 
     load = _loader(manifest, config, training.batch_size, augmented)
     clips = _endless(manifest, training, start_step * training.batch_size)
     clips = clips.map(load, num_parallel_calls=os.cpu_count())
-    return _prefetched(clips.batch(training.batch_size // replicas, drop_remainder=True), 4)
+    return _prefetched(
+        clips.batch(training.batch_size // replicas, drop_remainder=True), 4
+    )
 
 
 def _endless(manifest, training, start):
-    """Return the training records, epoch after epoch, as (position, serialised) from `start` on."""
+    """Return the training records, epoch after epoch, as (position, serialised) from
+    `start` on.
+    """
     paths, fraction = manifest.shards("train"), training.val_fraction
     with records.naming(manifest.directory):
-        total = int(_serialized(paths, "train", fraction).reduce(0, lambda count, _: count + 1))
+        total = int(
+            _serialized(paths, "train", fraction).reduce(0, lambda count, _: count + 1)
+        )
     if total == 0 or not manifest.counts["train"]["instances"]:
         problem = f"--val_fraction={fraction} leaves no training clip with an instance"
         raise InputError(f"{manifest.directory}: {problem}; annotate more")
-    # Shards that were cut between records meanwhile would be less to learn from; empty, no end.
+    # Shards that were cut between records meanwhile would be less to learn from; empty,
+    # no end.
     whole = tf.data.experimental.assert_cardinality(total)
     epochs = tf.data.Dataset.range(start // total, tf.int64.max).flat_map(
         lambda epoch: _shuffled(paths, training, epoch).apply(whole)
@@ -263,12 +313,16 @@ def _shuffled(paths, training, epoch):
         block_seed = tf.random.experimental.stateless_fold_in(seed, block)
         return tf.random.experimental.stateless_shuffle(rows, block_seed)
 
-    clips = _serialized(tf.gather(tf.constant(paths), order), "train", training.val_fraction)
+    clips = _serialized(
+        tf.gather(tf.constant(paths), order), "train", training.val_fraction
+    )
     return clips.batch(training.shuffle_buffer).enumerate().map(permute).unbatch()
 
 
 def _loader(manifest, config, batch_size, change=None):
-    """Return the function from (position in the stream, serialised record) to a padded clip."""
+    """Return the function from (position in the stream, serialised record) to a
+    padded clip.
+    """
     base, model = manifest.label_space.base, config.model
     canvas, frames = (model.image_height, model.image_width), model.frames
     manifest.check_frames(frames)
@@ -276,11 +330,13 @@ def _loader(manifest, config, batch_size, change=None):
     def load(position: tf.Tensor, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         example = _fit(records.parse(serialized, frames), canvas)
         changed = change(example, position) if change else example
-        # Background is known where all instances are. A record without any shows background alone,
-        # but a window that lost them all may show a part of one.
+        # Background is known where all instances are. A record without any shows
+        # background alone, but a window that lost them all may show a part of one.
         known = (tf.size(changed["codes"]) > 0) | tf.equal(tf.size(example["codes"]), 0)
         padded = _pad(changed, canvas, frames, config.training.max_instances, base)
-        return dict(padded, annotated=known, row=tf.cast(position % batch_size, tf.int32))
+        return dict(
+            padded, annotated=known, row=tf.cast(position % batch_size, tf.int32)
+        )
 
     return load
 
@@ -301,8 +357,8 @@ def evaluation(
       manifest, config: as of `training`.
       split: 'train' (without the held-out videos), 'val' (those alone) or 'test'.
       batch_size: clips of a batch; the last one may be smaller.
-      fields: of the elements, by default those of `training`; no others are computed. `record` is
-        one more, the serialised records, string [B].
+      fields: of the elements, by default those of `training`; no others are computed.
+        `record` is one more, the serialised records, string [B].
       every: 1 for all clips, N for each Nth.
 
     Raises:
@@ -321,7 +377,9 @@ def evaluation(
 
 
 def _prefetched(dataset, batches):
-    """Prefetch without autotuning: its thread delays the end of the iterator by up to a minute."""
+    """Prefetch without autotuning: its thread delays the end of the iterator by up
+    to a minute.
+    """
     options = tf.data.Options()
     options.autotune.enabled = False
     return dataset.prefetch(batches).with_options(options)
@@ -330,7 +388,9 @@ def _prefetched(dataset, batches):
 def key_frames(
     manifest: Manifest, split: str, names: Collection[str]
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield the stored key frames of these names, `<VID>/<%05d>`, with RGB uint8 [h, w, 3]."""
+    """Yield the stored key frames of these names, `<VID>/<%05d>`, with RGB uint8 [h,
+    w, 3].
+    """
     for path in manifest.shards(split):
         for serialized in records.read_shard(path):
             truth = records.read_truth(serialized)

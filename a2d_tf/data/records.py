@@ -1,14 +1,15 @@
 """The record format: clips as tf.train.Examples, written and parsed here alone.
 
-A record is one annotated *key frame* and the clip of T frames centred on it. Frames and flow are
-stored at the training size, the ground truth also at the native size, at which it is scored.
+A record is one annotated *key frame* and the clip of T frames centred on it. Frames and
+flow are stored at the training size, the ground truth also at the native size, at which
+it is scored.
 
 docs/data_format.md lists the features.
 
-Flow is quantised to 8 bits over each frame's own range, pixel = round(127 + 127 * value / range),
-with an error of at most range / 254. The JPEG changes few pixels by one level, one in a million by
-two, and leaves 8x8 blocks without motion unchanged; it decodes in a third of the time of a PNG. The
-magnitude is computed, never stored.
+Flow is quantised to 8 bits over each frame's own range, pixel = round(127 + 127 * value
+/ range), with an error of at most range / 254. The JPEG changes few pixels by one
+level, one in a million by two, and leaves 8x8 blocks without motion unchanged; it
+decodes in a third of the time of a PNG. The magnitude is computed, never stored.
 """
 
 from __future__ import annotations
@@ -71,7 +72,8 @@ class ClipTruth:
       boxes, codes, tracks: as of `a2d_annotations.Annotation`.
       rles: N COCO RLEs, {'size': [height, width], 'counts': bytes}.
       label_map: codes [height, width], uint8 or uint16; see `is_complete`.
-      has_mask: bool [N], False for instances of which only the box is known: their mask is empty.
+      has_mask: bool [N], False for instances of which only the box is known: their mask
+        is empty.
       fields: {name of `instance_fields.FIELDS`: [N, ...]}.
     """
 
@@ -119,7 +121,9 @@ def encode(record: ClipRecord) -> bytes:
         "flow_scale": _floats(scales),
         "boxes": _floats(annotation.boxes.ravel()),
         "codes": _ints(annotation.codes),
-        "masks": _bytes(_png(np.concatenate(small).astype(np.uint8) * 255) if small else b""),
+        "masks": _bytes(
+            _png(np.concatenate(small).astype(np.uint8) * 255) if small else b""
+        ),
         "label_map": _bytes(_png(annotation.label_map)),
         "mask_rle": _bytes(*(rle["counts"] for rle in rle_tools.encode(columns))),
     }
@@ -127,23 +131,32 @@ def encode(record: ClipRecord) -> bytes:
         features["has_mask"] = _ints(annotation.has_mask)
     if annotation.tracks is not None:
         features["track"] = _ints(annotation.tracks)
-    features |= {name: _floats(values.ravel()) for name, values in annotation.fields.items()}
+    features |= {
+        name: _floats(values.ravel()) for name, values in annotation.fields.items()
+    }
     example = tf.train.Example(features=tf.train.Features(feature=features))
-    # Protocol buffers' maps are unordered; this makes equal records equal in their bytes.
+    # Protocol buffers' maps are unordered; this makes equal records equal in their
+    # bytes.
     return example.SerializeToString(deterministic=True)
 
 
 def dequantise(pixels: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
-    """Invert `quantise`: uint8 [T, 2 * h, w] and ranges [T] -> flow float32 [T, h, w, 2]."""
+    """Invert `quantise`: uint8 [T, 2 * h, w] and ranges [T] -> flow float32 [T, h,
+    w, 2].
+    """
     count, rows, width = tf.unstack(tf.shape(pixels))
     # TensorFlow transposes floats twenty times as fast as bytes.
     flow = tf.cast(tf.reshape(pixels, [count, 2, rows // 2, width]), tf.float32)
-    return tf.transpose((flow - 127.0) * (scale[:, None, None, None] / 127.0), [0, 2, 3, 1])
+    return tf.transpose(
+        (flow - 127.0) * (scale[:, None, None, None] / 127.0), [0, 2, 3, 1]
+    )
 
 
 def parse_video(serialized: tf.Tensor) -> tf.Tensor:
     """Return the VID of a record, a string scalar, and decode nothing else."""
-    return tf.io.parse_single_example(serialized, {"video": _FEATURES["video"]})["video"]
+    return tf.io.parse_single_example(serialized, {"video": _FEATURES["video"]})[
+        "video"
+    ]
 
 
 def parse(serialized: tf.Tensor, frames: int | None = None) -> dict[str, tf.Tensor]:
@@ -154,11 +167,12 @@ def parse(serialized: tf.Tensor, frames: int | None = None) -> dict[str, tf.Tens
       frames: number of clip frames to decode, those in the middle; by default all.
 
     Returns:
-      `rgb` uint8 [T, h, w, 3]; `flow` float32 [T, h, w, 2], (u, v) in pixels; `boxes` float32
-      [N, 4], y1, x1, y2, x2 in pixels *of the stored frames*; `codes` int32 [N]; `masks` uint8 0/1
-      [N, h, w]; `has_mask` bool [N], False where the mask is unknown and zero; `video` string;
-      `frame` int32, 1-based; `native_size` int32 [2], height and width of the video; each of
-      `instance_fields.FIELDS`, [N, ...]. T, h, w and N are dynamic, and N may be 0.
+      `rgb` uint8 [T, h, w, 3]; `flow` float32 [T, h, w, 2], (u, v) in pixels; `boxes`
+      float32 [N, 4], y1, x1, y2, x2 in pixels *of the stored frames*; `codes` int32
+      [N]; `masks` uint8 0/1 [N, h, w]; `has_mask` bool [N], False where the mask is
+      unknown and zero; `video` string; `frame` int32, 1-based; `native_size` int32 [2],
+      height and width of the video; each of `instance_fields.FIELDS`, [N, ...]. T, h, w
+      and N are dynamic, and N may be 0.
     """
     fields = tf.io.parse_single_example(serialized, _FEATURES)
     if frames is not None:
@@ -174,7 +188,8 @@ def parse(serialized: tf.Tensor, frames: int | None = None) -> dict[str, tf.Tens
     flow = canvas_ops.decode_jpegs(fields["flow"], channels=1)
     flow = dequantise(tf.reshape(flow, [-1, 2 * rows, columns]), fields["flow_scale"])
     scale = tf.cast(size, tf.float32) / tf.cast(native_size, tf.float32)
-    ones = tf.ones_like(fields["codes"])  # where the record does not say, all have masks
+    # where the record does not say, all have masks
+    ones = tf.ones_like(fields["codes"])
     more = {}
     for field in FIELDS:
         unknown = tf.fill([tf.size(ones), *field.shape], np.float32(np.nan))
@@ -185,7 +200,9 @@ def parse(serialized: tf.Tensor, frames: int | None = None) -> dict[str, tf.Tens
         "flow": tf.ensure_shape(flow, [None, None, None, 2]),
         "boxes": fields["boxes"] * tf.tile(scale, [2]),
         "codes": tf.cast(fields["codes"], tf.int32),
-        "masks": _decode_masks(fields["masks"], tf.shape(fields["codes"])[0], rows, columns),
+        "masks": _decode_masks(
+            fields["masks"], tf.shape(fields["codes"])[0], rows, columns
+        ),
         "has_mask": tf.concat([fields["has_mask"], ones], 0)[: tf.size(ones)] > 0,
         "video": fields["video"],
         "frame": tf.cast(fields["frame"], tf.int32),
@@ -208,14 +225,17 @@ def read_truth(serialized: bytes) -> ClipTruth:
     """Return the ground truth of a record, exactly as annotated.
 
     Raises:
-      InputError: the bytes are no record, or a field is missing or does not fit the others.
+      InputError: the bytes are no record, or a field is missing or does not fit the
+        others.
     """
     try:
         feature = tf.train.Example.FromString(serialized).features.feature
         height, width, stored_height, stored_width, frame = (
             feature[name].int64_list.value[0] for name in _NUMBERS
         )
-        video, split = (feature[name].bytes_list.value[0].decode() for name in ("video", "split"))
+        video, split = (
+            feature[name].bytes_list.value[0].decode() for name in ("video", "split")
+        )
         png = feature["label_map"].bytes_list.value[0]
         boxes = np.array(feature["boxes"].float_list.value, np.float32).reshape(-1, 4)
         codes = np.array(feature["codes"].int64_list.value, np.int64)
@@ -245,36 +265,47 @@ def read_truth(serialized: bytes) -> ClipTruth:
         codes=codes.astype(np.int32),
         rles=rles,
         label_map=label_map,
-        has_mask=np.array(feature["has_mask"].int64_list.value or [True] * len(codes), bool),
+        has_mask=np.array(
+            feature["has_mask"].int64_list.value or [True] * len(codes), bool
+        ),
         tracks=tracks,
         fields=fields,
     )
 
 
 def read_shard(path: str | os.PathLike) -> Iterator[bytes]:
-    """Yield the serialised records of a shard; InputError where it is missing or damaged."""
+    """Yield the serialised records of a shard; InputError where it is missing or
+    damaged.
+    """
     with naming(path):
         yield from tf.data.TFRecordDataset(os.fspath(path)).as_numpy_iterator()
 
 
 @contextlib.contextmanager
 def naming(path: str | os.PathLike) -> Iterator[None]:
-    """Reraise errors as an InputError that names a shard, or the damaged one of their folder."""
+    """Reraise errors as an InputError that names a shard, or the damaged one of
+    their folder.
+    """
     try:
         yield
     except (InputError, tf.errors.OpError) as error:
-        if isinstance(error, tf.errors.ResourceExhaustedError):  # the records are not at fault
+        # the records are not at fault
+        if isinstance(error, tf.errors.ResourceExhaustedError):
             raise
         if isinstance(error, tf.errors.DataLossError) and os.path.isdir(path):
             for shard in sorted(pathlib.Path(path).glob("*.tfrecord")):
                 collections.deque(read_shard(shard), maxlen=0)
         # TensorFlow's messages go on for lines about its graph.
         problem = error if isinstance(error, InputError) else type(error).__name__
-        raise InputError(f"{path}: corrupt records ({problem}); rebuild them") from error
+        raise InputError(
+            f"{path}: corrupt records ({problem}); rebuild them"
+        ) from error
 
 
 def write_shard(path: str | os.PathLike, records: Iterable[bytes]) -> None:
-    """Write serialised records to a TFRecord file; InputError where that cannot be written."""
+    """Write serialised records to a TFRecord file; InputError where that cannot be
+    written.
+    """
     try:
         with tf.io.TFRecordWriter(str(path)) as writer:
             for record in records:

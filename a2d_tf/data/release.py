@@ -2,10 +2,10 @@
 
 The layout is that of the published data set (Xu et al., CVPR 2015): `videoset.csv`,
 `clips320H/<VID>.mp4`, `Annotations/mat/<VID>/<%05d>.mat`. Frames may also be images,
-`pngs320H/<VID>/<%05d>.png`, and annotations those with instance numbers (Gavrilyuk et al.,
-CVPR 2018), `a2d_annotation_with_instances/<VID>/<%05d>.h5`, in the release, in its `Annotations`,
-beside it, or in `text_annotations` beside it. Frame numbers are 1-based everywhere: `00030.mat`
-belongs to the 30th decoded frame.
+`pngs320H/<VID>/<%05d>.png`, and annotations those with instance numbers (Gavrilyuk et
+al., CVPR 2018), `a2d_annotation_with_instances/<VID>/<%05d>.h5`, in the release, in its
+`Annotations`, beside it, or in `text_annotations` beside it. Frame numbers are 1-based
+everywhere: `00030.mat` belongs to the 30th decoded frame.
 """
 
 from __future__ import annotations
@@ -26,7 +26,17 @@ from a2d_tf.data import frames
 from a2d_tf.data.a2d_annotations import Annotation, read_hdf5
 from a2d_tf.data.manifest import SPLITS
 
-_COLUMNS = ("vid", "label", "start", "end", "height", "width", "frames", "annotated", "usage")
+_COLUMNS = (
+    "vid",
+    "label",
+    "start",
+    "end",
+    "height",
+    "width",
+    "frames",
+    "annotated",
+    "usage",
+)
 _RANGES = {
     **dict.fromkeys(("label", "annotated"), (0, 10**9)),
     **dict.fromkeys(("height", "width"), (1, MAX_SIDE)),
@@ -81,8 +91,8 @@ class Release:
 
         Args:
           videos: text file of the VIDs to use, one a line; by default all.
-          annotations: folder with a folder of annotations per video; by default one of those named
-            above.
+          annotations: folder with a folder of annotations per video; by default one of
+            those named above.
           test_videos: VIDs of the test split; by default as the list says.
           on_error: 'skip' leaves malformed rows out.
 
@@ -95,11 +105,15 @@ class Release:
         self.videos, malformed = _read_videoset(videoset)
         self.listing = videoset.name
         if videos is not None:
-            self.videos, malformed = _only(pathlib.Path(videos), self.videos, malformed, videoset)
+            self.videos, malformed = _only(
+                pathlib.Path(videos), self.videos, malformed, videoset
+            )
         self.skipped = tuple(problem for _, problem in malformed)
         if self.skipped and on_error == "fail":
             raise InputError(self.skipped[0])
-        self.videos = with_tests(self.videos, set(test_videos) - {vid for vid, _ in malformed})
+        self.videos = with_tests(
+            self.videos, set(test_videos) - {vid for vid, _ in malformed}
+        )
         self._videos = {video.vid: video for video in self.videos}
         own, beside = self.root / "Annotations", self.root.absolute().parent
         folders = self.root, own, beside, beside / "text_annotations"
@@ -115,12 +129,16 @@ class Release:
 
     def annotation_folder(self, vid: str) -> pathlib.Path:
         """Return the folder of a video's annotations."""
-        folders = (folder / vid for folder in self._annotations if (folder / vid).is_dir())
+        folders = (
+            folder / vid for folder in self._annotations if (folder / vid).is_dir()
+        )
         return next(folders, self._annotations[0] / vid)
 
     def annotation_path(self, vid: str, frame: int) -> pathlib.Path:
         """Return the `.mat` of a frame, or its `.h5` if there is no `.mat`."""
-        mat, h5 = (self.annotation_folder(vid) / f"{frame:05d}{suffix}" for suffix in _SUFFIXES)
+        mat, h5 = (
+            self.annotation_folder(vid) / f"{frame:05d}{suffix}" for suffix in _SUFFIXES
+        )
         return h5 if h5.is_file() and not mat.is_file() else mat
 
     def files(self, vid: str) -> tuple[pathlib.Path, ...]:
@@ -141,7 +159,9 @@ class Release:
         for path in paths:
             if not re.fullmatch(r"[0-9]{5}", path.stem) or path.stem == "00000":
                 example = f"00001{path.suffix}"
-                raise InputError(f"{path}: rename it to its 1-based number, such as {example}")
+                raise InputError(
+                    f"{path}: rename it to its 1-based number, such as {example}"
+                )
         return tuple(sorted({int(path.stem) for path in paths}))
 
     def read_annotation(
@@ -149,7 +169,8 @@ class Release:
     ) -> Annotation:
         """Read the ground truth of a 1-based frame.
 
-        `size` is the (height, width) of the decoded frames, by default that of `videoset.csv`.
+        `size` is the (height, width) of the decoded frames, by default that of
+        `videoset.csv`.
         """
         video = self._videos[vid]
         path = self.annotation_path(vid, frame)
@@ -168,19 +189,31 @@ def with_tests(videos: tuple[Video, ...], tests: Collection[str]) -> tuple[Video
       InputError: one of the tests is not among the videos.
     """
     if unknown := set(tests) - {video.vid for video in videos}:
-        raise InputError(f"--test_videos: unknown video {shown(min(unknown))}; correct the name")
+        raise InputError(
+            f"--test_videos: unknown video {shown(min(unknown))}; correct the name"
+        )
     if not tests:
         return videos
     return tuple(dataclasses.replace(v, split=SPLITS[v.vid in tests]) for v in videos)
 
 
 def _only(path, videos, malformed, videoset):
-    """Return the videos that a text file lists, in the order of `videos`; and malformed rows."""
+    """Return the videos that a text file lists, in the order of `videos`; and
+    malformed rows.
+    """
     listed = set(map(str.strip, read_text(path).splitlines())) - {""}
     if not listed:
-        raise InputError(f"{path}: lists no videos; add VIDs from {videoset}, one per line")
-    if unknown := listed - {video.vid for video in videos} - {vid for vid, _ in malformed}:
-        raise InputError(f"{path}: {shown(min(unknown))} is not in {videoset}; remove the line")
+        raise InputError(
+            f"{path}: lists no videos; add VIDs from {videoset}, one per line"
+        )
+    if (
+        unknown := listed
+        - {video.vid for video in videos}
+        - {vid for vid, _ in malformed}
+    ):
+        raise InputError(
+            f"{path}: {shown(min(unknown))} is not in {videoset}; remove the line"
+        )
     kept = [(vid, problem) for vid, problem in malformed if vid in listed]
     return tuple(video for video in videos if video.vid in listed), kept
 
@@ -189,15 +222,20 @@ def _read_videoset(path):
     """Read videoset.csv; return (the videos, [(VID, problem) of each other row])."""
     try:
         file = io.StringIO(read_text(path), newline="")
-        rows = [(number, row) for number, row in enumerate(csv.reader(file), 1) if any(row)]
+        rows = [
+            (number, row) for number, row in enumerate(csv.reader(file), 1) if any(row)
+        ]
     except (OSError, ValueError, csv.Error) as error:
         raise InputError(
-            f"{path}: not a readable CSV file ({getattr(error, 'strerror', None) or error}); "
-            "--release must be the folder with videoset.csv, clips320H and Annotations"
+            f"{path}: not a readable CSV file"
+            f" ({getattr(error, 'strerror', None) or error}); --release must be the"
+            " folder with videoset.csv, clips320H and Annotations"
         ) from error
     # The published list has no header line; some copies have one.
     numbers = rows[0][1][4:] if rows else []
-    header = any(numbers) and not any(re.fullmatch(r"\s*-?\d+\s*", cell) for cell in numbers)
+    header = any(numbers) and not any(
+        re.fullmatch(r"\s*-?\d+\s*", cell) for cell in numbers
+    )
     videos: dict[str, Video] = {}
     malformed = []
     for number, row in rows[header:]:
@@ -205,11 +243,15 @@ def _read_videoset(path):
         try:
             video = _parse_row(where, row)
             if videos.setdefault(video.vid, video) is not video:
-                raise InputError(f"{where}: vid '{video.vid}' is listed twice; remove it")
+                raise InputError(
+                    f"{where}: vid '{video.vid}' is listed twice; remove it"
+                )
         except InputError as error:
             malformed.append((row[0].strip(), str(error)))
     if not videos:
-        raise InputError(malformed[0][1] if malformed else f"{path}: lists no videos; restore it")
+        raise InputError(
+            malformed[0][1] if malformed else f"{path}: lists no videos; restore it"
+        )
     return tuple(videos.values()), malformed
 
 
@@ -220,12 +262,16 @@ def _parse_row(where, row):
         cell = fields.get(column, "")
         if not re.fullmatch(r"\d{1,10}", cell) or not least <= int(cell) <= most:
             raise InputError(
-                f"{where}: {column} {shown(cell)} is not an integer from {least} to {most}; "
-                "correct the row"
+                f"{where}: {column} {shown(cell)} is not an integer from {least} to"
+                f" {most}; correct the row"
             )
         fields[column] = int(cell)
     if not is_file_name(fields["vid"]):
         vid = shown(fields["vid"])
-        raise InputError(f"{where}: vid {vid} is not a valid file name; rename the video")
+        raise InputError(
+            f"{where}: vid {vid} is not a valid file name; rename the video"
+        )
     names = ("vid", "frames", "annotated", "height", "width")
-    return Video(**{name: fields[name] for name in names}, split=SPLITS[fields["usage"]])
+    return Video(
+        **{name: fields[name] for name in names}, split=SPLITS[fields["usage"]]
+    )

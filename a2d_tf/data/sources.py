@@ -1,4 +1,5 @@
-"""Sources of annotated videos: the check that one is complete, and the clips of its videos.
+"""Sources of annotated videos: the check that one is complete, and the clips of its
+videos.
 
 A clip is an annotated frame with its neighbours, and the flow into each.
 """
@@ -30,14 +31,17 @@ _RESTORE = "restore the missing files, or correct that number"
 
 
 class Source(Protocol):
-    """Annotated videos: a `release.Release`, or an `annotations.annotated_videos.AnnotatedVideos`.
+    """Annotated videos: a `release.Release`, or an
+    `annotations.annotated_videos.AnnotatedVideos`.
 
-    Broken files raise an InputError that names file and field. Frames are numbered from 1.
+    Broken files raise an InputError that names file and field. Frames are numbered from
+    1.
 
     Attributes:
       root: folder that reports name; the manifest names items relative to it.
       label_space: label space of the annotations' codes.
-      videos: the videos of both splits; their `frames` as annotated, or 0 where that is unknown.
+      videos: the videos of both splits; their `frames` as annotated, or 0 where that is
+        unknown.
       listing: what lists the videos, for reports.
       remedy: what to do about a broken video; ends messages.
       skipped: what is wrong with entries of the listing that are left out.
@@ -76,15 +80,21 @@ class Source(Protocol):
     def read_annotation(
         self, vid: str, frame: int, size: tuple[int, int] | None = None
     ) -> Annotation:
-        """Read a frame's ground truth; `size` is the (height, width) of the decoded frames."""
+        """Read a frame's ground truth; `size` is the (height, width) of the decoded
+        frames.
+        """
 
 
 Skip = Callable[[pathlib.Path, InputError], None]
-"""Take the path of a missing or broken item, which is left out, and its error; or raise that."""
+"""Take the path of a missing or broken item, which is left out, and its error; or
+raise that.
+"""
 
 
 def usable_frames(source: Source, video: Video, skip: Skip) -> tuple[int, ...]:
-    """Return the numbers of a video's annotated frames that exist, ascending; skip the others."""
+    """Return the numbers of a video's annotated frames that exist, ascending; skip
+    the others.
+    """
     try:
         item = source.annotation_folder(video.vid)
         numbers = source.annotated_frames(video.vid)
@@ -96,11 +106,22 @@ def usable_frames(source: Source, video: Video, skip: Skip) -> tuple[int, ...]:
     for number in numbers:
         if number > length:
             path = source.annotation_path(video.vid, number)
-            problem = f"{path}: annotates frame {number}, but {source.frames_path(video.vid)} has"
-            skip(path, InputError(f"{problem} {length} according to {source.listing}; {_RESTORE}"))
+            problem = (
+                f"{path}: annotates frame {number}, but"
+                f" {source.frames_path(video.vid)} has"
+            )
+            skip(
+                path,
+                InputError(
+                    f"{problem} {length} according to {source.listing}; {_RESTORE}"
+                ),
+            )
     if len(numbers) < video.annotated:
         folder = source.annotation_folder(video.vid)
-        problem = f"{folder}: annotates {len(numbers)} frames, not {video.annotated} as listed in"
+        problem = (
+            f"{folder}: annotates {len(numbers)} frames, not {video.annotated} as"
+            " listed in"
+        )
         skip(folder, InputError(f"{problem} {source.listing}; {_RESTORE}"))
     return tuple(number for number in numbers if number <= length)
 
@@ -109,15 +130,19 @@ def check(source: Source, workers: int = 2) -> tuple[str, list[str]]:
     """Decode every frame to the last and parse every annotation, in several processes.
 
     Returns:
-      (a report; the problems in it, a line for each missing or broken item, with its file, field
-      and remedy). The report counts the videos that are whole, in all and of each split, and the
-      frames, annotated frames and instances that can be read, also by pair and split. It notes
-      what pairs lack, names that may be misspelled, and items that were repaired, or that differ
-      without harm.
+      (a report; the problems in it, a line for each missing or broken item, with its
+      file, field and remedy). The report counts the videos that are whole, in all and
+      of each split, and the frames, annotated frames and instances that can be read,
+      also by pair and split. It notes what pairs lack, names that may be misspelled,
+      and items that were repaired, or that differ without harm.
     """
     examine = functools.partial(_examine, source)
     examined = imap(examine, source.videos, min(workers, len(source.videos)))
-    counts, problems, notes = collections.Counter[Hashable](), [*source.skipped], [*source.doubts]
+    counts, problems, notes = (
+        collections.Counter[Hashable](),
+        [*source.skipped],
+        [*source.doubts],
+    )
     for numbers, broken, harmless in progress_bar(
         examined, "Checking", total=len(source.videos), unit="video"
     ):
@@ -128,29 +153,51 @@ def check(source: Source, workers: int = 2) -> tuple[str, list[str]]:
     lines += [*(f"{name:20}{counts[name]:>11}" for name in _COUNTS), ""]
     table, lacking = _by_pair(counts, source.label_space)
     lines, notes = [*lines, *table, ""], [*lacking, *notes]
-    lines += [f"problem: {line}" for line in problems] + [f"note: {line}" for line in notes]
+    lines += [f"problem: {line}" for line in problems] + [
+        f"note: {line}" for line in notes
+    ]
     lines.append(f"problems: {len(problems)}, notes: {len(notes)}")
     return "\n".join(lines), problems
 
 
 def _by_pair(counts, labels):
-    """Return a table of the pairs, and notes of what they lack; of the counts of `_examine`."""
+    """Return a table of the pairs, and notes of what they lack; of the counts of
+    `_examine`.
+    """
     codes = sorted({key[0] for key in counts if isinstance(key, tuple)})
     width = max(len(labels.name(code)) for code in [0, *codes])
-    table = [f"{'':{width}}  {'train':25}  test", "  ".join([f"{'pair':{width}}", *_OF_PAIR * 2])]
+    table = [
+        f"{'':{width}}  {'train':25}  test",
+        "  ".join([f"{'pair':{width}}", *_OF_PAIR * 2]),
+    ]
     for code in codes:
-        cells = [f"{counts[code, split, x]:>{len(x)}}" for split in SPLITS for x in _OF_PAIR]
+        cells = [
+            f"{counts[code, split, x]:>{len(x)}}" for split in SPLITS for x in _OF_PAIR
+        ]
         table.append("  ".join([f"{labels.name(code):{width}}", *cells]))
-    least = {"without a test video": ("test", 1), "with one training video or none": ("train", 2)}
+    least = {
+        "without a test video": ("test", 1),
+        "with one training video or none": ("train", 2),
+    }
     few = {
-        lack: [labels.name(code) for code in codes if counts[code, split, "videos"] < number]
+        lack: [
+            labels.name(code)
+            for code in codes
+            if counts[code, split, "videos"] < number
+        ]
         for lack, (split, number) in least.items()
     }
-    return table, [f"pairs {lack}: {', '.join(names)}" for lack, names in few.items() if names]
+    return table, [
+        f"pairs {lack}: {', '.join(names)}" for lack, names in few.items() if names
+    ]
 
 
-def _examine(source: Source, video: Video) -> tuple[dict[Hashable, int], list[str], list[str]]:
-    """Return the counts, also by (code, split, `_OF_PAIR`), problems and notes of a video."""
+def _examine(
+    source: Source, video: Video
+) -> tuple[dict[Hashable, int], list[str], list[str]]:
+    """Return the counts, also by (code, split, `_OF_PAIR`), problems and notes of a
+    video.
+    """
     problems, notes = [], []
     counts = collections.Counter[Hashable]()
     path, decoded = source.frames_path(video.vid), 0
@@ -198,8 +245,8 @@ class ClipRecord:
     Attributes:
       video, frame, split, clip_frames: as of `records.ClipTruth`.
       rgb: T times uint8 [h, w, 3], at the stored size.
-      flow: T times float32 [h, w, 2], (u, v), pixels of the stored frames, how far each pixel has
-        moved since the previous source frame.
+      flow: T times float32 [h, w, 2], (u, v), pixels of the stored frames, how far each
+        pixel has moved since the previous source frame.
       annotation: the key frame's ground truth, at the native size.
     """
 
@@ -218,7 +265,8 @@ class ConversionSettings:
 
     Attributes:
       flow_method: one of `flow.METHODS`.
-      image_height, image_width: size that frames are resized to fit into, keeping their aspect.
+      image_height, image_width: size that frames are resized to fit into, keeping their
+        aspect.
       clip_frames: T, odd.
       clip_stride: source frames from one clip frame to the next; flow always spans one.
       shard_videos: videos per shard.
@@ -239,9 +287,11 @@ class ConversionSettings:
 def clip_sources(
     key: int, count: int, stride: int, length: int
 ) -> tuple[tuple[int, ...], tuple[bool, ...]]:
-    """Return the `count` source frames of a clip around a key frame, and which are clamped.
+    """Return the `count` source frames of a clip around a key frame, and which are
+    clamped.
 
-    Numbers are 1-based. Beyond an end of the video the nearest frame is taken, with zero flow.
+    Numbers are 1-based. Beyond an end of the video the nearest frame is taken, with
+    zero flow.
     """
     unclamped = [key + (i - count // 2) * stride for i in range(count)]
     sources = tuple(min(max(frame, 1), length) for frame in unclamped)
@@ -251,10 +301,12 @@ def clip_sources(
 def clips_of(
     source: Source, settings: ConversionSettings, video: Video, skip: Skip
 ) -> Iterator[ClipRecord]:
-    """Yield the clips of a video, which is decoded once, in the order of their key frames.
+    """Yield the clips of a video, which is decoded once, in the order of their key
+    frames.
 
-    A clip comes as soon as its last frame is decoded, and only frames that a later clip needs are
-    kept, so that memory does not grow with the video. Clips that need a skipped item are left out.
+    A clip comes as soon as its last frame is decoded, and only frames that a later clip
+    needs are kept, so that memory does not grow with the video. Clips that need a
+    skipped item are left out.
     """
     keys = usable_frames(source, video, skip)
     if not keys:
@@ -265,10 +317,16 @@ def clips_of(
     pairs = [pair for _, *clip in waiting for pair in zip(*clip)]
     with_flow = {number for number, missing in pairs if number > 1 and not missing}
     # The video's last frame is decoded too, to show that none is missing.
-    needed = {number for number, _ in pairs} | {n - 1 for n in with_flow} | {video.frames} - {0}
+    needed = (
+        {number for number, _ in pairs}
+        | {n - 1 for n in with_flow}
+        | {video.frames} - {0}
+    )
     seen: dict[int, tuple[np.ndarray, np.ndarray]] = {}
     try:
-        for number, native, rgb, flow in _decoded(source, settings, video.vid, needed, with_flow):
+        for number, native, rgb, flow in _decoded(
+            source, settings, video.vid, needed, with_flow
+        ):
             seen[number], zero = (rgb, flow), np.zeros_like(flow)
             while waiting and number >= waiting[0][1][-1]:
                 key, numbers, clamped = waiting.popleft()
@@ -278,8 +336,12 @@ def clips_of(
                     skip(source.annotation_path(video.vid, key), error)
                     continue
                 rgbs, flows = zip(*map(seen.get, numbers))
-                flows = [zero if missing else flow for flow, missing in zip(flows, clamped)]
-                yield ClipRecord(video.vid, key, video.split, numbers, rgbs, flows, annotation)
+                flows = [
+                    zero if missing else flow for flow, missing in zip(flows, clamped)
+                ]
+                yield ClipRecord(
+                    video.vid, key, video.split, numbers, rgbs, flows, annotation
+                )
             first = waiting[0][1][0] if waiting else number
             seen = {n: images for n, images in seen.items() if n >= first}
     except InputError as error:
@@ -287,7 +349,9 @@ def clips_of(
 
 
 def _decoded(source, settings, vid, numbers, with_flow):
-    """Yield (number, (height, width) of the video, frame and flow at the stored size)."""
+    """Yield (number, (height, width) of the video, frame and flow at the stored
+    size).
+    """
     method = Flow(settings.flow_method)
     before: np.ndarray | None = None
     for number, frame in frames.read(source.frames_path(vid), numbers, source.remedy):

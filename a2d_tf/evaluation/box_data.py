@@ -1,13 +1,16 @@
-"""Boxes of a split as they are in files: of every RoI, of the ground truth, and of instances.
+"""Boxes of a split as they are in files: of every RoI, of the ground truth, and of
+instances.
 
-Boxes in memory are y1, x1, y2, x2 in native pixels, half-open: areas are (y2 - y1) * (x2 - x1).
-Those of `detections.npz` are x1, y1, x2, y2. Truth and results are COCO's JSON, whose boxes are
-[x, y, width, height]. Results are a list of
+Boxes in memory are y1, x1, y2, x2 in native pixels, half-open: areas are (y2 - y1) *
+(x2 - x1). Those of `detections.npz` are x1, y1, x2, y2. Truth and results are COCO's
+JSON, whose boxes are [x, y, width, height]. Results are a list of
 
-  {"image_id": …, "category_id": code of a pair, "score": …, "bbox": [x, y, width, height],
+  {"image_id": …, "category_id": code of a pair, "score": …, "bbox": [x, y, width,
+  height],
    "segmentation": RLE}
 
-Files that are read may omit one of the last two, and may have polygons for a segmentation.
+Files that are read may omit one of the last two, and may have polygons for a
+segmentation.
 """
 
 from __future__ import annotations
@@ -31,7 +34,8 @@ _EDGE = files.number(-1e38, 1e38)  # so that sums of two are finite in 32 bits
 
 @dataclasses.dataclass
 class Detections:
-    """Every RoI of a split, the contents of `detections.npz`. The arrays are checked and converted.
+    """Every RoI of a split, the contents of `detections.npz`. The arrays are checked
+    and converted.
 
     Attributes:
       frames: [F] distinct names `<VID>/<%05d>`.
@@ -60,7 +64,11 @@ class Detections:
             if getattr(self, name) is not None or name in _FIELDS[:5]:
                 values = _array(self, name, "fiu", *(sizes.get(axis) for axis in axes))
                 wide = np.float32 if name.endswith("boxes") else values.dtype
-                setattr(self, name, values.astype(np.result_type(wide, np.float32), copy=False))
+                setattr(
+                    self,
+                    name,
+                    values.astype(np.result_type(wide, np.float32), copy=False),
+                )
                 sizes.update(zip(axes, values.shape))
 
     def save(self, path: str | os.PathLike) -> None:
@@ -71,12 +79,16 @@ class Detections:
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Detections:
-        """Read `detections.npz`; InputError where it or a field is missing or damaged."""
+        """Read `detections.npz`; InputError where it or a field is missing or
+        damaged.
+        """
         path = os.fspath(path)
         try:
             stored = files.read_npz(path)
         except files.UNREADABLE as error:
-            raise InputError(f"{path}: not a readable .npz archive ({error})") from error
+            raise InputError(
+                f"{path}: not a readable .npz archive ({error})"
+            ) from error
         fields: dict[str, Any] = {name: stored.get(name) for name in _FIELDS}
         loaded = cls(**fields, source=path)
         for name in set(_FIELDS) & set(stored):
@@ -84,19 +96,25 @@ class Detections:
         return loaded
 
     def check(self, truth: Truth, label_space: LabelSpace) -> None:
-        """Raise InputError where ground truth or label space are not those of the detections."""
-        for field, names in (("actor", label_space.actors), ("action", label_space.actions)):
+        """Raise InputError where ground truth or label space are not those of the
+        detections.
+        """
+        for field, names in (
+            ("actor", label_space.actors),
+            ("action", label_space.actions),
+        ):
             columns = getattr(self, f"{field}_scores").shape[1]
             if columns != len(names):
                 raise InputError(
-                    f"{self.source}: field '{field}_scores' has {columns} columns, but the label "
-                    f"space has {len(names)} {field}s; use the label space of these detections"
+                    f"{self.source}: field '{field}_scores' has {columns} columns, but"
+                    f" the label space has {len(names)} {field}s; use the label space"
+                    " of these detections"
                 )
         outside = np.setdiff1d(self.frames[np.unique(self.roi_frame)], truth.frames)
         if len(outside):
             raise InputError(
-                f"{self.source}: field 'frames': {outside[0]} ({len(outside)} in all) has "
-                f"detections but is not in {truth.source}"
+                f"{self.source}: field 'frames': {outside[0]} ({len(outside)} in all)"
+                f" has detections but is not in {truth.source}"
             )
 
 
@@ -113,7 +131,8 @@ _AXES |= {"joint_scores": "RXY", "joint_boxes": "RXY4"}
 
 @dataclasses.dataclass
 class InstanceTable:
-    """Boxes, perhaps masks, on the frames of a split. Fields may be given as arrays or lists.
+    """Boxes, perhaps masks, on the frames of a split. Fields may be given as arrays or
+    lists.
 
     Attributes:
       frames: [F] distinct names `<VID>/<%05d>`, including frames without boxes.
@@ -122,8 +141,8 @@ class InstanceTable:
       codes: int64 [G], the pair codes.
       source: their name in messages.
       sizes: [F] (height, width), if there are masks.
-      masks: [G] RLEs, see `segmentations.encode_mask`; in a truth None where only the box is known.
-        In results the field is None if any mask is missing.
+      masks: [G] RLEs, see `segmentations.encode_mask`; in a truth None where only the
+        box is known. In results the field is None if any mask is missing.
       image_ids: [F] ids of the frames in COCO files; 1, 2, ... by default.
       scores: float64 [G], of results.
     """
@@ -146,7 +165,9 @@ class InstanceTable:
             self.image_ids = list(range(1, len(self.frames) + 1))
 
     def coco(self) -> dict:
-        """Return {"images", "annotations"} as in COCO JSON; areas are of masks where there are."""
+        """Return {"images", "annotations"} as in COCO JSON; areas are of masks where
+        there are.
+        """
         images: list[dict] = [
             {"id": identity, "file_name": f"{frame}.png"}
             for identity, frame in zip(self.image_ids, self.frames.tolist())
@@ -158,7 +179,9 @@ class InstanceTable:
         for i, (frame, (y1, x1, y2, x2), code) in enumerate(rows, 1):
             box = [x1, y1, x2 - x1, y2 - y1]
             places = {"id": i, "image_id": self.image_ids[frame], "category_id": code}
-            annotations.append({**places, "iscrowd": 0, "bbox": box, "area": box[2] * box[3]})
+            annotations.append(
+                {**places, "iscrowd": 0, "bbox": box, "area": box[2] * box[3]}
+            )
         if self.scores is not None:
             for annotation, score in zip(annotations, self.scores):
                 annotation["score"] = float(score)
@@ -175,13 +198,14 @@ class Truth(InstanceTable):
     def load(cls, path: str | os.PathLike, label_space: LabelSpace) -> Truth:
         """Read COCO JSON: `file_name` = `<VID>/<%05d>.png`, `category_id` = pair code.
 
-        `masks` (RLE or polygons) and `sizes` remain None if an image lacks `width` or `height`, or
-        if no annotation has a `segmentation`.
+        `masks` (RLE or polygons) and `sizes` remain None if an image lacks `width` or
+        `height`, or if no annotation has a `segmentation`.
 
         Raises:
-          InputError: the file is missing or no such JSON; a frame is listed twice; an annotation
-            lacks its image, has a code that is no valid pair, a malformed box or segmentation, or
-            is a crowd, or `categories` give a code of the label space another name.
+          InputError: the file is missing or no such JSON; a frame is listed twice; an
+            annotation lacks its image, has a code that is no valid pair, a malformed
+            box or segmentation, or is a crowd, or `categories` give a code of the label
+            space another name.
         """
         index: dict = {}  # image id -> frame
 
@@ -191,7 +215,12 @@ class Truth(InstanceTable):
             index[value] = len(index)
 
         side = (files.whole(1, MAX_SIDE), None)
-        image = {"id": new_image, "file_name": _file_name, "height?": side, "width?": side}
+        image = {
+            "id": new_image,
+            "file_name": _file_name,
+            "height?": side,
+            "width?": side,
+        }
         annotation = {
             "image_id": _among(index, "a listed image"),
             "category_id": _among(label_space.codes, "a valid pair"),
@@ -205,15 +234,22 @@ class Truth(InstanceTable):
             files.check_json(value, {})
             code, name = value.get("id"), str(value.get("name"))
             known = label_space.name(code) if code in label_space.codes else name
-            # Other tools name categories as they like, and the paper shortens: "adult-climb". But a
-            # code may be valid in two label spaces, so that only its name tells them apart.
-            if "-" in name and (names.get(name, code) != code or not known.startswith(name)):
+            # Other tools name categories as they like, and the paper shortens:
+            # "adult-climb". But a code may be valid in two label spaces, so that only
+            # its name tells them apart.
+            if "-" in name and (
+                names.get(name, code) != code or not known.startswith(name)
+            ):
                 raise ValueError(
-                    f"{shown(code)} is {shown(name)}, but not in the label space; use the "
-                    "labels.json of the run that wrote it"
+                    f"{shown(code)} is {shown(name)}, but not in the label space; use"
+                    " the labels.json of the run that wrote it"
                 )
 
-        kind = {"categories?": [category], "images": [image], "annotations": [annotation]}
+        kind = {
+            "categories?": [category],
+            "images": [image],
+            "annotations": [annotation],
+        }
         coco = files.load_json(path, kind, "expected COCO JSON")
         images, boxes = coco["images"], coco["annotations"]
         frames = np.array([image["file_name"][: -len(".png")] for image in images])
@@ -224,16 +260,24 @@ class Truth(InstanceTable):
         if all(map(all, sizes)) and (any(segmentations) or not boxes):
             truth.sizes = sizes
             truth.masks = [
-                _read_mask(segmentation, sizes[frame], f"{source}: annotations[{i}]")
-                if segmentation
-                else None
-                for i, (segmentation, frame) in enumerate(zip(segmentations, truth.box_frame))
+                (
+                    _read_mask(
+                        segmentation, sizes[frame], f"{source}: annotations[{i}]"
+                    )
+                    if segmentation
+                    else None
+                )
+                for i, (segmentation, frame) in enumerate(
+                    zip(segmentations, truth.box_frame)
+                )
             ]
         return truth
 
     def save(self, path: str | os.PathLike, label_space: LabelSpace) -> None:
         """Write the COCO JSON that `load` reads, atomically."""
-        names = [{"id": code, "name": label_space.name(code)} for code in label_space.codes]
+        names = [
+            {"id": code, "name": label_space.name(code)} for code in label_space.codes
+        ]
         files.write_json(path, {**self.coco(), "categories": names}, sort_keys=True)
 
 
@@ -243,23 +287,30 @@ class Results(InstanceTable):
     scores: np.ndarray
 
     @classmethod
-    def load(cls, path: str | os.PathLike, truth: Truth, label_space: LabelSpace) -> Results:
+    def load(
+        cls, path: str | os.PathLike, truth: Truth, label_space: LabelSpace
+    ) -> Results:
         """Read results on the frames of a ground truth.
 
-        The sizes of masks are those of the ground truth; without sizes, segmentations are ignored.
+        The sizes of masks are those of the ground truth; without sizes, segmentations
+        are ignored.
 
         Raises:
           InputError: the file is missing or no such JSON, or an entry lacks a field.
         """
         sizes = dict(zip(truth.image_ids, truth.sizes or ()))
-        codes = [code for code in range(label_space.max_code + 1) if label_space.knows(code)]
+        codes = [
+            code for code in range(label_space.max_code + 1) if label_space.knows(code)
+        ]
         entry = {
             "image_id": _among(set(truth.image_ids), f"an image of {truth.source}"),
             "category_id": _among(codes, "a code of the label space"),
             "score": float,
             "bbox?": _bbox,
         }
-        listed = files.load_json(path, [entry], "expected a JSON list of COCO instances")
+        listed = files.load_json(
+            path, [entry], "expected a JSON list of COCO instances"
+        )
         for i, each in enumerate(listed):
             mask, size = each.get("segmentation"), sizes.get(each["image_id"])
             if mask is not None:
@@ -268,8 +319,8 @@ class Results(InstanceTable):
             if "bbox" not in each:
                 if mask is None:
                     raise InputError(
-                        f"{path}: [{i}].bbox is missing; a segmentation can replace it if the "
-                        "images of the truth have 'width' and 'height'"
+                        f"{path}: [{i}].bbox is missing; a segmentation can replace it"
+                        " if the images of the truth have 'width' and 'height'"
                     )
                 each["bbox"] = rle_tools.toBbox(mask).tolist()
         return cls.of_entries(listed, truth)
@@ -277,7 +328,9 @@ class Results(InstanceTable):
     @classmethod
     def of_entries(cls, listed: list[dict], truth: Truth) -> Results:
         """Take `entries` on the frames of a ground truth."""
-        columns = _columns(listed, {name: frame for frame, name in enumerate(truth.image_ids)})
+        columns = _columns(
+            listed, {name: frame for frame, name in enumerate(truth.image_ids)}
+        )
         masks = [entry["segmentation"] for entry in listed]
         columns["masks"] = None if None in masks else masks
         columns["scores"] = np.array([entry["score"] for entry in listed], np.float64)
@@ -286,7 +339,11 @@ class Results(InstanceTable):
 
 
 def entries(
-    image_id: int | str, boxes: np.ndarray, codes: np.ndarray, scores: np.ndarray, masks: list[dict]
+    image_id: int | str,
+    boxes: np.ndarray,
+    codes: np.ndarray,
+    scores: np.ndarray,
+    masks: list[dict],
 ) -> list[dict]:
     """Return the instances of one frame as entries of COCO's results.
 
@@ -305,7 +362,9 @@ def entries(
 
 
 def _columns(listed, index):
-    """Return frames, boxes and codes of annotations or entries, whose images `index` numbers."""
+    """Return frames, boxes and codes of annotations or entries, whose images `index`
+    numbers.
+    """
     boxes = np.array([entry["bbox"] for entry in listed], np.float64).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]
     boxes = _turned("boxes", boxes)
@@ -317,7 +376,9 @@ def _columns(listed, index):
 
 
 def _read_mask(segmentation, size, where):
-    """Return a segmentation, polygons or RLE, as of `encode_mask`; errors start with `where`."""
+    """Return a segmentation, polygons or RLE, as of `encode_mask`; errors start with
+    `where`.
+    """
     if segmentation == []:
         return encode_mask(np.zeros(size, bool))
     try:
@@ -329,8 +390,12 @@ def _read_mask(segmentation, size, where):
 
 
 def _among(values: Container, what: str) -> Callable[[Any], None]:
-    """Return a kind for `files.check_json`: integers or texts that are among these values."""
-    return files.kind_of(lambda value: type(value) in (int, str) and value in values, what)
+    """Return a kind for `files.check_json`: integers or texts that are among these
+    values.
+    """
+    return files.kind_of(
+        lambda value: type(value) in (int, str) and value in values, what
+    )
 
 
 def _bbox(value):
@@ -348,28 +413,37 @@ def _file_name(value):
 
 
 def _check_frames(owner, name):
-    """Check and convert the names of frames and the field `name`, which are indices of them."""
+    """Check and convert the names of frames and the field `name`, which are indices
+    of them.
+    """
     frames = owner.frames = _array(owner, "frames", "U", None)
     for frame, count in collections.Counter(frames.tolist()).items():
         if count > 1 or not files.is_frame_name(frame):
             raise InputError(
-                f"{owner.source}: field 'frames': {shown(frame)} is listed twice, or not VID/frame"
+                f"{owner.source}: field 'frames': {shown(frame)} is listed twice, or"
+                " not VID/frame"
             )
     places = _array(owner, name, "iu", None).astype(np.int64, copy=False)
     if not np.isin(places, np.arange(len(frames))).all():
-        raise InputError(f"{owner.source}: field '{name}' must index the {len(frames)} frames")
+        raise InputError(
+            f"{owner.source}: field '{name}' must index the {len(frames)} frames"
+        )
     setattr(owner, name, places)
 
 
 def _array(owner, name, kinds, *shape):
-    """Return a field as an array of some of NumPy's kinds; None stands for any length."""
+    """Return a field as an array of some of NumPy's kinds; None stands for any
+    length.
+    """
     values = np.asarray(getattr(owner, name))
     if not values.size:  # of an empty list NumPy does not know the kind
         values = values.astype(kinds[0])
     right = len(shape) == values.ndim and values.dtype.kind in kinds
     right = right and all(n in (None, size) for n, size in zip(shape, values.shape))
     if right and kinds == "fiu":
-        ordered = not name.endswith("boxes") or (values[..., 2:] >= values[..., :2]).all()
+        ordered = (
+            not name.endswith("boxes") or (values[..., 2:] >= values[..., :2]).all()
+        )
         right = bool(ordered and np.isfinite(values).all())
     if not right:
         expected = ", ".join("any" if size is None else str(size) for size in shape)

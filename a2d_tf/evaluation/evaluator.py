@@ -35,7 +35,9 @@ THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 FLOOR = 0.05
 _MARKS = ("metrics.json", "truth.json")  # a folder of scores has these
 Clip = Callable[[], Frame]
-"""Makes the frame of a clip. Call it off the main thread: it decodes the ground truth."""
+"""Makes the frame of a clip. Call it off the main thread: it decodes the ground
+truth.
+"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +47,8 @@ class Validation:
     Attributes:
       threshold: on p(actor), that of the best score.
       score: percent, by which the best weights are kept; see `metrics.choose`.
-      metrics: as in `metrics.json`: segmentation at that threshold, detection, APs of classes.
+      metrics: as in `metrics.json`: segmentation at that threshold, detection, APs of
+        classes.
       pictures: {split/VID/frame: uint8 [H, 3 W, 3]}, truth | prediction | flow.
     """
 
@@ -65,7 +68,8 @@ class Evaluator:
         floor = min(FLOOR, given) if given >= 0 else FLOOR
         settings = dataclasses.replace(config.inference, score_threshold=floor)
         self._needed = [*network.features.input_names, "size"]
-        self._batches: dict[str, tf.data.Dataset] = {}  # by split: each takes a second to trace
+        # by split: each takes a second to trace
+        self._batches: dict[str, tf.data.Dataset] = {}
         # Threads work on frames while the network processes the next batch.
         self._ahead = 2 * config.training.evaluation_batch
 
@@ -107,7 +111,9 @@ class Evaluator:
                 yield functools.partial(frame_of, arrays, outputs, row)
 
     def label_map(self, frame: Frame, threshold: float) -> np.ndarray:
-        """Paint a frame's label map at native size, of codes in the label space's dtype."""
+        """Paint a frame's label map at native size, of codes in the label space's
+        dtype.
+        """
         ((_, painted),) = self.label_maps(frame, [threshold])
         return painted
 
@@ -116,8 +122,8 @@ class Evaluator:
     ) -> Iterator[tuple[list[float], np.ndarray]]:
         """Yield (thresholds, their common `label_map`), from the highest down.
 
-        Instances come best first, so each threshold only paints those that it adds. All maps are
-        one array, painted further.
+        Instances come best first, so each threshold only paints those that it adds. All
+        maps are one array, painted further.
         """
         found = frame.instances
         class_scores, scores, codes = found.class_scores, found.score, found.code
@@ -132,11 +138,15 @@ class Evaluator:
             yield list(same), canvas.labels
 
     def scored(self, clips: Iterable[Clip]) -> Iterator[Frame]:
-        """Yield the frame of each clip in order, with its pairs of codes at each of THRESHOLDS."""
+        """Yield the frame of each clip in order, with its pairs of codes at each of
+        THRESHOLDS.
+        """
 
         def score(clip: Clip) -> Frame:
             frame = clip()
-            for thresholds, label_map in self.label_maps(frame) if frame.truth.is_complete else ():
+            for thresholds, label_map in (
+                self.label_maps(frame) if frame.truth.is_complete else ()
+            ):
                 counted = segmentation.pairs(frame.truth.label_map, label_map)
                 frame.pairs.update(dict.fromkeys(thresholds, counted))
             return frame
@@ -144,9 +154,13 @@ class Evaluator:
         yield from workers.in_threads(score, clips, self._ahead)
 
     def _inputs(self, threshold):
-        """Return the `Split` of an evaluation, to be filled, and a place for its frames."""
+        """Return the `Split` of an evaluation, to be filled, and a place for its
+        frames.
+        """
         training, columns = self.config.training, self.network.label_mode.columns
-        inputs = registry.Split(self.labels, threshold, bool(columns), seed=training.seed)
+        inputs = registry.Split(
+            self.labels, threshold, bool(columns), seed=training.seed
+        )
         inputs.zero_shot_actor = training.zero_shot_actor
         return inputs, Collected(columns)
 
@@ -155,13 +169,16 @@ class Evaluator:
     ) -> Validation | None:
         """Choose the p(actor) threshold of the best score, and score a split with it.
 
-        Of its frames, at `most` so many count. The first key frame of each of so many videos,
-        `pictures`, is drawn. None if the split is empty.
+        Of its frames, at `most` so many count. The first key frame of each of so many
+        videos, `pictures`, is drawn. None if the split is empty.
         """
         if split == "val" and not self.config.training.val_fraction:
-            return None  # no video is held out: the training split need not be read to see it
+            # no video is held out: the training split need not be read to see it
+            return None
         inputs, collected = self._inputs(0.0)
-        metrics = [metric(inputs) for metric in registry.registered() if metric.validates]
+        metrics = [
+            metric(inputs) for metric in registry.registered() if metric.validates
+        ]
         shown: dict[str, Frame] = {}
         scored = self.scored(itertools.islice(self.clips(split), most))
         for frame in progress_bar(scored, desc=split, unit="frame", leave=False):
@@ -178,19 +195,23 @@ class Evaluator:
             f"{split}/{frame.truth.name}": frame.picture(inputs.threshold, self.labels)
             for frame in shown.values()
         }
-        return Validation(inputs.threshold, score, registry.results(metrics, inputs), drawn)
+        return Validation(
+            inputs.threshold, score, registry.results(metrics, inputs), drawn
+        )
 
     def evaluate(
         self, split: str, threshold: float, output: str, notes: dict | None = None
     ) -> dict:
-        """Score a split, and write the scores with everything that they are computed from.
+        """Score a split, and write the scores with everything that they are computed
+        from.
 
         Args:
           threshold: on p(actor), for the label maps.
-          output: folder, replaced as a whole: `metrics.json`; `detections.npz`, every RoI;
-            `instances.json`, COCO results of the instances with p(actor) >= FLOOR, or the
-            threshold where that is lower; `truth.json`;
-            `label_maps/<VID>/<%05d>.png` and, where they are complete, `label_truth/...`.
+          output: folder, replaced as a whole: `metrics.json`; `detections.npz`, every
+            RoI; `instances.json`, COCO results of the instances with p(actor) >= FLOOR,
+            or the threshold where that is lower; `truth.json`;
+            `label_maps/<VID>/<%05d>.png` and, where they are complete,
+            `label_truth/...`.
           notes: further fields of `metrics.json`.
 
         Returns:
@@ -210,10 +231,15 @@ class Evaluator:
         instances: list[dict] = []
 
         def write_maps(numbered: tuple[int, Clip]) -> tuple[Frame, list[dict]]:
-            """Write a frame's label maps, count their pairs; return it and its instances."""
+            """Write a frame's label maps, count their pairs; return it and its
+            instances.
+            """
             number, clip = numbered
             frame = clip()
-            predicted, expected = self.label_map(frame, threshold), frame.truth.label_map
+            predicted, expected = (
+                self.label_map(frame, threshold),
+                frame.truth.label_map,
+            )
             write_png(folder / "label_maps" / f"{frame.truth.name}.png", predicted)
             if frame.truth.is_complete:
                 write_png(folder / "label_truth" / f"{frame.truth.name}.png", expected)
@@ -221,10 +247,14 @@ class Evaluator:
             return frame, frame.entries(number)
 
         total = self.manifest.counts[split]["records"] if split == "test" else None
-        frames = workers.in_threads(write_maps, enumerate(self.clips(split), 1), self._ahead)
+        frames = workers.in_threads(
+            write_maps, enumerate(self.clips(split), 1), self._ahead
+        )
         # Closed, so that the threads stop writing when this loop is interrupted.
         with contextlib.closing(frames):
-            for frame, found in progress_bar(frames, desc=split, unit="frame", total=total):
+            for frame, found in progress_bar(
+                frames, desc=split, unit="frame", total=total
+            ):
                 collected.add(frame)
                 instances += found
                 for metric in metrics:

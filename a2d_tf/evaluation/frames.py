@@ -28,7 +28,8 @@ Pairs = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 @dataclasses.dataclass
 class Frame:
-    """The network's outputs on one key frame; boxes are y1, x1, y2, x2 in native pixels.
+    """The network's outputs on one key frame; boxes are y1, x1, y2, x2 in native
+    pixels.
 
     Attributes:
       truth: the record's ground truth.
@@ -36,8 +37,8 @@ class Frame:
       instances: arrays of the detections, [N, ...]; `number` is N.
       rgb: uint8 [h, w, 3], the key frame as stored, without padding.
       flow: float32 [h, w, 2].
-      pairs: {threshold: those of the true label map and the one predicted at it}; empty where the
-        true one is incomplete.
+      pairs: {threshold: those of the true label map and the one predicted at it}; empty
+        where the true one is incomplete.
     """
 
     truth: records.ClipTruth
@@ -49,15 +50,17 @@ class Frame:
 
     @classmethod
     def of(cls, batch: dict[str, np.ndarray], outputs: Inference, row: int) -> Frame:
-        """Return the frame of a row of a batch's FIELDS and of its inference; InputError where the
-        record holds no ground truth.
+        """Return the frame of a row of a batch's FIELDS and of its inference;
+        InputError where the record holds no ground truth.
         """
         truth = records.read_truth(batch["record"][row])
         size = batch["size"][row]
         ratio = np.tile(np.array(truth.native_size) / size, 2).astype(np.float32)
         valid, number = outputs.valid[row], outputs.detections.number[row]
         assert outputs.table is not None  # an evaluation asks for it
-        table = RoiTable._make(None if v is None else v[row][valid] for v in outputs.table)
+        table = RoiTable._make(
+            None if v is None else v[row][valid] for v in outputs.table
+        )
         found = outputs.detections.map_rows(lambda values: values[row][:number])
         found = found._replace(number=number, more=scaled(found.more, ratio[:2]))
         table, instances = _scaled(table, ratio), _scaled(found, ratio)
@@ -69,7 +72,9 @@ class Frame:
     def patches(self) -> list[mask_ops.Patch]:
         """The masks of the instances at native size."""
         masks = self.instances.more["masks"]
-        return list(mask_ops.patches(masks, self.instances.boxes, *self.truth.native_size))
+        return list(
+            mask_ops.patches(masks, self.instances.boxes, *self.truth.native_size)
+        )
 
     @functools.cached_property
     def rles(self) -> list[dict]:
@@ -79,26 +84,41 @@ class Frame:
     def entries(self, image_id: int) -> list[dict]:
         """Return the instances in COCO's results format."""
         found = self.instances
-        return box_data.entries(image_id, found.boxes, found.code, found.score, self.rles)
+        return box_data.entries(
+            image_id, found.boxes, found.code, found.score, self.rles
+        )
 
     def picture(self, threshold: float, labels: LabelSpace) -> np.ndarray:
-        """Draw truth, instances of at least this p(actor), and flow: uint8 [H, 3 W, 3], native."""
+        """Draw truth, instances of at least this p(actor), and flow: uint8 [H, 3 W,
+        3], native.
+        """
         truth, instances = self.truth, self.instances
         height, width = truth.native_size
         rgb = cv2.resize(self.rgb, (width, height))
         masks = map(rle_tools.decode, truth.rles)
-        left = visualize.draw_instances(rgb, truth.boxes, truth.codes, masks, label_space=labels)
+        left = visualize.draw_instances(
+            rgb, truth.boxes, truth.codes, masks, label_space=labels
+        )
         chosen = np.flatnonzero(instances.class_scores >= threshold)
-        places, scores = (instances.boxes[chosen], instances.code[chosen]), instances.score[chosen]
+        places, scores = (
+            (instances.boxes[chosen], instances.code[chosen]),
+            instances.score[chosen],
+        )
         found = [self.patches[i].mask(height, width) for i in chosen]
-        middle = visualize.draw_instances(rgb, *places, found, label_space=labels, scores=scores)
+        middle = visualize.draw_instances(
+            rgb, *places, found, label_space=labels, scores=scores
+        )
         flow = cv2.resize(visualize.flow_to_rgb(self.flow), (width, height))
         return np.concatenate([left, middle, flow], axis=1)
 
 
 def _scaled(values, ratio):
     """A RoiTable or BatchDetections with its boxes times a ratio."""
-    boxes = {k: x for k, x in values._asdict().items() if k.endswith("boxes") and x is not None}
+    boxes = {
+        k: x
+        for k, x in values._asdict().items()
+        if k.endswith("boxes") and x is not None
+    }
     return values._replace(**{name: box * ratio for name, box in boxes.items()})
 
 
@@ -116,7 +136,9 @@ class Collected:
 
     def add(self, frame: Frame) -> None:
         """Keep a frame's RoIs and ground truth."""
-        self.tables.append({field: getattr(frame.table, field) for field in self._fields})
+        self.tables.append(
+            {field: getattr(frame.table, field) for field in self._fields}
+        )
         self.truths.append(dataclasses.replace(frame.truth, label_map=_NO_MAP))
 
     def detections(self) -> box_data.Detections:
@@ -136,9 +158,17 @@ class Collected:
             for truth in truths
             for rle, has_mask in zip(truth.rles, truth.has_mask)
         ]
-        rows, codes = _rows(t.codes for t in truths), np.concatenate([t.codes for t in truths])
-        boxes, sizes = np.concatenate([t.boxes for t in truths]), [t.native_size for t in truths]
-        return box_data.Truth(self._names(), rows, boxes, codes, sizes=sizes, masks=rles)
+        rows, codes = (
+            _rows(t.codes for t in truths),
+            np.concatenate([t.codes for t in truths]),
+        )
+        boxes, sizes = (
+            np.concatenate([t.boxes for t in truths]),
+            [t.native_size for t in truths],
+        )
+        return box_data.Truth(
+            self._names(), rows, boxes, codes, sizes=sizes, masks=rles
+        )
 
     def _names(self):
         return np.array([truth.name for truth in self.truths])

@@ -18,11 +18,15 @@ from a2d_tf.data import frames
 def frames_of(folder: pathlib.Path) -> list[str]:
     """Return the frames of an evaluated split, `<VID>/<%05d>`, in order."""
     maps = folder / "label_truth"
-    paths = sorted(path.relative_to(maps).with_suffix("") for path in maps.glob("*/*.png"))
+    paths = sorted(
+        path.relative_to(maps).with_suffix("") for path in maps.glob("*/*.png")
+    )
     return [path.as_posix() for path in paths]
 
 
-def read_maps(folder: pathlib.Path, frame: str, label_space: LabelSpace) -> list[np.ndarray]:
+def read_maps(
+    folder: pathlib.Path, frame: str, label_space: LabelSpace
+) -> list[np.ndarray]:
     """Read the label maps of a frame of an evaluated split: truth and prediction."""
     paths = (folder / kind / f"{frame}.png" for kind in ("label_truth", "label_maps"))
     return [read_label_map(path, label_space) for path in paths]
@@ -36,21 +40,26 @@ def write_png(path: str | os.PathLike, image: np.ndarray) -> None:
 def read_label_map(path: str | os.PathLike, label_space: LabelSpace) -> np.ndarray:
     """Read a label map from a PNG.
 
-    Single-channel images hold codes, RGB images the label space's colours. A paletted image counts
-    as RGB if all its pixels have known colours, and else its indices are the codes.
+    Single-channel images hold codes, RGB images the label space's colours. A paletted
+    image counts as RGB if all its pixels have known colours, and else its indices are
+    the codes.
 
     Returns:
       Codes uint8 or uint16 [H, W].
 
     Raises:
-      InputError: no whole PNG, larger than MAX_PIXELS, or a colour or a code beyond the label
-        space.
+      InputError: no whole PNG, larger than MAX_PIXELS, or a colour or a code beyond the
+        label space.
       OSError: the file cannot be read.
     """
     data = pathlib.Path(path).read_bytes()
-    found = _codes(*frames.decode_png(data, path, "write the file again"), path, label_space)
+    found = _codes(
+        *frames.decode_png(data, path, "write the file again"), path, label_space
+    )
     if found.max() > label_space.max_code:
-        problem = f"code {found.max()} is beyond the label space's {label_space.max_code}"
+        problem = (
+            f"code {found.max()} is beyond the label space's {label_space.max_code}"
+        )
         raise InputError(f"{path}: {problem}; pass the --labels of the map")
     return found
 
@@ -61,7 +70,9 @@ def _codes(image, indices, path, label_space):
         return image
     if image.shape[2] == 3:
         image = cv2.cvtColor(image, cv2.COLOR_BGR2BGRA)
-    colours, place = np.unique(image.view("<u4")[..., 0] & 0xFFFFFF, return_inverse=True)
+    colours, place = np.unique(
+        image.view("<u4")[..., 0] & 0xFFFFFF, return_inverse=True
+    )
     known = _codes_of_colours(label_space)
     codes = [known.get(colour) for colour in colours.tolist()]
     if None not in codes:
@@ -70,7 +81,9 @@ def _codes(image, indices, path, label_space):
         return indices
     wrong = int(colours[codes.index(None)])
     colour = (wrong >> 16, wrong >> 8 & 255, wrong & 255)
-    raise InputError(f"{path}: colour (R, G, B) = {colour} matches no code, or two codes")
+    raise InputError(
+        f"{path}: colour (R, G, B) = {colour} matches no code, or two codes"
+    )
 
 
 def _codes_of_colours(label_space):

@@ -10,8 +10,8 @@ from a2d_tf.model.layers import ConvNorm
 def upsample(x: tf.Tensor) -> tf.Tensor:
     """Double [N, H, W, C] by nearest neighbour.
 
-    By broadcasting, which is deterministic and compiles; rows before columns, since the gradient of
-    both at once takes seven times as long.
+    By broadcasting, which is deterministic and compiles; rows before columns, since the
+    gradient of both at once takes seven times as long.
     """
     height, width, channels = x.shape[1:]
     for group in (channels, 2 * width * channels):
@@ -21,7 +21,8 @@ def upsample(x: tf.Tensor) -> tf.Tensor:
 
 
 def fpn(maps: list[tf.Tensor], channels: int, name: str = "fpn") -> list[tf.Tensor]:
-    """Build the pyramid P2..P5 from C2..C5: lateral 1x1, top-down sum, 3x3 at each level.
+    """Build the pyramid P2..P5 from C2..C5: lateral 1x1, top-down sum, 3x3 at each
+    level.
 
     Args:
       maps: list of [N, H_l, W_l, C_l], each half the size of the one before.

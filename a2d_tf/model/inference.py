@@ -1,8 +1,8 @@
 """From the features of key frames to instances (paper, section 4).
 
-Proposals, scores and boxes of classes, NMS per class, the best valid action, then what is computed
-of instances alone, such as masks. One way for evaluation, which wants every RoI, and for video,
-where the action head runs on the instances only.
+Proposals, scores and boxes of classes, NMS per class, the best valid action, then what
+is computed of instances alone, such as masks. One way for evaluation, which wants every
+RoI, and for video, where the action head runs on the instances only.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ class Inference(NamedTuple):
 
     Attributes:
       rois: [B, R, 4]; valid: bool [B, R].
-      table: of every RoI, if it was asked for; with a readout, of those that suppression kept.
+      table: of every RoI, if it was asked for; with a readout, of those that
+        suppression kept.
       detections: the instances.
     """
 
@@ -40,7 +41,8 @@ class Inference(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """What suppression keeps of a frame, best first, of which `number` [B] rows are used.
+    """What suppression keeps of a frame, best first, of which `number` [B] rows are
+    used.
 
     Attributes:
       boxes: [B, N, 4]; classes: int32 [B, N]; class_scores: [B, N].
@@ -54,16 +56,21 @@ class Kept(NamedTuple):
     roi: tf.Tensor
 
 
-def infer(network: Network, clip: Mapping[str, tf.Tensor], settings: InferenceConfig) -> Inference:
-    """Infer the instances of clips, and the scores of every RoI. To be called in a graph.
+def infer(
+    network: Network, clip: Mapping[str, tf.Tensor], settings: InferenceConfig
+) -> Inference:
+    """Infer the instances of clips, and the scores of every RoI. To be called in a
+    graph.
 
     Args:
-      clip: {rgb uint8 [B, T, H, W, 3], flow [B, T, H, W, 2], size int32 [B, 2]}; `size` is the
-        frames' height and width inside the canvas.
+      clip: {rgb uint8 [B, T, H, W, 3], flow [B, T, H, W, 2], size int32 [B, 2]}; `size`
+        is the frames' height and width inside the canvas.
       settings: a negative score_threshold counts as 0.
     """
     features = network.clip_features(clip)
-    return infer_key_frames(network, features, clip["size"], settings, clip["rgb"], every_roi=True)
+    return infer_key_frames(
+        network, features, clip["size"], settings, clip["rgb"], every_roi=True
+    )
 
 
 def infer_key_frames(
@@ -75,14 +82,15 @@ def infer_key_frames(
     *,
     every_roi: bool = False,
 ) -> Inference:
-    """Infer the instances of key frames from their features. To be called in a tf.function.
+    """Infer the instances of key frames from their features. To be called in a
+    tf.function.
 
     Args:
       features: of `Network.clip_features`, or of `Network.fuse`.
       size: int32 [B, 2]; settings: as for `infer`.
       rgb: uint8 [B, T, H, W, 3], the frames around, where `Network.needs_image`.
-      every_roi: whether the table of all RoIs is wanted; else the action head runs on the instances
-        rather than on every RoI, with the same result in less time.
+      every_roi: whether the table of all RoIs is wanted; else the action head runs on
+        the instances rather than on every RoI, with the same result in less time.
     """
     counts = settings.proposals_before_nms, settings.test_proposals
     rois, valid = network.proposals.decode(features, size, *counts)
@@ -112,18 +120,24 @@ def infer_key_frames(
         table = mode.table(scores, boxes, seen.outputs.get("action_logits"), valid)
         own = RoiTable(*(None if x is None else _rows_of(x, kept.roi) for x in table))
     else:
-        own = mode.table(_rows_of(scores, kept.roi), _rows_of(boxes, kept.roi), logits, used)
+        own = mode.table(
+            _rows_of(scores, kept.roi), _rows_of(boxes, kept.roi), logits, used
+        )
     detections = assign_pairs(mode, kept, own, settings.action_threshold)
     used_rows = detections.number, detections.boxes, detections.classes
     more = {
-        head.name: _apply_to_used_rows(network, functools.partial(head.decode, seen), *used_rows)
+        head.name: _apply_to_used_rows(
+            network, functools.partial(head.decode, seen), *used_rows
+        )
         for head in network.instance_heads
     }
     return Inference(rois, valid, table, detections._replace(more=more))
 
 
 def _action_logits(network, seen, rois, rgb, kept, every_roi):
-    """Return the action head's logits for what suppression kept, of `seen` or run on it alone."""
+    """Return the action head's logits for what suppression kept, of `seen` or run on
+    it alone.
+    """
     if every_roi:
         return _rows_of(seen.outputs["action_logits"], kept.roi)
 
@@ -138,21 +152,30 @@ def _read_labels(network, features, kept, actor_scores, action_logits, threshold
 
     Args:
       kept: with 1 - p(background) as scores.
-      actor_scores, action_logits: the heads' own, [B, N, ...]. The background among the actions
-        keeps its share.
+      actor_scores, action_logits: the heads' own, [B, N, ...]. The background among the
+        actions keeps its share.
       threshold: least p(actor).
 
     Returns:
-      (`kept` with the likeliest actor, best first; the table of all that was kept, in that order).
+      (`kept` with the likeliest actor, best first; the table of all that was kept, in
+      that order).
     """
     count = len(network.labels.actions)
     used = tf.sequence_mask(kept.number, kept.classes.shape[1])
     own, background = action_logits[..., :count], action_logits[..., count:]
-    q_actor, q_action = network.readout.decode(features.labels, kept.boxes, actor_scores, own)
+    q_actor, q_action = network.readout.decode(
+        features.labels, kept.boxes, actor_scores, own
+    )
     actions = tf.reduce_logsumexp(own, axis=2, keepdims=True) + q_action
-    scores = kept.class_scores[..., None] * tf.exp(q_actor) * tf.cast(used, tf.float32)[..., None]
+    scores = (
+        kept.class_scores[..., None]
+        * tf.exp(q_actor)
+        * tf.cast(used, tf.float32)[..., None]
+    )
     boxes = tf.repeat(kept.boxes[:, :, None], scores.shape[2], axis=2)
-    table = network.label_mode.table(scores, boxes, tf.concat([actions, background], axis=2), used)
+    table = network.label_mode.table(
+        scores, boxes, tf.concat([actions, background], axis=2), used
+    )
     best = tf.reduce_max(scores, axis=2)
     order = tf.argsort(-best, axis=1, stable=True)
     number = tf.reduce_sum(tf.cast((best >= threshold) & used, tf.int32), axis=1)
@@ -162,10 +185,12 @@ def _read_labels(network, features, kept, actor_scores, action_logits, threshold
 
 
 def vote(kept: tf.Tensor, boxes: tf.Tensor, scores: tf.Tensor) -> tf.Tensor:
-    """Average, by their scores, the boxes that agree with each kept one, of IoU 0.5 or more.
+    """Average, by their scores, the boxes that agree with each kept one, of IoU 0.5 or
+    more.
 
-    Regression that few videos have taught errs differently from each RoI. Box voting: Gidaris and
-    Komodakis, "Object detection via a multi-region & semantic segmentation-aware CNN model", 2015.
+    Regression that few videos have taught errs differently from each RoI. Box voting:
+    Gidaris and Komodakis, "Object detection via a multi-region & semantic
+    segmentation-aware CNN model", 2015.
 
     Args:
       kept: [B, N, 4]; boxes: [B, R, 4]; scores: [B, R].
@@ -180,15 +205,20 @@ def _rows_of(values, index):
 
 
 def suppress(scores: tf.Tensor, boxes: tf.Tensor, settings: InferenceConfig) -> Kept:
-    """Keep the (RoI, class) with p(class) >= threshold that survive the NMS within their class.
+    """Keep the (RoI, class) with p(class) >= threshold that survive the NMS within
+    their class.
 
     Args:
       scores, boxes: of classes, [B, R, C], [B, R, C, 4].
-      settings: score_threshold, least p(class), where a negative one counts as 0, and a score of 0
-        is never kept; nms_threshold, boxes whose IoU with a better one of their class is higher are
-        suppressed; max_detections: N, kept at most, of the best _CANDIDATES times as many.
+      settings: score_threshold, least p(class), where a negative one counts as 0, and a
+        score of 0 is never kept; nms_threshold, boxes whose IoU with a better one of
+        their class is higher are suppressed; max_detections: N, kept at most, of the
+        best _CANDIDATES times as many.
     """
-    max_detections, threshold = settings.max_detections, max(settings.score_threshold, 0.0)
+    max_detections, threshold = (
+        settings.max_detections,
+        max(settings.score_threshold, 0.0),
+    )
     count, classes = scores.shape[1], scores.shape[2]
     candidates = min(count * classes, _CANDIDATES * max_detections)
     flat, index = tf.math.top_k(tf.reshape(scores, [-1, count * classes]), candidates)
@@ -202,10 +232,12 @@ def suppress(scores: tf.Tensor, boxes: tf.Tensor, settings: InferenceConfig) -> 
     options: dict = {"max_output_size": max_detections, "pad_to_max_output_size": True}
     options |= {"iou_threshold": settings.nms_threshold, "score_threshold": below}
 
-    # One frame at a time: combined_non_max_suppression, the batched op, does not tell which boxes
-    # it kept and has no GPU kernel.
+    # One frame at a time: combined_non_max_suppression, the batched op, does not tell
+    # which boxes it kept and has no GPU kernel.
     def suppress_frame(frame: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, ...]:
-        return tuple(tf.raw_ops.NonMaxSuppressionV4(boxes=frame[0], scores=frame[1], **options))
+        return tuple(
+            tf.raw_ops.NonMaxSuppressionV4(boxes=frame[0], scores=frame[1], **options)
+        )
 
     chosen, number = tf.map_fn(
         suppress_frame, (boxes + apart, flat), fn_output_signature=(tf.int32, tf.int32)
@@ -220,8 +252,8 @@ def assign_pairs(
 ) -> BatchDetections:
     """Assign actor, action and code to what suppression kept.
 
-    An instance's action is the best valid one of its actor; instances whose p(action) is below the
-    threshold are then dropped, unless it is 0.
+    An instance's action is the best valid one of its actor; instances whose p(action)
+    is below the threshold are then dropped, unless it is 0.
 
     Args:
       table: of the instances' RoIs, [B, N, ...].
@@ -247,7 +279,9 @@ def assign_pairs(
     keep = used & (probability >= action_threshold)
     order = tf.argsort(tf.cast(~keep, tf.int32), axis=1, stable=True)
     number = tf.reduce_sum(tf.cast(keep, tf.int32), axis=1)
-    return found.map_rows(lambda x: _used_rows(x, order, number))._replace(number=number)
+    return found.map_rows(lambda x: _used_rows(x, order, number))._replace(
+        number=number
+    )
 
 
 def _used_rows(values, index, number):
@@ -271,7 +305,8 @@ def _apply_to_used_rows(network, function: Callable[..., tf.Tensor], number, *ro
     """
     most, count = rows[0].shape[1], tf.maximum(tf.reduce_max(number), 1)
     if network.on_gpu:
-        # cuDNN chooses an algorithm anew for each number of rows, which takes dozens of calls.
+        # cuDNN chooses an algorithm anew for each number of rows, which takes dozens of
+        # calls.
         count = tf.minimum(-(-count // _ROWS) * _ROWS, most)
     values = function(*(x[:, :count] for x in rows))
     shape = values.shape[2:]

@@ -1,7 +1,10 @@
-"""The three label spaces of Table 2: what the classes are, and what a pair's probability is.
+"""The three label spaces of Table 2: what the classes are, and what a pair's
+probability is.
 
-Decoupled: p(x, y) = p(x) p(y), the paper's. Cartesian: one softmax over the valid pairs.
-Hierarchical: p(x, y) = p(x) p(y | x). Invalid pairs score 0, without renormalisation (paper, 4).
+Decoupled: p(x, y) = p(x) p(y), the paper's. Cartesian: one softmax over the valid
+  pairs.
+Hierarchical: p(x, y) = p(x) p(y | x). Invalid pairs score 0, without renormalisation
+  (paper, 4).
 """
 
 from __future__ import annotations
@@ -15,7 +18,8 @@ import tensorflow as tf
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.model.structures import RoiTable, Rows
 
-_TINY = 1e-30  # where every valid pair's score underflows to 0, an invalid one must still lose
+# where every valid pair's score underflows to 0, an invalid one must still lose
+_TINY = 1e-30
 
 
 class LabelMode(ABC):
@@ -24,8 +28,8 @@ class LabelMode(ABC):
     Attributes:
       num_classes: outputs of the actor head, without background.
       num_actions: outputs of the action head; 0 where there is none.
-      columns: what a table of RoIs has beside boxes, actor_scores and action_scores, because a
-        pair's score is no product, or its box not the actor's.
+      columns: what a table of RoIs has beside boxes, actor_scores and action_scores,
+        because a pair's score is no product, or its box not the actor's.
     """
 
     num_classes: int
@@ -46,7 +50,9 @@ class LabelMode(ABC):
         return [(action,) for action in self.labels.actions]
 
     def classes_of(self, actors: tf.Tensor, actions: tf.Tensor) -> tf.Tensor:
-        """Return the classes of instances, int64 [B, N]; actors, actions: [B, N], -1 for none."""
+        """Return the classes of instances, int64 [B, N]; actors, actions: [B, N], -1
+        for none.
+        """
         lookup = np.zeros(self.labels.valid.shape, np.int64)
         lookup[self.labels.valid] = self._class_of_pairs()
         # Padding is -1; no loss reads its class, but it must be an index of the lookup.
@@ -58,7 +64,8 @@ class LabelMode(ABC):
     def action_targets(
         self, logits: tf.Tensor, actors: tf.Tensor, actions: tf.Tensor, rows: Rows
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Return the logits that the action loss reads, the true classes, and which rows count.
+        """Return the logits that the action loss reads, the true classes, and which
+        rows count.
 
         Args:
           logits: [B, R, num_actions]; actors, actions: of the rows' instances, [B, R].
@@ -67,7 +74,11 @@ class LabelMode(ABC):
 
     @abstractmethod
     def table(
-        self, scores: tf.Tensor, boxes: tf.Tensor, action_logits: tf.Tensor | None, valid: tf.Tensor
+        self,
+        scores: tf.Tensor,
+        boxes: tf.Tensor,
+        action_logits: tf.Tensor | None,
+        valid: tf.Tensor,
     ) -> RoiTable:
         """Return the scores and boxes of RoIs.
 
@@ -77,13 +88,16 @@ class LabelMode(ABC):
         """
 
     def pooled(self, scores: tf.Tensor) -> tf.Tensor:
-        """Return what suppression ranks classes by, [B, R, C]; scores: p(class), [B, R, C]."""
+        """Return what suppression ranks classes by, [B, R, C]; scores: p(class), [B,
+        R, C].
+        """
         return scores
 
     def pairs_of(
         self, classes: tf.Tensor, table: RoiTable
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Return (actor, action, score) of instances: the best valid action of each class's actor.
+        """Return (actor, action, score) of instances: the best valid action of each
+        class's actor.
 
         Args:
           classes: int32 [B, N]; table: of the instances' RoIs, [B, N, ...].
@@ -98,8 +112,8 @@ class Decoupled(LabelMode):
     """p(actor) p(action).
 
     Args:
-      background: whether background is a class of the action head, trained on every RoI that
-        counts; else the head is trained on positives alone.
+      background: whether background is a class of the action head, trained on every RoI
+        that counts; else the head is trained on positives alone.
     """
 
     def __init__(self, labels: LabelSpace, background: bool) -> None:
@@ -115,14 +129,22 @@ class Decoupled(LabelMode):
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         if not self._background:
             return super().action_targets(logits, actors, actions, rows)
-        return logits, tf.where(rows.positive, actions, len(self.labels.actions)), rows.counted
+        return (
+            logits,
+            tf.where(rows.positive, actions, len(self.labels.actions)),
+            rows.counted,
+        )
 
     def table(
-        self, scores: tf.Tensor, boxes: tf.Tensor, action_logits: tf.Tensor | None, valid: tf.Tensor
+        self,
+        scores: tf.Tensor,
+        boxes: tf.Tensor,
+        action_logits: tf.Tensor | None,
+        valid: tf.Tensor,
     ) -> RoiTable:
         row = tf.cast(valid, tf.float32)[..., None]
-        # Background keeps its share of the probability. Otherwise RoIs on background, on which the
-        # actions were never trained, would lead the ranking by p(action).
+        # Background keeps its share of the probability. Otherwise RoIs on background,
+        # on which the actions were never trained, would lead the ranking by p(action).
         actions = tf.nn.softmax(action_logits)[..., : len(self.labels.actions)] * row
         joint = scores[..., None] * actions[:, :, None, :]
         return RoiTable(scores, boxes, boxes, scores, actions, joint * self._valid)
@@ -138,7 +160,9 @@ class Hierarchical(LabelMode):
         self.num_actions = len(labels.actors) * len(labels.actions)
 
     def actions(self) -> list[tuple[str, ...]]:
-        return [(f"{x}-{y}", y) for x in self.labels.actors for y in self.labels.actions]
+        return [
+            (f"{x}-{y}", y) for x in self.labels.actors for y in self.labels.actions
+        ]
 
     def action_targets(
         self, logits: tf.Tensor, actors: tf.Tensor, actions: tf.Tensor, rows: Rows
@@ -149,7 +173,11 @@ class Hierarchical(LabelMode):
         return super().action_targets(logits, actors, actions, rows)
 
     def table(
-        self, scores: tf.Tensor, boxes: tf.Tensor, action_logits: tf.Tensor | None, valid: tf.Tensor
+        self,
+        scores: tf.Tensor,
+        boxes: tf.Tensor,
+        action_logits: tf.Tensor | None,
+        valid: tf.Tensor,
     ) -> RoiTable:
         count = scores.shape[1] or tf.shape(scores)[1]
         logits = tf.reshape(action_logits, [-1, count, *self.labels.valid.shape])
@@ -167,20 +195,29 @@ class Cartesian(LabelMode):
 
     def classes(self) -> list[tuple[str, ...]]:
         pairs = zip(self.labels.codes, self.labels.pairs[:, 0])
-        return [(self.labels.name(code), self.labels.actors[actor]) for code, actor in pairs]
+        return [
+            (self.labels.name(code), self.labels.actors[actor]) for code, actor in pairs
+        ]
 
     def _class_of_pairs(self):
         return np.arange(len(self.labels.codes))
 
     def table(
-        self, scores: tf.Tensor, boxes: tf.Tensor, action_logits: tf.Tensor | None, valid: tf.Tensor
+        self,
+        scores: tf.Tensor,
+        boxes: tf.Tensor,
+        action_logits: tf.Tensor | None,
+        valid: tf.Tensor,
     ) -> RoiTable:
         # Invalid pairs read the row of zeros that is padded behind the last class.
         source = np.full(self.labels.valid.shape, self.num_classes)
         source[self.labels.valid] = self._class_of_pairs()
         joint = tf.gather(tf.pad(scores, [[0, 0], [0, 0], [0, 1]]), source, axis=2)
-        pairs = tf.gather(tf.pad(boxes, [[0, 0], [0, 0], [0, 1], [0, 0]]), source, axis=2)
-        # An actor's box is that of its best pair, a valid one even where all of them score 0.
+        pairs = tf.gather(
+            tf.pad(boxes, [[0, 0], [0, 0], [0, 1], [0, 0]]), source, axis=2
+        )
+        # An actor's box is that of its best pair, a valid one even where all of them
+        # score 0.
         best = tf.argmax(joint + self._valid * _TINY, axis=3)
         of_actors = tf.gather(pairs, best, batch_dims=3)
         sums = tf.reduce_sum(joint, axis=3), tf.reduce_sum(joint, axis=2)
@@ -198,9 +235,9 @@ class Cartesian(LabelMode):
 class Detected(LabelMode):
     """The classes of a detector that knows no actions; each is some actor, or none.
 
-    p(actor) is the sum over its classes; its box and its mask are those of the likeliest. The
-    others keep their share of the softmax, as background does. There is one action and no action
-    head. For prediction: there are no targets.
+    p(actor) is the sum over its classes; its box and its mask are those of the
+    likeliest. The others keep their share of the softmax, as background does. There is
+    one action and no action head. For prediction: there are no targets.
 
     Args:
       classes: {name of a class: its 0-based actor, or -1}, in the detector's order.
@@ -221,10 +258,16 @@ class Detected(LabelMode):
         """Return p(actor) for the likeliest class of each actor, 0 for all others."""
         own = scores[..., None] * self._members
         likeliest = tf.one_hot(tf.argmax(own, axis=2), self.num_classes, axis=2)
-        return tf.reduce_sum(likeliest * tf.reduce_sum(own, axis=2, keepdims=True), axis=3)
+        return tf.reduce_sum(
+            likeliest * tf.reduce_sum(own, axis=2, keepdims=True), axis=3
+        )
 
     def table(
-        self, scores: tf.Tensor, boxes: tf.Tensor, action_logits: tf.Tensor | None, valid: tf.Tensor
+        self,
+        scores: tf.Tensor,
+        boxes: tf.Tensor,
+        action_logits: tf.Tensor | None,
+        valid: tf.Tensor,
     ) -> RoiTable:
         own = scores[..., None] * self._members
         actors, likeliest = tf.reduce_sum(own, axis=2), tf.argmax(own, axis=2)
@@ -239,7 +282,9 @@ class Detected(LabelMode):
 
 
 def make(name: str, labels: LabelSpace, action_background: bool = False) -> LabelMode:
-    """Return the label mode of --label_mode; `action_background` is for decoupled labels."""
+    """Return the label mode of --label_mode; `action_background` is for decoupled
+    labels.
+    """
     if name == "decoupled":
         return Decoupled(labels, action_background)
     return {"hierarchical": Hierarchical, "cartesian": Cartesian}[name](labels)

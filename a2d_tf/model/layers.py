@@ -16,7 +16,8 @@ import numpy as np
 import tensorflow as tf
 
 FROZEN = ("frozen_bn", "frozen_stats")
-# Output layers start near zero, so that an untrained network predicts all classes alike.
+# Output layers start near zero, so that an untrained network predicts all classes
+# alike.
 OUTPUT_STDDEV = 0.01
 
 _Call = TypeVar("_Call", bound=Callable[..., Any])
@@ -25,7 +26,8 @@ _Call = TypeVar("_Call", bound=Callable[..., Any])
 def plain(call: _Call) -> _Call:
     """Mark a layer's `call` as one without `if` or `for` on tensors.
 
-    Keras converts any other `call` by AutoGraph, which takes longer than building the layer.
+    Keras converts any other `call` by AutoGraph, which takes longer than building the
+    layer.
     """
     unconverted = tf.autograph.experimental.do_not_convert(call)
     # Keras reads the names of the arguments there.
@@ -36,8 +38,8 @@ def plain(call: _Call) -> _Call:
 class GroupNorm(tf.keras.layers.Layer):
     """Group normalisation (Wu and He 2018) in groups of eight channels.
 
-    Groups are smaller where eight does not divide the channels. The gradient is written out, since
-    TensorFlow derives it in four times as many operations.
+    Groups are smaller where eight does not divide the channels. The gradient is written
+    out, since TensorFlow derives it in four times as many operations.
     """
 
     def __init__(self, epsilon: float = 1e-5, **kwargs: Any) -> None:
@@ -45,7 +47,11 @@ class GroupNorm(tf.keras.layers.Layer):
         self.epsilon = epsilon
 
     def build(self, shape: tf.TensorShape) -> None:
-        options = {"shape": [shape[-1]], "dtype": tf.float32, "experimental_autocast": False}
+        options = {
+            "shape": [shape[-1]],
+            "dtype": tf.float32,
+            "experimental_autocast": False,
+        }
         self.gamma = self.add_weight("gamma", initializer="ones", **options)
         self.beta = self.add_weight("beta", initializer="zeros", **options)
 
@@ -54,18 +60,24 @@ class GroupNorm(tf.keras.layers.Layer):
         weights = tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta)
         if training:
             return tf.custom_gradient(self._normalised)(x, *weights)
-        return self._normalised(x, *weights)[0]  # no operation for a gradient in what is exported
+        # no operation for a gradient in what is exported
+        return self._normalised(x, *weights)[0]
 
     def _normalised(self, x, gamma, beta):
-        """Return the normalised x, and the function from its gradient to those of the arguments."""
+        """Return the normalised x, and the function from its gradient to those of
+        the arguments.
+        """
         _, height, width, channels = x.shape
         size = math.gcd(channels, 8)
         # Each of these would be a node of its own wherever it stands.
         grouped, per_channel = [-1, channels // size, size], [-1, 1, 1, channels]
-        grouped, per_channel, area, last = map(tf.constant, (grouped, per_channel, [1, 2], 2))
+        grouped, per_channel, area, last = map(
+            tf.constant, (grouped, per_channel, [1, 2], 2)
+        )
 
         def of_channels(values: tf.Tensor) -> tf.Tensor:
-            # Reduce per channel first, over contiguous memory; the groups are tiny after that.
+            # Reduce per channel first, over contiguous memory; the groups are tiny
+            # after that.
             return tf.reshape(tf.reduce_mean(values, area), grouped)
 
         def of_groups(values: tf.Tensor) -> tf.Tensor:
@@ -77,15 +89,20 @@ class GroupNorm(tf.keras.layers.Layer):
         inverse = tf.math.rsqrt(tf.nn.relu(variance) + self.epsilon)
         gamma, beta = tf.reshape(gamma, grouped), tf.reshape(beta, grouped)
         scale = inverse * gamma
-        factor, shift = (tf.reshape(y, per_channel) for y in (scale, beta - mean * scale))
+        factor, shift = (
+            tf.reshape(y, per_channel) for y in (scale, beta - mean * scale)
+        )
 
         def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-            # y = x * scale + shift, and both depend on x by its mean m and its variance v:
-            # dx = dy * scale + 2 x dv + dm, where dv and dm are already means over a group.
+            # y = x * scale + shift, and both depend on x by its mean m and its variance
+            # v: dx = dy * scale + 2 x dv + dm, where dv and dm are already means over a
+            # group.
             up = tf.cast(upstream, tf.float32)
             of_shift = of_channels(up)
             of_scale = of_channels(up * wide) - mean * of_shift
-            of_variance = tf.raw_ops.RsqrtGrad(y=inverse, dy=of_groups(of_scale * gamma))
+            of_variance = tf.raw_ops.RsqrtGrad(
+                y=inverse, dy=of_groups(of_scale * gamma)
+            )
             of_variance = tf.raw_ops.ReluGrad(gradients=of_variance, features=variance)
             slope = of_variance + of_variance
             offset = -(of_groups(of_shift * scale) + mean * slope)
@@ -93,7 +110,9 @@ class GroupNorm(tf.keras.layers.Layer):
             slope, offset = (tf.reshape(y * ones, per_channel) for y in (slope, offset))
             of_x = up * factor + (wide * slope + offset)
             sums = (tf.reduce_sum(y, axis=0) for y in (of_scale * inverse, of_shift))
-            of_gamma, of_beta = (tf.reshape(y * float(height * width), [channels]) for y in sums)
+            of_gamma, of_beta = (
+                tf.reshape(y * float(height * width), [channels]) for y in sums
+            )
             return tf.cast(of_x, x.dtype), of_gamma, of_beta
 
         return x * tf.cast(factor, x.dtype) + tf.cast(shift, x.dtype), gradient
@@ -102,12 +121,14 @@ class GroupNorm(tf.keras.layers.Layer):
 class ConvNorm(tf.keras.layers.Layer):
     """Convolution, normalisation, optional ReLU.
 
-    `frozen_bn` holds gamma, beta, mean and variance as constants and folds them into the kernel at
-    each step, W * gamma / sqrt(variance + epsilon): the gradient of W is exact, and normalising
-    costs no pass over the activations. In `frozen_stats` gamma and beta are trained, as in
-    matterport's and the authors' code. `none` has a bias instead.
+    `frozen_bn` holds gamma, beta, mean and variance as constants and folds them into
+    the kernel at each step, W * gamma / sqrt(variance + epsilon): the gradient of W is
+    exact, and normalising costs no pass over the activations. In `frozen_stats` gamma
+    and beta are trained, as in matterport's and the authors' code. `none` has a bias
+    instead.
 
-    Under a mixed precision policy the folded kernel is computed in float32, then rounded.
+    Under a mixed precision policy the folded kernel is computed in float32, then
+    rounded.
 
     Args:
       filters: output channels.
@@ -116,7 +137,8 @@ class ConvNorm(tf.keras.layers.Layer):
       relu: whether a ReLU follows.
       epsilon: of the normalisation.
       padding: 'same' or 'valid'.
-      stddev: of a normal kernel initialiser; by default He's with a ReLU and LeCun's without.
+      stddev: of a normal kernel initialiser; by default He's with a ReLU and LeCun's
+        without.
       gain: initial gamma under a frozen norm.
     """
 
@@ -152,7 +174,9 @@ class ConvNorm(tf.keras.layers.Layer):
             for name, value in start:
                 trainable = self.norm == "frozen_stats" and name in ("gamma", "beta")
                 options = {"initializer": tf.keras.initializers.Constant(value)}
-                weight = self._weight(name, [self.filters], trainable=trainable, **options)
+                weight = self._weight(
+                    name, [self.filters], trainable=trainable, **options
+                )
                 setattr(self, name, weight)
         elif self.norm == "group_norm":
             self.normalise = GroupNorm(self.epsilon, name="gn", dtype=self.dtype_policy)
@@ -174,7 +198,9 @@ class ConvNorm(tf.keras.layers.Layer):
         return self.rectify(x) if self.relu else x
 
     def folded(self) -> tuple[tf.Tensor, tf.Tensor]:
-        """Return (kernel, bias) of the equivalent convolution without its frozen norm."""
+        """Return (kernel, bias) of the equivalent convolution without its frozen
+        norm.
+        """
         if self.norm == "none":
             return self.kernel, self.bias
         joined = _FOLDED.get().get(id(self))
@@ -191,8 +217,9 @@ class ConvNorm(tf.keras.layers.Layer):
         """Convolve x [N, H, W, C] with a kernel of this layer's shape."""
         once = self.size == 1 or self.padding == "VALID"
         if once and x.shape[1:3] == kernel.shape[:2]:
-            # A fully connected layer. The convolution would first reorder the whole kernel: for the
-            # 64 RoIs of a head it takes twice as long, gradients included.
+            # A fully connected layer. The convolution would first reorder the whole
+            # kernel: for the 64 RoIs of a head it takes twice as long, gradients
+            # included.
             flat = tf.reshape(x, [-1, math.prod(kernel.shape[:3])])
             x = tf.matmul(flat, tf.reshape(kernel, [-1, self.filters]))
             return tf.reshape(x, [-1, 1, 1, self.filters])
@@ -214,7 +241,8 @@ class JoinedNorms(tf.keras.Model):
     @plain
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         folded: dict = {}
-        # Apart, so that constants get no gradient. On a GPU that takes less time than the launches.
+        # Apart, so that constants get no gradient. On a GPU that takes less time than
+        # the launches.
         for norms in (FROZEN,) if self.on_gpu else ((norm,) for norm in FROZEN):
             layers = [x for x in self.layers if getattr(x, "norm", None) in norms]
             folded.update(_fold(layers, self.on_gpu))
@@ -230,14 +258,17 @@ def _fold(layers, on_gpu):
     if not layers:
         return {}
     layers = sorted(layers, key=_shape)
-    statistics = [tf.concat(parts, axis=0) for parts in zip(*(x.statistics() for x in layers))]
+    statistics = [
+        tf.concat(parts, axis=0) for parts in zip(*(x.statistics() for x in layers))
+    ]
     sizes = [layer.beta.shape[0] for layer in layers]
     epsilons = np.repeat(np.array([x.epsilon for x in layers], np.float32), sizes)
     scales, biases = _affine(statistics, epsilons)
     folded = {}
     kernels = _scaled(layers, scales, on_gpu)
     for layer, kernel, bias in zip(layers, kernels, tf.split(biases, sizes)):
-        trained = layer.norm == "frozen_stats"  # else no sum of the activations' gradient
+        # else no sum of the activations' gradient
+        trained = layer.norm == "frozen_stats"
         folded[id(layer)] = kernel, bias if trained else tf.stop_gradient(bias)
     return folded
 
@@ -247,10 +278,11 @@ def _shape(layer):
 
 
 def _scaled(layers, scales, on_gpu):
-    """Return the kernels of layers, which are sorted by shape, times the scales of all of them.
+    """Return the kernels of layers, which are sorted by shape, times the scales of all
+    of them.
 
-    On a GPU, kernels of one shape are stacked and multiplied at once: a launch takes as long as
-    copying some megabytes.
+    On a GPU, kernels of one shape are stacked and multiplied at once: a launch takes as
+    long as copying some megabytes.
     """
     groups = [[layer] for layer in layers]
     if on_gpu:
@@ -296,8 +328,12 @@ def unfold(x: tf.Tensor, rois: tf.Tensor, *shape: int) -> tf.Tensor:
     return tf.cast(x, tf.float32)
 
 
-def hidden(x: tf.Tensor, units: int, norm: str, name: str, epsilon: float = 1e-5) -> tf.Tensor:
-    """Apply the two fully connected layers of Fast R-CNN, as convolutions: n x n, then 1x1."""
+def hidden(
+    x: tf.Tensor, units: int, norm: str, name: str, epsilon: float = 1e-5
+) -> tf.Tensor:
+    """Apply the two fully connected layers of Fast R-CNN, as convolutions: n x n,
+    then 1x1.
+    """
     options: dict = {"norm": norm, "epsilon": epsilon}
     x = ConvNorm(units, x.shape[1], padding="valid", name=f"{name}_fc1", **options)(x)
     return ConvNorm(units, 1, name=f"{name}_fc2", **options)(x)

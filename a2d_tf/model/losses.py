@@ -1,8 +1,8 @@
 """The five-term loss (paper, Eq. 1 and 2): objectness, boxes, actor, action, mask.
 
-Each term is (sum, count), so that the sums of several devices can be divided by the count
-of all of them. Rows that do not count, such as padding, add to neither. B is the batch, R the rows
-of a frame: sampled anchors or RoIs.
+Each term is (sum, count), so that the sums of several devices can be divided by the
+count of all of them. Rows that do not count, such as padding, add to neither. B is the
+batch, R the rows of a frame: sampled anchors or RoIs.
 """
 
 from __future__ import annotations
@@ -28,8 +28,12 @@ def counted_sum(values: tf.Tensor, counted: tf.Tensor) -> Term:
 
 
 def objectness(logits: tf.Tensor, positive: tf.Tensor, counted: tf.Tensor) -> Term:
-    """Return the binary cross-entropy of sampled anchors; all [B, R], the last two bool."""
-    values = tf.nn.sigmoid_cross_entropy_with_logits(tf.cast(positive, tf.float32), logits)
+    """Return the binary cross-entropy of sampled anchors; all [B, R], the last two
+    bool.
+    """
+    values = tf.nn.sigmoid_cross_entropy_with_logits(
+        tf.cast(positive, tf.float32), logits
+    )
     return counted_sum(values, counted)
 
 
@@ -44,15 +48,15 @@ def box_regression(
 ) -> Term:
     """Return the smooth L1 of the positives' box deltas.
 
-    A frame of A2D has about 2.7 positive anchors among 256 sampled ones, so the term is about 24
-    times as large with 'positives' as with 'samples'. Counting all rows, as in the class term,
-    weighs a positive alike in both (Girshick 2015).
+    A frame of A2D has about 2.7 positive anchors among 256 sampled ones, so the term is
+    about 24 times as large with 'positives' as with 'samples'. Counting all rows, as in
+    the class term, weighs a positive alike in both (Girshick 2015).
 
     Args:
       deltas, targets: [B, R, 4]; positive, counted: bool [B, R].
       beta: of the smooth L1.
-      normaliser: 'positives' for the mean over the positives and their four deltas, or 'samples' to
-        divide by all rows that count.
+      normaliser: 'positives' for the mean over the positives and their four deltas, or
+        'samples' to divide by all rows that count.
     """
     total, positives = counted_sum(smooth_l1(deltas - targets, beta), positive)
     if normaliser == "positives":
@@ -64,7 +68,8 @@ def actor_class(logits: tf.Tensor, classes: tf.Tensor, counted: tf.Tensor) -> Te
     """Return -log p(x) (Eq. 2) of the RoIs, background included.
 
     Args:
-      logits: [B, R, C + 1]; classes: int [B, R], C for background; counted: bool [B, R].
+      logits: [B, R, C + 1]; classes: int [B, R], C for background; counted: bool [B,
+        R].
     """
     values = tf.nn.sparse_softmax_cross_entropy_with_logits(classes, logits)
     return counted_sum(values, counted)
@@ -73,11 +78,12 @@ def actor_class(logits: tf.Tensor, classes: tf.Tensor, counted: tf.Tensor) -> Te
 def action_class(
     logits: tf.Tensor, actions: tf.Tensor, counted: tf.Tensor, withheld: tf.Tensor
 ) -> Term:
-    """Return -log p(y) (Eq. 2), or -1{x' != x} log p(y) with a held-out actor x' (section 4.4).
+    """Return -log p(y) (Eq. 2), or -1{x' != x} log p(y) with a held-out actor x'
+    (section 4.4).
 
-    Rows of the held-out actor stay in the count, as in the paper's formula: withholding labels must
-    not raise the weight of the others. Invalid pairs need no mask, because labels are valid by
-    construction.
+    Rows of the held-out actor stay in the count, as in the paper's formula: withholding
+    labels must not raise the weight of the others. Invalid pairs need no mask, because
+    labels are valid by construction.
 
     Args:
       logits: [B, R, K]; actions: int [B, R]; counted, withheld: bool [B, R].

@@ -8,13 +8,14 @@
     mask_head        RoIAlign-AR, the box's pixels with --mask_image, and mask head
     refiner          or, in place of mask_head, RGB and boxes -> masks  (4.3, "w/o Mask + SM")
 
-A head (`heads/`) builds its layers into these, and owns its labels, losses and decoding;
-`inference.py` composes them.
+A head (`heads/`) builds its layers into these, and owns its labels, losses and
+decoding; `inference.py` composes them.
 
 They are separate models because training samples RoIs between features and heads.
 
-In mixed precision, backbones, temporal_fusion, rpn and the heads behind RoIAlign compute in 16
-bits. The backbones' inputs, RoIAlign, the heads' outputs and all variables are float32.
+In mixed precision, backbones, temporal_fusion, rpn and the heads behind RoIAlign
+compute in 16 bits. The backbones' inputs, RoIAlign, the heads' outputs and all
+variables are float32.
 """
 
 from __future__ import annotations
@@ -47,7 +48,9 @@ from a2d_tf.ops.boxes import BoxCoder
 _DEFAULT_COMPUTE = ComputeConfig()
 
 
-def layers_computing(model: tf.keras.Model, tensors: Any) -> list[tf.keras.layers.Layer]:
+def layers_computing(
+    model: tf.keras.Model, tensors: Any
+) -> list[tf.keras.layers.Layer]:
     """Return the layers of a model that compute some of its tensors."""
     return tf.keras.Model(model.inputs, tensors).layers
 
@@ -70,24 +73,28 @@ class Network(tf.Module):
       label_mode: in place of the config's, of these labels.
 
     Attributes:
-      backbones: {rgb [N, H, W, 3] uint8, flow [N, H, W, 2]} -> {actor, rgb, flow: lists P2..P5};
-        `rgb` is the action branch's RGB pyramid, the actor's unless the top-down is its own. With
-        a readout also `labels`, its maps.
-      temporal_fusion: {rgb, flow: lists of [B, 2L + 1, h, w, C]} -> the action branch's pyramid.
-      features: {rgb [B, T, H, W, 3], flow [B, T, H, W, 2]} -> {actor, action, rpn_logits,
-        rpn_deltas}, of the middle 2L + 1 of T frames.
-      roi_heads: {actor, action, rois [B, R, 4]} -> {class_logits, deltas, action_logits}, as
-        the heads decode them.
+      backbones: {rgb [N, H, W, 3] uint8, flow [N, H, W, 2]} -> {actor, rgb, flow: lists
+        P2..P5}; `rgb` is the action branch's RGB pyramid, the actor's unless the
+        top-down is its own. With a readout also `labels`, its maps.
+      temporal_fusion: {rgb, flow: lists of [B, 2L + 1, h, w, C]} -> the action branch's
+        pyramid.
+      features: {rgb [B, T, H, W, 3], flow [B, T, H, W, 2]} -> {actor, action,
+        rpn_logits, rpn_deltas}, of the middle 2L + 1 of T frames.
+      roi_heads: {actor, action, rois [B, R, 4]} -> {class_logits, deltas,
+        action_logits}, as the heads decode them.
       mask_head: {actor, rois}, and rgb uint8 [B, H, W, 3] with --mask_image -> logits
         [B, R, 28, 28, C]; None without masks.
-      refiner: {rgb uint8 [B, H, W, 3], rois} -> logits [B, R, m, m] over `refiner.windows`; None
-        without a refiner.
+      refiner: {rgb uint8 [B, H, W, 3], rois} -> logits [B, R, m, m] over
+        `refiner.windows`; None without a refiner.
       label_mode: the classes of the heads, and the scores of pairs.
       proposals, actor, action: heads; there is no action head with cartesian labels.
-      masks: the head that finds masks, None without masks; a refiner is trained by itself.
-      readout: what gives instances their labels in place of actor and action head; or None.
+      masks: the head that finds masks, None without masks; a refiner is trained by
+        itself.
+      readout: what gives instances their labels in place of actor and action head; or
+        None.
       readout_maps: rgb uint8 [N, H, W, 3] -> C4 and C5, what the readout is fitted to.
-      on_gpu: whether TensorFlow computes on a GPU, where launches cost more than copies.
+      on_gpu: whether TensorFlow computes on a GPU, where launches cost more than
+        copies.
     """
 
     def __init__(
@@ -156,11 +163,15 @@ class Network(tf.Module):
         """Symbolic P2..P5; `lead` are axes before those of a map."""
         channels = channels or self.model_config.fpn_channels
         dtype = tf.keras.mixed_precision.global_policy().compute_dtype
-        sizes = [[side // s for side in self.image_size] for s in anchor_ops.STRIDES[:4]]
+        sizes = [
+            [side // s for side in self.image_size] for s in anchor_ops.STRIDES[:4]
+        ]
         return [tf.keras.Input([*lead, *size, channels], dtype=dtype) for size in sizes]
 
     def _backbone(self, x, stream, norm):
-        """Return what `Backbone.build` does, for 'rgb', 'flow', 'action' or 'refiner'."""
+        """Return what `Backbone.build` does, for 'rgb', 'flow', 'action' or
+        'refiner'.
+        """
         c = self.model_config
         entry = backbones.find(c.backbone)
         if stream == "refiner" and c.refiner_backbone:
@@ -169,10 +180,16 @@ class Network(tf.Module):
             x,
             c.width_multiplier,
             norm,
-            convention=self._convention if stream != "flow" else backbones.convention(c, "flow"),
+            convention=(
+                self._convention
+                if stream != "flow"
+                else backbones.convention(c, "flow")
+            ),
             # A group norm in the stem would erase the magnitude of the flow.
             stem_norm="none" if stream == "flow" and norm == "group_norm" else None,
-            deviation=c.flow_scale if stream == "flow" else 64 / self._convention.std[0],
+            deviation=(
+                c.flow_scale if stream == "flow" else 64 / self._convention.std[0]
+            ),
             name=f"{stream}_{entry.family}",
         )
 
@@ -199,7 +216,9 @@ class Network(tf.Module):
             length = tf.norm(flow, axis=-1, keepdims=True)
             x = tf.concat([flow, length], axis=-1) * c.flow_scale
             if c.flow_bound:
-                x *= tf.minimum(1.0, tf.math.divide_no_nan(c.flow_bound, length * c.flow_scale))
+                x *= tf.minimum(
+                    1.0, tf.math.divide_no_nan(c.flow_bound, length * c.flow_scale)
+                )
             maps = self._backbone(x, "flow", c.motion_norm)
             self._maps += maps
             outputs["flow"] = fpn.fpn(maps, c.fpn_channels, "flow_fpn")
@@ -224,13 +243,19 @@ class Network(tf.Module):
 
     def _features(self):
         c = self.model_config
-        inputs = {"rgb": tf.keras.Input([None, *self.image_size, 3], dtype=tf.uint8, name="rgb")}
+        inputs = {
+            "rgb": tf.keras.Input(
+                [None, *self.image_size, 3], dtype=tf.uint8, name="rgb"
+            )
+        }
         if c.use_flow:
             inputs["flow"] = tf.keras.Input([None, *self.image_size, 2], name="flow")
         frames = {}
         for name, clip in inputs.items():
             # Only the temporal field; time is folded into the batch.
-            frames[name] = tf.reshape(self.field(clip), [-1, *self.image_size, clip.shape[-1]])
+            frames[name] = tf.reshape(
+                self.field(clip), [-1, *self.image_size, clip.shape[-1]]
+            )
         pyramids = {
             name: [tf.reshape(x, [-1, c.frames, *x.shape[1:]]) for x in levels]
             for name, levels in self.backbones(frames).items()
@@ -238,7 +263,9 @@ class Network(tf.Module):
         return tf.keras.Model(inputs, self._fuse(pyramids), name="features")
 
     def _fuse(self, pyramids):
-        """Compute the outputs of `features` from the pyramids of each frame of the field."""
+        """Compute the outputs of `features` from the pyramids of each frame of the
+        field.
+        """
         key = [self._pick_key_frame(x) for x in pyramids["actor"]]
         logits, deltas = self.rpn(key)
         outputs = {"rpn_logits": logits, "rpn_deltas": deltas, "actor": key}
@@ -251,8 +278,8 @@ class Network(tf.Module):
     def _pick_key_frame(self, x):
         """Pick the key frame: [B, T, ...] -> [B, ...].
 
-        The gradient of a slice is many times slower than that of unstack, and unstacking a single
-        frame many times slower than reshaping.
+        The gradient of a slice is many times slower than that of unstack, and
+        unstacking a single frame many times slower than reshaping.
         """
         if self.model_config.frames == 1:
             return tf.squeeze(x, axis=1)
@@ -294,12 +321,18 @@ class Network(tf.Module):
         inputs, patches = {"actor": pyramid, "rois": rois}, None
         roi_features = self._roi_align(14, "roi_align_mask", pyramid, rois)
         if c.mask_image:
-            rgb = inputs["rgb"] = tf.keras.Input([*self.image_size, 3], dtype=tf.uint8, name="rgb")
+            rgb = inputs["rgb"] = tf.keras.Input(
+                [*self.image_size, 3], dtype=tf.uint8, name="rgb"
+            )
             # Levels of any convention become small numbers.
-            image = self._convention.preprocess(rgb) * min(1.0, self._convention.std[0] / 64)
+            image = self._convention.preprocess(rgb) * min(
+                1.0, self._convention.std[0] / 64
+            )
             patches = refiners.patches(image, rois, SIZE)
         norm = {"norm": c.norm, "epsilon": self._convention.epsilon}
-        logits = head.build(roi_features, c.mask_channels, c.mask_layers, patches=patches, **norm)
+        logits = head.build(
+            roi_features, c.mask_channels, c.mask_layers, patches=patches, **norm
+        )
         return tf.keras.Model(inputs, logits, name="mask_head")
 
     def _refiner(self):
@@ -314,17 +347,22 @@ class Network(tf.Module):
         return tf.keras.Model({"rgb": rgb, "rois": rois}, logits, name="refiner")
 
     def field(self, clips: tf.Tensor) -> tf.Tensor:
-        """Return the middle 2L + 1 frames, which the network sees, of clips [B, T, ...]."""
+        """Return the middle 2L + 1 frames, which the network sees, of clips [B, T,
+        ...].
+        """
         first = tf.shape(clips)[1] // 2 - self.model_config.temporal_layers
         return clips[:, first : first + self.model_config.frames]
 
-    def clip_features(self, clip: Mapping[str, tf.Tensor], training: bool = False) -> Features:
+    def clip_features(
+        self, clip: Mapping[str, tf.Tensor], training: bool = False
+    ) -> Features:
         """Return the features of clips, {rgb [B, T, H, W, 3], flow [B, T, H, W, 2]}."""
         inputs = {name: clip[name] for name in self.features.input_names}
         return Features(**self.features(inputs, training=training))
 
     def fuse(self, pyramids: Mapping[str, list[tf.Tensor]]) -> Features:
-        """Return the features of key frames from the pyramids of the frames around each.
+        """Return the features of key frames from the pyramids of the frames around
+        each.
 
         So the frames of a video pass the backbones once rather than 2L + 1 times.
 
@@ -341,14 +379,22 @@ class Network(tf.Module):
         rgb: tf.Tensor | None = None,
         training: bool = False,
     ) -> Seen:
-        """Return what the heads see of RoIs [B, R, 4]; `rgb` is the clip, where `needs_image`."""
+        """Return what the heads see of RoIs [B, R, 4]; `rgb` is the clip, where
+        `needs_image`.
+        """
         inputs = {"actor": features.actor, "action": features.action, "rois": rois}
         outputs = self.roi_heads(inputs, training=training)
         return Seen(features, outputs, self.key_image(rgb), training)
 
     def key_image(self, rgb: tf.Tensor | None) -> tf.Tensor | None:
-        """Return the key frames of clips uint8 [B, T, H, W, 3]; None where no head needs them."""
-        return rgb[:, tf.shape(rgb)[1] // 2] if rgb is not None and self.needs_image else None
+        """Return the key frames of clips uint8 [B, T, H, W, 3]; None where no head
+        needs them.
+        """
+        return (
+            rgb[:, tf.shape(rgb)[1] // 2]
+            if rgb is not None and self.needs_image
+            else None
+        )
 
     @property
     def needs_image(self) -> bool:
@@ -362,7 +408,9 @@ class Network(tf.Module):
 
     @property
     def backbone_weights(self) -> list[tf.Variable]:
-        """The variables of `trainable_weights` that belong to backbones, the refiner's excepted."""
+        """The variables of `trainable_weights` that belong to backbones, the
+        refiner's excepted.
+        """
         return [v for layer in self.backbone_layers for v in layer.trainable_variables]
 
     @property
@@ -371,7 +419,16 @@ class Network(tf.Module):
         return layers_computing(self.backbones, self._maps)
 
     def parts(self) -> dict[str, tf.keras.Model]:
-        """Return the submodels with variables by name; each variable is in exactly one of them."""
-        names = ("backbones", "temporal_fusion", "rpn", "roi_heads", "mask_head", "refiner")
+        """Return the submodels with variables by name; each variable is in exactly
+        one of them.
+        """
+        names = (
+            "backbones",
+            "temporal_fusion",
+            "rpn",
+            "roi_heads",
+            "mask_head",
+            "refiner",
+        )
         parts = {name: getattr(self, name) for name in names}
         return {name: part for name, part in parts.items() if part is not None}

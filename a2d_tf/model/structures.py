@@ -1,7 +1,8 @@
 """What passes between the parts of the network: named tensors of a batch.
 
-B is the batch, A the anchors of a frame, R its RoIs, N its instances, C the classes of the actor
-head, P the pyramid levels P2 to P5. Boxes are y1, x1, y2, x2 in pixels of the canvas.
+B is the batch, A the anchors of a frame, R its RoIs, N its instances, C the classes of
+the actor head, P the pyramid levels P2 to P5. Boxes are y1, x1, y2, x2 in pixels of the
+canvas.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 Term = tuple[tf.Tensor, tf.Tensor]
-"""A loss or a figure as (sum, count), so that replicas can add up both before they divide."""
+"""A loss or a figure as (sum, count), so that replicas can add up both before they
+divide.
+"""
 Terms = dict[str, list[Term]]
 """{name of `losses.TERMS`: terms whose quotients add up}."""
 
@@ -101,7 +104,8 @@ class Seen(NamedTuple):
 
 
 class Options(NamedTuple):
-    """How losses are sampled and normalised: settings of the same names, and two of them resolved.
+    """How losses are sampled and normalised: settings of the same names, and two of
+    them resolved.
 
     Attributes:
       most_positives: see `targets.most_positives`.
@@ -122,8 +126,8 @@ class RoiTable(NamedTuple):
     Attributes:
       class_scores, class_boxes: [B, R, C], [B, R, C, 4], of the actor head's classes.
       boxes: [B, R, |X|, 4].
-      actor_scores, action_scores: [B, R, |X|], [B, R, |Y|]. With background among the actions,
-        action_scores add up to 1 - p(background).
+      actor_scores, action_scores: [B, R, |X|], [B, R, |Y|]. With background among the
+        actions, action_scores add up to 1 - p(background).
       joint_scores: [B, R, |X|, |Y|]; invalid pairs score 0.
       joint_boxes: [B, R, |X|, |Y|, 4] where pairs have boxes of their own, else None.
     """
@@ -166,6 +170,8 @@ class BatchDetections(NamedTuple):
 
     def map_rows(self, function: Callable[[Any], Any]) -> BatchDetections:
         """Return all rows, those of `more` too, after a function of each field."""
-        fields = {k: v for k, v in self._asdict().items() if k not in ("number", "more")}
+        fields = {
+            k: v for k, v in self._asdict().items() if k not in ("number", "more")
+        }
         more = {name: function(values) for name, values in self.more.items()}
         return self._replace(**{k: function(v) for k, v in fields.items()}, more=more)

@@ -1,11 +1,12 @@
 """What heads learn from: matched boxes, sampled rows, sampled RoIs (paper, 3.3).
 
-All shapes are static and padded; a mask tells which rows count. Padded instances match nothing;
-anchors and RoIs of frames without annotation do not count. Boxes are (y1, x1, y2, x2) in pixels of
-the canvas. B is the batch, A the anchors, R the proposals, N the instances of a frame.
+All shapes are static and padded; a mask tells which rows count. Padded instances match
+nothing; anchors and RoIs of frames without annotation do not count. Boxes are (y1, x1,
+y2, x2) in pixels of the canvas. B is the batch, A the anchors, R the proposals, N the
+instances of a frame.
 
-Indices are int64: TensorFlow has arithmetic of int32 on the host only, so a GPU would copy them
-there and back.
+Indices are int64: TensorFlow has arithmetic of int32 on the host only, so a GPU would
+copy them there and back.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from a2d_tf.ops.anchors import ROI_POSITIVE_IOU
 
 
 class Rng:
-    """Random numbers for the clips of a batch, independent of how replicas share the batch.
+    """Random numbers for the clips of a batch, independent of how replicas share the
+    batch.
 
     Args:
       seed: int [2].
@@ -38,9 +40,13 @@ class Rng:
             seeds = tf.random.experimental.stateless_split(self._seed, number)
             return [Rng(seeds[i], self._rows, self._total) for i in range(number)]
 
-    def uniform(self, shape: Sequence[int], low: float = 0.0, high: float = 1.0) -> tf.Tensor:
+    def uniform(
+        self, shape: Sequence[int], low: float = 0.0, high: float = 1.0
+    ) -> tf.Tensor:
         """Draw float32 [B, *shape] from [low, high); `shape` is static."""
-        whole_batch = tf.random.stateless_uniform([self._total, *shape], self._seed, low, high)
+        whole_batch = tf.random.stateless_uniform(
+            [self._total, *shape], self._seed, low, high
+        )
         return tf.gather(whole_batch, self._rows)
 
 
@@ -58,13 +64,23 @@ def sample(candidates: tf.Tensor, most: int, rng: Rng) -> tuple[tf.Tensor, tf.Te
 def joined(
     positives: tuple[tf.Tensor, tf.Tensor], negatives: tuple[tf.Tensor, tf.Tensor]
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Join two results of `sample`: indices, which are positive, which are candidates."""
+    """Join two results of `sample`: indices, which are positive, which are
+    candidates.
+    """
     index, counted = (tf.concat(parts, axis=1) for parts in zip(positives, negatives))
-    return index, tf.concat([positives[1], tf.zeros_like(negatives[1])], axis=1), counted
+    return (
+        index,
+        tf.concat([positives[1], tf.zeros_like(negatives[1])], axis=1),
+        counted,
+    )
 
 
-def match_boxes(boxes: tf.Tensor, truth: BatchTruth) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Return the best instance of each box: IoU [B, A], index [B, A], and all IoUs [B, A, N]."""
+def match_boxes(
+    boxes: tf.Tensor, truth: BatchTruth
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Return the best instance of each box: IoU [B, A], index [B, A], and all IoUs
+    [B, A, N].
+    """
     overlaps = box_ops.iou(boxes, truth.boxes)
     overlaps = tf.where(truth.present[:, None, :], overlaps, -1.0)
     return tf.reduce_max(overlaps, 2), tf.argmax(overlaps, 2), overlaps
@@ -96,12 +112,18 @@ def sample_rois(
 
     best, match, _ = match_boxes(proposals, truth)
     counts = valid & truth.annotated[:, None]
-    positive, negative = counts & (best >= ROI_POSITIVE_IOU), counts & (best < ROI_POSITIVE_IOU)
+    positive, negative = (
+        counts & (best >= ROI_POSITIVE_IOU),
+        counts & (best < ROI_POSITIVE_IOU),
+    )
     positive_rng, negative_rng = rng.split(2)
     chosen = sample(positive, positives, positive_rng)
     index, positive, counted = joined(chosen, sample(negative, samples, negative_rng))
-    # Stable: rows that count move to the front and keep their order, positives before background.
-    _, order = tf.math.top_k(tf.cast(counted, tf.float32), min(samples, counted.shape[1]))
+    # Stable: rows that count move to the front and keep their order, positives before
+    # background.
+    _, order = tf.math.top_k(
+        tf.cast(counted, tf.float32), min(samples, counted.shape[1])
+    )
     order = tf.cast(order, tf.int64)
     index = tf.gather(index, order, batch_dims=1)
     rows = Rows(

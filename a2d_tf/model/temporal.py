@@ -1,8 +1,8 @@
 """Two-stream temporal aggregation and fusion (paper, section 3.2).
 
-The pyramids of 2L + 1 neighbouring frames pass L layers of 3x1x1 convolution without temporal
-padding, which leaves the key frame t; its output depends on frames t-L..t+L only. The network then
-concatenates the streams per level (mid-level fusion).
+The pyramids of 2L + 1 neighbouring frames pass L layers of 3x1x1 convolution without
+temporal padding, which leaves the key frame t; its output depends on frames t-L..t+L
+only. The network then concatenates the streams per level (mid-level fusion).
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ from a2d_tf.model.layers import plain
 
 
 class TemporalConv(tf.keras.layers.Layer):
-    """3x1x1 convolution over time without padding: [B, T, H, W, C] -> [B, T - 2, H, W, C].
+    """3x1x1 convolution over time without padding: [B, T, H, W, C] -> [B, T - 2, H, W,
+    C].
 
-    Computed as a 1x1 convolution over the concatenated channels of three frames: the same sums,
-    with the faster two-dimensional kernels.
+    Computed as a 1x1 convolution over the concatenated channels of three frames: the
+    same sums, with the faster two-dimensional kernels.
 
     Args:
       relu: whether a ReLU follows.
-      init: 'random' (the paper's, without pretrained weights) or 'identity', which initially passes
-        the middle frame unchanged.
+      init: 'random' (the paper's, without pretrained weights) or 'identity', which
+        initially passes the middle frame unchanged.
     """
 
     def __init__(self, relu: bool = False, init: str = "random", **kwargs: Any) -> None:
@@ -34,12 +35,16 @@ class TemporalConv(tf.keras.layers.Layer):
     def build(self, shape: tf.TensorShape) -> None:
         channels = shape[-1]
 
-        def identity(size: Sequence[int], dtype: tf.DType | None = None, **_: Any) -> tf.Tensor:
+        def identity(
+            size: Sequence[int], dtype: tf.DType | None = None, **_: Any
+        ) -> tf.Tensor:
             centre = tf.cast(tf.range(3) == 1, dtype)[:, None, None]
             return centre * tf.eye(channels, dtype=dtype)
 
         initializer = identity if self.init == "identity" else "glorot_uniform"
-        self.kernel = self.add_weight("kernel", [3, channels, channels], initializer=initializer)
+        self.kernel = self.add_weight(
+            "kernel", [3, channels, channels], initializer=initializer
+        )
         self.bias = self.add_weight("bias", [channels], initializer="zeros")
 
     @plain
@@ -58,7 +63,9 @@ class TemporalConv(tf.keras.layers.Layer):
         return tf.reshape(x, [-1, frames - 2, height, width, channels])
 
 
-def aggregate(pyramid: list[tf.Tensor], layers: int, init: str, name: str) -> list[tf.Tensor]:
+def aggregate(
+    pyramid: list[tf.Tensor], layers: int, init: str, name: str
+) -> list[tf.Tensor]:
     """Aggregate the pyramids of neighbouring frames into the key frame's.
 
     Args:
@@ -71,6 +78,8 @@ def aggregate(pyramid: list[tf.Tensor], layers: int, init: str, name: str) -> li
     out = []
     for level, x in enumerate(pyramid):
         for layer in range(layers):
-            x = TemporalConv(layer + 1 < layers, init, name=f"{name}_p{level + 2}_t{layer}")(x)
+            x = TemporalConv(
+                layer + 1 < layers, init, name=f"{name}_p{level + 2}_t{layer}"
+            )(x)
         out.append(tf.squeeze(x, axis=1))
     return out

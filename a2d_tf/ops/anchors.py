@@ -1,4 +1,6 @@
-"""Anchors of the region proposal network (Lin et al. 2017), and their overlap with boxes."""
+"""Anchors of the region proposal network (Lin et al. 2017), and their overlap with
+boxes.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +13,9 @@ STRIDES = (4, 8, 16, 32, 64)
 RATIOS = (0.5, 1.0, 2.0)
 """Width / height, so 0.5 is tall (matterport's sense)."""
 POSITIVE_IOU, NEGATIVE_IOU = 0.7, 0.3
-"""IoU with an instance from which an anchor is positive, and below which it is negative (Ren et al.
-2015)."""
+"""IoU with an instance from which an anchor is positive, and below which it is negative
+(Ren et al. 2015).
+"""
 ROI_POSITIVE_IOU = 0.5
 """The same for a RoI, which is else background (Girshick 2015)."""
 
@@ -27,15 +30,17 @@ def generate(
     Args:
       shapes: per level, (height, width) of the feature map.
       strides: per level, image pixels per cell.
-      sizes: per level, one or several; a size is the square root of the anchors' area in pixels,
-        the same for each ratio.
+      sizes: per level, one or several; a size is the square root of the anchors' area
+        in pixels, the same for each ratio.
 
     Returns:
       float32 [A, 4] (y1, x1, y2, x2), ordered by level, row, column, size, ratio.
     """
     levels = []
     for (rows, columns), stride, size in zip(shapes, strides, sizes):
-        y, x = np.meshgrid(np.arange(rows) * stride, np.arange(columns) * stride, indexing="ij")
+        y, x = np.meshgrid(
+            np.arange(rows) * stride, np.arange(columns) * stride, indexing="ij"
+        )
         centres = np.stack([y, x], axis=-1)[:, :, None, :]
         halves = 0.5 * _sides(size)
         corners = np.concatenate([centres - halves, centres + halves], axis=-1)
@@ -53,7 +58,8 @@ def _sides(sizes):
 def best_overlaps(
     boxes: np.ndarray, frames: np.ndarray, strides: Sequence[int], sizes: Sequence
 ) -> np.ndarray:
-    """Return the largest IoU of each box with the anchors that are centred in its frame.
+    """Return the largest IoU of each box with the anchors that are centred in its
+    frame.
 
     Args:
       boxes: [N, 4] (y1, x1, y2, x2), pixels of the canvas, not empty.
@@ -65,7 +71,8 @@ def best_overlaps(
     for stride, size in zip(strides, sizes):
         centres = stride * np.arange(-(-int(frames.max(initial=0)) // stride))
         for sides in _sides(size):
-            # Anchors of one shape form a grid, so each axis can be maximised on its own.
+            # Anchors of one shape form a grid, so each axis can be maximised on its
+            # own.
             inner = np.ones(len(boxes))
             for axis, side in enumerate(sides):
                 low = np.maximum(boxes[:, axis, None], centres - side / 2)

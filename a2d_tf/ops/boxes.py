@@ -1,7 +1,7 @@
 """Boxes: float32 [..., 4] as (y1, x1, y2, x2), pixels, 0-based, half-open.
 
-Areas are (y2 - y1) * (x2 - x1), with no +1 anywhere. The coder is the one of Faster R-CNN
-(Ren et al. 2015), with deltas in the order (dy, dx, dh, dw).
+Areas are (y2 - y1) * (x2 - x1), with no +1 anywhere. The coder is the one of Faster
+R-CNN (Ren et al. 2015), with deltas in the order (dy, dx, dh, dw).
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ def area(boxes: tf.Tensor) -> tf.Tensor:
 
 
 def iou(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-    """Return the pairwise IoU of [..., N, 4] and [..., M, 4]: [..., N, M], 0 if both are empty."""
+    """Return the pairwise IoU of [..., N, 4] and [..., M, 4]: [..., N, M], 0 if both
+    are empty.
+    """
     first, last = tf.split(tf.expand_dims(a, -2), 2, axis=-1)
     other_first, other_last = tf.split(tf.expand_dims(b, -3), 2, axis=-1)
     sides = tf.nn.relu(tf.minimum(last, other_last) - tf.maximum(first, other_first))
@@ -46,18 +48,25 @@ class BoxCoder:
         """Return the deltas [..., 4] from anchors [..., 4] to boxes [..., 4].
 
         (dy, dx) = (centre - anchor centre) / anchor size * weights[:2] and
-        (dh, dw) = log(size / anchor size) * weights[2:], sizes floored at a hundredth of a pixel.
+        (dh, dw) = log(size / anchor size) * weights[2:], sizes floored at a hundredth
+        of a pixel.
         """
         centre, size = _centre_size(boxes)
         anchor_centre, anchor_size = _centre_size(anchors)
         size, anchor_size = tf.maximum(size, 0.01), tf.maximum(anchor_size, 0.01)
         shift = (centre - anchor_centre) / anchor_size
         scale = tf.math.log(size / anchor_size)
-        return tf.concat([shift, scale], axis=-1) * tf.constant(self.weights, tf.float32)
+        return tf.concat([shift, scale], axis=-1) * tf.constant(
+            self.weights, tf.float32
+        )
 
     def decode(self, deltas: tf.Tensor, anchors: tf.Tensor) -> tf.Tensor:
-        """Return boxes [..., 4] from deltas [..., 4] on anchors [..., 4], inverting `encode`."""
-        shift, scale = tf.split(deltas / tf.constant(self.weights, tf.float32), 2, axis=-1)
+        """Return boxes [..., 4] from deltas [..., 4] on anchors [..., 4], inverting
+        `encode`.
+        """
+        shift, scale = tf.split(
+            deltas / tf.constant(self.weights, tf.float32), 2, axis=-1
+        )
         anchor_centre, anchor_size = _centre_size(anchors)
         centre = anchor_centre + shift * anchor_size
         half = 0.5 * anchor_size * tf.exp(tf.minimum(scale, self.max_log_scale))
@@ -71,7 +80,9 @@ def _centre_size(boxes):
 
 
 def clip(boxes: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
-    """Clip boxes [B, ..., 4] to the frames' sizes [B, 2] (height, width); one outside is empty."""
+    """Clip boxes [B, ..., 4] to the frames' sizes [B, 2] (height, width); one
+    outside is empty.
+    """
     size = tf.cast(size, boxes.dtype)
     limit = tf.concat([size, size], axis=-1)
     limit = tf.reshape(limit, [-1] + [1] * (boxes.shape.rank - 2) + [4])

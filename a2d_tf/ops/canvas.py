@@ -1,7 +1,8 @@
-"""Place frames on the network's canvas: resized to fit, padded with zeros below and to the right.
+"""Place frames on the network's canvas: resized to fit, padded with zeros below and to
+the right.
 
-Flow vectors scale with the frame. The input pipeline and the exported model use the same function,
-so that training and inference see the same clip.
+Flow vectors scale with the frame. The input pipeline and the exported model use the
+same function, so that training and inference see the same clip.
 """
 
 from __future__ import annotations
@@ -12,25 +13,31 @@ import tensorflow as tf
 
 
 def decode_jpegs(images: tf.Tensor, channels: int) -> tf.Tensor:
-    """Decode images of one size, string [N], to uint8 [N, H, W, channels]; as OpenCV does JPEGs.
+    """Decode images of one size, string [N], to uint8 [N, H, W, channels]; as OpenCV
+    does JPEGs.
 
     Despite the name of TensorFlow's operation, PNGs are decoded as well.
     """
     # TensorFlow's default differs by several levels and is no faster.
-    decode = functools.partial(tf.io.decode_jpeg, channels=channels, dct_method="INTEGER_ACCURATE")
+    decode = functools.partial(
+        tf.io.decode_jpeg, channels=channels, dct_method="INTEGER_ACCURATE"
+    )
     signature = tf.TensorSpec([None, None, channels], tf.uint8)
     return tf.map_fn(decode, images, fn_output_signature=signature)
 
 
 def fitted_size(size: tf.Tensor, canvas: tuple[int, int]) -> tf.Tensor:
-    """Return the largest size, int32 [2], inside the canvas that keeps the aspect of `size`."""
+    """Return the largest size, int32 [2], inside the canvas that keeps the aspect of
+    `size`.
+    """
     ratio = tf.cast(canvas, tf.float64) / tf.cast(size, tf.float64)
     fitted = tf.round(tf.cast(size, tf.float64) * tf.reduce_min(ratio))
     return tf.cast(tf.clip_by_value(fitted, 1, tf.cast(canvas, tf.float64)), tf.int32)
 
 
 def resize(images: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
-    """Resize images like the frames of records, by area to shrink them, else bilinearly.
+    """Resize images like the frames of records, by area to shrink them, else
+    bilinearly.
 
     uint8 or float32 [N, h, w, C] become float32 [N, *size, C].
     """
@@ -62,7 +69,8 @@ def place(
       canvas: (height, width).
 
     Returns:
-      (rgb uint8 [N, H, W, 3], flow float32 [N, H, W, 2], size int32 [2] of the frame inside).
+      (rgb uint8 [N, H, W, 3], flow float32 [N, H, W, 2], size int32 [2] of the frame
+      inside).
     """
     with tf.device("CPU:0"):  # where shapes are: a GPU's answers would be waited for
         old = tf.shape(rgb)[1:3]

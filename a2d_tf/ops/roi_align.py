@@ -1,26 +1,29 @@
 """RoIAlign over a feature pyramid (paper, section 3.1).
 
-Sampling grid: pixel i of a map covers [i, i + 1), with its value at the centre i + 1/2. A side
-[a, b) of a box is divided into m = 2n intervals of length s = (b - a) / m (n output cells with two
-samples each). Sample k lies at the centre of interval k, a + (k + 1/2) s, which is index
-a + (k + 1/2) s - 1/2 on the grid of pixel centres. Samples of a box at the border can lie half a
-pixel outside of the centres, where the map's edge is repeated. A cell is the mean of 2x2 samples.
-This is ROIAlign "v2, aligned" with sampling ratio 2.
+Sampling grid: pixel i of a map covers [i, i + 1), with its value at the centre i + 1/2.
+A side [a, b) of a box is divided into m = 2n intervals of length s = (b - a) / m (n
+output cells with two samples each). Sample k lies at the centre of interval k, a + (k +
+1/2) s, which is index a + (k + 1/2) s - 1/2 on the grid of pixel centres. Samples of a
+box at the border can lie half a pixel outside of the centres, where the map's edge is
+repeated. A cell is the mean of 2x2 samples. This is ROIAlign "v2, aligned" with
+sampling ratio 2.
 
-`legacy` is the convention of matterport's published weights: boxes divided by the image's (H, W),
-in which 1 is the centre of a map's last pixel, one corner-aligned sample per cell, levels rounded.
+`legacy` is the convention of matterport's published weights: boxes divided by the
+image's (H, W), in which 1 is the centre of a map's last pixel, one corner-aligned
+sample per cell, levels rounded.
 
-The levels are joined, so that `tf.image.crop_and_resize` and average pooling sample all of them at
-once. On a CPU with several threads its gradient loses updates where RoIs overlap (tensorflow issue
-42033), and on a GPU it is not deterministic. The cells are a linear function of the features, so
-two other gradients replace it, on a CPU and on a GPU that must be deterministic:
+The levels are joined, so that `tf.image.crop_and_resize` and average pooling sample all
+of them at once. On a CPU with several threads its gradient loses updates where RoIs
+overlap (tensorflow issue 42033), and on a GPU it is not deterministic. The cells are a
+linear function of the features, so two other gradients replace it, on a CPU and on a
+GPU that must be deterministic:
 
 sparse    The product with a sparse matrix, 16 numbers per cell: exact and deterministic on a CPU
           with any number of threads.
 segments  A sum of what each pixel gets from every cell, by a kernel that is deterministic on a GPU.
 
-Indices are computed as floats, which are exact below 2**24: TensorFlow has arithmetic of int32 on
-the host alone, for shapes, and a GPU would wait for it.
+Indices are computed as floats, which are exact below 2**24: TensorFlow has arithmetic
+of int32 on the host alone, for shapes, and a GPU would wait for it.
 """
 
 from __future__ import annotations
@@ -40,10 +43,14 @@ _CHUNK = 2**27
 _BOXES = 512  # where their number is not known before
 
 
-def assign_levels(boxes: tf.Tensor, num_levels: int, convention: str = "aligned") -> tf.Tensor:
-    """Return the pyramid level of each box, an index into levels of stride 4, 8, 16, ...
+def assign_levels(
+    boxes: tf.Tensor, num_levels: int, convention: str = "aligned"
+) -> tf.Tensor:
+    """Return the pyramid level of each box, an index into levels of stride 4, 8, 16,
+    ...
 
-    aligned: floor(4 + log2(sqrt(h w) / 224)), Lin et al. 2017, Eq. 1, with 224 pixels at stride 16.
+    aligned: floor(4 + log2(sqrt(h w) / 224)), Lin et al. 2017, Eq. 1, with 224 pixels
+      at stride 16.
     legacy: round in place of floor.
 
     Args:
@@ -57,12 +64,16 @@ def assign_levels(boxes: tf.Tensor, num_levels: int, convention: str = "aligned"
     return tf.cast(tf.clip_by_value(octaves + 2.0, 0.0, num_levels - 1.0), tf.int64)
 
 
-def crop(images: tf.Tensor, boxes: tf.Tensor, box_indices: tf.Tensor, samples: int) -> tf.Tensor:
-    """Sample `samples` x `samples` points of each box bilinearly, with the edge repeated.
+def crop(
+    images: tf.Tensor, boxes: tf.Tensor, box_indices: tf.Tensor, samples: int
+) -> tf.Tensor:
+    """Sample `samples` x `samples` points of each box bilinearly, with the edge
+    repeated.
 
     Args:
       images: [N, H, W, C], sampled in float32; they get no gradient.
-      boxes: float32 [R, 4] in pixels of this map; samples over half a pixel outside it are zero.
+      boxes: float32 [R, 4] in pixels of this map; samples over half a pixel outside it
+        are zero.
       box_indices: int32 [R], the map of each box.
       samples: m; the result is float32 [R, m, m, C].
     """
@@ -74,14 +85,18 @@ def crop(images: tf.Tensor, boxes: tf.Tensor, box_indices: tf.Tensor, samples: i
 
 
 def _crop(features, first, last, owners, number):
-    """Sample number x number points, from index `first` to `last`, by crop_and_resize."""
+    """Sample number x number points, from index `first` to `last`, by
+    crop_and_resize.
+    """
     span = tf.cast(tf.shape(features)[1:3] - 1, tf.float32)
     boxes = tf.concat([first / span, last / span], axis=1)
     return tf.image.crop_and_resize(features, boxes, owners, [number, number])
 
 
 def _ends(boxes, samples):
-    """Return the indices of the first and last of the samples per side: two float32 [..., 2]."""
+    """Return the indices of the first and last of the samples per side: two float32
+    [..., 2].
+    """
     first, last = tf.split(boxes, 2, axis=-1)
     step = (last - first) / samples
     first = first + 0.5 * step - 0.5
@@ -106,7 +121,9 @@ def _grid(shapes, rois, size, convention, image_size):
 
 
 def gradient_for(on_gpu: bool) -> str:
-    """Return the fastest gradient that is exact, and on a GPU deterministic where that is on."""
+    """Return the fastest gradient that is exact, and on a GPU deterministic where
+    that is on.
+    """
     if not on_gpu:
         return "sparse"
     return "segments" if is_op_determinism_enabled() else "op"
@@ -125,7 +142,8 @@ def roi_align(
 
     Args:
       pyramid: list of [B, H_l, W_l, C], of strides 4, 8, 16, ..., static but for B.
-      rois: float32 [B, R, 4] in image pixels, finite, inside the image; they get no gradient.
+      rois: float32 [B, R, 4] in image pixels, finite, inside the image; they get no
+        gradient.
       size: n, cells per side.
       convention: 'aligned' or 'legacy'.
       image_size: (height, width) of the image, for the legacy convention only.
@@ -158,7 +176,9 @@ def roi_align(
 
 
 class Pyramid:
-    """Maps, of a (height, width) each, as one tensor [B, P, C] of all their P pixels."""
+    """Maps, of a (height, width) each, as one tensor [B, P, C] of all their P
+    pixels.
+    """
 
     def __init__(self, shapes: Sequence[tuple[int, int]]) -> None:
         self._areas = [height * width for height, width in shapes]
@@ -167,20 +187,26 @@ class Pyramid:
 
     def join(self, maps: Sequence[tf.Tensor]) -> tf.Tensor:
         """Join maps [B, H_l, W_l, C] to [B, P, C]."""
-        flat = [tf.reshape(x, [-1, area, x.shape[-1]]) for x, area in zip(maps, self._areas)]
+        flat = [
+            tf.reshape(x, [-1, area, x.shape[-1]]) for x, area in zip(maps, self._areas)
+        ]
         return tf.concat(flat, axis=1) if len(flat) > 1 else flat[0]
 
     def split(self, pixels: tf.Tensor) -> list[tf.Tensor]:
         """Invert `join`."""
         maps = tf.split(pixels, self._areas, axis=1)
         channels = pixels.shape[-1]
-        return [tf.reshape(x, [-1, *shape, channels]) for x, shape in zip(maps, self.shapes)]
+        return [
+            tf.reshape(x, [-1, *shape, channels]) for x, shape in zip(maps, self.shapes)
+        ]
 
     def atlas(self) -> tuple[np.ndarray, np.ndarray]:
-        """Lay the maps out on one sheet, the finest above the others, each with its edge repeated.
+        """Lay the maps out on one sheet, the finest above the others, each with its
+        edge repeated.
 
         Returns:
-          (the pixel at each place, int64 [height, width]; where the maps begin, float32 [L, 2]).
+          (the pixel at each place, int64 [height, width]; where the maps begin, float32
+          [L, 2]).
         """
         framed = [
             np.pad(start + np.arange(area).reshape(shape), 1, "edge")
@@ -197,11 +223,12 @@ class Pyramid:
 
 
 class Grid(NamedTuple):
-    """Evenly spaced samples in R boxes; a cell is the mean of samples x samples of them.
+    """Evenly spaced samples in R boxes; a cell is the mean of samples x samples of
+    them.
 
     Attributes:
-      first, last: float32 [R, 2], row and column of the outermost samples as indices of a map.
-        Outside of 0..H - 1 the map's edge is repeated.
+      first, last: float32 [R, 2], row and column of the outermost samples as indices of
+        a map. Outside of 0..H - 1 the map's edge is repeated.
       owners: float32 [R], the frame of each box, a whole number.
       levels: int64 [R], its map in the pyramid.
       size: cells per side.
@@ -229,7 +256,9 @@ def _cells(pixels, pyramid, grid):
 
 
 def _sparse(cells, pyramid, grid, batch):
-    """Backpropagate cells float32 [R, n, n, C] to the pixels of B frames: float32 [B, P, C]."""
+    """Backpropagate cells float32 [R, n, n, C] to the pixels of B frames: float32
+    [B, P, C].
+    """
     # The raw op accepts int32 indices, which are half as large.
     pixels, weights = _corners(pyramid, grid, tf.int32)
     number, channels = tf.shape(grid.owners)[0] * grid.size**2, cells.shape[-1]
@@ -264,9 +293,13 @@ _GRADIENTS = {"sparse": _sparse, "segments": _segments}
 
 
 def _corners(pyramid, grid, dtype):
-    """Return the pixels that a cell reads, of all frames', and their weights: [R, n, n, k] both."""
+    """Return the pixels that a cell reads, of all frames', and their weights: [R, n,
+    n, k] both.
+    """
     shapes = np.array(pyramid.shapes, np.float32)
-    table = tf.gather(np.column_stack([shapes, np.float32(pyramid.starts)]), grid.levels)
+    table = tf.gather(
+        np.column_stack([shapes, np.float32(pyramid.starts)]), grid.levels
+    )
     (rows, columns), (row_weights, column_weights) = (
         tf.unstack(x, axis=1) for x in _along(grid, table[:, :2])
     )
@@ -280,11 +313,16 @@ def _corners(pyramid, grid, dtype):
 
 
 def _along(grid, sides):
-    """Return the pixels that a cell reads along each axis and their weights: float32 [R, 2, n, k].
+    """Return the pixels that a cell reads along each axis and their weights: float32
+    [R, 2, n, k].
 
     `sides` are those of each box's map, float32 [R, 2].
     """
-    first, end, number = grid.first[..., None], sides[..., None] - 1.0, grid.size * grid.samples
+    first, end, number = (
+        grid.first[..., None],
+        sides[..., None] - 1.0,
+        grid.size * grid.samples,
+    )
     steps = tf.range(number, dtype=tf.float32) / max(number - 1, 1)
     positions = first + (grid.last[..., None] - first) * steps
     positions = tf.maximum(tf.minimum(positions, end), 0.0)

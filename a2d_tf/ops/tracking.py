@@ -1,12 +1,14 @@
-"""Link instances over time: an actor keeps its id, and its label is read from several frames.
+"""Link instances over time: an actor keeps its id, and its label is read from several
+frames.
 
-Linking is greedy on the IoU of masks between one answered frame and the next, as in tracking by
-detection (Bochinski et al., AVSS 2017; Bewley et al., ICIP 2016), then on distance; it needs no
-motion model. Only a sure instance begins a track, and less sure ones continue it (Zhang et al.,
-"ByteTrack", ECCV 2022). docs/prediction.md has the measurements behind the constants.
+Linking is greedy on the IoU of masks between one answered frame and the next, as in
+tracking by detection (Bochinski et al., AVSS 2017; Bewley et al., ICIP 2016), then on
+distance; it needs no motion model. Only a sure instance begins a track, and less sure
+ones continue it (Zhang et al., "ByteTrack", ECCV 2022). docs/prediction.md has the
+measurements behind the constants.
 
-Where the number of individuals is known, what was lost is linked to its track again, wherever it
-is found. Memory does not grow with the video.
+Where the number of individuals is known, what was lost is linked to its track again,
+wherever it is found. Memory does not grow with the video.
 """
 
 from __future__ import annotations
@@ -24,17 +26,23 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
 
 MIN_IOU = 0.3  # of an actor's mask with its last one
-MIN_IOU_OTHER = 0.5  # the same, where the network now takes it for another kind of actor
-GHOST = 0.5  # share of a mask in another, or of the other in it, from which both are one individual
+# the same, where the network now takes it for another kind of actor
+MIN_IOU_OTHER = 0.5
+# share of a mask in another, or of the other in it, from which both are one individual
+GHOST = 0.5
 SAME_PLACE = 0.4  # IoU of masks from which two kinds of actor are one individual
 SURE = 0.8  # p(any actor) with which an instance begins a track
-ALIKE = 0.5  # of a diagonal: the least one of another kind that may be the same individual
-NEAR = 0.35  # of the mean diagonal of two boxes: how far an actor may be from its last place
-LEAD = 1.5  # how many times the evidence for another label must be that for the one so far
+# of a diagonal: the least one of another kind that may be the same individual
+ALIKE = 0.5
+# of the mean diagonal of two boxes: how far an actor may be from its last place
+NEAR = 0.35
+# how many times the evidence for another label must be that for the one so far
+LEAD = 1.5
 
 Found = TypeVar("Found")
-"""The N instances of a frame, with the attributes boxes [N, 4] (y1, x1, y2, x2), codes [N], scores
-[N], masks (N RLEs), actor_scores [N, |X|], action_scores [N, |Y|]."""
+"""The N instances of a frame, with the attributes boxes [N, 4] (y1, x1, y2, x2), codes
+[N], scores [N], masks (N RLEs), actor_scores [N, |X|], action_scores [N, |Y|].
+"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,10 +50,13 @@ class Linking:
     """How instances are linked.
 
     Attributes:
-      window: answered frames from which a track's label is read; 1 is the network's own answer.
-      patience: answered frames in a row that may miss an actor before its track is lost.
-      max_tracks: the number of individuals, such as "4" or "mouse=2,wheel=1"; actors that are not
-        named have any number. None: a track that is lost ends, and the actor begins another.
+      window: answered frames from which a track's label is read; 1 is the network's own
+        answer.
+      patience: answered frames in a row that may miss an actor before its track is
+        lost.
+      max_tracks: the number of individuals, such as "4" or "mouse=2,wheel=1"; actors
+        that are not named have any number. None: a track that is lost ends, and the
+        actor begins another.
     """
 
     window: int = 9
@@ -58,7 +69,8 @@ class Linking:
         Instances are linked within a group: a named actor alone, or all others.
 
         Raises:
-          InputError: `max_tracks` is no number of individuals, or names no actor of `labels`.
+          InputError: `max_tracks` is no number of individuals, or names no actor of
+            `labels`.
         """
         groups, most = [0] * len(labels.actors), [math.inf]
         for part in self.max_tracks.split(",") if self.max_tracks else ():
@@ -68,8 +80,9 @@ class Linking:
                 known = not groups[labels.actors.index(actor)]
             if not known or not count.isdecimal() or int(count) < 1:
                 raise InputError(
-                    f"--max_tracks={self.max_tracks}: '{part}' is not a number of individuals; use "
-                    f"one for all, or ACTOR=NUMBER with actors from {', '.join(labels.actors)}"
+                    f"--max_tracks={self.max_tracks}: '{part}' is not a number of"
+                    " individuals; use one for all, or ACTOR=NUMBER with actors from"
+                    f" {', '.join(labels.actors)}"
                 )
             if equals:
                 groups[labels.actors.index(actor)] = len(most)
@@ -89,11 +102,13 @@ class Track:
     Attributes:
       id: 1, 2, ... in the order of appearance.
       group: of `Linking.limits`.
-      detections: (index, code, score, p(actor) [|X|], p(action) [|Y|]), the newest last.
+      detections: (index, code, score, p(actor) [|X|], p(action) [|Y|]), the newest
+        last.
       seen: index of the answered frame where it was last seen.
       place: its box [y1, x1, y2, x2] and its RLE where it was last seen.
       label: the code that was last read for it; None before that.
-      apart: in how many more frames it was apart than it was a part of its like, or had one.
+      apart: in how many more frames it was apart than it was a part of its like, or had
+        one.
     """
 
     id: int
@@ -120,7 +135,8 @@ class Tracker:
 
     Attributes:
       lost: {id of each track that was lost by the newest frame: whether it has ended}.
-      extra: how many sure instances of the newest frame are beyond the number of individuals.
+      extra: how many sure instances of the newest frame are beyond the number of
+        individuals.
     """
 
     def __init__(self, labels: LabelSpace, linking: Linking = LINKING) -> None:
@@ -134,11 +150,12 @@ class Tracker:
     def add(self, instances: Any) -> list[Track | None]:
         """Follow the actors into the next answered frame.
 
-        An instance goes to the track whose last mask it overlaps most, first among those of its own
-        actor, then among others; else to the nearest track that this frame misses, if that is near.
-        Any other begins a track if it is sure; if the number of individuals is known, and all have
-        a track, it continues the nearest one that this frame misses, wherever it is. Of instances
-        that lie on one another, one has a track.
+        An instance goes to the track whose last mask it overlaps most, first among
+        those of its own actor, then among others; else to the nearest track that this
+        frame misses, if that is near. Any other begins a track if it is sure; if the
+        number of individuals is known, and all have a track, it continues the nearest
+        one that this frame misses, wherever it is. Of instances that lie on one
+        another, one has a track.
 
         Args:
           instances: N, with masks as RLEs, by descending p(actor).
@@ -147,7 +164,8 @@ class Tracker:
           the track of each instance, or None.
         """
         self._index += 1
-        last = self._index - self._linking.patience - 1  # tracks that were seen before it are lost
+        # tracks that were seen before it are lost
+        last = self._index - self._linking.patience - 1
         lost = (track for track in self._tracks if track.seen == last - 1)
         self.lost = {track.id: math.isinf(self._most[track.group]) for track in lost}
         self._tracks = [track for track in self._tracks if not self.lost.get(track.id)]
@@ -157,9 +175,24 @@ class Tracker:
         parts, twins = _ghosts(sights)
         ghosts = parts | twins
         kinds = [_actor(track.detections, self._labels) for track in followed]
-        iou = _overlaps([sight.place for sight in sights], [track.place for track in followed])
-        self._link(owners, sights, followed, _alike(sights, followed, kinds, iou), ghosts, twins)
-        self._link(owners, sights, followed, self._near(owners, sights, followed, kinds), ghosts)
+        iou = _overlaps(
+            [sight.place for sight in sights], [track.place for track in followed]
+        )
+        self._link(
+            owners,
+            sights,
+            followed,
+            _alike(sights, followed, kinds, iou),
+            ghosts,
+            twins,
+        )
+        self._link(
+            owners,
+            sights,
+            followed,
+            self._near(owners, sights, followed, kinds),
+            ghosts,
+        )
         left = []
         for i, sight in enumerate(sights):
             if owners[i] or _any(owners, ghosts[i]):
@@ -167,13 +200,21 @@ class Tracker:
             # An individual of a known number, which is taken for another kind.
             near = [followed[k] for k in np.flatnonzero(iou[i] >= MIN_IOU_OTHER)]
             missed = (x.group for x in near if x.seen < self._index)
-            if any(group != sight.group and self._most[group] < math.inf for group in missed):
+            if any(
+                group != sight.group and self._most[group] < math.inf
+                for group in missed
+            ):
                 continue
-            if sum(track.group == sight.group for track in self._tracks) == self._most[sight.group]:
+            if (
+                sum(track.group == sight.group for track in self._tracks)
+                == self._most[sight.group]
+            ):
                 left.append(i)
             elif sight.sureness >= SURE:
                 self._ids += 1
-                detections: collections.deque = collections.deque(maxlen=self._linking.window)
+                detections: collections.deque = collections.deque(
+                    maxlen=self._linking.window
+                )
                 self._tracks.append(Track(self._ids, sight.group, detections))
                 owners[i] = self._append(self._tracks[-1], sight)
         pairs = [
@@ -196,25 +237,35 @@ class Tracker:
         for place, detection in zip(zip(instances.boxes, instances.masks), columns):
             actor = self._labels.split(detection[0])[0] - 1
             sureness = float(detection[2].sum())
-            yield _Sight(actor, self._groups[actor], place, (self._index, *detection), sureness)
+            yield _Sight(
+                actor, self._groups[actor], place, (self._index, *detection), sureness
+            )
 
     def _near(self, owners, sights, tracks, kinds):
-        """Yield (..., i, k), the nearest first when sorted, where sight i is near track k.
+        """Yield (..., i, k), the nearest first when sorted, where sight i is near track
+        k.
 
-        It is of the same actor, or where the number of individuals is unknown of about its size.
+        It is of the same actor, or where the number of individuals is unknown of about
+        its size.
         """
-        missed = [(k, track) for k, track in enumerate(tracks) if track.seen < self._index]
+        missed = [
+            (k, track) for k, track in enumerate(tracks) if track.seen < self._index
+        ]
         for i, sight in enumerate(sights):
             for k, track in missed if owners[i] is None else ():
                 distance = _distance(sight.place, track.place)
                 small, large = sorted((_diagonal(sight.place), _diagonal(track.place)))
                 alike = math.isinf(self._most[track.group]) and small >= ALIKE * large
-                if track.group == sight.group and distance <= NEAR * (small + large) / 2:
+                if (
+                    track.group == sight.group
+                    and distance <= NEAR * (small + large) / 2
+                ):
                     if alike or sight.actor == kinds[k]:
                         yield distance, track.id, i, k
 
     def _link(self, owners, sights, tracks, pairs, ghosts, apart=None):
-        """Give sights i the tracks k that this frame misses, the best (..., i, k) first.
+        """Give sights i the tracks k that this frame misses, the best (..., i, k)
+        first.
 
         Args:
           ghosts: bool [N, N], of which one has a track.
@@ -222,7 +273,10 @@ class Tracker:
         """
         for *_, i, k in sorted(pairs):
             others = ghosts if apart is None or tracks[k].apart <= 0 else apart
-            if not (owners[i] or _any(owners, others[i])) and tracks[k].seen < self._index:
+            if (
+                not (owners[i] or _any(owners, others[i]))
+                and tracks[k].seen < self._index
+            ):
                 owners[i] = self._append(tracks[k], sights[i])
 
     def _append(self, track, sight):
@@ -244,8 +298,13 @@ def _any(owners, chosen):
 
 
 def _ghosts(sights):
-    """Which sights are one individual: (of one kind, bool [N, N]; of any two, bool [N, N])."""
-    places, actors = [sight.place for sight in sights], np.array([s.actor for s in sights], int)
+    """Which sights are one individual: (of one kind, bool [N, N]; of any two, bool
+    [N, N]).
+    """
+    places, actors = (
+        [sight.place for sight in sights],
+        np.array([s.actor for s in sights], int),
+    )
     share, others = _overlaps(places, places, True), ~np.eye(len(sights), dtype=bool)
     parts = (np.maximum(share, share.T) >= GHOST) & (actors[:, None] == actors) & others
     return parts, (_overlaps(places, places) >= SAME_PLACE) & others
@@ -258,7 +317,9 @@ def _diagonal(place):
 
 def _distance(place, other):
     """The distance between the centres of two places, pixels."""
-    (y1, x1, y2, x2), (v1, u1, v2, u2) = (np.asarray(box, np.float64) for box, _ in (place, other))
+    (y1, x1, y2, x2), (v1, u1, v2, u2) = (
+        np.asarray(box, np.float64) for box, _ in (place, other)
+    )
     return math.hypot(y1 + y2 - v1 - v2, x1 + x2 - u1 - u2) / 2
 
 
@@ -272,13 +333,17 @@ def _overlaps(places, others, of_one=False):
     sides = places, others
     masks = [[mask for _, mask in side] for side in sides]
     boxes = [
-        np.array([[x1, y1, x2 - x1, y2 - y1] for (y1, x1, y2, x2), _ in side], np.float64)
+        np.array(
+            [[x1, y1, x2 - x1, y2 - y1] for (y1, x1, y2, x2), _ in side], np.float64
+        )
         for side in sides
     ]
     crowd = [int(of_one)] * len(others)
     empty = [rle_tools.area(side) == 0 for side in masks]
     return np.where(
-        empty[0][:, None] | empty[1], rle_tools.iou(*boxes, crowd), rle_tools.iou(*masks, crowd)
+        empty[0][:, None] | empty[1],
+        rle_tools.iou(*boxes, crowd),
+        rle_tools.iou(*masks, crowd),
     )
 
 
@@ -295,25 +360,32 @@ def _actor(detections, labels, before=None):
 
 
 def _best(evidence, before):
-    """Index of the best evidence; `before` as long as none has LEAD times its evidence."""
+    """Index of the best evidence; `before` as long as none has LEAD times its
+    evidence.
+    """
     best = int(np.argmax(evidence))
     hold = before is not None and 0 < evidence[best] <= LEAD * evidence[before]
     return before if hold else best
 
 
 def read_label(
-    detections: Sequence[tuple], labels: LabelSpace, before: int | None = None, joint: bool = False
+    detections: Sequence[tuple],
+    labels: LabelSpace,
+    before: int | None = None,
+    joint: bool = False,
 ) -> tuple[int, float]:
     """Read the label of an actor from several detections of it.
 
-    The actor is that of most votes, see `_actor`, the action its valid one with the highest sum of
-    p(action). The label before holds until another has LEAD times its sum.
+    The actor is that of most votes, see `_actor`, the action its valid one with the
+    highest sum of p(action). The label before holds until another has LEAD times its
+    sum.
 
     Args:
       detections: as in a Track, at least one.
-      before: code of the frame before. Without it, a single detection keeps the network's answer.
-      joint: whether p(action) is a sum over actors, as with cartesian and hierarchical labels. It
-        then contains p(actor), and each detection is normalised to 1.
+      before: code of the frame before. Without it, a single detection keeps the
+        network's answer.
+      joint: whether p(action) is a sum over actors, as with cartesian and hierarchical
+        labels. It then contains p(actor), and each detection is normalised to 1.
 
     Returns:
       (code, score): the score is the mean over the detections of p(actor) p(action).
@@ -330,7 +402,9 @@ def read_label(
     # Underflow may leave every action at 0: an invalid one must still lose.
     evidence = np.where(labels.valid[actor], actions.sum(axis=0), -1)
     action = _best(evidence, old_action if actor == old_actor else None)
-    scores = np.array([actors[actor] for *_, actors, _ in detections]) * actions[:, action]
+    scores = (
+        np.array([actors[actor] for *_, actors, _ in detections]) * actions[:, action]
+    )
     return labels.encode(actor, action), float(scores.mean())
 
 
@@ -340,11 +414,14 @@ def follow(
     linking: Linking = LINKING,
     *,
     joint: bool = False,
-) -> Iterator[tuple[Any, Found, np.ndarray, np.ndarray, np.ndarray, dict[int, bool], int]]:
+) -> Iterator[
+    tuple[Any, Found, np.ndarray, np.ndarray, np.ndarray, dict[int, bool], int]
+]:
     """Add tracks and steady labels to the instances of every answered frame.
 
-    The label of an instance is read from the track's detections in the `window` frames around it,
-    so that it does not lag; a frame is yielded once the window // 2 frames after it are there.
+    The label of an instance is read from the track's detections in the `window` frames
+    around it, so that it does not lag; a frame is yielded once the window // 2 frames
+    after it are there.
 
     Args:
       answers: (frame, its instances with masks as RLEs), in order.
@@ -352,18 +429,23 @@ def follow(
 
     Yields:
       (frame, instances, ids int [N], codes int [N], scores float [N], `Tracker.lost`,
-      `Tracker.extra`) in the same order. An instance without a track has id 0 and the network's own
-      label.
+      `Tracker.extra`) in the same order. An instance without a track has id 0 and the
+      network's own label.
     """
     tracker, window = Tracker(labels, linking), linking.window
     waiting: collections.deque = collections.deque()
     ahead = window // 2
 
-    def labelled() -> tuple[Any, Found, np.ndarray, np.ndarray, np.ndarray, dict[int, bool], int]:
+    def labelled() -> (
+        tuple[Any, Found, np.ndarray, np.ndarray, np.ndarray, dict[int, bool], int]
+    ):
         index, frame, instances, tracks, *changes = waiting.popleft()
         first, last = index + ahead - window + 1, index + ahead
         ids = np.array([track.id if track else 0 for track in tracks], np.int64)
-        codes, scores = np.array(instances.codes, np.int64), np.array(instances.scores, np.float64)
+        codes, scores = (
+            np.array(instances.codes, np.int64),
+            np.array(instances.scores, np.float64),
+        )
         for i, track in enumerate(tracks):
             if track:
                 detections = [x for x in track.detections if first <= x[0] <= last]

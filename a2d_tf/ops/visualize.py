@@ -1,4 +1,6 @@
-"""Visualisation of labels, instances and flow: functions from arrays to RGB uint8 images."""
+"""Visualisation of labels, instances and flow: functions from arrays to RGB uint8
+images.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +16,11 @@ _GOLDEN = (5**0.5 - 1) / 2  # steps of this fraction of a turn give hues far apa
 
 
 def flow_to_rgb(flow: np.ndarray) -> np.ndarray:
-    """Colour flow (u, v) by its direction (hue) and speed (saturation): uint8 [H, W, 3].
+    """Colour flow (u, v) by its direction (hue) and speed (saturation): uint8 [H, W,
+    3].
 
-    Rightward motion is red, downward yellow-green, leftward cyan; no motion is white. The greatest
-    speed in the picture is saturated.
+    Rightward motion is red, downward yellow-green, leftward cyan; no motion is white.
+    The greatest speed in the picture is saturated.
     """
     u, v = flow[..., 0].astype(np.float32), flow[..., 1].astype(np.float32)
     speed, angle = cv2.cartToPolar(u, v, angleInDegrees=True)
@@ -29,11 +32,15 @@ def flow_to_rgb(flow: np.ndarray) -> np.ndarray:
 def track_colours(ids: Sequence[int] | np.ndarray) -> np.ndarray:
     """Return the colours of track ids: uint8 [N, 3], RGB, different for close ids."""
     hues = [((i - 1) * _GOLDEN) % 1 for i in np.asarray(ids).tolist()]
-    colours = [np.round(255 * np.array(colorsys.hsv_to_rgb(hue, 0.8, 1))) for hue in hues]
+    colours = [
+        np.round(255 * np.array(colorsys.hsv_to_rgb(hue, 0.8, 1))) for hue in hues
+    ]
     return np.array(colours, np.uint8).reshape(-1, 3)
 
 
-def overlay_masks(rgb: np.ndarray, masks: Iterable[np.ndarray], colours: np.ndarray) -> np.ndarray:
+def overlay_masks(
+    rgb: np.ndarray, masks: Iterable[np.ndarray], colours: np.ndarray
+) -> np.ndarray:
     """Tint masks half: uint8 [H, W, 3], a new image.
 
     Args:
@@ -67,18 +74,22 @@ def draw_instances(
 ) -> np.ndarray:
     """Draw masks, boxes and names over a frame.
 
-    A name is placed above its box, below or beside it where it covers neither a box nor another
-    name, or else where it covers no name; if there is no such place it is left out.
+    A name is placed above its box, below or beside it where it covers neither a box nor
+    another name, or else where it covers no name; if there is no such place it is left
+    out.
 
     Args:
       rgb: uint8 [H, W, 3].
-      boxes: [N, 4], y1, x1, y2, x2, pixels, half-open; later ones lie over earlier ones.
+      boxes: [N, 4], y1, x1, y2, x2, pixels, half-open; later ones lie over earlier
+        ones.
       codes: int [N].
       masks: as of `overlay_masks`.
       label_space: gives names and colours.
       scores: [N], 0..1.
-      ids: [N], of tracks: numbers before the names; colours are by track then, not by code.
-      stamp: text in a corner, such as a time: the upper right one, unless a box is there.
+      ids: [N], of tracks: numbers before the names; colours are by track then, not by
+        code.
+      stamp: text in a corner, such as a time: the upper right one, unless a box is
+        there.
       times: how many times as large as the frame the picture is.
 
     Returns:
@@ -89,8 +100,14 @@ def draw_instances(
     colours = np.array(of_codes if ids is None else track_colours(ids))
     image = overlay_masks(rgb, masks, colours)
     if times > 1:
-        image = cv2.resize(image, None, fx=times, fy=times, interpolation=cv2.INTER_CUBIC)
-    edges = np.round(times * np.asarray(boxes, np.float64).reshape(-1, 4)).astype(int).tolist()
+        image = cv2.resize(
+            image, None, fx=times, fy=times, interpolation=cv2.INTER_CUBIC
+        )
+    edges = (
+        np.round(times * np.asarray(boxes, np.float64).reshape(-1, 4))
+        .astype(int)
+        .tolist()
+    )
     shades = colours.astype(int).tolist()
     thickness = max(1, round(image.shape[0] / 320))
     for (y1, x1, y2, x2), colour in zip(edges, shades):
@@ -107,8 +124,9 @@ def draw_instances(
     return image
 
 
-# Places of a text by a box, (down, across): before the box -1, at its start 0, its end 1, behind 2.
-_CORNERS = ((0, 1), (0, 0), (1, 1), (1, 0))  # players draw their controls along the lower edge
+# Places of a text by a box, (down, across): before the box -1, at its start 0, its end
+# 1, behind 2. players draw their controls along the lower edge
+_CORNERS = ((0, 1), (0, 0), (1, 1), (1, 0))
 _AROUND = ((-1, 0), (2, 0), (0, 2), (0, -1), (0, 0), (1, 0))
 
 
@@ -123,14 +141,19 @@ class _Plates:
         for y1, x1, y2, x2 in boxes:
             self._covered[y1:y2, x1:x2] = 1
 
-    def write(self, text: str, box: Sequence[int], places: Sequence, colour: Sequence[int]) -> None:
+    def write(
+        self, text: str, box: Sequence[int], places: Sequence, colour: Sequence[int]
+    ) -> None:
         """Write a text at the first free place by a box.
 
-        A text wider than the picture is made smaller; without a free place it is left out.
+        A text wider than the picture is made smaller; without a free place it is left
+        out.
         """
         height, width = self._image.shape[:2]
         scale = max(0.42, height / 1000)
-        across = cv2.getTextSize(text, self._FONT, scale, max(1, round(2 * scale)))[0][0]
+        across = cv2.getTextSize(text, self._FONT, scale, max(1, round(2 * scale)))[0][
+            0
+        ]
         scale *= min(1, (width - 2) / across)
         thickness = max(1, round(2 * scale))
         (across, tall), descent = cv2.getTextSize(text, self._FONT, scale, thickness)
@@ -138,7 +161,9 @@ class _Plates:
         starts, ends = np.array(box[:2]), np.array(box[2:])
         options = np.array([starts - size, starts, ends - size, ends])
         corners = options[np.array(places) + 1, [0, 1]]
-        corners = np.clip(corners, 0, np.maximum(0, np.subtract((height, width), size))).tolist()
+        corners = np.clip(
+            corners, 0, np.maximum(0, np.subtract((height, width), size))
+        ).tolist()
         plates = [(slice(y, y + size[0]), slice(x, x + size[1])) for y, x in corners]
         plate = min(plates, key=lambda plate: self._covered[plate].max())
         if self._covered[plate].max() == 2:
@@ -147,13 +172,21 @@ class _Plates:
         (y1, y2), (x1, x2) = ((side.start, side.stop) for side in plate)
         # OpenCV's lower right corner is inclusive.
         cv2.rectangle(self._image, (x1, y1), (x2 - 1, y2 - 1), colour, -1)
-        ink = (0, 0, 0) if np.dot(colour, (0.299, 0.587, 0.114)) > 128 else (255, 255, 255)
+        ink = (
+            (0, 0, 0)
+            if np.dot(colour, (0.299, 0.587, 0.114)) > 128
+            else (255, 255, 255)
+        )
         base = (x1 + 1, y2 - descent - 1)
-        cv2.putText(self._image, text, base, self._FONT, scale, ink, thickness, cv2.LINE_AA)
+        cv2.putText(
+            self._image, text, base, self._FONT, scale, ink, thickness, cv2.LINE_AA
+        )
 
 
 def zoom(size: Sequence[int]) -> int:
-    """Return how many times a frame (height, width) is enlarged so that names fit beside actors."""
+    """Return how many times a frame (height, width) is enlarged so that names fit
+    beside actors.
+    """
     return max(1, round(min(360 / min(size), 1280 / max(size))))
 
 
@@ -163,11 +196,15 @@ def bright(colour: np.ndarray) -> np.ndarray:
 
 
 def paint(rgb: np.ndarray, indices: np.ndarray, palette: np.ndarray) -> np.ndarray:
-    """Paint indices [h, w] of a palette, 0 clear, over a picture in grey: uint8 [H, W, 3]."""
+    """Paint indices [h, w] of a palette, 0 clear, over a picture in grey: uint8 [H,
+    W, 3].
+    """
     indices = cv2.resize(indices, rgb.shape[1::-1], interpolation=cv2.INTER_NEAREST)
     grey = 0.5 * rgb.mean(axis=2, keepdims=True)
     colours = np.array([bright(colour) for colour in palette])[indices]
-    return np.where(indices[..., None] > 0, 0.1 * grey + 0.9 * colours, grey).astype(np.uint8)
+    return np.where(indices[..., None] > 0, 0.1 * grey + 0.9 * colours, grey).astype(
+        np.uint8
+    )
 
 
 def shrunk(rgb: np.ndarray, side: int) -> np.ndarray:

@@ -1,1 +1,3 @@
-"""The paper's tables: rows, published figures, metrics, report, and their reproduction."""
+"""The paper's tables: rows, published figures, metrics, report, and their
+reproduction.
+"""

@@ -1,10 +1,12 @@
-"""The rows of the paper's tables: their published figures, their flagfiles and their run folders.
+"""The rows of the paper's tables: their published figures, their flagfiles and their
+run folders.
 
-An experiment is `full`, a flagfile of configs/ablations, or one of PHASES. Each of its phases is a
-run, and the last one is scored. Its final runs repeat the phases on all training videos, each with
-the threshold that the first run of the phase chose.
+An experiment is `full`, a flagfile of configs/ablations, or one of PHASES. Each of its
+phases is a run, and the last one is scored. Its final runs repeat the phases on all
+training videos, each with the threshold that the first run of the phase chose.
 
-Source of the figures: Ji et al., ECCV 2018, Tables 1 to 3, in percent, all on A2D's own test split.
+Source of the figures: Ji et al., ECCV 2018, Tables 1 to 3, in percent, all on A2D's own
+  test split.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ PHASES = {
 }
 NOTHING = ("--init_rgb=", "--init_flow=", "--init_checkpoint=")
 ZERO_SHOT = "zero_shot_"
-"""Prefix of the experiments that withhold the action labels of an actor, whose name follows."""
+"""Prefix of the experiments that withhold the action labels of an actor, whose name
+follows.
+"""
 
 # The published figures.
 SEGMENTATION: dict[str, tuple[float | None, ...]] = {
@@ -42,7 +46,8 @@ SEGMENTATION: dict[str, tuple[float | None, ...]] = {
     "w/o flow": (79.5, 93.7, 66.5, 60.4, 86.3, 36.8, 46.2, 87.8, 29.4),
     "w/o joint": (77.7, 93.2, 63.2, 62.1, 91.3, 45.2, 50.9, 90.1, 33.6),
 }
-"""Tables 1 and 3: ave, glo, mIoU of actors, of actions, of pairs; None where the paper has a dash.
+"""Tables 1 and 3: ave, glo, mIoU of actors, of actions, of pairs; None where the paper
+has a dash.
 """
 DETECTION: dict[str, tuple[float | None, ...]] = {
     "TSCT": (67.2, 60.2, 49.2),
@@ -56,15 +61,21 @@ DETECTION: dict[str, tuple[float | None, ...]] = {
 def names() -> list[str]:
     """Return all experiments, sorted."""
     parts = {phase for phases in PHASES.values() for phase in phases}
-    return sorted({path.stem for path in ABLATIONS.glob("*.flags")} - parts | set(PHASES))
+    return sorted(
+        {path.stem for path in ABLATIONS.glob("*.flags")} - parts | set(PHASES)
+    )
 
 
 def phases(name: str) -> tuple[str, ...]:
-    """Return the phases of an experiment, in order; each has a run folder of its name."""
+    """Return the phases of an experiment, in order; each has a run folder of its
+    name.
+    """
     return PHASES.get(name, (name,))
 
 
-def run_folder(workdir: str | os.PathLike, phase: str, final: bool = False) -> pathlib.Path:
+def run_folder(
+    workdir: str | os.PathLike, phase: str, final: bool = False
+) -> pathlib.Path:
     """Return the run folder of a phase, or of its final run."""
     return pathlib.Path(workdir, f"{phase}_final" if final else phase)
 
@@ -72,7 +83,8 @@ def run_folder(workdir: str | os.PathLike, phase: str, final: bool = False) -> p
 def trainings(
     name: str, base: str, workdir: str | os.PathLike, final: bool = False
 ) -> Iterator[tuple[pathlib.Path, list[str], list[str]]]:
-    """Yield each phase's run folder, its flagfiles, and its flags of the weights it starts from.
+    """Yield each phase's run folder, its flagfiles, and its flags of the weights it
+    starts from.
 
     Args:
       name: one of `names()`.
@@ -85,14 +97,19 @@ def trainings(
         if phase != "full":
             files.append(f"{ABLATIONS / phase}.flags")
         if previous:
-            # The first phase has started from the weights that the base or the caller names.
+            # The first phase has started from the weights that the base or the caller
+            # names.
             start = [f"--init_run={previous}", *NOTHING]
-        elif phase != "full" and "--use_flow=false" in pathlib.Path(files[1]).read_text().split():
+        elif (
+            phase != "full"
+            and "--use_flow=false" in pathlib.Path(files[1]).read_text().split()
+        ):
             start = ["--init_flow="]
         if final:
             start.append("--val_fraction=0")
             first = run_folder(workdir, phase)
-            if (first / "score_threshold.json").exists():  # else it has not chosen one yet
+            # else it has not chosen one yet
+            if (first / "score_threshold.json").exists():
                 start.append(f"--score_threshold={scores.threshold(first)}")
         previous = run_folder(workdir, phase, final).absolute()
         yield previous, [f"--flagfile={path}" for path in files], start

@@ -1,8 +1,10 @@
-"""The report of a reproduction: the paper's tables and figures, published rows beside ours.
+"""The report of a reproduction: the paper's tables and figures, published rows beside
+ours.
 
-Differences between two networks have the confidence intervals of a paired bootstrap over videos:
-videos rather than frames are resampled, since the frames of a video are correlated, and both
-networks are scored on the same samples, so that the difficulty of a sample cancels.
+Differences between two networks have the confidence intervals of a paired bootstrap
+over videos: videos rather than frames are resampled, since the frames of a video are
+correlated, and both networks are scored on the same samples, so that the difficulty of
+a sample cancels.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ from a2d_tf.paper.experiments import DETECTION, SEGMENTATION
 from a2d_tf.runs import scores
 
 _FULL = "Ji et al., full"  # published
-# Experiment -> name of our row, and the published rows beside it in Tables 1 or 3, and in Table 2.
+# Experiment -> name of our row, and the published rows beside it in Tables 1 or 3, and
+# in Table 2.
 ROWS = {
     "full": ("full", _FULL, _FULL),
     "mask_rcnn_baseline": ("Mask R-CNN baseline", "Mask R-CNN baseline", None),
@@ -54,10 +57,21 @@ _OF_FOLDS = {
     **{f"detection/{kind}_map": f"{kind} mAP" for kind in KINDS},
     "over_time/joint_frame_map50": "frame-mAP .5",
     "over_time/joint_frame_map50_tracks": "frame-mAP .5 of tracks",
-    **{f"over_time/joint_video_map{iou}": f"video-mAP .{iou // 10}" for iou in (20, 50)},
+    **{
+        f"over_time/joint_video_map{iou}": f"video-mAP .{iou // 10}" for iou in (20, 50)
+    },
 }
-"""Figures by their tags of `scalars`: those compared, and those of a report across folds."""
-_PICTURED = ("full", "mask_rcnn_baseline", "no_mask", "no_temporal", "no_flow", "no_joint")
+"""Figures by their tags of `scalars`: those compared, and those of a report across
+folds.
+"""
+_PICTURED = (
+    "full",
+    "mask_rcnn_baseline",
+    "no_mask",
+    "no_temporal",
+    "no_flow",
+    "no_joint",
+)
 _FRAMES = 6  # frames shown
 SAMPLES = 500
 LEVEL = 95  # percent of the samples inside an interval
@@ -72,7 +86,8 @@ class Result:
       seed: of its trainings.
       folder: the scored run folder.
       error: why it failed; '' if it did not.
-      final: the scored run folder of its final run, on all training videos, if it has one.
+      final: the scored run folder of its final run, on all training videos, if it has
+        one.
       fold: the fold that is its test split, or "".
     """
 
@@ -86,11 +101,15 @@ class Result:
     @property
     def where(self) -> str:
         """Row, fold and seed."""
-        return ", ".join([self.name, *[f"fold {self.fold}"] * bool(self.fold), f"seed {self.seed}"])
+        return ", ".join(
+            [self.name, *[f"fold {self.fold}"] * bool(self.fold), f"seed {self.seed}"]
+        )
 
     @property
     def test(self) -> pathlib.Path:
-        """The folder of its scores on the test split, of the final run if there is one."""
+        """The folder of its scores on the test split, of the final run if there is
+        one.
+        """
         return scores.folder_of(self.final or self.folder)
 
     def metrics(self) -> dict:
@@ -126,7 +145,9 @@ def build(results: list[Result], manifest: Manifest, origin: str) -> list[Block]
 
 
 def build_folds(results: list[Result], labels: LabelSpace, origin: str) -> list[Block]:
-    """Build the blocks of a report across folds: means over folds and seeds, nothing published."""
+    """Build the blocks of a report across folds: means over folds and seeds, nothing
+    published.
+    """
     done, blocks = _begin(results, origin)
     if not done:
         return blocks
@@ -147,7 +168,9 @@ def build_folds(results: list[Result], labels: LabelSpace, origin: str) -> list[
 def _table(heads, lines):
     """A table without the columns that have no figure."""
     kept = [i for i in range(len(heads)) if any(line[i] != "-" for line in lines)]
-    return HtmlTable(tuple(heads[i] for i in kept), [[line[i] for i in kept] for line in lines])
+    return HtmlTable(
+        tuple(heads[i] for i in kept), [[line[i] for i in kept] for line in lines]
+    )
 
 
 def _begin(results, origin):
@@ -160,10 +183,15 @@ def _training_videos(done):
     """Tell which figures are of final runs, in one line."""
     if not any(result.final for result in done):
         return "No figure is of a final run on all training videos."
-    others = [f"{ROWS[r.name][0]}, seed {r.seed}" for r in done if r.name in ROWS and not r.final]
+    others = [
+        f"{ROWS[r.name][0]}, seed {r.seed}"
+        for r in done
+        if r.name in ROWS and not r.final
+    ]
     return (
-        "Figures are of final runs, on all training videos, with the threshold that the run before "
-        "chose on those it held out. Figures of the runs before: " + "; ".join([*others, "Fig. 4."])
+        "Figures are of final runs, on all training videos, with the threshold that the"
+        " run before chose on those it held out. Figures of the runs before: "
+        + "; ".join([*others, "Fig. 4."])
     )
 
 
@@ -186,7 +214,9 @@ def _tables(rows):
 
 
 def _beside(metric, others, rows, lines):
-    """A table of `lines`: (row of the published `others` or None, experiment or None) each."""
+    """A table of `lines`: (row of the published `others` or None, experiment or
+    None) each.
+    """
     cells, ours = [], set()
     for published, name in lines:
         if published:
@@ -199,9 +229,11 @@ def _beside(metric, others, rows, lines):
 
 
 def _differences(done, space, published=True):
-    """Differences to the full model of the same fold and seed, with the intervals of a bootstrap.
+    """Differences to the full model of the same fold and seed, with the intervals of a
+    bootstrap.
 
-    Of several folds and seeds they are means, also in each sample, of those that have a figure.
+    Of several folds and seeds they are means, also in each sample, of those that have a
+    figure.
     """
     full = {(r.fold, r.seed): r for r in done if r.name == "full"}
     draws, lines = {}, []
@@ -211,12 +243,17 @@ def _differences(done, space, published=True):
         for r in results:
             if r not in draws:
                 print(f"bootstrap of {r.where}", flush=True)
-                seed = zlib.crc32(r.fold.encode())  # folds are drawn apart, rows of one alike
+                # folds are drawn apart, rows of one alike
+                seed = zlib.crc32(r.fold.encode())
                 sampled = bootstrap(r.test, space, SAMPLES, seed)
                 maps, joint = sampled["segmentation"], sampled["detection"]["joint"]
-                mious = (maps[kind]["miou"] if maps else np.nan * joint for kind in KINDS)
+                mious = (
+                    maps[kind]["miou"] if maps else np.nan * joint for kind in KINDS
+                )
                 draws[r] = [*mious, joint]
-        figures = np.ma.masked_invalid([_figures(r, _COMPARED) for r in results]).mean(axis=0)
+        figures = np.ma.masked_invalid([_figures(r, _COMPARED) for r in results]).mean(
+            axis=0
+        )
         drawn = np.ma.masked_invalid([draws[r] for r in results]).mean(axis=0)
         return figures, drawn.filled(np.nan)
 
@@ -235,7 +272,8 @@ def _differences(done, space, published=True):
                     cells.append("-")
                     continue
                 low, high = interval(*pair)
-                between = f" [{low:+.1f}, {high:+.1f}]" * (low < high)  # none of one video
+                # none of one video
+                between = f" [{low:+.1f}, {high:+.1f}]" * (low < high)
                 cells.append(f"{difference:+.1f}{between}")
             lines.append(cells)
     if not lines:
@@ -246,7 +284,9 @@ def _differences(done, space, published=True):
             f"Points, with {LEVEL} % intervals of a paired bootstrap over the test "
             f"videos ({SAMPLES} samples); the seed of training adds to them."
         ),
-        _table(("", *["joint mIoU, published"] * published, *_COMPARED.values()), lines),
+        _table(
+            ("", *["joint mIoU, published"] * published, *_COMPARED.values()), lines
+        ),
     ]
 
 
@@ -262,7 +302,11 @@ def _zero_shot(metrics, space):
     for i, actor in enumerate(space.actors, 1):
         found = metrics.get(f"{experiments.ZERO_SHOT}{actor}", {}).get("zero_shot")
         if found:
-            full = metrics["full"]["zero_shot_actor_ap"][str(i)] if "full" in metrics else None
+            full = (
+                metrics["full"]["zero_shot_actor_ap"][str(i)]
+                if "full" in metrics
+                else None
+            )
             rows[actor] = ap, _, chance = found["ap"], full, found["chance"]
             ratios = [f"{value / full:.2f}" if full else "-" for value in (ap, chance)]
             lines.append([actor, *map(figure, rows[actor]), *ratios])
@@ -272,13 +316,19 @@ def _zero_shot(metrics, space):
     png = charts.bars(columns, list(rows), "AP per held-out actor")
     return [
         Heading("Fig. 4: actions of an actor whose action labels were withheld"),
-        Picture("zero_shot", png, "AP per held-out actor, beside the full model and chance."),
-        HtmlTable(("held out", "AP", "full model", "chance", "r_zs", "r of chance"), lines),
+        Picture(
+            "zero_shot", png, "AP per held-out actor, beside the full model and chance."
+        ),
+        HtmlTable(
+            ("held out", "AP", "full model", "chance", "r_zs", "r of chance"), lines
+        ),
     ]
 
 
 def _spread(done, columns):
-    """The mean of each row over its folds and seeds, and its deviation, by {tag: heading}."""
+    """The mean of each row over its folds and seeds, and its deviation, by {tag:
+    heading}.
+    """
     lines = []
     for name in ROWS:
         figures = [_figures(result, columns) for result in done if result.name == name]
@@ -300,7 +350,9 @@ def _frames(shown, manifest):
     space = manifest.label_space
     # One frame per video, spread over the split.
     video_frames = {name.partition("/")[0]: name for name in names}
-    spread = np.linspace(0, len(video_frames) - 1, min(_FRAMES, len(video_frames))).astype(int)
+    spread = np.linspace(
+        0, len(video_frames) - 1, min(_FRAMES, len(video_frames))
+    ).astype(int)
     chosen = [list(video_frames.values())[i] for i in spread]
     inputs = dict(pipeline.key_frames(manifest, scores.TEST, set(chosen)))
 
@@ -308,13 +360,21 @@ def _frames(shown, manifest):
     for name in chosen:
         pairs = [label_maps.read_maps(shown[n].test, name, space) for n in variants]
         maps = [pairs[0][0], *(predicted for _, predicted in pairs)]
-        painted = [visualize.paint(inputs[name], codes, space.palette) for codes in maps]
+        painted = [
+            visualize.paint(inputs[name], codes, space.palette) for codes in maps
+        ]
         present = ", ".join(space.name(code) for code in np.unique(maps[0]) if code)
-        pictures += [(f"{name}: {present}", inputs[name]), *(("", image) for image in painted)]
+        pictures += [
+            (f"{name}: {present}", inputs[name]),
+            *(("", image) for image in painted),
+        ]
     heads = ["input", "truth", *(ROWS[name][0] for name in variants)]
     png = charts.sheet(pictures, len(heads), 1.9, heads)
     caption = "Key frame, truth and the prediction of each variant; colours are pairs."
-    return [Heading("Fig. 3: frames of the test split"), Picture("frames", png, caption)]
+    return [
+        Heading("Fig. 3: frames of the test split"),
+        Picture("frames", png, caption),
+    ]
 
 
 def bootstrap(
@@ -327,15 +387,17 @@ def bootstrap(
       samples, seed: number and seed of the samples; equal for folders to be compared.
 
     Returns:
-      {"segmentation": {kind: {"ave", "glo", "miou"}}, "detection": {kind}}, as in `metrics.json`,
-      each figure an array [samples]; no kind of segmentation where no label map has an object.
-      Joint mAP is the mean AP of the pairs with truth in a sample, times the share of the pairs
-      with truth in the split.
+      {"segmentation": {kind: {"ave", "glo", "miou"}}, "detection": {kind}}, as in
+      `metrics.json`, each figure an array [samples]; no kind of segmentation where no
+      label map has an object. Joint mAP is the mean AP of the pairs with truth in a
+      sample, times the share of the pairs with truth in the split.
     """
     folder = pathlib.Path(folder)
     truth = box_data.Truth.load(folder / "truth.json", label_space)
     names = truth.frames.tolist()
-    videos, place = np.unique([name.rpartition("/")[0] for name in names], return_inverse=True)
+    videos, place = np.unique(
+        [name.rpartition("/")[0] for name in names], return_inverse=True
+    )
     # The multiplicity of each video in each sample, [samples, videos].
     count, rng = len(videos), np.random.default_rng(seed)
     weights = rng.multinomial(count, np.full(count, 1 / count), samples)
@@ -352,8 +414,11 @@ def bootstrap(
         figures["segmentation"][kind] = segmentation.measures(drawn)
     detections = box_data.Detections.load(folder / "detections.npz")
     weights = weights[:, place]
-    found = detection.voc_aps(detections, truth, label_space, weights=weights)["detection"]
-    # A pair without truth has an AP of 0, which in both networks would pull differences to 0.
+    found = detection.voc_aps(detections, truth, label_space, weights=weights)[
+        "detection"
+    ]
+    # A pair without truth has an AP of 0, which in both networks would pull differences
+    # to 0.
     pairs = [truth.box_frame[truth.codes == code] for code in np.unique(truth.codes)]
     present = np.sum([weights[:, frames].any(axis=1) for frames in pairs], axis=0)
     found["joint"] *= len(pairs) / np.maximum(present, 1)
@@ -361,7 +426,9 @@ def bootstrap(
 
 
 def interval(ours: np.ndarray, other: np.ndarray) -> tuple[float, float]:
-    """Compute the (low, high) of ours - other, figures [samples] of the same samples."""
+    """Compute the (low, high) of ours - other, figures [samples] of the same
+    samples.
+    """
     tail = (100 - LEVEL) / 2
     low, high = np.nanpercentile(ours - other, [tail, 100 - tail])
     return float(low), float(high)

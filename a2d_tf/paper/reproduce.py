@@ -1,4 +1,5 @@
-"""Train and score the rows of the paper's tables, and report them; what is done is kept.
+"""Train and score the rows of the paper's tables, and report them; what is done is
+kept.
 
 Several processes may share the runs: each run is locked while one is at it.
 """
@@ -24,7 +25,13 @@ from a2d_tf.runs import scores
 _NO_SETTINGS = ("--pictures", "--device", "--debug", "--nodebug")
 """Flags of `a2d train` that are no settings."""
 # A training may know these better than its flags.
-_BACKBONES = ("rgb_convention", "flow_convention", "stride_in_1x1", "roi_align", "pixel_scale")
+_BACKBONES = (
+    "rgb_convention",
+    "flow_convention",
+    "stride_in_1x1",
+    "roi_align",
+    "pixel_scale",
+)
 _COMPLETED = (*_BACKBONES, "readout", "use_mask")
 Runs = dict[tuple[int, str], str]
 """{(seed, row): why it failed, or ""}."""
@@ -33,16 +40,21 @@ Folds = Mapping[str, tuple[str, str, Runs]]
 
 
 def order() -> list[str]:
-    """Order the experiments: the full model first, for comparison, and zero-shot rows last."""
-    return sorted(experiments.names(), key=lambda name: (name != "full", "zero_shot" in name, name))
+    """Order the experiments: the full model first, for comparison, and zero-shot
+    rows last.
+    """
+    return sorted(
+        experiments.names(),
+        key=lambda name: (name != "full", "zero_shot" in name, name),
+    )
 
 
 def read_folds(path: str, tested: Sequence[str] = ()) -> dict[str, list[str]]:
     """Read a CSV with the columns video and fold: {fold: its videos}.
 
     Raises:
-      InputError: it cannot be read, a column or a fold of `tested` is missing, or a video is there
-        twice.
+      InputError: it cannot be read, a column or a fold of `tested` is missing, or a
+        video is there twice.
     """
     folds: dict[str, list[str]] = {}
     try:
@@ -52,11 +64,13 @@ def read_folds(path: str, tested: Sequence[str] = ()) -> dict[str, list[str]]:
                 raise ValueError(f"{shown(video)} is there twice")
             folds.setdefault(fold, []).append(video)
     except (OSError, ValueError, csv.Error) as error:
-        raise InputError(f"--folds={path}: {error}; expected a CSV, a row a video") from error
+        raise InputError(
+            f"--folds={path}: {error}; expected a CSV, a row a video"
+        ) from error
     if not folds or {*tested} - {*folds} or not all(map(is_file_name, folds)):
         raise InputError(
-            f"--folds={path}: has the folds {listed([*map(shown, folds)])}; use a CSV with the "
-            "columns video and fold, and --test_folds from its folds"
+            f"--folds={path}: has the folds {listed([*map(shown, folds)])}; use a CSV"
+            " with the columns video and fold, and --test_folds from its folds"
         )
     return folds
 
@@ -67,8 +81,10 @@ class Plan:
 
     Attributes:
       base: flagfile of the network.
-      train: further flags: of every training, as --steps=9, or of a row, as no_joint:--steps=4.
-      final: whether a row, but for the zero-shot ones, ends with a run on all training videos.
+      train: further flags: of every training, as --steps=9, or of a row, as
+        no_joint:--steps=4.
+      final: whether a row, but for the zero-shot ones, ends with a run on all training
+        videos.
       delete_weights: whether a row's checkpoints are deleted once it is scored.
       device: as of `devices.prepare`.
     """
@@ -80,7 +96,8 @@ class Plan:
     device: str = "auto"
 
     def train_flags(self, name: str) -> list[str]:
-        """Select the further flags of an experiment: those of every training, then its own.
+        """Select the further flags of an experiment: those of every training, then its
+        own.
 
         Raises:
           InputError: a flag of no experiment.
@@ -92,29 +109,42 @@ class Plan:
                 common.append(flag)
             elif not colon or row not in experiments.names():
                 raise InputError(
-                    f"--train={flag}: use a flag, e.g. --steps=900, or a run and its flag, e.g. "
-                    f"no_joint:--steps=450, with one of {', '.join(order())}"
+                    f"--train={flag}: use a flag, e.g. --steps=900, or a run and its"
+                    " flag, e.g. no_joint:--steps=450, with one of"
+                    f" {', '.join(order())}"
                 )
             elif row == name:
                 specific.append(f"--{rest}")
         return common + specific
 
     def stages(self, name: str) -> list[bool]:
-        """List what a row consists of: False for its runs, True for its final runs, if any.
+        """List what a row consists of: False for its runs, True for its final runs, if
+        any.
 
         Fig. 4 compares the zero-shot rows with the full model before its final run.
         """
-        return [False, True] if self.final and experiments.ZERO_SHOT not in name else [False]
+        return (
+            [False, True]
+            if self.final and experiments.ZERO_SHOT not in name
+            else [False]
+        )
 
     def check(self, names: Iterable[str], workdir: str, *extra: str) -> None:
-        """Raise InputError where a training of some rows would refuse its flags, or others."""
+        """Raise InputError where a training of some rows would refuse its flags, or
+        others.
+        """
         for name in names:
             for final in self.stages(name):
-                for _, files, start in experiments.trainings(name, self.base, workdir, final):
+                for _, files, start in experiments.trainings(
+                    name, self.base, workdir, final
+                ):
                     _config([*files, *self.train_flags(name), *start, *extra])
 
-    def make_records(self, workdir: str, source: Sequence[str], tests: Sequence[str] = ()) -> None:
-        """Make records of the network's size in `workdir/records`, if they are not there.
+    def make_records(
+        self, workdir: str, source: Sequence[str], tests: Sequence[str] = ()
+    ) -> None:
+        """Make records of the network's size in `workdir/records`, if they are not
+        there.
 
         Args:
           source: flags of `a2d records` for what they are made of.
@@ -123,14 +153,19 @@ class Plan:
         base = f"--flagfile={os.path.abspath(command_line.find(self.base))}"
         model = _config([base, *self.train_flags("full")]).model
         words = [*source, f"--output={workdir}/records"]
-        words += [f"--image_height={model.image_height}", f"--image_width={model.image_width}"]
+        words += [
+            f"--image_height={model.image_height}",
+            f"--image_width={model.image_width}",
+        ]
         words.append(f"--clip_frames={model.frames}")
         if tests:
             named = (f'"{video}"' if "," in video else video for video in tests)
             words.append(f"--test_videos={','.join(named)}")
         processes.call(["records", *words])  # whose memory the runs need
 
-    def train_and_score(self, name: str, records: str, folder: str, seed: int, final: bool) -> None:
+    def train_and_score(
+        self, name: str, records: str, folder: str, seed: int, final: bool
+    ) -> None:
         """Train and score an experiment; what is done already is not done again.
 
         Args:
@@ -147,16 +182,26 @@ class Plan:
         if not self.is_scored(name, records, folder, seed, final):
             processes.call(["evaluate", *common, f"--split={scores.TEST}"])
 
-    def is_scored(self, name: str, records: str, folder: str, seed: int, final: bool) -> bool:
-        """Return whether a row's run of these settings is scored on the test split of records."""
+    def is_scored(
+        self, name: str, records: str, folder: str, seed: int, final: bool
+    ) -> bool:
+        """Return whether a row's run of these settings is scored on the test split
+        of records.
+        """
         *_, (run, files, start) = experiments.trainings(name, self.base, folder, final)
-        if not scores.are_current(run, scores.folder_of(run), Manifest.load(records).source):
+        if not scores.are_current(
+            run, scores.folder_of(run), Manifest.load(records).source
+        ):
             return False
         wanted = _config([*files, *self.train_flags(name), f"--seed={seed}", *start])
         return _own(wanted) == _own(Config.read(run / "flags.txt"))
 
     def run_all(
-        self, workdir: str | os.PathLike, records: str, seeds: list[int], names: list[str]
+        self,
+        workdir: str | os.PathLike,
+        records: str,
+        seeds: list[int],
+        names: list[str],
     ) -> Runs:
         """Train and score what is not done yet.
 
@@ -183,8 +228,12 @@ class Plan:
                 if held:
                     wanted = self.stages(name) if (seed, name) in runs else [False]
                     folder = str(path.parent)
-                    scored = all(self.is_scored(name, records, folder, seed, x) for x in wanted)
-                    found[seed, name] = errors.get((seed, name), "" if scored else "not finished")
+                    scored = all(
+                        self.is_scored(name, records, folder, seed, x) for x in wanted
+                    )
+                    found[seed, name] = errors.get(
+                        (seed, name), "" if scored else "not finished"
+                    )
         return found
 
     def _run(self, name, records, folder, seed):
@@ -205,7 +254,11 @@ def _config(words):
 def _own(config):
     """The settings of a training, but for those that it completes."""
     starts = [name for name in vars(config.training) if name.startswith("init_")]
-    return {**vars(config.training), **vars(config.model), **dict.fromkeys((*starts, *_COMPLETED))}
+    return {
+        **vars(config.training),
+        **vars(config.model),
+        **dict.fromkeys((*starts, *_COMPLETED)),
+    }
 
 
 def write_report(
@@ -228,8 +281,13 @@ def write_report(
     for fold, (place, records, runs) in folds.items():
         manifest = Manifest.load(records)
         for seed, name in sorted(runs, key=lambda key: (key[0], names.index(key[1]))):
-            folder, phase = os.path.join(place, f"seed{seed}"), experiments.phases(name)[-1]
-            run, final = (experiments.run_folder(folder, phase, last) for last in (False, True))
+            folder, phase = (
+                os.path.join(place, f"seed{seed}"),
+                experiments.phases(name)[-1],
+            )
+            run, final = (
+                experiments.run_folder(folder, phase, last) for last in (False, True)
+            )
             known = final if plan.is_scored(name, records, folder, seed, True) else None
             result = report.Result(name, seed, run, runs[seed, name], known, fold)
             results.append(result)
@@ -237,15 +295,17 @@ def write_report(
     clips = f"{train} training and {test} test clips"
     if any(folds):
         clips = f"{train + test} clips, {len(folds)} folds in turn the test split"
-    text = f"Made on {data}: {clips}, flow by {manifest.flow_method}. Network: {network}."
+    text = (
+        f"Made on {data}: {clips}, flow by {manifest.flow_method}. Network: {network}."
+    )
     if own:
         title = "Scores over folds and seeds"
         blocks = report.build_folds(results, manifest.label_space, text)
     else:
         title = "The paper's tables, reproduced"
         text += (
-            " Published rows are for A2D's own test split of 2365 clips: compare figures of that "
-            "split, and of others the order alone."
+            " Published rows are for A2D's own test split of 2365 clips: compare"
+            " figures of that split, and of others the order alone."
         )
         blocks = report.build(results, manifest, text)
     pages.write(workdir, title, blocks)

@@ -33,10 +33,12 @@ def label_maps(
       pairs: (true, predicted) label maps of each frame, integer codes [H, W].
 
     Returns:
-      {"actor" | "action" | "joint": {"ave", "glo", "miou"}}, percent; see `Confusion.metrics`.
+      {"actor" | "action" | "joint": {"ave", "glo", "miou"}}, percent; see
+      `Confusion.metrics`.
 
     Raises:
-      InputError: no frames, or maps that are no codes of this label space or differ in size.
+      InputError: no frames, or maps that are no codes of this label space or differ in
+        size.
     """
     confusion = segmentation.Confusion(labels)
     for truth, predicted in pairs:
@@ -56,15 +58,15 @@ def evaluate(
     Args:
       run, records: folders, or what was loaded from them.
       split: "train" (without the validation videos), "val" or "test".
-      output: folder for metrics, detections and label maps, replaced as a whole; by default
-        `evaluation/<split>` in the run folder. A loaded run needs one.
+      output: folder for metrics, detections and label maps, replaced as a whole; by
+        default `evaluation/<split>` in the run folder. A loaded run needs one.
 
     Returns:
       the contents of `metrics.json`; `table` prints them.
 
     Raises:
-      InputError: no run or records there, records of another kind, an empty split, or something
-        else than scores at `output`.
+      InputError: no run or records there, records of another kind, an empty split, or
+        something else than scores at `output`.
     """
     # Late: these load TensorFlow.
     from a2d_tf.evaluation.evaluator import Evaluator
@@ -80,13 +82,15 @@ def evaluate(
     seen = sorted(run.trained_on & manifest.videos(split)) if split == "test" else []
     if seen:
         logger.warning(
-            "%s: the run was trained on %d of the test videos (%s): their scores do not reflect "
-            "new videos; metrics.json lists them as 'trained_on'",
+            "%s: the run was trained on %d of the test videos (%s): their scores do not"
+            " reflect new videos; metrics.json lists them as 'trained_on'",
             *(manifest.directory, len(seen), ", ".join(seen[:3])),
         )
     evaluator = Evaluator(run.network, run.config, manifest)
     threshold = run.config.inference.score_threshold
     origin = scores.origin(run.checkpoint, run.config, manifest.source)
-    found = evaluator.evaluate(split, threshold, output, {"trained_on": seen} if seen else {})
+    found = evaluator.evaluate(
+        split, threshold, output, {"trained_on": seen} if seen else {}
+    )
     write_json(os.path.join(output, scores.ORIGIN), origin)
     return found

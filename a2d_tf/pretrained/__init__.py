@@ -1,1 +1,3 @@
-"""Public weights: fetched by name, read in the layouts of their sources, put into a network."""
+"""Public weights: fetched by name, read in the layouts of their sources, put into a
+network.
+"""

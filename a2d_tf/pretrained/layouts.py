@@ -1,10 +1,10 @@
 """Imported weights, and their conversion from the layouts of public files.
 
-Every public file holds a backbone, whose entry in `model.backbones` knows the names of its tensors.
-That of COCO also holds the rest of matterport's Mask R-CNN.
+Every public file holds a backbone, whose entry in `model.backbones` knows the names of
+its tensors. That of COCO also holds the rest of matterport's Mask R-CNN.
 
-Converted tensors are named by their roles (`backbone/c2_b0_conv1/kernel`, `fpn/c5p5/bias`, `rpn/…`,
-`actor/…`, `mask/…`) and in the network's order:
+Converted tensors are named by their roles (`backbone/c2_b0_conv1/kernel`,
+`fpn/c5p5/bias`, `rpn/…`, `actor/…`, `mask/…`) and in the network's order:
 
 kernels     height, width, in, out (a transposed convolution's: height, width, out, in)
 norms       gamma, beta, mean, variance; a bias b before the norm is folded: mean - b
@@ -58,7 +58,9 @@ CLASSES = tuple(
     wine glass, cup, fork, knife, spoon, bowl, banana, apple, sandwich, orange, broccoli, carrot,
     hot dog, pizza, donut, cake, chair, couch, potted plant, bed, dining table, toilet, tv, laptop,
     mouse, remote, keyboard, cell phone, microwave, oven, toaster, sink, refrigerator, book, clock,
-    vase, scissors, teddy bear, hair drier, toothbrush""".replace("\n    ", " ").split(", ")
+    vase, scissors, teddy bear, hair drier, toothbrush""".replace("\n    ", " ").split(
+        ", "
+    )
 )
 """COCO's, in the order of its detectors."""
 ALIASES = {"adult": "person", "baby": "person", "ball": "sports ball"}
@@ -69,7 +71,9 @@ def datasets(group: h5py.Group) -> dict[str, np.ndarray]:
     """Read all datasets of an HDF5 group: {path: array}."""
     paths: list[str] = []
     group.visit(paths.append)
-    return {p: np.asarray(group[p][()]) for p in paths if isinstance(group[p], h5py.Dataset)}
+    return {
+        p: np.asarray(group[p][()]) for p in paths if isinstance(group[p], h5py.Dataset)
+    }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +84,8 @@ class Weights:
       tensors: {role: array}.
       source: who trained them; it names their convention, of `backbones.CONVENTIONS`.
       backbone: of `backbones.BACKBONES`.
-      classes: names of the detector's classes, without background; empty for a backbone.
+      classes: names of the detector's classes, without background; empty for a
+        backbone.
       sha256: of the file that they were imported from.
       path: their file, for messages.
     """
@@ -108,13 +113,19 @@ class Weights:
             if f"{role}/kernel" in self.tensors:
                 fields[field] = self.tensors[f"{role}/kernel"].shape[-1]
         if "mask_channels" in fields:
-            layers = {role.split("/")[1] for role in self.tensors if role.startswith("mask/conv")}
+            layers = {
+                role.split("/")[1]
+                for role in self.tensors
+                if role.startswith("mask/conv")
+            }
             fields["mask_layers"] = len(layers)
         return fields
 
     @property
     def anchors(self) -> tuple | None:
-        """The anchors' sizes of its proposal network, see `Convention`; None without one."""
+        """The anchors' sizes of its proposal network, see `Convention`; None without
+        one.
+        """
         return backbones.CONVENTIONS[self.source].anchors
 
     def write(self, path: str | os.PathLike) -> None:
@@ -123,7 +134,9 @@ class Weights:
 
         def fill(file: BinaryIO) -> None:
             with h5py.File(file.name, "w") as output:
-                output.attrs.update({name: json.dumps(value) for name, value in facts.items()})
+                output.attrs.update(
+                    {name: json.dumps(value) for name, value in facts.items()}
+                )
                 for role, tensor in self.tensors.items():
                     output.create_dataset(role, data=tensor)
 
@@ -131,7 +144,9 @@ class Weights:
 
     @classmethod
     def read(cls, path: str) -> Weights:
-        """Read a file; InputError where there is none of imported weights, or a damaged one."""
+        """Read a file; InputError where there is none of imported weights, or a
+        damaged one.
+        """
         try:
             with h5py.File(path, "r") as file:
                 facts = {name: json.loads(value) for name, value in file.attrs.items()}
@@ -161,7 +176,12 @@ class Sizes:
 
 
 def convert(
-    source: str, tensors: Mapping, path: str, sha256: str = "", *, sizes: Sizes | None = None
+    source: str,
+    tensors: Mapping,
+    path: str,
+    sha256: str = "",
+    *,
+    sizes: Sizes | None = None,
 ) -> tuple[Weights, list[str], list[str]]:
     """Convert public weights to our layout.
 
@@ -172,7 +192,8 @@ def convert(
       sizes: by default the published ones.
 
     Returns:
-      (weights, names of the tensors used, names of the others, which the network lacks).
+      (weights, names of the tensors used, names of the others, which the network
+      lacks).
 
     Raises:
       InputError: a tensor is missing, has another shape or is not finite.
@@ -190,12 +211,16 @@ def convert(
 
     converted = by_roles(take, source, sizes)
     classes = CLASSES if published.detector else ()
-    weights = Weights(converted, source, sizes.backbone or backbone, classes, sha256, path)
+    weights = Weights(
+        converted, source, sizes.backbone or backbone, classes, sha256, path
+    )
     return weights, used, list(left)
 
 
 def by_roles(take: Callable, source: str, sizes: Sizes) -> dict[str, np.ndarray]:
-    """Return {role: array} of all that a source's network has, each by `take(name, shape)`."""
+    """Return {role: array} of all that a source's network has, each by `take(name,
+    shape)`.
+    """
     name, published = SOURCES[source]
     layer: Callable = _keras_layer
     if published.file.endswith(".pth"):
@@ -209,14 +234,20 @@ def by_roles(take: Callable, source: str, sizes: Sizes) -> dict[str, np.ndarray]
             role = built.name[len("backbone_") :]
             convolution, norm = published.tensors(role)
             filled = layer(take, convolution, tuple(built.kernel.shape), norm)
-            tensors.update({f"backbone/{role}/{weight}": value for weight, value in filled.items()})
+            tensors.update(
+                {f"backbone/{role}/{weight}": value for weight, value in filled.items()}
+            )
     if published.detector:
-        tensors.update(_matterport(take, sizes, [int(level.shape[-1]) for level in maps]))
+        tensors.update(
+            _matterport(take, sizes, [int(level.shape[-1]) for level in maps])
+        )
     return tensors
 
 
 def _torch_layer(take, convolution, kernel, norm):
-    """Return a convolution and its norm of PyTorch, whose kernels are out, in, height, width."""
+    """Return a convolution and its norm of PyTorch, whose kernels are out, in,
+    height, width.
+    """
     height, width, channels, filters = kernel
     stored = take(f"{convolution}.weight", (filters, channels, height, width))
     tensors = {"kernel": stored.transpose(2, 3, 1, 0)}
@@ -226,7 +257,9 @@ def _torch_layer(take, convolution, kernel, norm):
 
 
 def _keras_layer(take, layer, kernel, norm=None):
-    """Return kernel and bias of a Keras layer, the bias folded into its norm where it has one."""
+    """Return kernel and bias of a Keras layer, the bias folded into its norm where
+    it has one.
+    """
     tensors = {"kernel": take(f"{layer}/kernel", kernel)}
     filters = kernel[-1:]
     bias = take(f"{layer}/bias", filters)
@@ -240,21 +273,31 @@ def _keras_layer(take, layer, kernel, norm=None):
 
 
 def _matterport(take, sizes, widths):
-    """Return pyramid, proposal network and heads of a Mask R-CNN in matterport's layout."""
+    """Return pyramid, proposal network and heads of a Mask R-CNN in matterport's
+    layout.
+    """
     tensors, classes = {}, sizes.classes + 1
 
-    def layer(role: str, name: str, *kernel: int, norm: Any = None, change: Any = None) -> None:
+    def layer(
+        role: str, name: str, *kernel: int, norm: Any = None, change: Any = None
+    ) -> None:
         for weight, value in _keras_layer(take, name, kernel, norm).items():
             value = change(value) if change else value
             # A matrix becomes the kernel of a 1x1 convolution.
-            tensors[f"{role}/{weight}"] = value[None, None] if value.ndim == 2 else value
+            tensors[f"{role}/{weight}"] = (
+                value[None, None] if value.ndim == 2 else value
+            )
 
     def objectness(value: np.ndarray) -> np.ndarray:
-        background, foreground = np.moveaxis(value.reshape(*value.shape[:-1], _ANCHORS, 2), -1, 0)
+        background, foreground = np.moveaxis(
+            value.reshape(*value.shape[:-1], _ANCHORS, 2), -1, 0
+        )
         return foreground - background
 
     for level, width in enumerate(widths, 2):
-        layer(f"fpn/c{level}p{level}", f"fpn_c{level}p{level}", 1, 1, width, sizes.pyramid)
+        layer(
+            f"fpn/c{level}p{level}", f"fpn_c{level}p{level}", 1, 1, width, sizes.pyramid
+        )
         layer(f"fpn/p{level}", f"fpn_p{level}", 3, 3, sizes.pyramid, sizes.pyramid)
 
     layer("rpn/conv", "rpn_conv_shared", 3, 3, sizes.pyramid, sizes.proposals)
@@ -267,12 +310,26 @@ def _matterport(take, sizes, widths):
         layer(f"actor/fc{number}", name, side, side, channels, sizes.head, norm=norm)
     roll = functools.partial(np.roll, shift=-1, axis=-1)
     layer("actor/logits", "mrcnn_class_logits", sizes.head, classes, change=roll)
-    layer("actor/deltas", "mrcnn_bbox_fc", sizes.head, 4 * classes, change=lambda x: x[..., 4:])
+    layer(
+        "actor/deltas",
+        "mrcnn_bbox_fc",
+        sizes.head,
+        4 * classes,
+        change=lambda x: x[..., 4:],
+    )
 
     for number in range(1, 5):
         channels = sizes.pyramid if number == 1 else sizes.mask
         name, norm = f"mrcnn_mask_conv{number}", f"mrcnn_mask_bn{number}"
         layer(f"mask/conv{number}", name, 3, 3, channels, sizes.mask, norm=norm)
     layer("mask/deconv", "mrcnn_mask_deconv", 2, 2, sizes.mask, sizes.mask)
-    layer("mask/logits", "mrcnn_mask", 1, 1, sizes.mask, classes, change=lambda x: x[..., 1:])
+    layer(
+        "mask/logits",
+        "mrcnn_mask",
+        1,
+        1,
+        sizes.mask,
+        classes,
+        change=lambda x: x[..., 1:],
+    )
     return tensors

@@ -1,9 +1,11 @@
-"""Imported weights: files, loading into a network, and a report that accounts for every tensor.
+"""Imported weights: files, loading into a network, and a report that accounts for every
+tensor.
 
-A file of imported weights (a2d import-weights) holds tensors named by their roles, in the
-network's layout (see `layouts`), and their source, which tells their convention. The report of
-loading lists every tensor of the file and every variable of the network as loaded, initialised or
-skipped, with the reason. A run that is to start from weights starts from them or stops.
+A file of imported weights (a2d import-weights) holds tensors named by their roles, in
+the network's layout (see `layouts`), and their source, which tells their convention.
+The report of loading lists every tensor of the file and every variable of the network
+as loaded, initialised or skipped, with the reason. A run that is to start from weights
+starts from them or stops.
 """
 
 from __future__ import annotations
@@ -24,8 +26,9 @@ from a2d_tf.model.network import Network
 from a2d_tf.pretrained import layouts
 from a2d_tf.pretrained.layouts import Weights
 
-# Prefixes of the names of a stream's layers -> the part of the file that fills them. All pyramids
-# start from the file's only one (paper: both streams have the same layers).
+# Prefixes of the names of a stream's layers -> the part of the file that fills them.
+# All pyramids start from the file's only one (paper: both streams have the same
+# layers).
 _ROLES = {
     "rgb": {
         **{f"{x}_fpn_": "fpn/" for x in ("rgb", "action", "flow")},
@@ -34,11 +37,15 @@ _ROLES = {
     "flow": {"flow_fpn_": "fpn/"},
 }
 for _name in sorted({backbone.family for backbone in backbones.BACKBONES.values()}):
-    # SharpMask's trunk also starts from a classifier; a shallower one has its first blocks.
-    _ROLES["rgb"] |= {f"{x}_{_name}_": "backbone/" for x in ("rgb", "action", "refiner")}
+    # SharpMask's trunk also starts from a classifier; a shallower one has its first
+    # blocks.
+    _ROLES["rgb"] |= {
+        f"{x}_{_name}_": "backbone/" for x in ("rgb", "action", "refiner")
+    }
     _ROLES["flow"][f"flow_{_name}_"] = "backbone/"
 _ONE_SIZE = ("size 1",)  # every published file has one anchor size per level
-_ROUNDED = 1e-3  # relative error of a size that was rounded, such as 22.63 for 16 * 2**.5
+# relative error of a size that was rounded, such as 22.63 for 16 * 2**.5
+_ROUNDED = 1e-3
 _NEW = "no pretrained weights exist for it"
 _SIZE_FLAGS = (
     "match it with --width_multiplier, --fpn_channels, --rpn_channels, "
@@ -64,7 +71,11 @@ class LoadReport:
 
     def then(self, later: LoadReport) -> LoadReport:
         """Combine with the report of weights that were loaded after these."""
-        names = [name for name in self.initialised if name in later.initialised or "[" in name]
+        names = [
+            name
+            for name in self.initialised
+            if name in later.initialised or "[" in name
+        ]
         return LoadReport(
             f"{self.origin}\n{later.origin}",
             {**self.loaded, **later.loaded},
@@ -73,11 +84,16 @@ class LoadReport:
         )
 
     def summary(self) -> str:
-        """Summarise in a few lines: origins, counts, and groups of initialised layers."""
-        groups = sorted({"_".join(re.split("[_/]", name)[:2]) for name in self.initialised})
+        """Summarise in a few lines: origins, counts, and groups of initialised
+        layers.
+        """
+        groups = sorted(
+            {"_".join(re.split("[_/]", name)[:2]) for name in self.initialised}
+        )
         return (
-            f"{self.origin}\n{len(self.loaded)} variables loaded, {len(self.initialised)} "
-            f"initialised ({', '.join(groups) or 'none'}), {len(self.skipped)} tensors skipped"
+            f"{self.origin}\n{len(self.loaded)} variables loaded,"
+            f" {len(self.initialised)} initialised ({', '.join(groups) or 'none'}),"
+            f" {len(self.skipped)} tensors skipped"
         )
 
     def __str__(self) -> str:
@@ -85,12 +101,16 @@ class LoadReport:
         lines += [f"  {name} <- {tensor}" for name, tensor in self.loaded.items()]
         for title in ("initialised", "skipped"):
             lines += [f"{title}:"]
-            lines += [f"  {name}: {reason}" for name, reason in getattr(self, title).items()]
+            lines += [
+                f"  {name}: {reason}" for name, reason in getattr(self, title).items()
+            ]
         return "\n".join(lines) + "\n"
 
 
 def variables(network: Network) -> dict[str, tf.Variable]:
-    """Return a network's variables by `layer/weight`, with norms' gamma, beta, mean, variance."""
+    """Return a network's variables by `layer/weight`, with norms' gamma, beta, mean,
+    variance.
+    """
     named = {}
     for part in network.parts().values():
         for layer in part.layers:
@@ -101,13 +121,17 @@ def variables(network: Network) -> dict[str, tf.Variable]:
 
 
 def _class_names(network):
-    """The classes of each class layer, each as its possible names in other files, its own first."""
+    """The classes of each class layer, each as its possible names in other files,
+    its own first.
+    """
     found = {}
     for head in (network.proposals, *network.heads):
         for layer, classes in head.class_layers().items():
             aliases = [layouts.ALIASES.get(names[-1]) for names in classes]
             rows = zip(classes, aliases)
-            found[layer] = [(*names, alias) if alias else names for names, alias in rows]
+            found[layer] = [
+                (*names, alias) if alias else names for names, alias in rows
+            ]
     return found
 
 
@@ -139,7 +163,8 @@ def _fill(network, tensors, find, *, rows, strict, origin):
     """Fill a network's variables, and account for all of them and all tensors.
 
     Args:
-      find: name of a variable -> (key of its tensor, None), or (None, why there is none).
+      find: name of a variable -> (key of its tensor, None), or (None, why there is
+        none).
       rows: {layer: names of the classes in its tensors}.
       strict: whether a tensor of another shape is an error.
     """
@@ -152,17 +177,23 @@ def _fill(network, tensors, find, *, rows, strict, origin):
             continue
         tensor, layer = tensors[key], name.split("/")[0]
         here, there = classes.get(layer, [()]), rows.get(layer, [""])
-        # A head's tensor may read RGB alone: zeros for flow, so that the head begins as it was.
+        # A head's tensor may read RGB alone: zeros for flow, so that the head begins as
+        # it was.
         if name.endswith("_fc1/kernel") and (
-            tuple(variable.shape) == (*tensor.shape[:2], 2 * tensor.shape[2], tensor.shape[3])
+            tuple(variable.shape)
+            == (*tensor.shape[:2], 2 * tensor.shape[2], tensor.shape[3])
         ):
             variable.assign(np.concatenate([tensor, np.zeros_like(tensor)], axis=2))
             loaded[name] = f"{key} (input channels of RGB)"
-            initialised[f"{name}[input channels of flow]"] = "zero: the tensor reads RGB only"
+            initialised[f"{name}[input channels of flow]"] = (
+                "zero: the tensor reads RGB only"
+            )
         elif _extent(variable.shape, here) != _extent(tensor.shape, there):
             reason = f"has shape {tuple(tensor.shape)}, not {tuple(variable.shape)}"
             if strict:
-                raise InputError(f"{origin}: {key} {reason} of the network's {name}; {_SIZE_FLAGS}")
+                raise InputError(
+                    f"{origin}: {key} {reason} of the network's {name}; {_SIZE_FLAGS}"
+                )
             initialised[name] = f"{key} {reason}"
             skipped[key] = reason
             continue
@@ -175,7 +206,9 @@ def _fill(network, tensors, find, *, rows, strict, origin):
                 initialised[name] = skipped[key] = "no class names in common"
                 continue
             loaded[name] = f"{key} ({', '.join(assigned)})"
-            initialised.update({f"{name}[{row}]": "no class of that name" for row in missing})
+            initialised.update(
+                {f"{name}[{row}]": "no class of that name" for row in missing}
+            )
         skipped.pop(key, None)
     if not loaded:
         raise InputError(f"{origin}: nothing in it fits the network; use other weights")
@@ -190,18 +223,19 @@ def _extent(shape, classes):
 def load(network: Network, weights: Weights, stream: str = "rgb") -> LoadReport:
     """Fill a network from imported weights.
 
-    The proposals' deltas are adapted to the network's anchors: each gives the box that it gives on
-    the anchors that the weights were trained with.
+    The proposals' deltas are adapted to the network's anchors: each gives the box that
+    it gives on the anchors that the weights were trained with.
 
     Args:
       network: of the weights' convention (see `run_start.resolve_config`).
-      stream: 'rgb' fills the appearance backbones, the refiner's trunk, every pyramid, the proposal
-        network and the actor and mask heads; 'flow' fills the motion backbone, and its pyramid if
-        the file has one.
+      stream: 'rgb' fills the appearance backbones, the refiner's trunk, every pyramid,
+        the proposal network and the actor and mask heads; 'flow' fills the motion
+        backbone, and its pyramid if the file has one.
 
     Raises:
-      InputError: the weights are for another network, a tensor is missing or has another shape,
-        nothing of the file fits, or its boxes cannot be had from the network's anchors.
+      InputError: the weights are for another network, a tensor is missing or has
+        another shape, nothing of the file fits, or its boxes cannot be had from the
+        network's anchors.
     """
     model, path = network.model_config, weights.path
     _check(model, weights, stream)
@@ -216,7 +250,9 @@ def load(network: Network, weights: Weights, stream: str = "rgb") -> LoadReport:
         if role.split("/")[0] not in parts:
             return None, f"{weights.source} weights have no {role.split('/')[0]}"
         other = model.refiner_backbone if name.startswith("refiner_") else ""
-        if other and (role not in weights.tensors or _family(other) != _family(model.backbone)):
+        if other and (
+            role not in weights.tensors or _family(other) != _family(model.backbone)
+        ):
             return None, f"{weights.backbone} has no such layer"
         if role not in weights.tensors:
             raise InputError(f"{path}: missing tensor {role} for {name} of the network")
@@ -225,21 +261,29 @@ def load(network: Network, weights: Weights, stream: str = "rgb") -> LoadReport:
     rows = dict.fromkeys(("actor_deltas", "mask_logits"), weights.classes)
     rows |= dict.fromkeys(("rpn_logits", "rpn_deltas"), _ONE_SIZE)
     rows["actor_logits"] = *weights.classes, BACKGROUND
-    origin = f"{path}: {weights.source}, {weights.backbone}, sha256 {weights.sha256}, for {stream}"
+    origin = (
+        f"{path}: {weights.source}, {weights.backbone}, sha256 {weights.sha256}, for"
+        f" {stream}"
+    )
     if any(ratio != 1 for ratio in ratios):
         theirs = weights.model_fields()["anchor_sizes"]
         origin += f"\nRPN deltas adapted: anchors {theirs} to {model.anchor_sizes}"
-    report = _fill(network, weights.tensors, find, rows=rows, strict=True, origin=origin)
+    report = _fill(
+        network, weights.tensors, find, rows=rows, strict=True, origin=origin
+    )
     _adapt_deltas(network, ratios)
     return report
 
 
-def anchor_ratios(theirs: Sequence[float], ours: Sequence[Sequence[float]]) -> list[float]:
-    """Return their anchor / ours for each size of the proposal head; [] where it differs by level.
+def anchor_ratios(
+    theirs: Sequence[float], ours: Sequence[Sequence[float]]
+) -> list[float]:
+    """Return their anchor / ours for each size of the proposal head; [] where it
+    differs by level.
 
     Args:
-      theirs: a size for each level; ours: ascending sizes for each level, the last of which use the
-        last outputs of the head.
+      theirs: a size for each level; ours: ascending sizes for each level, the last of
+        which use the last outputs of the head.
     """
     ratios = []
     for place in range(-max(map(len, ours)), 0):
@@ -251,14 +295,19 @@ def anchor_ratios(theirs: Sequence[float], ours: Sequence[Sequence[float]]) -> l
 
 
 def _ratios(model, weights):
-    """Return the `anchor_ratios` of weights; InputError where their deltas cannot be adapted."""
+    """Return the `anchor_ratios` of weights; InputError where their deltas cannot be
+    adapted.
+    """
     ratios, theirs = anchor_ratios(weights.anchors, model.anchors), weights.anchors
     if not ratios:
-        some = [",".join(f"{size * factor:g}" for size in theirs) for factor in (1, 0.5)]
+        some = [
+            ",".join(f"{size * factor:g}" for size in theirs) for factor in (1, 0.5)
+        ]
         raise InputError(
-            f"{weights.path}: --anchor_sizes={model.anchor_sizes} cannot decode these weights' "
-            f"boxes, whose anchors are {some[0]}; use these, all times one factor, such as "
-            f"{some[1]}, or two sizes on the finest levels, such as {theirs[0] / 2:g}+{some[0]}"
+            f"{weights.path}: --anchor_sizes={model.anchor_sizes} cannot decode these"
+            f" weights' boxes, whose anchors are {some[0]}; use these, all times one"
+            f" factor, such as {some[1]}, or two sizes on the finest levels, such as"
+            f" {theirs[0] / 2:g}+{some[0]}"
         )
     return ratios
 
@@ -266,8 +315,9 @@ def _ratios(model, weights):
 def _adapt_deltas(network, ratios):
     """Make deltas of other anchors mean the same boxes on the network's.
 
-    With an anchor that was r times as large, dy and dx are r times as large in units of ours, and
-    dh and dw, logarithms, larger by ln r. `ratios` has r for each size of the head, or nothing.
+    With an anchor that was r times as large, dy and dx are r times as large in units of
+    ours, and dh and dw, logarithms, larger by ln r. `ratios` has r for each size of the
+    head, or nothing.
     """
     weights = network.proposals.coder.weights
     for name in ("kernel", "bias") if ratios else ():
@@ -287,7 +337,9 @@ def _family(backbone):
 def _role(name, stream):
     """The tensor that fills a variable, or None."""
     roles = _ROLES[stream].items()
-    return next((part + name[len(x) :] for x, part in roles if name.startswith(x)), None)
+    return next(
+        (part + name[len(x) :] for x, part in roles if name.startswith(x)), None
+    )
 
 
 def _check(model, weights, stream):
@@ -296,13 +348,14 @@ def _check(model, weights, stream):
     for flag, right in (("backbone", (weights.backbone,)), (norm, FROZEN)):
         if getattr(model, flag) not in right:
             raise InputError(
-                f"{weights.path}: weights for --{flag}={' or '.join(right)}, but the network has "
-                f"{getattr(model, flag)}; set that flag"
+                f"{weights.path}: weights for --{flag}={' or '.join(right)}, but the"
+                f" network has {getattr(model, flag)}; set that flag"
             )
 
 
 def copy(network: Network, other: Network, origin: str) -> LoadReport:
-    """Fill a network from another: variables of the same name and shape, classes by name.
+    """Fill a network from another: variables of the same name and shape, classes by
+    name.
 
     They may differ in labels, variant and sizes, but not in weight convention and norm.
 

@@ -29,13 +29,19 @@ BEST = "validation.json"
 
 
 def is_finished(workdir: str, step: int) -> bool:
-    """Return whether a run was marked as finished at a step; InputError where that is damaged."""
+    """Return whether a run was marked as finished at a step; InputError where that
+    is damaged.
+    """
     path = os.path.join(workdir, "finished.json")
-    return os.path.isfile(path) and load_json(path, {"steps": int}, "delete it")["steps"] == step
+    return (
+        os.path.isfile(path)
+        and load_json(path, {"steps": int}, "delete it")["steps"] == step
+    )
 
 
 def save(folder: str, parts: dict[str, Any], step: int, number: int = 1) -> None:
-    """Write `ckpt-<step>`, and remove older ones but for `number`; with 1 all others are removed.
+    """Write `ckpt-<step>`, and remove older ones but for `number`; with 1 all others
+    are removed.
 
     Args:
       folder: of checkpoints; parts: {name: trackable}.
@@ -46,7 +52,9 @@ def save(folder: str, parts: dict[str, Any], step: int, number: int = 1) -> None
     with writing(folder, step):
         tf.train.Checkpoint(**parts).write(os.path.join(folder, f"ckpt-{step}"))
     # For TensorFlow's own `latest_checkpoint`.
-    write_text(os.path.join(folder, "checkpoint"), f'model_checkpoint_path: "ckpt-{step}"\n')
+    write_text(
+        os.path.join(folder, "checkpoint"), f'model_checkpoint_path: "ckpt-{step}"\n'
+    )
     old = steps_in(folder)
     if number > 1:  # later ones stay: damaged, and left aside
         old = [found for found in old if found <= step][:-number]
@@ -57,14 +65,17 @@ def save(folder: str, parts: dict[str, Any], step: int, number: int = 1) -> None
 
 @contextlib.contextmanager
 def writing(folder: str, step: int) -> Iterator[None]:
-    """Raise InputError if what is written inside into a folder of a run cannot be saved."""
+    """Raise InputError if what is written inside into a folder of a run cannot be
+    saved.
+    """
     try:
         yield
     except tf.errors.OpError as error:
         sweep(folder)
         raise InputError(
-            f"{folder}: step {step} could not be saved ({error.message.splitlines()[0]}); free "
-            "disk space, then run the same command again: it resumes at the last checkpoint"
+            f"{folder}: step {step} could not be saved"
+            f" ({error.message.splitlines()[0]}); free disk space, then run the same"
+            " command again: it resumes at the last checkpoint"
         ) from error
 
 
@@ -75,10 +86,11 @@ def sweep(folder: str) -> None:
 
 
 def newest(folder: str) -> str | None:
-    """Find a folder's newest whole checkpoint: its path without suffix, None where there is none.
+    """Find a folder's newest whole checkpoint: its path without suffix, None where
+    there is none.
 
-    A damaged checkpoint, such as a full disk or a power failure leaves, is skipped with a warning:
-    every tensor is read, and TensorFlow compares its checksum.
+    A damaged checkpoint, such as a full disk or a power failure leaves, is skipped with
+    a warning: every tensor is read, and TensorFlow compares its checksum.
 
     Raises:
       InputError: all that are there are damaged.
@@ -96,8 +108,8 @@ def newest(folder: str) -> str | None:
             logger.warning("%s: corrupt, skipped (%s)", path, reason)
     if path:
         raise InputError(
-            f"{path}: corrupt ({reason}), like all other checkpoints; delete {folder} to "
-            "train from scratch"
+            f"{path}: corrupt ({reason}), like all other checkpoints; delete {folder}"
+            " to train from scratch"
         )
     return None
 
@@ -127,7 +139,8 @@ def load(path: str, parts: dict[str, Any]) -> None:
     """Load trackables out of a checkpoint, which may hold more than these.
 
     Args:
-      path: of `newest`; parts: {name: trackable}, each of which must be there to the last variable.
+      path: of `newest`; parts: {name: trackable}, each of which must be there to the
+        last variable.
 
     Raises:
       InputError: a checkpoint of another network.

@@ -23,7 +23,9 @@ def names() -> list[str]:
 
 
 def find(name: str) -> str:
-    """Return the folder of a packed model, given by name or path; InputError if it is neither."""
+    """Return the folder of a packed model, given by name or path; InputError if it
+    is neither.
+    """
     for folder in (str(MODELS / name), os.path.normpath(name)):
         if is_packed(folder):
             return folder
@@ -46,16 +48,20 @@ def identity(path: str) -> dict[str, str]:
       path: an exported folder, a run folder, a packed model or a file of weights.
 
     Returns:
-      its name, and a digest: of a file, or of a folder's facts, graph and settings, and of the
-      indices of its variables, which hold their checksums.
+      its name, and a digest: of a file, or of a folder's facts, graph and settings, and
+      of the indices of its variables, which hold their checksums.
     """
     digest = hashlib.sha256()
     if os.path.isdir(path):
         pattern = os.path.join(glob.escape(path), "**", "*.index")
         files = [os.path.join(path, name) for name in os.listdir(path)]
-        files = [file for file in files if file.endswith((".json", ".npz", ".pb", ".txt"))]
+        files = [
+            file for file in files if file.endswith((".json", ".npz", ".pb", ".txt"))
+        ]
         for file in sorted([*files, *glob.glob(pattern, recursive=True)]):
-            digest.update(f"{os.path.relpath(file, path)} {file_digest(file)}\n".encode())
+            digest.update(
+                f"{os.path.relpath(file, path)} {file_digest(file)}\n".encode()
+            )
     else:  # or weights that are known by a name
         digest.update((file_digest(path) if os.path.isfile(path) else path).encode())
     name = os.path.basename(os.path.abspath(path))
@@ -67,14 +73,15 @@ def source(checkpoint_given: bool, **sources: str | None) -> tuple[str, str]:
 
     Args:
       checkpoint_given: whether --checkpoint is among the flags.
-      sources: {flag: its value} of those that name a network, `workdir` and `model` among them.
+      sources: {flag: its value} of those that name a network, `workdir` and `model`
+        among them.
 
     Returns:
       the flag that is given, and its folder or other value.
 
     Raises:
-      InputError: not one of them is given, --checkpoint is without --workdir, or there is no such
-        packed model.
+      InputError: not one of them is given, --checkpoint is without --workdir, or there
+        is no such packed model.
     """
     given = [(flag, value) for flag, value in sources.items() if value]
     if len(given) != 1:

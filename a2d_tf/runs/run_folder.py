@@ -13,8 +13,8 @@ tensorboard/          events
 finished.json         the last step, once the last validation is done
 evaluation/<split>/   metrics, what they were computed from, detections and label maps
 
-A packed model is a run's network in a small folder: flags.txt, labels.json, records.json and
-score_threshold.json as above, and
+A packed model is a run's network in a small folder: flags.txt, labels.json,
+records.json and score_threshold.json as above, and
 
 weights.npz           {layer/weight: float16}, without the optimizer's state
 metrics.json          the scores of the test split, if the run was evaluated
@@ -49,14 +49,17 @@ logger = logging.getLogger(__name__)
 
 
 def is_new(workdir: str) -> bool:
-    """Return whether a run has no checkpoint yet, so that it starts from its initial weights."""
+    """Return whether a run has no checkpoint yet, so that it starts from its initial
+    weights.
+    """
     return not scores.steps_in(os.path.join(workdir, scores.CHECKPOINTS["last"]))
 
 
 def create(workdir: str, config: Config, manifest: Manifest) -> None:
     """Make the run folder, or check that a run with checkpoints goes on as it began.
 
-    Without checkpoints, what an earlier training has left there is removed, but for `diverged/`.
+    Without checkpoints, what an earlier training has left there is removed, but for
+    `diverged/`.
 
     Raises:
       InputError: the folder holds a run of another network or of other records.
@@ -66,31 +69,47 @@ def create(workdir: str, config: Config, manifest: Manifest) -> None:
         if config.training.init_run:
             check_made_alike(record_facts(config.training.init_run), manifest)
         _forget(workdir)
-        for origin in filter(None, (config.training.init_run, config.training.init_checkpoint)):
+        for origin in filter(
+            None, (config.training.init_run, config.training.init_checkpoint)
+        ):
             seen |= {*record_facts(origin)["videos"]}
     else:
-        known = record_facts(workdir)  # first, for another version may have other settings
+        # first, for another version may have other settings
+        known = record_facts(workdir)
         check_network(workdir, config, manifest.label_space)
         check_made_alike(known, manifest)
-        # Changing these would not undo the steps that are done, nor are they in the checkpoints.
-        fixed = ["seed", "val_fraction", "zero_shot_actor", "train_phase", "average_decay"]
+        # Changing these would not undo the steps that are done, nor are they in the
+        # checkpoints.
+        fixed = [
+            "seed",
+            "val_fraction",
+            "zero_shot_actor",
+            "train_phase",
+            "average_decay",
+        ]
         fixed += ["optimizer", "backbone_rate"]
         check_same(path, config, fixed)
         seen |= {*known["videos"]}
-        remedy = "use the records that it began with, or start another run with --init_run"
+        remedy = (
+            "use the records that it began with, or start another run with --init_run"
+        )
         compare(manifest.directory, {"source": known["source"]}, vars(manifest), remedy)
         config = _with_start(config, path)
     write_text(os.path.join(workdir, "labels.json"), manifest.label_space.to_json())
     facts = {**FORMAT, **{name: getattr(manifest, name) for name in (*FACTS, "source")}}
     write_json(os.path.join(workdir, "records.json"), {**facts, "videos": sorted(seen)})
-    newest = max(scores.steps_in(os.path.join(workdir, scores.CHECKPOINTS["last"])), default=0)
+    newest = max(
+        scores.steps_in(os.path.join(workdir, scores.CHECKPOINTS["last"])), default=0
+    )
     # A finished run is left as it is.
     if newest < config.training.steps or not checkpoints.is_finished(workdir, newest):
         config.write(path)
 
 
 def _forget(workdir):
-    """Remove what an earlier training has left whose checkpoints are gone, but for `diverged/`."""
+    """Remove what an earlier training has left whose checkpoints are gone, but for
+    `diverged/`.
+    """
     shutil.rmtree(os.path.join(workdir, scores.CHECKPOINTS["best"]), ignore_errors=True)
     for name in ("finished.json", "score_threshold.json", "weights.txt"):
         pathlib.Path(workdir, name).unlink(missing_ok=True)
@@ -99,28 +118,45 @@ def _forget(workdir):
 
 
 def _with_start(config, path):
-    """Keep the settings that a run started with; warn of changed ones, which have no effect."""
+    """Keep the settings that a run started with; warn of changed ones, which have no
+    effect.
+    """
     there = Config.read(path).training
     before = {name: getattr(there, name) for name in STARTS}
     for name, value in before.items():
         given = getattr(config.training, name)
         if given and given != value:
-            logger.warning("%s: the run has already begun; --%s=%s is ignored", path, name, given)
-    return dataclasses.replace(config, training=dataclasses.replace(config.training, **before))
+            logger.warning(
+                "%s: the run has already begun; --%s=%s is ignored", path, name, given
+            )
+    return dataclasses.replace(
+        config, training=dataclasses.replace(config.training, **before)
+    )
 
 
 def compare(
-    place: str | os.PathLike, there: Mapping[str, Any], given: Mapping[str, Any], remedy: str
+    place: str | os.PathLike,
+    there: Mapping[str, Any],
+    given: Mapping[str, Any],
+    remedy: str,
 ) -> None:
-    """Raise InputError at the first field of a run that has another value in what is given."""
+    """Raise InputError at the first field of a run that has another value in what is
+    given.
+    """
     for name, value in there.items():
         if given[name] != value:
-            differs = f"{name}={shown(given[name])} differs from the run's {shown(value)}"
+            differs = (
+                f"{name}={shown(given[name])} differs from the run's {shown(value)}"
+            )
             raise InputError(f"{place}: {differs}; {remedy}")
 
 
-def check_same(path: str, config: Config, fields: Iterable[str], section: str = "training") -> None:
-    """Raise InputError where a run's flags.txt has another value in one of a section's fields."""
+def check_same(
+    path: str, config: Config, fields: Iterable[str], section: str = "training"
+) -> None:
+    """Raise InputError where a run's flags.txt has another value in one of a
+    section's fields.
+    """
     old, new = (
         {f"--{name}": getattr(getattr(c, section), name) for name in fields}
         for c in (Config.read(path), config)
@@ -129,7 +165,9 @@ def check_same(path: str, config: Config, fields: Iterable[str], section: str = 
 
 
 def check_network(workdir: str, config: Config, labels: LabelSpace) -> None:
-    """Raise InputError unless the run's network has these settings and this label space."""
+    """Raise InputError unless the run's network has these settings and this label
+    space.
+    """
     names = [field.name for field in dataclasses.fields(config.model)]
     check_same(os.path.join(workdir, "flags.txt"), config, names, "model")
     path = os.path.join(workdir, "labels.json")
@@ -152,14 +190,23 @@ def record_facts(workdir: str) -> dict[str, Any]:
 
 
 def settings(workdir: str) -> Config:
-    """Read the settings of a run folder or of a packed model; InputError where it is neither."""
+    """Read the settings of a run folder or of a packed model; InputError where it is
+    neither.
+    """
     path = os.path.join(workdir, "flags.txt")
     if not os.path.isfile(path):
-        raise InputError(f"{workdir}: not a run folder (no flags.txt); use one of a2d train")
+        raise InputError(
+            f"{workdir}: not a run folder (no flags.txt); use one of a2d train"
+        )
     facts, config = record_facts(workdir), Config.read(path)
     if config.model.readout and facts.get("written_by") == "0.1.0":
-        reads = f"version {a2d_tf.__version__} reads halves of boxes; train again with a2d train"
-        raise InputError(f"{path}: a readout of a2d_tf 0.1.0; {reads}, or use that version")
+        reads = (
+            f"version {a2d_tf.__version__} reads halves of boxes; train again with a2d"
+            " train"
+        )
+        raise InputError(
+            f"{path}: a readout of a2d_tf 0.1.0; {reads}, or use that version"
+        )
     return config
 
 

@@ -55,23 +55,33 @@ def origin(checkpoint: str, config: Config, records: str) -> dict[str, Any]:
     index, sections = f"{checkpoint}.index", dataclasses.asdict(config)
     return {
         "weights": file_digest(index) if os.path.isfile(index) else None,
-        "settings": {**sections["model"], **sections["inference"], **sections["compute"]},
+        "settings": {
+            **sections["model"],
+            **sections["inference"],
+            **sections["compute"],
+        },
         "records": records,
     }
 
 
-def are_current(workdir: str | os.PathLike, folder: str | os.PathLike, records: str) -> bool:
-    """Return whether scores are of a run's newest weights, its own settings, and these records.
+def are_current(
+    workdir: str | os.PathLike, folder: str | os.PathLike, records: str
+) -> bool:
+    """Return whether scores are of a run's newest weights, its own settings, and these
+    records.
 
     Args:
-      workdir: the run folder; a finished run whose weights were deleted is still the same.
+      workdir: the run folder; a finished run whose weights were deleted is still the
+        same.
       records: `source` of the manifest.
 
     Raises:
       InputError: a damaged file.
     """
     place = os.path.join(folder, ORIGIN)
-    if not os.path.isfile(place) or not os.path.isfile(os.path.join(folder, "metrics.json")):
+    if not os.path.isfile(place) or not os.path.isfile(
+        os.path.join(folder, "metrics.json")
+    ):
         return False
     found = load_json(place, {"weights": (str, None)}, "delete it and run again")
     config = Config.read(os.path.join(workdir, "flags.txt"))
@@ -86,11 +96,15 @@ def are_current(workdir: str | os.PathLike, folder: str | os.PathLike, records: 
 
 
 def threshold(workdir: str | os.PathLike) -> float:
-    """Read the threshold that a run's last validation has chosen; InputError where the file is
-    damaged.
+    """Read the threshold that a run's last validation has chosen; InputError where the
+    file is damaged.
     """
     path = os.path.join(workdir, "score_threshold.json")
     if not os.path.isfile(path):
-        logger.warning("%s: no validation chose a threshold; using %s", path, DEFAULT_THRESHOLD)
+        logger.warning(
+            "%s: no validation chose a threshold; using %s", path, DEFAULT_THRESHOLD
+        )
         return DEFAULT_THRESHOLD
-    return load_json(path, CHOSEN, "delete it or set --score_threshold")["score_threshold"]
+    return load_json(path, CHOSEN, "delete it or set --score_threshold")[
+        "score_threshold"
+    ]

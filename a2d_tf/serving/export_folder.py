@@ -1,14 +1,16 @@
-"""The folder of an exported network: a SavedModel with `a2d_tf.json` and `functions/` in it.
+"""The folder of an exported network: a SavedModel with `a2d_tf.json` and `functions/`
+in it.
 
-`a2d_tf.json` holds what is not in the graph: the label space, the method of the flow and the
-distance between the frames of a clip.
+`a2d_tf.json` holds what is not in the graph: the label space, the method of the flow
+and the distance between the frames of a clip.
 
-To load a SavedModel, Python rebuilds every operation of every signature, which for a small network
-takes longer than its answer to a short video. `functions/` in the same folder is a SavedModel of
-two of the signatures. It has no weights of its own, so that they are stored once.
+To load a SavedModel, Python rebuilds every operation of every signature, which for a
+small network takes longer than its answer to a short video. `functions/` in the same
+folder is a SavedModel of two of the signatures. It has no weights of its own, so that
+they are stored once.
 
-To build and trace a network takes longer still, so exports of runs and packed models are kept in
-`served/` of the user's cache.
+To build and trace a network takes longer still, so exports of runs and packed models
+are kept in `served/` of the user's cache.
 """
 
 from __future__ import annotations
@@ -64,7 +66,8 @@ def facts(run: loading.Run) -> dict[str, Any]:
         "frames": model.frames,
         "use_flow": model.use_flow,
         "label_mode": model.label_mode,
-        "joint": bool(run.network.label_mode.columns),  # whether p(action) is a sum over actors
+        # whether p(action) is a sum over actors
+        "joint": bool(run.network.label_mode.columns),
         "canvas": list(run.network.image_size),
         "score_threshold": inference.score_threshold,
         "precision": run.config.compute.precision,
@@ -77,7 +80,8 @@ def facts(run: loading.Run) -> dict[str, Any]:
 
 
 def export(run: loading.Run, output: str, saved_model: bool = True) -> None:
-    """Write a run as a SavedModel folder, whole or not at all; an older export is replaced.
+    """Write a run as a SavedModel folder, whole or not at all; an older export is
+    replaced.
 
     Args:
       saved_model: whether it is one, or only what `load` reads.
@@ -86,7 +90,9 @@ def export(run: loading.Run, output: str, saved_model: bool = True) -> None:
       InputError: something else is at `output`, or the folder cannot be written.
     """
     files.check_place(output, (_SAVED_MODEL, _FACTS), "an export")
-    served = ServedNetwork(run.network, run.config.inference, run.records["clip_stride"])
+    served = ServedNetwork(
+        run.network, run.config.inference, run.records["clip_stride"]
+    )
     part: Any = tf.Module()
     part.weights = served.weights
     try:
@@ -94,7 +100,9 @@ def export(run: loading.Run, output: str, saved_model: bool = True) -> None:
             if saved_model:
                 tf.saved_model.save(served, new, signatures=served.signatures())
             place = os.path.join(new, _FUNCTIONS)
-            functions = {name: getattr(served, name).get_concrete_function() for name in NAMES}
+            functions = {
+                name: getattr(served, name).get_concrete_function() for name in NAMES
+            }
             tf.saved_model.save(part, place, signatures=functions)
             variables = os.path.join(place, "variables")
             if saved_model:
@@ -102,8 +110,12 @@ def export(run: loading.Run, output: str, saved_model: bool = True) -> None:
             else:
                 shutil.move(variables, new)
             checked = _CHECKED if saved_model else _CHECKED[1:]
-            digests = {name: files.file_digest(os.path.join(new, name)) for name in checked}
-            files.write_json(os.path.join(new, _FACTS), {**facts(run), "sha256": digests})
+            digests = {
+                name: files.file_digest(os.path.join(new, name)) for name in checked
+            }
+            files.write_json(
+                os.path.join(new, _FACTS), {**facts(run), "sha256": digests}
+            )
     except tf.errors.OpError as error:
         raise InputError(f"{output}: cannot be written ({error})") from error
 
@@ -116,7 +128,9 @@ def load(folder: str) -> Loaded:
     """
     path = os.path.join(folder, _FACTS)
     missing = "use a folder of a2d export or a2d train"
-    contents = load_current(path, _KIND, missing, "export the run again with a2d export")
+    contents = load_current(
+        path, _KIND, missing, "export the run again with a2d export"
+    )
     try:
         # TensorFlow checks the weights itself, but not the graph.
         for file, digest in contents.pop("sha256").items():
@@ -130,12 +144,16 @@ def load(folder: str) -> Loaded:
         functions = {name: _keeping(model, model.signatures[name]) for name in NAMES}
     except (OSError, KeyError, tf.errors.OpError) as error:
         reason = str(error).splitlines()[0]
-        raise InputError(f"{folder}: corrupt ({reason}); export the run again") from error
+        raise InputError(
+            f"{folder}: corrupt ({reason}); export the run again"
+        ) from error
     return functions, contents
 
 
 def _keeping(owner, function):
-    """Return the function with a reference to the owner of its variables, to keep it alive."""
+    """Return the function with a reference to the owner of its variables, to keep it
+    alive.
+    """
     return lambda **arguments: (owner, function(**arguments))[1]
 
 
@@ -143,14 +161,19 @@ def serve(run: loading.Run) -> Loaded:
     """Return what `load` would of an export of a run."""
     served = ServedNetwork(run.network, run.config.inference)
     key_frame = served.key_frame
-    functions = {"frame": served.frame, "key_frame": lambda size, **frames: key_frame(frames, size)}
+    functions = {
+        "frame": served.frame,
+        "key_frame": lambda size, **frames: key_frame(frames, size),
+    }
     return functions, facts(run)
 
 
 def kept(folder: str, given: dict[str, Any], kind: str) -> Loaded:
-    """Return what `load` would of an export of a run folder or packed model, and keep the export.
+    """Return what `load` would of an export of a run folder or packed model, and keep
+    the export.
 
-    The last _KEPT of a user are kept; of a cache that takes none, they are made at each start.
+    The last _KEPT of a user are kept; of a cache that takes none, they are made at each
+    start.
 
     Args and errors are those of `loading.load`.
     """
@@ -174,9 +197,19 @@ def _place(folder, given, kind):
     """The folder in the cache, named by a digest of all that an export depends on."""
     run = pathlib.Path(folder)
     # Some may be half copied or damaged, and whole at the next start.
-    sizes = sorted((x.st_size, x.st_mtime_ns) for x in map(os.stat, run.glob("*/*.data-*")))
+    sizes = sorted(
+        (x.st_size, x.st_mtime_ns) for x in map(os.stat, run.glob("*/*.data-*"))
+    )
     best = [path.read_text() for path in run.glob("best/*.json")]
-    origin = packed.identity(folder), sizes, best, given, kind, tf.__version__, devices.on_gpu()
+    origin = (
+        packed.identity(folder),
+        sizes,
+        best,
+        given,
+        kind,
+        tf.__version__,
+        devices.on_gpu(),
+    )
     digest = hashlib.sha256(json.dumps(origin, sort_keys=True, default=str).encode())
     for path in sorted(_PACKAGE.rglob("*.py")):
         digest.update(path.read_bytes())

@@ -22,7 +22,9 @@ _KEPT = 3  # newest checkpoints, should the last ones be damaged
 
 
 class Window(tf.train.experimental.PythonState):
-    """The values of the steps since the last TensorBoard point: a list of {name: float}."""
+    """The values of the steps since the last TensorBoard point: a list of {name:
+    float}.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,7 +33,10 @@ class Window(tf.train.experimental.PythonState):
     def means(self) -> dict[str, float]:
         """Return the mean of each value over the steps."""
         names = self.values[-1]
-        return {name: statistics.fmean(values[name] for values in self.values) for name in names}
+        return {
+            name: statistics.fmean(values[name] for values in self.values)
+            for name in names
+        }
 
     def serialize(self) -> str:
         return json.dumps(self.values)
@@ -43,9 +48,9 @@ class Window(tf.train.experimental.PythonState):
 class Checkpointer:
     """Saves and restores the training state in a run folder.
 
-    A checkpoint holds the network, the optimizer's slots, averages where there are any, the step,
-    and the values gathered for the next TensorBoard point. The averages take the place of the
-    network's weights, so that every reader gets them.
+    A checkpoint holds the network, the optimizer's slots, averages where there are any,
+    the step, and the values gathered for the next TensorBoard point. The averages take
+    the place of the network's weights, so that every reader gets them.
     """
 
     def __init__(self, workdir: str, state: TrainState) -> None:
@@ -79,14 +84,18 @@ class Checkpointer:
         return True
 
     def save(self, kind: str = "last") -> None:
-        """Save the current step: all of it, or of the best validation the network alone.
+        """Save the current step: all of it, or of the best validation the network
+        alone.
 
         Raises:
-          InputError: it cannot be written; the older ones stay. Or the run folder was deleted.
+          InputError: it cannot be written; the older ones stay. Or the run folder was
+            deleted.
         """
         last = self._folder("last")  # would be made again, in a folder without settings
         if not os.path.isdir(last) or not os.path.samestat(os.stat(last), self._place):
-            raise InputError(f"{last}: deleted or replaced during the training; start it again")
+            raise InputError(
+                f"{last}: deleted or replaced during the training; start it again"
+            )
         parts, number = self._parts, _KEPT
         if kind == "best":
             parts, number = {"network": self._state.network}, 1
@@ -102,8 +111,11 @@ class Checkpointer:
         """
         step, path = self.step, os.path.join(self._folder("best"), checkpoints.BEST)
         if os.path.isfile(path):
-            best = load_json(path, {"step": int, "score": float}, "delete it and run again")
-            # Ignore a best from this step or later: the run was killed and will repeat it.
+            best = load_json(
+                path, {"step": int, "score": float}, "delete it and run again"
+            )
+            # Ignore a best from this step or later: the run was killed and will repeat
+            # it.
             if best["step"] < step and best["score"] >= score:
                 return False
         self.save("best")

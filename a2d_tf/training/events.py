@@ -1,4 +1,6 @@
-"""TensorBoard's files of a run: a writer for each split, and no step twice after a resume."""
+"""TensorBoard's files of a run: a writer for each split, and no step twice after a
+resume.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ from a2d_tf.runs.run_folder import EVENTS
 def tagged(values: dict[str, float]) -> dict[str, float]:
     """Rename the losses and health figures of a step to their tags in TensorBoard."""
     groups = {name: "loss" for name in (*losses.TERMS, "total")}
-    return {f"{groups.get(name, 'run')}/{name}": value for name, value in values.items()}
+    return {
+        f"{groups.get(name, 'run')}/{name}": value for name, value in values.items()
+    }
 
 
 class Events:
@@ -28,12 +32,17 @@ class Events:
         self._writers: dict[str, tf.summary.SummaryWriter] = {}
 
     def write(
-        self, name: str, step: int, scalars: dict[str, float], images: dict | None = None
+        self,
+        name: str,
+        step: int,
+        scalars: dict[str, float],
+        images: dict | None = None,
     ) -> None:
         """Write {tag: number} and {tag: uint8 image [1, H, W, 3]} of a step, and flush.
 
         Raises:
-          InputError: no file can be made. TensorFlow does not tell when one cannot grow.
+          InputError: no file can be made. TensorFlow does not tell when one cannot
+            grow.
         """
         with writing(self._folder, step):
             if name not in self._writers:
@@ -47,7 +56,9 @@ class Events:
             self._writers[name].flush()
 
     def trim(self, name: str, last: int) -> None:
-        """Remove the points after step `last` from a writer's files: they will be written again."""
+        """Remove the points after step `last` from a writer's files: they will be
+        written again.
+        """
         for path in pathlib.Path(self._folder, name).glob(EVENTS):
             events = list(_events(path))
             kept = [serialized for serialized, event in events if event.step <= last]
@@ -61,7 +72,9 @@ class Events:
 
 
 def _events(path):
-    """Yield (bytes, Event) of the complete records; a killed run may leave a partial one."""
+    """Yield (bytes, Event) of the complete records; a killed run may leave a partial
+    one.
+    """
     with contextlib.suppress(tf.errors.DataLossError):
         for serialized in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
             yield serialized, event_pb2.Event.FromString(serialized)

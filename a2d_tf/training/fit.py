@@ -1,4 +1,6 @@
-"""Fit a network: the loop over training steps, with checkpoints, TensorBoard and validation."""
+"""Fit a network: the loop over training steps, with checkpoints, TensorBoard and
+validation.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +31,9 @@ _MEASURED = 10.0  # seconds of steps, after the second one
 logger = logging.getLogger(__name__)
 
 Validated = tuple[dict[str, float], dict[str, Any], float, float]
-"""Of a validation: {tag: value} and {tag: uint8 [1, H, W, 3]} for TensorBoard; the score, percent,
-whose best weights are kept; the threshold on p(actor) that reached it."""
+"""Of a validation: {tag: value} and {tag: uint8 [1, H, W, 3]} for TensorBoard; the
+score, percent, whose best weights are kept; the threshold on p(actor) that reached it.
+"""
 
 
 def fit(
@@ -41,13 +44,16 @@ def fit(
     *,
     validate: Callable[[], Validated | None],
 ) -> None:
-    """Train the network and keep its checkpoints; an interrupted run resumes from its last one.
+    """Train the network and keep its checkpoints; an interrupted run resumes from its
+    last one.
 
     Call it in the scope of the network's strategy. A finished run is left as it is.
 
     Args:
-      workdir: gets `checkpoints/`, `best/`, `tensorboard/` and, at the end, `finished.json`.
-      validate: called with the averaged weights in place; returns None if no video is held out.
+      workdir: gets `checkpoints/`, `best/`, `tensorboard/` and, at the end,
+        `finished.json`.
+      validate: called with the averaged weights in place; returns None if no video is
+        held out.
 
     Raises:
       InputError: unusable records or checkpoint, or a loss that is not finite.
@@ -67,7 +73,9 @@ def fit(
     progress = _Progress(checkpointer, events, training)
     with progress.bar, stop_on_signal() as signals:
         while step < training.steps:
-            progress.advance(train_step(progress.fetch(stream, manifest.directory), step))
+            progress.advance(
+                train_step(progress.fetch(stream, manifest.directory), step)
+            )
             step += 1
             state.step.assign(step)
             due = _due(step, training.validate_every, training.steps)
@@ -75,14 +83,18 @@ def fit(
             if save or _due(step, training.log_every, training.steps):
                 for number, values in progress.read(step):
                     if not divergence.is_finite(values):
-                        divergence.stop(values, number, network, manifest, config, workdir)
+                        divergence.stop(
+                            values, number, network, manifest, config, workdir
+                        )
                 progress.show(step)
             if save:
                 manifest.check_kept()  # before weights that learned from others
                 checkpointer.save()
                 if signals:
                     progress.bar.close()
-                    logger.info("stopped at step %d; the same command resumes there", step)
+                    logger.info(
+                        "stopped at step %d; the same command resumes there", step
+                    )
                     raise KeyboardInterrupt
             if due:
                 validation(step)
@@ -90,8 +102,11 @@ def fit(
     checkpointer.mark_finished()
 
 
-def time_steps(network: Network, manifest: Manifest, config: Config) -> tuple[float, float]:
-    """Measure the first step, which compiles, and a later one, in seconds; both change the weights.
+def time_steps(
+    network: Network, manifest: Manifest, config: Config
+) -> tuple[float, float]:
+    """Measure the first step, which compiles, and a later one, in seconds; both change
+    the weights.
 
     Raises:
       InputError: unusable records.
@@ -109,17 +124,22 @@ def time_steps(network: Network, manifest: Manifest, config: Config) -> tuple[fl
 
 
 def _due(step, every, last):
-    """Return whether an action is due: it recurs, and is always due after the last step."""
+    """Return whether an action is due: it recurs, and is always due after the last
+    step.
+    """
     return step % every == 0 or step >= last
 
 
 def _resume(checkpointer, events, validation, training):
-    """Restore the newest checkpoint, validate where that is due; return whether steps are left."""
+    """Restore the newest checkpoint, validate where that is due; return whether
+    steps are left.
+    """
     resumed, step = checkpointer.resume(), checkpointer.step
     if resumed:
         if step >= training.steps and is_finished(checkpointer.workdir, step):
             logger.info(
-                "%s: finished at step %d; raise --steps to continue, or use another --workdir",
+                "%s: finished at step %d; raise --steps to continue, or use another"
+                " --workdir",
                 *(checkpointer.workdir, step),
             )
             return False
@@ -135,7 +155,8 @@ def _resume(checkpointer, events, validation, training):
 
 
 def _validate(validate, state, checkpointer, events, step):
-    """Validate the averaged weights of a step, write the results and keep the best weights.
+    """Validate the averaged weights of a step, write the results and keep the best
+    weights.
 
     The step is saved, so that a signal may end it at once.
     """
@@ -149,16 +170,24 @@ def _validate(validate, state, checkpointer, events, step):
 
 
 class _Progress:
-    """The progress bar, and the TensorBoard points of the training steps with their times."""
+    """The progress bar, and the TensorBoard points of the training steps with their
+    times.
+    """
 
     def __init__(
         self, checkpointer: Checkpointer, events: Events, training: TrainingConfig
     ) -> None:
-        self._window, self._events, self._settings = checkpointer.window, events, training
+        self._window, self._events, self._settings = (
+            checkpointer.window,
+            events,
+            training,
+        )
         self._schedule = optimizer.Schedule(training)
         self._unread: list[dict[str, tf.Tensor]] = []
         counts = {"total": training.steps, "initial": checkpointer.step}
-        self.bar = progress_bar(**counts, unit="step", dynamic_ncols=True, smoothing=0.1)
+        self.bar = progress_bar(
+            **counts, unit="step", dynamic_ncols=True, smoothing=0.1
+        )
         self.restart()
 
     def restart(self) -> None:
@@ -174,7 +203,9 @@ class _Progress:
         return batch
 
     def advance(self, values: dict[str, tf.Tensor]) -> None:
-        """Take the outcome of a step, {name: scalar}, which stays on the device until `read`."""
+        """Take the outcome of a step, {name: scalar}, which stays on the device
+        until `read`.
+        """
         self._unread.append(values)
         self._steps += 1
         self.bar.update()
@@ -182,7 +213,9 @@ class _Progress:
             self.bar.unpause()
 
     def read(self, step: int) -> list[tuple[int, dict[str, float]]]:
-        """Fetch all unread values in one transfer: [(step, {name: float})] before this step."""
+        """Fetch all unread values in one transfer: [(step, {name: float})] before
+        this step.
+        """
         table = tf.stack([tf.stack(list(values.values())) for values in self._unread])
         rows = [dict(zip(self._unread[0], row)) for row in table.numpy().tolist()]
         self._unread.clear()
@@ -198,7 +231,9 @@ class _Progress:
             elapsed = time.monotonic() - self._start
             times = {
                 "run/learning_rate": self._schedule(step),
-                "run/clips_per_second": self._steps * self._settings.batch_size / elapsed,
+                "run/clips_per_second": (
+                    self._steps * self._settings.batch_size / elapsed
+                ),
                 "run/step_ms": 1e3 * elapsed / self._steps,
                 "run/wait_ms": 1e3 * self._waited / self._steps,
             }

@@ -1,7 +1,8 @@
-"""The forward pass of training: features, proposals, sampled RoIs, terms of each head (paper, 3.3).
+"""The forward pass of training: features, proposals, sampled RoIs, terms of each head
+(paper, 3.3).
 
-Loss terms and health figures are pairs (sum, count), so that replicas can add them up before they
-divide.
+Loss terms and health figures are pairs (sum, count), so that replicas can add them up
+before they divide.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ from a2d_tf.training.phases import trains
 
 
 def forward(
-    network: Network, batch: Mapping[str, tf.Tensor], seed: tf.Tensor, settings: TrainingConfig
+    network: Network,
+    batch: Mapping[str, tf.Tensor],
+    seed: tf.Tensor,
+    settings: TrainingConfig,
 ) -> tuple[Terms, dict[str, Term]]:
     """Compute the loss terms of a batch.
 
@@ -31,8 +35,9 @@ def forward(
       settings: its `train_phase` decides which terms there are.
 
     Returns:
-      (terms, health): health maps `proposal_recall` (of instances, at IoU 0.5) and `positives`
-      (positive RoIs per frame) to (sum, count), and is empty in phase 'refiner'.
+      (terms, health): health maps `proposal_recall` (of instances, at IoU 0.5) and
+      `positives` (positive RoIs per frame) to (sum, count), and is empty in phase
+      'refiner'.
     """
     truth, options = BatchTruth.of(batch), _options(network, settings)
     rng = targets.Rng(seed, batch["row"], settings.batch_size)
@@ -73,7 +78,9 @@ def _options(network, settings):
         rpn_beta=settings.rpn_beta,
         rpn_box_normaliser=settings.rpn_box_normaliser,
         box_normaliser=settings.box_normaliser,
-        most_positives=targets.most_positives(settings.roi_samples, settings.positive_fraction),
+        most_positives=targets.most_positives(
+            settings.roi_samples, settings.positive_fraction
+        ),
         held_out=network.labels.actor_index(actor) if actor else -1,
     )
 
@@ -108,13 +115,16 @@ def weighted(terms: Terms, settings: TrainingConfig) -> dict[str, tf.Tensor]:
 def scalars(
     terms: Terms, health: dict[str, Term], settings: TrainingConfig
 ) -> dict[str, tf.Tensor]:
-    """Return the weighted terms, their total and the health figures of `forward`'s pairs.
+    """Return the weighted terms, their total and the health figures of `forward`'s
+    pairs.
 
-    In a replica the counts are those of all replicas and the sums its own, so that the results,
-    added up over the replicas, are those of the whole batch.
+    In a replica the counts are those of all replicas and the sums its own, so that the
+    results, added up over the replicas, are those of the whole batch.
     """
     flat = tf.nest.flatten({"terms": terms, "health": health})
     flat[1::2] = replicas.total(flat[1::2])
     pairs = tf.nest.pack_sequence_as({"terms": terms, "health": health}, flat)
-    ratios = {name: tf.math.divide_no_nan(*pair) for name, pair in pairs["health"].items()}
+    ratios = {
+        name: tf.math.divide_no_nan(*pair) for name, pair in pairs["health"].items()
+    }
     return {**weighted(pairs["terms"], settings), **ratios}

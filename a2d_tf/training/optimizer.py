@@ -1,7 +1,7 @@
 """The optimizer, its learning rate, gradient clipping and averaged weights.
 
-SGD with momentum (paper, section 4) or Adam, with decoupled weight decay. Averages of the weights
-often score better than the last weights.
+SGD with momentum (paper, section 4) or Adam, with decoupled weight decay. Averages of
+the weights often score better than the last weights.
 """
 
 from __future__ import annotations
@@ -16,14 +16,16 @@ from a2d_tf.core import addons
 from a2d_tf.core.config import TrainingConfig
 
 _SMALL = {False: 2**12, True: 2**22}
-"""Whether on a GPU -> up to how many elements tensors are joined: to launch a GPU's kernel takes as
-long as to copy some megabytes."""
+"""Whether on a GPU -> up to how many elements tensors are joined: to launch a GPU's
+kernel takes as long as to copy some megabytes.
+"""
 
 
 class Schedule(tf.keras.optimizers.schedules.LearningRateSchedule):
     """A run's learning rate times a factor, by the step.
 
-    Linear warm-up to --learning_rate, then constant or a half cosine to zero at --steps.
+    Linear warm-up to --learning_rate, then constant or a half cosine to zero at
+    --steps.
     """
 
     def __init__(self, training: TrainingConfig, factor: float = 1.0) -> None:
@@ -44,7 +46,8 @@ class Schedule(tf.keras.optimizers.schedules.LearningRateSchedule):
 def make(training: TrainingConfig) -> tf.keras.optimizers.Optimizer:
     """Return a new optimizer of a run.
 
-    tensorflow-addons does not multiply the decay by the learning rate, so that is done here.
+    tensorflow-addons does not multiply the decay by the learning rate, so that is done
+    here.
     """
     rates = {
         "learning_rate": Schedule(training),
@@ -63,7 +66,8 @@ def apply(
     training: TrainingConfig,
     on_gpu: bool = False,
 ) -> None:
-    """Apply gradients in a replica: SGD to the small variables at once, all else one by one.
+    """Apply gradients in a replica: SGD to the small variables at once, all else one by
+    one.
 
     Args:
       optimizer: of `make`, with slots; gradients: of all replicas; variables: theirs.
@@ -78,8 +82,8 @@ def apply(
         pairs = [pair for pair in pairs if not _is_small(pair[1], limit)]
         _descend(optimizer, small, training, limit)
     if pairs:
-        # By variable: tensorflow-addons can also exclude by name, but two may share one. It looks
-        # for the parts of a variable of several replicas.
+        # By variable: tensorflow-addons can also exclude by name, but two may share
+        # one. It looks for the parts of a variable of several replicas.
         parts = tf.distribute.get_strategy().experimental_local_results
         kernels = [variable for _, variable in pairs if _decays(variable)]
         optimizer.apply_gradients(
@@ -102,7 +106,9 @@ def _descend(optimizer, pairs, training, limit):
         if not chosen:
             continue
         variables = _own([variable for _, variable in chosen])
-        slots = _own([optimizer.get_slot(variable, "momentum") for _, variable in chosen])
+        slots = _own(
+            [optimizer.get_slot(variable, "momentum") for _, variable in chosen]
+        )
         (gradient,) = _join([gradient for gradient, _ in chosen], limit)
         (momentum,) = _join([slot.read_value() for slot in slots], limit)
         (weights,) = _join([variable.read_value() for variable in variables], limit)
@@ -115,7 +121,9 @@ def _descend(optimizer, pairs, training, limit):
 
 
 def _decays(variable):
-    """Whether weight decay applies to a variable: to kernels, not biases, scales or offsets."""
+    """Whether weight decay applies to a variable: to kernels, not biases, scales or
+    offsets.
+    """
     return variable.shape.rank > 1
 
 
@@ -137,11 +145,12 @@ def clipped(
 
 
 class Averages(tf.Module):
-    """Moving averages of variables, on several devices too (unlike those of tensorflow-addons).
+    """Moving averages of variables, on several devices too (unlike those of
+    tensorflow-addons).
 
     Args:
-      decay: of the averages, per step. At step n it is at most (1 + n) / (10 + n), so that the
-        random initial weights soon lose their influence.
+      decay: of the averages, per step. At step n it is at most (1 + n) / (10 + n), so
+        that the random initial weights soon lose their influence.
     """
 
     def __init__(
@@ -149,19 +158,24 @@ class Averages(tf.Module):
     ) -> None:
         super().__init__(name="averages")
         variables = list(variables)
-        # Behind a function, so that a checkpoint does not track them as parts of this object.
+        # Behind a function, so that a checkpoint does not track them as parts of this
+        # object.
         self._decay, self._variables = decay, lambda: variables
         self._limit = _SMALL[on_gpu]
         self.values = [tf.Variable(x.read_value(), trainable=False) for x in variables]
 
     def update(self, step: tf.Tensor) -> None:
-        """Take the weights after a step into the averages; in a cross-replica context."""
+        """Take the weights after a step into the averages; in a cross-replica
+        context.
+        """
         step = tf.cast(step, tf.float32)
         rate = 1.0 - tf.minimum(self._decay, (1.0 + step) / (10.0 + step))
         tf.distribute.get_strategy().run(self._follow, (rate,))
 
     def _follow(self, rate):
-        aims = _join([variable.read_value() for variable in _own(self._variables())], self._limit)
+        aims = _join(
+            [variable.read_value() for variable in _own(self._variables())], self._limit
+        )
         _approach(_own(self.values), aims, rate, self._limit)
 
     @contextlib.contextmanager
@@ -184,7 +198,9 @@ class Averages(tf.Module):
 def _own(variables):
     """Return this replica's parts of variables."""
     strategy = tf.distribute.get_strategy()
-    index = tf.get_static_value(tf.distribute.get_replica_context().replica_id_in_sync_group)
+    index = tf.get_static_value(
+        tf.distribute.get_replica_context().replica_id_in_sync_group
+    )
     parts = [strategy.experimental_local_results(variable) for variable in variables]
     return [part[index % len(part)] for part in parts]
 
@@ -198,11 +214,14 @@ def _approach(variables, aims, rate, limit):
 
 
 def _join(tensors, limit):
-    """Return one vector of all tensors up to a limit, of one type, and the others as they are.
+    """Return one vector of all tensors up to a limit, of one type, and the others as
+    they are.
 
     So one operation serves all of them.
     """
-    small = [_shaped(x, [x.shape.num_elements()]) for x in tensors if _is_small(x, limit)]
+    small = [
+        _shaped(x, [x.shape.num_elements()]) for x in tensors if _is_small(x, limit)
+    ]
     large = [x for x in tensors if not _is_small(x, limit)]
     return [tf.concat(small, axis=0), *large] if small else large
 
@@ -210,9 +229,14 @@ def _join(tensors, limit):
 def _split(groups, like, limit):
     """Invert `_join`, which was given tensors like these."""
     small, large = [x for x in like if _is_small(x, limit)], list(groups)
-    parts = tf.split(large.pop(0), [x.shape.num_elements() for x in small]) if small else []
+    parts = (
+        tf.split(large.pop(0), [x.shape.num_elements() for x in small]) if small else []
+    )
     rest, parts = iter(large), iter(parts)
-    return [_shaped(next(parts), x.shape) if _is_small(x, limit) else next(rest) for x in like]
+    return [
+        _shaped(next(parts), x.shape) if _is_small(x, limit) else next(rest)
+        for x in like
+    ]
 
 
 def _shaped(x, shape):

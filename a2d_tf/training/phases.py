@@ -11,17 +11,20 @@ def trains(phase: str, branch: str) -> bool:
 
 
 def set_phase(network: Network, phase: str, trains_backbones: bool = True) -> None:
-    """Make trainable what a phase trains: both branches, "actor" or "action", or the refiner.
+    """Make trainable what a phase trains: both branches, "actor" or "action", or the
+    refiner.
 
-    The actor branch is all that actors, boxes and masks are computed from; the action branch is the
-    rest: the flow backbone, the temporal layers, the action head, and an RGB top-down or backbone
-    of its own. The refiner is trained separately. Without `trains_backbones`, all backbones except
-    the refiner's keep their weights.
+    The actor branch is all that actors, boxes and masks are computed from; the action
+    branch is the rest: the flow backbone, the temporal layers, the action head, and an
+    RGB top-down or backbone of its own. The refiner is trained separately. Without
+    `trains_backbones`, all backbones except the refiner's keep their weights.
     """
     parts = network.parts()
     refine = getattr(parts.pop("refiner", None), "layers", [])
     heads = [head for head in network.heads if head.branch == "actor"]
-    outputs = [network.roi_heads.output[name] for head in heads for name in head.outputs]
+    outputs = [
+        network.roi_heads.output[name] for head in heads for name in head.outputs
+    ]
     actor = [*network.rpn.layers, *(layer for head in heads for layer in head.layers())]
     actor += layers_computing(network.backbones, network.backbones.output["actor"])
     actor += layers_computing(network.roi_heads, outputs)

@@ -14,7 +14,8 @@ from a2d_tf.model.heads.readout import LEAST_SKILL
 from a2d_tf.model.network import Network
 
 _INSTANCES = 1000  # about the most that are read, evenly over the videos
-_MOVED = 3  # of each instance, beside the true box, as boxes that the network finds are not exact
+# of each instance, beside the true box, as boxes that the network finds are not exact
+_MOVED = 3
 _SHIFT = 0.15  # of a box's sides, most that a side moves
 _FIELDS = ("rgb", "boxes", "actors", "actions", "present", "video")
 
@@ -24,8 +25,8 @@ logger = logging.getLogger(__name__)
 def fit_readout(network: Network, manifest: Manifest, config: Config) -> list[float]:
     """Fit the readout, if there is one, by the backbone as it is now.
 
-    No video that is held out and no action label of a zero-shot actor is read. The result depends
-    on weights and records alone.
+    No video that is held out and no action label of a zero-shot actor is read. The
+    result depends on weights and records alone.
 
     Returns:
       the skill with actors and actions, see `ridge`; zeros where nothing is fitted.
@@ -49,8 +50,13 @@ def fit_readout(network: Network, manifest: Manifest, config: Config) -> list[fl
         halves = tf.concat([readout.pool(x, boxes) for x in levels], axis=-1)
         return tf.concat(tf.unstack(halves, axis=2), axis=-1)
 
-    every = -(-max(manifest.counts["train"][n] for n in ("records", "instances")) // _INSTANCES)
-    clips = pipeline.evaluation(manifest, "train", config, 4, fields=_FIELDS, every=every)
+    every = -(
+        -max(manifest.counts["train"][n] for n in ("records", "instances"))
+        // _INSTANCES
+    )
+    clips = pipeline.evaluation(
+        manifest, "train", config, 4, fields=_FIELDS, every=every
+    )
     rng, rows = np.random.default_rng(0), []
     with records.naming(manifest.directory):
         for batch in clips:
@@ -63,14 +69,17 @@ def fit_readout(network: Network, manifest: Manifest, config: Config) -> list[fl
             videos = np.broadcast_to(batch["video"].numpy()[:, None], present.shape)
             labels = batch["actors"].numpy(), batch["actions"].numpy(), videos
             counted = np.tile(present, 1 + _MOVED)
-            rows.append([x[counted] for x in (found, *(np.tile(y, 1 + _MOVED) for y in labels))])
+            rows.append(
+                [x[counted] for x in (found, *(np.tile(y, 1 + _MOVED) for y in labels))]
+            )
     if not rows:
         return [0.0, 0.0]  # training will say that no clip is left
     x, actors, actions, videos = (np.concatenate(parts) for parts in zip(*rows))
     skills = readout.fit(x, actors, np.where(actors == held_out, -1, actions), videos)
     logger.info(
-        "readout: right in videos left out, from 0 for chance to 1 (or too few to tell): "
-        "actors %.2f, actions %.2f; what is below %.2f is left to the network's heads",
+        "readout: right in videos left out, from 0 for chance to 1 (or too few to"
+        " tell): actors %.2f, actions %.2f; what is below %.2f is left to the network's"
+        " heads",
         *(*skills, LEAST_SKILL),
     )
     return skills

@@ -1,8 +1,8 @@
 """Data-parallel training on several devices of a machine, with `tf.distribute`.
 
-Every replica holds all weights and computes its part of a step's batch. Losses are divided by the
-counts of all replicas and gradients are summed, so that a step equals that of one device on the
-whole batch.
+Every replica holds all weights and computes its part of a step's batch. Losses are
+divided by the counts of all replicas and gradients are summed, so that a step equals
+that of one device on the whole batch.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ def make(kind: str, number: int = 0) -> tf.distribute.Strategy:
 
     Args:
       kind: 'none' or 'mirrored', on the devices of this machine.
-      number: of replicas of 'mirrored': GPUs, or logical CPU devices without a GPU; 0 for all GPUs.
+      number: of replicas of 'mirrored': GPUs, or logical CPU devices without a GPU; 0
+        for all GPUs.
 
     Raises:
       InputError: more replicas than GPUs.
@@ -34,24 +35,33 @@ def make(kind: str, number: int = 0) -> tf.distribute.Strategy:
         return tf.distribute.get_strategy()
     gpus = len(tf.config.get_visible_devices("GPU"))
     if gpus and number > gpus:
-        raise InputError(f"--replicas={number}: TensorFlow sees {gpus} GPUs; use at most that many")
+        raise InputError(
+            f"--replicas={number}: TensorFlow sees {gpus} GPUs; use at most that many"
+        )
     device = "GPU" if gpus else "CPU"
     if number and not gpus:
         parts = [tf.config.LogicalDeviceConfiguration()] * number
-        tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], parts)
-    return tf.distribute.MirroredStrategy([f"{device}:{i}" for i in range(number)] or None)
+        tf.config.set_logical_device_configuration(
+            tf.config.list_physical_devices("CPU")[0], parts
+        )
+    return tf.distribute.MirroredStrategy(
+        [f"{device}:{i}" for i in range(number)] or None
+    )
 
 
 def batches(manifest: Manifest, config: Config, *, start_step: int) -> Iterator[dict]:
-    """Iterate over `pipeline.training` from a step on, each replica's part on its device.
+    """Iterate over `pipeline.training` from a step on, each replica's part on its
+    device.
 
-    The next batches are copied there while a step computes: by the strategy, or without one by a
-    prefetch to the GPU, if there is one.
+    The next batches are copied there while a step computes: by the strategy, or without
+    one by a prefetch to the GPU, if there is one.
     """
 
     def part(context: tf.distribute.InputContext) -> tf.data.Dataset:
         count = context.num_replicas_in_sync
-        dataset = pipeline.training(manifest, config, start_step=start_step, replicas=count)
+        dataset = pipeline.training(
+            manifest, config, start_step=start_step, replicas=count
+        )
         # Else replicas would ask before every step whether each has a batch.
         endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
         return dataset.map(for_device).apply(endless)
@@ -59,14 +69,17 @@ def batches(manifest: Manifest, config: Config, *, start_step: int) -> Iterator[
     dataset = tf.distribute.get_strategy().distribute_datasets_from_function(part)
     gpus = tf.config.list_logical_devices("GPU")
     if gpus and not tf.distribute.has_strategy():
-        dataset = dataset.apply(tf.data.experimental.prefetch_to_device(gpus[0].name, _AHEAD))
+        dataset = dataset.apply(
+            tf.data.experimental.prefetch_to_device(gpus[0].name, _AHEAD)
+        )
     return iter(dataset)
 
 
 def for_device(batch: dict) -> dict:
     """Make a batch one for a GPU: without strings, and with int64 for int32.
 
-    The int32 arguments of a function lie on the host: each would be fetched, and waited for.
+    The int32 arguments of a function lie on the host: each would be fetched, and waited
+      for.
     """
     return {
         name: tf.cast(value, tf.int64) if value.dtype == tf.int32 else value
@@ -78,11 +91,15 @@ def for_device(batch: dict) -> dict:
 def first(values: Any) -> Any:
     """Return the first replica's value of each element of a nest."""
     strategy = tf.distribute.get_strategy()
-    return tf.nest.map_structure(lambda x: strategy.experimental_local_results(x)[0], values)
+    return tf.nest.map_structure(
+        lambda x: strategy.experimental_local_results(x)[0], values
+    )
 
 
 def total(values: Any) -> Any:
-    """Sum a nest of tensors over all replicas; outside of a replica return it unchanged."""
+    """Sum a nest of tensors over all replicas; outside of a replica return it
+    unchanged.
+    """
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
         return values

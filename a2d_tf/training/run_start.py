@@ -1,7 +1,7 @@
 """The start of a run: complete its settings, load its weights.
 
-A new run has random weights, those of imported files or those of another run; a run that resumes
-has its own.
+A new run has random weights, those of imported files or those of another run; a run
+that resumes has its own.
 """
 
 from __future__ import annotations
@@ -28,15 +28,18 @@ from a2d_tf.runs.checkpoints import restore
 logger = logging.getLogger(__name__)
 
 
-def resolve_config(config: Config, given: Collection[str], workdir: str | None = None) -> Config:
+def resolve_config(
+    config: Config, given: Collection[str], workdir: str | None = None
+) -> Config:
     """Complete the settings by the conventions of the weights that the run starts from.
 
     Call this after `devices.prepare`: some settings are slow on a CPU.
 
-    A readout is switched off where the RGB backbone has none that are as they were loaded.
+    A readout is switched off where the RGB backbone has none that are as they were
+    loaded.
 
-    Weights given by name are fetched if they are not in the cache; a run that resumes does not need
-    them.
+    Weights given by name are fetched if they are not in the cache; a run that resumes
+    does not need them.
 
     Args:
       given: names of the flags that were given.
@@ -46,17 +49,25 @@ def resolve_config(config: Config, given: Collection[str], workdir: str | None =
       InputError: an unusable file, or a given flag that contradicts it.
     """
     resumes = workdir and not run_folder.is_new(workdir)
-    run = workdir if resumes else config.training.init_run or config.training.init_checkpoint
+    run = (
+        workdir
+        if resumes
+        else config.training.init_run or config.training.init_checkpoint
+    )
     if workdir and not run:
         _warn_of_norms(config.model, config.training)
     slow = config.model.backbone == "efficientnet_lite0" and not devices.on_gpu()
     if slow and config.compute.precision != "float32":
-        logger.warning("16 bits slow EfficientNet-Lite0 on a CPU; use --precision=float32")
+        logger.warning(
+            "16 bits slow EfficientNet-Lite0 on a CPU; use --precision=float32"
+        )
     loaded = bool(config.training.init_rgb)
     model: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for stream in ("rgb", "flow"):
-        path = "" if resumes else cache.resolve(getattr(config.training, f"init_{stream}"))
+        path = (
+            "" if resumes else cache.resolve(getattr(config.training, f"init_{stream}"))
+        )
         if path:
             model[f"{stream}_convention"] = layouts.Weights.read(path).source
             origins[f"{stream}_convention"] = path
@@ -64,7 +75,9 @@ def resolve_config(config: Config, given: Collection[str], workdir: str | None =
         there, path = run_folder.settings(run).model, os.path.join(run, "flags.txt")
         loaded = loaded or there.readout
         origins = dict.fromkeys(("rgb_convention", "flow_convention"), path)
-        model.update(rgb_convention=there.rgb_convention, flow_convention=there.flow_convention)
+        model.update(
+            rgb_convention=there.rgb_convention, flow_convention=there.flow_convention
+        )
     convention = model.get("rgb_convention", config.model.rgb_convention)
     model.update(backbones.implied_settings(convention))
     for name, value in model.items():
@@ -76,7 +89,9 @@ def resolve_config(config: Config, given: Collection[str], workdir: str | None =
                 "that, or omit the flag"
             )
     if config.model.readout and not loaded:
-        logger.warning("--readout=false: no --init_rgb, nor a run with a readout, to start from")
+        logger.warning(
+            "--readout=false: no --init_rgb, nor a run with a readout, to start from"
+        )
         model["readout"] = False
     return dataclasses.replace(config, model=dataclasses.replace(config.model, **model))
 
@@ -90,20 +105,30 @@ def without_masks(config: Config, manifest: Manifest) -> Config:
     if manifest.trains_masks:
         return config
     if config.model.use_refiner:
-        raise InputError(f"--use_refiner: no training instance of {manifest.directory} has a mask")
+        raise InputError(
+            f"--use_refiner: no training instance of {manifest.directory} has a mask"
+        )
     if config.model.use_mask:
-        logger.warning("no training instance has a mask: --use_mask=false, no mask head is trained")
-    return dataclasses.replace(config, model=dataclasses.replace(config.model, use_mask=False))
+        logger.warning(
+            "no training instance has a mask: --use_mask=false, no mask head is trained"
+        )
+    return dataclasses.replace(
+        config, model=dataclasses.replace(config.model, use_mask=False)
+    )
 
 
 def _warn_of_norms(model, training):
     """Warn where norms are frozen but no weights bring their statistics."""
     motion_norm = model.motion_norm if model.use_flow else None
-    for stream, flag, norm in (("rgb", "norm", model.norm), ("flow", "flow_norm", motion_norm)):
+    for stream, flag, norm in (
+        ("rgb", "norm", model.norm),
+        ("flow", "flow_norm", motion_norm),
+    ):
         if norm in FROZEN and not getattr(training, f"init_{stream}"):
             logger.warning(
-                "the %s backbone has random weights, and %s freezes its initial norm statistics: "
-                "load weights with --init_%s (docs/pretrained_weights.md), or use --%s=group_norm",
+                "the %s backbone has random weights, and %s freezes its initial norm"
+                " statistics: load weights with --init_%s (docs/pretrained_weights.md),"
+                " or use --%s=group_norm",
                 *(stream, norm, stream, flag),
             )
 
@@ -132,7 +157,9 @@ def initialise(network: Network, config: Config) -> weights.LoadReport | None:
 
 
 def _check_withheld(training: TrainingConfig) -> None:
-    """Raise InputError where a run starts from one that has learned what it withholds."""
+    """Raise InputError where a run starts from one that has learned what it
+    withholds.
+    """
     actor, run = training.zero_shot_actor, training.init_run or training.init_checkpoint
     # A run before the last may be gone: its weights are not needed.
     while run and os.path.isfile(os.path.join(run, "flags.txt")):
@@ -141,8 +168,9 @@ def _check_withheld(training: TrainingConfig) -> None:
         trained = actor in known and there.train_phase in ("joint", "action")
         if trained and there.zero_shot_actor != actor:
             raise InputError(
-                f"{run}: was trained on actions of '{actor}', which --zero_shot_actor withholds; "
-                f"start from a run with --zero_shot_actor={actor}, or --train_phase=actor"
+                f"{run}: was trained on actions of '{actor}', which --zero_shot_actor"
+                f" withholds; start from a run with --zero_shot_actor={actor}, or"
+                " --train_phase=actor"
             )
         run = there.init_run or there.init_checkpoint
 
@@ -150,12 +178,19 @@ def _check_withheld(training: TrainingConfig) -> None:
 def _warm_start(network, config, run):
     """Copy what fits of another run, also of another network; return the report.
 
-    If --flow_scale differs, the kernel that reads the flow is rescaled to make up for it (not for
-    flow beyond --flow_bound).
+    If --flow_scale differs, the kernel that reads the flow is rescaled to make up for
+    it (not for flow beyond --flow_bound).
     """
     path = os.path.join(run, "flags.txt")
     there = Config.read(path)
-    fields = ["backbone", "norm", "rgb_convention", "stride_in_1x1", "pixel_scale", "roi_align"]
+    fields = [
+        "backbone",
+        "norm",
+        "rgb_convention",
+        "stride_in_1x1",
+        "pixel_scale",
+        "roi_align",
+    ]
     both_flow = config.model.use_flow and there.model.use_flow
     fields += ["flow_norm", "flow_convention", "flow_bound"] if both_flow else []
     run_folder.check_same(path, config, fields, "model")

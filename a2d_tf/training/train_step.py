@@ -1,4 +1,6 @@
-"""One training step on every replica: forward pass, gradients, clipping, update (paper, 4)."""
+"""One training step on every replica: forward pass, gradients, clipping, update
+(paper, 4).
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,8 @@ class TrainState:
 
     Attributes:
       step: the number of steps done, int64.
-      diverged: whether a step has reported a non-finite value; nothing changes from that step on.
+      diverged: whether a step has reported a non-finite value; nothing changes from
+        that step on.
     """
 
     network: Network
@@ -44,20 +47,25 @@ class TrainState:
         """
         averages, decay = None, training.average_decay
         if decay:
-            averages = optimizer.Averages(network.trainable_weights, decay, network.on_gpu)
+            averages = optimizer.Averages(
+                network.trainable_weights, decay, network.on_gpu
+            )
         return cls(network, optimizer.make(training), averages)
 
 
 def make_train_step(state: TrainState, training: TrainingConfig) -> Step:
-    """Compile the step: (batch, number of steps before) -> {name: scalar} of losses and health.
+    """Compile the step: (batch, number of steps before) -> {name: scalar} of losses and
+    health.
 
-    It runs on the strategy in whose scope it is made, on elements of `replicas.batches`, once a
-    checkpoint is restored.
+    It runs on the strategy in whose scope it is made, on elements of
+    `replicas.batches`, once a checkpoint is restored.
 
-    A step that reports a non-finite value changes nothing, nor does any step after it. So the state
-    before that step is still there when the reports are read, many steps later.
+    A step that reports a non-finite value changes nothing, nor does any step after it.
+    So the state before that step is still there when the reports are read, many steps
+    later.
     """
-    # Left to the first step, TensorFlow would trace it twice. A checkpoint fills the slots.
+    # Left to the first step, TensorFlow would trace it twice. A checkpoint fills the
+    # slots.
     state.optimizer._create_all_weights(list(state.network.trainable_weights))
 
     @tf.function(reduce_retracing=True, autograph=False)
@@ -91,8 +99,8 @@ def _seed(training, step):
 def make_probe(network: Network, training: TrainingConfig) -> Probe:
     """Compile a step without its update: (batch, step int64 scalar) -> {name: scalar}.
 
-    The batch may be some rows of a step's batch; sampling gives them what it gave them in that
-    step. Every replica gets the whole batch.
+    The batch may be some rows of a step's batch; sampling gives them what it gave them
+    in that step. Every replica gets the whole batch.
     """
     strategy = tf.distribute.get_strategy()
 
@@ -106,11 +114,14 @@ def make_probe(network: Network, training: TrainingConfig) -> Probe:
 
 
 def _gradients(network, batch, seed, training):
-    """In a replica: return what the step reports, and the clipped gradients of all replicas."""
+    """In a replica: return what the step reports, and the clipped gradients of all
+    replicas.
+    """
     variables = network.trainable_weights
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(variables)
-        # A scope for what is not part of the network, for profiles and TensorBoard's graph.
+        # A scope for what is not part of the network, for profiles and TensorBoard's
+        # graph.
         with tf.name_scope("losses"):
             pairs = forward(network, batch, seed, training)
             values = scalars(*pairs, training)
@@ -119,16 +130,22 @@ def _gradients(network, batch, seed, training):
     )
     values, gradients = replicas.total((values, gradients))
     with tf.name_scope("optimizer"):
-        gradients, norm = optimizer.clipped(gradients, training.clip_norm, network.on_gpu)
+        gradients, norm = optimizer.clipped(
+            gradients, training.clip_norm, network.on_gpu
+        )
     return {**values, "gradient_norm": norm}, gradients
 
 
 def _update(state, gradients, step, training):
-    """Apply the gradients on every replica, then take the new weights into the averages."""
+    """Apply the gradients on every replica, then take the new weights into the
+    averages.
+    """
     weights = state.network.trainable_weights, state.network.backbone_weights
 
     def apply(gradients: list[tf.Tensor]) -> None:
-        optimizer.apply(state.optimizer, gradients, *weights, training, state.network.on_gpu)
+        optimizer.apply(
+            state.optimizer, gradients, *weights, training, state.network.on_gpu
+        )
 
     with tf.name_scope("optimizer"):
         tf.distribute.get_strategy().run(apply, (gradients,))

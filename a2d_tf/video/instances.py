@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 FrameFeatures = dict[str, "tf.Tensor"]
-"""The backbones' features of a frame: {name: [1, ...]}; those of the flow are named `flow_*`."""
+"""The backbones' features of a frame: {name: [1, ...]}; those of the flow are named
+`flow_*`.
+"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,11 +45,12 @@ class Instances:
     fields: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     def runner_up(self, index: int, labels: LabelSpace) -> tuple[float, int]:
-        """Return what the network nearly took an instance for: another actor, or another action.
+        """Return what the network nearly took an instance for: another actor, or
+        another action.
 
         Returns:
-          (margin, code): by how much p(actor), or p(action), is below that of the instance's label;
-          (1, the instance's own) if there is no other.
+          (margin, code): by how much p(actor), or p(action), is below that of the
+          instance's label; (1, the instance's own) if there is no other.
         """
         code = int(self.codes[index])
         actor, action = (number - 1 for number in labels.split(code))
@@ -60,7 +63,9 @@ class Instances:
         for k in range(len(labels.actors)):
             if k != actor:
                 likely = np.argmax(np.where(labels.valid[k], actions, -1))
-                rivals.append((float(actors[actor] - actors[k]), int(labels.encode(k, likely))))
+                rivals.append(
+                    (float(actors[actor] - actors[k]), int(labels.encode(k, likely)))
+                )
         margin, other = min(rivals, default=(1.0, code))
         return max(0.0, margin), other
 
@@ -83,5 +88,7 @@ class Finder(Protocol):
     def frame(self, rgb: np.ndarray, flow: np.ndarray) -> FrameFeatures:
         """Compute the features of a frame."""
 
-    def key_frame(self, frames: Sequence[FrameFeatures], size: tuple[int, int]) -> Instances:
+    def key_frame(
+        self, frames: Sequence[FrameFeatures], size: tuple[int, int]
+    ) -> Instances:
         """Find the instances of a key frame by the features of the frames around it."""

@@ -1,9 +1,11 @@
 """Libraries of videos: find the videos, and predict each, whole or not at all.
 
-A folder of videos, a glob or a list is a library; a file, a camera or a folder of images is not.
+A folder of videos, a glob or a list is a library; a file, a camera or a folder of
+images is not.
 
-`prediction.json` marks a video as finished, and tells by which settings. The tables and the page of
-the library are written once every video is finished or has failed, in whichever process.
+`prediction.json` marks a video as finished, and tells by which settings. The tables and
+the page of the library are written once every video is finished or has failed, in
+whichever process.
 """
 
 from __future__ import annotations
@@ -22,7 +24,14 @@ from itertools import filterfalse
 from typing import TYPE_CHECKING, Any
 
 from a2d_tf.behaviour import bouts
-from a2d_tf.behaviour.predictions import PART, RECORD, RESULT_FILES, RESULTS, VIDEO, VIDEOS
+from a2d_tf.behaviour.predictions import (
+    PART,
+    RECORD,
+    RESULT_FILES,
+    RESULTS,
+    VIDEO,
+    VIDEOS,
+)
 from a2d_tf.core.command_line import progress_bar, written
 from a2d_tf.core.errors import InputError, shown
 from a2d_tf.core.files import csv_of, hidden_folder, is_file_name, load_json, write_csv
@@ -36,7 +45,8 @@ if TYPE_CHECKING:
 
 SUMMARY, FAILED = "summary.csv", "failed.csv"
 SKIPPING = "; --on_error=skip skips it"  # ends the error of a video that fails
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # of a disk that takes no results at all
+# of a disk that takes no results at all
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _RECORD = {
     **{"video": str, "bytes": (int, None), "digest": (str, None)},
     **{"model": str, "model_sha256": str, "settings": {}},
@@ -63,8 +73,8 @@ def plan(video: str | None, videos: str | None, output: str) -> tuple[Job, ...] 
 
     Args:
       video: a folder of videos, each a file or a folder of images; or a glob.
-      videos: text file of videos, one a line, relative to the current folder or to that of the
-        file.
+      videos: text file of videos, one a line, relative to the current folder or to that
+        of the file.
 
     Returns:
       the jobs; None where `video` is one video.
@@ -82,22 +92,24 @@ def plan(video: str | None, videos: str | None, output: str) -> tuple[Job, ...] 
         paths, images = _found(video, glob.glob(video, recursive=True))
         if images or not paths:
             raise InputError(
-                f"--video={video}: no videos ({', '.join(frames.VIDEOS)}, or folders of images) "
-                "match; --videos takes a list of any files"
+                f"--video={video}: no videos ({', '.join(frames.VIDEOS)}, or folders of"
+                " images) match; --videos takes a list of any files"
             )
     else:
         return None
     places = [pathlib.Path(os.path.abspath(path)) for path in paths]
     names = [place.name if place.is_dir() else place.stem for place in places]
-    jobs = tuple(Job(path, os.path.join(output, name)) for path, name in zip(paths, names))
+    jobs = tuple(
+        Job(path, os.path.join(output, name)) for path, name in zip(paths, names)
+    )
     _check_names(jobs)
     there = sorted(filter(is_own, os.listdir(output) if os.path.isdir(output) else ()))
     records = os.path.join(glob.escape(output), "*", RECORD)
     # Without a prediction, a library has its list of what failed.
     if there and FAILED not in there and not glob.glob(records):
         raise InputError(
-            f"{os.path.join(output, there[0])}: is not part of a prediction library, and would be "
-            "replaced; use another --output"
+            f"{os.path.join(output, there[0])}: is not part of a prediction library,"
+            " and would be replaced; use another --output"
         )
     return jobs
 
@@ -109,7 +121,9 @@ def is_own(name: str) -> bool:
 
 
 def _entries(folder):
-    return [entry.path for entry in os.scandir(folder) if not entry.name.startswith(".")]
+    return [
+        entry.path for entry in os.scandir(folder) if not entry.name.startswith(".")
+    ]
 
 
 def _found(place, paths):
@@ -127,14 +141,16 @@ def _files(place, paths):
     if images and videos:
         names = (os.path.basename(found[0]) for found in (images, videos))
         raise InputError(
-            "{}: has images ({}) and videos ({}); put the images of each video into a separate "
-            "folder".format(place, *names)
+            "{}: has images ({}) and videos ({}); put the images of each video into a"
+            " separate folder".format(place, *names)
         )
     return videos, images
 
 
 def _is_a(path, suffixes):
-    """Whether it is a file, or a link to one that is gone, which fails under its name."""
+    """Whether it is a file, or a link to one that is gone, which fails under its
+    name.
+    """
     return path.lower().endswith(suffixes) and not os.path.isdir(path)
 
 
@@ -153,7 +169,8 @@ def _is_predicted(path):
 
 def _listed(file):
     paths = []
-    text = pathlib.Path(file).read_bytes().decode("utf-8-sig", "replace")  # it may be a video
+    # it may be a video
+    text = pathlib.Path(file).read_bytes().decode("utf-8-sig", "replace")
     for number, line in enumerate(map(str.strip, text.splitlines()), 1):
         if not line:
             continue
@@ -180,7 +197,9 @@ def _check_names(jobs):
                 f"{job.path}: its results cannot be named {shown(job.name)}{others}; "
                 "rename the video"
             )
-        source, place = (os.path.join(os.path.realpath(x), "") for x in (job.path, job.output))
+        source, place = (
+            os.path.join(os.path.realpath(x), "") for x in (job.path, job.output)
+        )
         if source.startswith(place):
             raise InputError(f"{job.path}: would be overwritten; use another --output")
 
@@ -194,7 +213,8 @@ class Request:
       kinds: those of `predictions.RESULT_FILES` that are written.
       model: of `packed.identity`.
       settings: further settings that tell predictions apart, as {flag: value}.
-      overwrite: whether a prediction of other settings counts as none, rather than as an error.
+      overwrite: whether a prediction of other settings counts as none, rather than as
+        an error.
       run: the run folder of the model, if it is one.
     """
 
@@ -209,7 +229,9 @@ class Request:
     run: str | None = None
 
     def record(self, job: Job) -> dict[str, Any]:
-        """Return a job's `prediction.json`, but for its `frames`; `bytes` is None if it is gone."""
+        """Return a job's `prediction.json`, but for its `frames`; `bytes` is None if
+        it is gone.
+        """
         span = {"start": self.start, "end": self.end, "every": self.every}
         linking = dataclasses.asdict(self.linking)
         settings = {**span, **linking, "results": ",".join(self.kinds), **self.settings}
@@ -225,32 +247,41 @@ class Request:
         """Return whether the results of a job are there and whole.
 
         Raises:
-          InputError: another prediction is in its place, with what differs, or other files are.
+          InputError: another prediction is in its place, with what differs, or other
+            files are.
         """
         place = job.output
         there = set(os.listdir(place)) if os.path.lexists(place) else set()
         if all(name.startswith(".") for name in there):
             return False
         try:
-            found = load_json(os.path.join(place, RECORD), _RECORD, "not a library prediction")
+            found = load_json(
+                os.path.join(place, RECORD), _RECORD, "not a library prediction"
+            )
             difference = _difference(found, self.record(job))
         except InputError as error:
             difference = str(error)
         if not difference and {RESULT_FILES[kind] for kind in self.kinds} <= there:
             return True
         if difference and not self.overwrite:
-            raise InputError(f"{place}: {difference}; use another --output, or --overwrite")
-        strange = sorted(x for x in there - {*RESULTS, RECORD} if not x.startswith(PART))
+            raise InputError(
+                f"{place}: {difference}; use another --output, or --overwrite"
+            )
+        strange = sorted(
+            x for x in there - {*RESULTS, RECORD} if not x.startswith(PART)
+        )
         if strange:
             raise InputError(
-                f"{place}: contains {strange[0]}, not a result, which would be removed; move it, "
-                "or use another --output"
+                f"{place}: contains {strange[0]}, not a result, which would be removed;"
+                " move it, or use another --output"
             )
         return False
 
 
 def _content(files):
-    """(bytes in all, digest of the sizes and of the files' first and last bytes) of files."""
+    """(bytes in all, digest of the sizes and of the files' first and last bytes) of
+    files.
+    """
     size, digest = 0, hashlib.sha256()
     for path in files:
         with open(path, "rb") as file:
@@ -279,7 +310,10 @@ def _difference(there, wanted):
 
 
 def predict_video(
-    load: Callable[[], Predictor], job: Job, request: Request, progress: str | None = None
+    load: Callable[[], Predictor],
+    job: Job,
+    request: Request,
+    progress: str | None = None,
 ) -> str:
     """Predict a video, whole or not at all; return a remark on it, or "".
 
@@ -289,13 +323,18 @@ def predict_video(
         return ""
     reader = video_files.Reader(job.path)
     span = streaming.Span.of_seconds(reader, request.start, request.end, request.every)
-    write = functools.partial(outputs.predict, linking=request.linking, kinds=request.kinds)
+    write = functools.partial(
+        outputs.predict, linking=request.linking, kinds=request.kinds
+    )
     write(load, reader, job.output, span, record=request.record(job), progress=progress)
     return streaming.shortfall(reader, span)
 
 
 def predict(
-    load: Callable[[], Predictor], jobs: Sequence[Job], request: Request, on_error: str = "fail"
+    load: Callable[[], Predictor],
+    jobs: Sequence[Job],
+    request: Request,
+    on_error: str = "fail",
 ) -> dict[str, str]:
     """Predict videos one after the other, by one model.
 
@@ -340,7 +379,11 @@ def reason(job: Job, error: Exception) -> str:
 
 
 def conclude(
-    output: str, jobs: Sequence[Job], request: Request, failures: dict[str, str], task: Task = ALONE
+    output: str,
+    jobs: Sequence[Job],
+    request: Request,
+    failures: dict[str, str],
+    task: Task = ALONE,
 ) -> None:
     """Write the library's own files, if by now each video is finished or has failed.
 
@@ -352,7 +395,9 @@ def conclude(
     place = functools.partial(os.path.join, output)
     name, suffix = os.path.splitext(FAILED)
     _write_failures(place(f"{name}-{task.number}-of-{task.count}{suffix}"), failures)
-    waiting = sorted(glob.glob(os.path.join(glob.escape(output), f"{name}-*-of-*{suffix}")))
+    waiting = sorted(
+        glob.glob(os.path.join(glob.escape(output), f"{name}-*-of-*{suffix}"))
+    )
     failed: dict[str, str] = {}
     for path in (place(FAILED), *waiting):
         with contextlib.suppress(FileNotFoundError):
@@ -382,7 +427,8 @@ def conclude(
         pages.write_library_page(output, parts, lost, request.run)
     for path in waiting:
         pathlib.Path(path).unlink(missing_ok=True)
-    with hidden_folder(output, outputs.HIDDEN):  # which removes what killed processes left
+    # which removes what killed processes left
+    with hidden_folder(output, outputs.HIDDEN):
         pass
 
 

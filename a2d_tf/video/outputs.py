@@ -1,4 +1,6 @@
-"""The files of a prediction, written frame by frame: memory grows with the bouts alone."""
+"""The files of a prediction, written frame by frame: memory grows with the bouts
+alone.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,14 @@ import cv2
 import numpy as np
 from pycocotools import mask as rle_tools
 
-from a2d_tf.behaviour.predictions import PART, RECORD, RESULT_FILES, RESULTS, VIDEO, read_facts
+from a2d_tf.behaviour.predictions import (
+    PART,
+    RECORD,
+    RESULT_FILES,
+    RESULTS,
+    VIDEO,
+    read_facts,
+)
 from a2d_tf.core import devices
 from a2d_tf.core.command_line import progress_bar
 from a2d_tf.core.errors import InputError
@@ -36,7 +45,15 @@ if TYPE_CHECKING:
 
 HIDDEN = ".prediction-"  # begins the name of a folder of results that are not yet whole
 COLUMNS = (
-    *("track_id", "actor", "action", "start_second", "end_second", "start_frame", "end_frame"),
+    *(
+        "track_id",
+        "actor",
+        "action",
+        "start_second",
+        "end_second",
+        "start_frame",
+        "end_frame",
+    ),
     "mean_score",
 )
 _IN_MEMORY = 1 << 15  # bytes of a track's rows that are held in memory
@@ -55,13 +72,15 @@ def predict(
 ) -> tuple[Predictor, int, bool]:
     """Predict the frames of a video into a folder.
 
-    Ctrl-C or SIGTERM ends the prediction after the current frame; the files are then whole and hold
-    the frames so far. Before the first frame, an earlier prediction stays as it was.
+    Ctrl-C or SIGTERM ends the prediction after the current frame; the files are then
+    whole and hold the frames so far. Before the first frame, an earlier prediction
+    stays as it was.
 
     Args:
       load: returns the predictor; called when `output` is known to be writable.
       reader, span, linking: as for `streaming.watch`.
-      kinds, record: as for `opened`; with a record, a signal discards the frames so far.
+      kinds, record: as for `opened`; with a record, a signal discards the frames so
+        far.
       progress: what the bar is called; None for no bar.
 
     Returns:
@@ -89,7 +108,11 @@ def predict(
             disable=progress is None,
         )
         added = in_threads(
-            lambda frame: files.add(frame, predictor.labels), bar, 2, 1, devices.lower_priority
+            lambda frame: files.add(frame, predictor.labels),
+            bar,
+            2,
+            1,
+            devices.lower_priority,
         )
         # Closed, so that nothing is written any more where this thread is interrupted.
         with contextlib.closing(added):
@@ -112,19 +135,19 @@ def opened(
 ) -> Iterator[Outputs]:
     """Yield the `Outputs` of a prediction, whose files move to their places at the end.
 
-    After an error, or without any frame, nothing in `folder` has changed. Two processes do not
-    replace each other's results.
+    After an error, or without any frame, nothing in `folder` has changed. Two processes
+    do not replace each other's results.
 
     Args:
       folder: made if missing; results of an earlier prediction there are replaced.
       every: N if each Nth frame is added.
       kinds: those of RESULT_FILES that are written.
-      record: what to write to `prediction.json`, with the number of `frames`. The folder then
-        appears whole or not at all, and whatever was there is replaced.
+      record: what to write to `prediction.json`, with the number of `frames`. The
+        folder then appears whole or not at all, and whatever was there is replaced.
 
     Raises:
-      InputError: the folder cannot be written, or holds files of these names that are no
-        prediction's.
+      InputError: the folder cannot be written, or holds files of these names that are
+        no prediction's.
     """
     parent = folder if record is None else os.path.dirname(folder)
     try:
@@ -133,7 +156,8 @@ def opened(
         with hidden_folder(parent, HIDDEN) as (hidden, alone):
             if record is None and not alone:
                 raise InputError(
-                    f"--output={folder}: another process is writing to it; use another --output"
+                    f"--output={folder}: another process is writing to it; use another"
+                    " --output"
                 )
             before = _mark(folder)
             new = os.path.join(hidden, "new")
@@ -145,12 +169,14 @@ def opened(
             if record is None:
                 _move_files(new, folder)
             else:
-                write_json(os.path.join(new, RECORD), {**record, "frames": files.frames})
+                write_json(
+                    os.path.join(new, RECORD), {**record, "frames": files.frames}
+                )
                 pages.part(pathlib.Path(new))
                 if _mark(folder) not in (before, _mark(new)):
                     raise InputError(
-                        f"{folder}: another process has meanwhile written other results there; "
-                        "use another --output"
+                        f"{folder}: another process has meanwhile written other results"
+                        " there; use another --output"
                     )
                 replace_folder(new, folder, os.path.join(hidden, "old"))
     except OSError as error:
@@ -164,20 +190,25 @@ def _mark(folder):
 
 
 def _move_files(new, folder):
-    """Move results to their places, of which nothing but a prediction's results is replaced."""
-    # First the record, or a library would take these results for its own; then the file that marks
-    # a prediction, should this be killed.
+    """Move results to their places, of which nothing but a prediction's results is
+    replaced.
+    """
+    # First the record, or a library would take these results for its own; then the file
+    # that marks a prediction, should this be killed.
     for name in (RECORD, PART, VIDEO, *RESULT_FILES.values()):
         place, made = os.path.join(folder, name), os.path.join(new, name)
         if os.path.isdir(place) or not os.path.exists(made):
             with contextlib.suppress(FileNotFoundError):
-                os.replace(place, f"{made}.old")  # at once, unlike removing thousands of label maps
+                # at once, unlike removing thousands of label maps
+                os.replace(place, f"{made}.old")
         if os.path.exists(made):
             os.replace(made, place)
 
 
 def _check_place(folder):
-    """Raise InputError where a prediction would replace something else in its folder."""
+    """Raise InputError where a prediction would replace something else in its
+    folder.
+    """
     there = [name for name in RESULTS if os.path.lexists(os.path.join(folder, name))]
     try:
         if there:
@@ -185,16 +216,17 @@ def _check_place(folder):
     except InputError as error:
         place = os.path.join(folder, there[0])
         raise InputError(
-            f"{place}: not part of a prediction ({error}); remove it, or use another --output"
+            f"{place}: not part of a prediction ({error}); remove it, or use another"
+            " --output"
         ) from error
 
 
 class Outputs(contextlib.AbstractContextManager):
     """Writer of the files of a prediction (docs/prediction.md); a context manager.
 
-    Label maps and detections hold the network's own answer to each frame, the other files the
-    labels of the tracks. Tracks are in the order of their ends, rows of the summary in that of
-    their starts.
+    Label maps and detections hold the network's own answer to each frame, the other
+    files the labels of the tracks. Tracks are in the order of their ends, rows of the
+    summary in that of their starts.
 
     Args:
       reader, every, kinds: as for `opened`.
@@ -204,8 +236,15 @@ class Outputs(contextlib.AbstractContextManager):
       facts: further fields of `video.json`; see `predictions.Facts`.
     """
 
-    def __init__(self, folder: str, reader: Reader, every: int, kinds: Collection[str]) -> None:
-        self._folder, self._reader, self._every, self._kinds = folder, reader, every, kinds
+    def __init__(
+        self, folder: str, reader: Reader, every: int, kinds: Collection[str]
+    ) -> None:
+        self._folder, self._reader, self._every, self._kinds = (
+            folder,
+            reader,
+            every,
+            kinds,
+        )
         self.frames = self._extra = self._unsure = self._damaged = 0
         self.facts: dict[str, Any] = {}
         self._labels: LabelSpace | None = None
@@ -224,7 +263,11 @@ class Outputs(contextlib.AbstractContextManager):
 
     def _path(self, kind):
         """Where results of a kind are written: nowhere if they are not wanted."""
-        return os.path.join(self._folder, RESULT_FILES[kind]) if kind in self._kinds else os.devnull
+        return (
+            os.path.join(self._folder, RESULT_FILES[kind])
+            if kind in self._kinds
+            else os.devnull
+        )
 
     def add(self, frame: streaming.VideoFrame, labels: LabelSpace) -> None:
         """Append a frame; the numbers of frames must ascend."""
@@ -240,14 +283,25 @@ class Outputs(contextlib.AbstractContextManager):
         found = frame.instances
         if "label_maps" in self._kinds:
             png = cv2.imencode(".png", found.label_map)[1]
-            with open(f"{self._path('label_maps')}/{frame.number:05d}.png", "wb") as file:
+            with open(
+                f"{self._path('label_maps')}/{frame.number:05d}.png", "wb"
+            ) as file:
                 file.write(png.tobytes())
-        number, labelled = frame.number, (found.boxes, found.codes, found.scores, found.masks)
+        number, labelled = (
+            frame.number,
+            (found.boxes, found.codes, found.scores, found.masks),
+        )
         results = box_data.entries(number, *labelled)
-        rows = zip(frame.tracks.tolist(), frame.codes.tolist(), frame.scores.tolist(), results)
+        rows = zip(
+            frame.tracks.tolist(), frame.codes.tolist(), frame.scores.tolist(), results
+        )
         for i, (identity, code, score, result) in enumerate(rows):
             margin, other = found.runner_up(i, labels)
-            more = {"track_id": identity, "runner_up": other, "margin": round(margin, 4)}
+            more = {
+                "track_id": identity,
+                "runner_up": other,
+                "margin": round(margin, 4),
+            }
             for field in FIELDS:
                 if field.name in found.fields:
                     more[field.name] = field.written(found.fields[field.name][i])
@@ -256,11 +310,17 @@ class Outputs(contextlib.AbstractContextManager):
                 if identity not in self._tracks:
                     made = _TrackRows(identity, labels, self._folder, self._bouts)
                     self._tracks[identity] = made
-                row = {"category_id": code, "score": round(score, 6), "bbox": result["bbox"]}
+                row = {
+                    "category_id": code,
+                    "score": round(score, 6),
+                    "bbox": result["bbox"],
+                }
                 self._tracks[identity].add(frame, row)
 
     def _lose(self, lost):
-        """End the actions of lost tracks, {id: whether the track has ended}; write what ended."""
+        """End the actions of lost tracks, {id: whether the track has ended}; write
+        what ended.
+        """
         for identity, has_ended in lost.items():
             self._tracks[identity].end()
             if has_ended:
@@ -294,14 +354,17 @@ class Outputs(contextlib.AbstractContextManager):
             for file in (self._ended, self._detections):
                 file.write(b"\n]\n" if file.tell() else b"[\n]\n")
         if "summary" in self._kinds:
-            place = operator.itemgetter(COLUMNS.index("start_frame"), COLUMNS.index("track_id"))
+            place = operator.itemgetter(
+                COLUMNS.index("start_frame"), COLUMNS.index("track_id")
+            )
             write_csv(self._path("summary"), [COLUMNS, *sorted(self._bouts, key=place)])
         if kind is None and self._labels:
             self._describe(self._labels)
 
 
 def _drawn(frame, labels):
-    order = np.argsort(frame.scores, kind="stable")  # the best one is drawn last, on top
+    # the best one is drawn last, on top
+    order = np.argsort(frame.scores, kind="stable")
     order = order[frame.tracks[order] > 0]
     # One after the other: all of a large frame would fill the memory.
     masks = (rle_tools.decode(frame.instances.masks[i]) for i in order)
@@ -319,20 +382,28 @@ def _drawn(frame, labels):
 
 
 def _next(file):
-    """Return a file with a JSON list, an item a line, to which the next item is to be written."""
+    """Return a file with a JSON list, an item a line, to which the next item is to
+    be written.
+    """
     file.write(b",\n" if file.tell() else b"[\n")
     return file
 
 
 class _TrackRows:
-    """The JSON object and the rows of the summary of a track, gathered while it lasts."""
+    """The JSON object and the rows of the summary of a track, gathered while it
+    lasts.
+    """
 
-    def __init__(self, identity: int, labels: LabelSpace, folder: str, bouts: list[list]) -> None:
+    def __init__(
+        self, identity: int, labels: LabelSpace, folder: str, bouts: list[list]
+    ) -> None:
         self._id, self._labels, self._bouts = identity, labels, bouts
         self._actors: collections.Counter[str] = collections.Counter()
         self._actions: list[dict[str, Any]] = []
-        self._action: dict[str, Any] = {}  # the one in progress; empty while the track is lost
-        self._score, self._count, self._total = 0.0, 0, 0.0  # of that action; of the track
+        # the one in progress; empty while the track is lost
+        self._action: dict[str, Any] = {}
+        # of that action; of the track
+        self._score, self._count, self._total = 0.0, 0, 0.0
         # A row a frame: beyond a size they move to disk.
         self._frames = tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=folder)
 
@@ -354,15 +425,21 @@ class _TrackRows:
         self._frames.write(f"{', ' if self._frames.tell() else ''}{row}".encode())
 
     def end(self) -> None:
-        """End the action in progress, which becomes a row of the summary; there may be none."""
+        """End the action in progress, which becomes a row of the summary; there may
+        be none.
+        """
         if self._action:
             score = round(self._score / self._count, 6)
             self._actions.append({**self._action, "mean_score": score})
-            self._bouts.append([self._id, *(self._actions[-1][name] for name in COLUMNS[1:])])
+            self._bouts.append(
+                [self._id, *(self._actions[-1][name] for name in COLUMNS[1:])]
+            )
         self._action, self._score, self._count = {}, 0.0, 0
 
     def write(self, file: BinaryIO) -> None:
-        """Write an ended track as a JSON object to a binary file, and release its rows."""
+        """Write an ended track as a JSON object to a binary file, and release its
+        rows.
+        """
         first, last = self._actions[0], self._actions[-1]
         head = {
             "track_id": self._id,

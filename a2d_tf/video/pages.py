@@ -1,7 +1,8 @@
 """The pages of predictions, `index.html`, which need no server.
 
-The page of a video lies beside its files: the overlay plays above a timeline with a row for each
-track and a table of who did what for how long. The page of a library lies above its predictions.
+The page of a video lies beside its files: the overlay plays above a timeline with a row
+for each track and a table of who did what for how long. The page of a library lies
+above its predictions.
 """
 
 from __future__ import annotations
@@ -33,29 +34,57 @@ PAGES = re.compile(r"index(_[0-9]+)?\.html")  # names of the pages of a library
 NAME, _OVERLAY = RESULT_FILES["page"], RESULT_FILES["overlay"]
 _COLUMNS = ("actor", "action", "tracks", "seconds", "bouts", "mean score")
 _WIDE = 240  # pixels of the longest side of a thumbnail
-_FRAME = 25  # the one that is shown; later ones cost more, since they are decoded one by one
+# the one that is shown; later ones cost more, since they are decoded one by one
+_FRAME = 25
 # Another number wherever what a part holds becomes another.
 _PART = {"format": one_of(1), "sha256": {str: str}, "note": str, "extra": bool}
 _PART |= {**dict.fromkeys(("video", "budget", "sums"), list), "picture": (str, None)}
 _TICKS = 8  # of the timeline at most
-_STEPS = (0.001, 0.01, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 14400)
+_STEPS = (
+    0.001,
+    0.01,
+    0.1,
+    0.2,
+    0.5,
+    1,
+    2,
+    5,
+    10,
+    20,
+    30,
+    60,
+    120,
+    300,
+    600,
+    1800,
+    3600,
+    14400,
+)
 """Seconds from one tick to the next, whose labels are exact."""
 
 
 def _write(path, template, title, sums, facts, **values):
-    """Write a page with tables of `sums`, (name, *one of `_sums`), and of all of these together."""
+    """Write a page with tables of `sums`, (name, *one of `_sums`), and of all of
+    these together.
+    """
     parts: dict[tuple[str, str], list] = collections.defaultdict(list)
     for _, actor, action, own in sums:
         parts[actor, action] += own
     values["actors"] = sorted({actor for actor, _ in parts})
-    values["shades"] = bouts.colours((action for _, action in parts), facts and facts.labels)
+    values["shades"] = bouts.colours(
+        (action for _, action in parts), facts and facts.labels
+    )
     values["limit"] = facts and facts.max_tracks
-    values["tables"] = [("all", *pair, own) for pair, own in sorted(parts.items())], sums
+    values["tables"] = (
+        [("all", *pair, own) for pair, own in sorted(parts.items())],
+        sums,
+    )
     write_text(path, render(template, title, _TEMPLATES, **values))
 
 
 def _sums(tracks: Iterable[bouts.TrackBouts]) -> list[tuple[str, str, list]]:
-    """Return (actor, action, parts), a part a track: its score; seconds, bouts, seconds x score.
+    """Return (actor, action, parts), a part a track: its score; seconds, bouts, seconds
+    x score.
 
     The page adds up the parts of the tracks above the least score that is chosen.
     """
@@ -68,7 +97,9 @@ def _sums(tracks: Iterable[bouts.TrackBouts]) -> list[tuple[str, str, list]]:
 
 
 def _clock(seconds):
-    """Seconds as 1:02:03.4 or, to the millisecond, 2:03.456; the hours where there are any."""
+    """Seconds as 1:02:03.4 or, to the millisecond, 2:03.456; the hours where there
+    are any.
+    """
     minutes, rest = divmod(round(1000 * seconds), 60_000)
     hours, minutes = divmod(minutes, 60)
     digits = f"{rest / 1000:06.3f}"
@@ -85,7 +116,8 @@ def _ticks(start, seconds):
 
 
 def write_page(folder: str | os.PathLike) -> None:
-    """Write the page of a prediction into its folder, from its `tracks.json` and `video.json`.
+    """Write the page of a prediction into its folder, from its `tracks.json` and
+    `video.json`.
 
     Args:
       folder: of `a2d predict`; with or without an `overlay.mp4`.
@@ -97,7 +129,9 @@ def write_page(folder: str | os.PathLike) -> None:
     start, seconds = video.span[0], max(video.span[1] - video.span[0], 1e-3)
 
     def shown(bout: bouts.Bout) -> dict[str, str]:
-        spoken = f"{bout.actor} {bout.action}, {_clock(bout.start)} to {_clock(bout.end)}"
+        spoken = (
+            f"{bout.actor} {bout.action}, {_clock(bout.start)} to {_clock(bout.end)}"
+        )
         return {
             "actor": bout.actor,
             "action": bout.action,
@@ -117,7 +151,10 @@ def write_page(folder: str | os.PathLike) -> None:
         data={"seconds": seconds},
         overlay=_OVERLAY if os.path.isfile(os.path.join(folder, _OVERLAY)) else None,
         ticks=_ticks(start, seconds),
-        rows=[(names[t.number], t.score, [shown(bout) for bout in t.bouts]) for t in tracks],
+        rows=[
+            (names[t.number], t.score, [shown(bout) for bout in t.bouts])
+            for t in tracks
+        ],
         unsure=video.unsure_frames,
         damaged=video.damaged_frames,
         extra=f"{video.frames_with_extra} frames" if video.frames_with_extra else "",
@@ -137,17 +174,22 @@ def _thumbnail(path):
 def part(folder: pathlib.Path) -> dict[str, Any]:
     """Return what the tables and the page of a library need of a prediction.
 
-    It is kept in the folder, and made anew where the files that it is made from have changed.
+    It is kept in the folder, and made anew where the files that it is made from have
+    changed.
 
     Returns:
-      `video`, seconds and frames a second; `budget`, rows of `bouts.time_budget`; `sums`, rows
-      (actor, action, parts) of the page's tables; `note`, in words; `extra`, whether instances were
-      beyond the number of individuals; `picture`, a data URL, None without an overlay.
+      `video`, seconds and frames a second; `budget`, rows of `bouts.time_budget`;
+      `sums`, rows (actor, action, parts) of the page's tables; `note`, in words;
+      `extra`, whether instances were beyond the number of individuals; `picture`, a
+      data URL, None without an overlay.
 
     Raises:
       InputError: a file of the prediction is missing, cut or malformed.
     """
-    files = (folder / name for name in (VIDEO, RESULT_FILES["tracks"], RESULT_FILES["summary"]))
+    files = (
+        folder / name
+        for name in (VIDEO, RESULT_FILES["tracks"], RESULT_FILES["summary"])
+    )
     digests = {file.name: file_digest(file) for file in files if file.is_file()}
     with contextlib.suppress(InputError):
         kept = load_json(folder / PART, _PART, "")
@@ -156,7 +198,9 @@ def part(folder: pathlib.Path) -> dict[str, Any]:
     facts = read_facts(folder)
     tracks = bouts.read(folder) if RESULT_FILES["tracks"] in digests else []
     if len(digests) == 3:
-        csv_of(folder / RESULT_FILES["summary"], sum(len(track.bouts) for track in tracks))
+        csv_of(
+            folder / RESULT_FILES["summary"], sum(len(track.bouts) for track in tracks)
+        )
     name = name_of(facts.name, facts.images)
     counts = {"unsure": facts.unsure_frames, "damaged": facts.damaged_frames}
     notes = [f"; {kind} frames: {number}" for kind, number in counts.items() if number]
@@ -181,7 +225,8 @@ def write_library_page(
     failed: Mapping[str, str],
     run: str | None = None,
 ) -> None:
-    """Write the page of a library, the index; of many videos the pictures are on further pages.
+    """Write the page of a library, the index; of many videos the pictures are on
+    further pages.
 
     Args:
       output: folder of the predictions.
@@ -213,6 +258,10 @@ def write_library_page(
             extra=", ".join(name for name in own if parts[name]["extra"]),
             browse=browse.is_file()
             and urllib.parse.quote(os.fsencode(os.path.relpath(browse, output))),
-            **{"parts": parts, "trained": records["videos"] if records else (), "failed": failed},
+            **{
+                "parts": parts,
+                "trained": records["videos"] if records else (),
+                "failed": failed,
+            },
             **{"page": page, "pages": pages, "size": PICTURES},
         )

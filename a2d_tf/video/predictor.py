@@ -1,7 +1,7 @@
 """Predict the instances in the frames of a video, by a run or by its SavedModel.
 
-TensorFlow takes seconds to load, so it is imported where it is used: the error for a mistyped flag
-does not wait for it.
+TensorFlow takes seconds to load, so it is imported where it is used: the error for a
+mistyped flag does not wait for it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ class Predictor:
       labels: the label space of the codes.
     """
 
-    def __init__(self, frame: Callable, key_frame: Callable, facts: dict[str, Any]) -> None:
+    def __init__(
+        self, frame: Callable, key_frame: Callable, facts: dict[str, Any]
+    ) -> None:
         self._frame, self._key_frame, self.facts = frame, key_frame, facts
         self.labels = LabelSpace.from_fields(facts["labels"])
 
@@ -49,14 +51,15 @@ class Predictor:
         """Load an exported SavedModel or a run folder.
 
         Args:
-          path: folder of `a2d export`, `a2d train` or `a2d pack-model`, or the name of a packed
-            model that comes with the package.
+          path: folder of `a2d export`, `a2d train` or `a2d pack-model`, or the name of
+            a packed model that comes with the package.
           checkpoint: of a run, "last" or "best": by validation.
-          **settings: of a run, those of inference and computing, such as score_threshold=0.5.
+          **settings: of a run, those of inference and computing, such as
+          score_threshold=0.5.
 
         Raises:
-          InputError: neither is there, or it is damaged; or settings were given for a SavedModel,
-            whose settings are fixed.
+          InputError: neither is there, or it is damaged; or settings were given for a
+            SavedModel, whose settings are fixed.
         """
         folder = os.path.normpath(path)
         if not os.path.isdir(folder) and folder in packed.names():
@@ -65,12 +68,14 @@ class Predictor:
         if not is_run and (settings or checkpoint != "last"):
             given = ", ".join(settings) or "checkpoint"
             raise InputError(
-                f"{folder}: a SavedModel takes no settings ({given}); pass them to a2d export, "
-                "or use its run folder"
+                f"{folder}: a SavedModel takes no settings ({given}); pass them to a2d"
+                " export, or use its run folder"
             )
         from a2d_tf.serving.export_folder import kept, load
 
-        functions, facts = kept(folder, settings, checkpoint) if is_run else load(folder)
+        functions, facts = (
+            kept(folder, settings, checkpoint) if is_run else load(folder)
+        )
         return cls(**functions, facts=facts)
 
     @classmethod
@@ -97,15 +102,16 @@ class Predictor:
         Args:
           path: a video file, a folder of images, or the index of a camera, such as "0".
           start, end: seconds; frames that begin in [start, end) are answered.
-          every: answer one of so many frames; flow still comes from neighbouring frames.
-          **linking: `window`, `patience` and `max_tracks` of `tracking.Linking`.
+          every: answer one of so many frames; flow still comes from neighbouring
+          frames. **linking: `window`, `patience` and `max_tracks` of
+          `tracking.Linking`.
 
         Yields:
           a VideoFrame for each answered frame, in order, once the next one is answered.
 
         Raises:
-          InputError: a video or a frame that cannot be read, or a `max_tracks` that does not fit
-            the labels.
+          InputError: a video or a frame that cannot be read, or a `max_tracks` that
+            does not fit the labels.
         """
         reader = video_files.Reader(path)
         span = streaming.Span.of_seconds(reader, start, end, every)
@@ -122,7 +128,9 @@ class Predictor:
 
         return self._frame(rgb=tf.constant(rgb[None]), flow=tf.constant(flow[None]))
 
-    def key_frame(self, frames: Sequence[FrameFeatures], size: tuple[int, int]) -> Instances:
+    def key_frame(
+        self, frames: Sequence[FrameFeatures], size: tuple[int, int]
+    ) -> Instances:
         """Predict the instances of a key frame.
 
         Args:
@@ -136,16 +144,22 @@ class Predictor:
 
         from a2d_tf.ops import masks as mask_ops
 
-        stacked = {name: tf.stack([f[name] for f in frames], axis=1) for name in frames[0]}
+        stacked = {
+            name: tf.stack([f[name] for f in frames], axis=1) for name in frames[0]
+        }
         outputs = self._key_frame(size=tf.constant(size, tf.int32), **stacked)
         outputs = {name: x.numpy()[0] for name, x in outputs.items()}
         number = outputs["num_detections"]
         names = ("boxes", "score", "code", "masks", "actor_scores", "action_scores")
-        boxes, scores, codes, small, actors, actions = (outputs[name][:number] for name in names)
+        boxes, scores, codes, small, actors, actions = (
+            outputs[name][:number] for name in names
+        )
         masks = [patch.rle(*size) for patch in mask_ops.patches(small, boxes, *size)]
         fields = {x.name: outputs[x.name][:number] for x in FIELDS if x.name in outputs}
         label_map = outputs["label_map"]
-        return Instances(boxes, codes, scores, masks, label_map, actors, actions, fields)
+        return Instances(
+            boxes, codes, scores, masks, label_map, actors, actions, fields
+        )
 
 
 def load(
@@ -163,7 +177,8 @@ def load(
       source, path: of `packed.source`, with "saved_model" and "init_rgb" among them.
       checkpoint: of a run, "last" or "best".
       device: as for `devices.prepare`.
-      settings: {name: value} of inference and computing that are given; a SavedModel takes none.
+      settings: {name: value} of inference and computing that are given; a SavedModel
+        takes none.
       actors: of "init_rgb", as for `loading.untrained`.
 
     Raises:

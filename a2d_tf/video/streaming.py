@@ -1,7 +1,8 @@
-"""Predict the frames of a video one after the other; memory does not grow with the video.
+"""Predict the frames of a video one after the other; memory does not grow with the
+video.
 
-Each frame passes the backbones once. Its features are kept until no later answer needs them. They
-equal the features in the clip that the records would hold.
+Each frame passes the backbones once. Its features are kept until no later answer needs
+them. They equal the features in the clip that the records would hold.
 """
 
 from __future__ import annotations
@@ -34,10 +35,13 @@ class VideoFrame:
       seconds: time at which the frame begins, as a player shows it.
       image: RGB uint8 [H, W, 3].
       instances: the network's own answer; N instances.
-      tracks: int64 [N], the track of each instance; an actor keeps its number. 0 is no track.
-      codes: int64 [N], the label of the track in this frame; steadier than `instances.codes`.
+      tracks: int64 [N], the track of each instance; an actor keeps its number. 0 is no
+        track.
+      codes: int64 [N], the label of the track in this frame; steadier than
+        `instances.codes`.
       scores: float64 [N], of `codes`.
-      until: time at which the next answered frame begins, or the span or the video ends.
+      until: time at which the next answered frame begins, or the span or the video
+        ends.
       lost, extra: as of `tracking.Tracker`.
     """
 
@@ -77,12 +81,17 @@ class Span:
         cls, reader: video_files.Reader, start: float, end: float | None, every: int = 1
     ) -> Span:
         """Return the span of the frames that begin in [start, end), seconds."""
-        last = None if end is None else reader.index(end)  # the later first: one search serves both
+        # the later first: one search serves both
+        last = None if end is None else reader.index(end)
         return cls(reader.index(start), last, every)
 
     def __contains__(self, index: int) -> bool:
         beyond = self.last is not None and index >= self.last
-        return not beyond and index >= self.first and (index - self.first) % self.every == 0
+        return (
+            not beyond
+            and index >= self.first
+            and (index - self.first) % self.every == 0
+        )
 
     def any(self, low: int, high: int) -> bool:
         """Return whether a frame from low to high is answered."""
@@ -91,7 +100,9 @@ class Span:
         return index <= high and index in self
 
     def count(self, frames: int | None) -> int | None:
-        """Count the answered frames of a video of `frames`; None where neither end is known."""
+        """Count the answered frames of a video of `frames`; None where neither end
+        is known.
+        """
         ends = [end for end in (frames, self.last) if end is not None]
         return len(range(self.first, min(ends), self.every)) if ends else None
 
@@ -107,10 +118,11 @@ def reach(facts: dict[str, Any]) -> int:
 def moving(
     frames: Iterable[Any], facts: dict[str, Any], span: Span = EVERY_FRAME
 ) -> Generator[tuple[Any, Any, Any], None, None]:
-    """Yield (native frame, frame at the records' size, its flow), as `data.sources` makes them.
+    """Yield (native frame, frame at the records' size, its flow), as `data.sources`
+    makes them.
 
-    The frame at the records' size is None if no answer depends on it, the flow if no answer needs
-    its features.
+    The frame at the records' size is None if no answer depends on it, the flow if no
+    answer needs its features.
     """
     flow = Flow(facts["flow_method"]) if facts["use_flow"] else None
     far, stride = reach(facts), facts["clip_stride"]
@@ -124,7 +136,9 @@ def moving(
             current = grey(native, size) if flow else None
             steps = range(-far, far + 1, stride)
             # The first frame also stands in for those before it.
-            if any(index + k in span for k in steps) or (index == 0 and span.any(0, far)):
+            if any(index + k in span for k in steps) or (
+                index == 0 and span.any(0, far)
+            ):
                 motion = np.zeros((*size, 2), np.float32)
                 if flow and previous is not None:
                     motion = flow(previous, current, size)
@@ -133,7 +147,9 @@ def moving(
 
 
 def _ahead(
-    items: Generator[_Item, None, None], depth: int = 2, start: Callable[[], None] | None = None
+    items: Generator[_Item, None, None],
+    depth: int = 2,
+    start: Callable[[], None] | None = None,
 ) -> Iterator[_Item]:
     """Yield the items of a generator, computed by a thread up to `depth` ahead."""
     made = in_threads(lambda _: next(items, None), itertools.count(), depth, 1, start)
@@ -144,11 +160,12 @@ def _ahead(
 def answers(
     predictor: Finder, frames: Iterable[np.ndarray | None], span: Span = EVERY_FRAME
 ) -> Generator[tuple[np.ndarray, Instances], None, None]:
-    """Predict the instances in the frames of a video; each passes the backbones at most once.
+    """Predict the instances in the frames of a video; each passes the backbones at most
+    once.
 
     Args:
-      frames: all native frames, RGB uint8 [H, W, 3]; a frame may be None if no answered frame is
-        within its `reach` plus one.
+      frames: all native frames, RGB uint8 [H, W, 3]; a frame may be None if no answered
+        frame is within its `reach` plus one.
 
     Yields:
       (native frame, its instances) of the frames of `span`.
@@ -157,27 +174,38 @@ def answers(
     far, stride = reach(facts), facts["clip_stride"]
 
     def clips() -> Generator[tuple[np.ndarray, list[FrameFeatures]], None, None]:
-        """(native key frame, the features of the frames around it) of each frame that is answered.
+        """(native key frame, the features of the frames around it) of each frame that
+        is answered.
 
-        A missing neighbour is the nearest frame with zero flow, as in the records. The first frame
-        has no flow, so that it pads the start unchanged; its zero-flow features also pad the end.
+        A missing neighbour is the nearest frame with zero flow, as in the records. The
+        first frame has no flow, so that it pads the start unchanged; its zero-flow
+        features also pad the end.
         """
         kept: dict[int, FrameFeatures] = {}  # of the last 2 L stride + 1 frames
-        natives: collections.deque = collections.deque()  # those that wait for their answer
+        # those that wait for their answer
+        natives: collections.deque = collections.deque()
         index, last, still = -1, None, None
         features: FrameFeatures | None = None
 
         def clip(key: int) -> tuple[np.ndarray, list[FrameFeatures]]:
-            return natives.popleft(), [kept[max(0, key + k)] for k in range(-far, far + 1, stride)]
+            return natives.popleft(), [
+                kept[max(0, key + k)] for k in range(-far, far + 1, stride)
+            ]
 
         # One ahead: frames of a camera stay fresh.
-        made = _ahead(moving(frames, facts, span), depth=1, start=devices.lower_priority)
+        made = _ahead(
+            moving(frames, facts, span), depth=1, start=devices.lower_priority
+        )
         for index, (native, last, flow) in enumerate(made):
             features = None if flow is None else predictor.frame(last, flow)
             if features is not None:
                 kept[index] = features
                 if index == 0:
-                    still = {name: x for name, x in features.items() if name.startswith("flow_")}
+                    still = {
+                        name: x
+                        for name, x in features.items()
+                        if name.startswith("flow_")
+                    }
             kept.pop(index - 2 * far - 1, None)
             if index in span:
                 natives.append(native)
@@ -195,7 +223,8 @@ def answers(
         kept.update(dict.fromkeys(range(index + 1, index + far + 1), padding))
         yield from map(clip, left)
 
-    # A small network leaves cores idle, where the features of the next frame are computed.
+    # A small network leaves cores idle, where the features of the next frame are
+    # computed.
     for native, clip in _ahead(clips(), depth=1):
         height, width = native.shape[:2]
         yield native, predictor.key_frame(clip, (height, width))
@@ -211,8 +240,8 @@ def watch(
 ) -> Iterator[VideoFrame]:
     """Predict the frames of a video and link their instances over time.
 
-    Decoding and flow, the features, the answers, and the tracks have a thread each; the threads
-    work a few frames ahead of the caller.
+    Decoding and flow, the features, the answers, and the tracks have a thread each; the
+    threads work a few frames ahead of the caller.
 
     Args:
       reader, span: the video, and the frames to answer.
@@ -226,7 +255,8 @@ def watch(
 
     def frames() -> Iterator[np.ndarray | None]:
         near = reader.frames(
-            lambda index: span.any(index - far, index + far + 1), max(0, span.first - far - 1)
+            lambda index: span.any(index - far, index + far + 1),
+            max(0, span.first - far - 1),
         )
         for index, frame in enumerate(near):
             if stops and index < span.first - far:
@@ -249,20 +279,26 @@ def watch(
             if held:
                 index, (*found, lost, extra) = end - span.every, held
                 until = reader.seconds(min(end, span.last or end))
-                yield VideoFrame(index + 1, reader.seconds(index), *found, until, lost, extra)
+                yield VideoFrame(
+                    index + 1, reader.seconds(index), *found, until, lost, extra
+                )
             held = answer
 
     yield from _ahead(followed())
 
 
 def shortfall(reader: video_files.Reader, span: Span) -> str:
-    """Describe what a video lacks: damaged frames of the span, or that it ended before its claimed
-    end and that of the span; "" if nothing.
+    """Describe what a video lacks: damaged frames of the span, or that it ended before
+    its claimed end and that of the span; "" if nothing.
 
     If a file claims no number of frames, its duration counts.
     """
     length, damaged = reader.length, sum(index in span for index in reader.damaged)
-    note = f"has {damaged} damaged frames, and others that refer to them" if damaged else ""
+    note = (
+        f"has {damaged} damaged frames, and others that refer to them"
+        if damaged
+        else ""
+    )
     if length is None or (span.last is not None and span.last <= length):
         return note
     found, claimed, unit, slack = float(length), float(reader.count or 0), "frames", 0.0

@@ -1,4 +1,6 @@
-"""Read video files, folders of images and cameras, and write video files: RGB frames with times."""
+"""Read video files, folders of images and cameras, and write video files: RGB frames
+with times.
+"""
 
 from __future__ import annotations
 
@@ -25,37 +27,39 @@ from a2d_tf.data import decoder, frames
 
 IMAGES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 _REMEDY = "re-encode it"
-# A key frame in two seconds or so, for quick jumps. Frames are sent in the order in which they are
-# shown, so that all players agree on their times. x264's macroblock tree chooses quantisers by
-# floating-point approximations, which differ between processors.
+# A key frame in two seconds or so, for quick jumps. Frames are sent in the order in
+# which they are shown, so that all players agree on their times. x264's macroblock tree
+# chooses quantisers by floating-point approximations, which differ between processors.
 _X264 = {"preset": "veryfast", "crf": "20", "g": "50", "bf": "0", "mbtree": "0"}
 _TICKS = 90_000  # a second; the usual rates are whole numbers of them
-_LONGEST = _TICKS * 18_000  # between two frames: mp4 counts ticks in 32 bits, PyAV in 31
+# between two frames: mp4 counts ticks in 32 bits, PyAV in 31
+_LONGEST = _TICKS * 18_000
 _BT601 = 6  # FFmpeg's AVCOL_SPC_SMPTE170M
 
 
 class Reader:
-    """Reader of a video file, of a folder of images (in the order of their names), or of a camera.
+    """Reader of a video file, of a folder of images (in the order of their names), or
+    of a camera.
 
     Its `frames` are RGB uint8 [H, W, 3], and can be had once.
 
     Args:
-      path: file or folder; or digits that name no file, the index of a camera, which ends only
-        when it is unplugged.
+      path: file or folder; or digits that name no file, the index of a camera, which
+        ends only when it is unplugged.
 
     Attributes:
       size: (height, width).
       count: how many frames the source claims to have, or None.
       duration: seconds that a file claims to last, or None.
       length: how many frames it has; None until that is known.
-      damaged: 0-based indices of those read so far that are damaged, as far as a file or its
-        decoder says so.
+      damaged: 0-based indices of those read so far that are damaged, as far as a file
+        or its decoder says so.
       name: name of the file or folder, or the index of the camera.
       images: names of the images of a folder; None for another source.
 
     Raises:
-      InputError: no such file or camera, not one frame in it, an image that is unreadable, or a
-        frame of another size than those before it.
+      InputError: no such file or camera, not one frame in it, an image that is
+        unreadable, or a frame of another size than those before it.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -68,13 +72,16 @@ class Reader:
         self.name = os.path.basename(os.path.abspath(path))
         self.images: tuple[str, ...] | None = None
         self._is_needed: Callable[[int], bool] = lambda index: True
-        # Seconds at which frames begin, and at which a file ends; none of a folder of images.
+        # Seconds at which frames begin, and at which a file ends; none of a folder of
+        # images.
         self._times = array.array("d")
         self._timeline: decoder.Timeline | None = None
         self._is_camera = False
         remedy = _REMEDY
         if self._path.is_dir():
-            remedy = f"use a folder of images ({', '.join(IMAGES)}), or a glob: '{path}/**'"
+            remedy = (
+                f"use a folder of images ({', '.join(IMAGES)}), or a glob: '{path}/**'"
+            )
             self._frames = self._fitted(self._images())
         elif self._path.exists():
             self._frames = self._fitted(self._file())
@@ -84,7 +91,8 @@ class Reader:
             self._frames = self._fitted(self._camera(int(str(path))))
         else:
             raise InputError(
-                f"{path}: no such video; --video takes a file, a folder of images or a camera (0)"
+                f"{path}: no such video; --video takes a file, a folder of images or a"
+                " camera (0)"
             )
         self._first = next(self._frames, None)
         if self._first is None:
@@ -93,12 +101,13 @@ class Reader:
     def frames(
         self, is_needed: Callable[[int], bool] | None = None, start: int = 0
     ) -> Iterator[np.ndarray | None]:
-        """Iterate, with None in place of the frames that are not needed, which costs less.
+        """Iterate, with None in place of the frames that are not needed, which costs
+        less.
 
         Args:
           is_needed: 0-based index of a frame -> bool; by default all are.
-          start: none before this one is needed. Where `index` was asked before, decoding begins
-            close to it.
+          start: none before this one is needed. Where `index` was asked before,
+            decoding begins close to it.
         """
         self._is_needed = is_needed or self._is_needed
         if self._timeline is not None and 1 < start < len(self._timeline.stamps):
@@ -115,7 +124,8 @@ class Reader:
 
         Frames of a camera are counted as if it dropped none.
         """
-        seconds -= 6e-4  # tables round to milliseconds, and 0.4 * 30 may be more than 12
+        # tables round to milliseconds, and 0.4 * 30 may be more than 12
+        seconds -= 6e-4
         if self.images is not None or self._is_camera:
             return max(0, math.ceil(seconds * self.fps))
         if seconds <= 0:
@@ -124,12 +134,16 @@ class Reader:
             with decoder.Decoder(self._path, _REMEDY) as video:
                 self._timeline = video.timeline(seconds)
             if self._timeline.end is not None:
-                self.count, self.duration = len(self._timeline.seconds), self._timeline.end
+                self.count, self.duration = (
+                    len(self._timeline.seconds),
+                    self._timeline.end,
+                )
         return int(np.searchsorted(self._timeline.seconds, seconds))
 
     @property
     def fps(self) -> float:
-        """Frames a second, on average: as the source states, unless those read so far differ.
+        """Frames a second, on average: as the source states, unless those read so far
+        differ.
 
         25 where there is neither.
         """
@@ -141,22 +155,27 @@ class Reader:
 
     @property
     def lasts(self) -> float | None:
-        """Seconds from its start to its end, or those that it claims; None if unknown."""
+        """Seconds from its start to its end, or those that it claims; None if
+        unknown.
+        """
         return self.duration if self.length is None else self.seconds(self.length)
 
     @property
     def expected(self) -> int | None:
-        """How many frames there may be, by the claimed number or duration; None if unknown."""
+        """How many frames there may be, by the claimed number or duration; None if
+        unknown.
+        """
         if self.count or not self.duration:
             return self.count
         return max(1, round(self.duration * self.fps))
 
     def seconds(self, index: int) -> float:
-        """Return the time at which the frame of a 0-based index begins, as a player shows it.
+        """Return the time at which the frame of a 0-based index begins, as a player
+        shows it.
 
         Args:
-          index: of a frame; behind those read so far, the time at which the newest one begins, or
-            ends where it is the last.
+          index: of a frame; behind those read so far, the time at which the newest one
+            begins, or ends where it is the last.
         """
         if self.images is not None:
             return min(index, self.count or 0) / self.fps
@@ -170,7 +189,9 @@ class Reader:
             self._stated, last = video.fps, None
             if self._timeline is None:
                 self.count, self.duration = video.count, video.duration
-            for index, picture in enumerate(video.pictures(start, self._timeline), start):
+            for index, picture in enumerate(
+                video.pictures(start, self._timeline), start
+            ):
                 self._times.append(picture.seconds)
                 if picture.is_damaged:
                     self.damaged.add(index)
@@ -188,7 +209,8 @@ class Reader:
             for index in itertools.count():
                 if not capture.grab():  # unplugged, or no such camera
                     return
-                # By the clock: frames are dropped where the network is slower than the camera.
+                # By the clock: frames are dropped where the network is slower than the
+                # camera.
                 now = time.monotonic()
                 start = now if start is None else start
                 self._times.append(now - start)
@@ -197,7 +219,9 @@ class Reader:
             capture.release()
 
     def _fitted(self, pictures):
-        """The frames that are needed, at the size of the first, and None for the others."""
+        """The frames that are needed, at the size of the first, and None for the
+        others.
+        """
         length = 0
         for index, rgb in pictures:
             length = index + 1
@@ -211,10 +235,12 @@ class Reader:
             self.size = self.size if any(self.size) else frame.shape[:2]
             if frame.shape[:2] != self.size:
                 name = self.images[index] if self.images else f"frame {index + 1}"
-                sizes = "{}x{} pixels, earlier ones {}x{}".format(*frame.shape[:2], *self.size)
+                sizes = "{}x{} pixels, earlier ones {}x{}".format(
+                    *frame.shape[:2], *self.size
+                )
                 raise InputError(
-                    f"{self._path}: {name} has {sizes}; split the video there, or scale it to one "
-                    "size"
+                    f"{self._path}: {name} has {sizes}; split the video there, or scale"
+                    " it to one size"
                 )
             yield frame
         self.length = length
@@ -223,13 +249,17 @@ class Reader:
         paths = sorted(frames.files(self._path, IMAGES), key=_by_number)
         for path, after in zip(paths, paths[1:]):
             one, other = _by_number(path), _by_number(after)
-            if one == other or (len(one) == 1) != (len(other) == 1):  # a name without a number
+            # a name without a number
+            if one == other or (len(one) == 1) != (len(other) == 1):
                 problem = f"{path.name} and {after.name} are not two numbered frames"
                 raise InputError(f"{self._path}: {problem}; remove what is no frame")
         self.count = self.length = len(paths)
         self.images = tuple(path.name for path in paths)
         for index, path in enumerate(paths):
-            yield index, functools.partial(frames.read_image, path, "remove or replace it")
+            yield (
+                index,
+                functools.partial(frames.read_image, path, "remove or replace it"),
+            )
 
 
 def _retrieve(capture):
@@ -253,11 +283,13 @@ class Writer:
       size: (height, width) of the frames.
 
     Raises:
-      InputError: the file cannot be written, or the frames are too large for the encoder; both
-        show with the frames.
+      InputError: the file cannot be written, or the frames are too large for the
+        encoder; both show with the frames.
     """
 
-    def __init__(self, path: str | os.PathLike[str], fps: float, size: tuple[int, int]) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], fps: float, size: tuple[int, int]
+    ) -> None:
         height, width = size
         self._path, self._size, self._padding = path, size, (height % 2, width % 2)
         self._start: float | None = None
@@ -269,9 +301,13 @@ class Writer:
         rate = Fraction(max(fps, 1)).limit_denominator(1001)
         self._stream: Any = self._file.add_stream("libx264", rate, _X264)
         context = self._stream.codec_context
-        context.height, context.width = height + self._padding[0], width + self._padding[1]
+        context.height, context.width = (
+            height + self._padding[0],
+            width + self._padding[1],
+        )
         context.pix_fmt, context.time_base = "yuv420p", Fraction(1, _TICKS)
-        # x264's answer depends on their number, and so would the bytes on the machine's cores.
+        # x264's answer depends on their number, and so would the bytes on the machine's
+        # cores.
         context.thread_count = 1
         # What swscale makes of RGB, and what players would have to guess.
         context.colorspace, context.color_range = _BT601, 1
@@ -286,7 +322,9 @@ class Writer:
         if any(self._padding):
             rows, columns = self._padding
             frame = cv2.copyMakeBorder(frame, 0, rows, 0, columns, cv2.BORDER_REPLICATE)
-        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+        picture = av.VideoFrame.from_ndarray(
+            np.ascontiguousarray(frame), format="rgb24"
+        )
         self._start = seconds if self._start is None else self._start
         due = round((seconds - self._start) * _TICKS)
         self._pts = min(max(due, self._pts + 1), self._pts + _LONGEST)
@@ -305,10 +343,12 @@ class Writer:
             self._pts = -1  # to write on would crash FFmpeg, or fail again
             with contextlib.suppress(av.FFmpegError):
                 self._file.close()
-            size = "{}x{}".format(*self._size)  # x264 takes sides of 16384 pixels at most
+            # x264 takes sides of 16384 pixels at most
+            size = "{}x{}".format(*self._size)
             raise InputError(
-                f"{self._path}: frames of {size} pixels cannot be written ({error.strerror}); free "
-                "disk space, or omit 'overlay' and 'page' from --results"
+                f"{self._path}: frames of {size} pixels cannot be written"
+                f" ({error.strerror}); free disk space, or omit 'overlay' and 'page'"
+                " from --results"
             ) from error
 
     def close(self) -> None:

@@ -1,8 +1,11 @@
-"""Suite `detector`: boxes, actors and masks of one frame, against torchvision's Mask R-CNN.
+"""Suite `detector`: boxes, actors and masks of one frame, against torchvision's Mask
+R-CNN.
 
-Both have the same anchors and layers, work on as many proposals and RoIs, and detect as much: that
-is checked. What only one of them does stays out: torchvision's resizing of the input and pasting
-of masks into the image; our actions (a label space with one action, cartesian, has no head for it).
+Both have the same anchors and layers, work on as many proposals and RoIs, and detect as
+  much: that
+is checked. What only one of them does stays out: torchvision's resizing of the input
+and pasting of masks into the image; our actions (a label space with one action,
+cartesian, has no head for it).
 """
 
 from __future__ import annotations
@@ -14,7 +17,12 @@ import numpy as np
 import tensorflow as tf
 
 from a2d_tf.core import devices
-from a2d_tf.core.config import ComputeConfig, InferenceConfig, ModelConfig, TrainingConfig
+from a2d_tf.core.config import (
+    ComputeConfig,
+    InferenceConfig,
+    ModelConfig,
+    TrainingConfig,
+)
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.model.inference import infer
 from a2d_tf.model.network import Network
@@ -44,11 +52,14 @@ class _Counts:
 
     proposals: int = 1000
     detections: tuple[int, ...] = (100, 10)
-    samples: tuple[tuple[int, int], ...] = ((64, 22), (512, 128))  # the authors', torchvision's
+    # the authors', torchvision's
+    samples: tuple[tuple[int, int], ...] = ((64, 22), (512, 128))
 
 
 def run(options: dict) -> tuple[list[dict], dict]:
-    """Return rows and details; `small`: the smallest network, 20 proposals, 10 detections."""
+    """Return rows and details; `small`: the smallest network, 20 proposals, 10
+    detections.
+    """
     devices.prepare()
     tf.keras.utils.set_random_seed(0)  # how many boxes random weights propose is chance
     small = options["small"]
@@ -72,12 +83,16 @@ def run(options: dict) -> tuple[list[dict], dict]:
         for n in counts.detections
     }
     for rois, masks in counts.samples:
-        work[f"training, {rois} RoIs, {masks} masks"] = 3 * setups.gflop(network, rois, masks)
+        work[f"training, {rois} RoIs, {masks} masks"] = 3 * setups.gflop(
+            network, rois, masks
+        )
     rows = []
     for name, gflop in work.items():
         seconds, peer = results["ours", name], results.get(("torchvision", name))
         rates, up = [gflop / s for s in seconds], {"higher_is_better": True}
-        rows.append(measure.row(f"{name}, of the peak", "GFLOP/s", rates, results["peak"], **up))
+        rows.append(
+            measure.row(f"{name}, of the peak", "GFLOP/s", rates, results["peak"], **up)
+        )
         for suffix in ("", _HALF):
             ours, theirs = _ms(results["ours", name + suffix]), peer and _ms(peer)
             rows.append(measure.row(name + suffix, "ms", ours, theirs))
@@ -90,7 +105,9 @@ def _ms(seconds):
 
 def _require(what, found, wanted):
     if found != wanted:
-        raise RuntimeError(f"{what}: {found} instead of {wanted}, so that no ratio would mean much")
+        raise RuntimeError(
+            f"{what}: {found} instead of {wanted}, so that no ratio would mean much"
+        )
 
 
 def _ours(network, batches, counts):
@@ -105,13 +122,18 @@ def _ours(network, batches, counts):
             nms_threshold=_NMS,
             max_detections=number,
         )
-        detect = tf.function(functools.partial(infer, used, settings=settings), autograph=False)
+        detect = tf.function(
+            functools.partial(infer, used, settings=settings), autograph=False
+        )
         outputs = detect(frame)
-        _require("proposals", int(tf.math.count_nonzero(outputs.valid)), counts.proposals)
+        _require(
+            "proposals", int(tf.math.count_nonzero(outputs.valid)), counts.proposals
+        )
         _require("detections", int(outputs.detections.number[0]), number)
         yield f"inference, {number} detections", lambda detect=detect: detect(frame)
     for number, positives in counts.samples:
-        # A rate of zero: the update is computed, and the next call works on the same weights.
+        # A rate of zero: the update is computed, and the next call works on the same
+        # weights.
         training = TrainingConfig(
             roi_samples=number,
             positive_fraction=positives / number,
@@ -130,14 +152,20 @@ def _torchvisions(config, batches, counts):
     torch = peers.torch
     pixels = next(iter(batches.values()))["rgb"].numpy()[0].astype(np.float32) / 255
     images = [peers.maps(pixels)[0].contiguous()]
-    targets = {positives: [peers.truth(batch, 0)] for positives, batch in batches.items()}
+    targets = {
+        positives: [peers.truth(batch, 0)] for positives, batch in batches.items()
+    }
     torch.manual_seed(0)
     # One model, whose other settings are those of the call.
     model = peers.mask_rcnn(
         config,
-        TrainingConfig(train_proposals=counts.proposals, train_proposals_before_nms=_PER_LEVEL),
+        TrainingConfig(
+            train_proposals=counts.proposals, train_proposals_before_nms=_PER_LEVEL
+        ),
         InferenceConfig(
-            test_proposals=counts.proposals, proposals_before_nms=_PER_LEVEL, nms_threshold=_NMS
+            test_proposals=counts.proposals,
+            proposals_before_nms=_PER_LEVEL,
+            nms_threshold=_NMS,
         ),
         len(A2D.actors),
     )
@@ -160,12 +188,15 @@ def _torchvisions(config, batches, counts):
         call = lambda number=number, threshold=threshold: detect(number, threshold)  # noqa: E731
         yield f"inference, {number} detections", call
 
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.0, momentum=0.9, weight_decay=1e-4)
+    optimizer = torch.optim.SGD(
+        model.parameters(), lr=0.0, momentum=0.9, weight_decay=1e-4
+    )
 
     def learn(number, positives):
         model.train()
         heads.fg_bg_sampler.batch_size_per_image = number
-        heads.fg_bg_sampler.positive_fraction = (positives + 0.5) / number  # it rounds down
+        # it rounds down
+        heads.fg_bg_sampler.positive_fraction = (positives + 0.5) / number
         optimizer.zero_grad(set_to_none=True)
         sum(model(images, targets[positives]).values()).backward()
         optimizer.step()

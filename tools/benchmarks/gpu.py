@@ -1,7 +1,7 @@
 """Rows of `tools/gpu_report.py`: each runs in a process of its own.
 
-A row takes a Place and its options, and yields what is known so far, {figure: value}; the last one
-counts.
+A row takes a Place and its options, and yields what is known so far, {figure: value};
+the last one counts.
 """
 
 from __future__ import annotations
@@ -60,7 +60,9 @@ def machine(place: Place) -> Values:
         "small": place.small,
         "computes": False,
         "nvidia-smi": _nvidia_smi("name,driver_version,memory.total,power.limit"),
-        "packages": " ".join(sorted(f"{x.metadata['Name']}=={x.version}" for x in packages)),
+        "packages": " ".join(
+            sorted(f"{x.metadata['Name']}=={x.version}" for x in packages)
+        ),
     }
     yield found
     devices.prepare()
@@ -81,7 +83,9 @@ def _need_kernels():
 
 
 def _network(config, disturbed=0.0):
-    """A network with the same random weights, or each off by about this part of itself."""
+    """A network with the same random weights, or each off by about this part of
+    itself.
+    """
     tf.keras.utils.set_random_seed(0)
     network, rng = Network(config.model, A2D, config.compute), np.random.default_rng(0)
     for variable in network.trainable_weights if disturbed else ():
@@ -162,22 +166,27 @@ def batches(place: Place) -> Values:
             return
         del step  # the memory is for the next
         gc.collect()
-        found[batch] = {key: values[key] for key in ("step ms", "clips/s", "allocated GB")}
+        found[batch] = {
+            key: values[key] for key in ("step ms", "clips/s", "allocated GB")
+        }
         yield {"largest batch": batch, "by batch": found}
 
 
 def gradients(place: Place) -> Values:
     """Compare the gradients on the GPU with those on the CPU, on the same RoIs.
 
-    The least disturbance changes which boxes are proposed, and with them the gradients by a
-    percent. The floor is what a disturbance of the weights changes on the CPU.
+    The least disturbance changes which boxes are proposed, and with them the gradients
+    by a percent. The floor is what a disturbance of the weights changes on the CPU.
     """
     config = _config(place, batch=2)
     _need_kernels()
     network, batch = _network(config), setups.batch(config.model, 2)
     with tf.device("CPU:0"):
         features = network.clip_features(batch, training=True)
-        counts = config.training.train_proposals_before_nms, config.training.train_proposals
+        counts = (
+            config.training.train_proposals_before_nms,
+            config.training.train_proposals,
+        )
         proposals = network.proposals.decode(features, batch["size"], *counts)
     right = _gradients(network, config, batch, "CPU:0", proposals)
     found: dict[str, dict[str, float]] = {name: {} for name in right}
@@ -187,7 +196,9 @@ def gradients(place: Place) -> Values:
             (way, network, "GPU:0"),
             (f"floor, {way}", _network(config, size), "CPU:0"),
         ):
-            for name, vector in _gradients(changed, config, batch, device, proposals).items():
+            for name, vector in _gradients(
+                changed, config, batch, device, proposals
+            ).items():
                 difference = tf.norm(vector - right[name]) / tf.norm(right[name])
                 found[name][title] = float(difference)
             yield {"relative difference": found}
@@ -204,7 +215,8 @@ def _gradients(network, config, batch, device, proposals):
             loss = forward.weighted(terms, config.training)["total"]
         found = tape.gradient(loss, parts, unconnected_gradients="zero")
         return {
-            name: tf.concat([tf.reshape(x, [-1]) for x in part], 0) for name, part in found.items()
+            name: tf.concat([tf.reshape(x, [-1]) for x in part], 0)
+            for name, part in found.items()
         }
 
 
@@ -239,21 +251,32 @@ def profile(place: Place) -> Values:
 
 
 def command(place: Place, name: str) -> Values:
-    """Seconds of a command, its start included; of training also what its last point says."""
+    """Seconds of a command, its start included; of training also what its last point
+    says.
+    """
     model, work = setups.read("a2d", place.small).model, place.folder / "work"
     steps, videos = (4, 6) if place.small else (100, 24)
     known = {
         "mini": f"--output={work} --videos={videos}",
-        "records": f"--release={work}/Release --output={work}/records --workers=4 --clip_frames=3 "
-        f"--image_height={model.image_height} --image_width={model.image_width}",
-        "train": "--flagfile=configs/a2d.flags "
-        + f"--flagfile={setups.TINY} --batch_size=2 " * place.small
-        + f"--records={work}/records --workdir={work}/run --steps={steps} --warmup_steps=1 "
-        f"--val_fraction=0 --log_every={steps // 2}",
-        "evaluate": f"--records={work}/records --workdir={work}/run --score_threshold=0.3",
+        "records": (
+            f"--release={work}/Release --output={work}/records --workers=4"
+            f" --clip_frames=3 --image_height={model.image_height}"
+            f" --image_width={model.image_width}"
+        ),
+        "train": (
+            "--flagfile=configs/a2d.flags "
+            + f"--flagfile={setups.TINY} --batch_size=2 " * place.small
+            + f"--records={work}/records --workdir={work}/run --steps={steps}"
+            f" --warmup_steps=1 --val_fraction=0 --log_every={steps // 2}"
+        ),
+        "evaluate": (
+            f"--records={work}/records --workdir={work}/run --score_threshold=0.3"
+        ),
         "export": f"--workdir={work}/run --output={work}/export --score_threshold=0.3",
-        "predict": f"--saved_model={work}/export --output={work}/out "
-        f"--video={work}/Release/clips320H",
+        "predict": (
+            f"--saved_model={work}/export --output={work}/out "
+            f"--video={work}/Release/clips320H"
+        ),
     }
     ended = processes.run([sys.executable, "-m", "a2d_tf", name, *known[name].split()])
     if ended.status:

@@ -1,8 +1,9 @@
-"""Suite `learning`: what our detector and torchvision's Mask R-CNN learn from the same frames.
+"""Suite `learning`: what our detector and torchvision's Mask R-CNN learn from the same
+frames.
 
-Boxes and masks of the actors from one RGB frame, both from random weights: the same records, order,
-flips, widths, anchors, counts, preprocessing and optimizer. pycocotools computes COCO's AP of both.
-A step's time is without its batch's.
+Boxes and masks of the actors from one RGB frame, both from random weights: the same
+records, order, flips, widths, anchors, counts, preprocessing and optimizer. pycocotools
+computes COCO's AP of both. A step's time is without its batch's.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ _EVALUATED = 8  # frames together
 
 
 class Instances(NamedTuple):
-    """A frame's instances, found or true: boxes y1, x1, y2, x2 in pixels, actors from 0, masks."""
+    """A frame's instances, found or true: boxes y1, x1, y2, x2 in pixels, actors
+    from 0, masks.
+    """
 
     boxes: np.ndarray
     actors: np.ndarray
@@ -53,7 +56,8 @@ class Ours:
         self._network = Network(config.model, labels, config.compute)
         self._step = setups.make_step(self._network, config.training)
         self._detect = tf.function(
-            lambda clip: infer(self._network, clip, config.inference).detections, autograph=False
+            lambda clip: infer(self._network, clip, config.inference).detections,
+            autograph=False,
         )
 
     def step(self, batch: dict[str, tf.Tensor], number: int) -> float:
@@ -82,7 +86,9 @@ class Torchvisions:
         training = self._settings = config.training
         self._schedule = optimizer.Schedule(training)
         peers.torch.manual_seed(training.seed)
-        self._model = peers.mask_rcnn(config.model, training, config.inference, len(A2D.actors))
+        self._model = peers.mask_rcnn(
+            config.model, training, config.inference, len(A2D.actors)
+        )
         self._trained = [p for p in self._model.parameters() if p.requires_grad]
         kernels = [p for p in self._trained if p.ndim > 1]
         others = [p for p in self._trained if p.ndim <= 1]
@@ -100,7 +106,9 @@ class Torchvisions:
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if self._settings.clip_norm:
-            peers.torch.nn.utils.clip_grad_norm_(self._trained, self._settings.clip_norm)
+            peers.torch.nn.utils.clip_grad_norm_(
+                self._trained, self._settings.clip_norm
+            )
         self._optimizer.step()
         return float(loss.detach())
 
@@ -121,7 +129,9 @@ class Torchvisions:
 
 
 def _images(batch):
-    pixels = batch["rgb"][:, batch["rgb"].shape[1] // 2].numpy().astype(np.float32) / 255
+    pixels = (
+        batch["rgb"][:, batch["rgb"].shape[1] // 2].numpy().astype(np.float32) / 255
+    )
     return [image.contiguous() for image in peers.maps(pixels)]
 
 
@@ -129,10 +139,15 @@ def run(options: dict) -> tuple[list[dict], dict]:
     """Return rows and details; `small`: two steps of the smallest network."""
     devices.prepare()
     small = options["small"]
-    sides = {"ours": Ours, **({"torchvision": Torchvisions} if peers.available() else {})}
+    sides = {
+        "ours": Ours,
+        **({"torchvision": Torchvisions} if peers.available() else {}),
+    }
     results: dict[str, list[dict]] = {side: [] for side in sides}
     if not options["records"]:
-        raise InputError("--records is missing: this suite learns from records of the mini A2D")
+        raise InputError(
+            "--records is missing: this suite learns from records of the mini A2D"
+        )
     manifest = Manifest.load(options["records"])
     for seed in range(1 if small else options["rounds"]):
         config = _config(options, seed)
@@ -149,14 +164,20 @@ def run(options: dict) -> tuple[list[dict], dict]:
 
 
 def _config(options, seed):
-    """The settings of both sides: those of configs/mini.flags, for one frame, flips alone."""
+    """The settings of both sides: those of configs/mini.flags, for one frame, flips
+    alone.
+    """
     base = setups.read("mini", options["small"])
     model = dataclasses.replace(
         base.model, use_flow=False, temporal_layers=0, label_mode="cartesian"
     )
-    off = dict.fromkeys(("scale_jitter", "colour_jitter", "val_fraction", "average_decay"), 0.0)
+    off = dict.fromkeys(
+        ("scale_jitter", "colour_jitter", "val_fraction", "average_decay"), 0.0
+    )
     steps = 2 if options["small"] else options["steps"]
-    training = dataclasses.replace(base.training, seed=seed, steps=steps, schedule="cosine", **off)
+    training = dataclasses.replace(
+        base.training, seed=seed, steps=steps, schedule="cosine", **off
+    )
     config = dataclasses.replace(base, model=model, training=training)
     defaults = {
         "score_threshold": 0.05,
@@ -174,11 +195,16 @@ def _train(learner, manifest, config, name):
         began = time.perf_counter()
         learner.step(batch, number)
         seconds.append(time.perf_counter() - began)
-    return {**_score(learner, manifest, config), "training": 1 / statistics.median(seconds)}
+    return {
+        **_score(learner, manifest, config),
+        "training": 1 / statistics.median(seconds),
+    }
 
 
 def _score(learner, manifest, config):
-    """COCO's AP on the test split, whose frames and masks are those of the canvas, in percent."""
+    """COCO's AP on the test split, whose frames and masks are those of the canvas,
+    in percent.
+    """
     true: list[Instances] = []
     found: list[Instances] = []
     for batch in pipeline.evaluation(manifest, "test", config, _EVALUATED):
@@ -188,7 +214,8 @@ def _score(learner, manifest, config):
     results = box_data.Results(**_columns(found, config.model), scores=scores)
     figures = coco.coco_aps(results, box_data.Truth(**_columns(true, config.model)))
     return {
-        f"{kind} {name.upper()}": max(figures[kind][name], 1e-9)  # 0 would have no ratio
+        # 0 would have no ratio
+        f"{kind} {name.upper()}": max(figures[kind][name], 1e-9)
         for kind in ("box", "mask")
         for name in ("ap", "ap50")
     }
@@ -208,7 +235,9 @@ def _columns(frames, model):
     """The fields of `box_data.InstanceTable` of the instances of frames."""
     return {
         "frames": [f"v/{i:05d}" for i in range(len(frames))],
-        "box_frame": np.repeat(np.arange(len(frames)), [len(one.actors) for one in frames]),
+        "box_frame": np.repeat(
+            np.arange(len(frames)), [len(one.actors) for one in frames]
+        ),
         "boxes": np.concatenate([one.boxes for one in frames]),
         "codes": np.concatenate([one.actors for one in frames]) + 1,
         "sizes": [(model.image_height, model.image_width)] * len(frames),

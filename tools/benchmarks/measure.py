@@ -1,4 +1,6 @@
-"""Shared by all suites: rounds in turn, medians, the peak, rows of figures and their table."""
+"""Shared by all suites: rounds in turn, medians, the peak, rows of figures and their
+table.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +16,16 @@ from typing import Any
 
 import tensorflow as tf
 
-# It takes the functions of one network after another for needless retracing of the same.
+# It takes the functions of one network after another for needless retracing of the
+# same.
 tf.get_logger().setLevel("ERROR")
 
 
-def alternate(rounds: int, candidates: dict[Any, Callable[[], float]]) -> dict[Any, list[float]]:
-    """Call candidates {name: function} in turn; return {name: [what it returned, one per round]}.
+def alternate(
+    rounds: int, candidates: dict[Any, Callable[[], float]]
+) -> dict[Any, list[float]]:
+    """Call candidates {name: function} in turn; return {name: [what it returned, one
+    per round]}.
 
     A machine that drifts does so for all of them.
     """
@@ -65,7 +71,8 @@ def row(
     *,
     higher_is_better: bool = False,
 ) -> dict:
-    """Return a row of the table: medians, and how many times better ours is than the peer.
+    """Return a row of the table: medians, and how many times better ours is than the
+    peer.
 
     Args:
       name: what is measured.
@@ -97,7 +104,9 @@ def table(rows: list[dict]) -> str:
     width = max(map(len, labels))
     lines = [f"{'':{width}s} {'ours':>10s} {'peer':>10s} {'ratio':>7s}"]
     for label, r in zip(labels, rows):
-        figures = ("" if r[k] is None else f"{r[k]:.4g}" for k in ("ours", "peer", "ratio"))
+        figures = (
+            "" if r[k] is None else f"{r[k]:.4g}" for k in ("ours", "peer", "ratio")
+        )
         lines.append("{:{}s} {:>10s} {:>10s} {:>7s}".format(label, width, *figures))
     return "\n".join(lines)
 
@@ -105,8 +114,13 @@ def table(rows: list[dict]) -> str:
 def machine() -> dict:
     """Return what the figures depend on besides the code."""
     about = pathlib.Path("/proc/cpuinfo")  # Linux; an ARM's may name no model
-    names = re.findall(r"model name\s*: (.+)", about.read_text()) if about.exists() else []
-    details = map(tf.config.experimental.get_device_details, tf.config.list_physical_devices("GPU"))
+    names = (
+        re.findall(r"model name\s*: (.+)", about.read_text()) if about.exists() else []
+    )
+    details = map(
+        tf.config.experimental.get_device_details,
+        tf.config.list_physical_devices("GPU"),
+    )
     return {
         "processor": names[0] if names else platform.processor() or platform.machine(),
         "cores": os.cpu_count(),

@@ -1,7 +1,8 @@
 """Peers of the suites: torch and torchvision, where they are installed.
 
-Weights are random. Frozen batch norm then normalises nothing, so its scales see to it that
-activations stay near one, as those of a trained network: else no proposal would survive.
+Weights are random. Frozen batch norm then normalises nothing, so its scales see to it
+that activations stay near one, as those of a trained network: else no proposal would
+survive.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ _GROUP = 8  # channels, as of our group norm
 
 
 def available() -> bool:
-    """Return whether there is a peer that works on the same kind of device as TensorFlow."""
+    """Return whether there is a peer that works on the same kind of device as
+    TensorFlow.
+    """
     gpu = bool(tf.config.list_physical_devices("GPU"))
     return torch is not None and torch.cuda.is_available() == gpu
 
@@ -70,19 +73,25 @@ def truth(batch: dict[str, tf.Tensor], row: int) -> dict[str, torch.Tensor]:
         "labels": batch["actors"][row].numpy()[present].astype(np.int64) + 1,
         "masks": batch["masks"][row].numpy()[present],
     }
-    tensors = {name: torch.from_numpy(np.ascontiguousarray(x)) for name, x in fields.items()}
+    tensors = {
+        name: torch.from_numpy(np.ascontiguousarray(x)) for name, x in fields.items()
+    }
     return {name: x.to(device()) for name, x in tensors.items()}
 
 
 def mask_rcnn(
-    model: ModelConfig, training: TrainingConfig, inference: InferenceConfig, classes: int
+    model: ModelConfig,
+    training: TrainingConfig,
+    inference: InferenceConfig,
+    classes: int,
 ) -> torch.nn.Module:
     """Return torchvision's Mask R-CNN of our sizes, widths, counts and preprocessing.
 
     It does not resize.
 
     Args:
-      training, inference: whose anchors before the suppression are here those of a level.
+      training, inference: whose anchors before the suppression are here those of a
+        level.
       classes: without background.
     """
     from torchvision.models.detection import faster_rcnn, rpn
@@ -110,7 +119,8 @@ def mask_rcnn(
         box_head=faster_rcnn.TwoMLPHead(channels * 49, model.head_units),
         box_predictor=faster_rcnn.FastRCNNPredictor(model.head_units, classes),
         box_batch_size_per_image=training.roi_samples,
-        box_positive_fraction=(positives + 0.5) / training.roi_samples,  # it rounds down
+        # it rounds down
+        box_positive_fraction=(positives + 0.5) / training.roi_samples,
         box_score_thresh=inference.score_threshold,
         box_nms_thresh=inference.nms_threshold,
         box_detections_per_img=inference.max_detections,
@@ -131,7 +141,9 @@ def _backbone(model):
     width = round(64 * model.width_multiplier)
     widths = [4 * width * 2**stage for stage in range(4)]
     stages = {f"layer{stage + 1}": str(stage) for stage in range(4)}
-    norm = _group_norm if model.norm == "group_norm" else torchvision.ops.FrozenBatchNorm2d
+    norm = (
+        _group_norm if model.norm == "group_norm" else torchvision.ops.FrozenBatchNorm2d
+    )
     body = _resnet(width, resnet.BLOCKS[model.backbone], norm)
     return backbone_utils.BackboneWithFPN(body, stages, widths, model.fpn_channels)
 
@@ -154,7 +166,9 @@ def _resnet(width, blocks, norm):
             if block == 0:
                 sides = conv1x1(channels, 4 * planes, stride), norm(4 * planes)
                 shortcut = torch.nn.Sequential(*sides)
-            members.append(Bottleneck(channels, planes, stride, shortcut, norm_layer=norm))
+            members.append(
+                Bottleneck(channels, planes, stride, shortcut, norm_layer=norm)
+            )
             if norm is torchvision.ops.FrozenBatchNorm2d:
                 members[-1].bn3.weight.fill_(number**-0.5)
             channels = 4 * planes
@@ -162,12 +176,16 @@ def _resnet(width, blocks, norm):
     net = torch.nn.Sequential(layers)
     for module in net.modules():
         if isinstance(module, torch.nn.Conv2d):
-            torch.nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            torch.nn.init.kaiming_normal_(
+                module.weight, mode="fan_out", nonlinearity="relu"
+            )
     return net
 
 
 def watch(model: torch.nn.Module) -> dict:
-    """Return a dict that holds `rois`, `masks` (rows in the heads) and `logits` of each call."""
+    """Return a dict that holds `rois`, `masks` (rows in the heads) and `logits` of
+    each call.
+    """
     seen, heads = {}, model.roi_heads
 
     def look(_, arguments, logits_and_deltas):

@@ -1,8 +1,10 @@
-"""Suite `prediction`: waiting times, as multiples of `import tensorflow` in the same round.
+"""Suite `prediction`: waiting times, as multiples of `import tensorflow` in the same
+round.
 
-Every command is a process of its own, timed from outside, start and all. The network is the packed
-one, `mini`, or `--saved_model`; drawn clips have some 40 frames at 400x320. Of the library the
-seconds a clip count. A packed model's export is kept since the first round.
+Every command is a process of its own, timed from outside, start and all. The network is
+the packed one, `mini`, or `--saved_model`; drawn clips have some 40 frames at 400x320.
+Of the library the seconds a clip count. A packed model's export is kept since the first
+round.
 """
 
 from __future__ import annotations
@@ -17,7 +19,10 @@ from tools.benchmarks import measure, processes
 
 _IMPORT = "import tensorflow"
 _LEAST = 0.01  # seconds of the clip that make a prediction of one frame
-_LOAD = "import sys; from a2d_tf.video.predictor import Predictor; Predictor.load(sys.argv[1])"
+_LOAD = (
+    "import sys; from a2d_tf.video.predictor import Predictor;"
+    " Predictor.load(sys.argv[1])"
+)
 
 
 def run(options: dict) -> tuple[list[dict], dict]:
@@ -26,10 +31,14 @@ def run(options: dict) -> tuple[list[dict], dict]:
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         count = 4 if small else 20
-        release = synthetic.make_release(folder / "mini", videos=count, seed=0, workers=1)
+        release = synthetic.make_release(
+            folder / "mini", videos=count, seed=0, workers=1
+        )
         model = options["saved_model"] or folder / "model"
         if not options["saved_model"]:
-            _seconds(["-m", "a2d_tf", "export", "--model=mini", f"--output={model}"], folder)
+            _seconds(
+                ["-m", "a2d_tf", "export", "--model=mini", f"--output={model}"], folder
+            )
         clip = min((release / "clips320H").glob("*.mp4"))
         commands = _commands(model, clip, ["--end=0.2"] * small)
         candidates = {
@@ -55,7 +64,12 @@ def _commands(model, clip, further):
         _IMPORT: ["-c", _IMPORT],
         "loading an export": ["-c", _LOAD, str(model)],
         "loading a packed model": ["-c", _LOAD, "mini"],
-        "a frame of a clip": [*predict, f"--video={clip}", f"--end={_LEAST}", "--output={}/out"],
+        "a frame of a clip": [
+            *predict,
+            f"--video={clip}",
+            f"--end={_LEAST}",
+            "--output={}/out",
+        ],
         "a clip": [*predict, f"--video={clip}", "--output={}/out"],
         "a library": [*predict, f"--video={clip.parent}", "--output={}/out"],
     }

@@ -44,7 +44,12 @@ def run(words: Sequence[str], limit_s: float | None = None, **options: Any) -> E
     """
     began, status = time.monotonic(), None
     with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
-        options |= {"cwd": ROOT, "stdout": stdout, "stderr": stderr, "start_new_session": True}
+        options |= {
+            "cwd": ROOT,
+            "stdout": stdout,
+            "stderr": stderr,
+            "start_new_session": True,
+        }
         process = subprocess.Popen(words, **options)
         try:
             status = process.wait(limit_s)

@@ -1,4 +1,6 @@
-"""Setups of the suites: configurations, the training step and its work, random clips."""
+"""Setups of the suites: configurations, the training step and its work, random
+clips.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ def make_step(network: Network, training: TrainingConfig) -> Step:
 
 
 def batch(model: ModelConfig, count: int, instances: int = 3) -> dict[str, tf.Tensor]:
-    """Draw so many clips with truth, in the form of `pipeline.training`; masks fill their boxes."""
+    """Draw so many clips with truth, in the form of `pipeline.training`; masks fill
+    their boxes.
+    """
     length, height, width = model.frames, model.image_height, model.image_width
     rng = np.random.default_rng(0)
     sides = rng.uniform(1 / 8, 1 / 2, (count, instances, 2)) * (height, width)
@@ -55,8 +59,12 @@ def batch(model: ModelConfig, count: int, instances: int = 3) -> dict[str, tf.Te
     return {name: tf.constant(value) for name, value in made.items()}
 
 
-def points(run: pathlib.Path) -> Iterator[tuple[str, str, int, tf.compat.v1.TensorProto]]:
-    """Yield (writer, tag, step, value) of the points in a run's folder for TensorBoard."""
+def points(
+    run: pathlib.Path,
+) -> Iterator[tuple[str, str, int, tf.compat.v1.TensorProto]]:
+    """Yield (writer, tag, step, value) of the points in a run's folder for
+    TensorBoard.
+    """
     for path in sorted(run.rglob("events.out.tfevents.*")):
         for event in tf.compat.v1.train.summary_iterator(str(path)):
             for value in event.summary.value:
@@ -64,13 +72,23 @@ def points(run: pathlib.Path) -> Iterator[tuple[str, str, int, tf.compat.v1.Tens
 
 
 def gflop(network: Network, rois: int, masks: int) -> float:
-    """Return the GFLOP of a clip's forward pass, by the RoIs and masks that pass the heads."""
-    often = {"backbones": network.model_config.frames, "roi_heads": rois, "mask_head": masks}
-    return sum(often.get(name, 1) * model_gflop(part) for name, part in network.parts().items())
+    """Return the GFLOP of a clip's forward pass, by the RoIs and masks that pass the
+    heads.
+    """
+    often = {
+        "backbones": network.model_config.frames,
+        "roi_heads": rois,
+        "mask_head": masks,
+    }
+    return sum(
+        often.get(name, 1) * model_gflop(part) for name, part in network.parts().items()
+    )
 
 
 def model_gflop(model: tf.keras.Model) -> float:
-    """Return the GFLOP of a Keras model by TensorFlow's profiler, each open size being 1."""
+    """Return the GFLOP of a Keras model by TensorFlow's profiler, each open size
+    being 1.
+    """
     signature = tf.nest.map_structure(
         lambda x: tf.TensorSpec([size or 1 for size in x.shape], x.dtype), model.input
     )

@@ -1,4 +1,6 @@
-"""What TensorFlow's profile of training steps says of a GPU: kernels, scopes, idle time."""
+"""What TensorFlow's profile of training steps says of a GPU: kernels, scopes, idle
+time.
+"""
 
 from __future__ import annotations
 
@@ -31,10 +33,12 @@ def covered(intervals: Iterable[tuple[int, int]]) -> int:
 
 
 def summary(space: Any, steps: int) -> dict[str, Any]:
-    """Summarize the XSpace (`*.xplane.pb`) of some steps on a GPU: {figure: value}, of a step.
+    """Summarize the XSpace (`*.xplane.pb`) of some steps on a GPU: {figure: value}, of
+    a step.
 
-    Idle is a moment between the first and the last kernel at which none runs; `idle by NMS` is the
-    part of it in which the host suppresses proposals. InputError where there is no kernel.
+    Idle is a moment between the first and the last kernel at which none runs; `idle by
+    NMS` is the part of it in which the host suppresses proposals. InputError where
+    there is no kernel.
     """
     kernels, suppressed = [], []
     for plane in space.planes:
@@ -44,23 +48,34 @@ def summary(space: Any, steps: int) -> dict[str, Any]:
                 continue  # a summary of the same kernels
             for event in line.events:
                 start = 1000 * line.timestamp_ns + event.offset_ps
-                name, end = plane.event_metadata[event.metadata_id].name, start + event.duration_ps
+                name, end = (
+                    plane.event_metadata[event.metadata_id].name,
+                    start + event.duration_ps,
+                )
                 if on_gpu:
                     kernels.append((start, end, name, scope(_op(plane, event))))
                 elif _NMS in name:
                     suppressed.append((start, end))
     if not kernels:
-        raise InputError("the profiler saw no kernel: CUPTI is missing, or not permitted")
+        raise InputError(
+            "the profiler saw no kernel: CUPTI is missing, or not permitted"
+        )
     times, ms = [kernel[:2] for kernel in kernels], 1e-9 / steps
     first, last, busy = min(times)[0], max(end for _, end in times), covered(times)
-    suppressed = [(max(a, first), min(b, last)) for a, b in suppressed if a < last and b > first]
+    suppressed = [
+        (max(a, first), min(b, last)) for a, b in suppressed if a < last and b > first
+    ]
     parts, names = collections.Counter(), collections.Counter()
     for start, end, name, part in kernels:
         parts[part] += ms * (end - start)
         names[name[:_LONGEST]] += ms * (end - start)
     return {
-        "launches": sum(not name.startswith("Mem") for _, _, name, _ in kernels) / steps,
-        "copies to the host": sum("MemcpyD2H" in name for _, _, name, _ in kernels) / steps,
+        "launches": (
+            sum(not name.startswith("Mem") for _, _, name, _ in kernels) / steps
+        ),
+        "copies to the host": (
+            sum("MemcpyD2H" in name for _, _, name, _ in kernels) / steps
+        ),
         "traced ms": ms * (last - first),
         "idle ms": ms * (last - first - busy),
         "idle by NMS ms": ms * (covered([*times, *suppressed]) - busy),
@@ -72,5 +87,9 @@ def summary(space: Any, steps: int) -> dict[str, Any]:
 def _op(plane, event):
     """The name of the op that launched a kernel."""
     names = plane.stat_metadata
-    found = [stat.ref_value for stat in event.stats if names[stat.metadata_id].name == "tf_op"]
+    found = [
+        stat.ref_value
+        for stat in event.stats
+        if names[stat.metadata_id].name == "tf_op"
+    ]
     return names[found[0]].name if found else ""

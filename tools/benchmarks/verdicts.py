@@ -13,8 +13,11 @@ from typing import Any
 Verdict = Callable[[dict[str, Any], dict[str, dict]], str]
 UNKNOWN = "no range is known"
 ROUNDING = {"float32": 1e-6, "TF32": 5e-4}
-"""Way to multiply -> relative disturbance of the weights that is about as large as its rounding."""
-_WELL = 10.0  # times the floor, by which a right device may differ: oneDNN and Eigen do by 4
+"""Way to multiply -> relative disturbance of the weights that is about as large as
+its rounding.
+"""
+# times the floor, by which a right device may differ: oneDNN and Eigen do by 4
+_WELL = 10.0
 _EXPECTED = {
     # By the cards' data sheets, and counted on a GPU whose kernels do nothing.
     ("float32", "H100|H200"): {"step ms": (60, 85)},
@@ -47,7 +50,13 @@ def expected(kind: str) -> Verdict:
             for figure, (low, high) in ranges.items():
                 value = values.get(figure)
                 if of == kind and value is not None and re.search(names, cards):
-                    place = "as" if low <= value <= high else "below" if value < low else "above"
+                    place = (
+                        "as"
+                        if low <= value <= high
+                        else "below"
+                        if value < low
+                        else "above"
+                    )
                     found.append(f"{figure} {place} expected ({low:g} to {high:g})")
         return "; ".join(found) or UNKNOWN
 
@@ -62,33 +71,47 @@ def same_weights(row: str) -> Verdict:
 
 
 def close_gradients(values: dict[str, Any], _: dict[str, dict]) -> str:
-    """Compare the differences of gradients with their floors, by part of the network."""
+    """Compare the differences of gradients with their floors, by part of the
+    network.
+    """
     found = values["relative difference"]
     return "; ".join(
-        f"{way} {_judged({name: (x[way], x[f'floor, {way}']) for name, x in found.items()})}"
+        f"{way}"
+        f" {_judged({name: (x[way], x[f'floor, {way}']) for name, x in found.items()})}"
         for way in ROUNDING
     )
 
 
 def close_losses(right: str, disturbed: str) -> Verdict:
-    """Compare losses with those of the row `right`; the other's differ from it by the floor."""
+    """Compare losses with those of the row `right`; the other's differ from it by
+    the floor.
+    """
 
     def verdict(values, rows):
         curves = (values["losses"], rows[disturbed]["losses"])
-        return _judged({"losses": [_farthest(each, rows[right]["losses"]) for each in curves]})
+        return _judged(
+            {"losses": [_farthest(each, rows[right]["losses"]) for each in curves]}
+        )
 
     return verdict
 
 
 def _farthest(losses, others):
-    """The largest relative difference; NaN, in a report's file a string, is the largest."""
+    """The largest relative difference; NaN, in a report's file a string, is the
+    largest.
+    """
     pairs = [(float(losses[i]), float(other)) for i, other in enumerate(others)]
-    return max((abs(a - b) / abs(b) for a, b in pairs), key=lambda x: (math.isnan(x), x))
+    return max(
+        (abs(a - b) / abs(b) for a, b in pairs), key=lambda x: (math.isnan(x), x)
+    )
 
 
 def _judged(differences):
     """A verdict on {name: (difference, floor)}."""
-    ratios = {name: float(x) / (float(floor) or 1e-30) for name, (x, floor) in differences.items()}
+    ratios = {
+        name: float(x) / (float(floor) or 1e-30)
+        for name, (x, floor) in differences.items()
+    }
     worst = max(ratios, key=lambda name: (math.isnan(ratios[name]), ratios[name]))
     agrees = "agrees" if ratios[worst] <= _WELL else "differs"
     return f"{agrees}: at most {ratios[worst]:.2g} times the floor ({worst})"
@@ -97,4 +120,7 @@ def _judged(differences):
 def feeds(values: dict[str, Any], _: dict[str, dict]) -> str:
     """Say what part of a training step waits for its input."""
     share = values["wait_ms"] / values["step_ms"]
-    return f"{'the input keeps up' if share < 0.1 else 'the input is slow'}: {share:.0%} of a step"
+    return (
+        f"{'the input keeps up' if share < 0.1 else 'the input is slow'}: {share:.0%}"
+        " of a step"
+    )

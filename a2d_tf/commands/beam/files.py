@@ -1,8 +1,8 @@
 """Files that Beam's file systems reach, and their copies on this machine.
 
-A path with a scheme, `gs://bucket/videos`, is a URL here. TensorFlow and the decoders read and
-write local files: inputs are copied into a folder of this machine, outputs out of it. Other paths
-are on a disk that all workers mount; they are used without a copy.
+A path with a scheme, `gs://bucket/videos`, is a URL here. TensorFlow and the decoders
+read and write local files: inputs are copied into a folder of this machine, outputs out
+of it. Other paths are on a disk that all workers mount; they are used without a copy.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ def write(path: str, data: bytes) -> None:
 
 def delete(paths: Iterable[str], more: str = "") -> None:
     """Delete files; `more` is a pattern that follows each path."""
-    _systems().delete([_escaped(path) + more for path in paths])  # Beam takes them for patterns
+    # Beam takes them for patterns
+    _systems().delete([_escaped(path) + more for path in paths])
 
 
 def _escaped(path):
@@ -73,23 +74,29 @@ def listing(url: str) -> tuple[str, dict[str, Any]]:
             (found,) = _systems().match([pattern])
         except Exception as error:  # each file system has its own
             raise InputError(f"{url}: cannot be listed ({error})") from error
-        names = {entry.path[len(root) :].lstrip("/"): entry for entry in found.metadata_list}
+        names = {
+            entry.path[len(root) :].lstrip("/"): entry for entry in found.metadata_list
+        }
         # A name with .. would lead out of the folder of its copy.
-        safe = {name: names[name] for name in sorted(names) if ".." not in name.split("/")}
+        safe = {
+            name: names[name] for name in sorted(names) if ".." not in name.split("/")
+        }
         if safe:
             return root, safe
     return base, {}
 
 
-def get(url: str, place: str, contents: Callable[[str], bool] | None = None, ends: int = 0) -> str:
+def get(
+    url: str, place: str, contents: Callable[[str], bool] | None = None, ends: int = 0
+) -> str:
     """Copy a file, or the files below a URL or of a glob, to a path of this machine.
 
     Args:
       url: may name nothing yet.
       place: path of the copy.
       contents: name below the URL -> whether to copy; by default all.
-      ends: bytes to copy of the start and the end of the other files, which then have their size;
-        0 leaves them empty.
+      ends: bytes to copy of the start and the end of the other files, which then have
+        their size; 0 leaves them empty.
 
     Returns:
       the URL that `place` stands for.
@@ -119,13 +126,17 @@ def get(url: str, place: str, contents: Callable[[str], bool] | None = None, end
 
 
 def put(folder: str, url: str, last: str | None = None) -> None:
-    """Copy the files of a folder of this machine to a URL; that of the name `last` at the end."""
+    """Copy the files of a folder of this machine to a URL; that of the name `last`
+    at the end.
+    """
     paths = (path for path in pathlib.Path(folder).rglob("*") if path.is_file())
     names = {str(path.relative_to(folder)) for path in paths}
 
     def send(name: str) -> None:
         with open(os.path.join(folder, name), "rb") as file:
-            with _systems().create(join(url, name), compression_type="uncompressed") as copy:
+            with _systems().create(
+                join(url, name), compression_type="uncompressed"
+            ) as copy:
                 shutil.copyfileobj(file, copy, 1 << 20)
 
     _each(send, names - {last})
@@ -139,7 +150,9 @@ def _each(function, names):
 
 
 def ensure(url: str, place: str) -> None:
-    """Copy what a URL names to its `place_of_copy`, unless it is there; several processes may."""
+    """Copy what a URL names to its `place_of_copy`, unless it is there; several
+    processes may.
+    """
     os.makedirs(os.path.dirname(place), exist_ok=True)
     with locked(f"{place}.lock"):
         if not os.path.exists(place):
@@ -150,12 +163,14 @@ def ensure(url: str, place: str) -> None:
 
 
 def place_of_copy(url: str, folder: str) -> str:
-    """Return where `ensure` puts a URL: another place once a file of it has changed; InputError
-    where nothing is there.
+    """Return where `ensure` puts a URL: another place once a file of it has changed;
+    InputError where nothing is there.
     """
     _, there = listing(url)
     if not there:
         raise InputError(f"{url}: no such file or folder")
-    state = [(e.path, e.size_in_bytes, e.last_updated_in_seconds) for e in there.values()]
+    state = [
+        (e.path, e.size_in_bytes, e.last_updated_in_seconds) for e in there.values()
+    ]
     key = hashlib.sha256(repr((url, state)).encode()).hexdigest()[:16]
     return os.path.join(folder, key, posixpath.basename(url.rstrip("/")))

@@ -1,14 +1,16 @@
-"""Build records, or predict a library of videos, on the workers of an Apache Beam runner.
+"""Build records, or predict a library of videos, on the workers of an Apache Beam
+runner.
 
   a2d on-beam records --release=A2D/Release --output=records -- --runner=FnApiRunner
   a2d on-beam predict --saved_model=export --video=gs://bucket/videos \\
-    --output=gs://bucket/predicted -- --runner=DaskRunner --dask_client_address=tcp://host:8786
+    --output=gs://bucket/predicted -- --runner=DaskRunner
+    --dask_client_address=tcp://host:8786
 
-The first word says what to do, then come the flags of `a2d records` or of `a2d predict`, which
-their --help shows; after -- those of Beam and its runner. The same command, given again,
-leaves out finished work. Paths may be URLs of Beam's file systems, which are copied to each
-machine; others are of a disk that every worker sees. docs/performance.md says more. Needs
-`pip install .[beam]`.
+The first word says what to do, then come the flags of `a2d records` or of `a2d
+predict`, which their --help shows; after -- those of Beam and its runner. The same
+command, given again, leaves out finished work. Paths may be URLs of Beam's file
+systems, which are copied to each machine; others are of a disk that every worker sees.
+docs/performance.md says more. Needs `pip install .[beam]`.
 """
 
 from __future__ import annotations
@@ -33,21 +35,31 @@ FLAGS = command_line.Register()
 _STAGING = (
     "staging",
     None,
-    "Folder on each machine for copies of files given as URLs; by default a2d_tf-beam-UID in the "
-    "temporary folder. Copies of inputs and models are kept for the next run.",
+    (
+        "Folder on each machine for copies of files given as URLs; by default"
+        " a2d_tf-beam-UID in the temporary folder. Copies of inputs and models are kept"
+        " for the next run."
+    ),
 )
 FLAGS.string(*_STAGING)
 _LOCAL = ("task", "workers")  # which share the work without Beam
-_OF_URL = re.compile(r"(--?(\w+)=(?:[^/:]*=)?)([A-Za-z][A-Za-z0-9+.-]*://.*)", re.DOTALL)
+_OF_URL = re.compile(
+    r"(--?(\w+)=(?:[^/:]*=)?)([A-Za-z][A-Za-z0-9+.-]*://.*)", re.DOTALL
+)
 
 
-def _main(argv: list[str], *, module: Any, share: Callable, words: tuple[str, ...]) -> int | None:
+def _main(
+    argv: list[str], *, module: Any, share: Callable, words: tuple[str, ...]
+) -> int | None:
     """Run the main of a module; `words` are those of Beam."""
     known = module.FLAGS
     for name in _LOCAL:
         if name in known and known[name].present:
-            raise InputError(f"--{name}: the runner distributes the work; pass its flags after --")
-    logging.getLogger().setLevel(logging.ERROR)  # Beam says at its import what it does without
+            raise InputError(
+                f"--{name}: the runner distributes the work; pass its flags after --"
+            )
+    # Beam says at its import what it does without
+    logging.getLogger().setLevel(logging.ERROR)
     workers.options(words)
     place = os.path.join(tempfile.gettempdir(), f"a2d_tf-beam-{os.getuid()}")
     staging = os.path.abspath(known.staging or place)
@@ -115,12 +127,15 @@ def run() -> None:
     name, words = (sys.argv[1] if len(sys.argv) > 1 else ""), sys.argv[2:]
     if name not in _COMMANDS:
         if name and not command_line.wants_help(sys.argv):
-            sys.argv[1:1] = ["--"]  # what follows are words, of which `_complain` complains
+            # what follows are words, of which `_complain` complains
+            sys.argv[1:1] = ["--"]
         return command_line.run(_complain, FLAGS)
     module, share = _COMMANDS[name]
     module.FLAGS.string(*_STAGING)
     end = words.index("--") if "--" in words else len(words)
     sys.argv[1:] = words[:end]
-    main = functools.partial(_main, module=module, share=share, words=tuple(words[end + 1 :]))
+    main = functools.partial(
+        _main, module=module, share=share, words=tuple(words[end + 1 :])
+    )
     main.__module__ = __name__  # whose text --help shows
     return command_line.run(main, module.FLAGS)

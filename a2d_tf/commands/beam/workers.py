@@ -1,8 +1,8 @@
 """The work that Beam's workers do: a shard of records or a video an element.
 
-Nothing large passes between workers: items are plans, results a few lines of JSON each. A runner
-may do an item twice, where a worker died or seemed to; shards and predictions bear that. A worker
-keeps its model, and does one video at a time.
+Nothing large passes between workers: items are plans, results a few lines of JSON each.
+A runner may do an item twice, where a worker died or seemed to; shards and predictions
+bear that. A worker keeps its model, and does one video at a time.
 """
 
 from __future__ import annotations
@@ -29,9 +29,16 @@ from a2d_tf.video import library, outputs
 if TYPE_CHECKING:
     from a2d_tf.video.predictor import Predictor
 
-_RUNNERS = {"DaskRunner": "apache_beam.runners.dask.dask_runner.DaskRunner"}  # unknown to Beam
+# unknown to Beam
+_RUNNERS = {"DaskRunner": "apache_beam.runners.dask.dask_runner.DaskRunner"}
 _LOCAL = "FnApiRunner"  # DirectRunner would first download a server of its own
-_SMALL = (*(outputs.RECORD, outputs.PART), "video.json", "tracks.json", "summary.csv", "failed.csv")
+_SMALL = (
+    *(outputs.RECORD, outputs.PART),
+    "video.json",
+    "tracks.json",
+    "summary.csv",
+    "failed.csv",
+)
 """What the library's own files are made from."""
 _one_at_a_time = threading.Lock()
 _loaded: dict[str, Any] = {}  # of this process: at most one predictor, by its key
@@ -65,14 +72,16 @@ class Setup:
         for url, place in self.copies:
             files.ensure(url, place)
 
-    def run(self, function: Callable[[Any], Any], items: Sequence[Any], folder: str) -> list[Any]:
+    def run(
+        self, function: Callable[[Any], Any], items: Sequence[Any], folder: str
+    ) -> list[Any]:
         """Apply a function to items, each on some worker.
 
         Args:
           function: returns JSON; it is pickled, by name where it is of a module.
           items: pickled too.
-          folder: that all workers see, or that stands for a URL; the results pass through a file
-            in it.
+          folder: that all workers see, or that stands for a URL; the results pass
+            through a file in it.
 
         Returns:
           the results, in no order.
@@ -84,7 +93,8 @@ class Setup:
 
         if not items:
             return []
-        # Worker processes of this machine find this package where it is not installed, too.
+        # Worker processes of this machine find this package where it is not installed,
+        # too.
         os.environ.update(processes.environment())
         passing = files.join(self.url_of(folder) or folder, ".on_beam-")
         place = f"{passing}{secrets.token_hex(8)}.json"
@@ -92,21 +102,27 @@ class Setup:
         write = functools.partial(_write, self.words, place)
         try:
             with beam.Pipeline(options=options(self.words)) as pipeline:
-                results = pipeline | beam.Create(list(items)) | beam.Reshuffle() | beam.Map(work)
+                results = (
+                    pipeline
+                    | beam.Create(list(items))
+                    | beam.Reshuffle()
+                    | beam.Map(work)
+                )
                 results | beam.GroupByKey() | "Write" >> beam.Map(write)  # noqa: B018
             found = json.loads(files.read(place))
         except Exception as error:  # each runner has its own
             last = str(error).strip().splitlines() or [type(error).__name__]
             raise InputError(
-                f"the runner failed ({last[0][:300]}); fix that and run the same command "
-                "again; finished work is kept"
+                f"the runner failed ({last[0][:300]}); fix that and run the same"
+                " command again; finished work is kept"
             ) from error
         files.delete([passing], "*.json")  # those of killed commands, too
         return found
 
 
 def options(words: Sequence[str]) -> Any:
-    """Return Beam's PipelineOptions of the words of a command line; its file systems take them.
+    """Return Beam's PipelineOptions of the words of a command line; its file systems
+    take them.
 
     Raises:
       InputError: Beam or a plugin is not installed.
@@ -121,8 +137,8 @@ def options(words: Sequence[str]) -> Any:
             importlib.import_module(plugin)
     except ImportError as error:
         raise InputError(
-            f"Apache Beam, or a plugin, cannot be imported ({error}); pip install 'a2d_tf[beam]', "
-            "or pip install '.[beam]' in a clone"
+            f"Apache Beam, or a plugin, cannot be imported ({error}); pip install"
+            " 'a2d_tf[beam]', or pip install '.[beam]' in a clone"
         ) from error
     standard = given.view_as(pipeline_options.StandardOptions)
     standard.runner = _RUNNERS.get(standard.runner, standard.runner or _LOCAL)
@@ -152,13 +168,19 @@ def _write(words, place, keyed):
 def build_all(
     setup: Setup, conversion: Conversion, shards: Sequence[Shard], workers: int
 ) -> Iterator[tuple[str, dict]]:
-    """Build shards in place of `convert.build_all`; InputError of a worker or of the runner."""
+    """Build shards in place of `convert.build_all`; InputError of a worker or of the
+    runner.
+    """
     output, url = conversion.output, setup.url_of(str(conversion.output))
     if url:  # what an earlier call has finished was copied here
         there = {x: conversion.finished(x, conversion.fingerprint(x)) for x in shards}
-        yield from ((shard.name, sidecar) for shard, sidecar in there.items() if sidecar)
+        yield from (
+            (shard.name, sidecar) for shard, sidecar in there.items() if sidecar
+        )
         shards = [shard for shard in shards if not there[shard]]
-    results = setup.run(functools.partial(_build, setup, conversion), shards, str(output / PARTIAL))
+    results = setup.run(
+        functools.partial(_build, setup, conversion), shards, str(output / PARTIAL)
+    )
     problem = max((problem for _, _, problem in results), default="")
     if problem:
         raise InputError(problem)
@@ -175,7 +197,9 @@ def publish_records(output: str, url: str) -> None:
     files.delete(entry.path for entry in there.values() if f"/{PARTIAL}/" in entry.path)
 
 
-def _build(setup: Setup, conversion: Conversion, shard: Shard) -> tuple[str, dict | None, str]:
+def _build(
+    setup: Setup, conversion: Conversion, shard: Shard
+) -> tuple[str, dict | None, str]:
     """In a worker: (the shard's name, its sidecar, what went wrong)."""
     url = setup.url_of(str(conversion.output))
     try:
@@ -244,11 +268,15 @@ def _predict(setup, load, request, job) -> tuple[str, str, str]:
     shown = video or job.path
     with _one_at_a_time, tempfile.TemporaryDirectory(dir=setup.staging) as folder:
         path = os.path.join(folder, os.path.basename(job.path)) if video else job.path
-        copy = library.Job(path, os.path.join(folder, "out", job.name) if place else job.output)
+        copy = library.Job(
+            path, os.path.join(folder, "out", job.name) if place else job.output
+        )
         try:
             if video:
                 files.get(video, path)
-            note = library.predict_video(lambda: _predictor(setup, load, request), copy, request)
+            note = library.predict_video(
+                lambda: _predictor(setup, load, request), copy, request
+            )
             if place:
                 # The record last: with it they count as finished.
                 files.delete(entry.path for entry in files.listing(place)[1].values())

@@ -1,6 +1,8 @@
-"""COCO's average precision of instances, computed by pycocotools and reported beside the paper's.
+"""COCO's average precision of instances, computed by pycocotools and reported beside
+the paper's.
 
-Categories are the pairs with ground truth. The best 100 instances of a pair in a frame count.
+Categories are the pairs with ground truth. The best 100 instances of a pair in a frame
+count.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ from a2d_tf.evaluation.metrics import RESULTS, Metric, Table
 
 # Of the IoUs .5, .55, ..., .95.
 _MATCHES: dict[str, int | slice] = {"ap": slice(None), "ap50": 0, "ap75": 5}
-_SIZES = ("all", "small", "medium", "large")  # pycocotools divides at 32**2 and 96**2 pixels
+# pycocotools divides at 32**2 and 96**2 pixels
+_SIZES = ("all", "small", "medium", "large")
 _COLUMNS = {
     **{name: name.upper() for name in _MATCHES},
     **{f"ap_{size}": f"AP {size}" for size in _SIZES if size != "all"},
@@ -47,14 +50,14 @@ class Coco(Metric):
 def coco_aps(results: Results, truth: Truth) -> dict[str, dict[str, float | None]]:
     """Compute the AP of boxes and, where both sides have them, of masks.
 
-    At IoU .5:.95, .5 and .75; and at .5:.95 of small, medium and large objects alone. As COCO has
-    it, the area of a true object is that of its mask, where it has one, also for boxes; the area of
-    a detection is that of the box or of the mask that is matched. The AP of masks is that of the
-    frames all of whose instances have masks.
+    At IoU .5:.95, .5 and .75; and at .5:.95 of small, medium and large objects alone.
+    As COCO has it, the area of a true object is that of its mask, where it has one,
+    also for boxes; the area of a detection is that of the box or of the mask that is
+    matched. The AP of masks is that of the frames all of whose instances have masks.
 
     Returns:
-      {"box": {"ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large"}, "mask": {...}} in
-      percent; None where no object is of that size; empty without truth.
+      {"box": {"ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large"}, "mask":
+      {...}} in percent; None where no object is of that size; empty without truth.
     """
     if not len(truth.codes):
         return {}
@@ -82,7 +85,9 @@ def coco_aps(results: Results, truth: Truth) -> dict[str, dict[str, float | None
 
 
 def _precisions(evaluation):
-    """Run an evaluation of pycocotools, and use it up; returns the figures of `coco_aps`."""
+    """Run an evaluation of pycocotools, and use it up; returns the figures of
+    `coco_aps`.
+    """
     evaluation.params.maxDets = [100]
     with contextlib.redirect_stdout(io.StringIO()):
         evaluation.evaluate()
@@ -96,4 +101,6 @@ def _precisions(evaluation):
         return 100 * float(known.mean()) if known.size else None
 
     figures = {name: mean(match, 0) for name, match in _MATCHES.items()}
-    return figures | {f"ap_{name}": mean(slice(None), i) for i, name in enumerate(_SIZES) if i}
+    return figures | {
+        f"ap_{name}": mean(slice(None), i) for i, name in enumerate(_SIZES) if i
+    }

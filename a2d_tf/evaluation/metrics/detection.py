@@ -1,8 +1,8 @@
 """Detection metrics of Table 2: VOC2007 average precision of actors, actions and pairs.
 
-Classes are scored separately: within a frame, a class's boxes pass NMS in the order of their
-scores, each ground-truth box is matched by the first that overlaps it enough, and precision and
-recall are computed over the detections of the whole set.
+Classes are scored separately: within a frame, a class's boxes pass NMS in the order of
+their scores, each ground-truth box is matched by the first that overlaps it enough, and
+precision and recall are computed over the detections of the whole set.
 """
 
 from __future__ import annotations
@@ -14,7 +14,15 @@ import numpy as np
 
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.evaluation.box_data import Detections, Results, Truth
-from a2d_tf.evaluation.metrics import INSTANCES, KINDS, RESULTS, ROIS, Metric, Split, Table
+from a2d_tf.evaluation.metrics import (
+    INSTANCES,
+    KINDS,
+    RESULTS,
+    ROIS,
+    Metric,
+    Split,
+    Table,
+)
 
 RECALL_LEVELS = np.linspace(0, 1, 11)  # not the exact tenths, see average_precision
 NMS_IOU = 3, 10  # the fraction 3/10, see suppress
@@ -49,10 +57,11 @@ class Detection(Metric):
 
 
 class BoxF1(Metric):
-    """F1 of boxes and pairs at the threshold, where there are no metrics of segmentation.
+    """F1 of boxes and pairs at the threshold, where there are no metrics of
+    segmentation.
 
-    An instance is right if its box has an IoU of 0.5 or more with a true one of its pair, which no
-    better instance has taken.
+    An instance is right if its box has an IoU of 0.5 or more with a true one of its
+    pair, which no better instance has taken.
     """
 
     section, place = "box_f1", 3
@@ -65,7 +74,9 @@ class BoxF1(Metric):
     def update(self, frame: Any) -> None:
         """Match the instances of a frame, which come best first."""
         truth, found = frame.truth, frame.instances
-        near = iou(found.boxes[:, None], truth.boxes) * (found.code[:, None] == truth.codes)
+        near = iou(found.boxes[:, None], truth.boxes) * (
+            found.code[:, None] == truth.codes
+        )
         self._truths += len(truth.codes)
         self._found.append(np.stack([found.class_scores, match(near) >= 0]))
 
@@ -86,7 +97,11 @@ class BoxF1(Metric):
         """Return a table of one figure."""
         found = metrics.get("box_f1")
         title = "Boxes at IoU 0.5 and the score threshold, percent"
-        return [] if found is None else [Table(title, {"joint": "F1"}, {"": {"joint": found}})]
+        return (
+            []
+            if found is None
+            else [Table(title, {"joint": "F1"}, {"": {"joint": found}})]
+        )
 
 
 def voc_aps(
@@ -98,21 +113,22 @@ def voc_aps(
 ) -> dict:
     """Score detections by the protocol of Table 2.
 
-    A pair is scored p(actor) * p(action) with the actor's box, unless the detections have joint
-    scores or boxes. An actor's ground truth is the union over its actions. An action has the box of
-    the RoI's most probable actor or, with joint scores, of the RoI's best valid pair with this
-    action.
+    A pair is scored p(actor) * p(action) with the actor's box, unless the detections
+    have joint scores or boxes. An actor's ground truth is the union over its actions.
+    An action has the box of the RoI's most probable actor or, with joint scores, of the
+    RoI's best valid pair with this action.
 
     Args:
       detections: as `Detections.load` reads them from detections.npz.
       truth: the true boxes, as `Truth.load` reads them from COCO JSON; labels: of both.
-      weights: int [S, F], multiplicity of each ground-truth frame in each of S samples; every
-        figure is then an array [S].
+      weights: int [S, F], multiplicity of each ground-truth frame in each of S samples;
+        every figure is then an array [S].
 
     Returns:
-      {"detection": {"actor", "action", "joint"}, "per_pair_ap": {code: AP}, "per_actor_ap",
-      "per_action_ap": {1-based digit: AP}}, in percent, keys strings. Joint mAP is the mean over
-      all valid pairs, counting 0 for those without ground truth; action mAP excludes `none_action`.
+      {"detection": {"actor", "action", "joint"}, "per_pair_ap": {code: AP},
+      "per_actor_ap", "per_action_ap": {1-based digit: AP}}, in percent, keys strings.
+      Joint mAP is the mean over all valid pairs, counting 0 for those without ground
+      truth; action mAP excludes `none_action`.
 
     Raises:
       InputError: see `Detections.check`.
@@ -132,15 +148,21 @@ def voc_aps(
     real = [ap for name, ap in named if name != labels.none_action]
     means = {"actor": actor_ap.values(), "action": real, "joint": pair_ap.values()}
     figures = {"detection": {kind: _mean(aps) for kind, aps in means.items()}}
-    return {**figures, "per_pair_ap": pair_ap, "per_actor_ap": actor_ap, "per_action_ap": action_ap}
+    return {
+        **figures,
+        "per_pair_ap": pair_ap,
+        "per_actor_ap": actor_ap,
+        "per_action_ap": action_ap,
+    }
 
 
 def voc_aps_of_results(results: Results, truth: Truth, label_space: LabelSpace) -> dict:
-    """Score COCO results on the frames of this ground truth, each of one pair, by this protocol.
+    """Score COCO results on the frames of this ground truth, each of one pair, by this
+    protocol.
 
     Returns:
-      {"detection": {"joint"}, "per_pair_ap": {code: AP}} in percent, keys strings; actors and
-      actions have no scores of their own.
+      {"detection": {"joint"}, "per_pair_ap": {code: AP}} in percent, keys strings;
+      actors and actions have no scores of their own.
     """
     classes, pair_ap = Classes(results, truth), {}
     for code in label_space.codes:
@@ -199,7 +221,9 @@ class Classes:
         self.truth, self._measure = truth, measure or average_precision
         # As floats, whose products of matrices are fast and here exact.
         self._weights = None if weights is None else weights.astype(float)
-        self._frame = found.roi_frame if isinstance(found, Detections) else found.box_frame
+        self._frame = (
+            found.roi_frame if isinstance(found, Detections) else found.box_frame
+        )
         self._order = np.argsort(self._frame, kind="stable")
         self._box_frame = _places(truth.frames, found.frames)[truth.box_frame]
         self._true_frame = _places(found.frames, truth.frames)
@@ -207,11 +231,13 @@ class Classes:
     def ap(self, boxes: np.ndarray, scores: np.ndarray, targets: np.ndarray) -> Any:
         """Compute the AP of a class in percent, an array [S] with `weights`.
 
-        The first box kept that overlaps a true one enough is a true positive. RoIs below the last
-        of them change neither the AP nor what is kept above them: they are not suppressed.
+        The first box kept that overlaps a true one enough is a true positive. RoIs
+        below the last of them change neither the AP nor what is kept above them: they
+        are not suppressed.
 
         Args:
-          boxes, scores: of the RoIs, float32 [R, 4] and float [R]; -inf for RoIs to leave out.
+          boxes, scores: of the RoIs, float32 [R, 4] and float [R]; -inf for RoIs to
+            leave out.
           targets: bool [G], whether a ground-truth box is of the class.
         """
         kept, hits = np.zeros((2, len(scores)), bool)
@@ -233,7 +259,8 @@ class Classes:
             counts = np.arange(1, hits.sum() + 1), np.flatnonzero(hits) + 1
             return 100 * self._measure(*counts, targets.sum())
         frames = self._true_frame[self._frame[rois]]
-        # The detections of each frame from one true positive to the next, and behind the last.
+        # The detections of each frame from one true positive to the next, and behind
+        # the last.
         between = np.zeros((weights.shape[1], hits.sum() + 1))
         np.add.at(between, (frames, np.cumsum(hits) - hits), 1)
         true = np.cumsum(weights[:, frames[hits]], axis=1)
@@ -244,7 +271,9 @@ class Classes:
     def _keep(self, kept, chosen, boxes, scores):
         """Mark in `kept` [R] which of the chosen RoIs [R] suppression keeps."""
         rois = self._order[chosen[self._order]]
-        _, starts, counts = np.unique(self._frame[rois], return_index=True, return_counts=True)
+        _, starts, counts = np.unique(
+            self._frame[rois], return_index=True, return_counts=True
+        )
         frames = np.argsort(-counts, kind="stable")  # those of like size together
         while len(frames):
             size = counts[frames[0]]
@@ -264,12 +293,13 @@ def _places(names, among):
 def suppress(boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Suppress the boxes of each frame that overlap a better one which is kept.
 
-    IoU > p/q is tested as (p + q) * overlap > p * (sum of both areas), which is exact for whole
-    pixels and holds for empty boxes.
+    IoU > p/q is tested as (p + q) * overlap > p * (sum of both areas), which is exact
+    for whole pixels and holds for empty boxes.
 
     Args:
       boxes: float32 [F, N, 4].
-      scores: [F, N], -inf where a frame has fewer than N; of equal ones the first is better.
+      scores: [F, N], -inf where a frame has fewer than N; of equal ones the first is
+        better.
 
     Returns:
       bool [F, N], which boxes are kept.
@@ -282,15 +312,22 @@ def suppress(boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
     edges = np.stack([*edges, p * width * height])
     while left.any():
         places = np.argsort(~left, axis=1, kind="stable")[:, : left.sum(axis=1).max()]
-        order, left = np.take_along_axis(order, places, 1), np.take_along_axis(left, places, 1)
+        order, left = (
+            np.take_along_axis(order, places, 1),
+            np.take_along_axis(left, places, 1),
+        )
         edges = np.take_along_axis(edges, places[None], axis=2)
         for _ in range(_STEPS):
             best = left.argmax(axis=1)
             kept[rows, order[rows, best]] |= left[rows, best]
             left[rows, best] = False
             chosen = edges[:, rows, best, None]
-            low, high = np.maximum(edges[:2], chosen[:2]), np.minimum(edges[2:4], chosen[2:4])
-            # Clipping one factor suffices: a negative overlap never exceeds a sum of areas.
+            low, high = (
+                np.maximum(edges[:2], chosen[:2]),
+                np.minimum(edges[2:4], chosen[2:4]),
+            )
+            # Clipping one factor suffices: a negative overlap never exceeds a sum of
+            # areas.
             np.maximum(high[0], low[0], out=high[0])
             high -= low
             left &= high[0] * high[1] * (p + q) <= edges[4] + chosen[4]
@@ -298,7 +335,9 @@ def suppress(boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
 
 
 def iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Compute the intersection over union of pairs of boxes [..., 4]; 0 where both are empty."""
+    """Compute the intersection over union of pairs of boxes [..., 4]; 0 where both
+    are empty.
+    """
     boxes, others = np.asarray(boxes, float), np.asarray(others, float)
     low = np.maximum(boxes[..., :2], others[..., :2])
     high = np.minimum(boxes[..., 2:], others[..., 2:])
@@ -309,10 +348,12 @@ def iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def match(near: np.ndarray) -> np.ndarray:
-    """Match each row, the best first, to the column that is nearest of those not yet taken.
+    """Match each row, the best first, to the column that is nearest of those not yet
+    taken.
 
     Args:
-      near: float [N, T], IoUs of found and true instances; 0 where they must not be matched.
+      near: float [N, T], IoUs of found and true instances; 0 where they must not be
+        matched.
 
     Returns:
       int [N], the column with an IoU of MATCH_IOU or more, or -1.
@@ -328,23 +369,27 @@ def match(near: np.ndarray) -> np.ndarray:
 def average_precision(true: np.ndarray, found: np.ndarray, positives: Any) -> Any:
     """Compute the VOC2007 11-point average precision, in [0, 1], perhaps of S samples.
 
-    The recall levels are those of np.arange(0, 1.1, 0.1), as in the usual scripts, so that figures
-    agree to the last digit: 0.3, 0.6 and 0.7 are slightly above the tenths, and a recall of exactly
-    3/10 does not reach level 0.3.
+    The recall levels are those of np.arange(0, 1.1, 0.1), as in the usual scripts, so
+    that figures agree to the last digit: 0.3, 0.6 and 0.7 are slightly above the
+    tenths, and a recall of exactly 3/10 does not reach level 0.3.
 
     Args:
-      true, found: [H] or [S, H], by descending score, how many true positives and detections there
-        are up to each true positive; behind it precision only falls.
+      true, found: [H] or [S, H], by descending score, how many true positives and
+        detections there are up to each true positive; behind it precision only falls.
       positives: one or [S], the number of ground-truth boxes; 0 gives 0.
     """
-    best = np.concatenate([best_precision(true, found), np.zeros((*true.shape[:-1], 1))], axis=-1)
+    best = np.concatenate(
+        [best_precision(true, found), np.zeros((*true.shape[:-1], 1))], axis=-1
+    )
     recall = true / np.maximum(positives, 1)[..., None]
     reached = (recall[..., None, :] < RECALL_LEVELS[:, None]).sum(axis=-1)
     return np.take_along_axis(best, reached, axis=-1).mean(axis=-1)
 
 
 def best_precision(true: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """Return the best precision at each recall or a higher one; see `average_precision`."""
+    """Return the best precision at each recall or a higher one; see
+    `average_precision`.
+    """
     return np.maximum.accumulate((true / found)[..., ::-1], axis=-1)[..., ::-1]
 
 

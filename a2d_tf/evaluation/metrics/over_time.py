@@ -1,13 +1,13 @@
 """Scores over time: video-mAP, HOTA and IDF1, of followed objects in whole videos.
 
-In an evaluation these are the videos whose frames are all recorded, with identities; instances of
-one frame and the next are linked by the tracker of predictions, `ops/tracking.py`. Where an
-instance has no mask, its video has a video-mAP alone.
+In an evaluation these are the videos whose frames are all recorded, with identities;
+instances of one frame and the next are linked by the tracker of predictions,
+`ops/tracking.py`. Where an instance has no mask, its video has a video-mAP alone.
 
-Source of video-mAP: Gkioxari and Malik, "Finding Action Tubes", CVPR 2015; the IoU of tubes is that
-of Weinzaepfel et al., "Learning to Track for Spatio-Temporal Action Localization", ICCV 2015, as in
-the usual scripts for JHMDB and UCF101-24. The AP is the area under the interpolated curve of
-precision over recall (VOC 2010).
+Source of video-mAP: Gkioxari and Malik, "Finding Action Tubes", CVPR 2015; the IoU of
+tubes is that of Weinzaepfel et al., "Learning to Track for Spatio-Temporal Action
+Localization", ICCV 2015, as in the usual scripts for JHMDB and UCF101-24. The AP is the
+area under the interpolated curve of precision over recall (VOC 2010).
 """
 
 from __future__ import annotations
@@ -66,7 +66,9 @@ class OverTime(Metric):
         tracks = np.full(len(truth.codes), -1) if truth.tracks is None else truth.tracks
         if tracks.min(initial=0) >= 0 and len(np.unique(tracks)) == len(tracks):
             chosen = np.flatnonzero(found.class_scores >= self.split.threshold)
-            parts = {name: getattr(found, key)[chosen] for name, key in _FOLLOWED.items()}
+            parts = {
+                name: getattr(found, key)[chosen] for name, key in _FOLLOWED.items()
+            }
             masks = [frame.rles[i] for i in chosen]
             codes, ones = truth.codes.astype(np.int64), np.ones(len(tracks))
             true = Objects(tracks, codes, truth.rles, ones, truth.boxes)
@@ -76,13 +78,15 @@ class OverTime(Metric):
     def result(self) -> dict:
         """Return {"video_map": see `video_maps`, "over_time": see `tracking_scores`}.
 
-        A video counts if its frames are recorded without a gap, two or more, and every instance has
-        an identity; for "over_time" also a mask. Empty where no such video holds an object.
+        A video counts if its frames are recorded without a gap, two or more, and every
+        instance has an identity; for "over_time" also a mask. Empty where no such video
+        holds an object.
         """
         whole = [
             [frames[number] for number in sorted(frames)]
             for frames in self._videos.values()
-            if 1 < len(frames) == max(frames) - min(frames) + 1 and None not in frames.values()
+            if 1 < len(frames) == max(frames) - min(frames) + 1
+            and None not in frames.values()
         ]
         if not any(len(true.codes) for frames in whole for true, _ in frames):
             return {}
@@ -90,8 +94,12 @@ class OverTime(Metric):
         figures = {"video_map": video_maps(videos, split.labels)}
         if split.detections is not None:
             joint = figures["video_map"]["joint"]
-            joint["frame_map50"] = frame_map(split.detections, split.truth, split.labels)
-        with_masks = [v for v in videos if all(rle_tools.area(f.truth.masks).all() for f in v)]
+            joint["frame_map50"] = frame_map(
+                split.detections, split.truth, split.labels
+            )
+        with_masks = [
+            v for v in videos if all(rle_tools.area(f.truth.masks).all() for f in v)
+        ]
         if with_masks:
             figures["over_time"] = tracking_scores(with_masks, split.labels)
         return figures
@@ -99,21 +107,32 @@ class OverTime(Metric):
     def _follow(self, frames):
         labels, joint = self.split.labels, self.split.joint
         compared = []
-        for true, found, tracks, codes, scores, *_ in tracking.follow(frames, labels, joint=joint):
-            rows = [i for i, mask in enumerate(found.masks) if tracks[i] and rle_tools.area(mask)]
+        for true, found, tracks, codes, scores, *_ in tracking.follow(
+            frames, labels, joint=joint
+        ):
+            rows = [
+                i
+                for i, mask in enumerate(found.masks)
+                if tracks[i] and rle_tools.area(mask)
+            ]
             actions = found.action_scores[rows].astype(float)
             if joint:  # they contain p(actor), see `tracking.read_label`
                 actions /= np.maximum(actions.sum(axis=1, keepdims=True), 1e-30)
             pairs = found.actor_scores[rows, :, None] * actions[:, None] * labels.valid
             masks, boxes = [found.masks[i] for i in rows], found.boxes[rows]
-            objects = Objects(tracks[rows], codes[rows], masks, scores[rows], boxes, pairs)
+            objects = Objects(
+                tracks[rows], codes[rows], masks, scores[rows], boxes, pairs
+            )
             compared.append(ComparedFrame(true, objects))
         return compared
 
     @classmethod
     def rows(cls, metrics: dict) -> list[Table]:
         """Return tables with a row for each kind."""
-        counts, tables = "{videos} videos with {frames} frames, means over tested classes", []
+        counts, tables = (
+            "{videos} videos with {frames} frames, means over tested classes",
+            [],
+        )
         for name, title, columns in (
             ("over_time", f"Over time, {counts}: percent", _COLUMNS),
             ("video_map", f"mAP at IoU .2 and .5, {counts}: percent", _MAPS),
@@ -125,22 +144,25 @@ class OverTime(Metric):
         return tables
 
 
-def tracking_scores(videos: Sequence[Sequence[ComparedFrame]], labels: LabelSpace) -> dict:
+def tracking_scores(
+    videos: Sequence[Sequence[ComparedFrame]], labels: LabelSpace
+) -> dict:
     """Score videos over time.
 
-    HOTA and IDF1, with their parts, are means over the classes of a kind that have truth. The
-    classes of "joint" are pairs; of "any", all objects are of one class, so that labels do not
-    count.
+    HOTA and IDF1, with their parts, are means over the classes of a kind that have
+    truth. The classes of "joint" are pairs; of "any", all objects are of one class, so
+    that labels do not count.
 
     Returns:
-      {"videos", "frames": numbers, and for each of TRACK_KINDS {each of NAMES: percent; None where
-      there is nothing to score}}.
+      {"videos", "frames": numbers, and for each of TRACK_KINDS {each of NAMES: percent;
+      None where there is nothing to score}}.
     """
     figures: dict = {"videos": len(videos), "frames": sum(map(len, videos))}
     for kind in TRACK_KINDS:
         rows = of_classes(videos, kind, labels).values()
         figures[kind] = {
-            name: float(np.mean([row[name] for row in rows])) if rows else None for name in NAMES
+            name: float(np.mean([row[name] for row in rows])) if rows else None
+            for name in NAMES
         }
     return figures
 
@@ -148,17 +170,24 @@ def tracking_scores(videos: Sequence[Sequence[ComparedFrame]], labels: LabelSpac
 def of_classes(
     videos: Sequence[Sequence[ComparedFrame]], kind: str, labels: LabelSpace
 ) -> dict[int, dict[str, float]]:
-    """Return the `class_figures` of each class of a kind that has truth, by the class's number."""
+    """Return the `class_figures` of each class of a kind that has truth, by the
+    class's number.
+    """
     codes = [frame.truth.codes for video in videos for frame in video]
-    present = np.unique(classes_of(kind, np.concatenate([[0], *codes]).astype(int), labels))
+    present = np.unique(
+        classes_of(kind, np.concatenate([[0], *codes]).astype(int), labels)
+    )
     return {
-        int(number): class_figures(of_class(video, kind, number, labels) for video in videos)
+        int(number): class_figures(
+            of_class(video, kind, number, labels) for video in videos
+        )
         for number in present[present > 0]
     }
 
 
 def area(true: np.ndarray, found: np.ndarray, positives: Any) -> Any:
-    """Compute the area under precision over recall; arguments as of `average_precision`.
+    """Compute the area under precision over recall; arguments as of
+    `average_precision`.
 
     Precision at a recall is the best at this or a higher recall.
     """
@@ -166,10 +195,12 @@ def area(true: np.ndarray, found: np.ndarray, positives: Any) -> Any:
 
 
 def _class_scores(objects, kind, labels):
-    """Return the score of each object in each class of one of `metrics.KINDS`: {class: float [N]}.
+    """Return the score of each object in each class of one of `metrics.KINDS`: {class:
+    float [N]}.
 
-    The score of an actor is the sum over its actions, that of an action the sum over its actors.
-    Objects without `pair_scores` have their own score in the class of their code and 0 elsewhere.
+    The score of an actor is the sum over its actions, that of an action the sum over
+    its actors. Objects without `pair_scores` have their own score in the class of their
+    code and 0 elsewhere.
     """
     scores = objects.pair_scores
     if scores is None:
@@ -182,23 +213,28 @@ def _class_scores(objects, kind, labels):
 
 
 def _tube_iou(one, other):
-    """Return the mean IoU of two tubes over the frames of either, 0 where only one has a box."""
+    """Return the mean IoU of two tubes over the frames of either, 0 where only one
+    has a box.
+    """
     shared = sorted(one.keys() & other.keys())
-    sides = (np.array([tube[n][1] for n in shared]).reshape(-1, 4) for tube in (one, other))
+    sides = (
+        np.array([tube[n][1] for n in shared]).reshape(-1, 4) for tube in (one, other)
+    )
     return float(detection.iou(*sides).sum() / len(one.keys() | other.keys()))
 
 
 def video_maps(videos: Sequence[Sequence[ComparedFrame]], labels: LabelSpace) -> dict:
     """Compute the video-mAP of pairs, actors and actions at each of THRESHOLDS.
 
-    A track is a tube of each class in which it has a score, in the frames where it has; the score
-    of a tube is the mean over them. The best tube takes, of the true ones of its class in its video
-    that are left, the one with the highest IoU, and is a hit if that reaches the threshold.
+    A track is a tube of each class in which it has a score, in the frames where it has;
+    the score of a tube is the mean over them. The best tube takes, of the true ones of
+    its class in its video that are left, the one with the highest IoU, and is a hit if
+    that reaches the threshold.
 
     Returns:
-      {"videos", "frames": numbers, and for each kind {name of a threshold: percent}; of pairs also
-      "frame_map50_tracks": the frame-mAP at IoU .5 where a box has the mean score of its
-      track}: means over the classes with truth, None where there is none.
+      {"videos", "frames": numbers, and for each kind {name of a threshold: percent}; of
+      pairs also "frame_map50_tracks": the frame-mAP at IoU .5 where a box has the mean
+      score of its track}: means over the classes with truth, None where there is none.
     """
     figures: dict = {"videos": len(videos), "frames": sum(map(len, videos))}
     for kind in metrics.KINDS:
@@ -207,18 +243,26 @@ def video_maps(videos: Sequence[Sequence[ComparedFrame]], labels: LabelSpace) ->
         means = np.mean(aps, axis=0).tolist() if aps else [None] * len(THRESHOLDS)
         figures[kind] = dict(zip(THRESHOLDS, means))
     # The tubes of the last kind, the pairs, frame by frame.
-    aps = [_aps(_by_frame(t), _by_frame(found.get(label, {})))[-1] for label, t in true.items()]
+    aps = [
+        _aps(_by_frame(t), _by_frame(found.get(label, {})))[-1]
+        for label, t in true.items()
+    ]
     figures["joint"]["frame_map50_tracks"] = float(np.mean(aps)) if aps else None
     return figures
 
 
 def _means(tubes):
     """Return the mean score of each tube, by its key."""
-    return {key: np.mean([score for score, _ in tube.values()]) for key, tube in tubes.items()}
+    return {
+        key: np.mean([score for score, _ in tube.values()])
+        for key, tube in tubes.items()
+    }
 
 
 def _by_frame(tubes):
-    """Return each box of some tubes as a tube of its frame alone, with its tube's mean score."""
+    """Return each box of some tubes as a tube of its frame alone, with its tube's
+    mean score.
+    """
     means = _means(tubes)
     return {
         ((video, number), track): {number: (means[video, track], box)}
@@ -228,7 +272,9 @@ def _by_frame(tubes):
 
 
 def _tubes(videos, kind, labels):
-    """Return the true and the found tubes: {class: {(video, track): {frame: (score, box)}}}."""
+    """Return the true and the found tubes: {class: {(video, track): {frame: (score,
+    box)}}}.
+    """
     sides: tuple[dict, dict] = ({}, {})
     for video, frames in enumerate(videos):
         for number, frame in enumerate(frames):
@@ -247,7 +293,9 @@ def _aps(true, found):
     in_video = collections.defaultdict(list)
     for key in true:
         in_video[key[0]].append(key)
-    ious = [{k: _tube_iou(true[k], found[key]) for k in in_video[key[0]]} for key in ranked]
+    ious = [
+        {k: _tube_iou(true[k], found[key]) for k in in_video[key[0]]} for key in ranked
+    ]
     aps = []
     for threshold in THRESHOLDS.values():
         taken: set = set()
@@ -263,9 +311,11 @@ def _aps(true, found):
 
 
 def frame_map(detections: Detections, truth: Truth, labels: LabelSpace) -> float | None:
-    """Compute the frame-mAP of the pairs at IoU .5, in percent: the mean over those with truth.
+    """Compute the frame-mAP of the pairs at IoU .5, in percent: the mean over those
+    with truth.
 
-    Every RoI has a score in every pair and passes NMS, as for Table 2, of which the AP differs.
+    Every RoI has a score in every pair and passes NMS, as for Table 2, of which the AP
+    differs.
     """
     classes = detection.Classes(detections, truth, measure=area)
     pairs = labels.pairs[np.isin(labels.codes, truth.codes)]

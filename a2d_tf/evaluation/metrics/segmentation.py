@@ -1,8 +1,9 @@
-"""Segmentation metrics of Tables 1 and 3: one confusion matrix over the whole set of frames.
+"""Segmentation metrics of Tables 1 and 3: one confusion matrix over the whole set of
+frames.
 
-Background is a class for actors, actions and pairs alike. The actor and the action of a pixel are
-the digits of its code, so a predicted pair that does not exist is a miss as a pair and still
-counts for its actor and its action.
+Background is a class for actors, actions and pairs alike. The actor and the action of a
+pixel are the digits of its code, so a predicted pair that does not exist is a miss as a
+pair and still counts for its actor and its action.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ class Segmentation(Metric):
         self.confusions: dict[float, Confusion] = collections.defaultdict(made)
 
     def update(self, frame: Any) -> None:
-        """Add the pairs of codes of a frame, unless its true label map is incomplete."""
+        """Add the pairs of codes of a frame, unless its true label map is
+        incomplete.
+        """
         for threshold, counted in frame.pairs.items():
             self.confusions[threshold].add(*counted)
 
@@ -46,7 +49,8 @@ class Segmentation(Metric):
         return confusion.metrics()["joint"]["miou"] if confusion.pixels else None
 
     def result(self) -> dict:
-        """Return {"segmentation": see `Confusion.metrics`}; empty without objects in label maps.
+        """Return {"segmentation": see `Confusion.metrics`}; empty without objects in
+        label maps.
 
         With labels other than A2D's also `Confusion.ious`.
         """
@@ -74,8 +78,8 @@ class Confusion:
         self._classes = np.array((0, *label_space.codes))
         self._row = np.full(_CODES, -1, np.int32)
         self._row[self._classes] = np.arange(len(self._classes))
-        # A code above the last actor's is no class, yet its last digit is an action: it goes to
-        # the column of that digit behind the actors.
+        # A code above the last actor's is no class, yet its last digit is an action: it
+        # goes to the column of that digit behind the actors.
         base, codes = label_space.base, np.arange(_CODES)
         beyond = base * (len(label_space.actors) + 1)
         self._column = np.where(codes < beyond, codes, beyond + codes % base)
@@ -83,7 +87,9 @@ class Confusion:
 
     @property
     def pixels(self) -> int:
-        """The number of pixels of true objects; none where only empty frames have label maps."""
+        """The number of pixels of true objects; none where only empty frames have
+        label maps.
+        """
         return int(self._counts[1:].sum())
 
     def update(self, truth: np.ndarray, predicted: np.ndarray) -> None:
@@ -95,21 +101,28 @@ class Confusion:
         rows = self._row[truth]
         if (rows < 0).any():
             code = truth[rows < 0][0]
-            raise InputError(f"truth label map: code {code} is not a valid pair of the label space")
+            raise InputError(
+                f"truth label map: code {code} is not a valid pair of the label space"
+            )
         np.add.at(self._counts, (rows, self._column[predicted]), pixels)
 
     def matrix(self, kind: str) -> np.ndarray:
         """Return the pixel counts int64 [C, C + 1], rows truth, columns prediction.
 
-        The classes of one of KINDS are in code order, background first. The last column counts
-        predictions that are no class: pairs that do not exist, actors or actions beyond the last.
+        The classes of one of KINDS are in code order, background first. The last column
+        counts predictions that are no class: pairs that do not exist, actors or actions
+        beyond the last.
         """
         space, count = self.label_space, self._counts.shape[1]
         actors, actions = zip(space.split(self._classes), space.split(np.arange(count)))
         rows, columns, size = {
             "actor": (*actors, len(space.actors) + 1),
             "action": (*actions, len(space.actions) + 1),
-            "joint": (np.arange(len(self._classes)), self._row[:count], len(self._classes)),
+            "joint": (
+                np.arange(len(self._classes)),
+                self._row[:count],
+                len(self._classes),
+            ),
         }[kind]
         columns = np.where((columns < 0) | (columns >= size), size, columns)
         matrix = np.zeros((size, size + 1), np.int64)
@@ -119,9 +132,9 @@ class Confusion:
     def metrics(self) -> dict[str, dict[str, float]]:
         """Return {"actor" | "action" | "joint": {"ave", "glo", "miou"}} in percent.
 
-        ave is the mean over classes of correct / ground-truth pixels, glo correct / all pixels,
-        mIoU the mean over classes of TP / (row + column - TP); both means run over the classes,
-        background among them, that have ground-truth pixels.
+        ave is the mean over classes of correct / ground-truth pixels, glo correct / all
+        pixels, mIoU the mean over classes of TP / (row + column - TP); both means run
+        over the classes, background among them, that have ground-truth pixels.
 
         Raises:
           InputError: no pixel was counted.
@@ -129,14 +142,16 @@ class Confusion:
         if not self._counts.any():
             raise InputError("segmentation: no frames to score")
         found = {kind: measures(self.matrix(kind)).items() for kind in KINDS}
-        return {kind: {name: float(x) for name, x in each} for kind, each in found.items()}
+        return {
+            kind: {name: float(x) for name, x in each} for kind, each in found.items()
+        }
 
     def ious(self) -> dict[str, dict[str, float | None]]:
         """Return the IoU of each class in percent, None of one without ground truth.
 
         Returns:
-          {"per_actor_iou" | "per_action_iou": {1-based digit: IoU}, "per_pair_iou": {code: IoU}},
-          keys strings.
+          {"per_actor_iou" | "per_action_iou": {1-based digit: IoU}, "per_pair_iou":
+          {code: IoU}}, keys strings.
         """
         space, found = self.label_space, {}
         for kind in KINDS:
@@ -146,13 +161,18 @@ class Confusion:
             union = truth + matrix.sum(axis=0)[:-1] - correct
             found[f"per_{'pair' if kind == 'joint' else kind}_iou"] = {
                 str(number): 100 * float(right / whole) if present else None
-                for number, right, whole, present in zip(classes, correct[1:], union[1:], truth[1:])
+                for number, right, whole, present in zip(
+                    classes, correct[1:], union[1:], truth[1:]
+                )
             }
         return found
 
 
-def pairs(truth: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Count the pairs of codes of two label maps: (true, predicted, pixels), each int64 [n].
+def pairs(
+    truth: np.ndarray, predicted: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Count the pairs of codes of two label maps: (true, predicted, pixels), each int64
+    [n].
 
     Raises:
       InputError: a map is no integer codes of 16 bits [H, W], or the sizes differ.
@@ -160,12 +180,14 @@ def pairs(truth: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np.ndar
     for codes in (truth, predicted):
         kind, ends = codes.dtype.kind, (codes.min(initial=0), codes.max(initial=0))
         if codes.ndim != 2 or kind not in "iu" or ends[0] < 0 or ends[1] >= _CODES:
-            raise InputError(f"a label map must be integer codes [height, width] below {_CODES}")
+            raise InputError(
+                f"a label map must be integer codes [height, width] below {_CODES}"
+            )
     if truth.shape != predicted.shape:
         raise InputError(
-            f"label maps differ in size: truth is {truth.shape[0]}x{truth.shape[1]}, prediction is "
-            f"{predicted.shape[0]}x{predicted.shape[1]} (height x width); both must be in native "
-            "pixels"
+            f"label maps differ in size: truth is {truth.shape[0]}x{truth.shape[1]},"
+            f" prediction is {predicted.shape[0]}x{predicted.shape[1]} (height x"
+            " width); both must be in native pixels"
         )
     width = int(predicted.max(initial=0)) + 1
     index = (truth.astype(np.int64) * width + predicted.astype(np.int64)).ravel()
@@ -179,7 +201,9 @@ def pairs(truth: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def measures(matrix: np.ndarray) -> dict[str, np.ndarray]:
-    """Return {"ave", "glo", "miou"} in percent, [...] each, of matrices [..., C, C + 1]."""
+    """Return {"ave", "glo", "miou"} in percent, [...] each, of matrices [..., C, C +
+    1].
+    """
     correct = np.diagonal(matrix, axis1=-2, axis2=-1)
     truth, predicted = matrix.sum(axis=-1), matrix.sum(axis=-2)[..., :-1]
     present = truth > 0

@@ -1,6 +1,8 @@
-"""An evaluated split as one HTML page: truth, prediction and errors of its frames, worst first.
+"""An evaluated split as one HTML page: truth, prediction and errors of its frames,
+worst first.
 
-The page is self-contained. Its script orders the frames, and filters them by actor and action.
+The page is self-contained. Its script orders the frames, and filters them by actor and
+action.
 """
 
 from __future__ import annotations
@@ -44,9 +46,9 @@ def page(
 ) -> tuple[str, int, int]:
     """Render the worst frames of an evaluated split as HTML.
 
-    They are those with most objects missed, then with most other mistakes, of which `metrics.json`
-    tells for own labels, and then of the lowest joint mIoU. Boxes are filled if no frame has a true
-    label map, for lack of masks.
+    They are those with most objects missed, then with most other mistakes, of which
+    `metrics.json` tells for own labels, and then of the lowest joint mIoU. Boxes are
+    filled if no frame has a true label map, for lack of masks.
 
     Args:
       folder: of the scores; labels: of the split.
@@ -56,8 +58,8 @@ def page(
       (text, number of frames shown, number of frames in the split).
 
     Raises:
-      InputError: the split was not evaluated; a label map is damaged; the records do not hold the
-        frames.
+      InputError: the split was not evaluated; a label map is damaged; the records do
+        not hold the frames.
       OSError: a label map is missing.
     """
     truth = box_data.Truth.load(folder / "truth.json", labels)
@@ -67,8 +69,8 @@ def page(
     images = dict(pipeline.key_frames(manifest, split, names))
     if len(images) < len(names):
         raise InputError(
-            f"{manifest.directory}: split '{split}' lacks {min(names - set(images))}, so "
-            f"{folder} was made from other records; pass those as --records"
+            f"{manifest.directory}: split '{split}' lacks {min(names - set(images))},"
+            f" so {folder} was made from other records; pass those as --records"
         )
     tables = [
         (table, [[kind, *map(registry.figure, row)] for kind, row in table.lines()])
@@ -90,7 +92,10 @@ def _scored(folder, labels, truth, mistakes):
     for name in label_maps.frames_of(folder) or truth.frames.tolist():
         confusion = segmentation.Confusion(labels)
         confusion.update(*_maps(folder, name, labels, truth))
-        miou, made = confusion.metrics()["joint"]["miou"], (mistakes or {}).get(name, [])
+        miou, made = (
+            confusion.metrics()["joint"]["miou"],
+            (mistakes or {}).get(name, []),
+        )
         told = f"mIoU {miou:.1f}" if mistakes is None else _told(made, labels)
         missed = sum(true > 0 for true, _ in made)
         scored.append((-missed, -len(made), miou, name, told))
@@ -98,17 +103,25 @@ def _scored(folder, labels, truth, mistakes):
 
 
 def _told(mistakes, labels):
-    """Say what is wrong in a frame: [(true code, found code)], 0 where there is none."""
+    """Say what is wrong in a frame: [(true code, found code)], 0 where there is
+    none.
+    """
     told: collections.Counter = collections.Counter()
     for pair in mistakes:
         kind = "" if all(pair) else "missed: " if pair[0] else "not there: "
-        told[kind + " taken for ".join(labels.spoken(code) for code in pair if code)] += 1
-    times = (f"{each} ({count} times)" if count > 1 else each for each, count in told.items())
+        told[
+            kind + " taken for ".join(labels.spoken(code) for code in pair if code)
+        ] += 1
+    times = (
+        f"{each} ({count} times)" if count > 1 else each for each, count in told.items()
+    )
     return "; ".join(times) or "no mistake"
 
 
 def _maps(folder, name, labels, truth):
-    """Read the label maps of a frame: truth, of boxes alone these filled, and prediction."""
+    """Read the label maps of a frame: truth, of boxes alone these filled, and
+    prediction.
+    """
     if (folder / "label_truth").exists():
         return label_maps.read_maps(folder, name, labels)
     predicted = label_maps.read_label_map(folder / "label_maps" / f"{name}.png", labels)
@@ -126,7 +139,10 @@ def _card(name, folder, labels, truth, image):
     for side, codes in (("truth", expected), ("prediction", predicted)):
         painted = visualize.paint(image, codes, labels.palette)
         found = (labels.split(int(code)) for code in np.unique(codes) if code)
-        pairs = [(labels.actors[actor - 1], labels.actions[action - 1]) for actor, action in found]
+        pairs = [
+            (labels.actors[actor - 1], labels.actions[action - 1])
+            for actor, action in found
+        ]
         figures.append((side, pages.jpeg_url(painted, _SIDE, _QUALITY), pairs))
     colours = np.array([(0, 0, 0), *ERRORS.values()], np.uint8)
     other_actor = labels.split(expected)[0] != labels.split(predicted)[0]

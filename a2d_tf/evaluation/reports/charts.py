@@ -33,20 +33,31 @@ def _figure(width, height):
     return Figure((width, height), dpi=100, layout="constrained")
 
 
-def bars(groups: Mapping[str, Sequence[float | None]], names: Sequence[str], title: str) -> bytes:
+def bars(
+    groups: Mapping[str, Sequence[float | None]], names: Sequence[str], title: str
+) -> bytes:
     """Draw grouped vertical bars of percentages.
 
     Args:
-      groups: {label: list of a figure per name, None where there is none}; three at most.
+      groups: {label: list of a figure per name, None where there is none}; three at
+        most.
     """
     figure = _figure(min(max(6, 0.3 * len(names) * len(groups) + 2), 13), 3.6)
     axes = label_axes(figure.subplots(), title, y="%")
     thick = 0.8 / len(groups)
     for i, (label, values) in enumerate(groups.items()):
         places = np.arange(len(names)) + (i - (len(groups) - 1) / 2) * thick
-        axes.bar(places, [value or 0 for value in values], thick, label=label, color=_COLOURS[i])
+        axes.bar(
+            places,
+            [value or 0 for value in values],
+            thick,
+            label=label,
+            color=_COLOURS[i],
+        )
     rotation = 90 if len(names) > 8 else 0
-    axes.set_xticks(range(len(names)), names, rotation=rotation, fontsize=7, parse_math=False)
+    axes.set_xticks(
+        range(len(names)), names, rotation=rotation, fontsize=7, parse_math=False
+    )
     axes.margins(x=0.01)
     axes.set_ylim(0, None)
     # Beside the title, above the bars whatever their heights.
@@ -66,7 +77,9 @@ def sheet(
     Args:
       across: pictures in a row; width: of each, inches; heads: headings of the columns.
     """
-    rows = [pictures[first : first + across] for first in range(0, len(pictures), across)]
+    rows = [
+        pictures[first : first + across] for first in range(0, len(pictures), across)
+    ]
     tall = [
         width * max(picture.shape[0] / picture.shape[1] for _, picture in row)
         + 0.15 * max(text.count("\n") + 2 for text, _ in row)

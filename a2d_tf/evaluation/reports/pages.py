@@ -1,7 +1,8 @@
 """HTML pages from templates, and reports as lists of blocks, in HTML and in Markdown.
 
-A page is one file that loads nothing but the video beside it. Names come from users: templates
-escape them in HTML, and `tojson` in the data of a script, so that what a name holds is never run.
+A page is one file that loads nothing but the video beside it. Names come from users:
+templates escape them in HTML, and `tojson` in the data of a script, so that what a name
+holds is never run.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ def data_url(data: bytes, kind: str = "png") -> str:
 
 
 def jpeg_url(rgb: np.ndarray, side: int, quality: int) -> str:
-    """Shrink a picture, RGB uint8 [H, W, 3], and encode it as the data URL of a JPEG."""
+    """Shrink a picture, RGB uint8 [H, W, 3], and encode it as the data URL of a
+    JPEG.
+    """
     image = np.ascontiguousarray(shrunk(rgb, side)[..., ::-1])
     data = cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, quality))[1]
     return data_url(data.tobytes(), "jpeg")
@@ -41,7 +44,9 @@ class Text(NamedTuple):
 
 
 class HtmlTable(NamedTuple):
-    """Rows of cells under headings; the first column names the rows, those of `ours` are bold."""
+    """Rows of cells under headings; the first column names the rows, those of `ours`
+    are bold.
+    """
 
     heads: tuple
     rows: list
@@ -68,14 +73,16 @@ def render(name: str, title: str, folder: pathlib.Path = _FILES, **values: Any) 
     """Render a page from the template of that name, base.html or one that extends it.
 
     Args:
-      folder: of the template, and of the styles and scripts that it includes, beside those here.
-      **values: what the template shows; `data` is for the page's script.
+      folder: of the template, and of the styles and scripts that it includes, beside
+      those here. **values: what the template shows; `data` is for the page's script.
     """
     import jinja2  # late, because commands that write no page need not wait for it
 
     options: dict = {"autoescape": True, "trim_blocks": True, "lstrip_blocks": True}
     loader = jinja2.FileSystemLoader([folder, _FILES])
-    templates = jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined, **options)
+    templates = jinja2.Environment(
+        loader=loader, undefined=jinja2.StrictUndefined, **options
+    )
     # Names of files that are no UTF-8 stay whole until the end.
     compact = {"separators": (",", ":"), "allow_nan": False, "ensure_ascii": False}
     templates.policies["json.dumps_kwargs"] = compact
@@ -84,14 +91,18 @@ def render(name: str, title: str, folder: pathlib.Path = _FILES, **values: Any) 
 
 
 def write(folder: str | os.PathLike, title: str, blocks: list[Block]) -> None:
-    """Write `report.md` with its pictures in `report/`, and `report.html`, which embeds them."""
+    """Write `report.md` with its pictures in `report/`, and `report.html`, which
+    embeds them.
+    """
     for block in blocks:
         if isinstance(block, Picture):
             write_bytes(os.path.join(folder, "report", f"{block.name}.png"), block.png)
     parts = [f"# {title}", *map(_markdown, blocks)]
     write_text(os.path.join(folder, "report.md"), "\n\n".join(parts) + "\n")
     shown = [(type(block).__name__, block) for block in blocks]
-    write_text(os.path.join(folder, "report.html"), render("base.html", title, blocks=shown))
+    write_text(
+        os.path.join(folder, "report.html"), render("base.html", title, blocks=shown)
+    )
 
 
 def _markdown(block):
@@ -104,5 +115,7 @@ def _markdown(block):
     lines = [block.heads, ["---", *["---:"] * (len(block.heads) - 1)]]
     for i, row in enumerate(block.rows):
         row = [cell.replace("|", "\\|") for cell in row]
-        lines.append([f"**{cell}**" if cell else "" for cell in row] if i in block.ours else row)
+        lines.append(
+            [f"**{cell}**" if cell else "" for cell in row] if i in block.ours else row
+        )
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)

@@ -1,4 +1,6 @@
-"""Backbones by name: each module of this folder has a dictionary BACKBONES of its own."""
+"""Backbones by name: each module of this folder has a dictionary BACKBONES of its
+own.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ for _module in pkgutil.iter_modules(__path__, f"{__name__}."):
     BACKBONES.update(getattr(importlib.import_module(_module.name), "BACKBONES", {}))
 
 PUBLISHED: dict[str, Published] = {
-    weights.name: weights for backbone in BACKBONES.values() for weights in backbone.published
+    weights.name: weights
+    for backbone in BACKBONES.values()
+    for weights in backbone.published
 }
 """Public weights by their names."""
 CONVENTIONS = {
@@ -26,9 +30,11 @@ CONVENTIONS = {
 """Weight conventions by the sources of weights; 'own' is that of random ones."""
 
 
-def find(name: str, flag: str = "backbone", entries: Mapping[str, Any] = BACKBONES) -> Any:
-    """Return the backbone, or the entry of another dictionary, that a flag names; InputError where
-    there is none of that name.
+def find(
+    name: str, flag: str = "backbone", entries: Mapping[str, Any] = BACKBONES
+) -> Any:
+    """Return the backbone, or the entry of another dictionary, that a flag names;
+    InputError where there is none of that name.
     """
     if name not in entries:
         raise InputError(f"--{flag}={name}: unknown; use one of {', '.join(entries)}")
@@ -51,8 +57,14 @@ def convention(model: ModelConfig, stream: str) -> Convention:
 
 
 def implied_settings(name: str) -> dict:
-    """Return the values that a convention implies for the flags that only 'own' follows."""
+    """Return the values that a convention implies for the flags that only 'own'
+    follows.
+    """
     if name == "own":
         return {}
     own = find(name, "rgb_convention", CONVENTIONS)
-    return {"stride_in_1x1": own.stride_in_1x1, "roi_align": own.roi_align, "pixel_scale": 1.0}
+    return {
+        "stride_in_1x1": own.stride_in_1x1,
+        "roi_align": own.roi_align,
+        "pixel_scale": 1.0,
+    }

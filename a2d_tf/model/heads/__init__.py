@@ -1,8 +1,9 @@
-"""The heads: each owns its layers, its labels, its loss terms and its decoding (paper, 3.1 to 3.3).
+"""The heads: each owns its layers, its labels, its loss terms and its decoding (paper,
+3.1 to 3.3).
 
 `actor` and `action` run on every RoI, inside of one functional model, `roi_heads`. An
-`InstanceHead`, as `mask`, is a model of its own, for few rows: the positives in training, the
-instances of a frame at inference. `proposals` makes the RoIs.
+`InstanceHead`, as `mask`, is a model of its own, for few rows: the positives in
+training, the instances of a frame at inference. `proposals` makes the RoIs.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from a2d_tf.model.structures import BatchTruth, Options, Rows, Seen, Terms
 
 
 class Head(Protocol):
-    """What training asks of every head; each also builds its layers and decodes their outputs.
+    """What training asks of every head; each also builds its layers and decodes their
+    outputs.
 
     Actions are decoded by `LabelMode.table`, which knows what a pair is.
 
@@ -32,10 +34,14 @@ class Head(Protocol):
         return []
 
     def class_layers(self) -> dict[str, list[tuple[str, ...]]]:
-        """Return {layer with rows of classes: the names of each class, its own first}."""
+        """Return {layer with rows of classes: the names of each class, its own
+        first}.
+        """
         return {}
 
-    def terms(self, seen: Seen, rows: Rows, truth: BatchTruth, options: Options) -> Terms:
+    def terms(
+        self, seen: Seen, rows: Rows, truth: BatchTruth, options: Options
+    ) -> Terms:
         """Return the loss terms of sampled RoIs, by names of `losses.TERMS`."""
 
 
@@ -51,4 +57,6 @@ class InstanceHead(Protocol):
     needs_image: bool
 
     def decode(self, seen: Seen, boxes: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
-        """Return its result for instances, [B, N, ...], by boxes [B, N, 4], classes [B, N]."""
+        """Return its result for instances, [B, N, ...], by boxes [B, N, 4], classes
+        [B, N].
+        """

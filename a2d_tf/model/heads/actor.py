@@ -32,10 +32,12 @@ class ActorHead(Head):
     def build(
         self, features: tf.Tensor, units: int, norm: str, epsilon: float
     ) -> dict[str, tf.Tensor]:
-        """Return {class_logits [B, R, C + 1], background last; deltas [B, R, C, 4]}, float32.
+        """Return {class_logits [B, R, C + 1], background last; deltas [B, R, C, 4]},
+        float32.
 
         Args:
-          features: of RoIs, [B, R, n, n, D]; units: of the layers; norm, epsilon: see `ConvNorm`.
+          features: of RoIs, [B, R, n, n, D]; units: of the layers; norm, epsilon: see
+            `ConvNorm`.
         """
         count = self._mode.num_classes
         # Units have no spatial extent: statistics of groups of eight would erase them.
@@ -55,21 +57,37 @@ class ActorHead(Head):
             "actor_deltas": self._mode.classes(),
         }
 
-    def terms(self, seen: Seen, rows: Rows, truth: BatchTruth, options: Options) -> Terms:
-        """Return the terms of the RoIs' classes and of the positives' boxes (Eq. 1 and 2)."""
+    def terms(
+        self, seen: Seen, rows: Rows, truth: BatchTruth, options: Options
+    ) -> Terms:
+        """Return the terms of the RoIs' classes and of the positives' boxes (Eq. 1
+        and 2).
+        """
         with tf.name_scope("targets"):
             classes, boxes = self.targets(rows, truth)
         deltas, logits = seen.outputs["deltas"], seen.outputs["class_logits"]
         own = tf.gather(deltas, tf.minimum(classes, deltas.shape[2] - 1), batch_dims=2)
         box = losses.box_regression(
-            own, boxes, rows.positive, rows.counted, beta=1.0, normaliser=options.box_normaliser
+            own,
+            boxes,
+            rows.positive,
+            rows.counted,
+            beta=1.0,
+            normaliser=options.box_normaliser,
         )
-        return {"box_reg": [box], "actor_cls": [losses.actor_class(logits, classes, rows.counted)]}
+        return {
+            "box_reg": [box],
+            "actor_cls": [losses.actor_class(logits, classes, rows.counted)],
+        }
 
     def targets(self, rows: Rows, truth: BatchTruth) -> tuple[tf.Tensor, tf.Tensor]:
-        """Return the class of each row [B, R], C for background, and its deltas [B, R, 4]."""
+        """Return the class of each row [B, R], C for background, and its deltas [B,
+        R, 4].
+        """
         deltas = self.coder.encode(rows.matched(truth.boxes), rows.rois)
-        return self.classes(rows, truth), tf.where(rows.positive[..., None], deltas, 0.0)
+        return self.classes(rows, truth), tf.where(
+            rows.positive[..., None], deltas, 0.0
+        )
 
     def classes(self, rows: Rows, truth: BatchTruth) -> tf.Tensor:
         """Return the class of each row, int64 [B, R]; C for background."""
@@ -86,6 +104,8 @@ class ActorHead(Head):
           size: int [B, 2] of the frames inside the canvas.
         """
         row = tf.cast(valid, tf.float32)[..., None]
-        scores = self._mode.pooled(tf.nn.softmax(seen.outputs["class_logits"])[..., :-1] * row)
+        scores = self._mode.pooled(
+            tf.nn.softmax(seen.outputs["class_logits"])[..., :-1] * row
+        )
         deltas = seen.outputs["deltas"]
         return scores, box_ops.clip(self.coder.decode(deltas, boxes[:, :, None]), size)

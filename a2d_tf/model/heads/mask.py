@@ -1,4 +1,6 @@
-"""The mask head: one mask per class, of which the true or the found one counts (paper, 3.1)."""
+"""The mask head: one mask per class, of which the true or the found one counts
+(paper, 3.1).
+"""
 
 from __future__ import annotations
 
@@ -42,13 +44,15 @@ class MaskHead(Head):
         patches: tf.Tensor | None,
         **norm: Any,
     ) -> tf.Tensor:
-        """Predict one mask per class: 3x3 convolutions, a transposed one that doubles, 1x1.
+        """Predict one mask per class: 3x3 convolutions, a transposed one that doubles,
+        1x1.
 
-        The convolutions have the norm and the epsilon of the arguments `norm`, see `ConvNorm`.
+        The convolutions have the norm and the epsilon of the arguments `norm`, see
+        `ConvNorm`.
 
-        With `patches` [B * R, 2n, 2n, 3], the image in the boxes, a 3x3 convolution reads these,
-        and another merges them with the features before the 1x1, as in a refinement module of
-        SharpMask (Pinheiro et al., ECCV 2016).
+        With `patches` [B * R, 2n, 2n, 3], the image in the boxes, a 3x3 convolution
+        reads these, and another merges them with the features before the 1x1, as in a
+        refinement module of SharpMask (Pinheiro et al., ECCV 2016).
 
         Returns:
           logits float32 [B, R, 2n, 2n, C].
@@ -57,8 +61,14 @@ class MaskHead(Head):
         size = 2 * x.shape[1]
         for layer in range(layers):
             x = ConvNorm(channels, 3, name=f"mask_conv{layer + 1}", **norm)(x)
-        doubling = {"strides": 2, "activation": "relu", "kernel_initializer": "he_normal"}
-        x = tf.keras.layers.Conv2DTranspose(channels, 2, name="mask_deconv", **doubling)(x)
+        doubling = {
+            "strides": 2,
+            "activation": "relu",
+            "kernel_initializer": "he_normal",
+        }
+        x = tf.keras.layers.Conv2DTranspose(
+            channels, 2, name="mask_deconv", **doubling
+        )(x)
         if patches is not None:
             skip = ConvNorm(_SKIP, 3, name="patch_skip")(patches)
             merged = tf.concat([x, skip], axis=-1)
@@ -74,11 +84,13 @@ class MaskHead(Head):
         """Return that of the logits; see `Head`."""
         return {"mask_logits": self._actor.class_layers()["actor_deltas"]}
 
-    def terms(self, seen: Seen, rows: Rows, truth: BatchTruth, options: Options) -> Terms:
+    def terms(
+        self, seen: Seen, rows: Rows, truth: BatchTruth, options: Options
+    ) -> Terms:
         """Return the mask term of the rows that can be positive (3.3).
 
-        Their number is static, so that there is one trace and never an empty batch, and small,
-        because mask rows are expensive.
+        Their number is static, so that there is one trace and never an empty batch, and
+        small, because mask rows are expensive.
         """
         with tf.name_scope("targets"):
             # Of all rows, as in the actor head: the graph then computes them once.
@@ -86,9 +98,15 @@ class MaskHead(Head):
         rows = rows.first(options.most_positives)
         logits = self._logits(seen, rows.rois)
         with tf.name_scope("targets"):
-            masks = mask_ops.crop_targets(truth.masks, rows.rois, rows.match, logits.shape[2])
+            masks = mask_ops.crop_targets(
+                truth.masks, rows.rois, rows.match, logits.shape[2]
+            )
         own = _of_classes(logits, tf.minimum(classes, logits.shape[-1] - 1))
-        return {"mask": [losses.mask(own, masks, rows.positive & rows.matched(truth.has_mask))]}
+        return {
+            "mask": [
+                losses.mask(own, masks, rows.positive & rows.matched(truth.has_mask))
+            ]
+        }
 
     def decode(self, seen: Seen, boxes: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
         """Return the mask of each instance's class."""
@@ -107,7 +125,9 @@ def _of_classes(logits, classes):
 
 
 class BoxMasks:
-    """Masks that fill the boxes, where the network has no masks (boxes alone are annotated)."""
+    """Masks that fill the boxes, where the network has no masks (boxes alone are
+    annotated).
+    """
 
     name: ClassVar[str] = "masks"
     needs_image = False

@@ -1,4 +1,6 @@
-"""The region proposal network (Ren et al. 2015; paper, 3.1): anchors, their labels, RoIs."""
+"""The region proposal network (Ren et al. 2015; paper, 3.1): anchors, their labels,
+RoIs.
+"""
 
 from __future__ import annotations
 
@@ -28,36 +30,49 @@ class Proposals:
     branch: ClassVar[str] = "actor"
 
     def __init__(
-        self, anchors: np.ndarray, sizes: tuple[tuple[float, ...], ...], coder: box_ops.BoxCoder
+        self,
+        anchors: np.ndarray,
+        sizes: tuple[tuple[float, ...], ...],
+        coder: box_ops.BoxCoder,
     ) -> None:
         self.anchors, self.coder = anchors, coder
         self._per_cell = [len(own) * len(RATIOS) for own in sizes]
-        # Of the smooth L1: 1/9 for plain deltas (Ren et al. 2015); matterport's are ten times as
-        # large.
+        # Of the smooth L1: 1/9 for plain deltas (Ren et al. 2015); matterport's are ten
+        # times as large.
         self.beta = 1.0 if max(coder.weights) > 1.0 else 1.0 / 9
 
-    def build(self, pyramid: list[tf.Tensor], channels: int) -> tuple[tf.Tensor, tf.Tensor]:
+    def build(
+        self, pyramid: list[tf.Tensor], channels: int
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Predict objectness and box deltas of every anchor.
 
-        The head has as many outputs as the level with the most anchors; other levels use the last
-        of them, so that the largest anchors of all levels share their weights.
+        The head has as many outputs as the level with the most anchors; other levels
+        use the last of them, so that the largest anchors of all levels share their
+        weights.
 
         Args:
           pyramid: P2 to P6, list of [B, h, w, C]; channels: width of the hidden layer.
 
         Returns:
-          (logits [B, A], deltas [B, A, 4]), float32, in the order of `anchors.generate`.
+          (logits [B, A], deltas [B, A, 4]), float32, in the order of
+          `anchors.generate`.
         """
         most = max(self._per_cell)
         shared = ConvNorm(channels, 3, name="rpn_conv")
-        objectness = ConvNorm(most, 1, relu=False, stddev=OUTPUT_STDDEV, name="rpn_logits")
-        regression = ConvNorm(4 * most, 1, relu=False, stddev=OUTPUT_STDDEV, name="rpn_deltas")
+        objectness = ConvNorm(
+            most, 1, relu=False, stddev=OUTPUT_STDDEV, name="rpn_logits"
+        )
+        regression = ConvNorm(
+            4 * most, 1, relu=False, stddev=OUTPUT_STDDEV, name="rpn_deltas"
+        )
         logits, deltas = [], []
         for level, count in zip(pyramid, self._per_cell):
             hidden = shared(level)
             cells = level.shape[1] * level.shape[2] * count
             logits.append(tf.reshape(_last(objectness(hidden), count), [-1, cells]))
-            deltas.append(tf.reshape(_last(regression(hidden), 4 * count), [-1, cells, 4]))
+            deltas.append(
+                tf.reshape(_last(regression(hidden), 4 * count), [-1, cells, 4])
+            )
         return (
             tf.cast(tf.concat(logits, axis=1), tf.float32),
             tf.cast(tf.concat(deltas, axis=1), tf.float32),
@@ -79,13 +94,23 @@ class Proposals:
         before_nms = min(before_nms, self.anchors.shape[0])
         scores, best = tf.math.top_k(tf.stop_gradient(features.rpn_logits), before_nms)
         deltas = tf.gather(tf.stop_gradient(features.rpn_deltas), best, batch_dims=1)
-        boxes = box_ops.clip(self.coder.decode(deltas, tf.gather(self.anchors, best)), size)
-        # Boxes in the padding are clipped to nothing; they must not count among `after_nms`.
+        boxes = box_ops.clip(
+            self.coder.decode(deltas, tf.gather(self.anchors, best)), size
+        )
+        # Boxes in the padding are clipped to nothing; they must not count among
+        # `after_nms`.
         sides = boxes[..., 2:] - boxes[..., :2]
-        scores = tf.where(tf.reduce_min(sides, axis=-1) >= 1.0, tf.sigmoid(scores), -1.0)
+        scores = tf.where(
+            tf.reduce_min(sides, axis=-1) >= 1.0, tf.sigmoid(scores), -1.0
+        )
         one_class = boxes[:, :, None], scores[:, :, None]
         rois, _, _, count = tf.image.combined_non_max_suppression(
-            *one_class, after_nms, after_nms, _NMS_THRESHOLD, score_threshold=0.0, clip_boxes=False
+            *one_class,
+            after_nms,
+            after_nms,
+            _NMS_THRESHOLD,
+            score_threshold=0.0,
+            clip_boxes=False,
         )
         return rois, tf.sequence_mask(count, after_nms)
 
@@ -94,13 +119,18 @@ class Proposals:
     ) -> Terms:
         """Return the terms of sampled anchors (Eq. 1: RoI-cls, box-reg)."""
         with tf.name_scope("targets"):
-            index, positive, counted, deltas = self.sample(truth, options.rpn_samples, rng)
+            index, positive, counted, deltas = self.sample(
+                truth, options.rpn_samples, rng
+            )
         logits = tf.gather(features.rpn_logits, index, batch_dims=1)
         found = tf.gather(features.rpn_deltas, index, batch_dims=1)
         beta, normaliser = options.rpn_beta or self.beta, options.rpn_box_normaliser
         rows = found, deltas, positive, counted
         box = losses.box_regression(*rows, beta=beta, normaliser=normaliser)
-        return {"objectness": [losses.objectness(logits, positive, counted)], "box_reg": [box]}
+        return {
+            "objectness": [losses.objectness(logits, positive, counted)],
+            "box_reg": [box],
+        }
 
     def class_layers(self) -> dict[str, list[tuple[str, ...]]]:
         """Return its layers with rows of anchor sizes, "size 1" the largest of a level.
@@ -108,7 +138,10 @@ class Proposals:
         Largest ones come last; smaller ones start from the next size available.
         """
         most = max(self._per_cell) // len(RATIOS)
-        sizes = [tuple(f"size {i}" for i in range(rank, 0, -1)) for rank in range(most, 0, -1)]
+        sizes = [
+            tuple(f"size {i}" for i in range(rank, 0, -1))
+            for rank in range(most, 0, -1)
+        ]
         return {"rpn_logits": sizes, "rpn_deltas": sizes}
 
     def sample(
@@ -116,28 +149,33 @@ class Proposals:
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
         """Sample anchors and assign their labels (Ren et al. 2015).
 
-        An anchor is positive if its IoU with an instance is at least 0.7 or the best of all
-        anchors, and negative if its IoU is below 0.3. Anchors with their centre in the padding are
-        neither. At most half of the sample is positive.
+        An anchor is positive if its IoU with an instance is at least 0.7 or the best of
+        all anchors, and negative if its IoU is below 0.3. Anchors with their centre in
+        the padding are neither. At most half of the sample is positive.
 
         Returns:
-          (index [B, S], positive, counted bool [B, S], true deltas [B, S, 4], 0 unless positive);
-          S = samples + samples // 2 rows, of which at most `samples` count.
+          (index [B, S], positive, counted bool [B, S], true deltas [B, S, 4], 0 unless
+          positive); S = samples + samples // 2 rows, of which at most `samples` count.
         """
         anchors = tf.convert_to_tensor(self.anchors)
         best, match, overlaps = targets.match_boxes(anchors[None], truth)
         centre = 0.5 * (anchors[:, :2] + anchors[:, 2:])
-        inside = tf.reduce_all(centre[None] < tf.cast(truth.size, tf.float32)[:, None], axis=-1)
+        inside = tf.reduce_all(
+            centre[None] < tf.cast(truth.size, tf.float32)[:, None], axis=-1
+        )
         inside &= truth.annotated[:, None]
         positive = inside & ((best >= POSITIVE_IOU) | _is_peak(overlaps, inside))
         negative = inside & (best < NEGATIVE_IOU) & ~positive
         positive_rng, negative_rng = rng.split(2)
         positives = targets.sample(positive, samples // 2, positive_rng)
         indices, candidates = targets.sample(negative, samples, negative_rng)
-        quota = samples - tf.reduce_sum(tf.cast(positives[1], tf.float32), axis=1, keepdims=True)
+        quota = samples - tf.reduce_sum(
+            tf.cast(positives[1], tf.float32), axis=1, keepdims=True
+        )
         within = candidates & (tf.range(candidates.shape[1], dtype=tf.float32) < quota)
         index, positive, counted = targets.joined(positives, (indices, within))
-        # The best anchor of an instance may overlap another one more: that is its box's target.
+        # The best anchor of an instance may overlap another one more: that is its box's
+        # target.
         matched = tf.gather(match, index, batch_dims=1)
         boxes = tf.gather(truth.boxes, matched, batch_dims=1)
         deltas = self.coder.encode(boxes, tf.gather(anchors, index))
@@ -145,11 +183,16 @@ class Proposals:
 
 
 def _last(x, channels):
-    # No operation where none is needed: each counts as a layer in the model's checkpoints.
+    # No operation where none is needed: each counts as a layer in the model's
+    # checkpoints.
     return x if x.shape[-1] == channels else x[..., -channels:]
 
 
 def _is_peak(overlaps, inside):
-    """Return which anchors inside the frame are the best of an instance, with ties: bool [B, A]."""
-    peak = tf.reduce_max(tf.where(inside[..., None], overlaps, -1.0), axis=1, keepdims=True)
+    """Return which anchors inside the frame are the best of an instance, with ties:
+    bool [B, A].
+    """
+    peak = tf.reduce_max(
+        tf.where(inside[..., None], overlaps, -1.0), axis=1, keepdims=True
+    )
     return tf.reduce_any((overlaps == peak) & (peak > 0.0), axis=2)
