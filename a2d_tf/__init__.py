@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from a2d_tf.core.config import Config
     from a2d_tf.core.errors import InputError
     from a2d_tf.core.labels import A2D, LabelSpace
+    from a2d_tf.evaluation import scoring as metrics
     from a2d_tf.model.inference import infer
     from a2d_tf.model.network import Network
-    from a2d_tf.paper import scoring as metrics
     from a2d_tf.video.predictor import Predictor
 
 __all__ = ["A2D", "Config", "InputError", "LabelSpace", "Predictor"]
@@ -46,7 +46,7 @@ _MODULES = {
     "LabelSpace": "a2d_tf.core.labels",
     "Predictor": "a2d_tf.video.predictor",
     "infer": "a2d_tf.model.inference",
-    "metrics": "a2d_tf.paper.scoring",
+    "metrics": "a2d_tf.evaluation.scoring",
 }
 _Settings = Union["Config", str, "os.PathLike[str]"]
 

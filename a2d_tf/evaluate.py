@@ -32,7 +32,7 @@ def main(argv: list[str]) -> None:
     if _MODEL.value:  # which has no folder of scores
         command_line.require(argv, output=_OUTPUT.value)
     from a2d_tf.data.manifest import Manifest
-    from a2d_tf.paper import scoring
+    from a2d_tf.evaluation import scoring
     from a2d_tf.runs import loading
 
     manifest = Manifest.load(_RECORDS.value)

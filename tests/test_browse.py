@@ -14,7 +14,7 @@ from a2d_tf.core.labels import A2D
 from a2d_tf.data import inspection
 from a2d_tf.evaluation import box_data
 from a2d_tf.evaluation.label_maps import write_png
-from a2d_tf.evaluation.reports import browse
+from a2d_tf.evaluation.reports import frame_browser
 
 
 def other_action(code):
@@ -127,13 +127,13 @@ def test_what_is_missing_is_said(run, mini_records, tmp_path):
         run_a2d("browse", "--run", run[0], "--split=val", "--records=r")
     )
     with pytest.raises(InputError, match="truth.json"):
-        browse.page("p", tmp_path, A2D, mini_records, split="test", limit=2)
+        frame_browser.page("p", tmp_path, A2D, mini_records, split="test", limit=2)
     folder = tmp_path / "test"
     shutil.copytree(run[0] / "evaluation" / "test", folder)
     own = {"behaviours": {"ant-digs": dict(frames=3, ap=1.5, iou=None)}}
     own |= {"per_actor_ap": {"1": 5.0}, "confusions": [["digs", "eats", 40.0]]}
     (folder / "metrics.json").write_text(json.dumps(own))
-    text, shown, count = browse.page(
+    text, shown, count = frame_browser.page(
         "p", folder, A2D, mini_records, split="test", limit=2
     )
     assert (
@@ -141,10 +141,10 @@ def test_what_is_missing_is_said(run, mini_records, tmp_path):
     )
     assert (shown, count, len(names(text))) == (2, 6, 2)
     with pytest.raises(InputError, match="--records"):
-        browse.page("p", folder, A2D, mini_records, split="train", limit=6)
+        frame_browser.page("p", folder, A2D, mini_records, split="train", limit=6)
     next((folder / "label_maps").glob("*/*.png")).unlink()
     with pytest.raises(OSError, match=r"label_maps.*\.png"):
-        browse.page("p", folder, A2D, mini_records, split="test", limit=2)
+        frame_browser.page("p", folder, A2D, mini_records, split="test", limit=2)
 
 
 def test_frames_of_own_labels_are_ranked_by_what_is_missed(run, mini_records, tmp_path):
@@ -163,7 +163,7 @@ def test_frames_of_own_labels_are_ranked_by_what_is_missed(run, mini_records, tm
     behaviours = {"dog-running": {**row, "name": "dog <running>"}}
     metrics = {"behaviours": behaviours, "confusions": [], "mistakes": mistakes}
     (folder / "metrics.json").write_text(json.dumps(metrics))
-    text, *_ = browse.page("p", folder, A2D, mini_records, split="test", limit=6)
+    text, *_ = frame_browser.page("p", folder, A2D, mini_records, split="test", limit=6)
     titles = re.findall("<h2>(.*)</h2>", text)
     assert titles[:3] == [
         f"{mistaken}, dog running taken for cat running; not there: adult running",

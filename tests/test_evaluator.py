@@ -18,7 +18,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.data import records
 from a2d_tf.evaluation import box_data
 from a2d_tf.evaluation import evaluator as evaluators
-from a2d_tf.evaluation.frames import Collected
+from a2d_tf.evaluation.evaluated_frames import Collected
 from a2d_tf.evaluation.metrics import segmentation
 from a2d_tf.model import label_modes
 

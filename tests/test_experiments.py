@@ -11,7 +11,7 @@ from a2d_tf.core import command_line, processes
 from a2d_tf.core.config import Config
 from a2d_tf.core.labels import A2D
 from a2d_tf.model.network import Network
-from a2d_tf.paper import experiments, reproduce
+from a2d_tf.paper import experiments, reproduction
 from a2d_tf.pretrained import cache, layouts, weights
 from a2d_tf.training import run_start
 from tools import make_random_weights
@@ -79,8 +79,8 @@ def trainings(monkeypatch, name, further):
     calls = []
     monkeypatch.chdir(ROOT)  # flagfiles name others from there
     monkeypatch.setattr(processes, "call", calls.append)
-    monkeypatch.setattr(reproduce.Plan, "is_scored", lambda *_: False)
-    plan = reproduce.Plan("configs/a2d.flags", further)
+    monkeypatch.setattr(reproduction.Plan, "is_scored", lambda *_: False)
+    plan = reproduction.Plan("configs/a2d.flags", further)
     plan.train_and_score(name, "RECORDS", "RUNS", seed=0, final=False)
     found = []
     for main, *words in calls[:-1]:

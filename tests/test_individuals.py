@@ -14,8 +14,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 from a2d_tf.data import mini
 from a2d_tf.data.segmentations import encode_mask
-from a2d_tf.evaluation import tracks
-from a2d_tf.evaluation.metrics import over_time
+from a2d_tf.evaluation.metrics import over_time, tracks
 from a2d_tf.ops import tracking
 from a2d_tf.video import streaming
 from a2d_tf.video.predictor import Predictor

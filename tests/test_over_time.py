@@ -17,7 +17,7 @@ from a2d_tf.core.labels import A2D
 from a2d_tf.data.segmentations import encode_mask
 from a2d_tf.evaluation.metrics import Split
 from a2d_tf.evaluation.metrics import over_time as metrics
-from a2d_tf.evaluation.tracks import NAMES, TRACK_KINDS, assign
+from a2d_tf.evaluation.metrics.tracks import NAMES, TRACK_KINDS, assign
 
 ADULT_EATING, ADULT_RUNNING, CAT_EATING = 13, 17, 63
 A, B = square(0, 0), square(12, 16)  # apart

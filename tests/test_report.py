@@ -17,7 +17,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 from a2d_tf.evaluation import box_data
 from a2d_tf.evaluation.metrics import detection, segmentation
-from a2d_tf.evaluation.reports import pages
+from a2d_tf.evaluation.reports import blocks as report_blocks
 from a2d_tf.paper import report
 from a2d_tf.paper.report import Result
 
@@ -59,7 +59,7 @@ def results(evaluator, evaluated, tmp_path_factory):
 def written(results, mini_records, tmp_path_factory):
     folder = tmp_path_factory.mktemp("report")
     blocks = report.build(results, mini_records, "Made on six clips.")
-    pages.write(folder, "Tables", blocks)
+    report_blocks.write(folder, "Tables", blocks)
     return folder
 
 
@@ -94,7 +94,9 @@ def test_figures_of_final_runs_go_before(results, mini_records):
 
     def built(*shown):
         blocks = report.build([*shown], mini_records, "x")
-        tables = [block for block in blocks if isinstance(block, pages.HtmlTable)]
+        tables = [
+            block for block in blocks if isinstance(block, report_blocks.HtmlTable)
+        ]
         return [block.text for block in blocks if hasattr(block, "text")][1], tables
 
     full, other, cat, _ = results
@@ -147,7 +149,9 @@ def test_seeds_are_summed_up_and_that_with_the_most_runs_is_shown(
     texts = [block.text for block in blocks if hasattr(block, "text")]
     assert "the rest of 4" in texts[2]
     (table,) = (
-        b for b in blocks if isinstance(b, pages.HtmlTable) and b.heads[1] == "runs"
+        b
+        for b in blocks
+        if isinstance(b, report_blocks.HtmlTable) and b.heads[1] == "runs"
     )
     miou, other = (r.metrics()["segmentation"]["actor"]["miou"] for r in results[:2])
     assert [row[:3] for row in table.rows] == [
@@ -173,7 +177,9 @@ def test_folds_have_means_and_deviations(results, tmp_path, monkeypatch):
     done += [dataclasses.replace(r, fold="B") for r in swapped]
     blocks = report.build_folds([*done, results[3]], A2D, "x")
     assert "published" not in str(blocks)
-    means, differences, each = (b for b in blocks if isinstance(b, pages.HtmlTable))
+    means, differences, each = (
+        b for b in blocks if isinstance(b, report_blocks.HtmlTable)
+    )
     column = means.heads.index("joint mIoU")
     mious = [
         [r.metrics()["segmentation"][k]["miou"] for r in done]
@@ -195,7 +201,9 @@ def test_folds_have_means_and_deviations(results, tmp_path, monkeypatch):
     assert each.rows[1][:3] == ["no_flow", "A", "0"] and len(each.rows) == 4
     monkeypatch.setattr(report, "SAMPLES", 1)  # alike, as those of a single video are
     blocks = report.build_folds(done, A2D, "x")
-    assert [b for b in blocks if isinstance(b, pages.HtmlTable)][1].rows[0][3] == "+0.0"
+    assert [b for b in blocks if isinstance(b, report_blocks.HtmlTable)][1].rows[0][
+        3
+    ] == "+0.0"
 
 
 def test_results_that_are_damaged_or_failed(results, mini_records, tmp_path):

@@ -21,7 +21,7 @@ from a2d_tf.core import processes
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_json
-from a2d_tf.paper import experiments, reproduce
+from a2d_tf.paper import experiments, reproduction
 from a2d_tf.runs import scores
 
 pytestmark = pytest.mark.slow
@@ -32,7 +32,7 @@ def manifest(monkeypatch):
     """Stands in for the manifest of the records."""
     manifest = types.SimpleNamespace(source="a")
     monkeypatch.setattr(
-        reproduce, "Manifest", types.SimpleNamespace(load=lambda _: manifest)
+        reproduction, "Manifest", types.SimpleNamespace(load=lambda _: manifest)
     )
     return manifest
 
@@ -44,7 +44,7 @@ def run_all(manifest, tmp_path):
     """
 
     def call(seeds, names, **fields):
-        plan = reproduce.Plan("configs/mini.flags", **fields)
+        plan = reproduction.Plan("configs/mini.flags", **fields)
         return plan.run_all(tmp_path, "r", seeds, names)
 
     return call
@@ -53,7 +53,7 @@ def run_all(manifest, tmp_path):
 @pytest.fixture
 def runs(monkeypatch):
     """Puts a `Runs` in place of the trainings."""
-    return lambda made: monkeypatch.setattr(reproduce.Plan, "train_and_score", made)
+    return lambda made: monkeypatch.setattr(reproduction.Plan, "train_and_score", made)
 
 
 class Runs:
@@ -71,12 +71,12 @@ class Runs:
         metrics = folder / "evaluation" / "test" / "metrics.json"
         metrics.parent.mkdir(parents=True, exist_ok=True)
         metrics.write_text("{}")
-        plan = reproduce.Plan("configs/mini.flags")
+        plan = reproduction.Plan("configs/mini.flags")
         *_, (_, files, start) = experiments.trainings(name, plan.base, place, final)
         config = Config.parse([*files, f"--seed={seed}", *start])
         config.with_inference(score_threshold=0.5).write(folder / "flags.txt")
         (folder / "finished.json").touch()
-        source = reproduce.Manifest.load(records).source
+        source = reproduction.Manifest.load(records).source
         origin = scores.origin("", Config.read(folder / "flags.txt"), source)
         write_json(metrics.with_name(scores.ORIGIN), origin)
         return folder
@@ -226,11 +226,11 @@ def test_flags_of_trainings(monkeypatch, tmp_path):
     records.
     """
     train = ["no_joint:--steps=450", "--steps=900", "no_flow:--batch_size=2"]
-    plan = reproduce.Plan("configs/mini.flags", train)
+    plan = reproduction.Plan("configs/mini.flags", train)
     assert plan.train_flags("no_joint") == ["--steps=900", "--steps=450"]
     calls = []
     monkeypatch.setattr(processes, "call", calls.append)
-    monkeypatch.setattr(reproduce.Plan, "is_scored", lambda *_: True)
+    monkeypatch.setattr(reproduction.Plan, "is_scored", lambda *_: True)
     plan.train_and_score("no_joint", "r", str(tmp_path), 7, False)
     for words, phase in zip(calls, ("actor", "action")):
         assert words[0] == "train" and f"--workdir={tmp_path}/no_joint_{phase}" in words
@@ -241,10 +241,10 @@ def test_flags_of_trainings(monkeypatch, tmp_path):
         )
 
     def check(*train, names=("full", "no_joint")):
-        reproduce.Plan("configs/mini.flags", train).check(names, str(tmp_path))
+        reproduction.Plan("configs/mini.flags", train).check(names, str(tmp_path))
 
     check("--pictures=1", "--steps=9", "no_joint:--steps=4", "--nodeterministic")
-    check("--init_rgb=coco", "--init_flow=imagenet", names=reproduce.order())
+    check("--init_rgb=coco", "--init_flow=imagenet", names=reproduction.order())
     for flag, words in (
         ("--stepz=9", "stepz"),
         ("no_joint:--steps=x", "steps"),
@@ -278,8 +278,8 @@ def test_flagfiles_name_a_base_and_flags_of_trainings(path, tmp_path):
     found = collections.defaultdict(list)
     for name, value in re.findall("^--([a-z_]+)=(.*)", path.read_text(), re.MULTILINE):
         found[name].append(value)
-    names = found["runs"][0].split(",") if "runs" in found else reproduce.order()
-    reproduce.Plan(found["base"][0], found["train"]).check(names, str(tmp_path))
+    names = found["runs"][0].split(",") if "runs" in found else reproduction.order()
+    reproduction.Plan(found["base"][0], found["train"]).check(names, str(tmp_path))
 
 
 def test_records_are_of_the_networks_size(monkeypatch, tmp_path):
@@ -287,7 +287,7 @@ def test_records_are_of_the_networks_size(monkeypatch, tmp_path):
     base.write_text("--image_height=64\n--image_width=96\n--temporal_layers=1\n")
     monkeypatch.setattr(processes, "call", calls.append)
     source = ["--workers=3", "--release=A2D"]
-    reproduce.Plan(str(base)).make_records(str(tmp_path), source, ["v1", "v,2"])
+    reproduction.Plan(str(base)).make_records(str(tmp_path), source, ["v1", "v,2"])
     (records,) = calls
     assert {"--release=A2D", f"--output={tmp_path}/records", "--workers=3"} < {*records}
     assert records[-1] == '--test_videos=v1,"v,2"'

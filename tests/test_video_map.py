@@ -8,7 +8,7 @@ from a2d_tf.core.labels import A2D
 from a2d_tf.evaluation import metrics
 from a2d_tf.evaluation.box_data import Detections, Truth
 from a2d_tf.evaluation.metrics import over_time
-from a2d_tf.evaluation.tracks import ComparedFrame, Objects
+from a2d_tf.evaluation.metrics.tracks import ComparedFrame, Objects
 
 
 def objects(*rows):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from a2d_tf.data.segmentations import encode_mask
-from a2d_tf.evaluation.tracks import ComparedFrame, Objects
+from a2d_tf.evaluation.metrics.tracks import ComparedFrame, Objects
 
 SIZE = (24, 32)
 

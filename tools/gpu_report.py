@@ -138,7 +138,8 @@ def _report(found: list[dict], known: dict[str, Row], folder: pathlib.Path) -> N
     """Write report.json and report.html: a table for each function, and for what has
     parts.
     """
-    from a2d_tf.evaluation.reports import pages
+    from a2d_tf.evaluation.reports import templates
+    from a2d_tf.evaluation.reports.blocks import Heading, HtmlTable, Text
 
     tables: dict[str, dict[str, dict]] = {}
     texts = []
@@ -156,7 +157,7 @@ def _report(found: list[dict], known: dict[str, Row], folder: pathlib.Path) -> N
                 }
                 tables[f"{name}, {figure}"] = parts
             elif len(_shown(value)) > _LONGEST:
-                texts.append(pages.Text(f"{name}, {figure}: {_shown(value)}"))
+                texts.append(Text(f"{name}, {figure}: {_shown(value)}"))
             else:
                 cells[figure] = value
     blocks: list = []
@@ -166,10 +167,10 @@ def _report(found: list[dict], known: dict[str, Row], folder: pathlib.Path) -> N
             [key, *(_shown(x.get(name, "")) for name in columns)]
             for key, x in lines.items()
         ]
-        blocks += [pages.Heading(title), pages.HtmlTable(("", *columns), cells)]
+        blocks += [Heading(title), HtmlTable(("", *columns), cells)]
     blocks = [(type(block).__name__, block) for block in [*blocks, *texts]]
     write_json(folder / "report.json", found)
-    page = pages.render("base.html", "Training on a GPU", blocks=blocks)
+    page = templates.render("base.html", "Training on a GPU", blocks=blocks)
     write_text(folder / "report.html", page)
 
 

@@ -45,12 +45,12 @@ def main(argv: list[str]) -> None:
         )
     labels = LabelSpace.from_json(run / "labels.json")
     from a2d_tf.data.manifest import Manifest
-    from a2d_tf.evaluation.reports import browse
+    from a2d_tf.evaluation.reports import frame_browser
 
     manifest = Manifest.load(_RECORDS.value)
     title = f"{os.path.basename(os.path.abspath(run))}: frames of split {_SPLIT.value}"
     given = {"split": split, "limit": _LIMIT.value}
-    text, shown, count = browse.page(title, folder, labels, manifest, **given)
+    text, shown, count = frame_browser.page(title, folder, labels, manifest, **given)
     output = _OUTPUT.value or str(folder / "browse.html")
     write_text(output, text)
     print(f"{shown} of {count} frames, {len(text.encode()) / 1e6:.1f} MB -> {output}")

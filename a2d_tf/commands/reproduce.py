@@ -30,7 +30,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import file_digest, locked, write_text
 from a2d_tf.data import mini
 from a2d_tf.data.manifest import NAME
-from a2d_tf.paper import experiments, reproduce
+from a2d_tf.paper import experiments, reproduction
 
 FLAGS = command_line.Register()
 _WORKDIR = FLAGS.string(
@@ -68,7 +68,7 @@ _DEVICE = Config.define_device(FLAGS)
 
 def _asked():
     """The rows that are asked for, in order."""
-    names = reproduce.order()
+    names = reproduction.order()
     for name in _RUNS.value or ():
         if name not in names:
             raise InputError(
@@ -131,14 +131,14 @@ def main(argv: list[str]) -> None:
         command_line.require([], folds=_FOLDS.value)
     workdir = os.path.abspath(_WORKDIR.value)
     wanted = _asked()
-    plan = reproduce.Plan(
+    plan = reproduction.Plan(
         _BASE.value, _TRAIN.value, _FINAL.value, _DELETE.value, _DEVICE.value
     )
     for seed in _SEEDS.value:
         plan.check(wanted, workdir, f"--seed={seed}")
     folds: dict[str, list[str]] = {"": []}
     if _FOLDS.value:
-        folds = reproduce.read_folds(_FOLDS.value, _TEST_FOLDS.value or ())
+        folds = reproduction.read_folds(_FOLDS.value, _TEST_FOLDS.value or ())
     _keep_settings(pathlib.Path(workdir, "settings.json"), folds)
     found, tested = {}, _TEST_FOLDS.value or folds
     places = {fold: os.path.join(workdir, fold and f"fold_{fold}") for fold in folds}
@@ -156,7 +156,7 @@ def main(argv: list[str]) -> None:
     data = _ANNOTATIONS.value or _RELEASE.value or "the mini A2D, drawn videos"
     network = f"{_BASE.value}, with {' '.join(_TRAIN.value) or 'its own flags'}"
     own = bool(_FOLDS.value or _ANNOTATIONS.value)
-    failed = reproduce.write_report(
+    failed = reproduction.write_report(
         workdir, plan, found, data=data, network=network, own=own
     )
     if failed:

@@ -23,7 +23,7 @@ from a2d_tf.data import pipeline, records
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation import box_data
 from a2d_tf.evaluation import metrics as registry
-from a2d_tf.evaluation.frames import FIELDS, Collected, Frame
+from a2d_tf.evaluation.evaluated_frames import FIELDS, Collected, Frame
 from a2d_tf.evaluation.label_maps import write_png
 from a2d_tf.evaluation.metrics import segmentation
 from a2d_tf.model.inference import Inference, infer

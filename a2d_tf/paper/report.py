@@ -26,7 +26,7 @@ from a2d_tf.evaluation.metrics import KINDS, detection, figure, scalars, segment
 from a2d_tf.evaluation.metrics.detection import Detection
 from a2d_tf.evaluation.metrics.segmentation import Segmentation
 from a2d_tf.evaluation.reports import charts
-from a2d_tf.evaluation.reports.pages import Block, Heading, HtmlTable, Picture, Text
+from a2d_tf.evaluation.reports.blocks import Block, Heading, HtmlTable, Picture, Text
 from a2d_tf.ops import visualize
 from a2d_tf.paper import experiments
 from a2d_tf.paper.experiments import DETECTION, SEGMENTATION

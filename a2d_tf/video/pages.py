@@ -25,7 +25,7 @@ from a2d_tf.behaviour.predictions import PART, RESULT_FILES, VIDEO, read_facts
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import csv_of, file_digest, load_json, one_of, write_text
 from a2d_tf.data import frames
-from a2d_tf.evaluation.reports.pages import jpeg_url, render
+from a2d_tf.evaluation.reports.templates import jpeg_url, render
 from a2d_tf.runs import scores
 
 PICTURES = 200  # videos of a library on a page with their pictures, of about 6 to 14 kB

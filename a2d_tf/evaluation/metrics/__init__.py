@@ -123,7 +123,7 @@ class Metric:
         self.split = split
 
     def update(self, frame: Any) -> None:
-        """Keep what `result` needs of an `evaluation.frames.Frame`.
+        """Keep what `result` needs of an `evaluated_frames.Frame`.
 
         In `a2d score segmentation` a frame has `pairs` alone.
         """

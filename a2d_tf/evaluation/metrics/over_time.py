@@ -24,7 +24,7 @@ from a2d_tf.core.labels import LabelSpace
 from a2d_tf.evaluation import metrics
 from a2d_tf.evaluation.box_data import Detections, Truth
 from a2d_tf.evaluation.metrics import TRACKS, Metric, Split, Table, detection
-from a2d_tf.evaluation.tracks import (
+from a2d_tf.evaluation.metrics.tracks import (
     NAMES,
     TRACK_KINDS,
     ComparedFrame,
@@ -36,7 +36,7 @@ from a2d_tf.evaluation.tracks import (
 from a2d_tf.ops import tracking
 
 if TYPE_CHECKING:
-    from a2d_tf.evaluation import frames
+    from a2d_tf.evaluation import evaluated_frames
 
 _COLUMNS = dict(zip(NAMES, "HOTA DetA AssA LocA IDF1 IDP IDR".split()))
 _MAPS = {"frame_map50": "frame-mAP .5", "frame_map50_tracks": "of tracks"}
@@ -60,7 +60,7 @@ class OverTime(Metric):
         # {video: {number of a frame: its truth and instances; None without identities}}
         self._videos: dict[str, dict[int, Any]] = {}
 
-    def update(self, frame: frames.Frame) -> None:
+    def update(self, frame: evaluated_frames.Frame) -> None:
         """Keep the instances of a frame, and its truth."""
         truth, found, kept = frame.truth, frame.instances, None
         tracks = np.full(len(truth.codes), -1) if truth.tracks is None else truth.tracks

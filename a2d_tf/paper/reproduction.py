@@ -272,7 +272,7 @@ def write_report(
       own: whether the data are a user's own, of which nothing is published.
     """
     # Imported here because the runs need the memory.
-    from a2d_tf.evaluation.reports import pages
+    from a2d_tf.evaluation.reports import blocks as report_blocks
     from a2d_tf.paper import report
 
     devices.hide_gpus()  # which the trainings of other processes use
@@ -308,7 +308,7 @@ def write_report(
             " figures of that split, and of others the order alone."
         )
         blocks = report.build(results, manifest, text)
-    pages.write(workdir, title, blocks)
+    report_blocks.write(workdir, title, blocks)
     if own:
         print(read_text(os.path.join(workdir, "report.md")))
     print(f"{workdir}/report.html")

@@ -21,7 +21,7 @@ from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation import box_data, label_maps
 from a2d_tf.evaluation import metrics as registry
 from a2d_tf.evaluation.metrics import segmentation
-from a2d_tf.evaluation.reports import pages
+from a2d_tf.evaluation.reports import templates
 from a2d_tf.ops import visualize
 
 _SIDE = 320  # longest side of a picture, pixels
@@ -82,7 +82,7 @@ def page(
     ]
     shown: dict = {"labels": labels, "errors": ERRORS, "own": "mistakes" in metrics}
     shown |= {"cards": cards, "count": len(scored), "tables": tables}
-    text = pages.render("browse.html", title, data={}, **shown)
+    text = templates.render("browse.html", title, data={}, **shown)
     return text, len(names), len(scored)
 
 
@@ -143,12 +143,12 @@ def _card(name, folder, labels, truth, image):
             (labels.actors[actor - 1], labels.actions[action - 1])
             for actor, action in found
         ]
-        figures.append((side, pages.jpeg_url(painted, _SIDE, _QUALITY), pairs))
+        figures.append((side, templates.jpeg_url(painted, _SIDE, _QUALITY), pairs))
     colours = np.array([(0, 0, 0), *ERRORS.values()], np.uint8)
     other_actor = labels.split(expected)[0] != labels.split(predicted)[0]
     cases = [expected == predicted, predicted == 0, expected == 0, other_actor]
     wrong = np.select(cases, [0, 1, 2, 3], 4).astype(np.uint8)  # indices of colours
     shares = 100 * np.bincount(wrong.ravel(), minlength=len(colours))[1:] / wrong.size
     painted = visualize.paint(image, wrong, colours)
-    url = pages.jpeg_url(painted, _SIDE, _QUALITY)
+    url = templates.jpeg_url(painted, _SIDE, _QUALITY)
     return {"name": name, "figures": figures, "errors": url, "shares": shares.tolist()}

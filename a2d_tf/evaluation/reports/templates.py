@@ -1,0 +1,54 @@
+"""HTML pages from templates; pictures as data URLs.
+
+A page is one file that loads nothing but the video beside it. Names come from users:
+templates escape them in HTML, and `tojson` in the data of a script, so that what a name
+holds is never run.
+"""
+
+from __future__ import annotations
+
+import base64
+import pathlib
+from typing import Any
+
+import cv2
+import numpy as np
+
+from a2d_tf.ops.visualize import shrunk
+
+_FILES = pathlib.Path(__file__).parent
+
+
+def data_url(data: bytes, kind: str = "png") -> str:
+    """Return the bytes of a picture as a data URL; kind: "png" or "jpeg"."""
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def jpeg_url(rgb: np.ndarray, side: int, quality: int) -> str:
+    """Shrink a picture, RGB uint8 [H, W, 3], and encode it as the data URL of a
+    JPEG.
+    """
+    image = np.ascontiguousarray(shrunk(rgb, side)[..., ::-1])
+    data = cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, quality))[1]
+    return data_url(data.tobytes(), "jpeg")
+
+
+def render(name: str, title: str, folder: pathlib.Path = _FILES, **values: Any) -> str:
+    """Render a page from the template of that name, base.html or one that extends it.
+
+    Args:
+      folder: of the template, and of the styles and scripts that it includes, beside
+      those here. **values: what the template shows; `data` is for the page's script.
+    """
+    import jinja2  # late, because commands that write no page need not wait for it
+
+    options: dict = {"autoescape": True, "trim_blocks": True, "lstrip_blocks": True}
+    loader = jinja2.FileSystemLoader([folder, _FILES])
+    templates = jinja2.Environment(
+        loader=loader, undefined=jinja2.StrictUndefined, **options
+    )
+    # Names of files that are no UTF-8 stay whole until the end.
+    compact = {"separators": (",", ":"), "allow_nan": False, "ensure_ascii": False}
+    templates.policies["json.dumps_kwargs"] = compact
+    page = templates.get_template(name).render(title=title, **values)
+    return page.encode(errors="surrogateescape").decode(errors="replace")
