@@ -6,10 +6,12 @@ import os
 import shlex
 
 from a2d_tf.core import command_line, devices
+from a2d_tf.core.checked_json import load_json
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import load_json, locked, write_text
+from a2d_tf.core.files import write_text
 from a2d_tf.core.labels import A2D
+from a2d_tf.core.locks import locked
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation import metrics as registry
 

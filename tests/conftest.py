@@ -196,7 +196,7 @@ def saved_model(tiny_run, tmp_path_factory):
     """`tiny_run` exported by the command."""
     from processes import run_a2d
 
-    from a2d_tf.core.files import locked
+    from a2d_tf.core.locks import locked
 
     folder = tmp_path_factory.getbasetemp()
     # for all workers

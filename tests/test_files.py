@@ -7,8 +7,10 @@ from concurrent import futures
 
 import pytest
 
+from a2d_tf.core.checked_json import load_json, number, one_of, whole
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import hidden_folder, load_json, locked, number, one_of, whole
+from a2d_tf.core.folders import hidden_folder
+from a2d_tf.core.locks import locked
 
 KIND = {
     "name": str,

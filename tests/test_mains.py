@@ -10,7 +10,7 @@ import pytest
 from processes import complaint, run_a2d, succeeded
 from test_weights import imported
 
-from a2d_tf.core import files
+from a2d_tf.core import locks
 from a2d_tf.core.config import Config
 from a2d_tf.pretrained import weights
 from a2d_tf.runs import loading
@@ -39,7 +39,7 @@ def trained(mini_records, tmp_path_factory):
 
 
 def test_two_trainings_in_one_run_folder_are_refused(mini_records, tmp_path):
-    with files.locked(tmp_path / ".lock") as held:
+    with locks.locked(tmp_path / ".lock") as held:
         words = (*TINY, f"--records={mini_records.directory}", f"--workdir={tmp_path}")
         message = complaint(run_a2d("train", *words, "--steps=2", "--val_fraction=0"))
     assert held and f"{tmp_path}: another training" in message

@@ -12,7 +12,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from a2d_tf.core.command_line import written
+from a2d_tf.core.command_line import flag_text
 from a2d_tf.core.config import SECTIONS, help_of
 from a2d_tf.core.files import write_text
 
@@ -43,7 +43,7 @@ def text() -> str:
 def _row(field, meaning):
     choices = [f"`{choice}`" for choice in field.metadata.get("enum_values", ())]
     values = f" ({', '.join(choices)})" if choices else ""
-    return f"- `--{field.name}={written(field.default)}`: {meaning}{values}\n"
+    return f"- `--{field.name}={flag_text(field.default)}`: {meaning}{values}\n"
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from a2d_tf.annotations.document import DEFAULTS, AnnotatedFrame, ReadOptions
 from a2d_tf.annotations.formats import read_export
 from a2d_tf.annotations.matching import Export, Matcher
 from a2d_tf.annotations.names import NO_NAMES, Names, doubts, label_space_of
-from a2d_tf.core.errors import InputError, listed
+from a2d_tf.core.errors import InputError, join_names
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import frames
 from a2d_tf.data.a2d_annotations import Annotation, paint
@@ -162,8 +162,10 @@ class AnnotatedVideos:
         }
         modified = sum(each.modifiers for each in own)
         used = sum(instance.coded is not None for instance in self._instances())
-        said = [f"coded times of {listed(videos)} give {used} instances their actions"]
-        said += [f"not annotated: {listed(absent)}"] * bool(absent)
+        said = [
+            f"coded times of {join_names(videos)} give {used} instances their actions"
+        ]
+        said += [f"not annotated: {join_names(absent)}"] * bool(absent)
         said += [f"ignored: modifiers of {modified} events"] * bool(modified)
         if not self._frames:
             raise InputError(

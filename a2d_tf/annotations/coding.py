@@ -14,8 +14,8 @@ import numpy as np
 from a2d_tf.annotations.document import AnnotatedFrame, Instance
 from a2d_tf.annotations.names import Names
 from a2d_tf.annotations.read_bouts import Bout, Observation, check_coders
-from a2d_tf.core.errors import InputError, listed, shown
-from a2d_tf.core.files import load_json
+from a2d_tf.core.checked_json import load_json
+from a2d_tf.core.errors import InputError, join_names, quoted
 
 Subjects = Mapping[str, Union[str, Mapping[str, str]]]
 _UNCODED = "frames between coded times"
@@ -106,7 +106,7 @@ def give_actions(
             fits = [i for i in actions if keys[i] in who[bout.subject]]
             if len(fits) > 1:
                 told = f"fits {len(fits)} individuals of frame {number} of '{vid}'"
-                told = f"{frame.where}: subject {shown(bout.subject)} {told}"
+                told = f"{frame.where}: subject {quoted(bout.subject)} {told}"
                 raise InputError(
                     f"{told}; tell them apart by their tracks' numbers in --subjects"
                 )
@@ -157,10 +157,12 @@ def _subjects(vid, observations, frames, names, renamed):
         fits = {key for key, words in called.items() if word.casefold() in words}
         who[subject] = fits or ({*called} if alone else set())
     if coders and not any(who.values()):
-        there = listed(sorted({word for words in called.values() for word in words}))
+        there = join_names(
+            sorted({word for words in called.values() for word in words})
+        )
         raise InputError(
             f"{observations[0].bouts[0].where}: no annotated individual of '{vid}' is"
-            f" called {listed(sorted(map(shown, coders)))}; they are called {there};"
+            f" called {join_names(sorted(map(quoted, coders)))}; they are called {there};"
             " map them in --subjects"
         )
     return who

@@ -12,8 +12,9 @@ import zipfile
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from a2d_tf.core.checked_json import check_json
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import UNREADABLE, check_json
+from a2d_tf.core.files import UNREADABLE
 
 _REMEDY = "export it again"
 
@@ -134,7 +135,7 @@ class File(NamedTuple):
         return InputError(f"{self.place(where)}: {problem}")
 
     def check(self, kind: Any) -> Any:
-        """Return the content, of this kind for `core.files.check_json`; else raise
+        """Return the content, of this kind for `core.checked_json.check_json`; else raise
         InputError.
         """
         with self.at():

@@ -12,7 +12,7 @@ import pathlib
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Union
 
-from a2d_tf.core.errors import InputError, shown
+from a2d_tf.core.errors import InputError, quoted
 
 Segmentation = Union[list, dict]
 """A COCO segmentation: polygons [[x1, y1, x2, y2, ...], ...] or an RLE {'size',
@@ -168,7 +168,7 @@ class Document:
         """
         place = f"{self.path}: {where}"
         if isinstance(name, str):
-            problem = f"{shown(name)} does not name a video frame"
+            problem = f"{quoted(name)} does not name a video frame"
             raise InputError(
                 f"{place}: {problem}; rename images to <video>_<number>.jpg"
             )

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from a2d_tf.annotations.document import AnnotatedFrame, Document
-from a2d_tf.core.errors import InputError, listed, shown
+from a2d_tf.core.errors import InputError, join_names, quoted
 from a2d_tf.core.files import is_file_name
 from a2d_tf.data import frames as frame_files
 
@@ -41,7 +41,7 @@ class Export(NamedTuple):
         if not equals or pathlib.Path(argument).exists():
             return cls(pathlib.Path(argument))
         if not is_file_name(video):
-            problem = f"no such file, and {shown(video)} is not a valid video name"
+            problem = f"no such file, and {quoted(video)} is not a valid video name"
             raise InputError(f"--annotations={argument}: {problem}")
         return cls(pathlib.Path(path), video)
 
@@ -159,7 +159,9 @@ class Matcher:
             named.append((document, videos, False))
             for name in names:
                 if name and export.video is None and not is_file_name(name):
-                    problem = f"video {shown(name)} is not a valid file name; rename it"
+                    problem = (
+                        f"video {quoted(name)} is not a valid file name; rename it"
+                    )
                     raise InputError(f"{document.path}: {problem}")
         if export.video is None:
             return named
@@ -169,7 +171,7 @@ class Matcher:
         if len(several) > 1:
             raise InputError(
                 f"{export.path}: contents or file names belong to videos "
-                f"{listed(sorted(several))}; remove '{export.video}='"
+                f"{join_names(sorted(several))}; remove '{export.video}='"
             )
         stem, suffix = os.path.splitext(export.video)
         is_file = (
@@ -225,14 +227,14 @@ class Matcher:
         candidates = fit or free
         named = shlex.quote(f"{[*candidates, 'VIDEO'][0]}={_file(document)}")
         more = (
-            f"; likewise {listed([str(each.path) for each in others])}"
+            f"; likewise {join_names([str(each.path) for each in others])}"
             if others
             else ""
         )
         raise InputError(
             f"{document.path}: does not name its video, and {len(fit)} of those in"
             f" {self.folder} have its size and number of frames{more}; candidates:"
-            f" {listed(candidates)}; add the video, or name the video of each such"
+            f" {join_names(candidates)}; add the video, or name the video of each such"
             f" file, e.g. --annotations={named}"
         )
 

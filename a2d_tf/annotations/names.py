@@ -18,8 +18,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from a2d_tf.annotations.document import AnnotatedFrame, Document, Instance
-from a2d_tf.core.errors import InputError, shown
-from a2d_tf.core.files import kind_of, load_json
+from a2d_tf.core.checked_json import kind_of, load_json
+from a2d_tf.core.errors import InputError, quoted
 from a2d_tf.core.labels import A2D, LabelSpace, is_name
 
 Pair = tuple[str, str]
@@ -141,7 +141,7 @@ def label_space_of(instances: Iterable[Instance], names: Names) -> LabelSpace:
         first.setdefault(found, instance)
     if None in first:
         listed = ", ".join(
-            f"{shown(label)} ({n})" for label, n in sorted(counts.items()) if n
+            f"{quoted(label)} ({n})" for label, n in sorted(counts.items()) if n
         )
         raise InputError(
             f"{first[None].where}: no actor and action for the labels {listed}; name"
@@ -161,7 +161,7 @@ def label_space_of(instances: Iterable[Instance], names: Names) -> LabelSpace:
             other = seen.setdefault((place, name.casefold()), name)
             if other != name and not names.known:
                 raise InputError(
-                    f"{instance.where}: {shown(name)} is {shown(other)} elsewhere;"
+                    f"{instance.where}: {quoted(name)} is {quoted(other)} elsewhere;"
                     " correct one, or map both labels to one name with --names"
                 )
     return names.known or derive_label_space(first)
@@ -226,9 +226,9 @@ def doubts(
         for other in difflib.get_close_matches(name, candidates, 1, limit):
             vid, number, where, _ = places[0]
             yield (
-                f"{where}: {('actor', 'action')[kind]} {shown(name)} (instances:"
+                f"{where}: {('actor', 'action')[kind]} {quoted(name)} (instances:"
                 f" {len(places)}, first in frame {number} of '{vid}'){said}: did you"
-                f" mean {shown(other)}?"
+                f" mean {quoted(other)}?"
             )
 
 

@@ -19,8 +19,9 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from a2d_tf.annotations.tracked_video import name_of
-from a2d_tf.core.errors import InputError, shown
-from a2d_tf.core.files import load_json, one_of, read_text
+from a2d_tf.core.checked_json import load_json, one_of
+from a2d_tf.core.errors import InputError, quoted
+from a2d_tf.core.files import read_text
 from a2d_tf.core.labels import is_name
 from a2d_tf.data.decoder import DEFAULT_FPS
 
@@ -110,8 +111,8 @@ def check_coders(observations: Iterable[Observation]) -> None:
             if (
                 other := seen.setdefault((each.video, subject), each.name)
             ) != each.name:
-                both = f"observations {shown(other)} and {shown(each.name)} both code"
-                both = f"{both} {shown(subject)} in '{each.video}'"
+                both = f"observations {quoted(other)} and {quoted(each.name)} both code"
+                both = f"{both} {quoted(subject)} in '{each.video}'"
                 raise InputError(f"{each.bouts[0].where}: {both}; pass one of them")
 
 
@@ -155,7 +156,7 @@ def _of_project(path):
     found = []
     for name, fields in content["observations"].items():
         place, players = (
-            f"{path}: observations.{shown(name)}",
+            f"{path}: observations.{quoted(name)}",
             dict(fields["file"] or {}),
         )
         own = Observation(name, _video([";".join(players.get("1", ()))], name, place))
@@ -222,7 +223,7 @@ def _subject(text):
 def _named(text, where):
     if not is_name(name := text.strip()):
         raise InputError(
-            f"{where}: behaviour {shown(text)} is not a valid name; rename it"
+            f"{where}: behaviour {quoted(text)} is not a valid name; rename it"
         )
     return name
 
@@ -240,7 +241,7 @@ def _seconds(row, column, where):
     except (OverflowError, TypeError, ValueError):
         pass
     raise InputError(
-        f"{where}: {column}: {shown(row[column])} is not a time; expected seconds"
+        f"{where}: {column}: {quoted(row[column])} is not a time; expected seconds"
     )
 
 
@@ -274,5 +275,5 @@ def _paired(events):
 
 
 def _complain(where, key, problem):
-    named = f"{shown(key[1])} of {shown(key[0])}"
+    named = f"{quoted(key[1])} of {quoted(key[0])}"
     raise InputError(f"{where}: {named}{problem}; check the state events in BORIS")

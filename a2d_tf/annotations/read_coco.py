@@ -40,8 +40,8 @@ from a2d_tf.annotations import frame_names
 from a2d_tf.annotations.container import File, size_of
 from a2d_tf.annotations.document import Document, FrameName, Instance, ReadOptions
 from a2d_tf.annotations.shapes import area, turned
-from a2d_tf.core.errors import MAX_SIDE, shown
-from a2d_tf.core.files import check_json, one_of, whole
+from a2d_tf.core.checked_json import check_json, one_of, whole
+from a2d_tf.core.errors import MAX_SIDE, quoted
 from a2d_tf.data.instance_fields import FIELDS
 from a2d_tf.data.manifest import SPLITS
 
@@ -219,7 +219,7 @@ def _labels(file):
     for i, category in enumerate(file.content["categories"]):
         if labels.setdefault(category["id"], category["name"]) != category["name"]:
             problem = (
-                f"{shown(category['id'])} is used twice; give each category its own id"
+                f"{quoted(category['id'])} is used twice; give each category its own id"
             )
             raise file.error(f"categories[{i}].id", problem)
     return labels
@@ -257,7 +257,7 @@ def _by_image(file, described):
     images = []
     for i, image in enumerate(file.content["images"]):
         if image["id"] in drawn:
-            raise file.error(f"images[{i}].id", f"{shown(image['id'])} is used twice")
+            raise file.error(f"images[{i}].id", f"{quoted(image['id'])} is used twice")
         drawn[image["id"]] = []
         images.append((f"images[{i}]", image, drawn[image["id"]]))
     for i, annotation in enumerate(file.content["annotations"]):

@@ -25,7 +25,7 @@ from a2d_tf.annotations.document import (
     Numbering,
     ReadOptions,
 )
-from a2d_tf.core.errors import InputError, shown
+from a2d_tf.core.errors import InputError, quoted
 from a2d_tf.data import frames
 from a2d_tf.data.segmentations import decode_rle
 
@@ -326,7 +326,7 @@ class _Reader:
         found = frame_names.of_image(name)
         if found is None:
             raise ValueError(
-                f"{shown(name)} has no frame number, unlike clip1/00005.jpg"
+                f"{quoted(name)} has no frame number, unlike clip1/00005.jpg"
             )
         return found
 
@@ -397,7 +397,7 @@ def _number(fields: Element | Mapping[str, str], name: str, default: str = "") -
     """Return an attribute of an element, or one of some texts, as a number."""
     text = fields.get(name, default)
     if not re.fullmatch("[0-9]{1,9}", text):
-        raise ValueError(f"'{name}' is {shown(text)}, not an integer")
+        raise ValueError(f"'{name}' is {quoted(text)}, not an integer")
     return int(text)
 
 

@@ -20,8 +20,8 @@ import cv2
 from a2d_tf.annotations import frame_names, shapes
 from a2d_tf.annotations.container import File, size_of
 from a2d_tf.annotations.document import Document, FrameName, Instance, ReadOptions
-from a2d_tf.core.errors import MAX_SIDE, shown
-from a2d_tf.core.files import whole
+from a2d_tf.core.checked_json import whole
+from a2d_tf.core.errors import MAX_SIDE, quoted
 from a2d_tf.data.frames import decode_image
 
 _SIDE = whole(1, MAX_SIDE)
@@ -61,7 +61,7 @@ def read(file: File, options: ReadOptions) -> list[Document]:
             box = shapes.spanned(_points(shape, corners)) if kind in _BOXES else None
             parts = () if box else _parts(shape, size)
         if not box and not parts:
-            document.left_out[f"shapes of type {shown(shape['shape_type'])}"] += 1
+            document.left_out[f"shapes of type {quoted(shape['shape_type'])}"] += 1
         else:
             label, group = shape["label"], shape.get("group_id")
             key = None if group is None else (label, str(group))
@@ -90,7 +90,7 @@ def _points(shape, count=None):
     right = len(points) == count if count else len(points) > 2
     if not right or any(len(point) != 2 for point in points):
         raise ValueError(
-            f"points: {shown(points)} must be {count or '3 or more'} points x, y"
+            f"points: {quoted(points)} must be {count or '3 or more'} points x, y"
         )
     return points
 

@@ -29,7 +29,7 @@ import numpy as np
 from a2d_tf.annotations import frame_names
 from a2d_tf.annotations.container import File
 from a2d_tf.annotations.document import Document, Instance, ReadOptions
-from a2d_tf.core.errors import InputError, shown
+from a2d_tf.core.errors import InputError, quoted
 from a2d_tf.data.frames import decode_png
 from a2d_tf.data.segmentations import encode_mask
 
@@ -60,7 +60,7 @@ def read(file: File, options: ReadOptions) -> list[Document]:
     document = Document(file.path, "masks")
     if without := listed.keys() - folders.keys():
         problem = (
-            f"no PNG folder for {', '.join(map(shown, sorted(without)))} next to this"
+            f"no PNG folder for {', '.join(map(quoted, sorted(without)))} next to this"
             " file"
         )
         raise file.error(
@@ -117,7 +117,7 @@ def _row(file, line, fields):
     """Return the object and the `_Row` of a line."""
     for name, wanted in _NUMBERS.items():
         if not re.fullmatch(wanted, fields[name]):
-            problem = f"{shown(fields[name])} is not a valid number; correct it"
+            problem = f"{quoted(fields[name])} is not a valid number; correct it"
             raise file.error(f"{line}.{name}", problem)
     first, last = int(fields["first"] or 0), int(fields["last"] or 10**9)
     if first > last:
@@ -166,7 +166,7 @@ def _add_video(document, file, video, names, objects):
     )
     if others and (absent or not objects):
         problem = (
-            f"PNGs of {shown(video)} contain objects {others}, but the rows list"
+            f"PNGs of {quoted(video)} contain objects {others}, but the rows list"
             f" {absent}"
         )
         raise file.error("object", f"{problem}; correct the numbers")

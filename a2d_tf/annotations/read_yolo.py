@@ -25,7 +25,7 @@ import yaml
 from a2d_tf.annotations import frame_names
 from a2d_tf.annotations.container import File
 from a2d_tf.annotations.document import Document, Instance, ReadOptions
-from a2d_tf.core.errors import shown
+from a2d_tf.core.errors import quoted
 
 _SUBSETS = {"train", "val", "valid", "test", "default"}
 _IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
@@ -74,7 +74,7 @@ def _load(file):
         isinstance(name, str) for name in names.values()
     ):
         raise file.error(
-            "names", f"{shown(names)} does not list classes; export it again"
+            "names", f"{quoted(names)} does not list classes; export it again"
         )
     if "kpt_shape" in dataset:
         raise file.error(
@@ -146,7 +146,7 @@ def _instances(file, classes):
             name = classes[label]
             if len(polygon) < 4 or len(polygon) % 2:
                 raise ValueError(
-                    f"{shown(line)} is not a class with a box or a polygon"
+                    f"{quoted(line)} is not a class with a box or a polygon"
                 )
         parts: tuple = ([polygon],)
         box = None

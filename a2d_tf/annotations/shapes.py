@@ -16,7 +16,7 @@ import numpy as np
 from pycocotools import mask as rle_tools
 
 from a2d_tf.annotations.document import Instance, Segmentation
-from a2d_tf.core.errors import MAX_SIDE, shown
+from a2d_tf.core.errors import MAX_SIDE, quoted
 from a2d_tf.data.segmentations import box_of, encode_mask
 
 _CORNERS = 96  # of an ellipse, whose area is then right to a thousandth
@@ -95,7 +95,7 @@ def join(shapes: Iterable[tuple[tuple | None, Instance]]) -> tuple[Instance, ...
         )
         if first != last:
             named = " ".join(map(str, group or ()))
-            raise ValueError(f"{named} joins {shown(first)} and {shown(last)}")
+            raise ValueError(f"{named} joins {quoted(first)} and {quoted(last)}")
     return tuple(
         _whole(parts) if len(parts) > 1 else parts[0] for parts in groups.values()
     )

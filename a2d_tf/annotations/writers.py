@@ -29,7 +29,8 @@ from a2d_tf.annotations.read_masks import COLUMNS, LIST
 from a2d_tf.annotations.shapes import crop, polygons
 from a2d_tf.annotations.tracked_video import Shape, TrackedVideo, chosen, few, thinned
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import whole_folder, write_file
+from a2d_tf.core.files import write_file
+from a2d_tf.core.folders import whole_folder
 from a2d_tf.data.segmentations import encode_mask, runs_of
 from a2d_tf.ops.visualize import track_colours
 

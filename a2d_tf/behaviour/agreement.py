@@ -10,7 +10,7 @@ from typing import Any
 
 from a2d_tf.annotations import read_bouts
 from a2d_tf.behaviour.bouts import Prediction
-from a2d_tf.core.errors import InputError, shown
+from a2d_tf.core.errors import InputError, quoted
 from a2d_tf.evaluation.metrics import Table
 
 _MATCH = 0.5  # least IoU in time of two bouts that are one
@@ -55,7 +55,7 @@ def compare(coded: dict[str, Spans], predictions: Iterable[Prediction]) -> dict:
     known = {each.name: each for each in predictions}
     if absent := sorted(set(coded) - set(known)):
         raise InputError(
-            f"no prediction for {shown(absent[0])}; predicted: {sorted(known)}"
+            f"no prediction for {quoted(absent[0])}; predicted: {sorted(known)}"
         )
     actions = {action for name in coded for action in known[name].facts.labels.actions}
     behaviours = {behaviour for spans in coded.values() for behaviour in spans}

@@ -16,8 +16,9 @@ from typing import NamedTuple
 
 from a2d_tf.annotations.tracked_video import name_of
 from a2d_tf.behaviour.predictions import SECONDS, Facts, read_facts, read_tracks
-from a2d_tf.core.errors import InputError, shown
-from a2d_tf.core.files import is_file_name, number, whole
+from a2d_tf.core.checked_json import number, whole
+from a2d_tf.core.errors import InputError, quoted
+from a2d_tf.core.files import is_file_name
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.ops import visualize
 
@@ -198,7 +199,7 @@ def read_all(
                 if name in seen
                 else "not a file name"
             )
-            raise InputError(f"{folder}: the video is named {shown(name)}, {problem}")
+            raise InputError(f"{folder}: the video is named {quoted(name)}, {problem}")
         seen[name] = folder
         found.append(Prediction(name, facts, read(folder, min_score)))
     return found

@@ -13,16 +13,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from a2d_tf.annotations.tracked_video import Shape, TrackedVideo, TrackShapes
-from a2d_tf.core.errors import MAX_SIDE, InputError, shown
-from a2d_tf.core.files import (
-    check_json,
-    csv_of,
-    is_file_name,
-    kind_of,
-    load_json,
-    number,
-    whole,
-)
+from a2d_tf.core.checked_json import check_json, kind_of, load_json, number, whole
+from a2d_tf.core.errors import MAX_SIDE, InputError, quoted
+from a2d_tf.core.files import is_file_name, read_csv
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.segmentations import runs_of
 
@@ -156,7 +149,7 @@ def folders_of(paths: Iterable[str]) -> list[pathlib.Path]:
         if not tracks[0].is_file():
             tracks = sorted(path.glob(f"[!.]*/{RESULT_FILES['tracks']}"))
             if (path / VIDEOS).is_file():
-                listed = {row[0] for row in csv_of(path / VIDEOS)}
+                listed = {row[0] for row in read_csv(path / VIDEOS)}
                 tracks = [file for file in tracks if file.parent.name in listed]
         if not tracks:
             raise InputError(
@@ -261,7 +254,7 @@ def read(
     labels, source = facts.labels, source or facts.name
     if not is_file_name(source):
         raise InputError(
-            f"{os.path.join(folder, VIDEO)}: name: {shown(source)} is not a file name;"
+            f"{os.path.join(folder, VIDEO)}: name: {quoted(source)} is not a file name;"
             " pass --video"
         )
     shapes = _shapes(folder, facts, min_score)

@@ -27,7 +27,8 @@ from a2d_tf.annotations import writers
 from a2d_tf.behaviour import predictions
 from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import check_place, whole_folder, write_csv
+from a2d_tf.core.files import write_csv
+from a2d_tf.core.folders import check_output_folder, whole_folder
 from a2d_tf.data import frames, inspection
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation.reports import charts
@@ -56,7 +57,7 @@ _ROWS, _ACROSS = 5, 4  # of a sheet
 def main(argv: list[str]) -> None:
     command_line.require(argv, prediction=_PREDICTION.value, output=_OUTPUT.value)
     output = _OUTPUT.value
-    check_place(output)
+    check_output_folder(output)
     folders = predictions.folders_of([_PREDICTION.value])
     said = {} if _RECORDS.value is None else _contents(_RECORDS.value)
     listed = [one for folder in folders for one in choice.candidates(folder, **said)]

@@ -27,7 +27,8 @@ import signal
 from a2d_tf.core import command_line
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import file_digest, locked, write_text
+from a2d_tf.core.files import file_digest, write_text
+from a2d_tf.core.locks import locked
 from a2d_tf.data import mini
 from a2d_tf.data.manifest import NAME
 from a2d_tf.paper import experiments, reproduction

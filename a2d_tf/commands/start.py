@@ -26,8 +26,9 @@ import time
 from a2d_tf import evaluate, export, predict, train
 from a2d_tf.commands import records, suggest_config
 from a2d_tf.core import command_line, processes
-from a2d_tf.core.errors import InputError, listed
-from a2d_tf.core.files import load_json, read_text
+from a2d_tf.core.checked_json import load_json
+from a2d_tf.core.errors import InputError, join_names
+from a2d_tf.core.files import read_text
 from a2d_tf.data import frames
 from a2d_tf.data.manifest import NAME, Manifest
 from a2d_tf.runs import scores
@@ -78,7 +79,10 @@ def _run(logs, further, stage, name, *words):
         print(read_text(log), end="", flush=True)
         raise
     minutes, seconds = divmod(round(time.monotonic() - start), 60)
-    print(f"{stage:9}{minutes:3}:{seconds:02}  {processes.shown(command)}", flush=True)
+    print(
+        f"{stage:9}{minutes:3}:{seconds:02}  {processes.command_text(command)}",
+        flush=True,
+    )
 
 
 def share(words: list[str]) -> dict[str, list[str]]:
@@ -226,7 +230,7 @@ def _score(stage, output, manifest, first, anew):
         before = metrics("before", first / "run", place, f"--output={place}")
         lines += ["", behaviours.compared(before, found).text()]
     stage("browse", "browse", f"--run={run}", f"--records={manifest.directory}")
-    named = listed(sorted(manifest.videos(TEST)), 3)
+    named = join_names(sorted(manifest.videos(TEST)), 3)
     lines += ["", "What to do next:"]
     lines.append(
         f"- to see the frames that were held out for these scores: {folder}/browse.html"

@@ -144,7 +144,9 @@ def _all(suggestions):
 
 
 def _words(flags):
-    return [f"--{name}={command_line.written(value)}" for name, value in flags.items()]
+    return [
+        f"--{name}={command_line.flag_text(value)}" for name, value in flags.items()
+    ]
 
 
 def flagfile(title: str, suggestions: Iterable, remarks: Sequence[str]) -> str:

@@ -313,10 +313,10 @@ def help_text(module: str, flag_values: Register) -> str:
     return "\n\n".join([*parts, _MORE_HELP])
 
 
-def written(value: Any) -> str:
+def flag_text(value: Any) -> str:
     """Format a flag's value as it is written on a command line."""
     if isinstance(value, float):
         return f"{value:g}" if float(f"{value:g}") == value else repr(value)
     if isinstance(value, list):
-        return ",".join(map(written, value))
+        return ",".join(map(flag_text, value))
     return str(value).lower() if isinstance(value, bool) else str(value)

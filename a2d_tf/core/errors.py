@@ -1,4 +1,4 @@
-"""The error a user can act on, and the largest sizes that a file may claim.
+"""The error that a user can act on, and the largest sizes that a file may claim.
 
 Larger claims are refused before memory is taken.
 """
@@ -10,8 +10,9 @@ import reprlib
 from collections.abc import Sequence
 
 _short = reprlib.Repr()
-_short.maxstring = _short.maxother = 80
-shown = _short.repr
+_short.maxstring = 80
+_short.maxother = 80
+quoted = _short.repr
 """repr() of a value from a file, cut where it is long or deep."""
 
 MAX_SIDE = 8192  # pixels; 8K video has 7680
@@ -20,20 +21,20 @@ MAX_NAME = 200  # bytes of a video's name: 255 fit a file system, with a suffix
 MAX_FLOW = 1e4  # pixels, of a served flow vector; a longer one would leave any frame
 
 
-def listed(names: Sequence[str], most: int = 10) -> str:
-    """Name the first of some things, and how many more there are; 'none' of none."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return (", ".join(names[:most]) or "none") + more
-
-
 class InputError(ValueError):
-    """Input that cannot be used. The message names the file, the field and the
-    remedy.
-    """
+    """Input that cannot be used; the message names file, field and remedy."""
+
+
+def join_names(names: Sequence[str], most: int = 10) -> str:
+    """Join the first names by commas and count the others; 'none' if there are none."""
+    text = ", ".join(names[:most]) or "none"
+    if len(names) > most:
+        text += f" and {len(names) - most} more"
+    return text
 
 
 def check_size(path: str | os.PathLike, height: int, width: int, remedy: str) -> None:
-    """Raise InputError where an image claims no pixels, or more than there may be."""
+    """Raise InputError if an image claims no pixels, or more than MAX_PIXELS."""
     if height < 1 or width < 1 or height * width > MAX_PIXELS:
         raise InputError(
             f"{path}: size {height}x{width} (height x width) is zero or more than "

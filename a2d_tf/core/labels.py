@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from a2d_tf.core.errors import MAX_NAME, InputError, shown
-from a2d_tf.core.files import check_json, load_json, whole
+from a2d_tf.core.checked_json import check_json, load_json, whole
+from a2d_tf.core.errors import MAX_NAME, InputError, quoted
 
 _MAX_CODE = 65535  # of a 16-bit label map
 
@@ -63,7 +63,7 @@ class LabelSpace:
             "too many actors and actions: codes exceed 16 bits": (
                 self.max_code <= _MAX_CODE
             ),
-            f"codes must be ascending, each of an actor and an action, not {shown(self.codes)}": (
+            f"codes must be ascending, each of an actor and an action, not {quoted(self.codes)}": (
                 self.codes
                 and tuple(sorted({*self.codes})) == self.codes
                 and all(map(self.knows, self.codes))
@@ -175,7 +175,7 @@ class LabelSpace:
         check_json(fields, _FIELDS)
         unknown = {*fields} - {name.rstrip("?") for name in _FIELDS}
         if unknown:
-            raise InputError(f"label space: unknown field {shown(sorted(unknown)[0])}")
+            raise InputError(f"label space: unknown field {quoted(sorted(unknown)[0])}")
         actors, actions = tuple(fields["actors"]), tuple(fields["actions"])
         pairs = fields.get("pairs") or [
             list(pair) for pair in itertools.product(actors, actions)
@@ -183,7 +183,7 @@ class LabelSpace:
         for pair in pairs:
             if len(pair) != 2 or pair[0] not in actors or pair[1] not in actions:
                 raise InputError(
-                    f"label space: pairs: {shown(pair)} is not [actor, action]"
+                    f"label space: pairs: {quoted(pair)} is not [actor, action]"
                 )
         base = max(10, len(actions) + 1)
         codes = fields.get("codes") or [

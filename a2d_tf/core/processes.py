@@ -29,7 +29,7 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, places))}
 
 
-def shown(words: Sequence[str]) -> str:
+def command_text(words: Sequence[str]) -> str:
     """Return a command as a shell takes it: `["train", "--steps=9"]` is `a2d train
     --steps=9`.
     """
@@ -48,7 +48,7 @@ def call(words: Sequence[str], log: IO | None = None) -> None:
       InputError: it failed; with its last error message.
     """
     if log is None:
-        print(shown(words), flush=True)
+        print(command_text(words), flush=True)
     with subprocess.Popen(
         [sys.executable, "-m", "a2d_tf", *words],
         env=environment(),

@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 from PIL import ExifTags, Image, ImageFile, ImageOps
 
-from a2d_tf.core.errors import MAX_PIXELS, InputError, listed
+from a2d_tf.core.errors import MAX_PIXELS, InputError, join_names
 from a2d_tf.data import decoder
 
 Path = Union[str, os.PathLike]
@@ -186,7 +186,7 @@ def _opened(path, remedy):
             x.name for x in others if x.is_dir() or x.suffix.lower() in VIDEOS
         )
         raise InputError(
-            f"{path.parent}: no {path.stem}.*; it holds {listed(there)}; {remedy}"
+            f"{path.parent}: no {path.stem}.*; it holds {join_names(there)}; {remedy}"
         )
     return decoder.Decoder(path, remedy)
 

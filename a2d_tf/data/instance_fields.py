@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from a2d_tf.core.errors import InputError, shown
+from a2d_tf.core.errors import InputError, quoted
 
 _LARGEST = 1e38  # of float32
 
@@ -46,7 +46,7 @@ class Field(NamedTuple):
         numbers = values.dtype.kind in "iuf" and (np.abs(values) < _LARGEST).all()
         if values.shape != self.shape or not numbers:
             raise InputError(
-                f"'{self.name}' {shown(value)} is not finite numbers of shape"
+                f"'{self.name}' {quoted(value)} is not finite numbers of shape"
                 f" {[*self.shape]}"
             )
         values = self.scaled(values[..., ::-1], ratio) if self.moves else values

@@ -11,15 +11,9 @@ import pathlib
 from typing import Any
 
 import a2d_tf
+from a2d_tf.core.checked_json import kind_of, load_json, one_of, whole
 from a2d_tf.core.errors import MAX_SIDE, InputError
-from a2d_tf.core.files import (
-    is_file_name,
-    kind_of,
-    load_json,
-    one_of,
-    whole,
-    write_json,
-)
+from a2d_tf.core.files import is_file_name, write_json
 from a2d_tf.core.labels import LabelSpace
 
 SCHEMA = 4

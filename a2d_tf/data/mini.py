@@ -24,7 +24,7 @@ import numpy as np
 
 from a2d_tf.core.command_line import progress_bar
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import whole_folder
+from a2d_tf.core.folders import whole_folder
 from a2d_tf.core.labels import A2D
 from a2d_tf.core.workers import imap
 from a2d_tf.data import mini_figures as figures

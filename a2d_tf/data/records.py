@@ -27,7 +27,7 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from pycocotools import mask as rle_tools
 
-from a2d_tf.core.errors import InputError, shown
+from a2d_tf.core.errors import InputError, quoted
 from a2d_tf.core.files import is_file_name
 from a2d_tf.data.flow import quantise, resize_frame
 from a2d_tf.data.instance_fields import FIELDS
@@ -250,7 +250,7 @@ def read_truth(serialized: bytes) -> ClipTruth:
     except (DecodeError, IndexError, ValueError, cv2.error) as error:
         raise InputError("not a clip record, or a field is missing") from error
     if not is_file_name(video):  # it becomes part of paths
-        raise InputError(f"'video' {shown(video)} is not a valid file name")
+        raise InputError(f"'video' {quoted(video)} is not a valid file name")
     tracks = None
     if "track" in feature:  # indexing would add it
         tracks = np.array(feature["track"].int64_list.value, np.int64)

@@ -19,7 +19,7 @@ import re
 from collections.abc import Collection
 from typing import Any
 
-from a2d_tf.core.errors import MAX_SIDE, InputError, shown
+from a2d_tf.core.errors import MAX_SIDE, InputError, quoted
 from a2d_tf.core.files import is_file_name, read_text
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data import frames
@@ -190,7 +190,7 @@ def with_tests(videos: tuple[Video, ...], tests: Collection[str]) -> tuple[Video
     """
     if unknown := set(tests) - {video.vid for video in videos}:
         raise InputError(
-            f"--test_videos: unknown video {shown(min(unknown))}; correct the name"
+            f"--test_videos: unknown video {quoted(min(unknown))}; correct the name"
         )
     if not tests:
         return videos
@@ -212,7 +212,7 @@ def _only(path, videos, malformed, videoset):
         - {vid for vid, _ in malformed}
     ):
         raise InputError(
-            f"{path}: {shown(min(unknown))} is not in {videoset}; remove the line"
+            f"{path}: {quoted(min(unknown))} is not in {videoset}; remove the line"
         )
     kept = [(vid, problem) for vid, problem in malformed if vid in listed]
     return tuple(video for video in videos if video.vid in listed), kept
@@ -262,12 +262,12 @@ def _parse_row(where, row):
         cell = fields.get(column, "")
         if not re.fullmatch(r"\d{1,10}", cell) or not least <= int(cell) <= most:
             raise InputError(
-                f"{where}: {column} {shown(cell)} is not an integer from {least} to"
+                f"{where}: {column} {quoted(cell)} is not an integer from {least} to"
                 f" {most}; correct the row"
             )
         fields[column] = int(cell)
     if not is_file_name(fields["vid"]):
-        vid = shown(fields["vid"])
+        vid = quoted(fields["vid"])
         raise InputError(
             f"{where}: vid {vid} is not a valid file name; rename the video"
         )

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 from pycocotools import mask as rle_tools
 
-from a2d_tf.core.errors import InputError, shown
-from a2d_tf.core.files import check_json
+from a2d_tf.core.checked_json import check_json
+from a2d_tf.core.errors import InputError, quoted
 
 
 def encode_mask(mask: np.ndarray) -> dict:
@@ -113,7 +113,7 @@ def decode_box(
         if (box[1] > box[0]).all() and corners.max() > 1 and not _is_far(corners, size):
             return box.ravel()
     problem = (
-        f"{shown(bbox)} is not [x, y, width, height] in a frame of {columns}x{rows}"
+        f"{quoted(bbox)} is not [x, y, width, height] in a frame of {columns}x{rows}"
         " pixels"
     )
     raise InputError(f"{problem}; use pixels, correct it or remove it")
@@ -141,7 +141,7 @@ def decode_rle(rle: dict, height: int, width: int) -> np.ndarray:
     another size.
     """
     if rle.get("size") != [height, width]:
-        problem = f"the RLE's size {shown(rle.get('size'))} is not {[height, width]}"
+        problem = f"the RLE's size {quoted(rle.get('size'))} is not {[height, width]}"
         raise InputError(f"{problem}; encode the mask at the frame's size")
     runs = runs_of(rle.get("counts"), height * width)
     return np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(width, height).T

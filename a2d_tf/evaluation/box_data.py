@@ -24,12 +24,12 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as rle_tools
 
-from a2d_tf.core import files
-from a2d_tf.core.errors import MAX_SIDE, InputError, shown
+from a2d_tf.core import checked_json, files
+from a2d_tf.core.errors import MAX_SIDE, InputError, quoted
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.segmentations import decode_mask, decode_rle, encode_mask
 
-_EDGE = files.number(-1e38, 1e38)  # so that sums of two are finite in 32 bits
+_EDGE = checked_json.number(-1e38, 1e38)  # so that sums of two are finite in 32 bits
 
 
 @dataclasses.dataclass
@@ -211,10 +211,10 @@ class Truth(InstanceTable):
 
         def new_image(value: Any) -> None:
             if type(value) not in (int, str) or value in index:
-                raise ValueError(f"{shown(value)} is not a valid id, or is used twice")
+                raise ValueError(f"{quoted(value)} is not a valid id, or is used twice")
             index[value] = len(index)
 
-        side = (files.whole(1, MAX_SIDE), None)
+        side = (checked_json.whole(1, MAX_SIDE), None)
         image = {
             "id": new_image,
             "file_name": _file_name,
@@ -225,13 +225,13 @@ class Truth(InstanceTable):
             "image_id": _among(index, "a listed image"),
             "category_id": _among(label_space.codes, "a valid pair"),
             "bbox": _bbox,
-            "iscrowd?": files.one_of(0, None),  # crowds cannot be scored
+            "iscrowd?": checked_json.one_of(0, None),  # crowds cannot be scored
         }
 
         names = {label_space.name(code): code for code in label_space.codes}
 
         def category(value: Any) -> None:
-            files.check_json(value, {})
+            checked_json.check_json(value, {})
             code, name = value.get("id"), str(value.get("name"))
             known = label_space.name(code) if code in label_space.codes else name
             # Other tools name categories as they like, and the paper shortens:
@@ -241,7 +241,7 @@ class Truth(InstanceTable):
                 names.get(name, code) != code or not known.startswith(name)
             ):
                 raise ValueError(
-                    f"{shown(code)} is {shown(name)}, but not in the label space; use"
+                    f"{quoted(code)} is {quoted(name)}, but not in the label space; use"
                     " the labels.json of the run that wrote it"
                 )
 
@@ -250,7 +250,7 @@ class Truth(InstanceTable):
             "images": [image],
             "annotations": [annotation],
         }
-        coco = files.load_json(path, kind, "expected COCO JSON")
+        coco = checked_json.load_json(path, kind, "expected COCO JSON")
         images, boxes = coco["images"], coco["annotations"]
         frames = np.array([image["file_name"][: -len(".png")] for image in images])
         columns, source = _columns(boxes, index), os.fspath(path)
@@ -308,7 +308,7 @@ class Results(InstanceTable):
             "score": float,
             "bbox?": _bbox,
         }
-        listed = files.load_json(
+        listed = checked_json.load_json(
             path, [entry], "expected a JSON list of COCO instances"
         )
         for i, each in enumerate(listed):
@@ -390,26 +390,26 @@ def _read_mask(segmentation, size, where):
 
 
 def _among(values: Container, what: str) -> Callable[[Any], None]:
-    """Return a kind for `files.check_json`: integers or texts that are among these
+    """Return a kind for `checked_json.check_json`: integers or texts that are among these
     values.
     """
-    return files.kind_of(
+    return checked_json.kind_of(
         lambda value: type(value) in (int, str) and value in values, what
     )
 
 
 def _bbox(value):
-    """Check a box of COCO JSON, as a kind of `files.check_json`."""
-    files.check_json(value, [_EDGE])
+    """Check a box of COCO JSON, as a kind of `checked_json.check_json`."""
+    checked_json.check_json(value, [_EDGE])
     if len(value) != 4 or min(value[2:]) < 0:
-        raise ValueError(f"{shown(value)} is not [x, y, width, height]")
+        raise ValueError(f"{quoted(value)} is not [x, y, width, height]")
 
 
 def _file_name(value):
-    """Check the file name of a frame, as a kind of `files.check_json`."""
+    """Check the file name of a frame, as a kind of `checked_json.check_json`."""
     frame = value.removesuffix(".png") if isinstance(value, str) else value
     if frame == value or not files.is_frame_name(frame):
-        raise ValueError(f"{shown(value)} must be <VID>/<frame>.png")
+        raise ValueError(f"{quoted(value)} must be <VID>/<frame>.png")
 
 
 def _check_frames(owner, name):
@@ -420,7 +420,7 @@ def _check_frames(owner, name):
     for frame, count in collections.Counter(frames.tolist()).items():
         if count > 1 or not files.is_frame_name(frame):
             raise InputError(
-                f"{owner.source}: field 'frames': {shown(frame)} is listed twice, or"
+                f"{owner.source}: field 'frames': {quoted(frame)} is listed twice, or"
                 " not VID/frame"
             )
     places = _array(owner, name, "iu", None).astype(np.int64, copy=False)

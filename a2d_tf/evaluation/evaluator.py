@@ -18,7 +18,8 @@ from a2d_tf.core import workers
 from a2d_tf.core.command_line import progress_bar
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import check_place, whole_folder, write_json, write_text
+from a2d_tf.core.files import write_json, write_text
+from a2d_tf.core.folders import check_output_folder, whole_folder
 from a2d_tf.data import pipeline, records
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation import box_data
@@ -220,7 +221,7 @@ class Evaluator:
         Raises:
           InputError: the split is empty, or something else than scores is at `output`.
         """
-        check_place(output, _MARKS, "a folder of scores")
+        check_output_folder(output, _MARKS, "a folder of scores")
         with whole_folder(output) as partial:
             return self._evaluate(split, threshold, pathlib.Path(partial), notes)
 

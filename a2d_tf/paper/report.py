@@ -17,7 +17,7 @@ import zlib
 
 import numpy as np
 
-from a2d_tf.core.files import load_json
+from a2d_tf.core.checked_json import load_json
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import pipeline
 from a2d_tf.data.manifest import Manifest

@@ -16,8 +16,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from a2d_tf.core import command_line, devices, processes
 from a2d_tf.core.config import Config
-from a2d_tf.core.errors import InputError, listed, shown
-from a2d_tf.core.files import is_file_name, locked, read_text
+from a2d_tf.core.errors import InputError, join_names, quoted
+from a2d_tf.core.files import is_file_name, read_text
+from a2d_tf.core.locks import locked
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.paper import experiments
 from a2d_tf.runs import scores
@@ -61,7 +62,7 @@ def read_folds(path: str, tested: Sequence[str] = ()) -> dict[str, list[str]]:
         for row in csv.DictReader(read_text(path).splitlines()):
             fold, video = ((row.get(name) or "").strip() for name in ("fold", "video"))
             if any(video in videos for videos in folds.values()):
-                raise ValueError(f"{shown(video)} is there twice")
+                raise ValueError(f"{quoted(video)} is there twice")
             folds.setdefault(fold, []).append(video)
     except (OSError, ValueError, csv.Error) as error:
         raise InputError(
@@ -69,7 +70,7 @@ def read_folds(path: str, tested: Sequence[str] = ()) -> dict[str, list[str]]:
         ) from error
     if not folds or {*tested} - {*folds} or not all(map(is_file_name, folds)):
         raise InputError(
-            f"--folds={path}: has the folds {listed([*map(shown, folds)])}; use a CSV"
+            f"--folds={path}: has the folds {join_names([*map(quoted, folds)])}; use a CSV"
             " with the columns video and fold, and --test_folds from its folds"
         )
     return folds

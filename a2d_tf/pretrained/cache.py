@@ -29,7 +29,8 @@ import numpy as np
 import tensorflow as tf
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import UNREADABLE, file_digest, locked
+from a2d_tf.core.files import UNREADABLE, file_digest
+from a2d_tf.core.locks import locked
 from a2d_tf.model.backbones import PUBLISHED
 from a2d_tf.pretrained import layouts
 

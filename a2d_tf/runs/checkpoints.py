@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
+from a2d_tf.core.checked_json import load_json
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import load_json, write_text
+from a2d_tf.core.files import write_text
 from a2d_tf.runs.scores import CHECKPOINTS, steps_in
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from a2d_tf.core import files
+from a2d_tf.core import checked_json, files, folders
 from a2d_tf.core.config import Config, InferenceConfig, ModelConfig
-from a2d_tf.core.errors import InputError, shown
+from a2d_tf.core.errors import InputError, quoted
 from a2d_tf.core.labels import LabelSpace, is_name
 from a2d_tf.data.manifest import FACTS, Manifest
 from a2d_tf.model.label_modes import Detected
@@ -106,7 +106,7 @@ def _best_threshold(workdir):
     """
     folder = os.path.join(workdir, scores.CHECKPOINTS["best"])
     path, remedy = os.path.join(folder, checkpoints.BEST), "use --checkpoint=last"
-    best = files.load_json(
+    best = checked_json.load_json(
         path, {**scores.CHOSEN, "step": int}, f"validate first, or {remedy}"
     )
     newest = checkpoints.newest(folder)
@@ -133,7 +133,7 @@ def pack(
       InputError: no run there, a weight beyond float16, something else is at `output`,
         or it cannot be written.
     """
-    files.check_place(
+    folders.check_output_folder(
         output, [packed.WEIGHTS, "flags.txt", "labels.json"], "a packed model"
     )
     run = load(workdir, kind=kind)
@@ -151,7 +151,7 @@ def pack(
     }
     training = dataclasses.replace(config.training, train_phase="joint", **none)
     config = dataclasses.replace(config, training=training)
-    with files.whole_folder(output) as new:
+    with folders.whole_folder(output) as new:
         config.write(os.path.join(new, "flags.txt"))
         for name in ("labels.json", "records.json"):
             shutil.copyfile(os.path.join(workdir, name), os.path.join(new, name))
@@ -229,7 +229,7 @@ def _actors_of_classes(actors, classes):
         if of_class not in classes or not is_name(name):
             near = difflib.get_close_matches(of_class.lower(), classes, 1, 0)[0]
             raise InputError(
-                f"--actors: {shown(part)} is not CLASS or NAME=CLASS with a class of"
+                f"--actors: {quoted(part)} is not CLASS or NAME=CLASS with a class of"
                 f" COCO; did you mean {near}?"
             )
         if found.setdefault(of_class, name) != name:

@@ -33,7 +33,7 @@ from typing import Any
 
 import a2d_tf
 from a2d_tf.core.config import Config
-from a2d_tf.core.errors import InputError, shown
+from a2d_tf.core.errors import InputError, quoted
 from a2d_tf.core.files import write_json, write_text
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.manifest import FACTS, FORMAT, Manifest, load_current
@@ -146,7 +146,7 @@ def compare(
     for name, value in there.items():
         if given[name] != value:
             differs = (
-                f"{name}={shown(given[name])} differs from the run's {shown(value)}"
+                f"{name}={quoted(given[name])} differs from the run's {quoted(value)}"
             )
             raise InputError(f"{place}: {differs}; {remedy}")
 

@@ -11,8 +11,9 @@ import os
 import pathlib
 from typing import Any
 
+from a2d_tf.core.checked_json import load_json, number
 from a2d_tf.core.config import Config
-from a2d_tf.core.files import file_digest, load_json, number
+from a2d_tf.core.files import file_digest
 
 ORIGIN = "origin.json"
 """In a folder of scores: the `origin` of its `metrics.json`."""

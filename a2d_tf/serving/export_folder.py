@@ -26,9 +26,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from a2d_tf.core import devices, files
+from a2d_tf.core import devices, files, folders
+from a2d_tf.core.checked_json import number, whole
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import number, whole
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.manifest import FORMAT, load_current
 from a2d_tf.pretrained import cache
@@ -89,14 +89,14 @@ def export(run: loading.Run, output: str, saved_model: bool = True) -> None:
     Raises:
       InputError: something else is at `output`, or the folder cannot be written.
     """
-    files.check_place(output, (_SAVED_MODEL, _FACTS), "an export")
+    folders.check_output_folder(output, (_SAVED_MODEL, _FACTS), "an export")
     served = ServedNetwork(
         run.network, run.config.inference, run.records["clip_stride"]
     )
     part: Any = tf.Module()
     part.weights = served.weights
     try:
-        with files.whole_folder(output) as new:
+        with folders.whole_folder(output) as new:
             if saved_model:
                 tf.saved_model.save(served, new, signatures=served.signatures())
             place = os.path.join(new, _FUNCTIONS)

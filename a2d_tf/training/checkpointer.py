@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
+from a2d_tf.core.checked_json import load_json
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import load_json, write_json
+from a2d_tf.core.files import write_json
 from a2d_tf.runs import checkpoints
 from a2d_tf.runs.scores import CHECKPOINTS
 

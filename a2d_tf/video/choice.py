@@ -20,7 +20,7 @@ from pycocotools import mask as rle_tools
 
 from a2d_tf.annotations.tracked_video import name_of
 from a2d_tf.behaviour import predictions
-from a2d_tf.core.files import load_json, number, whole
+from a2d_tf.core.checked_json import load_json, number, whole
 
 SMALL = 0.3  # margins from here on are no reason
 OVERLAP = 0.1  # IoU of boxes from which two tracks may be confused

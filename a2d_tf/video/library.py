@@ -32,9 +32,11 @@ from a2d_tf.behaviour.predictions import (
     VIDEO,
     VIDEOS,
 )
-from a2d_tf.core.command_line import progress_bar, written
-from a2d_tf.core.errors import InputError, shown
-from a2d_tf.core.files import csv_of, hidden_folder, is_file_name, load_json, write_csv
+from a2d_tf.core.checked_json import load_json
+from a2d_tf.core.command_line import flag_text, progress_bar
+from a2d_tf.core.errors import InputError, quoted
+from a2d_tf.core.files import is_file_name, read_csv, write_csv
+from a2d_tf.core.folders import hidden_folder
 from a2d_tf.core.workers import ALONE, Task, stop_at_once
 from a2d_tf.data import frames
 from a2d_tf.ops import tracking
@@ -177,7 +179,7 @@ def _listed(file):
         places = [line, os.path.join(os.path.dirname(file), line)]
         path = next((place for place in places if os.path.exists(place)), "")
         if not path or _is_a(path, video_files.IMAGES):
-            problem = f"{shown(line)} is not a video file or folder of images"
+            problem = f"{quoted(line)} is not a video file or folder of images"
             raise InputError(f"--videos={file}, line {number}: {problem}")
         paths.append(path)
     if not paths:
@@ -194,7 +196,7 @@ def _check_names(jobs):
         if not is_name or before is not job.path:
             others = "" if before is job.path else f", like those of {before}"
             raise InputError(
-                f"{job.path}: its results cannot be named {shown(job.name)}{others}; "
+                f"{job.path}: its results cannot be named {quoted(job.name)}{others}; "
                 "rename the video"
             )
         source, place = (
@@ -301,7 +303,7 @@ def _difference(there, wanted):
     for name in sorted({*there["settings"], *wanted["settings"]}):
         was, now = (each["settings"].get(name) for each in (there, wanted))
         if was != now:
-            return f"finished with --{name}={written(was)}, not {written(now)}"
+            return f"finished with --{name}={flag_text(was)}, not {flag_text(now)}"
     # A video that is gone since is not another one.
     same = wanted["digest"] in (None, there["digest"])
     if there["video"] != wanted["video"] or not same:
@@ -401,7 +403,7 @@ def conclude(
     failed: dict[str, str] = {}
     for path in (place(FAILED), *waiting):
         with contextlib.suppress(FileNotFoundError):
-            failed.update((name, why) for name, why in csv_of(path))
+            failed.update((name, why) for name, why in read_csv(path))
     is_finished = dataclasses.replace(request, overwrite=True).is_finished
     whole = dict.fromkeys(filter(is_finished, jobs))
     missing = [job.name for job in jobs if job not in whole]
@@ -412,7 +414,7 @@ def conclude(
     parts = {job.name: pages.part(pathlib.Path(job.output)) for job in whole}
     videos, rows = [(name, *part["video"]) for name, part in parts.items()], []
     for video in videos if "summary" in request.kinds else ():
-        for row in csv_of(place(video[0], RESULT_FILES["summary"])):
+        for row in read_csv(place(video[0], RESULT_FILES["summary"])):
             rows.append((*video, f"{video[0]}_{row[0]}", *row))
     for name in filter(is_own, os.listdir(output)):  # those of an earlier call
         pathlib.Path(output, name).unlink(missing_ok=True)

@@ -22,8 +22,9 @@ from typing import Any
 from a2d_tf.annotations.tracked_video import name_of
 from a2d_tf.behaviour import bouts
 from a2d_tf.behaviour.predictions import PART, RESULT_FILES, VIDEO, read_facts
+from a2d_tf.core.checked_json import load_json, one_of
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import csv_of, file_digest, load_json, one_of, write_text
+from a2d_tf.core.files import file_digest, read_csv, write_text
 from a2d_tf.data import frames
 from a2d_tf.evaluation.reports.templates import jpeg_url, render
 from a2d_tf.runs import scores
@@ -198,7 +199,7 @@ def part(folder: pathlib.Path) -> dict[str, Any]:
     facts = read_facts(folder)
     tracks = bouts.read(folder) if RESULT_FILES["tracks"] in digests else []
     if len(digests) == 3:
-        csv_of(
+        read_csv(
             folder / RESULT_FILES["summary"], sum(len(track.bouts) for track in tracks)
         )
     name = name_of(facts.name, facts.images)

@@ -19,7 +19,7 @@ from concurrent import futures
 from typing import Any
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import locked
+from a2d_tf.core.locks import locked
 
 _TRANSFERS = 16  # files that are copied at once
 

@@ -12,8 +12,8 @@ import pathlib
 
 import numpy as np
 
+from a2d_tf.core.checked_json import load_json
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import load_json
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import pipeline
 from a2d_tf.data.a2d_annotations import paint

@@ -1,0 +1,154 @@
+"""Read JSON files whose fields are checked before they are used.
+
+A *kind* says what a value must be; `check_json` lists the kinds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import pathlib
+from typing import Any, Callable
+
+from a2d_tf.core.errors import InputError, quoted
+from a2d_tf.core.files import Path
+
+_LARGEST = 1e300  # JSON has numbers of any length, also NaN and infinity
+
+
+def load_json(path: Path, kind: Any, remedy: str) -> Any:
+    """Read a JSON file and check its fields.
+
+    Args:
+      kind: what the file holds, as for `check_json`; fields that it does not name may
+        have any value.
+      remedy: what to do about a missing or damaged file; ends the error.
+
+    Raises:
+      InputError: no such file, or a damaged one; names file, field and remedy.
+    """
+    try:
+        value = json.loads(pathlib.Path(path).read_bytes())
+        check_json(value, kind)
+    except (OSError, ValueError) as error:
+        problem = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: {problem}; {remedy}") from error
+    return value
+
+
+def check_json(value: Any, kind: Any, where: str = "") -> None:
+    """Check a value that was read from JSON.
+
+    Args:
+      kind: one of
+        - a type; float takes any finite number, int and bool are apart;
+        - [kind]: a list of such values;
+        - {name: kind}: an object with these fields and perhaps others; 'name?' may be
+          missing;
+        - {str: kind}: an object with such values under any names;
+        - (kind, ...): one of these; None is null;
+        - a function that raises ValueError for a wrong value, such as `kind_of` and
+          the functions below it return.
+      where: the value's path inside the file, such as files[0].bytes.
+
+    Raises:
+      ValueError: a value is missing or wrong; names its path.
+    """
+    if isinstance(kind, tuple):
+        _check_alternatives(value, kind, where)
+    elif isinstance(kind, list):
+        _check_list(value, kind[0], where)
+    elif isinstance(kind, dict):
+        _check_object(value, kind, where)
+    elif kind is None or isinstance(kind, type):
+        _check_type(value, kind, where)
+    else:
+        _check_by_function(value, kind, where)
+
+
+def _check_alternatives(value, kinds, where):
+    for kind in kinds:
+        with contextlib.suppress(ValueError):
+            check_json(value, kind, where)
+            return
+    raise _wrong_type(value, where)
+
+
+def _check_list(values, kind, where):
+    if type(values) is not list:
+        raise _wrong_type(values, where)
+    for i, value in enumerate(values):
+        check_json(value, kind, f"{where}[{i}]")
+
+
+def _check_object(fields, kinds, where):
+    if type(fields) is not dict:
+        raise _wrong_type(fields, where)
+    prefix = f"{where}." if where else ""
+    for name, kind in kinds.items():
+        if name is str:
+            for key, value in fields.items():
+                check_json(value, kind, f"{prefix}{quoted(key)}")
+            continue
+        field = name.rstrip("?")
+        is_optional = name.endswith("?")
+        if field in fields or not is_optional:
+            check_json(fields.get(field), kind, f"{prefix}{field}")
+
+
+def _check_type(value, kind, where):
+    if kind is None:
+        is_right = value is None
+    elif kind is float:
+        is_right = type(value) in (int, float) and -_LARGEST < value < _LARGEST
+    else:
+        is_right = type(value) is kind
+    if not is_right:
+        raise _wrong_type(value, where)
+
+
+def _check_by_function(value, check, where):
+    try:
+        check(value)
+    except ValueError as error:
+        message = f"{where}: {error}" if where else str(error)
+        raise ValueError(message) from error
+
+
+def _wrong_type(value, where):
+    place = where or "content"
+    return ValueError(f"{place}: {quoted(value)} is missing or has the wrong type")
+
+
+def kind_of(is_right: Callable[[Any], bool], what: str) -> Callable[[Any], None]:
+    """Return a kind: the values for which `is_right` is true; `what` describes them."""
+
+    def check(value: Any) -> None:
+        if not is_right(value):
+            raise ValueError(f"{quoted(value)} is not {what}")
+
+    return check
+
+
+def whole(least: int = 0, most: int = 2**53) -> Callable[[Any], None]:
+    """Return a kind: integers of a range, its ends included."""
+    return kind_of(
+        lambda value: type(value) is int and least <= value <= most,
+        f"an integer from {least} to {most}",
+    )
+
+
+def number(least: float, most: float) -> Callable[[Any], None]:
+    """Return a kind: integers and floats of a range, its ends included."""
+    return kind_of(
+        lambda value: type(value) in (int, float) and least <= value <= most,
+        f"a number from {least} to {most}",
+    )
+
+
+def one_of(*values: Any) -> Callable[[Any], None]:
+    """Return a kind: one of these values."""
+    description = ", ".join(str(value) for value in values)
+    if len(values) > 1:
+        description = f"one of {description}"
+    return kind_of(lambda value: value in values, description)

@@ -1,0 +1,121 @@
+"""Write folders atomically: a reader finds the old folder or the new one, no part."""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.locks import excludes_others, locked
+
+_LOCK = "lock"  # held by the process that works in a hidden folder
+
+
+def check_output_folder(
+    folder: str, marks: Sequence[str] = (), kind: str = "an empty folder"
+) -> None:
+    """Check that a folder can be made, or replaced by another of its kind.
+
+    Args:
+      folder: path; nothing, or an empty folder, may always be there.
+      marks: files that every folder of the kind has; empty if none may be replaced.
+      kind: what messages call such a folder.
+
+    Raises:
+      InputError: something else is there.
+    """
+    if not os.path.lexists(folder):
+        return
+    if os.path.isdir(folder) and not os.listdir(folder):
+        return
+    is_of_kind = all(os.path.isfile(os.path.join(folder, name)) for name in marks)
+    if not marks or not is_of_kind:
+        raise InputError(
+            f"{folder}: already exists and is not {kind}; use another --output"
+        )
+
+
+@contextlib.contextmanager
+def whole_folder(folder: str, replace: bool = True) -> Iterator[str]:
+    """Yield a new empty folder, which afterwards becomes `folder`.
+
+    After an error nothing has changed.
+
+    Args:
+      folder: path.
+      replace: whether a folder there is replaced; else it must be empty or missing.
+
+    Raises:
+      InputError: it cannot be written.
+    """
+    parent = os.path.dirname(os.path.abspath(folder))
+    if os.path.ismount(folder):
+        raise InputError(
+            f"{folder}: a mount point, which cannot be replaced; use a folder in it"
+        )
+    if not replace:
+        check_output_folder(folder)
+    try:
+        os.makedirs(parent, exist_ok=True)
+        with hidden_folder(parent, ".partial-") as (partial, _):
+            new = os.path.join(partial, "new")
+            os.mkdir(new)
+            yield new
+            if replace:
+                replace_folder(new, folder, os.path.join(partial, "old"))
+            else:
+                os.replace(new, folder)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error})") from error
+
+
+@contextlib.contextmanager
+def hidden_folder(parent: str, prefix: str) -> Iterator[tuple[str, bool]]:
+    """Yield a new folder, and whether no other process uses one in `parent`.
+
+    The folder is removed at the end. Folders that killed processes have left are
+    removed, too: nobody holds the lock in them.
+
+    Raises:
+      OSError: it cannot be made.
+    """
+    parent = os.path.abspath(parent)  # as mkdtemp names folders from Python 3.12 on
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=parent) as folder:
+        unseen_lock = os.path.join(folder, "new_lock")
+        lock = os.path.join(folder, _LOCK)
+        with locked(unseen_lock):
+            os.rename(unseen_lock, lock)  # held before others can find it
+            is_alone = True
+            if excludes_others(lock):
+                is_alone = _remove_abandoned(parent, prefix, lock)
+            yield folder, is_alone
+
+
+def _remove_abandoned(parent, prefix, own_lock):
+    """Remove hidden folders without a process; return whether that was all others."""
+    is_alone = True
+    for lock in glob.glob(os.path.join(glob.escape(parent), f"{prefix}*", _LOCK)):
+        if lock == own_lock:
+            continue
+        with locked(lock, wait=False) as is_abandoned:
+            if is_abandoned:
+                shutil.rmtree(os.path.dirname(lock), ignore_errors=True)
+            else:
+                is_alone = False
+    return is_alone
+
+
+def replace_folder(new: str, folder: str, old: str) -> None:
+    """Move `new` to `folder`, and what is there to `old`; undo that if it fails."""
+    if os.path.isdir(folder):
+        os.replace(folder, old)
+    try:
+        os.replace(new, folder)
+    except OSError:
+        if os.path.isdir(old):
+            os.replace(old, folder)
+        raise
