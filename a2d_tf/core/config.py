@@ -1,5 +1,4 @@
-"""Settings of a run: frozen dataclasses, each of whose fields is an absl flag of the
-same name.
+"""Settings of a run: frozen dataclasses; each field is an absl flag of the same name.
 
 The defaults are those of `configs/a2d.flags`: the paper's values where it gives them,
 ours where it does not (docs/paper.md). A run folder stores its resolved settings in
@@ -26,22 +25,32 @@ PRECISIONS = ["float32", "mixed_bfloat16"]
 NORMS = ["frozen_bn", "frozen_stats", "group_norm", "none"]
 EVALUATION_BATCH = 8
 _MAX_ANCHOR_SIZES = 8  # of a pyramid level
-_CHANNELS = (8, 2048)
-_COUNT = (1, None)
-_POSITIVE = (0, None)
-_SHARE = (0, 1)
 
 
-def _setting(default, values):
-    """Return a field; `values` is a list of choices, or (lowest, highest), None for
-    no limit.
-    """
-    names = (
-        ("enum_values",) if isinstance(values, list) else ("lower_bound", "upper_bound")
-    )
-    # as absl names them
-    limits = zip(names, [values] if isinstance(values, list) else values)
-    return dataclasses.field(default=default, metadata=dict(limits))
+def _choice(default, choices):
+    """Define a setting that has one of some values."""
+    return dataclasses.field(default=default, metadata={"enum_values": choices})
+
+
+def _number(default, least=None, most=None):
+    """Define a setting with a lowest and a highest value, None for no limit."""
+    limits = {"lower_bound": least, "upper_bound": most}  # as absl names them
+    return dataclasses.field(default=default, metadata=limits)
+
+
+def _not_negative(default):
+    """Define a setting that is not negative."""
+    return _number(default, least=0)
+
+
+def _share(default):
+    """Define a setting from 0 to 1."""
+    return _number(default, least=0, most=1)
+
+
+def _channels(default):
+    """Define a number of channels."""
+    return _number(default, least=8, most=2048)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,39 +106,39 @@ class ModelConfig:
         own).
     """
 
-    image_height: int = _setting(256, (32, MAX_SIDE))
-    image_width: int = _setting(256, (32, MAX_SIDE))
+    image_height: int = _number(256, least=32, most=MAX_SIDE)
+    image_width: int = _number(256, least=32, most=MAX_SIDE)
     backbone: str = "resnet101"
-    width_multiplier: float = _setting(1.0, (0.125, 4))
-    norm: str = _setting("frozen_bn", NORMS)
-    flow_norm: str = _setting("frozen_stats", ["same", *NORMS])
+    width_multiplier: float = _number(1.0, least=0.125, most=4)
+    norm: str = _choice("frozen_bn", NORMS)
+    flow_norm: str = _choice("frozen_stats", ["same", *NORMS])
     rgb_convention: str = "own"
     flow_convention: str = "own"
     stride_in_1x1: bool = True
-    pixel_scale: float = _setting(1.0, (1e-6, 1000))
-    flow_scale: float = _setting(16.0, (1e-6, 1000))
-    flow_bound: float = _setting(256.0, (0, 1000000))
-    fpn_channels: int = _setting(256, _CHANNELS)
-    rpn_channels: int = _setting(512, _CHANNELS)
-    head_units: int = _setting(1024, (8, 8192))
-    mask_channels: int = _setting(256, _CHANNELS)
-    mask_layers: int = _setting(4, (0, 32))
+    pixel_scale: float = _number(1.0, least=1e-6, most=1000)
+    flow_scale: float = _number(16.0, least=1e-6, most=1000)
+    flow_bound: float = _number(256.0, least=0, most=1000000)
+    fpn_channels: int = _channels(256)
+    rpn_channels: int = _channels(512)
+    head_units: int = _number(1024, least=8, most=8192)
+    mask_channels: int = _channels(256)
+    mask_layers: int = _number(4, least=0, most=32)
     anchor_sizes: str = "16+32,64,128,256,512"
     use_flow: bool = True
-    temporal_layers: int = _setting(1, (0, 64))
-    temporal_init: str = _setting("random", ["random", "identity"])
-    fusion: str = _setting("mid", ["mid", "late"])
-    action_topdown: str = _setting("shared", ["shared", "separate", "own_backbone"])
+    temporal_layers: int = _number(1, least=0, most=64)
+    temporal_init: str = _choice("random", ["random", "identity"])
+    fusion: str = _choice("mid", ["mid", "late"])
+    action_topdown: str = _choice("shared", ["shared", "separate", "own_backbone"])
     use_mask: bool = True
     mask_image: bool = False
     use_refiner: bool = False
     refiner_backbone: str = ""
-    refiner_size: int = _setting(128, (32, 1024))
-    refiner_channels: int = _setting(64, (4, 1024))
-    label_mode: str = _setting("decoupled", ["decoupled", "cartesian", "hierarchical"])
+    refiner_size: int = _number(128, least=32, most=1024)
+    refiner_channels: int = _number(64, least=4, most=1024)
+    label_mode: str = _choice("decoupled", ["decoupled", "cartesian", "hierarchical"])
     action_background: bool = True
     readout: bool = False
-    roi_align: str = _setting("aligned", ["aligned", "legacy"])
+    roi_align: str = _choice("aligned", ["aligned", "legacy"])
 
     @property
     def frames(self) -> int:
@@ -162,12 +171,12 @@ class InferenceConfig:
       action_threshold: Minimum p(action) of a reported instance; 0 keeps all.
     """
 
-    test_proposals: int = _setting(1000, (1, 100000))
-    proposals_before_nms: int = _setting(10000, (1, 1000000))
-    score_threshold: float = _setting(-1.0, (-1, 1))
-    nms_threshold: float = _setting(0.3, _SHARE)
-    max_detections: int = _setting(100, (1, 10000))
-    action_threshold: float = _setting(0.0, _SHARE)
+    test_proposals: int = _number(1000, least=1, most=100000)
+    proposals_before_nms: int = _number(10000, least=1, most=1000000)
+    score_threshold: float = _number(-1.0, least=-1, most=1)
+    nms_threshold: float = _share(0.3)
+    max_detections: int = _number(100, least=1, most=10000)
+    action_threshold: float = _share(0.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -235,56 +244,54 @@ class TrainingConfig:
         GPUs.
     """
 
-    seed: int = _setting(0, (0, 2**32 - 1))
-    batch_size: int = _setting(8, (1, 65536))
-    steps: int = _setting(60000, (1, 10**9))
-    learning_rate: float = _setting(2e-4, _POSITIVE)
-    backbone_rate: float = _setting(1.0, _SHARE)
-    schedule: str = _setting("constant", ["constant", "cosine"])
-    warmup_steps: int = _setting(1000, _POSITIVE)
-    optimizer: str = _setting("sgd", ["sgd", "adam"])
-    momentum: float = _setting(0.9, _SHARE)
-    weight_decay: float = _setting(1e-4, _POSITIVE)
-    clip_norm: float = _setting(5.0, _POSITIVE)
-    average_decay: float = _setting(0.999, (0, 0.99999))
-    lambda_objectness: float = _setting(1.0, _POSITIVE)
-    lambda_box_reg: float = _setting(1.0, _POSITIVE)
-    lambda_actor_cls: float = _setting(1.0, _POSITIVE)
-    lambda_action_cls: float = _setting(1.0, _POSITIVE)
-    lambda_mask: float = _setting(1.0, _POSITIVE)
+    seed: int = _number(0, least=0, most=2**32 - 1)
+    batch_size: int = _number(8, least=1, most=65536)
+    steps: int = _number(60000, least=1, most=10**9)
+    learning_rate: float = _not_negative(2e-4)
+    backbone_rate: float = _share(1.0)
+    schedule: str = _choice("constant", ["constant", "cosine"])
+    warmup_steps: int = _not_negative(1000)
+    optimizer: str = _choice("sgd", ["sgd", "adam"])
+    momentum: float = _share(0.9)
+    weight_decay: float = _not_negative(1e-4)
+    clip_norm: float = _not_negative(5.0)
+    average_decay: float = _number(0.999, least=0, most=0.99999)
+    lambda_objectness: float = _not_negative(1.0)
+    lambda_box_reg: float = _not_negative(1.0)
+    lambda_actor_cls: float = _not_negative(1.0)
+    lambda_action_cls: float = _not_negative(1.0)
+    lambda_mask: float = _not_negative(1.0)
     zero_shot_actor: str = ""
-    train_phase: str = _setting("joint", ["joint", "actor", "action", "refiner"])
+    train_phase: str = _choice("joint", ["joint", "actor", "action", "refiner"])
     init_run: str = ""
     init_checkpoint: str = ""
     init_rgb: str = ""
     init_flow: str = ""
-    rpn_samples: int = _setting(256, (2, 1000000))
-    rpn_beta: float = _setting(0.0, (0, 100))
-    rpn_box_normaliser: str = _setting("positives", ["samples", "positives"])
-    box_normaliser: str = _setting("samples", ["samples", "positives"])
-    train_proposals: int = _setting(2000, (1, 100000))
-    train_proposals_before_nms: int = _setting(10000, (1, 1000000))
-    roi_samples: int = _setting(64, (2, 100000))
-    positive_fraction: float = _setting(1 / 3, _SHARE)
+    rpn_samples: int = _number(256, least=2, most=1000000)
+    rpn_beta: float = _number(0.0, least=0, most=100)
+    rpn_box_normaliser: str = _choice("positives", ["samples", "positives"])
+    box_normaliser: str = _choice("samples", ["samples", "positives"])
+    train_proposals: int = _number(2000, least=1, most=100000)
+    train_proposals_before_nms: int = _number(10000, least=1, most=1000000)
+    roi_samples: int = _number(64, least=2, most=100000)
+    positive_fraction: float = _share(1 / 3)
     add_truth_rois: bool = True
-    max_instances: int = _setting(25, (1, 10000))
-    val_fraction: float = _setting(0.1, _SHARE)
+    max_instances: int = _number(25, least=1, most=10000)
+    val_fraction: float = _share(0.1)
     flip: bool = True
-    scale_jitter: float = _setting(0.2, (0, 0.9))
-    colour_jitter: float = _setting(0.1, _SHARE)
-    shuffle_buffer: int = _setting(1000, (1, 1000000))
-    log_every: int = _setting(20, _COUNT)
-    validate_every: int = _setting(3000, _COUNT)
-    checkpoint_every: int = _setting(1000, _COUNT)
+    scale_jitter: float = _number(0.2, least=0, most=0.9)
+    colour_jitter: float = _share(0.1)
+    shuffle_buffer: int = _number(1000, least=1, most=1000000)
+    log_every: int = _number(20, least=1)
+    validate_every: int = _number(3000, least=1)
+    checkpoint_every: int = _number(1000, least=1)
     deterministic: bool = True
-    strategy: str = _setting("none", ["none", "mirrored"])
-    replicas: int = _setting(0, _POSITIVE)
+    strategy: str = _choice("none", ["none", "mirrored"])
+    replicas: int = _not_negative(0)
 
     @property
     def evaluation_batch(self) -> int:
-        """Clips per device in evaluation; `batch_size` may count those of many
-        devices.
-        """
+        """Clips per device in evaluation; `batch_size` may be for many devices."""
         return min(self.batch_size, EVALUATION_BATCH)
 
 
@@ -297,7 +304,7 @@ class ComputeConfig:
         float32.
     """
 
-    precision: str = _setting("float32", PRECISIONS)
+    precision: str = _choice("float32", PRECISIONS)
 
 
 SECTIONS = {
@@ -309,15 +316,20 @@ SECTIONS = {
 
 
 def help_of(section: type) -> dict[str, str]:
-    """Return {setting: help of its flag} of a section, from the attributes in its
-    docstring.
-    """
+    """Return {setting: help of its flag}, from the docstring of a section."""
     doc = inspect.cleandoc(section.__doc__ or "")
-    found = re.findall(r"^  (\w+): (.*(?:\n {4}.*)*)", doc, re.MULTILINE)
-    return {name: " ".join(text.split()) for name, text in found}
+    attributes = re.findall(r"^  (\w+): (.*(?:\n {4}.*)*)", doc, re.MULTILINE)
+    return {name: " ".join(text.split()) for name, text in attributes}
 
 
-_KINDS = {"int": "integer", "str": "string"}  # as absl names them
+_DEFINERS = {
+    "bool": "bool",
+    "int": "integer",
+    "float": "float",
+    "str": "string",
+    "enum": "enum",
+}
+"""Type of a setting -> the method of `command_line.Register` that defines its flag."""
 
 
 def parse_anchors(text: str) -> tuple[tuple[float, ...], ...]:
@@ -331,20 +343,23 @@ def parse_anchors(text: str) -> tuple[tuple[float, ...], ...]:
         ascending.
     """
     try:
-        levels = tuple(tuple(map(float, sizes.split("+"))) for sizes in text.split(","))
+        levels = [tuple(map(float, sizes.split("+"))) for sizes in text.split(",")]
     except ValueError:
-        levels = ()
-    # Ascending, because levels share the weights of their largest anchors.
-    ascending = all(a < b for sizes in levels for a, b in zip((0.0, *sizes), sizes))
-    within = all(
-        len(sizes) <= _MAX_ANCHOR_SIZES and sizes[-1] <= MAX_SIDE for sizes in levels
-    )
-    if len(levels) != 5 or not ascending or not within:
+        levels = []
+    if len(levels) != 5 or not all(map(_are_anchor_sizes, levels)):
         raise InputError(
             f"--anchor_sizes={text}: use five sizes, or up to {_MAX_ANCHOR_SIZES} per"
             " level: 8+16"
         )
-    return levels
+    return tuple(levels)
+
+
+def _are_anchor_sizes(sizes):
+    """Return whether a pyramid level can have anchors of these sizes."""
+    if len(sizes) > _MAX_ANCHOR_SIZES or not sizes[-1] <= MAX_SIDE:
+        return False
+    # Ascending, because levels share the weights of their largest anchors.
+    return all(lower < upper for lower, upper in zip((0.0, *sizes), sizes))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -362,14 +377,18 @@ class Config:
     ) -> None:
         """Define a flag for each field of the named sections."""
         for section in sections:
-            # --help groups flags by the name of their module.
-            place = f"{command_line.SETTINGS}{section}"
-            texts = help_of(SECTIONS[section])
+            help_texts = help_of(SECTIONS[section])
             for field in dataclasses.fields(SECTIONS[section]):
                 kind = "enum" if "enum_values" in field.metadata else str(field.type)
-                limits = {**field.metadata, "help": texts[field.name]}
-                define = getattr(flag_values, _KINDS.get(kind, kind))
-                define(field.name, field.default, **limits, module_name=place)
+                define = getattr(flag_values, _DEFINERS[kind])
+                define(
+                    field.name,
+                    field.default,
+                    help=help_texts[field.name],
+                    # --help groups flags by the name of their module.
+                    module_name=f"{command_line.SETTINGS}{section}",
+                    **field.metadata,
+                )
 
     @staticmethod
     def define_checkpoint(flag_values: command_line.Register) -> flags.FlagHolder:
@@ -390,31 +409,30 @@ class Config:
 
     @classmethod
     def from_flags(cls, flag_values: command_line.Register) -> Config:
-        """Return the settings that the parsed flags give; InputError where settings
-        contradict each other.
+        """Return the settings of the parsed flags.
+
+        Raises:
+          InputError: a setting is not finite, or settings contradict each other.
         """
         sections = {}
-        for section, kind in SECTIONS.items():
-            values = {
-                f.name: flag_values[f.name].value for f in dataclasses.fields(kind)
-            }
-            sections[section] = kind(**values)
-            for name, value in values.items():
-                # no bound holds for NaN
+        for section, section_class in SECTIONS.items():
+            values = {}
+            for field in dataclasses.fields(section_class):
+                value = flag_values[field.name].value
+                # No bound holds for NaN.
                 if isinstance(value, float) and not math.isfinite(value):
-                    raise InputError(f"--{name}={value} is not finite")
+                    raise InputError(f"--{field.name}={value} is not finite")
+                values[field.name] = value
+            sections[section] = section_class(**values)
         config = cls(**sections)
         parse_anchors(config.model.anchor_sizes)
-        problem = _contradiction(config.model, config.training)
-        if problem:
-            raise InputError(problem)
+        _check_model(config.model)
+        _check_training(config.training, config.model)
         return config
 
     @classmethod
     def read(cls, path: str | os.PathLike) -> Config:
-        """Read the settings of a flagfile, such as a run's `flags.txt`; errors as of
-        `parse`.
-        """
+        """Read a flagfile, such as `flags.txt`; raise errors as `parse` does."""
         return cls.parse([f"--flagfile={path}"])
 
     @classmethod
@@ -435,95 +453,129 @@ class Config:
 
     def write(self, path: str | os.PathLike) -> None:
         """Write the settings as a flagfile, atomically."""
-        lines = [
-            x for name in SECTIONS for x in (f"# {name}", *_words(getattr(self, name)))
-        ]
+        lines = []
+        for name in SECTIONS:
+            lines.append(f"# {name}")
+            lines.extend(_words(getattr(self, name)))
         write_text(path, "\n".join(lines) + "\n")
 
     @staticmethod
     def given(flag_values: command_line.Register, *sections: str) -> dict[str, Any]:
-        """Return the flags of sections that the command line or a flagfile gives:
-        {name: value}.
+        """Return {name: value} of the settings that a command line or a flagfile names.
+
+        Args:
+          flag_values: the parsed flags.
+          sections: names of the sections that are looked at.
         """
-        fields = [
-            field
-            for section in sections
-            for field in dataclasses.fields(SECTIONS[section])
-        ]
-        names = [field.name for field in fields if field.name in flag_values]
-        return {
-            name: flag_values[name].value for name in names if flag_values[name].present
-        }
+        values = {}
+        for section in sections:
+            for field in dataclasses.fields(SECTIONS[section]):
+                if field.name in flag_values and flag_values[field.name].present:
+                    values[field.name] = flag_values[field.name].value
+        return values
 
     def with_inference(self, **settings: Any) -> Config:
-        """Return these settings with some of inference and computing replaced."""
-        compute = {
-            name: settings.pop(name) for name in vars(self.compute) if name in settings
-        }
-        inference = dataclasses.replace(self.inference, **settings)
-        computing = dataclasses.replace(self.compute, **compute)
-        return dataclasses.replace(self, inference=inference, compute=computing)
+        """Return a copy in which settings of inference and computing are replaced."""
+        compute = {}
+        for field in dataclasses.fields(self.compute):
+            if field.name in settings:
+                compute[field.name] = settings.pop(field.name)
+        return dataclasses.replace(
+            self,
+            inference=dataclasses.replace(self.inference, **settings),
+            compute=dataclasses.replace(self.compute, **compute),
+        )
 
     def checked(self) -> Config:
-        """Return the settings; InputError where one is out of range, or contradicts
-        another.
+        """Return the same settings, checked as those of a command line are.
+
+        Raises:
+          InputError: a setting is out of range, or contradicts another.
         """
-        return Config.parse(
-            [word for name in SECTIONS for word in _words(getattr(self, name))]
-        )
+        words = []
+        for name in SECTIONS:
+            words.extend(_words(getattr(self, name)))
+        return Config.parse(words)
 
 
 def _words(section):
-    fields = dataclasses.asdict(section).items()
-    return [f"--{k}={str(v).lower() if type(v) is bool else v}" for k, v in fields]
+    """Return the settings of a section as words of a command line."""
+    words = []
+    for name, value in dataclasses.asdict(section).items():
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        words.append(f"--{name}={text}")
+    return words
 
 
-def _contradiction(model, training):
-    """Return how settings contradict each other; None where they do not."""
+def _check_model(model):
+    """Raise InputError if settings of the network contradict each other."""
+    is_cartesian = model.label_mode == "cartesian"
     for name in ("image_height", "image_width", "refiner_size"):
         if getattr(model, name) % 32:
-            return f"--{name}={getattr(model, name)} must be a multiple of 32"
+            raise InputError(
+                f"--{name}={getattr(model, name)} must be a multiple of 32"
+            )
     if model.readout and model.label_mode != "decoupled":
-        return "--readout needs --label_mode=decoupled; or use --readout=false"
-    phase, cartesian = training.train_phase, model.label_mode == "cartesian"
-    starts = (
-        training.init_run,
-        training.init_checkpoint,
-        training.init_rgb or training.init_flow,
-    )
-    before, most = training.train_proposals_before_nms, training.train_proposals
+        raise InputError(
+            "--readout needs --label_mode=decoupled; or use --readout=false"
+        )
     if model.fusion == "late" and not model.use_flow:
-        return "--fusion=late joins two streams; it needs --use_flow"
-    if model.fusion == "late" and cartesian:
-        return "--fusion=late joins action heads; --label_mode=cartesian has none"
+        raise InputError("--fusion=late joins two streams; it needs --use_flow")
+    if model.fusion == "late" and is_cartesian:
+        raise InputError(
+            "--fusion=late joins action heads; --label_mode=cartesian has none"
+        )
     if model.use_refiner and model.use_mask:
-        return "--use_refiner replaces the mask head; it needs --use_mask=false"
-    if before < most:
-        return (
-            f"--train_proposals_before_nms={before} is less than"
-            f" --train_proposals={most}"
+        raise InputError(
+            "--use_refiner replaces the mask head; it needs --use_mask=false"
+        )
+
+
+def _check_training(training, model):
+    """Raise InputError if settings of the training contradict others."""
+    if training.train_proposals_before_nms < training.train_proposals:
+        raise InputError(
+            f"--train_proposals_before_nms={training.train_proposals_before_nms} is"
+            f" less than --train_proposals={training.train_proposals}"
         )
     if training.replicas and training.strategy != "mirrored":
-        return "--replicas needs --strategy=mirrored"
-    if sum(map(bool, starts)) > 1:
-        return (
+        raise InputError("--replicas needs --strategy=mirrored")
+    _check_initial_weights(training, model)
+    if training.zero_shot_actor and model.label_mode != "decoupled":
+        raise InputError(
+            "--zero_shot_actor needs --label_mode=decoupled, not" f" {model.label_mode}"
+        )
+    phase = training.train_phase
+    if phase == "refiner" and not model.use_refiner:
+        raise InputError(
+            "--train_phase=refiner trains the refiner; it needs --use_refiner"
+        )
+    if phase in ("action", "refiner") and not training.init_run:
+        raise InputError(
+            f"--train_phase={phase} freezes the actor branch; it needs --init_run"
+        )
+    if phase == "action" and model.label_mode == "cartesian":
+        raise InputError("--train_phase=action: cartesian labels have no action head")
+
+
+def _check_initial_weights(training, model):
+    """Raise InputError if the settings of initial weights contradict each other."""
+    has_run = bool(training.init_run or training.init_checkpoint)
+    has_public = bool(training.init_rgb or training.init_flow)
+    if (training.init_run and training.init_checkpoint) or (has_run and has_public):
+        raise InputError(
             "use one of --init_run, --init_checkpoint, --init_rgb (an empty value"
             " unsets it)"
         )
-    imported = training.init_rgb and (training.init_flow or not model.use_flow)
-    if not (training.backbone_rate or any(starts[:2]) or imported):
-        return (
+    initialises_backbones = has_run or (
+        training.init_rgb and (training.init_flow or not model.use_flow)
+    )
+    if training.backbone_rate == 0 and not initialises_backbones:
+        raise InputError(
             "--backbone_rate=0 keeps loaded weights; set --init_rgb and --init_flow, or"
             " a run"
         )
     if training.init_flow and not model.use_flow:
-        return "--init_flow initialises the motion stream; it needs --use_flow"
-    if training.zero_shot_actor and model.label_mode != "decoupled":
-        return f"--zero_shot_actor needs --label_mode=decoupled, not {model.label_mode}"
-    if phase == "refiner" and not model.use_refiner:
-        return "--train_phase=refiner trains the refiner; it needs --use_refiner"
-    if phase in ("action", "refiner") and not training.init_run:
-        return f"--train_phase={phase} freezes the actor branch; it needs --init_run"
-    if phase == "action" and cartesian:
-        return "--train_phase=action: cartesian labels have no action head"
-    return None
+        raise InputError(
+            "--init_flow initialises the motion stream; it needs --use_flow"
+        )
