@@ -36,7 +36,7 @@ from a2d_tf.commands.inspect import describe
 from a2d_tf.core.config import Config, TrainingConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.data import convert, records
+from a2d_tf.data import clip_records, convert
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.data.segmentations import encode_mask
 from a2d_tf.evaluation import box_data, metrics
@@ -158,11 +158,11 @@ def test_records_say_which_instances_have_masks(tmp_path, videos, kind, has_mask
     )
     convert.convert(source, tmp_path / "records", settings, workers=1)
     manifest = Manifest.load(tmp_path / "records")
-    (serialized,) = records.read_shard(manifest.shards("train")[0])
+    (serialized,) = clip_records.read_shard(manifest.shards("train")[0])
     alone = has_mask.count(False)
     assert manifest.counts["train"].get("boxes_only", 0) == alone
     assert manifest.trains_masks == (kind != "boxes")
-    truth, fields = records.read_truth(serialized), records.parse(serialized)
+    truth, fields = clip_records.read_truth(serialized), clip_records.parse(serialized)
     assert truth.has_mask.tolist() == fields["has_mask"].numpy().tolist() == has_mask
     assert truth.is_complete == (kind == "masks")
     assert fields["masks"].numpy().any(axis=(1, 2)).tolist() == has_mask

@@ -25,7 +25,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import file_digest
 from a2d_tf.core.labels import A2D
 from a2d_tf.core.workers import Task
-from a2d_tf.data import convert, frames, records
+from a2d_tf.data import clip_records, convert, frames
 from a2d_tf.data.flow import MAX_FLOW, Flow, grey, resize_frame
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.data.release import Release
@@ -45,10 +45,10 @@ def clips(output):
     for split, shard in (
         (s, shard) for s in manifest.splits for shard in manifest.shards(s)
     ):
-        for serialized in records.read_shard(shard):
-            truth = records.read_truth(serialized)
+        for serialized in clip_records.read_shard(shard):
+            truth = clip_records.read_truth(serialized)
             assert truth.split == split
-            fields = {k: v.numpy() for k, v in records.parse(serialized).items()}
+            fields = {k: v.numpy() for k, v in clip_records.parse(serialized).items()}
             found[truth.video, truth.frame] = fields, truth
     return found
 

@@ -19,7 +19,7 @@ from a2d_files import (
     write_release,
     write_video,
 )
-from test_records import clip
+from test_clip_records import clip
 from test_tensor_files import write_torch
 
 from a2d_tf.annotations.annotated_videos import AnnotatedVideos
@@ -27,7 +27,7 @@ from a2d_tf.annotations.matching import Export
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
-from a2d_tf.data import frames, records
+from a2d_tf.data import clip_records, frames
 from a2d_tf.data.release import Release
 from a2d_tf.data.segmentations import decode_rle
 from a2d_tf.evaluation.box_data import Detections, Truth
@@ -64,7 +64,7 @@ def make_image(suffix):
 
 def clip_record(**fields):
     """A serialised record, with some of its features replaced."""
-    example = tf.train.Example.FromString(records.encode(clip()))
+    example = tf.train.Example.FromString(clip_records.encode(clip()))
     for name, values in fields.items():
         feature = example.features.feature[name]
         kind = feature.WhichOneof("kind")
@@ -74,8 +74,11 @@ def clip_record(**fields):
 
 
 def read_shard(path):
-    with records.naming(path):
-        return [records.read_truth(record) for record in records.read_shard(str(path))]
+    with clip_records.naming(path):
+        return [
+            clip_records.read_truth(record)
+            for record in clip_records.read_shard(str(path))
+        ]
 
 
 def written(name, write):
@@ -166,7 +169,8 @@ KINDS = {  # name: (make, read)
     ),
     "shard": (
         written(
-            "t.tfrecord", lambda path: records.write_shard(path, [clip_record()] * 2)
+            "t.tfrecord",
+            lambda path: clip_records.write_shard(path, [clip_record()] * 2),
         ),
         read_shard,
     ),
@@ -238,8 +242,11 @@ def test_an_image_of_too_many_pixels(tmp_path, kind, side):
 
 
 def test_a_record_whose_video_is_a_path():
-    with refused("some.tfrecord: .*'video' '../../x'"), records.naming("some.tfrecord"):
-        records.read_truth(clip_record(video=[b"../../x"]))
+    with (
+        refused("some.tfrecord: .*'video' '../../x'"),
+        clip_records.naming("some.tfrecord"),
+    ):
+        clip_records.read_truth(clip_record(video=[b"../../x"]))
 
 
 def npy(shape, dtype="<f8", data=b""):

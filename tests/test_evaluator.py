@@ -15,7 +15,7 @@ from pycocotools import mask as rle_tools
 
 import a2d_tf
 from a2d_tf.core.errors import InputError
-from a2d_tf.data import records
+from a2d_tf.data import clip_records
 from a2d_tf.evaluation import box_data
 from a2d_tf.evaluation import evaluator as evaluators
 from a2d_tf.evaluation.evaluated_frames import Collected
@@ -115,7 +115,7 @@ def test_records_of_every_frame_are_scored_over_time_and_a_zero_shot_run_has_its
     evaluator, evaluated, frames, monkeypatch, tmp_path
 ):
     metrics, _ = evaluated
-    numbers, read = itertools.count(1), records.read_truth
+    numbers, read = itertools.count(1), clip_records.read_truth
 
     def followed(serialized):
         """The truth as that of one video, each instance with an identity."""
@@ -126,7 +126,7 @@ def test_records_of_every_frame_are_scored_over_time_and_a_zero_shot_run_has_its
     training = dataclasses.replace(evaluator.config.training, zero_shot_actor="ball")
     config = dataclasses.replace(evaluator.config, training=training)
     monkeypatch.setattr(evaluator, "config", config)
-    monkeypatch.setattr(records, "read_truth", followed)
+    monkeypatch.setattr(clip_records, "read_truth", followed)
     for threshold in (0.0, 1.1):  # nothing reaches the latter
         ours = evaluator.evaluate("test", threshold, str(tmp_path / "test"))
         over_time, zero_shot = ours["over_time"], ours["zero_shot"]

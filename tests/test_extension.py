@@ -115,12 +115,12 @@ def test_a_head_with_a_label_of_its_own_touches_few_files():
 AUGMENT = """
 import dataclasses, numpy as np, tensorflow as tf
 from a2d_tf.core.config import Config
-from a2d_tf.data import pipeline, records
+from a2d_tf.data import clip_records, pipeline
 from a2d_tf.data.manifest import Manifest
 config = Config.read("run/flags.txt")
 settings = dataclasses.replace(config.training, flip=True)
 manifest = Manifest.load("records")
-clips = [records.parse(x) for path in manifest.shards("train") for x in records.read_shard(path)]
+clips = [clip_records.parse(x) for path in manifest.shards("train") for x in clip_records.read_shard(path)]
 assert np.isnan(clips[0]["key_point"]).all()
 for example in clips[1:]:
     np.testing.assert_allclose(example["key_point"], example["boxes"][:, :2], atol=1e-4)

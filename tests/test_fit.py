@@ -20,8 +20,7 @@ from a2d_tf.core import devices
 from a2d_tf.core.config import ComputeConfig, Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
-from a2d_tf.data import pipeline
-from a2d_tf.data import records as record_format
+from a2d_tf.data import clip_records, pipeline
 from a2d_tf.model import losses
 from a2d_tf.model.network import Network
 from a2d_tf.runs import checkpoints, run_folder
@@ -199,7 +198,7 @@ def test_a_non_finite_loss_ends_the_run_before_its_weights_are_kept(
     """A clip with non-finite flow: named, kept with the weights before it, and
     played again.
     """
-    parse = record_format.parse
+    parse = clip_records.parse
     model = dict(use_flow=True, temporal_layers=0)
     config = Config(tiny_network.config(**model), training=LEARNING)
     clips = pipeline.training(mini_records, config).take(20)
@@ -213,7 +212,7 @@ def test_a_non_finite_loss_ends_the_run_before_its_weights_are_kept(
         )
         return dict(example, flow=flow)
 
-    monkeypatch.setattr(record_format, "parse", spoilt)
+    monkeypatch.setattr(clip_records, "parse", spoilt)
     before = []
     settings = dict(model=model, log_every=6, checkpoint_every=6)
     with pytest.raises(InputError) as raised:

@@ -9,9 +9,9 @@ import tensorflow as tf
 from processes import run_a2d, succeeded
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.data import inspection, records
+from a2d_tf.data import clip_records, inspection
+from a2d_tf.data.clip_records import ClipTruth
 from a2d_tf.data.inspection import Boxes, Summary
-from a2d_tf.data.records import ClipTruth
 
 SIZES = ((8, 16), (32,), (64,), (128,), (256,))
 
@@ -54,9 +54,9 @@ def test_the_contents_are_those_of_the_training_records(mini_records, monkeypatc
         mini_records.counts["train"]["pairs"].values()
     )
     rgb = [
-        records.parse(tf.constant(serialized), 1)["rgb"][0].numpy().reshape(-1, 3)
+        clip_records.parse(tf.constant(serialized), 1)["rgb"][0].numpy().reshape(-1, 3)
         for shard in mini_records.shards("train")
-        for serialized in records.read_shard(shard)
+        for serialized in clip_records.read_shard(shard)
     ]
     expected = np.concatenate(rgb).astype(np.float64).var(axis=0).mean() ** 0.5
     assert gathered.deviations["rgb"] == pytest.approx(expected, rel=1e-6)

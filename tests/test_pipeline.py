@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from a2d_tf.core.config import Config, ModelConfig, TrainingConfig
 from a2d_tf.core.errors import InputError
-from a2d_tf.data import pipeline, records
+from a2d_tf.data import clip_records, pipeline
 
 
 def config(frames=3, height=64, width=96, **training):
@@ -202,7 +202,7 @@ NOTHING = dict(
 def test_absent_rows_fill_up_and_background_is_known_where_all_instances_are(
     given, changed, annotated, mini_records, monkeypatch
 ):
-    monkeypatch.setattr(records, "parse", lambda *_: example(**given))
+    monkeypatch.setattr(clip_records, "parse", lambda *_: example(**given))
     settings = config(height=32, width=48, max_instances=3)
     load = pipeline._loader(mini_records, settings, 4, lambda *_: example(**changed))
     made = load(tf.constant(5, tf.int64), tf.constant(b""))
@@ -239,7 +239,7 @@ def stored(manifest, split):
     return [
         (truth.video, truth.frame)
         for path in manifest.shards(split)
-        for truth in map(records.read_truth, records.read_shard(path))
+        for truth in map(clip_records.read_truth, clip_records.read_shard(path))
     ]
 
 
@@ -327,9 +327,9 @@ def test_batches_have_the_promised_form(stream):
 def test_elements_are_the_records_own(mini_records):
     batch = next(iter(evaluation(mini_records, "train", 12)))
     shards = mini_records.shards("train")
-    serialized = [record for path in shards for record in records.read_shard(path)]
+    serialized = [record for path in shards for record in clip_records.read_shard(path)]
     for row, record in enumerate(serialized):
-        whole = records.parse(record)
+        whole = clip_records.parse(record)
         count = len(whole["codes"])
         assert whole["rgb"].shape[0] == 5
         # Three of the five frames, about the same key frame.
@@ -345,11 +345,13 @@ def test_elements_are_the_records_own(mini_records):
 
 def test_a_resumed_stream_is_the_undisturbed_one(mini_records, tmp_path):
     serialized = [
-        r for path in mini_records.shards("train") for r in records.read_shard(path)
+        r
+        for path in mini_records.shards("train")
+        for r in clip_records.read_shard(path)
     ]
     names = [f"{i}.tfrecord" for i in range(5)]
     for i, name in enumerate(names):
-        records.write_shard(tmp_path / name, serialized[i::5])
+        clip_records.write_shard(tmp_path / name, serialized[i::5])
     files = [{"name": name, "split": "train", "records": 1} for name in names]
     manifest = dataclasses.replace(mini_records, directory=str(tmp_path), files=files)
     # Batches of 5 from 12 records: epochs end within batches; blocks of 4: so do

@@ -16,7 +16,7 @@ from test_inference import softmax
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
-from a2d_tf.data import records as record_format
+from a2d_tf.data import clip_records
 from a2d_tf.model import inference
 from a2d_tf.model.heads import readout as readouts
 from a2d_tf.model.inference import infer, vote
@@ -221,7 +221,7 @@ def test_damaged_records_are_named(mini_records, tmp_path):
 def test_it_learns_from_training_videos_without_the_held_out_actions(
     mini_records, monkeypatch
 ):
-    parse = record_format.parse
+    parse = clip_records.parse
     monkeypatch.setattr(readouts, "LEAST_SKILL", -9.0)  # of random features
 
     def learned(withheld="", **poison):
@@ -243,7 +243,7 @@ def test_it_learns_from_training_videos_without_the_held_out_actions(
                 )
             return dict(example, codes=codes)
 
-        monkeypatch.setattr(record_format, "parse", poisoned)
+        monkeypatch.setattr(clip_records, "parse", poisoned)
         training = dataclasses.replace(LEARNING, zero_shot_actor=withheld)
         network = made(temporal_layers=0)
         fit_readout(

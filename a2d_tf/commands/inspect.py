@@ -22,7 +22,7 @@ from a2d_tf.evaluation.label_maps import write_png
 from a2d_tf.ops import visualize
 
 if TYPE_CHECKING:
-    from a2d_tf.data.records import ClipTruth
+    from a2d_tf.data.clip_records import ClipTruth
 
 FLAGS = command_line.Register()
 _RECORDS = FLAGS.string("records", None, "Folder written by a2d records.")

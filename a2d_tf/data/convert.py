@@ -84,7 +84,7 @@ class Conversion:
         """Build a shard in `output/.partial`, unless it is there already; return its
         sidecar.
         """
-        from a2d_tf.data import records  # late: only the workers need TensorFlow
+        from a2d_tf.data import clip_records  # late: only the workers need TensorFlow
 
         inputs = self.fingerprint(shard)
         if finished := self.finished(shard, inputs):
@@ -112,12 +112,12 @@ class Conversion:
                     if clip.annotation.note:
                         path = self.source.annotation_path(clip.video, clip.frame)
                         note("repaired", path, note=clip.annotation.note)
-                    yield records.encode(clip)
+                    yield clip_records.encode(clip)
 
         path = self.output / PARTIAL / shard.name
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             temporary = os.path.join(folder, shard.name)
-            records.write_shard(temporary, serialised())
+            clip_records.write_shard(temporary, serialised())
             # Before another copy of this task can publish it.
             sidecar |= {
                 "bytes": os.path.getsize(temporary),

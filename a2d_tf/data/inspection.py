@@ -16,7 +16,7 @@ from a2d_tf.data.manifest import Manifest
 from a2d_tf.ops import anchors
 
 if TYPE_CHECKING:
-    from a2d_tf.data.records import ClipTruth
+    from a2d_tf.data.clip_records import ClipTruth
 
 
 @dataclasses.dataclass
@@ -110,7 +110,7 @@ def read(
     decode: bool = False,
     frames: int | None = None,
 ) -> Iterator[tuple[str, dict[str, np.ndarray], ClipTruth]]:
-    """Yield (split, fields of `records.parse` as arrays, truth) of each record.
+    """Yield (split, fields of `clip_records.parse` as arrays, truth) of each record.
 
     Args:
       manifest, splits: which records.
@@ -123,17 +123,17 @@ def read(
     """
     import tensorflow as tf  # here, so that a wrong folder is reported at once
 
-    from a2d_tf.data import records
+    from a2d_tf.data import clip_records
 
     @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
     def parse(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-        return records.parse(serialized, frames)
+        return clip_records.parse(serialized, frames)
 
     shards = [(split, shard) for split in splits for shard in manifest.shards(split)]
-    every = ((*named, x) for named in shards for x in records.read_shard(named[1]))
+    every = ((*named, x) for named in shards for x in clip_records.read_shard(named[1]))
     for split, shard, serialized in itertools.islice(every, limit):
-        with records.naming(shard):
-            truth = records.read_truth(serialized)
+        with clip_records.naming(shard):
+            truth = clip_records.read_truth(serialized)
             fields = parse(serialized) if decode else {}
             fields = {name: tensor.numpy() for name, tensor in fields.items()}
         yield split, fields, truth

@@ -24,7 +24,7 @@ import tensorflow as tf
 
 from a2d_tf.core.config import Config, TrainingConfig
 from a2d_tf.core.errors import InputError
-from a2d_tf.data import records
+from a2d_tf.data import clip_records
 from a2d_tf.data.instance_fields import FIELDS
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.ops import canvas as canvas_ops
@@ -237,7 +237,7 @@ def _serialized(paths, split, val_fraction):
     if split == "test":
         return clips
     return clips.filter(
-        lambda clip: is_validation(records.parse_video(clip), val_fraction)
+        lambda clip: is_validation(clip_records.parse_video(clip), val_fraction)
         == (split == "val")
     )
 
@@ -287,7 +287,7 @@ def _endless(manifest, training, start):
     `start` on.
     """
     paths, fraction = manifest.shards("train"), training.val_fraction
-    with records.naming(manifest.directory):
+    with clip_records.naming(manifest.directory):
         total = int(
             _serialized(paths, "train", fraction).reduce(0, lambda count, _: count + 1)
         )
@@ -328,7 +328,7 @@ def _loader(manifest, config, batch_size, change=None):
     manifest.check_frames(frames)
 
     def load(position: tf.Tensor, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-        example = _fit(records.parse(serialized, frames), canvas)
+        example = _fit(clip_records.parse(serialized, frames), canvas)
         changed = change(example, position) if change else example
         # Background is known where all instances are. A record without any shows
         # background alone, but a window that lost them all may show a part of one.
@@ -392,7 +392,7 @@ def key_frames(
     w, 3].
     """
     for path in manifest.shards(split):
-        for serialized in records.read_shard(path):
-            truth = records.read_truth(serialized)
+        for serialized in clip_records.read_shard(path):
+            truth = clip_records.read_truth(serialized)
             if truth.name in names:
-                yield truth.name, records.parse(serialized, 1)["rgb"][0].numpy()
+                yield truth.name, clip_records.parse(serialized, 1)["rgb"][0].numpy()

@@ -243,7 +243,7 @@ class ClipRecord:
     """The contents of a record.
 
     Attributes:
-      video, frame, split, clip_frames: as of `records.ClipTruth`.
+      video, frame, split, clip_frames: as of `clip_records.ClipTruth`.
       rgb: T times uint8 [h, w, 3], at the stored size.
       flow: T times float32 [h, w, 2], (u, v), pixels of the stored frames, how far each
         pixel has moved since the previous source frame.

@@ -11,7 +11,7 @@ import numpy as np
 from pycocotools import mask as rle_tools
 
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.data import records
+from a2d_tf.data import clip_records
 from a2d_tf.data.instance_fields import scaled
 from a2d_tf.evaluation import box_data
 from a2d_tf.model.inference import Inference
@@ -41,7 +41,7 @@ class Frame:
         where the true one is incomplete.
     """
 
-    truth: records.ClipTruth
+    truth: clip_records.ClipTruth
     table: RoiTable
     instances: BatchDetections
     rgb: np.ndarray
@@ -53,7 +53,7 @@ class Frame:
         """Return the frame of a row of a batch's FIELDS and of its inference;
         InputError where the record holds no ground truth.
         """
-        truth = records.read_truth(batch["record"][row])
+        truth = clip_records.read_truth(batch["record"][row])
         size = batch["size"][row]
         ratio = np.tile(np.array(truth.native_size) / size, 2).astype(np.float32)
         valid, number = outputs.valid[row], outputs.detections.number[row]
@@ -132,7 +132,7 @@ class Collected:
     def __init__(self, columns: Sequence[str]) -> None:
         self._fields = ["boxes", "actor_scores", "action_scores", *columns]
         self.tables: list[dict] = []
-        self.truths: list[records.ClipTruth] = []
+        self.truths: list[clip_records.ClipTruth] = []
 
     def add(self, frame: Frame) -> None:
         """Keep a frame's RoIs and ground truth."""

@@ -20,7 +20,7 @@ from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_json, write_text
 from a2d_tf.core.folders import check_output_folder, whole_folder
-from a2d_tf.data import pipeline, records
+from a2d_tf.data import clip_records, pipeline
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation import box_data
 from a2d_tf.evaluation import metrics as registry
@@ -96,9 +96,9 @@ class Evaluator:
         specs = {name: self._batches[split].element_spec[name] for name in self._needed}
         traced = self._graph.get_concrete_function(specs)
         batches = iter(self._batches[split])
-        frame_of = records.naming(directory)(Frame.of)
+        frame_of = clip_records.naming(directory)(Frame.of)
         while True:
-            with records.naming(directory):
+            with clip_records.naming(directory):
                 batch = next(batches, None)
             if batch is None:
                 return

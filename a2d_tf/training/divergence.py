@@ -18,7 +18,7 @@ import tensorflow as tf
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import read_npz, write_file
-from a2d_tf.data import pipeline, records
+from a2d_tf.data import clip_records, pipeline
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.model.network import Network
 from a2d_tf.runs import checkpoints
@@ -47,7 +47,7 @@ def stop(
         has not changed, are in `diverged/`.
     """
     name = next(name for name, value in values.items() if not math.isfinite(value))
-    with records.naming(manifest.directory):
+    with clip_records.naming(manifest.directory):
         batch = next(iter(pipeline.training(manifest, config, start_step=step)))
     folder = os.path.join(workdir, CHECKPOINTS["diverged"])
     shutil.rmtree(folder, ignore_errors=True)

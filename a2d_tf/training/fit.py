@@ -16,7 +16,7 @@ import tensorflow as tf
 from a2d_tf.core.command_line import progress_bar
 from a2d_tf.core.config import Config, TrainingConfig
 from a2d_tf.core.workers import stop_at_once, stop_on_signal
-from a2d_tf.data import records
+from a2d_tf.data import clip_records
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.model import losses
 from a2d_tf.model.network import Network
@@ -115,7 +115,7 @@ def time_steps(
     set_phase(network, training.train_phase, training.backbone_rate > 0)
     train_step = make_train_step(TrainState.create(network, training), training)
     stream, times = replicas.batches(manifest, config, start_step=0), [time.monotonic()]
-    with records.naming(manifest.directory):
+    with clip_records.naming(manifest.directory):
         while len(times) < 4 or times[-1] - times[2] < _MEASURED:
             values = train_step(next(stream), len(times) - 1)
             next(iter(values.values())).numpy()  # waits for the device
@@ -197,7 +197,7 @@ class _Progress:
     def fetch(self, stream: Iterator[dict], directory: str) -> dict:
         """Return the next batch of the records in a folder."""
         began = time.monotonic()
-        with records.naming(directory):
+        with clip_records.naming(directory):
             batch = next(stream)
         self._waited += time.monotonic() - began
         return batch

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from a2d_tf.core.config import Config
-from a2d_tf.data import pipeline, records
+from a2d_tf.data import clip_records, pipeline
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.model.heads.readout import LEAST_SKILL
 from a2d_tf.model.network import Network
@@ -58,7 +58,7 @@ def fit_readout(network: Network, manifest: Manifest, config: Config) -> list[fl
         manifest, "train", config, 4, fields=_FIELDS, every=every
     )
     rng, rows = np.random.default_rng(0), []
-    with records.naming(manifest.directory):
+    with clip_records.naming(manifest.directory):
         for batch in clips:
             boxes, present = batch["boxes"].numpy(), batch["present"].numpy()
             sides = np.tile(boxes[..., 2:] - boxes[..., :2], 2)

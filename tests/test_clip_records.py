@@ -11,7 +11,7 @@ from pycocotools import mask as rle_tools
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
-from a2d_tf.data import records
+from a2d_tf.data import clip_records
 from a2d_tf.data.a2d_annotations import Annotation
 from a2d_tf.data.manifest import Manifest
 
@@ -39,7 +39,7 @@ def clip(
             .astype(np.float32)
         )
         flow[:, :4] = 0
-    return records.ClipRecord(
+    return clip_records.ClipRecord(
         video="--x",
         frame=7,
         split="train",
@@ -57,7 +57,7 @@ def clip(
 
 def test_truth_comes_back_exactly():
     record = clip()
-    truth = records.read_truth(records.encode(record))
+    truth = clip_records.read_truth(clip_records.encode(record))
     assert (truth.video, truth.frame, truth.split) == ("--x", 7, "train")
     assert truth.native_size == NATIVE and truth.size == STORED
     assert truth.clip_frames.tolist() == [6, 7, 8]
@@ -79,26 +79,27 @@ def tracked(tracks, **fields):
 
 
 def test_identities_come_back_and_are_left_out_where_there_are_none():
-    without, serialized = records.encode(clip()), records.encode(tracked([2**40, -1]))
-    tracks = records.read_truth(serialized).tracks
+    without = clip_records.encode(clip())
+    serialized = clip_records.encode(tracked([2**40, -1]))
+    tracks = clip_records.read_truth(serialized).tracks
     assert tracks.tolist() == [2**40, -1] and tracks.dtype == np.int64
-    assert records.read_truth(without).tracks is None
+    assert clip_records.read_truth(without).tracks is None
     example = tf.train.Example.FromString(serialized)
     assert example.features.feature.pop("track").int64_list.value == [2**40, -1]
     assert example.SerializeToString(deterministic=True) == without
     np.testing.assert_array_equal(
-        records.parse(serialized)["masks"], records.parse(without)["masks"]
+        clip_records.parse(serialized)["masks"], clip_records.parse(without)["masks"]
     )
-    empty = records.read_truth(
-        records.encode(tracked([], masks=[], codes=(), boxes=()))
+    empty = clip_records.read_truth(
+        clip_records.encode(tracked([], masks=[], codes=(), boxes=()))
     )
     assert empty.tracks.shape == (0,) and empty.tracks.dtype == np.int64
 
 
 def test_parse_gives_clips_of_any_length_at_the_stored_size():
     record, none = clip(), clip(masks=[], codes=(), boxes=(), frames=5)
-    serialized = [records.encode(each) for each in (record, none)]
-    data = tf.data.Dataset.from_tensor_slices(serialized).map(records.parse)
+    serialized = [clip_records.encode(each) for each in (record, none)]
+    data = tf.data.Dataset.from_tensor_slices(serialized).map(clip_records.parse)
     assert data.element_spec["rgb"].shape.as_list() == [None, None, None, 3]
     assert data.element_spec["boxes"].shape.as_list() == [None, 4]
     fields, empty = data.as_numpy_iterator()
@@ -115,7 +116,7 @@ def test_parse_gives_clips_of_any_length_at_the_stored_size():
     assert fields["native_size"].tolist() == [40, 60]
     assert empty["masks"].shape == (0, *STORED) and empty["boxes"].shape == (0, 4)
     assert empty["rgb"].shape[0] == 5 and empty["codes"].shape == (0,)
-    truth = records.read_truth(serialized[1])
+    truth = clip_records.read_truth(serialized[1])
     assert (
         truth.rles == [] and truth.boxes.shape == (0, 4) and not truth.label_map.any()
     )
@@ -125,7 +126,7 @@ def test_flow_components_do_not_mix_and_fast_ones_are_cut():
     flow = np.zeros((3, *STORED, 2), np.float32)
     flow[1] = 5.0, -2.5
     flow[2, 3, 4] = 640.0, -0.1
-    got = records.parse(records.encode(clip(flow=flow)))["flow"].numpy()
+    got = clip_records.parse(clip_records.encode(clip(flow=flow)))["flow"].numpy()
     assert not got[0].any()
     np.testing.assert_allclose(
         got[1], np.broadcast_to([5.0, -2.5], (*STORED, 2)), atol=0.06
@@ -140,11 +141,13 @@ def test_a_mask_is_where_half_a_pixel_is_covered_and_never_vanishes():
     half = np.zeros((4, 8), bool)
     # covers half of column 0, all of 1, half of 2 at half the width
     half[:, 1:5] = True
-    assert records.resize_mask(half, 2, 4).tolist() == [[True, True, True, False]] * 2
+    assert (
+        clip_records.resize_mask(half, 2, 4).tolist() == [[True, True, True, False]] * 2
+    )
     speck = np.zeros((8, 8), bool)
     speck[5, 6] = True
-    assert np.argwhere(records.resize_mask(speck, 2, 2)).tolist() == [[1, 1]]
-    assert not records.resize_mask(np.zeros((8, 8), bool), 2, 2).any()
+    assert np.argwhere(clip_records.resize_mask(speck, 2, 2)).tolist() == [[1, 1]]
+    assert not clip_records.resize_mask(np.zeros((8, 8), bool), 2, 2).any()
 
 
 def manifest_of(folder, **changes):
