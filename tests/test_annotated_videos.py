@@ -136,19 +136,19 @@ def test_the_videos_and_their_frames(tmp_path):
 
 def test_facts_follow_the_content_alone(tmp_path):
     source = open_source(*write(tmp_path), FORKLIFTS)
-    facts = {vid: source.facts(vid) for vid in ("yard", "gate-1")}
+    facts = {vid: source.annotation_text(vid) for vid in ("yard", "gate-1")}
     again = {
         key: CONTENT[key][::-1] if key == "images" else CONTENT[key] for key in CONTENT
     }
     same = open_source(
         *write(tmp_path, json.dumps(again, indent=3, sort_keys=True)), FORKLIFTS
     )
-    assert {vid: same.facts(vid) for vid in facts} == facts
+    assert {vid: same.annotation_text(vid) for vid in facts} == facts
     other = changed("annotations", 2, action="drive")
     other = open_source(*write(tmp_path, other), FORKLIFTS)
     assert (
-        other.facts("yard") == facts["yard"]
-        and other.facts("gate-1") != facts["gate-1"]
+        other.annotation_text("yard") == facts["yard"]
+        and other.annotation_text("gate-1") != facts["gate-1"]
     )
 
 

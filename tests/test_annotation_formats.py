@@ -374,7 +374,7 @@ def test_the_fingerprint_follows_what_a_task_shows(tmp_path, videos):
     facts = set()
     for size in (5, 6, 6):
         export = write(tmp_path / "clip", {"a.xml": xml(track(1, "cat", 1), size=size)})
-        facts.add(open_source(export, videos).facts("clip"))
+        facts.add(open_source(export, videos).annotation_text("clip"))
     assert len(facts) == 2
 
 

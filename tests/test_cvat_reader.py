@@ -353,9 +353,9 @@ def test_the_labels_and_actions_that_the_tool_lists(read):
     )
     meta = TASK.replace("</task>", f"<labels>{labels}</labels></task>")
     (found,) = read(document(track(0, polygon(2, "run")), meta=meta))
-    assert [(each.label, each.actor, each.action) for each in found.listed] == [
+    assert [(each.label, each.actor, each.action) for each in found.tool_labels] == [
         ("mouse", None, "run"),
         ("mouse", None, "rest"),
         ("", None, None),  # a polar-bear does any number
     ]
-    assert read(document(track(0, polygon(2, "run"))))[0].listed == ()
+    assert read(document(track(0, polygon(2, "run"))))[0].tool_labels == ()

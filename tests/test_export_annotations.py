@@ -21,7 +21,12 @@ from a2d_tf.annotations import writers as files
 from a2d_tf.annotations.document import ReadOptions
 from a2d_tf.annotations.formats import read_export
 from a2d_tf.annotations.shapes import polygons
-from a2d_tf.annotations.tracked_video import Shape, TrackedVideo, TrackShapes, thinned
+from a2d_tf.annotations.tracked_video import (
+    Shape,
+    TrackedVideo,
+    TrackShapes,
+    keep_key_frames,
+)
 from a2d_tf.behaviour import predictions
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
@@ -106,11 +111,11 @@ def test_key_frames_are_at_every_few_frames_and_where_a_track_changes():
         shapes(" ".join(f"a{n}" for n in range(1, 13))),
         shapes("a2 a3 a4 b5 b6 b7 b9 b10"),
     )
-    key = thinned(whole, 5)
+    key = keep_key_frames(whole, 5)
     assert key.frames == (1, 2, 5, 6, 7, 9, 10, 11, 12)
     assert key.tracks[0].shapes == shapes("a1 a2 a5 a6 a7 a9 a10 a11 a12", a12=13)
     assert key.tracks[1].shapes == shapes("a2 b5 b6 b7 b9 b10", b7=8, b10=11)
-    assert thinned(whole, 1).frames == whole.frames
+    assert keep_key_frames(whole, 1).frames == whole.frames
 
 
 @pytest.fixture(scope="module")
@@ -247,7 +252,7 @@ def test_cvat_has_a_task_and_tracks_of_polygons_that_end_where_they_are_gone(
 
 
 def test_coco_has_the_attributes_of_cvat(prediction, tmp_path):
-    keys = thinned(predictions.read(prediction), 5)
+    keys = keep_key_frames(predictions.read(prediction), 5)
     files.save(keys, str(tmp_path / "a.json"), "coco")
     content = json.loads((tmp_path / "a.json").read_text())
     names = [image["file_name"] for image in content["images"]]
@@ -345,7 +350,9 @@ def read_back(form, path):
 @pytest.mark.parametrize("kind", ["polygons", "masks", "boxes"])
 @pytest.mark.parametrize("form", SUFFIXES)
 def test_imported_again_they_are_the_same_instances(form, kind, tmp_path):
-    whole = thinned(dataclasses.replace(ragged(), boxes_only=kind == "boxes"), 4)
+    whole = keep_key_frames(
+        dataclasses.replace(ragged(), boxes_only=kind == "boxes"), 4
+    )
     path = tmp_path / f"export{SUFFIXES[form]}"
     files.save(whole, str(path), form, kind == "masks")
     found, expected = read_back(form, path), whole.by_frame()

@@ -273,10 +273,10 @@ def test_a_task_that_was_exported_again(videos):
         with pytest.raises(InputError, match=words):
             matched(videos, old, corrected, video=video)
     # or CVAT's COCO, which has no number of the task
-    job = dict(path="new.json", shown=range(9))
+    job = dict(path="new.json", frame_range=range(9))
     emptied, old_job = (
         document(frame("far", 2), **job),
-        document(*old.frames, shown=range(9)),
+        document(*old.frames, frame_range=range(9)),
     )
     with pytest.raises(
         InputError, match="new.json: 'far' is also in task.json, with other frames"
@@ -353,7 +353,7 @@ def doubted(uses, listed=(), names=NO_NAMES):
         }
         for vid, labels in uses.items()
     }
-    return [*doubts(videos, names, [document(listed=listed)])]
+    return [*doubts(videos, names, [document(tool_labels=listed)])]
 
 
 def test_names_like_others_that_are_used_more_are_doubted():

@@ -158,7 +158,9 @@ def test_frames_come_from_videos_or_images(tmp_path):
     # goes before
     path = write_video(tmp_path / "clips320H/v.mp4", grey_frames(9, *SIZE))
     assert release.frames_path("v") == path
-    assert release.files("v") == (path, annotation) and release.facts("v") == ""
+    assert (
+        release.files("v") == (path, annotation) and release.annotation_text("v") == ""
+    )
 
 
 def test_a_list_chooses_videos(small_copy, tmp_path):

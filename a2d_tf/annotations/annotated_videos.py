@@ -266,7 +266,7 @@ class AnnotatedVideos:
         """Return (document, the frames that it shows) of the documents of a video
         that say it.
         """
-        return [(d, d.shown) for d in self._documents_of[vid] if d.shown]
+        return [(d, d.frame_range) for d in self._documents_of[vid] if d.frame_range]
 
     def annotated_frames(self, vid: str) -> tuple[int, ...]:
         """Return the 1-based numbers of a video's annotated frames, ascending."""
@@ -331,7 +331,7 @@ class AnnotatedVideos:
         """Return the video file, or the frames in its folder."""
         return frames.files(self.frames_path(vid))
 
-    def facts(self, vid: str) -> str:
+    def annotation_text(self, vid: str) -> str:
         """Return the annotations of a video as text, independent of the files'
         layout.
         """

@@ -1,7 +1,6 @@
-"""The neutral form of an annotation export: annotated frames of videos, with their
-instances.
+"""The neutral form of an annotation export: annotated frames with their instances.
 
-The readers produce it, and `matching` finds the videos that it speaks of.
+The readers of formats produce it, and `matching` finds the videos that it names.
 """
 
 from __future__ import annotations
@@ -15,11 +14,12 @@ from typing import Any, NamedTuple, Union
 from a2d_tf.core.errors import InputError, quoted
 
 Segmentation = Union[list, dict]
-"""A COCO segmentation: polygons [[x1, y1, x2, y2, ...], ...] or an RLE {'size',
-'counts'}.
+"""A COCO segmentation.
+
+Either polygons [[x1, y1, x2, y2, ...], ...], or an RLE {'size', 'counts'}.
 """
-# Least relative difference of aspect ratios that differ: sides are rounded, of videos
-# to even ones.
+# Largest relative difference of two aspect ratios that count as equal: tools round the
+# sides of images, and encoders those of videos to even numbers.
 _ROUNDING = 0.02
 
 
@@ -29,18 +29,16 @@ class Instance:
 
     Attributes:
       label: the tool's name of the class: an actor, or 'actor-action'.
-      parts: the segmentations whose union is the mask; none where only a box is
+      parts: the segmentations whose union is the mask; empty if only a box is
         annotated.
       where: the file and the place in it, for errors: 'own.json: annotations[3]'.
-      actor, action: the attributes of these names; None where the tool has none.
-      track: the tool's identity, unique in its video; None where it has none.
+      actor, action: the attributes of these names; None if the tool has none.
+      track: the tool's identity, unique in its video; None if it has none.
       box: [x, y, width, height] as annotated, in pixels; None for the box of the mask.
-        A box may have no parts, but one or the other is there.
-      name: what the tool's attribute 'name' says of the individual; None where there is
-        none.
+        An instance has parts, a box, or both.
+      name: the tool's attribute 'name', of the individual; None if there is none.
       coded: the action that was coded for the time of the frame; None if none was.
-      fields: values of `instance_fields.FIELDS` as in the file, by name; None where
-        there is none.
+      fields: {name: value} of `instance_fields.FIELDS`, as in the file.
     """
 
     label: str
@@ -81,23 +79,22 @@ class FrameName(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class AnnotatedFrame:
-    """One annotated frame; without instances, it shows background alone.
+    """One annotated frame; without instances, it shows only background.
 
     Attributes:
       path: the file; a member of a zip as 'task.zip/annotations.xml'.
       where: the file and the place in it, for errors: 'own.json: images[0]'.
-      video: the video's name as in the file, without suffix; None where the file names
+      video: the video's name as in the file, without suffix; None if the file names
         none.
       number: 1-based number of the frame; see `numbering`.
       size: (height, width) of the image that the coordinates refer to; None for the
         video's own.
       scaled: whether coordinates are scaled from `size` to the video's size, each axis
         by itself; else another size is an error.
-      split: 'train' or 'test'; None where the file does not say.
-      keeps_shape: whether a `scaled` frame must have the video's shape, width to
-        height.
-      folder: relative folders around that of the video's frames, by which two videos of
-        one name can be told apart; splits left out.
+      split: 'train' or 'test'; None if the file does not say.
+      keeps_shape: whether a `scaled` frame must have the video's aspect ratio.
+      folder: the relative path of the folder that contains the video's frames or their
+        folder, without folders of splits. It tells two videos of one name apart.
     """
 
     path: pathlib.PurePath
@@ -113,14 +110,14 @@ class AnnotatedFrame:
     folder: str = ""
 
     def fits(self, size: tuple[int, int]) -> bool:
-        """Return whether the annotation fits a video's (height, width), perhaps
-        scaled.
-        """
+        """Return whether the annotation fits a video's (height, width)."""
         height, width = self.size or size
-        alike = abs(height * size[1] / (width * size[0]) - 1) <= _ROUNDING
-        return (height, width) == tuple(size) or (
-            self.scaled and (alike or not self.keeps_shape)
-        )
+        if (height, width) == tuple(size):
+            return True
+        if not self.scaled:
+            return False
+        ratio = height * size[1] / (width * size[0])
+        return not self.keeps_shape or abs(ratio - 1) <= _ROUNDING
 
 
 @dataclasses.dataclass
@@ -132,14 +129,13 @@ class Document:
       format: name of its format, one of `formats.FORMATS`.
       frames: the annotated frames, in the order of the file.
       left_out: {reason: count} of frames and shapes that were left out.
-      frame_count: the number of frames of the video, as far as the tool says; else
-        None.
-      shown: the frames of the video that the tool shows, counted from 0, as far as it
-        says.
+      frame_count: the number of frames of the video; None if the tool does not say.
+      frame_range: the frames of the video that the file covers, counted from 0; None if
+        it does not say.
       task: number of the task in the tool; None if it has none. A task may be exported
-        once.
-      listed: an instance of each label and action that the tool lists; none if it lists
-        none.
+        only once.
+      tool_labels: an instance for each label and action that the tool lists; empty if
+        it lists none.
     """
 
     path: pathlib.PurePath
@@ -149,9 +145,9 @@ class Document:
         default_factory=collections.Counter
     )
     frame_count: int | None = None
-    shown: range | None = None
+    frame_range: range | None = None
     task: int | None = None
-    listed: Sequence[Instance] = ()
+    tool_labels: Sequence[Instance] = ()
 
     def add(
         self,
@@ -161,20 +157,32 @@ class Document:
         instances: Iterable[Instance],
         **fields: Any,
     ) -> None:
-        """Add a frame; arguments as of `AnnotatedFrame`, but `where` without the file.
+        """Add a frame.
+
+        Args:
+          where: the place in the file.
+          name: what the image's name says; or the name itself, if it names no frame.
+          size, instances, fields: attributes of `AnnotatedFrame`.
 
         Raises:
-          InputError: the name is still a text, the image's, which is that of no frame.
+          InputError: the name of the image names no frame.
         """
         place = f"{self.path}: {where}"
         if isinstance(name, str):
-            problem = f"{quoted(name)} does not name a video frame"
             raise InputError(
-                f"{place}: {problem}; rename images to <video>_<number>.jpg"
+                f"{place}: {quoted(name)} does not name a video frame; rename images to"
+                " <video>_<number>.jpg"
             )
-        fields |= name._asdict()
         frame = AnnotatedFrame(
-            self.path, place, size=size, instances=tuple(instances), **fields
+            self.path,
+            place,
+            video=name.video,
+            number=name.number,
+            numbering=name.numbering,
+            size=size,
+            instances=tuple(instances),
+            folder=name.folder,
+            **fields,
         )
         self.frames.append(frame)
 
@@ -184,11 +192,11 @@ class ReadOptions:
     """What the user says of an export.
 
     Attributes:
-      interpolated: whether frames count as annotated whose shapes were all
+      interpolated: whether a frame counts as annotated if all its shapes were
         interpolated.
-      empty_frames: whether listed frames without shapes count as annotated, where the
+      empty_frames: whether a listed frame without shapes counts as annotated if the
         tool does not say so itself.
-      frame_step: of sampled frames, the number of video frames from one to the next.
+      frame_step: the number of video frames from one sampled frame to the next.
     """
 
     interpolated: bool = False

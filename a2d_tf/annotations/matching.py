@@ -106,7 +106,7 @@ class Matcher:
             for video in set(videos.values()):
                 self._check_numbering(video, document)
                 other = tasks.setdefault(
-                    (video, document.task, document.shown), document
+                    (video, document.task, document.frame_range), document
                 )
                 # Of two exports of a task, one may be a correction, which may empty
                 # frames.
@@ -114,7 +114,7 @@ class Matcher:
                     {frame.number for frame in x.frames} for x in (document, other)
                 )
                 is_again = document.task is not None or (
-                    document.shown and ours & others
+                    document.frame_range and ours & others
                 )
                 if is_again and ours != others:
                     name = (
@@ -307,7 +307,7 @@ def _check_whole(whole: dict[str, Document], video: str, document: Document) -> 
     """Raise InputError where two tasks of one tool are each of a whole video of this
     name.
     """
-    if document.task is None or not document.shown or document.shown.start:
+    if document.task is None or not document.frame_range or document.frame_range.start:
         return
     other = whole.setdefault(video, document)
     if other.task != document.task:

@@ -201,7 +201,9 @@ def doubts(
       names: maps their labels.
       documents: their files, with the labels that their tools list.
     """
-    known = {document.path: _known(document.listed, names) for document in documents}
+    known = {
+        document.path: _known(document.tool_labels, names) for document in documents
+    }
     # {(0 of an actor, 1 of an action; name): places}
     uses = collections.defaultdict(list)
     for vid, numbered in videos.items():

@@ -135,7 +135,7 @@ def read(file: File, options: ReadOptions) -> list[Document]:
     # nothing.
     count = document.frame_count or 0
     if count > 1 and all(frame.video is None for frame in document.frames):
-        document.shown = range(count)
+        document.frame_range = range(count)
     return [document]
 
 

@@ -82,7 +82,7 @@ def read(file: File, options: ReadOptions) -> list[Document]:
         [reader.document() for reader in readers.values()],
         tuple(_labels(root)),
     )
-    return [dataclasses.replace(document, listed=labels) for document in documents]
+    return [dataclasses.replace(document, tool_labels=labels) for document in documents]
 
 
 @dataclasses.dataclass
@@ -156,7 +156,7 @@ _NAMED = ("actor", "action")
 
 def _labels(root: Element) -> Iterator[Instance]:
     """Yield an instance of each label and action that the tool lists; see
-    `Document.listed`.
+    `Document.tool_labels`.
 
     A label whose actor or action is free text has no name here: not all names are
       listed.
@@ -311,7 +311,7 @@ class _Reader:
         by_name = any(entry.name.numbering.kind == "names" for entry in self._images)
         # With a step above 1 the video may go on behind the last frame shown.
         if task.of_video is not None and task.count and not by_name:
-            document.shown = task.frames
+            document.frame_range = task.frames
             document.frame_count = task.frames.stop if task.step == 1 else None
         return document
 

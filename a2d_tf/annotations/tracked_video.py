@@ -11,10 +11,13 @@ from pycocotools import mask as rle_tools
 
 
 def name_of(source: str, images: Sequence[str] | None) -> str:
-    """Return the name of a video in names of frames: a file's without suffix, a
-    folder's whole.
+    """Return the name of a video, as names of its frames contain it.
+
+    A folder of images gives its whole name, a video file its name without the suffix.
     """
-    return source if images is not None else pathlib.PurePath(source).stem
+    if images is not None:
+        return source
+    return pathlib.PurePath(source).stem
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,11 +26,13 @@ class Shape:
 
     Attributes:
       frame: 1-based number of the frame.
+      action: what the actor does in it.
       mask: RLE {'size': [height, width], 'counts': text}, not empty.
       until: number of a later frame where the track is gone; None where it goes on to
         its next shape, or to the end of the video.
       score: of the detection, 0 to 1.
-      drawn: the box that the tool interpolates in this frame; None in a key frame.
+      interpolated_box: the box [x, y, width, height] that the tool interpolates in
+        this frame; None in a key frame.
     """
 
     frame: int
@@ -35,11 +40,11 @@ class Shape:
     mask: dict
     until: int | None = None
     score: float = 1.0
-    drawn: list[float] | None = None
+    interpolated_box: list[float] | None = None
 
     def box(self) -> list[float]:
-        """Return the box, of the mask or as it is drawn: x, y, width, height."""
-        return self.drawn or rle_tools.toBbox(self.mask).tolist()
+        """Return the box [x, y, width, height]: the interpolated one, or the mask's."""
+        return self.interpolated_box or rle_tools.toBbox(self.mask).tolist()
 
     def decoded(self) -> np.ndarray:
         """Return the mask, bool [height, width]."""
@@ -48,7 +53,13 @@ class Shape:
 
 @dataclasses.dataclass(frozen=True)
 class TrackShapes:
-    """An actor that is followed; `shapes` ascend, and `id` is unique in the video."""
+    """An actor that is followed through a video.
+
+    Attributes:
+      id: unique in the video.
+      actor: its class.
+      shapes: one for each frame that shows it, ascending by frame.
+    """
 
     id: int
     actor: str
@@ -65,9 +76,9 @@ class TrackedVideo:
       size: (height, width) of its frames, pixels.
       frame_count: number of its frames; None if unknown.
       frames: 1-based numbers of the frames that were looked at, ascending.
-      actions: {actor: its actions}, all that there can be.
+      actions: {actor: all actions that it can have}.
       tracks: the tracks, by id.
-      boxes_only: whether masks only fill the boxes that were found: then these are
+      boxes_only: whether masks only fill the boxes that were found. Then the boxes are
         written.
     """
 
@@ -86,23 +97,26 @@ class TrackedVideo:
         return name_of(self.source, self.images)
 
     def image(self, frame: int) -> str:
-        """Return the file name of a frame's image: the user's own, or 00005.jpg for
-        frame 5.
+        """Return the file name of a frame's image.
+
+        It is the user's own, or 00005.jpg for frame 5 of a video file.
         """
-        return f"{frame:05d}.jpg" if self.images is None else self.images[frame - 1]
+        if self.images is None:
+            return f"{frame:05d}.jpg"
+        return self.images[frame - 1]
 
     def by_frame(self) -> dict[int, list[tuple[TrackShapes, Shape]]]:
-        """Return what is in each of `frames`, in the order of the tracks."""
-        found: dict[int, list[tuple[TrackShapes, Shape]]] = {
-            frame: [] for frame in self.frames
-        }
+        """Return {frame: its (track, shape) in the order of the tracks}."""
+        shapes: dict[int, list[tuple[TrackShapes, Shape]]] = {}
+        for frame in self.frames:
+            shapes[frame] = []
         for track in self.tracks:
             for shape in track.shapes:
-                found[shape.frame].append((track, shape))
-        return found
+                shapes[shape.frame].append((track, shape))
+        return shapes
 
 
-def thinned(video: TrackedVideo, every: int) -> TrackedVideo:
+def keep_key_frames(video: TrackedVideo, every: int) -> TrackedVideo:
     """Keep the key frames of a video, with all that is in them.
 
     Key frames are the first frame, the next that is `every` frames or more after it,
@@ -110,105 +124,124 @@ def thinned(video: TrackedVideo, every: int) -> TrackedVideo:
     that is missing for a time ends before that. So tools may interpolate between two
     key frames, up to `Shape.until`.
     """
-    kept, latest = set(), -every
+    key_frames = set()
+    latest = -every
     for frame in video.frames:
         if frame >= latest + every:
-            kept.add(frame)
+            key_frames.add(frame)
             latest = frame
     video = _with_ends(video, video)
     for track in video.tracks:
-        kept.update(track.shapes[i].frame for i in _changes(track.shapes))
-    return _only(video, kept)
+        for index in _changes(track.shapes):
+            key_frames.add(track.shapes[index].frame)
+    return _only_frames(video, key_frames)
+
+
+def interpolate_boxes(video: TrackedVideo, min_iou: float) -> TrackedVideo:
+    """Let CVAT interpolate the boxes of each track that need no key frame.
+
+    A track has key frames where it begins, ends or changes its action. Between two of
+    them, CVAT moves the box on a straight line. If the IoU of a box with the one on the
+    line is not above `min_iou`, the worst such frame becomes a key frame, too.
+    """
+    shapes = [_interpolated(track.shapes, min_iou) for track in video.tracks]
+    return _with_shapes(video, shapes)
+
+
+def select_frames(video: TrackedVideo, frames: Collection[int]) -> TrackedVideo:
+    """Keep these frames of a video; tracks end after each of them."""
+    return _with_ends(_only_frames(video, frames), video)
 
 
 def _changes(shapes):
-    """Indices of the shapes where a track begins, ends or changes its action,
-    ascending.
+    """Return the indices of the shapes where a track begins, ends or changes its
+    action, ascending.
     """
-    steps = enumerate(zip(shapes, shapes[1:]), 1)
-    inner = {i for i, (a, b) in steps if a.until or b.until or a.action != b.action}
-    return sorted({0, len(shapes) - 1} | inner)
+    indices = {0, len(shapes) - 1}
+    for index in range(1, len(shapes)):
+        before = shapes[index - 1]
+        shape = shapes[index]
+        if before.until or shape.until or before.action != shape.action:
+            indices.add(index)
+    return sorted(indices)
 
 
-def few(video: TrackedVideo, min_iou: float) -> TrackedVideo:
-    """Let CVAT interpolate the boxes of each track that need no key frame.
-
-    A track has key frames where it begins, ends or changes its action; and, where the
-    boxes between two of them on a straight line do not all have an IoU above `min_iou`,
-    in the worst frame, too.
-    """
-    return _with_shapes(video, lambda shapes: _drawn(shapes, min_iou))
-
-
-def _drawn(shapes, min_iou):
-    """The shapes of a track, all but its key frames as they are interpolated."""
-    found, kept = list(shapes), _changes(shapes)
-    boxes, frames = (
-        np.array([s.box() for s in shapes]),
-        np.array([s.frame for s in shapes]),
-    )
-    spans = [*zip(kept, kept[1:])]
+def _interpolated(shapes, min_iou):
+    """Return the shapes of a track, with an interpolated box except in key frames."""
+    boxes = np.array([shape.box() for shape in shapes])
+    frames = np.array([shape.frame for shape in shapes])
+    result = list(shapes)
+    key_indices = _changes(shapes)
+    spans = list(zip(key_indices, key_indices[1:]))
     while spans:
         first, last = spans.pop()
         inner = slice(first + 1, last)
-        share = ((frames[inner] - frames[first]) / (frames[last] - frames[first]))[
-            :, None
-        ]
-        drawn = (1 - share) * boxes[first] + share * boxes[last]
-        pairs = zip(drawn, boxes[inner])
-        ious = [rle_tools.iou(one[None], two[None], [0])[0, 0] for one, two in pairs]
+        progress = (frames[inner] - frames[first]) / (frames[last] - frames[first])
+        progress = progress[:, None]
+        line = (1 - progress) * boxes[first] + progress * boxes[last]
+        ious = []
+        for line_box, box in zip(line, boxes[inner]):
+            ious.append(rle_tools.iou(line_box[None], box[None], [0])[0, 0])
         if ious and min(ious) <= min_iou:
             worst = first + 1 + ious.index(min(ious))
-            spans += [(first, worst), (worst, last)]
+            spans.append((first, worst))
+            spans.append((worst, last))
         else:
-            for i, box in enumerate(drawn.tolist(), first + 1):
-                found[i] = dataclasses.replace(shapes[i], drawn=box)
-    return found
+            for index, box in enumerate(line.tolist(), first + 1):
+                result[index] = dataclasses.replace(shapes[index], interpolated_box=box)
+    return result
 
 
-def chosen(video: TrackedVideo, frames: Collection[int]) -> TrackedVideo:
-    """Keep these frames of a video, with all that is in them; tracks end after each
-    of them.
-    """
-    return _with_ends(_only(video, frames), video)
-
-
-def _only(video, frames):
-    """Leave out what is in other frames than these, and tracks that are in none of
-    them.
-    """
-    part = _with_shapes(video, lambda shapes: [s for s in shapes if s.frame in frames])
+def _only_frames(video, frames):
+    """Keep what is in these frames; drop tracks that are in none of them."""
+    shapes_of_tracks = []
+    for track in video.tracks:
+        shapes_of_tracks.append([s for s in track.shapes if s.frame in frames])
+    part = _with_shapes(video, shapes_of_tracks)
     return dataclasses.replace(part, frames=tuple(sorted(frames)))
 
 
-def _with_shapes(video, change):
-    """Replace the shapes of each track by others, a track without any by none."""
-    tracks = [
-        dataclasses.replace(x, shapes=tuple(change(x.shapes))) for x in video.tracks
-    ]
-    return dataclasses.replace(
-        video, tracks=tuple(track for track in tracks if track.shapes)
-    )
+def _with_shapes(video, shapes_of_tracks):
+    """Replace the shapes of each track; drop tracks that have none."""
+    tracks = []
+    for track, shapes in zip(video.tracks, shapes_of_tracks):
+        if shapes:
+            tracks.append(dataclasses.replace(track, shapes=tuple(shapes)))
+    return dataclasses.replace(video, tracks=tuple(tracks))
 
 
 def _with_ends(part, video):
-    """Set `until` of each shape to the next frame looked at in `video`, if its track
-    lacks that.
+    """Set `Shape.until` of a part's shapes, by the frames looked at in `video`.
 
-    Behind the last one looked at it is a step later, if the video is that long.
+    It is the next frame looked at if the track has no shape there; else None.
     """
-    following = dict(zip(video.frames, video.frames[1:]))
-    if video.frames:
-        last = video.frames[-1]
-        beyond = last + (last - video.frames[-2] if len(video.frames) > 1 else 1)
-        if video.frame_count is not None and beyond <= video.frame_count:
-            following[last] = beyond
+    next_frames = _next_frames(video)
+    shapes_of_tracks = []
+    for track in part.tracks:
+        frames = {shape.frame for shape in track.shapes}
+        shapes = []
+        for shape in track.shapes:
+            until = next_frames.get(shape.frame)
+            if until in frames:
+                until = None
+            shapes.append(dataclasses.replace(shape, until=until))
+        shapes_of_tracks.append(shapes)
+    return _with_shapes(part, shapes_of_tracks)
 
-    def ended(shapes: Sequence[Shape]) -> list[Shape]:
-        after = {shape.frame: following.get(shape.frame) for shape in shapes}
-        ends = [None if end in after else end for end in after.values()]
-        return [
-            dataclasses.replace(shape, until=end) for shape, end in zip(shapes, ends)
-        ]
 
-    return _with_shapes(part, ended)
+def _next_frames(video):
+    """Return {frame looked at: the next one}.
+
+    The one after the last is a step later, if the video is that long.
+    """
+    next_frames = dict(zip(video.frames, video.frames[1:]))
+    if not video.frames:
+        return next_frames
+    last = video.frames[-1]
+    step = 1
+    if len(video.frames) > 1:
+        step = last - video.frames[-2]
+    beyond = last + step
+    if video.frame_count is not None and beyond <= video.frame_count:
+        next_frames[last] = beyond
+    return next_frames

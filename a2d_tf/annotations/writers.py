@@ -2,7 +2,7 @@
 all.
 
 Each writer yields (name in a zip, content) of its files. The files hold key frames, see
-`thinned`.
+`keep_key_frames`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,13 @@ from pycocotools import mask as rle_tools
 from a2d_tf.annotations import frame_names
 from a2d_tf.annotations.read_masks import COLUMNS, LIST
 from a2d_tf.annotations.shapes import crop, polygons
-from a2d_tf.annotations.tracked_video import Shape, TrackedVideo, chosen, few, thinned
+from a2d_tf.annotations.tracked_video import (
+    Shape,
+    TrackedVideo,
+    interpolate_boxes,
+    keep_key_frames,
+    select_frames,
+)
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_file
 from a2d_tf.core.folders import whole_folder
@@ -169,7 +175,7 @@ def _shape(
     """Append a shape, or where it is outside from a frame on, the end of one."""
     times = {
         "frame": str((outside or shape.frame) - 1),
-        "keyframe": str(int(shape.drawn is None or outside is not None)),
+        "keyframe": str(int(shape.interpolated_box is None or outside is not None)),
         "outside": str(int(outside is not None)),
         "occluded": "0",
     }
@@ -347,17 +353,21 @@ def save(
       output: path of a file, a zip or a folder, see `check_output`.
       form: one of `WRITERS`.
       masks: whether shapes are masks; else polygons.
-      every: see `thinned`.
-      frames: instead of every few frames these alone, see `chosen`.
-      min_iou: of boxes that CVAT interpolates, see `few`.
+      every: see `keep_key_frames`.
+      frames: instead of every few frames these alone, see `select_frames`.
+      min_iou: of boxes that CVAT interpolates, see `interpolate_boxes`.
 
     Raises:
       InputError: it cannot be written, or not there.
     """
     writer = WRITERS[form]
-    video = thinned(video, every) if frames is None else chosen(video, frames)
+    video = (
+        keep_key_frames(video, every)
+        if frames is None
+        else select_frames(video, frames)
+    )
     if form == "cvat" and video.boxes_only:
-        video = few(video, min_iou)
+        video = interpolate_boxes(video, min_iou)
     members = writer.write(video, masks)
 
     def fill(file: BinaryIO) -> None:

@@ -75,7 +75,9 @@ def main(argv: list[str]) -> None:
         video, path, _FORMAT.value, masks, every, min_iou=_MIN_IOU.value
     )
     shapes = sum(
-        shape.drawn is None for track in video.tracks for shape in track.shapes
+        shape.interpolated_box is None
+        for track in video.tracks
+        for shape in track.shapes
     )
     kind = "boxes" if video.boxes_only else "masks" if masks else "polygons"
     print(

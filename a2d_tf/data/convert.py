@@ -147,7 +147,9 @@ class Conversion:
         fields["label_space"] = self.source.label_space.to_json()
         digest.update(repr([manifests.SCHEMA, fields, shard]).encode())
         for video in shard.videos:
-            digest.update(f"{video.vid} {self.source.facts(video.vid)}\n".encode())
+            digest.update(
+                f"{video.vid} {self.source.annotation_text(video.vid)}\n".encode()
+            )
             for path in self.source.files(video.vid):
                 try:
                     content = file_digest(path)

@@ -145,7 +145,7 @@ class Release:
         """Return all files that a video's records depend on."""
         return (*frames.files(self.frames_path(vid)), *self._annotation_files(vid))
 
-    def facts(self, vid: str) -> str:
+    def annotation_text(self, vid: str) -> str:
         """Return what else a video's records depend on, as text: nothing."""
         return ""
 

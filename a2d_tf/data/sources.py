@@ -68,7 +68,7 @@ class Source(Protocol):
     def files(self, vid: str) -> tuple[pathlib.Path, ...]:
         """Return the files that a video's records depend on."""
 
-    def facts(self, vid: str) -> str:
+    def annotation_text(self, vid: str) -> str:
         """Return what else they depend on, as text."""
 
     def length(self, vid: str) -> int:
