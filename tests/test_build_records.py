@@ -25,7 +25,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import file_digest
 from a2d_tf.core.labels import A2D
 from a2d_tf.core.workers import Task
-from a2d_tf.data import clip_records, convert, frames
+from a2d_tf.data import clip_records, convert, video_frames
 from a2d_tf.data.flow import MAX_FLOW, Flow, grey, resize_frame
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.data.release import Release
@@ -287,7 +287,7 @@ def test_what_goes_in_comes_out(seed, tmp_path):
         np.testing.assert_allclose(fields["boxes"], truth.boxes * scale, rtol=1e-5)
         assert fields["masks"].shape == (len(codes), *truth.size)
         assert fields["masks"].any(axis=(1, 2)).all()
-        native = dict(frames.read(source.frames_path(vid)))
+        native = dict(video_frames.read(source.frames_path(vid)))
         decoded = {
             number: resize_frame(frame, *truth.size) for number, frame in native.items()
         }

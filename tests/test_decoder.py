@@ -14,7 +14,7 @@ from a2d_files import coloured_frames, write_film
 
 from a2d_tf.core import errors
 from a2d_tf.core.errors import InputError
-from a2d_tf.data import decoder, frames
+from a2d_tf.data import decoder, video_frames
 
 COUNT = 30
 # Seconds between frames, as a phone makes them where the light changes.
@@ -127,7 +127,7 @@ def test_colours_are_those_of_the_matrix_and_the_range_that_the_film_names(
             picture.colorspace, picture.color_range = number, 1 + full
             file.mux(stream.encode(picture))
         file.mux(stream.encode())
-    shown = np.array([frame[16, 24] for _, frame in frames.read(path)], int)
+    shown = np.array([frame[16, 24] for _, frame in video_frames.read(path)], int)
     np.testing.assert_allclose(shown, colours, atol=2)
 
 
@@ -228,7 +228,7 @@ def test_damaged_frames_are_told_and_not_learned_from(film, tmp_path):
             " re-encode"
         )
         with pytest.raises(InputError, match=message):
-            list(frames.read(path, [told[0] + 1], "re-encode it"))
+            list(video_frames.read(path, [told[0] + 1], "re-encode it"))
 
 
 @pytest.mark.parametrize(
@@ -255,7 +255,7 @@ def test_a_film_is_turned_as_its_camera_was(film, tmp_path, matrix, turn):
     if np.linalg.det(np.reshape(matrix, (2, 2))) == 1:  # OpenCV mirrors nothing
         assert_same(ours, by_opencv(path))
     assert_same(ours, [turn(rgb) for rgb in pictures(film("a.mp4"))[1]])
-    assert frames.size(path) == ours[0].shape[:2]
+    assert video_frames.size(path) == ours[0].shape[:2]
 
 
 def test_neither_titles_nor_names_of_files_matter(film, tmp_path, monkeypatch):
@@ -267,7 +267,7 @@ def test_neither_titles_nor_names_of_files_matter(film, tmp_path, monkeypatch):
     for name in ("http:/a.mp4", "concat:a.mp4", "a%03d.mp4", "-i.mp4"):
         os.makedirs(os.path.dirname(name) or ".", exist_ok=True)
         shutil.copy(film("a.mp4"), name)
-        assert frames.count(name) == COUNT
+        assert video_frames.count(name) == COUNT
 
 
 @pytest.mark.parametrize(
@@ -309,7 +309,7 @@ def test_claims_of_too_many_pixels_take_no_memory(film, tmp_path, monkeypatch):
         data[place + 5 : place + 9] = struct.pack(">HH", 60_000, 60_000)
     path.write_bytes(data)
     with pytest.raises(InputError, match="a.mjpeg: "):
-        list(frames.read(path, [1]))
+        list(video_frames.read(path, [1]))
     monkeypatch.setattr(errors, "MAX_PIXELS", 48 * 80 - 1)
     with pytest.raises(
         InputError, match="a.mp4: size 48x80 .* more than 3839 pixels; re-encode it$"

@@ -14,7 +14,7 @@ from processes import run_a2d, succeeded
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
-from a2d_tf.data import frames, mini
+from a2d_tf.data import mini, video_frames
 
 VIDEOS, SEED = 2, 3
 
@@ -37,7 +37,7 @@ def test_the_layout_is_that_of_a2d(made):
         numbers = (320, 400, video.frames, video.annotated, video.usage)
         times = "00:00:00", "00:00:02"
         assert row == [video.vid, str(video.codes[0]), *times, *map(str, numbers)]
-        found = list(frames.read(release / "clips320H" / f"{video.vid}.mp4"))
+        found = list(video_frames.read(release / "clips320H" / f"{video.vid}.mp4"))
         assert len(found) == video.frames and found[0][1].shape == (320, 400, 3)
         for kind, suffix in (("mat", "mat"), ("col", "png")):
             names = sorted(

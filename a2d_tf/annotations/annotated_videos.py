@@ -21,7 +21,7 @@ from a2d_tf.annotations.matching import Export, Matcher
 from a2d_tf.annotations.names import NO_NAMES, Names, doubts, label_space_of
 from a2d_tf.core.errors import InputError, join_names
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.data import frames
+from a2d_tf.data import video_frames
 from a2d_tf.data.a2d_annotations import Annotation, paint
 from a2d_tf.data.instance_fields import FIELDS
 from a2d_tf.data.release import Video, with_tests
@@ -37,7 +37,7 @@ class AnnotatedVideos:
 
     Attributes, the others as of `sources.Source`:
       folder: the folder with a file, or a folder of frames, for each video; see
-        `frames.find`.
+        `video_frames.find`.
       root: the folder of the first export.
       label_space: the one given, or by default `derive_label_space` of the annotations.
       videos: the `release.Video`s in the order of the annotations, without size and
@@ -152,7 +152,7 @@ class AnnotatedVideos:
         absent = [vid for vid in videos if vid not in self._frames]
         for vid, numbered in self._frames.items():
             seconds = functools.partial(
-                frames.seconds, self.frames_path(vid), self.remedy
+                video_frames.seconds, self.frames_path(vid), self.remedy
             )
             coded, left_out = give_actions(vid, numbered, coding, self._names, seconds)
             self._documents_of[vid][0].left_out.update(left_out)
@@ -247,7 +247,7 @@ class AnnotatedVideos:
         """
         if vid not in self._lengths:
             path = self.frames_path(vid)
-            count = frames.count(path, self.remedy)
+            count = video_frames.count(path, self.remedy)
             shown = self._shown(vid)
             for document, own in shown:
                 goes_on = own.start > 0 or any(
@@ -281,7 +281,7 @@ class AnnotatedVideos:
         (height, width) of the decoded frames, by default the first one's.
         """
         annotated = self._frames[vid][frame]
-        size = size or frames.size(self.frames_path(vid), self.remedy)
+        size = size or video_frames.size(self.frames_path(vid), self.remedy)
         drawn = annotated.size or size
         if not annotated.fits(size):
             raise InputError(
@@ -315,7 +315,7 @@ class AnnotatedVideos:
 
     def frames_path(self, vid: str) -> pathlib.Path:
         """Return the video file, or else the folder of its frames."""
-        return frames.find(self.folder, vid) or self.folder / f"{vid}.mp4"
+        return video_frames.find(self.folder, vid) or self.folder / f"{vid}.mp4"
 
     def annotation_folder(self, vid: str) -> pathlib.Path:
         """Return what messages name as its annotations: the file of the first
@@ -329,7 +329,7 @@ class AnnotatedVideos:
 
     def files(self, vid: str) -> tuple[pathlib.Path, ...]:
         """Return the video file, or the frames in its folder."""
-        return frames.files(self.frames_path(vid))
+        return video_frames.files(self.frames_path(vid))
 
     def annotation_text(self, vid: str) -> str:
         """Return the annotations of a video as text, independent of the files'

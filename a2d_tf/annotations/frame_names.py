@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 
 from a2d_tf.annotations.document import FrameName, Numbering
-from a2d_tf.data.frames import VIDEOS
+from a2d_tf.data.video_frames import VIDEOS
 
 PREDICTION = "a2d_tf"
 """`info.description` of this project's own export of a prediction as COCO."""

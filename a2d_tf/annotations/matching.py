@@ -20,10 +20,10 @@ from typing import NamedTuple
 from a2d_tf.annotations.document import AnnotatedFrame, Document
 from a2d_tf.core.errors import InputError, join_names, quoted
 from a2d_tf.core.files import is_file_name
-from a2d_tf.data import frames as frame_files
+from a2d_tf.data import video_frames
 
 # Of exports that are named after a video. What else a dot begins is of a name: clip.2.
-_SUFFIXES = (*frame_files.VIDEOS, ".json", ".xml", ".zip")
+_SUFFIXES = (*video_frames.VIDEOS, ".json", ".xml", ".zip")
 
 
 class Export(NamedTuple):
@@ -70,10 +70,10 @@ class Matcher:
             )
         entries = (path for path in folder.iterdir() if not path.name.startswith("."))
         for path in sorted(entries):
-            if path.is_dir() and frame_files.files(path):
+            if path.is_dir() and video_frames.files(path):
                 self._paths.setdefault(path.name, []).append(path)
-                self._first[path.name] = int(not frame_files.begins_with_zero(path))
-            elif path.suffix.lower() in frame_files.VIDEOS and not path.is_dir():
+                self._first[path.name] = int(not video_frames.begins_with_zero(path))
+            elif path.suffix.lower() in video_frames.VIDEOS and not path.is_dir():
                 self._paths.setdefault(path.stem, []).append(path)
         self._alike: dict[str, set[str]] = {}
         for name in self._paths:
@@ -175,7 +175,7 @@ class Matcher:
             )
         stem, suffix = os.path.splitext(export.video)
         is_file = (
-            suffix.lower() in frame_files.VIDEOS and export.video not in self._paths
+            suffix.lower() in video_frames.VIDEOS and export.video not in self._paths
         )
         video = stem if is_file else export.video
         return [
@@ -245,7 +245,10 @@ class Matcher:
         if video not in self._measured:
             self._measured[video], path = None, self._paths[video][0]
             with contextlib.suppress(InputError):  # other things may lie in the folder
-                self._measured[video] = frame_files.size(path), frame_files.count(path)
+                self._measured[video] = (
+                    video_frames.size(path),
+                    video_frames.count(path),
+                )
         return self._measured[video]
 
     def _check_numbering(self, video: str, document: Document) -> None:

@@ -26,7 +26,7 @@ from a2d_tf.annotations.document import (
     ReadOptions,
 )
 from a2d_tf.core.errors import InputError, quoted
-from a2d_tf.data import frames
+from a2d_tf.data import video_frames
 from a2d_tf.data.segmentations import decode_rle
 
 _Key = tuple[str, int]  # the group of a shape, or else its track
@@ -35,7 +35,7 @@ _SHAPES = ("polygon", "mask", "ellipse", "box")  # have an area, or bound one
 _SPLITS = {"train": "train", "validation": "train", "test": "test"}
 # Suffixes of sources: films, images and archives. A folder's name may have a dot, too:
 # clip.v2.
-_SOURCES = (*frames.VIDEOS, *frames.IMAGES, ".zip", ".tar", ".gz", ".tgz")
+_SOURCES = (*video_frames.VIDEOS, *video_frames.IMAGES, ".zip", ".tar", ".gz", ".tgz")
 _SUFFIX = re.compile(f"(?i)({'|'.join(map(re.escape, _SOURCES))})$")
 _BY_FRAME = Numbering(
     "video", "CVAT counts from 0: its frame 5 is frame 6 of the video"

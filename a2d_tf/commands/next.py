@@ -29,7 +29,7 @@ from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_csv
 from a2d_tf.core.folders import check_output_folder, whole_folder
-from a2d_tf.data import frames, inspection
+from a2d_tf.data import inspection, video_frames
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation.reports import charts
 from a2d_tf.ops import visualize
@@ -110,7 +110,7 @@ def write(chosen: list[choice.Candidate], output: pathlib.Path, form: str) -> No
             )
         writers.save(video, path, form, masks, frames=own.values())
         overlay = folder / predictions.RESULT_FILES["overlay"]
-        for place, picture in frames.read(
+        for place, picture in video_frames.read(
             overlay, own, "predict again with all --results"
         ):
             pictures[folder, own[place]] = visualize.shrunk(picture, 480)

@@ -29,7 +29,7 @@ from a2d_tf.core import command_line, processes
 from a2d_tf.core.checked_json import load_json
 from a2d_tf.core.errors import InputError, join_names
 from a2d_tf.core.files import read_text
-from a2d_tf.data import frames
+from a2d_tf.data import video_frames
 from a2d_tf.data.manifest import NAME, Manifest
 from a2d_tf.runs import scores
 from a2d_tf.runs.scores import TEST
@@ -251,7 +251,7 @@ def _size(jobs, records):
         sizes, jobs = [(manifest.image_height, manifest.image_width)], ()
     for job in jobs:
         with contextlib.suppress(InputError):  # of one that is not annotated
-            sizes.append(frames.size(job.path))
+            sizes.append(video_frames.size(job.path))
     height, width = map(max, zip(*sizes))
     return [
         f"--image_height={min(height, _LARGEST)}",

@@ -22,7 +22,7 @@ from typing import Any
 from a2d_tf.core.errors import MAX_SIDE, InputError, quoted
 from a2d_tf.core.files import is_file_name, read_text
 from a2d_tf.core.labels import A2D, LabelSpace
-from a2d_tf.data import frames
+from a2d_tf.data import video_frames
 from a2d_tf.data.a2d_annotations import Annotation, read_hdf5
 from a2d_tf.data.manifest import SPLITS
 
@@ -124,7 +124,9 @@ class Release:
     def frames_path(self, vid: str) -> pathlib.Path:
         """Return the video file, or else the folder of its frames."""
         clips = self.root / "clips320H"
-        path = frames.find(clips, vid) or frames.find(self.root / "pngs320H", vid)
+        path = video_frames.find(clips, vid) or video_frames.find(
+            self.root / "pngs320H", vid
+        )
         return path or clips / f"{vid}.mp4"
 
     def annotation_folder(self, vid: str) -> pathlib.Path:
@@ -143,7 +145,10 @@ class Release:
 
     def files(self, vid: str) -> tuple[pathlib.Path, ...]:
         """Return all files that a video's records depend on."""
-        return (*frames.files(self.frames_path(vid)), *self._annotation_files(vid))
+        return (
+            *video_frames.files(self.frames_path(vid)),
+            *self._annotation_files(vid),
+        )
 
     def annotation_text(self, vid: str) -> str:
         """Return what else a video's records depend on, as text: nothing."""

@@ -19,7 +19,7 @@ from a2d_tf.core.command_line import progress_bar
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.core.workers import imap
-from a2d_tf.data import frames
+from a2d_tf.data import video_frames
 from a2d_tf.data.a2d_annotations import Annotation
 from a2d_tf.data.flow import Flow, fit, grey, resize_frame
 from a2d_tf.data.manifest import SPLITS
@@ -207,7 +207,7 @@ def _examine(
         problems.append(" ".join(str(error).split()))
 
     try:
-        for decoded, frame in frames.read(path, None, source.remedy):  # noqa: B007
+        for decoded, frame in video_frames.read(path, None, source.remedy):  # noqa: B007
             size = frame.shape[0], frame.shape[1]
     except InputError as error:
         problem(path, error)
@@ -354,7 +354,9 @@ def _decoded(source, settings, vid, numbers, with_flow):
     """
     method = Flow(settings.flow_method)
     before: np.ndarray | None = None
-    for number, frame in frames.read(source.frames_path(vid), numbers, source.remedy):
+    for number, frame in video_frames.read(
+        source.frames_path(vid), numbers, source.remedy
+    ):
         height, width = frame.shape[:2]
         size = fit(height, width, settings.image_height, settings.image_width)
         rgb = resize_frame(frame, *size)

@@ -12,7 +12,7 @@ import numpy as np
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_bytes
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.data import frames
+from a2d_tf.data import video_frames
 
 
 def frames_of(folder: pathlib.Path) -> list[str]:
@@ -54,7 +54,7 @@ def read_label_map(path: str | os.PathLike, label_space: LabelSpace) -> np.ndarr
     """
     data = pathlib.Path(path).read_bytes()
     found = _codes(
-        *frames.decode_png(data, path, "write the file again"), path, label_space
+        *video_frames.decode_png(data, path, "write the file again"), path, label_space
     )
     if found.max() > label_space.max_code:
         problem = (
@@ -65,7 +65,7 @@ def read_label_map(path: str | os.PathLike, label_space: LabelSpace) -> np.ndarr
 
 
 def _codes(image, indices, path, label_space):
-    """The codes of a PNG as `frames.decode_png` has it."""
+    """The codes of a PNG as `video_frames.decode_png` has it."""
     if image.ndim == 2:
         return image
     if image.shape[2] == 3:

@@ -38,7 +38,7 @@ from a2d_tf.core.errors import InputError, quoted
 from a2d_tf.core.files import is_file_name, read_csv, write_csv
 from a2d_tf.core.folders import hidden_folder
 from a2d_tf.core.workers import ALONE, Task, stop_at_once
-from a2d_tf.data import frames
+from a2d_tf.data import video_frames
 from a2d_tf.ops import tracking
 from a2d_tf.video import outputs, pages, streaming, video_files
 
@@ -94,7 +94,7 @@ def plan(video: str | None, videos: str | None, output: str) -> tuple[Job, ...] 
         paths, images = _found(video, glob.glob(video, recursive=True))
         if images or not paths:
             raise InputError(
-                f"--video={video}: no videos ({', '.join(frames.VIDEOS)}, or folders of"
+                f"--video={video}: no videos ({', '.join(video_frames.VIDEOS)}, or folders of"
                 " images) match; --videos takes a list of any files"
             )
     else:
@@ -138,7 +138,7 @@ def _files(place, paths):
     """(video files, images) among some paths; InputError where there are both."""
     # A pattern may reach into the predictions of an earlier call.
     paths = sorted(filterfalse(_is_predicted, paths))
-    videos = [path for path in paths if _is_a(path, frames.VIDEOS)]
+    videos = [path for path in paths if _is_a(path, video_frames.VIDEOS)]
     images = [path for path in paths if _is_a(path, video_files.IMAGES)]
     if images and videos:
         names = (os.path.basename(found[0]) for found in (images, videos))
@@ -238,7 +238,7 @@ class Request:
         linking = dataclasses.asdict(self.linking)
         settings = {**span, **linking, "results": ",".join(self.kinds), **self.settings}
         try:
-            size, digest = _content(frames.files(job.path, video_files.IMAGES))
+            size, digest = _content(video_frames.files(job.path, video_files.IMAGES))
         except OSError:
             size = digest = None
         name = os.path.basename(os.path.abspath(job.path))

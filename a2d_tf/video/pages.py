@@ -25,7 +25,7 @@ from a2d_tf.behaviour.predictions import PART, RESULT_FILES, VIDEO, read_facts
 from a2d_tf.core.checked_json import load_json, one_of
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import file_digest, read_csv, write_text
-from a2d_tf.data import frames
+from a2d_tf.data import video_frames
 from a2d_tf.evaluation.reports.templates import jpeg_url, render
 from a2d_tf.runs import scores
 
@@ -165,7 +165,7 @@ def write_page(folder: str | os.PathLike) -> None:
 def _thumbnail(path):
     """A frame near the start of a video as the data URL of a small JPEG, or None."""
     try:
-        read = frames.read(path, remedy="predict the video again")
+        read = video_frames.read(path, remedy="predict the video again")
         (_, rgb) = collections.deque(itertools.islice(read, _FRAME), maxlen=1).pop()
     except (InputError, IndexError):  # IndexError where no frame decodes
         return None

@@ -23,7 +23,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.data import decoder, frames
+from a2d_tf.data import decoder, video_frames
 
 IMAGES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 _REMEDY = "re-encode it"
@@ -246,7 +246,7 @@ class Reader:
         self.length = length
 
     def _images(self):
-        paths = sorted(frames.files(self._path, IMAGES), key=_by_number)
+        paths = sorted(video_frames.files(self._path, IMAGES), key=_by_number)
         for path, after in zip(paths, paths[1:]):
             one, other = _by_number(path), _by_number(after)
             # a name without a number
@@ -258,7 +258,9 @@ class Reader:
         for index, path in enumerate(paths):
             yield (
                 index,
-                functools.partial(frames.read_image, path, "remove or replace it"),
+                functools.partial(
+                    video_frames.read_image, path, "remove or replace it"
+                ),
             )
 
 

@@ -7,7 +7,7 @@ from a2d_files import grey_frames, write_images, write_video
 from PIL import Image
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.data import frames
+from a2d_tf.data import video_frames
 
 SIZE = (32, 48)
 
@@ -18,13 +18,13 @@ def test_frame_numbers_count_from_one(tmp_path, kind):
         video = write_video(tmp_path / "v.mp4", grey_frames(9, *SIZE))
     else:
         video = write_images(tmp_path / "v", grey_frames(9, *SIZE), kind)
-    found = dict(frames.read(video, [4, 1, 9, 4]))
+    found = dict(video_frames.read(video, [4, 1, 9, 4]))
     assert list(found) == [1, 4, 9]
     for number, frame in found.items():
         assert frame.shape == (*SIZE, 3) and frame.dtype == np.uint8
         assert abs(frame.mean() - 10 * number) < 3
-    assert [number for number, _ in frames.read(video)] == list(range(1, 10))
-    assert frames.count(video) == 9 and frames.size(video) == SIZE
+    assert [number for number, _ in video_frames.read(video)] == list(range(1, 10))
+    assert video_frames.count(video) == 9 and video_frames.size(video) == SIZE
 
 
 def test_images_are_turned_as_their_exif_says_and_have_one_page(tmp_path):
@@ -33,10 +33,10 @@ def test_images_are_turned_as_their_exif_says_and_have_one_page(tmp_path):
     exif[274] = 6  # to be turned clockwise
     picture.save(path, exif=exif, lossless=True)
     turned = np.rot90(np.asarray(picture), -1)
-    np.testing.assert_array_equal(frames.read_image(path, ""), turned)
+    np.testing.assert_array_equal(video_frames.read_image(path, ""), turned)
     picture.save(tmp_path / "1.tif", save_all=True, append_images=[picture])
     with pytest.raises(InputError, match="1.tif: 2 images in one file"):
-        frames.read_image(tmp_path / "1.tif", "")
+        video_frames.read_image(tmp_path / "1.tif", "")
 
 
 def test_images_of_16_bits_but_not_of_a_cameras_12(tmp_path):
@@ -44,26 +44,28 @@ def test_images_of_16_bits_but_not_of_a_cameras_12(tmp_path):
     for suffix in (".png", ".tiff"):
         path = tmp_path / f"a{suffix}"
         cv2.imwrite(str(path), levels)
-        np.testing.assert_array_equal(frames.read_image(path, "x")[..., 0], levels >> 8)
+        np.testing.assert_array_equal(
+            video_frames.read_image(path, "x")[..., 0], levels >> 8
+        )
         cv2.imwrite(str(path), levels >> 4)
         with pytest.raises(
             InputError, match=f"a{suffix}: 16 bits, of which only 12 are used, .*8 "
         ):
-            frames.read_image(path, "x")
+            video_frames.read_image(path, "x")
         cv2.imwrite(str(path), levels >> 8)  # a fade from black
-        assert not frames.read_image(path, "x").any()
+        assert not video_frames.read_image(path, "x").any()
 
 
 def test_a_video_file_is_found_before_a_folder_of_its_frames(tmp_path):
-    assert frames.find(tmp_path, "-v") is None
+    assert video_frames.find(tmp_path, "-v") is None
     write_images(tmp_path / "-v", grey_frames(1, *SIZE))
-    assert frames.find(tmp_path, "-v") == tmp_path / "-v"
+    assert video_frames.find(tmp_path, "-v") == tmp_path / "-v"
     for suffix in (".webm", ".mp4"):  # the later is looked for earlier
         (tmp_path / f"-v{suffix}").touch()
-        assert frames.find(tmp_path, "-v") == tmp_path / f"-v{suffix}"
+        assert video_frames.find(tmp_path, "-v") == tmp_path / f"-v{suffix}"
     for name in ("GX010001.MP4", "clip.Mov"):  # as cameras name them
         (tmp_path / name).touch()
-        assert frames.find(tmp_path, name.partition(".")[0]) == tmp_path / name
+        assert video_frames.find(tmp_path, name.partition(".")[0]) == tmp_path / name
 
 
 def test_a_video_that_is_shorter_than_asked_or_absent(tmp_path):
@@ -71,11 +73,11 @@ def test_a_video_that_is_shorter_than_asked_or_absent(tmp_path):
     with pytest.raises(
         InputError, match="v.mp4: decoding ends after 9 frames.*; dig it out$"
     ):
-        list(frames.read(path, [2, 12], "dig it out"))
+        list(video_frames.read(path, [2, 12], "dig it out"))
     for name in ("u.MOV", "notes.txt", ".hidden.mp4"):
         (tmp_path / name).touch()
     (tmp_path / "x").mkdir()
-    for use in (frames.count, frames.size):
+    for use in (video_frames.count, video_frames.size):
         with pytest.raises(InputError) as caught:
             use(tmp_path / "w.mp4", "dig it out")
         assert (
@@ -91,20 +93,20 @@ def test_a_folder_with_a_gap_or_another_size_or_nothing(tmp_path):
     with pytest.raises(
         InputError, match="00005.png: frame 5 has 32x40 .* earlier frames 32x48; "
     ):
-        list(frames.read(folder))
+        list(video_frames.read(folder))
     (folder / "00003.png").unlink()
-    assert frames.count(folder) == 2
-    assert [number for number, _ in frames.read(folder, [2, 4])] == [2, 4]
+    assert video_frames.count(folder) == 2
+    assert [number for number, _ in video_frames.read(folder, [2, 4])] == [2, 4]
     for numbers in ([2, 3], None):
         with pytest.raises(
             InputError,
             match=r"v: frame 3 \(00003.png\) is missing, the last frame is 5",
         ):
-            list(frames.read(folder, numbers))
+            list(video_frames.read(folder, numbers))
     with pytest.raises(
         InputError, match="no images .*.png, .jpg, .jpeg.* in this folder; restore"
     ):
-        list(frames.read(tmp_path, [1]))
+        list(video_frames.read(tmp_path, [1]))
 
 
 @pytest.mark.parametrize(
@@ -118,8 +120,11 @@ def test_names_of_images(tmp_path, name, words):
     folder = write_images(tmp_path / "v", grey_frames(2, *SIZE))
     for other in ("Thumbs.db", "._00001.png"):  # not frames, and left alone
         (folder / other).touch()
-    assert frames.count(folder) == 2
-    assert [path.name for path in frames.files(folder)] == ["00001.png", "00002.png"]
+    assert video_frames.count(folder) == 2
+    assert [path.name for path in video_frames.files(folder)] == [
+        "00001.png",
+        "00002.png",
+    ]
     (folder / name).touch()
     with pytest.raises(InputError, match=words):
-        frames.count(folder)
+        video_frames.count(folder)
