@@ -88,12 +88,12 @@ def mini_records(tmp_path_factory):
     Frames are 64x80, made for a 64x96 canvas, so that every clip has padding; 5 frames
     a clip.
     """
-    from a2d_tf.data import convert, mini
+    from a2d_tf.data import convert, mini_a2d
     from a2d_tf.data.manifest import Manifest
     from a2d_tf.data.release import Release
 
     folder = tmp_path_factory.mktemp("mini")
-    release = mini.make_release(folder, videos=6, seed=0, workers=1)
+    release = mini_a2d.make_release(folder, videos=6, seed=0, workers=1)
     settings = convert.ConversionSettings(
         image_height=64, image_width=96, clip_frames=5, shard_videos=2
     )

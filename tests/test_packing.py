@@ -15,8 +15,7 @@ from processes import run_a2d, succeeded
 
 import a2d_tf
 from a2d_tf.core.errors import InputError
-from a2d_tf.data import convert
-from a2d_tf.data import mini as synthetic
+from a2d_tf.data import convert, mini_a2d
 from a2d_tf.data.release import Release
 from a2d_tf.pretrained.weights import variables
 from a2d_tf.runs import loading, packed, scores
@@ -246,7 +245,7 @@ def test_from_a_run_to_a_prediction_by_commands(tiny_run, tmp_path):
 @pytest.mark.slow
 def test_the_model_that_comes_with_the_code_finds_drawn_actors(tmp_path):
     """Of other drawings than it was trained on."""
-    release = synthetic.make_release(tmp_path / "drawn", 6, seed=77, workers=1)
+    release = mini_a2d.make_release(tmp_path / "drawn", 6, seed=77, workers=1)
     run = loading.load(packed.find("mini"))
     size = convert.ConversionSettings(image_height=128, image_width=160, clip_frames=3)
     manifest, _ = convert.convert(

@@ -6,7 +6,7 @@ a2d mini --output DIR [--videos 400] [--seed 0] [--workers 2]
 from __future__ import annotations
 
 from a2d_tf.core import command_line
-from a2d_tf.data import mini
+from a2d_tf.data import mini_a2d
 
 FLAGS = command_line.Register()
 FLAGS.string("output", None, "Folder to create Release in.")
@@ -22,7 +22,9 @@ FLAGS.integer(
 
 def main(argv: list[str]) -> None:
     command_line.require(argv, output=FLAGS.output)
-    release = mini.make_release(FLAGS.output, FLAGS.videos, FLAGS.seed, FLAGS.workers)
+    release = mini_a2d.make_release(
+        FLAGS.output, FLAGS.videos, FLAGS.seed, FLAGS.workers
+    )
     print(f"{release} is ready")
 
 

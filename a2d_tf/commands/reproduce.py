@@ -29,7 +29,7 @@ from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import file_digest, write_text
 from a2d_tf.core.locks import locked
-from a2d_tf.data import mini
+from a2d_tf.data import mini_a2d
 from a2d_tf.data.manifest import NAME
 from a2d_tf.paper import experiments, reproduction
 
@@ -94,7 +94,7 @@ def source_flags(workdir: str) -> list[str]:
             f"--videos={_OWN_VIDEOS.value}",
         ]
     drawn = (os.path.join(workdir, "mini_a2d"), _VIDEOS.value, 0, _WORKERS.value)
-    return [*words, f"--release={_RELEASE.value or mini.make_release(*drawn)}"]
+    return [*words, f"--release={_RELEASE.value or mini_a2d.make_release(*drawn)}"]
 
 
 def _keep_settings(path, folds):

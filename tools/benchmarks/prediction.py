@@ -14,7 +14,7 @@ import pathlib
 import sys
 import tempfile
 
-from a2d_tf.data import mini as synthetic
+from a2d_tf.data import mini_a2d
 from tools.benchmarks import measure, processes
 
 _IMPORT = "import tensorflow"
@@ -31,7 +31,7 @@ def run(options: dict) -> tuple[list[dict], dict]:
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         count = 4 if small else 20
-        release = synthetic.make_release(
+        release = mini_a2d.make_release(
             folder / "mini", videos=count, seed=0, workers=1
         )
         model = options["saved_model"] or folder / "model"
