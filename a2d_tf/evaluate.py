@@ -10,15 +10,17 @@ from a2d_tf.core.config import Config
 from a2d_tf.runs import packed, scores
 
 FLAGS = command_line.Register()
-_WORKDIR = FLAGS.string("workdir", None, "Run folder of a2d train.")
-_MODEL = FLAGS.string(
+_WORKDIR = FLAGS.define_string("workdir", None, "Run folder of a2d train.")
+_MODEL = FLAGS.define_string(
     "model", None, "Packed model: a name, or a folder of a2d pack-model."
 )
-_OUTPUT = FLAGS.string(
+_OUTPUT = FLAGS.define_string(
     "output", None, "Folder for the scores; by default evaluation/ of the run."
 )
-_RECORDS = FLAGS.string("records", None, "Folder written by a2d records.")
-_SPLIT = FLAGS.enum("split", "test", ["train", "val", "test"], "Videos to score.")
+_RECORDS = FLAGS.define_string("records", None, "Folder written by a2d records.")
+_SPLIT = FLAGS.define_enum(
+    "split", "test", ["train", "val", "test"], "Videos to score."
+)
 _CHECKPOINT = Config.define_checkpoint(FLAGS)
 _DEVICE = Config.define_device(FLAGS)
 Config.define_flags(FLAGS, ["inference", "compute"])

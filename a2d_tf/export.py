@@ -7,11 +7,11 @@ from a2d_tf.core.config import Config
 from a2d_tf.runs import packed
 
 FLAGS = command_line.Register()
-_WORKDIR = FLAGS.string("workdir", None, "Run folder of a2d train.")
-_MODEL = FLAGS.string(
+_WORKDIR = FLAGS.define_string("workdir", None, "Run folder of a2d train.")
+_MODEL = FLAGS.define_string(
     "model", None, "Packed model: a name, or a folder of a2d pack-model."
 )
-_OUTPUT = FLAGS.string(
+_OUTPUT = FLAGS.define_string(
     "output", None, "Folder for the SavedModel; an older one is replaced."
 )
 _CHECKPOINT = Config.define_checkpoint(FLAGS)

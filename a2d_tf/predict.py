@@ -31,69 +31,73 @@ from a2d_tf.runs import packed
 from a2d_tf.video import library, outputs, predictor, streaming, video_files
 
 FLAGS = command_line.Register()
-_SAVED_MODEL = FLAGS.string("saved_model", None, "Folder of a2d export.")
-_WORKDIR = FLAGS.string("workdir", None, "Run folder of a2d train.")
-_MODEL = FLAGS.string(
+_SAVED_MODEL = FLAGS.define_string("saved_model", None, "Folder of a2d export.")
+_WORKDIR = FLAGS.define_string("workdir", None, "Run folder of a2d train.")
+_MODEL = FLAGS.define_string(
     "model", None, "Packed model: a name, or a folder of a2d pack-model."
 )
 _CHECKPOINT = Config.define_checkpoint(FLAGS)
-_INIT_RGB = FLAGS.string(
+_INIT_RGB = FLAGS.define_string(
     "init_rgb", None, "Imported weights of a detector: coco, or a file."
 )
-_ACTORS = FLAGS.list(
+_ACTORS = FLAGS.define_list(
     "actors",
     [],
     "Classes that COCO's weights find, as CLASS or NAME=CLASS; by default all.",
 )
 _SOURCES = (_SAVED_MODEL, _WORKDIR, _MODEL, _INIT_RGB)
 _DEVICE = Config.define_device(FLAGS)
-_VIDEO = FLAGS.string(
+_VIDEO = FLAGS.define_string(
     "video",
     None,
     "Video file, folder of images, or camera index, which runs until Ctrl-C; or a"
     " library: folder of videos, or a glob in quotes.",
 )
-_VIDEOS = FLAGS.string("videos", None, "Library: text file of videos, one per line.")
-_OUTPUT = FLAGS.string(
+_VIDEOS = FLAGS.define_string(
+    "videos", None, "Library: text file of videos, one per line."
+)
+_OUTPUT = FLAGS.define_string(
     "output",
     None,
     f"Folder for {', '.join(outputs.RESULTS)}; of a library, a folder per video.",
 )
-_RESULTS = FLAGS.list(
+_RESULTS = FLAGS.define_list(
     "results",
     list(outputs.RESULT_FILES),
     f"Results to write: {','.join(outputs.RESULT_FILES)}.",
 )
-_OVERWRITE = FLAGS.bool(
+_OVERWRITE = FLAGS.define_bool(
     "overwrite", False, "Library: replace predictions of other settings."
 )
-_ON_ERROR = FLAGS.enum(
+_ON_ERROR = FLAGS.define_enum(
     "on_error",
     "fail",
     ["fail", "skip"],
     "Library: stop at a video that fails, or list it.",
 )
-_TASK = FLAGS.string("task", None, f"Library: {workers.HELP}")
-_EVERY = FLAGS.integer("every", 1, "Segment only every Nth frame.", lower_bound=1)
-_START = FLAGS.float(
+_TASK = FLAGS.define_string("task", None, f"Library: {workers.HELP}")
+_EVERY = FLAGS.define_integer(
+    "every", 1, "Segment only every Nth frame.", lower_bound=1
+)
+_START = FLAGS.define_float(
     "start", 0.0, "Start of the segmented part, seconds.", lower_bound=0
 )
-_END = FLAGS.float(
+_END = FLAGS.define_float(
     "end", None, "End of the segmented part, seconds; by default the video's end."
 )
-_WINDOW = FLAGS.integer(
+_WINDOW = FLAGS.define_integer(
     "window",
     tracking.LINKING.window,
     "Segmented frames that vote on a track's label.",
     1,
 )
-_PATIENCE = FLAGS.integer(
+_PATIENCE = FLAGS.define_integer(
     "patience",
     tracking.LINKING.patience,
     "Segmented frames that may miss a track in a row.",
     0,
 )
-_MAX_TRACKS = FLAGS.string(
+_MAX_TRACKS = FLAGS.define_string(
     "max_tracks",
     None,
     "Number of individuals, for all actors or as in mouse=2,wheel=1.",

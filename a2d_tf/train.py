@@ -16,11 +16,11 @@ from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation import metrics as registry
 
 FLAGS = command_line.Register()
-_RECORDS = FLAGS.string("records", None, "Folder written by a2d records.")
-_WORKDIR = FLAGS.string(
+_RECORDS = FLAGS.define_string("records", None, "Folder written by a2d records.")
+_WORKDIR = FLAGS.define_string(
     "workdir", None, "Run folder; an interrupted run there is resumed."
 )
-_PICTURES = FLAGS.integer(
+_PICTURES = FLAGS.define_integer(
     "pictures", 8, "Clips drawn for TensorBoard at each validation.", 0
 )
 _DEVICE = Config.define_device(FLAGS)

@@ -10,7 +10,7 @@ import pytest
 from absl import flags
 from processes import ROOT, run_a2d, run_python
 
-from a2d_tf.core import command_line
+from a2d_tf.core import command_line, progress
 from a2d_tf.core.config import SECTIONS, Config
 from a2d_tf.core.errors import InputError
 from tools import document_flags
@@ -89,8 +89,8 @@ def test_words_pass_in_their_order(parse, tmp_path):
 
 
 def test_where_nobody_watches_no_bar_is_shown(capsys):
-    assert [*command_line.progress_bar(range(3))] == [0, 1, 2]
-    command_line._Lines().write("\r 1 of 3")
+    assert [*progress.progress_bar(range(3))] == [0, 1, 2]
+    progress._Lines().write("\r 1 of 3")
     assert capsys.readouterr().err == "1 of 3\n"
 
 
@@ -120,10 +120,10 @@ def test_an_error_is_one_line(error, line, capsys):
 
 PROGRAM = '''"""Do it: python tools/do.py --what=THIS."""
 import logging
-from a2d_tf.core import command_line
+from a2d_tf.core import command_line, progress
 
 FLAGS = command_line.Register()
-_WHAT = FLAGS.string("what", "", "what to do")
+_WHAT = FLAGS.define_string("what", "", "what to do")
 
 
 def main(argv):
@@ -181,7 +181,7 @@ def test_help_explains_every_flag(main):
     done = run_a2d(main, "--help")
     assert done.returncode == 0 and done.stderr == ""
     own = re.findall(
-        r'FLAGS\.\w+\(\s*"(\w+)"', (ROOT / f"a2d_tf/{main}.py").read_text()
+        r'FLAGS\.define_\w+\(\s*"(\w+)"', (ROOT / f"a2d_tf/{main}.py").read_text()
     )
     settings = SECTIONS if main == "train" else ("inference", "compute")
     own += [name for title in settings for name in SECTIONS[title].__dataclass_fields__]

@@ -88,7 +88,7 @@ def trainings(monkeypatch, name, further):
         values = command_line.Register()
         Config.define_flags(values)
         for flag in ("records", "workdir", "device"):
-            values.string(flag, "", "")
+            values.define_string(flag, "", "")
         assert command_line.parse(["", *words], values) == [""]
         found.append((Config.from_flags(values), Config.given(values, "model")))
     return found

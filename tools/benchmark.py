@@ -34,25 +34,25 @@ SUITES = {
 `measure.row`, dict of further figures)."""
 
 FLAGS = command_line.Register()
-_SUITE = FLAGS.enum(
+_SUITE = FLAGS.define_enum(
     "suite",
     None,
     sorted(SUITES),
     "; ".join(f"{name}: {what}" for name, what in SUITES.items()),
 )
-_OUTPUT = FLAGS.string("output", None, "JSON file for the figures.")
+_OUTPUT = FLAGS.define_string("output", None, "JSON file for the figures.")
 _OPTIONS = (
-    FLAGS.integer(
+    FLAGS.define_integer(
         "rounds", 3, "Rounds, of whose figures the median counts; learning: seeds.", 1
     ),
-    FLAGS.bool("small", False, "Sizes that show only that a suite works."),
-    FLAGS.string(
+    FLAGS.define_bool("small", False, "Sizes that show only that a suite works."),
+    FLAGS.define_string(
         "saved_model", None, "prediction: an export; by default that of --model=mini."
     ),
-    FLAGS.string(
+    FLAGS.define_string(
         "records", None, "learning: folder of records, of the mini A2D at 128x160."
     ),
-    FLAGS.integer("steps", 1500, "learning: of each training.", 1),
+    FLAGS.define_integer("steps", 1500, "learning: of each training.", 1),
 )
 
 

@@ -29,14 +29,16 @@ from a2d_tf.core.files import write_json, write_text
 from tools.benchmarks import processes, verdicts
 
 FLAGS = command_line.Register()
-_OUTPUT = FLAGS.string("output", None, "Folder for the report.")
-_SMALL = FLAGS.bool("small", False, "Sizes that show only that the rows work.")
-_LIMIT = FLAGS.integer("limit_s", 240, "Most seconds of a row.", 1)
-_MINUTES = FLAGS.integer(
+_OUTPUT = FLAGS.define_string("output", None, "Folder for the report.")
+_SMALL = FLAGS.define_bool("small", False, "Sizes that show only that the rows work.")
+_LIMIT = FLAGS.define_integer("limit_s", 240, "Most seconds of a row.", 1)
+_MINUTES = FLAGS.define_integer(
     "minutes", 25, "No row begins later; the next call goes on.", 0
 )
-_ONLY = FLAGS.list("only", [], "Rows to measure whose names begin so; by default all.")
-_ROW = FLAGS.string(
+_ONLY = FLAGS.define_list(
+    "only", [], "Rows to measure whose names begin so; by default all."
+)
+_ROW = FLAGS.define_string(
     "row", None, "The one row to measure here; the report starts these."
 )
 _LONGEST = 100  # characters of a cell

@@ -24,13 +24,13 @@ from a2d_tf.core import command_line
 from a2d_tf.core.files import write_file
 
 FLAGS = command_line.Register()
-_SOURCE = FLAGS.enum(
+_SOURCE = FLAGS.define_enum(
     "source",
     None,
     ["matterport", "keras_resnet101"],
     "Whose layout: that of a Keras file.",
 )
-_OUTPUT = FLAGS.string("output", None, "The .h5 file to write.")
+_OUTPUT = FLAGS.define_string("output", None, "The .h5 file to write.")
 
 # What a stem is given: mean-free pixels, in the low hundreds.
 _PIXELS = 64

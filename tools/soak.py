@@ -32,11 +32,13 @@ from a2d_tf.data.manifest import Manifest
 from tools.benchmarks import processes
 
 FLAGS = command_line.Register()
-_WORKDIR = FLAGS.string("workdir", None, "Folder that everything goes to; is emptied.")
-_SEED = FLAGS.integer("seed", 0, "Of the moments.", 0)
-_KILLS = FLAGS.integer("kills", 20, "How often to kill each command.", 0)
-_VIDEOS = FLAGS.integer("videos", 24, "Clips of the mini A2D.", 6)
-_STEPS = FLAGS.integer("steps", 400, "Training steps.", 1)
+_WORKDIR = FLAGS.define_string(
+    "workdir", None, "Folder that everything goes to; is emptied."
+)
+_SEED = FLAGS.define_integer("seed", 0, "Of the moments.", 0)
+_KILLS = FLAGS.define_integer("kills", 20, "How often to kill each command.", 0)
+_VIDEOS = FLAGS.define_integer("videos", 24, "Clips of the mini A2D.", 6)
+_STEPS = FLAGS.define_integer("steps", 400, "Training steps.", 1)
 
 _TINY = [
     *(

@@ -18,18 +18,20 @@ from a2d_tf.core.labels import LabelSpace
 from a2d_tf.runs import scores
 
 FLAGS = command_line.Register()
-_RUN = FLAGS.string("run", None, "Run folder of a2d train.")
-_RECORDS = FLAGS.string("records", None, "Folder of records that contain the frames.")
+_RUN = FLAGS.define_string("run", None, "Run folder of a2d train.")
+_RECORDS = FLAGS.define_string(
+    "records", None, "Folder of records that contain the frames."
+)
 _SPLITS = [
     f"{split}{best}" for best in ("", "_best") for split in ("train", "val", "test")
 ]
-_SPLIT = FLAGS.enum(
+_SPLIT = FLAGS.define_enum(
     "split", "test", _SPLITS, "Split to show; <split>_best: of --checkpoint=best."
 )
-_OUTPUT = FLAGS.string(
+_OUTPUT = FLAGS.define_string(
     "output", None, "HTML file; by default browse.html beside the scores."
 )
-_LIMIT = FLAGS.integer(
+_LIMIT = FLAGS.define_integer(
     "limit", 200, "Maximum number of frames, worst first; about 40 kB each.", 1
 )
 

@@ -21,7 +21,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.data.manifest import Manifest
 
 FLAGS = command_line.Register()
-_RECORDS = FLAGS.string("records", None, "Folder written by a2d records.")
+_RECORDS = FLAGS.define_string("records", None, "Folder written by a2d records.")
 _DEVICE = Config.define_device(FLAGS)
 Config.define_flags(FLAGS)
 _FEED_SECONDS = 5.0

@@ -31,20 +31,24 @@ from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
 
 FLAGS = command_line.Register()
-_PREDICTION = FLAGS.string("prediction", None, "Folder written by a2d predict.")
-_FORMAT = FLAGS.enum("format", "cvat", [*writers.WRITERS, "boris"], "Format to write.")
-_OUTPUT = FLAGS.string("output", None, "File, .zip, or folder to write.")
-_SHAPES = FLAGS.enum("shapes", "polygons", ["polygons", "masks"], "Shapes to write.")
-_EVERY = FLAGS.integer(
+_PREDICTION = FLAGS.define_string("prediction", None, "Folder written by a2d predict.")
+_FORMAT = FLAGS.define_enum(
+    "format", "cvat", [*writers.WRITERS, "boris"], "Format to write."
+)
+_OUTPUT = FLAGS.define_string("output", None, "File, .zip, or folder to write.")
+_SHAPES = FLAGS.define_enum(
+    "shapes", "polygons", ["polygons", "masks"], "Shapes to write."
+)
+_EVERY = FLAGS.define_integer(
     "every", 5, "Video frames from one key frame to the next.", lower_bound=1
 )
-_MIN_IOU = FLAGS.float(
+_MIN_IOU = FLAGS.define_float(
     "min_iou", 0.95, "Leave out boxes that CVAT interpolates so well.", 0, 1
 )
-_MIN_SCORE = FLAGS.float(
+_MIN_SCORE = FLAGS.define_float(
     "min_score", 0.0, "Leave out tracks with a lower mean score.", 0, 1
 )
-_VIDEO = FLAGS.string(
+_VIDEO = FLAGS.define_string(
     "video", None, "Name of the video in the tool, if not that of the file."
 )
 

@@ -15,9 +15,11 @@ from a2d_tf.core.files import file_digest
 
 FLAGS = command_line.Register()
 _SOURCES = ["matterport", "keras_resnet101", "efficientnet_lite0"]
-_SOURCE = FLAGS.enum("source", None, _SOURCES, "Weight source.")
-_INPUT = FLAGS.string("input", None, "File of published weights: .h5 or .pth.")
-_OUTPUT = FLAGS.string("output", None, "File of imported weights (.h5) to write.")
+_SOURCE = FLAGS.define_enum("source", None, _SOURCES, "Weight source.")
+_INPUT = FLAGS.define_string("input", None, "File of published weights: .h5 or .pth.")
+_OUTPUT = FLAGS.define_string(
+    "output", None, "File of imported weights (.h5) to write."
+)
 
 
 def main(argv: list[str]) -> None:

@@ -25,10 +25,12 @@ if TYPE_CHECKING:
     from a2d_tf.data.clip_records import ClipTruth
 
 FLAGS = command_line.Register()
-_RECORDS = FLAGS.string("records", None, "Folder written by a2d records.")
-_JSON = FLAGS.string("json", None, "JSON file to write the list of records to.")
-_DRAW = FLAGS.string("draw", None, "Folder to write a picture of each record to.")
-_LIMIT = FLAGS.integer(
+_RECORDS = FLAGS.define_string("records", None, "Folder written by a2d records.")
+_JSON = FLAGS.define_string("json", None, "JSON file to write the list of records to.")
+_DRAW = FLAGS.define_string(
+    "draw", None, "Folder to write a picture of each record to."
+)
+_LIMIT = FLAGS.define_integer(
     "limit", None, "Maximum number of records to read.", lower_bound=0
 )
 

@@ -9,10 +9,10 @@ from a2d_tf.core import command_line
 from a2d_tf.data import mini_a2d
 
 FLAGS = command_line.Register()
-FLAGS.string("output", None, "Folder to create Release in.")
-FLAGS.integer("videos", 400, "Number of clips.", lower_bound=2)
-FLAGS.integer("seed", 0, "Random seed.", lower_bound=0)
-FLAGS.integer(
+FLAGS.define_string("output", None, "Folder to create Release in.")
+FLAGS.define_integer("videos", 400, "Number of clips.", lower_bound=2)
+FLAGS.define_integer("seed", 0, "Random seed.", lower_bound=0)
+FLAGS.define_integer(
     "workers",
     2,
     "Number of processes; the result does not depend on it.",

@@ -36,17 +36,17 @@ from a2d_tf.ops import visualize
 from a2d_tf.video import choice
 
 FLAGS = command_line.Register()
-_PREDICTION = FLAGS.string(
+_PREDICTION = FLAGS.define_string(
     "prediction", None, "Folder of a prediction, or of a library."
 )
-_COUNT = FLAGS.integer(
+_COUNT = FLAGS.define_integer(
     "count", 40, "Maximum number of frames to choose.", lower_bound=1
 )
-_OUTPUT = FLAGS.string("output", None, "Folder to write; new or empty.")
-_RECORDS = FLAGS.string(
+_OUTPUT = FLAGS.define_string("output", None, "Folder to write; new or empty.")
+_RECORDS = FLAGS.define_string(
     "records", None, "Records, to skip their frames and prefer rare pairs."
 )
-_FORMAT = FLAGS.enum(
+_FORMAT = FLAGS.define_enum(
     "format", "cvat", ["cvat", "coco", "masks"], "Format of the annotations."
 )
 

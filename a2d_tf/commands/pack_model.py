@@ -15,11 +15,11 @@ from a2d_tf.core.config import Config
 from a2d_tf.core.files import read_text
 
 FLAGS = command_line.Register()
-_WORKDIR = FLAGS.string("workdir", None, "Run folder of a2d train.")
-_OUTPUT = FLAGS.string(
+_WORKDIR = FLAGS.define_string("workdir", None, "Run folder of a2d train.")
+_OUTPUT = FLAGS.define_string(
     "output", None, "Folder to write; an older packed model is replaced."
 )
-_NOTES = FLAGS.string(
+_NOTES = FLAGS.define_string(
     "notes", None, "Markdown of data and intended uses, to store as card.md."
 )
 _CHECKPOINT = Config.define_checkpoint(FLAGS)

@@ -19,11 +19,11 @@ from a2d_tf.core.files import write_bytes, write_csv
 from a2d_tf.evaluation.reports.charts import figure_png
 
 FLAGS = command_line.Register()
-_PREDICTION = FLAGS.multi_string(
+_PREDICTION = FLAGS.define_multi_string(
     "prediction", [], "Prediction or library; may be repeated."
 )
-_OUTPUT = FLAGS.string("output", None, "Folder of the plots.")
-_MIN_SCORE = FLAGS.float(
+_OUTPUT = FLAGS.define_string("output", None, "Folder of the plots.")
+_MIN_SCORE = FLAGS.define_float(
     "min_score", 0.0, "Leave out tracks with a lower mean score.", 0, 1
 )
 

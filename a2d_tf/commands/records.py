@@ -25,79 +25,83 @@ from a2d_tf.data.release import Release
 from a2d_tf.data.sources import ConversionSettings, Source, check
 
 FLAGS = command_line.Register()
-_RELEASE = FLAGS.string(
+_RELEASE = FLAGS.define_string(
     "release", None, "Folder of A2D: videoset.csv, clips, annotations."
 )
-_ANNOTATIONS = FLAGS.multi_string(
+_ANNOTATIONS = FLAGS.define_multi_string(
     "annotations",
     [],
     "Export of an annotation tool: a file, a folder or the downloaded zip; may be"
     " repeated; VIDEO=PATH names its video. With --release: another folder of its"
     " annotations.",
 )
-_COCO = FLAGS.string("coco", None, "The same as --annotations with --format=a2d_tf.")
-_VIDEOS = FLAGS.string(
+_COCO = FLAGS.define_string(
+    "coco", None, "The same as --annotations with --format=a2d_tf."
+)
+_VIDEOS = FLAGS.define_string(
     "videos",
     None,
     "Folder of the videos; with --release: text file of VIDs to use, one per line.",
 )
-_FORMAT = FLAGS.enum(
+_FORMAT = FLAGS.define_enum(
     "format", None, FORMATS, "Format of --annotations; by default by content."
 )
-_NAMES = FLAGS.string(
+_NAMES = FLAGS.define_string(
     "names",
     None,
     'JSON file that maps labels of --annotations to names: {"label": ["actor",'
     ' "action"]}, or ["actor", null] to use the attribute \'action\'.',
 )
-_INTERPOLATED = FLAGS.bool(
+_INTERPOLATED = FLAGS.define_bool(
     "interpolated", False, "Use frames of interpolated shapes alone, too."
 )
-_EMPTY = FLAGS.bool(
+_EMPTY = FLAGS.define_bool(
     "empty_frames", False, "Take listed frames without shapes for background."
 )
-_FRAME_STEP = FLAGS.integer(
+_FRAME_STEP = FLAGS.define_integer(
     "frame_step", 1, "Sampling interval of Roboflow's frames.", 1
 )
-_FIRST_FRAME = FLAGS.enum(
+_FIRST_FRAME = FLAGS.define_enum(
     "first_frame",
     None,
     ("0", "1"),
     "Number of a video file's first frame in names; by default 1.",
 )
-_TEST = FLAGS.list(
+_TEST = FLAGS.define_list(
     "test_videos",
     [],
     "Names of the test videos; by default as it is stated, else about a fifth.",
 )
-_SPLIT_OF = FLAGS.string(
+_SPLIT_OF = FLAGS.define_string(
     "split_of", None, "Earlier records, whose videos keep their split."
 )
-_BOUTS = FLAGS.multi_string(
+_BOUTS = FLAGS.define_multi_string(
     "bouts",
     [],
     "Coded times that give annotated instances their actions: tabular or aggregated"
     " events, or the project, of BORIS, or a summary.csv; may be repeated.",
 )
-_BOUTS_WIN = FLAGS.bool("bouts_win", False, "Coded actions replace annotated ones.")
-_OUTSIDE = FLAGS.string(
+_BOUTS_WIN = FLAGS.define_bool(
+    "bouts_win", False, "Coded actions replace annotated ones."
+)
+_OUTSIDE = FLAGS.define_string(
     "outside", None, "Action between coded times; by default left out."
 )
-_SUBJECTS = FLAGS.string(
+_SUBJECTS = FLAGS.define_string(
     "subjects",
     None,
     'JSON: {"subject": "track number or name"}, or {"subject": {"video": ...}}.',
 )
-_MAX_FRAMES = FLAGS.integer(
+_MAX_FRAMES = FLAGS.define_integer(
     "max_frames", None, "Most annotated frames for training.", 1
 )
-_CHECK = FLAGS.bool("check", False, "Only read the input and report problems.")
-_OUTPUT = FLAGS.string("output", None, "Folder for the records.")
-_FLOW = FLAGS.enum(
+_CHECK = FLAGS.define_bool("check", False, "Only read the input and report problems.")
+_OUTPUT = FLAGS.define_string("output", None, "Folder for the records.")
+_FLOW = FLAGS.define_enum(
     "flow_method", "dis", METHODS, "Optical flow method; the authors used tvl1."
 )
-_WORKERS = FLAGS.integer("workers", 2, "Number of processes.", lower_bound=1)
-_ON_ERROR = FLAGS.enum(
+_WORKERS = FLAGS.define_integer("workers", 2, "Number of processes.", lower_bound=1)
+_ON_ERROR = FLAGS.define_enum(
     "on_error",
     "fail",
     convert.ON_ERROR,
@@ -113,13 +117,15 @@ _SIZES = {
     "shard_videos": "Videos per shard.",
 }
 for _name, _text in _SIZES.items():
-    FLAGS.integer(_name, getattr(ConversionSettings, _name), _text, lower_bound=1)
-_LABELS = FLAGS.string(
+    FLAGS.define_integer(
+        _name, getattr(ConversionSettings, _name), _text, lower_bound=1
+    )
+_LABELS = FLAGS.define_string(
     "labels",
     None,
     "JSON file of the label space; by default A2D's, or that of --annotations.",
 )
-_TASK = FLAGS.string("task", None, f"{workers.HELP} Shares consist of shards.")
+_TASK = FLAGS.define_string("task", None, f"{workers.HELP} Shares consist of shards.")
 
 
 def open_source() -> Source:

@@ -15,7 +15,7 @@ from a2d_tf.core import command_line, devices
 from a2d_tf.core.config import Config
 
 FLAGS = command_line.Register()
-_WORKDIR = FLAGS.string("workdir", None, "Run folder of a2d train.")
+_WORKDIR = FLAGS.define_string("workdir", None, "Run folder of a2d train.")
 _DEVICE = Config.define_device(FLAGS)
 Config.define_flags(FLAGS, ["compute"])
 

@@ -34,36 +34,42 @@ from a2d_tf.data.manifest import NAME
 from a2d_tf.paper import experiments, reproduction
 
 FLAGS = command_line.Register()
-_WORKDIR = FLAGS.string(
+_WORKDIR = FLAGS.define_string(
     "workdir", None, "Folder for the records, the runs and the report."
 )
-_BASE = FLAGS.string("base", "configs/mini.flags", "Flagfile of the network.")
-_RELEASE = FLAGS.string(
+_BASE = FLAGS.define_string("base", "configs/mini.flags", "Flagfile of the network.")
+_RELEASE = FLAGS.define_string(
     "release", None, "A2D's Release folder; by default a mini A2D is drawn."
 )
-_ANNOTATIONS = FLAGS.string(
+_ANNOTATIONS = FLAGS.define_string(
     "annotations", None, "Own annotations, in place of --release."
 )
-_OWN_VIDEOS = FLAGS.string("videos", None, "Folder of the videos of --annotations.")
-_FOLDS = FLAGS.string(
+_OWN_VIDEOS = FLAGS.define_string(
+    "videos", None, "Folder of the videos of --annotations."
+)
+_FOLDS = FLAGS.define_string(
     "folds", None, "CSV of video and fold: each fold in turn is the test split."
 )
-_TEST_FOLDS = FLAGS.list("test_folds", None, "Folds to test; by default all.")
-_VIDEOS = FLAGS.integer("mini_videos", 400, "Number of videos of the mini A2D.", 6)
-_WORKERS = FLAGS.integer("workers", 2, "Number of processes that build the records.", 1)
-_TRAIN = FLAGS.multi_string(
+_TEST_FOLDS = FLAGS.define_list("test_folds", None, "Folds to test; by default all.")
+_VIDEOS = FLAGS.define_integer(
+    "mini_videos", 400, "Number of videos of the mini A2D.", 6
+)
+_WORKERS = FLAGS.define_integer(
+    "workers", 2, "Number of processes that build the records.", 1
+)
+_TRAIN = FLAGS.define_multi_string(
     "train",
     [],
     "Flag of all trainings, --steps=900, or of a row's, no_joint:--steps=450.",
 )
-_SEEDS = FLAGS.list("seeds", "0", "Training seeds, in order.")
-_FINAL = FLAGS.bool(
+_SEEDS = FLAGS.define_list("seeds", "0", "Training seeds, in order.")
+_FINAL = FLAGS.define_bool(
     "final", False, "End each row but zero-shot ones with a run on all videos."
 )
-_DELETE = FLAGS.bool(
+_DELETE = FLAGS.define_bool(
     "delete_weights", False, "Delete a row's checkpoints once it is scored."
 )
-_RUNS = FLAGS.list("runs", None, "Rows to run; by default all.")
+_RUNS = FLAGS.define_list("runs", None, "Rows to run; by default all.")
 _DEVICE = Config.define_device(FLAGS)
 
 

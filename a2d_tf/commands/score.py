@@ -34,19 +34,21 @@ from a2d_tf.evaluation import metrics as registry
 from a2d_tf.evaluation.metrics import segmentation
 
 FLAGS = command_line.Register()
-FLAGS.string(
+FLAGS.define_string(
     "truth", None, "Folder of label maps; COCO JSON of boxes; or events of BORIS."
 )
-FLAGS.string(
+FLAGS.define_string(
     "predicted",
     None,
     "Folder of label maps; detections.npz or COCO results (.json); or a library.",
 )
-FLAGS.string("output", None, "Metrics file (JSON, percent) to write.")
-FLAGS.string("labels", None, "Label space (JSON); by default A2D's.")
-FLAGS.string("zero_shot_actor", None, "Actor whose action labels were withheld.")
-FLAGS.string("full", None, "detections.npz of the full model, for the zero-shot ratio.")
-FLAGS.integer("seed", 0, "Random seed for zero-shot chance.")
+FLAGS.define_string("output", None, "Metrics file (JSON, percent) to write.")
+FLAGS.define_string("labels", None, "Label space (JSON); by default A2D's.")
+FLAGS.define_string("zero_shot_actor", None, "Actor whose action labels were withheld.")
+FLAGS.define_string(
+    "full", None, "detections.npz of the full model, for the zero-shot ratio."
+)
+FLAGS.define_integer("seed", 0, "Random seed for zero-shot chance.")
 
 
 def score_segmentation(truth: str, predicted: str, label_space: LabelSpace) -> dict:

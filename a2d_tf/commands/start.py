@@ -36,18 +36,20 @@ from a2d_tf.runs.scores import TEST
 from a2d_tf.video import library
 
 FLAGS = command_line.Register()
-_ANNOTATIONS = FLAGS.multi_string(
+_ANNOTATIONS = FLAGS.define_multi_string(
     "annotations", [], "Exports, as for a2d records; repeatable."
 )
-_BOUTS = FLAGS.multi_string(
+_BOUTS = FLAGS.define_multi_string(
     "bouts", [], "Coded times, as for a2d records; may be repeated."
 )
-_VIDEOS = FLAGS.string("videos", None, "Folder of all videos, annotated or not.")
-_OUTPUT = FLAGS.string("output", None, "Folder for all results.")
-_MINUTES = FLAGS.float(
+_VIDEOS = FLAGS.define_string("videos", None, "Folder of all videos, annotated or not.")
+_OUTPUT = FLAGS.define_string("output", None, "Folder for all results.")
+_MINUTES = FLAGS.define_float(
     "minutes", 30, "Most minutes of training, by measured steps.", 0.1, 1e6
 )
-_AFTER = FLAGS.string("after", None, "Output of an earlier a2d start, to go on from.")
+_AFTER = FLAGS.define_string(
+    "after", None, "Output of an earlier a2d start, to go on from."
+)
 
 _LARGEST = 448  # pixels, of the sides of a frame: what stills are trained on
 _MOST_FRAMES = 3000  # for training: about as many as half an hour sees once or twice

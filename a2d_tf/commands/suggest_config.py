@@ -24,12 +24,14 @@ from a2d_tf.core.files import write_text
 from a2d_tf.data.manifest import Manifest
 
 FLAGS = command_line.Register()
-_RECORDS = FLAGS.string("records", None, "Folder written by a2d records.")
-_OUTPUT = FLAGS.string("output", None, "Flagfile to write; by default it is printed.")
-_AFTER = FLAGS.string(
+_RECORDS = FLAGS.define_string("records", None, "Folder written by a2d records.")
+_OUTPUT = FLAGS.define_string(
+    "output", None, "Flagfile to write; by default it is printed."
+)
+_AFTER = FLAGS.define_string(
     "after", None, "Run folder to go on from, with its settings and weights."
 )
-_MINUTES = FLAGS.float(
+_MINUTES = FLAGS.define_float(
     "minutes",
     None,
     "Maximum training time in minutes; by default about 180 on a CPU.",

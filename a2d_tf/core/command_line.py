@@ -1,4 +1,4 @@
-"""Parse command lines, print help, show progress, and report errors in one line.
+"""Parse command lines, print help, and report errors in one line.
 
 Each command has a register of its own for its flags, `FLAGS = command_line.Register()`,
 so that several commands can be imported in one process. Flagfiles are expanded here, so
@@ -16,11 +16,10 @@ import os
 import pathlib
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from absl import flags
-from tqdm import tqdm
 
 from a2d_tf.core import devices
 from a2d_tf.core.errors import InputError
@@ -44,24 +43,91 @@ docs/flags.md lists the settings"""
 _LONGEST = 2000  # characters of a message
 
 
-def _definer(define: Callable) -> Callable[..., flags.FlagHolder]:
-    return lambda register, *words, **options: define(
-        *words, flag_values=register, **options
-    )
-
-
 class Register(flags.FlagValues):
-    """The flags of a command; each method defines one as absl's `DEFINE_...` does.
+    """The flags of a command; each method defines one, as absl's `DEFINE_...` does.
 
     Each command has its own, so that several can be imported in one process. A method
-    takes the flag's name, default and help, further arguments of absl, and returns a
-    holder of its value.
+    returns a holder of the flag's value; options are further arguments of absl.
     """
 
-    bool, integer = map(_definer, (flags.DEFINE_bool, flags.DEFINE_integer))
-    float, string = map(_definer, (flags.DEFINE_float, flags.DEFINE_string))
-    enum, list = map(_definer, (flags.DEFINE_enum, flags.DEFINE_list))
-    multi_string = _definer(flags.DEFINE_multi_string)
+    def define_bool(
+        self, name: str, default: bool | None, help: str, **options: Any
+    ) -> flags.FlagHolder:
+        """Define --name and --noname."""
+        return flags.DEFINE_bool(name, default, help, flag_values=self, **options)
+
+    def define_integer(
+        self,
+        name: str,
+        default: int | None,
+        help: str,
+        lower_bound: int | None = None,
+        upper_bound: int | None = None,
+        **options: Any,
+    ) -> flags.FlagHolder:
+        """Define a flag with an integer."""
+        return flags.DEFINE_integer(
+            name,
+            default,
+            help,
+            lower_bound,
+            upper_bound,
+            flag_values=self,
+            **options,
+        )
+
+    def define_float(
+        self,
+        name: str,
+        default: float | None,
+        help: str,
+        lower_bound: float | None = None,
+        upper_bound: float | None = None,
+        **options: Any,
+    ) -> flags.FlagHolder:
+        """Define a flag with a number."""
+        return flags.DEFINE_float(
+            name,
+            default,
+            help,
+            lower_bound,
+            upper_bound,
+            flag_values=self,
+            **options,
+        )
+
+    def define_string(
+        self, name: str, default: str | None, help: str, **options: Any
+    ) -> flags.FlagHolder:
+        """Define a flag with a text."""
+        return flags.DEFINE_string(name, default, help, flag_values=self, **options)
+
+    def define_enum(
+        self,
+        name: str,
+        default: str | None,
+        enum_values: Iterable[str],
+        help: str,
+        **options: Any,
+    ) -> flags.FlagHolder:
+        """Define a flag with one of some texts."""
+        return flags.DEFINE_enum(
+            name, default, enum_values, help, flag_values=self, **options
+        )
+
+    def define_list(
+        self, name: str, default: Any, help: str, **options: Any
+    ) -> flags.FlagHolder:
+        """Define a flag with a list of texts, separated by commas."""
+        return flags.DEFINE_list(name, default, help, flag_values=self, **options)
+
+    def define_multi_string(
+        self, name: str, default: Any, help: str, **options: Any
+    ) -> flags.FlagHolder:
+        """Define a flag that may be repeated; its value is the list of the texts."""
+        return flags.DEFINE_multi_string(
+            name, default, help, flag_values=self, **options
+        )
 
 
 def command(main: Main, flag_values: Register) -> Callable[[], None]:
@@ -82,7 +148,7 @@ def run(main: Main, flag_values: Register) -> None:
     """
     prepare()
     if "debug" not in flag_values:
-        flag_values.bool("debug", False, "Show the traceback of an error.")
+        flag_values.define_bool("debug", False, "Show the traceback of an error.")
     if wants_help(sys.argv):
         sys.exit(guarded(print, help_text(main.__module__, flag_values)))
     try:
@@ -264,28 +330,6 @@ def find(path: str) -> str:
     if first == "configs" and not os.path.exists(path) and (CONFIGS / rest).is_file():
         return str(CONFIGS / rest)
     return path
-
-
-class _Lines(io.TextIOBase):
-    """A file for tqdm, which prints each of its texts as a line."""
-
-    def write(self, text: str) -> int:
-        if text.strip():
-            print(text.strip(), file=sys.stderr, flush=True)
-        return len(text)
-
-
-def progress_bar(*arguments: Any, **options: Any) -> tqdm:
-    """Return tqdm's bar; where stderr is no terminal, it is a line each minute."""
-    if not sys.stderr.isatty():
-        options |= {
-            "file": _Lines(),
-            "position": 0,
-            "miniters": 1,
-            "delay": 60,
-            "mininterval": 60,
-        }
-    return tqdm(*arguments, **options)
 
 
 def wants_help(words: Sequence[str]) -> bool:

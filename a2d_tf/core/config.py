@@ -12,7 +12,7 @@ import inspect
 import math
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from absl import flags
@@ -322,14 +322,14 @@ def help_of(section: type) -> dict[str, str]:
     return {name: " ".join(text.split()) for name, text in attributes}
 
 
-_DEFINERS = {
-    "bool": "bool",
-    "int": "integer",
-    "float": "float",
-    "str": "string",
-    "enum": "enum",
+_DEFINERS: dict[str, Callable[..., flags.FlagHolder]] = {
+    "bool": command_line.Register.define_bool,
+    "int": command_line.Register.define_integer,
+    "float": command_line.Register.define_float,
+    "str": command_line.Register.define_string,
+    "enum": command_line.Register.define_enum,
 }
-"""Type of a setting -> the method of `command_line.Register` that defines its flag."""
+"""Type of a setting -> what defines its flag."""
 
 
 def parse_anchors(text: str) -> tuple[tuple[float, ...], ...]:
@@ -380,8 +380,8 @@ class Config:
             help_texts = help_of(SECTIONS[section])
             for field in dataclasses.fields(SECTIONS[section]):
                 kind = "enum" if "enum_values" in field.metadata else str(field.type)
-                define = getattr(flag_values, _DEFINERS[kind])
-                define(
+                _DEFINERS[kind](
+                    flag_values,
                     field.name,
                     field.default,
                     help=help_texts[field.name],
@@ -394,7 +394,7 @@ class Config:
     def define_checkpoint(flag_values: command_line.Register) -> flags.FlagHolder:
         """Define `--checkpoint` for commands that read a run."""
         text = "Weights of the run to use: the newest, or those of the best validation."
-        return flag_values.enum("checkpoint", "last", ["last", "best"], text)
+        return flag_values.define_enum("checkpoint", "last", ["last", "best"], text)
 
     @staticmethod
     def define_device(flag_values: command_line.Register) -> flags.FlagHolder:
@@ -405,7 +405,7 @@ class Config:
         text = (
             "Device to compute on; auto: the GPU if the machine has one, else the CPU."
         )
-        return flag_values.enum("device", "auto", ["auto", "cpu", "gpu"], text)
+        return flag_values.define_enum("device", "auto", ["auto", "cpu", "gpu"], text)
 
     @classmethod
     def from_flags(cls, flag_values: command_line.Register) -> Config:

@@ -25,10 +25,10 @@ from typing import Callable
 
 from a2d_tf.core import devices
 from a2d_tf.core.checked_json import check_json, load_json
-from a2d_tf.core.command_line import progress_bar
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import file_digest, write_json
 from a2d_tf.core.locks import locked
+from a2d_tf.core.progress import progress_bar
 from a2d_tf.core.workers import ALONE, Task, imap
 from a2d_tf.data import manifest as manifests
 from a2d_tf.data.flow import Flow

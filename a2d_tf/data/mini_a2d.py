@@ -22,10 +22,10 @@ import cv2
 import h5py
 import numpy as np
 
-from a2d_tf.core.command_line import progress_bar
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.folders import whole_folder
 from a2d_tf.core.labels import A2D
+from a2d_tf.core.progress import progress_bar
 from a2d_tf.core.workers import imap
 from a2d_tf.data import mini_figures as figures
 from a2d_tf.data.a2d_annotations import paint

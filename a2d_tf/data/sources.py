@@ -15,9 +15,9 @@ from typing import Protocol
 
 import numpy as np
 
-from a2d_tf.core.command_line import progress_bar
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
+from a2d_tf.core.progress import progress_bar
 from a2d_tf.core.workers import imap
 from a2d_tf.data import video_frames
 from a2d_tf.data.a2d_annotations import Annotation

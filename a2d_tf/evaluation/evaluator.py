@@ -15,11 +15,11 @@ import numpy as np
 import tensorflow as tf
 
 from a2d_tf.core import workers
-from a2d_tf.core.command_line import progress_bar
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_json, write_text
 from a2d_tf.core.folders import check_output_folder, whole_folder
+from a2d_tf.core.progress import progress_bar
 from a2d_tf.data import clip_records, pipeline
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation import box_data

@@ -13,8 +13,8 @@ from typing import Any, Callable
 
 import tensorflow as tf
 
-from a2d_tf.core.command_line import progress_bar
 from a2d_tf.core.config import Config, TrainingConfig
+from a2d_tf.core.progress import progress_bar
 from a2d_tf.core.workers import stop_at_once, stop_on_signal
 from a2d_tf.data import clip_records
 from a2d_tf.data.manifest import Manifest

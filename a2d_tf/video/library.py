@@ -33,10 +33,11 @@ from a2d_tf.behaviour.predictions import (
     VIDEOS,
 )
 from a2d_tf.core.checked_json import load_json
-from a2d_tf.core.command_line import flag_text, progress_bar
+from a2d_tf.core.command_line import flag_text
 from a2d_tf.core.errors import InputError, quoted
 from a2d_tf.core.files import is_file_name, read_csv, write_csv
 from a2d_tf.core.folders import hidden_folder
+from a2d_tf.core.progress import progress_bar
 from a2d_tf.core.workers import ALONE, Task, stop_at_once
 from a2d_tf.data import video_frames
 from a2d_tf.ops import tracking

@@ -29,11 +29,11 @@ from a2d_tf.behaviour.predictions import (
     read_facts,
 )
 from a2d_tf.core import devices
-from a2d_tf.core.command_line import progress_bar
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_csv, write_json
 from a2d_tf.core.folders import hidden_folder, replace_folder
 from a2d_tf.core.labels import LabelSpace
+from a2d_tf.core.progress import progress_bar
 from a2d_tf.core.workers import in_threads, stop_on_signal
 from a2d_tf.data.instance_fields import FIELDS
 from a2d_tf.evaluation import box_data

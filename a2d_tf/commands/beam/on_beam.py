@@ -41,7 +41,7 @@ _STAGING = (
         " for the next run."
     ),
 )
-FLAGS.string(*_STAGING)
+FLAGS.define_string(*_STAGING)
 _LOCAL = ("task", "workers")  # which share the work without Beam
 _OF_URL = re.compile(
     r"(--?(\w+)=(?:[^/:]*=)?)([A-Za-z][A-Za-z0-9+.-]*://.*)", re.DOTALL
@@ -131,7 +131,7 @@ def run() -> None:
             sys.argv[1:1] = ["--"]
         return command_line.run(_complain, FLAGS)
     module, share = _COMMANDS[name]
-    module.FLAGS.string(*_STAGING)
+    module.FLAGS.define_string(*_STAGING)
     end = words.index("--") if "--" in words else len(words)
     sys.argv[1:] = words[:end]
     main = functools.partial(
