@@ -44,7 +44,6 @@ COMMANDS = {
         "suggest-config": ("commands.suggest_config", "suggest training settings"),
         "doctor": ("commands.doctor", "check this machine, estimate the training time"),
         "pack-model": ("commands.pack_model", "pack a run into a small folder"),
-        "replay": ("commands.replay", "replay a training step with a non-finite loss"),
         "on-beam": ("commands.beam.on_beam", "build records or predict on Apache Beam"),
         "mini": ("commands.mini", "draw the mini A2D, a stand-in for A2D"),
     },
@@ -55,6 +54,16 @@ work.
 MODULES = {
     name: module for group in COMMANDS.values() for name, (module, _) in group.items()
 }
+
+
+FORMER: dict[str, list[str]] = {}
+"""{command of an earlier version: the command and flags that do the same}."""
+REMOVED = {
+    "replay": (
+        "a2d train names the step, the loss term and the clips of a non-finite loss"
+    ),
+}
+"""{command of an earlier version: what replaces it}."""
 
 
 def overview() -> str:
@@ -74,6 +83,11 @@ def overview() -> str:
 def run() -> None:
     """Start the command that the first word of the command line names."""
     name = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    if name in FORMER:
+        successor = FORMER[name]
+        print(f"warning: a2d {name} is now: a2d {' '.join(successor)}", file=sys.stderr)
+        sys.argv[1:2] = successor
+        name = successor[0]
     if name in MODULES:
         sys.argv[:2] = [f"a2d {name}"]
         importlib.import_module(f"a2d_tf.{MODULES[name]}").run()
@@ -81,6 +95,9 @@ def run() -> None:
         print(overview())
     elif name == "--version":
         print(f"a2d_tf {a2d_tf.__version__}")
+    elif name in REMOVED:
+        print(f"error: a2d {name} was removed; {REMOVED[name]}", file=sys.stderr)
+        sys.exit(1)
     else:
         near = [known for known in MODULES if name and known.startswith(name)]
         near += difflib.get_close_matches(name, MODULES)

@@ -27,7 +27,7 @@ for name, path in MODULES.items():
     module = importlib.import_module(f"a2d_tf.{path}")
     assert callable(module.run), name
     registers[name] = module.FLAGS
-assert len(set(map(id, registers.values()))) == len(MODULES) == 21
+assert len(set(map(id, registers.values()))) == len(MODULES) == 20
 assert set(flags.FLAGS) == before and "tensorflow" not in sys.modules
 assert "minutes" in registers["start"] and "steps" not in registers["start"]
 """
@@ -61,6 +61,7 @@ def test_the_version_is_that_of_the_package():
     [
         (["rec"], "a2d rec: no such command; did you mean records?"),
         (["predcit"], "did you mean predict?"),
+        (["replay", "--workdir=a"], "a2d replay was removed; a2d train names the step"),
         (["xyzzy"], "a2d xyzzy: no such command (a2d lists all commands)"),
         (["--video=a"], "a2d --video=a: no such command"),
         (["evaluate", "--minutes=3"], "'minutes'; --help lists the flags"),

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tiny_network
-from processes import run_a2d, succeeded
 
 from a2d_tf.core import devices
 from a2d_tf.core.config import ComputeConfig, Config
@@ -23,8 +22,6 @@ from a2d_tf.core.labels import A2D
 from a2d_tf.data import clip_records, pipeline
 from a2d_tf.model import losses
 from a2d_tf.model.network import Network
-from a2d_tf.runs import checkpoints, run_folder
-from a2d_tf.training import divergence
 from a2d_tf.training import fit as fit_module
 from a2d_tf.training.fit import fit
 from a2d_tf.training.train_step import make_train_step
@@ -195,9 +192,7 @@ def test_folders_that_are_replaced_meanwhile_end_the_run(mini_records, tmp_path)
 def test_a_non_finite_loss_ends_the_run_before_its_weights_are_kept(
     mini_records, tmp_path, monkeypatch
 ):
-    """A clip with non-finite flow: named, kept with the weights before it, and
-    played again.
-    """
+    """A clip with non-finite flow is named; the weights stay as before its step."""
     parse = clip_records.parse
     model = dict(use_flow=True, temporal_layers=0)
     config = Config(tiny_network.config(**model), training=LEARNING)
@@ -226,17 +221,9 @@ def test_a_non_finite_loss_ends_the_run_before_its_weights_are_kept(
         )
     text = str(raised.value)
     assert f"'action_cls' is nan, from {culprit}/" in text and "objectness" not in text
-    assert f"a2d replay --workdir={tmp_path}" in text
     step = int(re.match(r"step (\d+):", text)[1])
-    batch, kept = divergence.load(str(tmp_path))
-    assert kept == step - 1 and len(batch["row"]) == LEARNING.batch_size
-    # It was read after six steps; kept are the weights before that step.
-    network = Network(config.model, A2D)
-    checkpoints.restore(network, str(tmp_path), "diverged")
-    for variable, value in zip(network.variables, before[step - 1]):
-        np.testing.assert_array_equal(variable, value, err_msg=variable.name)
-
-    run_folder.create(tmp_path, config, tiny_network.manifest())
-    said = succeeded(run_a2d("replay", f"--workdir={tmp_path}"))
-    own = [line for line in said.splitlines() if line.startswith(f"{culprit}/")]
-    assert "*nan" in own[0] and "its flow has non-finite values" in said
+    # It was read after six steps, of which those after the culprit's changed nothing.
+    assert step < len(before) == 6
+    for frozen, value in zip(before[-1], before[step - 1]):
+        np.testing.assert_array_equal(frozen, value)
+    assert not list(tmp_path.glob("checkpoints/*"))

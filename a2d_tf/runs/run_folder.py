@@ -6,7 +6,6 @@ records.json          how its records were made: flow method, sizes and clip str
                       their source, and the training videos
 checkpoints/          the newest weights with the optimizer's state
 best/                 the weights of the best validation, by joint mIoU or box F1, and its threshold
-diverged/             the batch of a step with a non-finite loss, and the weights before it
 weights.txt           how each variable was initialised, by name
 score_threshold.json  p(actor) from which a RoI is an instance, chosen on validation
 tensorboard/          events
@@ -58,8 +57,7 @@ def is_new(workdir: str) -> bool:
 def create(workdir: str, config: Config, manifest: Manifest) -> None:
     """Make the run folder, or check that a run with checkpoints goes on as it began.
 
-    Without checkpoints, what an earlier training has left there is removed, but for
-    `diverged/`.
+    Without checkpoints, what an earlier training has left there is removed.
 
     Raises:
       InputError: the folder holds a run of another network or of other records.
@@ -107,9 +105,7 @@ def create(workdir: str, config: Config, manifest: Manifest) -> None:
 
 
 def _forget(workdir):
-    """Remove what an earlier training has left whose checkpoints are gone, but for
-    `diverged/`.
-    """
+    """Remove what an earlier training has left whose checkpoints are gone."""
     shutil.rmtree(os.path.join(workdir, scores.CHECKPOINTS["best"]), ignore_errors=True)
     for name in ("finished.json", "score_threshold.json", "weights.txt"):
         pathlib.Path(workdir, name).unlink(missing_ok=True)

@@ -21,7 +21,7 @@ DEFAULT_THRESHOLD = 0.7
 """The authors' choice of p(actor), for a run without a validation split."""
 CHOSEN = {"score_threshold": number(0, 1)}
 
-CHECKPOINTS = {"last": "checkpoints", "best": "best", "diverged": "diverged"}
+CHECKPOINTS = {"last": "checkpoints", "best": "best"}
 """Which checkpoints of a run, and their folders."""
 
 TEST = "test"
