@@ -252,14 +252,17 @@ def test_actors_and_actions(tmp_path, given, expected):
 def test_a_label_space_tells_where_an_actor_with_a_hyphen_ends():
     known = LabelSpace(("polar-bear", "polar"), ("rest", "bear"), (11, 12, 22))
     assert Names().pair(instance("polar-bear-rest")) == ("polar", "bear-rest")
-    assert Names(known=known).pair(instance("polar-bear-rest")) == (
+    assert Names(label_space=known).pair(instance("polar-bear-rest")) == (
         "polar-bear",
         "rest",
     )
-    assert Names(known=known).pair(instance("polar-bear")) == ("polar", "bear")
-    assert Names(known=known).pair(instance("grey-wolf-rest")) == ("grey", "wolf-rest")
+    assert Names(label_space=known).pair(instance("polar-bear")) == ("polar", "bear")
+    assert Names(label_space=known).pair(instance("grey-wolf-rest")) == (
+        "grey",
+        "wolf-rest",
+    )
     known = LabelSpace(("a", "a-b"), ("b-c", "c"), (11, 22))
-    assert Names(known=known).pair(instance("a-b-c")) is None  # it may be either
+    assert Names(label_space=known).pair(instance("a-b-c")) is None  # it may be either
 
 
 def test_a_task_that_was_exported_again(videos):
@@ -301,7 +304,7 @@ SPACE = LabelSpace(("cat", "dog"), ("run", "sit"), (11, 22))
         ),
         (
             ["cat-run", "cat-sit"],
-            Names(known=SPACE),
+            Names(label_space=SPACE),
             "cat-sit is not in the label space",
         ),
         (["cat-sit", "Cat-sit"], Names(), "'Cat' is 'cat' elsewhere"),
@@ -311,7 +314,7 @@ def test_labels_that_make_no_label_space(labels, names, words):
     with pytest.raises(InputError, match=rf"^a.json: annotations\[0\]: .*{words}"):
         label_space_of(map(instance, labels), names)
     assert label_space_of(map(instance, ["cat-run", "dog-sit"]), Names()) == SPACE
-    assert label_space_of([instance("cat-run")], Names(known=SPACE)) is SPACE
+    assert label_space_of([instance("cat-run")], Names(label_space=SPACE)) is SPACE
 
 
 @pytest.mark.parametrize("text", ["{", '{"rat": ["mouse"]}', '{"rat": ["mouse", ""]}'])

@@ -98,7 +98,7 @@ class AnnotatedVideos:
                 "use the whole export, with annotated frames"
             ]
             raise InputError(f"{exports[0].path}: no annotated frames; {left_out[0]}")
-        self._names = dataclasses.replace(names, known=label_space)
+        self._names = dataclasses.replace(names, label_space=label_space)
         owner = {
             id(frame): document
             for document in self.documents

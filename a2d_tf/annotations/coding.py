@@ -131,7 +131,7 @@ _Key = tuple[str, Union[int, None], Union[str, None]]
 
 
 def _key(instance: Instance, names: Names) -> _Key:
-    return names.named(instance)[0], instance.track, instance.name
+    return names.annotated_names(instance)[0], instance.track, instance.name
 
 
 def _subjects(vid, observations, frames, names, renamed):

@@ -1,9 +1,9 @@
 """Names: from a tool's labels and attributes to an actor and an action.
 
-In this order: the file of `--names`; the attributes 'actor' and 'action'; the label as
-the actor, with the attribute 'action'; a label 'actor-action', split at its first
-hyphen, or where --labels knows both. A coded action counts before these. Blanks around
-a name do not count, nor does how its accents are composed.
+The first of these counts: the file of `--names`; the attributes 'actor' and 'action';
+the label as the actor, with the attribute 'action'; a label 'actor-action', split at
+its first hyphen, or where --labels knows both. A coded action replaces the annotated
+one. Blanks around a name do not count, nor does how its accents are composed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import functools
 import os
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from a2d_tf.annotations.document import AnnotatedFrame, Document, Instance
 from a2d_tf.core.checked_json import kind_of, load_json
@@ -23,7 +23,11 @@ from a2d_tf.core.errors import InputError, quoted
 from a2d_tf.core.labels import A2D, LabelSpace, is_name
 
 Pair = tuple[str, str]
-_ALIKE = 0.8  # share of common letters, in order; of mouze and mouse, 2 * 4 of 10
+"""An actor and an action."""
+# Share of common letters from which two names count as alike, by difflib's measure:
+# mouze and mouse have 2 * 4 common letters of 10.
+_ALIKE = 0.8
+_NO_VALUE = ("", "__undefined__")  # of an attribute; the second is CVAT's
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,53 +36,60 @@ class Names:
 
     Attributes:
       by_label: {label: (actor, action)}; an action of None is that of the attribute.
-      known: the label space of the pairs, which tells where a label of several hyphens
-        is split; None where it follows from the pairs.
+      label_space: the label space of the pairs, which tells where to split a label with
+        several hyphens; None if it follows from the pairs.
     """
 
     by_label: Mapping[str, tuple[str, str | None]] = dataclasses.field(
         default_factory=dict
     )
-    known: LabelSpace | None = None
+    label_space: LabelSpace | None = None
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Names:
-        """Read a JSON file {"label": ["actor", "action"]}, or ["actor", null] for the
-        attribute's.
+        """Read a JSON file {"label": ["actor", "action"]}.
+
+        An action of null is that of the attribute.
 
         Raises:
-          InputError: the file is missing, malformed, or has a name that is none.
+          InputError: the file is missing, malformed, or contains an invalid name.
         """
         remedy = (
             'write {"label": ["actor", "action"]}, or with null for the attribute'
             " 'action'"
         )
         content = load_json(path, {str: kind_of(_is_pair, "a pair of names")}, remedy)
-        return cls(
-            {_plain(n): (_plain(x), y and _plain(y)) for n, (x, y) in content.items()}
-        )
+        by_label = {}
+        for label, (actor, action) in content.items():
+            if action is not None:
+                action = _normalized(action)
+            by_label[_normalized(label)] = (_normalized(actor), action)
+        return cls(by_label)
 
     def pair(self, instance: Instance) -> Pair | None:
-        """Return the actor and the action of an instance; None if they cannot be
-        told.
-        """
-        actor, action = self.named(instance)
+        """Return the actor and the action of an instance; None if they are unclear."""
+        actor, action = self.annotated_names(instance)
         action = instance.coded or action
-        return (
-            (actor, action) if action and is_name(actor) and is_name(action) else None
-        )
+        if action and is_name(actor) and is_name(action):
+            return actor, action
+        return None
 
-    def named(self, instance: Instance) -> tuple[str, str | None]:
-        """Return the actor and the action as annotated; None or '' is no action."""
-        label = _plain(instance.label)
-        given, action = _chosen(instance.actor), _chosen(instance.action)
+    def annotated_names(self, instance: Instance) -> tuple[str, str | None]:
+        """Return actor and action without coded times; None or '' is no action."""
+        label = _normalized(instance.label)
+        actor_attribute = _attribute(instance.actor)
+        action_attribute = _attribute(instance.action)
         if label in self.by_label:
-            actor, named = self.by_label[label]
-            return actor, action if named is None else named
-        if action is not None:
-            return given or label, action
+            actor, action = self.by_label[label]
+            if action is None:
+                action = action_attribute
+            return actor, action
+        if action_attribute is not None:
+            return actor_attribute or label, action_attribute
         actor, action = self._split(label)
-        return actor if action else given or label, action
+        if not action:
+            actor = actor_attribute or label
+        return actor, action
 
     def code(self, instance: Instance, space: LabelSpace) -> int:
         """Return the code of an instance in a label space that has its pair."""
@@ -88,103 +99,149 @@ class Names:
     def _split(self, label):
         """Split 'actor-action' as the label space knows it, else at the first hyphen.
 
-        The action is None where the label space knows two ways.
+        The action is None if the label space knows two ways.
         """
-        places = [i for i, letter in enumerate(label) if letter == "-"] or [len(label)]
-        splits = [(label[:i].strip(), label[i + 1 :].strip()) for i in places]
-        pairs = _pairs(self.known) if self.known else ()
-        known = [split for split in splits if split in pairs]
-        return (label, None) if len(known) > 1 else (known or splits)[0]
+        splits = []
+        for i, letter in enumerate(label):
+            if letter == "-":
+                splits.append((label[:i].strip(), label[i + 1 :].strip()))
+        if not splits:
+            return label.strip(), ""
+        if self.label_space is None:
+            return splits[0]
+        pairs = _pairs(self.label_space)
+        known_splits = [split for split in splits if split in pairs]
+        if len(known_splits) > 1:
+            return label, None
+        return (known_splits or splits)[0]
 
 
 NO_NAMES = Names()
 
 
 def _is_pair(value):
-    whole = isinstance(value, list) and len(value) == 2 and is_name(value[0])
-    return whole and (value[1] is None or is_name(value[1]))
+    """Return whether a JSON value is [actor, action], or [actor, null]."""
+    if not isinstance(value, list) or len(value) != 2:
+        return False
+    actor, action = value
+    return is_name(actor) and (action is None or is_name(action))
 
 
-def _chosen(value):
-    """The text of an attribute; None where it has no value, which CVAT calls
-    __undefined__.
-    """
-    text = _plain(value or "")
-    return None if text in ("", "__undefined__") else text
+def _attribute(value):
+    """Return the text of an attribute; None if it has no value."""
+    text = _normalized(value or "")
+    return None if text in _NO_VALUE else text
 
 
-def _plain(name):
-    """A name without blanks around it, its accents composed."""
+def _normalized(name):
+    """Return a name without blanks around it, its accents composed."""
     return unicodedata.normalize("NFC", name.strip())
 
 
 @functools.lru_cache(maxsize=4)
 def _pairs(space):
-    """The pairs of a label space, as names."""
+    """Return the pairs of a label space, as names."""
     return {(space.actors[x], space.actions[y]) for x, y in space.pairs}
 
 
 def label_space_of(instances: Iterable[Instance], names: Names) -> LabelSpace:
-    """Return the label space of instances: the one that `names` knows, else
-    `derive_label_space`.
+    """Return the label space of instances.
+
+    It is the label space of `names`, else `derive_label_space` of the pairs.
 
     Raises:
       InputError: labels have no actor and action, all of which are listed with counts;
-        or the known label space lacks a pair; or two names differ in case alone, which
+        or the label space of `names` lacks a pair; or two names differ only in case and
         would be two classes.
     """
-    counts: collections.Counter = collections.Counter()
-    first: dict[Any, Instance] = {}  # of each pair
+    first_of_pair: dict[Pair, Instance] = {}
+    without_pair: list[Instance] = []
     for instance in instances:
-        found = names.pair(instance)
-        counts[instance.label] += found is None
-        first.setdefault(found, instance)
-    if None in first:
-        listed = ", ".join(
-            f"{quoted(label)} ({n})" for label, n in sorted(counts.items()) if n
-        )
-        raise InputError(
-            f"{first[None].where}: no actor and action for the labels {listed}; name"
-            " them "
-            "'actor-action', give them the attribute 'action', or map them with"
-            " --names=FILE, a "
-            f'JSON file such as {{"{first[None].label}": ["actor", "action"]}}'
-        )
-    seen: dict[tuple[int, str], str] = {}
-    for pair, instance in first.items():
-        if names.known and pair not in _pairs(names.known):
-            raise InputError(
-                f"{instance.where}: {'-'.join(pair)} is not in the label space; correct"
-                " it, or add the pair to the --labels file"
-            )
-        for place, name in enumerate(pair):
-            other = seen.setdefault((place, name.casefold()), name)
-            if other != name and not names.known:
+        pair = names.pair(instance)
+        if pair is None:
+            without_pair.append(instance)
+        else:
+            first_of_pair.setdefault(pair, instance)
+    if without_pair:
+        raise _no_pair_error(without_pair)
+    if names.label_space:
+        for pair, instance in first_of_pair.items():
+            if pair not in _pairs(names.label_space):
                 raise InputError(
-                    f"{instance.where}: {quoted(name)} is {quoted(other)} elsewhere;"
+                    f"{instance.where}: {'-'.join(pair)} is not in the label space;"
+                    " correct it, or add the pair to the --labels file"
+                )
+        return names.label_space
+    actors: dict[str, str] = {}  # by their lower-case form
+    actions: dict[str, str] = {}
+    for (actor, action), instance in first_of_pair.items():
+        for name, spellings in ((actor, actors), (action, actions)):
+            spelling = spellings.setdefault(name.casefold(), name)
+            if spelling != name:
+                raise InputError(
+                    f"{instance.where}: {quoted(name)} is {quoted(spelling)} elsewhere;"
                     " correct one, or map both labels to one name with --names"
                 )
-    return names.known or derive_label_space(first)
+    return derive_label_space(first_of_pair)
+
+
+def _no_pair_error(instances):
+    """Return the error of instances whose labels tell no actor and action."""
+    counts = collections.Counter(instance.label for instance in instances)
+    labels = ", ".join(f"{quoted(label)} ({n})" for label, n in sorted(counts.items()))
+    first = instances[0]
+    return InputError(
+        f"{first.where}: no actor and action for the labels {labels}; name them"
+        " 'actor-action', give them the attribute 'action', or map them with"
+        f' --names=FILE, a JSON file such as {{"{first.label}": ["actor", "action"]}}'
+    )
 
 
 def derive_label_space(pairs: Iterable[Pair]) -> LabelSpace:
-    """Return a label space with these pairs.
+    """Return a label space with these pairs; A2D's if they are all pairs of A2D.
 
-    In alphabetical order, but with 'none', the action that action mAP leaves out, last;
-    A2D's if they are all pairs of A2D.
+    Names are in alphabetical order, but 'none', the action that action mAP leaves out,
+    comes last.
     """
     pairs = list(pairs)
     if set(pairs) == _pairs(A2D):
         return A2D
-    actions = sorted(
-        {action for _, action in pairs}, key=lambda name: (name == "none", name)
-    )
+    actors = {actor for actor, _ in pairs}
+    actions = {action for _, action in pairs}
+    ordered_actions = sorted(actions - {"none"})
+    none_action = None
+    if "none" in actions:
+        ordered_actions.append("none")
+        none_action = "none"
     fields: dict[str, Any] = {
-        "actors": sorted({actor for actor, _ in pairs}),
-        "actions": actions,
+        "actors": sorted(actors),
+        "actions": ordered_actions,
+        "none_action": none_action,
+        "pairs": [list(pair) for pair in pairs],
     }
-    fields |= {"none_action": "none" if "none" in actions else None}
-    return LabelSpace.from_fields({**fields, "pairs": [*map(list, pairs)]})
+    return LabelSpace.from_fields(fields)
+
+
+class _ToolNames(NamedTuple):
+    """The names that a tool lists; empty if it lists none, or actions are free text."""
+
+    actors: frozenset[str] = frozenset()
+    actions: frozenset[str] = frozenset()
+
+
+class _Use(NamedTuple):
+    """An instance that has a name.
+
+    Attributes:
+      video, frame: where it is annotated.
+      where: the place in the file.
+      tool_names: the actors, or the actions, that its tool lists.
+    """
+
+    video: str
+    frame: int
+    where: str
+    tool_names: frozenset[str]
 
 
 def doubts(
@@ -192,63 +249,92 @@ def doubts(
     names: Names,
     documents: Iterable[Document],
 ) -> Iterator[str]:
-    """Yield a note for each name that may be misspelled: its tool does not list it; or
-    it is like another one, and rarer, in a single video or with a tenth of the other's
-    instances.
+    """Yield a note for each name that may be misspelled.
+
+    Either its tool does not list it. Or it is like a commoner name, and is used in a
+    single video, or in at most a tenth of the instances of the other name.
 
     Args:
       videos: {video: {number: frame}}; all of the instances have a pair.
       names: maps their labels.
       documents: their files, with the labels that their tools list.
     """
-    known = {
-        document.path: _known(document.tool_labels, names) for document in documents
-    }
-    # {(0 of an actor, 1 of an action; name): places}
-    uses = collections.defaultdict(list)
-    for vid, numbered in videos.items():
-        for number, frame in sorted(numbered.items()):
+    tool_names = {}
+    for document in documents:
+        tool_names[document.path] = _tool_names(document.tool_labels, names)
+    uses: dict[tuple[str, str], list[_Use]] = collections.defaultdict(list)
+    for video, frames in videos.items():
+        for number, frame in sorted(frames.items()):
+            actors, actions = tool_names[frame.path]
             for instance in frame.instances:
-                for key in enumerate(names.pair(instance) or ()):
-                    uses[key].append((vid, number, instance.where, known[frame.path]))
-    for (kind, name), places in uses.items():
-        lists = next(
-            (lists[kind] for *_, lists in places if lists and name not in lists[kind]),
-            (),
-        )
-        said, limit = (" is not in the tool's own list", 0) if lists else ("", _ALIKE)
-        candidates = lists or [
-            other
-            for (k, other), others in uses.items()
-            if k == kind
-            and _is_rarer(places, others)
-            and abs(len(name) - len(other)) < 2
-            if not any(map(str.isdigit, name))  # numbers tell individuals apart
-        ]
-        for other in difflib.get_close_matches(name, candidates, 1, limit):
-            vid, number, where, _ = places[0]
+                actor, action = names.pair(instance) or ("", "")
+                place = (video, number, instance.where)
+                uses["actor", actor].append(_Use(*place, actors))
+                uses["action", action].append(_Use(*place, actions))
+    for (kind, name), uses_of_name in uses.items():
+        candidates = _names_of_tool_without(name, uses_of_name)
+        if candidates:
+            remark = " is not in the tool's own list"
+            suggestions = difflib.get_close_matches(name, candidates, n=1, cutoff=0)
+        else:
+            remark = ""
+            candidates = _commoner_names(kind, name, uses)
+            suggestions = difflib.get_close_matches(
+                name, candidates, n=1, cutoff=_ALIKE
+            )
+        if suggestions:
+            first = uses_of_name[0]
             yield (
-                f"{where}: {('actor', 'action')[kind]} {quoted(name)} (instances:"
-                f" {len(places)}, first in frame {number} of '{vid}'){said}: did you"
-                f" mean {quoted(other)}?"
+                f"{first.where}: {kind} {quoted(name)} (instances: {len(uses_of_name)},"
+                f" first in frame {first.frame} of '{first.video}'){remark}: did you"
+                f" mean {quoted(suggestions[0])}?"
             )
 
 
-def _known(labels, names):
-    """Return (actors, actions) of listed labels; () of none, or where an action is
-    free text.
+def _tool_names(labels, names):
+    """Return the names of the labels that a tool lists, each an `Instance`."""
+    actors = set()
+    actions = set()
+    for label in labels:
+        if label.action is not None and not _attribute(label.action):
+            continue  # the value that CVAT lists for "no action yet"
+        pair = names.pair(label)
+        if pair is None:
+            return _ToolNames()
+        actors.add(pair[0])
+        actions.add(pair[1])
+    return _ToolNames(frozenset(actors), frozenset(actions))
+
+
+def _names_of_tool_without(name, uses):
+    """Return the names that a tool lists without `name`, which it uses; else none."""
+    for use in uses:
+        if use.tool_names and name not in use.tool_names:
+            return use.tool_names
+    return frozenset()
+
+
+def _commoner_names(kind, name, uses):
+    """Return the names of a kind that are much commoner, and about as long."""
+    if any(letter.isdigit() for letter in name):  # numbers tell individuals apart
+        return []
+    commoner = []
+    for (other_kind, other), other_uses in uses.items():
+        if other_kind != kind or abs(len(name) - len(other)) > 1:
+            continue
+        if _is_much_rarer(uses[kind, name], other_uses):
+            commoner.append(other)
+    return commoner
+
+
+def _is_much_rarer(uses, other_uses):
+    """Return whether a name is much rarer than another one.
+
+    It is in fewer videos, or in as many and in fewer instances; and in only one video,
+    or in at most a tenth of the other's instances.
     """
-    pairs = [
-        names.pair(label)
-        for label in labels
-        if label.action is None or _chosen(label.action)
-    ]
-    return () if None in pairs else tuple(zip(*pairs))
-
-
-def _is_rarer(places, others):
-    """Return whether a name, of these places, is much rarer than another."""
-    few, many = (
-        (len({vid for vid, *_ in each}), len(each)) for each in (places, others)
-    )
-    return few < many and (few[0] == 1 or 10 * few[1] <= many[1])
+    videos = len({use.video for use in uses})
+    other_videos = len({use.video for use in other_uses})
+    if (videos, len(uses)) >= (other_videos, len(other_uses)):
+        return False
+    return videos == 1 or 10 * len(uses) <= len(other_uses)
