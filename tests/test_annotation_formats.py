@@ -27,6 +27,8 @@ CAT, DOG = mask(*SIZE, 1, 2, 5, 6), mask(*SIZE, 10, 8, 20, 24)
 RUNS = rle_tools.encode(np.asfortranarray(DOG, np.uint8))
 RUNS = {"size": [*SIZE], "counts": RUNS["counts"].decode()}
 HASH = "a72336164157d2fe122c6e14ecab224c"
+OF_LABEL_STUDIO = {"info": {"contributor": "Label Studio"}}
+OF_ROBOFLOW = {"info": {"description": "Exported from roboflow.com"}}
 NAMES = [
     {"id": 0, "name": "cat-sit"},
     {"id": 1, "name": "dog-run"},
@@ -160,12 +162,14 @@ SCENES = {
                 image("images/0a1b2c3e__clip_5.jpg", 2),
             ],
             [drawn(), drawn(1, [WIDE])],
+            **OF_LABEL_STUDIO,
         )
     },
     "coco of Roboflow": {
         f"{part}/_annotations.coco.json": coco(
             [image(f"clip_mp4-{number}_jpg.rf.{HASH}.jpg", size=(48, 64))],
             [drawn(0, DOUBLE[:1]), drawn(1, DOUBLE[1:])] if number == 2 else [],
+            **OF_ROBOFLOW,
         )
         for part, number in (("train", 2), ("valid", 4))
     },
@@ -281,23 +285,27 @@ def left_out(documents):
 
 
 @pytest.mark.parametrize(
-    "name, frame, kind",
+    "tool, name, frame, kind",
     [
-        (r"lab\clip1\00005.jpg", ("clip1", 5), "names"),
-        ("frame_000005.png", (None, 5), "names"),
-        ("frame_000005.PNG", (None, 6), "video"),
-        ("images/default/clip1/00000.jpg", ("clip1", 0), "names"),
-        ("clip1_00005.jpg", ("clip1", 5), "names"),
-        ("clip_2_3.png", ("clip_2", 3), "names"),
-        ("../upload/1/204292eb-clip1_00003.jpg", ("clip1", 3), "names"),
-        ("204292eb-00003_00003.jpg", ("00003", 3), "names"),
-        (f"clip-1_mp4-4_jpg.rf.{HASH}.jpg", ("clip-1", 41), "video"),
+        ({}, r"lab\clip1\00005.jpg", ("clip1", 5), "names"),
+        ({}, "frame_000005.png", (None, 5), "names"),
+        ({}, "frame_000005.PNG", (None, 6), "video"),
+        ({}, "images/default/clip1/00000.jpg", ("clip1", 0), "names"),
+        ({}, "clip1_00005.jpg", ("clip1", 5), "names"),
+        ({}, "clip_2_3.png", ("clip_2", 3), "names"),
+        (
+            OF_LABEL_STUDIO,
+            "../upload/1/204292eb-clip1_00003.jpg",
+            ("clip1", 3),
+            "names",
+        ),
+        (OF_LABEL_STUDIO, "204292eb-00003_00003.jpg", ("00003", 3), "names"),
+        (OF_ROBOFLOW, f"clip-1_mp4-4_jpg.rf.{HASH}.jpg", ("clip-1", 41), "video"),
     ],
 )
-def test_names_of_images_in_coco(tmp_path, name, frame, kind):
-    (document,) = read(
-        tmp_path, {"x.json": coco([image(name)], [drawn()])}, frame_step=10
-    )
+def test_names_of_images_in_coco(tmp_path, tool, name, frame, kind):
+    content = coco([image(name)], [drawn()], **tool)
+    (document,) = read(tmp_path, {"x.json": content}, frame_step=10)
     assert found([document]) == {frame: ["cat-sit"]}
     assert document.frames[0].numbering.kind == kind and document.frame_count is None
 
@@ -448,7 +456,8 @@ def test_label_studio_outlines_of_a_line_of_pixels_have_no_area(tmp_path):
         image("0a1b2c3d-clip1_3.jpg"),
         {"id": 2, "file_name": "0a1b2c3e-clip1_4.jpg"},
     ]
-    content = coco(images, [drawn(0, line, bbox=[3, 3, 1, 1]) for line in lines])
+    annotations = [drawn(0, line, bbox=[3, 3, 1, 1]) for line in lines]
+    content = coco(images, annotations, **OF_LABEL_STUDIO)
     documents = read(tmp_path, {"x.json": content})
     assert [i.parts for i in documents[0].frames[0].instances] == [([SQUARE],), (rle,)]
     nothing = "annotations without a mask or a box"
@@ -592,17 +601,16 @@ def of_yolo(line):
 ROBOFLOW = [
     image(f"clip_mp4-1_jpg.rf.{h * 16}.jpg", i) for i, h in enumerate(("a1", "b2"))
 ]
-AUGMENTED = {"x.json": coco(ROBOFLOW, [drawn(image_id=0), drawn(image_id=1)])}
-PHOTO = {"result.json": coco([image("0a1b2c3d-00003.jpg")], [drawn()])}
+BOTH = [drawn(image_id=0), drawn(image_id=1)]
+AUGMENTED = {"x.json": coco(ROBOFLOW, BOTH, **OF_ROBOFLOW)}
+UPLOAD = image("0a1b2c3d-00003.jpg")
+PHOTO = {"result.json": coco([UPLOAD], [drawn()], **OF_LABEL_STUDIO)}
 NO_NUMBER = {"data.yaml": YOLO, "labels/train/cat.txt": ""}
 CVATS = {"data.yaml": YOLO, "labels/train/frame_000005.txt": ""}
 SHORT = shape(polygon=[8, 10, 23, 19], kind="mask", mask=png(np.ones((10, 16)))[:-16])
 BEYOND = shape(polygon=[18, 16, 33, 25], kind="mask", mask=png(np.ones((10, 16))))
 MASKS = "youtube_vis", "x.json", "annotations", 0, "segmentations"
-COUNTS = (
-    "x.json: annotations[0]: the number of segmentations or bboxes differs from"
-    " file_names"
-)
+COUNTS = "x.json: annotations[0]: the number of segmentations differs from file_names"
 TWICE = {**SCENES["coco"], "clip_00003.json": labelme(path=None)}
 
 # What is in the export, and what the error names.

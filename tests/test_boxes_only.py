@@ -23,7 +23,6 @@ from test_annotation_formats import (
     labelme,
     open_source,
     shape,
-    vis,
     write,
     xml,
 )
@@ -64,13 +63,10 @@ def box(frame, more=""):
     )
 
 
-VIS = vis(["clip/00000.jpg", "clip/00001.jpg"], (0, [None, None]))
-VIS["annotations"][0]["bboxes"] = [None, BOX]
 OWN = {"image_id": 2, "actor": "cat", "action": "sit", "bbox": BOX}
 EXPORTS = {
     "cvat": {"a.xml": xml(box(1))},
     "coco": of_coco(BOTH[1]),
-    "youtube_vis": {"a.json": VIS},
     "labelme": {
         "2.json": labelme(
             shape("cat-sit", [18, 3, 8, 15], "rectangle"), path="clip_2.jpg"

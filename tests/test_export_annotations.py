@@ -20,7 +20,7 @@ from test_outputs import BOX, FILM, OTHER, SIZE, write
 from a2d_tf.annotations import writers as files
 from a2d_tf.annotations.document import ReadOptions
 from a2d_tf.annotations.formats import read_export
-from a2d_tf.annotations.shapes import polygons
+from a2d_tf.annotations.outlines import polygons
 from a2d_tf.annotations.tracked_video import (
     Shape,
     TrackedVideo,

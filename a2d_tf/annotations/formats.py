@@ -13,6 +13,7 @@ from a2d_tf.annotations import read_cvat as cvat
 from a2d_tf.annotations import read_labelme as labelme
 from a2d_tf.annotations import read_masks as masks
 from a2d_tf.annotations import read_yolo as yolo
+from a2d_tf.annotations import read_youtube_vis as youtube_vis
 from a2d_tf.annotations.container import Container, File
 from a2d_tf.annotations.document import Document, ReadOptions
 from a2d_tf.core.errors import InputError
@@ -31,7 +32,7 @@ class Format(NamedTuple):
 # In the order in which they are asked: the more particular ones first.
 _FORMATS = {
     "a2d_tf": Format((".json",), coco.is_own, coco.read_own),
-    "youtube_vis": Format((".json",), coco.is_youtube_vis, coco.read_youtube_vis),
+    "youtube_vis": Format((".json",), youtube_vis.matches, youtube_vis.read),
     "labelme": Format((".json",), labelme.matches, labelme.read),
     "coco": Format((".json",), coco.matches, coco.read),
     "cvat": Format((".xml",), cvat.matches, cvat.read),

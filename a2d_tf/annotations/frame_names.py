@@ -5,6 +5,7 @@ frame's number.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from a2d_tf.annotations.document import FrameName, Numbering
 from a2d_tf.data.video_frames import VIDEOS
@@ -81,6 +82,15 @@ def of_cvat(name: str) -> FrameName | None:
     return FrameName(found[1], int(found[2]) + 1, _BY_CVAT) if found else of_image(name)
 
 
+def any_is_0(names: Iterable[str]) -> bool:
+    """Return whether an image has the number 0: then its file counts from 0."""
+    for name in names:
+        video_and_number = split_frame_name(name)
+        if video_and_number and video_and_number[1] == 0:
+            return True
+    return False
+
+
 def from_0(name: str, certain: bool) -> FrameName | None:
     """Parse a name of YouTube-VIS or of a mask, which count from 0: 'clip1/00005.jpg'
     is frame 6.
@@ -115,24 +125,12 @@ def of_roboflow(name: str, step: int) -> FrameName | None:
     )
 
 
-def is_of_roboflow(name: str) -> bool:
-    """Return whether Roboflow has named an image."""
-    return bool(re.search(r"\.rf\.[^./]+\.[A-Za-z]+$", name))
-
-
 def of_label_studio(name: str) -> FrameName | None:
     """Parse a name of Label Studio's, which must hold the video:
     '0a1b2c3d-clip1_00005.jpg'.
     """
     found = of_image(re.sub(_UPLOADED, "", _last(name)))
     return found if found and found.video else None
-
-
-def is_of_label_studio(name: str) -> bool:
-    """Return whether Label Studio has named an image, an upload or one of a local
-    storage.
-    """
-    return bool(re.match(_UPLOADED, _last(name)))
 
 
 def _last(name):

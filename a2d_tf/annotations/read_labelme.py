@@ -19,13 +19,19 @@ import cv2
 
 from a2d_tf.annotations import frame_names, shapes
 from a2d_tf.annotations.container import File, size_of
-from a2d_tf.annotations.document import Document, FrameName, Instance, ReadOptions
+from a2d_tf.annotations.document import (
+    Document,
+    FrameName,
+    Instance,
+    ReadOptions,
+    Segmentation,
+)
 from a2d_tf.core.checked_json import whole
 from a2d_tf.core.errors import MAX_SIDE, quoted
 from a2d_tf.data.video_frames import decode_image
 
 _SIDE = whole(1, MAX_SIDE)
-_KIND = {
+_LABELME = {
     "shapes": [{"label": str, "shape_type?": (str, None), "points": [[float]]}],
     "imagePath?": (str, None),
     "imageHeight?": (_SIDE, None),
@@ -41,41 +47,47 @@ def matches(content: Any) -> bool:
 
 
 def read(file: File, options: ReadOptions) -> list[Document]:
-    """Read the file of one image: a document of one frame, or of none where no shape
-    has an area.
+    """Read the file of one image: a document of one frame.
+
+    It is a document without frames if there are shapes, but none has an area.
 
     Raises:
-      InputError: the structure is broken, or neither image nor file are named by a
-        frame.
+      InputError: the structure is broken, or neither the image nor the file is named
+        after a frame.
     """
-    content = file.check(_KIND)
+    content = file.check(_LABELME)
     size = size_of(content, "imageHeight", "imageWidth")
     document = Document(file.path, "labelme")
-    grouped: list[tuple[tuple[str, str] | None, Instance]] = []
+    grouped_shapes: list[tuple[tuple[str, str] | None, Instance]] = []
     for i, shape in enumerate(content["shapes"]):
         where = f"shapes[{i}]"
+        box = None
+        parts: tuple[Segmentation, ...] = ()
         with file.at(where, "draw the shape again"):
-            kind, count = shape.get("shape_type"), len(shape["points"])
-            # X-AnyLabeling writes 4
-            corners = 2 if kind == "rectangle" and count != 4 else 4
-            box = shapes.spanned(_points(shape, corners)) if kind in _BOXES else None
-            parts = () if box else _parts(shape, size)
+            if shape.get("shape_type") in _BOXES:
+                box = shapes.box_around(_points(shape, _corner_count(shape)))
+            else:
+                parts = _parts(shape, size)
         if not box and not parts:
             document.left_out[f"shapes of type {quoted(shape['shape_type'])}"] += 1
-        else:
-            label, group = shape["label"], shape.get("group_id")
-            key = None if group is None else (label, str(group))
-            grouped.append((key, Instance(label, parts, file.place(where), box=box)))
-    if grouped or not content["shapes"]:
-        document.add("imagePath", _frame_name(file), size, shapes.join(grouped))
+            continue
+        label = shape["label"]
+        group_id = shape.get("group_id")
+        group = None if group_id is None else (label, str(group_id))
+        instance = Instance(label, parts, file.place(where), box=box)
+        grouped_shapes.append((group, instance))
+    if grouped_shapes or not content["shapes"]:
+        instances = shapes.join(grouped_shapes)
+        document.add("imagePath", _frame_name(file), size, instances)
     else:
         document.left_out["frames with no shape that has an area"] += 1
     return [document]
 
 
 def _frame_name(file: File) -> FrameName | str:
-    """Return the frame that an image's path names, relative to the file; else the
-    file's own.
+    """Return the frame that the image's path names; else the one the file's names.
+
+    The image's path is relative to the file. If neither names a frame, it is returned.
     """
     image = file.content.get("imagePath") or file.name
     path = image.replace("\\", "/")
@@ -84,31 +96,48 @@ def _frame_name(file: File) -> FrameName | str:
     return frame_names.of_image(path) or frame_names.of_image(file.name) or image
 
 
-def _points(shape, count=None):
-    """Return the points [x, y] of a shape: so many, or else three or more."""
+def _corner_count(shape: dict[str, Any]) -> int:
+    """Return how many points a box has: of a rectangle, LabelMe writes two."""
+    is_labelmes = shape["shape_type"] == "rectangle" and len(shape["points"]) != 4
+    return 2 if is_labelmes else 4  # X-AnyLabeling writes 4 of each
+
+
+def _points(shape: dict[str, Any], count: int | None = None) -> list[list[float]]:
+    """Return the points [x, y] of a shape.
+
+    Raises:
+      ValueError: there are not `count` points, or by default fewer than three; or a
+        point has not two coordinates. Names no file.
+    """
     points = shape["points"]
-    right = len(points) == count if count else len(points) > 2
-    if not right or any(len(point) != 2 for point in points):
+    is_right_count = len(points) > 2 if count is None else len(points) == count
+    if not is_right_count or any(len(point) != 2 for point in points):
         raise ValueError(
             f"points: {quoted(points)} must be {count or '3 or more'} points x, y"
         )
     return points
 
 
-def _parts(shape, size):
-    """Return the COCO segmentation of a shape, as `Instance.parts`; () where it has
-    no area.
+def _parts(
+    shape: dict[str, Any], size: tuple[int, int] | None
+) -> tuple[Segmentation, ...]:
+    """Return the segmentation of a shape as `Instance.parts`; () if it has no area.
+
+    `size` is the image's (height, width).
     """
     kind = shape.get("shape_type") or "polygon"
-    if kind not in ("polygon", "mask", "circle"):
-        return ()
     if kind == "polygon":
-        return ([[number for point in _points(shape) for number in point]],)
+        polygon: list[float] = []
+        for point in _points(shape):
+            polygon.extend(point)
+        return ([polygon],)
+    if kind not in ("mask", "circle"):
+        return ()
     (x1, y1), (x2, y2) = _points(shape, 2)
     if kind == "circle":
         radius = math.hypot(x2 - x1, y2 - y1)
         return ([shapes.ellipse(x1, y1, radius, radius)],)
-    png = shape.get("mask")  # of 0 and 1
+    png = shape.get("mask")  # of 0 and 1, in base64
     data = base64.b64decode(png, validate=True) if isinstance(png, str) else b""
     image, _ = decode_image(data, cv2.IMREAD_GRAYSCALE, "mask", "draw it again")
-    return (shapes.bitmap(image != 0, int(x1), int(y1), size),)
+    return (shapes.rle_of_bitmap(image != 0, int(x1), int(y1), size),)

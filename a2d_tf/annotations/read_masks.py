@@ -22,6 +22,7 @@ import collections
 import csv
 import io
 import re
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -34,20 +35,31 @@ from a2d_tf.data.segmentations import encode_mask
 from a2d_tf.data.video_frames import decode_png
 
 LIST = "objects.csv"
-# the last two are optional
 COLUMNS = ("video", "object", "actor", "action", "first", "last")
+_REQUIRED_COLUMNS = COLUMNS[:4]
 
 _NUMBERS = {"object": "0*[1-9][0-9]{0,8}", "first": "[0-9]{0,9}", "last": "[0-9]{0,9}"}
+_UNCLEAR = 255
 
 
 class _Row(NamedTuple):
-    """What an object does from a frame to another, as `line` says."""
+    """What an object of a video does from a frame to another.
+
+    Attributes:
+      line: the place in the list, for errors: 'line 2'.
+      first, last: numbers as in the names of the PNGs, both included.
+    """
 
     line: str
+    video: str
+    object: int
     actor: str
     action: str
     first: int
     last: int
+
+
+_RowsByObject = dict[int, list[_Row]]
 
 
 def read(file: File, options: ReadOptions) -> list[Document]:
@@ -56,127 +68,185 @@ def read(file: File, options: ReadOptions) -> list[Document]:
     Raises:
       InputError: a row or a PNG is broken, or rows and folders do not fit together.
     """
-    listed, folders = _rows(file), _folders(file)
+    rows = _rows_by_video(file)
+    folders = _png_folders(file)
     document = Document(file.path, "masks")
-    if without := listed.keys() - folders.keys():
-        problem = (
-            f"no PNG folder for {', '.join(map(quoted, sorted(without)))} next to this"
-            " file"
-        )
+    videos_without_folder = sorted(rows.keys() - folders.keys())
+    if videos_without_folder:
+        names = ", ".join(map(quoted, videos_without_folder))
         raise file.error(
-            "video", f"{problem}; correct the name, or pass the folder with both"
+            "video",
+            f"no PNG folder for {names} next to this file; correct the name, or pass"
+            " the folder with both",
         )
-    for video, names in folders.items():
-        _add_video(document, file, video, names, listed.get(video, {}))
+    for video, png_names in folders.items():
+        _add_video(document, file, video, png_names, rows.get(video, {}))
     return [document]
 
 
-def _folders(file):
-    """Return {video: names of its PNGs in the container}; those beside the list are
-    no masks.
+def _png_folders(file: File) -> dict[str, list[str]]:
+    """Return {video: names of its PNGs in the container}.
+
+    PNGs beside the list are no masks.
     """
-    prefix, folders = file.name[: -len(LIST)], collections.defaultdict(list)
+    prefix = file.name[: -len(LIST)]
+    folders = collections.defaultdict(list)
     for name in file.container.names:
-        video = name[len(prefix) :].rpartition("/")[0]
-        if name.startswith(prefix) and name.lower().endswith(".png") and video:
-            folders[video].append(name)
+        if name.startswith(prefix) and name.lower().endswith(".png"):
+            video = name[len(prefix) :].rpartition("/")[0]
+            if video:
+                folders[video].append(name)
     return folders
 
 
-def _rows(file):
-    """Return {video: {object: its rows by time}}."""
+def _rows_by_video(file: File) -> dict[str, _RowsByObject]:
+    """Return {video: {object: its rows by time}}.
+
+    Raises:
+      InputError: a column is missing, a row is broken, or two rows of an object overlap
+        in time.
+    """
     table = csv.DictReader(io.StringIO(file.container.text(file.name), newline=""))
-    listed: dict[str, dict[int, list[_Row]]] = {}
-    table.fieldnames = [name.strip().lower() for name in table.fieldnames or ()]
-    missing = [name for name in COLUMNS[:4] if name not in table.fieldnames]
+    columns = [name.strip().lower() for name in table.fieldnames or ()]
+    table.fieldnames = columns
+    missing = [name for name in _REQUIRED_COLUMNS if name not in columns]
     if missing:
         problem = f"missing column {', '.join(missing)}; expected {','.join(COLUMNS)}"
         raise file.error("line 1", problem)
-    for entry in table:
-        line = f"line {table.line_num}"
-        fields = {name: (entry.get(name) or "").strip() for name in COLUMNS}
+    videos: dict[str, _RowsByObject] = {}
+    for cells in table:
+        fields = {name: (cells.get(name) or "").strip() for name in COLUMNS}
         if any(fields.values()):
-            number, row = _row(file, line, fields)
-            listed.setdefault(fields["video"], {}).setdefault(number, []).append(row)
-    for objects in listed.values():
-        for number, rows in objects.items():
+            row = _row(file, f"line {table.line_num}", fields)
+            videos.setdefault(row.video, {}).setdefault(row.object, []).append(row)
+    for objects in videos.values():
+        for rows in objects.values():
             rows.sort(key=lambda row: row.first)
-            for row, after in zip(rows, rows[1:]):
-                if after.first <= row.last:
-                    problem = (
-                        f"object {number} is also in {row.line} for some of these"
-                        " frames"
-                    )
-                    raise file.error(
-                        after.line, f"{problem}; make their frame ranges disjoint"
-                    )
-    return listed
+            _check_disjoint(file, rows)
+    return videos
 
 
-def _row(file, line, fields):
-    """Return the object and the `_Row` of a line."""
-    for name, wanted in _NUMBERS.items():
-        if not re.fullmatch(wanted, fields[name]):
+def _row(file: File, line: str, fields: Mapping[str, str]) -> _Row:
+    """Return the row of a line; InputError if a number in it is broken."""
+    for name, pattern in _NUMBERS.items():
+        if not re.fullmatch(pattern, fields[name]):
             problem = f"{quoted(fields[name])} is not a valid number; correct it"
             raise file.error(f"{line}.{name}", problem)
-    first, last = int(fields["first"] or 0), int(fields["last"] or 10**9)
+    first = int(fields["first"] or 0)
+    last = int(fields["last"] or 10**9)
     if first > last:
         raise file.error(f"{line}.last", f"{last} is before 'first'; correct it")
-    return int(fields["object"]), _Row(
-        line, fields["actor"], fields["action"], first, last
+    return _Row(
+        line=line,
+        video=fields["video"],
+        object=int(fields["object"]),
+        actor=fields["actor"],
+        action=fields["action"],
+        first=first,
+        last=last,
     )
 
 
-def _add_video(document, file, video, names, objects):
-    """Add the frames of a video; `objects` are {object: its rows}."""
-    certain = any(
-        found and found[1] == 0 for found in map(frame_names.split_frame_name, names)
-    )
-    seen: set[int] = set()
-    for name in names:
-        frame = frame_names.from_0(name, certain)
+def _check_disjoint(file: File, rows: Sequence[_Row]) -> None:
+    """Raise InputError if two rows of an object, in order of time, overlap."""
+    for row, following in zip(rows, rows[1:]):
+        if following.first <= row.last:
+            problem = (
+                f"object {row.object} is also in {row.line} for some of these frames"
+            )
+            raise file.error(
+                following.line, f"{problem}; make their frame ranges disjoint"
+            )
+
+
+def _add_video(
+    document: Document,
+    file: File,
+    video: str,
+    png_names: Sequence[str],
+    rows_by_object: _RowsByObject,
+) -> None:
+    """Add the frames of a video to the document.
+
+    Raises:
+      InputError: a PNG is broken, or its objects are not those of the rows.
+    """
+    certain = frame_names.any_is_0(png_names)
+    values_in_pngs: set[int] = set()
+    for png_name in png_names:
+        frame = frame_names.from_0(png_name, certain)
         if not frame:
             document.left_out["PNGs whose names do not end in a number"] += 1
             continue
         number = frame.number - 1  # as in the names
-        values, instances = _values(file, name), []
-        for value in np.flatnonzero(np.bincount(values.ravel())).tolist():
-            rows = [
-                row for row in objects.get(value, ()) if row.first <= number <= row.last
-            ]
-            seen.add(value)
-            if rows:
-                actor, action, where = rows[0].actor, rows[0].action, rows[0].line
-                where = f"{file.place(where)} ({video}, frame {number})"
-                mask = encode_mask(values == value)
-                instances.append(
-                    Instance(actor, (mask,), where, actor, action, track=value)
+        pixels = _read_pixels(file, png_name)
+        instances = []
+        for value in np.flatnonzero(np.bincount(pixels.ravel())).tolist():
+            values_in_pngs.add(value)
+            row = _row_at(rows_by_object.get(value, ()), number)
+            if row:
+                where = f"{file.place(row.line)} ({video}, frame {number})"
+                mask = encode_mask(pixels == value)
+                instance = Instance(
+                    label=row.actor,
+                    parts=(mask,),
+                    where=where,
+                    actor=row.actor,
+                    action=row.action,
+                    track=value,
                 )
-            elif value:
+                instances.append(instance)
+            elif value != 0:
                 document.left_out[f"masks without a row in {LIST}"] += 1
-        frame = frame._replace(video=video, folder="")
         document.add(
-            name, frame, values.shape, instances, scaled=True, keeps_shape=True
+            png_name,
+            frame._replace(video=video, folder=""),
+            pixels.shape,
+            instances,
+            scaled=True,
+            keeps_shape=True,
         )
-    # alone in a video it is an object
-    unclear = {255} if seen & objects.keys() else set()
-    others, absent = (
-        sorted(seen - {0, *unclear, *objects}),
-        sorted(objects.keys() - seen),
-    )
-    if others and (absent or not objects):
-        problem = (
-            f"PNGs of {quoted(video)} contain objects {others}, but the rows list"
-            f" {absent}"
-        )
-        raise file.error("object", f"{problem}; correct the numbers")
+    _check_objects(file, video, values_in_pngs, set(rows_by_object))
 
 
-def _values(file, name):
-    """Return the objects of a PNG's pixels: uint8 or uint16 [H, W]."""
-    path, remedy = file.container.locate(name), "save it again as palette or grey PNG"
+def _row_at(rows: Sequence[_Row], number: int) -> _Row | None:
+    """Return the row of an object that holds in a frame; None if there is none."""
+    for row in rows:
+        if row.first <= number <= row.last:
+            return row
+    return None
+
+
+def _check_objects(
+    file: File, video: str, values_in_pngs: set[int], objects: set[int]
+) -> None:
+    """Raise InputError if PNGs hold objects that no row names, and rows some others.
+
+    Without any row, objects in the PNGs are enough for that.
+    """
+    background = {0}
+    if values_in_pngs & objects:  # alone in a video, the value is an object
+        background.add(_UNCLEAR)
+    without_row = sorted(values_in_pngs - background - objects)
+    without_mask = sorted(objects - values_in_pngs)
+    if without_row and (without_mask or not objects):
+        raise file.error(
+            "object",
+            f"PNGs of {quoted(video)} contain objects {without_row}, but the rows list"
+            f" {without_mask}; correct the numbers",
+        )
+
+
+def _read_pixels(file: File, name: str) -> np.ndarray:
+    """Return the object in each pixel of a PNG, uint8 or uint16 [H, W].
+
+    Raises:
+      InputError: it is damaged, or an RGB image.
+    """
+    path = file.container.locate(name)
+    remedy = "save it again as palette or grey PNG"
     image, indices = decode_png(file.container.read(name), path, remedy)
-    values = image if indices is None else indices
-    if values.ndim != 2:
+    pixels = image if indices is None else indices
+    if pixels.ndim != 2:
         raise InputError(f"{path}: is an RGB image, not one number per pixel; {remedy}")
-    return values
+    return pixels

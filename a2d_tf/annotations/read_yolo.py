@@ -7,8 +7,8 @@ train.txt                     data/images/train/clip1/00005.jpg
 ```
 
 A line is an instance: its class, and x, y as shares of the image's width and height; or
-a box by its centre, width and height, and perhaps its track. An image without text file
-is empty, or was not annotated.
+a box by its centre, width and height, and perhaps its track. An image without a text
+file is empty, or was not annotated.
 
 Source: cvat-ai/datumaro `yolo/exporter.py`.
 """
@@ -16,19 +16,40 @@ Source: cvat-ai/datumaro `yolo/exporter.py`.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import posixpath
 import re
+from collections.abc import Collection
 from typing import Any
 
 import yaml
 
 from a2d_tf.annotations import frame_names
 from a2d_tf.annotations.container import File
-from a2d_tf.annotations.document import Document, Instance, ReadOptions
+from a2d_tf.annotations.document import (
+    Document,
+    FrameName,
+    Instance,
+    ReadOptions,
+    Segmentation,
+)
 from a2d_tf.core.errors import quoted
 
 _SUBSETS = {"train", "val", "valid", "test", "default"}
 _IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+
+
+@dataclasses.dataclass
+class _Image:
+    """An image of the data set; one of the two files at least is there.
+
+    Attributes:
+      label_file: name of the text file in the container; None if there is none.
+      image_path: path in its subset, of a file or as listed; None if there is none.
+    """
+
+    label_file: str | None = None
+    image_path: str | None = None
 
 
 def matches(content: Any) -> bool:
@@ -37,39 +58,52 @@ def matches(content: Any) -> bool:
 
 
 def read(file: File, options: ReadOptions) -> list[Document]:
-    """Read a data set from its data.yaml; InputError where the yaml or a line is
-    broken, or a name holds no frame.
+    """Read a data set from its data.yaml.
+
+    Raises:
+      InputError: the yaml or a line is broken, or a file is not named after a frame.
     """
-    dataset, classes = _load(file)
-    subsets = _SUBSETS | {
-        key.lower() for key, value in dataset.items() if isinstance(value, str)
-    }
-    files = _files(file, subsets)
+    dataset = _load(file)
+    classes = _classes(file, dataset)
+    subsets = set(_SUBSETS)
+    for key, value in dataset.items():
+        if isinstance(value, str):
+            subsets.add(key.lower())
     document = Document(file.path, "yolo")
-    for (_, stem), (labels, image) in sorted(files.items()):
+    images = _images(file, subsets)
+    for subset, stem in sorted(images):
+        image = images[subset, stem]
         instances: tuple[Instance, ...] = ()
-        if labels:
-            lines = file.container.text(labels).splitlines()
-            instances = _instances(File(file.container, labels, lines), classes)
+        if image.label_file:
+            lines = file.container.text(image.label_file).splitlines()
+            label_file = File(file.container, image.label_file, lines)
+            instances = _instances(label_file, classes)
         elif not options.empty_frames:
             document.left_out["images without a label file"] += 1
             continue
-        found = _frame_name(file, stem, image, options)
-        document.add(labels or image, found, (1, 1), instances, scaled=True)
+        where = image.label_file or image.image_path or ""
+        name = _frame_name(file, stem, image.image_path)
+        document.add(where, name, (1, 1), instances, scaled=True)
     return [document]
 
 
-def _load(file):
-    """Return data.yaml and {number as text: name} of its classes.
+def _load(file: File) -> dict[str, Any]:
+    """Return the content of data.yaml; {} if it is damaged.
 
     All its scalars stay texts, so that a class may be called 'no'.
     """
-    dataset: Any = None
     with contextlib.suppress(yaml.YAMLError):
         dataset = yaml.load(file.content, Loader=yaml.BaseLoader)
-    names = dataset.get("names") if isinstance(dataset, dict) else None
+        if isinstance(dataset, dict):
+            return dataset
+    return {}
+
+
+def _classes(file: File, dataset: dict[str, Any]) -> dict[str, str]:
+    """Return {number as text: name} of the classes of data.yaml."""
+    names = dataset.get("names")
     if isinstance(names, list):
-        names = {str(number): label for number, label in enumerate(names)}
+        names = {str(number): name for number, name in enumerate(names)}
     if not isinstance(names, dict) or not all(
         isinstance(name, str) for name in names.values()
     ):
@@ -80,80 +114,100 @@ def _load(file):
         raise file.error(
             "kpt_shape", "keypoints have no area; export boxes or polygons"
         )
-    return dataset, names
+    return names
 
 
-def _files(file, subsets):
-    """Return {(subset, path in it without suffix): [text file or None, image or
-    None]}.
+def _images(file: File, subsets: Collection[str]) -> dict[tuple[str, str], _Image]:
+    """Return {(subset, path in it without suffix): image}.
+
+    An image is known by its own file, its text file, or a line in the list of a subset.
     """
-    files: dict[tuple[str, str], list[str | None]] = {}
     folder = posixpath.dirname(file.name)
     prefix = f"{folder}/" if folder else ""
-    names = [name for name in file.container.names if name.startswith(prefix)]
     lists = {f"{prefix}{subset}.txt".lower() for subset in subsets}
-    listed = [file.container.text(name) for name in names if name.lower() in lists]
-    for name in [*names, *(line for text in listed for line in text.splitlines())]:
+    names = [name for name in file.container.names if name.startswith(prefix)]
+    listed_paths: list[str] = []
+    for name in names:
+        if name.lower() in lists:
+            listed_paths += file.container.text(name).splitlines()
+    images: dict[tuple[str, str], _Image] = {}
+    for name in [*names, *listed_paths]:
         stem, suffix = posixpath.splitext(name.strip().replace("\\", "/"))
-        is_text, is_image = suffix.lower() == ".txt", suffix.lower() in _IMAGES
-        key = _split(stem, "labels" if is_text else "images", subsets)
-        if key and (is_text or is_image) and key[1] != "classes":
-            files.setdefault(key, [None, None])[is_image] = (
-                key[1] + suffix if is_image else name
-            )
-    return files
+        if suffix.lower() == ".txt":
+            key = _split(stem, "labels", subsets)
+            if key and key[1] != "classes":
+                images.setdefault(key, _Image()).label_file = name
+        elif suffix.lower() in _IMAGES:
+            key = _split(stem, "images", subsets)
+            if key and key[1] != "classes":
+                images.setdefault(key, _Image()).image_path = key[1] + suffix
+    return images
 
 
-def _split(stem, kind, subsets):
-    """Split a path at its folder `kind`, as (subset, the rest); None where it has
-    none.
+def _split(stem: str, folder: str, subsets: Collection[str]) -> tuple[str, str] | None:
+    """Split a path at its last folder of a name, 'labels' or 'images'.
+
+    Returns:
+      (subset, path in it), the subset from behind or before that folder, '' if there is
+      none; None if the path has no such folder.
     """
     *folders, last = stem.split("/")
-    if kind not in folders:
+    if folder not in folders:
         return None
-    at = len(folders) - 1 - folders[::-1].index(kind)
-    inner = folders[at + 1 :]
+    position = len(folders) - 1 - folders[::-1].index(folder)
+    inner = folders[position + 1 :]
     if inner and inner[0].lower() in subsets:
         return inner[0], "/".join([*inner[1:], last])
-    outer = folders[at - 1] if at and folders[at - 1].lower() in subsets else ""
-    return outer, "/".join([*inner, last])
+    subset = ""
+    if position and folders[position - 1].lower() in subsets:
+        subset = folders[position - 1]
+    return subset, "/".join([*inner, last])
 
 
-def _frame_name(file, stem, image, options):
-    """Return the frame of an image; `image` is None where only the text file exists."""
-    if image is None and re.fullmatch(r"(.*/)?frame_[0-9]{6,9}", stem):
+def _frame_name(file: File, stem: str, image_path: str | None) -> FrameName | str:
+    """Return the frame of an image; its name if that names none.
+
+    Args:
+      stem: path of the image or text file in its subset, without suffix.
+      image_path: with suffix; None if only the text file exists.
+
+    Raises:
+      InputError: the name may be one of CVAT, which counts from 0, or not.
+    """
+    if image_path is None and re.fullmatch(r"(.*/)?frame_[0-9]{6,9}", stem):
         problem = (
             "may be numbered from 0, as in CVAT, or from 1; add train.txt or the images"
         )
         raise file.error(stem, problem)
-    name = image or f"{stem}.txt"
-    if frame_names.is_of_roboflow(name):
-        return frame_names.of_roboflow(name, options.frame_step) or name
+    name = image_path or f"{stem}.txt"
     return frame_names.of_cvat(name) or name
 
 
-def _instances(file, classes):
-    """Return the instances in the lines of a text file."""
+def _instances(file: File, classes: dict[str, str]) -> tuple[Instance, ...]:
+    """Return the instances in the lines of a text file, which are its content."""
     instances = []
     for i, line in enumerate(file.content, 1):
         if not line.strip():
             continue
         label, *words = line.split()
         # CVAT's "Ultralytics YOLO Detection Track" ends a box with its track.
-        track = int(words.pop()) if len(words) == 5 and words[4].isdecimal() else None
+        track = None
+        if len(words) == 5 and words[4].isdecimal():
+            track = int(words.pop())
         with file.at(f"line {i}"):
-            polygon = [float(word) for word in words]
+            numbers = [float(word) for word in words]
             name = classes[label]
-            if len(polygon) < 4 or len(polygon) % 2:
+            if len(numbers) < 4 or len(numbers) % 2:
                 raise ValueError(
                     f"{quoted(line)} is not a class with a box or a polygon"
                 )
-        parts: tuple = ([polygon],)
+        parts: tuple[Segmentation, ...] = ()
         box = None
-        if len(polygon) == 4:
-            (x, y, width, height), parts = polygon, ()
+        if len(numbers) == 4:
+            x, y, width, height = numbers
             box = [x - width / 2, y - height / 2, width, height]
-        instances.append(
-            Instance(name, parts, file.place(f"line {i}"), track=track, box=box)
-        )
+        else:
+            parts = ([numbers],)
+        place = file.place(f"line {i}")
+        instances.append(Instance(name, parts, place, track=track, box=box))
     return tuple(instances)

@@ -25,8 +25,8 @@ from PIL import Image
 from pycocotools import mask as rle_tools
 
 from a2d_tf.annotations import frame_names
+from a2d_tf.annotations.outlines import crop, polygons
 from a2d_tf.annotations.read_masks import COLUMNS, LIST
-from a2d_tf.annotations.shapes import crop, polygons
 from a2d_tf.annotations.tracked_video import (
     Shape,
     TrackedVideo,

@@ -1,0 +1,237 @@
+"""The common part of the readers of COCO and YouTube-VIS.
+
+A reader collects images with their annotations; `make_document` turns these into
+annotated frames with instances.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from a2d_tf.annotations.container import File
+from a2d_tf.annotations.document import (
+    Document,
+    FrameName,
+    Instance,
+    ReadOptions,
+    Segmentation,
+)
+from a2d_tf.annotations.shapes import box_around_turned, segmentation_area
+from a2d_tf.core.checked_json import check_json
+from a2d_tf.core.errors import quoted
+from a2d_tf.data.instance_fields import FIELDS
+
+
+class Dialect(NamedTuple):
+    """What the images and annotations of one tool mean.
+
+    Attributes:
+      format: name of the format, one of `formats.FORMATS`.
+      parse: the name of an image -> its frame, or None.
+      empty: whether an image without annotations is an annotated frame without
+        instances.
+      scaled: see `AnnotatedFrame.scaled`.
+      is_own: whether the format is this project's own. There, a mask may have a box
+        that is larger than its smallest one, and no box is turned.
+    """
+
+    format: str
+    parse: Callable[[str], FrameName | None]
+    empty: bool = False
+    scaled: bool = False
+    is_own: bool = False
+
+
+class CocoAnnotation(NamedTuple):
+    """An annotation of an image.
+
+    Attributes:
+      where: the place in the file, for errors: 'annotations[3]'.
+      label: the name of its category, or its actor.
+      attributes: {name in small letters: value}.
+      segmentation: polygons or an RLE, as in the file; None for a box alone.
+      box: as in the file; None where there is none.
+    """
+
+    where: str
+    label: str
+    attributes: Mapping[str, Any]
+    segmentation: Any
+    box: Any
+
+
+class CocoImage(NamedTuple):
+    """An image with its annotations.
+
+    Attributes:
+      where: the place in the file, for errors: 'images[0]'.
+      size: (height, width) in pixels; None where the file has none.
+      split: 'train' or 'test'; None where the file does not say.
+    """
+
+    where: str
+    file_name: str
+    size: tuple[int, int] | None
+    split: str | None
+    annotations: list[CocoAnnotation]
+
+
+def category_names(file: File) -> dict[int | str, str]:
+    """Return {id: name} of the categories; InputError if an id has two names."""
+    names: dict[int | str, str] = {}
+    for i, category in enumerate(file.content["categories"]):
+        name = names.setdefault(category["id"], category["name"])
+        if name != category["name"]:
+            problem = f"{quoted(category['id'])} is used twice"
+            raise file.error(
+                f"categories[{i}].id", f"{problem}; give each category its own id"
+            )
+    return names
+
+
+def make_document(
+    file: File, dialect: Dialect, options: ReadOptions, images: Iterable[CocoImage]
+) -> Document:
+    """Make the document of a file from its images.
+
+    Raises:
+      InputError: the name of an annotated image names no frame.
+    """
+    document = Document(file.path, dialect.format)
+    for image in images:
+        instances = []
+        for annotation in image.annotations:
+            instance = _instance(annotation, file, dialect, document.left_out)
+            if instance is None:
+                document.left_out["annotations without a mask or a box"] += 1
+            else:
+                instances.append(instance)
+        reason = _reason_to_leave_out(image.annotations, instances, dialect, options)
+        if reason:
+            document.left_out[reason] += 1
+        else:
+            document.add(
+                image.where,
+                dialect.parse(image.file_name) or image.file_name,
+                image.size,
+                instances,
+                split=image.split,
+                scaled=dialect.scaled,
+            )
+    return document
+
+
+def _instance(
+    annotation: CocoAnnotation,
+    file: File,
+    dialect: Dialect,
+    left_out: collections.Counter[str],
+) -> Instance | None:
+    """Return the instance of an annotation; None if it has neither mask nor box."""
+    attributes = annotation.attributes
+    segmentation = annotation.segmentation
+    parts = _parts(segmentation, left_out)
+    # An outline without area, which leaves no parts, has no box that counts either.
+    is_box_alone = not isinstance(segmentation, (list, dict)) or not any(segmentation)
+    box = None
+    if is_box_alone or (parts and dialect.is_own):
+        degrees = None if dialect.is_own else attributes.get("rotation")
+        box = _box(annotation.box, degrees)
+    if not parts and not box:
+        return None
+    track = attributes.get("track_id")
+    if type(track) is not int or track < 0:
+        track = None
+    return Instance(
+        label=annotation.label,
+        parts=parts,
+        where=file.place(annotation.where),
+        actor=_text(attributes.get("actor")),
+        action=_text(attributes.get("action")),
+        track=track,
+        box=box,
+        name=_text(attributes.get("name")),
+        fields={field.name: attributes.get(field.name) for field in FIELDS},
+    )
+
+
+def _text(value: Any) -> str | None:
+    """Return the value of an attribute as text; None if it is no text or number.
+
+    CVAT writes a text that looks like a number as a number.
+    """
+    if type(value) is float and value.is_integer():
+        value = int(value)
+    return str(value) if type(value) in (int, float, str) else None
+
+
+def _parts(
+    segmentation: Any, left_out: collections.Counter[str]
+) -> tuple[Segmentation, ...]:
+    """Return the parts of an `Instance`, () for no mask; count polygons of no area.
+
+    The list around the polygons may be missing.
+    """
+    if isinstance(segmentation, dict):
+        return (segmentation,)
+    if not isinstance(segmentation, list) or not any(segmentation):
+        return ()
+    polygons = segmentation
+    if not all(isinstance(polygon, list) for polygon in polygons):
+        polygons = [segmentation]
+    # Programs that outline masks leave points and lines of pixels beside polygons.
+    polygons_with_area = [polygon for polygon in polygons if not _is_thin(polygon)]
+    thin_count = len(polygons) - len(polygons_with_area)
+    if thin_count:
+        left_out["polygons with zero area"] += thin_count
+    return (polygons_with_area,) if polygons_with_area else ()
+
+
+def _is_thin(polygon: Any) -> bool:
+    """Return whether a polygon has no area; False for a damaged one.
+
+    Whoever decodes the mask reports damage.
+    """
+    with contextlib.suppress(ValueError):
+        check_json(polygon, [float])
+        return len(polygon) in (2, 4) or segmentation_area([polygon]) < 1e-6
+    return False
+
+
+def _box(box: Any, degrees: Any) -> Any:
+    """Return a box to be decoded later; None if there is none, or one of no area.
+
+    CVAT writes a box as it is before it is turned by `degrees`, if at all. Whoever
+    decodes the box reports damage.
+    """
+    if isinstance(box, list) and len(box) == 4 and 0 in box[2:]:
+        return None
+    if not degrees:
+        return box or None
+    with contextlib.suppress(TypeError, ValueError):
+        return box_around_turned(box, degrees)
+    return box
+
+
+def _reason_to_leave_out(
+    annotations: Sequence[CocoAnnotation],
+    instances: Sequence[Instance],
+    dialect: Dialect,
+    options: ReadOptions,
+) -> str | None:
+    """Return why a frame does not count as annotated; None if it does."""
+    if not annotations:
+        if dialect.empty or options.empty_frames:
+            return None
+        return "frames without annotations"
+    if not instances:
+        return "frames with no usable annotations"
+    if options.interpolated:
+        return None
+    for annotation in annotations:
+        if annotation.attributes.get("keyframe") not in (False, "false", "False"):
+            return None
+    return "interpolated frames"

@@ -1,0 +1,94 @@
+"""Masks as polygons for annotation tools, which know no holes."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from a2d_tf.data.segmentations import box_of
+
+# Pixels by which a simplified outline may deviate: 0.75 straightens steps. At 0.25, for
+# parts of fewer pixels than _SMALL, no pixel's centre changes sides.
+_ROUGH = 0.75
+_EXACT = 0.25
+_SMALL = 400
+
+
+def polygons(mask: np.ndarray) -> list[list[float]]:
+    """Trace a mask, one polygon for each connected part, the largest first.
+
+    Filled again by `decode_mask`, the polygons differ from the mask only in pixels at
+    its border. Pixels that touch at a corner are connected. Annotation tools know no
+    holes: a cut of no width, there and back, joins a hole to the outline, and fills no
+    pixel.
+
+    Args:
+      mask: bool [height, width].
+
+    Returns:
+      [[x1, y1, x2, y2, ...], ...] in pixels, in steps of half a pixel, from 0 at the
+      left or upper edge of the frame to its width or height; empty for an empty mask.
+    """
+    if not mask.any():
+        return []
+    cropped, left, top = crop(mask)
+    outlines = [_simplified(rings) for rings in _trace(cropped)]
+    outlines.sort(key=lambda outline: -cv2.contourArea(np.float32(outline)))
+    return [(outline + (left, top)).ravel().tolist() for outline in outlines]
+
+
+def crop(mask: np.ndarray) -> tuple[np.ndarray, int, int]:
+    """Cut a mask that is not empty to its box; return it, its left and its top."""
+    top, left, bottom, right = box_of(mask).astype(int).tolist()
+    return mask[top:bottom, left:right], left, top
+
+
+def _trace(mask: np.ndarray) -> list[list[np.ndarray]]:
+    """Return the rings of each connected part, its holes behind the outline.
+
+    A ring is int [n, 1, 2], points x, y in half pixels.
+    """
+    height, width = mask.shape
+    grid = np.zeros((2 * height + 1, 2 * width + 1), np.uint8)
+    grid[1::2, 1::2] = mask
+    grid = cv2.dilate(grid, np.ones((3, 3), np.uint8))
+    rings, links = cv2.findContours(grid, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    # For a hole the index of the outline around it, for an outline -1.
+    parents = np.asarray(links)[0, :, 3].tolist()
+    parts: dict[int, list[np.ndarray]] = {}
+    for i, parent in enumerate(parents):
+        if parent < 0:
+            parts[i] = [rings[i]]
+    for i, parent in enumerate(parents):
+        if parent >= 0:
+            parts[parent].append(rings[i])
+    return list(parts.values())
+
+
+def _simplified(rings: list[np.ndarray]) -> np.ndarray:
+    """Return the outline [n, 2] of a part in pixels, with cuts to its holes.
+
+    It has fewer points than the rings; a hole that would lose its area is left out.
+    """
+    is_small = cv2.contourArea(rings[0]) < 4 * _SMALL
+    tolerance = 2 * (_EXACT if is_small else _ROUGH)  # in half pixels
+    outline = cv2.approxPolyDP(rings[0], tolerance, True)[:, 0]
+    if len(outline) <= 2:
+        outline = rings[0][:, 0]
+    holes = []
+    for ring in rings[1:]:
+        hole = cv2.approxPolyDP(ring, tolerance, True)[:, 0]
+        if len(hole) > 2:
+            holes.append(hole)
+    return _cut(outline, holes) / 2
+
+
+def _cut(outline: np.ndarray, holes: list[np.ndarray]) -> np.ndarray:
+    """Join holes to an outline, each by the shortest line between two points."""
+    for hole in sorted(holes, key=lambda ring: ring[:, 0].min()):
+        distances = ((outline[:, None] - hole) ** 2).sum(axis=2)
+        i, k = np.unravel_index(distances.argmin(), distances.shape)
+        outline = np.concatenate(
+            [outline[: i + 1], hole[k:], hole[: k + 1], outline[i:]]
+        )
+    return outline
