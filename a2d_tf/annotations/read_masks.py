@@ -180,6 +180,7 @@ def _add_video(
             continue
         number = frame.number - 1  # as in the names
         pixels = _read_pixels(file, png_name)
+        height, width = pixels.shape
         instances = []
         for value in np.flatnonzero(np.bincount(pixels.ravel())).tolist():
             values_in_pngs.add(value)
@@ -201,7 +202,7 @@ def _add_video(
         document.add(
             png_name,
             frame._replace(video=video, folder=""),
-            pixels.shape,
+            (height, width),
             instances,
             scaled=True,
             keeps_shape=True,

@@ -1,0 +1,177 @@
+"""Writer of 'CVAT for video 1.1', which CVAT imports into a task of the same video.
+
+CVAT counts frames from 0, and interpolates between two key frames of a track; so a
+track has a shape that is 'outside' where it is gone. What it interpolates is written,
+too, as in its own exports: it does not import that. A label keeps its name along a
+track, the attribute 'action' may change. Parts of one instance are tracks of one group.
+CVAT has no tracks of masks: it takes the first shape of each for a mask on one frame,
+so every mask is a track of its own.
+
+Source: cvat-ai/cvat, `cvat/apps/dataset_manager/formats/cvat.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element, SubElement
+
+from a2d_tf.annotations.outlines import crop, polygons
+from a2d_tf.annotations.tracked_video import Shape, TrackedVideo, TrackShapes
+from a2d_tf.data.segmentations import encode_mask, runs_of
+
+
+class _ShapeWithParts(NamedTuple):
+    """A shape; `parts` are the XML attributes of its box or of its polygons."""
+
+    shape: Shape
+    parts: list[dict[str, str]]
+
+
+def write(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
+    """Yield the only file, (name, content); its shapes are masks, or else polygons.
+
+    Without masks in the video they are boxes.
+    """
+    root = Element("annotations")
+    _add(root, "version", "1.1")
+    task = _add(_add(root, "meta"), "task")
+    _add(task, "name", video.source)
+    _add(task, "source", video.source)
+    if video.frame_count is not None:
+        _add(task, "size", video.frame_count)
+        _add(task, "start_frame", 0)
+    height, width = video.size
+    size = _add(task, "original_size")
+    _add(size, "width", width)
+    _add(size, "height", height)
+    track_id = 0
+    for track in video.tracks:
+        if video.boxes_only:
+            elements = _tracks_of_parts(track, "box", _boxes(track))
+        elif masks:
+            elements = _tracks_of_masks(track, video.frame_count)
+        else:
+            elements = _tracks_of_parts(track, "polygon", _polygons(track))
+        for element in elements:
+            element.set("id", str(track_id))
+            root.append(element)
+            track_id += 1
+    ElementTree.indent(root)
+    content = ElementTree.tostring(root, "utf-8", xml_declaration=True) + b"\n"
+    yield "annotations.xml", content
+
+
+def _add(parent: Element, tag: str, text: Any = None) -> Element:
+    element = SubElement(parent, tag)
+    element.text = None if text is None else str(text)
+    return element
+
+
+def _boxes(track: TrackShapes) -> list[_ShapeWithParts]:
+    """Return the shapes of a track with their boxes."""
+    result = []
+    for shape in track.shapes:
+        left, top, width, height = shape.box()
+        box = {
+            "xtl": f"{left:.2f}",
+            "ytl": f"{top:.2f}",
+            "xbr": f"{left + width:.2f}",
+            "ybr": f"{top + height:.2f}",
+        }
+        result.append(_ShapeWithParts(shape, [box]))
+    return result
+
+
+def _polygons(track: TrackShapes) -> list[_ShapeWithParts]:
+    """Return the shapes of a track with their polygons."""
+    result = []
+    for shape in track.shapes:
+        parts = []
+        for polygon in polygons(shape.decoded()):
+            points = zip(polygon[::2], polygon[1::2])
+            parts.append({"points": ";".join(f"{x:.2f},{y:.2f}" for x, y in points)})
+        result.append(_ShapeWithParts(shape, parts))
+    return result
+
+
+def _tracks_of_parts(
+    track: TrackShapes, tag: str, shapes: Sequence[_ShapeWithParts]
+) -> Iterator[Element]:
+    """Yield a <track> for the first part of each shape, one for the second, and so on.
+
+    A part ends where its track ends, or at the next shape if that has fewer parts.
+    """
+    most = max(len(shape.parts) for shape in shapes)
+    for k in range(most):
+        element = _track_element(track, is_grouped=most > 1)
+        for i, (shape, parts) in enumerate(shapes):
+            if k >= len(parts):
+                continue
+            _add_shape(element, tag, shape, parts[k])
+            end = shape.until
+            if not end and i + 1 < len(shapes) and k >= len(shapes[i + 1].parts):
+                end = shapes[i + 1].shape.frame
+            if end:
+                _add_shape(element, tag, shape, parts[k], outside_from=end)
+        yield element
+
+
+def _tracks_of_masks(track: TrackShapes, frame_count: int | None) -> Iterator[Element]:
+    """Yield a <track> for each mask: the mask, and its end a frame later, if any."""
+    for shape in track.shapes:
+        element = _track_element(track, is_grouped=True)
+        mask = _mask_attributes(shape)
+        _add_shape(element, "mask", shape, mask)
+        if shape.frame != frame_count:
+            _add_shape(element, "mask", shape, mask, outside_from=shape.frame + 1)
+        yield element
+
+
+def _track_element(track: TrackShapes, is_grouped: bool) -> Element:
+    """Return an empty <track>; the caller sets its id."""
+    attributes = {"id": "", "label": track.actor, "source": "auto"}
+    if is_grouped:
+        attributes["group_id"] = str(track.id)
+    return Element("track", attributes)
+
+
+def _add_shape(
+    track: Element,
+    tag: str,
+    shape: Shape,
+    coordinates: dict[str, str],
+    outside_from: int | None = None,
+) -> None:
+    """Append a shape to a <track>; or its end, outside from a frame on."""
+    is_end = outside_from is not None
+    frame = outside_from or shape.frame
+    is_key_frame = is_end or shape.interpolated_box is None
+    attributes = {
+        "frame": str(frame - 1),
+        "keyframe": "1" if is_key_frame else "0",
+        "outside": "1" if is_end else "0",
+        "occluded": "0",
+        **coordinates,
+        "z_order": "0",
+    }
+    element = SubElement(track, tag, attributes)
+    _add(element, "attribute", shape.action).set("name", "action")
+
+
+def _mask_attributes(shape: Shape) -> dict[str, str]:
+    """Return a mask's box and its runs, row by row through the box.
+
+    The first run is of background.
+    """
+    inside, left, top = crop(shape.decoded())
+    height, width = inside.shape
+    runs = runs_of(encode_mask(inside.T)["counts"], inside.size)  # COCO's go by columns
+    return {
+        "rle": ", ".join(map(str, runs)),
+        "left": str(left),
+        "top": str(top),
+        "width": str(width),
+        "height": str(height),
+    }

@@ -1,0 +1,82 @@
+"""Writer of LabelMe's JSON, a file for each frame.
+
+clip1/00005.json lies beside the image 00005.jpg. Labels are 'actor-action'. Parts of
+one instance are shapes of one group, whose number is the track's.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+import cv2
+import numpy as np
+
+from a2d_tf.annotations.outlines import crop, polygons
+from a2d_tf.annotations.tracked_video import Shape, TrackedVideo
+
+
+def write(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
+    """Yield (name, content) of the files; their shapes are masks, or else polygons.
+
+    Without masks in the video they are rectangles.
+    """
+    if video.boxes_only:
+        shape_type = "rectangle"
+    elif masks:
+        shape_type = "mask"
+    else:
+        shape_type = "polygon"
+    height, width = video.size
+    for frame, tracked_shapes in video.by_frame().items():
+        labelme_shapes = []
+        for track, shape in tracked_shapes:
+            for points, png in _parts(shape, shape_type):
+                labelme_shape: dict[str, Any] = {
+                    "label": f"{track.actor}-{shape.action}",
+                    "points": points,
+                    "mask": png,
+                    "group_id": track.id,
+                    "description": "",
+                    "shape_type": shape_type,
+                    "flags": {},
+                }
+                labelme_shapes.append(labelme_shape)
+        image = video.image(frame)
+        content = {
+            "version": "6.3.1",
+            "flags": {},
+            "shapes": labelme_shapes,
+            "imagePath": image,
+            "imageData": None,
+            "imageHeight": height,
+            "imageWidth": width,
+        }
+        path = pathlib.PurePosixPath(video.name, image).with_suffix(".json")
+        yield str(path), json.dumps(content, indent=1).encode() + b"\n"
+
+
+def _parts(shape: Shape, shape_type: str) -> list[tuple[list, str | None]]:
+    """Return the parts of a shape.
+
+    Returns:
+      (points [[x, y], ...], PNG) of each; the PNG, in base64, holds the 0 and 1 of a
+      mask between its two points, and is None for polygons and rectangles.
+    """
+    if shape_type == "polygon":
+        outlines = polygons(shape.decoded())
+        return [(np.reshape(outline, (-1, 2)).tolist(), None) for outline in outlines]
+    if shape_type == "rectangle":
+        x, y, width, height = shape.box()
+        return [([[x, y], [x + width, y + height]], None)]
+    inside, left, top = crop(shape.decoded())
+    height, width = inside.shape
+    png = cv2.imencode(".png", np.uint8(inside))[1]
+    corners = [
+        [float(left), float(top)],
+        [float(left + width - 1), float(top + height - 1)],
+    ]
+    return [(corners, base64.b64encode(png.tobytes()).decode())]

@@ -1,0 +1,99 @@
+"""Writer of folders of masks that DAVIS, SAM 2 and Cutie read.
+
+clip1/00004.png is frame 5; masks of a folder of images have the images' names. Pixels
+hold the numbers of their tracks, that of the higher score where masks overlap. A row of
+objects.csv lasts to the next one of the track, so that masks that are drawn between the
+key frames have their action.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import pathlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from a2d_tf.annotations import frame_names
+from a2d_tf.annotations.read_masks import COLUMNS, LIST
+from a2d_tf.annotations.tracked_video import TrackedVideo, TrackShapes
+from a2d_tf.core.errors import InputError
+from a2d_tf.ops.visualize import track_colours
+
+
+def write(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
+    """Yield (name, content) of the list and of the PNGs, which are masks always.
+
+    Raises:
+      InputError: the video has no masks, or a row cannot name its frames.
+    """
+    if video.boxes_only:
+        raise InputError(
+            "--format=masks: the network predicts no masks; choose another format"
+        )
+    png_stems = {}
+    for frame in video.frames:
+        if video.images is None:
+            png_stems[frame] = f"{frame - 1:05d}"
+        else:
+            png_stems[frame] = pathlib.PurePath(video.image(frame)).stem
+    yield LIST, _object_list(video, png_stems)
+
+    most = max((track.id for track in video.tracks), default=0)
+    has_palette = most < 256
+    palette = bytes([0, 0, 0]) + track_colours(range(1, 256)).tobytes()
+    for frame, tracked_shapes in video.by_frame().items():
+        pixels = np.zeros(video.size, np.uint8 if has_palette else np.uint16)
+        for track, shape in sorted(tracked_shapes, key=lambda pair: pair[1].score):
+            pixels[shape.decoded()] = track.id
+        image = Image.fromarray(pixels)
+        if has_palette:
+            image.putpalette(palette)
+        png = io.BytesIO()
+        image.save(png, "PNG")
+        yield f"{video.name}/{png_stems[frame]}.png", png.getvalue()
+
+
+def _object_list(video: TrackedVideo, png_stems: Mapping[int, str]) -> bytes:
+    """Return the content of objects.csv; `png_stems` are {frame: name of its PNG}."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(COLUMNS)
+    for track in video.tracks:
+        table.writerows(_rows(track, video.name, png_stems))
+    return text.getvalue().encode()
+
+
+def _rows(
+    track: TrackShapes, video_name: str, png_stems: Mapping[int, str]
+) -> list[list[Any]]:
+    """Return the rows of a track, one for each action on end, as COLUMNS has them.
+
+    The first begins, and the last ends, with the video.
+    """
+    rows: list[list[Any]] = []
+    action = None
+    for shape in track.shapes:
+        if shape.action == action:
+            continue
+        action = shape.action
+        first: int | str = ""
+        if rows:
+            first = _number(png_stems[shape.frame], video_name)
+            rows[-1][-1] = first - 1
+        rows.append([video_name, track.id, track.actor, action, first, ""])
+    return rows
+
+
+def _number(png_stem: str, video_name: str) -> int:
+    """Return the number at the end of a PNG's name; InputError if it has none."""
+    video_and_number = frame_names.split_frame_name(f"{png_stem}.png")
+    if not video_and_number:
+        raise InputError(
+            f"{video_name}: image names do not end in a number, which objects.csv"
+            " needs to mark where an action changes; choose another --format"
+        )
+    return video_and_number[1]
