@@ -34,7 +34,7 @@ COMMANDS = {
         "import-weights": ("commands.import_weights", "import weights from a file"),
         "train": ("train", "train the network"),
         "evaluate": ("evaluate", "score a run on a split of the records"),
-        "export": ("export", "export a run as a SavedModel"),
+        "export": ("export", "export a run as a SavedModel, or pack it"),
         "reproduce": (
             "commands.reproduce",
             "train and score the rows of the paper's tables",
@@ -43,7 +43,6 @@ COMMANDS = {
     "Tools": {
         "suggest-config": ("commands.suggest_config", "suggest training settings"),
         "doctor": ("commands.doctor", "check this machine, estimate the training time"),
-        "pack-model": ("commands.pack_model", "pack a run into a small folder"),
         "on-beam": ("commands.beam.on_beam", "build records or predict on Apache Beam"),
         "mini": ("commands.mini", "draw the mini A2D, a stand-in for A2D"),
     },
@@ -56,7 +55,9 @@ MODULES = {
 }
 
 
-FORMER: dict[str, list[str]] = {}
+FORMER: dict[str, list[str]] = {
+    "pack-model": ["export", "--pack"],
+}
 """{command of an earlier version: the command and flags that do the same}."""
 REMOVED = {
     "replay": (

@@ -1,6 +1,7 @@
 """Score a run: a2d evaluate --workdir=RUN --records=RECORDS --split=test.
 
-`--model=DIR --output=SCORES` scores a packed model (a2d pack-model) in place of a run.
+`--model=DIR --output=SCORES` scores a packed model (a2d export --pack) in place of
+a run.
 """
 
 import shlex
@@ -12,7 +13,7 @@ from a2d_tf.runs import packed, scores
 FLAGS = command_line.Register()
 _WORKDIR = FLAGS.define_string("workdir", None, "Run folder of a2d train.")
 _MODEL = FLAGS.define_string(
-    "model", None, "Packed model: a name, or a folder of a2d pack-model."
+    "model", None, "Packed model: a name, or a folder of a2d export --pack."
 )
 _OUTPUT = FLAGS.define_string(
     "output", None, "Folder for the scores; by default evaluation/ of the run."

@@ -1,18 +1,36 @@
-"""Export a run as a SavedModel: a2d export --workdir=RUN --output=DIR."""
+"""Export a run as a SavedModel, or pack it into a small folder.
+
+  a2d export --workdir=RUN --output=DIR
+  a2d export --pack --workdir=RUN --output=DIR
+
+A packed model holds float16 weights, settings, scores and notes. `--model=DIR` of a2d
+predict, a2d evaluate and a2d export takes the folder; a model in the package's folder
+of models goes by its name there.
+"""
+
+from __future__ import annotations
 
 import os
 
 from a2d_tf.core import command_line, devices
 from a2d_tf.core.config import Config
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.files import read_text
 from a2d_tf.runs import packed
 
 FLAGS = command_line.Register()
 _WORKDIR = FLAGS.define_string("workdir", None, "Run folder of a2d train.")
 _MODEL = FLAGS.define_string(
-    "model", None, "Packed model: a name, or a folder of a2d pack-model."
+    "model", None, "Packed model: a name, or a folder of a2d export --pack."
 )
 _OUTPUT = FLAGS.define_string(
-    "output", None, "Folder for the SavedModel; an older one is replaced."
+    "output", None, "Folder to write; an older export or packed model is replaced."
+)
+_PACK = FLAGS.define_bool("pack", False, "Write a packed model, not a SavedModel.")
+_NOTES = FLAGS.define_string(
+    "notes",
+    None,
+    "With --pack: Markdown of data and intended uses, to store as card.md.",
 )
 _CHECKPOINT = Config.define_checkpoint(FLAGS)
 _DEVICE = Config.define_device(FLAGS)
@@ -21,22 +39,44 @@ Config.define_flags(FLAGS, ["inference", "compute"])
 
 def main(argv: list[str]) -> None:
     command_line.require(argv, output=_OUTPUT.value)
-    _, folder = packed.source(
+    source_flag, folder = packed.source(
         _CHECKPOINT.present, workdir=_WORKDIR.value, model=_MODEL.value
     )
+    settings = Config.given(FLAGS, "inference", "compute")
+    if _PACK.value:
+        if source_flag != "workdir":
+            raise InputError("--pack packs a run; it needs --workdir")
+        if settings:
+            raise InputError(
+                f"--{next(iter(settings))}: a packed model has the settings of its run;"
+                " give it to the command that uses the model"
+            )
+        _pack(folder)
+    else:
+        if _NOTES.present:
+            raise InputError("--notes are those of a packed model; they need --pack")
+        _export(folder, settings)
+
+
+def _export(folder, settings):
     from a2d_tf.runs import loading
     from a2d_tf.serving import export_folder
 
     output = os.path.normpath(_OUTPUT.value)
     devices.prepare(_DEVICE.value)
-    run = loading.load(
-        folder, Config.given(FLAGS, "inference", "compute"), _CHECKPOINT.value
-    )
+    run = loading.load(folder, settings, _CHECKPOINT.value)
     export_folder.export(run, output)
-    print(
-        f"{run.checkpoint}, p(actor) >= {run.config.inference.score_threshold:g} ->"
-        f" {output}"
-    )
+    threshold = run.config.inference.score_threshold
+    print(f"{run.checkpoint}, p(actor) >= {threshold:g} -> {output}")
+
+
+def _pack(workdir):
+    notes = read_text(_NOTES.value) if _NOTES.value else ""
+    from a2d_tf.runs import loading
+
+    output = os.path.normpath(_OUTPUT.value)
+    facts = loading.pack(workdir, output, _CHECKPOINT.value, notes)
+    print(f"{facts['parameters']} weights, {facts['bytes'] / 1e6:.2f} MB -> {output}")
 
 
 run = command_line.command(main, FLAGS)

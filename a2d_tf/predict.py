@@ -1,7 +1,7 @@
 """Segment a video: a2d predict --saved_model=DIR --video=FILE --output=DIR.
 
-`--workdir=RUN` takes a run that is not exported, `--model=DIR` a model of a2d
-pack-model, in place of `--saved_model`. `--init_rgb=coco`, or a file of a2d
+`--workdir=RUN` takes a run that is not exported, `--model=DIR` a model of a2d export
+--pack, in place of `--saved_model`. `--init_rgb=coco`, or a file of a2d
 import-weights, takes a detector's weights before any training: it finds COCO's classes,
 named by `--actors`, and no actions.
 
@@ -34,7 +34,7 @@ FLAGS = command_line.Register()
 _SAVED_MODEL = FLAGS.define_string("saved_model", None, "Folder of a2d export.")
 _WORKDIR = FLAGS.define_string("workdir", None, "Run folder of a2d train.")
 _MODEL = FLAGS.define_string(
-    "model", None, "Packed model: a name, or a folder of a2d pack-model."
+    "model", None, "Packed model: a name, or a folder of a2d export --pack."
 )
 _CHECKPOINT = Config.define_checkpoint(FLAGS)
 _INIT_RGB = FLAGS.define_string(

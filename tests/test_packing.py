@@ -235,7 +235,7 @@ def test_functions_are_kept_and_what_is_no_longer_whole_is_made_again(
 @pytest.mark.slow
 def test_from_a_run_to_a_prediction_by_commands(tiny_run, tmp_path):
     model, film = tmp_path / "model", tmp_path / "film.mp4"
-    succeeded(run_a2d("pack-model", f"--workdir={tiny_run}", f"--output={model}"))
+    succeeded(run_a2d("export", "--pack", f"--workdir={tiny_run}", f"--output={model}"))
     write_video(film, [np.full((96, 144, 3), 40 * i, np.uint8) for i in range(4)])
     words = [f"--video={film}", f"--output={tmp_path / 'out'}", "--score_threshold=0.2"]
     succeeded(run_a2d("predict", f"--model={model}", *words))

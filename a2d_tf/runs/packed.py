@@ -1,6 +1,6 @@
 """Packed models that come with the package: small trained networks, known by a name.
 
-Each is a folder of MODELS that a2d pack-model made of a run. `loading` loads it.
+Each is a folder of MODELS that a2d export --pack made of a run. `loading` loads it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def find(name: str) -> str:
     known = ", ".join(names()) or "none is installed"
     raise InputError(
         f"--model={name}: not a packed model's name ({known}) or a folder of "
-        "a2d pack-model; use --workdir for runs, --saved_model for exports"
+        "a2d export --pack; use --workdir for runs, --saved_model for exports"
     )
 
 

@@ -51,8 +51,8 @@ class Predictor:
         """Load an exported SavedModel or a run folder.
 
         Args:
-          path: folder of `a2d export`, `a2d train` or `a2d pack-model`, or the name of
-            a packed model that comes with the package.
+          path: folder of `a2d export`, `a2d train` or `a2d export --pack`, or the name
+            of a packed model that comes with the package.
           checkpoint: of a run, "last" or "best": by validation.
           **settings: of a run, those of inference and computing, such as
           score_threshold=0.5.
