@@ -30,8 +30,10 @@ COMMANDS = {
     "Training and the paper": {
         "records": ("commands.records", "convert A2D or annotated videos to TFRecords"),
         "inspect": ("commands.inspect", "count, list and draw the contents of records"),
-        "weights": ("commands.weights", "download pretrained weights"),
-        "import-weights": ("commands.import_weights", "import weights from a file"),
+        "weights": (
+            "commands.weights",
+            "download pretrained weights, or import a file",
+        ),
         "train": ("train", "train the network"),
         "evaluate": ("evaluate", "score a run on a split of the records"),
         "export": ("export", "export a run as a SavedModel, or pack it"),
@@ -56,6 +58,7 @@ MODULES = {
 
 
 FORMER: dict[str, list[str]] = {
+    "import-weights": ["weights"],
     "pack-model": ["export", "--pack"],
 }
 """{command of an earlier version: the command and flags that do the same}."""

@@ -1,8 +1,7 @@
 """Segment a video: a2d predict --saved_model=DIR --video=FILE --output=DIR.
 
 `--workdir=RUN` takes a run that is not exported, `--model=DIR` a model of a2d export
---pack, in place of `--saved_model`. `--init_rgb=coco`, or a file of a2d
-import-weights, takes a detector's weights before any training: it finds COCO's classes,
+--pack, in place of `--saved_model`. `--init_rgb=coco`, or a file of a2d weights, takes a detector's weights before any training: it finds COCO's classes,
 named by `--actors`, and no actions.
 
 Frames are numbered from 1, as in the video: in `label_maps/`, in `detections.json`

@@ -27,7 +27,7 @@ for name, path in MODULES.items():
     module = importlib.import_module(f"a2d_tf.{path}")
     assert callable(module.run), name
     registers[name] = module.FLAGS
-assert len(set(map(id, registers.values()))) == len(MODULES) == 19
+assert len(set(map(id, registers.values()))) == len(MODULES) == 18
 assert set(flags.FLAGS) == before and "tensorflow" not in sys.modules
 assert "minutes" in registers["start"] and "steps" not in registers["start"]
 """

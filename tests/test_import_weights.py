@@ -13,7 +13,7 @@ import public_networks
 import pytest
 from tiny_network import normal
 
-from a2d_tf.commands import import_weights
+from a2d_tf.commands import weights as weights_command
 from a2d_tf.core.config import InferenceConfig, ModelConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
@@ -244,9 +244,9 @@ def test_keras_resnet_through_the_command(blocks, tmp_path, monkeypatch, capsys)
         ("OUTPUT", imported),
     ):
         monkeypatch.setattr(
-            import_weights, f"_{name}", types.SimpleNamespace(value=value)
+            weights_command, f"_{name}", types.SimpleNamespace(value=value)
         )
-    import_weights.main(["import-weights"])
+    weights_command.main(["a2d weights"])
     out = capsys.readouterr().out
     last = blocks[2]
     assert f"  conv4_block{last}_3_bn/moving_variance: used\n" in out

@@ -46,7 +46,7 @@ FLAGS
 fi
 for names in coco:matterport imagenet:keras_resnet101; do
   run python "$root/tools/make_random_weights.py" --source="${names#*:}" --output="${names%:*}.h5"
-  run a2d import-weights --source="${names#*:}" --input="${names%:*}.h5" \
+  run a2d weights --source="${names#*:}" --input="${names%:*}.h5" \
     --output="cache/weights/${names%:*}.h5"
 done
 weights=(--init_rgb=coco --init_flow=imagenet)

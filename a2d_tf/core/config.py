@@ -211,7 +211,7 @@ class TrainingConfig:
       init_checkpoint: Run folder, perhaps of another network or labels, to take weights
         of the same name and shape from, and classes by their names.
       init_rgb: Pretrained weights of the appearance branch: coco, imagenet (downloaded
-        once), lite0 (from a package), or a file of a2d import-weights.
+        once), lite0 (from a package), or a file of a2d weights.
       init_flow: Pretrained weights of the motion backbone: a name or a file, as for
         --init_rgb.
       rpn_samples: Anchors per frame in the proposal loss.

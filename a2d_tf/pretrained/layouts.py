@@ -158,7 +158,7 @@ class Weights:
         except UNREADABLE as error:
             raise InputError(
                 f"{path}: not a file of imported weights, or corrupt ({error}); use "
-                f"{', '.join(backbones.PUBLISHED)}, or a new file of a2d import-weights"
+                f"{', '.join(backbones.PUBLISHED)}, or a new file of a2d weights"
             ) from error
 
 

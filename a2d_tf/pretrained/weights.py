@@ -1,7 +1,7 @@
 """Imported weights: files, loading into a network, and a report that accounts for every
 tensor.
 
-A file of imported weights (a2d import-weights) holds tensors named by their roles, in
+A file of imported weights (a2d weights) holds tensors named by their roles, in
 the network's layout (see `layouts`), and their source, which tells their convention.
 The report of loading lists every tensor of the file and every variable of the network
 as loaded, initialised or skipped, with the reason. A run that is to start from weights
