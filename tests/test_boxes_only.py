@@ -40,7 +40,8 @@ from a2d_tf.data.manifest import Manifest
 from a2d_tf.data.segmentations import encode_mask
 from a2d_tf.evaluation import box_data, metrics
 from a2d_tf.evaluation.metrics import coco as coco_metric
-from a2d_tf.evaluation.metrics import detection, segmentation
+from a2d_tf.evaluation.metrics import segmentation
+from a2d_tf.evaluation.metrics.box_f1 import BoxF1
 from a2d_tf.model.heads.actor import ActorHead
 from a2d_tf.model.heads.mask import MaskHead
 from a2d_tf.model.label_modes import Decoupled
@@ -236,7 +237,7 @@ def frame(has_mask, found=(), codes=(11,), pairs=()):
 
 
 def test_f1_of_boxes_and_pairs():
-    metric = detection.BoxF1(metrics.Split(SPACE, threshold=0.5))
+    metric = BoxF1(metrics.Split(SPACE, threshold=0.5))
     # Right; a second one on the same object; of another pair; right at a low score.
     found = [(0.9, 11, 1), (0.8, 11, 0), (0.7, 11, 20), (0.3, 12, 23)]
     metric.update(frame([False] * 2, found, codes=(11, 12)))
@@ -246,7 +247,7 @@ def test_f1_of_boxes_and_pairs():
     assert metric.at(0.95) == 0
     assert metrics.results([metric], metric.split) == {"box_f1": pytest.approx(200 / 6)}
     split = metrics.Split(SPACE, metrics={"segmentation": {"joint": {}}})
-    assert detection.BoxF1(split).result() == {}
+    assert BoxF1(split).result() == {}
     assert "33.3" in metrics.table({"box_f1": 100 / 3})
 
 

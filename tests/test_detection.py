@@ -10,8 +10,9 @@ from plain_detection import MANY, SMALL, flatten, random_case, slow_ap, slow_met
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.segmentations import encode_mask
+from a2d_tf.evaluation import average_precision
 from a2d_tf.evaluation.box_data import Detections, Results, Truth
-from a2d_tf.evaluation.metrics import detection, zero_shot
+from a2d_tf.evaluation.metrics import zero_shot
 from a2d_tf.evaluation.metrics.detection import voc_aps, voc_aps_of_results
 
 OVERRIDES = ("joint_scores", "joint_boxes")
@@ -31,7 +32,7 @@ OVERRIDES = ("joint_scores", "joint_boxes")
 )
 def test_agrees_with_slow_loops(space, overrides, rois, digits, monkeypatch):
     # Frames of unequal length, some at a time.
-    monkeypatch.setattr(detection, "_BOXES", 64)
+    monkeypatch.setattr(average_precision, "_BOXES", 64)
     detections, truth = random_case(space, 7, overrides, rois, digits)
     assert len(set(np.bincount(detections.roi_frame))) > 1
     ours, slow = (

@@ -14,7 +14,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 from a2d_tf.data import mini_a2d
 from a2d_tf.data.segmentations import encode_mask
-from a2d_tf.evaluation.metrics import over_time, tracks
+from a2d_tf.evaluation.metrics import hota, tracks
 from a2d_tf.ops import tracking
 from a2d_tf.video import streaming
 from a2d_tf.video.predictor import Predictor
@@ -192,9 +192,10 @@ def table(made):
         ("kinds", kinds),
     ):
         videos = [followed(truth, found, given(codes)) for codes, truth, found in made]
-        figures = over_time.of_classes(videos, "any", A2D)[1]
+        figures = hota.figures_by_class(videos, "any", A2D)[1]
         count = sum(
-            len({t for f in video for t in f.found.tracks.tolist()}) for video in videos
+            len({t for f in video for t in f.predicted.tracks.tolist()})
+            for video in videos
         )
         rows[name] = figures["idf1"], figures["hota"], count
         print("{:6} IDF1 {:.1f} HOTA {:.1f} tracks {}".format(name, *rows[name]))

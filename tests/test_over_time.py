@@ -15,9 +15,10 @@ from track_cases import square, video
 
 from a2d_tf.core.labels import A2D
 from a2d_tf.data.segmentations import encode_mask
-from a2d_tf.evaluation.metrics import Split
-from a2d_tf.evaluation.metrics import over_time as metrics
-from a2d_tf.evaluation.metrics.tracks import NAMES, TRACK_KINDS, assign
+from a2d_tf.evaluation.metrics import Split, hota
+from a2d_tf.evaluation.metrics.hota import NAMES, assign
+from a2d_tf.evaluation.metrics.over_time import OverTime
+from a2d_tf.evaluation.metrics.tracks import TRACK_KINDS
 
 ADULT_EATING, ADULT_RUNNING, CAT_EATING = 13, 17, 63
 A, B = square(0, 0), square(12, 16)  # apart
@@ -43,7 +44,7 @@ def test_assignments_are_the_best_of_all():
 def test_hota_of_a_track_that_changes_its_number():
     """Four frames; the prediction is right, but its second half has another number."""
     frames = [([(1, 11, A)], [(5 if t < 2 else 6, 11, A)]) for t in range(4)]
-    figures = metrics.tracking_scores([video(*frames)], A2D)["any"]
+    figures = hota.tracking_scores([video(*frames)], A2D)["any"]
     # Of 4 frames of the true track, 2 are with each predicted one: 2 / 4 for each
     # match.
     assert figures["det_a"] == figures["loc_a"] == 100 and figures["ass_a"] == 50
@@ -131,7 +132,7 @@ TRACKEVAL = {
 
 @pytest.mark.parametrize("seed, kind", TRACKEVAL)
 def test_hota_and_idf1_are_those_of_trackeval(seed, kind):
-    figures = metrics.of_classes(track_cases.random_videos(seed), kind, A2D)[1]
+    figures = hota.figures_by_class(track_cases.random_videos(seed), kind, A2D)[1]
     found = [figures[name] for name in NAMES]
     assert found == pytest.approx(TRACKEVAL[seed, kind], abs=1e-6)
 
@@ -144,20 +145,20 @@ def test_all_figures_of_a_perfect_prediction_and_of_none():
         )
         for _ in range(3)
     ]
-    figures = metrics.tracking_scores([video(*frames)], A2D)
+    figures = hota.tracking_scores([video(*frames)], A2D)
     assert figures.pop("videos") == 1 and figures.pop("frames") == 3
     assert list(figures) == list(TRACK_KINDS)
     for values in figures.values():
         assert values == pytest.approx(dict.fromkeys(NAMES, 100))
-    nothing = metrics.tracking_scores([video(([], []))], A2D)["joint"]
+    nothing = hota.tracking_scores([video(([], []))], A2D)["joint"]
     assert set(nothing.values()) == {None}
-    missed = metrics.tracking_scores([video(([(1, 13, A)], []))], A2D)["joint"]
+    missed = hota.tracking_scores([video(([(1, 13, A)], []))], A2D)["joint"]
     assert (missed["hota"], missed["idf1"]) == (0, 0)
 
 
 def test_classes_without_truth_do_not_count():
     frame = ([(1, ADULT_EATING, A)], [(1, ADULT_EATING, A), (2, CAT_EATING, B)])
-    figures = metrics.tracking_scores([video(frame)], A2D)
+    figures = hota.tracking_scores([video(frame)], A2D)
     assert figures["actor"]["hota"] == figures["joint"]["idf1"] == 100
     assert figures["any"]["idp"] == figures["action"]["idp"] == 50
 
@@ -203,7 +204,7 @@ RIGHT, LOW = (17, 0.9, BOX), (17, 0.2, OTHER)
 
 
 def test_recorded_videos_are_followed():
-    metric = metrics.OverTime(Split(A2D, 0.3))
+    metric = OverTime(Split(A2D, 0.3))
     # Out of order, and with an instance below the threshold.
     for number in (4, 2, 3):
         show(metric, clip(number, [5]), *found(RIGHT, LOW))

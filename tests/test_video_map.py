@@ -7,7 +7,8 @@ from test_over_time import ADULT_EATING, ADULT_RUNNING, BOX, clip, found, show
 from a2d_tf.core.labels import A2D
 from a2d_tf.evaluation import metrics
 from a2d_tf.evaluation.box_data import Detections, Truth
-from a2d_tf.evaluation.metrics import over_time
+from a2d_tf.evaluation.metrics import video_map
+from a2d_tf.evaluation.metrics.over_time import OverTime
 from a2d_tf.evaluation.metrics.tracks import ComparedFrame, Objects
 
 
@@ -35,12 +36,12 @@ def test_tubes_of_actors_and_of_none_by_hand():
         ),
         video(([(1, ADULT_RUNNING, 0, 1)], [(1, ADULT_RUNNING, 8, 1.0)])),
     ]
-    figures = over_time.video_maps(videos, A2D)
+    figures = video_map.video_maps(videos, A2D)
     assert (figures["videos"], figures["frames"]) == (2, 3)
     # one of two pairs; of one actor it is second
     assert figures["joint"]["video_map50"] == 50
     assert figures["actor"] == pytest.approx({"video_map20": 25, "video_map50": 25})
-    nothing = over_time.video_maps([video(([], []))], A2D)
+    nothing = video_map.video_maps([video(([], []))], A2D)
     assert {*nothing["actor"].values(), *nothing["joint"].values()} == {None}
 
 
@@ -56,7 +57,7 @@ def test_a_box_may_have_the_mean_score_of_its_track():
     )
     # Precision 1/2 and 2/3 at the hits, or 2/3 from either on, of three true boxes.
     expected = 100 * (2 / 3 + 2 / 3) / 3
-    figures = over_time.video_maps([one], A2D)["joint"]
+    figures = video_map.video_maps([one], A2D)["joint"]
     assert figures["frame_map50_tracks"] == pytest.approx(expected)
 
 
@@ -124,7 +125,7 @@ def test_video_map_agrees_with_loops():
                 ]
                 frames.append((sides[0], [*sides[1], (9, 11, 0, rng.random())]))
             cases.append(frames)
-        figures = over_time.video_maps([video(*frames) for frames in cases], A2D)[
+        figures = video_map.video_maps([video(*frames) for frames in cases], A2D)[
             "joint"
         ]
         expected = {f"video_map{t}": plain_video_map(cases, t / 100) for t in (20, 50)}
@@ -142,14 +143,14 @@ def test_frame_map_is_the_area_under_the_curve():
     actors, actions = np.zeros((3, 7)), np.zeros((3, 9))
     actors[:, 0], actions[:, 2] = (0.9, 0.8, 0.7), 0.5
     detections = Detections(names, [0, 0, 1], boxes, actors, actions)
-    assert over_time.frame_map(detections, truth, A2D) == pytest.approx(
+    assert video_map.frame_map(detections, truth, A2D) == pytest.approx(
         100 * (1 + 2 / 3) / 2
     )
 
 
 def test_recorded_videos_of_boxes_only_have_a_video_map():
     """A track is a tube of each class: that of the second best action is found, too."""
-    metric = over_time.OverTime(metrics.Split(A2D, 0.3))
+    metric = OverTime(metrics.Split(A2D, 0.3))
     for number in (2, 3):
         instances, rles = found((17, 0.9, BOX))
         instances.action_scores[0, 2] = 0.4  # eating

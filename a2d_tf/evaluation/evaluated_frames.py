@@ -14,6 +14,7 @@ from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import clip_records
 from a2d_tf.data.instance_fields import scaled
 from a2d_tf.evaluation import box_data
+from a2d_tf.evaluation.metrics.segmentation import CodePairs
 from a2d_tf.model.inference import Inference
 from a2d_tf.model.structures import BatchDetections, RoiTable
 from a2d_tf.ops import masks as mask_ops
@@ -22,8 +23,6 @@ from a2d_tf.ops import visualize
 FIELDS = ("record", "rgb", "flow", "size")
 """The fields of a batch that `Frame.of` reads."""
 _NO_MAP = np.zeros((0, 0), np.uint8)
-Pairs = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""A result of `segmentation.pairs`."""
 
 
 @dataclasses.dataclass
@@ -46,7 +45,7 @@ class Frame:
     instances: BatchDetections
     rgb: np.ndarray
     flow: np.ndarray
-    pairs: dict[float, Pairs] = dataclasses.field(default_factory=dict, init=False)
+    pairs: dict[float, CodePairs] = dataclasses.field(default_factory=dict, init=False)
 
     @classmethod
     def of(cls, batch: dict[str, np.ndarray], outputs: Inference, row: int) -> Frame:

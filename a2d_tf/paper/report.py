@@ -221,7 +221,7 @@ def _beside(metric, others, rows, lines):
     for published, name in lines:
         if published:
             cells.append([f"{published}, published", *map(figure, others[published])])
-        for table in metric.rows(rows[name]) if name in rows else ():
+        for table in metric.tables(rows[name]) if name in rows else ():
             ((_, values),) = table.lines()
             ours.add(len(cells))
             cells.append([f"ours, {ROWS[name][0]}", *map(figure, values)])

@@ -1,9 +1,9 @@
-"""The registry of metrics, every subclass of `Metric` in a module of this folder; their
-tables.
+"""The registry of metrics and their tables.
 
-A metric says what it needs, sees the frames of a split one by one, and then gives its
-part of `metrics.json`. The evaluator, `a2d score`, printed tables and TensorBoard loop
-over the registry.
+Every subclass of `Metric` in a module of this folder is registered. A metric says what
+it needs, sees the frames of a split one by one, and then gives its part of
+`metrics.json`. The evaluator, `a2d score`, printed tables and TensorBoard loop over the
+registry.
 """
 
 from __future__ import annotations
@@ -12,24 +12,25 @@ import dataclasses
 import functools
 import importlib
 import pkgutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 from a2d_tf.core.labels import LabelSpace
 
 KINDS = ("actor", "action", "joint")
 """Kinds of classes."""
-PIXELS, INSTANCES, TRACKS, ROIS, RESULTS = (
-    "pixels",
-    "instances",
-    "tracks",
-    "rois",
-    "results",
-)
-"""What a metric may need: of each frame the pairs of codes of its label maps, its
-instances, and the identities of the true ones; of the whole split `Split.detections`,
-or `Split.results`.
-"""
+
+# What a metric may need.
+PIXELS = "pixels"
+"""The pairs of codes of each frame's label maps."""
+INSTANCES = "instances"
+"""The instances of each frame."""
+TRACKS = "tracks"
+"""The identities of each frame's true instances."""
+ROIS = "rois"
+"""`Split.detections`, of the whole split."""
+RESULTS = "results"
+"""`Split.results`, of the whole split."""
 
 
 @dataclasses.dataclass
@@ -63,15 +64,15 @@ class Split:
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """Figures of a metric as they are printed; TensorBoard's scalars are made of them,
-    too.
+    """Figures of a metric, for print and for TensorBoard.
 
     Attributes:
       title: printed above.
       columns: {name of a figure: its heading}.
       rows: {name: {name of a figure: its value, or None}}; the row "" gets the
         network's name.
-      notes, lead: sentences below the rows, and above the title.
+      notes: sentences below the rows.
+      lead: sentences above the title.
     """
 
     title: str
@@ -81,25 +82,23 @@ class Table:
     lead: tuple[str, ...] = ()
 
     def lines(self) -> list[tuple[str, list]]:
-        """Return our rows: names, and values by column."""
-        return [
-            (row, [values.get(c) for c in self.columns])
-            for row, values in self.rows.items()
-        ]
+        """Return the name of each row, with its values in the order of the columns."""
+        lines = []
+        for name, values in self.rows.items():
+            lines.append((name, [values.get(column) for column in self.columns]))
+        return lines
 
     def text(self, name: str = "ours") -> str:
         """Return the table as printed; `name` is that of the network's row."""
-        rows = [(row or name, values) for row, values in self.lines()]
-        width = max([len(row) for row, _ in rows], default=0)
-        wide = max(5, *map(len, self.columns.values()))
-        cells = [
-            ("", self.columns.values()),
-            *((row, map(figure, each)) for row, each in rows),
-        ]
-        lines = [
-            f"{row:<{width}}" + "".join(f"  {c:>{wide}}" for c in each)
-            for row, each in cells
-        ]
+        cells = [["", *self.columns.values()]]
+        for row, values in self.lines():
+            cells.append([row or name, *map(figure, values)])
+        first_width = max(len(line[0]) for line in cells)
+        width = max(5, *map(len, self.columns.values()))
+        lines = []
+        for row, *values in cells:
+            padded = [f"  {value:>{width}}" for value in values]
+            lines.append(f"{row:<{first_width}}" + "".join(padded))
         return "\n".join([*self.lead, self.title, *lines, *self.notes])
 
 
@@ -109,13 +108,13 @@ class Metric:
     Attributes:
       section: of TensorBoard's tags: SECTION/FIGURE, or SECTION/ROW_FIGURE; empty for
         none.
-      place: tables and results come in this order.
+      position: results and tables come in the order of these numbers.
       needs: what it is computed from; one of several suffices.
       validates: whether it is computed in validation, while a training waits.
     """
 
     section: ClassVar[str]
-    place: ClassVar[int] = 100
+    position: ClassVar[int] = 100
     needs: ClassVar[tuple[str, ...]]
     validates: ClassVar[bool] = False
 
@@ -125,113 +124,118 @@ class Metric:
     def update(self, frame: Any) -> None:
         """Keep what `result` needs of an `evaluated_frames.Frame`.
 
-        In `a2d score segmentation` a frame has `pairs` alone.
+        In `a2d score segmentation` a frame has nothing but `pairs`.
         """
 
     def at(self, threshold: float) -> float | None:
-        """Return the percentage by which validation chooses the threshold and the best
-        weights.
+        """Return the figure, in percent, that validation maximizes; None without one.
 
-        The first metric that has one, in the order of `place`, decides.
+        Validation chooses the threshold and the best weights by the first metric, in
+        the order of `position`, that has such figures.
         """
         return None
 
     def result(self) -> dict:
-        """Return the metric's part of `metrics.json`; empty where there is nothing
-        to score.
-        """
+        """Return the metric's part of `metrics.json`; empty without scores."""
         return {}
 
     @classmethod
-    def rows(cls, metrics: dict) -> list[Table]:
-        """Return the tables of the whole `metrics.json`, of which any part may be
-        missing.
-        """
+    def tables(cls, metrics: dict) -> list[Table]:
+        """Return the metric's tables of `metrics.json`, which may lack any part."""
         return []
 
 
 @functools.cache
-def registered(*given: str) -> tuple[type[Metric], ...]:
-    """Return the metrics that something given suffices for, or all, in the order of
-    `place`.
+def registered(*available: str) -> tuple[type[Metric], ...]:
+    """Return the metrics that can be computed, in the order of `position`.
+
+    Args:
+      *available: what there is of the needs; without any, all metrics are returned.
     """
     for module in pkgutil.iter_modules(__path__):
         importlib.import_module(f"{__name__}.{module.name}")
     metrics = sorted(
-        Metric.__subclasses__(), key=lambda metric: (metric.place, metric.section)
+        Metric.__subclasses__(), key=lambda metric: (metric.position, metric.section)
     )
-    return tuple(
-        metric for metric in metrics if not given or {*given} & {*metric.needs}
-    )
+    if available:
+        metrics = [metric for metric in metrics if set(available) & set(metric.needs)]
+    return tuple(metrics)
 
 
 def choose(
     metrics: Sequence[Metric], thresholds: Sequence[float]
 ) -> tuple[float, float]:
-    """Choose a threshold, and the figure by which the best weights are kept:
-    (threshold, percent).
+    """Choose a threshold, and the figure by which the best weights are kept.
 
-    It is the best `Metric.at` of the first metric that has one.
+    Returns:
+      (threshold, percent): the best `Metric.at` of the first metric that has one.
     """
-    # One after the other: metrics behind the first that has figures need not compute
-    # any.
-    figures: Iterator[dict[float, Any]] = (
-        {t: each.at(t) for t in thresholds} for each in metrics
-    )
-    found = next(each for each in figures if None not in each.values())
-    best = max(found, key=found.__getitem__)
-    return best, found[best]
+    for metric in metrics:
+        figures: dict[float, Any] = {t: metric.at(t) for t in thresholds}
+        if None not in figures.values():
+            best = max(figures, key=figures.__getitem__)
+            return best, figures[best]
+    raise LookupError("no metric has a figure for each threshold")
 
 
 def results(metrics: Iterable[Metric], split: Split) -> dict:
-    """Return the contents of `metrics.json`: the results of metrics of one split."""
+    """Return the contents of `metrics.json`: the results of the metrics of a split."""
     for metric in metrics:
         split.metrics.update(metric.result())
     return split.metrics
 
 
 def tables(metrics: dict) -> list[tuple[type[Metric], Table]]:
-    """Return the tables of `metrics.json`, of which any part may be missing, with
-    their metrics.
+    """Return the tables of `metrics.json`, each with its metric.
+
+    `metrics.json` may lack any part.
     """
-    return [
-        (metric, table) for metric in registered() for table in metric.rows(metrics)
-    ]
+    pairs = []
+    for metric in registered():
+        for table in metric.tables(metrics):
+            pairs.append((metric, table))
+    return pairs
 
 
 def of_own_labels(metrics: dict) -> dict:
-    """Return the fields of `metrics.json` for users' own labels; all of them if it
-    has none.
-    """
-    own = ("behaviours", "tested", "confusions")
-    return {name: metrics[name] for name in own if name in metrics} or metrics
+    """Return the fields of `metrics.json` for users' own labels, or all if none."""
+    names = ("behaviours", "tested", "confusions")
+    fields = {name: metrics[name] for name in names if name in metrics}
+    return fields or metrics
 
 
 def table(metrics: dict, name: str = "ours") -> str:
-    """Format the tables of `metrics.json`, of which any part may be missing, '-' for no
-    figure.
+    """Format the tables of `metrics.json`; a figure that is missing is a '-'.
 
-    The benchmark's, which count what was not tested and background, make way for own
-    labels'.
+    The benchmark's tables count background and classes that were not tested. With own
+    labels, whose tables do not, they are left out.
     """
-    gone = ("segmentation", "detection") if "behaviours" in metrics else ()
-    shown = [found for metric, found in tables(metrics) if metric.section not in gone]
-    return "\n\n".join(found.text(name) for found in shown)
+    omitted = ("segmentation", "detection") if "behaviours" in metrics else ()
+    texts = []
+    for metric, metric_table in tables(metrics):
+        if metric.section not in omitted:
+            texts.append(metric_table.text(name))
+    return "\n\n".join(texts)
 
 
 def figure(value: float | None) -> str:
-    """Format a figure, a count as a whole number; `-` where there is none."""
-    if value is None or isinstance(value, int):
-        return "-" if value is None else str(value)
+    """Format a figure, a count as a whole number; `-` if there is none."""
+    if value is None:
+        return "-"
+    if isinstance(value, int):
+        return str(value)
     return f"{value:.1f}"
 
 
 def scalars(metrics: dict) -> dict[str, float]:
     """Return the figures of all tables of `metrics.json` by TensorBoard's tag."""
-    return {
-        f"{metric.section}/{'_'.join(filter(None, (row, name)))}": float(value)
-        for metric, table in tables(metrics)
-        for row, values in table.rows.items()
-        for name, value in values.items()
-        if metric.section and value is not None
-    }
+    values_by_tag = {}
+    for metric, metric_table in tables(metrics):
+        if not metric.section:
+            continue
+        for row, values in metric_table.rows.items():
+            for name, value in values.items():
+                if value is not None:
+                    tag = f"{row}_{name}" if row else name
+                    values_by_tag[f"{metric.section}/{tag}"] = float(value)
+    return values_by_tag

@@ -1,115 +1,224 @@
-"""Scores and confusions of each actor, action and pair of a label space of a user's
-own.
+"""Scores and confusions of each actor, action and pair of a user's own labels.
 
 The instances whose p(actor) reaches the threshold count. A true instance is found if
-one of its pair has an IoU of 0.5 or more with it, of the masks, or of the boxes where
-it has no mask; one to one, see `detection.match`. For a confusion it is compared with
-one of them: of those whose box has an IoU of 0.5 or more with its own, the one of the
-best score.
+one of its pair has an IoU of 0.5 or more with it: of the masks, or of the boxes if the
+true instance has no mask. Each instance finds at most one, see `matching.match`.
+
+For a confusion, a true instance is compared with a single instance: the best-scoring
+one of those whose box has an IoU of 0.5 or more with its own box.
 """
 
 from __future__ import annotations
 
 import collections
-from typing import Any
+import dataclasses
+from collections import Counter
+from typing import Any, NamedTuple
 
 import numpy as np
 from pycocotools import mask as rle_tools
 
-from a2d_tf.core.labels import A2D
+from a2d_tf.core.labels import A2D, LabelSpace
+from a2d_tf.evaluation.matching import MATCH_IOU, iou, match
 from a2d_tf.evaluation.metrics import INSTANCES, Metric, Split, Table
-from a2d_tf.evaluation.metrics.detection import MATCH_IOU, iou, match
 
+_FIGURES = ("ap", "iou")
 _COLUMNS = {"frames": "frames", "ap": "AP", "iou": "IoU"}
-_COUNTS = ("instances", "found", "findings")
 _ROUNDS = ("in all", "found before", "found", "wrong before", "wrong")
-_WORST = 2  # confusions to tell of
+_WORST = 2  # confusions of two classes in the notes
+
+
+class Counts(NamedTuple):
+    """The numbers of instances of one pair.
+
+    Attributes:
+      instances: of true instances.
+      found: of those that are found.
+      findings: of predicted instances, right or wrong.
+    """
+
+    instances: int
+    found: int
+    findings: int
+
+    @classmethod
+    def of(cls, row: dict) -> Counts:
+        """Return the counts of a row of "behaviours" in `metrics.json`."""
+        return cls(
+            instances=row.get("instances", 0),
+            found=row.get("found", 0),
+            findings=row.get("findings", 0),
+        )
+
+    @property
+    def wrong(self) -> int:
+        """The number of findings that are wrong."""
+        return self.findings - self.found
+
+    def f1(self) -> float:
+        """Return the harmonic mean of the shares that are found, and that are right.
+
+        One is the share of the true instances that is found, the other the share of the
+        findings that is right.
+        """
+        if not self.found:
+            return 0.0
+        return 2 * self.found / (self.instances + self.findings)
 
 
 def sentences(metrics: dict) -> dict[str, str]:
-    """Say of each pair that was shown or found how well it was found: {name of the
-    pair: sentence}.
+    """Say how well each pair was found: {name of the pair: sentence}.
+
+    Pairs that were neither there nor found are left out.
 
     Args:
-      metrics: as in `metrics.json`; empty where it has no counts of pairs.
+      metrics: as in `metrics.json`; without counts of pairs the result is empty.
     """
     told = {}
     for pair, row in metrics.get("behaviours", {}).items():
-        true, found, findings = (row.get(name, 0) for name in _COUNTS)
-        frames, wrong = row["frames"], findings - found
-        share = f"{found} of {true}"
-        times = f"in {share}" if true == frames else f"{share} times in {frames}"
-        clauses = [f"found {times} frames" if frames else "not tested"]
-        if findings:
-            clauses.append(
-                f"{wrong} of {findings} findings {'is' if wrong == 1 else 'are'} wrong"
-            )
-        if true or findings:
-            told[pair] = f"{row['name']}: {', '.join(clauses)}."
+        counts = Counts.of(row)
+        if not counts.instances and not counts.findings:
+            continue
+        frames = row["frames"]
+        share = f"{counts.found} of {counts.instances}"
+        if not frames:
+            clauses = ["not tested"]
+        elif counts.instances == frames:
+            clauses = [f"found in {share} frames"]
+        else:
+            clauses = [f"found {share} times in {frames} frames"]
+        if counts.findings:
+            verb = "is" if counts.wrong == 1 else "are"
+            clauses.append(f"{counts.wrong} of {counts.findings} findings {verb} wrong")
+        told[pair] = f"{row['name']}: {', '.join(clauses)}."
     return told
 
 
 def compared(before: dict, now: dict) -> Table:
-    """Put the counts of two rounds on the same frames side by side; arguments as of
-    `sentences`.
+    """Put the counts of two rounds on the same frames side by side.
 
-    A pair is better or worse by F1, the harmonic mean of the share of its true
-    instances that are found and of its findings that are right; if that is equal, by
-    wrong findings.
+    A pair is better or worse by F1; if that is equal, by wrong findings.
+
+    Args:
+      before, now: `metrics.json` of the rounds.
     """
     rows = {}
     changes: dict[str, list[str]] = {"better": [], "worse": [], "as before": []}
     for pair, row in now["behaviours"].items():
-        both = before["behaviours"][pair], row
-        sides = [[side.get(name, 0) for name in _COUNTS] for side in both]
-        if any(map(any, sides)):
-            # F1 is twice as much.
-            old, new = ((f / (t + n), f - n) if f else (0, -n) for t, f, n in sides)
-            change = "better" if new > old else "worse" if new < old else "as before"
-            changes[change].append(row["name"])
-            (_, old_found, old_findings), (true, found, findings) = sides
-            figures = true, old_found, found, old_findings - old_found, findings - found
-            rows[pair] = dict(zip(_ROUNDS, figures))
-    notes = [
-        f"{change}: {', '.join(names)}" for change, names in changes.items() if names
-    ]
+        old = Counts.of(before["behaviours"][pair])
+        new = Counts.of(row)
+        if not any(old) and not any(new):
+            continue
+        old_rank = (old.f1(), -old.wrong)
+        new_rank = (new.f1(), -new.wrong)
+        if new_rank > old_rank:
+            changes["better"].append(row["name"])
+        elif new_rank < old_rank:
+            changes["worse"].append(row["name"])
+        else:
+            changes["as before"].append(row["name"])
+        figures = (new.instances, old.found, new.found, old.wrong, new.wrong)
+        rows[pair] = dict(zip(_ROUNDS, figures))
+    notes = []
+    for change, names in changes.items():
+        if names:
+            notes.append(f"{change}: {', '.join(names)}")
     title = "Both rounds on the same held-out frames: numbers of instances"
     return Table(title, dict(zip(_ROUNDS, _ROUNDS)), rows, notes=tuple(notes))
 
 
-class Behaviours(Metric):
-    """Frames, AP and IoU of every actor, action and pair, and what is taken for what;
-    not of A2D.
+class _KeptFrame(NamedTuple):
+    """What is kept of a frame: T true instances, and N instances, the best first.
 
-    The IoU is that of the label maps; it is absent where no frame has a complete one.
+    Attributes:
+      name: of the frame.
+      true_codes: int [T].
+      codes: int [N].
+      scores: float [N], p(actor).
+      near: bool [T, N], whether the boxes have an IoU of 0.5 or more.
+      ious: float [N, T], of masks, or of boxes if the true instance has no mask.
     """
 
-    section, place = "", 3  # a chart for each name would hide the others
-    needs, validates = (INSTANCES,), True
+    name: str
+    true_codes: np.ndarray
+    codes: np.ndarray
+    scores: np.ndarray
+    near: np.ndarray
+    ious: np.ndarray
+
+
+class _Class(NamedTuple):
+    """A class: an actor, an action or a pair.
+
+    Attributes:
+      kind: "actor", "action" or "pair".
+      number: 1-based, or the code of a pair.
+    """
+
+    kind: str
+    number: int
+
+
+@dataclasses.dataclass
+class _Totals:
+    """Counts over all frames.
+
+    Attributes:
+      frames: {class: number of frames that show it}.
+      instances, found, findings: {code: number}, see `Counts`.
+      confusions: {(class, number of the class that it is taken for): frames}.
+      mistakes: {name of a frame: [[true code, code]]}.
+    """
+
+    frames: Counter = dataclasses.field(default_factory=Counter)
+    instances: Counter = dataclasses.field(default_factory=Counter)
+    found: Counter = dataclasses.field(default_factory=Counter)
+    findings: Counter = dataclasses.field(default_factory=Counter)
+    confusions: Counter = dataclasses.field(default_factory=Counter)
+    mistakes: dict = dataclasses.field(default_factory=dict)
+
+
+class Behaviours(Metric):
+    """Frames, AP and IoU of every actor, action and pair, and confusions; not of A2D.
+
+    The IoU is that of the label maps; it is absent if no frame has a complete one.
+    """
+
+    section = ""  # a chart for each name would hide the others
+    position = 3
+    needs = (INSTANCES,)
+    validates = True
 
     def __init__(self, split: Split) -> None:
         super().__init__(split)
-        self._frames: list[tuple] = []
+        self._frames: list[_KeptFrame] = []
 
     def update(self, frame: Any) -> None:
-        """Keep the codes of a frame, and which instances, best first, lie on which
-        true ones.
-        """
-        truth, found = frame.truth, frame.instances
+        """Keep the codes of a frame, and which instances lie on which true ones."""
         if self.split.labels == A2D:
             return
-        ious = iou(found.boxes[:, None], truth.boxes)
-        near, masked = ious.T >= MATCH_IOU, np.flatnonzero(truth.has_mask)
+        truth = frame.truth
+        instances = frame.instances
+        ious = iou(instances.boxes[:, None], truth.boxes)
+        near = ious.T >= MATCH_IOU
+        masked = np.flatnonzero(truth.has_mask)
         if len(ious) and len(masked):
-            masks = [truth.rles[i] for i in masked]
-            ious[:, masked] = rle_tools.iou(frame.rles, masks, [False] * len(masks))
+            true_masks = [truth.rles[i] for i in masked]
+            crowd = np.zeros(len(masked), np.uint8)
+            ious[:, masked] = rle_tools.iou(frame.rles, true_masks, crowd)
         self._frames.append(
-            (truth.name, truth.codes, near, ious, found.class_scores, found.code)
+            _KeptFrame(
+                name=truth.name,
+                true_codes=truth.codes,
+                codes=instances.code,
+                scores=instances.class_scores,
+                near=near,
+                ious=ious,
+            )
         )
 
     def result(self) -> dict:
-        """Return the figures of each class, their means, confusions, and mistakes by
-        frame.
+        """Return the figures of each class, their means, confusions, and mistakes.
 
         Returns:
           {"behaviours": {name: figures, and of a pair also its `name` in sentences and
@@ -123,136 +232,169 @@ class Behaviours(Metric):
         """
         if not self._frames:
             return {}
-        labels, metrics = self.split.labels, self.split.metrics
-        shown, confused, mistakes = self._counts()
-        names = {("actor", i): name for i, name in enumerate(labels.actors, 1)}
-        names |= {("action", i): name for i, name in enumerate(labels.actions, 1)}
-        names |= {("pair", code): labels.name(code) for code in labels.codes}
-        rows, tested = {}, collections.defaultdict(list)
-        for (kind, number), name in names.items():
-            count = shown[kind, number]
-            row: dict[str, Any] = {"frames": count}
-            for of in ("ap", "iou"):
-                figure = metrics.get(f"per_{kind}_{of}", {}).get(str(number))
-                row[of] = figure if count else None
-            if count:
-                tested[f"{kind}s"].append(row)
-            if kind == "pair":
-                row |= {what: shown[what, number] for what in _COUNTS}
-                row["name"] = labels.spoken(number)
-            rows[name if kind == "pair" else f"{kind} {name}"] = row
-        worst = [
-            [
-                names[kind, true],
-                names.get((kind, found)),
-                100 * count / shown[kind, true],
-            ]
-            for (kind, true, found), count in confused.items()
-        ]
-        worst.sort(key=lambda each: -each[2])
-        means = {kind: _means(of) for kind, of in tested.items()}
+        totals = self._totals()
+        names = _class_names(self.split.labels)
+        rows = {}
+        tested = collections.defaultdict(list)
+        for key, name in names.items():
+            row = self._row(key, totals)
+            if row["frames"]:
+                tested[f"{key.kind}s"].append(row)
+            if key.kind != "pair":
+                name = f"{key.kind} {name}"
+            rows[name] = row
+        confusions = []
+        for (key, other), count in totals.confusions.items():
+            percent = 100 * count / totals.frames[key]
+            other_name = names.get(_Class(key.kind, other))
+            confusions.append([names[key], other_name, percent])
+        confusions.sort(key=lambda confusion: -confusion[2])
         return {
             "behaviours": rows,
-            "tested": means,
-            "confusions": worst,
-            "mistakes": mistakes,
+            "tested": {kinds: _means(of_kind) for kinds, of_kind in tested.items()},
+            "confusions": confusions,
+            "mistakes": totals.mistakes,
         }
 
-    def _counts(self):
-        """Return the numbers of each (what, class), of confusions, and the mistakes by
-        frame.
+    def _row(self, key, totals):
+        """Return the figures of a class, as in "behaviours"."""
+        frames = totals.frames[key]
+        row: dict[str, Any] = {"frames": frames, **dict.fromkeys(_FIGURES)}
+        if frames:
+            for name in _FIGURES:
+                by_number = self.split.metrics.get(f"per_{key.kind}_{name}", {})
+                row[name] = by_number.get(str(key.number))
+        if key.kind == "pair":
+            row["instances"] = totals.instances[key.number]
+            row["found"] = totals.found[key.number]
+            row["findings"] = totals.findings[key.number]
+            row["name"] = self.split.labels.spoken(key.number)
+        return row
 
-        What is a kind for frames, or one of _COUNTS; confusions are (kind, true, found
-        class).
-        """
-        shown: collections.Counter = collections.Counter()
-        confused: collections.Counter = collections.Counter()
-        mistakes = {}
-        for name, codes, near, ious, scores, found in self._frames:
-            chosen = scores >= np.float32(self.split.threshold)
-            # The last column is background: the answer where no prediction overlaps.
-            near = np.column_stack([near[:, chosen], np.ones(len(codes), bool)])
-            answers = np.append(found[chosen], 0)[near.argmax(axis=1)]
-            shown.update(("pair", code) for code in set(codes.tolist()))
-            sides = map(self.split.labels.split, (codes, answers))
-            for kind, true, taken in zip(("actor", "action"), *sides):
-                shown.update((kind, each) for each in set(true.tolist()))
-                both = set(zip(true.tolist(), taken.tolist()))
-                confused.update(
-                    (kind, a, b) for a, b in both if a != b and (b or kind == "actor")
-                )
-            missed, made = _compare(codes, found[chosen], ious[chosen])
-            for what, each in zip(
-                _COUNTS, (codes, np.delete(codes, missed), found[chosen])
-            ):
-                shown.update((what, code) for code in each.tolist())
-            if made:
-                mistakes[name] = np.array(made).tolist()
-        return shown, confused, mistakes
+    def _totals(self):
+        """Count the instances of all frames that reach the threshold."""
+        totals = _Totals()
+        for frame in self._frames:
+            counted = frame.scores >= np.float32(self.split.threshold)
+            codes = frame.codes[counted]
+            true_codes = frame.true_codes.tolist()
+            totals.instances.update(true_codes)
+            totals.frames.update(_Class("pair", code) for code in set(true_codes))
+            # Confusions. The last column is background: the answer if no instance
+            # overlaps.
+            background = np.ones(len(frame.true_codes), bool)
+            near = np.column_stack([frame.near[:, counted], background])
+            answers = np.append(codes, 0)[near.argmax(axis=1)]
+            true_actors, true_actions = self.split.labels.split(frame.true_codes)
+            actors, actions = self.split.labels.split(answers)
+            _count_confusions(totals, "actor", true_actors, actors)
+            _count_confusions(totals, "action", true_actions, actions)
+            # Matches, and what has none.
+            missed, mistakes = _compare(frame.true_codes, codes, frame.ious[counted])
+            totals.found.update(np.delete(frame.true_codes, missed).tolist())
+            totals.findings.update(codes.tolist())
+            if mistakes:
+                totals.mistakes[frame.name] = np.array(mistakes).tolist()
+        return totals
 
     @classmethod
-    def rows(cls, metrics: dict) -> list[Table]:
-        """Return sentences and a table of what was tested, with the worst
-        confusions, and means.
-        """
-        found = metrics.get("behaviours")
-        if not found:
+    def tables(cls, metrics: dict) -> list[Table]:
+        """Return sentences, a table of what was tested, and the worst confusions."""
+        behaviours = metrics.get("behaviours")
+        if not behaviours:
             return []
-        lead = [*sentences(metrics).values()]
-        untested = [
-            row["name"] for row in found.values() if "name" in row and not row["frames"]
-        ]
+        lead = list(sentences(metrics).values())
+        untested = []
+        tested = {}
+        for name, row in behaviours.items():
+            if row["frames"]:
+                tested[name] = row
+            elif "name" in row:
+                untested.append(row["name"])
         if untested:
             lead.append(f"not tested (no test video): {', '.join(untested)}")
-        shown = {name: row for name, row in found.items() if row["frames"]}
-        columns = {
-            name: heading
-            for name, heading in _COLUMNS.items()
-            if any(row[name] is not None for row in shown.values())
-        }
-        taken = [each for each in metrics["confusions"] if each[1]][:_WORST]
-        missed = [each for each in metrics["confusions"] if not each[1]][:1]
-        notes = [
-            f"{name} {f'taken for {other}' if other else 'not found'} in {percent:.0f}"
-            " % of frames"
-            for name, other, percent in (*taken, *missed)
-        ]
-        for kind, mean in metrics.get("tested", {}).items():
-            shown[f"mean of {mean['classes']} {kind} tested"] = mean
+        columns = {}
+        for name, heading in _COLUMNS.items():
+            if any(row[name] is not None for row in tested.values()):
+                columns[name] = heading
+        for kinds, mean in metrics.get("tested", {}).items():
+            tested[f"mean of {mean['classes']} {kinds} tested"] = mean
         title = (
             "Who does what, percent (AP of boxes by their scores, IoU of label maps)"
         )
-        return [Table(title, columns, shown, notes=tuple(notes), lead=tuple(lead))]
+        notes = _confusion_notes(metrics["confusions"])
+        return [Table(title, columns, tested, notes=tuple(notes), lead=tuple(lead))]
 
 
-def _compare(codes, found, ious):
-    """Match the instances of a frame, [N] best first, to the true ones, [T], by their
-    IoU [N, T].
+def _class_names(labels: LabelSpace) -> dict[_Class, str]:
+    """Return the name of each actor, action and valid pair."""
+    names = {}
+    for number, name in enumerate(labels.actors, 1):
+        names[_Class("actor", number)] = name
+    for number, name in enumerate(labels.actions, 1):
+        names[_Class("action", number)] = name
+    for code in labels.codes:
+        names[_Class("pair", code)] = labels.name(code)
+    return names
+
+
+def _count_confusions(totals, kind, true_numbers, numbers):
+    """Count the frame for each of its classes, and for each two that are confused.
+
+    An action is not confused with background: the actor's confusion tells it.
+
+    Args:
+      true_numbers, numbers: int [T], of each true instance and of its answer, 0 for
+        background.
+    """
+    totals.frames.update(_Class(kind, number) for number in set(true_numbers.tolist()))
+    for true_number, number in set(zip(true_numbers.tolist(), numbers.tolist())):
+        if true_number != number and (number or kind == "actor"):
+            totals.confusions[_Class(kind, true_number), number] += 1
+
+
+def _confusion_notes(confusions):
+    """Return sentences of the worst confusions of two classes, and the worst miss."""
+    taken = [confusion for confusion in confusions if confusion[1]]
+    missed = [confusion for confusion in confusions if not confusion[1]]
+    notes = []
+    for name, other, percent in taken[:_WORST]:
+        notes.append(f"{name} taken for {other} in {percent:.0f} % of frames")
+    for name, _, percent in missed[:1]:
+        notes.append(f"{name} not found in {percent:.0f} % of frames")
+    return notes
+
+
+def _compare(true_codes, codes, ious):
+    """Match the instances of a frame to the true ones.
+
+    Args:
+      true_codes: int [T].
+      codes: int [N], the best instance first.
+      ious: float [N, T].
 
     Returns:
-      (indices of the true ones that are missed, [(true code or 0, found code or 0)] of
-      mistakes, those of true ones first).
+      missed: indices of the true instances that are not found.
+      mistakes: [(true code or 0, code or 0)], the highest true code first. A missed
+        instance and a wrong one that overlap are one mistake.
     """
-    matched = match(ious * (found[:, None] == codes))
-    missed, wrong = (
-        np.setdiff1d(np.arange(len(codes)), matched),
-        np.flatnonzero(matched < 0),
-    )
-    taken = match(ious[np.ix_(wrong, missed)])
-    mistakes = [
-        (codes[missed[t]] if t >= 0 else 0, found[w]) for w, t in zip(wrong, taken)
-    ]
-    mistakes += [(code, 0) for code in np.delete(codes[missed], taken[taken >= 0])]
+    matches = match(ious * (codes[:, None] == true_codes))
+    missed = np.setdiff1d(np.arange(len(true_codes)), matches)
+    wrong = np.flatnonzero(matches < 0)
+    overlapped = match(ious[np.ix_(wrong, missed)])
+    mistakes = []
+    for i, j in zip(wrong, overlapped):
+        true_code = true_codes[missed[j]] if j >= 0 else 0
+        mistakes.append((true_code, codes[i]))
+    for code in np.delete(true_codes[missed], overlapped[overlapped >= 0]):
+        mistakes.append((code, 0))
     return missed, sorted(mistakes, reverse=True)
 
 
 def _means(rows):
-    """Return the number of some rows, and the mean of each figure; None where none
-    has one.
-    """
-    known = {
-        of: [row[of] for row in rows if row[of] is not None] for of in ("ap", "iou")
-    }
-    return {"classes": len(rows)} | {
-        of: sum(x) / len(x) if x else None for of, x in known.items()
-    }
+    """Return the number of rows, and the mean of each figure, None if none has it."""
+    means: dict[str, Any] = {"classes": len(rows)}
+    for name in _FIGURES:
+        values = [row[name] for row in rows if row[name] is not None]
+        means[name] = sum(values) / len(values) if values else None
+    return means

@@ -1,5 +1,4 @@
-"""COCO's average precision of instances, computed by pycocotools and reported beside
-the paper's.
+"""COCO's average precision of instances, computed by pycocotools.
 
 Categories are the pairs with ground truth. The best 100 instances of a pair in a frame
 count.
@@ -10,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
-from typing import Any
 
 import numpy as np
 from pycocotools.coco import COCO
@@ -19,20 +17,26 @@ from pycocotools.cocoeval import COCOeval
 from a2d_tf.evaluation.box_data import InstanceTable, Results, Truth
 from a2d_tf.evaluation.metrics import RESULTS, Metric, Table
 
-# Of the IoUs .5, .55, ..., .95.
+# Index of each figure among the IoUs .5, .55, ..., .95; "ap" is their mean.
 _MATCHES: dict[str, int | slice] = {"ap": slice(None), "ap50": 0, "ap75": 5}
-# pycocotools divides at 32**2 and 96**2 pixels
-_SIZES = ("all", "small", "medium", "large")
+# Index of each figure among the sizes of objects: all, small, medium, large.
+# pycocotools divides at 32**2 and 96**2 pixels.
+_SIZES = {"ap_small": 1, "ap_medium": 2, "ap_large": 3}
 _COLUMNS = {
-    **{name: name.upper() for name in _MATCHES},
-    **{f"ap_{size}": f"AP {size}" for size in _SIZES if size != "all"},
+    "ap": "AP",
+    "ap50": "AP50",
+    "ap75": "AP75",
+    "ap_small": "AP small",
+    "ap_medium": "AP medium",
+    "ap_large": "AP large",
 }
 
 
 class Coco(Metric):
     """COCO's AP of the pairs."""
 
-    section, place = "coco", 4
+    section = "coco"
+    position = 4
     needs = (RESULTS,)
 
     def result(self) -> dict:
@@ -40,67 +44,72 @@ class Coco(Metric):
         return {"coco": coco_aps(self.split.results, self.split.truth)}
 
     @classmethod
-    def rows(cls, metrics: dict) -> list[Table]:
+    def tables(cls, metrics: dict) -> list[Table]:
         """Return a table with a row for boxes and one for masks."""
-        found = metrics.get("coco")
+        rows = metrics.get("coco")
+        if not rows:
+            return []
         title = "COCO's AP, mean over the tested pairs, percent"
-        return [Table(title, _COLUMNS, found)] if found else []
+        return [Table(title, _COLUMNS, rows)]
 
 
 def coco_aps(results: Results, truth: Truth) -> dict[str, dict[str, float | None]]:
-    """Compute the AP of boxes and, where both sides have them, of masks.
+    """Compute the AP of boxes and, if both sides have them, of masks.
 
-    At IoU .5:.95, .5 and .75; and at .5:.95 of small, medium and large objects alone.
-    As COCO has it, the area of a true object is that of its mask, where it has one,
-    also for boxes; the area of a detection is that of the box or of the mask that is
-    matched. The AP of masks is that of the frames all of whose instances have masks.
+    The APs are those at IoU .5:.95, .5 and .75, and those at .5:.95 of small, medium
+    and large objects alone. As in COCO, the area of a true object is that of its mask,
+    if it has one, also for boxes; the area of a detection is that of the box or of the
+    mask that is matched. The AP of masks is that of the frames in which all true
+    instances have masks.
 
     Returns:
       {"box": {"ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large"}, "mask":
-      {...}} in percent; None where no object is of that size; empty without truth.
+      {...}} in percent; None if no object is of that size; empty without truth.
     """
     if not len(truth.codes):
         return {}
-    categories, figures = [{"id": code} for code in np.unique(truth.codes).tolist()], {}
-
-    def indexed(instances: InstanceTable, **changes: Any) -> COCO:
-        coco = COCO()
-        # Ids of frames from 1 on.
-        coco.dataset = dataclasses.replace(instances, image_ids=[], **changes).coco()
-        coco.dataset["categories"] = categories
-        with contextlib.redirect_stdout(io.StringIO()):
-            coco.createIndex()
-        return coco
-
-    true, boxes = indexed(truth), indexed(results, masks=None)
-    figures["box"] = _precisions(COCOeval(true, boxes, "bbox"))
-    alone = np.array([mask is None for mask in truth.masks or ()], bool)
-    if truth.masks is not None and results.masks is not None and not alone.all():
-        masks = COCOeval(true, indexed(results), "segm")
-        complete = np.setdiff1d(np.arange(len(truth.frames)), truth.box_frame[alone])
-        masks.params.imgIds = (complete + 1).tolist()
-        if np.isin(truth.box_frame, complete).any():
-            figures["mask"] = _precisions(masks)
+    codes = np.unique(truth.codes).tolist()
+    indexed_truth = _indexed(truth, codes)
+    indexed_boxes = _indexed(dataclasses.replace(results, masks=None), codes)
+    figures = {"box": _precisions(COCOeval(indexed_truth, indexed_boxes, "bbox"))}
+    if truth.masks is None or results.masks is None:
+        return figures
+    unmasked = np.array([mask is None for mask in truth.masks], bool)
+    frames = np.arange(len(truth.frames))
+    masked_frames = np.setdiff1d(frames, truth.box_frame[unmasked])
+    if np.isin(truth.box_frame, masked_frames).any():
+        evaluation = COCOeval(indexed_truth, _indexed(results, codes), "segm")
+        evaluation.params.imgIds = (masked_frames + 1).tolist()
+        figures["mask"] = _precisions(evaluation)
     return figures
 
 
+def _indexed(instances: InstanceTable, codes: list[int]) -> COCO:
+    """Return instances as pycocotools reads them; ids of frames count from 1."""
+    coco = COCO()
+    coco.dataset = dataclasses.replace(instances, image_ids=[]).coco()
+    coco.dataset["categories"] = [{"id": code} for code in codes]
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco.createIndex()
+    return coco
+
+
 def _precisions(evaluation):
-    """Run an evaluation of pycocotools, and use it up; returns the figures of
-    `coco_aps`.
-    """
+    """Run an evaluation of pycocotools once, and return the figures of `coco_aps`."""
     evaluation.params.maxDets = [100]
     with contextlib.redirect_stdout(io.StringIO()):
         evaluation.evaluate()
         evaluation.accumulate()
     precision = evaluation.eval["precision"][..., 0]  # [IoU, recall, class, size]
+    figures = {}
+    for name, iou_index in _MATCHES.items():
+        figures[name] = _mean_precision(precision[iou_index][..., 0])
+    for name, size_index in _SIZES.items():
+        figures[name] = _mean_precision(precision[..., size_index])
+    return figures
 
-    def mean(match: int | slice, size: int) -> float | None:
-        # -1 for a class without truth.
-        values = precision[match][..., size]
-        known = values[values > -1]
-        return 100 * float(known.mean()) if known.size else None
 
-    figures = {name: mean(match, 0) for name, match in _MATCHES.items()}
-    return figures | {
-        f"ap_{name}": mean(slice(None), i) for i, name in enumerate(_SIZES) if i
-    }
+def _mean_precision(precision):
+    """Return the mean in percent, None if every class is one without truth, -1."""
+    values = precision[precision > -1]
+    return 100 * float(values.mean()) if values.size else None

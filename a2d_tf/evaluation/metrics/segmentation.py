@@ -1,5 +1,4 @@
-"""Segmentation metrics of Tables 1 and 3: one confusion matrix over the whole set of
-frames.
+"""Segmentation metrics of Tables 1 and 3, of one confusion matrix over all frames.
 
 Background is a class for actors, actions and pairs alike. The actor and the action of a
 pixel are the digits of its code, so a predicted pair that does not exist is a miss as a
@@ -10,7 +9,7 @@ from __future__ import annotations
 
 import collections
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,54 +19,83 @@ from a2d_tf.evaluation.metrics import KINDS, PIXELS, Metric, Split, Table
 
 _CODES = 65536  # of a 16-bit label map
 _MEASURES = {"ave": "ave", "glo": "glo", "miou": "mIoU"}
-_FIGURES = [(kind, measure) for kind in KINDS for measure in _MEASURES]
+
+
+def _columns():
+    """Return {name of a figure: its heading}, kind by kind."""
+    columns = {}
+    for kind in KINDS:
+        for measure, heading in _MEASURES.items():
+            columns[f"{kind}_{measure}"] = f"{kind} {heading}"
+    return columns
 
 
 class Segmentation(Metric):
     """Tables 1 and 3."""
 
-    section, place = "segmentation", 1
-    needs, validates = (PIXELS,), True
-    columns = {f"{kind}_{m}": f"{kind} {_MEASURES[m]}" for kind, m in _FIGURES}
+    section = "segmentation"
+    position = 1
+    needs = (PIXELS,)
+    validates = True
+    columns = _columns()
 
     def __init__(self, split: Split) -> None:
         super().__init__(split)
-        # By threshold; a new one takes as long to make as many frames to add.
-        made = functools.partial(Confusion, split.labels)
-        self.confusions: dict[float, Confusion] = collections.defaultdict(made)
+        # By threshold. To make one takes as long as to add a frame.
+        self.confusions: dict[float, Confusion] = collections.defaultdict(
+            functools.partial(Confusion, split.labels)
+        )
 
     def update(self, frame: Any) -> None:
-        """Add the pairs of codes of a frame, unless its true label map is
-        incomplete.
-        """
-        for threshold, counted in frame.pairs.items():
-            self.confusions[threshold].add(*counted)
+        """Add the pairs of codes of a frame, if its true label map is complete."""
+        for threshold, code_pairs in frame.pairs.items():
+            self.confusions[threshold].add(code_pairs)
 
     def at(self, threshold: float) -> float | None:
         """Return the joint mIoU; None without objects in label maps."""
         confusion = self.confusions[threshold]
-        return confusion.metrics()["joint"]["miou"] if confusion.pixels else None
+        if not confusion.pixels:
+            return None
+        return confusion.metrics()["joint"]["miou"]
 
     def result(self) -> dict:
-        """Return {"segmentation": see `Confusion.metrics`}; empty without objects in
-        label maps.
+        """Return {"segmentation": see `Confusion.metrics`}.
 
-        With labels other than A2D's also `Confusion.ious`.
+        It is empty if label maps hold no objects. With labels other than A2D's it has
+        also `Confusion.ious`.
         """
         confusion = self.confusions[self.split.threshold]
         if not confusion.pixels:
             return {}
-        ious = confusion.ious() if self.split.labels != A2D else {}
-        return {"segmentation": confusion.metrics(), **ious}
+        figures: dict = {"segmentation": confusion.metrics()}
+        if self.split.labels != A2D:
+            figures.update(confusion.ious())
+        return figures
 
     @classmethod
-    def rows(cls, metrics: dict) -> list[Table]:
+    def tables(cls, metrics: dict) -> list[Table]:
         """Return a table of one row."""
-        found = metrics.get("segmentation")
-        if not found:
+        figures = metrics.get("segmentation")
+        if not figures:
             return []
-        ours = {f"{kind}_{measure}": found[kind][measure] for kind, measure in _FIGURES}
-        return [Table("segmentation, percent", cls.columns, {"": ours})]
+        row = {}
+        for kind in KINDS:
+            for measure in _MEASURES:
+                row[f"{kind}_{measure}"] = figures[kind][measure]
+        return [Table("segmentation, percent", cls.columns, {"": row})]
+
+
+class CodePairs(NamedTuple):
+    """How often pairs of codes meet in a pixel of two label maps; each int64 [N].
+
+    Attributes:
+      true, predicted: the codes.
+      pixels: number of pixels with both.
+    """
+
+    true: np.ndarray
+    predicted: np.ndarray
+    pixels: np.ndarray
 
 
 class Confusion:
@@ -76,35 +104,37 @@ class Confusion:
     def __init__(self, label_space: LabelSpace) -> None:
         self.label_space = label_space
         self._classes = np.array((0, *label_space.codes))
+        # The row of a true code, -1 of a code that is no class.
         self._row = np.full(_CODES, -1, np.int32)
         self._row[self._classes] = np.arange(len(self._classes))
-        # A code above the last actor's is no class, yet its last digit is an action: it
-        # goes to the column of that digit behind the actors.
-        base, codes = label_space.base, np.arange(_CODES)
+        # The column of a predicted code is the code itself. A code above the last
+        # actor's is no class, yet its last digit is an action: it goes to the column of
+        # that digit behind the actors.
+        base = label_space.base
         beyond = base * (len(label_space.actors) + 1)
+        codes = np.arange(_CODES)
         self._column = np.where(codes < beyond, codes, beyond + codes % base)
         self._counts = np.zeros((len(self._classes), beyond + base), np.int64)
 
     @property
     def pixels(self) -> int:
-        """The number of pixels of true objects; none where only empty frames have
-        label maps.
-        """
+        """The number of pixels of true objects."""
         return int(self._counts[1:].sum())
 
     def update(self, truth: np.ndarray, predicted: np.ndarray) -> None:
         """Add the label maps of a frame; errors as of `pairs` and `add`."""
-        self.add(*pairs(truth, predicted))
+        self.add(pairs(truth, predicted))
 
-    def add(self, truth: np.ndarray, predicted: np.ndarray, pixels: np.ndarray) -> None:
-        """Add the `pairs` of a frame; InputError where a true code is no valid pair."""
-        rows = self._row[truth]
+    def add(self, code_pairs: CodePairs) -> None:
+        """Add the `pairs` of a frame; InputError if a true code is no valid pair."""
+        rows = self._row[code_pairs.true]
         if (rows < 0).any():
-            code = truth[rows < 0][0]
+            code = code_pairs.true[rows < 0][0]
             raise InputError(
                 f"truth label map: code {code} is not a valid pair of the label space"
             )
-        np.add.at(self._counts, (rows, self._column[predicted]), pixels)
+        columns = self._column[code_pairs.predicted]
+        np.add.at(self._counts, (rows, columns), code_pairs.pixels)
 
     def matrix(self, kind: str) -> np.ndarray:
         """Return the pixel counts int64 [C, C + 1], rows truth, columns prediction.
@@ -113,17 +143,20 @@ class Confusion:
         counts predictions that are no class: pairs that do not exist, actors or actions
         beyond the last.
         """
-        space, count = self.label_space, self._counts.shape[1]
-        actors, actions = zip(space.split(self._classes), space.split(np.arange(count)))
-        rows, columns, size = {
-            "actor": (*actors, len(space.actors) + 1),
-            "action": (*actions, len(space.actions) + 1),
-            "joint": (
-                np.arange(len(self._classes)),
-                self._row[:count],
-                len(self._classes),
-            ),
-        }[kind]
+        space = self.label_space
+        column_codes = np.arange(self._counts.shape[1])
+        if kind == "actor":
+            size = len(space.actors) + 1
+            rows, _ = space.split(self._classes)
+            columns, _ = space.split(column_codes)
+        elif kind == "action":
+            size = len(space.actions) + 1
+            _, rows = space.split(self._classes)
+            _, columns = space.split(column_codes)
+        else:
+            size = len(self._classes)
+            rows = np.arange(size)
+            columns = self._row[column_codes]
         columns = np.where((columns < 0) | (columns >= size), size, columns)
         matrix = np.zeros((size, size + 1), np.int64)
         np.add.at(matrix, (rows[:, None], columns[None]), self._counts)
@@ -141,10 +174,11 @@ class Confusion:
         """
         if not self._counts.any():
             raise InputError("segmentation: no frames to score")
-        found = {kind: measures(self.matrix(kind)).items() for kind in KINDS}
-        return {
-            kind: {name: float(x) for name, x in each} for kind, each in found.items()
-        }
+        figures = {}
+        for kind in KINDS:
+            of_kind = measures(self.matrix(kind))
+            figures[kind] = {name: float(value) for name, value in of_kind.items()}
+        return figures
 
     def ious(self) -> dict[str, dict[str, float | None]]:
         """Return the IoU of each class in percent, None of one without ground truth.
@@ -153,33 +187,36 @@ class Confusion:
           {"per_actor_iou" | "per_action_iou": {1-based digit: IoU}, "per_pair_iou":
           {code: IoU}}, keys strings.
         """
-        space, found = self.label_space, {}
-        for kind in KINDS:
-            matrix = self.matrix(kind)
-            classes = space.codes if kind == "joint" else range(1, len(matrix))
-            correct, truth = matrix.diagonal(), matrix.sum(axis=1)
-            union = truth + matrix.sum(axis=0)[:-1] - correct
-            found[f"per_{'pair' if kind == 'joint' else kind}_iou"] = {
-                str(number): 100 * float(right / whole) if present else None
-                for number, right, whole, present in zip(
-                    classes, correct[1:], union[1:], truth[1:]
-                )
-            }
-        return found
+        space = self.label_space
+        actors = range(1, len(space.actors) + 1)
+        actions = range(1, len(space.actions) + 1)
+        return {
+            "per_actor_iou": self._ious("actor", actors),
+            "per_action_iou": self._ious("action", actions),
+            "per_pair_iou": self._ious("joint", space.codes),
+        }
+
+    def _ious(self, kind, numbers):
+        """Return {number of a class as a string: IoU}; the numbers skip background."""
+        matrix = self.matrix(kind)
+        correct = matrix.diagonal()
+        truth = matrix.sum(axis=1)
+        union = truth + matrix.sum(axis=0)[:-1] - correct
+        ious = {}
+        for i, number in enumerate(numbers, 1):
+            ious[str(number)] = 100 * float(correct[i] / union[i]) if truth[i] else None
+        return ious
 
 
-def pairs(
-    truth: np.ndarray, predicted: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Count the pairs of codes of two label maps: (true, predicted, pixels), each int64
-    [n].
+def pairs(truth: np.ndarray, predicted: np.ndarray) -> CodePairs:
+    """Count the pairs of codes of two label maps, integer codes [H, W].
 
     Raises:
       InputError: a map is no integer codes of 16 bits [H, W], or the sizes differ.
     """
     for codes in (truth, predicted):
-        kind, ends = codes.dtype.kind, (codes.min(initial=0), codes.max(initial=0))
-        if codes.ndim != 2 or kind not in "iu" or ends[0] < 0 or ends[1] >= _CODES:
+        integer = codes.ndim == 2 and codes.dtype.kind in "iu"
+        if not integer or codes.min(initial=0) < 0 or codes.max(initial=0) >= _CODES:
             raise InputError(
                 f"a label map must be integer codes [height, width] below {_CODES}"
             )
@@ -197,15 +234,19 @@ def pairs(
         pixels = pixels[used]
     else:
         used, pixels = np.unique(index, return_counts=True)
-    return used // width, used % width, pixels
+    return CodePairs(used // width, used % width, pixels)
 
 
 def measures(matrix: np.ndarray) -> dict[str, np.ndarray]:
-    """Return {"ave", "glo", "miou"} in percent, [...] each, of matrices [..., C, C +
-    1].
+    """Return {"ave", "glo", "miou"} in percent, [...] each.
+
+    Args:
+      matrix: [..., C, C + 1], as of `Confusion.matrix`.
     """
     correct = np.diagonal(matrix, axis1=-2, axis2=-1)
-    truth, predicted = matrix.sum(axis=-1), matrix.sum(axis=-2)[..., :-1]
+    truth = matrix.sum(axis=-1)
+    predicted = matrix.sum(axis=-2)[..., :-1]
+    union = truth + predicted - correct
     present = truth > 0
 
     def mean(parts: np.ndarray, wholes: np.ndarray) -> np.ndarray:
@@ -216,5 +257,5 @@ def measures(matrix: np.ndarray) -> dict[str, np.ndarray]:
         return {
             "ave": mean(correct, truth),
             "glo": 100 * correct.sum(axis=-1) / truth.sum(axis=-1),
-            "miou": mean(correct, truth + predicted - correct),
+            "miou": mean(correct, union),
         }

@@ -1,5 +1,4 @@
-"""Zero-shot actions (paper, section 4.4 and Fig. 4): an actor trained without its
-action labels.
+"""Zero-shot actions (paper, section 4.4 and Fig. 4): an actor without action labels.
 
 The AP of an actor is the mean of the joint APs of its valid pairs; the ratio r_zs (Eq.
 3) compares a model trained without any action label of that actor with the full model.
@@ -13,54 +12,58 @@ import numpy as np
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.evaluation import box_data
-from a2d_tf.evaluation.metrics import RESULTS, ROIS, Metric, Split, Table, detection
+from a2d_tf.evaluation.average_precision import ClassScorer
+from a2d_tf.evaluation.box_data import Detections, Truth
+from a2d_tf.evaluation.metrics import RESULTS, ROIS, Metric, Split, Table
+from a2d_tf.evaluation.metrics.detection import pair_aps
+
+_COLUMNS = {
+    "ap": "AP",
+    "chance": "chance",
+    "full_ap": "full model",
+    "r_zs": "r_zs",
+}
 
 
 class ZeroShot(Metric):
     """The AP of every actor's actions, and Fig. 4 for the actor held out."""
 
-    section, place = "zero_shot", 3
+    section = "zero_shot"
+    position = 3
     needs = (ROIS, RESULTS)
 
     def result(self) -> dict:
-        """Return {"zero_shot_actor_ap": see `actor_aps`, "zero_shot": see
-        `figures`}.
-        """
+        """Return {"zero_shot_actor_ap": of `actor_aps`, "zero_shot": of `figures`}."""
         aps = actor_aps(self.split.metrics["per_pair_ap"], self.split.labels)
         if not self.split.zero_shot_actor:
             return {"zero_shot_actor_ap": aps}
         return {"zero_shot_actor_ap": aps, "zero_shot": figures(self.split, aps)}
 
     @classmethod
-    def rows(cls, metrics: dict) -> list[Table]:
+    def tables(cls, metrics: dict) -> list[Table]:
         """Return Fig. 4 as a table."""
-        found = metrics.get("zero_shot")
-        if not found:
+        values = metrics.get("zero_shot")
+        if not values:
             return []
-        columns = {
-            "ap": "AP",
-            "chance": "chance",
-            "full_ap": "full model",
-            "r_zs": "r_zs",
-        }
-        ratio = found.get("ratio")
-        values = {**found, "r_zs": None if ratio is None else 100 * ratio}
-        title = (
-            f"Figure 4: zero-shot actions of '{found['actor']}', AP and r_zs in percent"
-        )
-        return [
-            Table(title, columns, {"": {name: values.get(name) for name in columns}})
-        ]
+        row = {name: values.get(name) for name in _COLUMNS}
+        ratio = values.get("ratio")
+        row["r_zs"] = None if ratio is None else 100 * ratio
+        actor = values["actor"]
+        title = f"Figure 4: zero-shot actions of '{actor}', AP and r_zs in percent"
+        return [Table(title, _COLUMNS, {"": row})]
 
 
 def actor_aps(
     per_pair_ap: dict[str, float], label_space: LabelSpace
 ) -> dict[str, float]:
-    """Average the APs of each actor's valid pairs: {"11": percent, …} -> {"1": percent,
-    …}.
+    """Average the APs of each actor's valid pairs, in percent.
 
-    Actors without valid pairs are left out.
+    Args:
+      per_pair_ap: {code as a string: AP}.
+
+    Returns:
+      {1-based number of an actor as a string: mean}; without actors that have no valid
+      pair.
     """
     aps: dict[str, list[float]] = {}
     for code in label_space.codes:
@@ -79,29 +82,28 @@ def figures(split: Split, aps: dict[str, float]) -> dict:
     Returns:
       {"actor", "ap", "chance"} in percent, with `full` also {"full_ap", "ratio"}.
     """
-    actor = split.labels.actor_index(split.zero_shot_actor)
+    labels = split.labels
+    actor = labels.actor_index(split.zero_shot_actor)
+    ap = aps[str(actor + 1)]
     result: dict = {
         "actor": split.zero_shot_actor,
-        "chance": chance(
-            split.detections, split.truth, split.labels, actor, seed=split.seed
-        ),
-        "ap": aps[str(actor + 1)],
+        "chance": chance(split.detections, split.truth, labels, actor, seed=split.seed),
+        "ap": ap,
     }
     if split.full is not None:
-        split.full.check(split.truth, split.labels)
-        pairs = split.labels.pairs[split.labels.pairs[:, 0] == actor]
-        classes = detection.Classes(split.full, split.truth)
-        full = detection.pair_aps(classes, split.full, split.labels, pairs).values()
-        result["full_ap"] = sum(full) / len(full)
-        result["ratio"] = (
-            result["ap"] / result["full_ap"] if result["full_ap"] else None
-        )
+        split.full.check(split.truth, labels)
+        pairs = labels.pairs[labels.pairs[:, 0] == actor]
+        scorer = ClassScorer.of(split.full, split.truth)
+        full_aps = pair_aps(scorer, split.full, labels, pairs).values()
+        full_ap = sum(full_aps) / len(full_aps)
+        result["full_ap"] = full_ap
+        result["ratio"] = ap / full_ap if full_ap else None
     return result
 
 
 def chance(
-    detections: box_data.Detections,
-    truth: box_data.Truth,
+    detections: Detections,
+    truth: Truth,
     label_space: LabelSpace,
     actor: int,
     *,
@@ -125,12 +127,11 @@ def chance(
     movable = np.flatnonzero(detections.actor_scores.argmax(axis=1) == actor)
     rng = np.random.default_rng(seed)
     shuffled = copy.copy(detections)
-    classes = detection.Classes(detections, truth)
+    scorer = ClassScorer.of(detections, truth)
     aps: list[float] = []
     for _ in range(shuffles):
-        shuffled.action_scores = detections.action_scores.copy()
-        shuffled.action_scores[movable] = detections.action_scores[
-            rng.permutation(movable)
-        ]
-        aps += detection.pair_aps(classes, shuffled, label_space, pairs).values()
+        action_scores = detections.action_scores.copy()
+        action_scores[movable] = detections.action_scores[rng.permutation(movable)]
+        shuffled.action_scores = action_scores
+        aps += pair_aps(scorer, shuffled, label_space, pairs).values()
     return sum(aps) / len(aps)

@@ -1,0 +1,269 @@
+"""Average precision of classes of boxes, as in PASCAL VOC.
+
+Each class is scored separately. Within a frame, its boxes pass non-maximum suppression
+in the order of their scores, and a true box is matched by the best box that overlaps it
+enough. Precision and recall are those of the detections of all frames together.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from a2d_tf.evaluation.box_data import Detections, Results, Truth
+from a2d_tf.evaluation.matching import MATCH_IOU, iou
+
+RECALL_LEVELS = np.linspace(0, 1, 11)  # not the exact tenths, see average_precision
+NMS_IOU = 3, 10  # the fraction 3/10, see suppress
+
+_BOXES = 1 << 16  # suppressed at once
+_STEPS = 32  # of suppression, until the boxes that are left are moved together
+
+
+class Curve(NamedTuple):
+    """Precision and recall of a class, as counts at each of its H true positives.
+
+    A curve may be of S samples of the frames. Behind a true positive, precision only
+    falls until the next one, so these points suffice.
+
+    Attributes:
+      true: [H] or [S, H], the number of true positives down to this score.
+      detections: [H] or [S, H], the number of detections down to this score.
+      positives: one number or [S], of true boxes.
+    """
+
+    true: np.ndarray
+    detections: np.ndarray
+    positives: Any
+
+    def best_precision(self) -> np.ndarray:
+        """Return the best precision at each recall or a higher one."""
+        precision = self.true / self.detections
+        return np.maximum.accumulate(precision[..., ::-1], axis=-1)[..., ::-1]
+
+
+def average_precision(curve: Curve) -> Any:
+    """Compute the VOC2007 11-point average precision, in [0, 1]; 0 without true boxes.
+
+    The recall levels are those of np.arange(0, 1.1, 0.1), as in the usual scripts, so
+    that figures agree to the last digit: 0.3, 0.6 and 0.7 are slightly above the
+    tenths, and a recall of exactly 3/10 does not reach level 0.3.
+    """
+    beyond = np.zeros((*curve.true.shape[:-1], 1))  # precision at a recall not reached
+    best = np.concatenate([curve.best_precision(), beyond], axis=-1)
+    recall = curve.true / np.maximum(curve.positives, 1)[..., None]
+    reached = (recall[..., None, :] < RECALL_LEVELS[:, None]).sum(axis=-1)
+    return np.take_along_axis(best, reached, axis=-1).mean(axis=-1)
+
+
+def area_under_curve(curve: Curve) -> Any:
+    """Compute the area under precision over recall (VOC2010), in [0, 1].
+
+    The precision at a recall is the best one at this or a higher recall.
+    """
+    return curve.best_precision().sum(axis=-1) / np.maximum(curve.positives, 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassScorer:
+    """Computes the average precisions of classes on the same RoIs; make it with `of`.
+
+    Attributes:
+      truth: the true boxes, of all classes.
+      roi_frame: int64 [R], the frame of each RoI, an index into the detections' frames.
+      roi_order: int64 [R], the RoIs in the order of their frames.
+      true_frame: int64 [G], the frame of each true box, an index into the detections'
+        frames; -1 for a frame that they lack.
+      frame_in_truth: int64 [F], where the truth lists each of the detections' frames.
+      weights: float [S, F'], see `of`, or None.
+      measure: makes an AP in [0, 1] of a `Curve`.
+    """
+
+    truth: Truth
+    roi_frame: np.ndarray
+    roi_order: np.ndarray
+    true_frame: np.ndarray
+    frame_in_truth: np.ndarray
+    weights: np.ndarray | None
+    measure: Callable[[Curve], Any]
+
+    @classmethod
+    def of(
+        cls,
+        rois: Detections | Results,
+        truth: Truth,
+        weights: np.ndarray | None = None,
+        measure: Callable[[Curve], Any] = average_precision,
+    ) -> ClassScorer:
+        """Prepare to score boxes of these RoIs.
+
+        Args:
+          rois: say which frame each RoI is in.
+          weights: int [S, F'], how often each frame of the truth is in each of S
+            samples; without it, each frame counts once.
+        """
+        if isinstance(rois, Detections):
+            roi_frame = rois.roi_frame
+        else:
+            roi_frame = rois.box_frame
+        truth_in_rois = _positions(truth.frames, rois.frames)
+        if weights is not None:
+            # As floats, whose products of matrices are fast and here exact.
+            weights = weights.astype(float)
+        return cls(
+            truth=truth,
+            roi_frame=roi_frame,
+            roi_order=np.argsort(roi_frame, kind="stable"),
+            true_frame=truth_in_rois[truth.box_frame],
+            frame_in_truth=_positions(rois.frames, truth.frames),
+            weights=weights,
+            measure=measure,
+        )
+
+    def ap(self, boxes: np.ndarray, scores: np.ndarray, of_class: np.ndarray) -> Any:
+        """Compute the AP of a class in percent: a number, or [S] with `weights`.
+
+        Args:
+          boxes: float32 [R, 4], of the RoIs for this class.
+          scores: float [R], of the RoIs for this class; -inf leaves a RoI out.
+          of_class: bool [G], whether a true box is of the class.
+        """
+        # First only the frames with a true box of the class: hits are nowhere else.
+        with_truth = np.isin(self.roi_frame, self.true_frame[of_class])
+        kept = self._suppress(with_truth & (scores > -np.inf), boxes, scores)
+        hits = self._hits(kept, boxes, scores, of_class)
+        # In the other frames, the RoIs below the last hit need no suppression: they
+        # change neither the AP nor which better ones are kept.
+        counted = scores >= scores[hits].min(initial=np.inf)
+        kept |= self._suppress(counted & ~with_truth, boxes, scores)
+
+        rois = self._by_frame(kept & counted)
+        ranked = rois[np.argsort(-scores[rois], kind="stable")]
+        if self.weights is None:
+            curve = _curve(hits[ranked], of_class.sum())
+        else:
+            curve = self._sampled_curve(self.weights, ranked, hits[ranked], of_class)
+        return 100 * self.measure(curve)
+
+    def _by_frame(self, selected):
+        """Return the selected RoIs, a mask [R], as indices in the order of frames."""
+        return self.roi_order[selected[self.roi_order]]
+
+    def _suppress(self, candidates, boxes, scores):
+        """Return which of the candidates, a mask [R], suppression keeps: bool [R]."""
+        kept = np.zeros(len(scores), bool)
+        rois = self._by_frame(candidates)
+        _, starts, counts = np.unique(
+            self.roi_frame[rois], return_index=True, return_counts=True
+        )
+        # Frames with similar numbers of RoIs are suppressed together.
+        frames = np.argsort(-counts, kind="stable")
+        first = 0
+        while first < len(frames):
+            width = counts[frames[first]]
+            together = frames[first : first + max(1, _BOXES // width)]
+            first += len(together)
+            # A row for each frame, filled up with RoIs that do not count.
+            columns = np.arange(width)
+            indices = np.minimum(starts[together, None] + columns, len(rois) - 1)
+            table = rois[indices]
+            filled = columns < counts[together, None]
+            ranks = np.where(filled, scores[table], -np.inf)
+            kept[table[suppress(boxes[table], ranks)]] = True
+        return kept
+
+    def _hits(self, kept, boxes, scores, of_class):
+        """Return which RoIs are true positives: bool [R].
+
+        They are the best of the kept ones on each true box of the class.
+        """
+        hits = np.zeros(len(scores), bool)
+        rois = self._by_frame(kept)
+        roi_frames = self.roi_frame[rois]
+        true_boxes = self.truth.boxes[of_class]
+        for frame, true_box in zip(self.true_frame[of_class], true_boxes):
+            first, end = np.searchsorted(roi_frames, (frame, frame + 1))
+            in_frame = rois[first:end]
+            overlapping = in_frame[iou(boxes[in_frame], true_box) >= MATCH_IOU]
+            if len(overlapping):
+                hits[overlapping[scores[overlapping].argmax()]] = True
+        return hits
+
+    def _sampled_curve(self, weights, ranked, hits, of_class):
+        """Return the `Curve` of the samples.
+
+        Args:
+          ranked: int [N], the RoIs that count, the best first.
+          hits: bool [N], which of these are true positives.
+        """
+        frames = self.frame_in_truth[self.roi_frame[ranked]]
+        # How many detections of each frame lie between one true positive and the next;
+        # the last column is of those behind the last true positive.
+        between = np.zeros((weights.shape[1], hits.sum() + 1))
+        np.add.at(between, (frames, np.cumsum(hits) - hits), 1)
+        true = np.cumsum(weights[:, frames[hits]], axis=1)
+        detections = np.cumsum(weights @ between[:, :-1], axis=1)
+        positives = weights[:, self.truth.box_frame[of_class]].sum(axis=1)
+        # In a sample, a curve may begin with true positives of no weight.
+        return Curve(true, np.maximum(detections, 1), positives)
+
+
+def _curve(hits, positives):
+    """Return the `Curve` of detections, the best first, of which some are hits."""
+    true = np.arange(1, hits.sum() + 1)
+    return Curve(true, np.flatnonzero(hits) + 1, positives)
+
+
+def _positions(names, among):
+    """Return the index of each name among others; -1 if it is not there."""
+    index = {name: i for i, name in enumerate(among.tolist())}
+    return np.array([index.get(name, -1) for name in names.tolist()], int)
+
+
+def suppress(boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Suppress the boxes of each frame that overlap a better one which is kept.
+
+    IoU > p/q is tested as (p + q) * overlap > p * (sum of both areas), which is exact
+    for whole pixels and holds for empty boxes.
+
+    Args:
+      boxes: float32 [F, N, 4], y1, x1, y2, x2.
+      scores: [F, N], -inf where a frame has fewer than N boxes; of equal scores the
+        first is better.
+
+    Returns:
+      bool [F, N], which boxes are kept.
+    """
+    p, q = NMS_IOU
+    frames = np.arange(len(scores))
+    kept = np.zeros(scores.shape, bool)
+    order = np.argsort(-scores, axis=1, kind="stable")
+    left = np.take_along_axis(scores, order, axis=1) > -np.inf
+    # [5, F, N]: the edges of each box, and p times its area.
+    edges = np.moveaxis(boxes[frames[:, None], order], 2, 0)
+    height, width = edges[2:] - edges[:2]
+    edges = np.stack([*edges, p * width * height])
+    while left.any():
+        # The boxes that are left move to the front, so that later steps are shorter.
+        most = left.sum(axis=1).max()
+        front = np.argsort(~left, axis=1, kind="stable")[:, :most]
+        order = np.take_along_axis(order, front, axis=1)
+        left = np.take_along_axis(left, front, axis=1)
+        edges = np.take_along_axis(edges, front[None], axis=2)
+        for _ in range(_STEPS):
+            best = left.argmax(axis=1)
+            kept[frames, order[frames, best]] |= left[frames, best]
+            left[frames, best] = False
+            best_edges = edges[:, frames, best, None]
+            low = np.maximum(edges[:2], best_edges[:2])
+            high = np.minimum(edges[2:4], best_edges[2:4])
+            # Clipping one factor suffices: a negative overlap never exceeds a sum of
+            # areas.
+            np.maximum(high[0], low[0], out=high[0])
+            high -= low
+            overlap = high[0] * high[1]
+            left &= overlap * (p + q) <= edges[4] + best_edges[4]
+    return kept

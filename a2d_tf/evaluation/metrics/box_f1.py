@@ -1,0 +1,60 @@
+"""F1 of boxes, by which validation chooses if there are no label maps to score."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from a2d_tf.evaluation.matching import iou, match
+from a2d_tf.evaluation.metrics import INSTANCES, Metric, Split, Table
+
+
+class BoxF1(Metric):
+    """F1 of boxes and pairs at the threshold, if label maps have no scores.
+
+    An instance is right if its box has an IoU of 0.5 or more with a true one of its
+    pair, which no better instance has taken.
+    """
+
+    section = "box_f1"
+    position = 3
+    needs = (INSTANCES,)
+    validates = True
+
+    def __init__(self, split: Split) -> None:
+        super().__init__(split)
+        self._true_count = 0
+        # Of each frame: p(actor) of its instances, and whether each is right, [2, N].
+        self._scored = [np.zeros((2, 0))]
+
+    def update(self, frame: Any) -> None:
+        """Match the instances of a frame, which come best first."""
+        truth = frame.truth
+        instances = frame.instances
+        same_pair = instances.code[:, None] == truth.codes
+        matches = match(iou(instances.boxes[:, None], truth.boxes) * same_pair)
+        self._true_count += len(truth.codes)
+        self._scored.append(np.stack([instances.class_scores, matches >= 0]))
+
+    def at(self, threshold: float) -> float:
+        """Return the F1, in percent, of the instances of at least this p(actor)."""
+        scores, right = np.concatenate(self._scored, axis=1)
+        counted = scores >= np.float32(threshold)
+        everything = counted.sum() + self._true_count
+        return float(200 * right[counted].sum() / max(everything, 1))
+
+    def result(self) -> dict:
+        """Return {"box_f1": percent}; empty if label maps were scored."""
+        if self.split.metrics.get("segmentation"):
+            return {}
+        return {"box_f1": self.at(self.split.threshold)}
+
+    @classmethod
+    def tables(cls, metrics: dict) -> list[Table]:
+        """Return a table of one figure."""
+        f1 = metrics.get("box_f1")
+        if f1 is None:
+            return []
+        title = "Boxes at IoU 0.5 and the score threshold, percent"
+        return [Table(title, {"joint": "F1"}, {"": {"joint": f1}})]
