@@ -160,8 +160,8 @@ def test_colour_jitter_leaves_what_lies_outside_the_frame(monkeypatch):
 # Fitting and padding.
 
 
-def test_fit_scales_all_parts_to_the_canvas():
-    made = pipeline._fit(example(), (16, 40))
+def test_resizing_scales_all_parts_to_the_canvas():
+    made = pipeline._resize_to_canvas(example(), (16, 40))
     assert made["rgb"].shape == (3, 16, 24, 3)
     assert made["boxes"].numpy().tolist() == [[4, 6, 10, 15]]
     assert extent(made["masks"][0].numpy()) == [4, 6, 10, 15]
@@ -173,7 +173,7 @@ def test_pad_keeps_the_largest_first():
     boxes = np.float32([[0, 0, 4, 4], [0, 0, 10, 10], [0, 0, 6, 6]])
     masks = np.stack([np.full((32, 48), i, np.uint8) for i in (1, 2, 3)])
     given = example(boxes=boxes, masks=masks, codes=np.int32([11, 43, 79]))
-    made = pipeline._pad(given, (40, 50), 3, 2, 10)
+    made = pipeline._pad(given, canvas=(40, 50), frames=3, max_instances=2, base=10)
     assert made["boxes"].numpy().tolist() == [[0, 0, 10, 10], [0, 0, 6, 6]]
     assert made["actors"].numpy().tolist() == [3, 6]
     assert made["actions"].numpy().tolist() == [2, 8]

@@ -291,7 +291,7 @@ class AnnotatedVideos:
             )
         count, ratio = len(annotated.instances), np.divide(size, drawn)
         masks, boxes = np.zeros((count, *size), bool), np.zeros((count, 4), np.float32)
-        fields = {x.name: np.zeros((count, *x.shape), np.float32) for x in FIELDS}
+        fields = {field.name: field.all_missing(count) for field in FIELDS}
         for i, instance in enumerate(annotated.instances):
             try:
                 for field in FIELDS:

@@ -38,24 +38,35 @@ JPEG_QUALITY = 95
 FLOW_QUALITY = 100
 
 
-def _many(dtype, shape=()):
+def _features():
+    """Return the features that training needs, {name: how it is parsed}."""
+    number = tf.io.FixedLenFeature((), tf.int64)
+    text = tf.io.FixedLenFeature((), tf.string)
+    features = {
+        "native_height": number,
+        "native_width": number,
+        "height": number,
+        "width": number,
+        "frame": number,
+        "video": text,
+        "rgb": _list_of(tf.string),
+        "flow": _list_of(tf.string),
+        "flow_scale": _list_of(tf.float32),
+        "boxes": _list_of(tf.float32, (4,)),
+        "codes": _list_of(tf.int64),
+        "masks": text,
+        "has_mask": _list_of(tf.int64),
+    }
+    for field in FIELDS:
+        is_float = np.issubdtype(field.dtype, np.floating)
+        features[field.name] = _list_of(
+            tf.float32 if is_float else tf.int64, field.shape
+        )
+    return features
+
+
+def _list_of(dtype, shape=()):
     return tf.io.FixedLenSequenceFeature(shape, dtype, allow_missing=True)
-
-
-_NUMBERS = ("native_height", "native_width", "height", "width", "frame")
-_FEATURES = {
-    **dict.fromkeys(_NUMBERS, tf.io.FixedLenFeature((), tf.int64)),
-    "video": tf.io.FixedLenFeature((), tf.string),
-    "rgb": _many(tf.string),
-    "flow": _many(tf.string),
-    "flow_scale": _many(tf.float32),
-    "boxes": _many(tf.float32, (4,)),
-    "codes": _many(tf.int64),
-    "masks": tf.io.FixedLenFeature((), tf.string),
-    "has_mask": _many(tf.int64),
-    **{field.name: _many(tf.float32, field.shape) for field in FIELDS},
-}
-"""The features that training needs."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,8 +83,7 @@ class ClipTruth:
       boxes, codes, tracks: as of `a2d_annotations.Annotation`.
       rles: N COCO RLEs, {'size': [height, width], 'counts': bytes}.
       label_map: codes [height, width], uint8 or uint16; see `is_complete`.
-      has_mask: bool [N], False for instances of which only the box is known: their mask
-        is empty.
+      has_mask: bool [N], False where only the box is known: the mask is empty then.
       fields: {name of `instance_fields.FIELDS`: [N, ...]}.
     """
 
@@ -105,110 +115,137 @@ class ClipTruth:
 def encode(record: ClipRecord) -> bytes:
     """Serialise a record as a tf.train.Example."""
     annotation = record.annotation
-    size = record.rgb[0].shape[:2]
-    numbers = (*annotation.label_map.shape, *size, record.frame)
-    rgb = (cv2.cvtColor(frame, cv2.COLOR_RGB2BGR) for frame in record.rgb)
-    flow, scales = zip(*map(quantise, record.flow))
+    native_height, native_width = annotation.label_map.shape
+    height, width = record.rgb[0].shape[:2]
+    rgb_jpegs = []
+    for frame in record.rgb:
+        bgr = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
+        rgb_jpegs.append(_jpeg(bgr, JPEG_QUALITY))
+    flow_jpegs = []
+    flow_scales = []
+    for flow in record.flow:
+        pixels, scale = quantise(flow)
+        flow_jpegs.append(_jpeg(pixels, FLOW_QUALITY))
+        flow_scales.append(scale)
+    masks_png = b""
+    if len(annotation.masks):
+        small = [resize_mask(mask, height, width) for mask in annotation.masks]
+        masks_png = _png(np.concatenate(small).astype(np.uint8) * 255)
     columns = np.asfortranarray(annotation.masks.transpose(1, 2, 0).astype(np.uint8))
-    small = [resize_mask(mask, *size) for mask in annotation.masks]
     features = {
-        "video": _bytes(record.video.encode()),
-        "split": _bytes(record.split.encode()),
-        **{name: _ints([number]) for name, number in zip(_NUMBERS, numbers)},
+        "video": _bytes([record.video.encode()]),
+        "split": _bytes([record.split.encode()]),
+        "native_height": _ints([native_height]),
+        "native_width": _ints([native_width]),
+        "height": _ints([height]),
+        "width": _ints([width]),
+        "frame": _ints([record.frame]),
         "clip_frames": _ints(record.clip_frames),
-        "rgb": _bytes(*(_jpeg(frame, JPEG_QUALITY) for frame in rgb)),
-        "flow": _bytes(*(_jpeg(pixels, FLOW_QUALITY) for pixels in flow)),
-        "flow_scale": _floats(scales),
+        "rgb": _bytes(rgb_jpegs),
+        "flow": _bytes(flow_jpegs),
+        "flow_scale": _floats(flow_scales),
         "boxes": _floats(annotation.boxes.ravel()),
         "codes": _ints(annotation.codes),
-        "masks": _bytes(
-            _png(np.concatenate(small).astype(np.uint8) * 255) if small else b""
-        ),
-        "label_map": _bytes(_png(annotation.label_map)),
-        "mask_rle": _bytes(*(rle["counts"] for rle in rle_tools.encode(columns))),
+        "masks": _bytes([masks_png]),
+        "label_map": _bytes([_png(annotation.label_map)]),
+        "mask_rle": _bytes([rle["counts"] for rle in rle_tools.encode(columns)]),
     }
     if not annotation.has_mask.all():
         features["has_mask"] = _ints(annotation.has_mask)
     if annotation.tracks is not None:
         features["track"] = _ints(annotation.tracks)
-    features |= {
-        name: _floats(values.ravel()) for name, values in annotation.fields.items()
-    }
+    for name, values in annotation.fields.items():
+        if np.issubdtype(values.dtype, np.floating):
+            features[name] = _floats(values.ravel())
+        else:
+            features[name] = _ints(values.ravel())
     example = tf.train.Example(features=tf.train.Features(feature=features))
-    # Protocol buffers' maps are unordered; this makes equal records equal in their
-    # bytes.
+    # Protocol buffers do not order maps; `deterministic` makes equal records equal in
+    # their bytes.
     return example.SerializeToString(deterministic=True)
 
 
 def dequantise(pixels: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
-    """Invert `quantise`: uint8 [T, 2 * h, w] and ranges [T] -> flow float32 [T, h,
-    w, 2].
+    """Invert `quantise`.
+
+    Args:
+      pixels: uint8 [T, 2 * h, w], u over v.
+      scale: float32 [T], the range of each frame, pixels.
+
+    Returns:
+      flow float32 [T, h, w, 2].
     """
     count, rows, width = tf.unstack(tf.shape(pixels))
     # TensorFlow transposes floats twenty times as fast as bytes.
     flow = tf.cast(tf.reshape(pixels, [count, 2, rows // 2, width]), tf.float32)
-    return tf.transpose(
-        (flow - 127.0) * (scale[:, None, None, None] / 127.0), [0, 2, 3, 1]
-    )
+    flow = (flow - 127.0) * (scale[:, None, None, None] / 127.0)
+    return tf.transpose(flow, [0, 2, 3, 1])
 
 
 def parse_video(serialized: tf.Tensor) -> tf.Tensor:
     """Return the VID of a record, a string scalar, and decode nothing else."""
-    return tf.io.parse_single_example(serialized, {"video": _FEATURES["video"]})[
-        "video"
-    ]
+    features = {"video": tf.io.FixedLenFeature((), tf.string)}
+    return tf.io.parse_single_example(serialized, features)["video"]
 
 
 def parse(serialized: tf.Tensor, frames: int | None = None) -> dict[str, tf.Tensor]:
     """Decode a record for training, inside a TensorFlow graph.
+
+    T, h, w and N are dynamic, and N may be 0.
 
     Args:
       serialized: string scalar, one record.
       frames: number of clip frames to decode, those in the middle; by default all.
 
     Returns:
-      `rgb` uint8 [T, h, w, 3]; `flow` float32 [T, h, w, 2], (u, v) in pixels; `boxes`
-      float32 [N, 4], y1, x1, y2, x2 in pixels *of the stored frames*; `codes` int32
-      [N]; `masks` uint8 0/1 [N, h, w]; `has_mask` bool [N], False where the mask is
-      unknown and zero; `video` string; `frame` int32, 1-based; `native_size` int32 [2],
-      height and width of the video; each of `instance_fields.FIELDS`, [N, ...]. T, h, w
-      and N are dynamic, and N may be 0.
+      rgb: uint8 [T, h, w, 3].
+      flow: float32 [T, h, w, 2], (u, v) in pixels.
+      boxes: float32 [N, 4], y1, x1, y2, x2 in pixels *of the stored frames*.
+      codes: int32 [N].
+      masks: uint8 0/1 [N, h, w].
+      has_mask: bool [N], False where the mask is unknown, and zero.
+      video: string.
+      frame: int32, 1-based number of the key frame.
+      native_size: int32 [2], height and width of the video.
+      and each of `instance_fields.FIELDS`, [N, ...].
     """
-    fields = tf.io.parse_single_example(serialized, _FEATURES)
+    stored = tf.io.parse_single_example(serialized, _features())
     if frames is not None:
-        first = tf.shape(fields["rgb"])[0] // 2 - frames // 2
+        first = tf.shape(stored["rgb"])[0] // 2 - frames // 2
         for name in ("rgb", "flow", "flow_scale"):
-            fields[name] = fields[name][first : first + frames]
-    size, native_size = (
-        tf.cast(tf.stack([fields[f"{kind}height"], fields[f"{kind}width"]]), tf.int32)
-        for kind in ("", "native_")
-    )
-    rows, columns = tf.unstack(size)
-    rgb = canvas_ops.decode_jpegs(fields["rgb"], channels=3)
-    flow = canvas_ops.decode_jpegs(fields["flow"], channels=1)
-    flow = dequantise(tf.reshape(flow, [-1, 2 * rows, columns]), fields["flow_scale"])
-    scale = tf.cast(size, tf.float32) / tf.cast(native_size, tf.float32)
-    # where the record does not say, all have masks
-    ones = tf.ones_like(fields["codes"])
-    more = {}
-    for field in FIELDS:
-        unknown = tf.fill([tf.size(ones), *field.shape], np.float32(np.nan))
-        known = tf.concat([fields[field.name], unknown], 0)[: tf.size(ones)]
-        more[field.name] = field.scaled(known, scale)
-    return {
+            stored[name] = stored[name][first : first + frames]
+    size = tf.stack([stored["height"], stored["width"]])
+    size = tf.cast(size, tf.int32)
+    native_size = tf.stack([stored["native_height"], stored["native_width"]])
+    native_size = tf.cast(native_size, tf.int32)
+    ratio = tf.cast(size, tf.float32) / tf.cast(native_size, tf.float32)
+    height, width = tf.unstack(size)
+    count = tf.size(stored["codes"])
+
+    rgb = canvas_ops.decode_jpegs(stored["rgb"], channels=3)
+    flow = canvas_ops.decode_jpegs(stored["flow"], channels=1)
+    flow = dequantise(tf.reshape(flow, [-1, 2 * height, width]), stored["flow_scale"])
+    # Records without `has_mask` have a mask for each instance.
+    all_have_masks = tf.ones_like(stored["codes"])
+    has_mask = tf.concat([stored["has_mask"], all_have_masks], 0)[:count] > 0
+    clip = {
         "rgb": tf.ensure_shape(rgb, [None, None, None, 3]),
         "flow": tf.ensure_shape(flow, [None, None, None, 2]),
-        "boxes": fields["boxes"] * tf.tile(scale, [2]),
-        "codes": tf.cast(fields["codes"], tf.int32),
-        "masks": _decode_masks(
-            fields["masks"], tf.shape(fields["codes"])[0], rows, columns
-        ),
-        "has_mask": tf.concat([fields["has_mask"], ones], 0)[: tf.size(ones)] > 0,
-        "video": fields["video"],
-        "frame": tf.cast(fields["frame"], tf.int32),
+        "boxes": stored["boxes"] * tf.tile(ratio, [2]),
+        "codes": tf.cast(stored["codes"], tf.int32),
+        "masks": _decode_masks(stored["masks"], count, height, width),
+        "has_mask": has_mask,
+        "video": stored["video"],
+        "frame": tf.cast(stored["frame"], tf.int32),
         "native_size": native_size,
-        **more,
     }
+    for field in FIELDS:
+        # Records of sources without this field lack it.
+        missing = tf.fill([count, *field.shape], field.dtype(field.missing))
+        values = tf.cast(stored[field.name], missing.dtype)
+        values = tf.concat([values, missing], 0)[:count]
+        clip[field.name] = field.scaled(values, ratio)
+    return clip
 
 
 def _decode_masks(image, count, height, width):
@@ -225,57 +262,71 @@ def read_truth(serialized: bytes) -> ClipTruth:
     """Return the ground truth of a record, exactly as annotated.
 
     Raises:
-      InputError: the bytes are no record, or a field is missing or does not fit the
+      InputError: the bytes are no record, or a feature is missing or does not fit the
         others.
     """
     try:
-        feature = tf.train.Example.FromString(serialized).features.feature
-        height, width, stored_height, stored_width, frame = (
-            feature[name].int64_list.value[0] for name in _NUMBERS
-        )
-        video, split = (
-            feature[name].bytes_list.value[0].decode() for name in ("video", "split")
-        )
-        png = feature["label_map"].bytes_list.value[0]
-        boxes = np.array(feature["boxes"].float_list.value, np.float32).reshape(-1, 4)
-        codes = np.array(feature["codes"].int64_list.value, np.int64)
-        masks = feature["mask_rle"].bytes_list.value
-        rles = [{"size": [height, width], "counts": counts} for counts in masks]
-        label_map = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
-        fields = {}
-        for field in FIELDS:
-            shape = (len(codes), *field.shape)
-            values = feature[field.name].float_list.value or np.full(shape, np.nan)
-            fields[field.name] = np.array(values, np.float32).reshape(shape)
+        features = tf.train.Example.FromString(serialized).features.feature
+        truth = _truth_of(features)
     except (DecodeError, IndexError, ValueError, cv2.error) as error:
         raise InputError("not a clip record, or a field is missing") from error
-    if not is_file_name(video):  # it becomes part of paths
-        raise InputError(f"'video' {quoted(video)} is not a valid file name")
+    if not is_file_name(truth.video):  # it becomes part of paths
+        raise InputError(f"'video' {quoted(truth.video)} is not a valid file name")
+    return truth
+
+
+def _truth_of(features):
+    """Return the ClipTruth of a tf.train.Example's features; IndexError without one."""
+
+    def number(name: str) -> int:
+        return features[name].int64_list.value[0]
+
+    def value(name: str) -> bytes:
+        return features[name].bytes_list.value[0]
+
+    height = number("native_height")
+    width = number("native_width")
+    boxes = np.array(features["boxes"].float_list.value, np.float32).reshape(-1, 4)
+    codes = np.array(features["codes"].int64_list.value, np.int64).astype(np.int32)
+    rles = []
+    for counts in features["mask_rle"].bytes_list.value:
+        rles.append({"size": [height, width], "counts": counts})
+    label_map_png = np.frombuffer(value("label_map"), np.uint8)
+    has_mask = features["has_mask"].int64_list.value or [True] * len(codes)
     tracks = None
-    if "track" in feature:  # indexing would add it
-        tracks = np.array(feature["track"].int64_list.value, np.int64)
+    if "track" in features:  # indexing would add it
+        tracks = np.array(features["track"].int64_list.value, np.int64)
+    fields = {}
+    for field in FIELDS:
+        feature = features[field.name]
+        values = feature.float_list.value or feature.int64_list.value
+        if values:
+            values = np.array(values, field.dtype).reshape(len(codes), *field.shape)
+        else:
+            values = field.all_missing(len(codes))
+        fields[field.name] = values
     return ClipTruth(
-        video=video,
-        frame=frame,
-        split=split,
-        clip_frames=np.array(feature["clip_frames"].int64_list.value),
+        video=value("video").decode(),
+        frame=number("frame"),
+        split=value("split").decode(),
+        clip_frames=np.array(features["clip_frames"].int64_list.value),
         native_size=(height, width),
-        size=(stored_height, stored_width),
+        size=(number("height"), number("width")),
         boxes=boxes,
-        codes=codes.astype(np.int32),
+        codes=codes,
         rles=rles,
-        label_map=label_map,
-        has_mask=np.array(
-            feature["has_mask"].int64_list.value or [True] * len(codes), bool
-        ),
+        label_map=cv2.imdecode(label_map_png, cv2.IMREAD_UNCHANGED),
+        has_mask=np.array(has_mask, bool),
         tracks=tracks,
         fields=fields,
     )
 
 
 def read_shard(path: str | os.PathLike) -> Iterator[bytes]:
-    """Yield the serialised records of a shard; InputError where it is missing or
-    damaged.
+    """Yield the serialised records of a shard.
+
+    Raises:
+      InputError: the shard is missing or damaged.
     """
     with naming(path):
         yield from tf.data.TFRecordDataset(os.fspath(path)).as_numpy_iterator()
@@ -283,28 +334,33 @@ def read_shard(path: str | os.PathLike) -> Iterator[bytes]:
 
 @contextlib.contextmanager
 def naming(path: str | os.PathLike) -> Iterator[None]:
-    """Reraise errors as an InputError that names a shard, or the damaged one of
-    their folder.
+    """Reraise errors of reading records as an InputError that names the shard.
+
+    `path` is the shard, or the folder of the records: then the damaged shard in it is
+    searched and named.
     """
     try:
         yield
     except (InputError, tf.errors.OpError) as error:
-        # the records are not at fault
         if isinstance(error, tf.errors.ResourceExhaustedError):
-            raise
+            raise  # the records are not at fault
         if isinstance(error, tf.errors.DataLossError) and os.path.isdir(path):
             for shard in sorted(pathlib.Path(path).glob("*.tfrecord")):
                 collections.deque(read_shard(shard), maxlen=0)
-        # TensorFlow's messages go on for lines about its graph.
-        problem = error if isinstance(error, InputError) else type(error).__name__
+        if isinstance(error, InputError):
+            problem = str(error)
+        else:  # TensorFlow's messages go on for lines about its graph.
+            problem = type(error).__name__
         raise InputError(
             f"{path}: corrupt records ({problem}); rebuild them"
         ) from error
 
 
 def write_shard(path: str | os.PathLike, records: Iterable[bytes]) -> None:
-    """Write serialised records to a TFRecord file; InputError where that cannot be
-    written.
+    """Write serialised records to a TFRecord file.
+
+    Raises:
+      InputError: the file cannot be written.
     """
     try:
         with tf.io.TFRecordWriter(str(path)) as writer:
@@ -324,14 +380,16 @@ def resize_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def _jpeg(image, quality):
-    return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+    _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return data.tobytes()
 
 
 def _png(image):
-    return cv2.imencode(".png", image)[1].tobytes()
+    _, data = cv2.imencode(".png", image)
+    return data.tobytes()
 
 
-def _bytes(*values):
+def _bytes(values):
     return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
 
 

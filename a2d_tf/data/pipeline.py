@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -25,96 +24,108 @@ import tensorflow as tf
 from a2d_tf.core.config import Config, TrainingConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.data import clip_records
-from a2d_tf.data.instance_fields import FIELDS
+from a2d_tf.data.instance_fields import FIELDS, Points
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.ops import canvas as canvas_ops
 
-CLIP = (
-    *(
-        "rgb",
-        "flow",
-        "size",
-        "boxes",
-        "masks",
-        "has_mask",
-        "actors",
-        "actions",
-        "present",
-    ),
-    *("annotated", "native_size", "video", "frame", "row"),
-    *(field.name for field in FIELDS),
+CLIP: tuple[str, ...] = (
+    "rgb",
+    "flow",
+    "size",
+    "boxes",
+    "masks",
+    "has_mask",
+    "actors",
+    "actions",
+    "present",
+    "annotated",
+    "native_size",
+    "video",
+    "frame",
+    "row",
 )
+CLIP += tuple(field.name for field in FIELDS)
 """The fields of a batch."""
 
 _BUCKETS = 1000
 
 
 def is_validation(video: tf.Tensor, fraction: float) -> tf.Tensor:
-    """Return whether a training video is held out, a bool tensor: decided by a hash
-    of its VID.
+    """Return whether a training video is held out, a bool tensor.
+
+    A hash of its VID decides, so that it does not depend on the other videos.
     """
-    return tf.strings.to_hash_bucket_fast(video, _BUCKETS) < int(
-        round(fraction * _BUCKETS)
-    )
+    bucket = tf.strings.to_hash_bucket_fast(video, _BUCKETS)
+    return bucket < int(round(fraction * _BUCKETS))
 
 
-def _fit(example, canvas):
-    """Resize an example to the canvas if its records were made for another; do not
-    pad it.
-    """
+def _resize_to_canvas(example, canvas):
+    """Resize an example made for another canvas to this one; do not pad it."""
     rgb, flow, size = canvas_ops.place(example["rgb"], example["flow"], canvas)
-    old = tf.shape(example["rgb"])[1:3]
+    old_size = tf.shape(example["rgb"])[1:3]
+    ratio = tf.cast(size, tf.float32) / tf.cast(old_size, tf.float32)
 
-    def resample() -> tf.Tensor:
+    def resample_masks() -> tf.Tensor:
         masks = canvas_ops.resize(example["masks"][..., None], size)[..., 0]
         return tf.cast(masks >= 0.5, tf.uint8)
 
-    ratio = tf.cast(size, tf.float32) / tf.cast(old, tf.float32)
-    return dict(
+    masks = tf.cond(
+        tf.reduce_all(old_size == size), lambda: example["masks"], resample_masks
+    )
+    resized = dict(
         example,
         rgb=rgb[:, : size[0], : size[1]],
         flow=flow[:, : size[0], : size[1]],
-        masks=tf.cond(tf.reduce_all(old == size), lambda: example["masks"], resample),
+        masks=masks,
         boxes=example["boxes"] * tf.tile(ratio, [2]),
-        **{field.name: field.scaled(example[field.name], ratio) for field in FIELDS},
     )
+    for field in FIELDS:
+        resized[field.name] = field.scaled(example[field.name], ratio)
+    return resized
 
 
-def _pad(example, canvas, frames, max_instances, base):
-    """Pad frames to the canvas and instances to `max_instances`, the largest first."""
+def _pad(example, *, canvas, frames, max_instances, base):
+    """Pad frames to the canvas and instances to `max_instances`, the largest first.
+
+    `base` is that of the label space's codes.
+    """
+    height, width = canvas
     size = tf.shape(example["rgb"])[1:3]
     areas = tf.reduce_prod(example["boxes"][:, 2:] - example["boxes"][:, :2], axis=1)
     order = tf.argsort(areas, direction="DESCENDING", stable=True)[:max_instances]
     count = tf.shape(order)[0]
-    border = [[0, 0], [0, canvas[0] - size[0]], [0, canvas[1] - size[1]]]
-    more = [0, max_instances - count]
+    below = [0, height - size[0]]
+    right = [0, width - size[1]]
+    empty_rows = [0, max_instances - count]
 
-    def rows(
-        name: str, shape: Sequence[int] = (), sides: Sequence[Any] = ()
-    ) -> tf.Tensor:
-        values = tf.pad(
-            tf.gather(example[name], order), [more, *(sides or [[0, 0]] * len(shape))]
-        )
-        return tf.ensure_shape(values, [max_instances, *shape])
+    def pad_frames(name: str, channels: int) -> tf.Tensor:
+        padded = tf.pad(example[name], [[0, 0], below, right, [0, 0]])
+        return tf.ensure_shape(padded, [frames, height, width, channels])
 
-    codes = rows("codes")
-    return {
-        "rgb": tf.ensure_shape(
-            tf.pad(example["rgb"], [*border, [0, 0]]), [frames, *canvas, 3]
-        ),
-        "flow": tf.ensure_shape(
-            tf.pad(example["flow"], [*border, [0, 0]]), [frames, *canvas, 2]
-        ),
+    def pad_rows(name: str, shape: Sequence[int] = ()) -> tf.Tensor:
+        rows = tf.gather(example[name], order)
+        padded = tf.pad(rows, [empty_rows] + [[0, 0] for _ in shape])
+        return tf.ensure_shape(padded, [max_instances, *shape])
+
+    masks = tf.pad(tf.gather(example["masks"], order), [empty_rows, below, right])
+    codes = pad_rows("codes")
+    padded = {
+        "rgb": pad_frames("rgb", 3),
+        "flow": pad_frames("flow", 2),
         "size": size,
-        "boxes": rows("boxes", [4]),
-        "masks": rows("masks", canvas, border[1:]),
-        "has_mask": rows("has_mask"),
+        "boxes": pad_rows("boxes", [4]),
+        "masks": tf.ensure_shape(masks, [max_instances, height, width]),
+        "has_mask": pad_rows("has_mask"),
         "actors": codes // base - 1,
         "actions": codes % base - 1,
         "present": tf.sequence_mask(count, max_instances),
-        **{name: example[name] for name in ("native_size", "video", "frame")},
-        **{field.name: rows(field.name, field.shape) for field in FIELDS},
+        "native_size": example["native_size"],
+        "video": example["video"],
+        "frame": example["frame"],
     }
+    for field in FIELDS:
+        padded[field.name] = pad_rows(field.name, field.shape)
+    return padded
 
 
 def warp(
@@ -142,20 +153,23 @@ def warp(
       flip: bool scalar.
 
     Returns:
-      the four, of the same shapes, RGB and masks uint8; boxes are not clipped.
+      (rgb, flow, boxes, masks), of the same shapes; RGB and masks are uint8, and boxes
+      are not clipped.
     """
     size = tf.cast(tf.shape(rgb)[1:3], tf.float32)
-    origin, step = window[:2], window[2:] / size
+    origin = window[:2]
+    step = window[2:] / size
     corners = move(tf.reshape(boxes, [-1, 2, 2]), size, window, flip)
-    boxes = tf.concat(
-        [tf.reduce_min(corners, axis=1), tf.reduce_max(corners, axis=1)], axis=1
-    )
+    upper_left = tf.reduce_min(corners, axis=1)
+    lower_right = tf.reduce_max(corners, axis=1)
+    boxes = tf.concat([upper_left, lower_right], axis=1)
     # crop_and_resize is corner-aligned and reads zeros outside. This samples at the
     # centres of the new pixels, in frames padded by their edge (cf. ops/roi_align).
     first = (origin + 0.5 * step + 0.5) / (size + 1.0)
     last = first + step * (size - 1.0) / (size + 1.0)
     # Mirroring reads from right to left: reversing the result would take twice as long.
-    left, right = tf.where(flip, last[1], first[1]), tf.where(flip, first[1], last[1])
+    left = tf.where(flip, last[1], first[1])
+    right = tf.where(flip, first[1], last[1])
     box = tf.stack([first[0], left, last[0], right])[None]
 
     def resample(images: tf.Tensor) -> tf.Tensor:
@@ -176,8 +190,9 @@ def warp(
 def move(
     points: tf.Tensor, size: tf.Tensor, window: tf.Tensor, flip: tf.Tensor
 ) -> tf.Tensor:
-    """Move points [..., 2] (y, x) of a frame of `size` [2] as `warp` moves its
-    pixels.
+    """Move points [..., 2], (y, x), of a frame as `warp` moves its pixels.
+
+    `size` is that of the frame, float32 [2].
     """
     y, x = tf.unstack((points - window[:2]) / (window[2:] / size), axis=-1)
     return tf.stack([y, tf.where(flip, size[1] - x, x)], axis=-1)
@@ -194,52 +209,71 @@ def _random_window(size, jitter, seed):
 def augment(
     example: dict[str, tf.Tensor], seed: tf.Tensor, training: TrainingConfig
 ) -> dict[str, tf.Tensor]:
-    """Mirror, zoom and shift a clip and change its brightness and contrast, alike in
-    all frames.
+    """Mirror, zoom and shift a clip; change its brightness and contrast.
 
-    The settings `flip`, `scale_jitter` and `colour_jitter` bound the changes; `seed` is
+    All its frames are changed alike. The settings `flip`, `scale_jitter` and `colour_jitter` bound the changes; `seed` is
     an integer tensor [2]. Outside of the frame all is zero, like padding. An instance
     is dropped if less than a tenth of its box, fewer than two pixels of a side or none
     of its mask, if it has one, remain.
     """
-    seeds = tf.random.experimental.stateless_split(seed, 3)
+    flip_seed, window_seed, colour_seed = tf.unstack(
+        tf.random.experimental.stateless_split(seed, 3)
+    )
     size = tf.shape(example["rgb"])[1:3]
-    window = _random_window(size, training.scale_jitter, seeds[1])
-    mirrored = tf.random.stateless_uniform([], seeds[0]) < (
-        0.5 if training.flip else 0.0
-    )
+    window = _random_window(size, training.scale_jitter, window_seed)
+    flip_share = 0.5 if training.flip else 0.0
+    mirrored = tf.random.stateless_uniform([], flip_seed) < flip_share
     most = training.colour_jitter
-    draw = tf.random.stateless_uniform([2], seeds[2], -most, most)
-    # Before the warp, whose zeros outside of the frame must stay zero.
-    rgb = tf.cast(example["rgb"], tf.float32) * (1.0 + draw[0]) + 128.0 * draw[1]
-    rgb = tf.clip_by_value(rgb, 0.0, 255.0)
-    others = (example[name] for name in ("flow", "boxes", "masks"))
-    rgb, flow, boxes, masks = warp(rgb, *others, window=window, flip=mirrored)
-    clipped = tf.clip_by_value(boxes, 0.0, tf.cast(tf.tile(size, [2]), tf.float32))
-    old, new = boxes[:, 2:] - boxes[:, :2], clipped[:, 2:] - clipped[:, :2]
-    kept = (tf.reduce_min(new, 1) >= 2.0) & (
-        tf.reduce_prod(new, 1) >= 0.1 * tf.reduce_prod(old, 1)
+    contrast, brightness = tf.unstack(
+        tf.random.stateless_uniform([2], colour_seed, -most, most)
     )
-    kept &= tf.reduce_any(masks > 0, axis=[1, 2]) | ~example["has_mask"]
-    place = tf.cast(size, tf.float32), window, mirrored
-    moved = {x.name: move(example[x.name], *place) for x in FIELDS if x.moves}
-    plain = {
-        x: example[x] for x in ("has_mask", "codes", *(field.name for field in FIELDS))
+    # Before the warp, whose zeros outside of the frame must stay zero.
+    rgb = tf.cast(example["rgb"], tf.float32) * (1.0 + contrast) + 128.0 * brightness
+    rgb = tf.clip_by_value(rgb, 0.0, 255.0)
+    rgb, flow, boxes, masks = warp(
+        rgb,
+        example["flow"],
+        example["boxes"],
+        example["masks"],
+        window=window,
+        flip=mirrored,
+    )
+
+    float_size = tf.cast(size, tf.float32)
+    clipped = tf.clip_by_value(boxes, 0.0, tf.tile(float_size, [2]))
+    old_sides = boxes[:, 2:] - boxes[:, :2]
+    new_sides = clipped[:, 2:] - clipped[:, :2]
+    old_areas = tf.reduce_prod(old_sides, 1)
+    new_areas = tf.reduce_prod(new_sides, 1)
+    keeps_box = (tf.reduce_min(new_sides, 1) >= 2.0) & (new_areas >= 0.1 * old_areas)
+    keeps_mask = tf.reduce_any(masks > 0, axis=[1, 2]) | ~example["has_mask"]
+    rows = {
+        "boxes": clipped,
+        "masks": masks,
+        "has_mask": example["has_mask"],
+        "codes": example["codes"],
     }
-    rows = {"boxes": clipped, "masks": masks, **plain, **moved}
-    left = {name: tf.boolean_mask(values, kept) for name, values in rows.items()}
-    return dict(example, rgb=rgb, flow=flow, **left)
+    for field in FIELDS:
+        rows[field.name] = example[field.name]
+        if isinstance(field, Points):
+            rows[field.name] = move(rows[field.name], float_size, window, mirrored)
+    augmented = dict(example, rgb=rgb, flow=flow)
+    for name, values in rows.items():
+        augmented[name] = tf.boolean_mask(values, keeps_box & keeps_mask)
+    return augmented
 
 
 def _serialized(paths, split, val_fraction):
     """Return the serialised records of a split from its shards."""
-    clips = tf.data.TFRecordDataset(paths)
+    records = tf.data.TFRecordDataset(paths)
     if split == "test":
-        return clips
-    return clips.filter(
-        lambda clip: is_validation(clip_records.parse_video(clip), val_fraction)
-        == (split == "val")
-    )
+        return records
+
+    def is_of_split(serialized: tf.Tensor) -> tf.Tensor:
+        video = clip_records.parse_video(serialized)
+        return is_validation(video, val_fraction) == (split == "val")
+
+    return records.filter(is_of_split)
 
 
 # There is no `if` or `for` on tensors; AutoGraph would look for them for a second.
@@ -250,18 +284,19 @@ def training(
     """Return endless batches of augmented training clips, from `start_step` on.
 
     Args:
+      manifest: of the records.
       config: of the run; the canvas and the number of frames are those of its network.
       start_step: step of the first batch.
-      replicas: that share a batch: each element is the equal part of one of them.
+      replicas: number of replicas that share a batch; each element is the part of one.
 
     Returns:
-      a dataset of dicts with the fields CLIP, see `a2d_tf.dataset`. has_mask is False
-      where only the box of an instance is known, annotated where augmentation has cut
-      off all instances: the background is unknown then.
+      a dataset of dicts with the fields CLIP, see `a2d_tf.dataset`. `has_mask` is False
+      where only the box of an instance is known. `annotated` is False where
+      augmentation has cut off all instances: the background is unknown then.
 
     Raises:
-      InputError: too short clips, no record in the split, or a batch that the replicas
-        cannot share evenly.
+      InputError: the clips are too short, the split has no record, or the replicas
+        cannot share a batch evenly.
     """
     training = config.training
     if training.batch_size % replicas:
@@ -275,36 +310,38 @@ def training(
         return augment(example, seed, training)
 
     load = _loader(manifest, config, training.batch_size, augmented)
-    clips = _endless(manifest, training, start_step * training.batch_size)
-    clips = clips.map(load, num_parallel_calls=os.cpu_count())
-    return _prefetched(
-        clips.batch(training.batch_size // replicas, drop_remainder=True), 4
-    )
+    records = _endless(manifest, training, start_step * training.batch_size)
+    clips = records.map(load, num_parallel_calls=os.cpu_count())
+    batches = clips.batch(training.batch_size // replicas, drop_remainder=True)
+    return _prefetched(batches, 4)
 
 
 def _endless(manifest, training, start):
-    """Return the training records, epoch after epoch, as (position, serialised) from
-    `start` on.
+    """Return the training records, epoch after epoch, from the position `start` on.
+
+    The elements are (position in the stream, serialised record).
     """
-    paths, fraction = manifest.shards("train"), training.val_fraction
+    paths = manifest.shards("train")
+    fraction = training.val_fraction
     with clip_records.naming(manifest.directory):
-        total = int(
-            _serialized(paths, "train", fraction).reduce(0, lambda count, _: count + 1)
-        )
+        records = _serialized(paths, "train", fraction)
+        total = int(records.reduce(0, lambda count, _: count + 1))
     if total == 0 or not manifest.counts["train"]["instances"]:
         problem = f"--val_fraction={fraction} leaves no training clip with an instance"
         raise InputError(f"{manifest.directory}: {problem}; annotate more")
-    # Shards that were cut between records meanwhile would be less to learn from; empty,
-    # no end.
-    whole = tf.data.experimental.assert_cardinality(total)
-    epochs = tf.data.Dataset.range(start // total, tf.int64.max).flat_map(
-        lambda epoch: _shuffled(paths, training, epoch).apply(whole)
-    )
+    # If a shard was truncated while we train, we would silently see fewer clips; if all
+    # were empty, the dataset would loop forever.
+    check_total = tf.data.experimental.assert_cardinality(total)
+
+    def epoch_of(epoch: tf.Tensor) -> tf.data.Dataset:
+        return _shuffled(paths, training, epoch).apply(check_total)
+
+    epochs = tf.data.Dataset.range(start // total, tf.int64.max).flat_map(epoch_of)
     return epochs.skip(start % total).enumerate(start)
 
 
 def _shuffled(paths, training, epoch):
-    """Return the serialised records in the order of an epoch."""
+    """Return the serialised training records in the order of an epoch."""
     run_seed = tf.constant([training.seed, 0x5EED], tf.int64)
     seed = tf.random.experimental.stateless_fold_in(run_seed, epoch)
     order = tf.argsort(tf.random.stateless_uniform([len(paths)], seed))
@@ -313,30 +350,40 @@ def _shuffled(paths, training, epoch):
         block_seed = tf.random.experimental.stateless_fold_in(seed, block)
         return tf.random.experimental.stateless_shuffle(rows, block_seed)
 
-    clips = _serialized(
-        tf.gather(tf.constant(paths), order), "train", training.val_fraction
-    )
-    return clips.batch(training.shuffle_buffer).enumerate().map(permute).unbatch()
+    shuffled_paths = tf.gather(tf.constant(paths), order)
+    records = _serialized(shuffled_paths, "train", training.val_fraction)
+    blocks = records.batch(training.shuffle_buffer).enumerate()
+    return blocks.map(permute).unbatch()
 
 
 def _loader(manifest, config, batch_size, change=None):
-    """Return the function from (position in the stream, serialised record) to a
-    padded clip.
+    """Return a function (position in the stream, serialised record) -> padded clip.
+
+    `change`, if given, takes the parsed example and the position, and augments it.
     """
-    base, model = manifest.label_space.base, config.model
-    canvas, frames = (model.image_height, model.image_width), model.frames
+    canvas = config.model.image_height, config.model.image_width
+    frames = config.model.frames
     manifest.check_frames(frames)
 
     def load(position: tf.Tensor, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-        example = _fit(clip_records.parse(serialized, frames), canvas)
-        changed = change(example, position) if change else example
+        original = _resize_to_canvas(clip_records.parse(serialized, frames), canvas)
+        example = original
+        if change is not None:
+            example = change(original, position)
         # Background is known where all instances are. A record without any shows
         # background alone, but a window that lost them all may show a part of one.
-        known = (tf.size(changed["codes"]) > 0) | tf.equal(tf.size(example["codes"]), 0)
-        padded = _pad(changed, canvas, frames, config.training.max_instances, base)
-        return dict(
-            padded, annotated=known, row=tf.cast(position % batch_size, tf.int32)
+        has_instances = tf.size(example["codes"]) > 0
+        had_none = tf.equal(tf.size(original["codes"]), 0)
+        clip = _pad(
+            example,
+            canvas=canvas,
+            frames=frames,
+            max_instances=config.training.max_instances,
+            base=manifest.label_space.base,
         )
+        clip["annotated"] = has_instances | had_none
+        clip["row"] = tf.cast(position % batch_size, tf.int32)
+        return clip
 
     return load
 
@@ -358,27 +405,31 @@ def evaluation(
       split: 'train' (without the held-out videos), 'val' (those alone) or 'test'.
       batch_size: clips of a batch; the last one may be smaller.
       fields: of the elements, by default those of `training`; no others are computed.
-        `record` is one more, the serialised records, string [B].
+        One more may be asked for: `record`, the serialised records, string [B].
       every: 1 for all clips, N for each Nth.
 
     Raises:
-      InputError: too short clips, or no shard of the split.
+      InputError: the clips are too short, or the split has no shard.
     """
     load = _loader(manifest, config, batch_size)
-    clips = _serialized(manifest.shards(split), split, config.training.val_fraction)
-    clips = clips.shard(every, 0) if every > 1 else clips
+    paths = manifest.shards(split)
+    records = _serialized(paths, split, config.training.val_fraction)
+    if every > 1:
+        records = records.shard(every, 0)
 
     def load_fields(position: tf.Tensor, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-        example = {**load(position, serialized), "record": serialized}
-        return {name: example[name] for name in fields}
+        clip = load(position, serialized)
+        clip["record"] = serialized
+        return {name: clip[name] for name in fields}
 
-    clips = clips.enumerate().map(load_fields, num_parallel_calls=os.cpu_count())
+    clips = records.enumerate().map(load_fields, num_parallel_calls=os.cpu_count())
     return _prefetched(clips.batch(batch_size), 2)
 
 
 def _prefetched(dataset, batches):
-    """Prefetch without autotuning: its thread delays the end of the iterator by up
-    to a minute.
+    """Prefetch batches, without autotuning.
+
+    The thread of autotuning delays the end of the iterator by up to a minute.
     """
     options = tf.data.Options()
     options.autotune.enabled = False
@@ -388,11 +439,13 @@ def _prefetched(dataset, batches):
 def key_frames(
     manifest: Manifest, split: str, names: Collection[str]
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield the stored key frames of these names, `<VID>/<%05d>`, with RGB uint8 [h,
-    w, 3].
+    """Yield (name, RGB uint8 [h, w, 3]) of the stored key frames of these names.
+
+    Names are `<VID>/<%05d>`.
     """
     for path in manifest.shards(split):
         for serialized in clip_records.read_shard(path):
             truth = clip_records.read_truth(serialized)
             if truth.name in names:
-                yield truth.name, clip_records.parse(serialized, 1)["rgb"][0].numpy()
+                clip = clip_records.parse(serialized, frames=1)
+                yield truth.name, clip["rgb"][0].numpy()

@@ -12,7 +12,7 @@ from pycocotools import mask as rle_tools
 
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import clip_records
-from a2d_tf.data.instance_fields import scaled
+from a2d_tf.data.instance_fields import scale_fields
 from a2d_tf.evaluation import box_data
 from a2d_tf.evaluation.metrics.segmentation import CodePairs
 from a2d_tf.model.inference import Inference
@@ -61,7 +61,7 @@ class Frame:
             None if v is None else v[row][valid] for v in outputs.table
         )
         found = outputs.detections.map_rows(lambda values: values[row][:number])
-        found = found._replace(number=number, more=scaled(found.more, ratio[:2]))
+        found = found._replace(number=number, more=scale_fields(found.more, ratio[:2]))
         table, instances = _scaled(table, ratio), _scaled(found, ratio)
         clips = (batch[name][row] for name in ("rgb", "flow"))
         rgb, flow = (clip[len(clip) // 2, : size[0], : size[1]] for clip in clips)

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from a2d_tf.core.config import InferenceConfig
 from a2d_tf.core.errors import MAX_FLOW, MAX_PIXELS
-from a2d_tf.data.instance_fields import scaled
+from a2d_tf.data.instance_fields import scale_fields
 from a2d_tf.model.heads.readout import LEVELS
 from a2d_tf.model.inference import infer_key_frames
 from a2d_tf.model.layers import FROZEN, ConvNorm
@@ -286,7 +286,7 @@ def _answer(network, settings, frames, size):
     ).detections
     with tf.control_dependencies([_size_check(size[0], size[1])]):
         ratio = tf.cast(size, tf.float32) / tf.cast(inside, tf.float32)
-    more = scaled(found.more, ratio[:, None])
+    more = scale_fields(found.more, ratio[:, None])
     detections = {**found._asdict(), **more, "num_detections": found.number}
     outputs = {name: detections[name] for name in OUTPUTS if name in detections}
     outputs["boxes"] = detections["boxes"] * tf.tile(ratio, [1, 2])[:, None]
