@@ -9,7 +9,7 @@ import pytest
 from prediction_files import TRACKS, track, write
 from processes import complaint, run_a2d
 
-from a2d_tf.behaviour import boris, bouts, plots
+from a2d_tf.behaviour import action_colours, boris, bouts, plots, time_budget
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_csv
 from a2d_tf.video import pages
@@ -60,7 +60,7 @@ def test_a_file_with_a_track_a_line_is_whole_or_damaged(tmp_path):
 
 def test_the_time_budget_of_each_individual(library, tmp_path):
     found = bouts.read_all([library / "clip"])
-    write_csv(tmp_path / "budget.csv", [bouts.BUDGET, *bouts.time_budget(found)])
+    write_csv(tmp_path / "budget.csv", [time_budget.COLUMNS, *time_budget.rows(found)])
     assert (tmp_path / "budget.csv").read_text() == BUDGET
     # all have 0.5
     assert bouts.read_all([library / "clip"], min_score=0.51)[0].tracks == []
@@ -78,7 +78,7 @@ def test_tables_page_plot_and_boris_say_the_same(tmp_path):
     ]
     each = bouts.read_all([write(tmp_path / "clip", made, overlay=0)])
     pages.write_page(tmp_path / "clip")
-    budget = bouts.time_budget(each)
+    budget = time_budget.rows(each)
     boris.write_events(tmp_path / "events.tsv", each)
     expected = {
         ("dog", "walking"): 1.0,
@@ -88,7 +88,7 @@ def test_tables_page_plot_and_boris_say_the_same(tmp_path):
     found = bouts.sums(each[0].tracks)
     assert {pair: own.seconds for pair, own in found.items()} == pytest.approx(expected)
     sums = collections.Counter()
-    for row in (dict(zip(bouts.BUDGET, row)) for row in budget):
+    for row in (dict(zip(time_budget.COLUMNS, row)) for row in budget):
         sums[row["actor"], row["action"]] += row["seconds"]
     assert sums == pytest.approx(expected)
     sums.clear()
@@ -101,7 +101,7 @@ def test_tables_page_plot_and_boris_say_the_same(tmp_path):
         "<td>all</td><td>(.*?)</td><td>(.*?)</td><td.*?<td.*?>(.*?)</td>", page
     )
     assert {pair: float(s) for *pair, s in cells for pair in [tuple(pair)]} == expected
-    shades = bouts.colours(["walking", "driving", "running"])
+    shades = action_colours.colours(["walking", "driving", "running"])
     bars = plots.time_budget(each[0].tracks, shades).axes[0].patches
     widths = sorted(filter(None, (bar.get_width() for bar in bars)))
     assert widths == [50, 50, 100]  # percent: of the dog's; the vehicle's

@@ -27,7 +27,7 @@ from a2d_tf.annotations.tracked_video import (
     TrackShapes,
     keep_key_frames,
 )
-from a2d_tf.behaviour import predictions
+from a2d_tf.behaviour.predicted_tracks import read_tracked_video
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 from a2d_tf.data.segmentations import decode_mask, decode_parts, encode_mask
@@ -133,7 +133,7 @@ def prediction(written, tmp_path):
 
 
 def test_a_prediction_is_read_with_the_labels_of_its_tracks(prediction):
-    read = predictions.read(prediction)
+    read = read_tracked_video(prediction)
     assert (read.source, read.name, read.images, read.size) == (
         "clip1.mp4",
         "clip1",
@@ -152,14 +152,14 @@ def test_a_prediction_is_read_with_the_labels_of_its_tracks(prediction):
         (6, "running"),
     ]
     assert (read.tracks[1].shapes[0].decoded() == mask(*SIZE, *OTHER)).all()
-    assert predictions.read(prediction, 0.5).tracks == read.tracks[:1]
-    assert predictions.read(prediction, 0.5, "b.avi").source == "b.avi"
+    assert read_tracked_video(prediction, 0.5).tracks == read.tracks[:1]
+    assert read_tracked_video(prediction, 0.5, "b.avi").source == "b.avi"
 
 
 def test_a_track_that_changes_its_actor_is_two(tmp_path):
     film = {n: [(4, code, 0.5, BOX)] for n, code in enumerate((66, 76, 76, 66, 66), 1)}
     write(tmp_path, film, **CLIP)
-    tracks = predictions.read(tmp_path).tracks
+    tracks = read_tracked_video(tmp_path).tracks
     found = [(t.id, t.actor, [s.frame for s in t.shapes]) for t in tracks]
     assert found == [(4, "cat", [1, 4, 5]), (5, "dog", [2, 3])]
 
@@ -196,14 +196,14 @@ def damage(path, fields):
 def test_damaged_files_are_named(prediction, name, fields, message):
     damage(prediction / name, fields)
     with pytest.raises(InputError) as error:
-        predictions.read(prediction)
+        read_tracked_video(prediction)
     assert message in str(error.value) and str(prediction) in str(error.value)
 
 
 def test_cvat_has_a_task_and_tracks_of_polygons_that_end_where_they_are_gone(
     prediction, tmp_path
 ):
-    files.save(predictions.read(prediction), str(tmp_path / "clip1.xml"), "cvat")
+    files.save(read_tracked_video(prediction), str(tmp_path / "clip1.xml"), "cvat")
     root = ElementTree.fromstring((tmp_path / "clip1.xml").read_bytes())
     tracks = [
         (
@@ -252,7 +252,7 @@ def test_cvat_has_a_task_and_tracks_of_polygons_that_end_where_they_are_gone(
 
 
 def test_coco_has_the_attributes_of_cvat(prediction, tmp_path):
-    keys = keep_key_frames(predictions.read(prediction), 5)
+    keys = keep_key_frames(read_tracked_video(prediction), 5)
     files.save(keys, str(tmp_path / "a.json"), "coco")
     content = json.loads((tmp_path / "a.json").read_text())
     names = [image["file_name"] for image in content["images"]]
@@ -283,7 +283,7 @@ def test_coco_has_the_attributes_of_cvat(prediction, tmp_path):
 
 def test_labelme_has_a_file_for_each_frame(prediction, tmp_path):
     files.save(
-        predictions.read(prediction), str(tmp_path / "new" / "a"), "labelme", False
+        read_tracked_video(prediction), str(tmp_path / "new" / "a"), "labelme", False
     )
     names = sorted(
         p.relative_to(tmp_path / "new").as_posix() for p in tmp_path.rglob("a/*/*")
@@ -309,7 +309,9 @@ def test_outputs_replace_no_folder(prediction, tmp_path):
         (tmp_path / name).mkdir()
         (tmp_path / name / "corrected.json").write_text("{}")
         with pytest.raises(InputError, match=f"{name}: (already exists|is a folder)"):
-            files.save(predictions.read(prediction), str(tmp_path / name), form, False)
+            files.save(
+                read_tracked_video(prediction), str(tmp_path / name), form, False
+            )
         assert (tmp_path / name / "corrected.json").read_text() == "{}"
 
 

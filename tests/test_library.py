@@ -19,7 +19,7 @@ import pytest
 from a2d_files import coloured_frames, write_images, write_video
 from processes import ROOT, run_a2d
 
-from a2d_tf.behaviour import predictions
+from a2d_tf.behaviour import prediction_folder
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.workers import Task
 from a2d_tf.ops import tracking
@@ -309,7 +309,7 @@ def test_tables_are_of_whole_files_and_list_the_videos_that_are_there(
     ]
     (films / "a.mp4").rename(films / "e.mp4")
     assert run(films, output, predictor)[1] and (output / "a").exists()
-    assert [folder.name for folder in predictions.folders_of([output])] == [
+    assert [folder.name for folder in prediction_folder.folders_of([output])] == [
         "b",
         "c",
         "d",

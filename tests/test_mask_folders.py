@@ -16,7 +16,7 @@ from test_export_annotations import ragged
 from test_outputs import FILM, write
 
 from a2d_tf.annotations import writers
-from a2d_tf.behaviour import predictions
+from a2d_tf.behaviour.predicted_tracks import read_tracked_video
 from a2d_tf.core.errors import InputError
 
 SIZE = (24, 32)
@@ -232,7 +232,7 @@ def test_masks_of_images_have_their_names(tmp_path):
         name="one",
         images=tuple(f"{n:04d}.png" for n in range(1, 7)),
     )
-    video = predictions.read(tmp_path / "out")
+    video = read_tracked_video(tmp_path / "out")
     assert [shape.score for shape in video.tracks[0].shapes] == [
         0.5,
         0.75,

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from a2d_files import mask
 
-from a2d_tf.behaviour import bouts, predictions
+from a2d_tf.behaviour import bouts, prediction_folder, time_budget
+from a2d_tf.behaviour.predicted_tracks import read_tracked_video
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.segmentations import encode_mask
@@ -143,7 +144,7 @@ def test_a_limit_of_individuals_is_said_with_the_frames_in_which_it_cut(tmp_path
         files.facts = {"max_tracks": "1"}
         for number, extra in enumerate((0, 2, 1), 1):
             files.add(dataclasses.replace(frame(number), extra=extra), A2D)
-    facts = predictions.read_facts(tmp_path)
+    facts = prediction_folder.read_video_info(tmp_path)
     assert (facts.max_tracks, facts.frames_with_extra, facts.unsure_frames) == (
         "1",
         2,
@@ -153,7 +154,7 @@ def test_a_limit_of_individuals_is_said_with_the_frames_in_which_it_cut(tmp_path
         tmp_path,
         {**FILM, 7: [(0, 17, 0.3, BOX)], 8: [(0, 17, 0.3, BOX), (1, 17, 0.9, OTHER)]},
     )
-    assert predictions.read_facts(tmp_path).unsure_frames == 1
+    assert prediction_folder.read_video_info(tmp_path).unsure_frames == 1
 
 
 def test_detections_and_label_maps_are_named_by_the_frames_of_the_video(tmp_path):
@@ -216,9 +217,9 @@ def test_a_lost_track_rests_and_what_is_of_no_track_is_in_the_detections_alone(
         *((number, 0) for number in range(2, 12)),
         *((12, 1), (12, 0)),
     ]
-    (row,) = bouts.time_budget(bouts.read_all([tmp_path]))
+    (row,) = time_budget.rows(bouts.read_all([tmp_path]))
     assert row[6:9] == (0.3, 1.0, 2)
-    (found,) = predictions.read(tmp_path).tracks
+    (found,) = read_tracked_video(tmp_path).tracks
     assert [shape.frame for shape in found.shapes] == [1, 2, 12]
 
 

@@ -6,7 +6,7 @@ import extra_packages
 import prediction_files
 from processes import ROOT, run_python, succeeded
 
-from a2d_tf.behaviour import bouts
+from a2d_tf.behaviour import bouts, time_budget
 from a2d_tf.core.files import write_csv
 from a2d_tf.video import outputs
 
@@ -33,7 +33,10 @@ np.testing.assert_raises(AssertionError, mend, table, bouts, {"drug_2": "drug_1"
 
 
 def test_every_block_of_the_page(tmp_path):
-    clips, rows = tmp_path / "out_clips", [",".join((*bouts.VIDEO, *outputs.COLUMNS))]
+    clips, rows = (
+        tmp_path / "out_clips",
+        [",".join((*time_budget.VIDEO_COLUMNS, *outputs.COLUMNS))],
+    )
     for name, tracks in VIDEOS.items():
         made, last = [], 8 if tracks[1:] else 2
         for i, (action, first, edges) in enumerate(tracks, 1):
@@ -56,8 +59,8 @@ def test_every_block_of_the_page(tmp_path):
         (prediction_files.write(clips / name, made, 0, **facts) / "label_maps").mkdir()
         for frame in range(last):
             (clips / name / f"label_maps/{frame + 1:05d}.png").touch()
-    budget = bouts.time_budget(bouts.read_all(clips / name for name in VIDEOS))
-    write_csv(clips / "time_budget.csv", [bouts.BUDGET, *budget])
+    budget = time_budget.rows(bouts.read_all(clips / name for name in VIDEOS))
+    write_csv(clips / "time_budget.csv", [time_budget.COLUMNS, *budget])
     (clips / "summary.csv").write_text("\n".join(rows))
     blocks = re.findall(
         r"```python\n(.*?)```", (ROOT / "docs/recipes.md").read_text(), re.DOTALL

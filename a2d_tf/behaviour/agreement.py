@@ -57,7 +57,7 @@ def compare(coded: dict[str, Spans], predictions: Iterable[Prediction]) -> dict:
         raise InputError(
             f"no prediction for {quoted(absent[0])}; predicted: {sorted(known)}"
         )
-    actions = {action for name in coded for action in known[name].facts.labels.actions}
+    actions = {action for name in coded for action in known[name].video.labels.actions}
     behaviours = {behaviour for spans in coded.values() for behaviour in spans}
     if not behaviours & actions:
         raise InputError(
@@ -65,7 +65,7 @@ def compare(coded: dict[str, Spans], predictions: Iterable[Prediction]) -> dict:
         )
     figures: dict[str, Any] = collections.defaultdict(collections.Counter)
     for name, spans in coded.items():
-        begin, until = known[name].facts.span
+        begin, until = known[name].video.span
         own = collections.defaultdict(list)
         for track in known[name].tracks:
             for bout in track.bouts:

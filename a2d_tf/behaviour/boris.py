@@ -52,7 +52,7 @@ def write_project(path: str | os.PathLike, predictions: Sequence[Prediction]) ->
     behaviour |= {"excluded": "", "coding map": ""}
     observations = {}
     for each in predictions:
-        facts, name = each.facts, each.facts.name
+        facts, name = each.video, each.video.name
         media = {"length": {name: facts.seconds}, "fps": {name: facts.fps}}
         media |= {
             "hasVideo": {name: True},
@@ -96,7 +96,7 @@ def write_events(path: str | os.PathLike, predictions: Iterable[Prediction]) -> 
     """
     rows: list[tuple] = [_TABULAR]
     for each in predictions:
-        facts, images = each.facts, each.facts.images is not None
+        facts, images = each.video, each.video.images is not None
         length, fps = (
             "NA" if images else f"{n:.3f}" for n in (facts.seconds, facts.fps)
         )

@@ -98,6 +98,6 @@ def timeline(prediction: bouts.Prediction, shades: Mapping[str, str]) -> Figure:
     if len(tracks) <= _LABELLED:
         axes.set_yticks(range(len(names)), names, parse_math=False)
     axes.set_ylim(max(len(tracks), 1) - 0.4, -0.6)
-    start, end = prediction.facts.span
+    start, end = prediction.video.span
     axes.set_xlim(start, max(end, start + 1e-3))
     return figure

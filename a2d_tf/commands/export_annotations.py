@@ -26,7 +26,8 @@ from __future__ import annotations
 import os
 
 from a2d_tf.annotations import writers
-from a2d_tf.behaviour import boris, bouts, predictions
+from a2d_tf.behaviour import boris, bouts, prediction_folder
+from a2d_tf.behaviour.predicted_tracks import read_tracked_video
 from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
 
@@ -58,11 +59,11 @@ def main(argv: list[str]) -> None:
     path = _OUTPUT.value
     if _FORMAT.value == "boris":
         found = bouts.read_all(
-            predictions.folders_of([_PREDICTION.value]), _MIN_SCORE.value
+            prediction_folder.folders_of([_PREDICTION.value]), _MIN_SCORE.value
         )
         is_project = path.lower().endswith(".boris")
         # A project names video files, not folders of images.
-        fits = not is_project or all(each.facts.images is None for each in found)
+        fits = not is_project or all(each.video.images is None for each in found)
         if not (fits and path.lower().endswith((".boris", ".csv", ".tsv"))):
             raise InputError(
                 f"--output={path}: use .csv, .tsv or, for video files only, .boris"
@@ -73,7 +74,7 @@ def main(argv: list[str]) -> None:
     writers.check_output(path, _FORMAT.value)
     folder = os.path.normpath(_PREDICTION.value)
     source = os.path.basename(_VIDEO.value) if _VIDEO.value else None
-    video = predictions.read(folder, _MIN_SCORE.value, source)
+    video = read_tracked_video(folder, _MIN_SCORE.value, source)
     masks, every = "masks" in (_SHAPES.value, _FORMAT.value), _EVERY.value
     video = writers.save(
         video, path, _FORMAT.value, masks, every, min_iou=_MIN_IOU.value

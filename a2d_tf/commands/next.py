@@ -24,7 +24,8 @@ import pathlib
 import textwrap
 
 from a2d_tf.annotations import writers
-from a2d_tf.behaviour import predictions
+from a2d_tf.behaviour import prediction_folder
+from a2d_tf.behaviour.predicted_tracks import read_tracked_video
 from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_csv
@@ -58,7 +59,7 @@ def main(argv: list[str]) -> None:
     command_line.require(argv, prediction=_PREDICTION.value, output=_OUTPUT.value)
     output = _OUTPUT.value
     check_output_folder(output)
-    folders = predictions.folders_of([_PREDICTION.value])
+    folders = prediction_folder.folders_of([_PREDICTION.value])
     said = {} if _RECORDS.value is None else _contents(_RECORDS.value)
     listed = [one for folder in folders for one in choice.candidates(folder, **said)]
     chosen = choice.choose(listed, _COUNT.value)
@@ -102,14 +103,14 @@ def write(chosen: list[choice.Candidate], output: pathlib.Path, form: str) -> No
     pictures = {}
     for folder in sorted({one.folder for one in chosen}):
         own = {one.place: one.frame for one in chosen if one.folder == folder}
-        video = predictions.read(folder)
+        video = read_tracked_video(folder)
         path, masks = str(output / "annotations" / f"{video.name}.zip"), form == "masks"
         if os.path.exists(path):
             raise InputError(
                 f"{folder}: another prediction is of {video.name}; pass only one"
             )
         writers.save(video, path, form, masks, frames=own.values())
-        overlay = folder / predictions.RESULT_FILES["overlay"]
+        overlay = folder / prediction_folder.RESULT_FILES["overlay"]
         for place, picture in video_frames.read(
             overlay, own, "predict again with all --results"
         ):

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import os
 
-from a2d_tf.behaviour import bouts, plots
-from a2d_tf.behaviour.predictions import folders_of
+from a2d_tf.behaviour import action_colours, bouts, plots, time_budget
+from a2d_tf.behaviour.prediction_folder import folders_of
 from a2d_tf.core import command_line
 from a2d_tf.core.files import write_bytes, write_csv
 from a2d_tf.evaluation.reports.charts import figure_png
@@ -34,7 +34,7 @@ def main(argv: list[str]) -> None:
     predictions = bouts.read_all(folders, _MIN_SCORE.value)
     tracks = [track for each in predictions for track in each.tracks]
     found = {bout.action for track in tracks for bout in track.bouts}
-    shades = bouts.colours(found, predictions[0].facts.labels)
+    shades = action_colours.colours(found, predictions[0].video.labels)
     actions, counts = list(shades), bouts.transitions(predictions, list(shades))
     figures = {
         "time_budget": plots.time_budget(tracks, shades),
@@ -42,15 +42,15 @@ def main(argv: list[str]) -> None:
     }
     for folder, each in zip(folders, predictions):
         print(
-            f"{folder}: {each.name}, {each.facts.seconds:.1f} s, {len(each.tracks)}"
+            f"{folder}: {each.name}, {each.video.seconds:.1f} s, {len(each.tracks)}"
             " tracks"
         )
         figures[f"time_budget_{each.name}"] = plots.time_budget(each.tracks, shades)
         figures[f"timeline_{each.name}"] = plots.timeline(each, shades)
     for name, figure in figures.items():
         write_bytes(os.path.join(_OUTPUT.value, f"{name}.png"), figure_png(figure))
-    budget = [bouts.BUDGET, *bouts.time_budget(predictions)]
-    write_csv(os.path.join(_OUTPUT.value, bouts.TIME_BUDGET), budget)
+    budget = [time_budget.COLUMNS, *time_budget.rows(predictions)]
+    write_csv(os.path.join(_OUTPUT.value, time_budget.TIME_BUDGET), budget)
     rows = [[name, *row] for name, row in zip(actions, counts)]
     write_csv(
         os.path.join(_OUTPUT.value, "transitions.csv"),

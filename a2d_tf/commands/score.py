@@ -24,7 +24,7 @@ from __future__ import annotations
 import pathlib
 import types
 
-from a2d_tf.behaviour import agreement, bouts, predictions
+from a2d_tf.behaviour import agreement, bouts, prediction_folder
 from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_json
@@ -120,7 +120,7 @@ def main(argv: list[str]) -> None:
         raise InputError("--zero_shot_actor, and --full with it, need a detections.npz")
     label_space = LabelSpace.from_json(FLAGS.labels) if FLAGS.labels else A2D
     if command == "bouts":
-        folders = predictions.folders_of([FLAGS.predicted])
+        folders = prediction_folder.folders_of([FLAGS.predicted])
         metrics = agreement.compare(
             agreement.read(FLAGS.truth), bouts.read_all(folders)
         )

@@ -19,7 +19,7 @@ import numpy as np
 from pycocotools import mask as rle_tools
 
 from a2d_tf.annotations.tracked_video import name_of
-from a2d_tf.behaviour import predictions
+from a2d_tf.behaviour import prediction_folder
 from a2d_tf.core.checked_json import load_json, number, whole
 
 SMALL = 0.3  # margins from here on are no reason
@@ -76,7 +76,10 @@ def candidates(
     Raises:
       InputError: a file of the prediction is missing or damaged.
     """
-    facts, times = predictions.read_facts(folder), predictions.times(folder)
+    facts, times = (
+        prediction_folder.read_video_info(folder),
+        prediction_folder.frame_times(folder),
+    )
     numbers = list(times)
     name, listed = name_of(facts.name, facts.images), []
     if name in held_out:
@@ -109,12 +112,12 @@ def _read(folder, labels):
     answer_kind |= {"runner_up": code, "margin": number(0, 1)}
     rows: dict[int, list[tuple[int, int, list[float]]]] = collections.defaultdict(list)
     kind = {"track_id": whole(), "mean_score": number(0, 1), "frames": [row_kind]}
-    for fields in predictions.read_tracks(folder, kind):
+    for fields in prediction_folder.read_tracks(folder, kind):
         for row in fields["frames"] if fields["mean_score"] >= GUESS else ():
             rows[row["frame"]].append(
                 (fields["track_id"], row["category_id"], row["bbox"])
             )
-    path = pathlib.Path(folder, predictions.RESULT_FILES["detections"])
+    path = pathlib.Path(folder, prediction_folder.RESULT_FILES["detections"])
     answers = load_json(path, [answer_kind], "predict the video again")
     return rows, {
         (answer["image_id"], answer["track_id"]): answer for answer in answers

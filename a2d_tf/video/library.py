@@ -23,8 +23,8 @@ from collections.abc import Callable, Sequence
 from itertools import filterfalse
 from typing import TYPE_CHECKING, Any
 
-from a2d_tf.behaviour import bouts
-from a2d_tf.behaviour.predictions import (
+from a2d_tf.behaviour import time_budget
+from a2d_tf.behaviour.prediction_folder import (
     PART,
     RECORD,
     RESULT_FILES,
@@ -119,7 +119,7 @@ def plan(video: str | None, videos: str | None, output: str) -> tuple[Job, ...] 
 
 def is_own(name: str) -> bool:
     """Return whether a file of this name is of a library itself, a table or a page."""
-    tables = VIDEOS, SUMMARY, bouts.TIME_BUDGET, FAILED
+    tables = VIDEOS, SUMMARY, time_budget.TIME_BUDGET, FAILED
     return name in tables or pages.PAGES.fullmatch(name) is not None
 
 
@@ -213,7 +213,7 @@ class Request:
 
     Attributes:
       start, end, every, linking: as for `Predictor.video`.
-      kinds: those of `predictions.RESULT_FILES` that are written.
+      kinds: those of `prediction_folder.RESULT_FILES` that are written.
       model: of `packed.identity`.
       settings: further settings that tell predictions apart, as {flag: value}.
       overwrite: whether a prediction of other settings counts as none, rather than as
@@ -419,12 +419,14 @@ def conclude(
             rows.append((*video, f"{video[0]}_{row[0]}", *row))
     for name in filter(is_own, os.listdir(output)):  # those of an earlier call
         pathlib.Path(output, name).unlink(missing_ok=True)
-    write_csv(place(VIDEOS), [bouts.VIDEO[:-1], *videos])
+    write_csv(place(VIDEOS), [time_budget.VIDEO_COLUMNS[:-1], *videos])
     if "summary" in request.kinds:
-        write_csv(place(SUMMARY), [(*bouts.VIDEO, *outputs.COLUMNS), *rows])
+        write_csv(
+            place(SUMMARY), [(*time_budget.VIDEO_COLUMNS, *outputs.COLUMNS), *rows]
+        )
     if {"summary", "tracks"} <= set(request.kinds):
         budget = (row for part in parts.values() for row in part["budget"])
-        write_csv(place(bouts.TIME_BUDGET), [bouts.BUDGET, *budget])
+        write_csv(place(time_budget.TIME_BUDGET), [time_budget.COLUMNS, *budget])
     _write_failures(place(FAILED), lost)
     if "page" in request.kinds:
         pages.write_library_page(output, parts, lost, request.run)

@@ -20,13 +20,13 @@ import cv2
 import numpy as np
 from pycocotools import mask as rle_tools
 
-from a2d_tf.behaviour.predictions import (
+from a2d_tf.behaviour.prediction_folder import (
     PART,
     RECORD,
     RESULT_FILES,
     RESULTS,
     VIDEO,
-    read_facts,
+    read_video_info,
 )
 from a2d_tf.core import devices
 from a2d_tf.core.errors import InputError
@@ -213,7 +213,7 @@ def _check_place(folder):
     there = [name for name in RESULTS if os.path.lexists(os.path.join(folder, name))]
     try:
         if there:
-            read_facts(folder)
+            read_video_info(folder)
     except InputError as error:
         place = os.path.join(folder, there[0])
         raise InputError(
@@ -234,7 +234,7 @@ class Outputs(contextlib.AbstractContextManager):
 
     Attributes:
       frames: how many were added.
-      facts: further fields of `video.json`; see `predictions.Facts`.
+      facts: further fields of `video.json`; see `prediction_folder.VideoInfo`.
     """
 
     def __init__(

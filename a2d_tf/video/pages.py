@@ -20,8 +20,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from a2d_tf.annotations.tracked_video import name_of
-from a2d_tf.behaviour import bouts
-from a2d_tf.behaviour.predictions import PART, RESULT_FILES, VIDEO, read_facts
+from a2d_tf.behaviour import action_colours, bouts, time_budget
+from a2d_tf.behaviour.prediction_folder import (
+    PART,
+    RESULT_FILES,
+    VIDEO,
+    read_video_info,
+)
 from a2d_tf.core.checked_json import load_json, one_of
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import file_digest, read_csv, write_text
@@ -72,7 +77,7 @@ def _write(path, template, title, sums, facts, **values):
     for _, actor, action, own in sums:
         parts[actor, action] += own
     values["actors"] = sorted({actor for actor, _ in parts})
-    values["shades"] = bouts.colours(
+    values["shades"] = action_colours.colours(
         (action for _, action in parts), facts and facts.labels
     )
     values["limit"] = facts and facts.max_tracks
@@ -126,7 +131,7 @@ def write_page(folder: str | os.PathLike) -> None:
     Raises:
       InputError: a file is missing or malformed, or the page cannot be written.
     """
-    tracks, video = bouts.read(folder), read_facts(folder)
+    tracks, video = bouts.read(folder), read_video_info(folder)
     start, seconds = video.span[0], max(video.span[1] - video.span[0], 1e-3)
 
     def shown(bout: bouts.Bout) -> dict[str, str]:
@@ -179,7 +184,7 @@ def part(folder: pathlib.Path) -> dict[str, Any]:
     changed.
 
     Returns:
-      `video`, seconds and frames a second; `budget`, rows of `bouts.time_budget`;
+      `video`, seconds and frames a second; `budget`, rows of `time_budget.rows`;
       `sums`, rows (actor, action, parts) of the page's tables; `note`, in words;
       `extra`, whether instances were beyond the number of individuals; `picture`, a
       data URL, None without an overlay.
@@ -196,7 +201,7 @@ def part(folder: pathlib.Path) -> dict[str, Any]:
         kept = load_json(folder / PART, _PART, "")
         if kept["sha256"] == digests:
             return kept
-    facts = read_facts(folder)
+    facts = read_video_info(folder)
     tracks = bouts.read(folder) if RESULT_FILES["tracks"] in digests else []
     if len(digests) == 3:
         read_csv(
@@ -209,7 +214,7 @@ def part(folder: pathlib.Path) -> dict[str, Any]:
     made = {
         **{"format": 1, "sha256": digests},
         "video": facts.cells,
-        "budget": bouts.time_budget([bouts.Prediction(name, facts, tracks)]),
+        "budget": time_budget.rows([bouts.Prediction(name, facts, tracks)]),
         "sums": _sums(tracks),
         "note": f"{end:,.1f} s{''.join(notes)}",
         "extra": facts.frames_with_extra > 0,
@@ -242,7 +247,7 @@ def write_library_page(
     kind, remedy = {"videos": [str]}, "train it again"
     records = run and load_json(os.path.join(run, "records.json"), kind, remedy)
     names = list(parts)
-    facts = read_facts(pathlib.Path(output, names[0])) if names else None
+    facts = read_video_info(pathlib.Path(output, names[0])) if names else None
     title = f"Predictions in {'/'.join(pathlib.Path(output).absolute().parts[-2:])}"
     pages = {NAME: names}
     for first in range(0, len(names), PICTURES) if len(names) > PICTURES else ():

@@ -1,0 +1,46 @@
+"""Colours of actions, alike in all plots and on all pages of a label space."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from a2d_tf.core.labels import LabelSpace
+from a2d_tf.ops.visualize import track_colours
+
+# Those of Okabe and Ito (Color Universal Design, 2008), which the colour-blind can tell
+# apart, but for black; and two more.
+_FIRST_COLOURS = (
+    "#e69f00",
+    "#56b4e9",
+    "#009e73",
+    "#e3cf25",
+    "#0072b2",
+    "#d55e00",
+    "#cc79a7",
+    "#7b5ea7",
+    "#8c6a4a",
+)
+_NO_ACTION = "#8f979e"
+
+
+def colours(actions: Iterable[str], labels: LabelSpace | None = None) -> dict[str, str]:
+    """Return {action: '#rrggbb'} of actions, in the order of a label space.
+
+    Args:
+      actions: those that occur.
+      labels: gives the order; None: that of the alphabet. Actions that it lacks follow.
+    """
+    occurring = set(actions)
+    order = list(labels.actions) if labels else []
+    order += sorted(occurring - set(order))
+    colour_of = {}
+    for i, action in enumerate(order):
+        if i < len(_FIRST_COLOURS):
+            colour = _FIRST_COLOURS[i]
+        else:
+            colour = "#" + track_colours([i]).tobytes().hex()
+        if labels and action == labels.none_action:
+            colour = _NO_ACTION
+        if action in occurring:
+            colour_of[action] = colour
+    return colour_of

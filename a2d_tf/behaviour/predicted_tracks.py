@@ -1,0 +1,135 @@
+"""The tracks of a prediction as a `TrackedVideo`, for writers of annotations."""
+
+from __future__ import annotations
+
+import collections
+import itertools
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from a2d_tf.annotations.tracked_video import Shape, TrackedVideo, TrackShapes
+from a2d_tf.behaviour.prediction_folder import (
+    REMEDY,
+    RESULT_FILES,
+    VIDEO,
+    VideoInfo,
+    answered_frames,
+    read_tracks,
+    read_video_info,
+)
+from a2d_tf.core.checked_json import check_json, kind_of, load_json, number, whole
+from a2d_tf.core.errors import InputError, quoted
+from a2d_tf.core.files import is_file_name
+from a2d_tf.data.segmentations import runs_of
+
+_DETECTION = {"image_id": whole(), "track_id": whole(), "segmentation": {"counts": str}}
+
+
+def read_tracked_video(
+    folder: str | os.PathLike, min_score: float = 0.0, source: str | None = None
+) -> TrackedVideo:
+    """Read the tracks of a prediction.
+
+    Their labels are steadier than those of the detections. A track has one actor: where
+    its actor changes, another track begins. Masks without a pixel are left out.
+
+    Args:
+      folder: with `tracks.json`, `detections.json`, `label_maps` and `video.json`.
+      min_score: tracks with a lower mean score are left out.
+      source: name of the video's file; by default as in `video.json`.
+
+    Raises:
+      InputError: a file is missing or damaged; names the field.
+    """
+    frames = answered_frames(folder)
+    info = read_video_info(folder)
+    source = source or info.name
+    if not is_file_name(source):
+        raise InputError(
+            f"{os.path.join(folder, VIDEO)}: name: {quoted(source)} is not a file name;"
+            " pass --video"
+        )
+    shapes = _read_shapes(folder, info, min_score)
+    actions: dict[str, list[str]] = collections.defaultdict(list)
+    for actor, action in info.labels.pairs.tolist():
+        actions[info.labels.actors[actor]].append(info.labels.actions[action])
+    frame_count = info.frames
+    if frame_count is not None and frame_count < max(frames, default=0):
+        frame_count = None  # a file may claim fewer frames than it has
+    return TrackedVideo(
+        source=source,
+        images=info.images,
+        size=info.size,
+        frame_count=frame_count,
+        frames=tuple(frames),
+        actions={actor: tuple(names) for actor, names in actions.items()},
+        tracks=_one_actor_each(shapes),
+        boxes_only=info.boxes_only,
+    )
+
+
+def _read_shapes(
+    folder: str | os.PathLike, info: VideoInfo, min_score: float
+) -> dict[tuple[int, str], list[Shape]]:
+    """Return {(track, actor): its shapes, in order of time}."""
+    labels = info.labels
+    code = kind_of(
+        lambda value: type(value) is int and labels.knows(value), "a code of its labels"
+    )
+    row_kind = {"frame": whole(), "category_id": code, "score": number(0, 1)}
+    kind = {"track_id": whole(), "mean_score": number(0, 1), "frames": [row_kind]}
+    masks = _read_masks(folder, info.size)
+    shapes: dict[tuple[int, str], list[Shape]] = collections.defaultdict(list)
+    for track in read_tracks(folder, kind):
+        if track["mean_score"] < min_score:
+            continue
+        track_id = track["track_id"]
+        for row in track["frames"]:
+            frame = row["frame"]
+            actor, action = labels.split(row["category_id"])
+            if (frame, track_id) not in masks:
+                problem = f"track {track_id} has no detection in frame {frame}"
+                raise InputError(f"{folder}: {problem}; {REMEDY}")
+            mask = masks[frame, track_id]
+            if mask:
+                shape = Shape(
+                    frame, labels.actions[action - 1], mask, score=row["score"]
+                )
+                shapes[track_id, labels.actors[actor - 1]].append(shape)
+    return shapes
+
+
+def _read_masks(
+    folder: str | os.PathLike, size: Sequence[int]
+) -> dict[tuple[int, int], dict | None]:
+    """Return {(frame, track): RLE of its mask, or None for one without a pixel}."""
+    height, width = size
+    masks: dict[tuple[int, int], dict | None] = {}
+
+    def take(detection: Any) -> None:
+        check_json(detection, _DETECTION)
+        counts = detection["segmentation"]["counts"]
+        mask = None
+        if any(runs_of(counts, height * width)[1::2]):
+            mask = {"size": [height, width], "counts": counts}
+        masks[detection["image_id"], detection["track_id"]] = mask
+
+    load_json(os.path.join(folder, RESULT_FILES["detections"]), [take], REMEDY)
+    return masks
+
+
+def _one_actor_each(
+    shapes: dict[tuple[int, str], list[Shape]],
+) -> tuple[TrackShapes, ...]:
+    """Return a track for each (track, actor), by id.
+
+    The first actor of a track keeps its id, in the order of the alphabet; others get a
+    free one.
+    """
+    free_ids = itertools.count(max((track for track, _ in shapes), default=0) + 1)
+    tracks: dict[int, TrackShapes] = {}
+    for track_id, actor in sorted(shapes):
+        new_id = next(free_ids) if track_id in tracks else track_id
+        tracks[new_id] = TrackShapes(new_id, actor, tuple(shapes[track_id, actor]))
+    return tuple(tracks[track_id] for track_id in sorted(tracks))

@@ -1,0 +1,211 @@
+"""The folder of a prediction: the names of its files, and how they are read back."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pathlib
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from a2d_tf.core.checked_json import check_json, load_json, number, whole
+from a2d_tf.core.errors import MAX_SIDE, InputError
+from a2d_tf.core.files import read_csv
+from a2d_tf.core.labels import LabelSpace
+
+RESULT_FILES = {
+    "overlay": "overlay.mp4",
+    "label_maps": "label_maps",
+    "detections": "detections.json",
+    "tracks": "tracks.json",
+    "summary": "summary.csv",
+    "page": "index.html",
+}
+"""Kind of result, as `--results` names it -> its file or folder."""
+VIDEO = "video.json"
+RESULTS = (*RESULT_FILES.values(), VIDEO)
+RECORD = "prediction.json"  # of a video of a library, see `library`
+PART = "part.json"  # of a video of a library, see `pages.part`
+VIDEOS = "videos.csv"  # of a whole library: its videos
+SECONDS = number(0, 1e9)
+REMEDY = "predict the video again"
+_VIDEO_INFO = {
+    "name": str,
+    "images": ([str], None),
+    "frames": (whole(), None),
+    "fps": number(1e-9, 1e9),
+    "height": whole(1, MAX_SIDE),
+    "width": whole(1, MAX_SIDE),
+    "begin": SECONDS,
+    "until": SECONDS,
+    "seconds": SECONDS,
+    "unsure_frames?": whole(),
+    "damaged_frames?": whole(),
+    "frames_with_extra?": whole(),
+    "labels": LabelSpace.from_fields,
+    "boxes_only?": bool,
+    "max_tracks?": (str, None),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class VideoInfo:
+    """What `video.json` says of a prediction's video.
+
+    Attributes:
+      name: of its file, or of its folder of images.
+      images: file names of its images, in order; None for a video file.
+      frames: number of its frames; None if unknown.
+      size: (height, width), pixels.
+      span: (start, end) of what was segmented, seconds in the video.
+      seconds: how long the video lasts, or was read if that is unknown.
+      fps: frames a second, on average.
+      labels: the label space of the network.
+      boxes_only: whether the network finds no masks: those there fill their boxes.
+      max_tracks: the number of individuals, as for `tracking.Linking`; None: any.
+      unsure_frames: number of frames with instances of which none has a track.
+      frames_with_extra: number of frames with a sure instance beyond `max_tracks`,
+        which has no track.
+      damaged_frames: number of damaged frames, as far as the file or its decoder says.
+    """
+
+    name: str
+    images: tuple[str, ...] | None
+    frames: int | None
+    size: tuple[int, int]
+    span: tuple[float, float]
+    seconds: float
+    fps: float
+    labels: LabelSpace
+    boxes_only: bool = False
+    max_tracks: str | None = None
+    unsure_frames: int = 0
+    frames_with_extra: int = 0
+    damaged_frames: int = 0
+
+    @property
+    def cells(self) -> tuple[float, float]:
+        """Seconds and frames a second, as in tables."""
+        return round(self.seconds, 3), round(self.fps, 3)
+
+
+def read_video_info(folder: str | os.PathLike) -> VideoInfo:
+    """Read `video.json`; InputError if it is missing or damaged."""
+    fields = load_json(os.path.join(folder, VIDEO), _VIDEO_INFO, REMEDY)
+    images = fields["images"]
+    return VideoInfo(
+        name=fields["name"],
+        images=None if images is None else tuple(images),
+        frames=fields["frames"],
+        size=(fields["height"], fields["width"]),
+        span=(float(fields["begin"]), float(fields["until"])),
+        seconds=float(fields["seconds"]),
+        fps=float(fields["fps"]),
+        labels=LabelSpace.from_fields(fields["labels"]),
+        boxes_only=fields.get("boxes_only", False),
+        max_tracks=fields.get("max_tracks"),
+        unsure_frames=fields.get("unsure_frames", 0),
+        frames_with_extra=fields.get("frames_with_extra", 0),
+        damaged_frames=fields.get("damaged_frames", 0),
+    )
+
+
+def answered_frames(folder: str | os.PathLike) -> list[int]:
+    """Return the 1-based numbers of the frames that have a label map, ascending.
+
+    Raises:
+      InputError: there are no label maps.
+    """
+    label_maps = pathlib.Path(folder, RESULT_FILES["label_maps"])
+    if not label_maps.is_dir():
+        raise InputError(
+            f"{label_maps}: missing; pass a video's prediction that includes label_maps"
+        )
+    stems = (path.stem for path in label_maps.iterdir())
+    return sorted(int(stem) for stem in stems if re.fullmatch("[0-9]{5,9}", stem))
+
+
+def frame_times(folder: str | os.PathLike) -> dict[int, float]:
+    """Return {1-based number: second at which it begins} of the answered frames.
+
+    They ascend.
+
+    Raises:
+      InputError: there are no label maps, or no times in `video.json`.
+    """
+    frames = answered_frames(folder)
+    path = os.path.join(folder, VIDEO)
+    times = load_json(path, {"times": [SECONDS]}, REMEDY)["times"]
+    if len(times) != len(frames):
+        problem = f"times: {len(times)}, but there are {len(frames)} label maps"
+        raise InputError(f"{path}: {problem}; {REMEDY}")
+    return dict(zip(frames, times))
+
+
+def folders_of(paths: Iterable[str]) -> list[pathlib.Path]:
+    """Return the folders of predictions among paths, and those in libraries, by name.
+
+    Of a whole library only those that its VIDEOS list: others are of videos that it has
+    no more.
+
+    Raises:
+      InputError: a path is neither a prediction nor a library.
+    """
+    folders: list[pathlib.Path] = []
+    for path in map(pathlib.Path, paths):
+        if (path / RESULT_FILES["tracks"]).is_file():
+            folders.append(path)
+            continue
+        files = sorted(path.glob(f"[!.]*/{RESULT_FILES['tracks']}"))
+        folders_in_library = [file.parent for file in files]
+        if (path / VIDEOS).is_file():
+            names = {row[0] for row in read_csv(path / VIDEOS)}
+            folders_in_library = [
+                folder for folder in folders_in_library if folder.name in names
+            ]
+        if not folders_in_library:
+            raise InputError(
+                f"{path}: neither a prediction nor a library of predictions, missing "
+                f"{RESULT_FILES['tracks']}; create it with a2d predict"
+            )
+        folders += folders_in_library
+    return folders
+
+
+def read_tracks(
+    folder: str | os.PathLike, kind: Any, hook: Callable[[dict], Any] | None = None
+) -> list[dict]:
+    """Read `tracks.json`, which has a track a line.
+
+    Line by line, because a long video's file as a whole takes twice its size in memory.
+
+    Args:
+      kind: what a track must hold, as for `check_json`.
+      hook: what is made of each object, as for `json.loads`.
+
+    Raises:
+      InputError: the file is missing or damaged; names the field.
+    """
+    path = pathlib.Path(folder, RESULT_FILES["tracks"])
+    tracks: list[dict] = []
+    text = ""
+    try:
+        with open(path, encoding="utf-8") as file:
+            for line in file:
+                text = line.strip().rstrip(",")
+                if text in "[]":
+                    continue
+                value = json.loads(text, object_hook=hook)
+                if isinstance(value, list):
+                    tracks += value
+                else:
+                    tracks.append(value)
+        if not text.endswith("]"):
+            raise ValueError("truncated")
+        check_json(tracks, [kind])
+    except (OSError, ValueError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: {reason}; {REMEDY}, with its tracks") from error
+    return tracks
