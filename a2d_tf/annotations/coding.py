@@ -13,7 +13,7 @@ import numpy as np
 
 from a2d_tf.annotations.document import AnnotatedFrame, Instance
 from a2d_tf.annotations.names import Names
-from a2d_tf.annotations.read_bouts import Bout, Observation, check_coders
+from a2d_tf.annotations.observations import CodedBout, Observation, check_coders
 from a2d_tf.core.checked_json import load_json
 from a2d_tf.core.errors import InputError, join_names, quoted
 
@@ -84,7 +84,7 @@ def give_actions(
     who = _subjects(vid, own, frames, names, coding.subjects)
     known = set().union(*who.values())
     left_out = collections.Counter[str]()
-    doing: dict[int, list[Bout]] = collections.defaultdict(list)  # by frame
+    doing: dict[int, list[CodedBout]] = collections.defaultdict(list)  # by frame
     times = seconds() if own else np.zeros(0)
     for bout in (bout for each in own for bout in each.bouts):
         left_out[_NOBODY] += not who[bout.subject]

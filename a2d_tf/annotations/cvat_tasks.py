@@ -103,8 +103,8 @@ def read_tasks(root: Element) -> dict[str | None, Task]:
 def read_labels(root: Element) -> Iterator[Instance]:
     """Yield an instance of each label and action in the tool's list of labels.
 
-    See `Document.tool_labels`. A label whose actor or action is free text yields one without
-    a name, because its names are not all in the list.
+    See `Document.tool_labels`. A label whose actor or action is free text yields one
+    without a name, because its names are not all in the list.
     """
     for label in root.iterfind("meta//label"):
         name = label.findtext("name", "")

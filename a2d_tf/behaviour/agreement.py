@@ -3,39 +3,80 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from a2d_tf.annotations import read_bouts
+from a2d_tf.annotations.observations import check_coders
 from a2d_tf.behaviour.bouts import Prediction
 from a2d_tf.core.errors import InputError, quoted
 from a2d_tf.evaluation.metrics import Table
 
-_MATCH = 0.5  # least IoU in time of two bouts that are one
-_UNITS = ("seconds", "bouts")
+_LEAST_IOU = 0.5  # in time, of a coded and a predicted bout that match
 
-Spans = dict[str, list[tuple[float, float]]]
-"""Action -> its bouts of all individuals, (start, end) in seconds in the video."""
+Span = tuple[float, float]
+"""(start, end) of a bout, seconds in the video."""
+SpansByAction = dict[str, list[Span]]
+"""Action -> its bouts of all individuals of a video."""
 
 
-def read(path: str | os.PathLike) -> dict[str, Spans]:
-    """Read the state events of a file by the name of their video; errors as of
-    `read_bouts`.
+@dataclasses.dataclass
+class _Agreement:
+    """What was coded and predicted of an action, and how much of it agrees."""
+
+    agreed_seconds: float = 0.0
+    agreed_bouts: int = 0
+    coded_seconds: float = 0.0
+    coded_bouts: int = 0
+    predicted_seconds: float = 0.0
+    predicted_bouts: int = 0
+
+    def add(self, coded: Sequence[Span], predicted: Sequence[Span]) -> None:
+        """Add the bouts of a video."""
+        self.agreed_seconds += _agreed_seconds(coded, predicted)
+        self.agreed_bouts += _matching_bouts(coded, predicted)
+        self.coded_seconds += _seconds(coded)
+        self.coded_bouts += len(coded)
+        self.predicted_seconds += _seconds(predicted)
+        self.predicted_bouts += len(predicted)
+
+    def figures(self, is_coded: bool) -> dict[str, Any]:
+        """Return {figure: value}; the F1, in percent, are None if it is not coded."""
+        figures = dataclasses.asdict(self)
+        seconds = self.coded_seconds + self.predicted_seconds
+        bouts = self.coded_bouts + self.predicted_bouts
+        figures["f1_seconds"] = None
+        figures["f1_bouts"] = None
+        if is_coded and seconds:
+            figures["f1_seconds"] = 200 * self.agreed_seconds / seconds
+        if is_coded and bouts:
+            figures["f1_bouts"] = 200 * self.agreed_bouts / bouts
+        return figures
+
+
+def read(path: str | os.PathLike) -> dict[str, SpansByAction]:
+    """Read the coded state events of a file: {name of the video: bouts by action}.
+
+    Raises:
+      InputError: as of `read_bouts.read`, or two observations code one subject.
     """
     observations = read_bouts.read(path)
-    read_bouts.check_coders(observations)
-    found: dict[str, Spans] = {}
-    for each in observations:
-        spans = found.setdefault(each.video, collections.defaultdict(list))
-        for bout in each.bouts:
+    check_coders(observations)
+    videos: dict[str, SpansByAction] = {}
+    for observation in observations:
+        spans = videos.setdefault(observation.video, collections.defaultdict(list))
+        for bout in observation.bouts:
             if bout.start < bout.end:
                 spans[bout.action].append((bout.start, bout.end))
-    return found
+    return videos
 
 
-def compare(coded: dict[str, Spans], predictions: Iterable[Prediction]) -> dict:
+def compare(
+    coded: dict[str, SpansByAction], predictions: Iterable[Prediction]
+) -> dict[str, Any]:
     """Compare bouts action by action, whichever individual they are of.
 
     At each moment the smaller of the two numbers of individuals agrees. A coded and a
@@ -52,85 +93,117 @@ def compare(coded: dict[str, Spans], predictions: Iterable[Prediction]) -> dict:
       InputError: a coded video has no prediction, or no behaviour is an action of the
         network.
     """
-    known = {each.name: each for each in predictions}
-    if absent := sorted(set(coded) - set(known)):
+    prediction_of = {prediction.name: prediction for prediction in predictions}
+    missing = sorted(set(coded) - set(prediction_of))
+    if missing:
         raise InputError(
-            f"no prediction for {quoted(absent[0])}; predicted: {sorted(known)}"
+            f"no prediction for {quoted(missing[0])}; predicted:"
+            f" {sorted(prediction_of)}"
         )
-    actions = {action for name in coded for action in known[name].video.labels.actions}
-    behaviours = {behaviour for spans in coded.values() for behaviour in spans}
+    actions: set[str] = set()
+    behaviours: set[str] = set()
+    for name, coded_spans in coded.items():
+        actions.update(prediction_of[name].video.labels.actions)
+        behaviours.update(coded_spans)
     if not behaviours & actions:
         raise InputError(
             f"none of {sorted(behaviours)} is one of the actions {sorted(actions)}"
         )
-    figures: dict[str, Any] = collections.defaultdict(collections.Counter)
-    for name, spans in coded.items():
-        begin, until = known[name].video.span
-        own = collections.defaultdict(list)
-        for track in known[name].tracks:
-            for bout in track.bouts:
-                own[bout.action].append((bout.start, bout.end))
-        for action in sorted(actions & (behaviours | set(own))):
-            cut = [(max(a, begin), min(b, until)) for a, b in spans.get(action, ())]
-            true = [span for span in cut if span[0] < span[1]]
-            figures[action].update(_figures(true, own[action]))
-    for action, found in figures.items():
-        for unit in _UNITS:
-            both = found[f"coded_{unit}"] + found[f"predicted_{unit}"]
-            is_known = both and action in behaviours
-            found[f"f1_{unit}"] = (
-                200 * found[f"agreed_{unit}"] / both if is_known else None
-            )
-    lists = {
+    agreements: dict[str, _Agreement] = collections.defaultdict(_Agreement)
+    for name, coded_spans in coded.items():
+        prediction = prediction_of[name]
+        predicted_spans = _spans_by_action(prediction)
+        for action in sorted(actions & (behaviours | set(predicted_spans))):
+            segmented = _cut(coded_spans.get(action, ()), prediction.video.span)
+            agreements[action].add(segmented, predicted_spans.get(action, ()))
+    figures = {}
+    for action, agreement in agreements.items():
+        figures[action] = agreement.figures(is_coded=action in behaviours)
+    return {
+        "videos": sorted(coded),
         "left_out": sorted(behaviours - actions),
-        "not_coded": sorted({*figures} - behaviours),
+        "not_coded": sorted(set(figures) - behaviours),
+        "actions": figures,
     }
-    return {"videos": sorted(coded), **lists, "actions": figures}
 
 
-def table(found: dict) -> Table:
-    """Return the table of what `compare` found."""
-    names = [f"{who} {unit}" for unit in _UNITS for who in ("coded", "predicted")]
-    columns = {name.replace(" ", "_"): name for name in names}
-    columns |= {f"f1_{unit}": f"F1 of {unit}" for unit in _UNITS}
-    title = f"Bouts coded in BORIS and predicted, {len(found['videos'])} videos"
-    said = {"left_out": "not actions of the network", "not_coded": "not coded in BORIS"}
-    notes = tuple(
-        f"{text}: {', '.join(found[key])}" for key, text in said.items() if found[key]
-    )
-    return Table(title, columns, found["actions"], notes=notes)
-
-
-def _figures(coded, predicted):
-    """Return {figure: value} of the spans of an action in a video."""
-    found = {"agreed_seconds": _agreed(coded, predicted)}
-    found["agreed_bouts"] = _matched(coded, predicted)
-    for who, spans in (("coded", coded), ("predicted", predicted)):
-        found[f"{who}_seconds"] = math.fsum(end - start for start, end in spans)
-        found[f"{who}_bouts"] = len(spans)
-    return found
-
-
-def _agreed(first, second):
-    """Integrate over time the smaller number of individuals, seconds."""
-    edges = sorted({edge for span in (*first, *second) for edge in span})
-    return math.fsum(
-        (end - start)
-        * min(sum(a <= start < b for a, b in spans) for spans in (first, second))
-        for start, end in zip(edges, edges[1:])
+def table(comparison: dict[str, Any]) -> Table:
+    """Return the table of what `compare` returned."""
+    notes = []
+    if comparison["left_out"]:
+        notes.append(f"not actions of the network: {', '.join(comparison['left_out'])}")
+    if comparison["not_coded"]:
+        notes.append(f"not coded in BORIS: {', '.join(comparison['not_coded'])}")
+    return Table(
+        title=(
+            "Bouts coded in BORIS and predicted," f" {len(comparison['videos'])} videos"
+        ),
+        columns={
+            "coded_seconds": "coded seconds",
+            "predicted_seconds": "predicted seconds",
+            "coded_bouts": "coded bouts",
+            "predicted_bouts": "predicted bouts",
+            "f1_seconds": "F1 of seconds",
+            "f1_bouts": "F1 of bouts",
+        },
+        rows=comparison["actions"],
+        notes=tuple(notes),
     )
 
 
-def _matched(first, second):
-    """Count pairs of bouts, the best first, each at most once."""
+def _spans_by_action(prediction: Prediction) -> SpansByAction:
+    spans = collections.defaultdict(list)
+    for track in prediction.tracks:
+        for bout in track.bouts:
+            spans[bout.action].append((bout.start, bout.end))
+    return spans
+
+
+def _cut(spans: Iterable[Span], segmented: Span) -> list[Span]:
+    """Return the parts of spans that were segmented."""
+    first, last = segmented
+    parts = []
+    for start, end in spans:
+        part = (max(start, first), min(end, last))
+        if part[0] < part[1]:
+            parts.append(part)
+    return parts
+
+
+def _seconds(spans: Iterable[Span]) -> float:
+    return math.fsum(end - start for start, end in spans)
+
+
+def _agreed_seconds(coded: Sequence[Span], predicted: Sequence[Span]) -> float:
+    """Integrate over time the smaller number of individuals."""
+    times: set[float] = set()
+    for start, end in (*coded, *predicted):
+        times.update((start, end))
+    edges = sorted(times)
+    agreed = []
+    for start, end in zip(edges, edges[1:]):
+        both = min(_count_at(coded, start), _count_at(predicted, start))
+        agreed.append((end - start) * both)
+    return math.fsum(agreed)
+
+
+def _count_at(spans: Iterable[Span], time: float) -> int:
+    return sum(start <= time < end for start, end in spans)
+
+
+def _matching_bouts(coded: Sequence[Span], predicted: Sequence[Span]) -> int:
+    """Count pairs of a coded and a predicted bout, the best first, each once."""
     pairs = []
-    for i, (a, b) in enumerate(first):
-        for j, (c, d) in enumerate(second):
-            both = min(b, d) - max(a, c)
-            if both > 0 and (iou := both / (max(b, d) - min(a, c))) >= _MATCH:
-                pairs.append((-iou, i, j))
-    used: set[tuple[str, int]] = set()
-    for _, i, j in sorted(pairs):
-        if not {("first", i), ("second", j)} & used:
-            used |= {("first", i), ("second", j)}
-    return len(used) // 2
+    for i, (coded_start, coded_end) in enumerate(coded):
+        for k, (start, end) in enumerate(predicted):
+            both = min(coded_end, end) - max(coded_start, start)
+            either = max(coded_end, end) - min(coded_start, start)
+            if both > 0 and both / either >= _LEAST_IOU:
+                pairs.append((-(both / either), i, k))
+    matched_coded: set[int] = set()
+    matched_predicted: set[int] = set()
+    for _, i, k in sorted(pairs):
+        if i not in matched_coded and k not in matched_predicted:
+            matched_coded.add(i)
+            matched_predicted.add(k)
+    return len(matched_coded)

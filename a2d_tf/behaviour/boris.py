@@ -1,120 +1,186 @@
-"""Events of BORIS, the coding tool of ethology, written of predictions.
+"""Predictions written as events and projects of BORIS, the coding tool of ethology.
 
-Source: olivierfriard/BORIS, `boris/config.py` and `boris/export_observation.py`, format
-  7.0.
+An observation is a video, a subject a bout's actor and track ('dog 3'), a behaviour its
+action.
+
+Source: olivierfriard/BORIS, `boris/config.py`, `boris/export_observation.py` and
+  `tests/files/test.boris`, format 7.0.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 from a2d_tf.behaviour.bouts import Prediction
 from a2d_tf.core.files import write_csv, write_json
 
 _TABULAR = (
-    *("Observation id", "Observation date", "Description", "Observation duration"),
-    *("Observation type", "Source", "Time offset (s)", "Media duration (s)", "FPS"),
-    *("Subject", "Behavior", "Behavioral category", "Behavior type", "Time"),
-    *("Media file name", "Image index", "Image file path", "Comment"),
+    "Observation id",
+    "Observation date",
+    "Description",
+    "Observation duration",
+    "Observation type",
+    "Source",
+    "Time offset (s)",
+    "Media duration (s)",
+    "FPS",
+    "Subject",
+    "Behavior",
+    "Behavioral category",
+    "Behavior type",
+    "Time",
+    "Media file name",
+    "Image index",
+    "Image file path",
+    "Comment",
 )
 
 
-def _events(prediction):
-    """(second, whether a bout starts there, subject, action) of starts and stops, in
-    order.
+class _Event(NamedTuple):
+    """The start or the stop of a bout; events are sorted by their fields.
+
+    Attributes:
+      second: in the video.
+      starts: 1 for a start; 0 for a stop, which comes first of two at once.
+      subject: actor and track: 'dog 3'.
+      behaviour: the action.
+    """
+
+    second: float
+    starts: int
+    subject: str
+    behaviour: str
+
+
+def _events(prediction: Prediction) -> list[_Event]:
+    """Return the starts and stops of all bouts, in order.
 
     Where one bout follows another, the first stops before the next starts.
     """
     events = []
     for track in prediction.tracks:
         for bout in track.bouts:
-            what = f"{bout.actor} {track.number}", bout.action
-            events += [(bout.start, 1, *what), (bout.end, 0, *what)]
+            subject = f"{bout.actor} {track.number}"
+            events.append(_Event(bout.start, 1, subject, bout.action))
+            events.append(_Event(bout.end, 0, subject, bout.action))
     return sorted(events)
 
 
 def write_project(path: str | os.PathLike, predictions: Sequence[Prediction]) -> None:
-    """Write a project that BORIS opens, or imports observations from: one for each
-    video.
+    """Write a project that BORIS opens, or imports observations from.
 
-    Subjects and behaviours are those of `write_events`. BORIS toggles a state at each
-    event. Dates are empty, which BORIS takes for unknown: a prediction does not say
-    when its video was made.
-
-    Source: olivierfriard/BORIS, `boris/config.py` and `tests/files/test.boris`, format
-      7.0.
+    BORIS toggles a state at each event. Dates are empty, which BORIS takes for unknown:
+    a prediction does not say when its video was made.
     """
-    events = {each.name: _events(each) for each in predictions}
-    every = [event for found in events.values() for event in found]
-    subjects, actions = (sorted({event[i] for event in every}) for i in (2, 3))
-    behaviour = {"type": "State event", "key": "", "description": "", "category": ""}
-    behaviour |= {"excluded": "", "coding map": ""}
+    subjects: set[str] = set()
+    behaviours: set[str] = set()
     observations = {}
-    for each in predictions:
-        facts, name = each.video, each.video.name
-        media = {"length": {name: facts.seconds}, "fps": {name: facts.fps}}
-        media |= {
-            "hasVideo": {name: True},
-            "hasAudio": {name: False},
-            "offset": {"1": 0.0},
-        }
-        observations[each.name] = {
-            **{"type": "MEDIA", "file": {"1": [name]}, "media_info": media},
-            **{"date": "", "description": "", "time offset": 0.0},
-            **{"independent_variables": {}, "close_behaviors_between_videos": False},
-            "events": [
-                [time, who, what, "", ""] for time, _, who, what in events[each.name]
-            ],
+    for prediction in predictions:
+        events = _events(prediction)
+        subjects.update(event.subject for event in events)
+        behaviours.update(event.behaviour for event in events)
+        observations[prediction.name] = _observation(prediction, events)
+    subjects_conf = {}
+    for i, subject in enumerate(sorted(subjects)):
+        subjects_conf[str(i)] = {"key": "", "name": subject, "description": ""}
+    behaviors_conf = {}
+    for i, behaviour in enumerate(sorted(behaviours)):
+        behaviors_conf[str(i)] = {
+            "type": "State event",
+            "key": "",
+            "description": "",
+            "category": "",
+            "excluded": "",
+            "coding map": "",
+            "code": behaviour,
+            "modifiers": {},
         }
     project = {
-        **{"time_format": "s", "project_date": "", "project_name": "a2d_tf"},
-        **{"project_description": "", "project_format_version": "7.0"},
-        "subjects_conf": {
-            str(i): {"key": "", "name": name, "description": ""}
-            for i, name in enumerate(subjects)
-        },
-        "behaviors_conf": {
-            str(i): {**behaviour, "code": name, "modifiers": {}}
-            for i, name in enumerate(actions)
-        },
+        "time_format": "s",
+        "project_date": "",
+        "project_name": "a2d_tf",
+        "project_description": "",
+        "project_format_version": "7.0",
+        "subjects_conf": subjects_conf,
+        "behaviors_conf": behaviors_conf,
         "observations": observations,
-        **{"behavioral_categories": [], "independent_variables": {}, "coding_map": {}},
-        **{"behaviors_coding_map": [], "converters": {}},
+        "behavioral_categories": [],
+        "independent_variables": {},
+        "coding_map": {},
+        "behaviors_coding_map": [],
+        "converters": {},
     }
     write_json(path, project)
 
 
+def _observation(prediction: Prediction, events: Sequence[_Event]) -> dict[str, Any]:
+    """Return an observation of a project, of a video file."""
+    video = prediction.video
+    media_info = {
+        "length": {video.name: video.seconds},
+        "fps": {video.name: video.fps},
+        "hasVideo": {video.name: True},
+        "hasAudio": {video.name: False},
+        "offset": {"1": 0.0},
+    }
+    return {
+        "type": "MEDIA",
+        "file": {"1": [video.name]},
+        "media_info": media_info,
+        "date": "",
+        "description": "",
+        "time offset": 0.0,
+        "independent_variables": {},
+        "close_behaviors_between_videos": False,
+        "events": [
+            [event.second, event.subject, event.behaviour, "", ""] for event in events
+        ],
+    }
+
+
 def write_events(path: str | os.PathLike, predictions: Iterable[Prediction]) -> None:
-    """Write bouts as BORIS writes its tabular events: a row where each starts, and
-    where it stops.
+    """Write bouts as BORIS writes its tabular events: a row for each start and stop.
 
-    The observation is the video, the subject a bout's actor and track ('dog 3'), the
-    behaviour its action. Cells are separated by tabs if the path ends in .tsv.
-
-    Source: olivierfriard/BORIS, `boris/export_observation.py`, `export_tabular_events`.
+    Cells are separated by tabs if the path ends in .tsv.
     """
     rows: list[tuple] = [_TABULAR]
-    for each in predictions:
-        facts, images = each.video, each.video.images is not None
-        length, fps = (
-            "NA" if images else f"{n:.3f}" for n in (facts.seconds, facts.fps)
-        )
-        source = facts.name if images else f"player #1:{facts.name}"
-        kind = "From directories of images" if images else "Media file(s)"
-        video = (
-            each.name,
-            "",
-            "",
-            f"{facts.seconds:.3f}",
-            kind,
-            source,
-            0,
-            length,
-            fps,
-        )
-        media = "NA" if images else facts.name
-        for time, starts, subject, action in _events(each):
-            cells = (subject, action, "", "START" if starts else "STOP", f"{time:.3f}")
-            rows.append((*video, *cells, media, "NA", "NA", ""))
-    write_csv(path, rows, "\t" if os.fspath(path).lower().endswith(".tsv") else ",")
+    for prediction in predictions:
+        video = prediction.video
+        if video.images is None:
+            observation_type = "Media file(s)"
+            source = f"player #1:{video.name}"
+            media_seconds = f"{video.seconds:.3f}"
+            fps = f"{video.fps:.3f}"
+            media_file = video.name
+        else:
+            observation_type = "From directories of images"
+            source = video.name
+            media_seconds = "NA"
+            fps = "NA"
+            media_file = "NA"
+        for event in _events(prediction):
+            row = (
+                prediction.name,
+                "",
+                "",
+                f"{video.seconds:.3f}",
+                observation_type,
+                source,
+                0,
+                media_seconds,
+                fps,
+                event.subject,
+                event.behaviour,
+                "",
+                "START" if event.starts else "STOP",
+                f"{event.second:.3f}",
+                media_file,
+                "NA",
+                "NA",
+                "",
+            )
+            rows.append(row)
+    is_tsv = os.fspath(path).lower().endswith(".tsv")
+    write_csv(path, rows, "\t" if is_tsv else ",")

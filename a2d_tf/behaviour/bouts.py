@@ -13,6 +13,8 @@ import pathlib
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from a2d_tf.annotations.tracked_video import name_of
 from a2d_tf.behaviour.prediction_folder import (
     SECONDS,
@@ -196,10 +198,10 @@ def transitions(
     Bouts that differ only in the actor are one, so that the diagonal is 0.
     """
     index = {action: i for i, action in enumerate(actions)}
-    counts = [[0] * len(actions) for _ in actions]
+    counts = np.zeros((len(actions), len(actions)), int)
     for prediction in predictions:
         for track in prediction.tracks:
             for bout, following in zip(track.bouts, track.bouts[1:]):
                 if bout.action != following.action:
-                    counts[index[bout.action]][index[following.action]] += 1
-    return counts
+                    counts[index[bout.action], index[following.action]] += 1
+    return counts.tolist()
