@@ -18,15 +18,15 @@ from a2d_tf.core.labels import A2D
 from a2d_tf.evaluation import box_data
 from a2d_tf.evaluation.metrics import detection, segmentation
 from a2d_tf.evaluation.reports import blocks as report_blocks
-from a2d_tf.paper import report
-from a2d_tf.paper.report import Result
+from a2d_tf.paper import comparison, report
+from a2d_tf.paper.results import Result
 
 
 @pytest.fixture(scope="module", autouse=True)
 def few_samples():
     """A bootstrap of few samples."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(report, "SAMPLES", 40)
+        patch.setattr(comparison, "SAMPLES", 40)
         yield
 
 
@@ -116,9 +116,9 @@ def test_figures_of_final_runs_go_before(results, mini_records):
 
 def test_differences_have_the_intervals_of_the_bootstrap(written, results):
     full, other = (
-        report.bootstrap(results[i].test, A2D, report.SAMPLES) for i in (0, 1)
+        comparison.bootstrap(results[i].test, A2D, comparison.SAMPLES) for i in (0, 1)
     )
-    low, high = report.interval(
+    low, high = comparison.interval(
         *(f["segmentation"]["joint"]["miou"] for f in (other, full))
     )
     values = [results[i].metrics()["segmentation"]["joint"]["miou"] for i in (1, 0)]
@@ -189,17 +189,21 @@ def test_folds_have_means_and_deviations(results, tmp_path, monkeypatch):
     assert [row[column] for row in means.rows] == 2 * [f"{mean:.1f} ± {deviation:.1f}"]
     assert means.rows[1][2] == f"{mious[0][1]:.1f}" and each.rows[3][3] == "-"
     drawn = [
-        report.bootstrap(r.test, A2D, report.SAMPLES, zlib.crc32(r.fold.encode()))
+        comparison.bootstrap(
+            r.test, A2D, comparison.SAMPLES, zlib.crc32(r.fold.encode())
+        )
         for r in (done[1], done[3], done[0], done[2])  # each fold is drawn by itself
     ]
     samples = np.reshape(
         [each["segmentation"]["joint"]["miou"] for each in drawn], (2, 2, -1)
     )
-    low, high = report.interval(*samples.mean(axis=1))
+    low, high = comparison.interval(*samples.mean(axis=1))
     assert differences.rows[0][0] == "w/o flow"
     assert differences.rows[0][3] == f"+0.0 [{low:+.1f}, {high:+.1f}]" and low < high
     assert each.rows[1][:3] == ["no_flow", "A", "0"] and len(each.rows) == 4
-    monkeypatch.setattr(report, "SAMPLES", 1)  # alike, as those of a single video are
+    monkeypatch.setattr(
+        comparison, "SAMPLES", 1
+    )  # alike, as those of a single video are
     blocks = report.build_folds(done, A2D, "x")
     assert [b for b in blocks if isinstance(b, report_blocks.HtmlTable)][1].rows[0][
         3
@@ -278,7 +282,7 @@ def repeated(truth, detections, times):
 
 def test_a_draw_is_scored_as_the_set_that_it_stands_for(scored):
     folder, truth, detections, maps = scored
-    got = report.bootstrap(folder, SMALL, samples=25, seed=1)
+    got = comparison.bootstrap(folder, SMALL, samples=25, seed=1)
     weights = np.random.default_rng(1).multinomial(4, [0.25] * 4, 25)
     for sample, times in enumerate(weights[:, [0, 0, 1, 2, 2, 3]]):
         confusion = segmentation.Confusion(SMALL)
@@ -304,5 +308,5 @@ def test_a_draw_is_scored_as_the_set_that_it_stands_for(scored):
 def test_interval_of_paired_differences():
     hard = np.random.default_rng(0).normal(0, 10, 1001)
     ours = hard + np.linspace(-1, 1, 1001)
-    assert report.interval(ours, hard) == pytest.approx((-0.95, 0.95))
-    assert report.interval(hard, hard) == (0, 0)
+    assert comparison.interval(ours, hard) == pytest.approx((-0.95, 0.95))
+    assert comparison.interval(hard, hard) == (0, 0)

@@ -308,7 +308,7 @@ def test_records_are_of_the_networks_size(monkeypatch, tmp_path):
 def test_what_records_are_made_of(words, source, monkeypatch):
     drawn = []
     monkeypatch.setattr(
-        command.mini, "make_release", lambda *made: drawn.append(made) or "mini"
+        command.mini_a2d, "make_release", lambda *made: drawn.append(made) or "mini"
     )
     before = flagsaver.save_flag_values(command.FLAGS)
     command.FLAGS(["", "--workers=3", *words])

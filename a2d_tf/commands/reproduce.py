@@ -159,12 +159,20 @@ def main(argv: list[str]) -> None:
         # what is there of others is reported, too
         asked = wanted if fold in tested else []
         if asked or os.path.exists(os.path.join(records, NAME)):
-            found[fold] = place, records, plan.run_all(place, records, seeds, asked)
+            runs = plan.run_all(place, records, seeds, asked)
+            found[fold] = reproduction.FoldRuns(place, records, runs)
     data = _ANNOTATIONS.value or _RELEASE.value or "the mini A2D, drawn videos"
     network = f"{_BASE.value}, with {' '.join(_TRAIN.value) or 'its own flags'}"
-    own = bool(_FOLDS.value or _ANNOTATIONS.value)
-    failed = reproduction.write_report(
-        workdir, plan, found, data=data, network=network, own=own
+    # Late: the runs need the memory.
+    from a2d_tf.paper import report
+
+    failed = report.write_report(
+        workdir,
+        plan,
+        found,
+        data=data,
+        network=network,
+        own_videos=bool(_FOLDS.value or _ANNOTATIONS.value),
     )
     if failed:
         raise InputError(

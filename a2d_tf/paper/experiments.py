@@ -1,12 +1,8 @@
-"""The rows of the paper's tables: their published figures, their flagfiles and their
-run folders.
+"""The experiments behind the rows of the paper's tables: flagfiles and run folders.
 
 An experiment is `full`, a flagfile of configs/ablations, or one of PHASES. Each of its
 phases is a run, and the last one is scored. Its final runs repeat the phases on all
 training videos, each with the threshold that the first run of the phase chose.
-
-Source of the figures: Ji et al., ECCV 2018, Tables 1 to 3, in percent, all on A2D's own
-  test split.
 """
 
 from __future__ import annotations
@@ -14,6 +10,7 @@ from __future__ import annotations
 import os
 import pathlib
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from a2d_tf.core import command_line
 from a2d_tf.runs import scores
@@ -28,48 +25,34 @@ PHASES = {
 }
 NOTHING = ("--init_rgb=", "--init_flow=", "--init_checkpoint=")
 ZERO_SHOT = "zero_shot_"
-"""Prefix of the experiments that withhold the action labels of an actor, whose name
-follows.
+"""Prefix of the experiments that withhold an actor's action labels; its name follows.
 """
 
-# The published figures.
-SEGMENTATION: dict[str, tuple[float | None, ...]] = {
-    "Trilayer": (45.7, 74.6, None, 47.0, 74.6, None, 25.4, 76.2, None),
-    "GPM+TSP": (58.3, 85.2, 33.4, 60.5, 85.3, 32.0, 43.3, 84.2, 19.9),
-    "GPM+GBH": (59.4, 84.8, 33.3, 61.2, 84.9, 31.9, 43.9, 83.8, 19.9),
-    "TSMT+GBH": (72.9, 85.8, 42.7, 61.4, 84.6, 35.5, 48.0, 83.9, 24.9),
-    "TSMT+SM": (73.7, 90.6, 49.5, 60.5, 89.3, 42.2, 47.5, 88.7, 29.7),
-    "Ji et al., full": (79.1, 94.5, 66.4, 62.9, 92.6, 46.3, 51.4, 92.5, 36.9),
-    "Mask R-CNN baseline": (62.8, 84.2, 33.7, 59.6, 84.0, 30.3, 41.7, 82.5, 19.1),
-    "w/o mask + SM": (76.6, 92.2, 60.3, 60.7, 90.3, 42.9, 49.0, 89.8, 32.4),
-    "w/o temporal": (79.0, 94.1, 66.1, 61.8, 92.0, 45.5, 50.3, 90.2, 35.3),
-    "w/o flow": (79.5, 93.7, 66.5, 60.4, 86.3, 36.8, 46.2, 87.8, 29.4),
-    "w/o joint": (77.7, 93.2, 63.2, 62.1, 91.3, 45.2, 50.9, 90.1, 33.6),
-}
-"""Tables 1 and 3: ave, glo, mIoU of actors, of actions, of pairs; None where the paper
-has a dash.
-"""
-DETECTION: dict[str, tuple[float | None, ...]] = {
-    "TSCT": (67.2, 60.2, 49.2),
-    "TSHR": (67.9, 59.6, 49.6),
-    "TSMT": (68.3, 60.0, 48.9),
-    "Ji et al., full": (77.2, 62.4, 55.5),
-}
-"""Table 2: mAP of actors, of actions, of pairs."""
+
+class Training(NamedTuple):
+    """The training of one phase.
+
+    Attributes:
+      run: its run folder.
+      flagfiles: its flags of the settings, --flagfile=PATH.
+      start: its flags of the weights that it starts from, and of a final run.
+    """
+
+    run: pathlib.Path
+    flagfiles: list[str]
+    start: list[str]
 
 
 def names() -> list[str]:
     """Return all experiments, sorted."""
-    parts = {phase for phases in PHASES.values() for phase in phases}
-    return sorted(
-        {path.stem for path in ABLATIONS.glob("*.flags")} - parts | set(PHASES)
-    )
+    names = {path.stem for path in ABLATIONS.glob("*.flags")}
+    for phases_of_one in PHASES.values():
+        names -= set(phases_of_one)  # they are parts of an experiment
+    return sorted(names | set(PHASES))
 
 
 def phases(name: str) -> tuple[str, ...]:
-    """Return the phases of an experiment, in order; each has a run folder of its
-    name.
-    """
+    """Return the phases of an experiment, in order; each names its run folder."""
     return PHASES.get(name, (name,))
 
 
@@ -82,34 +65,40 @@ def run_folder(
 
 def trainings(
     name: str, base: str, workdir: str | os.PathLike, final: bool = False
-) -> Iterator[tuple[pathlib.Path, list[str], list[str]]]:
-    """Yield each phase's run folder, its flagfiles, and its flags of the weights it
-    starts from.
+) -> Iterator[Training]:
+    """Yield the training of each phase of an experiment.
 
     Args:
       name: one of `names()`.
       base: flagfile of the network.
+      workdir: folder of the run folders.
       final: whether these are the final runs, which need the others finished.
     """
     previous = None
     for phase in phases(name):
-        files, start = [os.path.abspath(command_line.find(base))], []
+        flagfiles = [f"--flagfile={os.path.abspath(command_line.find(base))}"]
+        ablation = None
         if phase != "full":
-            files.append(f"{ABLATIONS / phase}.flags")
+            ablation = ABLATIONS / f"{phase}.flags"
+            flagfiles.append(f"--flagfile={ablation}")
+        start = []
         if previous:
             # The first phase has started from the weights that the base or the caller
             # names.
             start = [f"--init_run={previous}", *NOTHING]
-        elif (
-            phase != "full"
-            and "--use_flow=false" in pathlib.Path(files[1]).read_text().split()
-        ):
+        elif ablation and _without_flow(ablation):
             start = ["--init_flow="]
         if final:
             start.append("--val_fraction=0")
             first = run_folder(workdir, phase)
-            # else it has not chosen one yet
+            # Before the first run is finished, it has chosen no threshold.
             if (first / "score_threshold.json").exists():
                 start.append(f"--score_threshold={scores.threshold(first)}")
-        previous = run_folder(workdir, phase, final).absolute()
-        yield previous, [f"--flagfile={path}" for path in files], start
+        run = run_folder(workdir, phase, final).absolute()
+        yield Training(run, flagfiles, start)
+        previous = run
+
+
+def _without_flow(flagfile):
+    """Return whether a flagfile switches the motion branch off."""
+    return "--use_flow=false" in flagfile.read_text().split()

@@ -1,69 +1,42 @@
-"""The report of a reproduction: the paper's tables and figures, published rows beside
-ours.
-
-Differences between two networks have the confidence intervals of a paired bootstrap
-over videos: videos rather than frames are resampled, since the frames of a video are
-correlated, and both networks are scored on the same samples, so that the difficulty of
-a sample cancels.
-"""
+"""The report of a reproduction: the paper's tables and figures, ours beside them."""
 
 from __future__ import annotations
 
 import collections
 import dataclasses
 import os
-import pathlib
-import zlib
 
 import numpy as np
 
-from a2d_tf.core.checked_json import load_json
+from a2d_tf.core import devices
+from a2d_tf.core.files import read_text
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import pipeline
 from a2d_tf.data.manifest import Manifest
-from a2d_tf.evaluation import box_data, label_maps
-from a2d_tf.evaluation.metrics import KINDS, detection, figure, scalars, segmentation
+from a2d_tf.evaluation import label_maps
+from a2d_tf.evaluation.metrics import Metric, figure, scalars
 from a2d_tf.evaluation.metrics.detection import Detection
 from a2d_tf.evaluation.metrics.segmentation import Segmentation
+from a2d_tf.evaluation.reports import blocks as report_blocks
 from a2d_tf.evaluation.reports import charts
 from a2d_tf.evaluation.reports.blocks import Block, Heading, HtmlTable, Picture, Text
 from a2d_tf.ops import visualize
-from a2d_tf.paper import experiments
-from a2d_tf.paper.experiments import DETECTION, SEGMENTATION
+from a2d_tf.paper import comparison, experiments, published
+from a2d_tf.paper.published import ROWS
+from a2d_tf.paper.reproduction import FoldRuns, Plan
+from a2d_tf.paper.results import Result, collect, without_error
 from a2d_tf.runs import scores
 
-_FULL = "Ji et al., full"  # published
-# Experiment -> name of our row, and the published rows beside it in Tables 1 or 3, and
-# in Table 2.
-ROWS = {
-    "full": ("full", _FULL, _FULL),
-    "mask_rcnn_baseline": ("Mask R-CNN baseline", "Mask R-CNN baseline", None),
-    "no_mask": ("w/o mask + SM", "w/o mask + SM", None),
-    "no_temporal": ("w/o temporal", "w/o temporal", None),
-    "no_flow": ("w/o flow", "w/o flow", None),
-    "no_joint": ("w/o joint", "w/o joint", None),
-    "cartesian": ("cross-product labels", None, "TSCT"),
-    "hierarchical": ("hierarchical labels", None, "TSHR"),
-    "late_fusion": ("late fusion", None, None),
-    "no_mask_strong": ("w/o mask + strong segmenter", None, None),
-}
-_TABLE_1 = ("Trilayer", "GPM+TSP", "GPM+GBH", "TSMT+GBH", "TSMT+SM", _FULL)
-_COMPARED = {
-    **{f"segmentation/{kind}_miou": f"{kind} mIoU" for kind in KINDS},
-    "detection/joint_map": "joint mAP",
-}
 _OF_FOLDS = {
-    **_COMPARED,
-    **{f"detection/{kind}_map": f"{kind} mAP" for kind in KINDS},
+    **comparison.COMPARED,
+    "detection/actor_map": "actor mAP",
+    "detection/action_map": "action mAP",
     "over_time/joint_frame_map50": "frame-mAP .5",
     "over_time/joint_frame_map50_tracks": "frame-mAP .5 of tracks",
-    **{
-        f"over_time/joint_video_map{iou}": f"video-mAP .{iou // 10}" for iou in (20, 50)
-    },
+    "over_time/joint_video_map20": "video-mAP .2",
+    "over_time/joint_video_map50": "video-mAP .5",
 }
-"""Figures by their tags of `scalars`: those compared, and those of a report across
-folds.
-"""
+"""The figures of a report across folds, by their tags of `scalars`: {tag: heading}."""
 _PICTURED = (
     "full",
     "mask_rcnn_baseline",
@@ -73,302 +46,349 @@ _PICTURED = (
     "no_joint",
 )
 _FRAMES = 6  # frames shown
-SAMPLES = 500
-LEVEL = 95  # percent of the samples inside an interval
 
 
-@dataclasses.dataclass(frozen=True)
-class Result:
-    """An experiment, done or failed.
+def write_report(
+    workdir: str,
+    plan: Plan,
+    folds: dict[str, FoldRuns],
+    *,
+    data: str,
+    network: str,
+    own_videos: bool,
+) -> list[str]:
+    """Write `report.md` and `report.html`; return the rows that are missing.
 
-    Attributes:
-      name: of `experiments`.
-      seed: of its trainings.
-      folder: the scored run folder.
-      error: why it failed; '' if it did not.
-      final: the scored run folder of its final run, on all training videos, if it has
-        one.
-      fold: the fold that is its test split, or "".
+    Args:
+      workdir: folder of both.
+      plan: of the runs.
+      folds: the runs.
+      data: what the records are made of, in words.
+      network: what is trained, in words.
+      own_videos: whether the data are a user's own, of which nothing is published.
     """
-
-    name: str
-    seed: int
-    folder: pathlib.Path
-    error: str
-    final: pathlib.Path | None = None
-    fold: str = ""
-
-    @property
-    def where(self) -> str:
-        """Row, fold and seed."""
-        return ", ".join(
-            [self.name, *[f"fold {self.fold}"] * bool(self.fold), f"seed {self.seed}"]
+    devices.hide_gpus()  # which the trainings of other processes use
+    print("\n== report", flush=True)
+    results = collect(plan, folds)
+    last_records = list(folds.values())[-1].records
+    manifest = Manifest.load(last_records)
+    train = manifest.counts["train"]["records"]
+    test = manifest.counts["test"]["records"]
+    clips = f"{train} training and {test} test clips"
+    if any(folds):
+        clips = f"{train + test} clips, {len(folds)} folds in turn the test split"
+    text = (
+        f"Made on {data}: {clips}, flow by {manifest.flow_method}. Network: {network}."
+    )
+    if own_videos:
+        title = "Scores over folds and seeds"
+        blocks = build_folds(results, manifest.label_space, text)
+    else:
+        title = "The paper's tables, reproduced"
+        text += (
+            " Published rows are for A2D's own test split of 2365 clips: compare"
+            " figures of that split, and of others the order alone."
         )
-
-    @property
-    def test(self) -> pathlib.Path:
-        """The folder of its scores on the test split, of the final run if there is
-        one.
-        """
-        return scores.folder_of(self.final or self.folder)
-
-    def metrics(self) -> dict:
-        """Read its `metrics.json`; InputError where it is missing or damaged."""
-        return load_json(self.test / "metrics.json", dict, "delete it and run again")
+        blocks = build(results, manifest, text)
+    report_blocks.write(workdir, title, blocks)
+    if own_videos:
+        print(read_text(os.path.join(workdir, "report.md")))
+    print(f"{workdir}/report.html")
+    return [result.where for result in results if result.error]
 
 
 def build(results: list[Result], manifest: Manifest, origin: str) -> list[Block]:
-    """Build the blocks of the report.
+    """Build the blocks of the report of the paper's tables.
 
     Args:
-      results: all experiments; the folders of those without an error are read.
+      results: of all experiments; the folders of those without an error are
+        read.
+      manifest: of the records.
       origin: introduction: the data, and what figures on it do and do not show.
     """
-    done, blocks = _begin(results, origin)
+    done = without_error(results)
+    blocks = _introduction(results, origin)
     if not done:
         return blocks
+    # Most of the report is of one seed: the one with the most results.
     seeds = collections.Counter(result.seed for result in done)
-    first = min(seeds, key=lambda seed: (-seeds[seed], seed))
-    shown = {result.name: result for result in done if result.seed == first}
+    first_seed = min(seeds, key=lambda seed: (-seeds[seed], seed))
+    of_seed = {result.name: result for result in done if result.seed == first_seed}
     blocks.append(Text(_training_videos(done)))
     if len(seeds) > 1:
-        said = f"Differences and the last table are of all seeds, the rest of {first}."
-        blocks.append(Text(said))
-    metrics = {name: result.metrics() for name, result in shown.items()}
+        blocks.append(
+            Text(
+                "Differences and the last table are of all seeds, the rest of"
+                f" {first_seed}."
+            )
+        )
+    metrics = {name: result.metrics() for name, result in of_seed.items()}
     space = manifest.label_space
-    rows = {name: metrics[name] for name in ROWS if name in metrics}
-    blocks += _tables(rows) + _differences(done, space)
-    if "full" in shown:  # like the zero-shot rows, without the videos held out
-        metrics["full"] = dataclasses.replace(shown["full"], final=None).metrics()
-    blocks += _zero_shot(metrics, space) + _frames(shown, manifest)
-    return blocks + (_spread(done, _COMPARED) if len(seeds) > 1 else [])
+    blocks += _tables(metrics)
+    blocks += _differences(done, space, beside_published=True)
+    if "full" in of_seed:  # like the zero-shot rows, without the videos held out
+        before_final = dataclasses.replace(of_seed["full"], final=None)
+        metrics["full"] = before_final.metrics()
+    blocks += _zero_shot(metrics, space)
+    blocks += _frames(of_seed, manifest)
+    if len(seeds) > 1:
+        blocks += _means(done, comparison.COMPARED)
+    return blocks
 
 
 def build_folds(results: list[Result], labels: LabelSpace, origin: str) -> list[Block]:
-    """Build the blocks of a report across folds: means over folds and seeds, nothing
-    published.
+    """Build the blocks of a report across folds: means over folds and seeds.
+
+    Nothing is published beside them. Arguments are as of `build`.
     """
-    done, blocks = _begin(results, origin)
+    done = without_error(results)
+    blocks = _introduction(results, origin)
     if not done:
         return blocks
-    each = []
+    run_rows = []
     for result in done:
-        found = scalars(result.metrics())
-        cells = [figure(found.get(tag)) for tag in _OF_FOLDS]
-        each.append([result.name, result.fold, str(result.seed), *cells])
-    return [
-        *blocks,
-        *_spread(done, _OF_FOLDS),
-        *_differences(done, labels, published=False),
-        Heading("Each run"),
-        _table(("", "fold", "seed", *_OF_FOLDS.values()), each),
-    ]
+        values = scalars(result.metrics())
+        cells = [figure(values.get(tag)) for tag in _OF_FOLDS]
+        run_rows.append([result.name, result.fold, str(result.seed), *cells])
+    blocks += _means(done, _OF_FOLDS)
+    blocks += _differences(done, labels, beside_published=False)
+    blocks.append(Heading("Each run"))
+    blocks.append(_table(["", "fold", "seed", *_OF_FOLDS.values()], run_rows))
+    return blocks
 
 
-def _table(heads, lines):
-    """A table without the columns that have no figure."""
-    kept = [i for i in range(len(heads)) if any(line[i] != "-" for line in lines)]
-    return HtmlTable(
-        tuple(heads[i] for i in kept), [[line[i] for i in kept] for line in lines]
-    )
+def _introduction(results, origin):
+    """Return the origin, and what failed."""
+    blocks: list[Block] = [Text(origin)]
+    for result in results:
+        if result.error:
+            blocks.append(Text(f"Failed: {result.where}: {result.error}."))
+    return blocks
 
 
-def _begin(results, origin):
-    """The results without an error; the introduction, which names the others."""
-    failed = [Text(f"Failed: {r.where}: {r.error}.") for r in results if r.error]
-    return [result for result in results if not result.error], [Text(origin), *failed]
+def _table(heads, rows):
+    """Return a table without the columns that have no figure."""
+    columns = []
+    for column in range(len(heads)):
+        if any(row[column] != "-" for row in rows):
+            columns.append(column)
+    kept_rows = []
+    for row in rows:
+        kept_rows.append([row[column] for column in columns])
+    return HtmlTable(tuple(heads[column] for column in columns), kept_rows)
 
 
 def _training_videos(done):
-    """Tell which figures are of final runs, in one line."""
+    """Tell in one line which figures are of final runs."""
     if not any(result.final for result in done):
         return "No figure is of a final run on all training videos."
-    others = [
-        f"{ROWS[r.name][0]}, seed {r.seed}"
-        for r in done
-        if r.name in ROWS and not r.final
-    ]
+    others = []
+    for result in done:
+        if result.name in ROWS and not result.final:
+            others.append(f"{ROWS[result.name].title}, seed {result.seed}")
+    others.append("Fig. 4.")
     return (
         "Figures are of final runs, on all training videos, with the threshold that the"
         " run before chose on those it held out. Figures of the runs before: "
-        + "; ".join([*others, "Fig. 4."])
+        + "; ".join(others)
     )
 
 
-def _tables(rows):
-    """The paper's Tables 1 to 3, our rows in bold."""
-    table_1 = [(name, None) for name in _TABLE_1] + [(None, "full")]
-    table_3 = [(published, name) for name, (_, published, _) in ROWS.items()]
-    table_2 = []
-    for published in DETECTION:
-        ours = [name for name in ROWS if ROWS[name][2] == published]
-        table_2 += [(published, None), *((None, name) for name in ours)]
+class _PaperTable:
+    """A table of the paper while its rows are added; ours are bold.
+
+    Args:
+      metric: gives the columns, and the figures of our rows.
+      published_rows: {name of a published row: its figures}.
+      metrics: {experiment: `metrics.json`}.
+    """
+
+    def __init__(
+        self, metric: type[Metric], published_rows: dict, metrics: dict
+    ) -> None:
+        self._metric = metric
+        self._published_rows = published_rows
+        self._metrics = metrics
+        self._rows: list[list[str]] = []
+        self._ours: set[int] = set()
+
+    def add_published(self, name: str) -> None:
+        """Add a published row."""
+        cells = [figure(value) for value in self._published_rows[name]]
+        self._rows.append([f"{name}, published", *cells])
+
+    def add_ours(self, experiment: str) -> None:
+        """Add our row of an experiment, if it has these figures."""
+        for table in self._metric.tables(self._metrics.get(experiment, {})):
+            ((_, values),) = table.lines()
+            self._ours.add(len(self._rows))
+            title = ROWS[experiment].title
+            self._rows.append([f"ours, {title}", *map(figure, values)])
+
+    def block(self, heads: list[str]) -> HtmlTable:
+        """Return the table, whose columns have these headings."""
+        return HtmlTable(("", *heads), self._rows, frozenset(self._ours))
+
+
+def _tables(metrics):
+    """Return the paper's Tables 1 to 3, our rows in bold."""
+    table_1 = _PaperTable(Segmentation, published.SEGMENTATION, metrics)
+    for name in published.TABLE_1:
+        table_1.add_published(name)
+    table_1.add_ours("full")
+    table_3 = _PaperTable(Segmentation, published.SEGMENTATION, metrics)
+    for experiment, row in ROWS.items():
+        if row.segmentation:
+            table_3.add_published(row.segmentation)
+        table_3.add_ours(experiment)
+    table_2 = _PaperTable(Detection, published.DETECTION, metrics)
+    for name in published.DETECTION:
+        table_2.add_published(name)
+        for experiment, row in ROWS.items():
+            if row.detection == name:
+                table_2.add_ours(experiment)
+    segmentation_heads = list(Segmentation.columns.values())
     return [
         Heading("Table 1: joint actor-action segmentation"),
-        _beside(Segmentation, SEGMENTATION, rows, table_1),
+        table_1.block(segmentation_heads),
         Heading("Table 3: what each part is worth, and beyond it"),
-        _beside(Segmentation, SEGMENTATION, rows, table_3),
+        table_3.block(segmentation_heads),
         Heading("Table 2: detection of actors and actions"),
-        _beside(Detection, DETECTION, rows, table_2),
+        table_2.block(list(Detection.columns.values())),
     ]
 
 
-def _beside(metric, others, rows, lines):
-    """A table of `lines`: (row of the published `others` or None, experiment or
-    None) each.
-    """
-    cells, ours = [], set()
-    for published, name in lines:
-        if published:
-            cells.append([f"{published}, published", *map(figure, others[published])])
-        for table in metric.tables(rows[name]) if name in rows else ():
-            ((_, values),) = table.lines()
-            ours.add(len(cells))
-            cells.append([f"ours, {ROWS[name][0]}", *map(figure, values)])
-    return HtmlTable(("", *metric.columns.values()), cells, frozenset(ours))
-
-
-def _differences(done, space, published=True):
-    """Differences to the full model of the same fold and seed, with the intervals of a
-    bootstrap.
-
-    Of several folds and seeds they are means, also in each sample, of those that have a
-    figure.
-    """
-    full = {(r.fold, r.seed): r for r in done if r.name == "full"}
-    draws, lines = {}, []
-
-    def mean(results: list[Result]) -> tuple[np.ndarray, np.ndarray]:
-        """The figures of _COMPARED, and their samples."""
-        for r in results:
-            if r not in draws:
-                print(f"bootstrap of {r.where}", flush=True)
-                # folds are drawn apart, rows of one alike
-                seed = zlib.crc32(r.fold.encode())
-                sampled = bootstrap(r.test, space, SAMPLES, seed)
-                maps, joint = sampled["segmentation"], sampled["detection"]["joint"]
-                mious = (
-                    maps[kind]["miou"] if maps else np.nan * joint for kind in KINDS
-                )
-                draws[r] = [*mious, joint]
-        figures = np.ma.masked_invalid([_figures(r, _COMPARED) for r in results]).mean(
-            axis=0
-        )
-        drawn = np.ma.masked_invalid([draws[r] for r in results]).mean(axis=0)
-        return figures, drawn.filled(np.nan)
-
-    for name in ROWS:
-        own = [r for r in done if r.name == name and (r.fold, r.seed) in full]
-        if name != "full" and own:
-            pairs = own, [full[r.fold, r.seed] for r in own]
-            (ours, drawn), (whole, whole_drawn) = map(mean, pairs)
-            cells = [ROWS[name][0]]
-            if published:
-                beside, joint = ROWS[name][1], SEGMENTATION[_FULL][-1]
-                theirs = SEGMENTATION[beside][-1] if beside else None
-                cells.append(f"{theirs - joint:+.1f}" if theirs and joint else "-")
-            for difference, *pair in zip(ours - whole, drawn, whole_drawn):
-                if difference is np.ma.masked:
-                    cells.append("-")
-                    continue
-                low, high = interval(*pair)
-                # none of one video
-                between = f" [{low:+.1f}, {high:+.1f}]" * (low < high)
-                cells.append(f"{difference:+.1f}{between}")
-            lines.append(cells)
-    if not lines:
+def _differences(done, space, beside_published):
+    """Return the differences to the full model, with the intervals of a bootstrap."""
+    rows = []
+    for name, differences in comparison.differences(done, space).items():
+        cells = [ROWS[name].title]
+        if beside_published:
+            cells.append(_published_difference(ROWS[name].segmentation))
+        for difference in differences:
+            if difference is None:
+                cells.append("-")
+                continue
+            text = f"{difference.points:+.1f}"
+            if difference.low < difference.high:  # the samples of one video are alike
+                text += f" [{difference.low:+.1f}, {difference.high:+.1f}]"
+            cells.append(text)
+        rows.append(cells)
+    if not rows:
         return []
+    heads = [""]
+    if beside_published:
+        heads.append("joint mIoU, published")
+    heads += comparison.COMPARED.values()
     return [
         Heading("Difference to the full model"),
         Text(
-            f"Points, with {LEVEL} % intervals of a paired bootstrap over the test "
-            f"videos ({SAMPLES} samples); the seed of training adds to them."
+            f"Points, with {comparison.LEVEL} % intervals of a paired bootstrap over"
+            f" the test videos ({comparison.SAMPLES} samples); the seed of training"
+            " adds to them."
         ),
-        _table(
-            ("", *["joint mIoU, published"] * published, *_COMPARED.values()), lines
-        ),
+        _table(heads, rows),
     ]
 
 
-def _figures(result, tags):
-    """The figures of a run by their tags of `scalars`, NaN where there are none."""
-    found = scalars(result.metrics())
-    return [found.get(tag, np.nan) for tag in tags]
+def _published_difference(name):
+    """Return the published joint mIoU of a row minus that of the full model."""
+    if name is None:
+        return "-"
+    difference = published.joint_miou(name) - published.joint_miou(published.FULL)
+    return f"{difference:+.1f}"
 
 
 def _zero_shot(metrics, space):
-    """Fig. 4."""
-    rows, lines = {}, []
-    for i, actor in enumerate(space.actors, 1):
-        found = metrics.get(f"{experiments.ZERO_SHOT}{actor}", {}).get("zero_shot")
-        if found:
-            full = (
-                metrics["full"]["zero_shot_actor_ap"][str(i)]
-                if "full" in metrics
-                else None
-            )
-            rows[actor] = ap, _, chance = found["ap"], full, found["chance"]
-            ratios = [f"{value / full:.2f}" if full else "-" for value in (ap, chance)]
-            lines.append([actor, *map(figure, rows[actor]), *ratios])
+    """Return Fig. 4."""
+    actors = []
+    aps = []
+    full_aps = []
+    chances = []
+    rows = []
+    for number, actor in enumerate(space.actors, 1):
+        name = f"{experiments.ZERO_SHOT}{actor}"
+        figures = metrics.get(name, {}).get("zero_shot")
+        if not figures:
+            continue
+        ap = figures["ap"]
+        chance = figures["chance"]
+        full_ap = None
+        if "full" in metrics:
+            full_ap = metrics["full"]["zero_shot_actor_ap"][str(number)]
+        ratios = ["-", "-"]
+        if full_ap:
+            ratios = [f"{ap / full_ap:.2f}", f"{chance / full_ap:.2f}"]
+        rows.append([actor, figure(ap), figure(full_ap), figure(chance), *ratios])
+        actors.append(actor)
+        aps.append(ap)
+        full_aps.append(full_ap)
+        chances.append(chance)
     if not rows:
         return []
-    columns = dict(zip(("zero-shot", "full model", "chance"), zip(*rows.values())))
-    png = charts.bars(columns, list(rows), "AP per held-out actor")
+    groups = {"zero-shot": aps, "full model": full_aps, "chance": chances}
+    png = charts.bars(groups, actors, "AP per held-out actor")
+    caption = "AP per held-out actor, beside the full model and chance."
+    heads = ("held out", "AP", "full model", "chance", "r_zs", "r of chance")
     return [
         Heading("Fig. 4: actions of an actor whose action labels were withheld"),
-        Picture(
-            "zero_shot", png, "AP per held-out actor, beside the full model and chance."
-        ),
-        HtmlTable(
-            ("held out", "AP", "full model", "chance", "r_zs", "r of chance"), lines
-        ),
+        Picture("zero_shot", png, caption),
+        HtmlTable(heads, rows),
     ]
 
 
-def _spread(done, columns):
-    """The mean of each row over its folds and seeds, and its deviation, by {tag:
-    heading}.
+def _means(done, columns):
+    """Return the mean and deviation of each row over its folds and seeds.
+
+    Args:
+      columns: {tag of `scalars`: heading}.
     """
-    lines = []
-    for name in ROWS:
-        figures = [_figures(result, columns) for result in done if result.name == name]
-        if figures:
-            known = np.ma.masked_invalid(figures)
-            cells = [figure(mean) for mean in known.mean(axis=0).tolist()]
-            for i, deviation in enumerate(known.std(axis=0, ddof=1).tolist()):
-                cells[i] += "" if deviation is None else f" ± {deviation:.1f}"
-            lines.append([ROWS[name][0], str(len(figures)), *cells])
-    heading = Heading("Mean over folds and seeds, and deviation")
-    return [heading, Text("Percent."), _table(("", "runs", *columns.values()), lines)]
+    rows = []
+    for name, row in ROWS.items():
+        runs = [result for result in done if result.name == name]
+        if not runs:
+            continue
+        cells = []
+        for spread in comparison.spreads(runs, list(columns)):
+            text = figure(spread.mean)
+            if spread.deviation is not None:
+                text += f" ± {spread.deviation:.1f}"
+            cells.append(text)
+        rows.append([row.title, str(len(runs)), *cells])
+    return [
+        Heading("Mean over folds and seeds, and deviation"),
+        Text("Percent."),
+        _table(["", "runs", *columns.values()], rows),
+    ]
 
 
-def _frames(shown, manifest):
-    variants = [name for name in _PICTURED if name in shown]
-    names = label_maps.frames_of(shown[variants[0]].test) if variants else []
-    if not names:  # or the records have boxes alone
+def _frames(of_seed, manifest):
+    """Return Fig. 3; nothing if the records have boxes alone."""
+    folders = {name: of_seed[name].test for name in _PICTURED if name in of_seed}
+    if not folders:
+        return []
+    all_frames = label_maps.frames_of(next(iter(folders.values())))
+    if not all_frames:
         return []
     space = manifest.label_space
-    # One frame per video, spread over the split.
-    video_frames = {name.partition("/")[0]: name for name in names}
-    spread = np.linspace(
-        0, len(video_frames) - 1, min(_FRAMES, len(video_frames))
-    ).astype(int)
-    chosen = [list(video_frames.values())[i] for i in spread]
-    inputs = dict(pipeline.key_frames(manifest, scores.TEST, set(chosen)))
+    frames = _spread_frames(all_frames)
+    images = dict(pipeline.key_frames(manifest, scores.TEST, set(frames)))
 
     pictures = []
-    for name in chosen:
-        pairs = [label_maps.read_maps(shown[n].test, name, space) for n in variants]
-        maps = [pairs[0][0], *(predicted for _, predicted in pairs)]
-        painted = [
-            visualize.paint(inputs[name], codes, space.palette) for codes in maps
-        ]
+    for frame in frames:
+        image = images[frame]
+        maps: list[np.ndarray] = []
+        for folder in folders.values():
+            truth, predicted = label_maps.read_maps(folder, frame, space)
+            if not maps:
+                maps.append(truth)
+            maps.append(predicted)
         present = ", ".join(space.name(code) for code in np.unique(maps[0]) if code)
-        pictures += [
-            (f"{name}: {present}", inputs[name]),
-            *(("", image) for image in painted),
-        ]
-    heads = ["input", "truth", *(ROWS[name][0] for name in variants)]
+        pictures.append((f"{frame}: {present}", image))
+        for codes in maps:
+            pictures.append(("", visualize.paint(image, codes, space.palette)))
+    heads = ["input", "truth"]
+    heads += [ROWS[name].title for name in folders]
     png = charts.sheet(pictures, len(heads), 1.9, heads)
     caption = "Key frame, truth and the prediction of each variant; colours are pairs."
     return [
@@ -377,58 +397,13 @@ def _frames(shown, manifest):
     ]
 
 
-def bootstrap(
-    folder: str | os.PathLike, label_space: LabelSpace, samples: int, seed: int = 0
-) -> dict:
-    """Score each bootstrap sample of the videos of an evaluated split.
-
-    Args:
-      folder: RUN/evaluation/<split>.
-      samples, seed: number and seed of the samples; equal for folders to be compared.
-
-    Returns:
-      {"segmentation": {kind: {"ave", "glo", "miou"}}, "detection": {kind}}, as in
-      `metrics.json`, each figure an array [samples]; no kind of segmentation where no
-      label map has an object. Joint mAP is the mean AP of the pairs with truth in a
-      sample, times the share of the pairs with truth in the split.
-    """
-    folder = pathlib.Path(folder)
-    truth = box_data.Truth.load(folder / "truth.json", label_space)
-    names = truth.frames.tolist()
-    videos, place = np.unique(
-        [name.rpartition("/")[0] for name in names], return_inverse=True
-    )
-    # The multiplicity of each video in each sample, [samples, videos].
-    count, rng = len(videos), np.random.default_rng(seed)
-    weights = rng.multinomial(count, np.full(count, 1 / count), samples)
-
-    confusions = [segmentation.Confusion(label_space) for _ in videos]
-    with_maps = set(label_maps.frames_of(folder))
-    for video, name in zip(place, names):
-        if name in with_maps:
-            confusions[video].update(*label_maps.read_maps(folder, name, label_space))
-    figures: dict = {"segmentation": {}}
-    for kind in KINDS if any(confusion.pixels for confusion in confusions) else ():
-        matrices = np.stack([confusion.matrix(kind) for confusion in confusions])
-        drawn = np.tensordot(weights, matrices, axes=1)
-        figures["segmentation"][kind] = segmentation.measures(drawn)
-    detections = box_data.Detections.load(folder / "detections.npz")
-    weights = weights[:, place]
-    found = detection.voc_aps(detections, truth, label_space, weights=weights)[
-        "detection"
-    ]
-    # A pair without truth has an AP of 0, which in both networks would pull differences
-    # to 0.
-    pairs = [truth.box_frame[truth.codes == code] for code in np.unique(truth.codes)]
-    present = np.sum([weights[:, frames].any(axis=1) for frames in pairs], axis=0)
-    found["joint"] *= len(pairs) / np.maximum(present, 1)
-    return {**figures, "detection": found}
-
-
-def interval(ours: np.ndarray, other: np.ndarray) -> tuple[float, float]:
-    """Compute the (low, high) of ours - other, figures [samples] of the same
-    samples.
-    """
-    tail = (100 - LEVEL) / 2
-    low, high = np.nanpercentile(ours - other, [tail, 100 - tail])
-    return float(low), float(high)
+def _spread_frames(frames):
+    """Choose one frame of each of _FRAMES videos, spread over the split."""
+    frame_of_video = {}
+    for frame in frames:
+        video, _, _ = frame.partition("/")
+        frame_of_video[video] = frame
+    count = len(frame_of_video)
+    indices = np.linspace(0, count - 1, min(_FRAMES, count)).astype(int)
+    last_frames = list(frame_of_video.values())
+    return [last_frames[i] for i in indices]

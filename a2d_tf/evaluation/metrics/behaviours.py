@@ -240,9 +240,10 @@ class Behaviours(Metric):
             row = self._row(key, totals)
             if row["frames"]:
                 tested[f"{key.kind}s"].append(row)
-            if key.kind != "pair":
-                name = f"{key.kind} {name}"
-            rows[name] = row
+            if key.kind == "pair":
+                rows[name] = row
+            else:
+                rows[f"{key.kind} {name}"] = row
         confusions = []
         for (key, other), count in totals.confusions.items():
             percent = 100 * count / totals.frames[key]
