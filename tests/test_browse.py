@@ -12,7 +12,7 @@ from processes import complaint, run_a2d, succeeded
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 from a2d_tf.data import inspection
-from a2d_tf.evaluation import box_data
+from a2d_tf.evaluation import coco_json
 from a2d_tf.evaluation.label_maps import write_png
 from a2d_tf.evaluation.reports import frame_browser
 
@@ -56,7 +56,7 @@ def run(truths, evaluated, tmp_path_factory):
         write_png(split / "label_maps" / f"{name}.png", label_map)
         rles = [{**rle, "counts": rle["counts"].decode()} for rle in truth.rles]
         scores = np.linspace(0.9, 0.5, len(codes))
-        instances += box_data.entries(number, truth.boxes, codes, scores, rles)
+        instances += coco_json.result_entries(number, truth.boxes, codes, scores, rles)
     (split / "instances.json").write_text(json.dumps(instances))
     (folder / "labels.json").write_text(A2D.to_json())
     return folder, hows

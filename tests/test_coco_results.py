@@ -14,7 +14,7 @@ from pycocotools.cocoeval import COCOeval
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 from a2d_tf.data.segmentations import encode_mask
-from a2d_tf.evaluation import box_data
+from a2d_tf.evaluation import coco_json
 from a2d_tf.evaluation.box_data import Results, Truth
 from a2d_tf.evaluation.metrics import coco
 
@@ -37,7 +37,7 @@ def read(folder, entries, truth=None):
 def test_entries_are_read_as_they_were_written(tmp_path):
     masks = np.stack([INSIDE, np.zeros(SIZE, bool), ~INSIDE])
     boxes = np.array([[1, 2, 5, 6], [0, 0, 3.25, 4], [0, 0, 8, 12]])
-    entries = box_data.entries(
+    entries = coco_json.result_entries(
         "b", boxes, [11, 78, 39], [0.5, 0.25, 1 / 3], map(encode_mask, masks)
     )
     assert entries[0]["bbox"] == [2, 1, 4, 4] and entries[0]["image_id"] == "b"

@@ -9,7 +9,7 @@ from processes import complaint, run_a2d, succeeded
 
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.segmentations import encode_mask
-from a2d_tf.evaluation import box_data
+from a2d_tf.evaluation import coco_json
 from a2d_tf.evaluation.box_data import Detections, Truth
 
 OUT = "--output=out/metrics.json"
@@ -78,7 +78,7 @@ def write_detections(folder):
     entries = [
         entry
         for frame, code in ((1, 61), (2, 64))
-        for entry in box_data.entries(frame, [box], [code], [1.0], masks=[rle])
+        for entry in coco_json.result_entries(frame, [box], [code], [1.0], masks=[rle])
     ]
     (folder / "results.json").write_text(json.dumps(entries))
     return ("detection", "--truth=truth.json")

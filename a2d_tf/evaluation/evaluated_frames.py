@@ -13,7 +13,7 @@ from pycocotools import mask as rle_tools
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import clip_records
 from a2d_tf.data.instance_fields import scale_fields
-from a2d_tf.evaluation import box_data
+from a2d_tf.evaluation import box_data, coco_json
 from a2d_tf.evaluation.metrics.segmentation import CodePairs
 from a2d_tf.model.inference import Inference
 from a2d_tf.model.structures import BatchDetections, RoiTable
@@ -83,7 +83,7 @@ class Frame:
     def entries(self, image_id: int) -> list[dict]:
         """Return the instances in COCO's results format."""
         found = self.instances
-        return box_data.entries(
+        return coco_json.result_entries(
             image_id, found.boxes, found.code, found.score, self.rles
         )
 

@@ -36,7 +36,7 @@ from a2d_tf.core.labels import LabelSpace
 from a2d_tf.core.progress import progress_bar
 from a2d_tf.core.workers import in_threads, stop_on_signal
 from a2d_tf.data.instance_fields import FIELDS
-from a2d_tf.evaluation import box_data
+from a2d_tf.evaluation import coco_json
 from a2d_tf.ops import tracking, visualize
 from a2d_tf.video import pages, streaming
 from a2d_tf.video.video_files import Reader, Writer
@@ -292,7 +292,7 @@ class Outputs(contextlib.AbstractContextManager):
             frame.number,
             (found.boxes, found.codes, found.scores, found.masks),
         )
-        results = box_data.entries(number, *labelled)
+        results = coco_json.result_entries(number, *labelled)
         rows = zip(
             frame.tracks.tolist(), frame.codes.tolist(), frame.scores.tolist(), results
         )

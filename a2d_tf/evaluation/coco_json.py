@@ -1,0 +1,251 @@
+"""COCO's JSON of the truth and of results: its fields, read, checked and written.
+
+A box of COCO is [x, y, width, height]. Results are a list of
+
+  {"image_id": …, "category_id": code of a pair, "score": …, "bbox": …,
+   "segmentation": RLE}
+
+Results that are read may omit one of the last two, and may have polygons for a
+segmentation.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Container
+from typing import Any, NamedTuple
+
+import numpy as np
+from pycocotools import mask as rle_tools
+
+from a2d_tf.core import checked_json, files
+from a2d_tf.core.errors import MAX_SIDE, InputError, quoted
+from a2d_tf.core.labels import LabelSpace
+from a2d_tf.data.segmentations import decode_mask, decode_rle, encode_mask
+
+_EDGE = checked_json.number(-1e38, 1e38)  # so that sums of two are finite in 32 bits
+
+
+class TruthJson(NamedTuple):
+    """The contents of COCO JSON, checked.
+
+    Attributes:
+      images: the objects of its images.
+      annotations: the objects of its annotations.
+      positions: {id of an image: its position in `images`}.
+    """
+
+    images: list[dict]
+    annotations: list[dict]
+    positions: dict[int | str, int]
+
+
+def read_truth(path: str | os.PathLike, label_space: LabelSpace) -> TruthJson:
+    """Read the COCO JSON of a ground truth; errors as of `Truth.load`."""
+    index: dict[int | str, int] = {}
+
+    def new_image(value: Any) -> None:
+        if type(value) not in (int, str) or value in index:
+            raise ValueError(f"{quoted(value)} is not a valid id, or is used twice")
+        index[value] = len(index)
+
+    side = (checked_json.whole(1, MAX_SIDE), None)
+    image = {
+        "id": new_image,
+        "file_name": _check_file_name,
+        "height?": side,
+        "width?": side,
+    }
+    annotation = {
+        "image_id": _among(index, "a listed image"),
+        "category_id": _among(label_space.codes, "a valid pair"),
+        "bbox": _check_bbox,
+        "iscrowd?": checked_json.one_of(0, None),  # crowds cannot be scored
+    }
+    kind = {
+        "categories?": [_category_of(label_space)],
+        "images": [image],
+        "annotations": [annotation],
+    }
+    coco = checked_json.load_json(path, kind, "expected COCO JSON")
+    return TruthJson(coco["images"], coco["annotations"], index)
+
+
+def _category_of(label_space: LabelSpace) -> Callable[[Any], None]:
+    """Return a kind for `check_json`: a category that fits the label space.
+
+    Other tools name categories as they like, and the paper shortens: "adult-climb". But
+    a code may be valid in two label spaces, so that only its name tells them apart.
+    """
+    code_of_name = {label_space.name(code): code for code in label_space.codes}
+
+    def check(value: Any) -> None:
+        checked_json.check_json(value, {})
+        code = value.get("id")
+        name = str(value.get("name"))
+        if "-" not in name:
+            return
+        right = code_of_name.get(name, code) == code
+        if right and code in label_space.codes:
+            right = label_space.name(code).startswith(name)
+        if not right:
+            raise ValueError(
+                f"{quoted(code)} is {quoted(name)}, but not in the label space; use"
+                " the labels.json of the run that wrote it"
+            )
+
+    return check
+
+
+def read_masks(truth: TruthJson, source: str) -> list[dict | None] | None:
+    """Return the mask of each annotation as an RLE, None for one without.
+
+    The whole result is None if an image lacks its size, or if no annotation has a
+    segmentation.
+    """
+    segmentations = [annotation.get("segmentation") for annotation in truth.annotations]
+    if segmentations and not any(segmentations):
+        return None
+    sizes = image_sizes(truth)
+    if sizes is None:
+        return None
+    masks = []
+    for i, annotation in enumerate(truth.annotations):
+        mask = None
+        if segmentations[i]:
+            size = sizes[truth.positions[annotation["image_id"]]]
+            mask = _read_mask(segmentations[i], size, f"{source}: annotations[{i}]")
+        masks.append(mask)
+    return masks
+
+
+def image_sizes(truth: TruthJson) -> list[tuple[int, int]] | None:
+    """Return the (height, width) of each image, or None if one lacks it."""
+    sizes = []
+    for image in truth.images:
+        height = image.get("height")
+        width = image.get("width")
+        if not height or not width:
+            return None
+        sizes.append((height, width))
+    return sizes
+
+
+def read_results(
+    path: str | os.PathLike,
+    sizes: dict[int | str, tuple[int, int]],
+    image_ids: Container,
+    source: str,
+    label_space: LabelSpace,
+) -> list[dict]:
+    """Read results; each gets a "bbox", and a "segmentation" as an RLE or None.
+
+    Args:
+      sizes: {id of an image: (height, width)}; without a size, segmentations are
+        ignored.
+      image_ids: of the truth.
+      source: the truth's name in messages.
+      label_space: says which codes are known.
+
+    Raises:
+      InputError: the file is missing or no such JSON, or an entry lacks a field.
+    """
+    codes = [
+        code for code in range(label_space.max_code + 1) if label_space.knows(code)
+    ]
+    kind = {
+        "image_id": _among(image_ids, f"an image of {source}"),
+        "category_id": _among(codes, "a code of the label space"),
+        "score": float,
+        "bbox?": _check_bbox,
+    }
+    results = checked_json.load_json(
+        path, [kind], "expected a JSON list of COCO instances"
+    )
+    for i, result in enumerate(results):
+        segmentation = result.get("segmentation")
+        size = sizes.get(result["image_id"])
+        mask = None
+        if segmentation is not None and size:
+            mask = _read_mask(segmentation, size, f"{path}: [{i}]")
+        result["segmentation"] = mask
+        if "bbox" not in result:
+            if mask is None:
+                raise InputError(
+                    f"{path}: [{i}].bbox is missing; a segmentation can replace it"
+                    " if the images of the truth have 'width' and 'height'"
+                )
+            result["bbox"] = rle_tools.toBbox(mask).tolist()
+    return results
+
+
+def result_entries(
+    image_id: int | str,
+    boxes: np.ndarray,
+    codes: np.ndarray,
+    scores: np.ndarray,
+    masks: list[dict],
+) -> list[dict]:
+    """Return the instances of one frame as entries of COCO's results.
+
+    Args:
+      boxes: float [N, 4], y1, x1, y2, x2.
+      codes: [N].
+      scores: [N].
+      masks: N RLEs, see `segmentations.encode_mask`.
+    """
+    results = []
+    for box, code, score, mask in zip(boxes, codes, scores, masks):
+        y1, x1, y2, x2 = (round(float(edge), 2) for edge in box)
+        results.append(
+            {
+                "image_id": image_id,
+                "category_id": int(code),
+                "bbox": [x1, y1, round(x2 - x1, 2), round(y2 - y1, 2)],
+                "score": round(float(score), 6),
+                "segmentation": mask,
+            }
+        )
+    return results
+
+
+def corner_boxes(entries: list[dict]) -> np.ndarray:
+    """Return the boxes of annotations or results: float32 [N, 4], y1, x1, y2, x2."""
+    boxes = np.array([entry["bbox"] for entry in entries], np.float64).reshape(-1, 4)
+    boxes[:, 2:] += boxes[:, :2]
+    return boxes[:, [1, 0, 3, 2]].astype(np.float32)
+
+
+def _read_mask(segmentation, size, where):
+    """Return a segmentation, polygons or RLE, as an RLE; errors start with `where`."""
+    if segmentation == []:
+        return encode_mask(np.zeros(size, bool))
+    # Results may be empty, unlike what was drawn.
+    decode = decode_rle if isinstance(segmentation, dict) else decode_mask
+    try:
+        return encode_mask(decode(segmentation, *size))
+    except InputError as error:
+        raise InputError(f"{where}.segmentation: {error}") from error
+
+
+def _among(values: Container, what: str) -> Callable[[Any], None]:
+    """Return a kind for `check_json`: integers or texts that are among these values."""
+    return checked_json.kind_of(
+        lambda value: type(value) in (int, str) and value in values, what
+    )
+
+
+def _check_bbox(value):
+    """Check a box of COCO JSON, as a kind of `check_json`."""
+    checked_json.check_json(value, [_EDGE])
+    if len(value) != 4 or min(value[2:]) < 0:
+        raise ValueError(f"{quoted(value)} is not [x, y, width, height]")
+
+
+def _check_file_name(value):
+    """Check the file name of a frame, as a kind of `check_json`."""
+    right = False
+    if isinstance(value, str) and value.endswith(".png"):
+        right = files.is_frame_name(value.removesuffix(".png"))
+    if not right:
+        raise ValueError(f"{quoted(value)} must be <VID>/<frame>.png")
