@@ -22,13 +22,14 @@ from a2d_tf.ops import visualize
 
 FIELDS = ("record", "rgb", "flow", "size")
 """The fields of a batch that `Frame.of` reads."""
-_NO_MAP = np.zeros((0, 0), np.uint8)
+_NO_LABEL_MAP = np.zeros((0, 0), np.uint8)
 
 
 @dataclasses.dataclass
 class Frame:
-    """The network's outputs on one key frame; boxes are y1, x1, y2, x2 in native
-    pixels.
+    """The network's outputs on one key frame.
+
+    Boxes are y1, x1, y2, x2 in native pixels.
 
     Attributes:
       truth: the record's ground truth.
@@ -36,8 +37,8 @@ class Frame:
       instances: arrays of the detections, [N, ...]; `number` is N.
       rgb: uint8 [h, w, 3], the key frame as stored, without padding.
       flow: float32 [h, w, 2].
-      pairs: {threshold: those of the true label map and the one predicted at it}; empty
-        where the true one is incomplete.
+      pairs: {threshold: pairs of codes of the true label map and the one predicted at
+        this threshold}; empty if the true one is incomplete.
     """
 
     truth: clip_records.ClipTruth
@@ -49,23 +50,31 @@ class Frame:
 
     @classmethod
     def of(cls, batch: dict[str, np.ndarray], outputs: Inference, row: int) -> Frame:
-        """Return the frame of a row of a batch's FIELDS and of its inference;
-        InputError where the record holds no ground truth.
+        """Return the frame of a row of a batch's FIELDS and of its inference.
+
+        Raises:
+          InputError: the record holds no ground truth.
         """
         truth = clip_records.read_truth(batch["record"][row])
         size = batch["size"][row]
         ratio = np.tile(np.array(truth.native_size) / size, 2).astype(np.float32)
-        valid, number = outputs.valid[row], outputs.detections.number[row]
+        valid = outputs.valid[row]
         assert outputs.table is not None  # an evaluation asks for it
         table = RoiTable._make(
             None if v is None else v[row][valid] for v in outputs.table
         )
-        found = outputs.detections.map_rows(lambda values: values[row][:number])
-        found = found._replace(number=number, more=scale_fields(found.more, ratio[:2]))
-        table, instances = _scaled(table, ratio), _scaled(found, ratio)
-        clips = (batch[name][row] for name in ("rgb", "flow"))
-        rgb, flow = (clip[len(clip) // 2, : size[0], : size[1]] for clip in clips)
-        return cls(truth, table, instances, rgb, flow)
+        number = outputs.detections.number[row]
+        instances = outputs.detections.map_rows(lambda values: values[row][:number])
+        instances = instances._replace(
+            number=number, more=scale_fields(instances.more, ratio[:2])
+        )
+        return cls(
+            truth=truth,
+            table=_scaled(table, ratio),
+            instances=_scaled(instances, ratio),
+            rgb=_key_frame(batch["rgb"][row], size),
+            flow=_key_frame(batch["flow"][row], size),
+        )
 
     @functools.cached_property
     def patches(self) -> list[mask_ops.Patch]:
@@ -82,43 +91,58 @@ class Frame:
 
     def entries(self, image_id: int) -> list[dict]:
         """Return the instances in COCO's results format."""
-        found = self.instances
+        instances = self.instances
         return coco_json.result_entries(
-            image_id, found.boxes, found.code, found.score, self.rles
+            image_id,
+            boxes=instances.boxes,
+            codes=instances.code,
+            scores=instances.score,
+            masks=self.rles,
         )
 
     def picture(self, threshold: float, labels: LabelSpace) -> np.ndarray:
-        """Draw truth, instances of at least this p(actor), and flow: uint8 [H, 3 W,
-        3], native.
+        """Draw truth, instances of at least this p(actor), and flow side by side.
+
+        Returns:
+          uint8 [H, 3 W, 3], of native size.
         """
-        truth, instances = self.truth, self.instances
+        truth = self.truth
+        instances = self.instances
         height, width = truth.native_size
         rgb = cv2.resize(self.rgb, (width, height))
-        masks = map(rle_tools.decode, truth.rles)
         left = visualize.draw_instances(
-            rgb, truth.boxes, truth.codes, masks, label_space=labels
+            rgb,
+            truth.boxes,
+            truth.codes,
+            map(rle_tools.decode, truth.rles),
+            label_space=labels,
         )
-        chosen = np.flatnonzero(instances.class_scores >= threshold)
-        places, scores = (
-            (instances.boxes[chosen], instances.code[chosen]),
-            instances.score[chosen],
-        )
-        found = [self.patches[i].mask(height, width) for i in chosen]
+        rows = np.flatnonzero(instances.class_scores >= threshold)
         middle = visualize.draw_instances(
-            rgb, *places, found, label_space=labels, scores=scores
+            rgb,
+            instances.boxes[rows],
+            instances.code[rows],
+            [self.patches[i].mask(height, width) for i in rows],
+            label_space=labels,
+            scores=instances.score[rows],
         )
         flow = cv2.resize(visualize.flow_to_rgb(self.flow), (width, height))
         return np.concatenate([left, middle, flow], axis=1)
 
 
 def _scaled(values, ratio):
-    """A RoiTable or BatchDetections with its boxes times a ratio."""
-    boxes = {
-        k: x
-        for k, x in values._asdict().items()
-        if k.endswith("boxes") and x is not None
-    }
-    return values._replace(**{name: box * ratio for name, box in boxes.items()})
+    """Return a RoiTable or BatchDetections with its boxes times a ratio."""
+    boxes = {}
+    for name, array in values._asdict().items():
+        if name.endswith("boxes") and array is not None:
+            boxes[name] = array * ratio
+    return values._replace(**boxes)
+
+
+def _key_frame(clip, size):
+    """Return the middle frame of a clip without its padding."""
+    height, width = size
+    return clip[len(clip) // 2, :height, :width]
 
 
 class Collected:
@@ -138,42 +162,42 @@ class Collected:
         self.tables.append(
             {field: getattr(frame.table, field) for field in self._fields}
         )
-        self.truths.append(dataclasses.replace(frame.truth, label_map=_NO_MAP))
+        self.truths.append(dataclasses.replace(frame.truth, label_map=_NO_LABEL_MAP))
 
     def detections(self) -> box_data.Detections:
         """Return all RoIs, and free the tables."""
-        rows = _rows(table["boxes"] for table in self.tables)
+        roi_frame = _part_of_item([table["boxes"] for table in self.tables])
         arrays = {}
         for field in self._fields:
             # Popped: the boxes of every pair of every RoI take gigabytes.
             arrays[field] = np.concatenate([table.pop(field) for table in self.tables])
-        return box_data.Detections(self._names(), rows, **arrays)
+        return box_data.Detections(self._names(), roi_frame, **arrays)
 
     def truth(self) -> box_data.Truth:
         """Return the ground truth of the frames."""
-        truths = self.truths
-        rles = [
-            {**rle, "counts": rle["counts"].decode()} if has_mask else None
-            for truth in truths
-            for rle, has_mask in zip(truth.rles, truth.has_mask)
-        ]
-        rows, codes = (
-            _rows(t.codes for t in truths),
-            np.concatenate([t.codes for t in truths]),
-        )
-        boxes, sizes = (
-            np.concatenate([t.boxes for t in truths]),
-            [t.native_size for t in truths],
-        )
+        codes = [truth.codes for truth in self.truths]
+        boxes = [truth.boxes for truth in self.truths]
+        masks: list[dict | None] = []
+        for truth in self.truths:
+            for rle, has_mask in zip(truth.rles, truth.has_mask):
+                mask = None
+                if has_mask:
+                    mask = {**rle, "counts": rle["counts"].decode()}
+                masks.append(mask)
         return box_data.Truth(
-            self._names(), rows, boxes, codes, sizes=sizes, masks=rles
+            frames=self._names(),
+            box_frame=_part_of_item(codes),
+            boxes=np.concatenate(boxes),
+            codes=np.concatenate(codes),
+            sizes=[truth.native_size for truth in self.truths],
+            masks=masks,
         )
 
     def _names(self):
         return np.array([truth.name for truth in self.truths])
 
 
-def _rows(parts):
-    """The index of the part of each of their items: int64 [number of all items]."""
-    counts = list(map(len, parts))
-    return np.repeat(np.arange(len(counts)), counts)
+def _part_of_item(parts):
+    """Return which part each item of all parts is in: int64 [number of items]."""
+    lengths = [len(part) for part in parts]
+    return np.repeat(np.arange(len(parts)), lengths)

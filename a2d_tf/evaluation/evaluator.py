@@ -36,9 +36,7 @@ THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 FLOOR = 0.05
 _MARKS = ("metrics.json", "truth.json")  # a folder of scores has these
 Clip = Callable[[], Frame]
-"""Makes the frame of a clip. Call it off the main thread: it decodes the ground
-truth.
-"""
+"""Makes the frame of a clip. Call it off the main thread: it decodes the truth."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,10 +61,13 @@ class Evaluator:
     """Scores a network, whose weights may change between calls."""
 
     def __init__(self, network: Network, config: Config, manifest: Manifest) -> None:
-        self.network, self.config, self.manifest = network, config, manifest
+        self.network = network
+        self.config = config
+        self.manifest = manifest
         self.labels = network.labels
-        given = config.inference.score_threshold
-        floor = min(FLOOR, given) if given >= 0 else FLOOR
+        floor = FLOOR
+        if config.inference.score_threshold >= 0:
+            floor = min(FLOOR, config.inference.score_threshold)
         settings = dataclasses.replace(config.inference, score_threshold=floor)
         self._needed = [*network.features.input_names, "size"]
         # by split: each takes a second to trace
@@ -87,10 +88,14 @@ class Evaluator:
         Args:
           split: 'train' (without the validation videos), 'val' or 'test'.
         """
-        directory, size = self.manifest.directory, self.config.training.evaluation_batch
+        directory = self.manifest.directory
         if split not in self._batches:
             self._batches[split] = pipeline.evaluation(
-                self.manifest, split, self.config, size, fields={*self._needed, *FIELDS}
+                self.manifest,
+                split,
+                self.config,
+                self.config.training.evaluation_batch,
+                fields={*self._needed, *FIELDS},
             )
         # For batches of any size, so that a smaller last one is not traced by itself.
         specs = {name: self._batches[split].element_spec[name] for name in self._needed}
@@ -126,85 +131,93 @@ class Evaluator:
         Instances come best first, so each threshold only paints those that it adds. All
         maps are one array, painted further.
         """
-        found = frame.instances
-        class_scores, scores, codes = found.class_scores, found.score, found.code
+        instances = frame.instances
         canvas = mask_ops.Canvas(*frame.truth.native_size, self.labels.code_dtype)
-        descending, painted = sorted(thresholds, reverse=True), 0
-        for number, same in itertools.groupby(
-            descending, lambda threshold: np.count_nonzero(class_scores >= threshold)
-        ):
+
+        def count(threshold: float) -> int:
+            return np.count_nonzero(instances.class_scores >= threshold)
+
+        painted = 0
+        descending = sorted(thresholds, reverse=True)
+        for number, with_this_number in itertools.groupby(descending, count):
             for i in range(painted, number):
-                canvas.add(frame.patches[i], scores[i], codes[i])
+                canvas.add(frame.patches[i], instances.score[i], instances.code[i])
             painted = number
-            yield list(same), canvas.labels
+            yield list(with_this_number), canvas.labels
 
     def scored(self, clips: Iterable[Clip]) -> Iterator[Frame]:
-        """Yield the frame of each clip in order, with its pairs of codes at each of
-        THRESHOLDS.
-        """
+        """Yield the frame of each clip in order, with its pairs at THRESHOLDS."""
 
         def score(clip: Clip) -> Frame:
             frame = clip()
-            for thresholds, label_map in (
-                self.label_maps(frame) if frame.truth.is_complete else ()
-            ):
-                counted = segmentation.pairs(frame.truth.label_map, label_map)
-                frame.pairs.update(dict.fromkeys(thresholds, counted))
+            if frame.truth.is_complete:
+                for thresholds, label_map in self.label_maps(frame):
+                    code_pairs = segmentation.pairs(frame.truth.label_map, label_map)
+                    frame.pairs.update(dict.fromkeys(thresholds, code_pairs))
             return frame
 
         yield from workers.in_threads(score, clips, self._ahead)
 
-    def _inputs(self, threshold):
-        """Return the `Split` of an evaluation, to be filled, and a place for its
-        frames.
-        """
-        training, columns = self.config.training, self.network.label_mode.columns
-        inputs = registry.Split(
-            self.labels, threshold, bool(columns), seed=training.seed
+    def _empty_split(self, threshold):
+        """Return the `Split` of an evaluation, to be filled."""
+        return registry.Split(
+            labels=self.labels,
+            threshold=threshold,
+            joint=bool(self.network.label_mode.columns),
+            zero_shot_actor=self.config.training.zero_shot_actor,
+            seed=self.config.training.seed,
         )
-        inputs.zero_shot_actor = training.zero_shot_actor
-        return inputs, Collected(columns)
 
     def validate(
         self, split: str = "val", pictures: int = 0, most: int | None = None
     ) -> Validation | None:
         """Choose the p(actor) threshold of the best score, and score a split with it.
 
-        Of its frames, at `most` so many count. The first key frame of each of so many
-        videos, `pictures`, is drawn. None if the split is empty.
+        Args:
+          split: as of `clips`.
+          pictures: number of videos of which the first key frame is drawn.
+          most: number of frames, by default all.
+
+        Returns:
+          None if the split is empty.
         """
         if split == "val" and not self.config.training.val_fraction:
             # no video is held out: the training split need not be read to see it
             return None
-        inputs, collected = self._inputs(0.0)
-        metrics = [
-            metric(inputs) for metric in registry.registered() if metric.validates
-        ]
-        shown: dict[str, Frame] = {}
+        inputs = self._empty_split(threshold=0.0)
+        collected = Collected(self.network.label_mode.columns)
+        metrics = []
+        for metric_class in registry.registered():
+            if metric_class.validates:
+                metrics.append(metric_class(inputs))
+        pictured: dict[str, Frame] = {}  # by video
         scored = self.scored(itertools.islice(self.clips(split), most))
         for frame in progress_bar(scored, desc=split, unit="frame", leave=False):
             for metric in metrics:
                 metric.update(frame)
             collected.add(frame)
-            if len(shown) < pictures:
-                shown.setdefault(frame.truth.video, frame)
+            if len(pictured) < pictures:
+                pictured.setdefault(frame.truth.video, frame)
         if not collected.truths:
             return None
         inputs.threshold, score = registry.choose(metrics, THRESHOLDS)
-        inputs.detections, inputs.truth = collected.detections(), collected.truth()
-        drawn = {
-            f"{split}/{frame.truth.name}": frame.picture(inputs.threshold, self.labels)
-            for frame in shown.values()
-        }
+        inputs.detections = collected.detections()
+        inputs.truth = collected.truth()
+        drawn = {}
+        for frame in pictured.values():
+            picture = frame.picture(inputs.threshold, self.labels)
+            drawn[f"{split}/{frame.truth.name}"] = picture
         return Validation(
-            inputs.threshold, score, registry.results(metrics, inputs), drawn
+            threshold=inputs.threshold,
+            score=score,
+            metrics=registry.results(metrics, inputs),
+            pictures=drawn,
         )
 
     def evaluate(
         self, split: str, threshold: float, output: str, notes: dict | None = None
     ) -> dict:
-        """Score a split, and write the scores with everything that they are computed
-        from.
+        """Score a split; write the scores and all that they are computed from.
 
         Args:
           threshold: on p(actor), for the label maps.
@@ -227,24 +240,21 @@ class Evaluator:
 
     def _evaluate(self, split, threshold, folder, notes):
         """Evaluate into a folder beside the final one."""
-        inputs, collected = self._inputs(threshold)
+        inputs = self._empty_split(threshold)
+        collected = Collected(self.network.label_mode.columns)
         metrics = [metric(inputs) for metric in registry.registered()]
         instances: list[dict] = []
 
         def write_maps(numbered: tuple[int, Clip]) -> tuple[Frame, list[dict]]:
-            """Write a frame's label maps, count their pairs; return it and its
-            instances.
-            """
+            """Write a frame's label maps; return it with its pairs, and its entries."""
             number, clip = numbered
             frame = clip()
-            predicted, expected = (
-                self.label_map(frame, threshold),
-                frame.truth.label_map,
-            )
-            write_png(folder / "label_maps" / f"{frame.truth.name}.png", predicted)
-            if frame.truth.is_complete:
-                write_png(folder / "label_truth" / f"{frame.truth.name}.png", expected)
-                frame.pairs[threshold] = segmentation.pairs(expected, predicted)
+            truth = frame.truth
+            predicted = self.label_map(frame, threshold)
+            write_png(folder / "label_maps" / f"{truth.name}.png", predicted)
+            if truth.is_complete:
+                write_png(folder / "label_truth" / f"{truth.name}.png", truth.label_map)
+                frame.pairs[threshold] = segmentation.pairs(truth.label_map, predicted)
             return frame, frame.entries(number)
 
         total = self.manifest.counts[split]["records"] if split == "test" else None
@@ -253,11 +263,11 @@ class Evaluator:
         )
         # Closed, so that the threads stop writing when this loop is interrupted.
         with contextlib.closing(frames):
-            for frame, found in progress_bar(
+            for frame, entries in progress_bar(
                 frames, desc=split, unit="frame", total=total
             ):
                 collected.add(frame)
-                instances += found
+                instances += entries
                 for metric in metrics:
                     metric.update(frame)
         if not collected.truths:
@@ -265,7 +275,8 @@ class Evaluator:
                 f"{self.manifest.directory}: no records in split '{split}' "
                 f"(--val_fraction={self.config.training.val_fraction})"
             )
-        inputs.detections, inputs.truth = collected.detections(), collected.truth()
+        inputs.detections = collected.detections()
+        inputs.truth = collected.truth()
         inputs.truth.save(folder / "truth.json", self.labels)
         write_text(folder / "instances.json", json.dumps(instances))
         inputs.results = box_data.Results.of_entries(instances, inputs.truth)

@@ -18,18 +18,20 @@ from a2d_tf.data import video_frames
 def frames_of(folder: pathlib.Path) -> list[str]:
     """Return the frames of an evaluated split, `<VID>/<%05d>`, in order."""
     maps = folder / "label_truth"
-    paths = sorted(
-        path.relative_to(maps).with_suffix("") for path in maps.glob("*/*.png")
-    )
-    return [path.as_posix() for path in paths]
+    frames = []
+    for path in maps.glob("*/*.png"):
+        frames.append(path.relative_to(maps).with_suffix(""))
+    return [frame.as_posix() for frame in sorted(frames)]
 
 
 def read_maps(
     folder: pathlib.Path, frame: str, label_space: LabelSpace
 ) -> list[np.ndarray]:
     """Read the label maps of a frame of an evaluated split: truth and prediction."""
-    paths = (folder / kind / f"{frame}.png" for kind in ("label_truth", "label_maps"))
-    return [read_label_map(path, label_space) for path in paths]
+    return [
+        read_label_map(folder / "label_truth" / f"{frame}.png", label_space),
+        read_label_map(folder / "label_maps" / f"{frame}.png", label_space),
+    ]
 
 
 def write_png(path: str | os.PathLike, image: np.ndarray) -> None:
@@ -53,30 +55,35 @@ def read_label_map(path: str | os.PathLike, label_space: LabelSpace) -> np.ndarr
       OSError: the file cannot be read.
     """
     data = pathlib.Path(path).read_bytes()
-    found = _codes(
-        *video_frames.decode_png(data, path, "write the file again"), path, label_space
-    )
-    if found.max() > label_space.max_code:
+    image, indices = video_frames.decode_png(data, path, "write the file again")
+    codes = _codes(image, indices, path, label_space)
+    if codes.max() > label_space.max_code:
         problem = (
-            f"code {found.max()} is beyond the label space's {label_space.max_code}"
+            f"code {codes.max()} is beyond the label space's {label_space.max_code}"
         )
         raise InputError(f"{path}: {problem}; pass the --labels of the map")
-    return found
+    return codes
 
 
 def _codes(image, indices, path, label_space):
-    """The codes of a PNG as `video_frames.decode_png` has it."""
+    """Return the codes of a PNG, whose arguments are as of `video_frames.decode_png`.
+
+    Args:
+      image: [H, W], or [H, W, 3 or 4], BGR.
+      indices: [H, W] of a paletted image, or None.
+    """
     if image.ndim == 2:
         return image
     if image.shape[2] == 3:
         image = cv2.cvtColor(image, cv2.COLOR_BGR2BGRA)
-    colours, place = np.unique(
+    colours, colour_of_pixel = np.unique(
         image.view("<u4")[..., 0] & 0xFFFFFF, return_inverse=True
     )
-    known = _codes_of_colours(label_space)
-    codes = [known.get(colour) for colour in colours.tolist()]
+    code_of_colour = _codes_of_colours(label_space)
+    codes = [code_of_colour.get(colour) for colour in colours.tolist()]
     if None not in codes:
-        return np.array(codes, label_space.code_dtype)[place].reshape(image.shape[:2])
+        dtype = label_space.code_dtype
+        return np.array(codes, dtype)[colour_of_pixel].reshape(image.shape[:2])
     if indices is not None:
         return indices
     wrong = int(colours[codes.index(None)])
@@ -87,10 +94,20 @@ def _codes(image, indices, path, label_space):
 
 
 def _codes_of_colours(label_space):
-    """Return {24-bit RGB: code}; a valid pair has a colour rather than others."""
-    every = label_space.encode(*np.indices(label_space.valid.shape)).ravel()
+    """Return {24-bit RGB: code}.
+
+    A colour that only one valid pair has is that of this pair, whatever other codes
+    have it. A colour of two valid pairs is left out.
+    """
+    all_codes = label_space.encode(*np.indices(label_space.valid.shape)).ravel()
     valid = [0, *label_space.codes]
-    codes = [*np.setdiff1d(every, valid).tolist(), *valid]
-    keys = (label_space.palette[codes].astype(np.int64) @ [1 << 16, 1 << 8, 1]).tolist()
-    counts = collections.Counter(keys[-len(valid) :])
-    return {key: code for key, code in zip(keys, codes) if counts[key] < 2}
+    # The valid codes come last, so that they win.
+    codes = [*np.setdiff1d(all_codes, valid).tolist(), *valid]
+    palette = label_space.palette[codes].astype(np.int64)
+    colours = (palette @ [1 << 16, 1 << 8, 1]).tolist()
+    counts = collections.Counter(colours[-len(valid) :])
+    code_of_colour = {}
+    for colour, code in zip(colours, codes):
+        if counts[colour] < 2:
+            code_of_colour[colour] = code
+    return code_of_colour
