@@ -49,8 +49,10 @@ def ids(frames, max_tracks=None, **options):
 def labels(frames, window):
     """(codes, scores) of the first instance of each frame."""
     followed = list(tracking.follow(enumerate(frames), A2D, tracking.Linking(window)))
-    assert [number for number, *_ in followed] == list(range(len(frames)))
-    return [f[3][0] for f in followed], [f[4][0] for f in followed]
+    assert [answer.frame for answer in followed] == list(range(len(frames)))
+    codes = [answer.codes[0] for answer in followed]
+    scores = [answer.scores[0] for answer in followed]
+    return codes, scores
 
 
 def at(x, y=10, size=20):
@@ -189,18 +191,19 @@ def test_an_action_that_another_actor_does_is_out_of_question():
         frame(sight(at(10), ADULT, WALKING, 0.3)),
     ]
     followed = list(tracking.follow(enumerate(frames), A2D, tracking.Linking(5)))
-    assert [f[3].tolist() for f in followed] == [[36]] * 3 and 38 not in A2D.codes
-    assert followed[0][4] == pytest.approx([(0 + 0 + 0.9 * 0.5) / 3])
+    codes = [answer.codes.tolist() for answer in followed]
+    assert codes == [[36]] * 3 and 38 not in A2D.codes
+    assert followed[0].scores == pytest.approx([(0 + 0 + 0.9 * 0.5) / 3])
 
 
 def test_actions_of_joint_labels_count_as_if_they_summed_to_one():
     one, two = sight(at(10), action=RUNNING), sight(at(10), action=RUNNING)
     tenth = (*one[:4], one[4] * np.float32(0.1), one[5])
     pairs = zip("ab", [frame(tenth), frame(two)])
-    followed = tracking.follow(pairs, A2D, tracking.Linking(3), joint=True)
-    rows = [(int(codes[0]), float(scores[0])) for *_, codes, scores, _, _ in followed]
-    assert [code for code, _ in rows] == [17, 17]
-    assert [score for _, score in rows] == pytest.approx([0.48, 0.48])
+    followed = list(tracking.follow(pairs, A2D, tracking.Linking(3), joint=True))
+    assert [int(answer.codes[0]) for answer in followed] == [17, 17]
+    scores = [float(answer.scores[0]) for answer in followed]
+    assert scores == pytest.approx([0.48, 0.48])
 
 
 def test_what_is_taken_for_background_says_little_of_its_action():
@@ -227,7 +230,7 @@ def test_answers_wait_for_half_a_window_and_no_longer():
 
     followed = tracking.follow(endless(), A2D)
     for count in range(1, 100):
-        assert next(followed)[0] == count and read == count + 4
+        assert next(followed).frame == count and read == count + 4
 
 
 def test_memory_is_that_of_the_window():

@@ -1,5 +1,4 @@
-"""Link instances over time: an actor keeps its id, and its label is read from several
-frames.
+"""Link instances over time: an individual keeps its id, and its label is steady.
 
 Linking is greedy on the IoU of masks between one answered frame and the next, as in
 tracking by detection (Bochinski et al., AVSS 2017; Bewley et al., ICIP 2016), then on
@@ -7,8 +6,8 @@ distance; it needs no motion model. Only a sure instance begins a track, and les
 ones continue it (Zhang et al., "ByteTrack", ECCV 2022). docs/prediction.md has the
 measurements behind the constants.
 
-Where the number of individuals is known, what was lost is linked to its track again,
-wherever it is found. Memory does not grow with the video.
+If the number of individuals is known, an individual that was lost gets its track back
+wherever it appears again. Memory does not grow with the video.
 """
 
 from __future__ import annotations
@@ -16,33 +15,32 @@ from __future__ import annotations
 import collections
 import dataclasses
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
-from pycocotools import mask as rle_tools
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
+from a2d_tf.ops import regions
+from a2d_tf.ops.regions import Region
+from a2d_tf.ops.track_labels import Detection, read_label, vote_actor
 
-MIN_IOU = 0.3  # of an actor's mask with its last one
-# the same, where the network now takes it for another kind of actor
+# The least IoU of an instance's mask with the last mask of its track.
+MIN_IOU = 0.3
+# The same, if the network now says that it is another actor.
 MIN_IOU_OTHER = 0.5
-# share of a mask in another, or of the other in it, from which both are one individual
+# Two instances of one actor are one individual from this share of a mask in the other.
 GHOST = 0.5
-SAME_PLACE = 0.4  # IoU of masks from which two kinds of actor are one individual
-SURE = 0.8  # p(any actor) with which an instance begins a track
-# of a diagonal: the least one of another kind that may be the same individual
+# Two instances of any actors are one individual from this IoU of their masks.
+SAME_PLACE = 0.4
+# The least p(any actor) with which an instance begins a track.
+SURE = 0.8
+# A near instance of another actor continues a track if the smaller of the two boxes'
+# diagonals is at least this share of the larger one.
 ALIKE = 0.5
-# of the mean diagonal of two boxes: how far an actor may be from its last place
+# An instance is near a track within this share of the mean diagonal of the two boxes.
 NEAR = 0.35
-# how many times the evidence for another label must be that for the one so far
-LEAD = 1.5
-
-Found = TypeVar("Found")
-"""The N instances of a frame, with the attributes boxes [N, 4] (y1, x1, y2, x2), codes
-[N], scores [N], masks (N RLEs), actor_scores [N, |X|], action_scores [N, |Y|].
-"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +62,7 @@ class Linking:
     max_tracks: str | None = None
 
     def limits(self, labels: LabelSpace) -> tuple[list[int], list[float]]:
-        """Return (the group of each actor, the most tracks of each group).
+        """Return the group of each actor, and the most tracks of each group.
 
         Instances are linked within a group: a named actor alone, or all others.
 
@@ -72,24 +70,28 @@ class Linking:
           InputError: `max_tracks` is no number of individuals, or names no actor of
             `labels`.
         """
-        groups, most = [0] * len(labels.actors), [math.inf]
-        for part in self.max_tracks.split(",") if self.max_tracks else ():
+        groups = [0] * len(labels.actors)
+        most_tracks = [math.inf]
+        if not self.max_tracks:
+            return groups, most_tracks
+        for part in self.max_tracks.split(","):
             actor, equals, count = part.rpartition("=")
-            known = part == self.max_tracks and not equals
-            if actor in labels.actors:  # once
-                known = not groups[labels.actors.index(actor)]
-            if not known or not count.isdecimal() or int(count) < 1:
+            if actor in labels.actors:
+                is_valid = groups[labels.actors.index(actor)] == 0  # named once
+            else:
+                is_valid = part == self.max_tracks and not equals
+            if not is_valid or not count.isdecimal() or int(count) < 1:
                 raise InputError(
                     f"--max_tracks={self.max_tracks}: '{part}' is not a number of"
                     " individuals; use one for all, or ACTOR=NUMBER with actors from"
                     f" {', '.join(labels.actors)}"
                 )
             if equals:
-                groups[labels.actors.index(actor)] = len(most)
-                most.append(int(count))
+                groups[labels.actors.index(actor)] = len(most_tracks)
+                most_tracks.append(int(count))
             else:
-                most[0] = int(count)
-        return groups, most
+                most_tracks[0] = int(count)
+        return groups, most_tracks
 
 
 LINKING = Linking()
@@ -97,37 +99,97 @@ LINKING = Linking()
 
 @dataclasses.dataclass(eq=False)
 class Track:
-    """An actor while it is followed.
+    """An individual while it is followed.
 
     Attributes:
       id: 1, 2, ... in the order of appearance.
       group: of `Linking.limits`.
-      detections: (index, code, score, p(actor) [|X|], p(action) [|Y|]), the newest
-        last.
-      seen: index of the answered frame where it was last seen.
-      place: its box [y1, x1, y2, x2] and its RLE where it was last seen.
+      detections: those of the last `Linking.window` frames with it, the newest last.
+      last_seen: index of the last answered frame in which it was seen.
+      region: where it was in that frame.
       label: the code that was last read for it; None before that.
-      apart: in how many more frames it was apart than it was a part of its like, or had
-        one.
+      apart: the number of frames in which it did not overlap an instance of the same
+        actor, minus the number in which it did.
     """
 
     id: int
     group: int
-    detections: collections.deque
-    seen: int = -1
-    place: Any = None
+    detections: collections.deque[Detection]
+    last_seen: int
+    region: Region
     label: int | None = None
     apart: int = 0
 
 
-class _Sight(NamedTuple):
-    """An instance; its actor is a 0-based index, `sureness` the sum of p(actor)."""
+@dataclasses.dataclass(frozen=True)
+class _Sight:
+    """An instance of the newest frame.
+
+    Attributes:
+      actor: a 0-based index.
+      group: of `Linking.limits`.
+      sureness: p(any actor).
+    """
 
     actor: int
     group: int
-    place: tuple
-    detection: tuple
+    region: Region
+    detection: Detection
     sureness: float
+
+
+class _Link(NamedTuple):
+    """A sight that may continue a track; of two links the one of lower rank is better.
+
+    Attributes:
+      rank: ends with the track's id and the sight, so that no two are equal.
+      sight: index of the sight.
+    """
+
+    rank: tuple
+    sight: int
+    track: Track
+
+
+class _Frame:
+    """The N sights of the newest frame, and the track that each of them has so far.
+
+    Attributes:
+      tracks: N tracks or None.
+      parts: bool [N, N], the sights of one actor that are one individual.
+      twins: bool [N, N], the sights of any actors that are one individual.
+      ghosts: bool [N, N], `parts` or `twins`; of these, one has a track.
+    """
+
+    def __init__(self, sights: Sequence[_Sight]) -> None:
+        self.sights = sights
+        self.tracks: list[Track | None] = [None] * len(sights)
+        self.parts, self.twins = _same_individuals(sights)
+        self.ghosts = self.parts | self.twins
+
+    def is_linked(self, sight: int) -> bool:
+        """Return whether a sight, or its like in the same place, has a track."""
+        return self.tracks[sight] is not None or self.has_track(self.ghosts[sight])
+
+    def has_track(self, is_chosen: np.ndarray) -> bool:
+        """Return whether any of the sights that bool [N] chooses has a track."""
+        for sight in np.flatnonzero(is_chosen):
+            if self.tracks[sight] is not None:
+                return True
+        return False
+
+
+def _same_individuals(sights):
+    """Return the `parts` and the `twins` of a `_Frame`."""
+    places = [sight.region for sight in sights]
+    actors = np.array([sight.actor for sight in sights], int)
+    is_same_actor = actors[:, None] == actors
+    is_other_sight = ~np.eye(len(sights), dtype=bool)
+    share = regions.share_inside(places, places)
+    lies_on = np.maximum(share, share.T) >= GHOST
+    parts = lies_on & is_same_actor & is_other_sight
+    twins = (regions.iou(places, places) >= SAME_PLACE) & is_other_sight
+    return parts, twins
 
 
 class Tracker:
@@ -140,15 +202,17 @@ class Tracker:
     """
 
     def __init__(self, labels: LabelSpace, linking: Linking = LINKING) -> None:
-        self._labels, self._linking = labels, linking
-        self._groups, self._most = linking.limits(labels)
+        self._labels = labels
+        self._linking = linking
+        self._groups, self._most_tracks = linking.limits(labels)
         self._tracks: list[Track] = []
-        self._index, self._ids = -1, 0
+        self._index = -1
+        self._last_id = 0
         self.lost: dict[int, bool] = {}
         self.extra = 0
 
     def add(self, instances: Any) -> list[Track | None]:
-        """Follow the actors into the next answered frame.
+        """Follow the individuals into the next answered frame.
 
         An instance goes to the track whose last mask it overlaps most, first among
         those of its own actor, then among others; else to the nearest track that this
@@ -158,265 +222,227 @@ class Tracker:
         another, one has a track.
 
         Args:
-          instances: N, with masks as RLEs, by descending p(actor).
+          instances: N, with masks as RLEs, by descending p(actor); see `follow`.
 
         Returns:
           the track of each instance, or None.
         """
         self._index += 1
-        # tracks that were seen before it are lost
-        last = self._index - self._linking.patience - 1
-        lost = (track for track in self._tracks if track.seen == last - 1)
-        self.lost = {track.id: math.isinf(self._most[track.group]) for track in lost}
+        followed = self._lose()
+        actors = [vote_actor(track.detections, self._labels) for track in followed]
+        frame = _Frame(self._sights(instances))
+        overlaps = regions.iou(
+            [sight.region for sight in frame.sights],
+            [track.region for track in followed],
+        )
+        self._link_overlapping(frame, followed, actors, overlaps)
+        self._link_near(frame, followed, actors)
+        waiting = self._begin(frame, followed, overlaps)
+        self._link_anywhere(frame, waiting)
+
+        for track, is_part in zip(frame.tracks, frame.parts.any(axis=1)):
+            if track is not None and is_part:
+                track.apart -= 1
+            elif track is not None:
+                track.apart += 1
+        self.extra = 0
+        for i in waiting:
+            if not frame.is_linked(i) and frame.sights[i].sureness >= SURE:
+                self.extra += 1
+        return frame.tracks
+
+    def _lose(self):
+        """Lose the tracks that were missed too long; return those still followed."""
+        oldest = self._index - self._linking.patience - 1
+        self.lost = {}
+        for track in self._tracks:
+            if track.last_seen == oldest - 1:
+                self.lost[track.id] = math.isinf(self._most_tracks[track.group])
         self._tracks = [track for track in self._tracks if not self.lost.get(track.id)]
-        followed = [track for track in self._tracks if track.seen >= last]
-        sights = list(self._sights(instances))
-        owners: list[Track | None] = [None] * len(sights)
-        parts, twins = _ghosts(sights)
-        ghosts = parts | twins
-        kinds = [_actor(track.detections, self._labels) for track in followed]
-        iou = _overlaps(
-            [sight.place for sight in sights], [track.place for track in followed]
-        )
-        self._link(
-            owners,
-            sights,
-            followed,
-            _alike(sights, followed, kinds, iou),
-            ghosts,
-            twins,
-        )
-        self._link(
-            owners,
-            sights,
-            followed,
-            self._near(owners, sights, followed, kinds),
-            ghosts,
-        )
-        left = []
-        for i, sight in enumerate(sights):
-            if owners[i] or _any(owners, ghosts[i]):
-                continue
-            # An individual of a known number, which is taken for another kind.
-            near = [followed[k] for k in np.flatnonzero(iou[i] >= MIN_IOU_OTHER)]
-            missed = (x.group for x in near if x.seen < self._index)
-            if any(
-                group != sight.group and self._most[group] < math.inf
-                for group in missed
-            ):
-                continue
-            if (
-                sum(track.group == sight.group for track in self._tracks)
-                == self._most[sight.group]
-            ):
-                left.append(i)
-            elif sight.sureness >= SURE:
-                self._ids += 1
-                detections: collections.deque = collections.deque(
-                    maxlen=self._linking.window
-                )
-                self._tracks.append(Track(self._ids, sight.group, detections))
-                owners[i] = self._append(self._tracks[-1], sight)
-        pairs = [
-            (_distance(sights[i].place, track.place), track.id, i, k)
-            for i in left
-            for k, track in enumerate(self._tracks)
-            if track.group == sights[i].group
-        ]
-        self._link(owners, sights, self._tracks, pairs, ghosts)
-        for track, part in zip(owners, parts.any(axis=1)):
-            if track:
-                track.apart += -1 if part else 1
-        beyond = [i for i in left if not owners[i] and not _any(owners, ghosts[i])]
-        self.extra = sum(sights[i].sureness >= SURE for i in beyond)
-        return owners
+        return [track for track in self._tracks if track.last_seen >= oldest]
 
     def _sights(self, instances):
-        labels = instances.codes.tolist(), instances.scores.tolist()
-        columns = zip(*labels, instances.actor_scores, instances.action_scores)
-        for place, detection in zip(zip(instances.boxes, instances.masks), columns):
-            actor = self._labels.split(detection[0])[0] - 1
-            sureness = float(detection[2].sum())
-            yield _Sight(
-                actor, self._groups[actor], place, (self._index, *detection), sureness
+        sights = []
+        codes = instances.codes.tolist()
+        scores = instances.scores.tolist()
+        for i, code in enumerate(codes):
+            actor = self._labels.split(code)[0] - 1
+            actor_scores = instances.actor_scores[i]
+            sights.append(
+                _Sight(
+                    actor=actor,
+                    group=self._groups[actor],
+                    region=Region(instances.boxes[i], instances.masks[i]),
+                    detection=Detection(
+                        frame_index=self._index,
+                        code=code,
+                        score=scores[i],
+                        actor_scores=actor_scores,
+                        action_scores=instances.action_scores[i],
+                    ),
+                    sureness=float(actor_scores.sum()),
+                )
             )
+        return sights
 
-    def _near(self, owners, sights, tracks, kinds):
-        """Yield (..., i, k), the nearest first when sorted, where sight i is near track
-        k.
-
-        It is of the same actor, or where the number of individuals is unknown of about
-        its size.
-        """
-        missed = [
-            (k, track) for k, track in enumerate(tracks) if track.seen < self._index
-        ]
-        for i, sight in enumerate(sights):
-            for k, track in missed if owners[i] is None else ():
-                distance = _distance(sight.place, track.place)
-                small, large = sorted((_diagonal(sight.place), _diagonal(track.place)))
-                alike = math.isinf(self._most[track.group]) and small >= ALIKE * large
-                if (
-                    track.group == sight.group
-                    and distance <= NEAR * (small + large) / 2
-                ):
-                    if alike or sight.actor == kinds[k]:
-                        yield distance, track.id, i, k
-
-    def _link(self, owners, sights, tracks, pairs, ghosts, apart=None):
-        """Give sights i the tracks k that this frame misses, the best (..., i, k)
-        first.
+    def _link_overlapping(self, frame, tracks, actors, overlaps):
+        """Link sights to the tracks of their group that they overlap.
 
         Args:
-          ghosts: bool [N, N], of which one has a track.
-          apart: the same for tracks that were more often apart; by default `ghosts`.
+          actors: the actor of each track.
+          overlaps: IoU [sights, tracks].
         """
-        for *_, i, k in sorted(pairs):
-            others = ghosts if apart is None or tracks[k].apart <= 0 else apart
-            if (
-                not (owners[i] or _any(owners, others[i]))
-                and tracks[k].seen < self._index
-            ):
-                owners[i] = self._append(tracks[k], sights[i])
+        links = []
+        for i, k in zip(*np.nonzero(overlaps >= MIN_IOU)):
+            sight = frame.sights[i]
+            track = tracks[k]
+            is_other_actor = sight.actor != actors[k]
+            if sight.group != track.group:
+                continue
+            if is_other_actor and overlaps[i, k] < MIN_IOU_OTHER:
+                continue
+            rank = (is_other_actor, -overlaps[i, k], track.id, i)
+            links.append(_Link(rank, i, track))
+        for link in sorted(links):
+            rivals = frame.ghosts[link.sight]
+            # An individual that was apart stays itself while it lies on its like.
+            if link.track.apart > 0:
+                rivals = frame.twins[link.sight]
+            self._link(frame, link, rivals)
 
-    def _append(self, track, sight):
-        track.seen, track.place = self._index, sight.place
+    def _link_near(self, frame, tracks, actors):
+        """Link sights to the nearest tracks of their group that this frame misses.
+
+        They are of one actor or, if the number of individuals is unknown, of about one
+        size.
+        """
+        links = []
+        for i, sight in enumerate(frame.sights):
+            if frame.tracks[i] is not None:
+                continue
+            for track, actor in zip(tracks, actors):
+                if track.last_seen == self._index or track.group != sight.group:
+                    continue
+                distance = sight.region.distance(track.region)
+                small, large = sorted(
+                    (sight.region.diagonal(), track.region.diagonal())
+                )
+                if distance > NEAR * (small + large) / 2:
+                    continue
+                is_unlimited = math.isinf(self._most_tracks[track.group])
+                is_alike = is_unlimited and small >= ALIKE * large
+                if is_alike or sight.actor == actor:
+                    links.append(_Link((distance, track.id, i), i, track))
+        for link in sorted(links):
+            self._link(frame, link, frame.ghosts[link.sight])
+
+    def _begin(self, frame, followed, overlaps):
+        """Begin tracks with the sure sights that have none.
+
+        Returns:
+          the indices of the sights whose group has as many tracks as it may have.
+        """
+        waiting = []
+        for i, sight in enumerate(frame.sights):
+            if frame.is_linked(i) or self._is_misread(sight, followed, overlaps[i]):
+                continue
+            count = sum(track.group == sight.group for track in self._tracks)
+            if count == self._most_tracks[sight.group]:
+                waiting.append(i)
+            elif sight.sureness >= SURE:
+                self._last_id += 1
+                track = Track(
+                    id=self._last_id,
+                    group=sight.group,
+                    detections=collections.deque(maxlen=self._linking.window),
+                    last_seen=self._index,
+                    region=sight.region,
+                )
+                self._tracks.append(track)
+                self._give(frame, i, track)
+        return waiting
+
+    def _is_misread(self, sight, followed, overlaps):
+        """Return whether it is an individual of another group, of a known number.
+
+        The network has then taken the individual for another actor.
+        """
+        for track, overlap in zip(followed, overlaps):
+            is_missed = track.last_seen < self._index
+            is_limited = self._most_tracks[track.group] < math.inf
+            if overlap >= MIN_IOU_OTHER and is_missed:
+                if is_limited and track.group != sight.group:
+                    return True
+        return False
+
+    def _link_anywhere(self, frame, waiting):
+        """Link sights to the nearest missed tracks of their group, however far."""
+        links = []
+        for i in waiting:
+            sight = frame.sights[i]
+            for track in self._tracks:
+                if track.group == sight.group:
+                    distance = sight.region.distance(track.region)
+                    links.append(_Link((distance, track.id, i), i, track))
+        for link in sorted(links):
+            self._link(frame, link, frame.ghosts[link.sight])
+
+    def _link(self, frame, link, rivals):
+        """Give a sight a track that this frame misses.
+
+        Nothing happens if the sight, or one of its rivals (bool [N]), has a track.
+        """
+        is_free = frame.tracks[link.sight] is None and not frame.has_track(rivals)
+        if is_free and link.track.last_seen < self._index:
+            self._give(frame, link.sight, link.track)
+
+    def _give(self, frame, i, track):
+        """Give sight i a track, which goes on there."""
+        sight = frame.sights[i]
+        track.last_seen = self._index
+        track.region = sight.region
         track.detections.append(sight.detection)
-        return track
+        frame.tracks[i] = track
 
 
-def _alike(sights, tracks, kinds, iou):
-    """Yield (..., i, k), the best first when sorted, where sight i overlaps track k."""
-    for i, k in zip(*np.nonzero(iou >= MIN_IOU)):
-        same = sights[i].actor == kinds[k]
-        if sights[i].group == tracks[k].group and (same or iou[i, k] >= MIN_IOU_OTHER):
-            yield not same, -iou[i, k], tracks[k].id, i, k
+class Followed(NamedTuple):
+    """An answered frame with the tracks and the steady labels of its N instances.
 
-
-def _any(owners, chosen):
-    return any(owners[i] for i in np.flatnonzero(chosen))
-
-
-def _ghosts(sights):
-    """Which sights are one individual: (of one kind, bool [N, N]; of any two, bool
-    [N, N]).
+    Attributes:
+      frame, instances: as they were given to `follow`.
+      ids: int64 [N], of the tracks; 0 is no track.
+      codes: int64 [N], the labels of the tracks; without a track the network's own.
+      scores: float64 [N], of `codes`.
+      lost, extra: as of `Tracker`.
     """
-    places, actors = (
-        [sight.place for sight in sights],
-        np.array([s.actor for s in sights], int),
-    )
-    share, others = _overlaps(places, places, True), ~np.eye(len(sights), dtype=bool)
-    parts = (np.maximum(share, share.T) >= GHOST) & (actors[:, None] == actors) & others
-    return parts, (_overlaps(places, places) >= SAME_PLACE) & others
+
+    frame: Any
+    instances: Any
+    ids: np.ndarray
+    codes: np.ndarray
+    scores: np.ndarray
+    lost: Mapping[int, bool]
+    extra: int
 
 
-def _diagonal(place):
-    y1, x1, y2, x2 = place[0]
-    return math.hypot(y2 - y1, x2 - x1)
+class _Linked(NamedTuple):
+    """A frame whose instances are linked, and whose labels are still to be read."""
 
-
-def _distance(place, other):
-    """The distance between the centres of two places, pixels."""
-    (y1, x1, y2, x2), (v1, u1, v2, u2) = (
-        np.asarray(box, np.float64) for box, _ in (place, other)
-    )
-    return math.hypot(y1 + y2 - v1 - v2, x1 + x2 - u1 - u2) / 2
-
-
-def _overlaps(places, others, of_one=False):
-    """IoU of places [N, K]: of their masks, of their boxes where a mask is empty.
-
-    `of_one`: not IoU, but the share of each of `places` that lies in each of `others`.
-    """
-    if not places or not others:
-        return np.zeros((len(places), len(others)))
-    sides = places, others
-    masks = [[mask for _, mask in side] for side in sides]
-    boxes = [
-        np.array(
-            [[x1, y1, x2 - x1, y2 - y1] for (y1, x1, y2, x2), _ in side], np.float64
-        )
-        for side in sides
-    ]
-    crowd = [int(of_one)] * len(others)
-    empty = [rle_tools.area(side) == 0 for side in masks]
-    return np.where(
-        empty[0][:, None] | empty[1],
-        rle_tools.iou(*boxes, crowd),
-        rle_tools.iou(*masks, crowd),
-    )
-
-
-def _actor(detections, labels, before=None):
-    """The kind of actor that several detections vote for: a 0-based index.
-
-    Each votes for the actor of its own code, with p(actor).
-    """
-    votes = np.zeros(len(labels.actors))
-    for _, code, _, actors, _ in detections:
-        actor = labels.split(code)[0] - 1
-        votes[actor] += max(actors[actor], 1e-30)
-    return _best(votes, before)
-
-
-def _best(evidence, before):
-    """Index of the best evidence; `before` as long as none has LEAD times its
-    evidence.
-    """
-    best = int(np.argmax(evidence))
-    hold = before is not None and 0 < evidence[best] <= LEAD * evidence[before]
-    return before if hold else best
-
-
-def read_label(
-    detections: Sequence[tuple],
-    labels: LabelSpace,
-    before: int | None = None,
-    joint: bool = False,
-) -> tuple[int, float]:
-    """Read the label of an actor from several detections of it.
-
-    The actor is that of most votes, see `_actor`, the action its valid one with the
-    highest sum of p(action). The label before holds until another has LEAD times its
-    sum.
-
-    Args:
-      detections: as in a Track, at least one.
-      before: code of the frame before. Without it, a single detection keeps the
-        network's answer.
-      joint: whether p(action) is a sum over actors, as with cartesian and hierarchical
-        labels. It then contains p(actor), and each detection is normalised to 1.
-
-    Returns:
-      (code, score): the score is the mean over the detections of p(actor) p(action).
-    """
-    if before is None and len(detections) == 1:
-        return detections[0][1:3]
-    old_actor = old_action = None
-    if before is not None:
-        old_actor, old_action = (number - 1 for number in labels.split(before))
-    actor = _actor(detections, labels, old_actor)
-    actions = np.stack([actions for *_, actions in detections]).astype(np.float64)
-    if joint:
-        actions /= np.maximum(actions.sum(axis=1, keepdims=True), 1e-30)
-    # Underflow may leave every action at 0: an invalid one must still lose.
-    evidence = np.where(labels.valid[actor], actions.sum(axis=0), -1)
-    action = _best(evidence, old_action if actor == old_actor else None)
-    scores = (
-        np.array([actors[actor] for *_, actors, _ in detections]) * actions[:, action]
-    )
-    return labels.encode(actor, action), float(scores.mean())
+    frame_index: int
+    frame: Any
+    instances: Any
+    tracks: Sequence[Track | None]
+    lost: Mapping[int, bool]
+    extra: int
 
 
 def follow(
-    answers: Iterable[tuple[Any, Found]],
+    answers: Iterable[tuple[Any, Any]],
     labels: LabelSpace,
     linking: Linking = LINKING,
     *,
     joint: bool = False,
-) -> Iterator[
-    tuple[Any, Found, np.ndarray, np.ndarray, np.ndarray, dict[int, bool], int]
-]:
+) -> Iterator[Followed]:
     """Add tracks and steady labels to the instances of every answered frame.
 
     The label of an instance is read from the track's detections in the `window` frames
@@ -424,39 +450,48 @@ def follow(
     after it are there.
 
     Args:
-      answers: (frame, its instances with masks as RLEs), in order.
+      answers: (frame, its N instances) in order. Instances have the attributes
+        boxes [N, 4] (y1, x1, y2, x2), codes [N], scores [N], masks (N RLEs),
+        actor_scores [N, |X|] and action_scores [N, |Y|].
       joint: as for `read_label`.
 
     Yields:
-      (frame, instances, ids int [N], codes int [N], scores float [N], `Tracker.lost`,
-      `Tracker.extra`) in the same order. An instance without a track has id 0 and the
-      network's own label.
+      the frames in the same order.
     """
-    tracker, window = Tracker(labels, linking), linking.window
-    waiting: collections.deque = collections.deque()
-    ahead = window // 2
-
-    def labelled() -> (
-        tuple[Any, Found, np.ndarray, np.ndarray, np.ndarray, dict[int, bool], int]
-    ):
-        index, frame, instances, tracks, *changes = waiting.popleft()
-        first, last = index + ahead - window + 1, index + ahead
-        ids = np.array([track.id if track else 0 for track in tracks], np.int64)
-        codes, scores = (
-            np.array(instances.codes, np.int64),
-            np.array(instances.scores, np.float64),
-        )
-        for i, track in enumerate(tracks):
-            if track:
-                detections = [x for x in track.detections if first <= x[0] <= last]
-                codes[i], scores[i] = read_label(detections, labels, track.label, joint)
-                track.label = int(codes[i]) if window > 1 else None
-        return (frame, instances, ids, codes, scores, *changes)
-
+    tracker = Tracker(labels, linking)
+    waiting: collections.deque[_Linked] = collections.deque()
     for index, (frame, instances) in enumerate(answers):
         tracks = tracker.add(instances)
-        waiting.append((index, frame, instances, tracks, tracker.lost, tracker.extra))
-        if len(waiting) > ahead:
-            yield labelled()
+        waiting.append(
+            _Linked(index, frame, instances, tracks, tracker.lost, tracker.extra)
+        )
+        if len(waiting) > linking.window // 2:
+            yield _steady(waiting.popleft(), labels, linking.window, joint)
     while waiting:
-        yield labelled()
+        yield _steady(waiting.popleft(), labels, linking.window, joint)
+
+
+def _steady(linked, labels, window, joint):
+    """Read the labels of the tracks in a frame from the frames around it."""
+    last = linked.frame_index + window // 2
+    first = last - window + 1
+    ids = np.zeros(len(linked.tracks), np.int64)
+    codes = np.array(linked.instances.codes, np.int64)
+    scores = np.array(linked.instances.scores, np.float64)
+    for i, track in enumerate(linked.tracks):
+        if track is None:
+            continue
+        detections = [x for x in track.detections if first <= x.frame_index <= last]
+        ids[i] = track.id
+        codes[i], scores[i] = read_label(detections, labels, track.label, joint)
+        if window > 1:
+            track.label = int(codes[i])
+    return Followed(
+        frame=linked.frame,
+        instances=linked.instances,
+        ids=ids,
+        codes=codes,
+        scores=scores,
+        lost=linked.lost,
+        extra=linked.extra,
+    )

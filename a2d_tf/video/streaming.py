@@ -270,19 +270,27 @@ def watch(
                 return
 
     def followed() -> Generator[VideoFrame, None, None]:
-        joint = facts["joint"]
-        tracked = tracking.follow(chosen(), labels, linking, joint=joint)
-        held = None  # until it is known when the next one begins
-        for end, answer in zip(
-            itertools.count(span.first, span.every), itertools.chain(tracked, [None])
-        ):
-            if held:
-                index, (*found, lost, extra) = end - span.every, held
-                until = reader.seconds(min(end, span.last or end))
-                yield VideoFrame(
-                    index + 1, reader.seconds(index), *found, until, lost, extra
-                )
-            held = answer
+        tracked = tracking.follow(chosen(), labels, linking, joint=facts["joint"])
+        index = span.first
+        answer = next(tracked, None)
+        while answer is not None:
+            # It is held until it is known whether another one follows.
+            following = next(tracked, None)
+            end = index + span.every
+            yield VideoFrame(
+                number=index + 1,
+                seconds=reader.seconds(index),
+                image=answer.frame,
+                instances=answer.instances,
+                tracks=answer.ids,
+                codes=answer.codes,
+                scores=answer.scores,
+                until=reader.seconds(min(end, span.last or end)),
+                lost=answer.lost,
+                extra=answer.extra,
+            )
+            index = end
+            answer = following
 
     yield from _ahead(followed())
 

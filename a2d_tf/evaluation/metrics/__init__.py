@@ -41,7 +41,7 @@ class Split:
       threshold: least p(actor) of an instance in label maps and tracks; in validation
         it is chosen after the last `Metric.update`, of the thresholds that
         `Frame.pairs` has.
-      joint: whether p(action) is a sum over actors, see `tracking.read_label`.
+      joint: whether p(action) is a sum over actors, see `track_labels.read_label`.
       truth, detections, results: of all frames when `Metric.result` is called: a
         `box_data.Truth` and its `Detections` and `Results`.
       zero_shot_actor: name of the actor whose action labels were withheld, or "".

@@ -151,7 +151,7 @@ class OverTime(Metric):
                 if tracks[i] and rle_tools.area(mask):
                     rows.append(i)
             actions = instances.action_scores[rows].astype(float)
-            if joint:  # they contain p(actor), see `tracking.read_label`
+            if joint:  # they contain p(actor), see `track_labels.read_label`
                 actions /= np.maximum(actions.sum(axis=1, keepdims=True), 1e-30)
             actors = instances.actor_scores[rows]
             predicted = Objects(

@@ -1,0 +1,102 @@
+"""Read the label of a track from several of its detections."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from a2d_tf.core.labels import LabelSpace
+
+# A label is replaced by another whose evidence is more than LEAD times its own.
+LEAD = 1.5
+
+
+class Detection(NamedTuple):
+    """What the network says of an individual in one answered frame.
+
+    Attributes:
+      frame_index: 0-based index among the answered frames.
+      code: the pair of actor and action; see `LabelSpace`.
+      score: of the pair.
+      actor_scores: [|X|], p(actor).
+      action_scores: [|Y|], p(action).
+    """
+
+    frame_index: int
+    code: int
+    score: float
+    actor_scores: np.ndarray
+    action_scores: np.ndarray
+
+
+def read_label(
+    detections: Sequence[Detection],
+    labels: LabelSpace,
+    previous: int | None = None,
+    joint: bool = False,
+) -> tuple[int, float]:
+    """Read the label of an individual from several detections.
+
+    The actor is the one with the most votes, see `vote_actor`. The action is the valid
+    one with the highest sum of p(action). The previous label holds until another one
+    has more than LEAD times its sum.
+
+    Args:
+      detections: at least one.
+      previous: code of the individual in the previous frame. Without it, a single
+        detection keeps the network's answer.
+      joint: whether p(action) is a sum over actors, as with cartesian and hierarchical
+        labels. It then contains p(actor), and each detection is normalised to 1.
+
+    Returns:
+      (code, score): the score is the mean over the detections of p(actor) p(action).
+    """
+    if previous is None and len(detections) == 1:
+        return detections[0].code, detections[0].score
+    previous_actor = None
+    previous_action = None
+    if previous is not None:
+        actor_number, action_number = labels.split(previous)
+        previous_actor = actor_number - 1
+        previous_action = action_number - 1
+
+    actor = vote_actor(detections, labels, previous_actor)
+
+    action_scores = np.stack([detection.action_scores for detection in detections])
+    action_scores = action_scores.astype(np.float64)
+    if joint:
+        action_scores /= np.maximum(action_scores.sum(axis=1, keepdims=True), 1e-30)
+    # Underflow may leave every action at 0: an invalid one must still lose.
+    evidence = np.where(labels.valid[actor], action_scores.sum(axis=0), -1)
+    if actor != previous_actor:
+        previous_action = None
+    action = _strongest(evidence, previous_action)
+
+    actor_scores = np.array([detection.actor_scores[actor] for detection in detections])
+    scores = actor_scores * action_scores[:, action]
+    return labels.encode(actor, action), float(scores.mean())
+
+
+def vote_actor(
+    detections: Sequence[Detection], labels: LabelSpace, previous: int | None = None
+) -> int:
+    """Return the actor that several detections vote for, a 0-based index.
+
+    Each detection votes for the actor of its own code, with p(actor). The previous
+    actor holds until another one has more than LEAD times its votes.
+    """
+    votes = np.zeros(len(labels.actors))
+    for detection in detections:
+        actor = labels.split(detection.code)[0] - 1
+        votes[actor] += max(detection.actor_scores[actor], 1e-30)
+    return _strongest(votes, previous)
+
+
+def _strongest(evidence, previous):
+    """Return the index of the most evidence, or the previous one if that holds."""
+    strongest = int(np.argmax(evidence))
+    if previous is not None and 0 < evidence[strongest] <= LEAD * evidence[previous]:
+        return previous
+    return strongest
