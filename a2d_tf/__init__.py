@@ -109,7 +109,8 @@ def dataset(
     from a2d_tf.data import pipeline
     from a2d_tf.data.manifest import Manifest
 
-    config, manifest = _config(settings), Manifest.load(records)
+    config = _config(settings)
+    manifest = Manifest.load(records)
     if split == "train":
         return pipeline.training(manifest, config)
     return pipeline.evaluation(manifest, split, config, config.training.batch_size)

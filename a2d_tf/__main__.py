@@ -49,12 +49,12 @@ COMMANDS = {
         "mini": ("commands.mini", "draw the mini A2D, a stand-in for A2D"),
     },
 }
-"""{group: {name: (module in this package, what it does)}}, in the order of a user's
-work.
-"""
-MODULES = {
-    name: module for group in COMMANDS.values() for name, (module, _) in group.items()
-}
+"""{group: {name: (module of this package, what it does)}}, in the order of use."""
+MODULES: dict[str, str] = {}
+"""{name: module of this package}."""
+for _group in COMMANDS.values():
+    for _name, (_module, _) in _group.items():
+        MODULES[_name] = _module
 
 
 FORMER: dict[str, list[str]] = {
@@ -76,11 +76,9 @@ def overview() -> str:
         "usage: a2d COMMAND [--flags]; a2d COMMAND --help explains it; a2d --version"
     ]
     for title, group in COMMANDS.items():
-        lines += [
-            "",
-            title,
-            *(f"  {name:20}{about}" for name, (_, about) in group.items()),
-        ]
+        lines += ["", title]
+        for name, (_, about) in group.items():
+            lines.append(f"  {name:20}{about}")
     return "\n".join(lines)
 
 
@@ -103,14 +101,23 @@ def run() -> None:
         print(f"error: a2d {name} was removed; {REMOVED[name]}", file=sys.stderr)
         sys.exit(1)
     else:
-        near = [known for known in MODULES if name and known.startswith(name)]
-        near += difflib.get_close_matches(name, MODULES)
-        hint = f"; did you mean {near[0]}?" if near else ""
+        hint = ""
+        nearest = _nearest_commands(name)
+        if nearest:
+            hint = f"; did you mean {nearest[0]}?"
         print(
             f"error: a2d {name}: no such command{hint} (a2d lists all commands)",
             file=sys.stderr,
         )
         sys.exit(1)
+
+
+def _nearest_commands(word):
+    """Return the names of commands that a wrong word may mean, the likeliest first."""
+    if not word:
+        return []
+    begun = [name for name in MODULES if name.startswith(word)]
+    return begun + difflib.get_close_matches(word, MODULES)
 
 
 if __name__ == "__main__":

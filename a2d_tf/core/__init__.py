@@ -1,3 +1,1 @@
-"""Settings, labels, errors, files, command lines and devices, which every other room
-uses.
-"""
+"""What every other room uses: settings, labels, errors, files, devices, processes."""

@@ -21,7 +21,7 @@ try:
 except ImportError:
     tfa = None
 
-# to a type checker it has the attributes of the optimizer beside it, too
+# A type checker must assume that it also has the attributes of the optimizer beside it.
 _Base: Any = object
 
 
@@ -39,7 +39,7 @@ class _DecoupledDecay(_Base):
     ) -> None:
         super().__init__(**arguments)
         self._set_hyper("weight_decay", weight_decay)
-        # references of variables; all decay where it is empty
+        # References of the variables that decay; if it is empty, all do.
         self._decaying: set = set()
 
     def apply_gradients(
@@ -68,14 +68,16 @@ class _DecoupledDecay(_Base):
 
 
 class OwnAdamW(_DecoupledDecay, tf.keras.optimizers.legacy.Adam):
-    """Adam with decoupled weight decay, a number or schedule, not times the learning
-    rate.
-    """
+    """Adam with decoupled weight decay, which is not times the learning rate."""
 
 
 class OwnSGDW(_DecoupledDecay, tf.keras.optimizers.legacy.SGD):
-    """SGD with decoupled weight decay, as of `OwnAdamW`."""
+    """SGD with decoupled weight decay, likewise."""
 
 
-AdamW = tfa.optimizers.AdamW if tfa else OwnAdamW
-SGDW = tfa.optimizers.SGDW if tfa else OwnSGDW
+if tfa:
+    AdamW = tfa.optimizers.AdamW
+    SGDW = tfa.optimizers.SGDW
+else:
+    AdamW = OwnAdamW
+    SGDW = OwnSGDW

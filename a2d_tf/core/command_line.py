@@ -26,20 +26,21 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import read_text
 
 Main = Callable[[list[str]], "int | None"]
-"""The function of a command: takes the program's name and the words that are no
-flags.
-"""
+"""The function of a command: takes the program's name, then the words but the flags."""
 
 _PACKAGE = pathlib.Path(__file__).resolve().parents[1]
-_INSTALLED = (_PACKAGE / "configs").is_dir()
-CONFIGS = (_PACKAGE if _INSTALLED else _PACKAGE.parent) / "configs"
-"""Folder of the package's flagfiles, in a clone or installed."""
+CONFIGS = _PACKAGE / "configs"
+"""Folder of the package's flagfiles: in the package if it is installed, else beside."""
+if not CONFIGS.is_dir():
+    CONFIGS = _PACKAGE.parent / "configs"
 
-# begins the module names under which config.py defines its sections
 SETTINGS = "settings, "
+"""Begins the module names under which config.py defines its sections."""
 _HELP = {"help", "?", "helpshort", "helpfull", "h"}
-_MORE_HELP = """--flagfile=FILE reads flags from a file, one per line, such as configs/a2d.flags;
-docs/flags.md lists the settings"""
+_MORE_HELP = (
+    "--flagfile=FILE reads flags from a file, one per line, such as"
+    " configs/a2d.flags;\ndocs/flags.md lists the settings"
+)
 _LONGEST = 2000  # characters of a message
 
 
@@ -131,9 +132,7 @@ class Register(flags.FlagValues):
 
 
 def command(main: Main, flag_values: Register) -> Callable[[], None]:
-    """Return the entry point of a command, which runs `main` with the words of
-    `sys.argv`.
-    """
+    """Return the entry point of a command, which runs `main` on `sys.argv`."""
     return functools.partial(run, main, flag_values)
 
 
@@ -173,21 +172,29 @@ def guarded(function: Callable, *arguments: Any, debug: bool = False) -> int | N
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
-        # TensorFlow's messages have many lines.
-        first, _, _ = str(error).strip().partition("\n")
-        problem = f"unexpected {type(error).__name__}: {first[:1000]}"
-        if isinstance(error, OSError) and error.strerror:
-            problem = (
-                f"{error.filename}: {error.strerror}"
-                if error.filename
-                else error.strerror
-            )
-        return complain(f"{problem}; --debug shows where", debug)
+        return complain(f"{_problem_of(error)}; --debug shows where", debug)
+
+
+def _problem_of(error):
+    """Describe an error that is no InputError."""
+    if isinstance(error, OSError) and error.strerror:
+        if error.filename:
+            return f"{error.filename}: {error.strerror}"
+        return error.strerror
+    # TensorFlow's messages have many lines.
+    first_line, _, _ = str(error).strip().partition("\n")
+    return f"unexpected {type(error).__name__}: {first_line[:1000]}"
 
 
 def require(argv: list[str], **values: object) -> None:
-    """Raise InputError where a command line has a stray word, or no value for a
-    named flag.
+    """Check a command line.
+
+    Args:
+      argv: the program's name, and nothing else.
+      **values: values of flags that must be given, by name.
+
+    Raises:
+      InputError: there is a stray word, or no value for a flag.
     """
     if len(argv) > 1:
         raise InputError(
@@ -225,32 +232,42 @@ def prepare() -> None:
     faulthandler.enable()  # a crash of a library prints where it was called
     logger = logging.getLogger("a2d_tf")
     logger.setLevel(logging.INFO)
-    logger.handlers, logger.propagate = [_Console()], False
+    logger.handlers = [_Console()]
+    logger.propagate = False
 
 
 class _Console(logging.Handler):
     """Prints log records as plain lines, notes to stdout and warnings to stderr."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        warns = record.levelno >= logging.WARNING
-        text = ("warning: " if warns else "") + self.format(record)
-        print(text, file=sys.stderr if warns else sys.stdout, flush=True)
+        text = self.format(record)
+        if record.levelno >= logging.WARNING:
+            print(f"warning: {text}", file=sys.stderr, flush=True)
+        else:
+            print(text, file=sys.stdout, flush=True)
 
 
 def complain(problem: object, debug: bool = False) -> int:
-    """Print one line that starts with 'error: ', after the traceback with `debug`;
-    return 1.
+    """Print one line that starts with 'error: ', and return the exit status, 1.
+
+    With `debug`, the traceback comes first.
     """
     sys.stdout.flush()
     if debug:
         traceback.print_exc()
-    # A name in a file must not steer the terminal.
     line = " ".join(str(problem).split())
-    line = "".join(
-        c if c.isprintable() else f"\\x{ord(c):02x}" for c in line[:_LONGEST]
-    )
-    print(f"error: {line}", file=sys.stderr)
+    print(f"error: {_printable(line[:_LONGEST])}", file=sys.stderr)
     return 1
+
+
+def _printable(text):
+    """Escape what is not printable: a name in a file must not steer the terminal."""
+    characters = []
+    for character in text:
+        if not character.isprintable():
+            character = f"\\x{ord(character):02x}"
+        characters.append(character)
+    return "".join(characters)
 
 
 def parse(words: Sequence[str], flag_values: Register) -> list[str]:
@@ -268,42 +285,51 @@ def parse(words: Sequence[str], flag_values: Register) -> list[str]:
         value, or an unreadable flagfile; one line, which begins with the flagfile and
         the line in it.
     """
-    return [words[0], *_parsed(words[1:], flag_values, "", ())]
+    return [words[0], *_parse_words(words[1:], flag_values)]
 
 
-def _parsed(words, flag_values, place, inside):
-    """Parse words in their order; returns those that are no flags.
+def _parse_words(words, flag_values, place="", outer_files=()):
+    """Parse words in their order, flagfiles where they stand among them.
 
-    Errors begin with `place`; the words are from the flagfiles `inside`.
+    Args:
+      words: flags and other words.
+      flag_values: where the flags are defined.
+      place: begins errors; flagfile and line that the words are from.
+      outer_files: the flagfiles that include the words, the outermost first.
+
+    Returns:
+      the words that are no flags.
     """
-    own = words[: words.index("--")] if "--" in words else words
-    for i, word in enumerate(own):
-        name, equals, path = word.lstrip("-").partition("=")
-        if word.startswith("-") and name == "flagfile":
-            before, after = words[:i], words[i + 1 :]
-            if not equals:
-                path, *after = after or [""]
-            stray = _parsed(before, flag_values, place, inside)
-            _flagfile(path, flag_values, inside)
-            return stray + _parsed(after, flag_values, place, inside)
+    for i, word in enumerate(_before_dashes(words)):
+        name, has_value, path = word.lstrip("-").partition("=")
+        if name == "flagfile" and word.startswith("-"):
+            later_words = words[i + 1 :]
+            if not has_value:  # the path is the next word
+                path = later_words[0] if later_words else ""
+                later_words = later_words[1:]
+            others = _parse_words(words[:i], flag_values, place, outer_files)
+            _parse_flagfile(path, flag_values, outer_files)
+            others += _parse_words(later_words, flag_values, place, outer_files)
+            return others
     try:
         return flag_values(["", *words])[1:]
     except flags.UnrecognizedFlagError as error:
-        raise flags.Error(
-            f"{place}{str(error).rstrip(' ?')}; --help lists the flags"
-        ) from error
-    except (
-        flags.Error,
-        ValueError,
-    ) as error:  # a ValueError where --noflag has a value
+        problem = f"{str(error).rstrip(' ?')}; --help lists the flags"
+        raise flags.Error(place + problem) from error
+    except (flags.Error, ValueError) as error:  # a ValueError if --noflag has a value
         raise flags.Error(place + " ".join(str(error).split())) from error
 
 
-def _flagfile(path, flag_values, inside):
-    """Parse the lines of a flagfile; arguments as of `_parsed`."""
+def _before_dashes(words):
+    """Return the words before `--`, after which no word is a flag."""
+    return words[: words.index("--")] if "--" in words else words
+
+
+def _parse_flagfile(path, flag_values, outer_files):
+    """Parse the lines of a flagfile; arguments as for `_parse_words`."""
     path = find(path)
-    if path in inside:
-        raise flags.Error(f"{inside[-1]}: --flagfile={path} includes itself")
+    if path in outer_files:
+        raise flags.Error(f"{outer_files[-1]}: --flagfile={path} includes itself")
     try:
         lines = read_text(path).splitlines()
     except (OSError, ValueError) as error:
@@ -311,10 +337,11 @@ def _flagfile(path, flag_values, inside):
         raise flags.Error(
             f"--flagfile={path}: not a readable flagfile ({reason})"
         ) from error
-    for number, line in enumerate(map(str.strip, lines), 1):
+    for number, line in enumerate(lines, 1):
+        line = line.strip()
         place = f"{path}, line {number}: "
         if line.startswith("-"):
-            _parsed([line], flag_values, place, (*inside, path))
+            _parse_words([line], flag_values, place, (*outer_files, path))
         elif line and not line.startswith(("#", "//")):
             raise flags.Error(f"{place}'{line}' is not a flag; write --name=value")
 
@@ -334,33 +361,41 @@ def find(path: str) -> str:
 
 def wants_help(words: Sequence[str]) -> bool:
     """Return whether a command line asks for help."""
-    own = words[1 : words.index("--")] if "--" in words else words[1:]
-    return any(word.startswith("-") and word.lstrip("-") in _HELP for word in own)
+    for word in _before_dashes(words[1:]):
+        if word.startswith("-") and word.lstrip("-") in _HELP:
+            return True
+    return False
 
 
 def help_text(module: str, flag_values: Register) -> str:
-    """Return the text of `--help`: a module's docstring, its command's flags, then
-    the settings.
+    """Return the text of `--help`.
+
+    It has a module's docstring, the flags of its command, then the settings.
     """
-    names = sorted(
-        flag_values.flags_by_module_dict(), key=lambda name: name.startswith(SETTINGS)
-    )
-    parts = [(sys.modules[module].__doc__ or "").strip()]
-    for name in names:
+    own_texts = []
+    setting_texts = []
+    for name in flag_values.flags_by_module_dict():
         title, _, text = flag_values.module_help(name).strip().partition("\n")
-        parts.append(f"{title}\n{text}" if name.startswith(SETTINGS) else text)
-    if any(name.startswith(SETTINGS) for name in names):
-        parts.append(
+        if name.startswith(SETTINGS):
+            setting_texts.append(f"{title}\n{text}")
+        else:
+            own_texts.append(text)
+    if setting_texts:
+        setting_texts.append(
             "The defaults are for a new model; a run's own settings are in its"
             " flags.txt."
         )
-    return "\n\n".join([*parts, _MORE_HELP])
+    about = (sys.modules[module].__doc__ or "").strip()
+    return "\n\n".join([about, *own_texts, *setting_texts, _MORE_HELP])
 
 
 def flag_text(value: Any) -> str:
     """Format a flag's value as it is written on a command line."""
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, float):
-        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+        short = f"{value:g}"
+        return short if float(short) == value else repr(value)
     if isinstance(value, list):
         return ",".join(map(flag_text, value))
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return str(value)

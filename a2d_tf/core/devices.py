@@ -45,18 +45,13 @@ class Gpu:
 
 def cores() -> int:
     """Return the number of cores that this process may use."""
-    # Only Linux reports the affinity.
-    return (
-        len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count() or 1
-    )
+    if hasattr(os, "sched_getaffinity"):  # Linux
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def memory(root: str | os.PathLike = "/") -> int:
-    """Return the bytes of memory that this process may use, of the machine or the
-    container.
-    """
+    """Return the bytes of memory of the machine, or of the container in it."""
     least = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     for path in _CGROUP_LIMITS:
         # It fails for another version of control groups, or 'max'.
@@ -66,8 +61,9 @@ def memory(root: str | os.PathLike = "/") -> int:
 
 
 def lower_priority() -> None:
-    """Lower the priority of the calling thread, and of threads that it starts, for
-    good (Linux).
+    """Lower the priority of the calling thread for good (Linux).
+
+    Threads that it starts later have the same.
     """
     if sys.platform == "linux":  # elsewhere it would be the whole process
         os.nice(10)
@@ -76,8 +72,8 @@ def lower_priority() -> None:
 def nvidia_cards() -> list[Gpu]:
     """Return the NVIDIA cards of this machine, usable or not.
 
-    nvidia-smi reports names and memory. If it is missing or fails, device nodes count
-    the cards.
+    nvidia-smi reports names and memory. If it is missing or fails, the device nodes
+    tell how many cards there are.
     """
     query = [
         "nvidia-smi",
@@ -90,11 +86,14 @@ def nvidia_cards() -> list[Gpu]:
         ).stdout
     except (OSError, subprocess.SubprocessError):
         return [Gpu() for _ in glob.glob(_NODES)]
-    rows = [map(str.strip, line.rpartition(",")[::2]) for line in text.splitlines()]
-    # Cards that share the host's memory report '[N/A]'.
-    return [
-        Gpu(name, int(size) << 20 if size.isdigit() else None) for name, size in rows
-    ]
+    cards = []
+    for line in text.splitlines():
+        name, _, mebibytes = line.rpartition(",")
+        mebibytes = mebibytes.strip()
+        # Cards that share the host's memory report '[N/A]'.
+        size = int(mebibytes) << 20 if mebibytes.isdigit() else None
+        cards.append(Gpu(name.strip(), size))
+    return cards
 
 
 def may_have_nvidia() -> bool:
@@ -120,22 +119,22 @@ def announce(gpus: Sequence[Gpu], precision: str, used: int = 1) -> None:
       used: number of GPUs that take part.
     """
     counts = collections.Counter(gpus[:used])
-    parts = [
-        f"{count} x {gpu.name}{_size(gpu.memory)}" for gpu, count in counts.items()
-    ]
+    parts = []
+    for gpu, count in counts.items():
+        parts.append(f"{count} x {gpu.name}{_size_text(gpu.memory)}")
+        has_tensor_cores = gpu.capability and gpu.capability >= _TENSOR_CORES
+        if precision == "float32" and has_tensor_cores:
+            precision = "float32 with products in TF32"
     if not counts:
-        parts = [f"CPU, {cores()} cores, {memory() / 2**30:.0f} GB"]
-    tensor_cores = any((gpu.capability or (0,)) >= _TENSOR_CORES for gpu in counts)
-    if precision == "float32" and tensor_cores:
-        precision += " with products in TF32"
-    print(f"device: {', '.join([*parts, precision])}", flush=True)
+        parts.append(f"CPU, {cores()} cores, {memory() / 2**30:.0f} GB")
+    parts.append(precision)
+    print(f"device: {', '.join(parts)}", flush=True)
 
 
 def prepare(device: str = "auto", deterministic: bool = True) -> list[Gpu]:
-    """Choose the devices, let GPU memory grow as needed, and return the GPUs that
-    compute.
+    """Choose the devices, and return the GPUs that compute.
 
-    Call this before TensorFlow creates a tensor.
+    GPU memory then grows as needed. Call this before TensorFlow creates a tensor.
 
     Args:
       device: 'cpu', 'gpu', or 'auto': a GPU if the machine has one, else the CPU.
@@ -149,11 +148,13 @@ def prepare(device: str = "auto", deterministic: bool = True) -> list[Gpu]:
     """
     import tensorflow as tf
 
-    gpus = [] if device == "cpu" else tf.config.get_visible_devices("GPU")
+    gpus = []
     if device == "cpu":
         hide_gpus()
-    elif not gpus:
-        _check_unused(device)
+    else:
+        gpus = tf.config.get_visible_devices("GPU")
+        if not gpus:
+            _check_unused(device)
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
     if not gpus:
@@ -162,17 +163,19 @@ def prepare(device: str = "auto", deterministic: bool = True) -> list[Gpu]:
         tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     if deterministic:
         tf.config.experimental.enable_op_determinism()
-    sizes = {card.name: card.memory for card in nvidia_cards()} if gpus else {}
-    details = list(map(tf.config.experimental.get_device_details, gpus))
-    if any(info.get("compute_capability", (0,)) >= _TENSOR_CORES for info in details):
+    if not gpus:
+        return []
+    sizes = {card.name: card.memory for card in nvidia_cards()}
+    computing = []
+    for gpu in gpus:
+        details = tf.config.experimental.get_device_details(gpu)
+        name = details.get("device_name", "GPU")
+        computing.append(Gpu(name, sizes.get(name), details.get("compute_capability")))
+    if any((gpu.capability or (0,)) >= _TENSOR_CORES for gpu in computing):
         # It would transpose float32 to channels first, but these cards convolve
         # channels last.
         tf.config.optimizer.set_experimental_options({"layout_optimizer": False})
-    named = [
-        (info.get("device_name", "GPU"), info.get("compute_capability"))
-        for info in details
-    ]
-    return [Gpu(name, sizes.get(name), capability) for name, capability in named]
+    return computing
 
 
 def hide_gpus() -> None:
@@ -194,21 +197,21 @@ def on_gpu() -> bool:
 
 def _check_unused(device):
     """Raise an InputError if a GPU should be used and TensorFlow has none."""
-    hidden = hides_nvidia()
-    cards = [] if hidden else nvidia_cards()
+    are_hidden = hides_nvidia()
+    cards = [] if are_hidden else nvidia_cards()
     if cards:
         raise InputError(
             "TensorFlow cannot use this machine's"
-            f" {cards[0].name}{_size(cards[0].memory)} for the reason above; reinstall"
-            " with tools/setup.sh --gpu, check with nvidia-smi that the driver is 525"
-            " or newer (docs/performance.md), or use --device=cpu"
+            f" {cards[0].name}{_size_text(cards[0].memory)} for the reason above;"
+            " reinstall with tools/setup.sh --gpu, check with nvidia-smi that the"
+            " driver is 525 or newer (docs/performance.md), or use --device=cpu"
         )
     if device == "gpu":
-        reason = (
-            "CUDA_VISIBLE_DEVICES hides every GPU" if hidden else "no NVIDIA GPU found"
-        )
+        reason = "no NVIDIA GPU found"
+        if are_hidden:
+            reason = "CUDA_VISIBLE_DEVICES hides every GPU"
         raise InputError(f"--device=gpu: {reason}")
 
 
-def _size(memory):
-    return "" if memory is None else f" ({memory / 2**30:.0f} GB)"
+def _size_text(size):
+    return "" if size is None else f" ({size / 2**30:.0f} GB)"

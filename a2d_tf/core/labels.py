@@ -27,13 +27,14 @@ _MAX_CODE = 65535  # of a 16-bit label map
 
 def is_name(name: str) -> bool:
     """Return whether this is a printable name for an actor or an action."""
-    # JSON can hold halves of characters
-    controls = r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]"
-    return (
-        isinstance(name, str)
-        and 0 < len(name) <= MAX_NAME
-        and not re.search(controls, name)
-    )
+    if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME:
+        return False
+    # Control characters, and halves of characters, which JSON can hold.
+    return not re.search(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]", name)
+
+
+def _are_distinct_names(names):
+    return bool(names) and all(map(is_name, names)) and len({*names}) == len(names)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,28 +56,27 @@ class LabelSpace:
     colours: tuple = ()
 
     def __post_init__(self) -> None:
-        checks = {
-            "actors and actions must be distinct names": all(
-                names and all(map(is_name, names)) and len({*names}) == len(names)
-                for names in (self.actors, self.actions)
-            ),
-            "too many actors and actions: codes exceed 16 bits": (
-                self.max_code <= _MAX_CODE
-            ),
-            f"codes must be ascending, each of an actor and an action, not {quoted(self.codes)}": (
-                self.codes
-                and tuple(sorted({*self.codes})) == self.codes
-                and all(map(self.knows, self.codes))
-            ),
-            "none_action must be an action": self.none_action in (None, *self.actions),
-            "colours must be {code: [r, g, b]}": all(
-                len(colour) == 3 and 0 <= code <= self.max_code
-                for code, colour in self.colours
-            ),
-        }
-        for problem, right in checks.items():
-            if not right:
-                raise InputError(f"label space: {problem}")
+        if not _are_distinct_names(self.actors) or not _are_distinct_names(
+            self.actions
+        ):
+            raise _error("actors and actions must be distinct names")
+        if self.max_code > _MAX_CODE:
+            raise _error("too many actors and actions: codes exceed 16 bits")
+        ascending = tuple(sorted({*self.codes}))
+        if (
+            not self.codes
+            or ascending != self.codes
+            or not all(map(self.knows, self.codes))
+        ):
+            raise _error(
+                "codes must be ascending, each of an actor and an action, not"
+                f" {quoted(self.codes)}"
+            )
+        if self.none_action not in (None, *self.actions):
+            raise _error("none_action must be an action")
+        for code, colour in self.colours:
+            if len(colour) != 3 or not 0 <= code <= self.max_code:
+                raise _error("colours must be {code: [r, g, b]}")
 
     @property
     def base(self) -> int:
@@ -94,9 +94,7 @@ class LabelSpace:
         return np.uint8 if self.max_code <= 255 else np.uint16
 
     def actor_index(self, name: str) -> int:
-        """Return the 0-based index of an actor; raise an InputError if there is
-        none.
-        """
+        """Return the 0-based index of an actor; raise InputError if there is none."""
         if name not in self.actors:
             raise InputError(f"actor '{name}' is not one of {', '.join(self.actors)}")
         return self.actors.index(name)
@@ -104,9 +102,8 @@ class LabelSpace:
     @functools.cached_property
     def pairs(self) -> np.ndarray:
         """Valid (actor, action) index pairs, 0-based, in code order: int32 [P, 2]."""
-        return (
-            np.stack(np.divmod(np.array(self.codes, np.int32), self.base), axis=1) - 1
-        )
+        codes = np.array(self.codes, np.int32)
+        return np.stack(np.divmod(codes, self.base), axis=1) - 1
 
     @functools.cached_property
     def valid(self) -> np.ndarray:
@@ -124,9 +121,7 @@ class LabelSpace:
         return codes // self.base, codes % self.base
 
     def knows(self, code: int) -> bool:
-        """Return whether a code has an actor and an action, be they a valid pair or
-        not.
-        """
+        """Return whether a code has an actor and an action, a valid pair or not."""
         actor, action = self.split(code)
         return 1 <= actor <= len(self.actors) and 1 <= action <= len(self.actions)
 
@@ -138,12 +133,17 @@ class LabelSpace:
         return f"{self.actors[actor - 1]}-{self.actions[action - 1]}"
 
     def spoken(self, code: int) -> str:
-        """Return the name of a pair in a sentence: 'dog running'; 'running' if all
-        are dogs.
+        """Return the name of a pair in a sentence, such as 'dog running'.
+
+        An actor that is the only one is left out, likewise an action: 'running'.
         """
-        sides = zip((self.actors, self.actions), self.split(int(code)))
-        named = [names[number - 1] for names, number in sides if len(names) > 1]
-        return " ".join(named) or self.name(code)
+        actor, action = self.split(int(code))
+        words = []
+        if len(self.actors) > 1:
+            words.append(self.actors[actor - 1])
+        if len(self.actions) > 1:
+            words.append(self.actions[action - 1])
+        return " ".join(words) or self.name(code)
 
     @functools.cached_property
     def palette(self) -> np.ndarray:
@@ -169,32 +169,35 @@ class LabelSpace:
 
     @classmethod
     def from_fields(cls, fields: dict) -> LabelSpace:
-        """Return the label space of fields as of `from_json`; ValueError where one
-        is wrong.
+        """Return the label space of the fields that `from_json` describes.
+
+        Raises:
+          ValueError: a field is wrong or unknown.
         """
         check_json(fields, _FIELDS)
         unknown = {*fields} - {name.rstrip("?") for name in _FIELDS}
         if unknown:
-            raise InputError(f"label space: unknown field {quoted(sorted(unknown)[0])}")
-        actors, actions = tuple(fields["actors"]), tuple(fields["actions"])
-        pairs = fields.get("pairs") or [
-            list(pair) for pair in itertools.product(actors, actions)
-        ]
+            raise _error(f"unknown field {quoted(sorted(unknown)[0])}")
+        actors = tuple(fields["actors"])
+        actions = tuple(fields["actions"])
+        pairs = fields.get("pairs") or [*itertools.product(actors, actions)]
+        base = max(10, len(actions) + 1)
+        codes = []
         for pair in pairs:
             if len(pair) != 2 or pair[0] not in actors or pair[1] not in actions:
-                raise InputError(
-                    f"label space: pairs: {quoted(pair)} is not [actor, action]"
-                )
-        base = max(10, len(actions) + 1)
-        codes = fields.get("codes") or [
-            base * (actors.index(actor) + 1) + actions.index(action) + 1
-            for actor, action in pairs
-        ]
-        colours = [
-            (int(code), tuple(rgb)) for code, rgb in fields.get("colours", {}).items()
-        ]
-        none = fields.get("none_action")
-        return cls(actors, actions, tuple(sorted(codes)), none, tuple(sorted(colours)))
+                raise _error(f"pairs: {quoted(pair)} is not [actor, action]")
+            actor, action = pair
+            codes.append(base * (actors.index(actor) + 1) + actions.index(action) + 1)
+        colours = []
+        for code, rgb in fields.get("colours", {}).items():
+            colours.append((int(code), tuple(rgb)))
+        return cls(
+            actors,
+            actions,
+            tuple(sorted(fields.get("codes") or codes)),
+            fields.get("none_action"),
+            tuple(sorted(colours)),
+        )
 
     @classmethod
     def from_json(cls, path: str | os.PathLike) -> LabelSpace:
@@ -205,11 +208,15 @@ class LabelSpace:
         absent), and optionally `none_action` and `colours` ({code: [r, g, b]}).
 
         Raises:
-          InputError: the file is missing or malformed, or names an unknown actor or
-            action.
+          InputError: the file is missing or malformed, or it names an unknown actor
+            or action.
         """
         remedy = "see label spaces in docs/data_format.md"
         return cls.from_fields(load_json(path, cls.from_fields, remedy))
+
+
+def _error(problem):
+    return InputError(f"label space: {problem}")
 
 
 _FIELDS = {
@@ -237,9 +244,10 @@ def _a2d():
     colours = []
     for actor in range(7):
         for shade in range(1, 10):
-            rgb = colorsys.hsv_to_rgb(
-                actor * 15 / 100, min(1, (10 - shade) / 5), min(1, shade / 5)
-            )
+            hue = actor * 15 / 100
+            saturation = min(1, (10 - shade) / 5)
+            value = min(1, shade / 5)
+            rgb = colorsys.hsv_to_rgb(hue, saturation, value)
             levels = tuple(min(255, int(255 * level) + 1) for level in rgb)
             colours.append((10 * (actor + 1) + shade, levels))
     return LabelSpace(

@@ -37,14 +37,13 @@ class Task:
 
     @classmethod
     def parse(cls, text: str) -> Task:
-        """Read a task such as 3/16; InputError where it is none between 1/N and N/N."""
+        """Read a task such as 3/16; raise InputError if it is none."""
         match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text, re.ASCII)
-        task = cls(int(match[1]), int(match[2])) if match else cls(0)
-        if not 1 <= task.number <= task.count:
+        if not match or not 1 <= int(match[1]) <= int(match[2]):
             raise InputError(
                 f"--task={text}: invalid task; use I/N, I from 1 to N, such as 3/16"
             )
-        return task
+        return cls(int(match[1]), int(match[2]))
 
     def share(self, items: Sequence[_Item]) -> Sequence[_Item]:
         """Return this process's part of some items: every Nth from the Ith on."""
@@ -55,10 +54,10 @@ ALONE = Task()
 
 
 def imap(function: Callable, items: Iterable, workers: int) -> Iterator:
-    """Apply a function to items in `workers` processes; yield the results in order. One
-    at a time.
+    """Apply a function to items in `workers` processes; yield the results in order.
 
-    If the caller stops early, work in progress is abandoned at once.
+    If the caller stops early, work in progress is abandoned at once. A process may use
+    one such iterator at a time.
 
     Args:
       function: sent to each process once, with all items, so that both may be large.
@@ -78,15 +77,13 @@ def imap(function: Callable, items: Iterable, workers: int) -> Iterator:
     # starts.
     shared = context.RawArray("c", len(work))
     shared.raw = work
-    others = {*multiprocessing.active_children()}
+    earlier_children = {*multiprocessing.active_children()}
     pool = concurrent.futures.ProcessPoolExecutor(workers, context, _start, (shared,))
     try:
         try:
             results = pool.map(_call, range(len(items)))  # starts the processes
-        except (
-            OSError,
-            ValueError,
-        ) as error:  # one of them is gone before the next is started
+        except (OSError, ValueError) as error:
+            # One of them was gone before the next was started.
             raise BrokenProcessPool from error
         yield from results
     except BrokenProcessPool as error:
@@ -94,7 +91,7 @@ def imap(function: Callable, items: Iterable, workers: int) -> Iterator:
             "a worker process was killed, perhaps out of memory; use fewer --workers"
         ) from error
     finally:
-        for process in {*multiprocessing.active_children()} - others:
+        for process in {*multiprocessing.active_children()} - earlier_children:
             process.terminate()
         pool.shutdown(wait=True, cancel_futures=True)
 
@@ -106,12 +103,16 @@ def in_threads(
     threads: int | None = None,
     start: Callable[[], None] | None = None,
 ) -> Generator:
-    """Apply a function to items in threads, by default one per core; yield the results
-    in order.
+    """Apply a function to items in threads, and yield the results in order.
 
-    Items are made in the caller's thread, up to `ahead` of them before the first result
-    is waited for, so that the threads work meanwhile. An error is raised in place of
-    its result. Each thread calls `start` first.
+    An error is raised in place of its result.
+
+    Args:
+      items: are made in the caller's thread.
+      ahead: number of items that are made before the first result is waited for; the
+        threads work on them meanwhile.
+      threads: number of threads; by default one per core.
+      start: is called first in each thread.
     """
     waiting: collections.deque = collections.deque()
     pool = concurrent.futures.ThreadPoolExecutor(
@@ -128,7 +129,8 @@ def in_threads(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-_function: Callable  # of a worker process, where `_start` sets it and its items
+# `_start` sets these in a worker process.
+_function: Callable
 _items: Sequence
 
 
@@ -153,19 +155,19 @@ def _call(index):
 
 @contextlib.contextmanager
 def stop_on_signal() -> Iterator[list[int]]:
-    """Yield a list that the first Ctrl-C or SIGTERM appends to; a second has its usual
-    effect.
+    """Yield a list, to which the first Ctrl-C or SIGTERM appends its number.
 
-    Signals are handled only in the main thread; elsewhere this changes nothing.
+    A second signal has its usual effect. Signals are handled only in the main thread;
+    elsewhere this changes nothing.
     """
     stops: list[int] = []
-    old: dict[int, Any]
+    usual_handlers: dict[int, Any]
 
     def stop(number: int, _: Any) -> None:
         stops.append(number)
-        signal.signal(number, old[number])
+        signal.signal(number, usual_handlers[number])
 
-    with _handled_by(stop) as old:
+    with _handled_by(stop) as usual_handlers:
         yield stops
 
 
@@ -176,14 +178,13 @@ def stop_at_once() -> contextlib.AbstractContextManager:
 
 @contextlib.contextmanager
 def _handled_by(handler: Callable) -> Iterator[dict[int, Any]]:
-    """Install a handler of Ctrl-C and SIGTERM; yields those before, by their
-    signals.
-    """
-    is_main = threading.current_thread() is threading.main_thread()
-    signals = (signal.SIGINT, signal.SIGTERM) if is_main else ()
-    old: dict[int, Any] = {number: signal.signal(number, handler) for number in signals}
+    """Handle Ctrl-C and SIGTERM; yield the handlers that were there, by signal."""
+    usual_handlers: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            usual_handlers[number] = signal.signal(number, handler)
     try:
-        yield old
+        yield usual_handlers
     finally:
-        for number, before in old.items():
-            signal.signal(number, before)
+        for number, usual_handler in usual_handlers.items():
+            signal.signal(number, usual_handler)
