@@ -181,8 +181,8 @@ def _handled_by(handler: Callable) -> Iterator[dict[int, Any]]:
     """Handle Ctrl-C and SIGTERM; yield the handlers that were there, by signal."""
     usual_handlers: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
-            usual_handlers[number] = signal.signal(number, handler)
+        for handled in (signal.SIGINT, signal.SIGTERM):
+            usual_handlers[handled] = signal.signal(handled, handler)
     try:
         yield usual_handlers
     finally:
