@@ -22,12 +22,22 @@ import os
 import sys
 from collections.abc import Callable
 
+from a2d_tf.behaviour import prediction_folder
 from a2d_tf.core import command_line, workers
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.ops import tracking
 from a2d_tf.runs import packed
-from a2d_tf.video import library, outputs, predictor, streaming, video_files
+from a2d_tf.video import (
+    library,
+    library_request,
+    library_tables,
+    library_videos,
+    predictor,
+    streaming,
+    video_files,
+    video_prediction,
+)
 
 FLAGS = command_line.Register()
 _SAVED_MODEL = FLAGS.define_string("saved_model", None, "Folder of a2d export.")
@@ -58,12 +68,12 @@ _VIDEOS = FLAGS.define_string(
 _OUTPUT = FLAGS.define_string(
     "output",
     None,
-    f"Folder for {', '.join(outputs.RESULTS)}; of a library, a folder per video.",
+    f"Folder for {', '.join(prediction_folder.RESULTS)}; of a library, a folder per video.",
 )
 _RESULTS = FLAGS.define_list(
     "results",
-    list(outputs.RESULT_FILES),
-    f"Results to write: {','.join(outputs.RESULT_FILES)}.",
+    list(prediction_folder.RESULT_FILES),
+    f"Results to write: {','.join(prediction_folder.RESULT_FILES)}.",
 )
 _OVERWRITE = FLAGS.define_bool(
     "overwrite", False, "Library: replace predictions of other settings."
@@ -127,10 +137,12 @@ def _check_flags(argv):
     if not _START.value < end < math.inf:
         span = f"--start={_START.value:g}, --end={_END.value}"
         raise InputError(f"{span}: use seconds, with the end after the start")
-    if not _RESULTS.value or not set(_RESULTS.value) <= set(outputs.RESULT_FILES):
+    if not _RESULTS.value or not set(_RESULTS.value) <= set(
+        prediction_folder.RESULT_FILES
+    ):
         raise InputError(
             f"--results={','.join(_RESULTS.value)}: use one or more of "
-            f"{','.join(outputs.RESULT_FILES)}"
+            f"{','.join(prediction_folder.RESULT_FILES)}"
         )
     return source
 
@@ -139,18 +151,21 @@ def _one(load, output, kinds, linking):
     """Predict one video."""
     source = os.path.realpath(_VIDEO.value)
     if source in [
-        os.path.join(os.path.realpath(output), name) for name in outputs.RESULTS
+        os.path.join(os.path.realpath(output), name)
+        for name in prediction_folder.RESULTS
     ]:
         raise InputError(f"{_VIDEO.value}: would be overwritten; use another --output")
     reader = video_files.Reader(_VIDEO.value)
     span = streaming.Span.of_seconds(reader, _START.value, _END.value, _EVERY.value)
-    loaded, count, ended = outputs.predict(
+    outcome = video_prediction.predict(
         load, reader, output, span, linking=linking, kinds=kinds
     )
-    files = ",".join(outputs.RESULT_FILES[kind] for kind in kinds)
-    model = "{checkpoint}, p(actor) >= {score_threshold:g}".format(**loaded.facts)
-    print(f"{model}: {count} frames -> {output}/{{{files}}}")
-    if ended:
+    files = ",".join(prediction_folder.RESULT_FILES[kind] for kind in kinds)
+    model = "{checkpoint}, p(actor) >= {score_threshold:g}".format(
+        **outcome.predictor.facts
+    )
+    print(f"{model}: {outcome.frames} frames -> {output}/{{{files}}}")
+    if outcome.is_interrupted:
         raise KeyboardInterrupt
     note = streaming.shortfall(reader, span)
     if note:
@@ -162,7 +177,7 @@ def _many(load, jobs, output, request, task, predict):
     missing = {job for job in jobs if not request.is_finished(job)}
     todo = [job for job in task.share(jobs) if job in missing]
     failures = predict(load, todo, request, _ON_ERROR.value) if todo else {}
-    library.conclude(output, jobs, request, failures, task)
+    library_tables.conclude(output, jobs, request, failures, task)
     for reason in failures.values():
         print(f"skipped {reason}")
     print(
@@ -179,7 +194,7 @@ def main(argv: list[str], predict: Callable = library.predict) -> int | None:
         *_RESULTS.value,
         *(("overlay", "tracks") if "page" in _RESULTS.value else ()),
     }
-    kinds = tuple(kind for kind in outputs.RESULT_FILES if kind in wanted)
+    kinds = tuple(kind for kind in prediction_folder.RESULT_FILES if kind in wanted)
     output = os.path.normpath(_OUTPUT.value)
     settings = Config.given(FLAGS, "inference", "compute")
     given = {
@@ -190,14 +205,14 @@ def main(argv: list[str], predict: Callable = library.predict) -> int | None:
     load = functools.partial(predictor.load, flag, path, actors=_ACTORS.value, **given)
     chosen = {"checkpoint": _CHECKPOINT.value} if _WORKDIR.value else {}
     linking = tracking.Linking(_WINDOW.value, _PATIENCE.value, _MAX_TRACKS.value)
-    jobs = library.plan(_VIDEO.value, _VIDEOS.value, output)
+    jobs = library_videos.plan(_VIDEO.value, _VIDEOS.value, output)
     if jobs is None:
         if _TASK.value or predict is not library.predict:
             raise InputError(
                 f"--video={_VIDEO.value}: a single video; use a folder, or a glob"
             )
         return _one(load, output, kinds, linking)
-    request = library.Request(
+    request = library_request.Request(
         start=_START.value,
         end=_END.value,
         every=_EVERY.value,

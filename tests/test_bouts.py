@@ -12,7 +12,7 @@ from processes import complaint, run_a2d
 from a2d_tf.behaviour import action_colours, boris, bouts, plots, time_budget
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_csv
-from a2d_tf.video import pages
+from a2d_tf.video import video_page
 
 BUDGET = """\
 video,video_seconds,fps,individual,actor,action,seconds,share,bouts,first_second,mean_bout_seconds
@@ -77,7 +77,7 @@ def test_tables_page_plot_and_boris_say_the_same(tmp_path):
         track(2, ("dog", "running", 3, 9, 1)),
     ]
     each = bouts.read_all([write(tmp_path / "clip", made, overlay=0)])
-    pages.write_page(tmp_path / "clip")
+    video_page.write_page(tmp_path / "clip")
     budget = time_budget.rows(each)
     boris.write_events(tmp_path / "events.tsv", each)
     expected = {

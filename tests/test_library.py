@@ -24,11 +24,19 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.workers import Task
 from a2d_tf.ops import tracking
 from a2d_tf.runs import packed
-from a2d_tf.video import library, outputs, video_files
-from a2d_tf.video.library import Job
+from a2d_tf.video import (
+    library,
+    library_request,
+    library_tables,
+    library_videos,
+    outputs,
+    video_files,
+    video_prediction,
+)
+from a2d_tf.video.library_videos import Job
 
 OWN = ["index.html", "summary.csv", "time_budget.csv", "videos.csv"]
-LIBRARY = (outputs.RECORD, outputs.PART)  # of a video of a library
+LIBRARY = (prediction_folder.RECORD, prediction_folder.PART)  # of a video of a library
 MODEL = {"model": "full", "model_sha256": "0" * 64}
 
 
@@ -43,7 +51,7 @@ def empty(folder, *names):
 
 
 def plan(video=None, videos=None):
-    jobs = library.plan(video and str(video), videos and str(videos), "out")
+    jobs = library_videos.plan(video and str(video), videos and str(videos), "out")
     return jobs and [(os.path.basename(job.path), job.output) for job in jobs]
 
 
@@ -112,16 +120,16 @@ def test_folders_that_are_no_library(tmp_path, names, message):
 def test_no_file_of_the_users_own_is_replaced(tmp_path):
     videos = str(empty(tmp_path, "site/a.mp4", "site/index.html") / "site")
     with pytest.raises(InputError, match="site/index.html: .*--output"):
-        library.plan(videos, None, videos)
-    assert library.plan(videos, None, str(tmp_path / "out"))
+        library_videos.plan(videos, None, videos)
+    assert library_videos.plan(videos, None, str(tmp_path / "out"))
     empty(tmp_path, "site/a/prediction.json")
-    assert library.plan(videos, None, videos)
+    assert library_videos.plan(videos, None, videos)
     empty(tmp_path, "out/overlay/overlay.mp4", "videos/1.png")
     for video, output in (("out/overlay/*", "out"), ("vid*", ".")):
         with pytest.raises(
             InputError, match="would be overwritten; use another --output"
         ):
-            library.plan(str(tmp_path / video), None, str(tmp_path / output))
+            library_videos.plan(str(tmp_path / video), None, str(tmp_path / output))
 
 
 def test_a_model_is_known_by_its_weights(tmp_path):
@@ -147,9 +155,9 @@ def finish(job, request, **changes):
     """Write the files of a finished prediction."""
     os.makedirs(job.output)
     record = {**request.record(job), "frames": 1, **changes}
-    pathlib.Path(job.output, outputs.RECORD).write_text(json.dumps(record))
+    pathlib.Path(job.output, prediction_folder.RECORD).write_text(json.dumps(record))
     for kind in request.kinds:
-        pathlib.Path(job.output, outputs.RESULT_FILES[kind]).touch()
+        pathlib.Path(job.output, prediction_folder.RESULT_FILES[kind]).touch()
 
 
 @pytest.mark.parametrize(
@@ -166,11 +174,11 @@ def finish(job, request, **changes):
 )
 def test_other_settings_are_named(tmp_path, changes, message):
     job = Job(str(empty(tmp_path, "a.mp4") / "a.mp4"), str(tmp_path / "out/a"))
-    request = library.Request(model=MODEL)
+    request = library_request.Request(model=MODEL)
     assert not request.is_finished(job)
     finish(job, request)
     assert request.is_finished(job)
-    other = library.Request(**{"model": MODEL, **changes})
+    other = library_request.Request(**{"model": MODEL, **changes})
     with pytest.raises(InputError, match=f"out/a: finished .*{message}; .*--overwrite"):
         other.is_finished(job)
     # since the videos were compared
@@ -183,7 +191,7 @@ def test_what_else_may_be_in_the_place_of_a_prediction(tmp_path):
     job = Job(
         str(empty(tmp_path, "a.mp4", "out/a/") / "a.mp4"), str(tmp_path / "out/a")
     )
-    request, place = library.Request(model=MODEL), tmp_path / "out/a"
+    request, place = library_request.Request(model=MODEL), tmp_path / "out/a"
     assert not request.is_finished(job)  # an empty folder
     place.rmdir()
     finish(job, request)
@@ -193,8 +201,10 @@ def test_what_else_may_be_in_the_place_of_a_prediction(tmp_path):
     with pytest.raises(InputError, match="mine.txt"):
         request.is_finished(job)
     (place / "mine.txt").unlink()
-    (place / f"{outputs.PART}.7-a.tmp").touch()  # of a process that was killed
-    (place / outputs.RECORD).write_text("{")
+    (
+        place / f"{prediction_folder.PART}.7-a.tmp"
+    ).touch()  # of a process that was killed
+    (place / prediction_folder.RECORD).write_text("{")
     with pytest.raises(InputError, match="prediction.json: "):
         request.is_finished(job)
     assert not dataclasses.replace(request, overwrite=True).is_finished(job)
@@ -233,14 +243,14 @@ def run(
     """What the command does with a library, in this process; (failures, whether
     complete).
     """
-    request, task = request or library.Request(model=MODEL), Task.parse(task)
+    request, task = request or library_request.Request(model=MODEL), Task.parse(task)
     request = dataclasses.replace(request, overwrite=overwrite)
-    jobs = library.plan(str(films), None, str(output))
+    jobs = library_videos.plan(str(films), None, str(output))
     missing = [job for job in jobs if not request.is_finished(job)]
     todo = [job for job in task.share(jobs) if job in missing]
     failures = library.predict(lambda: predictor, todo, request, on_error)
     list(map(pathlib.Path.unlink, output.glob("index.html")))
-    library.conclude(str(output), jobs, request, failures, task)
+    library_tables.conclude(str(output), jobs, request, failures, task)
     return failures, (output / "index.html").exists()
 
 
@@ -259,10 +269,12 @@ def test_a_library_has_a_prediction_of_each_as_alone_and_a_summary_of_all(
     rows = []
     for number, name in enumerate("abcd", 2):
         assert sorted(os.listdir(predicted / name)) == sorted(
-            [*outputs.RESULTS, *LIBRARY]
+            [*prediction_folder.RESULTS, *LIBRARY]
         )
         assert (
-            json.loads((predicted / name / outputs.RECORD).read_text())["frames"]
+            json.loads((predicted / name / prediction_folder.RECORD).read_text())[
+                "frames"
+            ]
             == number
         )
         assert len(os.listdir(predicted / name / "label_maps")) == number
@@ -278,7 +290,7 @@ def test_a_library_has_a_prediction_of_each_as_alone_and_a_summary_of_all(
         list(csv.DictReader((predicted / "summary.csv").open())) == rows
         and len(rows) > 4
     )
-    outputs.predict(
+    video_prediction.predict(
         lambda: predictor, video_files.Reader(films / "c.mp4"), str(tmp_path / "alone")
     )
     there = contents(predicted / "c")
@@ -417,7 +429,7 @@ def test_a_killed_command_given_again_leaves_no_trace(
     time.sleep(random.uniform(0, 0.5))
     killed.kill()
     killed.wait()
-    request = library.Request(model=packed.identity(str(saved_model)))
+    request = library_request.Request(model=packed.identity(str(saved_model)))
     for number in (2, 1):
         run(films, output, predictor, request, task=f"{number}/2")
     assert sorted(os.listdir(output)) == ["a", "b", "c", "d", *OWN]

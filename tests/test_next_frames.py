@@ -13,7 +13,7 @@ from a2d_tf.annotations.formats import read_export
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 from a2d_tf.data import inspection
-from a2d_tf.video import choice, outputs
+from a2d_tf.video import choice, output_folder
 
 WALKS = {n: [(1, 17 if n < 20 else 18, 0.9, BOX)] for n in range(1, 31)}
 LOST = {n: [(1, 77, 0.9, BOX)] if n < 11 else [] for n in range(1, 16)}
@@ -94,7 +94,7 @@ def test_frames_beside_annotated_ones_and_of_videos_held_out_are_left_out(
 
 def test_times_are_those_of_the_film(tmp_path):
     """Frame n begins at second (n / 10) ** 2."""
-    with outputs.opened(str(tmp_path), reader(name="a.mp4")) as files:
+    with output_folder.open_outputs(str(tmp_path), reader(name="a.mp4")) as files:
         for n, instances in WALKS.items():
             begin, end = (n / 10) ** 2, ((n + 1) / 10) ** 2
             files.add(

@@ -18,7 +18,7 @@ from a2d_tf.behaviour.predicted_tracks import read_tracked_video
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.segmentations import encode_mask
-from a2d_tf.video import outputs
+from a2d_tf.video import output_folder, outputs
 from a2d_tf.video.instances import Instances
 from a2d_tf.video.streaming import VideoFrame
 
@@ -63,7 +63,7 @@ def reader(fps=10, **facts):
 
 def write(folder, frames, fps=10, every=1, **facts):
     """A prediction of frames {number: instances}."""
-    with outputs.opened(str(folder), reader(fps, **facts), every) as files:
+    with output_folder.open_outputs(str(folder), reader(fps, **facts), every) as files:
         for number, instances in frames.items():
             files.add(frame(number, *instances, level=90, fps=fps), A2D)
 
@@ -140,8 +140,8 @@ def test_tracks_hold_the_same_and_every_frame(tmp_path):
 
 
 def test_a_limit_of_individuals_is_said_with_the_frames_in_which_it_cut(tmp_path):
-    with outputs.opened(str(tmp_path), reader()) as files:
-        files.facts = {"max_tracks": "1"}
+    with output_folder.open_outputs(str(tmp_path), reader()) as files:
+        files.further_info = {"max_tracks": "1"}
         for number, extra in enumerate((0, 2, 1), 1):
             files.add(dataclasses.replace(frame(number), extra=extra), A2D)
     facts = prediction_folder.read_video_info(tmp_path)
@@ -177,7 +177,7 @@ def test_detections_and_label_maps_are_named_by_the_frames_of_the_video(tmp_path
 
 
 def test_tracks_are_let_go_when_they_have_ended(tmp_path):
-    with outputs.opened(str(tmp_path), reader()) as files:
+    with output_folder.open_outputs(str(tmp_path), reader()) as files:
         for number in range(1, 61):
             # somebody else every third frame
             instances = [(number // 3 + 1, 17, 0.5, BOX)]
@@ -186,13 +186,15 @@ def test_tracks_are_let_go_when_they_have_ended(tmp_path):
             assert len(files._tracks) <= 2
     tracks = load(tmp_path, "tracks.json")
     assert [track["track_id"] for track in tracks] == list(range(1, 22))
-    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(outputs.RESULTS)
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(
+        prediction_folder.RESULTS
+    )
 
 
 def test_a_lost_track_rests_and_what_is_of_no_track_is_in_the_detections_alone(
     tmp_path,
 ):
-    with outputs.opened(str(tmp_path), reader()) as files:
+    with output_folder.open_outputs(str(tmp_path), reader()) as files:
         for number in range(1, 13):
             seen = [(1, 17, 0.5, BOX)] if number in (1, 2, 12) else []
             lost = {1: False} if number == 5 else {}
@@ -235,39 +237,44 @@ def test_files_of_the_users_own_stay(tmp_path, name):
 
 def test_two_predictions_do_not_replace_each_other(tmp_path):
     one, many = str(tmp_path / "one"), str(tmp_path / "library/a")
-    with outputs.opened(one, reader()) as files:
+    with output_folder.open_outputs(one, reader()) as files:
         with pytest.raises(InputError, match="one: another process is writing to it"):
-            with outputs.opened(one, reader()):
+            with output_folder.open_outputs(one, reader()):
                 pass
         files.add(frame(1), A2D)
     assert (tmp_path / "one/video.json").exists()
-    with outputs.opened(many, reader(), record={"every": 1}) as files:
+    with output_folder.open_outputs(many, reader(), record={"every": 1}) as files:
         files.add(frame(1), A2D)
-        with outputs.opened(many, reader(), record={"every": 1}) as other:
+        with output_folder.open_outputs(many, reader(), record={"every": 1}) as other:
             other.add(frame(1), A2D)
     with pytest.raises(
         InputError, match="a: another process has meanwhile written other results"
     ):
-        with outputs.opened(many, reader(), record={"every": 2}) as files:
+        with output_folder.open_outputs(many, reader(), record={"every": 2}) as files:
             files.add(frame(1), A2D)
-            with outputs.opened(many, reader(), record={"every": 3}) as other:
+            with output_folder.open_outputs(
+                many, reader(), record={"every": 3}
+            ) as other:
                 other.add(frame(1), A2D)
-    assert load(tmp_path / "library/a", outputs.RECORD)["every"] == 3
+    assert load(tmp_path / "library/a", prediction_folder.RECORD)["every"] == 3
     assert os.listdir(tmp_path / "library") == ["a"]
 
 
 def test_an_earlier_prediction_is_replaced_and_what_a_killed_one_left_removed(tmp_path):
     write(tmp_path, FILM)
     # of a library, which would take it for its own
-    (tmp_path / outputs.RECORD).write_text("{}")
-    (tmp_path / f"{outputs.HIDDEN}0").mkdir()
-    (tmp_path / f"{outputs.HIDDEN}0/lock").touch()
+    (tmp_path / prediction_folder.RECORD).write_text("{}")
+    (tmp_path / f"{output_folder.HIDDEN}0").mkdir()
+    (tmp_path / f"{output_folder.HIDDEN}0/lock").touch()
     (tmp_path / "mine.txt").touch()
     write(tmp_path, {1: []})
     assert load(tmp_path, "tracks.json") == load(tmp_path, "detections.json") == []
     assert (tmp_path / "summary.csv").read_text().splitlines() == SUMMARY[:1]
     assert len(list((tmp_path / "label_maps").iterdir())) == 1
-    assert {path.name for path in tmp_path.iterdir()} == {*outputs.RESULTS, "mine.txt"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *prediction_folder.RESULTS,
+        "mine.txt",
+    }
     (tmp_path / "label_maps").rename(tmp_path / "elsewhere")
     (tmp_path / "label_maps").symlink_to(tmp_path / "elsewhere")
     write(tmp_path, {1: [], 2: []})  # the link is replaced, not what it leads to

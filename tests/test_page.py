@@ -12,14 +12,15 @@ import pytest
 from prediction_files import TRACKS, many, track, write
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.video import pages
+from a2d_tf.video import library_page, video_page
+from a2d_tf.video.library_part import read_part
 
 HOSTILE = "</script><img src=x onerror=alert(1)>&amp;\"'"
 
 
 def parts(library):
     folders = sorted(path.parent for path in library.glob("*/tracks.json"))
-    return {folder.name: pages.part(folder) for folder in folders}
+    return {folder.name: read_part(folder) for folder in folders}
 
 
 class Elements(html.parser.HTMLParser):
@@ -50,7 +51,7 @@ class Elements(html.parser.HTMLParser):
 
 def test_the_page_holds_the_tracks_and_needs_the_overlay_only(tmp_path):
     folder = write(tmp_path / "out", overlay=2)
-    pages.write_page(folder)
+    video_page.write_page(folder)
     elements = Elements(folder / "index.html")
     assert elements.addresses == ["overlay.mp4"]
     assert not {"link", "iframe", "object", "img"} & set(elements.tags)
@@ -73,7 +74,7 @@ def test_times_are_those_of_the_video(tmp_path):
     tracks = [track(1, ("ant", "digs", 31, 35, 0.5))]
     facts = dict(fps=8, every=2, begin=1.5)
     folder = write(tmp_path, tracks, 0, **facts, until=9.5)
-    pages.write_page(folder)
+    video_page.write_page(folder)
     elements = Elements(folder / "index.html")
     ticks = re.findall(
         r'<span style="left:(.*)%">(.*)<', (folder / "index.html").read_text()
@@ -83,19 +84,19 @@ def test_times_are_those_of_the_video(tmp_path):
         ("93.750", "0:09.0"),
         8,
     )
-    assert pages._ticks(59.99, 0.06)[1:3] == [
+    assert video_page._ticks(59.99, 0.06)[1:3] == [
         ("16.667", "1:00.0"),
         ("33.333", "1:00.01"),
     ]
-    assert pages._clock(3723.456) == "1:02:03.456"
+    assert video_page._clock(3723.456) == "1:02:03.456"
     assert elements.bouts[0][1].startswith("left:18.750%;width:6.250%")
     assert "video" not in elements.tags
     write(tmp_path, tracks, 0, until=-1.0)
     with pytest.raises(InputError, match="video.json: until: -1.0"):
-        pages.write_page(folder)
+        video_page.write_page(folder)
     (folder / "tracks.json").unlink()
     with pytest.raises(InputError, match="tracks.json"):
-        pages.write_page(folder)
+        video_page.write_page(folder)
 
 
 def test_names_cannot_leave_their_place(tmp_path):
@@ -103,9 +104,9 @@ def test_names_cannot_leave_their_place(tmp_path):
     library = tmp_path / hostile
     tracks = [track(1, (HOSTILE, HOSTILE, 1, 5, 0.5))]
     folder = write(library / hostile, tracks, overlay=1, name=HOSTILE)
-    pages.write_page(folder)
+    video_page.write_page(folder)
     failed = {HOSTILE: f"cannot be read: {HOSTILE}"}
-    pages.write_library_page(library, {hostile: pages.part(folder)}, failed)
+    library_page.write_library_page(library, {hostile: read_part(folder)}, failed)
     for path in (folder / "index.html", library / "index.html"):
         assert (
             "x" not in Elements(path).addresses and "<img src=x" not in path.read_text()
@@ -115,14 +116,14 @@ def test_names_cannot_leave_their_place(tmp_path):
 
 
 def test_the_page_of_a_library_has_a_card_for_each_prediction(tmp_path):
-    pages.write_page(write(tmp_path / "b", overlay=30))
+    video_page.write_page(write(tmp_path / "b", overlay=30))
     # broken
     (write(tmp_path / "a", [], overlay=0) / "overlay.mp4").write_bytes(bytes(1000))
     (tmp_path / ".run/evaluation/test").mkdir(parents=True)
     (tmp_path / ".run/evaluation/test/browse.html").touch()
     (tmp_path / ".run/records.json").write_text(json.dumps({"videos": ["a", "z"]}))
     failed, run = {"c": "not one frame"}, str(tmp_path / ".run")
-    pages.write_library_page(tmp_path, parts(tmp_path), failed, run)
+    library_page.write_library_page(tmp_path, parts(tmp_path), failed, run)
     path = tmp_path / "index.html"
     text, elements = path.read_text(), Elements(path)
     scored, *links, picture = elements.addresses
@@ -166,7 +167,7 @@ def test_a_page_plays_filters_and_sorts(tmp_path):
     return [filtered, groups, cells()];
     """
     folder = write(tmp_path / "clip #1 ü")
-    pages.write_page(folder)
+    video_page.write_page(folder)
     filtered, groups, rows = browsers.run(folder / "index.html", HELPERS + script)
     found = [row[:3] for row in filtered]
     assert found == [["#1 dog", "dog", "running"], ["#2 dog", "dog", "running"]]
@@ -188,8 +189,8 @@ def test_tables_and_timeline_follow_the_least_score_of_a_track(tmp_path):
         TRACKS[2],
     ]
     folder = write(tmp_path / "clip", tracks, overlay=0)  # the third has 0.5
-    pages.write_page(folder)
-    pages.write_library_page(tmp_path, parts(tmp_path), {})
+    video_page.write_page(folder)
+    library_page.write_library_page(tmp_path, parts(tmp_path), {})
     found = [
         "cat running 1 0.20 1 0.500",
         "dog running 2 1.50 2 0.800",
@@ -211,12 +212,12 @@ def test_tables_and_timeline_follow_the_least_score_of_a_track(tmp_path):
 def test_a_limit_stands_on_the_page_with_the_videos_in_which_it_cut(tmp_path):
     one = write(tmp_path / "one", overlay=0, max_tracks="2", frames_with_extra=7)
     two = write(tmp_path / "two", overlay=0, max_tracks="2", frames_with_extra=0)
-    pages.write_page(one)
-    pages.write_library_page(tmp_path, parts(tmp_path), {})
+    video_page.write_page(one)
+    library_page.write_library_page(tmp_path, parts(tmp_path), {})
     for page, named in ((one, "7 frames."), (tmp_path, "one.")):
         text = (page / "index.html").read_text()
         assert "(--max_tracks=2)" in text and f"no track: {named}" in text
-    pages.write_library_page(tmp_path, {"two": pages.part(two)}, {})
+    library_page.write_library_page(tmp_path, {"two": read_part(two)}, {})
     assert "no track" not in (tmp_path / "index.html").read_text()
 
 
@@ -229,8 +230,8 @@ def test_a_library_filters_and_searches_all_videos_from_its_index(
         ("d", TRACKS[:1]),
         ("void", []),
     ):
-        pages.write_page(write(tmp_path / name, tracks, overlay=3))
-    pages.write_library_page(tmp_path, parts(tmp_path), {})
+        video_page.write_page(write(tmp_path / name, tracks, overlay=3))
+    library_page.write_library_page(tmp_path, parts(tmp_path), {})
     script = """
     await until(() => [...document.images].every(i => i.naturalWidth === 64));
     const names = () => seen('article').map(e => e.querySelector('h2').textContent);
@@ -244,8 +245,8 @@ def test_a_library_filters_and_searches_all_videos_from_its_index(
     names, row = ["a", "b c#", "d", "void"], "d,dog,running,1,1.00,1,0.900"
     shown = browsers.run(tmp_path / "index.html", HELPERS + script, 500, 800)
     assert shown == [names, ["a"], ["d", "void"], False, row, 4]
-    monkeypatch.setattr(pages, "PICTURES", 3)
-    pages.write_library_page(tmp_path, parts(tmp_path), {})
+    monkeypatch.setattr(library_page, "PICTURES", 3)
+    library_page.write_library_page(tmp_path, parts(tmp_path), {})
     shown = browsers.run(tmp_path / "index.html", HELPERS + script, 500, 800)
     assert shown == [names, ["a"], ["d", "void"], False, row, 0]
     links = Elements(tmp_path / "index.html").addresses
@@ -263,24 +264,24 @@ def test_what_a_library_needs_of_a_prediction_is_made_again_where_it_is_not_of_i
 ):
     folder = write(tmp_path / "clip", overlay=3)
     (folder / "summary.csv").write_text("header\n" + "a bout\n" * 7)
-    made, path = pages.part(folder), folder / "part.json"
+    made, path = read_part(folder), folder / "part.json"
     kept = path.read_bytes()
     assert made["video"] == (4.0, 10.0) and made["note"] == "4.0 s"
     assert made["sums"][0] == ("ball", "flying", [(0.5, 0.8, 1, 0.24)])
     (folder / "overlay.mp4").unlink()
     path.write_bytes(kept.replace(b"4.0 s", b"5.0 s"))
     # it is kept
-    assert pages.part(folder)["note"] == "5.0 s" and pages.part(folder)["picture"]
+    assert read_part(folder)["note"] == "5.0 s" and read_part(folder)["picture"]
     for broken in (kept[:-9], b"{}", b"\xff", kept.replace(b'"sums"', b'"sum"')):
         path.write_bytes(broken)
-        assert pages.part(folder)["budget"] == made["budget"]
+        assert read_part(folder)["budget"] == made["budget"]
     path.unlink()
     path.mkdir()  # it cannot be kept
     text = (folder / "tracks.json").read_text()
     (folder / "tracks.json").write_text(text.replace('"flying"', '"jumping"'))
-    assert [row[1] for row in pages.part(folder)["sums"]].count("jumping") == 1
+    assert [row[1] for row in read_part(folder)["sums"]].count("jumping") == 1
     (folder / "video.json").unlink()
     with pytest.raises(
         InputError, match="clip/video.json: No such.*; predict the video again"
     ):
-        pages.part(folder)
+        read_part(folder)

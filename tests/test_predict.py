@@ -14,10 +14,11 @@ from processes import complaint, run_a2d, succeeded
 from pycocotools import mask as rle_tools
 from test_library import empty
 
+from a2d_tf.behaviour import prediction_folder
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 from a2d_tf.ops import tracking, visualize
-from a2d_tf.video import outputs, streaming, video_files
+from a2d_tf.video import streaming, track_rows, video_files, video_prediction
 
 pytestmark = pytest.mark.slow
 OWN = tracking.Linking(window=1)  # the network's own answer
@@ -39,7 +40,9 @@ def film(tmp_path_factory):
 def test_overlay_plays_with_the_frames_size_and_rate_of_the_film_and_files_agree(
     predictor, film, tmp_path
 ):
-    done = outputs.predict(lambda: predictor, video_files.Reader(film), str(tmp_path))
+    done = video_prediction.predict(
+        lambda: predictor, video_files.Reader(film), str(tmp_path)
+    )
     assert done == (predictor, 7, False)
     frames, fps, fourcc = read_back(tmp_path / "overlay.mp4")
     assert len(frames) == 7 and frames[0].shape == (384, 576, 3) and fps == 24
@@ -110,7 +113,7 @@ def check_agreement(folder, numbers, size, raw=False):
     actions = [(track, action) for track in tracks for action in track["actions"]]
     assert rows == [
         {"track_id": str(track["track_id"])}
-        | {n: str(action[n]) for n in outputs.COLUMNS[1:]}
+        | {n: str(action[n]) for n in track_rows.COLUMNS[1:]}
         for track, action in sorted(actions, key=lambda pair: pair[0]["track_id"])
     ]
     for track in tracks:
@@ -129,11 +132,11 @@ def check_agreement(folder, numbers, size, raw=False):
 
 def predict(predictor, reader, folder, *span, **options):
     """(frames written, the COCO results)."""
-    _, count, stopped = outputs.predict(
+    outcome = video_prediction.predict(
         lambda: predictor, reader, str(folder), *span, **options
     )
-    assert not stopped
-    return count, json.loads((folder / "detections.json").read_text())
+    assert not outcome.is_interrupted
+    return outcome.frames, json.loads((folder / "detections.json").read_text())
 
 
 def test_a_window_of_one_is_the_networks_own_answer(predictor, film, tmp_path):
@@ -198,7 +201,7 @@ def test_command_line_of_part_of_a_folder_of_images(
         *options,
     )
     succeeded(run_a2d("predict", *words))
-    assert sorted(p.name for p in output.iterdir()) == sorted(outputs.RESULTS)
+    assert sorted(p.name for p in output.iterdir()) == sorted(prediction_folder.RESULTS)
     check_agreement(output, (3, 5), (96, 144))
     rows = [
         row.split(",") for row in (output / "summary.csv").read_text().splitlines()[1:]
@@ -219,8 +222,11 @@ def test_command_line_of_part_of_a_folder_of_images(
 def test_only_the_chosen_results_are_written(predictor, film, tmp_path):
     for kinds in (("overlay", "tracks"), ("label_maps", "detections", "summary")):
         reader = video_files.Reader(film)
-        outputs.predict(lambda: predictor, reader, str(tmp_path), kinds=kinds)
-        names = {outputs.VIDEO, *(outputs.RESULT_FILES[kind] for kind in kinds)}
+        video_prediction.predict(lambda: predictor, reader, str(tmp_path), kinds=kinds)
+        names = {
+            prediction_folder.VIDEO,
+            *(prediction_folder.RESULT_FILES[kind] for kind in kinds),
+        }
         # none is of the run before
         assert {path.name for path in tmp_path.iterdir()} == names
     assert len(list((tmp_path / "label_maps").iterdir())) == 7
@@ -241,12 +247,13 @@ def test_a_signal_leaves_whole_files_of_the_frames_so_far(
             return predictor.key_frame(frames, size)
 
     handler = signal.getsignal(number)
-    _, count, stopped = outputs.predict(
+    outcome = video_prediction.predict(
         Interrupted, video_files.Reader(film), str(tmp_path)
     )
     # The frame in hand is the last, which on a busy machine may be a later one than the
     # third.
-    assert stopped and 2 <= count < 7
+    count = outcome.frames
+    assert outcome.is_interrupted and 2 <= count < 7
     assert signal.getsignal(number) is handler
     assert len(read_back(tmp_path / "overlay.mp4")[0]) == count
     assert len(list((tmp_path / "label_maps").iterdir())) == count

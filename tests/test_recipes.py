@@ -8,7 +8,7 @@ from processes import ROOT, run_python, succeeded
 
 from a2d_tf.behaviour import bouts, time_budget
 from a2d_tf.core.files import write_csv
-from a2d_tf.video import outputs
+from a2d_tf.video import track_rows
 
 # Of each track the action, the first frame, and the left edge of its box in each frame,
 # 10 pixels.
@@ -35,7 +35,7 @@ np.testing.assert_raises(AssertionError, mend, table, bouts, {"drug_2": "drug_1"
 def test_every_block_of_the_page(tmp_path):
     clips, rows = (
         tmp_path / "out_clips",
-        [",".join((*time_budget.VIDEO_COLUMNS, *outputs.COLUMNS))],
+        [",".join((*time_budget.VIDEO_COLUMNS, *track_rows.COLUMNS))],
     )
     for name, tracks in VIDEOS.items():
         made, last = [], 8 if tracks[1:] else 2

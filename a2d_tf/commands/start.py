@@ -33,7 +33,7 @@ from a2d_tf.data import video_frames
 from a2d_tf.data.manifest import NAME, Manifest
 from a2d_tf.runs import scores
 from a2d_tf.runs.scores import TEST
-from a2d_tf.video import library
+from a2d_tf.video import library_videos
 
 FLAGS = command_line.Register()
 _ANNOTATIONS = FLAGS.define_multi_string(
@@ -126,7 +126,7 @@ def main(argv: list[str]) -> None:
         raise InputError(
             f"--after={first}: not the output of another a2d start that has trained"
         )
-    jobs = library.plan(_VIDEOS.value, None, str(output / "videos"))
+    jobs = library_videos.plan(_VIDEOS.value, None, str(output / "videos"))
     if jobs is None:
         raise InputError(f"--videos={_VIDEOS.value}: not a folder of videos")
     logs = output / "logs"

@@ -19,12 +19,13 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from a2d_tf.behaviour import prediction_folder
 from a2d_tf.commands.beam import files
 from a2d_tf.core import processes
 from a2d_tf.core.errors import InputError
 from a2d_tf.data import manifest
 from a2d_tf.data.convert import PARTIAL, Conversion, Shard
-from a2d_tf.video import library, outputs
+from a2d_tf.video import library, library_files, library_request, library_videos
 
 if TYPE_CHECKING:
     from a2d_tf.video.predictor import Predictor
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
 _RUNNERS = {"DaskRunner": "apache_beam.runners.dask.dask_runner.DaskRunner"}
 _LOCAL = "FnApiRunner"  # DirectRunner would first download a server of its own
 _SMALL = (
-    *(outputs.RECORD, outputs.PART),
+    prediction_folder.RECORD,
+    prediction_folder.PART,
     "video.json",
     "tracks.json",
     "summary.csv",
@@ -221,8 +223,8 @@ def predict(
     setup: Setup,
     output: str,
     load: Callable[[], Predictor],
-    jobs: Sequence[library.Job],
-    request: library.Request,
+    jobs: Sequence[library_videos.Job],
+    request: library_request.Request,
     on_error: str = "fail",
 ) -> dict[str, str]:
     """Predict videos on Beam's workers; see `library.predict`, whose place it takes.
@@ -255,10 +257,10 @@ def publish_library(setup: Setup, output: str) -> None:
     url = setup.url_of(output)
     if not url:
         return
-    names = set(filter(library.is_own, os.listdir(output)))
+    names = set(filter(library_files.is_own, os.listdir(output)))
     for name in names:
         files.write(files.join(url, name), pathlib.Path(output, name).read_bytes())
-    before = set(filter(library.is_own, files.listing(url)[1]))
+    before = set(filter(library_files.is_own, files.listing(url)[1]))
     files.delete(files.join(url, name) for name in before - names)
 
 
@@ -268,7 +270,7 @@ def _predict(setup, load, request, job) -> tuple[str, str, str]:
     shown = video or job.path
     with _one_at_a_time, tempfile.TemporaryDirectory(dir=setup.staging) as folder:
         path = os.path.join(folder, os.path.basename(job.path)) if video else job.path
-        copy = library.Job(
+        copy = library_videos.Job(
             path, os.path.join(folder, "out", job.name) if place else job.output
         )
         try:
@@ -280,7 +282,7 @@ def _predict(setup, load, request, job) -> tuple[str, str, str]:
             if place:
                 # The record last: with it they count as finished.
                 files.delete(entry.path for entry in files.listing(place)[1].values())
-                files.put(copy.output, place, last=outputs.RECORD)
+                files.put(copy.output, place, last=prediction_folder.RECORD)
             return job.name, note and f"{shown} {note}", ""
         except Exception as error:  # the others go on
             return job.name, "", library.reason(copy, error).replace(path, shown)

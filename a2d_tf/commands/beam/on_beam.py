@@ -29,7 +29,7 @@ from a2d_tf.commands import records
 from a2d_tf.commands.beam import files, workers
 from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
-from a2d_tf.video import library
+from a2d_tf.video import library_request
 
 FLAGS = command_line.Register()
 _STAGING = (
@@ -84,7 +84,9 @@ def _copied(words, folder, staging):
                 stands[place] = url.rstrip("/")
             elif name == "video":
                 place = os.path.join(folder, "videos")
-                stands[place] = files.get(url, place, lambda name: False, library.ENDS)
+                stands[place] = files.get(
+                    url, place, lambda name: False, library_request.ENDS
+                )
                 place += url.rstrip("/")[len(stands[place]) :]  # a glob stays one
             else:
                 place = files.place_of_copy(url, staging)

@@ -1,0 +1,16 @@
+"""The files of a library itself, beside the folders of its predictions."""
+
+from __future__ import annotations
+
+from a2d_tf.behaviour import time_budget
+from a2d_tf.behaviour.prediction_folder import VIDEOS
+from a2d_tf.video.library_page import PAGE_NAME
+
+SUMMARY = "summary.csv"
+FAILED = "failed.csv"
+
+
+def is_own(name: str) -> bool:
+    """Return whether a file of this name is a library's own, a table or a page."""
+    tables = (VIDEOS, SUMMARY, time_budget.TIME_BUDGET, FAILED)
+    return name in tables or PAGE_NAME.fullmatch(name) is not None

@@ -1,0 +1,108 @@
+"""What a library needs of one of its predictions, kept in `part.json`."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import itertools
+import json
+import pathlib
+from typing import Any
+
+from a2d_tf.annotations.tracked_video import name_of
+from a2d_tf.behaviour import bouts, time_budget
+from a2d_tf.behaviour.prediction_folder import (
+    PART,
+    RESULT_FILES,
+    VIDEO,
+    read_video_info,
+)
+from a2d_tf.core.checked_json import load_json, one_of
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.files import file_digest, read_csv, write_text
+from a2d_tf.data import video_frames
+from a2d_tf.evaluation.reports.templates import jpeg_url
+from a2d_tf.video.page_tables import pair_sums
+
+_SOURCES = (VIDEO, RESULT_FILES["tracks"], RESULT_FILES["summary"])
+_KIND = {
+    "format": one_of(1),  # another number wherever what a part holds becomes another
+    "sha256": {str: str},
+    "note": str,
+    "extra": bool,
+    "video": list,
+    "budget": list,
+    "sums": list,
+    "picture": (str, None),
+}
+_THUMBNAIL_SIDE = 240  # pixels of the longer side
+# The frame that a thumbnail shows; later ones cost more, as they are decoded in order.
+_THUMBNAIL_FRAME = 25
+
+
+def read_part(folder: pathlib.Path) -> dict[str, Any]:
+    """Return what the tables and the page of a library need of a prediction.
+
+    It is kept in the folder, and made anew if the files that it is made from have
+    changed.
+
+    Returns:
+      `video`, seconds and frames a second; `budget`, rows of `time_budget.rows`;
+      `sums`, the rows of `page_tables.pair_sums`; `note`, in words; `extra`, whether
+      instances were beyond the number of individuals; `picture`, a data URL, None
+      without an overlay.
+
+    Raises:
+      InputError: a file of the prediction is missing, cut or malformed.
+    """
+    digests = {}
+    for name in _SOURCES:
+        if (folder / name).is_file():
+            digests[name] = file_digest(folder / name)
+    with contextlib.suppress(InputError):
+        kept = load_json(folder / PART, _KIND, "")
+        if kept["sha256"] == digests:
+            return kept
+    part = _make(folder, digests)
+    with contextlib.suppress(InputError):  # it only saves time
+        write_text(folder / PART, json.dumps(part) + "\n")
+    return part
+
+
+def _make(folder, digests):
+    """Make the part of a prediction from the files whose digests are given."""
+    video_info = read_video_info(folder)
+    tracks = []
+    if RESULT_FILES["tracks"] in digests:
+        tracks = bouts.read(folder)
+    if len(digests) == len(_SOURCES):
+        count = sum(len(track.bouts) for track in tracks)
+        read_csv(folder / RESULT_FILES["summary"], count)
+    name = name_of(video_info.name, video_info.images)
+    last_end = max((track.bouts[-1].end for track in tracks), default=0.0)
+    note = f"{last_end:,.1f} s"
+    if video_info.unsure_frames:
+        note += f"; unsure frames: {video_info.unsure_frames}"
+    if video_info.damaged_frames:
+        note += f"; damaged frames: {video_info.damaged_frames}"
+    return {
+        "format": 1,
+        "sha256": digests,
+        "video": video_info.cells,
+        "budget": time_budget.rows([bouts.Prediction(name, video_info, tracks)]),
+        "sums": pair_sums(tracks),
+        "note": note,
+        "extra": video_info.frames_with_extra > 0,
+        "picture": _thumbnail(folder / RESULT_FILES["overlay"]),
+    }
+
+
+def _thumbnail(path):
+    """Return a frame near the start of a video, as a JPEG's data URL, or None."""
+    try:
+        frames = video_frames.read(path, remedy="predict the video again")
+        first_frames = itertools.islice(frames, _THUMBNAIL_FRAME)
+        _, image = collections.deque(first_frames, maxlen=1).pop()
+    except (InputError, IndexError):  # IndexError if no frame can be decoded
+        return None
+    return jpeg_url(image, _THUMBNAIL_SIDE, 70)

@@ -1,0 +1,162 @@
+"""What is predicted of each video of a library, and whether that is done already.
+
+`prediction.json` marks a video as finished, and tells by which settings.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from a2d_tf.behaviour.prediction_folder import PART, RECORD, RESULT_FILES, RESULTS
+from a2d_tf.core.checked_json import load_json
+from a2d_tf.core.command_line import flag_text
+from a2d_tf.core.errors import InputError
+from a2d_tf.data import video_frames
+from a2d_tf.ops import tracking
+from a2d_tf.video import video_files
+from a2d_tf.video.library_videos import Job
+
+_RECORD = {
+    "video": str,
+    "bytes": (int, None),
+    "digest": (str, None),
+    "model": str,
+    "model_sha256": str,
+    "settings": {},
+}
+ENDS = 1 << 18
+"""Bytes of a file that tell it from another, from its start and to its end."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What is predicted of each video of a library, and written of it.
+
+    Attributes:
+      start, end, every, linking: as for `Predictor.video`.
+      kinds: those of `prediction_folder.RESULT_FILES` that are written.
+      model: of `packed.identity`.
+      settings: further settings that tell predictions apart, as {flag: value}.
+      overwrite: whether a prediction of other settings counts as none, rather than as
+        an error.
+      run: the run folder of the model, if it is one.
+    """
+
+    start: float = 0.0
+    end: float | None = None
+    every: int = 1
+    linking: tracking.Linking = tracking.LINKING
+    kinds: tuple[str, ...] = tuple(RESULT_FILES)
+    model: dict[str, str] = dataclasses.field(default_factory=dict)
+    settings: dict[str, Any] = dataclasses.field(default_factory=dict)
+    overwrite: bool = False
+    run: str | None = None
+
+    def record(self, job: Job) -> dict[str, Any]:
+        """Return a job's `prediction.json`, without its `frames`.
+
+        `bytes` and `digest` are None if the video is gone.
+        """
+        settings = {
+            "start": self.start,
+            "end": self.end,
+            "every": self.every,
+            **dataclasses.asdict(self.linking),
+            "results": ",".join(self.kinds),
+            **self.settings,
+        }
+        try:
+            content = _content(video_frames.files(job.path, video_files.IMAGES))
+        except OSError:
+            content = _Content(None, None)
+        return {
+            "video": os.path.basename(os.path.abspath(job.path)),
+            "bytes": content.size,
+            "digest": content.digest,
+            **self.model,
+            "settings": settings,
+        }
+
+    def is_finished(self, job: Job) -> bool:
+        """Return whether the results of a job are there and whole.
+
+        Raises:
+          InputError: another prediction is in its place, with what differs, or other
+            files are.
+        """
+        folder = job.output
+        names = set()
+        if os.path.lexists(folder):
+            names = set(os.listdir(folder))
+        if all(name.startswith(".") for name in names):
+            return False
+        try:
+            record = load_json(
+                os.path.join(folder, RECORD), _RECORD, "not a library prediction"
+            )
+            difference = _difference(record, self.record(job))
+        except InputError as error:
+            difference = str(error)
+        wanted_names = {RESULT_FILES[kind] for kind in self.kinds}
+        if not difference and wanted_names <= names:
+            return True
+        if difference and not self.overwrite:
+            raise InputError(
+                f"{folder}: {difference}; use another --output, or --overwrite"
+            )
+        for name in sorted(names - {*RESULTS, RECORD}):
+            if not name.startswith(PART):
+                raise InputError(
+                    f"{folder}: contains {name}, not a result, which would be removed;"
+                    " move it, or use another --output"
+                )
+        return False
+
+
+class _Content(NamedTuple):
+    """Bytes of a video's files, and the digest of their sizes and their ends."""
+
+    size: int | None
+    digest: str | None
+
+
+def _content(paths: Iterable[str | os.PathLike[str]]) -> _Content:
+    """Return the content of files; OSError if one cannot be read."""
+    total_size = 0
+    digest = hashlib.sha256()
+    for path in paths:
+        with open(path, "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            digest.update(f"{size} ".encode())
+            for start in (0, max(0, size - ENDS)):
+                file.seek(start)
+                digest.update(file.read(ENDS))
+        total_size += size
+    return _Content(total_size, digest.hexdigest())
+
+
+def _difference(
+    record: Mapping[str, Any], wanted_record: Mapping[str, Any]
+) -> str | None:
+    """Describe how a prediction differs from the wanted one; None if it does not."""
+    if record["model_sha256"] != wanted_record["model_sha256"]:
+        return f"finished with another model or weights ({record['model']})"
+    settings = record["settings"]
+    wanted_settings = wanted_record["settings"]
+    for name in sorted({*settings, *wanted_settings}):
+        value = settings.get(name)
+        wanted_value = wanted_settings.get(name)
+        if value != wanted_value:
+            return (
+                f"finished with --{name}={flag_text(value)},"
+                f" not {flag_text(wanted_value)}"
+            )
+    # A video that is gone since is not another one.
+    is_same_content = wanted_record["digest"] in (None, record["digest"])
+    if record["video"] != wanted_record["video"] or not is_same_content:
+        return f"finished for another {record['video']}, of {record['bytes']} bytes"
+    return None

@@ -1,0 +1,117 @@
+"""The tables and the page of a library, written when its videos are done.
+
+They are written once every video is finished or has failed, in whichever process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import glob
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from a2d_tf.behaviour import time_budget
+from a2d_tf.behaviour.prediction_folder import RESULT_FILES, VIDEOS
+from a2d_tf.core.files import read_csv, write_csv
+from a2d_tf.core.folders import hidden_folder
+from a2d_tf.core.workers import ALONE, Task
+from a2d_tf.video.library_files import FAILED, SUMMARY, is_own
+from a2d_tf.video.library_page import write_library_page
+from a2d_tf.video.library_part import read_part
+from a2d_tf.video.library_request import Request
+from a2d_tf.video.library_videos import Job
+from a2d_tf.video.output_folder import HIDDEN
+from a2d_tf.video.track_rows import COLUMNS
+
+
+def conclude(
+    output: str,
+    jobs: Sequence[Job],
+    request: Request,
+    failures: Mapping[str, str],
+    task: Task = ALONE,
+) -> None:
+    """Write the library's own files, if by now each video is finished or has failed.
+
+    Until then the failures of a task wait in a file of its own.
+
+    Args:
+      output: folder of the library.
+      jobs: all of the library, not this task's alone.
+      failures: {name of a video that failed in this task: why}.
+    """
+    stem, suffix = os.path.splitext(FAILED)
+    task_failures = f"{stem}-{task.number}-of-{task.count}{suffix}"
+    _write_failures(os.path.join(output, task_failures), failures)
+    pattern = os.path.join(glob.escape(output), f"{stem}-*-of-*{suffix}")
+    waiting = sorted(glob.glob(pattern))
+    known_failures: dict[str, str] = {}
+    for path in (os.path.join(output, FAILED), *waiting):
+        with contextlib.suppress(FileNotFoundError):
+            known_failures.update((name, why) for name, why in read_csv(path))
+
+    wanted = dataclasses.replace(request, overwrite=True)
+    finished = dict.fromkeys(job for job in jobs if wanted.is_finished(job))
+    missing = [job.name for job in jobs if job not in finished]
+    if not known_failures.keys() >= set(missing):
+        # It lacks what has come since.
+        pathlib.Path(output, VIDEOS).unlink(missing_ok=True)
+        return
+    parts = {job.name: read_part(pathlib.Path(job.output)) for job in finished}
+    failed = {name: known_failures[name] for name in missing}
+    _write_files(output, request, parts, failed)
+    for path in waiting:
+        pathlib.Path(path).unlink(missing_ok=True)
+    # Which removes what killed processes left.
+    with hidden_folder(output, HIDDEN):
+        pass
+
+
+def _write_files(
+    output: str,
+    request: Request,
+    parts: Mapping[str, Mapping[str, Any]],
+    failed: Mapping[str, str],
+) -> None:
+    """Write the tables and the page.
+
+    Args:
+      parts: {name of a video: `read_part` of its prediction}.
+      failed: {name of a video: why it has none}.
+    """
+    videos = []
+    summary: list[tuple] = []
+    budget: list[Sequence] = []
+    for name, part in parts.items():
+        video = (name, *part["video"])
+        videos.append(video)
+        budget += part["budget"]
+        if "summary" in request.kinds:
+            path = os.path.join(output, name, RESULT_FILES["summary"])
+            for row in read_csv(path):
+                individual = f"{name}_{row[0]}"
+                summary.append((*video, individual, *row))
+    for name in filter(is_own, os.listdir(output)):  # those of an earlier call
+        pathlib.Path(output, name).unlink(missing_ok=True)
+    write_csv(os.path.join(output, VIDEOS), [time_budget.VIDEO_COLUMNS[:-1], *videos])
+    if "summary" in request.kinds:
+        header = (*time_budget.VIDEO_COLUMNS, *COLUMNS)
+        write_csv(os.path.join(output, SUMMARY), [header, *summary])
+    if {"summary", "tracks"} <= set(request.kinds):
+        write_csv(
+            os.path.join(output, time_budget.TIME_BUDGET),
+            [time_budget.COLUMNS, *budget],
+        )
+    _write_failures(os.path.join(output, FAILED), failed)
+    if "page" in request.kinds:
+        write_library_page(output, parts, failed, request.run)
+
+
+def _write_failures(path, failures):
+    if failures:
+        write_csv(path, [("video", "reason"), *failures.items()])
+    else:
+        pathlib.Path(path).unlink(missing_ok=True)

@@ -1,0 +1,156 @@
+"""A track that lasts, as it will stand in `tracks.json` and `summary.csv`."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import json
+import shutil
+import tempfile
+from typing import Any, BinaryIO
+
+from a2d_tf.core.labels import LabelSpace
+
+COLUMNS = (
+    "track_id",
+    "actor",
+    "action",
+    "start_second",
+    "end_second",
+    "start_frame",
+    "end_frame",
+    "mean_score",
+)
+"""Columns of `summary.csv`."""
+
+_IN_MEMORY = 1 << 15  # bytes of a track's rows that are held in memory
+
+
+@dataclasses.dataclass
+class _Action:
+    """An action of a track, from its first answered frame to its last."""
+
+    code: int
+    actor: str
+    action: str
+    start_second: float
+    start_frame: int
+    end_second: float = 0.0
+    end_frame: int = 0
+    total_score: float = 0.0
+    frames: int = 0
+
+    def fields(self) -> dict[str, Any]:
+        """Return it as in `tracks.json`."""
+        return {
+            "category_id": self.code,
+            "actor": self.actor,
+            "action": self.action,
+            "start_second": self.start_second,
+            "end_second": self.end_second,
+            "start_frame": self.start_frame,
+            "end_frame": self.end_frame,
+            "mean_score": round(self.total_score / self.frames, 6),
+        }
+
+
+class TrackRows:
+    """Gathers what the files say of a track while it lasts.
+
+    Its rows, one a frame, move to disk beyond a size.
+
+    Args:
+      folder: where they move to.
+    """
+
+    def __init__(self, track_id: int, labels: LabelSpace, folder: str) -> None:
+        self._id = track_id
+        self._labels = labels
+        self._actors: collections.Counter[str] = collections.Counter()
+        self._actions: list[_Action] = []
+        # The action in progress; None while the track is lost.
+        self._action: _Action | None = None
+        self._total_score = 0.0
+        self._rows = tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=folder)
+
+    def add(
+        self,
+        frame_number: int,
+        start_second: float,
+        end_second: float,
+        *,
+        code: int,
+        score: float,
+        bbox: list[float],
+    ) -> None:
+        """Append an answered frame.
+
+        Args:
+          frame_number: 1-based number in the video.
+          start_second, end_second: from when to when the frame stands for the video.
+          code, score: the label of the track in this frame.
+          bbox: x, y, width, height, pixels.
+        """
+        action = self._action
+        if action is None or action.code != code:
+            self.end_action()
+            actor_number, action_number = self._labels.split(code)
+            action = _Action(
+                code=code,
+                actor=self._labels.actors[actor_number - 1],
+                action=self._labels.actions[action_number - 1],
+                start_second=round(start_second, 3),
+                start_frame=frame_number,
+            )
+            self._action = action
+        action.end_second = round(end_second, 3)
+        action.end_frame = frame_number
+        action.total_score += score
+        action.frames += 1
+        self._actors[action.actor] += 1
+        self._total_score += score
+
+        row = {
+            "frame": frame_number,
+            "category_id": code,
+            "score": score,
+            "bbox": bbox,
+        }
+        if self._rows.tell():
+            self._rows.write(b", ")
+        self._rows.write(json.dumps(row).encode())
+
+    def end_action(self) -> None:
+        """End the action in progress; there may be none."""
+        if self._action is not None:
+            self._actions.append(self._action)
+        self._action = None
+
+    def summary(self) -> list[list]:
+        """Return the rows of `summary.csv`, one for each action that has ended."""
+        rows = []
+        for action in self._actions:
+            fields = action.fields()
+            rows.append([self._id, *(fields[column] for column in COLUMNS[1:])])
+        return rows
+
+    def write(self, file: BinaryIO) -> None:
+        """Write the ended track as a JSON object to a file, and release its rows."""
+        first = self._actions[0]
+        last = self._actions[-1]
+        fields = {
+            "track_id": self._id,
+            "actor": self._actors.most_common(1)[0][0],
+            "start_second": first.start_second,
+            "end_second": last.end_second,
+            "start_frame": first.start_frame,
+            "end_frame": last.end_frame,
+            "mean_score": round(self._total_score / sum(self._actors.values()), 6),
+            "actions": [action.fields() for action in self._actions],
+        }
+        file.write(f'{json.dumps(fields)[:-1]}, "frames": ['.encode())
+        rows: Any = self._rows
+        with rows:
+            rows.seek(0)
+            shutil.copyfileobj(rows, file)
+        file.write(b"]}")

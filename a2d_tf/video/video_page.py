@@ -1,0 +1,138 @@
+"""The page of a predicted video, `index.html`, which needs no server.
+
+It lies beside the files of the prediction: the overlay plays above a timeline with a
+row for each track and a table of who did what for how long.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import NamedTuple
+
+from a2d_tf.behaviour import bouts
+from a2d_tf.behaviour.prediction_folder import RESULT_FILES, read_video_info
+from a2d_tf.video.page_tables import COLUMNS, TableRow, pair_sums, write_html
+
+_MOST_TICKS = 8  # of the timeline
+_TICK_SECONDS = (
+    0.001,
+    0.01,
+    0.1,
+    0.2,
+    0.5,
+    1,
+    2,
+    5,
+    10,
+    20,
+    30,
+    60,
+    120,
+    300,
+    600,
+    1800,
+    3600,
+    14400,
+)
+"""Seconds from one tick to the next, whose labels are exact."""
+
+
+class _Tick(NamedTuple):
+    """A mark of the timeline: its place, percent of the width, and its time as text."""
+
+    left: str
+    time: str
+
+
+class _TimelineRow(NamedTuple):
+    """A track on the timeline."""
+
+    name: str
+    score: float
+    bouts: list[dict[str, str]]
+
+
+def write_page(folder: str | os.PathLike) -> None:
+    """Write the page of a prediction from its `tracks.json` and `video.json`.
+
+    Args:
+      folder: of `a2d predict`; with or without an `overlay.mp4`.
+
+    Raises:
+      InputError: a file is missing or malformed, or the page cannot be written.
+    """
+    tracks = bouts.read(folder)
+    video_info = read_video_info(folder)
+    start, end = video_info.span
+    seconds = max(end - start, 1e-3)
+
+    timeline = []
+    table = []
+    for track in tracks:
+        name = f"#{track.number} {track.actor}"
+        bars = [_bar(bout, start, seconds) for bout in track.bouts]
+        timeline.append(_TimelineRow(name, track.score, bars))
+        for sums in pair_sums([track]):
+            table.append(TableRow(name, sums.actor, sums.action, sums.track_sums))
+
+    overlay = None
+    if os.path.isfile(os.path.join(folder, RESULT_FILES["overlay"])):
+        overlay = RESULT_FILES["overlay"]
+    extra = ""
+    if video_info.frames_with_extra:
+        extra = f"{video_info.frames_with_extra} frames"
+    write_html(
+        os.path.join(folder, RESULT_FILES["page"]),
+        "page.html",
+        title=video_info.name,
+        rows=table,
+        video_info=video_info,
+        columns=("track", *COLUMNS),
+        data={"seconds": seconds},
+        overlay=overlay,
+        ticks=_ticks(start, seconds),
+        timeline=timeline,
+        unsure=video_info.unsure_frames,
+        damaged=video_info.damaged_frames,
+        extra=extra,
+    )
+
+
+def _bar(bout, start, seconds):
+    """Return what the timeline, from `start` for so many seconds, shows of a bout."""
+    times = f"{_clock(bout.start)} to {_clock(bout.end)}"
+    return {
+        "actor": bout.actor,
+        "action": bout.action,
+        "title": f"{bout.actor} {bout.action}, {times}, score {bout.score:.2f}",
+        "left": f"{100 * (bout.start - start) / seconds:.3f}",
+        "width": f"{100 * bout.seconds / seconds:.3f}",
+    }
+
+
+def _ticks(start, seconds):
+    """Return ticks at round times of the video."""
+    step = seconds / _MOST_TICKS
+    for exact_step in _TICK_SECONDS:
+        if exact_step * _MOST_TICKS >= seconds:
+            step = exact_step
+            break
+    first = math.ceil(start / step - 1e-6)
+    end = math.ceil((start + seconds) / step - 1e-6)
+    ticks = []
+    for i in range(first, end):
+        time = i * step
+        ticks.append(_Tick(f"{100 * (time - start) / seconds:.3f}", _clock(time)))
+    return ticks
+
+
+def _clock(seconds):
+    """Return seconds as 2:03.456, to the millisecond, or with hours as 1:02:03.4."""
+    minutes, milliseconds = divmod(round(1000 * seconds), 60_000)
+    hours, minutes = divmod(minutes, 60)
+    digits = f"{milliseconds / 1000:06.3f}"
+    text = digits[:4] + digits[4:].rstrip("0")
+    if hours:
+        return f"{hours}:{minutes:02d}:{text}"
+    return f"{minutes}:{text}"

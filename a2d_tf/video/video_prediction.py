@@ -1,0 +1,97 @@
+"""Predict the frames of a video into a folder."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from a2d_tf.behaviour.prediction_folder import RESULT_FILES
+from a2d_tf.core import devices
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.progress import progress_bar
+from a2d_tf.core.workers import in_threads, stop_on_signal
+from a2d_tf.ops import tracking
+from a2d_tf.video import streaming
+from a2d_tf.video.output_folder import open_outputs
+from a2d_tf.video.video_files import Reader
+
+if TYPE_CHECKING:
+    from a2d_tf.video.predictor import Predictor
+
+
+class Outcome(NamedTuple):
+    """What `predict` has done.
+
+    Attributes:
+      predictor: the one that was loaded.
+      frames: how many were written.
+      is_interrupted: whether a signal ended the prediction.
+    """
+
+    predictor: Predictor
+    frames: int
+    is_interrupted: bool
+
+
+def predict(
+    load: Callable[[], Predictor],
+    reader: Reader,
+    output: str,
+    span: streaming.Span = streaming.EVERY_FRAME,
+    *,
+    linking: tracking.Linking = tracking.LINKING,
+    kinds: Collection[str] = tuple(RESULT_FILES),
+    record: dict[str, Any] | None = None,
+    progress: str | None = "predict",
+) -> Outcome:
+    """Predict the frames of a video into a folder.
+
+    Ctrl-C or SIGTERM ends the prediction after the current frame; the files are then
+    whole and hold the frames so far. Before the first frame, an earlier prediction
+    stays as it was.
+
+    Args:
+      load: returns the predictor; called when `output` is known to be writable.
+      reader, span, linking: as for `streaming.watch`.
+      output: folder of the prediction.
+      kinds, record: as for `open_outputs`; with a record, a signal discards the frames
+        so far.
+      progress: what the bar is called; None for no bar.
+
+    Raises:
+      InputError: `output` cannot be written, or there are no frames.
+      KeyboardInterrupt: a signal came, and there is nothing to keep.
+    """
+    opening = open_outputs(output, reader, span.every, kinds=kinds, record=record)
+    with stop_on_signal() as stops, opening as outputs:
+        predictor = load()
+        if stops:  # nothing is answered: what is there stays
+            raise KeyboardInterrupt
+        outputs.further_info["max_tracks"] = linking.max_tracks
+        if predictor.facts.get("boxes_only"):
+            outputs.further_info["boxes_only"] = True
+        frames = progress_bar(
+            streaming.watch(predictor, reader, span, linking, stops=stops),
+            desc=progress,
+            total=span.count(reader.expected),
+            unit="frame",
+            leave=record is None,
+            disable=progress is None,
+        )
+        written = in_threads(
+            lambda frame: outputs.add(frame, predictor.labels),
+            frames,
+            ahead=2,
+            threads=1,
+            start=devices.lower_priority,
+        )
+        # Closed, so that nothing is written any more where this thread is interrupted.
+        with contextlib.closing(written):
+            collections.deque(written, maxlen=0)
+        if not outputs.frames and not stops:
+            raise InputError("no frame of the video lies between --start and --end")
+        if stops and record is not None:
+            raise KeyboardInterrupt
+    return Outcome(predictor, outputs.frames, is_interrupted=bool(stops))
