@@ -26,10 +26,11 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 from a2d_tf.model.network import Network
 from a2d_tf.training import forward, replicas
-from tools.benchmarks import measure, processes, setups, trace
-from tools.benchmarks.verdicts import ROUNDING
+from tools.benchmarks import measure, processes, setups
 
 Values = Iterator[dict[str, Any]]
+ROUNDING = {"float32": 1e-6, "TF32": 5e-4}
+"""Way to multiply -> relative disturbance of weights as large as its rounding."""
 
 
 class Place(NamedTuple):
@@ -41,10 +42,13 @@ class Place(NamedTuple):
 
 def _config(place, batch=None, precision="float32", deterministic=True, on_gpu=True):
     """Prepare the device; return configs/a2d.flags with these settings."""
-    if not devices.prepare("auto" if on_gpu else "cpu", deterministic) and on_gpu:
+    gpus = devices.prepare("auto" if on_gpu else "cpu", deterministic)
+    if on_gpu and not gpus:
         raise InputError("needs a GPU")
     config = setups.read("a2d", place.small).with_inference(precision=precision)
-    return _with_batch(config, batch or (2 if place.small else 8))
+    if batch is None:
+        batch = 2 if place.small else 8
+    return _with_batch(config, batch)
 
 
 def _with_batch(config, batch):
@@ -54,20 +58,20 @@ def _with_batch(config, batch):
 
 def machine(place: Place) -> Values:
     """What the machine and its software are, and whether its GPU computes."""
-    packages = importlib.metadata.distributions()
-    found = {
+    packages = []
+    for package in importlib.metadata.distributions():
+        packages.append(f"{package.metadata['Name']}=={package.version}")
+    values = {
         **measure.machine(),
         "small": place.small,
         "computes": False,
         "nvidia-smi": _nvidia_smi("name,driver_version,memory.total,power.limit"),
-        "packages": " ".join(
-            sorted(f"{x.metadata['Name']}=={x.version}" for x in packages)
-        ),
+        "packages": " ".join(sorted(packages)),
     }
-    yield found
+    yield values
     devices.prepare()
-    _need_kernels()
-    yield {**found, "computes": True}
+    _check_kernels()
+    yield {**values, "computes": True}
 
 
 def _nvidia_smi(query):
@@ -77,20 +81,23 @@ def _nvidia_smi(query):
     return processes.run(words, 30).stdout.strip()
 
 
-def _need_kernels():
+def _check_kernels():
     if float(tf.reduce_sum(tf.constant([1.0, 2.0, 3.0]))) != 6.0:
         raise InputError("the kernels of this GPU compute nothing")
 
 
-def _network(config, disturbed=0.0):
-    """A network with the same random weights, or each off by about this part of
-    itself.
+def _network(config, rounding=""):
+    """Return a network whose random weights are always the same.
+
+    With a way of ROUNDING each weight is disturbed by about that part of itself.
     """
     tf.keras.utils.set_random_seed(0)
-    network, rng = Network(config.model, A2D, config.compute), np.random.default_rng(0)
-    for variable in network.trainable_weights if disturbed else ():
-        noise = rng.standard_normal(variable.shape, np.float32)
-        variable.assign(variable * (1 + disturbed * noise))
+    network = Network(config.model, A2D, config.compute)
+    if rounding:
+        rng = np.random.default_rng(0)
+        for variable in network.trainable_weights:
+            noise = rng.standard_normal(variable.shape, np.float32)
+            variable.assign(variable * (1 + ROUNDING[rounding] * noise))
     return network
 
 
@@ -108,41 +115,49 @@ def step(place: Place, layout: bool = False, gpus: int = 1, **options: Any) -> V
     config = _config(place, **options)
     if layout:
         tf.config.optimizer.set_experimental_options({"layout_optimizer": True})
-    strategy = tf.distribute.MirroredStrategy() if gpus > 1 else None
-    name = tf.config.list_logical_devices("GPU")[0].name
-    with strategy.scope() if strategy else tf.device(name):
-        network = _network(config)
-        train_step = setups.make_step(network, config.training)
-        stream = _stream(config, None if strategy else name)
-        if strategy:
-            endless = tf.data.Dataset.from_tensors(next(stream)).unbatch().repeat()
+    count = 5 if place.small else 50
+    if gpus > 1:
+        strategy = tf.distribute.MirroredStrategy()
+        with strategy.scope():
+            network = _network(config)
+            train_step = setups.make_step(network, config.training)
+            batch = next(_stream(config))
+            endless = tf.data.Dataset.from_tensors(batch).unbatch().repeat()
             batches = endless.batch(config.training.batch_size)
             stream = iter(strategy.experimental_distribute_dataset(batches))
-        found = _timed(train_step, stream, config, 5 if place.small else 50)
+            values = _timed(train_step, stream, config, count)
+    else:
+        device = tf.config.list_logical_devices("GPU")[0].name
+        with tf.device(device):
+            network = _network(config)
+            train_step = setups.make_step(network, config.training)
+            values = _timed(train_step, _stream(config, device), config, count)
     digest = hashlib.sha256()
     for variable in network.variables:
         digest.update(variable.numpy().tobytes())
-    yield {**found, "weights": digest.hexdigest()[:16]}
+    yield {**values, "weights": digest.hexdigest()[:16]}
 
 
 def _timed(train_step, stream, config, count):
+    """Return figures of so many training steps, after four to warm up."""
     began = time.perf_counter()
     train_step(next(stream), 0)["total"].numpy()
     first = time.perf_counter() - began
     for number in range(1, 4):
         train_step(next(stream), number)["total"].numpy()
     tf.config.experimental.reset_memory_stats("GPU:0")
-    host, began = [], time.perf_counter()
+    host_seconds = []
+    began = time.perf_counter()
     for number in range(4, 4 + count):
         queued = time.perf_counter()
         values = train_step(next(stream), number)
-        host.append(time.perf_counter() - queued)
+        host_seconds.append(time.perf_counter() - queued)
     loss = float(values["total"])
     seconds = (time.perf_counter() - began) / count
     used = _nvidia_smi("memory.used").splitlines()
     return {
         "step ms": 1e3 * seconds,
-        "host ms": 1e3 * statistics.median(host),
+        "host ms": 1e3 * statistics.median(host_seconds),
         "clips/s": config.training.batch_size / seconds,
         "first step s": first,
         "allocated GB": tf.config.experimental.get_memory_info("GPU:0")["peak"] / 2**30,
@@ -153,10 +168,12 @@ def _timed(train_step, stream, config, count):
 
 def batches(place: Place) -> Values:
     """Double the batch until the memory does not suffice."""
-    base, found = _config(place), {}
+    base = _config(place)
+    by_batch = {}
     yield {"largest batch": 0}
     name = tf.config.list_logical_devices("GPU")[0].name
-    for batch in (16, 32, 64, 128, 256, 512)[: 2 if place.small else None]:
+    sizes = (16, 32) if place.small else (16, 32, 64, 128, 256, 512)
+    for batch in sizes:
         config = _with_batch(base, batch)
         try:
             with tf.device(name):
@@ -166,10 +183,12 @@ def batches(place: Place) -> Values:
             return
         del step  # the memory is for the next
         gc.collect()
-        found[batch] = {
-            key: values[key] for key in ("step ms", "clips/s", "allocated GB")
+        by_batch[batch] = {
+            "step ms": values["step ms"],
+            "clips/s": values["clips/s"],
+            "allocated GB": values["allocated GB"],
         }
-        yield {"largest batch": batch, "by batch": found}
+        yield {"largest batch": batch, "by batch": by_batch}
 
 
 def gradients(place: Place) -> Values:
@@ -179,114 +198,114 @@ def gradients(place: Place) -> Values:
     by a percent. The floor is what a disturbance of the weights changes on the CPU.
     """
     config = _config(place, batch=2)
-    _need_kernels()
-    network, batch = _network(config), setups.batch(config.model, 2)
+    _check_kernels()
+    network = _network(config)
+    batch = setups.batch(config.model, 2)
     with tf.device("CPU:0"):
         features = network.clip_features(batch, training=True)
-        counts = (
+        proposals = network.proposals.decode(
+            features,
+            batch["size"],
             config.training.train_proposals_before_nms,
             config.training.train_proposals,
         )
-        proposals = network.proposals.decode(features, batch["size"], *counts)
     right = _gradients(network, config, batch, "CPU:0", proposals)
-    found: dict[str, dict[str, float]] = {name: {} for name in right}
-    for way, size in ROUNDING.items():
-        tf.config.experimental.enable_tensor_float_32_execution(way == "TF32")
-        for title, changed, device in (
-            (way, network, "GPU:0"),
-            (f"floor, {way}", _network(config, size), "CPU:0"),
-        ):
-            for name, vector in _gradients(
-                changed, config, batch, device, proposals
-            ).items():
-                difference = tf.norm(vector - right[name]) / tf.norm(right[name])
-                found[name][title] = float(difference)
-            yield {"relative difference": found}
+    differences: dict[str, dict[str, float]] = {part: {} for part in right}
+
+    def compare(title, other_network, device):
+        gradients = _gradients(other_network, config, batch, device, proposals)
+        for part, vector in gradients.items():
+            difference = tf.norm(vector - right[part]) / tf.norm(right[part])
+            differences[part][title] = float(difference)
+
+    for rounding in ROUNDING:
+        tf.config.experimental.enable_tensor_float_32_execution(rounding == "TF32")
+        compare(rounding, network, "GPU:0")
+        yield {"relative difference": differences}
+        compare(f"floor, {rounding}", _network(config, rounding), "CPU:0")
+        yield {"relative difference": differences}
 
 
 def _gradients(network, config, batch, device, proposals):
     """Return {part of the network: its gradients as a vector}."""
     network.proposals.decode = lambda *_: proposals
     parts = {name: part.trainable_variables for name, part in network.parts().items()}
+    vectors = {}
     with tf.device(device):
         with tf.GradientTape() as tape:
             seed = tf.constant([0, 0], tf.int64)
             terms, _ = forward.forward(network, batch, seed, config.training)
             loss = forward.weighted(terms, config.training)["total"]
-        found = tape.gradient(loss, parts, unconnected_gradients="zero")
-        return {
-            name: tf.concat([tf.reshape(x, [-1]) for x in part], 0)
-            for name, part in found.items()
-        }
+        gradients = tape.gradient(loss, parts, unconnected_gradients="zero")
+        for name, tensors in gradients.items():
+            vectors[name] = tf.concat([tf.reshape(x, [-1]) for x in tensors], 0)
+    return vectors
 
 
-def losses(place: Place, on_gpu: bool = True, disturbed: float = 0.0) -> Values:
-    """The losses of ten steps, each of two clips."""
-    config, found = _config(place, batch=2, on_gpu=on_gpu), []
-    train_step = setups.make_step(_network(config, disturbed), config.training)
+def losses(place: Place, on_gpu: bool = True, rounding: str = "") -> Values:
+    """The losses of ten steps, each of two clips; `rounding` as for `_network`."""
+    config = _config(place, batch=2, on_gpu=on_gpu)
+    train_step = setups.make_step(_network(config, rounding), config.training)
     stream = _stream(config)
+    totals = []
     for number in range(10):
-        found.append(float(train_step(next(stream), number)["total"]))
-        yield {"losses": found}
-
-
-def profile(place: Place) -> Values:
-    """Launches, scopes, kernels and idle time of steps, by TensorFlow's profiler."""
-    from tensorflow.tsl.profiler.protobuf import xplane_pb2
-
-    config = _config(place)
-    _need_kernels()  # else the profiler crashes
-    train_step, steps = setups.make_step(_network(config), config.training), 5
-    stream = _stream(config, tf.config.list_logical_devices("GPU")[0].name)
-    for number in range(3):
-        train_step(next(stream), number)["total"].numpy()
-    folder = place.folder / "trace"
-    shutil.rmtree(folder, ignore_errors=True)
-    with tf.profiler.experimental.Profile(str(folder)):
-        for number in range(steps):
-            values = train_step(next(stream), number)
-        values["total"].numpy()
-    (path,) = folder.rglob("*.xplane.pb")
-    yield trace.summary(xplane_pb2.XSpace.FromString(path.read_bytes()), steps)
+        totals.append(float(train_step(next(stream), number)["total"]))
+        yield {"losses": totals}
 
 
 def command(place: Place, name: str) -> Values:
-    """Seconds of a command, its start included; of training also what its last point
-    says.
-    """
-    model, work = setups.read("a2d", place.small).model, place.folder / "work"
+    """Seconds of a command; for training also its last point."""
+    model = setups.read("a2d", place.small).model
+    work = place.folder / "work"
     steps, videos = (4, 6) if place.small else (100, 24)
-    known = {
-        "mini": f"--output={work} --videos={videos}",
-        "records": (
-            f"--release={work}/Release --output={work}/records --workers=4"
-            f" --clip_frames=3 --image_height={model.image_height}"
-            f" --image_width={model.image_width}"
-        ),
-        "train": (
-            "--flagfile=configs/a2d.flags "
-            + f"--flagfile={setups.TINY} --batch_size=2 " * place.small
-            + f"--records={work}/records --workdir={work}/run --steps={steps}"
-            f" --warmup_steps=1 --val_fraction=0 --log_every={steps // 2}"
-        ),
-        "evaluate": (
-            f"--records={work}/records --workdir={work}/run --score_threshold=0.3"
-        ),
-        "export": f"--workdir={work}/run --output={work}/export --score_threshold=0.3",
-        "predict": (
-            f"--saved_model={work}/export --output={work}/out "
-            f"--video={work}/Release/clips320H"
-        ),
+    size_flags = []
+    if place.small:
+        size_flags = [f"--flagfile={setups.TINY}", "--batch_size=2"]
+    flags = {
+        "mini": [f"--output={work}", f"--videos={videos}"],
+        "records": [
+            f"--release={work}/Release",
+            f"--output={work}/records",
+            "--workers=4",
+            "--clip_frames=3",
+            f"--image_height={model.image_height}",
+            f"--image_width={model.image_width}",
+        ],
+        "train": [
+            "--flagfile=configs/a2d.flags",
+            *size_flags,
+            f"--records={work}/records",
+            f"--workdir={work}/run",
+            f"--steps={steps}",
+            "--warmup_steps=1",
+            "--val_fraction=0",
+            f"--log_every={steps // 2}",
+        ],
+        "evaluate": [
+            f"--records={work}/records",
+            f"--workdir={work}/run",
+            "--score_threshold=0.3",
+        ],
+        "export": [
+            f"--workdir={work}/run",
+            f"--output={work}/export",
+            "--score_threshold=0.3",
+        ],
+        "predict": [
+            f"--saved_model={work}/export",
+            f"--output={work}/out",
+            f"--video={work}/Release/clips320H",
+        ],
     }
-    ended = processes.run([sys.executable, "-m", "a2d_tf", name, *known[name].split()])
+    ended = processes.run([sys.executable, "-m", "a2d_tf", name, *flags[name]])
     if ended.status:
         raise InputError(ended.cause)
-    found = {"s": ended.seconds}
+    values = {"s": ended.seconds}
     if name == "train":
-        points = {tag: value for _, tag, _, value in setups.points(work / "run")}
+        last = {tag: value for _, tag, _, value in setups.points(work / "run")}
         for figure in ("clips_per_second", "step_ms", "wait_ms"):
-            found[figure] = float(tf.make_ndarray(points[f"run/{figure}"]))
-    yield found
+            values[figure] = float(tf.make_ndarray(last[f"run/{figure}"]))
+    yield values
 
 
 def prediction(place: Place) -> Values:
@@ -296,7 +315,9 @@ def prediction(place: Place) -> Values:
     devices.prepare()
     predictor = Predictor.load(place.folder / "work/export")
     videos = sorted((place.folder / "work/Release/clips320H").glob("*.mp4"))[:4]
-    for video in videos[:1] * 2 if place.small else videos:
+    if place.small:
+        videos = [videos[0], videos[0]]
+    for video in videos:
         began = time.perf_counter()
         frames = sum(1 for _ in predictor.video(video))
         rate = frames / (time.perf_counter() - began)
