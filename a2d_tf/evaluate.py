@@ -44,14 +44,16 @@ def main(argv: list[str]) -> None:
         folder, Config.given(FLAGS, "inference", "compute"), _CHECKPOINT.value
     )
     devices.announce(gpus, run.config.compute.precision)
-    name = _SPLIT.value + ("_best" if _CHECKPOINT.value == "best" else "")
+    name = _SPLIT.value
+    if _CHECKPOINT.value == "best":
+        name += "_best"
     output = _OUTPUT.value or str(scores.folder_of(folder, name))
     result = scoring.evaluate(run, manifest, _SPLIT.value, output=output)
     threshold = run.config.inference.score_threshold
     print(f"{run.checkpoint} on {_SPLIT.value}, p(actor) >= {threshold:g}")
     print(scoring.table(result))
     print(f"written to {output}")
-    if not _OUTPUT.value:
+    if not _OUTPUT.value:  # else a2d browse does not find them
         words = shlex.join([f"--run={folder}", f"--records={_RECORDS.value}"])
         print(f"to view the frames, worst first: a2d browse {words} --split={name}")
 

@@ -41,21 +41,25 @@ def main(argv: list[str]) -> None:
     devices.hide_gpus()
     label_space = manifest.label_space
     summaries = {split: inspection.Summary() for split in manifest.splits}
-    rows, decode = [], bool(_JSON.value or _DRAW.value)
-    for split, fields, truth in inspection.read(
-        manifest, summaries, _LIMIT.value, decode
-    ):
+    records = []
+    clips = inspection.read(
+        manifest,
+        summaries,
+        _LIMIT.value,
+        bool(_JSON.value or _DRAW.value),
+    )
+    for split, fields, truth in clips:
         summaries[split].add(truth)
         if _JSON.value:
-            rows.append(describe(fields, truth, label_space))
+            records.append(describe(fields, truth, label_space))
         if _DRAW.value:
             path = os.path.join(_DRAW.value, f"{truth.video}_{truth.frame:05d}.png")
             write_png(path, sheet(fields, truth, label_space)[..., ::-1])
     if _JSON.value:
-        write_json(_JSON.value, rows)
-    for split, each in summaries.items():
-        pairs = f"{len(each.pair_videos)} of {len(label_space.codes)} pairs"
-        print(f"{split}: {each.counts()}, {pairs}")
+        write_json(_JSON.value, records)
+    for split, summary in summaries.items():
+        pairs = f"{len(summary.pair_videos)} of {len(label_space.codes)} pairs"
+        print(f"{split}: {summary.counts()}, {pairs}")
 
 
 def describe(
@@ -67,15 +71,21 @@ def describe(
     mask its `area` is None, and its flow that of its box.
     """
     flow = fields["flow"][len(fields["flow"]) // 2].astype(np.float64)
-    codes = fields["codes"].tolist()
-    tracks = [-1] * len(codes) if truth.tracks is None else truth.tracks.tolist()
     instances = []
-    rows = zip(fields["boxes"].tolist(), codes, fields["masks"], truth.has_mask, tracks)
-    for box, code, mask, has_mask, track in rows:
+    for i, code in enumerate(fields["codes"].tolist()):
+        box = fields["boxes"][i].tolist()
+        mask = fields["masks"][i]
         inside = mask != 0
-        if not has_mask:
-            y, x = (slice(math.floor(box[i]), math.ceil(box[i + 2])) for i in (0, 1))
-            inside[y, x] = True
+        area: int | None = int(mask.sum())
+        if not truth.has_mask[i]:
+            y1, x1, y2, x2 = box
+            rows = slice(math.floor(y1), math.ceil(y2))
+            columns = slice(math.floor(x1), math.ceil(x2))
+            inside[rows, columns] = True
+            area = None
+        track = None
+        if truth.tracks is not None and truth.tracks[i] >= 0:
+            track = int(truth.tracks[i])
         actor, action = label_space.split(code)
         instances.append(
             {
@@ -83,36 +93,49 @@ def describe(
                 "action": label_space.actions[action - 1],
                 "code": code,
                 "box": [box[1], box[0], box[3], box[2]],
-                "area": int(mask.sum()) if has_mask else None,
+                "area": area,
                 "flow_mean": flow[inside].mean(axis=0).tolist(),
-                "track": None if track < 0 else track,
+                "track": track,
             }
         )
-    record: dict = {name: getattr(truth, name) for name in ("video", "frame", "split")}
-    record |= {"height": truth.size[0], "width": truth.size[1]}
-    return {**record, "clip_frames": truth.clip_frames.tolist(), "instances": instances}
+    return {
+        "video": truth.video,
+        "frame": truth.frame,
+        "split": truth.split,
+        "height": truth.size[0],
+        "width": truth.size[1],
+        "clip_frames": truth.clip_frames.tolist(),
+        "instances": instances,
+    }
 
 
 def sheet(
     fields: Mapping[str, np.ndarray], truth: ClipTruth, label_space: LabelSpace
 ) -> np.ndarray:
-    """Draw key frame with instances | flow | label map, enlarged: RGB uint8 [H, W,
-    3].
+    """Draw a clip's key frame with its instances, its flow and its label map.
+
+    Returns:
+      the three beside each other, enlarged: RGB uint8 [H, W, 3].
     """
     key = len(fields["rgb"]) // 2
     rgb = fields["rgb"][key]
-    columns = (fields[name] for name in ("boxes", "codes", "masks"))
-    times = math.ceil(320 / len(rgb))
     instances = visualize.draw_instances(
-        rgb, *columns, label_space=label_space, times=times
+        rgb,
+        fields["boxes"],
+        fields["codes"],
+        fields["masks"],
+        label_space=label_space,
+        times=math.ceil(320 / len(rgb)),
     )
+    height, width = instances.shape[:2]
     flow = visualize.flow_to_rgb(fields["flow"][key])
     labels = label_space.palette[truth.label_map]
-    size = instances.shape[1::-1]
-    others = [
-        cv2.resize(x, size, interpolation=cv2.INTER_NEAREST) for x in (flow, labels)
-    ]
-    return np.concatenate([instances, *others], axis=1)
+    pictures = [instances]
+    for picture in (flow, labels):
+        pictures.append(
+            cv2.resize(picture, (width, height), interpolation=cv2.INTER_NEAREST)
+        )
+    return np.concatenate(pictures, axis=1)
 
 
 run = command_line.command(main, FLAGS)

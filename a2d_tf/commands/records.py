@@ -53,10 +53,10 @@ _NAMES = FLAGS.define_string(
     ' "action"]}, or ["actor", null] to use the attribute \'action\'.',
 )
 _INTERPOLATED = FLAGS.define_bool(
-    "interpolated", False, "Use frames of interpolated shapes alone, too."
+    "interpolated", False, "Also use frames that contain only interpolated shapes."
 )
 _EMPTY = FLAGS.define_bool(
-    "empty_frames", False, "Take listed frames without shapes for background."
+    "empty_frames", False, "Use listed frames without shapes as background."
 )
 _FRAME_STEP = FLAGS.define_integer(
     "frame_step", 1, "Sampling interval of Roboflow's frames.", 1
@@ -70,7 +70,7 @@ _FIRST_FRAME = FLAGS.define_enum(
 _TEST = FLAGS.define_list(
     "test_videos",
     [],
-    "Names of the test videos; by default as it is stated, else about a fifth.",
+    "Names of the test videos; by default as the export says, else about a fifth.",
 )
 _SPLIT_OF = FLAGS.define_string(
     "split_of", None, "Earlier records, whose videos keep their split."
@@ -129,76 +129,104 @@ _TASK = FLAGS.define_string("task", None, f"{workers.HELP} Shares consist of sha
 
 
 def open_source() -> Source:
-    """Return the source of annotated videos that the flags name."""
+    """Return the source of annotated videos that the flags name.
+
+    Raises:
+      InputError: the flags contradict each other, or the source cannot be read.
+    """
     labels = LabelSpace.from_json(_LABELS.value) if _LABELS.value else None
-    release, exports = _RELEASE.value, _ANNOTATIONS.value
-    if (
-        not release
-        and len(exports) == 1
-        and (pathlib.Path(exports[0]) / "videoset.csv").is_file()
-    ):
-        release, exports = exports[0], []
+    release = _RELEASE.value
+    exports = _ANNOTATIONS.value
+    if not release and len(exports) == 1 and _is_release(exports[0]):
+        release = exports[0]
+        exports = []
     if _SPLIT_OF.value and (release or _TEST.value):
         raise InputError(
             "--split_of, as of a round --after another, goes without --test_videos and"
             " --release"
         )
-    further = any((_BOUTS_WIN.value, _OUTSIDE.value, _SUBJECTS.value))
-    if (_BOUTS.value and release) or (further and not _BOUTS.value):
+    needs_bouts = _BOUTS_WIN.value or _OUTSIDE.value or _SUBJECTS.value
+    if (_BOUTS.value and release) or (needs_bouts and not _BOUTS.value):
         raise InputError(
             "--bouts_win, --outside and --subjects need --bouts, for --annotations"
         )
-    exports = [*exports, _COCO.value] if _COCO.value else exports
+    if _COCO.value:
+        exports = [*exports, _COCO.value]
     if release:
-        if len(exports) > 1:
-            raise InputError("--release takes at most one --annotations")
-        return Release(
-            release,
-            labels or A2D,
-            videos=(
-                None
-                if _VIDEOS.value and os.path.isdir(_VIDEOS.value)
-                else _VIDEOS.value
-            ),
-            annotations=exports[0] if exports else None,
-            test_videos=frozenset(_TEST.value),
-            on_error="skip" if _CHECK.value else _ON_ERROR.value,
-        )
+        return _open_release(release, exports, labels)
     command_line.require(
         [], **{"annotations (or --release)": exports}, videos=_VIDEOS.value
     )
+    source = _open_annotated_videos(exports, labels)
+    for line in source.summary():
+        print(line)
+    return source
+
+
+def _is_release(path):
+    """Return whether a path is that of A2D's folder."""
+    return (pathlib.Path(path) / "videoset.csv").is_file()
+
+
+def _open_release(release, exports, labels):
+    """Return A2D as the source; `exports` may name another folder of annotations."""
+    if len(exports) > 1:
+        raise InputError("--release takes at most one --annotations")
+    list_of_videos = _VIDEOS.value
+    if list_of_videos and os.path.isdir(list_of_videos):
+        list_of_videos = None  # a folder of videos, which only --annotations uses
+    return Release(
+        release,
+        labels or A2D,
+        videos=list_of_videos,
+        annotations=exports[0] if exports else None,
+        test_videos=frozenset(_TEST.value),
+        on_error="skip" if _CHECK.value else _ON_ERROR.value,
+    )
+
+
+def _open_annotated_videos(exports, labels):
+    """Return a user's own annotated videos as the source."""
     from a2d_tf.annotations.annotated_videos import AnnotatedVideos
-    from a2d_tf.annotations.coding import Coding, load_subjects
     from a2d_tf.annotations.document import ReadOptions
     from a2d_tf.annotations.matching import Export
     from a2d_tf.annotations.names import NO_NAMES, Names
-    from a2d_tf.annotations.read_bouts import read
 
-    observations = [observation for path in _BOUTS.value for observation in read(path)]
-    subjects = load_subjects(_SUBJECTS.value) if _SUBJECTS.value else {}
-    coding = Coding(observations, _BOUTS_WIN.value, _OUTSIDE.value, subjects)
-
-    source = AnnotatedVideos(
+    options = ReadOptions(
+        # Coded times are known for all frames.
+        _INTERPOLATED.value or bool(_BOUTS.value),
+        _EMPTY.value,
+        frame_step=_FRAME_STEP.value,
+    )
+    coding = _read_coding()
+    earlier_splits = {}
+    if _SPLIT_OF.value:
+        earlier_splits = Manifest.load(_SPLIT_OF.value).split_of
+    return AnnotatedVideos(
         [Export.parse(export) for export in exports],
         pathlib.Path(_VIDEOS.value),
         labels,
         names=Names.load(_NAMES.value) if _NAMES.value else NO_NAMES,
-        # Coded times are known of all frames.
-        options=ReadOptions(
-            _INTERPOLATED.value or bool(_BOUTS.value),
-            _EMPTY.value,
-            frame_step=_FRAME_STEP.value,
-        ),
+        options=options,
         format_name="a2d_tf" if _COCO.value else _FORMAT.value,
         first_frame=None if _FIRST_FRAME.value is None else int(_FIRST_FRAME.value),
         test_videos=_TEST.value,
-        earlier=Manifest.load(_SPLIT_OF.value).split_of if _SPLIT_OF.value else {},
+        earlier=earlier_splits,
         coding=coding if _BOUTS.value else None,
         max_frames=_MAX_FRAMES.value,
     )
-    for line in source.summary():
-        print(line)
-    return source
+
+
+def _read_coding():
+    """Return the coded times of --bouts."""
+    from a2d_tf.annotations import read_bouts
+    from a2d_tf.annotations.coding import Coding, load_subjects
+
+    observations = []
+    for path in _BOUTS.value:
+        observations.extend(read_bouts.read(path))
+    subjects = load_subjects(_SUBJECTS.value) if _SUBJECTS.value else {}
+    return Coding(observations, _BOUTS_WIN.value, _OUTSIDE.value, subjects)
 
 
 def main(argv: list[str], builder: convert.Builder | None = None) -> int:
@@ -235,25 +263,19 @@ def main(argv: list[str], builder: convert.Builder | None = None) -> int:
 
 
 def _report(source: Source, manifest: Manifest) -> None:
-    """Print what published records hold; for own annotations, write the label space
-    too.
-    """
+    """Print what published records hold; write the label space of own annotations."""
     for item in manifest.skipped:
         print(f"skipped {item['item']}: {item['reason']}")
     for item in manifest.repaired:
         print(f"repaired {item['item']}: {item['note']}")
     for split, counts in manifest.counts.items():
-        videos, records, instances = (
-            counts[n] for n in ("videos", "records", "instances")
+        line = (
+            f"{split}: {counts['videos']} videos, {counts['records']} clips,"
+            f" {counts['instances']} instances"
         )
-        alone = (
-            f", {counts['boxes_only']} of them boxes only"
-            if "boxes_only" in counts
-            else ""
-        )
-        print(
-            f"{split}: {videos} videos, {records} clips, {instances} instances{alone}"
-        )
+        if "boxes_only" in counts:
+            line += f", {counts['boxes_only']} of them boxes only"
+        print(line)
     if not isinstance(source, Release):
         labels = os.path.join(_OUTPUT.value, "labels.json")
         write_text(labels, source.label_space.to_json() + "\n")

@@ -1,5 +1,4 @@
-"""Train and score every row of the paper's tables, on A2D or across folds of videos;
-report it.
+"""Train, score and report every row of the paper's tables, on A2D or across folds.
 
   a2d reproduce --flagfile=configs/reproduce_mini.flags --workdir=runs/mini
   a2d reproduce --flagfile=configs/reproduce_a2d.flags --workdir=runs/a2d
@@ -73,39 +72,43 @@ _RUNS = FLAGS.define_list("runs", None, "Rows to run; by default all.")
 _DEVICE = Config.define_device(FLAGS)
 
 
-def _asked():
-    """The rows that are asked for, in order."""
+def _asked_rows():
+    """Return the rows that the flags ask for, in order."""
     names = reproduction.order()
     for name in _RUNS.value or ():
         if name not in names:
             raise InputError(
                 f"--runs: '{name}' is not a run; choose from {', '.join(names)}"
             )
-    zero_shot = {name for name in names if name.startswith(experiments.ZERO_SHOT)}
-    # A report of own videos has no Fig. 4.
-    lacking = zero_shot if _FOLDS.value or _ANNOTATIONS.value else set()
-    return [name for name in names if name in (_RUNS.value or {*names} - lacking)]
+    if _RUNS.value:
+        return [name for name in names if name in _RUNS.value]
+    if _FOLDS.value or _ANNOTATIONS.value:  # such a report has no Fig. 4
+        return [name for name in names if not name.startswith(experiments.ZERO_SHOT)]
+    return names
 
 
 def source_flags(workdir: str) -> list[str]:
-    """Return the flags of `a2d records` for the source that is asked for.
+    """Return the flags of `a2d records` for the source that the flags name.
 
-    The mini A2D is drawn if it is not there.
+    The mini A2D is drawn if it is missing.
     """
     words = [f"--workers={_WORKERS.value}"]
     if _ANNOTATIONS.value:
-        return [
-            *words,
-            f"--annotations={_ANNOTATIONS.value}",
-            f"--videos={_OWN_VIDEOS.value}",
-        ]
-    drawn = (os.path.join(workdir, "mini_a2d"), _VIDEOS.value, 0, _WORKERS.value)
-    return [*words, f"--release={_RELEASE.value or mini_a2d.make_release(*drawn)}"]
+        words.append(f"--annotations={_ANNOTATIONS.value}")
+        words.append(f"--videos={_OWN_VIDEOS.value}")
+        return words
+    release = _RELEASE.value
+    if not release:
+        folder = os.path.join(workdir, "mini_a2d")
+        release = mini_a2d.make_release(folder, _VIDEOS.value, 0, _WORKERS.value)
+    return [*words, f"--release={release}"]
 
 
 def _keep_settings(path, folds):
-    """Write the settings of the trainings of a folder; InputError where they were
-    others.
+    """Write the settings of all trainings in a folder.
+
+    Raises:
+      InputError: earlier trainings there used other settings.
     """
     settings = {
         "base": _BASE.value,
@@ -117,8 +120,8 @@ def _keep_settings(path, folds):
         "folds": folds,
     }
     text = json.dumps(settings, indent=1) + "\n"
-    trained = path.exists() and any(path.parent.rglob("flags.txt"))
-    if trained and path.read_text() != text:
+    is_trained = path.exists() and any(path.parent.rglob("flags.txt"))
+    if is_trained and path.read_text() != text:
         raise InputError(
             f"{path}: earlier trainings used these settings; use the same, or another"
             " --workdir"
@@ -137,47 +140,58 @@ def main(argv: list[str]) -> None:
     if _TEST_FOLDS.value:
         command_line.require([], folds=_FOLDS.value)
     workdir = os.path.abspath(_WORKDIR.value)
-    wanted = _asked()
+    rows = _asked_rows()
+    seeds = [int(seed) for seed in _SEEDS.value]
     plan = reproduction.Plan(
-        _BASE.value, _TRAIN.value, _FINAL.value, _DELETE.value, _DEVICE.value
+        _BASE.value,
+        _TRAIN.value,
+        final=_FINAL.value,
+        delete_weights=_DELETE.value,
+        device=_DEVICE.value,
     )
     for seed in _SEEDS.value:
-        plan.check(wanted, workdir, f"--seed={seed}")
+        plan.check(rows, workdir, f"--seed={seed}")
     folds: dict[str, list[str]] = {"": []}
     if _FOLDS.value:
         folds = reproduction.read_folds(_FOLDS.value, _TEST_FOLDS.value or ())
+    tested_folds = _TEST_FOLDS.value or folds
     _keep_settings(pathlib.Path(workdir, "settings.json"), folds)
-    found, tested = {}, _TEST_FOLDS.value or folds
-    places = {fold: os.path.join(workdir, fold and f"fold_{fold}") for fold in folds}
     # All before the first run, which would hide a mistake in a later fold for hours.
-    for fold in tested:
-        with locked(os.path.join(places[fold], "records.lock")):
-            plan.make_records(places[fold], source_flags(workdir), folds[fold])
-    seeds = list(map(int, _SEEDS.value))
-    for fold, place in places.items():
-        records = os.path.join(place, "records")
-        # what is there of others is reported, too
-        asked = wanted if fold in tested else []
-        if asked or os.path.exists(os.path.join(records, NAME)):
-            runs = plan.run_all(place, records, seeds, asked)
-            found[fold] = reproduction.FoldRuns(place, records, runs)
-    data = _ANNOTATIONS.value or _RELEASE.value or "the mini A2D, drawn videos"
-    network = f"{_BASE.value}, with {' '.join(_TRAIN.value) or 'its own flags'}"
+    for fold in tested_folds:
+        folder = _folder_of(fold, workdir)
+        with locked(os.path.join(folder, "records.lock")):
+            plan.make_records(folder, source_flags(workdir), folds[fold])
+    fold_runs = {}
+    for fold in folds:
+        folder = _folder_of(fold, workdir)
+        records = os.path.join(folder, "records")
+        if fold in tested_folds:
+            runs = plan.run_all(folder, records, seeds, rows)
+        elif os.path.exists(os.path.join(records, NAME)):
+            runs = plan.run_all(folder, records, seeds, [])  # earlier runs, to report
+        else:
+            continue
+        fold_runs[fold] = reproduction.FoldRuns(folder, records, runs)
     # Late: the runs need the memory.
     from a2d_tf.paper import report
 
-    failed = report.write_report(
+    missing = report.write_report(
         workdir,
         plan,
-        found,
-        data=data,
-        network=network,
+        fold_runs,
+        data=_ANNOTATIONS.value or _RELEASE.value or "the mini A2D, drawn videos",
+        network=f"{_BASE.value}, with {' '.join(_TRAIN.value) or 'its own flags'}",
         own_videos=bool(_FOLDS.value or _ANNOTATIONS.value),
     )
-    if failed:
+    if missing:
         raise InputError(
-            f"{len(failed)} runs are missing: {'; '.join(failed)}; run again"
+            f"{len(missing)} runs are missing: {'; '.join(missing)}; run again"
         )
+
+
+def _folder_of(fold, workdir):
+    """Return the folder of a fold's records and runs."""
+    return os.path.join(workdir, f"fold_{fold}") if fold else os.path.join(workdir, "")
 
 
 run = command_line.command(main, FLAGS)

@@ -1,4 +1,4 @@
-"""Score label maps or detections by the protocol of the paper's tables.
+"""Score label maps, detections or bouts by the protocol of the paper's tables.
 
   a2d score segmentation --truth DIR --predicted DIR --output metrics.json
   a2d score detection --truth COCO.json --predicted detections.npz --output metrics.json
@@ -57,31 +57,29 @@ def score_segmentation(truth: str, predicted: str, label_space: LabelSpace) -> d
     Raises:
       InputError: a folder or a prediction is missing, or a label map cannot be used.
     """
-    folders = [pathlib.Path(truth), pathlib.Path(predicted)]
     # Copies made on a Mac have a ._NAME beside NAME.
-    names = sorted(path.relative_to(truth) for path in folders[0].glob("*/[!.]*.png"))
+    paths = pathlib.Path(truth).glob("*/[!.]*.png")
+    names = sorted(path.relative_to(truth) for path in paths)
     if not names:
         raise InputError(f"--truth: {truth} contains no label maps <VID>/<frame>.png")
     split = registry.Split(label_space)
     metrics = [metric(split) for metric in registry.registered(registry.PIXELS)]
     for name in names:
+        true_path = pathlib.Path(truth, name)
+        predicted_path = pathlib.Path(predicted, name)
         try:
-            maps = [
-                label_maps.read_label_map(folder / name, label_space)
-                for folder in folders
-            ]
-            frame = types.SimpleNamespace(
-                pairs={split.threshold: segmentation.pairs(*maps)}
-            )
+            true_map = label_maps.read_label_map(true_path, label_space)
+            predicted_map = label_maps.read_label_map(predicted_path, label_space)
+            pairs = segmentation.pairs(true_map, predicted_map)
+            frame = types.SimpleNamespace(pairs={split.threshold: pairs})
             for metric in metrics:
                 metric.update(frame)
         except (InputError, OSError) as error:
-            raise InputError(
-                f"{folders[0] / name}, {folders[1] / name}: {error}"
-            ) from error
-    if not (found := registry.results(metrics, split)):
+            raise InputError(f"{true_path}, {predicted_path}: {error}") from error
+    scores = registry.results(metrics, split)
+    if not scores:
         raise InputError(f"--truth: no label map in {truth} shows an object")
-    return found
+    return scores
 
 
 def score_detection(
@@ -97,45 +95,49 @@ def score_detection(
     """
     split.truth = box_data.Truth.load(truth, split.labels)
     if predicted.endswith(".json"):
-        given = registry.RESULTS
+        needs = registry.RESULTS
         split.results = box_data.Results.load(predicted, split.truth, split.labels)
     else:
-        given = registry.ROIS
+        needs = registry.ROIS
         split.detections = box_data.Detections.load(predicted)
         split.full = box_data.Detections.load(full) if full else None
-    return registry.results([each(split) for each in registry.registered(given)], split)
+    metrics = [metric(split) for metric in registry.registered(needs)]
+    return registry.results(metrics, split)
 
 
 def main(argv: list[str]) -> None:
     if len(argv) != 2 or argv[1] not in ("segmentation", "detection", "bouts"):
         raise InputError("expected one argument: segmentation, detection or bouts")
-    _, command = argv
+    method = argv[1]
     command_line.require(
         [], truth=FLAGS.truth, predicted=FLAGS.predicted, output=FLAGS.output
     )
-    has_actions = command == "detection" and not FLAGS.predicted.endswith(".json")
-    if (FLAGS.full or FLAGS.zero_shot_actor) and not (
-        has_actions and FLAGS.zero_shot_actor
-    ):
-        raise InputError("--zero_shot_actor, and --full with it, need a detections.npz")
+    has_rois = method == "detection" and not FLAGS.predicted.endswith(".json")
+    if FLAGS.full or FLAGS.zero_shot_actor:
+        if not has_rois or not FLAGS.zero_shot_actor:
+            raise InputError(
+                "--zero_shot_actor, and --full with it, need a detections.npz"
+            )
     label_space = LabelSpace.from_json(FLAGS.labels) if FLAGS.labels else A2D
-    if command == "bouts":
+    if method == "bouts":
         folders = prediction_folder.folders_of([FLAGS.predicted])
         metrics = agreement.compare(
             agreement.read(FLAGS.truth), bouts.read_all(folders)
         )
-    elif command == "segmentation":
+        table = agreement.table(metrics).text()
+    elif method == "segmentation":
         metrics = score_segmentation(FLAGS.truth, FLAGS.predicted, label_space)
+        table = registry.table(metrics)
     else:
-        actor = FLAGS.zero_shot_actor or ""
-        split = registry.Split(label_space, zero_shot_actor=actor, seed=FLAGS.seed)
+        split = registry.Split(
+            label_space,
+            zero_shot_actor=FLAGS.zero_shot_actor or "",
+            seed=FLAGS.seed,
+        )
         metrics = score_detection(FLAGS.truth, FLAGS.predicted, split, FLAGS.full)
+        table = registry.table(metrics)
     write_json(FLAGS.output, metrics, sort_keys=True)
-    print(
-        agreement.table(metrics).text()
-        if command == "bouts"
-        else registry.table(metrics)
-    )
+    print(table)
 
 
 run = command_line.command(main, FLAGS)
