@@ -1,1 +1,1 @@
-"""The benchmark's protocol and the paper's tables."""
+"""Score predictions by the protocol of the paper: evaluator, metrics, reports."""

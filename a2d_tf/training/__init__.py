@@ -1,1 +1,1 @@
-"""Training: fit -> train_step -> forward, and the run folder."""
+"""Train the network: the loop, steps, optimizers, checkpoints, and initial weights."""

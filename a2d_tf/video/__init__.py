@@ -1,1 +1,1 @@
-"""Reading a video, predicting its frames, tracking, and the files of a prediction."""
+"""Predict videos: read them, follow individuals, write pages; choose frames."""
