@@ -1,8 +1,9 @@
 """Segment a video: a2d predict --saved_model=DIR --video=FILE --output=DIR.
 
 `--workdir=RUN` takes a run that is not exported, `--model=DIR` a model of a2d export
---pack, in place of `--saved_model`. `--init_rgb=coco`, or a file of a2d weights, takes a detector's weights before any training: it finds COCO's classes,
-named by `--actors`, and no actions.
+--pack, in place of `--saved_model`. `--init_rgb=coco`, or a file of a2d weights, takes
+a detector's weights before any training: it finds COCO's classes, named by `--actors`,
+and no actions.
 
 Frames are numbered from 1, as in the video: in `label_maps/`, in `detections.json`
 (`image_id`), in `tracks.json` and in `summary.csv`. `--every=N` segments every Nth
@@ -68,7 +69,8 @@ _VIDEOS = FLAGS.define_string(
 _OUTPUT = FLAGS.define_string(
     "output",
     None,
-    f"Folder for {', '.join(prediction_folder.RESULTS)}; of a library, a folder per video.",
+    f"Folder for {', '.join(prediction_folder.RESULTS)}; of a library, a folder per"
+    " video.",
 )
 _RESULTS = FLAGS.define_list(
     "results",
@@ -137,9 +139,8 @@ def _check_flags(argv):
     if not _START.value < end < math.inf:
         span = f"--start={_START.value:g}, --end={_END.value}"
         raise InputError(f"{span}: use seconds, with the end after the start")
-    if not _RESULTS.value or not set(_RESULTS.value) <= set(
-        prediction_folder.RESULT_FILES
-    ):
+    is_known = set(_RESULTS.value) <= set(prediction_folder.RESULT_FILES)
+    if not _RESULTS.value or not is_known:
         raise InputError(
             f"--results={','.join(_RESULTS.value)}: use one or more of "
             f"{','.join(prediction_folder.RESULT_FILES)}"
@@ -150,10 +151,8 @@ def _check_flags(argv):
 def _one(load, output, kinds, linking):
     """Predict one video."""
     source = os.path.realpath(_VIDEO.value)
-    if source in [
-        os.path.join(os.path.realpath(output), name)
-        for name in prediction_folder.RESULTS
-    ]:
+    folder, name = os.path.split(source)
+    if folder == os.path.realpath(output) and name in prediction_folder.RESULTS:
         raise InputError(f"{_VIDEO.value}: would be overwritten; use another --output")
     reader = video_files.Reader(_VIDEO.value)
     span = streaming.Span.of_seconds(reader, _START.value, _END.value, _EVERY.value)
@@ -173,10 +172,12 @@ def _one(load, output, kinds, linking):
 
 
 def _many(load, jobs, output, request, task, predict):
-    """Predict this task's share of the videos of a library; returns the exit status."""
+    """Predict this task's share of the videos of a library; return the exit status."""
     missing = {job for job in jobs if not request.is_finished(job)}
     todo = [job for job in task.share(jobs) if job in missing]
-    failures = predict(load, todo, request, _ON_ERROR.value) if todo else {}
+    failures = {}
+    if todo:
+        failures = predict(load, todo, request, _ON_ERROR.value)
     library_tables.conclude(output, jobs, request, failures, task)
     for reason in failures.values():
         print(f"skipped {reason}")
@@ -184,34 +185,46 @@ def _many(load, jobs, output, request, task, predict):
         f"{output}: of {len(jobs)} videos {len(todo) - len(failures)} predicted, "
         f"{len(jobs) - len(missing)} finished before, {len(failures)} failed"
     )
-    return 1 if failures and len(failures) == len(task.share(jobs)) else 0
+    if failures and len(failures) == len(task.share(jobs)):
+        return 1
+    return 0
 
 
-def main(argv: list[str], predict: Callable = library.predict) -> int | None:
-    """Predict one video, or the videos of a library by `predict`."""
+def main(argv: list[str], predict_elsewhere: Callable | None = None) -> int | None:
+    """Predict one video, or the videos of a library.
+
+    Args:
+      predict_elsewhere: predicts the videos of a library, as `library.predict` does
+        here; one video is then an error.
+    """
     flag, path = _check_flags(argv)
-    wanted = {
-        *_RESULTS.value,
-        *(("overlay", "tracks") if "page" in _RESULTS.value else ()),
-    }
+    wanted = set(_RESULTS.value)
+    if "page" in wanted:
+        wanted |= {"overlay", "tracks"}
     kinds = tuple(kind for kind in prediction_folder.RESULT_FILES if kind in wanted)
     output = os.path.normpath(_OUTPUT.value)
     settings = Config.given(FLAGS, "inference", "compute")
-    given = {
-        "checkpoint": _CHECKPOINT.value,
-        "device": _DEVICE.value,
-        "settings": settings,
-    }
-    load = functools.partial(predictor.load, flag, path, actors=_ACTORS.value, **given)
-    chosen = {"checkpoint": _CHECKPOINT.value} if _WORKDIR.value else {}
+    load = functools.partial(
+        predictor.load,
+        flag,
+        path,
+        actors=_ACTORS.value,
+        checkpoint=_CHECKPOINT.value,
+        device=_DEVICE.value,
+        settings=settings,
+    )
     linking = tracking.Linking(_WINDOW.value, _PATIENCE.value, _MAX_TRACKS.value)
     jobs = library_videos.plan(_VIDEO.value, _VIDEOS.value, output)
     if jobs is None:
-        if _TASK.value or predict is not library.predict:
+        if _TASK.value or predict_elsewhere is not None:
             raise InputError(
                 f"--video={_VIDEO.value}: a single video; use a folder, or a glob"
             )
         return _one(load, output, kinds, linking)
+    recorded_settings = dict(settings)
+    if _WORKDIR.value:
+        recorded_settings["checkpoint"] = _CHECKPOINT.value
+    recorded_settings["actors"] = ",".join(_ACTORS.value) or None
     request = library_request.Request(
         start=_START.value,
         end=_END.value,
@@ -219,11 +232,12 @@ def main(argv: list[str], predict: Callable = library.predict) -> int | None:
         linking=linking,
         kinds=kinds,
         model=packed.identity(path),
-        settings={**settings, **chosen, "actors": ",".join(_ACTORS.value) or None},
+        settings=recorded_settings,
         overwrite=_OVERWRITE.value,
         run=_WORKDIR.value,
     )
     task = workers.Task.parse(_TASK.value) if _TASK.value else workers.ALONE
+    predict = predict_elsewhere or library.predict
     return _many(load, jobs, output, request, task, predict)
 
 

@@ -62,10 +62,10 @@ def candidates(
     known: Mapping[str, Collection[int]] = {},
     held_out: Collection[str] = (),
 ) -> list[Candidate]:
-    """Return the frames of a prediction that there is a reason to correct, in order of
-    time.
+    """Return the frames that there is a reason to correct, in order of time.
 
     Args:
+      folder: of a prediction.
       counts: {name of a pair: its instances in the records}; None if there are no
         records.
       known: {name of a video: numbers of its annotated frames}; frames less than
@@ -76,114 +76,157 @@ def candidates(
     Raises:
       InputError: a file of the prediction is missing or damaged.
     """
-    facts, times = (
-        prediction_folder.read_video_info(folder),
-        prediction_folder.frame_times(folder),
-    )
+    video_info = prediction_folder.read_video_info(folder)
+    times = prediction_folder.frame_times(folder)
     numbers = list(times)
-    name, listed = name_of(facts.name, facts.images), []
+    name = name_of(video_info.name, video_info.images)
     if name in held_out:
         return []
-    reasons = _reasons(folder, facts, numbers, counts)
+    reasons = _find_reasons(folder, video_info, numbers, counts)
     annotated = np.array(sorted(known.get(name, ())), float)
     inside = np.clip(annotated, numbers[0], numbers[-1])
-    beyond = (annotated - inside) / facts.fps
-    annotated = np.interp(inside, numbers, list(times.values())) + beyond
+    seconds_beyond = (annotated - inside) / video_info.fps
+    annotated = np.interp(inside, numbers, list(times.values())) + seconds_beyond
+    frames = []
     for place, (frame, seconds) in enumerate(times.items(), 1):
-        values = sorted(reasons[frame].values(), reverse=True)
-        if values and np.all(abs(seconds - annotated) >= APART - 1e-6):
-            score, why = (
-                sum(value for value, _ in values),
-                tuple(text for _, text in values),
+        frame_reasons = sorted(reasons[frame].values(), reverse=True)
+        is_apart = np.all(abs(seconds - annotated) >= APART - 1e-6)
+        if frame_reasons and is_apart:
+            frames.append(
+                Candidate(
+                    folder=pathlib.Path(folder),
+                    video=name,
+                    frame=frame,
+                    place=place,
+                    seconds=seconds,
+                    score=sum(reason.value for reason in frame_reasons),
+                    reasons=tuple(reason.text for reason in frame_reasons),
+                )
             )
-            listed.append(
-                Candidate(pathlib.Path(folder), name, frame, place, seconds, score, why)
-            )
-    return listed
+    return frames
 
 
-def _read(folder, labels):
-    """Read {frame: its (track, code, box) rows}, and {(frame, track): its entry of
-    margins}.
-    """
-    code = whole(0, labels.max_code)
-    row_kind = {"frame": whole(), "category_id": code, "bbox": [float]}
-    answer_kind = {"image_id": whole(), "track_id": whole(), "category_id": code}
-    answer_kind |= {"runner_up": code, "margin": number(0, 1)}
-    rows: dict[int, list[tuple[int, int, list[float]]]] = collections.defaultdict(list)
-    kind = {"track_id": whole(), "mean_score": number(0, 1), "frames": [row_kind]}
-    for fields in prediction_folder.read_tracks(folder, kind):
-        for row in fields["frames"] if fields["mean_score"] >= GUESS else ():
-            rows[row["frame"]].append(
-                (fields["track_id"], row["category_id"], row["bbox"])
-            )
-    path = pathlib.Path(folder, prediction_folder.RESULT_FILES["detections"])
-    answers = load_json(path, [answer_kind], "predict the video again")
-    return rows, {
-        (answer["image_id"], answer["track_id"]): answer for answer in answers
+class _Reason(NamedTuple):
+    """A reason to correct a frame: its value, at most 1, and its words."""
+
+    value: float
+    text: str
+
+
+class _Row(NamedTuple):
+    """A track in a frame; its box is x, y, width, height, pixels."""
+
+    track: int
+    code: int
+    box: list[float]
+
+
+def _read_rows(folder, labels):
+    """Read {frame: its rows} of the tracks that are no mere guess."""
+    kind = {
+        "track_id": whole(),
+        "mean_score": number(0, 1),
+        "frames": [
+            {
+                "frame": whole(),
+                "category_id": whole(0, labels.max_code),
+                "bbox": [float],
+            }
+        ],
     }
+    rows: dict[int, list[_Row]] = collections.defaultdict(list)
+    for track in prediction_folder.read_tracks(folder, kind):
+        if track["mean_score"] < GUESS:
+            continue
+        for row in track["frames"]:
+            rows[row["frame"]].append(
+                _Row(track["track_id"], row["category_id"], row["bbox"])
+            )
+    return rows
 
 
-def _reasons(folder, facts, numbers, counts):
-    """Find the reasons of the answered frames: {frame: {kind: (value, text)}}."""
-    labels = facts.labels
-    rows, margins = _read(folder, labels)
-    height, width = facts.size
-    near = _EDGE * max(facts.size)
-    reasons: dict[int, dict[str, tuple[float, str]]] = collections.defaultdict(dict)
-    seen: dict[int, int] = {}  # track: its last code
-    # {track: box} of the frames before.
+def _read_answers(folder, labels):
+    """Read {(frame, track): the network's answer, with its margin}."""
+    code = whole(0, labels.max_code)
+    kind = {
+        "image_id": whole(),
+        "track_id": whole(),
+        "category_id": code,
+        "runner_up": code,
+        "margin": number(0, 1),
+    }
+    path = pathlib.Path(folder, prediction_folder.RESULT_FILES["detections"])
+    answers = load_json(path, [kind], "predict the video again")
+    return {(answer["image_id"], answer["track_id"]): answer for answer in answers}
+
+
+def _find_reasons(folder, video_info, numbers, counts):
+    """Find the reasons of the answered frames: {frame: {kind: _Reason}}."""
+    labels = video_info.labels
+    rows_of_frames = _read_rows(folder, labels)
+    answers = _read_answers(folder, labels)
+    reasons: dict[int, dict[str, _Reason]] = collections.defaultdict(dict)
+    last_codes: dict[int, int] = {}  # of each track
+    # {track: box} of each of the LOST frames before.
     recent: collections.deque[dict[int, list[float]]] = collections.deque(maxlen=LOST)
 
     def note(frame: int, kind: str, value: float, text: str) -> None:
-        if value > reasons[frame].get(kind, (0.0, ""))[0]:
-            reasons[frame][kind] = value, text
+        best = reasons[frame].get(kind, _Reason(0.0, ""))
+        if value > best.value:
+            reasons[frame][kind] = _Reason(value, text)
 
     def named(track: int, code: int) -> str:
         return f"#{track} {labels.name(code)}"
 
     for place, frame in enumerate(numbers):
-        tracks, codes, boxes = zip(*rows[frame]) if rows[frame] else [()] * 3
-        last, since = (
-            recent[0] if len(recent) == LOST else {},
-            {*tracks}.union(*[*recent][1:]),
-        )
-        for track, (x, y, w, h) in last.items():
-            inside = min(x, y, width - x - w, height - y - h) > near
-            if track not in since and inside:
-                text = f"{named(track, seen[track])} is lost away from the image edge"
-                note(numbers[place - LOST + 1], "lost", 1.0, text)
-        recent.append(dict(zip(tracks, boxes)))
-        for track, code in zip(tracks, codes):
-            if seen.get(track, code) != code:
-                text = f"{named(track, seen[track])} becomes {labels.name(code)}"
+        rows = rows_of_frames[frame]
+        boxes = {row.track: row.box for row in rows}
+        if len(recent) == LOST:
+            seen_since = set(boxes).union(*list(recent)[1:])
+            for track, box in recent[0].items():
+                if track not in seen_since and _is_inside(box, video_info.size):
+                    name = named(track, last_codes[track])
+                    first_missed = numbers[place - LOST + 1]
+                    text = f"{name} is lost away from the image edge"
+                    note(first_missed, "lost", 1.0, text)
+        recent.append(boxes)
+        for row in rows:
+            name = named(row.track, row.code)
+            last_code = last_codes.get(row.track, row.code)
+            if last_code != row.code:
+                before = named(row.track, last_code)
+                text = f"{before} becomes {labels.name(row.code)}"
                 note(frame, "changed", 1.0, text)
-            if (frame, track) in margins:
-                answer = margins[frame, track]
-                other, margin = labels.name(answer["runner_up"]), answer["margin"]
-                text = f"{named(track, answer['category_id'])} is nearly {other}"
-                note(
-                    frame, "margin", 1 - margin / SMALL, f"{text} (margin {margin:.2f})"
-                )
+            if (frame, row.track) in answers:
+                answer = answers[frame, row.track]
+                margin = answer["margin"]
+                answered = named(row.track, answer["category_id"])
+                other = labels.name(answer["runner_up"])
+                text = f"{answered} is nearly {other} (margin {margin:.2f})"
+                note(frame, "margin", 1 - margin / SMALL, text)
             if counts is not None:
-                count = counts.get(labels.name(code), 0)
-                text = (
-                    f"{named(track, code)} is rare in the records (instances: {count})"
-                )
+                count = counts.get(labels.name(row.code), 0)
+                text = f"{name} is rare in the records (instances: {count})"
                 note(frame, "rare", 1 - count / FEW, text)
-            seen[track] = code
-        if len(tracks) > 1:
-            iou = np.triu(
-                rle_tools.iou(*[np.array(boxes, float)] * 2, [0] * len(boxes)), 1
-            )
-            one, two = np.unravel_index(np.argmax(iou), iou.shape)
-            if iou[one, two] > OVERLAP:
-                text = (
-                    f"{named(tracks[one], codes[one])} and"
-                    f" {named(tracks[two], codes[two])}"
-                )
-                note(frame, "crossing", float(iou[one, two]), f"{text} overlap")
+            last_codes[row.track] = row.code
+        if len(rows) > 1:
+            xywh = np.array([row.box for row in rows], float)
+            iou = np.triu(rle_tools.iou(xywh, xywh, [0] * len(rows)), 1)
+            first, second = np.unravel_index(np.argmax(iou), iou.shape)
+            if iou[first, second] > OVERLAP:
+                one = named(rows[first].track, rows[first].code)
+                other = named(rows[second].track, rows[second].code)
+                text = f"{one} and {other} overlap"
+                note(frame, "crossing", float(iou[first, second]), text)
     return reasons
+
+
+def _is_inside(box, size):
+    """Return whether a box is away from the edges of a frame (height, width)."""
+    x, y, box_width, box_height = box
+    height, width = size
+    distance = min(x, y, width - x - box_width, height - y - box_height)
+    return distance > _EDGE * max(size)
 
 
 def choose(listed: Sequence[Candidate], count: int) -> list[Candidate]:
@@ -196,14 +239,16 @@ def choose(listed: Sequence[Candidate], count: int) -> list[Candidate]:
     videos = np.array([str(candidate.folder) for candidate in listed])
     seconds = np.array([candidate.seconds for candidate in listed])
     values = np.array([candidate.score for candidate in listed])
-    taken, away = np.zeros(len(listed)), np.full(len(listed), np.inf)
-    chosen: list[Candidate] = []
-    while len(chosen) < min(count, len(listed)):
+    taken = np.zeros(len(listed))  # frames that the video of each has already
+    away = np.full(len(listed), np.inf)  # seconds from the nearest of these
+    best_frames: list[Candidate] = []
+    while len(best_frames) < min(count, len(listed)):
         best = int(np.argmax(values * (1 - 1 / (1 + away)) / (1 + taken)))
-        chosen.append(listed[best])
-        same = videos == videos[best]
-        taken += same
-        away[same] = np.minimum(away[same], abs(seconds[same] - seconds[best]))
+        best_frames.append(listed[best])
+        is_same_video = videos == videos[best]
+        distances = abs(seconds[is_same_video] - seconds[best])
+        taken += is_same_video
+        away[is_same_video] = np.minimum(away[is_same_video], distances)
         values[best] = -1.0
         away[best] = np.inf
-    return chosen
+    return best_frames

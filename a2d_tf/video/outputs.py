@@ -1,6 +1,6 @@
 """The files of a prediction, written frame by frame: memory grows with the bouts only.
 
-The page, which is made from these files, is a step of its own: see `video_page.write_page`.
+The page, which is made from these files, is a step of its own, see `video_page`.
 """
 
 from __future__ import annotations
