@@ -24,40 +24,41 @@ from a2d_tf.core.locks import locked
 _TRANSFERS = 16  # files that are copied at once
 
 
-def _systems():
+def _file_systems():
     from apache_beam.io.filesystems import FileSystems  # here, because Beam is an extra
 
     return FileSystems
 
 
 def join(folder: str, *names: str) -> str:
-    return _systems().join(folder, *names)
+    return _file_systems().join(folder, *names)
 
 
 def read(path: str) -> bytes:
     """Read a file, whatever its suffix says of compression."""
-    with _systems().open(path, compression_type="uncompressed") as file:
+    with _file_systems().open(path, compression_type="uncompressed") as file:
         return file.read()
 
 
 def write(path: str, data: bytes) -> None:
-    with _systems().create(path, compression_type="uncompressed") as file:
+    """Write a file, whatever its suffix says of compression."""
+    with _file_systems().create(path, compression_type="uncompressed") as file:
         file.write(data)
 
 
-def delete(paths: Iterable[str], more: str = "") -> None:
-    """Delete files; `more` is a pattern that follows each path."""
-    # Beam takes them for patterns
-    _systems().delete([_escaped(path) + more for path in paths])
+def delete(paths: Iterable[str], suffix_pattern: str = "") -> None:
+    """Delete files; `suffix_pattern` is a glob that follows each path."""
+    # Beam takes the paths for patterns, too.
+    _file_systems().delete([_escaped(path) + suffix_pattern for path in paths])
 
 
-def _escaped(path):
-    """A URL or a path that as a glob is only itself."""
+def _escaped(path: str) -> str:
+    """Return a URL or path so that as a glob it matches only itself."""
     scheme, separator, rest = path.rpartition("://")
     return f"{scheme}{separator}{glob.escape(rest)}"
 
 
-def listing(url: str) -> tuple[str, dict[str, Any]]:
+def list_files(url: str) -> tuple[str, dict[str, Any]]:
     """List the files below a URL, or itself, or those that it matches as a glob.
 
     Returns:
@@ -67,110 +68,126 @@ def listing(url: str) -> tuple[str, dict[str, Any]]:
       InputError: it cannot be listed.
     """
     base = url.rstrip("/")
-    fixed = re.split(r"[*?[]", base)[0].rpartition("/")[0]
-    patterns = (base, f"{_escaped(base)}/**"), (base, _escaped(base)), (fixed, base)
-    for root, pattern in patterns:
+    folder_of_glob = re.split(r"[*?[]", base)[0].rpartition("/")[0]
+    roots_and_patterns = (
+        (base, f"{_escaped(base)}/**"),
+        (base, _escaped(base)),
+        (folder_of_glob, base),
+    )
+    for root, pattern in roots_and_patterns:
         try:
-            (found,) = _systems().match([pattern])
+            (match,) = _file_systems().match([pattern])
         except Exception as error:  # each file system has its own
             raise InputError(f"{url}: cannot be listed ({error})") from error
-        names = {
-            entry.path[len(root) :].lstrip("/"): entry for entry in found.metadata_list
-        }
-        # A name with .. would lead out of the folder of its copy.
-        safe = {
-            name: names[name] for name in sorted(names) if ".." not in name.split("/")
-        }
-        if safe:
-            return root, safe
+        metadata = {}
+        for entry in match.metadata_list:
+            name = entry.path[len(root) :].lstrip("/")
+            # A name with .. would lead out of the folder of its copy.
+            if ".." not in name.split("/"):
+                metadata[name] = entry
+        if metadata:
+            return root, dict(sorted(metadata.items()))
     return base, {}
 
 
-def get(
-    url: str, place: str, contents: Callable[[str], bool] | None = None, ends: int = 0
+def download(
+    url: str,
+    path: str,
+    is_needed: Callable[[str], bool] | None = None,
+    end_bytes: int = 0,
 ) -> str:
     """Copy a file, or the files below a URL or of a glob, to a path of this machine.
 
     Args:
       url: may name nothing yet.
-      place: path of the copy.
-      contents: name below the URL -> whether to copy; by default all.
-      ends: bytes to copy of the start and the end of the other files, which then have
-        their size; 0 leaves them empty.
+      path: of the copy.
+      is_needed: name below the URL -> whether to copy the content; by default all.
+      end_bytes: number of bytes to copy of the start and of the end of the other files,
+        which then have their size; 0 leaves them empty.
 
     Returns:
-      the URL that `place` stands for.
+      the URL that `path` stands for.
     """
-    root, there = listing(url)
+    root, metadata = list_files(url)
 
-    def fetch(name: str) -> None:
-        path = os.path.join(place, name) if name else place
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, "wb") as copy:
-            whole = contents is None or contents(name)
-            if not whole and not ends:
+    def copy(name: str) -> None:
+        copy_path = os.path.join(path, name) if name else path
+        os.makedirs(os.path.dirname(copy_path), exist_ok=True)
+        is_whole = is_needed is None or is_needed(name)
+        with open(copy_path, "wb") as target:
+            if not is_whole and not end_bytes:
                 return
-            source, size = there[name].path, there[name].size_in_bytes
-            with _systems().open(source, compression_type="uncompressed") as file:
-                if whole:
-                    shutil.copyfileobj(file, copy, 1 << 20)
+            with _file_systems().open(
+                metadata[name].path, compression_type="uncompressed"
+            ) as source:
+                if is_whole:
+                    shutil.copyfileobj(source, target, 1 << 20)
                     return
-                copy.truncate(size)
-                for start in (0, max(0, size - ends)):
-                    file.seek(start)
-                    copy.seek(start)
-                    copy.write(file.read(ends))
+                size = metadata[name].size_in_bytes
+                target.truncate(size)
+                for start in (0, max(0, size - end_bytes)):
+                    source.seek(start)
+                    target.seek(start)
+                    target.write(source.read(end_bytes))
 
-    _each(fetch, there)
+    _for_each(copy, metadata)
     return root
 
 
-def put(folder: str, url: str, last: str | None = None) -> None:
-    """Copy the files of a folder of this machine to a URL; that of the name `last`
-    at the end.
+def upload(folder: str, url: str, last: str | None = None) -> None:
+    """Copy the files of a folder of this machine to a URL.
+
+    The file of the name `last` follows when all others are there.
     """
-    paths = (path for path in pathlib.Path(folder).rglob("*") if path.is_file())
-    names = {str(path.relative_to(folder)) for path in paths}
+    names = set()
+    for path in pathlib.Path(folder).rglob("*"):
+        if path.is_file():
+            names.add(str(path.relative_to(folder)))
 
-    def send(name: str) -> None:
-        with open(os.path.join(folder, name), "rb") as file:
-            with _systems().create(
+    def copy(name: str) -> None:
+        with open(os.path.join(folder, name), "rb") as source:
+            with _file_systems().create(
                 join(url, name), compression_type="uncompressed"
-            ) as copy:
-                shutil.copyfileobj(file, copy, 1 << 20)
+            ) as target:
+                shutil.copyfileobj(source, target, 1 << 20)
 
-    _each(send, names - {last})
+    _for_each(copy, names - {last})
     if last in names:
-        send(last)
+        copy(last)
 
 
-def _each(function, names):
+def _for_each(function: Callable[[str], None], names: Iterable[str]) -> None:
+    """Call a function with each name, several at once; raise its first error."""
     with futures.ThreadPoolExecutor(_TRANSFERS) as pool:
         list(pool.map(function, names))
 
 
-def ensure(url: str, place: str) -> None:
-    """Copy what a URL names to its `place_of_copy`, unless it is there; several
-    processes may.
+def download_once(url: str, path: str) -> None:
+    """Copy what a URL names to its `path_of_copy`, unless it is there.
+
+    Several processes may do so at once.
     """
-    os.makedirs(os.path.dirname(place), exist_ok=True)
-    with locked(f"{place}.lock"):
-        if not os.path.exists(place):
-            partial = f"{place}.partial"
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with locked(f"{path}.lock"):
+        if not os.path.exists(path):
+            partial = f"{path}.partial"
             shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
-            get(url, partial)
-            os.replace(partial, place)
+            download(url, partial)
+            os.replace(partial, path)
 
 
-def place_of_copy(url: str, folder: str) -> str:
-    """Return where `ensure` puts a URL: another place once a file of it has changed;
-    InputError where nothing is there.
+def path_of_copy(url: str, folder: str) -> str:
+    """Return where `download_once` puts a URL: another path once a file has changed.
+
+    Raises:
+      InputError: the URL names nothing.
     """
-    _, there = listing(url)
-    if not there:
+    _, metadata = list_files(url)
+    if not metadata:
         raise InputError(f"{url}: no such file or folder")
     state = [
-        (e.path, e.size_in_bytes, e.last_updated_in_seconds) for e in there.values()
+        (entry.path, entry.size_in_bytes, entry.last_updated_in_seconds)
+        for entry in metadata.values()
     ]
     key = hashlib.sha256(repr((url, state)).encode()).hexdigest()[:16]
     return os.path.join(folder, key, posixpath.basename(url.rstrip("/")))

@@ -1,0 +1,92 @@
+"""Records built by Beam's workers, a shard an item."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+import pathlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from a2d_tf.commands.beam import remote_files
+from a2d_tf.commands.beam.beam_runner import BeamSetup
+from a2d_tf.core.errors import InputError
+from a2d_tf.data import manifest
+from a2d_tf.data.convert import PARTIAL, Conversion, Shard
+
+
+class _ShardResult(NamedTuple):
+    """What a worker made of a shard.
+
+    Attributes:
+      sidecar: what it knows of the shard's clips; {} if there was a problem.
+      problem: the message of an error; '' if there was none.
+    """
+
+    name: str
+    sidecar: dict
+    problem: str
+
+
+def build_all(
+    setup: BeamSetup, conversion: Conversion, shards: Sequence[Shard], workers: int
+) -> Iterator[tuple[str, dict]]:
+    """Build shards in place of `convert.build_all`.
+
+    Raises:
+      InputError: of a worker or of the runner.
+    """
+    partial = str(conversion.output / PARTIAL)
+    url = setup.url_of(str(conversion.output))
+    shards_to_build = list(shards)
+    if url:  # what an earlier call has finished was copied here
+        finished = {}
+        for shard in shards:
+            finished[shard] = conversion.finished(shard, conversion.fingerprint(shard))
+        shards_to_build = [shard for shard in shards if not finished[shard]]
+        for shard, sidecar in finished.items():
+            if sidecar:
+                yield shard.name, sidecar
+    build = functools.partial(_build, setup, conversion)
+    results = []
+    for values in setup.run(build, shards_to_build, partial):
+        results.append(_ShardResult(*values))
+    problem = max((result.problem for result in results), default="")
+    if problem:
+        raise InputError(problem)
+    if url:
+        remote_files.download(remote_files.join(url, PARTIAL), partial)
+    for result in results:
+        yield result.name, result.sidecar
+
+
+def _build(setup: BeamSetup, conversion: Conversion, shard: Shard) -> _ShardResult:
+    """In a worker: build a shard, by a copy if the records go to a URL."""
+    url = setup.url_of(str(conversion.output))
+    try:
+        setup.download_inputs()
+        if not url:
+            return _ShardResult(shard.name, conversion.build_in_worker(shard), "")
+        with tempfile.TemporaryDirectory(dir=setup.staging) as folder:
+            partial = os.path.join(folder, PARTIAL)
+            os.mkdir(partial)
+            local = dataclasses.replace(conversion, output=pathlib.Path(folder))
+            sidecar = local.build_in_worker(shard)
+            remote_files.upload(
+                partial, remote_files.join(url, PARTIAL), last=f"{shard.name}.json"
+            )
+        return _ShardResult(shard.name, sidecar, "")
+    except InputError as error:
+        return _ShardResult(shard.name, {}, str(error))
+
+
+def publish(output: str, url: str) -> None:
+    """Copy records that were published in `output` to a URL, the manifest last."""
+    _, metadata = remote_files.list_files(url)
+    if manifest.NAME not in metadata:
+        remote_files.upload(output, url, last=manifest.NAME)
+    remote_files.delete(
+        entry.path for entry in metadata.values() if f"/{PARTIAL}/" in entry.path
+    )

@@ -1,0 +1,148 @@
+"""A library of videos predicted by Beam's workers, a video an item.
+
+A worker keeps its model, and does one video at a time.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import pathlib
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from a2d_tf.behaviour import prediction_folder
+from a2d_tf.commands.beam import remote_files
+from a2d_tf.commands.beam.beam_runner import BeamSetup
+from a2d_tf.core.errors import InputError
+from a2d_tf.video import library, library_files, library_request, library_videos
+
+if TYPE_CHECKING:
+    from a2d_tf.video.predictor import Predictor
+
+_SMALL = (
+    prediction_folder.RECORD,
+    prediction_folder.PART,
+    "video.json",
+    "tracks.json",
+    "summary.csv",
+    "failed.csv",
+)
+"""What the library's own files are made from."""
+_one_at_a_time = threading.Lock()
+_loaded: dict[str, Any] = {}  # of this process: at most one predictor, by its key
+
+
+class _VideoResult(NamedTuple):
+    """What a worker made of a video.
+
+    Attributes:
+      name: of the video in the library.
+      note: what the user should know; '' or None if there is nothing.
+      problem: the message of an error; '' if there was none.
+    """
+
+    name: str
+    note: str | None
+    problem: str
+
+
+def predict(
+    setup: BeamSetup,
+    output: str,
+    load: Callable[[], Predictor],
+    jobs: Sequence[library_videos.Job],
+    request: library_request.Request,
+    on_error: str = "fail",
+) -> dict[str, str]:
+    """Predict videos on Beam's workers; see `library.predict`, whose place it takes.
+
+    A video that fails does not stop the others, whatever `on_error` is.
+    """
+    os.makedirs(output, exist_ok=True)
+    predict_one = functools.partial(_predict, setup, load, request)
+    results = []
+    for values in setup.run(predict_one, jobs, output):
+        results.append(_VideoResult(*values))
+    download_small_files(setup, output)
+    failures = {}
+    for result in sorted(results):
+        if result.note:
+            print(f"note: {result.note}")
+        if result.problem and on_error == "fail":
+            raise InputError(result.problem + library.SKIPPING)
+        if result.problem:
+            failures[result.name] = result.problem
+    return failures
+
+
+def _predict(
+    setup: BeamSetup,
+    load: Callable[[], Predictor],
+    request: library_request.Request,
+    job: library_videos.Job,
+) -> _VideoResult:
+    """In a worker: predict a video, by copies if it or its output is a URL."""
+    video_url = setup.url_of(job.path)
+    output_url = setup.url_of(job.output)
+    video_name = video_url or job.path  # as the user gave it
+    with _one_at_a_time, tempfile.TemporaryDirectory(dir=setup.staging) as folder:
+        path = job.path
+        output = job.output
+        if video_url:
+            path = os.path.join(folder, os.path.basename(job.path))
+        if output_url:
+            output = os.path.join(folder, "out", job.name)
+        local_job = library_videos.Job(path, output)
+        try:
+            if video_url:
+                remote_files.download(video_url, path)
+            note = library.predict_video(
+                lambda: _predictor(setup, load, request), local_job, request
+            )
+            if output_url:
+                _, metadata = remote_files.list_files(output_url)
+                remote_files.delete(entry.path for entry in metadata.values())
+                # The record last: with it they count as finished.
+                remote_files.upload(output, output_url, last=prediction_folder.RECORD)
+            return _VideoResult(job.name, note and f"{video_name} {note}", "")
+        except Exception as error:  # the others go on
+            problem = library.reason(local_job, error).replace(path, video_name)
+            return _VideoResult(job.name, "", problem)
+
+
+def _predictor(
+    setup: BeamSetup, load: Callable[[], Predictor], request: library_request.Request
+) -> Predictor:
+    """Return the predictor, loaded once in a process."""
+    key = repr((load, request.model))
+    if key not in _loaded:
+        setup.download_inputs()
+        _loaded.clear()
+        _loaded[key] = load()
+    return _loaded[key]
+
+
+def download_small_files(setup: BeamSetup, output: str) -> None:
+    """Copy the small files of an output's URL here; others are made empty."""
+    url = setup.url_of(output)
+    if url:
+        remote_files.download(
+            url, output, lambda name: os.path.basename(name) in _SMALL
+        )
+
+
+def publish(setup: BeamSetup, output: str) -> None:
+    """Copy the library's own files, which are written last, to the output's URL."""
+    url = setup.url_of(output)
+    if not url:
+        return
+    names = set(filter(library_files.is_own, os.listdir(output)))
+    for name in names:
+        content = pathlib.Path(output, name).read_bytes()
+        remote_files.write(remote_files.join(url, name), content)
+    _, metadata = remote_files.list_files(url)
+    former_names = set(filter(library_files.is_own, metadata))
+    remote_files.delete(remote_files.join(url, name) for name in former_names - names)
