@@ -1,8 +1,8 @@
-"""Predict the frames of a video one after the other; memory does not grow with the
-video.
+"""Predict the frames of a video one after the other.
 
-Each frame passes the backbones once. Its features are kept until no later answer needs
-them. They equal the features in the clip that the records would hold.
+Memory does not grow with the video. Each frame passes the backbones once; its features
+are kept until no later answer needs them. They equal the features in the clip that the
+records would hold.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import contextlib
 import dataclasses
 import itertools
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -86,12 +86,11 @@ class Span:
         return cls(reader.index(start), last, every)
 
     def __contains__(self, index: int) -> bool:
-        beyond = self.last is not None and index >= self.last
-        return (
-            not beyond
-            and index >= self.first
-            and (index - self.first) % self.every == 0
-        )
+        if index < self.first:
+            return False
+        if self.last is not None and index >= self.last:
+            return False
+        return (index - self.first) % self.every == 0
 
     def any(self, low: int, high: int) -> bool:
         """Return whether a frame from low to high is answered."""
@@ -100,11 +99,11 @@ class Span:
         return index <= high and index in self
 
     def count(self, frames: int | None) -> int | None:
-        """Count the answered frames of a video of `frames`; None where neither end
-        is known.
-        """
+        """Count the answered frames of so many; None if neither end is known."""
         ends = [end for end in (frames, self.last) if end is not None]
-        return len(range(self.first, min(ends), self.every)) if ends else None
+        if not ends:
+            return None
+        return len(range(self.first, min(ends), self.every))
 
 
 EVERY_FRAME = Span()
@@ -157,11 +156,19 @@ def _ahead(
         yield from itertools.takewhile(lambda item: item is not None, made)
 
 
+class _Clip(NamedTuple):
+    """A key frame, RGB uint8 [H, W, 3], with the features of the frames around it."""
+
+    image: np.ndarray
+    features: list[FrameFeatures]
+
+
 def answers(
     predictor: Finder, frames: Iterable[np.ndarray | None], span: Span = EVERY_FRAME
 ) -> Generator[tuple[np.ndarray, Instances], None, None]:
-    """Predict the instances in the frames of a video; each passes the backbones at most
-    once.
+    """Predict the instances in the frames of a video.
+
+    Each frame passes the backbones at most once.
 
     Args:
       frames: all native frames, RGB uint8 [H, W, 3]; a frame may be None if no answered
@@ -173,9 +180,8 @@ def answers(
     facts = predictor.facts
     far, stride = reach(facts), facts["clip_stride"]
 
-    def clips() -> Generator[tuple[np.ndarray, list[FrameFeatures]], None, None]:
-        """(native key frame, the features of the frames around it) of each frame that
-        is answered.
+    def clips() -> Generator[_Clip, None, None]:
+        """Yield the clip of each frame that is answered.
 
         A missing neighbour is the nearest frame with zero flow, as in the records. The
         first frame has no flow, so that it pads the start unchanged; its zero-flow
@@ -184,13 +190,15 @@ def answers(
         kept: dict[int, FrameFeatures] = {}  # of the last 2 L stride + 1 frames
         # those that wait for their answer
         natives: collections.deque = collections.deque()
-        index, last, still = -1, None, None
+        index = -1
+        last = None
+        still = None  # the flow's features of the first frame, which has no flow
         features: FrameFeatures | None = None
 
-        def clip(key: int) -> tuple[np.ndarray, list[FrameFeatures]]:
-            return natives.popleft(), [
-                kept[max(0, key + k)] for k in range(-far, far + 1, stride)
-            ]
+        def clip(key: int) -> _Clip:
+            offsets = range(-far, far + 1, stride)
+            features = [kept[max(0, key + offset)] for offset in offsets]
+            return _Clip(natives.popleft(), features)
 
         # One ahead: frames of a camera stay fresh.
         made = _ahead(
@@ -225,9 +233,9 @@ def answers(
 
     # A small network leaves cores idle, where the features of the next frame are
     # computed.
-    for native, clip in _ahead(clips(), depth=1):
-        height, width = native.shape[:2]
-        yield native, predictor.key_frame(clip, (height, width))
+    for clip in _ahead(clips(), depth=1):
+        height, width = clip.image.shape[:2]
+        yield clip.image, predictor.key_frame(clip.features, (height, width))
 
 
 def watch(
@@ -296,24 +304,31 @@ def watch(
 
 
 def shortfall(reader: video_files.Reader, span: Span) -> str:
-    """Describe what a video lacks: damaged frames of the span, or that it ended before
-    its claimed end and that of the span; "" if nothing.
+    """Describe what a video lacks; "" if nothing.
 
-    If a file claims no number of frames, its duration counts.
+    That is damaged frames of the span, or frames before its claimed end and that of
+    the span. If a file claims no number of frames, its duration counts.
     """
-    length, damaged = reader.length, sum(index in span for index in reader.damaged)
-    note = (
-        f"has {damaged} damaged frames, and others that refer to them"
-        if damaged
-        else ""
-    )
+    damaged = sum(index in span for index in reader.damaged)
+    note = ""
+    if damaged:
+        note = f"has {damaged} damaged frames, and others that refer to them"
+    length = reader.length
     if length is None or (span.last is not None and span.last <= length):
         return note
-    found, claimed, unit, slack = float(length), float(reader.count or 0), "frames", 0.0
     if reader.count is None:
-        found, claimed, unit = reader.seconds(length), reader.duration or 0.0, "seconds"
+        unit = "seconds"
+        decoded = reader.seconds(length)
+        claimed = reader.duration or 0.0
         slack = max(1.0, 0.02 * claimed)  # sound may go on where pictures end
-    if found >= claimed - slack:
+    else:
+        unit = "frames"
+        decoded = float(length)
+        claimed = float(reader.count)
+        slack = 0.0
+    if decoded >= claimed - slack:
         return note
-    short = f"claims {claimed:.0f} {unit}, of which {found:.0f} could be decoded"
-    return f"{short}; {note}" if note else short
+    short = f"claims {claimed:.0f} {unit}, of which {decoded:.0f} could be decoded"
+    if note:
+        return f"{short}; {note}"
+    return short
