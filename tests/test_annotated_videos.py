@@ -12,9 +12,10 @@ from a2d_files import grey_frames, mask, moving_frames, write_images, write_vide
 from processes import complaint, run_a2d
 from pycocotools import mask as rle_tools
 
-from a2d_tf.annotations.annotated_videos import AnnotatedVideos, split_by_pairs
+from a2d_tf.annotations.annotated_videos import AnnotatedVideos
 from a2d_tf.annotations.matching import Export
 from a2d_tf.annotations.names import derive_label_space
+from a2d_tf.annotations.split import split_by_pairs
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.segmentations import decode_mask
@@ -83,7 +84,7 @@ def write(folder, content=CONTENT):
 
 
 def open_source(path, videos, label_space=None, **fields):
-    return AnnotatedVideos([Export(path)], videos, label_space, **fields)
+    return AnnotatedVideos.read([Export(path)], videos, label_space, **fields)
 
 
 def changed(*path, **fields):
@@ -344,7 +345,7 @@ def test_two_files_of_a_video(tmp_path):
         }
         (tmp_path / f"{name}.json").write_text(json.dumps(content))
     exports = tuple(Export(tmp_path / name) for name in ("a.json", "b.json"))
-    source = AnnotatedVideos(exports, videos)
+    source = AnnotatedVideos.read(exports, videos)
     tracks = [source.read_annotation("yard", frame).tracks for frame in (3, 4)]
     assert tracks[0].tolist() == [5] and tracks[1].tolist() == [5 + 6]  # modulo 2^63
 

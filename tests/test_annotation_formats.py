@@ -235,7 +235,7 @@ def videos(tmp_path_factory):
 
 
 def open_source(export, videos, **settings):
-    return AnnotatedVideos((Export(export),), videos, **settings)
+    return AnnotatedVideos.read((Export(export),), videos, **settings)
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -413,7 +413,7 @@ def test_two_videos_of_one_name_are_not_taken_for_one(tmp_path, videos):
     ):
         open_source(export, videos)
     named = [Export.parse(f"clip={tmp_path}/export/{name}") for name in tasks]
-    assert AnnotatedVideos(named, videos).annotated_frames("clip") == (4, 5)
+    assert AnnotatedVideos.read(named, videos).annotated_frames("clip") == (4, 5)
 
     def of_folders(*folders):
         images = [
@@ -438,7 +438,7 @@ def test_two_videos_of_one_name_are_not_taken_for_one(tmp_path, videos):
         with pytest.raises(InputError, match=words):
             open_source(export, videos)
         named = [Export.parse(f"clip={export}")]
-        frames = AnnotatedVideos(named, videos).annotated_frames("clip")
+        frames = AnnotatedVideos.read(named, videos).annotated_frames("clip")
         assert len(frames) == len(folders)
     for folders in (
         ("train/clip", "val2017/clip", "clip"),

@@ -157,7 +157,7 @@ def test_the_pairs_by_split_and_what_they_lack(tmp_path):
     path = tmp_path / "own.json"
     path.write_text(json.dumps({"images": images, "annotations": annotations}))
     report, problems = check(
-        AnnotatedVideos([Export(path)], tmp_path / "videos"), workers=1
+        AnnotatedVideos.read([Export(path)], tmp_path / "videos"), workers=1
     )
     assert problems == [] and report.splitlines()[8:] == [
         "",

@@ -9,7 +9,7 @@ from a2d_files import moving_frames, write_film
 from test_annotation_formats import coco, drawn, image, open_source, write
 
 from a2d_tf.annotations import coding, read_bouts
-from a2d_tf.annotations.annotated_videos import _halving, spread
+from a2d_tf.annotations.spread import far_apart, spread
 from a2d_tf.core.errors import InputError
 
 TABULAR = (
@@ -243,4 +243,4 @@ def test_spread_takes_as_many_of_each_pair_and_video_apart_in_time():
         (vid, n) for vid, numbers in expected.items() for n in numbers
     }
     assert len(spread(shown, 1000)) == 203
-    assert _halving([0, 1, 2, 3]) == [0, 2, 1, 3]
+    assert far_apart([0, 1, 2, 3]) == [0, 2, 1, 3]

@@ -165,7 +165,7 @@ KINDS = {  # name: (make, read)
     "truth": (make_coco, lambda path: Truth.load(path, A2D)),
     "coco": (
         make_coco,
-        lambda path: AnnotatedVideos((Export(path),), path.parent / "videos"),
+        lambda path: AnnotatedVideos.read((Export(path),), path.parent / "videos"),
     ),
     "shard": (
         written(

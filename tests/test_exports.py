@@ -53,7 +53,7 @@ def problems(case, exports, every=False, **options):
     check = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(check)
     options = ReadOptions(**options)
-    source = AnnotatedVideos(exports, EXPORTS / case / "videos", options=options)
+    source = AnnotatedVideos.read(exports, EXPORTS / case / "videos", options=options)
     found, frames, instances = check.compare(
         check.load(EXPORTS / case), listed(source), every
     )

@@ -13,8 +13,9 @@ import pytest
 from a2d_files import grey_frames, moving_frames, write_images, write_video
 
 from a2d_tf.annotations.document import AnnotatedFrame, Document, Instance, Numbering
-from a2d_tf.annotations.matching import Export, Matcher
-from a2d_tf.annotations.names import NO_NAMES, Names, doubts, label_space_of
+from a2d_tf.annotations.matching import Export, find_videos
+from a2d_tf.annotations.names import NO_NAMES, Names, find_misspellings, label_space_of
+from a2d_tf.annotations.video_folder import VideoFolder
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.segmentations import decode_parts
@@ -44,8 +45,9 @@ def document(*frames, path="task.json", **fields):
 def matched(folder, *documents, first_frame=None, video=None):
     """{video: sorted numbers} of documents, matched to the videos of a folder."""
     export = Export(pathlib.Path("x"), video)
-    found = Matcher(folder, first_frame).match([(export, documents)])
-    return {name: sorted(numbered) for name, numbered in found.items()}
+    exports = [(export, documents)]
+    annotations = find_videos(exports, VideoFolder.open(folder), first_frame)
+    return {video: sorted(a.frames) for video, a in annotations.items()}
 
 
 @pytest.fixture
@@ -170,7 +172,7 @@ def test_videos_that_the_user_names(videos, tmp_path):
     with pytest.raises(InputError, match="belong to videos near, wide"):
         matched(videos, document(frame("near"), frame("wide")), video="far")
     with pytest.raises(InputError, match="nowhere: no such folder; --videos"):
-        Matcher(tmp_path / "nowhere")
+        VideoFolder.open(tmp_path / "nowhere")
 
 
 def test_a_file_of_labelme_is_named_after_its_frame(tmp_path):
@@ -180,7 +182,8 @@ def test_a_file_of_labelme_is_named_after_its_frame(tmp_path):
     export = Export(pathlib.Path("labelme/00001"))
     for kind, video in (("labelme", "00001"), ("coco", "00002")):
         entry = dataclasses.replace(of_frame, format=kind)
-        assert list(Matcher(tmp_path).match([(export, [entry])])) == [video]
+        annotations = find_videos([(export, [entry])], VideoFolder.open(tmp_path))
+        assert list(annotations) == [video]
 
 
 def test_positions_of_images_in_a_task_tell_frames_of_whole_videos_alone(videos):
@@ -356,7 +359,7 @@ def doubted(uses, listed=(), names=NO_NAMES):
         }
         for vid, labels in uses.items()
     }
-    return [*doubts(videos, names, [document(tool_labels=listed)])]
+    return [*find_misspellings(videos, names, [document(tool_labels=listed)])]
 
 
 def test_names_like_others_that_are_used_more_are_doubted():

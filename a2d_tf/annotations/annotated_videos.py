@@ -5,21 +5,27 @@ from __future__ import annotations
 import collections
 import dataclasses
 import functools
-import hashlib
-import itertools
 import json
 import pathlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from a2d_tf.annotations.coding import Coding, give_actions
-from a2d_tf.annotations.document import DEFAULTS, AnnotatedFrame, ReadOptions
+from a2d_tf.annotations.coding import Coding, code_videos, coding_notes
+from a2d_tf.annotations.document import DEFAULTS, Document, Instance, ReadOptions
 from a2d_tf.annotations.formats import read_export
-from a2d_tf.annotations.matching import Export, Matcher
-from a2d_tf.annotations.names import NO_NAMES, Names, doubts, label_space_of
-from a2d_tf.core.errors import InputError, join_names
+from a2d_tf.annotations.matching import Export, VideoAnnotations, find_videos
+from a2d_tf.annotations.names import (
+    NO_NAMES,
+    Names,
+    Pair,
+    find_misspellings,
+    label_space_of,
+)
+from a2d_tf.annotations.split import split_by_pairs
+from a2d_tf.annotations.spread import spread
+from a2d_tf.annotations.video_folder import VideoFolder
+from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import video_frames
 from a2d_tf.data.a2d_annotations import Annotation, paint
@@ -29,22 +35,26 @@ from a2d_tf.data.segmentations import box_of, decode_box, decode_parts
 
 _BEYOND = "frames beyond --max_frames"
 
+ReadExport = tuple[Export, list[Document]]
+"""An export and its documents."""
+TrackOffsets = dict[pathlib.PurePath, int]
+"""{file: what to add to its tracks, so that those of a video's files do not mix}."""
+
 
 class AnnotatedVideos:
     """Annotated videos; broken files raise an InputError that names file and field.
 
-    Masks and boxes are checked when they are read, all else at once.
+    `read` makes one. Masks and boxes are checked when they are read, all else at once.
 
     Attributes, the others as of `sources.Source`:
       folder: the folder with a file, or a folder of frames, for each video; see
         `video_frames.find`.
       root: the folder of the first export.
-      label_space: the one given, or by default `derive_label_space` of the annotations.
-      videos: the `release.Video`s in the order of the annotations, without size and
-        length.
+      documents: those of all exports.
+      videos: in the order of the annotations, without size and length.
       skipped: empty.
-      doubts: notes of names that may be misspelled; none with a label space that was
-        given.
+      doubts: notes of names that may be misspelled; empty if the user gave a label
+        space.
     """
 
     remedy = "add it, re-encode it, or pass its folder as --videos"
@@ -52,8 +62,45 @@ class AnnotatedVideos:
 
     def __init__(
         self,
+        *,
+        folder: pathlib.Path,
+        exports: Sequence[ReadExport],
+        annotations: Mapping[str, VideoAnnotations],
+        names: Names,
+        label_space: LabelSpace,
+        videos: tuple[Video, ...],
+        doubts: tuple[str, ...],
+        notes: Sequence[str],
+        track_offsets: Mapping[str, TrackOffsets],
+    ) -> None:
+        """Store what `read` has made.
+
+        Args:
+          annotations: {name of a video: its annotations}.
+          names: maps labels to pairs of the label space.
+          notes: the last lines of `summary`.
+          track_offsets: {name of a video: offsets of its files}.
+        """
+        self.folder = folder
+        self.root = exports[0][0].path.parent
+        self.label_space = label_space
+        self.videos = videos
+        self.doubts = doubts
+        file_names = [export.path.name for export, _ in exports[:3]]
+        self.listing = ", ".join([*file_names, f"videos in {folder}"])
+        self.documents = _documents(exports)
+        self._exports = exports
+        self._annotations = annotations
+        self._names = names
+        self._notes = notes
+        self._track_offsets = track_offsets
+        self._lengths: dict[str, int] = {}
+
+    @classmethod
+    def read(
+        cls,
         exports: Sequence[Export],
-        videos: pathlib.Path,
+        folder: pathlib.Path,
         label_space: LabelSpace | None = None,
         *,
         names: Names = NO_NAMES,
@@ -64,213 +111,152 @@ class AnnotatedVideos:
         earlier: Mapping[str, str] | None = None,
         coding: Coding | None = None,
         max_frames: int | None = None,
-    ) -> None:
+    ) -> AnnotatedVideos:
         """Read the annotations and find their videos.
 
         Args:
           exports: the files, folders and zips of the annotations.
+          folder: the folder of the videos.
+          label_space: by default `derive_label_space` of the annotations.
           names: maps labels to actors and actions.
           options: which frames and shapes count.
-          format_name, first_frame: see `read_export` and `Matcher`.
+          format_name: see `read_export`.
+          first_frame: see `find_videos`.
           test_videos: names of the test split; by default as the files say, else
             `split_by_pairs`.
-          earlier: {video: split} of earlier records; a video's split that no file
-            states stays.
+          earlier: {video: split} of earlier records, which stays unless a file states
+            another split.
           coding: coded times, which give the instances their actions.
-          max_frames: the most that are used for training; see `spread`.
+          max_frames: the most frames that are used for training; see `spread`.
 
         Raises:
           InputError: a file cannot be read or is of no known format, a label has no
             actor and action, no video fits a frame, or a test video is not annotated.
         """
-        self.folder = videos
-        self.root = exports[0].path.parent
-        matcher = Matcher(self.folder, first_frame)
-        self._exports = [
-            (x, read_export(x.path, options, format_name)) for x in exports
-        ]
-        self.documents = tuple(
-            document for _, found in self._exports for document in found
+        video_folder = VideoFolder.open(folder)
+        read_exports: list[ReadExport] = []
+        for export in exports:
+            documents = read_export(export.path, options, format_name)
+            read_exports.append((export, documents))
+        documents = _documents(read_exports)
+        annotations = find_videos(read_exports, video_folder, first_frame)
+        if not annotations:
+            reason = _left_out(documents)
+            problem = reason or "use the whole export, with annotated frames"
+            raise InputError(f"{exports[0].path}: no annotated frames; {problem}")
+
+        names = dataclasses.replace(names, label_space=label_space)
+        notes = []
+        if coding:
+            coding = coding.with_videos(video_folder.spelling)
+            seconds = functools.partial(_seconds, folder)
+            coded_annotations = code_videos(annotations, coding, names, seconds)
+            about_coding = coding_notes(coding, annotations, coded_annotations)
+            if not coded_annotations:
+                raise InputError(
+                    f"{exports[0].path.parent}: no annotated frame has a coded action;"
+                    f" {about_coding[0]}"
+                )
+            notes.append("; ".join(about_coding))
+            annotations = coded_annotations
+
+        misspellings: list[str] = []
+        used_label_space = label_space_of(_instances(annotations), names)
+        if label_space is None:
+            frames_of_videos = {vid: a.frames for vid, a in annotations.items()}
+            misspellings += find_misspellings(frames_of_videos, names, documents)
+        track_offsets = {vid: _track_offsets(a) for vid, a in annotations.items()}
+
+        stated = {vid: _stated_split(a) for vid, a in annotations.items()}
+        splits = split_by_pairs(
+            stated, _videos_of_pairs(annotations, names), earlier or {}
         )
-        self._frames = matcher.match(self._exports)
-        if not self._frames:
-            left_out = _left_out(self.documents) or [
-                "use the whole export, with annotated frames"
-            ]
-            raise InputError(f"{exports[0].path}: no annotated frames; {left_out[0]}")
-        self._names = dataclasses.replace(names, label_space=label_space)
-        owner = {
-            id(frame): document
-            for document in self.documents
-            for frame in document.frames
-        }
-        self._documents_of = {
-            vid: tuple(
-                {id(d): d for d in (owner[id(f)] for f in numbered.values())}.values()
-            )
-            for vid, numbered in self._frames.items()
-        }
-        self._coded = self._code_times(coding, matcher) if coding else []
-        self.label_space = label_space_of(self._instances(), self._names)
-        self.doubts = (
-            () if label_space else tuple(doubts(self._frames, names, self.documents))
-        )
-        self.listing = ", ".join(
-            [*(x.path.name for x in exports[:3]), f"videos in {self.folder}"]
-        )
-        self._lengths: dict[str, int] = {}
-        self._offsets = {
-            vid: _offsets(numbered.values()) for vid, numbered in self._frames.items()
-        }
-        given = {
-            vid: next((frame.split for frame in numbered.values() if frame.split), None)
-            for vid, numbered in self._frames.items()
-        }
-        self.videos = with_tests(self._listed(given, earlier or {}), test_videos)
+        videos = with_tests(_videos(annotations, splits), test_videos)
         if max_frames:
-            self._spread(max_frames)
-        self._chosen = sorted(
-            v.vid for v in self.videos if v.split == "test" and not given[v.vid]
-        )
-
-    def _instances(self):
-        frames = (
-            frame for numbered in self._frames.values() for frame in numbered.values()
-        )
-        return (instance for frame in frames for instance in frame.instances)
-
-    def _code_times(self, coding, matcher):
-        """Give instances the actions of their times, and leave out frames without;
-        say of what.
-        """
-        own = [
-            dataclasses.replace(x, video=matcher.spelling(x.video))
-            for x in coding.observations
-        ]
-        coding = dataclasses.replace(coding, observations=own)
-        videos = [*dict.fromkeys(each.video for each in own)]
-        absent = [vid for vid in videos if vid not in self._frames]
-        for vid, numbered in self._frames.items():
-            seconds = functools.partial(
-                video_frames.seconds, self.frames_path(vid), self.remedy
+            trained = [video.vid for video in videos if video.split == "train"]
+            annotations = _spread_frames(annotations, trained, names, max_frames)
+            splits = {video.vid: video.split for video in videos}
+            videos = _videos(annotations, splits)
+        tests = [video.vid for video in videos if video.split == "test"]
+        unstated_tests = sorted(vid for vid in tests if not stated[vid])
+        if unstated_tests:
+            notes.append(
+                f"test split: {', '.join(unstated_tests)}; to keep it as you"
+                " add videos, pass --split_of with the folder of these records"
             )
-            coded, left_out = give_actions(vid, numbered, coding, self._names, seconds)
-            self._documents_of[vid][0].left_out.update(left_out)
-            self._frames[vid] = coded
-        self._frames = {
-            vid: numbered for vid, numbered in self._frames.items() if numbered
-        }
-        modified = sum(each.modifiers for each in own)
-        used = sum(instance.coded is not None for instance in self._instances())
-        said = [
-            f"coded times of {join_names(videos)} give {used} instances their actions"
-        ]
-        said += [f"not annotated: {join_names(absent)}"] * bool(absent)
-        said += [f"ignored: modifiers of {modified} events"] * bool(modified)
-        if not self._frames:
-            raise InputError(
-                f"{self.root}: no annotated frame has a coded action; {said[0]}"
-            )
-        return said
-
-    def _spread(self, most):
-        """Keep the most different frames of the training videos; at most so many."""
-        shown: dict = collections.defaultdict(lambda: collections.defaultdict(list))
-        vids = [video.vid for video in self.videos if video.split == "train"]
-        for vid in vids:
-            for number, frame in sorted(self._frames[vid].items()):
-                pairs = {self._names.pair(instance) for instance in frame.instances}
-                for pair in pairs or {None}:  # of background alone
-                    shown[pair][vid].append(number)
-        kept = spread(shown, most)
-        for vid in vids:
-            own = {
-                n: frame for n, frame in self._frames[vid].items() if (vid, n) in kept
-            }
-            self._documents_of[vid][0].left_out[_BEYOND] += len(
-                self._frames[vid]
-            ) - len(own)
-            self._frames[vid] = own
-        self.videos = tuple(
-            dataclasses.replace(video, annotated=len(self._frames[video.vid]))
-            for video in self.videos
-            if self._frames[video.vid]
-        )
-
-    def _listed(self, given, earlier):
-        """Return the videos, of {vid: the split that its files state, or None}."""
-        shown = collections.defaultdict(set)
-        for vid, numbered in self._frames.items():
-            for instance in (i for frame in numbered.values() for i in frame.instances):
-                shown[self._names.pair(instance)].add(vid)
-        splits = split_by_pairs(given, shown.values(), earlier)
-        return tuple(
-            Video(vid, frames=0, annotated=len(numbered), split=splits[vid])
-            for vid, numbered in self._frames.items()
+        return cls(
+            folder=folder,
+            exports=read_exports,
+            annotations=annotations,
+            names=names,
+            label_space=used_label_space,
+            videos=videos,
+            doubts=tuple(misspellings),
+            notes=notes,
+            track_offsets=track_offsets,
         )
 
     def summary(self) -> list[str]:
-        """Describe format, videos, numbering and what is left out, a line for each
-        export.
+        """Describe each export in a line, then coded times and the test split.
+
+        A line of an export tells its format, its videos, how frames are numbered, and
+        what is left out.
         """
         lines = []
         for export, documents in self._exports:
             paths = {document.path for document in documents}
-            counts = {
-                vid: sum(frame.path in paths for frame in numbered.values())
-                for vid, numbered in self._frames.items()
-            }
-            listed = (
-                ", ".join(f"{vid} ({n})" for vid, n in counts.items() if n) or "none"
-            )
-            formats = ", ".join({document.format: None for document in documents})
-            numberings = [f.numbering.explanation for d in documents for f in d.frames]
-            parts = [f"{export.path}: {formats}; annotated frames of {listed}"]
-            lines.append(
-                "; ".join([*parts, *dict.fromkeys(numberings), *_left_out(documents)])
-            )
-        if self._coded:
-            lines.append("; ".join(self._coded))
-        if self._chosen:
-            lines.append(
-                f"test split: {', '.join(self._chosen)}; to keep it as you add videos,"
-                " pass --split_of with the folder of these records"
-            )
-        return lines
+            counts = []
+            for vid, video_annotations in self._annotations.items():
+                files = [frame.path for frame in video_annotations.frames.values()]
+                count = sum(file in paths for file in files)
+                if count:
+                    counts.append(f"{vid} ({count})")
+            formats = dict.fromkeys(document.format for document in documents)
+            numberings: dict[str, None] = {}
+            for document in documents:
+                for frame in document.frames:
+                    numberings[frame.numbering.explanation] = None
+            parts = [
+                f"{export.path}: {', '.join(formats)}",
+                f"annotated frames of {', '.join(counts) or 'none'}",
+                *numberings,
+            ]
+            left_out = _left_out(documents)
+            if left_out:
+                parts.append(left_out)
+            lines.append("; ".join(parts))
+        return [*lines, *self._notes]
 
     def length(self, vid: str) -> int:
         """Return the number of frames that decode.
 
         Raises:
-          InputError: fewer than an export shows; or more, unless it begins later, or
-            another one goes on where it ends.
+          InputError: there are fewer than an export covers. Or there are more, unless
+            the export begins later, or another one goes on where it ends.
         """
-        if vid not in self._lengths:
-            path = self.frames_path(vid)
-            count = video_frames.count(path, self.remedy)
-            shown = self._shown(vid)
-            for document, own in shown:
-                goes_on = own.start > 0 or any(
-                    other.start >= own.stop for _, other in shown
+        if vid in self._lengths:
+            return self._lengths[vid]
+        path = self.frames_path(vid)
+        count = video_frames.count(path, self.remedy)
+        documents = self._annotations[vid].documents
+        covered = [(d.path, d.frame_range) for d in documents if d.frame_range]
+        latest_start = max([frame_range.start for _, frame_range in covered], default=0)
+        for document_path, frame_range in covered:
+            last = frame_range[-1] + 1
+            is_part = frame_range.start > 0 or latest_start >= frame_range.stop
+            is_too_long = count >= last + frame_range.step and not is_part
+            if count < last or is_too_long:
+                raise InputError(
+                    f"{path}: {count} frames decode, but {document_path} annotates a"
+                    f" video of {last}; use the video that was annotated, or cut it to"
+                    " these frames"
                 )
-                if count < own[-1] + 1 or not (goes_on or count <= own[-1] + own.step):
-                    raise InputError(
-                        f"{path}: {count} frames decode, but {document.path} annotates"
-                        f" a video of {own[-1] + 1}; use the video that was annotated,"
-                        " or cut it to these frames"
-                    )
-            self._lengths[vid] = count
-        return self._lengths[vid]
-
-    def _shown(self, vid):
-        """Return (document, the frames that it shows) of the documents of a video
-        that say it.
-        """
-        return [(d, d.frame_range) for d in self._documents_of[vid] if d.frame_range]
+        self._lengths[vid] = count
+        return count
 
     def annotated_frames(self, vid: str) -> tuple[int, ...]:
         """Return the 1-based numbers of a video's annotated frames, ascending."""
-        return tuple(sorted(self._frames[vid]))
+        return tuple(sorted(self._annotations[vid].frames))
 
     def read_annotation(
         self, vid: str, frame: int, size: tuple[int, int] | None = None
@@ -280,73 +266,84 @@ class AnnotatedVideos:
         The label map is painted from the masks, smaller over larger. `size` is the
         (height, width) of the decoded frames, by default the first one's.
         """
-        annotated = self._frames[vid][frame]
-        size = size or video_frames.size(self.frames_path(vid), self.remedy)
-        drawn = annotated.size or size
+        annotated = self._annotations[vid].frames[frame]
+        path = self.frames_path(vid)
+        size = size or video_frames.size(path, self.remedy)
+        annotated_size = annotated.size or size
         if not annotated.fits(size):
+            kind = "shape" if annotated.scaled else "size"
             raise InputError(
-                f"{annotated.where}: 'width' and 'height' say {drawn[1]}x{drawn[0]},"
-                f" but the frames of {self.frames_path(vid)} are {size[1]}x{size[0]};"
-                f" annotate them at that {'shape' if annotated.scaled else 'size'}"
+                f"{annotated.where}: 'width' and 'height' say"
+                f" {annotated_size[1]}x{annotated_size[0]}, but the frames of {path}"
+                f" are {size[1]}x{size[0]}; annotate them at that {kind}"
             )
-        count, ratio = len(annotated.instances), np.divide(size, drawn)
-        masks, boxes = np.zeros((count, *size), bool), np.zeros((count, 4), np.float32)
+        count = len(annotated.instances)
+        ratio = np.divide(size, annotated_size)
+        masks = np.zeros((count, *size), bool)
+        boxes = np.zeros((count, 4), np.float32)
         fields = {field.name: field.all_missing(count) for field in FIELDS}
         for i, instance in enumerate(annotated.instances):
             try:
                 for field in FIELDS:
-                    fields[field.name][i] = field.read(
-                        instance.fields.get(field.name), ratio
-                    )
+                    value = instance.fields.get(field.name)
+                    fields[field.name][i] = field.read(value, ratio)
                 if instance.parts:
-                    masks[i] = decode_parts(instance.parts, drawn, size)
+                    masks[i] = decode_parts(instance.parts, annotated_size, size)
                 if instance.box is None:
                     boxes[i] = box_of(masks[i])
                 else:
-                    boxes[i] = decode_box(instance.box, drawn, size)
+                    boxes[i] = decode_box(instance.box, annotated_size, size)
             except InputError as error:
                 raise InputError(
                     f"{instance.where}: {error} (frame {frame} of '{vid}')"
                 ) from error
         codes = np.array([self._code(i) for i in annotated.instances], np.int32)
-        label_map = paint(masks, codes, self.label_space.code_dtype)
-        tracks = _tracks(annotated.instances, self._offsets[vid][annotated.path])
-        return Annotation(label_map, masks, codes, boxes, tracks=tracks, fields=fields)
+        return Annotation(
+            label_map=paint(masks, codes, self.label_space.code_dtype),
+            masks=masks,
+            codes=codes,
+            boxes=boxes,
+            tracks=_tracks(annotated, self._track_offsets[vid][annotated.path]),
+            fields=fields,
+        )
 
     def frames_path(self, vid: str) -> pathlib.Path:
         """Return the video file, or else the folder of its frames."""
-        return video_frames.find(self.folder, vid) or self.folder / f"{vid}.mp4"
+        return _frames_path(self.folder, vid)
 
     def annotation_folder(self, vid: str) -> pathlib.Path:
-        """Return what messages name as its annotations: the file of the first
-        annotated frame.
-        """
-        return self.annotation_path(vid, min(self._frames[vid]))
+        """Return the file of the first annotated frame, which messages name."""
+        return self.annotation_path(vid, min(self._annotations[vid].frames))
 
     def annotation_path(self, vid: str, frame: int) -> pathlib.Path:
         """Return the file of a frame's annotation."""
-        return pathlib.Path(self._frames[vid][frame].path)
+        return pathlib.Path(self._annotations[vid].frames[frame].path)
 
     def files(self, vid: str) -> tuple[pathlib.Path, ...]:
         """Return the video file, or the frames in its folder."""
         return video_frames.files(self.frames_path(vid))
 
     def annotation_text(self, vid: str) -> str:
-        """Return the annotations of a video as text, independent of the files'
-        layout.
+        """Return the annotations of a video as JSON, whatever the layout of the files.
+
+        Records depend on it: if it changes, they are converted again.
         """
-        content: list = [repr([shown for _, shown in self._shown(vid)])]
-        for number, frame in sorted(self._frames[vid].items()):
-            instances = [
-                [
-                    self._code(i),
-                    i.track,
-                    i.box,
-                    list(i.parts),
-                    *sorted(i.fields.items()),
-                ]
-                for i in frame.instances
-            ]
+        annotations = self._annotations[vid]
+        ranges = [d.frame_range for d in annotations.documents if d.frame_range]
+        content: list = [repr(ranges)]
+        for number, frame in sorted(annotations.frames.items()):
+            instances = []
+            for instance in frame.instances:
+                fields = sorted(instance.fields.items())
+                instances.append(
+                    [
+                        self._code(instance),
+                        instance.track,
+                        instance.box,
+                        list(instance.parts),
+                        *fields,
+                    ]
+                )
             content.append([number, frame.size, frame.scaled, frame.split, instances])
         return json.dumps(content, sort_keys=True)
 
@@ -354,114 +351,122 @@ class AnnotatedVideos:
         return self._names.code(instance, self.label_space)
 
 
-def spread(
-    shown: Mapping[Any, Mapping[str, Sequence[int]]], most: int
-) -> set[tuple[str, int]]:
-    """Choose frames that differ: as many of each pair, then of each video, apart in
-    time.
-
-    Args:
-      shown: {pair: {video: numbers of the frames that show it, ascending}}.
-      most: how many frames; all if there are fewer.
-
-    Returns:
-      the (video, number) of the frames.
-    """
-    ranked = []
-    for place, videos in enumerate(shown.values()):
-        own = sorted(
-            (turn, vid, number)
-            for vid, numbers in videos.items()
-            for turn, number in enumerate(_halving(numbers))
-        )
-        ranked += [
-            (rank, place, vid, number) for rank, (_, vid, number) in enumerate(own)
-        ]
-    return {*itertools.islice(dict.fromkeys(key[2:] for key in sorted(ranked)), most)}
+def _documents(exports: Sequence[ReadExport]) -> list[Document]:
+    """Return the documents of all exports."""
+    all_documents = []
+    for _, documents in exports:
+        all_documents += documents
+    return all_documents
 
 
-def _halving(values):
-    """Order values so that the first few of any number are far from each other."""
-    bits = max(len(values) - 1, 1).bit_length()
-    places = sorted(range(len(values)), key=lambda i: f"{i:0{bits}b}"[::-1])
-    return [values[i] for i in places]
+def _frames_path(folder, vid):
+    """Return the video file, or else the folder of its frames."""
+    return video_frames.find(folder, vid) or folder / f"{vid}.mp4"
 
 
-def _offsets(annotated: Iterable[AnnotatedFrame]) -> dict[pathlib.PurePath, int]:
-    """Return {file: what to add}, so that the tracks of a video's files do not mix."""
-    highest: dict = {}
-    for frame in annotated:
-        tracks = [i.track for i in frame.instances if i.track is not None]
-        highest[frame.path] = max([highest.get(frame.path, -1), *tracks])
-    ends = itertools.accumulate((top + 1 for top in highest.values()), initial=0)
-    return dict(zip(highest, ends))
-
-
-def _tracks(instances, offset):
-    """Return the identities int64 [N], -1 where there is none; None where all have
-    none.
-    """
-    # Tools write numbers of any length.
-    tracks = [-1 if i.track is None else (i.track + offset) % 2**63 for i in instances]
-    return np.array(tracks, np.int64) if any(track >= 0 for track in tracks) else None
+def _seconds(folder, vid):
+    """Return when each frame of a video begins, float64 [N]."""
+    return video_frames.seconds(_frames_path(folder, vid), AnnotatedVideos.remedy)
 
 
 def _left_out(documents):
-    """What documents left out, as a list of one line or none."""
-    total = sum(
-        (document.left_out for document in documents), collections.Counter[str]()
-    )
-    listed = ", ".join(f"{count} {reason}" for reason, count in total.items())
-    return [f"left out: {listed}"] if listed else []
+    """Return what documents left out, as a text; '' if that is nothing."""
+    total = collections.Counter[str]()
+    for document in documents:
+        total += document.left_out
+    if not total:
+        return ""
+    counts = ", ".join(f"{count} {reason}" for reason, count in total.items())
+    return f"left out: {counts}"
 
 
-def split_by_pairs(
-    stated: Mapping[str, str | None],
-    shown: Iterable[set[str]],
-    earlier: Mapping[str, str],
-) -> dict[str, str]:
-    """Assign videos to 'train' and 'test', so that each pair of two videos or more is
-    in both.
+def _instances(annotations: Mapping[str, VideoAnnotations]) -> Iterator[Instance]:
+    """Yield the instances of all videos."""
+    for video_annotations in annotations.values():
+        for frame in video_annotations.frames.values():
+            yield from frame.instances
 
-    Videos change sides, each time the one whose move mends most, until no move mends
-    anything; what has no training weighs most. Then a fifth is tested, in the order of
-    a hash of the names, as far as this breaks nothing. The result is the same on every
-    machine and in every order of the videos.
+
+def _videos(annotations, splits):
+    """Return the `Video`s that have annotated frames, in their splits."""
+    videos = []
+    for vid, video_annotations in annotations.items():
+        count = len(video_annotations.frames)
+        if count:
+            videos.append(Video(vid, frames=0, annotated=count, split=splits[vid]))
+    return tuple(videos)
+
+
+def _stated_split(annotations):
+    """Return the split that the files of a video state first, or None."""
+    for frame in annotations.frames.values():
+        if frame.split:
+            return frame.split
+    return None
+
+
+def _videos_of_pairs(annotations, names):
+    """Return for each pair the names of the videos that show it."""
+    videos: dict[Pair | None, set[str]] = {}
+    for vid, video_annotations in annotations.items():
+        for frame in video_annotations.frames.values():
+            for instance in frame.instances:
+                videos.setdefault(names.pair(instance), set()).add(vid)
+    return videos.values()
+
+
+def _spread_frames(annotations, vids, names, count):
+    """Return the annotations, with the most different frames of some videos alone.
 
     Args:
-      stated: {video: the split that its annotations state, or None}.
-      shown: the videos of each pair.
-      earlier: {video: split} of earlier records, also of videos that are there no more.
-
-    Returns:
-      {video: split}; what is stated stays, else what was earlier.
+      vids: the names of these videos.
+      count: the most frames of all of these.
     """
-    unstated = {vid for vid, split in stated.items() if not split}
-    free = sorted(
-        unstated - earlier.keys(), key=lambda vid: hashlib.sha256(vid.encode()).digest()
-    )
-    count = max(round(len(unstated) / 5), 1) if len(unstated) > 1 else 0
-    tests = {
-        vid for vid, split in stated.items() if (split or earlier.get(vid)) == "test"
-    }
-    pairs = list(shown)
+    frames_of_pairs: dict[Pair | None, dict[str, list[int]]] = {}
+    for vid in vids:
+        for number, frame in sorted(annotations[vid].frames.items()):
+            pairs: set[Pair | None] = {names.pair(i) for i in frame.instances}
+            if not pairs:
+                pairs = {None}  # only background
+            for pair in pairs:
+                frames_of_videos = frames_of_pairs.setdefault(pair, {})
+                frames_of_videos.setdefault(vid, []).append(number)
+    chosen_frames = spread(frames_of_pairs, count)
+    spread_annotations = dict(annotations)
+    for vid in vids:
+        all_frames = annotations[vid].frames
+        kept = {n: f for n, f in all_frames.items() if (vid, n) in chosen_frames}
+        left_out = annotations[vid].documents[0].left_out
+        left_out[_BEYOND] += len(all_frames) - len(kept)
+        spread_annotations[vid] = dataclasses.replace(annotations[vid], frames=kept)
+    return spread_annotations
 
-    def faults(tests: set[str]) -> tuple[bool, int, int]:
-        """Return whether there is no test, and how many pairs lack training, and a
-        test.
-        """
-        untrained = sum(vids <= tests for vids in pairs)
-        untested = sum(len(vids) > 1 and vids.isdisjoint(tests) for vids in pairs)
-        return count > 0 and unstated.isdisjoint(tests), untrained, untested
 
-    def best() -> set[str]:
-        return min((tests ^ {vid} for vid in free), key=faults, default=tests)
+def _track_offsets(annotations: VideoAnnotations) -> TrackOffsets:
+    """Return what to add to the tracks of each file of a video."""
+    highest: dict[pathlib.PurePath, int] = {}
+    for frame in annotations.frames.values():
+        tracks = [i.track for i in frame.instances if i.track is not None]
+        highest[frame.path] = max([highest.get(frame.path, -1), *tracks])
+    offsets = {}
+    offset = 0
+    for path, track in highest.items():
+        offsets[path] = offset
+        offset += track + 1
+    return offsets
 
-    while faults(moved := best()) < faults(tests):
-        tests = moved
-    for vid in free:
-        moved = tests ^ {vid}
-        nearer = abs(len(moved & unstated) - count) < abs(len(tests & unstated) - count)
-        if nearer and faults(moved) <= faults(tests):
-            tests = moved
-    return {vid: "test" if vid in tests else "train" for vid in stated}
+
+def _tracks(frame, offset):
+    """Return the identities of a frame's instances, int64 [N], -1 if there is none.
+
+    None if no instance has one.
+    """
+    tracks = []
+    for instance in frame.instances:
+        if instance.track is None:
+            tracks.append(-1)
+        else:  # tools write numbers of any length
+            tracks.append((instance.track + offset) % 2**63)
+    if all(track < 0 for track in tracks):
+        return None
+    return np.array(tracks, np.int64)

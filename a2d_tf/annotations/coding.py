@@ -1,29 +1,33 @@
-"""Actions from coded times: what an individual did when a frame was shown becomes
-its label.
+"""Actions from coded times.
+
+What an individual did when a frame was shown becomes its action in that frame.
 """
 
 from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Union
+from typing import NamedTuple, Union
 
 import numpy as np
 
 from a2d_tf.annotations.document import AnnotatedFrame, Instance
+from a2d_tf.annotations.matching import VideoAnnotations
 from a2d_tf.annotations.names import Names
 from a2d_tf.annotations.observations import CodedBout, Observation, check_coders
 from a2d_tf.core.checked_json import load_json
 from a2d_tf.core.errors import InputError, join_names, quoted
 
 Subjects = Mapping[str, Union[str, Mapping[str, str]]]
+"""{subject: individual}, or {subject: {video: individual}}."""
 _UNCODED = "frames between coded times"
 _NEVER = "frames of videos without coded times"
 _AT_ONCE = "frames with two coded actions of an individual"
 _NOBODY = "bouts of subjects that no annotated individual fits"
 _ROUNDING = 6e-4  # seconds; BORIS rounds to milliseconds
-# seconds by which a bout may end behind the last frame: tools differ on the end
+# Seconds by which a bout may end after the last frame: tools differ on the end.
 _PAST = 1.0
 
 
@@ -33,10 +37,10 @@ class Coding:
 
     Attributes:
       observations: of any videos.
-      wins: whether coded individuals lose annotated actions; else only missing ones are
+      wins: whether coded actions replace annotated ones; else only missing ones are
         given.
       outside: the action between coded times; None leaves these frames out.
-      subjects: {subject: individual, or {video: individual}} where names differ.
+      subjects: the individuals of subjects whose names differ.
     """
 
     observations: Sequence[Observation]
@@ -44,14 +48,75 @@ class Coding:
     outside: str | None = None
     subjects: Subjects = dataclasses.field(default_factory=dict)
 
+    def with_videos(self, spelling: Callable[[str], str]) -> Coding:
+        """Return the coding with the names of videos in another spelling."""
+        observations = []
+        for observation in self.observations:
+            video = spelling(observation.video)
+            observations.append(dataclasses.replace(observation, video=video))
+        return dataclasses.replace(self, observations=observations)
+
 
 def load_subjects(path: str) -> Subjects:
-    """Read {"subject": "individual" or {"video": "individual"}}; InputError where
-    malformed.
-    """
+    """Read `Subjects` from a JSON file; InputError if it is malformed."""
     return load_json(
         path, {str: (str, {str: str})}, 'write {"subject": "track id or name"}'
     )
+
+
+def code_videos(
+    videos: Mapping[str, VideoAnnotations],
+    coding: Coding,
+    names: Names,
+    seconds: Callable[[str], np.ndarray],
+) -> dict[str, VideoAnnotations]:
+    """Give the instances of videos their coded actions, see `give_actions`.
+
+    The first document of each video counts what is left out.
+
+    Args:
+      seconds: takes a video's name, and returns when each frame begins, float64 [N].
+
+    Returns:
+      The videos that have a frame left.
+    """
+    coded_videos = {}
+    for vid, video_annotations in videos.items():
+        frames, left_out = give_actions(
+            vid,
+            video_annotations.frames,
+            coding,
+            names,
+            functools.partial(seconds, vid),
+        )
+        video_annotations.documents[0].left_out.update(left_out)
+        if frames:
+            coded_videos[vid] = dataclasses.replace(video_annotations, frames=frames)
+    return coded_videos
+
+
+def coding_notes(
+    coding: Coding,
+    videos: Mapping[str, VideoAnnotations],
+    coded_videos: Mapping[str, VideoAnnotations],
+) -> list[str]:
+    """Return notes of what was coded of `videos`, from the result of `code_videos`."""
+    observed = list(dict.fromkeys(o.video for o in coding.observations))
+    coded_count = 0
+    for video_annotations in coded_videos.values():
+        for frame in video_annotations.frames.values():
+            coded_count += sum(i.coded is not None for i in frame.instances)
+    notes = [
+        f"coded times of {join_names(observed)} give {coded_count} instances their"
+        " actions"
+    ]
+    not_annotated = [vid for vid in observed if vid not in videos]
+    if not_annotated:
+        notes.append(f"not annotated: {join_names(not_annotated)}")
+    modifiers = sum(observation.modifiers for observation in coding.observations)
+    if modifiers:
+        notes.append(f"ignored: modifiers of {modifiers} events")
+    return notes
 
 
 def give_actions(
@@ -61,16 +126,16 @@ def give_actions(
     names: Names,
     seconds: Callable[[], np.ndarray],
 ) -> tuple[dict[int, AnnotatedFrame], collections.Counter[str]]:
-    """Give the instances of a video the actions that were coded when their frames were
-    shown.
+    """Give the instances of a video the actions that were coded for their frames.
 
-    An action holds from the frame that is shown when it starts to the last that begins
-    before it stops; that of a point event in the frame that is shown. A subject is an
-    individual by number of its track, name, actor, or 'actor number'; or where the
-    video has one of each.
+    An action holds from the frame that is shown when it starts to the last frame that
+    begins before it stops; the action of a point event holds in the frame that is
+    shown. A subject is an individual if it is the number of its track, its name, its
+    actor, or 'actor number'; or if the video has one subject and one individual.
 
     Args:
-      frames: {1-based number: frame}; seconds: returns when each begins, float64 [N].
+      frames: {1-based number: frame}.
+      seconds: returns when each frame of the video begins, float64 [N].
 
     Returns:
       ({number: frame} whose instances all have an action; {reason: count} of what is
@@ -78,107 +143,130 @@ def give_actions(
 
     Raises:
       InputError: a subject has two observations, or fits two individuals of a frame, or
-        none fits any; or a bout lies behind the end of the video.
+        none fits any; or a bout lies after the end of the video.
     """
-    own = [each for each in coding.observations if each.video == vid]
-    who = _subjects(vid, own, frames, names, coding.subjects)
-    known = set().union(*who.values())
+    observations = [o for o in coding.observations if o.video == vid]
+    individuals = _individuals(vid, observations, frames, names, coding.subjects)
+    coded_individuals = set().union(*individuals.values())
     left_out = collections.Counter[str]()
-    doing: dict[int, list[CodedBout]] = collections.defaultdict(list)  # by frame
-    times = seconds() if own else np.zeros(0)
-    for bout in (bout for each in own for bout in each.bouts):
-        left_out[_NOBODY] += not who[bout.subject]
-        for number in _shown(bout, times):
-            doing[number].append(bout)
-    coded = {}
+    bouts_of_frame: dict[int, list[CodedBout]] = collections.defaultdict(list)
+    times = seconds() if observations else np.zeros(0)
+    for observation in observations:
+        for bout in observation.bouts:
+            left_out[_NOBODY] += int(not individuals[bout.subject])
+            for number in _frames_of_bout(bout, times):
+                bouts_of_frame[number].append(bout)
+    coded_frames = {}
     for number, frame in frames.items():
-        keys, instances = (
-            [_key(x, names) for x in frame.instances],
-            list(frame.instances),
-        )
-        # The actions of those that take theirs from the times.
-        actions: dict[int, set[str]] = {
-            i: set()
-            for i, x in enumerate(instances)
-            if (coding.wins and keys[i] in known) or names.pair(x) is None
-        }
-        for bout in doing[number]:
-            fits = [i for i in actions if keys[i] in who[bout.subject]]
-            if len(fits) > 1:
-                told = f"fits {len(fits)} individuals of frame {number} of '{vid}'"
-                told = f"{frame.where}: subject {quoted(bout.subject)} {told}"
+        in_frame = [_Individual.of(instance, names) for instance in frame.instances]
+        # {index of an instance: the actions that it takes from the coded times}
+        actions: dict[int, set[str]] = {}
+        for index, instance in enumerate(frame.instances):
+            is_replaced = coding.wins and in_frame[index] in coded_individuals
+            if is_replaced or names.pair(instance) is None:
+                actions[index] = set()
+        for bout in bouts_of_frame[number]:
+            fitting = [i for i in actions if in_frame[i] in individuals[bout.subject]]
+            if len(fitting) > 1:
                 raise InputError(
-                    f"{told}; tell them apart by their tracks' numbers in --subjects"
+                    f"{frame.where}: subject {quoted(bout.subject)} fits {len(fitting)}"
+                    f" individuals of frame {number} of '{vid}'; tell them apart by"
+                    " their tracks' numbers in --subjects"
                 )
-            for i in fits:
-                actions[i].add(bout.action)
-        for i, found in actions.items():
-            if own and coding.outside and not found:
-                found.add(coding.outside)
-            instances[i] = dataclasses.replace(
-                instances[i], coded=min(found, default=None)
+            for index in fitting:
+                actions[index].add(bout.action)
+        instances = list(frame.instances)
+        for index, coded_actions in actions.items():
+            if observations and coding.outside and not coded_actions:
+                coded_actions.add(coding.outside)
+            coded = min(coded_actions, default=None)
+            instances[index] = dataclasses.replace(instances[index], coded=coded)
+        if all(len(coded_actions) == 1 for coded_actions in actions.values()):
+            coded_frames[number] = dataclasses.replace(
+                frame, instances=tuple(instances)
             )
-        if all(len(found) == 1 for found in actions.values()):
-            coded[number] = dataclasses.replace(frame, instances=tuple(instances))
+        elif not observations:
+            left_out[_NEVER] += 1
+        elif all(actions.values()):
+            left_out[_AT_ONCE] += 1
         else:
-            left_out[
-                (_AT_ONCE if all(actions.values()) else _UNCODED) if own else _NEVER
-            ] += 1
-    return coded, left_out
+            left_out[_UNCODED] += 1
+    return coded_frames, left_out
 
 
-_Key = tuple[str, Union[int, None], Union[str, None]]
+class _Individual(NamedTuple):
+    """What tells the individuals of a video apart."""
+
+    actor: str
+    track: int | None
+    name: str | None
+
+    @classmethod
+    def of(cls, instance: Instance, names: Names) -> _Individual:
+        """Return the individual of an instance."""
+        actor, _ = names.annotated_names(instance)
+        return cls(actor, instance.track, instance.name)
+
+    def words(self) -> set[str]:
+        """Return the names of a subject that mean this individual, in lower case."""
+        words = {self.actor.casefold()}
+        if self.name:
+            words.add(self.name.casefold())
+        if self.track is not None:
+            words.add(str(self.track))
+            words.add(f"{self.actor} {self.track}".casefold())
+        return words - {""}
 
 
-def _key(instance: Instance, names: Names) -> _Key:
-    return names.annotated_names(instance)[0], instance.track, instance.name
+def _individuals(vid, observations, frames, names, renamed):
+    """Return {subject of the observations: its `_Individual`s}.
 
-
-def _subjects(vid, observations, frames, names, renamed):
-    """Return {subject: keys of the individuals that it is}."""
+    `renamed` are the `Subjects` of the user.
+    """
     check_coders(observations)
-    coders = {bout.subject for each in observations for bout in each.bouts}
-    called: dict[_Key, set[str]] = {}
-    for instance in (x for frame in frames.values() for x in frame.instances):
-        actor, track, name = key = _key(instance, names)
-        words = (
-            actor,
-            name,
-            *([] if track is None else [str(track), f"{actor} {track}"]),
-        )
-        called.setdefault(key, set()).update(word.casefold() for word in words if word)
-    alone = len(coders) == 1 and all(
+    subjects: set[str] = set()
+    for observation in observations:
+        subjects.update(bout.subject for bout in observation.bouts)
+    words: dict[_Individual, set[str]] = {}
+    for frame in frames.values():
+        for instance in frame.instances:
+            individual = _Individual.of(instance, names)
+            words[individual] = individual.words()
+    is_alone = len(subjects) == 1 and all(
         len(frame.instances) < 2 for frame in frames.values()
     )
-    who = {}
-    for subject in coders:
-        own = renamed.get(subject, subject)
-        word = own if isinstance(own, str) else own.get(vid, subject)
-        fits = {key for key, words in called.items() if word.casefold() in words}
-        who[subject] = fits or ({*called} if alone else set())
-    if coders and not any(who.values()):
-        there = join_names(
-            sorted({word for words in called.values() for word in words})
-        )
+    individuals = {}
+    for subject in subjects:
+        called = renamed.get(subject, subject)
+        if not isinstance(called, str):
+            called = called.get(vid, subject)
+        fitting = {i for i in words if called.casefold() in words[i]}
+        if not fitting and is_alone:
+            fitting = set(words)
+        individuals[subject] = fitting
+    if subjects and not any(individuals.values()):
+        all_words = sorted(set().union(*words.values()))
         raise InputError(
             f"{observations[0].bouts[0].where}: no annotated individual of '{vid}' is"
-            f" called {join_names(sorted(map(quoted, coders)))}; they are called {there};"
-            " map them in --subjects"
+            f" called {join_names(sorted(map(quoted, subjects)))}; they are called"
+            f" {join_names(all_words)}; map them in --subjects"
         )
-    return who
+    return individuals
 
 
-def _shown(bout, times):
-    """Return the 1-based numbers of the frames in which a bout is seen, of the times
-    of frames.
+def _frames_of_bout(bout, times):
+    """Return the 1-based numbers of the frames that show a bout.
+
+    `times`, float64 [N], are the seconds at which the frames begin.
     """
-    beyond = max(_PAST, np.diff(times[-2:]).sum())
-    if bout.start > times[-1] + _ROUNDING or bout.end > times[-1] + beyond:
+    last_time = times[-1]
+    last_duration = np.diff(times[-2:]).sum()  # 0 if there is a single frame
+    latest_end = last_time + max(_PAST, last_duration)
+    if bout.start > last_time + _ROUNDING or bout.end > latest_end:
         raise InputError(
             f"{bout.where}: {bout.start:.3f} to {bout.end:.3f} s is behind the last"
-            f" frame of the video, at {times[-1]:.3f} s; pass the video that was coded"
+            f" frame of the video, at {last_time:.3f} s; pass the video that was coded"
         )
     first = max(int(np.searchsorted(times, bout.start + _ROUNDING, "right")), 1)
-    return range(
-        first, max(int(np.searchsorted(times, bout.end - _ROUNDING)), first) + 1
-    )
+    last = max(int(np.searchsorted(times, bout.end - _ROUNDING)), first)
+    return range(first, last + 1)

@@ -8,27 +8,30 @@ that the file gives.
 
 from __future__ import annotations
 
-import contextlib
+import dataclasses
 import os
 import pathlib
-import re
 import shlex
-import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from a2d_tf.annotations.document import AnnotatedFrame, Document
+from a2d_tf.annotations.video_folder import VideoFolder
 from a2d_tf.core.errors import InputError, join_names, quoted
 from a2d_tf.core.files import is_file_name
-from a2d_tf.data import video_frames
+from a2d_tf.data.video_frames import VIDEOS
 
-# Of exports that are named after a video. What else a dot begins is of a name: clip.2.
-_SUFFIXES = (*video_frames.VIDEOS, ".json", ".xml", ".zip")
+# Suffixes of exports that are named after a video. Other dots are part of a name, such
+# as clip.2.
+_SUFFIXES = (*VIDEOS, ".json", ".xml", ".zip")
 
 
 class Export(NamedTuple):
-    """A value of `--annotations`: the path of an export, and its video if the user
-    names it.
+    """A value of `--annotations`.
+
+    Attributes:
+      path: the file, folder or zip.
+      video: its video, if the user names it.
     """
 
     path: pathlib.Path
@@ -36,7 +39,7 @@ class Export(NamedTuple):
 
     @classmethod
     def parse(cls, argument: str) -> Export:
-        """Parse 'PATH', or 'VIDEO=PATH' where there is no file of that whole name."""
+        """Parse 'PATH', or 'VIDEO=PATH' if there is no file of that whole name."""
         video, equals, path = argument.partition("=")
         if not equals or pathlib.Path(argument).exists():
             return cls(pathlib.Path(argument))
@@ -46,230 +49,272 @@ class Export(NamedTuple):
         return cls(pathlib.Path(path), video)
 
 
-class Matcher:
-    """Finds the videos of a folder."""
+@dataclasses.dataclass
+class VideoAnnotations:
+    """The annotations of a video.
 
-    def __init__(self, folder: pathlib.Path, first_frame: int | None = None) -> None:
-        """List the videos.
+    Attributes:
+      frames: {1-based number: frame}, in the order of the files.
+      documents: the files that these frames come from.
+    """
 
-        Args:
-          folder: the folder of a video file, or of a folder of numbered images, per
-            video.
-          first_frame: 0 or 1, the number of the first frame of a video file where
-            images are numbered by name; by default 1. Folders of images begin with 0 or
-            1 by themselves.
-        """
-        self.folder, self._first_frame = folder, first_frame
-        self._measured: dict[str, tuple[tuple[int, int], int] | None] = {}
-        self._first: dict[str, int] = {}  # number of the first image, 0 or 1
-        self._paths: dict[str, list[pathlib.Path]] = {}
-        self._folders: dict[str, AnnotatedFrame] = {}  # of each video a frame
-        if not folder.is_dir():
+    frames: dict[int, AnnotatedFrame] = dataclasses.field(default_factory=dict)
+    documents: list[Document] = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass
+class _Match:
+    """A document and its videos.
+
+    Attributes:
+      videos: {name of a video in the document, or None: name of the video}.
+      unmatched_names: names in the document of which no video is known so far.
+      is_named: whether the user has named the video.
+    """
+
+    document: Document
+    videos: dict[str | None, str]
+    unmatched_names: list[str | None]
+    is_named: bool
+
+
+def find_videos(
+    exports: Iterable[tuple[Export, Sequence[Document]]],
+    folder: VideoFolder,
+    first_frame: int | None = None,
+) -> dict[str, VideoAnnotations]:
+    """Find the videos of exports and of their frames.
+
+    Args:
+      exports: each with its documents.
+      folder: the folder of the videos.
+      first_frame: 0 or 1, the number of the first frame of a video file if images are
+        numbered by name; by default 1. Folders of images begin with 0 or 1 by
+        themselves.
+
+    Returns:
+      {video: its annotations}.
+
+    Raises:
+      InputError: no video fits a document, two files are one video, or a frame is
+        annotated twice.
+    """
+    matches: list[_Match] = []
+    for export, documents in exports:
+        matches += _match_by_names(export, documents, folder)
+    taken: set[str] = set()
+    for match in matches:
+        taken.update(match.videos.values())
+    _match_by_size(matches, taken, folder)
+    conflicts = _Conflicts()
+    annotations: dict[str, VideoAnnotations] = {}
+    for match in matches:
+        if match.unmatched_names:
+            continue
+        for video in dict.fromkeys(match.videos.values()):
+            _check_numbering(match.document, video, folder)
+            conflicts.check_document(match.document, video, match.is_named)
+        for frame in match.document.frames:
+            video = match.videos[frame.video]
+            if not match.is_named:
+                conflicts.check_folder(frame, video)
+            number = _number_in_video(frame, video, folder, first_frame)
+            _add(annotations, video, number, frame, match.document)
+    unmatched = [match.document for match in matches if match.unmatched_names]
+    if unmatched:
+        raise _no_video_error(unmatched, taken, folder)
+    for video in annotations:
+        files = folder.videos.get(video)
+        if files and len(files.paths) > 1:
+            names = " and ".join(path.name for path in files.paths)
             raise InputError(
-                f"{folder}: no such folder; --videos must be the folder of videos"
+                f"{folder.path}: {names} are both named '{video}', and their frames"
+                " may differ; move the one that was not annotated out of this folder"
             )
-        entries = (path for path in folder.iterdir() if not path.name.startswith("."))
-        for path in sorted(entries):
-            if path.is_dir() and video_frames.files(path):
-                self._paths.setdefault(path.name, []).append(path)
-                self._first[path.name] = int(not video_frames.begins_with_zero(path))
-            elif path.suffix.lower() in video_frames.VIDEOS and not path.is_dir():
-                self._paths.setdefault(path.stem, []).append(path)
-        self._alike: dict[str, set[str]] = {}
-        for name in self._paths:
-            for form in _forms(name):
-                self._alike.setdefault(form, set()).add(name)
+    return annotations
 
-    def match(
-        self, exports: Iterable[tuple[Export, Sequence[Document]]]
-    ) -> dict[str, dict[int, AnnotatedFrame]]:
-        """Return {video: {1-based number: frame}} of exports, each with its documents.
 
-        Raises:
-          InputError: no video fits a document, two files are one video, or a frame is
-            annotated twice.
-        """
-        named = [each for export in exports for each in self._videos_of(*export)]
-        taken = {video for _, videos, _ in named for video in videos.values() if video}
-        whole: dict[str, Document] = {}  # of each video a task of all of it
-        tasks: dict[tuple[str, int | None, range | None], Document] = {}
-        found: dict[str, dict[int, AnnotatedFrame]] = {}
-        lost = []
-        for document, videos, is_named in named:
-            if None in videos.values():
-                sized = self._of_size(document, taken)
-                if len(sized) != 1:
-                    lost.append(document)
-                    continue
-                taken.update(sized)
-                videos = {name: video or sized[0] for name, video in videos.items()}
-            for video in set(videos.values()):
-                self._check_numbering(video, document)
-                other = tasks.setdefault(
-                    (video, document.task, document.frame_range), document
-                )
-                # Of two exports of a task, one may be a correction, which may empty
-                # frames.
-                ours, others = (
-                    {frame.number for frame in x.frames} for x in (document, other)
-                )
-                is_again = document.task is not None or (
-                    document.frame_range and ours & others
-                )
-                if is_again and ours != others:
-                    name = (
-                        f"'{video}'"
-                        if document.task is None
-                        else f"task {document.task}"
-                    )
-                    raise InputError(
-                        f"{document.path}: {name} is also in {other.path}, with other"
-                        " frames; remove the older export"
-                    )
-                if not is_named:
-                    _check_whole(whole, video, document)
-            for frame in document.frames:
-                video = videos[frame.video]
-                if not is_named:
-                    self._check_folder(video, frame)
-                self._add(found.setdefault(video, {}), video, frame)
-        if lost:
-            self._complain(lost, taken)
-        for video in found:
-            there = [path.name for path in self._paths.get(video, ())]
-            if len(there) > 1:
-                raise InputError(
-                    f"{self.folder}: {' and '.join(there)} are both named '{video}',"
-                    " and their frames may differ; move the one that was not annotated"
-                    " out of this folder"
-                )
-        return found
-
-    def _videos_of(self, export, documents):
-        """Return (document, {name in it: its video, None if only its size may tell},
-        whether the user has named it) of each.
-        """
-        named = []
-        for document in documents:
-            names = dict.fromkeys(frame.video for frame in document.frames)
-            videos = {
-                n: self.spelling(n) if n else self._by_path(export, document)
-                for n in names
-            }
-            named.append((document, videos, False))
-            for name in names:
-                if name and export.video is None and not is_file_name(name):
-                    problem = (
-                        f"video {quoted(name)} is not a valid file name; rename it"
-                    )
-                    raise InputError(f"{document.path}: {problem}")
-        if export.video is None:
-            return named
-        several = {
-            video for _, videos, _ in named for video in videos.values() if video
-        }
-        if len(several) > 1:
-            raise InputError(
-                f"{export.path}: contents or file names belong to videos "
-                f"{join_names(sorted(several))}; remove '{export.video}='"
-            )
-        stem, suffix = os.path.splitext(export.video)
-        is_file = (
-            suffix.lower() in video_frames.VIDEOS and export.video not in self._paths
-        )
-        video = stem if is_file else export.video
-        return [
-            (document, dict.fromkeys(videos, video), True)
-            for document, videos, _ in named
-        ]
-
-    def spelling(self, video: str) -> str:
-        """Return the folder's spelling of a name; the name where the folder has no
-        such video.
-        """
-        alike = set().union(*(self._alike.get(form, ()) for form in _forms(video)))
-        return alike.pop() if len(alike) == 1 and video not in self._paths else video
-
-    def _by_path(self, export: Export, document: Document) -> str | None:
-        """Return the video after which a document's file or one of its folders is
-        named.
-        """
-        # Folders above that of the export may be called anything.
-        path, own = document.path, export.path
-        above = own.parent if own.is_dir() else own.parent.parent
-        *folders, file = (
-            path.relative_to(above) if path.is_relative_to(above) else path
-        ).parts
-        is_frame = document.format == "labelme" and file.partition(".")[0].isdigit()
-        for name in [*([] if is_frame else [file]), *reversed(folders)]:
-            while name not in self._paths and name.lower().endswith(_SUFFIXES):
-                name = os.path.splitext(name)[0]
-            if name in self._paths:
-                return name
-        return None
-
-    def _of_size(self, document: Document, taken: set[str]) -> list[str]:
-        """Return the videos of the size and the number of frames that a document
-        gives.
-        """
-        wanted = document.frames[0].size, document.frame_count
-        free = [name for name in sorted(self._paths) if name not in taken]
-        return (
-            []
-            if None in wanted
-            else [name for name in free if self._measure(name) == wanted]
-        )
-
-    def _complain(self, documents: Sequence[Document], taken: set[str]) -> None:
-        """Raise InputError for documents of which each fits no video, or several."""
-        document, *others = documents
-        fit, free = self._of_size(document, taken), sorted(set(self._paths) - taken)
-        candidates = fit or free
-        named = shlex.quote(f"{[*candidates, 'VIDEO'][0]}={_file(document)}")
-        more = (
-            f"; likewise {join_names([str(each.path) for each in others])}"
-            if others
-            else ""
-        )
+def _match_by_names(export, documents, folder):
+    """Return the `_Match`es of an export, by the names and paths that it contains."""
+    matches = []
+    for document in documents:
+        match = _Match(document, {}, [], is_named=False)
+        for name in dict.fromkeys(frame.video for frame in document.frames):
+            if name and export.video is None and not is_file_name(name):
+                problem = f"video {quoted(name)} is not a valid file name; rename it"
+                raise InputError(f"{document.path}: {problem}")
+            if name:
+                video = folder.spelling(name)
+            else:
+                video = _video_of_path(export, document, folder)
+            if video is None:
+                match.unmatched_names.append(name)
+            else:
+                match.videos[name] = video
+        matches.append(match)
+    if export.video is None:
+        return matches
+    videos_of_contents: set[str] = set()
+    for match in matches:
+        videos_of_contents.update(match.videos.values())
+    if len(videos_of_contents) > 1:
         raise InputError(
-            f"{document.path}: does not name its video, and {len(fit)} of those in"
-            f" {self.folder} have its size and number of frames{more}; candidates:"
-            f" {join_names(candidates)}; add the video, or name the video of each such"
-            f" file, e.g. --annotations={named}"
+            f"{export.path}: contents or file names belong to videos"
+            f" {join_names(sorted(videos_of_contents))}; remove '{export.video}='"
+        )
+    video = export.video
+    stem, suffix = os.path.splitext(video)
+    if suffix.lower() in VIDEOS and video not in folder.videos:
+        video = stem
+    named_matches = []
+    for document in documents:
+        videos = {frame.video: video for frame in document.frames}
+        named_matches.append(_Match(document, videos, [], is_named=True))
+    return named_matches
+
+
+def _video_of_path(export, document, folder):
+    """Return the video after which a document's file or a folder of it is named."""
+    path = document.path
+    # Folders above that of the export may be called anything.
+    above = export.path.parent
+    if not export.path.is_dir():
+        above = above.parent
+    if path.is_relative_to(above):
+        path = path.relative_to(above)
+    *folders, file = path.parts
+    names = folders[::-1]
+    is_named_after_frame = file.partition(".")[0].isdigit()
+    if not (document.format == "labelme" and is_named_after_frame):
+        names.insert(0, file)
+    for name in names:
+        video = name
+        while video not in folder.videos and video.lower().endswith(_SUFFIXES):
+            video = os.path.splitext(video)[0]
+        if video in folder.videos:
+            return video
+    return None
+
+
+def _match_by_size(matches, taken, folder):
+    """Match the names that are left to the only video of the document's size.
+
+    `taken` are the videos of other documents; those that are found are added.
+    """
+    for match in matches:
+        if not match.unmatched_names:
+            continue
+        candidates = _videos_of_size(match.document, taken, folder)
+        if len(candidates) == 1:
+            for name in match.unmatched_names:
+                match.videos[name] = candidates[0]
+            match.unmatched_names = []
+            taken.update(candidates)
+
+
+def _videos_of_size(document, taken, folder):
+    """Return the free videos of the size and the number of frames of a document."""
+    size = document.frames[0].size
+    if size is None or document.frame_count is None:
+        return []
+    videos = []
+    for name in sorted(folder.videos):
+        if name not in taken:
+            if folder.videos[name].extent == (size, document.frame_count):
+                videos.append(name)
+    return videos
+
+
+def _no_video_error(documents, taken, folder):
+    """Return the error of documents of which each fits no video, or several."""
+    document, *others = documents
+    fitting = _videos_of_size(document, taken, folder)
+    candidates = fitting or sorted(set(folder.videos) - taken)
+    likewise = ""
+    if others:
+        likewise = f"; likewise {join_names([str(other.path) for other in others])}"
+    example = candidates[0] if candidates else "VIDEO"
+    argument = shlex.quote(f"{example}={_file(document)}")
+    return InputError(
+        f"{document.path}: does not name its video, and {len(fitting)} of those in"
+        f" {folder.path} have its size and number of frames{likewise}; candidates:"
+        f" {join_names(candidates)}; add the video, or name the video of each such"
+        f" file, e.g. --annotations={argument}"
+    )
+
+
+def _check_numbering(document, video, folder):
+    """Raise InputError if numbers of images may mean other frames of the video."""
+    kinds = {frame.numbering.kind for frame in document.frames}
+    if "images" not in kinds or video not in folder.videos:
+        return
+    extent = folder.videos[video].extent
+    if extent is not None and extent.frame_count != document.frame_count:
+        raise InputError(
+            f"{document.path}: has {document.frame_count or 'some'} images of a task,"
+            f" but '{video}' has {extent.frame_count} frames, so they cannot be"
+            " matched; export it as 'CVAT for images 1.1', which keeps the image names"
         )
 
-    def _measure(self, video: str) -> tuple[tuple[int, int], int] | None:
-        """Return the (height, width) and the number of frames; None of what is no
-        whole video.
-        """
-        if video not in self._measured:
-            self._measured[video], path = None, self._paths[video][0]
-            with contextlib.suppress(InputError):  # other things may lie in the folder
-                self._measured[video] = (
-                    video_frames.size(path),
-                    video_frames.count(path),
-                )
-        return self._measured[video]
 
-    def _check_numbering(self, video: str, document: Document) -> None:
-        """Raise InputError where numbers would be taken for other frames than those
-        meant.
+class _Conflicts:
+    """Documents so far, to find those that contradict each other."""
+
+    def __init__(self) -> None:
+        # {(video, number of the task, range of frames): the first export}
+        self._exports: dict[tuple, Document] = {}
+        # {video: the first task of all its frames}
+        self._whole_tasks: dict[str, Document] = {}
+        # {video: the first frame with a folder}
+        self._frames_in_folders: dict[str, AnnotatedFrame] = {}
+
+    def check_document(self, document: Document, video: str, is_named: bool) -> None:
+        """Raise InputError if two documents are of one task and have other frames.
+
+        Unless the user has named the video, two tasks of a whole video of one name are
+        an error, too.
         """
-        kinds = {frame.numbering.kind for frame in document.frames}
-        measured = (
-            self._measure(video) if "images" in kinds and video in self._paths else None
-        )
-        if measured and measured[1] != document.frame_count:
+        self._check_exported_again(document, video)
+        if is_named or document.task is None:
+            return
+        if not document.frame_range or document.frame_range.start > 0:
+            return
+        other = self._whole_tasks.setdefault(video, document)
+        if other.task != document.task:
+            argument = shlex.quote(f"--annotations={video}={_file(document)}")
             raise InputError(
-                f"{document.path}: has {document.frame_count or 'some'} images of a"
-                f" task, but '{video}' has {measured[1]} frames, so they cannot be"
-                " matched; export it as 'CVAT for images 1.1', which keeps the image"
-                " names"
+                f"{document.path}: tasks {other.task} and {document.task} are both of a"
+                f" video '{video}'; if these are two, rename one, else name the video"
+                f" of each export: {argument}"
             )
 
-    def _check_folder(self, video: str, frame: AnnotatedFrame) -> None:
-        """Raise InputError where folders tell that two videos have one name."""
-        other = self._folders.setdefault(video, frame) if frame.folder else frame
+    def _check_exported_again(self, document, video):
+        """Raise InputError if another export of the same task has other frames.
+
+        One may be a correction of the other, which may have emptied frames.
+        """
+        key = (video, document.task, document.frame_range)
+        other = self._exports.setdefault(key, document)
+        numbers = {frame.number for frame in document.frames}
+        other_numbers = {frame.number for frame in other.frames}
+        if numbers == other_numbers:
+            return
+        if document.task is not None:
+            name = f"task {document.task}"
+        elif document.frame_range and numbers & other_numbers:
+            name = f"'{video}'"
+        else:
+            return
+        raise InputError(
+            f"{document.path}: {name} is also in {other.path}, with other frames;"
+            " remove the older export"
+        )
+
+    def check_folder(self, frame: AnnotatedFrame, video: str) -> None:
+        """Raise InputError if folders tell that two videos have one name."""
+        if not frame.folder:
+            return
+        other = self._frames_in_folders.setdefault(video, frame)
         if other.folder.casefold() != frame.folder.casefold():
             argument = shlex.quote(f"--annotations={video}={_file(frame)}")
             raise InputError(
@@ -278,75 +323,59 @@ class Matcher:
                 f" annotations, or if they are one, name it: {argument}"
             )
 
-    def _add(
-        self, numbered: dict[int, AnnotatedFrame], video: str, frame: AnnotatedFrame
-    ) -> None:
-        """Add a frame of a video to those of the documents before."""
-        kind, number = frame.numbering.kind, frame.number
-        if kind in ("names", "names from 0"):
-            first = self._first.get(video, self._first_frame)
-            usual = 1 if kind == "names" else 0
-            number += 0 if first is None else usual - first
-        if number < 1:
-            raise InputError(
-                f"{frame.where}: frame {frame.number} is invalid; numbering starts at"
-                " 1; pass --first_frame=0 if the images are numbered from 0"
-            )
-        other = numbered.setdefault(number, frame)
-        twice = other.path == frame.path and other.where != frame.where
-        if other is not frame and (twice or not _same(other, frame)):
-            remedy = (
-                "export each image once, with all instances and without augmentation"
-            )
-            if other.path != frame.path:
-                remedy = "remove the older export, if the newer one corrects it"
-            raise InputError(
-                f"{frame.where}: frame {number} of '{video}' is also in {other.where};"
-                f" {remedy}"
-            )
 
-
-def _check_whole(whole: dict[str, Document], video: str, document: Document) -> None:
-    """Raise InputError where two tasks of one tool are each of a whole video of this
-    name.
-    """
-    if document.task is None or not document.frame_range or document.frame_range.start:
-        return
-    other = whole.setdefault(video, document)
-    if other.task != document.task:
+def _number_in_video(frame, video, folder, first_frame):
+    """Return the 1-based number of a frame in its video."""
+    number = frame.number
+    if frame.numbering.kind in ("names", "names from 0"):
+        usual = 1 if frame.numbering.kind == "names" else 0
+        first = first_frame
+        if video in folder.videos and folder.videos[video].first_number is not None:
+            first = folder.videos[video].first_number
+        if first is not None:
+            number += usual - first
+    if number < 1:
         raise InputError(
-            f"{document.path}: tasks {other.task} and {document.task} are both of a"
-            f" video '{video}'; if these are two, rename one, else name the video of"
-            " each export: " + shlex.quote(f"--annotations={video}={_file(document)}")
+            f"{frame.where}: frame {frame.number} is invalid; numbering starts at 1;"
+            " pass --first_frame=0 if the images are numbered from 0"
         )
+    return number
 
 
-def _file(document):
-    """The file that a document or a frame is read from: of a zip's member the zip."""
-    path = document.path
-    return next((part for part in (path, *path.parents) if os.path.isfile(part)), path)
+def _add(annotations, video, number, frame, document):
+    """Add a frame to the annotations of its video; one that is there must be alike."""
+    own = annotations.setdefault(video, VideoAnnotations())
+    other = own.frames.setdefault(number, frame)
+    if other is frame:
+        if not own.documents or own.documents[-1] is not document:
+            own.documents.append(document)
+        return
+    is_of_same_file = other.path == frame.path
+    is_repeated = is_of_same_file and other.where != frame.where
+    if not is_repeated and _have_same_instances(frame, other):
+        return
+    if is_of_same_file:
+        remedy = "export each image once, with all instances and without augmentation"
+    else:
+        remedy = "remove the older export, if the newer one corrects it"
+    raise InputError(
+        f"{frame.where}: frame {number} of '{video}' is also in {other.where}; {remedy}"
+    )
 
 
-def _same(*frames: AnnotatedFrame) -> bool:
-    """Whether two frames hold the same annotations, as a task's export and its
-    project's do.
-    """
-    shapes = [
-        [(i.label, i.actor, i.action, i.parts, i.box) for i in f.instances]
-        for f in frames
-    ]
-    return frames[0].size == frames[1].size and shapes[0] == shapes[1]
+def _have_same_instances(frame, other):
+    """Return whether two frames are annotated alike, as in a task and its project."""
+    return frame.size == other.size and _contents(frame) == _contents(other)
 
 
-def _forms(name: str) -> tuple[str, str]:
-    """A name as tools change it: with other separators, and without blanks, brackets
-    and quotes.
+def _contents(frame):
+    """Return what is annotated of each instance of a frame."""
+    return [(i.label, i.actor, i.action, i.parts, i.box) for i in frame.instances]
 
-    They also change cases, and macOS the form of accents. A plus is no separator, and
-    what stands between numbers or is a minus is not left out: 1_1 is not 11, nor is
-    temp-5 temp5.
-    """
-    text = unicodedata.normalize("NFC", name).lower()
-    unsaid = r"[\s_()\[\]'\u2019]+"
-    separated = re.sub(r"(?:[^\w+]|_)+", "_", text)
-    return separated, re.sub(rf"(?<!\d){unsaid}|{unsaid}(?!\d)", "", text)
+
+def _file(entry):
+    """Return the file of a document or a frame: for a member of a zip, the zip."""
+    for path in (entry.path, *entry.path.parents):
+        if os.path.isfile(path):
+            return path
+    return entry.path

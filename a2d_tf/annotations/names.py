@@ -244,7 +244,7 @@ class _Use(NamedTuple):
     tool_names: frozenset[str]
 
 
-def doubts(
+def find_misspellings(
     videos: Mapping[str, Mapping[int, AnnotatedFrame]],
     names: Names,
     documents: Iterable[Document],

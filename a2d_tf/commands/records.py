@@ -202,7 +202,7 @@ def _open_annotated_videos(exports, labels):
     earlier_splits = {}
     if _SPLIT_OF.value:
         earlier_splits = Manifest.load(_SPLIT_OF.value).split_of
-    return AnnotatedVideos(
+    return AnnotatedVideos.read(
         [Export.parse(export) for export in exports],
         pathlib.Path(_VIDEOS.value),
         labels,

@@ -1,0 +1,81 @@
+"""The split of annotated videos into training and test, so that both show each pair."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+
+class _Faults(NamedTuple):
+    """What a split lacks, the most important first; the less, the better."""
+
+    has_no_test: bool
+    pairs_without_training: int
+    pairs_without_test: int
+
+
+def split_by_pairs(
+    stated: Mapping[str, str | None],
+    videos_of_pairs: Iterable[set[str]],
+    earlier: Mapping[str, str],
+) -> dict[str, str]:
+    """Assign videos to 'train' and 'test'; both show each pair of two videos or more.
+
+    Videos change sides one by one. Each time, the one moves that removes most faults,
+    until no move removes any; a pair without training weighs most. Then videos move in
+    the order of a hash of their names, as long as this makes no new fault, until about
+    a fifth is tested. The result is the same on every machine and in every order of the
+    videos.
+
+    Args:
+      stated: {video: the split that its annotations state, or None}.
+      videos_of_pairs: for each pair, the videos that show it.
+      earlier: {video: split} of earlier records, which may have other videos, too.
+
+    Returns:
+      {video: split}. A stated split stays, else an earlier one.
+    """
+    pairs = list(videos_of_pairs)
+    unstated = {vid for vid, split in stated.items() if not split}
+    movable = sorted(unstated - earlier.keys(), key=_hash)
+    test_count = 0
+    if len(unstated) > 1:
+        test_count = max(round(len(unstated) / 5), 1)
+
+    def faults(tests: set[str]) -> _Faults:
+        without_training = 0
+        without_test = 0
+        for videos in pairs:
+            without_training += videos <= tests
+            without_test += len(videos) > 1 and videos.isdisjoint(tests)
+        has_no_test = test_count > 0 and unstated.isdisjoint(tests)
+        return _Faults(has_no_test, without_training, without_test)
+
+    def distance(tests: set[str]) -> int:
+        """Return by how many the tests differ from a fifth of the unstated videos."""
+        return abs(len(tests & unstated) - test_count)
+
+    tests = set()
+    for vid, split in stated.items():
+        if (split or earlier.get(vid)) == "test":
+            tests.add(vid)
+    while movable:
+        moves = [tests ^ {vid} for vid in movable]
+        best = min(moves, key=faults)
+        if faults(best) >= faults(tests):
+            break
+        tests = best
+    for vid in movable:
+        moved = tests ^ {vid}
+        if distance(moved) < distance(tests) and faults(moved) <= faults(tests):
+            tests = moved
+    splits = {}
+    for vid in stated:
+        splits[vid] = "test" if vid in tests else "train"
+    return splits
+
+
+def _hash(vid):
+    """Return what orders videos by chance, but alike on every machine."""
+    return hashlib.sha256(vid.encode()).digest()

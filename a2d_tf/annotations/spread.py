@@ -1,0 +1,70 @@
+"""The choice of a few annotated frames that differ: of all pairs and videos, and times.
+
+Frames that follow each other look alike, so that many of them teach a network little.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+
+class _RankedFrame(NamedTuple):
+    """A frame that shows a pair, comparable: those to be chosen first come first."""
+
+    rank_in_pair: int
+    pair_index: int
+    video: str
+    number: int
+
+
+def spread(
+    frames_of_pairs: Mapping[Any, Mapping[str, Sequence[int]]], count: int
+) -> set[tuple[str, int]]:
+    """Choose frames that differ.
+
+    Each pair gets the same number of frames, and each video that shows the pair, as far
+    as there are enough. Those of a video are far apart in time.
+
+    Args:
+      frames_of_pairs: {pair: {video: numbers of the frames that show it, ascending}}.
+      count: how many frames; all if there are fewer.
+
+    Returns:
+      the (video, number) of the frames.
+    """
+    ranked_frames = []
+    for pair_index, frames_of_videos in enumerate(frames_of_pairs.values()):
+        # The first frame of each video, then the second of each, and so on.
+        frames_of_pair = []
+        for video, numbers in frames_of_videos.items():
+            for turn, number in enumerate(far_apart(numbers)):
+                frames_of_pair.append((turn, video, number))
+        frames_of_pair.sort()
+        for rank, (_, video, number) in enumerate(frames_of_pair):
+            ranked_frames.append(_RankedFrame(rank, pair_index, video, number))
+    chosen_frames: set[tuple[str, int]] = set()
+    for frame in sorted(ranked_frames):
+        if len(chosen_frames) >= count:
+            break
+        chosen_frames.add((frame.video, frame.number))
+    return chosen_frames
+
+
+def far_apart(values: Sequence[int]) -> list[int]:
+    """Order values so that the first few, however many, are far from each other.
+
+    This is the order of the van der Corput sequence: 0, 4, 2, 6, 1, 5, 3, 7 of eight.
+    """
+    bits = max(len(values) - 1, 1).bit_length()
+    indices = sorted(range(len(values)), key=lambda index: _mirrored(index, bits))
+    return [values[index] for index in indices]
+
+
+def _mirrored(number, bits):
+    """Return a number whose lowest bits are in the opposite order: 0b001 is 0b100."""
+    mirrored = 0
+    for _ in range(bits):
+        mirrored = 2 * mirrored + number % 2
+        number //= 2
+    return mirrored

@@ -1,0 +1,114 @@
+"""The folder of the user's videos: names, as tools may change them, and extents.
+
+A video is a file, or a folder of numbered images.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import pathlib
+import re
+import unicodedata
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from a2d_tf.core.errors import InputError
+from a2d_tf.data import video_frames
+
+
+class VideoExtent(NamedTuple):
+    """The (height, width) of a video's frames, in pixels, and their number."""
+
+    size: tuple[int, int]
+    frame_count: int
+
+
+@dataclasses.dataclass
+class VideoFiles:
+    """What has the name of a video.
+
+    Attributes:
+      paths: the video file, or the folder of images; several where there are both, or
+        files of several suffixes.
+      first_number: the number of the first image in the folder, 0 or 1; None for a
+        video file.
+    """
+
+    paths: list[pathlib.Path] = dataclasses.field(default_factory=list)
+    first_number: int | None = None
+
+    @functools.cached_property
+    def extent(self) -> VideoExtent | None:
+        """The extent of the first path; None if it is no whole video."""
+        path = self.paths[0]
+        try:
+            return VideoExtent(video_frames.size(path), video_frames.count(path))
+        except InputError:  # other things may lie in the folder
+            return None
+
+
+class VideoFolder:
+    """The videos of a folder.
+
+    Attributes:
+      path: the folder.
+      videos: {name: its files}, the name of a video file without its suffix.
+    """
+
+    def __init__(self, path: pathlib.Path, videos: Mapping[str, VideoFiles]) -> None:
+        self.path = path
+        self.videos = videos
+        self._names_of_form: dict[str, set[str]] = {}
+        for name in videos:
+            for form in _forms(name):
+                self._names_of_form.setdefault(form, set()).add(name)
+
+    @classmethod
+    def open(cls, path: pathlib.Path) -> VideoFolder:
+        """List the videos of a folder; InputError if there is no such folder."""
+        if not path.is_dir():
+            raise InputError(
+                f"{path}: no such folder; --videos must be the folder of videos"
+            )
+        videos: dict[str, VideoFiles] = {}
+        for entry in sorted(path.iterdir()):
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir():
+                if video_frames.files(entry):
+                    video = videos.setdefault(entry.name, VideoFiles())
+                    video.paths.append(entry)
+                    video.first_number = (
+                        0 if video_frames.begins_with_zero(entry) else 1
+                    )
+            elif entry.suffix.lower() in video_frames.VIDEOS:
+                videos.setdefault(entry.stem, VideoFiles()).paths.append(entry)
+        return cls(path, videos)
+
+    def spelling(self, name: str) -> str:
+        """Return the folder's spelling of a video's name; else the name as it is.
+
+        A tool may have changed the name. If it fits several videos, or none, it stays.
+        """
+        if name in self.videos:
+            return name
+        names: set[str] = set()
+        for form in _forms(name):
+            names |= self._names_of_form.get(form, set())
+        return names.pop() if len(names) == 1 else name
+
+
+def _forms(name: str) -> tuple[str, str]:
+    """Return two forms of a name that are alike however a tool changed it.
+
+    One has a single kind of separator; the other has no blanks, brackets and quotes.
+    Tools also change cases, and macOS the form of accents. A plus is no separator, and
+    what stands between numbers or is a minus is not left out: 1_1 is not 11, nor is
+    temp-5 temp5.
+    """
+    text = unicodedata.normalize("NFC", name).lower()
+    separated = re.sub(r"(?:[^\w+]|_)+", "_", text)
+    omissible = r"[\s_()\[\]'\u2019]+"
+    joined = re.sub(rf"(?<!\d){omissible}|{omissible}(?!\d)", "", text)
+    return separated, joined
