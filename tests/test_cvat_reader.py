@@ -17,7 +17,8 @@ WIDE = "0.00,4.00;8.00,4.00;8.00,6.00;0.00,6.00"  # 16 pixels
 
 
 def document(*elements, meta=TASK):
-    return f"<annotations><version>1.1</version><meta>{meta}</meta>{''.join(elements)}</annotations>"
+    head = f"<version>1.1</version><meta>{meta}</meta>"
+    return f"<annotations>{head}{''.join(elements)}</annotations>"
 
 
 def polygon(frame, action=None, points=SQUARE, keyframe=1, outside=0, **more):
@@ -225,8 +226,8 @@ def test_frames_of_a_project_run_on_through_the_tasks_of_a_subset(read):
 @pytest.mark.parametrize("inside", [True, False])
 def test_a_job_has_no_name_and_any_part_of_the_frames(read, inside):
     size = "<original_size><width>8</width><height>6</height></original_size>"
-    job = f"<job><id>3</id><size>5</size><start_frame>20</start_frame>{size if inside else ''}</job>"
-    meta = job if inside else job + size
+    job = "<id>3</id><size>5</size><start_frame>20</start_frame>"
+    meta = f"<job>{job}{size}</job>" if inside else f"<job>{job}</job>{size}"
     (found,) = read(document(track(0, polygon(21), polygon(22)), meta=meta))
     seen = [(x.video, x.number, x.size) for x in found.frames]
     assert seen == [(None, 22, (6, 8)), (None, 23, (6, 8))]

@@ -133,7 +133,8 @@ def test_frames_count_from_0_or_are_images(
 
 
 def test_rows_of_an_object_follow_each_other(tmp_path, videos):
-    rows = f"\ufeff{HEADER.title()},First,Last\nclip,1,cat,sit,,1\n,,,,,\nclip,1,cat,run,00002,3\n"
+    head = f"\ufeff{HEADER.title()},First,Last\n"
+    rows = f"{head}clip,1,cat,sit,,1\n,,,,,\nclip,1,cat,run,00002,3\n"
     source = open_source(
         make(tmp_path, rows, {f"clip/{n}.png": BOTH for n in range(5)}), videos
     )

@@ -133,7 +133,7 @@ def _run_records(flags: Any, argv: list[str], setup: BeamSetup) -> int | None:
     url = setup.url_of(flags.output or "")
     if url:
         remote_files.download(url, flags.output)
-    status = records.main(argv, functools.partial(shards.build_all, setup))
+    status = records.main(argv, builder=functools.partial(shards.build_all, setup))
     if url and not flags.check:
         shards.publish(flags.output, url)
         print(f"{url}: records written")
@@ -143,7 +143,9 @@ def _run_records(flags: Any, argv: list[str], setup: BeamSetup) -> int | None:
 def _run_predict(flags: Any, argv: list[str], setup: BeamSetup) -> int | None:
     output = os.path.normpath(flags.output or "")
     videos.download_small_files(setup, output)
-    status = predict.main(argv, functools.partial(videos.predict, setup, output))
+    status = predict.main(
+        argv, predict_elsewhere=functools.partial(videos.predict, setup, output)
+    )
     videos.publish(setup, output)
     return status
 
