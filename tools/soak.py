@@ -41,16 +41,27 @@ _VIDEOS = FLAGS.define_integer("videos", 24, "Clips of the mini A2D.", 6)
 _STEPS = FLAGS.define_integer("steps", 400, "Training steps.", 1)
 
 _TINY = [
-    *(
-        line
-        for line in read_text(processes.ROOT / "tools/tiny.flags").split()
-        if "=" in line
-    ),
-    *"--norm=group_norm --flow_norm=same --mask_layers=1 --anchor_sizes=8,16,24,32,48".split(),
-    *"--test_proposals=30 --proposals_before_nms=100 --train_proposals=50".split(),
-    *"--roi_samples=16 --rpn_samples=32 --batch_size=2 --val_fraction=0.3"
-    " --optimizer=adam".split(),
-    *"--average_decay=0.9 --log_every=3 --checkpoint_every=5 --validate_every=100".split(),
+    line
+    for line in read_text(processes.ROOT / "tools/tiny.flags").split()
+    if "=" in line
+]
+_TINY += [
+    "--norm=group_norm",
+    "--flow_norm=same",
+    "--mask_layers=1",
+    "--anchor_sizes=8,16,24,32,48",
+    "--test_proposals=30",
+    "--proposals_before_nms=100",
+    "--train_proposals=50",
+    "--roi_samples=16",
+    "--rpn_samples=32",
+    "--batch_size=2",
+    "--val_fraction=0.3",
+    "--optimizer=adam",
+    "--average_decay=0.9",
+    "--log_every=3",
+    "--checkpoint_every=5",
+    "--validate_every=100",
     "--pictures=1",
 ]
 _OF_TIME = ("run/clips_per_second", "run/step_ms", "run/wait_ms")
@@ -113,7 +124,8 @@ def training(run: str) -> dict:
                     value.item() if value.dtype == object else value.tobytes()
                 )
     for writer, tag, step, value in setups.points(pathlib.Path(run, "tensorboard")):
-        if (key := f"{writer} {tag} {step}") in found:
+        key = f"{writer} {tag} {step}"
+        if key in found:
             raise InputError(f"{run}: {key} is there twice")
         if tag not in _OF_TIME:
             found[key] = value.SerializeToString()
@@ -155,9 +167,8 @@ def commands(workdir: str) -> Iterator[tuple[str, list[str], Callable[[str], dic
     base = os.path.join(workdir, "tiny.flags")
     write_text(base, "\n".join(_TINY))
     release = os.path.join(workdir, "mini", "Release")
-    records, run = (
-        os.path.join(workdir, "whole", "out", x) for x in ("conversion", "training")
-    )
+    records = os.path.join(workdir, "whole", "out", "conversion")
+    run = os.path.join(workdir, "whole", "out", "training")
     sizes = (
         "--image_height=64 --image_width=96 --clip_frames=3 --shard_videos=2".split()
     )
@@ -196,13 +207,15 @@ def commands(workdir: str) -> Iterator[tuple[str, list[str], Callable[[str], dic
 
 def main(argv: list[str]) -> None:
     command_line.require(argv, workdir=_WORKDIR.value)
-    workdir, moments = os.path.abspath(_WORKDIR.value), random.Random(_SEED.value)
+    workdir = os.path.abspath(_WORKDIR.value)
+    moments = random.Random(_SEED.value)
     shutil.rmtree(workdir, ignore_errors=True)
     mini = ["mini", f"--output={workdir}/mini", f"--videos={_VIDEOS.value}"]
     survive(mini, f"{workdir}/mini", 0, 0, moments)
     same = True
     for name, command, result in commands(workdir):
-        ends, seconds = [], 0.0
+        ends = []
+        seconds = 0.0
         for way, kills in (("whole", 0), ("killed", _KILLS.value)):
             # The last two names are in pages.
             folder = os.path.join(workdir, way, "out", name)
