@@ -84,7 +84,10 @@ def row(
     Returns:
       Dict of `name`, `unit`, `ours`, `peer`, `ratio`; None where there is none.
     """
-    ours, peer = (x if isinstance(x, list) or x is None else [x] for x in (ours, peer))
+    if not isinstance(ours, list):
+        ours = [ours]
+    if peer is not None and not isinstance(peer, list):
+        peer = [peer]
     ratio = None
     if peer is not None:
         pairs = zip(ours, peer) if higher_is_better else zip(peer, ours)

@@ -40,7 +40,8 @@ def run(options: dict) -> tuple[list[dict], dict]:
                 ["-m", "a2d_tf", "export", "--model=mini", f"--output={model}"], folder
             )
         clip = min((release / "clips320H").glob("*.mp4"))
-        commands = _commands(model, clip, ["--end=0.2"] * small)
+        further = ["--end=0.2"] if small else []
+        commands = _commands(model, clip, further)
         candidates = {
             name: lambda words=words: _seconds(words, folder)
             for name, words in commands.items()

@@ -31,9 +31,12 @@ class Ended(NamedTuple):
         After a crash Python lists all its modules: the cause is above them.
         """
         errors = re.findall("^error: (.*)", self.stderr, re.MULTILINE)
-        said = self.stderr.strip()
-        shown = said if len(said) < 2000 else f"{said[:1200]} [...] {said[-800:]}"
-        return errors[-1] if errors else f"status {self.status}: {shown}"
+        if errors:
+            return errors[-1]
+        text = self.stderr.strip()
+        if len(text) >= 2000:
+            text = f"{text[:1200]} [...] {text[-800:]}"
+        return f"status {self.status}: {text}"
 
 
 def run(words: Sequence[str], limit_s: float | None = None, **options: Any) -> Ended:
@@ -42,7 +45,8 @@ def run(words: Sequence[str], limit_s: float | None = None, **options: Any) -> E
     Args:
       words: the command; options: further ones of `subprocess.Popen`.
     """
-    began, status = time.monotonic(), None
+    began = time.monotonic()
+    status = None
     with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
         options |= {
             "cwd": ROOT,
@@ -61,5 +65,6 @@ def run(words: Sequence[str], limit_s: float | None = None, **options: Any) -> E
         seconds = time.monotonic() - began
         stdout.seek(0)
         stderr.seek(0)
-        said = [file.read().decode(errors="replace") for file in (stdout, stderr)]
-    return Ended(status, *said, seconds)
+        output = stdout.read().decode(errors="replace")
+        errors = stderr.read().decode(errors="replace")
+    return Ended(status, output, errors, seconds)

@@ -21,8 +21,10 @@ TINY = ROOT / "tools" / "tiny.flags"
 
 def read(name: str, small: bool = False) -> Config:
     """Read configs/<name>.flags; with `small` the network has its smallest size."""
-    files = [ROOT / "configs" / f"{name}.flags", *[TINY] * small]
-    return Config.parse([f"--flagfile={path}" for path in files])
+    words = [f"--flagfile={ROOT}/configs/{name}.flags"]
+    if small:
+        words.append(f"--flagfile={TINY}")
+    return Config.parse(words)
 
 
 def make_step(network: Network, training: TrainingConfig) -> Step:
@@ -75,14 +77,15 @@ def gflop(network: Network, rois: int, masks: int) -> float:
     """Return the GFLOP of a clip's forward pass, by the RoIs and masks that pass the
     heads.
     """
-    often = {
+    calls = {
         "backbones": network.model_config.frames,
         "roi_heads": rois,
         "mask_head": masks,
     }
-    return sum(
-        often.get(name, 1) * model_gflop(part) for name, part in network.parts().items()
-    )
+    total = 0.0
+    for name, part in network.parts().items():
+        total += calls.get(name, 1) * model_gflop(part)
+    return total
 
 
 def model_gflop(model: tf.keras.Model) -> float:
