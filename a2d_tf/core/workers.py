@@ -16,8 +16,6 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
-import cv2
-
 from a2d_tf.core import devices
 from a2d_tf.core.errors import InputError
 
@@ -135,6 +133,8 @@ _items: Sequence
 
 
 def _start(shared):
+    import cv2  # late: most commands that import this module start no worker
+
     global _function, _items
     _function, _items = pickle.loads(shared.raw)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process stops its workers
