@@ -49,56 +49,72 @@ _KINDS = (
 def read_export(
     path: pathlib.Path, options: ReadOptions, format_name: str | None = None
 ) -> list[Document]:
-    """Read all annotations of an export: a file, a zip as downloaded, or a folder, also
-    of zips.
+    """Read all annotations of an export.
 
+    It is a file, a zip as downloaded, or a folder, which may contain zips.
     `format_name`, one of FORMATS, overrules recognition by content.
 
     Raises:
       InputError: no such path, a damaged file, or not one file of a known format.
     """
     documents: list[Document] = []
-    others: list[tuple[File, list[str]]] = []
+    others: list[tuple[File, list[str]]] = []  # with the formats of their suffixes
     for container, name in _files(path):
-        possible = [
-            k for k, f in _FORMATS.items() if f"/{name.lower()}".endswith(f.suffixes)
-        ]
-        if possible:
-            file = File.open(container, name)
-            found = next((k for k in possible if _FORMATS[k].matches(file.content)), "")
-            if found and format_name in (None, found):
-                documents += _FORMATS[found].read(file, options)
-            else:
-                others.append((file, possible))
-    for file, possible in () if documents else others:
-        if format_name in possible:  # the format's reader says what is wrong
-            documents += _FORMATS[format_name].read(file, options)
-    names = ", ".join(file.name for file, _ in others[:3]) + (
-        ", …" if len(others) > 3 else ""
-    )
+        possible_formats = _formats_of_suffix(name)
+        if not possible_formats:
+            continue
+        file = File.open(container, name)
+        file_format = _format_of_content(file, possible_formats)
+        if file_format and format_name in (None, file_format):
+            documents += _FORMATS[file_format].read(file, options)
+        else:
+            others.append((file, possible_formats))
+    if not documents and format_name:
+        for file, possible_formats in others:
+            if format_name in possible_formats:  # the reader says what is wrong
+                documents += _FORMATS[format_name].read(file, options)
+    other_names = ", ".join(file.name for file, _ in others[:3])
+    if len(others) > 3:
+        other_names += ", …"
     if not documents:
-        known = (
-            f"the format '{format_name}'"
-            if format_name
-            else f"a known format: {_KINDS}"
-        )
+        known = f"a known format: {_KINDS}"
+        if format_name:
+            known = f"the format '{format_name}'"
         raise InputError(
-            f"{path}: no annotations in {known}; found {names or 'none'}; pass an"
+            f"{path}: no annotations in {known}; found {other_names or 'none'}; pass an"
             " export, or its format with --format"
         )
     if others:
-        documents[0].left_out[f"files in other formats ({names})"] = len(others)
+        reason = f"files in other formats ({other_names})"
+        documents[0].left_out[reason] = len(others)
     return documents
 
 
+def _formats_of_suffix(name):
+    """Return the formats whose files may have this name."""
+    path = f"/{name.lower()}"
+    formats = []
+    for format_name, candidate in _FORMATS.items():
+        if path.endswith(candidate.suffixes):
+            formats.append(format_name)
+    return formats
+
+
+def _format_of_content(file, possible_formats):
+    """Return the first of some formats that a file's content is of; None if none is."""
+    for format_name in possible_formats:
+        if _FORMATS[format_name].matches(file.content):
+            return format_name
+    return None
+
+
 def _files(path):
-    """Yield (container, name) of the files of an export, of a folder's zips those
-    inside.
-    """
-    folder = Container(path)
-    for name in folder.names:
+    """Yield (container, name) of the files of an export, and of zips in its folder."""
+    export = Container(path)
+    for name in export.names:
         if path.is_dir() and name.lower().endswith(".zip"):
-            inside = Container(path / name)
-            yield from ((inside, each) for each in inside.names)
+            zip_file = Container(path / name)
+            for member in zip_file.names:
+                yield zip_file, member
         else:
-            yield folder, name
+            yield export, name
