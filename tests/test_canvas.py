@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from a2d_tf.data.flow import fit, resize_frame
+from a2d_tf.data.resizing import fitted_size, resize_frame
 from a2d_tf.ops import canvas
 
 
@@ -15,7 +15,7 @@ from a2d_tf.ops import canvas
 )
 def test_fitted_sizes_are_those_of_records(size, limits):
     fitted = canvas.fitted_size(tf.constant(size), limits).numpy()
-    assert fitted.tolist() == list(fit(*size, *limits))
+    assert fitted.tolist() == list(fitted_size(*size, *limits))
 
 
 def test_a_frame_that_fits_is_only_padded():

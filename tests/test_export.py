@@ -485,7 +485,6 @@ def test_the_client_says_what_predict_says(
         np.testing.assert_allclose(
             np.array(corners.split(), float), box, rtol=1e-5, atol=1e-4
         )
-    assert len(path.read_text().splitlines()) <= 45
     words[3] = "import sys; sys.modules['cv2'] = None\n" + ALONE
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "")

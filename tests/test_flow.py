@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.data.flow import METHODS, Flow, fit, grey, resize_frame
+from a2d_tf.data.flow import METHODS, Flow, grey
+from a2d_tf.data.resizing import fitted_size, resize_frame
 
 
 def between(method, previous, current, size=None):
@@ -121,7 +122,7 @@ def test_flow_of_small_objects_against_their_known_motion(size):
     ],
 )
 def test_fit_keeps_the_aspect_and_fills_the_limits(native, limits, stored):
-    assert fit(*native, *limits) == stored
+    assert fitted_size(*native, *limits) == stored
 
 
 def test_shrinking_averages_and_growing_interpolates():

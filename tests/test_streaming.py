@@ -17,8 +17,9 @@ from a2d_files import moving_frames
 
 from a2d_tf.core.labels import A2D
 from a2d_tf.data import convert
-from a2d_tf.data.flow import Flow, fit, grey, resize_frame
+from a2d_tf.data.flow import Flow, grey
 from a2d_tf.data.release import Release
+from a2d_tf.data.resizing import fitted_size, resize_frame
 from a2d_tf.data.sources import clip_sources, clips_of
 from a2d_tf.serving.served_network import ServedNetwork
 from a2d_tf.video import streaming, video_files
@@ -228,7 +229,7 @@ def test_key_frames_know_no_backbone_and_nothing_is_traced_twice():
     network, model = served(1, True)
     for height, width in ((64, 90), (64, 90), (100, 130)):
         frames = [
-            resize_frame(f, *fit(height, width, 64, 96))
+            resize_frame(f, *fitted_size(height, width, 64, 96))
             for f in scene(3, height, width)
         ]
         stream(model, frames, facts(network))

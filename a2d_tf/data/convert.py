@@ -70,14 +70,15 @@ class Conversion:
 
     def shards(self) -> tuple[Shard, ...]:
         """Return the shards: train first, the videos in the source's order."""
-        shards, size = [], self.settings.shard_videos
+        shards = []
+        size = self.settings.shard_videos
         for split in manifests.SPLITS:
             videos = [video for video in self.source.videos if video.split == split]
-            slices = [tuple(videos[i : i + size]) for i in range(0, len(videos), size)]
-            shards += [
-                Shard(f"{split}-{i:05d}-of-{len(slices):05d}.tfrecord", split, part)
-                for i, part in enumerate(slices)
-            ]
+            starts = range(0, len(videos), size)
+            for number, start in enumerate(starts):
+                name = f"{split}-{number:05d}-of-{len(starts):05d}.tfrecord"
+                part = tuple(videos[start : start + size])
+                shards.append(Shard(name, split, part))
         return tuple(shards)
 
     def build(self, shard: Shard) -> dict:
@@ -306,8 +307,28 @@ def _check_complete(conversion, shards):
 
 def _publish(conversion, shards, sidecars):
     """Move the shards into OUTPUT, then write the manifest; return it."""
-    source, output = conversion.source, conversion.output
-    clips = [clip for sidecar in sidecars for clip in sidecar["clips"]]
+    source = conversion.source
+    output = conversion.output
+    clips = []
+    files = []
+    skipped = []
+    repaired = []
+    for reason in source.skipped:
+        skipped.append({"item": source.listing, "reason": reason})
+    for shard, sidecar in zip(shards, sidecars):
+        clips += sidecar["clips"]
+        skipped += sidecar["skipped"]
+        repaired += sidecar["repaired"]
+        files.append(
+            {
+                "name": shard.name,
+                "split": shard.split,
+                "records": len(sidecar["clips"]),
+                "bytes": sidecar["bytes"],
+                "sha256": sidecar["sha256"],
+                "videos": [video.vid for video in shard.videos],
+            }
+        )
     if not clips:
         raise InputError(f"{output}: no annotated frame of the release could be used")
     for shard in shards:
@@ -315,28 +336,20 @@ def _publish(conversion, shards, sidecars):
             os.replace(output / PARTIAL / shard.name, output / shard.name)
     settings = dataclasses.asdict(conversion.settings)
     del settings["shard_videos"]
-    Manifest(
+    native_size_of = {clip["video"]: clip["native_size"] for clip in clips}
+    manifest = Manifest(
         **settings,
         counts={split: _counts(clips, split) for split in manifests.SPLITS},
         sizes=_count(clip["size"] for clip in clips),
-        native_sizes=_count(
-            {clip["video"]: clip["native_size"] for clip in clips}.values()
-        ),
-        files=[
-            {"name": shard.name, "split": shard.split, "records": len(sidecar["clips"])}
-            | {field: sidecar[field] for field in ("bytes", "sha256")}
-            | {"videos": [video.vid for video in shard.videos]}
-            for shard, sidecar in zip(shards, sidecars)
-        ],
-        skipped=[
-            {"item": source.listing, "reason": reason} for reason in source.skipped
-        ]
-        + [item for sidecar in sidecars for item in sidecar["skipped"]],
-        repaired=[item for sidecar in sidecars for item in sidecar["repaired"]],
+        native_sizes=_count(native_size_of.values()),
+        files=files,
+        skipped=skipped,
+        repaired=repaired,
         labels=json.loads(source.label_space.to_json()),
         source=_digest_of(sidecar["fingerprint"] for sidecar in sidecars),
-    ).save(output)
-    # another copy of a task may write there
+    )
+    manifest.save(output)
+    # Another copy of a task may write there.
     shutil.rmtree(output / PARTIAL, ignore_errors=True)
     return Manifest.load(output)
 

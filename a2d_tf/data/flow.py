@@ -1,5 +1,4 @@
-"""Optical flow by OpenCV, computed and quantised; and the size at which frames are
-stored.
+"""Optical flow by OpenCV, computed and quantised.
 
 Flow is (u, v), u to the right and v down, in pixels: the motion from the previous frame
 to the current one, as in the authors' code, but on the pixels of the current frame,
@@ -16,6 +15,7 @@ import cv2
 import numpy as np
 
 from a2d_tf.core.errors import InputError
+from a2d_tf.data.resizing import resize_frame
 
 METHODS = ("dis", "tvl1")
 # pixels; faster motion is clipped, so that outliers do not coarsen the frame
@@ -29,7 +29,10 @@ _LEAST_SIDE = 16  # of which the methods can make a pyramid
 
 
 class Flow:
-    """Compute flow, on frames that are larger than the stored ones where the video is.
+    """Computes flow between frames of a video, both as of `grey`.
+
+    Args:
+      method: one of METHODS.
 
     Raises:
       InputError: TV-L1 without opencv-contrib-python.
@@ -55,34 +58,36 @@ class Flow:
     def __call__(
         self, previous: np.ndarray, current: np.ndarray, size: tuple[int, int]
     ) -> np.ndarray:
-        """Compute the flow between two frames, both as of `grey`.
+        """Compute the flow between two frames.
 
         Args:
+          previous, current: as of `grey`.
           size: (height, width) of the stored frames.
 
         Returns:
-          float32 [*size, 2] in pixels of that size.
+          float32 [*size, 2], (u, v) in pixels of that size.
         """
         flow = -self._calculate(current, previous, None)
         rows, columns = current.shape
-        flow *= np.array([size[1] / columns, size[0] / rows], np.float32)
-        return resize_frame(flow, *size)
+        height, width = size
+        flow *= np.array([width / columns, height / rows], np.float32)
+        return resize_frame(flow, height, width)
 
 
 def grey(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Return a frame as flow is computed on it: grey uint8, of about `WORKING_PIXELS`
-    pixels.
+    """Return a frame as flow is computed on it, grey uint8 [rows, columns].
+
+    It has about `WORKING_PIXELS` pixels, but no side is smaller than that of the stored
+    frame.
 
     Args:
       frame: native, RGB uint8 [H, W, 3].
-      size: (height, width) of the stored frames; no side is below theirs.
+      size: (height, width) of the stored frames.
     """
-    sides = frame.shape[:2]
-    scale = min(1.0, (WORKING_PIXELS / (sides[0] * sides[1])) ** 0.5)
-    both = zip(sides, size)
-    rows, columns = (
-        max(round(side * scale), least, _LEAST_SIDE) for side, least in both
-    )
+    height, width = frame.shape[:2]
+    scale = min(1.0, (WORKING_PIXELS / (height * width)) ** 0.5)
+    rows = max(round(height * scale), size[0], _LEAST_SIDE)
+    columns = max(round(width * scale), size[1], _LEAST_SIDE)
     return resize_frame(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), rows, columns)
 
 
@@ -90,8 +95,8 @@ def quantise(flow: np.ndarray) -> tuple[np.ndarray, np.float32]:
     """Quantise flow float32 [h, w, 2] to 8 bits, as records hold it.
 
     Returns:
-      (uint8 [2 * h, w], u over v; the range in pixels): pixel = round(127 + 127 * value
-      / range).
+      (uint8 [2 * h, w], u over v; the range in pixels). A pixel is round(127 + 127 *
+      value / range).
     """
     largest = cv2.norm(flow, cv2.NORM_INF)
     scale = np.float32(min(largest, MAX_FLOW))
@@ -99,26 +104,6 @@ def quantise(flow: np.ndarray) -> tuple[np.ndarray, np.float32]:
         flow = np.clip(flow, -MAX_FLOW, MAX_FLOW)
     # One pass, seven times as fast as in NumPy. The sum is never negative, and the
     # quotient finite.
-    pixels = cv2.convertScaleAbs(
-        flow, alpha=float(127 / scale) if scale > 1e-30 else 0.0, beta=127
-    )
+    gain = float(127 / scale) if scale > 1e-30 else 0.0
+    pixels = cv2.convertScaleAbs(flow, alpha=gain, beta=127)
     return np.concatenate(cv2.split(pixels)), scale
-
-
-def fit(height: int, width: int, max_height: int, max_width: int) -> tuple[int, int]:
-    """Return the largest (height, width) within the limits that keeps the aspect.
-
-    Small frames are enlarged, as in the authors' code, which scales the longest side
-    *to* 256.
-    """
-    scale = min(max_height / height, max_width / width)
-    return max(round(height * scale), 1), max(round(width * scale), 1)
-
-
-def resize_frame(frame: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Resize a frame [H, W, C] or [H, W], by area to shrink it, else bilinearly."""
-    if frame.shape[:2] == (height, width):
-        return frame
-    shrinks = height * width < frame.shape[0] * frame.shape[1]
-    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return cv2.resize(frame, (width, height), interpolation=method)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.data.flow import fit
 from a2d_tf.data.manifest import Manifest
+from a2d_tf.data.resizing import fitted_size
 from a2d_tf.ops import anchors
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Boxes:
 
     def add(self, truth: ClipTruth) -> None:
         """Add the boxes of a record."""
-        frame = np.array(fit(*truth.native_size, *self.canvas))
+        frame = np.array(fitted_size(*truth.native_size, *self.canvas))
         self._boxes += list(truth.boxes * np.tile(frame / truth.native_size, 2))
         self._frames += [frame] * len(truth.boxes)
 

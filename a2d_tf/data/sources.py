@@ -11,7 +11,7 @@ import dataclasses
 import functools
 import pathlib
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -21,9 +21,9 @@ from a2d_tf.core.progress import progress_bar
 from a2d_tf.core.workers import imap
 from a2d_tf.data import video_frames
 from a2d_tf.data.a2d_annotations import Annotation
-from a2d_tf.data.flow import Flow, fit, grey, resize_frame
 from a2d_tf.data.manifest import SPLITS
 from a2d_tf.data.release import Video
+from a2d_tf.data.stored_frames import FramePreparer, StoredFrame
 
 _COUNTS = ("videos", "train", "test", "frames", "annotated frames", "instances")
 _OF_PAIR = ("videos", "frames", "instances")
@@ -298,6 +298,14 @@ def clip_sources(
     return sources, tuple(frame != source for frame, source in zip(unclamped, sources))
 
 
+class _ClipPlan(NamedTuple):
+    """The source frames of a clip, not yet decoded; as of `clip_sources`."""
+
+    key: int
+    numbers: tuple[int, ...]
+    is_clamped: tuple[bool, ...]
+
+
 def clips_of(
     source: Source, settings: ConversionSettings, video: Video, skip: Skip
 ) -> Iterator[ClipRecord]:
@@ -311,60 +319,67 @@ def clips_of(
     keys = usable_frames(source, video, skip)
     if not keys:
         return
-    length = source.length(video.vid)
-    spacing = settings.clip_frames, settings.clip_stride, length
-    waiting = collections.deque((key, *clip_sources(key, *spacing)) for key in keys)
-    pairs = [pair for _, *clip in waiting for pair in zip(*clip)]
-    with_flow = {number for number, missing in pairs if number > 1 and not missing}
-    # The video's last frame is decoded too, to show that none is missing.
-    needed = (
-        {number for number, _ in pairs}
-        | {n - 1 for n in with_flow}
-        | {video.frames} - {0}
+    plans = collections.deque[_ClipPlan]()
+    needed: set[int] = set()
+    with_flow: set[int] = set()
+    for key in keys:
+        numbers, is_clamped = clip_sources(
+            key,
+            settings.clip_frames,
+            settings.clip_stride,
+            source.length(video.vid),
+        )
+        plans.append(_ClipPlan(key, numbers, is_clamped))
+        needed.update(numbers)
+        for number, clamped in zip(numbers, is_clamped):
+            if number > 1 and not clamped:
+                with_flow.add(number)
+                needed.add(number - 1)
+    if video.frames:
+        # The video's last frame is decoded too, to show that none is missing.
+        needed.add(video.frames)
+
+    preparer = FramePreparer(
+        settings.image_height, settings.image_width, settings.flow_method
     )
-    seen: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+    rgbs: dict[int, np.ndarray] = {}
+    flows: dict[int, np.ndarray] = {}
+    previous: StoredFrame | None = None
+    path = source.frames_path(video.vid)
     try:
-        for number, native, rgb, flow in _decoded(
-            source, settings, video.vid, needed, with_flow
-        ):
-            seen[number], zero = (rgb, flow), np.zeros_like(flow)
-            while waiting and number >= waiting[0][1][-1]:
-                key, numbers, clamped = waiting.popleft()
-                try:
-                    annotation = source.read_annotation(video.vid, key, native)
-                except InputError as error:
-                    skip(source.annotation_path(video.vid, key), error)
-                    continue
-                rgbs, flows = zip(*map(seen.get, numbers))
-                flows = [
-                    zero if missing else flow for flow, missing in zip(flows, clamped)
-                ]
-                yield ClipRecord(
-                    video.vid, key, video.split, numbers, rgbs, flows, annotation
-                )
-            first = waiting[0][1][0] if waiting else number
-            seen = {n: images for n, images in seen.items() if n >= first}
-    except InputError as error:
-        skip(source.frames_path(video.vid), error)
-
-
-def _decoded(source, settings, vid, numbers, with_flow):
-    """Yield (number, (height, width) of the video, frame and flow at the stored
-    size).
-    """
-    method = Flow(settings.flow_method)
-    before: np.ndarray | None = None
-    for number, frame in video_frames.read(
-        source.frames_path(vid), numbers, source.remedy
-    ):
-        height, width = frame.shape[:2]
-        size = fit(height, width, settings.image_height, settings.image_width)
-        rgb = resize_frame(frame, *size)
-        flow = np.zeros((*size, 2), np.float32)
-        if {number, number + 1} & with_flow:
-            current = grey(frame, size)
+        for number, native in video_frames.read(path, needed, source.remedy):
+            frame = preparer.prepare(native)
+            no_flow = preparer.no_flow(frame)
+            rgbs[number] = frame.rgb
+            flows[number] = no_flow
             if number in with_flow:
-                assert before is not None  # frame number - 1 is among the numbers, too
-                flow = method(before, current, size)
-            before = current
-        yield number, (height, width), rgb, flow
+                flows[number] = preparer.flow(previous, frame)
+            previous = frame
+            native_size = native.shape[0], native.shape[1]
+            while plans and plans[0].numbers[-1] <= number:
+                plan = plans.popleft()
+                try:
+                    annotation = source.read_annotation(
+                        video.vid, plan.key, native_size
+                    )
+                except InputError as error:
+                    skip(source.annotation_path(video.vid, plan.key), error)
+                    continue
+                clip_flows = []
+                for n, clamped in zip(plan.numbers, plan.is_clamped):
+                    clip_flows.append(no_flow if clamped else flows[n])
+                yield ClipRecord(
+                    video=video.vid,
+                    frame=plan.key,
+                    split=video.split,
+                    clip_frames=plan.numbers,
+                    rgb=[rgbs[n] for n in plan.numbers],
+                    flow=clip_flows,
+                    annotation=annotation,
+                )
+            first_needed = plans[0].numbers[0] if plans else number
+            for n in list(rgbs):
+                if n < first_needed:
+                    del rgbs[n], flows[n]
+    except InputError as error:
+        skip(path, error)

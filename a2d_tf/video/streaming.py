@@ -18,7 +18,7 @@ import numpy as np
 
 from a2d_tf.core import devices
 from a2d_tf.core.workers import in_threads
-from a2d_tf.data.flow import Flow, fit, grey, resize_frame
+from a2d_tf.data.stored_frames import FramePreparer
 from a2d_tf.ops import tracking
 from a2d_tf.video import video_files
 from a2d_tf.video.instances import Finder, FrameFeatures, Instances
@@ -117,32 +117,33 @@ def reach(facts: dict[str, Any]) -> int:
 def moving(
     frames: Iterable[Any], facts: dict[str, Any], span: Span = EVERY_FRAME
 ) -> Generator[tuple[Any, Any, Any], None, None]:
-    """Yield (native frame, frame at the records' size, its flow), as `data.sources`
-    makes them.
+    """Yield (native frame, frame at the stored size, its flow), as records have them.
 
-    The frame at the records' size is None if no answer depends on it, the flow if no
+    The frame at the stored size is None if no answer depends on it, the flow if no
     answer needs its features.
     """
-    flow = Flow(facts["flow_method"]) if facts["use_flow"] else None
-    far, stride = reach(facts), facts["clip_stride"]
+    preparer = FramePreparer(
+        facts["image_height"],
+        facts["image_width"],
+        facts["flow_method"] if facts["use_flow"] else None,
+    )
+    far = reach(facts)
+    steps = range(-far, far + 1, facts["clip_stride"])
     previous = None
     for index, native in enumerate(frames):
-        stored = motion = current = None
-        if span.any(index - far, index + far + 1):
-            height, width = native.shape[:2]
-            size = fit(height, width, facts["image_height"], facts["image_width"])
-            stored = resize_frame(native, *size)
-            current = grey(native, size) if flow else None
-            steps = range(-far, far + 1, stride)
-            # The first frame also stands in for those before it.
-            if any(index + k in span for k in steps) or (
-                index == 0 and span.any(0, far)
-            ):
-                motion = np.zeros((*size, 2), np.float32)
-                if flow and previous is not None:
-                    motion = flow(previous, current, size)
-        yield native, stored, motion
-        previous = current
+        if not span.any(index - far, index + far + 1):
+            previous = None
+            yield native, None, None
+            continue
+        stored = preparer.prepare(native)
+        is_in_a_clip = any(index + step in span for step in steps)
+        # The first frame also stands in for those before it.
+        stands_in = index == 0 and span.any(0, far)
+        flow = None
+        if is_in_a_clip or stands_in:
+            flow = preparer.flow(previous, stored)
+        yield native, stored.rgb, flow
+        previous = stored
 
 
 def _ahead(

@@ -1,0 +1,80 @@
+"""Frames as records hold them and networks see them: resized, with their flow.
+
+Conversion (`sources`) and prediction (`video.streaming`) both prepare frames here, so
+that a network sees in a video exactly what it has learned from. tools/client.py, which
+does without this package, does the same; a test compares the two.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+
+import numpy as np
+
+from a2d_tf.data.flow import Flow, grey
+from a2d_tf.data.resizing import fitted_size, resize_frame
+
+
+@dataclasses.dataclass(frozen=True)
+class StoredFrame:
+    """A frame of a video at the stored size.
+
+    Attributes:
+      native: the frame as decoded, RGB uint8 [H, W, 3].
+      rgb: the same at the stored size, uint8 [h, w, 3].
+    """
+
+    native: np.ndarray
+    rgb: np.ndarray
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """The stored (height, width)."""
+        height, width = self.rgb.shape[:2]
+        return height, width
+
+    @functools.cached_property
+    def grey_frame(self) -> np.ndarray:
+        """The frame as flow is computed on it, see `flow.grey`."""
+        return grey(self.native, self.size)
+
+
+class FramePreparer:
+    """Prepares the frames of videos as one kind of records holds them.
+
+    Args:
+      max_height, max_width: the size that stored frames fit into.
+      flow_method: one of `flow.METHODS`; None where all flow is zero.
+
+    Raises:
+      InputError: the flow method is not installed.
+    """
+
+    def __init__(
+        self, max_height: int, max_width: int, flow_method: str | None
+    ) -> None:
+        self._max_height = max_height
+        self._max_width = max_width
+        self._flow = None if flow_method is None else Flow(flow_method)
+
+    def prepare(self, native: np.ndarray) -> StoredFrame:
+        """Return a decoded frame, RGB uint8 [H, W, 3], at the stored size."""
+        height, width = native.shape[:2]
+        size = fitted_size(height, width, self._max_height, self._max_width)
+        return StoredFrame(native, resize_frame(native, *size))
+
+    def no_flow(self, frame: StoredFrame) -> np.ndarray:
+        """Return the zero flow of a frame, float32 [h, w, 2]."""
+        return np.zeros((*frame.size, 2), np.float32)
+
+    def flow(self, previous: StoredFrame | None, frame: StoredFrame) -> np.ndarray:
+        """Return how far each pixel moved since the previous frame of the video.
+
+        Returns:
+          float32 [h, w, 2], (u, v) in pixels of the stored frame; zero without a
+          previous frame, and without a flow method.
+        """
+        if self._flow is None or previous is None:
+            return self.no_flow(frame)
+        return self._flow(previous.grey_frame, frame.grey_frame, frame.size)
