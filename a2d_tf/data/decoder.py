@@ -42,8 +42,13 @@ _STREAMS = ("hevc", "mpeg", "mpegts")
 # numbers. Value: the NAL units at which decoding may begin. Files also list frames from
 # which on the picture becomes whole little by little (H.264's recovery points).
 _FRAME_A_PACKET = {
-    **dict.fromkeys(("av1", "ffv1", "mjpeg", "prores", "vp9")),
-    **{"h264": "5", "hevc": "16-21"},
+    "av1": None,
+    "ffv1": None,
+    "mjpeg": None,
+    "prores": None,
+    "vp9": None,
+    "h264": "5",
+    "hevc": "16-21",
 }
 
 
@@ -121,7 +126,9 @@ class Decoder:
     """
 
     def __init__(self, path: Path, remedy: str) -> None:
-        self._path, self._remedy, self.is_broken = pathlib.Path(path), remedy, False
+        self._path = pathlib.Path(path)
+        self._remedy = remedy
+        self.is_broken = False
         self._open()
         self.fps = stated_rate(self._stream.average_rate, self._stream.guessed_rate)
         self.count = self._stream.frames or None

@@ -40,15 +40,17 @@ _SHARD_NAME = kind_of(
 _KIND = {
     **FACTS,
     "clip_frames": whole(1),
-    **dict.fromkeys(("counts", "sizes", "native_sizes"), dict),
+    "counts": dict,
+    "sizes": dict,
+    "native_sizes": dict,
     "files": [
         {
             "name": _SHARD_NAME,
             "split": one_of(*SPLITS),
             "records": whole(),
             "bytes": whole(),
+            "videos?": [str],
         }
-        | {"videos?": [str]}
     ],
     "skipped": [{"item": str, "reason": str}],
     "repaired": [{"item": str, "note": str}],

@@ -435,11 +435,13 @@ _README = """Mini A2D: drawn clips in the layout of the Actor-Action Dataset (A2
 
 Made by a2d mini {made_with}, drawing 3
 
-videoset.csv                          vid,label,start,end,height,width,frames,annotated,usage
+videoset.csv                          vid,label,start,end,height,width,frames,\
+annotated,usage
                                       (usage 0 train, 1 test)
 clips320H/<VID>.mp4                   clips
 Annotations/mat/<VID>/<frame>.mat     reS_id, reMask, reBBox, id, class (MATLAB v7.3)
 Annotations/col/<VID>/<frame>.png     label maps in A2D's colours
 
-Frames are numbered from 1. Actors are told by shape and coat, actions by their motion alone.
+Frames are numbered from 1. Actors are told by shape and coat, actions by their \
+motion alone.
 """

@@ -4,7 +4,7 @@ Sources of randomness in training:
 
 | what | depends on |
 |---|---|
-| order of the clips: a permutation of the shards, then of blocks of records | (seed, epoch) |
+| order of the clips: shards permuted, then blocks of records | (seed, epoch) |
 | mirroring; zoom and shift; brightness and contrast | (seed, position in the stream) |
 
 A clip's context is not random: it is the frames around its key frame. All draws are
@@ -211,10 +211,12 @@ def augment(
 ) -> dict[str, tf.Tensor]:
     """Mirror, zoom and shift a clip; change its brightness and contrast.
 
-    All its frames are changed alike. The settings `flip`, `scale_jitter` and `colour_jitter` bound the changes; `seed` is
-    an integer tensor [2]. Outside of the frame all is zero, like padding. An instance
-    is dropped if less than a tenth of its box, fewer than two pixels of a side or none
-    of its mask, if it has one, remain.
+    All its frames are changed alike. The settings `flip`, `scale_jitter` and
+    `colour_jitter` bound the changes; `seed` is an integer tensor [2]. Outside of the
+    frame all is zero, like padding.
+
+    An instance is dropped if less than a tenth of its box, fewer than two pixels of a
+    side, or none of its mask (if it has one) remain.
     """
     flip_seed, window_seed, colour_seed = tf.unstack(
         tf.random.experimental.stateless_split(seed, 3)

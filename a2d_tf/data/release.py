@@ -38,8 +38,10 @@ _COLUMNS = (
     "usage",
 )
 _RANGES = {
-    **dict.fromkeys(("label", "annotated"), (0, 10**9)),
-    **dict.fromkeys(("height", "width"), (1, MAX_SIDE)),
+    "label": (0, 10**9),
+    "annotated": (0, 10**9),
+    "height": (1, MAX_SIDE),
+    "width": (1, MAX_SIDE),
     "frames": (1, 10**9),
     "usage": (0, 1),
 }

@@ -27,20 +27,23 @@ from a2d_tf.data import decoder
 Path = Union[str, os.PathLike]
 
 VIDEOS = (
-    *(
-        ".mp4",
-        ".avi",
-        ".mov",
-        ".mkv",
-        ".webm",
-        ".3gp",
-        ".asf",
-        ".flv",
-        ".m2ts",
-        ".m4v",
-        ".mpeg",
-    ),
-    *(".mpg", ".mts", ".mxf", ".ogv", ".ts", ".wmv"),
+    ".mp4",
+    ".avi",
+    ".mov",
+    ".mkv",
+    ".webm",
+    ".3gp",
+    ".asf",
+    ".flv",
+    ".m2ts",
+    ".m4v",
+    ".mpeg",
+    ".mpg",
+    ".mts",
+    ".mxf",
+    ".ogv",
+    ".ts",
+    ".wmv",
 )
 """Suffixes of the files in a folder that are videos."""
 IMAGES = (".png", ".jpg", ".jpeg")
