@@ -1,4 +1,4 @@
-"""The paper's metrics, of a run or of the results of any method: `a2d_tf.metrics`."""
+"""Scores of a run, or of the results of any method: `a2d_tf.metrics`."""
 
 from __future__ import annotations
 
@@ -56,7 +56,8 @@ def evaluate(
     """Score a run on a split of the records.
 
     Args:
-      run, records: folders, or what was loaded from them.
+      run: its folder, or what was loaded from it.
+      records: their folder, or their manifest.
       split: "train" (without the validation videos), "val" or "test".
       output: folder for metrics, detections and label maps, replaced as a whole; by
         default `evaluation/<split>` in the run folder. A loaded run needs one.
@@ -79,18 +80,21 @@ def evaluate(
         raise TypeError("of a loaded run, evaluate() needs an output")
     manifest = records if isinstance(records, Manifest) else Manifest.load(records)
     run.check_records(manifest)
-    seen = sorted(run.trained_on & manifest.videos(split)) if split == "test" else []
-    if seen:
-        logger.warning(
-            "%s: the run was trained on %d of the test videos (%s): their scores do not"
-            " reflect new videos; metrics.json lists them as 'trained_on'",
-            *(manifest.directory, len(seen), ", ".join(seen[:3])),
-        )
+    notes = {}
+    if split == "test":
+        trained_on = sorted(run.trained_on & manifest.videos(split))
+        if trained_on:
+            notes["trained_on"] = trained_on
+            logger.warning(
+                "%s: the run was trained on %d of the test videos (%s): their scores do"
+                " not reflect new videos; metrics.json lists them as 'trained_on'",
+                manifest.directory,
+                len(trained_on),
+                ", ".join(trained_on[:3]),
+            )
     evaluator = Evaluator(run.network, run.config, manifest)
     threshold = run.config.inference.score_threshold
     origin = scores.origin(run.checkpoint, run.config, manifest.source)
-    found = evaluator.evaluate(
-        split, threshold, output, {"trained_on": seen} if seen else {}
-    )
+    metrics = evaluator.evaluate(split, threshold, output, notes)
     write_json(os.path.join(output, scores.ORIGIN), origin)
-    return found
+    return metrics

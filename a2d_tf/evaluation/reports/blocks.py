@@ -18,8 +18,12 @@ class Text(NamedTuple):
 
 
 class HtmlTable(NamedTuple):
-    """Rows of cells under headings; the first column names the rows, those of `ours`
-    are bold.
+    """Rows of cells under headings.
+
+    Attributes:
+      heads: the headings.
+      rows: lists of cells; the first names the row.
+      ours: indices of the rows that are bold.
     """
 
     heads: tuple
@@ -44,31 +48,38 @@ Block = Union[Heading, Text, HtmlTable, Picture]
 
 
 def write(folder: str | os.PathLike, title: str, blocks: list[Block]) -> None:
-    """Write `report.md` with its pictures in `report/`, and `report.html`, which
-    embeds them.
+    """Write a report in Markdown and in HTML.
+
+    `report.md` has its pictures in `report/`; `report.html` embeds them.
     """
     for block in blocks:
         if isinstance(block, Picture):
             write_bytes(os.path.join(folder, "report", f"{block.name}.png"), block.png)
     parts = [f"# {title}", *map(_markdown, blocks)]
     write_text(os.path.join(folder, "report.md"), "\n\n".join(parts) + "\n")
-    shown = [(type(block).__name__, block) for block in blocks]
-    write_text(
-        os.path.join(folder, "report.html"), render("base.html", title, blocks=shown)
-    )
+    with_kinds = [(type(block).__name__, block) for block in blocks]
+    page = render("base.html", title, blocks=with_kinds)
+    write_text(os.path.join(folder, "report.html"), page)
 
 
 def _markdown(block):
+    """Return a block in Markdown."""
     if isinstance(block, Heading):
         return f"## {block.text}"
     if isinstance(block, Picture):
         return f"![{block.caption}](report/{block.name}.png)\n\n*{block.caption}*"
     if isinstance(block, Text):
         return block.text
-    lines = [block.heads, ["---", *["---:"] * (len(block.heads) - 1)]]
+    lines = [_markdown_row(block.heads)]
+    alignments = ["---"] + ["---:"] * (len(block.heads) - 1)
+    lines.append(_markdown_row(alignments))
     for i, row in enumerate(block.rows):
-        row = [cell.replace("|", "\\|") for cell in row]
-        lines.append(
-            [f"**{cell}**" if cell else "" for cell in row] if i in block.ours else row
-        )
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+        cells = [cell.replace("|", "\\|") for cell in row]
+        if i in block.ours:
+            cells = [f"**{cell}**" if cell else "" for cell in cells]
+        lines.append(_markdown_row(cells))
+    return "\n".join(lines)
+
+
+def _markdown_row(cells):
+    return "| " + " | ".join(cells) + " |"

@@ -39,18 +39,18 @@ def bars(
     """Draw grouped vertical bars of percentages.
 
     Args:
-      groups: {label: list of a figure per name, None where there is none}; three at
-        most.
+      groups: {label: a figure for each name, None if there is none}; three at most.
+      names: below the bars.
+      title: of the chart.
     """
     figure = _figure(min(max(6, 0.3 * len(names) * len(groups) + 2), 13), 3.6)
     axes = label_axes(figure.subplots(), title, y="%")
-    thick = 0.8 / len(groups)
+    width = 0.8 / len(groups)
     for i, (label, values) in enumerate(groups.items()):
-        places = np.arange(len(names)) + (i - (len(groups) - 1) / 2) * thick
         axes.bar(
-            places,
+            np.arange(len(names)) + (i - (len(groups) - 1) / 2) * width,
             [value or 0 for value in values],
-            thick,
+            width,
             label=label,
             color=_COLOURS[i],
         )
@@ -61,8 +61,13 @@ def bars(
     axes.margins(x=0.01)
     axes.set_ylim(0, None)
     # Beside the title, above the bars whatever their heights.
-    place = {"loc": "lower right", "bbox_to_anchor": (1, 1), "ncols": len(groups)}
-    axes.legend(fontsize=8, frameon=False, **place)
+    axes.legend(
+        fontsize=8,
+        frameon=False,
+        loc="lower right",
+        bbox_to_anchor=(1, 1),
+        ncols=len(groups),
+    )
     return figure_png(figure)
 
 
@@ -75,18 +80,21 @@ def sheet(
     """Draw pictures (text below, uint8 [H, W, 3]) row after row.
 
     Args:
-      across: pictures in a row; width: of each, inches; heads: headings of the columns.
+      across: pictures in a row.
+      width: of each picture, inches.
+      heads: headings of the columns.
     """
-    rows = [
-        pictures[first : first + across] for first in range(0, len(pictures), across)
-    ]
-    tall = [
-        width * max(picture.shape[0] / picture.shape[1] for _, picture in row)
-        + 0.15 * max(text.count("\n") + 2 for text, _ in row)
-        for row in rows
-    ]
-    figure = _figure(width * across, sum(tall) + 0.3 * bool(heads))
-    plots = figure.subplots(len(rows), across, squeeze=False, height_ratios=tall)
+    heights = []
+    for first in range(0, len(pictures), across):
+        height = 0.0
+        lines = 0
+        for text, picture in pictures[first : first + across]:
+            height = max(height, picture.shape[0] / picture.shape[1])
+            lines = max(lines, text.count("\n") + 2)
+        heights.append(width * height + 0.15 * lines)
+    head_height = 0.3 if heads else 0
+    figure = _figure(width * across, sum(heights) + head_height)
+    plots = figure.subplots(len(heights), across, squeeze=False, height_ratios=heights)
     for axes in plots.flat[len(pictures) :]:
         axes.set_axis_off()
     for axes, (text, picture) in zip(plots.flat, pictures):

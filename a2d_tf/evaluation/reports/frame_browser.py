@@ -1,14 +1,14 @@
-"""An evaluated split as one HTML page: truth, prediction and errors of its frames,
-worst first.
+"""An evaluated split as one HTML page: truth, prediction and errors of its frames.
 
-The page is self-contained. Its script orders the frames, and filters them by actor and
-action.
+The worst frames come first. The page is self-contained. Its script orders the frames,
+and filters them by actor and action.
 """
 
 from __future__ import annotations
 
 import collections
 import pathlib
+from typing import NamedTuple
 
 import numpy as np
 
@@ -35,6 +35,24 @@ ERRORS = {
 }
 
 
+class _ScoredFrame(NamedTuple):
+    """How bad a frame is; the worst sorts first.
+
+    Attributes:
+      missed: minus the number of objects missed.
+      mistakes: minus the number of all mistakes.
+      miou: its joint mIoU in percent.
+      name: of the frame.
+      told: what is wrong, in words.
+    """
+
+    missed: int
+    mistakes: int
+    miou: float
+    name: str
+    told: str
+
+
 def page(
     title: str,
     folder: pathlib.Path,
@@ -51,8 +69,11 @@ def page(
     filled if no frame has a true label map, for lack of masks.
 
     Args:
-      folder: of the scores; labels: of the split.
-      split: of the frames; limit: their maximal number.
+      folder: of the scores.
+      labels: of the split.
+      manifest: of records that hold the frames.
+      split: of the frames.
+      limit: their maximal number.
 
     Returns:
       (text, number of frames shown, number of frames in the split).
@@ -65,62 +86,87 @@ def page(
     truth = box_data.Truth.load(folder / "truth.json", labels)
     metrics = load_json(folder / "metrics.json", dict, "evaluate it again")
     scored = _scored(folder, labels, truth, metrics.get("mistakes"))
-    names = {name for name, _ in scored[:limit]}
+    worst = scored[:limit]
+    names = {frame.name for frame in worst}
     images = dict(pipeline.key_frames(manifest, split, names))
     if len(images) < len(names):
         raise InputError(
             f"{manifest.directory}: split '{split}' lacks {min(names - set(images))},"
             f" so {folder} was made from other records; pass those as --records"
         )
-    tables = [
-        (table, [[kind, *map(registry.figure, row)] for kind, row in table.lines()])
-        for _, table in registry.tables(registry.of_own_labels(metrics))
-    ]
-    cards = [
-        {"told": told, **_card(name, folder, labels, truth, images[name])}
-        for name, told in scored[:limit]
-    ]
-    shown: dict = {"labels": labels, "errors": ERRORS, "own": "mistakes" in metrics}
-    shown |= {"cards": cards, "count": len(scored), "tables": tables}
-    text = templates.render("browse.html", title, data={}, **shown)
+    tables = []
+    for _, table in registry.tables(registry.of_own_labels(metrics)):
+        rows = []
+        for name, values in table.lines():
+            rows.append([name, *map(registry.figure, values)])
+        tables.append((table, rows))
+    cards = []
+    for frame in worst:
+        card = _card(frame.name, folder, labels, truth, images[frame.name])
+        cards.append({"told": frame.told, **card})
+    text = templates.render(
+        "browse.html",
+        title,
+        data={},
+        labels=labels,
+        errors=ERRORS,
+        own="mistakes" in metrics,
+        cards=cards,
+        count=len(scored),
+        tables=tables,
+    )
     return text, len(names), len(scored)
 
 
 def _scored(folder, labels, truth, mistakes):
-    """Return (name, what is wrong in words) of each frame, the worst first."""
+    """Return the `_ScoredFrame` of each frame, the worst first.
+
+    Args:
+      mistakes: of `metrics.json`, for own labels, or None.
+    """
     scored = []
     for name in label_maps.frames_of(folder) or truth.frames.tolist():
         confusion = segmentation.Confusion(labels)
         confusion.update(*_maps(folder, name, labels, truth))
-        miou, made = (
-            confusion.metrics()["joint"]["miou"],
-            (mistakes or {}).get(name, []),
-        )
-        told = f"mIoU {miou:.1f}" if mistakes is None else _told(made, labels)
-        missed = sum(true > 0 for true, _ in made)
-        scored.append((-missed, -len(made), miou, name, told))
-    return [each[-2:] for each in sorted(scored)]
+        miou = confusion.metrics()["joint"]["miou"]
+        if mistakes is None:
+            of_frame = []
+            told = f"mIoU {miou:.1f}"
+        else:
+            of_frame = mistakes.get(name, [])
+            told = _told(of_frame, labels)
+        missed = sum(true_code > 0 for true_code, _ in of_frame)
+        scored.append(_ScoredFrame(-missed, -len(of_frame), miou, name, told))
+    return sorted(scored)
 
 
 def _told(mistakes, labels):
-    """Say what is wrong in a frame: [(true code, found code)], 0 where there is
-    none.
+    """Say what is wrong in a frame.
+
+    Args:
+      mistakes: [(true code, predicted code)], 0 where there is none.
     """
-    told: collections.Counter = collections.Counter()
-    for pair in mistakes:
-        kind = "" if all(pair) else "missed: " if pair[0] else "not there: "
-        told[
-            kind + " taken for ".join(labels.spoken(code) for code in pair if code)
-        ] += 1
-    times = (
-        f"{each} ({count} times)" if count > 1 else each for each, count in told.items()
-    )
-    return "; ".join(times) or "no mistake"
+    counts: collections.Counter = collections.Counter()
+    for true_code, code in mistakes:
+        if not code:
+            counts[f"missed: {labels.spoken(true_code)}"] += 1
+        elif not true_code:
+            counts[f"not there: {labels.spoken(code)}"] += 1
+        else:
+            true_name = labels.spoken(true_code)
+            counts[f"{true_name} taken for {labels.spoken(code)}"] += 1
+    sentences = []
+    for sentence, count in counts.items():
+        if count > 1:
+            sentence = f"{sentence} ({count} times)"
+        sentences.append(sentence)
+    return "; ".join(sentences) or "no mistake"
 
 
 def _maps(folder, name, labels, truth):
-    """Read the label maps of a frame: truth, of boxes alone these filled, and
-    prediction.
+    """Read the label maps of a frame: truth and prediction.
+
+    If the truth is boxes alone, its map has these filled.
     """
     if (folder / "label_truth").exists():
         return label_maps.read_maps(folder, name, labels)
@@ -137,17 +183,19 @@ def _card(name, folder, labels, truth, image):
     expected, predicted = _maps(folder, name, labels, truth)
     figures = []
     for side, codes in (("truth", expected), ("prediction", predicted)):
+        pairs = []
+        for code in np.unique(codes):
+            if code:
+                actor, action = labels.split(int(code))
+                pairs.append((labels.actors[actor - 1], labels.actions[action - 1]))
         painted = visualize.paint(image, codes, labels.palette)
-        found = (labels.split(int(code)) for code in np.unique(codes) if code)
-        pairs = [
-            (labels.actors[actor - 1], labels.actions[action - 1])
-            for actor, action in found
-        ]
-        figures.append((side, templates.jpeg_url(painted, _SIDE, _QUALITY), pairs))
-    colours = np.array([(0, 0, 0), *ERRORS.values()], np.uint8)
+        url = templates.jpeg_url(painted, _SIDE, _QUALITY)
+        figures.append((side, url, pairs))
+    # Indices of colours: 0 of pixels that are right, then those of ERRORS.
     other_actor = labels.split(expected)[0] != labels.split(predicted)[0]
     cases = [expected == predicted, predicted == 0, expected == 0, other_actor]
-    wrong = np.select(cases, [0, 1, 2, 3], 4).astype(np.uint8)  # indices of colours
+    wrong = np.select(cases, [0, 1, 2, 3], 4).astype(np.uint8)
+    colours = np.array([(0, 0, 0), *ERRORS.values()], np.uint8)
     shares = 100 * np.bincount(wrong.ravel(), minlength=len(colours))[1:] / wrong.size
     painted = visualize.paint(image, wrong, colours)
     url = templates.jpeg_url(painted, _SIDE, _QUALITY)

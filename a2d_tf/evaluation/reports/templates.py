@@ -25,9 +25,7 @@ def data_url(data: bytes, kind: str = "png") -> str:
 
 
 def jpeg_url(rgb: np.ndarray, side: int, quality: int) -> str:
-    """Shrink a picture, RGB uint8 [H, W, 3], and encode it as the data URL of a
-    JPEG.
-    """
+    """Shrink a picture, RGB uint8 [H, W, 3], and return it as a JPEG's data URL."""
     image = np.ascontiguousarray(shrunk(rgb, side)[..., ::-1])
     data = cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, quality))[1]
     return data_url(data.tobytes(), "jpeg")
@@ -37,15 +35,19 @@ def render(name: str, title: str, folder: pathlib.Path = _FILES, **values: Any) 
     """Render a page from the template of that name, base.html or one that extends it.
 
     Args:
+      title: of the page.
       folder: of the template, and of the styles and scripts that it includes, beside
-      those here. **values: what the template shows; `data` is for the page's script.
+        those here.
+      **values: what the template shows; `data` is for the page's script.
     """
     import jinja2  # late, because commands that write no page need not wait for it
 
-    options: dict = {"autoescape": True, "trim_blocks": True, "lstrip_blocks": True}
-    loader = jinja2.FileSystemLoader([folder, _FILES])
     templates = jinja2.Environment(
-        loader=loader, undefined=jinja2.StrictUndefined, **options
+        loader=jinja2.FileSystemLoader([folder, _FILES]),
+        undefined=jinja2.StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     # Names of files that are no UTF-8 stay whole until the end.
     compact = {"separators": (",", ":"), "allow_nan": False, "ensure_ascii": False}
