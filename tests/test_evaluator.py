@@ -111,7 +111,7 @@ def test_instances_are_what_is_painted(evaluated, evaluator, frames):
         )
 
 
-def test_records_of_every_frame_are_scored_over_time_and_a_zero_shot_run_has_its_figures(
+def test_whole_videos_are_scored_over_time_and_a_zero_shot_run_has_its_figures(
     evaluator, evaluated, frames, monkeypatch, tmp_path
 ):
     metrics, _ = evaluated

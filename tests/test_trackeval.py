@@ -33,7 +33,8 @@ def data(frames):
     predicted = [np.array(frame["predicted"], int) for frame in frames]
     ious = []
     for frame, rows, columns in zip(frames, true, predicted):
-        ious.append(np.reshape(np.array(frame["iou"], float), (len(rows), len(columns))))
+        iou = np.array(frame["iou"], float)
+        ious.append(np.reshape(iou, (len(rows), len(columns))))
     return {
         "gt_ids": true,
         "tracker_ids": predicted,

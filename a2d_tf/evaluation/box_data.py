@@ -66,8 +66,11 @@ class Detections:
         arrays = {}
         for name in _FIELDS:
             values = getattr(self, name)
-            if values is not None:
-                arrays[name] = _turned(values) if _is_boxes(name) else values
+            if values is None:
+                continue
+            if _is_boxes(name):
+                values = _turned(values)
+            arrays[name] = values
         files.write_file(path, lambda file: np.savez_compressed(file, **arrays))
 
     @classmethod
@@ -280,11 +283,12 @@ class Results(InstanceTable):
         """Return results of `coco_json.result_entries` on the frames of a truth."""
         index = {image_id: i for i, image_id in enumerate(truth.image_ids)}
         masks = [entry["segmentation"] for entry in entries]
+        all_masked = None not in masks
         return cls(
             frames=truth.frames,
             source="results",
             sizes=truth.sizes,
-            masks=None if None in masks else masks,
+            masks=masks if all_masked else None,
             image_ids=truth.image_ids,
             scores=np.array([entry["score"] for entry in entries], np.float64),
             **_columns(entries, index),

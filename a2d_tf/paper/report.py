@@ -169,13 +169,15 @@ def _introduction(results, origin):
 def _table(heads, rows):
     """Return a table without the columns that have no figure."""
     columns = []
-    for column in range(len(heads)):
+    kept_heads = []
+    for column, head in enumerate(heads):
         if any(row[column] != "-" for row in rows):
             columns.append(column)
+            kept_heads.append(head)
     kept_rows = []
     for row in rows:
         kept_rows.append([row[column] for column in columns])
-    return HtmlTable(tuple(heads[column] for column in columns), kept_rows)
+    return HtmlTable(tuple(kept_heads), kept_rows)
 
 
 def _training_videos(done):
