@@ -1,6 +1,4 @@
-"""How tools name the image of a frame: from a path to the video's name and the
-frame's number.
-"""
+"""How tools name the image of a frame: the video's name and the frame's number."""
 
 from __future__ import annotations
 
@@ -36,50 +34,59 @@ def split_frame_name(name: str) -> tuple[str | None, int] | None:
 
     'clip1/00005.jpg', 'clip1_00005.jpg' and r'images\\clip1\\frame-5.png' are frame 5
     of clip1; '00005.jpg' and 'frame_00005.png' are frame 5 of a video without a name.
-    None where the name ends with no number.
+    None if the name ends with no number.
     """
     *folders, last = name.replace("\\", "/").split("/")
-    found = re.fullmatch(
-        r"(?:(.*?)[ _.-]?)?([0-9]{1,9})", last.rpartition(".")[0] or last
-    )
-    if not found:
+    stem = last.rpartition(".")[0] or last
+    parts = re.fullmatch(r"(?:(.*?)[ _.-]?)?([0-9]{1,9})", stem)
+    if not parts:
         return None
-    prefix, number = found[1] or "", int(found[2])
-    if prefix.lower() in ("", "frame", "img", "image"):
-        return (folders[-1] if folders else None), number
-    return prefix, number
+    prefix = parts[1] or ""
+    number = int(parts[2])
+    if prefix.lower() not in ("", "frame", "img", "image"):
+        return prefix, number
+    if folders:
+        return folders[-1], number
+    return None, number
 
 
 def of_image(name: str) -> FrameName | None:
-    """Parse the path of an image of the user's: 'clip1/00005.jpg',
-    'images/clip1_00005.jpg'.
+    """Parse the path of a user's own image.
+
+    Such as 'clip1/00005.jpg' or 'images/clip1_00005.jpg'. None if it has no number.
     """
-    found = split_frame_name(_without_images(name))
-    if not found:
+    path = _without_images(name)
+    video_and_number = split_frame_name(path)
+    if not video_and_number:
         return None
-    video, number = found
-    # A root says where an annotator had the frames, and which split nothing of the
-    # video.
-    path = re.sub(r"(^|/)upload/[0-9]+/", r"\1", _without_images(name))
-    folders = [] if re.match(r"/|[A-Za-z]:|\.\./", path) else path.split("/")[:-1]
+    video, number = video_and_number
+    # Roots, where an annotator had the frames, and folders of splits tell nothing of
+    # the video.
+    path = re.sub(r"(^|/)upload/[0-9]+/", r"\1", path)
+    folders = path.split("/")[:-1]
+    if re.match(r"/|[A-Za-z]:|\.\./", path):
+        folders = []
     if folders and (folders[-1].casefold() == (video or "").casefold()):
         folders.pop()
-    folder = "/".join(each for each in folders if not _SPLIT.fullmatch(each))
-    return FrameName(
-        None if video in ("", ".", "..") else video, number, _BY_NAME, folder
-    )
+    folder = "/".join(part for part in folders if not _SPLIT.fullmatch(part))
+    if video in ("", ".", ".."):
+        video = None
+    return FrameName(video, number, _BY_NAME, folder)
 
 
 def of_cvat(name: str) -> FrameName | None:
-    """Parse a name that CVAT writes: 'frame_000005.PNG' of a video, else an image's own
-    path.
+    """Parse a name that CVAT writes.
 
-    This project's exports have the video as its folder: 'clip1/frame_000005.PNG'.
+    It is 'frame_000005.PNG' of a video, else an image's own path. This project's
+    exports have the video as its folder: 'clip1/frame_000005.PNG'.
 
     Source: cvat-ai/cvat `dataset_manager/bindings.py`.
     """
-    found = re.fullmatch(r"(?:([^/]+)/)?frame_([0-9]{6,9})\.PNG", _without_images(name))
-    return FrameName(found[1], int(found[2]) + 1, _BY_CVAT) if found else of_image(name)
+    path = _without_images(name)
+    parts = re.fullmatch(r"(?:([^/]+)/)?frame_([0-9]{6,9})\.PNG", path)
+    if not parts:
+        return of_image(name)
+    return FrameName(parts[1], int(parts[2]) + 1, _BY_CVAT)
 
 
 def any_is_0(names: Iterable[str]) -> bool:
@@ -92,15 +99,16 @@ def any_is_0(names: Iterable[str]) -> bool:
 
 
 def from_0(name: str, certain: bool) -> FrameName | None:
-    """Parse a name of YouTube-VIS or of a mask, which count from 0: 'clip1/00005.jpg'
-    is frame 6.
+    """Parse a name of YouTube-VIS or of a mask: 'clip1/00005.jpg' is frame 6.
 
     Unless it is `certain` that this file counts from 0, images of the video may count
     from 1.
     """
-    found, kind = of_image(name), "video" if certain else "names from 0"
-    numbering = Numbering(kind, _FROM_0)
-    return found and found._replace(number=found.number + 1, numbering=numbering)
+    frame_name = of_image(name)
+    if not frame_name:
+        return None
+    numbering = Numbering("video" if certain else "names from 0", _FROM_0)
+    return frame_name._replace(number=frame_name.number + 1, numbering=numbering)
 
 
 def of_roboflow(name: str, step: int) -> FrameName | None:
@@ -109,28 +117,30 @@ def of_roboflow(name: str, step: int) -> FrameName | None:
     `step` is the number of video frames from one sampled frame to the next.
     """
     name = re.sub(r"_([A-Za-z]+)\.rf\.[^./]+\.[A-Za-z]+$", r".\1", name)
-    found = re.fullmatch(
+    parts = re.fullmatch(
         rf"(?:.*[/\\])?([^/\\]+)_(?:{_KINDS})-([0-9]{{1,9}})(?:\.[a-z]+)?",
         name,
         re.IGNORECASE,
     )
-    if not found:
+    if not parts:
         return of_image(name)
     explanation = (
         "Roboflow numbers its sampled frames from 0: clip_mp4-5.jpg is frame"
         f" {5 * step + 1} of the video; if it sampled every tenth, pass --frame_step=10"
     )
-    return FrameName(
-        found[1], int(found[2]) * step + 1, Numbering("video", explanation)
-    )
+    number = int(parts[2]) * step + 1
+    return FrameName(parts[1], number, Numbering("video", explanation))
 
 
 def of_label_studio(name: str) -> FrameName | None:
-    """Parse a name of Label Studio's, which must hold the video:
-    '0a1b2c3d-clip1_00005.jpg'.
+    """Parse a name of Label Studio's: '0a1b2c3d-clip1_00005.jpg'.
+
+    None if it does not contain the video.
     """
-    found = of_image(re.sub(_UPLOADED, "", _last(name)))
-    return found if found and found.video else None
+    frame_name = of_image(re.sub(_UPLOADED, "", _last(name)))
+    if frame_name and frame_name.video:
+        return frame_name
+    return None
 
 
 def _last(name):
