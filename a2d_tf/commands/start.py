@@ -1,9 +1,8 @@
 """From an export of an annotation tool to the pages of all videos, in one command.
 
   a2d start --annotations=EXPORT --videos=FOLDER --output=own/first
-  a2d start --annotations=EXPORT --annotations=MORE --videos=FOLDER --output=own/second
-  \
-    --after=own/first
+  a2d start --annotations=EXPORT --annotations=MORE --videos=FOLDER \\
+    --output=own/second --after=own/first
 
 Checks the annotations, builds records, suggests settings, trains, scores on the videos
 held out, exports, and predicts each video of the folder. It starts the single commands,
