@@ -89,7 +89,7 @@ def kinds_of(node: ast.AST, code: set[int]) -> list[str]:
     if isinstance(node, ast.Starred):
         return ["spread"] if isinstance(node.value, _LITERALS) else []
     if isinstance(node, ast.Dict):
-        return ["spread"] * _count_spread_dicts(node)
+        return _spread_dicts(node)
     if isinstance(node, ast.For):
         return ["loopif"] if isinstance(node.iter, ast.IfExp) else []
     if isinstance(node, ast.BinOp):
@@ -112,12 +112,12 @@ def _is_nested(comprehension):
     return False
 
 
-def _count_spread_dicts(node):
-    count = 0
+def _spread_dicts(node):
+    kinds = []
     for key, value in zip(node.keys, node.values):
         if key is None and isinstance(value, (ast.Dict, ast.IfExp, ast.DictComp)):
-            count += 1
-    return count
+            kinds.append("spread")
+    return kinds
 
 
 def _repeats_by_condition(node):

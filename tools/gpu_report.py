@@ -59,32 +59,34 @@ def rows() -> dict[str, Row]:
 
     The commands read what earlier ones have left.
     """
-    rows = {
+    by_name = {
         "machine": Row("machine"),
         "gradients": Row("gradients"),
         "step: float32": Row("step", {"precision": "float32"}),
         "step: float32, once more": Row("step"),
     }
     for name in ("mini", "records", "train", "evaluate", "export", "predict"):
-        rows[f"command: {name}"] = Row("command", {"name": name})
-    rows["prediction"] = Row("prediction")
-    rows["losses: CPU"] = Row("losses", {"on_gpu": False})
-    rows["losses: CPU, weights disturbed"] = Row(
+        by_name[f"command: {name}"] = Row("command", {"name": name})
+    by_name["prediction"] = Row("prediction")
+    by_name["losses: CPU"] = Row("losses", {"on_gpu": False})
+    by_name["losses: CPU, weights disturbed"] = Row(
         "losses", {"on_gpu": False, "rounding": "TF32"}
     )
-    rows["losses: GPU"] = Row("losses")
+    by_name["losses: GPU"] = Row("losses")
     for name, precision in (("float32", "float32"), ("bfloat16", "mixed_bfloat16")):
         options = {"precision": precision}
         if name != "float32":  # which is above
-            rows[f"step: {name}"] = Row("step", options)
-        rows[f"step: {name}, layout optimizer"] = Row(
+            by_name[f"step: {name}"] = Row("step", options)
+        by_name[f"step: {name}, layout optimizer"] = Row(
             "step", {**options, "layout": True}
         )
-        rows[f"step: {name}, free"] = Row("step", {**options, "deterministic": False})
+        by_name[f"step: {name}, free"] = Row(
+            "step", {**options, "deterministic": False}
+        )
     for count in range(2, len(devices.nvidia_cards()) + 1):
-        rows[f"step: mirrored, {count} GPUs"] = Row("step", {"gpus": count})
-    rows["batches"] = Row("batches")
-    return rows
+        by_name[f"step: mirrored, {count} GPUs"] = Row("step", {"gpus": count})
+    by_name["batches"] = Row("batches")
+    return by_name
 
 
 def _measured(name: str, folder: pathlib.Path) -> dict[str, Any]:
