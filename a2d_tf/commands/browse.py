@@ -38,24 +38,27 @@ _LIMIT = FLAGS.define_integer(
 
 def main(argv: list[str]) -> None:
     command_line.require(argv, run=_RUN.value, records=_RECORDS.value)
-    run, split = pathlib.Path(_RUN.value), _SPLIT.value.removesuffix("_best")
+    run = pathlib.Path(_RUN.value)
+    split = _SPLIT.value.removesuffix("_best")
     folder = scores.folder_of(run, _SPLIT.value)
     if not folder.is_dir():
-        raise InputError(
-            f"{folder}: no such folder; run a2d evaluate --workdir={run} "
-            f"--split={split}{' --checkpoint=best' * (split != _SPLIT.value)}"
-        )
+        command = f"a2d evaluate --workdir={run} --split={split}"
+        if split != _SPLIT.value:
+            command += " --checkpoint=best"
+        raise InputError(f"{folder}: no such folder; run {command}")
     labels = LabelSpace.from_json(run / "labels.json")
     from a2d_tf.data.manifest import Manifest
     from a2d_tf.evaluation.reports import frame_browser
 
     manifest = Manifest.load(_RECORDS.value)
     title = f"{os.path.basename(os.path.abspath(run))}: frames of split {_SPLIT.value}"
-    given = {"split": split, "limit": _LIMIT.value}
-    text, shown, count = frame_browser.page(title, folder, labels, manifest, **given)
+    text, shown_count, count = frame_browser.page(
+        title, folder, labels, manifest, split=split, limit=_LIMIT.value
+    )
     output = _OUTPUT.value or str(folder / "browse.html")
     write_text(output, text)
-    print(f"{shown} of {count} frames, {len(text.encode()) / 1e6:.1f} MB -> {output}")
+    megabytes = len(text.encode()) / 1e6
+    print(f"{shown_count} of {count} frames, {megabytes:.1f} MB -> {output}")
 
 
 run = command_line.command(main, FLAGS)

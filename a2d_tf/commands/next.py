@@ -1,5 +1,4 @@
-"""Choose the frames of predicted videos to correct next, and write them for an
-annotation tool.
+"""Choose the frames of predicted videos to correct next, for an annotation tool.
 
   a2d next --prediction=out_clips --count=40 --output=next
   a2d next --prediction=out --records=records --format=coco --output=next
@@ -60,73 +59,99 @@ def main(argv: list[str]) -> None:
     output = _OUTPUT.value
     check_output_folder(output)
     folders = prediction_folder.folders_of([_PREDICTION.value])
-    said = {} if _RECORDS.value is None else _contents(_RECORDS.value)
-    listed = [one for folder in folders for one in choice.candidates(folder, **said)]
-    chosen = choice.choose(listed, _COUNT.value)
+    records_info = {}
+    if _RECORDS.value is not None:
+        records_info = _read_records(_RECORDS.value)
+    candidates: list[choice.Candidate] = []
+    for folder in folders:
+        candidates += choice.candidates(folder, **records_info)
+    best_frames = choice.choose(candidates, _COUNT.value)
     with whole_folder(output, replace=False) as new:
-        write(chosen, pathlib.Path(new), _FORMAT.value)
-    videos = len({candidate.folder for candidate in chosen})
-    left = "; without test videos and what is near annotated frames" if said else ""
-    print(f"{output}: {len(chosen)} frames of {videos} videos ({_FORMAT.value}){left}")
+        write(best_frames, pathlib.Path(new), _FORMAT.value)
+    videos = len({candidate.folder for candidate in best_frames})
+    line = f"{output}: {len(best_frames)} frames of {videos} videos ({_FORMAT.value})"
+    if records_info:
+        line += "; without test videos and what is near annotated frames"
+    print(line)
 
 
-def _contents(records):
-    """{argument of `choice.candidates`: what records say of it}."""
+def _read_records(records):
+    """Return what records say, as {argument of `choice.candidates`: value}."""
     manifest = Manifest.load(records)
-    pairs, labels = (
-        manifest.counts.get("train", {}).get("pairs", {}),
-        manifest.label_space,
-    )
-    known: dict[str, list[int]] = collections.defaultdict(list)
+    labels = manifest.label_space
+    pairs = manifest.counts.get("train", {}).get("pairs", {})
+    annotated_frames: dict[str, list[int]] = collections.defaultdict(list)
     for *_, truth in inspection.read(manifest, manifest.splits):
-        known[truth.video].append(truth.frame)
-    counts = {labels.name(int(code)): count for code, count in pairs.items()}
-    return {"counts": counts, "known": known, "held_out": manifest.videos("test")}
+        annotated_frames[truth.video].append(truth.frame)
+    return {
+        "counts": {labels.name(int(code)): count for code, count in pairs.items()},
+        "known": annotated_frames,
+        "held_out": manifest.videos("test"),
+    }
 
 
-def write(chosen: list[choice.Candidate], output: pathlib.Path, form: str) -> None:
-    """Write the files of chosen frames into an empty folder; `form` is of
-    `writers.WRITERS`.
+def write(best_frames: list[choice.Candidate], output: pathlib.Path, form: str) -> None:
+    """Write the files of the frames to correct into an empty folder.
+
+    Args:
+      best_frames: the best one first.
+      form: one of `writers.WRITERS`.
     """
-    rows = [
-        (
-            i,
-            x.video,
-            x.frame,
-            f"{x.seconds:.3f}",
-            f"{x.score:.3f}",
-            "; ".join(x.reasons),
+    rows = []
+    for rank, candidate in enumerate(best_frames, 1):
+        rows.append(
+            (
+                rank,
+                candidate.video,
+                candidate.frame,
+                f"{candidate.seconds:.3f}",
+                f"{candidate.score:.3f}",
+                "; ".join(candidate.reasons),
+            )
         )
-        for i, x in enumerate(chosen, 1)
-    ]
     write_csv(output / "frames.csv", [_COLUMNS, *rows])
-    pictures = {}
-    for folder in sorted({one.folder for one in chosen}):
-        own = {one.place: one.frame for one in chosen if one.folder == folder}
+    images = {}
+    for folder in sorted({candidate.folder for candidate in best_frames}):
+        # {number among the answered frames: number in the video}
+        numbers = {}
+        for candidate in best_frames:
+            if candidate.folder == folder:
+                numbers[candidate.place] = candidate.frame
         video = read_tracked_video(folder)
-        path, masks = str(output / "annotations" / f"{video.name}.zip"), form == "masks"
+        path = str(output / "annotations" / f"{video.name}.zip")
         if os.path.exists(path):
             raise InputError(
                 f"{folder}: another prediction is of {video.name}; pass only one"
             )
-        writers.save(video, path, form, masks, frames=own.values())
+        writers.save(video, path, form, form == "masks", frames=numbers.values())
         overlay = folder / prediction_folder.RESULT_FILES["overlay"]
-        for place, picture in video_frames.read(
-            overlay, own, "predict again with all --results"
-        ):
-            pictures[folder, own[place]] = visualize.shrunk(picture, 480)
-    most = _ROWS * _ACROSS
-    for first in range(0, len(chosen), most):
-        page = [
-            (
-                f"{rank}. {one.video}, frame {one.frame}, {one.seconds:.2f} s\n"
-                + "\n".join(textwrap.fill(reason, 60) for reason in one.reasons),
-                pictures[one.folder, one.frame],
-            )
-            for rank, one in enumerate(chosen[first : first + most], first + 1)
-        ]
-        drawn = charts.sheet(page, _ACROSS)
-        (output / f"sheet_{first // most + 1}.png").write_bytes(drawn)
+        remedy = "predict again with all --results"
+        for place, image in video_frames.read(overlay, numbers, remedy):
+            images[folder, numbers[place]] = visualize.shrunk(image, 480)
+    _write_sheets(best_frames, images, output)
+
+
+def _write_sheets(best_frames, images, output):
+    """Write the frames on sheets, with their reasons.
+
+    Args:
+      images: {(folder, number in the video): RGB uint8 [H, W, 3]}.
+    """
+    frames_of_sheet = _ROWS * _ACROSS
+    for first in range(0, len(best_frames), frames_of_sheet):
+        cells = []
+        candidates = best_frames[first : first + frames_of_sheet]
+        for rank, candidate in enumerate(candidates, first + 1):
+            lines = [
+                f"{rank}. {candidate.video}, frame {candidate.frame},"
+                f" {candidate.seconds:.2f} s"
+            ]
+            for reason in candidate.reasons:
+                lines.append(textwrap.fill(reason, 60))
+            image = images[candidate.folder, candidate.frame]
+            cells.append(("\n".join(lines), image))
+        name = f"sheet_{first // frames_of_sheet + 1}.png"
+        (output / name).write_bytes(charts.sheet(cells, _ACROSS))
 
 
 run = command_line.command(main, FLAGS)

@@ -32,21 +32,26 @@ def main(argv: list[str]) -> None:
     command_line.require(argv, prediction=_PREDICTION.value, output=_OUTPUT.value)
     folders = folders_of(_PREDICTION.value)
     predictions = bouts.read_all(folders, _MIN_SCORE.value)
-    tracks = [track for each in predictions for track in each.tracks]
-    found = {bout.action for track in tracks for bout in track.bouts}
-    shades = action_colours.colours(found, predictions[0].video.labels)
-    actions, counts = list(shades), bouts.transitions(predictions, list(shades))
+    tracks = []
+    for prediction in predictions:
+        tracks += prediction.tracks
+    actions_seen: set[str] = set()
+    for track in tracks:
+        actions_seen.update(bout.action for bout in track.bouts)
+    shades = action_colours.colours(actions_seen, predictions[0].video.labels)
+    actions = list(shades)
+    counts = bouts.transitions(predictions, actions)
     figures = {
         "time_budget": plots.time_budget(tracks, shades),
         "transitions": plots.transitions(counts, actions),
     }
-    for folder, each in zip(folders, predictions):
-        print(
-            f"{folder}: {each.name}, {each.video.seconds:.1f} s, {len(each.tracks)}"
-            " tracks"
-        )
-        figures[f"time_budget_{each.name}"] = plots.time_budget(each.tracks, shades)
-        figures[f"timeline_{each.name}"] = plots.timeline(each, shades)
+    for folder, prediction in zip(folders, predictions):
+        name = prediction.name
+        seconds = prediction.video.seconds
+        print(f"{folder}: {name}, {seconds:.1f} s, {len(prediction.tracks)} tracks")
+        time_budget_figure = plots.time_budget(prediction.tracks, shades)
+        figures[f"time_budget_{name}"] = time_budget_figure
+        figures[f"timeline_{name}"] = plots.timeline(prediction, shades)
     for name, figure in figures.items():
         write_bytes(os.path.join(_OUTPUT.value, f"{name}.png"), figure_png(figure))
     budget = [time_budget.COLUMNS, *time_budget.rows(predictions)]
