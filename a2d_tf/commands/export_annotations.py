@@ -13,8 +13,8 @@ interpolates, a track has there only those key frames that keep the IoU with it 
   coco     COCO with CVAT's attributes: .json or .zip
   labelme  LabelMe, a JSON for each frame: a folder or .zip
   masks    PNGs of masks as for SAM 2 and Cutie, and objects.csv: a folder or .zip
-  boris    times alone, of a prediction or a library: a project that BORIS opens, .boris, else its
-           tabular events, .csv or .tsv
+  boris    times alone, of a prediction or a library: a project that BORIS opens,
+           .boris, else its tabular events, .csv or .tsv
 
 A label is the actor and has the attribute 'action'; of labelme it is 'actor-action'. In
 masks, a pixel has one track: that of the higher score where masks overlap. a2d records

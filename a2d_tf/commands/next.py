@@ -11,8 +11,8 @@ The output, a new folder, has
 
   frames.csv    the frames, best first, with the reasons
   sheet_1.png   the frames to look at, with the boxes of the prediction and the reasons
-  annotations/  for each video a .zip with the prediction of these frames; corrected in the tool, it
-                is an input of a2d records
+  annotations/  for each video a .zip with the prediction of these frames; corrected in
+                the tool, it is an input of a2d records
 """
 
 from __future__ import annotations
