@@ -60,12 +60,12 @@ def main(argv: list[str]) -> None:
 
 def _export(folder, settings):
     from a2d_tf.runs import loading
-    from a2d_tf.serving import export_folder
+    from a2d_tf.serving import exporter
 
     output = os.path.normpath(_OUTPUT.value)
     devices.prepare(_DEVICE.value)
     run = loading.load(folder, settings, _CHECKPOINT.value)
-    export_folder.export(run, output)
+    exporter.export(run, output)
     threshold = run.config.inference.score_threshold
     print(f"{run.checkpoint}, p(actor) >= {threshold:g} -> {output}")
 

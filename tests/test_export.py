@@ -24,7 +24,7 @@ from a2d_tf.data.sources import clip_sources
 from a2d_tf.model.inference import infer
 from a2d_tf.model.network import Network
 from a2d_tf.ops import canvas, masks
-from a2d_tf.serving import export_folder
+from a2d_tf.serving import exporter
 from a2d_tf.serving.served_network import ServedNetwork
 from a2d_tf.video import streaming, video_files
 from a2d_tf.video.predictor import Predictor
@@ -237,16 +237,16 @@ class Served(tf.Module):
 def test_export_replaces_its_own_folder_only(
     loaded_run, saved_model, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(export_folder, "ServedNetwork", lambda *_: Served())
+    monkeypatch.setattr(exporter, "ServedNetwork", lambda *_: Served())
     output = tmp_path / "model"
     output.mkdir()
     (output / "thesis.txt").write_text("mine")
     with pytest.raises(InputError, match="--output"):
-        export_folder.export(loaded_run, str(output))
+        exporter.export(loaded_run, str(output))
     assert [path.name for path in tmp_path.rglob("*")] == ["model", "thesis.txt"]
     (output / "thesis.txt").unlink()
     shutil.copytree(saved_model, output, dirs_exist_ok=True)
-    export_folder.export(loaded_run, str(output))
+    exporter.export(loaded_run, str(output))
     assert set(os.listdir(output)) == set(os.listdir(saved_model))
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
@@ -285,8 +285,8 @@ def test_what_is_no_export_is_refused(saved_model, tmp_path):
             InputError, match=f"{tmp_path}: corrupt .* export the run again"
         ):
             Predictor.load(str(tmp_path))
-    for number, name in enumerate(("saved_model.pb", "functions/saved_model.pb")):
-        copy = shutil.copytree(saved_model, tmp_path / f"copy{number}")
+    for name in ("saved_model.pb", "variables/variables.index"):
+        copy = shutil.copytree(saved_model, tmp_path / f"copy of {name}")
         data = bytearray((copy / name).read_bytes())
         data[len(data) // 2] ^= 1
         (copy / name).write_bytes(data)

@@ -218,7 +218,7 @@ def test_functions_are_kept_and_what_is_no_longer_whole_is_made_again(
     assert [path.name for path in others] == ["2", "3", "4", "5"]
     check(builds=False)
     assert load(tiny_run, score_threshold=0.4).facts["score_threshold"] == 0.4
-    graph, facts = entry / "functions/saved_model.pb", entry / "a2d_tf.json"
+    graph, facts = entry / "saved_model.pb", entry / "a2d_tf.json"
     for damage in (
         lambda: graph.write_bytes(graph.read_bytes()[:-1]),
         (entry / "variables/variables.data-00000-of-00001").unlink,

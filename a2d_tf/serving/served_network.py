@@ -183,9 +183,18 @@ class ServedNetwork(tf.Module):
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
         """Return {name in the SavedModel: concrete function}."""
         functions = {
-            name: getattr(self, name.replace(SIGNATURE, "serve")) for name in SIGNATURES
+            SIGNATURE: self.serve.get_concrete_function(),
+            "encoded": self.encoded.get_concrete_function(),
+            "stream": self.stream.get_concrete_function(),
         }
-        return {name: own.get_concrete_function() for name, own in functions.items()}
+        return {**functions, **self.video_signatures()}
+
+    def video_signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
+        """Return those of `signatures` that answer a video frame by frame."""
+        return {
+            "frame": self.frame.get_concrete_function(),
+            "key_frame": self.key_frame.get_concrete_function(),
+        }
 
     def _serve(self, rgb, flow):
         """The outputs for the key frame of each clip; see INPUTS and OUTPUTS."""

@@ -55,7 +55,7 @@ class Predictor:
             of a packed model that comes with the package.
           checkpoint: of a run, "last" or "best": by validation.
           **settings: of a run, those of inference and computing, such as
-          score_threshold=0.5.
+            score_threshold=0.5.
 
         Raises:
           InputError: neither is there, or it is damaged; or settings were given for a
@@ -71,20 +71,22 @@ class Predictor:
                 f"{folder}: a SavedModel takes no settings ({given}); pass them to a2d"
                 " export, or use its run folder"
             )
-        from a2d_tf.serving.export_folder import kept, load
+        if is_run:
+            from a2d_tf.serving import kept_exports
 
-        functions, facts = (
-            kept(folder, settings, checkpoint) if is_run else load(folder)
-        )
-        return cls(**functions, facts=facts)
+            functions = kept_exports.load(folder, settings, checkpoint)
+        else:
+            from a2d_tf.serving import export_folder
+
+            functions = export_folder.load(folder)
+        return cls(*functions)
 
     @classmethod
     def from_run(cls, run: Run) -> Predictor:
         """Return the predictor of a loaded run."""
-        from a2d_tf.serving import export_folder
+        from a2d_tf.serving import exporter
 
-        functions, facts = export_folder.serve(run)
-        return cls(**functions, facts=facts)
+        return cls(*exporter.serve(run))
 
     def video(
         self,
@@ -103,8 +105,8 @@ class Predictor:
           path: a video file, a folder of images, or the index of a camera, such as "0".
           start, end: seconds; frames that begin in [start, end) are answered.
           every: answer one of so many frames; flow still comes from neighbouring
-          frames. **linking: `window`, `patience` and `max_tracks` of
-          `tracking.Linking`.
+            frames.
+          **linking: `window`, `patience` and `max_tracks` of `tracking.Linking`.
 
         Yields:
           a VideoFrame for each answered frame, in order, once the next one is answered.

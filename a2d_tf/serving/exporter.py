@@ -1,0 +1,87 @@
+"""Export a run as a folder, or serve it without one."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import tensorflow as tf
+
+from a2d_tf.core import files, folders
+from a2d_tf.core.errors import InputError
+from a2d_tf.data.manifest import FORMAT
+from a2d_tf.runs.loading import Run
+from a2d_tf.serving import stored_functions
+from a2d_tf.serving.export_folder import CHECKED, INFO, VideoFunctions
+from a2d_tf.serving.served_network import INPUTS, OUTPUTS, SIGNATURES, ServedNetwork
+
+
+def describe(run: Run) -> dict[str, Any]:
+    """Return the contents of `a2d_tf.json`."""
+    model = run.config.model
+    info = {
+        "labels": json.loads(run.network.labels.to_json()),
+        "base": run.network.labels.base,
+        **FORMAT,
+        **run.records,
+        "frames": model.frames,
+        "use_flow": model.use_flow,
+        "label_mode": model.label_mode,
+        # whether p(action) is a sum over actors
+        "joint": bool(run.network.label_mode.columns),
+        "canvas": list(run.network.image_size),
+        "score_threshold": run.config.inference.score_threshold,
+        "precision": run.config.compute.precision,
+        "checkpoint": os.path.basename(run.checkpoint),
+        "inputs": INPUTS,
+        "outputs": OUTPUTS,
+        "signatures": SIGNATURES,
+    }
+    if not (model.use_mask or model.use_refiner):
+        info["boxes_only"] = True  # masks fill their boxes
+    return info
+
+
+def export(run: Run, output: str, for_videos_only: bool = False) -> None:
+    """Write a run as a SavedModel folder, whole or not at all.
+
+    An older export is replaced.
+
+    Args:
+      for_videos_only: store the signatures that `export_folder.load` reads alone, which
+        takes less time.
+
+    Raises:
+      InputError: something else is at `output`, or the folder cannot be written.
+    """
+    folders.check_output_folder(output, (stored_functions.GRAPH, INFO), "an export")
+    served = ServedNetwork(
+        run.network, run.config.inference, run.records["clip_stride"]
+    )
+    module: tf.Module = served
+    signatures = served.signatures
+    if for_videos_only:
+        module = tf.Module()
+        module.weights = served.weights
+        signatures = served.video_signatures
+    try:
+        with folders.whole_folder(output) as folder:
+            tf.saved_model.save(module, folder, signatures=signatures())
+            digests = {}
+            for name in CHECKED:
+                digests[name] = files.file_digest(os.path.join(folder, name))
+            info = {**describe(run), "sha256": digests}
+            files.write_json(os.path.join(folder, INFO), info)
+    except tf.errors.OpError as error:
+        raise InputError(f"{output}: cannot be written ({error})") from error
+
+
+def serve(run: Run) -> VideoFunctions:
+    """Return what `export_folder.load` would return of an export of a run."""
+    served = ServedNetwork(run.network, run.config.inference)
+
+    def key_frame(size, **frames):
+        return served.key_frame(frames, size)
+
+    return VideoFunctions(served.frame, key_frame, describe(run))

@@ -1,0 +1,169 @@
+"""Signatures of a SavedModel, called without rebuilding their operations in Python.
+
+`tf.saved_model.load` makes a Python object of each operation of each signature. For a
+small network that takes longer than its answer to a short video. The graph of a
+SavedModel also stores each signature as a function in its library, which TensorFlow
+reads without Python. Here the library is handed to TensorFlow as it is, and only a call
+of the function is built: operations and numbers are the same to the bit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+
+GRAPH = "saved_model.pb"
+VARIABLES = os.path.join("variables", "variables")
+_VALUE_KEY = "weights/{}/.ATTRIBUTES/VARIABLE_VALUE"
+
+Function = Callable[..., "dict[str, tf.Tensor]"]
+"""A function of tensors by keyword."""
+
+
+def load(folder: str, names: Iterable[str]) -> dict[str, Function]:
+    """Load signatures of a SavedModel by name.
+
+    Args:
+      folder: a SavedModel whose root object has the list `weights` of all variables.
+
+    Raises:
+      OSError, KeyError, tf.errors.OpError: the folder lacks a file, a signature or a
+        variable.
+    """
+    with open(os.path.join(folder, GRAPH), "rb") as file:
+        saved_model = saved_model_pb2.SavedModel.FromString(file.read())
+    meta_graph = saved_model.meta_graphs[0]
+    objects = meta_graph.object_graph_def
+    signatures = _children(objects, _children(objects, 0)["signatures"])
+    stored_names = {}
+    for name in names:
+        node = objects.nodes[signatures[name]]
+        stored_names[name] = node.bare_concrete_function.concrete_function_name
+
+    library, new_names = _renamed_part(
+        meta_graph.graph_def.library, stored_names.values()
+    )
+    # An import outside of a tf.function makes the functions known to eager calls.
+    versions = meta_graph.graph_def.versions
+    graph = tf.compat.v1.GraphDef(versions=versions, library=library)
+    tf.graph_util.import_graph_def(graph, name="")
+
+    captured = _Captured(meta_graph, folder)
+    functions = {}
+    for name, stored_name in stored_names.items():
+        concrete_function = objects.concrete_functions[stored_name]
+        functions[name] = _call_of(
+            new_names[stored_name],
+            meta_graph.signature_def[name],
+            [captured.load(node) for node in concrete_function.bound_inputs],
+        )
+    return functions
+
+
+def _children(objects, node):
+    """Return {name: number of the node} of an object's attributes."""
+    return {child.local_name: child.node_id for child in objects.nodes[node].children}
+
+
+class _Captured:
+    """The variables and constants that the functions of a SavedModel capture."""
+
+    def __init__(self, meta_graph, folder):
+        self._objects = meta_graph.object_graph_def
+        self._operations = {node.name: node for node in meta_graph.graph_def.node}
+        self._checkpoint = tf.train.load_checkpoint(os.path.join(folder, VARIABLES))
+        weights = _children(self._objects, _children(self._objects, 0)["weights"])
+        self._names = {node: name for name, node in weights.items()}
+        self._loaded: dict[int, Any] = {}
+
+    def load(self, number):
+        """Return the tf.Variable or the constant of a node, loaded once."""
+        if number not in self._loaded:
+            node = self._objects.nodes[number]
+            if node.WhichOneof("kind") == "constant":
+                operation = self._operations[node.constant.operation]
+                value = tf.make_ndarray(operation.attr["value"].tensor)
+                self._loaded[number] = tf.constant(value)
+            else:
+                key = _VALUE_KEY.format(self._names[number])
+                value = self._checkpoint.get_tensor(key)
+                self._loaded[number] = tf.Variable(value, trainable=False)
+        return self._loaded[number]
+
+
+def _called(function):
+    """Return what names a function in the operations of a FunctionDef."""
+    called = []
+    for node in function.node_def:
+        for value in node.attr.values():
+            if value.HasField("func"):
+                called.append(value.func)
+            elif value.HasField("list"):
+                called.extend(value.list.func)
+    return called
+
+
+def _renamed_part(library, names):
+    """Return what functions need of a library, under names of its own.
+
+    TensorFlow numbers functions anew in each process, but knows them by name: without a
+    suffix, those of two exports would be taken for each other.
+
+    Returns:
+      the part of the library, and {name: new name}.
+    """
+    functions = {function.signature.name: function for function in library.function}
+    called = {}
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in called:
+            called[name] = _called(functions[name])
+            waiting.extend(attribute.name for attribute in called[name])
+
+    part = type(library)(function=[functions[name] for name in sorted(called)])
+    content = part.SerializeToString(deterministic=True)
+    suffix = hashlib.sha256(content).hexdigest()[:16]
+    new_names = {name: f"{name}_{suffix}" for name in called}
+    for name, attributes in called.items():
+        functions[name].signature.name = new_names[name]
+        for attribute in attributes:
+            attribute.name = new_names[attribute.name]
+    return type(library)(
+        function=[functions[name] for name in sorted(called)]
+    ), new_names
+
+
+def _call_of(name, signature, captures):
+    """Return a function by keyword that calls a function of the eager library.
+
+    Its arguments are the signature's inputs by name, then its captures; its results are
+    the signature's outputs by name.
+    """
+    specs = {}
+    for key, info in sorted(signature.inputs.items()):
+        specs[key] = tf.TensorSpec(info.tensor_shape, tf.as_dtype(info.dtype), key)
+    output_names = sorted(signature.outputs)
+    output_types = [signature.outputs[key].dtype for key in output_names]
+
+    def call(inputs):
+        graph = tf.compat.v1.get_default_graph()
+        arguments = [inputs[key] for key in specs]
+        for captured in captures:
+            is_variable = isinstance(captured, tf.Variable)
+            arguments.append(
+                graph.capture(captured.handle if is_variable else captured)
+            )
+        outputs = tf.raw_ops.StatefulPartitionedCall(
+            args=arguments, Tout=output_types, f=name
+        )
+        return dict(zip(output_names, outputs))
+
+    function = tf.function(call, [specs], autograph=False).get_concrete_function()
+    # The captured handles do not keep their variables alive; this closure does.
+    return lambda **inputs: (captures, function(inputs))[1]
