@@ -425,10 +425,11 @@ def _spread_frames(annotations, vids, names, count):
     frames_of_pairs: dict[Pair | None, dict[str, list[int]]] = {}
     for vid in vids:
         for number, frame in sorted(annotations[vid].frames.items()):
-            pairs: set[Pair | None] = {names.pair(i) for i in frame.instances}
+            pairs: list[Pair | None] = [names.pair(i) for i in frame.instances]
             if not pairs:
-                pairs = {None}  # only background
-            for pair in pairs:
+                pairs = [None]  # only background
+            # In the order of the instances, so that a conversion can be repeated.
+            for pair in dict.fromkeys(pairs):
                 frames_of_videos = frames_of_pairs.setdefault(pair, {})
                 frames_of_videos.setdefault(vid, []).append(number)
     chosen_frames = spread(frames_of_pairs, count)

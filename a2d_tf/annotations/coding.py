@@ -246,8 +246,9 @@ def _individuals(vid, observations, frames, names, renamed):
         individuals[subject] = fitting
     if subjects and not any(individuals.values()):
         all_words = sorted(set().union(*words.values()))
+        first_bout = next(o.bouts[0] for o in observations if o.bouts)
         raise InputError(
-            f"{observations[0].bouts[0].where}: no annotated individual of '{vid}' is"
+            f"{first_bout.where}: no annotated individual of '{vid}' is"
             f" called {join_names(sorted(map(quoted, subjects)))}; they are called"
             f" {join_names(all_words)}; map them in --subjects"
         )

@@ -1,6 +1,4 @@
-"""An annotation export, which is one file, a folder, or a zip as downloaded, and its
-files.
-"""
+"""An annotation export and its files: one file, a folder, or a zip as downloaded."""
 
 from __future__ import annotations
 
@@ -9,7 +7,7 @@ import json
 import pathlib
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from a2d_tf.core.checked_json import check_json
@@ -17,6 +15,8 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import UNREADABLE
 
 _REMEDY = "export it again"
+# macOS leaves __MACOSX/ and ._name in zips.
+_HIDDEN = re.compile(r"(^|/)(\.|__MACOSX)")
 
 
 class Container:
@@ -25,49 +25,55 @@ class Container:
     Attributes:
       path: the file, folder or zip.
       names: relative paths of its files, with '/', sorted; hidden ones are left out.
-
-    Raises:
-      InputError: no such path, or a damaged zip.
     """
 
-    def __init__(self, path: pathlib.Path) -> None:
+    def __init__(
+        self,
+        path: pathlib.Path,
+        names: Iterable[str],
+        zip_file: zipfile.ZipFile | None = None,
+    ) -> None:
         self.path = path
-        self._zip = None
-        names = [path.name]
+        self.names = sorted(name for name in names if not _HIDDEN.search(name))
+        self._zip_file = zip_file
+
+    @classmethod
+    def open(cls, path: pathlib.Path) -> Container:
+        """Open an export and list its files.
+
+        Raises:
+          InputError: no such path, or a damaged zip.
+        """
         if path.is_dir():
-            found = (file for file in path.rglob("*") if file.is_file())
-            names = [file.relative_to(path).as_posix() for file in found]
-        elif path.suffix.lower() == ".zip" or zipfile.is_zipfile(path):
-            with _readable(path):
-                self._zip = zipfile.ZipFile(path)
-            names = [
-                info.filename for info in self._zip.infolist() if not info.is_dir()
-            ]
-        else:
-            with _readable(path):
-                path.stat()
-        # macOS leaves __MACOSX/ and ._name in zips.
-        hidden = re.compile(r"(^|/)(\.|__MACOSX)")
-        self.names = sorted(name for name in names if not hidden.search(name))
+            files = [file for file in path.rglob("*") if file.is_file()]
+            return cls(path, [file.relative_to(path).as_posix() for file in files])
+        with _readable(path):
+            if path.suffix.lower() == ".zip" or zipfile.is_zipfile(path):
+                zip_file = zipfile.ZipFile(path)
+                members = [info for info in zip_file.infolist() if not info.is_dir()]
+                return cls(path, [info.filename for info in members], zip_file)
+            path.stat()
+        return cls(path, [path.name])
 
     def locate(self, name: str) -> pathlib.PurePath:
-        """Return the path of a file, as errors name it; of a zip
-        'task.zip/annotations.xml'.
+        """Return the path of a file, as errors name it.
+
+        Of a file in a zip it is such as 'task.zip/annotations.xml'.
         """
-        return self.path if self.path.is_file() and not self._zip else self.path / name
+        if self.path.is_file() and self._zip_file is None:
+            return self.path
+        return self.path / name
 
     def read(self, name: str) -> bytes:
-        """Return the content of one of `names`; InputError where it cannot be read."""
-        where = self.locate(name)
-        with _readable(where):
-            if self._zip is None:
-                return pathlib.Path(where).read_bytes()
-            return self._zip.read(name)
+        """Return the content of one of `names`; InputError if it cannot be read."""
+        path = self.locate(name)
+        with _readable(path):
+            if self._zip_file is None:
+                return pathlib.Path(path).read_bytes()
+            return self._zip_file.read(name)
 
     def text(self, name: str) -> str:
-        """Return the content of a text file, UTF-8 with or without a byte order
-        mark.
-        """
+        """Return the content of a text file, UTF-8 with or without byte order mark."""
         content = self.read(name)
         with _readable(self.locate(name)):
             return content.decode("utf-8-sig")
@@ -85,14 +91,15 @@ def _readable(path):
 def size_of(
     image: dict, height: str = "height", width: str = "width"
 ) -> tuple[int, int] | None:
-    """Return an image's (height, width) by the names of their fields; None where it
-    has none.
+    """Return an image's (height, width), or None if it states no size.
+
+    Args:
+      image: the fields of the image.
+      height, width: the names of the two fields.
     """
-    return (
-        (image[height], image[width])
-        if image.get(height) and image.get(width)
-        else None
-    )
+    if image.get(height) and image.get(width):
+        return image[height], image[width]
+    return None
 
 
 class File(NamedTuple):
@@ -110,11 +117,15 @@ class File(NamedTuple):
 
     @classmethod
     def open(cls, container: Container, name: str) -> File:
-        """Read a file; InputError where it cannot be read, or is a .json and none."""
+        """Read a file.
+
+        Raises:
+          InputError: the file cannot be read, or its name ends with .json and its
+            content is not JSON.
+        """
         if not name.lower().endswith(".json"):
-            return cls(
-                container, name, container.read(name).removeprefix(b"\xef\xbb\xbf")
-            )
+            content = container.read(name).removeprefix(b"\xef\xbb\xbf")
+            return cls(container, name, content)
         text = container.text(name)
         with _readable(container.locate(name)):  # a RecursionError is a RuntimeError
             return cls(container, name, json.loads(text))
@@ -125,18 +136,20 @@ class File(NamedTuple):
         return self.container.locate(self.name)
 
     def place(self, where: str) -> str:
-        """Return a place in the file, as errors name it: 'task.zip/x.json:
-        images[0]'.
-        """
-        return f"{self.path}: {where}" if where else str(self.path)
+        """Return a place as errors name it, such as 'task.zip/x.json: images[0]'."""
+        if where:
+            return f"{self.path}: {where}"
+        return str(self.path)
 
     def error(self, where: str, problem: str) -> InputError:
         """Return the error of a field; `problem` ends with the remedy."""
         return InputError(f"{self.place(where)}: {problem}")
 
     def check(self, kind: Any) -> Any:
-        """Return the content, of this kind for `core.checked_json.check_json`; else raise
-        InputError.
+        """Return the content, checked by `core.checked_json.check_json`.
+
+        Raises:
+          InputError: the content is not of this kind.
         """
         with self.at():
             check_json(self.content, kind)
@@ -144,9 +157,7 @@ class File(NamedTuple):
 
     @contextlib.contextmanager
     def at(self, where: str = "", remedy: str = _REMEDY) -> Iterator[None]:
-        """Name file, place and remedy in the error of a value that is damaged or not
-        found.
-        """
+        """Name file, place and remedy in the error of a damaged or missing value."""
         try:
             yield
         except KeyError as error:

@@ -110,10 +110,10 @@ def _format_of_content(file, possible_formats):
 
 def _files(path):
     """Yield (container, name) of the files of an export, and of zips in its folder."""
-    export = Container(path)
+    export = Container.open(path)
     for name in export.names:
         if path.is_dir() and name.lower().endswith(".zip"):
-            zip_file = Container(path / name)
+            zip_file = Container.open(path / name)
             for member in zip_file.names:
                 yield zip_file, member
         else:
