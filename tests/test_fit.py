@@ -20,7 +20,7 @@ from a2d_tf.core.config import ComputeConfig, Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 from a2d_tf.data import clip_records, pipeline
-from a2d_tf.model import losses
+from a2d_tf.model.heads import LOSS_TERMS
 from a2d_tf.model.network import Network
 from a2d_tf.training import fit as fit_module
 from a2d_tf.training.fit import fit
@@ -139,7 +139,7 @@ def test_what_a_run_leaves(undisturbed):
     tags = {tag for _, tag in train_events}
     of_a_run = "learning_rate gradient_norm clips_per_second step_ms wait_ms positives"
     assert tags == {
-        *(f"loss/{name}" for name in (*losses.TERMS, "total")),
+        *(f"loss/{name}" for name in (*LOSS_TERMS, "total")),
         *(f"run/{name}" for name in (*of_a_run.split(), "proposal_recall")),
     }
     mean = (log[2]["mask"] + log[3]["mask"]) / 2

@@ -52,8 +52,8 @@ def outputs(network):
     rois = tf.constant([[[4.0, 5, 40, 50], [10, 20, 60, 90]]])
     seen = network.run_roi_heads(features, rois, clip["rgb"])
     made = dict(seen.outputs)
-    if network.masks is not None:
-        made["masks"] = network.masks.decode(seen, rois, tf.constant([[0, 1]]))
+    masks = network.instance_heads["masks"]
+    made["masks"] = masks.decode(seen, rois, tf.constant([[0, 1]]))
     return tf.nest.flatten([features, made])
 
 

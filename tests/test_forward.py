@@ -11,7 +11,7 @@ import tensorflow as tf
 import tiny_network
 from tiny_network import LEARNING
 
-from a2d_tf.model import losses
+from a2d_tf.model.heads import LOSS_TERMS
 from a2d_tf.model.heads.proposals import Proposals
 from a2d_tf.training import forward
 from a2d_tf.training.phases import set_phase
@@ -110,7 +110,7 @@ def test_frames_without_annotation_and_rows_of_padding_add_nothing(network):
     assert not any(gradient.any() for gradient in gradients.values())
     # Frames of background alone, which are annotated, feed the classes.
     background = terms_of(network, dict(none, annotated=both["annotated"]))
-    assert {name for name in losses.TERMS if background[name] > 0} == {
+    assert {name for name in LOSS_TERMS if background[name] > 0} == {
         "objectness",
         "actor_cls",
         "action_cls",
@@ -120,11 +120,11 @@ def test_frames_without_annotation_and_rows_of_padding_add_nothing(network):
 def test_each_lambda_weighs_its_own_term():
     terms = {
         term: [(tf.constant(float(i + 2)), tf.constant(2.0))]
-        for i, term in enumerate(losses.TERMS)
+        for i, term in enumerate(LOSS_TERMS)
     }
     terms["box_reg"].append((tf.constant(5.0), tf.constant(0.0)))
-    base = {term: (i + 2) / 2 for i, term in enumerate(losses.TERMS)}
-    for name in losses.TERMS:
+    base = {term: (i + 2) / 2 for i, term in enumerate(LOSS_TERMS)}
+    for name in LOSS_TERMS:
         made = forward.weighted(
             terms, dataclasses.replace(LEARNING, **{f"lambda_{name}": 3.0})
         )
@@ -203,5 +203,5 @@ def test_every_term_falls_on_one_batch(monkeypatch):
     training = dataclasses.replace(LEARNING, learning_rate=0.02, warmup_steps=5)
     step = make_train_step(TrainState.create(network, training), training)
     log = [{k: float(v) for k, v in step(batch, 0).items()} for _ in range(40)]
-    for name in losses.TERMS:
+    for name in LOSS_TERMS:
         assert log[-1][name] < 0.6 * log[0][name], (name, log[0][name], log[-1][name])

@@ -9,7 +9,7 @@ from plain_detection import slow_iou
 
 from a2d_tf.core.config import InferenceConfig
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.model import inference, label_modes
+from a2d_tf.model import inference, label_modes, suppression
 from a2d_tf.model.heads.actor import ActorHead
 from a2d_tf.model.structures import RoiTable, Seen
 from a2d_tf.ops.boxes import BoxCoder
@@ -198,7 +198,7 @@ def select(
         action_threshold=action_threshold,
     )
     given = RoiTable(**{k: tf.constant(v) for k, v in table.items()})
-    kept = inference.suppress(given.class_scores, given.class_boxes, settings)
+    kept = suppression.suppress(given.class_scores, given.class_boxes, settings)
     own = RoiTable(
         *(x if x is None else tf.gather(x, kept.roi, batch_dims=1) for x in given)
     )

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from a2d_tf.data.segmentations import encode_mask
 from a2d_tf.ops import masks
+from a2d_tf.ops.label_painter import LabelPainter, mask_patches
 
 
 def test_targets_are_the_matched_instance_inside_the_roi():
@@ -31,7 +32,9 @@ def paint(scores, probabilities=(1.0, 1.0)):
     squares = tf.constant(probabilities)[None, :, None, None] * tf.ones([1, 2, 28, 28])
     boxes = tf.constant([[[0.0, 0, 2, 2], [0.0, 1, 2, 3]]])
     codes = tf.constant([[11, 22]])
-    made = masks.paint(squares, boxes, tf.constant([scores]), codes, height=2, width=4)
+    made = masks.paint_label_map(
+        squares, boxes, tf.constant([scores]), codes, height=2, width=4
+    )
     return made.numpy()[0].tolist()
 
 
@@ -70,20 +73,20 @@ def instances(seed, levels):
 def test_pixels_are_those_of_the_graph(levels):
     for seed in range(3):
         grids, boxes, scores, codes = instances(seed, levels)
-        patches = list(masks.patches(grids, boxes, HEIGHT, WIDTH))
+        patches = list(mask_patches(grids, boxes, HEIGHT, WIDTH))
         for patch, expected in zip(
             patches, masks.paste(grids, boxes, HEIGHT, WIDTH).numpy()
         ):
             whole = np.zeros((HEIGHT, WIDTH), np.float32)
-            whole[patch.rows, patch.columns] = patch.values
+            whole[patch.rows, patch.columns] = patch.probabilities
             # Equal to the bit, where processors fuse multiplication and addition.
             np.testing.assert_allclose(whole, expected, rtol=0, atol=2e-7)
             np.testing.assert_array_equal(patch.mask(HEIGHT, WIDTH), expected >= 0.5)
             assert patch.rle(HEIGHT, WIDTH) == encode_mask(expected >= 0.5)
-        canvas = masks.Canvas(HEIGHT, WIDTH)
+        painter = LabelPainter(HEIGHT, WIDTH)
         for patch, score, code in zip(patches, scores, codes):
-            canvas.add(patch, score, code)
+            painter.paint(patch, score, code)
         row = (x[None] for x in (grids, boxes, scores, codes))
-        expected = masks.paint(*row, height=HEIGHT, width=WIDTH)
-        np.testing.assert_array_equal(canvas.labels, expected[0])
-        assert len(np.unique(canvas.labels)) > 3
+        expected = masks.paint_label_map(*row, height=HEIGHT, width=WIDTH)
+        np.testing.assert_array_equal(painter.labels, expected[0])
+        assert len(np.unique(painter.labels)) > 3

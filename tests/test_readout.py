@@ -19,7 +19,9 @@ from a2d_tf.core.labels import A2D
 from a2d_tf.data import clip_records
 from a2d_tf.model import inference
 from a2d_tf.model.heads import readout as readouts
-from a2d_tf.model.inference import infer, vote
+from a2d_tf.model.heads import ridge
+from a2d_tf.model.inference import infer
+from a2d_tf.model.suppression import vote
 from a2d_tf.training.readout import fit_readout
 
 SETTINGS = dataclasses.replace(tiny_network.INFERENCE, score_threshold=0.05)
@@ -31,7 +33,7 @@ def test_the_fit_is_least_squares_with_a_penalty_and_equal_classes():
     rng = np.random.default_rng(0)
     x, labels = rng.normal(3, [1, 5, 0.1, 2], (40, 4)), rng.integers(0, 3, 40)
     labels[:5] = -1
-    kernel, bias, *_ = readouts.ridge(x, labels, 4, np.arange(40))
+    fitted = ridge.fit(x, labels, 4, np.arange(40))
     known = labels >= 0
     z, y = x[known], labels[known]
     z = np.c_[(z - z.mean(0)) / z.std(0) / 2, np.ones(len(y))]
@@ -41,7 +43,8 @@ def test_the_fit_is_least_squares_with_a_penalty_and_equal_classes():
     rows = np.concatenate([weight * z, penalty])
     targets = np.concatenate([weight * np.eye(4)[y], np.zeros((4, 4))])
     solution = np.linalg.lstsq(rows, targets, rcond=None)[0]
-    np.testing.assert_allclose(x[known] @ kernel + bias, z @ solution, atol=1e-6)
+    values = x[known] @ fitted.kernel + fitted.bias
+    np.testing.assert_allclose(values, z @ solution, atol=1e-6)
 
 
 def test_the_skill_is_what_is_right_in_videos_left_out_beyond_chance():
@@ -62,8 +65,8 @@ def test_the_skill_is_what_is_right_in_videos_left_out_beyond_chance():
         right[~rest] = values[~rest].argmax(1) == labels[~rest]
     expected = 1.5 * right.mean() - 0.5
     assert 0.1 < expected < 0.9
-    *_, skill, sharpness = readouts.ridge(x, labels, 3, videos)
-    assert skill == pytest.approx(expected, abs=1e-9)
+    left_out = ridge.leave_videos_out(ridge.fit(x, labels, 3, videos))
+    assert ridge.skill(left_out) == pytest.approx(expected, abs=1e-9)
     # And as sharp as makes these labels likeliest.
     losses = {
         factor: tf.keras.losses.sparse_categorical_crossentropy(
@@ -72,15 +75,23 @@ def test_the_skill_is_what_is_right_in_videos_left_out_beyond_chance():
         for factor in (5, 7, 10, 14, 20)
     }
     assert (
-        sharpness
+        ridge.sharpness(left_out)
         == min(losses, key=lambda factor: float(tf.reduce_sum(losses[factor])))
         < 20
     )
     # Seven videos say nothing; nor does a class of one, which cannot be found without
     # it.
-    assert readouts.ridge(x[:35], labels[:35], 3, videos[:35])[2:] == (1.0, 20.0)
-    assert readouts.ridge(x, videos, 12, videos)[2:] == (1.0, 20.0)
-    assert readouts.ridge(x, np.zeros(60, int), 3, videos)[2] == 0.0
+    for fitted in (
+        ridge.fit(x[:35], labels[:35], 3, videos[:35]),
+        ridge.fit(x, videos, 12, videos),
+    ):
+        left_out = ridge.leave_videos_out(fitted)
+        assert (ridge.skill(left_out), ridge.sharpness(left_out)) == (1.0, 20.0)
+    assert ridge.fit(x, np.zeros(60, int), 3, videos) is None
+    head = readouts.Readout(A2D, tiny_network.CANVAS)
+    head.build([tf.zeros([1, 4, 6, 1]), tf.zeros([1, 2, 3, 2])])
+    one_class = np.zeros(60, int)
+    assert head.fit(x, one_class, one_class, videos) == [0.0, 0.0]
 
 
 def test_labels_that_it_does_not_know_are_left_to_the_network():

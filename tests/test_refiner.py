@@ -1,4 +1,4 @@
-"""The segmenter of boxes: where it looks, what it is taught, that it learns."""
+"""The refiner: where it looks, what it is taught, that it learns."""
 
 import numpy as np
 import pytest
@@ -10,6 +10,7 @@ from a2d_tf.model import targets
 from a2d_tf.model.heads import refiner
 from a2d_tf.model.inference import infer
 from a2d_tf.model.structures import Seen
+from a2d_tf.ops.crop import crop_patches
 from a2d_tf.training import forward
 from a2d_tf.training.phases import set_phase
 from a2d_tf.training.train_step import TrainState, make_train_step
@@ -36,7 +37,7 @@ def test_patch_samples_the_window_of_its_own_image_and_zero_outside():
     ramp = np.stack([y, x, np.ones_like(x)], axis=-1)
     images = tf.constant(np.stack([ramp, 100 + ramp]), tf.float32)
     boxes = tf.constant([[[8.0, 16, 16, 32]], [[12, 20, 28, 28]]])
-    patches = refiner.patches(images, refiner.windows(boxes), 32).numpy()
+    patches = crop_patches(images, refiner.windows(boxes), 32).numpy()
     assert patches.shape == (2, 32, 32, 3)
     corners = (7, 14, 17, 34), (10, 19, 30, 29)
     for patch, offset, (y1, x1, y2, x2) in zip(patches, (0, 100), corners):
@@ -48,7 +49,7 @@ def test_patch_samples_the_window_of_its_own_image_and_zero_outside():
             patch[5, :, 1], offset + x1 + cells * (x2 - x1), atol=1e-4
         )
     windows = refiner.windows(tf.constant([[[0.0, 0, 40, 40]]]))
-    patch = refiner.patches(tf.ones([1, 40, 40, 3]), windows, 32)[0]
+    patch = crop_patches(tf.ones([1, 40, 40, 3]), windows, 32)[0]
     # Four of 50 pixels on each side of the window are outside, save the half that the
     # edge fills.
     assert not patch[:3].numpy().any() and not patch[:, -3:].numpy().any()
@@ -156,7 +157,7 @@ def test_it_learns_alone(network):
     boxes = tf.tile(batch["boxes"][:1, :1], [1, 3, 1])
     rgb = batch["rgb"][:1]
     seen = Seen(None, {}, network.key_image(rgb))
-    masks = network.masks.decode(seen, boxes, None).numpy()
+    masks = network.instance_heads["masks"].decode(seen, boxes, None).numpy()
     assert masks.shape == (1, 3, 28, 28)
     truth = np.zeros([28, 28], bool)
     truth[:14] = True

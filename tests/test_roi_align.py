@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from a2d_tf.ops import roi_align
+from a2d_tf.ops import roi_align, roi_gradients
 
 
 def matrix(first, last, length, n, samples):
@@ -144,7 +144,7 @@ def test_all_gradients_are_of_the_same_map(
     """On all levels, also on two of five that get no RoI; forth and back, against
     float64.
     """
-    monkeypatch.setattr(roi_align, "_CHUNK", chunk)
+    monkeypatch.setattr(roi_gradients, "_CHUNK", chunk)
     pyramid, rois, into, expected = case(convention, levels)
     options = dict(convention=convention, image_size=SIZE, gradient=kind)
     pyramid = [tf.constant(x) for x in pyramid]

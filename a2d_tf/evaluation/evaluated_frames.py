@@ -17,8 +17,8 @@ from a2d_tf.evaluation import box_data, coco_json
 from a2d_tf.evaluation.metrics.segmentation import CodePairs
 from a2d_tf.model.inference import Inference
 from a2d_tf.model.structures import BatchDetections, RoiTable
-from a2d_tf.ops import masks as mask_ops
 from a2d_tf.ops import visualize
+from a2d_tf.ops.label_painter import MaskPatch, mask_patches
 
 FIELDS = ("record", "rgb", "flow", "size")
 """The fields of a batch that `Frame.of` reads."""
@@ -77,12 +77,10 @@ class Frame:
         )
 
     @functools.cached_property
-    def patches(self) -> list[mask_ops.Patch]:
+    def patches(self) -> list[MaskPatch]:
         """The masks of the instances at native size."""
         masks = self.instances.more["masks"]
-        return list(
-            mask_ops.patches(masks, self.instances.boxes, *self.truth.native_size)
-        )
+        return list(mask_patches(masks, self.instances.boxes, *self.truth.native_size))
 
     @functools.cached_property
     def rles(self) -> list[dict]:

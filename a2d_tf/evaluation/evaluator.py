@@ -29,7 +29,7 @@ from a2d_tf.evaluation.label_maps import write_png
 from a2d_tf.evaluation.metrics import segmentation
 from a2d_tf.model.inference import Inference, infer
 from a2d_tf.model.network import Network
-from a2d_tf.ops import masks as mask_ops
+from a2d_tf.ops.label_painter import LabelPainter
 
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 # Least p(actor) of instances: below every threshold, yet it bounds the number of masks.
@@ -132,7 +132,7 @@ class Evaluator:
         maps are one array, painted further.
         """
         instances = frame.instances
-        canvas = mask_ops.Canvas(*frame.truth.native_size, self.labels.code_dtype)
+        painter = LabelPainter(*frame.truth.native_size, self.labels.code_dtype)
 
         def count(threshold: float) -> int:
             return np.count_nonzero(instances.class_scores >= threshold)
@@ -141,9 +141,9 @@ class Evaluator:
         descending = sorted(thresholds, reverse=True)
         for number, with_this_number in itertools.groupby(descending, count):
             for i in range(painted, number):
-                canvas.add(frame.patches[i], instances.score[i], instances.code[i])
+                painter.paint(frame.patches[i], instances.score[i], instances.code[i])
             painted = number
-            yield list(with_this_number), canvas.labels
+            yield list(with_this_number), painter.labels
 
     def scored(self, clips: Iterable[Clip]) -> Iterator[Frame]:
         """Yield the frame of each clip in order, with its pairs at THRESHOLDS."""

@@ -11,8 +11,6 @@ import tensorflow as tf
 
 from a2d_tf.model.structures import Term
 
-TERMS = ("objectness", "box_reg", "actor_cls", "action_cls", "mask")
-
 
 def smooth_l1(error: tf.Tensor, beta: float) -> tf.Tensor:
     """Sum the smooth L1 loss, quadratic for |error| < beta, over the last axis."""
@@ -28,12 +26,14 @@ def counted_sum(values: tf.Tensor, counted: tf.Tensor) -> Term:
 
 
 def objectness(logits: tf.Tensor, positive: tf.Tensor, counted: tf.Tensor) -> Term:
-    """Return the binary cross-entropy of sampled anchors; all [B, R], the last two
-    bool.
+    """Return the binary cross-entropy of sampled anchors.
+
+    Args:
+      logits: [B, R].
+      positive, counted: bool [B, R].
     """
-    values = tf.nn.sigmoid_cross_entropy_with_logits(
-        tf.cast(positive, tf.float32), logits
-    )
+    labels = tf.cast(positive, tf.float32)
+    values = tf.nn.sigmoid_cross_entropy_with_logits(labels, logits)
     return counted_sum(values, counted)
 
 
@@ -53,7 +53,8 @@ def box_regression(
     the class term, weighs a positive alike in both (Girshick 2015).
 
     Args:
-      deltas, targets: [B, R, 4]; positive, counted: bool [B, R].
+      deltas, targets: [B, R, 4].
+      positive, counted: bool [B, R].
       beta: of the smooth L1.
       normaliser: 'positives' for the mean over the positives and their four deltas, or
         'samples' to divide by all rows that count.
@@ -68,8 +69,9 @@ def actor_class(logits: tf.Tensor, classes: tf.Tensor, counted: tf.Tensor) -> Te
     """Return -log p(x) (Eq. 2) of the RoIs, background included.
 
     Args:
-      logits: [B, R, C + 1]; classes: int [B, R], C for background; counted: bool [B,
-        R].
+      logits: [B, R, C + 1].
+      classes: int [B, R], C for background.
+      counted: bool [B, R].
     """
     values = tf.nn.sparse_softmax_cross_entropy_with_logits(classes, logits)
     return counted_sum(values, counted)
@@ -78,15 +80,17 @@ def actor_class(logits: tf.Tensor, classes: tf.Tensor, counted: tf.Tensor) -> Te
 def action_class(
     logits: tf.Tensor, actions: tf.Tensor, counted: tf.Tensor, withheld: tf.Tensor
 ) -> Term:
-    """Return -log p(y) (Eq. 2), or -1{x' != x} log p(y) with a held-out actor x'
-    (section 4.4).
+    """Return -log p(y) (Eq. 2); -1{x' != x} log p(y) with a zero-shot actor x' (4.4).
 
-    Rows of the held-out actor stay in the count, as in the paper's formula: withholding
+    Rows of the zero-shot actor stay in the count, as in the paper's formula: withholding
     labels must not raise the weight of the others. Invalid pairs need no mask, because
     labels are valid by construction.
 
     Args:
-      logits: [B, R, K]; actions: int [B, R]; counted, withheld: bool [B, R].
+      logits: [B, R, K].
+      actions: int [B, R].
+      counted: bool [B, R].
+      withheld: bool [B, R], the rows whose labels are withheld.
     """
     values = tf.nn.sparse_softmax_cross_entropy_with_logits(actions, logits)
     total, _ = counted_sum(values, counted & ~withheld)
@@ -97,7 +101,8 @@ def mask(logits: tf.Tensor, truth: tf.Tensor, positive: tf.Tensor) -> Term:
     """Return the binary cross-entropy of masks, averaged over pixels (section 3.3).
 
     Args:
-      logits: of the true class, [B, R, m, m]; truth: 0/1 [B, R, m, m].
+      logits: of the true class, [B, R, m, m].
+      truth: 0/1 [B, R, m, m].
       positive: bool [B, R], the rows that count.
     """
     values = tf.nn.sigmoid_cross_entropy_with_logits(truth, logits)

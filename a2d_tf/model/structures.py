@@ -1,8 +1,8 @@
 """What passes between the parts of the network: named tensors of a batch.
 
 B is the batch, A the anchors of a frame, R its RoIs, N its instances, C the classes of
-the actor head, P the pyramid levels P2 to P5. Boxes are y1, x1, y2, x2 in pixels of the
-canvas.
+the actor head, P the pyramid levels P2 to P5, |X| the actors, |Y| the actions. Boxes
+are y1, x1, y2, x2 in pixels of the canvas.
 """
 
 from __future__ import annotations
@@ -13,11 +13,9 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 Term = tuple[tf.Tensor, tf.Tensor]
-"""A loss or a figure as (sum, count), so that replicas can add up both before they
-divide.
-"""
+"""A loss or a figure as (sum, count): replicas add up both before they divide."""
 Terms = dict[str, list[Term]]
-"""{name of `losses.TERMS`: terms whose quotients add up}."""
+"""{name of `heads.LOSS_TERMS`: terms whose quotients add up}."""
 
 
 class Features(NamedTuple):
@@ -43,8 +41,10 @@ class BatchTruth(NamedTuple):
       size: int32 [B, 2], height and width of the frames inside the canvas.
       annotated: bool [B]; frames without annotation add nothing to a loss.
       present: bool [B, N], which rows hold an instance.
-      boxes: [B, N, 4]; actors, actions: int32 [B, N], 0-based, -1 in other rows.
-      masks: uint8 [B, N, H, W]; has_mask: bool [B, N].
+      boxes: [B, N, 4].
+      actors, actions: int32 [B, N], 0-based, -1 in other rows.
+      masks: uint8 [B, N, H, W].
+      has_mask: bool [B, N].
       fields: the whole batch, for heads with labels of their own.
     """
 
@@ -61,11 +61,21 @@ class BatchTruth(NamedTuple):
     @classmethod
     def of(cls, batch: Mapping[str, tf.Tensor]) -> BatchTruth:
         """Return the truth of an element of `pipeline.training`."""
-        return cls._make([*(batch[name] for name in cls._fields[:-1]), batch])
+        return cls(
+            size=batch["size"],
+            annotated=batch["annotated"],
+            present=batch["present"],
+            boxes=batch["boxes"],
+            actors=batch["actors"],
+            actions=batch["actions"],
+            masks=batch["masks"],
+            has_mask=batch["has_mask"],
+            fields=batch,
+        )
 
 
 class Rows(NamedTuple):
-    """Sampled RoIs; positives come first, then background, then rows that do not count.
+    """Sampled RoIs: positives, then background, then rows that do not count.
 
     Attributes:
       rois: [B, R, 4].
@@ -79,12 +89,31 @@ class Rows(NamedTuple):
     counted: tf.Tensor
 
     def matched(self, values: tf.Tensor) -> tf.Tensor:
-        """Return values [B, N, ...] of instances for each row's match, [B, R, ...]."""
+        """Return the values of each row's match, [B, R, ...].
+
+        Args:
+          values: of instances, [B, N, ...].
+        """
         return tf.gather(values, self.match, batch_dims=1)
 
     def first(self, number: int) -> Rows:
-        """Return the first rows alone."""
-        return Rows._make(values[:, :number] for values in self)
+        """Return the first `number` rows."""
+        return Rows(
+            rois=self.rois[:, :number],
+            match=self.match[:, :number],
+            positive=self.positive[:, :number],
+            counted=self.counted[:, :number],
+        )
+
+    def padded(self, number: int) -> Rows:
+        """Return these rows and `number` more, which do not count."""
+        padding = [[0, 0], [0, number]]
+        return Rows(
+            rois=tf.pad(self.rois, [*padding, [0, 0]]),
+            match=tf.pad(self.match, padding),
+            positive=tf.pad(self.positive, padding),
+            counted=tf.pad(self.counted, padding),
+        )
 
 
 class Seen(NamedTuple):
@@ -104,12 +133,11 @@ class Seen(NamedTuple):
 
 
 class Options(NamedTuple):
-    """How losses are sampled and normalised: settings of the same names, and two of
-    them resolved.
+    """Settings of sampling and losses, by the names in `TrainingConfig`; two resolved.
 
     Attributes:
       most_positives: see `targets.most_positives`.
-      held_out: index of the actor whose action labels are withheld, or -1.
+      zero_shot_actor: index of the actor whose action labels are withheld, or -1.
     """
 
     rpn_samples: int
@@ -117,19 +145,21 @@ class Options(NamedTuple):
     rpn_box_normaliser: str
     box_normaliser: str
     most_positives: int
-    held_out: int
+    zero_shot_actor: int
 
 
 class RoiTable(NamedTuple):
     """Scores and boxes of every RoI; invalid RoIs score 0.
 
     Attributes:
-      class_scores, class_boxes: [B, R, C], [B, R, C, 4], of the actor head's classes.
-      boxes: [B, R, |X|, 4].
-      actor_scores, action_scores: [B, R, |X|], [B, R, |Y|]. With background among the
-        actions, action_scores add up to 1 - p(background).
-      joint_scores: [B, R, |X|, |Y|]; invalid pairs score 0.
-      joint_boxes: [B, R, |X|, |Y|, 4] where pairs have boxes of their own, else None.
+      class_scores: [B, R, C], of the actor head's classes.
+      class_boxes: [B, R, C, 4].
+      boxes: [B, R, |X|, 4], of the actors.
+      actor_scores: [B, R, |X|].
+      action_scores: [B, R, |Y|]. With background among the actions, they add up to
+        1 - p(background).
+      joint_scores: [B, R, |X|, |Y|], of pairs; invalid pairs score 0.
+      joint_boxes: [B, R, |X|, |Y|, 4] if pairs have boxes of their own, else None.
     """
 
     class_scores: tf.Tensor
@@ -140,6 +170,14 @@ class RoiTable(NamedTuple):
     joint_scores: tf.Tensor
     joint_boxes: tf.Tensor | None = None
 
+    def rows(self, index: tf.Tensor) -> RoiTable:
+        """Return the rows of an index, int [B, N]: a table of [B, N, ...]."""
+        columns = {}
+        for name, values in self._asdict().items():
+            if values is not None:
+                columns[name] = tf.gather(values, index, batch_dims=1)
+        return RoiTable(**columns)
+
 
 class BatchDetections(NamedTuple):
     """Instances, best p(class) first; N rows, of which the first `number` are used.
@@ -149,9 +187,13 @@ class BatchDetections(NamedTuple):
     Attributes:
       number: int32 [B].
       boxes: [B, N, 4].
-      classes: int32 [B, N], 0-based classes of the actor head; class_scores: [B, N].
-      actor, action, code: int32 [B, N]; actor and action are the code's 1-based digits.
-      score: [B, N], of the pair; actor_scores, action_scores: [B, N, |X|], [B, N, |Y|].
+      classes: int32 [B, N], 0-based classes of the actor head.
+      class_scores: [B, N].
+      actor, action: int32 [B, N], 1-based; 0 in other rows.
+      code: int32 [B, N], the number of the pair of both, see `LabelSpace.encode`.
+      score: [B, N], of the pair.
+      actor_scores: [B, N, |X|].
+      action_scores: [B, N, |Y|].
       more: {name: [B, N, ...]} of the heads that run on instances: masks, probabilities
         [B, N, 28, 28] inside the box.
     """
@@ -169,9 +211,9 @@ class BatchDetections(NamedTuple):
     more: dict[str, Any]
 
     def map_rows(self, function: Callable[[Any], Any]) -> BatchDetections:
-        """Return all rows, those of `more` too, after a function of each field."""
-        fields = {
-            k: v for k, v in self._asdict().items() if k not in ("number", "more")
-        }
+        """Apply a function to the rows of each field, those of `more` too."""
+        fields = self._asdict()
+        del fields["number"], fields["more"]
+        mapped = {name: function(values) for name, values in fields.items()}
         more = {name: function(values) for name, values in self.more.items()}
-        return self._replace(**{k: function(v) for k, v in fields.items()}, more=more)
+        return self._replace(**mapped, more=more)

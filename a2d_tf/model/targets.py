@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -20,10 +21,11 @@ from a2d_tf.model.structures import BatchTruth, Rows
 from a2d_tf.ops import boxes as box_ops
 from a2d_tf.ops.anchors import ROI_POSITIVE_IOU
 
+_UNUSED_BOX = (0.0, 0.0, 16.0, 16.0)
+
 
 class Rng:
-    """Random numbers for the clips of a batch, independent of how replicas share the
-    batch.
+    """Random numbers for the clips of a batch, however replicas share the batch.
 
     Args:
       seed: int [2].
@@ -32,7 +34,9 @@ class Rng:
     """
 
     def __init__(self, seed: tf.Tensor, rows: tf.Tensor, total: int) -> None:
-        self._seed, self._rows, self._total = seed, rows, total
+        self._seed = seed
+        self._rows = rows
+        self._total = total
 
     def split(self, number: int) -> list[Rng]:
         """Return so many independent generators."""
@@ -50,40 +54,90 @@ class Rng:
         return tf.gather(whole_batch, self._rows)
 
 
-def sample(candidates: tf.Tensor, most: int, rng: Rng) -> tuple[tf.Tensor, tf.Tensor]:
-    """Choose uniformly at most `most` of the candidates, bool [B, A].
+class Matches(NamedTuple):
+    """How boxes overlap the instances of their frame.
+
+    Attributes:
+      best_iou: [B, A], the highest IoU of each box with an instance.
+      instance: int64 [B, A], the instance that it has it with.
+      ious: [B, A, N]; -1 for padded instances.
+    """
+
+    best_iou: tf.Tensor
+    instance: tf.Tensor
+    ious: tf.Tensor
+
+
+class Sample(NamedTuple):
+    """Rows that were drawn among candidates.
+
+    Attributes:
+      index: int64 [B, k].
+      counted: bool [B, k], whether a row is a candidate.
+    """
+
+    index: tf.Tensor
+    counted: tf.Tensor
+
+
+class JoinedSample(NamedTuple):
+    """Positive rows, then negative ones.
+
+    Attributes:
+      index: int64 [B, k].
+      positive, counted: bool [B, k].
+    """
+
+    index: tf.Tensor
+    positive: tf.Tensor
+    counted: tf.Tensor
+
+
+class AnchorSample(NamedTuple):
+    """Sampled anchors and what the proposal network learns of them.
+
+    Attributes:
+      index: int64 [B, S].
+      positive, counted: bool [B, S].
+      deltas: float32 [B, S, 4], the true ones; 0 unless positive.
+    """
+
+    index: tf.Tensor
+    positive: tf.Tensor
+    counted: tf.Tensor
+    deltas: tf.Tensor
+
+
+def sample(candidates: tf.Tensor, most: int, rng: Rng) -> Sample:
+    """Draw uniformly at most `most` of the candidates, bool [B, A].
 
     Returns:
-      (indices [B, k], whether each is a candidate, bool [B, k]), k = min(most, A).
+      min(most, A) rows.
     """
     keys = tf.where(candidates, rng.uniform(candidates.shape[1:]) + 1.0, 0.0)
-    values, indices = tf.math.top_k(keys, min(most, candidates.shape[1]))
-    return tf.cast(indices, tf.int64), values > 0.0
+    values, index = tf.math.top_k(keys, min(most, candidates.shape[1]))
+    return Sample(tf.cast(index, tf.int64), values > 0.0)
 
 
-def joined(
-    positives: tuple[tf.Tensor, tf.Tensor], negatives: tuple[tf.Tensor, tf.Tensor]
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Join two results of `sample`: indices, which are positive, which are
-    candidates.
-    """
-    index, counted = (tf.concat(parts, axis=1) for parts in zip(positives, negatives))
-    return (
-        index,
-        tf.concat([positives[1], tf.zeros_like(negatives[1])], axis=1),
-        counted,
+def join(positives: Sample, negatives: Sample) -> JoinedSample:
+    """Join a sample of positive candidates and one of negative candidates."""
+    none = tf.zeros_like(negatives.counted)
+    return JoinedSample(
+        index=tf.concat([positives.index, negatives.index], axis=1),
+        positive=tf.concat([positives.counted, none], axis=1),
+        counted=tf.concat([positives.counted, negatives.counted], axis=1),
     )
 
 
-def match_boxes(
-    boxes: tf.Tensor, truth: BatchTruth
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Return the best instance of each box: IoU [B, A], index [B, A], and all IoUs
-    [B, A, N].
-    """
-    overlaps = box_ops.iou(boxes, truth.boxes)
-    overlaps = tf.where(truth.present[:, None, :], overlaps, -1.0)
-    return tf.reduce_max(overlaps, 2), tf.argmax(overlaps, 2), overlaps
+def match_boxes(boxes: tf.Tensor, truth: BatchTruth) -> Matches:
+    """Find the best instance of each box [B, A, 4]."""
+    ious = box_ops.iou(boxes, truth.boxes)
+    ious = tf.where(truth.present[:, None, :], ious, -1.0)
+    return Matches(
+        best_iou=tf.reduce_max(ious, axis=2),
+        instance=tf.argmax(ious, axis=2),
+        ious=ious,
+    )
 
 
 def sample_rois(
@@ -96,11 +150,13 @@ def sample_rois(
     add_truth: bool,
     rng: Rng,
 ) -> Rows:
-    """Sample RoIs for the heads: at most so many positives, the rest background.
+    """Sample RoIs for the heads: some positives, the rest background.
 
     Args:
-      proposals: [B, R, 4]; valid: bool [B, R].
-      samples: rows of the result; positives: the most of them that are positive.
+      proposals: [B, R, 4].
+      valid: bool [B, R].
+      samples: rows of the result.
+      positives: the most of them that are positive.
       add_truth: whether the boxes of the instances are among the proposals.
 
     Returns:
@@ -110,38 +166,44 @@ def sample_rois(
         proposals = tf.concat([proposals, truth.boxes], axis=1)
         valid = tf.concat([valid, truth.present], axis=1)
 
-    best, match, _ = match_boxes(proposals, truth)
-    counts = valid & truth.annotated[:, None]
-    positive, negative = (
-        counts & (best >= ROI_POSITIVE_IOU),
-        counts & (best < ROI_POSITIVE_IOU),
-    )
+    matches = match_boxes(proposals, truth)
+    counted = valid & truth.annotated[:, None]
+    positive = counted & (matches.best_iou >= ROI_POSITIVE_IOU)
+    negative = counted & (matches.best_iou < ROI_POSITIVE_IOU)
     positive_rng, negative_rng = rng.split(2)
-    chosen = sample(positive, positives, positive_rng)
-    index, positive, counted = joined(chosen, sample(negative, samples, negative_rng))
+    joined = join(
+        sample(positive, positives, positive_rng),
+        sample(negative, samples, negative_rng),
+    )
+
     # Stable: rows that count move to the front and keep their order, positives before
     # background.
     _, order = tf.math.top_k(
-        tf.cast(counted, tf.float32), min(samples, counted.shape[1])
+        tf.cast(joined.counted, tf.float32), min(samples, joined.counted.shape[1])
     )
     order = tf.cast(order, tf.int64)
-    index = tf.gather(index, order, batch_dims=1)
+    index = tf.gather(joined.index, order, batch_dims=1)
     rows = Rows(
         rois=tf.gather(proposals, index, batch_dims=1),
-        match=tf.gather(match, index, batch_dims=1),
-        positive=tf.gather(positive, order, batch_dims=1),
-        counted=tf.gather(counted, order, batch_dims=1),
+        match=tf.gather(matches.instance, index, batch_dims=1),
+        positive=tf.gather(joined.positive, order, batch_dims=1),
+        counted=tf.gather(joined.counted, order, batch_dims=1),
     )
     missing = samples - order.shape[1]
     if missing:
-        ends = ([[0, 0], [0, missing]] + [[0, 0]] * (x.shape.rank - 2) for x in rows)
-        rows = Rows(*(tf.pad(x, padding) for x, padding in zip(rows, ends)))
+        rows = rows.padded(missing)
     # Rows that do not count still pass through the heads: give them a box to crop.
-    unused = tf.constant([0.0, 0, 16, 16])
-    rows = rows._replace(rois=tf.where(rows.counted[..., None], rows.rois, unused))
-    return Rows(*map(tf.stop_gradient, rows))
+    unused = tf.constant(_UNUSED_BOX)
+    rois = tf.where(rows.counted[..., None], rows.rois, unused)
+    return Rows(
+        rois=tf.stop_gradient(rois),
+        match=tf.stop_gradient(rows.match),
+        positive=tf.stop_gradient(rows.positive),
+        counted=tf.stop_gradient(rows.counted),
+    )
 
 
 def most_positives(samples: int, fraction: float) -> int:
     """Return how many RoIs of a sample can be positive: 22 of 64 at one third."""
-    return max(1, math.ceil(samples * fraction - 1e-9))  # not 8 of 100 at .07
+    # Without the small subtrahend, 100 * .07 is 7.000000000000001, and ceil gives 8.
+    return max(1, math.ceil(samples * fraction - 1e-9))

@@ -300,7 +300,7 @@ def _answer(network, settings, frames, size):
     outputs = {name: detections[name] for name in OUTPUTS if name in detections}
     outputs["boxes"] = detections["boxes"] * tf.tile(ratio, [1, 2])[:, None]
     rows = (outputs[name] for name in ("masks", "boxes", "score", "code"))
-    painted = mask_ops.paint(*rows, height=size[0], width=size[1])
+    painted = mask_ops.paint_label_map(*rows, height=size[0], width=size[1])
     outputs["label_map"] = tf.cast(painted, tf.as_dtype(network.labels.code_dtype))
     return outputs
 

@@ -11,14 +11,14 @@ import pathlib
 import tensorflow as tf
 from tensorflow.core.util import event_pb2
 
-from a2d_tf.model import losses
+from a2d_tf.model.heads import LOSS_TERMS
 from a2d_tf.runs.checkpoints import writing
 from a2d_tf.runs.run_folder import EVENTS
 
 
 def tagged(values: dict[str, float]) -> dict[str, float]:
     """Rename the losses and health figures of a step to their tags in TensorBoard."""
-    groups = {name: "loss" for name in (*losses.TERMS, "total")}
+    groups = {name: "loss" for name in (*LOSS_TERMS, "total")}
     return {
         f"{groups.get(name, 'run')}/{name}": value for name, value in values.items()
     }

@@ -18,7 +18,7 @@ from a2d_tf.core.progress import progress_bar
 from a2d_tf.core.workers import stop_at_once, stop_on_signal
 from a2d_tf.data import clip_records
 from a2d_tf.data.manifest import Manifest
-from a2d_tf.model import losses
+from a2d_tf.model.heads import LOSS_TERMS
 from a2d_tf.model.network import Network
 from a2d_tf.runs.checkpoints import is_finished
 from a2d_tf.training import divergence, optimizer, replicas
@@ -225,7 +225,7 @@ class _Progress:
     def show(self, step: int) -> None:
         """Show the last step that was read, and write a point when it is due."""
         values = self._window.values[-1]
-        terms = {name: f"{values[name]:.3f}" for name in losses.TERMS if name in values}
+        terms = {name: f"{values[name]:.3f}" for name in LOSS_TERMS if name in values}
         self.bar.set_postfix(terms, refresh=False)
         if _due(step, self._settings.log_every, self._settings.steps):
             elapsed = time.monotonic() - self._start

@@ -1,5 +1,4 @@
-"""The forward pass of training: features, proposals, sampled RoIs, terms of each head
-(paper, 3.3).
+"""The forward pass of training: features, proposals, RoIs, terms of each head (3.3).
 
 Loss terms and health figures are pairs (sum, count), so that replicas can add them up
 before they divide.
@@ -15,7 +14,7 @@ from a2d_tf.core.config import TrainingConfig
 from a2d_tf.model import targets
 from a2d_tf.model.heads.refiner import Refiner
 from a2d_tf.model.network import Network
-from a2d_tf.model.structures import BatchTruth, Options, Term, Terms
+from a2d_tf.model.structures import BatchTruth, Options, Rows, Term, Terms
 from a2d_tf.ops import boxes as box_ops
 from a2d_tf.training import replicas
 from a2d_tf.training.phases import trains
@@ -39,17 +38,25 @@ def forward(
       `positives` (positive RoIs per frame) to (sum, count), and is empty in phase
       'refiner'.
     """
-    truth, options = BatchTruth.of(batch), _options(network, settings)
+    truth = BatchTruth.of(batch)
+    options = _options(network, settings)
     rng = targets.Rng(seed, batch["row"], settings.batch_size)
-    phase, refiner = settings.train_phase, network.masks
-    if phase == "refiner" and isinstance(refiner, Refiner):
-        rows = refiner.sample(truth, options.most_positives, rng)
-        return refiner.terms(network.key_image(batch["rgb"]), rows, truth), {}
+    phase = settings.train_phase
+    mask_head = network.instance_heads["masks"]
+    if phase == "refiner" and isinstance(mask_head, Refiner):
+        rows = mask_head.sample(truth, options.most_positives, rng)
+        image = network.key_image(batch["rgb"])
+        return mask_head.terms(image, rows, truth), {}
+
     roi_rng, anchor_rng = rng.split(2)
     features = network.clip_features(batch, training=True)
     with tf.name_scope("proposals"):
-        counts = settings.train_proposals_before_nms, settings.train_proposals
-        proposals, valid = network.proposals.decode(features, truth.size, *counts)
+        proposals, valid = network.proposals.decode(
+            features,
+            truth.size,
+            settings.train_proposals_before_nms,
+            settings.train_proposals,
+        )
     with tf.name_scope("targets"):
         rows = targets.sample_rois(
             proposals,
@@ -61,18 +68,21 @@ def forward(
             rng=roi_rng,
         )
     seen = network.run_roi_heads(features, rows.rois, batch["rgb"], training=True)
+
     terms: Terms = {}
     if trains(phase, network.proposals.branch):
-        _merge(terms, network.proposals.terms(features, truth, options, anchor_rng))
+        _add(terms, network.proposals.terms(features, truth, options, anchor_rng))
     for head in network.heads:
         if trains(phase, head.branch):
-            _merge(terms, head.terms(seen, rows, truth, options))
+            _add(terms, head.terms(seen, rows, truth, options))
     return terms, _health(truth, proposals, rows)
 
 
-def _options(network, settings):
-    """The settings that sampling and losses read."""
-    actor = settings.zero_shot_actor
+def _options(network: Network, settings: TrainingConfig) -> Options:
+    """Return the settings that sampling and losses read."""
+    zero_shot_actor = -1
+    if settings.zero_shot_actor:
+        zero_shot_actor = network.labels.actor_index(settings.zero_shot_actor)
     return Options(
         rpn_samples=settings.rpn_samples,
         rpn_beta=settings.rpn_beta,
@@ -81,19 +91,21 @@ def _options(network, settings):
         most_positives=targets.most_positives(
             settings.roi_samples, settings.positive_fraction
         ),
-        held_out=network.labels.actor_index(actor) if actor else -1,
+        zero_shot_actor=zero_shot_actor,
     )
 
 
-def _merge(terms, more):
-    for name, parts in more.items():
-        terms[name] = [*terms.get(name, ()), *parts]
+def _add(terms: Terms, head_terms: Terms) -> None:
+    """Add the terms of a head to those of the heads before it."""
+    for name, parts in head_terms.items():
+        terms.setdefault(name, []).extend(parts)
 
 
-def _health(truth, proposals, rows):
-    overlaps = tf.reduce_max(box_ops.iou(truth.boxes, proposals), axis=2)
+def _health(truth: BatchTruth, proposals: tf.Tensor, rows: Rows) -> dict[str, Term]:
+    """Return figures that tell whether proposals and sampling work, see `forward`."""
+    best_ious = tf.reduce_max(box_ops.iou(truth.boxes, proposals), axis=2)
     present = tf.cast(truth.present, tf.float32)
-    recalled = tf.cast(overlaps >= 0.5, tf.float32) * present
+    recalled = tf.cast(best_ious >= 0.5, tf.float32) * present
     frames = tf.reduce_sum(tf.cast(truth.annotated, tf.float32))
     positives = tf.reduce_sum(tf.cast(rows.positive, tf.float32))
     return {
@@ -104,27 +116,30 @@ def _health(truth, proposals, rows):
 
 def weighted(terms: Terms, settings: TrainingConfig) -> dict[str, tf.Tensor]:
     """Return each term times its lambda, and their sum as `total` (paper, Eq. 1)."""
-    values = {
-        name: getattr(settings, f"lambda_{name}")
-        * tf.add_n([tf.math.divide_no_nan(total, count) for total, count in parts])
-        for name, parts in terms.items()
-    }
-    return dict(values, total=tf.add_n(list(values.values())))
+    values = {}
+    for name, parts in terms.items():
+        quotients = [tf.math.divide_no_nan(total, count) for total, count in parts]
+        values[name] = getattr(settings, f"lambda_{name}") * tf.add_n(quotients)
+    values["total"] = tf.add_n(list(values.values()))
+    return values
 
 
 def scalars(
     terms: Terms, health: dict[str, Term], settings: TrainingConfig
 ) -> dict[str, tf.Tensor]:
-    """Return the weighted terms, their total and the health figures of `forward`'s
-    pairs.
+    """Return what a step reports: weighted terms, their total, and health figures.
 
     In a replica the counts are those of all replicas and the sums its own, so that the
     results, added up over the replicas, are those of the whole batch.
+
+    Args:
+      terms, health: of `forward`.
     """
+    # Each pair is a sum and then a count.
     flat = tf.nest.flatten({"terms": terms, "health": health})
     flat[1::2] = replicas.total(flat[1::2])
     pairs = tf.nest.pack_sequence_as({"terms": terms, "health": health}, flat)
-    ratios = {
-        name: tf.math.divide_no_nan(*pair) for name, pair in pairs["health"].items()
-    }
-    return {**weighted(pairs["terms"], settings), **ratios}
+    values = weighted(pairs["terms"], settings)
+    for name, (total, count) in pairs["health"].items():
+        values[name] = tf.math.divide_no_nan(total, count)
+    return values

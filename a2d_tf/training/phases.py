@@ -11,29 +11,43 @@ def trains(phase: str, branch: str) -> bool:
 
 
 def set_phase(network: Network, phase: str, trains_backbones: bool = True) -> None:
-    """Make trainable what a phase trains: both branches, "actor" or "action", or the
-    refiner.
+    """Make trainable what a phase trains: one branch, both, or the refiner.
 
     The actor branch is all that actors, boxes and masks are computed from; the action
     branch is the rest: the flow backbone, the temporal layers, the action head, and an
-    RGB top-down or backbone of its own. The refiner is trained separately. Without
-    `trains_backbones`, all backbones except the refiner's keep their weights.
+    RGB top-down or backbone of its own. The refiner is trained separately.
+
+    Args:
+      phase: of --train_phase.
+      trains_backbones: False for backbones, except the refiner's, that keep their
+        weights.
     """
-    parts = network.parts()
-    refine = getattr(parts.pop("refiner", None), "layers", [])
-    heads = [head for head in network.heads if head.branch == "actor"]
-    outputs = [
-        network.roi_heads.output[name] for head in heads for name in head.outputs
-    ]
-    actor = [*network.rpn.layers, *(layer for head in heads for layer in head.layers())]
-    actor += layers_computing(network.backbones, network.backbones.output["actor"])
-    actor += layers_computing(network.roi_heads, outputs)
-    for layer in refine:
-        layer.trainable = trains(phase, "refiner")
-    for layer in (layer for part in parts.values() for layer in part.layers):
-        layer.trainable = trains(phase, "actor" if layer in actor else "action")
-    frozen = [] if trains_backbones else network.backbone_layers
-    if network.readout is not None:  # which reads what the features knew before
-        frozen = [*frozen, *network.readout_maps.layers]
-    for layer in frozen:
+    actor_layers = [*network.rpn.layers]
+    actor_outputs = []
+    for head in network.heads:
+        if head.branch == "actor":
+            actor_layers += head.layers()
+            actor_outputs += [network.roi_heads.output[name] for name in head.outputs]
+    actor_layers += layers_computing(
+        network.backbones, network.backbones.output["actor"]
+    )
+    actor_layers += layers_computing(network.roi_heads, actor_outputs)
+
+    for name, part in network.parts().items():
+        for layer in part.layers:
+            if name == "refiner":
+                branch = "refiner"
+            elif layer in actor_layers:
+                branch = "actor"
+            else:
+                branch = "action"
+            layer.trainable = trains(phase, branch)
+
+    frozen_layers = []
+    if not trains_backbones:
+        frozen_layers += network.backbone_layers
+    if network.readout is not None:
+        # It reads what the backbone knew before the training.
+        frozen_layers += network.readout_maps.layers
+    for layer in frozen_layers:
         layer.trainable = False

@@ -144,7 +144,7 @@ class Predictor:
         """
         import tensorflow as tf
 
-        from a2d_tf.ops import masks as mask_ops
+        from a2d_tf.ops.label_painter import mask_patches
 
         stacked = {
             name: tf.stack([f[name] for f in frames], axis=1) for name in frames[0]
@@ -156,7 +156,7 @@ class Predictor:
         boxes, scores, codes, small, actors, actions = (
             outputs[name][:number] for name in names
         )
-        masks = [patch.rle(*size) for patch in mask_ops.patches(small, boxes, *size)]
+        masks = [patch.rle(*size) for patch in mask_patches(small, boxes, *size)]
         fields = {x.name: outputs[x.name][:number] for x in FIELDS if x.name in outputs}
         label_map = outputs["label_map"]
         return Instances(

@@ -1,62 +1,50 @@
-"""The heads: each owns its layers, its labels, its loss terms and its decoding (paper,
-3.1 to 3.3).
+"""The heads: each owns its layers, labels, loss terms and decoding (paper, 3.1 to 3.3).
 
-`actor` and `action` run on every RoI, inside of one functional model, `roi_heads`. An
-`InstanceHead`, as `mask`, is a model of its own, for few rows: the positives in
-training, the instances of a frame at inference. `proposals` makes the RoIs.
+`proposals` makes the RoIs. `actor` and `action` run on every RoI, inside of one model,
+`Network.roi_heads`. An `InstanceHead`, such as `mask`, has a model of its own and runs
+on few rows: the positives in training, the instances of a frame at inference. This is
+their registry.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar, Protocol
+import importlib
+import inspect
+import pkgutil
 
-import tensorflow as tf
-
-from a2d_tf.model.structures import BatchTruth, Options, Rows, Seen, Terms
-
-
-class Head(Protocol):
-    """What training asks of every head; each also builds its layers and decodes their
-    outputs.
-
-    Actions are decoded by `LabelMode.table`, which knows what a pair is.
-
-    Attributes:
-      branch: "actor" or "action", what a phase trains (4.3, w/o joint training).
-      outputs: names of what it computes in `roi_heads`.
-    """
-
-    branch: ClassVar[str]
-    outputs: ClassVar[tuple[str, ...]]
-
-    def layers(self) -> list[tf.keras.layers.Layer]:
-        """Return the layers of its own model; none where all are in `roi_heads`."""
-        return []
-
-    def class_layers(self) -> dict[str, list[tuple[str, ...]]]:
-        """Return {layer with rows of classes: the names of each class, its own
-        first}.
-        """
-        return {}
-
-    def terms(
-        self, seen: Seen, rows: Rows, truth: BatchTruth, options: Options
-    ) -> Terms:
-        """Return the loss terms of sampled RoIs, by names of `losses.TERMS`."""
+from a2d_tf.model.heads.action import ActionHead
+from a2d_tf.model.heads.actor import ActorHead
+from a2d_tf.model.heads.base import InstanceHead
+from a2d_tf.model.heads.proposals import Proposals
 
 
-class InstanceHead(Protocol):
-    """What inference asks of a head that runs on instances alone.
+def _find_instance_heads() -> list[type[InstanceHead]]:
+    """Return the subclasses of `InstanceHead` in this folder, in build order."""
+    heads = []
+    for module_info in pkgutil.iter_modules(__path__, f"{__name__}."):
+        module = importlib.import_module(module_info.name)
+        for _, member in inspect.getmembers(module, inspect.isclass):
+            is_head = issubclass(member, InstanceHead) and member is not InstanceHead
+            if is_head and member.__module__ == module.__name__:
+                heads.append(member)
+    return sorted(heads, key=lambda head: head.build_order)
 
-    Attributes:
-      name: of its result among `BatchDetections.more`.
-      needs_image: whether it reads the pixels of the key frame.
-    """
 
-    name: ClassVar[str]
-    needs_image: bool
+INSTANCE_HEADS = _find_instance_heads()
+"""Every `InstanceHead`, in the order in which they are built."""
 
-    def decode(self, seen: Seen, boxes: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
-        """Return its result for instances, [B, N, ...], by boxes [B, N, 4], classes
-        [B, N].
-        """
+
+def _loss_terms() -> tuple[str, ...]:
+    """Return the names of all heads' loss terms, each once."""
+    names = [
+        *Proposals.loss_terms,
+        *ActorHead.loss_terms,
+        *ActionHead.loss_terms,
+    ]
+    for head in INSTANCE_HEADS:
+        names += head.loss_terms
+    return tuple(dict.fromkeys(names))
+
+
+LOSS_TERMS = _loss_terms()
+"""Names of the loss terms in the order of their lambdas; the paper has five (Eq. 1)."""

@@ -7,7 +7,7 @@ from typing import ClassVar
 import tensorflow as tf
 
 from a2d_tf.model import losses
-from a2d_tf.model.heads import Head
+from a2d_tf.model.heads.base import Head
 from a2d_tf.model.label_modes import LabelMode
 from a2d_tf.model.layers import fold, hidden, output, unfold
 from a2d_tf.model.structures import BatchTruth, Options, Rows, Seen, Terms
@@ -20,28 +20,37 @@ class ActorHead(Head):
     """Classes are the actors or, with cartesian labels, the valid pairs.
 
     Args:
-      mode: the label space; coder: of the deltas.
+      mode: the label space.
+      coder: of the deltas.
     """
 
     branch: ClassVar[str] = "actor"
+    loss_terms: ClassVar[tuple[str, ...]] = ("box_reg", "actor_cls")
     outputs: ClassVar[tuple[str, ...]] = ("class_logits", "deltas")
 
     def __init__(self, mode: LabelMode, coder: box_ops.BoxCoder) -> None:
-        self._mode, self.coder = mode, coder
+        self._mode = mode
+        self.coder = coder
 
     def build(
         self, features: tf.Tensor, units: int, norm: str, epsilon: float
     ) -> dict[str, tf.Tensor]:
-        """Return {class_logits [B, R, C + 1], background last; deltas [B, R, C, 4]},
-        float32.
+        """Build its layers over the features of RoIs.
 
         Args:
-          features: of RoIs, [B, R, n, n, D]; units: of the layers; norm, epsilon: see
-            `ConvNorm`.
+          features: [B, R, n, n, D].
+          units: of the two hidden layers.
+          norm, epsilon: see `ConvNorm`.
+
+        Returns:
+          {class_logits: float32 [B, R, C + 1], background last; deltas: float32
+          [B, R, C, 4]}.
         """
         count = self._mode.num_classes
-        # Units have no spatial extent: statistics of groups of eight would erase them.
-        norm = "none" if norm == "group_norm" else norm
+        if norm == "group_norm":
+            # Units have no spatial extent: statistics of groups of eight would erase
+            # them.
+            norm = "none"
         x = hidden(fold(features), units, norm, "actor", epsilon)
         logits = output(x, count + 1, "actor_logits")
         deltas = output(x, 4 * count, "actor_deltas")
@@ -51,7 +60,7 @@ class ActorHead(Head):
         }
 
     def class_layers(self) -> dict[str, list[tuple[str, ...]]]:
-        """Return those of class and box, background last in the first; see `Head`."""
+        """Return the layers of classes, background last, and of boxes; see `Head`."""
         return {
             "actor_logits": [*self._mode.classes(), (BACKGROUND,)],
             "actor_deltas": self._mode.classes(),
@@ -60,16 +69,17 @@ class ActorHead(Head):
     def terms(
         self, seen: Seen, rows: Rows, truth: BatchTruth, options: Options
     ) -> Terms:
-        """Return the terms of the RoIs' classes and of the positives' boxes (Eq. 1
-        and 2).
-        """
+        """Return the terms of the RoIs' classes and the positives' boxes (Eq. 1, 2)."""
         with tf.name_scope("targets"):
-            classes, boxes = self.targets(rows, truth)
-        deltas, logits = seen.outputs["deltas"], seen.outputs["class_logits"]
-        own = tf.gather(deltas, tf.minimum(classes, deltas.shape[2] - 1), batch_dims=2)
+            classes, true_deltas = self.targets(rows, truth)
+        deltas = seen.outputs["deltas"]
+        logits = seen.outputs["class_logits"]
+        # Rows of background have the class C; they do not count for boxes.
+        box_classes = tf.minimum(classes, deltas.shape[2] - 1)
+        class_deltas = tf.gather(deltas, box_classes, batch_dims=2)
         box = losses.box_regression(
-            own,
-            boxes,
+            class_deltas,
+            true_deltas,
             rows.positive,
             rows.counted,
             beta=1.0,
@@ -81,16 +91,16 @@ class ActorHead(Head):
         }
 
     def targets(self, rows: Rows, truth: BatchTruth) -> tuple[tf.Tensor, tf.Tensor]:
-        """Return the class of each row [B, R], C for background, and its deltas [B,
-        R, 4].
+        """Return the true class of each row, [B, R], and its true deltas, [B, R, 4].
+
+        Rows of background have the class C and deltas of 0.
         """
         deltas = self.coder.encode(rows.matched(truth.boxes), rows.rois)
-        return self.classes(rows, truth), tf.where(
-            rows.positive[..., None], deltas, 0.0
-        )
+        classes = self.classes(rows, truth)
+        return classes, tf.where(rows.positive[..., None], deltas, 0.0)
 
     def classes(self, rows: Rows, truth: BatchTruth) -> tf.Tensor:
-        """Return the class of each row, int64 [B, R]; C for background."""
+        """Return the true class of each row, int64 [B, R]; C for background."""
         classes = rows.matched(self._mode.classes_of(truth.actors, truth.actions))
         return tf.where(rows.positive, classes, self._mode.num_classes)
 
@@ -100,12 +110,12 @@ class ActorHead(Head):
         """Return scores [B, R, C] and boxes [B, R, C, 4] of the classes.
 
         Args:
-          boxes: of the RoIs, [B, R, 4]; valid: bool [B, R], others score 0.
-          size: int [B, 2] of the frames inside the canvas.
+          boxes: of the RoIs, [B, R, 4].
+          valid: bool [B, R]; other RoIs score 0.
+          size: int [B, 2], height and width of the frames inside the canvas.
         """
         row = tf.cast(valid, tf.float32)[..., None]
-        scores = self._mode.pooled(
-            tf.nn.softmax(seen.outputs["class_logits"])[..., :-1] * row
-        )
+        probabilities = tf.nn.softmax(seen.outputs["class_logits"])[..., :-1]
+        scores = self._mode.pooled(probabilities * row)
         deltas = seen.outputs["deltas"]
         return scores, box_ops.clip(self.coder.decode(deltas, boxes[:, :, None]), size)

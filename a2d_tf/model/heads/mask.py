@@ -1,25 +1,27 @@
-"""The mask head: one mask per class, of which the true or the found one counts
-(paper, 3.1).
-"""
+"""The mask head: one mask per class, of which that of the instance's counts (3.1)."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import tensorflow as tf
 
+from a2d_tf.core.config import ModelConfig
 from a2d_tf.model import losses
-from a2d_tf.model.heads import Head
+from a2d_tf.model.building import Builder
 from a2d_tf.model.heads.actor import ActorHead
+from a2d_tf.model.heads.base import Head, InstanceHead
 from a2d_tf.model.layers import ConvNorm, fold, output, unfold
 from a2d_tf.model.structures import BatchTruth, Options, Rows, Seen, Terms
 from a2d_tf.ops import masks as mask_ops
+from a2d_tf.ops.crop import crop_patches
 
 SIZE = 28
-_SKIP = 16  # channels of the image in the mask head
+"""Side of a mask in cells."""
+_SKIP_CHANNELS = 16  # of the image in the mask head
 
 
-class MaskHead(Head):
+class MaskHead(InstanceHead, Head):
     """Masks [B, N, 28, 28] of instances, probabilities inside the box.
 
     Args:
@@ -28,61 +30,69 @@ class MaskHead(Head):
     """
 
     branch: ClassVar[str] = "actor"
-    outputs: ClassVar[tuple[str, ...]] = ()
-    name: ClassVar[str] = "masks"
-    model: tf.keras.Model
+    loss_terms: ClassVar[tuple[str, ...]] = ("mask",)
+    result: ClassVar[str] = "masks"
+    setting: ClassVar[str] = "use_mask"
+    part: ClassVar[str] = "mask_head"
+    build_order: ClassVar[int] = 10
+    features: ClassVar[tuple[str, ...]] = ("actor",)
 
     def __init__(self, actor: ActorHead, needs_image: bool) -> None:
-        self._actor, self.needs_image = actor, needs_image
+        self._actor = actor
+        self.needs_image = needs_image
 
-    def build(
-        self,
-        features: tf.Tensor,
-        channels: int,
-        layers: int,
-        *,
-        patches: tf.Tensor | None,
-        **norm: Any,
-    ) -> tf.Tensor:
-        """Predict one mask per class: 3x3 convolutions, a transposed one that doubles,
-        1x1.
+    @classmethod
+    def make(cls, config: ModelConfig, actor: ActorHead) -> MaskHead:
+        return cls(actor, config.mask_image)
 
-        The convolutions have the norm and the epsilon of the arguments `norm`, see
-        `ConvNorm`.
+    def build(self, builder: Builder) -> tf.keras.Model:
+        """Build its model: 3x3 convolutions, a transposed one that doubles, 1x1.
 
-        With `patches` [B * R, 2n, 2n, 3], the image in the boxes, a 3x3 convolution
-        reads these, and another merges them with the features before the 1x1, as in a
-        refinement module of SharpMask (Pinheiro et al., ECCV 2016).
+        With --mask_image, a 3x3 convolution reads the pixels in the boxes, and another
+        merges them with the features before the 1x1, as in a refinement module of
+        SharpMask (Pinheiro et al., ECCV 2016).
 
-        Returns:
-          logits float32 [B, R, 2n, 2n, C].
+        The model's output is logits float32 [B, R, 28, 28, C], a mask per class.
         """
+        config = builder.config
+        norm: dict = {"norm": config.norm, "epsilon": builder.convention.epsilon}
+        channels = config.mask_channels
+        pyramid = builder.pyramid()
+        rois = builder.rois()
+        inputs = {"actor": pyramid, "rois": rois}
+        features = builder.roi_align(pyramid, rois, SIZE // 2, "roi_align_mask")
+        if self.needs_image:
+            inputs["rgb"] = builder.rgb()
+            image = builder.convention.preprocess(inputs["rgb"])
+            # The levels of any convention become small numbers.
+            image *= min(1.0, builder.convention.std[0] / 64)
+            patches = crop_patches(image, rois, SIZE)
+
         x = fold(features)
-        size = 2 * x.shape[1]
-        for layer in range(layers):
+        for layer in range(config.mask_layers):
             x = ConvNorm(channels, 3, name=f"mask_conv{layer + 1}", **norm)(x)
-        doubling = {
-            "strides": 2,
-            "activation": "relu",
-            "kernel_initializer": "he_normal",
-        }
         x = tf.keras.layers.Conv2DTranspose(
-            channels, 2, name="mask_deconv", **doubling
+            channels,
+            2,
+            strides=2,
+            activation="relu",
+            kernel_initializer="he_normal",
+            name="mask_deconv",
         )(x)
-        if patches is not None:
-            skip = ConvNorm(_SKIP, 3, name="patch_skip")(patches)
+        if self.needs_image:
+            skip = ConvNorm(_SKIP_CHANNELS, 3, name="patch_skip")(patches)
             merged = tf.concat([x, skip], axis=-1)
             x = ConvNorm(channels, 3, name="patch_merge", **norm)(merged)
-        count = len(self._actor.class_layers()["actor_deltas"])
-        return unfold(output(x, count, "mask_logits"), features, size, size, count)
+        count = len(self._class_names())
+        logits = unfold(output(x, count, "mask_logits"), features, SIZE, SIZE, count)
+        return tf.keras.Model(inputs, logits, name=self.part)
 
-    def layers(self) -> list[tf.keras.layers.Layer]:
-        """Return the layers of its model."""
-        return self.model.layers
+    def _class_names(self):
+        return self._actor.class_layers()["actor_deltas"]
 
     def class_layers(self) -> dict[str, list[tuple[str, ...]]]:
-        """Return that of the logits; see `Head`."""
-        return {"mask_logits": self._actor.class_layers()["actor_deltas"]}
+        """Return the layer of the logits; see `Head`."""
+        return {"mask_logits": self._class_names()}
 
     def terms(
         self, seen: Seen, rows: Rows, truth: BatchTruth, options: Options
@@ -96,41 +106,32 @@ class MaskHead(Head):
             # Of all rows, as in the actor head: the graph then computes them once.
             classes = self._actor.classes(rows, truth)[:, : options.most_positives]
         rows = rows.first(options.most_positives)
-        logits = self._logits(seen, rows.rois)
+        logits = self.run(seen, rows.rois)
         with tf.name_scope("targets"):
             masks = mask_ops.crop_targets(
                 truth.masks, rows.rois, rows.match, logits.shape[2]
             )
-        own = _of_classes(logits, tf.minimum(classes, logits.shape[-1] - 1))
-        return {
-            "mask": [
-                losses.mask(own, masks, rows.positive & rows.matched(truth.has_mask))
-            ]
-        }
+        # Rows of background have the class C; they do not count.
+        classes = tf.minimum(classes, logits.shape[-1] - 1)
+        class_logits = _pick_classes(logits, classes)
+        counted = rows.positive & rows.matched(truth.has_mask)
+        return {"mask": [losses.mask(class_logits, masks, counted)]}
 
     def decode(self, seen: Seen, boxes: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
         """Return the mask of each instance's class."""
-        return tf.sigmoid(_of_classes(self._logits(seen, boxes), classes))
-
-    def _logits(self, seen, boxes):
-        inputs = {"actor": seen.features.actor, "rois": boxes}
-        if self.needs_image:
-            inputs["rgb"] = seen.image
-        return self.model(inputs, training=seen.training)
+        return tf.sigmoid(_pick_classes(self.run(seen, boxes), classes))
 
 
-def _of_classes(logits, classes):
+def _pick_classes(logits, classes):
     """Pick each row's logits by its class: [B, N, m, m, C], [B, N] -> [B, N, m, m]."""
     return tf.gather(tf.transpose(logits, [0, 1, 4, 2, 3]), classes, batch_dims=2)
 
 
-class BoxMasks:
-    """Masks that fill the boxes, where the network has no masks (boxes alone are
-    annotated).
-    """
+class BoxMasks(InstanceHead):
+    """Masks that fill the boxes, of a network without masks (from boxes alone)."""
 
-    name: ClassVar[str] = "masks"
-    needs_image = False
+    result: ClassVar[str] = "masks"
+    build_order: ClassVar[int] = 30
 
     def decode(self, seen: Seen, boxes: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
         """Return ones [B, N, 28, 28]."""

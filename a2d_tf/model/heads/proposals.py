@@ -1,6 +1,4 @@
-"""The region proposal network (Ren et al. 2015; paper, 3.1): anchors, their labels,
-RoIs.
-"""
+"""The region proposal network (Ren et al. 2015; paper, 3.1): anchors, labels, RoIs."""
 
 from __future__ import annotations
 
@@ -28,6 +26,7 @@ class Proposals:
     """
 
     branch: ClassVar[str] = "actor"
+    loss_terms: ClassVar[tuple[str, ...]] = ("objectness", "box_reg")
 
     def __init__(
         self,
@@ -35,8 +34,11 @@ class Proposals:
         sizes: tuple[tuple[float, ...], ...],
         coder: box_ops.BoxCoder,
     ) -> None:
-        self.anchors, self.coder = anchors, coder
-        self._per_cell = [len(own) * len(RATIOS) for own in sizes]
+        self.anchors = anchors
+        self.coder = coder
+        self._anchors_per_cell = [
+            len(sizes_of_level) * len(RATIOS) for sizes_of_level in sizes
+        ]
         # Of the smooth L1: 1/9 for plain deltas (Ren et al. 2015); matterport's are ten
         # times as large.
         self.beta = 1.0 if max(coder.weights) > 1.0 else 1.0 / 9
@@ -51,13 +53,14 @@ class Proposals:
         weights.
 
         Args:
-          pyramid: P2 to P6, list of [B, h, w, C]; channels: width of the hidden layer.
+          pyramid: P2 to P6, list of [B, h, w, C].
+          channels: width of the hidden layer.
 
         Returns:
           (logits [B, A], deltas [B, A, 4]), float32, in the order of
           `anchors.generate`.
         """
-        most = max(self._per_cell)
+        most = max(self._anchors_per_cell)
         shared = ConvNorm(channels, 3, name="rpn_conv")
         objectness = ConvNorm(
             most, 1, relu=False, stddev=OUTPUT_STDDEV, name="rpn_logits"
@@ -65,18 +68,18 @@ class Proposals:
         regression = ConvNorm(
             4 * most, 1, relu=False, stddev=OUTPUT_STDDEV, name="rpn_deltas"
         )
-        logits, deltas = [], []
-        for level, count in zip(pyramid, self._per_cell):
+        logits = []
+        deltas = []
+        for level, count in zip(pyramid, self._anchors_per_cell):
             hidden = shared(level)
-            cells = level.shape[1] * level.shape[2] * count
-            logits.append(tf.reshape(_last(objectness(hidden), count), [-1, cells]))
-            deltas.append(
-                tf.reshape(_last(regression(hidden), 4 * count), [-1, cells, 4])
-            )
-        return (
-            tf.cast(tf.concat(logits, axis=1), tf.float32),
-            tf.cast(tf.concat(deltas, axis=1), tf.float32),
-        )
+            number = level.shape[1] * level.shape[2] * count
+            level_logits = _last(objectness(hidden), count)
+            logits.append(tf.reshape(level_logits, [-1, number]))
+            level_deltas = _last(regression(hidden), 4 * count)
+            deltas.append(tf.reshape(level_deltas, [-1, number, 4]))
+        all_logits = tf.cast(tf.concat(logits, axis=1), tf.float32)
+        all_deltas = tf.cast(tf.concat(deltas, axis=1), tf.float32)
+        return all_logits, all_deltas
 
     def decode(
         self, features: Features, size: tf.Tensor, before_nms: int, after_nms: int
@@ -94,21 +97,20 @@ class Proposals:
         before_nms = min(before_nms, self.anchors.shape[0])
         scores, best = tf.math.top_k(tf.stop_gradient(features.rpn_logits), before_nms)
         deltas = tf.gather(tf.stop_gradient(features.rpn_deltas), best, batch_dims=1)
-        boxes = box_ops.clip(
-            self.coder.decode(deltas, tf.gather(self.anchors, best)), size
-        )
+        boxes = self.coder.decode(deltas, tf.gather(self.anchors, best))
+        boxes = box_ops.clip(boxes, size)
         # Boxes in the padding are clipped to nothing; they must not count among
         # `after_nms`.
         sides = boxes[..., 2:] - boxes[..., :2]
         scores = tf.where(
             tf.reduce_min(sides, axis=-1) >= 1.0, tf.sigmoid(scores), -1.0
         )
-        one_class = boxes[:, :, None], scores[:, :, None]
         rois, _, _, count = tf.image.combined_non_max_suppression(
-            *one_class,
-            after_nms,
-            after_nms,
-            _NMS_THRESHOLD,
+            boxes[:, :, None],  # of one class
+            scores[:, :, None],
+            max_output_size_per_class=after_nms,
+            max_total_size=after_nms,
+            iou_threshold=_NMS_THRESHOLD,
             score_threshold=0.0,
             clip_boxes=False,
         )
@@ -119,34 +121,35 @@ class Proposals:
     ) -> Terms:
         """Return the terms of sampled anchors (Eq. 1: RoI-cls, box-reg)."""
         with tf.name_scope("targets"):
-            index, positive, counted, deltas = self.sample(
-                truth, options.rpn_samples, rng
-            )
-        logits = tf.gather(features.rpn_logits, index, batch_dims=1)
-        found = tf.gather(features.rpn_deltas, index, batch_dims=1)
-        beta, normaliser = options.rpn_beta or self.beta, options.rpn_box_normaliser
-        rows = found, deltas, positive, counted
-        box = losses.box_regression(*rows, beta=beta, normaliser=normaliser)
-        return {
-            "objectness": [losses.objectness(logits, positive, counted)],
-            "box_reg": [box],
-        }
+            sample = self.sample(truth, options.rpn_samples, rng)
+        logits = tf.gather(features.rpn_logits, sample.index, batch_dims=1)
+        deltas = tf.gather(features.rpn_deltas, sample.index, batch_dims=1)
+        box = losses.box_regression(
+            deltas,
+            sample.deltas,
+            sample.positive,
+            sample.counted,
+            beta=options.rpn_beta or self.beta,
+            normaliser=options.rpn_box_normaliser,
+        )
+        objectness = losses.objectness(logits, sample.positive, sample.counted)
+        return {"objectness": [objectness], "box_reg": [box]}
 
     def class_layers(self) -> dict[str, list[tuple[str, ...]]]:
         """Return its layers with rows of anchor sizes, "size 1" the largest of a level.
 
-        Largest ones come last; smaller ones start from the next size available.
+        The largest size is the last row. A row of a smaller size can start from the
+        weights of the next larger size that there is.
         """
-        most = max(self._per_cell) // len(RATIOS)
-        sizes = [
-            tuple(f"size {i}" for i in range(rank, 0, -1))
-            for rank in range(most, 0, -1)
-        ]
+        most = max(self._anchors_per_cell) // len(RATIOS)
+        sizes = []
+        for rank in range(most, 0, -1):
+            sizes.append(tuple(f"size {larger}" for larger in range(rank, 0, -1)))
         return {"rpn_logits": sizes, "rpn_deltas": sizes}
 
     def sample(
         self, truth: BatchTruth, samples: int, rng: targets.Rng
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+    ) -> targets.AnchorSample:
         """Sample anchors and assign their labels (Ren et al. 2015).
 
         An anchor is positive if its IoU with an instance is at least 0.7 or the best of
@@ -154,45 +157,59 @@ class Proposals:
         the padding are neither. At most half of the sample is positive.
 
         Returns:
-          (index [B, S], positive, counted bool [B, S], true deltas [B, S, 4], 0 unless
-          positive); S = samples + samples // 2 rows, of which at most `samples` count.
+          S = samples + samples // 2 rows, of which at most `samples` count.
         """
         anchors = tf.convert_to_tensor(self.anchors)
-        best, match, overlaps = targets.match_boxes(anchors[None], truth)
+        matches = targets.match_boxes(anchors[None], truth)
         centre = 0.5 * (anchors[:, :2] + anchors[:, 2:])
         inside = tf.reduce_all(
             centre[None] < tf.cast(truth.size, tf.float32)[:, None], axis=-1
         )
         inside &= truth.annotated[:, None]
-        positive = inside & ((best >= POSITIVE_IOU) | _is_peak(overlaps, inside))
-        negative = inside & (best < NEGATIVE_IOU) & ~positive
+        is_peak = _is_peak(matches.ious, inside)
+        positive = inside & ((matches.best_iou >= POSITIVE_IOU) | is_peak)
+        negative = inside & (matches.best_iou < NEGATIVE_IOU) & ~positive
         positive_rng, negative_rng = rng.split(2)
         positives = targets.sample(positive, samples // 2, positive_rng)
-        indices, candidates = targets.sample(negative, samples, negative_rng)
+        negatives = targets.sample(negative, samples, negative_rng)
         quota = samples - tf.reduce_sum(
-            tf.cast(positives[1], tf.float32), axis=1, keepdims=True
+            tf.cast(positives.counted, tf.float32), axis=1, keepdims=True
         )
-        within = candidates & (tf.range(candidates.shape[1], dtype=tf.float32) < quota)
-        index, positive, counted = targets.joined(positives, (indices, within))
+        within = tf.range(negatives.counted.shape[1], dtype=tf.float32) < quota
+        negatives = negatives._replace(counted=negatives.counted & within)
+        joined = targets.join(positives, negatives)
         # The best anchor of an instance may overlap another one more: that is its box's
         # target.
-        matched = tf.gather(match, index, batch_dims=1)
+        matched = tf.gather(matches.instance, joined.index, batch_dims=1)
         boxes = tf.gather(truth.boxes, matched, batch_dims=1)
-        deltas = self.coder.encode(boxes, tf.gather(anchors, index))
-        return index, positive, counted, tf.where(positive[..., None], deltas, 0.0)
+        deltas = self.coder.encode(boxes, tf.gather(anchors, joined.index))
+        return targets.AnchorSample(
+            index=joined.index,
+            positive=joined.positive,
+            counted=joined.counted,
+            deltas=tf.where(joined.positive[..., None], deltas, 0.0),
+        )
 
 
 def _last(x, channels):
-    # No operation where none is needed: each counts as a layer in the model's
-    # checkpoints.
-    return x if x.shape[-1] == channels else x[..., -channels:]
+    """Return the last channels of x, by no operation if these are all.
 
-
-def _is_peak(overlaps, inside):
-    """Return which anchors inside the frame are the best of an instance, with ties:
-    bool [B, A].
+    Each operation counts as a layer in the model's checkpoints.
     """
-    peak = tf.reduce_max(
-        tf.where(inside[..., None], overlaps, -1.0), axis=1, keepdims=True
-    )
-    return tf.reduce_any((overlaps == peak) & (peak > 0.0), axis=2)
+    if x.shape[-1] == channels:
+        return x
+    return x[..., -channels:]
+
+
+def _is_peak(ious, inside):
+    """Return which anchors inside the frame are the best of an instance, with ties.
+
+    Args:
+      ious: [B, A, N].
+      inside: bool [B, A].
+
+    Returns:
+      bool [B, A].
+    """
+    peak = tf.reduce_max(tf.where(inside[..., None], ious, -1.0), axis=1, keepdims=True)
+    return tf.reduce_any((ious == peak) & (peak > 0.0), axis=2)

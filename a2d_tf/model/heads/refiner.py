@@ -1,4 +1,4 @@
-"""Class-agnostic segmentation of boxes, after SharpMask (Pinheiro et al., ECCV 2016).
+"""The refiner: class-agnostic masks of boxes, a SharpMask (Pinheiro et al., ECCV 2016).
 
 The "Ours w/o Mask + SM" row of Table 3 (4.3) has no mask head; this network segments
 its detections. A backbone up to C4, the trunk, reads the RGB window around a box. Two
@@ -16,12 +16,14 @@ from typing import ClassVar
 import tensorflow as tf
 
 from a2d_tf.model import losses, targets
+from a2d_tf.model.building import Builder
 from a2d_tf.model.fpn import upsample
-from a2d_tf.model.heads import mask
+from a2d_tf.model.heads.base import InstanceHead
+from a2d_tf.model.heads.mask import SIZE
 from a2d_tf.model.layers import OUTPUT_STDDEV, ConvNorm
 from a2d_tf.model.structures import BatchTruth, Rows, Seen, Terms
 from a2d_tf.ops import masks as mask_ops
-from a2d_tf.ops import roi_align
+from a2d_tf.ops.crop import crop, crop_patches
 
 # SharpMask takes patches of 160 pixels around objects of 128.
 MARGIN = 160 / 128
@@ -32,19 +34,30 @@ _SHIFT = 16 / 128
 _LOG2_SCALE = 0.25
 
 
-class Refiner:
-    """Masks [B, N, 28, 28] of instances, probabilities inside the box; its model
-    reads windows.
-    """
+class Refiner(InstanceHead):
+    """Masks [B, N, 28, 28] of instances, probabilities inside the box."""
 
-    name: ClassVar[str] = "masks"
-    model: tf.keras.Model
+    result: ClassVar[str] = "masks"
+    setting: ClassVar[str] = "use_refiner"
+    part: ClassVar[str] = "refiner"
+    build_order: ClassVar[int] = 20
+    loss_terms: ClassVar[tuple[str, ...]] = ("mask",)
     needs_image = True
 
+    def build(self, builder: Builder) -> tf.keras.Model:
+        """Build its model; the output is logits [B, R, m, m] over `windows`."""
+        config = builder.config
+        rgb = builder.rgb()
+        rois = builder.rois()
+        image = builder.convention.preprocess(rgb)
+        patches = crop_patches(image, windows(rois), config.refiner_size)
+        *maps, _ = builder.backbone(patches, "refiner", config.norm)
+        logits = refine(maps, config.refiner_channels)
+        logits = tf.reshape(logits, [-1, tf.shape(rois)[1], *logits.shape[1:]])
+        return tf.keras.Model({"rgb": rgb, "rois": rois}, logits, name=self.part)
+
     def sample(self, truth: BatchTruth, number: int, rng: targets.Rng) -> Rows:
-        """Return jittered boxes of so many instances a frame, drawn with
-        replacement.
-        """
+        """Draw `number` jittered boxes of instances a frame, with replacement."""
         match_rng, jitter_rng = rng.split(2)
         count = tf.reduce_sum(tf.cast(truth.present, tf.int64), axis=1, keepdims=True)
         # The instances that are present come first.
@@ -53,36 +66,34 @@ class Refiner:
         )
         boxes = jitter(tf.gather(truth.boxes, match, batch_dims=1), jitter_rng)
         valid = truth.annotated[:, None] & (count > 0)
-        return Rows(boxes, match, valid, valid)
+        return Rows(rois=boxes, match=match, positive=valid, counted=valid)
 
     def terms(self, image: tf.Tensor, rows: Rows, truth: BatchTruth) -> Terms:
-        """Return the mask term of the rows of `sample`, of images uint8 [B, H, W,
-        3].
+        """Return the mask term of the rows of `sample`.
+
+        Args:
+          image: uint8 [B, H, W, 3], the key frames.
         """
         logits = self.model({"rgb": image, "rois": rows.rois}, training=True)
         cells = logits.shape[2]
         masks = mask_ops.crop_targets(
             truth.masks, windows(rows.rois), rows.match, cells
         )
-        return {
-            "mask": [
-                losses.mask(logits, masks, rows.positive & rows.matched(truth.has_mask))
-            ]
-        }
+        counted = rows.positive & rows.matched(truth.has_mask)
+        return {"mask": [losses.mask(logits, masks, counted)]}
 
     def decode(self, seen: Seen, boxes: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
         """Return the mask of each box."""
-        logits = self.model({"rgb": seen.image, "rois": boxes}, training=seen.training)
+        logits = self.run(seen, boxes)
         flat = tf.reshape(logits, [-1, *logits.shape[2:]])
-        shape = [-1, tf.shape(boxes)[1], mask.SIZE, mask.SIZE]
-        return tf.reshape(inside_box(flat, mask.SIZE), shape)
+        shape = [-1, tf.shape(boxes)[1], SIZE, SIZE]
+        return tf.reshape(inside_box(flat, SIZE), shape)
 
 
 def jitter(boxes: tf.Tensor, rng: targets.Rng) -> tf.Tensor:
-    """Shift boxes [B, R, 4] by up to 1/8 of their sides and scale them by up to
-    2^(1/4), per axis.
+    """Shift boxes [B, R, 4] by up to 1/8 of their sides; scale them by up to 2^(1/4).
 
-    Boxes are (y1, x1, y2, x2).
+    Both axes are drawn independently. Boxes are (y1, x1, y2, x2).
     """
     size = boxes[..., 2:] - boxes[..., :2]
     draw = rng.uniform([*size.shape[1:], 2], -1.0, 1.0)
@@ -92,30 +103,13 @@ def jitter(boxes: tf.Tensor, rng: targets.Rng) -> tf.Tensor:
 
 
 def windows(boxes: tf.Tensor) -> tf.Tensor:
-    """Grow boxes [..., 4] by MARGIN about their centres, to the windows that are
-    segmented.
-    """
+    """Return the windows that are segmented: boxes [..., 4], grown by MARGIN."""
     half = 0.5 * (boxes[..., 2:] - boxes[..., :2])
     centre = boxes[..., :2] + half
     return tf.concat([centre - MARGIN * half, centre + MARGIN * half], axis=-1)
 
 
-def patches(images: tf.Tensor, boxes: tf.Tensor, size: int) -> tf.Tensor:
-    """Crop boxes to `size` x `size`; zero outside the image.
-
-    Args:
-      images: float [B, H, W, 3], preprocessed.
-      boxes: float32 [B, R, 4] in pixels.
-
-    Returns:
-      float32 [B * R, size, size, 3].
-    """
-    owners = tf.repeat(tf.range(tf.shape(boxes)[0]), tf.shape(boxes)[1])
-    samples = roi_align.crop(images, tf.reshape(boxes, [-1, 4]), owners, 2 * size)
-    return tf.nn.avg_pool2d(samples, 2, 2, "VALID")
-
-
-def segment(maps: list[tf.Tensor], channels: int) -> tf.Tensor:
+def refine(maps: list[tf.Tensor], channels: int) -> tf.Tensor:
     """Predict the mask logits of patches from the trunk's maps C2..C4.
 
     Args:
@@ -142,10 +136,10 @@ def segment(maps: list[tf.Tensor], channels: int) -> tf.Tensor:
 
 def inside_box(logits: tf.Tensor, size: int) -> tf.Tensor:
     """Crop window logits [N, m, m] to their boxes: probabilities [N, size, size]."""
-    count, side = tf.shape(logits)[0], logits.shape[1]
+    count = tf.shape(logits)[0]
+    side = logits.shape[1]
     border = 0.5 * side * (1.0 - 1.0 / MARGIN)
     box = tf.constant([border, border, side - border, side - border], tf.float32)
     boxes = tf.tile(box[None], [count, 1])
-    return roi_align.crop(tf.sigmoid(logits)[..., None], boxes, tf.range(count), size)[
-        ..., 0
-    ]
+    probabilities = tf.sigmoid(logits)[..., None]
+    return crop(probabilities, boxes, tf.range(count), size)[..., 0]

@@ -1,0 +1,112 @@
+"""What the network, training and inference ask of a head."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import tensorflow as tf
+
+from a2d_tf.core.config import ModelConfig
+from a2d_tf.model.building import Builder
+from a2d_tf.model.structures import BatchTruth, Options, Rows, Seen, Terms
+
+
+class Head:
+    """A head that learns from sampled RoIs.
+
+    It also builds its layers and decodes their outputs. Actions are decoded by
+    `LabelMode.table`, which knows what a pair is.
+
+    Attributes:
+      branch: "actor" or "action", the branch that it belongs to. A phase trains the
+        heads of one branch, or of both (4.3, w/o joint training).
+      loss_terms: names of its loss terms; --lambda_NAME is the weight of one.
+      outputs: names of its outputs in `Network.roi_heads`, if it is a part of that.
+    """
+
+    branch: ClassVar[str]
+    loss_terms: ClassVar[tuple[str, ...]]
+    outputs: ClassVar[tuple[str, ...]] = ()
+
+    def layers(self) -> list[tf.keras.layers.Layer]:
+        """Return the layers of its own model; none if it is a part of `roi_heads`."""
+        return []
+
+    def class_layers(self) -> dict[str, list[tuple[str, ...]]]:
+        """Return the layers whose outputs are rows of classes.
+
+        Returns:
+          {layer: the names of each class, in this network's words first}.
+        """
+        return {}
+
+    def terms(
+        self, seen: Seen, rows: Rows, truth: BatchTruth, options: Options
+    ) -> Terms:
+        """Return the loss terms of sampled RoIs, by names of `loss_terms`."""
+        raise NotImplementedError
+
+
+class InstanceHead:
+    """A head with a model of its own, which runs on the instances of a frame.
+
+    The registry finds every subclass in the modules of this folder. The network builds
+    those that are switched on, after all its other parts. A subclass that also is a
+    `Head` learns from sampled RoIs.
+
+    Attributes:
+      result: name of its result in `BatchDetections.more`. The network has one head for
+        each result: the first in the registry that is switched on.
+      setting: field of `ModelConfig` that switches it on; "" for a head that is always
+        on.
+      part: name of its model in `Network.parts` and in checkpoints; "" without a model.
+      build_order: heads are built in this order, so that a new head changes no initial
+        weights of the heads before it.
+      features: pyramids that its model reads, fields of `Features`.
+      loss_terms: as of `Head`.
+      needs_image: whether its model reads the pixels of the key frame.
+      model: {features, rgb if `needs_image`, rois [B, N, 4]} -> outputs of instances.
+    """
+
+    result: ClassVar[str]
+    setting: ClassVar[str] = ""
+    part: ClassVar[str] = ""
+    build_order: ClassVar[int] = 100
+    features: ClassVar[tuple[str, ...]] = ()
+    loss_terms: ClassVar[tuple[str, ...]] = ()
+    needs_image: bool = False
+    model: tf.keras.Model
+
+    @classmethod
+    def make(cls, config: ModelConfig, actor: Any) -> InstanceHead:
+        """Make the head, without its model.
+
+        Args:
+          actor: the `ActorHead`, for a head with an output for each of its classes.
+        """
+        return cls()
+
+    def build(self, builder: Builder) -> tf.keras.Model:
+        """Build its model."""
+        raise NotImplementedError
+
+    def layers(self) -> list[tf.keras.layers.Layer]:
+        """Return the layers of its model."""
+        return self.model.layers
+
+    def run(self, seen: Seen, boxes: tf.Tensor) -> tf.Tensor:
+        """Return the outputs of its model for boxes [B, N, 4]."""
+        inputs = {name: getattr(seen.features, name) for name in self.features}
+        inputs["rois"] = boxes
+        if self.needs_image:
+            inputs["rgb"] = seen.image
+        return self.model(inputs, training=seen.training)
+
+    def decode(self, seen: Seen, boxes: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
+        """Return its result for instances, [B, N, ...].
+
+        Args:
+          boxes: [B, N, 4].
+          classes: int32 [B, N], classes of the actor head.
+        """
+        raise NotImplementedError

@@ -1,0 +1,133 @@
+"""The gradient of RoIAlign with respect to the pyramid, exact and deterministic.
+
+A cell is a linear function of the features:
+
+sparse    The product with a sparse matrix, 16 numbers per cell: exact and deterministic
+          on a CPU with any number of threads.
+segments  A sum of what each pixel gets from every cell, by a kernel that is
+          deterministic on a GPU.
+
+Indices are computed as floats, which are exact below 2**24: TensorFlow has arithmetic
+of int32 on the host alone, for shapes, and a GPU would wait for it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from a2d_tf.ops.joined_pyramid import JoinedPyramid, SampleGrid
+
+# Most floats that `segments` adds at a time, 512 MiB; it adds some channels at a time.
+_CHUNK = 2**27
+_BOXES = 512  # assumed if the number of boxes is not static
+
+
+def sparse(
+    cells: tf.Tensor, pyramid: JoinedPyramid, grid: SampleGrid, batch: tf.Tensor
+) -> tf.Tensor:
+    """Backpropagate from cells to pixels by the product with a sparse matrix.
+
+    Args:
+      cells: float32 [R, n, n, C], gradients.
+      batch: B, the number of frames.
+
+    Returns:
+      float32 [B, P, C], gradients of the pixels of `pyramid`.
+    """
+    # The raw op accepts int32 indices, which are half as large.
+    sources = _sources_of_cells(pyramid, grid, tf.int32)
+    number = tf.shape(grid.frames)[0] * grid.size**2
+    channels = cells.shape[-1]
+    rows = tf.repeat(tf.range(number), sources.pixels.shape[-1])
+    total = tf.raw_ops.SparseTensorDenseMatMul(
+        a_indices=tf.stack([rows, tf.reshape(sources.pixels, [-1])], axis=1),
+        a_values=tf.reshape(sources.weights, [-1]),
+        a_shape=tf.cast([number, batch * pyramid.pixels], tf.int64),
+        b=tf.reshape(cells, [-1, channels]),
+        adjoint_a=True,
+    )
+    return tf.reshape(total, [-1, pyramid.pixels, channels])
+
+
+def segments(
+    cells: tf.Tensor, pyramid: JoinedPyramid, grid: SampleGrid, batch: tf.Tensor
+) -> tf.Tensor:
+    """Backpropagate as `sparse`, with neither loops nor sizes that depend on data."""
+    sources = _sources_of_cells(pyramid, grid, tf.int64)
+    segment_ids = tf.reshape(sources.pixels, [-1])
+    weights = sources.weights[..., None]
+    channels = cells.shape[-1]
+    rows_per_box = math.prod(sources.pixels.shape[1:])
+    boxes = sources.pixels.shape[0] or _BOXES
+    channels_at_once = max(1, _CHUNK // (rows_per_box * boxes))
+    sizes = []
+    for start in range(0, channels, channels_at_once):
+        sizes.append(min(channels_at_once, channels - start))
+    parts = [cells]
+    if len(sizes) > 1:
+        parts = tf.split(cells, sizes, axis=-1)
+    sums = []
+    for part in parts:
+        shares = tf.reshape(weights * part[..., None, :], [-1, part.shape[-1]])
+        number = batch * pyramid.pixels
+        sums.append(tf.math.unsorted_segment_sum(shares, segment_ids, number))
+    pixels = sums[0]
+    if len(sums) > 1:
+        pixels = tf.concat(sums, axis=1)
+    return tf.reshape(pixels, [-1, pyramid.pixels, channels])
+
+
+GRADIENTS = {"sparse": sparse, "segments": segments}
+
+
+class _Sources(NamedTuple):
+    """The k pixels that each cell is a weighted sum of.
+
+    Attributes:
+      pixels: [R, n, n, k], among those of all frames; or [R, 2, n, k] along each axis.
+      weights: float32 of the same shape.
+    """
+
+    pixels: tf.Tensor
+    weights: tf.Tensor
+
+
+def _sources_of_cells(pyramid, grid, dtype):
+    """Return the pixels that the cells read, [R, n, n, k]."""
+    starts = np.float32(pyramid.starts)
+    table = np.column_stack([np.array(pyramid.shapes, np.float32), starts])
+    maps = tf.gather(table, grid.levels)  # [R, 3]: height, width and first pixel
+    along_axes = _sources_along_axes(grid, maps[:, :2])
+    rows, columns = tf.unstack(along_axes.pixels, axis=1)
+    row_weights, column_weights = tf.unstack(along_axes.weights, axis=1)
+    rows = rows * maps[:, 1, None, None] + maps[:, 2, None, None]
+    pixels = rows[:, :, None, :, None] + columns[:, None, :, None, :]
+    frames = tf.reshape(tf.cast(grid.frames, dtype), [-1, 1, 1, 1, 1])
+    pixels = tf.cast(pixels, dtype) + frames * pyramid.pixels
+    weights = row_weights[:, :, None, :, None] * column_weights[:, None, :, None, :]
+    shape = [-1, grid.size, grid.size, (2 * grid.samples) ** 2]
+    return _Sources(tf.reshape(pixels, shape), tf.reshape(weights, shape))
+
+
+def _sources_along_axes(grid, map_sizes):
+    """Return the rows and columns that the cells read, float32 [R, 2, n, k].
+
+    Args:
+      map_sizes: height and width of each box's map, float32 [R, 2].
+    """
+    first = grid.first[..., None]
+    end = map_sizes[..., None] - 1.0
+    number = grid.size * grid.samples
+    steps = tf.range(number, dtype=tf.float32) / max(number - 1, 1)
+    positions = first + (grid.last[..., None] - first) * steps
+    positions = tf.maximum(tf.minimum(positions, end), 0.0)
+    low = tf.minimum(tf.floor(positions), tf.maximum(end - 1.0, 0.0))
+    fraction = positions - low
+    pixels = tf.stack([low, tf.minimum(low + 1.0, end)], axis=-1)
+    weights = tf.stack([1.0 - fraction, fraction], axis=-1) / grid.samples
+    shape = [-1, 2, grid.size, 2 * grid.samples]
+    return _Sources(tf.reshape(pixels, shape), tf.reshape(weights, shape))
