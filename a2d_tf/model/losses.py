@@ -82,9 +82,9 @@ def action_class(
 ) -> Term:
     """Return -log p(y) (Eq. 2); -1{x' != x} log p(y) with a zero-shot actor x' (4.4).
 
-    Rows of the zero-shot actor stay in the count, as in the paper's formula: withholding
-    labels must not raise the weight of the others. Invalid pairs need no mask, because
-    labels are valid by construction.
+    Rows of the zero-shot actor stay in the count, as in the paper's formula:
+    withholding labels must not raise the weight of the others. Invalid pairs need no
+    mask, because labels are valid by construction.
 
     Args:
       logits: [B, R, K].

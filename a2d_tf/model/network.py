@@ -1,12 +1,12 @@
 """The network: submodels over one set of variables, and its heads.
 
-    backbones        RGB and flow of a frame -> pyramids          (paper, 3.1 and 3.2, backbones)
-    temporal_fusion  pyramids of 2L + 1 frames -> the fused one   (3.2, aggregation and fusion)
-    rpn              RGB pyramid of the key frame -> proposals    (3.1)
+    backbones        RGB and flow of a frame -> pyramids (paper, 3.1 and 3.2)
+    temporal_fusion  pyramids of 2L + 1 frames -> the fused one (3.2)
+    rpn              RGB pyramid of the key frame -> proposals (3.1)
     features         a clip through these three
     roi_heads        RoIAlign-AR and actor head, RoIAlign-AN and action head
     mask_head        RoIAlign-AR, the box's pixels with --mask_image, and mask head
-    refiner          or, in place of mask_head, RGB and boxes -> masks  (4.3, "w/o Mask + SM")
+    refiner          RGB and boxes -> masks, in place of mask_head (4.3, w/o Mask + SM)
 
 `submodels.py` builds these, and each head (`heads/`) its own layers. A head also owns
 its labels, losses and decoding; `inference.py` composes them.
@@ -220,7 +220,7 @@ class Network(tf.Module):
         return tf.unstack(x, axis=1)[self.model_config.temporal_layers]
 
     def field(self, clips: tf.Tensor) -> tf.Tensor:
-        """Return the frames of clips [B, T, ...] that the network sees: the middle 2L + 1."""
+        """Return the middle 2L + 1 frames of clips [B, T, ...]: all that it sees."""
         first = tf.shape(clips)[1] // 2 - self.model_config.temporal_layers
         return clips[:, first : first + self.model_config.frames]
 
@@ -232,7 +232,7 @@ class Network(tf.Module):
         return Features(**self.features(inputs, training=training))
 
     def fuse(self, pyramids: Mapping[str, list[tf.Tensor]]) -> Features:
-        """Return the features of key frames from the pyramids of the frames around each.
+        """Return the features of key frames from the pyramids around each.
 
         This way the frames of a video pass the backbones once, not 2L + 1 times.
 
@@ -259,7 +259,7 @@ class Network(tf.Module):
         return Seen(features, outputs, self.key_image(rgb), training)
 
     def key_image(self, rgb: tf.Tensor | None) -> tf.Tensor | None:
-        """Return the key frames of clips uint8 [B, T, H, W, 3], if a head needs them."""
+        """Return the key frames of clips [B, T, H, W, 3], if a head needs them."""
         if rgb is None or not self.needs_image:
             return None
         return rgb[:, tf.shape(rgb)[1] // 2]

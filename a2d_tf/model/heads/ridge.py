@@ -1,4 +1,4 @@
-"""Ridge regression in closed form, and what it says of videos that it was not fitted to.
+"""Ridge regression in closed form, and what it gives for videos left out of it.
 
 A linear classifier is fitted to instances, each class with the same weight. Each video
 is then left out in turn: what a fit without it gives for its instances follows from
@@ -162,9 +162,7 @@ def sharpness(left_out: LeftOut) -> float:
     def likelihood(factor: float) -> float:
         logits = factor * left_out.values
         true_logits = logits[np.arange(len(labels)), labels]
-        return _mean_by_class(
-            true_logits - np.logaddexp.reduce(logits, axis=1), labels
-        )
+        return _mean_by_class(true_logits - np.logaddexp.reduce(logits, axis=1), labels)
 
     return max(_SHARPNESSES, key=likelihood)
 
