@@ -41,7 +41,7 @@ def main(argv: list[str]) -> None:
     from a2d_tf.runs import run_folder
     from a2d_tf.training import replicas, run_start
     from a2d_tf.training.fit import fit
-    from a2d_tf.training.readout import fit_readout
+    from a2d_tf.training.fit_readout import fit_readout
 
     workdir = os.path.normpath(_WORKDIR.value)
     given = Config.given(FLAGS, "model", "training")

@@ -209,7 +209,7 @@ def test_mask_reads_the_true_class_alone_and_is_averaged_over_pixels_and_positiv
     variable = tf.constant(logits)
     with tf.GradientTape() as tape:
         tape.watch(variable)
-        own = mask._of_classes(variable, tf.constant(np.minimum(CLASS, 2)))
+        own = mask.pick_classes(variable, tf.constant(np.minimum(CLASS, 2)))
         made = losses.mask(own, tf.constant(truth), tf.constant(ROWS["positive"]))
     expected = [
         cross_entropy(logits[b, r, :, :, c], truth[b, r]).mean()

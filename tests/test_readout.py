@@ -22,7 +22,7 @@ from a2d_tf.model.heads import readout as readouts
 from a2d_tf.model.heads import ridge
 from a2d_tf.model.inference import infer
 from a2d_tf.model.suppression import vote
-from a2d_tf.training.readout import fit_readout
+from a2d_tf.training.fit_readout import fit_readout
 
 SETTINGS = dataclasses.replace(tiny_network.INFERENCE, score_threshold=0.05)
 LEARNING = dataclasses.replace(tiny_network.LEARNING, val_fraction=0.6)

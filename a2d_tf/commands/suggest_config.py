@@ -97,7 +97,7 @@ def _knows_actions(manifest):
     from a2d_tf.model.heads.readout import LEAST_SKILL
     from a2d_tf.model.network import Network
     from a2d_tf.training import run_start, suggestion
-    from a2d_tf.training.readout import fit_readout
+    from a2d_tf.training.fit_readout import fit_readout
 
     height, width = suggestion.canvas(manifest.sizes, suggestion.STILL.pixels)
     size = [f"--image_height={height}", f"--image_width={width}", "--val_fraction=0"]

@@ -21,8 +21,7 @@ def upsample(x: tf.Tensor) -> tf.Tensor:
 
 
 def fpn(maps: list[tf.Tensor], channels: int, name: str = "fpn") -> list[tf.Tensor]:
-    """Build the pyramid P2..P5 from C2..C5: lateral 1x1, top-down sum, 3x3 at each
-    level.
+    """Build P2..P5 from C2..C5: lateral 1x1, top-down sum, 3x3 at each level.
 
     Args:
       maps: list of [N, H_l, W_l, C_l], each half the size of the one before.
@@ -30,14 +29,15 @@ def fpn(maps: list[tf.Tensor], channels: int, name: str = "fpn") -> list[tf.Tens
     Returns:
       list of [N, H_l, W_l, channels], finest first.
     """
-    laterals = [
-        ConvNorm(channels, 1, relu=False, name=f"{name}_c{level + 2}p{level + 2}")(x)
-        for level, x in enumerate(maps)
-    ]
-    tops = [laterals[-1]]
+    laterals = []
+    for level, features in enumerate(maps, 2):
+        lateral = ConvNorm(channels, 1, relu=False, name=f"{name}_c{level}p{level}")
+        laterals.append(lateral(features))
+    merged = [laterals[-1]]
     for lateral in reversed(laterals[:-1]):
-        tops.insert(0, lateral + upsample(tops[0]))
-    return [
-        ConvNorm(channels, 3, relu=False, name=f"{name}_p{level + 2}")(x)
-        for level, x in enumerate(tops)
-    ]
+        merged.insert(0, lateral + upsample(merged[0]))
+    pyramid = []
+    for level, features in enumerate(merged, 2):
+        smooth = ConvNorm(channels, 3, relu=False, name=f"{name}_p{level}")
+        pyramid.append(smooth(features))
+    return pyramid

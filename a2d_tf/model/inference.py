@@ -225,23 +225,23 @@ def assign_pairs(
       table: of the instances' RoIs, [B, N, ...].
     """
     used = tf.sequence_mask(kept.number, kept.classes.shape[1])
-    actor, action, score = mode.pairs_of(kept.classes, table)
+    pairs = mode.pairs_of(kept.classes, table)
     detections = BatchDetections(
         number=kept.number,
         boxes=kept.boxes,
         classes=kept.classes,
         class_scores=kept.class_scores,
-        actor=tf.where(used, actor + 1, 0),
-        action=tf.where(used, action + 1, 0),
-        code=tf.where(used, mode.labels.encode(actor, action), 0),
-        score=tf.where(used, score, 0.0),
+        actor=tf.where(used, pairs.actor + 1, 0),
+        action=tf.where(used, pairs.action + 1, 0),
+        code=tf.where(used, mode.labels.encode(pairs.actor, pairs.action), 0),
+        score=tf.where(used, pairs.score, 0.0),
         actor_scores=tf.where(used[..., None], table.actor_scores, 0.0),
         action_scores=tf.where(used[..., None], table.action_scores, 0.0),
         more={},
     )
     if not action_threshold:
         return detections
-    probability = tf.gather(detections.action_scores, action, batch_dims=2)
+    probability = tf.gather(detections.action_scores, pairs.action, batch_dims=2)
     keep = used & (probability >= action_threshold)
     order = tf.argsort(tf.cast(~keep, tf.int32), axis=1, stable=True)
     number = tf.reduce_sum(tf.cast(keep, tf.int32), axis=1)

@@ -1,16 +1,17 @@
-"""The three label spaces of Table 2: what the classes are, and what a pair's
-probability is.
+"""The three label spaces of Table 2: the classes, and the probability of a pair.
 
-Decoupled: p(x, y) = p(x) p(y), the paper's. Cartesian: one softmax over the valid
-  pairs.
-Hierarchical: p(x, y) = p(x) p(y | x). Invalid pairs score 0, without renormalisation
-  (paper, 4).
+Decoupled: p(x, y) = p(x) p(y), the paper's.
+Cartesian: one softmax over the valid pairs.
+Hierarchical: p(x, y) = p(x) p(y | x).
+
+Invalid pairs score 0, without renormalisation (paper, 4).
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -20,6 +21,33 @@ from a2d_tf.model.structures import RoiTable, Rows
 
 # where every valid pair's score underflows to 0, an invalid one must still lose
 _TINY = 1e-30
+
+
+class Pairs(NamedTuple):
+    """The pairs of instances.
+
+    Attributes:
+      actor, action: int32 [B, N], 0-based.
+      score: float32 [B, N].
+    """
+
+    actor: tf.Tensor
+    action: tf.Tensor
+    score: tf.Tensor
+
+
+class ActionTargets(NamedTuple):
+    """What the action loss reads.
+
+    Attributes:
+      logits: [B, R, K].
+      actions: int [B, R], the true outputs among the K.
+      counted: bool [B, R].
+    """
+
+    logits: tf.Tensor
+    actions: tf.Tensor
+    counted: tf.Tensor
 
 
 class LabelMode(ABC):
@@ -42,16 +70,18 @@ class LabelMode(ABC):
         self._valid = np.float32(labels.valid)
 
     def classes(self) -> list[tuple[str, ...]]:
-        """Return each class of the actor head as its names, its own first."""
+        """Return the classes of the actor head, each as its names, our own first."""
         return [(actor,) for actor in self.labels.actors]
 
     def actions(self) -> list[tuple[str, ...]]:
-        """Return each output of the action head as its names, its own first."""
+        """Return the outputs of the action head, each as its names, our own first."""
         return [(action,) for action in self.labels.actions]
 
     def classes_of(self, actors: tf.Tensor, actions: tf.Tensor) -> tf.Tensor:
-        """Return the classes of instances, int64 [B, N]; actors, actions: [B, N], -1
-        for none.
+        """Return the classes of instances, int64 [B, N].
+
+        Args:
+          actors, actions: int [B, N], -1 for none.
         """
         lookup = np.zeros(self.labels.valid.shape, np.int64)
         lookup[self.labels.valid] = self._class_of_pairs()
@@ -59,18 +89,19 @@ class LabelMode(ABC):
         return tf.gather_nd(lookup, tf.maximum(tf.stack([actors, actions], axis=-1), 0))
 
     def _class_of_pairs(self):
+        """Return the class of each valid pair, in the order of `LabelSpace.pairs`."""
         return self.labels.pairs[:, 0]
 
     def action_targets(
         self, logits: tf.Tensor, actors: tf.Tensor, actions: tf.Tensor, rows: Rows
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Return the logits that the action loss reads, the true classes, and which
-        rows count.
+    ) -> ActionTargets:
+        """Return what the action loss reads of rows.
 
         Args:
-          logits: [B, R, num_actions]; actors, actions: of the rows' instances, [B, R].
+          logits: [B, R, num_actions].
+          actors, actions: of the rows' instances, int [B, R].
         """
-        return logits, actions, rows.positive
+        return ActionTargets(logits, actions, rows.positive)
 
     @abstractmethod
     def table(
@@ -83,29 +114,27 @@ class LabelMode(ABC):
         """Return the scores and boxes of RoIs.
 
         Args:
-          scores, boxes: of the actor head's classes, [B, R, C], [B, R, C, 4].
-          action_logits: [B, R, num_actions]; valid: bool [B, R].
+          scores: of the actor head's classes, [B, R, C].
+          boxes: of the actor head's classes, [B, R, C, 4].
+          action_logits: [B, R, num_actions]; None if there is no action head.
+          valid: bool [B, R].
         """
 
     def pooled(self, scores: tf.Tensor) -> tf.Tensor:
-        """Return what suppression ranks classes by, [B, R, C]; scores: p(class), [B,
-        R, C].
-        """
+        """Return what suppression ranks classes by, from p(class); both [B, R, C]."""
         return scores
 
-    def pairs_of(
-        self, classes: tf.Tensor, table: RoiTable
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Return (actor, action, score) of instances: the best valid action of each
-        class's actor.
+    def pairs_of(self, classes: tf.Tensor, table: RoiTable) -> Pairs:
+        """Return the pairs of instances: the best valid action of each class's actor.
 
         Args:
-          classes: int32 [B, N]; table: of the instances' RoIs, [B, N, ...].
+          classes: int32 [B, N].
+          table: of the instances' RoIs, [B, N, ...].
         """
         joint = tf.gather(table.joint_scores, classes, batch_dims=2)
         valid = tf.gather(self._valid, classes)
         action = tf.argmax(joint + valid * _TINY, axis=2, output_type=tf.int32)
-        return classes, action, tf.reduce_max(joint, axis=2)
+        return Pairs(actor=classes, action=action, score=tf.reduce_max(joint, axis=2))
 
 
 class Decoupled(LabelMode):
@@ -119,20 +148,24 @@ class Decoupled(LabelMode):
     def __init__(self, labels: LabelSpace, background: bool) -> None:
         super().__init__(labels)
         self._background = background
-        self.num_actions = len(labels.actions) + background
+        self.num_actions = len(self.actions())
 
     def actions(self) -> list[tuple[str, ...]]:
-        return super().actions() + [("background",)] * self._background
+        names = super().actions()
+        if self._background:
+            names.append(("background",))
+        return names
 
     def action_targets(
         self, logits: tf.Tensor, actors: tf.Tensor, actions: tf.Tensor, rows: Rows
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    ) -> ActionTargets:
         if not self._background:
             return super().action_targets(logits, actors, actions, rows)
-        return (
+        background = len(self.labels.actions)
+        return ActionTargets(
             logits,
-            tf.where(rows.positive, actions, len(self.labels.actions)),
-            rows.counted,
+            actions=tf.where(rows.positive, actions, background),
+            counted=rows.counted,
         )
 
     def table(
@@ -147,7 +180,14 @@ class Decoupled(LabelMode):
         # on which the actions were never trained, would lead the ranking by p(action).
         actions = tf.nn.softmax(action_logits)[..., : len(self.labels.actions)] * row
         joint = scores[..., None] * actions[:, :, None, :]
-        return RoiTable(scores, boxes, boxes, scores, actions, joint * self._valid)
+        return RoiTable(
+            class_scores=scores,
+            class_boxes=boxes,
+            boxes=boxes,
+            actor_scores=scores,
+            action_scores=actions,
+            joint_scores=joint * self._valid,
+        )
 
 
 class Hierarchical(LabelMode):
@@ -160,13 +200,15 @@ class Hierarchical(LabelMode):
         self.num_actions = len(labels.actors) * len(labels.actions)
 
     def actions(self) -> list[tuple[str, ...]]:
-        return [
-            (f"{x}-{y}", y) for x in self.labels.actors for y in self.labels.actions
-        ]
+        names: list[tuple[str, ...]] = []
+        for actor in self.labels.actors:
+            for action in self.labels.actions:
+                names.append((f"{actor}-{action}", action))
+        return names
 
     def action_targets(
         self, logits: tf.Tensor, actors: tf.Tensor, actions: tf.Tensor, rows: Rows
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    ) -> ActionTargets:
         """As of `LabelMode`; the logits are those of the true actor."""
         shape = [-1, logits.shape[1], *self.labels.valid.shape]
         logits = tf.gather(tf.reshape(logits, shape), actors, batch_dims=2)
@@ -184,7 +226,14 @@ class Hierarchical(LabelMode):
         joint = scores[..., None] * tf.nn.softmax(logits)
         # Over valid pairs only: an actor adds nothing to an action that it cannot do.
         actions = tf.reduce_sum(joint * self._valid, axis=2)
-        return RoiTable(scores, boxes, boxes, scores, actions, joint * self._valid)
+        return RoiTable(
+            class_scores=scores,
+            class_boxes=boxes,
+            boxes=boxes,
+            actor_scores=scores,
+            action_scores=actions,
+            joint_scores=joint * self._valid,
+        )
 
 
 class Cartesian(LabelMode):
@@ -194,10 +243,10 @@ class Cartesian(LabelMode):
     num_actions = 0
 
     def classes(self) -> list[tuple[str, ...]]:
-        pairs = zip(self.labels.codes, self.labels.pairs[:, 0])
-        return [
-            (self.labels.name(code), self.labels.actors[actor]) for code, actor in pairs
-        ]
+        names: list[tuple[str, ...]] = []
+        for code, actor in zip(self.labels.codes, self.labels.pairs[:, 0]):
+            names.append((self.labels.name(code), self.labels.actors[actor]))
+        return names
 
     def _class_of_pairs(self):
         return np.arange(len(self.labels.codes))
@@ -212,24 +261,32 @@ class Cartesian(LabelMode):
         # Invalid pairs read the row of zeros that is padded behind the last class.
         source = np.full(self.labels.valid.shape, self.num_classes)
         source[self.labels.valid] = self._class_of_pairs()
-        joint = tf.gather(tf.pad(scores, [[0, 0], [0, 0], [0, 1]]), source, axis=2)
-        pairs = tf.gather(
-            tf.pad(boxes, [[0, 0], [0, 0], [0, 1], [0, 0]]), source, axis=2
-        )
+        padded_scores = tf.pad(scores, [[0, 0], [0, 0], [0, 1]])
+        joint_scores = tf.gather(padded_scores, source, axis=2)
+        padded_boxes = tf.pad(boxes, [[0, 0], [0, 0], [0, 1], [0, 0]])
+        joint_boxes = tf.gather(padded_boxes, source, axis=2)
         # An actor's box is that of its best pair, a valid one even where all of them
         # score 0.
-        best = tf.argmax(joint + self._valid * _TINY, axis=3)
-        of_actors = tf.gather(pairs, best, batch_dims=3)
-        sums = tf.reduce_sum(joint, axis=3), tf.reduce_sum(joint, axis=2)
-        return RoiTable(scores, boxes, of_actors, *sums, joint, pairs)
+        best = tf.argmax(joint_scores + self._valid * _TINY, axis=3)
+        return RoiTable(
+            class_scores=scores,
+            class_boxes=boxes,
+            boxes=tf.gather(joint_boxes, best, batch_dims=3),
+            actor_scores=tf.reduce_sum(joint_scores, axis=3),
+            action_scores=tf.reduce_sum(joint_scores, axis=2),
+            joint_scores=joint_scores,
+            joint_boxes=joint_boxes,
+        )
 
-    def pairs_of(
-        self, classes: tf.Tensor, table: RoiTable
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        actor, action = (tf.constant(self.labels.pairs[:, i], tf.int32) for i in (0, 1))
-        # The score of the instance's own class, the pair.
-        score = tf.gather(table.class_scores, classes, batch_dims=2)
-        return tf.gather(actor, classes), tf.gather(action, classes), score
+    def pairs_of(self, classes: tf.Tensor, table: RoiTable) -> Pairs:
+        actors = tf.constant(self.labels.pairs[:, 0], tf.int32)
+        actions = tf.constant(self.labels.pairs[:, 1], tf.int32)
+        return Pairs(
+            actor=tf.gather(actors, classes),
+            action=tf.gather(actions, classes),
+            # Of the instance's own class, which is the pair.
+            score=tf.gather(table.class_scores, classes, batch_dims=2),
+        )
 
 
 class Detected(LabelMode):
@@ -249,18 +306,20 @@ class Detected(LabelMode):
         self._names = list(classes)
         super().__init__(labels)
         self._actor_of = np.array([*classes.values()], np.int32)
-        self._members = np.float32(self._actor_of[:, None] == range(len(labels.actors)))
+        is_class_of = self._actor_of[:, None] == range(len(labels.actors))
+        self._members = np.float32(is_class_of)
 
     def classes(self) -> list[tuple[str, ...]]:
         return [(name,) for name in self._names]
 
     def pooled(self, scores: tf.Tensor) -> tf.Tensor:
         """Return p(actor) for the likeliest class of each actor, 0 for all others."""
-        own = scores[..., None] * self._members
-        likeliest = tf.one_hot(tf.argmax(own, axis=2), self.num_classes, axis=2)
-        return tf.reduce_sum(
-            likeliest * tf.reduce_sum(own, axis=2, keepdims=True), axis=3
+        member_scores = scores[..., None] * self._members
+        likeliest = tf.one_hot(
+            tf.argmax(member_scores, axis=2), self.num_classes, axis=2
         )
+        actor_scores = tf.reduce_sum(member_scores, axis=2, keepdims=True)
+        return tf.reduce_sum(likeliest * actor_scores, axis=3)
 
     def table(
         self,
@@ -269,21 +328,27 @@ class Detected(LabelMode):
         action_logits: tf.Tensor | None,
         valid: tf.Tensor,
     ) -> RoiTable:
-        own = scores[..., None] * self._members
-        actors, likeliest = tf.reduce_sum(own, axis=2), tf.argmax(own, axis=2)
-        certain = tf.cast(valid, tf.float32)[..., None]
-        of_actors = tf.gather(boxes, likeliest, batch_dims=2)
-        return RoiTable(scores, boxes, of_actors, actors, certain, actors[..., None])
+        member_scores = scores[..., None] * self._members
+        actor_scores = tf.reduce_sum(member_scores, axis=2)
+        likeliest = tf.argmax(member_scores, axis=2)
+        return RoiTable(
+            class_scores=scores,
+            class_boxes=boxes,
+            boxes=tf.gather(boxes, likeliest, batch_dims=2),
+            actor_scores=actor_scores,
+            action_scores=tf.cast(valid, tf.float32)[..., None],
+            joint_scores=actor_scores[..., None],
+        )
 
-    def pairs_of(
-        self, classes: tf.Tensor, table: RoiTable
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def pairs_of(self, classes: tf.Tensor, table: RoiTable) -> Pairs:
         return super().pairs_of(tf.gather(self._actor_of, classes), table)
 
 
 def make(name: str, labels: LabelSpace, action_background: bool = False) -> LabelMode:
-    """Return the label mode of --label_mode; `action_background` is for decoupled
-    labels.
+    """Return the label mode of --label_mode.
+
+    Args:
+      action_background: of --action_background, for decoupled labels.
     """
     if name == "decoupled":
         return Decoupled(labels, action_background)

@@ -10,7 +10,7 @@ import inspect
 import itertools
 import math
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import tensorflow as tf
@@ -47,75 +47,93 @@ class GroupNorm(tf.keras.layers.Layer):
         self.epsilon = epsilon
 
     def build(self, shape: tf.TensorShape) -> None:
-        options = {
-            "shape": [shape[-1]],
-            "dtype": tf.float32,
-            "experimental_autocast": False,
-        }
-        self.gamma = self.add_weight("gamma", initializer="ones", **options)
-        self.beta = self.add_weight("beta", initializer="zeros", **options)
+        self.gamma = self._channel_weight("gamma", shape[-1], "ones")
+        self.beta = self._channel_weight("beta", shape[-1], "zeros")
+
+    def _channel_weight(self, name, channels, initializer):
+        return self.add_weight(
+            name,
+            [channels],
+            dtype=tf.float32,
+            initializer=initializer,
+            experimental_autocast=False,
+        )
 
     @plain
     def call(self, x: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        weights = tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta)
+        gamma = tf.convert_to_tensor(self.gamma)
+        beta = tf.convert_to_tensor(self.beta)
         if training:
-            return tf.custom_gradient(self._normalised)(x, *weights)
-        # no operation for a gradient in what is exported
-        return self._normalised(x, *weights)[0]
+            return tf.custom_gradient(self._normalise)(x, gamma, beta)
+        # Without the operation for a gradient in what is exported.
+        normalised, _ = self._normalise(x, gamma, beta)
+        return normalised
 
-    def _normalised(self, x, gamma, beta):
-        """Return the normalised x, and the function from its gradient to those of
-        the arguments.
-        """
+    def _normalise(self, x, gamma, beta):
+        """Return x normalised, and the function that backpropagates to arguments."""
         _, height, width, channels = x.shape
         size = math.gcd(channels, 8)
         # Each of these would be a node of its own wherever it stands.
-        grouped, per_channel = [-1, channels // size, size], [-1, 1, 1, channels]
-        grouped, per_channel, area, last = map(
-            tf.constant, (grouped, per_channel, [1, 2], 2)
-        )
+        grouped = tf.constant([-1, channels // size, size])
+        per_channel = tf.constant([-1, 1, 1, channels])
+        spatial_axes = tf.constant([1, 2])
+        channel_axis = tf.constant(2)
 
-        def of_channels(values: tf.Tensor) -> tf.Tensor:
+        def channel_means(values: tf.Tensor) -> tf.Tensor:
             # Reduce per channel first, over contiguous memory; the groups are tiny
             # after that.
-            return tf.reshape(tf.reduce_mean(values, area), grouped)
+            return tf.reshape(tf.reduce_mean(values, spatial_axes), grouped)
 
-        def of_groups(values: tf.Tensor) -> tf.Tensor:
-            return tf.reduce_mean(values, last, keepdims=True)
+        def group_means(values: tf.Tensor) -> tf.Tensor:
+            return tf.reduce_mean(values, channel_axis, keepdims=True)
 
         wide = tf.cast(x, tf.float32)
-        mean = of_groups(of_channels(wide))
-        variance = of_groups(of_channels(tf.square(wide))) - tf.square(mean)
+        mean = group_means(channel_means(wide))
+        variance = group_means(channel_means(tf.square(wide))) - tf.square(mean)
         inverse = tf.math.rsqrt(tf.nn.relu(variance) + self.epsilon)
-        gamma, beta = tf.reshape(gamma, grouped), tf.reshape(beta, grouped)
+        gamma = tf.reshape(gamma, grouped)
+        beta = tf.reshape(beta, grouped)
         scale = inverse * gamma
-        factor, shift = (
-            tf.reshape(y, per_channel) for y in (scale, beta - mean * scale)
-        )
+        factor = tf.reshape(scale, per_channel)
+        shift = tf.reshape(beta - mean * scale, per_channel)
 
-        def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        def backpropagate(
+            upstream: tf.Tensor,
+        ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             # y = x * scale + shift, and both depend on x by its mean m and its variance
             # v: dx = dy * scale + 2 x dv + dm, where dv and dm are already means over a
             # group.
-            up = tf.cast(upstream, tf.float32)
-            of_shift = of_channels(up)
-            of_scale = of_channels(up * wide) - mean * of_shift
-            of_variance = tf.raw_ops.RsqrtGrad(
-                y=inverse, dy=of_groups(of_scale * gamma)
-            )
-            of_variance = tf.raw_ops.ReluGrad(gradients=of_variance, features=variance)
-            slope = of_variance + of_variance
-            offset = -(of_groups(of_shift * scale) + mean * slope)
+            dy = tf.cast(upstream, tf.float32)
+            dshift = channel_means(dy)
+            dscale = channel_means(dy * wide) - mean * dshift
+            dvariance = tf.raw_ops.RsqrtGrad(y=inverse, dy=group_means(dscale * gamma))
+            dvariance = tf.raw_ops.ReluGrad(gradients=dvariance, features=variance)
+            slope = dvariance + dvariance
+            offset = -(group_means(dshift * scale) + mean * slope)
             ones = tf.ones([1, 1, size])
-            slope, offset = (tf.reshape(y * ones, per_channel) for y in (slope, offset))
-            of_x = up * factor + (wide * slope + offset)
-            sums = (tf.reduce_sum(y, axis=0) for y in (of_scale * inverse, of_shift))
-            of_gamma, of_beta = (
-                tf.reshape(y * float(height * width), [channels]) for y in sums
+            slope = tf.reshape(slope * ones, per_channel)
+            offset = tf.reshape(offset * ones, per_channel)
+            dx = dy * factor + (wide * slope + offset)
+            cells = float(height * width)
+            dgamma = tf.reduce_sum(dscale * inverse, axis=0) * cells
+            dbeta = tf.reduce_sum(dshift, axis=0) * cells
+            return (
+                tf.cast(dx, x.dtype),
+                tf.reshape(dgamma, [channels]),
+                tf.reshape(dbeta, [channels]),
             )
-            return tf.cast(of_x, x.dtype), of_gamma, of_beta
 
-        return x * tf.cast(factor, x.dtype) + tf.cast(shift, x.dtype), gradient
+        normalised = x * tf.cast(factor, x.dtype) + tf.cast(shift, x.dtype)
+        return normalised, backpropagate
+
+
+class Statistics(NamedTuple):
+    """The weights of a frozen norm, a value for each channel."""
+
+    gamma: tf.Tensor
+    beta: tf.Tensor
+    mean: tf.Tensor
+    variance: tf.Tensor
 
 
 class ConvNorm(tf.keras.layers.Layer):
@@ -159,32 +177,48 @@ class ConvNorm(tf.keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.filters, self.size, self.strides, self.norm = filters, size, strides, norm
-        self.relu, self.epsilon, self.padding = relu, epsilon, padding.upper()
-        self.stddev, self.gain = stddev, gain
+        self.filters = filters
+        self.size = size
+        self.strides = strides
+        self.norm = norm
+        self.relu = relu
+        self.epsilon = epsilon
+        self.padding = padding.upper()
+        self.stddev = stddev
+        self.gain = gain
 
     def build(self, shape: tf.TensorShape) -> None:
-        kernel = [self.size, self.size, shape[-1], self.filters]
-        init = "he_normal" if self.relu else "lecun_normal"
         if self.stddev:
-            init = tf.keras.initializers.RandomNormal(stddev=self.stddev)
-        self.kernel = self._weight("kernel", kernel, initializer=init)
+            initializer = tf.keras.initializers.RandomNormal(stddev=self.stddev)
+        elif self.relu:
+            initializer = "he_normal"
+        else:
+            initializer = "lecun_normal"
+        self.kernel = self.add_weight(
+            "kernel",
+            [self.size, self.size, shape[-1], self.filters],
+            initializer=initializer,
+            experimental_autocast=False,
+        )
         if self.norm in FROZEN:
-            start = (("gamma", self.gain), ("beta", 0), ("mean", 0), ("variance", 1))
-            for name, value in start:
-                trainable = self.norm == "frozen_stats" and name in ("gamma", "beta")
-                options = {"initializer": tf.keras.initializers.Constant(value)}
-                weight = self._weight(
-                    name, [self.filters], trainable=trainable, **options
-                )
-                setattr(self, name, weight)
+            affine = self.norm == "frozen_stats"
+            self.gamma = self._channel_weight("gamma", self.gain, affine)
+            self.beta = self._channel_weight("beta", 0, affine)
+            self.mean = self._channel_weight("mean", 0, False)
+            self.variance = self._channel_weight("variance", 1, False)
         elif self.norm == "group_norm":
             self.normalise = GroupNorm(self.epsilon, name="gn", dtype=self.dtype_policy)
         else:
-            self.bias = self._weight("bias", [self.filters], initializer="zeros")
+            self.bias = self._channel_weight("bias", 0, True)
 
-    def _weight(self, name, shape, **options):
-        return self.add_weight(name, shape, experimental_autocast=False, **options)
+    def _channel_weight(self, name, value, trainable):
+        return self.add_weight(
+            name,
+            [self.filters],
+            initializer=tf.keras.initializers.Constant(value),
+            trainable=trainable,
+            experimental_autocast=False,
+        )
 
     @plain
     def call(self, x: tf.Tensor, training: bool | None = None) -> tf.Tensor:
@@ -198,20 +232,15 @@ class ConvNorm(tf.keras.layers.Layer):
         return self.rectify(x) if self.relu else x
 
     def folded(self) -> tuple[tf.Tensor, tf.Tensor]:
-        """Return (kernel, bias) of the equivalent convolution without its frozen
-        norm.
-        """
+        """Return kernel and bias of the equivalent convolution without frozen norm."""
         if self.norm == "none":
             return self.kernel, self.bias
         joined = _FOLDED.get().get(id(self))
         if joined:
             return joined
-        scale, offset = _affine(self.statistics(), self.epsilon)
+        statistics = Statistics(self.gamma, self.beta, self.mean, self.variance)
+        scale, offset = _affine(statistics, self.epsilon)
         return self.kernel * scale, offset
-
-    def statistics(self) -> tuple[tf.Tensor, ...]:
-        """Return gamma, beta, mean and variance of a frozen norm."""
-        return self.gamma, self.beta, self.mean, self.variance
 
     def convolve(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         """Convolve x [N, H, W, C] with a kernel of this layer's shape."""
@@ -241,68 +270,80 @@ class JoinedNorms(tf.keras.Model):
     @plain
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         folded: dict = {}
-        # Apart, so that constants get no gradient. On a GPU that takes less time than
-        # the launches.
-        for norms in (FROZEN,) if self.on_gpu else ((norm,) for norm in FROZEN):
-            layers = [x for x in self.layers if getattr(x, "norm", None) in norms]
-            folded.update(_fold(layers, self.on_gpu))
+        if self.on_gpu:
+            # All at once: launches take longer than gradients of constants.
+            folded.update(_fold(self._layers_with(FROZEN), stack_kernels=True))
+        else:
+            # Each norm by itself, so that the constants of frozen_bn get no gradient.
+            for norm in FROZEN:
+                folded.update(_fold(self._layers_with([norm]), stack_kernels=False))
         before = _FOLDED.set(folded)
         try:
             return super().call(inputs, training, mask)
         finally:
             _FOLDED.reset(before)
 
+    def _layers_with(self, norms):
+        """Return its layers with one of these norms."""
+        return [x for x in self.layers if getattr(x, "norm", None) in norms]
 
-def _fold(layers, on_gpu):
+
+def _fold(layers, stack_kernels):
     """Fold the norms of layers: {id of a layer: its (kernel, bias)}."""
     if not layers:
         return {}
-    layers = sorted(layers, key=_shape)
-    statistics = [
-        tf.concat(parts, axis=0) for parts in zip(*(x.statistics() for x in layers))
-    ]
+    layers = sorted(layers, key=_kernel_shape)
+    joined = Statistics(
+        gamma=tf.concat([layer.gamma for layer in layers], axis=0),
+        beta=tf.concat([layer.beta for layer in layers], axis=0),
+        mean=tf.concat([layer.mean for layer in layers], axis=0),
+        variance=tf.concat([layer.variance for layer in layers], axis=0),
+    )
     sizes = [layer.beta.shape[0] for layer in layers]
-    epsilons = np.repeat(np.array([x.epsilon for x in layers], np.float32), sizes)
-    scales, biases = _affine(statistics, epsilons)
+    epsilons = np.array([layer.epsilon for layer in layers], np.float32)
+    scales, biases = _affine(joined, np.repeat(epsilons, sizes))
+    if stack_kernels:
+        kernels = _scale_stacked(layers, scales)
+    else:
+        kernels = []
+        for layer, scale in zip(layers, tf.split(scales, sizes)):
+            kernels.append(layer.kernel * scale)
     folded = {}
-    kernels = _scaled(layers, scales, on_gpu)
     for layer, kernel, bias in zip(layers, kernels, tf.split(biases, sizes)):
-        # else no sum of the activations' gradient
-        trained = layer.norm == "frozen_stats"
-        folded[id(layer)] = kernel, bias if trained else tf.stop_gradient(bias)
+        if layer.norm == "frozen_bn":
+            # Spares a sum over the gradient of the activations.
+            bias = tf.stop_gradient(bias)
+        folded[id(layer)] = kernel, bias
     return folded
 
 
-def _shape(layer):
+def _kernel_shape(layer):
     return tuple(layer.kernel.shape)
 
 
-def _scaled(layers, scales, on_gpu):
-    """Return the kernels of layers, which are sorted by shape, times the scales of all
-    of them.
+def _scale_stacked(layers, scales):
+    """Return the kernels of layers, sorted by shape, times the scales of all layers.
 
-    On a GPU, kernels of one shape are stacked and multiplied at once: a launch takes as
+    Kernels of one shape are stacked and multiplied at once: on a GPU, a launch takes as
     long as copying some megabytes.
     """
-    groups = [[layer] for layer in layers]
-    if on_gpu:
-        groups = [list(group) for _, group in itertools.groupby(layers, _shape)]
+    groups = [list(group) for _, group in itertools.groupby(layers, _kernel_shape)]
+    sizes = [len(group) * group[0].filters for group in groups]
     kernels = []
-    factors = tf.split(scales, [len(group) * group[0].filters for group in groups])
-    for group, factor in zip(groups, factors):
+    for group, scale in zip(groups, tf.split(scales, sizes)):
         if len(group) == 1:
-            kernels.append(group[0].kernel * factor)
+            kernels.append(group[0].kernel * scale)
         else:
             stacked = tf.stack([layer.kernel for layer in group])
-            stacked *= tf.reshape(factor, [len(group), 1, 1, 1, -1])
+            stacked *= tf.reshape(scale, [len(group), 1, 1, 1, -1])
             kernels += tf.unstack(tf.cast(stacked, group[0].compute_dtype))
     return kernels
 
 
 def _affine(statistics, epsilon):
-    gamma, beta, mean, variance = statistics
-    scale = gamma * tf.math.rsqrt(variance + epsilon)
-    return scale, beta - mean * scale
+    """Return the scale and the offset that normalise by statistics."""
+    scale = statistics.gamma * tf.math.rsqrt(statistics.variance + epsilon)
+    return scale, statistics.beta - statistics.mean * scale
 
 
 class Function(tf.keras.layers.Layer):
@@ -331,12 +372,19 @@ def unfold(x: tf.Tensor, rois: tf.Tensor, *shape: int) -> tf.Tensor:
 def hidden(
     x: tf.Tensor, units: int, norm: str, name: str, epsilon: float = 1e-5
 ) -> tf.Tensor:
-    """Apply the two fully connected layers of Fast R-CNN, as convolutions: n x n,
-    then 1x1.
+    """Apply the two fully connected layers of Fast R-CNN.
+
+    They are convolutions: n x n without padding, then 1x1.
     """
-    options: dict = {"norm": norm, "epsilon": epsilon}
-    x = ConvNorm(units, x.shape[1], padding="valid", name=f"{name}_fc1", **options)(x)
-    return ConvNorm(units, 1, name=f"{name}_fc2", **options)(x)
+    x = ConvNorm(
+        units,
+        x.shape[1],
+        norm=norm,
+        epsilon=epsilon,
+        padding="valid",
+        name=f"{name}_fc1",
+    )(x)
+    return ConvNorm(units, 1, norm=norm, epsilon=epsilon, name=f"{name}_fc2")(x)
 
 
 def output(x: tf.Tensor, channels: int, name: str) -> tf.Tensor:

@@ -16,11 +16,11 @@ from a2d_tf.model.layers import plain
 
 
 class TemporalConv(tf.keras.layers.Layer):
-    """3x1x1 convolution over time without padding: [B, T, H, W, C] -> [B, T - 2, H, W,
-    C].
+    """3x1x1 convolution over time without padding.
 
-    Computed as a 1x1 convolution over the concatenated channels of three frames: the
-    same sums, with the faster two-dimensional kernels.
+    [B, T, H, W, C] -> [B, T - 2, H, W, C], computed as a 1x1 convolution over the
+    concatenated channels of three frames: the same sums, with the faster
+    two-dimensional kernels.
 
     Args:
       relu: whether a ReLU follows.
@@ -30,7 +30,8 @@ class TemporalConv(tf.keras.layers.Layer):
 
     def __init__(self, relu: bool = False, init: str = "random", **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.relu, self.init = relu, init
+        self.relu = relu
+        self.init = init
 
     def build(self, shape: tf.TensorShape) -> None:
         channels = shape[-1]
@@ -52,14 +53,18 @@ class TemporalConv(tf.keras.layers.Layer):
         frames, height, width, channels = x.shape[1:]
         if frames == 3:
             windows = tf.transpose(x, [0, 2, 3, 1, 4])
-        else:  # Unstack: the gradient of a slice would fill a whole clip with zeros.
-            parts = tf.unstack(x, axis=1)
-            windows = [tf.concat(parts[t : t + 3], axis=-1) for t in range(frames - 2)]
+        else:
+            # Unstack: the gradient of a slice would fill a whole clip with zeros.
+            unstacked = tf.unstack(x, axis=1)
+            windows = []
+            for first in range(frames - 2):
+                windows.append(tf.concat(unstacked[first : first + 3], axis=-1))
             windows = tf.stack(windows, axis=1)
         windows = tf.reshape(windows, [-1, height, width, 3 * channels])
         kernel = tf.reshape(self.kernel, [1, 1, 3 * channels, channels])
         x = tf.nn.bias_add(tf.nn.conv2d(windows, kernel, 1, "VALID"), self.bias)
-        x = tf.nn.relu(x) if self.relu else x
+        if self.relu:
+            x = tf.nn.relu(x)
         return tf.reshape(x, [-1, frames - 2, height, width, channels])
 
 
@@ -75,11 +80,13 @@ def aggregate(
     Returns:
       list of [B, H_l, W_l, C].
     """
-    out = []
-    for level, x in enumerate(pyramid):
+    aggregated = []
+    for level, x in enumerate(pyramid, 2):
         for layer in range(layers):
-            x = TemporalConv(
-                layer + 1 < layers, init, name=f"{name}_p{level + 2}_t{layer}"
-            )(x)
-        out.append(tf.squeeze(x, axis=1))
-    return out
+            is_last = layer + 1 == layers
+            conv = TemporalConv(
+                relu=not is_last, init=init, name=f"{name}_p{level}_t{layer}"
+            )
+            x = conv(x)
+        aggregated.append(tf.squeeze(x, axis=1))
+    return aggregated

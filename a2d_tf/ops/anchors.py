@@ -1,6 +1,4 @@
-"""Anchors of the region proposal network (Lin et al. 2017), and their overlap with
-boxes.
-"""
+"""Anchors of the region proposal network (Lin et al. 2017); overlap with boxes."""
 
 from __future__ import annotations
 
@@ -12,18 +10,18 @@ STRIDES = (4, 8, 16, 32, 64)
 """Image pixels per cell of P2..P6."""
 RATIOS = (0.5, 1.0, 2.0)
 """Width / height, so 0.5 is tall (matterport's sense)."""
-POSITIVE_IOU, NEGATIVE_IOU = 0.7, 0.3
-"""IoU with an instance from which an anchor is positive, and below which it is negative
-(Ren et al. 2015).
-"""
+POSITIVE_IOU = 0.7
+"""IoU with an instance from which an anchor is positive (Ren et al. 2015)."""
+NEGATIVE_IOU = 0.3
+"""IoU with all instances below which an anchor is negative (Ren et al. 2015)."""
 ROI_POSITIVE_IOU = 0.5
-"""The same for a RoI, which is else background (Girshick 2015)."""
+"""IoU from which a RoI is positive; else it is background (Girshick 2015)."""
 
 
 def generate(
     shapes: Sequence[tuple[int, int]], strides: Sequence[int], sizes: Sequence
 ) -> np.ndarray:
-    """Return the anchors of all pyramid levels, at each cell those of all RATIOS.
+    """Return the anchors of all pyramid levels: at each cell, those of all RATIOS.
 
     Centres lie at (i * stride, j * stride).
 
@@ -37,12 +35,12 @@ def generate(
       float32 [A, 4] (y1, x1, y2, x2), ordered by level, row, column, size, ratio.
     """
     levels = []
-    for (rows, columns), stride, size in zip(shapes, strides, sizes):
+    for (rows, columns), stride, level_sizes in zip(shapes, strides, sizes):
         y, x = np.meshgrid(
             np.arange(rows) * stride, np.arange(columns) * stride, indexing="ij"
         )
         centres = np.stack([y, x], axis=-1)[:, :, None, :]
-        halves = 0.5 * _sides(size)
+        halves = 0.5 * _sides(level_sizes)
         corners = np.concatenate([centres - halves, centres + halves], axis=-1)
         levels.append(corners.reshape(-1, 4))
     return np.concatenate(levels).astype(np.float32)
@@ -58,26 +56,31 @@ def _sides(sizes):
 def best_overlaps(
     boxes: np.ndarray, frames: np.ndarray, strides: Sequence[int], sizes: Sequence
 ) -> np.ndarray:
-    """Return the largest IoU of each box with the anchors that are centred in its
-    frame.
+    """Return the largest IoU of each box with an anchor that is centred in its frame.
 
     Args:
       boxes: [N, 4] (y1, x1, y2, x2), pixels of the canvas, not empty.
       frames: [N, 2] height and width of each box's frame, which starts at (0, 0).
       strides, sizes: see `generate`.
+
+    Returns:
+      float64 [N].
     """
-    boxes, frames = np.asarray(boxes, np.float64), np.asarray(frames)
-    area, best = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1), np.zeros(len(boxes))
-    for stride, size in zip(strides, sizes):
+    boxes = np.asarray(boxes, np.float64)
+    frames = np.asarray(frames)
+    box_areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
+    best = np.zeros(len(boxes))
+    for stride, level_sizes in zip(strides, sizes):
         centres = stride * np.arange(-(-int(frames.max(initial=0)) // stride))
-        for sides in _sides(size):
+        for sides in _sides(level_sizes):
             # Anchors of one shape form a grid, so each axis can be maximised on its
             # own.
-            inner = np.ones(len(boxes))
+            intersection = np.ones(len(boxes))
             for axis, side in enumerate(sides):
                 low = np.maximum(boxes[:, axis, None], centres - side / 2)
                 high = np.minimum(boxes[:, axis + 2, None], centres + side / 2)
                 shared = np.where(centres < frames[:, axis, None], high - low, 0)
-                inner *= shared.max(axis=1, initial=0)
-            best = np.maximum(best, inner / (area + sides.prod() - inner))
+                intersection *= shared.max(axis=1, initial=0)
+            union = box_areas + sides.prod() - intersection
+            best = np.maximum(best, intersection / union)
     return best

@@ -22,23 +22,26 @@ def area(boxes: tf.Tensor) -> tf.Tensor:
 
 
 def iou(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-    """Return the pairwise IoU of [..., N, 4] and [..., M, 4]: [..., N, M], 0 if both
-    are empty.
+    """Return the pairwise IoU of boxes a [..., N, 4] and b [..., M, 4]: [..., N, M].
+
+    It is 0 if both are empty.
     """
-    first, last = tf.split(tf.expand_dims(a, -2), 2, axis=-1)
-    other_first, other_last = tf.split(tf.expand_dims(b, -3), 2, axis=-1)
-    sides = tf.nn.relu(tf.minimum(last, other_last) - tf.maximum(first, other_first))
+    a_first, a_last = tf.split(tf.expand_dims(a, -2), 2, axis=-1)
+    b_first, b_last = tf.split(tf.expand_dims(b, -3), 2, axis=-1)
+    sides = tf.nn.relu(tf.minimum(a_last, b_last) - tf.maximum(a_first, b_first))
     height, width = tf.unstack(sides, 2, axis=-1)
-    inner = height * width
-    union = tf.expand_dims(area(a), -1) + tf.expand_dims(area(b), -2) - inner
-    return tf.math.divide_no_nan(inner, union)
+    intersection = height * width
+    union = tf.expand_dims(area(a), -1) + tf.expand_dims(area(b), -2) - intersection
+    return tf.math.divide_no_nan(intersection, union)
 
 
 @dataclasses.dataclass(frozen=True)
 class BoxCoder:
-    """Coder of boxes as deltas (dy, dx, dh, dw) from anchors, by factors on the deltas.
+    """Coder of boxes as deltas (dy, dx, dh, dw) from anchors.
 
-    In decoding, `max_log_scale` bounds dh and dw.
+    Attributes:
+      weights: factors on the deltas.
+      max_log_scale: bound on dh and dw in decoding.
     """
 
     weights: tuple
@@ -53,20 +56,17 @@ class BoxCoder:
         """
         centre, size = _centre_size(boxes)
         anchor_centre, anchor_size = _centre_size(anchors)
-        size, anchor_size = tf.maximum(size, 0.01), tf.maximum(anchor_size, 0.01)
+        size = tf.maximum(size, 0.01)
+        anchor_size = tf.maximum(anchor_size, 0.01)
         shift = (centre - anchor_centre) / anchor_size
         scale = tf.math.log(size / anchor_size)
-        return tf.concat([shift, scale], axis=-1) * tf.constant(
-            self.weights, tf.float32
-        )
+        weights = tf.constant(self.weights, tf.float32)
+        return tf.concat([shift, scale], axis=-1) * weights
 
     def decode(self, deltas: tf.Tensor, anchors: tf.Tensor) -> tf.Tensor:
-        """Return boxes [..., 4] from deltas [..., 4] on anchors [..., 4], inverting
-        `encode`.
-        """
-        shift, scale = tf.split(
-            deltas / tf.constant(self.weights, tf.float32), 2, axis=-1
-        )
+        """Invert `encode`: boxes [..., 4] from deltas [..., 4] on anchors [..., 4]."""
+        weights = tf.constant(self.weights, tf.float32)
+        shift, scale = tf.split(deltas / weights, 2, axis=-1)
         anchor_centre, anchor_size = _centre_size(anchors)
         centre = anchor_centre + shift * anchor_size
         half = 0.5 * anchor_size * tf.exp(tf.minimum(scale, self.max_log_scale))
@@ -80,8 +80,9 @@ def _centre_size(boxes):
 
 
 def clip(boxes: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
-    """Clip boxes [B, ..., 4] to the frames' sizes [B, 2] (height, width); one
-    outside is empty.
+    """Clip boxes [B, ..., 4] to frames of size [B, 2] (height, width).
+
+    A box outside becomes empty.
     """
     size = tf.cast(size, boxes.dtype)
     limit = tf.concat([size, size], axis=-1)

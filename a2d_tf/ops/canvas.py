@@ -1,8 +1,8 @@
-"""Place frames on the network's canvas: resized to fit, padded with zeros below and to
-the right.
+"""Place frames on the network's canvas: resized to fit, and padded with zeros.
 
-Flow vectors scale with the frame. The input pipeline and the exported model use the
-same function, so that training and inference see the same clip.
+The padding is below and to the right. Flow vectors scale with the frame. The input
+pipeline and the exported model use the same function, so that training and inference
+see the same clip.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import tensorflow as tf
 
 
 def decode_jpegs(images: tf.Tensor, channels: int) -> tf.Tensor:
-    """Decode images of one size, string [N], to uint8 [N, H, W, channels]; as OpenCV
-    does JPEGs.
+    """Decode images of one size, string [N], to uint8 [N, H, W, channels].
 
-    Despite the name of TensorFlow's operation, PNGs are decoded as well.
+    JPEGs are decoded as by OpenCV. Despite the name of TensorFlow's operation, PNGs are
+    decoded as well.
     """
     # TensorFlow's default differs by several levels and is no faster.
     decode = functools.partial(
@@ -27,17 +27,14 @@ def decode_jpegs(images: tf.Tensor, channels: int) -> tf.Tensor:
 
 
 def fitted_size(size: tf.Tensor, canvas: tuple[int, int]) -> tf.Tensor:
-    """Return the largest size, int32 [2], inside the canvas that keeps the aspect of
-    `size`.
-    """
+    """Return the largest size, int32 [2], of the aspect of `size` inside the canvas."""
     ratio = tf.cast(canvas, tf.float64) / tf.cast(size, tf.float64)
     fitted = tf.round(tf.cast(size, tf.float64) * tf.reduce_min(ratio))
     return tf.cast(tf.clip_by_value(fitted, 1, tf.cast(canvas, tf.float64)), tf.int32)
 
 
 def resize(images: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
-    """Resize images like the frames of records, by area to shrink them, else
-    bilinearly.
+    """Resize images like the frames of records: by area to shrink, else bilinearly.
 
     uint8 or float32 [N, h, w, C] become float32 [N, *size, C].
     """
@@ -53,7 +50,8 @@ def resize(images: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
 def scale_vectors(flow: tf.Tensor, factors: tf.Tensor) -> tf.Tensor:
     """Multiply flow [N, h, w, 2] by factors of (u, v)."""
     # Whole rows, because broadcasting along two channels takes ten times as long.
-    shape, width = tf.shape(flow), tf.shape(flow)[2]
+    shape = tf.shape(flow)
+    width = shape[2]
     rows = tf.reshape(flow, [-1, 2 * width]) * tf.tile(factors, [width])
     return tf.reshape(rows, shape)
 
@@ -73,18 +71,21 @@ def place(
       inside).
     """
     with tf.device("CPU:0"):  # where shapes are: a GPU's answers would be waited for
-        old = tf.shape(rgb)[1:3]
-        new = fitted_size(old, canvas)
-        ratio = tf.cast(new, tf.float32) / tf.cast(old, tf.float32)
-        fits = tf.reduce_all(old == new)
+        size = tf.shape(rgb)[1:3]
+        new_size = fitted_size(size, canvas)
+        ratio = tf.cast(new_size, tf.float32) / tf.cast(size, tf.float32)
+        fits = tf.reduce_all(size == new_size)
 
     def resample() -> tuple[tf.Tensor, tf.Tensor]:
-        vectors = scale_vectors(resize(flow, new), ratio[::-1])
-        return tf.cast(tf.round(resize(rgb, new)), tf.uint8), vectors
+        vectors = scale_vectors(resize(flow, new_size), ratio[::-1])
+        return tf.cast(tf.round(resize(rgb, new_size)), tf.uint8), vectors
 
     rgb, flow = tf.cond(fits, lambda: (rgb, flow), resample)
-    padding = [[0, 0], [0, canvas[0] - new[0]], [0, canvas[1] - new[1]], [0, 0]]
-    rgb, flow = tf.pad(rgb, padding), tf.pad(flow, padding)
+    below = canvas[0] - new_size[0]
+    right = canvas[1] - new_size[1]
+    padding = [[0, 0], [0, below], [0, right], [0, 0]]
+    rgb = tf.pad(rgb, padding)
+    flow = tf.pad(flow, padding)
     rgb.set_shape([None, *canvas, 3])
     flow.set_shape([None, *canvas, 2])
-    return rgb, flow, new
+    return rgb, flow, new_size

@@ -30,7 +30,7 @@ from a2d_tf.ops.joined_pyramid import JoinedPyramid, SampleGrid
 def assign_levels(
     boxes: tf.Tensor, num_levels: int, convention: str = "aligned"
 ) -> tf.Tensor:
-    """Return the pyramid level of each box, an index into levels of stride 4, 8, 16, ...
+    """Return the pyramid level of each box: the index of stride 4, 8, 16, ...
 
     aligned: floor(4 + log2(sqrt(h w) / 224)), Lin et al. 2017, Eq. 1, with 224 pixels
       at stride 16.

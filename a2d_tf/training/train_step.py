@@ -1,6 +1,4 @@
-"""One training step on every replica: forward pass, gradients, clipping, update
-(paper, 4).
-"""
+"""One training step on every replica: gradients, clipping, update (paper, 4)."""
 
 from __future__ import annotations
 
@@ -45,20 +43,19 @@ class TrainState:
         Args:
           network: in the phase of the run; training: a TrainingConfig.
         """
-        averages, decay = None, training.average_decay
-        if decay:
+        averages = None
+        if training.average_decay:
             averages = optimizer.Averages(
-                network.trainable_weights, decay, network.on_gpu
+                network.trainable_weights, training.average_decay, network.on_gpu
             )
         return cls(network, optimizer.make(training), averages)
 
 
 def make_train_step(state: TrainState, training: TrainingConfig) -> Step:
-    """Compile the step: (batch, number of steps before) -> {name: scalar} of losses and
-    health.
+    """Compile the step: (batch, number of steps before) -> {name: scalar}.
 
-    It runs on the strategy in whose scope it is made, on elements of
-    `replicas.batches`, once a checkpoint is restored.
+    The scalars are losses and health figures. The step runs on the strategy in whose
+    scope it is made, on elements of `replicas.batches`, once a checkpoint is restored.
 
     A step that reports a non-finite value changes nothing, nor does any step after it.
     So the state before that step is still there when the reports are read, many steps
@@ -81,13 +78,15 @@ def make_train_step(state: TrainState, training: TrainingConfig) -> Step:
 
 
 def _step(state, training, batch, step):
-    strategy, seed = tf.distribute.get_strategy(), _seed(training, step)
-    going = ~state.diverged.read_value()
+    """Do a step, unless this one or one before it reports a non-finite value."""
+    strategy = tf.distribute.get_strategy()
+    seed = _seed(training, step)
+    converges = ~state.diverged.read_value()
     values, gradients = strategy.run(_gradients, (state.network, batch, seed, training))
     values = replicas.first(values)
-    going &= tf.reduce_all(tf.math.is_finite(tf.stack(list(values.values()))))
-    tf.cond(going, lambda: _update(state, gradients, step, training), lambda: False)
-    state.diverged.assign(~going)
+    converges &= tf.reduce_all(tf.math.is_finite(tf.stack(list(values.values()))))
+    tf.cond(converges, lambda: _update(state, gradients, step, training), lambda: False)
+    state.diverged.assign(~converges)
     return values
 
 
@@ -114,8 +113,10 @@ def make_probe(network: Network, training: TrainingConfig) -> Probe:
 
 
 def _gradients(network, batch, seed, training):
-    """In a replica: return what the step reports, and the clipped gradients of all
-    replicas.
+    """In a replica: return what the step reports, and all replicas' clipped gradients.
+
+    Returns:
+      ({name: scalar}, gradients of `Network.trainable_weights`).
     """
     variables = network.trainable_weights
     with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -123,8 +124,8 @@ def _gradients(network, batch, seed, training):
         # A scope for what is not part of the network, for profiles and TensorBoard's
         # graph.
         with tf.name_scope("losses"):
-            pairs = forward(network, batch, seed, training)
-            values = scalars(*pairs, training)
+            terms, health = forward(network, batch, seed, training)
+            values = scalars(terms, health, training)
     gradients = tape.gradient(
         values["total"], variables, unconnected_gradients=tf.UnconnectedGradients.ZERO
     )
@@ -137,14 +138,18 @@ def _gradients(network, batch, seed, training):
 
 
 def _update(state, gradients, step, training):
-    """Apply the gradients on every replica, then take the new weights into the
-    averages.
-    """
-    weights = state.network.trainable_weights, state.network.backbone_weights
+    """Apply the gradients on every replica; take the new weights into the averages."""
+    weights = state.network.trainable_weights
+    backbone_weights = state.network.backbone_weights
 
     def apply(gradients: list[tf.Tensor]) -> None:
         optimizer.apply(
-            state.optimizer, gradients, *weights, training, state.network.on_gpu
+            state.optimizer,
+            gradients,
+            weights,
+            backbone_weights,
+            training,
+            state.network.on_gpu,
         )
 
     with tf.name_scope("optimizer"):

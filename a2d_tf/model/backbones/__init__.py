@@ -1,41 +1,43 @@
-"""Backbones by name: each module of this folder has a dictionary BACKBONES of its
-own.
-"""
+"""Backbones by name, from the dictionary BACKBONES of each module of this folder."""
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
 from collections.abc import Mapping
-from typing import Any
+from typing import TypeVar
 
 from a2d_tf.core.config import ModelConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.model.backbones.entry import Backbone, Convention, Published
 
+_Entry = TypeVar("_Entry")
+
 BACKBONES: dict[str, Backbone] = {}
-for _module in pkgutil.iter_modules(__path__, f"{__name__}."):
-    BACKBONES.update(getattr(importlib.import_module(_module.name), "BACKBONES", {}))
+for _module_info in pkgutil.iter_modules(__path__, f"{__name__}."):
+    _module = importlib.import_module(_module_info.name)
+    BACKBONES.update(getattr(_module, "BACKBONES", {}))
 
-PUBLISHED: dict[str, Published] = {
-    weights.name: weights
-    for backbone in BACKBONES.values()
-    for weights in backbone.published
-}
+PUBLISHED: dict[str, Published] = {}
 """Public weights by their names."""
-CONVENTIONS = {
-    "own": Convention(),
-    **{weights.source: weights.convention for weights in PUBLISHED.values()},
-}
+CONVENTIONS = {"own": Convention()}
 """Weight conventions by the sources of weights; 'own' is that of random ones."""
+for _backbone in BACKBONES.values():
+    for _weights in _backbone.published:
+        PUBLISHED[_weights.name] = _weights
+        CONVENTIONS[_weights.source] = _weights.convention
 
 
-def find(
-    name: str, flag: str = "backbone", entries: Mapping[str, Any] = BACKBONES
-) -> Any:
-    """Return the backbone, or the entry of another dictionary, that a flag names;
-    InputError where there is none of that name.
+def find(name: str, flag: str = "backbone") -> Backbone:
+    """Return the backbone that a flag names.
+
+    Raises:
+      InputError: there is no backbone of that name.
     """
+    return _find_entry(name, flag, BACKBONES)
+
+
+def _find_entry(name: str, flag: str, entries: Mapping[str, _Entry]) -> _Entry:
     if name not in entries:
         raise InputError(f"--{flag}={name}: unknown; use one of {', '.join(entries)}")
     return entries[name]
@@ -47,8 +49,9 @@ def convention(model: ModelConfig, stream: str) -> Convention:
     'own' follows --stride_in_1x1, --pixel_scale and --roi_align, others ignore them.
     """
     flag = f"{stream}_convention"
-    if getattr(model, flag) != "own":
-        return find(getattr(model, flag), flag, CONVENTIONS)
+    name = getattr(model, flag)
+    if name != "own":
+        return _find_entry(name, flag, CONVENTIONS)
     return Convention(
         std=(1 / model.pixel_scale,) * 3,
         stride_in_1x1=model.stride_in_1x1,
@@ -57,14 +60,12 @@ def convention(model: ModelConfig, stream: str) -> Convention:
 
 
 def implied_settings(name: str) -> dict:
-    """Return the values that a convention implies for the flags that only 'own'
-    follows.
-    """
+    """Return what a convention implies for the flags that only 'own' follows."""
     if name == "own":
         return {}
-    own = find(name, "rgb_convention", CONVENTIONS)
+    implied = _find_entry(name, "rgb_convention", CONVENTIONS)
     return {
-        "stride_in_1x1": own.stride_in_1x1,
-        "roi_align": own.roi_align,
+        "stride_in_1x1": implied.stride_in_1x1,
+        "roi_align": implied.roi_align,
         "pixel_scale": 1.0,
     }

@@ -7,21 +7,42 @@ shortcut between their narrow ends. Strided windows are padded TensorFlow's way.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import tensorflow as tf
 
 from a2d_tf.model.backbones.entry import Backbone, Convention, Published
 from a2d_tf.model.layers import ConvNorm
 
 _STEM = 32
-# Of each stage: (blocks, kernel side, stride, expansion, channels).
+
+
+class Stage(NamedTuple):
+    """A stage of inverted bottlenecks; the first of its blocks strides.
+
+    Attributes:
+      blocks: number of blocks.
+      size: side of the depthwise kernels.
+      strides: of the first block.
+      expansion: inner channels over input channels.
+      channels: output channels at a width multiplier of 1.
+    """
+
+    blocks: int
+    size: int
+    strides: int
+    expansion: int
+    channels: int
+
+
 STAGES = (
-    (1, 3, 1, 1, 16),
-    (2, 3, 2, 6, 24),
-    (2, 5, 2, 6, 40),
-    (3, 3, 2, 6, 80),
-    (3, 5, 1, 6, 112),
-    (4, 5, 2, 6, 192),
-    (1, 3, 1, 6, 320),
+    Stage(blocks=1, size=3, strides=1, expansion=1, channels=16),
+    Stage(blocks=2, size=3, strides=2, expansion=6, channels=24),
+    Stage(blocks=2, size=5, strides=2, expansion=6, channels=40),
+    Stage(blocks=3, size=3, strides=2, expansion=6, channels=80),
+    Stage(blocks=3, size=5, strides=1, expansion=6, channels=112),
+    Stage(blocks=4, size=5, strides=2, expansion=6, channels=192),
+    Stage(blocks=1, size=3, strides=1, expansion=6, channels=320),
 )
 _C2_TO_C5 = (1, 2, 4, 6)
 
@@ -47,25 +68,35 @@ class DepthwiseConvNorm6(ConvNorm6):
 
 
 def _round(channels):
-    """Round to a multiple of eight, at least eight and at most a tenth below
-    `channels`.
-    """
+    """Round to a multiple of eight, at least 8 and at most a tenth below `channels`."""
     rounded = max(8, int(channels + 4) // 8 * 8)
-    return rounded if rounded >= 0.9 * channels else rounded + 8
+    if rounded < 0.9 * channels:
+        rounded += 8
+    return rounded
 
 
-def _block(x, size, strides, name, *, expansion, channels, gain, options):
-    """An inverted bottleneck."""
+def _block(x, name, *, size, strides, expansion, channels, gain, options):
+    """Build an inverted bottleneck.
+
+    Args:
+      gain: of the last convolution, if there is a shortcut.
+      options: norm and epsilon of the convolutions.
+    """
+    has_shortcut = strides == 1 and x.shape[-1] == channels
     y = x
     if expansion > 1:
         y = ConvNorm6(expansion * x.shape[-1], 1, name=f"{name}_expand", **options)(y)
     y = DepthwiseConvNorm6(None, size, strides, name=f"{name}_depthwise", **options)(y)
-    if strides > 1 or x.shape[-1] != channels:
-        return ConvNorm6(channels, 1, relu=False, name=f"{name}_project", **options)(y)
-    y = ConvNorm6(
-        channels, 1, relu=False, gain=gain, name=f"{name}_project", **options
-    )(y)
-    return x + y
+    project = ConvNorm6(
+        channels,
+        1,
+        relu=False,
+        gain=gain if has_shortcut else 1.0,
+        name=f"{name}_project",
+        **options,
+    )
+    y = project(y)
+    return x + y if has_shortcut else y
 
 
 def efficientnet_lite0(
@@ -87,21 +118,30 @@ def efficientnet_lite0(
       at a multiplier of 1, each the last map of its size.
     """
     options = {"norm": norm, "epsilon": convention.epsilon}
-    stem: dict = dict(
-        epsilon=convention.epsilon, gain=1 / deviation, name=f"{name}_stem"
-    )
-    x = ConvNorm6(_round(_STEM * width_multiplier), 3, 2, stem_norm or norm, **stem)(x)
+    x = ConvNorm6(
+        _round(_STEM * width_multiplier),
+        3,
+        2,
+        stem_norm or norm,
+        epsilon=convention.epsilon,
+        gain=1 / deviation,
+        name=f"{name}_stem",
+    )(x)
     ends = []
-    for stage, (blocks, size, strides, expansion, channels) in enumerate(STAGES):
-        shape = {
-            "expansion": expansion,
-            "channels": _round(channels * width_multiplier),
-        }
-        for block in range(blocks):
-            own, place = strides if block == 0 else 1, f"{name}_s{stage + 1}_b{block}"
-            x = _block(x, size, own, place, **shape, gain=blocks**-0.5, options=options)
+    for number, stage in enumerate(STAGES, 1):
+        for block in range(stage.blocks):
+            x = _block(
+                x,
+                f"{name}_s{number}_b{block}",
+                size=stage.size,
+                strides=stage.strides if block == 0 else 1,
+                expansion=stage.expansion,
+                channels=_round(stage.channels * width_multiplier),
+                gain=stage.blocks**-0.5,
+                options=options,
+            )
         ends.append(x)
-    return [ends[stage] for stage in _C2_TO_C5]
+    return [ends[index] for index in _C2_TO_C5]
 
 
 def _names(role):
@@ -110,7 +150,8 @@ def _names(role):
         return "_conv_stem", "_bn0"
     stage, block, part = role.split("_", 2)  # such as s2_b0_expand
     # Its blocks are numbered across all stages.
-    number = sum(blocks for blocks, *_ in STAGES[: int(stage[1:]) - 1]) + int(block[1:])
+    stages_before = STAGES[: int(stage[1:]) - 1]
+    number = sum(other.blocks for other in stages_before) + int(block[1:])
     norm = {"expand": 0, "depthwise": 1, "project": 2}[part]
     return f"_blocks.{number}._{part}_conv", f"_blocks.{number}._bn{norm}"
 

@@ -1,5 +1,4 @@
-"""The description of a backbone: how to build it, its public weights, and their
-convention.
+"""The description of a backbone: its builder, public weights, and their convention.
 
 A convention is what a network must share with published weights, beside the numbers.
 Networks of equal shapes but different conventions compute different functions, and
@@ -52,17 +51,14 @@ class Convention:
     anchors: tuple | None = None
 
     def preprocess(self, rgb: tf.Tensor) -> tf.Tensor:
-        """Normalise RGB values 0..255, [..., W, 3] of static sides, for the
-        backbone.
-        """
+        """Normalise RGB values 0..255, [..., W, 3] of static sides, for a backbone."""
         pixels = tf.cast(rgb, tf.float32)
         if self.channels == "bgr":
             pixels = tf.gather(pixels, [2, 1, 0], axis=-1)
         # By rows: broadcasting along three channels takes ten times as long.
         width = rgb.shape[-2]
-        mean, std = (
-            np.tile(np.asarray(x, np.float32), width) for x in (self.mean, self.std)
-        )
+        mean = np.tile(np.asarray(self.mean, np.float32), width)
+        std = np.tile(np.asarray(self.std, np.float32), width)
         rows = (tf.reshape(pixels, [-1, 3 * width]) - mean) / std
         return tf.reshape(rows, [-1, *rgb.shape[1:]])
 

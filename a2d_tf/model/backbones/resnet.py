@@ -1,5 +1,4 @@
-"""Bottleneck ResNets (He et al. 2016), the backbones of both streams (paper, sections
-3.1, 3.2).
+"""Bottleneck ResNets (He et al. 2016), the backbones of both streams (3.1, 3.2).
 
 One builder covers the variants of public weights: the stride is in the first 1x1
 convolution (the original, matterport, keras.applications) or in the 3x3, and strided
@@ -18,9 +17,7 @@ from a2d_tf.model.layers import ConvNorm
 
 
 def _pad(x, padding):
-    """Pad the input of a strided 3x3 window; returns it and the padding left to the
-    window.
-    """
+    """Pad the input of a strided 3x3 window; return it and the window's own padding."""
     if padding == "symmetric":
         return tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]]), "valid"
     return x, padding
@@ -28,18 +25,30 @@ def _pad(x, padding):
 
 def _bottleneck(x, width, strides, name, *, convention, gain, norm):
     """1x1, 3x3, 1x1 with a shortcut, which is projected where the shape changes."""
-    options = {"norm": norm, "epsilon": convention.epsilon}
-    first, second = (strides, 1) if convention.stride_in_1x1 else (1, strides)
-    y = ConvNorm(width, 1, first, name=f"{name}_conv1", **options)(x)
-    y, padding = (y, "same") if second == 1 else _pad(y, convention.padding)
-    y = ConvNorm(width, 3, second, padding=padding, name=f"{name}_conv2", **options)(y)
-    y = ConvNorm(4 * width, 1, relu=False, gain=gain, name=f"{name}_conv3", **options)(
-        y
+    options: dict = {"norm": norm, "epsilon": convention.epsilon}
+    strides_1x1 = 1
+    strides_3x3 = 1
+    if convention.stride_in_1x1:
+        strides_1x1 = strides
+    else:
+        strides_3x3 = strides
+    y = ConvNorm(width, 1, strides_1x1, name=f"{name}_conv1", **options)(x)
+    padding = "same"
+    if strides_3x3 > 1:
+        y, padding = _pad(y, convention.padding)
+    conv2 = ConvNorm(
+        width, 3, strides_3x3, padding=padding, name=f"{name}_conv2", **options
     )
+    y = conv2(y)
+    conv3 = ConvNorm(
+        4 * width, 1, relu=False, gain=gain, name=f"{name}_conv3", **options
+    )
+    y = conv3(y)
     if strides != 1 or x.shape[-1] != 4 * width:
-        x = ConvNorm(
+        shortcut = ConvNorm(
             4 * width, 1, strides, relu=False, name=f"{name}_shortcut", **options
-        )(x)
+        )
+        x = shortcut(x)
     return tf.keras.layers.ReLU(name=f"{name}_out")(x + y)
 
 
@@ -54,11 +63,11 @@ def resnet(
     deviation: float = 1.0,
     name: str = "resnet",
 ) -> list[tf.Tensor]:
-    """Build a ResNet of so many blocks a stage; the other arguments are those of
-    `Backbone.build`.
+    """Build a ResNet; the arguments are those of `Backbone.build`, and `blocks`.
 
-    A frozen norm's initial gamma keeps activations near one: it also divides by the
-    square root of a stage's number of blocks before each sum.
+    `blocks` is the number of bottlenecks of each stage. A frozen norm's initial gamma
+    keeps activations near one: it also divides by the square root of a stage's number
+    of blocks before each sum.
 
     Returns:
       [N, H/4, W/4, 4w], [N, H/8, W/8, 8w], [N, H/16, W/16, 16w], [N, H/32, W/32, 32w]
@@ -66,20 +75,32 @@ def resnet(
     """
     width = int(round(64 * width_multiplier))
     x = tf.pad(x, [[0, 0], [3, 3], [3, 3], [0, 0]])
-    stem: dict = dict(epsilon=convention.epsilon, padding="valid", gain=1 / deviation)
-    x = ConvNorm(width, 7, 2, stem_norm or norm, name=f"{name}_stem", **stem)(x)
+    x = ConvNorm(
+        width,
+        7,
+        2,
+        stem_norm or norm,
+        epsilon=convention.epsilon,
+        padding="valid",
+        gain=1 / deviation,
+        name=f"{name}_stem",
+    )(x)
     # Zero padding does not change a maximum after the ReLU.
     x, pooling = _pad(x, convention.padding)
     x = tf.keras.layers.MaxPooling2D(3, 2, padding=pooling, name=f"{name}_pool")(x)
     maps = []
     for stage, count in enumerate(blocks):
-        options = {"convention": convention, "gain": count**-0.5, "norm": norm}
         for block in range(count):
-            strides, place = (
-                2 if block == 0 and stage > 0 else 1,
+            strides = 2 if block == 0 and stage > 0 else 1
+            x = _bottleneck(
+                x,
+                width * 2**stage,
+                strides,
                 f"{name}_c{stage + 2}_b{block}",
+                convention=convention,
+                gain=count**-0.5,
+                norm=norm,
             )
-            x = _bottleneck(x, width * 2**stage, strides, place, **options)
         maps.append(x)
     return maps
 
@@ -124,7 +145,8 @@ _COCO = Published(
         anchors=(32.0, 64.0, 128.0, 256.0, 512.0),
     ),
     tensors=_matterport_names,
-    url="https://github.com/matterport/Mask_RCNN/releases/download/v2.0/mask_rcnn_coco.h5",
+    url="https://github.com/matterport/Mask_RCNN/releases/download/v2.0/"
+    "mask_rcnn_coco.h5",
     md5="e98aaff6f99e307b5e2a8a3ff741a518",
     licence="MIT, as matterport/Mask_RCNN",
     detector=True,
@@ -153,12 +175,13 @@ BLOCKS = {
     "resnet101": (3, 4, 23, 3),
     "resnet152": (3, 8, 36, 3),
 }
+_PUBLISHED = {"resnet101": (_COCO, _IMAGENET)}
 BACKBONES = {
     name: Backbone(
         functools.partial(resnet, blocks=blocks),
         family="resnet",
         stem=64,
-        published=(_COCO, _IMAGENET) if name == "resnet101" else (),
+        published=_PUBLISHED.get(name, ()),
     )
     for name, blocks in BLOCKS.items()
 }

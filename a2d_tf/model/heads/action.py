@@ -60,8 +60,11 @@ class ActionHead(Head):
         # RoIs of a frame without instances match padding, whose -1 is not an index.
         actors = tf.maximum(rows.matched(truth.actors), 0)
         actions = tf.maximum(rows.matched(truth.actions), 0)
-        logits, actions, counted = self._mode.action_targets(
+        targets = self._mode.action_targets(
             seen.outputs["action_logits"], actors, actions, rows
         )
         withheld = rows.positive & (actors == options.zero_shot_actor)
-        return {"action_cls": [losses.action_class(logits, actions, counted, withheld)]}
+        term = losses.action_class(
+            targets.logits, targets.actions, targets.counted, withheld
+        )
+        return {"action_cls": [term]}

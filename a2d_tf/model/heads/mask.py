@@ -113,16 +113,16 @@ class MaskHead(InstanceHead, Head):
             )
         # Rows of background have the class C; they do not count.
         classes = tf.minimum(classes, logits.shape[-1] - 1)
-        class_logits = _pick_classes(logits, classes)
+        class_logits = pick_classes(logits, classes)
         counted = rows.positive & rows.matched(truth.has_mask)
         return {"mask": [losses.mask(class_logits, masks, counted)]}
 
     def decode(self, seen: Seen, boxes: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
         """Return the mask of each instance's class."""
-        return tf.sigmoid(_pick_classes(self.run(seen, boxes), classes))
+        return tf.sigmoid(pick_classes(self.run(seen, boxes), classes))
 
 
-def _pick_classes(logits, classes):
+def pick_classes(logits, classes):
     """Pick each row's logits by its class: [B, N, m, m, C], [B, N] -> [B, N, m, m]."""
     return tf.gather(tf.transpose(logits, [0, 1, 4, 2, 3]), classes, batch_dims=2)
 
