@@ -74,7 +74,7 @@ def test_a_damaged_video_is_a_problem_and_skipped_or_ends_the_records(
         data[place] ^= 8
     path.write_bytes(data)
     with decoder.Decoder(path, "") as video:
-        first, *others = (i for i, x in enumerate(video.pictures(), 1) if x.is_damaged)
+        first, *others = (i for i, x in enumerate(video.frames(), 1) if x.is_damaged)
     problem = (
         f"{path}: frame {first} is damaged, and {len(others)} frames after it;"
         " restore it"

@@ -69,7 +69,7 @@ def by_opencv(path):
 def pictures(path, *where):
     """([seconds], [RGB])."""
     with decoder.Decoder(path, "") as video:
-        found = [(picture.seconds, picture.rgb()) for picture in video.pictures(*where)]
+        found = [(picture.seconds, picture.rgb()) for picture in video.frames(*where)]
         assert not video.is_broken
     return [seconds for seconds, _ in found], [rgb for _, rgb in found]
 
@@ -209,7 +209,7 @@ def test_a_stream_that_was_cut_begins_with_its_first_key_frame_and_others_may_fo
 def test_damaged_frames_are_told_and_not_learned_from(film, tmp_path):
     for name in FILMS:
         with decoder.Decoder(film(name), "") as video:
-            assert not any(picture.is_damaged for picture in video.pictures())
+            assert not any(picture.is_damaged for picture in video.frames())
     data = bytearray(film("a.mp4", None, 240, 320).read_bytes())
     for place in range(data.index(b"mdat") + 2000, len(data) - 3000, 900):
         data[place] ^= 8
@@ -220,7 +220,7 @@ def test_damaged_frames_are_told_and_not_learned_from(film, tmp_path):
     lost.write_bytes(b"".join(row for i, row in enumerate(rows) if i % 50 != 49))
     for path in (flipped, lost):
         with decoder.Decoder(path, "") as video:
-            told = [i for i, x in enumerate(video.pictures(), 1) if x.is_damaged]
+            told = [i for i, x in enumerate(video.frames(), 1) if x.is_damaged]
         assert len(told) > 2
         more = len(told) - 1
         message = (

@@ -1,28 +1,27 @@
-"""Video files, decoded by FFmpeg: frames with the times at which a player shows
-them.
-"""
+"""Video files, decoded by FFmpeg: frames, and when a player shows them."""
 
 from __future__ import annotations
 
 import array
 import contextlib
-import dataclasses
 import itertools
 import math
 import os
 import pathlib
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import Any, Union
+from typing import Any, NamedTuple, Union
 
 import av
 import cv2
 import numpy as np
-from av.bitstream import BitStreamFilterContext
 from av.stream import Disposition
-from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
+from av.video.reformatter import VideoReformatter
 
 from a2d_tf.core.errors import MAX_PIXELS, InputError, check_size
+from a2d_tf.data import timeline as timelines
+from a2d_tf.data.decoded_frame import DecodedFrame
+from a2d_tf.data.timeline import Timeline
 
 Path = Union[str, os.PathLike]
 
@@ -30,81 +29,44 @@ DEFAULT_FPS = 25.0
 # FFmpeg's formats that hold frames. Others are playlists, which name further files and
 # addresses to be opened, whatever a file is called.
 _CONTAINERS = (
-    "asf,avi,dv,flv,gif,h264,hevc,ivf,m4v,matroska,mjpeg,mov,mpeg,mpegts,mpegvideo,mxf,nut,ogg,rm,"
-    "webm,yuv4mpegpipe"
+    "asf,avi,dv,flv,gif,h264,hevc,ivf,m4v,matroska,mjpeg,mov,mpeg,mpegts,mpegvideo,mxf,"
+    "nut,ogg,rm,webm,yuv4mpegpipe"
 )
 _OPTIONS = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
-# Containers that list their key frames, so that they can be sought in.
-_INDEXED = ("matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2")
-# Streams, which may be cut anywhere, and go on with another film.
+# Streams may be cut anywhere, and go on with another film.
 _STREAMS = ("hevc", "mpeg", "mpegts")
-# Codecs whose packets are a frame each, but for damaged ones: packets tell the frames'
-# numbers. Value: the NAL units at which decoding may begin. Files also list frames from
-# which on the picture becomes whole little by little (H.264's recovery points).
-_FRAME_A_PACKET = {
-    "av1": None,
-    "ffv1": None,
-    "mjpeg": None,
-    "prores": None,
-    "vp9": None,
-    "h264": "5",
-    "hevc": "16-21",
-}
 
 
-@dataclasses.dataclass(frozen=True)
-class Picture:
-    """A decoded frame.
+class _VideoFile(NamedTuple):
+    """An open video file.
 
     Attributes:
-      seconds: when a player shows it, from the start of the video.
-      duration: how long, seconds, as the file claims; the next picture may come earlier
-        or later.
-      stamp: its time as the file has it, or None.
-      is_damaged: whether the file or the decoder says so; others that refer to it may
-        be, too.
+      container: PyAV's file.
+      stream: its film, PyAV's stream.
+      time_base: seconds of a unit of its stamps.
+      has_times: False where frames have no times but their order.
+      is_stream: whether the file may be cut anywhere.
     """
 
-    seconds: float
-    duration: float
-    stamp: int | None
+    container: Any
+    stream: Any
+    time_base: Fraction
+    has_times: bool
+    is_stream: bool
+
+
+class _FfmpegFrame(NamedTuple):
+    """A frame as FFmpeg decodes it.
+
+    Attributes:
+      frame: PyAV's frame.
+      begins_film: whether another film in the file begins with it.
+      is_damaged: whether the file or the decoder says so.
+    """
+
+    frame: Any
+    begins_film: bool
     is_damaged: bool
-    _frame: Any
-    _converter: VideoReformatter
-
-    def rgb(self) -> np.ndarray:
-        """Convert it to RGB, uint8 [H, W, 3], turned and mirrored as a player does
-        it.
-        """
-        # As ffmpeg: by the frame's matrix and range, BT.601 where it names none. RGB
-        # itself has neither, but PyAV passes them on only where the two matrices
-        # differ.
-        rgb = self._converter.reformat(
-            self._frame,
-            format="rgb24",
-            src_colorspace=self._frame.colorspace,
-            dst_colorspace=Colorspace.FCC,
-            src_color_range=self._frame.color_range,
-            dst_color_range=self._frame.color_range,
-            interpolation=Interpolation.BICUBIC,
-        ).to_ndarray()
-        return np.ascontiguousarray(_turned(rgb, self._frame))
-
-
-@dataclasses.dataclass(frozen=True)
-class Timeline:
-    """When frames begin: all before `until`, perhaps some after it.
-
-    `seconds` ascend, float64 [N]. `stamps` int64 [N] are the same in the file's units;
-    empty if the file cannot be sought in. `keys` int64 [K] are those with which
-    decoding may begin. `end` is when the last frame ends; None if there may be more.
-    """
-
-    until: float
-    seconds: np.ndarray
-    stamps: np.ndarray
-    keys: np.ndarray
-    end: float | None
 
 
 class Decoder:
@@ -118,7 +80,7 @@ class Decoder:
       count: how many frames it claims to have, or None; also None where it was trimmed
         without encoding, as it then claims those of the whole film.
       duration: seconds that it claims to last, or None.
-      is_broken: whether a frame that cannot be decoded has ended the pictures.
+      is_broken: whether a frame that cannot be decoded has ended the frames.
 
     Raises:
       InputError: no such file, one that cannot be decoded, or one that claims frames
@@ -129,60 +91,24 @@ class Decoder:
         self._path = pathlib.Path(path)
         self._remedy = remedy
         self.is_broken = False
-        self._open()
-        self.fps = stated_rate(self._stream.average_rate, self._stream.guessed_rate)
-        self.count = self._stream.frames or None
-        seconds = (self._container.duration or 0) / av.time_base
-        if self._stream.duration:
-            seconds = float(self._stream.duration * self._base)
-        self.duration = seconds if 0 < seconds < 2**31 else None
+        self._file = _open(self._path, remedy)
+        stream = self._file.stream
+        self.fps = stated_rate(stream.average_rate, stream.guessed_rate)
+        self.count: int | None = stream.frames or None
+        self.duration = _claimed_duration(self._file)
         if self.count and self.duration and self.count > self.duration * self.fps + 0.5:
             self.count = None
-
-    def _open(self):
-        try:
-            # FFmpeg would take the start of a relative path, such as http:, for a
-            # protocol.
-            path = os.path.abspath(self._path)
-            options = dict(_OPTIONS)
-            self._container = av.open(
-                path, metadata_errors="replace", container_options=options
-            )
-            # The cover of a piece of music is no video.
-            films = self._container.streams.video
-            self._stream = next(
-                x for x in films if not x.disposition & Disposition.attached_pic
-            )
-            time_base = self._stream.time_base
-            assert time_base  # FFmpeg gives one to every stream
-            self._base = time_base
-            # AVI has no times of frames but their order.
-            self._is_untimed = self._container.format.name == "avi"
-            self._is_stream = self._container.format.name in _STREAMS
-            context = self._stream.codec_context
-            height, width = context.height, context.width
-        except (av.FFmpegError, AttributeError, OSError, StopIteration) as error:
-            raise InputError(
-                f"{self._path}: cannot be decoded (missing, truncated or not video);"
-                f" {self._remedy}"
-            ) from error
-        check_size(self._path, height, width, self._remedy)
-        # FFmpeg would take every core, in each of many worker processes.
-        context.thread_count = cv2.getNumThreads()
-        context.thread_type = "AUTO"
-        context.options = {"max_pixels": str(MAX_PIXELS)}
 
     def __enter__(self) -> Decoder:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._container.close()
+        self._file.container.close()
 
-    def pictures(
+    def frames(
         self, first: int = 0, timeline: Timeline | None = None
-    ) -> Iterator[Picture]:
-        """Decode to the end, or to the first frame that cannot be decoded. To be called
-        once.
+    ) -> Iterator[DecodedFrame]:
+        """Decode to the end, or to the first broken frame; call it once.
 
         Nothing is yielded behind a broken frame, so every frame keeps its number.
 
@@ -191,187 +117,250 @@ class Decoder:
           timeline: of this video; with it, decoding begins close to that frame.
         """
         if timeline is not None and 0 < first < len(timeline.stamps):
-            found = self._sought(int(timeline.stamps[first]), timeline)
-            if found is not None:
-                yield from found
+            frames = self._frames_from(int(timeline.stamps[first]), timeline)
+            if frames is not None:
+                yield from frames
                 return
-        yield from itertools.islice(self._decoded(self._packets()), first, None)
+        yield from itertools.islice(self._timed_frames(self._packets()), first, None)
 
-    def _sought(self, wanted, timeline):
-        """Return the pictures from the wanted stamp on, by the last key frame up to it.
+    def timeline(self, until: float) -> Timeline:
+        """Find the times of frames up to some seconds; call nothing else after it.
+
+        Where packets tell the times, they are read to the end, without decoding. Else
+        the frames are decoded.
+        """
+        codec_name = self._file.stream.codec_context.codec.canonical_name
+        if timelines.is_in_packets(self._file.container.format.name, codec_name):
+            with contextlib.suppress(av.FFmpegError):
+                timeline = timelines.of_packets(
+                    self._packets(), self._file.stream, self.fps
+                )
+                if timeline is not None:
+                    return timeline
+            self._reopen()
+        seconds = array.array("d")
+        no_stamps = np.zeros(0, np.int64)
+        end = 0.0
+        for frame in self._timed_frames(self._packets()):
+            seconds.append(frame.seconds)
+            end = frame.seconds + frame.duration
+            if frame.seconds > until:
+                return Timeline(until, np.array(seconds), no_stamps, no_stamps, None)
+        return Timeline(math.inf, np.array(seconds), no_stamps, no_stamps, end)
+
+    def _frames_from(self, stamp, timeline):
+        """Return the frames from a stamp on, decoded from the last key frame up to it.
 
         None if seeking fails; the position in the file is then its start.
         """
-        keys = timeline.keys[timeline.keys <= wanted]
+        keys = timeline.keys[timeline.keys <= stamp]
         with contextlib.suppress(av.FFmpegError):
-            self._container.seek(int(keys[-1]), stream=self._stream)
+            self._file.container.seek(int(keys[-1]), stream=self._file.stream)
             packets = self._packets()
-            landed = next(packets, None)
-            if landed is not None and landed.pts in keys:
-                start = int(timeline.stamps[0])
-                pictures = self._decoded(itertools.chain([landed], packets), start)
-                for picture in pictures:
-                    if picture.stamp == wanted:
-                        return itertools.chain([picture], pictures)
-                    if picture.stamp is None or picture.stamp > wanted:
+            first_packet = next(packets, None)
+            if first_packet is not None and first_packet.pts in keys:
+                packets = itertools.chain([first_packet], packets)
+                frames = self._timed_frames(packets, int(timeline.stamps[0]))
+                for frame in frames:
+                    if frame.stamp == stamp:
+                        return itertools.chain([frame], frames)
+                    if frame.stamp is None or frame.stamp > stamp:
                         break
-        self._container.close()
-        self._open()
+        self._reopen()
         return None
 
-    def _decoded(self, packets, start=None):
-        """The pictures of packets; `start` is the stamp of the film's first one, if
-        known.
+    def _reopen(self):
+        """Go back to the start of the file."""
+        self._file.container.close()
+        self._file = _open(self._path, self._remedy)
 
-        Where another film was appended, its times go on from the end of the one before.
+    def _timed_frames(self, packets, first_stamp=None):
+        """Yield the frames of packets, with their times.
+
+        `first_stamp` is that of the film's first frame; None if the packets begin with
+        it.
         """
-        base, before, origin, end = self._base, -math.inf, 0.0, 0.0
-        converter, step = VideoReformatter(), 1 / self.fps
-        for frame, begins, is_damaged in self._frames(packets):
+        clock = _Clock(self._file.time_base, self.fps, first_stamp)
+        converter = VideoReformatter()
+        for frame, begins_film, is_damaged in self._ffmpeg_frames(packets):
             check_size(self._path, frame.height, frame.width, self._remedy)
-            stamp = frame.dts if frame.pts is None or self._is_untimed else frame.pts
-            if start is None or begins:
-                start, origin = stamp, end
-            seconds = max(0.0, before + step)
-            if stamp is not None:
-                seconds = origin + (stamp - start) * base.numerator / base.denominator
-                if seconds <= before:
-                    seconds = before + min(step, 1 / self.fps)
-            step = seconds - before if before >= 0 else step
+            if begins_film:
+                clock.begin_film()
+            stamp = frame.pts
+            if stamp is None or not self._file.has_times:
+                stamp = frame.dts
+            claimed_duration = None
             # Streams store no durations, and FFmpeg guesses them.
-            guess = self._is_stream or not frame.duration
-            duration = step if guess else float(frame.duration * base)
-            before, end = seconds, seconds + duration
-            yield Picture(seconds, duration, stamp, is_damaged, frame, converter)
+            if frame.duration and not self._file.is_stream:
+                claimed_duration = float(frame.duration * self._file.time_base)
+            seconds, duration = clock.show(stamp, claimed_duration)
+            yield DecodedFrame(seconds, duration, stamp, is_damaged, frame, converter)
 
-    def _frames(self, packets):
-        """Yield (FFmpeg's frame, whether another film begins with it, whether it is
-        damaged).
+    def _ffmpeg_frames(self, packets):
+        """Yield the _FfmpegFrames of packets.
 
-        What cannot be decoded ends them, but not before the first.
+        What cannot be decoded ends them, but not before the first frame.
         """
-        context, seen, begins = self._stream.codec_context, False, False
-        damaged: set[int | None] = set()  # stamps of damaged packets
+        context = self._file.stream.codec_context
+        has_frames = False
+        begins_film = False
+        damaged_stamps: set[int | None] = set()
         for packet in self._decodable(packets):
             if packet is not None and packet.is_corrupt:
-                damaged.add(packet.pts)
+                damaged_stamps.add(packet.pts)
             try:
                 for frame in context.decode(packet):
-                    yield frame, begins, frame.is_corrupt or frame.pts in damaged
-                    seen, begins = True, False
+                    is_damaged = frame.is_corrupt or frame.pts in damaged_stamps
+                    yield _FfmpegFrame(frame, begins_film, is_damaged)
+                    has_frames = True
+                    begins_film = False
             except av.FFmpegError:
-                self.is_broken = seen
-                if seen:
+                self.is_broken = has_frames
+                if has_frames:
                     return
             if packet is None:
                 context.flush_buffers()
-                damaged.clear()
-                begins = True
+                damaged_stamps.clear()
+                begins_film = True
 
     def _decodable(self, packets):
-        """The packets, without those before a stream's first key frame; None ends a
-        film in it.
+        """Yield packets, in a stream from its first key frame on; None ends a film.
 
         FFmpeg invents the pictures to which the first frames of a cut stream refer.
         """
-        if not self._is_stream:
+        if not self._file.is_stream:
             yield from packets
             return
-        last, waits, held = -math.inf, True, []
+        last_dts = -math.inf
+        waits_for_key = True
+        held_packets = []
         for packet in packets:
-            held.append(packet)
-            if packet.size and packet.dts is None and last > -math.inf:
-                # the rest of a cut frame, if the next packet is another film's
+            held_packets.append(packet)
+            if packet.size and packet.dts is None and last_dts > -math.inf:
+                # The rest of a cut frame, if the next packet is another film's.
                 continue
-            if packet.dts is not None and packet.dts < last:
-                yield None
-                waits, held = True, [packet]
-            last = last if packet.dts is None else packet.dts
-            for each in held:
-                waits = waits and each.size > 0 and not each.is_keyframe
-                if not waits:
-                    yield each
-            held.clear()
+            if packet.dts is not None:
+                if packet.dts < last_dts:  # another film begins
+                    yield None
+                    waits_for_key = True
+                    held_packets = [packet]
+                last_dts = packet.dts
+            for held_packet in held_packets:
+                if held_packet.is_keyframe or held_packet.size == 0:
+                    waits_for_key = False
+                if not waits_for_key:
+                    yield held_packet
+            held_packets.clear()
 
     def _packets(self):
-        """The packets from where the file is, to where it breaks off."""
+        """Yield the packets from the position in the file, to where it breaks off."""
         with contextlib.suppress(av.FFmpegError):
-            yield from self._container.demux(self._stream)
-
-    def timeline(self, until: float) -> Timeline:
-        """Find the times of frames up to some seconds; nothing else may be called after
-        it.
-
-        Where packets tell them, they are read to the end, without decoding. Else,
-        frames are.
-        """
-        codec = self._stream.codec_context.codec.canonical_name
-        if self._container.format.name in _INDEXED and codec in _FRAME_A_PACKET:
-            with contextlib.suppress(av.FFmpegError):
-                found = self._timeline_of_packets(_FRAME_A_PACKET[codec])
-                if found:
-                    return found
-            self._container.close()
-            self._open()
-        seconds, nothing, end = array.array("d"), np.zeros(0, np.int64), 0.0
-        for picture in self._decoded(self._packets()):
-            seconds.append(picture.seconds)
-            end = picture.seconds + picture.duration
-            if picture.seconds > until:
-                return Timeline(until, np.array(seconds), nothing, nothing, None)
-        return Timeline(math.inf, np.array(seconds), nothing, nothing, end)
-
-    def _timeline_of_packets(self, units):
-        """The timeline; None where packets do not tell the times.
-
-        `units` are those of `_FRAME_A_PACKET`.
-        """
-        stamps, keys, end = array.array("q"), array.array("q"), -math.inf
-        passing = units and BitStreamFilterContext(
-            f"filter_units=pass_types={units}", self._stream
-        )
-        for packet in self._packets():
-            if packet.size == 0:
-                continue
-            stamp, is_shown = packet.pts, not packet.is_discard
-            if stamp is None:
-                return None
-            # those before the start of a trimmed film are decoded, and not shown
-            if is_shown:
-                stamps.append(stamp)
-                end = max(end, stamp + (packet.duration or 1 / (self.fps * self._base)))
-            if packet.is_keyframe and (not passing or passing.filter(packet)):
-                keys.append(stamp)
-            # cut within a group of pictures: what is shown depends on the decoder
-            if not keys:
-                return None
-        ordered = np.unique(np.array(stamps, np.int64))
-        if not len(stamps) or len(ordered) < len(stamps) or ordered[0] < keys[0]:
-            return None
-        start, base = int(ordered[0]), self._base
-        seconds = (ordered - start) * float(base.numerator) / base.denominator
-        ends = float((end - start) * base)
-        return Timeline(math.inf, seconds, ordered, np.array(keys, np.int64), ends)
+            yield from self._file.container.demux(self._file.stream)
 
 
-def stated_rate(*claimed: float | Fraction | None) -> float:
-    """Return the first of claimed rates, frames a second, that says something; else
-    25.
+class _Clock:
+    """Tells when a player shows the frames of a file, by their stamps.
+
+    Where another film was appended, its times go on from the end of the one before.
+
+    Args:
+      time_base: seconds of a unit of the stamps.
+      fps: frames a second, for frames without a stamp.
+      first_stamp: of the film's first frame; None if that is the next one.
     """
-    return next(
-        (float(rate) for rate in claimed if rate and 1e-6 < rate < 1e6), DEFAULT_FPS
+
+    def __init__(self, time_base, fps, first_stamp):
+        self._time_base = time_base
+        self._usual_step = 1 / fps
+        self._first_stamp = first_stamp
+        self._film_start = 0.0
+        self._last_seconds = -math.inf
+        self._last_step = 1 / fps
+        self._last_end = 0.0
+
+    def begin_film(self):
+        """Take the next frame as the first one of another film."""
+        self._first_stamp = None
+
+    def show(self, stamp, claimed_duration):
+        """Return (seconds, duration) of the next frame.
+
+        Its stamp and its claim may be None. Seconds ascend, whatever the stamps.
+        """
+        if self._first_stamp is None:
+            self._first_stamp = stamp
+            self._film_start = self._last_end
+        if stamp is None:
+            seconds = max(0.0, self._last_seconds + self._last_step)
+        else:
+            base = self._time_base
+            units = stamp - self._first_stamp
+            seconds = self._film_start + units * base.numerator / base.denominator
+            if seconds <= self._last_seconds:
+                step = min(self._last_step, self._usual_step)
+                seconds = self._last_seconds + step
+        if self._last_seconds >= 0:
+            self._last_step = seconds - self._last_seconds
+        duration = claimed_duration
+        if duration is None:
+            duration = self._last_step
+        self._last_seconds = seconds
+        self._last_end = seconds + duration
+        return seconds, duration
+
+
+def stated_rate(*claimed_rates: float | Fraction | None) -> float:
+    """Return the first plausible one of claimed rates, frames a second; else 25."""
+    for rate in claimed_rates:
+        if rate and 1e-6 < rate < 1e6:
+            return float(rate)
+    return DEFAULT_FPS
+
+
+def _open(path, remedy):
+    """Open a video file; InputError as of `Decoder`."""
+    try:
+        # FFmpeg would take the start of a relative path, such as http:, for a protocol.
+        container = av.open(
+            os.path.abspath(path),
+            metadata_errors="replace",
+            container_options=dict(_OPTIONS),
+        )
+        films = []
+        for video_stream in container.streams.video:
+            # The cover of a piece of music is no video.
+            if not video_stream.disposition & Disposition.attached_pic:
+                films.append(video_stream)
+        stream = films[0]
+        time_base = stream.time_base
+        assert time_base  # FFmpeg gives one to every stream
+        context = stream.codec_context
+        height = context.height
+        width = context.width
+    except (av.FFmpegError, AttributeError, OSError, IndexError) as error:
+        raise InputError(
+            f"{path}: cannot be decoded (missing, truncated or not video); {remedy}"
+        ) from error
+    check_size(path, height, width, remedy)
+    # FFmpeg would take every core, in each of many worker processes.
+    context.thread_count = cv2.getNumThreads()
+    context.thread_type = "AUTO"
+    context.options = {"max_pixels": str(MAX_PIXELS)}
+    container_name = container.format.name
+    return _VideoFile(
+        container=container,
+        stream=stream,
+        time_base=time_base,
+        has_times=container_name != "avi",
+        is_stream=container_name in _STREAMS,
     )
 
 
-def _turned(rgb, frame):
-    """Turn and mirror a picture by the frame's display matrix, to the nearest
-    quarter turn.
-    """
-    matrix = frame.side_data.get("DISPLAYMATRIX")
-    if matrix is None:
-        return rgb
-    # A pixel (x, y) is shown at (a x + c y, b x + d y).
-    a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5].tolist()
-    if abs(b) + abs(c) > abs(a) + abs(d):
-        rgb, a, d = rgb.transpose(1, 0, 2), c, b
-    return rgb[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
+def _claimed_duration(file):
+    """Return the seconds that a file claims to last; None where it claims none."""
+    seconds = (file.container.duration or 0) / av.time_base
+    if file.stream.duration:
+        seconds = float(file.stream.duration * file.time_base)
+    if 0 < seconds < 2**31:
+        return seconds
+    return None

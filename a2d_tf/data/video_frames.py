@@ -107,7 +107,7 @@ def count(path: Path, remedy: str = _REMEDY) -> int:
     if path.is_dir():
         return sum(number == i for i, number in enumerate(images(path, remedy), 1))
     with _opened(path, remedy) as video:
-        return sum(1 for _ in video.pictures())
+        return sum(1 for _ in video.frames())
 
 
 def seconds(path: Path, remedy: str = _REMEDY) -> np.ndarray:
@@ -198,7 +198,7 @@ def _decode_video(path, numbers, remedy):
     """Yield (number, RGB frame, the file)."""
     position, ahead = 0, collections.deque(numbers or ())
     with _opened(path, remedy) as video:
-        pictures = video.pictures()
+        pictures = video.frames()
         for position, picture in enumerate(pictures, 1):
             if picture.is_damaged:
                 more = sum(other.is_damaged for other in pictures)

@@ -24,6 +24,7 @@ from av.video.reformatter import VideoReformatter
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.data import decoder, video_frames
+from a2d_tf.data.timeline import Timeline
 
 IMAGES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 _REMEDY = "re-encode it"
@@ -75,7 +76,7 @@ class Reader:
         # Seconds at which frames begin, and at which a file ends; none of a folder of
         # images.
         self._times = array.array("d")
-        self._timeline: decoder.Timeline | None = None
+        self._timeline: Timeline | None = None
         self._is_camera = False
         remedy = _REMEDY
         if self._path.is_dir():
@@ -189,9 +190,7 @@ class Reader:
             self._stated, last = video.fps, None
             if self._timeline is None:
                 self.count, self.duration = video.count, video.duration
-            for index, picture in enumerate(
-                video.pictures(start, self._timeline), start
-            ):
+            for index, picture in enumerate(video.frames(start, self._timeline), start):
                 self._times.append(picture.seconds)
                 if picture.is_damaged:
                     self.damaged.add(index)

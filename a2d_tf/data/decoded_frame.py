@@ -1,0 +1,67 @@
+"""A decoded frame of a video file, and its conversion to RGB as a player shows it."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
+
+
+@dataclasses.dataclass(frozen=True)
+class DecodedFrame:
+    """A decoded frame.
+
+    Attributes:
+      seconds: when a player shows it, from the start of the video.
+      duration: seconds for which it is shown, as the file claims; the next frame may
+        come earlier or later.
+      stamp: its time in the file's units, or None.
+      is_damaged: whether the file or the decoder says so. Frames that refer to a
+        damaged one may be damaged, too.
+    """
+
+    seconds: float
+    duration: float
+    stamp: int | None
+    is_damaged: bool
+    _ffmpeg_frame: Any
+    _converter: VideoReformatter
+
+    def rgb(self) -> np.ndarray:
+        """Convert it to RGB, uint8 [H, W, 3], turned and mirrored as in a player."""
+        # As ffmpeg: by the frame's matrix and range, BT.601 where it names none. RGB
+        # itself has neither, but PyAV passes them on only where the two matrices
+        # differ.
+        frame = self._ffmpeg_frame
+        rgb = self._converter.reformat(
+            frame,
+            format="rgb24",
+            src_colorspace=frame.colorspace,
+            dst_colorspace=Colorspace.FCC,
+            src_color_range=frame.color_range,
+            dst_color_range=frame.color_range,
+            interpolation=Interpolation.BICUBIC,
+        ).to_ndarray()
+        matrix = frame.side_data.get("DISPLAYMATRIX")
+        if matrix is not None:
+            rgb = _turn(rgb, np.frombuffer(matrix, np.int32))
+        return np.ascontiguousarray(rgb)
+
+
+def _turn(rgb, display_matrix):
+    """Turn and mirror an image by a display matrix, to the nearest quarter turn."""
+    # A pixel (x, y) is shown at (a x + c y, b x + d y).
+    a, b, _, c, d = display_matrix[:5].tolist()
+    x_direction = a
+    y_direction = d
+    if abs(b) + abs(c) > abs(a) + abs(d):  # a quarter turn
+        rgb = rgb.transpose(1, 0, 2)
+        x_direction = c
+        y_direction = b
+    if y_direction < 0:
+        rgb = rgb[::-1]
+    if x_direction < 0:
+        rgb = rgb[:, ::-1]
+    return rgb
