@@ -36,8 +36,8 @@ from a2d_tf.video import (
     library_videos,
     predictor,
     streaming,
-    video_files,
     video_prediction,
+    video_reader,
 )
 
 FLAGS = command_line.Register()
@@ -154,7 +154,7 @@ def _one(load, output, kinds, linking):
     folder, name = os.path.split(source)
     if folder == os.path.realpath(output) and name in prediction_folder.RESULTS:
         raise InputError(f"{_VIDEO.value}: would be overwritten; use another --output")
-    reader = video_files.Reader(_VIDEO.value)
+    reader = video_reader.open_video(_VIDEO.value)
     span = streaming.Span.of_seconds(reader, _START.value, _END.value, _EVERY.value)
     outcome = video_prediction.predict(
         load, reader, output, span, linking=linking, kinds=kinds

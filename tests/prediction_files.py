@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from a2d_tf.core.labels import A2D
-from a2d_tf.video.video_files import Writer
+from a2d_tf.video.video_writer import Writer
 
 FPS = 10
 
@@ -72,7 +72,7 @@ def write(folder, tracks=TRACKS, overlay=40, **facts):
     )
     (folder / "video.json").write_text(json.dumps(described))
     if overlay:
-        writer = Writer(folder / "overlay.mp4", FPS, (48, 64))
+        writer = Writer.open(folder / "overlay.mp4", FPS, (48, 64))
         for number in range(overlay):
             writer.write(np.full((48, 64, 3), 5 * number, np.uint8), number / FPS)
         writer.close()

@@ -26,7 +26,7 @@ from a2d_tf.model.network import Network
 from a2d_tf.ops import canvas, masks
 from a2d_tf.serving import exporter
 from a2d_tf.serving.served_network import ServedNetwork
-from a2d_tf.video import streaming, video_files
+from a2d_tf.video import streaming, video_reader
 from a2d_tf.video.predictor import Predictor
 
 pytestmark = pytest.mark.slow
@@ -471,7 +471,7 @@ def test_the_client_says_what_predict_says(
     said = re.findall(row, done.stdout, re.DOTALL)
     expected = []
     for number, (_, found) in enumerate(
-        streaming.answers(predictor, video_files.Reader(shown).frames()), 1
+        streaming.answers(predictor, video_reader.open_video(shown).frames()), 1
     ):
         for row in zip(found.codes, found.scores, found.boxes):
             expected.append((number, *row))

@@ -30,8 +30,8 @@ from a2d_tf.video import (
     library_tables,
     library_videos,
     outputs,
-    video_files,
     video_prediction,
+    video_reader,
 )
 from a2d_tf.video.library_videos import Job
 
@@ -291,7 +291,9 @@ def test_a_library_has_a_prediction_of_each_as_alone_and_a_summary_of_all(
         and len(rows) > 4
     )
     video_prediction.predict(
-        lambda: predictor, video_files.Reader(films / "c.mp4"), str(tmp_path / "alone")
+        lambda: predictor,
+        video_reader.open_video(films / "c.mp4"),
+        str(tmp_path / "alone"),
     )
     there = contents(predicted / "c")
     alone = {name: there[name] for name in there.keys() - {*LIBRARY}}

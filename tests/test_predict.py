@@ -18,7 +18,7 @@ from a2d_tf.behaviour import prediction_folder
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 from a2d_tf.ops import tracking, visualize
-from a2d_tf.video import streaming, track_rows, video_files, video_prediction
+from a2d_tf.video import streaming, track_rows, video_prediction, video_reader
 
 pytestmark = pytest.mark.slow
 OWN = tracking.Linking(window=1)  # the network's own answer
@@ -41,7 +41,7 @@ def test_overlay_plays_with_the_frames_size_and_rate_of_the_film_and_files_agree
     predictor, film, tmp_path
 ):
     done = video_prediction.predict(
-        lambda: predictor, video_files.Reader(film), str(tmp_path)
+        lambda: predictor, video_reader.open_video(film), str(tmp_path)
     )
     assert done == (predictor, 7, False)
     frames, fps, fourcc = read_back(tmp_path / "overlay.mp4")
@@ -140,8 +140,10 @@ def predict(predictor, reader, folder, *span, **options):
 
 
 def test_a_window_of_one_is_the_networks_own_answer(predictor, film, tmp_path):
-    own = list(streaming.answers(predictor, video_files.Reader(film).frames()))
-    _, results = predict(predictor, video_files.Reader(film), tmp_path, linking=OWN)
+    own = list(streaming.answers(predictor, video_reader.open_video(film).frames()))
+    _, results = predict(
+        predictor, video_reader.open_video(film), tmp_path, linking=OWN
+    )
     count = sum(len(f.codes) for _, f in own)
     assert check_agreement(tmp_path, range(1, 8), (96, 144), True) == count
     assert [r["category_id"] for r in results] == [
@@ -159,7 +161,7 @@ def test_seconds_are_a_players_at_a_varying_rate(predictor, tmp_path):
     film = write_film(
         tmp_path / "film.mp4", coloured_frames(13), "libx264", times, g="4"
     )
-    reader = video_files.Reader(film)
+    reader = video_reader.open_video(film)
     span = streaming.Span.of_seconds(reader, 0.5, 1.2)
     first, last = np.searchsorted(times, (0.5, 1.2))
     assert (span.first, span.last) == (first, last)
@@ -208,7 +210,7 @@ def test_command_line_of_part_of_a_folder_of_images(
     ]
     # Frame 3 lasts until 5 begins, and 5 to the end of the span.
     assert rows and all(row[4] == {"3": "0.16", "5": "0.24"}[row[6]] for row in rows)
-    reader, span = video_files.Reader(images), streaming.Span(2, 6, 2)
+    reader, span = video_reader.open_video(images), streaming.Span(2, 6, 2)
     _, own = predict(
         predictor, reader, tmp_path / "own", span, linking=tracking.Linking(3)
     )
@@ -221,7 +223,7 @@ def test_command_line_of_part_of_a_folder_of_images(
 
 def test_only_the_chosen_results_are_written(predictor, film, tmp_path):
     for kinds in (("overlay", "tracks"), ("label_maps", "detections", "summary")):
-        reader = video_files.Reader(film)
+        reader = video_reader.open_video(film)
         video_prediction.predict(lambda: predictor, reader, str(tmp_path), kinds=kinds)
         names = {
             prediction_folder.VIDEO,
@@ -248,7 +250,7 @@ def test_a_signal_leaves_whole_files_of_the_frames_so_far(
 
     handler = signal.getsignal(number)
     outcome = video_prediction.predict(
-        Interrupted, video_files.Reader(film), str(tmp_path)
+        Interrupted, video_reader.open_video(film), str(tmp_path)
     )
     # The frame in hand is the last, which on a busy machine may be a later one than the
     # third.

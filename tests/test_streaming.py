@@ -22,7 +22,7 @@ from a2d_tf.data.release import Release
 from a2d_tf.data.resizing import fitted_size, resize_frame
 from a2d_tf.data.sources import clip_sources, clips_of
 from a2d_tf.serving.served_network import ServedNetwork
-from a2d_tf.video import streaming, video_files
+from a2d_tf.video import streaming, video_reader
 from a2d_tf.video.predictor import Predictor
 
 pytestmark = pytest.mark.slow
@@ -247,7 +247,7 @@ def test_answers_are_those_of_the_records_clips(mini_records):
         image_height=64, image_width=96, clip_frames=5, shard_videos=2
     )
     shown = release.videos[0]
-    frames = list(video_files.Reader(release.frames_path(shown.vid)).frames())
+    frames = list(video_reader.open_video(release.frames_path(shown.vid)).frames())
     recorder = Recorder(
         model.frame,
         lambda size, **window: model.key_frame(window, tf.constant([64, 80])),

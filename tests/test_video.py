@@ -11,7 +11,7 @@ import pytest
 from a2d_files import grey_frames, moving_frames, write_film, write_images, write_video
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.video import video_files
+from a2d_tf.video import video_reader, video_writer
 
 # seconds, of frames at a varying rate
 TIMES = np.cumsum([0, *[0.02, 0.1, 0.04, 0.3] * 6])[:24]
@@ -52,7 +52,7 @@ class Camera:
 @pytest.fixture
 def camera(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(video_files.cv2, "VideoCapture", Camera)
+    monkeypatch.setattr(video_reader.cv2, "VideoCapture", Camera)
     return Camera
 
 
@@ -62,8 +62,8 @@ def levels(frames):
 
 def test_a_camera_by_its_index_has_the_times_of_a_clock(camera, monkeypatch):
     clock = iter([100.0, 103.5, 103.75, 104.0, 104.25, 104.5])
-    monkeypatch.setattr(video_files.time, "monotonic", lambda: next(clock))
-    reader = video_files.Reader("1")
+    monkeypatch.setattr(video_reader.time, "monotonic", lambda: next(clock))
+    reader = video_reader.open_video("1")
     assert (camera.opened, reader.size, reader.fps, reader.count) == (
         1,
         (48, 64),
@@ -79,12 +79,12 @@ def test_a_reader_knows_the_name_the_images_and_in_the_end_the_length(tmp_path):
     folder = write_images(tmp_path / "clip.v2", grey_frames(11, 48, 64))
     for path in sorted(folder.iterdir()):
         path.rename(folder / f"{int(path.stem)}.png")
-    reader = video_files.Reader(f"{folder}/")
+    reader = video_reader.open_video(f"{folder}/")
     # in the order of their numbers
     names = tuple(f"{number}.png" for number in range(1, 12))
     assert (reader.name, reader.images, reader.length) == ("clip.v2", names, 11)
     assert levels(reader.frames()) == list(range(10, 120, 10))
-    reader = video_files.Reader(
+    reader = video_reader.open_video(
         write_video(tmp_path / "my.mp4", grey_frames(4, 48, 64))
     )
     assert (reader.name, reader.images, reader.length) == ("my.mp4", None, None)
@@ -98,7 +98,7 @@ def test_an_image_that_is_no_further_frame_is_refused(name, tmp_path):
     with pytest.raises(
         InputError, match=f"{name}.* are not two numbered frames; remove"
     ):
-        video_files.Reader(tmp_path)
+        video_reader.open_video(tmp_path)
 
 
 def test_a_film_whose_size_changes_is_refused(tmp_path):
@@ -110,7 +110,7 @@ def test_a_film_whose_size_changes_is_refused(tmp_path):
     with pytest.raises(
         InputError, match="a.h264: frame 4 has 64x80 pixels, earlier ones 48x80; s"
     ):
-        list(video_files.Reader(film).frames())
+        list(video_reader.open_video(film).frames())
 
 
 @pytest.mark.parametrize("kind", ["camera", "folder", "file"])
@@ -125,7 +125,9 @@ def test_unwanted_frames_are_counted_and_not_read(kind, camera, tmp_path, monkey
         else:
             source = write_images(tmp_path / "images", frames)
             (source / "00003.png").write_bytes(b"broken, and never opened")
-    frames = levels(video_files.Reader(source).frames(lambda index: index in (1, 4)))
+    frames = levels(
+        video_reader.open_video(source).frames(lambda index: index in (1, 4))
+    )
     assert [frame is None for frame in frames] == [True, False, True, True, False, True]
     assert frames[1] == pytest.approx(20, abs=4.5) and frames[4] == pytest.approx(
         50, abs=4.5
@@ -137,7 +139,9 @@ def test_unwanted_frames_are_counted_and_not_read(kind, camera, tmp_path, monkey
 @pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
 def test_a_time_leads_to_the_frame_that_begins_then_or_next(tmp_path, codec):
     scene = list(np.stack(moving_frames(24, 48, 64, 2)))
-    reader = video_files.Reader(write_film(tmp_path / "a.mp4", scene, codec, TIMES))
+    reader = video_reader.open_video(
+        write_film(tmp_path / "a.mp4", scene, codec, TIMES)
+    )
     for seconds in (
         0,
         0.01,
@@ -159,7 +163,7 @@ def test_a_time_of_a_table_leads_to_its_frame(tmp_path):
     times = np.arange(60) * 1001 / 30000
     scene = list(np.stack(moving_frames(60, 48, 64, 2)))
     film = write_film(tmp_path / "a.mp4", scene, "libx264", times)
-    reader = video_files.Reader(film)
+    reader = video_reader.open_video(film)
     assert [reader.index(round(time, 3)) for time in times] == list(range(60))
 
 
@@ -174,7 +178,7 @@ def test_very_fast_and_very_slow_films_last_as_long_as_they_do(tmp_path, name, f
         for frame in moving_frames(12, 48, 64, 2):
             file.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         file.mux(stream.encode(None))
-    reader = video_files.Reader(path)
+    reader = video_reader.open_video(path)
     assert reader.index(7 / fps) == 7
     assert len(list(reader.frames())) == 12
     assert (reader.fps, reader.lasts) == (pytest.approx(fps), pytest.approx(12 / fps))
@@ -183,7 +187,7 @@ def test_very_fast_and_very_slow_films_last_as_long_as_they_do(tmp_path, name, f
 
 def write(path, frames, times, fps=24.0):
     """The path of a film of RGB frames that are shown at `times`, seconds."""
-    writer = video_files.Writer(path, fps, frames[0].shape[:2])
+    writer = video_writer.Writer.open(path, fps, frames[0].shape[:2])
     for frame, seconds in zip(frames, times):
         writer.write(frame, seconds)
     writer.close()
@@ -263,7 +267,7 @@ def test_where_nothing_can_be_written(tmp_path):
     ):
         write(tmp_path / "absent" / "a.mp4", grey_frames(2, 48, 64), range(2))
     with pytest.raises(InputError, match="/dev/full: "):  # and no crash of FFmpeg
-        writer = video_files.Writer("/dev/full", 24, (48, 64))
+        writer = video_writer.Writer.open("/dev/full", 24, (48, 64))
         try:
             for number, frame in enumerate(grey_frames(9, 48, 64)):
                 writer.write(frame, number)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.progress import progress_bar
 from a2d_tf.core.workers import stop_at_once
-from a2d_tf.video import streaming, video_files, video_prediction
+from a2d_tf.video import streaming, video_prediction, video_reader
 from a2d_tf.video.library_request import Request
 from a2d_tf.video.library_videos import Job
 
@@ -77,7 +77,7 @@ def predict_video(
     """
     if request.is_finished(job):  # by another process, since the videos were compared
         return ""
-    reader = video_files.Reader(job.path)
+    reader = video_reader.open_video(job.path)
     span = streaming.Span.of_seconds(reader, request.start, request.end, request.every)
     video_prediction.predict(
         load,

@@ -17,7 +17,7 @@ from a2d_tf.core.command_line import flag_text
 from a2d_tf.core.errors import InputError
 from a2d_tf.data import video_frames
 from a2d_tf.ops import tracking
-from a2d_tf.video import video_files
+from a2d_tf.video import video_reader
 from a2d_tf.video.library_videos import Job
 
 _RECORD = {
@@ -70,7 +70,7 @@ class Request:
             **self.settings,
         }
         try:
-            content = _content(video_frames.files(job.path, video_files.IMAGES))
+            content = _content(video_frames.files(job.path, video_reader.IMAGES))
         except OSError:
             content = _Content(None, None)
         return {

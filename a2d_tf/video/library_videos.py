@@ -17,7 +17,7 @@ from a2d_tf.behaviour.prediction_folder import RECORD, RESULT_FILES, RESULTS, VI
 from a2d_tf.core.errors import InputError, quoted
 from a2d_tf.core.files import is_file_name
 from a2d_tf.data import video_frames
-from a2d_tf.video import video_files
+from a2d_tf.video import video_reader
 from a2d_tf.video.library_files import FAILED, is_own
 
 
@@ -125,7 +125,7 @@ def _files(name: str, paths: Sequence[str]) -> _Sources:
             continue
         if _has_suffix(path, video_frames.VIDEOS):
             videos.append(path)
-        if _has_suffix(path, video_files.IMAGES):
+        if _has_suffix(path, video_reader.IMAGES):
             images.append(path)
     if images and videos:
         raise InputError(
@@ -169,7 +169,7 @@ def _read_list(file):
         path = entry
         if not os.path.exists(path):
             path = os.path.join(os.path.dirname(file), entry)
-        if not os.path.exists(path) or _has_suffix(path, video_files.IMAGES):
+        if not os.path.exists(path) or _has_suffix(path, video_reader.IMAGES):
             problem = f"{quoted(entry)} is not a video file or folder of images"
             raise InputError(f"--videos={file}, line {number}: {problem}")
         paths.append(path)

@@ -21,8 +21,8 @@ from a2d_tf.core.files import write_json
 from a2d_tf.core.folders import hidden_folder, replace_folder
 from a2d_tf.video.library_part import read_part
 from a2d_tf.video.outputs import Outputs
-from a2d_tf.video.video_files import Reader
 from a2d_tf.video.video_page import write_page
+from a2d_tf.video.video_reader import Reader
 
 HIDDEN = ".prediction-"  # begins the name of a folder of results that are not yet whole
 

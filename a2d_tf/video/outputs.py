@@ -25,7 +25,8 @@ from a2d_tf.evaluation import coco_json
 from a2d_tf.ops import visualize
 from a2d_tf.video.streaming import VideoFrame
 from a2d_tf.video.track_rows import COLUMNS, TrackRows
-from a2d_tf.video.video_files import Reader, Writer
+from a2d_tf.video.video_reader import Reader
+from a2d_tf.video.video_writer import Writer
 
 
 class _JsonList:
@@ -90,7 +91,7 @@ class Outputs:
         if "overlay" in kinds:
             zoom = visualize.zoom(reader.size)
             size = (zoom * reader.size[0], zoom * reader.size[1])
-            self._overlay = Writer(self._path("overlay"), reader.fps / every, size)
+            self._overlay = Writer.open(self._path("overlay"), reader.fps / every, size)
 
     def _path(self, kind):
         """Return where results of a kind are written: nowhere if they are unwanted."""

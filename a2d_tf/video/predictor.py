@@ -18,7 +18,7 @@ from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.instance_fields import FIELDS
 from a2d_tf.ops import tracking
 from a2d_tf.runs import packed
-from a2d_tf.video import streaming, video_files
+from a2d_tf.video import streaming, video_reader
 from a2d_tf.video.instances import FrameFeatures, Instances
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class Predictor:
           InputError: a video or a frame that cannot be read, or a `max_tracks` that
             does not fit the labels.
         """
-        reader = video_files.Reader(path)
+        reader = video_reader.open_video(path)
         span = streaming.Span.of_seconds(reader, start, end, every)
         yield from streaming.watch(self, reader, span, tracking.Linking(**linking))
 

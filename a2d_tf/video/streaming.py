@@ -20,7 +20,7 @@ from a2d_tf.core import devices
 from a2d_tf.core.workers import in_threads
 from a2d_tf.data.stored_frames import FramePreparer
 from a2d_tf.ops import tracking
-from a2d_tf.video import video_files
+from a2d_tf.video import video_reader
 from a2d_tf.video.instances import Finder, FrameFeatures, Instances
 
 _Item = TypeVar("_Item")
@@ -78,7 +78,11 @@ class Span:
 
     @classmethod
     def of_seconds(
-        cls, reader: video_files.Reader, start: float, end: float | None, every: int = 1
+        cls,
+        reader: video_reader.Reader,
+        start: float,
+        end: float | None,
+        every: int = 1,
     ) -> Span:
         """Return the span of the frames that begin in [start, end), seconds."""
         # the later first: one search serves both
@@ -241,7 +245,7 @@ def answers(
 
 def watch(
     predictor: Finder,
-    reader: video_files.Reader,
+    reader: video_reader.Reader,
     span: Span = EVERY_FRAME,
     linking: tracking.Linking = tracking.LINKING,
     *,
@@ -304,7 +308,7 @@ def watch(
     yield from _ahead(followed())
 
 
-def shortfall(reader: video_files.Reader, span: Span) -> str:
+def shortfall(reader: video_reader.Reader, span: Span) -> str:
     """Describe what a video lacks; "" if nothing.
 
     That is damaged frames of the span, or frames before its claimed end and that of

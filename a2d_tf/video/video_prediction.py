@@ -15,7 +15,7 @@ from a2d_tf.core.workers import in_threads, stop_on_signal
 from a2d_tf.ops import tracking
 from a2d_tf.video import streaming
 from a2d_tf.video.output_folder import open_outputs
-from a2d_tf.video.video_files import Reader
+from a2d_tf.video.video_reader import Reader
 
 if TYPE_CHECKING:
     from a2d_tf.video.predictor import Predictor
