@@ -343,15 +343,18 @@ def test_scores_are_made_anew_with_flags_of_evaluate(tmp_path, monkeypatch):
     path = tmp_path / "run/evaluation/test/metrics.json"
     path.parent.mkdir(parents=True)
     path.write_text("{}")
+    this = start.Round(tmp_path)
     called = []
-    for anew in (True, False):
-        start._score(
-            lambda name, *_: called.append(name), tmp_path, manifest, None, anew
-        )
+    monkeypatch.setattr(
+        start.Stages, "run", lambda self, stage, *_: called.append(stage)
+    )
+    for flags in (["--score_threshold=0.5"], []):
+        stages = start.Stages(tmp_path, {"evaluate": flags})
+        start._score(stages, this, None, manifest)
     assert called == ["scores", "browse", "browse"]
     path.write_text("{")
     with pytest.raises(InputError, match=f"{path}: .*; delete it"):
-        start._score(None, tmp_path, manifest, None, False)
+        start._score(stages, this, None, manifest)
 
 
 def test_mistakes(words, tmp_path):

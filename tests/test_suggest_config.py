@@ -19,8 +19,10 @@ from a2d_tf.data.inspection import Summary
 from a2d_tf.model.backbones import PUBLISHED
 from a2d_tf.model.heads import readout
 from a2d_tf.pretrained import layouts
-from a2d_tf.training import suggestion
-from a2d_tf.training.suggestion import Host
+from a2d_tf.training import host, presets, suggestion_remarks, suggestion_rules
+from a2d_tf.training.host import Host
+from a2d_tf.training.suggestion import Settings, Suggestion, json_path
+from a2d_tf.training.suggestion_rules import Speed
 
 GB = 2**30
 CPU = Host(2, 16 * GB)
@@ -47,17 +49,19 @@ def no_weights(monkeypatch, tmp_path):
     ],
 )
 def test_the_canvas_holds_the_frames_or_is_shrunk(sizes, most, expected):
-    assert suggestion.canvas(dict.fromkeys(sizes.split(), 1), most) == expected
+    assert suggestion_rules.canvas(dict.fromkeys(sizes.split(), 1), most) == expected
 
 
 def test_anchors_go_from_the_small_boxes_to_the_large_ones():
-    spread, by_half, by_two = suggestion.anchor_sizes([16, 16, 64, 256, 256])
+    spread, by_half, by_two = suggestion_rules.anchor_sizes([16, 16, 64, 256, 256])
     assert (spread, by_half, by_two) == (
         "16,32,64,128,256",
         "16,24,40,80,160",
         "16,32,64,128,256",
     )
-    spread, *_ = suggestion.anchor_sizes([5, 5, 6, 6])  # an anchor spans its cells
+    spread, *_ = suggestion_rules.anchor_sizes(
+        [5, 5, 6, 6]
+    )  # an anchor spans its cells
     assert spread == "10,20,40,80,160"
 
 
@@ -66,7 +70,7 @@ def test_the_machine_is_this_one(monkeypatch):
     monkeypatch.setattr(devices, "nvidia_cards", lambda: [devices.Gpu("T", 24 * GB)])
     assert Host.here().gpu == 24 * GB
     monkeypatch.setattr(devices, "nvidia_cards", lambda: [devices.Gpu("T", None)])
-    assert Host.here().gpu == suggestion.UNKNOWN_GPU
+    assert Host.here().gpu == host.UNKNOWN_GPU
     monkeypatch.setattr(devices, "nvidia_cards", lambda: [])
     assert Host.here().gpu is None
 
@@ -82,20 +86,51 @@ def still(gathered):
     return dataclasses.replace(gathered, deviations={"rgb": 3.5, "flow": 0.0})
 
 
-def flags(manifest, contents, host, minutes=None, speed=None, preset=None):
+def flags(manifest, contents, machine, minutes=None, speed=None, preset=None):
     """{flag: value} of all suggestions."""
-    found = suggestion.suggest(manifest, contents, host, minutes, speed, preset=preset)
-    return {name: value for given, _ in found for name, value in given.items()}
+    settings = suggestion_rules.suggest(
+        manifest, contents, machine, minutes, speed, preset=preset
+    )
+    values = {}
+    for part in settings:
+        values.update(part.flags)
+    return values
 
 
-def written(manifest, contents, host, folder):
+def made(settings, remarks):
+    """A suggestion of such settings."""
+    return Suggestion(
+        title="For a test.",
+        settings=settings,
+        remarks=remarks,
+        individuals=3,
+        source="0123",
+        minutes=30.0,
+        after="/a/run",
+    )
+
+
+def written(manifest, contents, machine, folder):
     """The Config of the flagfile."""
-    found = suggestion.suggest(manifest, contents, host)
+    settings = suggestion_rules.suggest(manifest, contents, machine)
+    suggestion = made(settings, ["one", "two " * 60])
     path = folder / "own.flags"
-    text = suggest_config.flagfile("For a test.", found, ["one", "two " * 60])
-    assert suggest_config.remarks_of(text) == ["one", ("two " * 60).strip()]
-    path.write_text(text)
+    path.write_text(suggestion.flagfile())
+    suggestion.write(json_path(path))
+    assert Suggestion.read(folder / "own.suggestion.json") == suggestion
     return Config.read(path)
+
+
+def test_a_suggestion_is_for_its_records_minutes_and_run():
+    suggestion = made([Settings({"steps": 3}, "few")], [])
+    assert suggestion.is_for("0123", 30, "/a/../a/run")
+    assert not suggestion.is_for("0124", 30, "/a/run")
+    assert not suggestion.is_for("0123", 30.5, "/a/run")
+    assert not suggestion.is_for("0123", 30, None)
+    assert not dataclasses.replace(suggestion, minutes=None).is_for("0123", 30, None)
+    precise = dataclasses.replace(suggestion, minutes=33.3333)
+    assert precise.is_for("0123", 100 / 3, "/a/run")
+    assert suggestion.predict_flag() == "--max_tracks=3"
 
 
 def flow_scale(contents, divisor):
@@ -120,9 +155,7 @@ def test_for_a_cpu(mini_records, gathered, monkeypatch):
         "score_threshold": 0.3,
     }
     assert flags(mini_records, gathered, CPU, minutes=0.5)["steps"] == 499  # of 60 ms
-    measured = [
-        suggestion.Speed(start, step) for start, step in ((12, 0.5), (0, 10), (90, 1))
-    ]
+    measured = [Speed(12, 0.5), Speed(0, 10), Speed(90, 1)]
     assert [flags(mini_records, gathered, CPU, 1, x)["steps"] for x in measured] == [
         96,
         6,
@@ -138,7 +171,7 @@ def test_for_a_cpu(mini_records, gathered, monkeypatch):
     small = Host(2, 16 * GB, 4 * GB)  # whose GPU is too small for the paper's network
     assert flags(mini_records, gathered, small, minutes=0.5)["steps"] == 499
     many.summaries["train"].per_clip.update({1: 10**6})
-    monkeypatch.setattr(suggestion, "_HOURS", 0.25)
+    monkeypatch.setattr(suggestion_rules, "_HOURS", 0.25)
     assert [flags(mini_records, many, CPU, m)["steps"] for m in (None, 30)] == [
         15000,
         29895,
@@ -175,7 +208,7 @@ def test_for_a_cpu_that_has_the_weights_of_imagenet(
 def test_for_actions_that_single_frames_tell(
     mini_records, gathered, monkeypatch, tmp_path
 ):
-    found = flags(mini_records, gathered, CPU, preset=suggestion.STILL)
+    found = flags(mini_records, gathered, CPU, preset=presets.STILL)
     assert (found["use_flow"], found["init_flow"], found["temporal_layers"]) == (
         False,
         "",
@@ -223,7 +256,7 @@ def test_anchors_fit_the_weights(mini_records, gathered):
     boxes._frames = [np.array([256, 256])] * len(sides)
     contents = dataclasses.replace(gathered, boxes=boxes)
     small, paper = (
-        flags(mini_records, contents, host)["anchor_sizes"] for host in (CPU, GPU)
+        flags(mini_records, contents, machine)["anchor_sizes"] for machine in (CPU, GPU)
     )
     assert (small, paper) == ("43,59,80,110,160", "43,86,172,344,688")
 
@@ -245,18 +278,20 @@ def test_many_instances_sides_and_validation(mini_records, gathered):
 def test_the_notes_say_what_to_build_again_and_the_number_of_individuals(
     mini_records, gathered
 ):
-    lines = suggestion.notes(mini_records, gathered)
+    lines = suggestion_remarks.remarks(mini_records, gathered)
     assert "12 annotated frames to train 43 pairs: " in lines[-1] and "516" in lines[-1]
-    text = suggest_config.flagfile("For a test.", [], lines)
     most = max(max(summary.per_clip) for summary in gathered.summaries.values())
-    assert most > 1 and suggest_config.individuals_of(text) == [f"--max_tracks={most}"]
+    assert most > 1 and most == suggestion_remarks.most_individuals(gathered)
+    assert lines[-2].endswith(f"--max_tracks={most}")
     tiny = inspection.Boxes((64, 96))
     tiny._boxes, tiny._frames = [np.array([0, 0, 5, 5])] * 3, [np.array([64, 80])] * 3
-    lines = suggestion.notes(mini_records, dataclasses.replace(gathered, boxes=tiny))
+    lines = suggestion_remarks.remarks(
+        mini_records, dataclasses.replace(gathered, boxes=tiny)
+    )
     assert lines[0].startswith("100 % of the boxes") and lines[0].endswith(
         "above 64x96"
     )
-    lines = suggestion.notes(mini_records, gathered, suggestion.STILL)
+    lines = suggestion_remarks.remarks(mini_records, gathered, presets.STILL)
     assert lines[0].startswith("larger frames") and lines[0].endswith("above 64x96")
 
 
@@ -271,6 +306,7 @@ def test_the_flagfile_is_reasoned(mini_records, tmp_path):
     assert header.startswith("# Suggested by ") and len(blocks) >= 6
     assert all(re.fullmatch(r"(# .*\n)+(--\w+=.*\n?)+", block) for block in blocks)
     assert Config.read(path).model.image_width == 96
+    assert Suggestion.read(tmp_path / "own.suggestion.json").flagfile() == text
     done = run_a2d("suggest-config", records, "--minutes=0.5")
     # lines break where the measured time has more digits
     said = re.sub(r"\n# +", " ", done.stdout)

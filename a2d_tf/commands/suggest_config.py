@@ -5,23 +5,22 @@
 
 The suggestion depends on sizes, counts and motion of the training split's instances,
 and on this machine. Remarks name records too small for small objects, and the number of
-annotated frames that is likely to be enough.
+annotated frames that is likely to be enough. Beside the flagfile, own.suggestion.json
+has the same for other programs.
 """
 
 from __future__ import annotations
 
-import functools
 import os
-import re
 import shlex
-import textwrap
 import time
-from collections.abc import Iterable, Sequence
 
 from a2d_tf.core import command_line, devices
 from a2d_tf.core.config import Config
 from a2d_tf.core.files import write_text
 from a2d_tf.data.manifest import Manifest
+from a2d_tf.training.host import Host
+from a2d_tf.training.suggestion import Suggestion, json_path, words_of
 
 FLAGS = command_line.Register()
 _RECORDS = FLAGS.define_string("records", None, "Folder written by a2d records.")
@@ -39,160 +38,166 @@ _MINUTES = FLAGS.define_float(
     1e6,
 )
 
-TIME = "on this machine"
-"""Begins the remark on how long training, scores and prediction take."""
-_ANSWER = 0.5  # time of an answer to a frame, of that of a clip in a training step
+_ANSWER = 0.5  # time of an answer to a frame, as a share of a clip's in a training step
 
 
 def main(argv: list[str]) -> None:
     command_line.require(argv, records=_RECORDS.value)
     manifest = Manifest.load(_RECORDS.value)
     manifest.shards("train")
-    from a2d_tf.data.inspection import gather
-    from a2d_tf.training import suggestion
-
-    host = suggestion.Host.here()
-    if _MINUTES.value:  # measured where it will be trained
+    host = Host.here()
+    if _MINUTES.value:  # the speed is measured where the network will be trained
         devices.prepare()
     else:
         devices.hide_gpus()
-    preset = suggestion.preset_for(host)
-    few = suggestion.reads_labels(preset, manifest.counts["train"]["videos"])
-    if few and not _AFTER.value and _knows_actions(manifest):
-        preset = suggestion.STILL
-    contents = gather(manifest, suggestion.canvas(manifest.sizes, preset.pixels))
-    suggest = functools.partial(
-        suggestion.suggest, manifest, contents, host, after=_AFTER.value, preset=preset
+    suggestion = suggest(
+        manifest, host, _RECORDS.value, minutes=_MINUTES.value, after=_AFTER.value
     )
-    suggestions = list(suggest(_MINUTES.value))
-    remarks = suggestion.notes(manifest, contents, preset)
-    if _MINUTES.value:
-        speed = _speed(suggestions, manifest)
-        suggestions = list(suggest(_MINUTES.value, speed))
-        remarks.append(_time(suggestions, speed, manifest))
-    if preset is suggestion.SMALL and not _AFTER.value:
-        remarks.insert(0, preset.why)
-    minutes = f" --minutes={_MINUTES.value:g}" if _MINUTES.value else ""
+    if not _OUTPUT.value:
+        print(suggestion.flagfile(), end="")
+        return
+    write_text(_OUTPUT.value, suggestion.flagfile())
+    suggestion.write(json_path(_OUTPUT.value))
+    print(suggestion.title)
+    for note in suggestion.notes():
+        print(f"- {note}")
+    flags = [f"--flagfile={_OUTPUT.value}", f"--records={_RECORDS.value}"]
+    print(
+        f"{_OUTPUT.value}: written; next: a2d train {shlex.join(flags)} --workdir=RUN"
+    )
+
+
+def suggest(
+    manifest: Manifest,
+    host: Host,
+    records: str,
+    *,
+    minutes: float | None,
+    after: str | None,
+) -> Suggestion:
+    """Suggest settings for records on this machine.
+
+    Args:
+      host: this machine.
+      records: the folder of the records, for the title.
+      minutes: of training at most; given, the speed of a training is measured.
+      after: run folder to go on from.
+
+    Raises:
+      InputError: unusable records, or `after` is no run for them.
+    """
+    from a2d_tf.data.inspection import gather
+    from a2d_tf.training import presets, suggestion_remarks, suggestion_rules
+
+    preset = presets.preset_for(host)
+    reads = presets.reads_labels(preset, manifest.counts["train"]["videos"])
+    if reads and not after and _knows_actions(manifest):
+        preset = presets.STILL
+    canvas = suggestion_rules.canvas(manifest.sizes, preset.most_pixels)
+    contents = gather(manifest, canvas)
+
+    settings = suggestion_rules.suggest(
+        manifest, contents, host, minutes=minutes, after=after, preset=preset
+    )
+    duration = None
+    if minutes:
+        speed = _measure_speed(settings, manifest)
+        settings = suggestion_rules.suggest(
+            manifest,
+            contents,
+            host,
+            minutes=minutes,
+            speed=speed,
+            after=after,
+            preset=preset,
+        )
+        duration = _describe_duration(settings, speed, manifest)
+
+    remarks = suggestion_remarks.remarks(manifest, contents, preset)
+    if preset is presets.SMALL and not after:
+        remarks.insert(0, preset.reason)
+    command = "a2d suggest-config"
+    if minutes:
+        command += f" --minutes={minutes:g}"
     title = (
-        f"Suggested by a2d suggest-config{minutes} for {_RECORDS.value}"
+        f"Suggested by {command} for {records}"
         f" ({contents.summaries['train'].counts()} in training) with source"
         f" {manifest.source[:12]} and {host}."
     )
-    text = flagfile(title, suggestions, remarks)
-    if not _OUTPUT.value:
-        print(text, end="")
-        return
-    write_text(_OUTPUT.value, text)
-    print("\n".join([title, *(f"- {remark}" for remark in remarks)]))
-    words = [f"--flagfile={_OUTPUT.value}", f"--records={_RECORDS.value}"]
-    print(
-        f"{_OUTPUT.value}: written; next: a2d train {shlex.join(words)} --workdir=RUN"
+    return Suggestion(
+        title=title,
+        settings=settings,
+        remarks=remarks,
+        individuals=suggestion_remarks.most_individuals(contents),
+        source=manifest.source,
+        minutes=minutes,
+        after=os.path.abspath(after) if after else None,
+        duration=duration,
     )
 
 
 def _knows_actions(manifest):
-    """Whether a readout of single frames knows the actions of videos that are left
-    out.
+    """Return whether a readout of single frames knows the actions of other videos.
+
+    It is fitted without some videos, whose actions it has to tell.
     """
     from a2d_tf.model.heads.readout import LEAST_SKILL
     from a2d_tf.model.network import Network
-    from a2d_tf.training import run_start, suggestion
+    from a2d_tf.training import presets, run_start, suggestion_rules
     from a2d_tf.training.fit_readout import fit_readout
 
-    height, width = suggestion.canvas(manifest.sizes, suggestion.STILL.pixels)
-    size = [f"--image_height={height}", f"--image_width={width}", "--val_fraction=0"]
-    still = ["--readout", "--use_flow=false", "--init_flow=", "--temporal_layers=0"]
-    preset = f"--flagfile={command_line.find(suggestion.STILL.flagfile)}"
-    config = run_start.resolve_config(Config.parse([preset, *size, *still]), ())
+    still = presets.STILL
+    height, width = suggestion_rules.canvas(manifest.sizes, still.most_pixels)
+    config = Config.parse(
+        [
+            f"--flagfile={command_line.find(still.flagfile)}",
+            f"--image_height={height}",
+            f"--image_width={width}",
+            "--val_fraction=0",
+            "--readout",
+            "--use_flow=false",
+            "--init_flow=",
+            "--temporal_layers=0",
+        ]
+    )
+    config = run_start.resolve_config(config, ())
     network = Network(config.model, manifest.label_space, config.compute)
     run_start.initialise(network, config)
-    return fit_readout(network, manifest, config)[1] >= LEAST_SKILL
+    _, action_skill = fit_readout(network, manifest, config)
+    return action_skill >= LEAST_SKILL
 
 
-def _speed(suggestions, manifest):
+def _measure_speed(settings, manifest):
     """Measure a training with suggested settings, from random weights."""
     start = time.monotonic()
     from a2d_tf.model.network import Network
-    from a2d_tf.training import fit, suggestion
+    from a2d_tf.training import fit
+    from a2d_tf.training.suggestion_rules import Speed
 
-    # which no step computes
-    config = Config.parse([*_all(suggestions), "--readout=false"])
+    # A readout is not trained: no step computes it.
+    config = Config.parse([*words_of(settings), "--readout=false"])
     network = Network(config.model, manifest.label_space, config.compute)
     built = time.monotonic() - start
     first, step = fit.time_steps(network, manifest, config)
-    return suggestion.Speed(built + first, step)
+    return Speed(built + first, step)
 
 
-def _time(suggestions, speed, manifest):
-    """Say how long all takes, by what an answer costs of a training step, as
-    measured on a CPU.
+def _describe_duration(settings, speed, manifest):
+    """Describe how long training, scores and prediction take.
+
+    An answer takes a share of a training step, as measured on a CPU.
     """
-    training = Config.parse(_all(suggestions)).training
+    training = Config.parse(words_of(settings)).training
     answer = _ANSWER * speed.step / training.batch_size
-    tests = manifest.counts.get("test", {}).get("records", 0)
-    train, score = (
-        speed.start + speed.step * training.steps,
-        speed.start + answer * tests,
-    )
+    test_frames = manifest.counts.get("test", {}).get("records", 0)
+    train_seconds = speed.start + speed.step * training.steps
+    score_seconds = speed.start + answer * test_frames
     return (
-        f"{TIME}: about {train / 60:.1f} minutes of training, {score / 60:.1f} of"
-        f" scores, and {1000 * answer / 60:.1f} to predict each 1000 frames, or half of"
-        " that with --every=5, which knows the times of bouts to five frames"
+        f"on this machine: about {train_seconds / 60:.1f} minutes of training,"
+        f" {score_seconds / 60:.1f} of scores, and {1000 * answer / 60:.1f} to predict"
+        " each 1000 frames, or half of that with --every=5, which knows the times of"
+        " bouts to five frames"
     )
-
-
-def _all(suggestions):
-    return [word for flags, _ in suggestions for word in _words(flags)]
-
-
-def _words(flags):
-    return [
-        f"--{name}={command_line.flag_text(value)}" for name, value in flags.items()
-    ]
-
-
-def flagfile(title: str, suggestions: Iterable, remarks: Sequence[str]) -> str:
-    """Return the text of a flagfile: the title and remarks, then each reason above
-    its flags.
-    """
-    blocks = [[*_comment(title), "#"]]
-    for remark in remarks:
-        blocks[0] += _comment(f"- {remark}", "  ")
-    for flags, reason in suggestions:
-        blocks.append([*_comment(reason), *_words(flags)])
-    return "\n\n".join(map("\n".join, blocks)) + "\n"
-
-
-def _comment(text, indent=""):
-    return textwrap.wrap(
-        text,
-        100,
-        initial_indent="# ",
-        subsequent_indent=f"# {indent}",
-        break_on_hyphens=False,
-    )
-
-
-def remarks_of(text: str) -> list[str]:
-    """Return the remarks in the text of a `flagfile`."""
-    head = re.sub(r"\n#   ", " ", text.partition("\n\n")[0])
-    return [line[4:] for line in head.splitlines() if line.startswith("# - ")]
-
-
-def individuals_of(text: str) -> list[str]:
-    """Return the flag of a2d predict for the number of individuals that the remarks
-    name.
-    """
-    return re.findall(r"--max_tracks=\d+", " ".join(remarks_of(text)))
-
-
-def is_for(text: str, manifest: Manifest, minutes: float, after: str | None) -> bool:
-    """Return whether a flagfile is for these records and minutes, and goes on from
-    that run.
-    """
-    starts = [line for line in text.splitlines() if line.startswith("--init_run=")]
-    same = starts == ([f"--init_run={os.path.abspath(after)}"] if after else [])
-    return same and {f"--minutes={minutes:g}", manifest.source[:12]} <= {*text.split()}
 
 
 run = command_line.command(main, FLAGS)

@@ -1,0 +1,40 @@
+"""The machine that trains: its cores, its memory and its GPU."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from a2d_tf.core import devices
+
+UNKNOWN_GPU = 16 * 2**30
+"""Bytes of memory assumed of a GPU that does not report its memory."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Host:
+    """The machine that trains.
+
+    Attributes:
+      cores: of its CPU.
+      memory: bytes.
+      gpu: bytes of its GPU's memory, None without a GPU.
+    """
+
+    cores: int
+    memory: int
+    gpu: int | None = None
+
+    @classmethod
+    def here(cls) -> Host:
+        """Return this machine."""
+        gpu = None
+        if not devices.hides_nvidia():
+            cards = devices.nvidia_cards()
+            if cards:
+                gpu = cards[0].memory or UNKNOWN_GPU
+        return cls(devices.cores(), devices.memory(), gpu)
+
+    def __str__(self) -> str:
+        if self.gpu is not None:
+            return f"a GPU of {self.gpu / 2**30:.0f} GB"
+        return f"a CPU of {self.memory / 2**30:.0f} GB, cores: {self.cores}"

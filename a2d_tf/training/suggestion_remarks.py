@@ -1,0 +1,81 @@
+"""Remarks beside suggested settings: what no flag can say about the records."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from a2d_tf.data.inspection import Contents
+from a2d_tf.data.manifest import Manifest
+from a2d_tf.training.presets import STILL, Preset
+from a2d_tf.training.suggestion_rules import largest_size
+
+_SMALL_SIDE = 8  # pixels below which the smallest anchors hardly meet a box
+_SMALL_SHARE = 0.1  # of the boxes, from which on small boxes are remarked
+_LARGER = 1.2  # native sides over stored ones, from which on frames are larger
+# Annotated frames per pair with which the mini A2D learned most (docs/experiments.md).
+_ENOUGH = 12
+
+
+def most_individuals(contents: Contents) -> int:
+    """Return the most individuals in an annotated frame of any split."""
+    numbers: list[int] = []
+    for summary in contents.summaries.values():
+        numbers += summary.per_clip
+    return max(numbers)
+
+
+def remarks(
+    manifest: Manifest, contents: Contents, preset: Preset | None = None
+) -> list[str]:
+    """Return remarks on the records and the annotations."""
+    lines = []
+    size = _remark_on_size(manifest, contents, preset)
+    if size:
+        lines.append(size)
+    if "test" not in contents.summaries:
+        lines.append("no test split: the results cannot be evaluated")
+    most = most_individuals(contents)
+    lines.append(
+        f"most individuals in a frame: {most}, so a2d start predicts"
+        f" --max_tracks={most}"
+    )
+    lines.append(_remark_on_number(manifest, contents))
+    return lines
+
+
+def _remark_on_size(manifest, contents, preset):
+    """Return what larger frames would improve, or None."""
+    height = manifest.image_height
+    width = manifest.image_width
+    ratios = largest_size(manifest.native_sizes) / (height, width)
+    if not any(ratios > _LARGER):
+        return None
+    again = (
+        "build the records again with --image_height and --image_width above"
+        f" {height}x{width}"
+    )
+    small_share = np.mean(contents.boxes.sides() < _SMALL_SIDE)
+    if small_share >= _SMALL_SHARE:
+        return (
+            f"{100 * small_share:.0f} % of the boxes have sides below {_SMALL_SIDE}"
+            f" pixels: {again}"
+        )
+    if preset is STILL and height * width <= STILL.most_pixels / 2:
+        return f"larger frames show more to ImageNet's features: {again}"
+    return None
+
+
+def _remark_on_number(manifest, contents):
+    """Return whether the annotated frames are likely to be enough."""
+    train = contents.summaries["train"]
+    pairs = len(manifest.label_space.codes)
+    enough = _ENOUGH * pairs
+    in_one_video = any(len(videos) < 2 for videos in train.pair_videos.values())
+    if train.clips < enough or in_one_video:
+        expectation = (
+            "likely to overfit these videos, and find less in others; annotate about"
+            f" {enough} frames, and each pair in several videos"
+        )
+    else:
+        expectation = "enough for a first result on videos like these"
+    return f"{train.clips} annotated frames to train {pairs} pairs: {expectation}"
