@@ -35,10 +35,11 @@ from a2d_tf.video import (
     library_tables,
     library_videos,
     predictor,
-    streaming,
     video_prediction,
     video_reader,
 )
+from a2d_tf.video.shortfall import shortfall
+from a2d_tf.video.span import Span
 
 FLAGS = command_line.Register()
 _SAVED_MODEL = FLAGS.define_string("saved_model", None, "Folder of a2d export.")
@@ -155,18 +156,18 @@ def _one(load, output, kinds, linking):
     if folder == os.path.realpath(output) and name in prediction_folder.RESULTS:
         raise InputError(f"{_VIDEO.value}: would be overwritten; use another --output")
     reader = video_reader.open_video(_VIDEO.value)
-    span = streaming.Span.of_seconds(reader, _START.value, _END.value, _EVERY.value)
+    span = Span.of_seconds(reader, _START.value, _END.value, _EVERY.value)
     outcome = video_prediction.predict(
         load, reader, output, span, linking=linking, kinds=kinds
     )
     files = ",".join(prediction_folder.RESULT_FILES[kind] for kind in kinds)
     model = "{checkpoint}, p(actor) >= {score_threshold:g}".format(
-        **outcome.predictor.facts
+        **outcome.predictor.info
     )
     print(f"{model}: {outcome.frames} frames -> {output}/{{{files}}}")
     if outcome.is_interrupted:
         raise KeyboardInterrupt
-    note = streaming.shortfall(reader, span)
+    note = shortfall(reader, span)
     if note:
         print(f"note: {_VIDEO.value} {note}", file=sys.stderr)
 

@@ -357,7 +357,7 @@ def test_functions_answer_a_video_as_the_saved_model_to_the_bit(saved_model, pre
     rgb = rng.integers(0, 256, (3, 48, 72, 3), np.uint8)
     flow = rng.normal(0, 2, (3, 48, 72, 2)).astype(np.float32)
     answers = []
-    for each in (predictor, Predictor(*signatures, predictor.facts)):
+    for each in (predictor, Predictor(*signatures, predictor.info)):
         frames = [each.frame(*pair) for pair in zip(rgb, flow)]
         answers.append(vars(each.key_frame(frames, (48, 72))))
     assert len(answers[0]["codes"])

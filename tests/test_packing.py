@@ -122,8 +122,8 @@ def test_the_api_takes_its_folder_or_its_name(folder, monkeypatch, loads):
     monkeypatch.setattr(packed, "MODELS", folder.parent)
     assert packed.names() == ["tiny"] and packed.find("tiny") == str(folder)
     predictor = a2d_tf.Predictor.load("tiny", score_threshold=0.35)
-    assert predictor.facts["checkpoint"] == "tiny"
-    assert predictor.facts["score_threshold"] == 0.35
+    assert predictor.info["checkpoint"] == "tiny"
+    assert predictor.info["score_threshold"] == 0.35
     with pytest.raises(InputError, match="best/validation.json"):
         a2d_tf.Predictor.load(folder, checkpoint="best")
 
@@ -208,7 +208,7 @@ def test_functions_are_kept_and_what_is_no_longer_whole_is_made_again(
     def check(builds):
         built.clear()
         found = load(tiny_run)
-        assert found.facts == own.facts and len(built) == builds
+        assert found.info == own.info and len(built) == builds
         np.testing.assert_equal(answer(found), expected)
 
     check(builds=True)
@@ -217,7 +217,7 @@ def test_functions_are_kept_and_what_is_no_longer_whole_is_made_again(
     )
     assert [path.name for path in others] == ["2", "3", "4", "5"]
     check(builds=False)
-    assert load(tiny_run, score_threshold=0.4).facts["score_threshold"] == 0.4
+    assert load(tiny_run, score_threshold=0.4).info["score_threshold"] == 0.4
     graph, facts = entry / "saved_model.pb", entry / "a2d_tf.json"
     for damage in (
         lambda: graph.write_bytes(graph.read_bytes()[:-1]),

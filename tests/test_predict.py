@@ -19,6 +19,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 from a2d_tf.ops import tracking, visualize
 from a2d_tf.video import streaming, track_rows, video_prediction, video_reader
+from a2d_tf.video.span import Span
 
 pytestmark = pytest.mark.slow
 OWN = tracking.Linking(window=1)  # the network's own answer
@@ -162,7 +163,7 @@ def test_seconds_are_a_players_at_a_varying_rate(predictor, tmp_path):
         tmp_path / "film.mp4", coloured_frames(13), "libx264", times, g="4"
     )
     reader = video_reader.open_video(film)
-    span = streaming.Span.of_seconds(reader, 0.5, 1.2)
+    span = Span.of_seconds(reader, 0.5, 1.2)
     first, last = np.searchsorted(times, (0.5, 1.2))
     assert (span.first, span.last) == (first, last)
     count, _ = predict(predictor, reader, tmp_path / "out", span, linking=OWN)
@@ -173,7 +174,7 @@ def test_seconds_are_a_players_at_a_varying_rate(predictor, tmp_path):
     with pytest.raises(
         InputError, match="no frame of the video lies between --start and --end"
     ):
-        predict(predictor, reader, tmp_path / "none", streaming.Span(17, 19))
+        predict(predictor, reader, tmp_path / "none", Span(17, 19))
     assert not os.listdir(tmp_path / "none")
     with av.open(str(tmp_path / "out/overlay.mp4")) as overlay:
         shown = [frame.time for frame in overlay.decode()]
@@ -210,7 +211,7 @@ def test_command_line_of_part_of_a_folder_of_images(
     ]
     # Frame 3 lasts until 5 begins, and 5 to the end of the span.
     assert rows and all(row[4] == {"3": "0.16", "5": "0.24"}[row[6]] for row in rows)
-    reader, span = video_reader.open_video(images), streaming.Span(2, 6, 2)
+    reader, span = video_reader.open_video(images), Span(2, 6, 2)
     _, own = predict(
         predictor, reader, tmp_path / "own", span, linking=tracking.Linking(3)
     )
@@ -240,7 +241,7 @@ def test_a_signal_leaves_whole_files_of_the_frames_so_far(
     predictor, film, tmp_path, number
 ):
     class Interrupted:
-        facts, labels, frame, calls = predictor.facts, A2D, predictor.frame, 0
+        info, labels, frame, calls = predictor.info, A2D, predictor.frame, 0
 
         def key_frame(self, frames, size):
             self.calls += 1

@@ -24,6 +24,8 @@ from a2d_tf.data.sources import clip_sources, clips_of
 from a2d_tf.serving.served_network import ServedNetwork
 from a2d_tf.video import streaming, video_reader
 from a2d_tf.video.predictor import Predictor
+from a2d_tf.video.shortfall import shortfall
+from a2d_tf.video.span import EVERY_FRAME, Span
 
 pytestmark = pytest.mark.slow
 
@@ -57,11 +59,11 @@ def served(layers, use_flow, *more):
     return network, ServedNetwork(network, tiny_network.INFERENCE)
 
 
-def facts(network, stride=1):
+def model_info(network, stride=1):
     model = network.model_config
-    known = dict(frames=model.frames, use_flow=model.use_flow, clip_stride=stride)
-    known |= dict(flow_method="dis", image_height=64, image_width=96)
-    return {**known, "labels": json.loads(A2D.to_json())}
+    info = dict(frames=model.frames, use_flow=model.use_flow, clip_stride=stride)
+    info |= dict(flow_method="dis", image_height=64, image_width=96)
+    return {**info, "labels": json.loads(A2D.to_json())}
 
 
 def scene(count, height=64, width=90):
@@ -75,9 +77,9 @@ def scene(count, height=64, width=90):
 class Recorder:
     """A predictor that keeps what the network itself says."""
 
-    def __init__(self, frame, key_frame, known):
-        self.facts, self.calls, self.said = known, 0, []
-        self._predictor = Predictor(frame, self._keep, known)
+    def __init__(self, frame, key_frame, info):
+        self.info, self.calls, self.said = info, 0, []
+        self._predictor = Predictor(frame, self._keep, info)
         self._key_frame = key_frame
 
     def _keep(self, **inputs):
@@ -93,10 +95,10 @@ class Recorder:
         return self._predictor.key_frame(frames, size)
 
 
-def stream(model, frames, known, span=streaming.EVERY_FRAME):
+def stream(model, frames, info, span=EVERY_FRAME):
     """(what the network says of the frames of a span, the recorder)."""
     recorder = Recorder(
-        model.frame, lambda size, **window: model.key_frame(window, size), known
+        model.frame, lambda size, **window: model.key_frame(window, size), info
     )
     shown = [native for native, _ in streaming.answers(recorder, iter(frames), span)]
     asked = [frame for index, frame in enumerate(frames) if index in span]
@@ -104,16 +106,14 @@ def stream(model, frames, known, span=streaming.EVERY_FRAME):
     return recorder.said, recorder
 
 
-def slide(model, frames, known):
+def slide(model, frames, info):
     """The answers of the clip of every frame, made as records are."""
     between, count, size = Flow("dis"), len(frames), frames[0].shape[:2]
     flows = [np.zeros((*size, 2), np.float32)]
     shades = [grey(frame, size) for frame in frames]
     flows += [between(*pair, size) for pair in zip(shades, shades[1:])]
     for key in range(1, count + 1):
-        sources, missing = clip_sources(
-            key, known["frames"], known["clip_stride"], count
-        )
+        sources, missing = clip_sources(key, info["frames"], info["clip_stride"], count)
         rgb = np.stack([frames[source - 1] for source in sources])
         flow = np.stack(
             [flows[s - 1] * (not lost) for s, lost in zip(sources, missing)]
@@ -146,9 +146,9 @@ def assert_equal(said, expected):
 )
 def test_every_frame_has_the_answer_of_its_clip(layers, stride, use_flow, more, count):
     network, model = served(layers, use_flow, *more)
-    frames, known = scene(count), facts(network, stride)
-    said, recorder = stream(model, frames, known)
-    expected = list(slide(model, frames, known))
+    frames, info = scene(count), model_info(network, stride)
+    said, recorder = stream(model, frames, info)
+    expected = list(slide(model, frames, info))
     assert len(said) == len(expected) == count == recorder.calls
     assert sum(assert_equal(*pair) for pair in zip(said, expected)) > 0
     assert any(outputs["label_map"].any() for outputs in expected)
@@ -167,11 +167,11 @@ def test_every_frame_has_the_answer_of_its_clip(layers, stride, use_flow, more, 
 def test_part_of_the_frames_have_the_answers_of_all(stride, count, span, passes):
     """Frames that no answer needs need not be there."""
     network, model = served(1, True)
-    frames, known, span = scene(count), facts(network, stride), streaming.Span(*span)
-    everything, _ = stream(model, frames, known)
+    frames, info, span = scene(count), model_info(network, stride), Span(*span)
+    everything, _ = stream(model, frames, info)
     near = [span.any(i - stride, i + stride + 1) for i in range(count)]
     said, recorder = stream(
-        model, [f if own else None for f, own in zip(frames, near)], known, span
+        model, [f if own else None for f, own in zip(frames, near)], info, span
     )
     asked = [answer for index, answer in enumerate(everything) if index in span]
     assert len(said) == len(asked) and recorder.calls == passes
@@ -183,7 +183,7 @@ def test_part_of_the_frames_have_the_answers_of_all(stride, count, span, passes)
     "first, last, every", [(0, None, 1), (3, 9, 2), (2, None, 5), (4, 5, 7)]
 )
 def test_spans_know_what_they_hold(first, last, every):
-    span, held = streaming.Span(first, last, every), range(first, last or 40, every)
+    span, held = Span(first, last, every), range(first, last or 40, every)
     assert [i for i in range(40) if i in span] == list(held)
     for low in range(-5, 30):
         for high in range(low, 35):
@@ -222,7 +222,7 @@ def test_a_video_that_is_shorter_than_it_claims(
         seconds=lambda index: index / 10,
         damaged=damaged,
     )
-    assert streaming.shortfall(reader, streaming.Span(0, last, 1)) == said
+    assert shortfall(reader, Span(0, last, 1)) == said
 
 
 def test_key_frames_know_no_backbone_and_nothing_is_traced_twice():
@@ -232,7 +232,7 @@ def test_key_frames_know_no_backbone_and_nothing_is_traced_twice():
             resize_frame(f, *fitted_size(height, width, 64, 96))
             for f in scene(3, height, width)
         ]
-        stream(model, frames, facts(network))
+        stream(model, frames, model_info(network))
     assert model.frame.experimental_get_tracing_count() == 1
     assert model.key_frame.experimental_get_tracing_count() == 1
     used = {v.ref() for v in model.key_frame.get_concrete_function().graph.variables}
@@ -251,7 +251,7 @@ def test_answers_are_those_of_the_records_clips(mini_records):
     recorder = Recorder(
         model.frame,
         lambda size, **window: model.key_frame(window, tf.constant([64, 80])),
-        facts(network),
+        model_info(network),
     )
     assert len(list(streaming.answers(recorder, frames))) == shown.frames
     records = list(clips_of(release, settings, shown, None))
@@ -266,10 +266,8 @@ class Fake:
     """A predictor of grey levels and flow, with a field of 2L + 1 frames."""
 
     def __init__(self, length=3, stride=1, **more):
-        known = dict(
-            frames=length, clip_stride=stride, flow_method="dis", use_flow=True
-        )
-        self.facts = {**known, "image_height": 64, "image_width": 96, **more}
+        info = dict(frames=length, clip_stride=stride, flow_method="dis", use_flow=True)
+        self.info = {**info, "image_height": 64, "image_width": 96, **more}
 
     def frame(self, rgb, flow):
         return {"actor_p2": rgb, "flow_p2": flow}

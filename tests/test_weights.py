@@ -422,7 +422,7 @@ def test_coco_weights_predict_before_any_training(coco, caplog):
             loading.untrained(coco, {"max_detections": 5}, actors)
         )
     assert " 0 initialised (none)" in caplog.text
-    assert not predictor.facts["use_flow"] and predictor.facts["score_threshold"] == 0.7
+    assert not predictor.info["use_flow"] and predictor.info["score_threshold"] == 0.7
     rgb = np.random.default_rng(0).integers(0, 256, (192, 256, 3), np.uint8)
     frame = predictor.frame(rgb, np.zeros((192, 256, 2), np.float32))
     found = predictor.key_frame([frame], (96, 128))

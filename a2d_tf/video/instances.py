@@ -45,33 +45,37 @@ class Instances:
     fields: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     def runner_up(self, index: int, labels: LabelSpace) -> tuple[float, int]:
-        """Return what the network nearly took an instance for: another actor, or
-        another action.
+        """Return the label that the network nearly gave an instance.
+
+        It differs from the instance's label in the actor or in the action.
 
         Returns:
           (margin, code): by how much p(actor), or p(action), is below that of the
           instance's label; (1, the instance's own) if there is no other.
         """
         code = int(self.codes[index])
-        actor, action = (number - 1 for number in labels.split(code))
-        actors, actions = self.actor_scores[index], self.action_scores[index]
-        rivals = [
-            (float(actions[action] - actions[k]), int(labels.encode(actor, k)))
-            for k in np.flatnonzero(labels.valid[actor])
-            if k != action
-        ]
-        for k in range(len(labels.actors)):
-            if k != actor:
-                likely = np.argmax(np.where(labels.valid[k], actions, -1))
-                rivals.append(
-                    (float(actors[actor] - actors[k]), int(labels.encode(k, likely)))
-                )
-        margin, other = min(rivals, default=(1.0, code))
-        return max(0.0, margin), other
+        actor_number, action_number = labels.split(code)
+        actor = actor_number - 1
+        action = action_number - 1
+        actor_scores = self.actor_scores[index]
+        action_scores = self.action_scores[index]
+        rivals = []
+        for other_action in np.flatnonzero(labels.valid[actor]):
+            if other_action != action:
+                margin = float(action_scores[action] - action_scores[other_action])
+                rivals.append((margin, int(labels.encode(actor, other_action))))
+        for other_actor in range(len(labels.actors)):
+            if other_actor != actor:
+                valid_scores = np.where(labels.valid[other_actor], action_scores, -1)
+                likely_action = np.argmax(valid_scores)
+                margin = float(actor_scores[actor] - actor_scores[other_actor])
+                rivals.append((margin, int(labels.encode(other_actor, likely_action))))
+        margin, runner_up = min(rivals, default=(1.0, code))
+        return max(0.0, margin), runner_up
 
     def decoded_masks(self) -> np.ndarray:
         """Return the masks as bool [N, H, W]."""
-        masks = list(map(rle_tools.decode, self.masks))
+        masks = [rle_tools.decode(mask) for mask in self.masks]
         return np.array(masks, bool).reshape(-1, *self.label_map.shape)
 
 
@@ -79,10 +83,10 @@ class Finder(Protocol):
     """What finds instances frame by frame, as `predictor.Predictor` does.
 
     Attributes:
-      facts: the contents of `a2d_tf.json`.
+      info: the contents of `a2d_tf.json`.
     """
 
-    facts: dict[str, Any]
+    info: dict[str, Any]
     labels: LabelSpace
 
     def frame(self, rgb: np.ndarray, flow: np.ndarray) -> FrameFeatures:

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.progress import progress_bar
 from a2d_tf.core.workers import stop_at_once
-from a2d_tf.video import streaming, video_prediction, video_reader
+from a2d_tf.video import video_prediction, video_reader
 from a2d_tf.video.library_request import Request
 from a2d_tf.video.library_videos import Job
+from a2d_tf.video.shortfall import shortfall
+from a2d_tf.video.span import Span
 
 if TYPE_CHECKING:
     from a2d_tf.video.predictor import Predictor
@@ -78,7 +80,7 @@ def predict_video(
     if request.is_finished(job):  # by another process, since the videos were compared
         return ""
     reader = video_reader.open_video(job.path)
-    span = streaming.Span.of_seconds(reader, request.start, request.end, request.every)
+    span = Span.of_seconds(reader, request.start, request.end, request.every)
     video_prediction.predict(
         load,
         reader,
@@ -89,7 +91,7 @@ def predict_video(
         record=request.record(job),
         progress=progress,
     )
-    return streaming.shortfall(reader, span)
+    return shortfall(reader, span)
 
 
 def reason(job: Job, error: Exception) -> str:

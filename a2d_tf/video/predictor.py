@@ -18,8 +18,10 @@ from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.instance_fields import FIELDS
 from a2d_tf.ops import tracking
 from a2d_tf.runs import packed
-from a2d_tf.video import streaming, video_reader
+from a2d_tf.video import streaming
 from a2d_tf.video.instances import FrameFeatures, Instances
+from a2d_tf.video.span import Span
+from a2d_tf.video.video_reader import open_video
 
 if TYPE_CHECKING:
     from a2d_tf.runs.loading import Run
@@ -32,17 +34,20 @@ class Predictor:
 
     Args:
       frame, key_frame: callables by keyword; see `served_network.SIGNATURES`.
-      facts: the contents of `a2d_tf.json`.
+      info: the contents of `a2d_tf.json`.
 
     Attributes:
+      info: as given.
       labels: the label space of the codes.
     """
 
     def __init__(
-        self, frame: Callable, key_frame: Callable, facts: dict[str, Any]
+        self, frame: Callable, key_frame: Callable, info: dict[str, Any]
     ) -> None:
-        self._frame, self._key_frame, self.facts = frame, key_frame, facts
-        self.labels = LabelSpace.from_fields(facts["labels"])
+        self._frame = frame
+        self._key_frame = key_frame
+        self.info = info
+        self.labels = LabelSpace.from_fields(info["labels"])
 
     @classmethod
     def load(
@@ -79,14 +84,15 @@ class Predictor:
             from a2d_tf.serving import export_folder
 
             functions = export_folder.load(folder)
-        return cls(*functions)
+        return cls(functions.frame, functions.key_frame, functions.info)
 
     @classmethod
     def from_run(cls, run: Run) -> Predictor:
         """Return the predictor of a loaded run."""
         from a2d_tf.serving import exporter
 
-        return cls(*exporter.serve(run))
+        functions = exporter.serve(run)
+        return cls(functions.frame, functions.key_frame, functions.info)
 
     def video(
         self,
@@ -115,8 +121,8 @@ class Predictor:
           InputError: a video or a frame that cannot be read, or a `max_tracks` that
             does not fit the labels.
         """
-        reader = video_reader.open_video(path)
-        span = streaming.Span.of_seconds(reader, start, end, every)
+        reader = open_video(path)
+        span = Span.of_seconds(reader, start, end, every)
         yield from streaming.watch(self, reader, span, tracking.Linking(**linking))
 
     def frame(self, rgb: np.ndarray, flow: np.ndarray) -> FrameFeatures:
@@ -146,21 +152,31 @@ class Predictor:
 
         from a2d_tf.ops.label_painter import mask_patches
 
-        stacked = {
-            name: tf.stack([f[name] for f in frames], axis=1) for name in frames[0]
-        }
-        outputs = self._key_frame(size=tf.constant(size, tf.int32), **stacked)
-        outputs = {name: x.numpy()[0] for name, x in outputs.items()}
-        number = outputs["num_detections"]
-        names = ("boxes", "score", "code", "masks", "actor_scores", "action_scores")
-        boxes, scores, codes, small, actors, actions = (
-            outputs[name][:number] for name in names
-        )
-        masks = [patch.rle(*size) for patch in mask_patches(small, boxes, *size)]
-        fields = {x.name: outputs[x.name][:number] for x in FIELDS if x.name in outputs}
-        label_map = outputs["label_map"]
+        clip = {}
+        for name in frames[0]:
+            clip[name] = tf.stack([features[name] for features in frames], axis=1)
+        outputs = {}
+        for name, values in self._key_frame(
+            size=tf.constant(size, tf.int32), **clip
+        ).items():
+            outputs[name] = values.numpy()[0]
+
+        count = outputs["num_detections"]
+        boxes = outputs["boxes"][:count]
+        patches = mask_patches(outputs["masks"][:count], boxes, *size)
+        fields = {}
+        for field in FIELDS:
+            if field.name in outputs:
+                fields[field.name] = outputs[field.name][:count]
         return Instances(
-            boxes, codes, scores, masks, label_map, actors, actions, fields
+            boxes=boxes,
+            codes=outputs["code"][:count],
+            scores=outputs["score"][:count],
+            masks=[patch.rle(*size) for patch in patches],
+            label_map=outputs["label_map"],
+            actor_scores=outputs["actor_scores"][:count],
+            action_scores=outputs["action_scores"][:count],
+            fields=fields,
         )
 
 
@@ -193,5 +209,5 @@ def load(
         predictor = Predictor.from_run(loading.untrained(path, settings, actors))
     else:
         predictor = Predictor.load(path, checkpoint=checkpoint, **settings)
-    devices.announce(gpus, predictor.facts["precision"])
+    devices.announce(gpus, predictor.info["precision"])
     return predictor

@@ -15,6 +15,7 @@ from a2d_tf.core.workers import in_threads, stop_on_signal
 from a2d_tf.ops import tracking
 from a2d_tf.video import streaming
 from a2d_tf.video.output_folder import open_outputs
+from a2d_tf.video.span import EVERY_FRAME, Span
 from a2d_tf.video.video_reader import Reader
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def predict(
     load: Callable[[], Predictor],
     reader: Reader,
     output: str,
-    span: streaming.Span = streaming.EVERY_FRAME,
+    span: Span = EVERY_FRAME,
     *,
     linking: tracking.Linking = tracking.LINKING,
     kinds: Collection[str] = tuple(RESULT_FILES),
@@ -70,7 +71,7 @@ def predict(
         if stops:  # nothing is answered: what is there stays
             raise KeyboardInterrupt
         outputs.further_info["max_tracks"] = linking.max_tracks
-        if predictor.facts.get("boxes_only"):
+        if predictor.info.get("boxes_only"):
             outputs.further_info["boxes_only"] = True
         frames = progress_bar(
             streaming.watch(predictor, reader, span, linking, stops=stops),
