@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
+from a2d_tf.video.video_reader import Reader
+
 
 @dataclasses.dataclass(frozen=True)
 class Span:
