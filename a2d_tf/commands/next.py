@@ -127,7 +127,7 @@ def write(best_frames: list[choice.Candidate], output: pathlib.Path, form: str) 
         overlay = folder / prediction_folder.RESULT_FILES["overlay"]
         remedy = "predict again with all --results"
         for place, image in video_frames.read(overlay, numbers, remedy):
-            images[folder, numbers[place]] = visualize.shrunk(image, 480)
+            images[folder, numbers[place]] = visualize.shrink(image, 480)
     _write_sheets(best_frames, images, output)
 
 

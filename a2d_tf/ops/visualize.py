@@ -1,10 +1,9 @@
-"""Visualisation of labels, instances and flow: functions from arrays to RGB uint8
-images.
-"""
+"""Draw labels, instances and flow: functions from arrays to RGB uint8 images."""
 
 from __future__ import annotations
 
 import colorsys
+import enum
 from collections.abc import Iterable, Sequence
 
 import cv2
@@ -13,28 +12,36 @@ import numpy as np
 from a2d_tf.core.labels import LabelSpace
 
 _GOLDEN = (5**0.5 - 1) / 2  # steps of this fraction of a turn give hues far apart
+_LUMA = (0.299, 0.587, 0.114)  # share of red, green and blue in the brightness, BT.601
 
 
 def flow_to_rgb(flow: np.ndarray) -> np.ndarray:
-    """Colour flow (u, v) by its direction (hue) and speed (saturation): uint8 [H, W,
-    3].
+    """Colour flow (u, v) by direction (hue) and speed (saturation).
 
     Rightward motion is red, downward yellow-green, leftward cyan; no motion is white.
     The greatest speed in the picture is saturated.
+
+    Args:
+      flow: [H, W, 2], pixels.
+
+    Returns:
+      uint8 [H, W, 3].
     """
-    u, v = flow[..., 0].astype(np.float32), flow[..., 1].astype(np.float32)
+    u = flow[..., 0].astype(np.float32)
+    v = flow[..., 1].astype(np.float32)
     speed, angle = cv2.cartToPolar(u, v, angleInDegrees=True)
     limit = max(float(np.max(speed)), 1e-6)
-    hsv = np.stack([angle, np.minimum(speed / limit, 1), np.ones_like(speed)], axis=-1)
+    saturation = np.minimum(speed / limit, 1)
+    hsv = np.stack([angle, saturation, np.ones_like(speed)], axis=-1)
     return np.round(255 * cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)).astype(np.uint8)
 
 
 def track_colours(ids: Sequence[int] | np.ndarray) -> np.ndarray:
     """Return the colours of track ids: uint8 [N, 3], RGB, different for close ids."""
-    hues = [((i - 1) * _GOLDEN) % 1 for i in np.asarray(ids).tolist()]
-    colours = [
-        np.round(255 * np.array(colorsys.hsv_to_rgb(hue, 0.8, 1))) for hue in hues
-    ]
+    colours = []
+    for track_id in np.asarray(ids).tolist():
+        hue = ((track_id - 1) * _GOLDEN) % 1
+        colours.append(np.round(255 * np.array(colorsys.hsv_to_rgb(hue, 0.8, 1))))
     return np.array(colours, np.uint8).reshape(-1, 3)
 
 
@@ -48,15 +55,19 @@ def overlay_masks(
       masks: N masks [H, W], bool or uint8; later ones lie over earlier ones.
       colours: [N, 3], RGB.
     """
-    image, levels = np.ascontiguousarray(rgb).copy(), np.arange(256)[None, :, None]
+    image = np.ascontiguousarray(rgb).copy()
+    levels = np.arange(256)[None, :, None]
     for colour, mask in zip(colours, masks):
         inside = np.asarray(mask).view(np.uint8)
         y, x, height, width = cv2.boundingRect(inside.T)  # RLEs are decoded by columns
-        rows, columns = slice(y, y + height), slice(x, x + width)
-        if height:
-            window, table = image[rows, columns], 0.5 * levels + 0.5 * colour
-            tinted = cv2.LUT(window, np.round(table).astype(np.uint8))
-            cv2.copyTo(tinted, np.ascontiguousarray(inside[rows, columns]), window)
+        if height == 0:
+            continue
+        rows = slice(y, y + height)
+        columns = slice(x, x + width)
+        window = image[rows, columns]
+        tints = np.round(0.5 * levels + 0.5 * colour).astype(np.uint8)
+        tinted = cv2.LUT(window, tints)
+        cv2.copyTo(tinted, np.ascontiguousarray(inside[rows, columns]), window)
     return image
 
 
@@ -74,9 +85,9 @@ def draw_instances(
 ) -> np.ndarray:
     """Draw masks, boxes and names over a frame.
 
-    A name is placed above its box, below or beside it where it covers neither a box nor
-    another name, or else where it covers no name; if there is no such place it is left
-    out.
+    A name is placed above, below or beside its box, where it covers neither a box nor
+    another name. If there is no such place, it may cover a box; if it would cover a
+    name everywhere, it is left out.
 
     Args:
       rgb: uint8 [H, W, 3].
@@ -86,131 +97,205 @@ def draw_instances(
       masks: as of `overlay_masks`.
       label_space: gives names and colours.
       scores: [N], 0..1.
-      ids: [N], of tracks: numbers before the names; colours are by track then, not by
-        code.
-      stamp: text in a corner, such as a time: the upper right one, unless a box is
+      ids: [N], of tracks, written before the names; a colour is then that of the track,
+        not of the code.
+      stamp: text in a corner, such as a time: in the upper right one, unless a box is
         there.
-      times: how many times as large as the frame the picture is.
+      times: the picture is so many times as large as the frame.
 
     Returns:
       uint8 [times H, times W, 3], a new image.
     """
-    # Some of A2D's colours are too dark on a frame.
-    of_codes = [bright(label_space.palette[code]) for code in codes]
-    colours = np.array(of_codes if ids is None else track_colours(ids))
+    if ids is None:
+        # Some of A2D's colours are too dark on a frame.
+        colours = np.array([_brighten(label_space.palette[code]) for code in codes])
+    else:
+        colours = track_colours(ids)
     image = overlay_masks(rgb, masks, colours)
     if times > 1:
         image = cv2.resize(
             image, None, fx=times, fy=times, interpolation=cv2.INTER_CUBIC
         )
-    edges = (
-        np.round(times * np.asarray(boxes, np.float64).reshape(-1, 4))
-        .astype(int)
-        .tolist()
-    )
+    scaled_boxes = np.round(times * np.asarray(boxes, np.float64).reshape(-1, 4))
+    edges = scaled_boxes.astype(int).tolist()
     shades = colours.astype(int).tolist()
     thickness = max(1, round(image.shape[0] / 320))
     for (y1, x1, y2, x2), colour in zip(edges, shades):
         cv2.rectangle(image, (x1, y1), (x2 - 1, y2 - 1), colour, thickness)
     plates = _Plates(image, edges)
     if stamp:
-        plates.write(stamp, [0, 0, *image.shape[:2]], _CORNERS, (40, 40, 40))
+        height, width = image.shape[:2]
+        plates.write(stamp, (0, 0, height, width), _CORNERS, _STAMP_COLOUR)
     # The last box lies on top, so its name is placed first.
     for i in reversed(range(len(edges))):
-        number = "" if ids is None else f"#{ids[i]} "
-        score = "" if scores is None else f" {100 * float(scores[i]):.0f}%"
-        text = f"{number}{label_space.spoken(codes[i])}{score}"
+        text = label_space.spoken(codes[i])
+        if ids is not None:
+            text = f"#{ids[i]} {text}"
+        if scores is not None:
+            text = f"{text} {100 * float(scores[i]):.0f}%"
         plates.write(text, edges[i], _AROUND, shades[i])
     return image
 
 
-# Places of a text by a box, (down, across): before the box -1, at its start 0, its end
-# 1, behind 2. players draw their controls along the lower edge
-_CORNERS = ((0, 1), (0, 0), (1, 1), (1, 0))
-_AROUND = ((-1, 0), (2, 0), (0, 2), (0, -1), (0, 0), (1, 0))
+class _Side(enum.Enum):
+    """Where a text lies by a box, in one direction."""
+
+    BEFORE = enum.auto()
+    AT_START = enum.auto()
+    AT_END = enum.auto()
+    BEHIND = enum.auto()
+
+    def start(self, box_start: int, box_end: int, length: int) -> int:
+        """Return where a text of some length starts, pixels."""
+        if self is _Side.BEFORE:
+            return box_start - length
+        if self is _Side.AT_START:
+            return box_start
+        if self is _Side.AT_END:
+            return box_end - length
+        return box_end
+
+
+# Places of a text by a box: its sides (down, across), the best one first. Players draw
+# their controls along the lower edge.
+_CORNERS = (
+    (_Side.AT_START, _Side.AT_END),
+    (_Side.AT_START, _Side.AT_START),
+    (_Side.AT_END, _Side.AT_END),
+    (_Side.AT_END, _Side.AT_START),
+)
+_AROUND = (
+    (_Side.BEFORE, _Side.AT_START),
+    (_Side.BEHIND, _Side.AT_START),
+    (_Side.AT_START, _Side.BEHIND),
+    (_Side.AT_START, _Side.BEFORE),
+    (_Side.AT_START, _Side.AT_START),
+    (_Side.AT_END, _Side.AT_START),
+)
+_STAMP_COLOUR = (40, 40, 40)
+_BLACK = (0, 0, 0)
+_WHITE = (255, 255, 255)
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+# What a pixel of the picture is covered by.
+_BY_BOX = 1
+_BY_PLATE = 2
 
 
 class _Plates:
     """Writes texts on plates into a picture, without overlap."""
 
-    _FONT = cv2.FONT_HERSHEY_SIMPLEX
-
     def __init__(self, image: np.ndarray, boxes: list[list[int]]) -> None:
         self._image = image
-        self._covered = np.zeros(image.shape[:2], np.uint8)  # 1 by a box, 2 by a plate
+        self._covered = np.zeros(image.shape[:2], np.uint8)
         for y1, x1, y2, x2 in boxes:
-            self._covered[y1:y2, x1:x2] = 1
+            self._covered[y1:y2, x1:x2] = _BY_BOX
 
     def write(
-        self, text: str, box: Sequence[int], places: Sequence, colour: Sequence[int]
+        self,
+        text: str,
+        box: Sequence[int],
+        places: Sequence[tuple[_Side, _Side]],
+        colour: Sequence[int],
     ) -> None:
         """Write a text at the first free place by a box.
 
         A text wider than the picture is made smaller; without a free place it is left
         out.
+
+        Args:
+          box: y1, x1, y2, x2.
+          places: see `_AROUND`.
+          colour: of the plate, RGB.
         """
         height, width = self._image.shape[:2]
         scale = max(0.42, height / 1000)
-        across = cv2.getTextSize(text, self._FONT, scale, max(1, round(2 * scale)))[0][
-            0
-        ]
-        scale *= min(1, (width - 2) / across)
-        thickness = max(1, round(2 * scale))
-        (across, tall), descent = cv2.getTextSize(text, self._FONT, scale, thickness)
-        size = tall + descent + 2, across + 2
-        starts, ends = np.array(box[:2]), np.array(box[2:])
-        options = np.array([starts - size, starts, ends - size, ends])
-        corners = options[np.array(places) + 1, [0, 1]]
-        corners = np.clip(
-            corners, 0, np.maximum(0, np.subtract((height, width), size))
-        ).tolist()
-        plates = [(slice(y, y + size[0]), slice(x, x + size[1])) for y, x in corners]
-        plate = min(plates, key=lambda plate: self._covered[plate].max())
-        if self._covered[plate].max() == 2:
+        (text_width, _), _ = cv2.getTextSize(text, _FONT, scale, _thickness(scale))
+        scale *= min(1, (width - 2) / text_width)
+        thickness = _thickness(scale)
+        (text_width, ascent), descent = cv2.getTextSize(text, _FONT, scale, thickness)
+        plate_height = ascent + descent + 2
+        plate_width = text_width + 2
+
+        corner = None
+        least_cover = _BY_PLATE
+        for down, across in places:
+            y = down.start(box[0], box[2], plate_height)
+            y = max(0, min(y, height - plate_height))
+            x = across.start(box[1], box[3], plate_width)
+            x = max(0, min(x, width - plate_width))
+            cover = self._covered[y : y + plate_height, x : x + plate_width].max()
+            if cover < least_cover:
+                least_cover = cover
+                corner = (y, x)
+        if corner is None:
             return
-        self._covered[plate] = 2
-        (y1, y2), (x1, x2) = ((side.start, side.stop) for side in plate)
+
+        y1, x1 = corner
+        y2 = y1 + plate_height
+        x2 = x1 + plate_width
+        self._covered[y1:y2, x1:x2] = _BY_PLATE
         # OpenCV's lower right corner is inclusive.
         cv2.rectangle(self._image, (x1, y1), (x2 - 1, y2 - 1), colour, -1)
-        ink = (
-            (0, 0, 0)
-            if np.dot(colour, (0.299, 0.587, 0.114)) > 128
-            else (255, 255, 255)
-        )
-        base = (x1 + 1, y2 - descent - 1)
+        ink = _WHITE
+        if np.dot(colour, _LUMA) > 128:
+            ink = _BLACK
         cv2.putText(
-            self._image, text, base, self._FONT, scale, ink, thickness, cv2.LINE_AA
+            self._image,
+            text,
+            (x1 + 1, y2 - descent - 1),
+            _FONT,
+            scale,
+            ink,
+            thickness,
+            cv2.LINE_AA,
         )
+
+
+def _thickness(scale):
+    """Return the width of the lines of letters, pixels."""
+    return max(1, round(2 * scale))
 
 
 def zoom(size: Sequence[int]) -> int:
-    """Return how many times a frame (height, width) is enlarged so that names fit
-    beside actors.
+    """Return the factor that enlarges a frame so that names fit beside actors.
+
+    Args:
+      size: (height, width) of the frame.
     """
     return max(1, round(min(360 / min(size), 1280 / max(size))))
 
 
-def bright(colour: np.ndarray) -> np.ndarray:
+def overlay_indices(
+    rgb: np.ndarray, indices: np.ndarray, palette: np.ndarray
+) -> np.ndarray:
+    """Colour a picture in grey by indices of a palette.
+
+    Args:
+      rgb: uint8 [H, W, 3].
+      indices: [h, w], resized to the picture; where they are 0, it stays grey.
+      palette: [N, 3], RGB.
+
+    Returns:
+      uint8 [H, W, 3].
+    """
+    indices = cv2.resize(indices, rgb.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+    grey = 0.5 * rgb.mean(axis=2, keepdims=True)
+    colours = np.array([_brighten(colour) for colour in palette])[indices]
+    tinted = 0.1 * grey + 0.9 * colours
+    return np.where(indices[..., None] > 0, tinted, grey).astype(np.uint8)
+
+
+def _brighten(colour):
     """Scale a colour to full brightness."""
     return np.round(colour * (255 / max(int(np.max(colour)), 1)))
 
 
-def paint(rgb: np.ndarray, indices: np.ndarray, palette: np.ndarray) -> np.ndarray:
-    """Paint indices [h, w] of a palette, 0 clear, over a picture in grey: uint8 [H,
-    W, 3].
-    """
-    indices = cv2.resize(indices, rgb.shape[1::-1], interpolation=cv2.INTER_NEAREST)
-    grey = 0.5 * rgb.mean(axis=2, keepdims=True)
-    colours = np.array([bright(colour) for colour in palette])[indices]
-    return np.where(indices[..., None] > 0, 0.1 * grey + 0.9 * colours, grey).astype(
-        np.uint8
-    )
-
-
-def shrunk(rgb: np.ndarray, side: int) -> np.ndarray:
+def shrink(rgb: np.ndarray, side: int) -> np.ndarray:
     """Shrink a picture, uint8 [H, W, 3], so that its longer side is at most `side`."""
-    scale = side / max(rgb.shape[:2])
+    height, width = rgb.shape[:2]
+    scale = side / max(height, width)
     if scale >= 1:
         return rgb
-    size = [max(1, round(length * scale)) for length in rgb.shape[1::-1]]
-    return cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
+    new_width = max(1, round(width * scale))
+    new_height = max(1, round(height * scale))
+    return cv2.resize(rgb, (new_width, new_height), interpolation=cv2.INTER_AREA)

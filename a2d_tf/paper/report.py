@@ -388,7 +388,9 @@ def _frames(of_seed, manifest):
         present = ", ".join(space.name(code) for code in np.unique(maps[0]) if code)
         pictures.append((f"{frame}: {present}", image))
         for codes in maps:
-            pictures.append(("", visualize.paint(image, codes, space.palette)))
+            pictures.append(
+                ("", visualize.overlay_indices(image, codes, space.palette))
+            )
     heads = ["input", "truth"]
     heads += [ROWS[name].title for name in folders]
     png = charts.sheet(pictures, len(heads), 1.9, heads)

@@ -188,7 +188,7 @@ def _card(name, folder, labels, truth, image):
             if code:
                 actor, action = labels.split(int(code))
                 pairs.append((labels.actors[actor - 1], labels.actions[action - 1]))
-        painted = visualize.paint(image, codes, labels.palette)
+        painted = visualize.overlay_indices(image, codes, labels.palette)
         url = templates.jpeg_url(painted, _SIDE, _QUALITY)
         figures.append((side, url, pairs))
     # Indices of colours: 0 of pixels that are right, then those of ERRORS.
@@ -197,6 +197,6 @@ def _card(name, folder, labels, truth, image):
     wrong = np.select(cases, [0, 1, 2, 3], 4).astype(np.uint8)
     colours = np.array([(0, 0, 0), *ERRORS.values()], np.uint8)
     shares = 100 * np.bincount(wrong.ravel(), minlength=len(colours))[1:] / wrong.size
-    painted = visualize.paint(image, wrong, colours)
+    painted = visualize.overlay_indices(image, wrong, colours)
     url = templates.jpeg_url(painted, _SIDE, _QUALITY)
     return {"name": name, "figures": figures, "errors": url, "shares": shares.tolist()}

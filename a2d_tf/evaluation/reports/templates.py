@@ -14,7 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from a2d_tf.ops.visualize import shrunk
+from a2d_tf.ops.visualize import shrink
 
 _FILES = pathlib.Path(__file__).parent
 
@@ -26,7 +26,7 @@ def data_url(data: bytes, kind: str = "png") -> str:
 
 def jpeg_url(rgb: np.ndarray, side: int, quality: int) -> str:
     """Shrink a picture, RGB uint8 [H, W, 3], and return it as a JPEG's data URL."""
-    image = np.ascontiguousarray(shrunk(rgb, side)[..., ::-1])
+    image = np.ascontiguousarray(shrink(rgb, side)[..., ::-1])
     data = cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, quality))[1]
     return data_url(data.tobytes(), "jpeg")
 
