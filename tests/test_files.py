@@ -3,13 +3,14 @@
 import errno
 import fcntl
 import json
+import os
 from concurrent import futures
 
 import pytest
 
 from a2d_tf.core.checked_json import load_json, number, one_of, whole
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.folders import hidden_folder
+from a2d_tf.core.folders import hidden_folder, whole_folder
 from a2d_tf.core.locks import locked
 
 KIND = {
@@ -95,7 +96,22 @@ def test_a_hidden_folder_is_alone_until_another_is_made(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "out").mkdir()
     for parent in ("out", str(tmp_path / "out")):
-        with hidden_folder(parent, ".new-") as (first, alone):
-            with hidden_folder(parent, ".new-") as (second, also):
-                assert (alone, also) == (True, False) and first != second
+        with hidden_folder(parent, ".new-") as first:
+            with hidden_folder(parent, ".new-") as second:
+                assert first.is_alone and not second.is_alone
+                assert first.path != second.path
         assert not list((tmp_path / "out").iterdir())
+
+
+def test_only_errors_of_writing_a_whole_folder_are_called_so(tmp_path):
+    folder = str(tmp_path / "out")
+    with pytest.raises(FileNotFoundError, match="missing"):
+        with whole_folder(folder) as new:
+            (tmp_path / "missing").read_bytes()
+    with pytest.raises(InputError, match="out: cannot be written .*No such file"):
+        with whole_folder(folder) as new:
+            open(os.path.join(new, "no_such_folder", "file"), "wb")
+    with pytest.raises(InputError, match="out: cannot be written .*No space left"):
+        with whole_folder(folder):
+            raise OSError(errno.ENOSPC, "No space left on device")
+    assert not list(tmp_path.iterdir())

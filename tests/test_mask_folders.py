@@ -151,6 +151,11 @@ BROKEN = [
         "objects.csv: line 4: object 1 is also in line 2",
     ),
     (
+        f'{HEADER}\nclip,1,cat,"{"sit " * 40000}\n',
+        WHOLE,
+        "objects.csv: line 1: field larger than field limit (131072); save it again",
+    ),
+    (
         f"{HEADER},first,last\nclip,1,cat,sit,a\n",
         WHOLE,
         "objects.csv: line 2.first: 'a'",

@@ -186,6 +186,17 @@ def test_a_file_of_labelme_is_named_after_its_frame(tmp_path):
         assert list(annotations) == [video]
 
 
+@pytest.mark.parametrize("folder", [".zip", ".json"])
+def test_a_folder_may_have_the_name_of_a_suffix(videos, folder):
+    for path, found in ((f"{folder}/far.json", True), (f"{folder}/task.json", False)):
+        entry = document(frame(), path=path)
+        if found:
+            assert matched(videos, entry) == {"far": [1]}
+        else:
+            with pytest.raises(InputError, match="task.json: does not name its video"):
+                matched(videos, entry)
+
+
 def test_positions_of_images_in_a_task_tell_frames_of_whole_videos_alone(videos):
     whole = document(frame("imgs", 3, kind="images"), frame_count=4)
     assert matched(videos, whole) == {"imgs": [3]}

@@ -259,6 +259,7 @@ def test_flags_of_trainings(monkeypatch, tmp_path):
     [
         (["--workdir=w", "--runs=full,no_such"], "'no_such'"),
         (["--workdir=w", f"--seeds={2**32}"], f"--seed={2**32}"),
+        (["--workdir=w", "--seeds=0,x"], "--seeds: 'x' is not an integer"),
         (["--workdir={old}"], "settings.json"),
     ],
 )

@@ -189,8 +189,11 @@ def _video_of_path(export, document, folder):
         names.insert(0, file)
     for name in names:
         video = name
-        while video not in folder.videos and video.lower().endswith(_SUFFIXES):
-            video = os.path.splitext(video)[0]
+        while video not in folder.videos:
+            stem, suffix = os.path.splitext(video)
+            if suffix.lower() not in _SUFFIXES:
+                break
+            video = stem
         if video in folder.videos:
             return video
     return None

@@ -103,27 +103,41 @@ def _rows_by_video(file: File) -> dict[str, _RowsByObject]:
     """Return {video: {object: its rows by time}}.
 
     Raises:
-      InputError: a column is missing, a row is broken, or two rows of an object overlap
-        in time.
+      InputError: the list is no CSV, a column is missing, a row is broken, or two rows
+        of an object overlap in time.
     """
-    table = csv.DictReader(io.StringIO(file.container.text(file.name), newline=""))
-    columns = [name.strip().lower() for name in table.fieldnames or ()]
-    table.fieldnames = columns
-    missing = [name for name in _REQUIRED_COLUMNS if name not in columns]
-    if missing:
-        problem = f"missing column {', '.join(missing)}; expected {','.join(COLUMNS)}"
-        raise file.error("line 1", problem)
     videos: dict[str, _RowsByObject] = {}
-    for cells in table:
-        fields = {name: (cells.get(name) or "").strip() for name in COLUMNS}
-        if any(fields.values()):
-            row = _row(file, f"line {table.line_num}", fields)
-            videos.setdefault(row.video, {}).setdefault(row.object, []).append(row)
+    for row in _read_rows(file):
+        videos.setdefault(row.video, {}).setdefault(row.object, []).append(row)
     for objects in videos.values():
         for rows in objects.values():
             rows.sort(key=lambda row: row.first)
             _check_disjoint(file, rows)
     return videos
+
+
+def _read_rows(file: File) -> list[_Row]:
+    """Return the rows of the list, in its order; empty lines are left out."""
+    rows = []
+    table = csv.DictReader(io.StringIO(file.container.text(file.name), newline=""))
+    try:
+        columns = [name.strip().lower() for name in table.fieldnames or ()]
+        table.fieldnames = columns
+        missing = [name for name in _REQUIRED_COLUMNS if name not in columns]
+        if missing:
+            raise file.error(
+                "line 1",
+                f"missing column {', '.join(missing)}; expected {','.join(COLUMNS)}",
+            )
+        for cells in table:
+            fields = {name: (cells.get(name) or "").strip() for name in COLUMNS}
+            if any(fields.values()):
+                rows.append(_row(file, f"line {table.line_num}", fields))
+    except csv.Error as error:  # such as a quote that never ends
+        raise file.error(
+            f"line {table.line_num}", f"{error}; save it again as CSV"
+        ) from error
+    return rows
 
 
 def _row(file: File, line: str, fields: Mapping[str, str]) -> _Row:

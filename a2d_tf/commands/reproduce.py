@@ -87,6 +87,19 @@ def _asked_rows():
     return names
 
 
+def _parse_seeds():
+    """Return the numbers of --seeds; InputError if one is none."""
+    seeds = []
+    for text in _SEEDS.value:
+        try:
+            seeds.append(int(text))
+        except ValueError as error:
+            raise InputError(
+                f"--seeds: '{text}' is not an integer; use such as --seeds=0,1,2"
+            ) from error
+    return seeds
+
+
 def source_flags(workdir: str) -> list[str]:
     """Return the flags of `a2d records` for the source that the flags name.
 
@@ -141,7 +154,7 @@ def main(argv: list[str]) -> None:
         command_line.require([], folds=_FOLDS.value)
     workdir = os.path.abspath(_WORKDIR.value)
     rows = _asked_rows()
-    seeds = [int(seed) for seed in _SEEDS.value]
+    seeds = _parse_seeds()
     plan = reproduction.Plan(
         _BASE.value,
         _TRAIN.value,
@@ -149,7 +162,7 @@ def main(argv: list[str]) -> None:
         delete_weights=_DELETE.value,
         device=_DEVICE.value,
     )
-    for seed in _SEEDS.value:
+    for seed in seeds:
         plan.check(rows, workdir, f"--seed={seed}")
     folds: dict[str, list[str]] = {"": []}
     if _FOLDS.value:

@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.locks import excludes_others, locked
@@ -50,7 +51,8 @@ def whole_folder(folder: str, replace: bool = True) -> Iterator[str]:
       replace: whether a folder there is replaced; else it must be empty or missing.
 
     Raises:
-      InputError: it cannot be written.
+      InputError: the folder cannot be written. An OSError of the caller that names a
+        file elsewhere, such as an input, is not taken for that.
     """
     parent = os.path.dirname(os.path.abspath(folder))
     if os.path.ismount(folder):
@@ -59,23 +61,64 @@ def whole_folder(folder: str, replace: bool = True) -> Iterator[str]:
         )
     if not replace:
         check_output_folder(folder)
-    try:
-        os.makedirs(parent, exist_ok=True)
-        with hidden_folder(parent, ".partial-") as (partial, _):
-            new = os.path.join(partial, "new")
+    with contextlib.ExitStack() as stack:
+        with _write_errors(folder):
+            os.makedirs(parent, exist_ok=True)
+            hidden = stack.enter_context(hidden_folder(parent, ".partial-"))
+            new = os.path.join(hidden.path, "new")
             os.mkdir(new)
+        try:
             yield new
+        except OSError as error:
+            if _names_file_outside(error, new):
+                raise
+            raise _write_error(folder, error) from error
+        with _write_errors(folder):
             if replace:
-                replace_folder(new, folder, os.path.join(partial, "old"))
+                replace_folder(new, folder, os.path.join(hidden.path, "old"))
             else:
                 os.replace(new, folder)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be written ({error})") from error
 
 
 @contextlib.contextmanager
-def hidden_folder(parent: str, prefix: str) -> Iterator[tuple[str, bool]]:
-    """Yield a new folder, and whether no other process uses one in `parent`.
+def _write_errors(folder):
+    """Turn an OSError into the InputError of a folder that cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise _write_error(folder, error) from error
+
+
+def _write_error(folder, error):
+    return InputError(f"{folder}: cannot be written ({error})")
+
+
+def _names_file_outside(error, folder):
+    """Return whether an OSError is of a file that is not in a folder.
+
+    A full disk, for one, names no file.
+    """
+    if not isinstance(error.filename, (str, os.PathLike)):
+        return False
+    path = os.path.abspath(error.filename)
+    return not path.startswith(os.path.join(folder, ""))
+
+
+class HiddenFolder(NamedTuple):
+    """A folder that only this process uses; see `hidden_folder`.
+
+    Attributes:
+      path: the folder.
+      is_alone: whether no other process uses a hidden folder beside it.
+    """
+
+    path: str
+    is_alone: bool
+
+
+@contextlib.contextmanager
+def hidden_folder(parent: str, prefix: str) -> Iterator[HiddenFolder]:
+    """Yield a new folder in `parent`, whose name begins with `prefix`.
 
     The folder is removed at the end. Folders that killed processes have left are
     removed, too: nobody holds the lock in them.
@@ -92,7 +135,7 @@ def hidden_folder(parent: str, prefix: str) -> Iterator[tuple[str, bool]]:
             is_alone = True
             if excludes_others(lock):
                 is_alone = _remove_abandoned(parent, prefix, lock)
-            yield folder, is_alone
+            yield HiddenFolder(folder, is_alone)
 
 
 def _remove_abandoned(parent, prefix, own_lock):

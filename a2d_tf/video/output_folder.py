@@ -57,14 +57,14 @@ def open_outputs(
     try:
         _check_replaceable(folder)
         os.makedirs(parent, exist_ok=True)
-        with hidden_folder(parent, HIDDEN) as (hidden, is_alone):
-            if record is None and not is_alone:
+        with hidden_folder(parent, HIDDEN) as hidden:
+            if record is None and not hidden.is_alone:
                 raise InputError(
                     f"--output={folder}: another process is writing to it; use another"
                     " --output"
                 )
             record_before = _read_record(folder)
-            new = os.path.join(hidden, "new")
+            new = os.path.join(hidden.path, "new")
             os.mkdir(new)
             with contextlib.closing(Outputs(new, reader, every, kinds)) as outputs:
                 yield outputs
@@ -83,7 +83,7 @@ def open_outputs(
                     f"{folder}: another process has meanwhile written other results"
                     " there; use another --output"
                 )
-            replace_folder(new, folder, os.path.join(hidden, "old"))
+            replace_folder(new, folder, os.path.join(hidden.path, "old"))
     except OSError as error:
         raise InputError(f"--output={folder}: cannot be written ({error})") from error
 
