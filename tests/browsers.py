@@ -15,7 +15,9 @@ FLAGS = (
 ).split()
 SCRIPT = """<script>
 const faults = [];
-async function until(test) { while (!test()) await new Promise(done => setTimeout(done, 50)); }
+async function until(test) {
+  while (!test()) await new Promise(done => setTimeout(done, 50));
+}
 for (const kind of ["error", "securitypolicyviolation"])
   addEventListener(kind, event => faults.push(event.message || event.blockedURI));
 (async () => { %s })().catch(error => String(error)).then(found => {

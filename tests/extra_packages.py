@@ -33,26 +33,30 @@ def folder(name):
 def _installed(name):
     """(folder of the packages, why there is none)."""
     requirements = TESTS / f"{name}_requirements.txt"
-    key = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()[
-        :12
-    ]
-    place = TESTS.parent / "work" / f"{name}-{key}"
-    if place.is_dir():
-        return place, None
-    place.parent.mkdir(exist_ok=True)
-    options = "--no-deps --no-compile --disable-pip-version-check --retries=1 --timeout=20".split()
-    with tempfile.TemporaryDirectory(dir=place.parent) as partial:
-        words = [
-            *options,
+    asked = requirements.read_bytes() + sys.version.encode()
+    key = hashlib.sha256(asked).hexdigest()[:12]
+    folder = TESTS.parent / "work" / f"{name}-{key}"
+    if folder.is_dir():
+        return folder, None
+    folder.parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as partial:
+        done = run_python(
+            "-m",
+            "pip",
+            "install",
+            "--no-deps",
+            "--no-compile",
+            "--disable-pip-version-check",
+            "--retries=1",
+            "--timeout=20",
             "--only-binary=:all:",
             f"--target={partial}/new",
             "-r",
             requirements,
-        ]
-        done = run_python("-m", "pip", "install", *words)
+        )
         if done.returncode:
             return None, (done.stderr.strip().splitlines() or ["pip failed"])[-1]
         # another process may do the same: the first names the folder
-        if not place.is_dir():
-            os.rename(f"{partial}/new", place)
-    return place, None
+        if not folder.is_dir():
+            os.rename(f"{partial}/new", folder)
+    return folder, None

@@ -209,17 +209,21 @@ def test_only_missing_actions_are_given_unless_bouts_win(tmp_path):
     }
 
 
+TOO_LONG = [("", "run", "START", "0"), ("", "run", "STOP", "9")]
+NO_TIME = [("", "run", "START", "soon")]
+
+
 @pytest.mark.parametrize(
     ("boxes", "rows", "words"),
     [
         (TWO, [("Cid", "run", "POINT", ".1")], "is called 'Cid'; .*bea.*--subjects"),
         (TWO, [("mouse", "run", "POINT", ".1")], "fits 2 individuals of frame 2"),
-        (ONE, [("", "run", "START", "0"), ("", "run", "STOP", "9")], "0.000 to 9.000 s is behind"),
+        (ONE, TOO_LONG, "0.000 to 9.000 s is behind"),
         (ONE, [("", "run", "START", "0")], "line 3: 'run' of '' does not stop; check"),
         (ONE, [("", "run", "STOP", "0")], "STOP without the other"),
-        (ONE, [("", "run", "START", "soon")], r"e.csv, line 3: Time: 'soon' is not a time"),
+        (ONE, NO_TIME, r"e.csv, line 3: Time: 'soon' is not a time"),
     ],
-)  # fmt: skip
+)
 def test_what_does_not_fit_is_one_clear_error(boxes, rows, words, tmp_path):
     with pytest.raises(InputError, match=words):
         opened(tmp_path, boxes, events(tmp_path / "e.csv", rows))

@@ -90,9 +90,8 @@ def copy(tmp_path_factory):
     for title, name in FILES.items():
         (folder / "a2d_tf" / name).write_text(example(title)[0])
     formats = folder / "a2d_tf" / "annotations" / "formats.py"
-    lines = re.search(r"```diff\n(.*?)```", example("Add a format")[1], re.S)[
-        1
-    ].splitlines()
+    diff = re.search(r"```diff\n(.*?)```", example("Add a format")[1], re.S)[1]
+    lines = diff.splitlines()
     text = formats.read_text()
     for before, line in zip(lines, lines[1:]):
         if line.startswith("+"):
@@ -120,15 +119,19 @@ from a2d_tf.data.manifest import Manifest
 config = Config.read("run/flags.txt")
 settings = dataclasses.replace(config.training, flip=True)
 manifest = Manifest.load("records")
-clips = [clip_records.parse(x) for path in manifest.shards("train") for x in clip_records.read_shard(path)]
+clips = []
+for path in manifest.shards("train"):
+    clips.extend(clip_records.parse(record) for record in clip_records.read_shard(path))
 assert np.isnan(clips[0]["key_point"]).all()
 for example in clips[1:]:
     np.testing.assert_allclose(example["key_point"], example["boxes"][:, :2], atol=1e-4)
     boxes = set()
     for seed in range(8):
         made = pipeline.augment(example, tf.constant([seed, 1], tf.int64), settings)
-        for (y, x), (y1, x1, y2, x2) in zip(made["key_point"].numpy(), made["boxes"].numpy()):
-            # Mirrored, the upper left corner becomes the upper right one; a box may be cut off.
+        key_points = made["key_point"].numpy()
+        for (y, x), (y1, x1, y2, x2) in zip(key_points, made["boxes"].numpy()):
+            # Mirrored, the upper left corner becomes the upper right one;
+            # a box may be cut off.
             corner = x1 if abs(x - x1) < abs(x - x2) else x2
             boxes.add(bool(corner == x1))
             if 0 < x < 96 and 0 < y < 64:

@@ -141,7 +141,8 @@ def test_the_page_of_a_library_has_a_card_for_each_prediction(tmp_path):
 
 
 HELPERS = """
-const seen = selector => [...document.querySelectorAll(selector)].filter(e => !e.hidden);
+const seen = selector => [...document.querySelectorAll(selector)].filter(
+  element => !element.hidden);
 const cells = () => [...[...document.querySelectorAll('tbody')].at(-1).rows].filter(
   row => !row.hidden).map(row => [...row.cells].map(cell => cell.innerText));
 function choose(values) {
@@ -154,9 +155,13 @@ function choose(values) {
 def test_a_page_plays_filters_and_sorts(tmp_path):
     script = """
     await until(() => video.readyState >= 2);
-    const lane = document.querySelectorAll('.lane')[2], box = lane.getBoundingClientRect();
-    const place = {clientX: box.left + lane.clientWidth * 1.62 / 4, clientY: box.top + 10};
-    lane.dispatchEvent(new MouseEvent('click', {bubbles: true, ...place}));
+    const lane = document.querySelectorAll('.lane')[2];
+    const box = lane.getBoundingClientRect();
+    lane.dispatchEvent(new MouseEvent('click', {
+      bubbles: true,
+      clientX: box.left + lane.clientWidth * 1.62 / 4,
+      clientY: box.top + 10,
+    }));
     await until(() => !video.seeking && Math.abs(video.currentTime - 1.62) < 0.02);
     const head = () => $('head').getBoundingClientRect().left - box.left;
     await until(() => Math.abs(head() / lane.clientWidth - 1.62 / 4) < 0.01);
@@ -176,8 +181,9 @@ def test_a_page_plays_filters_and_sorts(tmp_path):
 
 def test_tables_and_timeline_follow_the_least_score_of_a_track(tmp_path):
     script = """
-    const sums = () => [...document.querySelectorAll('tbody')].map(body => [...body.rows].filter(
-      row => !row.hidden).map(row => [...row.cells].map(cell => cell.innerText).join(' ')));
+    const words = row => [...row.cells].map(cell => cell.innerText).join(' ');
+    const sums = () => [...document.querySelectorAll('tbody')].map(
+      body => [...body.rows].filter(row => !row.hidden).map(words));
     choose({score: 0.6});
     const some = [sums(), seen('.group').length, $('least').innerText];
     choose({score: 0.75});
@@ -259,9 +265,7 @@ def test_a_library_filters_and_searches_all_videos_from_its_index(
         assert (all_names, pictures) == (own, len(own))
 
 
-def test_what_a_library_needs_of_a_prediction_is_made_again_where_it_is_not_of_its_files(
-    tmp_path,
-):
+def test_the_part_of_a_prediction_is_made_again_if_it_is_not_of_its_files(tmp_path):
     folder = write(tmp_path / "clip", overlay=3)
     (folder / "summary.csv").write_text("header\n" + "a bout\n" * 7)
     made, path = read_part(folder), folder / "part.json"

@@ -8,7 +8,10 @@ from processes import ROOT
 
 FAKE = """#!/usr/bin/env bash
 case "$1 $2" in
-  "-m venv") mkdir -p .venv/bin; cp "$0" .venv/bin/python; echo "venv ${0##*/}" >>asked ;;
+  "-m venv")
+    mkdir -p .venv/bin
+    cp "$0" .venv/bin/python
+    echo "venv ${0##*/}" >>asked ;;
   "-m pip") echo "pip $*" >>asked ;;
 esac
 """

@@ -1,5 +1,4 @@
-"""Write docs/flags.md, the lists of all settings, from their definitions in
-core/config.py.
+"""Write docs/flags.md, the page of all settings, from `a2d_tf/core/config.py`.
 
 python tools/document_flags.py
 """
@@ -18,32 +17,36 @@ from a2d_tf.core.files import write_text
 
 _INTRODUCTION = """# Flags
 
-Every setting of a run, with its default. `a2d train` takes all of them; `a2d evaluate`,
-`a2d export` and `a2d predict` take those of inference and computing, which override the run's.
-The defaults are those of `configs/a2d.flags` ([paper.md](paper.md)). `--flip` and `--noflip` are
-short for `--flip=true` and `--flip=false`. `--help` lists a command's own flags, such as
-`--records`, and the range of each setting.
+Every setting of a run, with its default. `a2d train` takes all of them;
+`a2d evaluate`, `a2d export` and `a2d predict` take those of inference and computing,
+which override the run's. The defaults are those of `configs/a2d.flags`
+([paper.md](paper.md)). `--flip` and `--noflip` are short for `--flip=true` and
+`--flip=false`. `--help` lists a command's own flags, such as `--records`, and the range
+of each setting.
 
 `tools/document_flags.py` makes this page from `a2d_tf/core/config.py`.
 """
 
 
 def text() -> str:
-    """The page, as Markdown."""
+    """Return the page as Markdown."""
     parts = [_INTRODUCTION]
     for name, section in SECTIONS.items():
-        about, meanings = section.__doc__.split("\n\n")[0], help_of(section)
-        parts.append(f"\n## {name.capitalize()}\n\n{about}\n\n")
-        parts += [
-            _row(field, meanings[field.name]) for field in dataclasses.fields(section)
-        ]
+        summary = section.__doc__.split("\n\n")[0]
+        parts.append(f"\n## {name.capitalize()}\n\n{summary}\n\n")
+        meanings = help_of(section)
+        for field in dataclasses.fields(section):
+            parts.append(_row(field, meanings[field.name]))
     return "".join(parts)
 
 
 def _row(field, meaning):
+    """Return the line of the page about one setting."""
+    row = f"- `--{field.name}={flag_text(field.default)}`: {meaning}"
     choices = [f"`{choice}`" for choice in field.metadata.get("enum_values", ())]
-    values = f" ({', '.join(choices)})" if choices else ""
-    return f"- `--{field.name}={flag_text(field.default)}`: {meaning}{values}\n"
+    if choices:
+        row += f" ({', '.join(choices)})"
+    return f"{row}\n"
 
 
 if __name__ == "__main__":

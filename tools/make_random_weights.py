@@ -1,5 +1,6 @@
-"""Make a file of random weights in a public file's layout, to rehearse what starts from
-it.
+"""Make a file of random weights in the layout of a public file.
+
+It rehearses what starts from public weights:
 
   python tools/make_random_weights.py --source matterport --output mask_rcnn_coco.h5
   python tools/make_random_weights.py --source keras_resnet101 --output imagenet.h5
@@ -28,26 +29,30 @@ _SOURCE = FLAGS.define_enum(
     "source",
     None,
     ["matterport", "keras_resnet101"],
-    "Whose layout: that of a Keras file.",
+    "The published Keras file that has the layout.",
 )
 _OUTPUT = FLAGS.define_string("output", None, "The .h5 file to write.")
 
-# What a stem is given: mean-free pixels, in the low hundreds.
-_PIXELS = 64
-# The scale of norms. Kernels as of He et al. keep the variance through a ReLU, and
-# every residual block then adds to it: with a scale of 1 it would triple 33 times.
+# The deviation of a stem's input: mean-free pixels, in the low hundreds.
+_PIXEL_DEVIATION = 64
+# Bounds of the scale of norms. Kernels by He et al. keep the variance through a ReLU,
+# and every residual block then adds to it: with a scale of 1 it would triple 33 times.
 _GAMMA = (0.5, 0.7)
 
 
 def random_tensor(
     name: str, shape: Sequence[int], rng: np.random.Generator
 ) -> np.ndarray:
-    """Random numbers for one tensor: float32 of the shape."""
+    """Draw one tensor: float32 of the shape.
+
+    Args:
+      name: layer/weight.
+    """
     weight = name.split("/")[-1]
     if weight == "kernel":
         deviation = (2 / np.prod(shape[:-1])) ** 0.5
-        if shape[-2] == 3:
-            deviation /= _PIXELS
+        if shape[-2] == 3:  # a stem, which sees pixels
+            deviation /= _PIXEL_DEVIATION
         return deviation * rng.standard_normal(shape, np.float32)
     if weight == "gamma":
         return rng.uniform(*_GAMMA, shape).astype(np.float32)
@@ -57,29 +62,32 @@ def random_tensor(
 
 
 def dataset(name: str) -> str:
-    """Where Keras puts a tensor called layer/weight in its file."""
-    # Matterport's proposal network is a model of its own, which Keras keeps in one
-    # group.
-    group = "rpn_model" if name.startswith("rpn_") else name.split("/")[0]
+    """Return where Keras stores the tensor `name`, layer/weight, in its file."""
+    group = name.split("/")[0]
+    if name.startswith("rpn_"):
+        # Matterport's proposal network is a model of its own: one group for Keras.
+        group = "rpn_model"
     return f"{group}/{name}:0"
 
 
 def write(path: str, shapes: dict[str, Sequence[int]]) -> None:
-    """Write random tensors of {layer/weight: shape} as Keras lays out a model's
-    weights.
+    """Write random tensors as Keras lays out the weights of a model.
+
+    Args:
+      shapes: {layer/weight: shape}.
     """
     rng = np.random.default_rng(0)
 
     def fill(file):
-        with h5py.File(file.name, "w") as made:
+        with h5py.File(file.name, "w") as weights:
             for name, shape in shapes.items():
-                made[dataset(name)] = random_tensor(name, shape, rng)
+                weights[dataset(name)] = random_tensor(name, shape, rng)
 
     write_file(path, fill)
 
 
 class Shapes(dict):
-    """{name: shape} of the tensors that are taken from it, as from a source's file."""
+    """A source's file that only records what is taken from it: {name: shape}."""
 
     def take(self, name: str, shape: Sequence[int]) -> np.ndarray:
         """Record a tensor's name and shape; return zeros."""
@@ -88,14 +96,17 @@ class Shapes(dict):
 
 
 def shapes(source: str, sizes: Any = None) -> Shapes:
-    """Return the shapes of the tensors that a source's file must hold; sizes:
-    `layouts.Sizes`.
+    """Return the shapes of the tensors that a source's file must hold.
+
+    Args:
+      source: a value of --source.
+      sizes: `layouts.Sizes`; None: those of the published file.
     """
     from a2d_tf.pretrained import layouts
 
-    found = Shapes()
-    layouts.by_roles(found.take, source, sizes or layouts.Sizes())
-    return found
+    recorded = Shapes()
+    layouts.by_roles(recorded.take, source, sizes or layouts.Sizes())
+    return recorded
 
 
 def main(argv: list[str]) -> None:

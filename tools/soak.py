@@ -2,12 +2,12 @@
 
   python tools/soak.py --workdir=work/soak
 
-Conversion, training, the prediction of a library, the way from an export to a page, and
-both pipelines of Beam where it is installed: each run once undisturbed and once killed
-by SIGKILL with all its children at random moments, and started again. Then the results
-of both are compared: records and predictions by byte, weights to the bit, TensorBoard's
-points, of which none may come twice. The command ends with status 1 if anything
-differs.
+The commands are conversion, training, the prediction of a library, the way from an
+export to a page, and both pipelines of Beam if it is installed. Each runs twice: once
+undisturbed; and once killed at random moments, by SIGKILL with all its children, and
+started again. Then the results of both are compared: records and predictions by byte,
+weights to the bit, and TensorBoard's points, of which none may come twice. The status
+is 1 if anything differs.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
@@ -33,18 +34,15 @@ from tools.benchmarks import processes
 
 FLAGS = command_line.Register()
 _WORKDIR = FLAGS.define_string(
-    "workdir", None, "Folder that everything goes to; is emptied."
+    "workdir", None, "Folder that everything goes to; it is emptied."
 )
-_SEED = FLAGS.define_integer("seed", 0, "Of the moments.", 0)
+_SEED = FLAGS.define_integer("seed", 0, "Seed of the moments.", 0)
 _KILLS = FLAGS.define_integer("kills", 20, "How often to kill each command.", 0)
 _VIDEOS = FLAGS.define_integer("videos", 24, "Clips of the mini A2D.", 6)
 _STEPS = FLAGS.define_integer("steps", 400, "Training steps.", 1)
 
-_TINY = [
-    line
-    for line in read_text(processes.ROOT / "tools/tiny.flags").split()
-    if "=" in line
-]
+_SMALLEST = read_text(processes.ROOT / "tools/tiny.flags").splitlines()
+_TINY = [line for line in _SMALLEST if line.startswith("--")]
 _TINY += [
     "--norm=group_norm",
     "--flow_norm=same",
@@ -68,21 +66,31 @@ _OF_TIME = ("run/clips_per_second", "run/step_ms", "run/wait_ms")
 
 
 def survive(
-    words: list[str], folder: str, kills: int, longest: float, moments: random.Random
+    words: list[str],
+    *,
+    folder: str,
+    kills: int = 0,
+    longest: float = 0.0,
+    moments: random.Random,
 ) -> None:
     """Run a command of a2d to its end, after so many SIGKILLs.
 
+    If it ends before a SIGKILL comes, its folder is removed, and it starts again.
+
     Args:
-      folder: what it makes; one that ends before its SIGKILL came begins anew, without
-        that.
-      longest: seconds that it may run before a SIGKILL; moments: the generator.
+      words: the command, without `a2d`.
+      folder: what it makes.
+      kills: the number of SIGKILLs.
+      longest: seconds that it may run before a SIGKILL.
+      moments: draws the seconds.
 
     Raises:
       InputError: it failed by itself.
     """
     command = [sys.executable, "-m", "a2d_tf", *words]
     while kills:
-        if processes.run(command, moments.uniform(0.5, longest)).status is None:
+        ended = processes.run(command, moments.uniform(0.5, longest))
+        if ended.status is None:
             kills -= 1
         else:
             shutil.rmtree(folder, ignore_errors=True)
@@ -93,116 +101,170 @@ def survive(
 
 def files(folder: str) -> dict:
     """Return {name: digest} of the files below a folder."""
-    return {
-        str(path.relative_to(folder)): file_digest(path)
-        for path in sorted(pathlib.Path(folder).rglob("*"))
-        if path.is_file()
-    }
+    digests = {}
+    for path in sorted(pathlib.Path(folder).rglob("*")):
+        if path.is_file():
+            digests[str(path.relative_to(folder))] = file_digest(path)
+    return digests
 
 
 def training(run: str) -> dict:
-    """Return {tensor of the newest and of the best checkpoint, or point of TensorBoard:
-    value}.
+    """Return the values of a run's checkpoints and of its points in TensorBoard.
 
-    Left out is what a clock says.
+    The checkpoints are the newest and the best. Points that measure time are left out.
+
+    Returns:
+      {checkpoint/tensor, or "writer tag step": value}.
 
     Raises:
       InputError: a point that is there twice.
     """
-    import numpy as np
     import tensorflow as tf
 
     from tools.benchmarks import setups
 
-    found: dict = {}
+    values: dict = {}
     for kind in ("checkpoints", "best"):
         reader = tf.train.load_checkpoint(str(pathlib.Path(run, kind)))
         for name in reader.get_variable_to_shape_map():
             if "save_counter" not in name and "OBJECT_GRAPH" not in name:
-                value = np.asarray(reader.get_tensor(name))
-                found[f"{kind}/{name}"] = (
-                    value.item() if value.dtype == object else value.tobytes()
-                )
+                values[f"{kind}/{name}"] = _to_the_bit(reader.get_tensor(name))
     for writer, tag, step, value in setups.points(pathlib.Path(run, "tensorboard")):
         key = f"{writer} {tag} {step}"
-        if key in found:
+        if key in values:
             raise InputError(f"{run}: {key} is there twice")
         if tag not in _OF_TIME:
-            found[key] = value.SerializeToString()
-    return found
+            values[key] = value.SerializeToString()
+    return values
+
+
+def _to_the_bit(tensor):
+    """Return a checkpoint's tensor so that equal means equal in every bit."""
+    import numpy as np
+
+    array = np.asarray(tensor)
+    if array.dtype == object:  # text
+        return array.item()
+    return array.tobytes()
 
 
 def start(folder: str) -> dict:
     """Return what must be the same of all that `a2d start` makes."""
-    names = ("records/", "videos/")
-    found = {name: one for name, one in files(folder).items() if name.startswith(names)}
-    return {**found, **training(os.path.join(folder, "run"))}
+    values = training(os.path.join(folder, "run"))
+    for name, digest in files(folder).items():
+        if name.startswith(("records/", "videos/")):
+            values[name] = digest
+    return values
 
 
 def write_export(records: str, path: str) -> None:
-    """Write the instances of records as annotations in the own format of `a2d
-    records`.
-    """
+    """Write the instances of records as annotations in `a2d records`' own format."""
     images: list[dict] = []
     annotations = []
     manifest = Manifest.load(records)
     for split, _, truth in inspection.read(manifest, manifest.splits):
         height, width = truth.native_size
-        image = {"id": len(images), "width": width, "height": height, "split": split}
-        images.append({**image, "file_name": f"{truth.name}.png"})
+        image = {
+            "id": len(images),
+            "width": width,
+            "height": height,
+            "split": split,
+            "file_name": f"{truth.name}.png",
+        }
+        images.append(image)
         for code, rle in zip(truth.codes.tolist(), truth.rles):
             actor, action = manifest.label_space.name(code).split("-")
-            shape = {"size": rle["size"], "counts": rle["counts"].decode()}
-            named = {"image_id": image["id"], "actor": actor, "action": action}
-            annotations.append({**named, "segmentation": shape})
+            annotation = {
+                "image_id": image["id"],
+                "actor": actor,
+                "action": action,
+                "segmentation": {
+                    "size": rle["size"],
+                    "counts": rle["counts"].decode(),
+                },
+            }
+            annotations.append(annotation)
     write_text(path, json.dumps({"images": images, "annotations": annotations}))
 
 
-def commands(workdir: str) -> Iterator[tuple[str, list[str], Callable[[str], dict]]]:
-    """Yield a name, the words with {} for a folder of its own, and what must be the
-    same of that.
+class Command(NamedTuple):
+    """A command of a2d, and what must be the same if it was killed.
 
-    Later commands read what the earlier ones have made.
+    Attributes:
+      name: names its folder, too.
+      words: the command without `a2d`; {} stands for its folder.
+      result: returns what must be the same, of the folder.
     """
+
+    name: str
+    words: list[str]
+    result: Callable[[str], dict]
+
+
+def commands(workdir: str) -> Iterator[Command]:
+    """Yield the commands; later ones read what the earlier ones have made."""
     base = os.path.join(workdir, "tiny.flags")
     write_text(base, "\n".join(_TINY))
     release = os.path.join(workdir, "mini", "Release")
-    records = os.path.join(workdir, "whole", "out", "conversion")
-    run = os.path.join(workdir, "whole", "out", "training")
-    sizes = (
-        "--image_height=64 --image_width=96 --clip_frames=3 --shard_videos=2".split()
-    )
-    convert = [f"--release={release}", "--output={}", *sizes]
-    train = ["train", f"--flagfile={base}", f"--records={records}", "--workdir={}"]
-    videos = f"--video={release}/clips320H"
-    predict = [f"--workdir={run}", videos, "--output={}"]
-    yield "conversion", ["records", *convert, "--workers=2"], files
-    yield "training", [*train, f"--steps={_STEPS.value}"], training
-    yield "library", ["predict", *predict], files
+    videos = f"{release}/clips320H"
+    records = output_folder(workdir, "whole", "conversion")
+    run = output_folder(workdir, "whole", "training")
+    steps = f"--steps={_STEPS.value}"
+
+    conversion = [
+        f"--release={release}",
+        "--output={}",
+        "--image_height=64",
+        "--image_width=96",
+        "--clip_frames=3",
+        "--shard_videos=2",
+    ]
+    yield Command("conversion", ["records", *conversion, "--workers=2"], files)
+
+    words = ["train", f"--flagfile={base}", f"--records={records}", "--workdir={}"]
+    yield Command("training", [*words, steps], training)
+
+    prediction = [f"--workdir={run}", f"--video={videos}", "--output={}"]
+    yield Command("library", ["predict", *prediction], files)
+
     export = os.path.join(workdir, "export.json")
     write_export(records, export)
-    own = [
+    own_videos = [
         f"--annotations={export}",
-        f"--videos={release}/clips320H",
+        f"--videos={videos}",
         "--output={}",
         "--",
-    ]
-    own += [
         *_TINY,
         "--init_rgb=",
         "--init_flow=",
-        f"--steps={_STEPS.value}",
-        *sizes[2:],
+        steps,
+        "--clip_frames=3",
+        "--shard_videos=2",
     ]
-    yield "start", ["start", *own], start
-    after = f"--after={os.path.join(workdir, 'whole', 'out', 'start')}"
-    yield "second round", ["start", after, *own], start
+    yield Command("start", ["start", *own_videos], start)
+
+    after = f"--after={output_folder(workdir, 'whole', 'start')}"
+    yield Command("second round", ["start", after, *own_videos], start)
+
     if importlib.util.find_spec("apache_beam") is None:
-        return print("Beam: not installed")
-    runner = ["--", "--runner=FnApiRunner", "--direct_running_mode=multi_processing"]
-    runner += ["--direct_num_workers=2"]
-    yield "Beam, records", ["on-beam", "records", *convert, *runner], files
-    yield "Beam, library", ["on-beam", "predict", *predict, *runner], files
+        print("Beam: not installed")
+        return
+    runner = [
+        "--",
+        "--runner=FnApiRunner",
+        "--direct_running_mode=multi_processing",
+        "--direct_num_workers=2",
+    ]
+    yield Command("Beam, records", ["on-beam", "records", *conversion, *runner], files)
+    yield Command("Beam, library", ["on-beam", "predict", *prediction, *runner], files)
+
+
+def output_folder(workdir: str, way: str, name: str) -> str:
+    """Return the folder that a command makes, whole or killed.
+
+    Both ways end alike: `out` and the command's name are printed in pages.
+    """
+    return os.path.join(workdir, way, "out", name)
 
 
 def main(argv: list[str]) -> None:
@@ -211,25 +273,31 @@ def main(argv: list[str]) -> None:
     moments = random.Random(_SEED.value)
     shutil.rmtree(workdir, ignore_errors=True)
     mini = ["mini", f"--output={workdir}/mini", f"--videos={_VIDEOS.value}"]
-    survive(mini, f"{workdir}/mini", 0, 0, moments)
+    survive(mini, folder=f"{workdir}/mini", moments=moments)
     same = True
-    for name, command, result in commands(workdir):
-        ends = []
+    for command in commands(workdir):
+        results = []
         seconds = 0.0
         for way, kills in (("whole", 0), ("killed", _KILLS.value)):
-            # The last two names are in pages.
-            folder = os.path.join(workdir, way, "out", name)
+            folder = output_folder(workdir, way, command.name)
             began = time.monotonic()
-            words = [word.replace("{}", folder) for word in command]
-            survive(words, folder, kills, seconds, moments)
+            survive(
+                [word.replace("{}", folder) for word in command.words],
+                folder=folder,
+                kills=kills,
+                longest=seconds,
+                moments=moments,
+            )
             seconds = time.monotonic() - began
-            ends.append(result(folder))
-        keys = {**ends[0], **ends[1]}
-        differ = sorted(key for key in keys if ends[0].get(key) != ends[1].get(key))
-        same = same and bool(keys) and not differ
+            results.append(command.result(folder))
+        whole, killed = results
+        keys = whole.keys() | killed.keys()
+        differ = sorted(key for key in keys if whole.get(key) != killed.get(key))
+        if differ or not keys:
+            same = False
         print(
-            f"{name}: killed {_KILLS.value} times, {len(keys)} compared, {len(differ)}"
-            " differ"
+            f"{command.name}: killed {_KILLS.value} times,"
+            f" {len(keys)} compared, {len(differ)} differ"
         )
         for key in differ:
             print(f"  {key}", flush=True)
