@@ -20,6 +20,7 @@ import io
 import pathlib
 import sys
 import tokenize
+from collections.abc import Iterator
 from typing import NamedTuple
 
 KINDS = (
@@ -49,12 +50,23 @@ _NO_CODE = (
 )
 
 
+class Find(NamedTuple):
+    """A construct of a kind, and the line that it begins in."""
+
+    kind: str
+    line: int
+
+
 class Source(NamedTuple):
-    """A file: its path, its number of lines of code, and (kind, line) of each find."""
+    """A file: its path, its number of lines of code, and the constructs in it."""
 
     path: pathlib.Path
     lines: int
-    finds: list[tuple[str, int]]
+    finds: list[Find]
+
+    def count(self) -> collections.Counter:
+        """Return how often it has each kind."""
+        return collections.Counter(find.kind for find in self.finds)
 
 
 def code_lines(text: str, tree: ast.AST) -> set[int]:
@@ -77,29 +89,32 @@ def _is_text(node):
     return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 
-def kinds_of(node: ast.AST, code: set[int]) -> list[str]:
-    """Return the kinds of a node; `code` are the file's lines of code."""
-    if isinstance(node, ast.Assign):
-        has_tuple = any(isinstance(target, ast.Tuple) for target in node.targets)
-        return ["tuple"] if has_tuple and isinstance(node.value, ast.Tuple) else []
+def kinds_of(node: ast.AST, code: set[int]) -> Iterator[str]:
+    """Yield the kinds of a node; `code` are the file's lines of code."""
+    if isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple):
+        if any(isinstance(target, ast.Tuple) for target in node.targets):
+            yield "tuple"
     if isinstance(node, ast.IfExp):
-        return ["ifexp"]
+        yield "ifexp"
     if isinstance(node, _COMPREHENSIONS):
-        return ["comp", "multi"] if _is_nested(node) else ["comp"]
-    if isinstance(node, ast.Starred):
-        return ["spread"] if isinstance(node.value, _LITERALS) else []
+        yield "comp"
+        if _is_nested(node):
+            yield "multi"
+    if isinstance(node, ast.Starred) and isinstance(node.value, _LITERALS):
+        yield "spread"
     if isinstance(node, ast.Dict):
-        return _spread_dicts(node)
-    if isinstance(node, ast.For):
-        return ["loopif"] if isinstance(node.iter, ast.IfExp) else []
-    if isinstance(node, ast.BinOp):
-        return ["times"] if _repeats_by_condition(node) else []
+        for key, value in zip(node.keys, node.values):
+            if key is None and isinstance(value, (ast.Dict, ast.IfExp, ast.DictComp)):
+                yield "spread"
+    if isinstance(node, ast.For) and isinstance(node.iter, ast.IfExp):
+        yield "loopif"
+    if isinstance(node, ast.BinOp) and _repeats_by_condition(node):
+        yield "times"
     if isinstance(node, ast.NamedExpr):
-        return ["walrus"]
+        yield "walrus"
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-        length = len(code.intersection(_lines_of(node)))
-        return ["big"] if length > _LONGEST_FUNCTION else []
-    return []
+        if len(code.intersection(_lines_of(node))) > _LONGEST_FUNCTION:
+            yield "big"
 
 
 def _is_nested(comprehension):
@@ -110,14 +125,6 @@ def _is_nested(comprehension):
         if isinstance(node, _COMPREHENSIONS) and node is not comprehension:
             return True
     return False
-
-
-def _spread_dicts(node):
-    kinds = []
-    for key, value in zip(node.keys, node.values):
-        if key is None and isinstance(value, (ast.Dict, ast.IfExp, ast.DictComp)):
-            kinds.append("spread")
-    return kinds
 
 
 def _repeats_by_condition(node):
@@ -135,17 +142,17 @@ def _repeats_by_condition(node):
 
 
 def read(path: pathlib.Path) -> Source:
-    """Count in a file."""
+    """Read a file and find the constructs in it."""
     text = path.read_text(encoding="utf-8")
     tree = ast.parse(text)
     code = code_lines(text, tree)
     finds = []
     for node in ast.walk(tree):
         for kind in kinds_of(node, code):
-            finds.append((kind, node.lineno))
+            finds.append(Find(kind, node.lineno))
     for number, line in enumerate(text.splitlines(), 1):
         if len(line) > _COLUMNS:
-            finds.append(("long", number))
+            finds.append(Find("long", number))
     return Source(path, len(code), finds)
 
 
@@ -155,7 +162,7 @@ def table(sources: list[Source]) -> str:
     for source in sources:
         counts = by_folder.setdefault(str(source.path.parent), collections.Counter())
         counts["lines"] += source.lines
-        counts.update(kind for kind, _ in source.finds)
+        counts.update(source.count())
     total: collections.Counter = collections.Counter()
     for counts in by_folder.values():
         total.update(counts)
@@ -164,20 +171,25 @@ def table(sources: list[Source]) -> str:
     for folder, counts in by_folder.items():
         lines.append(_row(folder, [counts[name] for name in columns]))
     lines.append(_row("all", [total[name] for name in columns]))
-    rates = [f"{1000 * total[kind] / total['lines']:.1f}" for kind in KINDS]
-    lines.append(_row("per 1000 lines of code", ["", *rates]))
+    rates = [""]  # the number of lines has none
+    for kind in KINDS:
+        rates.append(f"{1000 * total[kind] / total['lines']:.1f}")
+    lines.append(_row("per 1000 lines of code", rates))
     return "\n".join(lines)
 
 
 def _row(name, cells):
-    return f"{name:28}" + "".join(f"{cell:>7}" for cell in cells)
+    row = f"{name:28}"
+    for cell in cells:
+        row += f"{cell:>7}"
+    return row
 
 
 def above_limits(sources: list[Source], limits: list[str]) -> list[str]:
     """Return a line for each limit, such as multi=20, that is exceeded."""
     counts: collections.Counter = collections.Counter()
     for source in sources:
-        counts.update(kind for kind, _ in source.finds)
+        counts.update(source.count())
     problems = []
     for limit in limits:
         kind, _, most = limit.partition("=")
@@ -198,14 +210,13 @@ def main() -> int:
     options = parser.parse_args()
     paths: list[pathlib.Path] = []
     for folder in options.folders:
-        found = sorted(folder.rglob("*.py"), key=lambda path: (path.parent, path.name))
-        paths.extend(found)
+        paths += sorted(folder.rglob("*.py"), key=lambda path: (path.parent, path.name))
     sources = [read(path) for path in paths]
     if options.list:
         for source in sources:
-            for kind, line in source.finds:
-                if kind == options.list:
-                    print(f"{source.path}:{line}")
+            for find in source.finds:
+                if find.kind == options.list:
+                    print(f"{source.path}:{find.line}")
         return 0
     print(table(sources))
     problems = above_limits(sources, options.most)
