@@ -167,14 +167,16 @@ class _Page:
             blocks.append(Heading(title))
             columns: list[str] = []
             for figures in rows.values():
-                columns.extend(name for name in figures if name not in columns)
+                for figure in figures:
+                    if figure not in columns:
+                        columns.append(figure)
             lines = []
             for name, figures in rows.items():
-                line = [name]
-                line.extend(_text_of(figures.get(column, "")) for column in columns)
-                lines.append(line)
+                cells = [_text_of(figures.get(column, "")) for column in columns]
+                lines.append([name, *cells])
             blocks.append(HtmlTable(("", *columns), lines))
-        blocks.extend(Text(text) for text in self.texts)
+        for text in self.texts:
+            blocks.append(Text(text))
         named_blocks = [(type(block).__name__, block) for block in blocks]
         return templates.render("base.html", "Training on a GPU", blocks=named_blocks)
 

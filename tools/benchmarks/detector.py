@@ -1,17 +1,18 @@
-"""Suite `detector`: boxes, actors and masks of one frame, against torchvision's Mask
-R-CNN.
+"""Suite `detector`: one frame, against torchvision's Mask R-CNN.
 
-Both have the same anchors and layers, work on as many proposals and RoIs, and detect as
-  much: that
-is checked. What only one of them does stays out: torchvision's resizing of the input
-and pasting of masks into the image; our actions (a label space with one action,
-cartesian, has no head for it).
+Both predict boxes, actors and masks. They have the same anchors and layers, and the
+suite checks that they work on the same number of proposals and RoIs and detect the same
+number of instances. What only one of them does is left out: torchvision's resizing of
+the input and pasting of masks into the image, and our actions (a cartesian label space
+with one action has no action head).
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -43,76 +44,126 @@ _SMALL = dataclasses.replace(
 )
 _HALF = ", bfloat16"
 _NMS = 0.5
-_PER_LEVEL = 1000  # best anchors of a level that torchvision suppresses
+_PER_LEVEL = 1000  # best anchors of each level, among which torchvision suppresses
+
+
+class _Sample(NamedTuple):
+    """The RoIs that a training step samples from a frame; each positive has a mask."""
+
+    rois: int
+    positives: int
+
+    @property
+    def name(self):
+        return f"training, {self.rois} RoIs, {self.positives} masks"
 
 
 @dataclasses.dataclass(frozen=True)
 class _Counts:
-    """What must be equal: proposals, detections, and (RoIs a frame, positive ones)."""
+    """The numbers that must be equal on both sides.
 
-    proposals: int = 1000
-    detections: tuple[int, ...] = (100, 10)
-    # the authors', torchvision's
-    samples: tuple[tuple[int, int], ...] = ((64, 22), (512, 128))
+    Attributes:
+      proposals: of a frame.
+      detections: of a frame; each number is measured.
+      samples: of a frame; each is measured.
+    """
+
+    proposals: int
+    detections: tuple[int, ...]
+    samples: tuple[_Sample, ...]
+
+
+_COUNTS = _Counts(
+    proposals=1000,
+    detections=(100, 10),
+    samples=(
+        _Sample(64, positives=22),  # the authors'
+        _Sample(512, positives=128),  # torchvision's
+    ),
+)
+_SMALL_COUNTS = _Counts(
+    proposals=20, detections=(10,), samples=(_Sample(8, positives=2),)
+)
+
+
+class _Case(NamedTuple):
+    """What is measured: a name, and a call that was checked to work on the counts."""
+
+    name: str
+    call: Callable[[], Any]
 
 
 def run(options: dict) -> tuple[list[dict], dict]:
-    """Return rows and details; `small`: the smallest network, 20 proposals, 10
-    detections.
-    """
+    """Return rows and details; `small`: the smallest network, and small counts."""
     devices.prepare()
     tf.keras.utils.set_random_seed(0)  # how many boxes random weights propose is chance
     small = options["small"]
     model = _SMALL if small else _MODEL
-    counts = _Counts(20, (10,), ((8, 2),)) if small else _Counts()
+    counts = _SMALL_COUNTS if small else _COUNTS
     labels = LabelSpace.from_fields({"actors": [*A2D.actors], "actions": ["one"]})
     # As many instances as there shall be positive RoIs: random weights propose none.
-    batches = {n: setups.batch(model, 1, n) for _, n in counts.samples}
-    candidates = {"peak": measure.peak(small)}
+    batches = {}
+    for sample in counts.samples:
+        batches[sample.positives] = setups.batch(model, 1, sample.positives)
+    candidates: dict[Any, Callable[[], float]] = {"peak": measure.peak(small)}
     for suffix, precision in (("", "float32"), (_HALF, "mixed_bfloat16")):
         network = Network(model, labels, ComputeConfig(precision))
-        for name, call in _ours(network, batches, counts):
-            candidates["ours", name + suffix] = measure.stopwatch(call)
+        for case in _ours(network, batches, counts):
+            candidates["ours", case.name + suffix] = measure.stopwatch(case.call)
     if peers.available():
-        for name, call in _torchvisions(model, batches, counts):
-            candidates["torchvision", name] = measure.stopwatch(peers.waiting(call))
-    results = measure.alternate(options["rounds"], candidates)
+        for case in _torchvision(model, batches, counts):
+            call = peers.waiting(case.call)
+            candidates["torchvision", case.name] = measure.stopwatch(call)
+    seconds = measure.alternate(options["rounds"], candidates)
+    peak = seconds["peak"]  # GFLOP/s
 
-    work = {
-        f"inference, {n} detections": setups.gflop(network, counts.proposals, n)
-        for n in counts.detections
-    }
-    for rois, masks in counts.samples:
-        work[f"training, {rois} RoIs, {masks} masks"] = 3 * setups.gflop(
-            network, rois, masks
-        )
+    work = {}
+    for number in counts.detections:
+        gflop = setups.gflop(network, rois=counts.proposals, masks=number)
+        work[_inference_name(number)] = gflop
+    for sample in counts.samples:
+        gflop = setups.gflop(network, rois=sample.rois, masks=sample.positives)
+        work[sample.name] = 3 * gflop  # the backward pass counts twice
     rows = []
     for name, gflop in work.items():
-        seconds, peer = results["ours", name], results.get(("torchvision", name))
-        rates, up = [gflop / s for s in seconds], {"higher_is_better": True}
+        rates = [gflop / s for s in seconds["ours", name]]
         rows.append(
-            measure.row(f"{name}, of the peak", "GFLOP/s", rates, results["peak"], **up)
+            measure.row(
+                f"{name}, of the peak", "GFLOP/s", rates, peak, higher_is_better=True
+            )
         )
+        peer = None
+        if ("torchvision", name) in seconds:
+            peer = _ms(seconds["torchvision", name])
         for suffix in ("", _HALF):
-            ours, theirs = _ms(results["ours", name + suffix]), peer and _ms(peer)
-            rows.append(measure.row(name + suffix, "ms", ours, theirs))
-    return rows, {"gflop": work, "peak": results["peak"], **peers.versions()}
+            ours = _ms(seconds["ours", name + suffix])
+            rows.append(measure.row(name + suffix, "ms", ours, peer))
+    return rows, {"gflop": work, "peak": peak, **peers.versions()}
+
+
+def _inference_name(detections):
+    return f"inference, {detections} detections"
 
 
 def _ms(seconds):
     return [1e3 * s for s in seconds]
 
 
-def _require(what, found, wanted):
-    if found != wanted:
+def _require(what, number, required):
+    if number != required:
         raise RuntimeError(
-            f"{what}: {found} instead of {wanted}, so that no ratio would mean much"
+            f"{what}: {number} instead of {required}, so that no ratio would mean much"
         )
 
 
 def _ours(network, batches, counts):
-    """Yield (name, call), checked to work on what it should."""
-    used, batch = folded(network), next(iter(batches.values()))
+    """Yield the cases of our network.
+
+    Args:
+      batches: {number of instances: a batch of one clip with as many}.
+    """
+    served = folded(network)
+    batch = next(iter(batches.values()))
     frame = {"rgb": batch["rgb"], "size": batch["size"]}
     for number in counts.detections:
         settings = InferenceConfig(
@@ -123,40 +174,39 @@ def _ours(network, batches, counts):
             max_detections=number,
         )
         detect = tf.function(
-            functools.partial(infer, used, settings=settings), autograph=False
+            functools.partial(infer, served, settings=settings), autograph=False
         )
         outputs = detect(frame)
-        _require(
-            "proposals", int(tf.math.count_nonzero(outputs.valid)), counts.proposals
-        )
+        proposals = int(tf.math.count_nonzero(outputs.valid))
+        _require("proposals", proposals, counts.proposals)
         _require("detections", int(outputs.detections.number[0]), number)
-        yield f"inference, {number} detections", lambda detect=detect: detect(frame)
-    for number, positives in counts.samples:
-        # A rate of zero: the update is computed, and the next call works on the same
-        # weights.
+        yield _Case(_inference_name(number), functools.partial(detect, frame))
+    for sample in counts.samples:
         training = TrainingConfig(
-            roi_samples=number,
-            positive_fraction=positives / number,
+            roi_samples=sample.rois,
+            positive_fraction=sample.positives / sample.rois,
             train_proposals=counts.proposals,
+            # The update is computed, and the next call works on the same weights.
             learning_rate=0.0,
             warmup_steps=0,
         )
-        step, batch = setups.make_step(network, training), batches[positives]
-        _require("positive RoIs", round(float(step(batch, 0)["positives"])), positives)
-        name = f"training, {number} RoIs, {positives} masks"
-        yield name, lambda step=step, batch=batch: step(batch, 0)
+        step = setups.make_step(network, training)
+        batch = batches[sample.positives]
+        positives = round(float(step(batch, 0)["positives"]))
+        _require("positive RoIs", positives, sample.positives)
+        yield _Case(sample.name, functools.partial(step, batch, 0))
 
 
-def _torchvisions(config, batches, counts):
-    """Yield (name, call), likewise."""
+def _torchvision(config, batches, counts):
+    """Yield the cases of torchvision's network, as `_ours` does."""
     torch = peers.torch
     pixels = next(iter(batches.values()))["rgb"].numpy()[0].astype(np.float32) / 255
     images = [peers.maps(pixels)[0].contiguous()]
-    targets = {
-        positives: [peers.truth(batch, 0)] for positives, batch in batches.items()
-    }
+    targets = {}
+    for positives, batch in batches.items():
+        targets[positives] = [peers.truth(batch, 0)]
     torch.manual_seed(0)
-    # One model, whose other settings are those of the call.
+    # One model; each call sets what differs between the cases.
     model = peers.mask_rcnn(
         config,
         TrainingConfig(
@@ -170,40 +220,43 @@ def _torchvisions(config, batches, counts):
         len(A2D.actors),
     )
     model.transform.postprocess = lambda result, *_: result
-    heads, seen = model.roi_heads, peers.watch(model)
+    heads = model.roi_heads
+    last_call = peers.watch(model)
 
     def detect(number, score_threshold):
         model.eval()
-        heads.detections_per_img, heads.score_thresh = number, score_threshold
+        heads.detections_per_img = number
+        heads.score_thresh = score_threshold
         with torch.inference_mode():
             return model(images)
 
     for number in counts.detections:
         detect(number, 0.0)
-        # Ours suppresses the best ten per wanted detection; so shall it.
-        threshold = peers.score_of(seen["logits"], 10 * number)
-        found = detect(number, threshold)
-        _require("torchvision: proposals", seen["rois"], counts.proposals)
-        _require("torchvision: detections", len(found[0]["boxes"]), number)
-        call = lambda number=number, threshold=threshold: detect(number, threshold)  # noqa: E731
-        yield f"inference, {number} detections", call
+        # Ours suppresses among the best ten per detection; so shall torchvision.
+        threshold = peers.score_at(last_call["logits"], rank=10 * number)
+        detections = detect(number, threshold)
+        _require("torchvision: proposals", last_call["rois"], counts.proposals)
+        _require("torchvision: detections", len(detections[0]["boxes"]), number)
+        call = functools.partial(detect, number, threshold)
+        yield _Case(_inference_name(number), call)
 
     optimizer = torch.optim.SGD(
         model.parameters(), lr=0.0, momentum=0.9, weight_decay=1e-4
     )
 
-    def learn(number, positives):
+    def learn(sample):
         model.train()
-        heads.fg_bg_sampler.batch_size_per_image = number
-        # it rounds down
-        heads.fg_bg_sampler.positive_fraction = (positives + 0.5) / number
+        sampler = heads.fg_bg_sampler
+        sampler.batch_size_per_image = sample.rois
+        # It rounds the number of positives down.
+        sampler.positive_fraction = (sample.positives + 0.5) / sample.rois
         optimizer.zero_grad(set_to_none=True)
-        sum(model(images, targets[positives]).values()).backward()
+        losses = model(images, targets[sample.positives])
+        sum(losses.values()).backward()
         optimizer.step()
 
-    for number, positives in counts.samples:
-        learn(number, positives)
-        _require("torchvision: RoIs", seen["rois"], number)
-        _require("torchvision: masks", seen["masks"], positives)
-        call = lambda number=number, positives=positives: learn(number, positives)  # noqa: E731
-        yield f"training, {number} RoIs, {positives} masks", call
+    for sample in counts.samples:
+        learn(sample)
+        _require("torchvision: RoIs", last_call["rois"], sample.rois)
+        _require("torchvision: masks", last_call["masks"], sample.positives)
+        yield _Case(sample.name, functools.partial(learn, sample))

@@ -1,6 +1,6 @@
 """Rows of `tools/gpu_report.py`: each runs in a process of its own.
 
-A row takes a Place and its options, and yields what is known so far, {figure: value};
+A row takes a Place and its options. It yields what it knows so far, {figure: value};
 the last one counts.
 """
 
@@ -34,7 +34,7 @@ ROUNDING = {"float32": 1e-6, "TF32": 5e-4}
 
 
 class Place(NamedTuple):
-    """The folder of the report, and whether sizes need only show that the rows work."""
+    """The folder of the report; `small` sizes only show that the rows work."""
 
     folder: pathlib.Path
     small: bool
@@ -57,7 +57,7 @@ def _with_batch(config, batch):
 
 
 def machine(place: Place) -> Values:
-    """What the machine and its software are, and whether its GPU computes."""
+    """Describe the machine and its software, and whether its GPU computes."""
     packages = []
     for package in importlib.metadata.distributions():
         packages.append(f"{package.metadata['Name']}=={package.version}")
@@ -102,7 +102,7 @@ def _network(config, rounding=""):
 
 
 def _stream(config, device=None):
-    """The same batch, endlessly, on the device as training has it there."""
+    """Repeat one batch without end, on the device if training has it there."""
     batch = setups.batch(config.model, config.training.batch_size)
     dataset = tf.data.Dataset.from_tensors(replicas.for_device(batch)).cache().repeat()
     if device:
@@ -111,7 +111,7 @@ def _stream(config, device=None):
 
 
 def step(place: Place, layout: bool = False, gpus: int = 1, **options: Any) -> Values:
-    """Time, memory and result of steps on prefetched batches."""
+    """Measure time, memory and result of steps on prefetched batches."""
     config = _config(place, **options)
     if layout:
         tf.config.optimizer.set_experimental_options({"layout_optimizer": True})
@@ -229,7 +229,9 @@ def gradients(place: Place) -> Values:
 def _gradients(network, config, batch, device, proposals):
     """Return {part of the network: its gradients as a vector}."""
     network.proposals.decode = lambda *_: proposals
-    parts = {name: part.trainable_variables for name, part in network.parts().items()}
+    parts = {}
+    for name, part in network.parts().items():
+        parts[name] = part.trainable_variables
     vectors = {}
     with tf.device(device):
         with tf.GradientTape() as tape:
@@ -243,7 +245,7 @@ def _gradients(network, config, batch, device, proposals):
 
 
 def losses(place: Place, on_gpu: bool = True, rounding: str = "") -> Values:
-    """The losses of ten steps, each of two clips; `rounding` as for `_network`."""
+    """Take ten steps of two clips each; their losses. `rounding`: see `_network`."""
     config = _config(place, batch=2, on_gpu=on_gpu)
     train_step = setups.make_step(_network(config, rounding), config.training)
     stream = _stream(config)
@@ -254,12 +256,15 @@ def losses(place: Place, on_gpu: bool = True, rounding: str = "") -> Values:
 
 
 def command(place: Place, name: str) -> Values:
-    """Seconds of a command; for training also its last point."""
+    """Time a command; for training also its last point in TensorBoard."""
     model = setups.read("a2d", place.small).model
     work = place.folder / "work"
-    steps, videos = (4, 6) if place.small else (100, 24)
+    steps = 100
+    videos = 24
     size_flags = []
     if place.small:
+        steps = 4
+        videos = 6
         size_flags = [f"--flagfile={setups.TINY}", "--batch_size=2"]
     flags = {
         "mini": [f"--output={work}", f"--videos={videos}"],
@@ -302,14 +307,16 @@ def command(place: Place, name: str) -> Values:
         raise InputError(ended.cause)
     values = {"s": ended.seconds}
     if name == "train":
-        last = {tag: value for _, tag, _, value in setups.points(work / "run")}
+        last = {}
+        for _, tag, _, value in setups.points(work / "run"):
+            last[tag] = value
         for figure in ("clips_per_second", "step_ms", "wait_ms"):
             values[figure] = float(tf.make_ndarray(last[f"run/{figure}"]))
     yield values
 
 
 def prediction(place: Place) -> Values:
-    """Frames a second of the export in a video, after it has answered others."""
+    """Measure frames a second of the export in a video, after it has seen others."""
     from a2d_tf.video.predictor import Predictor
 
     devices.prepare()
@@ -319,6 +326,8 @@ def prediction(place: Place) -> Values:
         videos = [videos[0], videos[0]]
     for video in videos:
         began = time.perf_counter()
-        frames = sum(1 for _ in predictor.video(video))
+        frames = 0
+        for _ in predictor.video(video):
+            frames += 1
         rate = frames / (time.perf_counter() - began)
     yield {"frames/s": rate}

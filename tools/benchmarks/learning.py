@@ -1,9 +1,9 @@
-"""Suite `learning`: what our detector and torchvision's Mask R-CNN learn from the same
-frames.
+"""Suite `learning`: what our detector and torchvision's Mask R-CNN learn.
 
-Boxes and masks of the actors from one RGB frame, both from random weights: the same
-records, order, flips, widths, anchors, counts, preprocessing and optimizer. pycocotools
-computes COCO's AP of both. A step's time is without its batch's.
+Both learn boxes and masks of the actors from one RGB frame, and start from random
+weights. They have the same records, order of clips, flips, widths, anchors, counts,
+preprocessing and optimizer. pycocotools computes COCO's AP of both. The time of a step
+does not include the making of its batch.
 """
 
 from __future__ import annotations
@@ -33,12 +33,17 @@ from a2d_tf.training import optimizer
 from a2d_tf.training.replicas import for_device
 from tools.benchmarks import measure, peers, setups
 
-_EVALUATED = 8  # frames together
+_BATCH = 8  # frames that are evaluated together
 
 
 class Instances(NamedTuple):
-    """A frame's instances, found or true: boxes y1, x1, y2, x2 in pixels, actors
-    from 0, masks.
+    """The N instances of a frame, predicted or true.
+
+    Attributes:
+      boxes: [N, 4], y1, x1, y2, x2 in pixels.
+      actors: [N], from 0.
+      scores: [N]; 1 for true ones.
+      masks: [N, H, W] bool, of the whole frame.
     """
 
     boxes: np.ndarray
@@ -55,10 +60,11 @@ class Ours:
         labels = LabelSpace.from_fields({"actors": [*A2D.actors], "actions": ["one"]})
         self._network = Network(config.model, labels, config.compute)
         self._step = setups.make_step(self._network, config.training)
-        self._detect = tf.function(
-            lambda clip: infer(self._network, clip, config.inference).detections,
-            autograph=False,
-        )
+
+        def detect(clip):
+            return infer(self._network, clip, config.inference).detections
+
+        self._detect = tf.function(detect, autograph=False)
 
     def step(self, batch: dict[str, tf.Tensor], number: int) -> float:
         """Train on a batch of `pipeline.training`; return the loss."""
@@ -68,33 +74,49 @@ class Ours:
 
     def detect(self, batch: dict[str, tf.Tensor]) -> list[Instances]:
         """Detect on the frames of a batch of `pipeline.evaluation`."""
-        found = self._detect({"rgb": batch["rgb"], "size": batch["size"]})
+        detections = self._detect({"rgb": batch["rgb"], "size": batch["size"]})
+        height, width = self._network.image_size
         frames = []
-        for row, count in enumerate(found.number.numpy()):
-            boxes, masks = found.boxes[row, :count], found.more["masks"][row, :count]
-            pasted = mask_ops.paste(masks, boxes, *self._network.image_size) >= 0.5
-            scores = found.class_scores.numpy()[row, :count]
-            actors = found.actor.numpy()[row, :count] - 1
-            frames.append(Instances(boxes.numpy(), actors, scores, pasted.numpy()))
+        for row, count in enumerate(detections.number.numpy()):
+            boxes = detections.boxes[row, :count]
+            masks = detections.more["masks"][row, :count]
+            pasted = mask_ops.paste(masks, boxes, height, width) >= 0.5
+            frames.append(
+                Instances(
+                    boxes=boxes.numpy(),
+                    actors=detections.actor.numpy()[row, :count] - 1,
+                    scores=detections.class_scores.numpy()[row, :count],
+                    masks=pasted.numpy(),
+                )
+            )
         return frames
 
 
-class Torchvisions:
+class Torchvision:
     """torchvision's Mask R-CNN with the settings of ours, and the methods of `Ours`."""
 
     def __init__(self, config: Config) -> None:
-        training = self._settings = config.training
+        training = config.training
+        self._clip_norm = training.clip_norm
         self._schedule = optimizer.Schedule(training)
         peers.torch.manual_seed(training.seed)
         self._model = peers.mask_rcnn(
             config.model, training, config.inference, len(A2D.actors)
         )
         self._trained = [p for p in self._model.parameters() if p.requires_grad]
-        kernels = [p for p in self._trained if p.ndim > 1]
-        others = [p for p in self._trained if p.ndim <= 1]
-        decays = [(kernels, training.weight_decay), (others, 0.0)]
-        groups = [{"params": some, "weight_decay": decay} for some, decay in decays]
-        self._optimizer = peers.torch.optim.AdamW(groups, eps=1e-7)  # Keras'
+        kernels = []
+        others = []
+        for parameter in self._trained:
+            if parameter.ndim > 1:
+                kernels.append(parameter)
+            else:
+                others.append(parameter)
+        groups = [
+            {"params": kernels, "weight_decay": training.weight_decay},
+            {"params": others, "weight_decay": 0.0},
+        ]
+        keras_epsilon = 1e-7
+        self._optimizer = peers.torch.optim.AdamW(groups, eps=keras_epsilon)
 
     def step(self, batch: dict[str, tf.Tensor], number: int) -> float:
         """Train on a batch; return the loss."""
@@ -105,10 +127,8 @@ class Torchvisions:
         loss = sum(self._model(_images(batch), truth).values())
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        if self._settings.clip_norm:
-            peers.torch.nn.utils.clip_grad_norm_(
-                self._trained, self._settings.clip_norm
-            )
+        if self._clip_norm:
+            peers.torch.nn.utils.clip_grad_norm_(self._trained, self._clip_norm)
         self._optimizer.step()
         return float(loss.detach())
 
@@ -116,130 +136,138 @@ class Torchvisions:
         """Detect on the frames of a batch."""
         self._model.eval()
         with peers.torch.inference_mode():
-            found = self._model(_images(batch))
-        return [
-            Instances(
-                one["boxes"].cpu().numpy()[:, [1, 0, 3, 2]],
-                one["labels"].cpu().numpy() - 1,
-                one["scores"].cpu().numpy().astype(np.float64),
-                one["masks"].cpu().numpy()[:, 0] >= 0.5,
+            detections = self._model(_images(batch))
+        frames = []
+        for detected in detections:
+            frames.append(
+                Instances(
+                    boxes=detected["boxes"].cpu().numpy()[:, [1, 0, 3, 2]],
+                    actors=detected["labels"].cpu().numpy() - 1,
+                    scores=detected["scores"].cpu().numpy().astype(np.float64),
+                    masks=detected["masks"].cpu().numpy()[:, 0] >= 0.5,
+                )
             )
-            for one in found
-        ]
+        return frames
 
 
 def _images(batch):
-    pixels = (
-        batch["rgb"][:, batch["rgb"].shape[1] // 2].numpy().astype(np.float32) / 255
-    )
+    """Return the middle frame of each clip as torchvision wants it: [3, H, W], 0..1."""
+    middle = batch["rgb"].shape[1] // 2
+    pixels = batch["rgb"][:, middle].numpy().astype(np.float32) / 255
     return [image.contiguous() for image in peers.maps(pixels)]
 
 
 def run(options: dict) -> tuple[list[dict], dict]:
     """Return rows and details; `small`: two steps of the smallest network."""
     devices.prepare()
-    small = options["small"]
-    sides = {
-        "ours": Ours,
-        **({"torchvision": Torchvisions} if peers.available() else {}),
-    }
-    results: dict[str, list[dict]] = {side: [] for side in sides}
     if not options["records"]:
         raise InputError(
             "--records is missing: this suite learns from records of the mini A2D"
         )
     manifest = Manifest.load(options["records"])
-    for seed in range(1 if small else options["rounds"]):
+    learners: dict[str, type] = {"ours": Ours}
+    if peers.available():
+        learners["torchvision"] = Torchvision
+    rounds = 1 if options["small"] else options["rounds"]
+    trainings: dict[str, list[dict]] = {side: [] for side in learners}
+    for seed in range(rounds):
         config = _config(options, seed)
-        for side, learner in sides.items():
+        for side, learner in learners.items():
             name = f"{side}, seed {seed}"
-            results[side].append(_train(learner(config), manifest, config, name))
+            trainings[side].append(_train(learner(config), manifest, config, name))
     rows = []
-    for figure in results["ours"][0]:
-        of = {side: [found[figure] for found in runs] for side, runs in results.items()}
-        peer = of.get("torchvision")
+    for figure in trainings["ours"][0]:
         unit = "steps/s" if figure == "training" else "%"
-        rows.append(measure.row(figure, unit, of["ours"], peer, higher_is_better=True))
-    return rows, {"trainings": results, **peers.versions()}
+        ours = [scores[figure] for scores in trainings["ours"]]
+        peer = None
+        if "torchvision" in trainings:
+            peer = [scores[figure] for scores in trainings["torchvision"]]
+        rows.append(measure.row(figure, unit, ours, peer, higher_is_better=True))
+    return rows, {"trainings": trainings, **peers.versions()}
 
 
 def _config(options, seed):
-    """The settings of both sides: those of configs/mini.flags, for one frame, flips
-    alone.
+    """Return the settings of both sides.
+
+    They are those of configs/mini.flags for one frame, with flips as the only
+    augmentation, and torchvision's defaults of inference.
     """
     base = setups.read("mini", options["small"])
     model = dataclasses.replace(
         base.model, use_flow=False, temporal_layers=0, label_mode="cartesian"
     )
-    off = dict.fromkeys(
-        ("scale_jitter", "colour_jitter", "val_fraction", "average_decay"), 0.0
-    )
-    steps = 2 if options["small"] else options["steps"]
     training = dataclasses.replace(
-        base.training, seed=seed, steps=steps, schedule="cosine", **off
+        base.training,
+        seed=seed,
+        steps=2 if options["small"] else options["steps"],
+        schedule="cosine",
+        scale_jitter=0.0,
+        colour_jitter=0.0,
+        val_fraction=0.0,
+        average_decay=0.0,
     )
     config = dataclasses.replace(base, model=model, training=training)
-    defaults = {
-        "score_threshold": 0.05,
-        "nms_threshold": 0.5,
-        "max_detections": 100,
-    }  # torchvision's
-    return config.with_inference(**defaults).checked()
+    config = config.with_inference(
+        score_threshold=0.05, nms_threshold=0.5, max_detections=100
+    )
+    return config.checked()
 
 
 def _train(learner, manifest, config, name):
     """Train and score; return {figure: value}."""
-    seconds, stream = [], iter(pipeline.training(manifest, config))
+    stream = iter(pipeline.training(manifest, config))
+    seconds = []
     for number in tqdm(range(config.training.steps), desc=name, leave=False):
         batch = next(stream)
         began = time.perf_counter()
         learner.step(batch, number)
         seconds.append(time.perf_counter() - began)
-    return {
-        **_score(learner, manifest, config),
-        "training": 1 / statistics.median(seconds),
-    }
+    figures = _score(learner, manifest, config)
+    figures["training"] = 1 / statistics.median(seconds)
+    return figures
 
 
 def _score(learner, manifest, config):
-    """COCO's AP on the test split, whose frames and masks are those of the canvas,
-    in percent.
-    """
+    """Return COCO's APs in percent on the test split, on the network's canvas."""
     true: list[Instances] = []
-    found: list[Instances] = []
-    for batch in pipeline.evaluation(manifest, "test", config, _EVALUATED):
+    predicted: list[Instances] = []
+    for batch in pipeline.evaluation(manifest, "test", config, _BATCH):
         true += [_truth(batch, row) for row in range(len(batch["rgb"]))]
-        found += learner.detect(batch)
-    scores = np.concatenate([one.scores for one in found])
-    results = box_data.Results(**_columns(found, config.model), scores=scores)
-    figures = coco.coco_aps(results, box_data.Truth(**_columns(true, config.model)))
-    return {
-        # 0 would have no ratio
-        f"{kind} {name.upper()}": max(figures[kind][name], 1e-9)
-        for kind in ("box", "mask")
-        for name in ("ap", "ap50")
-    }
+        predicted += learner.detect(batch)
+    truth = box_data.Truth(**_columns(true, config.model))
+    scores = np.concatenate([frame.scores for frame in predicted])
+    results = box_data.Results(**_columns(predicted, config.model), scores=scores)
+    aps = coco.coco_aps(results, truth)
+    figures = {}
+    for kind in ("box", "mask"):
+        for name in ("ap", "ap50"):
+            # 0 would have no ratio
+            figures[f"{kind} {name.upper()}"] = max(aps[kind][name], 1e-9)
+    return figures
 
 
 def _truth(batch, row):
+    """Return the true instances of a clip of a batch."""
     present = batch["present"][row].numpy()
     return Instances(
-        batch["boxes"][row].numpy()[present],
-        batch["actors"][row].numpy()[present],
-        np.ones(present.sum()),
-        batch["masks"][row].numpy()[present] > 0,
+        boxes=batch["boxes"][row].numpy()[present],
+        actors=batch["actors"][row].numpy()[present],
+        scores=np.ones(present.sum()),
+        masks=batch["masks"][row].numpy()[present] > 0,
     )
 
 
 def _columns(frames, model):
-    """The fields of `box_data.InstanceTable` of the instances of frames."""
+    """Return the fields of `box_data.InstanceTable` for the instances of frames."""
+    counts = [len(frame.actors) for frame in frames]
+    masks: list = []
+    for frame in frames:
+        masks += [encode_mask(mask) for mask in frame.masks]
     return {
         "frames": [f"v/{i:05d}" for i in range(len(frames))],
-        "box_frame": np.repeat(
-            np.arange(len(frames)), [len(one.actors) for one in frames]
-        ),
-        "boxes": np.concatenate([one.boxes for one in frames]),
-        "codes": np.concatenate([one.actors for one in frames]) + 1,
-        "sizes": [(model.image_height, model.image_width)] * len(frames),
-        "masks": [encode_mask(mask) for one in frames for mask in one.masks],
+        "box_frame": np.repeat(np.arange(len(frames)), counts),
+        "boxes": np.concatenate([frame.boxes for frame in frames]),
+        "codes": np.concatenate([frame.actors for frame in frames]) + 1,
+        "sizes": [(model.image_height, model.image_width) for _ in frames],
+        "masks": masks,
     }

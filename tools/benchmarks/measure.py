@@ -1,6 +1,4 @@
-"""Shared by all suites: rounds in turn, medians, the peak, rows of figures and their
-table.
-"""
+"""What all suites share: rounds, medians, the peak, rows of figures and their table."""
 
 from __future__ import annotations
 
@@ -16,31 +14,34 @@ from typing import Any
 
 import tensorflow as tf
 
-# It takes the functions of one network after another for needless retracing of the
-# same.
+# TensorFlow warns of needless retracing when one network's functions follow another's.
 tf.get_logger().setLevel("ERROR")
 
 
 def alternate(
     rounds: int, candidates: dict[Any, Callable[[], float]]
 ) -> dict[Any, list[float]]:
-    """Call candidates {name: function} in turn; return {name: [what it returned, one
-    per round]}.
+    """Call the candidates in turn, so that a drifting machine drifts for all of them.
 
-    A machine that drifts does so for all of them.
+    Args:
+      candidates: {name: function}.
+
+    Returns:
+      {name: [what the function returned in each round]}.
     """
     results: dict[Any, list[float]] = {name: [] for name in candidates}
-    for name in [*candidates] * rounds:
-        results[name].append(candidates[name]())
+    for _ in range(rounds):
+        for name, candidate in candidates.items():
+            results[name].append(candidate())
     return results
 
 
 def stopwatch(function: Callable[[], Any], calls: int = 1) -> Callable[[], float]:
-    """Make a candidate for `alternate`: the median seconds of a function's calls, warm.
+    """Make a candidate for `alternate`: the median seconds of warm calls of a function.
 
     Args:
-      function: without arguments; what it does on a GPU is waited for.
-      calls: how many a round; more for what takes milliseconds.
+      function: takes no arguments; the clock waits for what it does on a GPU.
+      calls: number of calls in a round; more for what takes milliseconds.
     """
 
     def once():
@@ -49,7 +50,7 @@ def stopwatch(function: Callable[[], Any], calls: int = 1) -> Callable[[], float
         tf.test.experimental.sync_devices()
         return time.perf_counter() - began
 
-    once()  # traces, and fills what is filled once
+    once()  # traces, and fills caches
     return lambda: statistics.median(once() for _ in range(calls))
 
 
@@ -71,8 +72,7 @@ def row(
     *,
     higher_is_better: bool = False,
 ) -> dict:
-    """Return a row of the table: medians, and how many times better ours is than the
-    peer.
+    """Return a row of the table: medians, and how many times better ours is.
 
     Args:
       name: what is measured.
@@ -82,53 +82,71 @@ def row(
       higher_is_better: whether the ratio is ours / peer, or peer / ours.
 
     Returns:
-      Dict of `name`, `unit`, `ours`, `peer`, `ratio`; None where there is none.
+      Dict of `name`, `unit`, `ours`, `peer` and `ratio`; without a peer the last two
+      are None.
     """
     if not isinstance(ours, list):
         ours = [ours]
-    if peer is not None and not isinstance(peer, list):
-        peer = [peer]
-    ratio = None
-    if peer is not None:
-        pairs = zip(ours, peer) if higher_is_better else zip(peer, ours)
-        ratio = statistics.median(a / b for a, b in pairs)
-    return {
+    result: dict[str, Any] = {
         "name": name,
         "unit": unit,
         "ours": statistics.median(ours),
-        "peer": None if peer is None else statistics.median(peer),
-        "ratio": ratio,
+        "peer": None,
+        "ratio": None,
     }
+    if peer is None:
+        return result
+    if not isinstance(peer, list):
+        peer = [peer]
+    ratios = []
+    for our_figure, peer_figure in zip(ours, peer):
+        if higher_is_better:
+            ratios.append(our_figure / peer_figure)
+        else:
+            ratios.append(peer_figure / our_figure)
+    result["peer"] = statistics.median(peer)
+    result["ratio"] = statistics.median(ratios)
+    return result
 
 
 def table(rows: list[dict]) -> str:
     """Format the rows as text, one a line."""
-    labels = [f"{r['name']}, {r['unit']}" for r in rows]
+    labels = [f"{row['name']}, {row['unit']}" for row in rows]
     width = max(map(len, labels))
     lines = [f"{'':{width}s} {'ours':>10s} {'peer':>10s} {'ratio':>7s}"]
-    for label, r in zip(labels, rows):
-        figures = (
-            "" if r[k] is None else f"{r[k]:.4g}" for k in ("ours", "peer", "ratio")
-        )
-        lines.append("{:{}s} {:>10s} {:>10s} {:>7s}".format(label, width, *figures))
+    for label, row in zip(labels, rows):
+        ours = _text(row["ours"])
+        peer = _text(row["peer"])
+        ratio = _text(row["ratio"])
+        lines.append(f"{label:{width}s} {ours:>10s} {peer:>10s} {ratio:>7s}")
     return "\n".join(lines)
+
+
+def _text(figure):
+    return "" if figure is None else f"{figure:.4g}"
 
 
 def machine() -> dict:
     """Return what the figures depend on besides the code."""
-    about = pathlib.Path("/proc/cpuinfo")  # Linux; an ARM's may name no model
-    names = (
-        re.findall(r"model name\s*: (.+)", about.read_text()) if about.exists() else []
-    )
-    details = map(
-        tf.config.experimental.get_device_details,
-        tf.config.list_physical_devices("GPU"),
-    )
+    gpus = []
+    for gpu in tf.config.list_physical_devices("GPU"):
+        details = tf.config.experimental.get_device_details(gpu)
+        gpus.append(details.get("device_name", "GPU"))
     return {
-        "processor": names[0] if names else platform.processor() or platform.machine(),
+        "processor": _processor(),
         "cores": os.cpu_count(),
         "load": os.getloadavg(),
-        "gpus": [info.get("device_name", "GPU") for info in details],
+        "gpus": gpus,
         "python": platform.python_version(),
         "tensorflow": tf.__version__,
     }
+
+
+def _processor():
+    """Return the name of the processor, as well as the system knows it."""
+    cpuinfo = pathlib.Path("/proc/cpuinfo")  # on Linux
+    if cpuinfo.exists():
+        names = re.findall(r"model name\s*: (.+)", cpuinfo.read_text())
+        if names:  # an ARM processor may have none
+            return names[0]
+    return platform.processor() or platform.machine()

@@ -1,8 +1,7 @@
-"""Peers of the suites: torch and torchvision, where they are installed.
+"""Peers of the suites: torch and torchvision, if they are installed.
 
-Weights are random. Frozen batch norm then normalises nothing, so its scales see to it
-that activations stay near one, as those of a trained network: else no proposal would
-survive.
+Weights are random. Frozen batch norm then normalises nothing, so its scales keep
+activations near one, as in a trained network: else no proposal would survive.
 """
 
 from __future__ import annotations
@@ -26,30 +25,29 @@ try:
 except ImportError:
     torch = None
 
-_GROUP = 8  # channels, as of our group norm
+_GROUP = 8  # channels of a group of our group norm
 
 
 def available() -> bool:
-    """Return whether there is a peer that works on the same kind of device as
-    TensorFlow.
-    """
+    """Return whether a peer is installed that works on TensorFlow's kind of device."""
     gpu = bool(tf.config.list_physical_devices("GPU"))
     return torch is not None and torch.cuda.is_available() == gpu
 
 
 def versions() -> dict[str, str]:
     """Return the peer's versions for the report: {} without a peer."""
-    found = {"torch": torch, "torchvision": torchvision} if available() else {}
-    return {name: module.__version__ for name, module in found.items()}
+    if not available():
+        return {}
+    return {"torch": torch.__version__, "torchvision": torchvision.__version__}
 
 
 def device() -> str:
-    """Return the peer's name of its device."""
+    """Return the name of the device that the peer works on."""
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def waiting(function: Callable[[], Any]) -> Callable[[], Any]:
-    """Return the function, which then also waits for what it started on a GPU."""
+    """Return the function so that it waits for what it has started on a GPU."""
 
     def waited():
         result = function()
@@ -61,22 +59,26 @@ def waiting(function: Callable[[], Any]) -> Callable[[], Any]:
 
 
 def maps(array: np.ndarray) -> torch.Tensor:
-    """Return [N, H, W, C] as a tensor [N, C, H, W] of the peer's."""
+    """Return an array [N, H, W, C] as a torch tensor [N, C, H, W] on its device."""
     return torch.from_numpy(array).permute(0, 3, 1, 2).to(device())
 
 
 def truth(batch: dict[str, tf.Tensor], row: int) -> dict[str, torch.Tensor]:
-    """Return the instances of a clip of a batch as a Mask R-CNN wants them."""
+    """Return the instances of a clip of a batch as torchvision's Mask R-CNN wants them.
+
+    Boxes are x1, y1, x2, y2 in pixels; labels count from 1.
+    """
     present = batch["present"][row].numpy()
     fields = {
         "boxes": batch["boxes"][row].numpy()[present][:, [1, 0, 3, 2]],
         "labels": batch["actors"][row].numpy()[present].astype(np.int64) + 1,
         "masks": batch["masks"][row].numpy()[present],
     }
-    tensors = {
-        name: torch.from_numpy(np.ascontiguousarray(x)) for name, x in fields.items()
-    }
-    return {name: x.to(device()) for name, x in tensors.items()}
+    tensors = {}
+    for name, array in fields.items():
+        tensor = torch.from_numpy(np.ascontiguousarray(array))
+        tensors[name] = tensor.to(device())
+    return tensors
 
 
 def mask_rcnn(
@@ -85,25 +87,25 @@ def mask_rcnn(
     inference: InferenceConfig,
     classes: int,
 ) -> torch.nn.Module:
-    """Return torchvision's Mask R-CNN of our sizes, widths, counts and preprocessing.
+    """Return torchvision's Mask R-CNN with our sizes, widths, counts and preprocessing.
 
-    It does not resize.
+    It does not resize its input. Our counts of proposals before the suppression are of
+    all levels, torchvision's are of each level.
 
     Args:
-      training, inference: whose anchors before the suppression are here those of a
-        level.
-      classes: without background.
+      classes: number of classes without the background.
     """
     from torchvision.models.detection import faster_rcnn, rpn
     from torchvision.models.detection import mask_rcnn as masks
 
     convention = backbones.convention(model, "rgb")
-    classes, channels = 1 + classes, model.fpn_channels
-    ratios = [tuple(anchors.RATIOS)] * len(model.anchors)
+    logits = 1 + classes
+    channels = model.fpn_channels
+    ratios = [tuple(anchors.RATIOS) for _ in model.anchors]
     norm = _group_norm if model.norm == "group_norm" else None
     widths = (model.mask_channels,) * model.mask_layers
     positives = targets.most_positives(training.roi_samples, training.positive_fraction)
-    made = masks.MaskRCNN(
+    network = masks.MaskRCNN(
         _backbone(model),
         image_mean=[x / 255 for x in convention.mean],
         image_std=[x / 255 for x in convention.std],
@@ -117,18 +119,18 @@ def mask_rcnn(
         rpn_post_nms_top_n_test=inference.test_proposals,
         rpn_batch_size_per_image=training.rpn_samples,
         box_head=faster_rcnn.TwoMLPHead(channels * 49, model.head_units),
-        box_predictor=faster_rcnn.FastRCNNPredictor(model.head_units, classes),
+        box_predictor=faster_rcnn.FastRCNNPredictor(model.head_units, logits),
         box_batch_size_per_image=training.roi_samples,
-        # it rounds down
+        # torchvision rounds the number of positives down
         box_positive_fraction=(positives + 0.5) / training.roi_samples,
         box_score_thresh=inference.score_threshold,
         box_nms_thresh=inference.nms_threshold,
         box_detections_per_img=inference.max_detections,
         mask_head=masks.MaskRCNNHeads(channels, widths, 1, norm),
-        mask_predictor=masks.MaskRCNNPredictor(widths[-1], widths[-1], classes),
+        mask_predictor=masks.MaskRCNNPredictor(widths[-1], widths[-1], logits),
         _skip_resize=True,
     )
-    return made.to(device(), memory_format=torch.channels_last)
+    return network.to(device(), memory_format=torch.channels_last)
 
 
 def _group_norm(channels):
@@ -141,15 +143,21 @@ def _backbone(model):
     width = round(64 * model.width_multiplier)
     widths = [4 * width * 2**stage for stage in range(4)]
     stages = {f"layer{stage + 1}": str(stage) for stage in range(4)}
-    norm = (
-        _group_norm if model.norm == "group_norm" else torchvision.ops.FrozenBatchNorm2d
-    )
+    norm = torchvision.ops.FrozenBatchNorm2d
+    if model.norm == "group_norm":
+        norm = _group_norm
     body = _resnet(width, resnet.BLOCKS[model.backbone], norm)
     return backbone_utils.BackboneWithFPN(body, stages, widths, model.fpn_channels)
 
 
 def _resnet(width, blocks, norm):
-    """torchvision's ResNet of its bottlenecks, of another width than 64."""
+    """Return a ResNet of torchvision's bottlenecks; torchvision's own has width 64.
+
+    Args:
+      width: channels of the stem.
+      blocks: number of blocks of each stage.
+      norm: builds a normalisation of so many channels.
+    """
     from torchvision.models.resnet import Bottleneck, conv1x1
 
     layers = collections.OrderedDict(
@@ -160,45 +168,56 @@ def _resnet(width, blocks, norm):
     )
     channels = width
     for stage, number in enumerate(blocks):
-        planes, members = width * 2**stage, []
+        planes = width * 2**stage
+        bottlenecks = []
         for block in range(number):
-            stride, shortcut = 2 if stage and not block else 1, None
+            stride = 1
+            shortcut = None
             if block == 0:
-                sides = conv1x1(channels, 4 * planes, stride), norm(4 * planes)
-                shortcut = torch.nn.Sequential(*sides)
-            members.append(
-                Bottleneck(channels, planes, stride, shortcut, norm_layer=norm)
-            )
+                if stage > 0:
+                    stride = 2
+                shortcut = torch.nn.Sequential(
+                    conv1x1(channels, 4 * planes, stride), norm(4 * planes)
+                )
+            bottleneck = Bottleneck(channels, planes, stride, shortcut, norm_layer=norm)
             if norm is torchvision.ops.FrozenBatchNorm2d:
-                members[-1].bn3.weight.fill_(number**-0.5)
+                bottleneck.bn3.weight.fill_(number**-0.5)
+            bottlenecks.append(bottleneck)
             channels = 4 * planes
-        layers[f"layer{stage + 1}"] = torch.nn.Sequential(*members)
-    net = torch.nn.Sequential(layers)
-    for module in net.modules():
+        layers[f"layer{stage + 1}"] = torch.nn.Sequential(*bottlenecks)
+    network = torch.nn.Sequential(layers)
+    for module in network.modules():
         if isinstance(module, torch.nn.Conv2d):
             torch.nn.init.kaiming_normal_(
                 module.weight, mode="fan_out", nonlinearity="relu"
             )
-    return net
+    return network
 
 
 def watch(model: torch.nn.Module) -> dict:
-    """Return a dict that holds `rois`, `masks` (rows in the heads) and `logits` of
-    each call.
+    """Return a dict that always describes the last call of a Mask R-CNN.
+
+    Its keys are `rois` and `masks`, the number of rows in these heads, and `logits`,
+    [RoIs, classes with background].
     """
-    seen, heads = {}, model.roi_heads
+    last_call = {}
 
-    def look(_, arguments, logits_and_deltas):
-        seen.update(rois=len(arguments[0]), logits=logits_and_deltas[0].detach())
+    def watch_boxes(_, arguments, logits_and_deltas):
+        last_call["rois"] = len(arguments[0])
+        last_call["logits"] = logits_and_deltas[0].detach()
 
-    heads.box_predictor.register_forward_hook(look)
-    heads.mask_predictor.register_forward_hook(
-        lambda _, arguments, __: seen.update(masks=len(arguments[0]))
-    )
-    return seen
+    def watch_masks(_, arguments, __):
+        last_call["masks"] = len(arguments[0])
+
+    model.roi_heads.box_predictor.register_forward_hook(watch_boxes)
+    model.roi_heads.mask_predictor.register_forward_hook(watch_masks)
+    return last_call
 
 
-def score_of(logits: torch.Tensor, place: int) -> float:
-    """Return the class score that this many others exceed, background left out."""
+def score_at(logits: torch.Tensor, rank: int) -> float:
+    """Return the class score at a rank, from 0; the background has none.
+
+    If there are fewer scores, it is the lowest.
+    """
     scores = torch.softmax(logits, dim=-1)[:, 1:].flatten()
-    return float(scores.sort(descending=True).values[min(place, len(scores) - 1)])
+    return float(scores.sort(descending=True).values[min(rank, len(scores) - 1)])

@@ -1,14 +1,14 @@
-"""Suite `prediction`: waiting times, as multiples of `import tensorflow` in the same
-round.
+"""Suite `prediction`: waiting times, also as multiples of `import tensorflow`.
 
-Every command is a process of its own, timed from outside, start and all. The network is
-the packed one, `mini`, or `--saved_model`; drawn clips have some 40 frames at 400x320.
-Of the library the seconds a clip count. A packed model's export is kept since the first
-round.
+Every command is a process of its own, timed from outside with its start. A multiple
+divides by the import of the same round. The network is the packed one, `mini`, or that
+of `--saved_model`. The drawn clips have some 40 frames at 400x320. A library's time is
+given for a clip. The export of the packed model is made in the first round and kept.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 import pathlib
 import sys
@@ -18,7 +18,7 @@ from a2d_tf.data import mini_a2d
 from tools.benchmarks import measure, processes
 
 _IMPORT = "import tensorflow"
-_LEAST = 0.01  # seconds of the clip that make a prediction of one frame
+_ONE_FRAME = 0.01  # seconds of the clip that hold only its first frame
 _LOAD = (
     "import sys; from a2d_tf.video.predictor import Predictor;"
     " Predictor.load(sys.argv[1])"
@@ -26,41 +26,45 @@ _LOAD = (
 
 
 def run(options: dict) -> tuple[list[dict], dict]:
-    """Return rows and details; `small`: some, of four clips."""
+    """Return rows and details; `small`: three commands, on four clips."""
     small = options["small"]
-    with tempfile.TemporaryDirectory() as name:
-        folder = pathlib.Path(name)
-        count = 4 if small else 20
+    count = 4 if small else 20
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = pathlib.Path(temporary)
         release = mini_a2d.make_release(
             folder / "mini", videos=count, seed=0, workers=1
         )
-        model = options["saved_model"] or folder / "model"
-        if not options["saved_model"]:
-            _seconds(
-                ["-m", "a2d_tf", "export", "--model=mini", f"--output={model}"], folder
-            )
+        model = options["saved_model"]
+        if not model:
+            model = folder / "model"
+            export = ["-m", "a2d_tf", "export", "--model=mini", f"--output={model}"]
+            _seconds(export, folder)
         clip = min((release / "clips320H").glob("*.mp4"))
-        further = ["--end=0.2"] if small else []
-        commands = _commands(model, clip, further)
-        candidates = {
-            name: lambda words=words: _seconds(words, folder)
-            for name, words in commands.items()
-            if not small or name in (_IMPORT, "a clip", "a library")
-        }
+        candidates = {}
+        for name, words in _commands(model, clip, small).items():
+            if small and name not in (_IMPORT, "a clip", "a library"):
+                continue
+            candidates[name] = functools.partial(_seconds, words, folder)
         results = measure.alternate(options["rounds"], candidates)
     rows = []
     for name, seconds in results.items():
         rows.append(measure.row(name, "s", seconds))
-        times = [one / other for one, other in zip(seconds, results[_IMPORT])]
-        rows.append(measure.row(name, f"times {_IMPORT}", times))
-    each = [seconds / count for seconds in results["a library"]]
-    rows.append(measure.row("a clip of a library", "s", each, results["a clip"]))
+        multiples = []
+        for command_seconds, import_seconds in zip(seconds, results[_IMPORT]):
+            multiples.append(command_seconds / import_seconds)
+        rows.append(measure.row(name, f"times {_IMPORT}", multiples))
+    library_clip = [seconds / count for seconds in results["a library"]]
+    rows.append(
+        measure.row("a clip of a library", "s", library_clip, results["a clip"])
+    )
     return rows, results
 
 
-def _commands(model, clip, further):
-    """{name: words of Python's command line}."""
-    predict = ["-m", "a2d_tf.predict", f"--saved_model={model}", *further]
+def _commands(model, clip, small):
+    """Return {name: words of Python's command line}."""
+    predict = ["-m", "a2d_tf.predict", f"--saved_model={model}"]
+    if small:
+        predict.append("--end=0.2")
     return {
         _IMPORT: ["-c", _IMPORT],
         "loading an export": ["-c", _LOAD, str(model)],
@@ -68,7 +72,7 @@ def _commands(model, clip, further):
         "a frame of a clip": [
             *predict,
             f"--video={clip}",
-            f"--end={_LEAST}",
+            f"--end={_ONE_FRAME}",
             "--output={}/out",
         ],
         "a clip": [*predict, f"--video={clip}", "--output={}/out"],
@@ -77,10 +81,12 @@ def _commands(model, clip, further):
 
 
 def _seconds(words, folder):
-    """Seconds of a command; {} is a new folder."""
+    """Return the seconds of a command of Python; {} stands for a new folder."""
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
     with tempfile.TemporaryDirectory(dir=folder) as output:
-        words = [sys.executable, *(word.replace("{}", output) for word in words)]
-        ended = processes.run(words, env={**os.environ, "CUDA_VISIBLE_DEVICES": ""})
+        command = [sys.executable]
+        command += [word.replace("{}", output) for word in words]
+        ended = processes.run(command, env=environment)
     if ended.status:
-        raise RuntimeError(f"{' '.join(words)}: {ended.cause}")
+        raise RuntimeError(f"{' '.join(command)}: {ended.cause}")
     return ended.seconds

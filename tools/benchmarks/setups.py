@@ -1,6 +1,4 @@
-"""Setups of the suites: configurations, the training step and its work, random
-clips.
-"""
+"""What the suites measure: configurations, training steps, their work, random clips."""
 
 from __future__ import annotations
 
@@ -33,8 +31,11 @@ def make_step(network: Network, training: TrainingConfig) -> Step:
 
 
 def batch(model: ModelConfig, count: int, instances: int = 3) -> dict[str, tf.Tensor]:
-    """Draw so many clips with truth, in the form of `pipeline.training`; masks fill
-    their boxes.
+    """Draw clips with truth, in the form of `pipeline.training`.
+
+    Args:
+      count: number of clips.
+      instances: number of instances in each clip; masks fill their boxes.
     """
     length, height, width = model.frames, model.image_height, model.image_width
     rng = np.random.default_rng(0)
@@ -64,9 +65,7 @@ def batch(model: ModelConfig, count: int, instances: int = 3) -> dict[str, tf.Te
 def points(
     run: pathlib.Path,
 ) -> Iterator[tuple[str, str, int, tf.compat.v1.TensorProto]]:
-    """Yield (writer, tag, step, value) of the points in a run's folder for
-    TensorBoard.
-    """
+    """Yield the points of TensorBoard in a run's folder: (writer, tag, step, value)."""
     for path in sorted(run.rglob("events.out.tfevents.*")):
         for event in tf.compat.v1.train.summary_iterator(str(path)):
             for value in event.summary.value:
@@ -74,8 +73,11 @@ def points(
 
 
 def gflop(network: Network, rois: int, masks: int) -> float:
-    """Return the GFLOP of a clip's forward pass, by the RoIs and masks that pass the
-    heads.
+    """Return the GFLOP of a clip's forward pass.
+
+    Args:
+      rois: number of RoIs in the actor and action heads.
+      masks: number of RoIs in the mask head.
     """
     calls = {
         "backbones": network.model_config.frames,
@@ -89,13 +91,16 @@ def gflop(network: Network, rois: int, masks: int) -> float:
 
 
 def model_gflop(model: tf.keras.Model) -> float:
-    """Return the GFLOP of a Keras model by TensorFlow's profiler, each open size
-    being 1.
+    """Return the GFLOP of a Keras model; TensorFlow's profiler counts them.
+
+    Each size that the model leaves open counts as 1.
     """
-    signature = tf.nest.map_structure(
-        lambda x: tf.TensorSpec([size or 1 for size in x.shape], x.dtype), model.input
-    )
+
+    def spec(x):
+        return tf.TensorSpec([size or 1 for size in x.shape], x.dtype)
+
+    signature = tf.nest.map_structure(spec, model.input)
     graph = tf.function(lambda x: model(x)).get_concrete_function(signature).graph
-    options = tf.compat.v1.profiler.ProfileOptionBuilder
-    wanted = options(options.float_operation()).with_empty_output().build()
-    return tf.compat.v1.profiler.profile(graph, options=wanted).total_float_ops / 1e9
+    builder = tf.compat.v1.profiler.ProfileOptionBuilder
+    options = builder(builder.float_operation()).with_empty_output().build()
+    return tf.compat.v1.profiler.profile(graph, options=options).total_float_ops / 1e9
