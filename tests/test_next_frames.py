@@ -39,17 +39,22 @@ def library(tmp_path_factory):
     return folder
 
 
-def found(library, *names, **options):
-    return [
-        one for name in names for one in choice.candidates(library / name, **options)
-    ]
+def find_candidates(folder, **records):
+    return choice.find_candidates(folder, choice.RecordsInfo(**records))
+
+
+def candidates_of(library, *names, **records):
+    candidates = []
+    for name in names:
+        candidates += find_candidates(library / name, **records)
+    return candidates
 
 
 def test_frames_are_ranked_by_their_reasons_and_spread_over_videos_and_time(library):
-    listed = found(library, "a", "b", "c")
+    candidates = candidates_of(library, "a", "b", "c")
     chosen = [
         (x.video, x.frame, round(x.score, 6), x.reasons)
-        for x in choice.choose(listed, 9)
+        for x in choice.choose(candidates, 9)
     ]
     assert chosen == [
         ("a", 20, 1.0, ("#1 adult-running becomes adult-walking",)),
@@ -57,15 +62,15 @@ def test_frames_are_ranked_by_their_reasons_and_spread_over_videos_and_time(libr
         ("a", 5, 0.8, ("#1 adult-running is nearly adult-crawling (margin 0.06)",)),
         ("a", 28, 0.5, ("#1 adult-walking is nearly adult-crawling (margin 0.15)",)),
     ]
-    assert [x.seconds for x in listed] == pytest.approx([0.4, 1.9, 2.7, 1.0])
-    near = [x._replace(frame=n, seconds=n / 10) for n, x in zip((1, 2, 50), listed)]
+    assert [x.seconds for x in candidates] == pytest.approx([0.4, 1.9, 2.7, 1.0])
+    near = [x._replace(frame=n, seconds=n / 10) for n, x in zip((1, 2, 50), candidates)]
     assert [x.frame for x in choice.choose([near[1], near[0], near[2]], 2)] == [2, 50]
-    assert len(choice.choose(listed, 2)) == 2
+    assert len(choice.choose(candidates, 2)) == 2
 
 
 def test_rare_pairs_and_tracks_that_overlap_count(library, tmp_path):
     counts = {"adult-running": 3, "adult-walking": 15}
-    rare = found(library, "a", counts=counts)
+    rare = candidates_of(library, "a", counts=counts)
     assert [x.frame for x in rare] == [*range(1, 21), 28]
     seen = (rare[0].score, rare[0].reasons)
     assert seen == (
@@ -74,7 +79,7 @@ def test_rare_pairs_and_tracks_that_overlap_count(library, tmp_path):
     )
     film = {1: [(1, 77, 0.9, BOX), (2, 67, 0.8, [4, 24, 24, 56]), (3, 17, 0.9, OTHER)]}
     write(tmp_path, film)
-    (crossing,) = choice.candidates(tmp_path)
+    (crossing,) = find_candidates(tmp_path)
     assert crossing.score == pytest.approx(1 / 3)
     assert crossing.reasons == ("#1 dog-running and #2 cat-running overlap",)
 
@@ -84,12 +89,16 @@ def test_frames_beside_annotated_ones_and_of_videos_held_out_are_left_out(
 ):
     counts = {"adult-running": 3, "adult-walking": 15}
     # at 10 fps
-    far = found(library, "a", counts=counts, known={"a": [1, 12], "b": [20]})
+    far = candidates_of(
+        library, "a", counts=counts, annotated_frames={"a": [1, 12], "b": [20]}
+    )
     assert [x.frame for x in far] == [6, 7, *range(17, 21), 28]
     write(tmp_path, WALKS, fps=4, name="a.mp4", length=30, count=30)
-    slow = choice.candidates(tmp_path, counts, {"a": [1, 12]})
+    slow = find_candidates(tmp_path, counts=counts, annotated_frames={"a": [1, 12]})
     assert [x.frame for x in slow] == [*range(3, 11), *range(14, 21)]
-    assert found(library, "a", "b", held_out={"a"}) == found(library, "b")
+    assert candidates_of(library, "a", "b", held_out={"a"}) == candidates_of(
+        library, "b"
+    )
 
 
 def test_times_are_those_of_the_film(tmp_path):
@@ -100,23 +109,24 @@ def test_times_are_those_of_the_film(tmp_path):
             files.add(
                 dataclasses.replace(frame(n, *instances), seconds=begin, until=end), A2D
             )
-    (changed,) = choice.candidates(tmp_path)
+    (changed,) = find_candidates(tmp_path)
     assert (changed.frame, changed.seconds) == (20, 4.0)
-    assert choice.candidates(tmp_path, known={"a": [18]}) == [changed]  # 3.24 s
-    assert choice.candidates(tmp_path, known={"a": [19]}) == []  # 3.61 s
+    # These begin at 3.24 s and 3.61 s.
+    assert find_candidates(tmp_path, annotated_frames={"a": [18]}) == [changed]
+    assert find_candidates(tmp_path, annotated_frames={"a": [19]}) == []
     described = json.loads((tmp_path / "video.json").read_text())
     (tmp_path / "video.json").write_text(json.dumps({**described, "times": [0.0]}))
     with pytest.raises(
         InputError, match="video.json: times: 1, but .* 30 label maps; predict"
     ):
-        choice.candidates(tmp_path)
+        find_candidates(tmp_path)
 
 
 @pytest.mark.parametrize("missed, lost", [(2, []), (3, [11])])
 def test_a_track_is_lost_that_several_frames_miss(tmp_path, missed, lost):
     seen = [(1, 77, 0.9, BOX)]
     write(tmp_path, {n: [] if 10 < n <= 10 + missed else seen for n in range(1, 20)})
-    assert [one.frame for one in choice.candidates(tmp_path)] == lost
+    assert [one.frame for one in find_candidates(tmp_path)] == lost
 
 
 @pytest.mark.parametrize("form", ["cvat", "coco", "masks"])

@@ -51,7 +51,8 @@ _FORMAT = FLAGS.define_enum(
 )
 
 _COLUMNS = ("rank", "video", "frame", "second", "score", "reasons")
-_ROWS, _ACROSS = 5, 4  # of a sheet
+_ROWS = 5  # of a sheet
+_ACROSS = 4
 
 
 def main(argv: list[str]) -> None:
@@ -59,35 +60,34 @@ def main(argv: list[str]) -> None:
     output = _OUTPUT.value
     check_output_folder(output)
     folders = prediction_folder.folders_of([_PREDICTION.value])
-    records_info = {}
+    records = choice.NO_RECORDS
     if _RECORDS.value is not None:
-        records_info = _read_records(_RECORDS.value)
+        records = _read_records(_RECORDS.value)
     candidates: list[choice.Candidate] = []
     for folder in folders:
-        candidates += choice.candidates(folder, **records_info)
+        candidates += choice.find_candidates(folder, records)
     best_frames = choice.choose(candidates, _COUNT.value)
     with whole_folder(output, replace=False) as new:
         write(best_frames, pathlib.Path(new), _FORMAT.value)
     videos = len({candidate.folder for candidate in best_frames})
     line = f"{output}: {len(best_frames)} frames of {videos} videos ({_FORMAT.value})"
-    if records_info:
+    if _RECORDS.value is not None:
         line += "; without test videos and what is near annotated frames"
     print(line)
 
 
-def _read_records(records):
-    """Return what records say, as {argument of `choice.candidates`: value}."""
-    manifest = Manifest.load(records)
+def _read_records(folder):
+    manifest = Manifest.load(folder)
     labels = manifest.label_space
     pairs = manifest.counts.get("train", {}).get("pairs", {})
     annotated_frames: dict[str, list[int]] = collections.defaultdict(list)
     for *_, truth in inspection.read(manifest, manifest.splits):
         annotated_frames[truth.video].append(truth.frame)
-    return {
-        "counts": {labels.name(int(code)): count for code, count in pairs.items()},
-        "known": annotated_frames,
-        "held_out": manifest.videos("test"),
-    }
+    return choice.RecordsInfo(
+        counts={labels.name(int(code)): count for code, count in pairs.items()},
+        annotated_frames=annotated_frames,
+        held_out=manifest.videos("test"),
+    )
 
 
 def write(best_frames: list[choice.Candidate], output: pathlib.Path, form: str) -> None:
@@ -112,11 +112,11 @@ def write(best_frames: list[choice.Candidate], output: pathlib.Path, form: str) 
     write_csv(output / "frames.csv", [_COLUMNS, *rows])
     images = {}
     for folder in sorted({candidate.folder for candidate in best_frames}):
-        # {number among the answered frames: number in the video}
+        # {position among the answered frames: number in the video}
         numbers = {}
         for candidate in best_frames:
             if candidate.folder == folder:
-                numbers[candidate.place] = candidate.frame
+                numbers[candidate.position] = candidate.frame
         video = read_tracked_video(folder)
         path = str(output / "annotations" / f"{video.name}.zip")
         if os.path.exists(path):
@@ -126,8 +126,8 @@ def write(best_frames: list[choice.Candidate], output: pathlib.Path, form: str) 
         writers.save(video, path, form, form == "masks", frames=numbers.values())
         overlay = folder / prediction_folder.RESULT_FILES["overlay"]
         remedy = "predict again with all --results"
-        for place, image in video_frames.read(overlay, numbers, remedy):
-            images[folder, numbers[place]] = visualize.shrink(image, 480)
+        for position, image in video_frames.read(overlay, numbers, remedy):
+            images[folder, numbers[position]] = visualize.shrink(image, 480)
     _write_sheets(best_frames, images, output)
 
 

@@ -1,0 +1,249 @@
+"""Why frames of a prediction are worth correcting.
+
+Each reason has a value of at most 1:
+
+- the margin between the two best labels of an instance is small (Scheffer et al.,
+  "Active Hidden Markov Models for Information Extraction", IDA 2001),
+- the label of a track changes,
+- a track is lost,
+- two tracks overlap,
+- a pair is rare in the records.
+
+Tracks whose label is a mere guess give no reason.
+"""
+
+from __future__ import annotations
+
+import collections
+import os
+import pathlib
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from pycocotools import mask as rle_tools
+
+from a2d_tf.behaviour import prediction_folder
+from a2d_tf.core.checked_json import load_json, number, whole
+from a2d_tf.core.labels import LabelSpace
+
+SMALL = 0.3  # margins from here on are no reason
+OVERLAP = 0.1  # IoU of boxes from which two tracks may be confused
+LOST = 3  # answered frames in a row that miss a track that is lost
+FEW = 15  # instances in the records from which on a pair is not rare
+# Mean score of a track. In unseen videos of DAVIS 3 of 18 below follow an object, 24 of
+# 41 above.
+GUESS = 0.05
+# Share of the frame's longer side: tracks that are lost so near to its edge have left
+# it.
+_EDGE = 0.02
+
+
+class Reason(NamedTuple):
+    """A reason to correct a frame: its value, at most 1, and its words."""
+
+    value: float
+    text: str
+
+
+class _Row(NamedTuple):
+    """A track in a frame; its box is x, y, width, height, pixels."""
+
+    track: int
+    code: int
+    box: list[float]
+
+
+class _SeenFrame(NamedTuple):
+    """An answered frame: its number, and the boxes of its tracks by their ids."""
+
+    number: int
+    boxes: dict[int, list[float]]
+
+
+def find_reasons(
+    folder: str | os.PathLike,
+    video_info: prediction_folder.VideoInfo,
+    frames: Iterable[int],
+    counts: Mapping[str, int] | None,
+) -> dict[int, list[Reason]]:
+    """Find the reasons to correct the frames of a prediction.
+
+    Args:
+      folder: of the prediction.
+      video_info: its `video.json`.
+      frames: numbers of the answered frames, ascending.
+      counts: {name of a pair: its instances in the records}; None if there are no
+        records.
+
+    Returns:
+      {number of a frame: its reasons, one of a kind}, of the frames that have one.
+
+    Raises:
+      InputError: a file of the prediction is missing or damaged.
+    """
+    labels = video_info.labels
+    rows_of_frames = _read_rows(folder, labels)
+    answers = _read_answers(folder, labels)
+    finder = _ReasonFinder(labels, video_info.size, answers, counts)
+    for frame in frames:
+        finder.add(frame, rows_of_frames[frame])
+    reasons = {}
+    for frame, best_reasons in finder.best_reasons.items():
+        reasons[frame] = list(best_reasons.values())
+    return reasons
+
+
+def _read_rows(folder, labels):
+    """Read {frame: its rows} of the tracks that are no mere guess."""
+    kind = {
+        "track_id": whole(),
+        "mean_score": number(0, 1),
+        "frames": [
+            {
+                "frame": whole(),
+                "category_id": whole(0, labels.max_code),
+                "bbox": [float],
+            }
+        ],
+    }
+    rows: dict[int, list[_Row]] = collections.defaultdict(list)
+    for track in prediction_folder.read_tracks(folder, kind):
+        if track["mean_score"] < GUESS:
+            continue
+        for row in track["frames"]:
+            rows[row["frame"]].append(
+                _Row(track["track_id"], row["category_id"], row["bbox"])
+            )
+    return rows
+
+
+def _read_answers(folder, labels):
+    """Read {(frame, track): the network's answer, with its margin}."""
+    code = whole(0, labels.max_code)
+    kind = {
+        "image_id": whole(),
+        "track_id": whole(),
+        "category_id": code,
+        "runner_up": code,
+        "margin": number(0, 1),
+    }
+    path = pathlib.Path(folder, prediction_folder.RESULT_FILES["detections"])
+    answers = load_json(path, [kind], "predict the video again")
+    return {(answer["image_id"], answer["track_id"]): answer for answer in answers}
+
+
+class _ReasonFinder:
+    """Finds the reasons of the answered frames, which are added in order of time.
+
+    Args:
+      size: (height, width) of the frames.
+      answers: as of `_read_answers`.
+      counts: as for `find_reasons`.
+
+    Attributes:
+      best_reasons: {frame: {kind: the best reason of this kind}}.
+    """
+
+    def __init__(
+        self,
+        labels: LabelSpace,
+        size: tuple[int, int],
+        answers: dict[tuple[int, int], dict[str, Any]],
+        counts: Mapping[str, int] | None,
+    ) -> None:
+        self._labels = labels
+        self._size = size
+        self._answers = answers
+        self._counts = counts
+        self.best_reasons: dict[int, dict[str, Reason]] = {}
+        self._last_codes: dict[int, int] = {}  # of each track
+        self._last_frames: collections.deque[_SeenFrame]
+        self._last_frames = collections.deque(maxlen=LOST)
+
+    def add(self, frame: int, rows: list[_Row]) -> None:
+        """Find the reasons of a frame by its rows, and of earlier frames."""
+        boxes = {row.track: row.box for row in rows}
+        self._note_lost_tracks(boxes)
+        self._last_frames.append(_SeenFrame(frame, boxes))
+        for row in rows:
+            self._note_change(frame, row)
+            self._note_margin(frame, row)
+            self._note_rare_pair(frame, row)
+            self._last_codes[row.track] = row.code
+        if len(rows) > 1:
+            self._note_overlap(frame, rows)
+
+    def _note(self, frame, kind, value, text):
+        """Keep a reason of a frame if it is the best one of its kind."""
+        if value <= 0:
+            return
+        reasons = self.best_reasons.setdefault(frame, {})
+        if kind not in reasons or value > reasons[kind].value:
+            reasons[kind] = Reason(value, text)
+
+    def _note_lost_tracks(self, boxes):
+        """Note the tracks that the newest frame and the LOST - 1 before it miss.
+
+        Args:
+          boxes: of the newest frame.
+        """
+        if len(self._last_frames) < LOST:
+            return
+        last_seen, *later_frames = self._last_frames
+        tracks_since = set(boxes)
+        for later_frame in later_frames:
+            tracks_since.update(later_frame.boxes)
+        for track, box in last_seen.boxes.items():
+            if track not in tracks_since and _is_inside(box, self._size):
+                name = self._name(track, self._last_codes[track])
+                text = f"{name} is lost away from the image edge"
+                self._note(later_frames[0].number, "lost", 1.0, text)
+
+    def _note_change(self, frame, row):
+        last_code = self._last_codes.get(row.track, row.code)
+        if last_code != row.code:
+            name_before = self._name(row.track, last_code)
+            text = f"{name_before} becomes {self._labels.name(row.code)}"
+            self._note(frame, "changed", 1.0, text)
+
+    def _note_margin(self, frame, row):
+        answer = self._answers.get((frame, row.track))
+        if answer is None:
+            return
+        margin = answer["margin"]
+        name = self._name(row.track, answer["category_id"])
+        other = self._labels.name(answer["runner_up"])
+        text = f"{name} is nearly {other} (margin {margin:.2f})"
+        self._note(frame, "margin", 1 - margin / SMALL, text)
+
+    def _note_rare_pair(self, frame, row):
+        if self._counts is None:
+            return
+        count = self._counts.get(self._labels.name(row.code), 0)
+        name = self._name(row.track, row.code)
+        text = f"{name} is rare in the records (instances: {count})"
+        self._note(frame, "rare", 1 - count / FEW, text)
+
+    def _note_overlap(self, frame, rows):
+        """Note the two of at least two tracks that overlap most."""
+        boxes = np.array([row.box for row in rows], float)
+        are_crowds = np.zeros(len(rows), np.uint8)
+        iou = np.triu(rle_tools.iou(boxes, boxes, are_crowds), 1)
+        first, second = np.unravel_index(np.argmax(iou), iou.shape)
+        if iou[first, second] > OVERLAP:
+            name = self._name(rows[first].track, rows[first].code)
+            other = self._name(rows[second].track, rows[second].code)
+            text = f"{name} and {other} overlap"
+            self._note(frame, "crossing", float(iou[first, second]), text)
+
+    def _name(self, track, code):
+        return f"#{track} {self._labels.name(code)}"
+
+
+def _is_inside(box, size):
+    """Return whether a box is away from the edges of a frame (height, width)."""
+    x, y, box_width, box_height = box
+    height, width = size
+    distance = min(x, y, width - x - box_width, height - y - box_height)
+    return distance > _EDGE * max(size)
