@@ -59,15 +59,15 @@ def export(run: Run, output: str, for_videos_only: bool = False) -> None:
     served = ServedNetwork(
         run.network, run.config.inference, run.records["clip_stride"]
     )
-    module: tf.Module = served
-    signatures = served.signatures
-    if for_videos_only:
-        module = tf.Module()
-        module.weights = served.weights
-        signatures = served.video_signatures
     try:
         with folders.whole_folder(output) as folder:
-            tf.saved_model.save(module, folder, signatures=signatures())
+            if for_videos_only:
+                weights = tf.Module()
+                weights.weights = served.weights
+                signatures = served.video_signatures()
+                tf.saved_model.save(weights, folder, signatures=signatures)
+            else:
+                tf.saved_model.save(served, folder, signatures=served.signatures())
             digests = {}
             for name in CHECKED:
                 digests[name] = files.file_digest(os.path.join(folder, name))

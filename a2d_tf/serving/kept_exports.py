@@ -5,7 +5,6 @@ To build and trace a network takes longer than to load its export.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -34,30 +33,40 @@ def load(folder: str, settings: dict[str, Any], checkpoint: str) -> VideoFunctio
 
     Args and errors are those of `runs.loading.load`.
     """
-    kept = None
-    # A user without a home has no cache: RuntimeError.
-    with contextlib.suppress(InputError, OSError, RuntimeError):
-        kept = _kept_folder(folder, settings, checkpoint)
-        os.utime(kept)  # the last used are kept
-        return export_folder.load(str(kept))
+    try:
+        kept_folder = _kept_folder(folder, settings, checkpoint)
+    except (InputError, OSError, RuntimeError):
+        kept_folder = None  # a damaged model, or a user without a home
+    if kept_folder is not None:
+        try:
+            os.utime(kept_folder)  # the last used are kept
+            return export_folder.load(str(kept_folder))
+        except (InputError, OSError):
+            shutil.rmtree(kept_folder, ignore_errors=True)  # absent or damaged
 
     from a2d_tf.runs import loading
     from a2d_tf.serving import exporter
 
     run = loading.load(folder, settings, checkpoint)
-    if kept is not None:
-        shutil.rmtree(kept, ignore_errors=True)  # damaged
-        with contextlib.suppress(InputError, OSError):
-            exporter.export(run, str(kept), for_videos_only=True)
-            by_age = sorted(kept.parent.glob("[!.]*"), key=os.path.getmtime)
-            for old in by_age[:-_KEPT]:
-                shutil.rmtree(old, ignore_errors=True)
-            return export_folder.load(str(kept))
+    if kept_folder is not None:
+        try:
+            exporter.export(run, str(kept_folder), for_videos_only=True)
+            _remove_oldest(kept_folder.parent)
+            return export_folder.load(str(kept_folder))
+        except (InputError, OSError):
+            pass  # a cache that cannot be written
     return exporter.serve(run)
 
 
+def _remove_oldest(cache_folder):
+    """Remove all exports but the last _KEPT used."""
+    by_age = sorted(cache_folder.glob("[!.]*"), key=os.path.getmtime)
+    for old in by_age[:-_KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
 def _kept_folder(folder, settings, checkpoint):
-    """Return the folder in the cache, named by a digest of what the export depends on."""
+    """Return the folder in the cache, named by a digest of all that decides on it."""
     run = pathlib.Path(folder)
     weights = []
     # A file of weights may be half copied or damaged now, and whole at the next start.

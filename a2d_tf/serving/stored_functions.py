@@ -54,10 +54,10 @@ def load(folder: str, names: Iterable[str]) -> dict[str, Function]:
     tf.graph_util.import_graph_def(graph, name="")
 
     captured = _Captured(meta_graph, folder)
-    functions = {}
+    functions: dict[str, Function] = {}
     for name, stored_name in stored_names.items():
         concrete_function = objects.concrete_functions[stored_name]
-        functions[name] = _call_of(
+        functions[name] = _StoredFunction(
             new_names[stored_name],
             meta_graph.signature_def[name],
             [captured.load(node) for node in concrete_function.bound_inputs],
@@ -139,31 +139,42 @@ def _renamed_part(library, names):
     ), new_names
 
 
-def _call_of(name, signature, captures):
-    """Return a function by keyword that calls a function of the eager library.
+class _StoredFunction:
+    """A function by keyword that calls one of TensorFlow's library by name.
 
-    Its arguments are the signature's inputs by name, then its captures; its results are
-    the signature's outputs by name.
+    It holds what the function captures: a handle in the graph does not keep its
+    variable alive.
+
+    Args:
+      name: the name in the library. Its arguments are the signature's inputs in the
+        order of their names, then the captures; its results are the signature's outputs
+        in that order.
+      signature: a SignatureDef.
+      captures: variables and constants.
     """
-    specs = {}
-    for key, info in sorted(signature.inputs.items()):
-        specs[key] = tf.TensorSpec(info.tensor_shape, tf.as_dtype(info.dtype), key)
-    output_names = sorted(signature.outputs)
-    output_types = [signature.outputs[key].dtype for key in output_names]
 
-    def call(inputs):
-        graph = tf.compat.v1.get_default_graph()
-        arguments = [inputs[key] for key in specs]
-        for captured in captures:
-            is_variable = isinstance(captured, tf.Variable)
-            arguments.append(
-                graph.capture(captured.handle if is_variable else captured)
+    def __init__(self, name, signature, captures):
+        self._captures = captures
+        specs = {}
+        for key, info in sorted(signature.inputs.items()):
+            specs[key] = tf.TensorSpec(info.tensor_shape, tf.as_dtype(info.dtype), key)
+        output_names = sorted(signature.outputs)
+        output_types = [signature.outputs[key].dtype for key in output_names]
+
+        def call(inputs):
+            graph = tf.compat.v1.get_default_graph()
+            arguments = [inputs[key] for key in specs]
+            for captured in captures:
+                if isinstance(captured, tf.Variable):
+                    captured = captured.handle
+                arguments.append(graph.capture(captured))
+            outputs = tf.raw_ops.StatefulPartitionedCall(
+                args=arguments, Tout=output_types, f=name
             )
-        outputs = tf.raw_ops.StatefulPartitionedCall(
-            args=arguments, Tout=output_types, f=name
-        )
-        return dict(zip(output_names, outputs))
+            return dict(zip(output_names, outputs))
 
-    function = tf.function(call, [specs], autograph=False).get_concrete_function()
-    # The captured handles do not keep their variables alive; this closure does.
-    return lambda **inputs: (captures, function(inputs))[1]
+        function = tf.function(call, [specs], autograph=False)
+        self._function = function.get_concrete_function()
+
+    def __call__(self, **inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        return self._function(inputs)
