@@ -56,38 +56,60 @@ _VIDEO = FLAGS.define_string(
 
 def main(argv: list[str]) -> None:
     command_line.require(argv, prediction=_PREDICTION.value, output=_OUTPUT.value)
-    path = _OUTPUT.value
     if _FORMAT.value == "boris":
-        found = bouts.read_all(
-            prediction_folder.folders_of([_PREDICTION.value]), _MIN_SCORE.value
+        print(_export_times(_PREDICTION.value, _OUTPUT.value))
+    else:
+        print(_export_shapes(_PREDICTION.value, _OUTPUT.value, _FORMAT.value))
+
+
+def _export_times(folder, output):
+    """Write the bouts of a prediction or library for BORIS; return a summary."""
+    predictions = bouts.read_all(
+        prediction_folder.folders_of([folder]), _MIN_SCORE.value
+    )
+    is_project = output.lower().endswith(".boris")
+    is_table = output.lower().endswith((".csv", ".tsv"))
+    # A project names video files, not folders of images.
+    have_files = all(prediction.video.images is None for prediction in predictions)
+    if is_project and have_files:
+        boris.write_project(output, predictions)
+    elif is_table:
+        boris.write_events(output, predictions)
+    else:
+        raise InputError(
+            f"--output={output}: use .csv, .tsv or, for video files only, .boris"
         )
-        is_project = path.lower().endswith(".boris")
-        # A project names video files, not folders of images.
-        fits = not is_project or all(each.video.images is None for each in found)
-        if not (fits and path.lower().endswith((".boris", ".csv", ".tsv"))):
-            raise InputError(
-                f"--output={path}: use .csv, .tsv or, for video files only, .boris"
-            )
-        (boris.write_project if is_project else boris.write_events)(path, found)
-        count = sum(len(track.bouts) for each in found for track in each.tracks)
-        return print(f"{path}: {count} bouts in {len(found)} videos (boris)")
-    writers.check_output(path, _FORMAT.value)
-    folder = os.path.normpath(_PREDICTION.value)
-    source = os.path.basename(_VIDEO.value) if _VIDEO.value else None
-    video = read_tracked_video(folder, _MIN_SCORE.value, source)
-    masks, every = "masks" in (_SHAPES.value, _FORMAT.value), _EVERY.value
+    count = 0
+    for prediction in predictions:
+        for track in prediction.tracks:
+            count += len(track.bouts)
+    return f"{output}: {count} bouts in {len(predictions)} videos (boris)"
+
+
+def _export_shapes(folder, output, form):
+    """Write the tracks of a prediction as shapes; return a summary."""
+    writers.check_output(output, form)
+    source = None
+    if _VIDEO.value:
+        source = os.path.basename(_VIDEO.value)
+    video = read_tracked_video(os.path.normpath(folder), _MIN_SCORE.value, source)
+    masks = _SHAPES.value == "masks" or form == "masks"
     video = writers.save(
-        video, path, _FORMAT.value, masks, every, min_iou=_MIN_IOU.value
+        video, output, form, masks, _EVERY.value, min_iou=_MIN_IOU.value
     )
-    shapes = sum(
-        shape.interpolated_box is None
-        for track in video.tracks
-        for shape in track.shapes
-    )
-    kind = "boxes" if video.boxes_only else "masks" if masks else "polygons"
-    print(
-        f"{path}: {len(video.tracks)} tracks with {shapes} {kind} in "
-        f"{len(video.frames)} frames of {video.source} ({_FORMAT.value})"
+    shapes = 0
+    for track in video.tracks:
+        for shape in track.shapes:
+            if shape.interpolated_box is None:
+                shapes += 1
+    kind = "polygons"
+    if video.boxes_only:
+        kind = "boxes"
+    elif masks:
+        kind = "masks"
+    return (
+        f"{output}: {len(video.tracks)} tracks with {shapes} {kind} in"
+        f" {len(video.frames)} frames of {video.source} ({form})"
     )
 
 
