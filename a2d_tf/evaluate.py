@@ -32,7 +32,7 @@ def main(argv: list[str]) -> None:
     _, folder = packed.source(
         _CHECKPOINT.present, workdir=_WORKDIR.value, model=_MODEL.value
     )
-    if _MODEL.value:  # which has no folder of scores
+    if _MODEL.value:  # a packed model has no folder of scores
         command_line.require(argv, output=_OUTPUT.value)
     from a2d_tf.data.manifest import Manifest
     from a2d_tf.evaluation import scoring
@@ -44,6 +44,7 @@ def main(argv: list[str]) -> None:
         folder, Config.given(FLAGS, "inference", "compute"), _CHECKPOINT.value
     )
     devices.announce(gpus, run.config.compute.precision)
+    # The name of the scores in the run: those of the best weights are kept apart.
     name = _SPLIT.value
     if _CHECKPOINT.value == "best":
         name += "_best"
@@ -53,7 +54,7 @@ def main(argv: list[str]) -> None:
     print(f"{run.checkpoint} on {_SPLIT.value}, p(actor) >= {threshold:g}")
     print(scoring.table(result))
     print(f"written to {output}")
-    if not _OUTPUT.value:  # else a2d browse does not find them
+    if not _OUTPUT.value:  # a2d browse reads the scores in the run's folder only
         words = shlex.join([f"--run={folder}", f"--records={_RECORDS.value}"])
         print(f"to view the frames, worst first: a2d browse {words} --split={name}")
 

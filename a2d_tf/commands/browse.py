@@ -22,9 +22,7 @@ _RUN = FLAGS.define_string("run", None, "Run folder of a2d train.")
 _RECORDS = FLAGS.define_string(
     "records", None, "Folder of records that contain the frames."
 )
-_SPLITS = [
-    f"{split}{best}" for best in ("", "_best") for split in ("train", "val", "test")
-]
+_SPLITS = ["train", "val", "test", "train_best", "val_best", "test_best"]
 _SPLIT = FLAGS.define_enum(
     "split", "test", _SPLITS, "Split to show; <split>_best: of --checkpoint=best."
 )

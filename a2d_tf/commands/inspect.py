@@ -44,9 +44,9 @@ def main(argv: list[str]) -> None:
     records = []
     clips = inspection.read(
         manifest,
-        summaries,
-        _LIMIT.value,
-        bool(_JSON.value or _DRAW.value),
+        splits=summaries,
+        limit=_LIMIT.value,
+        decode=bool(_JSON.value or _DRAW.value),
     )
     for split, fields, truth in clips:
         summaries[split].add(truth)

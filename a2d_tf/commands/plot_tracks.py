@@ -35,10 +35,10 @@ def main(argv: list[str]) -> None:
     tracks = []
     for prediction in predictions:
         tracks += prediction.tracks
-    actions_seen: set[str] = set()
+    predicted_actions: set[str] = set()
     for track in tracks:
-        actions_seen.update(bout.action for bout in track.bouts)
-    shades = action_colours.colours(actions_seen, predictions[0].video.labels)
+        predicted_actions.update(bout.action for bout in track.bouts)
+    shades = action_colours.colours(predicted_actions, predictions[0].video.labels)
     actions = list(shades)
     counts = bouts.transitions(predictions, actions)
     figures = {

@@ -107,6 +107,7 @@ _ON_ERROR = FLAGS.define_enum(
     convert.ON_ERROR,
     "On a broken item: fail, or skip and report it.",
 )
+# Their defaults are those of ConversionSettings.
 _SIZES = {
     "image_height": (
         "Maximum height of the stored frames, which keep their aspect ratio."
@@ -116,9 +117,9 @@ _SIZES = {
     "clip_stride": "Video frames from one clip frame to the next.",
     "shard_videos": "Videos per shard.",
 }
-for _name, _text in _SIZES.items():
+for _name, _help in _SIZES.items():
     FLAGS.define_integer(
-        _name, getattr(ConversionSettings, _name), _text, lower_bound=1
+        _name, getattr(ConversionSettings, _name), _help, lower_bound=1
     )
 _LABELS = FLAGS.define_string(
     "labels",
@@ -134,7 +135,9 @@ def open_source() -> Source:
     Raises:
       InputError: the flags contradict each other, or the source cannot be read.
     """
-    labels = LabelSpace.from_json(_LABELS.value) if _LABELS.value else None
+    label_space = None
+    if _LABELS.value:
+        label_space = LabelSpace.from_json(_LABELS.value)
     release = _RELEASE.value
     exports = _ANNOTATIONS.value
     if not release and len(exports) == 1 and _is_release(exports[0]):
@@ -153,40 +156,50 @@ def open_source() -> Source:
     if _COCO.value:
         exports = [*exports, _COCO.value]
     if release:
-        return _open_release(release, exports, labels)
+        return _open_release(release, exports, label_space or A2D)
     command_line.require(
         [], **{"annotations (or --release)": exports}, videos=_VIDEOS.value
     )
-    source = _open_annotated_videos(exports, labels)
+    source = _open_annotated_videos(exports, label_space)
     for line in source.summary():
         print(line)
     return source
 
 
 def _is_release(path):
-    """Return whether a path is that of A2D's folder."""
+    """Return whether a path is A2D's Release folder."""
     return (pathlib.Path(path) / "videoset.csv").is_file()
 
 
-def _open_release(release, exports, labels):
+def _open_release(release, exports, label_space):
     """Return A2D as the source; `exports` may name another folder of annotations."""
     if len(exports) > 1:
         raise InputError("--release takes at most one --annotations")
+    annotations = None
+    if exports:
+        annotations = exports[0]
     list_of_videos = _VIDEOS.value
     if list_of_videos and os.path.isdir(list_of_videos):
         list_of_videos = None  # a folder of videos, which only --annotations uses
+    on_error = _ON_ERROR.value
+    if _CHECK.value:
+        on_error = "skip"
     return Release(
         release,
-        labels or A2D,
+        label_space,
         videos=list_of_videos,
-        annotations=exports[0] if exports else None,
+        annotations=annotations,
         test_videos=frozenset(_TEST.value),
-        on_error="skip" if _CHECK.value else _ON_ERROR.value,
+        on_error=on_error,
     )
 
 
-def _open_annotated_videos(exports, labels):
-    """Return a user's own annotated videos as the source."""
+def _open_annotated_videos(exports, label_space):
+    """Return a user's own annotated videos as the source.
+
+    Args:
+      label_space: None to derive it from the annotations.
+    """
     from a2d_tf.annotations.annotated_videos import AnnotatedVideos
     from a2d_tf.annotations.document import ReadOptions
     from a2d_tf.annotations.matching import Export
@@ -194,25 +207,36 @@ def _open_annotated_videos(exports, labels):
 
     options = ReadOptions(
         # Coded times are known for all frames.
-        _INTERPOLATED.value or bool(_BOUTS.value),
-        _EMPTY.value,
+        interpolated=_INTERPOLATED.value or bool(_BOUTS.value),
+        empty_frames=_EMPTY.value,
         frame_step=_FRAME_STEP.value,
     )
-    coding = _read_coding()
+    coding = None
+    if _BOUTS.value:
+        coding = _read_coding()
     earlier_splits = {}
     if _SPLIT_OF.value:
         earlier_splits = Manifest.load(_SPLIT_OF.value).split_of
+    names = NO_NAMES
+    if _NAMES.value:
+        names = Names.load(_NAMES.value)
+    format_name = _FORMAT.value
+    if _COCO.value:
+        format_name = "a2d_tf"
+    first_frame = None
+    if _FIRST_FRAME.value is not None:
+        first_frame = int(_FIRST_FRAME.value)
     return AnnotatedVideos.read(
         [Export.parse(export) for export in exports],
         pathlib.Path(_VIDEOS.value),
-        labels,
-        names=Names.load(_NAMES.value) if _NAMES.value else NO_NAMES,
+        label_space,
+        names=names,
         options=options,
-        format_name="a2d_tf" if _COCO.value else _FORMAT.value,
-        first_frame=None if _FIRST_FRAME.value is None else int(_FIRST_FRAME.value),
+        format_name=format_name,
+        first_frame=first_frame,
         test_videos=_TEST.value,
         earlier=earlier_splits,
-        coding=coding if _BOUTS.value else None,
+        coding=coding,
         max_frames=_MAX_FRAMES.value,
     )
 
@@ -220,34 +244,48 @@ def _open_annotated_videos(exports, labels):
 def _read_coding():
     """Return the coded times of --bouts."""
     from a2d_tf.annotations import read_bouts
-    from a2d_tf.annotations.coding import Coding, load_subjects
+    from a2d_tf.annotations.coding import Coding, Subjects, load_subjects
 
     observations = []
     for path in _BOUTS.value:
         observations.extend(read_bouts.read(path))
-    subjects = load_subjects(_SUBJECTS.value) if _SUBJECTS.value else {}
-    return Coding(observations, _BOUTS_WIN.value, _OUTSIDE.value, subjects)
+    subjects: Subjects = {}
+    if _SUBJECTS.value:
+        subjects = load_subjects(_SUBJECTS.value)
+    return Coding(
+        observations,
+        wins=_BOUTS_WIN.value,
+        outside=_OUTSIDE.value,
+        subjects=subjects,
+    )
 
 
 def main(argv: list[str], builder: convert.Builder | None = None) -> int:
-    """Check or convert; `builder` as for `convert.convert`."""
+    """Check or convert; `builder` as for `convert.convert`.
+
+    Returns:
+      the exit status: 1 if --check reports problems under --on_error=fail.
+    """
     if _CHECK.value:
         command_line.require(argv)
         report, problems = check(open_source(), _WORKERS.value)
         print(report)
-        return 1 if problems and _ON_ERROR.value == "fail" else 0
+        return int(bool(problems) and _ON_ERROR.value == "fail")
     command_line.require(argv, output=_OUTPUT.value)
     source = open_source()
     devices.hide_gpus()
     sizes = {name: FLAGS[name].value for name in _SIZES}
     settings = ConversionSettings(flow_method=_FLOW.value, **sizes)
+    task = workers.ALONE
+    if _TASK.value:
+        task = workers.Task.parse(_TASK.value)
     manifest, built = convert.convert(
         source,
         _OUTPUT.value,
         settings,
         _WORKERS.value,
         on_error=_ON_ERROR.value,
-        task=workers.Task.parse(_TASK.value) if _TASK.value else workers.ALONE,
+        task=task,
         builder=builder,
     )
     if manifest is None:
@@ -256,14 +294,20 @@ def main(argv: list[str], builder: convert.Builder | None = None) -> int:
             " the records"
         )
         return 0
-    _report(source, manifest)
-    state = "complete" if built else "already complete, nothing to do"
+    _print_report(manifest)
+    if not isinstance(source, Release):
+        path = os.path.join(_OUTPUT.value, "labels.json")
+        write_text(path, source.label_space.to_json() + "\n")
+        print(f"{path}: label space; pass it as --labels next time")
+    state = "complete"
+    if not built:
+        state = "already complete, nothing to do"
     print(f"{_OUTPUT.value}: {state}, {len(manifest.skipped)} items skipped")
     return 0
 
 
-def _report(source: Source, manifest: Manifest) -> None:
-    """Print what published records hold; write the label space of own annotations."""
+def _print_report(manifest: Manifest) -> None:
+    """Print what published records hold, and what was skipped or repaired."""
     for item in manifest.skipped:
         print(f"skipped {item['item']}: {item['reason']}")
     for item in manifest.repaired:
@@ -276,10 +320,6 @@ def _report(source: Source, manifest: Manifest) -> None:
         if "boxes_only" in counts:
             line += f", {counts['boxes_only']} of them boxes only"
         print(line)
-    if not isinstance(source, Release):
-        labels = os.path.join(_OUTPUT.value, "labels.json")
-        write_text(labels, source.label_space.to_json() + "\n")
-        print(f"{labels}: label space; pass it as --labels next time")
 
 
 run = command_line.command(main, FLAGS)

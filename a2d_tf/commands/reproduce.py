@@ -72,19 +72,23 @@ _RUNS = FLAGS.define_list("runs", None, "Rows to run; by default all.")
 _DEVICE = Config.define_device(FLAGS)
 
 
-def _asked_rows():
-    """Return the rows that the flags ask for, in order."""
-    names = reproduction.order()
+def _requested_rows():
+    """Return the rows that the flags ask for, in the order of their training.
+
+    Raises:
+      InputError: --runs names something else.
+    """
+    rows = reproduction.order()
     for name in _RUNS.value or ():
-        if name not in names:
+        if name not in rows:
             raise InputError(
-                f"--runs: '{name}' is not a run; choose from {', '.join(names)}"
+                f"--runs: '{name}' is not a run; choose from {', '.join(rows)}"
             )
     if _RUNS.value:
-        return [name for name in names if name in _RUNS.value]
+        return [row for row in rows if row in _RUNS.value]
     if _FOLDS.value or _ANNOTATIONS.value:  # such a report has no Fig. 4
-        return [name for name in names if not name.startswith(experiments.ZERO_SHOT)]
-    return names
+        return [row for row in rows if not row.startswith(experiments.ZERO_SHOT)]
+    return rows
 
 
 def _parse_seeds():
@@ -123,13 +127,16 @@ def _keep_settings(path, folds):
     Raises:
       InputError: earlier trainings there used other settings.
     """
+    mini_videos = None
+    if not (_RELEASE.value or _ANNOTATIONS.value):
+        mini_videos = _VIDEOS.value
     settings = {
         "base": _BASE.value,
         "base_sha256": file_digest(command_line.find(_BASE.value)),
         "release": _RELEASE.value,
         "annotations": _ANNOTATIONS.value,
         "train": _TRAIN.value,
-        "mini_videos": None if _RELEASE.value or _ANNOTATIONS.value else _VIDEOS.value,
+        "mini_videos": mini_videos,
         "folds": folds,
     }
     text = json.dumps(settings, indent=1) + "\n"
@@ -146,14 +153,14 @@ def main(argv: list[str]) -> None:
     command_line.require(
         argv, workdir=_WORKDIR.value, base=_BASE.value, seeds=_SEEDS.value
     )
-    # a training then saves its step
+    # So that a training saves its step before it ends.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if _ANNOTATIONS.value:
         command_line.require([], videos=_OWN_VIDEOS.value)
     if _TEST_FOLDS.value:
         command_line.require([], folds=_FOLDS.value)
     workdir = os.path.abspath(_WORKDIR.value)
-    rows = _asked_rows()
+    rows = _requested_rows()
     seeds = _parse_seeds()
     plan = reproduction.Plan(
         _BASE.value,
@@ -169,7 +176,8 @@ def main(argv: list[str]) -> None:
         folds = reproduction.read_folds(_FOLDS.value, _TEST_FOLDS.value or ())
     tested_folds = _TEST_FOLDS.value or folds
     _keep_settings(pathlib.Path(workdir, "settings.json"), folds)
-    # All before the first run, which would hide a mistake in a later fold for hours.
+    # All records before the first run: a mistake in a later fold shows at once, not
+    # hours later.
     for fold in tested_folds:
         folder = _folder_of(fold, workdir)
         with locked(os.path.join(folder, "records.lock")):
@@ -181,7 +189,7 @@ def main(argv: list[str]) -> None:
         if fold in tested_folds:
             runs = plan.run_all(folder, records, seeds, rows)
         elif os.path.exists(os.path.join(records, NAME)):
-            runs = plan.run_all(folder, records, seeds, [])  # earlier runs, to report
+            runs = plan.run_all(folder, records, seeds, names=[])  # earlier runs
         else:
             continue
         fold_runs[fold] = reproduction.FoldRuns(folder, records, runs)
@@ -203,8 +211,9 @@ def main(argv: list[str]) -> None:
 
 
 def _folder_of(fold, workdir):
-    """Return the folder of a fold's records and runs."""
-    return os.path.join(workdir, f"fold_{fold}") if fold else os.path.join(workdir, "")
+    """Return the folder of a fold's records and runs; fold "" is the whole data set."""
+    name = f"fold_{fold}" if fold else ""
+    return os.path.join(workdir, name)
 
 
 run = command_line.command(main, FLAGS)

@@ -100,7 +100,8 @@ def score_detection(
     else:
         needs = registry.ROIS
         split.detections = box_data.Detections.load(predicted)
-        split.full = box_data.Detections.load(full) if full else None
+        if full:
+            split.full = box_data.Detections.load(full)
     metrics = [metric(split) for metric in registry.registered(needs)]
     return registry.results(metrics, split)
 
@@ -112,18 +113,20 @@ def main(argv: list[str]) -> None:
     command_line.require(
         [], truth=FLAGS.truth, predicted=FLAGS.predicted, output=FLAGS.output
     )
-    has_rois = method == "detection" and not FLAGS.predicted.endswith(".json")
+    reads_detections = method == "detection" and not FLAGS.predicted.endswith(".json")
     if FLAGS.full or FLAGS.zero_shot_actor:
-        if not has_rois or not FLAGS.zero_shot_actor:
+        if not reads_detections or not FLAGS.zero_shot_actor:
             raise InputError(
                 "--zero_shot_actor, and --full with it, need a detections.npz"
             )
-    label_space = LabelSpace.from_json(FLAGS.labels) if FLAGS.labels else A2D
+    label_space = A2D
+    if FLAGS.labels:
+        label_space = LabelSpace.from_json(FLAGS.labels)
     if method == "bouts":
         folders = prediction_folder.folders_of([FLAGS.predicted])
-        metrics = agreement.compare(
-            agreement.read(FLAGS.truth), bouts.read_all(folders)
-        )
+        coded = agreement.read(FLAGS.truth)
+        predictions = bouts.read_all(folders)
+        metrics = agreement.compare(coded, predictions)
         table = agreement.table(metrics).text()
     elif method == "segmentation":
         metrics = score_segmentation(FLAGS.truth, FLAGS.predicted, label_space)
