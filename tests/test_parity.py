@@ -7,8 +7,9 @@ import public_networks
 import pytest
 import tensorflow as tf
 
-from a2d_tf.model import fpn
 from a2d_tf.model.backbones import CONVENTIONS
+from a2d_tf.model.heads.proposals import Proposals
+from a2d_tf.model.structures import Features
 from a2d_tf.ops import anchors, roi_align
 from a2d_tf.ops.boxes import BoxCoder
 from a2d_tf.pretrained import cache, layouts
@@ -72,14 +73,15 @@ def test_roi_align():
 def test_suppression_of_proposals():
     given = boxes(2000)
     scores = np.random.default_rng(1).normal(size=len(given)).astype(np.float32)
-    rois, valid = fpn.propose(
-        tf.constant(scores[None]),
-        tf.zeros([1, len(given), 4]),
-        given,
-        tf.constant([IMAGE]),
-        coder=BoxCoder((1.0, 1.0, 1.0, 1.0)),
-        before_nms=len(given),
-        after_nms=300,
+    head = Proposals(given, ((8.0,),), BoxCoder((1.0, 1.0, 1.0, 1.0)))
+    features = Features(
+        actor=[],
+        action=[],
+        rpn_logits=tf.constant(scores[None]),
+        rpn_deltas=tf.zeros([1, len(given), 4]),
+    )
+    rois, valid = head.decode(
+        features, tf.constant([IMAGE]), before_nms=len(given), after_nms=300
     )
     kept = torchvision.ops.nms(
         torch.from_numpy(given[:, XY]), torch.from_numpy(scores), 0.7
