@@ -19,7 +19,7 @@ from a2d_tf.annotations.document import ReadOptions
 from a2d_tf.annotations.formats import read_export
 from a2d_tf.annotations.matching import Export
 from a2d_tf.core.errors import InputError
-from a2d_tf.data import sources
+from a2d_tf.data import clips, source_check, sources
 
 SIZE = (24, 32)
 SQUARE, WIDE = [2, 1, 6, 1, 6, 5, 2, 5], [8, 10, 24, 10, 24, 20, 8, 20]
@@ -332,15 +332,15 @@ def test_a_video_of_another_length_is_not_the_one_that_was_annotated(tmp_path, f
     write_video(tmp_path / "videos/clip.mp4", moving_frames(frames, *SIZE, step=2))
     export = write(tmp_path / "clip", {"a.xml": xml(track(1, "cat", 1))})
     source = open_source(export, tmp_path / "videos")
-    report, problems = sources.check(source, workers=1)
+    report, problems = source_check.check(source, workers=1)
     words = (
         f"{tmp_path}/videos/clip.mp4: {frames} frames decode, but {tmp_path}/clip/a.xml"
         " anno"
     )
     assert f"problem: {words}tates a video of 6; use" in report and len(problems) == 1
     skipped: list = []
-    given = source, sources.ConversionSettings(), source.videos[0]
-    assert not list(sources.clips_of(*given, lambda *item: skipped.append(item)))
+    given = source, clips.ConversionSettings(), source.videos[0]
+    assert not list(clips.clips_of(*given, lambda *item: skipped.append(item)))
     assert [path.name for path, _ in skipped] == ["clip.mp4"]
 
 

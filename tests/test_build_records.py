@@ -26,11 +26,11 @@ from a2d_tf.core.files import file_digest
 from a2d_tf.core.labels import A2D
 from a2d_tf.core.workers import Task
 from a2d_tf.data import clip_records, convert, video_frames
+from a2d_tf.data.clips import clip_sources
 from a2d_tf.data.flow import MAX_FLOW, Flow, grey
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.data.release import Release
 from a2d_tf.data.resizing import resize_frame
-from a2d_tf.data.sources import clip_sources
 
 SETTINGS = convert.ConversionSettings(image_height=48, image_width=48, shard_videos=1)
 

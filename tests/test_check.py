@@ -23,7 +23,7 @@ from a2d_tf.annotations.matching import Export
 from a2d_tf.core.errors import InputError
 from a2d_tf.data import convert, decoder
 from a2d_tf.data.release import Release
-from a2d_tf.data.sources import check
+from a2d_tf.data.source_check import check
 
 SIZE = (64, 96)
 

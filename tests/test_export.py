@@ -20,7 +20,7 @@ from processes import ROOT
 from a2d_tf.core.config import InferenceConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.data.sources import clip_sources
+from a2d_tf.data.clips import clip_sources
 from a2d_tf.model.inference import infer
 from a2d_tf.model.network import Network
 from a2d_tf.ops import canvas, masks

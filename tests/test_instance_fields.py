@@ -12,9 +12,9 @@ from a2d_tf.annotations import annotated_videos, coco_document
 from a2d_tf.core.config import Config, ModelConfig, TrainingConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.data import clip_records, convert, pipeline
+from a2d_tf.data.clips import ConversionSettings
 from a2d_tf.data.instance_fields import Category, Numbers, Points
 from a2d_tf.data.manifest import Manifest
-from a2d_tf.data.sources import ConversionSettings
 
 SEX = Category("sex", ("female", "male"))
 EYES = Points("eyes", (2, 2))

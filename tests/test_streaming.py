@@ -17,10 +17,10 @@ from a2d_files import moving_frames
 
 from a2d_tf.core.labels import A2D
 from a2d_tf.data import convert
+from a2d_tf.data.clips import clip_sources, clips_of
 from a2d_tf.data.flow import Flow, grey
 from a2d_tf.data.release import Release
 from a2d_tf.data.resizing import fitted_size, resize_frame
-from a2d_tf.data.sources import clip_sources, clips_of
 from a2d_tf.serving.served_network import ServedNetwork
 from a2d_tf.video import streaming, video_reader
 from a2d_tf.video.predictor import Predictor

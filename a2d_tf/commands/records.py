@@ -19,10 +19,12 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_text
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data import convert
+from a2d_tf.data.clips import ConversionSettings
 from a2d_tf.data.flow import METHODS
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.data.release import Release
-from a2d_tf.data.sources import ConversionSettings, Source, check
+from a2d_tf.data.source_check import check
+from a2d_tf.data.sources import Source
 
 FLAGS = command_line.Register()
 _RELEASE = FLAGS.define_string(

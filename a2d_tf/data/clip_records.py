@@ -29,10 +29,10 @@ from pycocotools import mask as rle_tools
 
 from a2d_tf.core.errors import InputError, quoted
 from a2d_tf.core.files import is_file_name
+from a2d_tf.data.clips import ClipRecord
 from a2d_tf.data.flow import quantise
 from a2d_tf.data.instance_fields import FIELDS
 from a2d_tf.data.resizing import resize_frame
-from a2d_tf.data.sources import ClipRecord
 from a2d_tf.ops import canvas as canvas_ops
 
 JPEG_QUALITY = 95

@@ -88,7 +88,7 @@ class Manifest:
 
     Attributes:
       flow_method, image_height, image_width, clip_frames, clip_stride: as of
-        `sources.ConversionSettings`.
+        `clips.ConversionSettings`.
       counts: {split: {'videos', 'records', 'instances', 'pairs': {code: instances}}};
         also 'boxes_only', the instances without masks, where there are any.
       sizes: {'<height>x<width>': records}, the sizes of the stored frames.

@@ -14,25 +14,26 @@ from a2d_tf.commands.beam import remote_files
 from a2d_tf.commands.beam.beam_runner import BeamSetup
 from a2d_tf.core.errors import InputError
 from a2d_tf.data import manifest
-from a2d_tf.data.convert import PARTIAL, Conversion, Shard
+from a2d_tf.data.conversion import PARTIAL, Conversion, Shard
+from a2d_tf.data.sidecar import Sidecar
 
 
 class _ShardResult(NamedTuple):
     """What a worker made of a shard.
 
     Attributes:
-      sidecar: what it knows of the shard's clips; {} if there was a problem.
+      sidecar: what it knows of the shard; None if there was a problem.
       problem: the message of an error; '' if there was none.
     """
 
     name: str
-    sidecar: dict
+    sidecar: Sidecar | None
     problem: str
 
 
 def build_all(
     setup: BeamSetup, conversion: Conversion, shards: Sequence[Shard], workers: int
-) -> Iterator[tuple[str, dict]]:
+) -> Iterator[tuple[str, Sidecar]]:
     """Build shards in place of `convert.build_all`.
 
     Raises:
@@ -59,6 +60,7 @@ def build_all(
     if url:
         remote_files.download(remote_files.join(url, PARTIAL), partial)
     for result in results:
+        assert result.sidecar is not None  # there was no problem
         yield result.name, result.sidecar
 
 
@@ -79,7 +81,7 @@ def _build(setup: BeamSetup, conversion: Conversion, shard: Shard) -> _ShardResu
             )
         return _ShardResult(shard.name, sidecar, "")
     except InputError as error:
-        return _ShardResult(shard.name, {}, str(error))
+        return _ShardResult(shard.name, None, str(error))
 
 
 def publish(output: str, url: str) -> None:

@@ -1,0 +1,201 @@
+"""The clips of annotated videos: key frames with their neighbours, and their flow."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from a2d_tf.core.errors import InputError
+from a2d_tf.data import video_frames
+from a2d_tf.data.a2d_annotations import Annotation
+from a2d_tf.data.release import Video
+from a2d_tf.data.sources import Skip, Source, usable_frames
+from a2d_tf.data.stored_frames import FramePreparer, StoredFrame
+
+
+@dataclasses.dataclass(frozen=True)
+class ClipRecord:
+    """The contents of a record.
+
+    Attributes:
+      video, frame, split, clip_frames: as of `clip_records.ClipTruth`.
+      rgb: T times uint8 [h, w, 3], at the stored size.
+      flow: T times float32 [h, w, 2], (u, v), pixels of the stored frames, how far each
+        pixel has moved since the previous source frame.
+      annotation: the key frame's ground truth, at the native size.
+    """
+
+    video: str
+    frame: int
+    split: str
+    clip_frames: tuple[int, ...]
+    rgb: Sequence[np.ndarray]
+    flow: Sequence[np.ndarray]
+    annotation: Annotation
+
+
+@dataclasses.dataclass(frozen=True)
+class ConversionSettings:
+    """Settings that determine the contents of the records.
+
+    Attributes:
+      flow_method: one of `flow.METHODS`.
+      image_height, image_width: size that frames are resized to fit into, keeping their
+        aspect.
+      clip_frames: T, odd.
+      clip_stride: source frames from one clip frame to the next; flow always spans one.
+      shard_videos: videos per shard.
+    """
+
+    flow_method: str = "dis"
+    image_height: int = 256
+    image_width: int = 256
+    clip_frames: int = 5
+    clip_stride: int = 1
+    shard_videos: int = 32
+
+    def __post_init__(self) -> None:
+        if self.clip_frames % 2 == 0:
+            raise InputError(f"--clip_frames must be odd; got {self.clip_frames}")
+
+
+def clip_sources(
+    key: int, count: int, stride: int, length: int
+) -> tuple[tuple[int, ...], tuple[bool, ...]]:
+    """Return the source frames of a clip around a key frame, and which are clamped.
+
+    Beyond an end of the video the nearest frame is taken, with zero flow.
+
+    Args:
+      key: 1-based number of the key frame, as all numbers.
+      count: number of clip frames.
+      stride: source frames from one clip frame to the next.
+      length: number of frames of the video.
+    """
+    unclamped = [key + (i - count // 2) * stride for i in range(count)]
+    sources = tuple(min(max(frame, 1), length) for frame in unclamped)
+    is_clamped = tuple(frame != source for frame, source in zip(unclamped, sources))
+    return sources, is_clamped
+
+
+class _ClipPlan(NamedTuple):
+    """The source frames of a clip, not yet decoded; as of `clip_sources`."""
+
+    key: int
+    numbers: tuple[int, ...]
+    is_clamped: tuple[bool, ...]
+
+
+class _VideoPlan(NamedTuple):
+    """What clips need of a video.
+
+    Attributes:
+      clips: in the order of their key frames.
+      decoded: the numbers of the frames to decode.
+      with_flow: the numbers of the frames of which the flow is needed.
+    """
+
+    clips: list[_ClipPlan]
+    decoded: set[int]
+    with_flow: set[int]
+
+
+class _KeptFrame(NamedTuple):
+    """A decoded frame that clips share; as in a `ClipRecord`."""
+
+    rgb: np.ndarray
+    flow: np.ndarray
+
+
+def clips_of(
+    source: Source, settings: ConversionSettings, video: Video, skip: Skip
+) -> Iterator[ClipRecord]:
+    """Yield the clips of a video, which is decoded once, by ascending key frame.
+
+    A clip comes as soon as its last frame is decoded, and only frames that a later clip
+    needs are kept, so that memory does not grow with the video. Clips that need a
+    skipped item are left out.
+    """
+    keys = usable_frames(source, video, skip)
+    if not keys:
+        return
+    plan = _plan(keys, source.length(video.vid), settings)
+    if video.frames:
+        # The video's last frame is decoded too, to show that none is missing.
+        plan.decoded.add(video.frames)
+    preparer = FramePreparer(
+        settings.image_height, settings.image_width, settings.flow_method
+    )
+    waiting = collections.deque(plan.clips)
+    kept_frames: dict[int, _KeptFrame] = {}
+    previous: StoredFrame | None = None
+    path = source.frames_path(video.vid)
+    try:
+        for number, native in video_frames.read(path, plan.decoded, source.remedy):
+            frame = preparer.prepare(native)
+            flow = preparer.no_flow(frame)
+            if number in plan.with_flow:
+                flow = preparer.flow(previous, frame)
+            kept_frames[number] = _KeptFrame(frame.rgb, flow)
+            previous = frame
+            native_size = native.shape[0], native.shape[1]
+            while waiting and waiting[0].numbers[-1] <= number:
+                clip = waiting.popleft()
+                try:
+                    annotation = source.read_annotation(
+                        video.vid, clip.key, native_size
+                    )
+                except InputError as error:
+                    skip(source.annotation_path(video.vid, clip.key), error)
+                    continue
+                yield _record(video, clip, kept_frames, annotation)
+            first_needed = number
+            if waiting:
+                first_needed = waiting[0].numbers[0]
+            for kept_number in list(kept_frames):
+                if kept_number < first_needed:
+                    del kept_frames[kept_number]
+    except InputError as error:
+        skip(path, error)
+
+
+def _plan(keys, length, settings):
+    """Plan the clips around the key frames of a video of some length."""
+    plan = _VideoPlan([], set(), set())
+    for key in keys:
+        numbers, is_clamped = clip_sources(
+            key, settings.clip_frames, settings.clip_stride, length
+        )
+        plan.clips.append(_ClipPlan(key, numbers, is_clamped))
+        plan.decoded.update(numbers)
+        for number, clamped in zip(numbers, is_clamped):
+            if number > 1 and not clamped:
+                plan.with_flow.add(number)
+                plan.decoded.add(number - 1)
+    return plan
+
+
+def _record(video, clip, kept_frames, annotation):
+    """Return the record of a planned clip, whose frames are all decoded."""
+    rgb = []
+    flow = []
+    for number, clamped in zip(clip.numbers, clip.is_clamped):
+        frame = kept_frames[number]
+        rgb.append(frame.rgb)
+        if clamped:
+            flow.append(np.zeros_like(frame.flow))
+        else:
+            flow.append(frame.flow)
+    return ClipRecord(
+        video=video.vid,
+        frame=clip.key,
+        split=video.split,
+        clip_frames=clip.numbers,
+        rgb=rgb,
+        flow=flow,
+        annotation=annotation,
+    )

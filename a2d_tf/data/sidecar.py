@@ -1,0 +1,102 @@
+"""The sidecar of a shard: what the converter knows of a finished one, a JSON file."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from a2d_tf.core.checked_json import load_json
+from a2d_tf.core.files import Path, write_json
+from a2d_tf.data.clips import ClipRecord
+
+_KIND = {
+    "fingerprint": str,
+    "clips": [
+        {
+            "video": str,
+            "split": str,
+            "size": str,
+            "native_size": str,
+            "codes": [int],
+            "boxes_only": int,
+        }
+    ],
+    "skipped": [{"item": str, "reason": str}],
+    "repaired": [{"item": str, "note": str}],
+    "bytes": int,
+    "sha256": str,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class ClipSummary:
+    """What the manifest counts of a clip.
+
+    Attributes:
+      video, split: of the clip.
+      size, native_size: '<height>x<width>' of the stored frames, and of the video.
+      codes: of the instances.
+      boxes_only: the number of instances without masks.
+    """
+
+    video: str
+    split: str
+    size: str
+    native_size: str
+    codes: list[int]
+    boxes_only: int
+
+    @classmethod
+    def of(cls, clip: ClipRecord) -> ClipSummary:
+        """Summarise a clip."""
+        annotation = clip.annotation
+        height, width = clip.rgb[0].shape[:2]
+        native_height, native_width = annotation.label_map.shape
+        return cls(
+            video=clip.video,
+            split=clip.split,
+            size=f"{height}x{width}",
+            native_size=f"{native_height}x{native_width}",
+            codes=annotation.codes.tolist(),
+            boxes_only=int((~annotation.has_mask).sum()),
+        )
+
+
+@dataclasses.dataclass
+class Sidecar:
+    """What is known of a shard.
+
+    Attributes:
+      fingerprint: hash of all that the shard is made from.
+      clips: a summary for each record.
+      skipped: list of {'item', 'reason'}, as of `manifest.Manifest`.
+      repaired: list of {'item', 'note'}, as of `manifest.Manifest`.
+      bytes, sha256: of the shard's file.
+    """
+
+    fingerprint: str
+    clips: list[ClipSummary] = dataclasses.field(default_factory=list)
+    skipped: list[dict[str, str]] = dataclasses.field(default_factory=list)
+    repaired: list[dict[str, str]] = dataclasses.field(default_factory=list)
+    bytes: int = 0
+    sha256: str = ""
+
+    def save(self, path: Path) -> None:
+        """Write the JSON file."""
+        write_json(path, dataclasses.asdict(self))
+
+    @classmethod
+    def load(cls, path: Path) -> Sidecar:
+        """Read the JSON file; InputError if it is missing or damaged."""
+        fields: dict[str, Any] = load_json(path, _KIND, "build the shard")
+        clips = []
+        for clip in fields["clips"]:
+            clips.append(ClipSummary(**clip))
+        return cls(
+            fingerprint=fields["fingerprint"],
+            clips=clips,
+            skipped=fields["skipped"],
+            repaired=fields["repaired"],
+            bytes=fields["bytes"],
+            sha256=fields["sha256"],
+        )
