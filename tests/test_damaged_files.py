@@ -27,7 +27,7 @@ from a2d_tf.annotations.matching import Export
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
-from a2d_tf.data import clip_records, video_frames
+from a2d_tf.data import clip_records, image_files, video_frames
 from a2d_tf.data.release import Release
 from a2d_tf.data.segmentations import decode_rle
 from a2d_tf.evaluation.box_data import Detections, Truth
@@ -144,7 +144,7 @@ KINDS = {  # name: (make, read)
     ),
     "png": (make_image(".png"), lambda path: list(video_frames.read(path.parent))),
     "jpg": (make_image(".jpg"), lambda path: list(video_frames.read(path.parent))),
-    "webp": (make_image(".webp"), lambda path: video_frames.read_image(path, "")),
+    "webp": (make_image(".webp"), lambda path: image_files.read_image(path, "")),
     "label map": (
         written(
             "4.png",
@@ -235,7 +235,7 @@ def test_an_image_of_too_many_pixels(tmp_path, kind, side):
     path = tmp_path / f"a.{kind}"
     path.write_bytes(image_that_claims(kind, side, side))
     with refused(f"a.{kind}: .* pixels"):
-        video_frames.read_image(path, "")
+        image_files.read_image(path, "")
     if kind == "png":
         with refused("a.png: .* pixels"):
             read_label_map(path, A2D)

@@ -7,7 +7,7 @@ from a2d_files import grey_frames, write_images, write_video
 from PIL import Image
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.data import video_frames
+from a2d_tf.data import image_files, video_frames
 
 SIZE = (32, 48)
 
@@ -33,10 +33,10 @@ def test_images_are_turned_as_their_exif_says_and_have_one_page(tmp_path):
     exif[274] = 6  # to be turned clockwise
     picture.save(path, exif=exif, lossless=True)
     turned = np.rot90(np.asarray(picture), -1)
-    np.testing.assert_array_equal(video_frames.read_image(path, ""), turned)
+    np.testing.assert_array_equal(image_files.read_image(path, ""), turned)
     picture.save(tmp_path / "1.tif", save_all=True, append_images=[picture])
     with pytest.raises(InputError, match="1.tif: 2 images in one file"):
-        video_frames.read_image(tmp_path / "1.tif", "")
+        image_files.read_image(tmp_path / "1.tif", "")
 
 
 def test_images_of_16_bits_but_not_of_a_cameras_12(tmp_path):
@@ -45,15 +45,15 @@ def test_images_of_16_bits_but_not_of_a_cameras_12(tmp_path):
         path = tmp_path / f"a{suffix}"
         cv2.imwrite(str(path), levels)
         np.testing.assert_array_equal(
-            video_frames.read_image(path, "x")[..., 0], levels >> 8
+            image_files.read_image(path, "x")[..., 0], levels >> 8
         )
         cv2.imwrite(str(path), levels >> 4)
         with pytest.raises(
             InputError, match=f"a{suffix}: 16 bits, of which only 12 are used, .*8 "
         ):
-            video_frames.read_image(path, "x")
+            image_files.read_image(path, "x")
         cv2.imwrite(str(path), levels >> 8)  # a fade from black
-        assert not video_frames.read_image(path, "x").any()
+        assert not image_files.read_image(path, "x").any()
 
 
 def test_a_video_file_is_found_before_a_folder_of_its_frames(tmp_path):

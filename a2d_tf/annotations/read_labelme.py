@@ -28,7 +28,7 @@ from a2d_tf.annotations.document import (
 )
 from a2d_tf.core.checked_json import whole
 from a2d_tf.core.errors import MAX_SIDE, quoted
-from a2d_tf.data.video_frames import decode_image
+from a2d_tf.data.image_files import decode_image
 
 _SIDE = whole(1, MAX_SIDE)
 _LABELME = {

@@ -31,8 +31,8 @@ from a2d_tf.annotations import frame_names
 from a2d_tf.annotations.container import File
 from a2d_tf.annotations.document import Document, Instance, ReadOptions
 from a2d_tf.core.errors import InputError, quoted
+from a2d_tf.data.image_files import decode_png
 from a2d_tf.data.segmentations import encode_mask
-from a2d_tf.data.video_frames import decode_png
 
 LIST = "objects.csv"
 COLUMNS = ("video", "object", "actor", "action", "first", "last")

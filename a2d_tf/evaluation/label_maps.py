@@ -12,7 +12,7 @@ import numpy as np
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_bytes
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.data import video_frames
+from a2d_tf.data import image_files
 
 
 def frames_of(folder: pathlib.Path) -> list[str]:
@@ -55,7 +55,7 @@ def read_label_map(path: str | os.PathLike, label_space: LabelSpace) -> np.ndarr
       OSError: the file cannot be read.
     """
     data = pathlib.Path(path).read_bytes()
-    image, indices = video_frames.decode_png(data, path, "write the file again")
+    image, indices = image_files.decode_png(data, path, "write the file again")
     codes = _codes(image, indices, path, label_space)
     if codes.max() > label_space.max_code:
         problem = (
@@ -66,7 +66,7 @@ def read_label_map(path: str | os.PathLike, label_space: LabelSpace) -> np.ndarr
 
 
 def _codes(image, indices, path, label_space):
-    """Return the codes of a PNG, whose arguments are as of `video_frames.decode_png`.
+    """Return the codes of a PNG, whose arguments are as of `image_files.decode_png`.
 
     Args:
       image: [H, W], or [H, W, 3 or 4], BGR.

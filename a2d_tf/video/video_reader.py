@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.data import decoder, video_frames
+from a2d_tf.data import decoder, image_files, video_frames
 from a2d_tf.data.timeline import Timeline
 
 IMAGES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -251,7 +251,7 @@ class ImageReader(Reader):
     def _open(self, start):
         for path in self._paths:
             yield functools.partial(
-                video_frames.read_image, path, "remove or replace it"
+                image_files.read_image, path, "remove or replace it"
             )
 
     def seconds(self, index: int) -> float:

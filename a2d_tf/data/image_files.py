@@ -1,0 +1,130 @@
+"""Image files, decoded with checks: pictures, and PNGs of numbers."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import pathlib
+from typing import Union
+
+import cv2
+import numpy as np
+from PIL import ExifTags, Image, ImageFile, ImageOps
+
+from a2d_tf.core.errors import MAX_PIXELS, InputError
+
+Path = Union[str, os.PathLike]
+
+# between the grey levels that OpenCV makes of few bits
+_STEPS = {"1": 255, "L;2": 85, "L;4": 17}
+_FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
+
+
+def read_image(path: Path, remedy: str) -> np.ndarray:
+    """Decode a PNG, JPEG, BMP, TIFF or WebP to RGB uint8 [H, W, 3].
+
+    It is turned as its EXIF says.
+
+    Raises:
+      InputError: unreadable, truncated, too large, of several pages, or of 12 bits
+        stored as 16; ends with the remedy.
+    """
+    try:
+        data = pathlib.Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be read ({error.strerror}); {remedy}"
+        ) from error
+    any_depth = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
+    pixels, image = decode_image(data, any_depth, path, remedy)
+    if pixels.dtype != np.uint8:
+        # Of a camera of 12 bits; a black picture has less.
+        if 1 << 8 <= pixels.max() < 1 << 12:
+            bits = int(pixels.max()).bit_length()
+            problem = f"16 bits, of which only {bits} are used"
+            raise InputError(
+                f"{path}: {problem}, so that it would be black; convert it to 8 bits"
+            )
+        pixels, _ = decode_image(data, cv2.IMREAD_COLOR, path, remedy)
+    pages = getattr(image, "n_frames", 1)
+    if pages > 1 and image.format in ("TIFF", "WEBP"):
+        raise InputError(
+            f"{path}: {pages} images in one file; save each as a separate file"
+        )
+    if image.format == "WEBP":  # OpenCV turns the other formats by itself
+        if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
+            return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+
+
+def decode_image(
+    data: bytes, flags: int, path: Path, remedy: str
+) -> tuple[np.ndarray, ImageFile.ImageFile]:
+    """Decode the bytes of a PNG, JPEG, BMP, TIFF or WebP by `cv2.imdecode`.
+
+    Args:
+      data: of the file.
+      flags: of `cv2.imdecode`.
+      path, remedy: begin and end a message.
+
+    Returns:
+      (the pixels as OpenCV has them; Pillow's image, which has read nothing but the
+      header).
+
+    Raises:
+      InputError: another format, damaged, or of more than MAX_PIXELS.
+    """
+    pixels = None
+    # Of a damaged header, Pillow raises whatever its parser met.
+    with contextlib.suppress(Exception):
+        image = Image.open(io.BytesIO(data), formats=_FORMATS)
+        fits = image.height * image.width <= MAX_PIXELS
+        if fits and not _breaks_off(data, image.format):
+            pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    if pixels is None:
+        problem = f"not an image, truncated, or larger than {MAX_PIXELS} pixels"
+        raise InputError(f"{path}: {problem}; {remedy}")
+    return pixels, image
+
+
+def _breaks_off(data, image_format):
+    """Return whether a PNG or JPEG lacks its end.
+
+    It may decode nevertheless, to grey where the rest is missing.
+    """
+    if image_format == "PNG":
+        return b"IEND" not in data
+    if image_format in ("JPEG", "MPO"):
+        end_of_image = data.rfind(b"\xff\xd9")
+        start_of_scan = data.rfind(b"\xff\xda")
+        return end_of_image < start_of_scan
+    return False
+
+
+def decode_png(
+    data: bytes, path: Path, remedy: str
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Decode a PNG of numbers: grey levels, a palette's indices, or colours.
+
+    Returns:
+      (grey levels uint8 or uint16 [H, W], or else colours [H, W, 3 or 4], BGR and
+      alpha; the indices uint8 [H, W] of a palette, None where there is none).
+
+    Raises:
+      InputError: as of `decode_image`, or not a PNG.
+    """
+    pixels, header = decode_image(data, cv2.IMREAD_UNCHANGED, path, remedy)
+    if header.format != "PNG":  # such as a JPEG, whose numbers are no longer the same
+        raise InputError(f"{path}: not a PNG; {remedy}")
+    # such as "L;4" or "RGB;16B": channels, and bits where not 8
+    layout = str(header.tile[0][3])
+    if layout.startswith(("RGB", "P")):
+        indices = None
+        if header.mode == "P":
+            indices = np.array(header)
+        return pixels, indices
+    grey = pixels
+    if pixels.ndim > 2:  # maybe with alpha
+        grey = pixels[..., 0]
+    return grey // _STEPS.get(layout, 1), None
