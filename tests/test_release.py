@@ -20,8 +20,9 @@ from a2d_files import (
 )
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.data.release import Release, Video
+from a2d_tf.data.release import Release
 from a2d_tf.data.sources import usable_frames
+from a2d_tf.data.video_list import Video
 
 SIZE = (20, 32)
 A = mask(*SIZE, 2, 3, 9, 8)

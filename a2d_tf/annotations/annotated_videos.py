@@ -30,8 +30,8 @@ from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import video_frames
 from a2d_tf.data.a2d_annotations import Annotation, paint
 from a2d_tf.data.instance_fields import FIELDS
-from a2d_tf.data.release import Video, with_tests
 from a2d_tf.data.segmentations import box_of, decode_box, decode_parts
+from a2d_tf.data.video_list import Video, with_tests
 
 _BEYOND = "frames beyond --max_frames"
 

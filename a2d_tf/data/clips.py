@@ -12,9 +12,9 @@ import numpy as np
 from a2d_tf.core.errors import InputError
 from a2d_tf.data import video_frames
 from a2d_tf.data.a2d_annotations import Annotation
-from a2d_tf.data.release import Video
 from a2d_tf.data.sources import Skip, Source, usable_frames
 from a2d_tf.data.stored_frames import FramePreparer, StoredFrame
+from a2d_tf.data.video_list import Video
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,9 +21,9 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import file_digest
 from a2d_tf.data import manifest as manifests
 from a2d_tf.data.clips import ConversionSettings, clips_of
-from a2d_tf.data.release import Video
 from a2d_tf.data.sidecar import ClipSummary, Sidecar
 from a2d_tf.data.sources import Source
+from a2d_tf.data.video_list import Video
 
 PARTIAL = ".partial"
 """Folder inside the output that holds finished shards until all are published."""

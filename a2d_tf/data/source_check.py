@@ -12,8 +12,8 @@ from a2d_tf.core.progress import progress_bar
 from a2d_tf.core.workers import imap
 from a2d_tf.data import video_frames
 from a2d_tf.data.manifest import SPLITS
-from a2d_tf.data.release import Video
 from a2d_tf.data.sources import RESTORE, Source, usable_frames
+from a2d_tf.data.video_list import Video
 
 
 @dataclasses.dataclass

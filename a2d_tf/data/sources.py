@@ -9,7 +9,7 @@ from typing import Protocol
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.a2d_annotations import Annotation
-from a2d_tf.data.release import Video
+from a2d_tf.data.video_list import Video
 
 RESTORE = "restore the missing files, or correct that number"
 """What to do if a listing and its files differ; ends messages."""
