@@ -6,7 +6,7 @@ import collections
 import dataclasses
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -29,13 +29,13 @@ class Summary:
       videos: VIDs.
     """
 
-    pair_videos: dict = dataclasses.field(
+    pair_videos: dict[int, set[str]] = dataclasses.field(
         default_factory=lambda: collections.defaultdict(set)
     )
-    per_clip: collections.Counter = dataclasses.field(
+    per_clip: collections.Counter[int] = dataclasses.field(
         default_factory=collections.Counter
     )
-    videos: set = dataclasses.field(default_factory=set)
+    videos: set[str] = dataclasses.field(default_factory=set)
 
     def add(self, truth: ClipTruth) -> None:
         """Count a record."""
@@ -51,8 +51,17 @@ class Summary:
 
     def counts(self) -> str:
         """Return the totals in words."""
-        instances = sum(number * clips for number, clips in self.per_clip.items())
+        instances = 0
+        for number, clips in self.per_clip.items():
+            instances += number * clips
         return f"{len(self.videos)} videos, {self.clips} clips, {instances} instances"
+
+
+class _CanvasBox(NamedTuple):
+    """A box [4] on the canvas, and the (height, width) of its frame there, [2]."""
+
+    box: np.ndarray
+    frame_size: np.ndarray
 
 
 class Boxes:
@@ -60,29 +69,33 @@ class Boxes:
 
     def __init__(self, canvas: tuple[int, int]) -> None:
         self.canvas = canvas
-        self._boxes: list[np.ndarray] = []
-        self._frames: list[np.ndarray] = []
+        self._boxes: list[_CanvasBox] = []
 
     def add(self, truth: ClipTruth) -> None:
         """Add the boxes of a record."""
-        frame = np.array(fitted_size(*truth.native_size, *self.canvas))
-        self._boxes += list(truth.boxes * np.tile(frame / truth.native_size, 2))
-        self._frames += [frame] * len(truth.boxes)
+        frame_size = np.array(fitted_size(*truth.native_size, *self.canvas))
+        ratio = np.tile(frame_size / truth.native_size, 2)
+        for box in truth.boxes * ratio:
+            self._boxes.append(_CanvasBox(box, frame_size))
 
     def sides(self) -> np.ndarray:
         """Return the square root of each box's area: [N]."""
-        boxes = np.reshape(self._boxes, (-1, 4))
+        boxes = self._arrays()[0]
         return np.sqrt(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1))
 
     def overlaps(self, sizes: Sequence) -> np.ndarray:
-        """Return each box's IoU with its best anchor, [N]; `sizes` as of
-        `anchors.generate`.
+        """Return each box's IoU with its best anchor, [N].
+
+        `sizes` are those of the anchors, as of `anchors.generate`.
         """
-        boxes, frames = (
-            np.reshape(self._boxes, (-1, 4)),
-            np.reshape(self._frames, (-1, 2)),
-        )
-        return anchors.best_overlaps(boxes, frames, anchors.STRIDES, sizes)
+        boxes, frame_sizes = self._arrays()
+        return anchors.best_overlaps(boxes, frame_sizes, anchors.STRIDES, sizes)
+
+    def _arrays(self):
+        """Return the boxes [N, 4], and the sizes of their frames [N, 2]."""
+        boxes = [entry.box for entry in self._boxes]
+        frame_sizes = [entry.frame_size for entry in self._boxes]
+        return np.reshape(boxes, (-1, 4)), np.reshape(frame_sizes, (-1, 2))
 
 
 @dataclasses.dataclass
@@ -103,14 +116,22 @@ class Contents:
     summaries: dict[str, Summary]
 
 
+class InspectedRecord(NamedTuple):
+    """A record: its split, fields of `clip_records.parse` as arrays, and its truth."""
+
+    split: str
+    fields: dict[str, np.ndarray]
+    truth: ClipTruth
+
+
 def read(
     manifest: Manifest,
     splits: Iterable[str],
     limit: int | None = None,
     decode: bool = False,
     frames: int | None = None,
-) -> Iterator[tuple[str, dict[str, np.ndarray], ClipTruth]]:
-    """Yield (split, fields of `clip_records.parse` as arrays, truth) of each record.
+) -> Iterator[InspectedRecord]:
+    """Read records, shard after shard.
 
     Args:
       manifest, splits: which records.
@@ -129,14 +150,23 @@ def read(
     def parse(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         return clip_records.parse(serialized, frames)
 
-    shards = [(split, shard) for split in splits for shard in manifest.shards(split)]
-    every = ((*named, x) for named in shards for x in clip_records.read_shard(named[1]))
-    for split, shard, serialized in itertools.islice(every, limit):
-        with clip_records.naming(shard):
-            truth = clip_records.read_truth(serialized)
-            fields = parse(serialized) if decode else {}
-            fields = {name: tensor.numpy() for name, tensor in fields.items()}
-        yield split, fields, truth
+    shards = []
+    for split in splits:
+        for shard in manifest.shards(split):
+            shards.append((split, shard))
+
+    def inspect_shards() -> Iterator[InspectedRecord]:
+        for split, shard in shards:
+            for serialized in clip_records.read_shard(shard):
+                fields = {}
+                with clip_records.naming(shard):
+                    truth = clip_records.read_truth(serialized)
+                    if decode:
+                        for name, tensor in parse(serialized).items():
+                            fields[name] = tensor.numpy()
+                yield InspectedRecord(split, fields, truth)
+
+    yield from itertools.islice(inspect_shards(), limit)
 
 
 def gather(manifest: Manifest, canvas: tuple[int, int]) -> Contents:
@@ -146,26 +176,33 @@ def gather(manifest: Manifest, canvas: tuple[int, int]) -> Contents:
       InputError: no training split, or none with an instance; or a damaged shard.
     """
     summaries = {split: Summary() for split in manifest.splits}
-    boxes, moments = Boxes(canvas), collections.defaultdict(list)
-    for _, fields, truth in read(manifest, ["train"], decode=True, frames=1):
+    boxes = Boxes(canvas)
+    # Of each key frame, see `_moments`.
+    moments: dict[str, list] = {"rgb": [], "flow": []}
+    for record in read(manifest, ["train"], decode=True, frames=1):
+        truth = record.truth
         summaries["train"].add(truth)
         boxes.add(truth)
         scale = min(canvas[0] / truth.size[0], canvas[1] / truth.size[1])
-        for name, image in (
-            ("rgb", fields["rgb"][0]),
-            ("flow", fields["flow"][0] * scale),
-        ):
-            values = image.reshape(-1, image.shape[-1]).astype(np.float64)
-            moments[name].append([values.mean(axis=0), np.square(values).mean(axis=0)])
+        moments["rgb"].append(_moments(record.fields["rgb"][0]))
+        moments["flow"].append(_moments(record.fields["flow"][0] * scale))
     if not summaries["train"].pair_videos:
         raise InputError(
             f"{manifest.directory}: no instances in the training split, so nothing to "
             "learn; annotate some, and rebuild the records"
         )
-    for split, _, truth in read(manifest, {*manifest.splits} - {"train"}):
-        summaries[split].add(truth)
+    other_splits = [split for split in manifest.splits if split != "train"]
+    for record in read(manifest, other_splits):
+        summaries[record.split].add(record.truth)
     deviations = {}
-    for name, each in moments.items():
-        mean, square = np.mean(each, axis=0)
-        deviations[name] = float(np.sqrt(np.mean(square - np.square(mean))))
+    for name, moments_of_frames in moments.items():
+        mean, mean_square = np.mean(moments_of_frames, axis=0)
+        variances = mean_square - np.square(mean)
+        deviations[name] = float(np.sqrt(np.mean(variances)))
     return Contents(boxes, deviations, summaries)
+
+
+def _moments(image):
+    """Return the mean and the mean square of each channel of an image: [2, C]."""
+    values = image.reshape(-1, image.shape[-1]).astype(np.float64)
+    return [values.mean(axis=0), np.square(values).mean(axis=0)]

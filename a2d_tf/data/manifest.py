@@ -72,13 +72,14 @@ def load_current(
     Raises:
       InputError: see `load_json`; or the file is of another format.
     """
-    found = load_json(path, {}, missing)
-    if (schema := found.get("schema")) != SCHEMA:
-        was = (
-            f"format {schema} of a2d_tf {found.get('written_by', 'before its release')}"
+    fields = load_json(path, {}, missing)
+    schema = fields.get("schema")
+    if schema != SCHEMA:
+        version = fields.get("written_by", "before its release")
+        raise InputError(
+            f"{path}: format {schema} of a2d_tf {version}; version {a2d_tf.__version__}"
+            f" reads format {SCHEMA}; {remake}, or use that version"
         )
-        reads = f"version {a2d_tf.__version__} reads format {SCHEMA}"
-        raise InputError(f"{path}: {was}; {reads}; {remake}, or use that version")
     return load_json(path, kind, missing)
 
 
@@ -122,8 +123,11 @@ class Manifest:
 
     @classmethod
     def load(cls, records_dir: str | os.PathLike) -> Manifest:
-        """Load the manifest; InputError where it is missing or damaged, or a shard
-        of its size.
+        """Load the manifest of a folder of records.
+
+        Raises:
+          InputError: the manifest is missing or damaged, or a shard is missing or of
+            another size.
         """
         folder = pathlib.Path(records_dir)
         remedy = "build the records with a2d records; delete a damaged folder first"
@@ -132,11 +136,12 @@ class Manifest:
         manifest = cls(**{name: fields[name] for name in _KIND}, directory=str(folder))
         for shard in manifest.files:
             path = folder / shard["name"]
-            size = path.stat().st_size if path.is_file() else "missing, 0"
+            expected = f"bytes instead of {shard['bytes']}; {again}"
+            if not path.is_file():
+                raise InputError(f"{path}: missing, 0 {expected}")
+            size = path.stat().st_size
             if size != shard["bytes"]:
-                raise InputError(
-                    f"{path}: {size} bytes instead of {shard['bytes']}; {again}"
-                )
+                raise InputError(f"{path}: {size} {expected}")
         return manifest
 
     def save(self, records_dir: str | os.PathLike) -> None:
@@ -146,9 +151,7 @@ class Manifest:
         write_json(os.path.join(records_dir, NAME), {**FORMAT, **fields})
 
     def check_kept(self) -> None:
-        """Raise InputError where its folder holds other records by now, or damaged
-        ones.
-        """
+        """Raise InputError if its folder holds other or damaged records by now."""
         if Manifest.load(self.directory).source != self.source:
             raise InputError(
                 f"{self.directory}: other records than when this began; build them in a"
@@ -163,11 +166,8 @@ class Manifest:
     @property
     def splits(self) -> tuple[str, ...]:
         """The splits that have records."""
-        return tuple(
-            s
-            for s in SPLITS
-            if any(f["split"] == s and f["records"] for f in self.files)
-        )
+        splits_of_shards = {file["split"] for file in self.files if file["records"]}
+        return tuple(split for split in SPLITS if split in splits_of_shards)
 
     @property
     def trains_masks(self) -> bool:
@@ -178,18 +178,23 @@ class Manifest:
 
     def videos(self, split: str) -> set[str]:
         """Return the names of a split's videos."""
-        shards = [shard for shard in self.files if shard["split"] == split]
-        return {video for shard in shards for video in shard.get("videos", ())}
+        videos: set[str] = set()
+        for shard in self.files:
+            if shard["split"] == split:
+                videos.update(shard.get("videos", ()))
+        return videos
 
     @property
     def split_of(self) -> dict[str, str]:
         """The split of each video."""
-        return {video: split for split in SPLITS for video in self.videos(split)}
+        split_of = {}
+        for split in SPLITS:
+            for video in self.videos(split):
+                split_of[video] = split
+        return split_of
 
     def check_frames(self, frames: int) -> None:
-        """Raise an InputError if the clips are shorter than a network's temporal
-        field.
-        """
+        """Raise an InputError if clips have fewer frames than a network needs."""
         if self.clip_frames < frames:
             raise InputError(
                 f"records have clips of {self.clip_frames} frames, but the network"
@@ -198,15 +203,21 @@ class Manifest:
             )
 
     def shards(self, split: str) -> list[str]:
-        """Return the paths of a split's shards, 'val' in those of 'train';
-        InputError if none.
+        """Return the paths of a split's shards; 'val' is in those of 'train'.
+
+        Raises:
+          InputError: the split has no records.
         """
-        split = "train" if split == "val" else split
+        if split == "val":
+            split = "train"
         if split not in self.splits:
             raise InputError(
                 f"{self.directory}: no records for split '{split}', only for"
                 f" {self.splits}; see 'usage' in videoset.csv, or 'split' in the COCO"
                 " file"
             )
-        shards = [shard for shard in self.files if shard["split"] == split]
-        return [os.path.join(self.directory, shard["name"]) for shard in shards]
+        paths = []
+        for shard in self.files:
+            if shard["split"] == split:
+                paths.append(os.path.join(self.directory, shard["name"]))
+        return paths
