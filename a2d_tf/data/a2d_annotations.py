@@ -62,8 +62,10 @@ class Annotation:
 def read_hdf5(
     path: pathlib.Path, size: tuple[int, int], label_space: LabelSpace
 ) -> Annotation:
-    """Read a `.mat` or `.h5` file of a frame of `size` (height, width); InputError,
-    with file and field, where it is missing or broken.
+    """Read a `.mat` or `.h5` file of a frame of `size` (height, width).
+
+    Raises:
+      InputError: it is missing or broken; names file and field.
     """
     try:
         with h5py.File(path, "r") as file:
@@ -78,9 +80,7 @@ def read_hdf5(
 def paint(
     masks: np.ndarray, codes: Sequence[int] | np.ndarray, dtype: type
 ) -> np.ndarray:
-    """Paint a label map [H, W] from masks bool [N, H, W], smaller ones over larger
-    ones.
-    """
+    """Paint a label map [H, W] from masks bool [N, H, W], smaller over larger."""
     label_map: np.ndarray = np.zeros(masks.shape[1:], dtype)
     for i in np.argsort(-masks.sum(axis=(1, 2)), kind="stable"):
         label_map[masks[i]] = codes[i]
@@ -91,23 +91,26 @@ class _Hdf5:
     """An open annotation file, of a frame of `size` (height, width)."""
 
     def __init__(self, file: h5py.File, size: tuple[int, int]) -> None:
-        self._file, self._size = file, size
-        self._numbered = "instance" in file
+        self._file = file
+        self._size = size
+        self._is_numbered = "instance" in file
         self._count: int | None = None
         self._notes: list[str] = []
 
     def annotation(self, label_space: LabelSpace) -> Annotation:
         """Return the file's annotation; ValueError where a field is broken."""
         # The first field that is read tells how many instances there are.
-        numbers = self._rows("instance" if self._numbered else "id")
-        rows = self._distinct(numbers) if self._numbered else np.arange(len(numbers))
-        codes = self._rows("id")[rows]
+        if self._is_numbered:
+            used = self._distinct(self._rows("instance"))
+        else:
+            used = np.arange(len(self._rows("id")))
+        codes = self._rows("id")[used]
         _check_codes("id", codes, label_space.codes)
-        masks = self._rows("reMask", self._size[::-1]).transpose(0, 2, 1)[rows] != 0
+        masks = self._rows("reMask", self._size[::-1]).transpose(0, 2, 1)[used] != 0
         for i in np.flatnonzero(~masks.any(axis=(1, 2))):
-            raise ValueError(f"'reMask': the mask of instance {rows[i] + 1} is empty")
-        boxes = self._boxes(self._rows("reBBox", (4,), axis=1)[rows], rows)
-        if self._numbered and "reS_id" not in self._file:
+            raise ValueError(f"'reMask': the mask of instance {used[i] + 1} is empty")
+        boxes = self._boxes(self._rows("reBBox", (4,), axis=1)[used], used)
+        if self._is_numbered and "reS_id" not in self._file:
             label_map = paint(masks, codes, label_space.code_dtype)
             self._notes.append(
                 "'reS_id' is missing: painted from the masks, smaller over larger"
@@ -116,11 +119,11 @@ class _Hdf5:
             label_map = self._read("reS_id", [self._size[::-1]]).T
             _check_codes("reS_id", label_map, (0, *label_space.codes))
         return Annotation(
-            np.ascontiguousarray(label_map, label_space.code_dtype),
-            np.ascontiguousarray(masks),
-            codes.astype(np.int32),
-            boxes,
-            "; ".join(self._notes),
+            label_map=np.ascontiguousarray(label_map, label_space.code_dtype),
+            masks=np.ascontiguousarray(masks),
+            codes=codes.astype(np.int32),
+            boxes=boxes,
+            note="; ".join(self._notes),
         )
 
     def _shape(self, field):
@@ -130,68 +133,82 @@ class _Hdf5:
             return ()
         # MATLAB writes an empty array as the list of its dimensions, marked by this
         # attribute.
-        return (0,) if data.attrs.get("MATLAB_empty", 0) else data.shape
+        if data.attrs.get("MATLAB_empty", 0):
+            return (0,)
+        return data.shape
 
     def _read(self, field, shapes):
         """Return an array that must have one of these shapes."""
-        if self._shape(field) not in shapes:
-            found = self._shape(field) or "missing, or not a numeric array"
-            raise ValueError(f"'{field}': {found} in HDF5, expected {shapes[0]}")
+        shape = self._shape(field)
+        if shape not in shapes:
+            content = shape or "missing, or not a numeric array"
+            raise ValueError(f"'{field}': {content} in HDF5, expected {shapes[0]}")
         return self._file[field][()]
 
     def _rows(self, field, shape=(), axis=0):
-        """Read [N, *shape], where `axis` of the file is that of instances, absent if
-        there is one.
+        """Read a value of each instance, [N, *shape].
 
-        If a field numbers the instances, others may hold more.
+        `axis` of the file is that of the instances; a single instance may lack it. If a
+        field numbers the instances, others may hold more.
         """
-        found = self._shape(field)
-        count = math.prod(found)
+        shape_in_file = self._shape(field)
+        count = math.prod(shape_in_file)
         if shape and count:
-            count = found[axis] if len(found) > len(shape) else 1
+            count = 1
+            if len(shape_in_file) > len(shape):
+                count = shape_in_file[axis]
         if self._count is None:
             self._count = count
-        elif self._numbered and count > self._count:
+        elif self._is_numbered and count > self._count:
             self._notes.append(
                 f"'{field}' has {count} instances, but 'instance' has {self._count}:"
                 " the surplus is dropped"
             )
         else:
             count = self._count
-        whole = (*shape[:axis], count, *shape[axis:])
-        if count == 0 and 0 in found:
+        if count == 0 and 0 in shape_in_file:
             return np.zeros((0, *shape))
-        squeezed = [shape] if shape and count == 1 else []
-        alike = [whole, *squeezed, *([] if shape else [(1, count), (count, 1)])]
-        return np.moveaxis(self._read(field, alike).reshape(whole), axis, 0)
+        whole = (*shape[:axis], count, *shape[axis:])
+        allowed = [whole]
+        if not shape:
+            allowed += [(1, count), (count, 1)]
+        elif count == 1:
+            allowed.append(shape)
+        return np.moveaxis(self._read(field, allowed).reshape(whole), axis, 0)
 
     def _distinct(self, numbers):
         """Return the indices of the instances whose number no earlier one has."""
         _, first = np.unique(numbers, return_index=True)
         for i in sorted(set(range(len(numbers))) - set(first)):
-            again = f"repeats number {numbers[i]:g}: the later instance is dropped"
-            self._notes.append(f"'instance' {again}")
+            self._notes.append(
+                f"'instance' repeats number {numbers[i]:g}: the later instance is"
+                " dropped"
+            )
         return np.sort(first)
 
-    def _boxes(self, corners, rows):
-        """Convert 1-based inclusive x1, y1, x2, y2 to half-open boxes, clipped to
-        the frame.
+    def _boxes(self, corners, used):
+        """Return half-open boxes, clipped to the frame, float32 [N, 4].
+
+        Args:
+          corners: x1, y1, x2, y2, 1-based and inclusive, [N, 4].
+          used: the index in the file of each instance, [N].
         """
         height, width = self._size
         x1, y1, x2, y2 = corners.astype(np.float64).T
         boxes = np.stack([y1 - 1, x1 - 1, y2, x2], axis=1)
         boxes = np.clip(boxes, 0, [height, width, height, width]).astype(np.float32)
-        # also of NaN
-        for i in np.flatnonzero(~(boxes[:, 2:] > boxes[:, :2]).all(axis=1)):
-            box = (
-                f"box {corners[i].tolist()} (x1, y1, x2, y2) of instance {rows[i] + 1}"
+        is_inside = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)  # False for NaN, too
+        for i in np.flatnonzero(~is_inside):
+            raise ValueError(
+                f"'reBBox': box {corners[i].tolist()} (x1, y1, x2, y2) of instance"
+                f" {used[i] + 1} is outside the frame, {width}x{height}"
             )
-            raise ValueError(f"'reBBox': {box} is outside the frame, {width}x{height}")
         return boxes
 
 
-def _check_codes(field, codes, known):
-    unknown = codes[~np.isin(codes, known)]
+def _check_codes(field, codes, codes_of_space):
+    """Raise a ValueError if a code is not in the label space."""
+    unknown = codes[~np.isin(codes, codes_of_space)]
     if unknown.size:
         raise ValueError(
             f"'{field}': code {unknown[0]:g} is not in the label space (see --labels)"

@@ -59,10 +59,10 @@ def _features():
         "has_mask": _list_of(tf.int64),
     }
     for field in FIELDS:
-        is_float = np.issubdtype(field.dtype, np.floating)
-        features[field.name] = _list_of(
-            tf.float32 if is_float else tf.int64, field.shape
-        )
+        dtype = tf.int64
+        if np.issubdtype(field.dtype, np.floating):
+            dtype = tf.float32
+        features[field.name] = _list_of(dtype, field.shape)
     return features
 
 
@@ -293,7 +293,10 @@ def _truth_of(features):
     for counts in features["mask_rle"].bytes_list.value:
         rles.append({"size": [height, width], "counts": counts})
     label_map_png = np.frombuffer(value("label_map"), np.uint8)
-    has_mask = features["has_mask"].int64_list.value or [True] * len(codes)
+    # Records without `has_mask` have a mask for each instance.
+    has_mask = np.ones(len(codes), bool)
+    if features["has_mask"].int64_list.value:
+        has_mask = np.array(features["has_mask"].int64_list.value, bool)
     tracks = None
     if "track" in features:  # indexing would add it
         tracks = np.array(features["track"].int64_list.value, np.int64)
@@ -317,7 +320,7 @@ def _truth_of(features):
         codes=codes,
         rles=rles,
         label_map=cv2.imdecode(label_map_png, cv2.IMREAD_UNCHANGED),
-        has_mask=np.array(has_mask, bool),
+        has_mask=has_mask,
         tracks=tracks,
         fields=fields,
     )

@@ -53,7 +53,8 @@ class Flow:
             dis.setVariationalRefinementIterations(1)
             self._calculate: Callable = dis.calc
         else:
-            self._calculate = cv2.optflow.DualTVL1OpticalFlow_create().calc  # type: ignore[attr-defined]
+            optflow = cv2.optflow  # type: ignore[attr-defined]
+            self._calculate = optflow.DualTVL1OpticalFlow_create().calc
 
     def __call__(
         self, previous: np.ndarray, current: np.ndarray, size: tuple[int, int]
@@ -104,6 +105,8 @@ def quantise(flow: np.ndarray) -> tuple[np.ndarray, np.float32]:
         flow = np.clip(flow, -MAX_FLOW, MAX_FLOW)
     # One pass, seven times as fast as in NumPy. The sum is never negative, and the
     # quotient finite.
-    gain = float(127 / scale) if scale > 1e-30 else 0.0
+    gain = 0.0
+    if scale > 1e-30:
+        gain = float(127 / scale)
     pixels = cv2.convertScaleAbs(flow, alpha=gain, beta=127)
     return np.concatenate(cv2.split(pixels)), scale

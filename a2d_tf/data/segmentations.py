@@ -1,6 +1,4 @@
-"""Segmentations as COCO has them, polygons or RLE, and their boxes, decoded with
-checks.
-"""
+"""COCO's segmentations, polygons or RLE, and its boxes, decoded with checks."""
 
 from __future__ import annotations
 
@@ -17,8 +15,10 @@ from a2d_tf.core.errors import InputError, quoted
 
 
 def encode_mask(mask: np.ndarray) -> dict:
-    """Encode a mask bool [H, W] as COCO's compressed RLE: {"size": [H, W], "counts":
-    text}.
+    """Encode a mask bool [H, W] as COCO's compressed RLE.
+
+    Returns:
+      {"size": [H, W], "counts": text}.
     """
     rle = rle_tools.encode(np.asfortranarray(mask, np.uint8))
     return {"size": list(mask.shape), "counts": rle["counts"].decode()}
@@ -52,42 +52,53 @@ def decode_parts(
 
 
 def _decode(part, annotated, size):
+    """Decode a segmentation to a mask, as `decode_parts` does; it may be empty."""
     if isinstance(part, dict):
         mask = decode_rle(part, *annotated)
         if annotated == size:
             return mask
-        scaled = cv2.resize(
-            np.uint8(mask), size[::-1], interpolation=cv2.INTER_NEAREST_EXACT
-        )
-        scaled = scaled.astype(bool)
-        if mask.any() and not scaled.any():  # it lies between the pixels that are taken
-            row, column = np.argwhere(mask)[0] * size // annotated
-            scaled[row, column] = True
-        return scaled
-    scale, polygons = np.divide(size, annotated)[::-1], []
-    for polygon in part if isinstance(part, list) and part else [part]:
+        return _resize_mask(mask, size)
+    if not isinstance(part, list) or not part:
+        part = [part]  # which is no polygon, and refused as such
+    x_and_y_scale = np.divide(size, annotated)[::-1]
+    polygons = []
+    for polygon in part:
         numbers = _numbers(polygon)
         if len(numbers) < 6 or len(numbers) % 2:
             raise InputError(
                 "a polygon must be a list x1, y1, x2, y2, ... of three or more points"
             )
-        points = numbers.reshape(-1, 2) * scale
+        points = numbers.reshape(-1, 2) * x_and_y_scale
         if _is_far(points, size[::-1]):
             raise InputError(
                 f"a polygon lies far outside the frame, {size[1]}x{size[0]} pixels"
             )
         polygons.append(points.ravel().tolist())
-    return rle_tools.decode(
-        rle_tools.merge(rle_tools.frPyObjects(polygons, *size))
-    ).astype(bool)
+    rle = rle_tools.merge(rle_tools.frPyObjects(polygons, *size))
+    return rle_tools.decode(rle).astype(bool)
+
+
+def _resize_mask(mask, size):
+    """Resize a mask to (height, width); one that is not empty keeps a pixel."""
+    resized = cv2.resize(
+        np.uint8(mask), size[::-1], interpolation=cv2.INTER_NEAREST_EXACT
+    )
+    resized = resized.astype(bool)
+    if mask.any() and not resized.any():  # it lies between the sampled pixels
+        row, column = np.argwhere(mask)[0] * size // mask.shape
+        resized[row, column] = True
+    return resized
 
 
 def box_of(mask: np.ndarray) -> np.ndarray:
-    """Return the box float32 [4], y1, x1, y2, x2, of a mask bool [height, width],
-    not empty.
+    """Return the box of a mask bool [height, width] that is not empty.
+
+    Returns:
+      float32 [4], y1, x1, y2, x2.
     """
-    ys, xs = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return np.array([ys[0], xs[0], ys[-1] + 1, xs[-1] + 1], np.float32)
+    rows = np.flatnonzero(mask.any(axis=1))
+    columns = np.flatnonzero(mask.any(axis=0))
+    return np.array([rows[0], columns[0], rows[-1] + 1, columns[-1] + 1], np.float32)
 
 
 def decode_box(
@@ -102,34 +113,34 @@ def decode_box(
     Raises:
       InputError: malformed, in other units, or outside the frame; names no file.
     """
-    numbers, (rows, columns) = _numbers(bbox), size
+    numbers = _numbers(bbox)
     if len(numbers) == 4:
         x, y, width, height = numbers
-        corners = np.array([[y, x], [y + height, x + width]]) * np.divide(
-            size, annotated
-        )
+        corners = np.array([[y, x], [y + height, x + width]])
+        corners = corners * np.divide(size, annotated)
         box = np.clip(corners, 0, size).astype(np.float32)
+        has_area = (box[1] > box[0]).all()
         # A box inside the first pixel is given in shares of the frame.
-        if (box[1] > box[0]).all() and corners.max() > 1 and not _is_far(corners, size):
+        is_in_pixels = corners.max() > 1
+        if has_area and is_in_pixels and not _is_far(corners, size):
             return box.ravel()
-    problem = (
+    rows, columns = size
+    raise InputError(
         f"{quoted(bbox)} is not [x, y, width, height] in a frame of {columns}x{rows}"
-        " pixels"
+        " pixels; use pixels, correct it or remove it"
     )
-    raise InputError(f"{problem}; use pixels, correct it or remove it")
 
 
 def _is_far(points, size):
-    """Whether a point is so far outside that it is in other units; nearer ones are
-    clipped.
+    """Return whether a point is so far outside that it is in other units.
+
+    Nearer points are clipped.
     """
     return (points < np.negative(size)).any() or (points > 2 * np.array(size)).any()
 
 
 def _numbers(values):
-    """Return a JSON list of finite numbers as float64 [n]; none if it is something
-    else.
-    """
+    """Return a JSON list of finite numbers as float64 [n]; [0] for anything else."""
     with contextlib.suppress(ValueError):
         check_json(values, [float])
         return np.array(values, np.float64)
@@ -137,39 +148,49 @@ def _numbers(values):
 
 
 def decode_rle(rle: dict, height: int, width: int) -> np.ndarray:
-    """Decode an RLE to bool [height, width]; InputError where it is damaged or of
-    another size.
+    """Decode an RLE to a mask, bool [height, width].
+
+    Raises:
+      InputError: it is damaged, or of another size.
     """
     if rle.get("size") != [height, width]:
         problem = f"the RLE's size {quoted(rle.get('size'))} is not {[height, width]}"
         raise InputError(f"{problem}; encode the mask at the frame's size")
     runs = runs_of(rle.get("counts"), height * width)
-    return np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(width, height).T
+    is_inside = np.arange(len(runs)) % 2 == 1  # runs alternate, outside first
+    return np.repeat(is_inside, runs).reshape(width, height).T
 
 
 def runs_of(counts: Any, pixels: int) -> list[int]:
-    """Return the run lengths of an RLE's 'counts'; InputError unless they add up to
-    `pixels`.
+    """Return the run lengths of an RLE's 'counts', a text or a list.
+
+    Raises:
+      InputError: they are no run lengths, or do not add up to `pixels`.
     """
-    runs = _parse_runs(counts) if isinstance(counts, str) else counts
-    whole = isinstance(runs, list) and all(
-        type(run) is int and run >= 0 for run in runs
-    )
-    if not whole or sum(runs) != pixels:
-        problem = f"the RLE's 'counts' are corrupt, or do not add up to {pixels} pixels"
-        raise InputError(f"{problem}; encode the mask again")
+    runs = counts
+    if isinstance(counts, str):
+        runs = _parse_runs(counts)
+    are_lengths = isinstance(runs, list)
+    are_lengths = are_lengths and all(type(run) is int and run >= 0 for run in runs)
+    if not are_lengths or sum(runs) != pixels:
+        raise InputError(
+            f"the RLE's 'counts' are corrupt, or do not add up to {pixels} pixels;"
+            " encode the mask again"
+        )
     return runs
 
 
 def _parse_runs(text):
-    """Run lengths of COCO's compressed RLE, or None.
+    """Return the run lengths of COCO's compressed RLE; None if it is malformed.
 
-    Base-32 digits from the lowest on, each a character from '0' on whose bit 32 says
-    that more follow; bit 16 of the last is the sign. From the fourth run on it is the
-    difference to the run two before.
+    A number is written in base 32, its lowest digit first, a character a digit. The
+    character is '0' plus the digit, plus 32 if more digits follow. Bit 16 of the last
+    digit is the sign. From the fourth run on, a number is the difference to the run two
+    before.
     """
     runs: list[int] = []
-    run = shift = 0
+    run = 0
+    shift = 0
     for letter in text:
         digit = ord(letter) - ord("0")
         if not 0 <= digit < 64:
@@ -177,7 +198,10 @@ def _parse_runs(text):
         run |= (digit & 31) << shift
         shift += 5
         if not digit & 32:
-            run -= (digit & 16) << shift - 4
-            runs.append(run + (runs[-2] if len(runs) > 2 else 0))
-            run, shift = 0, 0
+            run -= (digit & 16) << (shift - 4)
+            if len(runs) > 2:
+                run += runs[-2]
+            runs.append(run)
+            run = 0
+            shift = 0
     return runs
