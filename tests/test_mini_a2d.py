@@ -14,7 +14,13 @@ from processes import run_a2d, succeeded
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
-from a2d_tf.data import mini_a2d, video_frames
+from a2d_tf.data import (
+    mini_a2d,
+    mini_motion,
+    mini_plan,
+    mini_scene,
+    video_frames,
+)
 
 VIDEOS, SEED = 2, 3
 
@@ -30,7 +36,7 @@ def made(tmp_path_factory):
 
 def test_the_layout_is_that_of_a2d(made):
     """Nine columns and no header, whole clips, annotations at sixths of a clip."""
-    release, plans = made / "Release", mini_a2d.plan(VIDEOS, SEED)
+    release, plans = made / "Release", mini_plan.plan(VIDEOS, SEED)
     rows = list(csv.reader((release / "videoset.csv").read_text().splitlines()))
     assert len(rows) == VIDEOS
     for row, video in zip(rows, plans):
@@ -48,8 +54,8 @@ def test_the_layout_is_that_of_a2d(made):
 
 
 def test_annotations_read_back_as_drawn(made):
-    for video in mini_a2d.plan(VIDEOS, SEED):
-        scene = mini_a2d.Scene(video)
+    for video in mini_plan.plan(VIDEOS, SEED):
+        scene = mini_scene.Scene(video)
         for key in video.keys:
             instances = scene.instances(key - 1)
             codes, masks = (
@@ -127,9 +133,9 @@ def test_workers_change_no_byte(made, tmp_path):
 
 def test_splits_pairs_and_names_of_a_plan():
     for videos in (4, 5, 7, 400):
-        tests = sum(video.usage for video in mini_a2d.plan(videos, 0))
+        tests = sum(video.usage for video in mini_plan.plan(videos, 0))
         assert 0.3 * videos <= tests < 0.3 * videos + 1
-    plans = mini_a2d.plan(400, 0)
+    plans = mini_plan.plan(400, 0)
     leads = collections.Counter((v.usage, v.codes[0]) for v in plans)
     for usage, videos in ((0, 280), (1, 120)):
         counts = [leads[usage, code] for code in A2D.codes]
@@ -139,7 +145,7 @@ def test_splits_pairs_and_names_of_a_plan():
             and min(counts) >= 2
         )
     vids = [video.vid for video in plans]
-    assert set(vids).isdisjoint(v.vid for v in mini_a2d.plan(400, 1))
+    assert set(vids).isdisjoint(v.vid for v in mini_plan.plan(400, 1))
     assert len(set(vids)) == 400 and all(len(vid) == 11 for vid in vids)
     assert sum(vid.startswith("--") for vid in vids) >= 20  # as command-line options do
     assert sum(vid.startswith("-") and not vid.startswith("--") for vid in vids) >= 20
@@ -147,11 +153,11 @@ def test_splits_pairs_and_names_of_a_plan():
 
 def test_masks_follow_the_pixels():
     """A frame drawn without its actors differs exactly where they are."""
-    scenes = [(video, mini_a2d.Scene(video)) for video in mini_a2d.plan(8, 0)]
+    scenes = [(video, mini_scene.Scene(video)) for video in mini_plan.plan(8, 0)]
     video, scene = next(
         (v, scene) for v, scene in scenes if len(scene._layers) == len(v.codes)
     )
-    empty, key = mini_a2d.Scene(video), video.keys[1] - 1
+    empty, key = mini_scene.Scene(video), video.keys[1] - 1
     empty._layers = []
     changed = np.any(scene.image(key) != empty.image(key), axis=2)
     covered = scene.owners(key) > 0
@@ -167,12 +173,12 @@ def test_figures_move_by_programme_relative_to_the_scene():
     """
     dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     seen = {}
-    for video in mini_a2d.plan(400, 0):
+    for video in mini_plan.plan(400, 0):
         action = A2D.name(video.codes[0]).split("-")[1]
-        axis, change = mini_a2d.PROGRAMMES[action]
+        axis, change = mini_motion.PROGRAMMES[action]
         if axis == "rotation" or action in seen or len(video.codes) > 1:
             continue
-        scene, key = mini_a2d.Scene(video), video.keys[1] - 1
+        scene, key = mini_scene.Scene(video), video.keys[1] - 1
         images = [
             cv2.cvtColor(scene.image(t), cv2.COLOR_BGR2GRAY)
             for t in range(key - 2, key + 2)
@@ -203,4 +209,4 @@ def test_figures_move_by_programme_relative_to_the_scene():
             before, after
         )
         assert stands_out == (change == "stop-and-go")
-    assert {*mini_a2d.PROGRAMMES} - {"rolling", "eating"} == {*seen}
+    assert {*mini_motion.PROGRAMMES} - {"rolling", "eating"} == {*seen}

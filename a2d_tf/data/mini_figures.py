@@ -1,487 +1,126 @@
-"""Drawings of the mini A2D: textures, and the seven actors as textured, articulated
-figures.
+"""Figures of the mini A2D: actors with a pose, colours and a texture of their own.
 
-Figures are drawn in units of their height, x to the right (where they look) and y up
-from the ground, then rendered as a sprite with its pivot at the centroid of the mask.
-Actors differ in shape, and most of them also in colours and texture.
+A figure is drawn, then rendered as a sprite with its pivot at the centroid of the mask.
+Actors differ in shape (`mini_drawings`), and most of them also in colours and texture.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from typing import Any
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-_SUPERSAMPLING = 2
-# extent of the drawing board, in figure heights
-_HALF_WIDTH, _BELOW, _ABOVE = 1.2, 0.1, 1.3
+from a2d_tf.data.mini_drawings import DRAWINGS, SUPERSAMPLING, Board
+from a2d_tf.data.mini_textures import (
+    ANY_COLOUR,
+    Colours,
+    add_texture,
+    draw_colours,
+)
+
 _SWING_LEVELS = 6  # swings are rounded to 1/6, to draw few sprites
+_UNUSUAL = 0.1  # fraction of the figures with random colours
+_SKIN = Colours((5, 18), (60, 150), (130, 245))
+_DARK = Colours((0, 180), (0, 120), (25, 80))
 
 
-def noise(
-    height: int, width: int, scales: Sequence[float], rng: np.random.Generator
-) -> np.ndarray:
-    """Return noise of several feature sizes in pixels: float32 [height, width], mean
-    0, std 1.
-    """
-    field = np.zeros((height, width), np.float32)
-    for scale in scales:
-        grid = (math.ceil(height / scale) + 2, math.ceil(width / scale) + 2)
-        coarse = rng.standard_normal(grid).astype(np.float32)
-        size = (math.ceil(grid[1] * scale), math.ceil(grid[0] * scale))
-        field += cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC)[
-            :height, :width
-        ]
-    return (field - field.mean()) / (field.std() + 1e-6)
+class _Coat(NamedTuple):
+    """How an actor looks.
 
-
-def stripes(
-    height: int, width: int, period: float, rng: np.random.Generator
-) -> np.ndarray:
-    """Return wavy stripes in a random direction: float32 [height, width] in [-1, 1]."""
-    angle = rng.uniform(0, math.pi)
-    y, x = np.mgrid[:height, :width].astype(np.float32)
-    phase = (x * math.cos(angle) + y * math.sin(angle)) * (2 * math.pi / period)
-    return np.sin(
-        phase + noise(height, width, [4 * period], rng) + rng.uniform(0, 2 * math.pi)
-    )
-
-
-def background(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw a cluttered scene of noise, stripes and blobs: BGR uint8 [height, width,
-    3].
-    """
-    palette = _colours([_ANY] * 4, rng)
-    field = noise(height, width, [7, 20, 60, 160], rng)
-    share = np.clip(0.5 + 0.35 * field, 0, 1)[..., None]
-    image = palette[0] * share + palette[1] * (1 - share)
-    if rng.random() < 0.7:
-        wave = stripes(height, width, rng.uniform(14, 60), rng)
-        region = noise(height, width, [90], rng) > rng.uniform(-1, 1)
-        alpha = (0.5 * (wave > 0) * region)[..., None]
-        image = image * (1 - alpha) + palette[2] * alpha
-    image = np.clip(image, 0, 255).astype(np.uint8)
-    for _ in range(rng.integers(10, 40)):
-        centre = (int(rng.integers(width)), int(rng.integers(height)))
-        axes = tuple(int(a) for a in rng.integers(4, 36, size=2))
-        colour = palette[rng.integers(4)] * rng.uniform(0.6, 1.3)
-        turn = rng.uniform(0, 180)
-        if rng.random() < 0.5:
-            cv2.ellipse(
-                image, centre, axes, turn, 0, 360, colour.tolist(), -1, cv2.LINE_AA
-            )
-        else:
-            corners = cv2.boxPoints((centre, axes, turn)).astype(np.int32)
-            cv2.fillPoly(image, [corners], colour.tolist(), cv2.LINE_AA)
-    grain = noise(height, width, [3, 8], rng)[..., None] * rng.uniform(5, 14)
-    return np.clip(image + grain, 0, 255).astype(np.uint8)
-
-
-def occluder(rng: np.random.Generator) -> np.ndarray:
-    """Draw a textured pole or bush: premultiplied BGRA uint8 [h, w, 4]."""
-    if rng.random() < 0.5:
-        alpha = np.full((640, int(rng.integers(8, 22))), 255, np.uint8)
-    else:
-        height, width = map(int, rng.integers(60, 100, size=2))
-        alpha = np.zeros((height, width), np.uint8)
-        for _ in range(14):
-            angle, reach = rng.uniform(0, 2 * math.pi), rng.uniform(0.1, 0.3)
-            x, y = (
-                (0.5 + reach * math.cos(angle)) * width,
-                (0.5 + reach * math.sin(angle)) * height,
-            )
-            radius = int(rng.uniform(0.1, 0.19) * min(height, width))
-            cv2.circle(alpha, (int(x), int(y)), radius, (255,), -1)
-    return _paint(
-        _colours([_ANY], rng)[0] * np.ones((*alpha.shape, 3)), alpha, 0.35, None, rng
-    )
-
-
-def _colours(ranges, rng):
-    """Draw a colour from each (hue, saturation, value) range: float32 [N, 3], BGR."""
-    hsv = np.array([[rng.uniform(*side) for side in part] for part in ranges])
-    return cv2.cvtColor(hsv.astype(np.uint8)[None], cv2.COLOR_HSV2BGR)[0].astype(
-        np.float32
-    )
-
-
-def _paint(image, alpha, contrast, period, rng):
-    """Texture an image [h, w, 3] and premultiply it: BGRA uint8 [h, w, 4]."""
-    height, width = alpha.shape
-    size = rng.uniform(4, 9)
-    field = noise(height, width, [size, 2 * size], rng)
-    if period:
-        field = 0.5 * field + stripes(
-            height, width, rng.uniform(0.8, 1.3) * period, rng
-        )
-    colour = np.clip(image * (1 + contrast * field[..., None]), 0, 255)
-    opacity = alpha[..., None].astype(np.float32)
-    return (
-        np.concatenate([colour * opacity / 255, opacity], axis=2)
-        .round()
-        .astype(np.uint8)
-    )
-
-
-class _Board:
-    """A drawing board in units of the figure's height, whose shapes have dark
-    outlines.
+    Attributes:
+      width: rough width, in heights.
+      contrast: of the texture.
+      stripe_period: pixels; None without stripes.
+      colours: typical colours of its four parts.
     """
 
-    def __init__(self, pixels_per_unit):
-        self._scale = pixels_per_unit * _SUPERSAMPLING
-        height, width = self._scale * (_BELOW + _ABOVE), self._scale * 2 * _HALF_WIDTH
-        self.image = np.zeros((math.ceil(height), math.ceil(width), 4), np.uint8)
-
-    def polygon(self, points, colour, outline=0.012):
-        corners = np.asarray(points, np.float64)
-        places = np.stack([corners[:, 0] + _HALF_WIDTH, _ABOVE - corners[:, 1]], axis=1)
-        # OpenCV's stubs take no list of arrays.
-        pixels: Any = np.round(places * self._scale * 16).astype(np.int32)
-        colour = np.clip(colour, 0, 255)
-        cv2.fillPoly(
-            self.image, [pixels], [*map(float, colour), 255.0], cv2.LINE_8, shift=4
-        )
-        if outline:
-            width = max(1, round(outline * self._scale))
-            edge = [*map(float, 0.35 * colour), 255.0]
-            cv2.polylines(self.image, [pixels], True, edge, width, cv2.LINE_8, shift=4)
-
-    def ellipse(self, centre, axes, colour, angle=0.0, outline=0.012):
-        self.polygon(_ellipse(centre, axes, angle), colour, outline)
-
-    def limb(self, start, end, start_width, end_width, colour, outline=0.012):
-        """Draw a limb: the hull of a circle at either end."""
-        circles = [
-            _ellipse(start, [start_width / 2] * 2),
-            _ellipse(end, [end_width / 2] * 2),
-        ]
-        hull = cv2.convexHull(np.concatenate(circles).astype(np.float32))[:, 0]
-        self.polygon(hull, colour, outline)
-
-    def eye(self, centre, radius):
-        self.ellipse(centre, (radius, radius), np.full(3, 245.0), outline=0)
-        self.ellipse(
-            centre, (radius * 0.55, radius * 0.55), np.full(3, 15.0), outline=0
-        )
+    width: float
+    contrast: float
+    stripe_period: float | None
+    colours: tuple[Colours, Colours, Colours, Colours]
 
 
-def _ellipse(centre, axes, angle=0.0):
-    turn = np.linspace(0, 2 * math.pi, 32, endpoint=False)
-    x, y = axes[0] * np.cos(turn), axes[1] * np.sin(turn)
-    cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
-    return np.stack(
-        [centre[0] + x * cos - y * sin, centre[1] + x * sin + y * cos], axis=1
-    )
-
-
-def _reach(start, angle, length):
-    """Return the point at a distance from `start`; 0 degrees is down, 90 forward."""
-    turn = math.radians(angle)
-    return start[0] + length * math.sin(turn), start[1] - length * math.cos(turn)
-
-
-# Each drawing takes the board, the swing of the limbs in [-1, 1], six pose numbers in
-# [-1, 1] and four colours [4, 3] (BGR).
-
-
-def _adult(board, swing, pose, colours):
-    skin, shirt, trousers, hair = colours
-    spread = 13 + 5 * pose[0]
-    for side in (-1, 1):
-        hip = (0.05 * side, 0.5)
-        angle = side * spread + 7 * swing
-        knee = _reach(hip, angle, 0.24)
-        foot = _reach(knee, angle - 6, 0.23)
-        board.limb(knee, foot, 0.1, 0.075, trousers * (0.8 if side < 0 else 1))
-        board.limb(hip, knee, 0.13, 0.1, trousers * (0.8 if side < 0 else 1))
-        board.limb(foot, (foot[0] + 0.07, foot[1] - 0.005), 0.06, 0.045, hair)
-    for side in (-1, 1):
-        shoulder = (0.13 * side, 0.78)
-        angle = side * (30 + 14 * pose[1 if side < 0 else 2]) - 7 * swing
-        elbow = _reach(shoulder, angle, 0.17)
-        hand = _reach(elbow, angle + 22, 0.16)
-        board.limb(elbow, hand, 0.07, 0.06, skin)
-        board.limb(shoulder, elbow, 0.095, 0.075, shirt * 0.85)
-    board.limb((0, 0.8), (0.01, 0.88), 0.07, 0.07, skin)
-    board.polygon(
-        [
-            (-0.16, 0.8),
-            (-0.05, 0.84),
-            (0.05, 0.84),
-            (0.16, 0.8),
-            (0.13, 0.47),
-            (-0.13, 0.47),
-        ],
-        shirt,
-    )
-    board.ellipse((0.01, 0.915), (0.075, 0.09), skin)
-    cap = _ellipse((0.0, 0.925), (0.083, 0.09))
-    board.polygon(cap[cap[:, 1] > 0.945 - 0.4 * cap[:, 0]], hair, outline=0)
-    board.eye((0.035, 0.925), 0.014)
-
-
-def _baby(board, swing, pose, colours):
-    skin, shirt, _, hair = colours
-    for side in (-1, 1):
-        hip = (0.1 * side, 0.2)
-        knee = _reach(hip, side * (50 + 15 * pose[0]) + 8 * swing, 0.17)
-        foot = _reach(knee, side * 15 + 8 * swing, 0.1)
-        board.limb(hip, knee, 0.15, 0.13, skin)
-        board.limb(knee, foot, 0.13, 0.1, skin)
-        shoulder = (0.14 * side, 0.46)
-        angle = side * (70 + 30 * pose[1 if side < 0 else 2]) - 8 * swing
-        board.limb(shoulder, _reach(shoulder, angle, 0.2), 0.12, 0.09, skin)
-    board.ellipse((0, 0.36), (0.19, 0.2), shirt)
-    board.polygon(
-        [
-            (-0.2, 0.32),
-            (0.2, 0.32),
-            (0.17, 0.18),
-            (0.05, 0.08),
-            (-0.05, 0.08),
-            (-0.17, 0.18),
-        ],
-        np.full(3, 235.0),
-    )
-    board.ellipse((0.0, 0.76), (0.27, 0.24), skin)
-    board.ellipse((-0.265, 0.74), (0.04, 0.055), skin)
-    board.limb((-0.04, 0.98), (0.06, 1.0), 0.07, 0.03, hair)
-    for side in (-1, 1):
-        board.eye((0.05 + 0.1 * side, 0.77), 0.035)
-    board.ellipse((0.05, 0.64), (0.06, 0.022), np.array([60.0, 40.0, 150.0]), outline=0)
-
-
-def _ball(board, swing, pose, colours):
-    first, second, third, _ = colours
-    middle = np.array([0.0, 0.5])
-    board.ellipse(middle, (0.5, 0.5), first, outline=0.025)
-
-    def rim(
-        degrees: float | np.ndarray, radius: float | np.ndarray = 0.48
-    ) -> np.ndarray:
-        turn = np.radians(degrees)
-        return middle + radius * np.stack([np.cos(turn), np.sin(turn)], axis=-1)
-
-    if pose[0] < -0.33:  # a beach ball: sectors and a button
-        for start, colour in ((0, second), (120, third), (240, second)):
-            board.polygon([middle, *rim(start + np.linspace(0, 60, 8))], colour)
-        board.ellipse(middle, (0.11, 0.11), third)
-    elif pose[0] < 0.33:  # a football: pentagons joined by seams
-        corners = np.arange(5) * 72 + 90
-        for corner in corners:
-            seam = rim(corner, np.array([0.2, 0.36])[:, None])
-            board.limb(*seam, 0.035, 0.035, second, outline=0)
-            turns = corner + np.array([-17, 0, 17, 17, -17])
-            board.polygon(
-                rim(turns, np.array([[0.4], [0.3], [0.4], [0.48], [0.48]])), second
-            )
-        board.polygon(rim(corners, 0.2), second)
-    else:  # a basketball: two straight seams and two bows
-        for seam in (
-            np.array([[-0.48, 0], [0.48, 0]]),
-            np.array([[0, -0.48], [0, 0.48]]),
-        ):
-            board.limb(*(middle + seam), 0.04, 0.04, 0.25 * second, outline=0)
-        for side in (-1, 1):
-            turn = np.linspace(-1, 1, 9)
-            bow = middle + np.stack(
-                [side * (0.18 + 0.1 * turn**2), 0.38 * turn], axis=1
-            )
-            for start, end in zip(bow, bow[1:]):
-                board.limb(start, end, 0.04, 0.04, 0.25 * second, outline=0)
-
-
-def _bird(board, swing, pose, colours):
-    body, wing, beak, crest = colours
-    lift = 0.05 * pose[0] + 0.04 * swing
-    for x in (-0.04, 0.1):
-        foot = (x + 0.03 + 0.02 * swing, 0.02)
-        board.limb((x, 0.25), foot, 0.035, 0.03, beak, outline=0)
-        board.limb(foot, (foot[0] + 0.1, 0.01), 0.03, 0.02, beak, outline=0)
-    board.polygon(
-        [
-            (-0.25, 0.5),
-            (-0.72, 0.5),
-            (-0.8, 0.4),
-            (-0.7, 0.34),
-            (-0.74, 0.24),
-            (-0.2, 0.3),
-        ],
-        wing,
-    )
-    far = [(0.12, 0.5), (0.1, 0.85 + lift), (0.02, 0.9 + lift), (-0.2, 0.5)]
-    board.polygon(far, wing * 0.7)
-    board.ellipse((0.0, 0.42), (0.37, 0.2), body, angle=18)
-    board.polygon([(0.44, 0.76), (0.72, 0.64 + 0.03 * pose[1]), (0.42, 0.6)], beak)
-    board.ellipse((0.36, 0.69), (0.14, 0.13), body)
-    board.polygon([(0.3, 0.8), (0.16, 0.86), (0.24, 0.72)], crest)
-    rising = [
-        (-0.02, 0.8 + lift),
-        (-0.18, 0.98 + lift),
-        (-0.5, 1.0 + lift),
-        (-0.44, 0.88 + lift),
-    ]
-    feathers = [(-0.54, 0.82 + lift), (-0.42, 0.72 + lift), (-0.48, 0.64 + lift)]
-    board.polygon([(0.12, 0.48), *rising, *feathers, (-0.3, 0.42)], wing)
-    board.eye((0.4, 0.72), 0.032)
-
-
-def _car(board, swing, pose, colours):
-    paint, glass, tyre, light = (
-        colours[0],
-        0.4 * colours[1] + 60,
-        0.3 * colours[2],
-        colours[3],
-    )
-    rear, roof = 0.12 * pose[0], 0.05 * pose[1]
-    top = 0.98 + roof
-    trunk = [(-1.08, 0.22), (-1.1, 0.58), (-0.85, 0.64), (-0.58 - rear, 0.95 + roof)]
-    bonnet = [(0.33, 0.95 + roof), (0.66, 0.64), (1.02, 0.55), (1.1, 0.42), (1.1, 0.22)]
-    board.polygon([*trunk, (-0.5 - rear, top), (0.25, top), *bonnet], paint)
-    top = 0.9 + roof
-    board.polygon(
-        [(-0.72, 0.64), (-0.5 - rear, top), (-0.18, top), (-0.18, 0.64)], glass
-    )
-    board.polygon([(-0.1, 0.64), (-0.1, top), (0.23, top), (0.5, 0.64)], glass)
-    board.limb((-0.14, 0.6), (-0.14, 0.28), 0.02, 0.02, 0.35 * paint, outline=0)
-    board.limb((-0.05, 0.54), (0.05, 0.54), 0.03, 0.03, 0.35 * paint, outline=0)
-    board.ellipse((1.03, 0.46), (0.06, 0.06), light)
-    board.polygon([(-1.1, 0.55), (-1.02, 0.56), (-1.02, 0.42), (-1.1, 0.42)], light)
-    for x in (-0.62, 0.62):
-        board.ellipse((x, 0.22), (0.24, 0.24), tyre)
-        board.ellipse((x, 0.22), (0.13, 0.13), np.full(3, 190.0))
-        for spoke in (0, 60, 120):
-            tip = np.array(_reach((0, 0), spoke + 14 * swing, 0.12))
-            board.limb((x, 0.22) - tip, (x, 0.22) + tip, 0.03, 0.03, tyre, outline=0)
-
-
-def _cat(board, swing, pose, colours):
-    fur, patch = colours[0], colours[1]
-    for side, x in ((-1, -0.27), (1, 0.25), (1, -0.36), (-1, 0.15)):
-        shade = fur * (1 if side > 0 else 0.7)  # darker on the far side
-        knee = _reach((x, 0.38), side * (5 + 8 * swing), 0.2)
-        foot = _reach(knee, side * (3 + 8 * swing), 0.16)
-        board.limb((x, 0.38), knee, 0.11, 0.07, shade)
-        board.limb(knee, foot, 0.07, 0.06, shade)
-    bend = 0.05 * pose[0] + 0.03 * swing
-    turn = np.linspace(0, 1, 12)
-    x = -0.42 - 0.3 * np.sin(2.4 * turn) + (bend + 0.3) * turn**3
-    y = 0.46 + 0.62 * turn - 0.08 * turn**4
-    tail, widths = np.stack([x, y], axis=1), np.linspace(0.08, 0.065, 12)
-    for start, end, *ends in zip(tail, tail[1:], widths, widths[1:]):
-        board.limb(start, end, *ends, patch, outline=0)
-    board.ellipse((-0.06, 0.43), (0.41, 0.135), fur)
-    for x in (-0.25, -0.12, 0.01):
-        board.limb((x, 0.55), (x - 0.03, 0.44), 0.05, 0.02, patch, outline=0)
-    board.limb((0.22, 0.46), (0.38, 0.6), 0.2, 0.18, fur)
-    for x, lean in ((0.31, -0.05), (0.5, 0.04)):
-        board.polygon([(x - 0.08, 0.74), (x + lean, 0.98), (x + 0.08, 0.74)], patch)
-    board.ellipse((0.41, 0.68), (0.17, 0.15), fur)
-    board.ellipse((0.51, 0.62), (0.07, 0.05), np.full(3, 225.0))
-    board.ellipse(
-        (0.54, 0.645), (0.025, 0.018), np.array([110.0, 90.0, 200.0]), outline=0
-    )
-    board.eye((0.4, 0.71), 0.03)
-    board.eye((0.51, 0.71), 0.03)
-
-
-def _dog(board, swing, pose, colours):
-    fur, patch = colours[0], colours[1]
-    for side, x in ((-1, -0.3), (1, 0.32), (1, -0.4), (-1, 0.22)):
-        shade = fur * (1 if side > 0 else 0.7)
-        knee = _reach((x, 0.42), side * (6 + 8 * swing), 0.22)
-        foot = _reach(knee, side * 8 * swing, 0.18)
-        board.limb((x, 0.42), knee, 0.17, 0.1, shade)
-        board.limb(knee, foot, 0.1, 0.09, shade)
-        board.limb(foot, (foot[0] + 0.06, foot[1]), 0.08, 0.06, shade)
-    tail = _reach((-0.46, 0.58), -125 - 12 * pose[0] - 8 * swing, 0.2)
-    board.limb((-0.44, 0.56), tail, 0.09, 0.05, patch)
-    board.ellipse((-0.06, 0.5), (0.46, 0.18), fur)
-    board.ellipse((-0.15, 0.56), (0.17, 0.1), patch, outline=0)
-    board.limb((0.3, 0.55), (0.45, 0.76), 0.26, 0.2, fur)
-    board.limb((0.52, 0.82), (0.85, 0.72 + 0.02 * pose[1]), 0.19, 0.12, fur)
-    board.ellipse((0.46, 0.84), (0.16, 0.14), fur)
-    board.ellipse(
-        (0.9, 0.755 + 0.02 * pose[1]), (0.045, 0.04), np.full(3, 20.0), outline=0
-    )
-    board.limb((0.62, 0.69), (0.84, 0.66), 0.02, 0.02, np.full(3, 20.0), outline=0)
-    board.limb((0.39, 0.93), (0.3, 0.64), 0.09, 0.17, patch)
-    board.eye((0.55, 0.87), 0.032)
-
-
-# Each actor's drawing, and the contrast and stripe period (pixels; None: no stripes) of
-# its coat.
-_DRAWINGS = {
-    "adult": (_adult, 0.2, None),
-    "baby": (_baby, 0.08, None),
-    "ball": (_ball, 0.08, None),
-    "bird": (_bird, 0.22, 6.0),
-    "car": (_car, 0.06, None),
-    "cat": (_cat, 0.3, 10.0),
-    "dog": (_dog, 0.35, None),
-}
-# Typical colours of each actor's four parts, as (hue, saturation, value) ranges in
-# OpenCV's units.
-_ANY = ((0, 180), (10, 220), (60, 240))
-_SKIN, _DARK = ((5, 18), (60, 150), (130, 245)), ((0, 180), (0, 120), (25, 80))
 _COATS = {
-    "adult": (
-        _SKIN,
-        ((0, 180), (120, 220), (90, 240)),
-        ((100, 125), (60, 200), (50, 150)),
-        _DARK,
+    "adult": _Coat(
+        width=0.5,
+        contrast=0.2,
+        stripe_period=None,
+        colours=(
+            _SKIN,
+            Colours((0, 180), (120, 220), (90, 240)),
+            Colours((100, 125), (60, 200), (50, 150)),
+            _DARK,
+        ),
     ),
-    "baby": (
-        ((5, 15), (40, 110), (200, 250)),
-        ((0, 180), (40, 100), (210, 250)),
-        _ANY,
-        _SKIN,
+    "baby": _Coat(
+        width=0.8,
+        contrast=0.08,
+        stripe_period=None,
+        colours=(
+            Colours((5, 15), (40, 110), (200, 250)),
+            Colours((0, 180), (40, 100), (210, 250)),
+            ANY_COLOUR,
+            _SKIN,
+        ),
     ),
-    "ball": (
-        ((0, 180), (190, 250), (210, 255)),
-        ((0, 180), (0, 40), (215, 255)),
-        _ANY,
-        _ANY,
+    "ball": _Coat(
+        width=1.0,
+        contrast=0.08,
+        stripe_period=None,
+        colours=(
+            Colours((0, 180), (190, 250), (210, 255)),
+            Colours((0, 180), (0, 40), (215, 255)),
+            ANY_COLOUR,
+            ANY_COLOUR,
+        ),
     ),
-    "bird": (
-        ((85, 110), (90, 200), (120, 220)),
-        ((95, 130), (120, 230), (90, 200)),
-        ((12, 24), (190, 250), (200, 255)),
-        ((0, 10), (180, 240), (170, 230)),
+    "bird": _Coat(
+        width=1.5,
+        contrast=0.22,
+        stripe_period=6.0,
+        colours=(
+            Colours((85, 110), (90, 200), (120, 220)),
+            Colours((95, 130), (120, 230), (90, 200)),
+            Colours((12, 24), (190, 250), (200, 255)),
+            Colours((0, 10), (180, 240), (170, 230)),
+        ),
     ),
-    "car": (
-        ((0, 180), (130, 250), (110, 220)),
-        ((90, 120), (10, 60), (60, 140)),
-        _DARK,
-        ((20, 32), (120, 200), (220, 255)),
+    "car": _Coat(
+        width=2.2,
+        contrast=0.06,
+        stripe_period=None,
+        colours=(
+            Colours((0, 180), (130, 250), (110, 220)),
+            Colours((90, 120), (10, 60), (60, 140)),
+            _DARK,
+            Colours((20, 32), (120, 200), (220, 255)),
+        ),
     ),
-    "cat": (
-        ((8, 18), (110, 200), (150, 235)),
-        ((8, 18), (120, 200), (60, 110)),
-        _ANY,
-        _ANY,
+    "cat": _Coat(
+        width=1.3,
+        contrast=0.3,
+        stripe_period=10.0,
+        colours=(
+            Colours((8, 18), (110, 200), (150, 235)),
+            Colours((8, 18), (120, 200), (60, 110)),
+            ANY_COLOUR,
+            ANY_COLOUR,
+        ),
     ),
-    "dog": (
-        ((10, 22), (20, 80), (170, 245)),
-        ((5, 15), (90, 180), (50, 100)),
-        _ANY,
-        _ANY,
+    "dog": _Coat(
+        width=1.5,
+        contrast=0.35,
+        stripe_period=None,
+        colours=(
+            Colours((10, 22), (20, 80), (170, 245)),
+            Colours((5, 15), (90, 180), (50, 100)),
+            ANY_COLOUR,
+            ANY_COLOUR,
+        ),
     ),
 }
-_ODD = 0.1  # fraction of the figures with random colours
-WIDTHS = {
-    "adult": 0.5,
-    "baby": 0.8,
-    "ball": 1.0,
-    "bird": 1.5,
-    "car": 2.2,
-    "cat": 1.3,
-    "dog": 1.5,
-}
+WIDTHS = {actor: coat.width for actor, coat in _COATS.items()}
 """Rough width of each actor, in heights."""
 
 
@@ -496,13 +135,17 @@ class Figure:
 
     def __init__(self, actor: str, height: float, rng: np.random.Generator) -> None:
         """Draw an actor of A2D, `height` pixels tall."""
-        self._draw, contrast, self._period = _DRAWINGS[actor]
+        coat = _COATS[actor]
+        self._draw = DRAWINGS[actor]
+        self._stripe_period = coat.stripe_period
         self._height = height
         self._pose = rng.uniform(-1, 1, size=6)
-        odd = rng.random() < _ODD
-        self._colours = _colours([_ANY] * 4 if odd else _COATS[actor], rng)
-        self._mirrored = rng.random() < 0.5
-        self._contrast = contrast * rng.uniform(0.7, 1.3)
+        colours = coat.colours
+        if rng.random() < _UNUSUAL:
+            colours = (ANY_COLOUR, ANY_COLOUR, ANY_COLOUR, ANY_COLOUR)
+        self._colours = draw_colours(colours, rng)
+        self._is_mirrored = rng.random() < 0.5
+        self._contrast = coat.contrast * rng.uniform(0.7, 1.3)
         self._texture_seed = int(rng.integers(2**32))
         self._sprites: dict[int, np.ndarray] = {}
         y, x = np.nonzero(self.sprite(0.0)[..., 3] >= 128)
@@ -510,8 +153,10 @@ class Figure:
         self.radius = float(np.hypot(x - x.mean(), y - y.mean()).mean())
 
     def sprite(self, swing: float) -> np.ndarray:
-        """Return the figure with its limbs at `swing` in [-1, 1]: premultiplied BGRA
-        uint8.
+        """Return the figure with its limbs at `swing` in [-1, 1].
+
+        Returns:
+          premultiplied BGRA uint8 [h, w, 4].
         """
         level = round(swing * _SWING_LEVELS)
         if level not in self._sprites:
@@ -519,13 +164,21 @@ class Figure:
         return self._sprites[level]
 
     def _render(self, swing):
-        board = _Board(self._height)
+        """Return the sprite at a swing."""
+        board = Board(self._height)
         self._draw(board, swing, self._pose, self._colours)
-        image = board.image[:, ::-1] if self._mirrored else board.image
-        size = (image.shape[1] // _SUPERSAMPLING, image.shape[0] // _SUPERSAMPLING)
+        image = board.image
+        if self._is_mirrored:
+            image = image[:, ::-1]
+        size = (image.shape[1] // SUPERSAMPLING, image.shape[0] // SUPERSAMPLING)
         image = cv2.resize(image.astype(np.float32), size, interpolation=cv2.INTER_AREA)
         alpha = image[..., 3]
         colour = image[..., :3] * 255 / np.maximum(alpha, 1)[..., None]
-        # the same texture at every swing
-        rng = np.random.default_rng(self._texture_seed)
-        return _paint(colour, alpha, self._contrast, self._period, rng)
+        return add_texture(
+            colour,
+            alpha,
+            contrast=self._contrast,
+            stripe_period=self._stripe_period,
+            # The same texture at every swing.
+            rng=np.random.default_rng(self._texture_seed),
+        )

@@ -1,0 +1,219 @@
+"""The scenes of the mini A2D: figures that move over a background, and their masks."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from a2d_tf.core.labels import A2D
+from a2d_tf.data import mini_textures
+from a2d_tf.data.mini_figures import WIDTHS, Figure
+from a2d_tf.data.mini_motion import PROGRAMMES, draw_steps, turn_per_step
+from a2d_tf.data.mini_plan import VideoPlan
+
+WIDTH = 400
+HEIGHT = 320
+SIZE = (WIDTH, HEIGHT)
+MIN_VISIBLE = 40  # pixels; smaller instances are not annotated
+MIN_INSIDE = 0.6  # fraction of a figure inside the frame, in annotated frames
+
+# scene around the frame in pixels; the camera moves at most 2 px x 28 frames + shake
+_MARGIN = 70
+_MAX_TILT = 50.0  # degrees
+_HEIGHTS = (0.12 * HEIGHT, 0.5 * HEIGHT)  # figure height, pixels
+_MAX_FIGURE_WIDTH = 200
+_OPAQUE = 128  # least alpha of a pixel that belongs to a figure
+
+
+class _Patch(NamedTuple):
+    """The part of a sprite inside a frame: where it is, and its pixels, BGRA."""
+
+    rows: slice
+    columns: slice
+    bgra: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class _Layer:
+    """A moving sprite.
+
+    Attributes:
+      owner: number of the actor, from 1; 0 is no actor.
+      sprite: takes the index of the frame, returns premultiplied BGRA uint8.
+      pivot: (x, y) in the sprite, which moves along the path and about which it turns.
+      centres: (x, y) of the pivot in each frame, [frames, 2].
+      tilts: degrees, [frames].
+    """
+
+    owner: int
+    sprite: Callable[[int], np.ndarray]
+    pivot: tuple[float, float]
+    centres: np.ndarray
+    tilts: np.ndarray
+
+    def patch(self, index: int) -> _Patch | None:
+        """Return the part inside frame `index`, or None."""
+        sprite = self.sprite(index)
+        turn = math.radians(self.tilts[index])
+        rotation = np.array(
+            [[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]]
+        )
+        shift = self.centres[index] - rotation @ self.pivot
+        height, width = sprite.shape[:2]
+        corners = np.array([[0, 0], [width, 0], [0, height], [width, height]])
+        corners = corners @ rotation.T + shift
+        left, top = np.clip(np.floor(corners.min(axis=0)) - 1, 0, SIZE).astype(int)
+        right, bottom = np.clip(np.ceil(corners.max(axis=0)) + 1, 0, SIZE).astype(int)
+        if left >= right or top >= bottom:
+            return None
+        matrix = np.column_stack([rotation, shift - (left, top)])
+        bgra = cv2.warpAffine(sprite, matrix, (right - left, bottom - top))
+        return _Patch(slice(top, bottom), slice(left, right), bgra)
+
+    def area(self, index: int) -> int:
+        """Count the layer's pixels inside frame `index`, hidden ones included."""
+        patch = self.patch(index)
+        if patch is None:
+            return 0
+        return int((patch.bgra[..., 3] >= _OPAQUE).sum())
+
+
+class Scene:
+    """A clip ready to be drawn, determined by (seed, index) of its plan."""
+
+    def __init__(self, video: VideoPlan) -> None:
+        rng = np.random.default_rng([video.seed, video.index])
+        self._video = video
+        self._keys = np.array(video.keys) - 1
+        self._middle = self._keys[len(self._keys) // 2]
+        self._background = mini_textures.background(
+            HEIGHT + 2 * _MARGIN, WIDTH + 2 * _MARGIN, rng
+        )
+        self._camera = self._camera_path(rng)
+        actors = []
+        for owner, code in enumerate(video.codes, 1):
+            actors.append(self._actor(owner, code, rng))
+        # From back to front.
+        self._layers = [actors[i] for i in rng.permutation(len(actors))]
+        if rng.random() < 0.3:
+            self._layers.append(self._occluder(rng))
+        # The first actor labels the clip, so every annotated frame must show it.
+        if self._is_hidden(actors[0]):
+            self._layers.sort(key=lambda layer: layer.owner == 1)
+
+    def _camera_path(self, rng):
+        """Return the camera's position [frames, 2], pixels; 0 at the middle key."""
+        frames = self._video.frames
+        wander_size = rng.uniform(-0.8, 0.8)
+        wander_phase = rng.uniform(0, 6.3)
+        wander = wander_size * np.sin(np.arange(frames) / 9 + wander_phase)
+        heading = rng.uniform(0, 2 * math.pi) + wander
+        pan = rng.uniform(0, 2) * np.stack([np.cos(heading), np.sin(heading)], axis=1)
+        shake = rng.uniform(-1, 1, size=(frames, 2)) * rng.uniform(0, 1)
+        path = np.cumsum(pan, axis=0) + shake
+        return path - path[self._middle]
+
+    def _actor(self, owner, code, rng):
+        """Return the layer of an actor, inside the frame whenever it is annotated."""
+        actor, action = A2D.name(code).split("-")
+        low, high = np.log(_HEIGHTS)
+        # The square root favours large figures: tiny ones have little visible flow.
+        height = math.exp(low + (high - low) * math.sqrt(rng.random()))
+        height = min(height, _MAX_FIGURE_WIDTH / WIDTHS[actor])
+        figure = Figure(actor, height, rng)
+        frames = self._video.frames
+        period = rng.uniform(16, 32)
+        phase = rng.uniform(0, 2 * math.pi)
+        swings = np.sin(phase + 2 * math.pi * np.arange(frames) / period)
+        axis = PROGRAMMES[action].axis
+        steps = draw_steps(action, frames, self._video.keys, rng)
+        path = np.zeros((frames, 2))
+        tilts = np.full(frames, rng.uniform(-_MAX_TILT, _MAX_TILT))
+        if axis == "rotation":
+            turns = np.cumsum(turn_per_step(steps, figure.radius))
+            tilts = tilts + turns - turns[self._middle]
+        elif axis is not None:
+            path[:, int(axis == "vertical")] = np.cumsum(steps)
+        path = path - path[self._middle] - self._camera
+        whole_area = (figure.sprite(0)[..., 3] >= _OPAQUE).sum()
+        # Sixty places in the frame, in shares of its sides, and its middle.
+        places = [*rng.uniform(0.1, 0.9, size=(60, 2)), np.array([0.5, 0.5])]
+        for place in places:
+            layer = _Layer(
+                owner=owner,
+                sprite=lambda index: figure.sprite(swings[index]),
+                pivot=figure.pivot,
+                centres=path + place * SIZE,
+                tilts=tilts,
+            )
+            if all(layer.area(key) >= MIN_INSIDE * whole_area for key in self._keys):
+                break
+        return layer
+
+    def _occluder(self, rng):
+        """Return the layer of a thing that stands in front of the actors."""
+        sprite = mini_textures.occluder(rng)
+        centre = rng.uniform(0.1, 0.9, size=2) * SIZE
+        return _Layer(
+            owner=0,
+            sprite=lambda index: sprite,
+            pivot=(sprite.shape[1] / 2, sprite.shape[0] / 2),
+            centres=centre - self._camera,
+            tilts=np.full(self._video.frames, rng.uniform(-15, 15)),
+        )
+
+    def _is_hidden(self, layer):
+        """Return whether too little of an actor is visible in an annotated frame."""
+        for key in self._keys:
+            visible = (self.owners(key) == layer.owner).sum()
+            if visible < max(MIN_VISIBLE, 0.3 * layer.area(key)):
+                return True
+        return False
+
+    def image(self, index: int) -> np.ndarray:
+        """Draw frame `index` (0-based): BGR uint8 [320, width, 3]."""
+        x, y = self._camera[index] + _MARGIN
+        middle = (float(x + (WIDTH - 1) / 2), float(y + (HEIGHT - 1) / 2))
+        image = cv2.getRectSubPix(self._background, SIZE, middle)
+        for layer in self._layers:
+            patch = layer.patch(index)
+            if patch is None:
+                continue
+            behind = image[patch.rows, patch.columns]
+            transparency = 1 - patch.bgra[..., 3:].astype(np.float32) / 255
+            blend = behind * transparency + patch.bgra[..., :3]
+            image[patch.rows, patch.columns] = np.clip(np.round(blend), 0, 255)
+        return image
+
+    def owners(self, index: int) -> np.ndarray:
+        """Return each pixel's actor in frame `index`: uint8 [320, width], 0 for none.
+
+        1 is the first of the plan's codes.
+        """
+        owners = np.zeros((HEIGHT, WIDTH), np.uint8)
+        for layer in self._layers:
+            patch = layer.patch(index)
+            if patch is not None:
+                is_opaque = patch.bgra[..., 3] >= _OPAQUE
+                owners[patch.rows, patch.columns][is_opaque] = layer.owner
+        return owners
+
+    def instances(self, index: int) -> dict[int, np.ndarray]:
+        """Return the visible pixels of the actors in frame `index`.
+
+        Returns:
+          {actor, as its index in the plan's codes: mask bool [320, width]}, ascending;
+          the masks are disjoint, and none is below MIN_VISIBLE.
+        """
+        owners = self.owners(index)
+        masks = {}
+        for i in range(len(self._video.codes)):
+            mask = owners == i + 1
+            if mask.sum() >= MIN_VISIBLE:
+                masks[i] = mask
+        return masks
