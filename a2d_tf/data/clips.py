@@ -82,12 +82,18 @@ def clip_sources(
     return sources, is_clamped
 
 
+class _ClipFrame(NamedTuple):
+    """A frame of a clip: the number of its source frame, and whether it is clamped."""
+
+    number: int
+    is_clamped: bool
+
+
 class _ClipPlan(NamedTuple):
-    """The source frames of a clip, not yet decoded; as of `clip_sources`."""
+    """A clip that is not decoded yet: the number of its key frame, and its frames."""
 
     key: int
-    numbers: tuple[int, ...]
-    is_clamped: tuple[bool, ...]
+    frames: list[_ClipFrame]
 
 
 class _VideoPlan(NamedTuple):
@@ -143,7 +149,7 @@ def clips_of(
             kept_frames[number] = _KeptFrame(frame.rgb, flow)
             previous = frame
             native_size = native.shape[0], native.shape[1]
-            while waiting and waiting[0].numbers[-1] <= number:
+            while waiting and waiting[0].frames[-1].number <= number:
                 clip = waiting.popleft()
                 try:
                     annotation = source.read_annotation(
@@ -155,7 +161,7 @@ def clips_of(
                 yield _record(video, clip, kept_frames, annotation)
             first_needed = number
             if waiting:
-                first_needed = waiting[0].numbers[0]
+                first_needed = waiting[0].frames[0].number
             for kept_number in list(kept_frames):
                 if kept_number < first_needed:
                     del kept_frames[kept_number]
@@ -167,15 +173,16 @@ def _plan(keys, length, settings):
     """Plan the clips around the key frames of a video of some length."""
     plan = _VideoPlan([], set(), set())
     for key in keys:
-        numbers, is_clamped = clip_sources(
+        sources, is_clamped = clip_sources(
             key, settings.clip_frames, settings.clip_stride, length
         )
-        plan.clips.append(_ClipPlan(key, numbers, is_clamped))
-        plan.decoded.update(numbers)
-        for number, clamped in zip(numbers, is_clamped):
-            if number > 1 and not clamped:
-                plan.with_flow.add(number)
-                plan.decoded.add(number - 1)
+        frames = [_ClipFrame(*frame) for frame in zip(sources, is_clamped)]
+        plan.clips.append(_ClipPlan(key, frames))
+        for frame in frames:
+            plan.decoded.add(frame.number)
+            if frame.number > 1 and not frame.is_clamped:
+                plan.with_flow.add(frame.number)
+                plan.decoded.add(frame.number - 1)
     return plan
 
 
@@ -183,18 +190,18 @@ def _record(video, clip, kept_frames, annotation):
     """Return the record of a planned clip, whose frames are all decoded."""
     rgb = []
     flow = []
-    for number, clamped in zip(clip.numbers, clip.is_clamped):
-        frame = kept_frames[number]
-        rgb.append(frame.rgb)
-        if clamped:
-            flow.append(np.zeros_like(frame.flow))
+    for frame in clip.frames:
+        kept_frame = kept_frames[frame.number]
+        rgb.append(kept_frame.rgb)
+        if frame.is_clamped:
+            flow.append(np.zeros_like(kept_frame.flow))
         else:
-            flow.append(frame.flow)
+            flow.append(kept_frame.flow)
     return ClipRecord(
         video=video.vid,
         frame=clip.key,
         split=video.split,
-        clip_frames=clip.numbers,
+        clip_frames=tuple(frame.number for frame in clip.frames),
         rgb=rgb,
         flow=flow,
         annotation=annotation,
