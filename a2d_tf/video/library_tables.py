@@ -48,20 +48,26 @@ def conclude(
     _write_failures(os.path.join(output, task_failures), failures)
     pattern = os.path.join(glob.escape(output), f"{stem}-*-of-*{suffix}")
     waiting = sorted(glob.glob(pattern))
-    known_failures: dict[str, str] = {}
+    reasons: dict[str, str] = {}
     for path in (os.path.join(output, FAILED), *waiting):
         with contextlib.suppress(FileNotFoundError):
-            known_failures.update((name, why) for name, why in read_csv(path))
+            for name, reason in read_csv(path):
+                reasons[name] = reason
 
     wanted = dataclasses.replace(request, overwrite=True)
-    finished = dict.fromkeys(job for job in jobs if wanted.is_finished(job))
-    missing = [job.name for job in jobs if job not in finished]
-    if not known_failures.keys() >= set(missing):
+    finished_jobs = []
+    missing_names = []
+    for job in jobs:
+        if wanted.is_finished(job):
+            finished_jobs.append(job)
+        else:
+            missing_names.append(job.name)
+    if not reasons.keys() >= set(missing_names):
         # It lacks what has come since.
         pathlib.Path(output, VIDEOS).unlink(missing_ok=True)
         return
-    parts = {job.name: read_part(pathlib.Path(job.output)) for job in finished}
-    failed = {name: known_failures[name] for name in missing}
+    parts = {job.name: read_part(pathlib.Path(job.output)) for job in finished_jobs}
+    failed = {name: reasons[name] for name in missing_names}
     _write_files(output, request, parts, failed)
     for path in waiting:
         pathlib.Path(path).unlink(missing_ok=True)

@@ -130,8 +130,8 @@ class TrackRows:
         """Return the rows of `summary.csv`, one for each action that has ended."""
         rows = []
         for action in self._actions:
-            fields = action.fields()
-            rows.append([self._id, *(fields[column] for column in COLUMNS[1:])])
+            fields = {"track_id": self._id, **action.fields()}
+            rows.append([fields[column] for column in COLUMNS])
         return rows
 
     def write(self, file: BinaryIO) -> None:
