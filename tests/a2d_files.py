@@ -92,8 +92,10 @@ def write_video(path, frames):
 
 
 def write_film(path, frames, codec, times=None, ticks=12800, **options):
-    """A film of RGB frames by any of FFmpeg's encoders, whose frames begin at given
-    seconds.
+    """Write RGB frames as a film by any of FFmpeg's encoders.
+
+    Frames begin at `times` in seconds, by default 25 of them a second; a second has
+    `ticks` ticks.
 
     Without `times`, it is 25 frames a second; `ticks` are those of a second.
     """

@@ -22,9 +22,7 @@ def own_cache(tmp_path_factory):
 
 
 def pytest_collection_finish():
-    """What is imported by then is no garbage: each of the many collections leaves it
-    out.
-    """
+    """Freeze what is imported by then, so that no garbage collection visits it."""
     gc.freeze()
 
 
@@ -82,8 +80,7 @@ def eagerly():
 
 @pytest.fixture(scope="session")
 def mini_records(tmp_path_factory):
-    """Records of a mini A2D, loaded: 12 training clips of 4 videos, 6 test clips of 2
-    videos.
+    """Load records of a mini A2D: 12 training clips of 4 videos, 6 test clips of 2.
 
     Frames are 64x80, made for a 64x96 canvas, so that every clip has padding; 5 frames
     a clip.
@@ -178,8 +175,9 @@ def evaluator(loaded_run, mini_records):
 
 @pytest.fixture(scope="session")
 def evaluated(evaluator, tmp_path_factory):
-    """The metrics of the test split at threshold .3, and their folder, not to be
-    changed.
+    """Return the metrics of the test split at threshold .3 and their folder.
+
+    Tests must not change them.
     """
     folder = tmp_path_factory.mktemp("evaluation") / "test"
     return evaluator.evaluate("test", 0.3, str(folder)), folder

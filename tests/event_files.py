@@ -12,8 +12,9 @@ def values(folder):
 
 
 def points(folder):
-    """{(step, tag): value} of a run's writer but for what a clock says; none may be
-    there twice.
+    """Return {(step, tag): value} of a run's writer.
+
+    Values that a clock gives are left out; no point may be there twice.
     """
     found = {}
     for step, tag, tensor in values(folder):

@@ -18,9 +18,7 @@ TESTS = pathlib.Path(__file__).resolve().parent
 
 
 def folder(name):
-    """The folder of some packages, for PYTHONPATH; skips the test where pip cannot
-    get them.
-    """
+    """Return a folder of packages for PYTHONPATH; skip the test without them."""
     place, problem = _installed(name)
     if problem:
         pytest.skip(

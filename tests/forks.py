@@ -1,5 +1,4 @@
-"""Mains and tools in forks of a process that has imported what they import, which takes
-seconds.
+"""Run mains and tools in forks of a process that has their imports, which take seconds.
 
 A line of the input is a job: {"words": those of the command line, a module after -m or
 a path first, "cwd", "environment", "output": paths of what is printed to stdout and

@@ -6,9 +6,7 @@ import threading
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Answers `/<name>` with the bytes `files[name]`, else with 404; `asked` counts
-    requests.
-    """
+    """Answer `/<name>` with the bytes `files[name]`, or 404; `asked` counts them."""
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)

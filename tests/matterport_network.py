@@ -1,5 +1,4 @@
-"""An oracle: matterport's Mask R-CNN, release 2.0, in plain Keras and numpy, to save
-and compare.
+"""An oracle: matterport's Mask R-CNN, release 2.0, in plain Keras and NumPy.
 
 Boxes are half-open pixels; those of RoIAlign are divided by the sides of the image.
 Layers carry matterport's names, so that Keras itself lays the file out as matterport's
@@ -50,9 +49,7 @@ def rpn_model(sizes):
 
 
 def build(sizes, blocks):
-    """One Keras model of everything that learns: (image, cells 7x7, cells 14x14) ->
-    dict.
-    """
+    """Build a Keras model of all layers: (image, cells 7x7, cells 14x14) -> dict."""
     image = tf.keras.Input([None, None, 3])
     x = KL.ZeroPadding2D(3)(image)
     width = round(64 * sizes.width_multiplier)
@@ -182,9 +179,7 @@ def propose(logits, deltas, size, sides, count):
 
 
 def crop(pyramid, boxes, cells, size):
-    """One corner-aligned bilinear sample a cell, zeros outside: [N, cells, cells,
-    C].
-    """
+    """Sample once a cell, corners aligned, zeros outside: [N, cells, cells, C]."""
     made = []
     for box in boxes:
         side = np.sqrt((box[2] - box[0]) * (box[3] - box[1]))

@@ -1,5 +1,4 @@
-"""A file system of Beam's for tests: `mem-like://NAME` is a file of the folder
-MEM_LIKE.
+"""A file system of Beam's for tests: `mem-like://NAME` is a file in MEM_LIKE's folder.
 
 Where MEM_LIKE_KILL names a file that is absent, the first process that creates a file
 whose path holds MEM_LIKE_KILL_AT makes it, and kills itself.

@@ -1,6 +1,4 @@
-"""An oracle: the benchmark's detection metrics in plain loops, a class at a time;
-random cases.
-"""
+"""An oracle: the benchmark's detection metrics in plain loops; random cases."""
 
 import numpy as np
 
@@ -109,8 +107,7 @@ def slow_metrics_of(d, t, space):
 
 
 def random_case(space, seed, overrides=(), rois=60, digits=None):
-    """Boxes on a coarse grid around the truth: many overlaps, some at the very
-    thresholds.
+    """Draw boxes on a coarse grid around the truth: some IoUs are at a threshold.
 
     With `digits`, scores are rounded to so many: many ties.
     """

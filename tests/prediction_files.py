@@ -11,8 +11,9 @@ FPS = 10
 
 
 def track(number, *bouts, actor=None):
-    """A track of bouts (actor, action, first frame, last frame, score), at FPS
-    frames a second.
+    """Make a track of bouts (actor, action, first frame, last frame, score).
+
+    A second has FPS frames.
     """
     actions = [
         {
@@ -51,8 +52,9 @@ TRACKS = [
 
 
 def write(folder, tracks=TRACKS, overlay=40, **facts):
-    """A prediction of so many frames of overlay, each of another grey; without any,
-    none.
+    """Write a prediction whose overlay has so many frames, each of another grey.
+
+    With 0 it has no overlay.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "tracks.json").write_text(json.dumps(tracks))

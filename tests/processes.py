@@ -12,9 +12,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
 def run_python(*words, cwd=ROOT, **environment):
-    """The `CompletedProcess` of Python with these words and further environment
-    variables.
-    """
+    """Run Python; return its `CompletedProcess`. Keywords are variables."""
     return subprocess.run(
         [sys.executable, *map(str, words)],
         capture_output=True,

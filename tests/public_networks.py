@@ -65,9 +65,7 @@ def keras_maps(model, blocks, rgb):
 
 
 def lite0_maps(path, pixels):
-    """C2..C5 of preprocessed RGB [N, H, W, 3] by efficientnet-lite-pytorch: [N, h,
-    w, C] each.
-    """
+    """Compute C2..C5 [N, h, w, C] of preprocessed RGB by efficientnet-lite-pytorch."""
     import torch
     from efficientnet_lite_pytorch import EfficientNet
 

@@ -1,6 +1,4 @@
-"""The one command: its list, its mistakes, its flags, and workers that start from
-its script.
-"""
+"""The command a2d: its list, mistakes, flags, and workers started from its script."""
 
 import importlib
 import re

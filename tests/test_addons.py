@@ -12,9 +12,7 @@ SHAPES = [(3, 3, 2, 4), (4,), (5, 7), ()]
 
 
 class Training(tf.Module):
-    """Variables and an optimizer with scheduled rate and decay, and gradients from
-    the step.
-    """
+    """Variables, gradients by step, and an optimizer with scheduled rate and decay."""
 
     def __init__(self, kind, own):
         super().__init__()

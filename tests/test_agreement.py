@@ -47,8 +47,9 @@ def score(folder, events, *more):
 
 @pytest.fixture
 def library(tmp_path):
-    """A prediction of `clip`: walking 0-1 s and 1.7-4, running 1-1.7 and 1-2; and
-    two of a ball.
+    """Write a prediction of `clip` with tracks of dogs and of two balls.
+
+    Dogs walk at 0-1 s and 1.7-4 s, and run at 1-1.7 s and 1-2 s.
     """
     prediction_files.write(tmp_path / "library/clip", overlay=0)
     return tmp_path

@@ -1,6 +1,4 @@
-"""Own videos with annotations of our own format: what comes out, and each way a file
-can break.
-"""
+"""Own videos with annotations in our format: what is read, and each error of a file."""
 
 import copy
 import itertools
@@ -71,9 +69,7 @@ for entry in UNSPLIT["images"]:
 
 
 def write(folder, content=CONTENT):
-    """`own.json` and `videos`: yard.mp4 of 6 frames, and a folder gate-1 of 4
-    images.
-    """
+    """Write `own.json`, and `videos`: yard.mp4 of 6 frames and a folder gate-1 of 4."""
     videos = folder / "videos"
     if not videos.exists():
         write_video(videos / "yard.mp4", moving_frames(6, *SIZE, step=3))
@@ -88,9 +84,7 @@ def open_source(path, videos, label_space=None, **fields):
 
 
 def changed(*path, **fields):
-    """CONTENT with the fields of one of its entries changed, or removed where they
-    are `...`.
-    """
+    """Return CONTENT with fields of one entry changed, or removed if they are `...`."""
     content = copy.deepcopy(CONTENT)
     entry = content
     for key in path:
@@ -221,9 +215,7 @@ def test_the_label_space_follows_from_the_names(tmp_path):
 
 
 def split(pairs, stated=None, earlier=None):
-    """`split_by_pairs` of {video: letters of its pairs}, which the order does not
-    change.
-    """
+    """Split {video: letters of its pairs}; check that the order does not matter."""
     given = {vid: (stated or {}).get(vid) for vid in pairs}
     shown = [
         {vid for vid in pairs if pair in pairs[vid]}
@@ -262,9 +254,7 @@ def test_each_pair_of_two_videos_is_in_both_splits():
 
 
 def test_a_split_of_all_pairs_is_found_if_there_is_one():
-    """Against a search through all splits; of other sets, a few in a hundred are
-    missed.
-    """
+    """Compare with a search through all splits; a few of 100 other sets are missed."""
     rng, whole = np.random.default_rng(0), 0
     for number in range(150):
         size, letters = int(rng.integers(2, 9)), "abcdefgh"[: int(rng.integers(1, 9))]

@@ -1,6 +1,4 @@
-"""Exports of every format: one scene as each tool writes it, what is peculiar to
-each, damage.
-"""
+"""Exports of every format: one scene as each tool writes it, peculiarities, damage."""
 
 import base64
 import copy
@@ -707,9 +705,7 @@ def test_a_format_that_the_user_says(tmp_path, videos):
 
 
 def test_the_files_of_an_export(tmp_path):
-    """Those of the system are hidden; a folder may hold zips, and files of other
-    kinds.
-    """
+    """The system's files are hidden; a folder may hold zips and other files."""
     content = json.dumps(coco([image("clip/00002.jpg")], []))
     for name in ("b.zip", "a.zip"):
         with zipfile.ZipFile(tmp_path / name, "w") as archive:

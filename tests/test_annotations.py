@@ -1,6 +1,4 @@
-"""The HDF5 files of A2D: both forms, each known fault, and each way a file can be
-broken.
-"""
+"""A2D's HDF5 files: both forms, each known fault, and each way to break a file."""
 
 import re
 
@@ -81,9 +79,7 @@ def test_a_frame_without_instances(tmp_path, matlab):
 
 
 def test_masks_boxes_and_ids_beyond_the_numbered_instances_are_dropped(tmp_path):
-    """As in 95Nq6fQoP2o/32, I0MlLHTWCro/20 and IRrbHQjE4LQ/16 of the published
-    files.
-    """
+    """The published 95Nq6fQoP2o/32, I0MlLHTWCro/20 and IRrbHQjE4LQ/16 have such."""
     boxes = [*FIELDS["boxes"], [1, 1, 2, 2], [40, 40, 50, 50]]
     annotation = h5(
         tmp_path, masks=[A, B, A, B & False], codes=[11, 57, 99], boxes=boxes

@@ -1,6 +1,4 @@
-"""The public Python API: the page that documents it, and an import without side
-effects.
-"""
+"""The public Python API: its page in the docs, and an import without side effects."""
 
 import pathlib
 import re

@@ -1,6 +1,4 @@
-"""The picture and the tables of WORKSPACE.md, held against the imports and the
-files.
-"""
+"""The picture and the tables of WORKSPACE.md agree with the imports and the files."""
 
 import ast
 import re
@@ -29,9 +27,7 @@ def picture():
 
 
 def room(path):
-    """The room of a module, or its name where it is a main; None for the package
-    itself.
-    """
+    """Return a module's room, or a main's name; None for the package itself."""
     parts = path.relative_to(PACKAGE).with_suffix("").parts
     return None if parts == ("__init__",) else parts[0]
 
@@ -69,9 +65,7 @@ def test_imports_point_downward():
 
 
 def defined(path):
-    """What a module defines, methods among it, and the modules beside it; those of a
-    folder.
-    """
+    """Return the names that a module or a folder defines, with methods and siblings."""
     if path.is_dir():
         return {p.stem for p in path.iterdir()}
     nodes = ast.walk(ast.parse(path.read_text()))
@@ -84,9 +78,7 @@ def defined(path):
     "title", ["A training step in three hops", "The paper, section by section"]
 )
 def test_files_and_functions_of_the_tables_exist(title):
-    """A file without a folder is in that of the file before it, a function is of
-    that file.
-    """
+    """A file without a folder is in the folder before it; a function is in its file."""
     count, path, text = 0, None, (ROOT / "WORKSPACE.md").read_text()
     section = re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", text, re.M | re.S)[1]
     for row in re.findall(r"^\|.*\| (.*) \|$", section, re.M):

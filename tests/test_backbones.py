@@ -1,6 +1,4 @@
-"""The registry of backbones, and weight conventions: literals, coders, what flags
-may say.
-"""
+"""The registry of backbones, weight conventions, and the flags that name them."""
 
 import numpy as np
 import pytest

@@ -1,6 +1,4 @@
-"""The benchmark runs and its file has the promised form; its figures are not judged
-here.
-"""
+"""The benchmark runs, and its file has the promised form; figures are not judged."""
 
 import json
 

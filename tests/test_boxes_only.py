@@ -1,6 +1,4 @@
-"""Instances of which only the box is annotated: from the export to the scores and
-back.
-"""
+"""Instances that have only a box: from the export to the scores and back."""
 
 import json
 import math
@@ -217,8 +215,9 @@ def test_the_mask_term_counts_positives_whose_instance_has_a_mask():
 
 
 def frame(has_mask, found=(), codes=(11,), pairs=()):
-    """A frame with true boxes in a row, 10 wide, and instances (p(actor), code, left
-    edge).
+    """Make a frame with true boxes in a row, 10 wide.
+
+    `found`: its instances (p(actor), code, left edge).
     """
     true = [[0, 20 * i, 10, 20 * i + 10] for i in range(len(codes))]
     columns = [list(column) for column in zip(*found)] or [[], [], []]

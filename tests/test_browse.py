@@ -23,9 +23,7 @@ def other_action(code):
 
 
 def spoilt(truth, how):
-    """(label map, codes of the instances predicted) of a frame, right or wrong in
-    one way.
-    """
+    """Return a frame's predicted label map and codes, right or wrong in one way."""
     label_map, codes = truth.label_map.copy(), list(truth.codes)
     if how == "missed":
         return 0 * label_map, []

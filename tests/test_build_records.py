@@ -1,6 +1,4 @@
-"""From a release to records and their report: contents, interruption, and what users
-see.
-"""
+"""From a release to records and their report: contents, interruption, messages."""
 
 import dataclasses
 import random
@@ -93,9 +91,7 @@ def test_the_manifest_counts_and_checks(small_records):
 
 
 def build_one(release, output, number, settings=SETTINGS):
-    """Build shard `number` in `output/.partial`, as an interrupted run leaves it;
-    its path.
-    """
+    """Build a shard in `output/.partial`, as an interrupted run leaves it; its path."""
     (output / ".partial").mkdir(parents=True, exist_ok=True)
     conversion = convert.Conversion(Release(release), output, settings)
     shard = conversion.shards()[number]
@@ -229,9 +225,7 @@ def test_missing_files_are_told_before_any_work(small_copy, tmp_path):
 
 
 def random_release(root, rng):
-    """Videos of random sizes and lengths, with random annotations; {(vid, frame):
-    truth}.
-    """
+    """Write random videos and annotations; return {(vid, frame): truth}."""
     rows, truths = [], {}
     for vid in ("-1", "--2", "x3"):
         height, width = (int(2 * n) for n in rng.integers(16, 41, 2))

@@ -1,6 +1,4 @@
-"""A run's checkpoints: whole ones only, the old one until the new one is there, the
-best apart.
-"""
+"""A run's checkpoints are whole: the old one stays until the new one is there."""
 
 import gc
 import json

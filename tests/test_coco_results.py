@@ -1,6 +1,4 @@
-"""COCO results: what is written, every form that is read, and COCO's own AP by its
-own program.
-"""
+"""COCO results: every form that is read, what is written, and COCO's own AP."""
 
 import json
 
@@ -118,8 +116,9 @@ def test_malformed_entries_are_named(tmp_path, entries, field):
 
 
 def random_files(folder):
-    """Paths of a random truth and of results around it, with masks, in frames of
-    three sizes.
+    """Write a random truth and results near it, with masks, in frames of three sizes.
+
+    Returns their paths.
     """
     rng, annotations, results = np.random.default_rng(0), [], []
     sizes = [(200, 200), (200, 280), (220, 200)]

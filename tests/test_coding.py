@@ -1,6 +1,4 @@
-"""Coded times: BORIS' tables and projects as it writes them, and the labels that
-they give.
-"""
+"""Coded times: BORIS' tables and projects as it writes them, and labels from them."""
 
 import csv
 

@@ -1,6 +1,4 @@
-"""Command lines: the messages for typos, bad values and unexpected errors, and the
-help.
-"""
+"""Command lines: help, and messages for typos, bad values and unexpected errors."""
 
 import re
 import subprocess

@@ -1,6 +1,4 @@
-"""Video files as PyAV decodes them: OpenCV's frames, a player's times, and exact
-seeking.
-"""
+"""Video files decoded by PyAV: OpenCV's frames, a player's times, and exact seeking."""
 
 import os
 import shutil
@@ -101,9 +99,7 @@ MATRICES = {
 def test_colours_are_those_of_the_matrix_and_the_range_that_the_film_names(
     name, full, tmp_path
 ):
-    """Y' = kr R + kg G + kb B; chroma is (B - Y') / (2 - 2 kb) and (R - Y') / (2 - 2
-    kr).
-    """
+    """Y' = kr R + kg G + kb B; chroma: (B - Y') / (2 - 2 kb), (R - Y') / (2 - 2 kr)."""
     number, red, blue = MATRICES.get(name, (2, *MATRICES["601"][1:]))
     levels = (0, 255, 255) if full else (16, 219, 224)
     colours = np.array([[200, 60, 60], [40, 180, 90], [30, 60, 220]])

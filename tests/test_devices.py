@@ -1,6 +1,4 @@
-"""The machine: its cards, memory and cores; the devices that TensorFlow is told to
-use.
-"""
+"""The machine: its cards, memory and cores; the devices that TensorFlow may use."""
 
 import os
 

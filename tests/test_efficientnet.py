@@ -1,6 +1,4 @@
-"""EfficientNet-Lite0: shapes, wiring against plain Keras layers, tensors of its
-weights.
-"""
+"""EfficientNet-Lite0: shapes, wiring against plain Keras layers, tensors of weights."""
 
 import numpy as np
 import pytest

@@ -1,6 +1,4 @@
-"""Running a network over a split: native pixels, files that score.py repeats, the
-threshold.
-"""
+"""Running a network over a split: native pixels, repeatable files, the threshold."""
 
 import dataclasses
 import itertools
@@ -216,9 +214,7 @@ def test_only_scores_make_way_for_scores_and_an_empty_split_has_none(
 
 
 def test_scores_do_not_depend_on_the_batches(evaluator, validated, monkeypatch):
-    """Six clips, in batches of four and two, for which the network is not traced
-    again.
-    """
+    """Six clips are a batch of four and one of two: the network is traced only once."""
     monkeypatch.setattr("a2d_tf.core.config.EVALUATION_BATCH", 4)
     monkeypatch.setattr(evaluator, "_batches", {})
     traced = evaluator._graph.experimental_get_tracing_count()

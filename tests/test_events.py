@@ -1,6 +1,4 @@
-"""Event files: what a killed run said of steps that will come again is dropped, and
-no more.
-"""
+"""Event files: a resumed run drops the points of steps that come again, and no more."""
 
 import event_files
 import pytest

@@ -1,6 +1,4 @@
-"""Every row of the tables starts from public weights: what is loaded, and what
-starts anew.
-"""
+"""Every row of the tables starts from public weights: what is loaded, what is new."""
 
 import numpy as np
 import pytest
@@ -54,9 +52,7 @@ layers less.
     params=["small", pytest.param("full size", marks=pytest.mark.full_size)],
 )
 def files(request, tmp_path_factory):
-    """A COCO file and an ImageNet file, imported: (their flags, further flags, their
-    tensors).
-    """
+    """Import a COCO and an ImageNet file: (their flags, more flags, their tensors)."""
     folder, flagged, tensors = tmp_path_factory.mktemp("files"), [], {}
     sizes, further = (SMALL, SMALL_FLAGS) if request.param == "small" else (None, [])
     for stream, source in (("rgb", "matterport"), ("flow", "keras_resnet101")):
@@ -73,8 +69,9 @@ def files(request, tmp_path_factory):
 
 
 def trainings(monkeypatch, name, further):
-    """[Settings and given flags] of an experiment's trainings, of the paper's
-    network.
+    """Return [settings and given flags] of an experiment's trainings.
+
+    The network has the paper's size.
     """
     calls = []
     monkeypatch.chdir(ROOT)  # flagfiles name others from there
@@ -96,8 +93,9 @@ def trainings(monkeypatch, name, further):
 
 @pytest.fixture(scope="module")
 def start():
-    """Config -> (its network's values before, those after it starts, the report); keeps
-    the last.
+    """Start a Config: (the network's values before, the values after, the report).
+
+    It keeps the last network.
 
     Of the paper's size one network is as much as a small machine holds.
     """

@@ -1,6 +1,4 @@
-"""The SavedModel: signatures, agreement with the network, the client, TensorFlow
-Serving.
-"""
+"""The SavedModel: signatures, agreement with the network, the client, serving."""
 
 import json
 import os
@@ -63,9 +61,7 @@ def signature(model):
 
 
 def scene(batch, frames, height=61, width=83, seed=0):
-    """Blocks of colour, that last a whole frame, and flow that is one vector a
-    frame.
-    """
+    """Draw blocks of colour for a whole frame each, and flow of one vector a frame."""
     rng = np.random.default_rng(seed)
     blocks = rng.integers(
         0, 256, (batch, frames, -(-height // 8), -(-width // 8), 3), np.uint8
@@ -391,9 +387,7 @@ def by_stream(served, rgb, flow, size, lag):
 
 
 def by_answers(served, rgb, flow, size, length, stride):
-    """The same from `frame` and `key_frame`, by the clip of each frame as records
-    have it.
-    """
+    """Answer by `frame` and `key_frame`, from each frame's clip as in records."""
     features = [served.frame(*(x[None] for x in pair)) for pair in zip(rgb, flow)]
     still = [served.frame(x[None], 0 * flow[0][None]) for x in rgb]
     for key in range(1, len(rgb) + 1):

@@ -1,6 +1,4 @@
-"""Predictions written for annotation tools: polygons, key frames, the files, and the
-way back.
-"""
+"""Predictions written for annotation tools: polygons, key frames, files, way back."""
 
 import dataclasses
 import json
@@ -45,9 +43,7 @@ def blobs(seed, height=60, width=80):
 
 
 def differences(inside, other):
-    """Pixels of two masks that differ away from the border of the first, and the
-    masks' IoU.
-    """
+    """Count pixels that differ away from the first mask's border; also the IoU."""
     square = np.ones((3, 3), np.uint8)
     inner = cv2.erode(
         np.uint8(inside), square, borderType=cv2.BORDER_CONSTANT, borderValue=0
@@ -319,8 +315,9 @@ SUFFIXES = {"cvat": ".xml", "coco": ".json", "labelme": ".zip"}
 
 
 def ragged(count=12, size=(60, 80)):
-    """A TrackedVideo of two cats and a dog with holes, parts and a gap; frame 7 is
-    empty.
+    """Make a TrackedVideo of two cats and a dog with holes and parts; frame 7 is empty.
+
+    A track has a gap.
     """
     tracks = []
     for i, (actor, action) in enumerate((("cat", "a"), ("cat", "b"), ("dog", "b")), 1):
@@ -375,8 +372,9 @@ def test_imported_again_they_are_the_same_instances(form, kind, tmp_path):
 
 
 def moving():
-    """A cat that walks with a and then b, is away in the frames 31 to 33, and comes
-    back with a.
+    """Make a cat that walks with a, then b, is gone for three frames, returns with a.
+
+    It is gone in frames 31 to 33.
     """
     shapes = []
     for n in (*range(1, 31), *range(34, 41)):

@@ -1,6 +1,4 @@
-"""Real exports of annotation tools: what must come out of each, from folders and
-from zips.
-"""
+"""Real exports of annotation tools, read from folders and from zips."""
 
 import importlib.util
 import json

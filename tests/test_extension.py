@@ -1,6 +1,4 @@
-"""The examples of CONTRIBUTING.md in one copy of the package, from annotations to
-predictions.
-"""
+"""The examples of CONTRIBUTING.md in one copy of the package, up to predictions."""
 
 import json
 import re
@@ -42,8 +40,9 @@ def example(title):
 
 
 def annotations(folder):
-    """Two exports: masks with key points, their upper left corners; and boxes in a
-    table.
+    """Write two exports: masks with key points, and a table of boxes.
+
+    A key point is the upper left corner of its mask.
     """
     boxes = {f"clip/{frame:05d}": [8 + frame, 6, 30, 24] for frame in range(1, 7)}
     images = [

@@ -72,8 +72,9 @@ def texture(rng, height, width, sigma=1.5):
 
 
 def object_before_a_background(rng, motion, size=(320, 568), box=(40, 60)):
-    """Two frames, the object's mask in the second, and its motion with the camera's,
-    (x, y).
+    """Draw two frames; return the second's mask, and both motions (x, y).
+
+    The motions are the object's and the camera's.
     """
     (height, width), (rows, columns) = size, box
     background, body = texture(rng, *size), texture(rng, *box)

@@ -1,6 +1,4 @@
-"""A row across two folds by one command: boxes alone, every frame annotated,
-resumed.
-"""
+"""One command runs a row on two folds: boxes alone, every frame annotated, resumed."""
 
 import json
 

@@ -1,6 +1,4 @@
-"""The forward pass of training: its terms, their gradients, and what they do not
-depend on.
-"""
+"""The forward pass of training: terms, gradients, and what they do not depend on."""
 
 import dataclasses
 import math
@@ -157,9 +155,7 @@ def test_a_held_out_actor_alone_gives_no_gradient_to_the_action_branch():
 
 
 def test_extreme_clips_train_without_a_nan(network):
-    """A clip each: still, black, tiny and filling instances, no masks, huge flow, 25
-    instances.
-    """
+    """Still, black, tiny or filling instances, no masks, huge flow, 25 instances."""
     batch = {name: x.numpy() for name, x in tiny_network.labelled(7).items()}
     absent = dict(
         boxes=0, masks=0, has_mask=False, actors=-1, actions=-1, present=False
@@ -188,9 +184,7 @@ def test_extreme_clips_train_without_a_nan(network):
 
 
 def test_every_term_falls_on_one_batch(monkeypatch):
-    """Within forty steps, with proposals that stay, lest the boxes' task grows while
-    they learn.
-    """
+    """It takes forty steps; proposals stay, or the boxes' task would grow."""
     batch = tiny_network.labelled(2)
     shift = tf.random.stateless_uniform([2, 20, 4], [0, 1], -8.0, 8.0)
     background = tf.tile(tf.constant([[[10.0, 60, 30, 90]]]), [2, 10, 1])

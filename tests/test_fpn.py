@@ -45,9 +45,7 @@ def test_pyramid_against_a_plain_composition():
 
 
 def test_proposal_head_is_in_the_order_of_the_anchors_and_shares_the_largest():
-    """The fine level has two sizes; the coarse one's outputs are those of the
-    larger.
-    """
+    """The fine level has two sizes; the coarse level has the outputs of the larger."""
     tf.keras.utils.set_random_seed(0)
     shapes, strides, sizes = [(3, 4), (2, 2)], (4, 8), [(8, 16), (32,)]
     inputs = [tf.keras.Input([*shape, 6]) for shape in shapes]

@@ -12,9 +12,7 @@ from tools.benchmarks import processes
 
 @pytest.mark.slow
 def test_without_a_gpu(tmp_path):
-    """Too short a limit is named; a larger one tries again, as does a call after a
-    failure.
-    """
+    """A short limit is named; a larger one tries again, as after a failure."""
 
     def rows(*further):
         succeeded(

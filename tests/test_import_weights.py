@@ -1,6 +1,4 @@
-"""Public weights: their layouts, the errors, and that they compute what their
-networks compute.
-"""
+"""Public weights: their layouts, errors, and that they compute what they should."""
 
 import functools
 import types
@@ -102,9 +100,7 @@ def test_a_missing_and_a_reshaped_tensor_are_named(source, tensors, skipped):
 
 
 def test_a_run_finds_matterports_boxes_before_any_training(matterport):
-    """Within half a pixel: proposals, and boxes of their best class; and scores and
-    masks.
-    """
+    """Boxes agree to half a pixel: proposals, and those of the best class."""
     model, path = matterport
     weights, _, _ = layouts.convert(
         "matterport", cache.read_tensors(path), path, "", sizes=SIZES
@@ -150,9 +146,7 @@ def test_a_run_finds_matterports_boxes_before_any_training(matterport):
 
 
 def test_chosen_classes_of_coco_keep_their_scores_boxes_and_masks(matterport, tmp_path):
-    """Among matterport's 80 and its background; an actor of two classes adds up
-    their scores.
-    """
+    """Of matterport's 80 and background; an actor of two classes adds up scores."""
     model, path = matterport
     weights, _, _ = layouts.convert(
         "matterport", cache.read_tensors(path), path, "", sizes=SIZES

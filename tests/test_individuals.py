@@ -1,6 +1,4 @@
-"""Individuals: where their number is known, what was lost is linked to its track
-again.
-"""
+"""Individuals: if their number is known, lost ones are linked to their tracks again."""
 
 import collections
 import types
@@ -49,9 +47,7 @@ def test_after_a_gap_it_is_found_again_elsewhere(missed, max_tracks, found):
 
 
 def test_a_lost_one_takes_no_neighbour_by_the_place_where_it_was():
-    """The place says nothing once patience has ended; the other walks over it and
-    stays itself.
-    """
+    """After patience ends, position does not count; another actor crosses it freely."""
     frames = [frame(sight(at(10)), sight(at(60)))]
     frames += [frame(sight(at(60 - 5 * t))) for t in range(1, 11)]
     assert ids(frames, "2", patience=3) == [[1, 2], *[[2]] * 10]
@@ -83,8 +79,9 @@ def test_what_is_no_number_of_individuals_is_named(text):
 
 
 def clips():
-    """(codes, {actor: mask} and picture of each frame) of ten drawn clips with
-    several actors.
+    """Draw ten clips: (codes, {actor: mask} and picture of each frame).
+
+    Each has several actors.
     """
     plans = [plan for plan in mini_plan.plan(60, seed=7) if len(plan.codes) > 1][:10]
     scenes = [(plan, mini_scene.Scene(plan)) for plan in plans]
@@ -99,8 +96,9 @@ def clips():
 
 
 def noisy(codes, truth, rng):
-    """Detections that jitter, are missed for 1 frame or for 9 to 14, are mistaken,
-    have ghosts.
+    """Make detections that jitter, are missed, are mistaken, and have ghosts.
+
+    They are missed for 1 frame or for 9 to 14.
     """
     gone, haunted = collections.Counter(), collections.Counter()
     for masks in truth:
@@ -182,8 +180,9 @@ def kinds(codes):
 
 
 def table(made):
-    """{how the number is given: (IDF1, HOTA, tracks)} over (codes, truth, found) of
-    clips.
+    """Return {how the number is given: (IDF1, HOTA, tracks)} over clips.
+
+    `made`: (codes, truth, found) of each.
     """
     rows = {}
     for name, given in (
@@ -203,9 +202,7 @@ def table(made):
 
 
 def test_known_numbers_keep_identities_in_noisy_detections():
-    """The table of docs/prediction.md is what `pytest -s` prints of this test and
-    the next.
-    """
+    """`pytest -s` prints the table of docs/prediction.md, here and in the next test."""
     made = clips()
     assert sum(len(codes) for codes, *_ in made) == 25
     rows = table(

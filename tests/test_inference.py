@@ -1,6 +1,4 @@
-"""Scores and boxes of classes, actors, actions and pairs, and the choice of
-detections.
-"""
+"""Scores and boxes of classes, actors, actions and pairs; the choice of detections."""
 
 import numpy as np
 import pytest

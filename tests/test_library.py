@@ -1,6 +1,4 @@
-"""A library of videos: its plan, one process, several tasks, and what is there
-already.
-"""
+"""A library of videos: its plan, one process, several tasks, earlier predictions."""
 
 import csv
 import dataclasses
@@ -240,9 +238,7 @@ def contents(folder):
 def run(
     films, output, predictor, request=None, task="1/1", on_error="fail", overwrite=False
 ):
-    """What the command does with a library, in this process; (failures, whether
-    complete).
-    """
+    """Predict a library in this process; its failures, and whether it is complete."""
     request, task = request or library_request.Request(model=MODEL), Task.parse(task)
     request = dataclasses.replace(request, overwrite=overwrite)
     jobs = library_videos.plan(str(films), None, str(output))

@@ -1,6 +1,4 @@
-"""The mains: one run from flags to metrics, rows of the tables, and what mistakes
-print.
-"""
+"""The mains: one run from flags to metrics, rows of the tables, errors of mistakes."""
 
 import json
 

@@ -1,6 +1,4 @@
-"""Folders of mask PNGs and a list of their objects: what counts, which frames, there
-and back.
-"""
+"""Folders of mask PNGs and a list of objects: what counts, frames, there and back."""
 
 import dataclasses
 import io
@@ -40,8 +38,9 @@ def png(values, form="L"):
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory):
-    """Videos of 6 frames: clip.mp4, clip1.mp4, and of images from 1 and from 0, one
-    and zero.
+    """Write videos of 6 frames: clip.mp4, clip1.mp4, and two folders of images.
+
+    The images one/ count from 1, and zero/ from 0.
     """
     folder = tmp_path_factory.mktemp("videos")
     write_video(folder / "clip.mp4", moving_frames(6, *SIZE, step=2))
@@ -76,9 +75,7 @@ def content(source, vid="clip", size=SIZE):
 
 @pytest.mark.parametrize("form", ["P", "L", "I;16"])
 def test_masks_of_every_kind(tmp_path, videos, form):
-    """Frames without a PNG are not annotated, one of zeros is empty, and 255 is not
-    listed.
-    """
+    """No PNG: not annotated; a PNG of zeros: empty frame; 255 is not in the list."""
     ignored = np.where(mask(*SIZE, 21, 0, 24, 32), 255, BOTH).astype(np.uint8)
     pngs = {
         "clip/00002.png": png(ignored, form),

@@ -51,8 +51,9 @@ HEIGHT, WIDTH = 45, 60
 
 
 def instances(seed, levels):
-    """(masks, boxes, scores, codes) of 12 instances, masks of so many levels, 0 for
-    any.
+    """Draw (masks, boxes, scores, codes) of 12 instances.
+
+    Masks have `levels` levels, 0: any number.
 
     Some boxes leave the frame, some are empty, and every third has whole corners.
     """

@@ -1,6 +1,4 @@
-"""The mini A2D: its layout byte by byte, its splits, its drawings, its motion and
-its tracks.
-"""
+"""The mini A2D: its layout byte by byte, its splits, drawings, motion and tracks."""
 
 import collections
 import csv
@@ -168,9 +166,7 @@ def test_masks_follow_the_pixels():
 
 
 def test_figures_move_by_programme_relative_to_the_scene():
-    """Optical flow at the network's scale, inside masks less outside, has the
-    programme's sign.
-    """
+    """Flow inside masks less flow outside has the sign that the programme says."""
     dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     seen = {}
     for video in mini_plan.plan(400, 0):

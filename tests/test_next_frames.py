@@ -23,8 +23,9 @@ MARGINS = {5: 0.06, 28: 0.15, 29: 0.3}
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory):
-    """Predictions of a.mp4, where labels are close in two frames and once change, b,
-    and c.
+    """Write predictions of a.mp4, b and c.
+
+    In a.mp4, labels are close in two frames, and change once.
     """
     folder = tmp_path_factory.mktemp("library")
     for name, film in (("a", WALKS), ("b", LOST), ("c", LEAVES)):

@@ -1,6 +1,4 @@
-"""Records and predictions on runners of Apache Beam: Beam's own, with processes, and
-Dask's.
-"""
+"""Records and predictions on Beam's own runners, with processes, and on Dask's."""
 
 import contextlib
 import csv
@@ -45,9 +43,7 @@ def on_beam(
 
 
 def killing(folder, at):
-    """Variables by which the first process that writes a file like `at` kills
-    itself.
-    """
+    """Return variables that kill the first process that writes a file like `at`."""
     return {"MEM_LIKE_KILL": str(folder / "killed"), "MEM_LIKE_KILL_AT": at}
 
 
@@ -152,9 +148,7 @@ def failures(output):
 
 @contextlib.contextmanager
 def dask_cluster(folder, **variables):
-    """A scheduler of Dask and two workers, each with its nanny; yields the
-    scheduler's file.
-    """
+    """Start Dask's scheduler and two workers with nannies; yield its file."""
     file = folder / "scheduler.json"
     common = ("--scheduler-file", str(file), "--host", "127.0.0.1", "--no-dashboard")
     worker = ("worker", *common, "--nthreads", "1", "--nworkers", "2")

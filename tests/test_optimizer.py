@@ -52,8 +52,7 @@ def test_clipping_is_of_all_together(clip_norm, factor):
 @pytest.mark.parametrize("kind", ["sgd", "adam"])
 @pytest.mark.parametrize("slow", [1.0, 0.25])
 def test_three_steps_with_decoupled_decay(kind, slow):
-    """Decay is of kernels alone, two of which share a name; gradients grow with the
-    step.
+    """Only kernels decay, two of which share a name; gradients grow with the step.
 
     The first and the last variable are of a backbone, whose rate and decay have a
     factor.

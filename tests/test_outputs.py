@@ -1,6 +1,4 @@
-"""The files of a prediction: their contents for known instances, and their use of
-memory.
-"""
+"""The files of a prediction: contents for known instances, and use of memory."""
 
 import csv
 import dataclasses

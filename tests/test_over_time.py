@@ -1,6 +1,4 @@
-"""Scores over time: literals, figures of TrackEval, records of every frame of a
-video.
-"""
+"""Scores over time: literals, TrackEval's figures, records with every frame."""
 
 import dataclasses
 import itertools

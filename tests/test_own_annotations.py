@@ -1,6 +1,4 @@
-"""Annotations of tools: the videos, the frames and the names that they are matched
-to.
-"""
+"""Annotations of tools are matched to videos, frames and names."""
 
 import dataclasses
 import json
@@ -52,8 +50,9 @@ def matched(folder, *documents, first_frame=None, video=None):
 
 @pytest.fixture
 def videos(tmp_path):
-    """Clip 1.mp4 of 4 frames and far.avi of 5, both 32x24; wide.mp4, 48x24; imgs/
-    from 00000.
+    """Write three videos and a folder of images, imgs/, from 00000.
+
+    Clip 1.mp4 has 4 frames and far.mp4 5, both 32x24; wide.mp4 is 48x24.
     """
     folder = tmp_path / "videos"
     write_video(folder / "Clip 1.mp4", moving_frames(4, 24, 32, step=2))

@@ -1,6 +1,4 @@
-"""Packed models: what is in the folder, that it computes what the run does, and what
-is refused.
-"""
+"""Packed models: what a folder holds, that it computes what the run does, refusals."""
 
 import dataclasses
 import json

@@ -1,6 +1,4 @@
-"""The pages of a prediction and of a library: what they hold, and what they do in a
-browser.
-"""
+"""The pages of a prediction and of a library: their content and work in a browser."""
 
 import html.parser
 import json
@@ -24,9 +22,7 @@ def parts(library):
 
 
 class Elements(html.parser.HTMLParser):
-    """Tags of a page with their attributes, addresses in it, bouts, and cells of its
-    tables.
-    """
+    """Tags of a page with attributes, addresses in it, bouts, and table cells."""
 
     def __init__(self, path):
         super().__init__()

@@ -1,6 +1,4 @@
-"""Operations beside torchvision's, on random inputs; a backbone beside its package's
-network.
-"""
+"""Operations beside torchvision's on random inputs; a backbone beside its package's."""
 
 import numpy as np
 import public_networks

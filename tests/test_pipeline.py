@@ -1,6 +1,4 @@
-"""The pipeline: one map for all parts of a clip, padding, splits, order, resume,
-workers.
-"""
+"""The pipeline: one map for all parts of a clip, padding, splits, order, resuming."""
 
 import dataclasses
 import shutil
@@ -24,8 +22,9 @@ def config(frames=3, height=64, width=96, **training):
 
 
 def scene():
-    """A black clip of 3 frames with a white rectangle at [8, 12, 20, 30], whose flow
-    is (2, -1).
+    """Make a black clip of 3 frames with a white rectangle at [8, 12, 20, 30].
+
+    Its flow is (2, -1).
     """
     rgb = np.zeros((3, 32, 48, 3), np.uint8)
     flow = np.zeros((3, 32, 48, 2), np.float32)
@@ -372,9 +371,7 @@ def test_a_resumed_stream_is_the_undisturbed_one(mini_records, tmp_path):
 
 
 def test_a_shard_emptied_meanwhile_ends_the_stream(mini_records, tmp_path):
-    """Each epoch opens the shards again; with none left it would look for a clip
-    forever.
-    """
+    """Each epoch opens the shards again; with none it would look for a clip forever."""
     shutil.copytree(mini_records.directory, tmp_path, dirs_exist_ok=True)
     manifest = dataclasses.replace(mini_records, directory=str(tmp_path))
     batches = iter(pipeline.training(manifest, config()))

@@ -1,6 +1,4 @@
-"""Mixed precision: what computes in 16 bits, how near it comes, and that weights are
-exchanged.
-"""
+"""Mixed precision: what computes in 16 bits, how near it comes, exchange of weights."""
 
 import dataclasses
 

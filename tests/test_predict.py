@@ -78,8 +78,7 @@ def test_overlay_plays_with_the_frames_size_and_rate_of_the_film_and_files_agree
 
 
 def check_agreement(folder, numbers, size, raw=False):
-    """All files say the same of the frames of these numbers; how many instances there
-    are.
+    """Check that all files agree on the frames `numbers`; return their instances.
 
     Labels of tracks are those of the detections where both are `raw`.
     """

@@ -1,6 +1,4 @@
-"""Weights by name: fetched once, kept in a cache, the same wherever a run's flags
-are read.
-"""
+"""Weights by name: fetched once, cached, the same wherever a run's flags are read."""
 
 import dataclasses
 import functools
@@ -103,9 +101,7 @@ def test_a_name_is_fetched_and_imported_once(world, server, published):
 
 @pytest.mark.parametrize("there, asked", [(None, 0), (-9, 1)], ids=["whole", "half"])
 def test_files_that_are_in_the_cache(world, server, published, there, asked):
-    """The published one is taken, put there by hand; what a killed download left
-    makes way.
-    """
+    """A file put there by hand is taken; the rest of a killed download is replaced."""
     path = world / "weights/notop.h5"
     path.parent.mkdir(parents=True)
     path.write_bytes(published[:there])

@@ -1,6 +1,4 @@
-"""The readout: its fit in closed form, whom it learns from, and the labels that it
-gives.
-"""
+"""The readout: its fit in closed form, whom it learns from, the labels it gives."""
 
 import dataclasses
 import itertools

@@ -1,6 +1,4 @@
-"""Reading a release: each form of its files, each trap of the layout, and partial
-ones.
-"""
+"""Reading a release: each form of its files, each trap of its layout, partial ones."""
 
 import os
 import shutil

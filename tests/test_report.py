@@ -1,6 +1,4 @@
-"""The report, in both of its forms; a draw of the bootstrap is the set that it
-stands for.
-"""
+"""The report in both of its forms; a draw of the bootstrap stands for its set."""
 
 import dataclasses
 import json
@@ -32,9 +30,7 @@ def few_samples():
 
 @pytest.fixture(scope="module")
 def results(evaluator, evaluated, tmp_path_factory):
-    """The full model, another threshold, the same with figures of Fig. 4, and one
-    that failed.
-    """
+    """Return results of the full model, another threshold, Fig. 4, and a failure."""
     root = tmp_path_factory.mktemp("reproduction")
     made = [
         Result(name, 0, root / name, "")
@@ -161,9 +157,7 @@ def test_seeds_are_summed_up_and_that_with_the_most_runs_is_shown(
 
 
 def test_folds_have_means_and_deviations(results, tmp_path, monkeypatch):
-    """The full model and another in two folds, then the other way round; one lacks a
-    score.
-    """
+    """Two models in two folds, in both orders; one lacks a score."""
     full, other = results[:2]
     swapped = (
         dataclasses.replace(full, folder=other.folder),

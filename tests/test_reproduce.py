@@ -1,6 +1,4 @@
-"""One command for all runs: what it does in which order, what it keeps, and one run
-of it.
-"""
+"""One command for all runs: its order, what it keeps, and one real run."""
 
 import collections
 import json
@@ -39,8 +37,9 @@ def manifest(monkeypatch):
 
 @pytest.fixture
 def run_all(manifest, tmp_path):
-    """`Plan.run_all` of seeds and names in the test's folder; more are fields of the
-    plan.
+    """Return `Plan.run_all` of seeds and names in the test's folder.
+
+    Further arguments are fields of the plan.
     """
 
     def call(seeds, names, **fields):
@@ -204,9 +203,7 @@ def test_final_runs_take_thresholds_and_weights_of_the_right_runs(tmp_path):
 
 
 def test_processes_share_the_runs(run_all, runs):
-    """While one is at its first run, another does the rest; the first then finds
-    nothing to do.
-    """
+    """While one is at its first run, another does the rest; then all is done."""
     names, first, second, shared = ["full", "no_flow", "no_joint"], Runs(), Runs(), []
 
     def share(plan, *arguments, **options):
@@ -222,9 +219,7 @@ def test_processes_share_the_runs(run_all, runs):
 
 
 def test_flags_of_trainings(monkeypatch, tmp_path):
-    """Those of one row follow those of all; mistakes are found before there are
-    records.
-    """
+    """Flags of one row follow those of all; mistakes are found before records exist."""
     train = ["no_joint:--steps=450", "--steps=900", "no_flow:--batch_size=2"]
     plan = reproduction.Plan("configs/mini.flags", train)
     assert plan.train_flags("no_joint") == ["--steps=900", "--steps=450"]

@@ -58,9 +58,7 @@ def randomise(model):
 
 
 def plain(model, x, stride_in_1x1, epsilon=1e-5):
-    """The same network written out: convolution, batch normalisation, ReLU,
-    shortcut.
-    """
+    """Compute the same network written out: convolution, batch norm, ReLU, shortcut."""
 
     def conv(x, name, strides=1, relu=True, padding="SAME"):
         layer = model.get_layer(name)
@@ -95,8 +93,9 @@ def test_wiring_against_a_plain_composition(stride_in_1x1):
 
 
 def normalised(layer, x, **options):
-    """The values of a norm, and the gradients of the sum of their cubes: of x, gamma
-    and beta.
+    """Return a norm's values, and gradients of x, gamma and beta.
+
+    The gradients are those of the sum of the values' cubes.
     """
     channels = x.shape[-1]
     layer(x)

@@ -1,6 +1,4 @@
-"""RoIAlign: literals, an independent separable oracle, levels, the legacy
-convention, gradients.
-"""
+"""RoIAlign: literals, a separable oracle, levels, the legacy convention, gradients."""
 
 import functools
 
@@ -26,8 +24,9 @@ def matrix(first, last, length, n, samples):
 
 
 def matrices(box, shape, n):
-    """Rows and columns of ROIAlign v2, sampling ratio 2, of a box in pixels of the
-    map.
+    """Return rows and columns of ROIAlign v2 with sampling ratio 2.
+
+    `box` is in pixels of the map.
     """
     steps = (box[2:] - box[:2]) / (2 * n)
     ends = zip(box[:2] + steps / 2 - 0.5, box[2:] - steps / 2 - 0.5, shape)
@@ -35,8 +34,9 @@ def matrices(box, shape, n):
 
 
 def legacy_matrices(box, shape, n, image_size):
-    """Rows and columns of matterport's: a point a cell, boxes divided by the image's
-    sides.
+    """Return rows and columns of matterport's: a point a cell.
+
+    Boxes are divided by the sides of the image.
     """
     ends = zip(box[:2], box[2:], image_size, shape)
     return [
@@ -101,8 +101,9 @@ SIZE = (256, 320)
 
 @functools.cache
 def case(convention, levels):
-    """(pyramid, rois, gradient of the cells, [cells, gradients of the maps] in
-    float64).
+    """Draw (pyramid, rois, gradient of the cells, [cells, gradients of the maps]).
+
+    The last are in float64.
     """
     rng, n = np.random.default_rng(1), 7
     shapes = [(-(-SIZE[0] // s), -(-SIZE[1] // s)) for s in (4, 8, 16, 32, 64)[:levels]]
@@ -141,9 +142,7 @@ def case(convention, levels):
 def test_all_gradients_are_of_the_same_map(
     kind, convention, chunk, levels, monkeypatch
 ):
-    """On all levels, also on two of five that get no RoI; forth and back, against
-    float64.
-    """
+    """Both ways against float64, on all levels, and on two of five that get no RoI."""
     monkeypatch.setattr(roi_gradients, "_CHUNK", chunk)
     pyramid, rois, into, expected = case(convention, levels)
     options = dict(convention=convention, image_size=SIZE, gradient=kind)
@@ -160,9 +159,7 @@ def test_all_gradients_are_of_the_same_map(
 
 
 def test_legacy_boxes_that_end_at_the_border_read_no_zeros():
-    """Rounded past the last pixel by a hair, a sample used to read zero: a fifth of
-    such RoIs.
-    """
+    """A sample rounded past the last pixel once read zero: in a fifth of such RoIs."""
     size = (128, 160)
     pyramid = [tf.ones([1, size[0] // s, size[1] // s, 1]) for s in (4, 8, 16, 32)]
     rois = boxes_inside(*size, (1, 200))

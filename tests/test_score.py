@@ -61,9 +61,7 @@ def test_segmentation_of_codes_against_colours(tmp_path):
 
 
 def write_detections(folder):
-    """truth.json, detections.npz and results.json: two cats, one with the right
-    action.
-    """
+    """Write truth.json, detections.npz and results.json: two cats, one action right."""
     mask = np.zeros((20, 30), bool)
     mask[0:9, 0:9] = True
     rle = encode_mask(mask)

@@ -1,6 +1,4 @@
-"""Scores count as those of a run until its weights, its settings or the records
-change.
-"""
+"""Scores are a run's until its weights, its settings or the records change."""
 
 import dataclasses
 import json

@@ -34,9 +34,7 @@ def program(path, text):
 
 
 def asked(clone, command, status=0, **environment):
-    """What the Python was asked while a command of bash ran: 'venv PYTHON', 'cpu' or
-    'gpu' each.
-    """
+    """Run bash; return what it asked of Python: 'venv PYTHON', 'cpu' or 'gpu' each."""
     note = clone / "asked"
     note.write_text("")
     done = subprocess.run(

@@ -1,6 +1,4 @@
-"""One command from an export to a page: killed in training and given again; the
-words of scores.
-"""
+"""One command from an export to a page: killed and resumed; the words of scores."""
 
 import json
 import pathlib
@@ -40,8 +38,9 @@ SMALL = [
 
 
 def frame(truth, found, name="v/00001", rles=((), ())):
-    """A frame of [(code, box)], and of [(code, box, p(actor))] that were found, best
-    first.
+    """Make a frame of true [(code, box)] and of predicted [(code, box, p(actor))].
+
+    The best prediction is first.
 
     `rles` are the masks of both; by default they have none.
     """
@@ -142,9 +141,7 @@ def test_what_was_found_is_told_in_words():
 
 
 def test_an_instance_is_found_by_its_mask_once():
-    """Masks are compared where there is a true one, and else boxes; one instance
-    finds one.
-    """
+    """True masks are compared if there are any, else boxes; one instance finds one."""
     masks = np.zeros((3, 60, 60), bool)
     masks[0, :20, :10], masks[1, :20, :5], masks[2, :9, :10] = True, True, True
     whole, half, less = map(encode_mask, masks)
@@ -183,9 +180,7 @@ def test_own_labels_have_the_iou_of_each_class():
 
 @pytest.fixture
 def words(tmp_path):
-    """The flags of the command, for three videos of which two frames each are
-    annotated.
-    """
+    """Return the command's flags for three videos with two annotated frames each."""
     images, annotations = [], []
     for number, action in enumerate(("run", "rest", "run")):
         write_video(
@@ -266,9 +261,7 @@ def test_killed_in_training_and_given_again(words, tmp_path):
 
 
 def check_second_round(words, tmp_path):
-    """With another frame of each video; it goes on from the first and is set beside
-    it.
-    """
+    """Add a frame of each video: the run goes on from the first, beside it."""
     first, second = tmp_path / "out", tmp_path / "second"
     more = json.loads((tmp_path / "own.json").read_text())
     for image in more["images"]:
@@ -335,9 +328,7 @@ def test_the_counts_of_two_rounds_side_by_side():
 
 
 def test_scores_are_made_anew_with_flags_of_evaluate(tmp_path, monkeypatch):
-    """What is there may be of another --score_threshold; else it is kept, if it can
-    be read.
-    """
+    """Old ones may have another --score_threshold; else they stay if readable."""
     monkeypatch.setattr(start.scores, "are_current", lambda *_: True)
     manifest = types.SimpleNamespace(directory="R", source="s", videos=lambda _: {"v"})
     path = tmp_path / "run/evaluation/test/metrics.json"

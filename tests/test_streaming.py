@@ -1,6 +1,4 @@
-"""Streaming: the answers of the sliding clip, from backbones that see each frame
-once.
-"""
+"""Streaming: a sliding clip's answers, from backbones that see each frame once."""
 
 import functools
 import itertools

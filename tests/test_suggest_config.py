@@ -1,6 +1,4 @@
-"""A suggested flagfile: settings in literals, a reason for each line, and trained as
-it is.
-"""
+"""A suggested flagfile: literal settings, a reason for each line, and its training."""
 
 import dataclasses
 import math
@@ -247,9 +245,7 @@ def test_for_a_gpu(mini_records, gathered, still, tmp_path):
 
 
 def test_anchors_fit_the_weights(mini_records, gathered):
-    """Boxes that anchors in steps of 1.4 cover best, but COCO's deltas need steps of
-    two.
-    """
+    """Anchors in steps of 1.4 cover the boxes best; COCO's deltas need steps of 2."""
     boxes = inspection.Boxes((256, 256))
     sides = np.array([40, 56, 78, 110, 160])
     boxes._boxes = [128 + 0.5 * np.array([-side, -side, side, side]) for side in sides]

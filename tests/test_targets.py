@@ -45,9 +45,7 @@ def batch_of(truth, present, annotated=True, size=(100, 100)):
 def anchor_labels(
     anchors, truth, present, size=(100, 100), annotated=True, samples=256, seed=SEED
 ):
-    """Per anchor 1, 0 or None as it was sampled, and the sample itself, of a batch
-    of one.
-    """
+    """Return each anchor's 1, 0 or None as sampled, and the sample; batch of one."""
     proposals = Proposals(np.float32(anchors), ((8.0,),), UNIT)
     labelled = batch_of(truth, present, annotated, size)
     made = proposals.sample(labelled, samples, targets.Rng(seed, [0], 1))

@@ -14,9 +14,7 @@ CLIMBING, ROLLING, RUNNING, WALKING, NONE = 1, 6, 7, 8, 9
 
 
 def sight(box, actor=ADULT, action=RUNNING, p_actor=0.8, p_action=0.6, empty=False):
-    """An instance: a box of pixels full of mask, what it is and does, and how
-    surely.
-    """
+    """Make an instance: a box full of mask, what it is and does, and how surely."""
     actors, actions = (
         np.zeros(7, np.float32),
         np.full(9, (1 - p_action) / 8, np.float32),
@@ -83,9 +81,7 @@ def test_an_instance_goes_on_as_its_own_kind_before_another_kind_that_overlaps_m
 
 @pytest.mark.parametrize("shift, expected", [(9, 1), (10, 2)])
 def test_a_fast_actor_is_followed_over_a_third_of_its_diagonal(shift, expected):
-    """0.35 of a diagonal of 28.2 are 9.9 pixels; nothing of its 8 rows is where it
-    was.
-    """
+    """0.35 of its diagonal, 28.2, are 9.9 pixels; its 8 rows leave where they were."""
     frames = [
         frame(sight([10, 10, 18, 37])),
         frame(sight([10 + shift, 10, 18 + shift, 37])),

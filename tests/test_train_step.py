@@ -30,9 +30,7 @@ def deterministic():
 
 
 def run(steps):
-    """Take so many steps; returns [values of a step], and all that they change after
-    each.
-    """
+    """Take steps; return [values of a step], and all that they change after each."""
     network = tiny_network.make(
         precision="mixed_bfloat16", norm="frozen_stats", **ONE_STREAM
     )
@@ -53,9 +51,7 @@ def run(steps):
 
 
 def test_from_a_non_finite_loss_on_nothing_changes(monkeypatch):
-    """Step BAD reports a non-finite value, and neither it nor those after it change
-    anything.
-    """
+    """Step BAD reports a non-finite value; neither it nor later ones change a thing."""
     forward = train_step.forward
 
     def spoilt(network, batch, seed, *arguments, **options):
@@ -75,9 +71,7 @@ def test_from_a_non_finite_loss_on_nothing_changes(monkeypatch):
 
 
 def test_backbones_learn_at_a_rate_of_their_own():
-    """The update of each of their variables, and of no other, is a quarter of what
-    it was.
-    """
+    """Only their variables' updates are a quarter of what they were."""
 
     def updates(rate):
         training = dataclasses.replace(LEARNING, backbone_rate=rate, average_decay=0.0)

@@ -1,6 +1,4 @@
-"""Where frames come from, files, folders and cameras; and video files as they are
-written.
-"""
+"""Sources of frames: files, folders and cameras; video files as they are written."""
 
 from fractions import Fraction
 

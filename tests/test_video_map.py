@@ -26,9 +26,7 @@ def video(*frames):
 
 
 def test_tubes_of_actors_and_of_none_by_hand():
-    """IoU of the tubes (1/3 + 1) / 2 = .67, and 1/9 of the other one, which is
-    surer.
-    """
+    """The tube's IoU is (1/3 + 1) / 2 = .67; the other one, which is surer, has 1/9."""
     true = (1, ADULT_EATING, 0, 1)
     videos = [
         video(
@@ -46,9 +44,7 @@ def test_tubes_of_actors_and_of_none_by_hand():
 
 
 def test_a_box_may_have_the_mean_score_of_its_track():
-    """Ranks: 7 with .8 twice, a hit in the second frame; 8 with .6, a hit in the
-    first one.
-    """
+    """7 with .8 twice, a hit in the second frame; 8 with .6, a hit in the first one."""
     true, code = (1, ADULT_EATING, 0, 1), ADULT_EATING
     one = video(
         ([true], [(7, code, 40, 0.9), (8, code, 0, 0.6)]),

@@ -81,9 +81,7 @@ def test_a_track_has_its_own_colour_and_its_number():
 
 
 def plates(drawn, ids):
-    """Pixels in each track's colour: its plate, and what is to be seen of its
-    outline.
-    """
+    """Return the pixels of each track's colour: its plate, and its visible outline."""
     return [(drawn == colour).all(axis=2).sum() for colour in track_colours(ids)]
 
 

@@ -1,6 +1,4 @@
-"""Loading weights: what arrives where, what does not and why, and the runs that
-start from them.
-"""
+"""Loading weights: what arrives where, what does not and why, and runs from them."""
 
 import dataclasses
 import functools
@@ -174,9 +172,7 @@ def test_smaller_anchors_start_from_the_next_size_that_is_there(detector, networ
 
 
 def test_deltas_mean_the_same_boxes_on_smaller_anchors(detector, network):
-    """A box of 24 x 24 at (1, 3) beyond a cell's centre, by an anchor of 32 and of
-    16 pixels.
-    """
+    """A 24 x 24 box at (1, 3) from a cell's centre, by anchors of 32 and 16 pixels."""
     half = tiny_network.make(**{**TINY, "anchor_sizes": "16,32,64,128,256"})
     deltas = np.tile(
         np.float32([10 / 32, 30 / 32, 5 * np.log(0.75), 5 * np.log(0.75)]), 3
@@ -212,9 +208,7 @@ def test_anchors_that_do_not_fit_are_refused_with_some_that_do(
 
 
 def test_a_refiner_of_another_backbone_takes_the_blocks_that_the_weights_have(detector):
-    """The file's ResNet-14 has the first of the two blocks of ResNet-26's stages C2
-    to C4.
-    """
+    """The file's ResNet-14 has the first of ResNet-26's two blocks in C2 to C4."""
     small = dict(
         use_mask=False, use_refiner=True, refiner_size=32, refiner_backbone="resnet26"
     )
@@ -399,9 +393,7 @@ def test_the_convention_comes_from_the_run(other_run):
 
 @pytest.fixture(scope="module")
 def coco(detector, tmp_path_factory):
-    """A file of weights to which all is a cat, or else a dog: p(cat) is .7, p(dog)
-    .25.
-    """
+    """Write weights to which all is a cat, or else a dog: p(cat) is .7, p(dog) .25."""
     path = str(tmp_path_factory.mktemp("coco") / "coco.h5")
     bias = np.full(81, np.log(0.05 / 79), np.float32)
     bias[15:17] = np.log([0.7, 0.25])

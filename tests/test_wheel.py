@@ -26,9 +26,7 @@ def pip(*words):
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    """The wheel, built from a copy, for setuptools leaves its own folders beside the
-    sources.
-    """
+    """Build the wheel from a copy: setuptools leaves folders beside sources."""
     folder = tmp_path_factory.mktemp("wheel")
     for name in SOURCES:
         if (ROOT / name).is_dir():

@@ -15,9 +15,7 @@ SPACE = LabelSpace(("man", "dog"), ("run", "eat"), (11, 12, 21, 22))
 
 
 def case(count, seed=0):
-    """One perfect RoI a frame; frames of 'man' alternate between run and eat, the
-    last is a dog.
-    """
+    """Make one perfect RoI a frame; 'man' runs or eats in turn, the last is a dog."""
     names = [f"v/{i:05d}" for i in range(count + 1)]
     boxes = np.tile([0.0, 0, 10, 10], (count + 1, 1))
     action = np.append(np.arange(count) % 2, 0)

@@ -53,9 +53,7 @@ def make(seed=0, precision="float32", **override):
 
 
 def manifest(**changes):
-    """Stand in for the manifest of records for this network: what a run folder keeps
-    of it.
-    """
+    """Stand in for a manifest of records of this network, as a run folder needs it."""
     facts = dict(flow_method="dis", image_height=64, image_width=96, clip_stride=1)
     facts |= dict(
         source="a", videos=lambda split: {"v"}, label_space=A2D, directory="RECORDS"

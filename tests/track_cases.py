@@ -26,15 +26,15 @@ def objects(*seen):
 
 
 def video(*frames):
-    """The Frames of (true, predicted) objects, each a list of arguments of
-    `objects`.
-    """
+    """Make the Frames of (true, predicted) objects, each arguments of `objects`."""
     return [ComparedFrame(objects(*t), objects(*p)) for t, p in frames]
 
 
 def random_frames(rng, frames=8, codes=(11, 18, 61)):
-    """Frames of squares that drift: true ones are born and die, predicted ones jitter,
-    are missed, swap their tracks and change their codes, and some are made up.
+    """Draw frames of squares that drift.
+
+    True ones are born and die. Predicted ones jitter, are missed, swap their tracks and
+    change their codes; some are made up.
     """
     count = int(rng.integers(1, 5))
     place, drift = rng.integers(-4, 24, (count, 2)), rng.integers(-2, 3, (count, 2))
