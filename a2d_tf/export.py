@@ -72,11 +72,11 @@ def _export(folder, settings):
 
 def _pack(workdir):
     notes = read_text(_NOTES.value) if _NOTES.value else ""
-    from a2d_tf.runs import loading
+    from a2d_tf.runs import packing
 
     output = os.path.normpath(_OUTPUT.value)
-    facts = loading.pack(workdir, output, _CHECKPOINT.value, notes)
-    print(f"{facts['parameters']} weights, {facts['bytes'] / 1e6:.2f} MB -> {output}")
+    model = packing.pack(workdir, output, _CHECKPOINT.value, notes)
+    print(f"{model.parameters} weights, {model.bytes / 1e6:.2f} MB -> {output}")
 
 
 run = command_line.command(main, FLAGS)

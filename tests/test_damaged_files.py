@@ -33,7 +33,7 @@ from a2d_tf.data.segmentations import decode_rle
 from a2d_tf.evaluation.box_data import Detections, Truth
 from a2d_tf.evaluation.label_maps import read_label_map
 from a2d_tf.pretrained import cache
-from a2d_tf.pretrained.layouts import Weights
+from a2d_tf.pretrained.weights_file import Weights
 
 SIZE = (24, 32)
 VIDEO = row("v", *SIZE, 6, 1, 0)

@@ -10,7 +10,7 @@ from a2d_tf.core.config import Config
 from a2d_tf.core.labels import A2D
 from a2d_tf.model.network import Network
 from a2d_tf.paper import experiments, reproduction
-from a2d_tf.pretrained import cache, layouts, weights
+from a2d_tf.pretrained import cache, layouts, transfer
 from a2d_tf.training import run_start
 from tools import make_random_weights
 
@@ -106,7 +106,7 @@ def start():
             last.clear()
             tf.keras.utils.set_random_seed(0)
             network = Network(config.model, A2D)
-            named = weights.variables(network)
+            named = transfer.variables(network)
             before = {name: variable.numpy() for name, variable in named.items()}
             report = run_start.initialise(network, config)
             after = {name: variable.numpy() for name, variable in named.items()}

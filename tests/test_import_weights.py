@@ -18,9 +18,8 @@ from a2d_tf.core.labels import LabelSpace
 from a2d_tf.model.backbones import resnet
 from a2d_tf.model.inference import infer
 from a2d_tf.model.network import Network
-from a2d_tf.pretrained import cache, layouts
-from a2d_tf.pretrained import weights as weights_lib
-from a2d_tf.pretrained.layouts import Weights
+from a2d_tf.pretrained import cache, coco, layouts, transfer
+from a2d_tf.pretrained.weights_file import Weights
 from a2d_tf.runs import loading
 from tools import make_random_weights
 
@@ -77,7 +76,7 @@ def test_every_tensor_is_used_or_skipped(source, tensors, skipped, tmp_path):
     weights.write(path)
     back = Weights.read(path)
     assert (back.source, back.sha256, back.backbone) == (source, "abc", "resnet14")
-    assert back.classes == (layouts.CLASSES if source == "matterport" else ())
+    assert back.classes == (coco.CLASSES if source == "matterport" else ())
     assert set(back.tensors) == set(weights.tensors)
     for role, value in weights.tensors.items():
         np.testing.assert_array_equal(np.asarray(back.tensors[role]), value)
@@ -111,11 +110,9 @@ def test_a_run_finds_matterports_boxes_before_any_training(matterport):
     expected = matterport_network.run(model, canvas, SIDES, 60)
     fields = dict(image_height=128, image_width=128, use_flow=False, temporal_layers=0)
     config = ModelConfig(**fields, **weights.model_fields())
-    labels = LabelSpace.from_fields(
-        {"actors": [*layouts.CLASSES], "actions": ["object"]}
-    )
+    labels = LabelSpace.from_fields({"actors": [*coco.CLASSES], "actions": ["object"]})
     network = Network(config, labels)
-    weights_lib.load(network, weights)
+    transfer.load(network, weights)
     clip = {"rgb": canvas[None, None], "size": np.int32([[128, 128]])}
     made = infer(
         network, clip, InferenceConfig(test_proposals=60, score_threshold=0.02)

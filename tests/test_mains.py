@@ -10,8 +10,8 @@ from test_weights import imported
 
 from a2d_tf.core import locks
 from a2d_tf.core.config import Config
-from a2d_tf.pretrained import weights
-from a2d_tf.runs import loading
+from a2d_tf.pretrained import transfer
+from a2d_tf.runs import loading, packing
 
 pytestmark = pytest.mark.slow
 
@@ -133,7 +133,7 @@ def test_a_readout_is_fitted_once_and_its_backbone_stays(
     for a, b in zip(*(network.variables for network in networks)):
         np.testing.assert_array_equal(a, b)
     network = networks[0]
-    kernel = weights.variables(network)["rgb_resnet_stem/kernel"]
+    kernel = transfer.variables(network)["rgb_resnet_stem/kernel"]
     np.testing.assert_array_equal(kernel, known.tensors["backbone/stem/kernel"])
     # The next round starts from it; without its readout nothing says what its backbone
     # knows.
@@ -146,7 +146,7 @@ def test_a_readout_is_fitted_once_and_its_backbone_stays(
         ]
         succeeded(run_a2d("train", *words, *own, *more, "--steps=1", "--pictures=0"))
         assert Config.read(tmp_path / f"next_{on}" / "flags.txt").model.readout is on
-    loading.pack(str(tmp_path / "whole"), str(tmp_path / "packed"), notes="# Read")
+    packing.pack(str(tmp_path / "whole"), str(tmp_path / "packed"), notes="# Read")
     packed = loading.load(str(tmp_path / "packed"))
     for a, b in zip(packed.network.variables, network.variables):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6)

@@ -15,8 +15,8 @@ import a2d_tf
 from a2d_tf.core.errors import InputError
 from a2d_tf.data import convert, mini_a2d
 from a2d_tf.data.release import Release
-from a2d_tf.pretrained.weights import variables
-from a2d_tf.runs import loading, packed, scores
+from a2d_tf.pretrained.transfer import variables
+from a2d_tf.runs import loading, packed, packing, scores
 
 FILES = {
     "flags.txt",
@@ -43,8 +43,8 @@ def folder(tiny_run, loaded_run, tmp_path_factory):
     known = scores.origin(loaded_run.checkpoint, loaded_run.config, "a")
     (run / "evaluation" / "test" / scores.ORIGIN).write_text(json.dumps(known))
     output = tmp_path_factory.mktemp("models") / "tiny"
-    facts = loading.pack(str(run), str(output), notes="# Tiny\n\nNot for anything.")
-    assert facts["bytes"] == sum(path.stat().st_size for path in output.iterdir())
+    made = packing.pack(str(run), str(output), notes="# Tiny\n\nNot for anything.")
+    assert made.bytes == sum(path.stat().st_size for path in output.iterdir())
     return output
 
 
@@ -94,7 +94,7 @@ def test_a_run_of_a_phase_with_scores_of_another_threshold(
         "r",
     )
     metrics.with_name(scores.ORIGIN).write_text(json.dumps(others))
-    loading.pack(str(run), str(tmp_path / "packed"))
+    packing.pack(str(run), str(tmp_path / "packed"))
     assert {path.name for path in (tmp_path / "packed").iterdir()} == FILES | {
         "card.md"
     }
@@ -163,7 +163,7 @@ def test_what_is_beyond_float16_or_in_the_way_is_refused(
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "file").touch()
     with pytest.raises(InputError, match="other: "):
-        loading.pack(str(tiny_run), str(tmp_path / "other"))
+        packing.pack(str(tiny_run), str(tmp_path / "other"))
     load = loading.load
 
     def large(*arguments, **options):
@@ -173,7 +173,7 @@ def test_what_is_beyond_float16_or_in_the_way_is_refused(
 
     monkeypatch.setattr(loading, "load", large)
     with pytest.raises(InputError, match="rpn_conv/bias: 65520 exceeds float16"):
-        loading.pack(str(tiny_run), str(tmp_path / "new"))
+        packing.pack(str(tiny_run), str(tmp_path / "new"))
     assert {path.name for path in tmp_path.iterdir()} == {"other"}
 
 

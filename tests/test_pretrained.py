@@ -16,7 +16,7 @@ from a2d_tf.core.config import Config, TrainingConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.model.backbones import PUBLISHED
 from a2d_tf.pretrained import cache, layouts
-from a2d_tf.pretrained.layouts import Weights
+from a2d_tf.pretrained.weights_file import Weights
 from a2d_tf.training import run_start
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.pretrained import cache
+from a2d_tf.pretrained.tensor_files import read_tensors
 
 TENSORS = {
     "conv.weight": np.arange(24, dtype="f4").reshape(2, 3, 2, 2),
@@ -50,7 +50,7 @@ def write_torch(path, tensors, edit=lambda *window: window):
 
 
 def check(path, expected=TENSORS):
-    tensors = cache.read_tensors(str(path))
+    tensors = read_tensors(str(path))
     assert list(tensors) == list(expected)
     for name, value in expected.items():
         assert (tensors[name].shape, tensors[name].dtype) == (value.shape, value.dtype)
@@ -79,7 +79,7 @@ def test_keras_names(tmp_path):
         ):
             root[path] = np.ones(2)
         file["optimizer_weights/kernel:0"] = np.ones(1)
-    names = set(cache.read_tensors(str(tmp_path / "w.h5")))
+    names = set(read_tensors(str(tmp_path / "w.h5")))
     assert names == {"conv1/kernel", "rpn_conv/bias", "bn/gamma"}
 
 
@@ -104,7 +104,7 @@ def test_a_pickle_cannot_call(tmp_path, protocol, function, name):
         pickle.dumps({"a": [Call(function, f"touch {witness}")]}, protocol)
     )
     with pytest.raises(InputError, match=f"w.pth.*{name}.*nothing was run"):
-        cache.read_tensors(str(path))
+        read_tensors(str(path))
     assert not witness.exists()
 
 
@@ -120,11 +120,11 @@ def test_a_pickle_cannot_call(tmp_path, protocol, function, name):
 def test_a_torch_tensor_stays_inside_its_storage(tmp_path, edit):
     write_torch(tmp_path / "w.pth", TENSORS, edit)
     with pytest.raises(InputError, match="w.pth: not a readable"):
-        cache.read_tensors(str(tmp_path / "w.pth"))
+        read_tensors(str(tmp_path / "w.pth"))
 
 
 @pytest.mark.parametrize("content", [b"", b"no tensors", pickle.dumps([1, 2])])
 def test_files_of_other_things(tmp_path, content):
     (tmp_path / "w.pth").write_bytes(content)
     with pytest.raises(InputError, match="w.pth: not a readable"):
-        cache.read_tensors(str(tmp_path / "w.pth"))
+        read_tensors(str(tmp_path / "w.pth"))

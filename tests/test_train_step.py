@@ -8,7 +8,7 @@ import tensorflow as tf
 import tiny_network
 
 from a2d_tf.core import devices
-from a2d_tf.pretrained.weights import variables
+from a2d_tf.pretrained.transfer import variables
 from a2d_tf.training import train_step
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("eagerly")]

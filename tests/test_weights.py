@@ -19,8 +19,9 @@ from a2d_tf.core.config import Config, ModelConfig, TrainingConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.model.network import Network
-from a2d_tf.pretrained import layouts, weights
-from a2d_tf.pretrained.layouts import Weights
+from a2d_tf.pretrained import coco, transfer
+from a2d_tf.pretrained.anchor_deltas import anchor_ratios
+from a2d_tf.pretrained.weights_file import Weights
 from a2d_tf.runs import loading, run_folder
 from a2d_tf.training import run_start
 from a2d_tf.video.predictor import Predictor
@@ -40,7 +41,7 @@ def tiny():
 def imported(
     parts=("backbone", "fpn", "rpn", "actor", "mask"),
     source="matterport",
-    classes=layouts.CLASSES,
+    classes=coco.CLASSES,
 ):
     """Weights of a detector with the sizes of tiny_network, every number random."""
     counts = {
@@ -50,8 +51,8 @@ def imported(
     }
     tensors = {}
     shapes = {
-        weights._role(name, "rgb"): v.shape
-        for name, v in weights.variables(tiny()).items()
+        transfer.role_of(name, "rgb"): v.shape
+        for name, v in transfer.variables(tiny()).items()
     }
     del shapes[None]  # what no file fills
     for number, (role, shape) in enumerate(shapes.items()):
@@ -82,7 +83,7 @@ def network():
 
 
 def values(network):
-    return {name: v.numpy() for name, v in weights.variables(network).items()}
+    return {name: v.numpy() for name, v in transfer.variables(network).items()}
 
 
 def test_every_variable_and_every_tensor_is_accounted_for(detector):
@@ -92,7 +93,7 @@ def test_every_variable_and_every_tensor_is_accounted_for(detector):
         flow_norm="none",
     )
     before = values(network)
-    report = weights.load(network, detector)
+    report = transfer.load(network, detector)
     after = values(network)
     for name in after:
         assert (name in report.loaded) != (name in report.initialised)
@@ -124,7 +125,7 @@ def test_every_variable_and_every_tensor_is_accounted_for(detector):
 
 
 def test_coco_rows_go_to_the_actors(detector, network):
-    report = weights.load(network, detector)
+    report = transfer.load(network, detector)
     after = values(network)
     # adult, baby, ball, bird, car, cat, dog; detection.md's rows less the background
     # before them
@@ -151,7 +152,7 @@ def test_smaller_anchors_start_from_the_next_size_that_is_there(detector, networ
         (1536 + 1152, 4),
     ]
     assert len(two.proposals.anchors) == 1536 + 1152
-    report = weights.load(two, detector)
+    report = transfer.load(two, detector)
     for layer, width in (("logits", 1), ("deltas", 4)):
         role = f"rpn/{layer}/kernel"
         both = values(two)[f"rpn_{layer}/kernel"].reshape(16, 2, 3, width)
@@ -162,12 +163,12 @@ def test_smaller_anchors_start_from_the_next_size_that_is_there(detector, networ
         assert (
             report.loaded[f"rpn_{layer}/kernel"] == f"{role} (size 2 <- size 1, size 1)"
         )
-    variable = weights.variables(two)["rpn_logits/kernel"]
+    variable = transfer.variables(two)["rpn_logits/kernel"]
     variable.assign(normal(*variable.shape, seed=1))
-    weights.copy(network, two, "RUN")
+    transfer.copy(network, two, "RUN")
     kept = values(network)["rpn_logits/kernel"]
     np.testing.assert_array_equal(kept, variable.numpy()[..., 3:])
-    weights.copy(two, network, "RUN")
+    transfer.copy(two, network, "RUN")
     np.testing.assert_array_equal(variable, np.tile(kept, 2))
 
 
@@ -178,7 +179,7 @@ def test_deltas_mean_the_same_boxes_on_smaller_anchors(detector, network):
         np.float32([10 / 32, 30 / 32, 5 * np.log(0.75), 5 * np.log(0.75)]), 3
     )
     tensors = {**detector.tensors, "rpn/deltas/bias": deltas}
-    report = weights.load(half, dataclasses.replace(detector, tensors=tensors))
+    report = transfer.load(half, dataclasses.replace(detector, tensors=tensors))
     made = values(half)["rpn_deltas/bias"].reshape(3, 4)
     expected = [10 / 16, 30 / 16, 5 * np.log(1.5), 5 * np.log(1.5)]
     np.testing.assert_allclose(made, [expected] * 3, rtol=1e-6)
@@ -187,7 +188,7 @@ def test_deltas_mean_the_same_boxes_on_smaller_anchors(detector, network):
     np.testing.assert_array_equal(made, kernel * [2, 2, 1, 1])
     line = "RPN deltas adapted: anchors 32,64,128,256,512 to 16,32,64,128,256"
     assert line in report.summary().splitlines()
-    assert "adapted" not in weights.load(network, detector).summary()
+    assert "adapted" not in transfer.load(network, detector).summary()
 
 
 def test_anchors_that_do_not_fit_are_refused_with_some_that_do(
@@ -198,11 +199,11 @@ def test_anchors_that_do_not_fit_are_refused_with_some_that_do(
     with pytest.raises(
         InputError, match="--anchor_sizes=8,16,24,32,48 cannot"
     ) as raised:
-        weights.load(network, detector)
+        transfer.load(network, detector)
     some = re.findall(r"[\d+]+(?:,[\d+]+){4}", str(raised.value).split("cannot")[1])
     assert len(some) == 3
     for sizes in some:
-        assert weights.anchor_ratios(
+        assert anchor_ratios(
             (32, 64, 128, 256, 512), ModelConfig(anchor_sizes=sizes).anchors
         )
 
@@ -212,7 +213,7 @@ def test_a_refiner_of_another_backbone_takes_the_blocks_that_the_weights_have(de
     small = dict(
         use_mask=False, use_refiner=True, refiner_size=32, refiner_backbone="resnet26"
     )
-    report = weights.load(tiny_network.make(**TINY, **small), detector)
+    report = transfer.load(tiny_network.make(**TINY, **small), detector)
     for block, names in (("b0", report.loaded), ("b1", report.initialised)):
         found = re.findall(r"refiner_resnet_(\w+)_conv3/kernel", " ".join(names))
         assert found == [f"c2_{block}", f"c3_{block}", f"c4_{block}"]
@@ -242,13 +243,13 @@ def test_what_does_not_fit_is_named(detector, network, tensors, fields, message)
     tensors = {**detector.tensors, **tensors}
     tensors = {role: value for role, value in tensors.items() if value is not None}
     with pytest.raises(InputError, match=message):
-        weights.load(network, dataclasses.replace(detector, tensors=tensors, **fields))
+        transfer.load(network, dataclasses.replace(detector, tensors=tensors, **fields))
 
 
 def test_weights_of_which_nothing_fits_stop_the_run():
     two_streams = tiny_network.make(**COCO, flow_convention="keras_resnet101")
     with pytest.raises(InputError, match="nothing in it fits"):
-        weights.load(two_streams, imported(["mask"], "keras_resnet101", ()), "flow")
+        transfer.load(two_streams, imported(["mask"], "keras_resnet101", ()), "flow")
 
 
 def test_files_that_are_no_imported_weights(detector, tmp_path):
@@ -354,8 +355,8 @@ def test_a_head_on_rgb_starts_one_that_reads_both_streams(detector):
     alone, both = (
         tiny_network.make(**x, label_mode="cartesian") for x in (TINY, fused)
     )
-    weights.load(alone, tamed(detector))
-    report = weights.load(both, tamed(detector))
+    transfer.load(alone, tamed(detector))
+    report = transfer.load(both, tamed(detector))
     assert report.loaded["actor_fc1/kernel"].endswith(
         "fc1/kernel (input channels of RGB)"
     )

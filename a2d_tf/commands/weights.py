@@ -53,11 +53,12 @@ def fetch(names: Sequence[str]) -> None:
     Raises:
       InputError: no name, an unknown one, or weights that cannot be had.
     """
+    from a2d_tf.model.backbones import PUBLISHED
     from a2d_tf.pretrained import cache
 
-    if not names or not {*names} <= {*cache.PUBLISHED}:
+    if not names or not PUBLISHED.keys() >= set(names):
         raise InputError(
-            f"'{' '.join(names)}': choose weights from {', '.join(cache.PUBLISHED)}"
+            f"'{' '.join(names)}': choose weights from {', '.join(PUBLISHED)}"
         )
     for name in names:
         path = cache.get(name)
@@ -73,15 +74,16 @@ def import_file(source: str, path: str, output: str) -> None:
     from a2d_tf.core.config import ModelConfig
     from a2d_tf.core.labels import A2D
     from a2d_tf.model.network import Network
-    from a2d_tf.pretrained import cache, layouts
-    from a2d_tf.pretrained import weights as weights_lib
+    from a2d_tf.pretrained import layouts, transfer
+    from a2d_tf.pretrained.tensor_files import read_tensors
 
-    tensors = cache.read_tensors(path)
+    tensors = read_tensors(path)
     weights, used, skipped = layouts.convert(source, tensors, path, file_digest(path))
     weights.write(output)
+    # A detector starts the appearance stream, a classifier the motion stream.
     stream = "rgb" if weights.classes else "flow"
     network = Network(ModelConfig(**weights.model_fields(stream)), A2D)
-    report = weights_lib.load(network, weights, stream)
+    report = transfer.load(network, weights, stream)
     print(f"{path}: {len(used)} tensors used, {len(skipped)} skipped")
     for name in used:
         print(f"  {name}: used")

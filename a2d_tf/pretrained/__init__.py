@@ -1,3 +1,1 @@
-"""Public weights: fetched by name, read in the layouts of their sources, put into a
-network.
-"""
+"""Public weights: fetched by name, read in their layouts, put into a network."""

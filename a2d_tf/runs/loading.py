@@ -1,5 +1,6 @@
-"""Load a network and its settings: a run folder's, a packed model's, or COCO's
-weights alone.
+"""Load a network and its settings.
+
+They are those of a run folder, of a packed model, or of COCO's weights alone.
 """
 
 from __future__ import annotations
@@ -8,27 +9,28 @@ import dataclasses
 import difflib
 import logging
 import os
-import shutil
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from a2d_tf.core import checked_json, files, folders
+from a2d_tf.core import checked_json, files
 from a2d_tf.core.config import Config, InferenceConfig, ModelConfig
 from a2d_tf.core.errors import InputError, quoted
 from a2d_tf.core.labels import LabelSpace, is_name
 from a2d_tf.data.manifest import FACTS, Manifest
 from a2d_tf.model.label_modes import Detected
 from a2d_tf.model.network import Network
-from a2d_tf.pretrained import cache, layouts, weights
+from a2d_tf.pretrained import cache, transfer
+from a2d_tf.pretrained.weights_file import Weights
 from a2d_tf.runs import checkpoints, packed, run_folder, scores
 
 logger = logging.getLogger(__name__)
 
 UNDEFINED = "__undefined__"
-"""The only action where none was learned: CVAT's word for an attribute that has no
-value yet.
+"""The only action of a network that learned none.
+
+CVAT writes this for an attribute that has no value yet.
 """
 
 
@@ -41,6 +43,7 @@ class Run:
       network: with the weights of the checkpoint.
       records: {'flow_method', 'image_height', 'image_width', 'clip_stride'} of its
         records.
+      checkpoint: path of its weights.
       trained_on: names of the videos of its training split.
     """
 
@@ -51,48 +54,61 @@ class Run:
     trained_on: frozenset[str] = frozenset()
 
     def check_records(self, manifest: Manifest) -> None:
-        """Raise InputError unless the records are of the kind that the network
-        learned from.
-        """
+        """Raise InputError unless the network learned from records of this kind."""
         run_folder.check_made_alike(self.records, manifest)
-        old, new = map(dataclasses.asdict, (self.network.labels, manifest.label_space))
-        remedy = (
-            "build records with the network's labels, a2d records"
-            " --labels=RUN/labels.json"
+        run_folder.compare(
+            manifest.directory,
+            dataclasses.asdict(self.network.labels),
+            dataclasses.asdict(manifest.label_space),
+            remedy=(
+                "build records with the network's labels, a2d records"
+                " --labels=RUN/labels.json"
+            ),
         )
-        run_folder.compare(manifest.directory, old, new, remedy)
 
 
-def load(workdir: str, given: dict[str, Any] | None = None, kind: str = "last") -> Run:
+def load(
+    workdir: str, settings: dict[str, Any] | None = None, kind: str = "last"
+) -> Run:
     """Load the network of a run folder or of a packed model.
 
     Args:
-      given: {setting of inference or computing: value}, over the run's own.
+      workdir: the folder.
+      settings: {setting of inference or computing: value}, over the run's own.
       kind: of scores.CHECKPOINTS; "best" has the threshold of its own validation.
 
     Raises:
       InputError: no run folder, a damaged one, or a setting out of range.
     """
-    config = run_folder.settings(workdir).with_inference(**(given or {})).checked()
+    config = run_folder.settings(workdir).with_inference(**(settings or {})).checked()
     labels = LabelSpace.from_json(os.path.join(workdir, "labels.json"))
-    threshold = _best_threshold(workdir) if kind == "best" else None
+    threshold = None
+    if kind == "best":
+        threshold = _best_threshold(workdir)
     if config.inference.score_threshold < 0:
-        chosen = scores.threshold(workdir) if threshold is None else threshold
-        config = config.with_inference(score_threshold=chosen)
-    network, path = Network(config.model, labels, config.compute), workdir
+        if threshold is None:
+            threshold = scores.threshold(workdir)
+        config = config.with_inference(score_threshold=threshold)
+    network = Network(config.model, labels, config.compute)
     if packed.is_packed(workdir):
-        _take_packed(network, os.path.join(workdir, packed.WEIGHTS))
+        _assign_packed(network, os.path.join(workdir, packed.WEIGHTS))
+        checkpoint = workdir
     else:
-        path = checkpoints.restore(network, workdir, kind)
-    known = run_folder.record_facts(workdir)
-    facts = {name: known[name] for name in FACTS}
-    return Run(config, network, facts, path, frozenset(known["videos"]))
+        checkpoint = checkpoints.restore(network, workdir, kind)
+    facts = run_folder.record_facts(workdir)
+    return Run(
+        config=config,
+        network=network,
+        records={name: facts[name] for name in FACTS},
+        checkpoint=checkpoint,
+        trained_on=frozenset(facts["videos"]),
+    )
 
 
-def _take_packed(network, path):
+def _assign_packed(network, path):
     try:
         stored = files.read_npz(path)
-        for name, variable in weights.variables(network).items():
+        for name, variable in transfer.variables(network).items():
             variable.assign(stored[name].astype(np.float32))
     except files.UNREADABLE as error:
         raise InputError(
@@ -101,11 +117,14 @@ def _take_packed(network, path):
 
 
 def _best_threshold(workdir):
-    """Read the threshold of a run's best validation; InputError if writing it was
-    interrupted.
+    """Read the threshold of a run's best validation.
+
+    Raises:
+      InputError: there was none, or the run was killed while its weights were written.
     """
     folder = os.path.join(workdir, scores.CHECKPOINTS["best"])
-    path, remedy = os.path.join(folder, checkpoints.BEST), "use --checkpoint=last"
+    path = os.path.join(folder, checkpoints.BEST)
+    remedy = "use --checkpoint=last"
     best = checked_json.load_json(
         path, {**scores.CHOSEN, "step": int}, f"validate first, or {remedy}"
     )
@@ -118,78 +137,16 @@ def _best_threshold(workdir):
     return best["score_threshold"]
 
 
-def pack(
-    workdir: str, output: str, kind: str = "last", notes: str = ""
-) -> dict[str, int]:
-    """Write a run as a packed model, whole or not at all; an older one is replaced.
-
-    Scores of the test split are copied if they are those of the newest weights; `notes`
-    becomes card.md.
-
-    Returns:
-      {"parameters": number of weights, "bytes": of the folder}.
-
-    Raises:
-      InputError: no run there, a weight beyond float16, something else is at `output`,
-        or it cannot be written.
-    """
-    folders.check_output_folder(
-        output, [packed.WEIGHTS, "flags.txt", "labels.json"], "a packed model"
-    )
-    run = load(workdir, kind=kind)
-    halves = {
-        name: _halved(name, x.numpy())
-        for name, x in weights.variables(run.network).items()
-    }
-    parameters = sum(values.size for values in halves.values())
-    threshold = run.config.inference.score_threshold
-    # Without the paths of what it started from; another phase would need the run there.
-    config = Config.read(os.path.join(workdir, "flags.txt"))
-    none: dict[str, Any] = {
-        **dict.fromkeys(run_folder.STARTS, ""),
-        "backbone_rate": 1.0,
-    }
-    training = dataclasses.replace(config.training, train_phase="joint", **none)
-    config = dataclasses.replace(config, training=training)
-    with folders.whole_folder(output) as new:
-        config.write(os.path.join(new, "flags.txt"))
-        for name in ("labels.json", "records.json"):
-            shutil.copyfile(os.path.join(workdir, name), os.path.join(new, name))
-        files.write_json(
-            os.path.join(new, "score_threshold.json"), {"score_threshold": threshold}
-        )
-        place = os.path.join(new, packed.WEIGHTS)
-        files.write_file(place, lambda file: np.savez_compressed(file, **halves))
-        scored, source = (
-            scores.folder_of(workdir),
-            run_folder.record_facts(workdir)["source"],
-        )
-        if kind == "last" and scores.are_current(workdir, scored, source):
-            shutil.copy(os.path.join(scored, "metrics.json"), new)
-        files.write_text(os.path.join(new, "card.md"), notes)
-        size = sum(entry.stat().st_size for entry in os.scandir(new))
-    return {"parameters": parameters, "bytes": size}
-
-
-def _halved(name, values):
-    with np.errstate(over="ignore"):
-        small = values.astype(np.float16)
-    if not np.isfinite(small).all():
-        raise InputError(
-            f"{name}: {np.abs(values).max():g} exceeds float16; it cannot be packed"
-        )
-    return small
-
-
 def untrained(
-    path: str, given: dict[str, Any] | None = None, actors: Sequence[str] = ()
+    path: str, settings: dict[str, Any] | None = None, actors: Sequence[str] = ()
 ) -> Run:
-    """Load a network with COCO weights alone: it finds COCO's classes, and knows no
-    actions.
+    """Load a network with COCO's weights alone.
+
+    It finds COCO's classes, and knows no actions.
 
     Args:
       path: of a detector's imported weights, or a name of `pretrained`.
-      given: {setting of inference or computing: value}.
+      settings: {setting of inference or computing: value}.
       actors: the classes to find, each as CLASS or NAME=CLASS; several may have one
         name. Without any, all classes by their own names.
 
@@ -198,42 +155,55 @@ def untrained(
         classes.
     """
     path = cache.resolve(path)
-    imported = layouts.Weights.read(path)
-    if not imported.classes:
+    weights = Weights.read(path)
+    if not weights.classes:
         raise InputError(
-            f"{path}: {imported.source} weights are for a backbone only and cannot "
+            f"{path}: {weights.source} weights are for a backbone only and cannot "
             "detect actors; use detector weights"
         )
-    named = _actors_of_classes(actors, imported.classes)
-    names = [*dict.fromkeys(named.values())]
+    actor_of_class = _actors_of_classes(actors, weights.classes)
+    names = list(dict.fromkeys(actor_of_class.values()))
     labels = LabelSpace.from_fields({"actors": names, "actions": [UNDEFINED]})
-    classes = {x: names.index(named[x]) if x in named else -1 for x in imported.classes}
-    model = ModelConfig(use_flow=False, temporal_layers=0, **imported.model_fields())
+    actor_indices = {}
+    for coco_class in weights.classes:
+        actor_indices[coco_class] = -1
+        if coco_class in actor_of_class:
+            actor_indices[coco_class] = names.index(actor_of_class[coco_class])
+    model = ModelConfig(use_flow=False, temporal_layers=0, **weights.model_fields())
     config = Config(model, InferenceConfig(score_threshold=scores.DEFAULT_THRESHOLD))
-    config = config.with_inference(**(given or {})).checked()
-    network = Network(model, labels, config.compute, Detected(labels, classes))
-    logger.info(weights.load(network, imported).summary())
-    size = {"image_height": model.image_height, "image_width": model.image_width}
-    facts = {"flow_method": "dis", **size, "clip_stride": 1}
-    return Run(config, network, facts, path)
+    config = config.with_inference(**(settings or {})).checked()
+    label_mode = Detected(labels, actor_indices)
+    network = Network(model, labels, config.compute, label_mode)
+    logger.info(transfer.load(network, weights).summary())
+    records = {
+        "flow_method": "dis",
+        "image_height": model.image_height,
+        "image_width": model.image_width,
+        "clip_stride": 1,
+    }
+    return Run(config, network, records, path)
 
 
 def _actors_of_classes(actors, classes):
-    """Return {class: its actor} of `untrained`'s actors; InputError where one is no
-    class.
+    """Return {class of COCO: name of its actor} of the `actors` of `untrained`.
+
+    Raises:
+      InputError: an actor is of no class, or a class has two names.
     """
-    found: dict[str, str] = {}
-    for part in actors or classes:
-        name, equals, of_class = part.rpartition("=")
-        name = name if equals else of_class
-        if of_class not in classes or not is_name(name):
-            near = difflib.get_close_matches(of_class.lower(), classes, 1, 0)[0]
+    actor_of_class: dict[str, str] = {}
+    for actor in actors or classes:
+        name, equals, coco_class = actor.rpartition("=")
+        if not equals:
+            name = coco_class
+        if coco_class not in classes or not is_name(name):
+            nearest = difflib.get_close_matches(coco_class.lower(), classes, 1, 0)[0]
             raise InputError(
-                f"--actors: {quoted(part)} is not CLASS or NAME=CLASS with a class of"
-                f" COCO; did you mean {near}?"
+                f"--actors: {quoted(actor)} is not CLASS or NAME=CLASS with a class of"
+                f" COCO; did you mean {nearest}?"
             )
-        if found.setdefault(of_class, name) != name:
+        first_name = actor_of_class.setdefault(coco_class, name)
+        if first_name != name:
             raise InputError(
-                f"--actors: {of_class} has two names, {found[of_class]} and {name}"
+                f"--actors: {coco_class} has two names, {first_name} and {name}"
             )
-    return found
+    return actor_of_class

@@ -21,7 +21,9 @@ from a2d_tf.data.manifest import Manifest
 from a2d_tf.model import backbones
 from a2d_tf.model.layers import FROZEN
 from a2d_tf.model.network import Network
-from a2d_tf.pretrained import cache, layouts, weights
+from a2d_tf.pretrained import cache, transfer
+from a2d_tf.pretrained.load_report import LoadReport
+from a2d_tf.pretrained.weights_file import Weights
 from a2d_tf.runs import run_folder
 from a2d_tf.runs.checkpoints import restore
 
@@ -69,7 +71,7 @@ def resolve_config(
             "" if resumes else cache.resolve(getattr(config.training, f"init_{stream}"))
         )
         if path:
-            model[f"{stream}_convention"] = layouts.Weights.read(path).source
+            model[f"{stream}_convention"] = Weights.read(path).source
             origins[f"{stream}_convention"] = path
     if run:
         there, path = run_folder.settings(run).model, os.path.join(run, "flags.txt")
@@ -133,7 +135,7 @@ def _warn_of_norms(model, training):
             )
 
 
-def initialise(network: Network, config: Config) -> weights.LoadReport | None:
+def initialise(network: Network, config: Config) -> LoadReport | None:
     """Load the weights that the settings of a new run name; None where they are random.
 
     Raises:
@@ -144,14 +146,14 @@ def initialise(network: Network, config: Config) -> weights.LoadReport | None:
         _check_withheld(training)
     if training.init_run:
         run_folder.check_network(training.init_run, config, network.labels)
-        path, names = restore(network, training.init_run), weights.variables(network)
-        report = weights.LoadReport(path, {name: name for name in names}, {}, {})
+        path, names = restore(network, training.init_run), transfer.variables(network)
+        report = LoadReport(path, {name: name for name in names}, {}, {})
     elif training.init_checkpoint:
         report = _warm_start(network, config, training.init_checkpoint)
     for stream in ("rgb", "flow"):
         path = cache.resolve(getattr(training, f"init_{stream}"))
         if path:
-            loaded = weights.load(network, layouts.Weights.read(path), stream)
+            loaded = transfer.load(network, Weights.read(path), stream)
             report = report.then(loaded) if report else loaded
     return report
 
@@ -196,7 +198,7 @@ def _warm_start(network, config, run):
     run_folder.check_same(path, config, fields, "model")
     other = Network(there.model, LabelSpace.from_json(os.path.join(run, "labels.json")))
     origin = restore(other, run)
-    for name, kernel in weights.variables(other).items() if both_flow else ():
+    for name, kernel in transfer.variables(other).items() if both_flow else ():
         if re.fullmatch(r"flow_\w+_stem/kernel", name):
             kernel.assign(kernel * (there.model.flow_scale / config.model.flow_scale))
-    return weights.copy(network, other, origin)
+    return transfer.copy(network, other, origin)

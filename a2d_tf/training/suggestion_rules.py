@@ -24,7 +24,7 @@ from a2d_tf.data.inspection import Contents
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.model import backbones
 from a2d_tf.ops.anchors import ROI_POSITIVE_IOU, STRIDES
-from a2d_tf.pretrained.weights import anchor_ratios
+from a2d_tf.pretrained.anchor_deltas import anchor_ratios
 from a2d_tf.runs import run_folder
 from a2d_tf.training.host import Host
 from a2d_tf.training.presets import (

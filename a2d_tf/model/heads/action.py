@@ -50,8 +50,17 @@ class ActionHead(Head):
 
     def class_layers(self) -> dict[str, list[tuple[str, ...]]]:
         """Return the logits of each stream; see `Head`."""
-        streams = ("action_rgb", "action_flow") if self._late else ("action",)
-        return {f"{stream}_logits": self._mode.actions() for stream in streams}
+        return {f"{name}_logits": self._mode.actions() for name in self._stream_names()}
+
+    def input_layers(self) -> list[str]:
+        """Return the first layer of each stream; see `Head`."""
+        return [f"{name}_fc1" for name in self._stream_names()]
+
+    def _stream_names(self):
+        """Return the prefixes of its layers' names."""
+        if self._late:
+            return ("action_rgb", "action_flow")
+        return ("action",)
 
     def terms(
         self, seen: Seen, rows: Rows, truth: BatchTruth, options: Options

@@ -66,6 +66,10 @@ class ActorHead(Head):
             "actor_deltas": self._mode.classes(),
         }
 
+    def input_layers(self) -> list[str]:
+        """Return the first layer, which may read both streams; see `Head`."""
+        return ["actor_fc1"]
+
     def terms(
         self, seen: Seen, rows: Rows, truth: BatchTruth, options: Options
     ) -> Terms:

@@ -40,6 +40,14 @@ class Head:
         """
         return {}
 
+    def input_layers(self) -> list[str]:
+        """Return names of the layers that read the features of RoIs.
+
+        They are the layers that can start from weights of a network without flow: their
+        input channels are those of RGB, then those of flow if the network reads it.
+        """
+        return []
+
     def terms(
         self, seen: Seen, rows: Rows, truth: BatchTruth, options: Options
     ) -> Terms:

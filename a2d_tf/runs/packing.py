@@ -1,0 +1,104 @@
+"""Pack a run: its network in a small folder (see `run_folder`).
+
+`loading` loads it, and `packed` finds it by its name or path.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+from typing import NamedTuple
+
+import numpy as np
+
+from a2d_tf.core import files, folders
+from a2d_tf.core.config import Config
+from a2d_tf.core.errors import InputError
+from a2d_tf.pretrained import transfer
+from a2d_tf.runs import loading, packed, run_folder, scores
+
+
+class PackedModel(NamedTuple):
+    """What a packed model amounts to.
+
+    Attributes:
+      parameters: number of its weights.
+      bytes: size of its folder.
+    """
+
+    parameters: int
+    bytes: int
+
+
+def pack(workdir: str, output: str, kind: str = "last", notes: str = "") -> PackedModel:
+    """Write a run as a packed model, whole or not at all; an older one is replaced.
+
+    Scores of the test split are copied if they are those of the newest weights.
+
+    Args:
+      workdir: the run folder.
+      output: the folder to write.
+      kind: of scores.CHECKPOINTS.
+      notes: text of its card.md.
+
+    Raises:
+      InputError: no run there, a weight beyond float16, something else is at `output`,
+        or it cannot be written.
+    """
+    folders.check_output_folder(
+        output, [packed.WEIGHTS, "flags.txt", "labels.json"], "a packed model"
+    )
+    run = loading.load(workdir, kind=kind)
+    weights = {}
+    for name, variable in transfer.variables(run.network).items():
+        weights[name] = _halve(name, variable.numpy())
+    config = _without_start(Config.read(os.path.join(workdir, "flags.txt")))
+    with folders.whole_folder(output) as folder:
+        config.write(os.path.join(folder, "flags.txt"))
+        for name in ("labels.json", "records.json"):
+            shutil.copyfile(os.path.join(workdir, name), os.path.join(folder, name))
+        files.write_json(
+            os.path.join(folder, "score_threshold.json"),
+            {"score_threshold": run.config.inference.score_threshold},
+        )
+        files.write_file(
+            os.path.join(folder, packed.WEIGHTS),
+            lambda file: np.savez_compressed(file, **weights),
+        )
+        if kind == "last":
+            _copy_current_scores(workdir, folder)
+        files.write_text(os.path.join(folder, "card.md"), notes)
+        size = sum(entry.stat().st_size for entry in os.scandir(folder))
+    parameters = sum(values.size for values in weights.values())
+    return PackedModel(parameters, size)
+
+
+def _halve(name, values):
+    """Return a variable's values as float16."""
+    with np.errstate(over="ignore"):
+        halves = values.astype(np.float16)
+    if not np.isfinite(halves).all():
+        raise InputError(
+            f"{name}: {np.abs(values).max():g} exceeds float16; it cannot be packed"
+        )
+    return halves
+
+
+def _without_start(config):
+    """Return settings without the paths of the weights that the run started from.
+
+    Another phase than the joint one would need its first run there.
+    """
+    without_paths = dict.fromkeys(run_folder.STARTS, "")
+    training = dataclasses.replace(
+        config.training, **without_paths, train_phase="joint", backbone_rate=1.0
+    )
+    return dataclasses.replace(config, training=training)
+
+
+def _copy_current_scores(workdir, folder):
+    scores_folder = scores.folder_of(workdir)
+    records = run_folder.record_facts(workdir)["source"]
+    if scores.are_current(workdir, scores_folder, records):
+        shutil.copy(os.path.join(scores_folder, "metrics.json"), folder)
