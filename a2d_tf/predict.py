@@ -24,7 +24,7 @@ import sys
 from collections.abc import Callable
 
 from a2d_tf.behaviour import prediction_folder
-from a2d_tf.core import command_line, workers
+from a2d_tf.core import command_line, tasks
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.ops import tracking
@@ -87,7 +87,7 @@ _ON_ERROR = FLAGS.define_enum(
     ["fail", "skip"],
     "Library: stop at a video that fails, or list it.",
 )
-_TASK = FLAGS.define_string("task", None, f"Library: {workers.HELP}")
+_TASK = FLAGS.define_string("task", None, f"Library: {tasks.HELP}")
 _EVERY = FLAGS.define_integer(
     "every", 1, "Segment only every Nth frame.", lower_bound=1
 )
@@ -237,7 +237,7 @@ def main(argv: list[str], predict_elsewhere: Callable | None = None) -> int | No
         overwrite=_OVERWRITE.value,
         run=_WORKDIR.value,
     )
-    task = workers.Task.parse(_TASK.value) if _TASK.value else workers.ALONE
+    task = tasks.Task.parse(_TASK.value) if _TASK.value else tasks.ALONE
     predict = predict_elsewhere or library.predict
     return _many(load, jobs, output, request, task, predict)
 

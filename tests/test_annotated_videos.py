@@ -126,7 +126,7 @@ def test_the_videos_and_their_frames(tmp_path):
     ]
     assert source.root == tmp_path
     assert source.listing == f"own.json, videos in {videos}"
-    assert source.annotation_path("yard", 5) == source.annotation_folder("yard") == path
+    assert source.annotation_path("yard", 5) == source.annotation_source("yard") == path
 
 
 def test_facts_follow_the_content_alone(tmp_path):

@@ -85,7 +85,7 @@ def test_tables_page_plot_and_boris_say_the_same(tmp_path):
         ("vehicle", "driving"): 0.4,
         ("dog", "running"): 1.0,
     }
-    found = bouts.sums(each[0].tracks)
+    found = bouts.total_by_pair(each[0].tracks)
     assert {pair: own.seconds for pair, own in found.items()} == pytest.approx(expected)
     sums = collections.Counter()
     for row in (dict(zip(time_budget.COLUMNS, row)) for row in budget):

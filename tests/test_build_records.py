@@ -22,7 +22,7 @@ from test_library import contents
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import file_digest
 from a2d_tf.core.labels import A2D
-from a2d_tf.core.workers import Task
+from a2d_tf.core.tasks import Task
 from a2d_tf.data import clip_records, convert, video_frames
 from a2d_tf.data.clips import clip_sources
 from a2d_tf.data.flow import MAX_FLOW, Flow, grey

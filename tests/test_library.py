@@ -19,7 +19,7 @@ from processes import ROOT, run_a2d
 
 from a2d_tf.behaviour import prediction_folder
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.workers import Task
+from a2d_tf.core.tasks import Task
 from a2d_tf.ops import tracking
 from a2d_tf.runs import packed
 from a2d_tf.video import (

@@ -109,7 +109,7 @@ def test_the_published_list_and_its_two_videos_annotated_elsewhere_than_at_sixth
     assert len(release.videos) == 3782 and len(tests) == 746
     assert sum(video.annotated for video in release.videos) == 11926
     for vid, numbers in (("5kMTHwjy6Z8", (60, 70, 80)), ("KVOXdI4vSDE", (1, 5, 10))):
-        release.annotation_folder(vid).mkdir(parents=True)
+        release.annotation_source(vid).mkdir(parents=True)
         for number in numbers:
             release.annotation_path(vid, number).touch()
         assert release.annotated_frames(vid) == numbers

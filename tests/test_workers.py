@@ -10,7 +10,8 @@ import pytest
 from processes import ROOT
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.workers import Task, imap, in_threads
+from a2d_tf.core.tasks import Task
+from a2d_tf.core.workers import imap, in_threads
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -311,7 +311,7 @@ class AnnotatedVideos:
         """Return the video file, or else the folder of its frames."""
         return _frames_path(self.folder, vid)
 
-    def annotation_folder(self, vid: str) -> pathlib.Path:
+    def annotation_source(self, vid: str) -> pathlib.Path:
         """Return the file of the first annotated frame, which messages name."""
         return self.annotation_path(vid, min(self._annotations[vid].frames))
 

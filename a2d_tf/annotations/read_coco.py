@@ -37,7 +37,8 @@ from a2d_tf.annotations.coco_document import (
 from a2d_tf.annotations.container import File, size_of
 from a2d_tf.annotations.document import Document, FrameName, ReadOptions
 from a2d_tf.core.checked_json import one_of, whole
-from a2d_tf.core.errors import MAX_SIDE, quoted
+from a2d_tf.core.errors import quoted
+from a2d_tf.core.limits import MAX_SIDE
 from a2d_tf.data.manifest import SPLITS
 
 _ID = (int, str)

@@ -27,7 +27,8 @@ from a2d_tf.annotations.document import (
     Segmentation,
 )
 from a2d_tf.core.checked_json import whole
-from a2d_tf.core.errors import MAX_SIDE, quoted
+from a2d_tf.core.errors import quoted
+from a2d_tf.core.limits import MAX_SIDE
 from a2d_tf.data.image_files import decode_image
 
 _SIDE = whole(1, MAX_SIDE)

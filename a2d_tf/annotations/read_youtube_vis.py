@@ -24,7 +24,7 @@ from a2d_tf.annotations.coco_document import (
 from a2d_tf.annotations.container import File, size_of
 from a2d_tf.annotations.document import Document, FrameName, ReadOptions
 from a2d_tf.core.checked_json import whole
-from a2d_tf.core.errors import MAX_SIDE
+from a2d_tf.core.limits import MAX_SIDE
 
 _ID = (int, str)
 _SIDE = whole(1, MAX_SIDE)

@@ -14,7 +14,8 @@ import numpy as np
 from pycocotools import mask as rle_tools
 
 from a2d_tf.annotations.document import Instance, Segmentation
-from a2d_tf.core.errors import MAX_SIDE, quoted
+from a2d_tf.core.errors import quoted
+from a2d_tf.core.limits import MAX_SIDE
 from a2d_tf.data.segmentations import encode_mask
 
 _CORNERS = 96  # of an ellipse, whose area is then right to a thousandth

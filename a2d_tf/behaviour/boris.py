@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from a2d_tf.behaviour.bouts import Prediction
+from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_csv, write_json
 
 _TABULAR = (
@@ -73,7 +74,14 @@ def write_project(path: str | os.PathLike, predictions: Sequence[Prediction]) ->
 
     BORIS toggles a state at each event. Dates are empty, which BORIS takes for unknown:
     a prediction does not say when its video was made.
+
+    Raises:
+      InputError: a video is a folder of images, which a project does not name.
     """
+    if any(prediction.video.images is not None for prediction in predictions):
+        raise InputError(
+            f"--output={path}: use .csv, .tsv or, for video files only, .boris"
+        )
     subjects: set[str] = set()
     behaviours: set[str] = set()
     observations = {}

@@ -101,7 +101,7 @@ def read(folder: str | os.PathLike, min_score: float = 0.0) -> list[TrackBouts]:
       InputError: the file is missing, or names the field that is missing or malformed.
     """
     # Without the rows of single frames, which are nearly all of a long video's file.
-    rows = read_tracks(folder, _TRACK, lambda row: None if "bbox" in row else row)
+    rows = read_tracks(folder, _TRACK, _without_frame_row)
     tracks = []
     for row in rows:
         if row["mean_score"] < min_score:
@@ -124,6 +124,13 @@ def read(folder: str | os.PathLike, min_score: float = 0.0) -> list[TrackBouts]:
         )
         tracks.append(track)
     return sorted(tracks, key=lambda track: (track.bouts[0].start, track.number))
+
+
+def _without_frame_row(fields):
+    """Return the fields of a JSON object; None for the row of a frame, with a bbox."""
+    if "bbox" in fields:
+        return None
+    return fields
 
 
 def read_all(
@@ -152,8 +159,8 @@ def read_all(
     return predictions
 
 
-class Sum(NamedTuple):
-    """What bouts come to.
+class BoutTotals(NamedTuple):
+    """The totals of several bouts.
 
     Attributes:
       bouts: how many there are.
@@ -168,26 +175,28 @@ class Sum(NamedTuple):
     score: float
 
 
-def sums(tracks: Iterable[TrackBouts]) -> dict[tuple[str, str], Sum]:
+def total_by_pair(
+    tracks: Iterable[TrackBouts],
+) -> dict[tuple[str, str], BoutTotals]:
     """Add up the bouts of tracks for each (actor, action).
 
-    They are in the order of their first bouts.
+    The pairs are in the order of their first bouts.
     """
     bouts_of: dict[tuple[str, str], list[Bout]] = collections.defaultdict(list)
     for track in tracks:
         for bout in track.bouts:
             bouts_of[bout.actor, bout.action].append(bout)
-    result = {}
+    totals = {}
     for pair, bouts in bouts_of.items():
         seconds = math.fsum(bout.seconds for bout in bouts)
         weighted = math.fsum(bout.seconds * bout.score for bout in bouts)
-        result[pair] = Sum(
+        totals[pair] = BoutTotals(
             bouts=len(bouts),
             seconds=seconds,
             start=min(bout.start for bout in bouts),
             score=weighted / (seconds or 1),
         )
-    return result
+    return totals
 
 
 def transitions(

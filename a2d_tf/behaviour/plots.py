@@ -50,21 +50,23 @@ def time_budget(
     Args:
       colours: {action: colour}, of all that occur.
     """
-    sums = bouts.sums(tracks)
-    actors = sorted({actor for actor, _ in sums}, reverse=True)
+    totals_of_pairs = bouts.total_by_pair(tracks)
+    actors = sorted({actor for actor, _ in totals_of_pairs}, reverse=True)
     actions = list(colours)
     seconds = np.zeros((len(actions), len(actors)))
-    for (actor, action), added in sums.items():
-        seconds[actions.index(action), actors.index(actor)] = added.seconds
-    totals = seconds.sum(axis=0)
-    percents = 100 * seconds / np.maximum(totals, 1e-9)
+    for (actor, action), totals in totals_of_pairs.items():
+        seconds[actions.index(action), actors.index(actor)] = totals.seconds
+    seconds_of_actors = seconds.sum(axis=0)
+    percents = 100 * seconds / np.maximum(seconds_of_actors, 1e-9)
     starts = np.cumsum(percents, axis=0) - percents
     figure, axes = _chart(
         0.42 * max(len(actors), 1), colours, "Time budget", "percent of its time"
     )
     for i, colour in enumerate(colours.values()):
         axes.barh(range(len(actors)), percents[i], 0.7, starts[i], color=colour)
-    names = [f"{actor}, {total:,.1f} s" for actor, total in zip(actors, totals)]
+    names = []
+    for actor, actor_seconds in zip(actors, seconds_of_actors):
+        names.append(f"{actor}, {actor_seconds:,.1f} s")
     axes.set_yticks(range(len(actors)), names, parse_math=False)
     axes.set_xlim(0, 100)
     return figure

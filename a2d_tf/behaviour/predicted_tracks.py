@@ -6,7 +6,6 @@ import collections
 import itertools
 import os
 from collections.abc import Sequence
-from typing import Any
 
 from a2d_tf.annotations.tracked_video import Shape, TrackedVideo, TrackShapes
 from a2d_tf.behaviour.prediction_folder import (
@@ -105,17 +104,19 @@ def _read_masks(
 ) -> dict[tuple[int, int], dict | None]:
     """Return {(frame, track): RLE of its mask, or None for one without a pixel}."""
     height, width = size
+    path = os.path.join(folder, RESULT_FILES["detections"])
     masks: dict[tuple[int, int], dict | None] = {}
-
-    def take(detection: Any) -> None:
-        check_json(detection, _DETECTION)
-        counts = detection["segmentation"]["counts"]
+    for i, detection in enumerate(load_json(path, list, REMEDY)):
+        try:
+            check_json(detection, _DETECTION)
+            counts = detection["segmentation"]["counts"]
+            runs = runs_of(counts, height * width)
+        except ValueError as error:
+            raise InputError(f"{path}: [{i}]: {error}; {REMEDY}") from error
         mask = None
-        if any(runs_of(counts, height * width)[1::2]):
+        if any(runs[1::2]):  # a run of the object has pixels
             mask = {"size": [height, width], "counts": counts}
         masks[detection["image_id"], detection["track_id"]] = mask
-
-    load_json(os.path.join(folder, RESULT_FILES["detections"]), [take], REMEDY)
     return masks
 
 
@@ -127,7 +128,8 @@ def _one_actor_each(
     The first actor of a track keeps its id, in the order of the alphabet; others get a
     free one.
     """
-    free_ids = itertools.count(max((track for track, _ in shapes), default=0) + 1)
+    largest_id = max((track_id for track_id, _ in shapes), default=0)
+    free_ids = itertools.count(largest_id + 1)
     tracks: dict[int, TrackShapes] = {}
     for track_id, actor in sorted(shapes):
         new_id = next(free_ids) if track_id in tracks else track_id

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from a2d_tf.core.checked_json import check_json, load_json, number, whole
-from a2d_tf.core.errors import MAX_SIDE, InputError
+from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import read_csv
 from a2d_tf.core.labels import LabelSpace
+from a2d_tf.core.limits import MAX_SIDE
 
 RESULT_FILES = {
     "overlay": "overlay.mp4",
@@ -31,6 +32,7 @@ PART = "part.json"  # of a video of a library, see `library_part`
 VIDEOS = "videos.csv"  # of a whole library: its videos
 SECONDS = number(0, 1e9)
 REMEDY = "predict the video again"
+CSV_REMEDY = "remove it, and predict again"
 _VIDEO_INFO = {
     "name": str,
     "images": ([str], None),
@@ -84,11 +86,6 @@ class VideoInfo:
     unsure_frames: int = 0
     frames_with_extra: int = 0
     damaged_frames: int = 0
-
-    @property
-    def cells(self) -> tuple[float, float]:
-        """Seconds and frames a second, as in tables."""
-        return round(self.seconds, 3), round(self.fps, 3)
 
 
 def read_video_info(folder: str | os.PathLike) -> VideoInfo:
@@ -161,7 +158,7 @@ def folders_of(paths: Iterable[str]) -> list[pathlib.Path]:
         files = sorted(path.glob(f"[!.]*/{RESULT_FILES['tracks']}"))
         folders_in_library = [file.parent for file in files]
         if (path / VIDEOS).is_file():
-            names = {row[0] for row in read_csv(path / VIDEOS)}
+            names = {row[0] for row in read_csv(path / VIDEOS, CSV_REMEDY)}
             folders_in_library = [
                 folder for folder in folders_in_library if folder.name in names
             ]
@@ -195,7 +192,7 @@ def read_tracks(
         with open(path, encoding="utf-8") as file:
             for line in file:
                 text = line.strip().rstrip(",")
-                if text in "[]":
+                if text in ("", "[", "]", "[]"):
                     continue
                 value = json.loads(text, object_hook=hook)
                 if isinstance(value, list):

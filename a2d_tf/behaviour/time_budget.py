@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from a2d_tf.behaviour.bouts import Prediction, sums
+from a2d_tf.behaviour.bouts import Prediction, total_by_pair
 
 TIME_BUDGET = "time_budget.csv"
 VIDEO_COLUMNS = ("video", "video_seconds", "fps", "individual")
@@ -30,23 +30,23 @@ def rows(predictions: Iterable[Prediction]) -> list[tuple]:
     """
     result: list[tuple] = []
     for prediction in predictions:
-        video_seconds, fps = prediction.video.cells
+        video = prediction.video
         for track in prediction.tracks:
-            track_sums = sums([track])
-            followed = math.fsum(added.seconds for added in track_sums.values()) or 1
-            for (actor, action), added in track_sums.items():
+            totals_of_pairs = total_by_pair([track])
+            followed = math.fsum(t.seconds for t in totals_of_pairs.values()) or 1
+            for (actor, action), totals in totals_of_pairs.items():
                 row = (
                     prediction.name,
-                    video_seconds,
-                    fps,
+                    round(video.seconds, 3),
+                    round(video.fps, 3),
                     f"{prediction.name}_{track.number}",
                     actor,
                     action,
-                    round(added.seconds, 3),
-                    round(added.seconds / followed, 4),
-                    added.bouts,
-                    added.start,
-                    round(added.seconds / added.bouts, 3),
+                    round(totals.seconds, 3),
+                    round(totals.seconds / followed, 4),
+                    totals.bouts,
+                    totals.start,
+                    round(totals.seconds / totals.bouts, 3),
                 )
                 result.append(row)
     return result

@@ -14,7 +14,7 @@ import os
 import pathlib
 
 from a2d_tf.annotations.formats import FORMATS
-from a2d_tf.core import command_line, devices, workers
+from a2d_tf.core import command_line, devices, tasks
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_text
 from a2d_tf.core.labels import A2D, LabelSpace
@@ -128,7 +128,7 @@ _LABELS = FLAGS.define_string(
     None,
     "JSON file of the label space; by default A2D's, or that of --annotations.",
 )
-_TASK = FLAGS.define_string("task", None, f"{workers.HELP} Shares consist of shards.")
+_TASK = FLAGS.define_string("task", None, f"{tasks.HELP} Shares consist of shards.")
 
 
 def open_source() -> Source:
@@ -159,9 +159,11 @@ def open_source() -> Source:
         exports = [*exports, _COCO.value]
     if release:
         return _open_release(release, exports, label_space or A2D)
-    command_line.require(
-        [], **{"annotations (or --release)": exports}, videos=_VIDEOS.value
-    )
+    if not exports:
+        raise InputError(
+            "--annotations (or --release) is missing; --help shows the flags"
+        )
+    command_line.require([], videos=_VIDEOS.value)
     source = _open_annotated_videos(exports, label_space)
     for line in source.summary():
         print(line)
@@ -278,9 +280,9 @@ def main(argv: list[str], builder: convert.Builder | None = None) -> int:
     devices.hide_gpus()
     sizes = {name: FLAGS[name].value for name in _SIZES}
     settings = ConversionSettings(flow_method=_FLOW.value, **sizes)
-    task = workers.ALONE
+    task = tasks.ALONE
     if _TASK.value:
-        task = workers.Task.parse(_TASK.value)
+        task = tasks.Task.parse(_TASK.value)
     manifest, built = convert.convert(
         source,
         _OUTPUT.value,

@@ -136,7 +136,7 @@ def command(main: Main, flag_values: Register) -> Callable[[], None]:
     return functools.partial(run, main, flag_values)
 
 
-def run(main: Main, flag_values: Register) -> None:
+def run(main: Main, flag_values: Register, help_module: str | None = None) -> None:
     """Parse `sys.argv`, run `main`, and print any error as one line on stderr.
 
     The exit status is then 1, or 130 after Ctrl-C. An exception that is no InputError
@@ -144,12 +144,15 @@ def run(main: Main, flag_values: Register) -> None:
 
     Args:
       flag_values: the register of the command's flags, which gets `--debug`.
+      help_module: name of the module whose docstring `--help` shows; by default the
+        module of `main`.
     """
     prepare()
     if "debug" not in flag_values:
         flag_values.define_bool("debug", False, "Show the traceback of an error.")
     if wants_help(sys.argv):
-        sys.exit(guarded(print, help_text(main.__module__, flag_values)))
+        module = help_module or main.__module__
+        sys.exit(guarded(print, help_text(module, flag_values)))
     try:
         words = parse(sys.argv, flag_values)
     except flags.Error as error:

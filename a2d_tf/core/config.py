@@ -18,8 +18,9 @@ from typing import Any
 from absl import flags
 
 from a2d_tf.core import command_line
-from a2d_tf.core.errors import MAX_SIDE, InputError
+from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_text
+from a2d_tf.core.limits import MAX_SIDE
 
 PRECISIONS = ["float32", "mixed_bfloat16"]
 NORMS = ["frozen_bn", "frozen_stats", "group_norm", "none"]
@@ -425,7 +426,6 @@ class Config:
                 values[field.name] = value
             sections[section] = section_class(**values)
         config = cls(**sections)
-        parse_anchors(config.model.anchor_sizes)
         _check_model(config.model)
         _check_training(config.training, config.model)
         return config
@@ -509,6 +509,7 @@ def _words(section):
 
 def _check_model(model):
     """Raise InputError if settings of the network contradict each other."""
+    parse_anchors(model.anchor_sizes)  # which raises it, if they are malformed
     is_cartesian = model.label_mode == "cartesian"
     for name in ("image_height", "image_width", "refiner_size"):
         if getattr(model, name) % 32:
@@ -543,7 +544,7 @@ def _check_training(training, model):
     _check_initial_weights(training, model)
     if training.zero_shot_actor and model.label_mode != "decoupled":
         raise InputError(
-            "--zero_shot_actor needs --label_mode=decoupled, not" f" {model.label_mode}"
+            f"--zero_shot_actor needs --label_mode=decoupled, not {model.label_mode}"
         )
     phase = training.train_phase
     if phase == "refiner" and not model.use_refiner:

@@ -20,7 +20,8 @@ from typing import Any, BinaryIO, Callable, Union
 
 import numpy as np
 
-from a2d_tf.core.errors import MAX_NAME, InputError
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.limits import MAX_NAME
 
 Path = Union[str, os.PathLike]
 UNREADABLE = (
@@ -52,10 +53,11 @@ def read_text(path: Path) -> str:
         ) from error
 
 
-def read_csv(path: Path, count: int | None = None) -> list[list[str]]:
+def read_csv(path: Path, remedy: str, count: int | None = None) -> list[list[str]]:
     """Read the rows below the header of a CSV that `write_csv` wrote.
 
     Args:
+      remedy: what to do about a truncated file; ends the error.
       count: the number of rows that there must be; by default any.
 
     Raises:
@@ -65,7 +67,7 @@ def read_csv(path: Path, count: int | None = None) -> list[list[str]]:
     text = read_text(path)
     rows = list(csv.reader(io.StringIO(text, newline="")))[1:]
     if not text.endswith("\n") or count not in (None, len(rows)):
-        raise InputError(f"{path}: truncated; remove it, and predict again")
+        raise InputError(f"{path}: truncated; {remedy}")
     return rows
 
 

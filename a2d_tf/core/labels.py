@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 
 from a2d_tf.core.checked_json import check_json, load_json, whole
-from a2d_tf.core.errors import MAX_NAME, InputError, quoted
+from a2d_tf.core.errors import InputError, quoted
+from a2d_tf.core.limits import MAX_NAME
 
 _MAX_CODE = 65535  # of a 16-bit label map
 
@@ -34,7 +35,14 @@ def is_name(name: str) -> bool:
 
 
 def _are_distinct_names(names):
-    return bool(names) and all(map(is_name, names)) and len({*names}) == len(names)
+    if not names or not all(map(is_name, names)):
+        return False
+    return len(set(names)) == len(names)
+
+
+def _base(actions):
+    """Return K in code = K * actor + action."""
+    return max(10, len(actions) + 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,18 +64,13 @@ class LabelSpace:
     colours: tuple = ()
 
     def __post_init__(self) -> None:
-        if not _are_distinct_names(self.actors) or not _are_distinct_names(
-            self.actions
-        ):
-            raise _error("actors and actions must be distinct names")
+        for names in (self.actors, self.actions):
+            if not _are_distinct_names(names):
+                raise _error("actors and actions must be distinct names")
         if self.max_code > _MAX_CODE:
             raise _error("too many actors and actions: codes exceed 16 bits")
-        ascending = tuple(sorted({*self.codes}))
-        if (
-            not self.codes
-            or ascending != self.codes
-            or not all(map(self.knows, self.codes))
-        ):
+        are_ascending = tuple(sorted(set(self.codes))) == self.codes
+        if not self.codes or not are_ascending or not all(map(self.knows, self.codes)):
             raise _error(
                 "codes must be ascending, each of an actor and an action, not"
                 f" {quoted(self.codes)}"
@@ -81,7 +84,7 @@ class LabelSpace:
     @property
     def base(self) -> int:
         """K in code = K * actor + action."""
-        return max(10, len(self.actions) + 1)
+        return _base(self.actions)
 
     @property
     def max_code(self) -> int:
@@ -175,13 +178,13 @@ class LabelSpace:
           ValueError: a field is wrong or unknown.
         """
         check_json(fields, _FIELDS)
-        unknown = {*fields} - {name.rstrip("?") for name in _FIELDS}
+        unknown = set(fields) - {name.rstrip("?") for name in _FIELDS}
         if unknown:
             raise _error(f"unknown field {quoted(sorted(unknown)[0])}")
         actors = tuple(fields["actors"])
         actions = tuple(fields["actions"])
-        pairs = fields.get("pairs") or [*itertools.product(actors, actions)]
-        base = max(10, len(actions) + 1)
+        pairs = fields.get("pairs") or itertools.product(actors, actions)
+        base = _base(actions)
         codes = []
         for pair in pairs:
             if len(pair) != 2 or pair[0] not in actors or pair[1] not in actions:
@@ -212,7 +215,11 @@ class LabelSpace:
             or action.
         """
         remedy = "see label spaces in docs/data_format.md"
-        return cls.from_fields(load_json(path, cls.from_fields, remedy))
+        fields = load_json(path, dict, remedy)
+        try:
+            return cls.from_fields(fields)
+        except ValueError as error:
+            raise InputError(f"{path}: {error}; {remedy}") from error
 
 
 def _error(problem):

@@ -1,54 +1,19 @@
-"""Share work among processes, threads and tasks; stop it on signals."""
+"""Apply a function to items in several processes or threads."""
 
 from __future__ import annotations
 
 import collections
 import concurrent.futures
-import contextlib
-import dataclasses
 import multiprocessing
 import os
 import pickle
-import re
 import signal
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any, TypeVar
 
 from a2d_tf.core import devices
 from a2d_tf.core.errors import InputError
-
-_Item = TypeVar("_Item")
-HELP = (
-    "I/N, I from 1: do the Ith of N shares of the work. Start N processes with the same"
-    " other flags; the last to finish publishes the result."
-)
-
-
-@dataclasses.dataclass(frozen=True)
-class Task:
-    """One of `count` processes that share some work; `number` is 1 for the first."""
-
-    number: int = 1
-    count: int = 1
-
-    @classmethod
-    def parse(cls, text: str) -> Task:
-        """Read a task such as 3/16; raise InputError if it is none."""
-        match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text, re.ASCII)
-        if not match or not 1 <= int(match[1]) <= int(match[2]):
-            raise InputError(
-                f"--task={text}: invalid task; use I/N, I from 1 to N, such as 3/16"
-            )
-        return cls(int(match[1]), int(match[2]))
-
-    def share(self, items: Sequence[_Item]) -> Sequence[_Item]:
-        """Return this process's part of some items: every Nth from the Ith on."""
-        return items[self.number - 1 :: self.count]
-
-
-ALONE = Task()
 
 
 def imap(function: Callable, items: Iterable, workers: int) -> Iterator:
@@ -151,40 +116,3 @@ def _exit_with_parent():
 
 def _call(index):
     return _function(_items[index])
-
-
-@contextlib.contextmanager
-def stop_on_signal() -> Iterator[list[int]]:
-    """Yield a list, to which the first Ctrl-C or SIGTERM appends its number.
-
-    A second signal has its usual effect. Signals are handled only in the main thread;
-    elsewhere this changes nothing.
-    """
-    stops: list[int] = []
-    usual_handlers: dict[int, Any]
-
-    def stop(number: int, _: Any) -> None:
-        stops.append(number)
-        signal.signal(number, usual_handlers[number])
-
-    with _handled_by(stop) as usual_handlers:
-        yield stops
-
-
-def stop_at_once() -> contextlib.AbstractContextManager:
-    """Return a context in which Ctrl-C and SIGTERM raise KeyboardInterrupt."""
-    return _handled_by(signal.default_int_handler)
-
-
-@contextlib.contextmanager
-def _handled_by(handler: Callable) -> Iterator[dict[int, Any]]:
-    """Handle Ctrl-C and SIGTERM; yield the handlers that were there, by signal."""
-    usual_handlers: dict[int, Any] = {}
-    if threading.current_thread() is threading.main_thread():
-        for handled in (signal.SIGINT, signal.SIGTERM):
-            usual_handlers[handled] = signal.signal(handled, handler)
-    try:
-        yield usual_handlers
-    finally:
-        for number, usual_handler in usual_handlers.items():
-            signal.signal(number, usual_handler)

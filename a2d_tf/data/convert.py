@@ -23,7 +23,8 @@ from a2d_tf.core.checked_json import check_json
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.locks import locked
 from a2d_tf.core.progress import progress_bar
-from a2d_tf.core.workers import ALONE, Task, imap
+from a2d_tf.core.tasks import ALONE, Task
+from a2d_tf.core.workers import imap
 from a2d_tf.data import manifest as manifests
 from a2d_tf.data.clips import ConversionSettings
 from a2d_tf.data.conversion import PARTIAL, Conversion, Shard

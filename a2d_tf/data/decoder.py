@@ -18,7 +18,8 @@ import numpy as np
 from av.stream import Disposition
 from av.video.reformatter import VideoReformatter
 
-from a2d_tf.core.errors import MAX_PIXELS, InputError, check_size
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.limits import MAX_PIXELS, check_size
 from a2d_tf.data import timeline as timelines
 from a2d_tf.data.decoded_frame import DecodedFrame
 from a2d_tf.data.timeline import Timeline

@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 from PIL import ExifTags, Image, ImageFile, ImageOps
 
-from a2d_tf.core.errors import MAX_PIXELS, InputError
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.limits import MAX_PIXELS
 
 Path = Union[str, os.PathLike]
 

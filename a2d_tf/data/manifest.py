@@ -12,9 +12,10 @@ from typing import Any
 
 import a2d_tf
 from a2d_tf.core.checked_json import kind_of, load_json, one_of, whole
-from a2d_tf.core.errors import MAX_SIDE, InputError
+from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import is_file_name, write_json
 from a2d_tf.core.labels import LabelSpace
+from a2d_tf.core.limits import MAX_SIDE
 
 SCHEMA = 4
 """Format of records, run folders and exports: increase it where files change so that

@@ -86,7 +86,7 @@ class Release:
                 return path
         return clips / f"{vid}.mp4"
 
-    def annotation_folder(self, vid: str) -> pathlib.Path:
+    def annotation_source(self, vid: str) -> pathlib.Path:
         """Return the folder of a video's annotations; it need not exist."""
         for folder in self._annotation_folders:
             if (folder / vid).is_dir():
@@ -95,7 +95,7 @@ class Release:
 
     def annotation_path(self, vid: str, frame: int) -> pathlib.Path:
         """Return the `.mat` of a frame, or its `.h5` if there is no `.mat`."""
-        folder = self.annotation_folder(vid)
+        folder = self.annotation_source(vid)
         mat = folder / f"{frame:05d}.mat"
         h5 = folder / f"{frame:05d}.h5"
         if h5.is_file() and not mat.is_file():
@@ -141,7 +141,7 @@ class Release:
 
     def _annotation_files(self, vid):
         # macOS leaves files with a leading dot beside copied ones.
-        paths = sorted(self.annotation_folder(vid).glob("[!.]*"))
+        paths = sorted(self.annotation_source(vid).glob("[!.]*"))
         return [path for path in paths if path.suffix in _SUFFIXES]
 
 

@@ -44,7 +44,7 @@ class Source(Protocol):
     def frames_path(self, vid: str) -> pathlib.Path:
         """Return the video file, or the folder of its frames; it need not exist."""
 
-    def annotation_folder(self, vid: str) -> pathlib.Path:
+    def annotation_source(self, vid: str) -> pathlib.Path:
         """Return what messages name as a video's annotations."""
 
     def annotation_path(self, vid: str, frame: int) -> pathlib.Path:
@@ -81,7 +81,7 @@ def usable_frames(source: Source, video: Video, skip: Skip) -> tuple[int, ...]:
     The others are skipped.
     """
     vid = video.vid
-    item = source.annotation_folder(vid)
+    item = source.annotation_source(vid)
     try:
         numbers = source.annotated_frames(vid)
         item = source.frames_path(vid)
@@ -101,7 +101,7 @@ def usable_frames(source: Source, video: Video, skip: Skip) -> tuple[int, ...]:
         )
         skip(path, InputError(problem))
     if len(numbers) < video.annotated:
-        folder = source.annotation_folder(vid)
+        folder = source.annotation_source(vid)
         problem = (
             f"{folder}: annotates {len(numbers)} frames, not {video.annotated} as"
             f" listed in {source.listing}; {RESTORE}"

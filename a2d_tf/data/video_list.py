@@ -10,8 +10,9 @@ import re
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
-from a2d_tf.core.errors import MAX_SIDE, InputError, quoted
+from a2d_tf.core.errors import InputError, quoted
 from a2d_tf.core.files import is_file_name, read_text
+from a2d_tf.core.limits import MAX_SIDE
 from a2d_tf.data.manifest import SPLITS
 
 _COLUMNS = (

@@ -19,8 +19,9 @@ import numpy as np
 from pycocotools import mask as rle_tools
 
 from a2d_tf.core import checked_json, files
-from a2d_tf.core.errors import MAX_SIDE, InputError, quoted
+from a2d_tf.core.errors import InputError, quoted
 from a2d_tf.core.labels import LabelSpace
+from a2d_tf.core.limits import MAX_SIDE
 from a2d_tf.data.segmentations import decode_mask, decode_rle, encode_mask
 
 _EDGE = checked_json.number(-1e38, 1e38)  # so that sums of two are finite in 32 bits

@@ -15,7 +15,7 @@ from typing import Any
 import tensorflow as tf
 
 from a2d_tf.core.config import InferenceConfig
-from a2d_tf.core.errors import MAX_FLOW, MAX_PIXELS
+from a2d_tf.core.limits import MAX_PIXELS, MAX_SERVED_FLOW
 from a2d_tf.data.instance_fields import scale_fields
 from a2d_tf.model.heads.readout import LEVELS
 from a2d_tf.model.inference import infer_key_frames
@@ -263,7 +263,7 @@ def _features(network, rgb, flow):
     backbones, canvas = network.backbones, network.image_size
     finite = tf.debugging.assert_all_finite(flow, "flow must be finite")
     with tf.control_dependencies([finite, *_shape_checks(rgb, flow)]):
-        flow = tf.clip_by_value(flow, -MAX_FLOW, MAX_FLOW)
+        flow = tf.clip_by_value(flow, -MAX_SERVED_FLOW, MAX_SERVED_FLOW)
         placed, vectors, inside = canvas_ops.place(rgb, flow, canvas)
     inputs = {"rgb": placed, "flow": vectors}
     pyramids = backbones(

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from a2d_tf.core.config import Config, TrainingConfig
 from a2d_tf.core.progress import progress_bar
-from a2d_tf.core.workers import stop_at_once, stop_on_signal
+from a2d_tf.core.signals import stop_at_once, stop_on_signal
 from a2d_tf.data import clip_records
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.model.heads import LOSS_TERMS

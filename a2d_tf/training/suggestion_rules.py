@@ -18,7 +18,8 @@ import tensorflow as tf
 
 from a2d_tf.core import command_line
 from a2d_tf.core.config import Config, parse_anchors
-from a2d_tf.core.errors import MAX_SIDE, InputError
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.limits import MAX_SIDE
 from a2d_tf.data import pipeline
 from a2d_tf.data.inspection import Contents
 from a2d_tf.data.manifest import Manifest

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.progress import progress_bar
-from a2d_tf.core.workers import stop_at_once
+from a2d_tf.core.signals import stop_at_once
 from a2d_tf.video import video_prediction, video_reader
 from a2d_tf.video.library_request import Request
 from a2d_tf.video.library_videos import Job

@@ -12,6 +12,7 @@ from typing import Any
 from a2d_tf.annotations.tracked_video import name_of
 from a2d_tf.behaviour import bouts, time_budget
 from a2d_tf.behaviour.prediction_folder import (
+    CSV_REMEDY,
     PART,
     RESULT_FILES,
     VIDEO,
@@ -77,7 +78,7 @@ def _make(folder, digests):
         tracks = bouts.read(folder)
     if len(digests) == len(_SOURCES):
         count = sum(len(track.bouts) for track in tracks)
-        read_csv(folder / RESULT_FILES["summary"], count)
+        read_csv(folder / RESULT_FILES["summary"], CSV_REMEDY, count)
     name = name_of(video_info.name, video_info.images)
     last_end = max((track.bouts[-1].end for track in tracks), default=0.0)
     note = f"{last_end:,.1f} s"
@@ -88,7 +89,7 @@ def _make(folder, digests):
     return {
         "format": 1,
         "sha256": digests,
-        "video": video_info.cells,
+        "video": [round(video_info.seconds, 3), round(video_info.fps, 3)],
         "budget": time_budget.rows([bouts.Prediction(name, video_info, tracks)]),
         "sums": pair_sums(tracks),
         "note": note,

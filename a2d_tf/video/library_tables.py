@@ -14,10 +14,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from a2d_tf.behaviour import time_budget
-from a2d_tf.behaviour.prediction_folder import RESULT_FILES, VIDEOS
+from a2d_tf.behaviour.prediction_folder import CSV_REMEDY, RESULT_FILES, VIDEOS
 from a2d_tf.core.files import read_csv, write_csv
 from a2d_tf.core.folders import hidden_folder
-from a2d_tf.core.workers import ALONE, Task
+from a2d_tf.core.tasks import ALONE, Task
 from a2d_tf.video.library_files import FAILED, SUMMARY, is_own
 from a2d_tf.video.library_page import write_library_page
 from a2d_tf.video.library_part import read_part
@@ -51,7 +51,7 @@ def conclude(
     reasons: dict[str, str] = {}
     for path in (os.path.join(output, FAILED), *waiting):
         with contextlib.suppress(FileNotFoundError):
-            for name, reason in read_csv(path):
+            for name, reason in read_csv(path, CSV_REMEDY):
                 reasons[name] = reason
 
     wanted = dataclasses.replace(request, overwrite=True)
@@ -97,7 +97,7 @@ def _write_files(
         budget += part["budget"]
         if "summary" in request.kinds:
             path = os.path.join(output, name, RESULT_FILES["summary"])
-            for row in read_csv(path):
+            for row in read_csv(path, CSV_REMEDY):
                 individual = f"{name}_{row[0]}"
                 summary.append((*video, individual, *row))
     for name in filter(is_own, os.listdir(output)):  # those of an earlier call

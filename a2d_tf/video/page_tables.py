@@ -57,7 +57,7 @@ def pair_sums(tracks: Iterable[bouts.TrackBouts]) -> list[PairSums]:
     """Return the sums of tracks for each actor and action, in the order of these."""
     sums_of_pairs = collections.defaultdict(list)
     for track in tracks:
-        for pair, total in bouts.sums([track]).items():
+        for pair, total in bouts.total_by_pair([track]).items():
             sums_of_pairs[pair].append(
                 TrackSum(
                     track_score=track.score,

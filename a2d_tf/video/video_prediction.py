@@ -11,7 +11,8 @@ from a2d_tf.behaviour.prediction_folder import RESULT_FILES
 from a2d_tf.core import devices
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.progress import progress_bar
-from a2d_tf.core.workers import in_threads, stop_on_signal
+from a2d_tf.core.signals import stop_on_signal
+from a2d_tf.core.workers import in_threads
 from a2d_tf.ops import tracking
 from a2d_tf.video import streaming
 from a2d_tf.video.output_folder import open_outputs

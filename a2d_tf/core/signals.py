@@ -1,0 +1,50 @@
+"""Ctrl-C and SIGTERM: a process stops at a good moment, or at once."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def stop_on_signal() -> Iterator[list[int]]:
+    """Yield a list, to which the first Ctrl-C or SIGTERM appends its number.
+
+    A second signal has its usual effect. Signals are handled only in the main thread;
+    elsewhere this changes nothing.
+    """
+    stops: list[int] = []
+    usual_handlers: dict[int, Any] = {}
+    for number in _STOP_SIGNALS:
+        usual_handlers[number] = signal.getsignal(number)
+
+    def stop(number: int, _: Any) -> None:
+        stops.append(number)
+        signal.signal(number, usual_handlers[number])
+
+    with _handled_by(stop):
+        yield stops
+
+
+def stop_at_once() -> contextlib.AbstractContextManager:
+    """Return a context in which Ctrl-C and SIGTERM raise KeyboardInterrupt."""
+    return _handled_by(signal.default_int_handler)
+
+
+@contextlib.contextmanager
+def _handled_by(handler: Callable) -> Iterator[None]:
+    """Handle Ctrl-C and SIGTERM, in the main thread."""
+    usual_handlers = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in _STOP_SIGNALS:
+            usual_handlers[number] = signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        for number, usual_handler in usual_handlers.items():
+            signal.signal(number, usual_handler)

@@ -1,0 +1,41 @@
+"""Work that several processes share: each does every Nth item, as `--task` says."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from typing import TypeVar
+
+from a2d_tf.core.errors import InputError
+
+_Item = TypeVar("_Item")
+HELP = (
+    "I/N, I from 1: do the Ith of N shares of the work. Start N processes with the same"
+    " other flags; the last to finish publishes the result."
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """One of `count` processes that share some work; `number` is 1 for the first."""
+
+    number: int = 1
+    count: int = 1
+
+    @classmethod
+    def parse(cls, text: str) -> Task:
+        """Read a task such as 3/16; raise InputError if it is none."""
+        match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text, re.ASCII)
+        if not match or not 1 <= int(match[1]) <= int(match[2]):
+            raise InputError(
+                f"--task={text}: invalid task; use I/N, I from 1 to N, such as 3/16"
+            )
+        return cls(int(match[1]), int(match[2]))
+
+    def share(self, items: Sequence[_Item]) -> Sequence[_Item]:
+        """Return this process's part of some items: every Nth from the Ith on."""
+        return items[self.number - 1 :: self.count]
+
+
+ALONE = Task()
