@@ -92,10 +92,11 @@ def test_every_format_has_boxes(tmp_path, videos, form):
     source = open_source(write(tmp_path / "export", EXPORTS[form]), videos)
     assert [document.format for document in source.documents] == [form]
     assert not any(document.left_out for document in source.documents)
-    ((vid, frames),) = source._frames.items()
-    found = {
-        number: frame.instances for number, frame in frames.items() if frame.instances
-    }
+    ((vid, annotations),) = source._annotations.items()
+    found = {}
+    for number, frame in annotations.frames.items():
+        if frame.instances:
+            found[number] = frame.instances
     ((instance,),) = found.values()
     assert (vid, list(found), instance.parts) == ("clip", [2], ())
     annotation = source.read_annotation("clip", 2, SIZE)

@@ -8,6 +8,7 @@ import functools
 import json
 import pathlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,12 +19,11 @@ from a2d_tf.annotations.matching import Export, VideoAnnotations, find_videos
 from a2d_tf.annotations.names import (
     NO_NAMES,
     Names,
-    Pair,
     find_misspellings,
     label_space_of,
 )
-from a2d_tf.annotations.split import split_by_pairs
-from a2d_tf.annotations.spread import spread
+from a2d_tf.annotations.split import split_videos, stated_split
+from a2d_tf.annotations.spread import spread_annotations
 from a2d_tf.annotations.video_folder import VideoFolder
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
@@ -35,10 +35,15 @@ from a2d_tf.data.video_list import Video, with_tests
 
 _BEYOND = "frames beyond --max_frames"
 
-ReadExport = tuple[Export, list[Document]]
-"""An export and its documents."""
 TrackOffsets = dict[pathlib.PurePath, int]
 """{file: what to add to its tracks, so that those of a video's files do not mix}."""
+
+
+class ReadExport(NamedTuple):
+    """An export and its documents."""
+
+    export: Export
+    documents: list[Document]
 
 
 class AnnotatedVideos:
@@ -82,11 +87,11 @@ class AnnotatedVideos:
           track_offsets: {name of a video: offsets of its files}.
         """
         self.folder = folder
-        self.root = exports[0][0].path.parent
+        self.root = exports[0].export.path.parent
         self.label_space = label_space
         self.videos = videos
         self.doubts = doubts
-        file_names = [export.path.name for export, _ in exports[:3]]
+        file_names = [entry.export.path.name for entry in exports[:3]]
         self.listing = ", ".join([*file_names, f"videos in {folder}"])
         self.documents = _documents(exports)
         self._exports = exports
@@ -127,17 +132,18 @@ class AnnotatedVideos:
           earlier: {video: split} of earlier records, which stays unless a file states
             another split.
           coding: coded times, which give the instances their actions.
-          max_frames: the most frames that are used for training; see `spread`.
+          max_frames: the most frames that are used for training, see
+            `spread_annotations`.
 
         Raises:
           InputError: a file cannot be read or is of no known format, a label has no
             actor and action, no video fits a frame, or a test video is not annotated.
         """
         video_folder = VideoFolder.open(folder)
-        read_exports: list[ReadExport] = []
+        read_exports = []
         for export in exports:
             documents = read_export(export.path, options, format_name)
-            read_exports.append((export, documents))
+            read_exports.append(ReadExport(export, documents))
         documents = _documents(read_exports)
         annotations = find_videos(read_exports, video_folder, first_frame)
         if not annotations:
@@ -150,40 +156,42 @@ class AnnotatedVideos:
         if coding:
             coding = coding.with_videos(video_folder.spelling)
             seconds = functools.partial(_seconds, folder)
-            coded_annotations = code_videos(annotations, coding, names, seconds)
-            about_coding = coding_notes(coding, annotations, coded_annotations)
-            if not coded_annotations:
+            coded = code_videos(annotations, coding, names, seconds)
+            about_coding = coding_notes(coding, annotations, coded.annotations)
+            if not coded.annotations:
                 raise InputError(
                     f"{exports[0].path.parent}: no annotated frame has a coded action;"
                     f" {about_coding[0]}"
                 )
+            for vid, left_out in coded.left_out.items():
+                annotations[vid].count_left_out(left_out)
             notes.append("; ".join(about_coding))
-            annotations = coded_annotations
+            annotations = coded.annotations
 
-        misspellings: list[str] = []
         used_label_space = label_space_of(_instances(annotations), names)
+        doubts: list[str] = []
         if label_space is None:
-            frames_of_videos = {vid: a.frames for vid, a in annotations.items()}
-            misspellings += find_misspellings(frames_of_videos, names, documents)
-        track_offsets = {vid: _track_offsets(a) for vid, a in annotations.items()}
+            doubts = _find_doubts(annotations, names, documents)
+        track_offsets = {}
+        for vid, video_annotations in annotations.items():
+            track_offsets[vid] = _track_offsets(video_annotations)
 
-        stated = {vid: _stated_split(a) for vid, a in annotations.items()}
-        splits = split_by_pairs(
-            stated, _videos_of_pairs(annotations, names), earlier or {}
-        )
+        splits = split_videos(annotations, names, earlier or {})
         videos = with_tests(_videos(annotations, splits), test_videos)
-        if max_frames:
-            trained = [video.vid for video in videos if video.split == "train"]
-            annotations = _spread_frames(annotations, trained, names, max_frames)
-            splits = {video.vid: video.split for video in videos}
-            videos = _videos(annotations, splits)
-        tests = [video.vid for video in videos if video.split == "test"]
-        unstated_tests = sorted(vid for vid in tests if not stated[vid])
+        unstated_tests = _unstated_tests(videos, annotations)
         if unstated_tests:
             notes.append(
                 f"test split: {', '.join(unstated_tests)}; to keep it as you"
                 " add videos, pass --split_of with the folder of these records"
             )
+        if max_frames:
+            trained = [video.vid for video in videos if video.split == "train"]
+            remaining = spread_annotations(annotations, trained, names, max_frames)
+            for vid, count in remaining.left_out.items():
+                annotations[vid].count_left_out({_BEYOND: count})
+            annotations = remaining.annotations
+            videos = _recounted(videos, annotations)
+
         return cls(
             folder=folder,
             exports=read_exports,
@@ -191,7 +199,7 @@ class AnnotatedVideos:
             names=names,
             label_space=used_label_space,
             videos=videos,
-            doubts=tuple(misspellings),
+            doubts=tuple(doubts),
             notes=notes,
             track_offsets=track_offsets,
         )
@@ -204,28 +212,29 @@ class AnnotatedVideos:
         """
         lines = []
         for export, documents in self._exports:
-            paths = {document.path for document in documents}
-            counts = []
-            for vid, video_annotations in self._annotations.items():
-                files = [frame.path for frame in video_annotations.frames.values()]
-                count = sum(file in paths for file in files)
-                if count:
-                    counts.append(f"{vid} ({count})")
             formats = dict.fromkeys(document.format for document in documents)
-            numberings: dict[str, None] = {}
-            for document in documents:
-                for frame in document.frames:
-                    numberings[frame.numbering.explanation] = None
+            counts = self._frame_counts(documents)
+            counted_videos = [f"{vid} ({count})" for vid, count in counts.items()]
             parts = [
                 f"{export.path}: {', '.join(formats)}",
-                f"annotated frames of {', '.join(counts) or 'none'}",
-                *numberings,
+                f"annotated frames of {', '.join(counted_videos) or 'none'}",
+                *_numberings(documents),
             ]
             left_out = _left_out(documents)
             if left_out:
                 parts.append(left_out)
             lines.append("; ".join(parts))
         return [*lines, *self._notes]
+
+    def _frame_counts(self, documents):
+        """Return {video: number of its annotated frames} in some documents."""
+        paths = {document.path for document in documents}
+        counts = collections.Counter[str]()
+        for vid, video_annotations in self._annotations.items():
+            for frame in video_annotations.frames.values():
+                if frame.path in paths:
+                    counts[vid] += 1
+        return counts
 
     def length(self, vid: str) -> int:
         """Return the number of frames that decode.
@@ -239,15 +248,20 @@ class AnnotatedVideos:
         path = self.frames_path(vid)
         count = video_frames.count(path, self.remedy)
         documents = self._annotations[vid].documents
-        covered = [(d.path, d.frame_range) for d in documents if d.frame_range]
-        latest_start = max([frame_range.start for _, frame_range in covered], default=0)
-        for document_path, frame_range in covered:
+        latest_start = 0
+        for document in documents:
+            if document.frame_range:
+                latest_start = max(latest_start, document.frame_range.start)
+        for document in documents:
+            frame_range = document.frame_range
+            if not frame_range:
+                continue
             last = frame_range[-1] + 1
             is_part = frame_range.start > 0 or latest_start >= frame_range.stop
             is_too_long = count >= last + frame_range.step and not is_part
             if count < last or is_too_long:
                 raise InputError(
-                    f"{path}: {count} frames decode, but {document_path} annotates a"
+                    f"{path}: {count} frames decode, but {document.path} annotates a"
                     f" video of {last}; use the video that was annotated, or cut it to"
                     " these frames"
                 )
@@ -281,8 +295,10 @@ class AnnotatedVideos:
         ratio = np.divide(size, annotated_size)
         masks = np.zeros((count, *size), bool)
         boxes = np.zeros((count, 4), np.float32)
+        codes = np.zeros(count, np.int32)
         fields = {field.name: field.all_missing(count) for field in FIELDS}
         for i, instance in enumerate(annotated.instances):
+            codes[i] = self._code(instance)
             try:
                 for field in FIELDS:
                     value = instance.fields.get(field.name)
@@ -297,7 +313,6 @@ class AnnotatedVideos:
                 raise InputError(
                     f"{instance.where}: {error} (frame {frame} of '{vid}')"
                 ) from error
-        codes = np.array([self._code(i) for i in annotated.instances], np.int32)
         return Annotation(
             label_map=paint(masks, codes, self.label_space.code_dtype),
             masks=masks,
@@ -354,8 +369,8 @@ class AnnotatedVideos:
 def _documents(exports: Sequence[ReadExport]) -> list[Document]:
     """Return the documents of all exports."""
     all_documents = []
-    for _, documents in exports:
-        all_documents += documents
+    for entry in exports:
+        all_documents += entry.documents
     return all_documents
 
 
@@ -380,6 +395,15 @@ def _left_out(documents):
     return f"left out: {counts}"
 
 
+def _numberings(documents):
+    """Return how the frames of documents are numbered, each way once."""
+    explanations: dict[str, None] = {}
+    for document in documents:
+        for frame in document.frames:
+            explanations[frame.numbering.explanation] = None
+    return list(explanations)
+
+
 def _instances(annotations: Mapping[str, VideoAnnotations]) -> Iterator[Instance]:
     """Yield the instances of all videos."""
     for video_annotations in annotations.values():
@@ -388,67 +412,52 @@ def _instances(annotations: Mapping[str, VideoAnnotations]) -> Iterator[Instance
 
 
 def _videos(annotations, splits):
-    """Return the `Video`s that have annotated frames, in their splits."""
+    """Return the `Video`s of annotations, in their splits."""
     videos = []
     for vid, video_annotations in annotations.items():
         count = len(video_annotations.frames)
-        if count:
-            videos.append(Video(vid, frames=0, annotated=count, split=splits[vid]))
+        videos.append(Video(vid, frames=0, annotated=count, split=splits[vid]))
     return tuple(videos)
 
 
-def _stated_split(annotations):
-    """Return the split that the files of a video state first, or None."""
-    for frame in annotations.frames.values():
-        if frame.split:
-            return frame.split
-    return None
+def _recounted(videos, annotations):
+    """Return the `Video`s with as many annotated frames as there are now.
 
-
-def _videos_of_pairs(annotations, names):
-    """Return for each pair the names of the videos that show it."""
-    videos: dict[Pair | None, set[str]] = {}
-    for vid, video_annotations in annotations.items():
-        for frame in video_annotations.frames.values():
-            for instance in frame.instances:
-                videos.setdefault(names.pair(instance), set()).add(vid)
-    return videos.values()
-
-
-def _spread_frames(annotations, vids, names, count):
-    """Return the annotations, with the most different frames of some videos alone.
-
-    Args:
-      vids: the names of these videos.
-      count: the most frames of all of these.
+    Videos without any are left out.
     """
-    frames_of_pairs: dict[Pair | None, dict[str, list[int]]] = {}
-    for vid in vids:
-        for number, frame in sorted(annotations[vid].frames.items()):
-            pairs: list[Pair | None] = [names.pair(i) for i in frame.instances]
-            if not pairs:
-                pairs = [None]  # only background
-            # In the order of the instances, so that a conversion can be repeated.
-            for pair in dict.fromkeys(pairs):
-                frames_of_videos = frames_of_pairs.setdefault(pair, {})
-                frames_of_videos.setdefault(vid, []).append(number)
-    chosen_frames = spread(frames_of_pairs, count)
-    spread_annotations = dict(annotations)
-    for vid in vids:
-        all_frames = annotations[vid].frames
-        kept = {n: f for n, f in all_frames.items() if (vid, n) in chosen_frames}
-        left_out = annotations[vid].documents[0].left_out
-        left_out[_BEYOND] += len(all_frames) - len(kept)
-        spread_annotations[vid] = dataclasses.replace(annotations[vid], frames=kept)
-    return spread_annotations
+    remaining = []
+    for video in videos:
+        count = len(annotations[video.vid].frames)
+        if count:
+            remaining.append(dataclasses.replace(video, annotated=count))
+    return tuple(remaining)
+
+
+def _unstated_tests(videos, annotations):
+    """Return the names of the test videos whose files state no split, ascending."""
+    names = []
+    for video in videos:
+        if video.split == "test" and not stated_split(annotations[video.vid]):
+            names.append(video.vid)
+    return sorted(names)
+
+
+def _find_doubts(annotations, names, documents):
+    """Return notes of names that may be misspelled."""
+    frames_of_videos = {}
+    for vid, video_annotations in annotations.items():
+        frames_of_videos[vid] = video_annotations.frames
+    return list(find_misspellings(frames_of_videos, names, documents))
 
 
 def _track_offsets(annotations: VideoAnnotations) -> TrackOffsets:
     """Return what to add to the tracks of each file of a video."""
     highest: dict[pathlib.PurePath, int] = {}
     for frame in annotations.frames.values():
-        tracks = [i.track for i in frame.instances if i.track is not None]
-        highest[frame.path] = max([highest.get(frame.path, -1), *tracks])
+        highest.setdefault(frame.path, -1)
+        for instance in frame.instances:
+            if instance.track is not None:
+                highest[frame.path] = max(highest[frame.path], instance.track)
     offsets = {}
     offset = 0
     for path, track in highest.items():

@@ -64,35 +64,57 @@ def load_subjects(path: str) -> Subjects:
     )
 
 
+class CodedVideos(NamedTuple):
+    """The result of `code_videos`.
+
+    Attributes:
+      annotations: {video: its annotations}, of the videos that have a frame left.
+      left_out: {video: {reason: count}} of all videos.
+    """
+
+    annotations: dict[str, VideoAnnotations]
+    left_out: dict[str, collections.Counter[str]]
+
+
+class CodedFrames(NamedTuple):
+    """The result of `give_actions`.
+
+    Attributes:
+      frames: {1-based number: frame}, whose instances all have an action.
+      left_out: {reason: count}.
+    """
+
+    frames: dict[int, AnnotatedFrame]
+    left_out: collections.Counter[str]
+
+
 def code_videos(
     videos: Mapping[str, VideoAnnotations],
     coding: Coding,
     names: Names,
     seconds: Callable[[str], np.ndarray],
-) -> dict[str, VideoAnnotations]:
+) -> CodedVideos:
     """Give the instances of videos their coded actions, see `give_actions`.
-
-    The first document of each video counts what is left out.
 
     Args:
       seconds: takes a video's name, and returns when each frame begins, float64 [N].
-
-    Returns:
-      The videos that have a frame left.
     """
-    coded_videos = {}
+    annotations = {}
+    left_out = {}
     for vid, video_annotations in videos.items():
-        frames, left_out = give_actions(
+        coded = give_actions(
             vid,
             video_annotations.frames,
             coding,
             names,
             functools.partial(seconds, vid),
         )
-        video_annotations.documents[0].left_out.update(left_out)
-        if frames:
-            coded_videos[vid] = dataclasses.replace(video_annotations, frames=frames)
-    return coded_videos
+        left_out[vid] = coded.left_out
+        if coded.frames:
+            annotations[vid] = dataclasses.replace(
+                video_annotations, frames=coded.frames
+            )
+    return CodedVideos(annotations, left_out)
 
 
 def coding_notes(
@@ -100,12 +122,17 @@ def coding_notes(
     videos: Mapping[str, VideoAnnotations],
     coded_videos: Mapping[str, VideoAnnotations],
 ) -> list[str]:
-    """Return notes of what was coded of `videos`, from the result of `code_videos`."""
+    """Return notes of what was coded of `videos`.
+
+    Args:
+      coded_videos: the annotations that `code_videos` returned for them.
+    """
     observed = list(dict.fromkeys(o.video for o in coding.observations))
     coded_count = 0
     for video_annotations in coded_videos.values():
         for frame in video_annotations.frames.values():
-            coded_count += sum(i.coded is not None for i in frame.instances)
+            for instance in frame.instances:
+                coded_count += instance.coded is not None
     notes = [
         f"coded times of {join_names(observed)} give {coded_count} instances their"
         " actions"
@@ -125,7 +152,7 @@ def give_actions(
     coding: Coding,
     names: Names,
     seconds: Callable[[], np.ndarray],
-) -> tuple[dict[int, AnnotatedFrame], collections.Counter[str]]:
+) -> CodedFrames:
     """Give the instances of a video the actions that were coded for their frames.
 
     An action holds from the frame that is shown when it starts to the last frame that
@@ -137,61 +164,103 @@ def give_actions(
       frames: {1-based number: frame}.
       seconds: returns when each frame of the video begins, float64 [N].
 
-    Returns:
-      ({number: frame} whose instances all have an action; {reason: count} of what is
-      left out).
-
     Raises:
       InputError: a subject has two observations, or fits two individuals of a frame, or
         none fits any; or a bout lies after the end of the video.
     """
     observations = [o for o in coding.observations if o.video == vid]
     individuals = _individuals(vid, observations, frames, names, coding.subjects)
-    coded_individuals = set().union(*individuals.values())
     left_out = collections.Counter[str]()
     bouts_of_frame: dict[int, list[CodedBout]] = collections.defaultdict(list)
     times = seconds() if observations else np.zeros(0)
     for observation in observations:
         for bout in observation.bouts:
-            left_out[_NOBODY] += int(not individuals[bout.subject])
+            if not individuals[bout.subject]:
+                left_out[_NOBODY] += 1
             for number in _frames_of_bout(bout, times):
                 bouts_of_frame[number].append(bout)
     coded_frames = {}
     for number, frame in frames.items():
-        in_frame = [_Individual.of(instance, names) for instance in frame.instances]
-        # {index of an instance: the actions that it takes from the coded times}
-        actions: dict[int, set[str]] = {}
-        for index, instance in enumerate(frame.instances):
-            is_replaced = coding.wins and in_frame[index] in coded_individuals
-            if is_replaced or names.pair(instance) is None:
-                actions[index] = set()
-        for bout in bouts_of_frame[number]:
-            fitting = [i for i in actions if in_frame[i] in individuals[bout.subject]]
-            if len(fitting) > 1:
-                raise InputError(
-                    f"{frame.where}: subject {quoted(bout.subject)} fits {len(fitting)}"
-                    f" individuals of frame {number} of '{vid}'; tell them apart by"
-                    " their tracks' numbers in --subjects"
-                )
-            for index in fitting:
-                actions[index].add(bout.action)
-        instances = list(frame.instances)
-        for index, coded_actions in actions.items():
-            if observations and coding.outside and not coded_actions:
-                coded_actions.add(coding.outside)
-            coded = min(coded_actions, default=None)
-            instances[index] = dataclasses.replace(instances[index], coded=coded)
-        if all(len(coded_actions) == 1 for coded_actions in actions.values()):
-            coded_frames[number] = dataclasses.replace(
-                frame, instances=tuple(instances)
-            )
+        actions = _actions_of_instances(
+            frame,
+            f"frame {number} of '{vid}'",
+            bouts=bouts_of_frame[number],
+            individuals=individuals,
+            names=names,
+            replace=coding.wins,
+        )
+        if observations and coding.outside:
+            for actions_of_instance in actions.values():
+                if not actions_of_instance:
+                    actions_of_instance.add(coding.outside)
+        counts = [len(actions_of_instance) for actions_of_instance in actions.values()]
+        if all(count == 1 for count in counts):
+            coded_frames[number] = _with_actions(frame, actions)
         elif not observations:
             left_out[_NEVER] += 1
-        elif all(actions.values()):
+        elif all(counts):
             left_out[_AT_ONCE] += 1
         else:
             left_out[_UNCODED] += 1
-    return coded_frames, left_out
+    return CodedFrames(coded_frames, left_out)
+
+
+def _actions_of_instances(
+    frame: AnnotatedFrame,
+    frame_text: str,
+    *,
+    bouts: Sequence[CodedBout],
+    individuals: Mapping[str, set[_Individual]],
+    names: Names,
+    replace: bool,
+) -> dict[int, set[str]]:
+    """Return the actions that the instances of a frame take from the coded times.
+
+    Args:
+      frame_text: what the error calls the frame.
+      bouts: those that the frame shows.
+      individuals: {subject: its individuals}.
+      replace: whether coded actions replace annotated ones.
+
+    Returns:
+      {index of an instance: its actions}, without the instances that take none.
+
+    Raises:
+      InputError: a subject fits two individuals of the frame.
+    """
+    coded_individuals = set().union(*individuals.values())
+    individual_of_instance = []
+    actions: dict[int, set[str]] = {}
+    for index, instance in enumerate(frame.instances):
+        individual = _Individual.of(instance, names)
+        individual_of_instance.append(individual)
+        is_replaced = replace and individual in coded_individuals
+        if is_replaced or names.pair(instance) is None:
+            actions[index] = set()
+    for bout in bouts:
+        fitting_indices = []
+        for index in actions:
+            if individual_of_instance[index] in individuals[bout.subject]:
+                fitting_indices.append(index)
+        if len(fitting_indices) > 1:
+            raise InputError(
+                f"{frame.where}: subject {quoted(bout.subject)} fits"
+                f" {len(fitting_indices)} individuals of {frame_text}; tell them apart"
+                " by their tracks' numbers in --subjects"
+            )
+        for index in fitting_indices:
+            actions[index].add(bout.action)
+    return actions
+
+
+def _with_actions(
+    frame: AnnotatedFrame, actions: Mapping[int, set[str]]
+) -> AnnotatedFrame:
+    """Return a frame whose instances have their coded actions, one each."""
+    instances = list(frame.instances)
+    for index, (action,) in actions.items():
+        instances[index] = dataclasses.replace(instances[index], coded=action)
+    return dataclasses.replace(frame, instances=tuple(instances))
 
 
 class _Individual(NamedTuple):
@@ -246,7 +315,8 @@ def _individuals(vid, observations, frames, names, renamed):
         individuals[subject] = fitting
     if subjects and not any(individuals.values()):
         all_words = sorted(set().union(*words.values()))
-        first_bout = next(o.bouts[0] for o in observations if o.bouts)
+        coded_observations = [o for o in observations if o.bouts]
+        first_bout = coded_observations[0].bouts[0]
         raise InputError(
             f"{first_bout.where}: no annotated individual of '{vid}' is"
             f" called {join_names(sorted(map(quoted, subjects)))}; they are called"

@@ -45,13 +45,16 @@ class Container:
           InputError: no such path, or a damaged zip.
         """
         if path.is_dir():
-            files = [file for file in path.rglob("*") if file.is_file()]
-            return cls(path, [file.relative_to(path).as_posix() for file in files])
+            names = []
+            for file in path.rglob("*"):
+                if file.is_file():
+                    names.append(file.relative_to(path).as_posix())
+            return cls(path, names)
         with _readable(path):
             if path.suffix.lower() == ".zip" or zipfile.is_zipfile(path):
                 zip_file = zipfile.ZipFile(path)
-                members = [info for info in zip_file.infolist() if not info.is_dir()]
-                return cls(path, [info.filename for info in members], zip_file)
+                names = [name for name in zip_file.namelist() if not name.endswith("/")]
+                return cls(path, names, zip_file)
             path.stat()
         return cls(path, [path.name])
 
@@ -129,6 +132,11 @@ class File(NamedTuple):
         text = container.text(name)
         with _readable(container.locate(name)):  # a RecursionError is a RuntimeError
             return cls(container, name, json.loads(text))
+
+    def text(self) -> str:
+        """Return the content, which is bytes, as text; InputError if not UTF-8."""
+        with _readable(self.path):
+            return self.content.decode("utf-8")
 
     @property
     def path(self) -> pathlib.PurePath:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from a2d_tf.annotations.document import FrameName, Numbering
 from a2d_tf.data.video_frames import VIDEOS
@@ -25,11 +26,18 @@ _FROM_0 = (
 _SPLIT = re.compile(
     r"(?i)\.?|(train|val|test)(ing|id|idation)?(20[0-9]{2}|_all_frames)?"
 )
-_KINDS = "|".join(suffix[1:] for suffix in VIDEOS)
+_KINDS = "|".join(VIDEOS).replace(".", "")
 _UPLOADED = re.compile(r"^[0-9a-f]{8}(-|__)(?=.)")
 
 
-def split_frame_name(name: str) -> tuple[str | None, int] | None:
+class VideoAndNumber(NamedTuple):
+    """The video's name, None if there is none, and the frame's number in a path."""
+
+    video: str | None
+    number: int
+
+
+def split_frame_name(name: str) -> VideoAndNumber | None:
     """Split the path of an image into the video's name and the frame's number.
 
     'clip1/00005.jpg', 'clip1_00005.jpg' and r'images\\clip1\\frame-5.png' are frame 5
@@ -44,10 +52,10 @@ def split_frame_name(name: str) -> tuple[str | None, int] | None:
     prefix = parts[1] or ""
     number = int(parts[2])
     if prefix.lower() not in ("", "frame", "img", "image"):
-        return prefix, number
+        return VideoAndNumber(prefix, number)
     if folders:
-        return folders[-1], number
-    return None, number
+        return VideoAndNumber(folders[-1], number)
+    return VideoAndNumber(None, number)
 
 
 def of_image(name: str) -> FrameName | None:
@@ -68,10 +76,10 @@ def of_image(name: str) -> FrameName | None:
         folders = []
     if folders and (folders[-1].casefold() == (video or "").casefold()):
         folders.pop()
-    folder = "/".join(part for part in folders if not _SPLIT.fullmatch(part))
+    folders = [name for name in folders if not _SPLIT.fullmatch(name)]
     if video in ("", ".", ".."):
         video = None
-    return FrameName(video, number, _BY_NAME, folder)
+    return FrameName(video, number, _BY_NAME, "/".join(folders))
 
 
 def of_cvat(name: str) -> FrameName | None:
@@ -93,7 +101,7 @@ def any_is_0(names: Iterable[str]) -> bool:
     """Return whether an image has the number 0: then its file counts from 0."""
     for name in names:
         video_and_number = split_frame_name(name)
-        if video_and_number and video_and_number[1] == 0:
+        if video_and_number and video_and_number.number == 0:
             return True
     return False
 
@@ -148,5 +156,5 @@ def _last(name):
 
 
 def _without_images(name):
-    """A path without the folders that hold the images of an export: images/default/."""
+    """Return a path without folders of images, as of an export: images/default/."""
     return re.sub(r"(^|/)images/(default/)?", r"\1", name.replace("\\", "/"))

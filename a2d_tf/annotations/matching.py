@@ -12,7 +12,7 @@ import dataclasses
 import os
 import pathlib
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from a2d_tf.annotations.document import AnnotatedFrame, Document
@@ -61,6 +61,10 @@ class VideoAnnotations:
     frames: dict[int, AnnotatedFrame] = dataclasses.field(default_factory=dict)
     documents: list[Document] = dataclasses.field(default_factory=list)
 
+    def count_left_out(self, counts: Mapping[str, int]) -> None:
+        """Count frames that are left out, {reason: count}, in the first document."""
+        self.documents[0].left_out.update(counts)
+
 
 @dataclasses.dataclass
 class _Match:
@@ -106,52 +110,18 @@ def find_videos(
     for match in matches:
         taken.update(match.videos.values())
     _match_by_size(matches, taken, folder)
-    conflicts = _Conflicts()
-    annotations: dict[str, VideoAnnotations] = {}
-    for match in matches:
-        if match.unmatched_names:
-            continue
-        for video in dict.fromkeys(match.videos.values()):
-            _check_numbering(match.document, video, folder)
-            conflicts.check_document(match.document, video, match.is_named)
-        for frame in match.document.frames:
-            video = match.videos[frame.video]
-            if not match.is_named:
-                conflicts.check_folder(frame, video)
-            number = _number_in_video(frame, video, folder, first_frame)
-            _add(annotations, video, number, frame, match.document)
+    annotations = _collect_frames(matches, folder, first_frame)
     unmatched = [match.document for match in matches if match.unmatched_names]
     if unmatched:
         raise _no_video_error(unmatched, taken, folder)
     for video in annotations:
-        files = folder.videos.get(video)
-        if files and len(files.paths) > 1:
-            names = " and ".join(path.name for path in files.paths)
-            raise InputError(
-                f"{folder.path}: {names} are both named '{video}', and their frames"
-                " may differ; move the one that was not annotated out of this folder"
-            )
+        _check_single_path(video, folder)
     return annotations
 
 
 def _match_by_names(export, documents, folder):
     """Return the `_Match`es of an export, by the names and paths that it contains."""
-    matches = []
-    for document in documents:
-        match = _Match(document, {}, [], is_named=False)
-        for name in dict.fromkeys(frame.video for frame in document.frames):
-            if name and export.video is None and not is_file_name(name):
-                problem = f"video {quoted(name)} is not a valid file name; rename it"
-                raise InputError(f"{document.path}: {problem}")
-            if name:
-                video = folder.spelling(name)
-            else:
-                video = _video_of_path(export, document, folder)
-            if video is None:
-                match.unmatched_names.append(name)
-            else:
-                match.videos[name] = video
-        matches.append(match)
+    matches = [_match_document(export, document, folder) for document in documents]
     if export.video is None:
         return matches
     videos_of_contents: set[str] = set()
@@ -171,6 +141,24 @@ def _match_by_names(export, documents, folder):
         videos = {frame.video: video for frame in document.frames}
         named_matches.append(_Match(document, videos, [], is_named=True))
     return named_matches
+
+
+def _match_document(export, document, folder):
+    """Return the `_Match` of a document, by the names in it and by its path."""
+    match = _Match(document, {}, [], is_named=False)
+    for name in dict.fromkeys(frame.video for frame in document.frames):
+        if name and export.video is None and not is_file_name(name):
+            problem = f"video {quoted(name)} is not a valid file name; rename it"
+            raise InputError(f"{document.path}: {problem}")
+        if name:
+            video = folder.spelling(name)
+        else:
+            video = _video_of_path(export, document, folder)
+        if video is None:
+            match.unmatched_names.append(name)
+        else:
+            match.videos[name] = video
+    return match
 
 
 def _video_of_path(export, document, folder):
@@ -228,6 +216,41 @@ def _videos_of_size(document, taken, folder):
     return videos
 
 
+def _collect_frames(matches, folder, first_frame):
+    """Return {video: its annotations} of the documents whose videos are all known.
+
+    Raises:
+      InputError: two documents contradict each other, or a number is no frame's.
+    """
+    conflicts = _Conflicts()
+    annotations: dict[str, VideoAnnotations] = {}
+    for match in matches:
+        if match.unmatched_names:
+            continue
+        for video in dict.fromkeys(match.videos.values()):
+            _check_numbering(match.document, video, folder)
+            conflicts.check_document(match.document, video, match.is_named)
+        for frame in match.document.frames:
+            video = match.videos[frame.video]
+            if not match.is_named:
+                conflicts.check_folder(frame, video)
+            number = _number_in_video(frame, video, folder, first_frame)
+            video_annotations = annotations.setdefault(video, VideoAnnotations())
+            _add_frame(video_annotations, video, number, frame, match.document)
+    return annotations
+
+
+def _check_single_path(video, folder):
+    """Raise InputError if a video's name is that of several files or folders."""
+    files = folder.videos.get(video)
+    if files and len(files.paths) > 1:
+        names = " and ".join(path.name for path in files.paths)
+        raise InputError(
+            f"{folder.path}: {names} are both named '{video}', and their frames"
+            " may differ; move the one that was not annotated out of this folder"
+        )
+
+
 def _no_video_error(documents, taken, folder):
     """Return the error of documents of which each fits no video, or several."""
     document, *others = documents
@@ -235,7 +258,8 @@ def _no_video_error(documents, taken, folder):
     candidates = fitting or sorted(set(folder.videos) - taken)
     likewise = ""
     if others:
-        likewise = f"; likewise {join_names([str(other.path) for other in others])}"
+        paths = [str(other.path) for other in others]
+        likewise = f"; likewise {join_names(paths)}"
     example = candidates[0] if candidates else "VIDEO"
     argument = shlex.quote(f"{example}={_file(document)}")
     return InputError(
@@ -345,13 +369,16 @@ def _number_in_video(frame, video, folder, first_frame):
     return number
 
 
-def _add(annotations, video, number, frame, document):
-    """Add a frame to the annotations of its video; one that is there must be alike."""
-    own = annotations.setdefault(video, VideoAnnotations())
-    other = own.frames.setdefault(number, frame)
+def _add_frame(annotations, video, number, frame, document):
+    """Add a frame to the `VideoAnnotations` of its video.
+
+    Raises:
+      InputError: the frame is already there, and is annotated differently.
+    """
+    other = annotations.frames.setdefault(number, frame)
     if other is frame:
-        if not own.documents or own.documents[-1] is not document:
-            own.documents.append(document)
+        if not annotations.documents or annotations.documents[-1] is not document:
+            annotations.documents.append(document)
         return
     is_of_same_file = other.path == frame.path
     is_repeated = is_of_same_file and other.where != frame.where

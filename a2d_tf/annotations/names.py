@@ -113,7 +113,9 @@ class Names:
         known_splits = [split for split in splits if split in pairs]
         if len(known_splits) > 1:
             return label, None
-        return (known_splits or splits)[0]
+        if known_splits:
+            return known_splits[0]
+        return splits[0]
 
 
 NO_NAMES = Names()
@@ -198,7 +200,7 @@ def _no_pair_error(instances):
 
 
 def derive_label_space(pairs: Iterable[Pair]) -> LabelSpace:
-    """Return a label space with these pairs; A2D's if they are all pairs of A2D.
+    """Return a label space with these pairs; A2D's if they are exactly A2D's pairs.
 
     Names are in alphabetical order, but 'none', the action that action mAP leaves out,
     comes last.
@@ -206,8 +208,11 @@ def derive_label_space(pairs: Iterable[Pair]) -> LabelSpace:
     pairs = list(pairs)
     if set(pairs) == _pairs(A2D):
         return A2D
-    actors = {actor for actor, _ in pairs}
-    actions = {action for _, action in pairs}
+    actors = set()
+    actions = set()
+    for actor, action in pairs:
+        actors.add(actor)
+        actions.add(action)
     ordered_actions = sorted(actions - {"none"})
     none_action = None
     if "none" in actions:
@@ -268,9 +273,10 @@ def find_misspellings(
             actors, actions = tool_names[frame.path]
             for instance in frame.instances:
                 actor, action = names.pair(instance) or ("", "")
-                place = (video, number, instance.where)
-                uses["actor", actor].append(_Use(*place, actors))
-                uses["action", action].append(_Use(*place, actions))
+                use_of_actor = _Use(video, number, instance.where, actors)
+                use_of_action = _Use(video, number, instance.where, actions)
+                uses["actor", actor].append(use_of_actor)
+                uses["action", action].append(use_of_action)
     for (kind, name), uses_of_name in uses.items():
         candidates = _names_of_tool_without(name, uses_of_name)
         if candidates:

@@ -64,13 +64,15 @@ def read(file: File, options: ReadOptions) -> list[Document]:
         ) from error
     with file.at("meta"):
         tasks = read_tasks(root)
-    readers = {key: _TaskReader(file, options, task) for key, task in tasks.items()}
+    readers = {}
+    for task_id, task in tasks.items():
+        readers[task_id] = _TaskReader(file, options, task)
     for element in root:
         if element.tag not in ("track", "image"):
             continue
-        key = None if None in readers else element.get("task_id")
+        task_id = None if None in readers else element.get("task_id")
         with file.at(f"{_place_of(element)}, task_id"):
-            reader = readers[key]
+            reader = readers[task_id]
         if element.tag == "track":
             reader.add_track(element)
         else:
@@ -78,7 +80,7 @@ def read(file: File, options: ReadOptions) -> list[Document]:
     labels = tuple(read_labels(root))
     documents = []
     for reader in readers.values():
-        document = reader.document()
+        document = reader.finish()
         document.tool_labels = labels
         documents.append(document)
     return documents
@@ -106,7 +108,7 @@ class _Frame:
 
 
 class _TaskReader:
-    """Collects the frames of one task."""
+    """Collects the frames of one task; `finish`, at the end, makes its document."""
 
     def __init__(self, file: File, options: ReadOptions, task: Task) -> None:
         self._file = file
@@ -166,8 +168,8 @@ class _TaskReader:
         frame.is_annotated = bool(frame.shapes)
         self._images.append(frame)
 
-    def document(self) -> Document:
-        """Return the document, with the frames that are annotated."""
+    def finish(self) -> Document:
+        """Add the annotated frames to the document, count the others, and return it."""
         frames = list(self._images)
         for number in sorted(self._video_frames):
             frames.append(self._video_frames[number])

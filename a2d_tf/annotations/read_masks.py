@@ -119,7 +119,7 @@ def _rows_by_video(file: File) -> dict[str, _RowsByObject]:
 def _read_rows(file: File) -> list[_Row]:
     """Return the rows of the list, in its order; empty lines are left out."""
     rows = []
-    table = csv.DictReader(io.StringIO(file.container.text(file.name), newline=""))
+    table = csv.DictReader(io.StringIO(file.text(), newline=""))
     try:
         columns = [name.strip().lower() for name in table.fieldnames or ()]
         table.fieldnames = columns

@@ -75,8 +75,7 @@ def read(file: File, options: ReadOptions) -> list[Document]:
         image = images[subset, stem]
         instances: tuple[Instance, ...] = ()
         if image.label_file:
-            lines = file.container.text(image.label_file).splitlines()
-            label_file = File(file.container, image.label_file, lines)
+            label_file = File.open(file.container, image.label_file)
             instances = _instances(label_file, classes)
         elif not options.empty_frames:
             document.left_out["images without a label file"] += 1
@@ -124,11 +123,14 @@ def _images(file: File, subsets: Collection[str]) -> dict[tuple[str, str], _Imag
     """
     folder = posixpath.dirname(file.name)
     prefix = f"{folder}/" if folder else ""
-    lists = {f"{prefix}{subset}.txt".lower() for subset in subsets}
-    names = [name for name in file.container.names if name.startswith(prefix)]
+    names_of_lists = {f"{prefix}{subset}.txt".lower() for subset in subsets}
+    names = []
     listed_paths: list[str] = []
-    for name in names:
-        if name.lower() in lists:
+    for name in file.container.names:
+        if not name.startswith(prefix):
+            continue
+        names.append(name)
+        if name.lower() in names_of_lists:
             listed_paths += file.container.text(name).splitlines()
     images: dict[tuple[str, str], _Image] = {}
     for name in [*names, *listed_paths]:
@@ -184,9 +186,9 @@ def _frame_name(file: File, stem: str, image_path: str | None) -> FrameName | st
 
 
 def _instances(file: File, classes: dict[str, str]) -> tuple[Instance, ...]:
-    """Return the instances in the lines of a text file, which are its content."""
+    """Return the instances in the lines of a text file."""
     instances = []
-    for i, line in enumerate(file.content, 1):
+    for i, line in enumerate(file.text().splitlines(), 1):
         if not line.strip():
             continue
         label, *words = line.split()

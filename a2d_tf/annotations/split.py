@@ -1,10 +1,13 @@
-"""The split of annotated videos into training and test, so that both show each pair."""
+"""The split of annotated videos into training and test; both show each pair."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
+
+from a2d_tf.annotations.matching import VideoAnnotations
+from a2d_tf.annotations.names import Names, Pair
 
 
 class _Faults(NamedTuple):
@@ -13,6 +16,37 @@ class _Faults(NamedTuple):
     has_no_test: bool
     pairs_without_training: int
     pairs_without_test: int
+
+
+def split_videos(
+    annotations: Mapping[str, VideoAnnotations],
+    names: Names,
+    earlier: Mapping[str, str],
+) -> dict[str, str]:
+    """Assign annotated videos to 'train' and 'test', see `split_by_pairs`.
+
+    Args:
+      annotations: {video: its annotations}.
+      names: maps labels to pairs.
+      earlier: {video: split} of earlier records.
+    """
+    stated = {}
+    videos_of_pairs: dict[Pair | None, set[str]] = {}
+    for vid, video_annotations in annotations.items():
+        stated[vid] = stated_split(video_annotations)
+        for frame in video_annotations.frames.values():
+            for instance in frame.instances:
+                pair = names.pair(instance)
+                videos_of_pairs.setdefault(pair, set()).add(vid)
+    return split_by_pairs(stated, videos_of_pairs.values(), earlier)
+
+
+def stated_split(annotations: VideoAnnotations) -> str | None:
+    """Return the split that the files of a video state first, or None."""
+    for frame in annotations.frames.values():
+        if frame.split:
+            return frame.split
+    return None
 
 
 def split_by_pairs(

@@ -5,8 +5,12 @@ Frames that follow each other look alike, so that many of them teach a network l
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
+
+from a2d_tf.annotations.matching import VideoAnnotations
+from a2d_tf.annotations.names import Names, Pair
 
 
 class _RankedFrame(NamedTuple):
@@ -16,6 +20,56 @@ class _RankedFrame(NamedTuple):
     pair_index: int
     video: str
     number: int
+
+
+class SpreadAnnotations(NamedTuple):
+    """The result of `spread_annotations`.
+
+    Attributes:
+      annotations: {video: its annotations}.
+      left_out: {video: how many of its frames are left out}.
+    """
+
+    annotations: dict[str, VideoAnnotations]
+    left_out: dict[str, int]
+
+
+def spread_annotations(
+    annotations: Mapping[str, VideoAnnotations],
+    vids: Iterable[str],
+    names: Names,
+    count: int,
+) -> SpreadAnnotations:
+    """Keep only the frames of some videos that differ most, see `spread`.
+
+    Args:
+      annotations: {video: its annotations}; those of other videos stay.
+      vids: the names of these videos.
+      names: maps labels to pairs.
+      count: the most frames of all these videos together.
+    """
+    vids = list(vids)
+    frames_of_pairs: dict[Pair | None, dict[str, list[int]]] = {}
+    for vid in vids:
+        for number, frame in sorted(annotations[vid].frames.items()):
+            pairs = [names.pair(instance) for instance in frame.instances]
+            if not pairs:
+                pairs = [None]  # only background
+            # In the order of the instances, so that a conversion can be repeated.
+            for pair in dict.fromkeys(pairs):
+                frames_of_videos = frames_of_pairs.setdefault(pair, {})
+                frames_of_videos.setdefault(vid, []).append(number)
+    kept_numbers = spread(frames_of_pairs, count)
+    remaining = dict(annotations)
+    left_out = {}
+    for vid in vids:
+        frames = {}
+        for number, frame in annotations[vid].frames.items():
+            if (vid, number) in kept_numbers:
+                frames[number] = frame
+        remaining[vid] = dataclasses.replace(annotations[vid], frames=frames)
+        left_out[vid] = len(annotations[vid].frames) - len(frames)
+    return SpreadAnnotations(remaining, left_out)
 
 
 def spread(

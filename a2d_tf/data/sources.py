@@ -45,7 +45,7 @@ class Source(Protocol):
         """Return the video file, or the folder of its frames; it need not exist."""
 
     def annotation_source(self, vid: str) -> pathlib.Path:
-        """Return what messages name as a video's annotations."""
+        """Return the file or folder that messages name as a video's annotations."""
 
     def annotation_path(self, vid: str, frame: int) -> pathlib.Path:
         """Return the file of a frame's annotation."""
