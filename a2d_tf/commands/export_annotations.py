@@ -67,13 +67,9 @@ def _export_times(folder, output):
     predictions = bouts.read_all(
         prediction_folder.folders_of([folder]), _MIN_SCORE.value
     )
-    is_project = output.lower().endswith(".boris")
-    is_table = output.lower().endswith((".csv", ".tsv"))
-    # A project names video files, not folders of images.
-    have_files = all(prediction.video.images is None for prediction in predictions)
-    if is_project and have_files:
+    if output.lower().endswith(".boris"):
         boris.write_project(output, predictions)
-    elif is_table:
+    elif output.lower().endswith((".csv", ".tsv")):
         boris.write_events(output, predictions)
     else:
         raise InputError(
@@ -95,7 +91,12 @@ def _export_shapes(folder, output, form):
     video = read_tracked_video(os.path.normpath(folder), _MIN_SCORE.value, source)
     masks = _SHAPES.value == "masks" or form == "masks"
     video = writers.save(
-        video, output, form, masks, _EVERY.value, min_iou=_MIN_IOU.value
+        video,
+        output,
+        form,
+        masks=masks,
+        every=_EVERY.value,
+        min_iou=_MIN_IOU.value,
     )
     shapes = 0
     for track in video.tracks:

@@ -22,7 +22,7 @@ the full model's --full=FULL/detections.npz for the ratio of the two (Eq. 3).
 from __future__ import annotations
 
 import pathlib
-import types
+from typing import NamedTuple
 
 from a2d_tf.behaviour import agreement, bouts, prediction_folder
 from a2d_tf.core import command_line
@@ -51,6 +51,12 @@ FLAGS.define_string(
 FLAGS.define_integer("seed", 0, "Random seed for zero-shot chance.")
 
 
+class _ScoredFrame(NamedTuple):
+    """What metrics of label maps use of an `evaluated_frames.Frame`."""
+
+    pairs: dict[float, segmentation.CodePairs]
+
+
 def score_segmentation(truth: str, predicted: str, label_space: LabelSpace) -> dict:
     """Score a folder of label maps against another.
 
@@ -71,7 +77,7 @@ def score_segmentation(truth: str, predicted: str, label_space: LabelSpace) -> d
             true_map = label_maps.read_label_map(true_path, label_space)
             predicted_map = label_maps.read_label_map(predicted_path, label_space)
             pairs = segmentation.pairs(true_map, predicted_map)
-            frame = types.SimpleNamespace(pairs={split.threshold: pairs})
+            frame = _ScoredFrame({split.threshold: pairs})
             for metric in metrics:
                 metric.update(frame)
         except (InputError, OSError) as error:
@@ -82,27 +88,47 @@ def score_segmentation(truth: str, predicted: str, label_space: LabelSpace) -> d
     return scores
 
 
-def score_detection(
-    truth: str, predicted: str, split: registry.Split, full: str | None = None
-) -> dict:
-    """Score `detections.npz` or COCO results against COCO JSON of the ground truth.
+def score_results(truth: str, predicted: str, label_space: LabelSpace) -> dict:
+    """Score COCO results against COCO JSON of the ground truth.
 
-    `split` has the label space, the actor held out and the seed; the boxes are added.
-    `full` is the path of the full model's `detections.npz`.
+    Raises:
+      InputError: a file cannot be used.
+    """
+    true_boxes = box_data.Truth.load(truth, label_space)
+    results = box_data.Results.load(predicted, true_boxes, label_space)
+    split = registry.Split(label_space, truth=true_boxes, results=results)
+    metrics = [metric(split) for metric in registry.registered(registry.RESULTS)]
+    return registry.results(metrics, split)
+
+
+def score_detections(
+    truth: str,
+    predicted: str,
+    label_space: LabelSpace,
+    *,
+    zero_shot_actor: str = "",
+    full: str | None = None,
+    seed: int = 0,
+) -> dict:
+    """Score `detections.npz` against COCO JSON of the ground truth.
+
+    Args:
+      zero_shot_actor: the actor whose action labels were withheld; '' for none.
+      full: path of the full model's `detections.npz`, to compare with.
+      seed: for the zero-shot chance.
 
     Raises:
       InputError: a file or an option cannot be used.
     """
-    split.truth = box_data.Truth.load(truth, split.labels)
-    if predicted.endswith(".json"):
-        needs = registry.RESULTS
-        split.results = box_data.Results.load(predicted, split.truth, split.labels)
-    else:
-        needs = registry.ROIS
-        split.detections = box_data.Detections.load(predicted)
-        if full:
-            split.full = box_data.Detections.load(full)
-    metrics = [metric(split) for metric in registry.registered(needs)]
+    split = registry.Split(
+        label_space,
+        truth=box_data.Truth.load(truth, label_space),
+        detections=box_data.Detections.load(predicted),
+        zero_shot_actor=zero_shot_actor,
+        seed=seed,
+        full=box_data.Detections.load(full) if full else None,
+    )
+    metrics = [metric(split) for metric in registry.registered(registry.ROIS)]
     return registry.results(metrics, split)
 
 
@@ -113,8 +139,9 @@ def main(argv: list[str]) -> None:
     command_line.require(
         [], truth=FLAGS.truth, predicted=FLAGS.predicted, output=FLAGS.output
     )
-    reads_detections = method == "detection" and not FLAGS.predicted.endswith(".json")
+    is_json = FLAGS.predicted.endswith(".json")
     if FLAGS.full or FLAGS.zero_shot_actor:
+        reads_detections = method == "detection" and not is_json
         if not reads_detections or not FLAGS.zero_shot_actor:
             raise InputError(
                 "--zero_shot_actor, and --full with it, need a detections.npz"
@@ -131,13 +158,18 @@ def main(argv: list[str]) -> None:
     elif method == "segmentation":
         metrics = score_segmentation(FLAGS.truth, FLAGS.predicted, label_space)
         table = registry.table(metrics)
+    elif is_json:
+        metrics = score_results(FLAGS.truth, FLAGS.predicted, label_space)
+        table = registry.table(metrics)
     else:
-        split = registry.Split(
+        metrics = score_detections(
+            FLAGS.truth,
+            FLAGS.predicted,
             label_space,
             zero_shot_actor=FLAGS.zero_shot_actor or "",
+            full=FLAGS.full,
             seed=FLAGS.seed,
         )
-        metrics = score_detection(FLAGS.truth, FLAGS.predicted, split, FLAGS.full)
         table = registry.table(metrics)
     write_json(FLAGS.output, metrics, sort_keys=True)
     print(table)

@@ -34,16 +34,20 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.video import library_request
 
 FLAGS = command_line.Register()
-_STAGING = (
-    "staging",
-    None,
-    (
+
+
+def _define_staging(flags: command_line.Register) -> None:
+    """Define `--staging`."""
+    flags.define_string(
+        "staging",
+        None,
         "Folder on each machine for copies of files given as URLs; by default"
         " a2d_tf-beam-UID in the temporary folder. Copies of inputs and models are kept"
-        " for the next run."
-    ),
-)
-FLAGS.define_string(*_STAGING)
+        " for the next run.",
+    )
+
+
+_define_staging(FLAGS)
 _LOCAL_FLAGS = ("task", "workers")  # which share the work without Beam
 # --flag=URL, or --flag=NAME=URL as of --annotations.
 _FLAG_WITH_URL = re.compile(
@@ -169,10 +173,9 @@ def run() -> None:
             sys.argv[1:1] = ["--"]
         return command_line.run(_complain, FLAGS)
     command = _COMMANDS[name]
-    command.module.FLAGS.define_string(*_STAGING)
+    _define_staging(command.module.FLAGS)
     words = sys.argv[2:]
     end = words.index("--") if "--" in words else len(words)
     sys.argv[1:] = words[:end]
     main = functools.partial(_main, command=command, beam_words=words[end + 1 :])
-    main.__module__ = __name__  # whose text --help shows
-    return command_line.run(main, command.module.FLAGS)
+    return command_line.run(main, command.module.FLAGS, help_module=__name__)

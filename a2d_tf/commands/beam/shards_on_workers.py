@@ -54,9 +54,10 @@ def build_all(
     results = []
     for values in setup.run(build, shards_to_build, partial):
         results.append(_ShardResult(*values))
-    problem = max((result.problem for result in results), default="")
-    if problem:
-        raise InputError(problem)
+    # Of several problems, that of the first shard.
+    for result in sorted(results, key=lambda result: result.name):
+        if result.problem:
+            raise InputError(result.problem)
     if url:
         remote_files.download(remote_files.join(url, PARTIAL), partial)
     for result in results:
