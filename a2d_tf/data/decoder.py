@@ -85,7 +85,7 @@ class Decoder:
 
     Raises:
       InputError: no such file, one that cannot be decoded, or one that claims frames
-        beyond `errors.MAX_PIXELS`.
+        beyond `limits.MAX_PIXELS`.
     """
 
     def __init__(self, path: Path, remedy: str) -> None:
