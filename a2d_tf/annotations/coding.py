@@ -175,8 +175,8 @@ def give_actions(
     times = seconds() if observations else np.zeros(0)
     for observation in observations:
         for bout in observation.bouts:
-            if not individuals[bout.subject]:
-                left_out[_NOBODY] += 1
+            is_of_nobody = not individuals[bout.subject]
+            left_out[_NOBODY] += is_of_nobody  # also 0, so that it is the first reason
             for number in _frames_of_bout(bout, times):
                 bouts_of_frame[number].append(bout)
     coded_frames = {}
