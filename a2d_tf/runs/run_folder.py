@@ -2,10 +2,11 @@
 
 flags.txt             the resolved settings, reusable as --flagfile
 labels.json           the label space
-records.json          how its records were made: flow method, sizes and clip stride; a digest of
-                      their source, and the training videos
+records.json          how its records were made: flow method, sizes and clip stride; a
+                      digest of their source, and the training videos
 checkpoints/          the newest weights with the optimizer's state
-best/                 the weights of the best validation, by joint mIoU or box F1, and its threshold
+best/                 the weights of the best validation, by joint mIoU or box F1, and
+                      its threshold
 weights.txt           how each variable was initialised, by name
 score_threshold.json  p(actor) from which a RoI is an instance, chosen on validation
 tensorboard/          events
