@@ -49,6 +49,9 @@ class Register(flags.FlagValues):
 
     Each command has its own, so that several can be imported in one process. A method
     returns a holder of the flag's value; options are further arguments of absl.
+
+    absl groups the flags of `--help` by the module that calls it: this one, so that a
+    command's flags are a single group, wherever they are defined.
     """
 
     def define_bool(

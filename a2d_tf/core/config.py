@@ -489,6 +489,9 @@ class Config:
     def checked(self) -> Config:
         """Return the same settings, checked as those of a command line are.
 
+        They are written as a command line and parsed, because the flags have the
+        limits.
+
         Raises:
           InputError: a setting is out of range, or contradicts another.
         """
@@ -499,7 +502,10 @@ class Config:
 
 
 def _words(section):
-    """Return the settings of a section as words of a command line."""
+    """Return the settings of a section as words of a command line.
+
+    Numbers are written as Python writes them, so that they are read back exactly.
+    """
     words = []
     for name, value in dataclasses.asdict(section).items():
         text = str(value).lower() if isinstance(value, bool) else str(value)

@@ -20,8 +20,8 @@ def stop_on_signal() -> Iterator[list[int]]:
     """
     stops: list[int] = []
     usual_handlers: dict[int, Any] = {}
-    for number in _STOP_SIGNALS:
-        usual_handlers[number] = signal.getsignal(number)
+    for stop_signal in _STOP_SIGNALS:
+        usual_handlers[stop_signal] = signal.getsignal(stop_signal)
 
     def stop(number: int, _: Any) -> None:
         stops.append(number)
