@@ -237,7 +237,7 @@ def frame(has_mask, found=(), codes=(11,), pairs=()):
 
 
 def test_f1_of_boxes_and_pairs():
-    metric = BoxF1(metrics.Split(SPACE, threshold=0.5))
+    metric = BoxF1(SPACE)
     # Right; a second one on the same object; of another pair; right at a low score.
     found = [(0.9, 11, 1), (0.8, 11, 0), (0.7, 11, 20), (0.3, 12, 23)]
     metric.update(frame([False] * 2, found, codes=(11, 12)))
@@ -245,22 +245,23 @@ def test_f1_of_boxes_and_pairs():
     assert metric.at(0.85) == pytest.approx(100 * 2 * 1 / (1 + 3))
     assert metric.at(0.1) == pytest.approx(100 * 2 * 2 / (4 + 3))
     assert metric.at(0.95) == 0
-    assert metrics.results([metric], metric.split) == {"box_f1": pytest.approx(200 / 6)}
-    split = metrics.Split(SPACE, metrics={"segmentation": {"joint": {}}})
-    assert BoxF1(split).result() == {}
+    split = metrics.Split(threshold=0.5)
+    assert metrics.results([metric], split) == {"box_f1": pytest.approx(200 / 6)}
+    assert BoxF1(SPACE).result(split, {"segmentation": {"joint": {}}}) == {}
     assert "33.3" in metrics.table({"box_f1": 100 / 3})
 
 
 def test_segmentation_is_scored_over_complete_label_maps_alone():
-    metric = segmentation.Segmentation(metrics.Split(SPACE))
+    metric = segmentation.Segmentation(SPACE)
     metric.update(frame([False]))
     # An empty frame of a set of boxes says nothing of masks.
     metric.update(
         frame([], codes=(), pairs=segmentation.pairs(*2 * [np.zeros((2, 2), int)]))
     )
-    assert metric.result() == {}
+    assert metric.result(metrics.Split(), {}) == {}
     metric.update(frame([True], pairs=segmentation.pairs(*2 * [np.full((2, 2), 11)])))
-    assert metric.result()["segmentation"]["joint"]["miou"] == 100
+    figures = metric.result(metrics.Split(), {})
+    assert figures["segmentation"]["joint"]["miou"] == 100
 
 
 def test_the_ap_of_masks_is_that_of_frames_whose_instances_all_have_masks(tmp_path):

@@ -202,7 +202,8 @@ RIGHT, LOW = (17, 0.9, BOX), (17, 0.2, OTHER)
 
 
 def test_recorded_videos_are_followed():
-    metric = OverTime(Split(A2D, 0.3))
+    metric = OverTime(A2D)
+    split = Split(0.3)
     # Out of order, and with an instance below the threshold.
     for number in (4, 2, 3):
         show(metric, clip(number, [5]), *found(RIGHT, LOW))
@@ -214,18 +215,18 @@ def test_recorded_videos_are_followed():
         (2, [5], "u"),
     ):
         show(metric, clip(number, tracks, name), *found(RIGHT))  # do not count
-    figures = metric.result()["over_time"]
+    figures = metric.result(split, {})["over_time"]
     assert (figures["videos"], figures["frames"]) == (1, 4)
     assert figures["joint"]["hota"] == figures["any"]["idf1"] == 100
     # A second one, which is not found.
     show(metric, clip(1, [5], "w"), *found())
     show(metric, clip(2, [5], "w"), *found())
-    figures = metric.result()["over_time"]
+    figures = metric.result(split, {})["over_time"]
     assert figures["videos"] == 2 and figures["any"]["idr"] == pytest.approx(60)
     # A third one, which shows nothing: what is found there is wrong.
     precision = figures["any"]["idp"]
     for number in (1, 2):
         show(metric, clip(number, [], "x"), *found(RIGHT))
-    figures = metric.result()["over_time"]
+    figures = metric.result(split, {})["over_time"]
     assert (figures["videos"], precision) == (3, 100)
     assert figures["any"]["idp"] == pytest.approx(60) == figures["any"]["idr"]

@@ -65,8 +65,8 @@ def behaviours(labels=LABELS):
         "per_action_ap": {"1": 25.0, "2": 0.0},
     }
     aps["per_pair_ap"] = {"11": 20.0, "12": 0.0, "22": 0.0}
-    split = metrics.Split(labels, 0.5, metrics={**aps, "per_pair_iou": {"11": 75.0}})
-    metric = Behaviours(split)
+    earlier = {**aps, "per_pair_iou": {"11": 75.0}}
+    metric = Behaviours(labels)
     unsure = (11, HERE, 0.4)  # below the threshold, so that it answers for nothing
     for number, (truth, found) in enumerate(
         [
@@ -77,7 +77,7 @@ def behaviours(labels=LABELS):
         ]
     ):
         metric.update(frame(truth, found, f"v/{number:05d}"))
-    return {**split.metrics, **metric.result()}
+    return {**earlier, **metric.result(metrics.Split(0.5), earlier)}
 
 
 def test_what_was_found_is_told_in_words():
@@ -145,13 +145,13 @@ def test_an_instance_is_found_by_its_mask_once():
     masks = np.zeros((3, 60, 60), bool)
     masks[0, :20, :10], masks[1, :20, :5], masks[2, :9, :10] = True, True, True
     whole, half, less = map(encode_mask, masks)
-    metric = Behaviours(metrics.Split(LABELS, 0.5))
+    metric = Behaviours(LABELS)
     found = [(11, HERE, 0.9), (11, HERE, 0.8), (11, THERE, 0.7)]
     metric.update(
         frame([(11, HERE), (11, THERE)], found, rles=([whole], [less, half, whole]))
     )
     metric.update(frame([(11, HERE)], [], "v/00002", rles=([whole], [])))
-    figures = metric.result()
+    figures = metric.result(metrics.Split(0.5), {})
     row = figures["behaviours"]["mouse-run"]
     assert (row["instances"], row["found"], row["findings"]) == (3, 2, 3)
     assert figures["mistakes"] == {"v/00001": [[0, 11]], "v/00002": [[11, 0]]}
@@ -166,12 +166,12 @@ def test_sentences_name_what_tells_pairs_apart():
 
 
 def test_own_labels_have_the_iou_of_each_class():
-    split = metrics.Split(LABELS)
-    metric = segmentation.Segmentation(split)
+    split = metrics.Split()
+    metric = segmentation.Segmentation(LABELS)
     metric.confusions[split.threshold].update(
         np.array([[11, 11, 0, 0]]), np.array([[11, 12, 0, 0]])
     )
-    found = metric.result()
+    found = metric.result(split, {})
     assert found["per_actor_iou"] == {"1": 100.0, "2": None}
     assert found["per_action_iou"] == {"1": 50.0, "2": None}
     assert found["per_pair_iou"] == {"11": 50.0, "12": None, "22": None}

@@ -146,7 +146,7 @@ def test_frame_map_is_the_area_under_the_curve():
 
 def test_recorded_videos_of_boxes_only_have_a_video_map():
     """A track is a tube of each class: that of the second best action is found, too."""
-    metric = OverTime(metrics.Split(A2D, 0.3))
+    metric = OverTime(A2D)
     for number in (2, 3):
         instances, rles = found((17, 0.9, BOX))
         instances.action_scores[0, 2] = 0.4  # eating
@@ -154,7 +154,7 @@ def test_recorded_videos_of_boxes_only_have_a_video_map():
         truth.has_mask[:], truth.codes[:] = False, ADULT_EATING
         truth.rles[:] = [{**rle, "counts": b"0"} for rle in truth.rles]
         show(metric, truth, instances, rles)
-    figures = metrics.results([metric], metric.split)
+    figures = metrics.results([metric], metrics.Split(0.3))
     assert set(figures) == {"video_map"} and figures["video_map"]["frames"] == 2
     assert set(figures["video_map"]["joint"].values()) == {100}
     assert "video-mAP .5" in metrics.table(figures)

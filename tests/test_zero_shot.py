@@ -51,23 +51,25 @@ def test_figures_of_an_actor_with_and_without_the_full_model():
     wrong = (np.arange(61) % 3 > 0) & (np.arange(61) < 60)
     scores = np.where(wrong[:, None], full.action_scores[:, ::-1], full.action_scores)
     ours = dataclasses.replace(full, action_scores=scores)
-    split = Split(SPACE, truth=truth, detections=ours, zero_shot_actor="man", seed=1)
-    split.metrics = voc_aps(ours, truth, SPACE)
-    found = zero_shot.ZeroShot(split).result()
+    split = Split(truth=truth, detections=ours, zero_shot_actor="man", seed=1)
+    earlier = voc_aps(ours, truth, SPACE)
+    metric = zero_shot.ZeroShot(SPACE)
+    found = metric.result(split, earlier)
     figures = found["zero_shot"]
     assert figures == {
         "actor": "man",
         "ap": found["zero_shot_actor_ap"]["1"],
         "chance": zero_shot.chance(ours, truth, SPACE, 0, seed=1),
     }
-    split.full = full
-    compared = zero_shot.ZeroShot(split).result()["zero_shot"]
+    split = dataclasses.replace(split, full=full)
+    compared = metric.result(split, earlier)["zero_shot"]
     assert compared.pop("full_ap") == pytest.approx(100)
     assert compared.pop("ratio") == pytest.approx(figures["ap"] / 100)
     assert compared == figures and 0 < figures["ap"] < 100
-    split.full = dataclasses.replace(full, frames=[f"w/{i}" for i in range(61)])
+    others = dataclasses.replace(full, frames=[f"w/{i}" for i in range(61)])
+    split = dataclasses.replace(split, full=others)
     with pytest.raises(InputError, match="detections: field 'frames': w/0"):
-        zero_shot.ZeroShot(split).result()
+        metric.result(split, earlier)
 
 
 def test_what_cannot_be_shuffled():

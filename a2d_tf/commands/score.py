@@ -22,7 +22,7 @@ the full model's --full=FULL/detections.npz for the ratio of the two (Eq. 3).
 from __future__ import annotations
 
 import pathlib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from a2d_tf.behaviour import agreement, bouts, prediction_folder
 from a2d_tf.core import command_line
@@ -68,8 +68,8 @@ def score_segmentation(truth: str, predicted: str, label_space: LabelSpace) -> d
     names = sorted(path.relative_to(truth) for path in paths)
     if not names:
         raise InputError(f"--truth: {truth} contains no label maps <VID>/<frame>.png")
-    split = registry.Split(label_space)
-    metrics = [metric(split) for metric in registry.registered(registry.PIXELS)]
+    split = registry.Split()
+    metrics = [metric(label_space) for metric in registry.registered(registry.PIXELS)]
     for name in names:
         true_path = pathlib.Path(truth, name)
         predicted_path = pathlib.Path(predicted, name)
@@ -77,7 +77,7 @@ def score_segmentation(truth: str, predicted: str, label_space: LabelSpace) -> d
             true_map = label_maps.read_label_map(true_path, label_space)
             predicted_map = label_maps.read_label_map(predicted_path, label_space)
             pairs = segmentation.pairs(true_map, predicted_map)
-            frame = _ScoredFrame({split.threshold: pairs})
+            frame: Any = _ScoredFrame({split.threshold: pairs})
             for metric in metrics:
                 metric.update(frame)
         except (InputError, OSError) as error:
@@ -96,8 +96,8 @@ def score_results(truth: str, predicted: str, label_space: LabelSpace) -> dict:
     """
     true_boxes = box_data.Truth.load(truth, label_space)
     results = box_data.Results.load(predicted, true_boxes, label_space)
-    split = registry.Split(label_space, truth=true_boxes, results=results)
-    metrics = [metric(split) for metric in registry.registered(registry.RESULTS)]
+    split = registry.Split(truth=true_boxes, results=results)
+    metrics = [metric(label_space) for metric in registry.registered(registry.RESULTS)]
     return registry.results(metrics, split)
 
 
@@ -121,14 +121,13 @@ def score_detections(
       InputError: a file or an option cannot be used.
     """
     split = registry.Split(
-        label_space,
         truth=box_data.Truth.load(truth, label_space),
         detections=box_data.Detections.load(predicted),
         zero_shot_actor=zero_shot_actor,
         seed=seed,
         full=box_data.Detections.load(full) if full else None,
     )
-    metrics = [metric(split) for metric in registry.registered(registry.ROIS)]
+    metrics = [metric(label_space) for metric in registry.registered(registry.ROIS)]
     return registry.results(metrics, split)
 
 

@@ -23,10 +23,9 @@ from a2d_tf.core.progress import progress_bar
 from a2d_tf.data import clip_records, pipeline
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation import box_data
-from a2d_tf.evaluation import metrics as registry
 from a2d_tf.evaluation.evaluated_frames import FIELDS, Collected, Frame
 from a2d_tf.evaluation.label_maps import write_png
-from a2d_tf.evaluation.metrics import segmentation
+from a2d_tf.evaluation.metrics import Split, choose, registered, results, segmentation
 from a2d_tf.model.inference import Inference, infer
 from a2d_tf.model.network import Network
 from a2d_tf.ops.label_painter import LabelPainter
@@ -128,8 +127,7 @@ class Evaluator:
     ) -> Iterator[tuple[list[float], np.ndarray]]:
         """Yield (thresholds, their common `label_map`), from the highest down.
 
-        Instances come best first, so each threshold only paints those that it adds. All
-        maps are one array, painted further.
+        Instances come best first, so each threshold only paints those that it adds.
         """
         instances = frame.instances
         painter = LabelPainter(*frame.truth.native_size, self.labels.code_dtype)
@@ -143,7 +141,7 @@ class Evaluator:
             for i in range(painted, number):
                 painter.paint(frame.patches[i], instances.score[i], instances.code[i])
             painted = number
-            yield list(with_this_number), painter.labels
+            yield list(with_this_number), painter.labels.copy()
 
     def scored(self, clips: Iterable[Clip]) -> Iterator[Frame]:
         """Yield the frame of each clip in order, with its pairs at THRESHOLDS."""
@@ -158,12 +156,20 @@ class Evaluator:
 
         yield from workers.in_threads(score, clips, self._ahead)
 
-    def _empty_split(self, threshold):
-        """Return the `Split` of an evaluation, to be filled."""
-        return registry.Split(
-            labels=self.labels,
+    def _split(
+        self,
+        threshold: float,
+        detections: box_data.Detections,
+        truth: box_data.Truth,
+        instances: box_data.Results | None = None,
+    ) -> Split:
+        """Return what metrics read of a split whose frames have all been seen."""
+        return Split(
             threshold=threshold,
-            joint=bool(self.network.label_mode.columns),
+            joint=self.network.label_mode.is_joint,
+            truth=truth,
+            detections=detections,
+            results=instances,
             zero_shot_actor=self.config.training.zero_shot_actor,
             seed=self.config.training.seed,
         )
@@ -184,12 +190,11 @@ class Evaluator:
         if split == "val" and not self.config.training.val_fraction:
             # no video is held out: the training split need not be read to see it
             return None
-        inputs = self._empty_split(threshold=0.0)
         collected = Collected(self.network.label_mode.columns)
         metrics = []
-        for metric_class in registry.registered():
+        for metric_class in registered():
             if metric_class.validates:
-                metrics.append(metric_class(inputs))
+                metrics.append(metric_class(self.labels))
         pictured: dict[str, Frame] = {}  # by video
         scored = self.scored(itertools.islice(self.clips(split), most))
         for frame in progress_bar(scored, desc=split, unit="frame", leave=False):
@@ -200,17 +205,16 @@ class Evaluator:
                 pictured.setdefault(frame.truth.video, frame)
         if not collected.truths:
             return None
-        inputs.threshold, score = registry.choose(metrics, THRESHOLDS)
-        inputs.detections = collected.detections()
-        inputs.truth = collected.truth()
+        threshold, score = choose(metrics, THRESHOLDS)
+        data = self._split(threshold, collected.detections(), collected.truth())
         drawn = {}
         for frame in pictured.values():
-            picture = frame.picture(inputs.threshold, self.labels)
+            picture = frame.picture(threshold, self.labels)
             drawn[f"{split}/{frame.truth.name}"] = picture
         return Validation(
-            threshold=inputs.threshold,
+            threshold=threshold,
             score=score,
-            metrics=registry.results(metrics, inputs),
+            metrics=results(metrics, data),
             pictures=drawn,
         )
 
@@ -240,9 +244,8 @@ class Evaluator:
 
     def _evaluate(self, split, threshold, folder, notes):
         """Evaluate into a folder beside the final one."""
-        inputs = self._empty_split(threshold)
         collected = Collected(self.network.label_mode.columns)
-        metrics = [metric(inputs) for metric in registry.registered()]
+        metrics = [metric(self.labels) for metric in registered()]
         instances: list[dict] = []
 
         def write_maps(numbered: tuple[int, Clip]) -> tuple[Frame, list[dict]]:
@@ -275,15 +278,16 @@ class Evaluator:
                 f"{self.manifest.directory}: no records in split '{split}' "
                 f"(--val_fraction={self.config.training.val_fraction})"
             )
-        inputs.detections = collected.detections()
-        inputs.truth = collected.truth()
-        inputs.truth.save(folder / "truth.json", self.labels)
+        detections = collected.detections()
+        truth = collected.truth()
+        truth.save(folder / "truth.json", self.labels)
         write_text(folder / "instances.json", json.dumps(instances))
-        inputs.results = box_data.Results.of_entries(instances, inputs.truth)
+        coco_results = box_data.Results.of_entries(instances, truth)
+        data = self._split(threshold, detections, truth, coco_results)
         with futures.ThreadPoolExecutor(1) as pool:
             # Compressing releases Python's lock. The others would take turns.
-            saved = pool.submit(inputs.detections.save, folder / "detections.npz")
-            scores = registry.results(metrics, inputs)
+            saved = pool.submit(detections.save, folder / "detections.npz")
+            scores = results(metrics, data)
             saved.result()
         scores.update(notes or {}, score_threshold=float(threshold))
         write_json(folder / "metrics.json", scores, sort_keys=True)

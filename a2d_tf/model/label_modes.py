@@ -69,6 +69,11 @@ class LabelMode(ABC):
         self.num_classes = len(self.classes())
         self._valid = np.float32(labels.valid)
 
+    @property
+    def is_joint(self) -> bool:
+        """Whether a pair has a score of its own, and p(action) sums over actors."""
+        return bool(self.columns)
+
     def classes(self) -> list[tuple[str, ...]]:
         """Return the classes of the actor head, each as its names, our own first."""
         return [(actor,) for actor in self.labels.actors]

@@ -29,7 +29,7 @@ def describe(run: Run) -> dict[str, Any]:
         "use_flow": model.use_flow,
         "label_mode": model.label_mode,
         # whether p(action) is a sum over actors
-        "joint": bool(run.network.label_mode.columns),
+        "joint": run.network.label_mode.is_joint,
         "canvas": list(run.network.image_size),
         "score_threshold": run.config.inference.score_threshold,
         "precision": run.config.compute.precision,

@@ -13,7 +13,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 from collections import Counter
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from pycocotools import mask as rle_tools
@@ -21,6 +21,9 @@ from pycocotools import mask as rle_tools
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.evaluation.matching import MATCH_IOU, iou, match
 from a2d_tf.evaluation.metrics import INSTANCES, Metric, Split, Table
+
+if TYPE_CHECKING:
+    from a2d_tf.evaluation.evaluated_frames import Frame
 
 _FIGURES = ("ap", "iou")
 _COLUMNS = {"frames": "frames", "ap": "AP", "iou": "IoU"}
@@ -189,13 +192,13 @@ class Behaviours(Metric):
     needs = (INSTANCES,)
     validates = True
 
-    def __init__(self, split: Split) -> None:
-        super().__init__(split)
+    def __init__(self, labels: LabelSpace) -> None:
+        super().__init__(labels)
         self._frames: list[_KeptFrame] = []
 
-    def update(self, frame: Any) -> None:
+    def update(self, frame: Frame) -> None:
         """Keep the codes of a frame, and which instances lie on which true ones."""
-        if self.split.labels == A2D:
+        if self.labels == A2D:
             return
         truth = frame.truth
         instances = frame.instances
@@ -217,7 +220,7 @@ class Behaviours(Metric):
             )
         )
 
-    def result(self) -> dict:
+    def result(self, split: Split, earlier: dict) -> dict:
         """Return the figures of each class, their means, confusions, and mistakes.
 
         Returns:
@@ -232,12 +235,12 @@ class Behaviours(Metric):
         """
         if not self._frames:
             return {}
-        totals = self._totals()
-        names = _class_names(self.split.labels)
+        totals = self._totals(split.threshold)
+        names = _class_names(self.labels)
         rows = {}
         tested = collections.defaultdict(list)
         for key, name in names.items():
-            row = self._row(key, totals)
+            row = self._row(key, totals, earlier)
             if row["frames"]:
                 tested[f"{key.kind}s"].append(row)
             if key.kind == "pair":
@@ -257,26 +260,30 @@ class Behaviours(Metric):
             "mistakes": totals.mistakes,
         }
 
-    def _row(self, key, totals):
-        """Return the figures of a class, as in "behaviours"."""
+    def _row(self, key, totals, earlier):
+        """Return the figures of a class, as in "behaviours".
+
+        Args:
+          earlier: has the AP and the IoU of each class.
+        """
         frames = totals.frames[key]
         row: dict[str, Any] = {"frames": frames, **dict.fromkeys(_FIGURES)}
         if frames:
             for name in _FIGURES:
-                by_number = self.split.metrics.get(f"per_{key.kind}_{name}", {})
+                by_number = earlier.get(f"per_{key.kind}_{name}", {})
                 row[name] = by_number.get(str(key.number))
         if key.kind == "pair":
             row["instances"] = totals.instances[key.number]
             row["found"] = totals.found[key.number]
             row["findings"] = totals.findings[key.number]
-            row["name"] = self.split.labels.spoken(key.number)
+            row["name"] = self.labels.spoken(key.number)
         return row
 
-    def _totals(self):
+    def _totals(self, threshold):
         """Count the instances of all frames that reach the threshold."""
         totals = _Totals()
         for frame in self._frames:
-            counted = frame.scores >= np.float32(self.split.threshold)
+            counted = frame.scores >= np.float32(threshold)
             codes = frame.codes[counted]
             true_codes = frame.true_codes.tolist()
             totals.instances.update(true_codes)
@@ -286,8 +293,8 @@ class Behaviours(Metric):
             background = np.ones(len(frame.true_codes), bool)
             near = np.column_stack([frame.near[:, counted], background])
             answers = np.append(codes, 0)[near.argmax(axis=1)]
-            true_actors, true_actions = self.split.labels.split(frame.true_codes)
-            actors, actions = self.split.labels.split(answers)
+            true_actors, true_actions = self.labels.split(frame.true_codes)
+            actors, actions = self.labels.split(answers)
             _count_confusions(totals, "actor", true_actors, actors)
             _count_confusions(totals, "action", true_actions, actions)
             # Matches, and what has none.

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from a2d_tf.core.labels import LabelSpace
 from a2d_tf.evaluation.matching import iou, match
 from a2d_tf.evaluation.metrics import INSTANCES, Metric, Split, Table
+
+if TYPE_CHECKING:
+    from a2d_tf.evaluation.evaluated_frames import Frame
 
 
 class BoxF1(Metric):
@@ -18,17 +22,17 @@ class BoxF1(Metric):
     """
 
     section = "box_f1"
-    position = 3
+    position = 4
     needs = (INSTANCES,)
     validates = True
 
-    def __init__(self, split: Split) -> None:
-        super().__init__(split)
+    def __init__(self, labels: LabelSpace) -> None:
+        super().__init__(labels)
         self._true_count = 0
         # Of each frame: p(actor) of its instances, and whether each is right, [2, N].
         self._scored = [np.zeros((2, 0))]
 
-    def update(self, frame: Any) -> None:
+    def update(self, frame: Frame) -> None:
         """Match the instances of a frame, which come best first."""
         truth = frame.truth
         instances = frame.instances
@@ -44,11 +48,11 @@ class BoxF1(Metric):
         everything = counted.sum() + self._true_count
         return float(200 * right[counted].sum() / max(everything, 1))
 
-    def result(self) -> dict:
+    def result(self, split: Split, earlier: dict) -> dict:
         """Return {"box_f1": percent}; empty if label maps were scored."""
-        if self.split.metrics.get("segmentation"):
+        if earlier.get("segmentation"):
             return {}
-        return {"box_f1": self.at(self.split.threshold)}
+        return {"box_f1": self.at(split.threshold)}
 
     @classmethod
     def tables(cls, metrics: dict) -> list[Table]:

@@ -15,7 +15,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from a2d_tf.evaluation.box_data import InstanceTable, Results, Truth
-from a2d_tf.evaluation.metrics import RESULTS, Metric, Table
+from a2d_tf.evaluation.metrics import RESULTS, Metric, Split, Table
 
 # Index of each figure among the IoUs .5, .55, ..., .95; "ap" is their mean.
 _MATCHES: dict[str, int | slice] = {"ap": slice(None), "ap50": 0, "ap75": 5}
@@ -36,12 +36,14 @@ class Coco(Metric):
     """COCO's AP of the pairs."""
 
     section = "coco"
-    position = 4
+    position = 6
     needs = (RESULTS,)
 
-    def result(self) -> dict:
+    def result(self, split: Split, earlier: dict) -> dict:
         """Return {"coco": see `coco_aps`}."""
-        return {"coco": coco_aps(self.split.results, self.split.truth)}
+        assert split.results is not None
+        assert split.truth is not None
+        return {"coco": coco_aps(split.results, split.truth)}
 
     @classmethod
     def tables(cls, metrics: dict) -> list[Table]:

@@ -12,7 +12,7 @@ import numpy as np
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.evaluation.average_precision import ClassScorer
 from a2d_tf.evaluation.box_data import Detections, Results, Truth
-from a2d_tf.evaluation.metrics import KINDS, RESULTS, ROIS, Metric, Table
+from a2d_tf.evaluation.metrics import KINDS, RESULTS, ROIS, Metric, Split, Table
 
 
 class Detection(Metric):
@@ -24,12 +24,13 @@ class Detection(Metric):
     validates = True
     columns = {f"{kind}_map": kind for kind in KINDS}
 
-    def result(self) -> dict:
+    def result(self, split: Split, earlier: dict) -> dict:
         """Return `voc_aps`, or `voc_aps_of_results` if there are only instances."""
-        split = self.split
-        if split.detections is None:
-            return voc_aps_of_results(split.results, split.truth, split.labels)
-        return voc_aps(split.detections, split.truth, split.labels)
+        assert split.truth is not None
+        if split.detections is not None:
+            return voc_aps(split.detections, split.truth, self.labels)
+        assert split.results is not None
+        return voc_aps_of_results(split.results, split.truth, self.labels)
 
     @classmethod
     def tables(cls, metrics: dict) -> list[Table]:

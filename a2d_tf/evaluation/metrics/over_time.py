@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from pycocotools import mask as rle_tools
 
+from a2d_tf.core.labels import LabelSpace
 from a2d_tf.evaluation.metrics import TRACKS, Metric, Split, Table
 from a2d_tf.evaluation.metrics.hota import NAMES, tracking_scores
 from a2d_tf.evaluation.metrics.tracks import TRACK_KINDS, ComparedFrame, Objects
@@ -21,7 +22,7 @@ from a2d_tf.evaluation.metrics.video_map import frame_map, video_maps
 from a2d_tf.ops import tracking
 
 if TYPE_CHECKING:
-    from a2d_tf.evaluation import evaluated_frames
+    from a2d_tf.evaluation.evaluated_frames import Frame
 
 _COLUMNS = dict(zip(NAMES, "HOTA DetA AssA LocA IDF1 IDP IDR".split()))
 _MAPS = {
@@ -34,9 +35,10 @@ _MAPS = {
 
 @dataclasses.dataclass(frozen=True)
 class _Instances:
-    """The N instances of a frame that count, as the tracker reads them.
+    """N instances of a frame, as the tracker reads them.
 
     Attributes:
+      class_scores: float [N], p(actor) of the actor that each is taken for.
       boxes: float [N, 4], y1, x1, y2, x2.
       codes: int [N].
       scores: float [N].
@@ -45,12 +47,40 @@ class _Instances:
       masks: N RLEs.
     """
 
+    class_scores: np.ndarray
     boxes: np.ndarray
     codes: np.ndarray
     scores: np.ndarray
     actor_scores: np.ndarray
     action_scores: np.ndarray
     masks: list[dict]
+
+    @classmethod
+    def of(cls, frame: Frame) -> _Instances:
+        """Return all instances of a frame."""
+        instances = frame.instances
+        return cls(
+            class_scores=instances.class_scores,
+            boxes=instances.boxes,
+            codes=instances.code,
+            scores=instances.score,
+            actor_scores=instances.actor_scores,
+            action_scores=instances.action_scores,
+            masks=frame.rles,
+        )
+
+    def reaching(self, threshold: float) -> _Instances:
+        """Return the instances of at least this p(actor)."""
+        rows = np.flatnonzero(self.class_scores >= threshold)
+        return _Instances(
+            class_scores=self.class_scores[rows],
+            boxes=self.boxes[rows],
+            codes=self.codes[rows],
+            scores=self.scores[rows],
+            actor_scores=self.actor_scores[rows],
+            action_scores=self.action_scores[rows],
+            masks=[self.masks[i] for i in rows],
+        )
 
 
 class _KeptFrame(NamedTuple):
@@ -64,15 +94,15 @@ class OverTime(Metric):
     """The scores over time of the videos whose frames are all there."""
 
     section = "over_time"
-    position = 5
+    position = 7
     needs = (TRACKS,)
 
-    def __init__(self, split: Split) -> None:
-        super().__init__(split)
+    def __init__(self, labels: LabelSpace) -> None:
+        super().__init__(labels)
         # {video: {number of a frame: the frame, None if it lacks identities}}
         self._videos: dict[str, dict[int, _KeptFrame | None]] = {}
 
-    def update(self, frame: evaluated_frames.Frame) -> None:
+    def update(self, frame: Frame) -> None:
         """Keep the instances of a frame, and its truth."""
         truth = frame.truth
         kept_frame = None
@@ -89,23 +119,10 @@ class OverTime(Metric):
                 scores=np.ones(len(tracks)),
                 boxes=truth.boxes,
             )
-            kept_frame = _KeptFrame(true_objects, self._instances(frame))
+            kept_frame = _KeptFrame(true_objects, _Instances.of(frame))
         self._videos.setdefault(truth.video, {})[truth.frame] = kept_frame
 
-    def _instances(self, frame):
-        """Return the instances of a frame that reach the threshold."""
-        instances = frame.instances
-        rows = np.flatnonzero(instances.class_scores >= self.split.threshold)
-        return _Instances(
-            boxes=instances.boxes[rows],
-            codes=instances.code[rows],
-            scores=instances.score[rows],
-            actor_scores=instances.actor_scores[rows],
-            action_scores=instances.action_scores[rows],
-            masks=[frame.rles[i] for i in rows],
-        )
-
-    def result(self) -> dict:
+    def result(self, split: Split, earlier: dict) -> dict:
         """Return {"video_map": see `video_maps`, "over_time": see `tracking_scores`}.
 
         A video counts if its frames are recorded without a gap, two or more, and every
@@ -118,17 +135,15 @@ class OverTime(Metric):
             object_count += sum(len(frame.truth.codes) for frame in frames)
         if not object_count:
             return {}
-        split = self.split
-        compared_videos = [self._follow(frames) for frames in videos]
-        figures = {"video_map": video_maps(compared_videos, split.labels)}
+        compared_videos = [self._follow(frames, split) for frames in videos]
+        figures = {"video_map": video_maps(compared_videos, self.labels)}
         if split.detections is not None:
+            assert split.truth is not None
             joint = figures["video_map"]["joint"]
-            joint["frame_map50"] = frame_map(
-                split.detections, split.truth, split.labels
-            )
+            joint["frame_map50"] = frame_map(split.detections, split.truth, self.labels)
         with_masks = [frames for frames in compared_videos if _all_have_masks(frames)]
         if with_masks:
-            figures["over_time"] = tracking_scores(with_masks, split.labels)
+            figures["over_time"] = tracking_scores(with_masks, self.labels)
         return figures
 
     def _complete_videos(self):
@@ -138,30 +153,31 @@ class OverTime(Metric):
             if len(frames) > 1 and without_gap and None not in frames.values():
                 yield [frames[number] for number in sorted(frames)]
 
-    def _follow(self, frames):
+    def _follow(self, frames, split):
         """Link the instances of a video: list of `ComparedFrame`."""
-        labels = self.split.labels
-        joint = self.split.joint
+        answers = []
+        for frame in frames:
+            answers.append((frame.truth, frame.instances.reaching(split.threshold)))
         compared_frames = []
-        for truth, instances, tracks, codes, scores, *_ in tracking.follow(
-            frames, labels, joint=joint
-        ):
+        for followed in tracking.follow(answers, self.labels, joint=split.joint):
+            instances = followed.instances
             rows = []
             for i, mask in enumerate(instances.masks):
-                if tracks[i] and rle_tools.area(mask):
+                if followed.ids[i] and rle_tools.area(mask):
                     rows.append(i)
             actions = instances.action_scores[rows].astype(float)
-            if joint:  # they contain p(actor), see `track_labels.read_label`
+            if split.joint:  # they contain p(actor), see `track_labels.read_label`
                 actions /= np.maximum(actions.sum(axis=1, keepdims=True), 1e-30)
             actors = instances.actor_scores[rows]
             predicted = Objects(
-                tracks=tracks[rows],
-                codes=codes[rows],
+                tracks=followed.ids[rows],
+                codes=followed.codes[rows],
                 masks=[instances.masks[i] for i in rows],
-                scores=scores[rows],
+                scores=followed.scores[rows],
                 boxes=instances.boxes[rows],
-                pair_scores=actors[:, :, None] * actions[:, None] * labels.valid,
+                pair_scores=actors[:, :, None] * actions[:, None] * self.labels.valid,
             )
+            truth = followed.frame  # what was given beside the instances
             compared_frames.append(ComparedFrame(truth, predicted))
         return compared_frames
 

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import collections
 import functools
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.evaluation.metrics import KINDS, PIXELS, Metric, Split, Table
+
+if TYPE_CHECKING:
+    from a2d_tf.evaluation.evaluated_frames import Frame
 
 _CODES = 65536  # of a 16-bit label map
 _MEASURES = {"ave": "ave", "glo": "glo", "miou": "mIoU"}
@@ -39,14 +42,14 @@ class Segmentation(Metric):
     validates = True
     columns = _columns()
 
-    def __init__(self, split: Split) -> None:
-        super().__init__(split)
-        # By threshold. To make one takes as long as to add a frame.
+    def __init__(self, labels: LabelSpace) -> None:
+        super().__init__(labels)
+        # {threshold: the confusion of the label maps at this threshold}
         self.confusions: dict[float, Confusion] = collections.defaultdict(
-            functools.partial(Confusion, split.labels)
+            functools.partial(Confusion, labels)
         )
 
-    def update(self, frame: Any) -> None:
+    def update(self, frame: Frame) -> None:
         """Add the pairs of codes of a frame, if its true label map is complete."""
         for threshold, code_pairs in frame.pairs.items():
             self.confusions[threshold].add(code_pairs)
@@ -58,17 +61,17 @@ class Segmentation(Metric):
             return None
         return confusion.metrics()["joint"]["miou"]
 
-    def result(self) -> dict:
+    def result(self, split: Split, earlier: dict) -> dict:
         """Return {"segmentation": see `Confusion.metrics`}.
 
         It is empty if label maps hold no objects. With labels other than A2D's it has
         also `Confusion.ious`.
         """
-        confusion = self.confusions[self.split.threshold]
+        confusion = self.confusions[split.threshold]
         if not confusion.pixels:
             return {}
         figures: dict = {"segmentation": confusion.metrics()}
-        if self.split.labels != A2D:
+        if self.labels != A2D:
             figures.update(confusion.ious())
         return figures
 
@@ -98,23 +101,50 @@ class CodePairs(NamedTuple):
     pixels: np.ndarray
 
 
+class _Axes(NamedTuple):
+    """The rows and columns of a `Confusion`.
+
+    Attributes:
+      classes: int64 [C], the code of each row: background and the valid pairs.
+      row_of_code: int32 [_CODES], the row of a true code, -1 of one that is no class.
+      column_of_code: int64 [_CODES], the column of a predicted code.
+      column_count: number of columns.
+    """
+
+    classes: np.ndarray
+    row_of_code: np.ndarray
+    column_of_code: np.ndarray
+    column_count: int
+
+
+@functools.lru_cache(maxsize=8)
+def _axes(labels: LabelSpace) -> _Axes:
+    """Return the axes of every `Confusion` of a label space, which share 0.8 MB."""
+    classes = np.array((0, *labels.codes))
+    row_of_code = np.full(_CODES, -1, np.int32)
+    row_of_code[classes] = np.arange(len(classes))
+    # The column of a predicted code is the code itself. A code above the last actor's
+    # is no class, yet its last digit is an action: it goes to the column of that digit
+    # behind the actors.
+    beyond = labels.base * (len(labels.actors) + 1)
+    codes = np.arange(_CODES)
+    column_of_code = np.where(codes < beyond, codes, beyond + codes % labels.base)
+    return _Axes(
+        classes=classes,
+        row_of_code=row_of_code,
+        column_of_code=column_of_code,
+        column_count=beyond + labels.base,
+    )
+
+
 class Confusion:
     """Pixel counts of (true code, predicted code), added up over frames."""
 
     def __init__(self, label_space: LabelSpace) -> None:
         self.label_space = label_space
-        self._classes = np.array((0, *label_space.codes))
-        # The row of a true code, -1 of a code that is no class.
-        self._row = np.full(_CODES, -1, np.int32)
-        self._row[self._classes] = np.arange(len(self._classes))
-        # The column of a predicted code is the code itself. A code above the last
-        # actor's is no class, yet its last digit is an action: it goes to the column of
-        # that digit behind the actors.
-        base = label_space.base
-        beyond = base * (len(label_space.actors) + 1)
-        codes = np.arange(_CODES)
-        self._column = np.where(codes < beyond, codes, beyond + codes % base)
-        self._counts = np.zeros((len(self._classes), beyond + base), np.int64)
+        self._axes = _axes(label_space)
+        shape = (len(self._axes.classes), self._axes.column_count)
+        self._counts = np.zeros(shape, np.int64)
 
     @property
     def pixels(self) -> int:
@@ -127,13 +157,13 @@ class Confusion:
 
     def add(self, code_pairs: CodePairs) -> None:
         """Add the `pairs` of a frame; InputError if a true code is no valid pair."""
-        rows = self._row[code_pairs.true]
+        rows = self._axes.row_of_code[code_pairs.true]
         if (rows < 0).any():
             code = code_pairs.true[rows < 0][0]
             raise InputError(
                 f"truth label map: code {code} is not a valid pair of the label space"
             )
-        columns = self._column[code_pairs.predicted]
+        columns = self._axes.column_of_code[code_pairs.predicted]
         np.add.at(self._counts, (rows, columns), code_pairs.pixels)
 
     def matrix(self, kind: str) -> np.ndarray:
@@ -144,19 +174,20 @@ class Confusion:
         beyond the last.
         """
         space = self.label_space
-        column_codes = np.arange(self._counts.shape[1])
+        classes = self._axes.classes
+        column_codes = np.arange(self._axes.column_count)
         if kind == "actor":
             size = len(space.actors) + 1
-            rows, _ = space.split(self._classes)
+            rows, _ = space.split(classes)
             columns, _ = space.split(column_codes)
         elif kind == "action":
             size = len(space.actions) + 1
-            _, rows = space.split(self._classes)
+            _, rows = space.split(classes)
             _, columns = space.split(column_codes)
         else:
-            size = len(self._classes)
+            size = len(classes)
             rows = np.arange(size)
-            columns = self._row[column_codes]
+            columns = self._axes.row_of_code[column_codes]
         columns = np.where((columns < 0) | (columns >= size), size, columns)
         matrix = np.zeros((size, size + 1), np.int64)
         np.add.at(matrix, (rows[:, None], columns[None]), self._counts)

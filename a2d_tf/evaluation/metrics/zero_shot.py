@@ -29,15 +29,16 @@ class ZeroShot(Metric):
     """The AP of every actor's actions, and Fig. 4 for the actor held out."""
 
     section = "zero_shot"
-    position = 3
+    position = 5
     needs = (ROIS, RESULTS)
 
-    def result(self) -> dict:
+    def result(self, split: Split, earlier: dict) -> dict:
         """Return {"zero_shot_actor_ap": of `actor_aps`, "zero_shot": of `figures`}."""
-        aps = actor_aps(self.split.metrics["per_pair_ap"], self.split.labels)
-        if not self.split.zero_shot_actor:
+        aps = actor_aps(earlier["per_pair_ap"], self.labels)
+        if not split.zero_shot_actor:
             return {"zero_shot_actor_ap": aps}
-        return {"zero_shot_actor_ap": aps, "zero_shot": figures(self.split, aps)}
+        of_actor = figures(split, aps, self.labels)
+        return {"zero_shot_actor_ap": aps, "zero_shot": of_actor}
 
     @classmethod
     def tables(cls, metrics: dict) -> list[Table]:
@@ -71,18 +72,20 @@ def actor_aps(
     return {actor: sum(values) / len(values) for actor, values in aps.items()}
 
 
-def figures(split: Split, aps: dict[str, float]) -> dict:
+def figures(split: Split, aps: dict[str, float], labels: LabelSpace) -> dict:
     """Compute the figures of Fig. 4 for the actor whose action labels were withheld.
 
     Args:
       split: with `zero_shot_actor`, detections, truth, and perhaps the `full` model's
         detections.
       aps: `actor_aps` of these detections.
+      labels: of the split.
 
     Returns:
       {"actor", "ap", "chance"} in percent, with `full` also {"full_ap", "ratio"}.
     """
-    labels = split.labels
+    assert split.detections is not None
+    assert split.truth is not None
     actor = labels.actor_index(split.zero_shot_actor)
     ap = aps[str(actor + 1)]
     result: dict = {

@@ -95,7 +95,7 @@ def page(
             f" so {folder} was made from other records; pass those as --records"
         )
     tables = []
-    for _, table in registry.tables(registry.of_own_labels(metrics)):
+    for _, table in registry.all_tables(registry.of_own_labels(metrics)):
         rows = []
         for name, values in table.lines():
             rows.append([name, *map(registry.figure, values)])

@@ -1,0 +1,103 @@
+"""The base class of metrics, and the data that they are computed from."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, ClassVar
+
+from a2d_tf.core.labels import LabelSpace
+from a2d_tf.evaluation.metrics.tables import Table
+
+if TYPE_CHECKING:
+    from a2d_tf.evaluation.box_data import Detections, Results, Truth
+    from a2d_tf.evaluation.evaluated_frames import Frame
+
+KINDS = ("actor", "action", "joint")
+"""Kinds of classes."""
+
+# What a metric may need.
+PIXELS = "pixels"
+"""The pairs of codes of each frame's label maps."""
+INSTANCES = "instances"
+"""The instances of each frame."""
+TRACKS = "tracks"
+"""The identities of each frame's true instances."""
+ROIS = "rois"
+"""`Split.detections`, of the whole split."""
+RESULTS = "results"
+"""`Split.results`, of the whole split."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """A split whose frames have all been seen; None for data that were not given.
+
+    Attributes:
+      threshold: least p(actor) of an instance in label maps and tracks.
+      joint: whether p(action) is a sum over actors, see `track_labels.read_label`.
+      truth: the true boxes.
+      detections: every RoI.
+      results: the instances.
+      zero_shot_actor: name of the actor whose action labels were withheld, or "".
+      seed: of shuffles.
+      full: every RoI of the full model, to compare a zero-shot model with.
+    """
+
+    threshold: float = 0.0
+    joint: bool = False
+    truth: Truth | None = None
+    detections: Detections | None = None
+    results: Results | None = None
+    zero_shot_actor: str = ""
+    seed: int = 0
+    full: Detections | None = None
+
+
+class Metric:
+    """One or several figures of a split.
+
+    Attributes:
+      section: of TensorBoard's tags: SECTION/FIGURE, or SECTION/ROW_FIGURE; empty for
+        none.
+      position: results and tables come in the order of these numbers.
+      needs: what it is computed from; one of several suffices.
+      validates: whether it is computed in validation, while a training waits.
+      labels: the label space of the split.
+    """
+
+    section: ClassVar[str]
+    position: ClassVar[int] = 100
+    needs: ClassVar[tuple[str, ...]]
+    validates: ClassVar[bool] = False
+
+    def __init__(self, labels: LabelSpace) -> None:
+        self.labels = labels
+
+    def update(self, frame: Frame) -> None:
+        """Keep what `at` and `result` need of a frame.
+
+        In `a2d score segmentation` a frame has nothing but `pairs`.
+        """
+
+    def at(self, threshold: float) -> float | None:
+        """Return the figure, in percent, that validation maximizes; None without one.
+
+        Validation chooses the threshold and the best weights by the first metric, in
+        the order of `position`, that has such figures.
+        """
+        return None
+
+    def result(self, split: Split, earlier: dict) -> dict:
+        """Return the metric's part of `metrics.json`; empty without scores.
+
+        Args:
+          split: the data of all frames, and the threshold; in validation it is one of
+            those that `Frame.pairs` has.
+          earlier: the parts of `metrics.json` of the metrics of a lower `position`.
+        """
+        return {}
+
+    @classmethod
+    def tables(cls, metrics: dict) -> list[Table]:
+        """Return the metric's tables of `metrics.json`, which may lack any part."""
+        return []
