@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from a2d_tf.core import addons
 from a2d_tf.core.config import TrainingConfig
-from a2d_tf.training import optimizer
+from a2d_tf.training.schedule import Schedule
 
 SHAPES = [(3, 3, 2, 4), (4,), (5, 7), ()]
 
@@ -23,7 +23,7 @@ class Training(tf.Module):
         training = TrainingConfig(
             learning_rate=0.1, steps=6, warmup_steps=2, schedule="cosine"
         )
-        rate, decay = (optimizer.Schedule(training, factor) for factor in (1.0, 0.03))
+        rate, decay = (Schedule(training, factor) for factor in (1.0, 0.03))
         options = {"momentum": 0.9} if kind == "SGDW" else {}
         maker = (
             getattr(addons, f"Own{kind}")

@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.runs import checkpoints
+from a2d_tf.training.averages import Averages
 from a2d_tf.training.checkpointer import Checkpointer
-from a2d_tf.training.optimizer import Averages
 from a2d_tf.training.train_step import TrainState
 
 

@@ -6,7 +6,8 @@ import tensorflow as tf
 
 from a2d_tf.core.config import TrainingConfig
 from a2d_tf.training import optimizer
-from a2d_tf.training.optimizer import Averages
+from a2d_tf.training.averages import Averages
+from a2d_tf.training.schedule import Schedule
 
 
 def test_schedule():
@@ -18,12 +19,12 @@ def test_schedule():
         training = TrainingConfig(
             learning_rate=0.1, steps=105, warmup_steps=5, schedule=kind
         )
-        whole, half = optimizer.Schedule(training), optimizer.Schedule(training, 0.5)
+        whole, half = Schedule(training), Schedule(training, 0.5)
         for step, rate in rates.items():
             assert float(whole(step)) == pytest.approx(rate, abs=1e-6), (kind, step)
             assert float(half(step)) == pytest.approx(rate / 2, abs=1e-6)
     at_once = TrainingConfig(learning_rate=0.1, warmup_steps=0)
-    assert float(optimizer.Schedule(at_once)(0)) == pytest.approx(0.1)
+    assert float(Schedule(at_once)(0)) == pytest.approx(0.1)
 
 
 def variables():

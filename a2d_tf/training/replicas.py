@@ -7,7 +7,7 @@ that of one device on the whole batch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import tensorflow as tf
@@ -17,7 +17,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.data import pipeline
 from a2d_tf.data.manifest import Manifest
 
-_AHEAD = 2  # batches on the device
+_PREFETCHED = 2  # batches on the device
 
 
 def make(kind: str, number: int = 0) -> tf.distribute.Strategy:
@@ -38,39 +38,46 @@ def make(kind: str, number: int = 0) -> tf.distribute.Strategy:
         raise InputError(
             f"--replicas={number}: TensorFlow sees {gpus} GPUs; use at most that many"
         )
-    device = "GPU" if gpus else "CPU"
-    if number and not gpus:
-        parts = [tf.config.LogicalDeviceConfiguration()] * number
-        tf.config.set_logical_device_configuration(
-            tf.config.list_physical_devices("CPU")[0], parts
-        )
-    return tf.distribute.MirroredStrategy(
-        [f"{device}:{i}" for i in range(number)] or None
-    )
+    if number == 0:
+        return tf.distribute.MirroredStrategy()
+    if gpus:
+        return tf.distribute.MirroredStrategy([f"GPU:{i}" for i in range(number)])
+    _divide_cpu(number)
+    return tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(number)])
+
+
+def _divide_cpu(number):
+    """Make logical devices of the CPU."""
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    logical = [tf.config.LogicalDeviceConfiguration() for _ in range(number)]
+    tf.config.set_logical_device_configuration(cpu, logical)
 
 
 def batches(manifest: Manifest, config: Config, *, start_step: int) -> Iterator[dict]:
-    """Iterate over `pipeline.training` from a step on, each replica's part on its
-    device.
+    """Iterate over `pipeline.training` from a step on.
 
-    The next batches are copied there while a step computes: by the strategy, or without
-    one by a prefetch to the GPU, if there is one.
+    Each replica's part of a batch is on its device. The next batches are copied there
+    while a step computes: by the strategy, or without one by a prefetch to the GPU, if
+    there is one.
     """
 
-    def part(context: tf.distribute.InputContext) -> tf.data.Dataset:
-        count = context.num_replicas_in_sync
+    def replica_batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
         dataset = pipeline.training(
-            manifest, config, start_step=start_step, replicas=count
+            manifest,
+            config,
+            start_step=start_step,
+            replicas=context.num_replicas_in_sync,
         )
-        # Else replicas would ask before every step whether each has a batch.
+        # Otherwise the replicas ask before every step whether each has a batch.
         endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
         return dataset.map(for_device).apply(endless)
 
-    dataset = tf.distribute.get_strategy().distribute_datasets_from_function(part)
+    strategy = tf.distribute.get_strategy()
+    dataset = strategy.distribute_datasets_from_function(replica_batches)
     gpus = tf.config.list_logical_devices("GPU")
     if gpus and not tf.distribute.has_strategy():
         dataset = dataset.apply(
-            tf.data.experimental.prefetch_to_device(gpus[0].name, _AHEAD)
+            tf.data.experimental.prefetch_to_device(gpus[0].name, _PREFETCHED)
         )
     return iter(dataset)
 
@@ -78,14 +85,16 @@ def batches(manifest: Manifest, config: Config, *, start_step: int) -> Iterator[
 def for_device(batch: dict) -> dict:
     """Make a batch one for a GPU: without strings, and with int64 for int32.
 
-    The int32 arguments of a function lie on the host: each would be fetched, and waited
-      for.
+    A function's int32 arguments are on the host: a GPU would wait for each of them.
     """
-    return {
-        name: tf.cast(value, tf.int64) if value.dtype == tf.int32 else value
-        for name, value in batch.items()
-        if value.dtype != tf.string
-    }
+    fields = {}
+    for name, value in batch.items():
+        if value.dtype == tf.string:
+            continue
+        if value.dtype == tf.int32:
+            value = tf.cast(value, tf.int64)
+        fields[name] = value
+    return fields
 
 
 def first(values: Any) -> Any:
@@ -96,9 +105,22 @@ def first(values: Any) -> Any:
     )
 
 
+def own_parts(variables: Iterable[tf.Variable]) -> list[tf.Variable]:
+    """Return this replica's parts of variables; call it in a replica."""
+    strategy = tf.distribute.get_strategy()
+    context = tf.distribute.get_replica_context()
+    index = tf.get_static_value(context.replica_id_in_sync_group)
+    own = []
+    for variable in variables:
+        parts = strategy.experimental_local_results(variable)
+        own.append(parts[index % len(parts)])  # a variable may have a single part
+    return own
+
+
 def total(values: Any) -> Any:
-    """Sum a nest of tensors over all replicas; outside of a replica return it
-    unchanged.
+    """Sum a nest of tensors over all replicas.
+
+    Outside of a replica it is returned as it is.
     """
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:

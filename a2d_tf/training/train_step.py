@@ -10,6 +10,7 @@ import tensorflow as tf
 from a2d_tf.core.config import TrainingConfig
 from a2d_tf.model.network import Network
 from a2d_tf.training import optimizer, replicas
+from a2d_tf.training.averages import Averages
 from a2d_tf.training.forward import forward, scalars
 
 Step = Callable[[dict, int], dict[str, tf.Tensor]]
@@ -28,7 +29,7 @@ class TrainState:
 
     network: Network
     optimizer: tf.keras.optimizers.Optimizer
-    averages: optimizer.Averages | None = None
+    averages: Averages | None = None
     step: tf.Variable = dataclasses.field(
         default_factory=lambda: tf.Variable(0, dtype=tf.int64, trainable=False)
     )
@@ -45,7 +46,7 @@ class TrainState:
         """
         averages = None
         if training.average_decay:
-            averages = optimizer.Averages(
+            averages = Averages(
                 network.trainable_weights, training.average_decay, network.on_gpu
             )
         return cls(network, optimizer.make(training), averages)

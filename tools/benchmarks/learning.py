@@ -29,8 +29,8 @@ from a2d_tf.evaluation.metrics import coco
 from a2d_tf.model.inference import infer
 from a2d_tf.model.network import Network
 from a2d_tf.ops import masks as mask_ops
-from a2d_tf.training import optimizer
 from a2d_tf.training.replicas import for_device
+from a2d_tf.training.schedule import Schedule
 from tools.benchmarks import measure, peers, setups
 
 _BATCH = 8  # frames that are evaluated together
@@ -98,7 +98,7 @@ class Torchvision:
     def __init__(self, config: Config) -> None:
         training = config.training
         self._clip_norm = training.clip_norm
-        self._schedule = optimizer.Schedule(training)
+        self._schedule = Schedule(training)
         peers.torch.manual_seed(training.seed)
         self._model = peers.mask_rcnn(
             config.model, training, config.inference, len(A2D.actors)
