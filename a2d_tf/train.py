@@ -44,9 +44,9 @@ def main(argv: list[str]) -> None:
     from a2d_tf.training.fit_readout import fit_readout
 
     workdir = os.path.normpath(_WORKDIR.value)
-    given = Config.given(FLAGS, "model", "training")
+    given_flags = Config.given(FLAGS, "model", "training")
     gpus = devices.prepare(_DEVICE.value, training.deterministic)
-    config = run_start.resolve_config(config, given, _WORKDIR.value)
+    config = run_start.resolve_config(config, given_flags, _WORKDIR.value)
     config = run_start.without_masks(config, manifest)
     training = config.training
     tf.keras.utils.set_random_seed(training.seed)
@@ -54,8 +54,8 @@ def main(argv: list[str]) -> None:
     devices.announce(gpus, config.compute.precision, strategy.num_replicas_in_sync)
     with strategy.scope():
         network = Network(config.model, manifest.label_space, config.compute)
-        with locked(os.path.join(workdir, ".lock"), wait=False) as held:
-            if not held:
+        with locked(os.path.join(workdir, ".lock"), wait=False) as is_locked:
+            if not is_locked:
                 raise InputError(
                     f"{workdir}: another training uses this run folder; stop it, or use"
                     " another --workdir"
@@ -74,45 +74,49 @@ def main(argv: list[str]) -> None:
 
 
 def _conclude(workdir, manifest):
-    """Print the last validation's scores, and in a line the result, its path and
-    what is next.
-    """
+    """Print the scores of the last validation, then the result and the next command."""
     path = os.path.join(workdir, "score_threshold.json")
     result = "no videos were held out for validation"
     if os.path.isfile(path):
         metrics = load_json(path, {"validation": dict}, "delete it")["validation"]
         if manifest.label_space != A2D:
             print(registry.table(registry.of_own_labels(metrics)))
-        score, name = metrics.get("box_f1"), "F1 of boxes"
+        score = metrics.get("box_f1")
+        name = "F1 of boxes"
         if score is None:
-            score, name = (
-                metrics["segmentation"]["joint"]["miou"],
-                "joint mIoU with background",
-            )
+            score = metrics["segmentation"]["joint"]["miou"]
+            name = "joint mIoU with background"
         result = f"{name} {score:.1f} % on held-out videos"
-    words = shlex.join([f"--workdir={workdir}", f"--records={manifest.directory}"])
-    print(f"trained: {result}; {workdir}; next: a2d evaluate {words}")
+    flags = shlex.join([f"--workdir={workdir}", f"--records={manifest.directory}"])
+    print(f"trained: {result}; {workdir}; next: a2d evaluate {flags}")
 
 
 def _validation(network, config, manifest, workdir):
     """Return the validation of a run, for `fit`."""
     from a2d_tf.evaluation.evaluator import Evaluator
     from a2d_tf.runs import run_folder
+    from a2d_tf.training.fit import ValidationOutcome
 
     evaluator = Evaluator(network, config, manifest)
 
-    def validate() -> tuple[dict, dict, float, float] | None:
-        """Choose the threshold and score with it; pictures show the same clips every
-        time.
+    def validate() -> ValidationOutcome | None:
+        """Choose the threshold and score with it.
+
+        Pictures show the same clips in each validation.
         """
-        found = evaluator.validate("val", _PICTURES.value)
-        if found is None:
+        validation = evaluator.validate("val", _PICTURES.value)
+        if validation is None:
             return None
-        run_folder.save_threshold(workdir, found.threshold, found.metrics)
-        values = registry.scalars(found.metrics)
-        values["segmentation/threshold"] = found.threshold
-        images = {tag: picture[None] for tag, picture in found.pictures.items()}
-        return values, images, found.score, found.threshold
+        run_folder.save_threshold(workdir, validation.threshold, validation.metrics)
+        scalars = registry.scalars(validation.metrics)
+        scalars["segmentation/threshold"] = validation.threshold
+        images = {tag: image[None] for tag, image in validation.pictures.items()}
+        return ValidationOutcome(
+            scalars=scalars,
+            images=images,
+            score=validation.score,
+            threshold=validation.threshold,
+        )
 
     return validate
 

@@ -23,7 +23,7 @@ from a2d_tf.data import clip_records, pipeline
 from a2d_tf.model.heads import LOSS_TERMS
 from a2d_tf.model.network import Network
 from a2d_tf.training import fit as fit_module
-from a2d_tf.training.fit import fit
+from a2d_tf.training.fit import ValidationOutcome, fit
 from a2d_tf.training.train_step import make_train_step
 
 pytestmark = pytest.mark.slow
@@ -97,7 +97,12 @@ def train(
     def validate():
         calls.append(True)
         pictures = {"clip": tf.zeros([1, 4, 4, 3], tf.uint8)}
-        return {"segmentation/joint_miou": 12.5}, pictures, 12.5, 0.3
+        return ValidationOutcome(
+            scalars={"segmentation/joint_miou": 12.5},
+            images=pictures,
+            score=12.5,
+            threshold=0.3,
+        )
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fit_module, "make_train_step", watched)

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import statistics
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
@@ -19,13 +19,11 @@ from a2d_tf.runs.scores import CHECKPOINTS
 if TYPE_CHECKING:
     from a2d_tf.training.train_step import TrainState
 
-_KEPT = 3  # newest checkpoints, should the last ones be damaged
+_KEPT = 3  # number of checkpoints, as the last ones may be damaged
 
 
 class Window(tf.train.experimental.PythonState):
-    """The values of the steps since the last TensorBoard point: a list of {name:
-    float}.
-    """
+    """The values of the steps since the last TensorBoard point, [{name: float}]."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -33,11 +31,10 @@ class Window(tf.train.experimental.PythonState):
 
     def means(self) -> dict[str, float]:
         """Return the mean of each value over the steps."""
-        names = self.values[-1]
-        return {
-            name: statistics.fmean(values[name] for values in self.values)
-            for name in names
-        }
+        means = {}
+        for name in self.values[-1]:
+            means[name] = statistics.fmean([values[name] for values in self.values])
+        return means
 
     def serialize(self) -> str:
         return json.dumps(self.values)
@@ -49,19 +46,25 @@ class Window(tf.train.experimental.PythonState):
 class Checkpointer:
     """Saves and restores the training state in a run folder.
 
-    A checkpoint holds the network, the optimizer's slots, averages where there are any,
-    the step, and the values gathered for the next TensorBoard point. The averages take
-    the place of the network's weights, so that every reader gets them.
+    A checkpoint holds the network, the optimizer's slots, the averages if there are
+    any, the step, and the values gathered for the next TensorBoard point. The averages
+    take the place of the network's weights, so that every reader gets them.
     """
 
     def __init__(self, workdir: str, state: TrainState) -> None:
-        self.workdir, self.window = workdir, Window()
+        self.workdir = workdir
+        self.window = Window()
         self._state = state
         os.makedirs(self._folder("last"), exist_ok=True)
-        self._place = os.stat(self._folder("last"))
-        names = ("network", "optimizer", "step", "averages")
-        parts = {name: getattr(state, name) for name in names} | {"window": self.window}
-        self._parts = {name: part for name, part in parts.items() if part is not None}
+        self._stat = os.stat(self._folder("last"))
+        self._parts: dict[str, Any] = {
+            "network": state.network,
+            "optimizer": state.optimizer,
+            "step": state.step,
+            "window": self.window,
+        }
+        if state.averages is not None:
+            self._parts["averages"] = state.averages
 
     @property
     def step(self) -> int:
@@ -85,21 +88,27 @@ class Checkpointer:
         return True
 
     def save(self, kind: str = "last") -> None:
-        """Save the current step: all of it, or of the best validation the network
-        alone.
+        """Save the current step.
+
+        Args:
+          kind: 'last' for the whole state, 'best' for the network alone, of the best
+            validation.
 
         Raises:
-          InputError: it cannot be written; the older ones stay. Or the run folder was
-            deleted.
+          InputError: the checkpoint cannot be written, and the older ones stay; or the
+            run folder was deleted.
         """
-        last = self._folder("last")  # would be made again, in a folder without settings
-        if not os.path.isdir(last) or not os.path.samestat(os.stat(last), self._place):
+        # A deleted folder would be made again, without the settings of the run.
+        last = self._folder("last")
+        if not os.path.isdir(last) or not os.path.samestat(os.stat(last), self._stat):
             raise InputError(
                 f"{last}: deleted or replaced during the training; start it again"
             )
-        parts, number = self._parts, _KEPT
+        parts = self._parts
+        number = _KEPT
         if kind == "best":
-            parts, number = {"network": self._state.network}, 1
+            parts = {"network": self._state.network}
+            number = 1
         averages = self._state.averages
         with averages.in_place() if averages else contextlib.nullcontext():
             checkpoints.save(self._folder(kind), parts, self.step, number)
@@ -108,15 +117,16 @@ class Checkpointer:
         """Save to `best/` if the validation is the run's best; return whether it is.
 
         Args:
-          score: percent; threshold: on p(actor), with which it was reached.
+          score: percent.
+          threshold: on p(actor), with which the score was reached.
         """
-        step, path = self.step, os.path.join(self._folder("best"), checkpoints.BEST)
+        step = self.step
+        path = os.path.join(self._folder("best"), checkpoints.BEST)
         if os.path.isfile(path):
-            best = load_json(
-                path, {"step": int, "score": float}, "delete it and run again"
-            )
-            # Ignore a best from this step or later: the run was killed and will repeat
-            # it.
+            kind = {"step": int, "score": float}
+            best = load_json(path, kind, "delete it and run again")
+            # A best of this step or a later one was written before the run was killed;
+            # the run repeats it.
             if best["step"] < step and best["score"] >= score:
                 return False
         self.save("best")

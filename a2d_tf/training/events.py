@@ -1,5 +1,6 @@
-"""TensorBoard's files of a run: a writer for each split, and no step twice after a
-resume.
+"""TensorBoard's files of a run.
+
+There is a writer for each split. After a resume no step is there twice.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from a2d_tf.runs.run_folder import EVENTS
 
 def tagged(values: dict[str, float]) -> dict[str, float]:
     """Rename the losses and health figures of a step to their tags in TensorBoard."""
-    groups = {name: "loss" for name in (*LOSS_TERMS, "total")}
-    return {
-        f"{groups.get(name, 'run')}/{name}": value for name, value in values.items()
-    }
+    renamed = {}
+    for name, value in values.items():
+        is_loss = name in LOSS_TERMS or name == "total"
+        group = "loss" if is_loss else "run"
+        renamed[f"{group}/{name}"] = value
+    return renamed
 
 
 class Events:
@@ -38,7 +41,12 @@ class Events:
         scalars: dict[str, float],
         images: dict | None = None,
     ) -> None:
-        """Write {tag: number} and {tag: uint8 image [1, H, W, 3]} of a step, and flush.
+        """Write the values of a step, and flush.
+
+        Args:
+          name: of the writer.
+          scalars: {tag: number}.
+          images: {tag: uint8 [1, H, W, 3]}.
 
         Raises:
           InputError: no file can be made. TensorFlow does not tell when one cannot
@@ -56,14 +64,15 @@ class Events:
             self._writers[name].flush()
 
     def trim(self, name: str, last: int) -> None:
-        """Remove the points after step `last` from a writer's files: they will be
-        written again.
+        """Remove the points after step `last` from a writer's files.
+
+        The run that resumes there writes them again.
         """
         for path in pathlib.Path(self._folder, name).glob(EVENTS):
             events = list(_events(path))
             kept = [serialized for serialized, event in events if event.step <= last]
             if len(kept) < len(events):
-                # Without `tfevents` in its name TensorBoard does not read it.
+                # TensorBoard does not read files without `tfevents` in their names.
                 partial = path.with_name(".trim.tmp")
                 with tf.io.TFRecordWriter(str(partial)) as writer:
                     for serialized in kept:
@@ -72,8 +81,9 @@ class Events:
 
 
 def _events(path):
-    """Yield (bytes, Event) of the complete records; a killed run may leave a partial
-    one.
+    """Yield (bytes, Event) of the complete records.
+
+    A killed run may leave a partial one.
     """
     with contextlib.suppress(tf.errors.DataLossError):
         for serialized in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():

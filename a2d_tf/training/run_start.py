@@ -35,13 +35,11 @@ def resolve_config(
 ) -> Config:
     """Complete the settings by the conventions of the weights that the run starts from.
 
-    Call this after `devices.prepare`: some settings are slow on a CPU.
+    `readout` is turned off if the RGB backbone did not start from pretrained weights.
 
-    A readout is switched off where the RGB backbone has none that are as they were
-    loaded.
-
-    Weights given by name are fetched if they are not in the cache; a run that resumes
-    does not need them.
+    Call this after `devices.prepare`: some settings are slow on a CPU. Weights given by
+    name are fetched if they are not in the cache; a run that resumes does not need
+    them.
 
     Args:
       given: names of the flags that were given.
@@ -50,56 +48,62 @@ def resolve_config(
     Raises:
       InputError: an unusable file, or a given flag that contradicts it.
     """
+    training = config.training
     resumes = workdir and not run_folder.is_new(workdir)
-    run = (
-        workdir
-        if resumes
-        else config.training.init_run or config.training.init_checkpoint
-    )
+    if resumes:
+        run = workdir
+    else:
+        run = training.init_run or training.init_checkpoint
     if workdir and not run:
-        _warn_of_norms(config.model, config.training)
+        _warn_of_norms(config.model, training)
+    _warn_of_slow_precision(config)
+
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}  # the file that a value is from, by name
+    if not resumes:
+        for stream in ("rgb", "flow"):
+            path = cache.resolve(getattr(training, f"init_{stream}"))
+            if path:
+                values[f"{stream}_convention"] = Weights.read(path).source
+                origins[f"{stream}_convention"] = path
+    has_pretrained = bool(training.init_rgb)
+    if run:
+        run_model = run_folder.settings(run).model
+        has_pretrained = has_pretrained or run_model.readout
+        for name in ("rgb_convention", "flow_convention"):
+            values[name] = getattr(run_model, name)
+            origins[name] = os.path.join(run, "flags.txt")
+    convention = values.get("rgb_convention", config.model.rgb_convention)
+    values.update(backbones.implied_settings(convention))
+
+    for name, value in values.items():
+        configured = getattr(config.model, name)
+        if name in given and configured != value:
+            origin = origins.get(name) or origins.get("rgb_convention", convention)
+            raise InputError(
+                f"--{name}={configured} contradicts {origin}, which needs {value}; use "
+                "that, or omit the flag"
+            )
+    if config.model.readout and not has_pretrained:
+        logger.warning(
+            "--readout=false: no --init_rgb, nor a run with a readout, to start from"
+        )
+        values["readout"] = False
+    model = dataclasses.replace(config.model, **values)
+    return dataclasses.replace(config, model=model)
+
+
+def _warn_of_slow_precision(config):
+    """Warn if 16 bits would slow a backbone that is trained on a CPU."""
     slow = config.model.backbone == "efficientnet_lite0" and not devices.on_gpu()
     if slow and config.compute.precision != "float32":
         logger.warning(
             "16 bits slow EfficientNet-Lite0 on a CPU; use --precision=float32"
         )
-    loaded = bool(config.training.init_rgb)
-    model: dict[str, Any] = {}
-    origins: dict[str, str] = {}
-    for stream in ("rgb", "flow"):
-        path = (
-            "" if resumes else cache.resolve(getattr(config.training, f"init_{stream}"))
-        )
-        if path:
-            model[f"{stream}_convention"] = Weights.read(path).source
-            origins[f"{stream}_convention"] = path
-    if run:
-        there, path = run_folder.settings(run).model, os.path.join(run, "flags.txt")
-        loaded = loaded or there.readout
-        origins = dict.fromkeys(("rgb_convention", "flow_convention"), path)
-        model.update(
-            rgb_convention=there.rgb_convention, flow_convention=there.flow_convention
-        )
-    convention = model.get("rgb_convention", config.model.rgb_convention)
-    model.update(backbones.implied_settings(convention))
-    for name, value in model.items():
-        mine = getattr(config.model, name)
-        if name in given and mine != value:
-            origin = origins.get(name) or origins.get("rgb_convention", convention)
-            raise InputError(
-                f"--{name}={mine} contradicts {origin}, which needs {value}; use "
-                "that, or omit the flag"
-            )
-    if config.model.readout and not loaded:
-        logger.warning(
-            "--readout=false: no --init_rgb, nor a run with a readout, to start from"
-        )
-        model["readout"] = False
-    return dataclasses.replace(config, model=dataclasses.replace(config.model, **model))
 
 
 def without_masks(config: Config, manifest: Manifest) -> Config:
-    """Switch the mask head off where no training instance has a mask, and say so.
+    """Turn the mask head off if no training instance has a mask, and warn of it.
 
     Raises:
       InputError: the network has a refiner, which learns from masks alone.
@@ -114,67 +118,79 @@ def without_masks(config: Config, manifest: Manifest) -> Config:
         logger.warning(
             "no training instance has a mask: --use_mask=false, no mask head is trained"
         )
-    return dataclasses.replace(
-        config, model=dataclasses.replace(config.model, use_mask=False)
-    )
+    model = dataclasses.replace(config.model, use_mask=False)
+    return dataclasses.replace(config, model=model)
 
 
 def _warn_of_norms(model, training):
-    """Warn where norms are frozen but no weights bring their statistics."""
-    motion_norm = model.motion_norm if model.use_flow else None
-    for stream, flag, norm in (
-        ("rgb", "norm", model.norm),
-        ("flow", "flow_norm", motion_norm),
-    ):
-        if norm in FROZEN and not getattr(training, f"init_{stream}"):
-            logger.warning(
-                "the %s backbone has random weights, and %s freezes its initial norm"
-                " statistics: load weights with --init_%s (docs/pretrained_weights.md),"
-                " or use --%s=group_norm",
-                *(stream, norm, stream, flag),
-            )
+    """Warn if norms are frozen but no weights bring their statistics."""
+    if not training.init_rgb:
+        _warn_of_norm("rgb", "norm", model.norm)
+    if model.use_flow and not training.init_flow:
+        _warn_of_norm("flow", "flow_norm", model.motion_norm)
+
+
+def _warn_of_norm(stream, flag, norm):
+    if norm in FROZEN:
+        logger.warning(
+            "the %s backbone has random weights, and %s freezes its initial norm"
+            " statistics: load weights with --init_%s (docs/pretrained_weights.md),"
+            " or use --%s=group_norm",
+            stream,
+            norm,
+            stream,
+            flag,
+        )
 
 
 def initialise(network: Network, config: Config) -> LoadReport | None:
-    """Load the weights that the settings of a new run name; None where they are random.
+    """Load the weights that the settings of a new run name.
+
+    Returns:
+      what was loaded; None if all weights are random.
 
     Raises:
       InputError: the weights are missing, or for another network, or none of them fits.
     """
-    training, report = config.training, None
+    training = config.training
     if training.zero_shot_actor:
         _check_withheld(training)
+    report = None
     if training.init_run:
         run_folder.check_network(training.init_run, config, network.labels)
-        path, names = restore(network, training.init_run), transfer.variables(network)
-        report = LoadReport(path, {name: name for name in names}, {}, {})
+        path = restore(network, training.init_run)
+        loaded = {name: name for name in transfer.variables(network)}
+        report = LoadReport(path, loaded, {}, {})
     elif training.init_checkpoint:
         report = _warm_start(network, config, training.init_checkpoint)
     for stream in ("rgb", "flow"):
         path = cache.resolve(getattr(training, f"init_{stream}"))
         if path:
-            loaded = transfer.load(network, Weights.read(path), stream)
-            report = report.then(loaded) if report else loaded
+            stream_report = transfer.load(network, Weights.read(path), stream)
+            report = report.then(stream_report) if report else stream_report
     return report
 
 
 def _check_withheld(training: TrainingConfig) -> None:
-    """Raise InputError where a run starts from one that has learned what it
-    withholds.
+    """Raise InputError if weights have learned the actions that zero-shot withholds.
+
+    They have if a run before this one was trained on actions of that actor.
     """
-    actor, run = training.zero_shot_actor, training.init_run or training.init_checkpoint
+    actor = training.zero_shot_actor
+    run = training.init_run or training.init_checkpoint
     # A run before the last may be gone: its weights are not needed.
     while run and os.path.isfile(os.path.join(run, "flags.txt")):
-        there = Config.read(os.path.join(run, "flags.txt")).training
-        known = LabelSpace.from_json(os.path.join(run, "labels.json")).actors
-        trained = actor in known and there.train_phase in ("joint", "action")
-        if trained and there.zero_shot_actor != actor:
+        run_training = Config.read(os.path.join(run, "flags.txt")).training
+        run_labels = LabelSpace.from_json(os.path.join(run, "labels.json"))
+        trains_actions = run_training.train_phase in ("joint", "action")
+        withholds = run_training.zero_shot_actor == actor
+        if actor in run_labels.actors and trains_actions and not withholds:
             raise InputError(
                 f"{run}: was trained on actions of '{actor}', which --zero_shot_actor"
                 f" withholds; start from a run with --zero_shot_actor={actor}, or"
                 " --train_phase=actor"
             )
-        run = there.init_run or there.init_checkpoint
+        run = run_training.init_run or run_training.init_checkpoint
 
 
 def _warm_start(network, config, run):
@@ -184,8 +200,9 @@ def _warm_start(network, config, run):
     it (not for flow beyond --flow_bound).
     """
     path = os.path.join(run, "flags.txt")
-    there = Config.read(path)
-    fields = [
+    run_model = Config.read(path).model
+    both_have_flow = config.model.use_flow and run_model.use_flow
+    names = [
         "backbone",
         "norm",
         "rgb_convention",
@@ -193,12 +210,15 @@ def _warm_start(network, config, run):
         "pixel_scale",
         "roi_align",
     ]
-    both_flow = config.model.use_flow and there.model.use_flow
-    fields += ["flow_norm", "flow_convention", "flow_bound"] if both_flow else []
-    run_folder.check_same(path, config, fields, "model")
-    other = Network(there.model, LabelSpace.from_json(os.path.join(run, "labels.json")))
-    origin = restore(other, run)
-    for name, kernel in transfer.variables(other).items() if both_flow else ():
-        if re.fullmatch(r"flow_\w+_stem/kernel", name):
-            kernel.assign(kernel * (there.model.flow_scale / config.model.flow_scale))
-    return transfer.copy(network, other, origin)
+    if both_have_flow:
+        names += ["flow_norm", "flow_convention", "flow_bound"]
+    run_folder.check_same(path, config, names, "model")
+    labels = LabelSpace.from_json(os.path.join(run, "labels.json"))
+    run_network = Network(run_model, labels)
+    origin = restore(run_network, run)
+    if both_have_flow:
+        factor = run_model.flow_scale / config.model.flow_scale
+        for name, kernel in transfer.variables(run_network).items():
+            if re.fullmatch(r"flow_\w+_stem/kernel", name):
+                kernel.assign(kernel * factor)
+    return transfer.copy(network, run_network, origin)

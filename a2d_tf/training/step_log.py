@@ -1,0 +1,108 @@
+"""What training steps report: the progress bar, and TensorBoard's points with times."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import tensorflow as tf
+
+from a2d_tf.core.config import TrainingConfig
+from a2d_tf.core.progress import progress_bar
+from a2d_tf.data import clip_records
+from a2d_tf.model.heads import LOSS_TERMS
+from a2d_tf.training.checkpointer import Checkpointer
+from a2d_tf.training.events import Events, tagged
+from a2d_tf.training.schedule import Schedule
+
+
+def is_due(step: int, every: int, last: int) -> bool:
+    """Return whether something is due that recurs, and is due after the last step."""
+    return step % every == 0 or step >= last
+
+
+class StepLog:
+    """Shows the steps of a training and writes their points.
+
+    A point has the means of the steps since the point before, which a checkpoint keeps.
+
+    Attributes:
+      bar: the progress bar, to be entered and left by the loop.
+    """
+
+    def __init__(
+        self, checkpointer: Checkpointer, events: Events, training: TrainingConfig
+    ) -> None:
+        self._window = checkpointer.window
+        self._events = events
+        self._training = training
+        self._schedule = Schedule(training)
+        self._unread: list[dict[str, tf.Tensor]] = []
+        self.bar = progress_bar(
+            total=training.steps,
+            initial=checkpointer.step,
+            unit="step",
+            dynamic_ncols=True,
+            smoothing=0.1,
+        )
+        self.restart_clock()
+
+    def restart_clock(self) -> None:
+        """Do not count the time until now as time of steps."""
+        self._steps = 0
+        self._start = time.monotonic()
+        self._waited = 0.0
+
+    def fetch(self, batches: Iterator[dict], directory: str) -> dict:
+        """Return the next batch of the records in a folder, and time the wait."""
+        start = time.monotonic()
+        with clip_records.naming(directory):
+            batch = next(batches)
+        self._waited += time.monotonic() - start
+        return batch
+
+    def add(self, values: dict[str, tf.Tensor]) -> None:
+        """Add what a step reports, {name: scalar}, which `read` fetches."""
+        self._unread.append(values)
+        self._steps += 1
+        self.bar.update()
+        if self.bar.n == self.bar.initial + 1:  # this step was compiled, too
+            self.bar.unpause()
+
+    def read(self, step: int) -> list[tuple[int, dict[str, float]]]:
+        """Fetch all unread values in one transfer.
+
+        Args:
+          step: the number of steps done.
+
+        Returns:
+          [(step from 0, {name: value})].
+        """
+        table = tf.stack([tf.stack(list(values.values())) for values in self._unread])
+        names = list(self._unread[0])
+        rows = [dict(zip(names, row)) for row in table.numpy().tolist()]
+        self._unread.clear()
+        self._window.values += rows
+        return list(enumerate(rows, step - len(rows)))
+
+    def show(self, step: int) -> None:
+        """Show the losses of the last step that was read; write a point if it is due.
+
+        Args:
+          step: the number of steps done.
+        """
+        values = self._window.values[-1]
+        terms = {name: f"{values[name]:.3f}" for name in LOSS_TERMS if name in values}
+        self.bar.set_postfix(terms, refresh=False)
+        training = self._training
+        if not is_due(step, training.log_every, training.steps):
+            return
+        elapsed = time.monotonic() - self._start
+        point = tagged(self._window.means())
+        point["run/learning_rate"] = self._schedule(step)
+        point["run/clips_per_second"] = self._steps * training.batch_size / elapsed
+        point["run/step_ms"] = 1e3 * elapsed / self._steps
+        point["run/wait_ms"] = 1e3 * self._waited / self._steps
+        self._events.write("train", step, point)
+        self._window.values.clear()
+        self.restart_clock()
