@@ -17,11 +17,15 @@ pytestmark = pytest.mark.slow
 def test_the_hours_of_a_run():
     training = TrainingConfig(batch_size=8, steps=1800, validate_every=700)
     # 8 clips take 1 s; 1800 of those half an hour, and three validations another.
-    assert "3 validations of 600 s take 1.0 h" in doctor.hours(
-        training, 0.125, 100.0, 600.0
+    line = doctor.hours(
+        training, seconds_per_clip=0.125, clips_per_second=100.0, validation=600.0
     )
+    assert "3 validations of 600 s take 1.0 h" in line
     # 4 clips/s come in: a step waits 2 s for its 8.
-    assert "at 2000 ms" in doctor.hours(training, 0.125, 4.0, 0.0)
+    line = doctor.hours(
+        training, seconds_per_clip=0.125, clips_per_second=4.0, validation=0.0
+    )
+    assert "at 2000 ms" in line
 
 
 def test_a_batch_that_does_not_fit(mini_records, monkeypatch):

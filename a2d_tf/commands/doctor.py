@@ -12,6 +12,7 @@ for --strategy=mirrored give it its part of a batch.
 from __future__ import annotations
 
 import dataclasses
+import math
 import platform
 import time
 
@@ -27,15 +28,43 @@ Config.define_flags(FLAGS)
 _FEED_SECONDS = 5.0
 
 
-def train(config: Config, manifest: Manifest, on_gpu: bool) -> tuple[float, float, str]:
-    """Run a few training steps of a new network, then validate it on a few training
-    clips.
+@dataclasses.dataclass(frozen=True)
+class Computation:
+    """What a few steps and validations took.
+
+    Attributes:
+      batch_size: clips computed together.
+      first_step: seconds; compiles the network.
+      later_step: seconds.
+      validation: seconds of a validation on all frames held out.
+      peak_memory: bytes of the GPU, None on a CPU.
+    """
+
+    batch_size: int
+    first_step: float
+    later_step: float
+    validation: float
+    peak_memory: int | None
+
+    @property
+    def seconds_per_clip(self) -> float:
+        return self.later_step / self.batch_size
+
+    def text(self) -> str:
+        """Return a line on the step."""
+        line = (
+            f"step: {1e3 * self.later_step:.0f} ms for {self.batch_size} clips; first"
+            f" step {self.first_step:.0f} s"
+        )
+        if self.peak_memory is not None:
+            line += f", {self.peak_memory / 2**30:.1f} GB at most"
+        return line
+
+
+def train(config: Config, manifest: Manifest, on_gpu: bool) -> Computation:
+    """Run a few training steps of a new network, then validate it on a few clips.
 
     A GPU computes a batch at a time, a CPU a single clip.
-
-    Returns:
-      (seconds a clip, as of `fit.time_steps`; seconds of a whole validation; a line on
-      the step).
 
     Raises:
       InputError: the batch does not fit the memory.
@@ -46,63 +75,74 @@ def train(config: Config, manifest: Manifest, on_gpu: bool) -> tuple[float, floa
     from a2d_tf.model.network import Network
     from a2d_tf.training import fit
 
-    batch = config.training.batch_size if on_gpu else 1
-    training = dataclasses.replace(config.training, batch_size=batch)
+    batch_size = config.training.batch_size if on_gpu else 1
+    training = dataclasses.replace(config.training, batch_size=batch_size)
+    config = dataclasses.replace(config, training=training)
     tf.keras.utils.set_random_seed(training.seed)
     network = Network(config.model, manifest.label_space, config.compute)
-    measured = dataclasses.replace(config, training=training)
     try:
-        first, later = fit.time_steps(network, manifest, measured)
+        first_step, later_step = fit.time_steps(network, manifest, config)
     except tf.errors.ResourceExhaustedError as error:
         raise InputError(
-            f"out of memory in a step of {batch} clips; lower --batch_size, or use "
-            "--precision=mixed_bfloat16"
+            f"out of memory in a step of {batch_size} clips; lower --batch_size, or use"
+            " --precision=mixed_bfloat16"
         ) from error
-    memory = ""
+    peak_memory = None
     if on_gpu:
-        peak = tf.config.experimental.get_memory_info("GPU:0")["peak"]
-        memory = f", {peak / 2**30:.1f} GB at most"
-    line = (
-        f"step: {1e3 * later:.0f} ms for {batch} clips; first step {first:.0f}"
-        f" s{memory}"
-    )
-    evaluator = Evaluator(network, measured, manifest)
-    # one batch is scored while the next is computed
-    count = 3 * training.evaluation_batch
+        peak_memory = tf.config.experimental.get_memory_info("GPU:0")["peak"]
+
+    evaluator = Evaluator(network, config, manifest)
+    # One batch is scored while the next is computed.
+    validated = 3 * training.evaluation_batch
     for _ in range(2):  # the first compiles
         start = time.perf_counter()
-        evaluator.validate("train", most=count)
-    frames = training.val_fraction * manifest.counts["train"]["records"]
-    return later / batch, frames * (time.perf_counter() - start) / count, line
+        evaluator.validate("train", most=validated)
+        seconds = time.perf_counter() - start
+    held_out = training.val_fraction * manifest.counts["train"]["records"]
+    return Computation(
+        batch_size=batch_size,
+        first_step=first_step,
+        later_step=later_step,
+        validation=held_out * seconds / validated,
+        peak_memory=peak_memory,
+    )
 
 
 def feed(config: Config, manifest: Manifest) -> float:
-    """Measure the clips per second of the input pipeline while nothing else
-    computes.
-    """
+    """Measure the clips per second of the input pipeline while nothing else runs."""
     from a2d_tf.data import pipeline
 
-    stream = iter(pipeline.training(manifest, config))
-    next(stream)  # fills the buffers
-    start, clips = time.perf_counter(), 0
+    batches = iter(pipeline.training(manifest, config))
+    next(batches)  # fills the buffers
+    clips = 0
+    start = time.perf_counter()
     while time.perf_counter() - start < _FEED_SECONDS:
-        next(stream)
+        next(batches)
         clips += config.training.batch_size
     return clips / (time.perf_counter() - start)
 
 
 def hours(
-    training: TrainingConfig, seconds: float, rate: float, validation: float
+    training: TrainingConfig,
+    *,
+    seconds_per_clip: float,
+    clips_per_second: float,
+    validation: float,
 ) -> str:
-    """Say how long a run takes, by the seconds of a clip, the input's clips/s, and
-    validation's.
+    """Return a line on how long a run takes.
+
+    Args:
+      seconds_per_clip: of a training step.
+      clips_per_second: of the input pipeline.
+      validation: seconds of a validation.
     """
-    batch, count = training.batch_size, -(-training.steps // training.validate_every)
-    step = batch * max(seconds, 1 / rate)
-    total = training.steps * step + count * validation
+    validations = math.ceil(training.steps / training.validate_every)
+    step = training.batch_size * max(seconds_per_clip, 1 / clips_per_second)
+    total = training.steps * step + validations * validation
     return (
-        f"training: {training.steps} steps of {batch} clips at {1e3 * step:.0f} ms and"
-        f" {count} validations of {validation:.0f} s take {total / 3600:.1f} h"
+        f"training: {training.steps} steps of {training.batch_size} clips at"
+        f" {1e3 * step:.0f} ms and {validations} validations of {validation:.0f} s take"
+        f" {total / 3600:.1f} h"
     )
 
 
@@ -119,17 +159,22 @@ def main(argv: list[str]) -> None:
     config = run_start.resolve_config(config, Config.given(FLAGS, "model"))
     config = run_start.without_masks(config, manifest)
     devices.announce(gpus, config.compute.precision)
-    versions = f"TensorFlow {tf.__version__}, Python {platform.python_version()}"
-    cores, memory = devices.cores(), devices.memory()
-    print(f"host: {cores} cores, {memory / 2**30:.0f} GB, {versions}", flush=True)
-    seconds, validation, line = train(config, manifest, bool(gpus))
-    print(line, flush=True)
-    rate = feed(config, manifest)
     print(
-        f"input: {rate:.0f} clips/s",
-        hours(config.training, seconds, rate, validation),
-        sep="\n",
+        f"host: {devices.cores()} cores, {devices.memory() / 2**30:.0f} GB,"
+        f" TensorFlow {tf.__version__}, Python {platform.python_version()}",
+        flush=True,
     )
+    computation = train(config, manifest, bool(gpus))
+    print(computation.text(), flush=True)
+    clips_per_second = feed(config, manifest)
+    print(f"input: {clips_per_second:.0f} clips/s")
+    line = hours(
+        config.training,
+        seconds_per_clip=computation.seconds_per_clip,
+        clips_per_second=clips_per_second,
+        validation=computation.validation,
+    )
+    print(line)
 
 
 run = command_line.command(main, FLAGS)
