@@ -17,10 +17,15 @@ from a2d_tf.data.inspection import Summary
 from a2d_tf.model.backbones import PUBLISHED
 from a2d_tf.model.heads import readout
 from a2d_tf.pretrained import layouts
-from a2d_tf.training import host, presets, suggestion_remarks, suggestion_rules
+from a2d_tf.training import (
+    host,
+    presets,
+    suggestion_length,
+    suggestion_remarks,
+    suggestion_rules,
+)
 from a2d_tf.training.host import Host
 from a2d_tf.training.suggestion import Settings, Suggestion, json_path
-from a2d_tf.training.suggestion_rules import Speed
 
 GB = 2**30
 CPU = Host(2, 16 * GB)
@@ -153,7 +158,11 @@ def test_for_a_cpu(mini_records, gathered, monkeypatch):
         "score_threshold": 0.3,
     }
     assert flags(mini_records, gathered, CPU, minutes=0.5)["steps"] == 499  # of 60 ms
-    measured = [Speed(12, 0.5), Speed(0, 10), Speed(90, 1)]
+    measured = [
+        suggestion_length.Speed(12, 0.5),
+        suggestion_length.Speed(0, 10),
+        suggestion_length.Speed(90, 1),
+    ]
     assert [flags(mini_records, gathered, CPU, 1, x)["steps"] for x in measured] == [
         96,
         6,
@@ -169,7 +178,7 @@ def test_for_a_cpu(mini_records, gathered, monkeypatch):
     small = Host(2, 16 * GB, 4 * GB)  # whose GPU is too small for the paper's network
     assert flags(mini_records, gathered, small, minutes=0.5)["steps"] == 499
     many.summaries["train"].per_clip.update({1: 10**6})
-    monkeypatch.setattr(suggestion_rules, "_HOURS", 0.25)
+    monkeypatch.setattr(suggestion_length, "_HOURS", 0.25)
     assert [flags(mini_records, many, CPU, m)["steps"] for m in (None, 30)] == [
         15000,
         29895,

@@ -172,7 +172,7 @@ def _measure_speed(settings, manifest):
     start = time.monotonic()
     from a2d_tf.model.network import Network
     from a2d_tf.training import fit
-    from a2d_tf.training.suggestion_rules import Speed
+    from a2d_tf.training.suggestion_length import Speed
 
     # A readout is not trained: no step computes it.
     config = Config.parse([*words_of(settings), "--readout=false"])

@@ -1,8 +1,9 @@
 """The rules by which settings are suggested for records and a machine.
 
-Sizes, anchors and the scale of flow follow from the records; network, batch and number
-of steps from the machine. docs/training.md, docs/experiments.md and docs/performance.md
-have the measurements behind some of the numbers; the others are rules of thumb.
+Sizes, anchors and the scale of flow follow from the records, the network from the
+machine; batch and number of steps are in `suggestion_length`. docs/training.md,
+docs/experiments.md and docs/performance.md have the measurements behind some of the
+numbers; the others are rules of thumb.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import dataclasses
 import math
 import os
 import re
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -34,38 +35,23 @@ from a2d_tf.training.presets import (
     SMALL,
     SQUARE,
     STILL,
-    USABLE_MEMORY,
     Preset,
     preset_for,
     reads_labels,
 )
 from a2d_tf.training.suggestion import Settings
+from a2d_tf.training.suggestion_length import Speed, training_settings
 
 _FEW_VIDEOS = 20  # training videos below which none is held out
 # The same with a readout, which learns much from each video (docs/real_video.md).
 _FEW_VIDEOS_TO_READ = 50
 _CELL = 32  # of the coarsest map that a canvas must divide into
 _LEAST_CELLS = 2.5  # an anchor's least side, in strides of its level
-_MOST_STEPS = 60000  # the paper's, by the authors' code
-_FEW_STEPS = 20000  # below which weights are averaged over fewer steps
-_HOURS = 3.0  # a first run on a CPU may take
 # On p(actor), of a network that has learned little (docs/real_video.md).
 _THRESHOLD = 0.3
 _LEAST_FLOW = 1e-3  # standard deviation in pixels below which nothing moves
 _MOST_FLOW_SCALE = 1000.0
 _SIDES = {"left", "right", "leftwards", "rightwards", "clockwise", "counterclockwise"}
-
-
-class Speed(NamedTuple):
-    """Measured seconds of a training on this machine.
-
-    Attributes:
-      start: before its second step.
-      step: of a later step.
-    """
-
-    start: float
-    step: float
 
 
 def suggest(
@@ -93,13 +79,13 @@ def suggest(
     train = contents.summaries["train"]
     if after:
         base = _base_run(after, manifest)
-        settings = _from_run(after)
+        settings = _run_settings(after)
         preset = _preset_of_run(base)
     else:
         preset = preset or preset_for(host)
         base = Config.read(command_line.find(preset.flagfile))
-        settings = _from_preset(preset, host, base, manifest, contents)
-    settings += _of_training(
+        settings = _preset_settings(preset, host, base, manifest, contents)
+    settings += training_settings(
         contents=contents,
         records_size=sum(os.path.getsize(path) for path in manifest.shards("train")),
         host=host,
@@ -108,12 +94,12 @@ def suggest(
         minutes=minutes,
         speed=speed,
     )
-    settings += _of_instances(train, base)
+    settings += _instance_settings(train, base)
     if not after:
         reads = reads_labels(preset, len(train.videos))
         least_videos = _FEW_VIDEOS_TO_READ if reads else _FEW_VIDEOS
-        settings.append(_of_validation(train.videos, least_videos))
-        settings += _of_sides(manifest.label_space)
+        settings.append(_validation_settings(train.videos, least_videos))
+        settings += _mirroring_settings(manifest.label_space)
     return settings
 
 
@@ -127,7 +113,7 @@ def _base_run(run, manifest):
     return base
 
 
-def _from_run(run):
+def _run_settings(run):
     """Return the settings that take over those of a run, and its weights."""
     folder = os.path.abspath(run)
     flagfile = {"flagfile": os.path.join(folder, "flags.txt")}
@@ -155,12 +141,12 @@ def _preset_of_run(base: Config) -> Preset:
     return dataclasses.replace(preset, batch=base.training.batch_size)
 
 
-def _from_preset(preset, host, base, manifest, contents):
+def _preset_settings(preset, host, base, manifest, contents):
     """Return the flagfile of a preset, and what the records change of its network."""
     reads = reads_labels(preset, len(contents.summaries["train"].videos))
     settings = [Settings({"flagfile": preset.flagfile}, f"for {host}: {preset.reason}")]
     if preset.from_imagenet:
-        settings.append(_of_backbones(reads))
+        settings.append(_backbone_settings(reads))
     if preset.single_frames:
         settings.append(
             Settings(
@@ -180,13 +166,13 @@ def _from_preset(preset, host, base, manifest, contents):
             f"size of the stored frames; on a CPU at most {most_pixels} pixels",
         )
     )
-    settings.append(_of_anchors(contents.boxes, base.model, preset))
+    settings.append(_anchor_settings(contents.boxes, base.model, preset))
     if not preset.single_frames:
-        settings += _of_motion(contents.deviations, preset, base.model)
+        settings += _motion_settings(contents.deviations, preset, base.model)
     return settings
 
 
-def _of_backbones(reads):
+def _backbone_settings(reads):
     """Return how far backbones that start from ImageNet's weights are trained."""
     flags: dict[str, Any] = {"backbone_rate": 0.1}
     reason = "backbones close to ImageNet's"
@@ -236,7 +222,7 @@ def anchor_sizes(sides: np.ndarray) -> list[str]:
     return choices
 
 
-def _of_anchors(boxes, model, preset):
+def _anchor_settings(boxes, model, preset):
     """Return the sizes that reach most boxes, then those closest to them.
 
     The sizes must fit the weights. The preset's own come first.
@@ -261,7 +247,7 @@ def _of_anchors(boxes, model, preset):
     )
 
 
-def _of_motion(deviations, preset, model):
+def _motion_settings(deviations, preset, model):
     """Return the use of flow and its scale, and the public weights of both streams."""
     flow = deviations["flow"]
     rgb = deviations["rgb"]
@@ -294,100 +280,7 @@ def _of_motion(deviations, preset, model):
     return settings
 
 
-def _of_training(*, contents, records_size, host, preset, training, minutes, speed):
-    """Return batch, steps, what depends on the steps, and the order of the clips.
-
-    Args:
-      records_size: bytes of the training split.
-      training: the TrainingConfig that is changed.
-      minutes: of training at most, or None.
-      speed: measured, or None.
-    """
-    pixels = math.prod(contents.boxes.canvas)
-    clips = contents.summaries["train"].clips
-    settings = []
-
-    batch = _fitting_batch(host, preset, pixels)
-    if batch != training.batch_size:
-        flags: dict[str, Any] = {"batch_size": batch}
-        reason = f"what fits in memory at this image size, on {host}"
-        if training.optimizer == "sgd":
-            flags["learning_rate"] = training.learning_rate * batch / preset.batch
-            reason += "; the rate scales with the batch"
-        settings.append(Settings(flags, reason))
-
-    if speed:
-        start_hours = speed.start / 3600
-        step_hours = speed.step / 3600
-    else:
-        start_hours = 0.0
-        cores = 1 if preset.on_gpu else host.cores
-        step_hours = batch * pixels * preset.seconds / 3600 / cores
-    steps = _number_of_steps(
-        preset=preset,
-        wanted_steps=clips * preset.epochs / batch,
-        start_hours=start_hours,
-        step_hours=step_hours,
-        minutes=minutes,
-    )
-    passes = steps * batch / clips
-    estimate = round(60 * (start_hours + steps * step_hours))
-    unit = "minute" if estimate == 1 else "minutes"
-    reason = (
-        f"{passes:.1f} passes over {clips} clips; an estimated {estimate} {unit} on"
-        f" {host}"
-    )
-    if speed:
-        reason += f", of {speed.step:.2g} s a step as measured"
-    settings.append(Settings({"steps": steps}, reason))
-
-    validate_every = max(1, min(training.validate_every, steps // 3))
-    flags = {
-        "validate_every": validate_every,
-        "checkpoint_every": min(training.checkpoint_every, validate_every),
-        "warmup_steps": min(training.warmup_steps, steps // 10),
-    }
-    if training.average_decay and steps < _FEW_STEPS:
-        flags["average_decay"] = 0.99
-    settings.append(Settings(flags, f"to match {steps} steps"))
-
-    if clips > training.shuffle_buffer and records_size < host.memory / 8:
-        settings.append(
-            Settings(
-                {"shuffle_buffer": clips},
-                "all clips, as those of a video are adjacent in the records"
-                " (docs/real_video.md)",
-            )
-        )
-    return settings
-
-
-def _fitting_batch(host, preset, pixels):
-    """Return the largest power of two of clips that fits the memory."""
-    memory = USABLE_MEMORY * (host.gpu or host.memory) - preset.weights_memory
-    most_clips = max(1, memory / (preset.clip_memory * pixels / SQUARE))
-    return min(preset.batch, 2 ** int(math.log2(most_clips)))
-
-
-def _number_of_steps(*, preset, wanted_steps, start_hours, step_hours, minutes):
-    """Return the steps of a training: those of the preset's epochs, if time allows.
-
-    Never fewer than the preset's least, except to meet the given minutes: a network
-    that has learned nothing is not cheaper.
-    """
-    most_hours = math.inf
-    if not preset.on_gpu:
-        most_hours = max(_HOURS, (minutes or 0) / 60)
-    most_steps = min(_MOST_STEPS, most_hours / step_hours)
-    steps = max(min(wanted_steps, most_steps), preset.least_steps)
-    rounded = int(float(f"{steps:.2g}"))
-    if not minutes:
-        return rounded
-    in_time = math.ceil((minutes / 60 - start_hours) / step_hours)
-    return min(rounded, max(1, in_time))
-
-
-def _of_instances(train, base):
+def _instance_settings(train, base):
     """Return room for as many instances as a frame has, if there is not enough."""
     most = max(train.per_clip)
     max_instances = base.training.max_instances
@@ -401,7 +294,7 @@ def _of_instances(train, base):
     return [Settings(flags, f"a frame has up to {most} instances")]
 
 
-def _of_validation(videos, least_videos):
+def _validation_settings(videos, least_videos):
     """Return the share of the training videos that is held out to choose the threshold.
 
     Args:
@@ -425,8 +318,8 @@ def _of_validation(videos, least_videos):
     )
 
 
-def _of_sides(labels):
-    """Return that clips are not mirrored if the name of a label has a side."""
+def _mirroring_settings(labels):
+    """Return that clips are not mirrored, if the name of a label has a side."""
     sided_names = []
     for name in (*labels.actors, *labels.actions):
         if _SIDES & set(re.split(r"[\s_./-]+", name.lower())):
