@@ -45,12 +45,10 @@ class Averages(tf.Module):
         tf.distribute.get_strategy().run(self._approach_weights, (rate,))
 
     def _approach_weights(self, rate):
-        weights = [
-            variable.read_value() for variable in replicas.own_parts(self._variables())
-        ]
+        weights = replicas.own_parts(self._variables())
         joining.approach(
             replicas.own_parts(self.values),
-            joining.join(weights, self._limit),
+            joining.join_values(weights, self._limit),
             rate,
             self._limit,
         )

@@ -43,6 +43,11 @@ def join(tensors: Sequence[tf.Tensor], limit: int) -> list[tf.Tensor]:
     return [tf.concat(small, axis=0), *large]
 
 
+def join_values(variables: Sequence[tf.Variable], limit: int) -> list[tf.Tensor]:
+    """Join the values that variables have now, as `join` does."""
+    return join([variable.read_value() for variable in variables], limit)
+
+
 def split(
     joined: Sequence[tf.Tensor], like: Sequence[tf.Tensor], limit: int
 ) -> list[tf.Tensor]:
@@ -80,7 +85,7 @@ def approach(
       rate: the share.
       limit: with which the aims were joined.
     """
-    values = join([variable.read_value() for variable in variables], limit)
+    values = join_values(variables, limit)
     moved = [value - rate * (value - aim) for value, aim in zip(values, aims)]
     assign(variables, moved, limit)
 

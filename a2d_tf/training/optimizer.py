@@ -54,17 +54,21 @@ def apply(
     slow = []
     if training.backbone_rate != 1:
         slow = replicas.own_parts(backbone)
-    before = joining.join([variable.read_value() for variable in slow], limit)
+    before = joining.join_values(slow, limit)
 
-    pairs = list(zip(gradients, variables))
-    if training.optimizer == "sgd":
-        small = [pair for pair in pairs if joining.is_small(pair[1], limit)]
-        pairs = [pair for pair in pairs if not joining.is_small(pair[1], limit)]
-        _descend(optimizer, small, training, limit)
-    if pairs:
+    together = []
+    one_by_one = []
+    for gradient, variable in zip(gradients, variables):
+        if training.optimizer == "sgd" and joining.is_small(variable, limit):
+            together.append((gradient, variable))
+        else:
+            one_by_one.append((gradient, variable))
+    if together:
+        _descend(optimizer, together, training, limit)
+    if one_by_one:
         optimizer.apply_gradients(
-            pairs,
-            decay_var_list=_decayed_parts([variable for _, variable in pairs]),
+            one_by_one,
+            decay_var_list=_decayed_parts([variable for _, variable in one_by_one]),
             experimental_aggregate_gradients=False,
         )
     else:
@@ -97,9 +101,8 @@ def _descend(optimizer, pairs, training, limit):
         slots = replicas.own_parts(slots)
 
         (gradient,) = joining.join(gradients, limit)
-        (momentum,) = joining.join([slot.read_value() for slot in slots], limit)
-        values = [variable.read_value() for variable in variables]
-        (weights,) = joining.join(values, limit)
+        (momentum,) = joining.join_values(slots, limit)
+        (weights,) = joining.join_values(variables, limit)
         momentum = momentum * training.momentum - gradient * rate
         if decays:
             weights -= decay * weights
