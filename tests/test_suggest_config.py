@@ -100,6 +100,16 @@ def flags(manifest, contents, machine, minutes=None, speed=None, preset=None):
     return values
 
 
+def boxes_on(canvas, boxes, frame_size):
+    """Boxes of frames of a size on a canvas."""
+    on_canvas = inspection.Boxes(canvas)
+    for box in boxes:
+        on_canvas._boxes.append(
+            inspection._CanvasBox(np.array(box), np.array(frame_size))
+        )
+    return on_canvas
+
+
 def made(settings, remarks):
     """A suggestion of such settings."""
     return Suggestion(
@@ -245,7 +255,7 @@ def test_for_a_gpu(mini_records, gathered, still, tmp_path):
     )
     # A canvas four times as large takes a smaller batch at a smaller rate.
     boxes = inspection.Boxes((512, 512))
-    boxes._boxes, boxes._frames = gathered.boxes._boxes, gathered.boxes._frames
+    boxes._boxes = gathered.boxes._boxes
     found = flags(mini_records, dataclasses.replace(gathered, boxes=boxes), GPU)
     assert (found["batch_size"], found["learning_rate"]) == (2, 5e-5)
     found = flags(mini_records, still, GPU)
@@ -255,11 +265,12 @@ def test_for_a_gpu(mini_records, gathered, still, tmp_path):
 
 def test_anchors_fit_the_weights(mini_records, gathered):
     """Anchors in steps of 1.4 cover the boxes best; COCO's deltas need steps of 2."""
-    boxes = inspection.Boxes((256, 256))
-    sides = np.array([40, 56, 78, 110, 160])
-    boxes._boxes = [128 + 0.5 * np.array([-side, -side, side, side]) for side in sides]
-    boxes._frames = [np.array([256, 256])] * len(sides)
-    contents = dataclasses.replace(gathered, boxes=boxes)
+    boxes = []
+    for side in (40, 56, 78, 110, 160):
+        boxes.append(128 + 0.5 * np.array([-side, -side, side, side]))
+    contents = dataclasses.replace(
+        gathered, boxes=boxes_on((256, 256), boxes, frame_size=(256, 256))
+    )
     small, paper = (
         flags(mini_records, contents, machine)["anchor_sizes"] for machine in (CPU, GPU)
     )
@@ -288,8 +299,7 @@ def test_the_notes_say_what_to_build_again_and_the_number_of_individuals(
     most = max(max(summary.per_clip) for summary in gathered.summaries.values())
     assert most > 1 and most == suggestion_remarks.most_individuals(gathered)
     assert lines[-2].endswith(f"--max_tracks={most}")
-    tiny = inspection.Boxes((64, 96))
-    tiny._boxes, tiny._frames = [np.array([0, 0, 5, 5])] * 3, [np.array([64, 80])] * 3
+    tiny = boxes_on((64, 96), [[0, 0, 5, 5]] * 3, frame_size=(64, 80))
     lines = suggestion_remarks.remarks(
         mini_records, dataclasses.replace(gathered, boxes=tiny)
     )
