@@ -161,9 +161,8 @@ def _one(load, output, kinds, linking):
         load, reader, output, span, linking=linking, kinds=kinds
     )
     files = ",".join(prediction_folder.RESULT_FILES[kind] for kind in kinds)
-    model = "{checkpoint}, p(actor) >= {score_threshold:g}".format(
-        **outcome.predictor.info
-    )
+    info = outcome.predictor.info
+    model = f"{info['checkpoint']}, p(actor) >= {info['score_threshold']:g}"
     print(f"{model}: {outcome.frames} frames -> {output}/{{{files}}}")
     if outcome.is_interrupted:
         raise KeyboardInterrupt

@@ -71,9 +71,9 @@ class Predictor:
             folder = packed.find(folder)
         is_run = os.path.isfile(os.path.join(folder, "flags.txt"))
         if not is_run and (settings or checkpoint != "last"):
-            given = ", ".join(settings) or "checkpoint"
+            names = ", ".join(settings) or "checkpoint"
             raise InputError(
-                f"{folder}: a SavedModel takes no settings ({given}); pass them to a2d"
+                f"{folder}: a SavedModel takes no settings ({names}); pass them to a2d"
                 " export, or use its run folder"
             )
         if is_run:
