@@ -81,14 +81,22 @@ class Sidecar:
     bytes: int = 0
     sha256: str = ""
 
+    def to_fields(self) -> dict[str, Any]:
+        """Return the fields of the JSON file."""
+        return dataclasses.asdict(self)
+
     def save(self, path: Path) -> None:
         """Write the JSON file."""
-        write_json(path, dataclasses.asdict(self))
+        write_json(path, self.to_fields())
 
     @classmethod
     def load(cls, path: Path) -> Sidecar:
         """Read the JSON file; InputError if it is missing or damaged."""
-        fields: dict[str, Any] = load_json(path, _KIND, "build the shard")
+        return cls.from_fields(load_json(path, _KIND, "build the shard"))
+
+    @classmethod
+    def from_fields(cls, fields: dict[str, Any]) -> Sidecar:
+        """Return the sidecar of the fields of a JSON file."""
         clips = []
         for clip in fields["clips"]:
             clips.append(ClipSummary(**clip))

@@ -19,15 +19,15 @@ from a2d_tf.data.sidecar import Sidecar
 
 
 class _ShardResult(NamedTuple):
-    """What a worker made of a shard.
+    """What a worker made of a shard, as JSON has it.
 
     Attributes:
-      sidecar: what it knows of the shard; None if there was a problem.
+      sidecar: the fields of its `Sidecar`; {} if there was a problem.
       problem: the message of an error; '' if there was none.
     """
 
     name: str
-    sidecar: Sidecar | None
+    sidecar: dict
     problem: str
 
 
@@ -61,8 +61,7 @@ def build_all(
     if url:
         remote_files.download(remote_files.join(url, PARTIAL), partial)
     for result in results:
-        assert result.sidecar is not None  # there was no problem
-        yield result.name, result.sidecar
+        yield result.name, Sidecar.from_fields(result.sidecar)
 
 
 def _build(setup: BeamSetup, conversion: Conversion, shard: Shard) -> _ShardResult:
@@ -71,7 +70,8 @@ def _build(setup: BeamSetup, conversion: Conversion, shard: Shard) -> _ShardResu
     try:
         setup.download_inputs()
         if not url:
-            return _ShardResult(shard.name, conversion.build_in_worker(shard), "")
+            sidecar = conversion.build_in_worker(shard)
+            return _ShardResult(shard.name, sidecar.to_fields(), "")
         with tempfile.TemporaryDirectory(dir=setup.staging) as folder:
             partial = os.path.join(folder, PARTIAL)
             os.mkdir(partial)
@@ -80,9 +80,9 @@ def _build(setup: BeamSetup, conversion: Conversion, shard: Shard) -> _ShardResu
             remote_files.upload(
                 partial, remote_files.join(url, PARTIAL), last=f"{shard.name}.json"
             )
-        return _ShardResult(shard.name, sidecar, "")
+        return _ShardResult(shard.name, sidecar.to_fields(), "")
     except InputError as error:
-        return _ShardResult(shard.name, None, str(error))
+        return _ShardResult(shard.name, {}, str(error))
 
 
 def publish(output: str, url: str) -> None:
