@@ -30,22 +30,26 @@ BEST = "validation.json"
 
 
 def is_finished(workdir: str, step: int) -> bool:
-    """Return whether a run was marked as finished at a step; InputError where that
-    is damaged.
+    """Return whether a run was marked as finished at a step.
+
+    Raises:
+      InputError: the mark, finished.json, is damaged.
     """
     path = os.path.join(workdir, "finished.json")
-    return (
-        os.path.isfile(path)
-        and load_json(path, {"steps": int}, "delete it")["steps"] == step
-    )
+    if not os.path.isfile(path):
+        return False
+    return load_json(path, {"steps": int}, "delete it")["steps"] == step
 
 
 def save(folder: str, parts: dict[str, Any], step: int, number: int = 1) -> None:
-    """Write `ckpt-<step>`, and remove older ones but for `number`; with 1 all others
-    are removed.
+    """Write `ckpt-<step>`, and remove older ones.
 
     Args:
-      folder: of checkpoints; parts: {name: trackable}.
+      folder: of checkpoints.
+      parts: {name: trackable}.
+      step: of the training.
+      number: how many checkpoints up to this step remain. With 1, all others are
+        removed.
 
     Raises:
       InputError: it cannot be written; the older ones stay.
@@ -56,19 +60,18 @@ def save(folder: str, parts: dict[str, Any], step: int, number: int = 1) -> None
     write_text(
         os.path.join(folder, "checkpoint"), f'model_checkpoint_path: "ckpt-{step}"\n'
     )
-    old = steps_in(folder)
+    removed = steps_in(folder)
     if number > 1:  # later ones stay: damaged, and left aside
-        old = [found for found in old if found <= step][:-number]
-    for other in {*old} - {step}:
-        for part in pathlib.Path(folder).glob(f"ckpt-{other}.*"):
-            part.unlink()
+        removed = [old_step for old_step in removed if old_step <= step][:-number]
+    for old_step in removed:
+        if old_step != step:
+            for file in pathlib.Path(folder).glob(f"ckpt-{old_step}.*"):
+                file.unlink()
 
 
 @contextlib.contextmanager
 def writing(folder: str, step: int) -> Iterator[None]:
-    """Raise InputError if what is written inside into a folder of a run cannot be
-    saved.
-    """
+    """Turn TensorFlow's errors while a run's folder is written into InputError."""
     try:
         yield
     except tf.errors.OpError as error:
@@ -83,18 +86,20 @@ def writing(folder: str, step: int) -> Iterator[None]:
 def sweep(folder: str) -> None:
     """Remove the partial checkpoints that a killed run left in a folder."""
     for path in pathlib.Path(folder).glob("ckpt-*temp*"):
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def newest(folder: str) -> str | None:
-    """Find a folder's newest whole checkpoint: its path without suffix, None where
-    there is none.
+    """Return the path, without suffix, of a folder's newest whole checkpoint, or None.
 
     A damaged checkpoint, such as a full disk or a power failure leaves, is skipped with
     a warning: every tensor is read, and TensorFlow compares its checksum.
 
     Raises:
-      InputError: all that are there are damaged.
+      InputError: there are checkpoints, but all are damaged.
     """
     path = None
     for step in reversed(steps_in(folder)):
@@ -120,7 +125,8 @@ def restore(network: Network, run: str, kind: str = "last") -> str:
 
     Args:
       network: a Network of the run's own ModelConfig and label space.
-      run: the run folder; kind: of CHECKPOINTS.
+      run: the run folder.
+      kind: of CHECKPOINTS.
 
     Returns:
       the checkpoint's path.
@@ -140,8 +146,8 @@ def load(path: str, parts: dict[str, Any]) -> None:
     """Load trackables out of a checkpoint, which may hold more than these.
 
     Args:
-      path: of `newest`; parts: {name: trackable}, each of which must be there to the
-        last variable.
+      path: of `newest`.
+      parts: {name: trackable}, each of which must be there to the last variable.
 
     Raises:
       InputError: a checkpoint of another network.

@@ -23,15 +23,17 @@ def names() -> list[str]:
 
 
 def find(name: str) -> str:
-    """Return the folder of a packed model, given by name or path; InputError if it
-    is neither.
+    """Return the folder of a packed model by its name or path.
+
+    Raises:
+      InputError: no packed model has this name or path.
     """
     for folder in (str(MODELS / name), os.path.normpath(name)):
         if is_packed(folder):
             return folder
-    known = ", ".join(names()) or "none is installed"
+    installed = ", ".join(names()) or "none is installed"
     raise InputError(
-        f"--model={name}: not a packed model's name ({known}) or a folder of "
+        f"--model={name}: not a packed model's name ({installed}) or a folder of "
         "a2d export --pack; use --workdir for runs, --saved_model for exports"
     )
 
@@ -53,19 +55,26 @@ def identity(path: str) -> dict[str, str]:
     """
     digest = hashlib.sha256()
     if os.path.isdir(path):
-        pattern = os.path.join(glob.escape(path), "**", "*.index")
-        files = [os.path.join(path, name) for name in os.listdir(path)]
-        files = [
-            file for file in files if file.endswith((".json", ".npz", ".pb", ".txt"))
-        ]
-        for file in sorted([*files, *glob.glob(pattern, recursive=True)]):
-            digest.update(
-                f"{os.path.relpath(file, path)} {file_digest(file)}\n".encode()
-            )
-    else:  # or weights that are known by a name
-        digest.update((file_digest(path) if os.path.isfile(path) else path).encode())
+        for file in _identifying_files(path):
+            line = f"{os.path.relpath(file, path)} {file_digest(file)}\n"
+            digest.update(line.encode())
+    elif os.path.isfile(path):
+        digest.update(file_digest(path).encode())
+    else:  # weights that are known by a name
+        digest.update(path.encode())
     name = os.path.basename(os.path.abspath(path))
     return {"model": name, "model_sha256": digest.hexdigest()}
+
+
+def _identifying_files(folder):
+    """Return the paths of a model's files, sorted, of which its identity is made."""
+    paths = glob.glob(
+        os.path.join(glob.escape(folder), "**", "*.index"), recursive=True
+    )
+    for name in os.listdir(folder):
+        if name.endswith((".json", ".npz", ".pb", ".txt")):
+            paths.append(os.path.join(folder, name))
+    return sorted(paths)
 
 
 def source(checkpoint_given: bool, **sources: str | None) -> tuple[str, str]:
@@ -83,13 +92,16 @@ def source(checkpoint_given: bool, **sources: str | None) -> tuple[str, str]:
       InputError: not one of them is given, --checkpoint is without --workdir, or there
         is no such packed model.
     """
-    given = [(flag, value) for flag, value in sources.items() if value]
-    if len(given) != 1:
-        *others, last = (f"--{name}" for name in sources)
-        raise InputError(f"use one of {', '.join(others)} or {last}")
-    flag, value = given[0]
+    values = {flag: value for flag, value in sources.items() if value}
+    if len(values) != 1:
+        *others, last = sources
+        flags = ", ".join(f"--{flag}" for flag in others)
+        raise InputError(f"use one of {flags} or --{last}")
+    flag, value = values.popitem()
     if checkpoint_given and flag != "workdir":
         raise InputError("--checkpoint selects a run's weights; it needs --workdir")
     if flag == "model":
         return flag, find(value)
-    return flag, os.path.normpath(value) if flag == "workdir" else value
+    if flag == "workdir":
+        return flag, os.path.normpath(value)
+    return flag, value

@@ -42,6 +42,18 @@ from a2d_tf.runs import checkpoints, scores
 STARTS = ("init_run", "init_rgb", "init_flow", "init_checkpoint")
 """The settings that name the weights which a new run takes."""
 
+# Changing these settings would not undo the steps that are done, nor are they in the
+# checkpoints.
+_FIXED = (
+    "seed",
+    "val_fraction",
+    "zero_shot_actor",
+    "train_phase",
+    "average_decay",
+    "optimizer",
+    "backbone_rate",
+)
+
 EVENTS = "events.out.tfevents.*"
 """Files of TensorBoard, in `tensorboard/` and its folders."""
 
@@ -49,9 +61,7 @@ logger = logging.getLogger(__name__)
 
 
 def is_new(workdir: str) -> bool:
-    """Return whether a run has no checkpoint yet, so that it starts from its initial
-    weights.
-    """
+    """Return whether a run has no checkpoint yet, so starts from initial weights."""
     return not scores.steps_in(os.path.join(workdir, scores.CHECKPOINTS["last"]))
 
 
@@ -63,46 +73,60 @@ def create(workdir: str, config: Config, manifest: Manifest) -> None:
     Raises:
       InputError: the folder holds a run of another network or of other records.
     """
-    path, seen = os.path.join(workdir, "flags.txt"), manifest.videos("train")
+    trained_on = manifest.videos("train")
     if is_new(workdir):
         if config.training.init_run:
             check_made_alike(record_facts(config.training.init_run), manifest)
         _forget(workdir)
-        for origin in filter(
-            None, (config.training.init_run, config.training.init_checkpoint)
-        ):
-            seen |= {*record_facts(origin)["videos"]}
+        for first_run in (config.training.init_run, config.training.init_checkpoint):
+            if first_run:
+                trained_on |= set(record_facts(first_run)["videos"])
     else:
-        # first, for another version may have other settings
-        known = record_facts(workdir)
-        check_network(workdir, config, manifest.label_space)
-        check_made_alike(known, manifest)
-        # Changing these would not undo the steps that are done, nor are they in the
-        # checkpoints.
-        fixed = [
-            "seed",
-            "val_fraction",
-            "zero_shot_actor",
-            "train_phase",
-            "average_decay",
-        ]
-        fixed += ["optimizer", "backbone_rate"]
-        check_same(path, config, fixed)
-        seen |= {*known["videos"]}
-        remedy = (
-            "use the records that it began with, or start another run with --init_run"
-        )
-        compare(manifest.directory, {"source": known["source"]}, vars(manifest), remedy)
-        config = _with_start(config, path)
+        # Read first: a run of another version may have other settings.
+        facts = record_facts(workdir)
+        _check_resumes(workdir, config, manifest, facts)
+        trained_on |= set(facts["videos"])
+        config = _with_start(config, os.path.join(workdir, "flags.txt"))
     write_text(os.path.join(workdir, "labels.json"), manifest.label_space.to_json())
-    facts = {**FORMAT, **{name: getattr(manifest, name) for name in (*FACTS, "source")}}
-    write_json(os.path.join(workdir, "records.json"), {**facts, "videos": sorted(seen)})
-    newest = max(
-        scores.steps_in(os.path.join(workdir, scores.CHECKPOINTS["last"])), default=0
+    _write_record_facts(workdir, manifest, trained_on)
+    if not _is_done(workdir, config):
+        config.write(os.path.join(workdir, "flags.txt"))
+
+
+def _check_resumes(workdir, config, manifest, facts):
+    """Raise InputError unless a run can go on with these settings and records.
+
+    Args:
+      facts: the run's `record_facts`.
+    """
+    check_network(workdir, config, manifest.label_space)
+    check_made_alike(facts, manifest)
+    check_same(os.path.join(workdir, "flags.txt"), config, _FIXED)
+    compare(
+        manifest.directory,
+        {"source": facts["source"]},
+        vars(manifest),
+        remedy=(
+            "use the records that it began with, or start another run with --init_run"
+        ),
     )
-    # A finished run is left as it is.
-    if newest < config.training.steps or not checkpoints.is_finished(workdir, newest):
-        config.write(path)
+
+
+def _write_record_facts(workdir, manifest, trained_on):
+    facts = dict(FORMAT)
+    for name in (*FACTS, "source"):
+        facts[name] = getattr(manifest, name)
+    facts["videos"] = sorted(trained_on)
+    write_json(os.path.join(workdir, "records.json"), facts)
+
+
+def _is_done(workdir, config):
+    """Return whether a run is finished after as many steps as it is to have."""
+    steps = scores.steps_in(os.path.join(workdir, scores.CHECKPOINTS["last"]))
+    newest = max(steps, default=0)
+    if newest < config.training.steps:
+        return False
+    return checkpoints.is_finished(workdir, newest)
 
 
 def _forget(workdir):
@@ -115,94 +139,124 @@ def _forget(workdir):
 
 
 def _with_start(config, path):
-    """Keep the settings that a run started with; warn of changed ones, which have no
-    effect.
+    """Keep the settings that a run started with; warn that changes have no effect.
+
+    Args:
+      config: the settings of this call.
+      path: of the run's flags.txt.
     """
-    there = Config.read(path).training
-    before = {name: getattr(there, name) for name in STARTS}
-    for name, value in before.items():
-        given = getattr(config.training, name)
-        if given and given != value:
+    first_training = Config.read(path).training
+    start = {name: getattr(first_training, name) for name in STARTS}
+    for name, first_value in start.items():
+        value = getattr(config.training, name)
+        if value and value != first_value:
             logger.warning(
-                "%s: the run has already begun; --%s=%s is ignored", path, name, given
+                "%s: the run has already begun; --%s=%s is ignored", path, name, value
             )
     return dataclasses.replace(
-        config, training=dataclasses.replace(config.training, **before)
+        config, training=dataclasses.replace(config.training, **start)
     )
 
 
 def compare(
-    place: str | os.PathLike,
-    there: Mapping[str, Any],
-    given: Mapping[str, Any],
+    path: str | os.PathLike,
+    run_values: Mapping[str, Any],
+    values: Mapping[str, Any],
     remedy: str,
 ) -> None:
-    """Raise InputError at the first field of a run that has another value in what is
-    given.
+    """Check that values are those of a run.
+
+    Args:
+      path: of what holds the differing value, for the message.
+      run_values: {field: its value in the run}.
+      values: {field: value}, with at least the run's fields.
+      remedy: end of the message.
+
+    Raises:
+      InputError: the first field that differs.
     """
-    for name, value in there.items():
-        if given[name] != value:
-            differs = (
-                f"{name}={quoted(given[name])} differs from the run's {quoted(value)}"
+    for name, run_value in run_values.items():
+        if values[name] != run_value:
+            raise InputError(
+                f"{path}: {name}={quoted(values[name])} differs from the run's"
+                f" {quoted(run_value)}; {remedy}"
             )
-            raise InputError(f"{place}: {differs}; {remedy}")
 
 
 def check_same(
     path: str, config: Config, fields: Iterable[str], section: str = "training"
 ) -> None:
-    """Raise InputError where a run's flags.txt has another value in one of a
-    section's fields.
+    """Check that settings are those of a run.
+
+    Args:
+      path: of the run's flags.txt.
+      config: the settings.
+      fields: which of them are compared.
+      section: of the settings that has these fields.
+
+    Raises:
+      InputError: the first field that differs.
     """
-    old, new = (
-        {f"--{name}": getattr(getattr(c, section), name) for name in fields}
-        for c in (Config.read(path), config)
-    )
-    compare(path, old, new, "use that, or another run folder")
+    run_section = getattr(Config.read(path), section)
+    run_values = {}
+    values = {}
+    for name in fields:
+        run_values[f"--{name}"] = getattr(run_section, name)
+        values[f"--{name}"] = getattr(getattr(config, section), name)
+    compare(path, run_values, values, "use that, or another run folder")
 
 
 def check_network(workdir: str, config: Config, labels: LabelSpace) -> None:
-    """Raise InputError unless the run's network has these settings and this label
-    space.
-    """
+    """Raise InputError unless a run's network has these settings and labels."""
     names = [field.name for field in dataclasses.fields(config.model)]
     check_same(os.path.join(workdir, "flags.txt"), config, names, "model")
     path = os.path.join(workdir, "labels.json")
-    old, new = map(dataclasses.asdict, (LabelSpace.from_json(path), labels))
-    compare(path, old, new, "use another run folder")
+    run_labels = LabelSpace.from_json(path)
+    compare(
+        path,
+        dataclasses.asdict(run_labels),
+        dataclasses.asdict(labels),
+        "use another run folder",
+    )
 
 
 def check_made_alike(facts: Mapping[str, Any], manifest: Manifest) -> None:
     """Raise InputError unless records are made as those that a network learned from."""
-    made = {name: facts[name] for name in FACTS}
-    compare(manifest.directory, made, vars(manifest), "rebuild the records with that")
+    compare(
+        manifest.directory,
+        {name: facts[name] for name in FACTS},
+        vars(manifest),
+        "rebuild the records with that",
+    )
 
 
 def record_facts(workdir: str) -> dict[str, Any]:
-    """The contents of records.json."""
-    kind = {**FACTS, "source": str, "videos": [str]}
-    path = os.path.join(workdir, "records.json")
-    remake = "build the records again with a2d records, and train on them"
-    return load_current(path, kind, "is this a run folder?", remake)
+    """Read records.json; raise InputError unless it is there, whole and current."""
+    return load_current(
+        os.path.join(workdir, "records.json"),
+        kind={**FACTS, "source": str, "videos": [str]},
+        missing="is this a run folder?",
+        remake="build the records again with a2d records, and train on them",
+    )
 
 
 def settings(workdir: str) -> Config:
-    """Read the settings of a run folder or of a packed model; InputError where it is
-    neither.
+    """Read the settings of a run folder or of a packed model.
+
+    Raises:
+      InputError: the folder is neither, or its network is of an earlier version.
     """
     path = os.path.join(workdir, "flags.txt")
     if not os.path.isfile(path):
         raise InputError(
             f"{workdir}: not a run folder (no flags.txt); use one of a2d train"
         )
-    facts, config = record_facts(workdir), Config.read(path)
+    facts = record_facts(workdir)
+    config = Config.read(path)
     if config.model.readout and facts.get("written_by") == "0.1.0":
-        reads = (
-            f"version {a2d_tf.__version__} reads halves of boxes; train again with a2d"
-            " train"
-        )
         raise InputError(
-            f"{path}: a readout of a2d_tf 0.1.0; {reads}, or use that version"
+            f"{path}: a readout of a2d_tf 0.1.0; version {a2d_tf.__version__} reads"
+            " halves of boxes; train again with a2d train, or use that version"
         )
     return config
 

@@ -20,6 +20,7 @@ ORIGIN = "origin.json"
 DEFAULT_THRESHOLD = 0.7
 """The authors' choice of p(actor), for a run without a validation split."""
 CHOSEN = {"score_threshold": number(0, 1)}
+"""Kind of a JSON file with the threshold that a validation has chosen."""
 
 CHECKPOINTS = {"last": "checkpoints", "best": "best"}
 """Which checkpoints of a run, and their folders."""
@@ -35,9 +36,12 @@ def steps_in(folder: str | os.PathLike) -> list[int]:
 
     A user's copy under a name of its own, such as ckpt-best, is none of them.
     """
-    names = [path.stem for path in pathlib.Path(folder).glob("ckpt-*.index")]
-    steps = [name.removeprefix("ckpt-") for name in names]
-    return sorted(int(step) for step in steps if step.isdecimal())
+    steps = []
+    for path in pathlib.Path(folder).glob("ckpt-*.index"):
+        step = path.stem.removeprefix("ckpt-")
+        if step.isdecimal():
+            steps.append(int(step))
+    return sorted(steps)
 
 
 def folder_of(run: str | os.PathLike, split: str = TEST) -> pathlib.Path:
@@ -53,9 +57,13 @@ def origin(checkpoint: str, config: Config, records: str) -> dict[str, Any]:
       config: with the resolved score_threshold.
       records: `source` of their manifest.
     """
-    index, sections = f"{checkpoint}.index", dataclasses.asdict(config)
+    index = f"{checkpoint}.index"
+    weights = None
+    if os.path.isfile(index):
+        weights = file_digest(index)
+    sections = dataclasses.asdict(config)
     return {
-        "weights": file_digest(index) if os.path.isfile(index) else None,
+        "weights": weights,
         "settings": {
             **sections["model"],
             **sections["inference"],
@@ -68,37 +76,44 @@ def origin(checkpoint: str, config: Config, records: str) -> dict[str, Any]:
 def are_current(
     workdir: str | os.PathLike, folder: str | os.PathLike, records: str
 ) -> bool:
-    """Return whether scores are of a run's newest weights, its own settings, and these
-    records.
+    """Return whether scores are those of a run as it is now, and of these records.
+
+    The scores are of the run's newest weights and its own settings then. A finished run
+    whose weights were deleted is still the same.
 
     Args:
-      workdir: the run folder; a finished run whose weights were deleted is still the
-        same.
+      workdir: the run folder.
+      folder: of the scores.
       records: `source` of the manifest.
 
     Raises:
       InputError: a damaged file.
     """
-    place = os.path.join(folder, ORIGIN)
-    if not os.path.isfile(place) or not os.path.isfile(
-        os.path.join(folder, "metrics.json")
-    ):
+    origin_path = os.path.join(folder, ORIGIN)
+    if not os.path.isfile(origin_path):
         return False
-    found = load_json(place, {"weights": (str, None)}, "delete it and run again")
+    if not os.path.isfile(os.path.join(folder, "metrics.json")):
+        return False
+    stored_origin = load_json(
+        origin_path, {"weights": (str, None)}, "delete it and run again"
+    )
     config = Config.read(os.path.join(workdir, "flags.txt"))
     if config.inference.score_threshold < 0:
         config = config.with_inference(score_threshold=threshold(workdir))
-    folder = os.path.join(workdir, CHECKPOINTS["last"])
-    steps = steps_in(folder)
-    now = origin(os.path.join(folder, f"ckpt-{max(steps, default=0)}"), config, records)
+    checkpoints = os.path.join(workdir, CHECKPOINTS["last"])
+    steps = steps_in(checkpoints)
+    newest = os.path.join(checkpoints, f"ckpt-{max(steps, default=0)}")
+    run_origin = origin(newest, config, records)
     if not steps and os.path.isfile(os.path.join(workdir, "finished.json")):
-        now["weights"] = found["weights"]
-    return found == now
+        run_origin["weights"] = stored_origin["weights"]
+    return stored_origin == run_origin
 
 
 def threshold(workdir: str | os.PathLike) -> float:
-    """Read the threshold that a run's last validation has chosen; InputError where the
-    file is damaged.
+    """Read the threshold that a run's last validation chose; without one, the default.
+
+    Raises:
+      InputError: the file is damaged.
     """
     path = os.path.join(workdir, "score_threshold.json")
     if not os.path.isfile(path):
@@ -106,6 +121,5 @@ def threshold(workdir: str | os.PathLike) -> float:
             "%s: no validation chose a threshold; using %s", path, DEFAULT_THRESHOLD
         )
         return DEFAULT_THRESHOLD
-    return load_json(path, CHOSEN, "delete it or set --score_threshold")[
-        "score_threshold"
-    ]
+    chosen = load_json(path, CHOSEN, "delete it or set --score_threshold")
+    return chosen["score_threshold"]
