@@ -1,5 +1,4 @@
-"""The served network: it resizes and pads frames of any size, and answers in their
-pixels.
+"""The served network: frames of any size in, answers in their pixels out.
 
 It has five signatures, for clips of pixels or of encoded images and for the frames of a
 video one by one. `frame` computes the backbones' features of a frame, and `key_frame`
@@ -10,6 +9,7 @@ so that all give the same answers. A run and its export use this same `tf.Module
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -92,25 +92,33 @@ def folded(network: Network) -> Network:
       itself if nothing changes.
     """
     model = network.model_config
-    norms: dict[str, Any] = {
-        name: "none" for name in ("norm", "flow_norm") if getattr(model, name) in FROZEN
-    }
+    folded_norms: dict[str, Any] = {}
+    for field in ("norm", "flow_norm"):
+        if getattr(model, field) in FROZEN:
+            folded_norms[field] = "none"
     precision = network.compute.precision.replace("mixed_", "")
-    if not norms and precision == "float32":
+    if not folded_norms and precision == "float32":
         return network
-    compute = dataclasses.replace(network.compute, precision=precision)
-    model = dataclasses.replace(model, **norms)
-    result = Network(model, network.labels, compute, network.label_mode)
-    for old_part, new_part in zip(network.parts().values(), result.parts().values()):
-        for new in new_part.layers:
-            if not new.weights:
-                continue
-            old = old_part.get_layer(new.name)
-            frozen = isinstance(old, ConvNorm) and old.norm in FROZEN
-            values = old.folded() if frozen else old.weights
-            for variable, value in zip(new.weights, values):
-                variable.assign(tf.cast(value, variable.dtype))
+    result = Network(
+        dataclasses.replace(model, **folded_norms),
+        network.labels,
+        dataclasses.replace(network.compute, precision=precision),
+        network.label_mode,
+    )
+    for part, folded_part in zip(network.parts().values(), result.parts().values()):
+        for folded_layer in folded_part.layers:
+            if folded_layer.weights:
+                _assign_folded(folded_layer, part.get_layer(folded_layer.name))
     return result
+
+
+def _assign_folded(folded_layer, layer):
+    """Assign a layer's weights, in which a frozen norm is folded into the kernel."""
+    values = layer.weights
+    if isinstance(layer, ConvNorm) and layer.norm in FROZEN:
+        values = layer.folded()
+    for variable, value in zip(folded_layer.weights, values):
+        variable.assign(tf.cast(value, variable.dtype))
 
 
 class ServedNetwork(tf.Module):
@@ -140,16 +148,14 @@ class ServedNetwork(tf.Module):
         # The weights alone, not the Keras models: those would be saved a second time,
         # as layers.
         self.weights = network.variables
-        self._length, self._stride = network.model_config.frames, stride
-        pixels = [
-            _spec("rgb", None, None, 3, dtype=tf.uint8),
-            _spec("flow", None, None, 2),
-        ]
-        clips = [
-            _spec("rgb", *[None] * 3, 3, dtype=tf.uint8),
-            _spec("flow", *[None] * 3, 2),
-        ]
-        size = tf.TensorSpec([2], tf.int32, "size")
+        self._length = network.model_config.frames
+        self._stride = stride
+        frame_rgb = _spec("rgb", [None, None, 3], tf.uint8)
+        frame_flow = _spec("flow", [None, None, 2])
+        clip_rgb = _spec("rgb", [None, None, None, 3], tf.uint8)
+        clip_flow = _spec("flow", [None, None, None, 2])
+        clip_images = _spec("images", [None], tf.string)
+        answer_size = tf.TensorSpec([2], tf.int32, "size")
 
         # Closures, not attributes: a SavedModel would track the Keras models in the
         # network.
@@ -161,165 +167,200 @@ class ServedNetwork(tf.Module):
         ) -> dict[str, tf.Tensor]:
             return _answer(network, settings, frames, size)
 
-        self.frame = tf.function(frame, pixels)
+        self.frame = tf.function(frame, [frame_rgb, frame_flow])
         features = self.frame.get_concrete_function().structured_outputs
-        self.key_frame = tf.function(
-            key_frame, [_stacked(features, self._length), size]
+        clip_features = _stacked(features, self._length)
+        self.key_frame = tf.function(key_frame, [clip_features, answer_size])
+        self.serve = tf.function(self._serve, [clip_rgb, clip_flow])
+        self.encoded = tf.function(self._encoded, [clip_images, clip_flow])
+        state = _stacked(features, 2 * self._reach, prefix="state_")
+        state["state_count"] = _spec("state_count", [], tf.int32)
+        self.stream = tf.function(
+            self._stream, [frame_rgb, frame_flow, answer_size, state]
         )
-        self.serve = tf.function(self._serve, clips)
-        images = _spec("images", None, dtype=tf.string)
-        self.encoded = tf.function(self._encoded, [images, clips[1]])
-        state = _stacked(features, 2 * self._reach, "state_")
-        state["state_count"] = _spec("state_count", dtype=tf.int32)
-        self.stream = tf.function(self._stream, [*pixels, size, state])
 
     @property
     def _reach(self) -> int:
-        """Frames of the video before and after a key frame that its answer depends
-        on.
-        """
+        """Frames of the video on either side that a key frame's answer depends on."""
         return self._length // 2 * self._stride
 
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
         """Return {name in the SavedModel: concrete function}."""
-        functions = {
+        return {
             SIGNATURE: self.serve.get_concrete_function(),
             "encoded": self.encoded.get_concrete_function(),
             "stream": self.stream.get_concrete_function(),
+            **self.video_signatures(),
         }
-        return {**functions, **self.video_signatures()}
 
     def video_signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
-        """Return those of `signatures` that answer a video frame by frame."""
+        """Return the signatures that answer a video frame by frame."""
         return {
             "frame": self.frame.get_concrete_function(),
             "key_frame": self.key_frame.get_concrete_function(),
         }
 
     def _serve(self, rgb, flow):
-        """The outputs for the key frame of each clip; see INPUTS and OUTPUTS."""
+        """Return the outputs for the key frames of clips; see INPUTS and OUTPUTS."""
         field = self._length
         length, height, width = tf.unstack(tf.shape(rgb)[1:4])
         message = f"a clip needs at least {field} frames, the network's temporal field"
         long_enough = tf.debugging.assert_greater_equal(length, field, message)
         first = length // 2 - field // 2
         with tf.control_dependencies([long_enough, *_shape_checks(rgb, flow)]):
-            clip = [x[:, first : first + field] for x in (rgb, flow)]
+            rgb = rgb[:, first : first + field]
+            flow = flow[:, first : first + field]
         # Time is folded into the batch.
-        frames = self.frame(
-            *(tf.reshape(x, [-1, height, width, x.shape[-1]]) for x in clip)
-        )
-        frames = {
-            name: tf.reshape(x, [-1, field, *x.shape[1:]]) for name, x in frames.items()
-        }
+        rgb = tf.reshape(rgb, [-1, height, width, 3])
+        flow = tf.reshape(flow, [-1, height, width, 2])
+        frames = {}
+        for name, features in self.frame(rgb, flow).items():
+            frames[name] = tf.reshape(features, [-1, field, *features.shape[1:]])
         return self.key_frame(frames, tf.stack([height, width]))
 
     def _encoded(self, images, flow):
-        """`_serve` on JPEG or PNG images, string [B, T]."""
+        """Return the outputs of `_serve` for JPEG or PNG images, string [B, T]."""
         field = self._length
         message = "images and flow must agree in their first two axes, [B, T]"
         check = tf.debugging.assert_equal(tf.shape(images), tf.shape(flow)[:2], message)
         # Only the frames that `serve` looks at; a clip too short stays so.
         first = tf.maximum(tf.shape(images)[1] // 2 - field // 2, 0)
         with tf.control_dependencies([check]):
-            images, flow = (x[:, first : first + field] for x in (images, flow))
+            images = images[:, first : first + field]
+            flow = flow[:, first : first + field]
         rgb = canvas_ops.decode_jpegs(tf.reshape(images, [-1]), channels=3)
         rgb = tf.reshape(rgb, tf.concat([tf.shape(images), tf.shape(rgb)[1:]], axis=0))
+        # One vector for a whole frame is repeated for every pixel.
         is_vector = tf.reduce_all(tf.shape(flow)[2:4] == 1)
         times = tf.where(is_vector, tf.shape(rgb)[2:4], 1)
-        return self.serve(rgb, tf.tile(flow, tf.concat([[1, 1], times, [1]], axis=0)))
+        flow = tf.tile(flow, tf.concat([[1, 1], times, [1]], axis=0))
+        return self.serve(rgb, flow)
 
     def _stream(self, rgb, flow, size, state):
-        """The next frame of each video: the outputs, their frame number and the new
-        state.
+        """Take the next frame of each video.
+
+        Returns:
+          the outputs, `number` of the frame that they are of, and the new state.
         """
-        count, ring = state["state_count"], {}
-        for name, x in self.frame(rgb, flow).items():
+        count = state["state_count"]
+        windows = {}
+        for name, features in self.frame(rgb, flow).items():
             # The first frame of a video is its own neighbour.
-            begins = tf.reshape(count == 0, [-1] + [1] * len(x.shape))
-            before = tf.where(begins, x[:, None], state[f"state_{name}"])
-            ring[name] = tf.concat([before, x[:, None]], axis=1)
-        outputs = self.key_frame(
-            {name: x[:, :: self._stride] for name, x in ring.items()}, size
-        )
+            begins = tf.reshape(count == 0, [-1] + [1] * len(features.shape))
+            before = tf.where(begins, features[:, None], state[f"state_{name}"])
+            windows[name] = tf.concat([before, features[:, None]], axis=1)
+        frames = {name: window[:, :: self._stride] for name, window in windows.items()}
+        outputs = self.key_frame(frames, size)
         number = count + 1 - self._reach
-        for name, x in outputs.items():
-            answered = tf.reshape(number >= 1, [-1] + [1] * (len(x.shape) - 1))
-            outputs[name] = tf.where(answered, x, tf.zeros([], x.dtype))
-        state = {f"state_{name}": x[:, 1:] for name, x in ring.items()}
-        return {**outputs, "number": number, **state, "state_count": count + 1}
+        for name, values in outputs.items():
+            answered = tf.reshape(number >= 1, [-1] + [1] * (len(values.shape) - 1))
+            outputs[name] = tf.where(answered, values, tf.zeros([], values.dtype))
+        new_state = {f"state_{name}": window[:, 1:] for name, window in windows.items()}
+        return {**outputs, "number": number, **new_state, "state_count": count + 1}
 
 
-def _pyramids(network):
+def _pyramid_levels(network):
     """Return {pyramid of a frame: its levels}."""
-    # The action branch's appearance is the actor's, unless its top-down is its own.
-    shared = {"rgb"} if network.model_config.action_topdown == "shared" else set()
-    names = sorted(set(network.backbones.output) - shared)
-    return {name: LEVELS if name == "labels" else range(2, 6) for name in names}
+    names = set(network.backbones.output)
+    if network.model_config.action_topdown == "shared":
+        names.discard("rgb")  # the action branch's appearance is the actor's
+    levels: dict[str, Sequence[int]] = {}
+    for name in sorted(names):
+        levels[name] = range(2, 6)
+        if name == "labels":
+            levels[name] = LEVELS
+    return levels
 
 
 def _features(network, rgb, flow):
-    """The signature `frame`: uint8 [B, H, W, 3] and float32 [B, H, W, 2] -> dict."""
-    backbones, canvas = network.backbones, network.image_size
+    """Compute the signature `frame`.
+
+    Args:
+      rgb: uint8 [B, H, W, 3].
+      flow: float32 [B, H, W, 2].
+
+    Returns:
+      {name: tensor}, what `key_frame` needs of each frame.
+    """
+    backbones = network.backbones
     finite = tf.debugging.assert_all_finite(flow, "flow must be finite")
     with tf.control_dependencies([finite, *_shape_checks(rgb, flow)]):
         flow = tf.clip_by_value(flow, -MAX_SERVED_FLOW, MAX_SERVED_FLOW)
-        placed, vectors, inside = canvas_ops.place(rgb, flow, canvas)
-    inputs = {"rgb": placed, "flow": vectors}
+        rgb_canvas, flow_canvas, inside = canvas_ops.place(
+            rgb, flow, network.image_size
+        )
+    inputs = {"rgb": rgb_canvas, "flow": flow_canvas}
     pyramids = backbones(
         {name: inputs[name] for name in backbones.input}, training=False
     )
-    outputs = {
-        f"{name}_p{level}": x
-        for name, levels in _pyramids(network).items()
-        for level, x in zip(levels, pyramids[name])
-    }
+    outputs = {}
+    for name, levels in _pyramid_levels(network).items():
+        for level, features in zip(levels, pyramids[name]):
+            outputs[f"{name}_p{level}"] = features
     outputs["inside"] = tf.tile(inside[None], [tf.shape(rgb)[0], 1])
     if network.needs_image:
-        outputs["image"] = placed
+        outputs["image"] = rgb_canvas
     return outputs
 
 
 def _answer(network, settings, frames, size):
-    """The signature `key_frame`: features [B, 2L + 1, ...] and int32 [2] -> the
-    outputs.
+    """Compute the signature `key_frame`.
+
+    Args:
+      frames: features of the signature `frame`, each [B, 2L + 1, ...].
+      size: int32 [2], height and width in whose pixels to answer.
+
+    Returns:
+      the outputs.
     """
-    pyramids = {
-        name: [frames[f"{name}_p{level}"] for level in levels]
-        for name, levels in _pyramids(network).items()
-    }
+    pyramids = {}
+    for name, levels in _pyramid_levels(network).items():
+        pyramids[name] = [frames[f"{name}_p{level}"] for level in levels]
     inside = frames["inside"][:, network.model_config.frames // 2]
     features = network.fuse(pyramids)
-    found = infer_key_frames(
+    detections = infer_key_frames(
         network, features, inside, settings, frames.get("image")
     ).detections
     with tf.control_dependencies([_size_check(size[0], size[1])]):
         ratio = tf.cast(size, tf.float32) / tf.cast(inside, tf.float32)
-    more = scale_fields(found.more, ratio[:, None])
-    detections = {**found._asdict(), **more, "num_detections": found.number}
-    outputs = {name: detections[name] for name in OUTPUTS if name in detections}
-    outputs["boxes"] = detections["boxes"] * tf.tile(ratio, [1, 2])[:, None]
-    rows = (outputs[name] for name in ("masks", "boxes", "score", "code"))
-    painted = mask_ops.paint_label_map(*rows, height=size[0], width=size[1])
-    outputs["label_map"] = tf.cast(painted, tf.as_dtype(network.labels.code_dtype))
+    answers = detections._asdict()
+    answers.update(scale_fields(detections.more, ratio[:, None]))
+    answers["num_detections"] = detections.number
+    outputs = {name: answers[name] for name in OUTPUTS if name in answers}
+    outputs["boxes"] = detections.boxes * tf.tile(ratio, [1, 2])[:, None]
+    label_map = mask_ops.paint_label_map(
+        outputs["masks"],
+        outputs["boxes"],
+        outputs["score"],
+        outputs["code"],
+        height=size[0],
+        width=size[1],
+    )
+    outputs["label_map"] = tf.cast(label_map, tf.as_dtype(network.labels.code_dtype))
     return outputs
 
 
-def _spec(name, *shape, dtype=tf.float32):
-    """A TensorSpec [B, *shape]."""
+def _spec(name, shape, dtype=tf.float32):
+    """Return a TensorSpec [B, *shape]."""
     return tf.TensorSpec([None, *shape], dtype, name)
 
 
 def _stacked(features, length, prefix=""):
-    """TensorSpecs of the features of `length` frames, stacked on axis 1."""
-    return {
-        prefix + name: _spec(prefix + name, length, *spec.shape[1:], dtype=spec.dtype)
-        for name, spec in features.items()
-    }
+    """Return specs of the features of `length` frames, stacked on axis 1.
+
+    Args:
+      features: {name: TensorSpec of a frame}.
+      prefix: of the names.
+    """
+    specs = {}
+    for name, spec in features.items():
+        shape = [length, *spec.shape[1:]]
+        specs[f"{prefix}{name}"] = _spec(f"{prefix}{name}", shape, spec.dtype)
+    return specs
 
 
 def _size_check(height, width):
-    """An assertion on the size of a frame, int32 scalars."""
+    """Return an assertion on the size of a frame, int32 scalars."""
     message = "a frame needs at least one pixel, and at most: "
     pixels = tf.cast(height, tf.int64) * tf.cast(width, tf.int64)
     allowed = (height > 0) & (width > 0) & (pixels <= MAX_PIXELS)
@@ -327,9 +368,10 @@ def _size_check(height, width):
 
 
 def _shape_checks(rgb, flow):
-    """Assertions that frames have an allowed size, and their flow the same."""
+    """Return assertions that frames have an allowed size, and flow has the same."""
     message = (
         "rgb [..., H, W, 3] and flow [..., H, W, 2] must agree in all but the last axis"
     )
     agree = tf.debugging.assert_equal(tf.shape(rgb)[:-1], tf.shape(flow)[:-1], message)
-    return [agree, _size_check(*tf.unstack(tf.shape(rgb)[-3:-1]))]
+    height, width = tf.unstack(tf.shape(rgb)[-3:-1])
+    return [agree, _size_check(height, width)]
