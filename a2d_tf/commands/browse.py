@@ -50,13 +50,14 @@ def main(argv: list[str]) -> None:
 
     manifest = Manifest.load(_RECORDS.value)
     title = f"{os.path.basename(os.path.abspath(run))}: frames of split {_SPLIT.value}"
-    text, shown_count, count = frame_browser.page(
+    page = frame_browser.page(
         title, folder, labels, manifest, split=split, limit=_LIMIT.value
     )
     output = _OUTPUT.value or str(folder / "browse.html")
-    write_text(output, text)
-    megabytes = len(text.encode()) / 1e6
-    print(f"{shown_count} of {count} frames, {megabytes:.1f} MB -> {output}")
+    write_text(output, page.text)
+    megabytes = len(page.text.encode()) / 1e6
+    counts = f"{page.shown_count} of {page.frame_count} frames"
+    print(f"{counts}, {megabytes:.1f} MB -> {output}")
 
 
 run = command_line.command(main, FLAGS)

@@ -46,31 +46,43 @@ class Detections:
     source: str = "detections"
 
     def __post_init__(self) -> None:
-        _check_frames(self, "roi_frame")
-        # The length of each axis, from the first field that has it.
-        lengths = {"R": len(self.roi_frame), "4": 4}
-        for name, axes in _AXES.items():
-            if getattr(self, name) is None and name in _OPTIONAL:
-                continue
-            shape = [lengths.get(axis) for axis in axes]
-            values = _checked_array(self, name, "fiu", shape)
-            # Boxes are float32; scores are that at least.
-            dtype = np.dtype(np.float32)
-            if not _is_boxes(name):
-                dtype = np.result_type(values.dtype, np.float32)
-            setattr(self, name, values.astype(dtype, copy=False))
-            lengths.update(zip(axes, values.shape))
+        source = self.source
+        self.frames = _checked_frames(source, self.frames)
+        self.roi_frame = _checked_frame_indices(
+            source, "roi_frame", self.roi_frame, self.frames
+        )
+        rois = len(self.roi_frame)
+        self.actor_scores = _checked_scores(
+            source, "actor_scores", self.actor_scores, (rois, None)
+        )
+        actors = self.actor_scores.shape[1]
+        self.action_scores = _checked_scores(
+            source, "action_scores", self.action_scores, (rois, None)
+        )
+        actions = self.action_scores.shape[1]
+        self.boxes = _checked_boxes(source, "boxes", self.boxes, (rois, actors, 4))
+        if self.joint_scores is not None:
+            self.joint_scores = _checked_scores(
+                source, "joint_scores", self.joint_scores, (rois, actors, actions)
+            )
+        if self.joint_boxes is not None:
+            self.joint_boxes = _checked_boxes(
+                source, "joint_boxes", self.joint_boxes, (rois, actors, actions, 4)
+            )
 
     def save(self, path: str | os.PathLike) -> None:
         """Write `detections.npz` atomically, without pickles."""
-        arrays = {}
-        for name in _FIELDS:
-            values = getattr(self, name)
-            if values is None:
-                continue
-            if _is_boxes(name):
-                values = _turned(values)
-            arrays[name] = values
+        arrays = {
+            "frames": self.frames,
+            "roi_frame": self.roi_frame,
+            "boxes": _turned(self.boxes),
+            "actor_scores": self.actor_scores,
+            "action_scores": self.action_scores,
+        }
+        if self.joint_scores is not None:
+            arrays["joint_scores"] = self.joint_scores
+        if self.joint_boxes is not None:
+            arrays["joint_boxes"] = _turned(self.joint_boxes)
         files.write_file(path, lambda file: np.savez_compressed(file, **arrays))
 
     @classmethod
@@ -92,21 +104,23 @@ class Detections:
 
     def check(self, truth: Truth, label_space: LabelSpace) -> None:
         """Raise InputError if ground truth or label space belong to others."""
-        names = {"actor": label_space.actors, "action": label_space.actions}
-        for field, names_of_field in names.items():
-            columns = getattr(self, f"{field}_scores").shape[1]
-            count = len(names_of_field)
-            if columns != count:
-                raise InputError(
-                    f"{self.source}: field '{field}_scores' has {columns} columns, but"
-                    f" the label space has {count} {field}s; use the label space"
-                    " of these detections"
-                )
+        self._check_columns("actor", self.actor_scores, len(label_space.actors))
+        self._check_columns("action", self.action_scores, len(label_space.actions))
         outside = np.setdiff1d(self.frames[np.unique(self.roi_frame)], truth.frames)
         if len(outside):
             raise InputError(
                 f"{self.source}: field 'frames': {outside[0]} ({len(outside)} in all)"
                 f" has detections but is not in {truth.source}"
+            )
+
+    def _check_columns(self, kind, scores, count):
+        """Raise InputError if there is not a column for each actor or action."""
+        columns = scores.shape[1]
+        if columns != count:
+            raise InputError(
+                f"{self.source}: field '{kind}_scores' has {columns} columns, but the"
+                f" label space has {count} {kind}s; use the label space of these"
+                " detections"
             )
 
 
@@ -119,20 +133,7 @@ _FIELDS = (
     "joint_scores",
     "joint_boxes",
 )
-_OPTIONAL = ("joint_scores", "joint_boxes")
-_AXES = {
-    "actor_scores": "RX",
-    "action_scores": "RY",
-    "boxes": "RX4",
-    "joint_scores": "RXY",
-    "joint_boxes": "RXY4",
-}
-"""The axes of the fields: RoIs, actors X, actions Y, and coordinates."""
-
-
-def _is_boxes(name):
-    """Return whether a field holds boxes."""
-    return name.endswith("boxes")
+"""The arrays of `detections.npz`."""
 
 
 def _turned(boxes):
@@ -170,7 +171,10 @@ class InstanceTable:
     scores: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        _check_frames(self, "box_frame")
+        self.frames = _checked_frames(self.source, self.frames)
+        self.box_frame = _checked_frame_indices(
+            self.source, "box_frame", self.box_frame, self.frames
+        )
         self.boxes = np.asarray(self.boxes, np.float32).reshape(-1, 4)
         self.codes = np.asarray(self.codes, np.int64)
         if not self.image_ids:
@@ -310,48 +314,73 @@ def _columns(entries, index):
     }
 
 
-def _check_frames(table, name):
-    """Check and convert the names of frames, and the field `name`, indices of them."""
-    frames = _checked_array(table, "frames", "U", [None])
-    table.frames = frames
+def _checked_frames(source, frames):
+    """Return the names of frames as an array; InputError if one is wrong or twice."""
+    frames = _array(frames, "U")
+    if frames.ndim != 1 or frames.dtype.kind != "U":
+        raise _wrong_field(source, "frames", "strings", (None,), frames)
     for frame, count in collections.Counter(frames.tolist()).items():
         if count > 1 or not files.is_frame_name(frame):
             raise InputError(
-                f"{table.source}: field 'frames': {quoted(frame)} is listed twice, or"
+                f"{source}: field 'frames': {quoted(frame)} is listed twice, or"
                 " not VID/frame"
             )
-    indices = _checked_array(table, name, "iu", [None]).astype(np.int64, copy=False)
+    return frames
+
+
+def _checked_frame_indices(source, field, indices, frames):
+    """Return indices of frames as int64 [N]; InputError if one has no frame."""
+    indices = _array(indices, "i")
+    if indices.ndim != 1 or indices.dtype.kind not in "iu":
+        raise _wrong_field(source, field, "integers", (None,), indices)
+    indices = indices.astype(np.int64, copy=False)
     if not np.isin(indices, np.arange(len(frames))).all():
         raise InputError(
-            f"{table.source}: field '{name}' must index the {len(frames)} frames"
+            f"{source}: field '{field}' must index the {len(frames)} frames"
         )
-    setattr(table, name, indices)
+    return indices
 
 
-def _checked_array(table, name, kinds, shape):
-    """Return a field as an array; InputError if it is another.
+def _checked_scores(source, field, scores, shape):
+    """Return scores as floats of 32 bits or more; InputError if they are no such.
 
     Args:
-      kinds: of NumPy, "U", "iu", or "fiu", which must be finite.
-      shape: its lengths; None stands for any length.
+      shape: their lengths; None stands for any length.
     """
-    values = np.asarray(getattr(table, name))
-    if not values.size:  # of an empty list NumPy does not know the kind
-        values = values.astype(kinds[0])
-    right = len(shape) == values.ndim and values.dtype.kind in kinds
-    if right:
-        right = all(
-            expected in (None, length) for expected, length in zip(shape, values.shape)
-        )
-    if right and kinds == "fiu":
-        right = bool(np.isfinite(values).all())
-        if right and _is_boxes(name):
-            right = bool((values[..., 2:] >= values[..., :2]).all())
-    if not right:
-        lengths = ", ".join("any" if n is None else str(n) for n in shape)
-        expected = {"U": "strings", "iu": "integers", "fiu": "finite numbers"}[kinds]
-        raise InputError(
-            f"{table.source}: field '{name}' must be {expected} of shape [{lengths}] "
-            f"(boxes: x1 <= x2 and y1 <= y2); got {values.dtype} {list(values.shape)}"
-        )
-    return values
+    scores = _array(scores, "f")
+    if not _are_finite(scores, shape):
+        raise _wrong_field(source, field, "finite numbers", shape, scores)
+    return scores.astype(np.result_type(scores.dtype, np.float32), copy=False)
+
+
+def _checked_boxes(source, field, boxes, shape):
+    """Return boxes as float32; InputError if an edge lies before the opposite one."""
+    boxes = _array(boxes, "f")
+    if not _are_finite(boxes, shape) or (boxes[..., 2:] < boxes[..., :2]).any():
+        raise _wrong_field(source, field, "finite numbers", shape, boxes)
+    return boxes.astype(np.float32, copy=False)
+
+
+def _array(values, empty_dtype):
+    """Return values as an array; NumPy does not know the type of an empty list."""
+    values = np.asarray(values)
+    return values if values.size else values.astype(empty_dtype)
+
+
+def _are_finite(values, shape):
+    """Return whether values are finite numbers of a shape, None being any length."""
+    if values.ndim != len(shape) or values.dtype.kind not in "fiu":
+        return False
+    for expected, length in zip(shape, values.shape):
+        if expected not in (None, length):
+            return False
+    return bool(np.isfinite(values).all())
+
+
+def _wrong_field(source, field, expected, shape, values):
+    """Return the error of a field that has another type, shape or content."""
+    lengths = ", ".join("any" if n is None else str(n) for n in shape)
+    return InputError(
+        f"{source}: field '{field}' must be {expected} of shape [{lengths}] "
+        f"(boxes: x1 <= x2 and y1 <= y2); got {values.dtype} {list(values.shape)}"
+    )

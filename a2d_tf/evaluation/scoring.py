@@ -14,7 +14,7 @@ from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation.box_data import Detections, Truth
 from a2d_tf.evaluation.metrics import segmentation, table
-from a2d_tf.evaluation.metrics.detection import voc_aps as detections
+from a2d_tf.evaluation.metrics.detection import voc_aps
 
 if TYPE_CHECKING:
     from a2d_tf.runs.loading import Run
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 __all__ = ["Detections", "Truth", "detections", "evaluate", "label_maps", "table"]
 
 
-def label_maps(
+def score_label_maps(
     pairs: Iterable[tuple[np.ndarray, np.ndarray]], labels: LabelSpace = A2D
 ) -> dict[str, dict[str, float]]:
     """Compute the segmentation metrics of the paper's Table 1.
@@ -44,6 +44,11 @@ def label_maps(
     for truth, predicted in pairs:
         confusion.update(truth, predicted)
     return confusion.metrics()
+
+
+# The public names, see docs/api.md.
+detections = voc_aps
+label_maps = score_label_maps
 
 
 def evaluate(

@@ -35,22 +35,40 @@ ERRORS = {
 }
 
 
-class _ScoredFrame(NamedTuple):
-    """How bad a frame is; the worst sorts first.
+class Page(NamedTuple):
+    """A rendered page.
 
     Attributes:
-      missed: minus the number of objects missed.
-      mistakes: minus the number of all mistakes.
-      miou: its joint mIoU in percent.
-      name: of the frame.
-      told: what is wrong, in words.
+      text: its HTML.
+      shown_count: number of frames on it.
+      frame_count: number of frames in the split.
     """
 
-    missed: int
-    mistakes: int
-    miou: float
+    text: str
+    shown_count: int
+    frame_count: int
+
+
+class _ScoredFrame(NamedTuple):
+    """How bad a frame is.
+
+    Attributes:
+      name: of the frame.
+      missed_count: number of objects missed.
+      mistake_count: number of all mistakes.
+      miou: its joint mIoU in percent.
+      description: what is wrong, in words.
+    """
+
     name: str
-    told: str
+    missed_count: int
+    mistake_count: int
+    miou: float
+    description: str
+
+    def rank(self) -> tuple:
+        """Return a key by which the worst frames sort first."""
+        return (-self.missed_count, -self.mistake_count, self.miou, self.name)
 
 
 def page(
@@ -61,7 +79,7 @@ def page(
     *,
     split: str,
     limit: int,
-) -> tuple[str, int, int]:
+) -> Page:
     """Render the worst frames of an evaluated split as HTML.
 
     They are those with most objects missed, then with most other mistakes, of which
@@ -75,9 +93,6 @@ def page(
       split: of the frames.
       limit: their maximal number.
 
-    Returns:
-      (text, number of frames shown, number of frames in the split).
-
     Raises:
       InputError: the split was not evaluated; a label map is damaged; the records do
         not hold the frames.
@@ -85,8 +100,8 @@ def page(
     """
     truth = box_data.Truth.load(folder / "truth.json", labels)
     metrics = load_json(folder / "metrics.json", dict, "evaluate it again")
-    scored = _scored(folder, labels, truth, metrics.get("mistakes"))
-    worst = scored[:limit]
+    scored = _scored_frames(folder, labels, truth, metrics.get("mistakes"))
+    worst = sorted(scored, key=_ScoredFrame.rank)[:limit]
     names = {frame.name for frame in worst}
     images = dict(pipeline.key_frames(manifest, split, names))
     if len(images) < len(names):
@@ -102,8 +117,9 @@ def page(
         tables.append((table, rows))
     cards = []
     for frame in worst:
+        # Their label maps are read again: those of a whole split may not fit in memory.
         card = _card(frame.name, folder, labels, truth, images[frame.name])
-        cards.append({"told": frame.told, **card})
+        cards.append({"told": frame.description, **card})
     text = templates.render(
         "browse.html",
         title,
@@ -115,14 +131,15 @@ def page(
         count=len(scored),
         tables=tables,
     )
-    return text, len(names), len(scored)
+    return Page(text, shown_count=len(names), frame_count=len(scored))
 
 
-def _scored(folder, labels, truth, mistakes):
-    """Return the `_ScoredFrame` of each frame, the worst first.
+def _scored_frames(folder, labels, truth, mistakes):
+    """Return the `_ScoredFrame` of each frame.
 
     Args:
-      mistakes: of `metrics.json`, for own labels, or None.
+      mistakes: {name of a frame: [(true code, predicted code)]} of `metrics.json`, for
+        own labels, or None.
     """
     scored = []
     for name in label_maps.frames_of(folder) or truth.frames.tolist():
@@ -130,17 +147,24 @@ def _scored(folder, labels, truth, mistakes):
         confusion.update(*_maps(folder, name, labels, truth))
         miou = confusion.metrics()["joint"]["miou"]
         if mistakes is None:
-            of_frame = []
-            told = f"mIoU {miou:.1f}"
+            frame_mistakes = []
+            description = f"mIoU {miou:.1f}"
         else:
-            of_frame = mistakes.get(name, [])
-            told = _told(of_frame, labels)
-        missed = sum(true_code > 0 for true_code, _ in of_frame)
-        scored.append(_ScoredFrame(-missed, -len(of_frame), miou, name, told))
-    return sorted(scored)
+            frame_mistakes = mistakes.get(name, [])
+            description = _describe(frame_mistakes, labels)
+        scored.append(
+            _ScoredFrame(
+                name=name,
+                missed_count=sum(true_code > 0 for true_code, _ in frame_mistakes),
+                mistake_count=len(frame_mistakes),
+                miou=miou,
+                description=description,
+            )
+        )
+    return scored
 
 
-def _told(mistakes, labels):
+def _describe(mistakes, labels):
     """Say what is wrong in a frame.
 
     Args:
