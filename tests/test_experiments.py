@@ -9,7 +9,7 @@ from a2d_tf.core import command_line, processes
 from a2d_tf.core.config import Config
 from a2d_tf.core.labels import A2D
 from a2d_tf.model.network import Network
-from a2d_tf.paper import experiments, reproduction
+from a2d_tf.paper import reproduction, table_rows
 from a2d_tf.pretrained import cache, layouts, transfer
 from a2d_tf.training import run_start
 from tools import make_random_weights
@@ -69,7 +69,7 @@ def files(request, tmp_path_factory):
 
 
 def trainings(monkeypatch, name, further):
-    """Return [settings and given flags] of an experiment's trainings.
+    """Return [settings and given flags] of a row's trainings.
 
     The network has the paper's size.
     """
@@ -78,7 +78,7 @@ def trainings(monkeypatch, name, further):
     monkeypatch.setattr(processes, "call", calls.append)
     monkeypatch.setattr(reproduction.Plan, "is_scored", lambda *_: False)
     plan = reproduction.Plan("configs/a2d.flags", further)
-    plan.train_and_score(name, "RECORDS", "RUNS", seed=0, final=False)
+    plan.train_and_score(reproduction.Stage(name, "RECORDS", "RUNS", seed=0))
     found = []
     for main, *words in calls[:-1]:
         assert main == "train"
@@ -143,4 +143,4 @@ def test_row_starts_from_public_weights(name, files, start, monkeypatch):
     # it goes on with the first one's weights, whatever these are from
     for second, _ in later:
         assert not (second.training.init_rgb or second.training.init_flow)
-        assert second.training.init_run.endswith(experiments.phases(name)[0])
+        assert second.training.init_run.endswith(table_rows.phases(name)[0])

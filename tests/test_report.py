@@ -33,7 +33,7 @@ def results(evaluator, evaluated, tmp_path_factory):
     """Return results of the full model, another threshold, Fig. 4, and a failure."""
     root = tmp_path_factory.mktemp("reproduction")
     made = [
-        Result(name, 0, root / name, "")
+        Result(name, 0, root / name, None)
         for name in ("full", "no_flow", "zero_shot_cat")
     ]
     shutil.copytree(evaluated[1], made[0].test)

@@ -19,7 +19,7 @@ from a2d_tf.core import processes
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_json
-from a2d_tf.paper import experiments, reproduction
+from a2d_tf.paper import reproduction, table_rows
 from a2d_tf.runs import scores
 
 pytestmark = pytest.mark.slow
@@ -37,14 +37,15 @@ def manifest(monkeypatch):
 
 @pytest.fixture
 def run_all(manifest, tmp_path):
-    """Return `Plan.run_all` of seeds and names in the test's folder.
+    """Return `Plan.run_all` of seeds and names in the test's folder, as a dictionary.
 
-    Further arguments are fields of the plan.
+    It maps (seed, row) to the error. Further arguments are fields of the plan.
     """
 
     def call(seeds, names, **fields):
         plan = reproduction.Plan("configs/mini.flags", **fields)
-        return plan.run_all(tmp_path, "r", seeds, names)
+        runs = plan.run_all(tmp_path, "r", seeds, names)
+        return {(run.seed, run.row): run.error for run in runs}
 
     return call
 
@@ -61,21 +62,26 @@ class Runs:
     def __init__(self, failing=()):
         self.calls, self.failing = [], failing
 
-    def __call__(self, name, records, place, seed, final):
-        done = f"{name}_final" if final else name
-        self.calls.append((os.path.basename(place), done))
+    def __call__(self, stage):
+        done = f"{stage.row}_final" if stage.final else stage.row
+        self.calls.append((os.path.basename(stage.folder), done))
         if done in self.failing:
             raise self.failing[done]
-        folder = experiments.run_folder(place, experiments.phases(name)[-1], final)
+        last_phase = table_rows.phases(stage.row)[-1]
+        folder = table_rows.run_folder(stage.folder, last_phase, stage.final)
         metrics = folder / "evaluation" / "test" / "metrics.json"
         metrics.parent.mkdir(parents=True, exist_ok=True)
         metrics.write_text("{}")
         plan = reproduction.Plan("configs/mini.flags")
-        *_, (_, files, start) = experiments.trainings(name, plan.base, place, final)
-        config = Config.parse([*files, f"--seed={seed}", *start])
+        *_, training = table_rows.trainings(
+            stage.row, plan.base, stage.folder, stage.final
+        )
+        config = Config.parse(
+            [*training.flagfiles, f"--seed={stage.seed}", *training.start]
+        )
         config.with_inference(score_threshold=0.5).write(folder / "flags.txt")
         (folder / "finished.json").touch()
-        source = reproduction.Manifest.load(records).source
+        source = reproduction.Manifest.load(stage.records).source
         origin = scores.origin("", Config.read(folder / "flags.txt"), source)
         write_json(metrics.with_name(scores.ORIGIN), origin)
         return folder
@@ -87,7 +93,7 @@ def test_failed_and_interrupted_runs_are_taken_up_again(
     names = ["full", "no_flow", "no_joint"]
     first = Runs({"no_flow": InputError("disk full"), "no_joint": KeyboardInterrupt()})
     runs(first)
-    assert run_all([0], names[:2]) == {(0, "full"): "", (0, "no_flow"): "disk full"}
+    assert run_all([0], names[:2]) == {(0, "full"): None, (0, "no_flow"): "disk full"}
     assert first.calls[0] == ("seed0", "full")
     with pytest.raises(KeyboardInterrupt):
         run_all([0], names[2:])
@@ -101,7 +107,9 @@ def test_failed_and_interrupted_runs_are_taken_up_again(
         ("seed1", "no_flow"),
     ]
     # What is not asked for this time is known, and said to be unfinished.
-    assert found.pop((0, "no_joint")) == "not finished" and set(found.values()) == {""}
+    assert found.pop((0, "no_joint")) == "not finished" and set(found.values()) == {
+        None
+    }
 
     # A run whose figures are deleted is scored again.
     (tmp_path / "seed0" / "full" / "evaluation" / "test" / "metrics.json").unlink()
@@ -129,7 +137,7 @@ def test_a_run_of_another_row_or_seed_is_none_of_this_one(run_all, runs, tmp_pat
         (1, "full"): "differs",
         (1, "no_flow"): "differs",
     }
-    assert run_all([0, 1], ["full", "no_flow"]) == {(0, "full"): "", **failed}
+    assert run_all([0, 1], ["full", "no_flow"]) == {(0, "full"): None, **failed}
     assert run_all([], [])[0, "no_flow"] == "not finished"
     assert [len(each.calls) for each in (first, second)] == [2, 3]
 
@@ -152,7 +160,7 @@ def test_weights_of_a_scored_row_can_be_deleted(run_all, runs, tmp_path):
 def test_rows_of_the_tables_end_with_final_runs(run_all, runs, tmp_path):
     names, first = ["full", "no_joint", "zero_shot_cat"], Runs()
     runs(first)
-    assert run_all([0], names) == {(0, name): "" for name in names}
+    assert run_all([0], names) == {(0, name): None for name in names}
     # Asked for later, they are done beside what is there, and a failed one is taken up
     # again.
     final = {"final": True, "delete_weights": True}
@@ -165,14 +173,14 @@ def test_rows_of_the_tables_end_with_final_runs(run_all, runs, tmp_path):
     found = run_all([0], names, **final)
     assert found == {
         (0, "full"): "disk full",
-        (0, "no_joint"): "",
-        (0, "zero_shot_cat"): "",
+        (0, "no_joint"): None,
+        (0, "zero_shot_cat"): None,
     }
     assert [call[1] for call in second.calls] == ["full_final", "no_joint_final"]
     assert kept.exists() and not gone.exists()
     # A row that is not asked for is not missed.
-    assert run_all([0], ["no_joint"], **final) == {(0, name): "" for name in names}
-    assert run_all([0], [], **final) == {(0, name): "" for name in names}
+    assert run_all([0], ["no_joint"], **final) == {(0, name): None for name in names}
+    assert run_all([0], [], **final) == {(0, name): None for name in names}
     third = Runs()
     runs(third)
     run_all([0], names, **final)
@@ -193,7 +201,7 @@ def test_final_runs_take_thresholds_and_weights_of_the_right_runs(tmp_path):
         (tmp_path / phase).mkdir()
         path = tmp_path / phase / "score_threshold.json"
         path.write_text(json.dumps({"score_threshold": chosen}))
-    (first, _, start), (second, _, later) = experiments.trainings(
+    (first, _, start), (second, _, later) = table_rows.trainings(
         "no_mask", "configs/mini.flags", tmp_path, final=True
     )
     assert (first.name, second.name) == ("no_mask_final", "no_mask_refiner_final")
@@ -206,16 +214,16 @@ def test_processes_share_the_runs(run_all, runs):
     """While one is at its first run, another does the rest; then all is done."""
     names, first, second, shared = ["full", "no_flow", "no_joint"], Runs(), Runs(), []
 
-    def share(plan, *arguments, **options):
+    def share(plan, stage):
         runs(second)
         shared.append(run_all([0], names))
-        return first(*arguments, **options)
+        return first(stage)
 
     runs(share)
-    assert run_all([0], names) == {(0, name): "" for name in names}
+    assert run_all([0], names) == {(0, name): None for name in names}
     assert [call[1] for call in first.calls] == ["full"]
     assert [call[1] for call in second.calls] == ["no_flow", "no_joint"]
-    assert shared == [{(0, "no_flow"): "", (0, "no_joint"): ""}]
+    assert shared == [{(0, "no_flow"): None, (0, "no_joint"): None}]
 
 
 def test_flags_of_trainings(monkeypatch, tmp_path):
@@ -226,7 +234,7 @@ def test_flags_of_trainings(monkeypatch, tmp_path):
     calls = []
     monkeypatch.setattr(processes, "call", calls.append)
     monkeypatch.setattr(reproduction.Plan, "is_scored", lambda *_: True)
-    plan.train_and_score("no_joint", "r", str(tmp_path), 7, False)
+    plan.train_and_score(reproduction.Stage("no_joint", "r", str(tmp_path), 7))
     for words, phase in zip(calls, ("actor", "action")):
         assert words[0] == "train" and f"--workdir={tmp_path}/no_joint_{phase}" in words
         assert (
@@ -236,10 +244,11 @@ def test_flags_of_trainings(monkeypatch, tmp_path):
         )
 
     def check(*train, names=("full", "no_joint")):
-        reproduction.Plan("configs/mini.flags", train).check(names, str(tmp_path))
+        plan = reproduction.Plan("configs/mini.flags", train)
+        plan.check(names, str(tmp_path), seed=0)
 
     check("--pictures=1", "--steps=9", "no_joint:--steps=4", "--nodeterministic")
-    check("--init_rgb=coco", "--init_flow=imagenet", names=reproduction.order())
+    check("--init_rgb=coco", "--init_flow=imagenet", names=table_rows.order())
     for flag, words in (
         ("--stepz=9", "stepz"),
         ("no_joint:--steps=x", "steps"),
@@ -274,8 +283,9 @@ def test_flagfiles_name_a_base_and_flags_of_trainings(path, tmp_path):
     found = collections.defaultdict(list)
     for name, value in re.findall("^--([a-z_]+)=(.*)", path.read_text(), re.MULTILINE):
         found[name].append(value)
-    names = found["runs"][0].split(",") if "runs" in found else reproduction.order()
-    reproduction.Plan(found["base"][0], found["train"]).check(names, str(tmp_path))
+    names = found["runs"][0].split(",") if "runs" in found else table_rows.order()
+    plan = reproduction.Plan(found["base"][0], found["train"])
+    plan.check(names, str(tmp_path), seed=0)
 
 
 def test_records_are_of_the_networks_size(monkeypatch, tmp_path):

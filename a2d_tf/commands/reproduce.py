@@ -23,14 +23,14 @@ import os
 import pathlib
 import signal
 
-from a2d_tf.core import command_line
+from a2d_tf.core import command_line, devices
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import file_digest, write_text
+from a2d_tf.core.files import file_digest, read_text, write_text
 from a2d_tf.core.locks import locked
 from a2d_tf.data import mini_a2d
 from a2d_tf.data.manifest import NAME
-from a2d_tf.paper import experiments, reproduction
+from a2d_tf.paper import reproduction, table_rows
 
 FLAGS = command_line.Register()
 _WORKDIR = FLAGS.define_string(
@@ -78,7 +78,7 @@ def _requested_rows():
     Raises:
       InputError: --runs names something else.
     """
-    rows = reproduction.order()
+    rows = table_rows.order()
     for name in _RUNS.value or ():
         if name not in rows:
             raise InputError(
@@ -87,7 +87,7 @@ def _requested_rows():
     if _RUNS.value:
         return [row for row in rows if row in _RUNS.value]
     if _FOLDS.value or _ANNOTATIONS.value:  # such a report has no Fig. 4
-        return [row for row in rows if not row.startswith(experiments.ZERO_SHOT)]
+        return [row for row in rows if not row.startswith(table_rows.ZERO_SHOT)]
     return rows
 
 
@@ -170,7 +170,7 @@ def main(argv: list[str]) -> None:
         device=_DEVICE.value,
     )
     for seed in seeds:
-        plan.check(rows, workdir, f"--seed={seed}")
+        plan.check(rows, workdir, seed)
     folds: dict[str, list[str]] = {"": []}
     if _FOLDS.value:
         folds = reproduction.read_folds(_FOLDS.value, _TEST_FOLDS.value or ())
@@ -189,21 +189,27 @@ def main(argv: list[str]) -> None:
         if fold in tested_folds:
             runs = plan.run_all(folder, records, seeds, rows)
         elif os.path.exists(os.path.join(records, NAME)):
-            runs = plan.run_all(folder, records, seeds, names=[])  # earlier runs
+            runs = plan.run_all(folder, records, seeds, rows=[])  # earlier runs
         else:
             continue
         fold_runs[fold] = reproduction.FoldRuns(folder, records, runs)
     # Late: the runs need the memory.
     from a2d_tf.paper import report
 
+    devices.hide_gpus()  # which the trainings of other processes use
+    print("\n== report", flush=True)
+    own_videos = bool(_FOLDS.value or _ANNOTATIONS.value)
     missing = report.write_report(
         workdir,
         plan,
         fold_runs,
         data=_ANNOTATIONS.value or _RELEASE.value or "the mini A2D, drawn videos",
         network=f"{_BASE.value}, with {' '.join(_TRAIN.value) or 'its own flags'}",
-        own_videos=bool(_FOLDS.value or _ANNOTATIONS.value),
+        own_videos=own_videos,
     )
+    if own_videos:
+        print(read_text(os.path.join(workdir, "report.md")))
+    print(f"{workdir}/report.html")
     if missing:
         raise InputError(
             f"{len(missing)} runs are missing: {'; '.join(missing)}; run again"

@@ -18,7 +18,7 @@ import numpy as np
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.evaluation import box_data, label_maps
 from a2d_tf.evaluation.metrics import KINDS, detection, segmentation
-from a2d_tf.paper.published import ROWS
+from a2d_tf.paper.published import OUR_ROWS
 from a2d_tf.paper.results import Result
 
 COMPARED = {
@@ -48,21 +48,21 @@ class Difference(NamedTuple):
 
 def differences(
     results: list[Result], labels: LabelSpace
-) -> dict[str, list[Difference | None]]:
+) -> dict[str, dict[str, Difference | None]]:
     """Compute the differences of each row to the full model of the same fold and seed.
 
     Of several folds and seeds they are means, also in each sample, over the runs that
     have a figure.
 
     Returns:
-      {experiment: one for each of COMPARED; None without a figure}.
+      {row: {tag of COMPARED: the difference, None without a figure}}.
     """
-    full = {(r.fold, r.seed): r for r in results if r.name == "full"}
+    full = {(r.fold, r.seed): r for r in results if r.row == "full"}
     samples: dict[Result, np.ndarray] = {}
     rows = {}
-    for name in ROWS:
-        runs = [r for r in results if r.name == name and (r.fold, r.seed) in full]
-        if name == "full" or not runs:
+    for row in OUR_ROWS:
+        runs = [r for r in results if r.row == row and (r.fold, r.seed) in full]
+        if row == "full" or not runs:
             continue
         full_runs = [full[run.fold, run.seed] for run in runs]
         for run in runs + full_runs:
@@ -71,14 +71,13 @@ def differences(
         points = _mean_figures(runs) - _mean_figures(full_runs)
         run_samples = _mean_samples(runs, samples)
         full_samples = _mean_samples(full_runs, samples)
-        row: list[Difference | None] = []
-        for i, difference in enumerate(points):
-            if difference is np.ma.masked:
-                row.append(None)
-            else:
+        by_tag: dict[str, Difference | None] = {}
+        for i, tag in enumerate(COMPARED):
+            by_tag[tag] = None
+            if points[i] is not np.ma.masked:
                 low, high = interval(run_samples[i], full_samples[i])
-                row.append(Difference(difference, low, high))
-        rows[name] = row
+                by_tag[tag] = Difference(points[i], low, high)
+        rows[row] = by_tag
     return rows
 
 
@@ -95,19 +94,21 @@ def _mean_samples(runs, samples):
 
 
 def _sampled_figures(run, labels):
-    """Return COMPARED in each sample of the bootstrap, [figures, samples]."""
+    """Return COMPARED, in order, in each sample of the bootstrap, [figures, samples].
+
+    A figure that the run lacks is NaN.
+    """
     print(f"bootstrap of {run.where}", flush=True)
     # Folds are drawn apart, rows of one fold alike.
     seed = zlib.crc32(run.fold.encode())
     figures = bootstrap(run.test, labels, SAMPLES, seed)
-    joint_map = figures["detection"]["joint"]
-    rows = []
-    for kind in KINDS:
-        if figures["segmentation"]:
-            rows.append(figures["segmentation"][kind]["miou"])
-        else:
-            rows.append(np.nan * joint_map)
-    return np.array([*rows, joint_map])
+    by_tag = {}
+    for kind, measures in figures["segmentation"].items():
+        by_tag[f"segmentation/{kind}_miou"] = measures["miou"]
+    for kind, mean_ap in figures["detection"].items():
+        by_tag[f"detection/{kind}_map"] = mean_ap
+    missing = np.full(SAMPLES, np.nan)
+    return np.array([by_tag.get(tag, missing) for tag in COMPARED])
 
 
 def bootstrap(

@@ -8,40 +8,121 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-SEGMENTATION: dict[str, tuple[float | None, ...]] = {
-    "Trilayer": (45.7, 74.6, None, 47.0, 74.6, None, 25.4, 76.2, None),
-    "GPM+TSP": (58.3, 85.2, 33.4, 60.5, 85.3, 32.0, 43.3, 84.2, 19.9),
-    "GPM+GBH": (59.4, 84.8, 33.3, 61.2, 84.9, 31.9, 43.9, 83.8, 19.9),
-    "TSMT+GBH": (72.9, 85.8, 42.7, 61.4, 84.6, 35.5, 48.0, 83.9, 24.9),
-    "TSMT+SM": (73.7, 90.6, 49.5, 60.5, 89.3, 42.2, 47.5, 88.7, 29.7),
-    "Ji et al., full": (79.1, 94.5, 66.4, 62.9, 92.6, 46.3, 51.4, 92.5, 36.9),
-    "Mask R-CNN baseline": (62.8, 84.2, 33.7, 59.6, 84.0, 30.3, 41.7, 82.5, 19.1),
-    "w/o mask + SM": (76.6, 92.2, 60.3, 60.7, 90.3, 42.9, 49.0, 89.8, 32.4),
-    "w/o temporal": (79.0, 94.1, 66.1, 61.8, 92.0, 45.5, 50.3, 90.2, 35.3),
-    "w/o flow": (79.5, 93.7, 66.5, 60.4, 86.3, 36.8, 46.2, 87.8, 29.4),
-    "w/o joint": (77.7, 93.2, 63.2, 62.1, 91.3, 45.2, 50.9, 90.1, 33.6),
+
+class Measures(NamedTuple):
+    """The measures of Tables 1 and 3 for one kind of classes, in percent.
+
+    Attributes:
+      ave: mean over classes of the share of pixels that are right.
+      glo: share of all pixels that are right.
+      miou: mean over classes of the IoU; None where the paper has a dash.
+    """
+
+    ave: float
+    glo: float
+    miou: float | None
+
+
+class SegmentationRow(NamedTuple):
+    """A row of Table 1 or 3."""
+
+    actor: Measures
+    action: Measures
+    joint: Measures
+
+    def figures(self) -> list[float | None]:
+        """Return the figures in the order of the table's columns."""
+        return [*self.actor, *self.action, *self.joint]
+
+
+class DetectionRow(NamedTuple):
+    """A row of Table 2: mAPs in percent."""
+
+    actor: float
+    action: float
+    joint: float
+
+    def figures(self) -> list[float | None]:
+        """Return the figures in the order of the table's columns."""
+        return [*self]
+
+
+SEGMENTATION = {
+    "Trilayer": SegmentationRow(
+        actor=Measures(45.7, 74.6, None),
+        action=Measures(47.0, 74.6, None),
+        joint=Measures(25.4, 76.2, None),
+    ),
+    "GPM+TSP": SegmentationRow(
+        actor=Measures(58.3, 85.2, 33.4),
+        action=Measures(60.5, 85.3, 32.0),
+        joint=Measures(43.3, 84.2, 19.9),
+    ),
+    "GPM+GBH": SegmentationRow(
+        actor=Measures(59.4, 84.8, 33.3),
+        action=Measures(61.2, 84.9, 31.9),
+        joint=Measures(43.9, 83.8, 19.9),
+    ),
+    "TSMT+GBH": SegmentationRow(
+        actor=Measures(72.9, 85.8, 42.7),
+        action=Measures(61.4, 84.6, 35.5),
+        joint=Measures(48.0, 83.9, 24.9),
+    ),
+    "TSMT+SM": SegmentationRow(
+        actor=Measures(73.7, 90.6, 49.5),
+        action=Measures(60.5, 89.3, 42.2),
+        joint=Measures(47.5, 88.7, 29.7),
+    ),
+    "Ji et al., full": SegmentationRow(
+        actor=Measures(79.1, 94.5, 66.4),
+        action=Measures(62.9, 92.6, 46.3),
+        joint=Measures(51.4, 92.5, 36.9),
+    ),
+    "Mask R-CNN baseline": SegmentationRow(
+        actor=Measures(62.8, 84.2, 33.7),
+        action=Measures(59.6, 84.0, 30.3),
+        joint=Measures(41.7, 82.5, 19.1),
+    ),
+    "w/o mask + SM": SegmentationRow(
+        actor=Measures(76.6, 92.2, 60.3),
+        action=Measures(60.7, 90.3, 42.9),
+        joint=Measures(49.0, 89.8, 32.4),
+    ),
+    "w/o temporal": SegmentationRow(
+        actor=Measures(79.0, 94.1, 66.1),
+        action=Measures(61.8, 92.0, 45.5),
+        joint=Measures(50.3, 90.2, 35.3),
+    ),
+    "w/o flow": SegmentationRow(
+        actor=Measures(79.5, 93.7, 66.5),
+        action=Measures(60.4, 86.3, 36.8),
+        joint=Measures(46.2, 87.8, 29.4),
+    ),
+    "w/o joint": SegmentationRow(
+        actor=Measures(77.7, 93.2, 63.2),
+        action=Measures(62.1, 91.3, 45.2),
+        joint=Measures(50.9, 90.1, 33.6),
+    ),
 }
-"""Tables 1 and 3: ave, glo, mIoU of actors, of actions, of pairs; None where the paper
-has a dash.
-"""
-DETECTION: dict[str, tuple[float | None, ...]] = {
-    "TSCT": (67.2, 60.2, 49.2),
-    "TSHR": (67.9, 59.6, 49.6),
-    "TSMT": (68.3, 60.0, 48.9),
-    "Ji et al., full": (77.2, 62.4, 55.5),
+"""{name of a row of Table 1 or 3: its figures}."""
+DETECTION = {
+    "TSCT": DetectionRow(actor=67.2, action=60.2, joint=49.2),
+    "TSHR": DetectionRow(actor=67.9, action=59.6, joint=49.6),
+    "TSMT": DetectionRow(actor=68.3, action=60.0, joint=48.9),
+    "Ji et al., full": DetectionRow(actor=77.2, action=62.4, joint=55.5),
 }
-"""Table 2: mAP of actors, of actions, of pairs."""
+"""{name of a row of Table 2: its figures}."""
 
 FULL = "Ji et al., full"
 TABLE_1 = ("Trilayer", "GPM+TSP", "GPM+GBH", "TSMT+GBH", "TSMT+SM", FULL)
 """The published rows of Table 1."""
 
 
-class Row(NamedTuple):
-    """Our row of an experiment.
+class OurRow(NamedTuple):
+    """A row of ours in the tables.
 
     Attributes:
-      title: its name in our tables.
+      title: its name in the tables.
       segmentation: the published row beside it in Table 1 or 3; None without one.
       detection: the published row beside it in Table 2; None without one.
     """
@@ -51,23 +132,25 @@ class Row(NamedTuple):
     detection: str | None = None
 
 
-ROWS = {
-    "full": Row("full", FULL, FULL),
-    "mask_rcnn_baseline": Row("Mask R-CNN baseline", "Mask R-CNN baseline"),
-    "no_mask": Row("w/o mask + SM", "w/o mask + SM"),
-    "no_temporal": Row("w/o temporal", "w/o temporal"),
-    "no_flow": Row("w/o flow", "w/o flow"),
-    "no_joint": Row("w/o joint", "w/o joint"),
-    "cartesian": Row("cross-product labels", detection="TSCT"),
-    "hierarchical": Row("hierarchical labels", detection="TSHR"),
-    "late_fusion": Row("late fusion"),
-    "no_mask_strong": Row("w/o mask + strong segmenter"),
+OUR_ROWS = {
+    "full": OurRow("full", segmentation=FULL, detection=FULL),
+    "mask_rcnn_baseline": OurRow(
+        "Mask R-CNN baseline", segmentation="Mask R-CNN baseline"
+    ),
+    "no_mask": OurRow("w/o mask + SM", segmentation="w/o mask + SM"),
+    "no_temporal": OurRow("w/o temporal", segmentation="w/o temporal"),
+    "no_flow": OurRow("w/o flow", segmentation="w/o flow"),
+    "no_joint": OurRow("w/o joint", segmentation="w/o joint"),
+    "cartesian": OurRow("cross-product labels", detection="TSCT"),
+    "hierarchical": OurRow("hierarchical labels", detection="TSHR"),
+    "late_fusion": OurRow("late fusion"),
+    "no_mask_strong": OurRow("w/o mask + strong segmenter"),
 }
-"""{experiment: its row}, in the order of Table 3 and what goes beyond it."""
+"""{name of a row: how the tables show it}: those of Table 3, then those beyond it."""
 
 
 def joint_miou(name: str) -> float:
-    """Return the joint mIoU of a published row, which every row has."""
-    value = SEGMENTATION[name][-1]
-    assert value is not None
-    return value
+    """Return the joint mIoU of a published row; every row of Table 3 has one."""
+    miou = SEGMENTATION[name].joint.miou
+    assert miou is not None
+    return miou

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import os
+from typing import NamedTuple
 
 import numpy as np
 
-from a2d_tf.core import devices
-from a2d_tf.core.files import read_text
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import pipeline
 from a2d_tf.data.manifest import Manifest
@@ -21,8 +19,8 @@ from a2d_tf.evaluation.reports import blocks as report_blocks
 from a2d_tf.evaluation.reports import charts
 from a2d_tf.evaluation.reports.blocks import Block, Heading, HtmlTable, Picture, Text
 from a2d_tf.ops import visualize
-from a2d_tf.paper import comparison, experiments, published
-from a2d_tf.paper.published import ROWS
+from a2d_tf.paper import comparison, published, table_rows
+from a2d_tf.paper.published import OUR_ROWS
 from a2d_tf.paper.reproduction import FoldRuns, Plan
 from a2d_tf.paper.results import Result, collect, without_error
 from a2d_tf.runs import scores
@@ -48,6 +46,33 @@ _PICTURED = (
 _FRAMES = 6  # frames shown
 
 
+class _ZeroShot(NamedTuple):
+    """The figures of Fig. 4 for an actor whose action labels were withheld.
+
+    Attributes:
+      actor: its name.
+      ap: without its action labels, in percent.
+      full_ap: of the full model; None if there is none.
+      chance: with actions at chance.
+    """
+
+    actor: str
+    ap: float
+    full_ap: float | None
+    chance: float
+
+    def cells(self) -> list[str]:
+        """Return the cells of its row, with the ratios to the full model."""
+        ratios = ["-", "-"]
+        if self.full_ap:
+            ratios = [
+                f"{self.ap / self.full_ap:.2f}",
+                f"{self.chance / self.full_ap:.2f}",
+            ]
+        aps = [figure(self.ap), figure(self.full_ap), figure(self.chance)]
+        return [self.actor, *aps, *ratios]
+
+
 def write_report(
     workdir: str,
     plan: Plan,
@@ -57,7 +82,7 @@ def write_report(
     network: str,
     own_videos: bool,
 ) -> list[str]:
-    """Write `report.md` and `report.html`; return the rows that are missing.
+    """Write `report.md` and `report.html`; return the runs that are missing.
 
     Args:
       workdir: folder of both.
@@ -67,42 +92,45 @@ def write_report(
       network: what is trained, in words.
       own_videos: whether the data are a user's own, of which nothing is published.
     """
-    devices.hide_gpus()  # which the trainings of other processes use
-    print("\n== report", flush=True)
     results = collect(plan, folds)
-    last_records = list(folds.values())[-1].records
-    manifest = Manifest.load(last_records)
-    train = manifest.counts["train"]["records"]
-    test = manifest.counts["test"]["records"]
-    clips = f"{train} training and {test} test clips"
-    if any(folds):
-        clips = f"{train + test} clips, {len(folds)} folds in turn the test split"
-    text = (
+    last_fold = list(folds.values())[-1]
+    manifest = Manifest.load(last_fold.records)
+    clips = _count_clips(manifest, list(folds))
+    origin = (
         f"Made on {data}: {clips}, flow by {manifest.flow_method}. Network: {network}."
     )
     if own_videos:
         title = "Scores over folds and seeds"
-        blocks = build_folds(results, manifest.label_space, text)
+        blocks = build_folds(results, manifest.label_space, origin)
     else:
         title = "The paper's tables, reproduced"
-        text += (
+        origin += (
             " Published rows are for A2D's own test split of 2365 clips: compare"
             " figures of that split, and of others the order alone."
         )
-        blocks = build(results, manifest, text)
+        blocks = build(results, manifest, origin)
     report_blocks.write(workdir, title, blocks)
-    if own_videos:
-        print(read_text(os.path.join(workdir, "report.md")))
-    print(f"{workdir}/report.html")
     return [result.where for result in results if result.error]
+
+
+def _count_clips(manifest, folds):
+    """Say how many clips there are, of some folds or in the splits of the records.
+
+    Args:
+      folds: their names; [""] if the records' own test split is the only one.
+    """
+    train = manifest.counts["train"]["records"]
+    test = manifest.counts["test"]["records"]
+    if folds == [""]:
+        return f"{train} training and {test} test clips"
+    return f"{train + test} clips, {len(folds)} folds in turn the test split"
 
 
 def build(results: list[Result], manifest: Manifest, origin: str) -> list[Block]:
     """Build the blocks of the report of the paper's tables.
 
     Args:
-      results: of all experiments; the folders of those without an error are
-        read.
+      results: of all rows; the folders of those without an error are read.
       manifest: of the records.
       origin: introduction: the data, and what figures on it do and do not show.
     """
@@ -113,7 +141,7 @@ def build(results: list[Result], manifest: Manifest, origin: str) -> list[Block]
     # Most of the report is of one seed: the one with the most results.
     seeds = collections.Counter(result.seed for result in done)
     first_seed = min(seeds, key=lambda seed: (-seeds[seed], seed))
-    of_seed = {result.name: result for result in done if result.seed == first_seed}
+    of_seed = {result.row: result for result in done if result.seed == first_seed}
     blocks.append(Text(_training_videos(done)))
     if len(seeds) > 1:
         blocks.append(
@@ -122,7 +150,7 @@ def build(results: list[Result], manifest: Manifest, origin: str) -> list[Block]
                 f" {first_seed}."
             )
         )
-    metrics = {name: result.metrics() for name, result in of_seed.items()}
+    metrics = {row: result.metrics() for row, result in of_seed.items()}
     space = manifest.label_space
     blocks += _tables(metrics)
     blocks += _differences(done, space, beside_published=True)
@@ -149,7 +177,7 @@ def build_folds(results: list[Result], labels: LabelSpace, origin: str) -> list[
     for result in done:
         values = scalars(result.metrics())
         cells = [figure(values.get(tag)) for tag in _OF_FOLDS]
-        run_rows.append([result.name, result.fold, str(result.seed), *cells])
+        run_rows.append([result.row, result.fold, str(result.seed), *cells])
     blocks += _means(done, _OF_FOLDS)
     blocks += _differences(done, labels, beside_published=False)
     blocks.append(Heading("Each run"))
@@ -186,8 +214,8 @@ def _training_videos(done):
         return "No figure is of a final run on all training videos."
     others = []
     for result in done:
-        if result.name in ROWS and not result.final:
-            others.append(f"{ROWS[result.name].title}, seed {result.seed}")
+        if result.row in OUR_ROWS and not result.final:
+            others.append(f"{OUR_ROWS[result.row].title}, seed {result.seed}")
     others.append("Fig. 4.")
     return (
         "Figures are of final runs, on all training videos, with the threshold that the"
@@ -201,8 +229,8 @@ class _PaperTable:
 
     Args:
       metric: gives the columns, and the figures of our rows.
-      published_rows: {name of a published row: its figures}.
-      metrics: {experiment: `metrics.json`}.
+      published_rows: {name: a `SegmentationRow` or `DetectionRow`}.
+      metrics: {name of a row of ours: `metrics.json`}.
     """
 
     def __init__(
@@ -216,15 +244,15 @@ class _PaperTable:
 
     def add_published(self, name: str) -> None:
         """Add a published row."""
-        cells = [figure(value) for value in self._published_rows[name]]
+        cells = [figure(value) for value in self._published_rows[name].figures()]
         self._rows.append([f"{name}, published", *cells])
 
-    def add_ours(self, experiment: str) -> None:
-        """Add our row of an experiment, if it has these figures."""
-        for table in self._metric.tables(self._metrics.get(experiment, {})):
+    def add_ours(self, row: str) -> None:
+        """Add a row of ours, if it has these figures."""
+        for table in self._metric.tables(self._metrics.get(row, {})):
             ((_, values),) = table.lines()
             self._ours.add(len(self._rows))
-            title = ROWS[experiment].title
+            title = OUR_ROWS[row].title
             self._rows.append([f"ours, {title}", *map(figure, values)])
 
     def block(self, heads: list[str]) -> HtmlTable:
@@ -239,16 +267,16 @@ def _tables(metrics):
         table_1.add_published(name)
     table_1.add_ours("full")
     table_3 = _PaperTable(Segmentation, published.SEGMENTATION, metrics)
-    for experiment, row in ROWS.items():
-        if row.segmentation:
-            table_3.add_published(row.segmentation)
-        table_3.add_ours(experiment)
+    for row, our_row in OUR_ROWS.items():
+        if our_row.segmentation:
+            table_3.add_published(our_row.segmentation)
+        table_3.add_ours(row)
     table_2 = _PaperTable(Detection, published.DETECTION, metrics)
     for name in published.DETECTION:
         table_2.add_published(name)
-        for experiment, row in ROWS.items():
-            if row.detection == name:
-                table_2.add_ours(experiment)
+        for row, our_row in OUR_ROWS.items():
+            if our_row.detection == name:
+                table_2.add_ours(row)
     segmentation_heads = list(Segmentation.columns.values())
     return [
         Heading("Table 1: joint actor-action segmentation"),
@@ -263,11 +291,12 @@ def _tables(metrics):
 def _differences(done, space, beside_published):
     """Return the differences to the full model, with the intervals of a bootstrap."""
     rows = []
-    for name, differences in comparison.differences(done, space).items():
-        cells = [ROWS[name].title]
+    for row, differences in comparison.differences(done, space).items():
+        cells = [OUR_ROWS[row].title]
         if beside_published:
-            cells.append(_published_difference(ROWS[name].segmentation))
-        for difference in differences:
+            cells.append(_published_difference(OUR_ROWS[row].segmentation))
+        for tag in comparison.COMPARED:
+            difference = differences[tag]
             if difference is None:
                 cells.append("-")
                 continue
@@ -303,39 +332,38 @@ def _published_difference(name):
 
 def _zero_shot(metrics, space):
     """Return Fig. 4."""
-    actors = []
-    aps = []
-    full_aps = []
-    chances = []
-    rows = []
+    withheld = []
     for number, actor in enumerate(space.actors, 1):
-        name = f"{experiments.ZERO_SHOT}{actor}"
-        figures = metrics.get(name, {}).get("zero_shot")
+        row = f"{table_rows.ZERO_SHOT}{actor}"
+        figures = metrics.get(row, {}).get("zero_shot")
         if not figures:
             continue
-        ap = figures["ap"]
-        chance = figures["chance"]
         full_ap = None
         if "full" in metrics:
             full_ap = metrics["full"]["zero_shot_actor_ap"][str(number)]
-        ratios = ["-", "-"]
-        if full_ap:
-            ratios = [f"{ap / full_ap:.2f}", f"{chance / full_ap:.2f}"]
-        rows.append([actor, figure(ap), figure(full_ap), figure(chance), *ratios])
-        actors.append(actor)
-        aps.append(ap)
-        full_aps.append(full_ap)
-        chances.append(chance)
-    if not rows:
+        withheld.append(
+            _ZeroShot(
+                actor=actor,
+                ap=figures["ap"],
+                full_ap=full_ap,
+                chance=figures["chance"],
+            )
+        )
+    if not withheld:
         return []
-    groups = {"zero-shot": aps, "full model": full_aps, "chance": chances}
+    groups: dict[str, list[float | None]] = {
+        "zero-shot": [zero_shot.ap for zero_shot in withheld],
+        "full model": [zero_shot.full_ap for zero_shot in withheld],
+        "chance": [zero_shot.chance for zero_shot in withheld],
+    }
+    actors = [zero_shot.actor for zero_shot in withheld]
     png = charts.bars(groups, actors, "AP per held-out actor")
     caption = "AP per held-out actor, beside the full model and chance."
     heads = ("held out", "AP", "full model", "chance", "r_zs", "r of chance")
     return [
         Heading("Fig. 4: actions of an actor whose action labels were withheld"),
         Picture("zero_shot", png, caption),
-        HtmlTable(heads, rows),
+        HtmlTable(heads, [zero_shot.cells() for zero_shot in withheld]),
     ]
 
 
@@ -346,8 +374,8 @@ def _means(done, columns):
       columns: {tag of `scalars`: heading}.
     """
     rows = []
-    for name, row in ROWS.items():
-        runs = [result for result in done if result.name == name]
+    for row, our_row in OUR_ROWS.items():
+        runs = [result for result in done if result.row == row]
         if not runs:
             continue
         cells = []
@@ -356,7 +384,7 @@ def _means(done, columns):
             if spread.deviation is not None:
                 text += f" ± {spread.deviation:.1f}"
             cells.append(text)
-        rows.append([row.title, str(len(runs)), *cells])
+        rows.append([our_row.title, str(len(runs)), *cells])
     return [
         Heading("Mean over folds and seeds, and deviation"),
         Text("Percent."),
@@ -366,7 +394,7 @@ def _means(done, columns):
 
 def _frames(of_seed, manifest):
     """Return Fig. 3; nothing if the records have boxes alone."""
-    folders = {name: of_seed[name].test for name in _PICTURED if name in of_seed}
+    folders = {row: of_seed[row].test for row in _PICTURED if row in of_seed}
     if not folders:
         return []
     all_frames = label_maps.frames_of(next(iter(folders.values())))
@@ -392,7 +420,7 @@ def _frames(of_seed, manifest):
                 ("", visualize.overlay_indices(image, codes, space.palette))
             )
     heads = ["input", "truth"]
-    heads += [ROWS[name].title for name in folders]
+    heads += [OUR_ROWS[row].title for row in folders]
     png = charts.sheet(pictures, len(heads), 1.9, heads)
     caption = "Key frame, truth and the prediction of each variant; colours are pairs."
     return [

@@ -20,7 +20,7 @@ from a2d_tf.core.errors import InputError, join_names, quoted
 from a2d_tf.core.files import is_file_name, read_text
 from a2d_tf.core.locks import locked
 from a2d_tf.data.manifest import Manifest
-from a2d_tf.paper import experiments
+from a2d_tf.paper import table_rows
 from a2d_tf.runs import scores
 
 _NO_SETTINGS = ("--pictures", "--device", "--debug", "--nodebug")
@@ -34,8 +34,20 @@ _BACKBONES = (
     "pixel_scale",
 )
 _COMPLETED = (*_BACKBONES, "readout", "use_mask")
-Runs = dict[tuple[int, str], str]
-"""{(seed, row): why it failed, or ""}."""
+
+
+class Run(NamedTuple):
+    """A row that was trained and scored with a seed, or was to be.
+
+    Attributes:
+      seed: of its trainings.
+      row: its name.
+      error: why it has no scores; None if it has.
+    """
+
+    seed: int
+    row: str
+    error: str | None
 
 
 class FoldRuns(NamedTuple):
@@ -44,20 +56,34 @@ class FoldRuns(NamedTuple):
     Attributes:
       folder: of its runs.
       records: folder of the records, in which this fold is the test split.
-      runs: see `Runs`.
+      runs: of all seeds and rows.
     """
 
     folder: str
     records: str
-    runs: Runs
+    runs: list[Run]
 
 
-def order() -> list[str]:
-    """Order the experiments: the full model first, zero-shot rows last."""
-    return sorted(
-        experiments.names(),
-        key=lambda name: (name != "full", "zero_shot" in name, name),
-    )
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """The trainings of all phases of a row, of which the last one is scored.
+
+    A row has one stage, or a second one of its final runs.
+
+    Attributes:
+      row: its name.
+      records: folder of the records.
+      folder: of the run folders.
+      seed: of the trainings.
+      final: whether these are the final runs, on all training videos. Their thresholds
+        are those of the first stage.
+    """
+
+    row: str
+    records: str
+    folder: str
+    seed: int
+    final: bool = False
 
 
 def read_folds(path: str, tested: Sequence[str] = ()) -> dict[str, list[str]]:
@@ -111,53 +137,53 @@ class Plan:
     delete_weights: bool = False
     device: str = "auto"
 
-    def train_flags(self, name: str) -> list[str]:
-        """Select the further flags of an experiment.
+    def train_flags(self, row: str) -> list[str]:
+        """Select the further flags of a row.
 
         Those of every training come before its own.
 
         Raises:
-          InputError: a flag of no experiment.
+          InputError: a flag of no row.
         """
         common = []
         specific = []
         for flag in self.train:
-            row, colon, rest = flag.partition(":--")
+            flag_row, colon, rest = flag.partition(":--")
             if flag.startswith("--"):
                 common.append(flag)
-            elif not colon or row not in experiments.names():
+            elif not colon or flag_row not in table_rows.names():
                 raise InputError(
                     f"--train={flag}: use a flag, e.g. --steps=900, or a run and its"
                     " flag, e.g. no_joint:--steps=450, with one of"
-                    f" {', '.join(order())}"
+                    f" {', '.join(table_rows.order())}"
                 )
-            elif row == name:
+            elif flag_row == row:
                 specific.append(f"--{rest}")
         return common + specific
 
-    def stages(self, name: str) -> list[bool]:
-        """List what a row consists of: its runs, False, and its final runs, True.
+    def stages(self, first: Stage) -> list[Stage]:
+        """Return the stages of a row, of which the first is given.
 
         Fig. 4 compares the zero-shot rows with the full model before its final run, so
         that they have no final runs.
         """
-        if self.final and experiments.ZERO_SHOT not in name:
-            return [False, True]
-        return [False]
+        if self.final and table_rows.ZERO_SHOT not in first.row:
+            return [first, dataclasses.replace(first, final=True)]
+        return [first]
 
-    def check(self, names: Iterable[str], workdir: str, *extra: str) -> None:
+    def check(self, rows: Iterable[str], workdir: str, seed: int) -> None:
         """Raise InputError if a training of some rows would refuse its flags.
 
         Args:
-          names: of the rows.
+          rows: their names.
           workdir: folder of the runs.
-          *extra: flags that every training gets as well.
+          seed: of the trainings.
         """
-        for name in names:
-            for final in self.stages(name):
-                for training in experiments.trainings(name, self.base, workdir, final):
-                    further = self.train_flags(name)
-                    _config([*training.flagfiles, *further, *training.start, *extra])
+        for row in rows:
+            first = Stage(row=row, records="", folder=workdir, seed=seed)
+            for stage in self.stages(first):
+                for training in self._trainings(stage):
+                    _config(self._settings(stage, training))
 
     def make_records(
         self, workdir: str, source: Sequence[str], tests: Sequence[str] = ()
@@ -184,41 +210,47 @@ class Plan:
             words.append(f"--test_videos={','.join(names)}")
         processes.call(["records", *words])  # whose memory the runs need
 
-    def train_and_score(
-        self, name: str, records: str, folder: str, seed: int, final: bool
-    ) -> None:
-        """Train and score an experiment; what is done already is not done again.
-
-        Args:
-          final: whether to do its final runs, for which it must be trained already.
+    def train_and_score(self, stage: Stage) -> None:
+        """Train and score a stage; what is done already is not done again.
 
         Raises:
-          InputError: no such experiment, or a phase failed.
+          InputError: a phase failed.
         """
-        further = [*self.train_flags(name), f"--seed={seed}"]
-        for training in experiments.trainings(name, self.base, folder, final):
-            common = [
-                f"--records={os.path.abspath(records)}",
-                f"--workdir={training.run}",
-                f"--device={self.device}",
-            ]
-            processes.call(
-                ["train", *common, *training.flagfiles, *further, *training.start]
-            )
-        if not self.is_scored(name, records, folder, seed, final):
-            # The last phase is scored.
+        trainings = self._trainings(stage)
+        for training in trainings:
+            common = self._run_flags(stage, training)
+            settings = self._settings(stage, training)
+            processes.call(["train", *common, *settings])
+        if not self.is_scored(stage):
+            common = self._run_flags(stage, trainings[-1])
             processes.call(["evaluate", *common, f"--split={scores.TEST}"])
 
-    def is_scored(
-        self, name: str, records: str, folder: str, seed: int, final: bool
-    ) -> bool:
-        """Return whether a row's run of these settings is scored on the test split."""
-        *_, last = experiments.trainings(name, self.base, folder, final)
-        source = Manifest.load(records).source
+    def _trainings(self, stage):
+        """Return the `Training` of each phase of a stage."""
+        return list(
+            table_rows.trainings(stage.row, self.base, stage.folder, stage.final)
+        )
+
+    def _run_flags(self, stage, training):
+        """Return the flags that training and scoring a phase have in common."""
+        return [
+            f"--records={os.path.abspath(stage.records)}",
+            f"--workdir={training.run}",
+            f"--device={self.device}",
+        ]
+
+    def _settings(self, stage, training):
+        """Return the flags of the settings of a phase."""
+        further = [*self.train_flags(stage.row), f"--seed={stage.seed}"]
+        return [*training.flagfiles, *further, *training.start]
+
+    def is_scored(self, stage: Stage) -> bool:
+        """Return whether a stage of these settings is scored on the test split."""
+        last = self._trainings(stage)[-1]
+        source = Manifest.load(stage.records).source
         if not scores.are_current(last.run, scores.folder_of(last.run), source):
             return False
-        further = [*self.train_flags(name), f"--seed={seed}"]
-        wanted = _config([*last.flagfiles, *further, *last.start])
+        wanted = _config(self._settings(stage, last))
         written = Config.read(last.run / "flags.txt")
         return _compared_settings(wanted) == _compared_settings(written)
 
@@ -227,58 +259,65 @@ class Plan:
         workdir: str | os.PathLike,
         records: str,
         seeds: list[int],
-        names: list[str],
-    ) -> Runs:
+        rows: list[str],
+    ) -> list[Run]:
         """Train and score what is not done yet.
 
         Returns:
           these and all earlier runs, except those that other processes are still at.
         """
-        wanted = []
+        wanted: list[Stage] = []  # the first stages
         for seed in seeds:
-            for name in names:
-                wanted.append((seed, name))
-        errors: Runs = {}
-        for i, (seed, name) in enumerate(wanted, 1):
             folder = os.path.join(workdir, f"seed{seed}")
-            print(f"\n== {i}/{len(wanted)} {name}, seed {seed}", flush=True)
-            with locked(os.path.join(folder, f"{name}.lock"), wait=False) as held:
+            for row in rows:
+                wanted.append(Stage(row, records, folder, seed))
+        errors: dict[Stage, str] = {}
+        for i, first in enumerate(wanted, 1):
+            print(f"\n== {i}/{len(wanted)} {first.row}, seed {first.seed}", flush=True)
+            lock = os.path.join(first.folder, f"{first.row}.lock")
+            with locked(lock, wait=False) as held:
                 if not held:
                     print("another process is running it", flush=True)
                     continue
                 try:
-                    self._run(name, records, folder, seed)
+                    self._complete(first)
                 except InputError as error:
-                    errors[seed, name] = str(error)
+                    errors[first] = str(error)
                     print(f"failed: {error}", file=sys.stderr, flush=True)
 
-        runs: Runs = {}
+        runs = []
         for path in pathlib.Path(workdir).glob("seed*/*.lock"):
             seed = int(path.parent.name.removeprefix("seed"))
-            name = path.stem
+            folder = os.path.join(workdir, path.parent.name)
+            first = Stage(path.stem, records, folder, seed)
             with locked(path, wait=False) as held:
                 if not held:
                     continue
-                stages = self.stages(name) if (seed, name) in wanted else [False]
-                folder = str(path.parent)
-                scored = True
-                for final in stages:
-                    if not self.is_scored(name, records, folder, seed, final):
-                        scored = False
-                        break
-                state = "" if scored else "not finished"
-                runs[seed, name] = errors.get((seed, name), state)
+                stages = [first]
+                if first in wanted:
+                    stages = self.stages(first)
+                problem = errors.get(first)
+                if problem is None and not self._are_scored(stages):
+                    problem = "not finished"
+                runs.append(Run(seed, first.row, error=problem))
         return runs
 
-    def _run(self, name, records, folder, seed):
-        """Do the stages of a row that are not scored yet."""
-        for final in self.stages(name):
-            if self.is_scored(name, records, folder, seed, final):
+    def _are_scored(self, stages):
+        """Return whether all of some stages are scored."""
+        for stage in stages:
+            if not self.is_scored(stage):
+                return False
+        return True
+
+    def _complete(self, first):
+        """Do the stages of a row, of which the first is given, that are not scored."""
+        for stage in self.stages(first):
+            if self.is_scored(stage):
                 continue
-            self.train_and_score(name, records, folder, seed, final)
+            self.train_and_score(stage)
             if self.delete_weights:
-                for phase in experiments.phases(name):
-                    run = experiments.run_folder(folder, phase, final)
+                for phase in table_rows.phases(stage.row):
+                    run = table_rows.run_folder(stage.folder, phase, stage.final)
                     shutil.rmtree(run / "checkpoints", ignore_errors=True)
                     shutil.rmtree(run / "best", ignore_errors=True)
 

@@ -1,4 +1,4 @@
-"""The results of experiments: their run folders and scores."""
+"""The results of the rows: their run folders and scores."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ import numpy as np
 
 from a2d_tf.core.checked_json import load_json
 from a2d_tf.evaluation.metrics import scalars
-from a2d_tf.paper import experiments
-from a2d_tf.paper.reproduction import FoldRuns, Plan, order
+from a2d_tf.paper import table_rows
+from a2d_tf.paper.reproduction import FoldRuns, Plan, Stage
 from a2d_tf.runs import scores
 
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """An experiment, done or failed.
+    """A row with a seed, done or failed.
 
     Attributes:
-      name: of `experiments`.
+      row: its name, see `table_rows`.
       seed: of its trainings.
       folder: the scored run folder.
-      error: why it failed; '' if it did not.
+      error: why it failed; None if it did not.
       final: the scored run folder of its final run, on all training videos; None
         without one.
       fold: the fold that is its test split, or "".
     """
 
-    name: str
+    row: str
     seed: int
     folder: pathlib.Path
-    error: str
+    error: str | None
     final: pathlib.Path | None = None
     fold: str = ""
 
     @property
     def where(self) -> str:
         """Row, fold and seed."""
-        parts = [self.name]
+        parts = [self.row]
         if self.fold:
             parts.append(f"fold {self.fold}")
         parts.append(f"seed {self.seed}")
@@ -61,28 +61,35 @@ class Result:
 
 
 def without_error(results: list[Result]) -> list[Result]:
-    """Return the results of experiments that did not fail."""
+    """Return the results of rows that did not fail."""
     return [result for result in results if not result.error]
 
 
 def collect(plan: Plan, folds: dict[str, FoldRuns]) -> list[Result]:
     """Return the results of all runs, fold by fold, in the order of seeds and rows."""
-    names = order()
+    rows = table_rows.order()
     results = []
     for fold, fold_runs in folds.items():
-        runs = sorted(fold_runs.runs, key=lambda run: (run[0], names.index(run[1])))
-        for seed, name in runs:
-            folder = os.path.join(fold_runs.folder, f"seed{seed}")
-            last_phase = experiments.phases(name)[-1]
+        runs = sorted(fold_runs.runs, key=lambda run: (run.seed, rows.index(run.row)))
+        for run in runs:
+            folder = os.path.join(fold_runs.folder, f"seed{run.seed}")
+            last_phase = table_rows.phases(run.row)[-1]
+            final_stage = Stage(
+                row=run.row,
+                records=fold_runs.records,
+                folder=folder,
+                seed=run.seed,
+                final=True,
+            )
             final = None
-            if plan.is_scored(name, fold_runs.records, folder, seed, True):
-                final = experiments.run_folder(folder, last_phase, final=True)
+            if plan.is_scored(final_stage):
+                final = table_rows.run_folder(folder, last_phase, final=True)
             results.append(
                 Result(
-                    name=name,
-                    seed=seed,
-                    folder=experiments.run_folder(folder, last_phase),
-                    error=fold_runs.runs[seed, name],
+                    row=run.row,
+                    seed=run.seed,
+                    folder=table_rows.run_folder(folder, last_phase),
+                    error=run.error,
                     final=final,
                     fold=fold,
                 )

@@ -1,8 +1,8 @@
-"""The experiments behind the rows of the paper's tables: flagfiles and run folders.
+"""The trainings behind the rows of the paper's tables: flagfiles and run folders.
 
-An experiment is `full`, a flagfile of configs/ablations, or one of PHASES. Each of its
-phases is a run, and the last one is scored. Its final runs repeat the phases on all
-training videos, each with the threshold that the first run of the phase chose.
+A row is `full`, a flagfile of configs/ablations, or one of PHASES. Each of its phases
+is a run, and the last one is scored. Its final runs repeat the phases on all training
+videos, each with the threshold that the first run of the phase chose.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from a2d_tf.core import command_line
 from a2d_tf.runs import scores
 
 ABLATIONS = command_line.CONFIGS / "ablations"
-# The phases of an experiment; each starts from the weights of the one before.
+# The phases of a row; each starts from the weights of the one before.
 PHASES = {
     "full": ("full",),
     "no_joint": ("no_joint_actor", "no_joint_action"),
@@ -25,8 +25,7 @@ PHASES = {
 }
 NOTHING = ("--init_rgb=", "--init_flow=", "--init_checkpoint=")
 ZERO_SHOT = "zero_shot_"
-"""Prefix of the experiments that withhold an actor's action labels; its name follows.
-"""
+"""Prefix of the rows that withhold an actor's action labels; its name follows."""
 
 
 class Training(NamedTuple):
@@ -44,16 +43,23 @@ class Training(NamedTuple):
 
 
 def names() -> list[str]:
-    """Return all experiments, sorted."""
-    names = {path.stem for path in ABLATIONS.glob("*.flags")}
-    for phases_of_one in PHASES.values():
-        names -= set(phases_of_one)  # they are parts of an experiment
-    return sorted(names | set(PHASES))
+    """Return the names of all rows, sorted."""
+    single_phases = {path.stem for path in ABLATIONS.glob("*.flags")}
+    for phases_of_row in PHASES.values():
+        single_phases -= set(phases_of_row)
+    return sorted(single_phases | set(PHASES))
 
 
-def phases(name: str) -> tuple[str, ...]:
-    """Return the phases of an experiment, in order; each names its run folder."""
-    return PHASES.get(name, (name,))
+def order() -> list[str]:
+    """Return the names in the order of training: `full` first, zero-shot rows last."""
+    return sorted(
+        names(), key=lambda row: (row != "full", row.startswith(ZERO_SHOT), row)
+    )
+
+
+def phases(row: str) -> tuple[str, ...]:
+    """Return the phases of a row, in order; each names its run folder."""
+    return PHASES.get(row, (row,))
 
 
 def run_folder(
@@ -64,18 +70,18 @@ def run_folder(
 
 
 def trainings(
-    name: str, base: str, workdir: str | os.PathLike, final: bool = False
+    row: str, base: str, workdir: str | os.PathLike, final: bool = False
 ) -> Iterator[Training]:
-    """Yield the training of each phase of an experiment.
+    """Yield the training of each phase of a row.
 
     Args:
-      name: one of `names()`.
+      row: one of `names()`.
       base: flagfile of the network.
       workdir: folder of the run folders.
       final: whether these are the final runs, which need the others finished.
     """
     previous = None
-    for phase in phases(name):
+    for phase in phases(row):
         flagfiles = [f"--flagfile={os.path.abspath(command_line.find(base))}"]
         ablation = None
         if phase != "full":
