@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from a2d_files import coloured_frames, write_film
 
-from a2d_tf.core import errors
+from a2d_tf.core import limits
 from a2d_tf.core.errors import InputError
 from a2d_tf.data import decoder, video_frames
 
@@ -306,7 +306,7 @@ def test_claims_of_too_many_pixels_take_no_memory(film, tmp_path, monkeypatch):
     path.write_bytes(data)
     with pytest.raises(InputError, match="a.mjpeg: "):
         list(video_frames.read(path, [1]))
-    monkeypatch.setattr(errors, "MAX_PIXELS", 48 * 80 - 1)
+    monkeypatch.setattr(limits, "MAX_PIXELS", 48 * 80 - 1)
     with pytest.raises(
         InputError, match="a.mp4: size 48x80 .* more than 3839 pixels; re-encode it$"
     ):
