@@ -46,7 +46,7 @@ def batch(model: ModelConfig, count: int, instances: int = 3) -> dict[str, tf.Te
     for mask, box in zip(masks.reshape(-1, height, width), boxes.reshape(-1, 4)):
         y1, x1, y2, x2 = np.round(box).astype(int)
         mask[y1:y2, x1:x2] = 1
-    made = {
+    fields = {
         "rgb": rng.integers(0, 256, (count, length, height, width, 3), np.uint8),
         "flow": np.float32(rng.normal(0, 2, (count, length, height, width, 2))),
         "size": np.tile(np.int32([height, width]), (count, 1)),
@@ -59,7 +59,7 @@ def batch(model: ModelConfig, count: int, instances: int = 3) -> dict[str, tf.Te
         "annotated": np.ones(count, bool),
         "row": np.arange(count, dtype=np.int32),
     }
-    return {name: tf.constant(value) for name, value in made.items()}
+    return {name: tf.constant(value) for name, value in fields.items()}
 
 
 def points(
