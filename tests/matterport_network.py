@@ -224,6 +224,5 @@ def masks(model, canvas, pyramid, boxes):
     """The masks of boxes in pixels: [N, 28, 28, classes]."""
     size = canvas.shape[0]
     large = crop(pyramid, boxes / size, 14, size)
-    return stages(model, canvas, np.zeros([1, 7, 7, large.shape[-1]], "f"), large)[
-        "masks"
-    ][0]
+    small = np.zeros([1, 7, 7, large.shape[-1]], "f")
+    return stages(model, canvas, small, large)["masks"][0]

@@ -429,9 +429,8 @@ def test_of_boxes_the_key_frames_reproduce_all_frames(tmp_path):
         x.find("attribute").text = action
     root.write(path)
     (document,) = read_export(path, ReadOptions(interpolated=True), "cvat")
-    assert [x.instances[0].action for x in document.frames] == 10 * ["a"] + 5 * [
-        "b"
-    ] + 22 * ["a"]
+    actions = [frame.instances[0].action for frame in document.frames]
+    assert actions == 10 * ["a"] + 5 * ["b"] + 22 * ["a"]
     files.save(whole, str(path), "cvat")  # all stay
     assert len(read_export(path, ReadOptions(), "cvat")[0].frames) == 37
 

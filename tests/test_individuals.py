@@ -51,9 +51,8 @@ def test_a_lost_one_takes_no_neighbour_by_the_place_where_it_was():
     frames = [frame(sight(at(10)), sight(at(60)))]
     frames += [frame(sight(at(60 - 5 * t))) for t in range(1, 11)]
     assert ids(frames, "2", patience=3) == [[1, 2], *[[2]] * 10]
-    assert ids([*frames, frame(sight(at(10)), sight(at(40, 40)))], "2", patience=3)[
-        -1
-    ] == [2, 1]
+    frames.append(frame(sight(at(10)), sight(at(40, 40))))
+    assert ids(frames, "2", patience=3)[-1] == [2, 1]
 
 
 def test_the_nearest_of_those_that_are_missed_goes_on():

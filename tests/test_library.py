@@ -267,12 +267,8 @@ def test_a_library_has_a_prediction_of_each_as_alone_and_a_summary_of_all(
         assert sorted(os.listdir(predicted / name)) == sorted(
             [*prediction_folder.RESULTS, *LIBRARY]
         )
-        assert (
-            json.loads((predicted / name / prediction_folder.RECORD).read_text())[
-                "frames"
-            ]
-            == number
-        )
+        record = json.loads((predicted / name / prediction_folder.RECORD).read_text())
+        assert record["frames"] == number
         assert len(os.listdir(predicted / name / "label_maps")) == number
         for row in csv.DictReader((predicted / name / "summary.csv").open()):
             fps = 25.0 if name == "d" else 24.0

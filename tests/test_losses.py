@@ -143,10 +143,9 @@ def action(logits, held_out=-1, background=False, mode=None):
         actors=ACTOR, actions=ACTION
     )
     head, seen = ActionHead(mode, late=False), Seen(None, outputs, None)
-    (made,) = head.terms(seen, rows(), truth, options(zero_shot_actor=held_out))[
-        "action_cls"
-    ]
-    return made
+    terms = head.terms(seen, rows(), truth, options(zero_shot_actor=held_out))
+    (term,) = terms["action_cls"]
+    return term
 
 
 @pytest.mark.parametrize("held_out", [-1, 0])

@@ -122,9 +122,8 @@ def test_workers_change_no_byte(made, tmp_path):
     )
     assert filecmp.cmpfiles(release, other, files, shallow=False)[0] == files
     assert [p.name for p in tmp_path.iterdir()] == ["Release"]
-    assert (
-        mini_a2d.make_release(tmp_path, VIDEOS, SEED, workers=1) == other
-    )  # it is there
+    # It is there already.
+    assert mini_a2d.make_release(tmp_path, VIDEOS, SEED, workers=1) == other
     with pytest.raises(InputError, match=f"--videos=3 --seed={SEED}; delete it"):
         mini_a2d.make_release(tmp_path, 3, SEED, workers=1)
 

@@ -98,9 +98,8 @@ def test_anchors():
     ratios = tuple(1 / ratio for ratio in anchors.RATIOS)
     generator = anchor_utils.AnchorGenerator([(side,) for side in sizes], [ratios] * 5)
     images = image_list.ImageList(torch.zeros(1, 3, *IMAGE), [IMAGE])
-    theirs = generator(images, [torch.zeros(1, 1, *shape) for shape in shapes])[
-        0
-    ].numpy()
+    maps = [torch.zeros(1, 1, *shape) for shape in shapes]
+    theirs = generator(images, maps)[0].numpy()
     ours = anchors.generate(shapes, anchors.STRIDES, sizes)
     np.testing.assert_allclose(ours, theirs[:, XY], rtol=0, atol=0.5)
 

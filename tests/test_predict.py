@@ -93,9 +93,8 @@ def check_agreement(folder, numbers, size, raw=False):
         expected = np.zeros_like(label_map)
         own = [r for r in results if r["image_id"] == number]
         for result in sorted(own, key=lambda r: r["score"]):
-            expected[rle_tools.decode(result["segmentation"]) == 1] = result[
-                "category_id"
-            ]
+            mask = rle_tools.decode(result["segmentation"])
+            expected[mask == 1] = result["category_id"]
         np.testing.assert_array_equal(label_map, expected)
     tracks = json.loads((folder / "tracks.json").read_text())
     names = ["bbox", *["category_id", "score"] * raw]

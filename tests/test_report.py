@@ -195,13 +195,11 @@ def test_folds_have_means_and_deviations(results, tmp_path, monkeypatch):
     assert differences.rows[0][0] == "w/o flow"
     assert differences.rows[0][3] == f"+0.0 [{low:+.1f}, {high:+.1f}]" and low < high
     assert each.rows[1][:3] == ["no_flow", "A", "0"] and len(each.rows) == 4
-    monkeypatch.setattr(
-        comparison, "SAMPLES", 1
-    )  # alike, as those of a single video are
+    # A single sample: all are alike, as those of a single video are.
+    monkeypatch.setattr(comparison, "SAMPLES", 1)
     blocks = report.build_folds(done, A2D, "x")
-    assert [b for b in blocks if isinstance(b, report_blocks.HtmlTable)][1].rows[0][
-        3
-    ] == "+0.0"
+    tables = [block for block in blocks if isinstance(block, report_blocks.HtmlTable)]
+    assert tables[1].rows[0][3] == "+0.0"
 
 
 def test_results_that_are_damaged_or_failed(results, mini_records, tmp_path):

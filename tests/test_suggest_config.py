@@ -62,9 +62,8 @@ def test_anchors_go_from_the_small_boxes_to_the_large_ones():
         "16,24,40,80,160",
         "16,32,64,128,256",
     )
-    spread, *_ = suggestion_rules.anchor_sizes(
-        [5, 5, 6, 6]
-    )  # an anchor spans its cells
+    # An anchor spans its cells.
+    spread, *_ = suggestion_rules.anchor_sizes([5, 5, 6, 6])
     assert spread == "10,20,40,80,160"
 
 

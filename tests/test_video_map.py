@@ -121,9 +121,8 @@ def test_video_map_agrees_with_loops():
                 ]
                 frames.append((sides[0], [*sides[1], (9, 11, 0, rng.random())]))
             cases.append(frames)
-        figures = video_map.video_maps([video(*frames) for frames in cases], A2D)[
-            "joint"
-        ]
+        videos = [video(*frames) for frames in cases]
+        figures = video_map.video_maps(videos, A2D)["joint"]
         expected = {f"video_map{t}": plain_video_map(cases, t / 100) for t in (20, 50)}
         assert {name: figures[name] for name in expected} == pytest.approx(expected)
         seen |= {round(value) for value in expected.values()}

@@ -447,9 +447,8 @@ def test_tracks_of_the_users_names_wait_for_their_actions_in_cvat(coco, tmp_path
         ["person", "mouse", "rat"],
         ["__undefined__"],
     )
-    assert [x["actor"] for x in json.loads((out / "tracks.json").read_text())] == [
-        "mouse"
-    ] * 2
+    tracks = json.loads((out / "tracks.json").read_text())
+    assert [track["actor"] for track in tracks] == ["mouse", "mouse"]
     run_a2d("export-annotations", f"--prediction={out}", f"--output={export}")
     root = ElementTree.parse(export).getroot()
     assert {each.get("label") for each in root.iter("track")} == {"mouse"}
