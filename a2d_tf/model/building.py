@@ -14,6 +14,9 @@ from a2d_tf.model.layers import Function
 from a2d_tf.ops import roi_align
 from a2d_tf.ops.anchors import STRIDES
 
+PIXEL_DEVIATION = 64
+"""About the standard deviation of the pixels of photographs, of 0 to 255."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Builder:
@@ -75,7 +78,7 @@ class Builder:
         if stream == "refiner" and self.config.refiner_backbone:
             entry = backbones.find(self.config.refiner_backbone, "refiner_backbone")
         convention = self.convention
-        deviation = 64 / self.convention.std[0]
+        deviation = PIXEL_DEVIATION / self.convention.std[0]
         stem_norm = None
         if stream == "flow":
             convention = backbones.convention(self.config, "flow")

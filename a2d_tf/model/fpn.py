@@ -10,8 +10,8 @@ from a2d_tf.model.layers import ConvNorm
 def upsample(x: tf.Tensor) -> tf.Tensor:
     """Double [N, H, W, C] by nearest neighbour.
 
-    By broadcasting, which is deterministic and compiles; rows before columns, since the
-    gradient of both at once takes seven times as long.
+    It broadcasts, which is deterministic and compiles: first along the width, then
+    along the height, since the gradient of both at once takes seven times as long.
     """
     height, width, channels = x.shape[1:]
     for group in (channels, 2 * width * channels):

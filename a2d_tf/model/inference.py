@@ -26,10 +26,9 @@ class Inference(NamedTuple):
     """The answer for a batch of key frames, in pixels of the canvas.
 
     Attributes:
-      rois: [B, R, 4].
+      rois: [B, R, 4], every RoI; with a readout, the boxes that suppression kept.
       valid: bool [B, R].
-      table: of every RoI, if it was asked for; with a readout, of those that
-        suppression kept.
+      table: of `rois`; without a readout only if it was asked for.
       detections: the instances.
     """
 
@@ -80,49 +79,14 @@ def infer_key_frames(
     # Graphs leave out what nothing reads, such as the actions of every RoI.
     seen = network.run_roi_heads(features, rois, rgb)
     scores, boxes = network.actor.decode(seen, rois, valid, size)
-
-    table = None
-    if network.readout is not None:
-        # Suppressed before they have a label: an object has one box.
-        foreground = tf.reduce_sum(scores, axis=2)
-        best_boxes = tf.gather(boxes, tf.argmax(scores, axis=2), batch_dims=2)
-        kept = suppress(foreground[..., None], best_boxes[:, :, None], settings)
-        kept = kept._replace(boxes=vote(kept.boxes, best_boxes, foreground))
-        used = tf.sequence_mask(kept.number, settings.max_detections)
-        action_logits = _action_logits(network, seen, rois, rgb, kept, every_roi)
-        actor_scores = gather_rows(scores, kept.roi)
-        kept, instance_table = _read_labels(
-            network,
-            features,
-            kept,
-            actor_scores,
-            action_logits,
-            settings.score_threshold,
-        )
-        # What was suppressed has no labels of its own.
-        table = instance_table
-        rois = instance_table.boxes[:, :, 0]
-        valid = used
+    scored = _ScoredRois(seen, rois, valid, scores, boxes, rgb)
+    if network.readout is None:
+        instances = _instances_of_heads(network, scored, settings, every_roi)
     else:
-        kept = suppress(scores, boxes, settings)
-        if every_roi:
-            table = network.label_mode.table(
-                scores, boxes, seen.outputs.get("action_logits"), valid
-            )
-            instance_table = table.rows(kept.roi)
-        else:
-            action_logits = None
-            if network.action is not None:
-                action_logits = _action_logits(network, seen, rois, rgb, kept, False)
-            instance_table = network.label_mode.table(
-                gather_rows(scores, kept.roi),
-                gather_rows(boxes, kept.roi),
-                action_logits,
-                tf.sequence_mask(kept.number, settings.max_detections),
-            )
+        instances = _instances_of_readout(network, scored, settings, every_roi)
 
     detections = assign_pairs(
-        network.label_mode, kept, instance_table, settings.action_threshold
+        network.label_mode, instances.kept, instances.table, settings.action_threshold
     )
     results = {}
     for name, head in network.instance_heads.items():
@@ -133,28 +97,115 @@ def infer_key_frames(
             detections.classes,
             on_gpu=network.on_gpu,
         )
-    return Inference(rois, valid, table, detections._replace(more=results))
+    return Inference(
+        instances.rois,
+        instances.valid,
+        instances.roi_table,
+        detections._replace(more=results),
+    )
+
+
+class _ScoredRois(NamedTuple):
+    """What the heads say of every RoI.
+
+    Attributes:
+      rois: [B, R, 4]; valid: bool [B, R].
+      scores, boxes: of the actor head's classes, [B, R, C], [B, R, C, 4].
+      rgb: see `infer_key_frames`.
+    """
+
+    seen: Seen
+    rois: tf.Tensor
+    valid: tf.Tensor
+    scores: tf.Tensor
+    boxes: tf.Tensor
+    rgb: tf.Tensor | None
+
+
+class _Instances(NamedTuple):
+    """The instances, and the RoIs that `Inference` reports.
+
+    Attributes:
+      kept: the instances, before they have pairs.
+      table: their scores and boxes, [B, N, ...].
+      rois, valid, roi_table: see `Inference`.
+    """
+
+    kept: Kept
+    table: RoiTable
+    rois: tf.Tensor
+    valid: tf.Tensor
+    roi_table: RoiTable | None
+
+
+def _instances_of_heads(
+    network: Network, scored: _ScoredRois, settings: InferenceConfig, every_roi: bool
+) -> _Instances:
+    """Suppress by class, and label by actor and action head."""
+    mode = network.label_mode
+    kept = suppress(scored.scores, scored.boxes, settings)
+    if every_roi:
+        roi_table = mode.table(
+            scored.scores,
+            scored.boxes,
+            scored.seen.outputs.get("action_logits"),
+            scored.valid,
+        )
+        table = roi_table.rows(kept.roi)
+        return _Instances(kept, table, scored.rois, scored.valid, roi_table)
+    action_logits = None
+    if network.action is not None:
+        action_logits = _action_logits(network, scored, kept, every_roi=False)
+    table = mode.table(
+        gather_rows(scored.scores, kept.roi),
+        gather_rows(scored.boxes, kept.roi),
+        action_logits,
+        tf.sequence_mask(kept.number, settings.max_detections),
+    )
+    return _Instances(kept, table, scored.rois, scored.valid, roi_table=None)
+
+
+def _instances_of_readout(
+    network: Network, scored: _ScoredRois, settings: InferenceConfig, every_roi: bool
+) -> _Instances:
+    """Suppress RoIs whatever their class, and label those that remain by the readout.
+
+    An object has one box, suppressed before it has a label. What was suppressed has no
+    labels, so that only RoIs that were kept are reported.
+    """
+    foreground = tf.reduce_sum(scored.scores, axis=2)
+    best_boxes = tf.gather(scored.boxes, tf.argmax(scored.scores, axis=2), batch_dims=2)
+    kept = suppress(foreground[..., None], best_boxes[:, :, None], settings)
+    kept = kept._replace(boxes=vote(kept.boxes, best_boxes, foreground))
+    valid = tf.sequence_mask(kept.number, settings.max_detections)
+    kept, table = _read_labels(
+        network,
+        scored.seen.features,
+        kept,
+        gather_rows(scored.scores, kept.roi),
+        _action_logits(network, scored, kept, every_roi),
+        settings.score_threshold,
+    )
+    boxes = table.boxes[:, :, 0]  # the same for each actor
+    return _Instances(kept, table, rois=boxes, valid=valid, roi_table=table)
 
 
 def _action_logits(
-    network: Network,
-    seen: Seen,
-    rois: tf.Tensor,
-    rgb: tf.Tensor | None,
-    kept: Kept,
-    every_roi: bool,
+    network: Network, scored: _ScoredRois, kept: Kept, every_roi: bool
 ) -> tf.Tensor:
     """Return the action head's logits for what suppression kept, [B, N, num_actions].
 
-    They are those of `seen` if it has them of every RoI; else the head runs again.
+    Args:
+      every_roi: whether the head runs on every RoI anyway; else it runs on these alone.
     """
     if every_roi:
-        return gather_rows(seen.outputs["action_logits"], kept.roi)
+        return gather_rows(scored.seen.outputs["action_logits"], kept.roi)
 
     def run(rois: tf.Tensor) -> tf.Tensor:
-        return network.run_roi_heads(seen.features, rois, rgb).outputs["action_logits"]
+        seen = network.run_roi_heads(scored.seen.features, rois, scored.rgb)
+        return seen.outputs["action_logits"]
 
-    kept_rois = gather_rows(rois, kept.roi)
+    kept_rois = gather_rows(scored.rois, kept.roi)
     return _apply_to_used_rows(run, kept.number, kept_rois, on_gpu=network.on_gpu)
 
 
@@ -185,7 +236,7 @@ def _read_labels(
     head_actions = action_logits[..., :count]
     background = action_logits[..., count:]
     log_q_actor, log_q_action = network.readout.decode(
-        features.labels, kept.boxes, actor_scores, head_actions
+        features.readout_logits, kept.boxes, actor_scores, head_actions
     )
     actions = tf.reduce_logsumexp(head_actions, axis=2, keepdims=True) + log_q_action
     scores = (

@@ -5,34 +5,19 @@ A norm's statistics, scales and offsets are float32 in any precision.
 
 from __future__ import annotations
 
-import contextvars
-import inspect
-import itertools
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
-FROZEN = ("frozen_bn", "frozen_stats")
+from a2d_tf.model import frozen_norms
+from a2d_tf.model.autograph import without_autograph
+from a2d_tf.model.frozen_norms import FROZEN
+
 # Output layers start near zero, so that an untrained network predicts all classes
 # alike.
 OUTPUT_STDDEV = 0.01
-
-_Call = TypeVar("_Call", bound=Callable[..., Any])
-
-
-def plain(call: _Call) -> _Call:
-    """Mark a layer's `call` as one without `if` or `for` on tensors.
-
-    Keras converts any other `call` by AutoGraph, which takes longer than building the
-    layer.
-    """
-    unconverted = tf.autograph.experimental.do_not_convert(call)
-    # Keras reads the names of the arguments there.
-    unconverted.__signature__ = inspect.signature(call)
-    return unconverted
 
 
 class GroupNorm(tf.keras.layers.Layer):
@@ -59,7 +44,7 @@ class GroupNorm(tf.keras.layers.Layer):
             experimental_autocast=False,
         )
 
-    @plain
+    @without_autograph
     def call(self, x: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         gamma = tf.convert_to_tensor(self.gamma)
         beta = tf.convert_to_tensor(self.beta)
@@ -125,15 +110,6 @@ class GroupNorm(tf.keras.layers.Layer):
 
         normalised = x * tf.cast(factor, x.dtype) + tf.cast(shift, x.dtype)
         return normalised, backpropagate
-
-
-class Statistics(NamedTuple):
-    """The weights of a frozen norm, a value for each channel."""
-
-    gamma: tf.Tensor
-    beta: tf.Tensor
-    mean: tf.Tensor
-    variance: tf.Tensor
 
 
 class ConvNorm(tf.keras.layers.Layer):
@@ -220,7 +196,7 @@ class ConvNorm(tf.keras.layers.Layer):
             experimental_autocast=False,
         )
 
-    @plain
+    @without_autograph
     def call(self, x: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         if self.norm == "group_norm":
             x = self.convolve(x, tf.cast(self.kernel, x.dtype))
@@ -235,12 +211,7 @@ class ConvNorm(tf.keras.layers.Layer):
         """Return kernel and bias of the equivalent convolution without frozen norm."""
         if self.norm == "none":
             return self.kernel, self.bias
-        joined = _FOLDED.get().get(id(self))
-        if joined:
-            return joined
-        statistics = Statistics(self.gamma, self.beta, self.mean, self.variance)
-        scale, offset = _affine(statistics, self.epsilon)
-        return self.kernel * scale, offset
+        return frozen_norms.fold(self)
 
     def convolve(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         """Convolve x [N, H, W, C] with a kernel of this layer's shape."""
@@ -255,97 +226,6 @@ class ConvNorm(tf.keras.layers.Layer):
         return tf.nn.conv2d(x, kernel, self.strides, self.padding)
 
 
-_FOLDED: contextvars.ContextVar[dict] = contextvars.ContextVar("folded", default={})
-"""{id of a layer: its (kernel, bias)} inside of `JoinedNorms`."""
-
-
-class JoinedNorms(tf.keras.Model):
-    """A functional model that folds all its frozen norms at once.
-
-    That takes a few operations rather than five for each norm.
-    """
-
-    on_gpu = False  # set by the network
-
-    @plain
-    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        folded: dict = {}
-        if self.on_gpu:
-            # All at once: launches take longer than gradients of constants.
-            folded.update(_fold(self._layers_with(FROZEN), stack_kernels=True))
-        else:
-            # Each norm by itself, so that the constants of frozen_bn get no gradient.
-            for norm in FROZEN:
-                folded.update(_fold(self._layers_with([norm]), stack_kernels=False))
-        before = _FOLDED.set(folded)
-        try:
-            return super().call(inputs, training, mask)
-        finally:
-            _FOLDED.reset(before)
-
-    def _layers_with(self, norms):
-        """Return its layers with one of these norms."""
-        return [x for x in self.layers if getattr(x, "norm", None) in norms]
-
-
-def _fold(layers, stack_kernels):
-    """Fold the norms of layers: {id of a layer: its (kernel, bias)}."""
-    if not layers:
-        return {}
-    layers = sorted(layers, key=_kernel_shape)
-    joined = Statistics(
-        gamma=tf.concat([layer.gamma for layer in layers], axis=0),
-        beta=tf.concat([layer.beta for layer in layers], axis=0),
-        mean=tf.concat([layer.mean for layer in layers], axis=0),
-        variance=tf.concat([layer.variance for layer in layers], axis=0),
-    )
-    sizes = [layer.beta.shape[0] for layer in layers]
-    epsilons = np.array([layer.epsilon for layer in layers], np.float32)
-    scales, biases = _affine(joined, np.repeat(epsilons, sizes))
-    if stack_kernels:
-        kernels = _scale_stacked(layers, scales)
-    else:
-        kernels = []
-        for layer, scale in zip(layers, tf.split(scales, sizes)):
-            kernels.append(layer.kernel * scale)
-    folded = {}
-    for layer, kernel, bias in zip(layers, kernels, tf.split(biases, sizes)):
-        if layer.norm == "frozen_bn":
-            # Spares a sum over the gradient of the activations.
-            bias = tf.stop_gradient(bias)
-        folded[id(layer)] = kernel, bias
-    return folded
-
-
-def _kernel_shape(layer):
-    return tuple(layer.kernel.shape)
-
-
-def _scale_stacked(layers, scales):
-    """Return the kernels of layers, sorted by shape, times the scales of all layers.
-
-    Kernels of one shape are stacked and multiplied at once: on a GPU, a launch takes as
-    long as copying some megabytes.
-    """
-    groups = [list(group) for _, group in itertools.groupby(layers, _kernel_shape)]
-    sizes = [len(group) * group[0].filters for group in groups]
-    kernels = []
-    for group, scale in zip(groups, tf.split(scales, sizes)):
-        if len(group) == 1:
-            kernels.append(group[0].kernel * scale)
-        else:
-            stacked = tf.stack([layer.kernel for layer in group])
-            stacked *= tf.reshape(scale, [len(group), 1, 1, 1, -1])
-            kernels += tf.unstack(tf.cast(stacked, group[0].compute_dtype))
-    return kernels
-
-
-def _affine(statistics, epsilon):
-    """Return the scale and the offset that normalise by statistics."""
-    scale = statistics.gamma * tf.math.rsqrt(statistics.variance + epsilon)
-    return scale, statistics.beta - statistics.mean * scale
-
-
 class Function(tf.keras.layers.Layer):
     """A function of tensors as a layer, which the model's summary shows by name."""
 
@@ -353,23 +233,23 @@ class Function(tf.keras.layers.Layer):
         super().__init__(**kwargs)
         self.function = function
 
-    @plain
+    @without_autograph
     def call(self, inputs: list) -> Any:
         return self.function(*inputs)
 
 
-def fold(x: tf.Tensor) -> tf.Tensor:
+def merge_roi_axis(x: tf.Tensor) -> tf.Tensor:
     """Merge the axes B and R of features of RoIs [B, R, n, n, C]."""
     return tf.reshape(x, [-1, *x.shape[2:]])
 
 
-def unfold(x: tf.Tensor, rois: tf.Tensor, *shape: int) -> tf.Tensor:
+def split_roi_axis(x: tf.Tensor, rois: tf.Tensor, *shape: int) -> tf.Tensor:
     """Return x float32 [B, R, *shape], with B and R as in `rois`."""
     x = tf.reshape(x, [-1, rois.shape[1] or tf.shape(rois)[1], *shape])
     return tf.cast(x, tf.float32)
 
 
-def hidden(
+def two_fc_layers(
     x: tf.Tensor, units: int, norm: str, name: str, epsilon: float = 1e-5
 ) -> tf.Tensor:
     """Apply the two fully connected layers of Fast R-CNN.
@@ -387,6 +267,6 @@ def hidden(
     return ConvNorm(units, 1, norm=norm, epsilon=epsilon, name=f"{name}_fc2")(x)
 
 
-def output(x: tf.Tensor, channels: int, name: str) -> tf.Tensor:
+def output_layer(x: tf.Tensor, channels: int, name: str) -> tf.Tensor:
     """Apply the last layer of a head, a 1x1 convolution."""
     return ConvNorm(channels, 1, relu=False, stddev=OUTPUT_STDDEV, name=name)(x)

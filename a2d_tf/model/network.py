@@ -206,7 +206,8 @@ class Network(tf.Module):
         streams = {name: pyramids[name] for name in self.temporal_fusion.input}
         outputs["action"] = self.temporal_fusion(streams)
         if self.readout is not None:
-            outputs["labels"] = [tf.reduce_mean(x, axis=1) for x in pyramids["labels"]]
+            maps = pyramids["labels"]
+            outputs["readout_logits"] = [tf.reduce_mean(x, axis=1) for x in maps]
         return outputs
 
     def _pick_key_frame(self, x):

@@ -24,14 +24,14 @@ class Features(NamedTuple):
     Attributes:
       actor, action: pyramids of the two branches, lists of P tensors [B, h, w, C].
       rpn_logits, rpn_deltas: [B, A], [B, A, 4].
-      labels: maps of a readout, see `heads.readout`; none without one.
+      readout_logits: maps of a readout, see `heads.readout`; none without one.
     """
 
     actor: list[tf.Tensor]
     action: list[tf.Tensor]
     rpn_logits: tf.Tensor
     rpn_deltas: tf.Tensor
-    labels: Sequence[tf.Tensor] = ()
+    readout_logits: Sequence[tf.Tensor] = ()
 
 
 class BatchTruth(NamedTuple):
@@ -45,7 +45,7 @@ class BatchTruth(NamedTuple):
       actors, actions: int32 [B, N], 0-based, -1 in other rows.
       masks: uint8 [B, N, H, W].
       has_mask: bool [B, N].
-      fields: the whole batch, for heads with labels of their own.
+      fields: the whole batch, for a new head with labels of its own (CONTRIBUTING).
     """
 
     size: tf.Tensor

@@ -12,7 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from a2d_tf.model.layers import plain
+from a2d_tf.model.autograph import without_autograph
 
 
 class TemporalConv(tf.keras.layers.Layer):
@@ -48,7 +48,7 @@ class TemporalConv(tf.keras.layers.Layer):
         )
         self.bias = self.add_weight("bias", [channels], initializer="zeros")
 
-    @plain
+    @without_autograph
     def call(self, x: tf.Tensor) -> tf.Tensor:
         frames, height, width, channels = x.shape[1:]
         if frames == 3:

@@ -17,9 +17,10 @@ import tensorflow as tf
 from a2d_tf.core.config import InferenceConfig
 from a2d_tf.core.limits import MAX_PIXELS, MAX_SERVED_FLOW
 from a2d_tf.data.instance_fields import scale_fields
+from a2d_tf.model.frozen_norms import FROZEN
 from a2d_tf.model.heads.readout import LEVELS
 from a2d_tf.model.inference import infer_key_frames
-from a2d_tf.model.layers import FROZEN, ConvNorm
+from a2d_tf.model.layers import ConvNorm
 from a2d_tf.model.network import Network
 from a2d_tf.ops import canvas as canvas_ops
 from a2d_tf.ops import masks as mask_ops

@@ -12,7 +12,6 @@ import tensorflow as tf
 
 from a2d_tf.core.config import TrainingConfig
 from a2d_tf.model import targets
-from a2d_tf.model.heads.refiner import Refiner
 from a2d_tf.model.network import Network
 from a2d_tf.model.structures import BatchTruth, Options, Rows, Term, Terms
 from a2d_tf.ops import boxes as box_ops
@@ -42,11 +41,11 @@ def forward(
     options = _options(network, settings)
     rng = targets.Rng(seed, batch["row"], settings.batch_size)
     phase = settings.train_phase
-    mask_head = network.instance_heads["masks"]
-    if phase == "refiner" and isinstance(mask_head, Refiner):
-        rows = mask_head.sample(truth, options.most_positives, rng)
-        image = network.key_image(batch["rgb"])
-        return mask_head.terms(image, rows, truth), {}
+    for instance_head in network.instance_heads.values():
+        if phase == instance_head.phase:
+            image = network.key_image(batch["rgb"])
+            number = options.most_positives
+            return instance_head.terms_alone(image, truth, number, rng), {}
 
     roi_rng, anchor_rng = rng.split(2)
     features = network.clip_features(batch, training=True)

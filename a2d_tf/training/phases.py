@@ -7,7 +7,7 @@ from a2d_tf.model.network import Network, layers_computing
 
 def trains(phase: str, branch: str) -> bool:
     """Return whether a phase, of --train_phase, trains a head of this branch."""
-    return branch == phase or (phase == "joint" and branch != "refiner")
+    return phase in (branch, "joint")
 
 
 def set_phase(network: Network, phase: str, trains_backbones: bool = True) -> None:
@@ -33,15 +33,18 @@ def set_phase(network: Network, phase: str, trains_backbones: bool = True) -> No
     )
     actor_layers += layers_computing(network.roi_heads, actor_outputs)
 
+    phases_of_parts = {}
+    for instance_head in network.instance_heads.values():
+        if instance_head.phase:
+            phases_of_parts[instance_head.part] = instance_head.phase
     for name, part in network.parts().items():
         for layer in part.layers:
-            if name == "refiner":
-                branch = "refiner"
+            if name in phases_of_parts:
+                layer.trainable = phase == phases_of_parts[name]
             elif layer in actor_layers:
-                branch = "actor"
+                layer.trainable = trains(phase, "actor")
             else:
-                branch = "action"
-            layer.trainable = trains(phase, branch)
+                layer.trainable = trains(phase, "action")
 
     frozen_layers = []
     if not trains_backbones:

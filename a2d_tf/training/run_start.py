@@ -19,7 +19,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.model import backbones
-from a2d_tf.model.layers import FROZEN
+from a2d_tf.model.frozen_norms import FROZEN
 from a2d_tf.model.network import Network
 from a2d_tf.pretrained import cache, transfer
 from a2d_tf.pretrained.load_report import LoadReport

@@ -9,7 +9,12 @@ import tensorflow as tf
 from a2d_tf.model import losses
 from a2d_tf.model.heads.base import Head
 from a2d_tf.model.label_modes import LabelMode
-from a2d_tf.model.layers import fold, hidden, output, unfold
+from a2d_tf.model.layers import (
+    merge_roi_axis,
+    output_layer,
+    split_roi_axis,
+    two_fc_layers,
+)
 from a2d_tf.model.structures import BatchTruth, Options, Rows, Seen, Terms
 
 
@@ -44,9 +49,9 @@ class ActionHead(Head):
         return {"action_logits": 0.5 * (rgb_logits + flow_logits)}
 
     def _build_stream(self, features, units, name):
-        x = hidden(fold(features), units, "none", name)
+        x = two_fc_layers(merge_roi_axis(features), units, "none", name)
         count = self._mode.num_actions
-        return unfold(output(x, count, f"{name}_logits"), features, count)
+        return split_roi_axis(output_layer(x, count, f"{name}_logits"), features, count)
 
     def class_layers(self) -> dict[str, list[tuple[str, ...]]]:
         """Return the logits of each stream; see `Head`."""

@@ -9,7 +9,12 @@ import tensorflow as tf
 from a2d_tf.model import losses
 from a2d_tf.model.heads.base import Head
 from a2d_tf.model.label_modes import LabelMode
-from a2d_tf.model.layers import fold, hidden, output, unfold
+from a2d_tf.model.layers import (
+    merge_roi_axis,
+    output_layer,
+    split_roi_axis,
+    two_fc_layers,
+)
 from a2d_tf.model.structures import BatchTruth, Options, Rows, Seen, Terms
 from a2d_tf.ops import boxes as box_ops
 
@@ -39,7 +44,7 @@ class ActorHead(Head):
 
         Args:
           features: [B, R, n, n, D].
-          units: of the two hidden layers.
+          units: of the two two_fc_layers layers.
           norm, epsilon: see `ConvNorm`.
 
         Returns:
@@ -51,12 +56,12 @@ class ActorHead(Head):
             # Units have no spatial extent: statistics of groups of eight would erase
             # them.
             norm = "none"
-        x = hidden(fold(features), units, norm, "actor", epsilon)
-        logits = output(x, count + 1, "actor_logits")
-        deltas = output(x, 4 * count, "actor_deltas")
+        x = two_fc_layers(merge_roi_axis(features), units, norm, "actor", epsilon)
+        logits = output_layer(x, count + 1, "actor_logits")
+        deltas = output_layer(x, 4 * count, "actor_deltas")
         return {
-            "class_logits": unfold(logits, features, count + 1),
-            "deltas": unfold(deltas, features, count, 4),
+            "class_logits": split_roi_axis(logits, features, count + 1),
+            "deltas": split_roi_axis(deltas, features, count, 4),
         }
 
     def class_layers(self) -> dict[str, list[tuple[str, ...]]]:

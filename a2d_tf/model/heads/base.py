@@ -9,6 +9,7 @@ import tensorflow as tf
 from a2d_tf.core.config import ModelConfig
 from a2d_tf.model.building import Builder
 from a2d_tf.model.structures import BatchTruth, Options, Rows, Seen, Terms
+from a2d_tf.model.targets import Rng
 
 
 class Head:
@@ -71,6 +72,8 @@ class InstanceHead:
       build_order: heads are built in this order, so that a new head changes no initial
         weights of the heads before it.
       features: pyramids that its model reads, fields of `Features`.
+      phase: a --train_phase in which this head learns by itself (`terms_alone`), and no
+        other part of the network; "" for none.
       loss_terms: as of `Head`.
       needs_image: whether its model reads the pixels of the key frame.
       model: {features, rgb if `needs_image`, rois [B, N, 4]} -> outputs of instances.
@@ -80,6 +83,7 @@ class InstanceHead:
     setting: ClassVar[str] = ""
     part: ClassVar[str] = ""
     build_order: ClassVar[int] = 100
+    phase: ClassVar[str] = ""
     features: ClassVar[tuple[str, ...]] = ()
     loss_terms: ClassVar[tuple[str, ...]] = ()
     needs_image: bool = False
@@ -101,6 +105,17 @@ class InstanceHead:
     def layers(self) -> list[tf.keras.layers.Layer]:
         """Return the layers of its model."""
         return self.model.layers
+
+    def terms_alone(
+        self, image: tf.Tensor, truth: BatchTruth, number: int, rng: Rng
+    ) -> Terms:
+        """Return the loss terms of its `phase`, by names of `loss_terms`.
+
+        Args:
+          image: uint8 [B, H, W, 3], the key frames.
+          number: of samples a frame.
+        """
+        raise NotImplementedError
 
     def run(self, seen: Seen, boxes: tf.Tensor) -> tf.Tensor:
         """Return the outputs of its model for boxes [B, N, 4]."""

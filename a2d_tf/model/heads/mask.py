@@ -8,10 +8,10 @@ import tensorflow as tf
 
 from a2d_tf.core.config import ModelConfig
 from a2d_tf.model import losses
-from a2d_tf.model.building import Builder
+from a2d_tf.model.building import PIXEL_DEVIATION, Builder
 from a2d_tf.model.heads.actor import ActorHead
 from a2d_tf.model.heads.base import Head, InstanceHead
-from a2d_tf.model.layers import ConvNorm, fold, output, unfold
+from a2d_tf.model.layers import ConvNorm, merge_roi_axis, output_layer, split_roi_axis
 from a2d_tf.model.structures import BatchTruth, Options, Rows, Seen, Terms
 from a2d_tf.ops import masks as mask_ops
 from a2d_tf.ops.crop import crop_patches
@@ -65,10 +65,10 @@ class MaskHead(InstanceHead, Head):
             inputs["rgb"] = builder.rgb()
             image = builder.convention.preprocess(inputs["rgb"])
             # The levels of any convention become small numbers.
-            image *= min(1.0, builder.convention.std[0] / 64)
+            image *= min(1.0, builder.convention.std[0] / PIXEL_DEVIATION)
             patches = crop_patches(image, rois, SIZE)
 
-        x = fold(features)
+        x = merge_roi_axis(features)
         for layer in range(config.mask_layers):
             x = ConvNorm(channels, 3, name=f"mask_conv{layer + 1}", **norm)(x)
         x = tf.keras.layers.Conv2DTranspose(
@@ -84,7 +84,9 @@ class MaskHead(InstanceHead, Head):
             merged = tf.concat([x, skip], axis=-1)
             x = ConvNorm(channels, 3, name="patch_merge", **norm)(merged)
         count = len(self._class_names())
-        logits = unfold(output(x, count, "mask_logits"), features, SIZE, SIZE, count)
+        logits = split_roi_axis(
+            output_layer(x, count, "mask_logits"), features, SIZE, SIZE, count
+        )
         return tf.keras.Model(inputs, logits, name=self.part)
 
     def _class_names(self):

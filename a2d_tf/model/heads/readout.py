@@ -23,8 +23,8 @@ import numpy as np
 import tensorflow as tf
 
 from a2d_tf.core.labels import LabelSpace
+from a2d_tf.model.autograph import without_autograph
 from a2d_tf.model.heads import ridge
-from a2d_tf.model.layers import plain
 
 LEVELS = (4, 5)
 """The stages of the backbone that are read, of strides 16 and 32."""
@@ -176,11 +176,20 @@ def _fit_labels(features, labels, count, videos, *, calibrates):
         if calibrates:
             sharpness = ridge.sharpness(left_out)
     seen = np.bincount(labels[labels >= 0], minlength=count) > 0
-    knows = float(skill >= LEAST_SKILL)
+    # The skill of a single class is no number.
+    knows_labels = skill >= LEAST_SKILL
+    if not knows_labels:
+        # The network's own logits alone.
+        return _LabelWeights(
+            kernel=np.zeros_like(kernel),
+            bias=np.zeros_like(bias),
+            share=np.ones(count),
+            skill=skill,
+        )
     return _LabelWeights(
-        kernel=sharpness * kernel * knows,
-        bias=np.where(seen, sharpness * bias, _ABSENT) * knows,
-        share=np.full(count, 1.0 - knows),
+        kernel=sharpness * kernel,
+        bias=np.where(seen, sharpness * bias, _ABSENT),
+        share=np.zeros(count),
         skill=skill,
     )
 
@@ -209,7 +218,7 @@ class _Linear(tf.keras.layers.Layer):
         shape = [*rows, self._units]
         return self.add_weight(name, shape, initializer=initializer, trainable=False)
 
-    @plain
+    @without_autograph
     def call(self, maps: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         kernels = [
             tf.reshape(kernel, [-1, 2 * self._units]) for kernel in self._kernels

@@ -41,6 +41,7 @@ class Refiner(InstanceHead):
     setting: ClassVar[str] = "use_refiner"
     part: ClassVar[str] = "refiner"
     build_order: ClassVar[int] = 20
+    phase: ClassVar[str] = "refiner"
     loss_terms: ClassVar[tuple[str, ...]] = ("mask",)
     needs_image = True
 
@@ -68,12 +69,11 @@ class Refiner(InstanceHead):
         valid = truth.annotated[:, None] & (count > 0)
         return Rows(rois=boxes, match=match, positive=valid, counted=valid)
 
-    def terms(self, image: tf.Tensor, rows: Rows, truth: BatchTruth) -> Terms:
-        """Return the mask term of the rows of `sample`.
-
-        Args:
-          image: uint8 [B, H, W, 3], the key frames.
-        """
+    def terms_alone(
+        self, image: tf.Tensor, truth: BatchTruth, number: int, rng: targets.Rng
+    ) -> Terms:
+        """Return the mask term of jittered boxes of instances."""
+        rows = self.sample(truth, number, rng)
         logits = self.model({"rgb": image, "rois": rows.rois}, training=True)
         cells = logits.shape[2]
         masks = mask_ops.crop_targets(
