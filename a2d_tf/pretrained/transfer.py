@@ -15,8 +15,8 @@ import tensorflow as tf
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.model import backbones
+from a2d_tf.model.frozen_norms import FROZEN
 from a2d_tf.model.heads.actor import BACKGROUND
-from a2d_tf.model.layers import FROZEN
 from a2d_tf.model.network import Network
 from a2d_tf.pretrained import anchor_deltas, coco
 from a2d_tf.pretrained.load_report import LoadReport
