@@ -70,7 +70,7 @@ class Linking:
           InputError: `max_tracks` is no number of individuals, or names no actor of
             `labels`.
         """
-        groups = [0] * len(labels.actors)
+        groups = [0 for _ in labels.actors]
         most_tracks = [math.inf]
         if not self.max_tracks:
             return groups, most_tracks
@@ -163,7 +163,7 @@ class _Frame:
 
     def __init__(self, sights: Sequence[_Sight]) -> None:
         self.sights = sights
-        self.tracks: list[Track | None] = [None] * len(sights)
+        self.tracks: list[Track | None] = [None for _ in sights]
         self.parts, self.twins = _same_individuals(sights)
         self.ghosts = self.parts | self.twins
 
