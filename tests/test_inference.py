@@ -289,3 +289,15 @@ def test_a_score_that_is_the_threshold_is_enough():
         made = select(table, threshold=threshold, overlap=1.0)
         assert (made["class_scores"] == threshold).any()
         assert made["number"].sum() == (table["class_scores"] >= threshold).sum()
+
+
+def test_rows_that_are_not_used_of_a_detector_whose_first_class_is_no_actor():
+    labels = LabelSpace(("dog",), ("__undefined__",), (11,))
+    mode = label_modes.Detected(labels, {"person": -1, "dog": 0})
+    scores = tf.constant([[[0.0, 0.7], [0.0, 0.0]]])
+    table = mode.table(
+        scores, tf.zeros([1, 2, 2, 4]), None, tf.constant([[True, False]])
+    )
+    pairs = mode.pairs_of(tf.constant([[1, 0]]), table)
+    assert pairs.actor.numpy().tolist() == [[0, 0]]
+    np.testing.assert_allclose(pairs.score, [[0.7, 0.0]])

@@ -346,7 +346,9 @@ class Detected(LabelMode):
         )
 
     def pairs_of(self, classes: tf.Tensor, table: RoiTable) -> Pairs:
-        return super().pairs_of(tf.gather(self._actor_of, classes), table)
+        # Rows that are not used have class 0, which may be no actor.
+        actors = tf.maximum(tf.gather(self._actor_of, classes), 0)
+        return super().pairs_of(actors, table)
 
 
 def make(name: str, labels: LabelSpace, action_background: bool = False) -> LabelMode:

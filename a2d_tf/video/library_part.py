@@ -89,7 +89,7 @@ def _make(folder, digests):
     return {
         "format": 1,
         "sha256": digests,
-        "video": [round(video_info.seconds, 3), round(video_info.fps, 3)],
+        "video": (round(video_info.seconds, 3), round(video_info.fps, 3)),
         "budget": time_budget.rows([bouts.Prediction(name, video_info, tracks)]),
         "sums": pair_sums(tracks),
         "note": note,

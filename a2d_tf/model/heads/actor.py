@@ -44,7 +44,7 @@ class ActorHead(Head):
 
         Args:
           features: [B, R, n, n, D].
-          units: of the two two_fc_layers layers.
+          units: of the two fully connected layers.
           norm, epsilon: see `ConvNorm`.
 
         Returns:

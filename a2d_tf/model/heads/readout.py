@@ -163,33 +163,27 @@ def _fit_labels(features, labels, count, videos, *, calibrates):
     Args:
       calibrates: whether videos that are left out decide the sharpness of the softmax.
     """
-    kernel = np.zeros((features.shape[1], count))
-    bias = np.zeros(count)
     skill = 0.0
-    sharpness = ridge.SHARPEST
     classifier = ridge.fit(features, labels, count, videos)
     if classifier is not None:
-        kernel = classifier.kernel
-        bias = classifier.bias
         left_out = ridge.leave_videos_out(classifier)
         skill = ridge.skill(left_out)
-        if calibrates:
-            sharpness = ridge.sharpness(left_out)
-    seen = np.bincount(labels[labels >= 0], minlength=count) > 0
-    # The skill of a single class is no number.
-    knows_labels = skill >= LEAST_SKILL
-    if not knows_labels:
-        # The network's own logits alone.
-        return _LabelWeights(
-            kernel=np.zeros_like(kernel),
-            bias=np.zeros_like(bias),
-            share=np.ones(count),
-            skill=skill,
-        )
+        if skill >= LEAST_SKILL:
+            sharpness = ridge.SHARPEST
+            if calibrates:
+                sharpness = ridge.sharpness(left_out)
+            seen = np.bincount(labels[labels >= 0], minlength=count) > 0
+            return _LabelWeights(
+                kernel=sharpness * classifier.kernel,
+                bias=np.where(seen, sharpness * classifier.bias, _ABSENT),
+                share=np.zeros(count),
+                skill=skill,
+            )
+    # The network's own logits alone.
     return _LabelWeights(
-        kernel=sharpness * kernel,
-        bias=np.where(seen, sharpness * bias, _ABSENT),
-        share=np.zeros(count),
+        kernel=np.zeros((features.shape[1], count)),
+        bias=np.zeros(count),
+        share=np.ones(count),
         skill=skill,
     )
 
