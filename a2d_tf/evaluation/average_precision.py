@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from a2d_tf.evaluation.box_data import Detections, Results, Truth
-from a2d_tf.evaluation.matching import MATCH_IOU, iou
+from a2d_tf.evaluation.box_matching import MATCH_IOU, iou
 
 RECALL_LEVELS = np.linspace(0, 1, 11)  # not the exact tenths, see average_precision
 NMS_IOU = 3, 10  # the fraction 3/10, see suppress

@@ -53,7 +53,7 @@ class Span:
 
         Args:
           index: 0-based, of the frame.
-          reach: see `clips.reach`.
+          reach: see `stream_clips.reach`.
         """
         return self.any(index - reach, index + reach + 1)
 

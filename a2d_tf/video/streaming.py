@@ -18,7 +18,7 @@ import numpy as np
 from a2d_tf.core import devices
 from a2d_tf.core.workers import in_threads
 from a2d_tf.ops import tracking
-from a2d_tf.video import clips
+from a2d_tf.video import stream_clips
 from a2d_tf.video.instances import Finder, Instances
 from a2d_tf.video.span import EVERY_FRAME, Span
 from a2d_tf.video.video_reader import Reader
@@ -78,13 +78,15 @@ def answers(
     """
     # One ahead: frames of a camera stay fresh.
     prepared_frames = _ahead(
-        clips.prepare(frames, predictor.info, span),
+        stream_clips.prepare(frames, predictor.info, span),
         depth=1,
         start=devices.lower_priority,
     )
     # A small network leaves cores idle, where the features of the next frame are
     # computed.
-    span_clips = _ahead(clips.make_clips(predictor, prepared_frames, span), depth=1)
+    span_clips = _ahead(
+        stream_clips.make_clips(predictor, prepared_frames, span), depth=1
+    )
     with contextlib.closing(prepared_frames), contextlib.closing(span_clips):
         for clip in span_clips:
             height, width = clip.image.shape[:2]
@@ -110,7 +112,7 @@ def watch(
     Raises:
       InputError: a frame that cannot be read, or as of `tracking.Linking.limits`.
     """
-    frames = _read(reader, span, clips.reach(predictor.info), stops)
+    frames = _read(reader, span, stream_clips.reach(predictor.info), stops)
     frame_answers = _until_stopped(_ahead(answers(predictor, frames, span)), stops)
     tracked_frames = tracking.follow(
         frame_answers, predictor.labels, linking, joint=predictor.info["joint"]

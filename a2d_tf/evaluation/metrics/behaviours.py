@@ -2,7 +2,7 @@
 
 The instances whose p(actor) reaches the threshold count. A true instance is found if
 one of its pair has an IoU of 0.5 or more with it: of the masks, or of the boxes if the
-true instance has no mask. Each instance finds at most one, see `matching.match`.
+true instance has no mask. Each instance finds at most one, see `box_matching.match`.
 
 For a confusion, a true instance is compared with a single instance: the best-scoring
 one of those whose box has an IoU of 0.5 or more with its own box.
@@ -19,7 +19,7 @@ import numpy as np
 from pycocotools import mask as rle_tools
 
 from a2d_tf.core.labels import A2D, LabelSpace
-from a2d_tf.evaluation.matching import MATCH_IOU, iou, match
+from a2d_tf.evaluation.box_matching import MATCH_IOU, iou, match
 from a2d_tf.evaluation.metrics import INSTANCES, Metric, Split, Table
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.evaluation.matching import iou, match
+from a2d_tf.evaluation.box_matching import iou, match
 from a2d_tf.evaluation.metrics import INSTANCES, Metric, Split, Table
 
 if TYPE_CHECKING:

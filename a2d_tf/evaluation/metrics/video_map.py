@@ -17,7 +17,7 @@ import numpy as np
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.evaluation.average_precision import ClassScorer, Curve, area_under_curve
 from a2d_tf.evaluation.box_data import Detections, Truth
-from a2d_tf.evaluation.matching import iou
+from a2d_tf.evaluation.box_matching import iou
 from a2d_tf.evaluation.metrics import KINDS
 from a2d_tf.evaluation.metrics.detection import pair_aps
 from a2d_tf.evaluation.metrics.tracks import ComparedFrame, Objects
