@@ -20,9 +20,15 @@ from a2d_tf.annotations.document import (
     Segmentation,
 )
 from a2d_tf.annotations.shapes import box_around_turned, segmentation_area
-from a2d_tf.core.checked_json import check_json
+from a2d_tf.core.checked_json import check_json, whole
 from a2d_tf.core.errors import quoted
+from a2d_tf.core.limits import MAX_SIDE
 from a2d_tf.data.instance_fields import FIELDS
+
+# Kinds of `core.checked_json`, in the files of both formats.
+ID = (int, str)
+SIDE = whole(1, MAX_SIDE)
+CATEGORIES = [{"id": ID, "name": str}]
 
 
 class Dialect(NamedTuple):

@@ -28,6 +28,9 @@ from typing import Any
 
 from a2d_tf.annotations import frame_names
 from a2d_tf.annotations.coco_document import (
+    CATEGORIES,
+    ID,
+    SIDE,
     CocoAnnotation,
     CocoImage,
     Dialect,
@@ -36,36 +39,33 @@ from a2d_tf.annotations.coco_document import (
 )
 from a2d_tf.annotations.container import File, size_of
 from a2d_tf.annotations.document import Document, FrameName, ReadOptions
-from a2d_tf.core.checked_json import one_of, whole
+from a2d_tf.core.checked_json import one_of
 from a2d_tf.core.errors import quoted
-from a2d_tf.core.limits import MAX_SIDE
 from a2d_tf.data.manifest import SPLITS
 
-_ID = (int, str)
-_SIDE = whole(1, MAX_SIDE)
 _COCO = {
     "images": [
         {
-            "id": _ID,
+            "id": ID,
             "file_name": str,
-            "width?": (_SIDE, None),
-            "height?": (_SIDE, None),
+            "width?": (SIDE, None),
+            "height?": (SIDE, None),
         }
     ],
-    "categories": [{"id": _ID, "name": str}],
-    "annotations": [{"image_id": _ID, "category_id": _ID, "attributes?": (dict, None)}],
+    "categories": CATEGORIES,
+    "annotations": [{"image_id": ID, "category_id": ID, "attributes?": (dict, None)}],
 }
 _OWN = {
     "images": [
         {
-            "id": _ID,
+            "id": ID,
             "file_name": str,
-            "width": _SIDE,
-            "height": _SIDE,
+            "width": SIDE,
+            "height": SIDE,
             "split?": one_of(*SPLITS),
         }
     ],
-    "annotations": [{"image_id": _ID, "actor": str, "action": str}],
+    "annotations": [{"image_id": ID, "actor": str, "action": str}],
 }
 
 

@@ -15,6 +15,9 @@ from typing import Any
 
 from a2d_tf.annotations import frame_names
 from a2d_tf.annotations.coco_document import (
+    CATEGORIES,
+    ID,
+    SIDE,
     CocoAnnotation,
     CocoImage,
     Dialect,
@@ -23,23 +26,19 @@ from a2d_tf.annotations.coco_document import (
 )
 from a2d_tf.annotations.container import File, size_of
 from a2d_tf.annotations.document import Document, FrameName, ReadOptions
-from a2d_tf.core.checked_json import whole
-from a2d_tf.core.limits import MAX_SIDE
 
-_ID = (int, str)
-_SIDE = whole(1, MAX_SIDE)
 _YOUTUBE_VIS = {
     "videos": [
         {
-            "id": _ID,
+            "id": ID,
             "file_names": [str],
-            "width?": (_SIDE, None),
-            "height?": (_SIDE, None),
+            "width?": (SIDE, None),
+            "height?": (SIDE, None),
         }
     ],
-    "categories": [{"id": _ID, "name": str}],
+    "categories": CATEGORIES,
     "annotations": [
-        {"video_id": _ID, "category_id": _ID, "segmentations?": (list, None)}
+        {"video_id": ID, "category_id": ID, "segmentations?": (list, None)}
     ],
 }
 

@@ -126,17 +126,18 @@ def _renamed_part(library, names):
             called[name] = _called(functions[name])
             waiting.extend(attribute.name for attribute in called[name])
 
-    part = type(library)(function=[functions[name] for name in sorted(called)])
-    content = part.SerializeToString(deterministic=True)
-    suffix = hashlib.sha256(content).hexdigest()[:16]
+    part = [functions[name] for name in sorted(called)]
+    digest = hashlib.sha256()
+    for function in part:
+        digest.update(function.SerializeToString(deterministic=True))
+    suffix = digest.hexdigest()[:16]
+
     new_names = {name: f"{name}_{suffix}" for name in called}
     for name, attributes in called.items():
         functions[name].signature.name = new_names[name]
         for attribute in attributes:
             attribute.name = new_names[attribute.name]
-    return type(library)(
-        function=[functions[name] for name in sorted(called)]
-    ), new_names
+    return type(library)(function=part), new_names
 
 
 class _StoredFunction:
