@@ -73,6 +73,39 @@ def test_bad_videoset_names_line_and_field(tmp_path, change, words):
     assert len(release.skipped) == 1 and words in release.skipped[0]
 
 
+def release_with_tests(tmp_path, rows, test_videos):
+    root = write_release(tmp_path, rows)
+    return Release(root, test_videos=test_videos, on_error="skip")
+
+
+def test_a_named_test_video_that_is_listed_twice_stays_a_test_video(tmp_path):
+    listed_twice = row("v", *SIZE, 9, 1, 0)
+    rows = [listed_twice, row("w", *SIZE, 9, 1, 0), listed_twice]
+    release = release_with_tests(tmp_path, rows, ["v"])
+    assert [(video.vid, video.split) for video in release.videos] == [
+        ("v", "test"),
+        ("w", "train"),
+    ]
+    assert len(release.skipped) == 1 and "line 3: vid 'v'" in release.skipped[0]
+
+
+def test_a_named_test_video_whose_row_is_malformed_is_left_out(tmp_path):
+    malformed = row("v", *SIZE, 0, 1, 0)
+    rows = [malformed, row("w", *SIZE, 9, 1, 0), row("x", *SIZE, 9, 1, 1)]
+    release = release_with_tests(tmp_path, rows, ["v", "w"])
+    assert [(video.vid, video.split) for video in release.videos] == [
+        ("w", "test"),
+        ("x", "train"),
+    ]
+
+
+def test_named_test_videos_that_are_all_malformed_are_not_replaced_by_others(tmp_path):
+    malformed = row("v", *SIZE, 0, 1, 0)
+    rows = [malformed, row("w", *SIZE, 9, 1, 0), row("x", *SIZE, 9, 1, 1)]
+    with pytest.raises(InputError, match="--test_videos: .*line 1: frames '0'"):
+        release_with_tests(tmp_path, rows, ["v"])
+
+
 def test_annotated_frames_are_ascending_and_one_based(tmp_path):
     release = release_of(tmp_path)
     folder = tmp_path / "Annotations/mat/v"

@@ -68,10 +68,9 @@ class Release:
         self.skipped = tuple(row.problem for row in rows.malformed_rows)
         if self.skipped and on_error == "fail":
             raise InputError(self.skipped[0])
-        test_vids = set(test_videos)
-        for row in rows.malformed_rows:
-            test_vids.discard(row.vid)
-        self.videos = video_list.with_tests(rows.videos, test_vids)
+        self.videos = video_list.with_tests(
+            rows.videos, test_videos, rows.malformed_rows
+        )
         self._video_of = {video.vid: video for video in self.videos}
         self._annotation_folders = _annotation_folders(self.root)
         if annotations is not None:

@@ -7,7 +7,7 @@ import dataclasses
 import io
 import pathlib
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from a2d_tf.core.errors import InputError, quoted
@@ -178,19 +178,30 @@ def keep_only(video_list: VideoList, path: pathlib.Path, videoset: str) -> Video
 
 
 def with_tests(
-    videos: tuple[Video, ...], test_vids: Collection[str]
+    videos: tuple[Video, ...],
+    test_vids: Collection[str],
+    malformed_rows: Sequence[MalformedRow] = (),
 ) -> tuple[Video, ...]:
     """Return videos with this test split; unchanged if no test videos are named.
 
+    A test video that only a malformed row lists is left out, as the others there.
+
     Raises:
-      InputError: one of the test videos is not among the videos.
+      InputError: a test video is not listed, or all of them are left out.
     """
-    unknown_vids = set(test_vids) - {video.vid for video in videos}
-    if unknown_vids:
-        vid = quoted(min(unknown_vids))
-        raise InputError(f"--test_videos: unknown video {vid}; correct the name")
     if not test_vids:
         return videos
+    problem_of = {row.vid: row.problem for row in malformed_rows}
+    left_out_vids = set(test_vids) - {video.vid for video in videos}
+    for vid in sorted(left_out_vids):
+        if vid not in problem_of:
+            raise InputError(
+                f"--test_videos: unknown video {quoted(vid)}; correct the name"
+            )
+    if left_out_vids == set(test_vids):
+        raise InputError(
+            f"--test_videos: all are left out; {problem_of[min(left_out_vids)]}"
+        )
     train, test = SPLITS
     split_videos = []
     for video in videos:
