@@ -260,6 +260,78 @@ def test_every_format_says_the_same(tmp_path, videos, name, packed):
         assert len(source.read_annotation("clip", number, SIZE).codes) == 0
 
 
+PREDICTION = {"info": {"description": "a2d_tf"}}
+NUMBERS = {
+    "cvat: no name": (
+        {"x.xml": xml(track(1, "cat", 2, 3), track(2, "cat", 2, 3))},
+        [None, None],
+    ),
+    "cvat: names": (
+        {
+            "x.xml": xml(
+                *(
+                    track(i, "cat", 2).replace(
+                        "</polygon>",
+                        f'<attribute name="name">{name}</attribute></polygon>',
+                    )
+                    for i, name in enumerate(["2", "Ann", "007"])
+                )
+            )
+        },
+        [2, None, None],
+    ),
+    "coco of CVAT": (SCENES["coco of CVAT"], [None, None]),
+    "coco of CVAT: names": (
+        {
+            "x.json": coco(
+                [image("clip/00003.jpg")],
+                [drawn(attributes={**TRACKED[1], "name": 3})],
+            )
+        },
+        [3],
+    ),
+    "coco of another tool": (
+        {"x.json": coco([image("clip/3.jpg")], [drawn(attributes={"track_id": 4})])},
+        [4],
+    ),
+    "our own coco": (
+        {
+            "x.json": coco(
+                [image("clip/frame_000002.PNG")],
+                [drawn(attributes={"track_id": 4, "occluded": False})],
+                **PREDICTION,
+            )
+        },
+        [4],
+    ),
+    "youtube_vis": (SCENES["youtube_vis"], [7, 8]),
+    "labelme": ({"clip/3.json": labelme(shape(group_id=2), shape())}, [2, None]),
+    "yolo": (
+        {
+            "data.yaml": YOLO,
+            "labels/train/clip/00003.txt": "0 .5 .5 .2 .2 3\n",
+        },
+        [None],
+    ),
+    "masks": (
+        {
+            "objects.csv": "video,object,actor,action\nclip,3,cat,sit\n",
+            "clip/00002.png": base64.b64decode(png(np.full(SIZE, 3))),
+        },
+        [3],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_number_is_one_that_a_person_or_our_own_export_gave(tmp_path, name):
+    files, expected = NUMBERS[name]
+    documents = read(tmp_path, files)
+    frames = [frame for document in documents for frame in document.frames]
+    (frame,) = (frame for frame in frames if frame.number == 3)
+    assert [instance.number for instance in frame.instances] == expected
+
+
 def read(folder, files, **options):
     return read_export(write(folder / "export", files), ReadOptions(**options))
 

@@ -18,6 +18,7 @@ from a2d_tf.annotations.document import (
     Instance,
     ReadOptions,
     Segmentation,
+    number_in_name,
 )
 from a2d_tf.annotations.shapes import box_around_turned, segmentation_area
 from a2d_tf.core.checked_json import check_json, whole
@@ -42,6 +43,8 @@ class Dialect(NamedTuple):
       scaled: see `AnnotatedFrame.scaled`.
       is_own: whether the format is this project's own. There, a mask may have a box
         that is larger than its smallest one, and no box is turned.
+      numbers_tracks: whether the tool chose the numbers of the tracks, see
+        `Instance.number`.
     """
 
     format: str
@@ -49,6 +52,7 @@ class Dialect(NamedTuple):
     empty: bool = False
     scaled: bool = False
     is_own: bool = False
+    numbers_tracks: bool = False
 
 
 class CocoAnnotation(NamedTuple):
@@ -151,6 +155,10 @@ def _instance(
     track = attributes.get("track_id")
     if type(track) is not int or track < 0:
         track = None
+    name = _text(attributes.get("name"))
+    number = number_in_name(name)
+    if number is None and not dialect.numbers_tracks:
+        number = track
     return Instance(
         label=annotation.label,
         parts=parts,
@@ -159,7 +167,8 @@ def _instance(
         action=_text(attributes.get("action")),
         track=track,
         box=box,
-        name=_text(attributes.get("name")),
+        name=name,
+        number=number,
         fields={field.name: attributes.get(field.name) for field in FIELDS},
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import pathlib
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Union
 
@@ -33,10 +34,14 @@ class Instance:
         annotated.
       where: the file and the place in it, for errors: 'own.json: annotations[3]'.
       actor, action: the attributes of these names; None if the tool has none.
-      track: the tool's identity, unique in its video; None if it has none.
+      track: the identity in the file, unique in its video; None if there is none.
       box: [x, y, width, height] as annotated, in pixels; None for the box of the mask.
         An instance has parts, a box, or both.
       name: the tool's attribute 'name', of the individual; None if there is none.
+      number: the number by which the user knows the individual; None if there is none.
+        It is a `name` that is a number, else the track of a file where a person, or our
+        own export, numbers tracks. Numbers that a tool chose are no names of anybody:
+        CVAT numbers the parts of all tracks from 0, anew in each export.
       coded: the action that was coded for the time of the frame; None if none was.
       fields: {name: value} of `instance_fields.FIELDS`, as in the file.
     """
@@ -49,8 +54,16 @@ class Instance:
     track: int | None = None
     box: Any = None
     name: str | None = None
+    number: int | None = None
     coded: str | None = None
     fields: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def number_in_name(name: str | None) -> int | None:
+    """Return the number that a name is: 3 of '3'; None of 'Ann', '007' and None."""
+    if name and re.fullmatch("0|[1-9][0-9]{0,8}", name):
+        return int(name)
+    return None
 
 
 class Numbering(NamedTuple):

@@ -173,7 +173,21 @@ def _dialect(content: dict[str, Any], options: ReadOptions) -> Dialect:
         return Dialect("coco", frame_names.of_label_studio, empty=True)
     # Our own export of a prediction lists nothing but key frames.
     is_prediction = description == frame_names.PREDICTION
-    return Dialect("coco", frame_names.of_cvat, empty=is_prediction)
+    return Dialect(
+        "coco",
+        frame_names.of_cvat,
+        empty=is_prediction,
+        numbers_tracks=not is_prediction and _is_of_cvat(content),
+    )
+
+
+def _is_of_cvat(content: dict[str, Any]) -> bool:
+    """Return whether annotations have attributes that CVAT gives to each of its own."""
+    for annotation in content["annotations"]:
+        attributes = annotation.get("attributes") or {}
+        if "occluded" in attributes or "keyframe" in attributes:
+            return True
+    return False
 
 
 def _frame_count(content: dict[str, Any]) -> int | None:

@@ -25,6 +25,7 @@ from a2d_tf.annotations.document import (
     Numbering,
     ReadOptions,
     Segmentation,
+    number_in_name,
 )
 from a2d_tf.core.errors import InputError, quoted
 from a2d_tf.data.segmentations import decode_rle
@@ -261,6 +262,7 @@ class _TaskReader:
             action=attributes.get("action"),
             box=box,
             name=attributes.get("name"),
+            number=number_in_name(attributes.get("name")),
         )
         frame.shapes.append((key, shape))
         return True

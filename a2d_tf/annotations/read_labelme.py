@@ -75,7 +75,13 @@ def read(file: File, options: ReadOptions) -> list[Document]:
         label = shape["label"]
         group_id = shape.get("group_id")
         group = None if group_id is None else (label, str(group_id))
-        instance = Instance(label, parts, file.place(where), box=box)
+        instance = Instance(
+            label,
+            parts,
+            file.place(where),
+            box=box,
+            number=group_id if type(group_id) is int else None,
+        )
         grouped_shapes.append((group, instance))
     if grouped_shapes or not content["shapes"]:
         instances = shapes.join(grouped_shapes)

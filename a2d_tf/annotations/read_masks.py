@@ -209,6 +209,7 @@ def _add_video(
                     actor=row.actor,
                     action=row.action,
                     track=value,
+                    number=value,
                 )
                 instances.append(instance)
             elif value != 0:
