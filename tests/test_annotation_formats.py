@@ -733,7 +733,10 @@ BROKEN = [
     (of_labelme(shape(polygon=[1, 1, 2, 2])), "clip_3.json: shapes[0]: points"),
     (of_labelme(SHORT), "clip_3.json: shapes[0]: mask"),
     (of_labelme(BEYOND), "clip_3.json: shapes[0]: a mask of 16x10"),
-    ({"data.yaml": "names: [a\n"}, "data.yaml: names"),
+    (
+        {"data.yaml": "names: [a\n"},
+        "data.yaml: names: the file is malformed YAML (while parsing a flow sequence",
+    ),
     ({"data.yaml": YOLO}, "no annotated frames"),
     (of_yolo("0 10 10 50 10 50 40"), "clip_3.txt: line 2"),
     (of_yolo("0 .5 .5 .1 .1 .93"), "clip_3.txt: line 2"),
@@ -755,6 +758,17 @@ def test_broken_exports_have_one_clear_error(tmp_path, videos, files, named):
                 source.read_annotation(video.vid, number, SIZE)
     assert named in str(caught.value)
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 600
+
+
+def test_an_error_that_has_a_remedy_gets_no_other_one(tmp_path):
+    with pytest.raises(InputError) as caught:
+        read(tmp_path, of_labelme(SHORT))
+    assert str(caught.value).startswith(f"{tmp_path}/export/clip_3.json: shapes[0]: ")
+    assert str(caught.value).endswith("; draw it again")
+    rle = '<mask frame="2" left="8" top="10" width="16" height="10" rle="0, 7"/>'
+    with pytest.raises(InputError) as caught:
+        read(tmp_path / "2", {"x.xml": xml(f'<track id="0" label="cat">{rle}</track>')})
+    assert str(caught.value).endswith("add up to 160 pixels; encode the mask again")
 
 
 def test_a_format_that_the_user_says(tmp_path, videos):

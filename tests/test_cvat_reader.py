@@ -128,6 +128,28 @@ def test_a_shape_of_one_frame_has_no_track_and_its_end_annotates_nothing(read):
     assert found.frame_count is None
 
 
+def test_the_ends_of_single_key_frames_annotate_nothing_however_many_there_are(read):
+    text = document(
+        track(
+            0,
+            polygon(0, "run"),
+            polygon(1, "run", outside=1),
+            polygon(3, "run"),
+            polygon(4, "run", outside=1),
+            polygon(5, "rest"),
+            polygon(6, "rest", keyframe=0),
+            polygon(7, "rest", outside=1),
+        )
+    )
+    (found,) = read(text, empty_frames=True)
+    assert described(found) == {
+        1: [("mouse", "run", 0)],
+        4: [("mouse", "run", 0)],
+        6: [("mouse", "rest", 0)],
+        8: [],
+    }
+
+
 def test_a_group_is_one_instance_named_by_its_largest_part(read):
     text = document(
         track(5, polygon(0, "run", WIDE), polygon(1, "run", SQUARE), group_id=9),

@@ -1,5 +1,6 @@
 """Predictions written for annotation tools: polygons, key frames, files, way back."""
 
+import copy
 import dataclasses
 import json
 import pathlib
@@ -18,6 +19,7 @@ from test_outputs import BOX, FILM, OTHER, SIZE, write
 from a2d_tf.annotations import writers as files
 from a2d_tf.annotations.document import ReadOptions
 from a2d_tf.annotations.formats import read_export
+from a2d_tf.annotations.names import NO_NAMES
 from a2d_tf.annotations.outlines import polygons
 from a2d_tf.annotations.tracked_video import (
     Shape,
@@ -31,6 +33,7 @@ from a2d_tf.core.labels import A2D
 from a2d_tf.data.segmentations import decode_mask, decode_parts, encode_mask
 
 CLIP = {"name": "clip1.mp4", "length": 8}
+SUFFIXES = {"cvat": ".xml", "coco": ".json", "labelme": ".zip"}
 
 
 def blobs(seed, height=60, width=80):
@@ -247,6 +250,110 @@ def test_cvat_has_a_task_and_tracks_of_polygons_that_end_where_they_are_gone(
     ]
 
 
+@pytest.mark.parametrize("form", [*SUFFIXES, "masks"])
+@pytest.mark.parametrize("masks", [False, True])
+def test_a_track_keeps_the_number_that_its_page_shows(form, masks, tmp_path):
+    whole = ragged()
+    tracks = list(whole.tracks)
+    for i, number in ((1, 20), (2, 5)):
+        tracks[i] = dataclasses.replace(tracks[i], id=number)
+    path = str(tmp_path / "a.zip")
+    files.save(dataclasses.replace(whole, tracks=tuple(tracks)), path, form, masks)
+    (first, *others) = read_export(pathlib.Path(path), ReadOptions(), form)
+    for document in (first, *others):
+        for frame in document.frames:
+            numbers = {instance.number for instance in frame.instances}
+            assert numbers == {
+                track.id
+                for track in tracks
+                if frame.number in {shape.frame for shape in track.shapes}
+            }
+
+
+@pytest.mark.parametrize("form", [*SUFFIXES, "masks"])
+def test_the_number_stays_where_a_track_changes_its_actor(form, tmp_path):
+    film = {n: [(4, code, 0.5, BOX)] for n, code in enumerate((66, 76, 76, 66, 66), 1)}
+    film[1].append((5, 66, 0.1, OTHER))  # left out, as its score is low
+    write(tmp_path / "out", film, **CLIP)
+    path = str(tmp_path / "a.zip")
+    files.save(read_tracked_video(tmp_path / "out", 0.3), path, form, form == "masks")
+    found = {}
+    for document in read_export(pathlib.Path(path), ReadOptions(), form):
+        for frame in document.frames:
+            (instance,) = frame.instances
+            found[frame.number] = (instance.label.split("-")[0], instance.number)
+    cat = ("cat", 4)
+    dog = ("dog", 4)
+    assert found == {1: cat, 2: dog, 3: dog, 4: cat, 5: cat}
+
+
+@pytest.mark.parametrize("form", [*SUFFIXES, "masks"])
+def test_a_detection_without_action_has_none_when_it_is_read(form, tmp_path):
+    track = ragged().tracks[0]
+    shapes = [dataclasses.replace(s, action="__undefined__") for s in track.shapes]
+    track = dataclasses.replace(track, shapes=tuple(shapes))
+    video = dataclasses.replace(
+        ragged(), tracks=(track,), actions={"cat": ("__undefined__",)}
+    )
+    path = str(tmp_path / "a.zip")
+    files.save(video, path, form, form == "masks")
+    count = 0
+    for document in read_export(pathlib.Path(path), ReadOptions(), form):
+        for frame in document.frames:
+            for instance in frame.instances:
+                actor, action = NO_NAMES.annotated_names(instance)
+                assert (actor, action or None) == ("cat", None)
+                count += 1
+    assert count == len(shapes)
+
+
+def test_a_track_whose_number_no_pixel_can_hold_is_an_error(tmp_path):
+    track = dataclasses.replace(ragged().tracks[0], id=65536)
+    video = dataclasses.replace(ragged(), tracks=(track,))
+    with pytest.raises(InputError, match="number of track 65536; choose another"):
+        files.save(video, str(tmp_path / "a"), "masks")
+    assert not (tmp_path / "a").exists()
+
+
+def as_cvat_returns_it(path, length):
+    """Fill the tracks between key frames, as CVAT does when it exports them."""
+    tree = ElementTree.parse(path)
+    for track in tree.getroot().iter("track"):
+        keys = list(track)
+        ends = [int(key.get("frame")) for key in keys[1:]] + [length]
+        for key in keys:
+            track.remove(key)
+        for key, end in zip(keys, ends):
+            track.append(key)
+            if key.get("outside") == "0":
+                for number in range(int(key.get("frame")) + 1, end):
+                    between = copy.deepcopy(key)
+                    between.set("frame", str(number))
+                    between.set("keyframe", "0")
+                    track.append(between)
+    tree.write(path)
+
+
+@pytest.mark.parametrize("chosen", [(4, 20), (4, 5, 6, 20, 30)])
+@pytest.mark.parametrize("every", [1, 2, 5])
+def test_frames_to_correct_that_cvat_returns_leave_no_frame_empty(
+    chosen, every, tmp_path
+):
+    whole = moving()
+    looked_at = sorted({*range(1, 41, every), *chosen})
+    shapes = [s for s in whole.tracks[0].shapes if s.frame in looked_at]
+    track = TrackShapes(3, "cat", tuple(shapes))
+    video = dataclasses.replace(
+        whole, frames=tuple(looked_at), tracks=(track,), boxes_only=False
+    )
+    path = tmp_path / "a.xml"
+    files.save(video, str(path), "cvat", frames=chosen)
+    as_cvat_returns_it(path, 40)
+    (document,) = read_export(path, ReadOptions(empty_frames=True), "cvat")
+    found = {f.number: [i.number for i in f.instances] for f in document.frames}
+    assert found == {number: [3] for number in chosen}
+
+
 def test_coco_has_the_attributes_of_cvat(prediction, tmp_path):
     keys = keep_key_frames(read_tracked_video(prediction), 5)
     files.save(keys, str(tmp_path / "a.json"), "coco")
@@ -309,9 +416,6 @@ def test_outputs_replace_no_folder(prediction, tmp_path):
                 read_tracked_video(prediction), str(tmp_path / name), form, False
             )
         assert (tmp_path / name / "corrected.json").read_text() == "{}"
-
-
-SUFFIXES = {"cvat": ".xml", "coco": ".json", "labelme": ".zip"}
 
 
 def ragged(count=12, size=(60, 80)):

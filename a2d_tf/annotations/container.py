@@ -170,5 +170,7 @@ class File(NamedTuple):
             yield
         except KeyError as error:
             raise self.error(where, f"{error} is not listed; {remedy}") from error
+        except InputError as error:  # it ends with its own remedy
+            raise self.error(where, str(error)) from error
         except ValueError as error:
             raise self.error(where, f"{error}; {remedy}") from error

@@ -130,8 +130,8 @@ class _TaskReader:
         # The largest part of a group changes; its first track does not.
         self._identities[key] = min(identity, self._identities.get(key, identity))
         numbering = _BY_IMAGE if self._task.of_video is False else _BY_FRAME
-        visible_count = 0
-        frames_left = []
+        visible_in_a_row = 0
+        was_outside = False
         for element in track:
             where = f'{place}, frame="{element.get("frame")}"'
             with self._file.at(where):
@@ -143,16 +143,18 @@ class _TaskReader:
                     )
                 frame = self._video_frames[number]
                 if element.get("outside") == "1":
-                    frames_left.append(frame)
+                    # A shape on one frame ends at the next one, which says nothing of
+                    # that frame.
+                    if visible_in_a_row > 1:
+                        frame.may_be_empty = True
+                    was_outside = True
                 elif self._add_shape(frame, element, label, key, where):
-                    visible_count += 1
+                    if was_outside:
+                        visible_in_a_row = 0
+                    visible_in_a_row += 1
+                    was_outside = False
                     if element.get("keyframe") != "0":
                         frame.is_annotated = True
-        # A shape drawn on one frame is exported as a track that ends at the next one;
-        # that end says nothing of the next frame.
-        if visible_count > 1:
-            for frame in frames_left:
-                frame.may_be_empty = True
 
     def add_image(self, image: Element) -> None:
         """Add the shapes of an <image>."""

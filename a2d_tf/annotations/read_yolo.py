@@ -15,7 +15,6 @@ Source: cvat-ai/datumaro `yolo/exporter.py`.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import posixpath
 import re
@@ -87,15 +86,21 @@ def read(file: File, options: ReadOptions) -> list[Document]:
 
 
 def _load(file: File) -> dict[str, Any]:
-    """Return the content of data.yaml; {} if it is damaged.
+    """Return the content of data.yaml; {} if it is no mapping.
 
     All its scalars stay texts, so that a class may be called 'no'.
+
+    Raises:
+      InputError: it is not YAML.
     """
-    with contextlib.suppress(yaml.YAMLError):
+    try:
         dataset = yaml.load(file.content, Loader=yaml.BaseLoader)
-        if isinstance(dataset, dict):
-            return dataset
-    return {}
+    except yaml.YAMLError as error:
+        problem = " ".join(str(error).split())
+        raise file.error(
+            "names", f"the file is malformed YAML ({problem}); correct it there"
+        ) from error
+    return dataset if isinstance(dataset, dict) else {}
 
 
 def _classes(file: File, dataset: dict[str, Any]) -> dict[str, str]:

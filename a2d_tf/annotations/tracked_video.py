@@ -28,8 +28,9 @@ class Shape:
       frame: 1-based number of the frame.
       action: what the actor does in it.
       mask: RLE {'size': [height, width], 'counts': text}, not empty.
-      until: number of a later frame where the track is gone; None where it goes on to
-        its next shape, or to the end of the video.
+      until: number of a later frame where the shape ends; None where it goes on to the
+        next shape of its track, or to the end of the video. Mostly the track is gone
+        there; but the next shape may begin in this frame.
       score: of the detection, 0 to 1.
       interpolated_box: the box [x, y, width, height] that the tool interpolates in
         this frame; None in a key frame.
@@ -59,11 +60,19 @@ class TrackShapes:
       id: unique in the video.
       actor: its class.
       shapes: one for each frame that shows it, ascending by frame.
+      split_from: id of the track from which it was split, because a track has one actor
+        here; None if it was not.
     """
 
     id: int
     actor: str
     shapes: tuple[Shape, ...]
+    split_from: int | None = None
+
+    @property
+    def number(self) -> int:
+        """The number of the track in pages, the overlay and summary.csv."""
+        return self.id if self.split_from is None else self.split_from
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,8 +158,21 @@ def interpolate_boxes(video: TrackedVideo, min_iou: float) -> TrackedVideo:
 
 
 def select_frames(video: TrackedVideo, frames: Collection[int]) -> TrackedVideo:
-    """Keep these frames of a video; tracks end after each of them."""
-    return _with_ends(_only_frames(video, frames), video)
+    """Keep these frames of a video.
+
+    Each shape ends one frame later, so that no tool interpolates between two of them,
+    even if the next of these frames has the track again.
+    """
+    part = _only_frames(video, frames)
+    last = video.frame_count or max(video.frames, default=0)
+    shapes_of_tracks = []
+    for track in part.tracks:
+        shapes = []
+        for shape in track.shapes:
+            until = shape.frame + 1 if shape.frame < last else None
+            shapes.append(dataclasses.replace(shape, until=until))
+        shapes_of_tracks.append(shapes)
+    return _with_shapes(part, shapes_of_tracks)
 
 
 def _changes(shapes):

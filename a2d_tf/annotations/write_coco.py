@@ -53,7 +53,7 @@ def write(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
                 "attributes": {
                     "action": shape.action,
                     "occluded": False,
-                    "track_id": track.id,
+                    "track_id": track.number,
                 },
             }
             annotations.append(annotation)

@@ -4,6 +4,8 @@ CVAT counts frames from 0, and interpolates between two key frames of a track; s
 track has a shape that is 'outside' where it is gone. What it interpolates is written,
 too, as in its own exports: it does not import that. A label keeps its name along a
 track, the attribute 'action' may change. Parts of one instance are tracks of one group.
+The attribute 'name' is the track's number, which CVAT keeps if the label has such an
+attribute; it numbers <track>s and groups anew in each export.
 CVAT has no tracks of masks: it takes the first shape of each for a mask on one frame,
 so every mask is a track of its own.
 
@@ -56,6 +58,8 @@ def write(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
             elements = _tracks_of_parts(track, "polygon", _polygons(track))
         for element in elements:
             element.set("id", str(track_id))
+            for shape in element:
+                _add_attribute(shape, "name", track.number)
             root.append(element)
             track_id += 1
     ElementTree.indent(root)
@@ -67,6 +71,10 @@ def _add(parent: Element, tag: str, text: Any = None) -> Element:
     element = SubElement(parent, tag)
     element.text = None if text is None else str(text)
     return element
+
+
+def _add_attribute(shape: Element, name: str, value: Any) -> None:
+    _add(shape, "attribute", value).set("name", name)
 
 
 def _boxes(track: TrackShapes) -> list[_ShapeWithParts]:
@@ -101,14 +109,23 @@ def _tracks_of_parts(
 ) -> Iterator[Element]:
     """Yield a <track> for the first part of each shape, one for the second, and so on.
 
-    A part ends where its track ends, or at the next shape if that has fewer parts.
+    A part ends where its track ends, or at the next shape if that has fewer parts. One
+    that ends in the frame of the next shape goes on there as another <track>.
     """
     most = max(len(shape.parts) for shape in shapes)
+    is_grouped = most > 1
+    for (shape, _), (following, _) in zip(shapes, shapes[1:]):
+        if shape.until == following.frame:
+            is_grouped = True
     for k in range(most):
-        element = _track_element(track, is_grouped=most > 1)
+        element = _track_element(track, is_grouped)
+        end = None
         for i, (shape, parts) in enumerate(shapes):
             if k >= len(parts):
                 continue
+            if end == shape.frame:
+                yield element
+                element = _track_element(track, is_grouped)
             _add_shape(element, tag, shape, parts[k])
             end = shape.until
             if not end and i + 1 < len(shapes) and k >= len(shapes[i + 1].parts):
@@ -157,7 +174,7 @@ def _add_shape(
         "z_order": "0",
     }
     element = SubElement(track, tag, attributes)
-    _add(element, "attribute", shape.action).set("name", "action")
+    _add_attribute(element, "action", shape.action)
 
 
 def _mask_attributes(shape: Shape) -> dict[str, str]:

@@ -1,7 +1,8 @@
 """Writer of LabelMe's JSON, a file for each frame.
 
-clip1/00005.json lies beside the image 00005.jpg. Labels are 'actor-action'. Parts of
-one instance are shapes of one group, whose number is the track's.
+clip1/00005.json lies beside the image 00005.jpg. Labels are 'actor-action', or 'actor'
+for a detector that knows no actions. Parts of one instance are shapes of one group,
+whose number is the track's.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from a2d_tf.annotations.conventions import UNDEFINED
 from a2d_tf.annotations.outlines import crop, polygons
 from a2d_tf.annotations.tracked_video import Shape, TrackedVideo
 
@@ -34,12 +36,15 @@ def write(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
     for frame, tracked_shapes in video.by_frame().items():
         labelme_shapes = []
         for track, shape in tracked_shapes:
+            label = track.actor
+            if shape.action != UNDEFINED:
+                label += f"-{shape.action}"
             for points, png in _parts(shape, shape_type):
                 labelme_shape: dict[str, Any] = {
-                    "label": f"{track.actor}-{shape.action}",
+                    "label": label,
                     "points": points,
                     "mask": png,
-                    "group_id": track.id,
+                    "group_id": track.number,
                     "description": "",
                     "shape_type": shape_type,
                     "flags": {},

@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import io
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,9 +19,11 @@ from PIL import Image
 
 from a2d_tf.annotations import frame_names
 from a2d_tf.annotations.read_masks import COLUMNS, LIST
-from a2d_tf.annotations.tracked_video import TrackedVideo, TrackShapes
+from a2d_tf.annotations.tracked_video import Shape, TrackedVideo
 from a2d_tf.core.errors import InputError
 from a2d_tf.ops.visualize import track_colours
+
+_LARGEST = 2**16 - 1  # in a pixel of a grey PNG
 
 
 def write(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
@@ -42,13 +44,18 @@ def write(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
             png_stems[frame] = pathlib.PurePath(video.image(frame)).stem
     yield LIST, _object_list(video, png_stems)
 
-    most = max((track.id for track in video.tracks), default=0)
+    most = max((track.number for track in video.tracks), default=0)
+    if most > _LARGEST:
+        raise InputError(
+            f"--format=masks: pixels of 16 bits cannot hold the number of track {most};"
+            " choose another format"
+        )
     has_palette = most < 256
     palette = bytes([0, 0, 0]) + track_colours(range(1, 256)).tobytes()
     for frame, tracked_shapes in video.by_frame().items():
         pixels = np.zeros(video.size, np.uint8 if has_palette else np.uint16)
         for track, shape in sorted(tracked_shapes, key=lambda pair: pair[1].score):
-            pixels[shape.decoded()] = track.id
+            pixels[shape.decoded()] = track.number
         image = Image.fromarray(pixels)
         if has_palette:
             image.putpalette(palette)
@@ -62,29 +69,41 @@ def _object_list(video: TrackedVideo, png_stems: Mapping[int, str]) -> bytes:
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(COLUMNS)
+    actors_of_shapes: dict[int, list[tuple[Shape, str]]] = {}
     for track in video.tracks:
-        table.writerows(_rows(track, video.name, png_stems))
+        of_number = actors_of_shapes.setdefault(track.number, [])
+        of_number.extend((shape, track.actor) for shape in track.shapes)
+    for number, shapes in actors_of_shapes.items():
+        shapes.sort(key=lambda pair: pair[0].frame)
+        table.writerows(_rows(number, shapes, video.name, png_stems))
     return text.getvalue().encode()
 
 
 def _rows(
-    track: TrackShapes, video_name: str, png_stems: Mapping[int, str]
+    number: int,
+    shapes: Sequence[tuple[Shape, str]],
+    video_name: str,
+    png_stems: Mapping[int, str],
 ) -> list[list[Any]]:
-    """Return the rows of a track, one for each action on end, as COLUMNS has them.
+    """Return the rows of a track, one for each pair on end, as COLUMNS has them.
 
     The first begins, and the last ends, with the video.
+
+    Args:
+      number: of the track.
+      shapes: its shapes with their actors, in the order of time.
     """
     rows: list[list[Any]] = []
-    action = None
-    for shape in track.shapes:
-        if shape.action == action:
+    pair = None
+    for shape, actor in shapes:
+        if (actor, shape.action) == pair:
             continue
-        action = shape.action
+        pair = (actor, shape.action)
         first: int | str = ""
         if rows:
             first = _number(png_stems[shape.frame], video_name)
             rows[-1][-1] = first - 1
-        rows.append([video_name, track.id, track.actor, action, first, ""])
+        rows.append([video_name, number, actor, shape.action, first, ""])
     return rows
 
 

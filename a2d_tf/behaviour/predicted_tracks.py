@@ -31,7 +31,8 @@ def read_tracked_video(
     """Read the tracks of a prediction.
 
     Their labels are steadier than those of the detections. A track has one actor: where
-    its actor changes, another track begins. Masks without a pixel are left out.
+    its actor changes, another one begins, of the same number. Masks without a pixel are
+    left out.
 
     Args:
       folder: with `tracks.json`, `detections.json`, `label_maps` and `video.json`.
@@ -132,6 +133,12 @@ def _one_actor_each(
     free_ids = itertools.count(largest_id + 1)
     tracks: dict[int, TrackShapes] = {}
     for track_id, actor in sorted(shapes):
-        new_id = next(free_ids) if track_id in tracks else track_id
-        tracks[new_id] = TrackShapes(new_id, actor, tuple(shapes[track_id, actor]))
+        new_id = track_id
+        split_from = None
+        if track_id in tracks:
+            new_id = next(free_ids)
+            split_from = track_id
+        tracks[new_id] = TrackShapes(
+            new_id, actor, tuple(shapes[track_id, actor]), split_from
+        )
     return tuple(tracks[track_id] for track_id in sorted(tracks))

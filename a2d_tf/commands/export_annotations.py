@@ -16,9 +16,10 @@ interpolates, a track has there only those key frames that keep the IoU with it 
   boris    times alone, of a prediction or a library: a project that BORIS opens,
            .boris, else its tabular events, .csv or .tsv
 
-A label is the actor and has the attribute 'action'; of labelme it is 'actor-action'. In
-masks, a pixel has one track: that of the higher score where masks overlap. a2d records
-reads all of them but boris, corrected or not.
+A label is the actor and has the attribute 'action'; of labelme it is 'actor-action'.
+Tracks keep their numbers, for cvat in the attribute 'name'. In masks, a pixel has one
+track: that of the higher score where masks overlap. a2d records reads all of them but
+boris, corrected or not.
 """
 
 from __future__ import annotations
