@@ -202,6 +202,98 @@ def test_a_stream_that_was_cut_begins_with_its_first_key_frame_and_others_may_fo
             assert_same(pictures(path, first, timeline)[1], frames_there[first:])
 
 
+ENCODERS_OF_STREAMS = {
+    "h264": ("libx264", GROUPS),
+    "hevc": ("libx265", {"x265-params": "log-level=none:keyint=8"}),
+    "mpeg2": ("mpeg2video", GROUPS),
+}
+
+
+@pytest.fixture(scope="module", params=ENCODERS_OF_STREAMS)
+def films_to_join(request, tmp_path_factory):
+    """(suffix, start in seconds) -> a film of 14 or, if it starts later, 10 frames."""
+    codec, options = ENCODERS_OF_STREAMS[request.param]
+    folder = tmp_path_factory.mktemp(request.param)
+
+    def make(suffix, start=0.0):
+        count = 10 if start else 14
+        frames = coloured_frames(count, 120, 160)
+        times = start + np.arange(count) / 25
+        path = folder / f"{start}{suffix}"
+        return write_film(path, frames, codec, times, ticks=25, **options)
+
+    return make
+
+
+def damaged_frames(path):
+    with decoder.Decoder(path, "") as video:
+        return [i for i, frame in enumerate(video.frames()) if frame.is_damaged]
+
+
+def first_stamp(path):
+    """Seconds on the film's own clock."""
+    with av.open(str(path)) as file:
+        stream = file.streams.video[0]
+        return float(stream.start_time * stream.time_base)
+
+
+@pytest.mark.parametrize("pause", [-0.2, 0.0, 5.0])
+def test_films_joined_in_a_transport_stream_are_whole(films_to_join, pause, tmp_path):
+    """The second film's clock starts anew, goes on, or goes on after a pause."""
+    first = films_to_join(".ts")
+    # Encoders that reorder frames delay the first film, which would begin below 0.
+    delay = first_stamp(first) - first_stamp(films_to_join(".ts", 1.0)) + 1
+    second = films_to_join(".ts", 14 / 25 + delay + pause)
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(first.read_bytes() + second.read_bytes() + first.read_bytes())
+    assert damaged_frames(joined) == []
+    seconds, rgb = pictures(joined)
+    parts = [pictures(path)[1] for path in (first, second, first)]
+    assert_same(rgb, parts[0] + parts[1] + parts[2])
+    second_start = 14 / 25 + max(0, pause)
+    expected = [*np.arange(14) / 25, *(second_start + np.arange(24) / 25)]
+    np.testing.assert_allclose(seconds, expected, atol=1e-6)
+    assert len(list(video_frames.read(joined))) == 38
+
+
+def largest_later_frame(data):
+    """Range of the packets of a transport stream with its largest frame but one."""
+    starts = []
+    for i in range(len(data) // 188):
+        packet = data[188 * i :]
+        if packet[1] == 0x41 and packet[2] == 0:  # a frame of film 256 begins
+            starts.append(i)
+    _, *sizes = np.diff([*starts, len(data) // 188])
+    start = starts[1 + int(np.argmax(sizes))]
+    return range(start, start + max(sizes))
+
+
+def test_a_frame_cut_before_a_join_is_damaged(films_to_join, tmp_path):
+    data = films_to_join(".ts").read_bytes()
+    cut = tmp_path / "cut.ts"
+    packets = largest_later_frame(data)
+    assert len(packets) > 3
+    cut.write_bytes(data[: 188 * packets[2]] + data)
+    assert len(damaged_frames(cut)) > 0
+
+
+def test_a_frame_that_lost_packets_before_a_join_is_damaged(films_to_join, tmp_path):
+    data = films_to_join(".ts").read_bytes()
+    lossy = tmp_path / "lossy.ts"
+    packets = largest_later_frame(data)
+    whole_frame = data[: 188 * packets.stop]
+    middle = 188 * packets[1]
+    lossy.write_bytes(whole_frame[:middle] + whole_frame[middle + 188 :] + data)
+    assert len(damaged_frames(lossy)) > 0
+
+
+def test_films_joined_in_a_program_stream_keep_every_frame(films_to_join, tmp_path):
+    film = films_to_join(".mpg")
+    joined = tmp_path / "joined.mpg"
+    joined.write_bytes(film.read_bytes() * 2)
+    assert_same(pictures(joined)[1], pictures(film)[1] * 2)
+
+
 def test_damaged_frames_are_told_and_not_learned_from(film, tmp_path):
     for name in FILMS:
         with decoder.Decoder(film(name), "") as video:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import collections
 import contextlib
 import itertools
 import math
@@ -21,6 +22,7 @@ from av.video.reformatter import VideoReformatter
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.limits import MAX_PIXELS, check_size
 from a2d_tf.data import timeline as timelines
+from a2d_tf.data import transport_stream
 from a2d_tf.data.decoded_frame import DecodedFrame
 from a2d_tf.data.timeline import Timeline
 
@@ -36,6 +38,7 @@ _CONTAINERS = (
 _OPTIONS = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
 # Streams may be cut anywhere, and go on with another film.
 _STREAMS = ("hevc", "mpeg", "mpegts")
+_TRANSPORT_STREAM = "mpegts"
 
 
 class _VideoFile(NamedTuple):
@@ -45,15 +48,23 @@ class _VideoFile(NamedTuple):
       container: PyAV's file.
       stream: its film, PyAV's stream.
       time_base: seconds of a unit of its stamps.
-      has_times: False where frames have no times but their order.
-      is_stream: whether the file may be cut anywhere.
+      format_name: of the container, as FFmpeg names it.
     """
 
     container: Any
     stream: Any
     time_base: Fraction
-    has_times: bool
-    is_stream: bool
+    format_name: str
+
+    @property
+    def has_times(self) -> bool:
+        """False where frames have no times but their order."""
+        return self.format_name != "avi"
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether the file may be cut anywhere."""
+        return self.format_name in _STREAMS
 
 
 class _FfmpegFrame(NamedTuple):
@@ -68,6 +79,16 @@ class _FfmpegFrame(NamedTuple):
     frame: Any
     begins_film: bool
     is_damaged: bool
+
+
+class _FilmEnd(NamedTuple):
+    """Stands between the packets of two films.
+
+    Attributes:
+      clock_goes_on: whether the times of the second film go on from those of the first.
+    """
+
+    clock_goes_on: bool
 
 
 class Decoder:
@@ -93,6 +114,8 @@ class Decoder:
         self._remedy = remedy
         self.is_broken = False
         self._file = _open(self._path, remedy)
+        # Of a transport stream those ahead; None until one has been reported.
+        self._gaps: collections.deque[transport_stream.Gap] | None = None
         stream = self._file.stream
         self.fps = stated_rate(stream.average_rate, stream.guessed_rate)
         self.count: int | None = stream.frames or None
@@ -131,7 +154,7 @@ class Decoder:
         the frames are decoded.
         """
         codec_name = self._file.stream.codec_context.codec.canonical_name
-        if timelines.is_in_packets(self._file.container.format.name, codec_name):
+        if timelines.is_in_packets(self._file.format_name, codec_name):
             with contextlib.suppress(av.FFmpegError):
                 timeline = timelines.of_packets(
                     self._packets(), self._file.stream, self.fps
@@ -207,10 +230,11 @@ class Decoder:
         begins_film = False
         damaged_stamps: set[int | None] = set()
         for packet in self._decodable(packets):
-            if packet is not None and packet.is_corrupt:
+            is_end = isinstance(packet, _FilmEnd)
+            if not is_end and packet.is_corrupt and not self._is_before_join(packet):
                 damaged_stamps.add(packet.pts)
             try:
-                for frame in context.decode(packet):
+                for frame in context.decode(None if is_end else packet):
                     is_damaged = frame.is_corrupt or frame.pts in damaged_stamps
                     yield _FfmpegFrame(frame, begins_film, is_damaged)
                     has_frames = True
@@ -219,13 +243,13 @@ class Decoder:
                 self.is_broken = has_frames
                 if has_frames:
                     return
-            if packet is None:
+            if is_end:
                 context.flush_buffers()
                 damaged_stamps.clear()
-                begins_film = True
+                begins_film = not packet.clock_goes_on
 
     def _decodable(self, packets):
-        """Yield packets, in a stream from its first key frame on; None ends a film.
+        """Yield packets, in a stream from its first key frame on, and each _FilmEnd.
 
         FFmpeg invents the pictures to which the first frames of a cut stream refer.
         """
@@ -238,13 +262,16 @@ class Decoder:
         for packet in packets:
             held_packets.append(packet)
             if packet.size and packet.dts is None and last_dts > -math.inf:
-                # The rest of a cut frame, if the next packet is another film's.
-                continue
+                # In a transport stream each frame has a time. This may be the rest of a
+                # cut one, if the next packet is another film's.
+                if self._file.format_name == _TRANSPORT_STREAM:
+                    continue
+            goes_back = packet.dts is not None and packet.dts < last_dts
+            if goes_back or self._is_after_pause(packet):
+                yield _FilmEnd(clock_goes_on=not goes_back)
+                waits_for_key = True
+                held_packets = [packet]
             if packet.dts is not None:
-                if packet.dts < last_dts:  # another film begins
-                    yield None
-                    waits_for_key = True
-                    held_packets = [packet]
                 last_dts = packet.dts
             for held_packet in held_packets:
                 if held_packet.is_keyframe or held_packet.size == 0:
@@ -252,6 +279,27 @@ class Decoder:
                 if not waits_for_key:
                     yield held_packet
             held_packets.clear()
+
+    def _is_before_join(self, packet):
+        """Return whether a packet is taken for damaged as another film follows it."""
+        if self._file.format_name != _TRANSPORT_STREAM:
+            return False
+        if self._gaps is None:
+            gaps = transport_stream.find_gaps(self._path, self._file.stream.id)
+            self._gaps = collections.deque(gaps)
+        while self._gaps and self._gaps[0].position <= packet.pos:
+            self._gaps.popleft()
+        return bool(self._gaps) and self._gaps[0].is_join
+
+    def _is_after_pause(self, packet):
+        """Return whether a packet begins a film that lacks frames before it."""
+        if not self._gaps or packet.pos is None:
+            return False
+        gap = self._gaps[0]
+        if packet.pos < gap.position:
+            return False
+        self._gaps.popleft()
+        return gap.is_join and gap.is_pause
 
     def _packets(self):
         """Yield the packets from the position in the file, to where it breaks off."""
@@ -347,14 +395,7 @@ def _open(path, remedy):
     context.thread_count = cv2.getNumThreads()
     context.thread_type = "AUTO"
     context.options = {"max_pixels": str(MAX_PIXELS)}
-    container_name = container.format.name
-    return _VideoFile(
-        container=container,
-        stream=stream,
-        time_base=time_base,
-        has_times=container_name != "avi",
-        is_stream=container_name in _STREAMS,
-    )
+    return _VideoFile(container, stream, time_base, container.format.name)
 
 
 def _claimed_duration(file):
