@@ -11,7 +11,9 @@ import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from a2d_tf.annotations import frame_names
 from a2d_tf.annotations.container import File
+from a2d_tf.annotations.conventions import Conventions
 from a2d_tf.annotations.document import (
     Document,
     FrameName,
@@ -38,21 +40,18 @@ class Dialect(NamedTuple):
     Attributes:
       format: name of the format, one of `formats.FORMATS`.
       parse: the name of an image -> its frame, or None.
-      empty: whether an image without annotations is an annotated frame without
-        instances.
+      conventions: whether an image without annotations is an annotated frame without
+        instances, and whether the numbers of tracks are names.
       scaled: see `AnnotatedFrame.scaled`.
       is_own: whether the format is this project's own. There, a mask may have a box
         that is larger than its smallest one, and no box is turned.
-      numbers_tracks: whether the tool chose the numbers of the tracks, see
-        `Instance.number`.
     """
 
     format: str
     parse: Callable[[str], FrameName | None]
-    empty: bool = False
+    conventions: Conventions
     scaled: bool = False
     is_own: bool = False
-    numbers_tracks: bool = False
 
 
 class CocoAnnotation(NamedTuple):
@@ -122,15 +121,18 @@ def make_document(
         reason = _reason_to_leave_out(image.annotations, instances, dialect, options)
         if reason:
             document.left_out[reason] += 1
-        else:
-            document.add(
-                image.where,
-                dialect.parse(image.file_name) or image.file_name,
-                image.size,
-                instances,
-                split=image.split,
-                scaled=dialect.scaled,
-            )
+            continue
+        name = dialect.parse(image.file_name)
+        if name is None:
+            raise file.error(image.where, frame_names.not_a_frame(image.file_name))
+        document.add(
+            image.where,
+            name,
+            image.size,
+            instances,
+            split=image.split,
+            scaled=dialect.scaled,
+        )
     return document
 
 
@@ -157,7 +159,7 @@ def _instance(
         track = None
     name = _text(attributes.get("name"))
     number = number_in_name(name)
-    if number is None and not dialect.numbers_tracks:
+    if number is None and dialect.conventions.tracks_have_names:
         number = track
     return Instance(
         label=annotation.label,
@@ -239,7 +241,7 @@ def _reason_to_leave_out(
 ) -> str | None:
     """Return why a frame does not count as annotated; None if it does."""
     if not annotations:
-        if dialect.empty or options.empty_frames:
+        if dialect.conventions.lists_empty or options.empty_frames:
             return None
         return "frames without annotations"
     if not instances:

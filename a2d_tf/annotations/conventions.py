@@ -1,15 +1,28 @@
 """What the numbers and blanks in the files of each tool mean.
 
-Readers and writers take them from here. docs/data_format.md has the same table.
+Readers and writers take them from here. docs/data_format.md shows the same table.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import enum
 
 UNDEFINED = "__undefined__"
 """The value that CVAT gives to an attribute for which nobody has chosen one."""
-_NO_VALUE = ("", UNDEFINED)
+NO_VALUE = ("", UNDEFINED)
+"""Values of an attribute that say nothing."""
+
+
+class Tracks(str, enum.Enum):
+    """Who has numbered the tracks of a file."""
+
+    NONE = "has none"
+    TOOL = "the tool"
+    """Such a number is nobody's name: it may be another one in the next export."""
+    USER = "you"
+    OURS = "as pages"
+    """Our own export: the numbers of pages, of the overlay and of summary.csv."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,10 +32,9 @@ class Conventions:
     Attributes:
       tool: what people call it.
       first_frame: its number of the first frame of a video.
-      first_track: the number of the first track; None if its files have no tracks.
-      numbers_tracks: whether the tool chooses the numbers of tracks, so that they are
-        nobody's names, see `Instance.number`.
-      unit: of times, 'frame' or 'second'.
+      tracks: who has numbered the tracks.
+      first_track: the lowest number of a track.
+      unit: of times.
       lists_empty: whether a listed frame without shapes is known to be empty.
       gap: what it means that a track has no shape in a frame.
       blanks: values of an attribute, or of a cell, that say nothing.
@@ -30,12 +42,12 @@ class Conventions:
 
     tool: str
     first_frame: int
-    first_track: int | None
-    numbers_tracks: bool = False
+    tracks: Tracks
+    first_track: int = 0
     unit: str = "frame"
-    lists_empty: bool = False
-    gap: str = "the track is not there"
-    blanks: tuple[str, ...] = _NO_VALUE
+    lists_empty: bool = True
+    gap: str = "gone"
+    blanks: tuple[str, ...] = NO_VALUE
 
     def frame(self, number: int) -> int:
         """Return the 1-based number of the frame that the tool calls `number`."""
@@ -45,57 +57,60 @@ class Conventions:
         """Return what the tool calls a frame, given its 1-based number."""
         return frame - 1 + self.first_frame
 
+    @property
+    def tracks_have_names(self) -> bool:
+        """Whether the number of a track is the one by which its user knows it."""
+        return self.tracks in (Tracks.USER, Tracks.OURS)
 
-OURS = Conventions(
-    "pages, overlay, summary.csv", first_frame=1, first_track=1, lists_empty=True
-)
-OWN_JSON = Conventions("our own JSON", first_frame=1, first_track=1, lists_empty=True)
+
 CVAT = Conventions(
     "CVAT's XML",
     first_frame=0,
-    first_track=0,
-    numbers_tracks=True,
-    gap="interpolated between key frames; from `outside` on, the track is not there",
+    tracks=Tracks.TOOL,
+    lists_empty=False,
+    gap="interpolated, or gone from `outside` on",
 )
 COCO_OF_CVAT = Conventions(
-    "COCO of CVAT", first_frame=0, first_track=0, numbers_tracks=True
+    "COCO of CVAT", first_frame=0, tracks=Tracks.TOOL, lists_empty=False
+)
+COCO_OF_OURS = Conventions(
+    "COCO of ours", first_frame=0, tracks=Tracks.OURS, first_track=1
 )
 COCO_OF_LABEL_STUDIO = Conventions(
-    "COCO of Label Studio", first_frame=1, first_track=None, lists_empty=True
+    "COCO of Label Studio", first_frame=1, tracks=Tracks.NONE
 )
-COCO_OF_ROBOFLOW = Conventions(
-    "COCO of Roboflow", first_frame=0, first_track=None, lists_empty=True
+COCO_OF_ROBOFLOW = Conventions("COCO of Roboflow", first_frame=0, tracks=Tracks.NONE)
+COCO = Conventions(
+    "COCO of others", first_frame=1, tracks=Tracks.USER, lists_empty=False
 )
-COCO = Conventions("COCO of others", first_frame=1, first_track=1)
-COCO_OF_OURS = Conventions(
-    "COCO of `a2d export-annotations`", first_frame=0, first_track=1, lists_empty=True
+YOUTUBE_VIS = Conventions("YouTube-VIS", first_frame=0, tracks=Tracks.USER)
+LABELME = Conventions("LabelMe", first_frame=1, tracks=Tracks.USER)
+YOLO = Conventions("YOLO", first_frame=1, tracks=Tracks.TOOL)
+MASKS = Conventions("masks", first_frame=0, tracks=Tracks.USER, first_track=1)
+OWN_JSON = Conventions("our own JSON", first_frame=1, tracks=Tracks.USER)
+PAGES = Conventions(
+    "pages, summary.csv", first_frame=1, tracks=Tracks.OURS, first_track=1
 )
-YOUTUBE_VIS = Conventions("YouTube-VIS", first_frame=0, first_track=1, lists_empty=True)
-LABELME = Conventions("LabelMe, groups", first_frame=1, first_track=1, lists_empty=True)
-YOLO = Conventions(
-    "YOLO", first_frame=1, first_track=0, numbers_tracks=True, lists_empty=True
-)
-MASKS = Conventions("masks", first_frame=0, first_track=1, lists_empty=True)
 BORIS = Conventions(
-    "BORIS, image index",
-    first_frame=1,
-    first_track=None,
+    "BORIS",
+    first_frame=1,  # of images, which it counts
+    tracks=Tracks.NONE,
     unit="second",
     gap="not coded",
     blanks=("", "NA", "Not found", "No focal subject"),
 )
 ALL = (
-    OURS,
-    OWN_JSON,
     CVAT,
     COCO_OF_CVAT,
+    COCO_OF_OURS,
     COCO_OF_LABEL_STUDIO,
     COCO_OF_ROBOFLOW,
     COCO,
-    COCO_OF_OURS,
     YOUTUBE_VIS,
     LABELME,
     YOLO,
     MASKS,
+    OWN_JSON,
+    PAGES,
     BORIS,
 )

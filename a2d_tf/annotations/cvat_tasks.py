@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from xml.etree.ElementTree import Element
 
-from a2d_tf.annotations.document import Instance
+from a2d_tf.annotations.conventions import CVAT
+from a2d_tf.annotations.document import ToolLabel
 from a2d_tf.core.errors import quoted
 from a2d_tf.data import video_frames
 
@@ -64,7 +65,7 @@ class Task:
         """
         if self.count is not None and frame - self.offset not in self.frames:
             raise ValueError(f"frame {frame} is not in its task")
-        return frame - self.offset + 1
+        return CVAT.frame(frame - self.offset)
 
 
 def read_tasks(root: Element) -> dict[str | None, Task]:
@@ -100,11 +101,11 @@ def read_tasks(root: Element) -> dict[str | None, Task]:
     return {str(task.id): task for task in tasks}
 
 
-def read_labels(root: Element) -> Iterator[Instance]:
-    """Yield an instance of each label and action in the tool's list of labels.
+def read_labels(root: Element) -> Iterator[ToolLabel]:
+    """Yield each label, actor and action in the tool's list of labels.
 
-    See `Document.tool_labels`. A label whose actor or action is free text yields one
-    without a name, because its names are not all in the list.
+    A label whose actor or action is free text yields one without a name, because its
+    names are not all in the list.
     """
     for label in root.iterfind("meta//label"):
         name = label.findtext("name", "")
@@ -120,7 +121,7 @@ def read_labels(root: Element) -> Iterator[Instance]:
                 name = ""
         for actor in choices["actor"]:
             for action in choices["action"]:
-                yield Instance(name, (), "meta", actor, action)
+                yield ToolLabel(name, actor, action)
 
 
 def _read_task(parent: Element, task: Element | None) -> Task:

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import enum
 import pathlib
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Union
-
-from a2d_tf.core.errors import InputError, quoted
 
 Segmentation = Union[list, dict]
 """A COCO segmentation.
@@ -66,18 +65,27 @@ def number_in_name(name: str | None) -> int | None:
     return None
 
 
+class Counted(str, enum.Enum):
+    """What the number of a frame counts."""
+
+    VIDEO_FRAMES = "video"
+    """The frames of the source video, from 1."""
+    IMAGE_NAMES = "names"
+    """It is the number in the name of the image, whose folder may begin at 0."""
+    IMAGE_NAMES_FROM_0 = "names from 0"
+    """It is the number in the name plus 1, unless the folder begins at 1."""
+    TASK_IMAGES = "images"
+    """The images of the task, from 1: frames, if the task has all of the video's."""
+
+
 class Numbering(NamedTuple):
     """How a tool numbers the frames of a video.
 
     Attributes:
-      kind: what is counted. 'video': the frames of the source video, from 1; 'names':
-        the number in the name of the image, whose folder may begin at 0; 'names from
-        0': that number plus 1, unless the folder begins at 1; 'images': the images of
-        the task, which tell frames only if the task has all of the video's.
-      explanation: the same in one line for the user: 'frame_000005 is frame 6'.
+      explanation: for the user, in one line: 'frame_000005 is frame 6'.
     """
 
-    kind: str
+    kind: Counted
     explanation: str
 
 
@@ -133,6 +141,14 @@ class AnnotatedFrame:
         return not self.keeps_shape or abs(ratio - 1) <= _ROUNDING
 
 
+class ToolLabel(NamedTuple):
+    """A label, and values of its attributes, that a tool offers; as of `Instance`."""
+
+    label: str
+    actor: str | None = None
+    action: str | None = None
+
+
 @dataclasses.dataclass
 class Document:
     """The annotations of one file, which its reader adds.
@@ -147,7 +163,7 @@ class Document:
         it does not say.
       task: number of the task in the tool; None if it has none. A task may be exported
         only once.
-      tool_labels: an instance for each label and action that the tool lists; empty if
+      tool_labels: one for each label, actor and action that the tool lists; empty if
         it lists none.
     """
 
@@ -160,12 +176,12 @@ class Document:
     frame_count: int | None = None
     frame_range: range | None = None
     task: int | None = None
-    tool_labels: Sequence[Instance] = ()
+    tool_labels: Sequence[ToolLabel] = ()
 
     def add(
         self,
         where: str,
-        name: FrameName | str,
+        name: FrameName,
         size: tuple[int, int] | None,
         instances: Iterable[Instance],
         **fields: Any,
@@ -174,21 +190,12 @@ class Document:
 
         Args:
           where: the place in the file.
-          name: what the image's name says; or the name itself, if it names no frame.
+          name: what the image's name says.
           size, instances, fields: attributes of `AnnotatedFrame`.
-
-        Raises:
-          InputError: the name of the image names no frame.
         """
-        place = f"{self.path}: {where}"
-        if isinstance(name, str):
-            raise InputError(
-                f"{place}: {quoted(name)} does not name a video frame; rename images to"
-                " <video>_<number>.jpg"
-            )
         frame = AnnotatedFrame(
             self.path,
-            place,
+            f"{self.path}: {where}",
             video=name.video,
             number=name.number,
             numbering=name.numbering,

@@ -6,17 +6,19 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from a2d_tf.annotations.document import FrameName, Numbering
+from a2d_tf.annotations.conventions import COCO_OF_ROBOFLOW, CVAT
+from a2d_tf.annotations.document import Counted, FrameName, Numbering
+from a2d_tf.core.errors import quoted
 from a2d_tf.data.video_frames import VIDEOS
 
 PREDICTION = "a2d_tf"
 """`info.description` of this project's own export of a prediction as COCO."""
 
 _BY_NAME = Numbering(
-    "names", "frames are numbered by image name, such as clip/00005.jpg"
+    Counted.IMAGE_NAMES, "frames are numbered by image name, such as clip/00005.jpg"
 )
 _BY_CVAT = Numbering(
-    "video", "CVAT counts from 0: frame_000005 is frame 6 of the video"
+    Counted.VIDEO_FRAMES, "CVAT counts from 0: frame_000005 is frame 6 of the video"
 )
 _FROM_0 = (
     "numbers start at 0, unless the video's images start at 1: clip/00005.png is frame "
@@ -28,6 +30,14 @@ _SPLIT = re.compile(
 )
 _KINDS = "|".join(VIDEOS).replace(".", "")
 _UPLOADED = re.compile(r"^[0-9a-f]{8}(-|__)(?=.)")
+
+
+def not_a_frame(name: str) -> str:
+    """Return the problem, with its remedy, of an image whose name names no frame."""
+    return (
+        f"{quoted(name)} does not name a video frame; rename images to"
+        " <video>_<number>.jpg"
+    )
 
 
 class VideoAndNumber(NamedTuple):
@@ -94,7 +104,7 @@ def of_cvat(name: str) -> FrameName | None:
     parts = re.fullmatch(r"(?:([^/]+)/)?frame_([0-9]{6,9})\.PNG", path)
     if not parts:
         return of_image(name)
-    return FrameName(parts[1], int(parts[2]) + 1, _BY_CVAT)
+    return FrameName(parts[1], CVAT.frame(int(parts[2])), _BY_CVAT)
 
 
 def any_is_0(names: Iterable[str]) -> bool:
@@ -115,8 +125,12 @@ def from_0(name: str, certain: bool) -> FrameName | None:
     frame_name = of_image(name)
     if not frame_name:
         return None
-    numbering = Numbering("video" if certain else "names from 0", _FROM_0)
-    return frame_name._replace(number=frame_name.number + 1, numbering=numbering)
+    counted = Counted.IMAGE_NAMES_FROM_0
+    if certain:
+        counted = Counted.VIDEO_FRAMES
+    return frame_name._replace(
+        number=frame_name.number + 1, numbering=Numbering(counted, _FROM_0)
+    )
 
 
 def of_roboflow(name: str, step: int) -> FrameName | None:
@@ -136,8 +150,8 @@ def of_roboflow(name: str, step: int) -> FrameName | None:
         "Roboflow numbers its sampled frames from 0: clip_mp4-5.jpg is frame"
         f" {5 * step + 1} of the video; if it sampled every tenth, pass --frame_step=10"
     )
-    number = int(parts[2]) * step + 1
-    return FrameName(parts[1], number, Numbering("video", explanation))
+    number = COCO_OF_ROBOFLOW.frame(int(parts[2]) * step)
+    return FrameName(parts[1], number, Numbering(Counted.VIDEO_FRAMES, explanation))
 
 
 def of_label_studio(name: str) -> FrameName | None:

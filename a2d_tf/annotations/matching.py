@@ -15,7 +15,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from a2d_tf.annotations.document import AnnotatedFrame, Document
+from a2d_tf.annotations.document import AnnotatedFrame, Counted, Document
 from a2d_tf.annotations.video_folder import VideoFolder
 from a2d_tf.core.errors import InputError, join_names, quoted
 from a2d_tf.core.files import is_file_name
@@ -24,6 +24,10 @@ from a2d_tf.data.video_frames import VIDEOS
 # Suffixes of exports that are named after a video. Other dots are part of a name, such
 # as clip.2.
 _SUFFIXES = (*VIDEOS, ".json", ".xml", ".zip")
+
+# The number in the name of a video's first image, unless its folder or the user says
+# otherwise.
+_USUAL_FIRST = {Counted.IMAGE_NAMES: 1, Counted.IMAGE_NAMES_FROM_0: 0}
 
 
 class Export(NamedTuple):
@@ -273,7 +277,7 @@ def _no_video_error(documents, taken, folder):
 def _check_numbering(document, video, folder):
     """Raise InputError if numbers of images may mean other frames of the video."""
     kinds = {frame.numbering.kind for frame in document.frames}
-    if "images" not in kinds or video not in folder.videos:
+    if Counted.TASK_IMAGES not in kinds or video not in folder.videos:
         return
     extent = folder.videos[video].extent
     if extent is not None and extent.frame_count != document.frame_count:
@@ -354,8 +358,8 @@ class _Conflicts:
 def _number_in_video(frame, video, folder, first_frame):
     """Return the 1-based number of a frame in its video."""
     number = frame.number
-    if frame.numbering.kind in ("names", "names from 0"):
-        usual = 1 if frame.numbering.kind == "names" else 0
+    usual = _USUAL_FIRST.get(frame.numbering.kind)
+    if usual is not None:
         first = first_frame
         if video in folder.videos and folder.videos[video].first_number is not None:
             first = folder.videos[video].first_number

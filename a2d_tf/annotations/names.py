@@ -17,6 +17,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from a2d_tf.annotations.conventions import NO_VALUE
 from a2d_tf.annotations.document import AnnotatedFrame, Document, Instance
 from a2d_tf.core.checked_json import kind_of, load_json
 from a2d_tf.core.errors import InputError, quoted
@@ -27,7 +28,6 @@ Pair = tuple[str, str]
 # Share of common letters from which two names count as alike, by difflib's measure:
 # mouze and mouse have 2 * 4 common letters of 10.
 _ALIKE = 0.8
-_NO_VALUE = ("", "__undefined__")  # of an attribute; the second is CVAT's
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,7 +132,7 @@ def _is_pair(value):
 def _attribute(value):
     """Return the text of an attribute; None if it has no value."""
     text = _normalized(value or "")
-    return None if text in _NO_VALUE else text
+    return None if text in NO_VALUE else text
 
 
 def _normalized(name):

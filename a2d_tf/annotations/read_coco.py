@@ -38,7 +38,15 @@ from a2d_tf.annotations.coco_document import (
     make_document,
 )
 from a2d_tf.annotations.container import File, size_of
-from a2d_tf.annotations.document import Document, FrameName, ReadOptions
+from a2d_tf.annotations.conventions import (
+    COCO,
+    COCO_OF_CVAT,
+    COCO_OF_LABEL_STUDIO,
+    COCO_OF_OURS,
+    COCO_OF_ROBOFLOW,
+    OWN_JSON,
+)
+from a2d_tf.annotations.document import Counted, Document, FrameName, ReadOptions
 from a2d_tf.core.checked_json import one_of
 from a2d_tf.core.errors import quoted
 from a2d_tf.data.manifest import SPLITS
@@ -136,7 +144,7 @@ def read_own(file: File, options: ReadOptions) -> list[Document]:
         )
         with file.at(where):
             images[annotation["image_id"]].annotations.append(own_annotation)
-    dialect = Dialect("a2d_tf", frame_names.of_image, empty=True, is_own=True)
+    dialect = Dialect("a2d_tf", frame_names.of_image, OWN_JSON, is_own=True)
     return [make_document(file, dialect, options, images.values())]
 
 
@@ -168,17 +176,15 @@ def _dialect(content: dict[str, Any], options: ReadOptions) -> Dialect:
         def parse(name: str) -> FrameName | None:
             return frame_names.of_roboflow(name, options.frame_step)
 
-        return Dialect("coco", parse, empty=True, scaled=True)
+        return Dialect("coco", parse, COCO_OF_ROBOFLOW, scaled=True)
     if str(info.get("contributor")).startswith("Label Studio"):
-        return Dialect("coco", frame_names.of_label_studio, empty=True)
-    # Our own export of a prediction lists nothing but key frames.
-    is_prediction = description == frame_names.PREDICTION
-    return Dialect(
-        "coco",
-        frame_names.of_cvat,
-        empty=is_prediction,
-        numbers_tracks=not is_prediction and _is_of_cvat(content),
-    )
+        return Dialect("coco", frame_names.of_label_studio, COCO_OF_LABEL_STUDIO)
+    conventions = COCO
+    if description == frame_names.PREDICTION:
+        conventions = COCO_OF_OURS  # lists nothing but key frames
+    elif _is_of_cvat(content):
+        conventions = COCO_OF_CVAT
+    return Dialect("coco", frame_names.of_cvat, conventions)
 
 
 def _is_of_cvat(content: dict[str, Any]) -> bool:
@@ -196,7 +202,7 @@ def _frame_count(content: dict[str, Any]) -> int | None:
     numbers = []
     for image in content["images"]:
         frame = frame_names.of_cvat(image["file_name"])
-        if frame and frame.numbering.kind == "video":
+        if frame and frame.numbering.kind == Counted.VIDEO_FRAMES:
             numbers.append(frame.number)
     is_whole_video = sorted(numbers) == list(range(1, image_count + 1))
     return image_count if is_whole_video else None

@@ -19,6 +19,7 @@ from a2d_tf.annotations import frame_names, shapes
 from a2d_tf.annotations.container import File
 from a2d_tf.annotations.cvat_tasks import Task, integer, read_labels, read_tasks
 from a2d_tf.annotations.document import (
+    Counted,
     Document,
     FrameName,
     Instance,
@@ -33,10 +34,11 @@ from a2d_tf.data.segmentations import decode_rle
 _Key = tuple[str, int]  # the group of a shape, or else its track
 _SHAPES = ("polygon", "mask", "ellipse", "box")  # have an area, or bound one
 _BY_FRAME = Numbering(
-    "video", "CVAT counts from 0: its frame 5 is frame 6 of the video"
+    Counted.VIDEO_FRAMES, "CVAT counts from 0: its frame 5 is frame 6 of the video"
 )
 _BY_IMAGE = Numbering(
-    "images", "CVAT counts the task's images from 0: its frame 5 is the sixth"
+    Counted.TASK_IMAGES,
+    "CVAT counts the task's images from 0: its frame 5 is the sixth",
 )
 
 
@@ -200,7 +202,9 @@ class _TaskReader:
             document.add(
                 frame.where, frame.name, frame.size, instances, split=task.split
             )
-        by_name = any(image.name.numbering.kind == "names" for image in self._images)
+        by_name = any(
+            image.name.numbering.kind == Counted.IMAGE_NAMES for image in self._images
+        )
         # With a step above 1 the video may go on behind the last frame shown.
         if task.of_video is not None and task.count and not by_name:
             document.frame_range = task.frames

@@ -91,16 +91,22 @@ def read(file: File, options: ReadOptions) -> list[Document]:
     return [document]
 
 
-def _frame_name(file: File) -> FrameName | str:
+def _frame_name(file: File) -> FrameName:
     """Return the frame that the image's path names; else the one the file's names.
 
-    The image's path is relative to the file. If neither names a frame, it is returned.
+    The image's path is relative to the file.
+
+    Raises:
+      InputError: neither names a frame.
     """
     image = file.content.get("imagePath") or file.name
     path = image.replace("\\", "/")
     if not pathlib.PureWindowsPath(image).is_absolute():
         path = posixpath.normpath(posixpath.join(posixpath.dirname(file.name), path))
-    return frame_names.of_image(path) or frame_names.of_image(file.name) or image
+    name = frame_names.of_image(path) or frame_names.of_image(file.name)
+    if name is None:
+        raise file.error("imagePath", frame_names.not_a_frame(image))
+    return name
 
 
 def _corner_count(shape: dict[str, Any]) -> int:

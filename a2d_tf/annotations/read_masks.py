@@ -29,6 +29,7 @@ import numpy as np
 
 from a2d_tf.annotations import frame_names
 from a2d_tf.annotations.container import File
+from a2d_tf.annotations.conventions import MASKS
 from a2d_tf.annotations.document import Document, Instance, ReadOptions
 from a2d_tf.core.errors import InputError, quoted
 from a2d_tf.data.image_files import decode_png
@@ -192,7 +193,7 @@ def _add_video(
         if not frame:
             document.left_out["PNGs whose names do not end in a number"] += 1
             continue
-        number = frame.number - 1  # as in the names
+        number = MASKS.number(frame.number)
         pixels = _read_pixels(file, png_name)
         height, width = pixels.shape
         instances = []

@@ -81,6 +81,10 @@ def read(file: File, options: ReadOptions) -> list[Document]:
             continue
         where = image.label_file or image.image_path or ""
         name = _frame_name(file, stem, image.image_path)
+        if name is None:
+            raise file.error(
+                where, frame_names.not_a_frame(image.image_path or f"{stem}.txt")
+            )
         document.add(where, name, (1, 1), instances, scaled=True)
     return [document]
 
@@ -171,8 +175,8 @@ def _split(stem: str, folder: str, subsets: Collection[str]) -> tuple[str, str] 
     return subset, "/".join([*inner, last])
 
 
-def _frame_name(file: File, stem: str, image_path: str | None) -> FrameName | str:
-    """Return the frame of an image; its name if that names none.
+def _frame_name(file: File, stem: str, image_path: str | None) -> FrameName | None:
+    """Return the frame of an image; None if its name names none.
 
     Args:
       stem: path of the image or text file in its subset, without suffix.
@@ -186,8 +190,7 @@ def _frame_name(file: File, stem: str, image_path: str | None) -> FrameName | st
             "may be numbered from 0, as in CVAT, or from 1; add train.txt or the images"
         )
         raise file.error(stem, problem)
-    name = image_path or f"{stem}.txt"
-    return frame_names.of_cvat(name) or name
+    return frame_names.of_cvat(image_path or f"{stem}.txt")
 
 
 def _instances(file: File, classes: dict[str, str]) -> tuple[Instance, ...]:

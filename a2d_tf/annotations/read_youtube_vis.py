@@ -25,6 +25,7 @@ from a2d_tf.annotations.coco_document import (
     make_document,
 )
 from a2d_tf.annotations.container import File, size_of
+from a2d_tf.annotations.conventions import YOUTUBE_VIS
 from a2d_tf.annotations.document import Document, FrameName, ReadOptions
 
 _YOUTUBE_VIS = {
@@ -67,7 +68,7 @@ def read(file: File, options: ReadOptions) -> list[Document]:
     def parse(name: str) -> FrameName | None:
         return frame_names.from_0(name, certain)
 
-    dialect = Dialect("youtube_vis", parse, empty=True)
+    dialect = Dialect("youtube_vis", parse, YOUTUBE_VIS)
     return [make_document(file, dialect, options, _images(file))]
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from pycocotools import mask as rle_tools
 
 from a2d_tf.annotations import frame_names
+from a2d_tf.annotations.conventions import COCO_OF_OURS
 from a2d_tf.annotations.outlines import polygons
 from a2d_tf.annotations.tracked_video import TrackedVideo
 
@@ -25,7 +26,7 @@ def write(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
     annotations: list[dict[str, Any]] = []
     for frame, tracked_shapes in video.by_frame().items():
         if video.images is None:
-            image_name = f"frame_{frame - 1:06d}.PNG"
+            image_name = f"frame_{COCO_OF_OURS.number(frame):06d}.PNG"
         else:
             image_name = video.image(frame)
         image_id = len(images) + 1

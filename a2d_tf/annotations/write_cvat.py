@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
+from a2d_tf.annotations.conventions import CVAT
 from a2d_tf.annotations.outlines import crop, polygons
 from a2d_tf.annotations.tracked_video import Shape, TrackedVideo, TrackShapes
 from a2d_tf.data.segmentations import encode_mask, runs_of
@@ -43,12 +44,12 @@ def write(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
     _add(task, "source", video.source)
     if video.frame_count is not None:
         _add(task, "size", video.frame_count)
-        _add(task, "start_frame", 0)
+        _add(task, "start_frame", CVAT.first_frame)
     height, width = video.size
     size = _add(task, "original_size")
     _add(size, "width", width)
     _add(size, "height", height)
-    track_id = 0
+    track_id = CVAT.first_track
     for track in video.tracks:
         if video.boxes_only:
             elements = _tracks_of_parts(track, "box", _boxes(track))
@@ -166,7 +167,7 @@ def _add_shape(
     frame = outside_from or shape.frame
     is_key_frame = is_end or shape.interpolated_box is None
     attributes = {
-        "frame": str(frame - 1),
+        "frame": str(CVAT.number(frame)),
         "keyframe": "1" if is_key_frame else "0",
         "outside": "1" if is_end else "0",
         "occluded": "0",

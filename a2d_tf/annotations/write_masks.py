@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 from a2d_tf.annotations import frame_names
+from a2d_tf.annotations.conventions import MASKS
 from a2d_tf.annotations.read_masks import COLUMNS, LIST
 from a2d_tf.annotations.tracked_video import Shape, TrackedVideo
 from a2d_tf.core.errors import InputError
@@ -39,7 +40,7 @@ def write(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
     png_stems = {}
     for frame in video.frames:
         if video.images is None:
-            png_stems[frame] = f"{frame - 1:05d}"
+            png_stems[frame] = f"{MASKS.number(frame):05d}"
         else:
             png_stems[frame] = pathlib.PurePath(video.image(frame)).stem
     yield LIST, _object_list(video, png_stems)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from a2d_tf.annotations.conventions import UNDEFINED
 from a2d_tf.core import checked_json, files
 from a2d_tf.core.config import Config, InferenceConfig, ModelConfig
 from a2d_tf.core.errors import InputError, quoted
@@ -26,12 +27,6 @@ from a2d_tf.pretrained.weights_file import Weights
 from a2d_tf.runs import checkpoints, packed, run_folder, scores
 
 logger = logging.getLogger(__name__)
-
-UNDEFINED = "__undefined__"
-"""The only action of a network that learned none.
-
-CVAT writes this for an attribute that has no value yet.
-"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,6 +158,7 @@ def untrained(
         )
     actor_of_class = _actors_of_classes(actors, weights.classes)
     names = list(dict.fromkeys(actor_of_class.values()))
+    # It has learned no action.
     labels = LabelSpace.from_fields({"actors": names, "actions": [UNDEFINED]})
     actor_indices = {}
     for coco_class in weights.classes:
