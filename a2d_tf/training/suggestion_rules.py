@@ -12,13 +12,13 @@ import dataclasses
 import math
 import os
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from a2d_tf.core import command_line
-from a2d_tf.core.config import Config, parse_anchors
+from a2d_tf.core.config import Config, ModelConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.limits import MAX_SIDE
 from a2d_tf.data import pipeline
@@ -51,6 +51,8 @@ _LEAST_CELLS = 2.5  # an anchor's least side, in strides of its level
 _THRESHOLD = 0.3
 _LEAST_FLOW = 1e-3  # standard deviation in pixels below which nothing moves
 _MOST_FLOW_SCALE = 1000.0
+AnchorSizes = tuple[tuple[float, ...], ...]
+"""Sides of the anchors of each level, ascending."""
 _SIDES = {"left", "right", "leftwards", "rightwards", "clockwise", "counterclockwise"}
 
 
@@ -78,43 +80,53 @@ def suggest(
     """
     train = contents.summaries["train"]
     if after:
-        base = _base_run(after, manifest)
-        settings = _run_settings(after)
-        preset = _preset_of_run(base)
+        start = _start_of_run(after, manifest)
     else:
-        preset = preset or preset_for(host)
-        base = Config.read(command_line.find(preset.flagfile))
-        settings = _preset_settings(preset, host, base, manifest, contents)
+        start = _start_of_preset(preset or preset_for(host), host, manifest, contents)
+    settings = list(start.settings)
     settings += training_settings(
         contents=contents,
         records_size=sum(os.path.getsize(path) for path in manifest.shards("train")),
         host=host,
-        preset=preset,
-        training=base.training,
+        preset=start.preset,
+        training=start.base.training,
         minutes=minutes,
         speed=speed,
     )
-    settings += _instance_settings(train, base)
+    settings += _instance_settings(train, start.base)
     if not after:
-        reads = reads_labels(preset, len(train.videos))
+        reads = reads_labels(start.preset, len(train.videos))
         least_videos = _FEW_VIDEOS_TO_READ if reads else _FEW_VIDEOS
         settings.append(_validation_settings(train.videos, least_videos))
         settings += _mirroring_settings(manifest.label_space)
     return settings
 
 
-def _base_run(run, manifest):
-    """Return the settings of a run to go on from, which must have a mask head."""
+class _Start(NamedTuple):
+    """What the settings of a training start from.
+
+    Attributes:
+      preset: what the training takes.
+      base: the Config of the flagfile that the settings change.
+      settings: this flagfile, and what the records change of its network.
+    """
+
+    preset: Preset
+    base: Config
+    settings: list[Settings]
+
+
+def _start_of_run(run: str, manifest: Manifest) -> _Start:
+    """Start from the settings and weights of a run, whose network stays.
+
+    Raises:
+      InputError: it has no masks, but the records have.
+    """
     base = run_folder.settings(run)
     if manifest.trains_masks and not base.model.use_mask:
         raise InputError(
             f"--after={run}: has no masks, as these records have; start anew"
         )
-    return base
-
-
-def _run_settings(run):
-    """Return the settings that take over those of a run, and its weights."""
     folder = os.path.abspath(run)
     flagfile = {"flagfile": os.path.join(folder, "flags.txt")}
     weights = {
@@ -123,26 +135,32 @@ def _run_settings(run):
         "init_flow": "",
         "init_run": folder,
     }
-    return [
+    settings = [
         Settings(flagfile, "settings of the training before"),
         Settings(weights, "its weights"),
     ]
+    preset = dataclasses.replace(
+        _preset_like(base.model), batch=base.training.batch_size
+    )
+    return _Start(preset, base, settings)
 
 
-def _preset_of_run(base: Config) -> Preset:
-    """Return the preset whose training takes as much as that of a run."""
-    preset = SMALL
-    for candidate in PRESETS:
-        config = Config.read(command_line.find(candidate.flagfile))
-        if config.model.backbone == base.model.backbone:
-            preset = candidate
-    if preset is LITE0 and not base.model.temporal_layers:
-        preset = STILL
-    return dataclasses.replace(preset, batch=base.training.batch_size)
+def _preset_like(model: ModelConfig) -> Preset:
+    """Return the preset whose training takes about as much as that of a network."""
+    for preset in PRESETS:
+        preset_model = Config.read(command_line.find(preset.flagfile)).model
+        if preset_model.backbone == model.backbone:
+            if preset is LITE0 and not model.temporal_layers:
+                return STILL
+            return preset
+    return SMALL
 
 
-def _preset_settings(preset, host, base, manifest, contents):
-    """Return the flagfile of a preset, and what the records change of its network."""
+def _start_of_preset(
+    preset: Preset, host: Host, manifest: Manifest, contents: Contents
+) -> _Start:
+    """Start from the flagfile of a preset, with a network that fits the records."""
+    base = Config.read(command_line.find(preset.flagfile))
     reads = reads_labels(preset, len(contents.summaries["train"].videos))
     settings = [Settings({"flagfile": preset.flagfile}, f"for {host}: {preset.reason}")]
     if preset.from_imagenet:
@@ -151,7 +169,7 @@ def _preset_settings(preset, host, base, manifest, contents):
         settings.append(
             Settings(
                 {"use_flow": False, "init_flow": "", "temporal_layers": 0},
-                "these features know the actions of videos left out by single frames",
+                preset.single_frames,
             )
         )
     if not manifest.trains_masks:
@@ -169,7 +187,7 @@ def _preset_settings(preset, host, base, manifest, contents):
     settings.append(_anchor_settings(contents.boxes, base.model, preset))
     if not preset.single_frames:
         settings += _motion_settings(contents.deviations, preset, base.model)
-    return settings
+    return _Start(preset, base, settings)
 
 
 def _backbone_settings(reads):
@@ -202,24 +220,32 @@ def largest_size(sizes: dict[str, int]) -> np.ndarray:
     return np.max([np.array(key.split("x"), int) for key in sizes], axis=0)
 
 
-def anchor_sizes(sides: np.ndarray) -> list[str]:
-    """Return values of --anchor_sizes to choose from.
+def anchor_choices(sides: np.ndarray) -> list[AnchorSizes]:
+    """Return sizes of anchors to choose from, one of each level.
 
-    Each begins at the 5 % quantile of the sides and goes in geometric steps: up to the
-    95 % quantile, or by 1.5, or by 2 a level. A level's anchor is at least 2.5 of its
-    cells, so that few boxes fall between two of them.
+    Each choice begins at the 5 % quantile of the sides and goes in geometric steps: up
+    to the 95 % quantile, or by 1.5, or by 2 a level. A level's anchor is at least 2.5
+    of its cells, so that few boxes fall between two of them.
 
     Args:
       sides: square roots of the boxes' areas, pixels of the canvas.
     """
     low, high = np.quantile(sides, (0.05, 0.95))
     low = max(round(low), 1)  # whole, so that doubled sizes are
-    choices = []
+    choices: list[AnchorSizes] = []
     for growth in ((high / low) ** (1 / (len(STRIDES) - 1)), 1.5, 2.0):
         sizes = low * growth ** np.arange(len(STRIDES))
         sizes = np.clip(sizes, _LEAST_CELLS * np.array(STRIDES), MAX_SIDE)
-        choices.append(",".join(f"{size:.0f}" for size in sizes))
+        choices.append(tuple((float(size),) for size in np.round(sizes)))
     return choices
+
+
+def _anchors_text(sizes: AnchorSizes) -> str:
+    """Return sizes of anchors as --anchor_sizes has them."""
+    levels = []
+    for level in sizes:
+        levels.append("+".join(f"{size:g}" for size in level))
+    return ",".join(levels)
 
 
 def _anchor_settings(boxes, model, preset):
@@ -228,20 +254,19 @@ def _anchor_settings(boxes, model, preset):
     The sizes must fit the weights. The preset's own come first.
     """
     trained_sizes = backbones.CONVENTIONS[preset.rgb_convention].anchors
-    best = ""
+    best: AnchorSizes = ()
     best_quality = (-1.0, -1.0)
-    for text in (model.anchor_sizes, *anchor_sizes(boxes.sides())):
-        sizes = parse_anchors(text)
+    for sizes in [model.anchors, *anchor_choices(boxes.sides())]:
         if trained_sizes and not anchor_ratios(trained_sizes, sizes):
             continue
         overlaps = boxes.overlaps(sizes)
         recall = round(100 * np.mean(overlaps >= ROI_POSITIVE_IOU))
         quality = (recall, overlaps.mean())
         if quality > best_quality:
-            best = text
+            best = sizes
             best_quality = quality
     return Settings(
-        {"anchor_sizes": best},
+        {"anchor_sizes": _anchors_text(best)},
         f"anchors of IoU {ROI_POSITIVE_IOU:g} or more for {best_quality[0]} % of the"
         " boxes",
     )

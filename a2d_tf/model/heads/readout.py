@@ -112,7 +112,7 @@ class Readout:
         actors: np.ndarray,
         actions: np.ndarray,
         videos: np.ndarray,
-    ) -> list[float]:
+    ) -> list[float | None]:
         """Fit it to instances.
 
         Args:
@@ -124,7 +124,7 @@ class Readout:
 
         Returns:
           the skill with actors and actions, see `ridge.skill`; labels below LEAST_SKILL
-          are left to the network.
+          are left to the network, those of too few videos to tell are not.
         """
         # Actors stay sharp, as thresholds of p(actor) expect them.
         actor = _fit_labels(
@@ -154,7 +154,7 @@ class _LabelWeights(NamedTuple):
     kernel: np.ndarray
     bias: np.ndarray
     share: np.ndarray
-    skill: float
+    skill: float | None
 
 
 def _fit_labels(features, labels, count, videos, *, calibrates):
@@ -163,12 +163,12 @@ def _fit_labels(features, labels, count, videos, *, calibrates):
     Args:
       calibrates: whether videos that are left out decide the sharpness of the softmax.
     """
-    skill = 0.0
+    skill: float | None = 0.0
     classifier = ridge.fit(features, labels, count, videos)
     if classifier is not None:
         left_out = ridge.leave_videos_out(classifier)
         skill = ridge.skill(left_out)
-        if skill >= LEAST_SKILL:
+        if skill is None or skill >= LEAST_SKILL:
             sharpness = ridge.SHARPEST
             if calibrates:
                 sharpness = ridge.sharpness(left_out)

@@ -135,14 +135,14 @@ def leave_videos_out(ridge: RidgeFit) -> LeftOut:
     )
 
 
-def skill(left_out: LeftOut) -> float:
+def skill(left_out: LeftOut) -> float | None:
     """Return how much better than chance the classes are told: 0 for chance, 1 at best.
 
-    Each class has the same weight. If there are fewer than eight videos, nothing speaks
-    against the fit, and the skill is 1.
+    Each class has the same weight. None if there are fewer than eight videos: too few
+    to tell.
     """
     if left_out.num_videos < _ENOUGH_VIDEOS:
-        return 1.0
+        return None
     right = left_out.values.argmax(axis=1) == left_out.labels
     share = _mean_by_class(right, left_out.labels)
     classes = left_out.num_classes
