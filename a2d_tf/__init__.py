@@ -30,10 +30,13 @@ __all__ += ["build_network", "dataset", "infer", "metrics"]
 __version__ = "0.2.0.dev0"
 
 if not importlib.util.find_spec("absl"):
-    sys.exit(
-        f"error: {sys.executable} lacks the dependencies of a2d_tf; in a new terminal,"
-        " run: source tools/setup.sh"
+    _problem = (
+        f"{sys.executable} lacks the dependencies of a2d_tf; in a new terminal, run:"
+        " source tools/setup.sh"
     )
+    if sys.argv[:1] == ["-m"]:  # as Python has it while it looks for a module to run
+        sys.exit(f"error: {_problem}")
+    raise ImportError(_problem)
 # After TensorFlow 2.15 `tf.keras` is Keras 3, unless this is set before its first use;
 # the code is for Keras 2, which there is the package tf-keras.
 if importlib.util.find_spec("tf_keras"):

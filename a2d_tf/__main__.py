@@ -5,56 +5,99 @@ from __future__ import annotations
 import difflib
 import importlib
 import sys
+from typing import NamedTuple
 
 import a2d_tf
 
+
+class Command(NamedTuple):
+    """A command of `a2d`.
+
+    Attributes:
+      name: as it is typed.
+      module: of this package; its `run` takes the words of the command line.
+      about: what it does.
+    """
+
+    name: str
+    module: str
+    about: str
+
+
 COMMANDS = {
-    "Your own videos": {
-        "start": ("commands.start", "go from annotations to a page of all videos"),
-        "predict": ("predict", "segment a video, or a library of videos"),
-        "next": ("commands.next", "choose the predicted frames to correct next"),
-        "export-annotations": (
+    "Your own videos": [
+        Command(
+            "start", "commands.start", "go from annotations to a page of all videos"
+        ),
+        Command("predict", "predict", "segment a video, or a library of videos"),
+        Command("next", "commands.next", "choose the predicted frames to correct next"),
+        Command(
+            "export-annotations",
             "commands.export_annotations",
             "export to annotation tools",
         ),
-        "plot-tracks": (
+        Command(
+            "plot-tracks",
             "commands.plot_tracks",
             "plot time budgets, transitions, timelines",
         ),
-        "score": (
+        Command(
+            "score",
             "commands.score",
             "score label maps, detections or bouts of any method",
         ),
-        "browse": ("commands.browse", "show the frames of an evaluation, worst first"),
-    },
-    "Training and the paper": {
-        "records": ("commands.records", "convert A2D or annotated videos to TFRecords"),
-        "inspect": ("commands.inspect", "count, list and draw the contents of records"),
-        "weights": (
+        Command(
+            "browse", "commands.browse", "show the frames of an evaluation, worst first"
+        ),
+    ],
+    "Training and the paper": [
+        Command(
+            "records",
+            "commands.records",
+            "convert A2D or annotated videos to TFRecords",
+        ),
+        Command(
+            "inspect",
+            "commands.inspect",
+            "count, list and draw the contents of records",
+        ),
+        Command(
+            "weights",
             "commands.weights",
             "download pretrained weights, or import a file",
         ),
-        "train": ("train", "train the network"),
-        "evaluate": ("evaluate", "score a run on a split of the records"),
-        "export": ("export", "export a run as a SavedModel, or pack it"),
-        "reproduce": (
+        Command("train", "train", "train the network"),
+        Command("evaluate", "evaluate", "score a run on a split of the records"),
+        Command("export", "export", "export a run as a SavedModel, or pack it"),
+        Command(
+            "reproduce",
             "commands.reproduce",
             "train and score the rows of the paper's tables",
         ),
-    },
-    "Tools": {
-        "suggest-config": ("commands.suggest_config", "suggest training settings"),
-        "doctor": ("commands.doctor", "check this machine, estimate the training time"),
-        "on-beam": ("commands.beam.on_beam", "build records or predict on Apache Beam"),
-        "mini": ("commands.mini", "draw the mini A2D, a stand-in for A2D"),
-    },
+    ],
+    "Tools": [
+        Command(
+            "suggest-config", "commands.suggest_config", "suggest training settings"
+        ),
+        Command(
+            "doctor",
+            "commands.doctor",
+            "check this machine, estimate the training time",
+        ),
+        Command(
+            "on-beam",
+            "commands.beam.on_beam",
+            "build records or predict on Apache Beam",
+        ),
+        Command("mini", "commands.mini", "draw the mini A2D, a stand-in for A2D"),
+    ],
 }
-"""{group: {name: (module of this package, what it does)}}, in the order of use."""
+"""{group: its commands}, in the order of use."""
 MODULES: dict[str, str] = {}
-"""{name: module of this package}."""
+"""{name of a command: its module}."""
 for _group in COMMANDS.values():
-    for _name, (_module, _) in _group.items():
-        MODULES[_name] = _module
+    for _command in _group:
+        MODULES[_command.name] = _command.module
 
 
 FORMER: dict[str, list[str]] = {
@@ -77,22 +120,21 @@ def overview() -> str:
     ]
     for title, group in COMMANDS.items():
         lines += ["", title]
-        for name, (_, about) in group.items():
-            lines.append(f"  {name:20}{about}")
+        for command in group:
+            lines.append(f"  {command.name:20}{command.about}")
     return "\n".join(lines)
 
 
 def run() -> None:
     """Start the command that the first word of the command line names."""
-    name = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    name, *words = sys.argv[1:] or ["--help"]
     if name in FORMER:
         successor = FORMER[name]
         print(f"warning: a2d {name} is now: a2d {' '.join(successor)}", file=sys.stderr)
-        sys.argv[1:2] = successor
-        name = successor[0]
+        name, *words = [*successor, *words]
     if name in MODULES:
-        sys.argv[:2] = [f"a2d {name}"]
-        importlib.import_module(f"a2d_tf.{MODULES[name]}").run()
+        module = importlib.import_module(f"a2d_tf.{MODULES[name]}")
+        module.run([f"a2d {name}", *words])
     elif name in ("--help", "-h", "help"):
         print(overview())
     elif name == "--version":

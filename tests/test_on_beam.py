@@ -13,6 +13,9 @@ import pytest
 from processes import ROOT, complaint, run_a2d, succeeded
 from test_library import contents, films  # noqa: F401
 
+from a2d_tf.commands.beam import on_beam as command
+from a2d_tf.commands.beam import remote_files
+from a2d_tf.core import command_line
 from a2d_tf.data import convert
 from a2d_tf.data.release import Release
 
@@ -58,6 +61,43 @@ def test_command_lines_without_sense(tmp_path, words, named):
     done = on_beam(*words, cwd=tmp_path)
     assert named in complaint(done) and "Traceback" not in done.stderr
     assert os.listdir(tmp_path) == []
+
+
+URLS = {"annotations": "c=gs://b/own.zip", "output": "gs://b/out/"}
+
+
+@pytest.mark.parametrize("form", ["equals", "blank", "one dash", "flagfile"])
+def test_urls_are_known_however_they_are_written(form, tmp_path, monkeypatch):
+    words = []
+    for name, value in URLS.items():
+        if form == "blank":
+            words += [f"--{name}", value]
+        elif form == "one dash":
+            words += [f"-{name}={value}"]
+        else:
+            words += [f"--{name}={value}"]
+    if form == "flagfile":
+        (tmp_path / "urls.flags").write_text("\n".join(words))
+        words = [f"--flagfile={tmp_path / 'urls.flags'}"]
+    flags = command_line.Register()
+    for name in ("output", "video", "labels"):
+        flags.define_string(name, None, "One path.")
+    flags.define_multi_string("annotations", [], "Several paths.")
+    flags.define_integer("every", 1, "No path.")
+    command_line.parse(["a2d on-beam", *words, "--labels=c:/l.json"], flags)
+    monkeypatch.setattr(remote_files, "path_of_copy", lambda url, folder: f"{folder}/k")
+    downloads = []
+    monkeypatch.setattr(
+        remote_files, "download_once", lambda *copy: downloads.append(copy)
+    )
+
+    copies = command._Copies("own", "staging")
+    copies.replace_urls(flags)
+
+    assert flags.annotations == ["c=staging/k"] and flags.output == "own/output"
+    assert flags["output"].present and flags.labels == "c:/l.json"
+    assert copies.urls == {"own/output": "gs://b/out"}
+    assert copies.inputs == downloads == [("gs://b/own.zip", "staging/k")]
 
 
 @pytest.mark.slow

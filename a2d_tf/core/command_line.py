@@ -134,33 +134,42 @@ class Register(flags.FlagValues):
         )
 
 
-def command(main: Main, flag_values: Register) -> Callable[[], None]:
-    """Return the entry point of a command, which runs `main` on `sys.argv`."""
+def command(main: Main, flag_values: Register) -> Callable[..., None]:
+    """Return the entry point of a command: `run`, which may be given the words."""
     return functools.partial(run, main, flag_values)
 
 
-def run(main: Main, flag_values: Register, help_module: str | None = None) -> None:
-    """Parse `sys.argv`, run `main`, and print any error as one line on stderr.
+def run(
+    main: Main,
+    flag_values: Register,
+    words: Sequence[str] | None = None,
+    *,
+    help_module: str | None = None,
+) -> None:
+    """Parse a command line, run `main`, and print any error as one line on stderr.
 
     The exit status is then 1, or 130 after Ctrl-C. An exception that is no InputError
     is a fault of the code or of the machine; `--debug` shows where it arises.
 
     Args:
       flag_values: the register of the command's flags, which gets `--debug`.
+      words: the program's name, then flags and other words; by default `sys.argv`.
       help_module: name of the module whose docstring `--help` shows; by default the
         module of `main`.
     """
     prepare()
+    if words is None:
+        words = sys.argv
     if "debug" not in flag_values:
         flag_values.define_bool("debug", False, "Show the traceback of an error.")
-    if wants_help(sys.argv):
+    if wants_help(words):
         module = help_module or main.__module__
         sys.exit(guarded(print, help_text(module, flag_values)))
     try:
-        words = parse(sys.argv, flag_values)
+        argv = parse(words, flag_values)
     except flags.Error as error:
         sys.exit(complain(error))
-    sys.exit(guarded(main, words, debug=flag_values.debug))
+    sys.exit(guarded(main, argv, debug=flag_values.debug))
 
 
 def guarded(function: Callable, *arguments: Any, debug: bool = False) -> int | None:

@@ -14,6 +14,7 @@ docs/performance.md says more. Needs `pip install .[beam]`.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import logging
 import os
@@ -49,10 +50,8 @@ def _define_staging(flags: command_line.Register) -> None:
 
 _define_staging(FLAGS)
 _LOCAL_FLAGS = ("task", "workers")  # which share the work without Beam
-# --flag=URL, or --flag=NAME=URL as of --annotations.
-_FLAG_WITH_URL = re.compile(
-    r"(--?(\w+)=(?:[^/:]*=)?)([A-Za-z][A-Za-z0-9+.-]*://.*)", re.DOTALL
-)
+# URL, or NAME=URL as of --annotations.
+_URL = re.compile(r"((?:[^/:]*=)?)([A-Za-z][A-Za-z0-9+.-]*://.*)", re.DOTALL)
 
 
 class _Command(NamedTuple):
@@ -67,16 +66,8 @@ class _Command(NamedTuple):
     run: Callable[[Any, list[str], BeamSetup], int | None]
 
 
-class _LocalCommandLine(NamedTuple):
-    """A command line with local paths in place of URLs; see `BeamSetup`."""
-
-    words: list[str]
-    inputs: tuple[tuple[str, str], ...]
-    urls: dict[str, str]
-
-
 def _main(argv: list[str], *, command: _Command, beam_words: Sequence[str]) -> Any:
-    """Run a command, whose flags are those of `sys.argv`, on Beam's workers."""
+    """Run a command, whose flags are parsed, on Beam's workers."""
     flags = command.module.FLAGS
     for name in _LOCAL_FLAGS:
         if name in flags and flags[name].present:
@@ -90,47 +81,64 @@ def _main(argv: list[str], *, command: _Command, beam_words: Sequence[str]) -> A
     staging = os.path.abspath(flags.staging or default)
     os.makedirs(staging, mode=0o700, exist_ok=True)  # a new one is for this user alone
     with tempfile.TemporaryDirectory(dir=staging) as folder:
-        local = _replace_urls(sys.argv[1:], folder, staging)
-        flags.unparse_flags()
-        argv = command_line.parse([argv[0], *local.words], flags)
-        setup = BeamSetup(tuple(beam_words), local.inputs, local.urls, staging)
+        copies = _Copies(folder, staging)
+        copies.replace_urls(flags)
+        setup = BeamSetup(tuple(beam_words), tuple(copies.inputs), copies.urls, staging)
         return command.run(flags, argv, setup)
 
 
-def _replace_urls(words: Sequence[str], folder: str, staging: str) -> _LocalCommandLine:
-    """Replace the URLs in the words of a command line by local paths.
+@dataclasses.dataclass
+class _Copies:
+    """The paths of this machine that stand for URLs of a command line.
 
-    Args:
+    Attributes:
       folder: of this command, for what it makes of the output and of videos.
-      staging: of this machine, for copies of other inputs.
+      staging: folder of this machine, for copies of other inputs.
+      inputs, urls: see `BeamSetup`.
     """
-    inputs = []
-    urls = {}
-    local_words = []
-    for word in words:
-        match = _FLAG_WITH_URL.fullmatch(word)
+
+    folder: str
+    staging: str
+    inputs: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+    urls: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    def replace_urls(self, flags: command_line.Register) -> None:
+        """Give each flag with a URL, or a list of them, the local paths instead."""
+        for name in flags:
+            flag = flags[name]
+            if isinstance(flag.value, str):
+                flag.value = self._local_text(name, flag.value)
+            elif isinstance(flag.value, list):
+                flag.value = [self._local_text(name, text) for text in flag.value]
+
+    def _local_text(self, flag: str, text: str) -> str:
+        """Return the text of a flag's value with a local path if it has a URL."""
+        match = _URL.fullmatch(text)
         if not match:
-            local_words.append(word)
-            continue
-        flag_and_sign, flag, url = match.groups()
+            return text
+        name_and_sign, url = match.groups()
+        path = self._local_path(flag, url)
+        print(f"{url}: local path {path}")
+        return name_and_sign + path
+
+    def _local_path(self, flag: str, url: str) -> str:
+        """Return the path that stands for the URL of a flag; copy what is needed."""
         if flag == "output":
-            path = os.path.join(folder, "output")
-            urls[path] = url.rstrip("/")
-        elif flag == "video":
+            path = os.path.join(self.folder, "output")
+            self.urls[path] = url.rstrip("/")
+            return path
+        if flag == "video":
             # Here the ends of videos are enough; a worker copies the whole.
-            videos_folder = os.path.join(folder, "videos")
+            videos_folder = os.path.join(self.folder, "videos")
             root = remote_files.download(
                 url, videos_folder, lambda name: False, library_request.ENDS
             )
-            urls[videos_folder] = root
-            path = videos_folder + url.rstrip("/")[len(root) :]  # a glob stays one
-        else:
-            path = remote_files.path_of_copy(url, staging)
-            remote_files.download_once(url, path)
-            inputs.append((url, path))
-        print(f"{url}: local path {path}")
-        local_words.append(flag_and_sign + path)
-    return _LocalCommandLine(local_words, tuple(inputs), urls)
+            self.urls[videos_folder] = root
+            return videos_folder + url.rstrip("/")[len(root) :]  # a glob stays one
+        path = remote_files.path_of_copy(url, self.staging)
+        remote_files.download_once(url, path)
+        self.inputs.append((url, path))
+        return path
 
 
 def _run_records(flags: Any, argv: list[str], setup: BeamSetup) -> int | None:
@@ -164,18 +172,24 @@ def _complain(argv: list[str]) -> None:
     raise InputError(f"a2d on-beam {' '.join(argv[1:2])}: expected records or predict")
 
 
-def run() -> None:
-    """Start the command that the first word names, with its flags and --staging."""
-    name = sys.argv[1] if len(sys.argv) > 1 else ""
+def run(words: Sequence[str] | None = None) -> None:
+    """Start the command that the first word names, with its flags and --staging.
+
+    Args:
+      words: the program's name, then the words; by default `sys.argv`.
+    """
+    program, *words = words or sys.argv
+    name = words[0] if words else ""
     if name not in _COMMANDS:
-        if name and not command_line.wants_help(sys.argv):
-            # what follows are words, of which `_complain` complains
-            sys.argv[1:1] = ["--"]
-        return command_line.run(_complain, FLAGS)
+        if not command_line.wants_help([program, *words]):
+            words = ["--", *words]  # so that `_complain` gets all of them
+        return command_line.run(_complain, FLAGS, [program, *words])
     command = _COMMANDS[name]
     _define_staging(command.module.FLAGS)
-    words = sys.argv[2:]
     end = words.index("--") if "--" in words else len(words)
-    sys.argv[1:] = words[:end]
-    main = functools.partial(_main, command=command, beam_words=words[end + 1 :])
-    return command_line.run(main, command.module.FLAGS, help_module=__name__)
+    command_line.run(
+        functools.partial(_main, command=command, beam_words=words[end + 1 :]),
+        command.module.FLAGS,
+        [program, *words[1:end]],
+        help_module=__name__,
+    )
