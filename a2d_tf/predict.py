@@ -21,7 +21,7 @@ import functools
 import math
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from a2d_tf.behaviour import prediction_folder
 from a2d_tf.core import command_line, tasks
@@ -40,6 +40,9 @@ from a2d_tf.video import (
 )
 from a2d_tf.video.shortfall import shortfall
 from a2d_tf.video.span import Span
+
+Predict = Callable[..., dict[str, str]]
+"""Predicts videos of a library, as `library.predict`; returns {failed video: why}."""
 
 FLAGS = command_line.Register()
 _SAVED_MODEL = FLAGS.define_string("saved_model", None, "Folder of a2d export.")
@@ -117,15 +120,68 @@ _MAX_TRACKS = FLAGS.define_string(
 Config.define_flags(FLAGS, ["inference", "compute"])
 
 
-def _check_flags(argv):
+def main(argv: list[str], predict_elsewhere: Predict | None = None) -> int | None:
+    """Predict one video, or the videos of a library.
+
+    Args:
+      predict_elsewhere: predicts the videos of a library, as `library.predict` does
+        here; one video is then an error.
+
+    Returns:
+      the exit status: 1 if every video of a library failed.
+    """
     command_line.require(
         argv, video=_VIDEO.value or _VIDEOS.value, output=_OUTPUT.value
     )
     if _VIDEO.value and _VIDEOS.value:
         raise InputError("--videos is a list in place of --video; use one or the other")
-    source = packed.source(
+    source_flag, model = packed.source(
         _CHECKPOINT.present, **{flag.name: flag.value for flag in _SOURCES}
     )
+    _check_model_flags()
+    _check_times()
+    kinds = _kinds_of_results()
+    settings = Config.given(FLAGS, "inference", "compute")
+    load = functools.partial(
+        predictor.load,
+        source_flag,
+        model,
+        actors=_ACTORS.value,
+        checkpoint=_CHECKPOINT.value,
+        device=_DEVICE.value,
+        settings=settings,
+    )
+    linking = tracking.Linking(_WINDOW.value, _PATIENCE.value, _MAX_TRACKS.value)
+    output = os.path.normpath(_OUTPUT.value)
+    jobs = library_videos.plan(_VIDEO.value, _VIDEOS.value, output)
+    if jobs is None:
+        if _TASK.value or predict_elsewhere is not None:
+            raise InputError(
+                f"--video={_VIDEO.value}: a single video; use a folder, or a glob"
+            )
+        _predict_video(load, output, kinds, linking)
+        return None
+    recorded_settings = dict(settings)
+    if _WORKDIR.value:
+        recorded_settings["checkpoint"] = _CHECKPOINT.value
+    recorded_settings["actors"] = ",".join(_ACTORS.value) or None
+    request = library_request.Request(
+        start=_START.value,
+        end=_END.value,
+        every=_EVERY.value,
+        linking=linking,
+        kinds=kinds,
+        model=packed.identity(model),
+        settings=recorded_settings,
+        overwrite=_OVERWRITE.value,
+        run=_WORKDIR.value,
+    )
+    predict: Predict = predict_elsewhere or library.predict
+    return _predict_library(jobs, request, output, functools.partial(predict, load))
+
+
+def _check_model_flags() -> None:
+    """Check --actors, and that the folders of a model are what their flags say."""
     if _ACTORS.value and not _INIT_RGB.value:
         raise InputError(
             "--actors names classes of COCO's weights; it needs --init_rgb=coco"
@@ -136,21 +192,37 @@ def _check_flags(argv):
                 f"--{flag.name}={flag.value}: no {mark} there; --saved_model takes a"
                 " folder of a2d export, --workdir one of a2d train"
             )
+
+
+def _check_times() -> None:
+    """Check --start and --end."""
     end = sys.float_info.max if _END.value is None else _END.value
     if not _START.value < end < math.inf:
         span = f"--start={_START.value:g}, --end={_END.value}"
         raise InputError(f"{span}: use seconds, with the end after the start")
-    is_known = set(_RESULTS.value) <= set(prediction_folder.RESULT_FILES)
-    if not _RESULTS.value or not is_known:
+
+
+def _kinds_of_results() -> tuple[str, ...]:
+    """Return the kinds of --results, and what the page is made of."""
+    known = prediction_folder.RESULT_FILES
+    kinds = set(_RESULTS.value)
+    if not kinds or not kinds <= set(known):
         raise InputError(
             f"--results={','.join(_RESULTS.value)}: use one or more of "
-            f"{','.join(prediction_folder.RESULT_FILES)}"
+            f"{','.join(known)}"
         )
-    return source
+    if "page" in kinds:
+        kinds |= {"overlay", "tracks"}
+    return tuple(kind for kind in known if kind in kinds)
 
 
-def _one(load, output, kinds, linking):
-    """Predict one video."""
+def _predict_video(
+    load: Callable[[], predictor.Predictor],
+    output: str,
+    kinds: tuple[str, ...],
+    linking: tracking.Linking,
+) -> None:
+    """Predict one video, and print what was written."""
     source = os.path.realpath(_VIDEO.value)
     folder, name = os.path.split(source)
     if folder == os.path.realpath(output) and name in prediction_folder.RESULTS:
@@ -171,74 +243,37 @@ def _one(load, output, kinds, linking):
         print(f"note: {_VIDEO.value} {note}", file=sys.stderr)
 
 
-def _many(load, jobs, output, request, task, predict):
-    """Predict this task's share of the videos of a library; return the exit status."""
-    missing = {job for job in jobs if not request.is_finished(job)}
-    todo = [job for job in task.share(jobs) if job in missing]
-    failures = {}
-    if todo:
-        failures = predict(load, todo, request, _ON_ERROR.value)
+def _predict_library(
+    jobs: Sequence[library_videos.Job],
+    request: library_request.Request,
+    output: str,
+    predict: Predict,
+) -> int:
+    """Predict the videos of a library that are this task's and not finished.
+
+    Args:
+      predict: takes the videos, the request and what to do at an error.
+
+    Returns:
+      the exit status: 1 if every video of this task failed.
+    """
+    task = tasks.ALONE
+    if _TASK.value:
+        task = tasks.Task.parse(_TASK.value)
+    unfinished = {job for job in jobs if not request.is_finished(job)}
+    own_jobs = task.share(jobs)
+    jobs_to_do = [job for job in own_jobs if job in unfinished]
+    failures: dict[str, str] = {}
+    if jobs_to_do:
+        failures = predict(jobs_to_do, request, _ON_ERROR.value)
     library_tables.conclude(output, jobs, request, failures, task)
     for reason in failures.values():
         print(f"skipped {reason}")
     print(
-        f"{output}: of {len(jobs)} videos {len(todo) - len(failures)} predicted, "
-        f"{len(jobs) - len(missing)} finished before, {len(failures)} failed"
+        f"{output}: of {len(jobs)} videos {len(jobs_to_do) - len(failures)} predicted,"
+        f" {len(jobs) - len(unfinished)} finished before, {len(failures)} failed"
     )
-    if failures and len(failures) == len(task.share(jobs)):
-        return 1
-    return 0
-
-
-def main(argv: list[str], predict_elsewhere: Callable | None = None) -> int | None:
-    """Predict one video, or the videos of a library.
-
-    Args:
-      predict_elsewhere: predicts the videos of a library, as `library.predict` does
-        here; one video is then an error.
-    """
-    flag, path = _check_flags(argv)
-    wanted = set(_RESULTS.value)
-    if "page" in wanted:
-        wanted |= {"overlay", "tracks"}
-    kinds = tuple(kind for kind in prediction_folder.RESULT_FILES if kind in wanted)
-    output = os.path.normpath(_OUTPUT.value)
-    settings = Config.given(FLAGS, "inference", "compute")
-    load = functools.partial(
-        predictor.load,
-        flag,
-        path,
-        actors=_ACTORS.value,
-        checkpoint=_CHECKPOINT.value,
-        device=_DEVICE.value,
-        settings=settings,
-    )
-    linking = tracking.Linking(_WINDOW.value, _PATIENCE.value, _MAX_TRACKS.value)
-    jobs = library_videos.plan(_VIDEO.value, _VIDEOS.value, output)
-    if jobs is None:
-        if _TASK.value or predict_elsewhere is not None:
-            raise InputError(
-                f"--video={_VIDEO.value}: a single video; use a folder, or a glob"
-            )
-        return _one(load, output, kinds, linking)
-    recorded_settings = dict(settings)
-    if _WORKDIR.value:
-        recorded_settings["checkpoint"] = _CHECKPOINT.value
-    recorded_settings["actors"] = ",".join(_ACTORS.value) or None
-    request = library_request.Request(
-        start=_START.value,
-        end=_END.value,
-        every=_EVERY.value,
-        linking=linking,
-        kinds=kinds,
-        model=packed.identity(path),
-        settings=recorded_settings,
-        overwrite=_OVERWRITE.value,
-        run=_WORKDIR.value,
-    )
-    task = tasks.Task.parse(_TASK.value) if _TASK.value else tasks.ALONE
-    predict = predict_elsewhere or library.predict
-    return _many(load, jobs, output, request, task, predict)
+    return int(bool(failures) and len(failures) == len(own_jobs))
 
 
 run = command_line.command(main, FLAGS)
