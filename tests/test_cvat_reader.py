@@ -150,6 +150,20 @@ def test_the_ends_of_single_key_frames_annotate_nothing_however_many_there_are(r
     }
 
 
+def test_no_frame_is_empty_that_a_track_passes_between_two_key_frames(read):
+    text = document(
+        track(0, polygon(0, "run"), polygon(4, "run"), polygon(5, "run", outside=1)),
+        track(1, polygon(0, "run"), polygon(1, "run"), polygon(2, "run", outside=1)),
+    )
+    (found,) = read(text, empty_frames=True)
+    assert {number: len(seen) for number, seen in described(found).items()} == {
+        1: 2,
+        2: 1,
+        5: 1,
+        6: 0,
+    }
+
+
 def test_a_group_is_one_instance_named_by_its_largest_part(read):
     text = document(
         track(5, polygon(0, "run", WIDE), polygon(1, "run", SQUARE), group_id=9),

@@ -119,6 +119,9 @@ class _TaskReader:
         self._task = task
         self._images: list[_Frame] = []
         self._video_frames: dict[int, _Frame] = {}  # by number
+        # Numbers of frames that a track passes without a shape in the file, as in our
+        # own exports: CVAT interpolates there.
+        self._passed_frames: set[int] = set()
         self._identities: dict[_Key | None, int] = {}  # of tracks
         self._document = Document(file.path, "cvat", task=task.id)
 
@@ -132,12 +135,16 @@ class _TaskReader:
         # The largest part of a group changes; its first track does not.
         self._identities[key] = min(identity, self._identities.get(key, identity))
         numbering = _BY_IMAGE if self._task.of_video is False else _BY_FRAME
+        latest = 0
         visible_in_a_row = 0
         was_outside = False
         for element in track:
             where = f'{place}, frame="{element.get("frame")}"'
             with self._file.at(where):
                 number = self._task.number(integer(element, "frame"))
+                if latest and not was_outside:
+                    self._passed_frames.update(range(latest + 1, number))
+                latest = number
                 if number not in self._video_frames:
                     name = FrameName(self._task.video, number, numbering)
                     self._video_frames[number] = _Frame(
@@ -177,7 +184,9 @@ class _TaskReader:
         """Add the annotated frames to the document, count the others, and return it."""
         frames = list(self._images)
         for number in sorted(self._video_frames):
-            frames.append(self._video_frames[number])
+            frame = self._video_frames[number]
+            if frame.shapes or number not in self._passed_frames:
+                frames.append(frame)
         tracks = self._tracks(frames)
         document = self._document
         task = self._task
