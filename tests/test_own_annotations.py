@@ -10,9 +10,16 @@ import numpy as np
 import pytest
 from a2d_files import grey_frames, moving_frames, write_images, write_video
 
-from a2d_tf.annotations.document import AnnotatedFrame, Document, Instance, Numbering
+from a2d_tf.annotations.document import (
+    AnnotatedFrame,
+    Document,
+    Instance,
+    Numbering,
+    ToolLabel,
+)
 from a2d_tf.annotations.matching import Export, find_videos
-from a2d_tf.annotations.names import NO_NAMES, Names, find_misspellings, label_space_of
+from a2d_tf.annotations.misspellings import find_misspellings
+from a2d_tf.annotations.names import NO_NAMES, Names, label_space_of
 from a2d_tf.annotations.video_folder import VideoFolder
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
@@ -396,7 +403,7 @@ def test_names_like_others_that_are_used_more_are_doubted():
 
 def test_names_that_the_tool_does_not_list_are_doubted():
     listed = [
-        instance("mouse", action=action) for action in ("run", "rest", "__undefined__")
+        ToolLabel("mouse", action=action) for action in ("run", "rest", "__undefined__")
     ]
     labels = {"a": ["mouse-runn"] * 30, "b": ["mouse-run"] * 40}
     (note,) = doubted(labels, listed)
@@ -408,6 +415,6 @@ def test_names_that_the_tool_does_not_list_are_doubted():
     (note,) = doubted({"a": ["cat-run"]}, listed)
     assert "actor 'cat' (instances: 1" in note and "did you mean 'mouse'?" in note
     named = Names({"rat-run": ("cat", "run")})
-    assert doubted({"a": ["rat-run"]}, [instance("rat-run")], named) == []
+    assert doubted({"a": ["rat-run"]}, [ToolLabel("rat-run")], named) == []
     # An action that is free text is listed nowhere.
-    assert doubted({"a": ["mouse-runn", "cat-sit"]}, [*listed, instance("cat")]) == []
+    assert doubted({"a": ["mouse-runn", "cat-sit"]}, [*listed, ToolLabel("cat")]) == []

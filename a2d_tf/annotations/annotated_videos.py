@@ -16,12 +16,8 @@ from a2d_tf.annotations.coding import Coding, code_videos, coding_notes
 from a2d_tf.annotations.document import DEFAULTS, Document, Instance, ReadOptions
 from a2d_tf.annotations.formats import read_export
 from a2d_tf.annotations.matching import Export, VideoAnnotations, find_videos
-from a2d_tf.annotations.names import (
-    NO_NAMES,
-    Names,
-    find_misspellings,
-    label_space_of,
-)
+from a2d_tf.annotations.misspellings import find_misspellings
+from a2d_tf.annotations.names import NO_NAMES, Names, label_space_of
 from a2d_tf.annotations.split import split_videos, stated_split
 from a2d_tf.annotations.spread import spread_annotations
 from a2d_tf.annotations.video_folder import VideoFolder
