@@ -7,6 +7,7 @@ that an error can name the file and the line.
 
 from __future__ import annotations
 
+import atexit
 import faulthandler
 import functools
 import gc
@@ -244,6 +245,8 @@ def prepare() -> None:
     # Importing TensorFlow makes some 300000 objects that stay. Python looks for garbage
     # after every 700 new ones, which takes a fifth of the time of the import.
     gc.set_threshold(50_000)
+    # Nor need it look a last time, when the process ends.
+    atexit.register(gc.freeze)
     faulthandler.enable()  # a crash of a library prints where it was called
     logger = logging.getLogger("a2d_tf")
     logger.setLevel(logging.INFO)
