@@ -1,5 +1,7 @@
 """One command from an export to a page: killed and resumed; the words of scores."""
 
+import contextlib
+import io
 import json
 import pathlib
 import re
@@ -15,7 +17,7 @@ from a2d_files import coloured_frames, write_video
 from processes import ROOT, complaint, run_a2d, succeeded
 from test_mains import TINY
 
-from a2d_tf.commands import start
+from a2d_tf.commands import rounds, start
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
@@ -329,23 +331,46 @@ def test_the_counts_of_two_rounds_side_by_side():
 
 def test_scores_are_made_anew_with_flags_of_evaluate(tmp_path, monkeypatch):
     """Old ones may have another --score_threshold; else they stay if readable."""
-    monkeypatch.setattr(start.scores, "are_current", lambda *_: True)
+    monkeypatch.setattr(rounds.scores, "are_current", lambda *_: True)
     manifest = types.SimpleNamespace(directory="R", source="s", videos=lambda _: {"v"})
     path = tmp_path / "run/evaluation/test/metrics.json"
     path.parent.mkdir(parents=True)
     path.write_text("{}")
-    this = start.Round(tmp_path)
     called = []
     monkeypatch.setattr(
-        start.Stages, "run", lambda self, stage, *_: called.append(stage)
+        rounds.Stages, "run", lambda self, stage, *_: called.append(stage)
     )
     for flags in (["--score_threshold=0.5"], []):
-        stages = start.Stages(tmp_path, {"evaluate": flags})
-        start._score(stages, this, None, manifest)
+        stages = rounds.Stages(tmp_path, {"evaluate": flags})
+        steps = rounds.Steps(rounds.Round(tmp_path), None, "videos", stages)
+        start._score(steps, manifest)
     assert called == ["scores", "browse", "browse"]
     path.write_text("{")
     with pytest.raises(InputError, match=f"{path}: .*; delete it"):
-        start._score(stages, this, None, manifest)
+        start._score(steps, manifest)
+
+
+def test_the_check_of_the_annotations_is_shown_as_the_single_command_shows_it(
+    words, tmp_path
+):
+    """With the line of each export, what is left out, and the notes."""
+    export = tmp_path / "own.json"
+    annotations = json.loads(export.read_text())
+    for annotation in annotations["annotations"][2:4]:
+        annotation["actor"] = "muose"  # of v1
+    export.write_text(json.dumps(annotations))
+    sources = words[:2]
+    checked = succeeded(run_a2d("records", *sources, "--check"))
+    assert checked.startswith(f"{export}: ") and "note: " in checked
+    steps = rounds.Steps(
+        rounds.Round(tmp_path / "out"),
+        None,
+        str(tmp_path / "videos"),
+        rounds.Stages(tmp_path, {}),
+    )
+    with contextlib.redirect_stdout(io.StringIO()) as shown:
+        steps.build_records([str(export)], [], [])
+    assert checked in shown.getvalue()
 
 
 def test_mistakes(words, tmp_path):
