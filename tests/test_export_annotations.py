@@ -25,7 +25,9 @@ from a2d_tf.annotations.tracked_video import (
     Shape,
     TrackedVideo,
     TrackShapes,
+    interpolate_boxes,
     keep_key_frames,
+    select_frames,
 )
 from a2d_tf.behaviour.predicted_tracks import read_tracked_video
 from a2d_tf.core.errors import InputError
@@ -202,7 +204,8 @@ def test_damaged_files_are_named(prediction, name, fields, message):
 def test_cvat_has_a_task_and_tracks_of_polygons_that_end_where_they_are_gone(
     prediction, tmp_path
 ):
-    files.save(read_tracked_video(prediction), str(tmp_path / "clip1.xml"), "cvat")
+    whole = keep_key_frames(read_tracked_video(prediction), 1)
+    files.save(whole, str(tmp_path / "clip1.xml"), "cvat")
     root = ElementTree.fromstring((tmp_path / "clip1.xml").read_bytes())
     tracks = [
         (
@@ -258,7 +261,9 @@ def test_a_track_keeps_the_number_that_its_page_shows(form, masks, tmp_path):
     for i, number in ((1, 20), (2, 5)):
         tracks[i] = dataclasses.replace(tracks[i], id=number)
     path = str(tmp_path / "a.zip")
-    files.save(dataclasses.replace(whole, tracks=tuple(tracks)), path, form, masks)
+    files.save(
+        dataclasses.replace(whole, tracks=tuple(tracks)), path, form, masks=masks
+    )
     (first, *others) = read_export(pathlib.Path(path), ReadOptions(), form)
     for document in (first, *others):
         for frame in document.frames:
@@ -276,7 +281,7 @@ def test_the_number_stays_where_a_track_changes_its_actor(form, tmp_path):
     film[1].append((5, 66, 0.1, OTHER))  # left out, as its score is low
     write(tmp_path / "out", film, **CLIP)
     path = str(tmp_path / "a.zip")
-    files.save(read_tracked_video(tmp_path / "out", 0.3), path, form, form == "masks")
+    files.save(read_tracked_video(tmp_path / "out", 0.3), path, form)
     found = {}
     for document in read_export(pathlib.Path(path), ReadOptions(), form):
         for frame in document.frames:
@@ -296,7 +301,7 @@ def test_a_detection_without_action_has_none_when_it_is_read(form, tmp_path):
         ragged(), tracks=(track,), actions={"cat": ("__undefined__",)}
     )
     path = str(tmp_path / "a.zip")
-    files.save(video, path, form, form == "masks")
+    files.save(video, path, form)
     count = 0
     for document in read_export(pathlib.Path(path), ReadOptions(), form):
         for frame in document.frames:
@@ -347,7 +352,7 @@ def test_frames_to_correct_that_cvat_returns_leave_no_frame_empty(
         whole, frames=tuple(looked_at), tracks=(track,), boxes_only=False
     )
     path = tmp_path / "a.xml"
-    files.save(video, str(path), "cvat", frames=chosen)
+    files.save(select_frames(video, chosen), str(path), "cvat")
     as_cvat_returns_it(path, 40)
     (document,) = read_export(path, ReadOptions(empty_frames=True), "cvat")
     found = {f.number: [i.number for i in f.instances] for f in document.frames}
@@ -385,9 +390,7 @@ def test_coco_has_the_attributes_of_cvat(prediction, tmp_path):
 
 
 def test_labelme_has_a_file_for_each_frame(prediction, tmp_path):
-    files.save(
-        read_tracked_video(prediction), str(tmp_path / "new" / "a"), "labelme", False
-    )
+    files.save(read_tracked_video(prediction), str(tmp_path / "new" / "a"), "labelme")
     names = sorted(
         p.relative_to(tmp_path / "new").as_posix() for p in tmp_path.rglob("a/*/*")
     )
@@ -412,9 +415,7 @@ def test_outputs_replace_no_folder(prediction, tmp_path):
         (tmp_path / name).mkdir()
         (tmp_path / name / "corrected.json").write_text("{}")
         with pytest.raises(InputError, match=f"{name}: (already exists|is a folder)"):
-            files.save(
-                read_tracked_video(prediction), str(tmp_path / name), form, False
-            )
+            files.save(read_tracked_video(prediction), str(tmp_path / name), form)
         assert (tmp_path / name / "corrected.json").read_text() == "{}"
 
 
@@ -457,7 +458,7 @@ def test_imported_again_they_are_the_same_instances(form, kind, tmp_path):
         dataclasses.replace(ragged(), boxes_only=kind == "boxes"), 4
     )
     path = tmp_path / f"export{SUFFIXES[form]}"
-    files.save(whole, str(path), form, kind == "masks")
+    files.save(whole, str(path), form, masks=kind == "masks")
     found, expected = read_back(form, path), whole.by_frame()
     empty = {frame for frame in expected if not expected[frame]}
     assert set(found) == set(expected) - (empty if form == "cvat" else set())
@@ -495,7 +496,7 @@ def moving():
 
 def test_of_boxes_the_key_frames_reproduce_all_frames(tmp_path):
     path, whole = tmp_path / "a.xml", moving()
-    files.save(whole, str(path), "cvat", min_iou=0.95)
+    files.save(interpolate_boxes(keep_key_frames(whole, 1), 0.95), str(path), "cvat")
     root = ElementTree.parse(path)
     keys = [
         x
@@ -535,7 +536,7 @@ def test_of_boxes_the_key_frames_reproduce_all_frames(tmp_path):
     (document,) = read_export(path, ReadOptions(interpolated=True), "cvat")
     actions = [frame.instances[0].action for frame in document.frames]
     assert actions == 10 * ["a"] + 5 * ["b"] + 22 * ["a"]
-    files.save(whole, str(path), "cvat")  # all stay
+    files.save(keep_key_frames(whole, 1), str(path), "cvat")  # all stay
     assert len(read_export(path, ReadOptions(), "cvat")[0].frames) == 37
 
 

@@ -15,7 +15,14 @@ from a2d_tf.annotations import read_bouts, writers
 from a2d_tf.annotations.document import ReadOptions
 from a2d_tf.annotations.formats import read_export
 from a2d_tf.annotations.names import NO_NAMES
-from a2d_tf.annotations.tracked_video import Shape, TrackedVideo, TrackShapes
+from a2d_tf.annotations.tracked_video import (
+    Shape,
+    TrackedVideo,
+    TrackShapes,
+    interpolate_boxes,
+    keep_key_frames,
+    select_frames,
+)
 from a2d_tf.behaviour import boris
 from a2d_tf.behaviour.bouts import Bout, Prediction, TrackBouts
 from a2d_tf.behaviour.prediction_folder import VideoInfo
@@ -158,12 +165,16 @@ def test_shapes(form, seed, tmp_path):
     whole = draw_video(random)
     masks = bool(random.random() < 0.4)
     path = tmp_path / ("a.xml" if form == "cvat" else "a.zip")
-    choice = {"every": int(random.integers(1, 8))}
     is_next = random.random() < 0.4
     if is_next:
         count = random.integers(1, len(whole.frames) + 1)
-        choice = {"frames": random.choice(whole.frames, count, replace=False).tolist()}
-    part = writers.save(whole, str(path), form, masks=masks, **choice)
+        chosen = random.choice(whole.frames, count, replace=False).tolist()
+        part = select_frames(whole, chosen)
+    else:
+        part = keep_key_frames(whole, int(random.integers(1, 8)))
+        if form == "cvat" and whole.boxes_only:
+            part = interpolate_boxes(part, 0.8)
+    writers.save(part, str(path), form, masks=masks)
     if form == "cvat" and random.random() < 0.5:
         as_cvat_returns_it(path, whole.frame_count or max(whole.frames))
     found = read_again(path, form, part)
@@ -195,8 +206,8 @@ def test_shapes(form, seed, tmp_path):
 def test_masks(seed, tmp_path):
     random = np.random.default_rng(seed)
     whole = dataclasses.replace(draw_video(random), boxes_only=False)
-    every = int(random.integers(1, 8))
-    part = writers.save(whole, str(tmp_path / "a"), "masks", every=every)
+    part = keep_key_frames(whole, int(random.integers(1, 8)))
+    writers.save(part, str(tmp_path / "a"), "masks")
     found = read_again(tmp_path / "a", "masks", part)
     assert sorted(found) == list(part.frames)
     for number in part.frames:

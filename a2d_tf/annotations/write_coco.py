@@ -18,7 +18,7 @@ from a2d_tf.annotations.outlines import polygons
 from a2d_tf.annotations.tracked_video import TrackedVideo
 
 
-def write(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
+def write(video: TrackedVideo, *, masks: bool) -> Iterator[tuple[str, bytes]]:
     """Yield the only file, (name, content); its shapes are masks, or else polygons."""
     height, width = video.size
     category_ids = {actor: i for i, actor in enumerate(video.actions, 1)}

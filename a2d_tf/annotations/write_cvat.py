@@ -32,7 +32,7 @@ class _ShapeWithParts(NamedTuple):
     parts: list[dict[str, str]]
 
 
-def write(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
+def write(video: TrackedVideo, *, masks: bool) -> Iterator[tuple[str, bytes]]:
     """Yield the only file, (name, content); its shapes are masks, or else polygons.
 
     Without masks in the video they are boxes.

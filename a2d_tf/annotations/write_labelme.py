@@ -21,7 +21,7 @@ from a2d_tf.annotations.outlines import crop, polygons
 from a2d_tf.annotations.tracked_video import Shape, TrackedVideo
 
 
-def write(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
+def write(video: TrackedVideo, *, masks: bool) -> Iterator[tuple[str, bytes]]:
     """Yield (name, content) of the files; their shapes are masks, or else polygons.
 
     Without masks in the video they are rectangles.

@@ -27,7 +27,7 @@ from a2d_tf.ops.visualize import track_colours
 _LARGEST = 2**16 - 1  # in a pixel of a grey PNG
 
 
-def write(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
+def write(video: TrackedVideo, *, masks: bool) -> Iterator[tuple[str, bytes]]:
     """Yield (name, content) of the list and of the PNGs, which are masks always.
 
     Raises:

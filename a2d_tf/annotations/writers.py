@@ -1,37 +1,42 @@
 """Tracks of a video written for annotation tools, as a file, zip or folder.
 
-They are written whole or not at all, and hold key frames, see `keep_key_frames`.
+They are written whole or not at all.
 """
 
 from __future__ import annotations
 
 import pathlib
 import zipfile
-from collections.abc import Callable, Collection, Iterator
-from typing import BinaryIO, NamedTuple
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple, Protocol
 
 from a2d_tf.annotations import write_coco, write_cvat, write_labelme, write_masks
-from a2d_tf.annotations.tracked_video import (
-    TrackedVideo,
-    interpolate_boxes,
-    keep_key_frames,
-    select_frames,
-)
+from a2d_tf.annotations.tracked_video import TrackedVideo
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_file
 from a2d_tf.core.folders import whole_folder
+
+
+class Write(Protocol):
+    """A function that makes the files of an export."""
+
+    def __call__(
+        self, video: TrackedVideo, *, masks: bool
+    ) -> Iterator[tuple[str, bytes]]:
+        """Yield (name in a zip or folder, content) of each file.
+
+        If the video has masks, its shapes are `masks`, or else polygons.
+        """
 
 
 class FormatWriter(NamedTuple):
     """The writer of a format.
 
     Attributes:
-      write: takes the video, and whether its shapes are masks instead of polygons;
-        yields (name in a zip or folder, content) of its files.
       suffix: of its one file; '' if it writes a folder.
     """
 
-    write: Callable[[TrackedVideo, bool], Iterator[tuple[str, bytes]]]
+    write: Write
     suffix: str
 
 
@@ -62,40 +67,21 @@ def check_output(output: str, form: str) -> None:
         raise InputError(f"--output={output}: --format={form} needs {needed} or a .zip")
 
 
-def save(
-    video: TrackedVideo,
-    output: str,
-    form: str,
-    masks: bool = False,
-    every: int = 1,
-    frames: Collection[int] | None = None,
-    min_iou: float = 1.0,
-) -> TrackedVideo:
+def save(video: TrackedVideo, output: str, form: str, *, masks: bool = False) -> None:
     """Write an export; it replaces a file, but a folder must be new or empty.
 
     Args:
-      video: the tracks.
+      video: the tracks in the frames to write, see `keep_key_frames` and
+        `select_frames`.
       output: path of a file, a zip or a folder, see `check_output`.
       form: one of `WRITERS`.
       masks: whether shapes are masks; else polygons.
-      every: see `keep_key_frames`.
-      frames: instead of every few frames these alone, see `select_frames`.
-      min_iou: of boxes that CVAT interpolates, see `interpolate_boxes`.
-
-    Returns:
-      The part of the video that was written.
 
     Raises:
       InputError: the video cannot be written in this format, or not to this path.
     """
     writer = WRITERS[form]
-    if frames is None:
-        video = keep_key_frames(video, every)
-    else:
-        video = select_frames(video, frames)
-    if form == "cvat" and video.boxes_only:
-        video = interpolate_boxes(video, min_iou)
-    files = writer.write(video, masks)
+    files = writer.write(video, masks=masks)
 
     def write_zip(file: BinaryIO) -> None:
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -113,4 +99,3 @@ def save(
                 path = pathlib.Path(folder, name)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content)
-    return video

@@ -27,6 +27,7 @@ from __future__ import annotations
 import os
 
 from a2d_tf.annotations import writers
+from a2d_tf.annotations.tracked_video import interpolate_boxes, keep_key_frames
 from a2d_tf.behaviour import boris, bouts, prediction_folder
 from a2d_tf.behaviour.predicted_tracks import read_tracked_video
 from a2d_tf.core import command_line
@@ -90,15 +91,11 @@ def _export_shapes(folder, output, form):
     if _VIDEO.value:
         source = os.path.basename(_VIDEO.value)
     video = read_tracked_video(os.path.normpath(folder), _MIN_SCORE.value, source)
+    video = keep_key_frames(video, _EVERY.value)
+    if form == "cvat" and video.boxes_only:
+        video = interpolate_boxes(video, _MIN_IOU.value)
     masks = _SHAPES.value == "masks" or form == "masks"
-    video = writers.save(
-        video,
-        output,
-        form,
-        masks=masks,
-        every=_EVERY.value,
-        min_iou=_MIN_IOU.value,
-    )
+    writers.save(video, output, form, masks=masks)
     shapes = 0
     for track in video.tracks:
         for shape in track.shapes:

@@ -23,6 +23,7 @@ import pathlib
 import textwrap
 
 from a2d_tf.annotations import writers
+from a2d_tf.annotations.tracked_video import select_frames
 from a2d_tf.behaviour import prediction_folder
 from a2d_tf.behaviour.predicted_tracks import read_tracked_video
 from a2d_tf.core import command_line
@@ -117,13 +118,13 @@ def write(best_frames: list[choice.Candidate], output: pathlib.Path, form: str) 
         for candidate in best_frames:
             if candidate.folder == folder:
                 numbers[candidate.position] = candidate.frame
-        video = read_tracked_video(folder)
+        video = select_frames(read_tracked_video(folder), numbers.values())
         path = str(output / "annotations" / f"{video.name}.zip")
         if os.path.exists(path):
             raise InputError(
                 f"{folder}: another prediction is of {video.name}; pass only one"
             )
-        writers.save(video, path, form, form == "masks", frames=numbers.values())
+        writers.save(video, path, form, masks=form == "masks")
         overlay = folder / prediction_folder.RESULT_FILES["overlay"]
         remedy = "predict again with all --results"
         for position, image in video_frames.read(overlay, numbers, remedy):
