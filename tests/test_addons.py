@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from a2d_tf.core import addons
 from a2d_tf.core.config import TrainingConfig
+from a2d_tf.training import addons
 from a2d_tf.training.schedule import Schedule
 
 SHAPES = [(3, 3, 2, 4), (4,), (5, 7), ()]

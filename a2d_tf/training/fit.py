@@ -93,7 +93,10 @@ def fit(
     log = StepLog(checkpointer, events, training)
     with log.bar, stop_on_signal() as signals:
         while step < training.steps:
-            batch = log.fetch(batches, manifest.directory)
+            start = time.monotonic()
+            with clip_records.naming(manifest.directory):
+                batch = next(batches)
+            log.add_wait(time.monotonic() - start)
             log.add(train_step(batch, step))
             step += 1
             state.step.assign(step)

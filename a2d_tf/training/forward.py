@@ -134,11 +134,17 @@ def scalars(
     Args:
       terms, health: of `forward`.
     """
-    # Each pair is a sum and then a count.
-    flat = tf.nest.flatten({"terms": terms, "health": health})
-    flat[1::2] = replicas.total(flat[1::2])
-    pairs = tf.nest.pack_sequence_as({"terms": terms, "health": health}, flat)
-    values = weighted(pairs["terms"], settings)
-    for name, (total, count) in pairs["health"].items():
-        values[name] = tf.math.divide_no_nan(total, count)
+    own_counts = {}
+    for name, parts in terms.items():
+        own_counts[name] = [count for _, count in parts]
+    own_health_counts = {name: count for name, (_, count) in health.items()}
+    counts, health_counts = replicas.total((own_counts, own_health_counts))
+    over_all: Terms = {}
+    for name, parts in terms.items():
+        over_all[name] = []
+        for (total, _), count in zip(parts, counts[name]):
+            over_all[name].append((total, count))
+    values = weighted(over_all, settings)
+    for name, (total, _) in health.items():
+        values[name] = tf.math.divide_no_nan(total, health_counts[name])
     return values

@@ -9,9 +9,8 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from a2d_tf.core import addons
 from a2d_tf.core.config import TrainingConfig
-from a2d_tf.training import joining, replicas
+from a2d_tf.training import addons, joining, replicas
 from a2d_tf.training.schedule import Schedule
 
 

@@ -11,7 +11,7 @@ import logging
 import os
 import re
 from collections.abc import Collection
-from typing import Any
+from typing import Any, NamedTuple
 
 from a2d_tf.core import devices
 from a2d_tf.core.config import Config, TrainingConfig
@@ -49,7 +49,7 @@ def resolve_config(
       InputError: an unusable file, or a given flag that contradicts it.
     """
     training = config.training
-    resumes = workdir and not run_folder.is_new(workdir)
+    resumes = bool(workdir) and not run_folder.is_new(workdir)
     if resumes:
         run = workdir
     else:
@@ -58,39 +58,69 @@ def resolve_config(
         _warn_of_norms(config.model, training)
     _warn_of_slow_precision(config)
 
-    values: dict[str, Any] = {}
-    origins: dict[str, str] = {}  # the file that a value is from, by name
-    if not resumes:
-        for stream in ("rgb", "flow"):
-            path = cache.resolve(getattr(training, f"init_{stream}"))
-            if path:
-                values[f"{stream}_convention"] = Weights.read(path).source
-                origins[f"{stream}_convention"] = path
-    has_pretrained = bool(training.init_rgb)
-    if run:
-        run_model = run_folder.settings(run).model
-        has_pretrained = has_pretrained or run_model.readout
-        for name in ("rgb_convention", "flow_convention"):
-            values[name] = getattr(run_model, name)
-            origins[name] = os.path.join(run, "flags.txt")
-    convention = values.get("rgb_convention", config.model.rgb_convention)
-    values.update(backbones.implied_settings(convention))
-
-    for name, value in values.items():
+    settings: dict[str, Any] = {}
+    for name, required in _required_settings(config, run, resumes).items():
         configured = getattr(config.model, name)
-        if name in given and configured != value:
-            origin = origins.get(name) or origins.get("rgb_convention", convention)
+        if name in given and configured != required.value:
             raise InputError(
-                f"--{name}={configured} contradicts {origin}, which needs {value}; use "
-                "that, or omit the flag"
+                f"--{name}={configured} contradicts {required.origin}, which needs"
+                f" {required.value}; use that, or omit the flag"
             )
-    if config.model.readout and not has_pretrained:
+        settings[name] = required.value
+    if config.model.readout and not _starts_pretrained(training, run):
         logger.warning(
             "--readout=false: no --init_rgb, nor a run with a readout, to start from"
         )
-        values["readout"] = False
-    model = dataclasses.replace(config.model, **values)
+        settings["readout"] = False
+    model = dataclasses.replace(config.model, **settings)
     return dataclasses.replace(config, model=model)
+
+
+class _Required(NamedTuple):
+    """The value of a setting that weights need.
+
+    Attributes:
+      value: of the setting.
+      origin: what says so: a file, or the name of a convention.
+    """
+
+    value: Any
+    origin: str
+
+
+def _required_settings(
+    config: Config, run: str | None, resumes: bool
+) -> dict[str, _Required]:
+    """Return the settings that the weights need: {name in `ModelConfig`: its value}.
+
+    Args:
+      run: the run folder that the weights are from; None or "" without one.
+      resumes: whether that run goes on, whatever files its first weights were from.
+    """
+    required = {}
+    if not resumes:
+        for stream in ("rgb", "flow"):
+            path = cache.resolve(getattr(config.training, f"init_{stream}"))
+            if path:
+                convention = Weights.read(path).source
+                required[f"{stream}_convention"] = _Required(convention, path)
+    if run:
+        run_model = run_folder.settings(run).model
+        flagfile = os.path.join(run, "flags.txt")
+        for name in ("rgb_convention", "flow_convention"):
+            required[name] = _Required(getattr(run_model, name), flagfile)
+    own = config.model.rgb_convention
+    convention, origin = required.get("rgb_convention", _Required(own, own))
+    for name, value in backbones.implied_settings(convention).items():
+        required[name] = _Required(value, origin)
+    return required
+
+
+def _starts_pretrained(training: TrainingConfig, run: str | None) -> bool:
+    """Return whether the RGB backbone begins, or began, with pretrained weights."""
+    if training.init_rgb:
+        return True
+    return bool(run) and run_folder.settings(run).model.readout
 
 
 def _warn_of_slow_precision(config):

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 
 import tensorflow as tf
 
 from a2d_tf.core.config import TrainingConfig
 from a2d_tf.core.progress import progress_bar
-from a2d_tf.data import clip_records
 from a2d_tf.model.heads import LOSS_TERMS
 from a2d_tf.training.checkpointer import Checkpointer
 from a2d_tf.training.events import Events, tagged
@@ -53,13 +51,9 @@ class StepLog:
         self._start = time.monotonic()
         self._waited = 0.0
 
-    def fetch(self, batches: Iterator[dict], directory: str) -> dict:
-        """Return the next batch of the records in a folder, and time the wait."""
-        start = time.monotonic()
-        with clip_records.naming(directory):
-            batch = next(batches)
-        self._waited += time.monotonic() - start
-        return batch
+    def add_wait(self, seconds: float) -> None:
+        """Add the time that the loop has waited for a batch."""
+        self._waited += seconds
 
     def add(self, values: dict[str, tf.Tensor]) -> None:
         """Add what a step reports, {name: scalar}, which `read` fetches."""
