@@ -3,7 +3,8 @@
 import numpy as np
 
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.evaluation.box_data import Detections, Truth
+from a2d_tf.evaluation.box_data import Truth
+from a2d_tf.evaluation.scored_rois import ScoredRois
 
 SMALL = LabelSpace(
     ("man", "dog"), ("run", "eat", "none"), (11, 13, 21, 22), none_action="none"
@@ -139,7 +140,7 @@ def random_case(space, seed, overrides=(), rois=60, digits=None):
             None if score is None else score.round(digits) for score in scores
         )
     return (
-        Detections([frames[i] for i in order], roi_frame, boxes, *scores, joint_boxes),
+        ScoredRois([frames[i] for i in order], roi_frame, boxes, *scores, joint_boxes),
         truth,
     )
 

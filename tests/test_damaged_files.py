@@ -30,8 +30,9 @@ from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data import clip_records, image_files, video_frames
 from a2d_tf.data.release import Release
 from a2d_tf.data.segmentations import decode_rle
-from a2d_tf.evaluation.box_data import Detections, Truth
+from a2d_tf.evaluation.box_data import Truth
 from a2d_tf.evaluation.label_maps import read_label_map
+from a2d_tf.evaluation.scored_rois import ScoredRois
 from a2d_tf.pretrained import cache
 from a2d_tf.pretrained.weights_file import Weights
 
@@ -161,7 +162,7 @@ KINDS = {  # name: (make, read)
         LabelSpace.from_json,
     ),
     "flags": (written("flags.txt", Config().write), Config.read),
-    "detections": (make_detections, Detections.load),
+    "detections": (make_detections, ScoredRois.load),
     "truth": (make_coco, lambda path: Truth.load(path, A2D)),
     "coco": (
         make_coco,
@@ -267,7 +268,7 @@ def test_an_npz_whose_array_is_not_there(tmp_path, entry):
         for name, data in {**entries, "boxes.npy": entry}.items():
             archive.writestr(name, data)
     with refused("detections.npz: not a readable"):
-        Detections.load(path)
+        ScoredRois.load(path)
 
 
 def test_masks_that_reach_beyond_their_frame(tmp_path):
@@ -285,7 +286,7 @@ def test_masks_that_reach_beyond_their_frame(tmp_path):
 @pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "v/..", ".."])
 def test_frames_are_named_by_video_and_number(tmp_path, name):
     with refused("field 'frames': .* not VID/frame"):
-        Detections.load(make_detections(tmp_path, frames=[name]))
+        ScoredRois.load(make_detections(tmp_path, frames=[name]))
     path = make_coco(tmp_path, file_name=f"../{name}/00001.png")
     with refused("images.0..file_name: .* must be <VID>/<frame>.png"):
         Truth.load(path, A2D)

@@ -11,9 +11,10 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.segmentations import encode_mask
 from a2d_tf.evaluation import average_precision
-from a2d_tf.evaluation.box_data import Detections, Results, Truth
+from a2d_tf.evaluation.box_data import Results, Truth
 from a2d_tf.evaluation.metrics import zero_shot
 from a2d_tf.evaluation.metrics.detection import voc_aps, voc_aps_of_results
+from a2d_tf.evaluation.scored_rois import ScoredRois
 
 OVERRIDES = ("joint_scores", "joint_boxes")
 
@@ -92,7 +93,7 @@ def one_actor(boxes, scores, targets):
     rois[:, 0] = np.array(boxes).reshape(-1, 4)
     actor_scores = np.zeros((len(scores), 2))
     actor_scores[:, 0] = scores
-    detections = Detections(
+    detections = ScoredRois(
         names, frames, rois, actor_scores, np.ones((len(scores), 3))
     )
     truth = Truth(names, target_frames, targets, [11] * len(targets))
@@ -138,7 +139,7 @@ def test_means_and_what_they_leave_out():
     # A perfect dog-run and man-none; man-run and dog-eat have no truth.
     names = ["v/00001", "v/00002"]
     boxes = np.tile(np.array(GT, float), (2, 2, 1))
-    detections = Detections(
+    detections = ScoredRois(
         names, [0, 1], boxes, np.array([[0.1, 0.9], [0.8, 0.2]]), np.eye(3)[[0, 2]]
     )
     metrics = voc_aps(detections, Truth(names, [0, 1], [GT, GT], [21, 13]), SMALL)
@@ -163,7 +164,7 @@ def test_frames_outside_the_truth_and_other_label_spaces_are_refused():
     ):
         voc_aps(detections, truth, A2D)
     # A listed frame without RoIs may lie outside.
-    listed = Detections(["v/1", "w/1"], [0], [[GT, GT]], [[1.0, 0]], np.ones((1, 3)))
+    listed = ScoredRois(["v/1", "w/1"], [0], [[GT, GT]], [[1.0, 0]], np.ones((1, 3)))
     metrics = voc_aps(listed, Truth(["v/1"], [0], [GT], [11]), SMALL)
     assert metrics["per_actor_ap"]["1"] == pytest.approx(100)
 
@@ -176,7 +177,7 @@ def test_detections_survive_a_file(tmp_path, overrides, rois):
     detections, truth = random_case(SMALL, 1, overrides, rois)
     path = tmp_path / "detections.npz"
     detections.save(path)
-    loaded = Detections.load(path)
+    loaded = ScoredRois.load(path)
     for name in (
         "frames",
         "roi_frame",
@@ -219,7 +220,7 @@ def test_malformed_and_missing_fields_are_named(tmp_path, field, value):
         path, **{name: array for name, array in fields.items() if array is not None}
     )
     with pytest.raises(InputError, match=rf"bad\.npz.*'{field}'"):
-        Detections.load(path)
+        ScoredRois.load(path)
 
 
 def test_truth_survives_a_file(tmp_path):

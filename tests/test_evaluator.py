@@ -158,7 +158,7 @@ def test_detections_carry_joint_arrays_where_labels_are_joint(mode, joint, tmp_p
     collected.truths = [
         types.SimpleNamespace(name=name) for name in ("v/1", "v/2", "w/1")
     ]
-    found = collected.detections()
+    found = collected.rois()
     assert found.roi_frame.tolist() == [0, 0, 2]
     assert found.boxes[2, 6].tolist() == [1, 2, 3, 4]
     names = ("joint_scores", "joint_boxes")

@@ -13,7 +13,7 @@ from plain_detection import SMALL
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
-from a2d_tf.evaluation import box_data
+from a2d_tf.evaluation import box_data, scored_rois
 from a2d_tf.evaluation.metrics import detection, segmentation
 from a2d_tf.evaluation.reports import blocks as report_blocks
 from a2d_tf.paper import comparison, report
@@ -237,7 +237,7 @@ def scored(tmp_path_factory):
         if len(own):
             found[r, near[r]] = own[rng.integers(len(own))]
     scores = rng.dirichlet(np.ones(3), 72), rng.dirichlet(np.ones(3), 72)
-    detections = box_data.Detections(
+    detections = scored_rois.ScoredRois(
         FRAMES[::-1], 5 - rois, found, scores[0][:, :2], scores[1]
     )
     maps = {}
@@ -268,7 +268,7 @@ def repeated(truth, detections, times):
     found = detections.boxes, detections.actor_scores, detections.action_scores
     return (
         box_data.Truth(names, box_frame, truth.boxes[gts], truth.codes[gts]),
-        box_data.Detections(names, roi_frame, *(part[rois] for part in found)),
+        scored_rois.ScoredRois(names, roi_frame, *(part[rois] for part in found)),
     )
 
 

@@ -10,7 +10,8 @@ from processes import complaint, run_a2d, succeeded
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.segmentations import encode_mask
 from a2d_tf.evaluation import coco_json
-from a2d_tf.evaluation.box_data import Detections, Truth
+from a2d_tf.evaluation.box_data import Truth
+from a2d_tf.evaluation.scored_rois import ScoredRois
 
 OUT = "--output=out/metrics.json"
 NAMES = ("-a-bcdefghi/00030", "--bcdefghij/00005")
@@ -70,7 +71,7 @@ def write_detections(folder):
         NAMES, [0, 1], [box] * 2, [61, 63], sizes=[mask.shape] * 2, masks=[rle] * 2
     ).save(folder / "truth.json", A2D)
     scores = np.eye(7)[[5, 5]], np.eye(9)[[0, 3]]
-    Detections(NAMES, [0, 1], np.tile(np.array(box, float), (2, 7, 1)), *scores).save(
+    ScoredRois(NAMES, [0, 1], np.tile(np.array(box, float), (2, 7, 1)), *scores).save(
         folder / "detections.npz"
     )
     entries = [

@@ -6,10 +6,11 @@ from test_over_time import ADULT_EATING, ADULT_RUNNING, BOX, clip, found, show
 
 from a2d_tf.core.labels import A2D
 from a2d_tf.evaluation import metrics
-from a2d_tf.evaluation.box_data import Detections, Truth
+from a2d_tf.evaluation.box_data import Truth
 from a2d_tf.evaluation.metrics import video_map
 from a2d_tf.evaluation.metrics.over_time import OverTime
 from a2d_tf.evaluation.metrics.tracks import ComparedFrame, Objects
+from a2d_tf.evaluation.scored_rois import ScoredRois
 
 
 def objects(*rows):
@@ -137,7 +138,7 @@ def test_frame_map_is_the_area_under_the_curve():
     boxes[:] = np.array([box, [50, 50, 60, 60], box])[:, None]
     actors, actions = np.zeros((3, 7)), np.zeros((3, 9))
     actors[:, 0], actions[:, 2] = (0.9, 0.8, 0.7), 0.5
-    detections = Detections(names, [0, 0, 1], boxes, actors, actions)
+    detections = ScoredRois(names, [0, 0, 1], boxes, actors, actions)
     assert video_map.frame_map(detections, truth, A2D) == pytest.approx(
         100 * (1 + 2 / 3) / 2
     )

@@ -7,9 +7,10 @@ import pytest
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.evaluation.box_data import Detections, Truth
+from a2d_tf.evaluation.box_data import Truth
 from a2d_tf.evaluation.metrics import Split, zero_shot
 from a2d_tf.evaluation.metrics.detection import voc_aps
+from a2d_tf.evaluation.scored_rois import ScoredRois
 
 SPACE = LabelSpace(("man", "dog"), ("run", "eat"), (11, 12, 21, 22))
 
@@ -21,7 +22,7 @@ def case(count, seed=0):
     action = np.append(np.arange(count) % 2, 0)
     actor = np.append(np.zeros(count, int), 1)
     truth = Truth(names, np.arange(count + 1), boxes, 10 * (actor + 1) + action + 1)
-    detections = Detections(
+    detections = ScoredRois(
         names,
         np.arange(count + 1),
         np.repeat(boxes[:, None], 2, axis=1),
@@ -51,7 +52,7 @@ def test_figures_of_an_actor_with_and_without_the_full_model():
     wrong = (np.arange(61) % 3 > 0) & (np.arange(61) < 60)
     scores = np.where(wrong[:, None], full.action_scores[:, ::-1], full.action_scores)
     ours = dataclasses.replace(full, action_scores=scores)
-    split = Split(truth=truth, detections=ours, zero_shot_actor="man", seed=1)
+    split = Split(truth=truth, rois=ours, zero_shot_actor="man", seed=1)
     earlier = voc_aps(ours, truth, SPACE)
     metric = zero_shot.ZeroShot(SPACE)
     found = metric.result(split, earlier)

@@ -29,7 +29,7 @@ from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_json
 from a2d_tf.core.labels import A2D, LabelSpace
-from a2d_tf.evaluation import box_data, label_maps
+from a2d_tf.evaluation import box_data, label_maps, scored_rois
 from a2d_tf.evaluation import metrics as registry
 from a2d_tf.evaluation.metrics import segmentation
 
@@ -122,10 +122,10 @@ def score_detections(
     """
     split = registry.Split(
         truth=box_data.Truth.load(truth, label_space),
-        detections=box_data.Detections.load(predicted),
+        rois=scored_rois.ScoredRois.load(predicted),
         zero_shot_actor=zero_shot_actor,
         seed=seed,
-        full=box_data.Detections.load(full) if full else None,
+        full=scored_rois.ScoredRois.load(full) if full else None,
     )
     metrics = [metric(label_space) for metric in registry.registered(registry.ROIS)]
     return registry.results(metrics, split)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from a2d_tf.evaluation.box_data import Detections, Results, Truth
+from a2d_tf.evaluation.box_data import Truth
 from a2d_tf.evaluation.box_matching import MATCH_IOU, iou
 
 RECALL_LEVELS = np.linspace(0, 1, 11)  # not the exact tenths, see average_precision
@@ -73,11 +73,11 @@ class ClassScorer:
 
     Attributes:
       truth: the true boxes, of all classes.
-      roi_frame: int64 [R], the frame of each RoI, an index into the detections' frames.
+      roi_frame: int64 [R], the frame of each RoI, an index into the RoIs' frames.
       roi_order: int64 [R], the RoIs in the order of their frames.
-      true_frame: int64 [G], the frame of each true box, an index into the detections'
-        frames; -1 for a frame that they lack.
-      frame_in_truth: int64 [F], where the truth lists each of the detections' frames.
+      true_frame: int64 [G], the frame of each true box, an index into the RoIs' frames;
+        -1 for a frame that they lack.
+      frame_in_truth: int64 [F], where the truth lists each of the RoIs' frames.
       weights: float [S, F'], see `of`, or None.
       measure: makes an AP in [0, 1] of a `Curve`.
     """
@@ -93,23 +93,22 @@ class ClassScorer:
     @classmethod
     def of(
         cls,
-        rois: Detections | Results,
         truth: Truth,
+        *,
+        frames: np.ndarray,
+        roi_frame: np.ndarray,
         weights: np.ndarray | None = None,
         measure: Callable[[Curve], Any] = average_precision,
     ) -> ClassScorer:
-        """Prepare to score boxes of these RoIs.
+        """Prepare to score boxes of the same RoIs.
 
         Args:
-          rois: say which frame each RoI is in.
+          truth: the true boxes, of all classes.
+          frames: [F], the names of the frames that have RoIs.
+          roi_frame: int64 [R], the frame of each RoI, an index into these.
           weights: int [S, F'], how often each frame of the truth is in each of S
             samples; without it, each frame counts once.
         """
-        if isinstance(rois, Detections):
-            roi_frame = rois.roi_frame
-        else:
-            roi_frame = rois.box_frame
-        truth_in_rois = _positions(truth.frames, rois.frames)
         if weights is not None:
             # As floats, whose products of matrices are fast and here exact.
             weights = weights.astype(float)
@@ -117,8 +116,8 @@ class ClassScorer:
             truth=truth,
             roi_frame=roi_frame,
             roi_order=np.argsort(roi_frame, kind="stable"),
-            true_frame=truth_in_rois[truth.box_frame],
-            frame_in_truth=_positions(rois.frames, truth.frames),
+            true_frame=_positions(truth.frames, frames)[truth.box_frame],
+            frame_in_truth=_positions(frames, truth.frames),
             weights=weights,
             measure=measure,
         )

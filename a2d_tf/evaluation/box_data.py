@@ -1,144 +1,20 @@
-"""Boxes of a split: of every RoI, of the ground truth, and of instances.
+"""Boxes of a split: those of its ground truth, and those of instances found in it.
 
 Boxes in memory are y1, x1, y2, x2 in native pixels, half-open: areas are (y2 - y1) *
-(x2 - x1). Those of `detections.npz` are x1, y1, x2, y2. Truth and results are COCO's
-JSON in files, see `coco_json.py`.
+(x2 - x1). In files they are COCO's JSON, see `coco_json.py`.
 """
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import os
-from typing import Any
 
 import numpy as np
 from pycocotools import mask as rle_tools
 
 from a2d_tf.core import files
-from a2d_tf.core.errors import InputError, quoted
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.evaluation import coco_json
-
-
-@dataclasses.dataclass
-class Detections:
-    """Every RoI of a split, the contents of `detections.npz`, checked and converted.
-
-    Attributes:
-      frames: [F] distinct names `<VID>/<%05d>`.
-      roi_frame: int64 [R], index into frames.
-      boxes: float32 [R, |X|, 4] in native pixels, regressed for each actor.
-      actor_scores: float [R, |X|], p(actor).
-      action_scores: float [R, |Y|], p(action), in code order.
-      joint_scores: float [R, |X|, |Y|], if the score of a pair is not the product.
-      joint_boxes: float32 [R, |X|, |Y|, 4], if boxes are regressed per pair.
-      source: name of the detections in messages.
-    """
-
-    frames: np.ndarray
-    roi_frame: np.ndarray
-    boxes: np.ndarray
-    actor_scores: np.ndarray
-    action_scores: np.ndarray
-    joint_scores: np.ndarray | None = None
-    joint_boxes: np.ndarray | None = None
-    source: str = "detections"
-
-    def __post_init__(self) -> None:
-        source = self.source
-        self.frames = _checked_frames(source, self.frames)
-        self.roi_frame = _checked_frame_indices(
-            source, "roi_frame", self.roi_frame, self.frames
-        )
-        rois = len(self.roi_frame)
-        self.actor_scores = _checked_scores(
-            source, "actor_scores", self.actor_scores, (rois, None)
-        )
-        actors = self.actor_scores.shape[1]
-        self.action_scores = _checked_scores(
-            source, "action_scores", self.action_scores, (rois, None)
-        )
-        actions = self.action_scores.shape[1]
-        self.boxes = _checked_boxes(source, "boxes", self.boxes, (rois, actors, 4))
-        if self.joint_scores is not None:
-            self.joint_scores = _checked_scores(
-                source, "joint_scores", self.joint_scores, (rois, actors, actions)
-            )
-        if self.joint_boxes is not None:
-            self.joint_boxes = _checked_boxes(
-                source, "joint_boxes", self.joint_boxes, (rois, actors, actions, 4)
-            )
-
-    def save(self, path: str | os.PathLike) -> None:
-        """Write `detections.npz` atomically, without pickles."""
-        arrays = {
-            "frames": self.frames,
-            "roi_frame": self.roi_frame,
-            "boxes": _turned(self.boxes),
-            "actor_scores": self.actor_scores,
-            "action_scores": self.action_scores,
-        }
-        if self.joint_scores is not None:
-            arrays["joint_scores"] = self.joint_scores
-        if self.joint_boxes is not None:
-            arrays["joint_boxes"] = _turned(self.joint_boxes)
-        files.write_file(path, lambda file: np.savez_compressed(file, **arrays))
-
-    @classmethod
-    def load(cls, path: str | os.PathLike) -> Detections:
-        """Read `detections.npz`; InputError if it or a field is missing or damaged."""
-        path = os.fspath(path)
-        try:
-            stored = files.read_npz(path)
-        except files.UNREADABLE as error:
-            raise InputError(
-                f"{path}: not a readable .npz archive ({error})"
-            ) from error
-        arrays: dict[str, Any] = {name: stored.get(name) for name in _FIELDS}
-        loaded = cls(**arrays, source=path)
-        loaded.boxes = _turned(loaded.boxes)
-        if loaded.joint_boxes is not None:
-            loaded.joint_boxes = _turned(loaded.joint_boxes)
-        return loaded
-
-    def check(self, truth: Truth, label_space: LabelSpace) -> None:
-        """Raise InputError if ground truth or label space belong to others."""
-        self._check_columns("actor", self.actor_scores, len(label_space.actors))
-        self._check_columns("action", self.action_scores, len(label_space.actions))
-        outside = np.setdiff1d(self.frames[np.unique(self.roi_frame)], truth.frames)
-        if len(outside):
-            raise InputError(
-                f"{self.source}: field 'frames': {outside[0]} ({len(outside)} in all)"
-                f" has detections but is not in {truth.source}"
-            )
-
-    def _check_columns(self, kind, scores, count):
-        """Raise InputError if there is not a column for each actor or action."""
-        columns = scores.shape[1]
-        if columns != count:
-            raise InputError(
-                f"{self.source}: field '{kind}_scores' has {columns} columns, but the"
-                f" label space has {count} {kind}s; use the label space of these"
-                " detections"
-            )
-
-
-_FIELDS = (
-    "frames",
-    "roi_frame",
-    "boxes",
-    "actor_scores",
-    "action_scores",
-    "joint_scores",
-    "joint_boxes",
-)
-"""The arrays of `detections.npz`."""
-
-
-def _turned(boxes):
-    """Exchange x and y."""
-    return boxes[..., [1, 0, 3, 2]]
+from a2d_tf.evaluation import checked_arrays, coco_json
 
 
 @dataclasses.dataclass
@@ -171,10 +47,9 @@ class InstanceTable:
     scores: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        self.frames = _checked_frames(self.source, self.frames)
-        self.box_frame = _checked_frame_indices(
-            self.source, "box_frame", self.box_frame, self.frames
-        )
+        fields = checked_arrays.Fields(self.source)
+        self.frames = fields.frames(self.frames)
+        self.box_frame = fields.frame_indices("box_frame", self.box_frame, self.frames)
         self.boxes = np.asarray(self.boxes, np.float32).reshape(-1, 4)
         self.codes = np.asarray(self.codes, np.int64)
         if not self.image_ids:
@@ -312,75 +187,3 @@ def _columns(entries, index):
         "boxes": coco_json.corner_boxes(entries),
         "codes": np.array(codes, np.int64),
     }
-
-
-def _checked_frames(source, frames):
-    """Return the names of frames as an array; InputError if one is wrong or twice."""
-    frames = _array(frames, "U")
-    if frames.ndim != 1 or frames.dtype.kind != "U":
-        raise _wrong_field(source, "frames", "strings", (None,), frames)
-    for frame, count in collections.Counter(frames.tolist()).items():
-        if count > 1 or not files.is_frame_name(frame):
-            raise InputError(
-                f"{source}: field 'frames': {quoted(frame)} is listed twice, or"
-                " not VID/frame"
-            )
-    return frames
-
-
-def _checked_frame_indices(source, field, indices, frames):
-    """Return indices of frames as int64 [N]; InputError if one has no frame."""
-    indices = _array(indices, "i")
-    if indices.ndim != 1 or indices.dtype.kind not in "iu":
-        raise _wrong_field(source, field, "integers", (None,), indices)
-    indices = indices.astype(np.int64, copy=False)
-    if not np.isin(indices, np.arange(len(frames))).all():
-        raise InputError(
-            f"{source}: field '{field}' must index the {len(frames)} frames"
-        )
-    return indices
-
-
-def _checked_scores(source, field, scores, shape):
-    """Return scores as floats of 32 bits or more; InputError if they are no such.
-
-    Args:
-      shape: their lengths; None stands for any length.
-    """
-    scores = _array(scores, "f")
-    if not _are_finite(scores, shape):
-        raise _wrong_field(source, field, "finite numbers", shape, scores)
-    return scores.astype(np.result_type(scores.dtype, np.float32), copy=False)
-
-
-def _checked_boxes(source, field, boxes, shape):
-    """Return boxes as float32; InputError if an edge lies before the opposite one."""
-    boxes = _array(boxes, "f")
-    if not _are_finite(boxes, shape) or (boxes[..., 2:] < boxes[..., :2]).any():
-        raise _wrong_field(source, field, "finite numbers", shape, boxes)
-    return boxes.astype(np.float32, copy=False)
-
-
-def _array(values, empty_dtype):
-    """Return values as an array; NumPy does not know the type of an empty list."""
-    values = np.asarray(values)
-    return values if values.size else values.astype(empty_dtype)
-
-
-def _are_finite(values, shape):
-    """Return whether values are finite numbers of a shape, None being any length."""
-    if values.ndim != len(shape) or values.dtype.kind not in "fiu":
-        return False
-    for expected, length in zip(shape, values.shape):
-        if expected not in (None, length):
-            return False
-    return bool(np.isfinite(values).all())
-
-
-def _wrong_field(source, field, expected, shape, values):
-    """Return the error of a field that has another type, shape or content."""
-    lengths = ", ".join("any" if n is None else str(n) for n in shape)
-    return InputError(
-        f"{source}: field '{field}' must be {expected} of shape [{lengths}] "
-        f"(boxes: x1 <= x2 and y1 <= y2); got {values.dtype} {list(values.shape)}"
-    )

@@ -13,7 +13,7 @@ from pycocotools import mask as rle_tools
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import clip_records
 from a2d_tf.data.instance_fields import scale_fields
-from a2d_tf.evaluation import box_data, coco_json
+from a2d_tf.evaluation import box_data, coco_json, scored_rois
 from a2d_tf.evaluation.metrics.segmentation import CodePairs
 from a2d_tf.model.inference import Inference
 from a2d_tf.model.structures import BatchDetections, RoiTable
@@ -162,14 +162,14 @@ class Collected:
         )
         self.truths.append(dataclasses.replace(frame.truth, label_map=_NO_LABEL_MAP))
 
-    def detections(self) -> box_data.Detections:
+    def rois(self) -> scored_rois.ScoredRois:
         """Return all RoIs, and free the tables."""
         roi_frame = _part_of_item([table["boxes"] for table in self.tables])
         arrays = {}
         for field in self._fields:
             # Popped: the boxes of every pair of every RoI take gigabytes.
             arrays[field] = np.concatenate([table.pop(field) for table in self.tables])
-        return box_data.Detections(self._names(), roi_frame, **arrays)
+        return scored_rois.ScoredRois(self._names(), roi_frame, **arrays)
 
     def truth(self) -> box_data.Truth:
         """Return the ground truth of the frames."""

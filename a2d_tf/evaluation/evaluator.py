@@ -22,7 +22,7 @@ from a2d_tf.core.folders import check_output_folder, whole_folder
 from a2d_tf.core.progress import progress_bar
 from a2d_tf.data import clip_records, pipeline
 from a2d_tf.data.manifest import Manifest
-from a2d_tf.evaluation import box_data
+from a2d_tf.evaluation import box_data, scored_rois
 from a2d_tf.evaluation.evaluated_frames import FIELDS, Collected, Frame
 from a2d_tf.evaluation.label_maps import write_png
 from a2d_tf.evaluation.metrics import Split, choose, registered, results, segmentation
@@ -159,7 +159,7 @@ class Evaluator:
     def _split(
         self,
         threshold: float,
-        detections: box_data.Detections,
+        rois: scored_rois.ScoredRois,
         truth: box_data.Truth,
         instances: box_data.Results | None = None,
     ) -> Split:
@@ -168,7 +168,7 @@ class Evaluator:
             threshold=threshold,
             joint=self.network.label_mode.is_joint,
             truth=truth,
-            detections=detections,
+            rois=rois,
             results=instances,
             zero_shot_actor=self.config.training.zero_shot_actor,
             seed=self.config.training.seed,
@@ -206,7 +206,7 @@ class Evaluator:
         if not collected.truths:
             return None
         threshold, score = choose(metrics, THRESHOLDS)
-        data = self._split(threshold, collected.detections(), collected.truth())
+        data = self._split(threshold, collected.rois(), collected.truth())
         drawn = {}
         for frame in pictured.values():
             picture = frame.picture(threshold, self.labels)
@@ -278,15 +278,15 @@ class Evaluator:
                 f"{self.manifest.directory}: no records in split '{split}' "
                 f"(--val_fraction={self.config.training.val_fraction})"
             )
-        detections = collected.detections()
+        rois = collected.rois()
         truth = collected.truth()
         truth.save(folder / "truth.json", self.labels)
         write_text(folder / "instances.json", json.dumps(instances))
         coco_results = box_data.Results.of_entries(instances, truth)
-        data = self._split(threshold, detections, truth, coco_results)
+        data = self._split(threshold, rois, truth, coco_results)
         with futures.ThreadPoolExecutor(1) as pool:
             # Compressing releases Python's lock. The others would take turns.
-            saved = pool.submit(detections.save, folder / "detections.npz")
+            saved = pool.submit(rois.save, folder / "detections.npz")
             scores = results(metrics, data)
             saved.result()
         scores.update(notes or {}, score_threshold=float(threshold))

@@ -12,9 +12,10 @@ import numpy as np
 from a2d_tf.core.files import write_json
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.manifest import Manifest
-from a2d_tf.evaluation.box_data import Detections, Truth
+from a2d_tf.evaluation.box_data import Truth
 from a2d_tf.evaluation.metrics import segmentation, table
 from a2d_tf.evaluation.metrics.detection import voc_aps
+from a2d_tf.evaluation.scored_rois import ScoredRois
 
 if TYPE_CHECKING:
     from a2d_tf.runs.loading import Run
@@ -47,6 +48,7 @@ def score_label_maps(
 
 
 # The public names, see docs/api.md.
+Detections = ScoredRois
 detections = voc_aps
 label_maps = score_label_maps
 

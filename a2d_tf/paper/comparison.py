@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.evaluation import box_data, label_maps
+from a2d_tf.evaluation import box_data, label_maps, scored_rois
 from a2d_tf.evaluation.metrics import KINDS, detection, segmentation
 from a2d_tf.paper.published import OUR_ROWS
 from a2d_tf.paper.results import Result
@@ -153,10 +153,10 @@ def bootstrap(
             sampled_matrices = np.tensordot(weights, matrices, axes=1)
             of_maps[kind] = segmentation.measures(sampled_matrices)
 
-    # Detections: a frame has the weight of its video.
-    detections = box_data.Detections.load(folder / "detections.npz")
+    # RoIs: a frame has the weight of its video.
+    rois = scored_rois.ScoredRois.load(folder / "detections.npz")
     weights = weights[:, video_of_frame]
-    aps = detection.voc_aps(detections, truth, label_space, weights=weights)
+    aps = detection.voc_aps(rois, truth, label_space, weights=weights)
     maps_of_kinds = aps["detection"]
     # A pair without truth has an AP of 0, which in both networks would pull differences
     # to 0.

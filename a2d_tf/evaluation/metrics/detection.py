@@ -11,8 +11,9 @@ import numpy as np
 
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.evaluation.average_precision import ClassScorer
-from a2d_tf.evaluation.box_data import Detections, Results, Truth
+from a2d_tf.evaluation.box_data import Results, Truth
 from a2d_tf.evaluation.metrics import KINDS, RESULTS, ROIS, Metric, Split, Table
+from a2d_tf.evaluation.scored_rois import ScoredRois
 
 
 class Detection(Metric):
@@ -27,8 +28,8 @@ class Detection(Metric):
     def result(self, split: Split, earlier: dict) -> dict:
         """Return `voc_aps`, or `voc_aps_of_results` if there are only instances."""
         assert split.truth is not None
-        if split.detections is not None:
-            return voc_aps(split.detections, split.truth, self.labels)
+        if split.rois is not None:
+            return voc_aps(split.rois, split.truth, self.labels)
         assert split.results is not None
         return voc_aps_of_results(split.results, split.truth, self.labels)
 
@@ -43,21 +44,21 @@ class Detection(Metric):
 
 
 def voc_aps(
-    detections: Detections,
+    rois: ScoredRois,
     truth: Truth,
     labels: LabelSpace = A2D,
     *,
     weights: np.ndarray | None = None,
 ) -> dict:
-    """Score detections by the protocol of Table 2.
+    """Score RoIs by the protocol of Table 2.
 
-    A pair is scored p(actor) * p(action) with the actor's box, unless the detections
-    have joint scores or boxes. An actor's ground truth is the union over its actions.
-    An action has the box of the RoI's most probable actor or, with joint scores, of the
+    A pair is scored p(actor) * p(action) with the actor's box, unless the RoIs have
+    joint scores or boxes. An actor's ground truth is the union over its actions. An
+    action has the box of the RoI's most probable actor or, with joint scores, of the
     RoI's best valid pair with this action.
 
     Args:
-      detections: as `Detections.load` reads them from detections.npz.
+      rois: as `ScoredRois.load` reads them from detections.npz.
       truth: the true boxes, as `Truth.load` reads them from COCO JSON.
       labels: of both.
       weights: int [S, F], how often each frame of the truth is in each of S samples;
@@ -70,20 +71,22 @@ def voc_aps(
       truth; action mAP excludes `none_action`.
 
     Raises:
-      InputError: see `Detections.check`.
+      InputError: see `ScoredRois.check`.
     """
-    detections.check(truth, labels)
-    scorer = ClassScorer.of(detections, truth, weights)
+    rois.check(truth, labels)
+    scorer = ClassScorer.of(
+        truth, frames=rois.frames, roi_frame=rois.roi_frame, weights=weights
+    )
     true_actors, true_actions = labels.split(truth.codes)
     actor_ap = {}
-    for number, scores in enumerate(detections.actor_scores.T, 1):
-        boxes = detections.boxes[:, number - 1]
+    for number, scores in enumerate(rois.actor_scores.T, 1):
+        boxes = rois.boxes[:, number - 1]
         actor_ap[str(number)] = scorer.ap(boxes, scores, true_actors == number)
     action_ap = {}
-    for number, scores in enumerate(detections.action_scores.T, 1):
-        boxes = _action_boxes(detections, labels, number - 1)
+    for number, scores in enumerate(rois.action_scores.T, 1):
+        boxes = _action_boxes(rois, labels, number - 1)
         action_ap[str(number)] = scorer.ap(boxes, scores, true_actions == number)
-    pair_ap = pair_aps(scorer, detections, labels, labels.pairs)
+    pair_ap = pair_aps(scorer, rois, labels, labels.pairs)
     real_actions = []
     for name, ap in zip(labels.actions, action_ap.values()):
         if name != labels.none_action:
@@ -108,7 +111,7 @@ def voc_aps_of_results(results: Results, truth: Truth, label_space: LabelSpace) 
       {"detection": {"joint"}, "per_pair_ap": {code: AP}} in percent, keys strings;
       actors and actions have no scores of their own.
     """
-    scorer = ClassScorer.of(results, truth)
+    scorer = ClassScorer.of(truth, frames=results.frames, roi_frame=results.box_frame)
     pair_ap = {}
     for code in label_space.codes:
         scores = np.where(results.codes == code, results.scores, -np.inf)
@@ -119,38 +122,38 @@ def voc_aps_of_results(results: Results, truth: Truth, label_space: LabelSpace) 
 
 def pair_aps(
     scorer: ClassScorer,
-    detections: Detections,
+    rois: ScoredRois,
     label_space: LabelSpace,
     pairs: Iterable,
 ) -> dict:
     """Compute the AP of pairs, 0-based (actor, action), by code as a string."""
     aps = {}
     for actor, action in pairs:
-        boxes = detections.boxes[:, actor]
-        if detections.joint_boxes is not None:
-            boxes = detections.joint_boxes[:, actor, action]
-        if detections.joint_scores is None:
-            p_action = detections.action_scores[:, action].astype(np.float64)
-            scores = detections.actor_scores[:, actor] * p_action
+        boxes = rois.boxes[:, actor]
+        if rois.joint_boxes is not None:
+            boxes = rois.joint_boxes[:, actor, action]
+        if rois.joint_scores is None:
+            p_action = rois.action_scores[:, action].astype(np.float64)
+            scores = rois.actor_scores[:, actor] * p_action
         else:
-            scores = detections.joint_scores[:, actor, action].astype(np.float64)
+            scores = rois.joint_scores[:, actor, action].astype(np.float64)
         code = int(label_space.encode(actor, action))
         aps[str(code)] = scorer.ap(boxes, scores, scorer.truth.codes == code)
     return aps
 
 
-def _action_boxes(detections, label_space, action):
+def _action_boxes(rois, label_space, action):
     """Return the box of each RoI for an action, [R, 4]."""
-    rois = np.arange(len(detections.roi_frame))
-    if detections.joint_scores is None:
-        scores = detections.actor_scores
+    rows = np.arange(len(rois.roi_frame))
+    if rois.joint_scores is None:
+        scores = rois.actor_scores
     else:
         valid = label_space.valid[:, action]
-        scores = np.where(valid, detections.joint_scores[:, :, action], -np.inf)
+        scores = np.where(valid, rois.joint_scores[:, :, action], -np.inf)
     actor = scores.argmax(axis=1)
-    if detections.joint_scores is None or detections.joint_boxes is None:
-        return detections.boxes[rois, actor]
-    return detections.joint_boxes[rois, actor, action]
+    if rois.joint_scores is None or rois.joint_boxes is None:
+        return rois.boxes[rows, actor]
+    return rois.joint_boxes[rows, actor, action]
 
 
 def _mean(values):

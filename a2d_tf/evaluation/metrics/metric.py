@@ -9,8 +9,9 @@ from a2d_tf.core.labels import LabelSpace
 from a2d_tf.evaluation.metrics.tables import Table
 
 if TYPE_CHECKING:
-    from a2d_tf.evaluation.box_data import Detections, Results, Truth
+    from a2d_tf.evaluation.box_data import Results, Truth
     from a2d_tf.evaluation.evaluated_frames import Frame
+    from a2d_tf.evaluation.scored_rois import ScoredRois
 
 KINDS = ("actor", "action", "joint")
 """Kinds of classes."""
@@ -23,7 +24,7 @@ INSTANCES = "instances"
 TRACKS = "tracks"
 """The identities of each frame's true instances."""
 ROIS = "rois"
-"""`Split.detections`, of the whole split."""
+"""`Split.rois`, of the whole split."""
 RESULTS = "results"
 """`Split.results`, of the whole split."""
 
@@ -36,7 +37,7 @@ class Split:
       threshold: least p(actor) of an instance in label maps and tracks.
       joint: whether p(action) is a sum over actors, see `track_labels.read_label`.
       truth: the true boxes.
-      detections: every RoI.
+      rois: every RoI.
       results: the instances.
       zero_shot_actor: name of the actor whose action labels were withheld, or "".
       seed: of shuffles.
@@ -46,11 +47,11 @@ class Split:
     threshold: float = 0.0
     joint: bool = False
     truth: Truth | None = None
-    detections: Detections | None = None
+    rois: ScoredRois | None = None
     results: Results | None = None
     zero_shot_actor: str = ""
     seed: int = 0
-    full: Detections | None = None
+    full: ScoredRois | None = None
 
 
 class Metric:

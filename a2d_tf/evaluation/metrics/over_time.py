@@ -137,10 +137,10 @@ class OverTime(Metric):
             return {}
         compared_videos = [self._follow(frames, split) for frames in videos]
         figures = {"video_map": video_maps(compared_videos, self.labels)}
-        if split.detections is not None:
+        if split.rois is not None:
             assert split.truth is not None
             joint = figures["video_map"]["joint"]
-            joint["frame_map50"] = frame_map(split.detections, split.truth, self.labels)
+            joint["frame_map50"] = frame_map(split.rois, split.truth, self.labels)
         with_masks = [frames for frames in compared_videos if _all_have_masks(frames)]
         if with_masks:
             figures["over_time"] = tracking_scores(with_masks, self.labels)

@@ -16,11 +16,12 @@ import numpy as np
 
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.evaluation.average_precision import ClassScorer, Curve, area_under_curve
-from a2d_tf.evaluation.box_data import Detections, Truth
+from a2d_tf.evaluation.box_data import Truth
 from a2d_tf.evaluation.box_matching import iou
 from a2d_tf.evaluation.metrics import KINDS
 from a2d_tf.evaluation.metrics.detection import pair_aps
 from a2d_tf.evaluation.metrics.tracks import ComparedFrame, Objects
+from a2d_tf.evaluation.scored_rois import ScoredRois
 
 THRESHOLDS = {"video_map20": 0.2, "video_map50": 0.5}
 """Least IoUs of tubes that match."""
@@ -177,13 +178,18 @@ def _cut_by_frame(tubes):
     return cut
 
 
-def frame_map(detections: Detections, truth: Truth, labels: LabelSpace) -> float | None:
+def frame_map(rois: ScoredRois, truth: Truth, labels: LabelSpace) -> float | None:
     """Compute the frame-mAP of the pairs at IoU .5, in percent.
 
     It is the mean over the pairs with truth, None if there is none. Every RoI has a
     score in every pair and passes NMS, as for Table 2, of which only the AP differs.
     """
-    scorer = ClassScorer.of(detections, truth, measure=area_under_curve)
+    scorer = ClassScorer.of(
+        truth,
+        frames=rois.frames,
+        roi_frame=rois.roi_frame,
+        measure=area_under_curve,
+    )
     pairs = labels.pairs[np.isin(labels.codes, truth.codes)]
-    aps = pair_aps(scorer, detections, labels, pairs)
+    aps = pair_aps(scorer, rois, labels, pairs)
     return float(np.mean(list(aps.values()))) if aps else None

@@ -13,9 +13,10 @@ import numpy as np
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.evaluation.average_precision import ClassScorer
-from a2d_tf.evaluation.box_data import Detections, Truth
+from a2d_tf.evaluation.box_data import Truth
 from a2d_tf.evaluation.metrics import RESULTS, ROIS, Metric, Split, Table
 from a2d_tf.evaluation.metrics.detection import pair_aps
+from a2d_tf.evaluation.scored_rois import ScoredRois
 
 _COLUMNS = {
     "ap": "AP",
@@ -76,27 +77,29 @@ def figures(split: Split, aps: dict[str, float], labels: LabelSpace) -> dict:
     """Compute the figures of Fig. 4 for the actor whose action labels were withheld.
 
     Args:
-      split: with `zero_shot_actor`, detections, truth, and perhaps the `full` model's
-        detections.
-      aps: `actor_aps` of these detections.
+      split: with `zero_shot_actor`, rois, truth, and perhaps the `full` model's
+        rois.
+      aps: `actor_aps` of these rois.
       labels: of the split.
 
     Returns:
       {"actor", "ap", "chance"} in percent, with `full` also {"full_ap", "ratio"}.
     """
-    assert split.detections is not None
+    assert split.rois is not None
     assert split.truth is not None
     actor = labels.actor_index(split.zero_shot_actor)
     ap = aps[str(actor + 1)]
     result: dict = {
         "actor": split.zero_shot_actor,
-        "chance": chance(split.detections, split.truth, labels, actor, seed=split.seed),
+        "chance": chance(split.rois, split.truth, labels, actor, seed=split.seed),
         "ap": ap,
     }
     if split.full is not None:
         split.full.check(split.truth, labels)
         pairs = labels.pairs[labels.pairs[:, 0] == actor]
-        scorer = ClassScorer.of(split.full, split.truth)
+        scorer = ClassScorer.of(
+            split.truth, frames=split.full.frames, roi_frame=split.full.roi_frame
+        )
         full_aps = pair_aps(scorer, split.full, labels, pairs).values()
         full_ap = sum(full_aps) / len(full_aps)
         result["full_ap"] = full_ap
@@ -105,7 +108,7 @@ def figures(split: Split, aps: dict[str, float], labels: LabelSpace) -> dict:
 
 
 def chance(
-    detections: Detections,
+    rois: ScoredRois,
     truth: Truth,
     label_space: LabelSpace,
     actor: int,
@@ -119,22 +122,22 @@ def chance(
     actor is this one. The result is the mean of `actor_aps` over the shuffles.
 
     Raises:
-      InputError: the detections carry joint scores or boxes, and so no action scores to
+      InputError: the rois carry joint scores or boxes, and so no action scores to
         shuffle.
     """
-    if detections.joint_scores is not None or detections.joint_boxes is not None:
+    if rois.joint_scores is not None or rois.joint_boxes is not None:
         raise InputError(
-            f"{detections.source}: chance needs decoupled actor and action scores"
+            f"{rois.source}: chance needs decoupled actor and action scores"
         )
     pairs = label_space.pairs[label_space.pairs[:, 0] == actor]
-    movable = np.flatnonzero(detections.actor_scores.argmax(axis=1) == actor)
+    movable = np.flatnonzero(rois.actor_scores.argmax(axis=1) == actor)
     rng = np.random.default_rng(seed)
-    shuffled = copy.copy(detections)
-    scorer = ClassScorer.of(detections, truth)
+    shuffled = copy.copy(rois)
+    scorer = ClassScorer.of(truth, frames=rois.frames, roi_frame=rois.roi_frame)
     aps: list[float] = []
     for _ in range(shuffles):
-        action_scores = detections.action_scores.copy()
-        action_scores[movable] = detections.action_scores[rng.permutation(movable)]
+        action_scores = rois.action_scores.copy()
+        action_scores[movable] = rois.action_scores[rng.permutation(movable)]
         shuffled.action_scores = action_scores
         aps += pair_aps(scorer, shuffled, label_space, pairs).values()
     return sum(aps) / len(aps)

@@ -1,0 +1,131 @@
+"""Every RoI of a split with its scores: the contents of `detections.npz`."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from typing import Any
+
+import numpy as np
+
+from a2d_tf.core import files
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import LabelSpace
+from a2d_tf.evaluation import checked_arrays
+from a2d_tf.evaluation.box_data import Truth
+
+_FIELDS = (
+    "frames",
+    "roi_frame",
+    "boxes",
+    "actor_scores",
+    "action_scores",
+    "joint_scores",
+    "joint_boxes",
+)
+"""The arrays of `detections.npz`."""
+
+
+@dataclasses.dataclass
+class ScoredRois:
+    """Every RoI of a split, with the scores of all actors and actions.
+
+    In memory, boxes are y1, x1, y2, x2 in native pixels; in files x1, y1, x2, y2.
+    Fields may be given as arrays or lists.
+
+    Attributes:
+      frames: [F] distinct names `<VID>/<%05d>`.
+      roi_frame: int64 [R], index into frames.
+      boxes: float32 [R, |X|, 4], regressed for each actor.
+      actor_scores: float [R, |X|], p(actor).
+      action_scores: float [R, |Y|], p(action), in code order.
+      joint_scores: float [R, |X|, |Y|], if the score of a pair is not the product.
+      joint_boxes: float32 [R, |X|, |Y|, 4], if boxes are regressed per pair.
+      source: their name in messages.
+    """
+
+    frames: np.ndarray
+    roi_frame: np.ndarray
+    boxes: np.ndarray
+    actor_scores: np.ndarray
+    action_scores: np.ndarray
+    joint_scores: np.ndarray | None = None
+    joint_boxes: np.ndarray | None = None
+    source: str = "detections"
+
+    def __post_init__(self) -> None:
+        fields = checked_arrays.Fields(self.source)
+        self.frames = fields.frames(self.frames)
+        self.roi_frame = fields.frame_indices("roi_frame", self.roi_frame, self.frames)
+        rois = len(self.roi_frame)
+        self.actor_scores = fields.scores(
+            "actor_scores", self.actor_scores, (rois, None)
+        )
+        self.action_scores = fields.scores(
+            "action_scores", self.action_scores, (rois, None)
+        )
+        actors = self.actor_scores.shape[1]
+        actions = self.action_scores.shape[1]
+        self.boxes = fields.boxes("boxes", self.boxes, (rois, actors, 4))
+        if self.joint_scores is not None:
+            self.joint_scores = fields.scores(
+                "joint_scores", self.joint_scores, (rois, actors, actions)
+            )
+        if self.joint_boxes is not None:
+            self.joint_boxes = fields.boxes(
+                "joint_boxes", self.joint_boxes, (rois, actors, actions, 4)
+            )
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write `detections.npz` atomically, without pickles."""
+        arrays = {}
+        for name in _FIELDS:
+            array = getattr(self, name)
+            if array is not None:
+                arrays[name] = _turned(array) if name.endswith("boxes") else array
+        files.write_file(path, lambda file: np.savez_compressed(file, **arrays))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> ScoredRois:
+        """Read `detections.npz`; InputError if it or a field is missing or damaged."""
+        path = os.fspath(path)
+        try:
+            stored = files.read_npz(path)
+        except files.UNREADABLE as error:
+            raise InputError(
+                f"{path}: not a readable .npz archive ({error})"
+            ) from error
+        arrays: dict[str, Any] = {}
+        for name in _FIELDS:
+            array = stored.get(name)
+            # What is no array of boxes is refused below.
+            if name.endswith("boxes") and np.shape(array)[-1:] == (4,):
+                array = _turned(array)
+            arrays[name] = array
+        return cls(**arrays, source=path)
+
+    def check(self, truth: Truth, label_space: LabelSpace) -> None:
+        """Raise InputError if ground truth or label space belong to others."""
+        self._check_columns("actor", self.actor_scores, len(label_space.actors))
+        self._check_columns("action", self.action_scores, len(label_space.actions))
+        outside = np.setdiff1d(self.frames[np.unique(self.roi_frame)], truth.frames)
+        if len(outside):
+            raise InputError(
+                f"{self.source}: field 'frames': {outside[0]} ({len(outside)} in all)"
+                f" has detections but is not in {truth.source}"
+            )
+
+    def _check_columns(self, kind, scores, count):
+        """Raise InputError if there is not a column for each actor or action."""
+        columns = scores.shape[1]
+        if columns != count:
+            raise InputError(
+                f"{self.source}: field '{kind}_scores' has {columns} columns, but the"
+                f" label space has {count} {kind}s; use the label space of these"
+                " detections"
+            )
+
+
+def _turned(boxes):
+    """Exchange x and y."""
+    return boxes[..., [1, 0, 3, 2]]
