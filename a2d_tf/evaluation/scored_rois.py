@@ -98,10 +98,10 @@ class ScoredRois:
         arrays: dict[str, Any] = {}
         for name in _FIELDS:
             array = stored.get(name)
-            # What is no array of boxes is refused below.
-            if name.endswith("boxes") and np.shape(array)[-1:] == (4,):
-                array = _turned(array)
             arrays[name] = array
+            is_boxes = array is not None and array.shape[-1:] == (4,)  # else refused
+            if name.endswith("boxes") and is_boxes:
+                arrays[name] = _turned(array)
         return cls(**arrays, source=path)
 
     def check(self, truth: Truth, label_space: LabelSpace) -> None:

@@ -49,11 +49,10 @@ def resolve_config(
       InputError: an unusable file, or a given flag that contradicts it.
     """
     training = config.training
-    resumes = bool(workdir) and not run_folder.is_new(workdir)
-    if resumes:
+    resumes = workdir is not None and not run_folder.is_new(workdir)
+    run = training.init_run or training.init_checkpoint
+    if workdir is not None and resumes:
         run = workdir
-    else:
-        run = training.init_run or training.init_checkpoint
     if workdir and not run:
         _warn_of_norms(config.model, training)
     _warn_of_slow_precision(config)
@@ -88,13 +87,11 @@ class _Required(NamedTuple):
     origin: str
 
 
-def _required_settings(
-    config: Config, run: str | None, resumes: bool
-) -> dict[str, _Required]:
+def _required_settings(config: Config, run: str, resumes: bool) -> dict[str, _Required]:
     """Return the settings that the weights need: {name in `ModelConfig`: its value}.
 
     Args:
-      run: the run folder that the weights are from; None or "" without one.
+      run: the run folder that the weights are from, or "".
       resumes: whether that run goes on, whatever files its first weights were from.
     """
     required = {}
@@ -110,13 +107,13 @@ def _required_settings(
         for name in ("rgb_convention", "flow_convention"):
             required[name] = _Required(getattr(run_model, name), flagfile)
     own = config.model.rgb_convention
-    convention, origin = required.get("rgb_convention", _Required(own, own))
-    for name, value in backbones.implied_settings(convention).items():
-        required[name] = _Required(value, origin)
+    of_rgb = required.get("rgb_convention", _Required(own, own))
+    for name, value in backbones.implied_settings(of_rgb.value).items():
+        required[name] = _Required(value, of_rgb.origin)
     return required
 
 
-def _starts_pretrained(training: TrainingConfig, run: str | None) -> bool:
+def _starts_pretrained(training: TrainingConfig, run: str) -> bool:
     """Return whether the RGB backbone begins, or began, with pretrained weights."""
     if training.init_rgb:
         return True
