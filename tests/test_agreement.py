@@ -6,7 +6,7 @@ import prediction_files
 import pytest
 from processes import complaint, run_a2d
 
-from a2d_tf.behaviour import agreement
+from a2d_tf.annotations import read_bouts
 
 HEAD = (
     "Observation id",
@@ -43,6 +43,14 @@ def score(folder, events, *more):
         f"--output={folder}/out.json",
     )
     return run_a2d("score", "bouts", *words, *more)
+
+
+def spans(observation):
+    """{behaviour: (start, stop) of its bouts} of an observation."""
+    result = {}
+    for bout in observation.bouts:
+        result.setdefault(bout.action, []).append((bout.start, bout.end))
+    return result
 
 
 @pytest.fixture
@@ -90,7 +98,9 @@ def test_the_time_offset_is_no_time_of_the_video(tmp_path):
     row = ("day 1", "Not found", "walking", "STATE", 60.5, 61.75)
     more = (("Source", "player #1:/data/clip.mp4"), ("Time offset (s)", 60))
     path = write_events(tmp_path / "events.tsv", row, more=more)
-    assert agreement.read(path) == {"clip": {"walking": [(0.5, 1.75)]}}
+    (observation,) = read_bouts.read(path)
+    assert observation.video == "clip"
+    assert spans(observation) == {"walking": [(0.5, 1.75)]}
 
 
 @pytest.mark.parametrize("sep", [",", ";"])
@@ -98,7 +108,9 @@ def test_only_a_line_feed_or_a_carriage_return_ends_a_row(tmp_path, sep):
     path = write_events(
         tmp_path / "e.csv", ("1\u2028\x0b2", "a\tb", "eat", "STATE", 1, 2), sep=sep
     )
-    assert agreement.read(path) == {"a\tb": {"eat": [(1.0, 2.0)]}}
+    (observation,) = read_bouts.read(path)
+    assert observation.video == "a\tb"
+    assert spans(observation) == {"eat": [(1.0, 2.0)]}
 
 
 def test_what_cannot_be_compared(library):

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from a2d_tf.annotations.coded_frames import CodedVideo
 from a2d_tf.annotations.coding import Coding, code_videos, coding_notes
 from a2d_tf.annotations.document import DEFAULTS, Document, Instance, ReadOptions
 from a2d_tf.annotations.formats import read_export
@@ -56,6 +57,7 @@ class AnnotatedVideos:
       skipped: empty.
       doubts: notes of names that may be misspelled; empty if the user gave a label
         space.
+      lost_behaviours: as of `coding.CodedVideos`.
     """
 
     remedy = "add it, re-encode it, or pass its folder as --videos"
@@ -73,6 +75,7 @@ class AnnotatedVideos:
         doubts: tuple[str, ...],
         notes: Sequence[str],
         track_offsets: Mapping[str, TrackOffsets],
+        lost_behaviours: Mapping[str, str],
     ) -> None:
         """Store what `read` has made.
 
@@ -87,6 +90,7 @@ class AnnotatedVideos:
         self.label_space = label_space
         self.videos = videos
         self.doubts = doubts
+        self.lost_behaviours = lost_behaviours
         file_names = [entry.export.path.name for entry in exports[:3]]
         self.listing = ", ".join([*file_names, f"videos in {folder}"])
         self.documents = _documents(exports)
@@ -149,16 +153,13 @@ class AnnotatedVideos:
 
         names = dataclasses.replace(names, label_space=label_space)
         notes = []
+        lost_behaviours: Mapping[str, str] = {}
         if coding:
             coding = coding.with_videos(video_folder.spelling)
-            seconds = functools.partial(_seconds, folder)
-            coded = code_videos(annotations, coding, names, seconds)
+            open_video = functools.partial(_coded_video, folder)
+            coded = code_videos(annotations, coding, names, open_video)
             about_coding = coding_notes(coding, annotations, coded.annotations)
-            if not coded.annotations:
-                raise InputError(
-                    f"{exports[0].path.parent}: no annotated frame has a coded action;"
-                    f" {about_coding[0]}"
-                )
+            lost_behaviours = coded.lost_behaviours
             for vid, left_out in coded.left_out.items():
                 annotations[vid].count_left_out(left_out)
             notes.append("; ".join(about_coding))
@@ -198,6 +199,7 @@ class AnnotatedVideos:
             doubts=tuple(doubts),
             notes=notes,
             track_offsets=track_offsets,
+            lost_behaviours=lost_behaviours,
         )
 
     def summary(self) -> list[str]:
@@ -375,9 +377,9 @@ def _frames_path(folder, vid):
     return video_frames.find(folder, vid) or folder / f"{vid}.mp4"
 
 
-def _seconds(folder, vid):
-    """Return when each frame of a video begins, float64 [N]."""
-    return video_frames.seconds(_frames_path(folder, vid), AnnotatedVideos.remedy)
+def _coded_video(folder, vid):
+    """Return a video, in which frames are found by coded times."""
+    return CodedVideo(_frames_path(folder, vid), AnnotatedVideos.remedy)
 
 
 def _left_out(documents):

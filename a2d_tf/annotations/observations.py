@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
-import os
+import math
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from a2d_tf.annotations.conventions import BORIS
 from a2d_tf.core.errors import InputError, quoted
 from a2d_tf.core.labels import is_name
+from a2d_tf.data.video_frames import VIDEOS
 
-NOT_GIVEN = (None, "", "NA", "Not found")
-"""What BORIS writes in place of a subject or a file."""
 SEVERAL_VIDEOS = "observation spans several videos; split it"
 
 
 class CodedBout(NamedTuple):
-    """What a subject does from a second of the video to another.
+    """What a subject does from a time of the video to another.
 
     Attributes:
       subject: '' for no one in particular.
-      start, end: seconds in the video; the same of a point event.
+      start, end: seconds in the video; the same of a point event. Of an observation of
+        images, the indices of two images, from 1: the end is the first image without
+        the action.
       where: the file and the place in it, for errors.
+      start_image, end_image: names of these images; None if the file does not say.
     """
 
     subject: str
@@ -30,6 +34,8 @@ class CodedBout(NamedTuple):
     start: float
     end: float
     where: str
+    start_image: str | None = None
+    end_image: str | None = None
 
 
 @dataclasses.dataclass
@@ -37,15 +43,35 @@ class Observation:
     """What was coded of a video.
 
     Attributes:
-      video: name of the video's file without its suffix, else the observation's.
+      name: of the observation.
+      video: name of the video's file without its suffix, or of its folder of images;
+        else the observation's.
+      file: the file that holds the observation.
+      folder: path of the folder that holds the video; '' if the file does not say.
+      fps: frames a second of the video; None if the file does not say.
+      has_assumed_times: whether the seconds are those of a prediction of images that
+        were taken to come at `fps`, though nobody said so.
+      counts_images: whether bouts have indices of images in place of seconds.
       bouts: in the order of the file, where they end.
       modifiers: how many events have modifiers, which are ignored.
     """
 
     name: str
     video: str
+    file: str = ""
+    folder: str = ""
+    fps: float | None = None
+    has_assumed_times: bool = False
+    counts_images: bool = False
     bouts: list[CodedBout] = dataclasses.field(default_factory=list)
     modifiers: int = 0
+
+    def time_text(self, bouts: Sequence[CodedBout]) -> str:
+        """Return how long some bouts last: '2.5 s', '3 images' or '2 point events'."""
+        total = math.fsum(bout.end - bout.start for bout in bouts)
+        if not total:
+            return f"{len(bouts)} point events"
+        return f"{total:.0f} images" if self.counts_images else f"{total:.1f} s"
 
 
 class Event(NamedTuple):
@@ -54,16 +80,25 @@ class Event(NamedTuple):
     Attributes:
       kind: START, STOP, POINT, or STATE, which is either a start or a stop.
       modifiers: as in the file; start and stop of a bout have the same.
-      second: in the video.
+      time: second in the video, or the index of an image, from 1.
       where: the file and the place in it, for errors.
+      image: name of the image; None if the event has a second.
     """
 
     kind: str
     subject: str
     action: str
     modifiers: tuple[str, ...]
-    second: float
+    time: float
     where: str
+    image: str | None = None
+
+
+class Media(NamedTuple):
+    """The video of an observation; see the attributes of `Observation`."""
+
+    video: str
+    folder: str = ""
 
 
 def bouts_of_events(events: Iterable[Event]) -> list[CodedBout]:
@@ -90,9 +125,17 @@ def bouts_of_events(events: Iterable[Event]) -> list[CodedBout]:
 
 
 def _bout_between(start: Event, stop: Event) -> CodedBout:
-    return coded_bout(
-        stop.subject, stop.action, start.second, stop.second, where=stop.where
+    bout = CodedBout(
+        subject=stop.subject,
+        action=stop.action,
+        start=start.time,
+        end=stop.time,
+        where=stop.where,
+        start_image=start.image,
+        end_image=stop.image,
     )
+    check_order(bout)
+    return bout
 
 
 def _unpaired(event: Event, problem: str) -> InputError:
@@ -102,59 +145,128 @@ def _unpaired(event: Event, problem: str) -> InputError:
     )
 
 
-def coded_bout(
-    subject: str, action: str, start: float, end: float, where: str
-) -> CodedBout:
-    """Return a bout; InputError if it stops before it starts."""
-    if end < start:
+def check_order(bout: CodedBout) -> None:
+    """Raise InputError if a bout stops before it starts."""
+    if bout.end < bout.start:
         raise InputError(
-            f"{where}: stops at {end:.3f} s, before it starts at {start:.3f} s"
+            f"{bout.where}: stops at {bout.end:.3f} s, before it starts at"
+            f" {bout.start:.3f} s"
         )
-    return CodedBout(subject, action, start, end, where)
 
 
-def check_coders(observations: Iterable[Observation]) -> None:
-    """Raise InputError if two observations of a video code one subject.
-
-    Two coders do so, each in an observation of his own.
-    """
-    coded_in: dict[tuple[str, str], str] = {}
+def check_observations(observations: Iterable[Observation]) -> None:
+    """Raise InputError if observations of a video may be of two, or of two coders."""
+    observations_of_video: dict[str, list[Observation]] = collections.defaultdict(list)
     for observation in observations:
-        for subject in sorted({bout.subject for bout in observation.bouts}):
-            key = (observation.video, subject)
-            other = coded_in.setdefault(key, observation.name)
-            if other != observation.name:
+        observations_of_video[observation.video].append(observation)
+    for observations_of_one in observations_of_video.values():
+        _check_folders(observations_of_one)
+        _check_coders(observations_of_one)
+
+
+def _check_folders(observations: Sequence[Observation]) -> None:
+    """Raise InputError if the videos of observations of one name are in two folders."""
+    in_folders = [o for o in observations if o.folder]
+    for observation in in_folders[1:]:
+        other = in_folders[0]
+        if observation.folder != other.folder:
+            raise InputError(
+                f"{observation.file}: '{observation.folder}/{observation.video}' of"
+                f" {quoted(observation.name)} is another video than"
+                f" '{other.folder}/{other.video}' of {quoted(other.name)} in"
+                f" {other.file}; rename one, also in the annotations, or if they are"
+                " one, correct its path in one of the files"
+            )
+
+
+def _check_coders(observations: Sequence[Observation]) -> None:
+    """Raise InputError if two observations of a video code one subject at once.
+
+    Two coders do so, each in an observation of his own. One coder may code a video in
+    parts, one after the other.
+    """
+    for i, observation in enumerate(observations):
+        for other in observations[:i]:
+            subjects = {bout.subject for bout in observation.bouts}
+            common = subjects & {bout.subject for bout in other.bouts}
+            if common and not _follow_each_other(observation, other):
+                files = observation.file
+                if files != other.file:
+                    files += f" and {other.file}"
                 raise InputError(
-                    f"{observation.bouts[0].where}: observations {quoted(other)} and"
-                    f" {quoted(observation.name)} both code {quoted(subject)} in"
-                    f" '{observation.video}'; pass one of them"
+                    f"{observation.bouts[0].where}: observations {quoted(other.name)}"
+                    f" and {quoted(observation.name)} both code {quoted(min(common))}"
+                    f" in '{observation.video}'; pass one of them, or if they are parts"
+                    f" of one coding, correct their times, which overlap ({files})"
                 )
 
 
-def video_name(media: Sequence[str], observation: str, where: str) -> str:
-    """Return the name of the video of an observation: of its file, else its own.
+def _follow_each_other(one: Observation, other: Observation) -> bool:
+    """Return whether all bouts of an observation are before all of the other."""
+    if one.counts_images != other.counts_images:
+        return False
+    starts = []
+    ends = []
+    for observation in (one, other):
+        starts.append(min(bout.start for bout in observation.bouts))
+        ends.append(max(bout.end for bout in observation.bouts))
+    return ends[0] <= starts[1] or ends[1] <= starts[0]
+
+
+def media_of(paths: Sequence[str], observation: str, where: str) -> Media:
+    """Return the video of an observation: its file, else it is named like it.
 
     Args:
-      media: its files as BORIS writes them: '/a/clip1.mp4', or for two cameras 'player
+      paths: its files as BORIS writes them: '/a/clip1.mp4', or for two cameras 'player
         #1:clip1.mp4|player #2:clip2.mp4', of which the first counts.
 
     Raises:
       InputError: there are several, one after the other.
     """
-    files = []
-    for text in media:
-        files.append(re.sub(r"^player #\d+:", "", text).partition("|")[0])
-    if any(";" in file for file in files):
+    path = _only_path(paths, where)
+    folder, _, file_name = path.rpartition("/")
+    stem, dot, _ = file_name.rpartition(".")
+    if stem and dot:
+        return Media(stem, folder)
+    if file_name:
+        return Media(file_name, folder)
+    stem, dot, suffix = observation.rpartition(".")
+    if stem and f"{dot}{suffix}".lower() in VIDEOS:
+        return Media(stem)
+    return Media(observation)
+
+
+def images_of(folders: Sequence[str], observation: str, where: str) -> Media:
+    """Return the folder of images of an observation, which is named as a whole.
+
+    Args:
+      folders: its folders as BORIS writes them.
+
+    Raises:
+      InputError: there are several.
+    """
+    path = _only_path(folders, where).rstrip("/")
+    folder, _, name = path.rpartition("/")
+    return Media(name or observation, folder)
+
+
+def _only_path(paths: Sequence[str], where: str) -> str:
+    """Return the first of the given paths, with slashes; '' if there is none."""
+    first_of_players = []
+    for text in paths:
+        if text not in BORIS.blanks:
+            first = re.sub(r"^player #\d+:", "", text).partition("|")[0]
+            first_of_players.append(first)
+    if any(";" in path for path in first_of_players):
         raise InputError(f"{where}: {SEVERAL_VIDEOS}")
-    if not files:
-        return observation
-    file_name = re.split(r"[\\/]", files[0])[-1]
-    return os.path.splitext(file_name)[0] or observation
+    if not first_of_players:
+        return ""
+    return first_of_players[0].replace("\\", "/")
 
 
 def subject_name(text: str | None) -> str:
     """Return a subject without spaces around it; '' for no one in particular."""
-    if text is None or text in NOT_GIVEN or text == "No focal subject":
+    if text is None or text in BORIS.blanks:
         return ""
     return text.strip()
 
@@ -184,3 +296,61 @@ def second_in_video(time: Any, offset: Any, column: str, where: str) -> float:
     raise InputError(
         f"{where}: {column}: {quoted(time)} is not a time; expected seconds"
     )
+
+
+def image_index(value: Any, column: str, where: str) -> int:
+    """Return the index of an image, from 1; InputError if it is none."""
+    try:
+        index = float(value)  # BORIS writes 3 or 3.0
+        if index >= 1 and index.is_integer():
+            return int(index)
+    except (OverflowError, TypeError, ValueError):
+        pass
+    raise InputError(
+        f"{where}: {column}: {quoted(value)} is not the index of an image; export the"
+        " events again"
+    )
+
+
+def image_name(path: Any) -> str | None:
+    """Return the file name in the path of an image; None if none is given."""
+    if not isinstance(path, str) or path in BORIS.blanks:
+        return None
+    return re.split(r"[\\/]", path)[-1]
+
+
+def stated_rate(value: Any) -> float | None:
+    """Return the frames a second as BORIS writes them; None if it does not say.
+
+    It writes '30.000', or '30.000|25.000' for two cameras, of which the first counts.
+    """
+    try:
+        rate = float(str(value).partition("|")[0])
+    except ValueError:
+        return None
+    return rate if 0 < rate < math.inf else None
+
+
+def position_of_image(
+    index: float, name: str | None, images: Sequence[str], where: str
+) -> int:
+    """Return which image of a folder was coded, counted from 1.
+
+    Args:
+      index: as BORIS counts it, which sorts names as texts: 10.png before 2.png.
+      name: of the image; None if the file does not say.
+      images: file names of the folder, in the order of their numbers.
+
+    Raises:
+      InputError: the folder has no such image, or in another order.
+    """
+    if name in images:
+        return images.index(name) + 1
+    problem = f"image {index:g} ({name}) is not in the folder of the video"
+    if name is None:
+        if index == len(images) + 1:
+            return len(images) + 1
+        if index <= len(images) and sorted(images) == list(images):
+            return int(index)
+        problem = f"image {index:g} may be another one of the {len(images)} images"
+    raise InputError(f"{where}: {problem}; pass the folder that was coded")

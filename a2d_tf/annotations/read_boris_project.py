@@ -15,16 +15,28 @@ from a2d_tf.annotations.observations import (
     Observation,
     action_name,
     bouts_of_events,
+    image_index,
+    image_name,
+    images_of,
+    media_of,
     second_in_video,
+    stated_rate,
     subject_name,
-    video_name,
 )
 from a2d_tf.core.checked_json import load_json, one_of
 from a2d_tf.core.errors import InputError, quoted
 
 _PROJECT = {
     "behaviors_conf": {str: {"code": str, "type": str}},
-    "observations": {str: {"file": ({str: [str]}, one_of([])), "events": [list]}},
+    "observations": {
+        str: {
+            "type?": str,
+            "file": ({str: [str]}, one_of([])),
+            "directories_list?": [str],
+            "media_info?": {"fps?": {}},
+            "events": [list],
+        }
+    },
 }
 _REMEDY = "save the project again from BORIS"
 
@@ -38,16 +50,14 @@ def read(path: str | os.PathLike) -> list[Observation]:
     observations = []
     for name, fields in project["observations"].items():
         where = f"{path}: observations.{quoted(name)}"
-        # Of each player the files that it plays one after the other.
-        players = dict(fields["file"] or {})
-        video = video_name([";".join(players.get("1", ()))], name, where)
-        observation = Observation(name, video)
+        observation = _observation(path, name, fields, where)
         events = []
         for i, event_fields in enumerate(fields["events"]):
             event = _event(
                 event_fields,
                 offset=fields.get("time offset"),
                 types=types,
+                counts_images=observation.counts_images,
                 where=f"{where}.events[{i}]",
             )
             if any(event.modifiers):
@@ -58,22 +68,67 @@ def read(path: str | os.PathLike) -> list[Observation]:
     return observations
 
 
-def _event(
-    fields: list[Any], offset: Any, types: Mapping[str, str], where: str
-) -> Event:
-    """Return the event of a list [time, subject, code, modifiers, ...].
+def _observation(
+    path: str | os.PathLike, name: str, fields: Mapping[str, Any], where: str
+) -> Observation:
+    """Return an observation of a project, without its bouts."""
+    counts_images = fields.get("type") == "IMAGES"
+    fps = None
+    if counts_images:
+        media = images_of([";".join(fields.get("directories_list", ()))], name, where)
+    else:
+        # Of each player the files that it plays one after the other.
+        players = dict(fields["file"] or {})
+        files = players.get("1", ())
+        media = media_of([";".join(files)], name, where)
+        rates = fields.get("media_info", {}).get("fps", {})
+        if files:
+            fps = stated_rate(rates.get(files[0]))
+    return Observation(
+        name,
+        media.video,
+        file=str(path),
+        folder=media.folder,
+        fps=fps,
+        counts_images=counts_images,
+    )
 
-    `types` are {code of a behaviour: its type}.
+
+def _event(
+    fields: list[Any],
+    offset: Any,
+    types: Mapping[str, str],
+    counts_images: bool,
+    where: str,
+) -> Event:
+    """Return the event of a list [time, subject, code, modifiers, comment, ...].
+
+    Of images the index and the path follow.
+
+    Args:
+      types: {code of a behaviour: its type}.
     """
     if len(fields) < 4 or not all(isinstance(text, str) for text in fields[1:4]):
         raise InputError(f"{where}: expected time, subject, code, modifiers; {_REMEDY}")
     time, subject, code, modifiers = fields[:4]
-    is_state = types.get(code, "").startswith("State")
+    if code not in types:
+        raise InputError(
+            f"{where}: the project's ethogram has no behaviour {quoted(code)}, which"
+            " may be a state or a point event; add it in BORIS, or rename it there"
+        )
+    image = None
+    if counts_images:
+        indices_and_paths = [*fields[5:7], None, None]
+        moment: float = image_index(indices_and_paths[0], "image index", where)
+        image = image_name(indices_and_paths[1])
+    else:
+        moment = second_in_video(time, offset, "Time", where)
     return Event(
-        kind="STATE" if is_state else "POINT",
-        second=second_in_video(time, offset, "Time", where),
+        kind="STATE" if types[code].startswith("State") else "POINT",
+        time=moment,
         subject=subject_name(subject),
         action=action_name(code, where),
         modifiers=(modifiers,),
         where=where,
+        image=image,
     )

@@ -8,45 +8,67 @@ observation's offset added.
 from __future__ import annotations
 
 import collections
-import contextlib
 import csv
 import io
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from a2d_tf.annotations import read_boris_project
+from a2d_tf.annotations.conventions import BORIS
 from a2d_tf.annotations.observations import (
-    NOT_GIVEN,
     SEVERAL_VIDEOS,
+    CodedBout,
     Event,
     Observation,
     action_name,
     bouts_of_events,
-    coded_bout,
+    check_order,
+    image_index,
+    image_name,
+    images_of,
+    media_of,
     second_in_video,
+    stated_rate,
     subject_name,
-    video_name,
 )
 from a2d_tf.annotations.tracked_video import name_of
-from a2d_tf.core.checked_json import load_json
+from a2d_tf.core.checked_json import load_json, number
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import read_text
-from a2d_tf.data.decoder import DEFAULT_FPS
 
 _AGGREGATED = ("Observation id", "Behavior", "Behavior type", "Start (s)", "Stop (s)")
 _TABULAR = ("Observation id", "Behavior", "Behavior type", "Time")
 _SUMMARY = ("track_id", "action", "start_second", "end_second")
 _OFFSET = "Time offset (s)"
 _MEDIA = ("Media file name", "Media file", "Source")  # by version of BORIS
-_NO_TIME = ("NA", "NaN", "nan", "")
+_RATES = ("FPS", "FPS (frame/s)")  # of tabular and of aggregated events
+_NO_TIME = (*BORIS.blanks, "NaN", "nan")
+_NO_TEXT = {  # first bytes of files that BORIS writes, too
+    b"\x1f\x8b": "a compressed project; save it as .boris",
+    b"PK": "a spreadsheet; export the events as TSV or CSV",
+    b"\xd0\xcf": "a spreadsheet; export the events as TSV or CSV",
+}
+_VIDEO_INFO = {
+    "name": str,
+    "images": ([str], None),
+    "fps?": number(1e-9, 1e9),
+    "fps_is_assumed?": bool,
+}
 
 
 class _Line(NamedTuple):
-    """A line of a table; `where` is the file and the line, for errors."""
+    """A line of a table.
+
+    Attributes:
+      cells: {column: cell}.
+      path: the file.
+      where: the file and the line, for errors.
+    """
 
     cells: Mapping[str, str]
+    path: str
     where: str
 
 
@@ -57,6 +79,10 @@ def read(path: str | os.PathLike) -> list[Observation]:
       InputError: it is none of these files, a value is malformed, a state event does
         not stop, or an observation has several videos, whose times BORIS counts on.
     """
+    with open(path, "rb") as file:
+        start = file.read(2)
+    if start in _NO_TEXT:
+        raise InputError(f"{path}: {_NO_TEXT[start]} from BORIS")
     text = read_text(path)
     if text.lstrip().startswith("{"):
         return read_boris_project.read(path)
@@ -64,7 +90,7 @@ def read(path: str | os.PathLike) -> list[Observation]:
     if not lines:
         raise InputError(f"{path}: no events; export them from BORIS as CSV or TSV")
     if columns.issuperset(_SUMMARY):
-        return _of_aggregated_events(_summary_as_events(path, lines))
+        return _of_summary(path, lines)
     if "Start (s)" in columns and columns.issuperset(_AGGREGATED):
         return _of_aggregated_events(lines)
     if columns.issuperset(_TABULAR):
@@ -85,82 +111,119 @@ def _read_table(path: str | os.PathLike, text: str) -> tuple[set[str], list[_Lin
     )
     lines = []
     try:
+        columns = table.fieldnames or ()
+        if len(columns) == 2 and columns[0] == "Observation id":
+            raise csv.Error(
+                "this is the head of a table of BORIS 6; open its project in BORIS 7 or"
+                " newer"
+            )
         for cells in table:
-            lines.append(_Line(cells, f"{path}, line {table.line_num}"))
+            lines.append(_Line(cells, str(path), f"{path}, line {table.line_num}"))
             if None in cells:  # as of 0,5 among commas
                 raise csv.Error("more cells than columns; write seconds as in 12.5")
     except csv.Error as error:  # or a quote that never ends
         raise InputError(
             f"{path}, line {table.line_num}: {error}; export it again"
         ) from error
-    return set(table.fieldnames or ()), lines
+    return set(columns), lines
 
 
-def _summary_as_events(path: str | os.PathLike, lines: Sequence[_Line]) -> list[_Line]:
-    """Return the lines of a `summary.csv`, of a prediction or a library, as BORIS's.
+def _of_summary(path: str | os.PathLike, lines: Iterable[_Line]) -> list[Observation]:
+    """Return an observation for each video of a `summary.csv`.
 
-    A library's names the videos; beside a prediction's, `video.json` does.
+    That of a library names the videos; beside that of a prediction, `video.json` does.
     """
-    video = None
-    if "video" not in lines[0].cells:
-        fields = load_json(
-            pathlib.Path(path).parent / "video.json",
-            {"name": str, "images": ([str], None)},
-            "copy both files",
-        )
-        video = name_of(fields["name"], fields["images"])
-    events = []
+    folder = pathlib.Path(path).parent
+    observations: dict[str, Observation] = {}
     for line in lines:
-        cells = {
-            "Observation id": line.cells["video"] if video is None else video,
-            "Subject": line.cells["track_id"],
-            "Behavior": line.cells["action"],
-            "Behavior type": "STATE",
-            "Start (s)": line.cells["start_second"],
-            "Stop (s)": line.cells["end_second"],
-        }
-        events.append(_Line(cells, line.where))
-    return events
+        video = line.cells.get("video")
+        if video not in observations:
+            info_path = folder / (video or "") / "video.json"
+            observation = _predicted_observation(line, info_path)
+            observations[video] = observation
+        bout = CodedBout(
+            subject=subject_name(line.cells["track_id"]),
+            action=action_name(line.cells["action"], line.where),
+            start=second_in_video(
+                line.cells["start_second"], 0, "start_second", line.where
+            ),
+            end=second_in_video(line.cells["end_second"], 0, "end_second", line.where),
+            where=line.where,
+        )
+        check_order(bout)
+        observations[video].bouts.append(bout)
+    return list(observations.values())
 
 
-def _of_aggregated_events(lines: Sequence[_Line]) -> list[Observation]:
+def _predicted_observation(line: _Line, info_path: pathlib.Path) -> Observation:
+    """Return the observation, without bouts, of a line of a `summary.csv`.
+
+    Args:
+      info_path: of the video's `video.json`, which only a prediction's table needs.
+    """
+    video = line.cells.get("video")
+    if video is not None and not info_path.exists():
+        rate = stated_rate(line.cells.get("fps"))
+        return Observation(video, video, file=line.path, fps=rate)
+    info = load_json(info_path, _VIDEO_INFO, "copy both files")
+    name = name_of(info["name"], info["images"])
+    # Earlier versions knew no rate of images.
+    is_assumed = info.get("fps_is_assumed", info["images"] is not None)
+    return Observation(
+        name=video or name,
+        video=name,
+        file=line.path,
+        fps=info.get("fps"),
+        has_assumed_times=is_assumed,
+    )
+
+
+def _of_aggregated_events(lines: Iterable[_Line]) -> list[Observation]:
     """Return the observations of a table with a line for each bout."""
     observations: dict[str, Observation] = {}
     for line in lines:
         action = action_name(line.cells["Behavior"], line.where)
         observation = _observation_of(line, observations)
-        if any(_modifiers(line)):
-            observation.modifiers += 1
         # A point event may have no stop.
         is_state = line.cells["Behavior type"].upper().startswith("STATE")
-        bout = coded_bout(
+        end = "stop" if is_state else "start"
+        if observation.counts_images:
+            times = [_index(line, f"Image index {which}") for which in ("start", end)]
+        else:
+            times = [_second(line, f"{which.title()} (s)") for which in ("start", end)]
+        bout = CodedBout(
             subject=subject_name(line.cells.get("Subject")),
             action=action,
-            start=_second(line, "Start (s)"),
-            end=_second(line, "Stop (s)" if is_state else "Start (s)"),
+            start=times[0],
+            end=times[1],
             where=line.where,
+            start_image=image_name(line.cells.get("Image file path start")),
+            end_image=image_name(line.cells.get(f"Image file path {end}")),
         )
+        check_order(bout)
         observation.bouts.append(bout)
     return list(observations.values())
 
 
-def _of_tabular_events(lines: Sequence[_Line]) -> list[Observation]:
+def _of_tabular_events(lines: Iterable[_Line]) -> list[Observation]:
     """Return the observations of a table with a line for each start and stop."""
     observations: dict[str, Observation] = {}
     events: dict[str, list[Event]] = collections.defaultdict(list)
     for line in lines:
         action = action_name(line.cells["Behavior"], line.where)
         observation = _observation_of(line, observations)
-        modifiers = _modifiers(line)
-        if any(modifiers):
-            observation.modifiers += 1
+        if observation.counts_images:
+            time = _index(line, "Image index")
+        else:
+            time = _second(line, "Time")
         event = Event(
             kind=line.cells["Behavior type"].upper(),
             subject=subject_name(line.cells.get("Subject")),
             action=action,
-            modifiers=modifiers,
-            second=_second(line, "Time"),
+            modifiers=_modifiers(line),
+            time=time,
             where=line.where,
+            image=image_name(line.cells.get("Image file path")),
         )
         events[observation.name].append(event)
     for name, observation in observations.items():
@@ -175,16 +238,42 @@ def _observation_of(line: _Line, observations: dict[str, Observation]) -> Observ
       InputError: the line is of another video than the others of the observation.
     """
     name = line.cells["Observation id"]
-    media = []
-    for column in _MEDIA:
-        text = line.cells.get(column)
-        if text is not None and text not in NOT_GIVEN:
-            media.append(text)
-    video = video_name(media, name, line.where)
-    observation = observations.setdefault(name, Observation(name, video))
-    if observation.video != video:
+    counts_images = _counts_images(line)
+    paths = [line.cells.get(column, "") for column in _MEDIA]
+    find_media = images_of if counts_images else media_of
+    media = find_media(paths, name, line.where)
+    if name not in observations:
+        rates = [stated_rate(line.cells.get(column)) for column in _RATES]
+        observations[name] = Observation(
+            name,
+            media.video,
+            file=line.path,
+            folder=media.folder,
+            fps=rates[0] or rates[1],
+            counts_images=counts_images,
+        )
+    observation = observations[name]
+    if observation.video != media.video or observation.counts_images != counts_images:
         raise InputError(f"{line.where}: {SEVERAL_VIDEOS}")
+    if any(_modifiers(line)):
+        observation.modifiers += 1
     return observation
+
+
+def _counts_images(line: _Line) -> bool:
+    """Return whether an event has the index of an image, and no second that counts.
+
+    Of images BORIS writes seconds only for a time lapse, or by EXIF, in a clock of the
+    camera. Of films it writes the index of a frame, too.
+    """
+    indices = [line.cells.get("Image index"), line.cells.get("Image index start")]
+    if all(index is None or index in BORIS.blanks for index in indices):
+        return False
+    kind = line.cells.get("Observation type", "")
+    if kind:
+        return "images" in kind
+    times = [line.cells.get("Time", ""), line.cells.get("Start (s)", "")]
+    return all(time in _NO_TIME for time in times)
 
 
 def _modifiers(line: _Line) -> tuple[str, ...]:
@@ -193,13 +282,12 @@ def _modifiers(line: _Line) -> tuple[str, ...]:
 
 
 def _second(line: _Line, column: str) -> float:
-    """Return a time in the video.
+    """Return a time in the video."""
+    return second_in_video(
+        line.cells[column], line.cells.get(_OFFSET), column, line.where
+    )
 
-    Events of images have no time; the image's number gives it.
-    """
-    text = line.cells[column]
-    image_index = line.cells.get("Image index")
-    if text in _NO_TIME and image_index:
-        with contextlib.suppress(ValueError):
-            return (float(image_index) - 1) / DEFAULT_FPS
-    return second_in_video(text, line.cells.get(_OFFSET), column, line.where)
+
+def _index(line: _Line, column: str) -> int:
+    """Return the index of an image, from 1."""
+    return image_index(line.cells.get(column), column, line.where)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import collections
 import dataclasses
 import math
-import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from a2d_tf.annotations import read_bouts
-from a2d_tf.annotations.observations import check_coders
+from a2d_tf.annotations.observations import (
+    CodedBout,
+    Observation,
+    check_observations,
+    position_of_image,
+)
 from a2d_tf.behaviour.bouts import Prediction
 from a2d_tf.core.errors import InputError, quoted
 from a2d_tf.evaluation.metrics import Table
@@ -57,44 +60,69 @@ class _Agreement:
         return figures
 
 
-def read(path: str | os.PathLike) -> dict[str, SpansByAction]:
-    """Read the coded state events of a file: {name of the video: bouts by action}.
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """What `compare` says; its fields are those of the metrics file.
 
-    Raises:
-      InputError: as of `read_bouts.read`, or two observations code one subject.
+    Attributes:
+      videos: names of the coded videos.
+      left_out: coded behaviours that the network does not know.
+      not_coded: predicted ones that no video has in BORIS.
+      actions: {action: {figure: value}}: coded, predicted and agreed seconds and bouts,
+        and their F1 in percent, None of what is not coded.
     """
-    observations = read_bouts.read(path)
-    check_coders(observations)
-    videos: dict[str, SpansByAction] = {}
-    for observation in observations:
-        spans = videos.setdefault(observation.video, collections.defaultdict(list))
-        for bout in observation.bouts:
-            if bout.start < bout.end:
-                spans[bout.action].append((bout.start, bout.end))
-    return videos
+
+    videos: list[str]
+    left_out: list[str]
+    not_coded: list[str]
+    actions: dict[str, dict[str, Any]]
+
+    def table(self) -> Table:
+        """Return the figures as a table."""
+        notes = []
+        if self.left_out:
+            notes.append(f"not actions of the network: {', '.join(self.left_out)}")
+        if self.not_coded:
+            notes.append(f"not coded in BORIS: {', '.join(self.not_coded)}")
+        return Table(
+            title=f"Bouts coded in BORIS and predicted, {len(self.videos)} videos",
+            columns={
+                "coded_seconds": "coded seconds",
+                "predicted_seconds": "predicted seconds",
+                "coded_bouts": "coded bouts",
+                "predicted_bouts": "predicted bouts",
+                "f1_seconds": "F1 of seconds",
+                "f1_bouts": "F1 of bouts",
+            },
+            rows=self.actions,
+            notes=tuple(notes),
+        )
 
 
 def compare(
-    coded: dict[str, SpansByAction], predictions: Iterable[Prediction]
-) -> dict[str, Any]:
+    observations: Sequence[Observation],
+    predictions: Iterable[Prediction],
+    fps: float | None = None,
+) -> Comparison:
     """Compare bouts action by action, whichever individual they are of.
 
     At each moment the smaller of the two numbers of individuals agrees. A coded and a
     predicted bout match if their IoU in time is at least .5, each at most once. Only
     what was segmented counts.
 
-    Returns:
-      {"videos": names, "left_out": coded behaviours that the network does not know,
-      "not_coded": predicted ones that no video has in BORIS, "actions": {action: coded,
-      predicted and agreed seconds and bouts, and their F1 in percent, None of what is
-      not coded}}.
+    Args:
+      fps: the rate of folders of images; by default as BORIS says, else the prediction.
 
     Raises:
-      InputError: a coded video has no prediction, or no behaviour is an action of the
-        network.
+      InputError: observations contradict each other; a coded video has no prediction;
+        no behaviour is an action of the network; or nothing says the rate of images.
     """
+    check_observations(observations)
     prediction_of = {prediction.name: prediction for prediction in predictions}
-    missing = sorted(set(coded) - set(prediction_of))
+    observations_of: dict[str, list[Observation]] = collections.defaultdict(list)
+    for observation in observations:
+        observations_of[observation.video].append(observation)
+    missing = sorted(set(observations_of) - set(prediction_of))
     if missing:
         raise InputError(
             f"no prediction for {quoted(missing[0])}; predicted:"
@@ -102,57 +130,104 @@ def compare(
         )
     actions: set[str] = set()
     behaviours: set[str] = set()
-    for name, coded_spans in coded.items():
+    spans_of: dict[str, SpansByAction] = {}
+    for name, observations_of_video in observations_of.items():
+        rate = _rate(prediction_of[name], observations_of_video, fps)
+        prediction_of[name] = prediction_of[name].at_rate(rate)
+        spans_of[name] = coded_spans(observations_of_video, prediction_of[name])
         actions.update(prediction_of[name].video.labels.actions)
-        behaviours.update(coded_spans)
+        behaviours.update(spans_of[name])
     if not behaviours & actions:
         raise InputError(
             f"none of {sorted(behaviours)} is one of the actions {sorted(actions)}"
         )
     agreements: dict[str, _Agreement] = collections.defaultdict(_Agreement)
-    for name, coded_spans in coded.items():
+    for name, spans in spans_of.items():
         prediction = prediction_of[name]
         predicted_spans = _spans_by_action(prediction)
         for action in sorted(actions & (behaviours | set(predicted_spans))):
-            segmented = _cut(coded_spans.get(action, ()), prediction.video.span)
+            segmented = _cut(spans.get(action, ()), prediction.video.span)
             agreements[action].add(segmented, predicted_spans.get(action, ()))
     figures = {}
     for action, agreement in agreements.items():
         figures[action] = agreement.figures(is_coded=action in behaviours)
-    return {
-        "videos": sorted(coded),
-        "left_out": sorted(behaviours - actions),
-        "not_coded": sorted(set(figures) - behaviours),
-        "actions": figures,
-    }
-
-
-def table(comparison: dict[str, Any]) -> Table:
-    """Return the table of what `compare` returned."""
-    notes = []
-    if comparison["left_out"]:
-        notes.append(f"not actions of the network: {', '.join(comparison['left_out'])}")
-    if comparison["not_coded"]:
-        notes.append(f"not coded in BORIS: {', '.join(comparison['not_coded'])}")
-    return Table(
-        title=(
-            "Bouts coded in BORIS and predicted," f" {len(comparison['videos'])} videos"
-        ),
-        columns={
-            "coded_seconds": "coded seconds",
-            "predicted_seconds": "predicted seconds",
-            "coded_bouts": "coded bouts",
-            "predicted_bouts": "predicted bouts",
-            "f1_seconds": "F1 of seconds",
-            "f1_bouts": "F1 of bouts",
-        },
-        rows=comparison["actions"],
-        notes=tuple(notes),
+    return Comparison(
+        videos=sorted(observations_of),
+        left_out=sorted(behaviours - actions),
+        not_coded=sorted(set(figures) - behaviours),
+        actions=figures,
     )
 
 
+def _rate(
+    prediction: Prediction, observations: Iterable[Observation], fps: float | None
+) -> float:
+    """Return the rate that turns the frames of a prediction into the coded seconds.
+
+    Raises:
+      InputError: the seconds are of images, and nothing, or several things, say at
+        which rate they come; or an observation is not of the prediction's video.
+    """
+    video = prediction.video
+    rates = set()
+    for observation in observations:
+        where = f"{observation.file}: {quoted(observation.name)}"
+        if video.images is None and observation.counts_images:
+            raise InputError(
+                f"{where} was coded from images, but '{prediction.name}' was predicted"
+                " as a film; predict the folder of images"
+            )
+        if video.images is None and observation.has_assumed_times:
+            raise InputError(
+                f"{where} has the seconds of images at an assumed rate, but"
+                f" '{prediction.name}' is a film; predict the images again with --fps"
+            )
+        if video.images is None:
+            rates.add(video.fps)
+        elif observation.has_assumed_times:
+            rates.add(observation.fps)
+        elif observation.counts_images:
+            rates.add(fps or video.fps)
+        elif fps or observation.fps or not video.fps_is_assumed:
+            rates.add(fps or observation.fps or video.fps)
+        else:
+            raise InputError(
+                f"{where} has seconds, but nothing says how many images a second"
+                f" '{prediction.name}' shows: its prediction took {video.fps:g}; pass"
+                " --fps"
+            )
+    if len(rates) != 1:
+        raise InputError(
+            f"'{prediction.name}': observations say {sorted(rates)} images a second;"
+            " pass --fps"
+        )
+    return rates.pop()
+
+
+def coded_spans(
+    observations: Iterable[Observation], prediction: Prediction
+) -> SpansByAction:
+    """Return the coded state events of a video by action, in seconds."""
+    spans: SpansByAction = collections.defaultdict(list)
+    for observation in observations:
+        for bout in observation.bouts:
+            if bout.start < bout.end:
+                spans[bout.action].append(_span(bout, observation, prediction))
+    return spans
+
+
+def _span(bout: CodedBout, observation: Observation, prediction: Prediction) -> Span:
+    """Return the seconds of a bout, also if it has the indices of images."""
+    if not observation.counts_images:
+        return (bout.start, bout.end)
+    images = prediction.video.images or ()
+    first = position_of_image(bout.start, bout.start_image, images, bout.where)
+    end = position_of_image(bout.end, bout.end_image, images, bout.where)
+    return ((first - 1) / prediction.video.fps, (end - 1) / prediction.video.fps)
+
+
 def _spans_by_action(prediction: Prediction) -> SpansByAction:
-    spans = collections.defaultdict(list)
+    spans: SpansByAction = collections.defaultdict(list)
     for track in prediction.tracks:
         for bout in track.bouts:
             spans[bout.action].append((bout.start, bout.end))

@@ -7,6 +7,7 @@ Bateson, Measuring Behaviour).
 from __future__ import annotations
 
 import collections
+import dataclasses
 import math
 import os
 import pathlib
@@ -88,6 +89,29 @@ class Prediction(NamedTuple):
     name: str
     video: VideoInfo
     tracks: list[TrackBouts]
+
+    def at_rate(self, fps: float) -> Prediction:
+        """Return the prediction in the seconds of another rate of its images."""
+        scale = self.video.fps / fps
+        if scale == 1:
+            return self
+        start, end = self.video.span
+        video = dataclasses.replace(
+            self.video,
+            fps=fps,
+            fps_is_assumed=False,
+            span=(scale * start, scale * end),
+            seconds=scale * self.video.seconds,
+        )
+        tracks = []
+        for track in self.tracks:
+            bouts = []
+            for bout in track.bouts:
+                bouts.append(
+                    bout._replace(start=scale * bout.start, end=scale * bout.end)
+                )
+            tracks.append(track._replace(bouts=tuple(bouts)))
+        return Prediction(self.name, video, tracks)
 
 
 def read(folder: str | os.PathLike, min_score: float = 0.0) -> list[TrackBouts]:

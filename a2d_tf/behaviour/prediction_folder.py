@@ -38,6 +38,7 @@ _VIDEO_INFO = {
     "images": ([str], None),
     "frames": (whole(), None),
     "fps": number(1e-9, 1e9),
+    "fps_is_assumed?": bool,
     "height": whole(1, MAX_SIDE),
     "width": whole(1, MAX_SIDE),
     "begin": SECONDS,
@@ -64,6 +65,7 @@ class VideoInfo:
       span: (start, end) of what was segmented, seconds in the video.
       seconds: how long the video lasts, or was read if that is unknown.
       fps: frames a second, on average.
+      fps_is_assumed: whether nobody said at which rate a folder of images was taken.
       labels: the label space of the network.
       boxes_only: whether the network finds no masks: those there fill their boxes.
       max_tracks: the number of individuals, as for `tracking.Linking`; None: any.
@@ -81,6 +83,7 @@ class VideoInfo:
     seconds: float
     fps: float
     labels: LabelSpace
+    fps_is_assumed: bool = False
     boxes_only: bool = False
     max_tracks: str | None = None
     unsure_frames: int = 0
@@ -100,6 +103,8 @@ def read_video_info(folder: str | os.PathLike) -> VideoInfo:
         span=(float(fields["begin"]), float(fields["until"])),
         seconds=float(fields["seconds"]),
         fps=float(fields["fps"]),
+        # Earlier versions knew no rate of images.
+        fps_is_assumed=fields.get("fps_is_assumed", images is not None),
         labels=LabelSpace.from_fields(fields["labels"]),
         boxes_only=fields.get("boxes_only", False),
         max_tracks=fields.get("max_tracks"),

@@ -92,7 +92,16 @@ _OUTSIDE = FLAGS.define_string(
 _SUBJECTS = FLAGS.define_string(
     "subjects",
     None,
-    'JSON: {"subject": "track number or name"}, or {"subject": {"video": ...}}.',
+    'JSON: {"subject": "track id or name"}, or {"subject": {"video": ...}}; null leaves'
+    " out a subject or a behaviour.",
+)
+_FPS = FLAGS.define_float(
+    "fps",
+    None,
+    "Images a second of --videos that are folders, for --bouts; by default as BORIS"
+    " says.",
+    1e-3,
+    1e6,
 )
 _MAX_FRAMES = FLAGS.define_integer(
     "max_frames", None, "Most annotated frames for training.", 1
@@ -248,7 +257,8 @@ def _open_annotated_videos(exports, label_space):
 def _read_coding():
     """Return the coded times of --bouts."""
     from a2d_tf.annotations import read_bouts
-    from a2d_tf.annotations.coding import Coding, Subjects, load_subjects
+    from a2d_tf.annotations.coding import Coding
+    from a2d_tf.annotations.individuals import Subjects, load_subjects
 
     observations = []
     for path in _BOUTS.value:
@@ -261,6 +271,7 @@ def _read_coding():
         wins=_BOUTS_WIN.value,
         outside=_OUTSIDE.value,
         subjects=subjects,
+        fps=_FPS.value,
     )
 
 

@@ -21,9 +21,11 @@ the full model's --full=FULL/detections.npz for the ratio of the two (Eq. 3).
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 from typing import Any, NamedTuple
 
+from a2d_tf.annotations import read_bouts
 from a2d_tf.behaviour import agreement, bouts, prediction_folder
 from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
@@ -49,6 +51,13 @@ FLAGS.define_string(
     "full", None, "detections.npz of the full model, for the zero-shot ratio."
 )
 FLAGS.define_integer("seed", 0, "Random seed for zero-shot chance.")
+FLAGS.define_float(
+    "fps",
+    None,
+    "Images a second of predicted folders, for bouts; by default as BORIS says.",
+    1e-3,
+    1e6,
+)
 
 
 class _ScoredFrame(NamedTuple):
@@ -139,6 +148,8 @@ def main(argv: list[str]) -> None:
         [], truth=FLAGS.truth, predicted=FLAGS.predicted, output=FLAGS.output
     )
     is_json = FLAGS.predicted.endswith(".json")
+    if FLAGS.fps and method != "bouts":
+        raise InputError("--fps is for bouts")
     if FLAGS.full or FLAGS.zero_shot_actor:
         reads_detections = method == "detection" and not is_json
         if not reads_detections or not FLAGS.zero_shot_actor:
@@ -150,10 +161,10 @@ def main(argv: list[str]) -> None:
         label_space = LabelSpace.from_json(FLAGS.labels)
     if method == "bouts":
         folders = prediction_folder.folders_of([FLAGS.predicted])
-        coded = agreement.read(FLAGS.truth)
-        predictions = bouts.read_all(folders)
-        metrics = agreement.compare(coded, predictions)
-        table = agreement.table(metrics).text()
+        observations = read_bouts.read(FLAGS.truth)
+        comparison = agreement.compare(observations, bouts.read_all(folders), FLAGS.fps)
+        metrics = dataclasses.asdict(comparison)
+        table = comparison.table().text()
     elif method == "segmentation":
         metrics = score_segmentation(FLAGS.truth, FLAGS.predicted, label_space)
         table = registry.table(metrics)

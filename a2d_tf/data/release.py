@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import pathlib
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
@@ -30,11 +30,12 @@ class Release:
     Attributes, the others as of `sources.Source`:
       root: the folder of `videoset.csv`.
       videos: the videos, in the order of `videoset.csv`.
-      doubts: empty, since annotations are codes.
+      doubts, lost_behaviours: empty, since annotations are codes.
     """
 
     remedy = "restore it, or correct 'frames' in videoset.csv"
     doubts: tuple[str, ...] = ()
+    lost_behaviours: Mapping[str, str] = {}
 
     def __init__(
         self,

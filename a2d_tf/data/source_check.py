@@ -106,6 +106,8 @@ def check(source: Source, workers: int = 2) -> tuple[str, list[str]]:
         lines.append(f"{name:20}{totals[name]:>11}")
     lines.append("")
     lines += _table_of_pairs(pairs, source.label_space)
+    for behaviour, time in source.lost_behaviours.items():
+        lines.append(f"{behaviour}, coded for {time}, is the action of no instance")
     lines.append("")
     notes = [*_lacks(pairs, source.label_space), *source.doubts, *notes]
     lines += [f"problem: {line}" for line in problems]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from a2d_tf.core.errors import InputError
@@ -31,6 +31,7 @@ class Source(Protocol):
       remedy: what to do about a broken video; ends messages.
       skipped: what is wrong with entries of the listing that are left out.
       doubts: notes of names that may be misspelled.
+      lost_behaviours: {action that was coded, but that no instance has: for how long}.
     """
 
     root: pathlib.Path
@@ -40,6 +41,7 @@ class Source(Protocol):
     remedy: str
     skipped: tuple[str, ...]
     doubts: tuple[str, ...]
+    lost_behaviours: Mapping[str, str]
 
     def frames_path(self, vid: str) -> pathlib.Path:
         """Return the video file, or the folder of its frames; it need not exist."""

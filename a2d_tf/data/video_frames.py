@@ -128,11 +128,8 @@ def count(path: Path, remedy: str = _REMEDY) -> int:
 
 
 def seconds(path: Path, remedy: str = _REMEDY) -> np.ndarray:
-    """Return when a player shows each frame, float64 [N]; images come 25 a second."""
-    path = pathlib.Path(path)
-    if path.is_dir():
-        return np.arange(count(path, remedy)) / decoder.DEFAULT_FPS
-    with _opened(path, remedy) as video:
+    """Return when a player shows each frame of a video file, float64 [N]."""
+    with _opened(pathlib.Path(path), remedy) as video:
         return video.timeline(math.inf).seconds
 
 

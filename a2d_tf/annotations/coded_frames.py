@@ -1,0 +1,126 @@
+"""The frames of a video that show what was coded, by their times or by their names."""
+
+from __future__ import annotations
+
+import functools
+import os
+import pathlib
+from collections.abc import Iterator
+
+import numpy as np
+
+from a2d_tf.annotations.observations import (
+    CodedBout,
+    Observation,
+    position_of_image,
+)
+from a2d_tf.core.errors import InputError, quoted
+from a2d_tf.data import video_frames
+
+_ROUNDING = 6e-4  # seconds; BORIS rounds to milliseconds
+# Seconds by which a bout may end after the last frame: tools differ on the end.
+_PAST = 1.0
+
+
+class CodedVideo:
+    """A video whose frames are wanted by coded times.
+
+    Args:
+      path: the video file, or the folder of images.
+      remedy: what the user can do about a broken file; ends errors.
+    """
+
+    def __init__(self, path: str | os.PathLike, remedy: str) -> None:
+        self._path = pathlib.Path(path)
+        self._remedy = remedy
+
+    def frames_of_bouts(
+        self, observation: Observation, fps: float | None
+    ) -> Iterator[tuple[CodedBout, range]]:
+        """Yield each bout of an observation with the 1-based numbers of its frames.
+
+        Args:
+          fps: the rate of a folder of images, which wins over the observation's.
+
+        Raises:
+          InputError: a bout does not lie in the video, or its seconds cannot be those
+            of the video.
+        """
+        if not observation.bouts:
+            return
+        if observation.counts_images:
+            if not self._path.is_dir():
+                raise InputError(
+                    f"{observation.file}: {quoted(observation.name)} was coded from"
+                    f" images, but {self._path} is a film; pass the folder of images in"
+                    " --videos"
+                )
+            for bout in observation.bouts:
+                yield bout, _frames_of_images(bout, self._image_names)
+        else:
+            times = self._seconds(observation, fps)
+            for bout in observation.bouts:
+                yield bout, _frames_of_seconds(bout, times)
+
+    @functools.cached_property
+    def _image_names(self) -> list[str]:
+        """The names of the images of a folder, in the order of the frames."""
+        paths = list(video_frames.images(self._path, self._remedy).values())
+        count = video_frames.count(self._path, self._remedy)
+        if not count:
+            raise InputError(
+                f"{self._path}: begins with {paths[0].name}; number the images from"
+                " 00001, as the annotations do"
+            )
+        return [path.name for path in paths[:count]]
+
+    def _seconds(self, observation: Observation, fps: float | None) -> np.ndarray:
+        """Return when each frame begins in the clock of an observation."""
+        if not self._path.is_dir():
+            if observation.has_assumed_times:
+                raise InputError(
+                    f"{observation.file}: its seconds are of images that a2d predict"
+                    f" took to come at {observation.fps:g} a second, but"
+                    f" {self._path} is a film; predict the images again with --fps"
+                )
+            return self._film_seconds
+        rate = fps or observation.fps
+        if observation.has_assumed_times:
+            rate = observation.fps
+        if rate is None:
+            raise InputError(
+                f"{observation.file}: {quoted(observation.name)} has seconds, but"
+                f" nothing says how many images a second {self._path} shows; pass --fps"
+            )
+        return np.arange(len(self._image_names)) / rate
+
+    @functools.cached_property
+    def _film_seconds(self) -> np.ndarray:
+        return video_frames.seconds(self._path, self._remedy)
+
+
+def _frames_of_seconds(bout: CodedBout, times: np.ndarray) -> range:
+    """Return the numbers of the frames that begin at `times`, float64 [N] seconds."""
+    last_time = times[-1]
+    last_duration = np.diff(times[-2:]).sum()  # 0 if there is a single frame
+    latest_end = last_time + max(_PAST, last_duration)
+    if bout.start > last_time + _ROUNDING or bout.end > latest_end:
+        raise InputError(
+            f"{bout.where}: {bout.start:.3f} to {bout.end:.3f} s is behind the last"
+            f" frame of the video, at {last_time:.3f} s; pass the video that was coded"
+        )
+    if bout.start < -_ROUNDING and bout.end < _ROUNDING:
+        raise InputError(
+            f"{bout.where}: {bout.start:.3f} to {bout.end:.3f} s is before the video"
+            " begins; correct the times, or the time offset of the observation"
+        )
+    first = max(int(np.searchsorted(times, bout.start + _ROUNDING, "right")), 1)
+    last = max(int(np.searchsorted(times, bout.end - _ROUNDING)), first)
+    return range(first, last + 1)
+
+
+def _frames_of_images(bout: CodedBout, names: list[str]) -> range:
+    """Return the numbers of the images of a bout; the end is the first without it."""
+    first = position_of_image(bout.start, bout.start_image, names, bout.where)
+    end = position_of_image(bout.end, bout.end_image, names, bout.where)
+    return range(first, max(end, first + 1))

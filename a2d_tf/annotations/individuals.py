@@ -1,0 +1,325 @@
+"""Individuals: which annotated animals the subjects of coded times are.
+
+A subject is an individual only where the annotations say so: by its name, its actor,
+the number by which the user knows it, or 'actor number'. Numbers that a tool gave to
+its tracks are nobody's names; the user says by `Subjects` which of them are meant.
+"""
+
+from __future__ import annotations
+
+import collections
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple, Union
+
+from a2d_tf.annotations.document import AnnotatedFrame, Instance
+from a2d_tf.annotations.names import Names
+from a2d_tf.annotations.observations import CodedBout, Observation
+from a2d_tf.core.checked_json import load_json
+from a2d_tf.core.errors import InputError, join_names, quoted
+
+Target = Union[str, None, list[str]]
+"""An individual, several that are one, or None for nobody."""
+Subjects = Mapping[str, Union[Target, Mapping[str, Target]]]
+"""{subject: individual}, or {subject: {video: individual}}.
+
+An individual is a name, else the id of a track in its file, '3' or 'task_17.zip:3',
+else an actor, or 'actor 3'. None leaves out the subject, or the behaviour of this name.
+"""
+_TARGET = (str, None, [str])
+_REMEDY = 'write {"subject": "track id or name"}'
+
+
+def load_subjects(path: str) -> Subjects:
+    """Read `Subjects` from a JSON file; InputError if it is malformed."""
+    return load_json(path, {str: (*_TARGET, {str: _TARGET})}, _REMEDY)
+
+
+class Individual(NamedTuple):
+    """What tells the individuals of a video apart.
+
+    Attributes:
+      actor: its class.
+      name, number: those by which the user knows it; None if there are none.
+      track: the identity in its file; None if there is none.
+      file: the file whose tool numbers the tracks; '' if the user knows the number.
+    """
+
+    actor: str
+    name: str | None
+    number: int | None
+    track: int | None
+    file: str
+
+    @classmethod
+    def of(cls, instance: Instance, frame: AnnotatedFrame, names: Names) -> Individual:
+        """Return the individual of an instance."""
+        actor, _ = names.annotated_names(instance)
+        is_tools = instance.track is not None and instance.number is None
+        return cls(
+            actor=actor,
+            name=instance.name or None,
+            number=instance.number,
+            track=instance.track,
+            file=str(frame.path) if is_tools else "",
+        )
+
+    def text(self) -> str:
+        """Return what messages call it: 'Ann', 'mouse 3' or 'mouse (track 3)'."""
+        if self.name or self.number is not None:
+            return self.name or f"{self.actor} {self.number}"
+        return (
+            self.actor if self.track is None else f"{self.actor} (track {self.track})"
+        )
+
+    def is_named(self, word: str) -> bool:
+        """Return whether this is its name, in any case."""
+        return self.name is not None and self.name.casefold() == word.casefold()
+
+    def is_of_actor(self, word: str) -> bool:
+        """Return whether this is its actor, in any case."""
+        return self.actor != "" and self.actor.casefold() == word.casefold()
+
+    def has_number(self, word: str) -> bool:
+        """Return whether the user knows it by a number, '3' or 'actor 3'."""
+        return self._is_number(word, self.number)
+
+    def has_track(self, word: str) -> bool:
+        """Return whether this is the track in its file, '3', 'actor 3' or 'file:3'."""
+        if self.has_plain_track(word):
+            return True
+        file, _, number = word.rpartition(":")
+        is_in_file = file == self.file or file in re.split(r"[\\/]", self.file)
+        return is_in_file and self._is_number(number, self.track)
+
+    def has_plain_track(self, word: str) -> bool:
+        """Return whether this is the track '3' or 'actor 3' in its file."""
+        return self._is_number(word, self.number if self.track is None else self.track)
+
+    def _is_number(self, word: str, number: int | None) -> bool:
+        """Return whether a word is a number, perhaps after the actor."""
+        words = (str(number), f"{self.actor} {number}".casefold())
+        return number is not None and word.casefold() in words
+
+
+class Identities(NamedTuple):
+    """The individuals of a video.
+
+    Attributes:
+      of_frame: {1-based number of an annotated frame: individual of each instance}.
+      first_frame: {individual: the number of its first frame}.
+    """
+
+    of_frame: dict[int, list[Individual]]
+    first_frame: dict[Individual, int]
+
+    @classmethod
+    def of(cls, frames: Mapping[int, AnnotatedFrame], names: Names) -> Identities:
+        """Return the individuals of the annotated frames {1-based number: frame}."""
+        of_frame: dict[int, list[Individual]] = {}
+        first_frame: dict[Individual, int] = {}
+        for number, frame in sorted(frames.items()):
+            of_frame[number] = []
+            for instance in frame.instances:
+                individual = Individual.of(instance, frame, names)
+                of_frame[number].append(individual)
+                first_frame.setdefault(individual, number)
+        return cls(of_frame, first_frame)
+
+    def count(self, frame: int, individuals: set[Individual]) -> int:
+        """Count the instances of a frame that are of some individuals."""
+        return sum(individual in individuals for individual in self.of_frame[frame])
+
+    def of_subject(self, subject: str) -> set[Individual]:
+        """Return those that the annotations call so; a name wins over the others."""
+        for is_called in (
+            Individual.is_named,
+            Individual.is_of_actor,
+            Individual.has_number,
+        ):
+            fitting = {own for own in self.first_frame if is_called(own, subject)}
+            if fitting:
+                return fitting
+        return set()
+
+    def of_target(self, target: str) -> set[Individual]:
+        """Return those that the user means by a value of `Subjects`."""
+        for is_called in (
+            Individual.is_named,
+            Individual.has_track,
+            Individual.is_of_actor,
+        ):
+            fitting = {own for own in self.first_frame if is_called(own, target)}
+            if fitting:
+                return fitting
+        return set()
+
+    def only_one(self, subject: str) -> set[Individual]:
+        """Return the only individual, whatever a subject calls it; else none.
+
+        It may have several tracks of a tool, unless the subject is a number. It has no
+        name and no number of the user's that contradict the subject.
+        """
+        if any(len(individuals) > 1 for individuals in self.of_frame.values()):
+            return set()
+        everybody = set(self.first_frame)
+        if subject == "":
+            return everybody
+        if len({(own.actor, own.name, own.number) for own in everybody}) != 1:
+            return set()
+        individual = min(self.first_frame, key=self.first_frame.__getitem__)
+        if individual.name:
+            return set()
+        is_number = _number_in(subject) is not None
+        if is_number and (individual.number is not None or len(everybody) > 1):
+            return set()
+        return everybody
+
+    def words(self) -> list[str]:
+        """Return the names of all individuals, in lower case."""
+        words: set[str] = set()
+        for individual in self.first_frame:
+            words.add(individual.actor.casefold())
+            if individual.name:
+                words.add(individual.name.casefold())
+            if individual.number is not None:
+                words.add(str(individual.number))
+                words.add(f"{individual.actor} {individual.number}".casefold())
+        return sorted(words - {""})
+
+    def tracks_of_tools(self, subject: str) -> list[Individual]:
+        """Return the tracks, numbered by tools, that a numeric subject may mean."""
+        number = _number_in(subject)
+        if number is None:
+            return []
+        actor = subject[: -len(number)].strip()
+        tracks = []
+        for individual in self.first_frame:
+            if individual.file and (not actor or individual.is_of_actor(actor)):
+                tracks.append(individual)
+        return sorted(tracks, key=lambda own: (own.file, own.track))
+
+
+def _number_in(subject: str) -> str | None:
+    """Return the number of '2' or 'mouse 2'; None of another subject."""
+    match = re.fullmatch(r"(?:.* )?([0-9]+)", subject)
+    return match[1] if match else None
+
+
+def find_individuals(
+    vid: str,
+    observations: Sequence[Observation],
+    identities: Identities,
+    subjects: Subjects,
+) -> dict[str, set[Individual]]:
+    """Return the individuals of each coded subject; of one that is left out, none.
+
+    Raises:
+      InputError: a subject fits no individual, or only numbers that a tool chose; or a
+        track of `subjects` is in several files.
+    """
+    times = _times_of_subjects(observations)
+    individuals: dict[str, set[Individual]] = {}
+    strangers = []
+    for subject, (where, time) in times.items():
+        targets = targets_of(subjects, subject, vid)
+        if targets is None:
+            fitting = identities.of_subject(subject)
+            if not fitting and len(times) == 1:
+                fitting = identities.only_one(subject)
+            tracks = identities.tracks_of_tools(subject)
+            if not fitting and tracks:
+                example = json.dumps({subject: "track id or name"})
+                raise InputError(
+                    f"{where}: {quoted(subject)} ({time}) is no name in the annotations"
+                    f" of '{vid}', and their tool numbers the tracks itself:"
+                    f" {_listing(tracks, identities)}; say in the file of --subjects"
+                    f" which one is meant: {example}"
+                )
+        else:
+            fitting = set()
+            for target in targets:
+                fitting |= identities.of_target(target)
+                _check_files(vid, subject, target, fitting)
+        individuals[subject] = fitting
+        if not fitting and targets != []:
+            strangers.append(subject)
+    if strangers:
+        where, _ = times[strangers[0]]
+        names = [quoted(subject) for subject in strangers]
+        coded = [f"{quoted(subject)} {times[subject].text}" for subject in strangers]
+        example = json.dumps({strangers[0]: None})
+        raise InputError(
+            f"{where}: no annotated individual of '{vid}' is called"
+            f" {join_names(names)}; they are called {join_names(identities.words())};"
+            f" coded: {join_names(coded)}; map each in the file of --subjects, or leave"
+            f" it out there: {example}"
+        )
+    return individuals
+
+
+class _CodedTime(NamedTuple):
+    """The first place where a subject is coded, and how long it is in all."""
+
+    where: str
+    text: str
+
+
+def _times_of_subjects(observations: Iterable[Observation]) -> dict[str, _CodedTime]:
+    """Return {subject: where it is coded and for how long}."""
+    bouts_of_subject: dict[str, list[CodedBout]] = collections.defaultdict(list)
+    observation_of_subject: dict[str, Observation] = {}
+    for observation in observations:
+        for bout in observation.bouts:
+            bouts_of_subject[bout.subject].append(bout)
+            observation_of_subject.setdefault(bout.subject, observation)
+    times = {}
+    for subject, bouts in bouts_of_subject.items():
+        text = observation_of_subject[subject].time_text(bouts)
+        times[subject] = _CodedTime(bouts[0].where, text)
+    return times
+
+
+def targets_of(subjects: Subjects, name: str, vid: str) -> list[str] | None:
+    """Return what the user says that a subject of a video is.
+
+    Returns:
+      the words for one individual; [] if the subject is left out; None if the user does
+      not say.
+    """
+    target = subjects.get(name, name)
+    if isinstance(target, Mapping):
+        if vid not in target:
+            return None
+        target = target[vid]
+    elif name not in subjects:
+        return None
+    if target is None:
+        return []
+    return [target] if isinstance(target, str) else list(target)
+
+
+def _check_files(
+    vid: str, subject: str, target: str, fitting: Iterable[Individual]
+) -> None:
+    """Raise InputError if a track that the user names is in several files."""
+    files = sorted({own.file for own in fitting if own.has_plain_track(target)})
+    if len(files) > 1:
+        examples = [f"{file}:{target}" for file in files]
+        raise InputError(
+            f"--subjects: {quoted(subject)}: track {target} of '{vid}' is in"
+            f" {join_names(files)}, and each numbers its tracks by itself; name the"
+            f" file: {json.dumps({subject: examples[0]})}, or all that show this"
+            f" individual: {json.dumps({subject: examples})}"
+        )
+
+
+def _listing(tracks: Sequence[Individual], identities: Identities) -> str:
+    """Return tracks as text, with the files that number them."""
+    texts = []
+    for track in tracks:
+        first_frame = identities.first_frame[track]
+        texts.append(f"{track.track} ({track.actor}, from frame {first_frame})")
+    files = sorted({track.file for track in tracks})
+    return f"{join_names(files)}: {join_names(texts)}"
