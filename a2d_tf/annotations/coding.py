@@ -237,7 +237,7 @@ def give_actions(
     for bout in bout_of_subject.values():
         # Where only one of two individuals is shown, nothing tells which one it is.
         for number, frame in frames.items():
-            count = identities.count(number, individuals[bout.subject])
+            count = identities.count_shown(number, individuals[bout.subject])
             if count > 1:
                 raise _several_error(frame, f"frame {number} of '{vid}'", bout, count)
     return result
@@ -369,10 +369,11 @@ def _coded_names(coding: Coding, videos: Iterable[str]) -> list[_CodedName]:
         for observation in coding.of_video(vid):
             for bout in observation.bouts:
                 keys = [("subject", bout.subject), ("behaviour", bout.action)]
+                if any(coding.leaves_out(name, vid) for _, name in keys):
+                    continue
                 for kind, name in keys:
-                    if not coding.leaves_out(name, vid):
-                        first = _CodedName(kind, name, observation, [])
-                        coded.setdefault((kind, name), first).bouts.append(bout)
+                    first = _CodedName(kind, name, observation, [])
+                    coded.setdefault((kind, name), first).bouts.append(bout)
     return list(coded.values())
 
 

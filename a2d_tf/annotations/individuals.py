@@ -127,7 +127,7 @@ class Identities(NamedTuple):
                 first_frame.setdefault(individual, number)
         return cls(of_frame, first_frame)
 
-    def count(self, frame: int, individuals: set[Individual]) -> int:
+    def count_shown(self, frame: int, individuals: set[Individual]) -> int:
         """Count the instances of a frame that are of some individuals."""
         return sum(individual in individuals for individual in self.of_frame[frame])
 

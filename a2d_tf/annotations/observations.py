@@ -298,12 +298,12 @@ def second_in_video(time: Any, offset: Any, column: str, where: str) -> float:
     )
 
 
-def image_index(value: Any, column: str, where: str) -> int:
+def image_index(value: Any, column: str, where: str) -> float:
     """Return the index of an image, from 1; InputError if it is none."""
     try:
         index = float(value)  # BORIS writes 3 or 3.0
         if index >= 1 and index.is_integer():
-            return int(index)
+            return index
     except (OverflowError, TypeError, ValueError):
         pass
     raise InputError(

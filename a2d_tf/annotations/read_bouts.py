@@ -136,11 +136,10 @@ def _of_summary(path: str | os.PathLike, lines: Iterable[_Line]) -> list[Observa
     folder = pathlib.Path(path).parent
     observations: dict[str, Observation] = {}
     for line in lines:
-        video = line.cells.get("video")
+        video = line.cells.get("video", "")
         if video not in observations:
-            info_path = folder / (video or "") / "video.json"
-            observation = _predicted_observation(line, info_path)
-            observations[video] = observation
+            info_path = folder / video / "video.json"
+            observations[video] = _predicted_observation(line, info_path)
         bout = CodedBout(
             subject=subject_name(line.cells["track_id"]),
             action=action_name(line.cells["action"], line.where),
@@ -166,11 +165,11 @@ def _predicted_observation(line: _Line, info_path: pathlib.Path) -> Observation:
         rate = stated_rate(line.cells.get("fps"))
         return Observation(video, video, file=line.path, fps=rate)
     info = load_json(info_path, _VIDEO_INFO, "copy both files")
-    name = name_of(info["name"], info["images"])
+    name = video or name_of(info["name"], info["images"])
     # Earlier versions knew no rate of images.
     is_assumed = info.get("fps_is_assumed", info["images"] is not None)
     return Observation(
-        name=video or name,
+        name=name,
         video=name,
         file=line.path,
         fps=info.get("fps"),
@@ -187,10 +186,12 @@ def _of_aggregated_events(lines: Iterable[_Line]) -> list[Observation]:
         # A point event may have no stop.
         is_state = line.cells["Behavior type"].upper().startswith("STATE")
         end = "stop" if is_state else "start"
-        if observation.counts_images:
-            times = [_index(line, f"Image index {which}") for which in ("start", end)]
-        else:
-            times = [_second(line, f"{which.title()} (s)") for which in ("start", end)]
+        times = []
+        for which in ("start", end):
+            if observation.counts_images:
+                times.append(_index(line, f"Image index {which}"))
+            else:
+                times.append(_second(line, f"{which.title()} (s)"))
         bout = CodedBout(
             subject=subject_name(line.cells.get("Subject")),
             action=action,
@@ -288,6 +289,6 @@ def _second(line: _Line, column: str) -> float:
     )
 
 
-def _index(line: _Line, column: str) -> int:
+def _index(line: _Line, column: str) -> float:
     """Return the index of an image, from 1."""
     return image_index(line.cells.get(column), column, line.where)

@@ -185,7 +185,7 @@ def _rate(
         if video.images is None:
             rates.add(video.fps)
         elif observation.has_assumed_times:
-            rates.add(observation.fps)
+            rates.add(observation.fps or video.fps)
         elif observation.counts_images:
             rates.add(fps or video.fps)
         elif fps or observation.fps or not video.fps_is_assumed:

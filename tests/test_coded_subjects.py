@@ -1,0 +1,203 @@
+"""Subjects of coded times: whose actions they are, and who is left out."""
+
+import json
+
+import pytest
+from a2d_files import write_film
+from test_annotation_formats import open_source, write, xml
+from test_coding import FRAMES, TIMES, events, labels, opened
+
+from a2d_tf.annotations import coding, individuals, read_bouts
+from a2d_tf.core.errors import InputError
+
+
+def state(subject, behaviour, start=0, stop=0.2):
+    """Rows of a state event, as of `events`."""
+    return [
+        (subject, behaviour, "START", f"{start:.3f}"),
+        (subject, behaviour, "STOP", f"{stop:.3f}"),
+    ]
+
+
+def cvat_track(number, left, frames=(0, 1, 2), name=None):
+    """A track of boxes as CVAT exports it; frames count from 0."""
+    attribute = ""
+    if name is not None:
+        attribute = f'<attribute name="name">{name}</attribute>'
+    boxes = "".join(
+        f'<box frame="{frame}" keyframe="1" outside="0" occluded="0" xtl="{left}"'
+        f' ytl="6" xbr="{left + 9}" ybr="15">{attribute}</box>'
+        for frame in frames
+    )
+    return f'<track id="{number}" label="mouse">{boxes}</track>'
+
+
+def open_cvat(folder, exports, rows, **fields):
+    """Open CVAT's XML files {name: tracks} with coded rows."""
+    if not (folder / "videos").exists():
+        write_film(folder / "videos" / "yard.mp4", FRAMES, "libx264", TIMES)
+    texts = {}
+    for task, (name, tracks) in enumerate(exports.items()):
+        text = xml(*tracks, source="yard.mp4", size=10, start=0, task=task)
+        texts[name] = text.replace("<width>32</width><height>24", SIZE)
+    write(folder, texts)
+    observations = read_bouts.read(events(folder / "e.csv", rows))
+    return open_source(
+        folder, folder / "videos", coding=coding.Coding(observations, **fields)
+    )
+
+
+SIZE = "<width>64</width><height>48"
+
+
+@pytest.mark.parametrize("subject", ["1", "mouse 1", "2", "mouse 7"])
+def test_numbers_that_cvat_chose_are_nobodys_names(subject, tmp_path):
+    tracks = [cvat_track(0, 4), cvat_track(1, 20), cvat_track(2, 40)]
+    with pytest.raises(InputError) as caught:
+        open_cvat(tmp_path, {"own.xml": tracks}, state(subject, "run"))
+    message = str(caught.value)
+    assert "e.csv, line 5: " in message
+    assert f"'{subject}' (0.2 s) is no name in the annotations of 'yard'" in message
+    assert "own.xml: 0 (mouse, from frame 1), 1 (mouse, from frame 1)" in message
+    assert f'{{"{subject}": "track id or name"}}' in message
+
+
+def test_the_user_says_which_track_of_cvat_a_subject_is(tmp_path):
+    tracks = [cvat_track(0, 4), cvat_track(1, 20)]
+    rows = [*state("1", "run"), *state("2", "rest")]
+    source = open_cvat(
+        tmp_path, {"own.xml": tracks}, rows, subjects={"1": "0", "2": "1"}
+    )
+    assert labels(source) == dict.fromkeys((1, 2), ["mouse-run", "mouse-rest"])
+
+
+def test_a_name_wins_over_a_number_of_the_tool(tmp_path):
+    tracks = [cvat_track(0, 4, name="1"), cvat_track(1, 20, name="2")]
+    rows = [*state("1", "run"), *state("mouse 2", "rest")]
+    source = open_cvat(tmp_path, {"own.xml": tracks}, rows)
+    assert labels(source) == dict.fromkeys((1, 2), ["mouse-run", "mouse-rest"])
+    swapped = open_cvat(
+        tmp_path, {"own.xml": tracks}, rows, subjects={"1": "2", "mouse 2": "1"}
+    )
+    assert labels(swapped) == dict.fromkeys((1, 2), ["mouse-rest", "mouse-run"])
+
+
+def test_a_track_id_of_two_tasks_of_a_video_is_two_individuals(tmp_path):
+    exports = {
+        "a.xml": [cvat_track(0, 4, (0, 1)), cvat_track(1, 20, (0, 1))],
+        "b.xml": [cvat_track(0, 20, (2, 3)), cvat_track(1, 4, (2, 3))],
+    }
+    rows = [*state("Ann", "run", 0, 0.4), *state("Bea", "rest", 0, 0.4)]
+    texts = {}
+    for (name, tracks), start in zip(exports.items(), (0, 2)):
+        text = xml(*tracks, source="yard.mp4", size=2, start=start, task=5)
+        texts[name] = text.replace("<width>32</width><height>24", SIZE)
+    write_film(tmp_path / "videos" / "yard.mp4", FRAMES[:4], "libx264", TIMES[:4])
+    write(tmp_path, {f"own/{name}": text for name, text in texts.items()})
+    observations = read_bouts.read(events(tmp_path / "e.csv", rows))
+
+    def read(subjects):
+        return open_source(
+            tmp_path / "own",
+            tmp_path / "videos",
+            coding=coding.Coding(observations, subjects=subjects),
+        )
+
+    with pytest.raises(
+        InputError, match=r"'Ann': track 0 of 'yard' is in .*a.xml.*b.x"
+    ):
+        read({"Ann": "0", "Bea": "1"})
+    source = read({"Ann": ["a.xml:0", "b.xml:1"], "Bea": ["a.xml:1", "b.xml:0"]})
+    assert labels(source) == {
+        1: ["mouse-run", "mouse-rest"],
+        2: ["mouse-run", "mouse-rest"],
+        3: ["mouse-rest", "mouse-run"],
+        4: ["mouse-rest", "mouse-run"],
+    }
+
+
+THREE = []
+for frame in (1, 2, 3):
+    for name in ("Ann", "Bea", "Cid"):
+        THREE.append((frame, "mouse", None, name))
+
+
+def test_a_subject_that_nobody_fits_is_an_error_by_name_and_seconds(tmp_path):
+    rows = [*state("Ann", "run"), *state("Beo", "rest"), *state("Cid", "rest", 0, 0.1)]
+    path = events(tmp_path / "e.csv", rows)
+    words = (
+        r"e.csv, line 9: no annotated individual of 'yard' is called 'Beo'; they are"
+        r" called ann, bea, cid, mouse; coded: 'Beo' 0.2 s;.*\{\"Beo\": null\}"
+    )
+    for outside in (None, "none"):
+        with pytest.raises(InputError, match=words):
+            opened(tmp_path, THREE, path, outside=outside)
+
+
+def test_a_subject_is_left_out_on_purpose(tmp_path):
+    rows = [*state("Ann", "run"), *state("Beo", "rest")]
+    path = events(tmp_path / "e.csv", rows)
+    (tmp_path / "names.json").write_text(json.dumps({"Beo": None}))
+    subjects = individuals.load_subjects(tmp_path / "names.json")
+    boxes = [box for box in THREE if box[3] == "Ann"]
+    assert labels(opened(tmp_path, boxes, path, subjects=subjects)) == {
+        1: ["mouse-run"],
+        2: ["mouse-run"],
+    }
+
+
+def test_outside_is_no_action_of_animals_that_nobody_coded(tmp_path):
+    """As in focal sampling, which follows one animal."""
+    path = events(tmp_path / "e.csv", state("Ann", "run"))
+    boxes = [box for box in THREE if box[3] == "Ann" or box[0] == 2]
+    source = opened(tmp_path, boxes, path, outside="none")
+    assert labels(source) == {1: ["mouse-run"], 3: ["mouse-none"]}
+    assert "1 frames with an individual that is not coded" in source.summary()[0]
+
+
+@pytest.mark.parametrize(
+    ("track", "name", "subject"),
+    [(None, "Ann", "Bea"), (1, None, "2"), (1, None, "mouse 2")],
+)
+def test_the_only_individual_has_not_another_name(track, name, subject, tmp_path):
+    boxes = [(frame, "mouse", track, name) for frame in (1, 2, 3)]
+    path = events(tmp_path / "e.csv", state(subject, "run"))
+    with pytest.raises(InputError, match=f"is called '{subject}'"):
+        opened(tmp_path, boxes, path)
+
+
+def test_an_actor_of_two_individuals_is_nobody_even_where_one_is_shown(tmp_path):
+    boxes = [(1, "mouse", 4, None), (3, "mouse", 4, None), (3, "mouse", 7, None)]
+    path = events(tmp_path / "e.csv", state("mouse", "run", 0, 0.1))
+    with pytest.raises(InputError, match="'mouse' fits 2 individuals of frame 3 of"):
+        opened(tmp_path, boxes, path)
+
+
+def test_what_no_annotated_frame_shows_is_an_error_by_name_and_seconds(tmp_path):
+    boxes = [(frame, "mouse", None, None) for frame in (1, 2, 3)]
+    rows = [*state("", "run"), *state("", "groom", 0.5, 0.8)]
+    path = events(tmp_path / "e.csv", rows)
+    words = (
+        r"line 9: no annotated frame is within the coded times of behaviour 'groom'"
+        r" \(0.3 s\); annotate one from 0.5 to 0.8 s of 'yard', or leave it out.*null"
+    )
+    with pytest.raises(InputError, match=words):
+        opened(tmp_path, boxes, path)
+    source = opened(tmp_path, boxes, path, subjects={"groom": None})
+    assert labels(source) == {1: ["mouse-run"], 2: ["mouse-run"]}
+
+
+def test_an_animal_is_not_idle_while_it_does_what_is_left_out(tmp_path):
+    boxes = [(frame, "mouse", None, None) for frame in range(1, 7)]
+    rows = [*state("", "run"), *state("", "groom", 0.3, 0.5)]
+    path = events(tmp_path / "e.csv", rows)
+    source = opened(tmp_path, boxes, path, outside="none", subjects={"groom": None})
+    expected = {1: ["mouse-run"], 2: ["mouse-run"], 3: ["mouse-none"]}
+    assert labels(source) == {**expected, 6: ["mouse-none"]}
+
+
+def test_a_name_that_is_a_subject_and_a_behaviour_is_not_left_out(tmp_path):
+    boxes = [(frame, "mouse", None, None) for frame in (1, 2, 3)]
+    path = events(tmp_path / "e.csv", [*state("run", "rest"), *state("run", "run")])
+    with pytest.raises(InputError, match="'run' is a subject and a behaviour"):
+        opened(tmp_path, boxes, path, subjects={"run": None})
