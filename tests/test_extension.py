@@ -113,7 +113,7 @@ def test_a_head_with_a_label_of_its_own_touches_few_files():
 AUGMENT = """
 import dataclasses, numpy as np, tensorflow as tf
 from a2d_tf.core.config import Config
-from a2d_tf.data import clip_records, pipeline
+from a2d_tf.data import augmentation, clip_records, pipeline
 from a2d_tf.data.manifest import Manifest
 config = Config.read("run/flags.txt")
 settings = dataclasses.replace(config.training, flip=True)
@@ -126,7 +126,9 @@ for example in clips[1:]:
     np.testing.assert_allclose(example["key_point"], example["boxes"][:, :2], atol=1e-4)
     boxes = set()
     for seed in range(8):
-        made = pipeline.augment(example, tf.constant([seed, 1], tf.int64), settings)
+        made = augmentation.augment(
+            example, tf.constant([seed, 1], tf.int64), settings
+        )
         key_points = made["key_point"].numpy()
         for (y, x), (y1, x1, y2, x2) in zip(key_points, made["boxes"].numpy()):
             # Mirrored, the upper left corner becomes the upper right one;

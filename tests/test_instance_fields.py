@@ -11,7 +11,7 @@ from test_annotation_formats import open_source
 from a2d_tf.annotations import annotated_videos, coco_document
 from a2d_tf.core.config import Config, ModelConfig, TrainingConfig
 from a2d_tf.core.errors import InputError
-from a2d_tf.data import clip_records, convert, pipeline
+from a2d_tf.data import augmentation, clip_records, convert, fitting, pipeline
 from a2d_tf.data.clips import ConversionSettings
 from a2d_tf.data.instance_fields import Category, Numbers, Points
 from a2d_tf.data.manifest import Manifest
@@ -45,7 +45,8 @@ def test_points_are_scaled_and_numbers_are_not():
 @pytest.fixture
 def fields(monkeypatch):
     """SEX and EYES, known to every module that handles fields."""
-    for module in (annotated_videos, coco_document, clip_records, pipeline):
+    readers = (annotated_videos, coco_document, clip_records)
+    for module in (*readers, fitting, augmentation, pipeline):
         monkeypatch.setattr(module, "FIELDS", (SEX, EYES))
 
 
@@ -73,7 +74,8 @@ def test_a_category_reaches_batches_as_annotated(fields, tmp_path):
 
     clip = clip_records.parse(serialized)
     assert clip["sex"].dtype == tf.int32 and clip["sex"].numpy().tolist() == [1, -1]
-    augmented = pipeline.augment(clip, tf.constant([0, 0], tf.int64), TrainingConfig())
+    seed = tf.constant([0, 0], tf.int64)
+    augmented = augmentation.augment(clip, seed, TrainingConfig())
     assert augmented["sex"].numpy().tolist() == [1, -1]
     model = ModelConfig(image_height=64, image_width=96, temporal_layers=0)
     config = Config(model=model, training=TrainingConfig(max_instances=3))

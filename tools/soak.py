@@ -111,7 +111,8 @@ def files(folder: str) -> dict:
 def training(run: str) -> dict:
     """Return the values of a run's checkpoints and of its points in TensorBoard.
 
-    The checkpoints are the newest and the best. Points that measure time are left out.
+    The checkpoints are the newest and the best, if a validation chose one. Points that
+    measure time are left out.
 
     Returns:
       {checkpoint/tensor, or "writer tag step": value}.
@@ -125,7 +126,10 @@ def training(run: str) -> dict:
 
     values: dict = {}
     for kind in ("checkpoints", "best"):
-        reader = tf.train.load_checkpoint(str(pathlib.Path(run, kind)))
+        folder = os.path.join(run, kind)
+        if not os.path.isdir(folder):  # no validation, or no step before a kill
+            continue
+        reader = tf.train.load_checkpoint(folder)
         for name in reader.get_variable_to_shape_map():
             if "save_counter" not in name and "OBJECT_GRAPH" not in name:
                 values[f"{kind}/{name}"] = _to_the_bit(reader.get_tensor(name))

@@ -1,0 +1,106 @@
+"""Clips of one shape: resized to the network's canvas, and padded to it.
+
+Batches are stacks of such clips.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from a2d_tf.data.instance_fields import FIELDS
+from a2d_tf.ops import canvas as canvas_ops
+
+
+def resize(
+    example: dict[str, tf.Tensor], canvas: tuple[int, int]
+) -> dict[str, tf.Tensor]:
+    """Resize a clip that was made for another canvas to this one; do not pad it.
+
+    Args:
+      example: as of `clip_records.parse`.
+      canvas: (height, width).
+    """
+    rgb, flow, size = canvas_ops.place(example["rgb"], example["flow"], canvas)
+    old_size = tf.shape(example["rgb"])[1:3]
+    ratio = tf.cast(size, tf.float32) / tf.cast(old_size, tf.float32)
+
+    def resample_masks() -> tf.Tensor:
+        masks = canvas_ops.resize(example["masks"][..., None], size)[..., 0]
+        return tf.cast(masks >= 0.5, tf.uint8)
+
+    masks = tf.cond(
+        tf.reduce_all(old_size == size), lambda: example["masks"], resample_masks
+    )
+    resized = dict(
+        example,
+        rgb=rgb[:, : size[0], : size[1]],
+        flow=flow[:, : size[0], : size[1]],
+        masks=masks,
+        boxes=example["boxes"] * tf.tile(ratio, [2]),
+    )
+    for field in FIELDS:
+        resized[field.name] = field.scaled(example[field.name], ratio)
+    return resized
+
+
+def pad(
+    example: dict[str, tf.Tensor],
+    *,
+    canvas: tuple[int, int],
+    frames: int,
+    max_instances: int,
+    base: int,
+) -> dict[str, tf.Tensor]:
+    """Pad frames to the canvas and instances to `max_instances`, the largest first.
+
+    Args:
+      example: a clip of `frames` frames, as of `resize`, with the field `annotated`.
+      canvas: (height, width).
+      frames: of the clip.
+      max_instances: smaller ones are left out.
+      base: of the label space's codes.
+
+    Returns:
+      the fields `pipeline.CLIP` except `row`.
+    """
+    height, width = canvas
+    size = tf.shape(example["rgb"])[1:3]
+    sides = example["boxes"][:, 2:] - example["boxes"][:, :2]
+    areas = tf.reduce_prod(sides, axis=1)
+    order = tf.argsort(areas, direction="DESCENDING", stable=True)[:max_instances]
+    count = tf.shape(order)[0]
+    below = [0, height - size[0]]
+    right = [0, width - size[1]]
+    empty_rows = [0, max_instances - count]
+
+    def pad_frames(name: str, channels: int) -> tf.Tensor:
+        padded = tf.pad(example[name], [[0, 0], below, right, [0, 0]])
+        return tf.ensure_shape(padded, [frames, height, width, channels])
+
+    def pad_rows(name: str, shape: Sequence[int] = ()) -> tf.Tensor:
+        rows = tf.gather(example[name], order)
+        padded = tf.pad(rows, [empty_rows] + [[0, 0] for _ in shape])
+        return tf.ensure_shape(padded, [max_instances, *shape])
+
+    masks = tf.pad(tf.gather(example["masks"], order), [empty_rows, below, right])
+    codes = pad_rows("codes")
+    padded = {
+        "rgb": pad_frames("rgb", 3),
+        "flow": pad_frames("flow", 2),
+        "size": size,
+        "boxes": pad_rows("boxes", [4]),
+        "masks": tf.ensure_shape(masks, [max_instances, height, width]),
+        "has_mask": pad_rows("has_mask"),
+        "actors": codes // base - 1,
+        "actions": codes % base - 1,
+        "present": tf.sequence_mask(count, max_instances),
+        "annotated": example["annotated"],
+        "native_size": example["native_size"],
+        "video": example["video"],
+        "frame": example["frame"],
+    }
+    for field in FIELDS:
+        padded[field.name] = pad_rows(field.name, field.shape)
+    return padded
