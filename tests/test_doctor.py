@@ -1,5 +1,7 @@
 """The doctor: estimates by hand, a batch that does not fit, and one examination."""
 
+import types
+
 import pytest
 import tensorflow as tf
 import tiny_network
@@ -36,6 +38,16 @@ def test_a_batch_that_does_not_fit(mini_records, monkeypatch):
     config = Config(tiny_network.config(), training=tiny_network.LEARNING)
     with pytest.raises(InputError, match="--batch_size"):
         doctor.train(config, mini_records, on_gpu=False)
+
+
+def test_a_validation_takes_as_long_as_its_frames(monkeypatch):
+    """Of 24 frames asked for there may be four; these take two seconds."""
+    clock = iter([0.0, 30.0, 30.0, 32.0])  # the first validation compiles
+    monkeypatch.setattr(doctor.time, "perf_counter", lambda: next(clock))
+    evaluator = types.SimpleNamespace(
+        validate=lambda split, most: types.SimpleNamespace(frames=min(4, most))
+    )
+    assert doctor.time_validation(evaluator, most=24) == 0.5
 
 
 def test_a_machine_is_examined(mini_records):

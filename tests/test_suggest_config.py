@@ -165,9 +165,9 @@ def test_for_a_cpu(mini_records, gathered, monkeypatch):
     }
     assert flags(mini_records, gathered, CPU, minutes=0.5)["steps"] == 499  # of 60 ms
     measured = [
-        suggestion_length.Speed(12, 0.5),
-        suggestion_length.Speed(0, 10),
-        suggestion_length.Speed(90, 1),
+        host.Speed(12, 0.5),
+        host.Speed(0, 10),
+        host.Speed(90, 1),
     ]
     assert [flags(mini_records, gathered, CPU, 1, x)["steps"] for x in measured] == [
         96,

@@ -15,11 +15,16 @@ import dataclasses
 import math
 import platform
 import time
+from typing import TYPE_CHECKING
 
 from a2d_tf.core import command_line, devices
 from a2d_tf.core.config import Config, TrainingConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.data.manifest import Manifest
+from a2d_tf.training.host import Speed
+
+if TYPE_CHECKING:
+    from a2d_tf.evaluation.evaluator import Evaluator
 
 FLAGS = command_line.Register()
 _RECORDS = FLAGS.define_string("records", None, "Folder written by a2d records.")
@@ -34,27 +39,25 @@ class Computation:
 
     Attributes:
       batch_size: clips computed together.
-      first_step: seconds; compiles the network.
-      later_step: seconds.
+      speed: of the steps.
       validation: seconds of a validation on all frames held out.
       peak_memory: bytes of the GPU, None on a CPU.
     """
 
     batch_size: int
-    first_step: float
-    later_step: float
+    speed: Speed
     validation: float
     peak_memory: int | None
 
     @property
     def seconds_per_clip(self) -> float:
-        return self.later_step / self.batch_size
+        return self.speed.step / self.batch_size
 
     def text(self) -> str:
         """Return a line on the step."""
         line = (
-            f"step: {1e3 * self.later_step:.0f} ms for {self.batch_size} clips; first"
-            f" step {self.first_step:.0f} s"
+            f"step: {1e3 * self.speed.step:.0f} ms for {self.batch_size} clips; first"
+            f" step {self.speed.start:.0f} s"
         )
         if self.peak_memory is not None:
             line += f", {self.peak_memory / 2**30:.1f} GB at most"
@@ -81,7 +84,7 @@ def train(config: Config, manifest: Manifest, on_gpu: bool) -> Computation:
     tf.keras.utils.set_random_seed(training.seed)
     network = Network(config.model, manifest.label_space, config.compute)
     try:
-        first_step, later_step = fit.time_steps(network, manifest, config)
+        speed = fit.time_steps(network, manifest, config)
     except tf.errors.ResourceExhaustedError as error:
         raise InputError(
             f"out of memory in a step of {batch_size} clips; lower --batch_size, or use"
@@ -90,22 +93,31 @@ def train(config: Config, manifest: Manifest, on_gpu: bool) -> Computation:
     peak_memory = None
     if on_gpu:
         peak_memory = tf.config.experimental.get_memory_info("GPU:0")["peak"]
-
-    evaluator = Evaluator(network, config, manifest)
-    # One batch is scored while the next is computed.
-    validated = 3 * training.evaluation_batch
-    for _ in range(2):  # the first compiles
-        start = time.perf_counter()
-        evaluator.validate("train", most=validated)
-        seconds = time.perf_counter() - start
-    held_out = training.val_fraction * manifest.counts["train"]["records"]
+    seconds_per_frame = time_validation(
+        Evaluator(network, config, manifest), most=3 * training.evaluation_batch
+    )
+    frames_held_out = training.val_fraction * manifest.counts["train"]["records"]
     return Computation(
         batch_size=batch_size,
-        first_step=first_step,
-        later_step=later_step,
-        validation=held_out * seconds / validated,
+        speed=speed,
+        validation=frames_held_out * seconds_per_frame,
         peak_memory=peak_memory,
     )
+
+
+def time_validation(evaluator: Evaluator, most: int) -> float:
+    """Return the seconds per frame of a validation on training frames.
+
+    Args:
+      most: frames to score; there may be fewer. One batch is scored while the next is
+        computed, so several batches tell more.
+    """
+    for _ in range(2):  # the first compiles
+        start = time.perf_counter()
+        validation = evaluator.validate("train", most=most)
+        seconds = time.perf_counter() - start
+    assert validation is not None  # a training has steps on these frames
+    return seconds / validation.frames
 
 
 def feed(config: Config, manifest: Manifest) -> float:

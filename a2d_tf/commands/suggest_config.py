@@ -14,14 +14,15 @@ from __future__ import annotations
 import os
 import shlex
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from a2d_tf.core import command_line, devices
 from a2d_tf.core.config import Config
 from a2d_tf.core.files import write_text
 from a2d_tf.data.manifest import Manifest
-from a2d_tf.training.host import Host
-from a2d_tf.training.suggestion import Suggestion, json_path, words_of
+from a2d_tf.training.host import Host, Speed
+from a2d_tf.training.suggestion import Settings, Suggestion, json_path, words_of
 
 if TYPE_CHECKING:
     from a2d_tf.training.presets import Preset
@@ -186,22 +187,26 @@ def _skill_of_single_frames(manifest: Manifest) -> float | None:
     return action_skill
 
 
-def _measure_speed(settings, manifest):
-    """Measure a training with suggested settings, from random weights."""
+def _measure_speed(settings: Sequence[Settings], manifest: Manifest) -> Speed:
+    """Measure a training with suggested settings, from random weights.
+
+    Its start includes the import of TensorFlow and the making of the network.
+    """
     start = time.monotonic()
     from a2d_tf.model.network import Network
     from a2d_tf.training import fit
-    from a2d_tf.training.suggestion_length import Speed
 
     # A readout is not trained: no step computes it.
     config = Config.parse([*words_of(settings), "--readout=false"])
     network = Network(config.model, manifest.label_space, config.compute)
     built = time.monotonic() - start
-    first, step = fit.time_steps(network, manifest, config)
-    return Speed(built + first, step)
+    speed = fit.time_steps(network, manifest, config)
+    return speed._replace(start=built + speed.start)
 
 
-def _describe_duration(settings, speed, manifest):
+def _describe_duration(
+    settings: Sequence[Settings], speed: Speed, manifest: Manifest
+) -> str:
     """Describe how long training, scores and prediction take.
 
     An answer takes a share of a training step, as measured on a CPU.

@@ -43,6 +43,7 @@ class Validation:
     """The scores of a network on the videos held out.
 
     Attributes:
+      frames: how many were scored.
       threshold: on p(actor), that of the best score.
       score: percent, by which the best weights are kept; see `metrics.choose`.
       metrics: as in `metrics.json`: segmentation at that threshold, detection, APs of
@@ -50,6 +51,7 @@ class Validation:
       pictures: {split/VID/frame: uint8 [H, 3 W, 3]}, truth | prediction | flow.
     """
 
+    frames: int
     threshold: float
     score: float
     metrics: dict
@@ -212,6 +214,7 @@ class Evaluator:
             picture = frame.picture(threshold, self.labels)
             drawn[f"{split}/{frame.truth.name}"] = picture
         return Validation(
+            frames=len(collected.truths),
             threshold=threshold,
             score=score,
             metrics=results(metrics, data),

@@ -16,6 +16,7 @@ from a2d_tf.runs.checkpoints import is_finished
 from a2d_tf.training import divergence, replicas
 from a2d_tf.training.checkpointer import Checkpointer
 from a2d_tf.training.events import Events
+from a2d_tf.training.host import Speed
 from a2d_tf.training.phases import set_phase
 from a2d_tf.training.step_log import StepLog, is_due
 from a2d_tf.training.train_step import TrainState, make_train_step
@@ -141,13 +142,8 @@ def _validate(validate, state, checkpointer, events):
             checkpointer.save_best(outcome.score, outcome.threshold)
 
 
-def time_steps(
-    network: Network, manifest: Manifest, config: Config
-) -> tuple[float, float]:
-    """Measure the first step, which compiles, and a later one; both change the weights.
-
-    Returns:
-      (seconds of the first step, seconds of a later step).
+def time_steps(network: Network, manifest: Manifest, config: Config) -> Speed:
+    """Measure the first step, which compiles, and later ones; they change the weights.
 
     Raises:
       InputError: unusable records.
@@ -163,6 +159,6 @@ def time_steps(
             values = train_step(next(batches), len(times) - 1)
             next(iter(values.values())).numpy()  # waits for the device
             times.append(time.monotonic())
-    first = times[1] - times[0]
-    later = (times[-1] - times[2]) / (len(times) - 3)
-    return first, later
+    return Speed(
+        start=times[1] - times[0], step=(times[-1] - times[2]) / (len(times) - 3)
+    )

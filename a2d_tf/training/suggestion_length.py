@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 from a2d_tf.core.config import TrainingConfig
 from a2d_tf.data.inspection import Contents
-from a2d_tf.training.host import Host
+from a2d_tf.training.host import Host, Speed
 from a2d_tf.training.presets import SQUARE, USABLE_MEMORY, Preset
 from a2d_tf.training.suggestion import Settings
 
 _MOST_STEPS = 60000  # the paper's, by the authors' code
 _FEW_STEPS = 20000  # below which weights are averaged over fewer steps
 _HOURS = 3.0  # a first run on a CPU may take
-
-
-class Speed(NamedTuple):
-    """Measured seconds of a training on this machine.
-
-    Attributes:
-      start: before its second step.
-      step: of a later step.
-    """
-
-    start: float
-    step: float
 
 
 def training_settings(

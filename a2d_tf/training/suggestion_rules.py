@@ -28,7 +28,7 @@ from a2d_tf.model import backbones
 from a2d_tf.ops.anchors import ROI_POSITIVE_IOU, STRIDES
 from a2d_tf.pretrained.anchor_deltas import anchor_ratios
 from a2d_tf.runs import run_folder
-from a2d_tf.training.host import Host
+from a2d_tf.training.host import Host, Speed
 from a2d_tf.training.presets import (
     LITE0,
     PRESETS,
@@ -40,7 +40,7 @@ from a2d_tf.training.presets import (
     reads_labels,
 )
 from a2d_tf.training.suggestion import Settings
-from a2d_tf.training.suggestion_length import Speed, training_settings
+from a2d_tf.training.suggestion_length import training_settings
 
 _FEW_VIDEOS = 20  # training videos below which none is held out
 # The same with a readout, which learns much from each video (docs/real_video.md).
