@@ -10,7 +10,7 @@ from a2d_files import grey_frames, mask, moving_frames, write_images, write_vide
 from processes import complaint, run_a2d
 from pycocotools import mask as rle_tools
 
-from a2d_tf.annotations.annotated_videos import AnnotatedVideos
+from a2d_tf.annotations.annotated_videos import AnnotatedVideos, Selection
 from a2d_tf.annotations.matching import Export
 from a2d_tf.annotations.names import derive_label_space
 from a2d_tf.annotations.split import split_by_pairs
@@ -310,15 +310,17 @@ def test_without_splits_the_names_decide_or_the_user(tmp_path):
     (test,) = in_test(splits)
     assert source.summary()[-1].startswith(f"test split: {test}; to keep it")
     earlier = {"yard": splits["gate-1"], "gate-1": splits["yard"]}
-    source = open_source(path, videos, FORKLIFTS, earlier=earlier)
+    source = open_source(path, videos, FORKLIFTS, selection=Selection(earlier=earlier))
     assert {v.vid: v.split for v in source.videos} == earlier
-    source = open_source(path, videos, FORKLIFTS, test_videos=["yard"])
+    source = open_source(
+        path, videos, FORKLIFTS, selection=Selection(test_videos=["yard"])
+    )
     assert {v.vid: v.split for v in source.videos} == {
         "yard": "test",
         "gate-1": "train",
     }
     with pytest.raises(InputError, match="--test_videos: unknown video 'dock'"):
-        open_source(path, videos, FORKLIFTS, test_videos=["dock"])
+        open_source(path, videos, FORKLIFTS, selection=Selection(test_videos=["dock"]))
 
 
 def test_two_files_of_a_video(tmp_path):

@@ -775,19 +775,19 @@ def test_a_format_that_the_user_says(tmp_path, videos):
     export = write(
         tmp_path / "export", {**SCENES["coco"], "clip_00004.json": labelme(shape())}
     )
-    assert open_source(export, videos, format_name="coco").annotated_frames("clip") == (
-        3,
-    )
+    assert open_source(
+        export, videos, options=ReadOptions(format_name="coco")
+    ).annotated_frames("clip") == (3,)
     with pytest.raises(InputError, match="export: no annotations in the format 'yolo'"):
-        open_source(export, videos, format_name="yolo")
+        open_source(export, videos, options=ReadOptions(format_name="yolo"))
     torn = write(tmp_path / "torn", {"own.json": {"images": []}})
     with pytest.raises(InputError, match="own.json: annotations"):
-        open_source(torn, videos, format_name="a2d_tf")
+        open_source(torn, videos, options=ReadOptions(format_name="a2d_tf"))
     bare = {"shapes": [shape()], "imageHeight": SIZE[0], "imageWidth": SIZE[1]}
     bare = write(tmp_path / "bare", {"clip_00004.json": bare})
-    assert open_source(bare, videos, format_name="labelme").annotated_frames(
-        "clip"
-    ) == (4,)
+    assert open_source(
+        bare, videos, options=ReadOptions(format_name="labelme")
+    ).annotated_frames("clip") == (4,)
 
 
 def test_the_files_of_an_export(tmp_path):

@@ -37,7 +37,8 @@ def track(number, *shapes, label="mouse", **more):
 def read(tmp_path):
     def of(text, **options):
         (tmp_path / "annotations.xml").write_text(text, encoding="utf-8")
-        return read_export(tmp_path / "annotations.xml", ReadOptions(**options), "cvat")
+        options = ReadOptions(format_name="cvat", **options)
+        return read_export(tmp_path / "annotations.xml", options)
 
     return of
 

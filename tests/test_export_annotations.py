@@ -264,7 +264,7 @@ def test_a_track_keeps_the_number_that_its_page_shows(form, masks, tmp_path):
     files.save(
         dataclasses.replace(whole, tracks=tuple(tracks)), path, form, masks=masks
     )
-    (first, *others) = read_export(pathlib.Path(path), ReadOptions(), form)
+    (first, *others) = read_export(pathlib.Path(path), ReadOptions(format_name=form))
     for document in (first, *others):
         for frame in document.frames:
             numbers = {instance.number for instance in frame.instances}
@@ -283,7 +283,7 @@ def test_the_number_stays_where_a_track_changes_its_actor(form, tmp_path):
     path = str(tmp_path / "a.zip")
     files.save(read_tracked_video(tmp_path / "out", 0.3), path, form)
     found = {}
-    for document in read_export(pathlib.Path(path), ReadOptions(), form):
+    for document in read_export(pathlib.Path(path), ReadOptions(format_name=form)):
         for frame in document.frames:
             (instance,) = frame.instances
             found[frame.number] = (instance.label.split("-")[0], instance.number)
@@ -303,7 +303,7 @@ def test_a_detection_without_action_has_none_when_it_is_read(form, tmp_path):
     path = str(tmp_path / "a.zip")
     files.save(video, path, form)
     count = 0
-    for document in read_export(pathlib.Path(path), ReadOptions(), form):
+    for document in read_export(pathlib.Path(path), ReadOptions(format_name=form)):
         for frame in document.frames:
             for instance in frame.instances:
                 actor, action = NO_NAMES.annotated_names(instance)
@@ -354,7 +354,7 @@ def test_frames_to_correct_that_cvat_returns_leave_no_frame_empty(
     path = tmp_path / "a.xml"
     files.save(select_frames(video, chosen), str(path), "cvat")
     as_cvat_returns_it(path, 40)
-    (document,) = read_export(path, ReadOptions(empty_frames=True), "cvat")
+    (document,) = read_export(path, ReadOptions(empty_frames=True))
     found = {f.number: [i.number for i in f.instances] for f in document.frames}
     assert found == {number: [3] for number in chosen}
 
@@ -441,7 +441,7 @@ def ragged(count=12, size=(60, 80)):
 def read_back(form, path):
     """{frame: [(actor, action, mask), ...]} as the reader of a format finds them."""
     found = {}
-    for document in read_export(path, ReadOptions(), form):
+    for document in read_export(path, ReadOptions(format_name=form)):
         for frame in document.frames:
             assert frame.video == "clip1"
             found[frame.number] = [
@@ -508,7 +508,7 @@ def test_of_boxes_the_key_frames_reproduce_all_frames(tmp_path):
     sides = [
         [float(x.get(side)) for x in keys] for side in ("xtl", "ytl", "xbr", "ybr")
     ]
-    (document,) = read_export(path, ReadOptions(interpolated=True), "cvat")
+    (document,) = read_export(path, ReadOptions(interpolated=True))
     found = {frame.number: frame.instances for frame in document.frames}
     assert list(found) == [shape.frame for shape in whole.tracks[0].shapes]
     for shape in whole.tracks[0].shapes:
@@ -525,7 +525,7 @@ def test_of_boxes_the_key_frames_reproduce_all_frames(tmp_path):
         # CVAT keeps an action up to the next key frame.
         latest = [x for x, number in zip(keys, numbers) if number <= shape.frame][-1]
         assert latest.findtext("attribute") == shape.action
-    assert len(read_export(path, ReadOptions(), "cvat")[0].frames) == 7
+    assert len(read_export(path, ReadOptions())[0].frames) == 7
     # As CVAT exports it after two edits: the bout of b ends with frame 15.
     action, edits = "", {"15": "a", "29": "a"}
     for x in root.iter("box"):
@@ -533,11 +533,11 @@ def test_of_boxes_the_key_frames_reproduce_all_frames(tmp_path):
             action = edits.get(x.get("frame"), x.findtext("attribute"))
         x.find("attribute").text = action
     root.write(path)
-    (document,) = read_export(path, ReadOptions(interpolated=True), "cvat")
+    (document,) = read_export(path, ReadOptions(interpolated=True))
     actions = [frame.instances[0].action for frame in document.frames]
     assert actions == 10 * ["a"] + 5 * ["b"] + 22 * ["a"]
     files.save(keep_key_frames(whole, 1), str(path), "cvat")  # all stay
-    assert len(read_export(path, ReadOptions(), "cvat")[0].frames) == 37
+    assert len(read_export(path, ReadOptions())[0].frames) == 37
 
 
 @pytest.mark.slow

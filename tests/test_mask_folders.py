@@ -14,6 +14,7 @@ from test_export_annotations import ragged
 from test_outputs import FILM, write
 
 from a2d_tf.annotations import writers
+from a2d_tf.annotations.document import ReadOptions
 from a2d_tf.behaviour.predicted_tracks import read_tracked_video
 from a2d_tf.core.errors import InputError
 
@@ -92,7 +93,7 @@ def test_masks_of_every_kind(tmp_path, videos, form):
     assert document.left_out == {"masks without a row in objects.csv": 1}
     packed = shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path, "set")
     assert content(
-        open_source(tmp_path / packed, videos, format_name="masks")
+        open_source(tmp_path / packed, videos, options=ReadOptions(format_name="masks"))
     ) == content(source)
 
 
@@ -124,7 +125,14 @@ def test_frames_count_from_0_or_are_images(
     pngs = {f"{vid}/{name}.png": BOTH for name in names}
     folder = make(tmp_path, ROWS.replace("clip", vid), pngs)
     assert (
-        list(content(open_source(folder, videos, first_frame=first_frame), vid))
+        list(
+            content(
+                open_source(
+                    folder, videos, options=ReadOptions(first_frame=first_frame)
+                ),
+                vid,
+            )
+        )
         == frames
     )
 

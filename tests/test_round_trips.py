@@ -127,9 +127,9 @@ def seen_in(video, number):
 
 def read_again(path, form, video):
     """{number of the frame: {`Seen`: instance}} of an export."""
-    options = ReadOptions(interpolated=True, empty_frames=True)
+    options = ReadOptions(format_name=form, interpolated=True, empty_frames=True)
     found = {}
-    for document in read_export(path, options, form):
+    for document in read_export(path, options):
         for frame in document.frames:
             assert frame.video == video.name
             number = frame.number

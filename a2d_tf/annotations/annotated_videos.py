@@ -16,7 +16,12 @@ from a2d_tf.annotations.coded_frames import CodedVideo
 from a2d_tf.annotations.coding import Coding, code_videos, coding_notes
 from a2d_tf.annotations.document import DEFAULTS, Document, Instance, ReadOptions
 from a2d_tf.annotations.formats import read_export
-from a2d_tf.annotations.matching import Export, VideoAnnotations, find_videos
+from a2d_tf.annotations.matching import (
+    Export,
+    ReadExport,
+    VideoAnnotations,
+    find_videos,
+)
 from a2d_tf.annotations.misspellings import find_misspellings
 from a2d_tf.annotations.names import NO_NAMES, Names, label_space_of
 from a2d_tf.annotations.split import split_videos, stated_split
@@ -36,11 +41,36 @@ TrackOffsets = dict[pathlib.PurePath, int]
 """{file: what to add to its tracks, so that those of a video's files do not mix}."""
 
 
-class ReadExport(NamedTuple):
-    """An export and its documents."""
+class LeftOut(NamedTuple):
+    """What is not used of a video, though its files have it.
 
-    export: Export
-    documents: list[Document]
+    Attributes:
+      document: the first one of the video.
+      counts: {reason: number of frames}.
+    """
+
+    document: Document
+    counts: collections.Counter[str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Selection:
+    """Which videos are tested, and how many frames trained.
+
+    Attributes:
+      test_videos: names of the test split; by default as the files say, else
+        `split_by_pairs`.
+      earlier: {video: split} of earlier records, which stays unless a file states
+        another split.
+      max_frames: the most frames that are used for training, see `spread_annotations`.
+    """
+
+    test_videos: Collection[str] = ()
+    earlier: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    max_frames: int | None = None
+
+
+ALL_FRAMES = Selection()
 
 
 class AnnotatedVideos:
@@ -74,6 +104,7 @@ class AnnotatedVideos:
         videos: tuple[Video, ...],
         doubts: tuple[str, ...],
         notes: Sequence[str],
+        left_out: Sequence[LeftOut],
         track_offsets: Mapping[str, TrackOffsets],
         lost_behaviours: Mapping[str, str],
     ) -> None:
@@ -83,6 +114,7 @@ class AnnotatedVideos:
           annotations: {name of a video: its annotations}.
           names: maps labels to pairs of the label space.
           notes: the last lines of `summary`.
+          left_out: what these annotations lack of the documents.
           track_offsets: {name of a video: offsets of its files}.
         """
         self.folder = folder
@@ -98,6 +130,7 @@ class AnnotatedVideos:
         self._annotations = annotations
         self._names = names
         self._notes = notes
+        self._left_out = left_out
         self._track_offsets = track_offsets
         self._lengths: dict[str, int] = {}
 
@@ -110,12 +143,8 @@ class AnnotatedVideos:
         *,
         names: Names = NO_NAMES,
         options: ReadOptions = DEFAULTS,
-        format_name: str | None = None,
-        first_frame: int | None = None,
-        test_videos: Collection[str] = (),
-        earlier: Mapping[str, str] | None = None,
         coding: Coding | None = None,
-        max_frames: int | None = None,
+        selection: Selection = ALL_FRAMES,
     ) -> AnnotatedVideos:
         """Read the annotations and find their videos.
 
@@ -124,16 +153,9 @@ class AnnotatedVideos:
           folder: the folder of the videos.
           label_space: by default `derive_label_space` of the annotations.
           names: maps labels to actors and actions.
-          options: which frames and shapes count.
-          format_name: see `read_export`.
-          first_frame: see `find_videos`.
-          test_videos: names of the test split; by default as the files say, else
-            `split_by_pairs`.
-          earlier: {video: split} of earlier records, which stays unless a file states
-            another split.
+          options: how files are read, and which frames and shapes count.
           coding: coded times, which give the instances their actions.
-          max_frames: the most frames that are used for training, see
-            `spread_annotations`.
+          selection: which of the annotated frames are used for what.
 
         Raises:
           InputError: a file cannot be read or is of no known format, a label has no
@@ -142,17 +164,17 @@ class AnnotatedVideos:
         video_folder = VideoFolder.open(folder)
         read_exports = []
         for export in exports:
-            documents = read_export(export.path, options, format_name)
-            read_exports.append(ReadExport(export, documents))
+            read_exports.append(ReadExport(export, read_export(export.path, options)))
         documents = _documents(read_exports)
-        annotations = find_videos(read_exports, video_folder, first_frame)
+        annotations = find_videos(read_exports, video_folder, options.first_frame)
         if not annotations:
-            reason = _left_out(documents)
+            reason = _left_out_text(documents)
             problem = reason or "use the whole export, with annotated frames"
             raise InputError(f"{exports[0].path}: no annotated frames; {problem}")
 
         names = dataclasses.replace(names, label_space=label_space)
         notes = []
+        left_out = []
         lost_behaviours: Mapping[str, str] = {}
         if coding:
             coding = coding.with_videos(video_folder.spelling)
@@ -160,8 +182,8 @@ class AnnotatedVideos:
             coded = code_videos(annotations, coding, names, open_video)
             about_coding = coding_notes(coding, annotations, coded.annotations)
             lost_behaviours = coded.lost_behaviours
-            for vid, left_out in coded.left_out.items():
-                annotations[vid].count_left_out(left_out)
+            for vid, counts in coded.left_out.items():
+                left_out.append(LeftOut(annotations[vid].documents[0], counts))
             notes.append("; ".join(about_coding))
             annotations = coded.annotations
 
@@ -173,19 +195,17 @@ class AnnotatedVideos:
         for vid, video_annotations in annotations.items():
             track_offsets[vid] = _track_offsets(video_annotations)
 
-        splits = split_videos(annotations, names, earlier or {})
-        videos = with_tests(_videos(annotations, splits), test_videos)
-        unstated_tests = _unstated_tests(videos, annotations)
-        if unstated_tests:
-            notes.append(
-                f"test split: {', '.join(unstated_tests)}; to keep it as you"
-                " add videos, pass --split_of with the folder of these records"
-            )
-        if max_frames:
+        splits = split_videos(annotations, names, selection.earlier)
+        videos = with_tests(_videos(annotations, splits), selection.test_videos)
+        notes.extend(_notes_on_tests(videos, annotations))
+        if selection.max_frames:
             trained = [video.vid for video in videos if video.split == "train"]
-            remaining = spread_annotations(annotations, trained, names, max_frames)
+            remaining = spread_annotations(
+                annotations, trained, names, selection.max_frames
+            )
             for vid, count in remaining.left_out.items():
-                annotations[vid].count_left_out({_BEYOND: count})
+                counts = collections.Counter({_BEYOND: count})
+                left_out.append(LeftOut(annotations[vid].documents[0], counts))
             annotations = remaining.annotations
             videos = _recounted(videos, annotations)
 
@@ -198,6 +218,7 @@ class AnnotatedVideos:
             videos=videos,
             doubts=tuple(doubts),
             notes=notes,
+            left_out=left_out,
             track_offsets=track_offsets,
             lost_behaviours=lost_behaviours,
         )
@@ -218,7 +239,7 @@ class AnnotatedVideos:
                 f"annotated frames of {', '.join(counted_videos) or 'none'}",
                 *_numberings(documents),
             ]
-            left_out = _left_out(documents)
+            left_out = _left_out_text(documents, self._left_out)
             if left_out:
                 parts.append(left_out)
             lines.append("; ".join(parts))
@@ -382,11 +403,17 @@ def _coded_video(folder, vid):
     return CodedVideo(_frames_path(folder, vid), AnnotatedVideos.remedy)
 
 
-def _left_out(documents):
-    """Return what documents left out, as a text; '' if that is nothing."""
+def _left_out_text(documents: Sequence[Document], later: Sequence[LeftOut] = ()) -> str:
+    """Return what is left out of documents, as a text; '' if that is nothing.
+
+    `later` is what was left out after they were read, also of other documents.
+    """
     total = collections.Counter[str]()
     for document in documents:
         total += document.left_out
+        for left_out in later:
+            if left_out.document is document:
+                total += left_out.counts
     if not total:
         return ""
     counts = ", ".join(f"{count} {reason}" for reason, count in total.items())
@@ -431,13 +458,20 @@ def _recounted(videos, annotations):
     return tuple(remaining)
 
 
-def _unstated_tests(videos, annotations):
-    """Return the names of the test videos whose files state no split, ascending."""
+def _notes_on_tests(
+    videos: Sequence[Video], annotations: Mapping[str, VideoAnnotations]
+) -> list[str]:
+    """Return a note of the test videos whose files state no split, if there are any."""
     names = []
     for video in videos:
         if video.split == "test" and not stated_split(annotations[video.vid]):
             names.append(video.vid)
-    return sorted(names)
+    if not names:
+        return []
+    return [
+        f"test split: {', '.join(sorted(names))}; to keep it as you"
+        " add videos, pass --split_of with the folder of these records"
+    ]
 
 
 def _find_doubts(annotations, names, documents):

@@ -212,6 +212,9 @@ class ReadOptions:
     """What the user says of an export.
 
     Attributes:
+      format_name: one of `formats.FORMATS`, whatever the content; None to recognise it.
+      first_frame: 0 or 1, the number of the first frame of a video file if images are
+        numbered by name; by default 1.
       interpolated: whether a frame counts as annotated if all its shapes were
         interpolated.
       empty_frames: whether a listed frame without shapes counts as annotated if the
@@ -219,6 +222,8 @@ class ReadOptions:
       frame_step: the number of video frames from one sampled frame to the next.
     """
 
+    format_name: str | None = None
+    first_frame: int | None = None
     interpolated: bool = False
     empty_frames: bool = False
     frame_step: int = 1

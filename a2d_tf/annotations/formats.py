@@ -46,17 +46,15 @@ _KINDS = (
 )
 
 
-def read_export(
-    path: pathlib.Path, options: ReadOptions, format_name: str | None = None
-) -> list[Document]:
+def read_export(path: pathlib.Path, options: ReadOptions) -> list[Document]:
     """Read all annotations of an export.
 
     It is a file, a zip as downloaded, or a folder, which may contain zips.
-    `format_name`, one of FORMATS, overrules recognition by content.
 
     Raises:
       InputError: no such path, a damaged file, or not one file of a known format.
     """
+    format_name = options.format_name
     documents: list[Document] = []
     others: list[tuple[File, list[str]]] = []  # with the formats of their suffixes
     for container, name in _files(path):

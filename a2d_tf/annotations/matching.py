@@ -12,7 +12,7 @@ import dataclasses
 import os
 import pathlib
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from a2d_tf.annotations.document import AnnotatedFrame, Counted, Document
@@ -53,6 +53,13 @@ class Export(NamedTuple):
         return cls(pathlib.Path(path), video)
 
 
+class ReadExport(NamedTuple):
+    """An export and its documents."""
+
+    export: Export
+    documents: list[Document]
+
+
 @dataclasses.dataclass
 class VideoAnnotations:
     """The annotations of a video.
@@ -64,10 +71,6 @@ class VideoAnnotations:
 
     frames: dict[int, AnnotatedFrame] = dataclasses.field(default_factory=dict)
     documents: list[Document] = dataclasses.field(default_factory=list)
-
-    def count_left_out(self, counts: Mapping[str, int]) -> None:
-        """Count frames that are left out, {reason: count}, in the first document."""
-        self.documents[0].left_out.update(counts)
 
 
 @dataclasses.dataclass
@@ -87,14 +90,13 @@ class _Match:
 
 
 def find_videos(
-    exports: Iterable[tuple[Export, Sequence[Document]]],
+    exports: Iterable[ReadExport],
     folder: VideoFolder,
     first_frame: int | None = None,
 ) -> dict[str, VideoAnnotations]:
     """Find the videos of exports and of their frames.
 
     Args:
-      exports: each with its documents.
       folder: the folder of the videos.
       first_frame: 0 or 1, the number of the first frame of a video file if images are
         numbered by name; by default 1. Folders of images begin with 0 or 1 by

@@ -213,44 +213,46 @@ def _open_annotated_videos(exports, label_space):
     Args:
       label_space: None to derive it from the annotations.
     """
-    from a2d_tf.annotations.annotated_videos import AnnotatedVideos
+    from a2d_tf.annotations.annotated_videos import AnnotatedVideos, Selection
     from a2d_tf.annotations.document import ReadOptions
     from a2d_tf.annotations.matching import Export
     from a2d_tf.annotations.names import NO_NAMES, Names
 
-    options = ReadOptions(
-        # Coded times are known for all frames.
-        interpolated=_INTERPOLATED.value or bool(_BOUTS.value),
-        empty_frames=_EMPTY.value,
-        frame_step=_FRAME_STEP.value,
-    )
-    coding = None
-    if _BOUTS.value:
-        coding = _read_coding()
-    earlier_splits = {}
-    if _SPLIT_OF.value:
-        earlier_splits = Manifest.load(_SPLIT_OF.value).split_of
-    names = NO_NAMES
-    if _NAMES.value:
-        names = Names.load(_NAMES.value)
     format_name = _FORMAT.value
     if _COCO.value:
         format_name = "a2d_tf"
     first_frame = None
     if _FIRST_FRAME.value is not None:
         first_frame = int(_FIRST_FRAME.value)
+    options = ReadOptions(
+        format_name=format_name,
+        first_frame=first_frame,
+        # Coded times are known for all frames.
+        interpolated=_INTERPOLATED.value or bool(_BOUTS.value),
+        empty_frames=_EMPTY.value,
+        frame_step=_FRAME_STEP.value,
+    )
+    names = NO_NAMES
+    if _NAMES.value:
+        names = Names.load(_NAMES.value)
+    coding = None
+    if _BOUTS.value:
+        coding = _read_coding()
+    earlier_splits = {}
+    if _SPLIT_OF.value:
+        earlier_splits = Manifest.load(_SPLIT_OF.value).split_of
     return AnnotatedVideos.read(
         [Export.parse(export) for export in exports],
         pathlib.Path(_VIDEOS.value),
         label_space,
         names=names,
         options=options,
-        format_name=format_name,
-        first_frame=first_frame,
-        test_videos=_TEST.value,
-        earlier=earlier_splits,
         coding=coding,
-        max_frames=_MAX_FRAMES.value,
+        selection=Selection(
+            test_videos=_TEST.value,
+            earlier=earlier_splits,
+            max_frames=_MAX_FRAMES.value,
+        ),
     )
 
 
