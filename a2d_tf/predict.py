@@ -100,6 +100,13 @@ _START = FLAGS.define_float(
 _END = FLAGS.define_float(
     "end", None, "End of the segmented part, seconds; by default the video's end."
 )
+_FPS = FLAGS.define_float(
+    "fps",
+    None,
+    "Images a second of a folder of images; by default 25, which is only assumed.",
+    1e-3,
+    1e6,
+)
 _WINDOW = FLAGS.define_integer(
     "window",
     tracking.LINKING.window,
@@ -173,6 +180,7 @@ def main(argv: list[str], predict_elsewhere: Predict | None = None) -> int | Non
         kinds=kinds,
         model=packed.identity(model),
         settings=recorded_settings,
+        fps=_FPS.value,
         overwrite=_OVERWRITE.value,
         run=_WORKDIR.value,
     )
@@ -227,7 +235,7 @@ def _predict_video(
     folder, name = os.path.split(source)
     if folder == os.path.realpath(output) and name in prediction_folder.RESULTS:
         raise InputError(f"{_VIDEO.value}: would be overwritten; use another --output")
-    reader = video_reader.open_video(_VIDEO.value)
+    reader = video_reader.open_video(_VIDEO.value, _FPS.value)
     span = Span.of_seconds(reader, _START.value, _END.value, _EVERY.value)
     outcome = video_prediction.predict(
         load, reader, output, span, linking=linking, kinds=kinds

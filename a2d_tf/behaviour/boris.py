@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from a2d_tf.behaviour.bouts import Prediction
+from a2d_tf.behaviour.prediction_folder import VideoInfo
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_csv, write_json
 
@@ -153,42 +154,56 @@ def write_events(path: str | os.PathLike, predictions: Iterable[Prediction]) -> 
 
     Cells are separated by tabs if the path ends in .tsv.
     """
-    rows: list[tuple] = [_TABULAR]
+    table: list[Sequence] = [_TABULAR]
     for prediction in predictions:
-        video = prediction.video
-        if video.images is None:
-            observation_type = "Media file(s)"
-            source = f"player #1:{video.name}"
-            media_seconds = f"{video.seconds:.3f}"
-            fps = f"{video.fps:.3f}"
-            media_file = video.name
-        else:
-            observation_type = "From directories of images"
-            source = video.name
-            media_seconds = "NA"
-            fps = "NA"
-            media_file = "NA"
+        row = _row_of_observation(prediction)
         for event in _events(prediction):
-            row = (
-                prediction.name,
-                "",
-                "",
-                f"{video.seconds:.3f}",
-                observation_type,
-                source,
-                0,
-                media_seconds,
-                fps,
-                event.subject,
-                event.behaviour,
-                "",
-                "START" if event.starts else "STOP",
-                f"{event.second:.3f}",
-                media_file,
-                "NA",
-                "NA",
-                "",
-            )
-            rows.append(row)
+            row["Subject"] = event.subject
+            row["Behavior"] = event.behaviour
+            row["Behavior type"] = "START" if event.starts else "STOP"
+            row["Time"] = f"{event.second:.3f}"
+            if prediction.video.images is not None:
+                row.update(_image_of(event, prediction.video))
+            table.append([row[column] for column in _TABULAR])
     is_tsv = os.fspath(path).lower().endswith(".tsv")
-    write_csv(path, rows, "\t" if is_tsv else ",")
+    write_csv(path, table, "\t" if is_tsv else ",")
+
+
+def _row_of_observation(prediction: Prediction) -> dict[str, Any]:
+    """Return {column: cell} of what is the same for all events of a prediction."""
+    video = prediction.video
+    row: dict[str, Any] = dict.fromkeys(_TABULAR, "")
+    row["Observation id"] = prediction.name
+    row["Observation duration"] = f"{video.seconds:.3f}"
+    row["Time offset (s)"] = 0
+    for column in (
+        "Media duration (s)",
+        "FPS",
+        "Media file name",
+        "Image index",
+        "Image file path",
+    ):
+        row[column] = "NA"
+    if video.images is None:
+        row["Observation type"] = "Media file(s)"
+        row["Source"] = f"player #1:{video.name}"
+        row["Media duration (s)"] = f"{video.seconds:.3f}"
+        row["FPS"] = f"{video.fps:.3f}"
+        row["Media file name"] = video.name
+    else:
+        row["Observation type"] = "From directories of images"
+        row["Source"] = video.name
+    return row
+
+
+def _image_of(event: _Event, video: VideoInfo) -> dict[str, Any]:
+    """Return the cells of the image that is shown at an event, which count from 1.
+
+    A bout may stop after the last image: there, the index has no image.
+    """
+    images = video.images or ()
+    index = round(event.second * video.fps) + 1
+    path = "NA"
+    if index <= len(images):
+        path = f"{video.name}/{images[index - 1]}"
+    return {"Image index": index, "Image file path": path}

@@ -79,7 +79,7 @@ def predict_video(
     """
     if request.is_finished(job):  # by another process, since the videos were compared
         return ""
-    reader = video_reader.open_video(job.path)
+    reader = video_reader.open_video(job.path, request.fps)
     span = Span.of_seconds(reader, request.start, request.end, request.every)
     video_prediction.predict(
         load,

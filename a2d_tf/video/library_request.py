@@ -41,6 +41,7 @@ class Request:
       kinds: those of `prediction_folder.RESULT_FILES` that are written.
       model: of `packed.identity`.
       settings: further settings that tell predictions apart, as {flag: value}.
+      fps: images a second of folders of images; None: 25, as nobody said.
       overwrite: whether a prediction of other settings counts as none, rather than as
         an error.
       run: the run folder of the model, if it is one.
@@ -53,6 +54,7 @@ class Request:
     kinds: tuple[str, ...] = tuple(RESULT_FILES)
     model: dict[str, str] = dataclasses.field(default_factory=dict)
     settings: dict[str, Any] = dataclasses.field(default_factory=dict)
+    fps: float | None = None
     overwrite: bool = False
     run: str | None = None
 
@@ -69,6 +71,8 @@ class Request:
             "results": ",".join(self.kinds),
             **self.settings,
         }
+        if self.fps is not None:
+            settings["fps"] = self.fps
         try:
             content = _content(video_frames.files(job.path, video_reader.IMAGES))
         except OSError:

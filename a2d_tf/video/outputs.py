@@ -216,6 +216,8 @@ class Outputs:
             "times": list(self._times),
             **self.further_info,
         }
+        if reader.images is not None:
+            video_info["fps_is_assumed"] = reader.fps_is_assumed
         write_json(os.path.join(self._folder, VIDEO), video_info)
 
 

@@ -46,6 +46,7 @@ class Reader(abc.ABC):
       damaged: 0-based indices of the damaged frames among those read so far, as far as
         a file or its decoder says so.
       images: names of the images of a folder; None for another source.
+      fps_is_assumed: whether nobody said at which rate the images of a folder come.
     """
 
     def __init__(self, path: pathlib.Path) -> None:
@@ -57,6 +58,7 @@ class Reader(abc.ABC):
         self.length: int | None = None
         self.damaged: set[int] = set()
         self.images: tuple[str, ...] | None = None
+        self.fps_is_assumed = False
         self._stated_fps = decoder.DEFAULT_FPS
         self._pictures: Generator[_Picture, None, None]
         self._first: np.ndarray
@@ -235,14 +237,23 @@ class FileReader(Reader):
 
 
 class ImageReader(Reader):
-    """Reader of a folder of images, at 25 frames a second.
+    """Reader of a folder of images.
 
     Args:
       paths: the images in their order.
+      fps: how many come a second; None: nobody said, and 25 is assumed.
     """
 
-    def __init__(self, path: pathlib.Path, paths: Sequence[pathlib.Path]) -> None:
+    def __init__(
+        self,
+        path: pathlib.Path,
+        paths: Sequence[pathlib.Path],
+        fps: float | None = None,
+    ) -> None:
         super().__init__(path)
+        self.fps_is_assumed = fps is None
+        if fps is not None:
+            self._stated_fps = fps
         self._paths = paths
         self.count = len(paths)
         self.length = len(paths)
@@ -294,12 +305,13 @@ class CameraReader(Reader):
         return self._times[index]
 
 
-def open_video(path: str | os.PathLike[str]) -> Reader:
+def open_video(path: str | os.PathLike[str], fps: float | None = None) -> Reader:
     """Open a video, and read its first frame.
 
     Args:
       path: video file; or folder of images, in the order of the numbers in their names;
         or digits that name no file, the index of a camera.
+      fps: the rate of a folder of images; films and cameras have their own.
 
     Raises:
       InputError: there is no such file or camera, no frame can be decoded, or an image
@@ -308,7 +320,7 @@ def open_video(path: str | os.PathLike[str]) -> Reader:
     source = pathlib.Path(path)
     reader: Reader
     if source.is_dir():
-        reader = ImageReader(source, _list_images(source))
+        reader = ImageReader(source, _list_images(source), fps)
         remedy = f"use a folder of images ({', '.join(IMAGES)}), or a glob: '{path}/**'"
     elif source.exists():
         reader = FileReader(source)
