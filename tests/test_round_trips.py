@@ -12,6 +12,7 @@ from pycocotools import mask as rle_tools
 from test_export_annotations import as_cvat_returns_it, differences
 
 from a2d_tf.annotations import read_bouts, writers
+from a2d_tf.annotations.coding import Coding, give_actions
 from a2d_tf.annotations.document import ReadOptions
 from a2d_tf.annotations.formats import read_export
 from a2d_tf.annotations.names import NO_NAMES
@@ -29,15 +30,15 @@ from a2d_tf.behaviour.prediction_folder import VideoInfo
 from a2d_tf.core.labels import A2D
 from a2d_tf.data.segmentations import decode_parts, encode_mask
 
-QUICK = 30
-ALL = 500
+QUICK = 10  # times eleven tests
+ALL = 100
 CASES = [
     pytest.param(seed, marks=() if seed < QUICK else pytest.mark.slow)
     for seed in range(ALL)
 ]
 VIDEOS = ["clip1.mp4", "a b (2).avi", "clip.v2.mkv", "2024-05-01.mp4", "Mäuse_7.mp4"]
 FOLDERS = ["clip1", "day.1", "7", "Mäuse 2"]
-ACTORS = ["mouse", "Ratte groß", "dog", "3"]
+ACTORS = ["mouse", "Ratte groß", "dog"]
 ACTIONS = ["run", "rest & eat", "<none>", "self-groom", "__undefined__", "4"]
 
 
@@ -63,11 +64,11 @@ def draw_mask(random, size):
     return inside
 
 
-def draw_video(random):
+def draw_video(random, step=None, actions=ACTIONS):
     """A `TrackedVideo` as a prediction has it: with gaps, and any step of frames."""
     size = tuple(random.integers(12, 50, 2).tolist())
     count = int(random.integers(1, 40))
-    step = int(random.choice([1, 1, 2, 5]))
+    step = step or int(random.choice([1, 1, 2, 5]))
     first = int(random.integers(1, min(count, 6) + 1))
     frames = tuple(range(first, count + 1, step))
     if random.random() < 0.3:
@@ -83,7 +84,7 @@ def draw_video(random):
     tracks = {}
     free_ids = itertools.count(1000)
     for number in numbers[: random.integers(1, 5)].tolist():
-        for track in draw_track(random, frames, size, number, free_ids):
+        for track in draw_track(random, frames, size, number, free_ids, actions):
             tracks[track.id] = track
     return TrackedVideo(
         source=source,
@@ -97,15 +98,15 @@ def draw_video(random):
     )
 
 
-def draw_track(random, frames, size, number, free_ids):
+def draw_track(random, frames, size, number, free_ids, actions):
     """The `TrackShapes` of a track, one for each of its actors."""
-    actor, action = random.choice(ACTORS), random.choice(ACTIONS)
+    actor, action = random.choice(ACTORS), random.choice(actions)
     shapes = {}
     for frame in frames:
         if random.random() < 0.1:
             actor = random.choice(ACTORS)
         if random.random() < 0.2:
-            action = random.choice(ACTIONS)
+            action = random.choice(actions)
         if random.random() < 0.8:
             rle = encode_mask(draw_mask(random, size))
             shape = Shape(frame, str(action), rle, score=float(random.random()))
@@ -125,6 +126,18 @@ def seen_in(video, number):
     return shapes
 
 
+def number_in(video, frame):
+    """The number of a frame that was read, as `matching` counts a folder's images."""
+    if video.images is None:
+        return frame.number
+    first = int(pathlib.Path(video.images[0]).stem)
+    if frame.numbering.kind == "names":
+        return frame.number + 1 - first
+    if frame.numbering.kind == "names from 0":
+        return frame.number - first
+    return frame.number
+
+
 def read_again(path, form, video):
     """{number of the frame: {`Seen`: instance}} of an export."""
     options = ReadOptions(format_name=form, interpolated=True, empty_frames=True)
@@ -132,18 +145,12 @@ def read_again(path, form, video):
     for document in read_export(path, options):
         for frame in document.frames:
             assert frame.video == video.name
-            number = frame.number
-            # As `matching` counts the images of a folder.
-            if frame.numbering.kind == "names" and video.images:
-                number += 1 - int(pathlib.Path(video.images[0]).stem)
-            elif frame.numbering.kind == "names from 0" and video.images:
-                number -= int(pathlib.Path(video.images[0]).stem)
             instances = {}
             for instance in frame.instances:
                 actor, action = NO_NAMES.annotated_names(instance)
                 instances[Seen(instance.number, actor, action or "")] = instance
             assert len(instances) == len(frame.instances)
-            found[number] = instances
+            found[number_in(video, frame)] = instances
     return found
 
 
@@ -273,6 +280,79 @@ def test_times(suffix, seed, tmp_path):
             times = (bout.start, bout.end)
             found.append((bout.subject, bout.action, *np.round(times, 3)))
         assert sorted(found) == sorted(expected)
+
+
+class TenASecond:
+    """Stands for a video of ten frames a second, see `coded_frames.CodedVideo`."""
+
+    def frames_of_bouts(self, observation, fps):
+        for bout in observation.bouts:
+            first, last = round(10 * bout.start), round(10 * bout.end)
+            yield bout, range(first + 1, last + 1)
+
+
+def bouts_of(video):
+    """The `TrackBouts` of a `TrackedVideo` of ten frames a second."""
+    bouts = {}
+    for track in video.tracks:
+        of_track = bouts.setdefault(track.number, [])
+        for shape in track.shapes:
+            start, end = (shape.frame - 1) / 10, shape.frame / 10
+            latest = of_track[-1] if of_track else None
+            if latest and latest[:3] == (track.actor, shape.action, start):
+                of_track[-1] = (track.actor, shape.action, end, latest[3])
+            else:
+                of_track.append((track.actor, shape.action, end, start))
+    return [
+        TrackBouts(
+            number,
+            of_track[0][0],
+            0.5,
+            tuple(Bout(actor, a, start, end, 0.5) for actor, a, end, start in of_track),
+        )
+        for number, of_track in bouts.items()
+    ]
+
+
+@pytest.mark.parametrize("seed", CASES)
+@pytest.mark.parametrize("form", ["cvat", "coco", "labelme", "masks"])
+def test_times_give_each_track_its_own_actions(form, seed, tmp_path):
+    """Tracks without actions, and their actions coded in BORIS by number."""
+    random = np.random.default_rng(seed)
+    whole = draw_video(random, step=1, actions=ACTIONS[:-2])
+    while not whole.tracks:
+        whole = draw_video(random, step=1, actions=ACTIONS[:-2])
+    whole = dataclasses.replace(whole, boxes_only=form != "masks")
+    if form == "masks":  # which hide each other
+        number = whole.tracks[0].number
+        alone = tuple(track for track in whole.tracks if track.number == number)
+        whole = dataclasses.replace(whole, tracks=alone)
+    info = draw_prediction(random, whole.name).video
+    prediction = Prediction(whole.name, info, bouts_of(whole))
+    boris.write_events(tmp_path / "a.tsv", [prediction])
+    coding = Coding(read_bouts.read(tmp_path / "a.tsv"))
+
+    tracks = []
+    for track in whole.tracks:
+        shapes = [dataclasses.replace(s, action="__undefined__") for s in track.shapes]
+        tracks.append(dataclasses.replace(track, shapes=tuple(shapes)))
+    part = dataclasses.replace(whole, tracks=tuple(tracks))
+    every = int(random.integers(1, 4))
+    path = tmp_path / ("a.xml" if form == "cvat" else "a.zip")
+    writers.save(keep_key_frames(part, every), str(path), form)
+    frames = {}
+    for document in read_export(path, ReadOptions(format_name=form)):
+        for frame in document.frames:
+            frames[number_in(whole, frame)] = frame
+    vid = whole.name
+    coded = give_actions(vid, frames, coding, NO_NAMES, TenASecond())
+    assert coded.frames.keys() == frames.keys()
+    for number, frame in coded.frames.items():
+        found = {
+            (instance.number, *NO_NAMES.pair(instance)) for instance in frame.instances
+        }
+        expected = {tuple(seen) for seen in seen_in(whole, number)}
+        assert found == expected
 
 
 def test_every_kind_of_case_is_drawn():
