@@ -125,11 +125,11 @@ def training(run: str) -> dict:
     from tools.benchmarks import setups
 
     values: dict = {}
-    for kind in ("checkpoints", "best"):
-        folder = os.path.join(run, kind)
-        if not os.path.isdir(folder):  # no validation, or no step before a kill
-            continue
-        reader = tf.train.load_checkpoint(folder)
+    kinds = ["checkpoints"]
+    if os.path.isdir(os.path.join(run, "best")):  # not with few videos or steps
+        kinds.append("best")
+    for kind in kinds:
+        reader = tf.train.load_checkpoint(os.path.join(run, kind))
         for name in reader.get_variable_to_shape_map():
             if "save_counter" not in name and "OBJECT_GRAPH" not in name:
                 values[f"{kind}/{name}"] = _to_the_bit(reader.get_tensor(name))
