@@ -24,7 +24,7 @@ from a2d_tf.core.files import file_digest
 from a2d_tf.core.labels import A2D
 from a2d_tf.core.tasks import Task
 from a2d_tf.data import clip_records, convert, video_frames
-from a2d_tf.data.clips import clip_sources
+from a2d_tf.data.clips import clip_frames
 from a2d_tf.data.flow import MAX_FLOW, Flow, grey
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.data.release import Release
@@ -53,16 +53,17 @@ def clips(output):
 
 
 def test_clips_are_centred_and_clamped():
-    for (key, count, stride, length), sources, clamped in (
-        ((4, 5, 1, 9), (2, 3, 4, 5, 6), (0, 0, 0, 0, 0)),
-        ((1, 5, 1, 9), (1, 1, 1, 2, 3), (1, 1, 0, 0, 0)),
-        ((9, 5, 2, 10), (5, 7, 9, 10, 10), (0, 0, 0, 1, 1)),
-        ((1, 3, 4, 1), (1, 1, 1), (1, 0, 1)),
-    ):
-        assert clip_sources(key, count, stride, length) == (
-            sources,
-            tuple(map(bool, clamped)),
-        )
+    def frames(key, count, stride, length):
+        return [tuple(frame) for frame in clip_frames(key, count, stride, length)]
+
+    inside = [(2, False), (3, False), (4, False), (5, False), (6, False)]
+    assert frames(key=4, count=5, stride=1, length=9) == inside
+    at_the_start = [(1, True), (1, True), (1, False), (2, False), (3, False)]
+    assert frames(key=1, count=5, stride=1, length=9) == at_the_start
+    at_the_end = [(5, False), (7, False), (9, False), (10, True), (10, True)]
+    assert frames(key=9, count=5, stride=2, length=10) == at_the_end
+    of_one_frame = [(1, True), (1, False), (1, True)]
+    assert frames(key=1, count=3, stride=4, length=1) == of_one_frame
 
 
 def test_the_manifest_counts_and_checks(small_records):
@@ -286,11 +287,11 @@ def test_what_goes_in_comes_out(seed, tmp_path):
         decoded = {
             number: resize_frame(frame, *truth.size) for number, frame in native.items()
         }
-        middle, sources = (
-            settings.clip_frames // 2,
-            (settings.clip_frames, settings.clip_stride),
+        middle = settings.clip_frames // 2
+        sources = clip_frames(
+            key, settings.clip_frames, settings.clip_stride, len(decoded)
         )
-        assert (*truth.clip_frames,) == clip_sources(key, *sources, len(decoded))[0]
+        assert truth.clip_frames.tolist() == [source.number for source in sources]
         for i, number in enumerate(truth.clip_frames):
             wanted = np.zeros((*truth.size, 2))
             if number > 1 and number == key + (i - middle) * settings.clip_stride:

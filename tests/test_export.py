@@ -18,7 +18,7 @@ from processes import ROOT
 from a2d_tf.core.config import InferenceConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.data.clips import clip_sources
+from a2d_tf.data.clips import clip_frames
 from a2d_tf.model.inference import infer
 from a2d_tf.model.network import Network
 from a2d_tf.ops import canvas, masks
@@ -391,10 +391,10 @@ def by_answers(served, rgb, flow, size, length, stride):
     features = [served.frame(*(x[None] for x in pair)) for pair in zip(rgb, flow)]
     still = [served.frame(x[None], 0 * flow[0][None]) for x in rgb]
     for key in range(1, len(rgb) + 1):
-        sources, lost = clip_sources(key, length, stride, len(rgb))
-        frames = [
-            (still if gone else features)[s - 1] for s, gone in zip(sources, lost)
-        ]
+        frames = []
+        for frame in clip_frames(key, length, stride, len(rgb)):
+            with_flow_or_without = still if frame.is_clamped else features
+            frames.append(with_flow_or_without[frame.number - 1])
         stacked = {
             name: tf.stack([f[name] for f in frames], axis=1) for name in frames[0]
         }

@@ -15,7 +15,7 @@ from a2d_files import moving_frames
 
 from a2d_tf.core.labels import A2D
 from a2d_tf.data import convert
-from a2d_tf.data.clips import clip_sources, clips_of
+from a2d_tf.data.clips import clip_frames, clips_of
 from a2d_tf.data.flow import Flow, grey
 from a2d_tf.data.release import Release
 from a2d_tf.data.resizing import fitted_size, resize_frame
@@ -111,10 +111,10 @@ def slide(model, frames, info):
     shades = [grey(frame, size) for frame in frames]
     flows += [between(*pair, size) for pair in zip(shades, shades[1:])]
     for key in range(1, count + 1):
-        sources, missing = clip_sources(key, info["frames"], info["clip_stride"], count)
-        rgb = np.stack([frames[source - 1] for source in sources])
+        clip = clip_frames(key, info["frames"], info["clip_stride"], count)
+        rgb = np.stack([frames[frame.number - 1] for frame in clip])
         flow = np.stack(
-            [flows[s - 1] * (not lost) for s, lost in zip(sources, missing)]
+            [flows[frame.number - 1] * (not frame.is_clamped) for frame in clip]
         )
         yield {
             name: x.numpy() for name, x in model.serve(rgb[None], flow[None]).items()

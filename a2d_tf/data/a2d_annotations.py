@@ -15,6 +15,7 @@ instances (field `instance`); `Annotation.note` then describes the repair:
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import pathlib
 from collections.abc import Sequence
@@ -94,16 +95,14 @@ class _Hdf5:
         self._file = file
         self._size = size
         self._is_numbered = "instance" in file
-        self._count: int | None = None
         self._notes: list[str] = []
 
     def annotation(self, label_space: LabelSpace) -> Annotation:
         """Return the file's annotation; ValueError where a field is broken."""
-        # The first field that is read tells how many instances there are.
         if self._is_numbered:
             used = self._distinct(self._rows("instance"))
         else:
-            used = np.arange(len(self._rows("id")))
+            used = np.arange(self._count)
         codes = self._rows("id")[used]
         _check_codes("id", codes, label_space.codes)
         masks = self._rows("reMask", self._size[::-1]).transpose(0, 2, 1)[used] != 0
@@ -125,6 +124,14 @@ class _Hdf5:
             boxes=boxes,
             note="; ".join(self._notes),
         )
+
+    @functools.cached_property
+    def _count(self):
+        """How many instances there are, as the field says that lists them."""
+        field = "id"
+        if self._is_numbered:
+            field = "instance"
+        return math.prod(self._shape(field))
 
     def _shape(self, field):
         """Return the shape of an array of numbers, () for anything else."""
@@ -157,9 +164,7 @@ class _Hdf5:
             count = 1
             if len(shape_in_file) > len(shape):
                 count = shape_in_file[axis]
-        if self._count is None:
-            self._count = count
-        elif self._is_numbered and count > self._count:
+        if self._is_numbered and count > self._count:
             self._notes.append(
                 f"'{field}' has {count} instances, but 'instance' has {self._count}:"
                 " the surplus is dropped"

@@ -227,8 +227,7 @@ def parse(serialized: tf.Tensor, frames: int | None = None) -> dict[str, tf.Tens
     flow = canvas_ops.decode_jpegs(stored["flow"], channels=1)
     flow = dequantise(tf.reshape(flow, [-1, 2 * height, width]), stored["flow_scale"])
     # Records without `has_mask` have a mask for each instance.
-    all_have_masks = tf.ones_like(stored["codes"])
-    has_mask = tf.concat([stored["has_mask"], all_have_masks], 0)[:count] > 0
+    has_mask = _stored_or(stored["has_mask"], tf.ones_like(stored["codes"])) > 0
     clip = {
         "rgb": tf.ensure_shape(rgb, [None, None, None, 3]),
         "flow": tf.ensure_shape(flow, [None, None, None, 2]),
@@ -244,9 +243,14 @@ def parse(serialized: tf.Tensor, frames: int | None = None) -> dict[str, tf.Tens
         # Records of sources without this field lack it.
         missing = tf.fill([count, *field.shape], field.dtype(field.missing))
         values = tf.cast(stored[field.name], missing.dtype)
-        values = tf.concat([values, missing], 0)[:count]
-        clip[field.name] = field.scaled(values, ratio)
+        clip[field.name] = field.scaled(_stored_or(values, missing), ratio)
     return clip
+
+
+def _stored_or(values, default):
+    """Return values of instances, [N, ...]; the default if the record has none."""
+    is_stored = tf.shape(values)[0] > 0
+    return tf.cond(is_stored, lambda: values, lambda: default)
 
 
 def _decode_masks(image, count, height, width):

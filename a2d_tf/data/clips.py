@@ -63,12 +63,19 @@ class ConversionSettings:
             raise InputError(f"--clip_frames must be odd; got {self.clip_frames}")
 
 
-def clip_sources(
-    key: int, count: int, stride: int, length: int
-) -> tuple[tuple[int, ...], tuple[bool, ...]]:
-    """Return the source frames of a clip around a key frame, and which are clamped.
+class ClipFrame(NamedTuple):
+    """A frame of a clip: the number of its source frame, and whether it is clamped.
 
-    Beyond an end of the video the nearest frame is taken, with zero flow.
+    Beyond an end of the video the nearest frame is taken, with zero flow: it is
+    clamped.
+    """
+
+    number: int
+    is_clamped: bool
+
+
+def clip_frames(key: int, count: int, stride: int, length: int) -> list[ClipFrame]:
+    """Return the frames of a clip around a key frame.
 
     Args:
       key: 1-based number of the key frame, as all numbers.
@@ -76,24 +83,19 @@ def clip_sources(
       stride: source frames from one clip frame to the next.
       length: number of frames of the video.
     """
-    unclamped = [key + (i - count // 2) * stride for i in range(count)]
-    sources = tuple(min(max(frame, 1), length) for frame in unclamped)
-    is_clamped = tuple(frame != source for frame, source in zip(unclamped, sources))
-    return sources, is_clamped
-
-
-class _ClipFrame(NamedTuple):
-    """A frame of a clip: the number of its source frame, and whether it is clamped."""
-
-    number: int
-    is_clamped: bool
+    frames = []
+    for i in range(count):
+        wanted = key + (i - count // 2) * stride
+        number = min(max(wanted, 1), length)
+        frames.append(ClipFrame(number, is_clamped=number != wanted))
+    return frames
 
 
 class _ClipPlan(NamedTuple):
     """A clip that is not decoded yet: the number of its key frame, and its frames."""
 
     key: int
-    frames: list[_ClipFrame]
+    frames: list[ClipFrame]
 
 
 class _VideoPlan(NamedTuple):
@@ -173,10 +175,7 @@ def _plan(keys, length, settings):
     """Plan the clips around the key frames of a video of some length."""
     plan = _VideoPlan([], set(), set())
     for key in keys:
-        sources, is_clamped = clip_sources(
-            key, settings.clip_frames, settings.clip_stride, length
-        )
-        frames = [_ClipFrame(*frame) for frame in zip(sources, is_clamped)]
+        frames = clip_frames(key, settings.clip_frames, settings.clip_stride, length)
         plan.clips.append(_ClipPlan(key, frames))
         for frame in frames:
             plan.decoded.add(frame.number)
