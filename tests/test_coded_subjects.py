@@ -201,3 +201,10 @@ def test_a_name_that_is_a_subject_and_a_behaviour_is_not_left_out(tmp_path):
     path = events(tmp_path / "e.csv", [*state("run", "rest"), *state("run", "run")])
     with pytest.raises(InputError, match="'run' is a subject and a behaviour"):
         opened(tmp_path, boxes, path, subjects={"run": None})
+
+
+def test_a_number_that_is_also_an_actor_may_be_either(tmp_path):
+    boxes = [(1, "3", 4, None), (2, "mouse", 3, None)]
+    path = events(tmp_path / "e.csv", [*state("3", "run"), *state("3 4", "rest")])
+    with pytest.raises(InputError, match="'3' is an actor and the number of another"):
+        opened(tmp_path, boxes, path)

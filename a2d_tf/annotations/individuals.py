@@ -131,17 +131,25 @@ class Identities(NamedTuple):
         """Count the instances of a frame that are of some individuals."""
         return sum(individual in individuals for individual in self.of_frame[frame])
 
-    def of_subject(self, subject: str) -> set[Individual]:
-        """Return those that the annotations call so; a name wins over the others."""
-        for is_called in (
-            Individual.is_named,
-            Individual.is_of_actor,
-            Individual.has_number,
-        ):
-            fitting = {own for own in self.first_frame if is_called(own, subject)}
-            if fitting:
-                return fitting
-        return set()
+    def of_subject(self, subject: str, where: str) -> set[Individual]:
+        """Return those that the annotations call so; a name wins over the others.
+
+        Raises:
+          InputError: the subject is an actor, and the number of another individual;
+            names `where` it is coded.
+        """
+        named = {own for own in self.first_frame if own.is_named(subject)}
+        of_actor = {own for own in self.first_frame if own.is_of_actor(subject)}
+        numbered = {own for own in self.first_frame if own.has_number(subject)}
+        if named:
+            return named
+        if of_actor and numbered - of_actor:
+            example = json.dumps({subject: "track id or name"})
+            raise InputError(
+                f"{where}: {quoted(subject)} is an actor and the number of another one;"
+                f" say in the file of --subjects which is meant: {example}"
+            )
+        return of_actor or numbered
 
     def of_target(self, target: str) -> set[Individual]:
         """Return those that the user means by a value of `Subjects`."""
@@ -225,7 +233,7 @@ def find_individuals(
     for subject, (where, time) in times.items():
         targets = targets_of(subjects, subject, vid)
         if targets is None:
-            fitting = identities.of_subject(subject)
+            fitting = identities.of_subject(subject, where)
             if not fitting and len(times) == 1:
                 fitting = identities.only_one(subject)
             tracks = identities.tracks_of_tools(subject)

@@ -254,8 +254,8 @@ def _only_path(paths: Sequence[str], where: str) -> str:
     """Return the first of the given paths, with slashes; '' if there is none."""
     first_of_players = []
     for text in paths:
-        if text not in BORIS.blanks:
-            first = re.sub(r"^player #\d+:", "", text).partition("|")[0]
+        first = re.sub(r"^player #\d+:", "", text).partition("|")[0]
+        if first not in BORIS.blanks:
             first_of_players.append(first)
     if any(";" in path for path in first_of_players):
         raise InputError(f"{where}: {SEVERAL_VIDEOS}")
