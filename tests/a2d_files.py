@@ -117,6 +117,32 @@ def write_film(path, frames, codec, times=None, ticks=12800, **options):
     return path
 
 
+def write_film_with_sound(path, frames, delay):
+    """Write a film, 25 frames a second, that begins `delay` seconds after its sound."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    height, width = frames[0].shape[:2]
+    with av.open(str(path), "w") as file:
+        film = file.add_stream("libx264", 25)
+        context = film.codec_context
+        context.height, context.width, context.pix_fmt = height, width, "yuv420p"
+        context.time_base = fractions.Fraction(1, 100)
+        sound = file.add_stream("aac", 16000, layout="mono")
+        for i in range(20):
+            block = np.zeros((1, 1024), np.float32)
+            samples = av.AudioFrame.from_ndarray(block, "fltp", "mono")
+            samples.sample_rate = 16000
+            samples.pts = 1024 * i
+            file.mux(sound.encode(samples))
+        for i, frame in enumerate(frames):
+            picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
+            picture.pts = round(100 * (delay + i / 25))
+            picture.time_base = context.time_base
+            file.mux(film.encode(picture))
+        file.mux(film.encode(None))
+        file.mux(sound.encode(None))
+    return path
+
+
 def grey_frames(count, height, width):
     """Frames whose grey level tells their 1-based number: 10, 20, 30, ..."""
     return [np.full((height, width, 3), 10 * (i + 1), np.uint8) for i in range(count)]

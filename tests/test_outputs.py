@@ -54,6 +54,7 @@ def reader(fps=10, **facts):
         "length": None,
         "count": 9,
         "damaged": {1},
+        "film_start": 0.0,
     }
     known |= {"lasts": 9 / fps}
     return types.SimpleNamespace(**{**known, "fps": fps, "size": SIZE, **facts})

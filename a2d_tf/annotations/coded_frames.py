@@ -83,7 +83,9 @@ class CodedVideo:
                     f" took to come at {observation.fps:g} a second, but"
                     f" {self._path} is a film; predict the images again with --fps"
                 )
-            return self._film_seconds
+            if observation.from_first_frame:
+                return self._film_seconds
+            return self._film_seconds + self._film_start
         rate = fps or observation.fps
         if observation.has_assumed_times:
             rate = observation.fps
@@ -97,6 +99,10 @@ class CodedVideo:
     @functools.cached_property
     def _film_seconds(self) -> np.ndarray:
         return video_frames.seconds(self._path, self._remedy)
+
+    @functools.cached_property
+    def _film_start(self) -> float:
+        return video_frames.film_start(self._path, self._remedy)
 
 
 def _frames_of_seconds(bout: CodedBout, times: np.ndarray) -> range:

@@ -51,6 +51,8 @@ class Observation:
       fps: frames a second of the video; None if the file does not say.
       has_assumed_times: whether the seconds are those of a prediction of images that
         were taken to come at `fps`, though nobody said so.
+      from_first_frame: whether the seconds of a film count from its first frame, as
+        those of a prediction; else from the start of its file, as a player counts.
       counts_images: whether bouts have indices of images in place of seconds.
       bouts: in the order of the file, where they end.
       modifiers: how many events have modifiers, which are ignored.
@@ -62,6 +64,7 @@ class Observation:
     folder: str = ""
     fps: float | None = None
     has_assumed_times: bool = False
+    from_first_frame: bool = False
     counts_images: bool = False
     bouts: list[CodedBout] = dataclasses.field(default_factory=list)
     modifiers: int = 0

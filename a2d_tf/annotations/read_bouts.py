@@ -163,7 +163,9 @@ def _predicted_observation(line: _Line, info_path: pathlib.Path) -> Observation:
     video = line.cells.get("video")
     if video is not None and not info_path.exists():
         rate = stated_rate(line.cells.get("fps"))
-        return Observation(video, video, file=line.path, fps=rate)
+        return Observation(
+            video, video, file=line.path, fps=rate, from_first_frame=True
+        )
     info = load_json(info_path, _VIDEO_INFO, "copy both files")
     name = video or name_of(info["name"], info["images"])
     # Earlier versions knew no rate of images.
@@ -174,6 +176,7 @@ def _predicted_observation(line: _Line, info_path: pathlib.Path) -> Observation:
         file=line.path,
         fps=info.get("fps"),
         has_assumed_times=is_assumed,
+        from_first_frame=True,
     )
 
 

@@ -219,7 +219,10 @@ def coded_spans(
 def _span(bout: CodedBout, observation: Observation, prediction: Prediction) -> Span:
     """Return the seconds of a bout, also if it has the indices of images."""
     if not observation.counts_images:
-        return (bout.start, bout.end)
+        film_start = prediction.video.film_start
+        if observation.from_first_frame:
+            film_start = 0.0
+        return (bout.start - film_start, bout.end - film_start)
     images = prediction.video.images or ()
     first = position_of_image(bout.start, bout.start_image, images, bout.where)
     end = position_of_image(bout.end, bout.end_image, images, bout.where)

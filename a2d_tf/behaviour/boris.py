@@ -44,7 +44,7 @@ class _Event(NamedTuple):
     """The start or the stop of a bout; events are sorted by their fields.
 
     Attributes:
-      second: in the video.
+      second: as a player of the video counts.
       starts: 1 for a start; 0 for a stop, which comes first of two at once.
       subject: actor and track: 'dog 3'.
       behaviour: the action.
@@ -62,11 +62,14 @@ def _events(prediction: Prediction) -> list[_Event]:
     Where one bout follows another, the first stops before the next starts.
     """
     events = []
+    film_start = prediction.video.film_start
     for track in prediction.tracks:
         for bout in track.bouts:
             subject = f"{bout.actor} {track.number}"
-            events.append(_Event(bout.start, 1, subject, bout.action))
-            events.append(_Event(bout.end, 0, subject, bout.action))
+            start = round(bout.start + film_start, 6)
+            end = round(bout.end + film_start, 6)
+            events.append(_Event(start, 1, subject, bout.action))
+            events.append(_Event(end, 0, subject, bout.action))
     return sorted(events)
 
 

@@ -102,6 +102,9 @@ class Decoder:
       count: how many frames it claims to have, or None; also None where it was trimmed
         without encoding, as it then claims those of the whole film.
       duration: seconds that it claims to last, or None.
+      film_start: when the first frame is shown, in seconds from the start of the file,
+        from which players count: sound, or what cannot be decoded, may come before it.
+        None until a frame was decoded. Times of frames count from the first one.
       is_broken: whether a frame that cannot be decoded has ended the frames.
 
     Raises:
@@ -120,6 +123,7 @@ class Decoder:
         self.fps = stated_rate(stream.average_rate, stream.guessed_rate)
         self.count: int | None = stream.frames or None
         self.duration = _claimed_duration(self._file)
+        self.film_start: float | None = None
         if self.count and self.duration and self.count > self.duration * self.fps + 0.5:
             self.count = None
 
@@ -213,6 +217,8 @@ class Decoder:
             stamp = frame.pts
             if stamp is None or not self._file.has_times:
                 stamp = frame.dts
+            if first_stamp is None and self.film_start is None:
+                self.film_start = _film_start(self._file, stamp)
             claimed_duration = None
             # Streams store no durations, and FFmpeg guesses them.
             if frame.duration and not self._file.is_stream:
@@ -396,6 +402,16 @@ def _open(path, remedy):
     context.thread_type = "AUTO"
     context.options = {"max_pixels": str(MAX_PIXELS)}
     return _VideoFile(container, stream, time_base, container.format.name)
+
+
+def _film_start(file, first_stamp):
+    """Return how many seconds after the start of a file its first frame is shown."""
+    start = file.container.start_time
+    if start is None or first_stamp is None or not file.has_times:
+        return 0.0
+    # Below 0 is what a sound's decoder needs before its first sample.
+    seconds = float(first_stamp * file.time_base) - max(0, start / av.time_base)
+    return round(max(0.0, seconds), 6)
 
 
 def _claimed_duration(file):

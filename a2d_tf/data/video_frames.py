@@ -128,9 +128,25 @@ def count(path: Path, remedy: str = _REMEDY) -> int:
 
 
 def seconds(path: Path, remedy: str = _REMEDY) -> np.ndarray:
-    """Return when a player shows each frame of a video file, float64 [N]."""
+    """Return when each frame of a video file is shown, float64 [N].
+
+    Times count from the first frame. A player's are larger by `film_start`.
+    """
     with _opened(pathlib.Path(path), remedy) as video:
         return video.timeline(math.inf).seconds
+
+
+def film_start(path: Path, remedy: str = _REMEDY) -> float:
+    """Return by how many seconds a player's times are above those of `seconds`.
+
+    They are if sound, or what cannot be decoded, comes before the first frame.
+    """
+    path = pathlib.Path(path)
+    if path.is_dir():
+        return 0.0
+    with _opened(path, remedy) as video:
+        next(video.frames(), None)
+        return video.film_start or 0.0
 
 
 def size(path: Path, remedy: str = _REMEDY) -> tuple[int, int]:

@@ -218,6 +218,8 @@ class Outputs:
         }
         if reader.images is not None:
             video_info["fps_is_assumed"] = reader.fps_is_assumed
+        if reader.film_start > 0:
+            video_info["film_start"] = reader.film_start
         write_json(os.path.join(self._folder, VIDEO), video_info)
 
 

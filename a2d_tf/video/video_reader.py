@@ -42,6 +42,8 @@ class Reader(abc.ABC):
       size: (height, width).
       count: how many frames the source claims to have, or None.
       duration: seconds that a file claims to last, or None.
+      film_start: seconds of a file before its first frame, from which times count here.
+        Players show them, too.
       length: how many frames it has; None until that is known.
       damaged: 0-based indices of the damaged frames among those read so far, as far as
         a file or its decoder says so.
@@ -55,6 +57,7 @@ class Reader(abc.ABC):
         self.size = (0, 0)
         self.count: int | None = None
         self.duration: float | None = None
+        self.film_start = 0.0
         self.length: int | None = None
         self.damaged: set[int] = set()
         self.images: tuple[str, ...] | None = None
@@ -199,6 +202,8 @@ class FileReader(Reader):
                 self.duration = video.duration
             previous = None
             for index, frame in enumerate(video.frames(start, self._timeline), start):
+                if index == 0:
+                    self.film_start = video.film_start or 0.0
                 self._times.append(frame.seconds)
                 if frame.is_damaged:
                     self.damaged.add(index)
