@@ -65,6 +65,11 @@ def test_every_block_of_the_page(tmp_path):
         (prediction_files.write(clips / name, made, 0, **facts) / "label_maps").mkdir()
         for frame in range(last):
             (clips / name / f"label_maps/{frame + 1:05d}.png").touch()
+    # The folder of a video that has been removed.
+    prediction_files.write(clips / "gone", overlay=0, until=9, times=[0])
+    (clips / "gone/label_maps").mkdir()
+    (clips / "gone/label_maps/00001.png").touch()
+    write_csv(clips / "videos.csv", [["video"], *([name] for name in VIDEOS)])
     budget = time_budget.rows(bouts.read_all(clips / name for name in VIDEOS))
     write_csv(clips / "time_budget.csv", [time_budget.COLUMNS, *budget])
     (clips / "summary.csv").write_text("\n".join(rows))
