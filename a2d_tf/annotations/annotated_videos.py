@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import functools
 import json
 import pathlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
@@ -26,6 +24,12 @@ from a2d_tf.annotations.misspellings import find_misspellings
 from a2d_tf.annotations.names import NO_NAMES, Names, label_space_of
 from a2d_tf.annotations.split import split_videos, stated_split
 from a2d_tf.annotations.spread import spread_annotations
+from a2d_tf.annotations.summary import (
+    LeftOut,
+    describe_exports,
+    left_out_of_videos,
+    left_out_text,
+)
 from a2d_tf.annotations.video_folder import VideoFolder
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
@@ -35,22 +39,8 @@ from a2d_tf.data.instance_fields import FIELDS
 from a2d_tf.data.segmentations import box_of, decode_box, decode_parts
 from a2d_tf.data.video_list import Video, with_tests
 
-_BEYOND = "frames beyond --max_frames"
-
 TrackOffsets = dict[pathlib.PurePath, int]
 """{file: what to add to its tracks, so that those of a video's files do not mix}."""
-
-
-class LeftOut(NamedTuple):
-    """What is not used of a video, though its files have it.
-
-    Attributes:
-      document: the first one of the video.
-      counts: {reason: number of frames}.
-    """
-
-    document: Document
-    counts: collections.Counter[str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,13 +158,13 @@ class AnnotatedVideos:
         documents = _documents(read_exports)
         annotations = find_videos(read_exports, video_folder, options.first_frame)
         if not annotations:
-            reason = _left_out_text(documents)
+            reason = left_out_text(documents)
             problem = reason or "use the whole export, with annotated frames"
             raise InputError(f"{exports[0].path}: no annotated frames; {problem}")
 
         names = dataclasses.replace(names, label_space=label_space)
         notes = []
-        left_out = []
+        left_out: list[LeftOut] = []
         lost_behaviours: Mapping[str, str] = {}
         if coding:
             coding = coding.with_videos(video_folder.spelling)
@@ -182,8 +172,7 @@ class AnnotatedVideos:
             coded = code_videos(annotations, coding, names, open_video)
             about_coding = coding_notes(coding, annotations, coded.annotations)
             lost_behaviours = coded.lost_behaviours
-            for vid, counts in coded.left_out.items():
-                left_out.append(LeftOut(annotations[vid].documents[0], counts))
+            left_out.extend(left_out_of_videos(annotations, coded.left_out))
             notes.append("; ".join(about_coding))
             annotations = coded.annotations
 
@@ -203,9 +192,7 @@ class AnnotatedVideos:
             remaining = spread_annotations(
                 annotations, trained, names, selection.max_frames
             )
-            for vid, count in remaining.left_out.items():
-                counts = collections.Counter({_BEYOND: count})
-                left_out.append(LeftOut(annotations[vid].documents[0], counts))
+            left_out.extend(left_out_of_videos(annotations, remaining.left_out))
             annotations = remaining.annotations
             videos = _recounted(videos, annotations)
 
@@ -224,36 +211,9 @@ class AnnotatedVideos:
         )
 
     def summary(self) -> list[str]:
-        """Describe each export in a line, then coded times and the test split.
-
-        A line of an export tells its format, its videos, how frames are numbered, and
-        what is left out.
-        """
-        lines = []
-        for export, documents in self._exports:
-            formats = dict.fromkeys(document.format for document in documents)
-            counts = self._frame_counts(documents)
-            counted_videos = [f"{vid} ({count})" for vid, count in counts.items()]
-            parts = [
-                f"{export.path}: {', '.join(formats)}",
-                f"annotated frames of {', '.join(counted_videos) or 'none'}",
-                *_numberings(documents),
-            ]
-            left_out = _left_out_text(documents, self._left_out)
-            if left_out:
-                parts.append(left_out)
-            lines.append("; ".join(parts))
+        """Describe each export in a line, then coded times and the test split."""
+        lines = describe_exports(self._exports, self._annotations, self._left_out)
         return [*lines, *self._notes]
-
-    def _frame_counts(self, documents):
-        """Return {video: number of its annotated frames} in some documents."""
-        paths = {document.path for document in documents}
-        counts = collections.Counter[str]()
-        for vid, video_annotations in self._annotations.items():
-            for frame in video_annotations.frames.values():
-                if frame.path in paths:
-                    counts[vid] += 1
-        return counts
 
     def length(self, vid: str) -> int:
         """Return the number of frames that decode.
@@ -401,32 +361,6 @@ def _frames_path(folder, vid):
 def _coded_video(folder, vid):
     """Return a video, in which frames are found by coded times."""
     return CodedVideo(_frames_path(folder, vid), AnnotatedVideos.remedy)
-
-
-def _left_out_text(documents: Sequence[Document], later: Sequence[LeftOut] = ()) -> str:
-    """Return what is left out of documents, as a text; '' if that is nothing.
-
-    `later` is what was left out after they were read, also of other documents.
-    """
-    total = collections.Counter[str]()
-    for document in documents:
-        total += document.left_out
-        for left_out in later:
-            if left_out.document is document:
-                total += left_out.counts
-    if not total:
-        return ""
-    counts = ", ".join(f"{count} {reason}" for reason, count in total.items())
-    return f"left out: {counts}"
-
-
-def _numberings(documents):
-    """Return how the frames of documents are numbered, each way once."""
-    explanations: dict[str, None] = {}
-    for document in documents:
-        for frame in document.frames:
-            explanations[frame.numbering.explanation] = None
-    return list(explanations)
 
 
 def _instances(annotations: Mapping[str, VideoAnnotations]) -> Iterator[Instance]:

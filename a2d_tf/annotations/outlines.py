@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 
@@ -37,10 +39,18 @@ def polygons(mask: np.ndarray) -> list[list[float]]:
     return [(outline + (left, top)).ravel().tolist() for outline in outlines]
 
 
-def crop(mask: np.ndarray) -> tuple[np.ndarray, int, int]:
-    """Cut a mask that is not empty to its box; return it, its left and its top."""
+class Crop(NamedTuple):
+    """A mask that is cut to its box: bool [height, width], and the box's corner."""
+
+    mask: np.ndarray
+    left: int
+    top: int
+
+
+def crop(mask: np.ndarray) -> Crop:
+    """Cut a mask that is not empty to its box."""
     top, left, bottom, right = box_of(mask).astype(int).tolist()
-    return mask[top:bottom, left:right], left, top
+    return Crop(mask[top:bottom, left:right], left, top)
 
 
 def _trace(mask: np.ndarray) -> list[list[np.ndarray]]:

@@ -28,6 +28,7 @@ from a2d_tf.annotations.document import (
     Segmentation,
     number_in_name,
 )
+from a2d_tf.annotations.shapes import GroupedShape
 from a2d_tf.core.errors import InputError, quoted
 from a2d_tf.data.segmentations import decode_rle
 
@@ -98,7 +99,7 @@ class _Frame:
       is_annotated: whether a keyframe shows that it is annotated.
       may_be_empty: whether it is an <image>, or one that a track has left.
       has_others: whether it has shapes without an area.
-      shapes: (key, shape) of the visible ones; parts of one instance have the same key.
+      shapes: the visible ones; parts of one instance have the same key as group.
     """
 
     where: str
@@ -107,7 +108,7 @@ class _Frame:
     is_annotated: bool = False
     may_be_empty: bool = False
     has_others: bool = False
-    shapes: list[tuple[_Key | None, Instance]] = dataclasses.field(default_factory=list)
+    shapes: list[GroupedShape] = dataclasses.field(default_factory=list)
 
 
 class _TaskReader:
@@ -136,13 +137,13 @@ class _TaskReader:
         self._identities[key] = min(identity, self._identities.get(key, identity))
         numbering = _BY_IMAGE if self._task.of_video is False else _BY_FRAME
         latest = 0
-        visible_in_a_row = 0
-        was_outside = False
+        is_gone = True
+        shapes_in_view = 0  # since the track came into view the last time
         for element in track:
             where = f'{place}, frame="{element.get("frame")}"'
             with self._file.at(where):
                 number = self._task.number(integer(element, "frame"))
-                if latest and not was_outside:
+                if not is_gone:
                     self._passed_frames.update(range(latest + 1, number))
                 latest = number
                 if number not in self._video_frames:
@@ -154,14 +155,14 @@ class _TaskReader:
                 if element.get("outside") == "1":
                     # A shape on one frame ends at the next one, which says nothing of
                     # that frame.
-                    if visible_in_a_row > 1:
+                    if shapes_in_view > 1:
                         frame.may_be_empty = True
-                    was_outside = True
+                    is_gone = True
                 elif self._add_shape(frame, element, label, key, where):
-                    if was_outside:
-                        visible_in_a_row = 0
-                    visible_in_a_row += 1
-                    was_outside = False
+                    if is_gone:
+                        shapes_in_view = 0
+                    shapes_in_view += 1
+                    is_gone = False
                     if element.get("keyframe") != "0":
                         frame.is_annotated = True
 
@@ -202,12 +203,12 @@ class _TaskReader:
             if not counts:
                 document.left_out[reason] += 1
                 continue
-            keyed_shapes = []
+            tracked_shapes = []
             for key, shape in frame.shapes:
                 tracked = dataclasses.replace(shape, track=tracks.get(key))
-                keyed_shapes.append((key, tracked))
+                tracked_shapes.append(GroupedShape(key, tracked))
             with self._file.at(frame.where, "parts of one instance need one label"):
-                instances = shapes.join(keyed_shapes)
+                instances = shapes.join(tracked_shapes)
             document.add(
                 frame.where, frame.name, frame.size, instances, split=task.split
             )
@@ -279,7 +280,7 @@ class _TaskReader:
             name=attributes.get("name"),
             number=number_in_name(attributes.get("name")),
         )
-        frame.shapes.append((key, shape))
+        frame.shapes.append(GroupedShape(key, shape))
         return True
 
 

@@ -59,7 +59,7 @@ def read(file: File, options: ReadOptions) -> list[Document]:
     content = file.check(_LABELME)
     size = size_of(content, "imageHeight", "imageWidth")
     document = Document(file.path, "labelme")
-    grouped_shapes: list[tuple[tuple[str, str] | None, Instance]] = []
+    grouped_shapes = []
     for i, shape in enumerate(content["shapes"]):
         where = f"shapes[{i}]"
         box = None
@@ -82,7 +82,7 @@ def read(file: File, options: ReadOptions) -> list[Document]:
             box=box,
             number=group_id if type(group_id) is int else None,
         )
-        grouped_shapes.append((group, instance))
+        grouped_shapes.append(shapes.GroupedShape(group, instance))
     if grouped_shapes or not content["shapes"]:
         instances = shapes.join(grouped_shapes)
         document.add("imagePath", _frame_name(file), size, instances)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Hashable, Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from pycocotools import mask as rle_tools
@@ -93,11 +94,15 @@ def segmentation_area(segmentation: Segmentation) -> float:
     return total
 
 
-def join(shapes: Iterable[tuple[tuple | None, Instance]]) -> tuple[Instance, ...]:
-    """Join the shapes of a frame that are parts of one instance.
+class GroupedShape(NamedTuple):
+    """A shape, and what its group has in common; None if it is an instance alone."""
 
-    Args:
-      shapes: pairs (group, shape); a shape whose group is None is an instance.
+    group: tuple | None
+    shape: Instance
+
+
+def join(shapes: Iterable[GroupedShape]) -> tuple[Instance, ...]:
+    """Join the shapes of a frame that are parts of one instance.
 
     Returns:
       The instances in the order of their first parts; action and identity are the

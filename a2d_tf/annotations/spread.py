@@ -5,12 +5,15 @@ Frames that follow each other look alike, so that many of them teach a network l
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from a2d_tf.annotations.matching import VideoAnnotations
 from a2d_tf.annotations.names import Names, Pair
+
+_BEYOND = "frames beyond --max_frames"
 
 
 class _RankedFrame(NamedTuple):
@@ -27,11 +30,11 @@ class SpreadAnnotations(NamedTuple):
 
     Attributes:
       annotations: {video: its annotations}.
-      left_out: {video: how many of its frames are left out}.
+      left_out: {video: {reason: number of its frames that are left out}}.
     """
 
     annotations: dict[str, VideoAnnotations]
-    left_out: dict[str, int]
+    left_out: dict[str, collections.Counter[str]]
 
 
 def spread_annotations(
@@ -68,7 +71,8 @@ def spread_annotations(
             if (vid, number) in kept_numbers:
                 frames[number] = frame
         remaining[vid] = dataclasses.replace(annotations[vid], frames=frames)
-        left_out[vid] = len(annotations[vid].frames) - len(frames)
+        count = len(annotations[vid].frames) - len(frames)
+        left_out[vid] = collections.Counter({_BEYOND: count})
     return SpreadAnnotations(remaining, left_out)
 
 
