@@ -55,6 +55,7 @@ def reader(fps=10, **facts):
         "count": 9,
         "damaged": {1},
         "film_start": 0.0,
+        "fps_is_assumed": False,
     }
     known |= {"lasts": 9 / fps}
     return types.SimpleNamespace(**{**known, "fps": fps, "size": SIZE, **facts})
