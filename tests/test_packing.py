@@ -217,9 +217,11 @@ def test_functions_are_kept_and_what_is_no_longer_whole_is_made_again(
     check(builds=False)
     assert load(tiny_run, score_threshold=0.4).info["score_threshold"] == 0.4
     graph, facts = entry / "saved_model.pb", entry / "a2d_tf.json"
+    weights = entry / "variables/variables.data-00000-of-00001"
     for damage in (
         lambda: graph.write_bytes(graph.read_bytes()[:-1]),
-        (entry / "variables/variables.data-00000-of-00001").unlink,
+        lambda: weights.write_bytes(weights.read_bytes()[:1000]),
+        weights.unlink,
         lambda: (facts.unlink(), facts.mkdir()),
     ):
         damage()

@@ -242,6 +242,9 @@ def prepare() -> None:
     # a name that it cannot show ends no command
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
+    # TensorFlow imports distutils, for which setuptools would put all of itself.
+    if "_distutils_hack" in sys.modules:
+        sys.modules["_distutils_hack"].remove_shim()
     # Importing TensorFlow makes some 300000 objects that stay. Python looks for garbage
     # after every 700 new ones, which takes a fifth of the time of the import.
     gc.set_threshold(50_000)

@@ -9,7 +9,7 @@ of the function is built: operations and numbers are the same to the bit.
 
 from __future__ import annotations
 
-import hashlib
+import itertools
 import os
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -20,6 +20,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 GRAPH = "saved_model.pb"
 VARIABLES = os.path.join("variables", "variables")
 _VALUE_KEY = "weights/{}/.ATTRIBUTES/VARIABLE_VALUE"
+_loads = itertools.count()  # so many exports were loaded before
 
 Function = Callable[..., "dict[str, tf.Tensor]"]
 """A function of tensors by keyword."""
@@ -53,14 +54,16 @@ def load(folder: str, names: Iterable[str]) -> dict[str, Function]:
     graph = tf.compat.v1.GraphDef(versions=versions, library=library)
     tf.graph_util.import_graph_def(graph, name="")
 
-    captured = _Captured(meta_graph, folder)
+    captured_nodes = {}
+    for name, stored_name in stored_names.items():
+        captured_nodes[name] = objects.concrete_functions[stored_name].bound_inputs
+    captured = _load_captured(meta_graph, folder, captured_nodes.values())
     functions: dict[str, Function] = {}
     for name, stored_name in stored_names.items():
-        concrete_function = objects.concrete_functions[stored_name]
         functions[name] = _StoredFunction(
             new_names[stored_name],
             meta_graph.signature_def[name],
-            [captured.load(node) for node in concrete_function.bound_inputs],
+            [captured[node] for node in captured_nodes[name]],
         )
     return functions
 
@@ -70,30 +73,41 @@ def _children(objects, node):
     return {child.local_name: child.node_id for child in objects.nodes[node].children}
 
 
-class _Captured:
-    """The variables and constants that the functions of a SavedModel capture."""
+def _load_captured(meta_graph, folder, node_lists):
+    """Load what the functions of a SavedModel capture.
 
-    def __init__(self, meta_graph, folder):
-        self._objects = meta_graph.object_graph_def
-        self._operations = {node.name: node for node in meta_graph.graph_def.node}
-        self._checkpoint = tf.train.load_checkpoint(os.path.join(folder, VARIABLES))
-        weights = _children(self._objects, _children(self._objects, 0)["weights"])
-        self._names = {node: name for name, node in weights.items()}
-        self._loaded: dict[int, Any] = {}
+    Args:
+      node_lists: for each function, the numbers of its captured nodes.
 
-    def load(self, number):
-        """Return the tf.Variable or the constant of a node, loaded once."""
-        if number not in self._loaded:
-            node = self._objects.nodes[number]
-            if node.WhichOneof("kind") == "constant":
-                operation = self._operations[node.constant.operation]
-                value = tf.make_ndarray(operation.attr["value"].tensor)
-                self._loaded[number] = tf.constant(value)
-            else:
-                key = _VALUE_KEY.format(self._names[number])
-                value = self._checkpoint.get_tensor(key)
-                self._loaded[number] = tf.Variable(value, trainable=False)
-        return self._loaded[number]
+    Returns:
+      {number of a node: its tf.Variable, or its constant}.
+    """
+    objects = meta_graph.object_graph_def
+    operations = {node.name: node for node in meta_graph.graph_def.node}
+    names = {}
+    for name, number in _children(objects, _children(objects, 0)["weights"]).items():
+        names[number] = name
+
+    captured: dict[int, Any] = {}
+    keys = {}
+    for number in itertools.chain(*node_lists):
+        node = objects.nodes[number]
+        if node.WhichOneof("kind") == "constant":
+            value = operations[node.constant.operation].attr["value"].tensor
+            captured[number] = tf.constant(tf.make_ndarray(value))
+        else:
+            keys[number] = _VALUE_KEY.format(names[number])
+
+    # A single operation: `tf.train.load_checkpoint` takes a call for each variable.
+    values = tf.raw_ops.RestoreV2(
+        prefix=os.path.join(folder, VARIABLES),
+        tensor_names=list(keys.values()),
+        shape_and_slices=[""] * len(keys),
+        dtypes=[objects.nodes[number].variable.dtype for number in keys],
+    )
+    for number, value in zip(keys, values):
+        captured[number] = tf.Variable(value, trainable=False)
+    return captured
 
 
 def _called(function):
@@ -127,12 +141,8 @@ def _renamed_part(library, names):
             waiting.extend(attribute.name for attribute in called[name])
 
     part = [functions[name] for name in sorted(called)]
-    digest = hashlib.sha256()
-    for function in part:
-        digest.update(function.SerializeToString(deterministic=True))
-    suffix = digest.hexdigest()[:16]
-
-    new_names = {name: f"{name}_{suffix}" for name in called}
+    number = next(_loads)
+    new_names = {name: f"{name}_of_export_{number}" for name in called}
     for name, attributes in called.items():
         functions[name].signature.name = new_names[name]
         for attribute in attributes:
