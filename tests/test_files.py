@@ -18,6 +18,7 @@ KIND = {
     "share": number(0, 1),
     "rate": float,
     "note?": (str, None),
+    "size": (int, None),
     "counts": {str: whole()},
     "files": [{"split": one_of("train", "test"), "bytes": whole(1)}],
 }
@@ -25,6 +26,7 @@ RIGHT = {
     "name": "a",
     "share": 1,
     "rate": 2.5,
+    "size": None,
     "counts": {"x": 0},
     "files": [{"split": "test", "bytes": 3}],
     "other": [1],
@@ -36,6 +38,15 @@ def test_json_of_the_right_kind_is_returned_whole(tmp_path):
     for more in ({}, {"note": None}, {"note": "n"}, {"files": []}):
         path.write_text(json.dumps({**RIGHT, **more}))
         assert load_json(path, KIND, "build it again") == {**RIGHT, **more}
+
+
+def test_a_field_that_may_be_null_may_not_be_missing(tmp_path):
+    path = tmp_path / "facts.json"
+    path.write_text(json.dumps({**RIGHT, "size": ...}, default=lambda _: None))
+    assert load_json(path, KIND, "build it again")["size"] is None
+    path.write_text(json.dumps({k: v for k, v in RIGHT.items() if k != "size"}))
+    with pytest.raises(InputError, match="size: None is missing .*; build it again"):
+        load_json(path, KIND, "build it again")
 
 
 @pytest.mark.parametrize(
@@ -114,4 +125,14 @@ def test_only_errors_of_writing_a_whole_folder_are_called_so(tmp_path):
     with pytest.raises(InputError, match="out: cannot be written .*No space left"):
         with whole_folder(folder):
             raise OSError(errno.ENOSPC, "No space left on device")
-    assert not list(tmp_path.iterdir())
+    with pytest.raises(ConnectionResetError):
+        with whole_folder(folder):
+            raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
+    with pytest.raises(OSError, match="not of this disk"):
+        with whole_folder(folder):
+            raise OSError("not of this disk")
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="c: cannot be written .*Not a directory"):
+        with whole_folder(str(tmp_path / "file/b/c")):
+            pass
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -91,9 +91,10 @@ def _check_object(fields, kinds, where):
                 check_json(value, kind, f"{prefix}{quoted(key)}")
             continue
         field = name.rstrip("?")
-        is_optional = name.endswith("?")
-        if field in fields or not is_optional:
-            check_json(fields.get(field), kind, f"{prefix}{field}")
+        if field in fields:
+            check_json(fields[field], kind, f"{prefix}{field}")
+        elif not name.endswith("?"):
+            raise _wrong_type(None, f"{prefix}{field}")
 
 
 def _check_type(value, kind, where):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import glob
 import os
 import shutil
@@ -13,6 +14,9 @@ from typing import NamedTuple
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.locks import excludes_others, locked
 
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO)
+"""Numbers of the errors of a disk that takes no more; most name no file."""
+_PARTIAL = ".partial-"  # begins the names of folders that are not yet whole
 _LOCK = "lock"  # held by the process that works in a hidden folder
 
 
@@ -51,8 +55,8 @@ def whole_folder(folder: str, replace: bool = True) -> Iterator[str]:
       replace: whether a folder there is replaced; else it must be empty or missing.
 
     Raises:
-      InputError: the folder cannot be written. An OSError of the caller that names a
-        file elsewhere, such as an input, is not taken for that.
+      InputError: the folder cannot be written.
+      OSError: one of the caller that is not of writing; see `is_of_writing`.
     """
     parent = os.path.dirname(os.path.abspath(folder))
     if os.path.ismount(folder):
@@ -61,47 +65,39 @@ def whole_folder(folder: str, replace: bool = True) -> Iterator[str]:
         )
     if not replace:
         check_output_folder(folder)
-    with contextlib.ExitStack() as stack:
-        with _write_errors(folder):
-            os.makedirs(parent, exist_ok=True)
-            hidden = stack.enter_context(hidden_folder(parent, ".partial-"))
+    try:
+        os.makedirs(parent, exist_ok=True)
+        with hidden_folder(parent, _PARTIAL) as hidden:
             new = os.path.join(hidden.path, "new")
             os.mkdir(new)
-        try:
             yield new
-        except OSError as error:
-            if _names_file_outside(error, new):
-                raise
-            raise _write_error(folder, error) from error
-        with _write_errors(folder):
             if replace:
                 replace_folder(new, folder, os.path.join(hidden.path, "old"))
             else:
                 os.replace(new, folder)
-
-
-@contextlib.contextmanager
-def _write_errors(folder):
-    """Turn an OSError into the InputError of a folder that cannot be written."""
-    try:
-        yield
     except OSError as error:
-        raise _write_error(folder, error) from error
+        if not is_of_writing(error, os.path.join(parent, _PARTIAL), folder):
+            raise
+        raise InputError(f"{folder}: cannot be written ({error})") from error
 
 
-def _write_error(folder, error):
-    return InputError(f"{folder}: cannot be written ({error})")
+def is_of_writing(error: OSError, *places: str) -> bool:
+    """Return whether an OSError says that files cannot be written.
 
+    Other errors are of files elsewhere, such as an input, or of none, such as a
+    connection that is lost.
 
-def _names_file_outside(error, folder):
-    """Return whether an OSError is of a file that is not in a folder.
-
-    A full disk, for one, names no file.
+    Args:
+      places: beginnings of the paths of written files.
     """
-    if not isinstance(error.filename, (str, os.PathLike)):
-        return False
+    if not isinstance(error.filename, str):
+        return error.errno in DISK_ERRORS
     path = os.path.abspath(error.filename)
-    return not path.startswith(os.path.join(folder, ""))
+    for place in map(os.path.abspath, places):
+        # The folder that a place is in may be what cannot be made.
+        if path.startswith(place) or place.startswith(os.path.join(path, "")):
+            return True
+    return False
 
 
 class HiddenFolder(NamedTuple):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.folders import DISK_ERRORS
 from a2d_tf.core.progress import progress_bar
 from a2d_tf.core.signals import stop_at_once
 from a2d_tf.video import video_prediction, video_reader
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from a2d_tf.video.predictor import Predictor
 
 SKIPPING = "; --on_error=skip skips it"  # ends the error of a video that fails
-# Of a disk that takes no results at all.
-_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 def predict(
@@ -57,8 +55,8 @@ def predict(
                         note = f"note: {job.path} {problem}"
                 except Exception as error:
                     failures[job.name] = reason(job, error)
-                    if getattr(error.__cause__, "errno", None) in _DISK_ERRORS:
-                        raise  # so would all others
+                    if getattr(error.__cause__, "errno", None) in DISK_ERRORS:
+                        raise  # the disk takes no results at all
                     if on_error == "fail":
                         raise InputError(failures[job.name] + SKIPPING) from error
                     note = f"skipped {failures[job.name]}"

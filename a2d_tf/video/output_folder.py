@@ -18,7 +18,7 @@ from a2d_tf.behaviour.prediction_folder import (
 )
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_json
-from a2d_tf.core.folders import hidden_folder, replace_folder
+from a2d_tf.core.folders import hidden_folder, is_of_writing, replace_folder
 from a2d_tf.video.library_part import read_part
 from a2d_tf.video.outputs import Outputs
 from a2d_tf.video.video_page import write_page
@@ -52,6 +52,7 @@ def open_outputs(
     Raises:
       InputError: the folder cannot be written, or holds files of these names that are
         no prediction's.
+      OSError: one of the caller that is not of writing.
     """
     parent = folder if record is None else os.path.dirname(folder)
     try:
@@ -85,6 +86,8 @@ def open_outputs(
                 )
             replace_folder(new, folder, os.path.join(hidden.path, "old"))
     except OSError as error:
+        if not is_of_writing(error, parent):
+            raise
         raise InputError(f"--output={folder}: cannot be written ({error})") from error
 
 
