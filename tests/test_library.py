@@ -34,7 +34,8 @@ from a2d_tf.video import (
 from a2d_tf.video.library_videos import Job
 
 OWN = ["index.html", "summary.csv", "time_budget.csv", "videos.csv"]
-LIBRARY = (prediction_folder.RECORD, prediction_folder.PART)  # of a video of a library
+# Of a video of a library.
+LIBRARY = (prediction_folder.RECORD_FILE, prediction_folder.PART_FILE)
 MODEL = {"model": "full", "model_sha256": "0" * 64}
 
 
@@ -153,7 +154,9 @@ def finish(job, request, **changes):
     """Write the files of a finished prediction."""
     os.makedirs(job.output)
     record = {**request.record(job), "frames": 1, **changes}
-    pathlib.Path(job.output, prediction_folder.RECORD).write_text(json.dumps(record))
+    pathlib.Path(job.output, prediction_folder.RECORD_FILE).write_text(
+        json.dumps(record)
+    )
     for kind in request.kinds:
         pathlib.Path(job.output, prediction_folder.RESULT_FILES[kind]).touch()
 
@@ -200,9 +203,9 @@ def test_what_else_may_be_in_the_place_of_a_prediction(tmp_path):
         request.is_finished(job)
     (place / "mine.txt").unlink()
     (
-        place / f"{prediction_folder.PART}.7-a.tmp"
+        place / f"{prediction_folder.PART_FILE}.7-a.tmp"
     ).touch()  # of a process that was killed
-    (place / prediction_folder.RECORD).write_text("{")
+    (place / prediction_folder.RECORD_FILE).write_text("{")
     with pytest.raises(InputError, match="prediction.json: "):
         request.is_finished(job)
     assert not dataclasses.replace(request, overwrite=True).is_finished(job)
@@ -267,7 +270,9 @@ def test_a_library_has_a_prediction_of_each_as_alone_and_a_summary_of_all(
         assert sorted(os.listdir(predicted / name)) == sorted(
             [*prediction_folder.RESULTS, *LIBRARY]
         )
-        record = json.loads((predicted / name / prediction_folder.RECORD).read_text())
+        record = json.loads(
+            (predicted / name / prediction_folder.RECORD_FILE).read_text()
+        )
         assert record["frames"] == number
         assert len(os.listdir(predicted / name / "label_maps")) == number
         for row in csv.DictReader((predicted / name / "summary.csv").open()):

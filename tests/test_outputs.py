@@ -256,14 +256,14 @@ def test_two_predictions_do_not_replace_each_other(tmp_path):
                 many, reader(), record={"every": 3}
             ) as other:
                 other.add(frame(1), A2D)
-    assert load(tmp_path / "library/a", prediction_folder.RECORD)["every"] == 3
+    assert load(tmp_path / "library/a", prediction_folder.RECORD_FILE)["every"] == 3
     assert os.listdir(tmp_path / "library") == ["a"]
 
 
 def test_an_earlier_prediction_is_replaced_and_what_a_killed_one_left_removed(tmp_path):
     write(tmp_path, FILM)
     # of a library, which would take it for its own
-    (tmp_path / prediction_folder.RECORD).write_text("{}")
+    (tmp_path / prediction_folder.RECORD_FILE).write_text("{}")
     (tmp_path / f"{output_folder.HIDDEN}0").mkdir()
     (tmp_path / f"{output_folder.HIDDEN}0/lock").touch()
     (tmp_path / "mine.txt").touch()

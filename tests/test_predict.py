@@ -225,7 +225,7 @@ def test_only_the_chosen_results_are_written(predictor, film, tmp_path):
         reader = video_reader.open_video(film)
         video_prediction.predict(lambda: predictor, reader, str(tmp_path), kinds=kinds)
         names = {
-            prediction_folder.VIDEO,
+            prediction_folder.VIDEO_FILE,
             *(prediction_folder.RESULT_FILES[kind] for kind in kinds),
         }
         # none is of the run before

@@ -115,7 +115,11 @@ def _frames_of_seconds(bout: CodedBout, times: np.ndarray) -> range:
             f"{bout.where}: {bout.start:.3f} to {bout.end:.3f} s is behind the last"
             f" frame of the video, at {last_time:.3f} s; pass the video that was coded"
         )
-    if bout.start < -_ROUNDING and bout.end < _ROUNDING:
+    first_time = times[0]
+    first_duration = np.diff(times[:2]).sum()
+    # A film's picture may begin a little later than its sound.
+    is_early = bout.end < first_time - first_duration
+    if is_early or (bout.start < -_ROUNDING and bout.end < _ROUNDING):
         raise InputError(
             f"{bout.where}: {bout.start:.3f} to {bout.end:.3f} s is before the video"
             " begins; correct the times, or the time offset of the observation"

@@ -11,7 +11,7 @@ from a2d_tf.annotations.tracked_video import Shape, TrackedVideo, TrackShapes
 from a2d_tf.behaviour.prediction_folder import (
     REMEDY,
     RESULT_FILES,
-    VIDEO,
+    VIDEO_FILE,
     VideoInfo,
     answered_frames,
     read_tracks,
@@ -47,8 +47,8 @@ def read_tracked_video(
     source = source or info.name
     if not is_file_name(source):
         raise InputError(
-            f"{os.path.join(folder, VIDEO)}: name: {quoted(source)} is not a file name;"
-            " pass --video"
+            f"{os.path.join(folder, VIDEO_FILE)}: name: {quoted(source)} is not a file"
+            " name; pass --video"
         )
     shapes = _read_shapes(folder, info, min_score)
     actions: dict[str, list[str]] = collections.defaultdict(list)

@@ -25,11 +25,11 @@ RESULT_FILES = {
     "page": "index.html",
 }
 """Kind of result, as `--results` names it -> its file or folder."""
-VIDEO = "video.json"
-RESULTS = (*RESULT_FILES.values(), VIDEO)
-RECORD = "prediction.json"  # of a video of a library, see `library`
-PART = "part.json"  # of a video of a library, see `library_part`
-VIDEOS = "videos.csv"  # of a whole library: its videos
+VIDEO_FILE = "video.json"
+RESULTS = (*RESULT_FILES.values(), VIDEO_FILE)
+RECORD_FILE = "prediction.json"  # of a video of a library, see `library_request`
+PART_FILE = "part.json"  # of a video of a library, see `library_part`
+VIDEOS_FILE = "videos.csv"  # of a whole library: its videos
 SECONDS = number(0, 1e9)
 REMEDY = "predict the video again"
 CSV_REMEDY = "remove it, and predict again"
@@ -97,7 +97,7 @@ class VideoInfo:
 
 def read_video_info(folder: str | os.PathLike) -> VideoInfo:
     """Read `video.json`; InputError if it is missing or damaged."""
-    fields = load_json(os.path.join(folder, VIDEO), _VIDEO_INFO, REMEDY)
+    fields = load_json(os.path.join(folder, VIDEO_FILE), _VIDEO_INFO, REMEDY)
     images = fields["images"]
     return VideoInfo(
         name=fields["name"],
@@ -143,7 +143,7 @@ def frame_times(folder: str | os.PathLike) -> dict[int, float]:
       InputError: there are no label maps, or no times in `video.json`.
     """
     frames = answered_frames(folder)
-    path = os.path.join(folder, VIDEO)
+    path = os.path.join(folder, VIDEO_FILE)
     times = load_json(path, {"times": [SECONDS]}, REMEDY)["times"]
     if len(times) != len(frames):
         problem = f"times: {len(times)}, but there are {len(frames)} label maps"
@@ -154,8 +154,8 @@ def frame_times(folder: str | os.PathLike) -> dict[int, float]:
 def folders_of(paths: Iterable[str]) -> list[pathlib.Path]:
     """Return the folders of predictions among paths, and those in libraries, by name.
 
-    Of a whole library only those that its VIDEOS list: others are of videos that it has
-    no more.
+    Of a whole library only those that its VIDEOS_FILE lists: others are of videos that
+    it has no more.
 
     Raises:
       InputError: a path is neither a prediction nor a library.
@@ -167,8 +167,8 @@ def folders_of(paths: Iterable[str]) -> list[pathlib.Path]:
             continue
         files = sorted(path.glob(f"[!.]*/{RESULT_FILES['tracks']}"))
         folders_in_library = [file.parent for file in files]
-        if (path / VIDEOS).is_file():
-            names = {row[0] for row in read_csv(path / VIDEOS, CSV_REMEDY)}
+        if (path / VIDEOS_FILE).is_file():
+            names = {row[0] for row in read_csv(path / VIDEOS_FILE, CSV_REMEDY)}
             folders_in_library = [
                 folder for folder in folders_in_library if folder.name in names
             ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from a2d_tf.behaviour import time_budget
-from a2d_tf.behaviour.prediction_folder import VIDEOS
+from a2d_tf.behaviour.prediction_folder import VIDEOS_FILE
 from a2d_tf.video.library_page import PAGE_NAME
 
 SUMMARY = "summary.csv"
@@ -12,5 +12,5 @@ FAILED = "failed.csv"
 
 def is_own(name: str) -> bool:
     """Return whether a file of this name is a library's own, a table or a page."""
-    tables = (VIDEOS, SUMMARY, time_budget.TIME_BUDGET, FAILED)
+    tables = (VIDEOS_FILE, SUMMARY, time_budget.TIME_BUDGET, FAILED)
     return name in tables or PAGE_NAME.fullmatch(name) is not None

@@ -13,9 +13,9 @@ from a2d_tf.annotations.tracked_video import name_of
 from a2d_tf.behaviour import bouts, time_budget
 from a2d_tf.behaviour.prediction_folder import (
     CSV_REMEDY,
-    PART,
+    PART_FILE,
     RESULT_FILES,
-    VIDEO,
+    VIDEO_FILE,
     read_video_info,
 )
 from a2d_tf.core.checked_json import load_json, one_of
@@ -25,7 +25,7 @@ from a2d_tf.data import video_frames
 from a2d_tf.evaluation.reports.templates import jpeg_url
 from a2d_tf.video.page_tables import pair_sums
 
-_SOURCES = (VIDEO, RESULT_FILES["tracks"], RESULT_FILES["summary"])
+_SOURCES = (VIDEO_FILE, RESULT_FILES["tracks"], RESULT_FILES["summary"])
 _KIND = {
     "format": one_of(1),  # another number wherever what a part holds becomes another
     "sha256": {str: str},
@@ -61,12 +61,12 @@ def read_part(folder: pathlib.Path) -> dict[str, Any]:
         if (folder / name).is_file():
             digests[name] = file_digest(folder / name)
     with contextlib.suppress(InputError):
-        kept = load_json(folder / PART, _KIND, "")
+        kept = load_json(folder / PART_FILE, _KIND, "")
         if kept["sha256"] == digests:
             return kept
     part = _make(folder, digests)
     with contextlib.suppress(InputError):  # it only saves time
-        write_text(folder / PART, json.dumps(part) + "\n")
+        write_text(folder / PART_FILE, json.dumps(part) + "\n")
     return part
 
 

@@ -11,7 +11,12 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from a2d_tf.behaviour.prediction_folder import PART, RECORD, RESULT_FILES, RESULTS
+from a2d_tf.behaviour.prediction_folder import (
+    PART_FILE,
+    RECORD_FILE,
+    RESULT_FILES,
+    RESULTS,
+)
 from a2d_tf.core.checked_json import load_json
 from a2d_tf.core.command_line import flag_text
 from a2d_tf.core.errors import InputError
@@ -100,7 +105,7 @@ class Request:
             return False
         try:
             record = load_json(
-                os.path.join(folder, RECORD), _RECORD, "not a library prediction"
+                os.path.join(folder, RECORD_FILE), _RECORD, "not a library prediction"
             )
             difference = _difference(record, self.record(job))
         except InputError as error:
@@ -112,8 +117,8 @@ class Request:
             raise InputError(
                 f"{folder}: {difference}; use another --output, or --overwrite"
             )
-        for name in sorted(names - {*RESULTS, RECORD}):
-            if not name.startswith(PART):
+        for name in sorted(names - {*RESULTS, RECORD_FILE}):
+            if not name.startswith(PART_FILE):
                 raise InputError(
                     f"{folder}: contains {name}, not a result, which would be removed;"
                     " move it, or use another --output"

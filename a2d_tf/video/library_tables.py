@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from a2d_tf.behaviour import time_budget
-from a2d_tf.behaviour.prediction_folder import CSV_REMEDY, RESULT_FILES, VIDEOS
+from a2d_tf.behaviour.prediction_folder import CSV_REMEDY, RESULT_FILES, VIDEOS_FILE
 from a2d_tf.core.files import read_csv, write_csv
 from a2d_tf.core.folders import hidden_folder
 from a2d_tf.core.tasks import ALONE, Task
@@ -64,7 +64,7 @@ def conclude(
             missing_names.append(job.name)
     if not reasons.keys() >= set(missing_names):
         # It lacks what has come since.
-        pathlib.Path(output, VIDEOS).unlink(missing_ok=True)
+        pathlib.Path(output, VIDEOS_FILE).unlink(missing_ok=True)
         return
     parts = {job.name: read_part(pathlib.Path(job.output)) for job in finished_jobs}
     failed = {name: reasons[name] for name in missing_names}
@@ -102,7 +102,9 @@ def _write_files(
                 summary.append((*video, individual, *row))
     for name in filter(is_own, os.listdir(output)):  # those of an earlier call
         pathlib.Path(output, name).unlink(missing_ok=True)
-    write_csv(os.path.join(output, VIDEOS), [time_budget.VIDEO_COLUMNS[:-1], *videos])
+    write_csv(
+        os.path.join(output, VIDEOS_FILE), [time_budget.VIDEO_COLUMNS[:-1], *videos]
+    )
     if "summary" in request.kinds:
         header = (*time_budget.VIDEO_COLUMNS, *COLUMNS)
         write_csv(os.path.join(output, SUMMARY), [header, *summary])

@@ -13,7 +13,12 @@ import pathlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from a2d_tf.behaviour.prediction_folder import RECORD, RESULT_FILES, RESULTS, VIDEO
+from a2d_tf.behaviour.prediction_folder import (
+    RECORD_FILE,
+    RESULT_FILES,
+    RESULTS,
+    VIDEO_FILE,
+)
 from a2d_tf.core.errors import InputError, quoted
 from a2d_tf.core.files import is_file_name
 from a2d_tf.data import video_frames
@@ -83,7 +88,7 @@ def _check_output(output):
     if not os.path.isdir(output):
         return
     own_names = sorted(filter(is_own, os.listdir(output)))
-    records = os.path.join(glob.escape(output), "*", RECORD)
+    records = os.path.join(glob.escape(output), "*", RECORD_FILE)
     # Without a prediction, a library has its list of what failed.
     if own_names and FAILED not in own_names and not glob.glob(records):
         raise InputError(
@@ -154,7 +159,7 @@ def _is_predicted(path):
     folder, name = os.path.split(path)
     if os.path.basename(folder) == RESULT_FILES["label_maps"]:
         folder, name = os.path.split(folder)
-    return name in RESULTS and os.path.exists(os.path.join(folder, VIDEO))
+    return name in RESULTS and os.path.exists(os.path.join(folder, VIDEO_FILE))
 
 
 def _read_list(file):

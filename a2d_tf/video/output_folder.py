@@ -9,11 +9,11 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from a2d_tf.behaviour.prediction_folder import (
-    PART,
-    RECORD,
+    PART_FILE,
+    RECORD_FILE,
     RESULT_FILES,
     RESULTS,
-    VIDEO,
+    VIDEO_FILE,
     read_video_info,
 )
 from a2d_tf.core.errors import InputError
@@ -77,7 +77,9 @@ def open_outputs(
             if record is None:
                 _move_files(new, folder)
                 return
-            write_json(os.path.join(new, RECORD), {**record, "frames": outputs.frames})
+            write_json(
+                os.path.join(new, RECORD_FILE), {**record, "frames": outputs.frames}
+            )
             read_part(pathlib.Path(new))
             if _read_record(folder) not in (record_before, _read_record(new)):
                 raise InputError(
@@ -110,14 +112,14 @@ def _check_replaceable(folder):
 def _read_record(folder):
     """Return what tells a finished prediction of a library from another one."""
     with contextlib.suppress(OSError):
-        return pathlib.Path(folder, RECORD).read_bytes()
+        return pathlib.Path(folder, RECORD_FILE).read_bytes()
 
 
 def _move_files(new, folder):
     """Move results to their places; only results of a prediction are replaced there."""
     # First the record, or a library would take these results for its own; then the file
     # that marks a prediction, should this be killed.
-    for name in (RECORD, PART, VIDEO, *RESULT_FILES.values()):
+    for name in (RECORD_FILE, PART_FILE, VIDEO_FILE, *RESULT_FILES.values()):
         old_path = os.path.join(folder, name)
         new_path = os.path.join(new, name)
         if os.path.isdir(old_path) or not os.path.exists(new_path):

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from pycocotools import mask as rle_tools
 
-from a2d_tf.behaviour.prediction_folder import RESULT_FILES, VIDEO
+from a2d_tf.behaviour.prediction_folder import RESULT_FILES, VIDEO_FILE
 from a2d_tf.core.files import write_csv, write_json
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.instance_fields import FIELDS
@@ -220,7 +220,7 @@ class Outputs:
             video_info["fps_is_assumed"] = reader.fps_is_assumed
         if reader.film_start > 0:
             video_info["film_start"] = reader.film_start
-        write_json(os.path.join(self._folder, VIDEO), video_info)
+        write_json(os.path.join(self._folder, VIDEO_FILE), video_info)
 
 
 def _draw(frame, labels):

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from a2d_tf.video.predictor import Predictor
 
 _SMALL = (
-    prediction_folder.RECORD,
-    prediction_folder.PART,
+    prediction_folder.RECORD_FILE,
+    prediction_folder.PART_FILE,
     "video.json",
     "tracks.json",
     "summary.csv",
@@ -106,7 +106,9 @@ def _predict(
                 _, metadata = remote_files.list_files(output_url)
                 remote_files.delete(entry.path for entry in metadata.values())
                 # The record last: with it they count as finished.
-                remote_files.upload(output, output_url, last=prediction_folder.RECORD)
+                remote_files.upload(
+                    output, output_url, last=prediction_folder.RECORD_FILE
+                )
             return _VideoResult(job.name, note and f"{video_name} {note}", "")
         except Exception as error:  # the others go on
             problem = library.reason(local_job, error).replace(path, video_name)
