@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from a2d_tf.core import command_line, devices
 from a2d_tf.core.checked_json import load_json
@@ -14,6 +16,10 @@ from a2d_tf.core.labels import A2D
 from a2d_tf.core.locks import locked
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation import metrics as registry
+
+if TYPE_CHECKING:
+    from a2d_tf.model.network import Network
+    from a2d_tf.training.fit import ValidationOutcome
 
 FLAGS = command_line.Register()
 _RECORDS = FLAGS.define_string("records", None, "Folder written by a2d records.")
@@ -28,52 +34,65 @@ Config.define_flags(FLAGS)
 
 
 def main(argv: list[str]) -> None:
-    config = Config.from_flags(FLAGS)
+    flag_config = Config.from_flags(FLAGS)
     command_line.require(argv, records=_RECORDS.value, workdir=_WORKDIR.value)
-    training = config.training
+    training = flag_config.training
     manifest = Manifest.load(_RECORDS.value)
-    manifest.check_frames(config.model.frames)
+    manifest.check_frames(flag_config.model.frames)
     if training.zero_shot_actor:
         manifest.label_space.actor_index(training.zero_shot_actor)
     import tensorflow as tf
 
-    from a2d_tf.model.network import Network
-    from a2d_tf.runs import run_folder
     from a2d_tf.training import replicas, run_start
-    from a2d_tf.training.fit import fit
-    from a2d_tf.training.fit_readout import fit_readout
 
-    workdir = os.path.normpath(_WORKDIR.value)
-    given_flags = Config.given(FLAGS, "model", "training")
     gpus = devices.prepare(_DEVICE.value, training.deterministic)
-    config = run_start.resolve_config(config, given_flags, _WORKDIR.value)
-    config = run_start.without_masks(config, manifest)
-    training = config.training
+    config = run_start.without_masks(
+        run_start.resolve_config(
+            flag_config, Config.given(FLAGS, "model", "training"), _WORKDIR.value
+        ),
+        manifest,
+    )
     tf.keras.utils.set_random_seed(training.seed)
     strategy = replicas.make(training.strategy, training.replicas)
     devices.announce(gpus, config.compute.precision, strategy.num_replicas_in_sync)
+    workdir = os.path.normpath(_WORKDIR.value)
     with strategy.scope():
-        network = Network(config.model, manifest.label_space, config.compute)
-        with locked(os.path.join(workdir, ".lock"), wait=False) as is_locked:
-            if not is_locked:
-                raise InputError(
-                    f"{workdir}: another training uses this run folder; stop it, or use"
-                    " another --workdir"
-                )
-            report = None
-            if run_folder.is_new(workdir):
-                report = run_start.initialise(network, config)
-                fit_readout(network, manifest, config)
-            run_folder.create(workdir, config, manifest)
-            if report:
-                print(report.summary(), flush=True)
-                write_text(os.path.join(workdir, "weights.txt"), str(report))
-            validate = _validation(network, config, manifest, workdir)
-            fit(network, manifest, config, workdir, validate=validate)
+        _train(config, manifest, workdir)
     _conclude(workdir, manifest)
 
 
-def _conclude(workdir, manifest):
+def _train(config: Config, manifest: Manifest, workdir: str) -> None:
+    """Train a network in a run folder, a new one or one whose run resumes.
+
+    Raises:
+      InputError: another process trains there.
+    """
+    from a2d_tf.model.network import Network
+    from a2d_tf.runs import run_folder
+    from a2d_tf.training import run_start
+    from a2d_tf.training.fit import fit
+    from a2d_tf.training.fit_readout import fit_readout
+
+    network = Network(config.model, manifest.label_space, config.compute)
+    with locked(os.path.join(workdir, ".lock"), wait=False) as is_locked:
+        if not is_locked:
+            raise InputError(
+                f"{workdir}: another training uses this run folder; stop it, or use"
+                " another --workdir"
+            )
+        report = None
+        if run_folder.is_new(workdir):
+            report = run_start.initialise(network, config)
+            fit_readout(network, manifest, config)
+        run_folder.create(workdir, config, manifest)
+        if report:
+            print(report.summary(), flush=True)
+            write_text(os.path.join(workdir, "weights.txt"), str(report))
+        validate = _validation(network, config, manifest, workdir)
+        fit(network, manifest, config, workdir, validate=validate)
+
+
+def _conclude(workdir: str, manifest: Manifest) -> None:
     """Print the scores of the last validation, then the result and the next command."""
     path = os.path.join(workdir, "score_threshold.json")
     result = "no videos were held out for validation"
@@ -91,7 +110,9 @@ def _conclude(workdir, manifest):
     print(f"trained: {result}; {workdir}; next: a2d evaluate {flags}")
 
 
-def _validation(network, config, manifest, workdir):
+def _validation(
+    network: Network, config: Config, manifest: Manifest, workdir: str
+) -> Callable[[], ValidationOutcome | None]:
     """Return the validation of a run, for `fit`."""
     from a2d_tf.evaluation.evaluator import Evaluator
     from a2d_tf.runs import run_folder

@@ -48,13 +48,14 @@ def main(argv: list[str]) -> None:
         limit=_LIMIT.value,
         decode=bool(_JSON.value or _DRAW.value),
     )
-    for split, fields, truth in clips:
-        summaries[split].add(truth)
+    for record in clips:
+        truth = record.truth
+        summaries[record.split].add(truth)
         if _JSON.value:
-            records.append(describe(fields, truth, label_space))
+            records.append(describe(record.fields, truth, label_space))
         if _DRAW.value:
             path = os.path.join(_DRAW.value, f"{truth.video}_{truth.frame:05d}.png")
-            write_png(path, sheet(fields, truth, label_space)[..., ::-1])
+            write_png(path, sheet(record.fields, truth, label_space)[..., ::-1])
     if _JSON.value:
         write_json(_JSON.value, records)
     for split, summary in summaries.items():

@@ -21,6 +21,9 @@ import collections
 import os
 import pathlib
 import textwrap
+from typing import NamedTuple
+
+import numpy as np
 
 from a2d_tf.annotations import writers
 from a2d_tf.annotations.tracked_video import select_frames
@@ -51,9 +54,19 @@ _FORMAT = FLAGS.define_enum(
     "format", "cvat", ["cvat", "coco", "masks"], "Format of the annotations."
 )
 
-_COLUMNS = ("rank", "video", "frame", "second", "score", "reasons")
 _ROWS = 5  # of a sheet
 _ACROSS = 4
+
+
+class _Row(NamedTuple):
+    """A row of frames.csv."""
+
+    rank: int
+    video: str
+    frame: int
+    second: str
+    score: str
+    reasons: str
 
 
 def main(argv: list[str]) -> None:
@@ -77,13 +90,14 @@ def main(argv: list[str]) -> None:
     print(line)
 
 
-def _read_records(folder):
+def _read_records(folder: str) -> choice.RecordsInfo:
+    """Return what records say of the frames to choose."""
     manifest = Manifest.load(folder)
     labels = manifest.label_space
     pairs = manifest.counts.get("train", {}).get("pairs", {})
     annotated_frames: dict[str, list[int]] = collections.defaultdict(list)
-    for *_, truth in inspection.read(manifest, manifest.splits):
-        annotated_frames[truth.video].append(truth.frame)
+    for record in inspection.read(manifest, manifest.splits):
+        annotated_frames[record.truth.video].append(record.truth.frame)
     return choice.RecordsInfo(
         counts={labels.name(int(code)): count for code, count in pairs.items()},
         annotated_frames=annotated_frames,
@@ -98,27 +112,15 @@ def write(best_frames: list[choice.Candidate], output: pathlib.Path, form: str) 
       best_frames: the best one first.
       form: one of `writers.WRITERS`.
     """
-    rows = []
-    for rank, candidate in enumerate(best_frames, 1):
-        rows.append(
-            (
-                rank,
-                candidate.video,
-                candidate.frame,
-                f"{candidate.seconds:.3f}",
-                f"{candidate.score:.3f}",
-                "; ".join(candidate.reasons),
-            )
-        )
-    write_csv(output / "frames.csv", [_COLUMNS, *rows])
+    _write_table(best_frames, output / "frames.csv")
     images = {}
     for folder in sorted({candidate.folder for candidate in best_frames}):
-        # {position among the answered frames: number in the video}
-        numbers = {}
+        candidates = {}  # by their position among the answered frames
         for candidate in best_frames:
             if candidate.folder == folder:
-                numbers[candidate.position] = candidate.frame
-        video = select_frames(read_tracked_video(folder), numbers.values())
+                candidates[candidate.position] = candidate
+        numbers = [candidate.frame for candidate in candidates.values()]
+        video = select_frames(read_tracked_video(folder), numbers)
         path = str(output / "annotations" / f"{video.name}.zip")
         if os.path.exists(path):
             raise InputError(
@@ -127,16 +129,36 @@ def write(best_frames: list[choice.Candidate], output: pathlib.Path, form: str) 
         writers.save(video, path, form, masks=form == "masks")
         overlay = folder / prediction_folder.RESULT_FILES["overlay"]
         remedy = "predict again with all --results"
-        for position, image in video_frames.read(overlay, numbers, remedy):
-            images[folder, numbers[position]] = visualize.shrink(image, 480)
+        for position, image in video_frames.read(overlay, candidates, remedy):
+            images[candidates[position]] = visualize.shrink(image, 480)
     _write_sheets(best_frames, images, output)
 
 
-def _write_sheets(best_frames, images, output):
+def _write_table(best_frames: list[choice.Candidate], path: pathlib.Path) -> None:
+    """Write frames.csv."""
+    rows = []
+    for rank, candidate in enumerate(best_frames, 1):
+        row = _Row(
+            rank=rank,
+            video=candidate.video,
+            frame=candidate.frame,
+            second=f"{candidate.seconds:.3f}",
+            score=f"{candidate.score:.3f}",
+            reasons="; ".join(candidate.reasons),
+        )
+        rows.append(row)
+    write_csv(path, [_Row._fields, *rows])
+
+
+def _write_sheets(
+    best_frames: list[choice.Candidate],
+    images: dict[choice.Candidate, np.ndarray],
+    output: pathlib.Path,
+) -> None:
     """Write the frames on sheets, with their reasons.
 
     Args:
-      images: {(folder, number in the video): RGB uint8 [H, W, 3]}.
+      images: RGB uint8 [H, W, 3].
     """
     frames_of_sheet = _ROWS * _ACROSS
     for first in range(0, len(best_frames), frames_of_sheet):
@@ -149,8 +171,7 @@ def _write_sheets(best_frames, images, output):
             ]
             for reason in candidate.reasons:
                 lines.append(textwrap.fill(reason, 60))
-            image = images[candidate.folder, candidate.frame]
-            cells.append(("\n".join(lines), image))
+            cells.append(("\n".join(lines), images[candidate]))
         name = f"sheet_{first // frames_of_sheet + 1}.png"
         (output / name).write_bytes(charts.sheet(cells, _ACROSS))
 

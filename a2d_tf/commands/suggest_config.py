@@ -11,6 +11,7 @@ has the same for other programs.
 
 from __future__ import annotations
 
+import functools
 import os
 import shlex
 import time
@@ -101,21 +102,20 @@ def suggest(
     canvas = suggestion_rules.canvas(manifest.sizes, preset.most_pixels)
     contents = gather(manifest, canvas)
 
-    settings = suggestion_rules.suggest(
-        manifest, contents, host, minutes=minutes, after=after, preset=preset
+    suggest_settings = functools.partial(
+        suggestion_rules.suggest,
+        manifest,
+        contents,
+        host,
+        minutes=minutes,
+        after=after,
+        preset=preset,
     )
+    settings = suggest_settings()
     duration = None
     if minutes:
         speed = _measure_speed(settings, manifest)
-        settings = suggestion_rules.suggest(
-            manifest,
-            contents,
-            host,
-            minutes=minutes,
-            speed=speed,
-            after=after,
-            preset=preset,
-        )
+        settings = suggest_settings(speed=speed)
         duration = _describe_duration(settings, speed, manifest)
 
     remarks = suggestion_remarks.remarks(manifest, contents, preset)

@@ -78,16 +78,18 @@ def import_file(source: str, path: str, output: str) -> None:
     from a2d_tf.pretrained.tensor_files import read_tensors
 
     tensors = read_tensors(path)
-    weights, used, skipped = layouts.convert(source, tensors, path, file_digest(path))
+    conversion = layouts.convert(source, tensors, path, file_digest(path))
+    weights = conversion.weights
     weights.write(output)
     # A detector starts the appearance stream, a classifier the motion stream.
     stream = "rgb" if weights.classes else "flow"
     network = Network(ModelConfig(**weights.model_fields(stream)), A2D)
     report = transfer.load(network, weights, stream)
-    print(f"{path}: {len(used)} tensors used, {len(skipped)} skipped")
-    for name in used:
+    used = f"{len(conversion.used)} tensors used"
+    print(f"{path}: {used}, {len(conversion.skipped)} skipped")
+    for name in conversion.used:
         print(f"  {name}: used")
-    for name in skipped:
+    for name in conversion.skipped:
         print(f"  {name}: skipped, not part of the network")
     print(report)
 
