@@ -173,6 +173,19 @@ def test_frames_of_own_labels_are_ranked_by_what_is_missed(run, mini_records, tm
     assert '<p class="lead">dog &lt;running&gt;: found in 0 of 1 frames.</p>' in text
 
 
+def test_a_frame_without_masks_of_all_instances_is_listed_with_its_boxes(
+    run, mini_records, tmp_path
+):
+    folder = tmp_path / "test"
+    shutil.copytree(run[0] / "evaluation" / "test", folder)
+    (folder / "label_truth" / f"{min(run[1])}.png").unlink()
+    text, shown, count = frame_browser.page(
+        "p", folder, A2D, mini_records, split="test", limit=6
+    )
+    assert (shown, count) == (6, 6) and set(names(text)) == set(run[1])
+    assert "Where not all instances of a frame have masks, boxes are filled." in text
+
+
 def test_a_browser_sorts_and_filters(written, maps):
     missed = {name: figures(*both)["missed"] for name, both in maps.items()}
     actor = next(iter(maps.values()))[0].max() // 10

@@ -66,6 +66,16 @@ def test_the_page_holds_the_tracks_and_needs_the_overlay_only(tmp_path):
     ]
 
 
+def test_the_page_says_if_the_rate_of_images_is_assumed(tmp_path):
+    for is_assumed in (False, True):
+        folder = tmp_path / str(is_assumed)
+        images = [f"{number:05d}.png" for number in range(1, 41)]
+        write(folder, overlay=0, images=images, fps=25, fps_is_assumed=is_assumed)
+        video_page.write_page(folder)
+        text = (folder / "index.html").read_text()
+        assert ("times are those of 25 a second (--fps)" in text) == is_assumed
+
+
 def test_times_are_those_of_the_video(tmp_path):
     tracks = [track(1, ("ant", "digs", 31, 35, 0.5))]
     facts = dict(fps=8, every=2, begin=1.5)

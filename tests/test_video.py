@@ -9,6 +9,7 @@ import pytest
 from a2d_files import grey_frames, moving_frames, write_film, write_images, write_video
 
 from a2d_tf.core.errors import InputError
+from a2d_tf.data import decoder
 from a2d_tf.video import video_reader, video_writer
 
 # seconds, of frames at a varying rate
@@ -97,6 +98,17 @@ def test_an_image_that_is_no_further_frame_is_refused(name, tmp_path):
         InputError, match=f"{name}.* are not two numbered frames; remove"
     ):
         video_reader.open_video(tmp_path)
+
+
+def test_a_film_of_which_nothing_decodes_after_a_seek_is_as_long_as_before(
+    tmp_path, monkeypatch
+):
+    film = write_film(tmp_path / "a.mp4", grey_frames(25, 32, 48), "libx264")
+    reader = video_reader.open_video(film)
+    start = reader.index(0.8)
+    monkeypatch.setattr(decoder.Decoder, "frames", lambda *_: iter(()))
+    assert list(reader.frames(start=start)) == [None] * start
+    assert reader.length == start == 20
 
 
 def test_a_film_whose_size_changes_is_refused(tmp_path):

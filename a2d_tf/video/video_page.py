@@ -79,6 +79,9 @@ def write_page(folder: str | os.PathLike) -> None:
     overlay = None
     if os.path.isfile(os.path.join(folder, RESULT_FILES["overlay"])):
         overlay = RESULT_FILES["overlay"]
+    assumed_fps = None
+    if video_info.fps_is_assumed:
+        assumed_fps = f"{video_info.fps:g}"
     extra = ""
     if video_info.frames_with_extra:
         extra = f"{video_info.frames_with_extra} frames"
@@ -93,6 +96,7 @@ def write_page(folder: str | os.PathLike) -> None:
         overlay=overlay,
         ticks=_ticks(start, seconds),
         timeline=timeline,
+        assumed_fps=assumed_fps,
         unsure=video_info.unsure_frames,
         damaged=video_info.damaged_frames,
         extra=extra,

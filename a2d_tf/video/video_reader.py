@@ -109,7 +109,7 @@ class Reader(abc.ABC):
         self, pictures: Iterable[_Picture], start: int, is_needed: Callable[[int], bool]
     ) -> Iterator[np.ndarray | None]:
         """Yield the pictures from `start` on as RGB, and None for those not needed."""
-        length = 0
+        length = start  # perhaps none decodes from there on
         for index, picture in enumerate(pictures, start):
             length = index + 1
             if not is_needed(index):

@@ -83,8 +83,8 @@ def page(
     """Render the worst frames of an evaluated split as HTML.
 
     They are those with most objects missed, then with most other mistakes, of which
-    `metrics.json` tells for own labels, and then of the lowest joint mIoU. Boxes are
-    filled if no frame has a true label map, for lack of masks.
+    `metrics.json` tells for own labels, and then of the lowest joint mIoU. Where a frame
+    has no true label map, as not all of its instances have masks, boxes are filled.
 
     Args:
       folder: of the scores.
@@ -142,7 +142,7 @@ def _scored_frames(folder, labels, truth, mistakes):
         own labels, or None.
     """
     scored = []
-    for name in label_maps.frames_of(folder) or truth.frames.tolist():
+    for name in truth.frames.tolist():
         confusion = segmentation.Confusion(labels)
         confusion.update(*_maps(folder, name, labels, truth))
         miou = confusion.metrics()["joint"]["miou"]
@@ -190,9 +190,9 @@ def _describe(mistakes, labels):
 def _maps(folder, name, labels, truth):
     """Read the label maps of a frame: truth and prediction.
 
-    If the truth is boxes alone, its map has these filled.
+    If it has no true one, its boxes are filled.
     """
-    if (folder / "label_truth").exists():
+    if (folder / "label_truth" / f"{name}.png").exists():
         return label_maps.read_maps(folder, name, labels)
     predicted = label_maps.read_label_map(folder / "label_maps" / f"{name}.png", labels)
     rows = np.flatnonzero(truth.frames[truth.box_frame] == name)
