@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 from collections.abc import Collection, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from pycocotools import mask as rle_tools
@@ -75,6 +76,13 @@ class TrackShapes:
         return self.id if self.split_from is None else self.split_from
 
 
+class TrackedShape(NamedTuple):
+    """A shape and the track that it is of."""
+
+    track: TrackShapes
+    shape: Shape
+
+
 @dataclasses.dataclass(frozen=True)
 class TrackedVideo:
     """The tracks of a video.
@@ -114,14 +122,14 @@ class TrackedVideo:
             return f"{frame:05d}.jpg"
         return self.images[frame - 1]
 
-    def by_frame(self) -> dict[int, list[tuple[TrackShapes, Shape]]]:
-        """Return {frame: its (track, shape) in the order of the tracks}."""
-        shapes: dict[int, list[tuple[TrackShapes, Shape]]] = {}
+    def by_frame(self) -> dict[int, list[TrackedShape]]:
+        """Return {frame: its shapes in the order of the tracks}."""
+        shapes: dict[int, list[TrackedShape]] = {}
         for frame in self.frames:
             shapes[frame] = []
         for track in self.tracks:
             for shape in track.shapes:
-                shapes[shape.frame].append((track, shape))
+                shapes[shape.frame].append(TrackedShape(track, shape))
         return shapes
 
 

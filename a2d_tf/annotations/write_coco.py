@@ -15,7 +15,20 @@ from pycocotools import mask as rle_tools
 from a2d_tf.annotations import frame_names
 from a2d_tf.annotations.conventions import COCO_OF_OURS
 from a2d_tf.annotations.outlines import polygons
-from a2d_tf.annotations.tracked_video import TrackedVideo
+from a2d_tf.annotations.tracked_video import Shape, TrackedVideo, TrackShapes
+
+
+def _fields(track: TrackShapes, shape: Shape) -> dict[str, Any]:
+    """Return the fields of an annotation that say the same for each kind of shape."""
+    return {
+        "area": int(rle_tools.area(shape.mask)),
+        "bbox": shape.box(),
+        "attributes": {
+            "action": shape.action,
+            "occluded": False,
+            "track_id": track.number,
+        },
+    }
 
 
 def write(video: TrackedVideo, *, masks: bool) -> Iterator[tuple[str, bytes]]:
@@ -49,13 +62,7 @@ def write(video: TrackedVideo, *, masks: bool) -> Iterator[tuple[str, bytes]]:
                 "iscrowd": 0,
                 "category_id": category_ids[track.actor],
                 "segmentation": segmentation,
-                "area": int(rle_tools.area(shape.mask)),
-                "bbox": shape.box(),
-                "attributes": {
-                    "action": shape.action,
-                    "occluded": False,
-                    "track_id": track.number,
-                },
+                **_fields(track, shape),
             }
             annotations.append(annotation)
     categories = [

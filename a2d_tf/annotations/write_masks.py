@@ -20,7 +20,7 @@ from PIL import Image
 from a2d_tf.annotations import frame_names
 from a2d_tf.annotations.conventions import MASKS
 from a2d_tf.annotations.read_masks import COLUMNS, LIST
-from a2d_tf.annotations.tracked_video import Shape, TrackedVideo
+from a2d_tf.annotations.tracked_video import TrackedShape, TrackedVideo
 from a2d_tf.core.errors import InputError
 from a2d_tf.ops.visualize import track_colours
 
@@ -55,7 +55,7 @@ def write(video: TrackedVideo, *, masks: bool) -> Iterator[tuple[str, bytes]]:
     palette = bytes([0, 0, 0]) + track_colours(range(1, 256)).tobytes()
     for frame, tracked_shapes in video.by_frame().items():
         pixels = np.zeros(video.size, np.uint8 if has_palette else np.uint16)
-        for track, shape in sorted(tracked_shapes, key=lambda pair: pair[1].score):
+        for track, shape in sorted(tracked_shapes, key=lambda one: one.shape.score):
             pixels[shape.decoded()] = track.number
         image = Image.fromarray(pixels)
         if has_palette:
@@ -68,43 +68,45 @@ def write(video: TrackedVideo, *, masks: bool) -> Iterator[tuple[str, bytes]]:
 def _object_list(video: TrackedVideo, png_stems: Mapping[int, str]) -> bytes:
     """Return the content of objects.csv; `png_stems` are {frame: name of its PNG}."""
     text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(COLUMNS)
-    actors_of_shapes: dict[int, list[tuple[Shape, str]]] = {}
+    table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    table.writeheader()
+    shapes_of_number: dict[int, list[TrackedShape]] = {}
     for track in video.tracks:
-        of_number = actors_of_shapes.setdefault(track.number, [])
-        of_number.extend((shape, track.actor) for shape in track.shapes)
-    for number, shapes in actors_of_shapes.items():
-        shapes.sort(key=lambda pair: pair[0].frame)
-        table.writerows(_rows(number, shapes, video.name, png_stems))
+        shapes = shapes_of_number.setdefault(track.number, [])
+        shapes.extend(TrackedShape(track, shape) for shape in track.shapes)
+    for shapes in shapes_of_number.values():
+        shapes.sort(key=lambda one: one.shape.frame)
+        table.writerows(_rows(shapes, video.name, png_stems))
     return text.getvalue().encode()
 
 
 def _rows(
-    number: int,
-    shapes: Sequence[tuple[Shape, str]],
-    video_name: str,
-    png_stems: Mapping[int, str],
-) -> list[list[Any]]:
-    """Return the rows of a track, one for each pair on end, as COLUMNS has them.
+    shapes: Sequence[TrackedShape], video_name: str, png_stems: Mapping[int, str]
+) -> list[dict[str, Any]]:
+    """Return the rows of an object, one for each pair on end, as COLUMNS has them.
 
     The first begins, and the last ends, with the video.
 
     Args:
-      number: of the track.
-      shapes: its shapes with their actors, in the order of time.
+      shapes: those of a number, in the order of time.
     """
-    rows: list[list[Any]] = []
+    rows: list[dict[str, Any]] = []
     pair = None
-    for shape, actor in shapes:
-        if (actor, shape.action) == pair:
+    for track, shape in shapes:
+        if (track.actor, shape.action) == pair:
             continue
-        pair = (actor, shape.action)
-        first: int | str = ""
+        pair = (track.actor, shape.action)
+        row = {
+            "video": video_name,
+            "object": track.number,
+            "actor": track.actor,
+            "action": shape.action,
+        }
         if rows:
             first = _number(png_stems[shape.frame], video_name)
-            rows[-1][-1] = first - 1
-        rows.append([video_name, number, actor, shape.action, first, ""])
+            row["first"] = first
+            rows[-1]["last"] = first - 1
+        rows.append(row)
     return rows
 
 
