@@ -23,6 +23,7 @@ from a2d_tf.training import (
     suggestion_length,
     suggestion_remarks,
     suggestion_rules,
+    suggestion_sizes,
 )
 from a2d_tf.training.host import Host
 from a2d_tf.training.suggestion import Settings, Suggestion, json_path
@@ -52,15 +53,15 @@ def no_weights(monkeypatch, tmp_path):
     ],
 )
 def test_the_canvas_holds_the_frames_or_is_shrunk(sizes, most, expected):
-    assert suggestion_rules.canvas(dict.fromkeys(sizes.split(), 1), most) == expected
+    assert suggestion_sizes.canvas(dict.fromkeys(sizes.split(), 1), most) == expected
 
 
 def test_anchors_go_from_the_small_boxes_to_the_large_ones():
-    spread, by_half, by_two = suggestion_rules.anchor_choices([16, 16, 64, 256, 256])
+    spread, by_half, by_two = suggestion_sizes.anchor_choices([16, 16, 64, 256, 256])
     assert spread == by_two == ((16,), (32,), (64,), (128,), (256,))
     assert by_half == ((16,), (24,), (40,), (80,), (160,))
     # An anchor spans its cells.
-    spread, *_ = suggestion_rules.anchor_choices([5, 5, 6, 6])
+    spread, *_ = suggestion_sizes.anchor_choices([5, 5, 6, 6])
     assert spread == ((10,), (20,), (40,), (80,), (160,))
 
 

@@ -93,13 +93,18 @@ def suggest(
       InputError: unusable records, or `after` is no run for them.
     """
     from a2d_tf.data.inspection import gather
-    from a2d_tf.training import presets, suggestion_remarks, suggestion_rules
+    from a2d_tf.training import (
+        presets,
+        suggestion_remarks,
+        suggestion_rules,
+        suggestion_sizes,
+    )
 
     preset = presets.preset_for(host)
     reads = presets.reads_labels(preset, manifest.counts["train"]["videos"])
     if reads and not after:
         preset = _preset_that_reads(manifest, preset)
-    canvas = suggestion_rules.canvas(manifest.sizes, preset.most_pixels)
+    canvas = suggestion_sizes.canvas(manifest.sizes, preset.most_pixels)
     contents = gather(manifest, canvas)
 
     suggest_settings = functools.partial(
@@ -163,11 +168,11 @@ def _skill_of_single_frames(manifest: Manifest) -> float | None:
     `ridge.skill`. None if the videos are too few to tell.
     """
     from a2d_tf.model.network import Network
-    from a2d_tf.training import presets, run_start, suggestion_rules
+    from a2d_tf.training import presets, run_start, suggestion_sizes
     from a2d_tf.training.fit_readout import fit_readout
 
     still = presets.STILL
-    height, width = suggestion_rules.canvas(manifest.sizes, still.most_pixels)
+    height, width = suggestion_sizes.canvas(manifest.sizes, still.most_pixels)
     config = Config.parse(
         [
             f"--flagfile={command_line.find(still.flagfile)}",

@@ -94,14 +94,21 @@ def training_settings(
     return settings
 
 
-def _fitting_batch(host, preset, pixels):
+def _fitting_batch(host: Host, preset: Preset, pixels: int) -> int:
     """Return the largest power of two of clips that fits the memory."""
     memory = USABLE_MEMORY * (host.gpu or host.memory) - preset.weights_memory
     most_clips = max(1, memory / (preset.clip_memory * pixels / SQUARE))
     return min(preset.batch, 2 ** int(math.log2(most_clips)))
 
 
-def _number_of_steps(*, preset, wanted_steps, start_hours, step_hours, minutes):
+def _number_of_steps(
+    *,
+    preset: Preset,
+    wanted_steps: float,
+    start_hours: float,
+    step_hours: float,
+    minutes: float | None,
+) -> int:
     """Return the steps of a training: those of the preset's epochs, if time allows.
 
     Never fewer than the preset's least, except to meet the given minutes: a network

@@ -7,7 +7,7 @@ import numpy as np
 from a2d_tf.data.inspection import Contents
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.training.presets import STILL, Preset
-from a2d_tf.training.suggestion_rules import largest_size
+from a2d_tf.training.suggestion_sizes import largest_size
 
 _SMALL_SIDE = 8  # pixels below which the smallest anchors hardly meet a box
 _SMALL_SHARE = 0.1  # of the boxes, from which on small boxes are remarked
@@ -43,7 +43,9 @@ def remarks(
     return lines
 
 
-def _remark_on_size(manifest, contents, preset):
+def _remark_on_size(
+    manifest: Manifest, contents: Contents, preset: Preset | None
+) -> str | None:
     """Return what larger frames would improve, or None."""
     height = manifest.image_height
     width = manifest.image_width
@@ -66,7 +68,7 @@ def _remark_on_size(manifest, contents, preset):
     return None
 
 
-def _remark_on_number(manifest, contents):
+def _remark_on_number(manifest: Manifest, contents: Contents) -> str:
     """Return whether the annotated frames are likely to be enough."""
     train = contents.summaries["train"]
     pairs = len(manifest.label_space.codes)

@@ -1,17 +1,17 @@
 """The rules by which settings are suggested for records and a machine.
 
-Sizes, anchors and the scale of flow follow from the records, the network from the
-machine; batch and number of steps are in `suggestion_length`. docs/training.md,
-docs/experiments.md and docs/performance.md have the measurements behind some of the
-numbers; the others are rules of thumb.
+The scale of flow follows from the records, the network from the machine. Canvas and
+anchors are in `suggestion_sizes`, batch and number of steps in `suggestion_length`.
+docs/training.md, docs/experiments.md and docs/performance.md have the measurements
+behind some of the numbers; the others are rules of thumb.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
 import re
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,13 +20,11 @@ import tensorflow as tf
 from a2d_tf.core import command_line
 from a2d_tf.core.config import Config, ModelConfig
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.limits import MAX_SIDE
+from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import pipeline
-from a2d_tf.data.inspection import Contents
+from a2d_tf.data.inspection import Contents, Summary
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.model import backbones
-from a2d_tf.ops.anchors import ROI_POSITIVE_IOU, STRIDES
-from a2d_tf.pretrained.anchor_deltas import anchor_ratios
 from a2d_tf.runs import run_folder
 from a2d_tf.training.host import Host, Speed
 from a2d_tf.training.presets import (
@@ -41,18 +39,15 @@ from a2d_tf.training.presets import (
 )
 from a2d_tf.training.suggestion import Settings
 from a2d_tf.training.suggestion_length import training_settings
+from a2d_tf.training.suggestion_sizes import anchor_settings
 
 _FEW_VIDEOS = 20  # training videos below which none is held out
 # The same with a readout, which learns much from each video (docs/real_video.md).
 _FEW_VIDEOS_TO_READ = 50
-_CELL = 32  # of the coarsest map that a canvas must divide into
-_LEAST_CELLS = 2.5  # an anchor's least side, in strides of its level
 # On p(actor), of a network that has learned little (docs/real_video.md).
 _THRESHOLD = 0.3
 _LEAST_FLOW = 1e-3  # standard deviation in pixels below which nothing moves
 _MOST_FLOW_SCALE = 1000.0
-AnchorSizes = tuple[tuple[float, ...], ...]
-"""Sides of the anchors of each level, ascending."""
 _SIDES = {"left", "right", "leftwards", "rightwards", "clockwise", "counterclockwise"}
 
 
@@ -184,13 +179,13 @@ def _start_of_preset(
             f"size of the stored frames; on a CPU at most {most_pixels} pixels",
         )
     )
-    settings.append(_anchor_settings(contents.boxes, base.model, preset))
+    settings.append(anchor_settings(contents.boxes, base.model, preset))
     if not preset.single_frames:
         settings += _motion_settings(contents.deviations, preset, base.model)
     return _Start(preset, base, settings)
 
 
-def _backbone_settings(reads):
+def _backbone_settings(reads: bool) -> Settings:
     """Return how far backbones that start from ImageNet's weights are trained."""
     flags: dict[str, Any] = {"backbone_rate": 0.1}
     reason = "backbones close to ImageNet's"
@@ -200,79 +195,9 @@ def _backbone_settings(reads):
     return Settings(flags, f"{reason} (docs/real_video.md)")
 
 
-def canvas(sizes: dict[str, int], most_pixels: float = math.inf) -> tuple[int, int]:
-    """Return the least (height, width) in multiples of 32 that holds the frames.
-
-    Args:
-      sizes: of the stored frames, as in a manifest.
-      most_pixels: a larger canvas is shrunk to about as many, of the same aspect.
-    """
-    size = largest_size(sizes)
-    cells = np.ceil(size / _CELL)
-    if np.prod(cells) * _CELL**2 > most_pixels:
-        factor = math.sqrt(most_pixels / np.prod(size))
-        cells = np.maximum(np.round(size * factor / _CELL), 1)
-    return int(cells[0]) * _CELL, int(cells[1]) * _CELL
-
-
-def largest_size(sizes: dict[str, int]) -> np.ndarray:
-    """Return the largest [height, width] of a manifest's {'<height>x<width>': ...}."""
-    return np.max([np.array(key.split("x"), int) for key in sizes], axis=0)
-
-
-def anchor_choices(sides: np.ndarray) -> list[AnchorSizes]:
-    """Return sizes of anchors to choose from, one of each level.
-
-    Each choice begins at the 5 % quantile of the sides and goes in geometric steps: up
-    to the 95 % quantile, or by 1.5, or by 2 a level. A level's anchor is at least 2.5
-    of its cells, so that few boxes fall between two of them.
-
-    Args:
-      sides: square roots of the boxes' areas, pixels of the canvas.
-    """
-    low, high = np.quantile(sides, (0.05, 0.95))
-    low = max(round(low), 1)  # whole, so that doubled sizes are
-    choices: list[AnchorSizes] = []
-    for growth in ((high / low) ** (1 / (len(STRIDES) - 1)), 1.5, 2.0):
-        sizes = low * growth ** np.arange(len(STRIDES))
-        sizes = np.clip(sizes, _LEAST_CELLS * np.array(STRIDES), MAX_SIDE)
-        choices.append(tuple((float(size),) for size in np.round(sizes)))
-    return choices
-
-
-def _anchors_text(sizes: AnchorSizes) -> str:
-    """Return sizes of anchors as --anchor_sizes has them."""
-    levels = []
-    for level in sizes:
-        levels.append("+".join(f"{size:g}" for size in level))
-    return ",".join(levels)
-
-
-def _anchor_settings(boxes, model, preset):
-    """Return the sizes that reach most boxes, then those closest to them.
-
-    The sizes must fit the weights. The preset's own come first.
-    """
-    trained_sizes = backbones.CONVENTIONS[preset.rgb_convention].anchors
-    best: AnchorSizes = ()
-    best_quality = (-1.0, -1.0)
-    for sizes in [model.anchors, *anchor_choices(boxes.sides())]:
-        if trained_sizes and not anchor_ratios(trained_sizes, sizes):
-            continue
-        overlaps = boxes.overlaps(sizes)
-        recall = round(100 * np.mean(overlaps >= ROI_POSITIVE_IOU))
-        quality = (recall, overlaps.mean())
-        if quality > best_quality:
-            best = sizes
-            best_quality = quality
-    return Settings(
-        {"anchor_sizes": _anchors_text(best)},
-        f"anchors of IoU {ROI_POSITIVE_IOU:g} or more for {best_quality[0]} % of the"
-        " boxes",
-    )
-
-
-def _motion_settings(deviations, preset, model):
+def _motion_settings(
+    deviations: dict[str, float], preset: Preset, model: ModelConfig
+) -> list[Settings]:
     """Return the use of flow and its scale, and the public weights of both streams."""
     flow = deviations["flow"]
     rgb = deviations["rgb"]
@@ -305,7 +230,7 @@ def _motion_settings(deviations, preset, model):
     return settings
 
 
-def _instance_settings(train, base):
+def _instance_settings(train: Summary, base: Config) -> list[Settings]:
     """Return room for as many instances as a frame has, if there is not enough."""
     most = max(train.per_clip)
     max_instances = base.training.max_instances
@@ -319,7 +244,7 @@ def _instance_settings(train, base):
     return [Settings(flags, f"a frame has up to {most} instances")]
 
 
-def _validation_settings(videos, least_videos):
+def _validation_settings(videos: Collection[str], least_videos: int) -> Settings:
     """Return the share of the training videos that is held out to choose the threshold.
 
     Args:
@@ -343,7 +268,7 @@ def _validation_settings(videos, least_videos):
     )
 
 
-def _mirroring_settings(labels):
+def _mirroring_settings(labels: LabelSpace) -> list[Settings]:
     """Return that clips are not mirrored, if the name of a label has a side."""
     sided_names = []
     for name in (*labels.actors, *labels.actions):

@@ -1,0 +1,94 @@
+"""The suggested canvas and anchors, by the sizes of frames and boxes."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from a2d_tf.core.config import ModelConfig
+from a2d_tf.core.limits import MAX_SIDE
+from a2d_tf.data.inspection import Boxes
+from a2d_tf.model import backbones
+from a2d_tf.ops.anchors import ROI_POSITIVE_IOU, STRIDES
+from a2d_tf.pretrained.anchor_deltas import anchor_ratios
+from a2d_tf.training.presets import Preset
+from a2d_tf.training.suggestion import Settings
+
+AnchorSizes = tuple[tuple[float, ...], ...]
+"""Sides of the anchors of each level, ascending."""
+
+_CELL = 32  # of the coarsest map that a canvas must divide into
+_LEAST_CELLS = 2.5  # an anchor's least side, in strides of its level
+
+
+def canvas(sizes: dict[str, int], most_pixels: float = math.inf) -> tuple[int, int]:
+    """Return the least (height, width) in multiples of 32 that holds the frames.
+
+    Args:
+      sizes: of the stored frames, as in a manifest.
+      most_pixels: a larger canvas is shrunk to about as many, of the same aspect.
+    """
+    size = largest_size(sizes)
+    cells = np.ceil(size / _CELL)
+    if np.prod(cells) * _CELL**2 > most_pixels:
+        factor = math.sqrt(most_pixels / np.prod(size))
+        cells = np.maximum(np.round(size * factor / _CELL), 1)
+    return int(cells[0]) * _CELL, int(cells[1]) * _CELL
+
+
+def largest_size(sizes: dict[str, int]) -> np.ndarray:
+    """Return the largest [height, width] of a manifest's {'<height>x<width>': ...}."""
+    return np.max([np.array(key.split("x"), int) for key in sizes], axis=0)
+
+
+def anchor_choices(sides: np.ndarray) -> list[AnchorSizes]:
+    """Return sizes of anchors to choose from, one of each level.
+
+    Each choice begins at the 5 % quantile of the sides and goes in geometric steps: up
+    to the 95 % quantile, or by 1.5, or by 2 a level. A level's anchor is at least 2.5
+    of its cells, so that few boxes fall between two of them.
+
+    Args:
+      sides: square roots of the boxes' areas, pixels of the canvas.
+    """
+    low, high = np.quantile(sides, (0.05, 0.95))
+    low = max(round(low), 1)  # whole, so that doubled sizes are
+    choices: list[AnchorSizes] = []
+    for growth in ((high / low) ** (1 / (len(STRIDES) - 1)), 1.5, 2.0):
+        sizes = low * growth ** np.arange(len(STRIDES))
+        sizes = np.clip(sizes, _LEAST_CELLS * np.array(STRIDES), MAX_SIDE)
+        choices.append(tuple((float(size),) for size in np.round(sizes)))
+    return choices
+
+
+def _anchors_text(sizes: AnchorSizes) -> str:
+    """Return sizes of anchors as --anchor_sizes has them."""
+    levels = []
+    for level in sizes:
+        levels.append("+".join(f"{size:g}" for size in level))
+    return ",".join(levels)
+
+
+def anchor_settings(boxes: Boxes, model: ModelConfig, preset: Preset) -> Settings:
+    """Return the sizes that reach most boxes, then those closest to them.
+
+    The sizes must fit the weights. The preset's own come first.
+    """
+    trained_sizes = backbones.CONVENTIONS[preset.rgb_convention].anchors
+    best: AnchorSizes = ()
+    best_quality = (-1.0, -1.0)
+    for sizes in [model.anchors, *anchor_choices(boxes.sides())]:
+        if trained_sizes and not anchor_ratios(trained_sizes, sizes):
+            continue
+        overlaps = boxes.overlaps(sizes)
+        recall = round(100 * np.mean(overlaps >= ROI_POSITIVE_IOU))
+        quality = (recall, overlaps.mean())
+        if quality > best_quality:
+            best = sizes
+            best_quality = quality
+    return Settings(
+        {"anchor_sizes": _anchors_text(best)},
+        f"anchors of IoU {ROI_POSITIVE_IOU:g} or more for {best_quality[0]} % of the"
+        " boxes",
+    )
