@@ -12,8 +12,9 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from a2d_tf.core.command_line import flag_text
-from a2d_tf.core.config import SECTIONS, help_of
+from a2d_tf.core.config import SECTIONS
 from a2d_tf.core.files import write_text
+from a2d_tf.core.setting import about
 
 _INTRODUCTION = """# Flags
 
@@ -32,18 +33,16 @@ def text() -> str:
     """Return the page as Markdown."""
     parts = [_INTRODUCTION]
     for name, section in SECTIONS.items():
-        summary = section.__doc__.split("\n\n")[0]
-        parts.append(f"\n## {name.capitalize()}\n\n{summary}\n\n")
-        meanings = help_of(section)
+        parts.append(f"\n## {name.capitalize()}\n\n{section.__doc__}\n\n")
         for field in dataclasses.fields(section):
-            parts.append(_row(field, meanings[field.name]))
+            parts.append(_row(field))
     return "".join(parts)
 
 
-def _row(field, meaning):
+def _row(field):
     """Return the line of the page about one setting."""
-    row = f"- `--{field.name}={flag_text(field.default)}`: {meaning}"
-    choices = [f"`{choice}`" for choice in field.metadata.get("enum_values", ())]
+    row = f"- `--{field.name}={flag_text(field.default)}`: {about(field).help}"
+    choices = [f"`{choice}`" for choice in about(field).choices]
     if choices:
         row += f" ({', '.join(choices)})"
     return f"{row}\n"

@@ -1,0 +1,38 @@
+"""The text of --anchor_sizes."""
+
+from __future__ import annotations
+
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.limits import MAX_SIDE
+
+_MOST = 8  # sizes of a pyramid level
+
+
+def parse(text: str) -> tuple[tuple[float, ...], ...]:
+    """Parse --anchor_sizes: a side in pixels for each of P2 to P6, or several, as 8+16.
+
+    Returns:
+      five tuples of floats, each ascending.
+
+    Raises:
+      InputError: not five levels, too many sizes in one, or sizes not positive and
+        ascending.
+    """
+    try:
+        levels = [tuple(map(float, sizes.split("+"))) for sizes in text.split(",")]
+    except ValueError:
+        levels = []
+    if len(levels) != 5 or not all(map(_are_sizes_of_level, levels)):
+        raise InputError(
+            f"--anchor_sizes={text}: use five sizes, or up to {_MOST} per"
+            " level: 8+16"
+        )
+    return tuple(levels)
+
+
+def _are_sizes_of_level(sizes):
+    """Return whether a pyramid level can have anchors of these sizes."""
+    if len(sizes) > _MOST or not sizes[-1] <= MAX_SIDE:
+        return False
+    # Ascending, because levels share the weights of their largest anchors.
+    return all(lower < upper for lower, upper in zip((0.0, *sizes), sizes))
