@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -147,7 +147,7 @@ def keep_key_frames(video: TrackedVideo, every: int) -> TrackedVideo:
         if frame >= latest + every:
             key_frames.add(frame)
             latest = frame
-    video = _with_ends(video, video)
+    video = _end_tracks_where_gone(video)
     for track in video.tracks:
         for index in _changes(track.shapes):
             key_frames.add(track.shapes[index].frame)
@@ -161,8 +161,11 @@ def interpolate_boxes(video: TrackedVideo, min_iou: float) -> TrackedVideo:
     them, CVAT moves the box on a straight line. If the IoU of a box with the one on the
     line is not above `min_iou`, the worst such frame becomes a key frame, too.
     """
-    shapes = [_interpolated(track.shapes, min_iou) for track in video.tracks]
-    return _with_shapes(video, shapes)
+
+    def interpolate(shapes: Sequence[Shape]) -> list[Shape]:
+        return _interpolated(shapes, min_iou)
+
+    return _change_shapes(video, interpolate)
 
 
 def select_frames(video: TrackedVideo, frames: Collection[int]) -> TrackedVideo:
@@ -171,19 +174,35 @@ def select_frames(video: TrackedVideo, frames: Collection[int]) -> TrackedVideo:
     Each shape ends one frame later, so that no tool interpolates between two of them,
     even if the next of these frames has the track again.
     """
-    part = _only_frames(video, frames)
-    last = video.frame_count or max(video.frames, default=0)
-    shapes_of_tracks = []
-    for track in part.tracks:
-        shapes = []
-        for shape in track.shapes:
-            until = shape.frame + 1 if shape.frame < last else None
-            shapes.append(dataclasses.replace(shape, until=until))
-        shapes_of_tracks.append(shapes)
-    return _with_shapes(part, shapes_of_tracks)
+    last = video.frame_count
+    if last is None:
+        last = max(video.frames, default=0)
+
+    def end_each(shapes: Sequence[Shape]) -> list[Shape]:
+        ended = []
+        for shape in shapes:
+            until = None
+            if shape.frame < last:
+                until = shape.frame + 1
+            ended.append(dataclasses.replace(shape, until=until))
+        return ended
+
+    return _change_shapes(_only_frames(video, frames), end_each)
 
 
-def _changes(shapes):
+def _change_shapes(
+    video: TrackedVideo, change: Callable[[Sequence[Shape]], list[Shape]]
+) -> TrackedVideo:
+    """Change the shapes of each track; drop tracks that have none left."""
+    tracks = []
+    for track in video.tracks:
+        shapes = change(track.shapes)
+        if shapes:
+            tracks.append(dataclasses.replace(track, shapes=tuple(shapes)))
+    return dataclasses.replace(video, tracks=tuple(tracks))
+
+
+def _changes(shapes: Sequence[Shape]) -> list[int]:
     """Return the indices of the shapes where a track begins, ends or changes its
     action, ascending.
     """
@@ -196,7 +215,7 @@ def _changes(shapes):
     return sorted(indices)
 
 
-def _interpolated(shapes, min_iou):
+def _interpolated(shapes: Sequence[Shape], min_iou: float) -> list[Shape]:
     """Return the shapes of a track, with an interpolated box except in key frames."""
     boxes = np.array([shape.box() for shape in shapes])
     frames = np.array([shape.frame for shape in shapes])
@@ -222,44 +241,37 @@ def _interpolated(shapes, min_iou):
     return result
 
 
-def _only_frames(video, frames):
+def _only_frames(video: TrackedVideo, frames: Collection[int]) -> TrackedVideo:
     """Keep what is in these frames; drop tracks that are in none of them."""
-    shapes_of_tracks = []
-    for track in video.tracks:
-        shapes_of_tracks.append([s for s in track.shapes if s.frame in frames])
-    part = _with_shapes(video, shapes_of_tracks)
+
+    def keep(shapes: Sequence[Shape]) -> list[Shape]:
+        return [shape for shape in shapes if shape.frame in frames]
+
+    part = _change_shapes(video, keep)
     return dataclasses.replace(part, frames=tuple(sorted(frames)))
 
 
-def _with_shapes(video, shapes_of_tracks):
-    """Replace the shapes of each track; drop tracks that have none."""
-    tracks = []
-    for track, shapes in zip(video.tracks, shapes_of_tracks):
-        if shapes:
-            tracks.append(dataclasses.replace(track, shapes=tuple(shapes)))
-    return dataclasses.replace(video, tracks=tuple(tracks))
-
-
-def _with_ends(part, video):
-    """Set `Shape.until` of a part's shapes, by the frames looked at in `video`.
+def _end_tracks_where_gone(video: TrackedVideo) -> TrackedVideo:
+    """Set `Shape.until`.
 
     It is the next frame looked at if the track has no shape there; else None.
     """
     next_frames = _next_frames(video)
-    shapes_of_tracks = []
-    for track in part.tracks:
-        frames = {shape.frame for shape in track.shapes}
-        shapes = []
-        for shape in track.shapes:
+
+    def end(shapes: Sequence[Shape]) -> list[Shape]:
+        frames = {shape.frame for shape in shapes}
+        ended = []
+        for shape in shapes:
             until = next_frames.get(shape.frame)
             if until in frames:
                 until = None
-            shapes.append(dataclasses.replace(shape, until=until))
-        shapes_of_tracks.append(shapes)
-    return _with_shapes(part, shapes_of_tracks)
+            ended.append(dataclasses.replace(shape, until=until))
+        return ended
+
+    return _change_shapes(video, end)
 
 
-def _next_frames(video):
+def _next_frames(video: TrackedVideo) -> dict[int, int]:
     """Return {frame looked at: the next one}.
 
     The one after the last is a step later, if the video is that long.
