@@ -1,6 +1,4 @@
-"""The formats that are read, and which file of an export is of which, by its
-content.
-"""
+"""The formats that are read; the content of a file tells which one it is of."""
 
 from __future__ import annotations
 
@@ -20,13 +18,24 @@ from a2d_tf.core.errors import InputError
 
 
 class Format(NamedTuple):
-    """A format: how the paths of its files end, in small letters; whether a content,
-    see `File`, is of it; its reader, which raises InputError for a damaged file.
+    """A format.
+
+    Attributes:
+      suffixes: how the paths of its files end, in small letters.
+      matches: takes the content of a `File`; returns whether it is of this format.
+      read: the reader, which raises InputError for a damaged file.
     """
 
     suffixes: tuple[str, ...]
     matches: Callable[[Any], bool]
     read: Callable[[File, ReadOptions], list[Document]]
+
+
+class _UnreadFile(NamedTuple):
+    """A file of an export, and the formats whose files may be called so."""
+
+    file: File
+    possible_formats: list[str]
 
 
 # In the order in which they are asked: the more particular ones first.
@@ -56,7 +65,7 @@ def read_export(path: pathlib.Path, options: ReadOptions) -> list[Document]:
     """
     format_name = options.format_name
     documents: list[Document] = []
-    others: list[tuple[File, list[str]]] = []  # with the formats of their suffixes
+    others: list[_UnreadFile] = []
     for container, name in _files(path):
         possible_formats = _formats_of_suffix(name)
         if not possible_formats:
@@ -66,7 +75,7 @@ def read_export(path: pathlib.Path, options: ReadOptions) -> list[Document]:
         if file_format and format_name in (None, file_format):
             documents += _FORMATS[file_format].read(file, options)
         else:
-            others.append((file, possible_formats))
+            others.append(_UnreadFile(file, possible_formats))
     if not documents and format_name:
         for file, possible_formats in others:
             if format_name in possible_formats:  # the reader says what is wrong
