@@ -124,10 +124,8 @@ def read(folder: str | os.PathLike, min_score: float = 0.0) -> list[TrackBouts]:
     Raises:
       InputError: the file is missing, or names the field that is missing or malformed.
     """
-    # Without the rows of single frames, which are nearly all of a long video's file.
-    rows = read_tracks(folder, _TRACK, _without_frame_row)
     tracks = []
-    for row in rows:
+    for row in read_tracks(folder, _TRACK):
         if row["mean_score"] < min_score:
             continue
         if not row["actions"]:
@@ -148,13 +146,6 @@ def read(folder: str | os.PathLike, min_score: float = 0.0) -> list[TrackBouts]:
         )
         tracks.append(track)
     return sorted(tracks, key=lambda track: (track.bouts[0].start, track.number))
-
-
-def _without_frame_row(fields):
-    """Return the fields of a JSON object; None for the row of a frame, with a bbox."""
-    if "bbox" in fields:
-        return None
-    return fields
 
 
 def read_all(

@@ -7,7 +7,7 @@ import json
 import os
 import pathlib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from a2d_tf.core.checked_json import check_json, load_json, number, whole
@@ -48,7 +48,7 @@ _VIDEO_INFO = {
     "unsure_frames?": whole(),
     "damaged_frames?": whole(),
     "frames_with_extra?": whole(),
-    "labels": LabelSpace.from_fields,
+    "labels": {},
     "boxes_only?": bool,
     "max_tracks?": (str, None),
 }
@@ -97,7 +97,12 @@ class VideoInfo:
 
 def read_video_info(folder: str | os.PathLike) -> VideoInfo:
     """Read `video.json`; InputError if it is missing or damaged."""
-    fields = load_json(os.path.join(folder, VIDEO_FILE), _VIDEO_INFO, REMEDY)
+    path = os.path.join(folder, VIDEO_FILE)
+    fields = load_json(path, _VIDEO_INFO, REMEDY)
+    try:
+        labels = LabelSpace.from_fields(fields["labels"])
+    except ValueError as error:
+        raise InputError(f"{path}: labels: {error}; {REMEDY}") from error
     images = fields["images"]
     return VideoInfo(
         name=fields["name"],
@@ -109,7 +114,7 @@ def read_video_info(folder: str | os.PathLike) -> VideoInfo:
         fps=float(fields["fps"]),
         # Earlier versions knew no rate of images.
         fps_is_assumed=fields.get("fps_is_assumed", images is not None),
-        labels=LabelSpace.from_fields(fields["labels"]),
+        labels=labels,
         boxes_only=fields.get("boxes_only", False),
         max_tracks=fields.get("max_tracks"),
         unsure_frames=fields.get("unsure_frames", 0),
@@ -181,38 +186,35 @@ def folders_of(paths: Iterable[str]) -> list[pathlib.Path]:
     return folders
 
 
-def read_tracks(
-    folder: str | os.PathLike, kind: Any, hook: Callable[[dict], Any] | None = None
-) -> list[dict]:
-    """Read `tracks.json`, which has a track a line.
+def read_tracks(folder: str | os.PathLike, kind: Any) -> Iterator[dict]:
+    """Yield the tracks of `tracks.json`, which has a track a line.
 
-    Line by line, because a long video's file as a whole takes twice its size in memory.
+    They are read line by line, because a long video's file as a whole takes twice its
+    size in memory.
 
     Args:
       kind: what a track must hold, as for `check_json`.
-      hook: what is made of each object, as for `json.loads`.
 
     Raises:
       InputError: the file is missing or damaged; names the field.
     """
     path = pathlib.Path(folder, RESULT_FILES["tracks"])
-    tracks: list[dict] = []
     text = ""
+    count = 0
     try:
         with open(path, encoding="utf-8") as file:
             for line in file:
                 text = line.strip().rstrip(",")
                 if text in ("", "[", "]", "[]"):
                     continue
-                value = json.loads(text, object_hook=hook)
-                if isinstance(value, list):
-                    tracks += value
-                else:
-                    tracks.append(value)
+                value = json.loads(text)
+                tracks = value if isinstance(value, list) else [value]
+                for track in tracks:
+                    check_json(track, kind, f"[{count}]")
+                    yield track
+                    count += 1
         if not text.endswith("]"):
             raise ValueError("truncated")
-        check_json(tracks, [kind])
     except (OSError, ValueError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{path}: {reason}; {REMEDY}, with its tracks") from error
-    return tracks
