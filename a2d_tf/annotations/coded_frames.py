@@ -48,13 +48,9 @@ class CodedVideo:
         """
         if not observation.bouts:
             return
+        if not self._path.is_dir():
+            observation.check_film(str(self._path))
         if observation.counts_images:
-            if not self._path.is_dir():
-                raise InputError(
-                    f"{observation.file}: {quoted(observation.name)} was coded from"
-                    f" images, but {self._path} is a film; pass the folder of images in"
-                    " --videos"
-                )
             for bout in observation.bouts:
                 yield bout, _frames_of_images(bout, self._image_names)
         else:
@@ -77,18 +73,10 @@ class CodedVideo:
     def _seconds(self, observation: Observation, fps: float | None) -> np.ndarray:
         """Return when each frame begins in the clock of an observation."""
         if not self._path.is_dir():
-            if observation.has_assumed_times:
-                raise InputError(
-                    f"{observation.file}: its seconds are of images that a2d predict"
-                    f" took to come at {observation.fps:g} a second, but"
-                    f" {self._path} is a film; predict the images again with --fps"
-                )
             if observation.from_first_frame:
                 return self._film_seconds
             return self._film_seconds + self._film_start
-        rate = fps or observation.fps
-        if observation.has_assumed_times:
-            rate = observation.fps
+        rate = observation.rate_of_images(fps)
         if rate is None:
             raise InputError(
                 f"{observation.file}: {quoted(observation.name)} has seconds, but"

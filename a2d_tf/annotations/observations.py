@@ -69,6 +69,33 @@ class Observation:
     bouts: list[CodedBout] = dataclasses.field(default_factory=list)
     modifiers: int = 0
 
+    def rate_of_images(
+        self, fps: float | None, otherwise: float | None = None
+    ) -> float | None:
+        """Return how many images its seconds count; None if nobody said so.
+
+        Args:
+          fps: what the user says, which wins over the file, unless the seconds of the
+            file were made by its own rate.
+          otherwise: the rate if neither says one.
+        """
+        if self.has_assumed_times:
+            return self.fps
+        return fps or self.fps or otherwise
+
+    def check_film(self, film: str) -> None:
+        """Raise InputError if the times cannot be those of a film, but of images."""
+        problem = ""
+        if self.counts_images:
+            problem = "was coded from images"
+        elif self.has_assumed_times:
+            problem = "has seconds of images, whose rate was only assumed"
+        if problem:
+            raise InputError(
+                f"{self.file}: {quoted(self.name)} {problem}, but {film} is a film; use"
+                " the folder of images, or predict it again with --fps"
+            )
+
     def time_text(self, bouts: Sequence[CodedBout]) -> str:
         """Return how long some bouts last: '2.5 s', '3 images' or '2 point events'."""
         total = math.fsum(bout.end - bout.start for bout in bouts)

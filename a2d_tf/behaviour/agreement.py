@@ -169,33 +169,23 @@ def _rate(
         which rate they come; or an observation is not of the prediction's video.
     """
     video = prediction.video
+    stated_rate = None if video.fps_is_assumed else video.fps
     rates = set()
     for observation in observations:
-        where = f"{observation.file}: {quoted(observation.name)}"
-        if video.images is None and observation.counts_images:
-            raise InputError(
-                f"{where} was coded from images, but '{prediction.name}' was predicted"
-                " as a film; predict the folder of images"
-            )
-        if video.images is None and observation.has_assumed_times:
-            raise InputError(
-                f"{where} has the seconds of images at an assumed rate, but"
-                f" '{prediction.name}' is a film; predict the images again with --fps"
-            )
         if video.images is None:
-            rates.add(video.fps)
-        elif observation.has_assumed_times:
-            rates.add(observation.fps or video.fps)
+            observation.check_film(f"'{prediction.name}'")
+            rate: float | None = video.fps
         elif observation.counts_images:
-            rates.add(fps or video.fps)
-        elif fps or observation.fps or not video.fps_is_assumed:
-            rates.add(fps or observation.fps or video.fps)
+            rate = fps or video.fps
         else:
+            rate = observation.rate_of_images(fps, stated_rate)
+        if rate is None:
             raise InputError(
-                f"{where} has seconds, but nothing says how many images a second"
-                f" '{prediction.name}' shows: its prediction took {video.fps:g}; pass"
-                " --fps"
+                f"{observation.file}: {quoted(observation.name)} has seconds, but"
+                f" nothing says how many images a second '{prediction.name}' shows: its"
+                f" prediction took {video.fps:g}; pass --fps"
             )
+        rates.add(rate)
     if len(rates) != 1:
         raise InputError(
             f"'{prediction.name}': observations say {sorted(rates)} images a second;"
