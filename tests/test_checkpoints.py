@@ -41,24 +41,35 @@ def names(folder):
     return sorted(path.stem for path in folder.glob("*.index"))
 
 
-def test_the_newest_stay_and_are_taken_up(tmp_path):
+def test_the_newest_stay_beside_files_of_others(tmp_path):
     made, network, step, _ = checkpointer(tmp_path)
-    assert made.resume() is False
     for number in (2, 4, 6, 7):
         save(made, network, step, number)
-    made.window.values = [{"total": 0.1 + 0.2}]
     folder = tmp_path / "checkpoints"
     (folder / "ckpt-99.index").write_bytes(b"damaged")
     (folder / "ckpt-good.index").write_bytes(b"a user's copy")
     save(made, network, step, 8)
     assert names(folder) == ["ckpt-6", "ckpt-7", "ckpt-8", "ckpt-99", "ckpt-good"]
     assert tf.train.latest_checkpoint(str(folder)) == str(folder / "ckpt-8")
+
+
+def test_the_newest_is_taken_up_with_the_values_of_its_window(tmp_path):
+    made, network, step, _ = checkpointer(tmp_path)
+    assert made.resume() is False
+    save(made, network, step, 7)
+    made.window.values = [{"total": 0.1 + 0.2}]
+    save(made, network, step, 8)
     other, network, step, _ = checkpointer(tmp_path)
     assert other.resume() is True
     assert int(step) == 8 and network.weight.numpy().tolist() == [8, 8, 8]
     assert other.window.values == [{"total": 0.1 + 0.2}]
+
+
+def test_a_run_is_finished_if_its_last_checkpoint_says_so(tmp_path):
+    made, network, step, _ = checkpointer(tmp_path)
+    save(made, network, step, 8)
     assert not checkpoints.is_finished(str(tmp_path), 8)
-    other.mark_finished()
+    made.mark_finished()
     assert checkpoints.is_finished(str(tmp_path), 8)
     # Its last checkpoint was lost, or it has gone on.
     assert not checkpoints.is_finished(str(tmp_path), 10)

@@ -96,13 +96,27 @@ def test_identities_come_back_and_are_left_out_where_there_are_none():
     assert empty.tracks.shape == (0,) and empty.tracks.dtype == np.int64
 
 
-def test_parse_gives_clips_of_any_length_at_the_stored_size():
-    record, none = clip(), clip(masks=[], codes=(), boxes=(), frames=5)
-    serialized = [clip_records.encode(each) for each in (record, none)]
-    data = tf.data.Dataset.from_tensor_slices(serialized).map(clip_records.parse)
+def parsed(*records):
+    """The records as the input pipeline parses them, in one dataset."""
+    serialized = [clip_records.encode(record) for record in records]
+    return tf.data.Dataset.from_tensor_slices(serialized).map(clip_records.parse)
+
+
+def without_instances(frames):
+    return clip(masks=[], codes=(), boxes=(), frames=frames)
+
+
+def test_a_parsed_dataset_has_clips_of_any_length():
+    data = parsed(clip(frames=3), without_instances(frames=5))
     assert data.element_spec["rgb"].shape.as_list() == [None, None, None, 3]
     assert data.element_spec["boxes"].shape.as_list() == [None, 4]
-    fields, empty = data.as_numpy_iterator()
+    lengths = [fields["rgb"].shape[0] for fields in data.as_numpy_iterator()]
+    assert lengths == [3, 5]
+
+
+def test_a_parsed_clip_is_at_the_stored_size():
+    record = clip()
+    (fields,) = parsed(record).as_numpy_iterator()
     assert fields["rgb"].shape == (3, *STORED, 3) and fields["rgb"].dtype == np.uint8
     difference = np.abs(fields["rgb"].astype(int) - record.rgb)
     assert difference.mean() < 2.5 and difference.max() < 16  # JPEG of quality 95
@@ -114,12 +128,16 @@ def test_parse_gives_clips_of_any_length_at_the_stored_size():
     assert fields["masks"].dtype == np.uint8
     assert fields["video"] == b"--x" and fields["frame"] == 7
     assert fields["native_size"].tolist() == [40, 60]
-    assert empty["masks"].shape == (0, *STORED) and empty["boxes"].shape == (0, 4)
-    assert empty["rgb"].shape[0] == 5 and empty["codes"].shape == (0,)
-    truth = clip_records.read_truth(serialized[1])
-    assert (
-        truth.rles == [] and truth.boxes.shape == (0, 4) and not truth.label_map.any()
-    )
+
+
+def test_a_clip_may_have_no_instance():
+    record = without_instances(frames=5)
+    (fields,) = parsed(record).as_numpy_iterator()
+    assert fields["masks"].shape == (0, *STORED) and fields["boxes"].shape == (0, 4)
+    assert fields["codes"].shape == (0,)
+    truth = clip_records.read_truth(clip_records.encode(record))
+    assert truth.rles == [] and truth.boxes.shape == (0, 4)
+    assert not truth.label_map.any()
 
 
 def test_flow_components_do_not_mix_and_fast_ones_are_cut():

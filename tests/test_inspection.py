@@ -1,6 +1,8 @@
 """Statistics of records: counts, anchors' recall; the report of the command."""
 
 import json
+import pathlib
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -66,30 +68,58 @@ def test_the_contents_are_those_of_the_training_records(mini_records, monkeypatc
         inspection.gather(mini_records, (64, 96))
 
 
-@pytest.mark.slow
-def test_a_report_a_list_and_pictures(small_records, tmp_path):
-    listed = tmp_path / "new" / "list.json"
-    words = "--records", small_records, "--json", listed, "--draw", tmp_path / "draw"
+class Inspection(NamedTuple):
+    """What the command leaves: its lines, rows by (video, frame), its pictures."""
+
+    lines: list
+    rows: dict
+    pictures: pathlib.Path
+
+
+@pytest.fixture(scope="module")
+def inspected(small_records, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("inspection")
+    listed = folder / "new" / "list.json"
+    words = "--records", small_records, "--json", listed, "--draw", folder / "draw"
     lines = succeeded(run_a2d("inspect", *words)).splitlines()
-    assert lines[0] == "train: 2 videos, 3 clips, 3 instances, 2 of 43 pairs"
-    assert "test: 1 videos, 1 clips, 1 instances, 1 of 43 pairs" in lines
     rows = {(row["video"], row["frame"]): row for row in json.loads(listed.read_text())}
-    assert set(rows) == {("-b", 1), ("-b", 8), ("--a", 3), ("c", 4)}
-    assert rows["--a", 3]["instances"] == []
-    first = rows["-b", 1]
-    assert (first["split"], first["height"], first["width"]) == ("train", 32, 48)
-    assert first["clip_frames"] == [1, 1, 1, 2, 3]
-    adult, ball = first["instances"]
+    return Inspection(lines, rows, folder / "draw")
+
+
+@pytest.mark.slow
+def test_the_report_has_counts_of_each_split(inspected):
+    assert inspected.lines[0] == (
+        "train: 2 videos, 3 clips, 3 instances, 2 of 43 pairs"
+    )
+    assert "test: 1 videos, 1 clips, 1 instances, 1 of 43 pairs" in inspected.lines
+
+
+@pytest.mark.slow
+def test_the_list_has_a_row_for_each_record(inspected):
+    assert set(inspected.rows) == {("-b", 1), ("-b", 8), ("--a", 3), ("c", 4)}
+    assert inspected.rows["--a", 3]["instances"] == []
+    row = inspected.rows["-b", 1]
+    assert (row["split"], row["height"], row["width"]) == ("train", 32, 48)
+    assert row["clip_frames"] == [1, 1, 1, 2, 3]
+
+
+@pytest.mark.slow
+def test_a_row_describes_each_instance(inspected):
+    adult, ball = inspected.rows["-b", 1]["instances"]
     assert (adult["actor"], adult["action"], adult["code"]) == ("adult", "rolling", 16)
     assert adult["box"] == [8, 4, 24, 20] and adult["area"] == 16 * 16
     assert adult["flow_mean"] == [0, 0]  # the first frame of a video
     assert (adult["track"], ball["track"]) == (None, None)
     assert ball["code"] == 34 and ball["box"] == [20, 15, 40.5, 25.5]
-    (moved,) = rows["c", 4]["instances"]
+    (moved,) = inspected.rows["c", 4]["instances"]
     np.testing.assert_allclose(moved["flow_mean"], [2, 0], atol=0.2)
-    names = sorted(path.name for path in (tmp_path / "draw").iterdir())
+
+
+@pytest.mark.slow
+def test_each_record_has_a_picture_of_its_frame_flow_and_labels(inspected):
+    names = sorted(path.name for path in inspected.pictures.iterdir())
     assert names == ["--a_00003.png", "-b_00001.png", "-b_00008.png", "c_00004.png"]
-    picture = cv2.imread(str(tmp_path / "draw/c_00004.png"))
+    picture = cv2.imread(str(inspected.pictures / "c_00004.png"))
     assert picture.shape == (320, 3 * 480, 3)
     frame, flow, labels = np.split(picture, 3, axis=1)
     # The ball's mask is green over the frame, the moving texture red, the label map

@@ -1,6 +1,7 @@
 """The whole network: its variants, what it looks at, what learns in each phase."""
 
 import dataclasses
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from tiny_network import LEARNING
 from a2d_tf.core.config import InferenceConfig
 from a2d_tf.core.labels import A2D
 from a2d_tf.model.inference import infer, infer_key_frames
+from a2d_tf.model.network import Network
 from a2d_tf.training import forward, optimizer
 from a2d_tf.training.phases import set_phase
 from a2d_tf.training.train_step import TrainState, make_train_step
@@ -65,68 +67,114 @@ def variable_names(variables):
     return sorted(v.name for v in variables)
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_variant_builds_runs_and_learns(variant, monkeypatch):
-    converted = []
-    with monkeypatch.context() as patch:  # AutoGraph looks through no layer
-        patch.setattr(
-            api, "_convert_actual", lambda entity, _: converted.append(entity) or 1 / 0
-        )
-        network = tiny_network.make(**variant)
-    assert not converted
-    model = network.model_config
-    pairs = model.label_mode == "cartesian"
+@pytest.fixture(scope="module")
+def converted_by_autograph():
+    """What AutoGraph looks through while a `variant` is built."""
+    return []
 
-    # It runs on two frames of different sizes.
-    inputs = dict(tiny_network.clip(2, model.frames), size=SIZE)
-    if not model.use_flow:
+
+@pytest.fixture(scope="module", params=VARIANTS, ids=["late", "hierarchical", "pairs"])
+def variant(request, converted_by_autograph):
+    """A network of other settings."""
+
+    def convert(entity, _):
+        converted_by_autograph.append(entity)
+        raise ZeroDivisionError
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(api, "_convert_actual", convert)
+        return tiny_network.make(**request.param)
+
+
+@pytest.fixture(scope="module")
+def variant_inputs(variant):
+    """Two frames of different sizes."""
+    inputs = dict(tiny_network.clip(2, variant.model_config.frames), size=SIZE)
+    if not variant.model_config.use_flow:
         del inputs["flow"]
-    made = infer(network, inputs, SETTINGS)
-    masks, table = made.detections.more["masks"], made.table
-    assert masks.shape == (2, 5, 28, 28)
-    assert table.class_scores.shape == (2, 12, 43 if pairs else 7)
-    assert table.boxes.shape == (2, 12, 7, 4) and table.joint_scores.shape == (
-        2,
-        12,
-        7,
-        9,
-    )
-    assert (table.joint_boxes is not None) == pairs
-    assert not table.joint_scores.numpy()[:, :, ~A2D.valid].any()
-    assert made.valid.numpy()[:, 0].all()
-    limit = np.tile(SIZE.numpy(), 2)[:, None]
-    assert (made.rois.numpy() <= limit).all() and (made.rois.numpy() >= 0).all()
-    assert set(made.detections.code.numpy().ravel()) <= {0, *A2D.codes}
-    if not model.use_mask:
-        assert "mask_head" not in network.parts()
-        assert (masks.numpy() == 1).all()
-    # On the instances alone the action head gives the same.
-    features = network.clip_features(inputs)
-    few = infer_key_frames(network, features, SIZE, SETTINGS, inputs["rgb"]).detections
-    for one, other in zip(tf.nest.flatten(few), tf.nest.flatten(made.detections)):
-        np.testing.assert_allclose(one, other, atol=1e-5)
+    return inputs
 
-    # Each variable is in exactly one part, and each that can learn does.
-    parts = network.parts()
-    assert set(parts) == {"backbones", "temporal_fusion", "rpn", "roi_heads"} | (
-        {"mask_head"} if model.use_mask else set()
-    )
-    refs = [v.ref() for part in parts.values() for v in part.variables]
-    assert len(refs) == len(set(refs)) == len(network.variables)
-    weights = network.trainable_weights
-    assert {v.ref() for v in weights} == {v.ref() for v in network.trainable_variables}
-    batch = tiny_network.labelled(2, model.frames)
+
+@pytest.fixture(scope="module")
+def variant_answer(variant, variant_inputs):
+    return infer(variant, variant_inputs, SETTINGS)
+
+
+def has_pairs(network):
+    return network.model_config.label_mode == "cartesian"
+
+
+def test_autograph_looks_through_no_layer(variant, converted_by_autograph):
+    assert not converted_by_autograph
+
+
+def test_the_answer_of_a_variant_has_the_promised_form(variant, variant_answer):
+    table = variant_answer.table
+    masks = variant_answer.detections.more["masks"]
+    classes = 43 if has_pairs(variant) else 7
+    assert masks.shape == (2, 5, 28, 28)
+    assert table.class_scores.shape == (2, 12, classes)
+    assert table.boxes.shape == (2, 12, 7, 4)
+    assert table.joint_scores.shape == (2, 12, 7, 9)
+    assert (table.joint_boxes is not None) == has_pairs(variant)
+
+
+def test_a_variant_answers_valid_pairs_inside_frames_of_different_sizes(variant_answer):
+    joint_scores = variant_answer.table.joint_scores.numpy()
+    assert not joint_scores[:, :, ~A2D.valid].any()
+    assert set(variant_answer.detections.code.numpy().ravel()) <= {0, *A2D.codes}
+    assert variant_answer.valid.numpy()[:, 0].all()
+    limit = np.tile(SIZE.numpy(), 2)[:, None]
+    rois = variant_answer.rois.numpy()
+    assert (rois <= limit).all() and (rois >= 0).all()
+
+
+def test_without_a_mask_head_masks_are_full(variant, variant_answer):
+    masks = variant_answer.detections.more["masks"].numpy()
+    assert ("mask_head" in variant.parts()) == variant.model_config.use_mask
+    assert (masks == 1).all() != variant.model_config.use_mask
+
+
+def test_on_the_instances_alone_the_action_head_gives_the_same(
+    variant, variant_inputs, variant_answer
+):
+    features = variant.clip_features(variant_inputs)
+    rgb = variant_inputs["rgb"]
+    few = infer_key_frames(variant, features, SIZE, SETTINGS, rgb).detections
+    detections = tf.nest.flatten(variant_answer.detections)
+    for value_of_few, value in zip(tf.nest.flatten(few), detections):
+        np.testing.assert_allclose(value_of_few, value, atol=1e-5)
+
+
+def test_each_variable_is_in_exactly_one_part(variant):
+    parts = variant.parts()
+    names = {"backbones", "temporal_fusion", "rpn", "roi_heads"}
+    if variant.model_config.use_mask:
+        names.add("mask_head")
+    assert set(parts) == names
+    refs = []
+    for part in parts.values():
+        refs.extend(variable.ref() for variable in part.variables)
+    assert len(refs) == len(set(refs)) == len(variant.variables)
+    trained = {variable.ref() for variable in variant.trainable_weights}
+    assert trained == {variable.ref() for variable in variant.trainable_variables}
+
+
+def test_each_variable_that_can_learn_has_a_gradient(variant):
+    batch = tiny_network.labelled(2, variant.model_config.frames)
+    weights = variant.trainable_weights
     with tf.GradientTape() as tape:
-        terms, _ = forward.forward(network, batch, tf.constant([0, 0]), LEARNING)
+        terms, _ = forward.forward(variant, batch, tf.constant([0, 0]), LEARNING)
         total = forward.weighted(terms, LEARNING)["total"]
-    still = [
-        v.name for v, g in zip(weights, tape.gradient(total, weights)) if g is None
-    ]
-    assert still == []
-    assert set(terms) == {"objectness", "box_reg", "actor_cls"} | (
-        {"mask"} if model.use_mask else set()
-    ) | (set() if pairs else {"action_cls"})
+    gradients = tape.gradient(total, weights)
+    assert [v.name for v, g in zip(weights, gradients) if g is None] == []
     assert np.isfinite(float(total))
+    names = {"objectness", "box_reg", "actor_cls"}
+    if variant.model_config.use_mask:
+        names.add("mask")
+    if not has_pairs(variant):
+        names.add("action_cls")
+    assert set(terms) == names
 
 
 def test_the_temporal_field_is_all_it_looks_at(network):
@@ -225,45 +273,77 @@ def normed():
     return tiny_network.make(norm="frozen_stats")
 
 
-@pytest.mark.parametrize(
-    "variant",
-    [{}, dict(action_topdown="separate"), dict(action_topdown="own_backbone")],
+class Phases(NamedTuple):
+    """A network, and the names of what its phases leave free, by part."""
+
+    network: Network
+    joint: dict
+    actor: dict
+    action: dict
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(None, id="one backbone"),
+        "separate",
+        "own_backbone",
+    ],
 )
-def test_phases_move_exactly_their_own_variables(variant, normed):
-    network = tiny_network.make(**variant) if variant else normed
-    joint, actor, action = (
-        moved(network, phase) for phase in ("joint", "actor", "action")
+def phases(request, normed):
+    network = normed
+    if request.param:
+        network = tiny_network.make(action_topdown=request.param)
+    return Phases(
+        network,
+        joint=moved(network, "joint"),
+        actor=moved(network, "actor"),
+        action=moved(network, "action"),
     )
-    assert joint == moved(network, "joint")
-    for part, names in joint.items():
+
+
+def test_phases_share_the_variables_of_joint_training_without_overlap(phases):
+    for part, names in phases.joint.items():
         free = [n for n in names if is_actor(n) and part != "temporal_fusion"]
-        assert actor[part] == free
-        assert action[part] == [n for n in names if n not in free]
-    assert (
-        actor["temporal_fusion"] == []
-        and action["temporal_fusion"] == joint["temporal_fusion"] != []
-    )
-    assert (
-        action["rpn"] == action["mask_head"] == []
-        and actor["rpn"]
-        and actor["mask_head"]
-    )
-    heads = {"_".join(name.split("_")[:2]) for name in action["backbones"]}
-    own = {"separate": {"action_fpn"}, "own_backbone": {"action_fpn", "action_resnet"}}
-    assert heads == {"flow_resnet", "flow_fpn"} | own.get(
-        variant.get("action_topdown"), set()
-    )
-    assert {name.split("_")[0] for name in action["roi_heads"]} == {"action"}
-    assert {name.split("_")[0] for name in actor["roi_heads"]} == {"actor"}
-    set_phase(network, "joint")
-    own = variable_names(network.backbone_weights)
-    kept = [name for name in joint["backbones"] if name not in own]
-    assert all("_resnet" in name for name in own) and not any(
-        "_resnet" in x for x in kept
-    )
-    assert kept and moved(network, "joint", False) == {**joint, "backbones": kept}
-    set_phase(network, "action")
-    assert variable_names(network.trainable_weights) == sorted(sum(action.values(), []))
+        assert phases.actor[part] == free
+        assert phases.action[part] == [n for n in names if n not in free]
+
+
+def test_the_actor_phase_moves_proposals_and_masks_and_no_fusion(phases):
+    assert phases.actor["temporal_fusion"] == []
+    assert phases.actor["rpn"] and phases.actor["mask_head"]
+    assert {name.split("_")[0] for name in phases.actor["roi_heads"]} == {"actor"}
+
+
+def test_the_action_phase_moves_the_fusion_and_the_backbones_of_its_own(phases):
+    assert phases.action["temporal_fusion"] == phases.joint["temporal_fusion"] != []
+    assert phases.action["rpn"] == phases.action["mask_head"] == []
+    assert {name.split("_")[0] for name in phases.action["roi_heads"]} == {"action"}
+    moved_backbones = {"flow_resnet", "flow_fpn"}
+    action_topdown = phases.network.model_config.action_topdown
+    if action_topdown != "shared":
+        moved_backbones.add("action_fpn")
+    if action_topdown == "own_backbone":
+        moved_backbones.add("action_resnet")
+    heads = {"_".join(name.split("_")[:2]) for name in phases.action["backbones"]}
+    assert heads == moved_backbones
+
+
+def test_backbones_can_be_kept_while_their_pyramids_learn(phases):
+    set_phase(phases.network, "joint")
+    backbones = variable_names(phases.network.backbone_weights)
+    pyramids = [name for name in phases.joint["backbones"] if name not in backbones]
+    assert all("_resnet" in name for name in backbones)
+    assert pyramids and not any("_resnet" in name for name in pyramids)
+    kept = moved(phases.network, "joint", trains_backbones=False)
+    assert kept == {**phases.joint, "backbones": pyramids}
+
+
+def test_a_phase_can_be_left_and_taken_up_again(phases):
+    assert moved(phases.network, "joint") == phases.joint
+    set_phase(phases.network, "action")
+    names = sorted(sum(phases.action.values(), []))
+    assert variable_names(phases.network.trainable_weights) == names
 
 
 @pytest.mark.parametrize("phase", ["actor", "action"])

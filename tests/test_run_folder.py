@@ -33,56 +33,84 @@ def test_records_made_otherwise_are_refused(tmp_path, monkeypatch):
                 refuse(manifest(**{field: value}))
 
 
-def test_what_may_change_and_what_may_not(tmp_path, monkeypatch, caplog):
-    def learns(**training):
-        return Config(tiny_network.config(), training=TrainingConfig(**training))
+def learns(**training):
+    return Config(tiny_network.config(), training=TrainingConfig(**training))
 
-    run_folder.create(tmp_path, learns(), manifest())
-    # there is no checkpoint yet
+
+@pytest.fixture
+def begun(tmp_path, monkeypatch):
+    """A folder of a run from COCO's weights that has a checkpoint."""
     run_folder.create(tmp_path, learns(init_rgb="coco"), manifest())
-    other = Config(tiny_network.config(), compute=ComputeConfig("mixed_bfloat16"))
     monkeypatch.setattr(run_folder, "is_new", lambda _: False)
-    for again in (learns(init_rgb="coco"), learns(), other):
-        run_folder.create(tmp_path, again, manifest())
-        assert (
-            Config.read(tmp_path / "flags.txt").training.init_rgb == "coco"
-            and not caplog.text
-        )
-    assert Config.read(tmp_path / "flags.txt").compute == other.compute
-    run_folder.create(tmp_path, learns(init_rgb="other.h5", init_run="b"), manifest())
-    assert (
-        Config.read(tmp_path / "flags.txt").training == learns(init_rgb="coco").training
-    )
+    return tmp_path
+
+
+def test_all_may_change_before_the_first_checkpoint(tmp_path):
+    run_folder.create(tmp_path, learns(), manifest())
+    run_folder.create(tmp_path, learns(init_rgb="coco"), manifest())
+    assert Config.read(tmp_path / "flags.txt").training.init_rgb == "coco"
+
+
+def test_initial_weights_may_be_left_out_and_the_precision_may_change(begun, caplog):
+    other = Config(tiny_network.config(), compute=ComputeConfig("mixed_bfloat16"))
+    for config in (learns(init_rgb="coco"), learns(), other):
+        run_folder.create(begun, config, manifest())
+        assert Config.read(begun / "flags.txt").training.init_rgb == "coco"
+        assert not caplog.text
+    assert Config.read(begun / "flags.txt").compute == other.compute
+
+
+def test_other_initial_weights_are_ignored_once_a_run_has_begun(begun, caplog):
+    run_folder.create(begun, learns(init_rgb="other.h5", init_run="b"), manifest())
+    training = Config.read(begun / "flags.txt").training
+    assert training == learns(init_rgb="coco").training
     assert "the run has already begun; --init_rgb=other.h5 is ignored" in caplog.text
-    for config, flag in (
+
+
+@pytest.mark.parametrize(
+    "config, flag",
+    [
         (learns(optimizer="adam"), "--optimizer"),
         (learns(backbone_rate=0.1, init_rgb="coco"), "--backbone_rate"),
         (learns(seed=1), "--seed"),
         (Config(tiny_network.config(roi_align="legacy")), "--roi_align"),
-    ):
-        with pytest.raises(InputError, match=flag):
-            run_folder.create(tmp_path, config, manifest())
+    ],
+)
+def test_what_is_learned_may_not_change(begun, config, flag):
+    with pytest.raises(InputError, match=flag):
+        run_folder.create(begun, config, manifest())
+
+
+def test_records_of_another_source_are_refused(begun):
     other = manifest(source="b", videos=lambda split: {"w"})
     with pytest.raises(InputError, match="RECORDS: source=.*--init_run"):
-        run_folder.create(tmp_path, learns(), other)
-    (tmp_path / "finished.json").write_text('{"steps": 5}')
-    (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints" / "ckpt-5.index").touch()
-    for steps, rate in ((5, 2e-4), (6, 0.5)):  # finished, and to go on
-        run_folder.create(tmp_path, learns(steps=steps, learning_rate=0.5), manifest())
-        assert Config.read(tmp_path / "flags.txt").training.learning_rate == rate
-    monkeypatch.undo()
-    run_folder.create(tmp_path / "next", learns(init_run=str(tmp_path)), other)
-    assert json.loads((tmp_path / "next/records.json").read_text())["videos"] == [
-        "v",
-        "w",
-    ]
+        run_folder.create(begun, learns(), other)
+
+
+def test_the_rate_of_a_finished_run_changes_with_more_steps(begun):
+    (begun / "finished.json").write_text('{"steps": 5}')
+    (begun / "checkpoints").mkdir()
+    (begun / "checkpoints" / "ckpt-5.index").touch()
+
+    def rate(steps):
+        run_folder.create(begun, learns(steps=steps, learning_rate=0.5), manifest())
+        return Config.read(begun / "flags.txt").training.learning_rate
+
+    assert rate(steps=5) == 2e-4  # it is finished
+    assert rate(steps=6) == 0.5
+
+
+def test_a_run_on_another_may_have_other_videos_but_no_other_clips(tmp_path):
+    run_folder.create(tmp_path, learns(), manifest())
+    other = manifest(source="b", videos=lambda split: {"w"})
+    after = learns(init_run=str(tmp_path))
+    run_folder.create(tmp_path / "next", after, other)
+    facts = json.loads((tmp_path / "next/records.json").read_text())
+    assert facts["videos"] == ["v", "w"]
     with pytest.raises(
         InputError, match="RECORDS: clip_stride=2 differs from the run's 1"
     ):
-        run_folder.create(
-            tmp_path / "3", learns(init_run=str(tmp_path)), manifest(clip_stride=2)
-        )
+        run_folder.create(tmp_path / "3", after, manifest(clip_stride=2))
 
 
 def test_withheld_actions_are_not_learned_in_the_run_before(tmp_path, monkeypatch):

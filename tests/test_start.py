@@ -82,28 +82,39 @@ def behaviours(labels=LABELS):
     return {**earlier, **metric.result(metrics.Split(0.5), earlier)}
 
 
-def test_what_was_found_is_told_in_words():
-    found = behaviours()
-    counts = {"instances": 4, "found": 3, "findings": 3, "name": "mouse run"}
-    assert found["behaviours"]["actor mouse"] == {"frames": 3, "ap": 50.0, "iou": None}
-    assert found["behaviours"]["mouse-run"] == {
+def test_each_behaviour_has_counts_and_scores():
+    found = behaviours()["behaviours"]
+    assert found["actor mouse"] == {"frames": 3, "ap": 50.0, "iou": None}
+    assert found["mouse-run"] == {
         "frames": 3,
         "ap": 20.0,
         "iou": 75.0,
-        **counts,
+        "instances": 4,
+        "found": 3,
+        "findings": 3,
+        "name": "mouse run",
     }
-    counts = {"instances": 0, "found": 0, "findings": 2, "name": "mouse rest"}
-    assert found["behaviours"]["mouse-rest"] == {
+    assert found["mouse-rest"] == {
         "frames": 0,
         "ap": None,
         "iou": None,
-        **counts,
+        "instances": 0,
+        "found": 0,
+        "findings": 2,
+        "name": "mouse rest",
     }
-    assert found["tested"] == {
+
+
+def test_means_are_of_the_classes_that_were_tested():
+    assert behaviours()["tested"] == {
         "actors": {"classes": 2, "ap": 25.0, "iou": None},
         "actions": {"classes": 2, "ap": 12.5, "iou": None},
         "pairs": {"classes": 2, "ap": 10.0, "iou": 75.0},
     }
+
+
+def test_confusions_are_percents_and_mistakes_are_by_frame():
+    found = behaviours()
     seen = [(a, b, round(percent, 1)) for a, b, percent in found["confusions"]]
     assert seen == [
         ("wheel", None, 100.0),
@@ -116,6 +127,10 @@ def test_what_was_found_is_told_in_words():
         "v/00002": [[11, 22]],
         "v/00003": [[22, 0]],
     }
+
+
+def test_what_was_found_is_told_in_words():
+    found = behaviours()
     assert sentences(found) == {
         "mouse-run": (
             "mouse run: found 3 of 4 times in 3 frames, 0 of 3 findings are wrong."
@@ -125,17 +140,25 @@ def test_what_was_found_is_told_in_words():
     }
     text = metrics.table(found).splitlines()
     assert text[:3] == [*sentences(found).values()]
-    assert text[3] == "not tested (no test video): mouse rest"
-    assert text[5].split() == ["frames", "AP", "IoU"]
-    assert text[6].split() == ["actor", "mouse", "3", "50.0", "-"]
-    assert not any(line.startswith("mouse-rest") for line in text)
-    assert text[-4].split() == "mean of 2 pairs tested - 10.0 75.0".split()
     assert text[-3:] == [
         "run taken for rest in 67 % of frames",
         "mouse taken for wheel in 33 % of frames",
         "wheel not found in 100 % of frames",
     ]
+
+
+def test_the_table_has_a_row_for_each_behaviour_that_was_tested():
+    text = metrics.table(behaviours()).splitlines()
+    assert text[3] == "not tested (no test video): mouse rest"
+    assert text[5].split() == ["frames", "AP", "IoU"]
+    assert text[6].split() == ["actor", "mouse", "3", "50.0", "-"]
+    assert not any(line.startswith("mouse-rest") for line in text)
+    assert text[-4].split() == "mean of 2 pairs tested - 10.0 75.0".split()
+
+
+def test_of_a2d_and_beside_its_tables_nothing_is_told_in_words():
     assert not {"behaviours", "mistakes"} & {*behaviours(A2D)}
+    found = behaviours()
     assert not metrics.scalars(found)
     more = {"segmentation": {}, "detection": {"joint": 9.0}}
     assert metrics.table({**found, **more}) == metrics.table(found)
