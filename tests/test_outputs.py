@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import gc
 import json
 import os
 import types
@@ -19,6 +20,7 @@ from a2d_tf.data.segmentations import encode_mask
 from a2d_tf.video import output_folder, outputs
 from a2d_tf.video.instances import Instances
 from a2d_tf.video.streaming import VideoFrame
+from a2d_tf.video.track_rows import TrackRows
 
 SIZE = (48, 64)
 BOX, OTHER = [4, 8, 24, 40], [30, 2, 44, 12]
@@ -183,7 +185,8 @@ def test_tracks_are_let_go_when_they_have_ended(tmp_path):
             instances = [(number // 3 + 1, 17, 0.5, BOX)]
             lost = {} if number % 3 else {number // 3: True}
             files.add(frame(number, *instances, lost=lost), A2D)
-            assert len(files._tracks) <= 2
+            gathered = sum(isinstance(x, TrackRows) for x in gc.get_objects())
+            assert gathered <= 2
     tracks = load(tmp_path, "tracks.json")
     assert [track["track_id"] for track in tracks] == list(range(1, 22))
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(
@@ -243,16 +246,22 @@ def test_two_predictions_do_not_replace_each_other(tmp_path):
                 pass
         files.add(frame(1), A2D)
     assert (tmp_path / "one/video.json").exists()
-    with output_folder.open_outputs(many, reader(), record={"every": 1}) as files:
+    with output_folder.open_library_outputs(
+        many, reader(), record={"every": 1}
+    ) as files:
         files.add(frame(1), A2D)
-        with output_folder.open_outputs(many, reader(), record={"every": 1}) as other:
+        with output_folder.open_library_outputs(
+            many, reader(), record={"every": 1}
+        ) as other:
             other.add(frame(1), A2D)
     with pytest.raises(
         InputError, match="a: another process has meanwhile written other results"
     ):
-        with output_folder.open_outputs(many, reader(), record={"every": 2}) as files:
+        with output_folder.open_library_outputs(
+            many, reader(), record={"every": 2}
+        ) as files:
             files.add(frame(1), A2D)
-            with output_folder.open_outputs(
+            with output_folder.open_library_outputs(
                 many, reader(), record={"every": 3}
             ) as other:
                 other.add(frame(1), A2D)

@@ -163,7 +163,7 @@ def test_seconds_are_a_players_at_a_varying_rate(predictor, tmp_path):
     reader = video_reader.open_video(film)
     span = Span.of_seconds(reader, 0.5, 1.2)
     first, last = np.searchsorted(times, (0.5, 1.2))
-    assert (span.first, span.last) == (first, last)
+    assert (span.first, span.end) == (first, last)
     count, _ = predict(predictor, reader, tmp_path / "out", span, linking=OWN)
     assert (
         check_agreement(tmp_path / "out", range(first + 1, last + 1), (96, 144))

@@ -197,17 +197,22 @@ def result_entries(
     """
     results = []
     for box, code, score, mask in zip(boxes, codes, scores, masks):
-        y1, x1, y2, x2 = (round(float(edge), 2) for edge in box)
         results.append(
             {
                 "image_id": image_id,
                 "category_id": int(code),
-                "bbox": [x1, y1, round(x2 - x1, 2), round(y2 - y1, 2)],
+                "bbox": coco_box(box),
                 "score": round(float(score), 6),
                 "segmentation": mask,
             }
         )
     return results
+
+
+def coco_box(box: np.ndarray) -> list[float]:
+    """Return a box, y1, x1, y2, x2, as [x, y, width, height], to hundredths."""
+    y1, x1, y2, x2 = (round(float(edge), 2) for edge in box)
+    return [x1, y1, round(x2 - x1, 2), round(y2 - y1, 2)]
 
 
 def corner_boxes(entries: list[dict]) -> np.ndarray:

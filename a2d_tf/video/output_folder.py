@@ -34,48 +34,71 @@ def open_outputs(
     every: int = 1,
     *,
     kinds: Collection[str] = tuple(RESULT_FILES),
-    record: dict[str, Any] | None = None,
 ) -> Iterator[Outputs]:
-    """Yield the `Outputs` of a prediction, whose files move to their places at the end.
+    """Yield the `Outputs` of a prediction, whose files move into a folder at the end.
 
-    After an error, or without any frame, nothing in `folder` has changed. Two processes
-    do not replace each other's results.
+    After an error, or without any frame, nothing in `folder` has changed. Files of the
+    user's in it stay.
 
     Args:
       folder: made if missing; results of an earlier prediction there are replaced.
       reader: of the video.
       every: N if each Nth frame is added.
       kinds: those of RESULT_FILES that are written.
-      record: what to write to `prediction.json`, with the number of `frames`. The
-        folder then appears whole or not at all, and whatever was there is replaced.
 
     Raises:
-      InputError: the folder cannot be written, or holds files of these names that are
-        no prediction's.
+      InputError: the folder cannot be written, another process is writing to it, or it
+        holds files of these names that are no prediction's.
       OSError: one of the caller that is not of writing.
     """
-    parent = folder if record is None else os.path.dirname(folder)
-    try:
+    with _write_errors(folder, folder):
         _check_replaceable(folder)
-        os.makedirs(parent, exist_ok=True)
-        with hidden_folder(parent, HIDDEN) as hidden:
-            if record is None and not hidden.is_alone:
+        os.makedirs(folder, exist_ok=True)
+        with hidden_folder(folder, HIDDEN) as hidden:
+            if not hidden.is_alone:
                 raise InputError(
                     f"--output={folder}: another process is writing to it; use another"
                     " --output"
                 )
+            new = os.path.join(hidden.path, "new")
+            with _write_whole(new, reader, every, kinds) as outputs:
+                yield outputs
+            if outputs.frames:
+                _move_files(new, folder)
+
+
+@contextlib.contextmanager
+def open_library_outputs(
+    folder: str,
+    reader: Reader,
+    every: int = 1,
+    *,
+    kinds: Collection[str] = tuple(RESULT_FILES),
+    record: dict[str, Any],
+) -> Iterator[Outputs]:
+    """Yield the `Outputs` of a video of a library, whose folder appears at the end.
+
+    It appears whole or not at all, and replaces whatever was there.
+
+    Args:
+      folder, reader, every, kinds: as for `open_outputs`.
+      record: what to write to `prediction.json`, with the number of `frames`.
+
+    Raises:
+      InputError: as of `open_outputs`; or another process has meanwhile written other
+        results there.
+      OSError: one of the caller that is not of writing.
+    """
+    library = os.path.dirname(folder)
+    with _write_errors(folder, library):
+        _check_replaceable(folder)
+        os.makedirs(library, exist_ok=True)
+        with hidden_folder(library, HIDDEN) as hidden:
             record_before = _read_record(folder)
             new = os.path.join(hidden.path, "new")
-            os.mkdir(new)
-            with contextlib.closing(Outputs(new, reader, every, kinds)) as outputs:
+            with _write_whole(new, reader, every, kinds) as outputs:
                 yield outputs
             if not outputs.frames:
-                return
-            outputs.write_tables()
-            if "page" in kinds:
-                write_page(new)
-            if record is None:
-                _move_files(new, folder)
                 return
             write_json(
                 os.path.join(new, RECORD_FILE), {**record, "frames": outputs.frames}
@@ -87,10 +110,29 @@ def open_outputs(
                     " there; use another --output"
                 )
             replace_folder(new, folder, os.path.join(hidden.path, "old"))
+
+
+@contextlib.contextmanager
+def _write_errors(folder, parent):
+    """Raise InputError if the files of a prediction cannot be written to `parent`."""
+    try:
+        yield
     except OSError as error:
         if not is_of_writing(error, parent):
             raise
         raise InputError(f"--output={folder}: cannot be written ({error})") from error
+
+
+@contextlib.contextmanager
+def _write_whole(new, reader, every, kinds):
+    """Yield the `Outputs` of a new folder; with a frame, complete them at the end."""
+    os.mkdir(new)
+    with contextlib.closing(Outputs(new, reader, every, kinds)) as outputs:
+        yield outputs
+    if outputs.frames:
+        outputs.write_video_info()
+        if "page" in kinds:
+            write_page(new)
 
 
 def _check_replaceable(folder):

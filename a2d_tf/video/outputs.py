@@ -46,12 +46,138 @@ class _JsonList:
             self._file.write(b"\n]\n" if self._file.tell() else b"[\n]\n")
 
 
+class _Overlay:
+    """Writer of the video with masks, boxes and tracks drawn into it."""
+
+    def __init__(self, path: str, reader: Reader, every: int) -> None:
+        zoom = visualize.zoom(reader.size)
+        size = (zoom * reader.size[0], zoom * reader.size[1])
+        self._writer = Writer.open(path, reader.fps / every, size)
+
+    def add(self, frame: VideoFrame, labels: LabelSpace) -> None:
+        self._writer.write(_draw(frame, labels), frame.seconds)
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+class _LabelMaps:
+    """Writer of a folder with the network's label map of each frame."""
+
+    def __init__(self, path: str) -> None:
+        os.mkdir(path)
+        self._path = path
+
+    def add(self, frame: VideoFrame, labels: LabelSpace) -> None:
+        png = cv2.imencode(".png", frame.instances.label_map)[1]
+        path = os.path.join(self._path, f"{frame.number:05d}.png")
+        with open(path, "wb") as file:
+            file.write(png.tobytes())
+
+    def close(self) -> None:
+        pass
+
+
+class _Detections:
+    """Writer of the network's own answer to each frame, with the tracks."""
+
+    def __init__(self, path: str) -> None:
+        self._file = _JsonList(path)
+
+    def add(self, frame: VideoFrame, labels: LabelSpace) -> None:
+        instances = frame.instances
+        entries = coco_json.result_entries(
+            frame.number,
+            boxes=instances.boxes,
+            codes=instances.codes,
+            scores=instances.scores,
+            masks=instances.masks,
+        )
+        for i, entry in enumerate(entries):
+            margin, runner_up = instances.runner_up(i, labels)
+            detection = {
+                **entry,
+                "track_id": int(frame.tracks[i]),
+                "runner_up": runner_up,
+                "margin": round(margin, 4),
+            }
+            for field in FIELDS:
+                if field.name in instances.fields:
+                    values = instances.fields[field.name][i]
+                    detection[field.name] = field.written(values)
+            self._file.next_item().write(json.dumps(detection).encode())
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _Tracks:
+    """Writer of the tracks and of the table of their actions.
+
+    Tracks are in the order of their ends, rows of the table in that of their starts.
+
+    Args:
+      tracks_path, summary_path: of the two files; None for one that is not wanted.
+      rows_folder: for rows of tracks that last.
+    """
+
+    def __init__(
+        self, tracks_path: str | None, summary_path: str | None, rows_folder: str
+    ) -> None:
+        self._file = _JsonList(tracks_path) if tracks_path else None
+        self._summary_path = summary_path
+        self._rows_folder = rows_folder
+        self._tracks: dict[int, TrackRows] = {}  # by id, those that have not ended
+        self._summary: list[list] = []
+
+    def add(self, frame: VideoFrame, labels: LabelSpace) -> None:
+        self._lose(frame.lost)
+        for i, track_id in enumerate(frame.tracks.tolist()):
+            if track_id == 0:
+                continue
+            if track_id not in self._tracks:
+                rows = TrackRows(track_id, labels, self._rows_folder)
+                self._tracks[track_id] = rows
+            self._tracks[track_id].add(
+                frame.number,
+                frame.seconds,
+                frame.until,
+                code=int(frame.codes[i]),
+                score=round(float(frame.scores[i]), 6),
+                bbox=coco_json.coco_box(frame.instances.boxes[i]),
+            )
+
+    def _lose(self, lost):
+        """End the actions of lost tracks, and write the tracks that have ended.
+
+        Args:
+          lost: {id of a lost track: whether it has ended}.
+        """
+        for track_id, has_ended in lost.items():
+            self._tracks[track_id].end_action()
+            if has_ended:
+                track = self._tracks.pop(track_id)
+                self._summary += track.summary()
+                if self._file is not None:
+                    track.write(self._file.next_item())
+
+    def close(self) -> None:
+        self._lose(dict.fromkeys(self._tracks, True))
+        if self._file is not None:
+            self._file.close()
+        if self._summary_path is not None:
+            start_and_track = operator.itemgetter(
+                COLUMNS.index("start_frame"), COLUMNS.index("track_id")
+            )
+            rows = sorted(self._summary, key=start_and_track)
+            write_csv(self._summary_path, [COLUMNS, *rows])
+
+
 class Outputs:
     """Writer of the files of a prediction (docs/prediction.md), except its page.
 
     Label maps and detections hold the network's own answer to each frame, the other
-    files the labels of the tracks. Tracks are in the order of their ends, rows of the
-    summary in that of their starts.
+    files the labels of the tracks.
 
     Args:
       folder: an empty one.
@@ -70,7 +196,6 @@ class Outputs:
         self._folder = folder
         self._reader = reader
         self._every = every
-        self._kinds = kinds
         self.further_info: dict[str, Any] = {}
 
         self.frames = 0
@@ -80,49 +205,24 @@ class Outputs:
         self._labels: LabelSpace | None = None
         self._times = array.array("d")  # seconds at which the added frames begin
         self._until = 0.0  # seconds at which the newest one ends
-        self._tracks: dict[int, TrackRows] = {}  # by id, those that have not ended
-        self._summary: list[list] = []
 
+        paths = {}
+        for kind in kinds:
+            paths[kind] = os.path.join(folder, RESULT_FILES[kind])
+        self._writers: list[_Overlay | _LabelMaps | _Detections | _Tracks] = []
         if "label_maps" in kinds:
-            os.mkdir(self._path("label_maps"))
-        self._detections = _JsonList(self._path("detections"))
-        self._ended_tracks = _JsonList(self._path("tracks"))
-        self._overlay = None
+            self._writers.append(_LabelMaps(paths["label_maps"]))
+        if "detections" in kinds:
+            self._writers.append(_Detections(paths["detections"]))
+        if "tracks" in kinds or "summary" in kinds:
+            tracks = _Tracks(paths.get("tracks"), paths.get("summary"), folder)
+            self._writers.append(tracks)
         if "overlay" in kinds:
-            zoom = visualize.zoom(reader.size)
-            size = (zoom * reader.size[0], zoom * reader.size[1])
-            self._overlay = Writer.open(self._path("overlay"), reader.fps / every, size)
-
-    def _path(self, kind):
-        """Return where results of a kind are written: nowhere if they are unwanted."""
-        if kind not in self._kinds:
-            return os.devnull
-        return os.path.join(self._folder, RESULT_FILES[kind])
+            self._writers.append(_Overlay(paths["overlay"], reader, every))
 
     def add(self, frame: VideoFrame, labels: LabelSpace) -> None:
         """Append a frame; the numbers of frames must ascend."""
         self._labels = labels
-        self._count(frame)
-        self._lose(frame.lost)
-        if self._overlay is not None:
-            self._overlay.write(_draw(frame, labels), frame.seconds)
-        if "label_maps" in self._kinds:
-            png = cv2.imencode(".png", frame.instances.label_map)[1]
-            name = f"{frame.number:05d}.png"
-            with open(os.path.join(self._path("label_maps"), name), "wb") as file:
-                file.write(png.tobytes())
-        entries = coco_json.result_entries(
-            frame.number,
-            boxes=frame.instances.boxes,
-            codes=frame.instances.codes,
-            scores=frame.instances.scores,
-            masks=frame.instances.masks,
-        )
-        track_ids = frame.tracks.tolist()
-        self._add_detections(frame, labels, entries, track_ids)
-        self._add_to_tracks(frame, labels, entries, track_ids)
-
-    def _count(self, frame):
         self.frames += 1
         if frame.extra > 0:
             self._frames_with_extra += 1
@@ -132,70 +232,17 @@ class Outputs:
             self._damaged_frames += 1
         self._times.append(round(frame.seconds, 6))
         self._until = frame.until
-
-    def _add_detections(self, frame, labels, entries, track_ids):
-        """Append the network's own answer, with the tracks, to `detections.json`."""
-        field_values = frame.instances.fields
-        for i, entry in enumerate(entries):
-            margin, runner_up = frame.instances.runner_up(i, labels)
-            detection = {
-                **entry,
-                "track_id": track_ids[i],
-                "runner_up": runner_up,
-                "margin": round(margin, 4),
-            }
-            for field in FIELDS:
-                if field.name in field_values:
-                    values = field_values[field.name][i]
-                    detection[field.name] = field.written(values)
-            self._detections.next_item().write(json.dumps(detection).encode())
-
-    def _add_to_tracks(self, frame, labels, entries, track_ids):
-        codes = frame.codes.tolist()
-        scores = frame.scores.tolist()
-        for i, track_id in enumerate(track_ids):
-            if not track_id:
-                continue
-            if track_id not in self._tracks:
-                self._tracks[track_id] = TrackRows(track_id, labels, self._folder)
-            self._tracks[track_id].add(
-                frame.number,
-                frame.seconds,
-                frame.until,
-                code=codes[i],
-                score=round(scores[i], 6),
-                bbox=entries[i]["bbox"],
-            )
-
-    def _lose(self, lost):
-        """End the actions of lost tracks, and write the tracks that have ended.
-
-        Args:
-          lost: {id of a lost track: whether it has ended}.
-        """
-        for track_id, has_ended in lost.items():
-            self._tracks[track_id].end_action()
-            if has_ended:
-                track = self._tracks.pop(track_id)
-                track.write(self._ended_tracks.next_item())
-                self._summary += track.summary()
+        for writer in self._writers:
+            writer.add(frame, labels)
 
     def close(self) -> None:
-        """End the tracks; finish their files, the detections and the overlay."""
-        with contextlib.closing(self._ended_tracks):
-            with contextlib.closing(self._detections):
-                if self._overlay is not None:
-                    self._overlay.close()
-                self._lose(dict.fromkeys(self._tracks, True))
+        """Finish the files, also if one of them cannot be."""
+        with contextlib.ExitStack() as stack:
+            for writer in self._writers:
+                stack.callback(writer.close)
 
-    def write_tables(self) -> None:
-        """Write `summary.csv` and `video.json`, once closed and with a frame."""
-        if "summary" in self._kinds:
-            start_and_track = operator.itemgetter(
-                COLUMNS.index("start_frame"), COLUMNS.index("track_id")
-            )
-            rows = sorted(self._summary, key=start_and_track)
-            write_csv(self._path("summary"), [COLUMNS, *rows])
+    def write_video_info(self) -> None:
+        """Write `video.json`, once closed and with a frame."""
         assert self._labels is not None
         reader = self._reader
         video_info = {

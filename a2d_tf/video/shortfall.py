@@ -17,7 +17,7 @@ def shortfall(reader: Reader, span: Span) -> str:
     if damaged:
         note = f"has {damaged} damaged frames, and others that refer to them"
     length = reader.length
-    if length is None or (span.last is not None and span.last <= length):
+    if length is None or (span.end is not None and span.end <= length):
         return note
     if reader.count is None:
         unit = "seconds"

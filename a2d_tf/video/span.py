@@ -13,12 +13,12 @@ class Span:
 
     Attributes:
       first: 0-based index of the first one.
-      last: index after the last one; None: to the end.
+      end: index after the last one; None: to the end of the video.
       every: 1 for each frame, N for each Nth from the first.
     """
 
     first: int = 0
-    last: int | None = None
+    end: int | None = None
     every: int = 1
 
     @classmethod
@@ -30,15 +30,16 @@ class Span:
         every: int = 1,
     ) -> Span:
         """Return the span of the frames that begin in [start, end), seconds."""
-        last = None
+        end_index = None
         if end is not None:
-            last = reader.index(end)  # before that of the start: one search serves both
-        return cls(reader.index(start), last, every)
+            # Before the start: one search serves both.
+            end_index = reader.index(end)
+        return cls(reader.index(start), end_index, every)
 
     def __contains__(self, index: int) -> bool:
         if index < self.first:
             return False
-        if self.last is not None and index >= self.last:
+        if self.end is not None and index >= self.end:
             return False
         return (index - self.first) % self.every == 0
 
@@ -63,7 +64,7 @@ class Span:
         Args:
           frames: of the video, or None if unknown.
         """
-        ends = [end for end in (frames, self.last) if end is not None]
+        ends = [end for end in (frames, self.end) if end is not None]
         if not ends:
             return None
         return len(range(self.first, min(ends), self.every))

@@ -138,9 +138,9 @@ class _ClipMaker:
 
     def is_finished(self) -> bool:
         """Return whether the span has no further clip."""
-        if self._span.last is None:
+        if self._span.end is None:
             return False
-        return self._index - self._reach >= self._span.last - 1
+        return self._index - self._reach >= self._span.end - 1
 
     def last_clips(self) -> Generator[Clip, None, None]:
         """Yield the clips that reach beyond the end of the video."""

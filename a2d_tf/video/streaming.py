@@ -156,7 +156,7 @@ def _with_times(tracked_frames, reader, span):
             tracks=tracked.ids,
             codes=tracked.codes,
             scores=tracked.scores,
-            until=reader.seconds(min(end, span.last or end)),
+            until=reader.seconds(min(end, span.end or end)),
             lost=tracked.lost,
             extra=tracked.extra,
         )

@@ -148,7 +148,10 @@ class TrackRows:
             "mean_score": round(self._total_score / sum(self._actors.values()), 6),
             "actions": [action.fields() for action in self._actions],
         }
-        file.write(f'{json.dumps(fields)[:-1]}, "frames": ['.encode())
+        file.write(b"{")
+        for name, value in fields.items():
+            file.write(f"{json.dumps(name)}: {json.dumps(value)}, ".encode())
+        file.write(b'"frames": [')
         rows: Any = self._rows
         with rows:
             rows.seek(0)

@@ -15,7 +15,7 @@ from a2d_tf.core.signals import stop_on_signal
 from a2d_tf.core.workers import in_threads
 from a2d_tf.ops import tracking
 from a2d_tf.video import streaming
-from a2d_tf.video.output_folder import open_outputs
+from a2d_tf.video.output_folder import open_library_outputs, open_outputs
 from a2d_tf.video.span import EVERY_FRAME, Span
 from a2d_tf.video.video_reader import Reader
 
@@ -58,15 +58,21 @@ def predict(
       load: returns the predictor; called when `output` is known to be writable.
       reader, span, linking: as for `streaming.watch`.
       output: folder of the prediction.
-      kinds, record: as for `open_outputs`; with a record, a signal discards the frames
-        so far.
+      kinds: as for `open_outputs`.
+      record: of a video of a library, as for `open_library_outputs`; a signal then
+        discards the frames so far.
       progress: what the bar is called; None for no bar.
 
     Raises:
       InputError: `output` cannot be written, or there are no frames.
       KeyboardInterrupt: a signal came, and there is nothing to keep.
     """
-    opening = open_outputs(output, reader, span.every, kinds=kinds, record=record)
+    if record is None:
+        opening = open_outputs(output, reader, span.every, kinds=kinds)
+    else:
+        opening = open_library_outputs(
+            output, reader, span.every, kinds=kinds, record=record
+        )
     with stop_on_signal() as stops, opening as outputs:
         predictor = load()
         if stops:  # nothing is answered: what is there stays

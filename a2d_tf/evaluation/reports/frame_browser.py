@@ -83,8 +83,8 @@ def page(
     """Render the worst frames of an evaluated split as HTML.
 
     They are those with most objects missed, then with most other mistakes, of which
-    `metrics.json` tells for own labels, and then of the lowest joint mIoU. Where a frame
-    has no true label map, as not all of its instances have masks, boxes are filled.
+    `metrics.json` tells for own labels, and then of the lowest joint mIoU. Where not
+    all instances of a frame have masks, it has no true label map: boxes are filled.
 
     Args:
       folder: of the scores.
