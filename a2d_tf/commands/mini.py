@@ -9,10 +9,10 @@ from a2d_tf.core import command_line
 from a2d_tf.data import mini_a2d
 
 FLAGS = command_line.Register()
-FLAGS.define_string("output", None, "Folder to create Release in.")
-FLAGS.define_integer("videos", 400, "Number of clips.", lower_bound=2)
-FLAGS.define_integer("seed", 0, "Random seed.", lower_bound=0)
-FLAGS.define_integer(
+_OUTPUT = FLAGS.define_string("output", None, "Folder to create Release in.")
+_VIDEOS = FLAGS.define_integer("videos", 400, "Number of clips.", lower_bound=2)
+_SEED = FLAGS.define_integer("seed", 0, "Random seed.", lower_bound=0)
+_WORKERS = FLAGS.define_integer(
     "workers",
     2,
     "Number of processes; the result does not depend on it.",
@@ -21,9 +21,9 @@ FLAGS.define_integer(
 
 
 def main(argv: list[str]) -> None:
-    command_line.require(argv, output=FLAGS.output)
+    command_line.require(argv, output=_OUTPUT.value)
     release = mini_a2d.make_release(
-        FLAGS.output, FLAGS.videos, FLAGS.seed, FLAGS.workers
+        _OUTPUT.value, _VIDEOS.value, _SEED.value, _WORKERS.value
     )
     print(f"{release} is ready")
 

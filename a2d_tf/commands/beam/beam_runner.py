@@ -14,7 +14,7 @@ import json
 import os
 import secrets
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from a2d_tf.commands.beam import remote_files
 from a2d_tf.core import processes
@@ -25,20 +25,27 @@ _RUNNERS = {"DaskRunner": "apache_beam.runners.dask.dask_runner.DaskRunner"}
 _LOCAL = "FnApiRunner"  # DirectRunner would first download a server of its own
 
 
+class InputCopy(NamedTuple):
+    """An input that was given as a URL, and the path of its copy on each machine."""
+
+    url: str
+    path: str
+
+
 @dataclasses.dataclass(frozen=True)
 class BeamSetup:
     """What all workers of a command know.
 
     Attributes:
       beam_words: Beam's command line.
-      inputs: (URL, path of its copy on each machine) of each input given as a URL.
+      inputs: those that were given as URLs.
       urls: {local folder: the URL that it stands for}; a worker copies only what its
         item needs of it.
       staging: folder of each machine, for what it must hold for a while.
     """
 
     beam_words: tuple[str, ...]
-    inputs: tuple[tuple[str, str], ...]
+    inputs: tuple[InputCopy, ...]
     urls: dict[str, str]
     staging: str
 
@@ -51,8 +58,8 @@ class BeamSetup:
 
     def download_inputs(self) -> None:
         """Copy the inputs to this machine, unless they are there."""
-        for url, path in self.inputs:
-            remote_files.download_once(url, path)
+        for copy in self.inputs:
+            remote_files.download_once(copy.url, copy.path)
 
     def run(
         self, function: Callable[[Any], Any], items: Sequence[Any], folder: str

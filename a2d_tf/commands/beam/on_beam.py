@@ -22,14 +22,14 @@ import re
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from a2d_tf import predict
 from a2d_tf.commands import records
 from a2d_tf.commands.beam import beam_runner, remote_files
 from a2d_tf.commands.beam import shards_on_workers as shards
 from a2d_tf.commands.beam import videos_on_workers as videos
-from a2d_tf.commands.beam.beam_runner import BeamSetup
+from a2d_tf.commands.beam.beam_runner import BeamSetup, InputCopy
 from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
 from a2d_tf.video import library_request
@@ -58,17 +58,19 @@ class _Command(NamedTuple):
     """A command that Beam's workers share.
 
     Attributes:
-      module: has its `main`, and its FLAGS.
-      run: takes the flags, argv and the setup; returns the exit status.
+      flags: of the local command, which get `--staging`.
+      run: takes argv and the setup; returns the exit status.
     """
 
-    module: Any
-    run: Callable[[Any, list[str], BeamSetup], int | None]
+    flags: command_line.Register
+    run: Callable[[list[str], BeamSetup], int | None]
 
 
-def _main(argv: list[str], *, command: _Command, beam_words: Sequence[str]) -> Any:
+def _main(
+    argv: list[str], *, command: _Command, beam_words: Sequence[str]
+) -> int | None:
     """Run a command, whose flags are parsed, on Beam's workers."""
-    flags = command.module.FLAGS
+    flags = command.flags
     for name in _LOCAL_FLAGS:
         if name in flags and flags[name].present:
             raise InputError(
@@ -84,7 +86,7 @@ def _main(argv: list[str], *, command: _Command, beam_words: Sequence[str]) -> A
         copies = _Copies(folder, staging)
         copies.replace_urls(flags)
         setup = BeamSetup(tuple(beam_words), tuple(copies.inputs), copies.urls, staging)
-        return command.run(flags, argv, setup)
+        return command.run(argv, setup)
 
 
 @dataclasses.dataclass
@@ -99,7 +101,7 @@ class _Copies:
 
     folder: str
     staging: str
-    inputs: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+    inputs: list[InputCopy] = dataclasses.field(default_factory=list)
     urls: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def replace_urls(self, flags: command_line.Register) -> None:
@@ -137,23 +139,26 @@ class _Copies:
             return videos_folder + url.rstrip("/")[len(root) :]  # a glob stays one
         path = remote_files.path_of_copy(url, self.staging)
         remote_files.download_once(url, path)
-        self.inputs.append((url, path))
+        self.inputs.append(InputCopy(url, path))
         return path
 
 
-def _run_records(flags: Any, argv: list[str], setup: BeamSetup) -> int | None:
-    url = setup.url_of(flags.output or "")
+def _run_records(argv: list[str], setup: BeamSetup) -> int | None:
+    """Build records; a worker builds a shard at a time."""
+    output = records.FLAGS.output or ""
+    url = setup.url_of(output)
     if url:
-        remote_files.download(url, flags.output)
+        remote_files.download(url, output)
     status = records.main(argv, builder=functools.partial(shards.build_all, setup))
-    if url and not flags.check:
-        shards.publish(flags.output, url)
+    if url and not records.FLAGS.check:
+        shards.publish(output, url)
         print(f"{url}: records written")
     return status
 
 
-def _run_predict(flags: Any, argv: list[str], setup: BeamSetup) -> int | None:
-    output = os.path.normpath(flags.output or "")
+def _run_predict(argv: list[str], setup: BeamSetup) -> int | None:
+    """Predict a library; a worker predicts a video at a time."""
+    output = os.path.normpath(predict.FLAGS.output or "")
     videos.download_small_files(setup, output)
     status = predict.main(
         argv, predict_elsewhere=functools.partial(videos.predict, setup, output)
@@ -163,8 +168,8 @@ def _run_predict(flags: Any, argv: list[str], setup: BeamSetup) -> int | None:
 
 
 _COMMANDS = {
-    "records": _Command(records, _run_records),
-    "predict": _Command(predict, _run_predict),
+    "records": _Command(records.FLAGS, _run_records),
+    "predict": _Command(predict.FLAGS, _run_predict),
 }
 
 
@@ -185,11 +190,11 @@ def run(words: Sequence[str] | None = None) -> None:
             words = ["--", *words]  # so that `_complain` gets all of them
         return command_line.run(_complain, FLAGS, [program, *words])
     command = _COMMANDS[name]
-    _define_staging(command.module.FLAGS)
+    _define_staging(command.flags)
     end = words.index("--") if "--" in words else len(words)
     command_line.run(
         functools.partial(_main, command=command, beam_words=words[end + 1 :]),
-        command.module.FLAGS,
+        command.flags,
         [program, *words[1:end]],
         help_module=__name__,
     )
