@@ -82,37 +82,69 @@ def test_a_name_wins_over_a_number_of_the_tool(tmp_path):
     assert labels(swapped) == dict.fromkeys((1, 2), ["mouse-rest", "mouse-run"])
 
 
-def test_a_track_id_of_two_tasks_of_a_video_is_two_individuals(tmp_path):
-    exports = {
-        "a.xml": [cvat_track(0, 4, (0, 1)), cvat_track(1, 20, (0, 1))],
-        "b.xml": [cvat_track(0, 20, (2, 3)), cvat_track(1, 4, (2, 3))],
-    }
-    rows = [*state("Ann", "run", 0, 0.4), *state("Bea", "rest", 0, 0.4)]
+def open_two_tasks(folder, rows, names, subjects):
+    """Open two tasks of a video, whose tracks 0 and 1 are other animals.
+
+    The first animal is on the left in frames 1 and 2, and on the right in 3 and 4.
+    """
+    frames = {"a.xml": (0, 1), "b.xml": (2, 3)}
+    lefts = {"a.xml": (4, 20), "b.xml": (20, 4)}
     texts = {}
-    for (name, tracks), start in zip(exports.items(), (0, 2)):
+    for name in frames:
+        tracks = []
+        for track, left in enumerate(lefts[name]):
+            own_name = str(track + 1) if names else None
+            tracks.append(cvat_track(track, left, frames[name], own_name))
+        start = frames[name][0]
         text = xml(*tracks, source="yard.mp4", size=2, start=start, task=5)
-        texts[name] = text.replace("<width>32</width><height>24", SIZE)
-    write_film(tmp_path / "videos" / "yard.mp4", FRAMES[:4], "libx264", TIMES[:4])
-    write(tmp_path, {f"own/{name}": text for name, text in texts.items()})
-    observations = read_bouts.read(events(tmp_path / "e.csv", rows))
+        texts[f"own/{name}"] = text.replace("<width>32</width><height>24", SIZE)
+    write_film(folder / "videos" / "yard.mp4", FRAMES[:4], "libx264", TIMES[:4])
+    write(folder, texts)
+    observations = read_bouts.read(events(folder / "e.csv", rows))
+    return open_source(
+        folder / "own",
+        folder / "videos",
+        coding=coding.Coding(observations, subjects=subjects),
+    )
 
-    def read(subjects):
-        return open_source(
-            tmp_path / "own",
-            tmp_path / "videos",
-            coding=coding.Coding(observations, subjects=subjects),
-        )
 
+LEFT_FIRST = ["mouse-run", "mouse-rest"]
+RIGHT_FIRST = ["mouse-rest", "mouse-run"]
+
+
+def test_a_track_id_of_two_tasks_of_a_video_is_two_individuals(tmp_path):
+    rows = [*state("Ann", "run", 0, 0.4), *state("Bea", "rest", 0, 0.4)]
+    subjects = {"Ann": "0", "Bea": "1"}
     with pytest.raises(
         InputError, match=r"'Ann': track 0 of 'yard' is in .*a.xml.*b.x"
     ):
-        read({"Ann": "0", "Bea": "1"})
-    source = read({"Ann": ["a.xml:0", "b.xml:1"], "Bea": ["a.xml:1", "b.xml:0"]})
+        open_two_tasks(tmp_path, rows, False, subjects)
+    subjects = {"Ann": ["a.xml:0", "b.xml:1"], "Bea": ["a.xml:1", "b.xml:0"]}
+    source = open_two_tasks(tmp_path, rows, False, subjects)
     assert labels(source) == {
-        1: ["mouse-run", "mouse-rest"],
-        2: ["mouse-run", "mouse-rest"],
-        3: ["mouse-rest", "mouse-run"],
-        4: ["mouse-rest", "mouse-run"],
+        1: LEFT_FIRST,
+        2: LEFT_FIRST,
+        3: RIGHT_FIRST,
+        4: RIGHT_FIRST,
+    }
+
+
+def test_a_number_of_two_exports_of_a_video_may_be_two_individuals(tmp_path):
+    """As of two predictions of it, which number their tracks apart."""
+    rows = [*state("mouse 1", "run", 0, 0.4), *state("mouse 2", "rest", 0, 0.4)]
+    with pytest.raises(
+        InputError, match=r"line 5: 'mouse 1': track 1 .*a.xml.*b.xml:1"
+    ):
+        open_two_tasks(tmp_path, rows, True, {})
+    as_one = open_two_tasks(tmp_path, rows, True, {"mouse 1": "1", "mouse 2": "2"})
+    assert labels(as_one) == dict.fromkeys((1, 2, 3, 4), LEFT_FIRST)
+    subjects = {"mouse 1": ["a.xml:1", "b.xml:2"], "mouse 2": ["a.xml:2", "b.xml:1"]}
+    apart = open_two_tasks(tmp_path, rows, True, subjects)
+    assert labels(apart) == {
+        1: LEFT_FIRST,
+        2: LEFT_FIRST,
+        3: RIGHT_FIRST,
+        4: RIGHT_FIRST,
     }
 
 

@@ -43,7 +43,7 @@ class Individual(NamedTuple):
       actor: its class.
       name, number: those by which the user knows it; None if there are none.
       track: the identity in its file; None if there is none.
-      file: the file whose tool numbers the tracks; '' if the user knows the number.
+      file: the file in which it has this track; '' without a track.
     """
 
     actor: str
@@ -56,13 +56,12 @@ class Individual(NamedTuple):
     def of(cls, instance: Instance, frame: AnnotatedFrame, names: Names) -> Individual:
         """Return the individual of an instance."""
         actor, _ = names.annotated_names(instance)
-        is_tools = instance.track is not None and instance.number is None
         return cls(
             actor=actor,
             name=instance.name or None,
             number=instance.number,
             track=instance.track,
-            file=str(frame.path) if is_tools else "",
+            file="" if instance.track is None else str(frame.path),
         )
 
     def text(self) -> str:
@@ -86,16 +85,16 @@ class Individual(NamedTuple):
         return self._is_number(word, self.number)
 
     def has_track(self, word: str) -> bool:
-        """Return whether this is the track in its file, '3', 'actor 3' or 'file:3'."""
-        if self.has_plain_track(word):
-            return True
-        file, _, number = word.rpartition(":")
-        is_in_file = file == self.file or file in re.split(r"[\\/]", self.file)
-        return is_in_file and self._is_number(number, self.track)
-
-    def has_plain_track(self, word: str) -> bool:
         """Return whether this is the track '3' or 'actor 3' in its file."""
         return self._is_number(word, self.number if self.track is None else self.track)
+
+    def is_in(self, file: str) -> bool:
+        """Return whether a path, or a part of it such as a zip, is its file."""
+        return file == self.file or file in re.split(r"[\\/]", self.file)
+
+    def is_numbered_by_tool(self) -> bool:
+        """Return whether its only number is one that a tool chose."""
+        return self.track is not None and self.number is None
 
     def _is_number(self, word: str, number: int | None) -> bool:
         """Return whether a word is a number, perhaps after the actor."""
@@ -151,14 +150,20 @@ class Identities(NamedTuple):
             )
         return of_actor or numbered
 
-    def of_target(self, target: str) -> set[Individual]:
-        """Return those that the user means by a value of `Subjects`."""
+    def of_target(self, word: str) -> set[Individual]:
+        """Return those that the user means by a word in a value of `Subjects`."""
+        candidates = set(self.first_frame)
+        file, colon, word_in_file = word.rpartition(":")
+        in_file = {own for own in candidates if colon and own.is_in(file)}
+        if in_file:
+            candidates = in_file
+            word = word_in_file
         for is_called in (
             Individual.is_named,
             Individual.has_track,
             Individual.is_of_actor,
         ):
-            fitting = {own for own in self.first_frame if is_called(own, target)}
+            fitting = {own for own in candidates if is_called(own, word)}
             if fitting:
                 return fitting
         return set()
@@ -204,7 +209,8 @@ class Identities(NamedTuple):
         actor = subject[: -len(number)].strip()
         tracks = []
         for individual in self.first_frame:
-            if individual.file and (not actor or individual.is_of_actor(actor)):
+            is_of_actor = not actor or individual.is_of_actor(actor)
+            if is_of_actor and individual.is_numbered_by_tool():
                 tracks.append(individual)
         return sorted(tracks, key=lambda own: (own.file, own.track))
 
@@ -234,6 +240,8 @@ def find_individuals(
         targets = targets_of(subjects, subject, vid)
         if targets is None:
             fitting = identities.of_subject(subject, where)
+            numbered = [own for own in fitting if own.has_number(subject)]
+            _check_files(vid, where, subject, _number_in(subject), numbered)
             if not fitting and len(times) == 1:
                 fitting = identities.only_one(subject)
             tracks = identities.tracks_of_tools(subject)
@@ -248,8 +256,11 @@ def find_individuals(
         else:
             fitting = set()
             for target in targets:
-                fitting |= identities.of_target(target)
-                _check_files(vid, subject, target, fitting)
+                targeted = identities.of_target(target)
+                by_track = [own for own in targeted if own.has_track(target)]
+                if not any(own.is_named(target) for own in targeted):
+                    _check_files(vid, "--subjects", subject, target, by_track)
+                fitting |= targeted
         individuals[subject] = fitting
         if not fitting and targets != []:
             strangers.append(subject)
@@ -309,17 +320,26 @@ def targets_of(subjects: Subjects, name: str, vid: str) -> list[str] | None:
 
 
 def _check_files(
-    vid: str, subject: str, target: str, fitting: Iterable[Individual]
+    vid: str,
+    where: str,
+    subject: str,
+    track: str | None,
+    individuals: Iterable[Individual],
 ) -> None:
-    """Raise InputError if a track that the user names is in several files."""
-    files = sorted({own.file for own in fitting if own.has_plain_track(target)})
+    """Raise InputError if individuals that have one number are in several files.
+
+    Args:
+      where: names the subject's place in the error.
+      track: the number, perhaps after the actor.
+    """
+    files = sorted({own.file for own in individuals})
     if len(files) > 1:
-        examples = [f"{file}:{target}" for file in files]
+        examples = [f"{file}:{track}" for file in files]
         raise InputError(
-            f"--subjects: {quoted(subject)}: track {target} of '{vid}' is in"
-            f" {join_names(files)}, and each numbers its tracks by itself; name the"
-            f" file: {json.dumps({subject: examples[0]})}, or all that show this"
-            f" individual: {json.dumps({subject: examples})}"
+            f"{where}: {quoted(subject)}: track {track} of '{vid}' is in"
+            f" {join_names(files)}, and each may number its tracks by itself; name the"
+            f" file in --subjects: {json.dumps({subject: examples[0]})}, or all that"
+            f" show this individual: {json.dumps({subject: examples})}"
         )
 
 
