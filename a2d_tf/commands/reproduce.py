@@ -72,7 +72,7 @@ _RUNS = FLAGS.define_list("runs", None, "Rows to run; by default all.")
 _DEVICE = Config.define_device(FLAGS)
 
 
-def _requested_rows():
+def _requested_rows() -> list[str]:
     """Return the rows that the flags ask for, in the order of their training.
 
     Raises:
@@ -91,7 +91,7 @@ def _requested_rows():
     return rows
 
 
-def _parse_seeds():
+def _parse_seeds() -> list[int]:
     """Return the numbers of --seeds; InputError if one is none."""
     seeds = []
     for text in _SEEDS.value:
@@ -121,7 +121,7 @@ def source_flags(workdir: str) -> list[str]:
     return [*words, f"--release={release}"]
 
 
-def _keep_settings(path, folds):
+def _keep_settings(path: pathlib.Path, folds: dict[str, list[str]]) -> None:
     """Write the settings of all trainings in a folder.
 
     Raises:
@@ -174,7 +174,7 @@ def main(argv: list[str]) -> None:
     folds: dict[str, list[str]] = {"": []}
     if _FOLDS.value:
         folds = reproduction.read_folds(_FOLDS.value, _TEST_FOLDS.value or ())
-    tested_folds = _TEST_FOLDS.value or folds
+    tested_folds = _TEST_FOLDS.value or list(folds)
     _keep_settings(pathlib.Path(workdir, "settings.json"), folds)
     # All records before the first run: a mistake in a later fold shows at once, not
     # hours later.
@@ -193,6 +193,19 @@ def main(argv: list[str]) -> None:
         else:
             continue
         fold_runs[fold] = reproduction.FoldRuns(folder, records, runs)
+    _report(workdir, plan, fold_runs)
+
+
+def _report(
+    workdir: str,
+    plan: reproduction.Plan,
+    fold_runs: dict[str, reproduction.FoldRuns],
+) -> None:
+    """Write the report of the runs that are done.
+
+    Raises:
+      InputError: runs are missing.
+    """
     # Late: the runs need the memory.
     from a2d_tf.paper import report
 
@@ -216,7 +229,7 @@ def main(argv: list[str]) -> None:
         )
 
 
-def _folder_of(fold, workdir):
+def _folder_of(fold: str, workdir: str) -> str:
     """Return the folder of a fold's records and runs; fold "" is the whole data set."""
     name = f"fold_{fold}" if fold else ""
     return os.path.join(workdir, name)
