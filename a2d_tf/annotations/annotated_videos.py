@@ -11,7 +11,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 import numpy as np
 
 from a2d_tf.annotations.coded_frames import CodedVideo
-from a2d_tf.annotations.coding import Coding, code_videos, coding_notes
+from a2d_tf.annotations.coded_videos import code_videos, coding_notes
+from a2d_tf.annotations.coding import Coding
 from a2d_tf.annotations.document import DEFAULTS, Document, Instance, ReadOptions
 from a2d_tf.annotations.formats import read_export
 from a2d_tf.annotations.matching import (

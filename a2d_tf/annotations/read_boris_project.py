@@ -10,9 +10,8 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from a2d_tf.annotations.observations import (
+from a2d_tf.annotations.boris_values import (
     Event,
-    Observation,
     action_name,
     bouts_of_events,
     image_index,
@@ -23,6 +22,7 @@ from a2d_tf.annotations.observations import (
     stated_rate,
     subject_name,
 )
+from a2d_tf.annotations.observations import Observation
 from a2d_tf.core.checked_json import load_json, one_of
 from a2d_tf.core.errors import InputError, quoted
 

@@ -16,15 +16,11 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from a2d_tf.annotations import read_boris_project
-from a2d_tf.annotations.conventions import BORIS
-from a2d_tf.annotations.observations import (
+from a2d_tf.annotations.boris_values import (
     SEVERAL_VIDEOS,
-    CodedBout,
     Event,
-    Observation,
     action_name,
     bouts_of_events,
-    check_order,
     image_index,
     image_name,
     images_of,
@@ -33,6 +29,8 @@ from a2d_tf.annotations.observations import (
     stated_rate,
     subject_name,
 )
+from a2d_tf.annotations.conventions import BORIS
+from a2d_tf.annotations.observations import CodedBout, Observation, check_order
 from a2d_tf.annotations.tracked_video import name_of
 from a2d_tf.core.checked_json import load_json, number
 from a2d_tf.core.errors import InputError
