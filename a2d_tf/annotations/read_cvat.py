@@ -135,10 +135,9 @@ class _TaskReader:
             key = _group(track) or ("track", identity)
         # The largest part of a group changes; its first track does not.
         self._identities[key] = min(identity, self._identities.get(key, identity))
-        numbering = _BY_IMAGE if self._task.of_video is False else _BY_FRAME
         latest = 0
         is_gone = True
-        shapes_in_view = 0  # since the track came into view the last time
+        shapes_in_view = 0  # since the track last came into view
         for element in track:
             where = f'{place}, frame="{element.get("frame")}"'
             with self._file.at(where):
@@ -146,12 +145,7 @@ class _TaskReader:
                 if not is_gone:
                     self._passed_frames.update(range(latest + 1, number))
                 latest = number
-                if number not in self._video_frames:
-                    name = FrameName(self._task.video, number, numbering)
-                    self._video_frames[number] = _Frame(
-                        f"frame {number}", name, self._task.size
-                    )
-                frame = self._video_frames[number]
+                frame = self._video_frame(number)
                 if element.get("outside") == "1":
                     # A shape on one frame ends at the next one, which says nothing of
                     # that frame.
@@ -165,6 +159,17 @@ class _TaskReader:
                     is_gone = False
                     if element.get("keyframe") != "0":
                         frame.is_annotated = True
+
+    def _video_frame(self, number: int) -> _Frame:
+        """Return a frame of the video by its number, a new one if it is not there."""
+        if number not in self._video_frames:
+            numbering = _BY_FRAME
+            if self._task.of_video is False:
+                numbering = _BY_IMAGE
+            name = FrameName(self._task.video, number, numbering)
+            frame = _Frame(f"frame {number}", name, self._task.size)
+            self._video_frames[number] = frame
+        return self._video_frames[number]
 
     def add_image(self, image: Element) -> None:
         """Add the shapes of an <image>."""
