@@ -12,7 +12,8 @@ from pycocotools import mask as rle_tools
 from test_export_annotations import as_cvat_returns_it, differences
 
 from a2d_tf.annotations import read_bouts, writers
-from a2d_tf.annotations.coding import Coding, give_actions
+from a2d_tf.annotations.coded_actions import give_actions
+from a2d_tf.annotations.coding import Coding
 from a2d_tf.annotations.document import ReadOptions
 from a2d_tf.annotations.formats import read_export
 from a2d_tf.annotations.names import NO_NAMES
