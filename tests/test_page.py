@@ -257,18 +257,22 @@ def test_a_library_filters_and_searches_all_videos_from_its_index(
     names, row = ["a", "b c#", "d", "void"], "d,dog,running,1,1.00,1,0.900"
     shown = browsers.run(tmp_path / "index.html", HELPERS + script, 500, 800)
     assert shown == [names, ["a"], ["d", "void"], False, row, 4]
-    monkeypatch.setattr(library_page, "PICTURES", 3)
+    monkeypatch.setattr(library_page, "_MOST_PICTURES", 3)
     library_page.write_library_page(tmp_path, parts(tmp_path), {})
     shown = browsers.run(tmp_path / "index.html", HELPERS + script, 500, 800)
     assert shown == [names, ["a"], ["d", "void"], False, row, 0]
-    links = Elements(tmp_path / "index.html").addresses
-    files = ["index.html", "index_1.html", "index_2.html"]
-    assert links[:5] == [*files, "a/index.html", "index_1.html#v0"]
-    assert links[-2:] == ["void/index.html", "index_2.html#v0"]
-    assert 'id="v0"' in (tmp_path / "index_2.html").read_text()
-    for file, own in zip(files[1:], (names[:3], names[3:])):
-        all_names, *_, pictures = browsers.run(tmp_path / file, HELPERS + script)
-        assert (all_names, pictures) == (own, len(own))
+
+
+def test_a_library_of_many_videos_has_no_pictures(tmp_path, monkeypatch):
+    for name in ("a", "b", "c"):
+        video_page.write_page(write(tmp_path / name, TRACKS, overlay=3))
+    for most, pictures in ((3, 3), (2, 0)):
+        monkeypatch.setattr(library_page, "_MOST_PICTURES", most)
+        library_page.write_library_page(tmp_path, parts(tmp_path), {})
+        elements = Elements(tmp_path / "index.html")
+        assert elements.tags.count("img") == pictures
+        assert elements.tags.count("article") == 3
+    assert elements.addresses == ["a/index.html", "b/index.html", "c/index.html"]
 
 
 def test_the_part_of_a_prediction_is_made_again_if_it_is_not_of_its_files(tmp_path):
@@ -276,20 +280,20 @@ def test_the_part_of_a_prediction_is_made_again_if_it_is_not_of_its_files(tmp_pa
     (folder / "summary.csv").write_text("header\n" + "a bout\n" * 7)
     made, path = read_part(folder), folder / "part.json"
     kept = path.read_bytes()
-    assert made["video"] == (4.0, 10.0) and made["note"] == "4.0 s"
-    assert made["sums"][0] == ("ball", "flying", [(0.5, 0.8, 1, 0.24)])
+    assert (made.video_seconds, made.fps, made.note) == (4.0, 10.0, "4.0 s")
+    assert made.pairs[0] == ("ball", "flying", [(0.5, 0.8, 1, 0.24)])
     (folder / "overlay.mp4").unlink()
     path.write_bytes(kept.replace(b"4.0 s", b"5.0 s"))
     # it is kept
-    assert read_part(folder)["note"] == "5.0 s" and read_part(folder)["picture"]
+    assert read_part(folder).note == "5.0 s" and read_part(folder).picture
     for broken in (kept[:-9], b"{}", b"\xff", kept.replace(b'"sums"', b'"sum"')):
         path.write_bytes(broken)
-        assert read_part(folder)["budget"] == made["budget"]
+        assert read_part(folder).budget == made.budget
     path.unlink()
     path.mkdir()  # it cannot be kept
     text = (folder / "tracks.json").read_text()
     (folder / "tracks.json").write_text(text.replace('"flying"', '"jumping"'))
-    assert [row[1] for row in read_part(folder)["sums"]].count("jumping") == 1
+    assert [pair.action for pair in read_part(folder).pairs].count("jumping") == 1
     (folder / "video.json").unlink()
     with pytest.raises(
         InputError, match="clip/video.json: No such.*; predict the video again"

@@ -134,6 +134,16 @@ def hidden_folder(parent: str, prefix: str) -> Iterator[HiddenFolder]:
             yield HiddenFolder(folder, is_alone)
 
 
+def remove_abandoned_folders(parent: str, prefix: str) -> None:
+    """Remove the hidden folders that killed processes have left in `parent`.
+
+    Raises:
+      OSError: nothing can be written there.
+    """
+    with hidden_folder(parent, prefix):
+        pass  # making one removes them
+
+
 def _remove_abandoned(parent, prefix, own_lock):
     """Remove hidden folders without a process; return whether that was all others."""
     is_alone = True

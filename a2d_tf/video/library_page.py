@@ -7,26 +7,25 @@ import pathlib
 import re
 import urllib.parse
 from collections.abc import Mapping
-from typing import Any
 
 from a2d_tf.behaviour.prediction_folder import RESULT_FILES, read_video_info
 from a2d_tf.core.checked_json import load_json
 from a2d_tf.runs import scores
+from a2d_tf.video.library_part import Part
 from a2d_tf.video.page_tables import COLUMNS, TableRow, write_html
 
-# Videos of a page with their pictures, of about 6 to 14 kB each.
-PICTURES = 200
+_MOST_PICTURES = 200  # of 6 to 14 kB each; a page of more videos has none
 PAGE_NAME = re.compile(r"index(_[0-9]+)?\.html")
-"""Names of the pages of a library."""
+"""Names of the pages of a library; version 0.1.0 had further ones with the pictures."""
 
 
 def write_library_page(
     output: str | os.PathLike,
-    parts: Mapping[str, Mapping[str, Any]],
+    parts: Mapping[str, Part],
     failed: Mapping[str, str],
     run: str | None = None,
 ) -> None:
-    """Write the page of a library; of many videos the pictures are on further pages.
+    """Write the page of a library, with a picture of each video unless they are many.
 
     Args:
       output: folder of the predictions.
@@ -37,10 +36,9 @@ def write_library_page(
     Raises:
       InputError: a page cannot be written.
     """
-    names = list(parts)
     video_info = None
-    if names:
-        video_info = read_video_info(pathlib.Path(output, names[0]))
+    if parts:
+        video_info = read_video_info(pathlib.Path(output, next(iter(parts))))
     training_videos = ()
     if run:
         records = load_json(
@@ -53,35 +51,23 @@ def write_library_page(
         browser_path = os.path.relpath(browser, output)
         browser_url = urllib.parse.quote(os.fsencode(browser_path))
 
-    index = RESULT_FILES["page"]
-    pages = {index: names}
-    if len(names) > PICTURES:
-        for first in range(0, len(names), PICTURES):
-            page = f"index_{first // PICTURES + 1}.html"
-            pages[page] = names[first : first + PICTURES]
-    title = f"Predictions in {'/'.join(pathlib.Path(output).absolute().parts[-2:])}"
-    for page, page_names in pages.items():
-        page_title = title
-        if page != index:
-            page_title = f"{title}: {page_names[0]} to {page_names[-1]}"
-        rows = []
-        for name in page_names:
-            for actor, action, track_sums in parts[name]["sums"]:
-                rows.append(TableRow(name, actor, action, track_sums))
-        write_html(
-            os.path.join(output, page),
-            "library.html",
-            title=page_title,
-            rows=rows,
-            video_info=video_info,
-            columns=("video", *COLUMNS),
-            data={},
-            extra=", ".join(name for name in page_names if parts[name]["extra"]),
-            browse=browser_url,
-            parts=parts,
-            trained=training_videos,
-            failed=failed,
-            page=page,
-            pages=pages,
-            size=PICTURES,
-        )
+    rows = []
+    for name, part in parts.items():
+        for pair in part.pairs:
+            rows.append(TableRow(name, pair.actor, pair.action, pair.totals))
+    folder_name = "/".join(pathlib.Path(output).absolute().parts[-2:])
+    write_html(
+        os.path.join(output, RESULT_FILES["page"]),
+        "library.html",
+        title=f"Predictions in {folder_name}",
+        rows=rows,
+        video_info=video_info,
+        columns=("video", *COLUMNS),
+        data={},
+        extra=", ".join(name for name, part in parts.items() if part.has_extra),
+        browser_url=browser_url,
+        parts=parts,
+        has_pictures=len(parts) <= _MOST_PICTURES,
+        training_videos=training_videos,
+        failed=failed,
+    )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import dataclasses
 import itertools
 import json
 import pathlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from a2d_tf.annotations.tracked_video import name_of
@@ -23,7 +25,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import file_digest, read_csv, write_text
 from a2d_tf.data import video_frames
 from a2d_tf.evaluation.reports.templates import jpeg_url
-from a2d_tf.video.page_tables import pair_sums
+from a2d_tf.video.page_tables import PairTotals, TrackTotal, totals_of_pairs
 
 _SOURCES = (VIDEO_FILE, RESULT_FILES["tracks"], RESULT_FILES["summary"])
 _KIND = {
@@ -31,9 +33,9 @@ _KIND = {
     "sha256": {str: str},
     "note": str,
     "extra": bool,
-    "video": list,
-    "budget": list,
-    "sums": list,
+    "video": [float],
+    "budget": [list],
+    "sums": [list],
     "picture": (str, None),
 }
 _THUMBNAIL_SIDE = 240  # pixels of the longer side
@@ -41,17 +43,62 @@ _THUMBNAIL_SIDE = 240  # pixels of the longer side
 _THUMBNAIL_FRAME = 25
 
 
-def read_part(folder: pathlib.Path) -> dict[str, Any]:
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """What the tables and the page of a library need of a prediction.
+
+    Attributes:
+      video_seconds, fps: of the video.
+      budget: rows of `time_budget.rows`.
+      pairs: who did what for how long.
+      note: of the video, in words.
+      has_extra: whether instances were beyond the number of individuals.
+      picture: a data URL; None without an overlay.
+    """
+
+    video_seconds: float
+    fps: float
+    budget: Sequence[Sequence]
+    pairs: list[PairTotals]
+    note: str
+    has_extra: bool
+    picture: str | None
+
+    def fields(self) -> dict[str, Any]:
+        """Return it as in `part.json`."""
+        return {
+            "video": [self.video_seconds, self.fps],
+            "budget": self.budget,
+            "sums": self.pairs,
+            "note": self.note,
+            "extra": self.has_extra,
+            "picture": self.picture,
+        }
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> Part:
+        """Return the part that `part.json` holds."""
+        seconds, fps = fields["video"]
+        pairs = []
+        for actor, action, totals in fields["sums"]:
+            totals_of_tracks = [TrackTotal(*total) for total in totals]
+            pairs.append(PairTotals(actor, action, totals_of_tracks))
+        return cls(
+            video_seconds=seconds,
+            fps=fps,
+            budget=fields["budget"],
+            pairs=pairs,
+            note=fields["note"],
+            has_extra=fields["extra"],
+            picture=fields["picture"],
+        )
+
+
+def read_part(folder: pathlib.Path) -> Part:
     """Return what the tables and the page of a library need of a prediction.
 
     It is kept in the folder, and made anew if the files that it is made from have
     changed.
-
-    Returns:
-      `video`, seconds and frames a second; `budget`, rows of `time_budget.rows`;
-      `sums`, the rows of `page_tables.pair_sums`; `note`, in words; `extra`, whether
-      instances were beyond the number of individuals; `picture`, a data URL, None
-      without an overlay.
 
     Raises:
       InputError: a file of the prediction is missing, cut or malformed.
@@ -60,23 +107,24 @@ def read_part(folder: pathlib.Path) -> dict[str, Any]:
     for name in _SOURCES:
         if (folder / name).is_file():
             digests[name] = file_digest(folder / name)
-    with contextlib.suppress(InputError):
-        kept = load_json(folder / PART_FILE, _KIND, "")
-        if kept["sha256"] == digests:
-            return kept
+    with contextlib.suppress(InputError, TypeError, ValueError):
+        fields = load_json(folder / PART_FILE, _KIND, "")
+        if fields["sha256"] == digests:
+            return Part.from_fields(fields)
     part = _make(folder, digests)
+    fields = {"format": 1, "sha256": digests, **part.fields()}
     with contextlib.suppress(InputError):  # it only saves time
-        write_text(folder / PART_FILE, json.dumps(part) + "\n")
+        write_text(folder / PART_FILE, json.dumps(fields) + "\n")
     return part
 
 
-def _make(folder, digests):
-    """Make the part of a prediction from the files whose digests are given."""
+def _make(folder, sources):
+    """Make the part of a prediction from those of its files that are there."""
     video_info = read_video_info(folder)
     tracks = []
-    if RESULT_FILES["tracks"] in digests:
+    if RESULT_FILES["tracks"] in sources:
         tracks = bouts.read(folder)
-    if len(digests) == len(_SOURCES):
+    if len(sources) == len(_SOURCES):
         count = sum(len(track.bouts) for track in tracks)
         read_csv(folder / RESULT_FILES["summary"], CSV_REMEDY, count)
     name = name_of(video_info.name, video_info.images)
@@ -86,16 +134,15 @@ def _make(folder, digests):
         note += f"; unsure frames: {video_info.unsure_frames}"
     if video_info.damaged_frames:
         note += f"; damaged frames: {video_info.damaged_frames}"
-    return {
-        "format": 1,
-        "sha256": digests,
-        "video": (round(video_info.seconds, 3), round(video_info.fps, 3)),
-        "budget": time_budget.rows([bouts.Prediction(name, video_info, tracks)]),
-        "sums": pair_sums(tracks),
-        "note": note,
-        "extra": video_info.frames_with_extra > 0,
-        "picture": _thumbnail(folder / RESULT_FILES["overlay"]),
-    }
+    return Part(
+        video_seconds=round(video_info.seconds, 3),
+        fps=round(video_info.fps, 3),
+        budget=time_budget.rows([bouts.Prediction(name, video_info, tracks)]),
+        pairs=totals_of_pairs(tracks),
+        note=note,
+        has_extra=video_info.frames_with_extra > 0,
+        picture=_thumbnail(folder / RESULT_FILES["overlay"]),
+    )
 
 
 def _thumbnail(path):

@@ -11,16 +11,15 @@ import glob
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from a2d_tf.behaviour import time_budget
 from a2d_tf.behaviour.prediction_folder import CSV_REMEDY, RESULT_FILES, VIDEOS_FILE
 from a2d_tf.core.files import read_csv, write_csv
-from a2d_tf.core.folders import hidden_folder
+from a2d_tf.core.folders import remove_abandoned_folders
 from a2d_tf.core.tasks import ALONE, Task
 from a2d_tf.video.library_files import FAILED, SUMMARY, is_own
 from a2d_tf.video.library_page import write_library_page
-from a2d_tf.video.library_part import read_part
+from a2d_tf.video.library_part import Part, read_part
 from a2d_tf.video.library_request import Request
 from a2d_tf.video.library_videos import Job
 from a2d_tf.video.output_folder import HIDDEN
@@ -71,15 +70,13 @@ def conclude(
     _write_files(output, request, parts, failed)
     for path in waiting:
         pathlib.Path(path).unlink(missing_ok=True)
-    # Which removes what killed processes left.
-    with hidden_folder(output, HIDDEN):
-        pass
+    remove_abandoned_folders(output, HIDDEN)
 
 
 def _write_files(
     output: str,
     request: Request,
-    parts: Mapping[str, Mapping[str, Any]],
+    parts: Mapping[str, Part],
     failed: Mapping[str, str],
 ) -> None:
     """Write the tables and the page.
@@ -92,9 +89,9 @@ def _write_files(
     summary: list[tuple] = []
     budget: list[Sequence] = []
     for name, part in parts.items():
-        video = (name, *part["video"])
+        video = (name, part.video_seconds, part.fps)
         videos.append(video)
-        budget += part["budget"]
+        budget += part.budget
         if "summary" in request.kinds:
             path = os.path.join(output, name, RESULT_FILES["summary"])
             for row in read_csv(path, CSV_REMEDY):

@@ -18,8 +18,8 @@ COLUMNS = ("actor", "action", "tracks", "seconds", "bouts", "mean score")
 _TEMPLATES = pathlib.Path(__file__).parent
 
 
-class TrackSum(NamedTuple):
-    """What the bouts of a track come to, for one actor and action.
+class TrackTotal(NamedTuple):
+    """The total of a track's bouts of one actor and action.
 
     Attributes:
       track_score: of the whole track.
@@ -33,43 +33,40 @@ class TrackSum(NamedTuple):
     seconds_by_score: float
 
 
-class PairSums(NamedTuple):
-    """The sums of all tracks, for one actor and action.
+class PairTotals(NamedTuple):
+    """An actor and an action, and the total of each track that has bouts of them.
 
     The page adds up those of the tracks above the least score that is chosen there.
     """
 
     actor: str
     action: str
-    track_sums: Sequence[TrackSum]
+    totals: Sequence[TrackTotal]
 
 
 class TableRow(NamedTuple):
-    """A row of a table: the sums of one track, or of one video."""
+    """A row of a table: what a track, or the tracks of a video, did of a pair."""
 
     name: str
     actor: str
     action: str
-    track_sums: Sequence[TrackSum]
+    totals: Sequence[TrackTotal]
 
 
-def pair_sums(tracks: Iterable[bouts.TrackBouts]) -> list[PairSums]:
-    """Return the sums of tracks for each actor and action, in the order of these."""
-    sums_of_pairs = collections.defaultdict(list)
+def totals_of_pairs(tracks: Iterable[bouts.TrackBouts]) -> list[PairTotals]:
+    """Return the totals of tracks for each actor and action, in the order of these."""
+    totals: dict[tuple[str, str], list[TrackTotal]] = collections.defaultdict(list)
     for track in tracks:
         for pair, total in bouts.total_by_pair([track]).items():
-            sums_of_pairs[pair].append(
-                TrackSum(
+            totals[pair].append(
+                TrackTotal(
                     track_score=track.score,
                     seconds=round(total.seconds, 3),
                     bouts=total.bouts,
                     seconds_by_score=round(total.seconds * total.score, 6),
                 )
             )
-    rows = []
-    for actor, action in sorted(sums_of_pairs):
-        rows.append(PairSums(actor, action, sums_of_pairs[actor, action]))
-    return rows
+    return [PairTotals(*pair, totals[pair]) for pair in sorted(totals)]
 
 
 def write_html(
@@ -80,20 +77,17 @@ def write_html(
     video_info: VideoInfo | None,
     **values: Any,
 ) -> None:
-    """Write a page with a table of rows, and one of the sums of all rows.
+    """Write a page with a table of rows, above it one of all rows together.
 
     Args:
       template: file name of the page's template.
       video_info: of a video on the page; None if there is none.
       **values: further ones for the template.
     """
-    sums_of_pairs: dict[tuple[str, str], list[TrackSum]] = collections.defaultdict(list)
+    totals: dict[tuple[str, str], list[TrackTotal]] = collections.defaultdict(list)
     for row in rows:
-        sums_of_pairs[row.actor, row.action] += row.track_sums
-    total_rows = []
-    for actor, action in sorted(sums_of_pairs):
-        track_sums = sums_of_pairs[actor, action]
-        total_rows.append(TableRow("all", actor, action, track_sums))
+        totals[row.actor, row.action] += row.totals
+    rows_of_all = [TableRow("all", *pair, totals[pair]) for pair in sorted(totals)]
     labels = None
     max_tracks = None
     if video_info is not None:
@@ -104,9 +98,11 @@ def write_html(
         title,
         _TEMPLATES,
         actors=sorted({row.actor for row in rows}),
-        shades=action_colours.colours((row.action for row in total_rows), labels),
-        limit=max_tracks,
-        tables=(total_rows, rows),
+        action_colours=action_colours.colours(
+            (row.action for row in rows_of_all), labels
+        ),
+        max_tracks=max_tracks,
+        tables=(rows_of_all, rows),
         **values,
     )
     write_text(path, html)

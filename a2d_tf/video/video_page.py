@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from a2d_tf.behaviour import bouts
 from a2d_tf.behaviour.prediction_folder import RESULT_FILES, read_video_info
-from a2d_tf.video.page_tables import COLUMNS, TableRow, pair_sums, write_html
+from a2d_tf.video.page_tables import COLUMNS, TableRow, totals_of_pairs, write_html
 
 _MOST_TICKS = 8  # of the timeline
 _TICK_SECONDS = (
@@ -73,8 +73,8 @@ def write_page(folder: str | os.PathLike) -> None:
         name = f"#{track.number} {track.actor}"
         bars = [_bar(bout, start, seconds) for bout in track.bouts]
         timeline.append(_TimelineRow(name, track.score, bars))
-        for sums in pair_sums([track]):
-            table.append(TableRow(name, sums.actor, sums.action, sums.track_sums))
+        for pair in totals_of_pairs([track]):
+            table.append(TableRow(name, pair.actor, pair.action, pair.totals))
 
     overlay = None
     if os.path.isfile(os.path.join(folder, RESULT_FILES["overlay"])):
