@@ -188,6 +188,28 @@ def test_a_group_is_one_instance_named_by_its_largest_part(read):
         read(document(*pair))
 
 
+def test_a_group_has_the_name_that_any_of_its_parts_has(read):
+    def named(name, points):
+        attribute = f'<attribute name="name">{name}</attribute>'
+        return polygon(0, "run", points).replace("</polygon>", attribute + "</polygon>")
+
+    (found,) = read(
+        document(
+            track(1, named("", WIDE), group_id=9),
+            track(2, named("3", SQUARE), group_id=9),
+        )
+    )
+    (instance,) = found.frames[0].instances
+    assert (instance.name, instance.number) == ("3", 3)
+    with pytest.raises(InputError, match="frame 1: group 9 joins 'Ann' and 'Bea'; par"):
+        read(
+            document(
+                track(1, named("Ann", WIDE), group_id=9),
+                track(2, named("Bea", SQUARE), group_id=9),
+            )
+        )
+
+
 def test_points_and_skeletons_are_counted_and_annotate_nothing(read):
     points = '<points frame="{}" keyframe="1" outside="0" points="1,1"/>'
     text = document(

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from a2d_tf.annotations.conventions import COCO_OF_ROBOFLOW, CVAT
+from a2d_tf.annotations.conventions import COCO_OF_ROBOFLOW, CVAT, MASKS
 from a2d_tf.annotations.document import Counted, FrameName, Numbering
 from a2d_tf.core.errors import quoted
 from a2d_tf.data.video_frames import VIDEOS
@@ -129,7 +129,7 @@ def from_0(name: str, certain: bool) -> FrameName | None:
     if certain:
         counted = Counted.VIDEO_FRAMES
     return frame_name._replace(
-        number=frame_name.number + 1, numbering=Numbering(counted, _FROM_0)
+        number=MASKS.frame(frame_name.number), numbering=Numbering(counted, _FROM_0)
     )
 
 

@@ -15,6 +15,7 @@ import shlex
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from a2d_tf.annotations.conventions import COCO, MASKS
 from a2d_tf.annotations.document import AnnotatedFrame, Counted, Document
 from a2d_tf.annotations.video_folder import VideoFolder
 from a2d_tf.core.errors import InputError, join_names, quoted
@@ -27,7 +28,10 @@ _SUFFIXES = (*VIDEOS, ".json", ".xml", ".zip")
 
 # The number in the name of a video's first image, unless its folder or the user says
 # otherwise.
-_USUAL_FIRST = {Counted.IMAGE_NAMES: 1, Counted.IMAGE_NAMES_FROM_0: 0}
+_USUAL_FIRST = {
+    Counted.IMAGE_NAMES: COCO.first_frame,
+    Counted.IMAGE_NAMES_FROM_0: MASKS.first_frame,
+}
 
 
 class Export(NamedTuple):

@@ -212,7 +212,9 @@ class _TaskReader:
             for key, shape in frame.shapes:
                 tracked = dataclasses.replace(shape, track=tracks.get(key))
                 tracked_shapes.append(GroupedShape(key, tracked))
-            with self._file.at(frame.where, "parts of one instance need one label"):
+            with self._file.at(
+                frame.where, "parts of one instance need one label and one name"
+            ):
                 instances = shapes.join(tracked_shapes)
             document.add(
                 frame.where, frame.name, frame.size, instances, split=task.split

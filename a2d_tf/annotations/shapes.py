@@ -106,25 +106,29 @@ def join(shapes: Iterable[GroupedShape]) -> tuple[Instance, ...]:
 
     Returns:
       The instances in the order of their first parts; action and identity are the
-      largest part's. Boxes beside masks of the same instance do not count; boxes alone
-      make one around them.
+      largest part's, the name is that of any part. Boxes beside masks of the same
+      instance do not count; boxes alone make one around them.
 
     Raises:
-      ValueError: a group joins two actors; names no file.
+      ValueError: a group joins two actors, or two names; names no file.
     """
     groups: dict[Hashable, list[Instance]] = {}
     for i, (group, shape) in enumerate(shapes):
         key = i if group is None else group  # no group is an int
         parts = groups.setdefault(key, [])
         parts.append(shape)
-        first_actor = _actor(parts[0])
-        actor = _actor(shape)
-        if first_actor != actor:
-            group_name = " ".join(map(str, group or ()))
-            raise ValueError(
-                f"{group_name} joins {quoted(first_actor)} and {quoted(actor)}"
-            )
+        _check_alike(group, _actor(parts[0]), _actor(shape))
+        for part in parts:
+            if part.name and shape.name:
+                _check_alike(group, part.name, shape.name)
     return tuple(_join_group(parts) for parts in groups.values())
+
+
+def _check_alike(group: tuple | None, name: str, other: str) -> None:
+    """Raise ValueError if two parts of a group have different names."""
+    if name != other:
+        group_name = " ".join(map(str, group or ()))
+        raise ValueError(f"{group_name} joins {quoted(name)} and {quoted(other)}")
 
 
 def _actor(instance: Instance) -> str:
@@ -135,6 +139,15 @@ def _join_group(shapes: list[Instance]) -> Instance:
     """Return the instance whose parts the shapes are."""
     if len(shapes) == 1:
         return shapes[0]
+    for shape in shapes:
+        if shape.name:
+            named = dataclasses.replace(_join_parts(shapes), name=shape.name)
+            return dataclasses.replace(named, number=shape.number)
+    return _join_parts(shapes)
+
+
+def _join_parts(shapes: list[Instance]) -> Instance:
+    """Return an instance of all parts, with the fields of the largest one."""
     with_masks = [shape for shape in shapes if shape.parts]
     if with_masks:
         parts: list[Segmentation] = []
