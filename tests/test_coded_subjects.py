@@ -171,6 +171,9 @@ def test_a_subject_is_left_out_on_purpose(tmp_path):
     path = events(tmp_path / "e.csv", rows)
     (tmp_path / "names.json").write_text(json.dumps({"Beo": None}))
     subjects = individuals.load_subjects(tmp_path / "names.json")
+    assert individuals.load_subjects('{"Beo": null}') == subjects
+    with pytest.raises(InputError, match=r'--subjects=\{"Beo": 3\}: .Beo.: 3 is'):
+        individuals.load_subjects('{"Beo": 3}')
     boxes = [box for box in THREE if box[3] == "Ann"]
     assert labels(opened(tmp_path, boxes, path, subjects=subjects)) == {
         1: ["mouse-run"],
@@ -240,3 +243,13 @@ def test_a_number_that_is_also_an_actor_may_be_either(tmp_path):
     path = events(tmp_path / "e.csv", [*state("3", "run"), *state("3 4", "rest")])
     with pytest.raises(InputError, match="'3' is an actor and the number of another"):
         opened(tmp_path, boxes, path)
+
+
+def test_accents_may_be_composed_otherwise(tmp_path):
+    """As macOS decomposes them, and people type them."""
+    boxes = [(1, "mouse-tr\u00e4gt", None, "B\u00e4r"), (2, "mouse", None, "B\u00e4r")]
+    path = events(tmp_path / "e.csv", state("Ba\u0308r", "tra\u0308gt"))
+    assert labels(opened(tmp_path, boxes, path)) == {
+        1: ["mouse-tr\u00e4gt"],
+        2: ["mouse-tr\u00e4gt"],
+    }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -139,15 +140,21 @@ def _only_path(paths: Sequence[str], where: str) -> str:
 
 
 def subject_name(text: str | None) -> str:
-    """Return a subject without spaces around it; '' for no one in particular."""
+    """Return a subject without spaces around it; '' for no one in particular.
+
+    Accents are composed, as in `names`.
+    """
     if text is None or text in BORIS.blanks:
         return ""
-    return text.strip()
+    return unicodedata.normalize("NFC", text.strip())
 
 
 def action_name(text: str, where: str) -> str:
-    """Return a behaviour without spaces around it; InputError if it is no name."""
-    name = text.strip()
+    """Return a behaviour without spaces around it; InputError if it is no name.
+
+    Accents are composed, as in `names`.
+    """
+    name = unicodedata.normalize("NFC", text.strip())
     if not is_name(name):
         raise InputError(
             f"{where}: behaviour {quoted(text)} is not a valid name; rename it"

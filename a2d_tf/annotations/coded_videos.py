@@ -170,7 +170,7 @@ def _check_all_shown(
         f"{bout.where}: no annotated frame is within the coded times of"
         f" {join_names(texts)}; annotate one from {bout.start:g} to {bout.end:g}"
         f"{' s' if not first.observation.counts_images else ''} of"
-        f" '{first.observation.video}', or leave it out in the file of --subjects:"
+        f" '{first.observation.video}', or leave it out in --subjects:"
         f" {json.dumps({first.name: None})}"
     )
 

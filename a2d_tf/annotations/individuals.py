@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import collections
 import json
+import os
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Union
 
 from a2d_tf.annotations.document import AnnotatedFrame, Instance
 from a2d_tf.annotations.names import Names
 from a2d_tf.annotations.observations import CodedBout, Observation
-from a2d_tf.core.checked_json import load_json
+from a2d_tf.core.checked_json import check_json, load_json
 from a2d_tf.core.errors import InputError, join_names, quoted
 
 Target = Union[str, None, list[str]]
@@ -28,12 +30,21 @@ An individual is a name, else the id of a track in its file, '3' or 'task_17.zip
 else an actor, or 'actor 3'. None leaves out the subject, or the behaviour of this name.
 """
 _TARGET = (str, None, [str])
+_SUBJECTS = {str: (*_TARGET, {str: _TARGET})}
 _REMEDY = 'write {"subject": "track id or name"}'
 
 
-def load_subjects(path: str) -> Subjects:
-    """Read `Subjects` from a JSON file; InputError if it is malformed."""
-    return load_json(path, {str: (*_TARGET, {str: _TARGET})}, _REMEDY)
+def load_subjects(argument: str | os.PathLike) -> Subjects:
+    """Read `Subjects` from JSON, or from a file of it; InputError if malformed."""
+    text = os.fspath(argument)
+    if not text.lstrip().startswith("{"):
+        return load_json(text, _SUBJECTS, _REMEDY)
+    try:
+        subjects = json.loads(text)
+        check_json(subjects, _SUBJECTS)
+    except ValueError as error:
+        raise InputError(f"--subjects={text}: {error}; {_REMEDY}") from error
+    return subjects
 
 
 class Individual(NamedTuple):
@@ -74,7 +85,10 @@ class Individual(NamedTuple):
 
     def is_named(self, word: str) -> bool:
         """Return whether this is its name, in any case."""
-        return self.name is not None and self.name.casefold() == word.casefold()
+        if self.name is None:
+            return False
+        name = unicodedata.normalize("NFC", self.name.strip())
+        return name.casefold() == word.casefold()
 
     def is_of_actor(self, word: str) -> bool:
         """Return whether this is its actor, in any case."""
@@ -146,7 +160,7 @@ class Identities(NamedTuple):
             example = json.dumps({subject: "track id or name"})
             raise InputError(
                 f"{where}: {quoted(subject)} is an actor and the number of another one;"
-                f" say in the file of --subjects which is meant: {example}"
+                f" say in --subjects which is meant: {example}"
             )
         return of_actor or numbered
 
@@ -250,7 +264,7 @@ def find_individuals(
                 raise InputError(
                     f"{where}: {quoted(subject)} ({time}) is no name in the annotations"
                     f" of '{vid}', and their tool numbers the tracks itself:"
-                    f" {_listing(tracks, identities)}; say in the file of --subjects"
+                    f" {_listing(tracks, identities)}; say in --subjects"
                     f" which one is meant: {example}"
                 )
         else:
@@ -272,7 +286,7 @@ def find_individuals(
         raise InputError(
             f"{where}: no annotated individual of '{vid}' is called"
             f" {join_names(names)}; they are called {join_names(identities.words())};"
-            f" coded: {join_names(coded)}; map each in the file of --subjects, or leave"
+            f" coded: {join_names(coded)}; map each in --subjects, or leave"
             f" it out there: {example}"
         )
     return individuals

@@ -122,7 +122,7 @@ def _check_folders(observations: Sequence[Observation]) -> None:
     in_folders = [o for o in observations if o.folder]
     for observation in in_folders[1:]:
         other = in_folders[0]
-        if observation.folder != other.folder:
+        if observation.folder.casefold() != other.folder.casefold():
             raise InputError(
                 f"{observation.file}: '{observation.folder}/{observation.video}' of"
                 f" {quoted(observation.name)} is another video than"

@@ -92,8 +92,8 @@ _OUTSIDE = FLAGS.define_string(
 _SUBJECTS = FLAGS.define_string(
     "subjects",
     None,
-    'JSON: {"subject": "track id or name"}, or {"subject": {"video": ...}}; null leaves'
-    " out a subject or a behaviour.",
+    'JSON, or a file of it: {"subject": "track id or name"}, or {"subject": {"video":'
+    " ...}}; null leaves out a subject or a behaviour.",
 )
 _FPS = FLAGS.define_float(
     "fps",
