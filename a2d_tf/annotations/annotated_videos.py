@@ -78,7 +78,7 @@ class AnnotatedVideos:
       skipped: empty.
       doubts: notes of names that may be misspelled; empty if the user gave a label
         space.
-      lost_behaviours: as of `coding.CodedVideos`.
+      lost_behaviours: as of `coded_videos.CodedVideos`.
     """
 
     remedy = "add it, re-encode it, or pass its folder as --videos"
