@@ -114,40 +114,75 @@ def test_transitions_along_a_track(library):
     assert counts == [[0, 0, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0]]
 
 
+BORIS_COLUMNS = [
+    "Observation id",
+    "Observation date",
+    "Description",
+    "Observation duration",
+    "Observation type",
+    "Source",
+    "Time offset (s)",
+    "Media duration (s)",
+    "FPS",
+    "Subject",
+    "Behavior",
+    "Behavioral category",
+    "Behavior type",
+    "Time",
+    "Media file name",
+    "Image index",
+    "Image file path",
+    "Comment",
+]
+BORIS_CLIP = {
+    "Observation id": "clip",
+    "Observation date": "",
+    "Description": "",
+    "Observation duration": "6.000",
+    "Observation type": "Media file(s)",
+    "Source": "player #1:clip.mp4",
+    "Time offset (s)": "0",
+    "Media duration (s)": "6.000",
+    "FPS": "10.000",
+    "Behavioral category": "",
+    "Media file name": "clip.mp4",
+    "Image index": "NA",
+    "Image file path": "NA",
+    "Comment": "",
+}
+
+
+def export_to_boris(library, output):
+    words = (f"--prediction={library}", "--format=boris", f"--output={output}")
+    return run_a2d("export-annotations", *words)
+
+
 def test_boris_has_a_row_where_a_bout_starts_and_one_where_it_stops(library, tmp_path):
-    place = tmp_path / "events.tsv"
-    words = (f"--prediction={library}", "--format=boris", f"--output={place}")
-    done = run_a2d("export-annotations", *words)
+    done = export_to_boris(library, tmp_path / "events.tsv")
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
-    with open(place, newline="") as file:
-        rows = list(csv.reader(file, delimiter="\t"))
-    assert (
-        "|".join(rows[0]) == "Observation id|Observation date|Description|Observation"
-        " duration|Observation type|Source|Time offset (s)|Media duration"
-        " (s)|FPS|Subject|Behavior|Behavioral category|Behavior type|Time|Media file"
-        " name|Image index|Image file path|Comment"
-    )
-    video = [
-        "clip",
-        "",
-        "",
-        "6.000",
-        "Media file(s)",
-        "player #1:clip.mp4",
-        "0",
-        "6.000",
-        "10.000",
-    ]
-    end = ["clip.mp4", "NA", "NA", ""]
-    assert rows[1] == [*video, "dog 1", "walking", "", "START", "0.000", *end]
-    assert [(row[9], row[10], row[12], row[13]) for row in rows[2:6]] == [
+    with open(tmp_path / "events.tsv", newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    assert list(rows[0]) == BORIS_COLUMNS
+    event = {"Subject": "dog 1", "Behavior": "walking"}
+    start = {"Behavior type": "START", "Time": "0.000"}
+    assert rows[0] == {**BORIS_CLIP, **event, **start}
+    events = []
+    for row in rows:
+        events.append(
+            (row["Subject"], row["Behavior"], row["Behavior type"], row["Time"])
+        )
+    assert events[1:5] == [
         ("dog 1", "walking", "STOP", "1.000"),
         ("dog 1", "running", "START", "1.000"),
         ("dog 2", "running", "START", "1.000"),
         ("dog 1", "running", "STOP", "1.500"),
     ]
-    assert len(rows) == 1 + 2 * 9
-    assert rows[-1][9:14] == ["=ant 1", "_waits", "", "STOP", "0.800"]
+    assert len(rows) == 2 * 9
+    assert events[-1] == ("=ant 1", "_waits", "STOP", "0.800")
+    assert rows[-1]["Behavioral category"] == ""
+
+
+def test_a_boris_project_has_the_behaviours_and_the_events(library, tmp_path):
     boris.write_project(tmp_path / "own.boris", bouts.read_all([library / "clip"]))
     project = json.loads((tmp_path / "own.boris").read_text())
     behaviours = [(b["code"], b["type"]) for b in project["behaviors_conf"].values()]
@@ -156,9 +191,10 @@ def test_boris_has_a_row_where_a_bout_starts_and_one_where_it_stops(library, tmp
     assert observation["file"] == {"1": ["clip.mp4"]}
     assert (observation["date"], project["project_date"]) == ("", "")
     assert observation["events"][1:3] == [[1.0, "dog 1", "walking", "", ""], RUNS]
-    done = run_a2d(
-        "export-annotations", *words[:2], f"--output={tmp_path / 'events.zip'}"
-    )
+
+
+def test_boris_reads_no_zip(library, tmp_path):
+    done = export_to_boris(library, tmp_path / "events.zip")
     assert "--output" in complaint(done)
 
 

@@ -4,6 +4,7 @@ import json
 import math
 import re
 import types
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -79,9 +80,9 @@ EXPORTS = {
 }
 
 
-@pytest.fixture
-def videos(tmp_path):
-    folder = tmp_path / "videos"
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("boxes_only") / "videos"
     for name in ("clip.mp4", "other.mp4", "a.mp4"):
         write_video(folder / name, moving_frames(6, *SIZE, step=2))
     return folder
@@ -144,37 +145,78 @@ def test_a_group_of_boxes_is_the_box_around_them_and_masks_go_first():
     assert (whole.label, whole.parts, whole.box) == ("a-m", ([SQUARE],), None)
 
 
-@pytest.mark.parametrize(
-    "kind, has_mask", [("masks", [True]), ("boxes", [False]), ("mixed", [True, False])]
-)
-def test_records_say_which_instances_have_masks(tmp_path, videos, kind, has_mask):
-    source = open_source(write(tmp_path / "export", of_coco(*KINDS[kind])), videos)
+class OneRecord(NamedTuple):
+    """Records of a kind of KINDS that have one clip, and this clip."""
+
+    manifest: Manifest
+    serialized: bytes
+
+    def truth(self):
+        return clip_records.read_truth(self.serialized)
+
+    def fields(self):
+        fields = clip_records.parse(self.serialized)
+        return {name: value.numpy() for name, value in fields.items()}
+
+
+def one_record(folder, videos, kind):
+    source = open_source(write(folder / "export", of_coco(*KINDS[kind])), videos)
     settings = convert.ConversionSettings(
         image_height=24, image_width=32, clip_frames=3
     )
-    convert.convert(source, tmp_path / "records", settings, workers=1)
-    manifest = Manifest.load(tmp_path / "records")
+    convert.convert(source, folder / "records", settings, workers=1)
+    manifest = Manifest.load(folder / "records")
     (serialized,) = clip_records.read_shard(manifest.shards("train")[0])
+    return OneRecord(manifest, serialized)
+
+
+EACH_KIND = pytest.mark.parametrize(
+    "kind, has_mask", [("masks", [True]), ("boxes", [False]), ("mixed", [True, False])]
+)
+
+
+@EACH_KIND
+def test_records_say_which_instances_have_masks(tmp_path, videos, kind, has_mask):
+    record = one_record(tmp_path, videos, kind)
+    truth = record.truth()
+    fields = record.fields()
+    assert truth.has_mask.tolist() == fields["has_mask"].tolist() == has_mask
+    assert truth.is_complete == (kind == "masks")
+    assert fields["masks"].any(axis=(1, 2)).tolist() == has_mask
+    of_mask = [1, 2, 5, 6]
+    of_box = [3, 8, 15, 18]
+    boxes = {"masks": [of_mask], "boxes": [of_box], "mixed": [of_mask, of_box]}
+    assert fields["boxes"].tolist() == truth.boxes.tolist() == boxes[kind]
+
+
+@EACH_KIND
+def test_the_manifest_counts_boxes_without_masks(tmp_path, videos, kind, has_mask):
+    manifest = one_record(tmp_path, videos, kind).manifest
     alone = has_mask.count(False)
     assert manifest.counts["train"].get("boxes_only", 0) == alone
     assert manifest.trains_masks == (kind != "boxes")
-    truth, fields = clip_records.read_truth(serialized), clip_records.parse(serialized)
-    assert truth.has_mask.tolist() == fields["has_mask"].numpy().tolist() == has_mask
-    assert truth.is_complete == (kind == "masks")
-    assert fields["masks"].numpy().any(axis=(1, 2)).tolist() == has_mask
-    expected = {"masks": [[1, 2, 5, 6]], "boxes": [[3, 8, 15, 18]]}
-    expected["mixed"] = expected["masks"] + expected["boxes"]
-    assert fields["boxes"].numpy().tolist() == truth.boxes.tolist() == expected[kind]
-    fields = {name: value.numpy() for name, value in fields.items()}
+
+
+@EACH_KIND
+def test_motion_is_that_of_the_mask_or_else_of_the_box(
+    tmp_path, videos, kind, has_mask
+):
+    record = one_record(tmp_path, videos, kind)
+    fields = record.fields()
     fields["flow"][:, 3:15, 8:18] = [1, 2]  # inside BOX alone
-    rows = describe(fields, truth, manifest.label_space)["instances"]
-    assert [row["area"] for row in rows] == [16 if each else None for each in has_mask]
+    rows = describe(fields, record.truth(), record.manifest.label_space)["instances"]
+    assert [row["area"] for row in rows] == [
+        16 if known else None for known in has_mask
+    ]
     assert has_mask[-1] or rows[-1]["flow_mean"] == [1, 2]
-    # Of masks alone, records are as they were.
-    assert (
-        "has_mask" in tf.train.Example.FromString(serialized).features.feature
-    ) == bool(alone)
-    assert ("boxes_only" in manifest.counts["train"]) == bool(alone)
+
+
+@EACH_KIND
+def test_records_of_masks_alone_are_as_they_were(tmp_path, videos, kind, has_mask):
+    record = one_record(tmp_path, videos, kind)
+    features = tf.train.Example.FromString(record.serialized).features.feature
+    assert ("has_mask" in features) == (kind != "masks")
+    assert ("boxes_only" in record.manifest.counts["train"]) == (kind != "masks")
 
 
 def test_a_refiner_needs_masks():
@@ -291,61 +333,131 @@ def test_the_ap_of_masks_is_that_of_frames_whose_instances_all_have_masks(tmp_pa
     assert "mask" not in coco_metric.coco_aps(results, truth)
 
 
-@pytest.mark.slow
-def test_a_set_of_boxes_from_its_export_to_its_predictions_export(tmp_path, videos):
+# From an export of boxes to one of the prediction: each command reads what the one
+# before has made.
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("commands")
+
+
+@pytest.fixture(scope="module")
+def recorded(folder, videos):
+    """What `a2d records` says of boxes whose classes get other names."""
     boxes = [drawn(0, [], n, bbox=[2 * n, 3, 10, 12]) for n in (2, 4)]
-    images = {
-        vid: [image(f"{vid}/{n}.jpg", n) for n in (2, 4)]
-        for vid in ("clip", "other", "a")
-    }
-    files = {f"{vid}.json": coco(shown, boxes) for vid, shown in images.items()}
-    export = write(tmp_path / "export", files)
-    words = ["--image_height=64", "--image_width=96", "--clip_frames=3", "--workers=1"]
-    made, run, out = (tmp_path / name for name in ("records", "run", "out"))
-    words += [f"--annotations={export}", f"--videos={videos}", f"--output={made}"]
-    names = write(tmp_path, {"names.json": {"cat-sit": ["dog", "rest"]}}) / "names.json"
-    said = succeeded(
-        run_a2d("records", *words, "--test_videos=other", f"--names={names}")
+    files = {}
+    for vid in ("clip", "other", "a"):
+        images = [image(f"{vid}/{n}.jpg", n) for n in (2, 4)]
+        files[f"{vid}.json"] = coco(images, boxes)
+    export = write(folder / "export", files)
+    write(folder, {"names.json": {"cat-sit": ["dog", "rest"]}})
+    return run_a2d(
+        "records",
+        f"--annotations={export}",
+        f"--videos={videos}",
+        f"--output={folder}/records",
+        f"--names={folder}/names.json",
+        "--test_videos=other",
+        "--image_height=64",
+        "--image_width=96",
+        "--clip_frames=3",
+        "--workers=1",
     )
-    assert LabelSpace.from_json(made / "labels.json").actors == ("dog",)
-    assert "test: 1 videos, 2 clips, 2 instances, 2 of them boxes only\n" in said
-    settings = [f"--records={made}", f"--workdir={run}"]
-    small = [
+
+
+@pytest.fixture(scope="module")
+def trained(folder, recorded):
+    """What `a2d train` says of these records; the video clip is held out."""
+    return run_a2d(
+        "train",
         *TINY,
         "--use_flow=false",
         "--temporal_layers=0",
         "--steps=2",
         "--pictures=1",
-    ]
-    done = run_a2d("train", *small, *settings, "--val_fraction=0.6")  # holds out clip
-    assert done.returncode == 0 and "--use_mask=false" in done.stderr, done.stderr
-    best = json.loads((run / "best" / "validation.json").read_text())
-    assert set(best) == {"step", "score", "score_threshold"}
-    validated = json.loads((run / "score_threshold.json").read_text())["validation"]
-    assert validated["box_f1"] == best["score"] and "segmentation" not in validated
-    said = succeeded(
-        run_a2d("evaluate", *settings, "--split=test", "--score_threshold=0.01")
+        f"--records={folder}/records",
+        f"--workdir={folder}/run",
+        "--val_fraction=0.6",
     )
+
+
+@pytest.fixture(scope="module")
+def evaluated(folder, trained):
+    """What `a2d evaluate` says of this run."""
+    return run_a2d(
+        "evaluate",
+        f"--records={folder}/records",
+        f"--workdir={folder}/run",
+        "--split=test",
+        "--score_threshold=0.01",
+    )
+
+
+@pytest.fixture(scope="module")
+def predicted(folder, videos, trained):
+    """What `a2d predict` says of this run in a video."""
+    return run_a2d(
+        "predict",
+        f"--workdir={folder}/run",
+        f"--video={videos}/other.mp4",
+        f"--output={folder}/out",
+        "--score_threshold=0",
+    )
+
+
+@pytest.mark.slow
+def test_records_of_boxes_have_the_renamed_classes(folder, recorded):
+    counts = "test: 1 videos, 2 clips, 2 instances, 2 of them boxes only\n"
+    assert counts in succeeded(recorded)
+    assert LabelSpace.from_json(folder / "records/labels.json").actors == ("dog",)
+
+
+@pytest.mark.slow
+def test_training_of_boxes_has_no_masks_and_validates_boxes(folder, trained):
+    assert trained.returncode == 0, trained.stderr
+    assert "--use_mask=false" in trained.stderr
+    best = json.loads((folder / "run/best/validation.json").read_text())
+    assert set(best) == {"step", "score", "score_threshold"}
+    threshold = json.loads((folder / "run/score_threshold.json").read_text())
+    validated = threshold["validation"]
+    assert validated["box_f1"] == best["score"] and "segmentation" not in validated
+
+
+@pytest.mark.slow
+def test_evaluation_of_boxes_scores_boxes_alone(folder, evaluated):
+    said = succeeded(evaluated)
     assert "dog-rest" in said and "Table" not in said
-    scored = json.loads((run / "evaluation" / "test" / "metrics.json").read_text())
-    assert "segmentation" not in scored and "mask" not in scored["coco"]
-    assert scored["box_f1"] >= 0 and set(scored["detection"]) == {
-        "actor",
-        "action",
-        "joint",
-    }
-    assert not (run / "evaluation" / "test" / "label_truth").exists()
-    done = run_a2d("browse", f"--run={run}", f"--records={made}")
+    evaluation = folder / "run/evaluation/test"
+    metrics = json.loads((evaluation / "metrics.json").read_text())
+    assert "segmentation" not in metrics and "mask" not in metrics["coco"]
+    assert metrics["box_f1"] >= 0
+    assert set(metrics["detection"]) == {"actor", "action", "joint"}
+    assert not (evaluation / "label_truth").exists()
+
+
+@pytest.mark.slow
+def test_the_browser_shows_true_boxes_filled(folder, evaluated):
+    done = run_a2d("browse", f"--run={folder}/run", f"--records={folder}/records")
     assert done.stdout.startswith("2 of 2 frames"), done.stderr
-    page = (run / "evaluation" / "test" / "browse.html").read_text()
-    # the boxes, filled
+    page = (folder / "run/evaluation/test/browse.html").read_text()
     assert len(re.findall("truth:</b>\\s*<span [^>]*>dog-rest<", page)) == 2
-    words = [f"--workdir={run}", f"--video={videos / 'other.mp4'}", f"--output={out}"]
-    succeeded(run_a2d("predict", *words, "--score_threshold=0"))
-    assert cv2.imread(str(out / "label_maps" / "00001.png"), cv2.IMREAD_UNCHANGED).any()
-    back = tmp_path / "back.xml"
-    done = run_a2d("export-annotations", f"--prediction={out}", f"--output={back}")
+
+
+@pytest.mark.slow
+def test_a_prediction_of_boxes_has_label_maps(folder, predicted):
+    succeeded(predicted)
+    path = str(folder / "out/label_maps/00001.png")
+    assert cv2.imread(path, cv2.IMREAD_UNCHANGED).any()
+
+
+@pytest.mark.slow
+def test_the_export_of_a_prediction_of_boxes_has_boxes_alone(folder, predicted):
+    back = folder / "back.xml"
+    words = [f"--prediction={folder}/out", f"--output={back}"]
+    done = run_a2d("export-annotations", *words)
     assert done.returncode == 0 and " boxes in " in done.stdout, done.stderr
     (document,) = read_export(back, ReadOptions())
-    assert all(i.box and not i.parts for f in document.frames for i in f.instances)
     assert document.frames
+    for frame in document.frames:
+        assert all(one.box and not one.parts for one in frame.instances)

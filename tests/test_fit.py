@@ -126,37 +126,40 @@ def undisturbed(mini_records, tmp_path_factory):
     return *train(mini_records, workdir), workdir
 
 
-def test_what_a_run_leaves(undisturbed):
-    _, log, workdir = undisturbed
+def scalars_of(workdir, writer):
+    """The points of a writer of TensorBoard, by (step, tag); it has one file."""
+    folder = workdir / "tensorboard" / writer
+    assert len(list(folder.iterdir())) == 1
+    points = {}
+    for step, tag, tensor in event_files.values(folder):
+        points[step, tag] = tf.make_ndarray(tensor)
+    return points
+
+
+def test_a_run_leaves_its_checkpoints(undisturbed):
+    _, _, workdir = undisturbed
     names = {path.name for path in (workdir / "checkpoints").glob("*.index")}
     assert names == {"ckpt-3.index", "ckpt-6.index"}
 
-    def scalars(writer):
-        folder = workdir / "tensorboard" / writer
-        assert len(list(folder.iterdir())) == 1
-        return {
-            (step, tag): tf.make_ndarray(x)
-            for step, tag, x in event_files.values(folder)
-        }
 
-    train_events, validation = scalars("train"), scalars("validation")
-    assert {step for step, _ in train_events} == {2, 4, 6}
-    tags = {tag for _, tag in train_events}
+def test_a_run_leaves_the_means_of_its_loss_terms(undisturbed):
+    _, log, workdir = undisturbed
+    points = scalars_of(workdir, "train")
+    assert {step for step, _ in points} == {2, 4, 6}
     of_a_run = "learning_rate gradient_norm clips_per_second step_ms wait_ms positives"
-    assert tags == {
-        *(f"loss/{name}" for name in (*LOSS_TERMS, "total")),
-        *(f"run/{name}" for name in (*of_a_run.split(), "proposal_recall")),
-    }
+    tags = {f"loss/{name}" for name in (*LOSS_TERMS, "total")}
+    tags |= {f"run/{name}" for name in (*of_a_run.split(), "proposal_recall")}
+    assert {tag for _, tag in points} == tags
     mean = (log[2]["mask"] + log[3]["mask"]) / 2
-    assert train_events[4, "loss/mask"] == pytest.approx(mean, rel=1e-5)
-    assert (4, "loss/total") in train_events and (
-        4,
-        "run/gradient_norm",
-    ) in train_events
-    assert {step for step, _ in validation} == {6}
-    assert (
-        validation[6, "segmentation/joint_miou"] == 12.5 and (6, "clip") in validation
-    )
+    assert points[4, "loss/mask"] == pytest.approx(mean, rel=1e-5)
+    assert (4, "loss/total") in points and (4, "run/gradient_norm") in points
+
+
+def test_a_run_leaves_the_scores_and_pictures_of_its_validation(undisturbed):
+    _, _, workdir = undisturbed
+    points = scalars_of(workdir, "validation")
+    assert {step for step, _ in points} == {6}
+    assert points[6, "segmentation/joint_miou"] == 12.5 and (6, "clip") in points
 
 
 def test_a_killed_or_stopped_run_ends_as_an_undisturbed_one_and_no_point_comes_twice(

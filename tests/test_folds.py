@@ -1,6 +1,8 @@
 """One command runs a row on two folds: boxes alone, every frame annotated, resumed."""
 
 import json
+import pathlib
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -66,46 +68,79 @@ def reproduce(data, work, *words):
     return done
 
 
-def test_folds(data, tmp_path):
-    done = reproduce(data, tmp_path, "--test_folds=A")
+class Folds(NamedTuple):
+    """What both calls of the command leave.
+
+    Attributes:
+      folder: its working folder.
+      stdout: of the second call.
+      had_other_fold: whether the first call, of fold A, made fold B.
+    """
+
+    folder: pathlib.Path
+    stdout: str
+    had_other_fold: bool
+
+
+@pytest.fixture(scope="module")
+def folds(data, tmp_path_factory):
+    """Fold A, and then, by a second call, all of them."""
+    folder = tmp_path_factory.mktemp("folds")
+    done = reproduce(data, folder, "--test_folds=A")
     assert done.returncode == 0, done.stderr
-    assert not (tmp_path / "fold_B").exists()
-    done = reproduce(data, tmp_path)  # A is done already
-    assert done.returncode == 0 and done.stdout.count("a2d train ") == 1, done.stderr
-    scores = []
-    for fold in "AB":
-        folder = tmp_path / f"fold_{fold}"
-        counts = Manifest.load(folder / "records").counts
-        assert (counts["train"]["videos"], counts["test"]["videos"]) == (2, 1)
-        run = folder / "seed0" / "full" / "evaluation" / "test"
-        assert {
-            f["file_name"][0]
-            for f in json.loads((run / "truth.json").read_text())["images"]
-        } == {fold.lower()}
-        metrics = json.loads((run / "metrics.json").read_text())
-        assert (
-            metrics["score_threshold"] == 0.01 and metrics["video_map"]["frames"] == 4
-        )
-        scores.append(
-            [
-                metrics["detection"]["actor"],
-                metrics["video_map"]["joint"]["frame_map50"],
-            ]
-        )
-    report = (tmp_path / "report.md").read_text()
-    assert report in done.stdout and "published" not in report and "mIoU" not in report
-    heads, _, row = (
-        line.split(" | ")
-        for line in report.partition("Percent.\n\n")[2].splitlines()[:3]
-    )
-    for name, values in zip(("actor mAP", "frame-mAP .5"), zip(*scores)):
+    had_other_fold = (folder / "fold_B").exists()
+    done = reproduce(data, folder)
+    assert done.returncode == 0, done.stderr
+    return Folds(folder, done.stdout, had_other_fold)
+
+
+def evaluation_of(folds, fold):
+    return folds.folder / f"fold_{fold}" / "seed0" / "full" / "evaluation" / "test"
+
+
+def metrics_of(folds, fold):
+    return json.loads((evaluation_of(folds, fold) / "metrics.json").read_text())
+
+
+def test_a_fold_that_is_done_is_not_trained_again(folds):
+    assert not folds.had_other_fold
+    assert folds.stdout.count("a2d train ") == 1
+
+
+@pytest.mark.parametrize("fold", ["A", "B"])
+def test_a_fold_tests_its_videos_and_learns_from_all_others(folds, fold):
+    counts = Manifest.load(folds.folder / f"fold_{fold}" / "records").counts
+    assert (counts["train"]["videos"], counts["test"]["videos"]) == (2, 1)
+    truth = json.loads((evaluation_of(folds, fold) / "truth.json").read_text())
+    assert {image["file_name"][0] for image in truth["images"]} == {fold.lower()}
+    metrics = metrics_of(folds, fold)
+    assert metrics["score_threshold"] == 0.01
+    assert metrics["video_map"]["frames"] == 4
+
+
+def test_the_report_has_means_and_deviations_over_the_folds(folds):
+    report = (folds.folder / "report.md").read_text()
+    assert report in folds.stdout
+    assert "published" not in report and "mIoU" not in report
+    lines = report.partition("Percent.\n\n")[2].splitlines()
+    heads = lines[0].split(" | ")
+    row = lines[2].split(" | ")
+    assert row[:2] == ["| full", "2"]
+    actors = []
+    frames = []
+    for metrics in (metrics_of(folds, "A"), metrics_of(folds, "B")):
+        actors.append(metrics["detection"]["actor"])
+        frames.append(metrics["video_map"]["joint"]["frame_map50"])
+    for name, values in (("actor mAP", actors), ("frame-mAP .5", frames)):
         expected = f"{np.mean(values):.1f} ± {np.std(values, ddof=1):.1f}"
         assert row[heads.index(name)] == expected
-    assert row[:2] == ["| full", "2"]
-    (tmp_path / "other.csv").write_text("video,fold\na,A\nc,A\nb,B\n")
-    assert "settings.json" in complaint(
-        reproduce(data, tmp_path, f"--folds={tmp_path}/other.csv")
-    )
+
+
+def test_other_folds_need_another_folder(data, folds):
+    other = folds.folder / "other.csv"
+    other.write_text("video,fold\na,A\nc,A\nb,B\n")
+    done = reproduce(data, folds.folder, f"--folds={other}")
+    assert "settings.json" in complaint(done)
 
 
 def test_mistakes(data, tmp_path):

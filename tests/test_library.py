@@ -336,51 +336,71 @@ def broken(films, tmp_path):
     return folder
 
 
+def videos_of(path):
+    with path.open(newline="") as file:
+        return [row["video"] for row in csv.DictReader(file)]
+
+
 @pytest.mark.slow
-def test_a_video_that_fails_ends_it_or_is_listed(
-    films, broken, predicted, predictor, tmp_path, monkeypatch
-):
+def test_a_video_that_fails_ends_a_library(broken, predictor, tmp_path):
     output = tmp_path / "out"
     with pytest.raises(InputError, match="b.mp4: cannot be decoded.*--on_error=skip"):
         run(broken, output, predictor)
     assert sorted(os.listdir(output)) == ["a"]
+
+
+@pytest.mark.slow
+def test_videos_that_fail_are_listed_and_made_when_they_are_mended(
+    films, broken, predicted, predictor, tmp_path
+):
+    output = tmp_path / "out"
     assert run(broken, output, predictor, on_error="skip")[1]
     assert sorted(os.listdir(output)) == ["a", "c", "failed.csv", *OWN]
-    rows = list(csv.DictReader((output / "failed.csv").open()))
+    with (output / "failed.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
     assert [row["video"] for row in rows] == ["b", "d"]
     assert "b.mp4: cannot be decoded" in rows[0]["reason"]
     assert "00004.png: not an image, truncated, or larger than" in rows[1]["reason"]
+    assert set(videos_of(output / "summary.csv")) <= {"a", "c"}
+
+    shutil.rmtree(broken)
+    shutil.copytree(films, broken)
+    assert run(broken, output, predictor) == ({}, True)
+    assert contents(output) == contents(predicted)
+
+
+@pytest.mark.slow
+def test_a_link_to_nothing_is_a_video_that_fails(broken, predictor, tmp_path):
     (broken / "b.mp4").unlink()
     (broken / "b.mp4").symlink_to("gone.mp4")
-    failures, complete = run(broken, output, predictor, on_error="skip")
-    assert (
-        complete
-        and list(failures) == ["b", "d"]
-        and "b.mp4: no such video" in failures["b"]
-    )
+    failures, complete = run(broken, tmp_path / "out", predictor, on_error="skip")
+    assert complete and list(failures) == ["b", "d"]
+    assert "b.mp4: no such video" in failures["b"]
+
+
+@pytest.mark.slow
+def test_an_output_that_cannot_be_made_is_no_fault_of_a_video(
+    films, predictor, tmp_path
+):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="cannot be written"):
         run(films, tmp_path / "file/out", predictor, on_error="skip")
+
+
+@pytest.mark.slow
+def test_a_full_disk_ends_a_library_at_its_first_video(
+    films, predictor, tmp_path, monkeypatch
+):
     tried = set()
 
-    def full(files, *_):
+    def add_on_a_full_disk(files, *_):
         tried.add(files)
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    with (
-        monkeypatch.context() as patched,
-        pytest.raises(InputError, match="No space left"),
-    ):
-        patched.setattr(outputs.Outputs, "add", full)
+    monkeypatch.setattr(outputs.Outputs, "add", add_on_a_full_disk)
+    with pytest.raises(InputError, match="No space left"):
         run(films, tmp_path / "full", predictor, on_error="skip")
     assert len(tried) == 1
-    assert {
-        row["video"] for row in csv.DictReader((output / "summary.csv").open())
-    } <= {"a", "c"}
-    shutil.rmtree(broken)
-    shutil.copytree(films, broken)
-    assert run(broken, output, predictor) == ({}, True)  # mended
-    assert contents(output) == contents(predicted)
 
 
 @pytest.mark.slow
