@@ -253,3 +253,10 @@ def test_accents_may_be_composed_otherwise(tmp_path):
         1: ["mouse-tr\u00e4gt"],
         2: ["mouse-tr\u00e4gt"],
     }
+
+
+def test_a_name_in_subjects_that_nobody_coded_is_named(tmp_path):
+    boxes = [(frame, "mouse", None, "Ann") for frame in (1, 2, 3)]
+    path = events(tmp_path / "e.csv", state("Ann", "run"))
+    source = opened(tmp_path, boxes, path, subjects={"Anm": None, "Ann": "Ann"})
+    assert "--subjects: nobody coded Anm" in source.summary()[1]

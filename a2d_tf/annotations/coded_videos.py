@@ -100,6 +100,10 @@ def coding_notes(
     not_annotated = [vid for vid in observed if vid not in videos]
     if not_annotated:
         notes.append(f"not annotated: {join_names(not_annotated)}")
+    subjects, behaviours = _subjects_and_behaviours(coding)
+    unused = [name for name in coding.subjects if name not in subjects | behaviours]
+    if unused:
+        notes.append(f"--subjects: nobody coded {join_names(unused)}")
     modifiers = sum(observation.modifiers for observation in coding.observations)
     if modifiers:
         notes.append(f"ignored: modifiers of {modifiers} events")
@@ -111,13 +115,19 @@ def _observed_videos(coding: Coding) -> list[str]:
     return list(dict.fromkeys(own.video for own in coding.observations))
 
 
-def _check_left_out(coding: Coding) -> None:
-    """Raise InputError if the user leaves out a subject that is also a behaviour."""
+def _subjects_and_behaviours(coding: Coding) -> tuple[set[str], set[str]]:
+    """Return the names of all coded subjects, and of all coded behaviours."""
     subjects: set[str] = set()
     behaviours: set[str] = set()
     for observation in coding.observations:
         subjects.update(bout.subject for bout in observation.bouts)
         behaviours.update(bout.action for bout in observation.bouts)
+    return subjects, behaviours
+
+
+def _check_left_out(coding: Coding) -> None:
+    """Raise InputError if the user leaves out a subject that is also a behaviour."""
+    subjects, behaviours = _subjects_and_behaviours(coding)
     for name in sorted(subjects & behaviours):
         if coding.subjects.get(name, name) is None:
             raise InputError(
