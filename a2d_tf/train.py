@@ -15,7 +15,7 @@ from a2d_tf.core.files import write_text
 from a2d_tf.core.labels import A2D
 from a2d_tf.core.locks import locked
 from a2d_tf.data.manifest import Manifest
-from a2d_tf.evaluation import metrics as registry
+from a2d_tf.evaluation.metrics import summaries
 
 if TYPE_CHECKING:
     from a2d_tf.model.network import Network
@@ -99,7 +99,7 @@ def _conclude(workdir: str, manifest: Manifest) -> None:
     if os.path.isfile(path):
         metrics = load_json(path, {"validation": dict}, "delete it")["validation"]
         if manifest.label_space != A2D:
-            print(registry.table(registry.of_own_labels(metrics)))
+            print(summaries.table(summaries.of_own_labels(metrics)))
         score = metrics.get("box_f1")
         name = "F1 of boxes"
         if score is None:
@@ -129,7 +129,7 @@ def _validation(
         if validation is None:
             return None
         run_folder.save_threshold(workdir, validation.threshold, validation.metrics)
-        scalars = registry.scalars(validation.metrics)
+        scalars = summaries.scalars(validation.metrics)
         scalars["segmentation/threshold"] = validation.threshold
         images = {tag: image[None] for tag, image in validation.pictures.items()}
         return ValidationOutcome(

@@ -37,10 +37,11 @@ from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import clip_records, convert
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.data.segmentations import encode_mask
-from a2d_tf.evaluation import box_data, metrics
+from a2d_tf.evaluation import box_data
 from a2d_tf.evaluation.metrics import coco as coco_metric
-from a2d_tf.evaluation.metrics import segmentation
+from a2d_tf.evaluation.metrics import registry, segmentation, summaries
 from a2d_tf.evaluation.metrics.box_f1 import BoxF1
+from a2d_tf.evaluation.metrics.metric import Split
 from a2d_tf.model.heads.actor import ActorHead
 from a2d_tf.model.heads.mask import MaskHead
 from a2d_tf.model.label_modes import Decoupled
@@ -257,7 +258,13 @@ def test_the_mask_term_counts_positives_whose_instance_has_a_mask():
         )
 
 
-def frame(has_mask, found=(), codes=(11,), pairs=()):
+def same_pixels(code):
+    """The pixels of two label maps that are this code alone."""
+    label_map = np.full((2, 2), code)
+    return segmentation.count_pixels(label_map, label_map)
+
+
+def frame(has_mask, found=(), codes=(11,), counts=()):
     """Make a frame with true boxes in a row, 10 wide.
 
     `found`: its instances (p(actor), code, left edge).
@@ -272,7 +279,7 @@ def frame(has_mask, found=(), codes=(11,), pairs=()):
         codes=np.array(codes), boxes=np.float32(true), has_mask=np.array(has_mask)
     )
     return types.SimpleNamespace(
-        pairs={0.0: pairs} if pairs else {},
+        pixel_counts={0.0: counts} if counts else {},
         truth=types.SimpleNamespace(**truth),
         instances=types.SimpleNamespace(**instances, boxes=boxes),
     )
@@ -287,10 +294,10 @@ def test_f1_of_boxes_and_pairs():
     assert metric.at(0.85) == pytest.approx(100 * 2 * 1 / (1 + 3))
     assert metric.at(0.1) == pytest.approx(100 * 2 * 2 / (4 + 3))
     assert metric.at(0.95) == 0
-    split = metrics.Split(threshold=0.5)
-    assert metrics.results([metric], split) == {"box_f1": pytest.approx(200 / 6)}
+    split = Split(threshold=0.5)
+    assert registry.results([metric], split) == {"box_f1": pytest.approx(200 / 6)}
     assert BoxF1(SPACE).result(split, {"segmentation": {"joint": {}}}) == {}
-    assert "33.3" in metrics.table({"box_f1": 100 / 3})
+    assert "33.3" in summaries.table({"box_f1": 100 / 3})
 
 
 def test_segmentation_is_scored_over_complete_label_maps_alone():
@@ -298,11 +305,13 @@ def test_segmentation_is_scored_over_complete_label_maps_alone():
     metric.update(frame([False]))
     # An empty frame of a set of boxes says nothing of masks.
     metric.update(
-        frame([], codes=(), pairs=segmentation.pairs(*2 * [np.zeros((2, 2), int)]))
+        frame(
+            [], codes=(), counts=segmentation.count_pixels(*2 * [np.zeros((2, 2), int)])
+        )
     )
-    assert metric.result(metrics.Split(), {}) == {}
-    metric.update(frame([True], pairs=segmentation.pairs(*2 * [np.full((2, 2), 11)])))
-    figures = metric.result(metrics.Split(), {})
+    assert metric.result(Split(), {}) == {}
+    metric.update(frame([True], counts=same_pixels(11)))
+    figures = metric.result(Split(), {})
     assert figures["segmentation"]["joint"]["miou"] == 100
 
 

@@ -229,12 +229,12 @@ def test_frames_are_scored_in_order_with_the_label_map_of_each_threshold(
     assert scored == frames[:3]
     numbers = set()
     for frame in scored:
-        assert list(frame.pairs) == sorted(evaluators.THRESHOLDS, reverse=True)
-        for threshold, found in frame.pairs.items():
+        assert list(frame.pixel_counts) == sorted(evaluators.THRESHOLDS, reverse=True)
+        for threshold, found in frame.pixel_counts.items():
             numbers.add(np.count_nonzero(frame.instances.class_scores >= threshold))
             label_map = evaluator.label_map(frame, threshold)
             assert label_map.dtype == np.uint8
-            expected = segmentation.pairs(frame.truth.label_map, label_map)
+            expected = segmentation.count_pixels(frame.truth.label_map, label_map)
             for array, other in zip(found, expected):
                 np.testing.assert_array_equal(array, other)
     assert len(numbers) > 3

@@ -15,7 +15,8 @@ EXAMPLE = ROOT / "tests" / "key_point.diff"
 METRIC = """
 import types, numpy as np
 from a2d_tf.core.labels import A2D
-from a2d_tf.evaluation import metrics
+from a2d_tf.evaluation.metrics import registry, summaries
+from a2d_tf.evaluation.metrics.metric import Split
 from a2d_tf.evaluation.metrics import segmentation
 from a2d_tf.evaluation.metrics.exact_frames import ExactFrames
 truth = predicted = np.array([[0, 11]])
@@ -24,6 +25,10 @@ FILES = {  # where the guide's examples go
     "Add a backbone": "model/backbones/plain.py",
     "Add a metric": "evaluation/metrics/exact_frames.py",
     "Add a format": "annotations/read_boxes.py",
+}
+LISTS = {  # which of the package's lists name them
+    "Add a metric": "evaluation/metrics/registry.py",
+    "Add a format": "annotations/formats.py",
 }
 SIZE = (64, 96)
 NETWORK = [*TINY, "--backbone=plain", "--use_key_point"]
@@ -88,17 +93,22 @@ def copy(tmp_path_factory):
     assert patched.returncode == 0, patched.stderr
     for title, name in FILES.items():
         (folder / "a2d_tf" / name).write_text(example(title)[0])
-    formats = folder / "a2d_tf" / "annotations" / "formats.py"
-    diff = re.search(r"```diff\n(.*?)```", example("Add a format")[1], re.S)[1]
+    for title, name in LISTS.items():
+        add_lines(folder / "a2d_tf" / name, example(title)[1])
+    annotations(folder)
+    return folder
+
+
+def add_lines(path, section):
+    """Add to a file the lines that the diff of a section has behind those before."""
+    diff = re.search(r"```diff\n(.*?)```", section, re.S)[1]
     lines = diff.splitlines()
-    text = formats.read_text()
+    text = path.read_text()
     for before, line in zip(lines, lines[1:]):
         if line.startswith("+"):
             assert text.count(f"{before[1:]}\n") == 1, before
             text = text.replace(f"{before[1:]}\n", f"{before[1:]}\n{line[1:]}\n")
-    formats.write_text(text)
-    annotations(folder)
-    return folder
+    path.write_text(text)
 
 
 def a2d(copy, *words):

@@ -13,8 +13,9 @@ from track_cases import square, video
 
 from a2d_tf.core.labels import A2D
 from a2d_tf.data.segmentations import encode_mask
-from a2d_tf.evaluation.metrics import Split, hota
+from a2d_tf.evaluation.metrics import hota
 from a2d_tf.evaluation.metrics.hota import NAMES, assign
+from a2d_tf.evaluation.metrics.metric import Split
 from a2d_tf.evaluation.metrics.over_time import OverTime
 from a2d_tf.evaluation.metrics.tracks import TRACK_KINDS
 

@@ -23,9 +23,9 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.data.segmentations import encode_mask
-from a2d_tf.evaluation import metrics
-from a2d_tf.evaluation.metrics import segmentation
+from a2d_tf.evaluation.metrics import segmentation, summaries
 from a2d_tf.evaluation.metrics.behaviours import Behaviours, compared, sentences
+from a2d_tf.evaluation.metrics.metric import Split
 
 LABELS = LabelSpace(("mouse", "wheel"), ("run", "rest"), (11, 12, 22))
 HERE, THERE = [0, 0, 20, 10], [30, 30, 50, 40]
@@ -79,7 +79,7 @@ def behaviours(labels=LABELS):
         ]
     ):
         metric.update(frame(truth, found, f"v/{number:05d}"))
-    return {**earlier, **metric.result(metrics.Split(0.5), earlier)}
+    return {**earlier, **metric.result(Split(0.5), earlier)}
 
 
 def test_each_behaviour_has_counts_and_scores():
@@ -138,7 +138,7 @@ def test_what_was_found_is_told_in_words():
         "mouse-rest": "mouse rest: not tested, 2 of 2 findings are wrong.",
         "wheel-rest": "wheel rest: found in 0 of 2 frames, 1 of 1 findings is wrong.",
     }
-    text = metrics.table(found).splitlines()
+    text = summaries.table(found).splitlines()
     assert text[:3] == [*sentences(found).values()]
     assert text[-3:] == [
         "run taken for rest in 67 % of frames",
@@ -148,7 +148,7 @@ def test_what_was_found_is_told_in_words():
 
 
 def test_the_table_has_a_row_for_each_behaviour_that_was_tested():
-    text = metrics.table(behaviours()).splitlines()
+    text = summaries.table(behaviours()).splitlines()
     assert text[3] == "not tested (no test video): mouse rest"
     assert text[5].split() == ["frames", "AP", "IoU"]
     assert text[6].split() == ["actor", "mouse", "3", "50.0", "-"]
@@ -159,10 +159,10 @@ def test_the_table_has_a_row_for_each_behaviour_that_was_tested():
 def test_of_a2d_and_beside_its_tables_nothing_is_told_in_words():
     assert not {"behaviours", "mistakes"} & {*behaviours(A2D)}
     found = behaviours()
-    assert not metrics.scalars(found)
+    assert not summaries.scalars(found)
     more = {"segmentation": {}, "detection": {"joint": 9.0}}
-    assert metrics.table({**found, **more}) == metrics.table(found)
-    assert "joint" in metrics.table(more)
+    assert summaries.table({**found, **more}) == summaries.table(found)
+    assert "joint" in summaries.table(more)
 
 
 def test_an_instance_is_found_by_its_mask_once():
@@ -176,7 +176,7 @@ def test_an_instance_is_found_by_its_mask_once():
         frame([(11, HERE), (11, THERE)], found, rles=([whole], [less, half, whole]))
     )
     metric.update(frame([(11, HERE)], [], "v/00002", rles=([whole], [])))
-    figures = metric.result(metrics.Split(0.5), {})
+    figures = metric.result(Split(0.5), {})
     row = figures["behaviours"]["mouse-run"]
     assert (row["instances"], row["found"], row["findings"]) == (3, 2, 3)
     assert figures["mistakes"] == {"v/00001": [[0, 11]], "v/00002": [[11, 0]]}
@@ -191,7 +191,7 @@ def test_sentences_name_what_tells_pairs_apart():
 
 
 def test_own_labels_have_the_iou_of_each_class():
-    split = metrics.Split()
+    split = Split()
     metric = segmentation.Segmentation(LABELS)
     metric.confusions[split.threshold].update(
         np.array([[11, 11, 0, 0]]), np.array([[11, 12, 0, 0]])
@@ -200,7 +200,7 @@ def test_own_labels_have_the_iou_of_each_class():
     assert found["per_actor_iou"] == {"1": 100.0, "2": None}
     assert found["per_action_iou"] == {"1": 50.0, "2": None}
     assert found["per_pair_iou"] == {"11": 50.0, "12": None, "22": None}
-    assert metrics.table(found).startswith("segmentation, percent")
+    assert summaries.table(found).startswith("segmentation, percent")
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from a2d_tf.annotations.observations import (
 )
 from a2d_tf.behaviour.bouts import Prediction
 from a2d_tf.core.errors import InputError, quoted
-from a2d_tf.evaluation.metrics import Table
+from a2d_tf.evaluation.metrics.tables import Table
 
 _LEAST_IOU = 0.5  # in time, of a coded and a predicted bout that match
 

@@ -223,7 +223,7 @@ class Steps:
         Scores that are there may be of other flags after `--`: with some they are
         redone.
         """
-        from a2d_tf.evaluation import metrics as registry
+        from a2d_tf.evaluation.metrics import summaries
 
         redo = bool(self.stages.further_flags.get("evaluate"))
         if redo or not scores.are_current(run, folder, manifest.source):
@@ -236,7 +236,7 @@ class Steps:
                 *flags,
             )
         metrics = load_json(folder / "metrics.json", {}, "delete it")
-        return registry.of_own_labels(metrics)
+        return summaries.of_own_labels(metrics)
 
     def browse(self) -> None:
         """Write the page of the scored frames."""

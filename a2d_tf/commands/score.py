@@ -32,8 +32,8 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_json
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.evaluation import box_data, label_maps, scored_rois
-from a2d_tf.evaluation import metrics as registry
-from a2d_tf.evaluation.metrics import segmentation
+from a2d_tf.evaluation.metrics import registry, segmentation, summaries
+from a2d_tf.evaluation.metrics.metric import PIXELS, RESULTS, ROIS, Split
 
 FLAGS = command_line.Register()
 FLAGS.define_string(
@@ -63,7 +63,7 @@ FLAGS.define_float(
 class _ScoredFrame(NamedTuple):
     """What metrics of label maps use of an `evaluated_frames.Frame`."""
 
-    pairs: dict[float, segmentation.CodePairs]
+    pixel_counts: dict[float, segmentation.PixelCounts]
 
 
 def score_segmentation(truth: str, predicted: str, label_space: LabelSpace) -> dict:
@@ -77,16 +77,16 @@ def score_segmentation(truth: str, predicted: str, label_space: LabelSpace) -> d
     names = sorted(path.relative_to(truth) for path in paths)
     if not names:
         raise InputError(f"--truth: {truth} contains no label maps <VID>/<frame>.png")
-    split = registry.Split()
-    metrics = [metric(label_space) for metric in registry.registered(registry.PIXELS)]
+    split = Split()
+    metrics = [metric(label_space) for metric in registry.computable(PIXELS)]
     for name in names:
         true_path = pathlib.Path(truth, name)
         predicted_path = pathlib.Path(predicted, name)
         try:
             true_map = label_maps.read_label_map(true_path, label_space)
             predicted_map = label_maps.read_label_map(predicted_path, label_space)
-            pairs = segmentation.pairs(true_map, predicted_map)
-            frame: Any = _ScoredFrame({split.threshold: pairs})
+            counts = segmentation.count_pixels(true_map, predicted_map)
+            frame: Any = _ScoredFrame({split.threshold: counts})
             for metric in metrics:
                 metric.update(frame)
         except (InputError, OSError) as error:
@@ -105,8 +105,8 @@ def score_results(truth: str, predicted: str, label_space: LabelSpace) -> dict:
     """
     true_boxes = box_data.Truth.load(truth, label_space)
     results = box_data.Results.load(predicted, true_boxes, label_space)
-    split = registry.Split(truth=true_boxes, results=results)
-    metrics = [metric(label_space) for metric in registry.registered(registry.RESULTS)]
+    split = Split(truth=true_boxes, results=results)
+    metrics = [metric(label_space) for metric in registry.computable(RESULTS)]
     return registry.results(metrics, split)
 
 
@@ -129,14 +129,14 @@ def score_detections(
     Raises:
       InputError: a file or an option cannot be used.
     """
-    split = registry.Split(
+    split = Split(
         truth=box_data.Truth.load(truth, label_space),
         rois=scored_rois.ScoredRois.load(predicted),
         zero_shot_actor=zero_shot_actor,
         seed=seed,
         full=scored_rois.ScoredRois.load(full) if full else None,
     )
-    metrics = [metric(label_space) for metric in registry.registered(registry.ROIS)]
+    metrics = [metric(label_space) for metric in registry.computable(ROIS)]
     return registry.results(metrics, split)
 
 
@@ -167,10 +167,10 @@ def main(argv: list[str]) -> None:
         table = comparison.table().text()
     elif method == "segmentation":
         metrics = score_segmentation(FLAGS.truth, FLAGS.predicted, label_space)
-        table = registry.table(metrics)
+        table = summaries.table(metrics)
     elif is_json:
         metrics = score_results(FLAGS.truth, FLAGS.predicted, label_space)
-        table = registry.table(metrics)
+        table = summaries.table(metrics)
     else:
         metrics = score_detections(
             FLAGS.truth,
@@ -180,7 +180,7 @@ def main(argv: list[str]) -> None:
             full=FLAGS.full,
             seed=FLAGS.seed,
         )
-        table = registry.table(metrics)
+        table = summaries.table(metrics)
     write_json(FLAGS.output, metrics, sort_keys=True)
     print(table)
 

@@ -148,11 +148,10 @@ def _round_before(folder: str, this: Round) -> Round:
 
 def _score(steps: Steps, manifest: Manifest) -> list[str]:
     """Score the run, and the one before on the same frames; return their tables."""
-    from a2d_tf.evaluation import metrics as registry
-    from a2d_tf.evaluation.metrics import behaviours
+    from a2d_tf.evaluation.metrics import behaviours, summaries
 
     metrics = steps.score(manifest)
-    tables = [registry.table(metrics)]
+    tables = [summaries.table(metrics)]
     if steps.before and "behaviours" in metrics:
         metrics_before = steps.score_before(steps.before, manifest)
         tables.append(behaviours.compared(metrics_before, metrics).text())

@@ -14,7 +14,7 @@ from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import clip_records
 from a2d_tf.data.instance_fields import scale_fields
 from a2d_tf.evaluation import box_data, coco_json, scored_rois
-from a2d_tf.evaluation.metrics.segmentation import CodePairs
+from a2d_tf.evaluation.metrics.segmentation import PixelCounts
 from a2d_tf.model.inference import Inference
 from a2d_tf.model.structures import BatchDetections, RoiTable
 from a2d_tf.ops import visualize
@@ -37,7 +37,7 @@ class Frame:
       instances: arrays of the detections, [N, ...]; `number` is N.
       rgb: uint8 [h, w, 3], the key frame as stored, without padding.
       flow: float32 [h, w, 2].
-      pairs: {threshold: pairs of codes of the true label map and the one predicted at
+      pixel_counts: {threshold: pixels of the true label map and of the one predicted at
         this threshold}; empty if the true one is incomplete.
     """
 
@@ -46,7 +46,9 @@ class Frame:
     instances: BatchDetections
     rgb: np.ndarray
     flow: np.ndarray
-    pairs: dict[float, CodePairs] = dataclasses.field(default_factory=dict, init=False)
+    pixel_counts: dict[float, PixelCounts] = dataclasses.field(
+        default_factory=dict, init=False
+    )
 
     @classmethod
     def of(cls, batch: dict[str, np.ndarray], outputs: Inference, row: int) -> Frame:

@@ -25,7 +25,9 @@ from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation import box_data, scored_rois
 from a2d_tf.evaluation.evaluated_frames import FIELDS, Collected, Frame
 from a2d_tf.evaluation.label_maps import write_png
-from a2d_tf.evaluation.metrics import Split, choose, registered, results, segmentation
+from a2d_tf.evaluation.metrics import segmentation
+from a2d_tf.evaluation.metrics.metric import Split
+from a2d_tf.evaluation.metrics.registry import METRICS, choose, results
 from a2d_tf.model.inference import Inference, infer
 from a2d_tf.model.network import Network
 from a2d_tf.ops.label_painter import LabelPainter
@@ -45,7 +47,7 @@ class Validation:
     Attributes:
       frames: how many were scored.
       threshold: on p(actor), that of the best score.
-      score: percent, by which the best weights are kept; see `metrics.choose`.
+      score: percent, by which the best weights are kept; see `registry.choose`.
       metrics: as in `metrics.json`: segmentation at that threshold, detection, APs of
         classes.
       pictures: {split/VID/frame: uint8 [H, 3 W, 3]}, truth | prediction | flow.
@@ -146,14 +148,14 @@ class Evaluator:
             yield list(with_this_number), painter.labels.copy()
 
     def scored(self, clips: Iterable[Clip]) -> Iterator[Frame]:
-        """Yield the frame of each clip in order, with its pairs at THRESHOLDS."""
+        """Yield the frame of each clip in order, its pixels counted at THRESHOLDS."""
 
         def score(clip: Clip) -> Frame:
             frame = clip()
             if frame.truth.is_complete:
                 for thresholds, label_map in self.label_maps(frame):
-                    code_pairs = segmentation.pairs(frame.truth.label_map, label_map)
-                    frame.pairs.update(dict.fromkeys(thresholds, code_pairs))
+                    counts = segmentation.count_pixels(frame.truth.label_map, label_map)
+                    frame.pixel_counts.update(dict.fromkeys(thresholds, counts))
             return frame
 
         yield from workers.in_threads(score, clips, self._ahead)
@@ -194,7 +196,7 @@ class Evaluator:
             return None
         collected = Collected(self.network.label_mode.columns)
         metrics = []
-        for metric_class in registered():
+        for metric_class in METRICS:
             if metric_class.validates:
                 metrics.append(metric_class(self.labels))
         pictured: dict[str, Frame] = {}  # by video
@@ -248,11 +250,11 @@ class Evaluator:
     def _evaluate(self, split, threshold, folder, notes):
         """Evaluate into a folder beside the final one."""
         collected = Collected(self.network.label_mode.columns)
-        metrics = [metric(self.labels) for metric in registered()]
+        metrics = [metric(self.labels) for metric in METRICS]
         instances: list[dict] = []
 
         def write_maps(numbered: tuple[int, Clip]) -> tuple[Frame, list[dict]]:
-            """Write a frame's label maps; return it with its pairs, and its entries."""
+            """Write a frame's label maps and count pixels; return it with entries."""
             number, clip = numbered
             frame = clip()
             truth = frame.truth
@@ -260,7 +262,8 @@ class Evaluator:
             write_png(folder / "label_maps" / f"{truth.name}.png", predicted)
             if truth.is_complete:
                 write_png(folder / "label_truth" / f"{truth.name}.png", truth.label_map)
-                frame.pairs[threshold] = segmentation.pairs(truth.label_map, predicted)
+                counts = segmentation.count_pixels(truth.label_map, predicted)
+                frame.pixel_counts[threshold] = counts
             return frame, frame.entries(number)
 
         total = self.manifest.counts[split]["records"] if split == "test" else None

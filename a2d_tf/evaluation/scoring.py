@@ -13,8 +13,9 @@ from a2d_tf.core.files import write_json
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation.box_data import Truth
-from a2d_tf.evaluation.metrics import segmentation, table
+from a2d_tf.evaluation.metrics import segmentation
 from a2d_tf.evaluation.metrics.detection import voc_aps
+from a2d_tf.evaluation.metrics.summaries import table
 from a2d_tf.evaluation.scored_rois import ScoredRois
 
 if TYPE_CHECKING:

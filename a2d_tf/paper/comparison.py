@@ -17,7 +17,8 @@ import numpy as np
 
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.evaluation import box_data, label_maps, scored_rois
-from a2d_tf.evaluation.metrics import KINDS, detection, segmentation
+from a2d_tf.evaluation.metrics import detection, segmentation
+from a2d_tf.evaluation.metrics.metric import KINDS
 from a2d_tf.paper.published import OUR_ROWS
 from a2d_tf.paper.results import Result
 

@@ -12,9 +12,11 @@ from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import pipeline
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation import label_maps
-from a2d_tf.evaluation.metrics import Metric, figure, scalars
 from a2d_tf.evaluation.metrics.detection import Detection
+from a2d_tf.evaluation.metrics.metric import Metric
 from a2d_tf.evaluation.metrics.segmentation import Segmentation
+from a2d_tf.evaluation.metrics.summaries import scalars
+from a2d_tf.evaluation.metrics.tables import figure
 from a2d_tf.evaluation.reports import blocks as report_blocks
 from a2d_tf.evaluation.reports import charts
 from a2d_tf.evaluation.reports.blocks import Block, Heading, HtmlTable, Picture, Text

@@ -9,7 +9,7 @@ import pathlib
 import numpy as np
 
 from a2d_tf.core.checked_json import load_json
-from a2d_tf.evaluation.metrics import scalars
+from a2d_tf.evaluation.metrics.summaries import scalars
 from a2d_tf.paper import table_rows
 from a2d_tf.paper.reproduction import FoldRuns, Plan, Stage
 from a2d_tf.runs import scores

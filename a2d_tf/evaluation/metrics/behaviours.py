@@ -20,7 +20,8 @@ from pycocotools import mask as rle_tools
 
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.evaluation.box_matching import MATCH_IOU, iou, match
-from a2d_tf.evaluation.metrics import INSTANCES, Metric, Split, Table
+from a2d_tf.evaluation.metrics.metric import INSTANCES, Metric, Split
+from a2d_tf.evaluation.metrics.tables import Table
 
 if TYPE_CHECKING:
     from a2d_tf.evaluation.evaluated_frames import Frame
@@ -188,7 +189,6 @@ class Behaviours(Metric):
     """
 
     section = ""  # a chart for each name would hide the others
-    position = 3
     needs = (INSTANCES,)
     validates = True
 

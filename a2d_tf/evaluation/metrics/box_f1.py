@@ -8,7 +8,8 @@ import numpy as np
 
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.evaluation.box_matching import iou, match
-from a2d_tf.evaluation.metrics import INSTANCES, Metric, Split, Table
+from a2d_tf.evaluation.metrics.metric import INSTANCES, Metric, Split
+from a2d_tf.evaluation.metrics.tables import Table
 
 if TYPE_CHECKING:
     from a2d_tf.evaluation.evaluated_frames import Frame
@@ -22,7 +23,6 @@ class BoxF1(Metric):
     """
 
     section = "box_f1"
-    position = 4
     needs = (INSTANCES,)
     validates = True
 

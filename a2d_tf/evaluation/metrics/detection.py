@@ -12,7 +12,8 @@ import numpy as np
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.evaluation.average_precision import ClassScorer
 from a2d_tf.evaluation.box_data import Results, Truth
-from a2d_tf.evaluation.metrics import KINDS, RESULTS, ROIS, Metric, Split, Table
+from a2d_tf.evaluation.metrics.metric import KINDS, RESULTS, ROIS, Metric, Split
+from a2d_tf.evaluation.metrics.tables import Table
 from a2d_tf.evaluation.scored_rois import ScoredRois
 
 
@@ -20,14 +21,13 @@ class Detection(Metric):
     """Table 2, and the AP of each class."""
 
     section = "detection"
-    position = 2
     needs = (ROIS, RESULTS)
     validates = True
+    is_benchmark = True
     columns = {f"{kind}_map": kind for kind in KINDS}
 
     def result(self, split: Split, earlier: dict) -> dict:
         """Return `voc_aps`, or `voc_aps_of_results` if there are only instances."""
-        assert split.truth is not None
         if split.rois is not None:
             return voc_aps(split.rois, split.truth, self.labels)
         assert split.results is not None

@@ -5,11 +5,14 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
+
 from a2d_tf.core.labels import LabelSpace
+from a2d_tf.evaluation.box_data import Truth
 from a2d_tf.evaluation.metrics.tables import Table
 
 if TYPE_CHECKING:
-    from a2d_tf.evaluation.box_data import Results, Truth
+    from a2d_tf.evaluation.box_data import Results
     from a2d_tf.evaluation.evaluated_frames import Frame
     from a2d_tf.evaluation.scored_rois import ScoredRois
 
@@ -29,14 +32,22 @@ RESULTS = "results"
 """`Split.results`, of the whole split."""
 
 
+def _no_boxes():
+    """Return the true boxes of no frames."""
+    empty = np.zeros(0, np.int64)
+    return Truth(empty.astype(str), empty, empty.reshape(0, 4), empty)
+
+
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """A split whose frames have all been seen; None for data that were not given.
+    """A split whose frames have all been seen.
+
+    A metric finds in it one of the data that it needs; others may be None.
 
     Attributes:
       threshold: least p(actor) of an instance in label maps and tracks.
       joint: whether p(action) is a sum over actors, see `track_labels.read_label`.
-      truth: the true boxes.
+      truth: the true boxes; none if label maps alone are scored.
       rois: every RoI.
       results: the instances.
       zero_shot_actor: name of the actor whose action labels were withheld, or "".
@@ -46,7 +57,7 @@ class Split:
 
     threshold: float = 0.0
     joint: bool = False
-    truth: Truth | None = None
+    truth: Truth = dataclasses.field(default_factory=_no_boxes)
     rois: ScoredRois | None = None
     results: Results | None = None
     zero_shot_actor: str = ""
@@ -60,16 +71,17 @@ class Metric:
     Attributes:
       section: of TensorBoard's tags: SECTION/FIGURE, or SECTION/ROW_FIGURE; empty for
         none.
-      position: results and tables come in the order of these numbers.
       needs: what it is computed from; one of several suffices.
       validates: whether it is computed in validation, while a training waits.
+      is_benchmark: whether it counts background and classes that were not tested, as
+        the paper's tables do; it is not printed for a user's own labels.
       labels: the label space of the split.
     """
 
     section: ClassVar[str]
-    position: ClassVar[int] = 100
     needs: ClassVar[tuple[str, ...]]
     validates: ClassVar[bool] = False
+    is_benchmark: ClassVar[bool] = False
 
     def __init__(self, labels: LabelSpace) -> None:
         self.labels = labels
@@ -77,14 +89,14 @@ class Metric:
     def update(self, frame: Frame) -> None:
         """Keep what `at` and `result` need of a frame.
 
-        In `a2d score segmentation` a frame has nothing but `pairs`.
+        In `a2d score segmentation` a frame has nothing but `pixel_counts`.
         """
 
     def at(self, threshold: float) -> float | None:
         """Return the figure, in percent, that validation maximizes; None without one.
 
-        Validation chooses the threshold and the best weights by the first metric, in
-        the order of `position`, that has such figures.
+        Validation chooses the threshold and the best weights by the first metric of
+        `registry.METRICS` that has such figures.
         """
         return None
 
@@ -93,8 +105,9 @@ class Metric:
 
         Args:
           split: the data of all frames, and the threshold; in validation it is one of
-            those that `Frame.pairs` has.
-          earlier: the parts of `metrics.json` of the metrics of a lower `position`.
+            those that `Frame.pixel_counts` has.
+          earlier: the parts of `metrics.json` of the metrics before it in
+            `registry.METRICS`.
         """
         return {}
 

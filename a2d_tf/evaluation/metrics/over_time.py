@@ -15,8 +15,9 @@ import numpy as np
 from pycocotools import mask as rle_tools
 
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.evaluation.metrics import TRACKS, Metric, Split, Table
 from a2d_tf.evaluation.metrics.hota import NAMES, tracking_scores
+from a2d_tf.evaluation.metrics.metric import TRACKS, Metric, Split
+from a2d_tf.evaluation.metrics.tables import Table
 from a2d_tf.evaluation.metrics.tracks import TRACK_KINDS, ComparedFrame, Objects
 from a2d_tf.evaluation.metrics.video_map import frame_map, video_maps
 from a2d_tf.ops import tracking
@@ -94,7 +95,6 @@ class OverTime(Metric):
     """The scores over time of the videos whose frames are all there."""
 
     section = "over_time"
-    position = 7
     needs = (TRACKS,)
 
     def __init__(self, labels: LabelSpace) -> None:
@@ -138,7 +138,6 @@ class OverTime(Metric):
         compared_videos = [self._follow(frames, split) for frames in videos]
         figures = {"video_map": video_maps(compared_videos, self.labels)}
         if split.rois is not None:
-            assert split.truth is not None
             joint = figures["video_map"]["joint"]
             joint["frame_map50"] = frame_map(split.rois, split.truth, self.labels)
         with_masks = [frames for frames in compared_videos if _all_have_masks(frames)]

@@ -1,31 +1,33 @@
-"""The registry of metrics: every subclass of `Metric` in a module of this folder."""
+"""All metrics in order, and their results."""
 
 from __future__ import annotations
 
-import functools
-import importlib
-import pathlib
-import pkgutil
 from collections.abc import Iterable, Sequence
 
+from a2d_tf.evaluation.metrics.behaviours import Behaviours
+from a2d_tf.evaluation.metrics.box_f1 import BoxF1
+from a2d_tf.evaluation.metrics.coco import Coco
+from a2d_tf.evaluation.metrics.detection import Detection
 from a2d_tf.evaluation.metrics.metric import Metric, Split
+from a2d_tf.evaluation.metrics.over_time import OverTime
+from a2d_tf.evaluation.metrics.segmentation import Segmentation
+from a2d_tf.evaluation.metrics.zero_shot import ZeroShot
+
+METRICS: tuple[type[Metric], ...] = (
+    Segmentation,
+    Detection,
+    Behaviours,  # has the figures of both
+    BoxF1,  # if Segmentation has none
+    ZeroShot,  # averages those of Detection
+    Coco,
+    OverTime,
+)
+"""In this order results are computed, each from those before it, and printed."""
 
 
-@functools.cache
-def registered(*available: str) -> tuple[type[Metric], ...]:
-    """Return the metrics that can be computed, in the order of `position`.
-
-    Args:
-      *available: what there is of the needs; without any, all metrics are returned.
-    """
-    for module in pkgutil.iter_modules([str(pathlib.Path(__file__).parent)]):
-        importlib.import_module(f"{__package__}.{module.name}")
-    metrics = sorted(
-        Metric.__subclasses__(), key=lambda metric: (metric.position, metric.section)
-    )
-    if available:
-        metrics = [metric for metric in metrics if set(available) & set(metric.needs)]
-    return tuple(metrics)
+def computable(need: str) -> list[type[Metric]]:
+    """Return the metrics that can be computed from one of their `needs`."""
+    return [metric for metric in METRICS if need in metric.needs]
 
 
 def choose(
@@ -52,7 +54,7 @@ def results(metrics: Iterable[Metric], split: Split) -> dict:
     """Return the contents of `metrics.json`: the results of the metrics of a split.
 
     Args:
-      metrics: in the order of `position`; each has seen all frames.
+      metrics: in the order of METRICS; each has seen all frames.
       split: the data of these frames.
     """
     scores: dict = {}

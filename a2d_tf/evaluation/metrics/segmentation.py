@@ -15,7 +15,8 @@ import numpy as np
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
-from a2d_tf.evaluation.metrics import KINDS, PIXELS, Metric, Split, Table
+from a2d_tf.evaluation.metrics.metric import KINDS, PIXELS, Metric, Split
+from a2d_tf.evaluation.metrics.tables import Table
 
 if TYPE_CHECKING:
     from a2d_tf.evaluation.evaluated_frames import Frame
@@ -37,9 +38,9 @@ class Segmentation(Metric):
     """Tables 1 and 3."""
 
     section = "segmentation"
-    position = 1
     needs = (PIXELS,)
     validates = True
+    is_benchmark = True
     columns = _columns()
 
     def __init__(self, labels: LabelSpace) -> None:
@@ -50,9 +51,9 @@ class Segmentation(Metric):
         )
 
     def update(self, frame: Frame) -> None:
-        """Add the pairs of codes of a frame, if its true label map is complete."""
-        for threshold, code_pairs in frame.pairs.items():
-            self.confusions[threshold].add(code_pairs)
+        """Add the pixels of a frame, if its true label map is complete."""
+        for threshold, counts in frame.pixel_counts.items():
+            self.confusions[threshold].add(counts)
 
     def at(self, threshold: float) -> float | None:
         """Return the joint mIoU; None without objects in label maps."""
@@ -88,12 +89,12 @@ class Segmentation(Metric):
         return [Table("segmentation, percent", cls.columns, {"": row})]
 
 
-class CodePairs(NamedTuple):
-    """How often pairs of codes meet in a pixel of two label maps; each int64 [N].
+class PixelCounts(NamedTuple):
+    """The numbers of pixels by their codes in two label maps; each int64 [N].
 
     Attributes:
-      true, predicted: the codes.
-      pixels: number of pixels with both.
+      true, predicted: the codes of the pixels.
+      pixels: number of pixels with both of these.
     """
 
     true: np.ndarray
@@ -152,19 +153,19 @@ class Confusion:
         return int(self._counts[1:].sum())
 
     def update(self, truth: np.ndarray, predicted: np.ndarray) -> None:
-        """Add the label maps of a frame; errors as of `pairs` and `add`."""
-        self.add(pairs(truth, predicted))
+        """Add the label maps of a frame; errors as of `count_pixels` and `add`."""
+        self.add(count_pixels(truth, predicted))
 
-    def add(self, code_pairs: CodePairs) -> None:
-        """Add the `pairs` of a frame; InputError if a true code is no valid pair."""
-        rows = self._axes.row_of_code[code_pairs.true]
+    def add(self, counts: PixelCounts) -> None:
+        """Add the pixels of a frame; InputError if a true code is no valid pair."""
+        rows = self._axes.row_of_code[counts.true]
         if (rows < 0).any():
-            code = code_pairs.true[rows < 0][0]
+            code = counts.true[rows < 0][0]
             raise InputError(
                 f"truth label map: code {code} is not a valid pair of the label space"
             )
-        columns = self._axes.column_of_code[code_pairs.predicted]
-        np.add.at(self._counts, (rows, columns), code_pairs.pixels)
+        columns = self._axes.column_of_code[counts.predicted]
+        np.add.at(self._counts, (rows, columns), counts.pixels)
 
     def matrix(self, kind: str) -> np.ndarray:
         """Return the pixel counts int64 [C, C + 1], rows truth, columns prediction.
@@ -239,8 +240,8 @@ class Confusion:
         return ious
 
 
-def pairs(truth: np.ndarray, predicted: np.ndarray) -> CodePairs:
-    """Count the pairs of codes of two label maps, integer codes [H, W].
+def count_pixels(truth: np.ndarray, predicted: np.ndarray) -> PixelCounts:
+    """Count the pixels of two label maps by their codes, integer codes [H, W].
 
     Raises:
       InputError: a map is no integer codes of 16 bits [H, W], or the sizes differ.
@@ -265,7 +266,7 @@ def pairs(truth: np.ndarray, predicted: np.ndarray) -> CodePairs:
         pixels = pixels[used]
     else:
         used, pixels = np.unique(index, return_counts=True)
-    return CodePairs(used // width, used % width, pixels)
+    return PixelCounts(used // width, used % width, pixels)
 
 
 def measures(matrix: np.ndarray) -> dict[str, np.ndarray]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from a2d_tf.evaluation.metrics.metric import Metric
-from a2d_tf.evaluation.metrics.registry import registered
+from a2d_tf.evaluation.metrics.registry import METRICS
 from a2d_tf.evaluation.metrics.tables import Table
 
 
@@ -13,7 +13,7 @@ def all_tables(metrics: dict) -> list[tuple[type[Metric], Table]]:
     `metrics.json` may lack any part.
     """
     pairs = []
-    for metric in registered():
+    for metric in METRICS:
         for table in metric.tables(metrics):
             pairs.append((metric, table))
     return pairs
@@ -32,10 +32,10 @@ def table(metrics: dict, name: str = "ours") -> str:
     The benchmark's tables count background and classes that were not tested. With own
     labels, whose tables do not, they are left out.
     """
-    omitted = ("segmentation", "detection") if "behaviours" in metrics else ()
+    own_labels = "behaviours" in metrics
     texts = []
     for metric, metric_table in all_tables(metrics):
-        if metric.section not in omitted:
+        if not (own_labels and metric.is_benchmark):
             texts.append(metric_table.text(name))
     return "\n\n".join(texts)
 

@@ -9,7 +9,7 @@ import numpy as np
 from pycocotools import mask as rle_tools
 
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.evaluation.metrics import KINDS
+from a2d_tf.evaluation.metrics.metric import KINDS
 
 TRACK_KINDS = ("any", *KINDS)
 """Kinds of classes; of "any", all objects are of one class."""

@@ -18,8 +18,8 @@ from a2d_tf.core.labels import LabelSpace
 from a2d_tf.evaluation.average_precision import ClassScorer, Curve, area_under_curve
 from a2d_tf.evaluation.box_data import Truth
 from a2d_tf.evaluation.box_matching import iou
-from a2d_tf.evaluation.metrics import KINDS
 from a2d_tf.evaluation.metrics.detection import pair_aps
+from a2d_tf.evaluation.metrics.metric import KINDS
 from a2d_tf.evaluation.metrics.tracks import ComparedFrame, Objects
 from a2d_tf.evaluation.scored_rois import ScoredRois
 

@@ -14,8 +14,9 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.evaluation.average_precision import ClassScorer
 from a2d_tf.evaluation.box_data import Truth
-from a2d_tf.evaluation.metrics import RESULTS, ROIS, Metric, Split, Table
 from a2d_tf.evaluation.metrics.detection import pair_aps
+from a2d_tf.evaluation.metrics.metric import RESULTS, ROIS, Metric, Split
+from a2d_tf.evaluation.metrics.tables import Table
 from a2d_tf.evaluation.scored_rois import ScoredRois
 
 _COLUMNS = {
@@ -30,7 +31,6 @@ class ZeroShot(Metric):
     """The AP of every actor's actions, and Fig. 4 for the actor held out."""
 
     section = "zero_shot"
-    position = 5
     needs = (ROIS, RESULTS)
 
     def result(self, split: Split, earlier: dict) -> dict:
@@ -86,7 +86,6 @@ def figures(split: Split, aps: dict[str, float], labels: LabelSpace) -> dict:
       {"actor", "ap", "chance"} in percent, with `full` also {"full_ap", "ratio"}.
     """
     assert split.rois is not None
-    assert split.truth is not None
     actor = labels.actor_index(split.zero_shot_actor)
     ap = aps[str(actor + 1)]
     result: dict = {

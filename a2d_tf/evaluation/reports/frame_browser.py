@@ -19,8 +19,8 @@ from a2d_tf.data import pipeline
 from a2d_tf.data.a2d_annotations import paint
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation import box_data, label_maps
-from a2d_tf.evaluation import metrics as registry
-from a2d_tf.evaluation.metrics import segmentation
+from a2d_tf.evaluation.metrics import segmentation, summaries
+from a2d_tf.evaluation.metrics.tables import figure
 from a2d_tf.evaluation.reports import templates
 from a2d_tf.ops import visualize
 
@@ -110,10 +110,10 @@ def page(
             f" so {folder} was made from other records; pass those as --records"
         )
     tables = []
-    for _, table in registry.all_tables(registry.of_own_labels(metrics)):
+    for _, table in summaries.all_tables(summaries.of_own_labels(metrics)):
         rows = []
         for name, values in table.lines():
-            rows.append([name, *map(registry.figure, values)])
+            rows.append([name, *map(figure, values)])
         tables.append((table, rows))
     cards = []
     for frame in worst:
