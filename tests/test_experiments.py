@@ -10,6 +10,7 @@ from a2d_tf.core.config import Config
 from a2d_tf.core.labels import A2D
 from a2d_tf.model.network import Network
 from a2d_tf.paper import reproduction, table_rows
+from a2d_tf.paper.folds import Fold
 from a2d_tf.pretrained import cache, layouts, transfer
 from a2d_tf.training import run_start
 from tools import make_random_weights
@@ -76,9 +77,8 @@ def trainings(monkeypatch, name, further):
     calls = []
     monkeypatch.chdir(ROOT)  # flagfiles name others from there
     monkeypatch.setattr(processes, "call", calls.append)
-    monkeypatch.setattr(reproduction.Plan, "is_scored", lambda *_: False)
     plan = reproduction.Plan("configs/a2d.flags", further)
-    plan.train_and_score(reproduction.Stage(name, "RECORDS", "RUNS", seed=0))
+    plan.train_and_score(reproduction.Stage(Fold("RUNS"), name, seed=0))
     found = []
     for main, *words in calls[:-1]:
         assert main == "train"

@@ -12,7 +12,7 @@ from test_mains import TINY
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.data.manifest import Manifest
-from a2d_tf.paper.reproduction import read_folds
+from a2d_tf.paper.folds import read_folds
 
 pytestmark = pytest.mark.slow
 

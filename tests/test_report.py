@@ -16,7 +16,7 @@ from a2d_tf.core.labels import A2D
 from a2d_tf.evaluation import box_data, scored_rois
 from a2d_tf.evaluation.metrics import detection, segmentation
 from a2d_tf.evaluation.reports import blocks as report_blocks
-from a2d_tf.paper import comparison, report
+from a2d_tf.paper import bootstrap, comparison, report
 from a2d_tf.paper.results import Result
 
 
@@ -74,7 +74,7 @@ def test_our_rows_stand_beside_the_published_ones(written, results):
         "79.5 93.7 66.5 60.4 86.3 36.8 46.2 87.8 29.4".split()
     )
     for result, title in zip(results, ("ours, full", "ours, w/o flow")):
-        metrics = result.metrics()["segmentation"]
+        metrics = result.metrics["segmentation"]
         expected = [
             f"{metrics[kind][m]:.1f}"
             for kind in ("actor", "action", "joint")
@@ -112,12 +112,12 @@ def test_figures_of_final_runs_go_before(results, mini_records):
 
 def test_differences_have_the_intervals_of_the_bootstrap(written, results):
     full, other = (
-        comparison.bootstrap(results[i].test, A2D, comparison.SAMPLES) for i in (0, 1)
+        bootstrap.bootstrap(results[i].test, A2D, comparison.SAMPLES) for i in (0, 1)
     )
-    low, high = comparison.interval(
+    low, high = bootstrap.interval(
         *(f["segmentation"]["joint"]["miou"] for f in (other, full))
     )
-    values = [results[i].metrics()["segmentation"]["joint"]["miou"] for i in (1, 0)]
+    values = [results[i].metrics["segmentation"]["joint"]["miou"] for i in (1, 0)]
     cells = row((written / "report.md").read_text(), "w/o flow", 0)
     assert cells[0] == "-7.5"  # 29.4 - 36.9
     assert cells[3] == f"{values[0] - values[1]:+.1f} [{low:+.1f}, {high:+.1f}]"
@@ -149,7 +149,7 @@ def test_seeds_are_summed_up_and_that_with_the_most_runs_is_shown(
         for b in blocks
         if isinstance(b, report_blocks.HtmlTable) and b.heads[1] == "runs"
     )
-    miou, other = (r.metrics()["segmentation"]["actor"]["miou"] for r in results[:2])
+    miou, other = (r.metrics["segmentation"]["actor"]["miou"] for r in results[:2])
     assert [row[:3] for row in table.rows] == [
         ["full", "2", f"{miou:.1f} ± 0.0"],
         ["w/o flow", "2", f"{other:.1f} ± 0.0"],
@@ -164,7 +164,7 @@ def test_folds_have_means_and_deviations(results, tmp_path, monkeypatch):
         dataclasses.replace(other, folder=tmp_path),
     )
     shutil.copytree(full.test, swapped[1].test)
-    metrics = full.metrics()
+    metrics = full.metrics
     metrics["segmentation"]["actor"]["miou"] = None
     (swapped[1].test / "metrics.json").write_text(json.dumps(metrics))
     done = [dataclasses.replace(r, fold="A") for r in (full, other)]
@@ -176,14 +176,13 @@ def test_folds_have_means_and_deviations(results, tmp_path, monkeypatch):
     )
     column = means.heads.index("joint mIoU")
     mious = [
-        [r.metrics()["segmentation"][k]["miou"] for r in done]
-        for k in ("actor", "joint")
+        [r.metrics["segmentation"][k]["miou"] for r in done] for k in ("actor", "joint")
     ]
     mean, deviation = np.mean(mious[1][:2]), np.std(mious[1][:2], ddof=1)
     assert [row[column] for row in means.rows] == 2 * [f"{mean:.1f} ± {deviation:.1f}"]
     assert means.rows[1][2] == f"{mious[0][1]:.1f}" and each.rows[3][3] == "-"
     drawn = [
-        comparison.bootstrap(
+        bootstrap.bootstrap(
             r.test, A2D, comparison.SAMPLES, zlib.crc32(r.fold.encode())
         )
         for r in (done[1], done[3], done[0], done[2])  # each fold is drawn by itself
@@ -191,7 +190,7 @@ def test_folds_have_means_and_deviations(results, tmp_path, monkeypatch):
     samples = np.reshape(
         [each["segmentation"]["joint"]["miou"] for each in drawn], (2, 2, -1)
     )
-    low, high = comparison.interval(*samples.mean(axis=1))
+    low, high = bootstrap.interval(*samples.mean(axis=1))
     assert differences.rows[0][0] == "w/o flow"
     assert differences.rows[0][3] == f"+0.0 [{low:+.1f}, {high:+.1f}]" and low < high
     assert each.rows[1][:3] == ["no_flow", "A", "0"] and len(each.rows) == 4
@@ -274,7 +273,7 @@ def repeated(truth, detections, times):
 
 def test_a_draw_is_scored_as_the_set_that_it_stands_for(scored):
     folder, truth, detections, maps = scored
-    got = comparison.bootstrap(folder, SMALL, samples=25, seed=1)
+    got = bootstrap.bootstrap(folder, SMALL, samples=25, seed=1)
     weights = np.random.default_rng(1).multinomial(4, [0.25] * 4, 25)
     for sample, times in enumerate(weights[:, [0, 0, 1, 2, 2, 3]]):
         confusion = segmentation.Confusion(SMALL)
@@ -300,5 +299,5 @@ def test_a_draw_is_scored_as_the_set_that_it_stands_for(scored):
 def test_interval_of_paired_differences():
     hard = np.random.default_rng(0).normal(0, 10, 1001)
     ours = hard + np.linspace(-1, 1, 1001)
-    assert comparison.interval(ours, hard) == pytest.approx((-0.95, 0.95))
-    assert comparison.interval(hard, hard) == (0, 0)
+    assert bootstrap.interval(ours, hard) == pytest.approx((-0.95, 0.95))
+    assert bootstrap.interval(hard, hard) == (0, 0)

@@ -20,6 +20,7 @@ from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_json
 from a2d_tf.paper import reproduction, table_rows
+from a2d_tf.paper.folds import Fold
 from a2d_tf.runs import scores
 
 pytestmark = pytest.mark.slow
@@ -44,8 +45,8 @@ def run_all(manifest, tmp_path):
 
     def call(seeds, names, **fields):
         plan = reproduction.Plan("configs/mini.flags", **fields)
-        runs = plan.run_all(tmp_path, "r", seeds, names)
-        return {(run.seed, run.row): run.error for run in runs}
+        results = plan.run_all(Fold(str(tmp_path)), seeds, names)
+        return {(result.seed, result.row): result.error for result in results}
 
     return call
 
@@ -67,21 +68,21 @@ class Runs:
         self.calls.append((os.path.basename(stage.folder), done))
         if done in self.failing:
             raise self.failing[done]
-        last_phase = table_rows.phases(stage.row)[-1]
-        folder = table_rows.run_folder(stage.folder, last_phase, stage.final)
+        folder = stage.scored_run
         metrics = folder / "evaluation" / "test" / "metrics.json"
         metrics.parent.mkdir(parents=True, exist_ok=True)
         metrics.write_text("{}")
         plan = reproduction.Plan("configs/mini.flags")
+        thresholds = {} if stage.final else None
         *_, training = table_rows.trainings(
-            stage.row, plan.base, stage.folder, stage.final
+            stage.row, plan.base, stage.folder, thresholds
         )
         config = Config.parse(
             [*training.flagfiles, f"--seed={stage.seed}", *training.start]
         )
         config.with_inference(score_threshold=0.5).write(folder / "flags.txt")
         (folder / "finished.json").touch()
-        source = reproduction.Manifest.load(stage.records).source
+        source = reproduction.Manifest.load(stage.fold.records).source
         origin = scores.origin("", Config.read(folder / "flags.txt"), source)
         write_json(metrics.with_name(scores.ORIGIN), origin)
         return folder
@@ -202,7 +203,10 @@ def test_final_runs_take_thresholds_and_weights_of_the_right_runs(tmp_path):
         path = tmp_path / phase / "score_threshold.json"
         path.write_text(json.dumps({"score_threshold": chosen}))
     (first, _, start), (second, _, later) = table_rows.trainings(
-        "no_mask", "configs/mini.flags", tmp_path, final=True
+        "no_mask",
+        "configs/mini.flags",
+        tmp_path,
+        table_rows.thresholds("no_mask", tmp_path),
     )
     assert (first.name, second.name) == ("no_mask_final", "no_mask_refiner_final")
     assert start == ["--val_fraction=0", "--score_threshold=0.45"]
@@ -233,10 +237,12 @@ def test_flags_of_trainings(monkeypatch, tmp_path):
     assert plan.train_flags("no_joint") == ["--steps=900", "--steps=450"]
     calls = []
     monkeypatch.setattr(processes, "call", calls.append)
-    monkeypatch.setattr(reproduction.Plan, "is_scored", lambda *_: True)
-    plan.train_and_score(reproduction.Stage("no_joint", "r", str(tmp_path), 7))
-    for words, phase in zip(calls, ("actor", "action")):
-        assert words[0] == "train" and f"--workdir={tmp_path}/no_joint_{phase}" in words
+    plan.train_and_score(reproduction.Stage(Fold(str(tmp_path)), "no_joint", 7))
+    *trained, scored = calls
+    assert scored[0] == "evaluate"
+    for words, phase in zip(trained, ("actor", "action")):
+        run = tmp_path / "seed7" / f"no_joint_{phase}"
+        assert words[0] == "train" and f"--workdir={run}" in words
         assert (
             words.index("--steps=900")
             < words.index("--steps=450")
@@ -245,7 +251,7 @@ def test_flags_of_trainings(monkeypatch, tmp_path):
 
     def check(*train, names=("full", "no_joint")):
         plan = reproduction.Plan("configs/mini.flags", train)
-        plan.check(names, str(tmp_path), seed=0)
+        plan.check(names, Fold(str(tmp_path)), seed=0)
 
     check("--pictures=1", "--steps=9", "no_joint:--steps=4", "--nodeterministic")
     check("--init_rgb=coco", "--init_flow=imagenet", names=table_rows.order())
@@ -285,7 +291,7 @@ def test_flagfiles_name_a_base_and_flags_of_trainings(path, tmp_path):
         found[name].append(value)
     names = found["runs"][0].split(",") if "runs" in found else table_rows.order()
     plan = reproduction.Plan(found["base"][0], found["train"])
-    plan.check(names, str(tmp_path), seed=0)
+    plan.check(names, Fold(str(tmp_path)), seed=0)
 
 
 def test_records_are_of_the_networks_size(monkeypatch, tmp_path):
@@ -293,7 +299,9 @@ def test_records_are_of_the_networks_size(monkeypatch, tmp_path):
     base.write_text("--image_height=64\n--image_width=96\n--temporal_layers=1\n")
     monkeypatch.setattr(processes, "call", calls.append)
     source = ["--workers=3", "--release=A2D"]
-    reproduction.Plan(str(base)).make_records(str(tmp_path), source, ["v1", "v,2"])
+    reproduction.Plan(str(base)).make_records(
+        Fold(str(tmp_path)), source, ["v1", "v,2"]
+    )
     (records,) = calls
     assert {"--release=A2D", f"--output={tmp_path}/records", "--workers=3"} < {*records}
     assert records[-1] == '--test_videos=v1,"v,2"'

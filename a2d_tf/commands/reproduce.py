@@ -31,6 +31,7 @@ from a2d_tf.core.locks import locked
 from a2d_tf.data import mini_a2d
 from a2d_tf.data.manifest import NAME
 from a2d_tf.paper import reproduction, table_rows
+from a2d_tf.paper.folds import Fold, read_folds
 
 FLAGS = command_line.Register()
 _WORKDIR = FLAGS.define_string(
@@ -170,28 +171,35 @@ def main(argv: list[str]) -> None:
         device=_DEVICE.value,
     )
     for seed in seeds:
-        plan.check(rows, workdir, seed)
-    folds: dict[str, list[str]] = {"": []}
+        plan.check(rows, Fold(workdir), seed)
+    test_videos: dict[str, list[str]] = {"": []}  # by fold
     if _FOLDS.value:
+<<<<<<< HEAD
         folds = reproduction.read_folds(_FOLDS.value, _TEST_FOLDS.value or ())
     tested_folds = _TEST_FOLDS.value or list(folds)
     _keep_settings(pathlib.Path(workdir, "settings.json"), folds)
+=======
+        test_videos = read_folds(_FOLDS.value, _TEST_FOLDS.value or ())
+    tested = _TEST_FOLDS.value or list(test_videos)
+    _keep_settings(pathlib.Path(workdir, "settings.json"), test_videos)
+>>>>>>> 619650bc (Paper: one record of a row's result, folds with their folders, the bootstrap in a file of its own; scores are read once)
     # All records before the first run: a mistake in a later fold shows at once, not
     # hours later.
-    for fold in tested_folds:
-        folder = _folder_of(fold, workdir)
-        with locked(os.path.join(folder, "records.lock")):
-            plan.make_records(folder, source_flags(workdir), folds[fold])
-    fold_runs = {}
-    for fold in folds:
-        folder = _folder_of(fold, workdir)
-        records = os.path.join(folder, "records")
-        if fold in tested_folds:
-            runs = plan.run_all(folder, records, seeds, rows)
-        elif os.path.exists(os.path.join(records, NAME)):
-            runs = plan.run_all(folder, records, seeds, rows=[])  # earlier runs
+    for name in tested:
+        fold = Fold(workdir, name)
+        with locked(os.path.join(fold.folder, "records.lock")):
+            plan.make_records(fold, source_flags(workdir), test_videos[name])
+    folds = []
+    results = []
+    for name in test_videos:
+        fold = Fold(workdir, name)
+        if name in tested:
+            results += plan.run_all(fold, seeds, rows)
+        elif os.path.exists(os.path.join(fold.records, NAME)):
+            results += plan.run_all(fold, seeds, rows=[])  # earlier runs
         else:
             continue
+<<<<<<< HEAD
         fold_runs[fold] = reproduction.FoldRuns(folder, records, runs)
     _report(workdir, plan, fold_runs)
 
@@ -206,6 +214,9 @@ def _report(
     Raises:
       InputError: runs are missing.
     """
+=======
+        folds.append(fold)
+>>>>>>> 619650bc (Paper: one record of a row's result, folds with their folders, the bootstrap in a file of its own; scores are read once)
     # Late: the runs need the memory.
     from a2d_tf.paper import report
 
@@ -214,8 +225,8 @@ def _report(
     own_videos = bool(_FOLDS.value or _ANNOTATIONS.value)
     missing = report.write_report(
         workdir,
-        plan,
-        fold_runs,
+        results,
+        folds,
         data=_ANNOTATIONS.value or _RELEASE.value or "the mini A2D, drawn videos",
         network=f"{_BASE.value}, with {' '.join(_TRAIN.value) or 'its own flags'}",
         own_videos=own_videos,
@@ -229,10 +240,13 @@ def _report(
         )
 
 
+<<<<<<< HEAD
 def _folder_of(fold: str, workdir: str) -> str:
     """Return the folder of a fold's records and runs; fold "" is the whole data set."""
     name = f"fold_{fold}" if fold else ""
     return os.path.join(workdir, name)
 
 
+=======
+>>>>>>> 619650bc (Paper: one record of a row's result, folds with their folders, the bootstrap in a file of its own; scores are read once)
 run = command_line.command(main, FLAGS)

@@ -1,24 +1,19 @@
 """Rows compared: means over folds and seeds, and differences to the full model.
 
-Differences between two networks have the confidence intervals of a paired bootstrap
-over videos. Videos rather than frames are resampled, since the frames of a video are
-correlated. Both networks are scored on the same samples, so that the difficulty of a
-sample cancels.
+Differences between two networks have the confidence intervals of a paired bootstrap:
+both are scored on the same samples of the videos, so that the difficulty of a sample
+cancels.
 """
 
 from __future__ import annotations
 
-import os
-import pathlib
 import zlib
 from typing import NamedTuple
 
 import numpy as np
 
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.evaluation import box_data, label_maps, scored_rois
-from a2d_tf.evaluation.metrics import detection, segmentation
-from a2d_tf.evaluation.metrics.metric import KINDS
+from a2d_tf.paper import bootstrap
 from a2d_tf.paper.published import OUR_ROWS
 from a2d_tf.paper.results import Result
 
@@ -29,9 +24,7 @@ COMPARED = {
     "detection/joint_map": "joint mAP",
 }
 """The figures that are compared, by their tags of `scalars`: {tag: heading}."""
-SAMPLES = 500
-LEVEL = 95
-"""Percent of the samples inside an interval."""
+SAMPLES = 500  # of the bootstrap
 
 
 class Difference(NamedTuple):
@@ -76,7 +69,7 @@ def differences(
         for i, tag in enumerate(COMPARED):
             by_tag[tag] = None
             if points[i] is not np.ma.masked:
-                low, high = interval(run_samples[i], full_samples[i])
+                low, high = bootstrap.interval(run_samples[i], full_samples[i])
                 by_tag[tag] = Difference(points[i], low, high)
         rows[row] = by_tag
     return rows
@@ -102,7 +95,7 @@ def _sampled_figures(run, labels):
     print(f"bootstrap of {run.where}", flush=True)
     # Folds are drawn apart, rows of one fold alike.
     seed = zlib.crc32(run.fold.encode())
-    figures = bootstrap(run.test, labels, SAMPLES, seed)
+    figures = bootstrap.bootstrap(run.test, labels, SAMPLES, seed)
     by_tag = {}
     for kind, measures in figures["segmentation"].items():
         by_tag[f"segmentation/{kind}_miou"] = measures["miou"]
@@ -110,71 +103,6 @@ def _sampled_figures(run, labels):
         by_tag[f"detection/{kind}_map"] = mean_ap
     missing = np.full(SAMPLES, np.nan)
     return np.array([by_tag.get(tag, missing) for tag in COMPARED])
-
-
-def bootstrap(
-    folder: str | os.PathLike, label_space: LabelSpace, samples: int, seed: int = 0
-) -> dict:
-    """Score each bootstrap sample of the videos of an evaluated split.
-
-    Args:
-      folder: RUN/evaluation/<split>.
-      label_space: of the split.
-      samples: number of samples.
-      seed: of the samples; the same for folders to be compared.
-
-    Returns:
-      {"segmentation": {kind: {"ave", "glo", "miou"}}, "detection": {kind}}, as in
-      `metrics.json`, each figure an array [samples]; "segmentation" is empty if no
-      label map has an object. Joint mAP is the mean AP of the pairs with truth in a
-      sample, times the share of the pairs with truth in the split.
-    """
-    folder = pathlib.Path(folder)
-    truth = box_data.Truth.load(folder / "truth.json", label_space)
-    frames = truth.frames.tolist()
-    videos, video_of_frame = np.unique(
-        [frame.rpartition("/")[0] for frame in frames], return_inverse=True
-    )
-    # How often each video is in each sample, [samples, videos].
-    rng = np.random.default_rng(seed)
-    shares = np.full(len(videos), 1 / len(videos))
-    weights = rng.multinomial(len(videos), shares, samples)
-
-    # Label maps: a matrix for each video, added up with its weight.
-    confusions = [segmentation.Confusion(label_space) for _ in videos]
-    with_maps = set(label_maps.frames_of(folder))
-    for video, frame in zip(video_of_frame, frames):
-        if frame in with_maps:
-            maps = label_maps.read_maps(folder, frame, label_space)
-            confusions[video].update(*maps)
-    of_maps = {}
-    if any(confusion.pixels for confusion in confusions):
-        for kind in KINDS:
-            matrices = np.stack([confusion.matrix(kind) for confusion in confusions])
-            sampled_matrices = np.tensordot(weights, matrices, axes=1)
-            of_maps[kind] = segmentation.measures(sampled_matrices)
-
-    # RoIs: a frame has the weight of its video.
-    rois = scored_rois.ScoredRois.load(folder / "detections.npz")
-    weights = weights[:, video_of_frame]
-    aps = detection.voc_aps(rois, truth, label_space, weights=weights)
-    maps_of_kinds = aps["detection"]
-    # A pair without truth has an AP of 0, which in both networks would pull differences
-    # to 0.
-    codes = np.unique(truth.codes)
-    present = np.zeros(samples, int)
-    for code in codes:
-        with_code = truth.box_frame[truth.codes == code]
-        present += weights[:, with_code].any(axis=1)
-    maps_of_kinds["joint"] *= len(codes) / np.maximum(present, 1)
-    return {"segmentation": of_maps, "detection": maps_of_kinds}
-
-
-def interval(ours: np.ndarray, other: np.ndarray) -> tuple[float, float]:
-    """Compute the (low, high) of ours - other, figures [S] of the same samples."""
-    tail = (100 - LEVEL) / 2
-    low, high = np.nanpercentile(ours - other, [tail, 100 - tail])
-    return float(low), float(high)
 
 
 class Spread(NamedTuple):

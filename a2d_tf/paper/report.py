@@ -21,10 +21,10 @@ from a2d_tf.evaluation.reports import blocks as report_blocks
 from a2d_tf.evaluation.reports import charts
 from a2d_tf.evaluation.reports.blocks import Block, Heading, HtmlTable, Picture, Text
 from a2d_tf.ops import visualize
-from a2d_tf.paper import comparison, published, table_rows
+from a2d_tf.paper import bootstrap, comparison, published, table_rows
+from a2d_tf.paper.folds import Fold
 from a2d_tf.paper.published import OUR_ROWS
-from a2d_tf.paper.reproduction import FoldRuns, Plan
-from a2d_tf.paper.results import Result, collect, without_error
+from a2d_tf.paper.results import Result, without_error
 from a2d_tf.runs import scores
 
 _OF_FOLDS = {
@@ -77,8 +77,8 @@ class _ZeroShot(NamedTuple):
 
 def write_report(
     workdir: str,
-    plan: Plan,
-    folds: dict[str, FoldRuns],
+    results: list[Result],
+    folds: list[Fold],
     *,
     data: str,
     network: str,
@@ -88,16 +88,14 @@ def write_report(
 
     Args:
       workdir: folder of both.
-      plan: of the runs.
-      folds: the runs.
+      results: of all rows in all folds.
+      folds: all folds that have records.
       data: what the records are made of, in words.
       network: what is trained, in words.
       own_videos: whether the data are a user's own, of which nothing is published.
     """
-    results = collect(plan, folds)
-    last_fold = list(folds.values())[-1]
-    manifest = Manifest.load(last_fold.records)
-    clips = _count_clips(manifest, list(folds))
+    manifest = Manifest.load(folds[-1].records)
+    clips = _count_clips(manifest, folds)
     origin = (
         f"Made on {data}: {clips}, flow by {manifest.flow_method}. Network: {network}."
     )
@@ -116,14 +114,10 @@ def write_report(
 
 
 def _count_clips(manifest, folds):
-    """Say how many clips there are, of some folds or in the splits of the records.
-
-    Args:
-      folds: their names; [""] if the records' own test split is the only one.
-    """
+    """Say how many clips there are, of some folds or in the splits of the records."""
     train = manifest.counts["train"]["records"]
     test = manifest.counts["test"]["records"]
-    if folds == [""]:
+    if [fold.name for fold in folds] == [""]:
         return f"{train} training and {test} test clips"
     return f"{train + test} clips, {len(folds)} folds in turn the test split"
 
@@ -152,13 +146,13 @@ def build(results: list[Result], manifest: Manifest, origin: str) -> list[Block]
                 f" {first_seed}."
             )
         )
-    metrics = {row: result.metrics() for row, result in of_seed.items()}
+    metrics = {row: result.metrics for row, result in of_seed.items()}
     space = manifest.label_space
     blocks += _tables(metrics)
     blocks += _differences(done, space, beside_published=True)
     if "full" in of_seed:  # like the zero-shot rows, without the videos held out
         before_final = dataclasses.replace(of_seed["full"], final=None)
-        metrics["full"] = before_final.metrics()
+        metrics["full"] = before_final.metrics
     blocks += _zero_shot(metrics, space)
     blocks += _frames(of_seed, manifest)
     if len(seeds) > 1:
@@ -177,9 +171,11 @@ def build_folds(results: list[Result], labels: LabelSpace, origin: str) -> list[
         return blocks
     run_rows = []
     for result in done:
-        values = scalars(result.metrics())
-        cells = [figure(values.get(tag)) for tag in _OF_FOLDS]
-        run_rows.append([result.row, result.fold, str(result.seed), *cells])
+        values = scalars(result.metrics)
+        row: list[str | None] = [result.row, result.fold, str(result.seed)]
+        for tag in _OF_FOLDS:
+            row.append(figure(values[tag]) if tag in values else None)
+        run_rows.append(row)
     blocks += _means(done, _OF_FOLDS)
     blocks += _differences(done, labels, beside_published=False)
     blocks.append(Heading("Each run"))
@@ -197,17 +193,20 @@ def _introduction(results, origin):
 
 
 def _table(heads, rows):
-    """Return a table without the columns that have no figure."""
-    columns = []
-    kept_heads = []
-    for column, head in enumerate(heads):
-        if any(row[column] != "-" for row in rows):
-            columns.append(column)
-            kept_heads.append(head)
-    kept_rows = []
+    """Return a table without its empty columns.
+
+    Args:
+      rows: texts, or None for a figure that there is not.
+    """
+    filled = []
+    for column in range(len(heads)):
+        if any(row[column] is not None for row in rows):
+            filled.append(column)
+    texts = []
     for row in rows:
-        kept_rows.append([row[column] for column in columns])
-    return HtmlTable(tuple(kept_heads), kept_rows)
+        cells = [row[column] for column in filled]
+        texts.append(["-" if cell is None else cell for cell in cells])
+    return HtmlTable(tuple(heads[column] for column in filled), texts)
 
 
 def _training_videos(done):
@@ -294,13 +293,13 @@ def _differences(done, space, beside_published):
     """Return the differences to the full model, with the intervals of a bootstrap."""
     rows = []
     for row, differences in comparison.differences(done, space).items():
-        cells = [OUR_ROWS[row].title]
+        cells: list[str | None] = [OUR_ROWS[row].title]
         if beside_published:
             cells.append(_published_difference(OUR_ROWS[row].segmentation))
         for tag in comparison.COMPARED:
             difference = differences[tag]
             if difference is None:
-                cells.append("-")
+                cells.append(None)
                 continue
             text = f"{difference.points:+.1f}"
             if difference.low < difference.high:  # the samples of one video are alike
@@ -316,7 +315,7 @@ def _differences(done, space, beside_published):
     return [
         Heading("Difference to the full model"),
         Text(
-            f"Points, with {comparison.LEVEL} % intervals of a paired bootstrap over"
+            f"Points, with {bootstrap.LEVEL} % intervals of a paired bootstrap over"
             f" the test videos ({comparison.SAMPLES} samples); the seed of training"
             " adds to them."
         ),
@@ -325,9 +324,12 @@ def _differences(done, space, beside_published):
 
 
 def _published_difference(name):
-    """Return the published joint mIoU of a row minus that of the full model."""
+    """Return the published joint mIoU of a row minus that of the full model.
+
+    It is None for a row that is not published.
+    """
     if name is None:
-        return "-"
+        return None
     difference = published.joint_miou(name) - published.joint_miou(published.FULL)
     return f"{difference:+.1f}"
 
@@ -380,18 +382,25 @@ def _means(done, columns):
         runs = [result for result in done if result.row == row]
         if not runs:
             continue
-        cells = []
+        cells: list[str | None] = [our_row.title, str(len(runs))]
         for spread in comparison.spreads(runs, list(columns)):
-            text = figure(spread.mean)
-            if spread.deviation is not None:
-                text += f" ± {spread.deviation:.1f}"
-            cells.append(text)
-        rows.append([our_row.title, str(len(runs)), *cells])
+            cells.append(_mean_and_deviation(spread))
+        rows.append(cells)
     return [
         Heading("Mean over folds and seeds, and deviation"),
         Text("Percent."),
         _table(["", "runs", *columns.values()], rows),
     ]
+
+
+def _mean_and_deviation(spread):
+    """Return both in words, without the deviation of a single run; None without any."""
+    if spread.mean is None:
+        return None
+    text = figure(spread.mean)
+    if spread.deviation is not None:
+        text += f" ± {spread.deviation:.1f}"
+    return text
 
 
 def _frames(of_seed, manifest):

@@ -5,22 +5,21 @@ Several processes may share the runs: each run is locked while one is at it.
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import os
 import pathlib
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from a2d_tf.core import command_line, processes
 from a2d_tf.core.config import Config
-from a2d_tf.core.errors import InputError, join_names, quoted
-from a2d_tf.core.files import is_file_name, read_text
+from a2d_tf.core.errors import InputError
 from a2d_tf.core.locks import locked
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.paper import table_rows
+from a2d_tf.paper.folds import Fold
+from a2d_tf.paper.results import Result
 from a2d_tf.runs import scores
 
 _NO_SETTINGS = ("--pictures", "--device", "--debug", "--nodebug")
@@ -36,34 +35,6 @@ _BACKBONES = (
 _COMPLETED = (*_BACKBONES, "readout", "use_mask")
 
 
-class Run(NamedTuple):
-    """A row that was trained and scored with a seed, or was to be.
-
-    Attributes:
-      seed: of its trainings.
-      row: its name.
-      error: why it has no scores; None if it has.
-    """
-
-    seed: int
-    row: str
-    error: str | None
-
-
-class FoldRuns(NamedTuple):
-    """The runs of a fold.
-
-    Attributes:
-      folder: of its runs.
-      records: folder of the records, in which this fold is the test split.
-      runs: of all seeds and rows.
-    """
-
-    folder: str
-    records: str
-    runs: list[Run]
-
-
 @dataclasses.dataclass(frozen=True)
 class Stage:
     """The trainings of all phases of a row, of which the last one is scored.
@@ -71,50 +42,32 @@ class Stage:
     A row has one stage, or a second one of its final runs.
 
     Attributes:
+      fold: whose records it is trained on.
       row: its name.
-      records: folder of the records.
-      folder: of the run folders.
       seed: of the trainings.
       final: whether these are the final runs, on all training videos. Their thresholds
         are those of the first stage.
     """
 
+    fold: Fold
     row: str
-    records: str
-    folder: str
     seed: int
     final: bool = False
 
+    @property
+    def folder(self) -> str:
+        """The folder of its run folders."""
+        return os.path.join(self.fold.folder, f"seed{self.seed}")
 
-def read_folds(path: str, tested: Sequence[str] = ()) -> dict[str, list[str]]:
-    """Read a CSV with the columns video and fold: {fold: its videos}.
+    @property
+    def scored_run(self) -> pathlib.Path:
+        """The run folder of the last phase."""
+        last_phase = table_rows.phases(self.row)[-1]
+        return table_rows.run_folder(self.folder, last_phase, self.final)
 
-    Raises:
-      InputError: it cannot be read, a column or a fold of `tested` is missing, or a
-        video is there twice.
-    """
-    folds: dict[str, list[str]] = {}
-    videos = set()
-    try:
-        for row in csv.DictReader(read_text(path).splitlines()):
-            fold = (row.get("fold") or "").strip()
-            video = (row.get("video") or "").strip()
-            if video in videos:
-                raise ValueError(f"{quoted(video)} is there twice")
-            videos.add(video)
-            folds.setdefault(fold, []).append(video)
-    except (OSError, ValueError, csv.Error) as error:
-        raise InputError(
-            f"--folds={path}: {error}; expected a CSV, a row a video"
-        ) from error
-    all_listed = set(tested) <= set(folds)
-    if not folds or not all_listed or not all(map(is_file_name, folds)):
-        names = join_names([quoted(fold) for fold in folds])
-        raise InputError(
-            f"--folds={path}: has the folds {names}; use a CSV with the columns video"
-            " and fold, and --test_folds from its folds"
-        )
-    return folds
+    def final_runs(self) -> Stage:
+        """Return the stage of the row's final runs."""
+        return dataclasses.replace(self, final=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,29 +121,29 @@ class Plan:
         that they have no final runs.
         """
         if self.final and table_rows.ZERO_SHOT not in first.row:
-            return [first, dataclasses.replace(first, final=True)]
+            return [first, first.final_runs()]
         return [first]
 
-    def check(self, rows: Iterable[str], workdir: str, seed: int) -> None:
+    def check(self, rows: Iterable[str], fold: Fold, seed: int) -> None:
         """Raise InputError if a training of some rows would refuse its flags.
 
         Args:
           rows: their names.
-          workdir: folder of the runs.
+          fold: of the runs; its records need not be there.
           seed: of the trainings.
         """
         for row in rows:
-            first = Stage(row=row, records="", folder=workdir, seed=seed)
-            for stage in self.stages(first):
+            for stage in self.stages(Stage(fold, row, seed)):
                 for training in self._trainings(stage):
                     _config(self._settings(stage, training))
 
     def make_records(
-        self, workdir: str, source: Sequence[str], tests: Sequence[str] = ()
+        self, fold: Fold, source: Sequence[str], tests: Sequence[str] = ()
     ) -> None:
-        """Make records of the network's size in `workdir/records`, if there are none.
+        """Make the records of a fold, of the network's size, if there are none.
 
         Args:
+          fold: whose records they are.
           source: flags of `a2d records` for what they are made of.
           tests: videos of the test split; by default the source's own.
         """
@@ -198,7 +151,7 @@ class Plan:
         model = _config([base, *self.train_flags("full")]).model
         words = [
             *source,
-            f"--output={workdir}/records",
+            f"--output={fold.records}",
             f"--image_height={model.image_height}",
             f"--image_width={model.image_width}",
             f"--clip_frames={model.frames}",
@@ -211,7 +164,7 @@ class Plan:
         processes.call(["records", *words])  # whose memory the runs need
 
     def train_and_score(self, stage: Stage) -> None:
-        """Train and score a stage; what is done already is not done again.
+        """Train and score a stage; phases that are trained are not trained again.
 
         Raises:
           InputError: a phase failed.
@@ -221,20 +174,22 @@ class Plan:
             common = self._run_flags(stage, training)
             settings = self._settings(stage, training)
             processes.call(["train", *common, *settings])
-        if not self.is_scored(stage):
-            common = self._run_flags(stage, trainings[-1])
-            processes.call(["evaluate", *common, f"--split={scores.TEST}"])
+        common = self._run_flags(stage, trainings[-1])
+        processes.call(["evaluate", *common, f"--split={scores.TEST}"])
 
     def _trainings(self, stage):
         """Return the `Training` of each phase of a stage."""
+        thresholds = None
+        if stage.final:
+            thresholds = table_rows.thresholds(stage.row, stage.folder)
         return list(
-            table_rows.trainings(stage.row, self.base, stage.folder, stage.final)
+            table_rows.trainings(stage.row, self.base, stage.folder, thresholds)
         )
 
     def _run_flags(self, stage, training):
         """Return the flags that training and scoring a phase have in common."""
         return [
-            f"--records={os.path.abspath(stage.records)}",
+            f"--records={os.path.abspath(stage.fold.records)}",
             f"--workdir={training.run}",
             f"--device={self.device}",
         ]
@@ -247,35 +202,27 @@ class Plan:
     def is_scored(self, stage: Stage) -> bool:
         """Return whether a stage of these settings is scored on the test split."""
         last = self._trainings(stage)[-1]
-        source = Manifest.load(stage.records).source
+        source = Manifest.load(stage.fold.records).source
         if not scores.are_current(last.run, scores.folder_of(last.run), source):
             return False
         wanted = _config(self._settings(stage, last))
         written = Config.read(last.run / "flags.txt")
         return _compared_settings(wanted) == _compared_settings(written)
 
-    def run_all(
-        self,
-        workdir: str | os.PathLike,
-        records: str,
-        seeds: list[int],
-        rows: list[str],
-    ) -> list[Run]:
+    def run_all(self, fold: Fold, seeds: list[int], rows: list[str]) -> list[Result]:
         """Train and score what is not done yet.
 
         Returns:
-          these and all earlier runs, except those that other processes are still at.
+          the results of these and of all earlier runs, except those that other
+          processes are still at, in the order of seeds and rows.
         """
-        wanted: list[Stage] = []  # the first stages
+        wanted = []  # the first stages
         for seed in seeds:
-            folder = os.path.join(workdir, f"seed{seed}")
-            for row in rows:
-                wanted.append(Stage(row, records, folder, seed))
+            wanted += [Stage(fold, row, seed) for row in rows]
         errors: dict[Stage, str] = {}
         for i, first in enumerate(wanted, 1):
             print(f"\n== {i}/{len(wanted)} {first.row}, seed {first.seed}", flush=True)
-            lock = os.path.join(first.folder, f"{first.row}.lock")
-            with locked(lock, wait=False) as held:
+            with locked(_lock(first), wait=False) as held:
                 if not held:
                     print("another process is running it", flush=True)
                     continue
@@ -285,22 +232,17 @@ class Plan:
                     errors[first] = str(error)
                     print(f"failed: {error}", file=sys.stderr, flush=True)
 
-        runs = []
-        for path in pathlib.Path(workdir).glob("seed*/*.lock"):
-            seed = int(path.parent.name.removeprefix("seed"))
-            folder = os.path.join(workdir, path.parent.name)
-            first = Stage(path.stem, records, folder, seed)
-            with locked(path, wait=False) as held:
+        results = []
+        for first in _begun(fold):
+            with locked(_lock(first), wait=False) as held:
                 if not held:
                     continue
-                stages = [first]
-                if first in wanted:
-                    stages = self.stages(first)
+                stages = self.stages(first) if first in wanted else [first]
                 problem = errors.get(first)
                 if problem is None and not self._are_scored(stages):
                     problem = "not finished"
-                runs.append(Run(seed, first.row, error=problem))
-        return runs
+                results.append(self._result(first, problem))
+        return results
 
     def _are_scored(self, stages):
         """Return whether all of some stages are scored."""
@@ -308,6 +250,18 @@ class Plan:
             if not self.is_scored(stage):
                 return False
         return True
+
+    def _result(self, first, problem):
+        """Return the result of a row, of which the first stage is given."""
+        final = first.final_runs()
+        return Result(
+            row=first.row,
+            seed=first.seed,
+            folder=first.scored_run,
+            error=problem,
+            final=final.scored_run if self.is_scored(final) else None,
+            fold=first.fold.name,
+        )
 
     def _complete(self, first):
         """Do the stages of a row, of which the first is given, that are not scored."""
@@ -320,6 +274,21 @@ class Plan:
                     run = table_rows.run_folder(stage.folder, phase, stage.final)
                     shutil.rmtree(run / "checkpoints", ignore_errors=True)
                     shutil.rmtree(run / "best", ignore_errors=True)
+
+
+def _lock(first):
+    """Return the path of the lock of a row, of which the first stage is given."""
+    return os.path.join(first.folder, f"{first.row}.lock")
+
+
+def _begun(fold):
+    """Return the first stages that were ever begun, in the order of seeds and rows."""
+    stages = []
+    for path in pathlib.Path(fold.folder).glob("seed*/*.lock"):
+        seed = int(path.parent.name.removeprefix("seed"))
+        stages.append(Stage(fold, path.stem, seed))
+    rows = table_rows.order()
+    return sorted(stages, key=lambda stage: (stage.seed, rows.index(stage.row)))
 
 
 def _config(words):

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import os
+import functools
 import pathlib
 
 import numpy as np
 
 from a2d_tf.core.checked_json import load_json
 from a2d_tf.evaluation.metrics.summaries import scalars
-from a2d_tf.paper import table_rows
-from a2d_tf.paper.reproduction import FoldRuns, Plan, Stage
 from a2d_tf.runs import scores
 
 
@@ -23,7 +21,7 @@ class Result:
       row: its name, see `table_rows`.
       seed: of its trainings.
       folder: the scored run folder.
-      error: why it failed; None if it did not.
+      error: why it has no scores; None if it has.
       final: the scored run folder of its final run, on all training videos; None
         without one.
       fold: the fold that is its test split, or "".
@@ -50,48 +48,17 @@ class Result:
         """The folder of its test scores, of the final run if there is one."""
         return scores.folder_of(self.final or self.folder)
 
+    @functools.cached_property
     def metrics(self) -> dict:
-        """Read its `metrics.json`; InputError if it is missing or damaged."""
+        """Its `metrics.json`; InputError if it is missing or damaged."""
         return load_json(self.test / "metrics.json", dict, "delete it and run again")
 
     def figures(self, tags: list[str]) -> list[float]:
         """Return figures by their tags of `scalars`, NaN if there is none."""
-        values = scalars(self.metrics())
+        values = scalars(self.metrics)
         return [values.get(tag, np.nan) for tag in tags]
 
 
 def without_error(results: list[Result]) -> list[Result]:
     """Return the results of rows that did not fail."""
     return [result for result in results if not result.error]
-
-
-def collect(plan: Plan, folds: dict[str, FoldRuns]) -> list[Result]:
-    """Return the results of all runs, fold by fold, in the order of seeds and rows."""
-    rows = table_rows.order()
-    results = []
-    for fold, fold_runs in folds.items():
-        runs = sorted(fold_runs.runs, key=lambda run: (run.seed, rows.index(run.row)))
-        for run in runs:
-            folder = os.path.join(fold_runs.folder, f"seed{run.seed}")
-            last_phase = table_rows.phases(run.row)[-1]
-            final_stage = Stage(
-                row=run.row,
-                records=fold_runs.records,
-                folder=folder,
-                seed=run.seed,
-                final=True,
-            )
-            final = None
-            if plan.is_scored(final_stage):
-                final = table_rows.run_folder(folder, last_phase, final=True)
-            results.append(
-                Result(
-                    row=run.row,
-                    seed=run.seed,
-                    folder=table_rows.run_folder(folder, last_phase),
-                    error=run.error,
-                    final=final,
-                    fold=fold,
-                )
-            )
-    return results

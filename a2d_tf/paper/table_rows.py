@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from a2d_tf.core import command_line
+from a2d_tf.core.config import Config
 from a2d_tf.runs import scores
 
 ABLATIONS = command_line.CONFIGS / "ablations"
@@ -70,7 +71,10 @@ def run_folder(
 
 
 def trainings(
-    row: str, base: str, workdir: str | os.PathLike, final: bool = False
+    row: str,
+    base: str,
+    workdir: str | os.PathLike,
+    thresholds: Mapping[str, float] | None = None,
 ) -> Iterator[Training]:
     """Yield the training of each phase of a row.
 
@@ -78,33 +82,41 @@ def trainings(
       row: one of `names()`.
       base: flagfile of the network.
       workdir: folder of the run folders.
-      final: whether these are the final runs, which need the others finished.
+      thresholds: {phase: the threshold that its first run chose} of the phases whose
+        first runs are finished. With it, these are the final runs.
     """
+    final = thresholds is not None
     previous = None
     for phase in phases(row):
         flagfiles = [f"--flagfile={os.path.abspath(command_line.find(base))}"]
-        ablation = None
         if phase != "full":
-            ablation = ABLATIONS / f"{phase}.flags"
-            flagfiles.append(f"--flagfile={ablation}")
+            flagfiles.append(f"--flagfile={ABLATIONS / phase}.flags")
         start = []
         if previous:
             # The first phase has started from the weights that the base or the caller
             # names.
             start = [f"--init_run={previous}", *NOTHING]
-        elif ablation and _without_flow(ablation):
+        elif phase != "full" and not _uses_flow(flagfiles):
             start = ["--init_flow="]
-        if final:
+        if thresholds is not None:
             start.append("--val_fraction=0")
-            first = run_folder(workdir, phase)
-            # Before the first run is finished, it has chosen no threshold.
-            if (first / "score_threshold.json").exists():
-                start.append(f"--score_threshold={scores.threshold(first)}")
+            if phase in thresholds:
+                start.append(f"--score_threshold={thresholds[phase]}")
         run = run_folder(workdir, phase, final).absolute()
         yield Training(run, flagfiles, start)
         previous = run
 
 
-def _without_flow(flagfile):
-    """Return whether a flagfile switches the motion branch off."""
-    return "--use_flow=false" in flagfile.read_text().split()
+def _uses_flow(flagfiles):
+    """Return whether the network of some flagfiles has a motion branch."""
+    return Config.parse([*flagfiles, *NOTHING]).model.use_flow
+
+
+def thresholds(row: str, workdir: str | os.PathLike) -> dict[str, float]:
+    """Return {phase: threshold} of the first runs of a row that have chosen one."""
+    chosen = {}
+    for phase in phases(row):
+        run = run_folder(workdir, phase)
+        if (run / "score_threshold.json").exists():
+            chosen[phase] = scores.threshold(run)
+    return chosen

@@ -1,0 +1,121 @@
+"""The bootstrap of an evaluated split: its figures in samples of its videos.
+
+Videos rather than frames are resampled, since the frames of a video are correlated.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from typing import NamedTuple
+
+import numpy as np
+
+from a2d_tf.core.labels import LabelSpace
+from a2d_tf.evaluation import label_maps
+from a2d_tf.evaluation.box_data import Truth
+from a2d_tf.evaluation.metrics import detection, segmentation
+from a2d_tf.evaluation.metrics.metric import KINDS
+from a2d_tf.evaluation.scored_rois import ScoredRois
+
+LEVEL = 95
+"""Percent of the samples inside an interval."""
+
+
+class _Draws(NamedTuple):
+    """S samples of the V videos of a split with F frames, drawn with replacement.
+
+    Attributes:
+      video_of_frame: int [F], index of the video of each frame.
+      counts: int [S, V], how often each video is in each sample.
+    """
+
+    video_of_frame: np.ndarray
+    counts: np.ndarray
+
+    @classmethod
+    def of(cls, frames: list[str], samples: int, seed: int) -> _Draws:
+        """Draw samples of as many videos as the split has.
+
+        Args:
+          frames: names of all frames, `<VID>/<%05d>`.
+        """
+        videos, video_of_frame = np.unique(
+            [frame.rpartition("/")[0] for frame in frames], return_inverse=True
+        )
+        shares = np.full(len(videos), 1 / len(videos))
+        rng = np.random.default_rng(seed)
+        return cls(video_of_frame, rng.multinomial(len(videos), shares, samples))
+
+    def frame_counts(self) -> np.ndarray:
+        """Return how often each frame is in each sample: int [S, F]."""
+        return self.counts[:, self.video_of_frame]
+
+
+def bootstrap(
+    folder: str | os.PathLike, label_space: LabelSpace, samples: int, seed: int = 0
+) -> dict:
+    """Score each bootstrap sample of the videos of an evaluated split.
+
+    Args:
+      folder: RUN/evaluation/<split>.
+      label_space: of the split.
+      samples: number of samples.
+      seed: of the samples; the same for folders to be compared.
+
+    Returns:
+      {"segmentation": {kind: {"ave", "glo", "miou"}}, "detection": {kind}}, as in
+      `metrics.json`, each figure an array [samples]; "segmentation" is empty if no
+      label map has an object. Joint mAP is the mean AP of the pairs with truth in a
+      sample, times the share of the pairs with truth in the split.
+    """
+    folder = pathlib.Path(folder)
+    truth = Truth.load(folder / "truth.json", label_space)
+    rois = ScoredRois.load(folder / "detections.npz")
+    draws = _Draws.of(truth.frames.tolist(), samples, seed)
+    return {
+        "segmentation": _segmentation(folder, truth, label_space, draws),
+        "detection": _detection(rois, truth, label_space, draws),
+    }
+
+
+def _segmentation(folder, truth, label_space, draws):
+    """Return the figures of label maps in each sample; empty without objects."""
+    with_maps = set(label_maps.frames_of(folder))
+    # The confusion of a sample is the sum of those of its videos.
+    _, video_count = draws.counts.shape
+    confusions = [segmentation.Confusion(label_space) for _ in range(video_count)]
+    for video, frame in zip(draws.video_of_frame, truth.frames.tolist()):
+        if frame in with_maps:
+            maps = label_maps.read_maps(folder, frame, label_space)
+            confusions[video].update(*maps)
+    figures = {}
+    if any(confusion.pixels for confusion in confusions):
+        for kind in KINDS:
+            matrices = np.stack([confusion.matrix(kind) for confusion in confusions])
+            of_samples = np.tensordot(draws.counts, matrices, axes=1)
+            figures[kind] = segmentation.measures(of_samples)
+    return figures
+
+
+def _detection(rois, truth, label_space, draws):
+    """Return the mAP of each kind in each sample."""
+    weights = draws.frame_counts()
+    aps = detection.voc_aps(rois, truth, label_space, weights=weights)
+    mean_aps = aps["detection"]
+    # A pair without truth has an AP of 0, which in both networks would pull differences
+    # to 0.
+    codes = np.unique(truth.codes)
+    present = np.zeros(len(weights), int)
+    for code in codes:
+        with_code = truth.box_frame[truth.codes == code]
+        present += weights[:, with_code].any(axis=1)
+    mean_aps["joint"] *= len(codes) / np.maximum(present, 1)
+    return mean_aps
+
+
+def interval(ours: np.ndarray, other: np.ndarray) -> tuple[float, float]:
+    """Compute the (low, high) of ours - other, figures [S] of the same samples."""
+    tail = (100 - LEVEL) / 2
+    low, high = np.nanpercentile(ours - other, [tail, 100 - tail])
+    return float(low), float(high)

@@ -1,0 +1,65 @@
+"""Folds of the videos: each in turn is the test split, with runs of its own."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from a2d_tf.core.errors import InputError, join_names, quoted
+from a2d_tf.core.files import is_file_name, read_text
+
+
+class Fold(NamedTuple):
+    """A fold of a reproduction.
+
+    Attributes:
+      workdir: folder of the reproduction.
+      name: of the fold; "" for the whole data set with its own test split.
+    """
+
+    workdir: str
+    name: str = ""
+
+    @property
+    def folder(self) -> str:
+        """The folder of its records and runs."""
+        name = f"fold_{self.name}" if self.name else ""
+        return os.path.join(self.workdir, name)
+
+    @property
+    def records(self) -> str:
+        """The folder of its records, in which this fold is the test split."""
+        return os.path.join(self.folder, "records")
+
+
+def read_folds(path: str, tested: Sequence[str] = ()) -> dict[str, list[str]]:
+    """Read a CSV with the columns video and fold: {fold: its videos}.
+
+    Raises:
+      InputError: it cannot be read, a column or a fold of `tested` is missing, or a
+        video is there twice.
+    """
+    folds: dict[str, list[str]] = {}
+    videos = set()
+    try:
+        for row in csv.DictReader(read_text(path).splitlines()):
+            fold = (row.get("fold") or "").strip()
+            video = (row.get("video") or "").strip()
+            if video in videos:
+                raise ValueError(f"{quoted(video)} is there twice")
+            videos.add(video)
+            folds.setdefault(fold, []).append(video)
+    except (OSError, ValueError, csv.Error) as error:
+        raise InputError(
+            f"--folds={path}: {error}; expected a CSV, a row a video"
+        ) from error
+    all_listed = set(tested) <= set(folds)
+    if not folds or not all_listed or not all(map(is_file_name, folds)):
+        names = join_names([quoted(fold) for fold in folds])
+        raise InputError(
+            f"--folds={path}: has the folds {names}; use a CSV with the columns video"
+            " and fold, and --test_folds from its folds"
+        )
+    return folds
