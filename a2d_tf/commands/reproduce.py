@@ -32,6 +32,7 @@ from a2d_tf.data import mini_a2d
 from a2d_tf.data.manifest import NAME
 from a2d_tf.paper import reproduction, table_rows
 from a2d_tf.paper.folds import Fold, read_folds
+from a2d_tf.paper.results import Result
 
 FLAGS = command_line.Register()
 _WORKDIR = FLAGS.define_string(
@@ -174,15 +175,9 @@ def main(argv: list[str]) -> None:
         plan.check(rows, Fold(workdir), seed)
     test_videos: dict[str, list[str]] = {"": []}  # by fold
     if _FOLDS.value:
-<<<<<<< HEAD
-        folds = reproduction.read_folds(_FOLDS.value, _TEST_FOLDS.value or ())
-    tested_folds = _TEST_FOLDS.value or list(folds)
-    _keep_settings(pathlib.Path(workdir, "settings.json"), folds)
-=======
         test_videos = read_folds(_FOLDS.value, _TEST_FOLDS.value or ())
     tested = _TEST_FOLDS.value or list(test_videos)
     _keep_settings(pathlib.Path(workdir, "settings.json"), test_videos)
->>>>>>> 619650bc (Paper: one record of a row's result, folds with their folders, the bootstrap in a file of its own; scores are read once)
     # All records before the first run: a mistake in a later fold shows at once, not
     # hours later.
     for name in tested:
@@ -199,24 +194,16 @@ def main(argv: list[str]) -> None:
             results += plan.run_all(fold, seeds, rows=[])  # earlier runs
         else:
             continue
-<<<<<<< HEAD
-        fold_runs[fold] = reproduction.FoldRuns(folder, records, runs)
-    _report(workdir, plan, fold_runs)
+        folds.append(fold)
+    _report(workdir, results, folds)
 
 
-def _report(
-    workdir: str,
-    plan: reproduction.Plan,
-    fold_runs: dict[str, reproduction.FoldRuns],
-) -> None:
+def _report(workdir: str, results: list[Result], folds: list[Fold]) -> None:
     """Write the report of the runs that are done.
 
     Raises:
       InputError: runs are missing.
     """
-=======
-        folds.append(fold)
->>>>>>> 619650bc (Paper: one record of a row's result, folds with their folders, the bootstrap in a file of its own; scores are read once)
     # Late: the runs need the memory.
     from a2d_tf.paper import report
 
@@ -240,13 +227,4 @@ def _report(
         )
 
 
-<<<<<<< HEAD
-def _folder_of(fold: str, workdir: str) -> str:
-    """Return the folder of a fold's records and runs; fold "" is the whole data set."""
-    name = f"fold_{fold}" if fold else ""
-    return os.path.join(workdir, name)
-
-
-=======
->>>>>>> 619650bc (Paper: one record of a row's result, folds with their folders, the bootstrap in a file of its own; scores are read once)
 run = command_line.command(main, FLAGS)
