@@ -359,6 +359,17 @@ def test_frames_to_correct_that_cvat_returns_leave_no_frame_empty(
     assert found == {number: [3] for number in chosen}
 
 
+def test_no_shape_ends_behind_the_last_frame_that_is_known(tmp_path):
+    path = tmp_path / "a.xml"
+    video = dataclasses.replace(ragged(), frame_count=None)
+    files.save(video, str(path), "cvat", masks=True)
+    frames = [int(x.get("frame")) for x in ElementTree.parse(path).iter("mask")]
+    assert max(frames) == 11
+    files.save(select_frames(video, video.frames), str(path), "cvat")
+    frames = [int(x.get("frame")) for x in ElementTree.parse(path).iter("polygon")]
+    assert max(frames) == 11
+
+
 def test_coco_has_the_attributes_of_cvat(prediction, tmp_path):
     keys = keep_key_frames(read_tracked_video(prediction), 5)
     files.save(keys, str(tmp_path / "a.json"), "coco")

@@ -113,6 +113,13 @@ class TrackedVideo:
         """The name of the video in names of frames."""
         return name_of(self.source, self.images)
 
+    @property
+    def last_frame(self) -> int:
+        """The number of the last frame that surely exists."""
+        if self.frame_count is not None:
+            return self.frame_count
+        return max(self.frames, default=0)
+
     def image(self, frame: int) -> str:
         """Return the file name of a frame's image.
 
@@ -174,15 +181,12 @@ def select_frames(video: TrackedVideo, frames: Collection[int]) -> TrackedVideo:
     Each shape ends one frame later, so that no tool interpolates between two of them,
     even if the next of these frames has the track again.
     """
-    last = video.frame_count
-    if last is None:
-        last = max(video.frames, default=0)
 
     def end_each(shapes: Sequence[Shape]) -> list[Shape]:
         ended = []
         for shape in shapes:
             until = None
-            if shape.frame < last:
+            if shape.frame < video.last_frame:
                 until = shape.frame + 1
             ended.append(dataclasses.replace(shape, until=until))
         return ended

@@ -54,7 +54,7 @@ def write(video: TrackedVideo, *, masks: bool) -> Iterator[tuple[str, bytes]]:
         if video.boxes_only:
             elements = _tracks_of_parts(track, "box", _boxes(track))
         elif masks:
-            elements = _tracks_of_masks(track, video.frame_count)
+            elements = _tracks_of_masks(track, video.last_frame)
         else:
             elements = _tracks_of_parts(track, "polygon", _polygons(track))
         for element in elements:
@@ -136,13 +136,16 @@ def _tracks_of_parts(
         yield element
 
 
-def _tracks_of_masks(track: TrackShapes, frame_count: int | None) -> Iterator[Element]:
-    """Yield a <track> for each mask: the mask, and its end a frame later, if any."""
+def _tracks_of_masks(track: TrackShapes, last_frame: int) -> Iterator[Element]:
+    """Yield a <track> for each mask: the mask, and its end a frame later.
+
+    CVAT refuses what lies behind the `last_frame`.
+    """
     for shape in track.shapes:
         element = _track_element(track, is_grouped=True)
         mask = _mask_attributes(shape)
         _add_shape(element, "mask", shape, mask)
-        if shape.frame != frame_count:
+        if shape.frame != last_frame:
             _add_shape(element, "mask", shape, mask, outside_from=shape.frame + 1)
         yield element
 
