@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -14,14 +13,12 @@ from a2d_tf.annotations.observations import (
     check_observations,
     position_of_image,
 )
+from a2d_tf.behaviour import spans
 from a2d_tf.behaviour.bouts import Prediction
+from a2d_tf.behaviour.spans import Span
 from a2d_tf.core.errors import InputError, quoted
 from a2d_tf.evaluation.metrics.tables import Table
 
-_LEAST_IOU = 0.5  # in time, of a coded and a predicted bout that match
-
-Span = tuple[float, float]
-"""(start, end) of a bout, seconds in the video."""
 SpansByAction = dict[str, list[Span]]
 """Action -> its bouts of all individuals of a video."""
 
@@ -39,11 +36,11 @@ class _Agreement:
 
     def add(self, coded: Sequence[Span], predicted: Sequence[Span]) -> None:
         """Add the bouts of a video."""
-        self.agreed_seconds += _agreed_seconds(coded, predicted)
-        self.agreed_bouts += _matching_bouts(coded, predicted)
-        self.coded_seconds += _seconds(coded)
+        self.agreed_seconds += spans.agreed_seconds(coded, predicted)
+        self.agreed_bouts += spans.count_matches(coded, predicted)
+        self.coded_seconds += spans.total_seconds(coded)
         self.coded_bouts += len(coded)
-        self.predicted_seconds += _seconds(predicted)
+        self.predicted_seconds += spans.total_seconds(predicted)
         self.predicted_bouts += len(predicted)
 
     def figures(self, is_coded: bool) -> dict[str, Any]:
@@ -130,24 +127,24 @@ def compare(
         )
     actions: set[str] = set()
     behaviours: set[str] = set()
-    spans_of: dict[str, SpansByAction] = {}
+    coded_of: dict[str, SpansByAction] = {}
     for name, observations_of_video in observations_of.items():
         rate = _rate(prediction_of[name], observations_of_video, fps)
         prediction_of[name] = prediction_of[name].at_rate(rate)
-        spans_of[name] = coded_spans(observations_of_video, prediction_of[name])
+        coded_of[name] = _coded_spans(observations_of_video, prediction_of[name])
         actions.update(prediction_of[name].video.labels.actions)
-        behaviours.update(spans_of[name])
+        behaviours.update(coded_of[name])
     if not behaviours & actions:
         raise InputError(
             f"none of {sorted(behaviours)} is one of the actions {sorted(actions)}"
         )
     agreements: dict[str, _Agreement] = collections.defaultdict(_Agreement)
-    for name, spans in spans_of.items():
-        prediction = prediction_of[name]
-        predicted_spans = _spans_by_action(prediction)
-        for action in sorted(actions & (behaviours | set(predicted_spans))):
-            segmented = _cut(spans.get(action, ()), prediction.video.span)
-            agreements[action].add(segmented, predicted_spans.get(action, ()))
+    for name, coded in coded_of.items():
+        segmented = Span(*prediction_of[name].video.span)
+        predicted = _predicted_spans(prediction_of[name])
+        for action in sorted(actions & (behaviours | set(predicted))):
+            coded_spans = spans.cut(coded.get(action, ()), segmented)
+            agreements[action].add(coded_spans, predicted.get(action, ()))
     figures = {}
     for action, agreement in agreements.items():
         figures[action] = agreement.figures(is_coded=action in behaviours)
@@ -194,16 +191,16 @@ def _rate(
     return rates.pop()
 
 
-def coded_spans(
+def _coded_spans(
     observations: Iterable[Observation], prediction: Prediction
 ) -> SpansByAction:
     """Return the coded state events of a video by action, in seconds."""
-    spans: SpansByAction = collections.defaultdict(list)
+    coded: SpansByAction = collections.defaultdict(list)
     for observation in observations:
         for bout in observation.bouts:
             if bout.start < bout.end:
-                spans[bout.action].append(_span(bout, observation, prediction))
-    return spans
+                coded[bout.action].append(_span(bout, observation, prediction))
+    return coded
 
 
 def _span(bout: CodedBout, observation: Observation, prediction: Prediction) -> Span:
@@ -212,66 +209,17 @@ def _span(bout: CodedBout, observation: Observation, prediction: Prediction) -> 
         film_start = prediction.video.film_start
         if observation.from_first_frame:
             film_start = 0.0
-        return (bout.start - film_start, bout.end - film_start)
+        return Span(bout.start - film_start, bout.end - film_start)
     images = prediction.video.images or ()
     first = position_of_image(bout.start, bout.start_image, images, bout.where)
     end = position_of_image(bout.end, bout.end_image, images, bout.where)
-    return ((first - 1) / prediction.video.fps, (end - 1) / prediction.video.fps)
+    fps = prediction.video.fps
+    return Span((first - 1) / fps, (end - 1) / fps)
 
 
-def _spans_by_action(prediction: Prediction) -> SpansByAction:
+def _predicted_spans(prediction: Prediction) -> SpansByAction:
     spans: SpansByAction = collections.defaultdict(list)
     for track in prediction.tracks:
         for bout in track.bouts:
-            spans[bout.action].append((bout.start, bout.end))
+            spans[bout.action].append(Span(bout.start, bout.end))
     return spans
-
-
-def _cut(spans: Iterable[Span], segmented: Span) -> list[Span]:
-    """Return the parts of spans that were segmented."""
-    first, last = segmented
-    parts = []
-    for start, end in spans:
-        part = (max(start, first), min(end, last))
-        if part[0] < part[1]:
-            parts.append(part)
-    return parts
-
-
-def _seconds(spans: Iterable[Span]) -> float:
-    return math.fsum(end - start for start, end in spans)
-
-
-def _agreed_seconds(coded: Sequence[Span], predicted: Sequence[Span]) -> float:
-    """Integrate over time the smaller number of individuals."""
-    times: set[float] = set()
-    for start, end in (*coded, *predicted):
-        times.update((start, end))
-    edges = sorted(times)
-    agreed = []
-    for start, end in zip(edges, edges[1:]):
-        both = min(_count_at(coded, start), _count_at(predicted, start))
-        agreed.append((end - start) * both)
-    return math.fsum(agreed)
-
-
-def _count_at(spans: Iterable[Span], time: float) -> int:
-    return sum(start <= time < end for start, end in spans)
-
-
-def _matching_bouts(coded: Sequence[Span], predicted: Sequence[Span]) -> int:
-    """Count pairs of a coded and a predicted bout, the best first, each once."""
-    pairs = []
-    for i, (coded_start, coded_end) in enumerate(coded):
-        for k, (start, end) in enumerate(predicted):
-            both = min(coded_end, end) - max(coded_start, start)
-            either = max(coded_end, end) - min(coded_start, start)
-            if both > 0 and both / either >= _LEAST_IOU:
-                pairs.append((-(both / either), i, k))
-    matched_coded: set[int] = set()
-    matched_predicted: set[int] = set()
-    for _, i, k in sorted(pairs):
-        if i not in matched_coded and k not in matched_predicted:
-            matched_coded.add(i)
-            matched_predicted.add(k)
-    return len(matched_coded)
