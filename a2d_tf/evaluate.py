@@ -8,7 +8,7 @@ import shlex
 
 from a2d_tf.core import command_line, devices
 from a2d_tf.core.config import Config
-from a2d_tf.runs import packed, scores
+from a2d_tf.runs import model_source, scores
 
 FLAGS = command_line.Register()
 _WORKDIR = FLAGS.define_string("workdir", None, "Run folder of a2d train.")
@@ -29,7 +29,7 @@ Config.define_flags(FLAGS, ["inference", "compute"])
 
 def main(argv: list[str]) -> None:
     command_line.require(argv, records=_RECORDS.value)
-    _, folder = packed.source(
+    _, folder = model_source.of_flags(
         _CHECKPOINT.present, workdir=_WORKDIR.value, model=_MODEL.value
     )
     if _MODEL.value:  # a packed model has no folder of scores

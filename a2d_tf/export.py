@@ -16,7 +16,7 @@ from a2d_tf.core import command_line, devices
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import read_text
-from a2d_tf.runs import packed
+from a2d_tf.runs import model_source
 
 FLAGS = command_line.Register()
 _WORKDIR = FLAGS.define_string("workdir", None, "Run folder of a2d train.")
@@ -39,7 +39,7 @@ Config.define_flags(FLAGS, ["inference", "compute"])
 
 def main(argv: list[str]) -> None:
     command_line.require(argv, output=_OUTPUT.value)
-    source_flag, folder = packed.source(
+    source_flag, folder = model_source.of_flags(
         _CHECKPOINT.present, workdir=_WORKDIR.value, model=_MODEL.value
     )
     settings = Config.given(FLAGS, "inference", "compute")

@@ -28,7 +28,7 @@ from a2d_tf.core import command_line, tasks
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.ops import tracking
-from a2d_tf.runs import packed
+from a2d_tf.runs import model_source
 from a2d_tf.video import (
     library,
     library_request,
@@ -142,7 +142,7 @@ def main(argv: list[str], predict_elsewhere: Predict | None = None) -> int | Non
     )
     if _VIDEO.value and _VIDEOS.value:
         raise InputError("--videos is a list in place of --video; use one or the other")
-    source_flag, model = packed.source(
+    source_flag, model = model_source.of_flags(
         _CHECKPOINT.present, **{flag.name: flag.value for flag in _SOURCES}
     )
     _check_model_flags()
@@ -178,7 +178,7 @@ def main(argv: list[str], predict_elsewhere: Predict | None = None) -> int | Non
         every=_EVERY.value,
         linking=linking,
         kinds=kinds,
-        model=packed.identity(model),
+        model=model_source.identity(model),
         settings=recorded_settings,
         fps=_FPS.value,
         overwrite=_OVERWRITE.value,

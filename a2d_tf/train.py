@@ -115,7 +115,7 @@ def _validation(
 ) -> Callable[[], ValidationOutcome | None]:
     """Return the validation of a run, for `fit`."""
     from a2d_tf.evaluation.evaluator import Evaluator
-    from a2d_tf.runs import run_folder
+    from a2d_tf.runs import chosen_threshold
     from a2d_tf.training.fit import ValidationOutcome
 
     evaluator = Evaluator(network, config, manifest)
@@ -128,7 +128,7 @@ def _validation(
         validation = evaluator.validate("val", _PICTURES.value)
         if validation is None:
             return None
-        run_folder.save_threshold(workdir, validation.threshold, validation.metrics)
+        chosen_threshold.save(workdir, validation.threshold, validation.metrics)
         scalars = summaries.scalars(validation.metrics)
         scalars["segmentation/threshold"] = validation.threshold
         images = {tag: image[None] for tag, image in validation.pictures.items()}

@@ -137,7 +137,7 @@ def loaded_run(tmp_path_factory):
     import tiny_network
 
     from a2d_tf.core.config import Config, InferenceConfig
-    from a2d_tf.runs import loading, run_folder
+    from a2d_tf.runs import chosen_threshold, loading, run_folder
 
     folder = tmp_path_factory.mktemp("tiny_run")
     inference = InferenceConfig(
@@ -152,7 +152,7 @@ def loaded_run(tmp_path_factory):
             if name in weight.name and "kernel" in weight.name:
                 weight.assign(weight * factor)
     run_folder.create(folder, config, tiny_network.manifest())
-    run_folder.save_threshold(folder, 0.3, {})
+    chosen_threshold.save(folder, 0.3, {})
     saver = tf.train.Checkpoint(network=network)
     path = tf.train.CheckpointManager(saver, str(folder / "checkpoints"), 1).save(7)
     facts = {name: getattr(tiny_network.manifest(), name) for name in run_folder.FACTS}

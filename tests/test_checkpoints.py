@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.runs import checkpoints
+from a2d_tf.runs import checkpoints, run_folder
 from a2d_tf.training.averages import Averages
 from a2d_tf.training.checkpointer import Checkpointer
 from a2d_tf.training.train_step import TrainState
@@ -68,14 +68,14 @@ def test_the_newest_is_taken_up_with_the_values_of_its_window(tmp_path):
 def test_a_run_is_finished_if_its_last_checkpoint_says_so(tmp_path):
     made, network, step, _ = checkpointer(tmp_path)
     save(made, network, step, 8)
-    assert not checkpoints.is_finished(str(tmp_path), 8)
+    assert not run_folder.is_finished(str(tmp_path), 8)
     made.mark_finished()
-    assert checkpoints.is_finished(str(tmp_path), 8)
+    assert run_folder.is_finished(str(tmp_path), 8)
     # Its last checkpoint was lost, or it has gone on.
-    assert not checkpoints.is_finished(str(tmp_path), 10)
+    assert not run_folder.is_finished(str(tmp_path), 10)
     (tmp_path / "finished.json").write_text('{"steps"')
     with pytest.raises(InputError, match="finished.json: .*; delete it"):
-        checkpoints.is_finished(str(tmp_path), 8)
+        run_folder.is_finished(str(tmp_path), 8)
 
 
 @pytest.mark.parametrize(
@@ -197,3 +197,4 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path, caplog, monkeypatc
         checkpoints.restore(Toy(4), str(tmp_path))
     gc.collect()
     assert not caplog.records
+    assert tf.get_logger().level == logging.WARNING

@@ -21,7 +21,7 @@ from a2d_tf.behaviour import prediction_folder
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.tasks import Task
 from a2d_tf.ops import tracking
-from a2d_tf.runs import packed
+from a2d_tf.runs import model_source
 from a2d_tf.video import (
     library,
     library_request,
@@ -144,7 +144,7 @@ def test_a_model_is_known_by_its_weights(tmp_path):
     (tmp_path / "other/variables/variables.index").write_text("other sums")
     (tmp_path / "same/events").write_text("no part of the model")
     one, same, other = (
-        packed.identity(str(tmp_path / n)) for n in ("one", "same", "other")
+        model_source.identity(str(tmp_path / n)) for n in ("one", "same", "other")
     )
     assert one["model_sha256"] == same["model_sha256"] != other["model_sha256"]
     assert one["model"] == "one"
@@ -448,7 +448,7 @@ def test_a_killed_command_given_again_leaves_no_trace(
     time.sleep(random.uniform(0, 0.5))
     killed.kill()
     killed.wait()
-    request = library_request.Request(model=packed.identity(str(saved_model)))
+    request = library_request.Request(model=model_source.identity(str(saved_model)))
     for number in (2, 1):
         run(films, output, predictor, request, task=f"{number}/2")
     assert sorted(os.listdir(output)) == ["a", "b", "c", "d", *OWN]

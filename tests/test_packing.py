@@ -16,7 +16,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.data import convert, mini_a2d
 from a2d_tf.data.release import Release
 from a2d_tf.pretrained.transfer import variables
-from a2d_tf.runs import loading, packed, packing, scores
+from a2d_tf.runs import loading, model_source, packed, packing, scores
 
 FILES = {
     "flags.txt",
@@ -132,8 +132,9 @@ def test_flags_choose_one_network_and_its_name_no_other_folder(
     monkeypatch.setattr(packed, "MODELS", folder.parent)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tiny").mkdir()
-    assert packed.source(True, workdir="run", model=None) == ("workdir", "run")
-    assert packed.source(False, workdir=None, model="tiny") == ("model", str(folder))
+    assert model_source.of_flags(True, workdir="run", model=None) == ("workdir", "run")
+    source = model_source.of_flags(False, workdir=None, model="tiny")
+    assert source == ("model", str(folder))
     for checkpoint, workdir, model, complaint in (
         (False, None, "huge", r"--model=huge: .*\(tiny\)"),
         (False, None, None, "--workdir or --model"),
@@ -141,7 +142,7 @@ def test_flags_choose_one_network_and_its_name_no_other_folder(
         (True, None, "tiny", "--checkpoint"),
     ):
         with pytest.raises(InputError, match=complaint):
-            packed.source(checkpoint, workdir=workdir, model=model)
+            model_source.of_flags(checkpoint, workdir=workdir, model=model)
 
 
 def test_weights_that_do_not_fit_are_refused(folder, tmp_path, loads):

@@ -11,7 +11,7 @@ from tiny_network import manifest
 from a2d_tf.core.config import ComputeConfig, Config, TrainingConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
-from a2d_tf.runs import loading, run_folder
+from a2d_tf.runs import chosen_threshold, loading, run_folder
 from a2d_tf.training import run_start
 from a2d_tf.training.events import Events
 
@@ -142,7 +142,7 @@ def test_withheld_actions_are_not_learned_in_the_run_before(tmp_path, monkeypatc
 def test_what_a_training_that_is_gone_has_chosen_is_forgotten(tmp_path):
     config = Config(tiny_network.config())
     run_folder.create(tmp_path, config, manifest())
-    run_folder.save_threshold(tmp_path, 0.4, {"segmentation": 1})
+    chosen_threshold.save(tmp_path, 0.4, {"segmentation": 1})
     (tmp_path / "finished.json").write_text('{"steps": 3}')
     for name in ("best/validation.json", "weights.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)

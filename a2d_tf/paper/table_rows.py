@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from a2d_tf.core import command_line
 from a2d_tf.core.config import Config
-from a2d_tf.runs import scores
+from a2d_tf.runs import chosen_threshold
 
 ABLATIONS = command_line.CONFIGS / "ablations"
 # The phases of a row; each starts from the weights of the one before.
@@ -118,5 +118,5 @@ def thresholds(row: str, workdir: str | os.PathLike) -> dict[str, float]:
     for phase in phases(row):
         run = run_folder(workdir, phase)
         if (run / "score_threshold.json").exists():
-            chosen[phase] = scores.threshold(run)
+            chosen[phase] = chosen_threshold.read(run)
     return chosen

@@ -6,6 +6,7 @@ An older checkpoint stays until the new one is complete.
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 import pathlib
@@ -15,40 +16,24 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
-from a2d_tf.core.checked_json import load_json
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_text
-from a2d_tf.runs.scores import CHECKPOINTS, steps_in
+from a2d_tf.runs import checkpoint_files
 
 if TYPE_CHECKING:
     from a2d_tf.model.network import Network
 
 logger = logging.getLogger(__name__)
 
-BEST = "validation.json"
-"""In `best/`: {"step", "score" in percent, "score_threshold"} of that validation."""
 
-
-def is_finished(workdir: str, step: int) -> bool:
-    """Return whether a run was marked as finished at a step.
-
-    Raises:
-      InputError: the mark, finished.json, is damaged.
-    """
-    path = os.path.join(workdir, "finished.json")
-    if not os.path.isfile(path):
-        return False
-    return load_json(path, {"steps": int}, "delete it")["steps"] == step
-
-
-def save(folder: str, parts: dict[str, Any], step: int, number: int = 1) -> None:
+def save(folder: str, parts: dict[str, Any], step: int, keep: int = 1) -> None:
     """Write `ckpt-<step>`, and remove older ones.
 
     Args:
       folder: of checkpoints.
       parts: {name: trackable}.
       step: of the training.
-      number: how many checkpoints up to this step remain. With 1, all others are
+      keep: how many checkpoints up to this step remain. With 1, all others are
         removed.
 
     Raises:
@@ -60,9 +45,9 @@ def save(folder: str, parts: dict[str, Any], step: int, number: int = 1) -> None
     write_text(
         os.path.join(folder, "checkpoint"), f'model_checkpoint_path: "ckpt-{step}"\n'
     )
-    removed = steps_in(folder)
-    if number > 1:  # later ones stay: damaged, and left aside
-        removed = [old_step for old_step in removed if old_step <= step][:-number]
+    removed = checkpoint_files.steps_in(folder)
+    if keep > 1:  # later ones stay: damaged, and left aside
+        removed = [old_step for old_step in removed if old_step <= step][:-keep]
     for old_step in removed:
         if old_step != step:
             for file in pathlib.Path(folder).glob(f"ckpt-{old_step}.*"):
@@ -102,7 +87,7 @@ def newest(folder: str) -> str | None:
       InputError: there are checkpoints, but all are damaged.
     """
     path = None
-    for step in reversed(steps_in(folder)):
+    for step in reversed(checkpoint_files.steps_in(folder)):
         path = os.path.join(folder, f"ckpt-{step}")
         try:
             reader = tf.train.load_checkpoint(path)
@@ -126,7 +111,7 @@ def restore(network: Network, run: str, kind: str = "last") -> str:
     Args:
       network: a Network of the run's own ModelConfig and label space.
       run: the run folder.
-      kind: of CHECKPOINTS.
+      kind: of checkpoint_files.FOLDERS.
 
     Returns:
       the checkpoint's path.
@@ -134,7 +119,7 @@ def restore(network: Network, run: str, kind: str = "last") -> str:
     Raises:
       InputError: no checkpoint there, or one of another network.
     """
-    folder = os.path.join(run, CHECKPOINTS[kind])
+    folder = checkpoint_files.folder(run, kind)
     path = newest(folder)
     if path is None:
         raise InputError(f"{folder}: no checkpoint; train first, with --workdir={run}")
@@ -152,13 +137,28 @@ def load(path: str, parts: dict[str, Any]) -> None:
     Raises:
       InputError: a checkpoint of another network.
     """
+    tensorflow_logger = tf.get_logger()
+    level = tensorflow_logger.level
+    tensorflow_logger.setLevel("ERROR")
+    try:
+        mismatch = _read(path, parts)
+        if mismatch:
+            gc.collect()  # or TensorFlow warns later, of each variable that is left
+    finally:
+        tensorflow_logger.setLevel(level)
+    if mismatch:
+        raise InputError(
+            f"{path}: a checkpoint of another network ({mismatch}); use another"
+            " --workdir"
+        )
+
+
+def _read(path, parts):
+    """Read trackables out of a checkpoint; return what does not fit, in words."""
     try:
         # Partial only lest TensorFlow tells of a mismatch in a line per variable.
         status = tf.train.Checkpoint(**parts).read(path).expect_partial()
         status.assert_existing_objects_matched()
     except (AssertionError, ValueError) as error:
-        tf.get_logger().setLevel("ERROR")  # it would name every variable left
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"{path}: a checkpoint of another network ({reason}); use another --workdir"
-        ) from error
+        return str(error).splitlines()[0]
+    return ""

@@ -24,7 +24,13 @@ from a2d_tf.model.label_modes import Detected
 from a2d_tf.model.network import Network
 from a2d_tf.pretrained import cache, transfer
 from a2d_tf.pretrained.weights_file import Weights
-from a2d_tf.runs import checkpoints, packed, run_folder, scores
+from a2d_tf.runs import (
+    checkpoint_files,
+    checkpoints,
+    chosen_threshold,
+    packed,
+    run_folder,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +76,7 @@ def load(
     Args:
       workdir: the folder.
       settings: {setting of inference or computing: value}, over the run's own.
-      kind: of scores.CHECKPOINTS; "best" has the threshold of its own validation.
+      kind: of checkpoint_files.FOLDERS; "best" has the threshold of its own validation.
 
     Raises:
       InputError: no run folder, a damaged one, or a setting out of range.
@@ -82,7 +88,7 @@ def load(
         threshold = _best_threshold(workdir)
     if config.inference.score_threshold < 0:
         if threshold is None:
-            threshold = scores.threshold(workdir)
+            threshold = chosen_threshold.read(workdir)
         config = config.with_inference(score_threshold=threshold)
     network = Network(config.model, labels, config.compute)
     if packed.is_packed(workdir):
@@ -117,11 +123,11 @@ def _best_threshold(workdir):
     Raises:
       InputError: there was none, or the run was killed while its weights were written.
     """
-    folder = os.path.join(workdir, scores.CHECKPOINTS["best"])
-    path = os.path.join(folder, checkpoints.BEST)
+    folder = checkpoint_files.folder(workdir, "best")
+    path = os.path.join(folder, checkpoint_files.BEST)
     remedy = "use --checkpoint=last"
     best = checked_json.load_json(
-        path, {**scores.CHOSEN, "step": int}, f"validate first, or {remedy}"
+        path, {**chosen_threshold.KIND, "step": int}, f"validate first, or {remedy}"
     )
     newest = checkpoints.newest(folder)
     if newest != os.path.join(folder, f"ckpt-{best['step']}"):
@@ -166,7 +172,7 @@ def untrained(
         if coco_class in actor_of_class:
             actor_indices[coco_class] = names.index(actor_of_class[coco_class])
     model = ModelConfig(use_flow=False, temporal_layers=0, **weights.model_fields())
-    config = Config(model, InferenceConfig(score_threshold=scores.DEFAULT_THRESHOLD))
+    config = Config(model, InferenceConfig(score_threshold=chosen_threshold.DEFAULT))
     config = config.with_inference(**(settings or {})).checked()
     label_mode = Detected(labels, actor_indices)
     network = Network(model, labels, config.compute, label_mode)

@@ -39,7 +39,7 @@ def pack(workdir: str, output: str, kind: str = "last", notes: str = "") -> Pack
     Args:
       workdir: the run folder.
       output: the folder to write.
-      kind: of scores.CHECKPOINTS.
+      kind: of checkpoint_files.FOLDERS.
       notes: text of its card.md.
 
     Raises:

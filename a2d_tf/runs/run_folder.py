@@ -32,12 +32,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import a2d_tf
+from a2d_tf.core.checked_json import load_json
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError, quoted
 from a2d_tf.core.files import write_json, write_text
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.manifest import FACTS, FORMAT, Manifest, load_current
-from a2d_tf.runs import checkpoints, scores
+from a2d_tf.runs import checkpoint_files
 
 STARTS = ("init_run", "init_rgb", "init_flow", "init_checkpoint")
 """The settings that name the weights which a new run takes."""
@@ -62,43 +63,41 @@ logger = logging.getLogger(__name__)
 
 def is_new(workdir: str) -> bool:
     """Return whether a run has no checkpoint yet, so starts from initial weights."""
-    return not scores.steps_in(os.path.join(workdir, scores.CHECKPOINTS["last"]))
+    return not checkpoint_files.steps_in(checkpoint_files.folder(workdir))
 
 
 def create(workdir: str, config: Config, manifest: Manifest) -> None:
-    """Make the run folder, or check that a run with checkpoints goes on as it began.
+    """Make the run folder of a training, or let the run that is there go on.
 
-    Without checkpoints, what an earlier training has left there is removed.
+    A run without checkpoints begins anew.
 
     Raises:
       InputError: the folder holds a run of another network or of other records.
     """
-    trained_on = manifest.videos("train")
     if is_new(workdir):
-        if config.training.init_run:
-            check_made_alike(record_facts(config.training.init_run), manifest)
-        _forget(workdir)
-        for first_run in (config.training.init_run, config.training.init_checkpoint):
-            if first_run:
-                trained_on |= set(record_facts(first_run)["videos"])
+        _begin(workdir, config, manifest)
     else:
-        # Read first: a run of another version may have other settings.
-        facts = record_facts(workdir)
-        _check_resumes(workdir, config, manifest, facts)
-        trained_on |= set(facts["videos"])
-        config = _with_start(config, os.path.join(workdir, "flags.txt"))
-    write_text(os.path.join(workdir, "labels.json"), manifest.label_space.to_json())
-    _write_record_facts(workdir, manifest, trained_on)
-    if not _is_done(workdir, config):
-        config.write(os.path.join(workdir, "flags.txt"))
+        _resume(workdir, config, manifest)
 
 
-def _check_resumes(workdir, config, manifest, facts):
-    """Raise InputError unless a run can go on with these settings and records.
+def _begin(workdir, config, manifest):
+    """Make a run folder; remove what an earlier training has left there."""
+    first_run = config.training.init_run
+    if first_run:
+        check_made_alike(record_facts(first_run), manifest)
+    _forget(workdir)
+    trained_on = manifest.videos("train")
+    for start in (first_run, config.training.init_checkpoint):
+        if start:
+            trained_on |= set(record_facts(start)["videos"])
+    _write_data_facts(workdir, manifest, trained_on)
+    config.write(os.path.join(workdir, "flags.txt"))
 
-    Args:
-      facts: the run's `record_facts`.
-    """
+
+def _resume(workdir, config, manifest):
+    """Check that a run goes on as it began, and write what may change."""
+    # Read first: a run of another version may have other settings.
+    facts = record_facts(workdir)
     check_network(workdir, config, manifest.label_space)
     check_made_alike(facts, manifest)
     check_same(os.path.join(workdir, "flags.txt"), config, _FIXED)
@@ -110,9 +109,16 @@ def _check_resumes(workdir, config, manifest, facts):
             "use the records that it began with, or start another run with --init_run"
         ),
     )
+    trained_on = manifest.videos("train") | set(facts["videos"])
+    config = _with_start(config, os.path.join(workdir, "flags.txt"))
+    _write_data_facts(workdir, manifest, trained_on)
+    if not _is_done(workdir, config):
+        config.write(os.path.join(workdir, "flags.txt"))
 
 
-def _write_record_facts(workdir, manifest, trained_on):
+def _write_data_facts(workdir, manifest, trained_on):
+    """Write the labels, how the records were made, and the videos trained on."""
+    write_text(os.path.join(workdir, "labels.json"), manifest.label_space.to_json())
     facts = dict(FORMAT)
     for name in (*FACTS, "source"):
         facts[name] = getattr(manifest, name)
@@ -122,16 +128,26 @@ def _write_record_facts(workdir, manifest, trained_on):
 
 def _is_done(workdir, config):
     """Return whether a run is finished after as many steps as it is to have."""
-    steps = scores.steps_in(os.path.join(workdir, scores.CHECKPOINTS["last"]))
+    steps = checkpoint_files.steps_in(checkpoint_files.folder(workdir))
     newest = max(steps, default=0)
-    if newest < config.training.steps:
+    return newest >= config.training.steps and is_finished(workdir, newest)
+
+
+def is_finished(workdir: str, step: int) -> bool:
+    """Return whether a run was marked as finished at a step.
+
+    Raises:
+      InputError: the mark, finished.json, is damaged.
+    """
+    path = os.path.join(workdir, "finished.json")
+    if not os.path.isfile(path):
         return False
-    return checkpoints.is_finished(workdir, newest)
+    return load_json(path, {"steps": int}, "delete it")["steps"] == step
 
 
 def _forget(workdir):
     """Remove what an earlier training has left whose checkpoints are gone."""
-    shutil.rmtree(os.path.join(workdir, scores.CHECKPOINTS["best"]), ignore_errors=True)
+    shutil.rmtree(checkpoint_files.folder(workdir, "best"), ignore_errors=True)
     for name in ("finished.json", "score_threshold.json", "weights.txt"):
         pathlib.Path(workdir, name).unlink(missing_ok=True)
     for path in pathlib.Path(workdir, "tensorboard").rglob(EVENTS):
@@ -259,9 +275,3 @@ def settings(workdir: str) -> Config:
             " halves of boxes; train again with a2d train, or use that version"
         )
     return config
-
-
-def save_threshold(workdir: str, threshold: float, metrics: dict) -> None:
-    """Write the threshold chosen on validation, with that split's metrics."""
-    fields = {"score_threshold": threshold, "validation": metrics}
-    write_json(os.path.join(workdir, "score_threshold.json"), fields)

@@ -16,8 +16,9 @@ import tensorflow as tf
 
 from a2d_tf.core import devices
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.files import file_digest
 from a2d_tf.pretrained import cache
-from a2d_tf.runs import packed
+from a2d_tf.runs import model_source
 from a2d_tf.serving import export_folder
 from a2d_tf.serving.export_folder import VideoFunctions
 
@@ -33,29 +34,42 @@ def load(folder: str, settings: dict[str, Any], checkpoint: str) -> VideoFunctio
 
     Args and errors are those of `runs.loading.load`.
     """
-    try:
-        kept_folder = _kept_folder(folder, settings, checkpoint)
-    except (InputError, OSError, RuntimeError):
-        kept_folder = None  # a damaged model, or a user without a home
-    if kept_folder is not None:
-        try:
-            os.utime(kept_folder)  # the last used are kept
-            return export_folder.load(str(kept_folder))
-        except (InputError, OSError):
-            shutil.rmtree(kept_folder, ignore_errors=True)  # absent or damaged
+    kept_folder = _kept_folder(folder, settings, checkpoint)
+    functions = _load_kept(kept_folder)
+    if functions is not None:
+        return functions
 
     from a2d_tf.runs import loading
     from a2d_tf.serving import exporter
 
     run = loading.load(folder, settings, checkpoint)
-    if kept_folder is not None:
-        try:
-            exporter.export(run, str(kept_folder), for_videos_only=True)
-            _remove_oldest(kept_folder.parent)
-            return export_folder.load(str(kept_folder))
-        except (InputError, OSError):
-            pass  # a cache that cannot be written
-    return exporter.serve(run)
+    if kept_folder is not None and _keep(run, kept_folder):
+        functions = _load_kept(kept_folder)
+    return functions or exporter.serve(run)
+
+
+def _load_kept(kept_folder):
+    """Load a kept export; return None, and remove it, if it is absent or damaged."""
+    if kept_folder is None:
+        return None
+    try:
+        os.utime(kept_folder)  # the last used are kept
+        return export_folder.load(str(kept_folder))
+    except (InputError, OSError):
+        shutil.rmtree(kept_folder, ignore_errors=True)
+        return None
+
+
+def _keep(run, kept_folder):
+    """Export a run into the cache; return whether that can be written."""
+    from a2d_tf.serving import exporter
+
+    try:
+        exporter.export(run, str(kept_folder), for_videos_only=True)
+        _remove_oldest(kept_folder.parent)
+    except (InputError, OSError):
+        return False
+    return True
 
 
 def _remove_oldest(cache_folder):
@@ -66,7 +80,19 @@ def _remove_oldest(cache_folder):
 
 
 def _kept_folder(folder, settings, checkpoint):
-    """Return the folder in the cache, named by a digest of all that decides on it."""
+    """Return the folder of a model in the cache, or None.
+
+    There is none of a damaged model, or for a user without a home.
+    """
+    try:
+        name = _digest(folder, settings, checkpoint)
+        return cache.folder() / "served" / name
+    except (InputError, OSError, RuntimeError):
+        return None
+
+
+def _digest(folder, settings, checkpoint):
+    """Return a digest of all that decides on an export."""
     run = pathlib.Path(folder)
     weights = []
     # A file of weights may be half copied or damaged now, and whole at the next start.
@@ -74,9 +100,9 @@ def _kept_folder(folder, settings, checkpoint):
         status = path.stat()
         weights.append((status.st_size, status.st_mtime_ns))
     origin = (
-        packed.identity(folder),
+        model_source.identity(folder),
         sorted(weights),
-        [path.read_text() for path in run.glob("best/*.json")],
+        [file_digest(path) for path in run.glob("best/*.json")],
         settings,
         checkpoint,
         tf.__version__,
@@ -85,4 +111,4 @@ def _kept_folder(folder, settings, checkpoint):
     digest = hashlib.sha256(json.dumps(origin, sort_keys=True, default=str).encode())
     for path in sorted(_PACKAGE.rglob("*.py")):
         digest.update(path.read_bytes())
-    return cache.folder() / "served" / digest.hexdigest()
+    return digest.hexdigest()

@@ -13,8 +13,7 @@ import tensorflow as tf
 from a2d_tf.core.checked_json import load_json
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_json
-from a2d_tf.runs import checkpoints
-from a2d_tf.runs.scores import CHECKPOINTS
+from a2d_tf.runs import checkpoint_files, checkpoints
 
 if TYPE_CHECKING:
     from a2d_tf.training.train_step import TrainState
@@ -105,13 +104,13 @@ class Checkpointer:
                 f"{last}: deleted or replaced during the training; start it again"
             )
         parts = self._parts
-        number = _KEPT
+        keep = _KEPT
         if kind == "best":
             parts = {"network": self._state.network}
-            number = 1
+            keep = 1
         averages = self._state.averages
         with averages.in_place() if averages else contextlib.nullcontext():
-            checkpoints.save(self._folder(kind), parts, self.step, number)
+            checkpoints.save(self._folder(kind), parts, self.step, keep)
 
     def save_best(self, score: float, threshold: float) -> bool:
         """Save to `best/` if the validation is the run's best; return whether it is.
@@ -121,7 +120,7 @@ class Checkpointer:
           threshold: on p(actor), with which the score was reached.
         """
         step = self.step
-        path = os.path.join(self._folder("best"), checkpoints.BEST)
+        path = os.path.join(self._folder("best"), checkpoint_files.BEST)
         if os.path.isfile(path):
             kind = {"step": int, "score": float}
             best = load_json(path, kind, "delete it and run again")
@@ -138,4 +137,4 @@ class Checkpointer:
         write_json(os.path.join(self.workdir, "finished.json"), {"steps": self.step})
 
     def _folder(self, kind):
-        return os.path.join(self.workdir, CHECKPOINTS[kind])
+        return checkpoint_files.folder(self.workdir, kind)

@@ -12,7 +12,7 @@ from a2d_tf.core.signals import stop_at_once, stop_on_signal
 from a2d_tf.data import clip_records
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.model.network import Network
-from a2d_tf.runs.checkpoints import is_finished
+from a2d_tf.runs.run_folder import is_finished
 from a2d_tf.training import divergence, replicas
 from a2d_tf.training.checkpointer import Checkpointer
 from a2d_tf.training.events import Events

@@ -44,7 +44,7 @@ class Request:
     Attributes:
       start, end, every, linking: as for `Predictor.video`.
       kinds: those of `prediction_folder.RESULT_FILES` that are written.
-      model: of `packed.identity`.
+      model: of `model_source.identity`.
       settings: further settings that tell predictions apart, as {flag: value}.
       fps: images a second of folders of images; None: 25, as nobody said.
       overwrite: whether a prediction of other settings counts as none, rather than as

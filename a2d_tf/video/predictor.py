@@ -192,7 +192,8 @@ def load(
     """Load the predictor that the flags of a command name, and announce the device.
 
     Args:
-      source, path: of `packed.source`, with "saved_model" and "init_rgb" among them.
+      source, path: of `model_source.of_flags`, with "saved_model" and "init_rgb" among
+        them.
       checkpoint: of a run, "last" or "best".
       device: as for `devices.prepare`.
       settings: {name: value} of inference and computing that are given; a SavedModel
