@@ -149,7 +149,7 @@ class ServedNetwork(tf.Module):
         # The weights alone, not the Keras models: those would be saved a second time,
         # as layers.
         self.weights = network.variables
-        self._length = network.model_config.frames
+        self._clip_frames = network.model_config.frames
         self._stride = stride
         frame_rgb = _spec("rgb", [None, None, 3], tf.uint8)
         frame_flow = _spec("flow", [None, None, 2])
@@ -170,7 +170,7 @@ class ServedNetwork(tf.Module):
 
         self.frame = tf.function(frame, [frame_rgb, frame_flow])
         features = self.frame.get_concrete_function().structured_outputs
-        clip_features = _stacked(features, self._length)
+        clip_features = _stacked(features, self._clip_frames)
         self.key_frame = tf.function(key_frame, [clip_features, answer_size])
         self.serve = tf.function(self._serve, [clip_rgb, clip_flow])
         self.encoded = tf.function(self._encoded, [clip_images, clip_flow])
@@ -183,7 +183,7 @@ class ServedNetwork(tf.Module):
     @property
     def _reach(self) -> int:
         """Frames of the video on either side that a key frame's answer depends on."""
-        return self._length // 2 * self._stride
+        return self._clip_frames // 2 * self._stride
 
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
         """Return {name in the SavedModel: concrete function}."""
@@ -203,32 +203,34 @@ class ServedNetwork(tf.Module):
 
     def _serve(self, rgb, flow):
         """Return the outputs for the key frames of clips; see INPUTS and OUTPUTS."""
-        field = self._length
+        clip_frames = self._clip_frames
         length, height, width = tf.unstack(tf.shape(rgb)[1:4])
-        message = f"a clip needs at least {field} frames, the network's temporal field"
-        long_enough = tf.debugging.assert_greater_equal(length, field, message)
-        first = length // 2 - field // 2
+        message = (
+            f"a clip needs at least {clip_frames} frames, the network's temporal field"
+        )
+        long_enough = tf.debugging.assert_greater_equal(length, clip_frames, message)
+        first = length // 2 - clip_frames // 2
         with tf.control_dependencies([long_enough, *_shape_checks(rgb, flow)]):
-            rgb = rgb[:, first : first + field]
-            flow = flow[:, first : first + field]
+            rgb = rgb[:, first : first + clip_frames]
+            flow = flow[:, first : first + clip_frames]
         # Time is folded into the batch.
         rgb = tf.reshape(rgb, [-1, height, width, 3])
         flow = tf.reshape(flow, [-1, height, width, 2])
         frames = {}
         for name, features in self.frame(rgb, flow).items():
-            frames[name] = tf.reshape(features, [-1, field, *features.shape[1:]])
+            frames[name] = tf.reshape(features, [-1, clip_frames, *features.shape[1:]])
         return self.key_frame(frames, tf.stack([height, width]))
 
     def _encoded(self, images, flow):
         """Return the outputs of `_serve` for JPEG or PNG images, string [B, T]."""
-        field = self._length
+        clip_frames = self._clip_frames
         message = "images and flow must agree in their first two axes, [B, T]"
         check = tf.debugging.assert_equal(tf.shape(images), tf.shape(flow)[:2], message)
         # Only the frames that `serve` looks at; a clip too short stays so.
-        first = tf.maximum(tf.shape(images)[1] // 2 - field // 2, 0)
+        first = tf.maximum(tf.shape(images)[1] // 2 - clip_frames // 2, 0)
         with tf.control_dependencies([check]):
-            images = images[:, first : first + field]
-            flow = flow[:, first : first + field]
+            images = images[:, first : first + clip_frames]
+            flow = flow[:, first : first + clip_frames]
         rgb = canvas_ops.decode_jpegs(tf.reshape(images, [-1]), channels=3)
         rgb = tf.reshape(rgb, tf.concat([tf.shape(images), tf.shape(rgb)[1:]], axis=0))
         # One vector for a whole frame is repeated for every pixel.
