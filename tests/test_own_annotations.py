@@ -17,7 +17,7 @@ from a2d_tf.annotations.document import (
     Numbering,
     ToolLabel,
 )
-from a2d_tf.annotations.matching import Export, find_videos
+from a2d_tf.annotations.matching import Export, VideoAnnotations, find_videos
 from a2d_tf.annotations.misspellings import find_misspellings
 from a2d_tf.annotations.names import NO_NAMES, Names, label_space_of
 from a2d_tf.annotations.video_folder import VideoFolder
@@ -369,13 +369,12 @@ def test_parts_are_joined_and_scaled():
 
 def doubted(uses, listed=(), names=NO_NAMES):
     """The notes of {video: labels of its frames} of a file that lists some labels."""
-    videos = {
-        vid: {
-            n: frame(vid, n, instances=[instance(label)])
-            for n, label in enumerate(labels, 1)
-        }
-        for vid, labels in uses.items()
-    }
+    videos = {}
+    for vid, labels in uses.items():
+        frames = {}
+        for n, label in enumerate(labels, 1):
+            frames[n] = frame(vid, n, instances=[instance(label)])
+        videos[vid] = VideoAnnotations(frames)
     return [*find_misspellings(videos, names, [document(tool_labels=listed)])]
 
 

@@ -178,9 +178,9 @@ class AnnotatedVideos:
             annotations = coded.annotations
 
         used_label_space = label_space_of(_instances(annotations), names)
-        doubts: list[str] = []
+        doubts: tuple[str, ...] = ()
         if label_space is None:
-            doubts = _find_doubts(annotations, names, documents)
+            doubts = tuple(find_misspellings(annotations, names, documents))
         track_offsets = {}
         for vid, video_annotations in annotations.items():
             track_offsets[vid] = _track_offsets(video_annotations)
@@ -204,7 +204,7 @@ class AnnotatedVideos:
             names=names,
             label_space=used_label_space,
             videos=videos,
-            doubts=tuple(doubts),
+            doubts=doubts,
             notes=notes,
             left_out=left_out,
             track_offsets=track_offsets,
@@ -407,14 +407,6 @@ def _notes_on_tests(
         f"test split: {', '.join(sorted(names))}; to keep it as you"
         " add videos, pass --split_of with the folder of these records"
     ]
-
-
-def _find_doubts(annotations, names, documents):
-    """Return notes of names that may be misspelled."""
-    frames_of_videos = {}
-    for vid, video_annotations in annotations.items():
-        frames_of_videos[vid] = video_annotations.frames
-    return list(find_misspellings(frames_of_videos, names, documents))
 
 
 def _track_offsets(annotations: VideoAnnotations) -> TrackOffsets:

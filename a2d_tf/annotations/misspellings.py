@@ -7,7 +7,8 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from a2d_tf.annotations.document import AnnotatedFrame, Document
+from a2d_tf.annotations.document import Document
+from a2d_tf.annotations.matching import VideoAnnotations
 from a2d_tf.annotations.names import Names, attribute
 from a2d_tf.core.errors import quoted
 
@@ -39,7 +40,7 @@ class _Use(NamedTuple):
 
 
 def find_misspellings(
-    videos: Mapping[str, Mapping[int, AnnotatedFrame]],
+    annotations: Mapping[str, VideoAnnotations],
     names: Names,
     documents: Iterable[Document],
 ) -> Iterator[str]:
@@ -49,7 +50,7 @@ def find_misspellings(
     single video, or in at most a tenth of the instances of the other name.
 
     Args:
-      videos: {video: {number: frame}}; all of the instances have a pair.
+      annotations: {video: its annotations}; all of the instances have a pair.
       names: maps their labels.
       documents: their files, with the labels that their tools list.
     """
@@ -57,8 +58,8 @@ def find_misspellings(
     for document in documents:
         tool_names[document.path] = _tool_names(document.tool_labels, names)
     uses: dict[tuple[str, str], list[_Use]] = collections.defaultdict(list)
-    for video, frames in videos.items():
-        for number, frame in sorted(frames.items()):
+    for video, video_annotations in annotations.items():
+        for number, frame in sorted(video_annotations.frames.items()):
             actors, actions = tool_names[frame.path]
             for instance in frame.instances:
                 actor, action = names.pair(instance) or ("", "")
