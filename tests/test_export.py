@@ -354,8 +354,8 @@ def test_functions_answer_a_video_as_the_saved_model_to_the_bit(saved_model, pre
     flow = rng.normal(0, 2, (3, 48, 72, 2)).astype(np.float32)
     answers = []
     for each in (predictor, Predictor(*signatures, predictor.info)):
-        frames = [each.frame(*pair) for pair in zip(rgb, flow)]
-        answers.append(vars(each.key_frame(frames, (48, 72))))
+        frames = [each.features(*pair) for pair in zip(rgb, flow)]
+        answers.append(vars(each.instances(frames, (48, 72))))
     assert len(answers[0]["codes"])
     for name, value in answers[1].items():
         np.testing.assert_array_equal(answers[0][name], value, err_msg=name)
@@ -465,7 +465,7 @@ def test_the_client_says_what_predict_says(
     said = re.findall(row, done.stdout, re.DOTALL)
     expected = []
     for number, (_, found) in enumerate(
-        streaming.answers(predictor, video_reader.open_video(shown).frames()), 1
+        streaming.find_instances(predictor, video_reader.open_video(shown).frames()), 1
     ):
         for row in zip(found.codes, found.scores, found.boxes):
             expected.append((number, *row))

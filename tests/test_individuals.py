@@ -222,7 +222,7 @@ def test_known_numbers_keep_identities_in_what_the_packed_model_finds():
     model = Predictor.load("mini")
     made = []
     for codes, truth, images in clips():
-        found = [instances for _, instances in streaming.answers(model, images)]
+        found = [instances for _, instances in streaming.find_instances(model, images)]
         made.append((codes, truth, found))
     rows = table(made)
     assert rows["all"][2] <= sum(len(codes) for codes, *_ in made) < rows["none"][2]

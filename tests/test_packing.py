@@ -183,9 +183,9 @@ def answer(predictor):
     rng = np.random.default_rng(0)
     rgb = rng.integers(0, 256, (3, 60, 90, 3), np.uint8)
     frames = [
-        predictor.frame(x, np.float32(rng.normal(0, 3, (60, 90, 2)))) for x in rgb
+        predictor.features(x, np.float32(rng.normal(0, 3, (60, 90, 2)))) for x in rgb
     ]
-    return dataclasses.asdict(predictor.key_frame(frames, (60, 90)))
+    return dataclasses.asdict(predictor.instances(frames, (60, 90)))
 
 
 @pytest.mark.slow

@@ -139,7 +139,9 @@ def predict(predictor, reader, folder, *span, **options):
 
 
 def test_a_window_of_one_is_the_networks_own_answer(predictor, film, tmp_path):
-    own = list(streaming.answers(predictor, video_reader.open_video(film).frames()))
+    own = list(
+        streaming.find_instances(predictor, video_reader.open_video(film).frames())
+    )
     _, results = predict(
         predictor, video_reader.open_video(film), tmp_path, linking=OWN
     )
@@ -239,13 +241,13 @@ def test_a_signal_leaves_whole_files_of_the_frames_so_far(
     predictor, film, tmp_path, number
 ):
     class Interrupted:
-        info, labels, frame, calls = predictor.info, A2D, predictor.frame, 0
+        info, labels, features, calls = predictor.info, A2D, predictor.features, 0
 
-        def key_frame(self, frames, size):
+        def instances(self, clip, size):
             self.calls += 1
             if self.calls == 3:
                 os.kill(os.getpid(), number)
-            return predictor.key_frame(frames, size)
+            return predictor.instances(clip, size)
 
     handler = signal.getsignal(number)
     outcome = video_prediction.predict(

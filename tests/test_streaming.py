@@ -85,12 +85,12 @@ class Recorder:
         self.said.append({name: x.numpy() for name, x in outputs.items()})
         return outputs
 
-    def frame(self, rgb, flow):
+    def features(self, rgb, flow):
         self.calls += 1
-        return self._predictor.frame(rgb, flow)
+        return self._predictor.features(rgb, flow)
 
-    def key_frame(self, frames, size):
-        return self._predictor.key_frame(frames, size)
+    def instances(self, clip, size):
+        return self._predictor.instances(clip, size)
 
 
 def stream(model, frames, info, span=EVERY_FRAME):
@@ -98,7 +98,9 @@ def stream(model, frames, info, span=EVERY_FRAME):
     recorder = Recorder(
         model.frame, lambda size, **window: model.key_frame(window, size), info
     )
-    shown = [native for native, _ in streaming.answers(recorder, iter(frames), span)]
+    shown = [
+        native for native, _ in streaming.find_instances(recorder, iter(frames), span)
+    ]
     asked = [frame for index, frame in enumerate(frames) if index in span]
     assert len(shown) == len(asked) and all(a is b for a, b in zip(shown, asked))
     return recorder.said, recorder
@@ -251,7 +253,7 @@ def test_answers_are_those_of_the_records_clips(mini_records):
         lambda size, **window: model.key_frame(window, tf.constant([64, 80])),
         model_info(network),
     )
-    assert len(list(streaming.answers(recorder, frames))) == shown.frames
+    assert len(list(streaming.find_instances(recorder, frames))) == shown.frames
     records = list(clips_of(release, settings, shown, None))
     assert len(records) >= 3
     for record in records:
@@ -267,11 +269,11 @@ class Fake:
         info = dict(frames=length, clip_stride=stride, flow_method="dis", use_flow=True)
         self.info = {**info, "image_height": 64, "image_width": 96, **more}
 
-    def frame(self, rgb, flow):
+    def features(self, rgb, flow):
         return {"actor_p2": rgb, "flow_p2": flow}
 
-    def key_frame(self, frames, size):
-        return frames
+    def instances(self, clip, size):
+        return clip
 
 
 @pytest.mark.parametrize("length, stride, most", [(1, 1, 1), (5, 2, 9)])
@@ -280,17 +282,19 @@ def test_an_endless_video_is_read_little_ahead_and_soon_forgotten(length, stride
         """A dict that a weak reference can point to."""
 
     class Forgetful(Fake):
-        def frame(self, rgb, flow):
-            made = Pyramids(super().frame(rgb, flow))
+        def features(self, rgb, flow):
+            made = Pyramids(super().features(rgb, flow))
             pushed.append(weakref.ref(made))
             return made
 
-        def key_frame(self, frames, size):
+        def instances(self, clip, size):
             return None
 
     pushed, made = [], itertools.count()
     endless = (np.full((64, 96, 3), i % 256, np.uint8) for i in made)
-    answers = streaming.answers(Forgetful(length, stride, use_flow=False), endless)
+    answers = streaming.find_instances(
+        Forgetful(length, stride, use_flow=False), endless
+    )
     for _ in range(50):
         next(answers)
     answers.close()

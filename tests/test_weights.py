@@ -417,8 +417,8 @@ def test_coco_weights_predict_before_any_training(coco, caplog):
     assert " 0 initialised (none)" in caplog.text
     assert not predictor.info["use_flow"] and predictor.info["score_threshold"] == 0.7
     rgb = np.random.default_rng(0).integers(0, 256, (192, 256, 3), np.uint8)
-    frame = predictor.frame(rgb, np.zeros((192, 256, 2), np.float32))
-    found = predictor.key_frame([frame], (96, 128))
+    frame = predictor.features(rgb, np.zeros((192, 256, 2), np.float32))
+    found = predictor.instances([frame], (96, 128))
     assert {predictor.labels.name(code) for code in found.codes} == {
         "pet-__undefined__"
     }

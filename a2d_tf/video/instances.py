@@ -89,10 +89,10 @@ class Finder(Protocol):
     info: dict[str, Any]
     labels: LabelSpace
 
-    def frame(self, rgb: np.ndarray, flow: np.ndarray) -> FrameFeatures:
+    def features(self, rgb: np.ndarray, flow: np.ndarray) -> FrameFeatures:
         """Compute the features of a frame."""
 
-    def key_frame(
-        self, frames: Sequence[FrameFeatures], size: tuple[int, int]
+    def instances(
+        self, clip: Sequence[FrameFeatures], size: tuple[int, int]
     ) -> Instances:
         """Find the instances of a key frame by the features of the frames around it."""

@@ -33,7 +33,8 @@ class Predictor:
     `load` makes one from a folder.
 
     Args:
-      frame, key_frame: callables by keyword; see `served_network.SIGNATURES`.
+      frame, key_frame: the network's functions, which are called by keyword; see
+        `served_network.SIGNATURES`.
       info: the contents of `a2d_tf.json`.
 
     Attributes:
@@ -123,9 +124,11 @@ class Predictor:
         """
         reader = open_video(path)
         span = Span.of_seconds(reader, start, end, every)
-        yield from streaming.watch(self, reader, span, tracking.Linking(**linking))
+        yield from streaming.predict_frames(
+            self, reader, span, tracking.Linking(**linking)
+        )
 
-    def frame(self, rgb: np.ndarray, flow: np.ndarray) -> FrameFeatures:
+    def features(self, rgb: np.ndarray, flow: np.ndarray) -> FrameFeatures:
         """Compute the backbones' features of a frame.
 
         Args:
@@ -136,13 +139,13 @@ class Predictor:
 
         return self._frame(rgb=tf.constant(rgb[None]), flow=tf.constant(flow[None]))
 
-    def key_frame(
-        self, frames: Sequence[FrameFeatures], size: tuple[int, int]
+    def instances(
+        self, clip: Sequence[FrameFeatures], size: tuple[int, int]
     ) -> Instances:
         """Predict the instances of a key frame.
 
         Args:
-          frames: the features of the 2L + 1 frames around it, as `frame` returns them.
+          clip: the features of the 2L + 1 frames around it, as `features` returns them.
           size: (height, width) of the native frame.
 
         Returns:
@@ -152,14 +155,11 @@ class Predictor:
 
         from a2d_tf.ops.label_painter import mask_patches
 
-        clip = {}
-        for name in frames[0]:
-            clip[name] = tf.stack([features[name] for features in frames], axis=1)
-        outputs = {}
-        for name, values in self._key_frame(
-            size=tf.constant(size, tf.int32), **clip
-        ).items():
-            outputs[name] = values.numpy()[0]
+        stacked = {}
+        for name in clip[0]:
+            stacked[name] = tf.stack([features[name] for features in clip], axis=1)
+        answer = self._key_frame(size=tf.constant(size, tf.int32), **stacked)
+        outputs = {name: values.numpy()[0] for name, values in answer.items()}
 
         count = outputs["num_detections"]
         boxes = outputs["boxes"][:count]

@@ -120,7 +120,7 @@ class _ClipMaker:
         self._index += 1
         self._newest = frame
         if frame.rgb is not None and frame.flow is not None:
-            features = self._predictor.frame(frame.rgb, frame.flow)
+            features = self._predictor.features(frame.rgb, frame.flow)
             self._features[self._index] = features
             if self._index == 0:
                 self._zero_flow = _of_flow(features)
@@ -167,7 +167,7 @@ class _ClipMaker:
             return {**features, **self._zero_flow}
         rgb = self._newest.rgb
         assert rgb is not None  # the span needs the frame
-        return self._predictor.frame(rgb, np.zeros((*rgb.shape[:2], 2), np.float32))
+        return self._predictor.features(rgb, np.zeros((*rgb.shape[:2], 2), np.float32))
 
 
 def _of_flow(features):

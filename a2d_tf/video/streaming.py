@@ -1,7 +1,7 @@
 """Predict the frames of a video one after the other.
 
-Memory does not grow with the video. Decoding and flow, the features, the answers and
-the tracks have a thread each.
+Memory does not grow with the video. A frame passes four threads: one decodes it and
+computes its flow, one its features, one finds its instances, one their tracks.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import dataclasses
 import functools
 import itertools
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -62,38 +62,43 @@ class VideoFrame:
         return self.instances.label_map
 
 
-def answers(
+class Answer(NamedTuple):
+    """The network's own answer to a frame, RGB uint8 [H, W, 3]."""
+
+    image: np.ndarray
+    instances: Instances
+
+
+def find_instances(
     predictor: Finder, frames: Iterable[np.ndarray | None], span: Span = EVERY_FRAME
-) -> Generator[tuple[np.ndarray, Instances], None, None]:
-    """Predict the instances in the frames of a video.
+) -> Generator[Answer, None, None]:
+    """Find the instances in the frames of a span, one frame after the other.
 
     Each frame passes the backbones at most once.
 
     Args:
       frames: all native frames, RGB uint8 [H, W, 3]; a frame may be None if the span
         does not need it, see `Span.needs`.
-
-    Yields:
-      (native frame, its instances) of the frames of `span`.
     """
     # One ahead: frames of a camera stay fresh.
-    prepared_frames = _ahead(
+    prepared_frames = _in_thread(
         stream_clips.prepare(frames, predictor.info, span),
-        depth=1,
+        ahead=1,
         start=devices.lower_priority,
     )
     # A small network leaves cores idle, where the features of the next frame are
     # computed.
-    span_clips = _ahead(
-        stream_clips.make_clips(predictor, prepared_frames, span), depth=1
+    span_clips = _in_thread(
+        stream_clips.make_clips(predictor, prepared_frames, span), ahead=1
     )
     with contextlib.closing(prepared_frames), contextlib.closing(span_clips):
         for clip in span_clips:
             height, width = clip.image.shape[:2]
-            yield clip.image, predictor.key_frame(clip.features, (height, width))
+            instances = predictor.instances(clip.features, (height, width))
+            yield Answer(clip.image, instances)
 
 
-def watch(
+def predict_frames(
     predictor: Finder,
     reader: Reader,
     span: Span = EVERY_FRAME,
@@ -101,7 +106,7 @@ def watch(
     *,
     stops: Sequence[Any] = (),
 ) -> Iterator[VideoFrame]:
-    """Predict the frames of a video and link their instances over time.
+    """Find the instances in the frames of a video and link them over time.
 
     The threads work a few frames ahead of the caller.
 
@@ -112,15 +117,18 @@ def watch(
     Raises:
       InputError: a frame that cannot be read, or as of `tracking.Linking.limits`.
     """
-    frames = _read(reader, span, stream_clips.reach(predictor.info), stops)
-    frame_answers = _until_stopped(_ahead(answers(predictor, frames, span)), stops)
+    frames = _needed_frames(reader, span, stream_clips.reach(predictor.info), stops)
+    answers = _in_thread(find_instances(predictor, frames, span), ahead=2)
     tracked_frames = tracking.follow(
-        frame_answers, predictor.labels, linking, joint=predictor.info["joint"]
+        _until_stopped(answers, stops),
+        predictor.labels,
+        linking,
+        joint=predictor.info["joint"],
     )
-    yield from _ahead(_with_times(tracked_frames, reader, span))
+    yield from _in_thread(_with_times(tracked_frames, reader, span), ahead=2)
 
 
-def _read(reader, span, reach, stops):
+def _needed_frames(reader, span, reach, stops):
     """Yield the frames, and None for those that the span does not need."""
     first = span.first - reach
     is_needed = functools.partial(span.needs, reach=reach)
@@ -130,9 +138,9 @@ def _read(reader, span, reach, stops):
         yield frame
 
 
-def _until_stopped(frame_answers, stops):
+def _until_stopped(answers, stops):
     """Yield the answers up to the one that is there when `stops` fills."""
-    for answer in frame_answers:
+    for answer in answers:
         yield answer
         if stops:
             return
@@ -164,15 +172,16 @@ def _with_times(tracked_frames, reader, span):
         tracked = next_tracked
 
 
-def _ahead(
+def _in_thread(
     items: Generator[_Item, None, None],
-    depth: int = 2,
+    ahead: int,
     start: Callable[[], None] | None = None,
 ) -> Generator[_Item, None, None]:
-    """Yield the items of a generator, computed by a thread up to `depth` ahead.
+    """Yield the items of a generator, which a thread computes.
 
     Args:
       items: none of them is None.
+      ahead: how many are computed ahead of the caller.
       start: called first in the thread.
     """
 
@@ -180,7 +189,7 @@ def _ahead(
         return next(items, None)
 
     computed = in_threads(
-        compute, itertools.count(), ahead=depth, threads=1, start=start
+        compute, itertools.count(), ahead=ahead, threads=1, start=start
     )
     with contextlib.closing(items), contextlib.closing(computed):
         for item in computed:

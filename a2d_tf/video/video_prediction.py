@@ -56,7 +56,7 @@ def predict(
 
     Args:
       load: returns the predictor; called when `output` is known to be writable.
-      reader, span, linking: as for `streaming.watch`.
+      reader, span, linking: as for `streaming.predict_frames`.
       output: folder of the prediction.
       kinds: as for `open_outputs`.
       record: of a video of a library, as for `open_library_outputs`; a signal then
@@ -81,7 +81,7 @@ def predict(
         if predictor.info.get("boxes_only"):
             outputs.further_info["boxes_only"] = True
         frames = progress_bar(
-            streaming.watch(predictor, reader, span, linking, stops=stops),
+            streaming.predict_frames(predictor, reader, span, linking, stops=stops),
             desc=progress,
             total=span.count(reader.expected),
             unit="frame",
