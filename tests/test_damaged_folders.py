@@ -4,6 +4,7 @@ What is read then is what was read before, or the error is clear. Text has no ch
 a letter that has become another one may be read.
 """
 
+import contextlib
 import json
 import random
 import shutil
@@ -222,6 +223,26 @@ def readers_of_predictions(job, request):
         is_finished,
         conclude,
     )
+
+
+def test_tables_of_a_library(library, tmp_path):
+    output, job, request = library
+    output = shutil.copytree(output, tmp_path / "output")
+    (output / "failed.csv").write_text("video,reason\nother,it failed\n")
+
+    tables = {path: path.read_bytes() for path in output.glob("*.csv")}
+    jobs = [
+        library_videos.Job(job.path, str(output / "film")),
+        library_videos.Job("gone.mp4", str(output / "other")),
+    ]
+    for name in ("failed.csv", "videos.csv"):
+        for damaged in damages(tables[output / name], name):
+            (output / name).write_bytes(damaged)
+            with contextlib.suppress(InputError):
+                prediction_folder.folders_of([str(output)])
+                library_tables.conclude(str(output), jobs, request, {})
+            for path, content in tables.items():
+                path.write_bytes(content)
 
 
 @pytest.mark.parametrize("index", range(7))

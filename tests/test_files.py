@@ -10,6 +10,7 @@ import pytest
 
 from a2d_tf.core.checked_json import load_json, number, one_of, whole
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.files import read_csv
 from a2d_tf.core.folders import hidden_folder, whole_folder
 from a2d_tf.core.locks import locked
 
@@ -38,6 +39,18 @@ def test_json_of_the_right_kind_is_returned_whole(tmp_path):
     for more in ({}, {"note": None}, {"note": "n"}, {"files": []}):
         path.write_text(json.dumps({**RIGHT, **more}))
         assert load_json(path, KIND, "build it again") == {**RIGHT, **more}
+
+
+def test_each_row_of_a_table_has_a_cell_for_each_column(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text('video,reason\na,"b, c"\n')
+    assert read_csv(path, "remove it") == [["a", "b, c"]]
+    path.write_text("video,reason\na,b\nc;d\n")
+    with pytest.raises(InputError, match="a.csv: row 2 has 1 cells, not 2; remove it"):
+        read_csv(path, "remove it")
+    path.write_text("")
+    with pytest.raises(InputError, match="a.csv: truncated; remove it"):
+        read_csv(path, "remove it")
 
 
 def test_a_field_that_may_be_null_may_not_be_missing(tmp_path):

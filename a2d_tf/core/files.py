@@ -57,17 +57,28 @@ def read_csv(path: Path, remedy: str, count: int | None = None) -> list[list[str
     """Read the rows below the header of a CSV that `write_csv` wrote.
 
     Args:
-      remedy: what to do about a truncated file; ends the error.
+      remedy: what to do about a damaged file; ends the error.
       count: the number of rows that there must be; by default any.
 
     Raises:
-      InputError: the file is truncated.
+      InputError: the file is truncated, or a row has not a cell for each column.
       OSError: it cannot be read.
     """
     text = read_text(path)
-    rows = list(csv.reader(io.StringIO(text, newline="")))[1:]
-    if not text.endswith("\n") or count not in (None, len(rows)):
+    if not text.endswith("\n"):
         raise InputError(f"{path}: truncated; {remedy}")
+    try:
+        header, *rows = csv.reader(io.StringIO(text, newline=""))
+    except csv.Error as error:  # such as a NUL, in Python 3.10
+        raise InputError(f"{path}: damaged ({error}); {remedy}") from error
+    if count not in (None, len(rows)):
+        raise InputError(f"{path}: truncated; {remedy}")
+    for number, row in enumerate(rows, 1):
+        if len(row) != len(header):
+            raise InputError(
+                f"{path}: row {number} has {len(row)} cells, not {len(header)};"
+                f" {remedy}"
+            )
     return rows
 
 

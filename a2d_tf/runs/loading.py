@@ -107,6 +107,7 @@ def load(
 
 
 def _assign_packed(network, path):
+    """Assign the weights of a packed model to a network."""
     try:
         stored = files.read_npz(path)
         for name, variable in transfer.variables(network).items():

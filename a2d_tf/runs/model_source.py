@@ -1,6 +1,6 @@
 """What a network is loaded from: chosen by flags, and identified.
 
-Neither loads the network, nor TensorFlow.
+Neither needs the network, or TensorFlow.
 """
 
 from __future__ import annotations

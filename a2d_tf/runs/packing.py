@@ -98,6 +98,7 @@ def _without_start(config):
 
 
 def _copy_current_scores(workdir, folder):
+    """Copy the scores of a run's test split, if the run is still the same."""
     scores_folder = scores.folder_of(workdir)
     records = run_folder.record_facts(workdir)["source"]
     if scores.are_current(workdir, scores_folder, records):
