@@ -242,9 +242,10 @@ def prepare() -> None:
     # a name that it cannot show ends no command
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    # TensorFlow imports distutils, for which setuptools would put all of itself.
-    if "_distutils_hack" in sys.modules:
-        sys.modules["_distutils_hack"].remove_shim()
+    # TensorFlow 2.15 imports distutils, in whose place setuptools loads all of itself.
+    hook = sys.modules.get("_distutils_hack")
+    if hook is not None and hasattr(hook, "remove_shim"):  # not from Python 3.12 on
+        hook.remove_shim()
     # Importing TensorFlow makes some 300000 objects that stay. Python looks for garbage
     # after every 700 new ones, which takes a fifth of the time of the import.
     gc.set_threshold(50_000)
