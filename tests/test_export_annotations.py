@@ -312,6 +312,16 @@ def test_a_detection_without_action_has_none_when_it_is_read(form, tmp_path):
     assert count == len(shapes)
 
 
+def test_a_label_of_labelme_that_would_be_two_names_is_an_error(tmp_path):
+    track = ragged().tracks[0]
+    shapes = [dataclasses.replace(s, action="__undefined__") for s in track.shapes]
+    track = dataclasses.replace(track, actor="polar-bear", shapes=tuple(shapes))
+    video = dataclasses.replace(ragged(), tracks=(track,))
+    with pytest.raises(InputError, match="'polar-bear', without .* choose another"):
+        files.save(video, str(tmp_path / "a"), "labelme")
+    assert not (tmp_path / "a").exists()
+
+
 def test_a_track_whose_number_no_pixel_can_hold_is_an_error(tmp_path):
     track = dataclasses.replace(ragged().tracks[0], id=65536)
     video = dataclasses.replace(ragged(), tracks=(track,))

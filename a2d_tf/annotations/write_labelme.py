@@ -19,12 +19,16 @@ import numpy as np
 from a2d_tf.annotations.conventions import UNDEFINED
 from a2d_tf.annotations.outlines import crop, polygons
 from a2d_tf.annotations.tracked_video import Shape, TrackedVideo
+from a2d_tf.core.errors import InputError, quoted
 
 
 def write(video: TrackedVideo, *, masks: bool) -> Iterator[tuple[str, bytes]]:
     """Yield (name, content) of the files; their shapes are masks, or else polygons.
 
     Without masks in the video they are rectangles.
+
+    Raises:
+      InputError: a label would be read as other names.
     """
     if video.boxes_only:
         shape_type = "rectangle"
@@ -36,9 +40,7 @@ def write(video: TrackedVideo, *, masks: bool) -> Iterator[tuple[str, bytes]]:
     for frame, tracked_shapes in video.by_frame().items():
         labelme_shapes = []
         for track, shape in tracked_shapes:
-            label = track.actor
-            if shape.action != UNDEFINED:
-                label += f"-{shape.action}"
+            label = _label(track.actor, shape.action)
             for points, png in _parts(shape, shape_type):
                 labelme_shape: dict[str, Any] = {
                     "label": label,
@@ -62,6 +64,17 @@ def write(video: TrackedVideo, *, masks: bool) -> Iterator[tuple[str, bytes]]:
         }
         path = pathlib.PurePosixPath(video.name, image).with_suffix(".json")
         yield str(path), json.dumps(content, indent=1).encode() + b"\n"
+
+
+def _label(actor: str, action: str) -> str:
+    if action != UNDEFINED:
+        return f"{actor}-{action}"
+    if "-" in actor:
+        raise InputError(
+            f"--format=labelme: {quoted(actor)}, without an action, would be read as an"
+            " actor and its action; choose another --format"
+        )
+    return actor
 
 
 def _parts(shape: Shape, shape_type: str) -> list[tuple[list, str | None]]:
