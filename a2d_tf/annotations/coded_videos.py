@@ -214,6 +214,9 @@ def _lost_behaviours(
     for video_annotations in coded_videos.values():
         for frame in video_annotations.frames.values():
             for instance in frame.instances:
+                if instance.coded is not None:
+                    actions.add(instance.coded)
+                    continue
                 pair = names.pair(instance)
                 if pair is not None:
                     actions.add(pair[1])
