@@ -214,7 +214,7 @@ def test_what_no_annotated_frame_shows_is_an_error_by_name_and_seconds(tmp_path)
     path = events(tmp_path / "e.csv", rows)
     words = (
         r"line 9: no annotated frame is within the coded times of behaviour 'groom'"
-        r" \(0.3 s\); annotate one from 0.5 to 0.8 s of 'yard', or leave it out.*null"
+        r" \(0.3 s\); annotate one from second 0.5 to 0.8 of 'yard', or leave it out.*null"
     )
     with pytest.raises(InputError, match=words):
         opened(tmp_path, boxes, path)
@@ -234,8 +234,9 @@ def test_an_animal_is_not_idle_while_it_does_what_is_left_out(tmp_path):
 def test_a_name_that_is_a_subject_and_a_behaviour_is_not_left_out(tmp_path):
     boxes = [(frame, "mouse", None, None) for frame in (1, 2, 3)]
     path = events(tmp_path / "e.csv", [*state("run", "rest"), *state("run", "run")])
-    with pytest.raises(InputError, match="'run' is a subject and a behaviour"):
-        opened(tmp_path, boxes, path, subjects={"run": None})
+    for target in (None, {"yard": None}):
+        with pytest.raises(InputError, match="'run' is a subject and a behaviour"):
+            opened(tmp_path, boxes, path, subjects={"run": target})
 
 
 def test_a_number_that_is_also_an_actor_may_be_either(tmp_path):

@@ -129,7 +129,7 @@ def _check_left_out(coding: Coding) -> None:
     """Raise InputError if the user leaves out a subject that is also a behaviour."""
     subjects, behaviours = _subjects_and_behaviours(coding)
     for name in sorted(subjects & behaviours):
-        if coding.subjects.get(name, name) is None:
+        if any(coding.leaves_out(name, vid) for vid in _observed_videos(coding)):
             raise InputError(
                 f"--subjects: {quoted(name)} is a subject and a behaviour, so null may"
                 " mean either; rename one in BORIS"
@@ -176,11 +176,11 @@ def _check_all_shown(
         texts.append(f"{coded.kind} {quoted(coded.name)} ({time})")
     first = missing[0]
     bout = first.bouts[0]
+    unit = "image" if first.observation.counts_images else "second"
     raise InputError(
         f"{bout.where}: no annotated frame is within the coded times of"
-        f" {join_names(texts)}; annotate one from {bout.start:g} to {bout.end:g}"
-        f"{' s' if not first.observation.counts_images else ''} of"
-        f" '{first.observation.video}', or leave it out in --subjects:"
+        f" {join_names(texts)}; annotate one from {unit} {bout.start:g} to"
+        f" {bout.end:g} of '{first.observation.video}', or leave it out in --subjects:"
         f" {json.dumps({first.name: None})}"
     )
 
