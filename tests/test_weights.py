@@ -124,6 +124,28 @@ def test_every_variable_and_every_tensor_is_accounted_for(detector):
     )
 
 
+def test_tensors_of_one_name_in_two_files_are_both_accounted_for(tmp_path):
+    """Each file has a stray tensor, and the file for flow parts that flow has not."""
+    flow = imported(["backbone", "rpn"], "keras_resnet101", ())
+    imported().write(tmp_path / "rgb.h5")
+    flow.write(tmp_path / "flow.h5")
+    model = tiny_network.config(
+        **COCO, flow_norm="frozen_bn", flow_convention="keras_resnet101"
+    )
+    training = TrainingConfig(
+        init_rgb=str(tmp_path / "rgb.h5"), init_flow=str(tmp_path / "flow.h5")
+    )
+    network = Network(model, A2D)
+    report = run_start.initialise(network, Config(model, training=training))
+    reason = "not used by the network"
+    skipped = {f"{role} (flow)": reason for role in flow.tensors if "rpn" in role}
+    assert len(skipped) == 7
+    assert report.skipped == {"rpn/background/bias (rgb)": reason, **skipped}
+    assert report.summary().endswith(", 8 tensors skipped")
+    for name in values(network):
+        assert (name in report.loaded) != (name in report.initialised)
+
+
 def test_coco_rows_go_to_the_actors(detector, network):
     report = transfer.load(network, detector)
     after = values(network)

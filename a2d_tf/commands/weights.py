@@ -85,8 +85,7 @@ def import_file(source: str, path: str, output: str) -> None:
     stream = "rgb" if weights.classes else "flow"
     network = Network(ModelConfig(**weights.model_fields(stream)), A2D)
     report = transfer.load(network, weights, stream)
-    used = f"{len(conversion.used)} tensors used"
-    print(f"{path}: {used}, {len(conversion.skipped)} skipped")
+    print(f"{path}: {conversion.counts()}")
     for name in conversion.used:
         print(f"  {name}: used")
     for name in conversion.skipped:

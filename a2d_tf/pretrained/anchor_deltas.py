@@ -22,7 +22,7 @@ _ROUNDED = 1e-3
 
 def anchor_ratios(
     trained: Sequence[float], used: Sequence[Sequence[float]]
-) -> list[float]:
+) -> list[float] | None:
     """Return trained / used anchors for each size of the proposal head, in its order.
 
     Args:
@@ -31,17 +31,17 @@ def anchor_ratios(
         last outputs of the head.
 
     Returns:
-      the ratios; [] if one differs by level, so that the head cannot be adapted.
+      the ratios; None if one differs by level, so that the head cannot be adapted.
     """
     ratios = []
-    head_sizes = max(map(len, used))
-    for position in range(-head_sizes, 0):
+    head_sizes = max(len(sizes) for sizes in used)
+    for rank in range(head_sizes, 0, -1):  # 1 is the largest size of a level
         level_ratios = []
         for trained_size, used_sizes in zip(trained, used):
-            if len(used_sizes) >= -position:
-                level_ratios.append(trained_size / used_sizes[position])
+            if len(used_sizes) >= rank:
+                level_ratios.append(trained_size / used_sizes[-rank])
         if max(level_ratios) > (1 + _ROUNDED) * min(level_ratios):
-            return []
+            return None
         ratios.append(level_ratios[0])
     return ratios
 
@@ -53,7 +53,7 @@ def checked_ratios(model: ModelConfig, weights: Weights) -> list[float]:
       InputError: the weights' deltas cannot be adapted to the network's anchors.
     """
     ratios = anchor_ratios(weights.anchors, model.anchors)
-    if not ratios:
+    if ratios is None:
         sizes = ",".join(f"{size:g}" for size in weights.anchors)
         halves = ",".join(f"{size * 0.5:g}" for size in weights.anchors)
         raise InputError(

@@ -105,11 +105,11 @@ def _import(published: Published) -> Weights:
             f"{path}: missing, or not the published file with md5 {published.md5} from"
             f" {source}"
         )
-    weights, used, skipped = layouts.convert(
+    conversion = layouts.convert(
         published.source, read_tensors(str(path)), str(path), file_digest(path)
     )
-    print(f"{path}: {len(used)} tensors used, {len(skipped)} skipped", flush=True)
-    return weights
+    print(f"{path}: {conversion.counts()}", flush=True)
+    return conversion.weights
 
 
 def _find_in_package(published):

@@ -64,7 +64,17 @@ SOURCES = _sources()
 
 @dataclasses.dataclass(frozen=True)
 class Sizes:
-    """Sizes of the source's network; the defaults are the published ones."""
+    """Sizes of the source's network; the defaults are the published ones.
+
+    Attributes:
+      backbone: a smaller one of the source's family, such as resnet14; empty for the
+        published one.
+      width_multiplier: of the backbone.
+      pyramid, proposals, mask: channels of the feature pyramid, of the proposal network
+        and of the mask head.
+      head: units of the actor head.
+      classes: number of classes without background.
+    """
 
     backbone: str = ""
     width_multiplier: float = 1.0
@@ -87,6 +97,10 @@ class Conversion(NamedTuple):
     weights: Weights
     used: list[str]
     skipped: list[str]
+
+    def counts(self) -> str:
+        """Return the numbers of tensors in words."""
+        return f"{len(self.used)} tensors used, {len(self.skipped)} skipped"
 
 
 def convert(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Mapping
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,7 +16,7 @@ class LoadReport:
     """Accounts for every variable of the network and every tensor of the weights.
 
     Attributes:
-      origin: source of the weights, in one line or two.
+      origin: source of the weights, in a line or more.
       loaded: {variable: tensor}.
       initialised: {variable, variable[class] or variable[input channels]: reason}.
       skipped: {tensor: reason}.
@@ -25,19 +26,6 @@ class LoadReport:
     loaded: dict[str, str]
     initialised: dict[str, str]
     skipped: dict[str, str]
-
-    def then(self, later: LoadReport) -> LoadReport:
-        """Combine with the report of weights that were loaded after these."""
-        initialised = {}
-        for name, reason in self.initialised.items():
-            if name in later.initialised or "[" in name:
-                initialised[name] = reason
-        return LoadReport(
-            origin=f"{self.origin}\n{later.origin}",
-            loaded={**self.loaded, **later.loaded},
-            initialised=initialised,
-            skipped={**self.skipped, **later.skipped},
-        )
 
     def summary(self) -> str:
         """Summarise in a few lines: origin, counts, groups of initialised layers."""
@@ -63,3 +51,29 @@ class LoadReport:
         for tensor, reason in self.skipped.items():
             lines.append(f"  {tensor}: {reason}")
         return "\n".join(lines) + "\n"
+
+
+def join(reports: Mapping[str, LoadReport]) -> LoadReport:
+    """Join the reports of weights that were loaded one after another.
+
+    Files may have tensors of one name, so each tensor is named with its stream.
+
+    Args:
+      reports: {stream: report}, at least one, in the order of loading.
+    """
+    if len(reports) == 1:
+        (report,) = reports.values()
+        return report
+    loaded = {}
+    skipped = {}
+    for stream, report in reports.items():
+        loaded.update(report.loaded)
+        for tensor, reason in report.skipped.items():
+            skipped[f"{tensor} ({stream})"] = reason
+    initialised: dict[str, str] = {}
+    for report in reports.values():
+        for name, reason in report.initialised.items():
+            if name not in loaded:
+                initialised.setdefault(name, reason)
+    origin = "\n".join(report.origin for report in reports.values())
+    return LoadReport(origin, loaded, initialised, skipped)

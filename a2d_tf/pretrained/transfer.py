@@ -281,41 +281,43 @@ def _fill(network, source):
     initialised = {}
     skipped = dict.fromkeys(source.tensors, "not used by the network")
     for name, variable in variables(network).items():
-        key, reason = source.match(name)
-        if key is None:
-            initialised[name] = reason
+        match = source.match(name)
+        if match.tensor is None:
+            initialised[name] = match.reason
             continue
+        key = match.tensor
         tensor = source.tensors[key]
         layer = name.split("/")[0]
-        classes = network_classes.get(layer, [()])
-        source_classes = source.classes.get(layer, [""])
+        rows = None
+        if layer in source.classes:
+            rows = _ClassRows.match(network_classes[layer], source.classes[layer])
+
         if name in input_kernels and _reads_rgb_alone(tensor, variable):
             # Zeros for flow, so that the head begins as it was.
-            zeros = np.zeros_like(tensor)
-            variable.assign(np.concatenate([tensor, zeros], axis=2))
+            variable.assign(np.concatenate([tensor, np.zeros_like(tensor)], axis=2))
             loaded[name] = f"{key} (input channels of RGB)"
             initialised[f"{name}[input channels of flow]"] = (
                 "zero: the tensor reads RGB only"
             )
-        elif not _have_same_rows(variable, classes, tensor, source_classes):
-            reason = f"has shape {tuple(tensor.shape)}, not {tuple(variable.shape)}"
+        elif not _fits(variable, tensor, rows):
+            problem = f"has shape {tuple(tensor.shape)}, not {tuple(variable.shape)}"
             if source.is_strict:
                 raise InputError(
-                    f"{source.origin}: {key} {reason} of the network's {name};"
+                    f"{source.origin}: {key} {problem} of the network's {name};"
                     f" {_SIZE_FLAGS}"
                 )
-            initialised[name] = f"{key} {reason}"
-            skipped[key] = reason
+            initialised[name] = f"{key} {problem}"
+            skipped[key] = problem
             continue
-        elif layer not in source.classes or _have_one_size(classes, source_classes):
+        elif rows is None or rows.are_of_one_size:
             variable.assign(tensor)
             loaded[name] = key
+        elif not rows.sources:
+            initialised[name] = "no class names in common"
+            skipped[key] = "no class names in common"
+            continue
         else:
-            rows = _assign_rows(variable, tensor, classes, source_classes)
-            if not rows.assigned:
-                initialised[name] = "no class names in common"
-                skipped[key] = "no class names in common"
-                continue
+            rows.assign(variable, tensor)
             loaded[name] = f"{key} ({', '.join(rows.assigned)})"
             for missing_class in rows.missing:
                 initialised[f"{name}[{missing_class}]"] = "no class of that name"
@@ -360,54 +362,74 @@ def _reads_rgb_alone(tensor, kernel):
     return tuple(kernel.shape) == (height, width, 2 * channels, filters)
 
 
-def _have_same_rows(variable, classes, tensor, source_classes):
-    """Return whether shapes agree, the last dimension in the size of one class."""
-    size = variable.shape[-1] / len(classes)
-    source_size = tensor.shape[-1] / len(source_classes)
-    return (*variable.shape[:-1], size) == (*tensor.shape[:-1], source_size)
-
-
-def _have_one_size(classes, source_classes):
-    """Return whether both have one anchor size a level, which fits by any name."""
-    return classes == [_ONE_SIZE] and tuple(source_classes) == _ONE_SIZE
-
-
-class _AssignedRows(NamedTuple):
-    """What became of the rows of a class layer.
+@dataclasses.dataclass(frozen=True)
+class _ClassRows:
+    """The classes of a layer, and which of them its source has too.
 
     Attributes:
-      assigned: classes, as 'name' or 'name <- name in the source'.
+      count, source_count: numbers of classes.
+      sources: {row of a class: its row in the source}.
+      assigned: these classes, as 'name' or 'name <- name in the source'.
       missing: names of the others.
+      are_of_one_size: whether both are anchors of one size a level, which fit by any
+        name.
     """
 
+    count: int
+    source_count: int
+    sources: dict[int, int]
     assigned: list[str]
     missing: list[str]
+    are_of_one_size: bool
+
+    @classmethod
+    def match(
+        cls, classes: list[tuple[str, ...]], source_classes: Sequence[str]
+    ) -> _ClassRows:
+        """Match classes, each with its possible names, with those of a source."""
+        sources = {}
+        assigned = []
+        missing = []
+        for row, names in enumerate(classes):
+            matches = [name for name in names if name in source_classes]
+            if not matches:
+                missing.append(names[0])
+                continue
+            sources[row] = source_classes.index(matches[0])
+            if matches[0] == names[0]:
+                assigned.append(names[0])
+            else:
+                assigned.append(f"{names[0]} <- {matches[0]}")
+        return cls(
+            count=len(classes),
+            source_count=len(source_classes),
+            sources=sources,
+            assigned=assigned,
+            missing=missing,
+            are_of_one_size=classes == [_ONE_SIZE]
+            and tuple(source_classes) == _ONE_SIZE,
+        )
+
+    def assign(self, variable: tf.Variable, tensor: np.ndarray | tf.Variable) -> None:
+        """Assign the rows that both have.
+
+        Args:
+          variable: [..., count * k].
+          tensor: [..., source_count * k].
+        """
+        source = np.asarray(tensor)
+        rows = variable.numpy().reshape(*variable.shape[:-1], self.count, -1)
+        source_rows = source.reshape(*source.shape[:-1], self.source_count, -1)
+        for row, source_row in self.sources.items():
+            rows[..., row, :] = source_rows[..., source_row, :]
+        variable.assign(rows.reshape(variable.shape))
 
 
-def _assign_rows(variable, tensor, classes, source_classes):
-    """Assign the rows of a class layer whose classes have the same name.
-
-    Args:
-      variable: [..., len(classes) * k].
-      tensor: [..., len(source_classes) * k].
-      classes: of the variable, each with its possible names.
-      source_classes: names of the tensor's classes.
-    """
-    source = np.asarray(tensor)
-    rows = variable.numpy().reshape(*variable.shape[:-1], len(classes), -1)
-    source_rows = source.reshape(*source.shape[:-1], len(source_classes), -1)
-    assigned = []
-    missing = []
-    for row, names in enumerate(classes):
-        matches = [name for name in names if name in source_classes]
-        if not matches:
-            missing.append(names[0])
-            continue
-        source_row = source_classes.index(matches[0])
-        rows[..., row, :] = source_rows[..., source_row, :]
-        if matches[0] == names[0]:
-            assigned.append(names[0])
-        else:
-            assigned.append(f"{names[0]} <- {matches[0]}")
-    variable.assign(rows.reshape(variable.shape))
-    return _AssignedRows(assigned, missing)
+def _fits(variable, tensor, rows):
+    """Return whether shapes agree; the last dimension in the size of one class."""
+    size = variable.shape[-1]
+    source_size = tensor.shape[-1]
+    if rows is not None:
+        size /= rows.count
+        source_size /= rows.source_count
+    return (*variable.shape[:-1], size) == (*tensor.shape[:-1], source_size)

@@ -21,7 +21,7 @@ from a2d_tf.data.manifest import Manifest
 from a2d_tf.model import backbones
 from a2d_tf.model.frozen_norms import FROZEN
 from a2d_tf.model.network import Network
-from a2d_tf.pretrained import cache, transfer
+from a2d_tf.pretrained import cache, load_report, transfer
 from a2d_tf.pretrained.load_report import LoadReport
 from a2d_tf.pretrained.weights_file import Weights
 from a2d_tf.runs import run_folder
@@ -182,20 +182,21 @@ def initialise(network: Network, config: Config) -> LoadReport | None:
     training = config.training
     if training.zero_shot_actor:
         _check_withheld(training)
-    report = None
     if training.init_run:
         run_folder.check_network(training.init_run, config, network.labels)
         path = restore(network, training.init_run)
         loaded = {name: name for name in transfer.variables(network)}
-        report = LoadReport(path, loaded, {}, {})
-    elif training.init_checkpoint:
-        report = _warm_start(network, config, training.init_checkpoint)
+        return LoadReport(path, loaded, {}, {})
+    if training.init_checkpoint:
+        return _warm_start(network, config, training.init_checkpoint)
+    reports = {}
     for stream in ("rgb", "flow"):
         path = cache.resolve(getattr(training, f"init_{stream}"))
         if path:
-            stream_report = transfer.load(network, Weights.read(path), stream)
-            report = report.then(stream_report) if report else stream_report
-    return report
+            reports[stream] = transfer.load(network, Weights.read(path), stream)
+    if not reports:
+        return None
+    return load_report.join(reports)
 
 
 def _check_withheld(training: TrainingConfig) -> None:
