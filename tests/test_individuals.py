@@ -13,7 +13,7 @@ from a2d_tf.core.labels import A2D
 from a2d_tf.data import mini_plan, mini_scene
 from a2d_tf.data.segmentations import encode_mask
 from a2d_tf.evaluation.metrics import hota, tracks
-from a2d_tf.ops import tracking
+from a2d_tf.ops import track_groups, tracking
 from a2d_tf.video import streaming
 from a2d_tf.video.predictor import Predictor
 
@@ -74,7 +74,7 @@ def test_each_kind_has_its_own_number():
 )
 def test_what_is_no_number_of_individuals_is_named(text):
     with pytest.raises(InputError, match=f"--max_tracks={text}"):
-        tracking.Linking(max_tracks=text).limits(A2D)
+        track_groups.parse(text, A2D)
 
 
 def clips():

@@ -8,8 +8,23 @@ see the same clip.
 from __future__ import annotations
 
 import functools
+from typing import NamedTuple
 
 import tensorflow as tf
+
+
+class Placed(NamedTuple):
+    """Frames on the canvas.
+
+    Attributes:
+      rgb: uint8 [N, H, W, 3].
+      flow: float32 [N, H, W, 2], (u, v) in pixels of the canvas.
+      size: int32 [2], height and width of the frames inside.
+    """
+
+    rgb: tf.Tensor
+    flow: tf.Tensor
+    size: tf.Tensor
 
 
 def decode_jpegs(images: tf.Tensor, channels: int) -> tf.Tensor:
@@ -56,19 +71,13 @@ def scale_vectors(flow: tf.Tensor, factors: tf.Tensor) -> tf.Tensor:
     return tf.reshape(rows, shape)
 
 
-def place(
-    rgb: tf.Tensor, flow: tf.Tensor, canvas: tuple[int, int]
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+def place(rgb: tf.Tensor, flow: tf.Tensor, canvas: tuple[int, int]) -> Placed:
     """Resize and pad frames to the canvas.
 
     Args:
       rgb: uint8 [N, h, w, 3].
       flow: float32 [N, h, w, 2], (u, v) in pixels.
       canvas: (height, width).
-
-    Returns:
-      (rgb uint8 [N, H, W, 3], flow float32 [N, H, W, 2], size int32 [2] of the frame
-      inside).
     """
     with tf.device("CPU:0"):  # where shapes are: a GPU's answers would be waited for
         size = tf.shape(rgb)[1:3]
@@ -88,4 +97,4 @@ def place(
     flow = tf.pad(flow, padding)
     rgb.set_shape([None, *canvas, 3])
     flow.set_shape([None, *canvas, 2])
-    return rgb, flow, new_size
+    return Placed(rgb, flow, size=new_size)

@@ -16,13 +16,12 @@ import collections
 import dataclasses
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.ops import regions
+from a2d_tf.ops import regions, track_groups
 from a2d_tf.ops.regions import Region
 from a2d_tf.ops.track_labels import Detection, read_label, vote_actor
 
@@ -52,49 +51,44 @@ class Linking:
         answer.
       patience: answered frames in a row that may miss an actor before its track is
         lost.
-      max_tracks: the number of individuals, such as "4" or "mouse=2,wheel=1"; actors
-        that are not named have any number. None: a track that is lost ends, and the
-        actor begins another.
+      max_tracks: the number of individuals, see `track_groups.parse`. None: a track
+        that is lost ends, and the actor begins another.
     """
 
     window: int = 9
     patience: int = 8
     max_tracks: str | None = None
 
-    def limits(self, labels: LabelSpace) -> tuple[list[int], list[float]]:
-        """Return the group of each actor, and the most tracks of each group.
-
-        Instances are linked within a group: a named actor alone, or all others.
-
-        Raises:
-          InputError: `max_tracks` is no number of individuals, or names no actor of
-            `labels`.
-        """
-        groups = [0 for _ in labels.actors]
-        most_tracks = [math.inf]
-        if not self.max_tracks:
-            return groups, most_tracks
-        for part in self.max_tracks.split(","):
-            actor, equals, count = part.rpartition("=")
-            if actor in labels.actors:
-                is_valid = groups[labels.actors.index(actor)] == 0  # named once
-            else:
-                is_valid = part == self.max_tracks and not equals
-            if not is_valid or not count.isdecimal() or int(count) < 1:
-                raise InputError(
-                    f"--max_tracks={self.max_tracks}: '{part}' is not a number of"
-                    " individuals; use one for all, or ACTOR=NUMBER with actors from"
-                    f" {', '.join(labels.actors)}"
-                )
-            if equals:
-                groups[labels.actors.index(actor)] = len(most_tracks)
-                most_tracks.append(int(count))
-            else:
-                most_tracks[0] = int(count)
-        return groups, most_tracks
-
 
 LINKING = Linking()
+
+
+class FoundInstances(Protocol):
+    """The N instances of an answered frame, by descending p(actor)."""
+
+    @property
+    def boxes(self) -> np.ndarray:
+        """[N, 4], y1, x1, y2, x2, pixels."""
+
+    @property
+    def codes(self) -> np.ndarray:
+        """int [N], pairs of actor and action; see `LabelSpace`."""
+
+    @property
+    def scores(self) -> np.ndarray:
+        """[N], of the codes."""
+
+    @property
+    def masks(self) -> Sequence[dict]:
+        """N RLEs."""
+
+    @property
+    def actor_scores(self) -> np.ndarray:
+        """[N, |X|], p(actor)."""
+
+    @property
+    def action_scores(self) -> np.ndarray:
+        """[N, |Y|], p(action)."""
 
 
 @dataclasses.dataclass(eq=False)
@@ -103,7 +97,7 @@ class Track:
 
     Attributes:
       id: 1, 2, ... in the order of appearance.
-      group: of `Linking.limits`.
+      group: see `track_groups.Groups`.
       detections: those of the last `Linking.window` frames with it, the newest last.
       last_seen: index of the last answered frame in which it was seen.
       region: where it was in that frame.
@@ -127,7 +121,7 @@ class _Sight:
 
     Attributes:
       actor: a 0-based index.
-      group: of `Linking.limits`.
+      group: see `track_groups.Groups`.
       sureness: p(any actor).
     """
 
@@ -204,14 +198,14 @@ class Tracker:
     def __init__(self, labels: LabelSpace, linking: Linking = LINKING) -> None:
         self._labels = labels
         self._linking = linking
-        self._groups, self._most_tracks = linking.limits(labels)
+        self._groups = track_groups.parse(linking.max_tracks, labels)
         self._tracks: list[Track] = []
         self._index = -1
         self._last_id = 0
         self.lost: dict[int, bool] = {}
         self.extra = 0
 
-    def add(self, instances: Any) -> list[Track | None]:
+    def add(self, instances: FoundInstances) -> list[Track | None]:
         """Follow the individuals into the next answered frame.
 
         An instance goes to the track whose last mask it overlaps most, first among
@@ -220,9 +214,6 @@ class Tracker:
         number of individuals is known, and all have a track, it continues the nearest
         one that this frame misses, wherever it is. Of instances that lie on one
         another, one has a track.
-
-        Args:
-          instances: N, with masks as RLEs, by descending p(actor); see `follow`.
 
         Returns:
           the track of each instance, or None.
@@ -257,7 +248,7 @@ class Tracker:
         self.lost = {}
         for track in self._tracks:
             if track.last_seen == oldest - 1:
-                self.lost[track.id] = math.isinf(self._most_tracks[track.group])
+                self.lost[track.id] = math.isinf(self._groups.most_tracks[track.group])
         self._tracks = [track for track in self._tracks if not self.lost.get(track.id)]
         return [track for track in self._tracks if track.last_seen >= oldest]
 
@@ -271,7 +262,7 @@ class Tracker:
             sights.append(
                 _Sight(
                     actor=actor,
-                    group=self._groups[actor],
+                    group=self._groups.of_actors[actor],
                     region=Region(instances.boxes[i], instances.masks[i]),
                     detection=Detection(
                         frame_index=self._index,
@@ -329,7 +320,7 @@ class Tracker:
                 )
                 if distance > NEAR * (small + large) / 2:
                     continue
-                is_unlimited = math.isinf(self._most_tracks[track.group])
+                is_unlimited = math.isinf(self._groups.most_tracks[track.group])
                 is_alike = is_unlimited and small >= ALIKE * large
                 if is_alike or sight.actor == actor:
                     links.append(_Link((distance, track.id, i), i, track))
@@ -347,7 +338,7 @@ class Tracker:
             if frame.is_linked(i) or self._is_misread(sight, followed, overlaps[i]):
                 continue
             count = sum(track.group == sight.group for track in self._tracks)
-            if count == self._most_tracks[sight.group]:
+            if count == self._groups.most_tracks[sight.group]:
                 waiting.append(i)
             elif sight.sureness >= SURE:
                 self._last_id += 1
@@ -369,7 +360,7 @@ class Tracker:
         """
         for track, overlap in zip(followed, overlaps):
             is_missed = track.last_seen < self._index
-            is_limited = self._most_tracks[track.group] < math.inf
+            is_limited = self._groups.most_tracks[track.group] < math.inf
             if overlap >= MIN_IOU_OTHER and is_missed:
                 if is_limited and track.group != sight.group:
                     return True
@@ -437,7 +428,7 @@ class _Linked(NamedTuple):
 
 
 def follow(
-    answers: Iterable[tuple[Any, Any]],
+    answers: Iterable[tuple[Any, FoundInstances]],
     labels: LabelSpace,
     linking: Linking = LINKING,
     *,
@@ -450,9 +441,7 @@ def follow(
     after it are there.
 
     Args:
-      answers: (frame, its N instances) in order. Instances have the attributes
-        boxes [N, 4] (y1, x1, y2, x2), codes [N], scores [N], masks (N RLEs),
-        actor_scores [N, |X|] and action_scores [N, |Y|].
+      answers: (frame, its instances) in order; a frame may be anything.
       joint: as for `read_label`.
 
     Yields:

@@ -115,7 +115,7 @@ def predict_frames(
       stops: the video ends as soon as this is not empty.
 
     Raises:
-      InputError: a frame that cannot be read, or as of `tracking.Linking.limits`.
+      InputError: a frame that cannot be read, or as of `track_groups.parse`.
     """
     frames = _needed_frames(reader, span, stream_clips.reach(predictor.info), stops)
     answers = _in_thread(find_instances(predictor, frames, span), ahead=2)
