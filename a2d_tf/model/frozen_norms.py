@@ -1,17 +1,15 @@
 """Frozen norms, folded into the kernels of their convolutions.
 
 A frozen norm scales and shifts channels by constants, so that a convolution with a
-folded kernel and a bias computes the same. A `ConvNorm` asks `fold` for both.
-
-Inside of a `JoinedNorms` model they are there already: before the model runs its
-layers, it folds the norms of all of them in a few operations, and `fold` finds the
-results in `_FOLDED`.
+folded kernel and a bias computes the same. A `ConvNorm` folds its own by `fold`, unless
+it belongs to a `JoinedNorms` model: before the model runs its layers, it folds the
+norms of all of them in a few operations, and lends the results to the layers.
 """
 
 from __future__ import annotations
 
-import contextvars
 import itertools
+import threading
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,8 +19,29 @@ from a2d_tf.model.autograph import without_autograph
 
 FROZEN = ("frozen_bn", "frozen_stats")
 """Values of --norm whose statistics stay as they were loaded."""
-_FOLDED: contextvars.ContextVar[dict] = contextvars.ContextVar("folded", default={})
-"""{id of a layer: its folded (kernel, bias)}, while a `JoinedNorms` runs."""
+
+
+class Folded(NamedTuple):
+    """A convolution that computes the same as one with a frozen norm.
+
+    Attributes:
+      kernel: of the convolution.
+      bias: a value for each channel.
+    """
+
+    kernel: tf.Tensor
+    bias: tf.Tensor
+
+
+class LentFolds(threading.local):
+    """What a `JoinedNorms` model lends its layers while it runs in this thread.
+
+    Attributes:
+      by_layer: {name of a layer: its Folded}; empty while the model does not run.
+    """
+
+    def __init__(self) -> None:
+        self.by_layer: dict[str, Folded] = {}
 
 
 class Statistics(NamedTuple):
@@ -34,39 +53,45 @@ class Statistics(NamedTuple):
     variance: tf.Tensor
 
 
-def fold(layer: Any) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return the kernel and the bias of a ConvNorm with a frozen norm."""
-    joined = _FOLDED.get().get(id(layer))
-    if joined:
-        return joined
+def fold(layer: Any) -> Folded:
+    """Fold the frozen norm of a ConvNorm."""
     statistics = Statistics(layer.gamma, layer.beta, layer.mean, layer.variance)
     scale, offset = _affine(statistics, layer.epsilon)
-    return layer.kernel * scale, offset
+    return Folded(layer.kernel * scale, offset)
 
 
 class JoinedNorms(tf.keras.Model):
     """A functional model that folds all its frozen norms at once.
 
     That takes a few operations rather than five for each norm.
+
+    Args:
+      inputs, outputs, name: as of a functional model.
+      on_gpu: whether TensorFlow computes on a GPU.
     """
 
-    on_gpu = False  # set by the network
+    def __init__(self, inputs: Any, outputs: Any, *, name: str, on_gpu: bool) -> None:
+        super().__init__(inputs, outputs, name=name)
+        self.on_gpu = on_gpu
+        self._folds = LentFolds()
+        for layer in self._layers_with(FROZEN):
+            layer.lent_folds = self._folds
 
     @without_autograph
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        folded: dict = {}
+        folds: dict[str, Folded] = {}
         if self.on_gpu:
             # All at once: launches take longer than gradients of constants.
-            folded.update(_fold_all(self._layers_with(FROZEN), stack_kernels=True))
+            folds.update(_fold_all(self._layers_with(FROZEN), stack_kernels=True))
         else:
             # Each norm by itself, so that the constants of frozen_bn get no gradient.
             for norm in FROZEN:
-                folded.update(_fold_all(self._layers_with([norm]), stack_kernels=False))
-        before = _FOLDED.set(folded)
+                folds.update(_fold_all(self._layers_with([norm]), stack_kernels=False))
+        self._folds.by_layer = folds
         try:
             return super().call(inputs, training, mask)
         finally:
-            _FOLDED.reset(before)
+            self._folds.by_layer = {}
 
     def _layers_with(self, norms):
         """Return its layers with one of these norms."""
@@ -74,7 +99,7 @@ class JoinedNorms(tf.keras.Model):
 
 
 def _fold_all(layers, stack_kernels):
-    """Fold the norms of layers: {id of a layer: its (kernel, bias)}."""
+    """Fold the norms of layers: {name of a layer: its Folded}."""
     if not layers:
         return {}
     layers = sorted(layers, key=_kernel_shape)
@@ -98,7 +123,7 @@ def _fold_all(layers, stack_kernels):
         if layer.norm == "frozen_bn":
             # Spares a sum over the gradient of the activations.
             bias = tf.stop_gradient(bias)
-        folded[id(layer)] = kernel, bias
+        folded[layer.name] = Folded(kernel, bias)
     return folded
 
 

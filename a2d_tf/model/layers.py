@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from a2d_tf.model import frozen_norms
 from a2d_tf.model.autograph import without_autograph
-from a2d_tf.model.frozen_norms import FROZEN
+from a2d_tf.model.frozen_norms import FROZEN, Folded, LentFolds
 
 # Output layers start near zero, so that an untrained network predicts all classes
 # alike.
@@ -137,10 +137,12 @@ class ConvNorm(tf.keras.layers.Layer):
     """
 
     rectify = staticmethod(tf.nn.relu)
+    lent_folds: LentFolds | None = None
+    """Set by the `JoinedNorms` model that the layer belongs to, if any."""
 
     def __init__(
         self,
-        filters: int | None,
+        filters: int,
         size: int,
         strides: int = 1,
         norm: str = "none",
@@ -207,10 +209,12 @@ class ConvNorm(tf.keras.layers.Layer):
             x = tf.nn.bias_add(x, tf.cast(bias, x.dtype))
         return self.rectify(x) if self.relu else x
 
-    def folded(self) -> tuple[tf.Tensor, tf.Tensor]:
+    def folded(self) -> Folded:
         """Return kernel and bias of the equivalent convolution without frozen norm."""
         if self.norm == "none":
-            return self.kernel, self.bias
+            return Folded(self.kernel, self.bias)
+        if self.lent_folds is not None and self.lent_folds.by_layer:
+            return self.lent_folds.by_layer[self.name]
         return frozen_norms.fold(self)
 
     def convolve(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:

@@ -1,8 +1,8 @@
 """The five-term loss (paper, Eq. 1 and 2): objectness, boxes, actor, action, mask.
 
-Each term is (sum, count), so that the sums of several devices can be divided by the
-count of all of them. Rows that do not count, such as padding, add to neither. B is the
-batch, R the rows of a frame: sampled anchors or RoIs.
+A `Term` is a sum and its divisor, so that the sums of several devices can be divided by
+the divisors of all of them. Rows that do not count, such as padding, add to neither. B
+is the batch, R the rows of a frame: sampled anchors or RoIs.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def smooth_l1(error: tf.Tensor, beta: float) -> tf.Tensor:
 def counted_sum(values: tf.Tensor, counted: tf.Tensor) -> Term:
     """Return the sum of the values [B, R] that count, bool [B, R], and their number."""
     mask = tf.cast(counted, tf.float32)
-    return tf.reduce_sum(values * mask), tf.reduce_sum(mask)
+    return Term(total=tf.reduce_sum(values * mask), divisor=tf.reduce_sum(mask))
 
 
 def objectness(logits: tf.Tensor, positive: tf.Tensor, counted: tf.Tensor) -> Term:
@@ -59,10 +59,10 @@ def box_regression(
       normaliser: 'positives' for the mean over the positives and their four deltas, or
         'samples' to divide by all rows that count.
     """
-    total, positives = counted_sum(smooth_l1(deltas - targets, beta), positive)
+    term = counted_sum(smooth_l1(deltas - targets, beta), positive)
     if normaliser == "positives":
-        return total, 4.0 * positives
-    return total, tf.reduce_sum(tf.cast(counted, tf.float32))
+        return term._replace(divisor=4.0 * term.divisor)
+    return term._replace(divisor=tf.reduce_sum(tf.cast(counted, tf.float32)))
 
 
 def actor_class(logits: tf.Tensor, classes: tf.Tensor, counted: tf.Tensor) -> Term:
@@ -93,8 +93,8 @@ def action_class(
       withheld: bool [B, R], the rows whose labels are withheld.
     """
     values = tf.nn.sparse_softmax_cross_entropy_with_logits(actions, logits)
-    total, _ = counted_sum(values, counted & ~withheld)
-    return total, tf.reduce_sum(tf.cast(counted, tf.float32))
+    term = counted_sum(values, counted & ~withheld)
+    return term._replace(divisor=tf.reduce_sum(tf.cast(counted, tf.float32)))
 
 
 def mask(logits: tf.Tensor, truth: tf.Tensor, positive: tf.Tensor) -> Term:

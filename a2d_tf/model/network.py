@@ -117,8 +117,6 @@ class Network(tf.Module):
         self._make_heads(convention)
         with _precision(compute.precision):
             self._build(Builder(model_config, convention, self.on_gpu))
-        for model in (self.backbones, self.temporal_fusion, self.rpn):
-            model.on_gpu = self.on_gpu
 
     def _make_heads(self, convention):
         """Make the heads, without their layers."""

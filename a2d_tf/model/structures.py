@@ -12,8 +12,19 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-Term = tuple[tf.Tensor, tf.Tensor]
-"""A loss or a figure as (sum, count): replicas add up both before they divide."""
+
+class Term(NamedTuple):
+    """A loss or a figure before division: replicas add up both before they divide.
+
+    Attributes:
+      total: sum over the rows that count.
+      divisor: usually their number.
+    """
+
+    total: tf.Tensor
+    divisor: tf.Tensor
+
+
 Terms = dict[str, list[Term]]
 """{name of `heads.LOSS_TERMS`: terms whose quotients add up}."""
 

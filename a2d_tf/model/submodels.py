@@ -65,9 +65,8 @@ def build_backbones(builder: Builder, readout: Readout | None) -> Backbones:
         maps = builder.backbone(vectors, "flow", config.motion_norm)
         all_maps += maps
         outputs["flow"] = fpn.fpn(maps, config.fpn_channels, "flow_fpn")
-    return Backbones(
-        JoinedNorms(inputs, outputs, name="backbones"), all_maps, readout_maps
-    )
+    model = JoinedNorms(inputs, outputs, name="backbones", on_gpu=builder.on_gpu)
+    return Backbones(model, all_maps, readout_maps)
 
 
 def _scale_flow(flow, scale, bound):
@@ -95,7 +94,7 @@ def build_temporal_fusion(builder: Builder) -> JoinedNorms:
     if config.use_flow:
         levels = zip(fused, aggregate("flow"))
         fused = [tf.concat([rgb, flow], axis=-1) for rgb, flow in levels]
-    return JoinedNorms(inputs, fused, name="temporal_fusion")
+    return JoinedNorms(inputs, fused, name="temporal_fusion", on_gpu=builder.on_gpu)
 
 
 def build_rpn(builder: Builder, proposals: Proposals) -> JoinedNorms:
@@ -103,7 +102,7 @@ def build_rpn(builder: Builder, proposals: Proposals) -> JoinedNorms:
     pyramid = builder.pyramid()
     p6 = pyramid[-1][:, ::2, ::2, :]
     outputs = proposals.build([*pyramid, p6], builder.config.rpn_channels)
-    return JoinedNorms(pyramid, outputs, name="rpn")
+    return JoinedNorms(pyramid, outputs, name="rpn", on_gpu=builder.on_gpu)
 
 
 def build_roi_heads(

@@ -34,7 +34,7 @@ def forward(
 
     Returns:
       (terms, health): health maps `proposal_recall` (of instances, at IoU 0.5) and
-      `positives` (positive RoIs per frame) to (sum, count), and is empty in phase
+      `positives` (positive RoIs per frame) to its `Term`, and is empty in phase
       'refiner'.
     """
     truth = BatchTruth.of(batch)
@@ -108,8 +108,8 @@ def _health(truth: BatchTruth, proposals: tf.Tensor, rows: Rows) -> dict[str, Te
     frames = tf.reduce_sum(tf.cast(truth.annotated, tf.float32))
     positives = tf.reduce_sum(tf.cast(rows.positive, tf.float32))
     return {
-        "proposal_recall": (tf.reduce_sum(recalled), tf.reduce_sum(present)),
-        "positives": (positives, frames),
+        "proposal_recall": Term(tf.reduce_sum(recalled), tf.reduce_sum(present)),
+        "positives": Term(positives, frames),
     }
 
 
@@ -143,7 +143,7 @@ def scalars(
     for name, parts in terms.items():
         over_all[name] = []
         for (total, _), count in zip(parts, counts[name]):
-            over_all[name].append((total, count))
+            over_all[name].append(Term(total, count))
     values = weighted(over_all, settings)
     for name, (total, _) in health.items():
         values[name] = tf.math.divide_no_nan(total, health_counts[name])

@@ -54,11 +54,13 @@ class ConvNorm6(ConvNorm):
 
 
 class DepthwiseConvNorm6(ConvNorm6):
-    """Depthwise ConvNorm6: its kernel is [size, size, 1, channels]."""
+    """Depthwise ConvNorm6: `filters` are the input's channels.
+
+    Its kernel is [size, size, 1, filters].
+    """
 
     def build(self, shape: tf.TensorShape) -> None:
-        self.filters = shape[-1]
-        super().build([1])
+        super().build([1])  # each filter reads one channel
 
     def convolve(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         kernel = tf.reshape(kernel, [self.size, self.size, self.filters, 1])
@@ -86,7 +88,10 @@ def _block(x, name, *, size, strides, expansion, channels, gain, options):
     y = x
     if expansion > 1:
         y = ConvNorm6(expansion * x.shape[-1], 1, name=f"{name}_expand", **options)(y)
-    y = DepthwiseConvNorm6(None, size, strides, name=f"{name}_depthwise", **options)(y)
+    depthwise = DepthwiseConvNorm6(
+        y.shape[-1], size, strides, name=f"{name}_depthwise", **options
+    )
+    y = depthwise(y)
     project = ConvNorm6(
         channels,
         1,
