@@ -133,10 +133,14 @@ def case(convention, levels):
 @pytest.mark.parametrize(
     "kind, chunk, levels",
     [
-        ("sparse", 2**24, 5),
-        ("segments", 2**24, 5),
-        ("segments", 60 * 7 * 7 * 16 * 2, 3),  # two of three channels at a time
-        ("op", 2**24, 3),  # what a GPU without determinism uses
+        (roi_gradients.sparse, 2**24, 5),
+        (roi_gradients.segments, 2**24, 5),
+        (
+            roi_gradients.segments,
+            60 * 7 * 7 * 16 * 2,
+            3,
+        ),  # two of three channels at a time
+        (None, 2**24, 3),  # what a GPU without determinism uses
     ],
 )
 def test_all_gradients_are_of_the_same_map(
@@ -184,7 +188,7 @@ def test_levels():
     assert legacy.numpy().tolist() == [0, 1, 1, 2, 2, 3, 3]
 
 
-@pytest.mark.parametrize("kind", ["sparse", "segments"])
+@pytest.mark.parametrize("kind", [roi_gradients.sparse, roi_gradients.segments])
 def test_no_rois(kind):
     pyramid = [tf.ones([2, 8, 8, 3])] * 4
     with tf.GradientTape() as tape:

@@ -116,8 +116,9 @@ def _samples(first, last, length, size):
 def _resample(cells, samples):
     """Resample cells [size, n] at samples along the first axis.
 
-    A matrix product of the graph adds the second product to the first, rounded, without
-    rounding it by itself, as 64 bits do here.
+    The graph's matrix product is a fused multiply-add: it rounds the first product to
+    32 bits, then the sum with the second one, but not the second one itself. A product
+    of 32-bit numbers is exact in 64 bits, so the result is equal to the bit.
     """
     cells = np.ascontiguousarray(cells)
     total = (cells[samples.before] * samples.share_before).astype(np.float64)

@@ -53,14 +53,16 @@ def assign_levels(
     return tf.cast(tf.clip_by_value(octaves + 2.0, 0.0, num_levels - 1.0), tf.int64)
 
 
-def gradient_for(on_gpu: bool) -> str:
+def gradient_for(on_gpu: bool) -> roi_gradients.Gradient | None:
     """Return the fastest exact gradient, which is deterministic if that is asked for.
 
-    See `roi_align` for the names.
+    None is that of TensorFlow's operations.
     """
     if not on_gpu:
-        return "sparse"
-    return "segments" if is_op_determinism_enabled() else "op"
+        return roi_gradients.sparse
+    if is_op_determinism_enabled():
+        return roi_gradients.segments
+    return None
 
 
 def roi_align(
@@ -70,7 +72,7 @@ def roi_align(
     convention: str = "aligned",
     *,
     image_size: tuple[int, int] | None = None,
-    gradient: str = "sparse",
+    gradient: roi_gradients.Gradient | None = roi_gradients.sparse,
 ) -> tf.Tensor:
     """Extract the features of each RoI from the pyramid level for its size.
 
@@ -81,8 +83,7 @@ def roi_align(
       size: n, cells per side.
       convention: 'aligned' or 'legacy'.
       image_size: (height, width) of the image, for the legacy convention only.
-      gradient: 'sparse' or 'segments', see `roi_gradients.py`; or 'op' for that of the
-        ops.
+      gradient: a function of `roi_gradients.py`; None for that of the operations.
 
     Returns:
       float32 [B, R, n, n, C].
@@ -91,28 +92,29 @@ def roi_align(
     joined = JoinedPyramid([tuple(features.shape[1:3]) for features in pyramid])
     grid = _sample_grid(joined.shapes, rois, size, convention, image_size)
     frames = tf.shape(rois)[0]
-
-    def sample(*maps: tf.Tensor) -> tf.Tensor:
-        return _sample_cells(joined.join(maps), joined, grid)
-
-    @tf.custom_gradient
-    def sample_with_exact_gradient(*maps: tf.Tensor) -> tuple[tf.Tensor, Callable]:
-        def backward(cells: tf.Tensor) -> list[tf.Tensor]:
-            backpropagate = roi_gradients.GRADIENTS[gradient]
-            with tf.name_scope("gradient_tape/roi_align"):  # for profiles
-                return joined.split(backpropagate(cells, joined, grid, frames))
-
-        return sample(*maps), backward
-
     maps = [tf.cast(features, tf.float32) for features in pyramid]
-    if gradient == "op":
-        cells = sample(*maps)
+    if gradient is None:
+        cells = _sample_cells(joined.join(maps), joined, grid)
     else:
-        cells = sample_with_exact_gradient(*maps)
+        cells = _sample_with_gradient(maps, joined, grid, frames, gradient)
     count = tf.shape(rois)[1]
     channels = pyramid[0].shape[-1]
     cells = tf.reshape(cells, [frames, count, size, size, channels])
     return tf.ensure_shape(cells, [rois.shape[0], rois.shape[1], size, size, channels])
+
+
+def _sample_with_gradient(maps, joined, grid, frames, gradient):
+    """Sample cells [R, n, n, C] of maps; `gradient` backpropagates to the pixels."""
+
+    @tf.custom_gradient
+    def sample(*maps: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+        def backward(cells: tf.Tensor) -> list[tf.Tensor]:
+            with tf.name_scope("gradient_tape/roi_align"):  # for profiles
+                return joined.split(gradient(cells, joined, grid, frames))
+
+        return _sample_cells(joined.join(maps), joined, grid), backward
+
+    return sample(*maps)
 
 
 def _sample_grid(shapes, rois, size, convention, image_size):
@@ -129,11 +131,11 @@ def _sample_grid(shapes, rois, size, convention, image_size):
         scales = tf.gather(np.float32(0.25 * 0.5 ** np.arange(len(shapes))), levels)
         first, last = outermost_samples(rois * scales[..., None], samples * size)
     frames = tf.cast(tf.range(tf.shape(rois)[0]), tf.float32)
-    frames = tf.reshape(frames[:, None] + tf.zeros_like(rois[..., 0]), [-1])
+    frames_of_rois = frames[:, None] + tf.zeros_like(rois[..., 0])  # [B, R]
     return SampleGrid(
         first=tf.reshape(first, [-1, 2]),
         last=tf.reshape(last, [-1, 2]),
-        frames=frames,
+        frames=tf.reshape(frames_of_rois, [-1]),
         levels=tf.reshape(levels, [-1]),
         size=size,
         samples=samples,

@@ -14,6 +14,7 @@ of int32 on the host alone, for shapes, and a GPU would wait for it.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +22,8 @@ import tensorflow as tf
 
 from a2d_tf.ops.joined_pyramid import JoinedPyramid, SampleGrid
 
+Gradient = Callable[[tf.Tensor, JoinedPyramid, SampleGrid, tf.Tensor], tf.Tensor]
+"""`sparse` or `segments`, which have the same arguments and results."""
 # Most floats that `segments` adds at a time, 512 MiB; it adds some channels at a time.
 _CHUNK = 2**27
 _BOXES = 512  # assumed if the number of boxes is not static
@@ -79,9 +82,6 @@ def segments(
     if len(sums) > 1:
         pixels = tf.concat(sums, axis=1)
     return tf.reshape(pixels, [-1, pyramid.pixels, channels])
-
-
-GRADIENTS = {"sparse": sparse, "segments": segments}
 
 
 class _Sources(NamedTuple):
