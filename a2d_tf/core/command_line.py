@@ -17,7 +17,7 @@ import os
 import pathlib
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from absl import flags
@@ -45,94 +45,37 @@ _MORE_HELP = (
 _LONGEST = 2000  # characters of a message
 
 
+def _definer(
+    define: Callable[..., flags.FlagHolder],
+) -> Callable[..., flags.FlagHolder]:
+    """Return a method of `Register` that defines a flag by a function of absl."""
+
+    def define_here(
+        register: flags.FlagValues, *arguments: Any, **options: Any
+    ) -> flags.FlagHolder:
+        return define(*arguments, flag_values=register, **options)
+
+    return define_here
+
+
 class Register(flags.FlagValues):
     """The flags of a command; each method defines one, as absl's `DEFINE_...` does.
 
     Each command has its own, so that several can be imported in one process. A method
-    returns a holder of the flag's value; options are further arguments of absl.
+    takes the arguments of absl's function: name, default, the values of an enum, help,
+    and options by name. It returns a holder of the flag's value.
 
     absl groups the flags of `--help` by the module that calls it: this one, so that a
     command's flags are a single group, wherever they are defined.
     """
 
-    def define_bool(
-        self, name: str, default: bool | None, help: str, **options: Any
-    ) -> flags.FlagHolder:
-        """Define --name and --noname."""
-        return flags.DEFINE_bool(name, default, help, flag_values=self, **options)
-
-    def define_integer(
-        self,
-        name: str,
-        default: int | None,
-        help: str,
-        lower_bound: int | None = None,
-        upper_bound: int | None = None,
-        **options: Any,
-    ) -> flags.FlagHolder:
-        """Define a flag with an integer."""
-        return flags.DEFINE_integer(
-            name,
-            default,
-            help,
-            lower_bound,
-            upper_bound,
-            flag_values=self,
-            **options,
-        )
-
-    def define_float(
-        self,
-        name: str,
-        default: float | None,
-        help: str,
-        lower_bound: float | None = None,
-        upper_bound: float | None = None,
-        **options: Any,
-    ) -> flags.FlagHolder:
-        """Define a flag with a number."""
-        return flags.DEFINE_float(
-            name,
-            default,
-            help,
-            lower_bound,
-            upper_bound,
-            flag_values=self,
-            **options,
-        )
-
-    def define_string(
-        self, name: str, default: str | None, help: str, **options: Any
-    ) -> flags.FlagHolder:
-        """Define a flag with a text."""
-        return flags.DEFINE_string(name, default, help, flag_values=self, **options)
-
-    def define_enum(
-        self,
-        name: str,
-        default: str | None,
-        enum_values: Iterable[str],
-        help: str,
-        **options: Any,
-    ) -> flags.FlagHolder:
-        """Define a flag with one of some texts."""
-        return flags.DEFINE_enum(
-            name, default, enum_values, help, flag_values=self, **options
-        )
-
-    def define_list(
-        self, name: str, default: Any, help: str, **options: Any
-    ) -> flags.FlagHolder:
-        """Define a flag with a list of texts, separated by commas."""
-        return flags.DEFINE_list(name, default, help, flag_values=self, **options)
-
-    def define_multi_string(
-        self, name: str, default: Any, help: str, **options: Any
-    ) -> flags.FlagHolder:
-        """Define a flag that may be repeated; its value is the list of the texts."""
-        return flags.DEFINE_multi_string(
-            name, default, help, flag_values=self, **options
-        )
+    define_bool = _definer(flags.DEFINE_bool)
+    define_integer = _definer(flags.DEFINE_integer)
+    define_float = _definer(flags.DEFINE_float)
+    define_string = _definer(flags.DEFINE_string)
+    define_enum = _definer(flags.DEFINE_enum)
+    define_list = _definer(flags.DEFINE_list)
+    define_multi_string = _definer(flags.DEFINE_multi_string)
 
 
 def command(main: Main, flag_values: Register) -> Callable[..., None]:

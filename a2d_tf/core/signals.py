@@ -19,9 +19,7 @@ def stop_on_signal() -> Iterator[list[int]]:
     elsewhere this changes nothing.
     """
     stops: list[int] = []
-    usual_handlers: dict[int, Any] = {}
-    for stop_signal in _STOP_SIGNALS:
-        usual_handlers[stop_signal] = signal.getsignal(stop_signal)
+    usual_handlers = _usual_handlers()
 
     def stop(number: int, _: Any) -> None:
         stops.append(number)
@@ -39,12 +37,19 @@ def stop_at_once() -> contextlib.AbstractContextManager:
 @contextlib.contextmanager
 def _handled_by(handler: Callable) -> Iterator[None]:
     """Handle Ctrl-C and SIGTERM, in the main thread."""
-    usual_handlers = {}
-    if threading.current_thread() is threading.main_thread():
-        for number in _STOP_SIGNALS:
-            usual_handlers[number] = signal.signal(number, handler)
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    usual_handlers = _usual_handlers()
+    for number in usual_handlers:
+        signal.signal(number, handler)
     try:
         yield
     finally:
         for number, usual_handler in usual_handlers.items():
             signal.signal(number, usual_handler)
+
+
+def _usual_handlers() -> dict[int, Any]:
+    """Return {number of a signal: its handler}."""
+    return {number: signal.getsignal(number) for number in _STOP_SIGNALS}
