@@ -13,19 +13,32 @@ from a2d_tf.model.backbones.entry import Backbone, Convention, Published
 
 _Entry = TypeVar("_Entry")
 
-BACKBONES: dict[str, Backbone] = {}
-for _module_info in pkgutil.iter_modules(__path__, f"{__name__}."):
-    _module = importlib.import_module(_module_info.name)
-    BACKBONES.update(getattr(_module, "BACKBONES", {}))
 
-PUBLISHED: dict[str, Published] = {}
+def _find_backbones() -> dict[str, Backbone]:
+    """Return the backbones of every module of this folder."""
+    backbones: dict[str, Backbone] = {}
+    for module_info in pkgutil.iter_modules(__path__, f"{__name__}."):
+        module = importlib.import_module(module_info.name)
+        backbones.update(getattr(module, "BACKBONES", {}))
+    return backbones
+
+
+def _find_published() -> dict[str, Published]:
+    """Return the public weights of every backbone."""
+    published = {}
+    for backbone in BACKBONES.values():
+        for weights in backbone.published:
+            published[weights.name] = weights
+    return published
+
+
+BACKBONES = _find_backbones()
+PUBLISHED = _find_published()
 """Public weights by their names."""
 CONVENTIONS = {"own": Convention()}
 """Weight conventions by the sources of weights; 'own' is that of random ones."""
-for _backbone in BACKBONES.values():
-    for _weights in _backbone.published:
-        PUBLISHED[_weights.name] = _weights
-        CONVENTIONS[_weights.source] = _weights.convention
+for _weights in PUBLISHED.values():
+    CONVENTIONS[_weights.source] = _weights.convention
 
 
 def find(name: str, flag: str = "backbone") -> Backbone:
