@@ -24,7 +24,8 @@ from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.data.segmentations import encode_mask
 from a2d_tf.evaluation.metrics import segmentation, summaries
-from a2d_tf.evaluation.metrics.behaviours import Behaviours, compared, sentences
+from a2d_tf.evaluation.metrics.behaviour_counts import compared, sentences
+from a2d_tf.evaluation.metrics.behaviours import Behaviours
 from a2d_tf.evaluation.metrics.metric import Split
 
 LABELS = LabelSpace(("mouse", "wheel"), ("run", "rest"), (11, 12, 22))

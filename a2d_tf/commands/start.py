@@ -148,13 +148,13 @@ def _round_before(folder: str, this: Round) -> Round:
 
 def _score(steps: Steps, manifest: Manifest) -> list[str]:
     """Score the run, and the one before on the same frames; return their tables."""
-    from a2d_tf.evaluation.metrics import behaviours, summaries
+    from a2d_tf.evaluation.metrics import behaviour_counts, summaries
 
     metrics = steps.score(manifest)
     tables = [summaries.table(metrics)]
     if steps.before and "behaviours" in metrics:
         metrics_before = steps.score_before(steps.before, manifest)
-        tables.append(behaviours.compared(metrics_before, metrics).text())
+        tables.append(behaviour_counts.compared(metrics_before, metrics).text())
     steps.browse()
     return tables
 

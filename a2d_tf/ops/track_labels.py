@@ -31,6 +31,15 @@ class Detection(NamedTuple):
     action_scores: np.ndarray
 
 
+def given_actor(action_scores: np.ndarray) -> np.ndarray:
+    """Return p(action) of each row without the p(actor) in it: rows that add up to 1.
+
+    Args:
+      action_scores: float64 [N, |Y|], sums over actors of p(actor) p(action).
+    """
+    return action_scores / np.maximum(action_scores.sum(axis=1, keepdims=True), 1e-30)
+
+
 def read_label(
     detections: Sequence[Detection],
     labels: LabelSpace,
@@ -67,7 +76,7 @@ def read_label(
     action_scores = np.stack([detection.action_scores for detection in detections])
     action_scores = action_scores.astype(np.float64)
     if joint:
-        action_scores /= np.maximum(action_scores.sum(axis=1, keepdims=True), 1e-30)
+        action_scores = given_actor(action_scores)
     # Underflow may leave every action at 0: an invalid one must still lose.
     evidence = np.where(labels.valid[actor], action_scores.sum(axis=0), -1)
     if actor != previous_actor:

@@ -20,7 +20,7 @@ from a2d_tf.evaluation.metrics.metric import TRACKS, Metric, Split
 from a2d_tf.evaluation.metrics.tables import Table
 from a2d_tf.evaluation.metrics.tracks import TRACK_KINDS, ComparedFrame, Objects
 from a2d_tf.evaluation.metrics.video_map import frame_map, video_maps
-from a2d_tf.ops import tracking
+from a2d_tf.ops import track_labels, tracking
 
 if TYPE_CHECKING:
     from a2d_tf.evaluation.evaluated_frames import Frame
@@ -165,8 +165,8 @@ class OverTime(Metric):
                 if followed.ids[i] and rle_tools.area(mask):
                     rows.append(i)
             actions = instances.action_scores[rows].astype(float)
-            if split.joint:  # they contain p(actor), see `track_labels.read_label`
-                actions /= np.maximum(actions.sum(axis=1, keepdims=True), 1e-30)
+            if split.joint:
+                actions = track_labels.given_actor(actions)
             actors = instances.actor_scores[rows]
             predicted = Objects(
                 tracks=followed.ids[rows],
