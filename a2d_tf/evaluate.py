@@ -40,18 +40,18 @@ def main(argv: list[str]) -> None:
 
     manifest = Manifest.load(_RECORDS.value)
     gpus = devices.prepare(_DEVICE.value)
-    run = loading.load(
+    model = loading.load(
         folder, Config.given(FLAGS, "inference", "compute"), _CHECKPOINT.value
     )
-    devices.announce(gpus, run.config.compute.precision)
+    devices.announce(gpus, model.config.compute.precision)
     # The name of the scores in the run: those of the best weights are kept apart.
     name = _SPLIT.value
     if _CHECKPOINT.value == "best":
         name += "_best"
     output = _OUTPUT.value or str(scores.folder_of(folder, name))
-    result = scoring.evaluate(run, manifest, _SPLIT.value, output=output)
-    threshold = run.config.inference.score_threshold
-    print(f"{run.checkpoint} on {_SPLIT.value}, p(actor) >= {threshold:g}")
+    result = scoring.evaluate(model, manifest, _SPLIT.value, output=output)
+    threshold = model.config.inference.score_threshold
+    print(f"{model.checkpoint} on {_SPLIT.value}, p(actor) >= {threshold:g}")
     print(scoring.table(result))
     print(f"written to {output}")
     if not _OUTPUT.value:  # a2d browse reads the scores in the run's folder only

@@ -11,6 +11,7 @@ of models goes by its name there.
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from a2d_tf.core import command_line, devices
 from a2d_tf.core.config import Config
@@ -58,19 +59,21 @@ def main(argv: list[str]) -> None:
         _export(folder, settings)
 
 
-def _export(folder, settings):
+def _export(folder: str, settings: dict[str, Any]) -> None:
+    """Export a run or a packed model as a SavedModel."""
     from a2d_tf.runs import loading
     from a2d_tf.serving import exporter
 
     output = os.path.normpath(_OUTPUT.value)
     devices.prepare(_DEVICE.value)
-    run = loading.load(folder, settings, _CHECKPOINT.value)
-    exporter.export(run, output)
-    threshold = run.config.inference.score_threshold
-    print(f"{run.checkpoint}, p(actor) >= {threshold:g} -> {output}")
+    model = loading.load(folder, settings, _CHECKPOINT.value)
+    exporter.export(model, output)
+    threshold = model.config.inference.score_threshold
+    print(f"{model.checkpoint}, p(actor) >= {threshold:g} -> {output}")
 
 
-def _pack(workdir):
+def _pack(workdir: str) -> None:
+    """Pack a run."""
     notes = read_text(_NOTES.value) if _NOTES.value else ""
     from a2d_tf.runs import packing
 

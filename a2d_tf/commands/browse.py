@@ -36,20 +36,22 @@ _LIMIT = FLAGS.define_integer(
 
 def main(argv: list[str]) -> None:
     command_line.require(argv, run=_RUN.value, records=_RECORDS.value)
-    run = pathlib.Path(_RUN.value)
+    workdir = pathlib.Path(_RUN.value)
     split = _SPLIT.value.removesuffix("_best")
-    folder = scores.folder_of(run, _SPLIT.value)
+    folder = scores.folder_of(workdir, _SPLIT.value)
     if not folder.is_dir():
-        command = f"a2d evaluate --workdir={run} --split={split}"
+        command = f"a2d evaluate --workdir={workdir} --split={split}"
         if split != _SPLIT.value:
             command += " --checkpoint=best"
         raise InputError(f"{folder}: no such folder; run {command}")
-    labels = LabelSpace.from_json(run / "labels.json")
+    labels = LabelSpace.from_json(workdir / "labels.json")
     from a2d_tf.data.manifest import Manifest
     from a2d_tf.evaluation.reports import frame_browser
 
     manifest = Manifest.load(_RECORDS.value)
-    title = f"{os.path.basename(os.path.abspath(run))}: frames of split {_SPLIT.value}"
+    title = (
+        f"{os.path.basename(os.path.abspath(workdir))}: frames of split {_SPLIT.value}"
+    )
     page = frame_browser.page(
         title, folder, labels, manifest, split=split, limit=_LIMIT.value
     )

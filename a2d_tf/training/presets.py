@@ -114,9 +114,9 @@ STILL_UNTESTED = dataclasses.replace(
         " (docs/real_video.md)"
     ),
     remark=(
-        "too few videos to tell whether single frames show the actions: flow and"
-        " temporal context are off, as many more steps then fit the time; with each"
-        " action in several videos, of at least eight in training, the fit tells"
+        "too few videos to tell whether single frames show the actions, so flow and"
+        " temporal context are off: many more steps then fit the time; once each action"
+        " is in several of at least eight training videos, the fit tells"
     ),
 )
 """For videos that are too few to find that out."""
