@@ -91,7 +91,7 @@ def test_urls_are_known_however_they_are_written(form, tmp_path, monkeypatch):
         remote_files, "download_once", lambda *copy: downloads.append(copy)
     )
 
-    copies = command._Copies("own", "staging")
+    copies = command.Copies("own", "staging")
     copies.replace_urls(flags)
 
     assert flags.annotations == ["c=staging/k"] and flags.output == "own/output"

@@ -367,11 +367,11 @@ def test_scores_are_made_anew_with_flags_of_evaluate(tmp_path, monkeypatch):
     for flags in (["--score_threshold=0.5"], []):
         stages = rounds.Stages(tmp_path, {"evaluate": flags})
         steps = rounds.Steps(rounds.Round(tmp_path), None, "videos", stages)
-        start._score(steps, manifest)
+        start.score(steps, manifest)
     assert called == ["scores", "browse", "browse"]
     path.write_text("{")
     with pytest.raises(InputError, match=f"{path}: .*; delete it"):
-        start._score(steps, manifest)
+        start.score(steps, manifest)
 
 
 def test_the_check_of_the_annotations_is_shown_as_the_single_command_shows_it(

@@ -237,12 +237,12 @@ def test_for_actions_that_single_frames_tell(
     made = layouts.convert("efficientnet_lite0", state(), "lite0.pth")[0]
     (tmp_path / "cache/weights").mkdir(parents=True)
     made.write(tmp_path / "cache/weights/lite0.h5")
-    preset = suggest_config._preset_that_reads(mini_records, presets.LITE0)
+    preset = suggest_config.preset_that_reads(mini_records, presets.LITE0)
     assert preset is presets.STILL_UNTESTED  # of four videos
     monkeypatch.setattr(ridge, "_ENOUGH_VIDEOS", 2)
     for least, expected in ((-9.0, presets.STILL), (9.0, presets.LITE0)):
         monkeypatch.setattr(readout, "LEAST_SKILL", least)
-        preset = suggest_config._preset_that_reads(mini_records, presets.LITE0)
+        preset = suggest_config.preset_that_reads(mini_records, presets.LITE0)
         assert preset is expected
 
 
@@ -252,7 +252,7 @@ def test_too_few_videos_to_tell_are_called_so(mini_records, monkeypatch):
     suggestions = {}
     for skill in (None, 0.5):
         monkeypatch.setattr(
-            suggest_config, "_skill_of_single_frames", lambda _, skill=skill: skill
+            suggest_config, "skill_of_single_frames", lambda _, skill=skill: skill
         )
         suggestions[skill] = suggest_config.suggest(
             mini_records, CPU, mini_records.directory, minutes=None, after=None

@@ -122,7 +122,7 @@ def main(argv: list[str]) -> None:
     steps.train()
     tables = []
     if TEST in manifest.splits:
-        tables = _score(steps, manifest)
+        tables = score(steps, manifest)
     steps.export()
     steps.predict(suggestion)
 
@@ -146,7 +146,7 @@ def _round_before(folder: str, this: Round) -> Round:
     return before
 
 
-def _score(steps: Steps, manifest: Manifest) -> list[str]:
+def score(steps: Steps, manifest: Manifest) -> list[str]:
     """Score the run, and the one before on the same frames; return their tables."""
     from a2d_tf.evaluation.metrics import behaviour_counts, summaries
 

@@ -103,7 +103,7 @@ def suggest(
     preset = presets.preset_for(host)
     reads = presets.reads_labels(preset, manifest.counts["train"]["videos"])
     if reads and not after:
-        preset = _preset_that_reads(manifest, preset)
+        preset = preset_that_reads(manifest, preset)
     canvas = suggestion_sizes.canvas(manifest.sizes, preset.most_pixels)
     contents = gather(manifest, canvas)
 
@@ -146,7 +146,7 @@ def suggest(
     )
 
 
-def _preset_that_reads(manifest: Manifest, preset: Preset) -> Preset:
+def preset_that_reads(manifest: Manifest, preset: Preset) -> Preset:
     """Return the preset of single frames if these show the actions, else a given one.
 
     Single frames are also best if nothing tells: of seven videos 571 steps fit the time
@@ -155,13 +155,13 @@ def _preset_that_reads(manifest: Manifest, preset: Preset) -> Preset:
     from a2d_tf.model.heads.readout import LEAST_SKILL
     from a2d_tf.training import presets
 
-    skill = _skill_of_single_frames(manifest)
+    skill = skill_of_single_frames(manifest)
     if skill is None:
         return presets.STILL_UNTESTED
     return presets.STILL if skill >= LEAST_SKILL else preset
 
 
-def _skill_of_single_frames(manifest: Manifest) -> float | None:
+def skill_of_single_frames(manifest: Manifest) -> float | None:
     """Return how well a readout of single frames knows the actions of other videos.
 
     It is fitted without each video in turn, whose actions it has to tell; see

@@ -83,14 +83,14 @@ def _main(
     staging = os.path.abspath(flags.staging or default)
     os.makedirs(staging, mode=0o700, exist_ok=True)  # a new one is for this user alone
     with tempfile.TemporaryDirectory(dir=staging) as folder:
-        copies = _Copies(folder, staging)
+        copies = Copies(folder, staging)
         copies.replace_urls(flags)
         setup = BeamSetup(tuple(beam_words), tuple(copies.inputs), copies.urls, staging)
         return command.run(argv, setup)
 
 
 @dataclasses.dataclass
-class _Copies:
+class Copies:
     """The paths of this machine that stand for URLs of a command line.
 
     Attributes:
