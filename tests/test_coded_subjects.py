@@ -261,3 +261,10 @@ def test_a_name_in_subjects_that_nobody_coded_is_named(tmp_path):
     path = events(tmp_path / "e.csv", state("Ann", "run"))
     source = opened(tmp_path, boxes, path, subjects={"Anm": None, "Ann": "Ann"})
     assert "--subjects: nobody coded Anm" in source.summary()[1]
+
+
+def test_an_error_lists_the_tracks_that_a_subject_may_be(tmp_path):
+    tracks = [cvat_track(0, 4), cvat_track(1, 20)]
+    words = r"is called 'Ann'; they are called mouse, or have tracks in .*own.xml: 0 \(mo"
+    with pytest.raises(InputError, match=words):
+        open_cvat(tmp_path, {"own.xml": tracks}, state("Ann", "run"))

@@ -250,46 +250,84 @@ def find_individuals(
     times = _times_of_subjects(observations)
     individuals: dict[str, set[Individual]] = {}
     strangers = []
-    for subject, (where, time) in times.items():
+    for subject, time in times.items():
         targets = targets_of(subjects, subject, vid)
         if targets is None:
-            fitting = identities.of_subject(subject, where)
-            numbered = [own for own in fitting if own.has_number(subject)]
-            _check_files(vid, where, subject, _number_in(subject), numbered)
+            fitting = _individuals_called(vid, subject, time, identities)
             if not fitting and len(times) == 1:
                 fitting = identities.only_one(subject)
-            tracks = identities.tracks_of_tools(subject)
-            if not fitting and tracks:
-                example = json.dumps({subject: "track id or name"})
-                raise InputError(
-                    f"{where}: {quoted(subject)} ({time}) is no name in the annotations"
-                    f" of '{vid}', and their tool numbers the tracks itself:"
-                    f" {_listing(tracks, identities)}; say in --subjects"
-                    f" which one is meant: {example}"
-                )
+            if not fitting:
+                _check_tool_numbers(vid, subject, time, identities)
         else:
-            fitting = set()
-            for target in targets:
-                targeted = identities.of_target(target)
-                by_track = [own for own in targeted if own.has_track(target)]
-                if not any(own.is_named(target) for own in targeted):
-                    _check_files(vid, "--subjects", subject, target, by_track)
-                fitting |= targeted
+            fitting = _individuals_meant(vid, subject, targets, identities)
         individuals[subject] = fitting
         if not fitting and targets != []:
             strangers.append(subject)
     if strangers:
-        where, _ = times[strangers[0]]
-        names = [quoted(subject) for subject in strangers]
-        coded = [f"{quoted(subject)} {times[subject].text}" for subject in strangers]
-        example = json.dumps({strangers[0]: None})
-        raise InputError(
-            f"{where}: no annotated individual of '{vid}' is called"
-            f" {join_names(names)}; they are called {join_names(identities.words())};"
-            f" coded: {join_names(coded)}; map each in --subjects, or leave"
-            f" it out there: {example}"
-        )
+        raise _strangers_error(vid, strangers, times, identities)
     return individuals
+
+
+def _individuals_called(
+    vid: str, subject: str, time: _CodedTime, identities: Identities
+) -> set[Individual]:
+    """Return the individuals that the annotations call by a subject's name."""
+    fitting = identities.of_subject(subject, time.where)
+    numbered = [own for own in fitting if own.has_number(subject)]
+    _check_files(vid, time.where, subject, _number_in(subject), numbered)
+    return fitting
+
+
+def _individuals_meant(
+    vid: str, subject: str, targets: Iterable[str], identities: Identities
+) -> set[Individual]:
+    """Return the individuals that the user's words for a subject mean."""
+    individuals: set[Individual] = set()
+    for target in targets:
+        fitting = identities.of_target(target)
+        if not any(own.is_named(target) for own in fitting):
+            by_track = [own for own in fitting if own.has_track(target)]
+            _check_files(vid, "--subjects", subject, target, by_track)
+        individuals |= fitting
+    return individuals
+
+
+def _check_tool_numbers(
+    vid: str, subject: str, time: _CodedTime, identities: Identities
+) -> None:
+    """Raise InputError if a subject may be the number of a tool's track."""
+    tracks = identities.tracks_of_tools(subject)
+    if tracks:
+        example = json.dumps({subject: "track id or name"})
+        raise InputError(
+            f"{time.where}: {quoted(subject)} ({time.text}) is no name in the"
+            f" annotations of '{vid}', and their tool numbers the tracks itself:"
+            f" {_listing(tracks, identities)}; say in --subjects which one is meant:"
+            f" {example}"
+        )
+
+
+def _strangers_error(
+    vid: str,
+    strangers: Sequence[str],
+    times: Mapping[str, _CodedTime],
+    identities: Identities,
+) -> InputError:
+    """Return the error of subjects that fit no individual."""
+    names = [quoted(subject) for subject in strangers]
+    coded = [f"{quoted(subject)} {times[subject].text}" for subject in strangers]
+    message = (
+        f"{times[strangers[0]].where}: no annotated individual of '{vid}' is called"
+        f" {join_names(names)}; they are called {join_names(identities.words())}"
+    )
+    tracks = [own for own in identities.first_frame if own.is_numbered_by_tool()]
+    if tracks:
+        message += f", or have tracks in {_listing(tracks, identities)}"
+    example = json.dumps({strangers[0]: None})
+    return InputError(
+        f"{message}; coded: {join_names(coded)}; map each in --subjects, or leave it"
+        f" out there: {example}"
+    )
 
 
 class _CodedTime(NamedTuple):
