@@ -11,10 +11,18 @@ from a2d_tf.evaluation.reports.templates import data_url, render
 
 class Heading(NamedTuple):
     text: str
+    kind = "heading"
+
+    def markdown(self) -> str:
+        return f"## {self.text}"
 
 
 class Text(NamedTuple):
     text: str
+    kind = "text"
+
+    def markdown(self) -> str:
+        return self.text
 
 
 class HtmlTable(NamedTuple):
@@ -29,6 +37,18 @@ class HtmlTable(NamedTuple):
     heads: tuple
     rows: list
     ours: frozenset = frozenset()
+    kind = "table"
+
+    def markdown(self) -> str:
+        lines = [_markdown_row(self.heads)]
+        alignments = ["---"] + ["---:"] * (len(self.heads) - 1)
+        lines.append(_markdown_row(alignments))
+        for i, row in enumerate(self.rows):
+            cells = [cell.replace("|", "\\|") for cell in row]
+            if i in self.ours:
+                cells = [f"**{cell}**" if cell else "" for cell in cells]
+            lines.append(_markdown_row(cells))
+        return "\n".join(lines)
 
 
 class Picture(NamedTuple):
@@ -37,14 +57,19 @@ class Picture(NamedTuple):
     name: str
     png: bytes
     caption: str
+    kind = "picture"
 
     @property
     def url(self) -> str:
         """The picture as a data URL."""
         return data_url(self.png)
 
+    def markdown(self) -> str:
+        return f"![{self.caption}](report/{self.name}.png)\n\n*{self.caption}*"
+
 
 Block = Union[Heading, Text, HtmlTable, Picture]
+"""A part of a report: its kind tells the HTML template how to show it."""
 
 
 def write(folder: str | os.PathLike, title: str, blocks: list[Block]) -> None:
@@ -52,33 +77,14 @@ def write(folder: str | os.PathLike, title: str, blocks: list[Block]) -> None:
 
     `report.md` has its pictures in `report/`; `report.html` embeds them.
     """
+    parts = [f"# {title}"]
     for block in blocks:
         if isinstance(block, Picture):
             write_bytes(os.path.join(folder, "report", f"{block.name}.png"), block.png)
-    parts = [f"# {title}", *map(_markdown, blocks)]
+        parts.append(block.markdown())
     write_text(os.path.join(folder, "report.md"), "\n\n".join(parts) + "\n")
-    with_kinds = [(type(block).__name__, block) for block in blocks]
-    page = render("base.html", title, blocks=with_kinds)
+    page = render("base.html", title, blocks=blocks)
     write_text(os.path.join(folder, "report.html"), page)
-
-
-def _markdown(block):
-    """Return a block in Markdown."""
-    if isinstance(block, Heading):
-        return f"## {block.text}"
-    if isinstance(block, Picture):
-        return f"![{block.caption}](report/{block.name}.png)\n\n*{block.caption}*"
-    if isinstance(block, Text):
-        return block.text
-    lines = [_markdown_row(block.heads)]
-    alignments = ["---"] + ["---:"] * (len(block.heads) - 1)
-    lines.append(_markdown_row(alignments))
-    for i, row in enumerate(block.rows):
-        cells = [cell.replace("|", "\\|") for cell in row]
-        if i in block.ours:
-            cells = [f"**{cell}**" if cell else "" for cell in cells]
-        lines.append(_markdown_row(cells))
-    return "\n".join(lines)
 
 
 def _markdown_row(cells):

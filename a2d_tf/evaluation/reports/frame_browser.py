@@ -20,7 +20,7 @@ from a2d_tf.data.a2d_annotations import paint
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation import box_data, label_maps
 from a2d_tf.evaluation.metrics import segmentation, summaries
-from a2d_tf.evaluation.metrics.tables import figure
+from a2d_tf.evaluation.metrics.tables import Table, figure
 from a2d_tf.evaluation.reports import templates
 from a2d_tf.ops import visualize
 
@@ -47,6 +47,52 @@ class Page(NamedTuple):
     text: str
     shown_count: int
     frame_count: int
+
+
+class _LabelMaps(NamedTuple):
+    """The codes of a frame, [H, W]: its truth, and what is predicted."""
+
+    truth: np.ndarray
+    prediction: np.ndarray
+
+
+class _Picture(NamedTuple):
+    """A picture of a label map.
+
+    Attributes:
+      caption: what it shows.
+      url: of the picture, with its data.
+      pairs: (actor, action) of the codes in it.
+    """
+
+    caption: str
+    url: str
+    pairs: list[tuple[str, str]]
+
+
+class _Card(NamedTuple):
+    """What the page shows of a frame.
+
+    Attributes:
+      name: of the frame.
+      description: what is wrong, in words.
+      pictures: of truth and prediction.
+      errors_url: of the picture of the errors.
+      shares: of its pixels with each of ERRORS, percent.
+    """
+
+    name: str
+    description: str
+    pictures: list[_Picture]
+    errors_url: str
+    shares: list[float]
+
+
+class _Scores(NamedTuple):
+    """A table of scores, and its rows as text."""
+
+    table: Table
+    rows: list[list[str]]
 
 
 class _ScoredFrame(NamedTuple):
@@ -109,27 +155,27 @@ def page(
             f"{manifest.directory}: split '{split}' lacks {min(names - set(images))},"
             f" so {folder} was made from other records; pass those as --records"
         )
-    tables = []
+    scores = []
     for _, table in summaries.all_tables(summaries.of_own_labels(metrics)):
         rows = []
         for name, values in table.lines():
             rows.append([name, *map(figure, values)])
-        tables.append((table, rows))
+        scores.append(_Scores(table, rows))
     cards = []
     for frame in worst:
         # Their label maps are read again: those of a whole split may not fit in memory.
-        card = _card(frame.name, folder, labels, truth, images[frame.name])
-        cards.append({"told": frame.description, **card})
+        maps = _read_maps(folder, frame.name, labels, truth)
+        cards.append(_card(frame, maps, labels, images[frame.name]))
     text = templates.render(
         "browse.html",
         title,
         data={},
         labels=labels,
         errors=ERRORS,
-        own="mistakes" in metrics,
+        is_ranked_by_mistakes="mistakes" in metrics,
         cards=cards,
         count=len(scored),
-        tables=tables,
+        scores=scores,
     )
     return Page(text, shown_count=len(names), frame_count=len(scored))
 
@@ -144,7 +190,8 @@ def _scored_frames(folder, labels, truth, mistakes):
     scored = []
     for name in truth.frames.tolist():
         confusion = segmentation.Confusion(labels)
-        confusion.update(*_maps(folder, name, labels, truth))
+        maps = _read_maps(folder, name, labels, truth)
+        confusion.update(maps.truth, maps.prediction)
         miou = confusion.metrics()["joint"]["miou"]
         if mistakes is None:
             frame_mistakes = []
@@ -187,26 +234,26 @@ def _describe(mistakes, labels):
     return "; ".join(sentences) or "no mistake"
 
 
-def _maps(folder, name, labels, truth):
-    """Read the label maps of a frame: truth and prediction.
+def _read_maps(folder, name, labels, truth):
+    """Read the `_LabelMaps` of a frame.
 
     If it has no true one, its boxes are filled.
     """
     if (folder / "label_truth" / f"{name}.png").exists():
-        return label_maps.read_maps(folder, name, labels)
+        return _LabelMaps(*label_maps.read_maps(folder, name, labels))
     predicted = label_maps.read_label_map(folder / "label_maps" / f"{name}.png", labels)
     rows = np.flatnonzero(truth.frames[truth.box_frame] == name)
     masks = np.zeros((len(rows), *predicted.shape), bool)
     for mask, (y1, x1, y2, x2) in zip(masks, np.round(truth.boxes[rows]).astype(int)):
         mask[y1:y2, x1:x2] = True
-    return [paint(masks, truth.codes[rows], predicted.dtype), predicted]
+    filled = paint(masks, truth.codes[rows], predicted.dtype)
+    return _LabelMaps(filled, predicted)
 
 
-def _card(name, folder, labels, truth, image):
-    """Return the fields of the template for a frame, whose picture is `image`."""
-    expected, predicted = _maps(folder, name, labels, truth)
-    figures = []
-    for side, codes in (("truth", expected), ("prediction", predicted)):
+def _card(frame, maps, labels, image):
+    """Return the `_Card` of a `_ScoredFrame`, whose picture is `image`."""
+    pictures = []
+    for caption, codes in maps._asdict().items():
         pairs = []
         for code in np.unique(codes):
             if code:
@@ -214,13 +261,25 @@ def _card(name, folder, labels, truth, image):
                 pairs.append((labels.actors[actor - 1], labels.actions[action - 1]))
         painted = visualize.overlay_indices(image, codes, labels.palette)
         url = templates.jpeg_url(painted, _SIDE, _QUALITY)
-        figures.append((side, url, pairs))
+        pictures.append(_Picture(caption, url, pairs))
     # Indices of colours: 0 of pixels that are right, then those of ERRORS.
-    other_actor = labels.split(expected)[0] != labels.split(predicted)[0]
-    cases = [expected == predicted, predicted == 0, expected == 0, other_actor]
+    true_actors, _ = labels.split(maps.truth)
+    actors, _ = labels.split(maps.prediction)
+    cases = [
+        maps.truth == maps.prediction,
+        maps.prediction == 0,
+        maps.truth == 0,
+        true_actors != actors,
+    ]
     wrong = np.select(cases, [0, 1, 2, 3], 4).astype(np.uint8)
     colours = np.array([(0, 0, 0), *ERRORS.values()], np.uint8)
     shares = 100 * np.bincount(wrong.ravel(), minlength=len(colours))[1:] / wrong.size
     painted = visualize.overlay_indices(image, wrong, colours)
     url = templates.jpeg_url(painted, _SIDE, _QUALITY)
-    return {"name": name, "figures": figures, "errors": url, "shares": shares.tolist()}
+    return _Card(
+        name=frame.name,
+        description=frame.description,
+        pictures=pictures,
+        errors_url=url,
+        shares=shares.tolist(),
+    )
