@@ -265,6 +265,8 @@ def test_a_name_in_subjects_that_nobody_coded_is_named(tmp_path):
 
 def test_an_error_lists_the_tracks_that_a_subject_may_be(tmp_path):
     tracks = [cvat_track(0, 4), cvat_track(1, 20)]
-    words = r"is called 'Ann'; they are called mouse, or have tracks in .*own.xml: 0 \(mo"
+    words = (
+        r"is called 'Ann'; they are called mouse, or have tracks in .*xml: 0 \(mouse"
+    )
     with pytest.raises(InputError, match=words):
         open_cvat(tmp_path, {"own.xml": tracks}, state("Ann", "run"))

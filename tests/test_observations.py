@@ -157,6 +157,11 @@ def test_why_no_frame_has_a_coded_action(tmp_path):
             b"Observation id\tday 1\n\nMedia file(s)\nPlayer #1\tyard.mp4\n",
             "head of a table of BORIS 6; open its project in BORIS 7 or newer",
         ),
+        (
+            "b.tsv",
+            b"Observation id\tday 1\t\t\n\t\t\t\nTime\tSubject\tBehavior\tStatus\n",
+            "head of a table of BORIS 6; open its project in BORIS 7 or newer",
+        ),
     ],
 )
 def test_files_that_are_to_be_exported_otherwise(name, content, words, tmp_path):

@@ -110,7 +110,8 @@ def _read_table(path: str | os.PathLike, text: str) -> tuple[set[str], list[_Lin
     lines = []
     try:
         columns = table.fieldnames or ()
-        if len(columns) == 2 and columns[0] == "Observation id":
+        is_value = len(columns) > 1 and not any(columns[2:])
+        if is_value and columns[0] == "Observation id":
             raise csv.Error(
                 "this is the head of a table of BORIS 6; open its project in BORIS 7 or"
                 " newer"
