@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from typing import NamedTuple, Union
+from typing import ClassVar, Union
 
 from a2d_tf.core.files import write_bytes, write_text
 from a2d_tf.evaluation.reports.templates import data_url, render
 
 
-class Heading(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Heading:
     text: str
-    kind = "heading"
+    kind: ClassVar = "heading"
 
     def markdown(self) -> str:
         return f"## {self.text}"
 
 
-class Text(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Text:
     text: str
-    kind = "text"
+    kind: ClassVar = "text"
 
     def markdown(self) -> str:
         return self.text
 
 
-class HtmlTable(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class HtmlTable:
     """Rows of cells under headings.
 
     Attributes:
@@ -37,7 +41,7 @@ class HtmlTable(NamedTuple):
     heads: tuple
     rows: list
     ours: frozenset = frozenset()
-    kind = "table"
+    kind: ClassVar = "table"
 
     def markdown(self) -> str:
         lines = [_markdown_row(self.heads)]
@@ -51,13 +55,14 @@ class HtmlTable(NamedTuple):
         return "\n".join(lines)
 
 
-class Picture(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Picture:
     """A picture; `name` is its file name without `.png`."""
 
     name: str
     png: bytes
     caption: str
-    kind = "picture"
+    kind: ClassVar = "picture"
 
     @property
     def url(self) -> str:
