@@ -75,7 +75,8 @@ def load(folder: str) -> VideoFunctions:
                 raise OSError(f"{file} has changed since the export")
         functions = stored_functions.load(folder, ("frame", "key_frame"))
     except (OSError, KeyError, tf.errors.OpError) as error:
-        reason = str(error).splitlines()[0]
+        # TensorFlow's messages begin with the node: {{function_node ...}}.
+        reason = str(error).splitlines()[0].rpartition("}} ")[2]
         raise InputError(
             f"{folder}: corrupt ({reason}); export the run again"
         ) from error

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
@@ -24,6 +24,18 @@ _loads = itertools.count()  # so many exports were loaded before
 
 Function = Callable[..., "dict[str, tf.Tensor]"]
 """A function of tensors by keyword."""
+
+
+class _Stored(NamedTuple):
+    """A signature as a SavedModel stores it.
+
+    Attributes:
+      function: its name in the library.
+      captured: the numbers of the nodes that it captures, in the order of arguments.
+    """
+
+    function: str
+    captured: Sequence[int]
 
 
 def load(folder: str, names: Iterable[str]) -> dict[str, Function]:
@@ -41,29 +53,31 @@ def load(folder: str, names: Iterable[str]) -> dict[str, Function]:
     meta_graph = saved_model.meta_graphs[0]
     objects = meta_graph.object_graph_def
     signatures = _children(objects, _children(objects, 0)["signatures"])
-    stored_names = {}
+    stored = {}
+    numbers: set[int] = set()
     for name in names:
         node = objects.nodes[signatures[name]]
-        stored_names[name] = node.bare_concrete_function.concrete_function_name
+        function = node.bare_concrete_function.concrete_function_name
+        captured = objects.concrete_functions[function].bound_inputs
+        stored[name] = _Stored(function, captured)
+        numbers.update(captured)
 
     library, new_names = _renamed_part(
-        meta_graph.graph_def.library, stored_names.values()
+        meta_graph.graph_def.library,
+        [signature.function for signature in stored.values()],
     )
     # An import outside of a tf.function makes the functions known to eager calls.
     versions = meta_graph.graph_def.versions
     graph = tf.compat.v1.GraphDef(versions=versions, library=library)
     tf.graph_util.import_graph_def(graph, name="")
 
-    captured_nodes = {}
-    for name, stored_name in stored_names.items():
-        captured_nodes[name] = objects.concrete_functions[stored_name].bound_inputs
-    captured = _load_captured(meta_graph, folder, captured_nodes.values())
+    values = _load_captured(meta_graph, folder, sorted(numbers))
     functions: dict[str, Function] = {}
-    for name, stored_name in stored_names.items():
+    for name, signature in stored.items():
         functions[name] = _StoredFunction(
-            new_names[stored_name],
+            new_names[signature.function],
             meta_graph.signature_def[name],
-            [captured[node] for node in captured_nodes[name]],
+            [values[number] for number in signature.captured],
         )
     return functions
 
@@ -73,30 +87,22 @@ def _children(objects, node):
     return {child.local_name: child.node_id for child in objects.nodes[node].children}
 
 
-def _load_captured(meta_graph, folder, node_lists):
-    """Load what the functions of a SavedModel capture.
-
-    Args:
-      node_lists: for each function, the numbers of its captured nodes.
-
-    Returns:
-      {number of a node: its tf.Variable, or its constant}.
-    """
+def _load_captured(meta_graph, folder, numbers):
+    """Return {number of a node: its tf.Variable, or its constant}."""
     objects = meta_graph.object_graph_def
     operations = {node.name: node for node in meta_graph.graph_def.node}
-    names = {}
-    for name, number in _children(objects, _children(objects, 0)["weights"]).items():
-        names[number] = name
+    weights = _children(objects, _children(objects, 0)["weights"])
+    weight_names = {number: name for name, number in weights.items()}
 
     captured: dict[int, Any] = {}
     keys = {}
-    for number in itertools.chain(*node_lists):
+    for number in numbers:
         node = objects.nodes[number]
         if node.WhichOneof("kind") == "constant":
             value = operations[node.constant.operation].attr["value"].tensor
             captured[number] = tf.constant(tf.make_ndarray(value))
         else:
-            keys[number] = _VALUE_KEY.format(names[number])
+            keys[number] = _VALUE_KEY.format(weight_names[number])
 
     # A single operation: `tf.train.load_checkpoint` takes a call for each variable.
     values = tf.raw_ops.RestoreV2(
