@@ -91,10 +91,10 @@ class Observation:
             )
 
     def time_text(self, bouts: Sequence[CodedBout]) -> str:
-        """Return how long some bouts last: '2.5 s', '3 images' or '2 point events'."""
+        """Return how long some bouts last: '2.5 s', '3 images' or 'point events: 2'."""
         total = math.fsum(bout.end - bout.start for bout in bouts)
         if not total:
-            return f"{len(bouts)} point events"
+            return f"point events: {len(bouts)}"
         return f"{total:.0f} images" if self.counts_images else f"{total:.1f} s"
 
 
