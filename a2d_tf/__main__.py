@@ -154,7 +154,7 @@ def run() -> None:
         sys.exit(1)
 
 
-def _nearest_commands(word):
+def _nearest_commands(word: str) -> list[str]:
     """Return the names of commands that a wrong word may mean, the likeliest first."""
     if not word:
         return []

@@ -270,7 +270,7 @@ class Steps:
         )
 
 
-def _frame_size(jobs, records):
+def _frame_size(jobs: Sequence[Job], records: pathlib.Path) -> tuple[int, int]:
     """Return (height, width) of the frames of records, or of the largest video."""
     if (records / NAME).exists():  # larger videos may have come since
         manifest = Manifest.load(records)

@@ -90,7 +90,7 @@ def share(words: Sequence[str]) -> dict[str, list[str]]:
     return further_flags
 
 
-def _commands_with(flag):
+def _commands_with(flag: str) -> list[str]:
     """Return the commands that have a flag, which may be negated as in 'noflip'."""
     spellings = {flag, flag.removeprefix("no")} - {""}
     return [name for name, module in _COMMANDS.items() if spellings & {*module.FLAGS}]

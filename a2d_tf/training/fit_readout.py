@@ -96,7 +96,7 @@ def fit_readout(
     return skills
 
 
-def _skill_text(skill):
+def _skill_text(skill: float | None) -> str:
     return "(too few videos to tell)" if skill is None else f"{skill:.2f}"
 
 

@@ -127,7 +127,7 @@ def json_path(flagfile: str | os.PathLike) -> str:
     return f"{stem}.suggestion.json"
 
 
-def _comment(text, indent=""):
+def _comment(text: str, indent: str = "") -> list[str]:
     return textwrap.wrap(
         text,
         _WIDTH,

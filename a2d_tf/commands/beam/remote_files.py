@@ -16,7 +16,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterable
 from concurrent import futures
-from typing import Any
+from typing import Any, NamedTuple
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.locks import locked
@@ -24,13 +24,14 @@ from a2d_tf.core.locks import locked
 _TRANSFERS = 16  # files that are copied at once
 
 
-def _file_systems():
+def _file_systems() -> Any:
     from apache_beam.io.filesystems import FileSystems  # here, because Beam is an extra
 
     return FileSystems
 
 
 def join(folder: str, *names: str) -> str:
+    """Join a URL, or a path, and names below it."""
     return _file_systems().join(folder, *names)
 
 
@@ -58,11 +59,20 @@ def _escaped(path: str) -> str:
     return f"{scheme}{separator}{glob.escape(rest)}"
 
 
-def list_files(url: str) -> tuple[str, dict[str, Any]]:
-    """List the files below a URL, or itself, or those that it matches as a glob.
+class Listing(NamedTuple):
+    """The files of a URL.
 
-    Returns:
-      (a URL; {name below it: Beam's metadata}, where "" is the URL itself).
+    Attributes:
+      root: a URL, which their names are below.
+      files: {name: Beam's metadata}, sorted; "" is the name of `root` itself.
+    """
+
+    root: str
+    files: dict[str, Any]
+
+
+def list_files(url: str) -> Listing:
+    """List the files below a URL, or itself, or those that it matches as a glob.
 
     Raises:
       InputError: it cannot be listed.
@@ -79,15 +89,15 @@ def list_files(url: str) -> tuple[str, dict[str, Any]]:
             (match,) = _file_systems().match([pattern])
         except Exception as error:  # each file system has its own
             raise InputError(f"{url}: cannot be listed ({error})") from error
-        metadata = {}
-        for entry in match.metadata_list:
-            name = entry.path[len(root) :].lstrip("/")
+        files = {}
+        for metadata in match.metadata_list:
+            name = metadata.path[len(root) :].lstrip("/")
             # A name with .. would lead out of the folder of its copy.
             if ".." not in name.split("/"):
-                metadata[name] = entry
-        if metadata:
-            return root, dict(sorted(metadata.items()))
-    return base, {}
+                files[name] = metadata
+        if files:
+            return Listing(root, dict(sorted(files.items())))
+    return Listing(base, {})
 
 
 def download(
@@ -108,7 +118,7 @@ def download(
     Returns:
       the URL that `path` stands for.
     """
-    root, metadata = list_files(url)
+    listing = list_files(url)
 
     def copy(name: str) -> None:
         copy_path = os.path.join(path, name) if name else path
@@ -118,20 +128,20 @@ def download(
             if not is_whole and not end_bytes:
                 return
             with _file_systems().open(
-                metadata[name].path, compression_type="uncompressed"
+                listing.files[name].path, compression_type="uncompressed"
             ) as source:
                 if is_whole:
                     shutil.copyfileobj(source, target, 1 << 20)
                     return
-                size = metadata[name].size_in_bytes
+                size = listing.files[name].size_in_bytes
                 target.truncate(size)
                 for start in (0, max(0, size - end_bytes)):
                     source.seek(start)
                     target.seek(start)
                     target.write(source.read(end_bytes))
 
-    _for_each(copy, metadata)
-    return root
+    _for_each(copy, listing.files)
+    return listing.root
 
 
 def upload(folder: str, url: str, last: str | None = None) -> None:
@@ -182,12 +192,12 @@ def path_of_copy(url: str, folder: str) -> str:
     Raises:
       InputError: the URL names nothing.
     """
-    _, metadata = list_files(url)
-    if not metadata:
+    files = list_files(url).files
+    if not files:
         raise InputError(f"{url}: no such file or folder")
     state = [
-        (entry.path, entry.size_in_bytes, entry.last_updated_in_seconds)
-        for entry in metadata.values()
+        (metadata.path, metadata.size_in_bytes, metadata.last_updated_in_seconds)
+        for metadata in files.values()
     ]
     key = hashlib.sha256(repr((url, state)).encode()).hexdigest()[:16]
     return os.path.join(folder, key, posixpath.basename(url.rstrip("/")))

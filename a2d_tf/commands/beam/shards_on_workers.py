@@ -87,9 +87,9 @@ def _build(setup: BeamSetup, conversion: Conversion, shard: Shard) -> _ShardResu
 
 def publish(output: str, url: str) -> None:
     """Copy records that were published in `output` to a URL, the manifest last."""
-    _, metadata = remote_files.list_files(url)
-    if manifest.NAME not in metadata:
+    files = remote_files.list_files(url).files
+    if manifest.NAME not in files:
         remote_files.upload(output, url, last=manifest.NAME)
     remote_files.delete(
-        entry.path for entry in metadata.values() if f"/{PARTIAL}/" in entry.path
+        metadata.path for metadata in files.values() if f"/{PARTIAL}/" in metadata.path
     )

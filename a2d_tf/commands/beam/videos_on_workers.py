@@ -103,8 +103,8 @@ def _predict(
                 lambda: _predictor(setup, load, request), local_job, request
             )
             if output_url:
-                _, metadata = remote_files.list_files(output_url)
-                remote_files.delete(entry.path for entry in metadata.values())
+                former_files = remote_files.list_files(output_url).files.values()
+                remote_files.delete(metadata.path for metadata in former_files)
                 # The record last: with it they count as finished.
                 remote_files.upload(
                     output, output_url, last=prediction_folder.RECORD_FILE
@@ -145,6 +145,5 @@ def publish(setup: BeamSetup, output: str) -> None:
     for name in names:
         content = pathlib.Path(output, name).read_bytes()
         remote_files.write(remote_files.join(url, name), content)
-    _, metadata = remote_files.list_files(url)
-    former_names = set(filter(library_files.is_own, metadata))
+    former_names = set(filter(library_files.is_own, remote_files.list_files(url).files))
     remote_files.delete(remote_files.join(url, name) for name in former_names - names)
