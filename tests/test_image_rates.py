@@ -15,6 +15,8 @@ from a2d_tf.annotations import coding, read_bouts
 from a2d_tf.behaviour import boris, bouts
 from a2d_tf.core.errors import InputError
 from a2d_tf.video import video_reader
+from a2d_tf.video.library_request import Request
+from a2d_tf.video.library_videos import Job
 
 FRAME_COUNT = 60
 AGGREGATED = (
@@ -241,3 +243,16 @@ def test_a_reader_of_images_says_whether_its_rate_is_assumed(tmp_path):
     stated = video_reader.open_video(tmp_path, fps=30)
     assert (stated.fps, stated.fps_is_assumed) == (30, False)
     assert stated.seconds(1) == 1 / 30
+
+
+def test_a_library_of_another_rate_is_another_prediction(tmp_path):
+    cv2.imwrite(str(tmp_path / "1.png"), np.zeros((4, 6, 3), np.uint8))
+    job = Job(str(tmp_path), str(tmp_path / "out"))
+    assert "fps" not in Request().record(job)["settings"]  # as of earlier versions
+    assert Request(fps=30).record(job)["settings"]["fps"] == 30
+
+
+def test_the_command_line_says_the_rate_of_images(tmp_path):
+    cv2.imwrite(str(tmp_path / "1.png"), np.zeros((4, 6, 3), np.uint8))
+    words = (f"--video={tmp_path}", f"--output={tmp_path}/out", "--model=none")
+    assert "--fps" in complaint(run_a2d("predict", *words, "--fps=0"))

@@ -220,6 +220,12 @@ def test_command_line_of_part_of_a_folder_of_images(
     assert found and [[r[n] for n in names] for r in found] == [
         [r[n] for n in names] for r in own
     ]
+    info = prediction_folder.read_video_info(output)
+    assert (info.fps, info.fps_is_assumed) == (25, True)
+    reader = video_reader.open_video(images, fps=50)
+    predict(predictor, reader, tmp_path / "stated", span)
+    info = prediction_folder.read_video_info(tmp_path / "stated")
+    assert (info.fps, info.fps_is_assumed, info.span) == (50, False, (0.04, 0.12))
 
 
 def test_only_the_chosen_results_are_written(predictor, film, tmp_path):
