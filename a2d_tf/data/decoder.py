@@ -24,6 +24,7 @@ from a2d_tf.core.limits import MAX_PIXELS, check_size
 from a2d_tf.data import timeline as timelines
 from a2d_tf.data import transport_stream
 from a2d_tf.data.decoded_frame import DecodedFrame
+from a2d_tf.data.film_clock import FilmClock
 from a2d_tf.data.timeline import Timeline
 
 Path = Union[str, os.PathLike]
@@ -208,7 +209,7 @@ class Decoder:
         `first_stamp` is that of the film's first frame; None if the packets begin with
         it.
         """
-        clock = _Clock(self._file.time_base, self.fps, first_stamp)
+        clock = FilmClock(self._file.time_base, self.fps, first_stamp)
         converter = VideoReformatter()
         for frame, begins_film, is_damaged in self._ffmpeg_frames(packets):
             check_size(self._path, frame.height, frame.width, self._remedy)
@@ -311,57 +312,6 @@ class Decoder:
         """Yield the packets from the position in the file, to where it breaks off."""
         with contextlib.suppress(av.FFmpegError):
             yield from self._file.container.demux(self._file.stream)
-
-
-class _Clock:
-    """Tells when a player shows the frames of a file, by their stamps.
-
-    Where another film was appended, its times go on from the end of the one before.
-
-    Args:
-      time_base: seconds of a unit of the stamps.
-      fps: frames a second, for frames without a stamp.
-      first_stamp: of the film's first frame; None if that is the next one.
-    """
-
-    def __init__(self, time_base, fps, first_stamp):
-        self._time_base = time_base
-        self._usual_step = 1 / fps
-        self._first_stamp = first_stamp
-        self._film_start = 0.0
-        self._last_seconds = -math.inf
-        self._last_step = 1 / fps
-        self._last_end = 0.0
-
-    def begin_film(self):
-        """Take the next frame as the first one of another film."""
-        self._first_stamp = None
-
-    def show(self, stamp, claimed_duration):
-        """Return (seconds, duration) of the next frame.
-
-        Its stamp and its claim may be None. Seconds ascend, whatever the stamps.
-        """
-        if self._first_stamp is None:
-            self._first_stamp = stamp
-            self._film_start = self._last_end
-        if stamp is None:
-            seconds = max(0.0, self._last_seconds + self._last_step)
-        else:
-            base = self._time_base
-            units = stamp - self._first_stamp
-            seconds = self._film_start + units * base.numerator / base.denominator
-            if seconds <= self._last_seconds:
-                step = min(self._last_step, self._usual_step)
-                seconds = self._last_seconds + step
-        if self._last_seconds >= 0:
-            self._last_step = seconds - self._last_seconds
-        duration = claimed_duration
-        if duration is None:
-            duration = self._last_step
-        self._last_seconds = seconds
-        self._last_end = seconds + duration
-        return seconds, duration
 
 
 def stated_rate(*claimed_rates: float | Fraction | None) -> float:

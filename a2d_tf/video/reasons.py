@@ -18,7 +18,7 @@ import collections
 import os
 import pathlib
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from pycocotools import mask as rle_tools
@@ -52,6 +52,19 @@ class _Row(NamedTuple):
     track: int
     code: int
     box: list[float]
+
+
+class _Answer(NamedTuple):
+    """The network's answer for a track in a frame: its label, and the next best one.
+
+    Attributes:
+      code, runner_up: of the two labels.
+      margin: by how much the second is less probable.
+    """
+
+    code: int
+    runner_up: int
+    margin: float
 
 
 class _SeenFrame(NamedTuple):
@@ -119,7 +132,7 @@ def _read_rows(folder, labels):
 
 
 def _read_answers(folder, labels):
-    """Read {(frame, track): the network's answer, with its margin}."""
+    """Read {(frame, track): its _Answer}."""
     code = whole(0, labels.max_code)
     kind = {
         "image_id": whole(),
@@ -129,8 +142,12 @@ def _read_answers(folder, labels):
         "margin": number(0, 1),
     }
     path = pathlib.Path(folder, prediction_folder.RESULT_FILES["detections"])
-    answers = load_json(path, [kind], "predict the video again")
-    return {(answer["image_id"], answer["track_id"]): answer for answer in answers}
+    answers = {}
+    for detection in load_json(path, [kind], "predict the video again"):
+        answers[detection["image_id"], detection["track_id"]] = _Answer(
+            detection["category_id"], detection["runner_up"], detection["margin"]
+        )
+    return answers
 
 
 class _ReasonFinder:
@@ -149,7 +166,7 @@ class _ReasonFinder:
         self,
         labels: LabelSpace,
         size: tuple[int, int],
-        answers: dict[tuple[int, int], dict[str, Any]],
+        answers: Mapping[tuple[int, int], _Answer],
         counts: Mapping[str, int] | None,
     ) -> None:
         self._labels = labels
@@ -211,11 +228,10 @@ class _ReasonFinder:
         answer = self._answers.get((frame, row.track))
         if answer is None:
             return
-        margin = answer["margin"]
-        name = self._name(row.track, answer["category_id"])
-        other = self._labels.name(answer["runner_up"])
-        text = f"{name} is nearly {other} (margin {margin:.2f})"
-        self._note(frame, "margin", 1 - margin / SMALL, text)
+        name = self._name(row.track, answer.code)
+        other = self._labels.name(answer.runner_up)
+        text = f"{name} is nearly {other} (margin {answer.margin:.2f})"
+        self._note(frame, "margin", 1 - answer.margin / SMALL, text)
 
     def _note_rare_pair(self, frame, row):
         if self._counts is None:

@@ -1,0 +1,61 @@
+"""When a player shows the frames of a video file."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+
+class FilmClock:
+    """Tells when a player shows the frames of a file, by their stamps.
+
+    Where another film was appended, its times go on from the end of the one before.
+
+    Args:
+      time_base: seconds of a unit of the stamps.
+      fps: frames a second, for frames without a stamp.
+      first_stamp: of the film's first frame; None if that is the next one.
+    """
+
+    def __init__(
+        self, time_base: Fraction, fps: float, first_stamp: int | None
+    ) -> None:
+        self._time_base = time_base
+        self._usual_step = 1 / fps
+        self._first_stamp = first_stamp
+        self._film_start = 0.0
+        self._last_seconds = -math.inf
+        self._last_step = 1 / fps
+        self._last_end = 0.0
+
+    def begin_film(self) -> None:
+        """Take the next frame as the first one of another film."""
+        self._first_stamp = None
+
+    def show(
+        self, stamp: int | None, claimed_duration: float | None
+    ) -> tuple[float, float]:
+        """Return (seconds, duration) of the next frame.
+
+        Its stamp and its claim may be None. Seconds ascend, whatever the stamps.
+        """
+        if self._first_stamp is None:
+            self._first_stamp = stamp
+            self._film_start = self._last_end
+        if stamp is None or self._first_stamp is None:
+            seconds = max(0.0, self._last_seconds + self._last_step)
+        else:
+            base = self._time_base
+            units = stamp - self._first_stamp
+            seconds = self._film_start + units * base.numerator / base.denominator
+            if seconds <= self._last_seconds:
+                step = min(self._last_step, self._usual_step)
+                seconds = self._last_seconds + step
+        if self._last_seconds >= 0:
+            self._last_step = seconds - self._last_seconds
+        duration = claimed_duration
+        if duration is None:
+            duration = self._last_step
+        self._last_seconds = seconds
+        self._last_end = seconds + duration
+        return seconds, duration
