@@ -12,95 +12,148 @@ SMALL = LabelSpace(
 MANY = LabelSpace(("man",), tuple(f"y{i}" for i in range(12)), (14, 25))
 
 
-def slow_iou(a, b):
-    width = min(a[2], b[2]) - max(a[0], b[0])
-    height = min(a[3], b[3]) - max(a[1], b[1])
+def area(box):
+    return (box[2] - box[0]) * (box[3] - box[1])
+
+
+def slow_iou(box, other):
+    width = min(box[2], other[2]) - max(box[0], other[0])
+    height = min(box[3], other[3]) - max(box[1], other[1])
     if width <= 0 or height <= 0:
         return 0.0
     shared = width * height
-    return shared / (
-        (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared
-    )
+    return shared / (area(box) + area(other) - shared)
+
+
+def slow_suppression(scored_boxes):
+    """Keep the best of [(score, box)] that overlap by more than 0.3."""
+    kept = []
+    for score, box in sorted(scored_boxes, key=lambda item: -item[0]):
+        if all(slow_iou(box, other) <= 0.3 for _, other in kept):
+            kept.append((score, box))
+    return kept
+
+
+def slow_matches(kept, targets):
+    """Return the indices in [(score, box)] of those that find a target, the best."""
+    matches = set()
+    for target in targets:
+        for i, (_, box) in enumerate(kept):
+            if slow_iou(box, target) >= 0.5:
+                matches.add(i)
+                break
+    return matches
 
 
 def slow_ap(frames, detections, truth):
-    """detections: {frame: [(score, box)]}, truth: {frame: [box]} -> percent."""
-    everything = []
+    """Average precision in percent, of eleven levels of recall.
+
+    Args:
+      detections: {frame: [(score, box)]}.
+      truth: {frame: [box]}.
+    """
+    outcomes = []  # (score, whether it finds a target) of each kept box
     for frame in frames:
-        kept = []
-        for score, box in sorted(detections.get(frame, []), key=lambda item: -item[0]):
-            if all(slow_iou(box, other) <= 0.3 for _, other in kept):
-                kept.append((score, box))
-        true = set()
-        for target in truth.get(frame, []):
-            for i, (_, box) in enumerate(kept):
-                if slow_iou(box, target) >= 0.5:
-                    true.add(i)
-                    break
-        everything += [(score, i in true) for i, (score, _) in enumerate(kept)]
-    everything.sort(key=lambda item: -item[0])
+        kept = slow_suppression(detections.get(frame, []))
+        matches = slow_matches(kept, truth.get(frame, []))
+        for i, (score, _) in enumerate(kept):
+            outcomes.append((score, i in matches))
+    outcomes.sort(key=lambda item: -item[0])
     positives = sum(map(len, truth.values()))
     if not positives:
         return 0.0
-    curve, found = [], 0
-    for rank, (_, true) in enumerate(everything, 1):
-        found += true
-        curve.append((found / positives, found / rank))
+    curve = []  # (recall, precision)
+    hits = 0
+    for rank, (_, is_hit) in enumerate(outcomes, 1):
+        hits += is_hit
+        curve.append((hits / positives, hits / rank))
     total = 0.0
     for level in np.arange(0, 1.1, 0.1):
-        total += max([p for recall, p in curve if recall >= level], default=0.0)
+        precisions = [precision for recall, precision in curve if recall >= level]
+        total += max(precisions, default=0.0)
     return 100 * total / 11
 
 
-def slow_metrics_of(d, t, space):
-    joint, boxes = d.joint_scores, d.joint_boxes
-    if joint is None:
-        joint = d.actor_scores[:, :, None].astype(float) * d.action_scores[:, None]
+class _Case:
+    """Detections and a truth, and the AP of a choice of both."""
+
+    def __init__(self, detections, truth):
+        self.detections = detections
+        self.truth = truth
+
+    def ap(self, is_wanted, scores, boxes):
+        """AP of boxes [R, 4] with scores [R], for the wanted instances, bool [N]."""
+        truth = self.truth
+        true_boxes = {}
+        for i in np.flatnonzero(is_wanted):
+            frame = truth.frames[truth.box_frame[i]]
+            true_boxes.setdefault(frame, []).append(truth.boxes[i].tolist())
+        frames = self.detections.frames
+        found_boxes = {}
+        rois = zip(self.detections.roi_frame, scores.tolist(), boxes.tolist())
+        for frame, score, box in rois:
+            found_boxes.setdefault(frames[frame], []).append((score, box))
+        return slow_ap(frames, found_boxes, true_boxes)
+
+
+def slow_metrics_of(detections, truth, space):
+    case = _Case(detections, truth)
+    has_joint_scores = detections.joint_scores is not None
+    joint = detections.joint_scores
+    if not has_joint_scores:
+        actor_scores = detections.actor_scores[:, :, None].astype(float)
+        joint = actor_scores * detections.action_scores[:, None]
+    boxes = detections.joint_boxes
     if boxes is None:
-        boxes = np.repeat(d.boxes[:, :, None], len(space.actions), axis=2)
+        boxes = np.repeat(detections.boxes[:, :, None], len(space.actions), axis=2)
 
-    def ap(wanted, scores, boxes):
-        truth, found = {}, {}
-        for g in np.flatnonzero(wanted):
-            truth.setdefault(t.frames[t.box_frame[g]], []).append(t.boxes[g].tolist())
-        for frame, score, box in zip(d.roi_frame, scores.tolist(), boxes.tolist()):
-            found.setdefault(d.frames[frame], []).append((score, box))
-        return slow_ap(d.frames, found, truth)
-
-    pairs = {
-        code: (code // space.base - 1, code % space.base - 1) for code in space.codes
-    }
-    of_pairs = {
-        str(code): ap(t.codes == code, joint[:, x, y], boxes[:, x, y])
-        for code, (x, y) in pairs.items()
-    }
-    of_actors = {
-        str(x + 1): ap(
-            t.codes // space.base == x + 1, d.actor_scores[:, x], d.boxes[:, x]
+    of_pairs = {}
+    actors_of = {action: [] for action in range(len(space.actions))}
+    for code in space.codes:
+        actor = code // space.base - 1
+        action = code % space.base - 1
+        actors_of[action].append(actor)
+        of_pairs[str(code)] = case.ap(
+            truth.codes == code, joint[:, actor, action], boxes[:, actor, action]
         )
-        for x in range(len(space.actors))
-    }
-    of_actions, real = {}, []
-    for y, name in enumerate(space.actions):
-        able = [x for x, action in pairs.values() if action == y]
-        actors, table = (
-            (able, joint[:, :, y])
-            if d.joint_scores is not None
-            else (..., d.actor_scores)
+    of_actors = {}
+    for actor in range(len(space.actors)):
+        of_actors[str(actor + 1)] = case.ap(
+            truth.codes // space.base == actor + 1,
+            detections.actor_scores[:, actor],
+            detections.boxes[:, actor],
         )
-        value = 0.0
-        if able:
-            best = np.arange(len(space.actors))[actors][table[:, actors].argmax(axis=1)]
-            rois = np.arange(len(best))
-            box = (
-                d.boxes[rois, best] if d.joint_scores is None else boxes[rois, best, y]
+    of_actions = {}
+    aps_of_real_actions = []
+    rois = np.arange(len(joint))
+    for action, name in enumerate(space.actions):
+        ap = 0.0
+        actors = np.array(actors_of[action])
+        if len(actors):
+            if has_joint_scores:
+                best = actors[joint[:, actors, action].argmax(axis=1)]
+                best_boxes = boxes[rois, best, action]
+            else:
+                best = detections.actor_scores.argmax(axis=1)
+                best_boxes = detections.boxes[rois, best]
+            ap = case.ap(
+                truth.codes % space.base == action + 1,
+                detections.action_scores[:, action],
+                best_boxes,
             )
-            value = ap(t.codes % space.base == y + 1, d.action_scores[:, y], box)
-        of_actions[str(y + 1)] = value
-        real += [value] * (name != space.none_action)
-    kinds = {"actor": of_actors.values(), "action": real, "joint": of_pairs.values()}
+        of_actions[str(action + 1)] = ap
+        if name != space.none_action:
+            aps_of_real_actions.append(ap)
+
+    def mean(aps):
+        return sum(aps) / len(aps)
+
     return {
-        "detection": {kind: sum(aps) / len(aps) for kind, aps in kinds.items()},
+        "detection": {
+            "actor": mean(of_actors.values()),
+            "action": mean(aps_of_real_actions),
+            "joint": mean(of_pairs.values()),
+        },
         "per_pair_ap": of_pairs,
         "per_actor_ap": of_actors,
         "per_action_ap": of_actions,
@@ -146,6 +199,9 @@ def random_case(space, seed, overrides=(), rois=60, digits=None):
 
 
 def flatten(metrics):
-    return {
-        (part, key): value for part, d in metrics.items() for key, value in d.items()
-    }
+    """Return {(part, key): value} of metrics by part."""
+    flat = {}
+    for part, values in metrics.items():
+        for key, value in values.items():
+            flat[part, key] = value
+    return flat

@@ -135,42 +135,49 @@ command_line.run(main, FLAGS)
 '''
 
 
-def test_what_a_program_prints(tmp_path):
+@pytest.fixture
+def program(tmp_path):
     path = tmp_path / "do.py"
     path.write_text(PROGRAM)
-    bug = "unexpected KeyError: 'bug'; --debug shows where"
-    for words, out, errors in (
-        (
-            ["--waht=x"],
-            "",
-            [
-                "error: Unknown command line flag 'waht'. Did you mean: what; --help"
-                " lists the flags"
-            ],
-        ),
-        (["--what=bug"], "a note\n", ["warning: mind", f"error: {bug}"]),
-    ):
-        done = run_python(path, *words, PYTHONPATH=str(ROOT))
-        assert (done.returncode, done.stdout, done.stderr.splitlines()) == (
-            1,
-            out,
-            errors,
-        )
-    done = run_python(path, "--what=bug", "--debug", PYTHONPATH=str(ROOT))
-    assert (
-        "Traceback" in done.stderr and done.stderr.splitlines()[-1] == f"error: {bug}"
-    )
-    done = run_python(
-        path, "--what=name", PYTHONPATH=str(ROOT), PYTHONIOENCODING="ascii"
-    )
-    assert (done.returncode, done.stdout) == (0, "a note\n\\xe4\n")
-    # A reader that goes away, as head does.
-    words = [
-        "bash",
-        "-c",
-        f"PYTHONPATH={ROOT} {sys.executable} {path} --what=long | head -c 1",
+    return path
+
+
+def run_program(program, *words, **environment):
+    return run_python(program, *words, PYTHONPATH=str(ROOT), **environment)
+
+
+BUG = "error: unexpected KeyError: 'bug'; --debug shows where"
+
+
+def test_an_unknown_flag_is_one_error(program):
+    done = run_program(program, "--waht=x")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines() == [
+        "error: Unknown command line flag 'waht'. Did you mean: what; --help lists the"
+        " flags"
     ]
-    done = subprocess.run(words, capture_output=True, text=True)
+
+
+def test_notes_are_printed_and_warnings_and_errors_go_to_stderr(program):
+    done = run_program(program, "--what=bug")
+    assert (done.returncode, done.stdout) == (1, "a note\n")
+    assert done.stderr.splitlines() == ["warning: mind", BUG]
+
+
+def test_debug_shows_where_above_the_error(program):
+    done = run_program(program, "--what=bug", "--debug")
+    assert "Traceback" in done.stderr
+    assert done.stderr.splitlines()[-1] == BUG
+
+
+def test_a_terminal_of_ascii_gets_escapes(program):
+    done = run_program(program, "--what=name", PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stdout) == (0, "a note\n\\xe4\n")
+
+
+def test_a_reader_that_goes_away_is_no_error(program):
+    line = f"PYTHONPATH={ROOT} {sys.executable} {program} --what=long | head -c 1"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True)
     assert done.stdout == "a" and "rror" not in done.stderr
 
 

@@ -223,17 +223,37 @@ def test_malformed_and_missing_fields_are_named(tmp_path, field, value):
         ScoredRois.load(path)
 
 
-def test_truth_survives_a_file(tmp_path):
+@pytest.fixture
+def truth_file(tmp_path):
+    """A file of a truth of two frames, with one instance in the second."""
     path = tmp_path / "truth.json"
+    one_instance().save(path, A2D)
+    return path
+
+
+def one_instance():
     masks = [encode_mask(mask(6, 9, 1, 2, 3, 7))]
-    fields = {"sizes": [(5, 5), (6, 9)], "masks": masks, "image_ids": ["a", 7]}
-    truth = Truth(["v/1", "w/1"], [1], [[2, 1, 7, 3]], [21], **fields)
-    truth.save(path, A2D)
-    loaded = Truth.load(path, A2D)
+    return Truth(
+        ["v/1", "w/1"],
+        [1],
+        [[2, 1, 7, 3]],
+        [21],
+        sizes=[(5, 5), (6, 9)],
+        masks=masks,
+        image_ids=["a", 7],
+    )
+
+
+def test_truth_survives_a_file(truth_file):
+    truth = one_instance()
+    loaded = Truth.load(truth_file, A2D)
     assert (loaded.sizes, loaded.masks) == (truth.sizes, truth.masks)
     assert loaded.image_ids == ["a", 7]
     assert loaded.boxes.tolist() == [[2, 1, 7, 3]] and loaded.codes.tolist() == [21]
-    written = json.loads(path.read_text())
+
+
+def test_the_file_of_a_truth_is_cocos(truth_file):
+    written = json.loads(truth_file.read_text())
     categories = {c["id"]: c["name"] for c in written["categories"]}
     assert len(categories) == 43 and categories[43] == "bird-eating"
     assert written["images"][1] == {
@@ -243,18 +263,23 @@ def test_truth_survives_a_file(tmp_path):
         "width": 9,
     }
     assert written["annotations"][0]["area"] == 10
-    # Lists may have the paper's names, and pairs that nobody does.
+
+
+def test_a_truth_may_list_the_papers_names_and_pairs_that_nobody_does(truth_file):
+    written = json.loads(truth_file.read_text())
     written["categories"] += [
         {"id": 11, "name": "adult-climb"},
         {"id": 14, "name": "adult-flying"},
     ]
-    path.write_text(json.dumps(written))
-    assert len(Truth.load(path, A2D).codes) == 1
-    # All of its codes have other names in another label space, in which they may be
-    # valid.
+    truth_file.write_text(json.dumps(written))
+    assert len(Truth.load(truth_file, A2D).codes) == 1
+
+
+def test_a_truth_of_other_labels_is_refused_by_their_names(truth_file):
+    """Their codes may be valid in both."""
     other = LabelSpace(("person", *A2D.actors[1:]), A2D.actions, A2D.codes)
     with pytest.raises(InputError, match=r"truth\.json: categories\[0\]: 11 "):
-        Truth.load(path, other)
+        Truth.load(truth_file, other)
 
 
 def test_masks_of_the_truth_are_read_where_there_are_any(tmp_path):

@@ -89,45 +89,68 @@ def inputs(function):
     return function.structured_input_signature[1]
 
 
-def test_signatures_are_those_of_the_contract_and_pass_on_what_a_frame_gave(model):
-    model, some = model.signatures, [None]
-    assert set(model) == SIGNATURES
-    function = model["serving_default"]
-    given = {"rgb": ("uint8", 4 * some + [3]), "flow": ("float32", 4 * some + [2])}
-    assert specs(inputs(function)) == given
-    whole = {name: ("int32", [None, 8]) for name in ("actor", "action", "code")}
-    shapes = {"boxes": [4], "score": [], "actor_scores": [7], "action_scores": [9]}
-    shapes["masks"] = [28, 28]
-    assert specs(function.structured_outputs) == {
-        **{name: ("float32", [None, 8, *shape]) for name, shape in shapes.items()},
-        **{
-            **whole,
-            "num_detections": ("int32", some),
-            "label_map": ("uint8", 3 * some),
-        },
+def outputs(model, signature):
+    return model.signatures[signature].structured_outputs
+
+
+def shapes(tensors):
+    return {name: list(spec.shape) for name, spec in tensors.items()}
+
+
+def test_a_clip_is_answered_by_serving_default(model):
+    assert set(model.signatures) == SIGNATURES
+    assert specs(inputs(model.signatures["serving_default"])) == {
+        "rgb": ("uint8", [None, None, None, None, 3]),
+        "flow": ("float32", [None, None, None, None, 2]),
     }
-    given = {"rgb": ("uint8", 3 * some + [3]), "flow": ("float32", 3 * some + [2])}
-    assert specs(inputs(model["frame"])) == given
-    made = model["frame"].structured_outputs
-    sides = [(16, 24), (8, 12), (4, 6), (2, 3)]
-    assert {name: list(spec.shape) for name, spec in made.items()} == {
-        f"{name}_p{level}": [None, *side, 16]
-        for name in ("actor", "flow")
-        for level, side in enumerate(sides, 2)
-    } | {"inside": [None, 2]}
-    taken = inputs(model["key_frame"])
+    assert specs(outputs(model, "serving_default")) == {
+        "num_detections": ("int32", [None]),
+        "boxes": ("float32", [None, 8, 4]),
+        "score": ("float32", [None, 8]),
+        "actor": ("int32", [None, 8]),
+        "action": ("int32", [None, 8]),
+        "code": ("int32", [None, 8]),
+        "actor_scores": ("float32", [None, 8, 7]),
+        "action_scores": ("float32", [None, 8, 9]),
+        "masks": ("float32", [None, 8, 28, 28]),
+        "label_map": ("uint8", [None, None, None]),
+    }
+
+
+def test_a_frame_gives_features_of_each_level(model):
+    assert specs(inputs(model.signatures["frame"])) == {
+        "rgb": ("uint8", [None, None, None, 3]),
+        "flow": ("float32", [None, None, None, 2]),
+    }
+    expected = {"inside": [None, 2]}
+    for level, side in enumerate([(16, 24), (8, 12), (4, 6), (2, 3)], 2):
+        for name in ("actor", "flow"):
+            expected[f"{name}_p{level}"] = [None, *side, 16]
+    assert shapes(outputs(model, "frame")) == expected
+
+
+def test_a_key_frame_takes_what_the_frames_of_its_clip_gave(model):
+    taken = inputs(model.signatures["key_frame"])
     assert taken.pop("size").shape == [2]
-    assert {name: list(spec.shape) for name, spec in taken.items()} == {
-        name: [None, 3, *spec.shape[1:]] for name, spec in made.items()
-    }
-    assert model["key_frame"].structured_outputs == function.structured_outputs
-    given, made = inputs(model["stream"]), model["stream"].structured_outputs
-    states = [name for name in given if name.startswith("state_")]
-    assert len(states) == 10 and all(
-        given[name].shape == made[name].shape for name in states
-    )
+    of_frames = {}
+    for name, shape in shapes(outputs(model, "frame")).items():
+        of_frames[name] = [None, 3, *shape[1:]]
+    assert shapes(taken) == of_frames
+    assert outputs(model, "key_frame") == outputs(model, "serving_default")
+
+
+def test_a_stream_takes_the_states_that_it_gave(model):
+    taken = inputs(model.signatures["stream"])
+    made = outputs(model, "stream")
+    states = [name for name in taken if name.startswith("state_")]
+    assert len(states) == 10
+    assert all(taken[name].shape == made[name].shape for name in states)
     assert set(made) == NAMES | {"number", *states}
-    assert specs(inputs(model["encoded"]))["images"] == ("string", [None, None])
+
+
+def test_encoded_images_are_bytes(model):
+    taken = specs(inputs(model.signatures["encoded"]))
+    assert taken["images"] == ("string", [None, None])
 
 
 def test_export_agrees_with_the_network_in_pixels_of_the_input(signature, loaded_run):

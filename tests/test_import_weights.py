@@ -2,6 +2,7 @@
 
 import functools
 import types
+from typing import Any, NamedTuple
 
 import cv2
 import h5py
@@ -98,97 +99,154 @@ def test_a_missing_and_a_reshaped_tensor_are_named(source, tensors, skipped):
             layouts.convert(source, changed, "FILE", "", sizes=SIZES)
 
 
-def test_a_run_finds_matterports_boxes_before_any_training(matterport):
-    """Boxes agree to half a pixel: proposals, and those of the best class."""
-    model, path = matterport
-    weights, _, _ = layouts.convert(
-        "matterport", cache.read_tensors(path), path, "", sizes=SIZES
+class Comparison(NamedTuple):
+    """Answers of our network and of matterport's on one image.
+
+    Attributes:
+      side: pixels of the image.
+      made: ours.
+      proposals: theirs, [60, 4], y1, x1, y2, x2 in pixels.
+      shares: their class probabilities, [60, classes with background].
+      deltas: of boxes, [60, classes with background, 4].
+      masks: theirs in the boxes of our instances, [N, 28, 28, classes].
+    """
+
+    side: int
+    made: Any
+    proposals: np.ndarray
+    shares: np.ndarray
+    deltas: np.ndarray
+    masks: np.ndarray
+
+    def distances(self):
+        """Largest difference of an edge of our proposals to one of theirs, [60, 60]."""
+        ours = self.made.rois[0].numpy()
+        return np.abs(ours[:, None] - self.proposals).max(axis=-1)
+
+    def boxes(self, classes):
+        """Their boxes [60, 4] of a class of each proposal, from the background on."""
+        deltas = self.deltas[np.arange(60), classes] * [0.1, 0.1, 0.2, 0.2]
+        return matterport_network.apply(self.proposals, deltas).clip(0, self.side)
+
+    def instances(self, name):
+        """A field of our instances, [N, ...]."""
+        count = int(self.made.detections.number[0])
+        fields = {**self.made.detections._asdict(), **self.made.detections.more}
+        return fields[name][0, :count].numpy()
+
+
+def compare(model, network, side, score_threshold):
+    image = cv2.GaussianBlur(
+        np.uint8(128 + 40 * normal(side, side, 3).clip(-3, 3)), (0, 0), 2
     )
-    canvas = cv2.GaussianBlur(
-        np.uint8(128 + 40 * normal(128, 128, 3).clip(-3, 3)), (0, 0), 2
+    expected = matterport_network.run(model, image, SIDES, 60)
+    clip = {"rgb": image[None, None], "size": np.int32([[side, side]])}
+    settings = InferenceConfig(test_proposals=60, score_threshold=score_threshold)
+    made = infer(network, clip, settings)
+    boxes = made.detections.boxes[0, : int(made.detections.number[0])].numpy()
+    return Comparison(
+        side=side,
+        made=made,
+        proposals=side * expected["proposals"][0],
+        shares=expected["class_probabilities"][0],
+        deltas=expected["box_deltas"][0],
+        masks=matterport_network.masks(model, image, expected["pyramid"], boxes),
     )
-    expected = matterport_network.run(model, canvas, SIDES, 60)
-    fields = dict(image_height=128, image_width=128, use_flow=False, temporal_layers=0)
-    config = ModelConfig(**fields, **weights.model_fields())
+
+
+def assert_masks_agree(masks, expected):
+    # A sample on the very edge may be outside for one of the two, on some processors.
+    difference = np.abs(masks - expected)
+    assert difference.mean() < 1e-4 and difference.max() < 0.05
+
+
+@pytest.fixture(scope="module")
+def weights(matterport):
+    path = matterport[1]
+    tensors = cache.read_tensors(path)
+    return layouts.convert("matterport", tensors, path, "", sizes=SIZES)[0]
+
+
+@pytest.fixture(scope="module")
+def all_classes(matterport, weights):
+    """A network of COCO's classes, before any training."""
+    config = ModelConfig(
+        image_height=128,
+        image_width=128,
+        use_flow=False,
+        temporal_layers=0,
+        **weights.model_fields(),
+    )
     labels = LabelSpace.from_fields({"actors": [*coco.CLASSES], "actions": ["object"]})
     network = Network(config, labels)
     transfer.load(network, weights)
-    clip = {"rgb": canvas[None, None], "size": np.int32([[128, 128]])}
-    made = infer(
-        network, clip, InferenceConfig(test_proposals=60, score_threshold=0.02)
-    )
-
-    rois, theirs = made.rois[0].numpy(), 128 * expected["proposals"][0]
-    assert made.valid.numpy().all()
-    apart = np.abs(rois[:, None] - theirs).max(axis=-1)
-    assert apart.min(axis=0).max() < 0.5 and apart.min(axis=1).max() < 0.5
-    best = expected["class_probabilities"][0, :, 1:].argmax(axis=1)
-    deltas = expected["box_deltas"][0, np.arange(60), 1 + best] * [0.1, 0.1, 0.2, 0.2]
-    boxes = matterport_network.apply(theirs, deltas).clip(0, 128)
-    found = made.table.class_boxes[0].numpy()[apart.argmin(axis=0), best]
-    assert np.abs(found - boxes).max() < 0.5
-    shares = made.table.class_scores[0].numpy()[apart.argmin(axis=0)]
-    close(shares, expected["class_probabilities"][0, :, 1:])
-    instances = made.detections
-    count = int(instances.number[0])
-    assert count > 3
-    boxes = instances.boxes[0, :count].numpy()
-    shapes = matterport_network.masks(model, canvas, expected["pyramid"], boxes)
-    actors = instances.actor[0, :count].numpy()
-    # A sample on the very edge may be outside for one of the two, on some processors.
-    apart = np.abs(
-        instances.more["masks"][0, :count] - shapes[np.arange(count), :, :, actors]
-    )
-    assert apart.mean() < 1e-4 and apart.max() < 0.05
+    return compare(matterport[0], network, side=128, score_threshold=0.02)
 
 
-def test_chosen_classes_of_coco_keep_their_scores_boxes_and_masks(matterport, tmp_path):
-    """Of matterport's 80 and background; an actor of two classes adds up scores."""
-    model, path = matterport
-    weights, _, _ = layouts.convert(
-        "matterport", cache.read_tensors(path), path, "", sizes=SIZES
-    )
-    weights.write(str(tmp_path / "coco.h5"))
+def test_proposals_are_matterports_to_half_a_pixel(all_classes):
+    assert all_classes.made.valid.numpy().all()
+    distances = all_classes.distances()
+    assert distances.min(axis=0).max() < 0.5 and distances.min(axis=1).max() < 0.5
+
+
+def test_scores_and_boxes_of_the_best_class_are_matterports(all_classes):
+    ours = all_classes.distances().argmin(axis=0)
+    best = all_classes.shares[:, 1:].argmax(axis=1)
+    found = all_classes.made.table.class_boxes[0].numpy()[ours, best]
+    assert np.abs(found - all_classes.boxes(1 + best)).max() < 0.5
+    shares = all_classes.made.table.class_scores[0].numpy()[ours]
+    close(shares, all_classes.shares[:, 1:])
+
+
+def test_masks_are_matterports(all_classes):
+    actors = all_classes.instances("actor")
+    assert len(actors) > 3
+    expected = all_classes.masks[np.arange(len(actors)), :, :, actors]
+    assert_masks_agree(all_classes.instances("masks"), expected)
+
+
+@pytest.fixture(scope="module")
+def chosen_classes(matterport, weights, tmp_path_factory):
+    """A network of four actors: one has two classes of COCO."""
+    path = str(tmp_path_factory.mktemp("chosen") / "coco.h5")
+    weights.write(path)
     actors = ["mouse=cat", "person", "thing=dog", "thing=apple"]
-    run = loading.untrained(str(tmp_path / "coco.h5"), {}, actors)
-    columns = [[16], [1], [17, 48]]  # of matterport's, from its background on
+    network = loading.untrained(path, {}, actors).network
+    return compare(matterport[0], network, side=256, score_threshold=0.01)
 
-    canvas = cv2.GaussianBlur(
-        np.uint8(128 + 40 * normal(256, 256, 3).clip(-3, 3)), (0, 0), 2
-    )
-    expected = matterport_network.run(model, canvas, SIDES, 60)
-    clip = {"rgb": canvas[None, None], "size": np.int32([[256, 256]])}
-    made = infer(
-        run.network, clip, InferenceConfig(test_proposals=60, score_threshold=0.01)
-    )
-    theirs = 256 * expected["proposals"][0]
-    apart = np.abs(made.rois[0].numpy()[:, None] - theirs).max(axis=-1)
-    ours, matches = apart.argmin(axis=0), apart.min(axis=0) < 0.5
+
+COLUMNS_OF_ACTORS = [[16], [1], [17, 48]]  # of matterport's, from its background on
+
+
+def test_chosen_classes_keep_their_scores_and_those_of_an_actor_add_up(chosen_classes):
+    distances = chosen_classes.distances()
+    ours = distances.argmin(axis=0)
+    matches = distances.min(axis=0) < 0.5
     assert matches.sum() > 50
-    shares, deltas = expected["class_probabilities"][0], expected["box_deltas"][0]
-    for actor, of_actor in enumerate(columns):
-        found = made.table.actor_scores[0].numpy()[ours, actor]
-        np.testing.assert_allclose(
-            found[matches], shares[matches][:, of_actor].sum(axis=1), 1e-3
-        )
-        best = np.array(of_actor)[shares[:, of_actor].argmax(axis=1)]
-        own = deltas[np.arange(60), best] * [0.1, 0.1, 0.2, 0.2]
-        boxes = matterport_network.apply(theirs, own).clip(0, 256)
-        assert (
-            np.abs(made.table.boxes[0].numpy()[ours, actor] - boxes)[matches].max()
-            < 0.5
-        )
-    instances = made.detections
-    count = int(instances.number[0])
-    classes, actors = (
-        x[0, :count].numpy() for x in (instances.classes, instances.actor)
-    )
+    scores = chosen_classes.made.table.actor_scores[0].numpy()[ours]
+    for actor, columns in enumerate(COLUMNS_OF_ACTORS):
+        expected = chosen_classes.shares[:, columns].sum(axis=1)
+        np.testing.assert_allclose(scores[matches, actor], expected[matches], 1e-3)
+
+
+def test_chosen_classes_keep_their_boxes(chosen_classes):
+    distances = chosen_classes.distances()
+    ours = distances.argmin(axis=0)
+    matches = distances.min(axis=0) < 0.5
+    boxes = chosen_classes.made.table.boxes[0].numpy()[ours]
+    for actor, columns in enumerate(COLUMNS_OF_ACTORS):
+        shares = chosen_classes.shares[:, columns]
+        best = np.array(columns)[shares.argmax(axis=1)]
+        difference = np.abs(boxes[:, actor] - chosen_classes.boxes(best))
+        assert difference[matches].max() < 0.5
+
+
+def test_chosen_classes_keep_their_masks(chosen_classes):
+    classes = chosen_classes.instances("classes")
+    actors = chosen_classes.instances("actor")
     assert {*zip(classes, actors)} == {(15, 1), (0, 2), (16, 3), (47, 3)}
-    boxes = instances.boxes[0, :count].numpy()
-    shapes = matterport_network.masks(model, canvas, expected["pyramid"], boxes)
-    own = shapes[np.arange(count), :, :, 1 + classes]
-    apart = np.abs(instances.more["masks"][0, :count] - own)
-    assert apart.mean() < 1e-4 and apart.max() < 0.05
+    expected = chosen_classes.masks[np.arange(len(classes)), :, :, 1 + classes]
+    assert_masks_agree(chosen_classes.instances("masks"), expected)
 
 
 def layout(path):

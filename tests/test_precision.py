@@ -83,25 +83,36 @@ def test_frozen_statistics_are_not_rounded():
     assert made.dtype == tf.bfloat16 and float(made[0, 0, 0, 0]) == 0.5
 
 
-def test_a_run_in_float32_answers_in_16_bits_and_what_is_served_in_float32(
-    tiny_run, loaded_run
-):
-    given = {"precision": "mixed_bfloat16", "max_detections": 3}
-    run = loading.load(str(tiny_run), given)
-    assert run.config.compute.precision == given["precision"]
-    assert run.config.inference.max_detections == 3
-    for a, b in zip(loaded_run.network.variables, run.network.variables):
-        assert (a.numpy() == b.numpy()).all()
+@pytest.fixture(scope="module")
+def in_16_bits(tiny_run):
+    """`tiny_run`, which was trained in float32, loaded to compute in 16 bits."""
+    changes = {"precision": "mixed_bfloat16", "max_detections": 3}
+    return loading.load(str(tiny_run), changes)
+
+
+def test_a_run_in_float32_is_loaded_in_16_bits_with_its_weights(in_16_bits, loaded_run):
+    assert in_16_bits.config.compute.precision == "mixed_bfloat16"
+    assert in_16_bits.config.inference.max_detections == 3
+    exact = loaded_run.network.variables
+    for variable, exact_variable in zip(in_16_bits.network.variables, exact):
+        assert (variable.numpy() == exact_variable.numpy()).all()
+
+
+def test_its_answers_are_near_those_in_float32(in_16_bits, loaded_run):
     clip = {name: tf.constant(x) for name, x in tiny_network.clip(1, 3).items()}
-    exact, rounded = (
-        r.network.features(clip)["rpn_deltas"].numpy() for r in (loaded_run, run)
-    )
+    exact = loaded_run.network.features(clip)["rpn_deltas"].numpy()
+    rounded = in_16_bits.network.features(clip)["rpn_deltas"].numpy()
     assert 0 < np.abs(exact - rounded).max() < 0.03 * np.abs(exact).max()
 
-    served = ServedNetwork(run.network, run.config.inference)
-    made = served.frame(clip["rgb"][0], clip["flow"][0])
-    assert {x.dtype.name for n, x in made.items() if n != "inside"} == {"bfloat16"}
-    window = {name: x[None] for name, x in made.items()}
-    outputs = served.key_frame(window, tf.constant(tiny_network.CANVAS))
-    assert {x.dtype.name for x in outputs.values()} == {"float32", "int32", "uint8"}
-    assert outputs["num_detections"] == 3 and np.isfinite(outputs["score"]).all()
+
+def test_it_serves_features_in_16_bits_and_answers_in_float32(in_16_bits):
+    clip = {name: tf.constant(x) for name, x in tiny_network.clip(1, 3).items()}
+    served = ServedNetwork(in_16_bits.network, in_16_bits.config.inference)
+    features = served.frame(clip["rgb"][0], clip["flow"][0])
+    for name, feature in features.items():
+        assert name == "inside" or feature.dtype == tf.bfloat16
+    window = {name: feature[None] for name, feature in features.items()}
+    answer = served.key_frame(window, tf.constant(tiny_network.CANVAS))
+    dtypes = {value.dtype.name for value in answer.values()}
+    assert dtypes == {"float32", "int32", "uint8"}
+    assert answer["num_detections"] == 3 and np.isfinite(answer["score"]).all()

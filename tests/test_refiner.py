@@ -1,5 +1,7 @@
 """The refiner: where it looks, what it is taught, that it learns."""
 
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -9,6 +11,7 @@ from a2d_tf.core.config import InferenceConfig, TrainingConfig
 from a2d_tf.model import targets
 from a2d_tf.model.heads import refiner
 from a2d_tf.model.inference import infer
+from a2d_tf.model.network import Network
 from a2d_tf.model.structures import Seen
 from a2d_tf.ops.crop import crop_patches
 from a2d_tf.training import forward
@@ -18,13 +21,19 @@ from a2d_tf.training.train_step import TrainState, make_train_step
 pytestmark = pytest.mark.slow
 
 
+def make_network():
+    return tiny_network.make(
+        norm="group_norm",
+        use_mask=False,
+        use_refiner=True,
+        refiner_size=64,
+        refiner_channels=8,
+    )
+
+
 @pytest.fixture(scope="module")
 def network():
-    """Untrained until the last test."""
-    variant = dict(
-        use_mask=False, use_refiner=True, refiner_size=64, refiner_channels=8
-    )
-    return tiny_network.make(norm="group_norm", **variant)
+    return make_network()
 
 
 def test_window_is_the_box_grown_by_a_quarter_about_its_centre():
@@ -125,17 +134,36 @@ def test_its_masks_are_those_of_the_detections(network):
     assert masks.shape == (2, 5, 28, 28) and 0 < masks.min() < masks.max() < 1
 
 
-def test_it_learns_alone(network):
+def test_its_phase_moves_its_variables_alone(network):
     set_phase(network, "joint")
     joint = {v.ref() for v in network.trainable_weights}
     set_phase(network, "refiner")
-    own = {v.ref() for v in network.trainable_weights}
-    assert (
-        own == {v.ref() for v in network.refiner.trainable_variables}
-        and not own & joint
-    )
-    before = {v.ref(): v.numpy() for v in network.variables}
+    moved = {v.ref() for v in network.trainable_weights}
+    assert moved == {v.ref() for v in network.refiner.trainable_variables}
+    assert not moved & joint
 
+
+class Learned(NamedTuple):
+    """A refiner after 40 steps on a batch, whose truth is the upper half of each box.
+
+    Attributes:
+      network: with the refiner.
+      batch: what it has learned.
+      losses: of each step.
+      changed: references of the variables that have changed.
+    """
+
+    network: Network
+    batch: dict
+    losses: list
+    changed: set
+
+
+@pytest.fixture(scope="module")
+def learned():
+    network = make_network()
+    set_phase(network, "refiner")
+    before = {v.ref(): v.numpy() for v in network.variables}
     config = TrainingConfig(
         train_phase="refiner",
         roi_samples=12,
@@ -148,16 +176,25 @@ def test_it_learns_alone(network):
     step = make_train_step(TrainState.create(network, config), config)
     batch = halved(tiny_network.labelled(2))
     losses = [float(step(batch, i)["mask"]) for i in range(40)]
-    assert np.mean(losses[-5:]) < 0.4 * np.mean(losses[:3])
-    changed = {
-        v.ref() for v in network.variables if (v.numpy() != before[v.ref()]).any()
-    }
-    assert changed <= {v.ref() for v in network.refiner.variables} and changed >= own
+    changed = set()
+    for variable in network.variables:
+        if (variable.numpy() != before[variable.ref()]).any():
+            changed.add(variable.ref())
+    return Learned(network, batch, losses, changed)
 
-    boxes = tf.tile(batch["boxes"][:1, :1], [1, 3, 1])
-    rgb = batch["rgb"][:1]
-    seen = Seen(None, {}, network.key_image(rgb))
-    masks = network.instance_heads["masks"].decode(seen, boxes, None).numpy()
+
+def test_it_learns_and_changes_nothing_else(learned):
+    assert np.mean(learned.losses[-5:]) < 0.4 * np.mean(learned.losses[:3])
+    refiner_of = learned.network.refiner
+    assert learned.changed <= {v.ref() for v in refiner_of.variables}
+    assert learned.changed >= {v.ref() for v in refiner_of.trainable_variables}
+
+
+def test_what_it_has_learned_is_in_its_masks(learned):
+    boxes = tf.tile(learned.batch["boxes"][:1, :1], [1, 3, 1])
+    image = learned.network.key_image(learned.batch["rgb"][:1])
+    head = learned.network.instance_heads["masks"]
+    masks = head.decode(Seen(None, {}, image), boxes, None).numpy()
     assert masks.shape == (1, 3, 28, 28)
     truth = np.zeros([28, 28], bool)
     truth[:14] = True

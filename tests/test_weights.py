@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import json
 import re
+from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 import h5py
@@ -86,7 +87,17 @@ def values(network):
     return {name: v.numpy() for name, v in transfer.variables(network).items()}
 
 
-def test_every_variable_and_every_tensor_is_accounted_for(detector):
+class Loading(NamedTuple):
+    """The report of a loading, and the variables before and after, by name."""
+
+    report: Any
+    before: dict
+    after: dict
+
+
+@pytest.fixture(scope="module")
+def three_pyramids(detector):
+    """The detector's weights in a network with backbones and pyramids of its own."""
     network = tiny_network.make(
         **{**TINY, "use_flow": True, "temporal_layers": 1},
         action_topdown="own_backbone",
@@ -94,34 +105,43 @@ def test_every_variable_and_every_tensor_is_accounted_for(detector):
     )
     before = values(network)
     report = transfer.load(network, detector)
-    after = values(network)
+    return Loading(report, before, values(network))
+
+
+def test_every_variable_is_loaded_or_as_it_was(three_pyramids, detector):
+    report, before, after = three_pyramids
     for name in after:
         assert (name in report.loaded) != (name in report.initialised)
-    used = {text.split(" ")[0] for text in report.loaded.values()}
-    assert used.isdisjoint(report.skipped) and used | set(report.skipped) == set(
-        detector.tensors
-    )
-    assert report.skipped == {"rpn/background/bias": "not used by the network"}
     for name, role in report.loaded.items():
         if "(" not in role:
-            np.testing.assert_array_equal(
-                after[name], detector.tensors[role], err_msg=name
-            )
+            tensor = detector.tensors[role]
+            np.testing.assert_array_equal(after[name], tensor, err_msg=name)
     for name in set(report.initialised) & set(after):
         np.testing.assert_array_equal(after[name], before[name], err_msg=name)
-    # All three pyramids start from the one, and both RGB backbones.
+
+
+def test_every_tensor_is_used_or_skipped(three_pyramids, detector):
+    report = three_pyramids.report
+    used = {text.split(" ")[0] for text in report.loaded.values()}
+    assert used.isdisjoint(report.skipped)
+    assert used | set(report.skipped) == set(detector.tensors)
+    assert report.skipped == {"rpn/background/bias": "not used by the network"}
+
+
+def test_all_pyramids_and_both_rgb_backbones_start_from_the_one(three_pyramids):
+    loaded = three_pyramids.report.loaded
     for backbone in ("rgb_resnet", "action_resnet"):
         role = "backbone/c5_b0_conv3/gamma"
-        assert report.loaded[f"{backbone}_c5_b0_conv3/gamma"] == role
+        assert loaded[f"{backbone}_c5_b0_conv3/gamma"] == role
     for pyramid in ("rgb_fpn", "action_fpn", "flow_fpn"):
-        assert report.loaded[f"{pyramid}_c5p5/kernel"] == "fpn/c5p5/kernel"
-    assert report.initialised["flow_resnet_stem/kernel"] == "not part of the rgb stream"
-    assert (
-        report.initialised["rgb_p2_t0/kernel"] == "no pretrained weights exist for it"
-    )
-    assert (
-        report.initialised["action_logits/bias"] == "no pretrained weights exist for it"
-    )
+        assert loaded[f"{pyramid}_c5p5/kernel"] == "fpn/c5p5/kernel"
+
+
+def test_what_no_weights_exist_for_says_so(three_pyramids):
+    initialised = three_pyramids.report.initialised
+    assert initialised["flow_resnet_stem/kernel"] == "not part of the rgb stream"
+    for name in ("rgb_p2_t0/kernel", "action_logits/bias"):
+        assert initialised[name] == "no pretrained weights exist for it"
 
 
 def test_tensors_of_one_name_in_two_files_are_both_accounted_for(tmp_path):
@@ -334,18 +354,29 @@ def other_run(tmp_path_factory):
     return str(folder), values(network)
 
 
-def test_a_run_starts_another_of_other_labels_and_another_variant(other_run):
-    run, there = other_run
-    options = dict(norm="frozen_bn", rgb_convention="matterport", temporal_layers=1)
-    variant = dict(
-        use_mask=False, rpn_channels=24, label_mode="hierarchical", flow_scale=4.0
+@pytest.fixture(scope="module")
+def started(other_run):
+    """A run of A2D and of another variant, started from `other_run`."""
+    run, _ = other_run
+    model = tiny_network.config(
+        norm="frozen_bn",
+        rgb_convention="matterport",
+        temporal_layers=1,
+        use_mask=False,
+        rpn_channels=24,
+        label_mode="hierarchical",
+        flow_scale=4.0,
     )
-    model = tiny_network.config(**options, **variant)
     network = Network(model, A2D)
     before = values(network)
     config = Config(model, training=TrainingConfig(init_checkpoint=run))
     report = run_start.initialise(network, config)
-    after = values(network)
+    return Loading(report, before, values(network))
+
+
+def test_a_run_starts_another_with_the_variables_that_both_have(started, other_run):
+    report, before, after = started
+    run, there = other_run
     for name in after:
         assert (name in report.loaded) != (name in report.initialised)
     stem = "flow_resnet_stem/kernel"
@@ -353,22 +384,30 @@ def test_a_run_starts_another_of_other_labels_and_another_variant(other_run):
     np.testing.assert_allclose(4 * after[stem], scale * there[stem], rtol=1e-6)
     assert report.initialised["rgb_p2_t0/kernel"] == "missing there"
     np.testing.assert_array_equal(after["rgb_p2_t0/kernel"], before["rgb_p2_t0/kernel"])
+
+
+def test_variables_of_other_shapes_and_parts_are_named(started):
+    report = started.report
     reason = "has shape (3, 3, 16, 16), not (3, 3, 16, 24)"
     assert report.initialised["rpn_conv/kernel"] == f"rpn_conv/kernel {reason}"
     assert report.skipped["rpn_conv/kernel"] == reason
     assert report.skipped["mask_logits/bias"] == "not used by the network"
-    # Rows are mapped by name: dog and cat are found, and so is background.
-    assert (
-        report.loaded["actor_logits/bias"] == "actor_logits/bias (cat, dog, background)"
-    )
+
+
+def test_rows_of_other_labels_are_mapped_by_name(started, other_run):
+    """Dog and cat are found, and so is background."""
+    report, _, after = started
+    _, there = other_run
+    loaded = report.loaded["actor_logits/bias"]
+    assert loaded == "actor_logits/bias (cat, dog, background)"
     assert report.initialised["actor_logits/bias[adult]"] == "no class of that name"
-    made = after["actor_deltas/kernel"].reshape(-1, 7, 4)
-    wanted = there["actor_deltas/kernel"].reshape(-1, 3, 4)
-    np.testing.assert_array_equal(made[:, [6, 5]], wanted[:, [0, 2]])
-    made = after["action_logits/kernel"].reshape(-1, 7, 9)
-    wanted = there["action_logits/kernel"].reshape(-1, 3)
+    deltas = after["actor_deltas/kernel"].reshape(-1, 7, 4)
+    deltas_there = there["actor_deltas/kernel"].reshape(-1, 3, 4)
+    np.testing.assert_array_equal(deltas[:, [6, 5]], deltas_there[:, [0, 2]])
+    logits = after["action_logits/kernel"].reshape(-1, 7, 9)
+    logits_there = there["action_logits/kernel"].reshape(-1, 3)
     for actor in range(7):
-        np.testing.assert_array_equal(made[:, actor, [6, 8]], wanted[:, :2])
+        np.testing.assert_array_equal(logits[:, actor, [6, 8]], logits_there[:, :2])
 
 
 def test_a_head_on_rgb_starts_one_that_reads_both_streams(detector):

@@ -34,15 +34,22 @@ INFERENCE = InferenceConfig(
 def config(**override):
     """A ModelConfig of the smallest size; fields given override it."""
     fields = dict(
-        image_height=CANVAS[0], image_width=CANVAS[1], anchor_sizes="8,16,24,32,48"
+        image_height=CANVAS[0],
+        image_width=CANVAS[1],
+        backbone="resnet14",
+        width_multiplier=0.125,
+        norm="none",
+        flow_norm="same",
+        stride_in_1x1=False,
+        pixel_scale=1 / 64,
+        flow_scale=0.5,
+        fpn_channels=16,
+        rpn_channels=16,
+        head_units=32,
+        mask_channels=16,
+        mask_layers=1,
+        anchor_sizes="8,16,24,32,48",
     )
-    fields |= dict(
-        backbone="resnet14", width_multiplier=0.125, norm="none", flow_norm="same"
-    )
-    fields |= dict(
-        stride_in_1x1=False, pixel_scale=1 / 64, flow_scale=0.5, fpn_channels=16
-    )
-    fields |= dict(rpn_channels=16, head_units=32, mask_channels=16, mask_layers=1)
     return ModelConfig(**{**fields, **override})
 
 
@@ -54,9 +61,15 @@ def make(seed=0, precision="float32", **override):
 
 def manifest(**changes):
     """Stand in for a manifest of records of this network, as a run folder needs it."""
-    facts = dict(flow_method="dis", image_height=64, image_width=96, clip_stride=1)
-    facts |= dict(
-        source="a", videos=lambda split: {"v"}, label_space=A2D, directory="RECORDS"
+    facts = dict(
+        flow_method="dis",
+        image_height=64,
+        image_width=96,
+        clip_stride=1,
+        source="a",
+        videos=lambda split: {"v"},
+        label_space=A2D,
+        directory="RECORDS",
     )
     return types.SimpleNamespace(**{**facts, **changes})
 
@@ -82,7 +95,8 @@ def labelled(batch, frames=3, seed=0):
     [20, 40, 60, 88]; the last two rows are padding. Masks are the boxes.
     """
     boxes = np.zeros((batch, 4, 4), np.float32)
-    boxes[:, 0], boxes[:, 1] = [8, 8, 40, 56], [20, 40, 60, 88]
+    boxes[:, 0] = [8, 8, 40, 56]
+    boxes[:, 1] = [20, 40, 60, 88]
     masks = np.zeros((batch, 4, *CANVAS), np.uint8)
     masks[:, 0, 8:40, 8:56] = 1
     masks[:, 1, 20:60, 40:88] = 1
