@@ -30,8 +30,8 @@ SUITES = {
         "a start, a frame, a clip and a library of clips, by `import tensorflow`"
     ),
 }
-"""Name -> what it measures, by `tools.benchmarks.<name>.run`: {flag: value} -> (rows of
-`measure.row`, dict of further figures)."""
+"""Name -> what it measures, by `tools.benchmarks.<name>.run`: takes `measure.Options`,
+returns a `measure.Report`."""
 
 FLAGS = command_line.Register()
 _SUITE = FLAGS.define_enum(
@@ -41,38 +41,42 @@ _SUITE = FLAGS.define_enum(
     "; ".join(f"{name}: {what}" for name, what in SUITES.items()),
 )
 _OUTPUT = FLAGS.define_string("output", None, "JSON file for the figures.")
-_OPTIONS = (
-    FLAGS.define_integer(
-        "rounds", 3, "Rounds, of whose figures the median counts; learning: seeds.", 1
-    ),
-    FLAGS.define_bool("small", False, "Sizes that show only that a suite works."),
-    FLAGS.define_string(
-        "saved_model", None, "prediction: an export; by default that of --model=mini."
-    ),
-    FLAGS.define_string(
-        "records", None, "learning: folder of records, of the mini A2D at 128x160."
-    ),
-    FLAGS.define_integer("steps", 1500, "learning: of each training.", 1),
+_ROUNDS = FLAGS.define_integer(
+    "rounds", 3, "Rounds, of whose figures the median counts; learning: seeds.", 1
 )
+_SMALL = FLAGS.define_bool("small", False, "Sizes that show only that a suite works.")
+_SAVED_MODEL = FLAGS.define_string(
+    "saved_model", None, "prediction: an export; by default that of --model=mini."
+)
+_RECORDS = FLAGS.define_string(
+    "records", None, "learning: folder of records, of the mini A2D at 128x160."
+)
+_STEPS = FLAGS.define_integer("steps", 1500, "learning: of each training.", 1)
 
 
 def main(argv: list[str]) -> None:
     command_line.require(argv, suite=_SUITE.value, output=_OUTPUT.value)
     # Imported now: a mistyped flag should not wait for TensorFlow.
-    suite = importlib.import_module(f"tools.benchmarks.{_SUITE.value}")
-    options = {flag.name: flag.value for flag in _OPTIONS}
-    rows, details = suite.run(options)
     from tools.benchmarks import measure
 
-    machine = {**measure.machine(), "peak_gflops": measure.peak(options["small"])()}
-    report = {
+    suite = importlib.import_module(f"tools.benchmarks.{_SUITE.value}")
+    options = measure.Options(
+        rounds=_ROUNDS.value,
+        small=_SMALL.value,
+        saved_model=_SAVED_MODEL.value or "",
+        records=_RECORDS.value or "",
+        steps=_STEPS.value,
+    )
+    report = suite.run(options)
+    machine = {**measure.machine(), "peak_gflops": measure.peak(options.small)()}
+    fields = {
         "suite": _SUITE.value,
         "machine": machine,
-        "rows": rows,
-        "details": details,
+        "rows": [row._asdict() for row in report.rows],
+        "details": report.details,
     }
-    print(measure.table(rows))
-    write_json(_OUTPUT.value, report)
+    print(measure.table(report.rows))
+    write_json(_OUTPUT.value, fields)
     print(f"{_OUTPUT.value}: written")
 
 

@@ -2,7 +2,7 @@
 
   python tools/gpu_report.py --output=gpu_report
 
-About twenty minutes. Every row runs in a process of its own, within --limit_s, and is
+About ten minutes. Every row runs in a process of its own, within --limit_s, and is
 written to OUTPUT/rows as it ends; run again, the command goes on with the rows that are
 missing, that failed, or that took longer than a smaller --limit_s. At the end
 OUTPUT/report.html and report.json hold everything; send both. Without a GPU the rows
@@ -14,6 +14,7 @@ The report has times, memory and differences. TensorFlow's profiler
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -55,19 +56,13 @@ class Row(NamedTuple):
 
 
 def rows() -> dict[str, Row]:
-    """Return the rows by name, the most useful first.
-
-    The commands read what earlier ones have left.
-    """
+    """Return the rows by name, the most useful first."""
     by_name = {
         "machine": Row("machine"),
         "gradients": Row("gradients"),
         "step: float32": Row("step", {"precision": "float32"}),
         "step: float32, once more": Row("step"),
     }
-    for name in ("mini", "records", "train", "evaluate", "export", "predict"):
-        by_name[f"command: {name}"] = Row("command", {"name": name})
-    by_name["prediction"] = Row("prediction")
     by_name["losses: CPU"] = Row("losses", {"on_gpu": False})
     by_name["losses: CPU, weights disturbed"] = Row(
         "losses", {"on_gpu": False, "rounding": "TF32"}
@@ -89,37 +84,55 @@ def rows() -> dict[str, Row]:
     return by_name
 
 
-def _measured(name: str, folder: pathlib.Path) -> dict[str, Any]:
-    """Return a row, measured in a process of its own unless it was before.
+@dataclasses.dataclass
+class Measured:
+    """What is known of a row, as in its file; empty fields are left out there.
 
-    Returns:
-      a dict with `row`, its name; `seconds`; `values`, its figures, if there are any;
-      and `reason`, why there are no more of them, if it did not end well.
+    Attributes:
+      row: its name.
+      seconds: of its process.
+      values: its figures.
+      reason: why there are no more of them, if it did not end well.
+      limit_s: the limit that it has met.
     """
+
+    row: str
+    seconds: float = 0.0
+    values: dict[str, Any] = dataclasses.field(default_factory=dict)
+    reason: str = ""
+    limit_s: int = 0
+
+    def to_fields(self) -> dict[str, Any]:
+        """Return the fields of the JSON file."""
+        fields = dataclasses.asdict(self)
+        return {name: value for name, value in fields.items() if value}
+
+
+def _measured(name: str, folder: pathlib.Path) -> Measured:
+    """Return a row, measured in a process of its own unless it was before."""
     rows_folder = folder / ("small_rows" if _SMALL.value else "rows")
     file_name = re.sub(r"[^\w.]+", "_", name)
     path = rows_folder / f"{file_name}.json"
     if path.exists() and name != "machine":  # which may have its card now
-        earlier = load_json(path, {"row": str}, "remove it")
-        had_as_long = earlier.get("limit_s", 0) >= _LIMIT.value
-        if "reason" not in earlier or had_as_long:
+        earlier = Measured(**load_json(path, {"row": str}, "remove it"))
+        if not earlier.reason or earlier.limit_s >= _LIMIT.value:
             return earlier
     command = [sys.executable, __file__, f"--output={_OUTPUT.value}", f"--row={name}"]
     if _SMALL.value:
         command.append("--small")
     ended = processes.run(command, _LIMIT.value)
-    row: dict[str, Any] = {"row": name, "seconds": ended.seconds}
+    measured = Measured(name, ended.seconds)
     printed = [line for line in ended.stdout.splitlines() if line.startswith("{")]
     if printed:
         # A file has no NaN.
-        row["values"] = json.loads(printed[-1], parse_constant=str)
+        measured.values = json.loads(printed[-1], parse_constant=str)
     if ended.status is None:
-        row["limit_s"] = _LIMIT.value
-        row["reason"] = f"took more than --limit_s={_LIMIT.value}"
+        measured.limit_s = _LIMIT.value
+        measured.reason = f"took more than --limit_s={_LIMIT.value}"
     elif ended.status or not printed:
-        row["reason"] = ended.cause
-    write_json(path, row)
-    return row
+        measured.reason = ended.cause
+    write_json(path, measured.to_fields())
+    return measured
 
 
 class _Page:
@@ -134,13 +147,13 @@ class _Page:
         self.tables: dict[str, dict[str, dict[str, Any]]] = {}
         self.texts: list[str] = []
 
-    def add(self, row: dict[str, Any], title: str) -> None:
+    def add(self, measured: Measured, title: str) -> None:
         """Add a row to the table of this title."""
-        name = row["row"]
-        figures = dict(row.get("values", {}))
-        if "reason" in row:
+        name = measured.row
+        figures = dict(measured.values)
+        if measured.reason:
             column = "why not more" if figures else "why not"
-            figures[column] = row["reason"]
+            figures[column] = measured.reason
         cells = self.tables.setdefault(title, {}).setdefault(name, {})
         for figure, value in figures.items():
             if isinstance(value, dict):
@@ -215,11 +228,9 @@ def main(argv: list[str]) -> None:
             print(f"--minutes={_MINUTES.value} are over: the same command goes on")
             break
         measured = _measured(name, folder)
-        measured_rows.append(measured)
+        measured_rows.append(measured.to_fields())
         page.add(measured, title=row.function)
-        print(
-            f"{name}: {measured.get('reason') or measured['values']}"[:160], flush=True
-        )
+        print(f"{name}: {measured.reason or measured.values}"[:160], flush=True)
     write_json(folder / "report.json", measured_rows)
     write_text(folder / "report.html", page.html())
     print(f"{folder}/report.html: send it with report.json")

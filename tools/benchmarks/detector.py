@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import statistics
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -42,7 +43,6 @@ _MODEL = ModelConfig(
 _SMALL = dataclasses.replace(
     _MODEL, image_height=64, image_width=96, backbone="resnet14", width_multiplier=0.125
 )
-_HALF = ", bfloat16"
 _NMS = 0.5
 _PER_LEVEL = 1000  # best anchors of each level, among which torchvision suppresses
 
@@ -93,30 +93,66 @@ class _Case(NamedTuple):
     call: Callable[[], Any]
 
 
-def run(options: dict) -> tuple[list[dict], dict]:
-    """Return rows and details; `small`: the smallest network, and small counts."""
+class _Side(NamedTuple):
+    """Whose network is measured, and in which precision."""
+
+    library: str
+    precision: str = "float32"
+
+
+_OURS = _Side("ours")
+_OURS_IN_16_BITS = _Side("ours", "mixed_bfloat16")
+_TORCHVISION = _Side("torchvision")
+
+
+def run(options: measure.Options) -> measure.Report:
+    """Measure all cases; `small`: the smallest network, and small counts."""
     devices.prepare()
     tf.keras.utils.set_random_seed(0)  # how many boxes random weights propose is chance
-    small = options["small"]
-    model = _SMALL if small else _MODEL
-    counts = _SMALL_COUNTS if small else _COUNTS
+    model = _SMALL if options.small else _MODEL
+    counts = _SMALL_COUNTS if options.small else _COUNTS
     labels = LabelSpace.from_fields({"actors": [*A2D.actors], "actions": ["one"]})
     # As many instances as there shall be positive RoIs: random weights propose none.
     batches = {}
     for sample in counts.samples:
         batches[sample.positives] = setups.batch(model, 1, sample.positives)
-    candidates: dict[Any, Callable[[], float]] = {"peak": measure.peak(small)}
-    for suffix, precision in (("", "float32"), (_HALF, "mixed_bfloat16")):
-        network = Network(model, labels, ComputeConfig(precision))
+    peak_name = "peak"
+    candidates: dict[Any, Callable[[], float]] = {
+        peak_name: measure.peak(options.small)
+    }
+    for side in (_OURS, _OURS_IN_16_BITS):
+        network = Network(model, labels, ComputeConfig(side.precision))
         for case in _ours(network, batches, counts):
-            candidates["ours", case.name + suffix] = measure.stopwatch(case.call)
+            candidates[side, case.name] = measure.stopwatch(case.call)
     if peers.available():
         for case in _torchvision(model, batches, counts):
             call = peers.waiting(case.call)
-            candidates["torchvision", case.name] = measure.stopwatch(call)
-    seconds = measure.alternate(options["rounds"], candidates)
-    peak = seconds["peak"]  # GFLOP/s
+            candidates[_TORCHVISION, case.name] = measure.stopwatch(call)
+    seconds = measure.alternate(options.rounds, candidates)
+    peak = seconds.pop(peak_name)  # GFLOP/s
+    work = _work(network, counts)
+    rows = []
+    for name, gflop in work.items():
+        rates = [gflop / s for s in seconds[_OURS, name]]
+        of_peak = f"{name}, of the peak"
+        rows.append(
+            measure.compare(of_peak, "GFLOP/s", rates, peak, higher_is_better=True)
+        )
+        for side in (_OURS, _OURS_IN_16_BITS):
+            row_name = name
+            if side is _OURS_IN_16_BITS:
+                row_name = f"{name}, bfloat16"
+            ours = _ms(seconds[side, name])
+            if (_TORCHVISION, name) in seconds:
+                peer = _ms(seconds[_TORCHVISION, name])
+                rows.append(measure.compare(row_name, "ms", ours, peer))
+            else:
+                rows.append(measure.Row(row_name, "ms", statistics.median(ours)))
+    return measure.Report(rows, {"gflop": work, "peak": peak, **peers.versions()})
 
+
+def _work(network, counts):
+    """Return the GFLOP of each case, by its name."""
     work = {}
     for number in counts.detections:
         gflop = setups.gflop(network, rois=counts.proposals, masks=number)
@@ -124,21 +160,7 @@ def run(options: dict) -> tuple[list[dict], dict]:
     for sample in counts.samples:
         gflop = setups.gflop(network, rois=sample.rois, masks=sample.positives)
         work[sample.name] = 3 * gflop  # the backward pass counts twice
-    rows = []
-    for name, gflop in work.items():
-        rates = [gflop / s for s in seconds["ours", name]]
-        rows.append(
-            measure.row(
-                f"{name}, of the peak", "GFLOP/s", rates, peak, higher_is_better=True
-            )
-        )
-        peer = None
-        if ("torchvision", name) in seconds:
-            peer = _ms(seconds["torchvision", name])
-        for suffix in ("", _HALF):
-            ours = _ms(seconds["ours", name + suffix])
-            rows.append(measure.row(name + suffix, "ms", ours, peer))
-    return rows, {"gflop": work, "peak": peak, **peers.versions()}
+    return work
 
 
 def _inference_name(detections):
@@ -198,65 +220,79 @@ def _ours(network, batches, counts):
 
 
 def _torchvision(config, batches, counts):
-    """Yield the cases of torchvision's network, as `_ours` does."""
-    torch = peers.torch
+    """Yield the cases of torchvision's network, as `_ours` does.
+
+    Each case has a network of its own, with the same weights.
+    """
     pixels = next(iter(batches.values()))["rgb"].numpy()[0].astype(np.float32) / 255
     images = [peers.maps(pixels)[0].contiguous()]
-    targets = {}
-    for positives, batch in batches.items():
-        targets[positives] = [peers.truth(batch, 0)]
-    torch.manual_seed(0)
-    # One model; each call sets what differs between the cases.
-    model = peers.mask_rcnn(
+    for number in counts.detections:
+        yield _torchvision_inference(config, images, number, counts.proposals)
+    for sample in counts.samples:
+        truth = [peers.truth(batches[sample.positives], 0)]
+        yield _torchvision_training(config, images, truth, sample, counts.proposals)
+
+
+def _torchvision_network(config, proposals, **inference):
+    """Return torchvision's network with so many proposals of a frame."""
+    peers.torch.manual_seed(0)
+    network = peers.mask_rcnn(
         config,
         TrainingConfig(
-            train_proposals=counts.proposals, train_proposals_before_nms=_PER_LEVEL
+            train_proposals=proposals, train_proposals_before_nms=_PER_LEVEL
         ),
         InferenceConfig(
-            test_proposals=counts.proposals,
+            test_proposals=proposals,
             proposals_before_nms=_PER_LEVEL,
             nms_threshold=_NMS,
+            **inference,
         ),
         len(A2D.actors),
     )
-    model.transform.postprocess = lambda result, *_: result
-    heads = model.roi_heads
-    last_call = peers.watch(model)
+    network.transform.postprocess = lambda result, *_: result
+    return network
 
-    def detect(number, score_threshold):
-        model.eval()
-        heads.detections_per_img = number
-        heads.score_thresh = score_threshold
-        with torch.inference_mode():
-            return model(images)
 
-    for number in counts.detections:
-        detect(number, 0.0)
-        # Ours suppresses among the best ten per detection; so shall torchvision.
-        threshold = peers.score_at(last_call["logits"], rank=10 * number)
-        detections = detect(number, threshold)
-        _require("torchvision: proposals", last_call["rois"], counts.proposals)
-        _require("torchvision: detections", len(detections[0]["boxes"]), number)
-        call = functools.partial(detect, number, threshold)
-        yield _Case(_inference_name(number), call)
+def _torchvision_inference(config, images, number, proposals):
+    """Return the case of so many detections."""
+    network = _torchvision_network(
+        config, proposals, max_detections=number, score_threshold=0.0
+    ).eval()
+    last_call = peers.watch(network)
 
-    optimizer = torch.optim.SGD(
-        model.parameters(), lr=0.0, momentum=0.9, weight_decay=1e-4
+    def detect():
+        with peers.torch.inference_mode():
+            return network(images)
+
+    detect()
+    # Ours suppresses among the best ten per detection; so shall torchvision.
+    threshold = peers.score_at(last_call["logits"], rank=10 * number)
+    network.roi_heads.score_thresh = threshold
+    (detections,) = detect()
+    _require("torchvision: proposals", last_call["rois"], proposals)
+    _require("torchvision: detections", len(detections["boxes"]), number)
+    return _Case(_inference_name(number), detect)
+
+
+def _torchvision_training(config, images, truth, sample, proposals):
+    """Return the case of a training step."""
+    network = _torchvision_network(config, proposals).train()
+    sampler = network.roi_heads.fg_bg_sampler
+    sampler.batch_size_per_image = sample.rois
+    # It rounds the number of positives down.
+    sampler.positive_fraction = (sample.positives + 0.5) / sample.rois
+    last_call = peers.watch(network)
+    optimizer = peers.torch.optim.SGD(
+        network.parameters(), lr=0.0, momentum=0.9, weight_decay=1e-4
     )
 
-    def learn(sample):
-        model.train()
-        sampler = heads.fg_bg_sampler
-        sampler.batch_size_per_image = sample.rois
-        # It rounds the number of positives down.
-        sampler.positive_fraction = (sample.positives + 0.5) / sample.rois
+    def learn():
         optimizer.zero_grad(set_to_none=True)
-        losses = model(images, targets[sample.positives])
+        losses = network(images, truth)
         sum(losses.values()).backward()
         optimizer.step()
 
-    for sample in counts.samples:
-        learn(sample)
-        _require("torchvision: RoIs", last_call["rois"], sample.rois)
-        _require("torchvision: masks", last_call["masks"], sample.positives)
-        yield _Case(sample.name, functools.partial(learn, sample))
+    learn()
+    _require("torchvision: RoIs", last_call["rois"], sample.rois)
+    _require("torchvision: masks", last_call["masks"], sample.positives)
+    return _Case(sample.name, learn)

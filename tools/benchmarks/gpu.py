@@ -13,10 +13,10 @@ import importlib.metadata
 import pathlib
 import shutil
 import statistics
-import sys
 import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
+from unittest import mock
 
 import numpy as np
 import tensorflow as tf
@@ -228,12 +228,14 @@ def gradients(place: Place) -> Values:
 
 def _gradients(network, config, batch, device, proposals):
     """Return {part of the network: its gradients as a vector}."""
-    network.proposals.decode = lambda *_: proposals
     parts = {}
     for name, part in network.parts().items():
         parts[name] = part.trainable_variables
     vectors = {}
-    with tf.device(device):
+    fixed_proposals = mock.patch.object(
+        network.proposals, "decode", lambda *_: proposals
+    )
+    with fixed_proposals, tf.device(device):
         with tf.GradientTape() as tape:
             seed = tf.constant([0, 0], tf.int64)
             terms, _ = forward.forward(network, batch, seed, config.training)
@@ -253,81 +255,3 @@ def losses(place: Place, on_gpu: bool = True, rounding: str = "") -> Values:
     for number in range(10):
         totals.append(float(train_step(next(stream), number)["total"]))
         yield {"losses": totals}
-
-
-def command(place: Place, name: str) -> Values:
-    """Time a command; for training also its last point in TensorBoard."""
-    model = setups.read("a2d", place.small).model
-    work = place.folder / "work"
-    steps = 100
-    videos = 24
-    size_flags = []
-    if place.small:
-        steps = 4
-        videos = 6
-        size_flags = [f"--flagfile={setups.TINY}", "--batch_size=2"]
-    flags = {
-        "mini": [f"--output={work}", f"--videos={videos}"],
-        "records": [
-            f"--release={work}/Release",
-            f"--output={work}/records",
-            "--workers=4",
-            "--clip_frames=3",
-            f"--image_height={model.image_height}",
-            f"--image_width={model.image_width}",
-        ],
-        "train": [
-            "--flagfile=configs/a2d.flags",
-            *size_flags,
-            f"--records={work}/records",
-            f"--workdir={work}/run",
-            f"--steps={steps}",
-            "--warmup_steps=1",
-            "--val_fraction=0",
-            f"--log_every={steps // 2}",
-        ],
-        "evaluate": [
-            f"--records={work}/records",
-            f"--workdir={work}/run",
-            "--score_threshold=0.3",
-        ],
-        "export": [
-            f"--workdir={work}/run",
-            f"--output={work}/export",
-            "--score_threshold=0.3",
-        ],
-        "predict": [
-            f"--saved_model={work}/export",
-            f"--output={work}/out",
-            f"--video={work}/Release/clips320H",
-        ],
-    }
-    ended = processes.run([sys.executable, "-m", "a2d_tf", name, *flags[name]])
-    if ended.status:
-        raise InputError(ended.cause)
-    values = {"s": ended.seconds}
-    if name == "train":
-        last = {}
-        for _, tag, _, value in setups.points(work / "run"):
-            last[tag] = value
-        for figure in ("clips_per_second", "step_ms", "wait_ms"):
-            values[figure] = float(tf.make_ndarray(last[f"run/{figure}"]))
-    yield values
-
-
-def prediction(place: Place) -> Values:
-    """Measure frames a second of the export in a video, after it has seen others."""
-    from a2d_tf.video.predictor import Predictor
-
-    devices.prepare()
-    predictor = Predictor.load(place.folder / "work/export")
-    videos = sorted((place.folder / "work/Release/clips320H").glob("*.mp4"))[:4]
-    if place.small:
-        videos = [videos[0], videos[0]]
-    for video in videos:
-        began = time.perf_counter()
-        frames = 0
-        for _ in predictor.video(video):
-            frames += 1
-        rate = frames / (time.perf_counter() - began)
-    yield {"frames/s": rate}

@@ -157,18 +157,21 @@ def _images(batch):
     return [image.contiguous() for image in peers.maps(pixels)]
 
 
-def run(options: dict) -> tuple[list[dict], dict]:
-    """Return rows and details; `small`: two steps of the smallest network."""
+def run(options: measure.Options) -> measure.Report:
+    """Train on `records` for `steps`, a seed a round.
+
+    `small`: one round, two steps of the smallest network.
+    """
     devices.prepare()
-    if not options["records"]:
+    if not options.records:
         raise InputError(
             "--records is missing: this suite learns from records of the mini A2D"
         )
-    manifest = Manifest.load(options["records"])
+    manifest = Manifest.load(options.records)
     learners: dict[str, type] = {"ours": Ours}
     if peers.available():
         learners["torchvision"] = Torchvision
-    rounds = 1 if options["small"] else options["rounds"]
+    rounds = 1 if options.small else options.rounds
     trainings: dict[str, list[dict]] = {side: [] for side in learners}
     for seed in range(rounds):
         config = _config(options, seed)
@@ -179,27 +182,29 @@ def run(options: dict) -> tuple[list[dict], dict]:
     for figure in trainings["ours"][0]:
         unit = "steps/s" if figure == "training" else "%"
         ours = [scores[figure] for scores in trainings["ours"]]
-        peer = None
         if "torchvision" in trainings:
             peer = [scores[figure] for scores in trainings["torchvision"]]
-        rows.append(measure.row(figure, unit, ours, peer, higher_is_better=True))
-    return rows, {"trainings": trainings, **peers.versions()}
+            row = measure.compare(figure, unit, ours, peer, higher_is_better=True)
+        else:
+            row = measure.Row(figure, unit, statistics.median(ours))
+        rows.append(row)
+    return measure.Report(rows, {"trainings": trainings, **peers.versions()})
 
 
-def _config(options, seed):
+def _config(options: measure.Options, seed: int) -> Config:
     """Return the settings of both sides.
 
     They are those of configs/mini.flags for one frame, with flips as the only
     augmentation, and torchvision's defaults of inference.
     """
-    base = setups.read("mini", options["small"])
+    base = setups.read("mini", options.small)
     model = dataclasses.replace(
         base.model, use_flow=False, temporal_layers=0, label_mode="cartesian"
     )
     training = dataclasses.replace(
         base.training,
         seed=seed,
-        steps=2 if options["small"] else options["steps"],
+        steps=2 if options.small else options.steps,
         schedule="cosine",
         scale_jitter=0.0,
         colour_jitter=0.0,
@@ -241,8 +246,7 @@ def _score(learner, manifest, config):
     figures = {}
     for kind in ("box", "mask"):
         for name in ("ap", "ap50"):
-            # 0 would have no ratio
-            figures[f"{kind} {name.upper()}"] = max(aps[kind][name], 1e-9)
+            figures[f"{kind} {name.upper()}"] = aps[kind][name]
     return figures
 
 

@@ -10,7 +10,7 @@ import re
 import statistics
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -64,60 +64,82 @@ def peak(small: bool = False) -> Callable[[], float]:
     return lambda: work / seconds()
 
 
-def row(
-    name: str,
-    unit: str,
-    ours: list[float] | float,
-    peer: list[float] | float | None = None,
-    *,
-    higher_is_better: bool = False,
-) -> dict:
-    """Return a row of the table: medians, and how many times better ours is.
+class Options(NamedTuple):
+    """What the suites are asked for; each takes what its docstring names.
 
-    Args:
+    Attributes:
+      rounds: of which the median counts.
+      small: sizes that show only that a suite works.
+      saved_model: an export; '' for that of the packed model.
+      records: folder of records; '' for none.
+      steps: of each training.
+    """
+
+    rounds: int
+    small: bool
+    saved_model: str
+    records: str
+    steps: int
+
+
+class Row(NamedTuple):
+    """A row of the table: medians, and how many times better ours is.
+
+    Attributes:
       name: what is measured.
       unit: of both figures.
-      ours: a figure, or one per round.
-      peer: likewise, or None; the ratio is the median of those of the rounds.
-      higher_is_better: whether the ratio is ours / peer, or peer / ours.
-
-    Returns:
-      Dict of `name`, `unit`, `ours`, `peer` and `ratio`; without a peer the last two
-      are None.
+      ours, peer: the figures; `peer` is None without a peer.
+      ratio: None without a peer, or if a figure is 0.
     """
-    if not isinstance(ours, list):
-        ours = [ours]
-    result: dict[str, Any] = {
-        "name": name,
-        "unit": unit,
-        "ours": statistics.median(ours),
-        "peer": None,
-        "ratio": None,
-    }
-    if peer is None:
-        return result
-    if not isinstance(peer, list):
-        peer = [peer]
-    ratios = []
-    for our_figure, peer_figure in zip(ours, peer):
-        if higher_is_better:
-            ratios.append(our_figure / peer_figure)
-        else:
-            ratios.append(peer_figure / our_figure)
-    result["peer"] = statistics.median(peer)
-    result["ratio"] = statistics.median(ratios)
-    return result
+
+    name: str
+    unit: str
+    ours: float
+    peer: float | None = None
+    ratio: float | None = None
 
 
-def table(rows: list[dict]) -> str:
+class Report(NamedTuple):
+    """What a suite measured: rows of the table, and further figures by name."""
+
+    rows: list[Row]
+    details: dict[str, Any]
+
+
+def compare(
+    name: str,
+    unit: str,
+    ours: list[float],
+    peer: list[float],
+    *,
+    higher_is_better: bool = False,
+) -> Row:
+    """Return the row of two figures of each round.
+
+    The ratio is the median of those of the rounds: ours / peer if higher is better,
+    else peer / ours.
+    """
+    ratio = None
+    if all(ours) and all(peer):
+        ratios = []
+        for our_figure, peer_figure in zip(ours, peer):
+            if higher_is_better:
+                ratios.append(our_figure / peer_figure)
+            else:
+                ratios.append(peer_figure / our_figure)
+        ratio = statistics.median(ratios)
+    return Row(name, unit, statistics.median(ours), statistics.median(peer), ratio)
+
+
+def table(rows: list[Row]) -> str:
     """Format the rows as text, one a line."""
-    labels = [f"{row['name']}, {row['unit']}" for row in rows]
+    labels = [f"{row.name}, {row.unit}" for row in rows]
     width = max(map(len, labels))
     lines = [f"{'':{width}s} {'ours':>10s} {'peer':>10s} {'ratio':>7s}"]
     for label, row in zip(labels, rows):
-        ours = _text(row["ours"])
-        peer = _text(row["peer"])
-        ratio = _text(row["ratio"])
+        ours = _text(row.ours)
+        peer = _text(row.peer)
+        ratio = _text(row.ratio)
         lines.append(f"{label:{width}s} {ours:>10s} {peer:>10s} {ratio:>7s}")
     return "\n".join(lines)
 

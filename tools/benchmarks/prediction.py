@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import os
 import pathlib
+import statistics
 import sys
 import tempfile
 
@@ -25,18 +26,18 @@ _LOAD = (
 )
 
 
-def run(options: dict) -> tuple[list[dict], dict]:
-    """Return rows and details; `small`: three commands, on four clips."""
-    small = options["small"]
+def run(options: measure.Options) -> measure.Report:
+    """Measure the commands of `saved_model`; `small`: three of them, on four clips."""
+    small = options.small
     count = 4 if small else 20
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(temporary)
         release = mini_a2d.make_release(
             folder / "mini", videos=count, seed=0, workers=1
         )
-        model = options["saved_model"]
+        model = options.saved_model
         if not model:
-            model = folder / "model"
+            model = str(folder / "model")
             export = ["-m", "a2d_tf", "export", "--model=mini", f"--output={model}"]
             _seconds(export, folder)
         clip = min((release / "clips320H").glob("*.mp4"))
@@ -45,19 +46,20 @@ def run(options: dict) -> tuple[list[dict], dict]:
             if small and name not in (_IMPORT, "a clip", "a library"):
                 continue
             candidates[name] = functools.partial(_seconds, words, folder)
-        results = measure.alternate(options["rounds"], candidates)
+        results = measure.alternate(options.rounds, candidates)
     rows = []
     for name, seconds in results.items():
-        rows.append(measure.row(name, "s", seconds))
+        rows.append(measure.Row(name, "s", statistics.median(seconds)))
         multiples = []
         for command_seconds, import_seconds in zip(seconds, results[_IMPORT]):
             multiples.append(command_seconds / import_seconds)
-        rows.append(measure.row(name, f"times {_IMPORT}", multiples))
+        times = statistics.median(multiples)
+        rows.append(measure.Row(name, f"times {_IMPORT}", times))
     library_clip = [seconds / count for seconds in results["a library"]]
     rows.append(
-        measure.row("a clip of a library", "s", library_clip, results["a clip"])
+        measure.compare("a clip of a library", "s", library_clip, results["a clip"])
     )
-    return rows, results
+    return measure.Report(rows, results)
 
 
 def _commands(model, clip, small):
