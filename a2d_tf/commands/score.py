@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from a2d_tf.annotations import read_bouts
 from a2d_tf.behaviour import agreement, bouts, prediction_folder
@@ -34,6 +34,9 @@ from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.evaluation import box_data, label_maps, scored_rois
 from a2d_tf.evaluation.metrics import registry, segmentation, summaries
 from a2d_tf.evaluation.metrics.metric import PIXELS, RESULTS, ROIS, Split
+
+if TYPE_CHECKING:
+    from a2d_tf.evaluation.evaluated_frames import Frame
 
 FLAGS = command_line.Register()
 FLAGS.define_string(
@@ -60,8 +63,8 @@ FLAGS.define_float(
 )
 
 
-class _ScoredFrame(NamedTuple):
-    """What metrics of label maps use of an `evaluated_frames.Frame`."""
+class _LabelMapFrame(NamedTuple):
+    """All that a metric that needs PIXELS reads of an `evaluated_frames.Frame`."""
 
     pixel_counts: dict[float, segmentation.PixelCounts]
 
@@ -86,9 +89,9 @@ def score_segmentation(truth: str, predicted: str, label_space: LabelSpace) -> d
             true_map = label_maps.read_label_map(true_path, label_space)
             predicted_map = label_maps.read_label_map(predicted_path, label_space)
             counts = segmentation.count_pixels(true_map, predicted_map)
-            frame: Any = _ScoredFrame({split.threshold: counts})
+            frame = _LabelMapFrame({split.threshold: counts})
             for metric in metrics:
-                metric.update(frame)
+                metric.update(cast("Frame", frame))
         except (InputError, OSError) as error:
             raise InputError(f"{true_path}, {predicted_path}: {error}") from error
     scores = registry.results(metrics, split)
