@@ -289,10 +289,8 @@ def _features(network, rgb, flow):
     finite = tf.debugging.assert_all_finite(flow, "flow must be finite")
     with tf.control_dependencies([finite, *_shape_checks(rgb, flow)]):
         flow = tf.clip_by_value(flow, -MAX_SERVED_FLOW, MAX_SERVED_FLOW)
-        rgb_canvas, flow_canvas, inside = canvas_ops.place(
-            rgb, flow, network.image_size
-        )
-    inputs = {"rgb": rgb_canvas, "flow": flow_canvas}
+        placed = canvas_ops.place(rgb, flow, network.image_size)
+    inputs = {"rgb": placed.rgb, "flow": placed.flow}
     pyramids = backbones(
         {name: inputs[name] for name in backbones.input}, training=False
     )
@@ -300,9 +298,9 @@ def _features(network, rgb, flow):
     for name, levels in _pyramid_levels(network).items():
         for level, features in zip(levels, pyramids[name]):
             outputs[f"{name}_p{level}"] = features
-    outputs["inside"] = tf.tile(inside[None], [tf.shape(rgb)[0], 1])
+    outputs["inside"] = tf.tile(placed.size[None], [tf.shape(rgb)[0], 1])
     if network.needs_image:
-        outputs["image"] = rgb_canvas
+        outputs["image"] = placed.rgb
     return outputs
 
 
