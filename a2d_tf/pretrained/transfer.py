@@ -292,14 +292,8 @@ def _fill(network, source):
         if layer in source.classes:
             rows = _ClassRows.match(network_classes[layer], source.classes[layer])
 
-        if name in input_kernels and _reads_rgb_alone(tensor, variable):
-            # Zeros for flow, so that the head begins as it was.
-            variable.assign(np.concatenate([tensor, np.zeros_like(tensor)], axis=2))
-            loaded[name] = f"{key} (input channels of RGB)"
-            initialised[f"{name}[input channels of flow]"] = (
-                "zero: the tensor reads RGB only"
-            )
-        elif not _fits(variable, tensor, rows):
+        reads_rgb_alone = name in input_kernels and _is_of_rgb_alone(tensor, variable)
+        if not reads_rgb_alone and not _fits(variable, tensor, rows):
             problem = f"has shape {tuple(tensor.shape)}, not {tuple(variable.shape)}"
             if source.is_strict:
                 raise InputError(
@@ -308,20 +302,15 @@ def _fill(network, source):
                 )
             initialised[name] = f"{key} {problem}"
             skipped[key] = problem
-            continue
-        elif rows is None or rows.are_of_one_size:
-            variable.assign(tensor)
-            loaded[name] = key
-        elif not rows.sources:
+        elif rows is not None and not rows.sources:
             initialised[name] = "no class names in common"
             skipped[key] = "no class names in common"
-            continue
         else:
-            rows.assign(variable, tensor)
-            loaded[name] = f"{key} ({', '.join(rows.assigned)})"
-            for missing_class in rows.missing:
-                initialised[f"{name}[{missing_class}]"] = "no class of that name"
-        skipped.pop(key, None)
+            assigned = _assign(variable, tensor, rows, reads_rgb_alone)
+            loaded[name] = f"{key} ({assigned.part})" if assigned.part else key
+            for part, reason in assigned.others.items():
+                initialised[f"{name}[{part}]"] = reason
+            skipped.pop(key, None)
     if not loaded:
         raise InputError(
             f"{source.origin}: nothing in it fits the network; use other weights"
@@ -356,10 +345,37 @@ def _input_kernels(network):
     return kernels
 
 
-def _reads_rgb_alone(tensor, kernel):
+def _is_of_rgb_alone(tensor, kernel):
     """Return whether a tensor has half the input channels of a kernel, those of RGB."""
     height, width, channels, filters = tensor.shape
     return tuple(kernel.shape) == (height, width, 2 * channels, filters)
+
+
+class _Assigned(NamedTuple):
+    """What a variable took of a tensor.
+
+    Attributes:
+      part: the part of the tensor, in words; empty for all of it.
+      others: {part of the variable that it does not fill: reason}.
+    """
+
+    part: str
+    others: dict[str, str]
+
+
+def _assign(variable, tensor, rows, reads_rgb_alone):
+    """Assign a tensor, or those of its rows whose classes the variable has."""
+    if reads_rgb_alone:
+        # Zeros for flow, so that the head begins as it was.
+        variable.assign(np.concatenate([tensor, np.zeros_like(tensor)], axis=2))
+        flow = {"input channels of flow": "zero: the tensor reads RGB only"}
+        return _Assigned("input channels of RGB", flow)
+    if rows is None or rows.are_of_one_size:
+        variable.assign(tensor)
+        return _Assigned("", {})
+    rows.assign(variable, tensor)
+    missing = dict.fromkeys(rows.missing, "no class of that name")
+    return _Assigned(", ".join(rows.assigned), missing)
 
 
 @dataclasses.dataclass(frozen=True)
