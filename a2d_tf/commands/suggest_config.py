@@ -188,8 +188,7 @@ def skill_of_single_frames(manifest: Manifest) -> float | None:
     config = run_start.resolve_config(config, ())
     network = Network(config.model, manifest.label_space, config.compute)
     run_start.initialise(network, config)
-    _, action_skill = fit_readout(network, manifest, config)
-    return action_skill
+    return fit_readout(network, manifest, config).action
 
 
 def _measure_speed(settings: Sequence[Settings], manifest: Manifest) -> Speed:

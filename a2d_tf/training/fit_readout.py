@@ -40,23 +40,34 @@ class _Instances(NamedTuple):
     videos: np.ndarray
 
 
-def fit_readout(
-    network: Network, manifest: Manifest, config: Config
-) -> list[float | None]:
+class Skills(NamedTuple):
+    """How well a readout knows videos that it was not fitted to, see `ridge.skill`.
+
+    Attributes:
+      actor, action: from 0 for chance to 1; None if the videos are too few to tell.
+    """
+
+    actor: float | None
+    action: float | None
+
+
+_UNFITTED = Skills(0.0, 0.0)
+
+
+def fit_readout(network: Network, manifest: Manifest, config: Config) -> Skills:
     """Fit the readout, if there is one, by the backbone as it is now.
 
     No validation or test video and no action label of a zero-shot actor is read. The
     result depends on weights and records alone.
 
     Returns:
-      the skill with actors and actions, see `ridge.skill`, None if the videos are too
-      few to tell it; zeros if nothing is fitted.
+      its skills; 0 if nothing is fitted.
 
     Raises:
       InputError: damaged records.
     """
     if network.readout is None:
-        return [0.0, 0.0]
+        return _UNFITTED
     counts = manifest.counts["train"]
     most = max(counts["records"], counts["instances"])
     every = -(-most // _INSTANCES)
@@ -70,7 +81,7 @@ def fit_readout(
         for batch in clips:
             parts.append(_read_instances(batch, features, rng))
     if not parts:
-        return [0.0, 0.0]  # training will say that no clip is left
+        return _UNFITTED  # training will say that no clip is left
 
     instances = _Instances._make(np.concatenate(columns) for columns in zip(*parts))
     zero_shot_actor = -1
@@ -79,24 +90,25 @@ def fit_readout(
             config.training.zero_shot_actor
         )
     withheld = instances.actors == zero_shot_actor
-    skills = network.readout.fit(
-        instances.features,
-        instances.actors,
-        np.where(withheld, -1, instances.actions),
-        instances.videos,
+    skills = Skills(
+        *network.readout.fit(
+            instances.features,
+            instances.actors,
+            np.where(withheld, -1, instances.actions),
+            instances.videos,
+        )
     )
-    actor_skill, action_skill = skills
     logger.info(
         "readout: right in videos left out, from 0 for chance to 1: actors %s, actions"
         " %s; what is below %.2f is left to the network's heads",
-        _skill_text(actor_skill),
-        _skill_text(action_skill),
+        _in_words(skills.actor),
+        _in_words(skills.action),
         LEAST_SKILL,
     )
     return skills
 
 
-def _skill_text(skill: float | None) -> str:
+def _in_words(skill: float | None) -> str:
     return "(too few videos to tell)" if skill is None else f"{skill:.2f}"
 
 
