@@ -18,6 +18,7 @@ from a2d_tf.evaluation.metrics.hota import NAMES, assign
 from a2d_tf.evaluation.metrics.metric import Split
 from a2d_tf.evaluation.metrics.over_time import OverTime
 from a2d_tf.evaluation.metrics.tracks import TRACK_KINDS
+from a2d_tf.model.structures import BatchDetections
 
 ADULT_EATING, ADULT_RUNNING, CAT_EATING = 13, 17, 63
 A, B = square(0, 0), square(12, 16)  # apart
@@ -183,13 +184,19 @@ def found(*rows):
     actors, actions = np.zeros((len(rows), 7)), np.zeros((len(rows), 9))
     for i, (code, score, _) in enumerate(rows):
         actors[i, code // 10 - 1], actions[i, code % 10 - 1] = score, 0.5
-    instances = types.SimpleNamespace(
+    unread = np.zeros(len(rows), np.int32)
+    instances = BatchDetections(
+        number=np.int32(len(rows)),
         boxes=np.array(boxes, np.float32).reshape(-1, 4),
+        classes=unread,
+        actor=unread,
+        action=unread,
         code=np.array(codes, np.int32),
         class_scores=np.array(scores),
         score=0.5 * np.array(scores),
         actor_scores=actors,
         action_scores=actions,
+        more={},
     )
     return instances, [encode_mask(mask(*SIZE, *box)) for box in boxes]
 

@@ -24,6 +24,7 @@ from a2d_tf.ops import track_labels, tracking
 
 if TYPE_CHECKING:
     from a2d_tf.evaluation.evaluated_frames import Frame
+    from a2d_tf.model.structures import BatchDetections
 
 _COLUMNS = dict(zip(NAMES, "HOTA DetA AssA LocA IDF1 IDP IDR".split()))
 _MAPS = {
@@ -34,12 +35,25 @@ _MAPS = {
 }
 
 
+class _KeptFrame(NamedTuple):
+    """What is kept of a frame until its video is complete.
+
+    Attributes:
+      truth: its true objects.
+      instances: all its instances, without the probabilities of their masks.
+      masks: RLEs of these.
+    """
+
+    truth: Objects
+    instances: BatchDetections
+    masks: list[dict]
+
+
 @dataclasses.dataclass(frozen=True)
 class _Instances:
     """N instances of a frame, as the tracker reads them.
 
     Attributes:
-      class_scores: float [N], p(actor) of the actor that each is taken for.
       boxes: float [N, 4], y1, x1, y2, x2.
       codes: int [N].
       scores: float [N].
@@ -48,7 +62,6 @@ class _Instances:
       masks: N RLEs.
     """
 
-    class_scores: np.ndarray
     boxes: np.ndarray
     codes: np.ndarray
     scores: np.ndarray
@@ -57,38 +70,18 @@ class _Instances:
     masks: list[dict]
 
     @classmethod
-    def of(cls, frame: Frame) -> _Instances:
-        """Return all instances of a frame."""
+    def reaching(cls, threshold: float, frame: _KeptFrame) -> _Instances:
+        """Return the instances of a frame of at least this p(actor)."""
         instances = frame.instances
+        rows = np.flatnonzero(instances.class_scores >= threshold)
         return cls(
-            class_scores=instances.class_scores,
-            boxes=instances.boxes,
-            codes=instances.code,
-            scores=instances.score,
-            actor_scores=instances.actor_scores,
-            action_scores=instances.action_scores,
-            masks=frame.rles,
+            boxes=instances.boxes[rows],
+            codes=instances.code[rows],
+            scores=instances.score[rows],
+            actor_scores=instances.actor_scores[rows],
+            action_scores=instances.action_scores[rows],
+            masks=[frame.masks[i] for i in rows],
         )
-
-    def reaching(self, threshold: float) -> _Instances:
-        """Return the instances of at least this p(actor)."""
-        rows = np.flatnonzero(self.class_scores >= threshold)
-        return _Instances(
-            class_scores=self.class_scores[rows],
-            boxes=self.boxes[rows],
-            codes=self.codes[rows],
-            scores=self.scores[rows],
-            actor_scores=self.actor_scores[rows],
-            action_scores=self.action_scores[rows],
-            masks=[self.masks[i] for i in rows],
-        )
-
-
-class _KeptFrame(NamedTuple):
-    """What is kept of a frame until its video is complete."""
-
-    truth: Objects
-    instances: _Instances
 
 
 class OverTime(Metric):
@@ -119,7 +112,8 @@ class OverTime(Metric):
                 scores=np.ones(len(tracks)),
                 boxes=truth.boxes,
             )
-            kept_frame = _KeptFrame(true_objects, _Instances.of(frame))
+            instances = frame.instances._replace(more={})
+            kept_frame = _KeptFrame(true_objects, instances, frame.rles)
         self._videos.setdefault(truth.video, {})[truth.frame] = kept_frame
 
     def result(self, split: Split, earlier: dict) -> dict:
@@ -156,7 +150,8 @@ class OverTime(Metric):
         """Link the instances of a video: list of `ComparedFrame`."""
         answers = []
         for frame in frames:
-            answers.append((frame.truth, frame.instances.reaching(split.threshold)))
+            instances = _Instances.reaching(split.threshold, frame)
+            answers.append((frame.truth, instances))
         compared_frames = []
         for followed in tracking.follow(answers, self.labels, joint=split.joint):
             instances = followed.instances
