@@ -18,7 +18,7 @@ from a2d_tf.evaluation.metrics.hota import NAMES, assign
 from a2d_tf.evaluation.metrics.metric import Split
 from a2d_tf.evaluation.metrics.over_time import OverTime
 from a2d_tf.evaluation.metrics.tracks import TRACK_KINDS
-from a2d_tf.model.structures import BatchDetections
+from a2d_tf.model.structures import BatchInstances
 
 ADULT_EATING, ADULT_RUNNING, CAT_EATING = 13, 17, 63
 A, B = square(0, 0), square(12, 16)  # apart
@@ -185,7 +185,7 @@ def found(*rows):
     for i, (code, score, _) in enumerate(rows):
         actors[i, code // 10 - 1], actions[i, code % 10 - 1] = score, 0.5
     unread = np.zeros(len(rows), np.int32)
-    instances = BatchDetections(
+    instances = BatchInstances(
         number=np.int32(len(rows)),
         boxes=np.array(boxes, np.float32).reshape(-1, 4),
         classes=unread,

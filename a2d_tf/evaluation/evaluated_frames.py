@@ -16,7 +16,7 @@ from a2d_tf.data.instance_fields import scale_fields
 from a2d_tf.evaluation import box_data, coco_json, scored_rois
 from a2d_tf.evaluation.metrics.segmentation import PixelCounts
 from a2d_tf.model.inference import Inference
-from a2d_tf.model.structures import BatchDetections, RoiTable
+from a2d_tf.model.structures import BatchInstances, RoiTable
 from a2d_tf.ops import visualize
 from a2d_tf.ops.label_painter import MaskPatch, mask_patches
 
@@ -43,7 +43,7 @@ class Frame:
 
     truth: clip_records.ClipTruth
     table: RoiTable
-    instances: BatchDetections
+    instances: BatchInstances
     rgb: np.ndarray
     flow: np.ndarray
     pixel_counts: dict[float, PixelCounts] = dataclasses.field(
@@ -131,7 +131,7 @@ class Frame:
 
 
 def _scaled(values, ratio):
-    """Return a RoiTable or BatchDetections with its boxes times a ratio."""
+    """Return a RoiTable or BatchInstances with its boxes times a ratio."""
     boxes = {}
     for name, array in values._asdict().items():
         if name.endswith("boxes") and array is not None:

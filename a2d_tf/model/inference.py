@@ -16,7 +16,7 @@ import tensorflow as tf
 from a2d_tf.core.config import InferenceConfig
 from a2d_tf.model.label_modes import LabelMode
 from a2d_tf.model.network import Network
-from a2d_tf.model.structures import BatchDetections, Features, RoiTable, Seen
+from a2d_tf.model.structures import BatchInstances, Features, RoiTable, Seen
 from a2d_tf.model.suppression import Kept, gather_rows, gather_used, suppress, vote
 
 _ROWS = 8  # on a GPU, numbers of rows are multiples of it
@@ -35,7 +35,7 @@ class Inference(NamedTuple):
     rois: tf.Tensor
     valid: tf.Tensor
     table: RoiTable | None
-    detections: BatchDetections
+    detections: BatchInstances
 
 
 def infer(
@@ -266,7 +266,7 @@ def _read_labels(
 
 def assign_pairs(
     mode: LabelMode, kept: Kept, table: RoiTable, action_threshold: float
-) -> BatchDetections:
+) -> BatchInstances:
     """Assign actor, action and code to what suppression kept.
 
     An instance's action is the best valid one of its actor; instances whose p(action)
@@ -277,7 +277,7 @@ def assign_pairs(
     """
     used = tf.sequence_mask(kept.number, kept.classes.shape[1])
     pairs = mode.pairs_of(kept.classes, table)
-    detections = BatchDetections(
+    detections = BatchInstances(
         number=kept.number,
         boxes=kept.boxes,
         classes=kept.classes,

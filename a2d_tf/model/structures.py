@@ -190,7 +190,7 @@ class RoiTable(NamedTuple):
         return RoiTable(**columns)
 
 
-class BatchDetections(NamedTuple):
+class BatchInstances(NamedTuple):
     """Instances, best p(class) first; N rows, of which the first `number` are used.
 
     Other rows are 0, except in `more`.
@@ -221,7 +221,7 @@ class BatchDetections(NamedTuple):
     action_scores: tf.Tensor
     more: dict[str, Any]
 
-    def map_rows(self, function: Callable[[Any], Any]) -> BatchDetections:
+    def map_rows(self, function: Callable[[Any], Any]) -> BatchInstances:
         """Apply a function to the rows of each field, those of `more` too."""
         fields = self._asdict()
         del fields["number"], fields["more"]

@@ -24,7 +24,7 @@ from a2d_tf.ops import track_labels, tracking
 
 if TYPE_CHECKING:
     from a2d_tf.evaluation.evaluated_frames import Frame
-    from a2d_tf.model.structures import BatchDetections
+    from a2d_tf.model.structures import BatchInstances
 
 _COLUMNS = dict(zip(NAMES, "HOTA DetA AssA LocA IDF1 IDP IDR".split()))
 _MAPS = {
@@ -45,7 +45,7 @@ class _KeptFrame(NamedTuple):
     """
 
     truth: Objects
-    instances: BatchDetections
+    instances: BatchInstances
     masks: list[dict]
 
 

@@ -64,7 +64,7 @@ class InstanceHead:
     `Head` learns from sampled RoIs.
 
     Attributes:
-      result: name of its result in `BatchDetections.more`. The network has one head for
+      result: name of its result in `BatchInstances.more`. The network has one head for
         each result: the first in the registry that is switched on.
       setting: field of `ModelConfig` that switches it on; "" for a head that is always
         on.
