@@ -513,7 +513,8 @@ def test_tracks_of_the_users_names_wait_for_their_actions_in_cvat(coco, tmp_path
     run_a2d("export-annotations", f"--prediction={out}", f"--output={export}")
     root = ElementTree.parse(export).getroot()
     assert {each.get("label") for each in root.iter("track")} == {"mouse"}
-    assert {each.text for each in root.iter("attribute")} == {"__undefined__"}
+    attributes = {(each.get("name"), each.text) for each in root.iter("attribute")}
+    assert attributes == {("action", "__undefined__"), ("name", "1"), ("name", "2")}
     given = (
         f"--annotations={export}",
         f"--videos={tmp_path}",
