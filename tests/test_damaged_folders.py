@@ -153,7 +153,7 @@ def test_an_export(saved_model, predictor, tmp_path):
     flow = np.zeros((60, 90, 2), np.float32)
 
     def read(folder):
-        features = predictors.Predictor.load(folder).frame(frame, flow)
+        features = predictors.Predictor.load(folder).features(frame, flow)
         return {name: values.numpy().tobytes() for name, values in features.items()}
 
     folder = shutil.copytree(saved_model, tmp_path / "export")
