@@ -239,17 +239,10 @@ class Plan:
                     continue
                 stages = self.stages(first) if first in wanted else [first]
                 problem = errors.get(first)
-                if problem is None and not self._are_scored(stages):
+                if problem is None and not all(map(self.is_scored, stages)):
                     problem = "not finished"
                 results.append(self._result(first, problem))
         return results
-
-    def _are_scored(self, stages):
-        """Return whether all of some stages are scored."""
-        for stage in stages:
-            if not self.is_scored(stage):
-                return False
-        return True
 
     def _result(self, first, problem):
         """Return the result of a row, of which the first stage is given."""
