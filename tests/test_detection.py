@@ -219,8 +219,9 @@ def test_malformed_and_missing_fields_are_named(tmp_path, field, value):
     np.savez(
         path, **{name: array for name, array in fields.items() if array is not None}
     )
-    with pytest.raises(InputError, match=rf"bad\.npz.*'{field}'"):
+    with pytest.raises(InputError, match=rf"bad\.npz.*'{field}'") as error:
         ScoredRois.load(path)
+    assert ("x1 <= x2" in str(error.value)) == field.endswith("boxes")
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ class Frame:
     Attributes:
       truth: the record's ground truth.
       table: arrays of the valid RoIs, [R, ...].
-      instances: arrays of the detections, [N, ...]; `number` is N.
+      instances: arrays of the instances, [N, ...]; `number` is N.
       rgb: uint8 [h, w, 3], the key frame as stored, without padding.
       flow: float32 [h, w, 2].
       pixel_counts: {threshold: pixels of the true label map and of the one predicted at
