@@ -289,7 +289,7 @@ class Decoder:
 
     def _is_before_join(self, packet):
         """Return whether a packet is taken for damaged as another film follows it."""
-        if self._file.format_name != _TRANSPORT_STREAM:
+        if self._file.format_name != _TRANSPORT_STREAM or packet.pos is None:
             return False
         if self._gaps is None:
             gaps = transport_stream.find_gaps(self._path, self._file.stream.id)
