@@ -263,16 +263,29 @@ def test_a_library_filters_and_searches_all_videos_from_its_index(
     assert shown == [names, ["a"], ["d", "void"], False, row, 0]
 
 
-def test_a_library_of_many_videos_has_no_pictures(tmp_path, monkeypatch):
+def test_a_library_of_many_videos_has_its_pictures_on_further_pages(
+    tmp_path, monkeypatch
+):
     for name in ("a", "b", "c"):
         video_page.write_page(write(tmp_path / name, TRACKS, overlay=3))
-    for most, pictures in ((3, 3), (2, 0)):
-        monkeypatch.setattr(library_page, "_MOST_PICTURES", most)
-        library_page.write_library_page(tmp_path, parts(tmp_path), {})
-        elements = Elements(tmp_path / "index.html")
-        assert elements.tags.count("img") == pictures
-        assert elements.tags.count("article") == 3
-    assert elements.addresses == ["a/index.html", "b/index.html", "c/index.html"]
+    library_page.write_library_page(tmp_path, parts(tmp_path), {})
+    elements = Elements(tmp_path / "index.html")
+    assert elements.tags.count("img") == 3
+
+    monkeypatch.setattr(library_page, "_MOST_PICTURES", 2)
+    library_page.write_library_page(tmp_path, parts(tmp_path), {})
+    elements = Elements(tmp_path / "index.html")
+    assert elements.tags.count("img") == 0
+    assert elements.tags.count("article") == 3
+    files = ["index.html", "index_1.html", "index_2.html"]
+    assert elements.addresses[:5] == [*files, "a/index.html", "index_1.html#v0"]
+    assert elements.addresses[-2:] == ["c/index.html", "index_2.html#v0"]
+    for file, names in zip(files[1:], (["a", "b"], ["c"])):
+        elements = Elements(tmp_path / file)
+        assert elements.tags.count("img") == len(names)
+        pages = [link for link in elements.addresses if link.endswith("/index.html")]
+        assert pages == [f"{name}/index.html" for name in names]
+        assert 'id="v0"' in (tmp_path / file).read_text()
 
 
 def test_the_part_of_a_prediction_is_made_again_if_it_is_not_of_its_files(tmp_path):

@@ -6,7 +6,8 @@ import os
 import pathlib
 import re
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from a2d_tf.behaviour.prediction_folder import RESULT_FILES, read_video_info
 from a2d_tf.core.checked_json import load_json
@@ -14,9 +15,23 @@ from a2d_tf.runs import scores
 from a2d_tf.video.library_part import Part
 from a2d_tf.video.page_tables import COLUMNS, TableRow, write_html
 
-_MOST_PICTURES = 200  # of 6 to 14 kB each; a page of more videos has none
+_MOST_PICTURES = 200  # of a page, of 6 to 14 kB each
 PAGE_NAME = re.compile(r"index(_[0-9]+)?\.html")
-"""Names of the pages of a library; version 0.1.0 had further ones with the pictures."""
+"""Names of the pages of a library."""
+
+
+class _Page(NamedTuple):
+    """A page of a library.
+
+    Attributes:
+      file: its name.
+      names: of its videos.
+      has_pictures: whether it shows a picture of each.
+    """
+
+    file: str
+    names: Sequence[str]
+    has_pictures: bool
 
 
 def write_library_page(
@@ -25,7 +40,7 @@ def write_library_page(
     failed: Mapping[str, str],
     run: str | None = None,
 ) -> None:
-    """Write the page of a library, with a picture of each video unless they are many.
+    """Write the page of a library; of many videos the pictures are on further pages.
 
     Args:
       output: folder of the predictions.
@@ -51,23 +66,51 @@ def write_library_page(
         browser_path = os.path.relpath(browser, output)
         browser_url = urllib.parse.quote(os.fsencode(browser_path))
 
-    rows = []
-    for name, part in parts.items():
-        for pair in part.pairs:
-            rows.append(TableRow(name, pair.actor, pair.action, pair.totals))
+    pages = _pages_of(list(parts))
+    picture_links = _picture_links(pages)
     folder_name = "/".join(pathlib.Path(output).absolute().parts[-2:])
-    write_html(
-        os.path.join(output, RESULT_FILES["page"]),
-        "library.html",
-        title=f"Predictions in {folder_name}",
-        rows=rows,
-        video_info=video_info,
-        columns=("video", *COLUMNS),
-        data={},
-        extra=", ".join(name for name, part in parts.items() if part.has_extra),
-        browser_url=browser_url,
-        parts=parts,
-        has_pictures=len(parts) <= _MOST_PICTURES,
-        training_videos=training_videos,
-        failed=failed,
-    )
+    for page in pages:
+        title = f"Predictions in {folder_name}"
+        if page is not pages[0]:
+            title += f": {page.names[0]} to {page.names[-1]}"
+        rows = []
+        for name in page.names:
+            for pair in parts[name].pairs:
+                rows.append(TableRow(name, pair.actor, pair.action, pair.totals))
+        write_html(
+            os.path.join(output, page.file),
+            "library.html",
+            title=title,
+            rows=rows,
+            video_info=video_info,
+            columns=("video", *COLUMNS),
+            data={},
+            extra=", ".join(name for name in page.names if parts[name].has_extra),
+            browser_url=browser_url,
+            parts={name: parts[name] for name in page.names},
+            page=page,
+            pages=pages,
+            picture_links=picture_links,
+            training_videos=training_videos,
+            failed=failed,
+        )
+
+
+def _pages_of(names: Sequence[str]) -> list[_Page]:
+    """Return the page of all videos, then those of their pictures if they are many."""
+    is_one = len(names) <= _MOST_PICTURES
+    pages = [_Page(RESULT_FILES["page"], names, has_pictures=is_one)]
+    if not is_one:
+        for number, first in enumerate(range(0, len(names), _MOST_PICTURES), 1):
+            names_of_page = names[first : first + _MOST_PICTURES]
+            pages.append(_Page(f"index_{number}.html", names_of_page, True))
+    return pages
+
+
+def _picture_links(pages: Sequence[_Page]) -> dict[str, str]:
+    """Return {video: where its picture is}, of videos on further pages."""
+    links = {}
+    for page in pages[1:]:
+        for number, name in enumerate(page.names):
+            links[name] = f"{page.file}#v{number}"
+    return links
