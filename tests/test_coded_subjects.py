@@ -32,14 +32,19 @@ def cvat_track(number, left, frames=(0, 1, 2), name=None):
     return f'<track id="{number}" label="mouse">{boxes}</track>'
 
 
+def task_of_yard(*tracks, **task):
+    """Return CVAT's XML of a task of the video yard, of ten frames."""
+    text = xml(*tracks, source="yard.mp4", **{"size": 10, "start": 0, **task})
+    return text.replace("<width>32</width><height>24", SIZE)
+
+
 def open_cvat(folder, exports, rows, **fields):
     """Open CVAT's XML files {name: tracks} with coded rows."""
     if not (folder / "videos").exists():
         write_film(folder / "videos" / "yard.mp4", FRAMES, "libx264", TIMES)
     texts = {}
     for task, (name, tracks) in enumerate(exports.items()):
-        text = xml(*tracks, source="yard.mp4", size=10, start=0, task=task)
-        texts[name] = text.replace("<width>32</width><height>24", SIZE)
+        texts[name] = task_of_yard(*tracks, task=task)
     write(folder, texts)
     observations = read_bouts.read(events(folder / "e.csv", rows))
     return open_source(
@@ -270,3 +275,74 @@ def test_an_error_lists_the_tracks_that_a_subject_may_be(tmp_path):
     )
     with pytest.raises(InputError, match=words):
         open_cvat(tmp_path, {"own.xml": tracks}, state("Ann", "run"))
+
+
+def test_two_tracks_of_cvat_that_follow_each_other_may_be_two_animals(tmp_path):
+    tracks = [cvat_track(0, 4, frames=(0, 1)), cvat_track(1, 40, frames=(3, 4))]
+    for subject in ("Ann", ""):
+        with pytest.raises(InputError, match="map each in --subjects"):
+            open_cvat(tmp_path, {"own.xml": tracks}, state(subject, "run"))
+    named = [
+        cvat_track(0, 4, frames=(0, 1), name="Ann"),
+        cvat_track(1, 40, frames=(2,), name="Ann"),
+    ]
+    source = open_cvat(tmp_path, {"own.xml": named}, state("", "run"))
+    assert labels(source) == dict.fromkeys((1, 2), ["mouse-run"])
+
+
+def test_a_subject_that_is_an_actor_elsewhere_is_not_the_only_individual(tmp_path):
+    write_film(tmp_path / "videos" / "cage.mp4", FRAMES, "libx264", TIMES)
+    wheel = cvat_track(0, 4).replace('label="mouse"', 'label="wheel"')
+    cage = xml(cvat_track(0, 4), source="cage.mp4", size=10, start=0, task=8)
+    write(tmp_path, {"cage.xml": cage.replace("<width>32</width><height>24", SIZE)})
+    rows = state("mouse", "run")
+    with pytest.raises(InputError, match="individual of 'yard' is called 'mouse'"):
+        open_cvat(tmp_path, {"own.xml": [wheel]}, rows)
+
+
+def test_a_file_that_the_user_names_is_one_file(tmp_path):
+    halves = {
+        "day1/own.xml": task_of_yard(cvat_track(0, 4, (0, 1)), size=5, task=1),
+        "day2/own.xml": task_of_yard(cvat_track(0, 40, (5, 6)), size=5, start=5),
+    }
+    write(tmp_path, halves)
+    rows = state("Ann", "run", stop=0.6)
+    with pytest.raises(InputError, match="name the file in --subjects") as caught:
+        open_cvat(tmp_path, {}, rows, subjects={"Ann": "own.xml:0"})
+    assert "day1/own.xml" in str(caught.value) and "day2/own.xml" in str(caught.value)
+
+
+@pytest.mark.parametrize("video", ["yard", "yard.mp4", "Yard"])
+def test_videos_of_subjects_may_be_spelled_as_elsewhere(video, tmp_path):
+    tracks = [cvat_track(0, 4, name="1"), cvat_track(1, 40, name="2")]
+    rows = [*state("1", "run"), *state("2", "rest")]
+    source = open_cvat(
+        tmp_path,
+        {"own.xml": tracks},
+        rows,
+        subjects={"1": {video: "2"}, "2": {video: "1"}},
+    )
+    assert labels(source) == dict.fromkeys((1, 2), ["mouse-rest", "mouse-run"])
+
+
+def test_a_video_of_subjects_that_is_not_there_is_an_error(tmp_path):
+    tracks = [cvat_track(0, 4, name="Ann")]
+    with pytest.raises(InputError, match="--subjects: no video 'jard' in .*videos"):
+        open_cvat(
+            tmp_path,
+            {"own.xml": tracks},
+            state("Ann", "run"),
+            subjects={"Ann": {"jard": "Ann"}},
+        )
+
+
+def test_a_newer_export_with_corrected_names_is_not_the_same(tmp_path):
+    old = task_of_yard(cvat_track(0, 4, name="Ann"))
+    new = task_of_yard(cvat_track(0, 4, name="Bea"))
+    rows = state("Ann", "run")
+    write(tmp_path, {"old.xml": old, "new.xml": new})
+    with pytest.raises(InputError, match="remove the older export"):
+        open_cvat(tmp_path, {}, rows)
+    write(tmp_path, {"new.xml": old})
+    source = open_cvat(tmp_path, {}, rows)
+    assert labels(source) == dict.fromkeys((1, 2), ["mouse-run"])

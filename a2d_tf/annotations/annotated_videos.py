@@ -168,7 +168,7 @@ class AnnotatedVideos:
         left_out: list[LeftOut] = []
         lost_behaviours: Mapping[str, str] = {}
         if coding:
-            coding = coding.with_videos(video_folder.spelling)
+            coding = coding.with_videos(video_folder)
             open_video = functools.partial(_coded_video, folder)
             coded = code_videos(annotations, coding, names, open_video)
             about_coding = coding_notes(coding, annotations, coded.annotations)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from a2d_tf.annotations.coded_frames import CodedVideo
@@ -46,6 +46,7 @@ def give_actions(
     coding: Coding,
     names: Names,
     video: CodedVideo,
+    actors: Collection[str] = (),
 ) -> CodedFrames:
     """Give the instances of a video the actions that were coded for their frames.
 
@@ -55,6 +56,7 @@ def give_actions(
 
     Args:
       frames: {1-based number: frame}.
+      actors: see `find_individuals`.
 
     Raises:
       InputError: two observations contradict each other; a subject fits two individuals
@@ -63,7 +65,9 @@ def give_actions(
     observations = coding.of_video(vid)
     check_observations(observations)
     identities = Identities.of(frames, names)
-    individuals = find_individuals(vid, observations, identities, coding.subjects)
+    individuals = find_individuals(
+        vid, observations, identities, coding.subjects, actors
+    )
     coded_individuals = set().union(*individuals.values())
     bouts_of_frame: dict[int, list[CodedBout]] = collections.defaultdict(list)
     for observation in observations:

@@ -54,13 +54,14 @@ def code_videos(
             " file like the video"
         )
     _check_left_out(coding)
+    actors = _actors(videos, names)
     annotations = {}
     left_out = {}
     shown: set[CodedBout] = set()
     not_coded = collections.Counter[str]()
     for vid, video_annotations in videos.items():
         coded = give_actions(
-            vid, video_annotations.frames, coding, names, open_video(vid)
+            vid, video_annotations.frames, coding, names, open_video(vid), actors
         )
         left_out[vid] = coded.left_out
         shown |= coded.shown
@@ -108,6 +109,17 @@ def coding_notes(
     if modifiers:
         notes.append(f"ignored: modifiers of {modifiers} events")
     return notes
+
+
+def _actors(videos: Mapping[str, VideoAnnotations], names: Names) -> set[str]:
+    """Return the annotated actors of all videos, in lower case."""
+    actors = set()
+    for video_annotations in videos.values():
+        for frame in video_annotations.frames.values():
+            for instance in frame.instances:
+                actor, _ = names.annotated_names(instance)
+                actors.add(actor.casefold())
+    return actors - {""}
 
 
 def _observed_videos(coding: Coding) -> list[str]:

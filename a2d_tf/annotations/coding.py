@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from a2d_tf.annotations.individuals import Subjects, targets_of
 from a2d_tf.annotations.observations import Observation
+from a2d_tf.annotations.video_folder import VideoFolder
+from a2d_tf.core.errors import InputError, quoted
+from a2d_tf.data.video_frames import VIDEOS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,13 +35,25 @@ class Coding:
     subjects: Subjects = dataclasses.field(default_factory=dict)
     fps: float | None = None
 
-    def with_videos(self, spelling: Callable[[str], str]) -> Coding:
-        """Return the coding with the names of videos in another spelling."""
+    def with_videos(self, folder: VideoFolder) -> Coding:
+        """Return the coding with the names of videos as the folder spells them.
+
+        Raises:
+          InputError: the user says what a subject is in a video that is not there.
+        """
         observations = []
         for observation in self.observations:
-            video = spelling(observation.video)
+            video = folder.spelling(observation.video)
             observations.append(dataclasses.replace(observation, video=video))
-        return dataclasses.replace(self, observations=observations)
+        subjects: dict[str, Any] = {}
+        for subject, target in self.subjects.items():
+            subjects[subject] = target
+            if isinstance(target, Mapping):
+                subjects[subject] = {}
+                for name, target_in_video in target.items():
+                    video = _name_in(folder, name)
+                    subjects[subject][video] = target_in_video
+        return dataclasses.replace(self, observations=observations, subjects=subjects)
 
     def of_video(self, vid: str) -> list[Observation]:
         """Return the observations of a video."""
@@ -45,3 +62,14 @@ class Coding:
     def leaves_out(self, name: str, vid: str) -> bool:
         """Return whether the user leaves out a subject or a behaviour in a video."""
         return targets_of(self.subjects, name, vid) == []
+
+
+def _name_in(folder: VideoFolder, name: str) -> str:
+    """Return the name in a folder of a video of --subjects, perhaps with its suffix."""
+    stem, suffix = os.path.splitext(name)
+    if suffix.lower() not in VIDEOS:
+        stem = name
+    video = folder.spelling(stem)
+    if video not in folder.videos:
+        raise InputError(f"--subjects: no video {quoted(name)} in {folder.path}")
+    return video

@@ -12,7 +12,7 @@ import json
 import os
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple, Union
 
 from a2d_tf.annotations.document import AnnotatedFrame, Instance
@@ -164,44 +164,36 @@ class Identities(NamedTuple):
             )
         return of_actor or numbered
 
-    def of_target(self, word: str) -> set[Individual]:
-        """Return those that the user means by a word in a value of `Subjects`."""
-        candidates = set(self.first_frame)
-        file, colon, word_in_file = word.rpartition(":")
-        in_file = {own for own in candidates if colon and own.is_in(file)}
-        if in_file:
-            candidates = in_file
-            word = word_in_file
-        for is_called in (
-            Individual.is_named,
-            Individual.has_track,
-            Individual.is_of_actor,
-        ):
-            fitting = {own for own in candidates if is_called(own, word)}
-            if fitting:
-                return fitting
-        return set()
+    def in_file(self, target: str) -> tuple[set[Individual], str]:
+        """Return the individuals of the file in 'file:word', and the word.
+
+        Everybody, and the whole target, if it names no file.
+        """
+        file, colon, word = target.rpartition(":")
+        individuals = {own for own in self.first_frame if colon and own.is_in(file)}
+        if individuals:
+            return individuals, word
+        return set(self.first_frame), target
 
     def only_one(self, subject: str) -> set[Individual]:
-        """Return the only individual, whatever a subject calls it; else none.
+        """Return the only individual, if nothing contradicts a subject; else none.
 
-        It may have several tracks of a tool, unless the subject is a number. It has no
-        name and no number of the user's that contradict the subject.
+        Several tracks of a tool, one after the other, may be several individuals; a
+        name or a number of the user's tells that they are one. Another name, or another
+        number, contradicts it.
         """
+        everybody = set(self.first_frame)
+        called = {(own.actor, own.name, own.number) for own in everybody}
+        if len(called) != 1:
+            return set()
         if any(len(individuals) > 1 for individuals in self.of_frame.values()):
             return set()
-        everybody = set(self.first_frame)
-        if subject == "":
-            return everybody
-        if len({(own.actor, own.name, own.number) for own in everybody}) != 1:
-            return set()
-        individual = min(self.first_frame, key=self.first_frame.__getitem__)
+        individual = next(iter(everybody))
         if individual.name:
-            return set()
-        is_number = _number_in(subject) is not None
-        if is_number and (individual.number is not None or len(everybody) > 1):
-            return set()
-        return everybody
+            return everybody if subject == "" else set()
+        if individual.number is not None:
+            return everybody if _number_in(subject) is None else set()
+        return everybody if len(everybody) == 1 else set()
 
     def words(self) -> list[str]:
         """Return the names of all individuals, in lower case."""
@@ -240,8 +232,12 @@ def find_individuals(
     observations: Sequence[Observation],
     identities: Identities,
     subjects: Subjects,
+    actors: Collection[str] = (),
 ) -> dict[str, set[Individual]]:
     """Return the individuals of each coded subject; of one that is left out, none.
+
+    Args:
+      actors: of all videos, in lower case. A subject of this name is no nickname.
 
     Raises:
       InputError: a subject fits no individual, or only numbers that a tool chose; or a
@@ -254,7 +250,8 @@ def find_individuals(
         targets = targets_of(subjects, subject, vid)
         if targets is None:
             fitting = _individuals_called(vid, subject, time, identities)
-            if not fitting and len(times) == 1:
+            is_actor = subject.casefold() in actors
+            if not fitting and len(times) == 1 and not is_actor:
                 fitting = identities.only_one(subject)
             if not fitting:
                 _check_tool_numbers(vid, subject, time, identities)
@@ -284,11 +281,13 @@ def _individuals_meant(
     """Return the individuals that the user's words for a subject mean."""
     individuals: set[Individual] = set()
     for target in targets:
-        fitting = identities.of_target(target)
-        if not any(own.is_named(target) for own in fitting):
-            by_track = [own for own in fitting if own.has_track(target)]
-            _check_files(vid, "--subjects", subject, target, by_track)
-        individuals |= fitting
+        candidates, word = identities.in_file(target)
+        named = {own for own in candidates if own.is_named(word)}
+        with_track = {own for own in candidates if own.has_track(word)}
+        of_actor = {own for own in candidates if own.is_of_actor(word)}
+        if not named:
+            _check_files(vid, "--subjects", subject, word, with_track)
+        individuals |= named or with_track or of_actor
     return individuals
 
 

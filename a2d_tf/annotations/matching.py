@@ -409,8 +409,15 @@ def _have_same_instances(frame, other):
 
 
 def _contents(frame):
-    """Return what is annotated of each instance of a frame."""
-    return [(i.label, i.actor, i.action, i.parts, i.box) for i in frame.instances]
+    """Return what is annotated of each instance of a frame.
+
+    A tool's own numbers of tracks are left out: those of a project differ from those of
+    its tasks.
+    """
+    return [
+        dataclasses.replace(instance, where="", track=None)
+        for instance in frame.instances
+    ]
 
 
 def _file(entry):
