@@ -190,8 +190,7 @@ class _Page:
             blocks.append(HtmlTable(("", *columns), lines))
         for text in self.texts:
             blocks.append(Text(text))
-        named_blocks = [(type(block).__name__, block) for block in blocks]
-        return templates.render("base.html", "Training on a GPU", blocks=named_blocks)
+        return templates.render("base.html", "Training on a GPU", blocks=blocks)
 
 
 def _text_of(value):

@@ -7,6 +7,7 @@ import functools
 import json
 import pathlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -31,17 +32,15 @@ from a2d_tf.annotations.summary import (
     left_out_of_videos,
     left_out_text,
 )
+from a2d_tf.annotations.track_identities import TrackIdentities
 from a2d_tf.annotations.video_folder import VideoFolder
-from a2d_tf.core.errors import InputError
+from a2d_tf.core.errors import InputError, join_names
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import video_frames
 from a2d_tf.data.a2d_annotations import Annotation, paint
 from a2d_tf.data.instance_fields import FIELDS
 from a2d_tf.data.segmentations import box_of, decode_box, decode_parts
 from a2d_tf.data.video_list import Video, with_tests
-
-TrackOffsets = dict[pathlib.PurePath, int]
-"""{file: what to add to its tracks, so that those of a video's files do not mix}."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +95,7 @@ class AnnotatedVideos:
         doubts: tuple[str, ...],
         notes: Sequence[str],
         left_out: Sequence[LeftOut],
-        track_offsets: Mapping[str, TrackOffsets],
+        track_identities: Mapping[str, TrackIdentities],
         lost_behaviours: Mapping[str, str],
     ) -> None:
         """Store what `read` has made.
@@ -106,7 +105,7 @@ class AnnotatedVideos:
           names: maps labels to pairs of the label space.
           notes: the last lines of `summary`.
           left_out: what these annotations lack of the documents.
-          track_offsets: {name of a video: offsets of its files}.
+          track_identities: {name of a video: those of its tracks}.
         """
         self.folder = folder
         self.root = exports[0].export.path.parent
@@ -122,7 +121,7 @@ class AnnotatedVideos:
         self._names = names
         self._notes = notes
         self._left_out = left_out
-        self._track_offsets = track_offsets
+        self._track_identities = track_identities
         self._lengths: dict[str, int] = {}
 
     @classmethod
@@ -178,16 +177,19 @@ class AnnotatedVideos:
             annotations = coded.annotations
 
         used_label_space = label_space_of(_instances(annotations), names)
+        notes.extend(_notes_on_names(names, documents))
         doubts: tuple[str, ...] = ()
         if label_space is None:
             doubts = tuple(find_misspellings(annotations, names, documents))
-        track_offsets = {}
+        track_identities = {}
         for vid, video_annotations in annotations.items():
-            track_offsets[vid] = _track_offsets(video_annotations)
+            frames = video_annotations.frames.values()
+            track_identities[vid] = TrackIdentities(frames)
 
         splits = split_videos(annotations, names, selection.earlier)
         videos = with_tests(_videos(annotations, splits), selection.test_videos)
         notes.extend(_notes_on_tests(videos, annotations))
+        notes.extend(_notes_on_sides(splits, selection.earlier))
         if selection.max_frames:
             trained = [video.vid for video in videos if video.split == "train"]
             remaining = spread_annotations(
@@ -207,7 +209,7 @@ class AnnotatedVideos:
             doubts=doubts,
             notes=notes,
             left_out=left_out,
-            track_offsets=track_offsets,
+            track_identities=track_identities,
             lost_behaviours=lost_behaviours,
         )
 
@@ -298,7 +300,7 @@ class AnnotatedVideos:
             masks=masks,
             codes=codes,
             boxes=boxes,
-            tracks=_tracks(annotated, self._track_offsets[vid][annotated.path]),
+            tracks=self._track_identities[vid].of_frame(annotated),
             fields=fields,
         )
 
@@ -330,10 +332,13 @@ class AnnotatedVideos:
             instances = []
             for instance in frame.instances:
                 fields = sorted(instance.fields.items())
+                track: Any = instance.track
+                if instance.name:
+                    track = [instance.track, instance.name]
                 instances.append(
                     [
                         self._code(instance),
-                        instance.track,
+                        track,
                         instance.box,
                         list(instance.parts),
                         *fields,
@@ -409,33 +414,25 @@ def _notes_on_tests(
     ]
 
 
-def _track_offsets(annotations: VideoAnnotations) -> TrackOffsets:
-    """Return what to add to the tracks of each file of a video."""
-    highest: dict[pathlib.PurePath, int] = {}
-    for frame in annotations.frames.values():
-        highest.setdefault(frame.path, -1)
-        for instance in frame.instances:
-            if instance.track is not None:
-                highest[frame.path] = max(highest[frame.path], instance.track)
-    offsets = {}
-    offset = 0
-    for path, track in highest.items():
-        offsets[path] = offset
-        offset += track + 1
-    return offsets
+def _notes_on_sides(splits: Mapping[str, str], earlier: Mapping[str, str]) -> list[str]:
+    """Return a note of the videos that were in the other split in earlier records."""
+    names = [vid for vid in splits if earlier.get(vid, splits[vid]) != splits[vid]]
+    if not names:
+        return []
+    return [
+        "in another split than in the earlier records, as their files state it:"
+        f" {join_names(sorted(names))}"
+    ]
 
 
-def _tracks(frame, offset):
-    """Return the identities of a frame's instances, int64 [N], -1 if there is none.
-
-    None if no instance has one.
-    """
-    tracks = []
-    for instance in frame.instances:
-        if instance.track is None:
-            tracks.append(-1)
-        else:  # tools write numbers of any length
-            tracks.append((instance.track + offset) % 2**63)
-    if all(track < 0 for track in tracks):
-        return None
-    return np.array(tracks, np.int64)
+def _notes_on_names(names: Names, documents: Sequence[Document]) -> list[str]:
+    """Return a note of the labels of `names` that no file has."""
+    labels: set[str] = set()
+    for document in documents:
+        labels.update(label.label for label in document.tool_labels)
+        for frame in document.frames:
+            labels.update(instance.label for instance in frame.instances)
+    unused = names.unused(labels)
+    if not unused:
+        return []
+    return [f"--names: no label is called {join_names(unused)}"]

@@ -29,7 +29,9 @@ _SPLIT = re.compile(
     r"(?i)\.?|(train|val|test)(ing|id|idation)?(20[0-9]{2}|_all_frames)?"
 )
 _KINDS = "|".join(VIDEOS).replace(".", "")
-_UPLOADED = re.compile(r"^[0-9a-f]{8}(-|__)(?=.)")
+# What Label Studio puts before the name of an uploaded file. A date is the user's own.
+_DATE = r"(19|20)[0-9]{2}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])"
+_UPLOADED = re.compile(rf"^(?!{_DATE})[0-9a-f]{{8}}(-|__)(?=.)")
 
 
 def not_a_frame(name: str) -> str:

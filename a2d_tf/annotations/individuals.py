@@ -85,10 +85,7 @@ class Individual(NamedTuple):
 
     def is_named(self, word: str) -> bool:
         """Return whether this is its name, in any case."""
-        if self.name is None:
-            return False
-        name = unicodedata.normalize("NFC", self.name.strip())
-        return name.casefold() == word.casefold()
+        return self.name is not None and _nfc(self.name).casefold() == word.casefold()
 
     def is_of_actor(self, word: str) -> bool:
         """Return whether this is its actor, in any case."""
@@ -151,7 +148,7 @@ class Identities(NamedTuple):
           InputError: the subject is an actor, and the number of another individual;
             names `where` it is coded.
         """
-        named = {own for own in self.first_frame if own.is_named(subject)}
+        named = _named(self.first_frame, subject)
         of_actor = {own for own in self.first_frame if own.is_of_actor(subject)}
         numbered = {own for own in self.first_frame if own.has_number(subject)}
         if named:
@@ -221,6 +218,18 @@ class Identities(NamedTuple):
         return sorted(tracks, key=lambda own: (own.file, own.track))
 
 
+def _named(individuals: Iterable[Individual], word: str) -> set[Individual]:
+    """Return those of a name; in another case only if none has it as it is written."""
+    named = {own for own in individuals if own.is_named(word)}
+    exactly = {own for own in named if _nfc(own.name or "") == word}
+    return exactly or named
+
+
+def _nfc(name: str) -> str:
+    """Return a name without blanks around it, its accents composed."""
+    return unicodedata.normalize("NFC", name.strip())
+
+
 def _number_in(subject: str) -> str | None:
     """Return the number of '2' or 'mouse 2'; None of another subject."""
     match = re.fullmatch(r"(?:.* )?([0-9]+)", subject)
@@ -282,7 +291,7 @@ def _individuals_meant(
     individuals: set[Individual] = set()
     for target in targets:
         candidates, word = identities.in_file(target)
-        named = {own for own in candidates if own.is_named(word)}
+        named = _named(candidates, word)
         with_track = {own for own in candidates if own.has_track(word)}
         of_actor = {own for own in candidates if own.is_of_actor(word)}
         if not named:

@@ -2,8 +2,9 @@
 
 The first of these counts: the file of `--names`; the attributes 'actor' and 'action';
 the label as the actor, with the attribute 'action'; a label 'actor-action', split at
-its first hyphen, or where --labels knows both. A coded action replaces the annotated
-one. Blanks around a name do not count, nor does how its accents are composed.
+its first hyphen, or where --labels knows both; if the attribute 'action' is there and
+empty, only where --labels knows both. A coded action replaces the annotated one. Blanks
+around a name do not count, nor does how its accents are composed.
 """
 
 from __future__ import annotations
@@ -59,8 +60,15 @@ class Names:
         for label, (actor, action) in content.items():
             if action is not None:
                 action = _normalized(action)
+            if _normalized(label) in by_label:
+                raise InputError(f"{path}: {quoted(label)} is there twice; remove one")
             by_label[_normalized(label)] = (_normalized(actor), action)
         return cls(by_label)
+
+    def unused(self, labels: Iterable[str]) -> list[str]:
+        """Return the labels of `by_label` that are not among `labels`."""
+        normalized = {_normalized(label) for label in labels}
+        return [label for label in self.by_label if label not in normalized]
 
     def pair(self, instance: Instance) -> Pair | None:
         """Return the actor and the action of an instance; None if they are unclear."""
@@ -87,13 +95,23 @@ class Names:
             return actor_attribute or label, action_attribute
         actor, action = self._split(label)
         if not action:
-            actor = actor_attribute or label
+            return actor_attribute or label, action
+        # Where an action has a place of its own that is empty, a hyphen may be part of
+        # the actor: guinea-pig.
+        has_place = annotated.action is not None
+        if has_place and not self._is_known(actor, action):
+            return actor_attribute or label, None
         return actor, action
 
     def code(self, instance: Instance, space: LabelSpace) -> int:
         """Return the code of an instance in a label space that has its pair."""
         actor, action = self.pair(instance) or ("", "")
         return int(space.encode(space.actors.index(actor), space.actions.index(action)))
+
+    def _is_known(self, actor, action):
+        """Return whether the label space has a pair."""
+        space = self.label_space
+        return space is not None and (actor, action) in _pairs(space)
 
     def _split(self, label):
         """Split 'actor-action' as the label space knows it, else at the first hyphen.
