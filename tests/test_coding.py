@@ -1,12 +1,16 @@
 """Coded times: BORIS' tables and projects as it writes them, and labels from them."""
 
 import csv
+import json
 
+import cv2
+import numpy as np
 import pytest
 from a2d_files import moving_frames, write_film
 from test_annotation_formats import coco, drawn, image, open_source, write
 
-from a2d_tf.annotations import coding, read_bouts
+from a2d_tf.annotations import coded_frames, coding, read_bouts
+from a2d_tf.annotations.observations import CodedBout, Observation
 from a2d_tf.annotations.spread import far_apart, spread
 from a2d_tf.core.errors import InputError
 
@@ -246,3 +250,106 @@ def test_spread_takes_as_many_of_each_pair_and_video_apart_in_time():
     }
     assert len(spread(shown, 1000)) == 203
     assert far_apart([0, 1, 2, 3]) == [0, 2, 1, 3]
+
+
+def times_of(observation, video, fps=None):
+    """Return {action: numbers of its frames} of a video."""
+    frames = {}
+    for bout, numbers in video.frames_of_bouts(observation, fps):
+        frames[bout.action] = list(numbers)
+    return frames
+
+
+@pytest.fixture
+def images(tmp_path):
+    folder = tmp_path / "videos" / "yard"
+    folder.mkdir(parents=True)
+    for number in range(1, 13):
+        cv2.imwrite(str(folder / f"{number}.png"), np.zeros((48, 64, 3), np.uint8))
+    return folder
+
+
+def test_a_summary_keeps_its_own_rate_of_images(images, tmp_path):
+    info = {"name": "yard", "images": ["1.png"], "fps": 10, "fps_is_assumed": False}
+    rows = "track_id,actor,action,start_second,end_second\n1,mouse,run,0.0,0.6\n"
+    files = {"one/video.json": json.dumps(info), "one/summary.csv": rows}
+    write(tmp_path, files)
+    (observation,) = read_bouts.read(tmp_path / "one/summary.csv")
+    video = coded_frames.CodedVideo(images, "mend it")
+    assert times_of(observation, video, fps=5) == {"run": [1, 2, 3, 4, 5, 6]}
+
+
+def test_two_rates_of_one_folder_of_images_are_an_error(images):
+    video = coded_frames.CodedVideo(images, "mend it")
+    bout = CodedBout("", "run", 0.0, 0.3, "here")
+    one = Observation("day 1", "yard", file="a.tsv", fps=10.0, bouts=[bout])
+    other = Observation("day 2", "yard", file="b.tsv", fps=20.0, bouts=[bout])
+    assert times_of(one, video) == {"run": [1, 2, 3]}
+    with pytest.raises(InputError, match="b.tsv: 'day 2' has 20 images.* another"):
+        times_of(other, video)
+    assert times_of(other, coded_frames.CodedVideo(images, "mend it"), 10) == {
+        "run": [1, 2, 3]
+    }
+
+
+def test_images_that_boris_showed_in_another_order_are_an_error(images):
+    video = coded_frames.CodedVideo(images, "mend it")
+    # BORIS shows 1.png, 10.png, 11.png, 12.png, 2.png
+    bout = CodedBout("", "run", 1, 3, "e.tsv, line 3", "1.png", "11.png")
+    shuffled = Observation("day 1", "yard", counts_images=True, bouts=[bout])
+    with pytest.raises(InputError, match="e.tsv, line 3: BORIS sorts names as texts"):
+        times_of(shuffled, video)
+    in_order = bout._replace(start=2, end=4, start_image="10.png", end_image="12.png")
+    shuffled.bouts = [in_order]
+    assert times_of(shuffled, video) == {"run": [10, 11]}
+
+
+def test_a_gap_in_a_folder_of_images_is_named(images):
+    (images / "7.png").unlink()
+    video = coded_frames.CodedVideo(images, "mend it")
+    bout = CodedBout("", "run", 0.0, 0.3, "here")
+    observation = Observation("day 1", "yard", fps=10.0, bouts=[bout])
+    with pytest.raises(InputError, match="after 6.png the image 7 is missing; mend it"):
+        times_of(observation, video)
+
+
+def test_an_event_within_the_last_frame_is_of_that_frame(images):
+    video = coded_frames.CodedVideo(images, "mend it")
+    bout = CodedBout("", "run", 1.15, 1.15, "here")
+    observation = Observation("day 1", "yard", fps=10.0, bouts=[bout])
+    assert times_of(observation, video) == {"run": [12]}
+
+
+def test_a_video_of_another_length_than_the_coded_one_is_noted(images):
+    video = coded_frames.CodedVideo(images, "mend it")
+    bout = CodedBout("", "run", 0.0, 0.3, "here")
+    observation = Observation(
+        "day 1", "yard", file="a.tsv", fps=10.0, media_seconds=12.0, bouts=[bout]
+    )
+    note = video.length_note(observation, None)
+    assert note.startswith("a.tsv: 'day 1' is of a video of 12.0 s, but ")
+    assert "yard lasts 1.2 s" in note
+    slower = coded_frames.CodedVideo(images, "mend it")
+    assert slower.length_note(observation, 1.0) is None
+    observation.media_seconds = 1.9
+    assert video.length_note(observation, None) is None
+
+
+@pytest.mark.parametrize(
+    "line, problem",
+    [
+        ("1,mouse,run,0.0", "line 2: fewer cells than columns"),
+        ("1,mouse,run,0.0,0.6,7", "line 2: more cells than columns"),
+    ],
+)
+def test_a_line_has_a_cell_for_each_column(line, problem, tmp_path):
+    rows = f"track_id,actor,action,start_second,end_second\n{line}\n"
+    write(tmp_path, {"summary.csv": rows})
+    with pytest.raises(InputError, match=problem):
+        read_bouts.read(tmp_path / "summary.csv")
+
+
+def test_a_time_offset_that_is_no_number_is_called_so(tmp_path):
+    path = events(tmp_path / "e.csv", [("", "run", "POINT", "0.1")], offset="00:10")
+    with pytest.raises(InputError, match="time offset: '00:10' is not a time"):
+        read_bouts.read(path)

@@ -174,6 +174,7 @@ class AnnotatedVideos:
             lost_behaviours = coded.lost_behaviours
             left_out.extend(left_out_of_videos(annotations, coded.left_out))
             notes.append("; ".join(about_coding))
+            notes.extend(coded.doubts)
             annotations = coded.annotations
 
         used_label_space = label_space_of(_instances(annotations), names)

@@ -168,14 +168,22 @@ def second_in_video(time: Any, offset: Any, column: str, where: str) -> float:
     Raises:
       InputError: either is not a number, or the result is too large; names the column.
     """
+    second = _seconds(time, column, where)
+    if offset:
+        second -= _seconds(offset, "time offset", where)
+    return second
+
+
+def _seconds(value: Any, field: str, where: str) -> float:
+    """Return a number of seconds; InputError if it is none, or too large."""
     try:
-        second = float(time) - float(offset or 0)
+        second = float(value)
         if abs(second) < 1e9:
             return second
     except (OverflowError, TypeError, ValueError):
         pass
     raise InputError(
-        f"{where}: {column}: {quoted(time)} is not a time; expected seconds"
+        f"{where}: {field}: {quoted(value)} is not a time; expected seconds"
     )
 
 
@@ -200,13 +208,13 @@ def image_name(path: Any) -> str | None:
     return re.split(r"[\\/]", path)[-1]
 
 
-def stated_rate(value: Any) -> float | None:
-    """Return the frames a second as BORIS writes them; None if it does not say.
+def stated_number(value: Any) -> float | None:
+    """Return a rate, or a duration, as BORIS writes it; None if it does not say.
 
     It writes '30.000', or '30.000|25.000' for two cameras, of which the first counts.
     """
     try:
-        rate = float(str(value).partition("|")[0])
+        number = float(str(value).partition("|")[0])
     except ValueError:
         return None
-    return rate if 0 < rate < math.inf else None
+    return number if 0 < number < math.inf else None

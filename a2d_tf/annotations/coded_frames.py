@@ -12,7 +12,7 @@ import numpy as np
 from a2d_tf.annotations.observations import (
     CodedBout,
     Observation,
-    position_of_image,
+    images_of_bout,
 )
 from a2d_tf.core.errors import InputError, quoted
 from a2d_tf.data import video_frames
@@ -20,6 +20,7 @@ from a2d_tf.data import video_frames
 _ROUNDING = 6e-4  # seconds; BORIS rounds to milliseconds
 # Seconds by which a bout may end after the last frame: tools differ on the end.
 _PAST = 1.0
+_PART_PAST = 0.02  # the same as a part of the whole video
 
 
 class CodedVideo:
@@ -33,6 +34,28 @@ class CodedVideo:
     def __init__(self, path: str | os.PathLike, remedy: str) -> None:
         self._path = pathlib.Path(path)
         self._remedy = remedy
+        self._rate: float | None = None  # of images, as observations say
+
+    def length_note(self, observation: Observation, fps: float | None) -> str | None:
+        """Return a note if another video than this one seems to have been coded.
+
+        It lasts longer or shorter than the observation says.
+
+        Args:
+          fps: as of `frames_of_bouts`.
+        """
+        coded = observation.media_seconds
+        if coded is None or observation.counts_images or not observation.bouts:
+            return None
+        times = self._seconds(observation, fps)
+        seconds = float(times[-1] + np.diff(times[-2:]).sum())
+        if abs(seconds - coded) <= max(_PAST, _PART_PAST * coded):
+            return None
+        return (
+            f"{observation.file}: {quoted(observation.name)} is of a video of"
+            f" {coded:.1f} s, but {self._path} lasts {seconds:.1f} s; check that it is"
+            " the same, or for images the --fps"
+        )
 
     def frames_of_bouts(
         self, observation: Observation, fps: float | None
@@ -52,7 +75,7 @@ class CodedVideo:
             observation.check_film(str(self._path))
         if observation.counts_images:
             for bout in observation.bouts:
-                yield bout, _frames_of_images(bout, self._image_names)
+                yield bout, images_of_bout(bout, self._image_names)
         else:
             times = self._seconds(observation, fps)
             for bout in observation.bouts:
@@ -63,6 +86,11 @@ class CodedVideo:
         """The names of the images of a folder, in the order of the frames."""
         paths = list(video_frames.images(self._path, self._remedy).values())
         count = video_frames.count(self._path, self._remedy)
+        if paths and count < len(paths) and count:
+            raise InputError(
+                f"{self._path}: after {paths[count - 1].name} the image {count + 1} is"
+                f" missing; {self._remedy}"
+            )
         if not count:
             raise InputError(
                 f"{self._path}: begins with {paths[0].name}; number the images from"
@@ -82,6 +110,15 @@ class CodedVideo:
                 f"{observation.file}: {quoted(observation.name)} has seconds, but"
                 f" nothing says how many images a second {self._path} shows; pass --fps"
             )
+        is_of_prediction = observation.from_first_frame
+        if not is_of_prediction and rate != (self._rate or rate):
+            raise InputError(
+                f"{observation.file}: {quoted(observation.name)} has {rate:g} images a"
+                f" second of {self._path}, and another observation {self._rate:g}; pass"
+                " --fps"
+            )
+        if not is_of_prediction:
+            self._rate = rate
         return np.arange(len(self._image_names)) / rate
 
     @functools.cached_property
@@ -98,7 +135,7 @@ def _frames_of_seconds(bout: CodedBout, times: np.ndarray) -> range:
     last_time = times[-1]
     last_duration = np.diff(times[-2:]).sum()  # 0 if there is a single frame
     latest_end = last_time + max(_PAST, last_duration)
-    if bout.start > last_time + _ROUNDING or bout.end > latest_end:
+    if bout.start > last_time + max(last_duration, _ROUNDING) or bout.end > latest_end:
         raise InputError(
             f"{bout.where}: {bout.start:.3f} to {bout.end:.3f} s is behind the last"
             f" frame of the video, at {last_time:.3f} s; pass the video that was coded"
@@ -115,10 +152,3 @@ def _frames_of_seconds(bout: CodedBout, times: np.ndarray) -> range:
     first = max(int(np.searchsorted(times, bout.start + _ROUNDING, "right")), 1)
     last = max(int(np.searchsorted(times, bout.end - _ROUNDING)), first)
     return range(first, last + 1)
-
-
-def _frames_of_images(bout: CodedBout, names: list[str]) -> range:
-    """Return the numbers of the images of a bout; the end is the first without it."""
-    first = position_of_image(bout.start, bout.start_image, names, bout.where)
-    end = position_of_image(bout.end, bout.end_image, names, bout.where)
-    return range(first, max(end, first + 1))

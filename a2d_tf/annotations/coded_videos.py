@@ -24,11 +24,13 @@ class CodedVideos(NamedTuple):
       annotations: {video: its annotations}, of the videos that have a frame left.
       left_out: {video: {reason: count}} of all videos.
       lost_behaviours: {coded behaviour that no instance shows: for how long}.
+      doubts: notes of videos that may not be those that were coded.
     """
 
     annotations: dict[str, VideoAnnotations]
     left_out: dict[str, collections.Counter[str]]
     lost_behaviours: dict[str, str]
+    doubts: list[str]
 
 
 def code_videos(
@@ -57,12 +59,18 @@ def code_videos(
     actors = _actors(videos, names)
     annotations = {}
     left_out = {}
+    doubts = []
     shown: set[CodedBout] = set()
     not_coded = collections.Counter[str]()
     for vid, video_annotations in videos.items():
+        video = open_video(vid)
         coded = give_actions(
-            vid, video_annotations.frames, coding, names, open_video(vid), actors
+            vid, video_annotations.frames, coding, names, video, actors
         )
+        for observation in coding.of_video(vid):
+            doubt = video.length_note(observation, coding.fps)
+            if doubt:
+                doubts.append(doubt)
         left_out[vid] = coded.left_out
         shown |= coded.shown
         not_coded += coded.not_coded
@@ -74,7 +82,10 @@ def code_videos(
     if not annotations:
         raise _no_frames_error(left_out.values(), not_coded)
     return CodedVideos(
-        annotations, left_out, _lost_behaviours(coding, videos, annotations, names)
+        annotations,
+        left_out,
+        _lost_behaviours(coding, videos, annotations, names),
+        doubts,
     )
 
 

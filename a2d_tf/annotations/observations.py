@@ -45,8 +45,11 @@ class Observation:
       fps: frames a second of the video; None if the file does not say.
       has_assumed_times: whether the seconds are those of a prediction of images that
         were taken to come at `fps`, though nobody said so.
-      from_first_frame: whether the seconds of a film count from its first frame, as
-        those of a prediction; else from the start of its file, as a player counts.
+      from_first_frame: whether the seconds are those of a prediction, at its own rate
+        of images. Those of a film count from its first frame; others from the start of
+        its file, as a player counts.
+      media_seconds: how long the video lasted that was coded; None if the file does not
+        say.
       counts_images: whether bouts have indices of images in place of seconds.
       bouts: in the order of the file, where they end.
       modifiers: how many events have modifiers, which are ignored.
@@ -59,6 +62,7 @@ class Observation:
     fps: float | None = None
     has_assumed_times: bool = False
     from_first_frame: bool = False
+    media_seconds: float | None = None
     counts_images: bool = False
     bouts: list[CodedBout] = dataclasses.field(default_factory=list)
     modifiers: int = 0
@@ -73,7 +77,7 @@ class Observation:
             file were made by its own rate.
           otherwise: the rate if neither says one.
         """
-        if self.has_assumed_times:
+        if self.from_first_frame and self.fps:
             return self.fps
         return fps or self.fps or otherwise
 
@@ -164,6 +168,34 @@ def _follow_each_other(one: Observation, other: Observation) -> bool:
         starts.append(min(bout.start for bout in observation.bouts))
         ends.append(max(bout.end for bout in observation.bouts))
     return ends[0] <= starts[1] or ends[1] <= starts[0]
+
+
+def images_of_bout(bout: CodedBout, images: Sequence[str]) -> range:
+    """Return the numbers, from 1, of the images that show a bout of images.
+
+    The end is the first image without it; a point event has one image.
+
+    Args:
+      images: file names of the folder, in the order of their numbers.
+
+    Raises:
+      InputError: the folder has no such images, or BORIS showed them in another order.
+    """
+    first = position_of_image(bout.start, bout.start_image, images, bout.where)
+    end = position_of_image(bout.end, bout.end_image, images, bout.where)
+    numbers = range(first, max(end, first + 1))
+    # BORIS sorts names as texts, 10.png before 2.png, and counts in this order.
+    in_order_of_texts = sorted(images)
+    if in_order_of_texts != list(images) and bout.end > bout.start:
+        seen = in_order_of_texts[int(bout.start) - 1 : int(bout.end) - 1]
+        if set(seen) != {images[number - 1] for number in numbers}:
+            raise InputError(
+                f"{bout.where}: BORIS sorts names as texts, and showed"
+                f" {in_order_of_texts[1]} after {in_order_of_texts[0]}, so that these"
+                " are not the images between two numbers; give the numbers in the names"
+                " leading zeros, and code the folder again"
+            )
+    return numbers
 
 
 def position_of_image(

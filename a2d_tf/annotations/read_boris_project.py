@@ -19,7 +19,7 @@ from a2d_tf.annotations.boris_values import (
     images_of,
     media_of,
     second_in_video,
-    stated_rate,
+    stated_number,
     subject_name,
 )
 from a2d_tf.annotations.observations import Observation
@@ -33,7 +33,7 @@ _PROJECT = {
             "type?": str,
             "file": ({str: [str]}, one_of([])),
             "directories_list?": [str],
-            "media_info?": {"fps?": {}},
+            "media_info?": {"fps?": {}, "length?": {}},
             "events": [list],
         }
     },
@@ -74,6 +74,7 @@ def _observation(
     """Return an observation of a project, without its bouts."""
     counts_images = fields.get("type") == "IMAGES"
     fps = None
+    seconds = None
     if counts_images:
         media = images_of([";".join(fields.get("directories_list", ()))], name, where)
     else:
@@ -81,15 +82,17 @@ def _observation(
         players = dict(fields["file"] or {})
         files = players.get("1", ())
         media = media_of([";".join(files)], name, where)
-        rates = fields.get("media_info", {}).get("fps", {})
+        media_info = fields.get("media_info", {})
         if files:
-            fps = stated_rate(rates.get(files[0]))
+            fps = stated_number(media_info.get("fps", {}).get(files[0]))
+            seconds = stated_number(media_info.get("length", {}).get(files[0]))
     return Observation(
         name,
         media.video,
         file=str(path),
         folder=media.folder,
         fps=fps,
+        media_seconds=seconds,
         counts_images=counts_images,
     )
 

@@ -26,7 +26,7 @@ from a2d_tf.annotations.boris_values import (
     images_of,
     media_of,
     second_in_video,
-    stated_rate,
+    stated_number,
     subject_name,
 )
 from a2d_tf.annotations.conventions import BORIS
@@ -41,6 +41,7 @@ _TABULAR = ("Observation id", "Behavior", "Behavior type", "Time")
 _SUMMARY = ("track_id", "action", "start_second", "end_second")
 _OFFSET = "Time offset (s)"
 _MEDIA = ("Media file name", "Media file", "Source")  # by version of BORIS
+_DURATION = "Media duration (s)"
 _RATES = ("FPS", "FPS (frame/s)")  # of tabular and of aggregated events
 _NO_TIME = (*BORIS.blanks, "NaN", "nan")
 _NO_TEXT = {  # first bytes of files that BORIS writes, too
@@ -105,7 +106,7 @@ def _read_table(path: str | os.PathLike, text: str) -> tuple[set[str], list[_Lin
     # Spreadsheets of many languages separate cells by semicolons.
     separator = max("\t;,", key=text.partition("\n")[0].count)
     table = csv.DictReader(
-        io.StringIO(text, newline=""), restval="", delimiter=separator, strict=True
+        io.StringIO(text, newline=""), delimiter=separator, strict=True
     )
     lines = []
     try:
@@ -120,6 +121,8 @@ def _read_table(path: str | os.PathLike, text: str) -> tuple[set[str], list[_Lin
             lines.append(_Line(cells, str(path), f"{path}, line {table.line_num}"))
             if None in cells:  # as of 0,5 among commas
                 raise csv.Error("more cells than columns; write seconds as in 12.5")
+            if None in cells.values():
+                raise csv.Error("fewer cells than columns: it may have been cut")
     except csv.Error as error:  # or a quote that never ends
         raise InputError(
             f"{path}, line {table.line_num}: {error}; export it again"
@@ -161,7 +164,7 @@ def _predicted_observation(line: _Line, info_path: pathlib.Path) -> Observation:
     """
     video = line.cells.get("video")
     if video is not None and not info_path.exists():
-        rate = stated_rate(line.cells.get("fps"))
+        rate = stated_number(line.cells.get("fps"))
         return Observation(
             video, video, file=line.path, fps=rate, from_first_frame=True
         )
@@ -246,13 +249,14 @@ def _observation_of(line: _Line, observations: dict[str, Observation]) -> Observ
     find_media = images_of if counts_images else media_of
     media = find_media(paths, name, line.where)
     if name not in observations:
-        rates = [stated_rate(line.cells.get(column)) for column in _RATES]
+        rates = [stated_number(line.cells.get(column)) for column in _RATES]
         observations[name] = Observation(
             name,
             media.video,
             file=line.path,
             folder=media.folder,
             fps=rates[0] or rates[1],
+            media_seconds=stated_number(line.cells.get(_DURATION)),
             counts_images=counts_images,
         )
     observation = observations[name]

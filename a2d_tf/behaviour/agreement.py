@@ -11,7 +11,7 @@ from a2d_tf.annotations.observations import (
     CodedBout,
     Observation,
     check_observations,
-    position_of_image,
+    images_of_bout,
 )
 from a2d_tf.behaviour import spans
 from a2d_tf.behaviour.bouts import Prediction
@@ -211,10 +211,9 @@ def _span(bout: CodedBout, observation: Observation, prediction: Prediction) -> 
             film_start = 0.0
         return Span(bout.start - film_start, bout.end - film_start)
     images = prediction.video.images or ()
-    first = position_of_image(bout.start, bout.start_image, images, bout.where)
-    end = position_of_image(bout.end, bout.end_image, images, bout.where)
+    numbers = images_of_bout(bout, images)
     fps = prediction.video.fps
-    return Span((first - 1) / fps, (end - 1) / fps)
+    return Span((numbers.start - 1) / fps, (numbers.stop - 1) / fps)
 
 
 def _predicted_spans(prediction: Prediction) -> SpansByAction:
