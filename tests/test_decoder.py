@@ -12,7 +12,7 @@ from a2d_files import coloured_frames, write_film
 
 from a2d_tf.core import limits
 from a2d_tf.core.errors import InputError
-from a2d_tf.data import decoder, video_frames
+from a2d_tf.data import decoder, transport_stream, video_frames
 
 COUNT = 30
 # Seconds between frames, as a phone makes them where the light changes.
@@ -403,3 +403,23 @@ def test_claims_of_too_many_pixels_take_no_memory(film, tmp_path, monkeypatch):
         InputError, match="a.mp4: size 48x80 .* more than 3839 pixels; re-encode it$"
     ):
         decoder.Decoder(film("a.mp4"), "re-encode it")
+
+
+def stream_packet(counter, begins, filling):
+    """A packet of MPEG-TS of film 256; `filling` bytes are no content."""
+    head = bytes([0x47, (0x40 if begins else 0) | 1, 0, 0x30 | counter])
+    field = bytes([filling, *[0] * filling])
+    header = bytes([0, 0, 1, 0xE0, 0, 0, 0x80, 0x80, 5, 0x21, 0, 1, 0, 1, 0])
+    return (head + field + header).ljust(188, b"\xff")[:188]
+
+
+@pytest.mark.parametrize("filling, is_join", [(20, True), (183, False), (165, False)])
+def test_a_packet_that_is_too_short_for_a_time_is_no_join(tmp_path, filling, is_join):
+    packets = [stream_packet(counter, True, 20) for counter in range(3)]
+    packets.append(stream_packet(9, True, filling))
+    field = bytearray(packets[3])
+    field[5] = 0x40  # a key frame
+    path = tmp_path / "joined.ts"
+    path.write_bytes(b"".join([*packets[:3], bytes(field)]))
+    (gap,) = transport_stream.find_gaps(path, 256)
+    assert gap == (3 * 188, is_join, False)

@@ -62,6 +62,13 @@ def test_a_field_that_may_be_null_may_not_be_missing(tmp_path):
         load_json(path, KIND, "build it again")
 
 
+def test_json_that_is_nested_too_deeply_is_an_error(tmp_path):
+    path = tmp_path / "facts.json"
+    path.write_text("[" * 100_000)
+    with pytest.raises(InputError, match="facts.json: .*; build it again"):
+        load_json(path, KIND, "build it again")
+
+
 @pytest.mark.parametrize(
     "field, value",
     [

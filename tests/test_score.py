@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from processes import complaint, run_a2d, succeeded
 
+from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.segmentations import encode_mask
-from a2d_tf.evaluation import coco_json
+from a2d_tf.evaluation import coco_json, label_maps
 from a2d_tf.evaluation.box_data import Truth
 from a2d_tf.evaluation.scored_rois import ScoredRois
 
@@ -81,6 +82,15 @@ def write_detections(folder):
     ]
     (folder / "results.json").write_text(json.dumps(entries))
     return ("detection", "--truth=truth.json")
+
+
+def test_colours_of_16_bits_are_an_error(tmp_path):
+    path = tmp_path / "00001.png"
+    red = np.zeros((4, 4, 3), np.uint16)
+    red[..., 2] = 65535
+    assert cv2.imwrite(str(path), red)
+    with pytest.raises(InputError, match="00001.png: 16 bits a colour; write 8"):
+        label_maps.read_label_map(path, A2D)
 
 
 def test_detections_are_scored_in_all_groups(tmp_path):

@@ -30,7 +30,7 @@ def load_json(path: Path, kind: Any, remedy: str) -> Any:
     try:
         value = json.loads(pathlib.Path(path).read_bytes())
         check_json(value, kind)
-    except (OSError, ValueError) as error:
+    except (OSError, RecursionError, ValueError) as error:
         problem = getattr(error, "strerror", None) or error
         raise InputError(f"{path}: {problem}; {remedy}") from error
     return value

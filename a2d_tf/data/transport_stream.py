@@ -24,6 +24,7 @@ _IS_KEY_FRAME = 0x40
 _HAS_CLOCK = 0x10
 _HAS_MORE = 0x0F  # of any length
 _CLOCK_SIZE = 6  # bytes
+_HEADER_SIZE = 19  # bytes of a frame's header up to its decoding time
 _HAS_DECODING_TIME = 0x40  # a bit of the flags of a frame's header
 
 
@@ -73,12 +74,15 @@ def _gaps_in(packets, film, stride):
         before = frame_rows[frame_rows < row]
         after = frame_rows[frame_rows >= row]
         if len(before) > 1 and len(after) > 0 and _is_filled_up(packets[rows[i]]):
-            last_time = _decoding_time(packets[before[-1]])
-            usual_step = last_time - _decoding_time(packets[before[-2]])
-            step = _decoding_time(packets[after[0]]) - last_time
-            begins_with_key = after[0] == row and _begins_key_frame(packets[row])
-            is_join = step < 0 or begins_with_key
-            is_pause = step > 1.5 * usual_step
+            times = []
+            for frame_row in (before[-2], before[-1], after[0]):
+                times.append(_decoding_time(packets[frame_row]))
+            if None not in times:
+                usual_step = times[1] - times[0]
+                step = times[2] - times[1]
+                begins_with_key = after[0] == row and _begins_key_frame(packets[row])
+                is_join = step < 0 or begins_with_key
+                is_pause = step > 1.5 * usual_step
         gaps.append(Gap(int(row) * stride, is_join, is_pause))
     return gaps
 
@@ -105,12 +109,15 @@ def _begins_key_frame(packet):
 def _decoding_time(packet):
     """Return when the frame that a packet begins is decoded, in 90,000ths of a second.
 
-    By the header of the frame (PES), of which its time to be shown comes first.
+    By the header of the frame (PES), of which its time to be shown comes first. None if
+    the packet ends within the header, as a damaged one may.
     """
     start = 4
     if packet[3] & _HAS_FIELD:
         start += 1 + int(packet[4])
     header = packet[start:].tolist()
+    if len(header) < _HEADER_SIZE:
+        return None
     place = 14 if header[7] & _HAS_DECODING_TIME else 9
     high, *middle = header[place : place + 5]
     first, second, third, fourth = middle

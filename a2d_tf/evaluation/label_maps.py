@@ -74,6 +74,8 @@ def _codes(image, indices, path, label_space):
     """
     if image.ndim == 2:
         return image
+    if image.dtype != np.uint8:
+        raise InputError(f"{path}: {8 * image.itemsize} bits a colour; write 8")
     if image.shape[2] == 3:
         image = cv2.cvtColor(image, cv2.COLOR_BGR2BGRA)
     colours, colour_of_pixel = np.unique(
