@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from a2d_files import (
     grey_frames,
+    write_film,
     write_film_with_sound,
     write_images,
     write_video,
@@ -12,7 +13,7 @@ from a2d_files import (
 from PIL import Image
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.data import image_files, video_frames
+from a2d_tf.data import decoder, image_files, video_frames
 
 SIZE = (32, 48)
 
@@ -105,6 +106,36 @@ def test_a_video_that_is_shorter_than_asked_or_absent(tmp_path):
             str(caught.value)
             == f"{tmp_path}: no w.*; it holds u.MOV, v.mp4, x; dig it out"
         )
+
+
+def flip_bit(film, box, offset, folder):
+    """Write a film again, with a bit flipped behind the name of one of its boxes."""
+    data = bytearray(film.read_bytes())
+    data[data.index(box) + offset] ^= 1
+    path = folder / f"flipped{offset}.mp4"
+    path.write_bytes(data)
+    return path
+
+
+def test_a_frame_that_a_damaged_index_hides(tmp_path):
+    options = {"x264-params": "bframes=2:b-adapt=0:scenecut=0"}
+    film = write_film(tmp_path / "a.mp4", grey_frames(20, *SIZE), "libx264", **options)
+    # The third entry of `ctts`, each 8 bytes: two frames are 65536 units later.
+    path = flip_bit(film, b"ctts", 4 + 8 + 2 * 8 + 5, tmp_path)
+    with decoder.Decoder(path, "") as video:
+        assert video.count == 20
+        frames = list(video.frames())
+    assert len(frames) == 18 and sum(frame.is_damaged for frame in frames) == 1
+    with pytest.raises(InputError, match=r"flipped33.mp4: frame \d+ is damaged"):
+        list(video_frames.read(path, range(1, 19)))
+
+
+def test_a_film_of_which_no_frame_decodes(tmp_path):
+    film = write_video(tmp_path / "a.mp4", grey_frames(30, *SIZE))
+    path = tmp_path / "b.mp4"
+    path.write_bytes(film.read_bytes().replace(b"stco", b"stcx"))
+    with pytest.raises(InputError, match="b.mp4: decoding ends after 0 frames"):
+        list(video_frames.read(path))
 
 
 def test_a_folder_with_a_gap_or_another_size_or_nothing(tmp_path):

@@ -235,16 +235,26 @@ class Decoder:
         context = self._file.stream.codec_context
         has_frames = False
         begins_film = False
+        has_shown_packets = False
+        lacks_frame = False
         damaged_stamps: set[int | None] = set()
         for packet in self._decodable(packets):
             is_end = isinstance(packet, _FilmEnd)
+            if not is_end and packet.is_discard:
+                # It lies outside of the film. A trimmed film has such frames, but no
+                # count; in another, the index is damaged.
+                lacks_frame |= has_shown_packets and self.count is not None
+            elif not is_end and packet.size:
+                has_shown_packets = True
             if not is_end and packet.is_corrupt and not self._is_before_join(packet):
                 damaged_stamps.add(packet.pts)
             try:
                 for frame in context.decode(None if is_end else packet):
                     is_damaged = frame.is_corrupt or frame.pts in damaged_stamps
+                    is_damaged |= lacks_frame
                     yield _FfmpegFrame(frame, begins_film, is_damaged)
                     has_frames = True
+                    lacks_frame = False
                     begins_film = False
             except av.FFmpegError:
                 self.is_broken = has_frames

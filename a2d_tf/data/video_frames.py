@@ -248,7 +248,7 @@ def _decode_video(path, numbers, remedy):
                 remaining.popleft()
                 if not remaining:
                     return
-    if remaining or (numbers is None and video.is_broken):
+    if remaining or (numbers is None and (video.is_broken or number == 0)):
         problem = f"decoding ends after {number} frames"
         if remaining:
             problem += f", before frame {remaining[0]}"
