@@ -40,6 +40,8 @@ _OPTIONS = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
 # Streams may be cut anywhere, and go on with another film.
 _STREAMS = ("hevc", "mpeg", "mpegts")
 _TRANSPORT_STREAM = "mpegts"
+# In H.264 and HEVC, as many frames at most may be stored behind a later one.
+_MAX_REORDERED = 16
 
 
 class _VideoFile(NamedTuple):
@@ -236,16 +238,27 @@ class Decoder:
         has_frames = False
         begins_film = False
         has_shown_packets = False
+        since_hidden: int | None = None
         lacks_frame = False
         damaged_stamps: set[int | None] = set()
         for packet in self._decodable(packets):
             is_end = isinstance(packet, _FilmEnd)
             if not is_end and packet.is_discard:
                 # It lies outside of the film. A trimmed film has such frames, but no
-                # count; in another, the index is damaged.
-                lacks_frame |= has_shown_packets and self.count is not None
+                # count, and others may end with some; else the index is damaged.
+                if (
+                    has_shown_packets
+                    and self.count is not None
+                    and since_hidden is None
+                ):
+                    since_hidden = 0
             elif not is_end and packet.size:
                 has_shown_packets = True
+                if since_hidden is not None:
+                    since_hidden += 1
+                    if since_hidden > _MAX_REORDERED:
+                        lacks_frame = True
+                        since_hidden = None
             if not is_end and packet.is_corrupt and not self._is_before_join(packet):
                 damaged_stamps.add(packet.pts)
             try:
