@@ -349,6 +349,19 @@ def test_a_line_has_a_cell_for_each_column(line, problem, tmp_path):
         read_bouts.read(tmp_path / "summary.csv")
 
 
+def test_a_spreadsheet_leaves_off_empty_cells_at_the_end_of_a_line(tmp_path):
+    head = "Observation id,Behavior,Behavior type,Time,Media file name,Comment\n"
+    rows = "day 1,run,START,0.2,yard.mp4\nday 1,run,STOP,0.6,yard.mp4"
+    path = tmp_path / "e.csv"
+    path.write_text(f"{head}{rows}\n")
+    (observation,) = read_bouts.read(path)
+    (bout,) = observation.bouts
+    assert (observation.video, bout.start, bout.end) == ("yard", 0.2, 0.6)
+    path.write_text(f"{head}{rows}")  # the end of the last line may be lost
+    with pytest.raises(InputError, match="fewer cells than columns"):
+        read_bouts.read(path)
+
+
 def test_a_time_offset_that_is_no_number_is_called_so(tmp_path):
     path = events(tmp_path / "e.csv", [("", "run", "POINT", "0.1")], offset="00:10")
     with pytest.raises(InputError, match="time offset: '00:10' is not a time"):

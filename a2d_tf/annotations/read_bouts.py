@@ -39,6 +39,7 @@ from a2d_tf.core.files import read_text
 _AGGREGATED = ("Observation id", "Behavior", "Behavior type", "Start (s)", "Stop (s)")
 _TABULAR = ("Observation id", "Behavior", "Behavior type", "Time")
 _SUMMARY = ("track_id", "action", "start_second", "end_second")
+_NEEDED = {*_AGGREGATED, *_TABULAR, *_SUMMARY}
 _OFFSET = "Time offset (s)"
 _MEDIA = ("Media file name", "Media file", "Source")  # by version of BORIS
 _DURATION = "Media duration (s)"
@@ -118,11 +119,14 @@ def _read_table(path: str | os.PathLike, text: str) -> tuple[set[str], list[_Lin
                 " newer"
             )
         for cells in table:
-            lines.append(_Line(cells, str(path), f"{path}, line {table.line_num}"))
             if None in cells:  # as of 0,5 among commas
                 raise csv.Error("more cells than columns; write seconds as in 12.5")
-            if None in cells.values():
+            absent = {column for column, cell in cells.items() if cell is None}
+            # Spreadsheets leave off empty cells at the end of a line, and end the line.
+            if absent & _NEEDED or absent and not text.endswith(("\n", "\r")):
                 raise csv.Error("fewer cells than columns: it may have been cut")
+            cells.update(dict.fromkeys(absent, ""))
+            lines.append(_Line(cells, str(path), f"{path}, line {table.line_num}"))
     except csv.Error as error:  # or a quote that never ends
         raise InputError(
             f"{path}, line {table.line_num}: {error}; export it again"
