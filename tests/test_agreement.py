@@ -113,6 +113,17 @@ def test_only_a_line_feed_or_a_carriage_return_ends_a_row(tmp_path, sep):
     assert spans(observation) == {"eat": [(1.0, 2.0)]}
 
 
+@pytest.mark.parametrize("end", [4.9, 5.1])  # the video lasts 4 s
+def test_bouts_behind_the_end_of_the_video_are_told(library, end):
+    row = ("day 1", "clip.mp4", "walking", "STATE", 3.0, end)
+    done = score(library, write_events(library / "events.tsv", row))
+    assert done.returncode == 0, done.stderr
+    warning = "'clip' lasts 4.0 s, but was coded until 5.1 s"
+    assert (warning in done.stderr + done.stdout) == (end == 5.1)
+    figures = json.loads((library / "out.json").read_text())["actions"]["walking"]
+    assert figures["coded_seconds"] == 1.0
+
+
 def test_what_cannot_be_compared(library):
     path = library / "events.csv"
     good = ("day 1", "clip.mp4", "walking", "STATE", 0.5, 1.0)

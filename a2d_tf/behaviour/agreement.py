@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import logging
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -18,6 +19,11 @@ from a2d_tf.behaviour.bouts import Prediction
 from a2d_tf.behaviour.spans import Span
 from a2d_tf.core.errors import InputError, quoted
 from a2d_tf.evaluation.metrics.tables import Table
+
+logger = logging.getLogger(__name__)
+
+# Seconds by which a bout may end after the video: tools differ on the end.
+_PAST = 1.0
 
 SpansByAction = dict[str, list[Span]]
 """Action -> its bouts of all individuals of a video."""
@@ -132,6 +138,7 @@ def compare(
         rate = _rate(prediction_of[name], observations_of_video, fps)
         prediction_of[name] = prediction_of[name].at_rate(rate)
         coded_of[name] = _coded_spans(observations_of_video, prediction_of[name])
+        _warn_if_longer(coded_of[name], prediction_of[name])
         actions.update(prediction_of[name].video.labels.actions)
         behaviours.update(coded_of[name])
     if not behaviours & actions:
@@ -201,6 +208,22 @@ def _coded_spans(
             if bout.start < bout.end:
                 coded[bout.action].append(_span(bout, observation, prediction))
     return coded
+
+
+def _warn_if_longer(coded: SpansByAction, prediction: Prediction) -> None:
+    """Warn of bouts behind the end of a video: another one may have been coded."""
+    end = prediction.video.seconds
+    last_end = 0.0
+    for coded_spans in coded.values():
+        last_end = max(last_end, *(span.end for span in coded_spans))
+    if last_end > end + _PAST:
+        logger.warning(
+            "'%s' lasts %.1f s, but was coded until %.1f s; bouts behind its end do not"
+            " count; check that it is the video that was coded, or of images --fps",
+            prediction.name,
+            end,
+            last_end,
+        )
 
 
 def _span(bout: CodedBout, observation: Observation, prediction: Prediction) -> Span:
