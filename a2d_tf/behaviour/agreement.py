@@ -219,7 +219,7 @@ def _warn_if_longer(coded: SpansByAction, prediction: Prediction) -> None:
     if last_end > end + _PAST:
         logger.warning(
             "'%s' lasts %.1f s, but was coded until %.1f s; bouts behind its end do not"
-            " count; check that it is the video that was coded, or of images --fps",
+            " count; check that it is the coded video, or for images the --fps",
             prediction.name,
             end,
             last_end,
