@@ -16,6 +16,7 @@ from a2d_tf.core.labels import A2D
 from a2d_tf.core.locks import locked
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation.metrics import summaries
+from a2d_tf.runs import chosen_threshold
 
 if TYPE_CHECKING:
     from a2d_tf.model.network import Network
@@ -94,7 +95,7 @@ def _train(config: Config, manifest: Manifest, workdir: str) -> None:
 
 def _conclude(workdir: str, manifest: Manifest) -> None:
     """Print the scores of the last validation, then the result and the next command."""
-    path = os.path.join(workdir, "score_threshold.json")
+    path = os.path.join(workdir, chosen_threshold.FILE)
     result = "no videos were held out for validation"
     if os.path.isfile(path):
         metrics = load_json(path, {"validation": dict}, "delete it")["validation"]
@@ -115,7 +116,6 @@ def _validation(
 ) -> Callable[[], ValidationOutcome | None]:
     """Return the validation of a run, for `fit`."""
     from a2d_tf.evaluation.evaluator import Evaluator
-    from a2d_tf.runs import chosen_threshold
     from a2d_tf.training.fit import ValidationOutcome
 
     evaluator = Evaluator(network, config, manifest)

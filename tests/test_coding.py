@@ -286,10 +286,9 @@ def test_two_rates_of_one_folder_of_images_are_an_error(images):
     other = Observation("day 2", "yard", file="b.tsv", fps=20.0, bouts=[bout])
     assert times_of(one, video) == {"run": [1, 2, 3]}
     with pytest.raises(InputError, match="b.tsv: 'day 2' has 20 images.* another"):
-        times_of(other, video)
-    assert times_of(other, coded_frames.CodedVideo(images, "mend it"), 10) == {
-        "run": [1, 2, 3]
-    }
+        video.check_rates([one, other], None)
+    video.check_rates([one, other], 10.0)
+    assert times_of(other, video, 10) == {"run": [1, 2, 3]}
 
 
 def test_images_that_boris_showed_in_another_order_are_an_error(images):
@@ -329,8 +328,7 @@ def test_a_video_of_another_length_than_the_coded_one_is_noted(images):
     note = video.length_note(observation, None)
     assert note.startswith("a.tsv: 'day 1' is of a video of 12.0 s, but ")
     assert "yard lasts 1.2 s" in note
-    slower = coded_frames.CodedVideo(images, "mend it")
-    assert slower.length_note(observation, 1.0) is None
+    assert video.length_note(observation, 1.0) is None
     observation.media_seconds = 1.9
     assert video.length_note(observation, None) is None
 

@@ -174,7 +174,7 @@ class AnnotatedVideos:
             lost_behaviours = coded.lost_behaviours
             left_out.extend(left_out_of_videos(annotations, coded.left_out))
             notes.append("; ".join(about_coding))
-            notes.extend(coded.doubts)
+            notes.extend(coded.length_notes)
             annotations = coded.annotations
 
         used_label_space = label_space_of(_instances(annotations), names)
@@ -428,6 +428,8 @@ def _notes_on_sides(splits: Mapping[str, str], earlier: Mapping[str, str]) -> li
 
 def _notes_on_names(names: Names, documents: Sequence[Document]) -> list[str]:
     """Return a note of the labels of `names` that no file has."""
+    if not names.by_label:
+        return []
     labels: set[str] = set()
     for document in documents:
         labels.update(label.label for label in document.tool_labels)

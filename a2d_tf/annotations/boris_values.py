@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from a2d_tf.annotations.conventions import BORIS
 from a2d_tf.annotations.observations import CodedBout, check_order
 from a2d_tf.core.errors import InputError, quoted
-from a2d_tf.core.labels import is_name
+from a2d_tf.core.labels import is_name, normalized
 from a2d_tf.data.video_frames import VIDEOS
 
 SEVERAL_VIDEOS = "observation spans several videos; split it"
@@ -146,7 +145,7 @@ def subject_name(text: str | None) -> str:
     """
     if text is None or text in BORIS.blanks:
         return ""
-    return unicodedata.normalize("NFC", text.strip())
+    return normalized(text)
 
 
 def action_name(text: str, where: str) -> str:
@@ -154,7 +153,7 @@ def action_name(text: str, where: str) -> str:
 
     Accents are composed, as in `names`.
     """
-    name = unicodedata.normalize("NFC", text.strip())
+    name = normalized(text)
     if not is_name(name):
         raise InputError(
             f"{where}: behaviour {quoted(text)} is not a valid name; rename it"

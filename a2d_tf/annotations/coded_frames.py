@@ -5,22 +5,17 @@ from __future__ import annotations
 import functools
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from a2d_tf.annotations.observations import (
-    CodedBout,
-    Observation,
-    images_of_bout,
-)
+from a2d_tf.annotations.coded_images import CodedImages
+from a2d_tf.annotations.observations import PAST_END, CodedBout, Observation
 from a2d_tf.core.errors import InputError, quoted
 from a2d_tf.data import video_frames
 
 _ROUNDING = 6e-4  # seconds; BORIS rounds to milliseconds
-# Seconds by which a bout may end after the last frame: tools differ on the end.
-_PAST = 1.0
-_PART_PAST = 0.02  # the same as a part of the whole video
+_LENGTH_TOLERANCE = 0.02  # of a video's length, as tools tell it
 
 
 class CodedVideo:
@@ -34,7 +29,32 @@ class CodedVideo:
     def __init__(self, path: str | os.PathLike, remedy: str) -> None:
         self._path = pathlib.Path(path)
         self._remedy = remedy
-        self._rate: float | None = None  # of images, as observations say
+
+    def check_rates(
+        self, observations: Iterable[Observation], fps: float | None
+    ) -> None:
+        """Raise InputError if observations of a folder of images say several rates.
+
+        Args:
+          fps: as of `frames_of_bouts`.
+        """
+        if not self._path.is_dir():
+            return
+        rate = None
+        for observation in observations:
+            # A prediction's seconds are at its own rate.
+            is_of_prediction = observation.from_first_frame
+            has_seconds = observation.bouts and not observation.counts_images
+            if is_of_prediction or not has_seconds:
+                continue
+            rate_of_this = observation.rate_of_images(fps)
+            if rate is not None and rate_of_this not in (None, rate):
+                raise InputError(
+                    f"{observation.file}: {quoted(observation.name)} has"
+                    f" {rate_of_this:g} images a second of {self._path}, and another"
+                    f" observation {rate:g}; pass --fps"
+                )
+            rate = rate or rate_of_this
 
     def length_note(self, observation: Observation, fps: float | None) -> str | None:
         """Return a note if another video than this one seems to have been coded.
@@ -48,8 +68,8 @@ class CodedVideo:
         if coded is None or observation.counts_images or not observation.bouts:
             return None
         times = self._seconds(observation, fps)
-        seconds = float(times[-1] + np.diff(times[-2:]).sum())
-        if abs(seconds - coded) <= max(_PAST, _PART_PAST * coded):
+        seconds = float(times[-1] + _last_duration(times))
+        if abs(seconds - coded) <= max(PAST_END, _LENGTH_TOLERANCE * coded):
             return None
         return (
             f"{observation.file}: {quoted(observation.name)} is of a video of"
@@ -75,28 +95,30 @@ class CodedVideo:
             observation.check_film(str(self._path))
         if observation.counts_images:
             for bout in observation.bouts:
-                yield bout, images_of_bout(bout, self._image_names)
+                yield bout, self._images.of_bout(bout)
         else:
             times = self._seconds(observation, fps)
             for bout in observation.bouts:
                 yield bout, _frames_of_seconds(bout, times)
 
     @functools.cached_property
-    def _image_names(self) -> list[str]:
-        """The names of the images of a folder, in the order of the frames."""
-        paths = list(video_frames.images(self._path, self._remedy).values())
-        count = video_frames.count(self._path, self._remedy)
-        if paths and count < len(paths) and count:
-            raise InputError(
-                f"{self._path}: after {paths[count - 1].name} the image {count + 1} is"
-                f" missing; {self._remedy}"
-            )
-        if not count:
-            raise InputError(
-                f"{self._path}: begins with {paths[0].name}; number the images from"
-                " 00001, as the annotations do"
-            )
-        return [path.name for path in paths[:count]]
+    def _images(self) -> CodedImages:
+        """The images of a folder; InputError if their numbers have gaps."""
+        names: list[str] = []
+        for number, path in video_frames.images(self._path, self._remedy).items():
+            if number == len(names) + 1:
+                names.append(path.name)
+            elif names:
+                raise InputError(
+                    f"{self._path}: after {names[-1]} the image {len(names) + 1} is"
+                    f" missing; {self._remedy}"
+                )
+            else:
+                raise InputError(
+                    f"{self._path}: begins with {path.name}; number the images from"
+                    " 00001, as the annotations do"
+                )
+        return CodedImages(names)
 
     def _seconds(self, observation: Observation, fps: float | None) -> np.ndarray:
         """Return when each frame begins in the clock of an observation."""
@@ -110,16 +132,7 @@ class CodedVideo:
                 f"{observation.file}: {quoted(observation.name)} has seconds, but"
                 f" nothing says how many images a second {self._path} shows; pass --fps"
             )
-        is_of_prediction = observation.from_first_frame
-        if not is_of_prediction and rate != (self._rate or rate):
-            raise InputError(
-                f"{observation.file}: {quoted(observation.name)} has {rate:g} images a"
-                f" second of {self._path}, and another observation {self._rate:g}; pass"
-                " --fps"
-            )
-        if not is_of_prediction:
-            self._rate = rate
-        return np.arange(len(self._image_names)) / rate
+        return np.arange(len(self._images)) / rate
 
     @functools.cached_property
     def _film_seconds(self) -> np.ndarray:
@@ -130,11 +143,19 @@ class CodedVideo:
         return video_frames.film_start(self._path, self._remedy)
 
 
+def _last_duration(times: np.ndarray) -> float:
+    """Return how long the last frame is shown: as long as the one before it.
+
+    0 if there is a single frame.
+    """
+    return np.diff(times[-2:]).sum()
+
+
 def _frames_of_seconds(bout: CodedBout, times: np.ndarray) -> range:
     """Return the numbers of the frames that begin at `times`, float64 [N] seconds."""
     last_time = times[-1]
-    last_duration = np.diff(times[-2:]).sum()  # 0 if there is a single frame
-    latest_end = last_time + max(_PAST, last_duration)
+    last_duration = _last_duration(times)
+    latest_end = last_time + max(PAST_END, last_duration)
     if bout.start > last_time + max(last_duration, _ROUNDING) or bout.end > latest_end:
         raise InputError(
             f"{bout.where}: {bout.start:.3f} to {bout.end:.3f} s is behind the last"

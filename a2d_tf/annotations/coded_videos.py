@@ -24,13 +24,13 @@ class CodedVideos(NamedTuple):
       annotations: {video: its annotations}, of the videos that have a frame left.
       left_out: {video: {reason: count}} of all videos.
       lost_behaviours: {coded behaviour that no instance shows: for how long}.
-      doubts: notes of videos that may not be those that were coded.
+      length_notes: of videos that may not be those that were coded.
     """
 
     annotations: dict[str, VideoAnnotations]
     left_out: dict[str, collections.Counter[str]]
     lost_behaviours: dict[str, str]
-    doubts: list[str]
+    length_notes: list[str]
 
 
 def code_videos(
@@ -59,7 +59,7 @@ def code_videos(
     actors = _actors(videos, names)
     annotations = {}
     left_out = {}
-    doubts = []
+    length_notes = []
     shown: set[CodedBout] = set()
     not_coded = collections.Counter[str]()
     for vid, video_annotations in videos.items():
@@ -68,9 +68,9 @@ def code_videos(
             vid, video_annotations.frames, coding, names, video, actors
         )
         for observation in coding.of_video(vid):
-            doubt = video.length_note(observation, coding.fps)
-            if doubt:
-                doubts.append(doubt)
+            note = video.length_note(observation, coding.fps)
+            if note:
+                length_notes.append(note)
         left_out[vid] = coded.left_out
         shown |= coded.shown
         not_coded += coded.not_coded
@@ -85,7 +85,7 @@ def code_videos(
         annotations,
         left_out,
         _lost_behaviours(coding, videos, annotations, names),
-        doubts,
+        length_notes,
     )
 
 

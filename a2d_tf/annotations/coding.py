@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +10,6 @@ from a2d_tf.annotations.individuals import Subjects, targets_of
 from a2d_tf.annotations.observations import Observation
 from a2d_tf.annotations.video_folder import VideoFolder
 from a2d_tf.core.errors import InputError, quoted
-from a2d_tf.data.video_frames import VIDEOS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,10 +64,7 @@ class Coding:
 
 def _name_in(folder: VideoFolder, name: str) -> str:
     """Return the name in a folder of a video of --subjects, perhaps with its suffix."""
-    stem, suffix = os.path.splitext(name)
-    if suffix.lower() not in VIDEOS:
-        stem = name
-    video = folder.spelling(stem)
+    video = folder.spelling(folder.without_suffix(name))
     if video not in folder.videos:
         raise InputError(f"--subjects: no video {quoted(name)} in {folder.path}")
     return video

@@ -11,7 +11,6 @@ import collections
 import json
 import os
 import re
-import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple, Union
 
@@ -20,6 +19,7 @@ from a2d_tf.annotations.names import Names
 from a2d_tf.annotations.observations import CodedBout, Observation
 from a2d_tf.core.checked_json import check_json, load_json
 from a2d_tf.core.errors import InputError, join_names, quoted
+from a2d_tf.core.labels import normalized
 
 Target = Union[str, None, list[str]]
 """An individual, several that are one, or None for nobody."""
@@ -85,7 +85,10 @@ class Individual(NamedTuple):
 
     def is_named(self, word: str) -> bool:
         """Return whether this is its name, in any case."""
-        return self.name is not None and _nfc(self.name).casefold() == word.casefold()
+        return (
+            self.name is not None
+            and normalized(self.name).casefold() == word.casefold()
+        )
 
     def is_of_actor(self, word: str) -> bool:
         """Return whether this is its actor, in any case."""
@@ -221,13 +224,8 @@ class Identities(NamedTuple):
 def _named(individuals: Iterable[Individual], word: str) -> set[Individual]:
     """Return those of a name; in another case only if none has it as it is written."""
     named = {own for own in individuals if own.is_named(word)}
-    exactly = {own for own in named if _nfc(own.name or "") == word}
+    exactly = {own for own in named if normalized(own.name or "") == word}
     return exactly or named
-
-
-def _nfc(name: str) -> str:
-    """Return a name without blanks around it, its accents composed."""
-    return unicodedata.normalize("NFC", name.strip())
 
 
 def _number_in(subject: str) -> str | None:

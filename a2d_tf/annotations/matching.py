@@ -142,10 +142,7 @@ def _match_by_names(export, documents, folder):
             f"{export.path}: contents or file names belong to videos"
             f" {join_names(sorted(videos_of_contents))}; remove '{export.video}='"
         )
-    video = export.video
-    stem, suffix = os.path.splitext(video)
-    if suffix.lower() in VIDEOS and video not in folder.videos:
-        video = stem
+    video = folder.without_suffix(export.video)
     named_matches = []
     for document in documents:
         videos = {frame.video: video for frame in document.frames}

@@ -13,7 +13,6 @@ import collections
 import dataclasses
 import functools
 import os
-import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -21,7 +20,7 @@ from a2d_tf.annotations.conventions import NO_VALUE
 from a2d_tf.annotations.document import Instance, ToolLabel
 from a2d_tf.core.checked_json import kind_of, load_json
 from a2d_tf.core.errors import InputError, quoted
-from a2d_tf.core.labels import A2D, LabelSpace, is_name
+from a2d_tf.core.labels import A2D, LabelSpace, is_name, normalized
 
 Pair = tuple[str, str]
 """An actor and an action."""
@@ -59,16 +58,16 @@ class Names:
         by_label = {}
         for label, (actor, action) in content.items():
             if action is not None:
-                action = _normalized(action)
-            if _normalized(label) in by_label:
+                action = normalized(action)
+            if normalized(label) in by_label:
                 raise InputError(f"{path}: {quoted(label)} is there twice; remove one")
-            by_label[_normalized(label)] = (_normalized(actor), action)
+            by_label[normalized(label)] = (normalized(actor), action)
         return cls(by_label)
 
     def unused(self, labels: Iterable[str]) -> list[str]:
         """Return the labels of `by_label` that are not among `labels`."""
-        normalized = {_normalized(label) for label in labels}
-        return [label for label in self.by_label if label not in normalized]
+        seen = {normalized(label) for label in labels}
+        return [label for label in self.by_label if label not in seen]
 
     def pair(self, instance: Instance) -> Pair | None:
         """Return the actor and the action of an instance; None if they are unclear."""
@@ -83,7 +82,7 @@ class Names:
         self, annotated: Instance | ToolLabel
     ) -> tuple[str, str | None]:
         """Return actor and action without coded times; None or '' is no action."""
-        label = _normalized(annotated.label)
+        label = normalized(annotated.label)
         actor_attribute = attribute(annotated.actor)
         action_attribute = attribute(annotated.action)
         if label in self.by_label:
@@ -93,14 +92,12 @@ class Names:
             return actor, action
         if action_attribute is not None:
             return actor_attribute or label, action_attribute
-        actor, action = self._split(label)
-        if not action:
-            return actor_attribute or label, action
         # Where an action has a place of its own that is empty, a hyphen may be part of
         # the actor: guinea-pig.
         has_place = annotated.action is not None
-        if has_place and not self._is_known(actor, action):
-            return actor_attribute or label, None
+        actor, action = self._split(label, only_known=has_place)
+        if not action:
+            actor = actor_attribute or label
         return actor, action
 
     def code(self, instance: Instance, space: LabelSpace) -> int:
@@ -108,15 +105,10 @@ class Names:
         actor, action = self.pair(instance) or ("", "")
         return int(space.encode(space.actors.index(actor), space.actions.index(action)))
 
-    def _is_known(self, actor, action):
-        """Return whether the label space has a pair."""
-        space = self.label_space
-        return space is not None and (actor, action) in _pairs(space)
-
-    def _split(self, label):
+    def _split(self, label, only_known):
         """Split 'actor-action' as the label space knows it, else at the first hyphen.
 
-        The action is None if the label space knows two ways.
+        The action is None if the label space knows two ways, or with `only_known` none.
         """
         splits = []
         for i, letter in enumerate(label):
@@ -124,14 +116,14 @@ class Names:
                 splits.append((label[:i].strip(), label[i + 1 :].strip()))
         if not splits:
             return label.strip(), ""
-        if self.label_space is None:
-            return splits[0]
-        pairs = _pairs(self.label_space)
-        known_splits = [split for split in splits if split in pairs]
-        if len(known_splits) > 1:
-            return label, None
-        if known_splits:
+        known_splits = []
+        if self.label_space is not None:
+            pairs = _pairs(self.label_space)
+            known_splits = [split for split in splits if split in pairs]
+        if len(known_splits) == 1:
             return known_splits[0]
+        if known_splits or only_known:
+            return label, None
         return splits[0]
 
 
@@ -155,13 +147,8 @@ def _pair_of_names(actor: str, action: str | None) -> Pair | None:
 
 def attribute(value: str | None) -> str | None:
     """Return the text of an attribute; None if it has no value."""
-    text = _normalized(value or "")
+    text = normalized(value or "")
     return None if text in NO_VALUE else text
-
-
-def _normalized(name):
-    """Return a name without blanks around it, its accents composed."""
-    return unicodedata.normalize("NFC", name.strip())
 
 
 @functools.lru_cache(maxsize=4)

@@ -10,6 +10,9 @@ from typing import NamedTuple
 
 from a2d_tf.core.errors import InputError, quoted
 
+PAST_END = 1.0
+"""Seconds by which a bout may end after its video: tools differ on the end."""
+
 
 class CodedBout(NamedTuple):
     """What a subject does from a time of the video to another.
@@ -168,56 +171,3 @@ def _follow_each_other(one: Observation, other: Observation) -> bool:
         starts.append(min(bout.start for bout in observation.bouts))
         ends.append(max(bout.end for bout in observation.bouts))
     return ends[0] <= starts[1] or ends[1] <= starts[0]
-
-
-def images_of_bout(bout: CodedBout, images: Sequence[str]) -> range:
-    """Return the numbers, from 1, of the images that show a bout of images.
-
-    The end is the first image without it; a point event has one image.
-
-    Args:
-      images: file names of the folder, in the order of their numbers.
-
-    Raises:
-      InputError: the folder has no such images, or BORIS showed them in another order.
-    """
-    first = position_of_image(bout.start, bout.start_image, images, bout.where)
-    end = position_of_image(bout.end, bout.end_image, images, bout.where)
-    numbers = range(first, max(end, first + 1))
-    # BORIS sorts names as texts, 10.png before 2.png, and counts in this order.
-    in_order_of_texts = sorted(images)
-    if in_order_of_texts != list(images) and bout.end > bout.start:
-        seen = in_order_of_texts[int(bout.start) - 1 : int(bout.end) - 1]
-        if set(seen) != {images[number - 1] for number in numbers}:
-            raise InputError(
-                f"{bout.where}: BORIS sorts names as texts, and showed"
-                f" {in_order_of_texts[1]} after {in_order_of_texts[0]}, so that these"
-                " are not the images between two numbers; give the numbers in the names"
-                " leading zeros, and code the folder again"
-            )
-    return numbers
-
-
-def position_of_image(
-    index: float, name: str | None, images: Sequence[str], where: str
-) -> int:
-    """Return which image of a folder was coded, counted from 1.
-
-    Args:
-      index: as BORIS counts it, which sorts names as texts: 10.png before 2.png.
-      name: of the image; None if the file does not say.
-      images: file names of the folder, in the order of their numbers.
-
-    Raises:
-      InputError: the folder has no such image, or in another order.
-    """
-    if name in images:
-        return images.index(name) + 1
-    problem = f"image {index:g} ({name}) is not in the folder of the video"
-    if name is None:
-        if index == len(images) + 1:
-            return len(images) + 1
-        if index <= len(images) and sorted(images) == list(images):
-            return int(index)
-        problem = f"image {index:g} may be another one of the {len(images)} images"
-    raise InputError(f"{where}: {problem}; pass the folder that was coded")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
 import pathlib
 import re
 import unicodedata
@@ -85,6 +86,16 @@ class VideoFolder:
             elif entry.suffix.lower() in video_frames.VIDEOS:
                 videos.setdefault(entry.stem, VideoFiles()).paths.append(entry)
         return cls(path, videos)
+
+    def without_suffix(self, name: str) -> str:
+        """Return a video's name without the suffix of its file, if it has that.
+
+        A folder may be called clip.mp4: a name that is there as a whole stays.
+        """
+        stem, suffix = os.path.splitext(name)
+        if suffix.lower() in video_frames.VIDEOS and name not in self.videos:
+            return stem
+        return name
 
     def spelling(self, name: str) -> str:
         """Return the folder's spelling of a video's name; else the name as it is.

@@ -8,11 +8,11 @@ import logging
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from a2d_tf.annotations.coded_images import CodedImages
 from a2d_tf.annotations.observations import (
-    CodedBout,
+    PAST_END,
     Observation,
     check_observations,
-    images_of_bout,
 )
 from a2d_tf.behaviour import spans
 from a2d_tf.behaviour.bouts import Prediction
@@ -21,9 +21,6 @@ from a2d_tf.core.errors import InputError, quoted
 from a2d_tf.evaluation.metrics.tables import Table
 
 logger = logging.getLogger(__name__)
-
-# Seconds by which a bout may end after the video: tools differ on the end.
-_PAST = 1.0
 
 SpansByAction = dict[str, list[Span]]
 """Action -> its bouts of all individuals of a video."""
@@ -203,10 +200,22 @@ def _coded_spans(
 ) -> SpansByAction:
     """Return the coded state events of a video by action, in seconds."""
     coded: SpansByAction = collections.defaultdict(list)
+    video = prediction.video
+    images = CodedImages(video.images or ())
     for observation in observations:
         for bout in observation.bouts:
-            if bout.start < bout.end:
-                coded[bout.action].append(_span(bout, observation, prediction))
+            if bout.start >= bout.end:
+                continue
+            if observation.counts_images:
+                numbers = images.of_bout(bout)
+                span = Span(
+                    (numbers.start - 1) / video.fps, (numbers.stop - 1) / video.fps
+                )
+            elif observation.from_first_frame:
+                span = Span(bout.start, bout.end)
+            else:
+                span = Span(bout.start - video.film_start, bout.end - video.film_start)
+            coded[bout.action].append(span)
     return coded
 
 
@@ -215,8 +224,9 @@ def _warn_if_longer(coded: SpansByAction, prediction: Prediction) -> None:
     end = prediction.video.seconds
     last_end = 0.0
     for coded_spans in coded.values():
-        last_end = max(last_end, *(span.end for span in coded_spans))
-    if last_end > end + _PAST:
+        for span in coded_spans:
+            last_end = max(last_end, span.end)
+    if last_end > end + PAST_END:
         logger.warning(
             "'%s' lasts %.1f s, but was coded until %.1f s; bouts behind its end do not"
             " count; check that it is the coded video, or for images the --fps",
@@ -226,22 +236,9 @@ def _warn_if_longer(coded: SpansByAction, prediction: Prediction) -> None:
         )
 
 
-def _span(bout: CodedBout, observation: Observation, prediction: Prediction) -> Span:
-    """Return the seconds of a bout, also if it has the indices of images."""
-    if not observation.counts_images:
-        film_start = prediction.video.film_start
-        if observation.from_first_frame:
-            film_start = 0.0
-        return Span(bout.start - film_start, bout.end - film_start)
-    images = prediction.video.images or ()
-    numbers = images_of_bout(bout, images)
-    fps = prediction.video.fps
-    return Span((numbers.start - 1) / fps, (numbers.stop - 1) / fps)
-
-
 def _predicted_spans(prediction: Prediction) -> SpansByAction:
-    spans: SpansByAction = collections.defaultdict(list)
+    predicted: SpansByAction = collections.defaultdict(list)
     for track in prediction.tracks:
         for bout in track.bouts:
-            spans[bout.action].append(Span(bout.start, bout.end))
-    return spans
+            predicted[bout.action].append(Span(bout.start, bout.end))
+    return predicted

@@ -15,6 +15,7 @@ import itertools
 import json
 import os
 import re
+import unicodedata
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,11 @@ def is_name(name: str) -> bool:
         return False
     # Control characters, and halves of characters, which JSON can hold.
     return not re.search(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]", name)
+
+
+def normalized(name: str) -> str:
+    """Return a name as it is compared: without blanks around it, accents composed."""
+    return unicodedata.normalize("NFC", name.strip())
 
 
 def _are_distinct_names(names):

@@ -117,6 +117,6 @@ def thresholds(row: str, workdir: str | os.PathLike) -> dict[str, float]:
     chosen = {}
     for phase in phases(row):
         run = run_folder(workdir, phase)
-        if (run / "score_threshold.json").exists():
+        if (run / chosen_threshold.FILE).exists():
             chosen[phase] = chosen_threshold.read(run)
     return chosen

@@ -12,7 +12,8 @@ DEFAULT = 0.7
 """The authors' choice, for a run without a validation split."""
 KIND = {"score_threshold": number(0, 1)}
 """What a JSON file with a chosen threshold holds."""
-_NAME = "score_threshold.json"
+FILE = "score_threshold.json"
+"""Its name in a run folder, or in a packed model."""
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +24,7 @@ def read(workdir: str | os.PathLike) -> float:
     Raises:
       InputError: the file is damaged.
     """
-    path = os.path.join(workdir, _NAME)
+    path = os.path.join(workdir, FILE)
     if not os.path.isfile(path):
         logger.warning("%s: no validation chose a threshold; using %s", path, DEFAULT)
         return DEFAULT
@@ -34,4 +35,4 @@ def read(workdir: str | os.PathLike) -> float:
 def save(workdir: str | os.PathLike, threshold: float, metrics: dict) -> None:
     """Write the threshold that a validation chose, with that split's metrics."""
     fields = {"score_threshold": threshold, "validation": metrics}
-    write_json(os.path.join(workdir, _NAME), fields)
+    write_json(os.path.join(workdir, FILE), fields)

@@ -16,7 +16,7 @@ from a2d_tf.core import files, folders
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.pretrained import transfer
-from a2d_tf.runs import loading, packed, run_folder, scores
+from a2d_tf.runs import chosen_threshold, loading, packed, run_folder, scores
 
 
 class PackedModel(NamedTuple):
@@ -59,7 +59,7 @@ def pack(workdir: str, output: str, kind: str = "last", notes: str = "") -> Pack
         for name in ("labels.json", "records.json"):
             shutil.copyfile(os.path.join(workdir, name), os.path.join(folder, name))
         files.write_json(
-            os.path.join(folder, "score_threshold.json"),
+            os.path.join(folder, chosen_threshold.FILE),
             {"score_threshold": run.config.inference.score_threshold},
         )
         files.write_file(

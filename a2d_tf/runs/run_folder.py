@@ -38,7 +38,7 @@ from a2d_tf.core.errors import InputError, quoted
 from a2d_tf.core.files import write_json, write_text
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.manifest import FACTS, FORMAT, Manifest, load_current
-from a2d_tf.runs import checkpoint_files
+from a2d_tf.runs import checkpoint_files, chosen_threshold
 
 STARTS = ("init_run", "init_rgb", "init_flow", "init_checkpoint")
 """The settings that name the weights which a new run takes."""
@@ -148,7 +148,7 @@ def is_finished(workdir: str, step: int) -> bool:
 def _forget(workdir):
     """Remove what an earlier training has left whose checkpoints are gone."""
     shutil.rmtree(checkpoint_files.folder(workdir, "best"), ignore_errors=True)
-    for name in ("finished.json", "score_threshold.json", "weights.txt"):
+    for name in ("finished.json", chosen_threshold.FILE, "weights.txt"):
         pathlib.Path(workdir, name).unlink(missing_ok=True)
     for path in pathlib.Path(workdir, "tensorboard").rglob(EVENTS):
         path.unlink()
