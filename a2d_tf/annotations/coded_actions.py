@@ -69,7 +69,6 @@ def give_actions(
         vid, observations, identities, coding.subjects, actors
     )
     coded_individuals = set().union(*individuals.values())
-    video.check_rates(observations, coding.fps)
     bouts_of_frame: dict[int, list[CodedBout]] = collections.defaultdict(list)
     for observation in observations:
         for bout, numbers in video.frames_of_bouts(observation, coding.fps):

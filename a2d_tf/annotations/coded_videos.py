@@ -63,11 +63,13 @@ def code_videos(
     shown: set[CodedBout] = set()
     not_coded = collections.Counter[str]()
     for vid, video_annotations in videos.items():
+        observations = coding.of_video(vid)
         video = open_video(vid)
+        video.check_rates(observations, coding.fps)
         coded = give_actions(
             vid, video_annotations.frames, coding, names, video, actors
         )
-        for observation in coding.of_video(vid):
+        for observation in observations:
             note = video.length_note(observation, coding.fps)
             if note:
                 length_notes.append(note)
