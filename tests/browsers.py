@@ -1,30 +1,90 @@
 """What a script finds in a page that a headless Chromium shows."""
 
-import html
 import json
-import re
+import os
 import shutil
 import subprocess
+import tempfile
 
 import pytest
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 FLAGS = (
-    "--headless --no-sandbox --disable-gpu --hide-scrollbars"
-    " --virtual-time-budget=60000 --dump-dom"
-).split()
-SCRIPT = """<script>
-const faults = [];
-async function until(test) {
-  while (!test()) await new Promise(done => setTimeout(done, 50));
-}
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--hide-scrollbars",
+    "--no-first-run",
+    "--remote-debugging-pipe",
+)
+SECONDS = 120
+LISTEN = """
+window.faults = [];
 for (const kind of ["error", "securitypolicyviolation"])
   addEventListener(kind, event => faults.push(event.message || event.blockedURI));
-(async () => { %s })().catch(error => String(error)).then(found => {
-  document.documentElement.innerHTML = "";
-  document.documentElement.append("FOUND" + JSON.stringify([found, faults]));
-});
-</script>"""
+"""
+SCRIPT = """
+(async () => {
+  const until = async test => {
+    while (!test()) await new Promise(done => setTimeout(done, 50));
+  };
+  await until(() => document.readyState === "complete");
+  const found = await (async () => { %s })();
+  return [found, faults];
+})()
+"""
+
+
+class Browser:
+    """A Chromium without a window, spoken to in the DevTools protocol.
+
+    It reads commands from its file descriptor 3 and answers on 4, each a JSON text that
+    ends with a zero byte. Its clock is the real one: the decoding of a video takes real
+    time, and a virtual clock would run ahead of it on a busy machine.
+    """
+
+    def __init__(self, path: str, profile: str):
+        commands, self._commands = os.pipe()
+        self._answers, answers = os.pipe()
+        redirected = f'exec "$@" 3<&{commands} 4>&{answers}'
+        words = ["timeout", str(SECONDS), path, *FLAGS, f"--user-data-dir={profile}"]
+        self._process = subprocess.Popen(
+            ["bash", "-c", redirected, "bash", *words],
+            pass_fds=[commands, answers],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        os.close(commands)
+        os.close(answers)
+        self._unread = b""
+        self._number = 0
+
+    def call(self, method, session=None, **arguments):
+        """The result of a command of the protocol, a dictionary."""
+        self._number += 1
+        message = {"id": self._number, "method": method, "params": arguments}
+        if session:
+            message["sessionId"] = session
+        os.write(self._commands, json.dumps(message).encode() + b"\0")
+        answer = self._receive()
+        while answer.get("id") != self._number:  # an event
+            answer = self._receive()
+        assert "error" not in answer, answer
+        return answer["result"]
+
+    def _receive(self):
+        while b"\0" not in self._unread:
+            read = os.read(self._answers, 1 << 16)
+            assert read, f"the browser ended by itself or after {SECONDS} seconds"
+            self._unread += read
+        text, self._unread = self._unread.split(b"\0", 1)
+        return json.loads(text)
+
+    def close(self):
+        self._process.terminate()
+        self._process.wait()
+        os.close(self._commands)
+        os.close(self._answers)
 
 
 def run(page, script, width=1280, height=900):
@@ -36,12 +96,28 @@ def run(page, script, width=1280, height=900):
     path = next(filter(None, map(shutil.which, BROWSERS)), None)
     if not path:
         pytest.skip(f"none of {', '.join(BROWSERS)} is on this machine")
-    copy = page.with_name("copy.html")
-    copy.write_text(page.read_text() + SCRIPT % script)
-    words = [path, *FLAGS, f"--window-size={width},{height}", copy.as_uri()]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=120)
-    shown = re.search("FOUND(.*)</html>", done.stdout)
-    assert shown, "the script has not come to its end"
-    found, faults = json.loads(html.unescape(shown[1]))
+    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+    profile = tempfile.mkdtemp()
+    browser = Browser(path, profile)
+    try:
+        target = browser.call("Target.createTarget", url="about:blank")
+        attached = browser.call("Target.attachToTarget", **target, flatten=True)
+        tab = attached["sessionId"]
+        browser.call("Page.enable", tab)
+        browser.call("Emulation.setDeviceMetricsOverride", tab, **size)
+        browser.call("Page.addScriptToEvaluateOnNewDocument", tab, source=LISTEN)
+        browser.call("Page.navigate", tab, url=page.as_uri())
+        done = browser.call(
+            "Runtime.evaluate",
+            tab,
+            expression=SCRIPT % script,
+            awaitPromise=True,
+            returnByValue=True,
+        )
+    finally:
+        browser.close()
+        shutil.rmtree(profile, ignore_errors=True)
+    assert "exceptionDetails" not in done, done["exceptionDetails"]
+    found, faults = done["result"]["value"]
     assert not faults
     return found
