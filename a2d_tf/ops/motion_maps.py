@@ -1,0 +1,97 @@
+"""Motion maps: what the frames around a key frame tell of motion in it.
+
+Two kinds of maps are computed once for the frames of a video, and averaged over the
+frames around a key frame:
+
+- features of an action backbone, which sees blocks of frames (`model.backbones.i3d`),
+- histograms of optical flow (`ops.flow_histograms`) from one frame to the next.
+
+Time is fixed by the video: blocks are counted from its first frame, and so are pairs of
+frames, each of which has a histogram. So records, prediction and streaming see the same
+maps.
+
+Both are computed on *motion frames*: the video's frames at the size of `frame_size`,
+whatever the canvas of the network.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+BLOCK = 32
+"""Frames that an action backbone sees at once."""
+SPAN = 16
+"""Frames before and after a key frame over which features are averaged."""
+FLOW_SPAN = 6
+"""Frames before and after a key frame over which flow histograms are averaged."""
+_SHORT_SIDE = 160
+_LONGEST_SIDE = 416
+_MULTIPLE = 32  # the coarsest stride of a map
+
+
+class MotionMap(NamedTuple):
+    """A kind of maps.
+
+    Attributes:
+      name: of the map in records and signatures.
+      stride: pixels of the motion frame from one cell to the next.
+      frames: from one map in time to the next; map number j is of the frames [j *
+        frames, (j + 1) * frames).
+      channels: of a cell.
+      span: frames before and after a key frame over which it is averaged.
+    """
+
+    name: str
+    stride: int
+    frames: int
+    channels: int
+    span: int
+
+
+MIXED_4F = MotionMap("mixed_4f", stride=16, frames=4, channels=832, span=SPAN)
+MIXED_5C = MotionMap("mixed_5c", stride=32, frames=8, channels=1024, span=SPAN)
+BACKBONE_MAPS = {"i3d": (MIXED_4F, MIXED_5C)}
+"""The maps of each action backbone."""
+FLOW_HISTOGRAMS = MotionMap(
+    "flow_histograms", stride=8, frames=2, channels=27, span=FLOW_SPAN
+)
+
+
+def frame_size(height: int, width: int) -> tuple[int, int]:
+    """Return the (height, width) of the motion frames of a video of this size.
+
+    The shorter side has 160 pixels; the longer one keeps the aspect but for rounding to
+    a multiple of 32, so that maps cover frames exactly, and is at most 416.
+    """
+    ratio = max(height, width) / min(height, width)
+    longer = _MULTIPLE * round(_SHORT_SIDE * ratio / _MULTIPLE)
+    longer = min(longer, _LONGEST_SIDE)
+    if height > width:
+        return longer, _SHORT_SIDE
+    return _SHORT_SIDE, longer
+
+
+def maps_around(kind: MotionMap, key: int) -> range:
+    """Return the numbers of the maps that are averaged for a key frame.
+
+    These are the maps whose middle is at most `span` frames away; at the end of a video
+    some of them do not exist.
+
+    Args:
+      key: 0-based number of the key frame.
+    """
+    middle = (kind.frames - 1) / 2
+    first = int(np.ceil((key - kind.span - middle) / kind.frames))
+    last = int(np.floor((key + kind.span - middle) / kind.frames))
+    return range(max(first, 0), last + 1)
+
+
+def blocks_around(key: int) -> range:
+    """Return the numbers of the blocks whose features a key frame needs.
+
+    Block b has the frames [b * BLOCK, (b + 1) * BLOCK). Those at the end of a video may
+    not exist.
+    """
+    return range(max(key - SPAN, 0) // BLOCK, (key + SPAN) // BLOCK + 1)
