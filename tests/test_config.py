@@ -86,6 +86,8 @@ def test_anchor_sizes_are_five_levels_of_ascending_sizes():
         ("--train_proposals_before_nms=999", "--train_proposals=2000"),
         ("--train_phase=action", "--init_run"),
         ("--readout --label_mode=hierarchical", "--label_mode=decoupled"),
+        ("--action_backbone=i3d", "--action_backbone=i3d is read by --readout"),
+        ("--flow_histograms", "--flow_histograms is read by --readout, which is off"),
         ("--backbone_rate=0 --init_rgb=coco", "--init_flow"),
         ("--score_threshold=nan", "--score_threshold=nan is not finite"),
         ("--train_phase=action --init_run=r --label_mode=cartesian", "no action head"),

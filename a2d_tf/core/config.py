@@ -149,6 +149,16 @@ class ModelConfig:
         "the appearance backbone, by a linear layer fitted in closed form, for few "
         "training videos (--label_mode=decoupled).",
     )
+    action_backbone: str = setting(
+        "",
+        "Also read actions from the features of this network over the frames around "
+        "(--readout, and records with its maps): i3d; empty: none.",
+    )
+    flow_histograms: bool = setting(
+        False,
+        "Also read actions from histograms of optical flow over the frames around "
+        "(--readout, and records with them).",
+    )
     roi_align: str = setting(
         "aligned",
         "Sampling grid and levels of RoIAlign; legacy: matterport's (convention own).",

@@ -30,6 +30,13 @@ def _check_model(model):
         raise InputError(
             "--readout needs --label_mode=decoupled; or use --readout=false"
         )
+    if model.action_backbone and not model.readout:
+        raise InputError(
+            f"--action_backbone={model.action_backbone} is read by --readout, which is"
+            " off"
+        )
+    if model.flow_histograms and not model.readout:
+        raise InputError("--flow_histograms is read by --readout, which is off")
     if model.fusion == "late" and not model.use_flow:
         raise InputError("--fusion=late joins two streams; it needs --use_flow")
     if model.fusion == "late" and is_cartesian:
