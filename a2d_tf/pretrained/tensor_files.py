@@ -1,10 +1,11 @@
 """Tensors in files of other programs, read without the frameworks that wrote them.
 
-.h5   Keras weights, or a whole Keras model
-.pth  PyTorch's form before its zip archives: pickles followed by raw storages
+.h5    Keras weights, or a whole Keras model
+.pth   PyTorch's form before its zip archives: pickles followed by raw storages
+.ckpt  a pickle of dictionaries of NumPy arrays, as of Flax's variables
 
-A pickle is a program. The unpickler here knows the few names that tensors are made of
-and stops at any other, so that nothing in a file runs.
+A pickle is a program. The unpicklers here know the few names that tensors are made of
+and stop at any other, so that nothing in a file runs.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import collections
 import io
 import pickle
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import h5py
 import numpy as np
@@ -26,7 +27,8 @@ _DAMAGED = (*UNREADABLE, ArithmeticError, AttributeError, pickle.UnpicklingError
 def read_tensors(path: str) -> dict[str, np.ndarray]:
     """Read the tensors of a file by its own names.
 
-    Those of a Keras file are called `layer/weight`.
+    Those of a Keras file are called `layer/weight`, those of dictionaries by their keys
+    with '/' between.
 
     Raises:
       InputError: there is no such file, it is damaged or of another format, or it is a
@@ -36,10 +38,12 @@ def read_tensors(path: str) -> dict[str, np.ndarray]:
         if h5py.is_hdf5(path):
             return _read_keras(path)
         with open(path, "rb") as file:
+            if path.endswith(".ckpt"):
+                return _flat(_ArrayUnpickler(file).load())
             return _read_pickles(file)
     except _DAMAGED as error:
         raise InputError(
-            f"{path}: not a readable .h5 or .pth file ({error})"
+            f"{path}: not a readable .h5, .pth or .ckpt file ({error})"
         ) from error
 
 
@@ -133,13 +137,22 @@ def _rebuild_tensor(
     return _Window(key, offset, size, stride)
 
 
-_ALLOWED = {
+_TORCH_NAMES = {
     ("collections", "OrderedDict"): collections.OrderedDict,
     ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
     ("torch", "FloatStorage"): np.dtype("f4"),
     ("torch", "LongStorage"): np.dtype("i8"),
 }
 """{(module, name) in a pickle: what stands for it}."""
+
+
+def _look_up(names: dict[tuple[str, str], Any], module: str, name: str) -> Any:
+    """Return what stands for a name of a pickle; refuse one that is not in `names`."""
+    if (module, name) not in names:
+        raise pickle.UnpicklingError(
+            f"it calls {module}.{name}, which is not part of a tensor; nothing was run"
+        )
+    return names[module, name]
 
 
 class _Unpickler(pickle.Unpickler):
@@ -154,14 +167,51 @@ class _Unpickler(pickle.Unpickler):
         self.storages: dict[str, _Storage] = {}
 
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _ALLOWED:
-            raise pickle.UnpicklingError(
-                f"it calls {module}.{name}, which is not part of a tensor; nothing"
-                " was run"
-            )
-        return _ALLOWED[module, name]
+        return _look_up(_TORCH_NAMES, module, name)
 
     def persistent_load(self, pid: tuple) -> str:
         _, dtype, key, _, length, *_ = pid
         self.storages[key] = _Storage(dtype, length)
         return key
+
+
+class _Array:
+    """Stands in for an array while it is unpickled: NumPy's own would take objects."""
+
+    def __init__(self, *_: Any) -> None:
+        self.values = np.empty(0)
+
+    def __setstate__(self, state: tuple) -> None:
+        _, shape, dtype, is_fortran, content = state
+        if dtype.hasobject:
+            raise pickle.UnpicklingError("it has an array of objects")
+        order: Literal["C", "F"] = "F" if is_fortran else "C"
+        self.values = np.frombuffer(content, dtype).reshape(shape, order=order)
+
+
+_NUMPY_NAMES = {
+    ("numpy", "ndarray"): _Array,
+    ("numpy", "dtype"): np.dtype,
+    # The module's name before NumPy 2, and since.
+    ("numpy.core.multiarray", "_reconstruct"): _Array,
+    ("numpy._core.multiarray", "_reconstruct"): _Array,
+}
+"""{(module, name) in a pickle: what stands for it}."""
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """Unpickles NumPy arrays and nothing else."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        return _look_up(_NUMPY_NAMES, module, name)
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, np.ndarray]:
+    """Return the arrays of nested dictionaries: {keys with '/' between: array}."""
+    arrays = {}
+    for key, value in tree.items():
+        if isinstance(value, _Array):
+            arrays[f"{prefix}{key}"] = value.values
+        else:
+            arrays.update(_flat(value, f"{prefix}{key}/"))
+    return arrays
