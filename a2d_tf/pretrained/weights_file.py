@@ -36,8 +36,9 @@ class Weights:
 
     Attributes:
       tensors: {role: array}.
-      source: who trained them; it names their convention, of `backbones.CONVENTIONS`.
-      backbone: of `backbones.BACKBONES`.
+      source: who trained them; it names their convention, of `backbones.CONVENTIONS`
+        but for an action backbone.
+      backbone: of `backbones.BACKBONES` or `backbones.ACTION_BACKBONES`.
       classes: names of the detector's classes, without background; empty for a
         backbone.
       sha256: of the file that they were imported from.

@@ -1,26 +1,37 @@
-"""Backbones by name, from the dictionary BACKBONES of each module of this folder."""
+"""Backbones by name, from the modules of this folder.
+
+A module has a dictionary BACKBONES of networks of single frames, or ACTION_BACKBONES of
+networks that see frames in time.
+"""
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import tensorflow as tf
 
 from a2d_tf.core.config import ModelConfig
 from a2d_tf.core.errors import InputError
-from a2d_tf.model.backbones.entry import Backbone, Convention, Published
+from a2d_tf.model.backbones.entry import (
+    ActionBackbone,
+    Backbone,
+    Convention,
+    Published,
+)
 
 _Entry = TypeVar("_Entry")
 
 
-def _find_backbones() -> dict[str, Backbone]:
-    """Return the backbones of every module of this folder."""
-    backbones: dict[str, Backbone] = {}
+def _find_entries(table: str) -> dict[str, Any]:
+    """Return the entries of a dictionary that modules of this folder have."""
+    entries: dict[str, Any] = {}
     for module_info in pkgutil.iter_modules(__path__, f"{__name__}."):
         module = importlib.import_module(module_info.name)
-        backbones.update(getattr(module, "BACKBONES", {}))
-    return backbones
+        entries.update(getattr(module, table, {}))
+    return entries
 
 
 def _find_published() -> dict[str, Published]:
@@ -32,9 +43,15 @@ def _find_published() -> dict[str, Published]:
     return published
 
 
-BACKBONES = _find_backbones()
+BACKBONES: dict[str, Backbone] = _find_entries("BACKBONES")
+ACTION_BACKBONES: dict[str, ActionBackbone] = _find_entries("ACTION_BACKBONES")
 PUBLISHED = _find_published()
-"""Public weights by their names."""
+"""Public weights of backbones by their names, those of --init_rgb and --init_flow."""
+PUBLISHED_OF_ACTIONS = {
+    backbone.published.name: backbone.published
+    for backbone in ACTION_BACKBONES.values()
+}
+"""Public weights of action backbones by their names."""
 CONVENTIONS = {"own": Convention()}
 """Weight conventions by the sources of weights; 'own' is that of random ones."""
 for _weights in PUBLISHED.values():
@@ -48,6 +65,22 @@ def find(name: str, flag: str = "backbone") -> Backbone:
       InputError: there is no backbone of that name.
     """
     return _find_entry(name, flag, BACKBONES)
+
+
+def build_action_backbone(name: str) -> tf.keras.Model:
+    """Build the action backbone that --action_backbone names, with random weights.
+
+    Returns:
+      RGB uint8 [N, T, h, w, 3] -> {name of a map: float32 [N, t, h, w, C]}, the maps of
+      `motion_maps.BACKBONE_MAPS`.
+
+    Raises:
+      InputError: there is no action backbone of that name.
+    """
+    backbone = _find_entry(name, "action_backbone", ACTION_BACKBONES)
+    frames = tf.keras.Input([None, None, None, 3], dtype=tf.uint8, name="frames")
+    maps = backbone.build(tf.cast(frames, tf.float32))
+    return tf.keras.Model(frames, maps, name="action_backbone")
 
 
 def _find_entry(name: str, flag: str, entries: Mapping[str, _Entry]) -> _Entry:

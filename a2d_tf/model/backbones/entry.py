@@ -74,8 +74,8 @@ class Published:
       tensors: the role of a convolution -> the names of it and of its norm in the file.
         A role is the name of our layer without the backbone's prefix, such as
         c2_b0_conv1.
-      url: its address; of a file in a package, its name. A .pth is PyTorch's, others
-        are Keras'.
+      url: its address; of a file in a package, its name. A .pth is PyTorch's, a .ckpt
+        Flax's, others are Keras'.
       md5: of the file, hexadecimal.
       licence: as published.
       package: what pip installs the file with, NAME==VERSION; empty where it is
@@ -119,3 +119,21 @@ class Backbone:
     family: str
     stem: int
     published: tuple[Published, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class ActionBackbone:
+    """An entry of a module's ACTION_BACKBONES: a network of frames in time.
+
+    Attributes:
+      build: float32 [N, T, H, W, 3], RGB of 0 to 255 -> {name: map [N, t, h, w, C]},
+        those of `motion_maps.BACKBONE_MAPS`. Its layers do not train.
+      prefix: of its layers' names; the rest of a name is the layer's role.
+      classes: number of classes that its weights were trained to tell.
+      published: these weights.
+    """
+
+    build: Callable
+    prefix: str
+    classes: int
+    published: Published
