@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -13,7 +14,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 from a2d_tf.data import clip_records
 from a2d_tf.data.a2d_annotations import Annotation
-from a2d_tf.data.manifest import Manifest
+from a2d_tf.data.manifest import Manifest, MotionFacts
 
 NATIVE, STORED = (40, 60), (20, 30)
 
@@ -219,3 +220,94 @@ def test_unusable_folders_of_records(tmp_path):
     refused("t.tfrecord: missing, 0 bytes instead of 16")
     (tmp_path / "manifest.json").write_text("{")
     refused("manifest.json: ")
+
+
+# Motion maps.
+
+GRIDS = {"mixed_4f": (10, 14, 832), "mixed_5c": (5, 7, 1024)}
+GRIDS["flow_histograms"] = (20, 28, 27)
+
+
+def motion_maps(seed=0):
+    """Random maps as records have them: whole multiples of range / 255, some zero."""
+    rng = np.random.default_rng(seed)
+    maps = {}
+    for name, shape in GRIDS.items():
+        pixels = rng.integers(0, 256, shape).astype(np.float32)
+        pixels[0, 0] = 255  # the largest of each channel
+        pixels[..., 3] = 0
+        maps[name] = pixels * rng.uniform(0.01, 9, shape[2]).astype(np.float32) / 255
+    return maps
+
+
+def test_quantised_motion_maps_come_back_exactly():
+    maps = motion_maps()
+    record = dataclasses.replace(clip(), motion=maps)
+    clip_of_maps = clip_records.parse(clip_records.encode(record), 1, tuple(maps))
+    assert clip_of_maps["motion_size"].numpy().tolist() == [160, 224]
+    for name, motion_map in maps.items():
+        found = clip_of_maps[name].numpy()
+        assert found.dtype == np.float32 and not found[..., 3].any()
+        np.testing.assert_allclose(found, motion_map, 3e-7)
+
+
+def test_the_error_of_a_motion_map_is_half_a_step_of_its_channel():
+    rng = np.random.default_rng(1)
+    motion_map = rng.exponential(1, GRIDS["mixed_5c"]).astype(np.float32)
+    motion_map[..., 0] *= 1e6
+    motion_map[..., 1] *= 1e-36
+    motion_map[..., 2] = 0
+    record = dataclasses.replace(clip(), motion={"mixed_5c": motion_map})
+    serialized = clip_records.encode(record)
+    found = clip_records.parse(serialized, motion=["mixed_5c"])["mixed_5c"].numpy()
+    steps = motion_map.max((0, 1)) / 255
+    steps[1] *= 2 * 255  # too small to be told from zero
+    assert (np.abs(found - motion_map) <= 0.5001 * steps).all()
+    features = tf.train.Example.FromString(serialized).features.feature
+    scales = features["mixed_5c_scale"].float_list.value
+    np.testing.assert_array_equal(scales, motion_map.max((0, 1)))
+    png = np.frombuffer(features["mixed_5c"].bytes_list.value[0], np.uint8)
+    pixels = cv2.imdecode(png, cv2.IMREAD_UNCHANGED)
+    assert pixels.shape == (5, 7 * 1024) and pixels.dtype == np.uint8
+    assert pixels[2, 3 * 1024 + 7] == round(
+        255 * motion_map[2, 3, 7] / motion_map[..., 7].max()
+    )
+
+
+def test_motion_maps_are_decoded_only_where_they_are_asked_for():
+    plain = clip_records.encode(clip())
+    serialized = clip_records.encode(
+        dataclasses.replace(clip(), motion={"flow_histograms": np.ones((20, 28, 27))})
+    )
+    expected = clip_records.parse(plain)
+    found = clip_records.parse(serialized)
+    assert found.keys() == expected.keys()
+    for name, values in expected.items():
+        np.testing.assert_array_equal(found[name], values)
+
+
+def test_a_manifest_says_which_motion_maps_there_are(tmp_path):
+    without = manifest_of(tmp_path / "without")
+    assert without.motion is None
+    assert "motion" not in (tmp_path / "without/manifest.json").read_text()
+    without.check_motion("", False)
+    with pytest.raises(InputError, match="without: records .* a2d records") as error:
+        without.check_motion("i3d", True)
+    assert "--action_backbone=i3d --flow_histograms in" in str(error.value)
+
+    both = MotionFacts("i3d", "12ab", True)
+    assert manifest_of(tmp_path / "both", motion=both).motion == both
+    fields = json.loads((tmp_path / "both/manifest.json").read_text())
+    assert fields["motion"] == {
+        "action_backbone": "i3d",
+        "sha256": "12ab",
+        "flow_histograms": True,
+    }
+    for backbone in ("", "i3d"):
+        manifest_of(tmp_path / "both", motion=both).check_motion(backbone, True)
+    flow = manifest_of(tmp_path / "flow", motion=MotionFacts("", "", True))
+    flow.check_motion("", True)
+    with pytest.raises(InputError, match="records --action_backbone=i3d in"):
+        flow.check_motion("i3d", True)
+    with pytest.raises(InputError, match="motion.action_backbone"):
+        manifest_of(tmp_path / "wrong", motion=MotionFacts("../i3d", "", True))

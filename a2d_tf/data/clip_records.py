@@ -10,6 +10,8 @@ Flow is quantised to 8 bits over each frame's own range, pixel = round(127 + 127
 / range), with an error of at most range / 254. The JPEG changes few pixels by one
 level, one in a million by two, and leaves 8x8 blocks without motion unchanged; it
 decodes in a third of the time of a PNG. The magnitude is computed, never stored.
+
+A motion map is quantised to 8 bits over the range of each channel.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import contextlib
 import dataclasses
 import os
 import pathlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 import cv2
 import numpy as np
@@ -34,13 +36,17 @@ from a2d_tf.data.flow import quantise
 from a2d_tf.data.instance_fields import FIELDS
 from a2d_tf.data.resizing import resize_frame
 from a2d_tf.ops import canvas as canvas_ops
+from a2d_tf.ops.motion_maps import MAPS
 
 JPEG_QUALITY = 95
 FLOW_QUALITY = 100
 
 
-def _features():
-    """Return the features that training needs, {name: how it is parsed}."""
+def _features(motion=()):
+    """Return the features that training needs, {name: how it is parsed}.
+
+    `motion` are names of motion maps.
+    """
     number = tf.io.FixedLenFeature((), tf.int64)
     text = tf.io.FixedLenFeature((), tf.string)
     features = {
@@ -63,6 +69,11 @@ def _features():
         if np.issubdtype(field.dtype, np.floating):
             dtype = tf.float32
         features[field.name] = _list_of(dtype, field.shape)
+    for name in motion:
+        features[name] = text
+        features[f"{name}_scale"] = tf.io.FixedLenFeature(
+            (MAPS[name].channels,), tf.float32
+        )
     return features
 
 
@@ -155,6 +166,10 @@ def encode(record: ClipRecord) -> bytes:
         features["has_mask"] = _ints(annotation.has_mask)
     if annotation.tracks is not None:
         features["track"] = _ints(annotation.tracks)
+    for name, motion_map in record.motion.items():
+        pixels, scales = _quantise_channels(motion_map)
+        features[name] = _bytes([_motion_png(pixels)])
+        features[f"{name}_scale"] = _floats(scales)
     for name, values in annotation.fields.items():
         if np.issubdtype(values.dtype, np.floating):
             features[name] = _floats(values.ravel())
@@ -164,6 +179,20 @@ def encode(record: ClipRecord) -> bytes:
     # Protocol buffers do not order maps; `deterministic` makes equal records equal in
     # their bytes.
     return example.SerializeToString(deterministic=True)
+
+
+def _quantise_channels(motion_map):
+    """Quantise a motion map float32 [h, w, C], none below 0, to 8 bits.
+
+    Returns:
+      (uint8 [h, w * C], the largest value of each channel). A value is pixel * largest
+      / 255.
+    """
+    height, width, channels = motion_map.shape
+    scales = motion_map.max(axis=(0, 1))
+    gains = 255 / np.maximum(scales, 1e-30)
+    pixels = np.rint(motion_map * gains).astype(np.uint8)
+    return pixels.reshape(height, width * channels), scales
 
 
 def dequantise(pixels: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
@@ -189,7 +218,9 @@ def parse_video(serialized: tf.Tensor) -> tf.Tensor:
     return tf.io.parse_single_example(serialized, features)["video"]
 
 
-def parse(serialized: tf.Tensor, frames: int | None = None) -> dict[str, tf.Tensor]:
+def parse(
+    serialized: tf.Tensor, frames: int | None = None, motion: Collection[str] = ()
+) -> dict[str, tf.Tensor]:
     """Decode a record for training, inside a TensorFlow graph.
 
     T, h, w and N are dynamic, and N may be 0.
@@ -197,6 +228,7 @@ def parse(serialized: tf.Tensor, frames: int | None = None) -> dict[str, tf.Tens
     Args:
       serialized: string scalar, one record.
       frames: number of clip frames to decode, those in the middle; by default all.
+      motion: names of the motion maps to decode, which the record must have.
 
     Returns:
       rgb: uint8 [T, h, w, 3].
@@ -208,9 +240,11 @@ def parse(serialized: tf.Tensor, frames: int | None = None) -> dict[str, tf.Tens
       video: string.
       frame: int32, 1-based number of the key frame.
       native_size: int32 [2], height and width of the video.
-      and each of `instance_fields.FIELDS`, [N, ...].
+      and each of `instance_fields.FIELDS`, [N, ...]; with motion maps also
+      motion_size: int32 [2], height and width of the motion frame.
+      and each of the maps, float32 [h, w, C].
     """
-    stored = tf.io.parse_single_example(serialized, _features())
+    stored = tf.io.parse_single_example(serialized, _features(motion))
     if frames is not None:
         first = tf.shape(stored["rgb"])[0] // 2 - frames // 2
         for name in ("rgb", "flow", "flow_scale"):
@@ -244,7 +278,19 @@ def parse(serialized: tf.Tensor, frames: int | None = None) -> dict[str, tf.Tens
         missing = tf.fill([count, *field.shape], field.dtype(field.missing))
         values = tf.cast(stored[field.name], missing.dtype)
         clip[field.name] = field.scaled(_stored_or(values, missing), ratio)
+    for name in motion:
+        kind = MAPS[name]
+        scales = stored[f"{name}_scale"]
+        clip[name] = _decode_motion_map(stored[name], scales, kind.channels)
+        clip["motion_size"] = tf.shape(clip[name])[:2] * kind.stride
     return clip
+
+
+def _decode_motion_map(image, scales, channels):
+    """Decode the PNG of a motion map and the ranges of its channels."""
+    pixels = tf.cast(tf.io.decode_png(image, channels=1), tf.float32)
+    motion_map = tf.reshape(pixels, [tf.shape(pixels)[0], -1, channels])
+    return motion_map * scales / 255.0
 
 
 def _stored_or(values, default):
@@ -389,6 +435,14 @@ def resize_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:
 
 def _jpeg(image, quality):
     _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return data.tobytes()
+
+
+def _motion_png(pixels):
+    # The cells of a channel lie far apart, so that a filter and a search for repetition
+    # find nothing.
+    strategy = [cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_HUFFMAN_ONLY]
+    _, data = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1, *strategy])
     return data.tobytes()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +27,7 @@ class ClipRecord:
       flow: T times float32 [h, w, 2], (u, v), pixels of the stored frames, how far each
         pixel has moved since the previous source frame.
       annotation: the key frame's ground truth, at the native size.
+      motion: {name: float32 [h, w, C]}, the motion maps of the key frame, none below 0.
     """
 
     video: str
@@ -36,6 +37,7 @@ class ClipRecord:
     rgb: Sequence[np.ndarray]
     flow: Sequence[np.ndarray]
     annotation: Annotation
+    motion: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,6 +16,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import is_file_name, write_json
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.core.limits import MAX_SIDE
+from a2d_tf.ops import motion_maps
 
 SCHEMA = 4
 """Format of records, run folders and exports: increase it where files change so that
@@ -57,6 +58,11 @@ _KIND = {
     "repaired": [{"item": str, "note": str}],
     "labels": LabelSpace.from_fields,
     "source": str,
+    "motion?": {
+        "action_backbone": one_of("", *motion_maps.BACKBONE_MAPS),
+        "sha256": str,
+        "flow_histograms": bool,
+    },
 }
 
 
@@ -85,6 +91,21 @@ def load_current(
 
 
 @dataclasses.dataclass(frozen=True)
+class MotionFacts:
+    """Which motion maps records have (`ops.motion_maps`).
+
+    Attributes:
+      action_backbone: a name in `motion_maps.BACKBONE_MAPS`; '' without its maps.
+      sha256: digest of its published weights; '' without one.
+      flow_histograms: whether there are flow histograms.
+    """
+
+    action_backbone: str
+    sha256: str
+    flow_histograms: bool
+
+
+@dataclasses.dataclass(frozen=True)
 class Manifest:
     """The contents of `manifest.json`.
 
@@ -104,6 +125,7 @@ class Manifest:
         repaired.
       labels: the fields of the label space, as in its JSON file.
       source: hash of the settings and of every file of the release that was read.
+      motion: None without motion maps.
       directory: the folder it was loaded from; not part of the file.
     """
 
@@ -120,6 +142,7 @@ class Manifest:
     repaired: list
     labels: dict
     source: str
+    motion: MotionFacts | None = None
     directory: str = ""
 
     @classmethod
@@ -134,7 +157,11 @@ class Manifest:
         remedy = "build the records with a2d records; delete a damaged folder first"
         again = "delete the folder, and build it with a2d records"
         fields = load_current(folder / NAME, _KIND, remedy, again)
-        manifest = cls(**{name: fields[name] for name in _KIND}, directory=str(folder))
+        motion = None
+        if "motion" in fields:
+            motion = MotionFacts(**fields["motion"])
+        facts = {name: fields[name] for name in _KIND if name != "motion?"}
+        manifest = cls(**facts, motion=motion, directory=str(folder))
         for shard in manifest.files:
             path = folder / shard["name"]
             expected = f"bytes instead of {shard['bytes']}; {again}"
@@ -149,6 +176,8 @@ class Manifest:
         """Write `manifest.json` atomically, which marks the folder as complete."""
         fields = dataclasses.asdict(self)
         del fields["directory"]
+        if self.motion is None:
+            del fields["motion"]
         write_json(os.path.join(records_dir, NAME), {**FORMAT, **fields})
 
     def check_kept(self) -> None:
@@ -201,6 +230,26 @@ class Manifest:
                 f"records have clips of {self.clip_frames} frames, but the network"
                 f" needs {frames}; build them with --clip_frames={frames}, or lower"
                 " --temporal_layers"
+            )
+
+    def check_motion(self, action_backbone: str, flow_histograms: bool) -> None:
+        """Raise an InputError if records lack motion maps that a network needs.
+
+        Args:
+          action_backbone, flow_histograms: of the network's settings.
+        """
+        motion = self.motion or MotionFacts("", "", False)
+        missing = []
+        if action_backbone not in ("", motion.action_backbone):
+            missing.append(f"--action_backbone={action_backbone}")
+        if flow_histograms and not motion.flow_histograms:
+            missing.append("--flow_histograms")
+        if missing:
+            flags = " ".join(missing)
+            raise InputError(
+                f"{self.directory}: records without the motion maps of {flags}; build"
+                f" them with a2d records {flags} in another folder, or switch these"
+                " settings off"
             )
 
     def shards(self, split: str) -> list[str]:

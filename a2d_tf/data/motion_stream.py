@@ -15,7 +15,7 @@ import numpy as np
 from a2d_tf.data.flow import Flow
 from a2d_tf.data.resizing import resize_frame
 from a2d_tf.ops import motion_maps
-from a2d_tf.ops.motion_maps import BLOCK, FLOW_HISTOGRAMS, MotionMap
+from a2d_tf.ops.motion_maps import BLOCK, FLOW_HISTOGRAMS, MAPS
 
 BlockFunction = Callable[[np.ndarray], Mapping[str, np.ndarray]]
 """Makes the maps of a block.
@@ -24,11 +24,6 @@ It takes the motion frames, RGB uint8 [BLOCK, h, w, 3], and returns {name: float
 [BLOCK / frames, h / stride, w / stride, C]} of maps in `motion_maps.BACKBONE_MAPS`; C
 may be another number of channels, such as that of logits.
 """
-
-_KINDS: dict[str, MotionMap] = {FLOW_HISTOGRAMS.name: FLOW_HISTOGRAMS}
-for _kinds in motion_maps.BACKBONE_MAPS.values():
-    for _kind in _kinds:
-        _KINDS[_kind.name] = _kind
 
 
 class MotionStream:
@@ -94,7 +89,7 @@ class MotionStream:
         self._block_frames.clear()
         self._blocks = number + 1
         for name, maps in self._block_function(block).items():
-            frames = _KINDS[name].frames
+            frames = MAPS[name].frames
             first = number * BLOCK // frames
             kept_maps = self._maps.setdefault(name, {})
             # Maps of padding alone do not exist.
@@ -141,7 +136,7 @@ class MotionStream:
         """
         means = {}
         for name, kept_maps in self._maps.items():
-            around = motion_maps.maps_around(_KINDS[name], key)
+            around = motion_maps.maps_around(MAPS[name], key)
             maps = [kept_maps[number] for number in around if number in kept_maps]
             if maps:
                 means[name] = np.mean(maps, axis=0)
@@ -155,7 +150,7 @@ class MotionStream:
     def forget(self, before_key: int) -> None:
         """Drop the maps that neither this key frame nor later ones need."""
         for name, kept_maps in self._maps.items():
-            first = motion_maps.maps_around(_KINDS[name], before_key).start
+            first = motion_maps.maps_around(MAPS[name], before_key).start
             for number in list(kept_maps):
                 if number < first:
                     del kept_maps[number]

@@ -27,6 +27,7 @@ from a2d_tf.data import clip_records, fitting
 from a2d_tf.data.augmentation import augment
 from a2d_tf.data.instance_fields import FIELDS
 from a2d_tf.data.manifest import Manifest
+from a2d_tf.ops.motion_maps import MAPS
 
 CLIP: tuple[str, ...] = (
     "rgb",
@@ -46,6 +47,10 @@ CLIP: tuple[str, ...] = (
 )
 CLIP += tuple(field.name for field in FIELDS)
 """The fields of a batch."""
+MOTION: tuple[str, ...] = (*MAPS, "motion_size")
+"""Further fields, of records with motion maps; maps are padded at the right and below
+to the largest of a batch.
+"""
 
 _BUCKETS = 1000
 
@@ -155,17 +160,19 @@ def _shuffled(paths, settings, epoch):
     return blocks.map(permute).unbatch()
 
 
-def _loader(manifest, config, batch_size, augmentation=None):
+def _loader(manifest, config, batch_size, augmentation=None, motion=()):
     """Return a function (position in the stream, serialised record) -> padded clip.
 
-    `augmentation`, if given, takes the resized clip and the position.
+    `augmentation`, if given, takes the resized clip and the position; `motion` are the
+    names of motion maps.
     """
     canvas = config.model.image_height, config.model.image_width
     frames = config.model.frames
     manifest.check_frames(frames)
 
     def load(position: tf.Tensor, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-        example = fitting.resize(clip_records.parse(serialized, frames), canvas)
+        stored = clip_records.parse(serialized, frames, motion)
+        example = fitting.resize(stored, canvas)
         example["annotated"] = tf.constant(True)
         if augmentation is not None:
             example = augmentation(example, position)
@@ -176,6 +183,9 @@ def _loader(manifest, config, batch_size, augmentation=None):
             max_instances=config.training.max_instances,
             base=manifest.label_space.base,
         )
+        for name in MOTION:
+            if name in stored:
+                clip[name] = stored[name]
         clip["row"] = tf.cast(position % batch_size, tf.int32)
         return clip
 
@@ -199,13 +209,15 @@ def evaluation(
       split: 'train' (without the held-out videos), 'val' (those alone) or 'test'.
       batch_size: clips of a batch; the last one may be smaller.
       fields: of the elements, by default those of `training`; no others are computed.
-        One more may be asked for: `record`, the serialised records, string [B].
+        More may be asked for: `record`, the serialised records, string [B], and those
+        of MOTION, float32 [B, h, w, C] and int32 [B, 2].
       every: 1 for all clips, N for each Nth.
 
     Raises:
       InputError: the clips are too short, or the split has no shard.
     """
-    load = _loader(manifest, config, batch_size)
+    motion = [name for name in MAPS if name in fields]
+    load = _loader(manifest, config, batch_size, motion=motion)
     paths = manifest.shards(split)
     records = _serialized(paths, split, config.training.val_fraction)
     if every > 1:
@@ -217,6 +229,8 @@ def evaluation(
         return {name: clip[name] for name in fields}
 
     clips = records.enumerate().map(load_fields, num_parallel_calls=os.cpu_count())
+    if motion:
+        return _prefetched(clips.padded_batch(batch_size), 2)
     return _prefetched(clips.batch(batch_size), 2)
 
 

@@ -57,6 +57,11 @@ BACKBONE_MAPS = {"i3d": (MIXED_4F, MIXED_5C)}
 FLOW_HISTOGRAMS = MotionMap(
     "flow_histograms", stride=8, frames=2, channels=27, span=FLOW_SPAN
 )
+MAPS: dict[str, MotionMap] = {FLOW_HISTOGRAMS.name: FLOW_HISTOGRAMS}
+"""All kinds, by name."""
+for _maps in BACKBONE_MAPS.values():
+    for _map in _maps:
+        MAPS[_map.name] = _map
 
 
 def frame_size(height: int, width: int) -> tuple[int, int]:
