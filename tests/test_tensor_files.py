@@ -4,6 +4,7 @@ import os
 import pickle
 import struct
 import subprocess
+import types
 
 import h5py
 import numpy as np
@@ -123,8 +124,59 @@ def test_a_torch_tensor_stays_inside_its_storage(tmp_path, edit):
         read_tensors(str(tmp_path / "w.pth"))
 
 
-@pytest.mark.parametrize("content", [b"", b"no tensors", pickle.dumps([1, 2])])
-def test_files_of_other_things(tmp_path, content):
-    (tmp_path / "w.pth").write_bytes(content)
-    with pytest.raises(InputError, match="w.pth: not a readable"):
-        read_tensors(str(tmp_path / "w.pth"))
+OTHER_THINGS = [b"", b"no tensors", pickle.dumps([1, 2]), pickle.dumps({"a": 1})]
+
+
+@pytest.mark.parametrize("name", ["w.pth", "w.ckpt"])
+@pytest.mark.parametrize("content", OTHER_THINGS)
+def test_files_of_other_things(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=f"{name}: not a readable"):
+        read_tensors(str(tmp_path / name))
+
+
+# Pickles of NumPy arrays in dictionaries
+
+TREE = {
+    "params": {"a/b": {"kernel": TENSORS["conv.weight"], "bias": TENSORS["bias"]}},
+    "count": TENSORS["count"],
+    "turned": np.asfortranarray(TENSORS["conv.weight"]),
+}
+FLAT = {
+    "params/a/b/kernel": TENSORS["conv.weight"],
+    "params/a/b/bias": TENSORS["bias"],
+    "count": TENSORS["count"],
+    "turned": TENSORS["conv.weight"],
+}
+
+
+@pytest.mark.parametrize("protocol", [3, 4])
+@pytest.mark.parametrize("module", ["numpy.core", "numpy._core"])
+def test_dictionaries_of_arrays(tmp_path, protocol, module):
+    """As NumPy 1 and NumPy 2 pickle them."""
+
+    class Pickler(pickle._Pickler):
+        def save_global(self, value, name=None):
+            if getattr(value, "__name__", "") != "_reconstruct":
+                return super().save_global(value, name)
+            self.write(f"c{module}.multiarray\n_reconstruct\n".encode())
+            self.memoize(value)
+
+        dispatch = {**pickle._Pickler.dispatch, types.FunctionType: save_global}
+
+    with open(tmp_path / "w.ckpt", "wb") as file:
+        Pickler(file, protocol).dump(TREE)
+    check(tmp_path / "w.ckpt", FLAT)
+
+
+def test_a_pickle_of_arrays_cannot_call(tmp_path):
+    path, witness = tmp_path / "w.ckpt", tmp_path / "witness"
+    array = np.array([Call(os.system, f"touch {witness}")], object)
+    for value in (array[0], array, {"a": array}):
+        path.write_bytes(pickle.dumps(value))
+        with pytest.raises(InputError, match="w.ckpt.*posix.system.*nothing was run"):
+            read_tensors(str(path))
+    assert not witness.exists()
+    path.write_bytes(pickle.dumps({"a": np.array([None, "text"], object)}))
+    with pytest.raises(InputError, match="w.ckpt.*an array of objects"):
+        read_tensors(str(path))

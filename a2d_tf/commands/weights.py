@@ -14,24 +14,31 @@ network, put the files into the cache's folder `weights/` before.
   a2d train ... --init_rgb=coco.h5
 
 imports a file, and verifies that it fits the network. The report lists every tensor of
-the input (used, or skipped) and every variable of the paper's network (loaded, or why
-it is initialised).
+the input (used, or skipped) and every variable of the paper's network, or of the action
+backbone (loaded, or why it is initialised).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import file_digest
+
+if TYPE_CHECKING:  # they import TensorFlow
+    from a2d_tf.pretrained.load_report import LoadReport
+    from a2d_tf.pretrained.weights_file import Weights
 
 FLAGS = command_line.Register()
 _SOURCES = ["matterport", "keras_resnet101", "efficientnet_lite0", "i3d"]
 _SOURCE = FLAGS.define_enum(
     "source", None, _SOURCES, "Who published the weights of --input."
 )
-_INPUT = FLAGS.define_string("input", None, "File of published weights: .h5 or .pth.")
+_INPUT = FLAGS.define_string(
+    "input", None, "File of published weights: .h5, .pth or .ckpt."
+)
 _OUTPUT = FLAGS.define_string(
     "output", None, "File of imported weights (.h5) to write."
 )
@@ -73,26 +80,36 @@ def import_file(source: str, path: str, output: str) -> None:
     Raises:
       InputError: an unreadable file, or one of another network.
     """
-    from a2d_tf.core.config import ModelConfig
-    from a2d_tf.core.labels import A2D
-    from a2d_tf.model.network import Network
-    from a2d_tf.pretrained import layouts, transfer
+    from a2d_tf.pretrained import layouts
     from a2d_tf.pretrained.tensor_files import read_tensors
 
     tensors = read_tensors(path)
     conversion = layouts.convert(source, tensors, path, file_digest(path))
-    weights = conversion.weights
-    weights.write(output)
-    # A detector starts the appearance stream, a classifier the motion stream.
-    stream = "rgb" if weights.classes else "flow"
-    network = Network(ModelConfig(**weights.model_fields(stream)), A2D)
-    report = transfer.load(network, weights, stream)
+    conversion.weights.write(output)
+    report = _load(conversion.weights)
     print(f"{path}: {conversion.counts()}")
     for name in conversion.used:
         print(f"  {name}: used")
     for name in conversion.skipped:
         print(f"  {name}: skipped, not part of the network")
     print(report)
+
+
+def _load(weights: Weights) -> LoadReport:
+    """Load imported weights into a network that they are for."""
+    from a2d_tf.core.config import ModelConfig
+    from a2d_tf.core.labels import A2D
+    from a2d_tf.model import backbones
+    from a2d_tf.model.network import Network
+    from a2d_tf.pretrained import action_features, transfer
+
+    if weights.backbone in backbones.ACTION_BACKBONES:
+        model = backbones.build_action_backbone(weights.backbone)
+        return action_features.load(model, weights)
+    # A detector starts the appearance stream, a classifier the motion stream.
+    stream = "rgb" if weights.classes else "flow"
+    network = Network(ModelConfig(**weights.model_fields(stream)), A2D)
+    return transfer.load(network, weights, stream)
 
 
 run = command_line.command(main, FLAGS)
